@@ -1,0 +1,61 @@
+// Makes a checkout ready: installs the locked dependencies and compiles, each only when something changed.
+// Plain Node and nothing else, so that it runs on a fresh clone.  --no-build stops after the install.
+import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+process.chdir(join(import.meta.dirname, '..'))
+
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+if (major < 20 || (major === 20 && minor < 19)) {
+  console.error(`multigate needs Node 20.19 or newer; this is ${process.version}`)
+  process.exit(1)
+}
+
+const lockHash = createHash('sha256').update(readFileSync('package-lock.json')).update(process.version).digest('hex')
+step('node_modules/.multigate-setup', lockHash, 'Installing dependencies (once; about half a minute)', () => {
+  npm('ci', '--loglevel=error', '--no-progress')
+})
+
+if (!process.argv.includes('--no-build')) {
+  const sources = ['src', 'test', 'loadtest'].flatMap(filesUnder).concat('tsconfig.json', 'package-lock.json')
+  const fingerprint = createHash('sha256')
+  for (const file of sources.sort()) fingerprint.update(`${file} ${statSync(file).mtimeMs} ${statSync(file).size}\n`)
+  step('build/.multigate-setup', fingerprint.digest('hex'), 'Compiling', () => {
+    // Outputs of deleted sources would otherwise stay behind and be run as tests.
+    for (const file of filesUnder('build')) {
+      const source = file.replace(/^build\//, '').replace(/\.js(\.map)?$/, '.ts')
+      if (/\.js(\.map)?$/.test(file) && !existsSync(source)) rmSync(file)
+    }
+    execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json'], { stdio: 'inherit' })
+  })
+}
+
+/** Runs `work` unless `stamp` already holds `value`; writes the stamp after success only. */
+function step(stamp, value, title, work) {
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === value) return
+  console.error(`${title} …`)
+  try {
+    work()
+  } catch (error) {
+    console.error(`${title}: failed (${error.message})`)
+    process.exit(1)
+  }
+  mkdirSync(join(stamp, '..'), { recursive: true })
+  writeFileSync(stamp, value)
+}
+
+/** npm as this process was started by it, else the one on PATH. */
+function npm(...args) {
+  const cli = process.env.npm_execpath
+  if (cli?.endsWith('.js')) execFileSync(process.execPath, [cli, ...args], { stdio: 'inherit' })
+  else execFileSync('npm', args, { stdio: 'inherit' })
+}
+
+function filesUnder(folder) {
+  if (!existsSync(folder)) return []
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+}

@@ -1,0 +1,107 @@
+import type { Field, NumericField, SparseField } from '../../schemas/features.ts'
+import { murmur3 } from './murmur3.ts'
+
+/**
+ * Encodes the values of one field.
+ *
+ * `encode` answers a number (an id of the shared id space, or a float32) or, as a string, what is wrong with the value.
+ * `undefined` and `null` mean that the value is missing.
+ */
+export interface FieldEncoder {
+  field: Field
+  /** What `encode` answers for a missing value: the default's encoding, or the message that it is required. */
+  missing: number | string
+  encode(value: unknown): number | string
+}
+
+export interface SparseFieldEncoder extends FieldEncoder {
+  field: SparseField
+  /** First id of the field in the shared id space. */
+  offset: number
+  /** Number of ids, the out-of-vocabulary bucket included. */
+  ids: number
+}
+
+export const requiredMessage = 'is required: the field has no default'
+
+/** Number of ids a sparse field takes in the shared id space, its out-of-vocabulary bucket included. */
+export function idsOf(field: SparseField): number {
+  if (field.kind === 'hash') return field.buckets
+  const known = field.kind === 'vocabulary' ? field.values.length : field.size
+  return known + (field.out_of_vocabulary === 'bucket' ? 1 : 0)
+}
+
+/**
+ * Unknown values take the field's first id where its policy is `bucket`, so that known ones follow in order.
+ * `onUnknown` hears of each.
+ */
+export function createSparseFieldEncoder(field: SparseField, offset: number, onUnknown?: (field: string) => void): SparseFieldEncoder {
+  const encodeKnown = known(field, offset, onUnknown)
+  const missing = field.missing === 'error' ? requiredMessage : encodeKnown(field.missing.default)
+  const encode = (value: unknown) => (value === undefined || value === null ? missing : encodeKnown(value))
+  return { field, offset, ids: idsOf(field), missing, encode }
+}
+
+export function createNumericFieldEncoder(field: NumericField): FieldEncoder & { field: NumericField } {
+  const scale = scaler(field)
+  const encodeNumber = (value: unknown): number | string => {
+    if (typeof value !== 'number') return `must be a number, not ${describe(value)}`
+    if (!Number.isFinite(value)) return 'must be finite'
+    const scaled = scale(value)
+    if (typeof scaled === 'string') return scaled
+    const rounded = Math.fround(scaled)
+    return Number.isFinite(rounded) ? rounded : 'is too large for float32'
+  }
+  const missing = field.missing === 'error' ? requiredMessage : encodeNumber(field.missing.default)
+  const encode = (value: unknown) => (value === undefined || value === null ? missing : encodeNumber(value))
+  return { field, missing, encode }
+}
+
+function known(field: SparseField, offset: number, onUnknown?: (field: string) => void): (value: unknown) => number | string {
+  if (field.kind === 'hash') {
+    const { buckets, seed } = field
+    return (value) =>
+      typeof value === 'string' ? offset + (murmur3(value, seed) % buckets) : `must be a string, not ${describe(value)}`
+  }
+  const bucket = field.out_of_vocabulary === 'bucket'
+  const first = offset + (bucket ? 1 : 0)
+  const unknown = (message: string) => {
+    if (!bucket) return message
+    onUnknown?.(field.name)
+    return offset
+  }
+  if (field.kind === 'vocabulary') {
+    const ids = new Map(field.values.map((value, index) => [value, first + index]))
+    return (value) => {
+      if (typeof value !== 'string') return `must be a string, not ${describe(value)}`
+      return ids.get(value) ?? unknown(`is not in the field's vocabulary: ${JSON.stringify(value.slice(0, 64))}`)
+    }
+  }
+  const { size } = field
+  return (value) => {
+    if (typeof value !== 'number') return `must be an integer, not ${describe(value)}`
+    if (!Number.isSafeInteger(value)) return 'must be an integer'
+    return value >= 0 && value < size ? first + value : unknown(`must be from 0 to ${size - 1}`)
+  }
+}
+
+function scaler({ scaling }: NumericField): (value: number) => number | string {
+  switch (scaling.method) {
+    case 'none':
+      return (value) => value
+    case 'standard':
+      return (value) => (value - scaling.mean) / scaling.deviation
+    case 'min_max':
+      return (value) => (value - scaling.min) / (scaling.max - scaling.min)
+    case 'log1p':
+      return (value) => (value > -1 ? Math.log1p(value) / scaling.scale : 'must be greater than −1')
+  }
+}
+
+/** What a JSON value is, in a message. */
+export function describe(value: unknown): string {
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return 'an array'
+  if (typeof value === 'object') return 'an object'
+  return typeof value === 'undefined' ? 'absent' : `a ${typeof value}`
+}

@@ -1,0 +1,60 @@
+import Type, { type Static } from 'typebox'
+
+/*
+ * Configuration: environment variables, each also a flag of `multigate serve` (MULTIGATE_MAX_QUEUE_ROWS is
+ * --max-queue-rows). Read once, in main.ts.
+ */
+
+export type Configuration = Static<typeof Configuration>
+export const Configuration = Type.Object({
+  MULTIGATE_HOST: Type.String({ default: '127.0.0.1', description: 'Address to listen on; 0.0.0.0 for all' }),
+  MULTIGATE_PORT: Type.Integer({ minimum: 0, maximum: 65535, default: 3000, description: 'Port to listen on; 0 takes a free one' }),
+  MULTIGATE_MODELS: Type.String({ default: 'models', description: 'Folder of models: `<name>/<version>/manifest.json`' }),
+  MULTIGATE_DEFAULT_MODEL: Type.String({
+    default: '',
+    description: 'Model of requests that name none; where empty, `ads-funnel`, or the only model there is',
+  }),
+  MULTIGATE_REQUIRED_MODELS: Type.String({ default: '', description: 'Models, comma-separated, that `/readyz` waits for beside the default one' }),
+  MULTIGATE_VERSIONS: Type.Union([Type.Literal('latest'), Type.Literal('all')], {
+    default: 'latest',
+    description: 'Serve the highest good version of each model, or all',
+  }),
+  MULTIGATE_POLL_SECONDS: Type.Number({
+    minimum: 0,
+    maximum: 86400,
+    default: 10,
+    description: 'How often the folder is looked at for new versions, s; 0: only at start',
+  }),
+  MULTIGATE_ENGINE: Type.Union([Type.Literal('auto'), Type.Literal('onnx'), Type.Literal('tensorflow')], {
+    default: 'auto',
+    description: 'What computes: ONNX Runtime, TensorFlow.js (native, else WebAssembly), or the first of these that works',
+  }),
+  MULTIGATE_WORKERS: Type.Integer({ minimum: 0, maximum: 256, default: 0, description: 'Worker threads that compute; 0: one per core that is really ours' }),
+  MULTIGATE_MAX_BATCH_ROWS: Type.Integer({ minimum: 1, maximum: 65536, default: 256, description: 'Most rows computed in one call' }),
+  MULTIGATE_MAX_DELAY_MS: Type.Number({
+    minimum: 0,
+    maximum: 1000,
+    default: 0,
+    description: 'How long an idle worker may wait for more rows, ms; 0: not at all',
+  }),
+  MULTIGATE_MAX_QUEUE_ROWS: Type.Integer({ minimum: 1, maximum: 10_000_000, default: 20_000, description: 'Most rows queued per model version' }),
+  MULTIGATE_MAX_REQUEST_ROWS: Type.Integer({ minimum: 1, maximum: 1_000_000, default: 10_000, description: 'Most rows of one request' }),
+  MULTIGATE_MAX_BODY_BYTES: Type.Integer({
+    minimum: 1024,
+    maximum: 1_073_741_824,
+    default: 16_777_216,
+    description: 'Largest request body, also after decompression, bytes',
+  }),
+  MULTIGATE_DEADLINE_MS: Type.Number({ exclusiveMinimum: 0, maximum: 600_000, default: 1000, description: 'Deadline of requests that name none, ms' }),
+  MULTIGATE_DRAIN_DELAY_MS: Type.Integer({
+    minimum: 0,
+    maximum: 600_000,
+    default: 1000,
+    description: 'After SIGTERM: how long to go on answering, not ready, until load balancers have noticed, ms',
+  }),
+  MULTIGATE_LOG_LEVEL: Type.Union(
+    ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'].map((level) => Type.Literal(level)),
+    { default: 'info', description: 'Least level that is logged' },
+  ),
+  MULTIGATE_LOG_REQUESTS: Type.Boolean({ default: false, description: 'Log every request, not only failed ones' }),
+})

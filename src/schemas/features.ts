@@ -1,0 +1,104 @@
+import Type, { type Static } from 'typebox'
+
+/*
+ * A model's input fields. Sparse fields (vocabulary, hash, integer) become rows of one embedding table: each takes the
+ * next `rows` ids in manifest order. Dense fields (numeric) become columns of one float32 matrix, in manifest order.
+ */
+
+const name = Type.String({
+  minLength: 1,
+  maxLength: 128,
+  pattern: '^(?!(?:id|bid)$)[^\\u0000-\\u001f]+$',
+  description: 'Name of the field in requests; `id` and `bid` are reserved',
+})
+
+export type Side = Static<typeof Side>
+export const Side = Type.Union([Type.Literal('context'), Type.Literal('candidate'), Type.Literal('cross')], {
+  description:
+    'What the value depends on: `context` the user and the page, `candidate` the ad alone (the same in every request), `cross` both',
+})
+
+const OutOfVocabulary = Type.Union([Type.Literal('bucket'), Type.Literal('error')], {
+  default: 'bucket',
+  description: "What an unknown value does: takes the field's first id, kept for this (`bucket`), or is refused (`error`)",
+})
+
+/** A value to take where a request has none. */
+const missing = <T extends Type.TSchema>(value: T) =>
+  Type.Union([Type.Literal('error'), Type.Object({ default: value }, { additionalProperties: false })], {
+    default: 'error',
+    description: 'What an absent or null value does: is refused (`error`), or counts as `default`',
+  })
+
+export type VocabularyField = Static<typeof VocabularyField>
+export const VocabularyField = Type.Object(
+  {
+    name,
+    side: Side,
+    kind: Type.Literal('vocabulary'),
+    values: Type.Array(Type.String(), { minItems: 1, uniqueItems: true, description: 'The known values, in id order' }),
+    out_of_vocabulary: OutOfVocabulary,
+    missing: missing(Type.String()),
+  },
+  { additionalProperties: false, description: 'A string looked up in a list' },
+)
+
+export type HashField = Static<typeof HashField>
+export const HashField = Type.Object(
+  {
+    name,
+    side: Side,
+    kind: Type.Literal('hash'),
+    buckets: Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1, description: 'Number of ids' }),
+    seed: Type.Integer({ minimum: 0, maximum: 2 ** 32 - 1, default: 0, description: 'Seed of the hash' }),
+    missing: missing(Type.String()),
+  },
+  { additionalProperties: false, description: 'A string hashed to an id: MurmurHash3_x86_32 of its UTF-8 bytes, modulo `buckets`' },
+)
+
+export type IntegerField = Static<typeof IntegerField>
+export const IntegerField = Type.Object(
+  {
+    name,
+    side: Side,
+    kind: Type.Literal('integer'),
+    size: Type.Integer({ minimum: 1, maximum: 2 ** 31 - 2, description: 'Known ids are 0 … size − 1' }),
+    out_of_vocabulary: OutOfVocabulary,
+    missing: missing(Type.Integer()),
+  },
+  { additionalProperties: false, description: 'An integer that is an id already' },
+)
+
+export type Scaling = Static<typeof Scaling>
+export const Scaling = Type.Union(
+  [
+    Type.Object({ method: Type.Literal('none') }, { additionalProperties: false, description: 'x' }),
+    Type.Object(
+      { method: Type.Literal('standard'), mean: Type.Number(), deviation: Type.Number({ exclusiveMinimum: 0 }) },
+      { additionalProperties: false, description: '(x − mean) / deviation' },
+    ),
+    Type.Object(
+      { method: Type.Literal('min_max'), min: Type.Number(), max: Type.Number() },
+      { additionalProperties: false, description: '(x − min) / (max − min); not clipped' },
+    ),
+    Type.Object(
+      { method: Type.Literal('log1p'), scale: Type.Number({ exclusiveMinimum: 0, default: 1 }) },
+      { additionalProperties: false, description: 'ln(1 + x) / scale; x must be greater than −1' },
+    ),
+  ],
+  { description: 'How a number is scaled, computed in float64 and rounded to float32 once' },
+)
+
+export type NumericField = Static<typeof NumericField>
+export const NumericField = Type.Object(
+  { name, side: Side, kind: Type.Literal('numeric'), scaling: Scaling, missing: missing(Type.Number()) },
+  { additionalProperties: false, description: 'A number' },
+)
+
+export type SparseField = VocabularyField | HashField | IntegerField
+
+export type Field = Static<typeof Field>
+export const Field = Type.Union([VocabularyField, HashField, IntegerField, NumericField], { description: 'One input field' })
+
+export type Features = Static<typeof Features>
+export const Features = Type.Array(Field, { minItems: 1, maxItems: 4096, description: 'Input fields, in order; names are unique' })

@@ -1,0 +1,149 @@
+import Type, { type Static } from 'typebox'
+import { ArchitectureOptions } from './architecture.ts'
+import { Features } from './features.ts'
+
+/** Names of models: a folder's name, a metric label, a part of a URL. */
+export const ModelName = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$', description: "A model's name" })
+
+/** Versions are numeric folders; the highest good one answers requests that name none. */
+export const VersionName = Type.String({ pattern: '^[1-9][0-9]{0,17}$', description: "A version: a positive integer, as a string" })
+
+/** A task's name: a key of every prediction. */
+export const TaskName = Type.String({
+  pattern: '^(?!(?:id|bid|score|index|raw|gates|ecpm)$)[A-Za-z][A-Za-z0-9_]{0,63}$',
+  description: "A task's name; `id`, `bid`, `score`, `index`, `raw`, `gates` and `ecpm` are reserved",
+})
+
+export type Calibration = Static<typeof Calibration>
+export const Calibration = Type.Union(
+  [
+    Type.Object(
+      { method: Type.Literal('platt'), a: Type.Number(), b: Type.Number() },
+      { additionalProperties: false, description: 'σ(a · logit + b)' },
+    ),
+    Type.Object(
+      {
+        method: Type.Literal('isotonic'),
+        x: Type.Array(Type.Number({ minimum: 0, maximum: 1 }), { minItems: 2 }),
+        y: Type.Array(Type.Number({ minimum: 0, maximum: 1 }), { minItems: 2 }),
+      },
+      { additionalProperties: false, description: 'Linear interpolation between the points (x, y), both non-decreasing; constant outside' },
+    ),
+    Type.Object(
+      { method: Type.Literal('negative_sampling'), kept: Type.Number({ exclusiveMinimum: 0, maximum: 1 }) },
+      { additionalProperties: false, description: 'p / (p + (1 − p) / kept): undoes training on the share `kept` of the negatives' },
+    ),
+  ],
+  { description: 'Maps a raw probability to a calibrated one' },
+)
+
+export type Task = Static<typeof Task>
+export const Task = Type.Object(
+  {
+    name: TaskName,
+    description: Type.Optional(Type.String()),
+    calibration: Type.Optional(Calibration),
+  },
+  { additionalProperties: false, description: "One output of the network; tasks stand in the order of the graph's output columns" },
+)
+
+export type DerivedTask = Static<typeof DerivedTask>
+export const DerivedTask = Type.Object(
+  { name: TaskName, product: Type.Array(TaskName, { minItems: 1, description: 'Tasks whose calibrated probabilities are multiplied' }) },
+  { additionalProperties: false, description: 'A probability composed of others, e.g. ctcvr = ctr · cvr' },
+)
+
+/** A path below the version's folder: relative, forward slashes, no `..`. */
+const FilePath = Type.String({ pattern: '^(?!/)(?!.*(?:^|/)\\.\\.?(?:/|$))[^\\\\\\u0000]+$', maxLength: 512 })
+
+export type Graph = Static<typeof Graph>
+export const Graph = Type.Object(
+  {
+    format: Type.Union([Type.Literal('layers'), Type.Literal('onnx')], {
+      description: '`layers`: a TensorFlow.js layers model (model.json and weight shards); `onnx`: an ONNX file',
+    }),
+    file: FilePath,
+    inputs: Type.Object(
+      { sparse: Type.Optional(Type.String()), dense: Type.Optional(Type.String()) },
+      { additionalProperties: false, description: "The graph's input names: `sparse` int32 [batch, fields], `dense` float32 [batch, features]" },
+    ),
+    outputs: Type.Object(
+      {
+        probabilities: Type.String({ description: 'float32 [batch, tasks]' }),
+        logits: Type.Optional(Type.String({ description: 'float32 [batch, tasks]' })),
+        gates: Type.Optional(
+          Type.Record(TaskName, Type.String(), { description: "Per task the output of its gate's weights, float32 [batch, experts]" }),
+        ),
+      },
+      { additionalProperties: false, description: 'Names of outputs: for a layers model, of layers' },
+    ),
+  },
+  { additionalProperties: false, description: 'The saved graph, and what its inputs and outputs mean' },
+)
+
+export type TaskQuality = Static<typeof TaskQuality>
+export const TaskQuality = Type.Object(
+  {
+    rows: Type.Integer({ minimum: 0, description: "Test rows in the task's sample space" }),
+    positives: Type.Integer({ minimum: 0 }),
+    auc: Type.Union([Type.Number(), Type.Null()], { description: 'Area under the ROC curve; null where one class is missing' }),
+    logloss: Type.Union([Type.Number(), Type.Null()], { description: 'Mean binary cross-entropy, nats' }),
+    normalised_entropy: Type.Union([Type.Number(), Type.Null()], { description: 'Logloss ÷ entropy of the base rate' }),
+    calibration_ratio: Type.Union([Type.Number(), Type.Null()], { description: 'Mean prediction ÷ observed rate' }),
+    oracle_auc: Type.Optional(Type.Number({ description: 'AUC of the true probability, where a generator knows it' })),
+    oracle_logloss: Type.Optional(Type.Number({ description: 'Logloss of the true probability, where a generator knows it' })),
+  },
+  { additionalProperties: false },
+)
+
+export type GoldenRows = Static<typeof GoldenRows>
+export const GoldenRows = Type.Object(
+  {
+    rows: Type.Array(Type.Record(Type.String(), Type.Union([Type.String(), Type.Number(), Type.Null()])), {
+      minItems: 1,
+      maxItems: 1000,
+      description: 'Named features, as a request gives them',
+    }),
+    probabilities: Type.Array(Type.Array(Type.Number({ minimum: 0, maximum: 1 })), {
+      description: 'Expected raw probabilities (before calibration), per row one per task',
+    }),
+    tolerance: Type.Number({ exclusiveMinimum: 0, maximum: 1, default: 1e-5, description: 'Largest absolute difference allowed' }),
+  },
+  { additionalProperties: false, description: 'Rows with known answers, asked when the version is loaded' },
+)
+
+export type Provenance = Static<typeof Provenance>
+export const Provenance = Type.Object(
+  {
+    created: Type.Optional(Type.String({ description: 'ISO 8601 time' })),
+    command: Type.Optional(Type.String({ description: 'The command that made this version' })),
+    data: Type.Optional(Type.String()),
+    seed: Type.Optional(Type.Integer()),
+    epochs: Type.Optional(Type.Integer()),
+    rows: Type.Optional(Type.Object({ train: Type.Integer(), validation: Type.Integer(), test: Type.Integer() })),
+    engine: Type.Optional(Type.String()),
+    multigate: Type.Optional(Type.String({ description: 'Version of multigate' })),
+  },
+  { description: 'How this version came to be' },
+)
+
+/** `manifest.json` of a model version. */
+export type Manifest = Static<typeof Manifest>
+export const Manifest = Type.Object(
+  {
+    manifest: Type.Literal(1, { description: 'Version of this format' }),
+    name: ModelName,
+    version: VersionName,
+    description: Type.Optional(Type.String()),
+    architecture: Type.Optional(ArchitectureOptions),
+    features: Features,
+    tasks: Type.Array(Task, { minItems: 1, maxItems: 256 }),
+    derived: Type.Array(DerivedTask, { default: [], maxItems: 256 }),
+    graph: Graph,
+    golden: Type.Optional(GoldenRows),
+    quality: Type.Optional(Type.Record(TaskName, TaskQuality, { description: 'Metrics on the test rows, per task' })),
+    provenance: Type.Optional(Provenance),
+    files: Type.Record(FilePath, Type.String({ pattern: '^[0-9a-f]{64}$' }), { description: 'SHA-256 of every file of the version but this one' }),
+  },
+  { additionalProperties: false, description: 'manifest.json: what a model version is' },
+)

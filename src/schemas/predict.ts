@@ -1,0 +1,155 @@
+import Type, { type Static } from 'typebox'
+import { ModelName, TaskName, VersionName } from './manifest.ts'
+import { ProblemItem } from './problem.ts'
+
+/*
+ * POST /predict. What the envelope (model, tasks, options, …) holds is checked against these schemas; the values of
+ * features, candidates and tensors are checked by the feature encoder, which knows the model and can name every cell.
+ */
+
+/** The value of one feature: a string (categorical), a number (integer ids and numbers), or null for "missing". */
+export type FeatureValue = Static<typeof FeatureValue>
+export const FeatureValue = Type.Union([Type.String(), Type.Number(), Type.Null()], {
+  description: 'A string for categorical fields, a number for integer ids and numeric fields, null where it is missing',
+})
+
+export type Context = Static<typeof Context>
+export const Context = Type.Record(Type.String(), FeatureValue, {
+  description: 'Features that hold for all candidates',
+})
+
+const id = Type.String({ maxLength: 1024, description: 'Echoed with the prediction' })
+const bid = Type.Number({ minimum: 0, description: 'Price offered for a click or conversion; used by `rank` by `ecpm` alone' })
+
+export type Candidate = Static<typeof Candidate>
+export const Candidate = Type.Intersect(
+  [Type.Object({ id: Type.Optional(id), bid: Type.Optional(bid) }), Type.Record(Type.String(), FeatureValue)],
+  { description: 'One candidate: its features, with an optional `id` and `bid`' },
+)
+
+export type CandidateColumns = Static<typeof CandidateColumns>
+export const CandidateColumns = Type.Intersect(
+  [
+    Type.Object({ id: Type.Optional(Type.Array(id)), bid: Type.Optional(Type.Array(bid)) }),
+    Type.Record(Type.String(), Type.Array(FeatureValue)),
+  ],
+  { description: 'All candidates by column: one array per feature, all of the same length' },
+)
+
+export type RankOptions = Static<typeof RankOptions>
+export const RankOptions = Type.Object(
+  {
+    by: Type.String({ description: 'A task, a derived task, or `ecpm` (1000 · bid · ctr, · cvr where the model has one)', examples: ['ecpm', 'ctr'] }),
+    top_k: Type.Optional(Type.Integer({ minimum: 1, description: 'Answer the best so many only' })),
+  },
+  { additionalProperties: false, description: 'Answer the best first, each with its `score` and its `index` in the request' },
+)
+
+export type PredictOptions = Static<typeof PredictOptions>
+export const PredictOptions = Type.Object(
+  {
+    deadline_ms: Type.Optional(
+      Type.Number({ exclusiveMinimum: 0, maximum: 600_000, description: 'Time for the answer from arrival, ms; later it is 504' }),
+    ),
+    gates: Type.Optional(Type.Boolean({ description: "Also answer each task's gate weights, one per expert" })),
+    raw: Type.Optional(Type.Boolean({ description: 'Also answer the probabilities before calibration' })),
+    partial: Type.Optional(Type.Boolean({ description: 'Answer good rows though others are bad: these are null, and listed in `errors`' })),
+    rank: Type.Optional(RankOptions),
+  },
+  { additionalProperties: false },
+)
+
+const envelope = {
+  model: Type.Optional(ModelName),
+  version: Type.Optional(VersionName),
+  label: Type.Optional(Type.String({ minLength: 1, maxLength: 128, description: 'A label of a version, instead of `version`' })),
+  tasks: Type.Optional(
+    Type.Array(TaskName, { minItems: 1, maxItems: 512, uniqueItems: true, description: 'Tasks to answer; default: all, derived ones too' }),
+  ),
+  options: Type.Optional(PredictOptions),
+}
+
+export type RowsRequest = Static<typeof RowsRequest>
+export const RowsRequest = Type.Object(
+  { ...envelope, context: Type.Optional(Context), candidates: Type.Optional(Type.Array(Candidate, { minItems: 1 })) },
+  { additionalProperties: false, description: 'Named features, one object a candidate; without `candidates`, `context` is the one row' },
+)
+
+export type ColumnsRequest = Static<typeof ColumnsRequest>
+export const ColumnsRequest = Type.Object(
+  { ...envelope, context: Type.Optional(Context), candidates: CandidateColumns },
+  { additionalProperties: false, description: 'Named features by column; the answer is by column too' },
+)
+
+export type TensorsRequest = Static<typeof TensorsRequest>
+export const TensorsRequest = Type.Object(
+  {
+    ...envelope,
+    sparse: Type.Optional(Type.Array(Type.Array(Type.Integer()), { description: 'int32 [rows, sparse fields], ids of the one shared id space' })),
+    dense: Type.Optional(Type.Array(Type.Array(Type.Number()), { description: 'float32 [rows, dense fields], scaled' })),
+  },
+  { additionalProperties: false, description: 'Tensors, already encoded, fields in manifest order' },
+)
+
+/** The body of `POST /predict`, in one of its three forms. */
+export type PredictRequest = Static<typeof PredictRequest>
+export const PredictRequest = Type.Union([RowsRequest, ColumnsRequest, TensorsRequest], {
+  description: 'One user and N candidates: named features by row or by column, or tensors',
+})
+
+/** The body with its rows still unread: what is checked before a model is chosen. */
+export type PredictEnvelope = Static<typeof PredictEnvelope>
+export const PredictEnvelope = Type.Object(
+  {
+    ...envelope,
+    context: Type.Optional(Type.Unknown()),
+    candidates: Type.Optional(Type.Unknown()),
+    sparse: Type.Optional(Type.Unknown()),
+    dense: Type.Optional(Type.Unknown()),
+  },
+  { additionalProperties: false },
+)
+
+const probability = Type.Number({ minimum: 0, maximum: 1 })
+
+/** One candidate's probabilities: a key per task, and what the options asked for. */
+export type Prediction = Static<typeof Prediction>
+export const Prediction = Type.Object(
+  {
+    id: Type.Optional(Type.String()),
+    index: Type.Optional(Type.Integer({ description: 'With `rank`: the row of the request' })),
+    score: Type.Optional(Type.Number({ description: 'With `rank`: what was ranked by' })),
+    raw: Type.Optional(Type.Record(Type.String(), probability, { description: 'With `raw`: probabilities before calibration' })),
+    gates: Type.Optional(
+      Type.Record(Type.String(), Type.Array(probability), { description: 'With `gates`: per task the weight of each expert' }),
+    ),
+  },
+  { additionalProperties: Type.Union([probability, Type.Unknown()]), description: 'A probability per task, by its name' },
+)
+
+/** The same by column. */
+export type PredictionColumns = Static<typeof PredictionColumns>
+export const PredictionColumns = Type.Object(
+  {
+    id: Type.Optional(Type.Array(Type.Union([Type.String(), Type.Null()]))),
+    index: Type.Optional(Type.Array(Type.Integer())),
+    score: Type.Optional(Type.Array(Type.Union([Type.Number(), Type.Null()]))),
+    raw: Type.Optional(Type.Record(Type.String(), Type.Array(Type.Union([probability, Type.Null()])))),
+    gates: Type.Optional(Type.Record(Type.String(), Type.Array(Type.Union([Type.Array(probability), Type.Null()])))),
+  },
+  { additionalProperties: Type.Unknown(), description: 'An array of probabilities per task, by its name' },
+)
+
+export type PredictAnswer = Static<typeof PredictAnswer>
+export const PredictAnswer = Type.Object(
+  {
+    model: Type.String(),
+    version: Type.String(),
+    request_id: Type.String(),
+    predictions: Type.Union([Type.Array(Type.Union([Prediction, Type.Null()])), PredictionColumns], {
+      description: 'Row i answers row i of the request, unless `rank` asks for an order; by column where the request was',
+    }),
+    errors: Type.Optional(Type.Array(ProblemItem, { description: 'With `partial`: what is wrong with the rows that are null' })),
+  },
+  { description: 'The probability of every task for every candidate' },
+)

@@ -35,9 +35,14 @@ export function idsOf(field: SparseField): number {
  * Unknown values take the field's first id where its policy is `bucket`, so that known ones follow in order.
  * `onUnknown` hears of each.
  */
-export function createSparseFieldEncoder(field: SparseField, offset: number, onUnknown?: (field: string) => void): SparseFieldEncoder {
+export function createSparseFieldEncoder(
+  field: SparseField,
+  offset: number,
+  onUnknown?: (field: string) => void,
+): SparseFieldEncoder {
   const encodeKnown = known(field, offset, onUnknown)
-  const missing = field.missing === 'error' ? requiredMessage : encodeKnown(field.missing.default)
+  // A default outside the vocabulary is the manifest's will, not a value that a client sent: nobody hears of it.
+  const missing = field.missing === 'error' ? requiredMessage : known(field, offset)(field.missing.default)
   const encode = (value: unknown) => (value === undefined || value === null ? missing : encodeKnown(value))
   return { field, offset, ids: idsOf(field), missing, encode }
 }
@@ -57,7 +62,11 @@ export function createNumericFieldEncoder(field: NumericField): FieldEncoder & {
   return { field, missing, encode }
 }
 
-function known(field: SparseField, offset: number, onUnknown?: (field: string) => void): (value: unknown) => number | string {
+function known(
+  field: SparseField,
+  offset: number,
+  onUnknown?: (field: string) => void,
+): (value: unknown) => number | string {
   if (field.kind === 'hash') {
     const { buckets, seed } = field
     return (value) =>

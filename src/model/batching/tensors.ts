@@ -1,0 +1,60 @@
+import type { Batch, Outputs, TensorData } from '../engines/engine.ts'
+
+/** Some rows of a request: `count` of them from row `start`. */
+export interface Part {
+  batch: Batch
+  start: number
+  count: number
+}
+
+/** One batch of all parts' rows, in order. A single whole request is passed on without a copy. */
+export function join(parts: readonly Part[]): Batch {
+  const [first] = parts
+  if (first === undefined) return { rows: 0, inputs: {} }
+  if (parts.length === 1 && first.count === first.batch.rows) return first.batch
+  const rows = parts.reduce((sum, part) => sum + part.count, 0)
+  const inputs: Record<string, TensorData> = {}
+  for (const [name, like] of Object.entries(first.batch.inputs)) {
+    const width = like.length / first.batch.rows
+    const joined = like instanceof Int32Array ? new Int32Array(rows * width) : new Float32Array(rows * width)
+    let row = 0
+    for (const { batch, start, count } of parts) {
+      const data = batch.inputs[name]
+      if (data === undefined) throw new Error(`a request has no input ${name}`)
+      joined.set(data.subarray(start * width, (start + count) * width), row * width)
+      row += count
+    }
+    inputs[name] = joined
+  }
+  return { rows, inputs }
+}
+
+/** Rows `start` … `start + count` of the `wanted` outputs of a call over `rows` rows; views, not copies. */
+export function slice(
+  outputs: Outputs,
+  wanted: readonly string[],
+  rows: number,
+  start: number,
+  count: number,
+): Outputs {
+  const sliced: Outputs = {}
+  for (const name of wanted) {
+    const data = outputs[name]
+    if (data === undefined || data.length % rows !== 0)
+      throw new Error(`the engine answered no ${name} of ${rows} rows`)
+    const width = data.length / rows
+    sliced[name] = count === rows ? data : data.subarray(start * width, (start + count) * width)
+  }
+  return sliced
+}
+
+/** Puts `count` rows' outputs in their place among a request's `rows`; `into` is made at the first. */
+export function place(into: Outputs | undefined, part: Outputs, rows: number, start: number, count: number): Outputs {
+  const whole = into ?? {}
+  for (const [name, data] of Object.entries(part)) {
+    const width = data.length / count
+    whole[name] ??= new Float32Array(rows * width)
+    whole[name].set(data, start * width)
+  }
+  return whole
+}

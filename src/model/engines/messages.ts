@@ -1,0 +1,35 @@
+import { ModelError, type ModelErrorCode, reasonOf } from '../errors.ts'
+import type { EngineChoice } from './create.ts'
+import type { Batch, GraphSource } from './engine.ts'
+
+/* What an engine pool and its worker threads say to each other. */
+
+export interface WorkerSettings {
+  engine: EngineChoice
+  /** Threads of one engine call. */
+  threads: number
+}
+
+export type WorkerTask =
+  | { type: 'start' }
+  | { type: 'load'; graph: number; source: GraphSource }
+  | { type: 'run'; graph: number; batch: Batch; wanted: string[] }
+  | { type: 'unload'; graph: number }
+
+/** `start` answers the engine's name, `load` a Signature, `run` Outputs. */
+export type WorkerRequest = WorkerTask & { id: number }
+
+export type WorkerReply =
+  | { id: number; value: unknown }
+  | { id: number; error: { code: ModelErrorCode; message: string } }
+
+/** Errors lose their class between threads: the code travels beside the message. */
+export function packError(error: unknown): { code: ModelErrorCode; message: string } {
+  return error instanceof ModelError
+    ? { code: error.code, message: error.message }
+    : { code: 'MODEL_FAILED', message: `The model failed: ${reasonOf(error)}` }
+}
+
+export function unpackError({ code, message }: { code: ModelErrorCode; message: string }): ModelError {
+  return new ModelError(code, message)
+}

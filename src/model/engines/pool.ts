@@ -1,0 +1,176 @@
+import type { EngineChoice } from './create.ts'
+import type { Batch, GraphSource, Outputs, Signature } from './engine.ts'
+import type { WorkerSettings } from './messages.ts'
+import { createWorkerClient, type WorkerClient } from './worker-client.ts'
+
+/** A graph loaded in every worker. Up to `pool.size` calls may be under way at once. */
+export interface PooledGraph {
+  signature: Signature
+  run(batch: Batch, wanted: string[]): Promise<Outputs>
+  /** Frees the graph in every worker; idempotent. */
+  close(): Promise<void>
+}
+
+export interface EnginePoolStats {
+  workers: number
+  /** Workers that answer now; fewer than `workers` while one is being replaced. */
+  alive: number
+  /** Workers that died and were replaced, since the start. */
+  replaced: number
+}
+
+export interface EnginePool {
+  /** The engine in use, e.g. `onnx`. */
+  engine: string
+  size: number
+  /** Loads a graph in every worker. Rejects like Engine.load. */
+  load(source: GraphSource): Promise<PooledGraph>
+  stats(): EnginePoolStats
+  /** Ends the workers; calls under way are rejected. Idempotent. */
+  close(): Promise<void>
+}
+
+export interface EnginePoolOptions {
+  engine: EngineChoice
+  /** Worker threads. */
+  workers: number
+  /** Hears that a worker died, and why. */
+  onWorkerLost?(reason: string): void
+  /** Hears that a replaced worker could not load a graph again, and why: the others go on serving it. */
+  onReloadFailed?(source: GraphSource, error: unknown): void
+  /** Makes a worker; replaceable in tests. */
+  createWorker?(settings: WorkerSettings): WorkerClient
+}
+
+/** A worker that dies at once is replaced ever more slowly, up to this, ms. */
+const longestBackoff = 5000
+
+interface Member {
+  client: WorkerClient
+  /** Graphs that this worker has loaded. */
+  graphs: Set<number>
+}
+
+/**
+ * Starts worker threads that each hold every loaded graph; a call goes to the least busy one.
+ *
+ * A worker that dies is replaced, and the new one takes calls for a graph once it has loaded it; the calls that the dead
+ * one had are rejected with WorkerLostError, no others notice. Rejects with ENGINE_UNAVAILABLE where the engine can't work.
+ */
+export async function createEnginePool(options: EnginePoolOptions): Promise<EnginePool> {
+  const settings: WorkerSettings = { engine: options.engine, threads: 1 }
+  const createWorker = options.createWorker ?? createWorkerClient
+  const sources = new Map<number, GraphSource>()
+  const members = new Set<Member>()
+  let waiting: (() => void)[] = []
+  let nextGraph = 0
+  let replaced = 0
+  let closed = false
+
+  async function start(): Promise<string> {
+    const client = createWorker(settings)
+    try {
+      const name = (await client.call({ type: 'start' })) as string
+      const member: Member = { client, graphs: new Set() }
+      members.add(member)
+      client.ended.then((reason) => lose(member, reason))
+      return name
+    } catch (error) {
+      await client.terminate()
+      throw error
+    }
+  }
+
+  function lose(member: Member, reason: string): void {
+    members.delete(member)
+    if (closed) return
+    options.onWorkerLost?.(reason)
+    replaced++
+    replace(0)
+  }
+
+  async function replace(backoff: number): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, backoff).unref())
+    if (closed) return
+    const before = new Set(members)
+    try {
+      await start()
+    } catch {
+      return replace(Math.min(longestBackoff, backoff * 2 + 50))
+    }
+    for (const member of members) {
+      if (before.has(member)) continue
+      for (const [graph, source] of sources) {
+        await loadIn(member, graph, source).catch((error) => options.onReloadFailed?.(source, error))
+      }
+    }
+  }
+
+  async function loadIn(member: Member, graph: number, source: GraphSource): Promise<Signature> {
+    const signature = (await member.client.call({ type: 'load', graph, source })) as Signature
+    member.graphs.add(graph)
+    for (const wake of waiting) wake()
+    waiting = []
+    return signature
+  }
+
+  /** The least busy worker that has the graph; waits for one where all are being replaced. */
+  async function pick(graph: number): Promise<Member> {
+    for (;;) {
+      let best: Member | undefined
+      for (const member of members) {
+        if (member.graphs.has(graph) && (best === undefined || member.client.pending < best.client.pending))
+          best = member
+      }
+      if (best !== undefined) return best
+      if (closed || !sources.has(graph)) throw new Error('the graph has been closed')
+      await new Promise<void>((resolve) => waiting.push(resolve))
+    }
+  }
+
+  const names = await Promise.all(Array.from({ length: options.workers }, start)).catch(async (error) => {
+    closed = true
+    await Promise.all([...members].map(({ client }) => client.terminate()))
+    throw error
+  })
+
+  return {
+    engine: names[0] ?? 'none',
+    size: options.workers,
+    async load(source) {
+      const graph = nextGraph++
+      sources.set(graph, source)
+      try {
+        const signatures = await Promise.all([...members].map((member) => loadIn(member, graph, source)))
+        const [signature] = signatures
+        if (signature === undefined) throw new Error('no worker is alive')
+        return { signature, run: (batch, wanted) => run(graph, batch, wanted), close: () => unload(graph) }
+      } catch (error) {
+        await unload(graph)
+        throw error
+      }
+    },
+    stats: () => ({ workers: options.workers, alive: members.size, replaced }),
+    async close() {
+      closed = true
+      for (const wake of waiting) wake()
+      await Promise.all([...members].map(({ client }) => client.terminate()))
+    },
+  }
+
+  async function run(graph: number, batch: Batch, wanted: string[]): Promise<Outputs> {
+    const { client } = await pick(graph)
+    return (await client.call({ type: 'run', graph, batch, wanted })) as Outputs
+  }
+
+  async function unload(graph: number): Promise<void> {
+    sources.delete(graph)
+    for (const wake of waiting) wake()
+    await Promise.all(
+      [...members].map(async (member) => {
+        // A worker that dies meanwhile has freed the graph as well.
+        if (member.graphs.delete(graph)) await member.client.call({ type: 'unload', graph }).catch(() => undefined)
+      }),
+    )
+  }
+}

@@ -1,0 +1,62 @@
+import { Worker } from 'node:worker_threads'
+import { ModelError, reasonOf } from '../errors.ts'
+import { unpackError, type WorkerReply, type WorkerSettings, type WorkerTask } from './messages.ts'
+
+/** A worker thread died while it computed. Trying the same rows on another could kill that too. */
+export class WorkerLostError extends ModelError {
+  constructor(reason: string) {
+    super('MODEL_FAILED', `The engine's worker thread died while it computed this request: ${reason}`)
+  }
+}
+
+/** A worker thread as an object: each `call` is answered, or rejected when the thread dies. */
+export interface WorkerClient {
+  /** Calls sent and not answered. */
+  readonly pending: number
+  call(task: WorkerTask): Promise<unknown>
+  /** Resolves with the reason when the thread has ended, however that came. */
+  readonly ended: Promise<string>
+  terminate(): Promise<void>
+}
+
+export function createWorkerClient(settings: WorkerSettings): WorkerClient {
+  const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: settings })
+  const waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>()
+  let nextId = 0
+  let reason: string | undefined
+
+  worker.on('message', (reply: WorkerReply) => {
+    const call = waiting.get(reply.id)
+    waiting.delete(reply.id)
+    if ('error' in reply) call?.reject(unpackError(reply.error))
+    else call?.resolve(reply.value)
+  })
+  worker.on('error', (error) => {
+    reason = reasonOf(error)
+  })
+  const ended = new Promise<string>((resolve) => {
+    worker.once('exit', (code) => {
+      reason ??= `exit code ${code}`
+      for (const call of waiting.values()) call.reject(new WorkerLostError(reason))
+      waiting.clear()
+      resolve(reason)
+    })
+  })
+  return {
+    get pending() {
+      return waiting.size
+    },
+    ended,
+    call(task) {
+      if (reason !== undefined) return Promise.reject(new WorkerLostError(reason))
+      const id = nextId++
+      return new Promise((resolve, reject) => {
+        waiting.set(id, { resolve, reject })
+        worker.postMessage({ ...task, id })
+      })
+    },
+    async terminate() {
+      await worker.terminate()
+    },
+  }
+}

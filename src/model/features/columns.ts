@@ -1,0 +1,114 @@
+import {
+  bidProblem,
+  checkRowCount,
+  encodeContext,
+  givenTwice,
+  idProblem,
+  isObject,
+  keepGoodRows,
+  repeatContext,
+  unknownField,
+} from './context.ts'
+import type { EncodedRequest, EncodeOptions, Layout, Slot } from './encoder.ts'
+import { describe, requiredMessage } from './field.ts'
+import { Problems, pointer } from './problems.ts'
+
+/** The second form of a request: named features by column. */
+export function encodeColumns(
+  layout: Layout,
+  context: unknown,
+  candidates: unknown,
+  options: EncodeOptions,
+): EncodedRequest {
+  const problems = new Problems()
+  const shared = encodeContext(layout, context, problems)
+  const columns: [string, unknown[]][] = []
+  if (!isObject(candidates)) problems.add('/candidates', `must be an object of arrays, not ${describe(candidates)}`)
+  else {
+    for (const [name, values] of Object.entries(candidates)) {
+      if (Array.isArray(values)) columns.push([name, values])
+      else problems.add(`/candidates${pointer(name)}`, `must be an array, not ${describe(values)}`)
+    }
+    if (Object.keys(candidates).length === 0) problems.add('/candidates', 'must hold at least one column')
+  }
+  const rows = rowCount(columns, problems)
+  problems.throwIfAny()
+  checkRowCount(rows, options)
+
+  const encoded: EncodedRequest = { requested: rows, problems: problems.list, ...repeatContext(shared, rows) }
+  const bad = new Uint8Array(rows)
+  const seen = new Set<Slot>()
+  // What is wrong with a whole column, not with single rows, refuses the request even where bad rows are left out.
+  for (const [name] of columns) {
+    const slot = layout.byName.get(name)
+    if (slot !== undefined && shared.given.has(slot)) problems.add(`/candidates${pointer(name)}`, givenTwice)
+    else if (slot !== undefined) seen.add(slot)
+    else if (name !== 'id' && name !== 'bid')
+      problems.add(`/candidates${pointer(name)}`, unknownField(name, '/candidates'))
+  }
+  for (const slot of shared.required)
+    if (!seen.has(slot)) problems.add(`/candidates${pointer(slot.name)}`, requiredMessage)
+  if (options.partial) problems.throwIfAny()
+
+  for (const [name, values] of columns) {
+    if (problems.full && !options.partial) break
+    const slot = layout.byName.get(name)
+    const wrong = (row: number, message: string) => {
+      problems.add(`/candidates${pointer(name)}/${row}`, message)
+      bad[row] = 1
+    }
+    if (slot !== undefined) {
+      if (seen.has(slot)) encodeColumn(layout, slot, values, encoded, wrong)
+    } else if (name === 'id') encoded.ids = takeReserved(values, idProblem, wrong)
+    else if (name === 'bid') encoded.bids = takeReserved(values, bidProblem, wrong)
+  }
+  if (problems.list.length === 0) return encoded
+  if (!options.partial) problems.throwIfAny()
+  return keepGoodRows(encoded, bad, { sparse: layout.sparse.length, dense: layout.dense.length })
+}
+
+/** The length that all columns share; a problem for each that differs from the first. */
+function rowCount(columns: [string, unknown[]][], problems: Problems): number {
+  const [first] = columns
+  if (first === undefined) return 0
+  const [firstName, { length: rows }] = first
+  if (rows === 0) problems.add(`/candidates${pointer(firstName)}`, 'must hold at least one value')
+  for (const [name, values] of columns) {
+    if (values.length !== rows) {
+      problems.add(
+        `/candidates${pointer(name)}`,
+        `has ${values.length} values where ${JSON.stringify(firstName)} has ${rows}`,
+      )
+    }
+  }
+  return rows
+}
+
+function encodeColumn(
+  layout: Layout,
+  slot: Slot,
+  values: unknown[],
+  encoded: EncodedRequest,
+  wrong: (row: number, message: string) => void,
+): void {
+  const target = slot.sparse ? encoded.sparse : encoded.dense
+  const width = slot.sparse ? layout.sparse.length : layout.dense.length
+  const { encoder, column } = slot
+  for (let row = 0; row < values.length; row++) {
+    const code = encoder.encode(values[row])
+    if (typeof code === 'string') wrong(row, code)
+    else target[row * width + column] = code
+  }
+}
+
+function takeReserved<T>(
+  values: unknown[],
+  problem: (value: unknown) => string | undefined,
+  wrong: (row: number, message: string) => void,
+): (T | undefined)[] {
+  return values.map((value, row) => {
+    const message = problem(value)
+    if (message !== undefined) wrong(row, message)
+    return message === undefined ? (value as T) : undefined
+  })
+}

@@ -1,0 +1,120 @@
+import { ModelError } from '../errors.ts'
+import type { EncodedRequest, EncodeOptions, Layout, Slot } from './encoder.ts'
+import { describe } from './field.ts'
+import { type Problems, pointer } from './problems.ts'
+
+/** The encoded context: a row to copy, in which only the candidate's own fields are left to fill in. */
+export interface EncodedContext {
+  /** int32 [sparse fields] and float32 [numeric fields]: the context's values, and the defaults of all other fields. */
+  sparse: Int32Array
+  dense: Float32Array
+  /** Fields that the context gives. */
+  given: Set<Slot>
+  /** Fields without a default that each candidate must give. */
+  required: Slot[]
+}
+
+/** Encodes what holds for all candidates. Problems are gathered, not thrown. */
+export function encodeContext(layout: Layout, context: unknown, problems: Problems): EncodedContext {
+  const encoded: EncodedContext = {
+    sparse: new Int32Array(layout.sparse.length),
+    dense: new Float32Array(layout.dense.length),
+    given: new Set(),
+    required: [],
+  }
+  if (context !== undefined && !isObject(context))
+    problems.add('/context', `must be an object, not ${describe(context)}`)
+  else if (context !== undefined) {
+    for (const [name, value] of Object.entries(context)) {
+      const slot = layout.byName.get(name)
+      if (slot === undefined) {
+        problems.add(`/context${pointer(name)}`, unknownField(name, '/context'))
+        continue
+      }
+      encoded.given.add(slot)
+      const code = slot.encoder.encode(value)
+      if (typeof code === 'string') problems.add(`/context${pointer(name)}`, code)
+      else if (slot.sparse) encoded.sparse[slot.column] = code
+      else encoded.dense[slot.column] = code
+    }
+  }
+  for (const slot of layout.slots) {
+    if (encoded.given.has(slot)) continue
+    const { missing } = slot.encoder
+    if (typeof missing === 'string') encoded.required.push(slot)
+    else if (slot.sparse) encoded.sparse[slot.column] = missing
+    else encoded.dense[slot.column] = missing
+  }
+  return encoded
+}
+
+/** Tensors for `rows` rows, each a copy of the context's. */
+export function repeatContext(
+  context: EncodedContext,
+  rows: number,
+): Pick<EncodedRequest, 'rows' | 'sparse' | 'dense'> {
+  return { rows, sparse: repeat(context.sparse, rows), dense: repeat(context.dense, rows) }
+}
+
+/** Fills [rows, width] with copies of one row by doubling, so that most of the copying is done in large blocks. */
+function repeat<T extends Int32Array | Float32Array>(row: T, rows: number): T {
+  const all = new (row.constructor as new (length: number) => T)(row.length * rows)
+  if (all.length === 0) return all
+  all.set(row)
+  for (let filled = row.length; filled < all.length; filled *= 2) all.copyWithin(filled, 0, filled)
+  return all
+}
+
+/** Leaves out the bad rows, in place. */
+export function keepGoodRows(
+  encoded: EncodedRequest,
+  bad: Uint8Array,
+  widths: { sparse: number; dense: number },
+): EncodedRequest {
+  const index = new Int32Array(encoded.rows)
+  let kept = 0
+  for (let row = 0; row < encoded.rows; row++) {
+    if (bad[row]) continue
+    if (kept !== row) {
+      encoded.sparse.copyWithin(kept * widths.sparse, row * widths.sparse, (row + 1) * widths.sparse)
+      encoded.dense.copyWithin(kept * widths.dense, row * widths.dense, (row + 1) * widths.dense)
+    }
+    index[kept++] = row
+  }
+  return {
+    ...encoded,
+    rows: kept,
+    sparse: encoded.sparse.subarray(0, kept * widths.sparse),
+    dense: encoded.dense.subarray(0, kept * widths.dense),
+    index: index.subarray(0, kept),
+  }
+}
+
+export function checkRowCount(rows: number, options: EncodeOptions): void {
+  if (rows > options.maxRows) {
+    throw new ModelError('TOO_MANY_ROWS', `The request has ${rows} rows; at most ${options.maxRows} are allowed`)
+  }
+}
+
+/** What is wrong with an `id`, if anything. */
+export function idProblem(value: unknown): string | undefined {
+  return typeof value === 'string' ? undefined : `must be a string, not ${describe(value)}`
+}
+
+/** What is wrong with a `bid`, if anything. */
+export function bidProblem(value: unknown): string | undefined {
+  if (typeof value !== 'number') return `must be a number, not ${describe(value)}`
+  return Number.isFinite(value) && value >= 0 ? undefined : 'must be a finite number of at least 0'
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+export function unknownField(name: string, parent: '/context' | '/candidates'): string {
+  if (parent === '/context' && (name === 'id' || name === 'bid'))
+    return "is a candidate's, and can't be given in the context"
+  return 'is not a field of this model'
+}
+
+export const givenTwice = 'is given in the context already'

@@ -1,0 +1,35 @@
+import { ModelError, type Problem } from '../errors.ts'
+
+/** A request's problems are listed up to this many; the rest would only repeat them. */
+export const maxProblems = 100
+
+/** Gathers what is wrong with a request, to tell all of it at once. */
+export class Problems {
+  readonly list: Problem[] = []
+
+  /** True once no more are listed. */
+  get full(): boolean {
+    return this.list.length >= maxProblems
+  }
+
+  add(path: string, message: string): void {
+    if (!this.full) this.list.push({ path, message })
+  }
+
+  /** Throws INVALID_REQUEST if there is any problem. */
+  throwIfAny(): void {
+    if (this.list.length > 0) throw invalidRequest(this.list)
+  }
+}
+
+export function invalidRequest(problems: Problem[]): ModelError {
+  const [first] = problems
+  const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : ''
+  const detail = first === undefined ? 'The request is invalid' : `${first.path || 'The body'} ${first.message}${more}`
+  return new ModelError('INVALID_REQUEST', detail, { problems })
+}
+
+/** One step of a JSON pointer (RFC 6901). */
+export function pointer(key: string): string {
+  return `/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`
+}

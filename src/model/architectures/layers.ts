@@ -1,0 +1,144 @@
+import { initializers, input, layers, regularizers, type SymbolicTensor } from '@tensorflow/tfjs-layers'
+import { ModelError } from '../errors.ts'
+import { murmur3 } from '../features/murmur3.ts'
+
+/*
+ * The parts that all architectures share, of TensorFlow.js' own layers alone, so that any TensorFlow.js program opens a
+ * saved model. Every layer has a name of its own, and its initial weights follow from that name and the model's seed:
+ * adding a task or an expert leaves the others' initial weights as they were.
+ *
+ * In shapes: B rows, F sparse fields, D dense features, d embedding dimension, T tasks.
+ */
+
+/** What a model reads and answers, beside its options. */
+export interface ModelShape {
+  /** F: columns of the input `sparse`; 0 leaves the input out. */
+  sparseFields: number
+  /** D: columns of the input `dense`; 0 leaves the input out. */
+  denseFields: number
+  /** Rows of the embedding table: every id is below. */
+  ids: number
+  /** Names of the tasks, in the order of the output's columns. */
+  tasks: string[]
+  /** Same seed, same initial weights. */
+  seed: number
+}
+
+export interface EmbeddedInputs {
+  inputs: SymbolicTensor[]
+  /** [B, (F + D)·d] */
+  flat: SymbolicTensor
+}
+
+/**
+ * Every sparse id a row of one table, every dense feature a learnt direction scaled by its value, side by side.
+ *
+ * Inputs `sparse` int32 [B, F] and `dense` float32 [B, D].
+ */
+export function embedInputs(
+  options: { dim_emb: number; embedding_l2: number },
+  { sparseFields, denseFields, ids, seed }: ModelShape,
+): EmbeddedInputs {
+  const inputs: SymbolicTensor[] = []
+  const parts: SymbolicTensor[] = []
+  if (sparseFields > 0) {
+    const sparse = input({ name: 'sparse', shape: [sparseFields], dtype: 'int32' }) // [B, F]
+    const table = layers.embedding({
+      name: 'embedding',
+      inputDim: ids,
+      outputDim: options.dim_emb,
+      // Keras' default: uniform in ±0.05.
+      embeddingsInitializer: initializers.randomUniform({
+        minval: -0.05,
+        maxval: 0.05,
+        seed: seedOf('embedding', seed),
+      }),
+      ...(options.embedding_l2 > 0 ? { embeddingsRegularizer: regularizers.l2({ l2: options.embedding_l2 }) } : {}),
+    })
+    const embedded = table.apply(sparse) // [B, F, d]
+    inputs.push(sparse)
+    parts.push(layers.flatten({ name: 'embedding_flat' }).apply(embedded) as SymbolicTensor) // [B, F·d]
+  }
+  if (denseFields > 0) {
+    const values = input({ name: 'dense', shape: [denseFields], dtype: 'float32' }) // [B, D]
+    const embedded = dense('dense_embedding', denseFields * options.dim_emb, seed, { useBias: false })
+    inputs.push(values)
+    parts.push(embedded.apply(values) as SymbolicTensor) // [B, D·d]
+  }
+  if (parts.length === 0) throw new ModelError('INVALID_BUNDLE', 'a model needs at least one field')
+  return { inputs, flat: join('features', parts) } // [B, (F + D)·d]
+}
+
+export interface MlpOptions {
+  /** Layers, the linear output layer included. */
+  depth: number
+  /** Width of the hidden layers. */
+  hidden: number
+  /** Width of the output. */
+  output: number
+  dropout: number
+}
+
+/**
+ * (depth − 1) × [Dense → BatchNorm → ReLU → Dropout], then a linear Dense.
+ *
+ * [B, any] → [B, output]. Dropout layers carry no seed: TensorFlow.js would draw the same mask at every step.
+ */
+export function mlp(
+  x: SymbolicTensor,
+  name: string,
+  seed: number,
+  { depth, hidden, output, dropout }: MlpOptions,
+): SymbolicTensor {
+  let out = x
+  for (let i = 0; i < depth - 1; i++) {
+    out = dense(`${name}/dense_${i}`, hidden, seed).apply(out) as SymbolicTensor // [B, hidden]
+    // Keras' defaults; TensorFlow.js has the same, written out since a saved model depends on them.
+    const normalise = layers.batchNormalization({ name: `${name}/norm_${i}`, momentum: 0.99, epsilon: 1e-3 })
+    out = normalise.apply(out) as SymbolicTensor // [B, hidden]
+    out = layers.reLU({ name: `${name}/relu_${i}` }).apply(out) as SymbolicTensor // [B, hidden]
+    if (dropout > 0) {
+      out = layers.dropout({ name: `${name}/dropout_${i}`, rate: dropout }).apply(out) as SymbolicTensor // [B, hidden]
+    }
+  }
+  return dense(`${name}/output`, output, seed).apply(out) as SymbolicTensor // [B, output]
+}
+
+/** A Dense layer, its kernel drawn by Keras' default, Glorot's uniform distribution; biases start at 0. */
+export function dense(
+  name: string,
+  units: number,
+  seed: number,
+  options: { useBias?: boolean; activation?: 'softmax' } = {},
+) {
+  return layers.dense({
+    name,
+    units,
+    kernelInitializer: initializers.glorotUniform({ seed: seedOf(name, seed) }),
+    biasInitializer: initializers.zeros(),
+    ...options,
+  })
+}
+
+/** Columns side by side: [B, a], [B, b], … → [B, a + b + …], as a layer of this name however many there are. */
+export function join(name: string, parts: SymbolicTensor[]): SymbolicTensor {
+  // Concatenate wants two inputs at least.
+  const layer =
+    parts.length > 1 ? layers.concatenate({ name, axis: -1 }) : layers.activation({ name, activation: 'linear' })
+  return layer.apply(parts.length > 1 ? parts : parts[0]!) as SymbolicTensor
+}
+
+/** Vectors of one width on top of each other: n × [B, w] → [B, n, w]. */
+export function stack(name: string, parts: SymbolicTensor[]): SymbolicTensor {
+  const width = parts[0]!.shape[1]!
+  const row =
+    parts.length > 1
+      ? (layers.concatenate({ name: `${name}/row`, axis: -1 }).apply(parts) as SymbolicTensor)
+      : parts[0]! // [B, n·w]
+  return layers.reshape({ name, targetShape: [parts.length, width] }).apply(row) as SymbolicTensor // [B, n, w]
+}
+
+/** A layer's seed. Never 0, which TensorFlow.js takes for none. */
+function seedOf(name: string, seed: number): number {
+  return murmur3(name, seed) || 1
+}

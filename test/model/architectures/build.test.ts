@@ -1,0 +1,178 @@
+import type { Tensor, Variable } from '@tensorflow/tfjs-core'
+import t from 'tap'
+import { buildArchitecture } from '../../../src/model/architectures/build.ts'
+import { graphOutputs } from '../../../src/model/architectures/outputs.ts'
+import { prepareTensorFlow } from '../../../src/model/engines/tensorflow-backend.ts'
+import { ModelError } from '../../../src/model/errors.ts'
+import type { ArchitectureOptions } from '../../../src/schemas/architecture.ts'
+
+const { tf, layers, backend } = await prepareTensorFlow()
+t.comment(`TensorFlow.js backend: ${backend}`)
+
+const embedding = { dim_emb: 4, embedding_l2: 1e-4 }
+const experts = { num_experts: 3, num_hidden_expert: 2, dim_hidden_expert: 8, dropout_expert: 0.1 }
+const towers = { num_hidden_tasks: 2, dim_hidden_tasks: 6, dropout_tasks: 0 }
+const architectures: Record<ArchitectureOptions['name'], ArchitectureOptions> = {
+  shared_bottom: {
+    name: 'shared_bottom',
+    ...embedding,
+    num_hidden_shared: 2,
+    dim_hidden_shared: 8,
+    dropout_shared: 0,
+    ...towers,
+  },
+  mixture_of_experts: { name: 'mixture_of_experts', ...embedding, ...experts, ...towers },
+  multi_gate: { name: 'multi_gate', ...embedding, ...experts, ...towers },
+  aitm: {
+    name: 'aitm',
+    ...embedding,
+    num_hidden_tower: 2,
+    dim_hidden_tower: 8,
+    dropout_tower: 0,
+    num_hidden_head: 2,
+    dim_hidden_head: 6,
+    dropout_proj_head: 0,
+  },
+}
+const shape = { sparseFields: 3, denseFields: 2, ids: 50, tasks: ['ctr', 'cvr'], seed: 7 }
+
+// By hand: flat is (3 + 2)·4 = 20 wide; an MLP's hidden layer has in·out + out (Dense) + 2·out (BatchNorm, trainable)
+// and 2·out moving statistics.
+const embeddingWeights = 50 * 4 + 2 * 2 * 4
+const wide = (input: number, hidden: number, output: number) =>
+  input * hidden + 3 * hidden + hidden * output + output + 2 * hidden
+const expected = {
+  shared_bottom: embeddingWeights + wide(20, 8, 8) + 2 * wide(8, 6, 1),
+  mixture_of_experts: embeddingWeights + 3 * wide(20, 8, 8) + 20 * 3 + 2 * wide(8, 6, 1),
+  multi_gate: embeddingWeights + 3 * wide(20, 8, 8) + 2 * 20 * 3 + 2 * wide(8, 6, 1),
+  aitm: embeddingWeights + 2 * wide(20, 8, 8) + (8 * 8 + 8) + 3 * 8 * 8 + 2 * wide(8, 6, 1),
+}
+
+function exampleInputs(rows: number): Tensor[] {
+  const ids = Int32Array.from({ length: rows * 3 }, (_, i) => (i * 7) % 50)
+  const values = Float32Array.from({ length: rows * 2 }, (_, i) => Math.sin(i))
+  return [tf.tensor2d(ids, [rows, 3], 'int32'), tf.tensor2d(values, [rows, 2])]
+}
+
+for (const options of Object.values(architectures)) {
+  t.test(options.name, async (t) => {
+    t.test('has the parameters of its definition', async (t) => {
+      t.equal(buildArchitecture(options, shape).countParams(), expected[options.name])
+    })
+
+    t.test('answers with probabilities, logits and gates of the right shapes', async (t) => {
+      const model = buildArchitecture(options, shape)
+      const { gates = {}, ...outputs } = graphOutputs(options, shape.tasks)
+      const names = [outputs.probabilities, outputs.logits, ...new Set(Object.values(gates))]
+      const inner = layers.model({
+        inputs: model.inputs,
+        outputs: names.map((name) => model.getLayer(name).output as (typeof model.outputs)[0]),
+      })
+      const [probabilities, logits, ...weights] = inner.predict(exampleInputs(5)) as Tensor[]
+      t.same(probabilities!.shape, [5, 2])
+      t.same(logits!.shape, [5, 2])
+      for (const gate of weights) {
+        t.same(gate.shape, [5, 3])
+        for (const sum of tf.sum(gate, 1).dataSync()) t.ok(Math.abs(sum - 1) < 1e-6)
+      }
+      const difference = tf.max(tf.abs(tf.sub(tf.sigmoid(logits!), probabilities!))).dataSync()[0]!
+      t.ok(difference < 1e-7)
+    })
+
+    t.test('has a finite gradient through every trainable weight', async (t) => {
+      const model = buildArchitecture(options, shape)
+      const variables = model.trainableWeights.map((weight) => weight.read() as Variable)
+      const { grads } = tf.variableGrads(() => {
+        const out = model.apply(exampleInputs(6), { training: true }) as Tensor
+        return tf.sum(tf.mul(out, tf.tensor2d([[1, -0.5]])))
+      }, variables)
+      t.equal(Object.keys(grads).length, variables.length)
+      let withoutSignal = 0
+      for (const [i, variable] of variables.entries()) {
+        const gradient = grads[variable.name]!
+        t.same(gradient.shape, variable.shape)
+        const values = gradient.dataSync()
+        t.ok(values.every(Number.isFinite), model.trainableWeights[i]!.originalName)
+        if (values.every((value) => value === 0)) withoutSignal++
+      }
+      t.equal(withoutSignal, 0, 'no weight is cut off')
+    })
+
+    t.test('moves its running means in training alone', async (t) => {
+      const model = buildArchitecture(options, shape)
+      const mean = model.weights.find((weight) => weight.originalName.endsWith('moving_mean'))!
+      model.predict(exampleInputs(6))
+      t.ok(
+        mean
+          .read()
+          .dataSync()
+          .every((value) => value === 0),
+      )
+      model.apply(exampleInputs(6), { training: true })
+      t.ok(
+        mean
+          .read()
+          .dataSync()
+          .some((value) => value !== 0),
+      )
+    })
+
+    t.test('starts from the seed alone, every layer from a draw of its own', async (t) => {
+      const kernels = (seed: number) =>
+        buildArchitecture(options, { ...shape, seed }).weights.map((weight) => [...weight.read().dataSync()])
+      const [first, second, other] = [kernels(0), kernels(0), kernels(1)]
+      t.same(first, second)
+      t.notSame(first, other)
+      const drawn = first.filter((values) => new Set(values).size > 2).map((values) => values[0])
+      t.equal(new Set(drawn).size, drawn.length)
+    })
+
+    t.test('opens again with plain TensorFlow.js', async (t) => {
+      const model = buildArchitecture(options, shape)
+      let artifacts: Parameters<typeof tf.io.fromMemory>[0] | undefined
+      await model.save(
+        tf.io.withSaveHandler(async (saved) => {
+          artifacts = JSON.parse(JSON.stringify({ ...saved, weightData: undefined }))
+          Object.assign(artifacts!, { weightData: saved.weightData })
+          return { modelArtifactsInfo: { dateSaved: new Date(0), modelTopologyType: 'JSON' } }
+        }),
+      )
+      const again = await layers.loadLayersModel(tf.io.fromMemory(artifacts!))
+      t.same(
+        (again.predict(exampleInputs(5)) as Tensor).arraySync(),
+        (model.predict(exampleInputs(5)) as Tensor).arraySync(),
+      )
+    })
+
+    t.test('works with one task, one expert, one layer, one field and either kind of field', async (t) => {
+      const smallest = {
+        ...options,
+        ...('num_experts' in options ? { num_experts: 1, num_hidden_expert: 1 } : {}),
+        ...('num_hidden_tasks' in options ? { num_hidden_tasks: 1 } : {}),
+        ...('num_hidden_head' in options ? { num_hidden_head: 1, num_hidden_tower: 1 } : {}),
+      } as ArchitectureOptions
+      const [ids, values] = exampleInputs(4)
+      for (const [fields, inputs] of [
+        [{ sparseFields: 1, denseFields: 0 }, [tf.slice(ids!, [0, 0], [4, 1])]],
+        [{ sparseFields: 0, denseFields: 1 }, [tf.slice(values!, [0, 0], [4, 1])]],
+        [{ sparseFields: 3, denseFields: 2 }, [ids, values]],
+      ] as [{ sparseFields: number; denseFields: number }, Tensor[]][]) {
+        const model = buildArchitecture(smallest, { ...shape, ...fields, tasks: ['ctr'] })
+        t.same((model.predict(inputs) as Tensor).shape, [4, 1])
+        t.same(model.inputNames, [
+          ...(fields.sparseFields > 0 ? ['sparse'] : []),
+          ...(fields.denseFields > 0 ? ['dense'] : []),
+        ])
+        for (const { name, dtype } of model.inputs) t.equal(dtype, name.startsWith('sparse') ? 'int32' : 'float32')
+        t.ok(model.getLayer('logits'))
+      }
+    })
+
+    t.test('refuses to be built without fields', async (t) => {
+      t.throws(
+        () => buildArchitecture(options, { ...shape, sparseFields: 0, denseFields: 0 }),
+        new ModelError('INVALID_BUNDLE', 'a model needs at least one field'),
+      )
+    })
+  })
+}

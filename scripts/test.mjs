@@ -1,0 +1,75 @@
+// Runs the compiled tests with tap, and checks what they cover of src/.
+//   npm test                            every test, then the coverage thresholds
+//   npm test -- test/model/x.test.ts    the named files (source or compiled), with tap's own options, and no thresholds
+// The last line is `N passed, N failed` (`, N skipped` where there were any).  It counts assertions; a missed coverage
+// threshold counts as one failure more.
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Parser } from 'tap-parser'
+import { checkCoverage } from './coverage.mjs'
+
+process.chdir(join(import.meta.dirname, '..'))
+
+const tap = 'node_modules/tap/dist/esm/run.mjs'
+const results = 'coverage/results.tap'
+const profiles = 'coverage/v8'
+
+rmSync('coverage', { recursive: true, force: true })
+mkdirSync(profiles, { recursive: true })
+generateTap()
+
+const args = process.argv.slice(2).map((arg) => arg.replace(/^(?:\.\/)?(test\/.*)\.ts$/, 'build/$1.js'))
+const whole = args.length === 0
+// Only a terminal can show progress that overwrites itself.
+const reporter = process.stdout.isTTY ? 'terse' : 'min'
+const run = spawnSync(process.execPath, [tap, 'run', `--reporter=${reporter}`, `--output-file=${results}`, ...args], {
+  stdio: 'inherit',
+  // Node writes one profile per process here, and passes the variable on to worker threads and child processes.
+  env: whole ? { ...process.env, NODE_V8_COVERAGE: join(process.cwd(), profiles) } : process.env,
+})
+
+const count = countAssertions()
+// A test file that crashes or times out fails the run even where none of its assertions did.
+if (run.status !== 0 && count.failed === 0) count.failed = 1
+if (run.status === 0 && count.passed + count.failed + count.skipped === 0) {
+  console.error('no test ran')
+  count.failed = 1
+}
+if (whole && !(await checkCoverage(profiles))) count.failed++
+rmSync(profiles, { recursive: true, force: true })
+
+console.log(`${count.passed} passed, ${count.failed} failed${count.skipped > 0 ? `, ${count.skipped} skipped` : ''}`)
+process.exit(count.failed > 0 ? 1 : 0)
+
+/** tap assembles its Test class from the configured plugins, once for every install and configuration. */
+function generateTap() {
+  const stamp = 'node_modules/.multigate-tap'
+  const value = createHash('sha256')
+    .update(readFileSync('package-lock.json'))
+    .update(readFileSync('.taprc'))
+    .update(process.cwd())
+    .digest('hex')
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === value) return
+  const build = spawnSync(process.execPath, [tap, 'build'], { encoding: 'utf8' })
+  if (build.status !== 0) {
+    process.stderr.write(build.stdout + build.stderr)
+    console.error('tap build: failed')
+    process.exit(1)
+  }
+  writeFileSync(stamp, value)
+}
+
+/** Counts the assertions at every depth of the run's TAP, without the lines that only close a block of them. */
+function countAssertions() {
+  const count = { passed: 0, failed: 0, skipped: 0 }
+  if (!existsSync(results)) return count
+  const parser = new Parser()
+  parser.on('pass', () => count.passed++)
+  parser.on('fail', () => count.failed++)
+  parser.on('skip', () => count.skipped++)
+  parser.on('todo', () => count.skipped++)
+  parser.end(readFileSync(results, 'utf8'))
+  return count
+}

@@ -1,0 +1,97 @@
+import { spawnSync } from 'node:child_process'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Test, test } from 'tap'
+
+const root = join(import.meta.dirname, '../../..')
+
+// Stands in for npm, and on `npm ci` puts a stand-in for tsc into node_modules; both keep a log of their calls.
+const npm = `
+const fs = require('node:fs')
+fs.appendFileSync('log', 'npm ' + process.argv[2] + '\\n')
+if (fs.existsSync('no-network')) process.exit(1)
+fs.mkdirSync('node_modules/typescript/bin', { recursive: true })
+fs.writeFileSync('node_modules/typescript/bin/tsc', "require('node:fs').appendFileSync('log', 'tsc\\\\n')")
+`
+
+/** A small project around the real script.  `setup` runs it and tells what it called, and how it ended. */
+function project(t: Test) {
+  const folder = t.testdir({
+    scripts: {},
+    src: { 'a.ts': '' },
+    'tsconfig.json': '{}',
+    'package-lock.json': '{}',
+    'package.json': '{}',
+  })
+  copyFileSync(join(root, 'scripts/setup.mjs'), join(folder, 'scripts/setup.mjs'))
+  writeFileSync(join(folder, 'npm.js'), npm)
+  const setup = (...args: string[]) => {
+    const log = join(folder, 'log')
+    writeFileSync(log, '')
+    const env = { ...process.env, npm_execpath: join(folder, 'npm.js') }
+    const run = spawnSync(process.execPath, ['scripts/setup.mjs', ...args], { cwd: folder, env, encoding: 'utf8' })
+    return {
+      status: run.status,
+      calls: readFileSync(log, 'utf8').trim().split('\n').filter(Boolean),
+      output: run.stdout + run.stderr,
+    }
+  }
+  return { folder, setup }
+}
+
+test('setup installs and compiles a fresh clone, then nothing more', async (t) => {
+  const { setup } = project(t)
+  t.match(setup(), { status: 0, calls: ['npm ci', 'tsc'] })
+  t.same(setup(), { status: 0, calls: [], output: '' })
+})
+
+test('setup compiles again when a source changed, without installing', async (t) => {
+  const { folder, setup } = project(t)
+  setup()
+  writeFileSync(join(folder, 'src/a.ts'), 'export {}')
+  t.same(setup().calls, ['tsc'])
+})
+
+test('setup installs again when the lock file changed', async (t) => {
+  const { folder, setup } = project(t)
+  setup()
+  writeFileSync(join(folder, 'package-lock.json'), '{"lockfileVersion":3}')
+  t.same(setup('--no-build').calls, ['npm ci'])
+})
+
+test('setup without the build only installs', async (t) => {
+  const { setup } = project(t)
+  t.same(setup('--no-build').calls, ['npm ci'])
+})
+
+test('setup removes what was compiled from a source that is gone', async (t) => {
+  const { folder, setup } = project(t)
+  setup()
+  const orphan = join(folder, 'build/src/gone.js')
+  const other = join(folder, 'build/src/a.js')
+  mkdirSync(join(folder, 'build/src'), { recursive: true })
+  writeFileSync(orphan, '')
+  writeFileSync(other, '')
+  writeFileSync(join(folder, 'src/a.ts'), 'export {}')
+  setup()
+  t.notOk(existsSync(orphan))
+  t.ok(existsSync(other))
+})
+
+test('setup fails where the install fails, and tries again the next time', async (t) => {
+  const { folder, setup } = project(t)
+  writeFileSync(join(folder, 'no-network'), '')
+  const failed = setup()
+  t.equal(failed.status, 1)
+  t.match(failed.output, /Installing dependencies.*failed/)
+  t.same(failed.calls, ['npm ci'])
+  t.same(setup().calls, ['npm ci'])
+})
+
+test('setup:tensorflow says so where the dependencies are not installed', async (t) => {
+  const folder = t.testdir({ scripts: {} })
+  copyFileSync(join(root, 'scripts/setup-tensorflow.mjs'), join(folder, 'scripts/setup-tensorflow.mjs'))
+  const run = spawnSync(process.execPath, ['scripts/setup-tensorflow.mjs'], { cwd: folder, encoding: 'utf8' })
+  t.equal(run.status, 1)
+  t.match(run.stderr, /tfjs-node is not installed: run `npm ci`/)
+})

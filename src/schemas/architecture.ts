@@ -5,10 +5,16 @@ import Type, { type Static } from 'typebox'
  * (clabrugere/multitask-learning). A model's number of tasks and of embedding rows follow from its manifest.
  */
 
-const width = (value: number, description: string) => Type.Integer({ minimum: 1, maximum: 65536, default: value, description })
+const width = (value: number, description: string) =>
+  Type.Integer({ minimum: 1, maximum: 65536, default: value, description })
 const depth = (description: string) => Type.Integer({ minimum: 1, maximum: 64, default: 2, description })
 const dropout = (of: string) =>
-  Type.Number({ minimum: 0, exclusiveMaximum: 1, default: 0, description: `Dropout after each hidden layer of ${of}, in training` })
+  Type.Number({
+    minimum: 0,
+    exclusiveMaximum: 1,
+    default: 0,
+    description: `Dropout after each hidden layer of ${of}, in training`,
+  })
 
 const embedding = {
   dim_emb: width(32, 'Embedding dimension d, of every sparse id and of every dense feature'),
@@ -48,7 +54,10 @@ export const MixtureOfExpertsOptions = Type.Object(
 export type MultiGateOptions = Static<typeof MultiGateOptions>
 export const MultiGateOptions = Type.Object(
   { name: Type.Literal('multi_gate'), ...embedding, ...experts, ...towers },
-  { additionalProperties: false, description: 'Multi-gate mixture of experts (MMoE): each task mixes the experts with a gate of its own' },
+  {
+    additionalProperties: false,
+    description: 'Multi-gate mixture of experts (MMoE): each task mixes the experts with a gate of its own',
+  },
 )
 
 export type AitmOptions = Static<typeof AitmOptions>
@@ -63,13 +72,19 @@ export const AitmOptions = Type.Object(
     dim_hidden_head: width(64, "Width of a head's hidden layers"),
     dropout_proj_head: dropout('the heads'),
   },
-  { additionalProperties: false, description: 'AITM: each task receives, by attention, what the task before it learnt' },
+  {
+    additionalProperties: false,
+    description: 'AITM: each task receives, by attention, what the task before it learnt',
+  },
 )
 
 /** A built-in architecture and its options. */
 export type ArchitectureOptions = Static<typeof ArchitectureOptions>
-export const ArchitectureOptions = Type.Union([SharedBottomOptions, MixtureOfExpertsOptions, MultiGateOptions, AitmOptions], {
-  description: 'A built-in architecture with its options',
-})
+export const ArchitectureOptions = Type.Union(
+  [SharedBottomOptions, MixtureOfExpertsOptions, MultiGateOptions, AitmOptions],
+  {
+    description: 'A built-in architecture with its options',
+  },
+)
 
 export type ArchitectureName = ArchitectureOptions['name']

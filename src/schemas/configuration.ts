@@ -8,13 +8,24 @@ import Type, { type Static } from 'typebox'
 export type Configuration = Static<typeof Configuration>
 export const Configuration = Type.Object({
   MULTIGATE_HOST: Type.String({ default: '127.0.0.1', description: 'Address to listen on; 0.0.0.0 for all' }),
-  MULTIGATE_PORT: Type.Integer({ minimum: 0, maximum: 65535, default: 3000, description: 'Port to listen on; 0 takes a free one' }),
-  MULTIGATE_MODELS: Type.String({ default: 'models', description: 'Folder of models: `<name>/<version>/manifest.json`' }),
+  MULTIGATE_PORT: Type.Integer({
+    minimum: 0,
+    maximum: 65535,
+    default: 3000,
+    description: 'Port to listen on; 0 takes a free one',
+  }),
+  MULTIGATE_MODELS: Type.String({
+    default: 'models',
+    description: 'Folder of models: `<name>/<version>/manifest.json`',
+  }),
   MULTIGATE_DEFAULT_MODEL: Type.String({
     default: '',
     description: 'Model of requests that name none; where empty, `ads-funnel`, or the only model there is',
   }),
-  MULTIGATE_REQUIRED_MODELS: Type.String({ default: '', description: 'Models, comma-separated, that `/readyz` waits for beside the default one' }),
+  MULTIGATE_REQUIRED_MODELS: Type.String({
+    default: '',
+    description: 'Models, comma-separated, that `/readyz` waits for beside the default one',
+  }),
   MULTIGATE_VERSIONS: Type.Union([Type.Literal('latest'), Type.Literal('all')], {
     default: 'latest',
     description: 'Serve the highest good version of each model, or all',
@@ -27,25 +38,51 @@ export const Configuration = Type.Object({
   }),
   MULTIGATE_ENGINE: Type.Union([Type.Literal('auto'), Type.Literal('onnx'), Type.Literal('tensorflow')], {
     default: 'auto',
-    description: 'What computes: ONNX Runtime, TensorFlow.js (native, else WebAssembly), or the first of these that works',
+    description:
+      'What computes: ONNX Runtime, TensorFlow.js (native, else WebAssembly), or the first of these that works',
   }),
-  MULTIGATE_WORKERS: Type.Integer({ minimum: 0, maximum: 256, default: 0, description: 'Worker threads that compute; 0: one per core that is really ours' }),
-  MULTIGATE_MAX_BATCH_ROWS: Type.Integer({ minimum: 1, maximum: 65536, default: 256, description: 'Most rows computed in one call' }),
+  MULTIGATE_WORKERS: Type.Integer({
+    minimum: 0,
+    maximum: 256,
+    default: 0,
+    description: 'Worker threads that compute; 0: one per core that is really ours',
+  }),
+  MULTIGATE_MAX_BATCH_ROWS: Type.Integer({
+    minimum: 1,
+    maximum: 65536,
+    default: 256,
+    description: 'Most rows computed in one call',
+  }),
   MULTIGATE_MAX_DELAY_MS: Type.Number({
     minimum: 0,
     maximum: 1000,
     default: 0,
     description: 'How long an idle worker may wait for more rows, ms; 0: not at all',
   }),
-  MULTIGATE_MAX_QUEUE_ROWS: Type.Integer({ minimum: 1, maximum: 10_000_000, default: 20_000, description: 'Most rows queued per model version' }),
-  MULTIGATE_MAX_REQUEST_ROWS: Type.Integer({ minimum: 1, maximum: 1_000_000, default: 10_000, description: 'Most rows of one request' }),
+  MULTIGATE_MAX_QUEUE_ROWS: Type.Integer({
+    minimum: 1,
+    maximum: 10_000_000,
+    default: 20_000,
+    description: 'Most rows queued per model version',
+  }),
+  MULTIGATE_MAX_REQUEST_ROWS: Type.Integer({
+    minimum: 1,
+    maximum: 1_000_000,
+    default: 10_000,
+    description: 'Most rows of one request',
+  }),
   MULTIGATE_MAX_BODY_BYTES: Type.Integer({
     minimum: 1024,
     maximum: 1_073_741_824,
     default: 16_777_216,
     description: 'Largest request body, also after decompression, bytes',
   }),
-  MULTIGATE_DEADLINE_MS: Type.Number({ exclusiveMinimum: 0, maximum: 600_000, default: 1000, description: 'Deadline of requests that name none, ms' }),
+  MULTIGATE_DEADLINE_MS: Type.Number({
+    exclusiveMinimum: 0,
+    maximum: 600_000,
+    default: 1000,
+    description: 'Deadline of requests that name none, ms',
+  }),
   MULTIGATE_DRAIN_DELAY_MS: Type.Integer({
     minimum: 0,
     maximum: 600_000,

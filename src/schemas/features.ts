@@ -20,7 +20,8 @@ export const Side = Type.Union([Type.Literal('context'), Type.Literal('candidate
 
 const OutOfVocabulary = Type.Union([Type.Literal('bucket'), Type.Literal('error')], {
   default: 'bucket',
-  description: "What an unknown value does: takes the field's first id, kept for this (`bucket`), or is refused (`error`)",
+  description:
+    "What an unknown value does: takes the field's first id, kept for this (`bucket`), or is refused (`error`)",
 })
 
 /** A value to take where a request has none. */
@@ -53,7 +54,10 @@ export const HashField = Type.Object(
     seed: Type.Integer({ minimum: 0, maximum: 2 ** 32 - 1, default: 0, description: 'Seed of the hash' }),
     missing: missing(Type.String()),
   },
-  { additionalProperties: false, description: 'A string hashed to an id: MurmurHash3_x86_32 of its UTF-8 bytes, modulo `buckets`' },
+  {
+    additionalProperties: false,
+    description: 'A string hashed to an id: MurmurHash3_x86_32 of its UTF-8 bytes, modulo `buckets`',
+  },
 )
 
 export type IntegerField = Static<typeof IntegerField>
@@ -98,7 +102,13 @@ export const NumericField = Type.Object(
 export type SparseField = VocabularyField | HashField | IntegerField
 
 export type Field = Static<typeof Field>
-export const Field = Type.Union([VocabularyField, HashField, IntegerField, NumericField], { description: 'One input field' })
+export const Field = Type.Union([VocabularyField, HashField, IntegerField, NumericField], {
+  description: 'One input field',
+})
 
 export type Features = Static<typeof Features>
-export const Features = Type.Array(Field, { minItems: 1, maxItems: 4096, description: 'Input fields, in order; names are unique' })
+export const Features = Type.Array(Field, {
+  minItems: 1,
+  maxItems: 4096,
+  description: 'Input fields, in order; names are unique',
+})

@@ -6,7 +6,10 @@ import { Features } from './features.ts'
 export const ModelName = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$', description: "A model's name" })
 
 /** Versions are numeric folders; the highest good one answers requests that name none. */
-export const VersionName = Type.String({ pattern: '^[1-9][0-9]{0,17}$', description: "A version: a positive integer, as a string" })
+export const VersionName = Type.String({
+  pattern: '^[1-9][0-9]{0,17}$',
+  description: 'A version: a positive integer, as a string',
+})
 
 /** A task's name: a key of every prediction. */
 export const TaskName = Type.String({
@@ -27,11 +30,17 @@ export const Calibration = Type.Union(
         x: Type.Array(Type.Number({ minimum: 0, maximum: 1 }), { minItems: 2 }),
         y: Type.Array(Type.Number({ minimum: 0, maximum: 1 }), { minItems: 2 }),
       },
-      { additionalProperties: false, description: 'Linear interpolation between the points (x, y), both non-decreasing; constant outside' },
+      {
+        additionalProperties: false,
+        description: 'Linear interpolation between the points (x, y), both non-decreasing; constant outside',
+      },
     ),
     Type.Object(
       { method: Type.Literal('negative_sampling'), kept: Type.Number({ exclusiveMinimum: 0, maximum: 1 }) },
-      { additionalProperties: false, description: 'p / (p + (1 − p) / kept): undoes training on the share `kept` of the negatives' },
+      {
+        additionalProperties: false,
+        description: 'p / (p + (1 − p) / kept): undoes training on the share `kept` of the negatives',
+      },
     ),
   ],
   { description: 'Maps a raw probability to a calibrated one' },
@@ -44,12 +53,18 @@ export const Task = Type.Object(
     description: Type.Optional(Type.String()),
     calibration: Type.Optional(Calibration),
   },
-  { additionalProperties: false, description: "One output of the network; tasks stand in the order of the graph's output columns" },
+  {
+    additionalProperties: false,
+    description: "One output of the network; tasks stand in the order of the graph's output columns",
+  },
 )
 
 export type DerivedTask = Static<typeof DerivedTask>
 export const DerivedTask = Type.Object(
-  { name: TaskName, product: Type.Array(TaskName, { minItems: 1, description: 'Tasks whose calibrated probabilities are multiplied' }) },
+  {
+    name: TaskName,
+    product: Type.Array(TaskName, { minItems: 1, description: 'Tasks whose calibrated probabilities are multiplied' }),
+  },
   { additionalProperties: false, description: 'A probability composed of others, e.g. ctcvr = ctr · cvr' },
 )
 
@@ -65,14 +80,19 @@ export const Graph = Type.Object(
     file: FilePath,
     inputs: Type.Object(
       { sparse: Type.Optional(Type.String()), dense: Type.Optional(Type.String()) },
-      { additionalProperties: false, description: "The graph's input names: `sparse` int32 [batch, fields], `dense` float32 [batch, features]" },
+      {
+        additionalProperties: false,
+        description: "The graph's input names: `sparse` int32 [batch, fields], `dense` float32 [batch, features]",
+      },
     ),
     outputs: Type.Object(
       {
         probabilities: Type.String({ description: 'float32 [batch, tasks]' }),
         logits: Type.Optional(Type.String({ description: 'float32 [batch, tasks]' })),
         gates: Type.Optional(
-          Type.Record(TaskName, Type.String(), { description: "Per task the output of its gate's weights, float32 [batch, experts]" }),
+          Type.Record(TaskName, Type.String(), {
+            description: "Per task the output of its gate's weights, float32 [batch, experts]",
+          }),
         ),
       },
       { additionalProperties: false, description: 'Names of outputs: for a layers model, of layers' },
@@ -86,12 +106,16 @@ export const TaskQuality = Type.Object(
   {
     rows: Type.Integer({ minimum: 0, description: "Test rows in the task's sample space" }),
     positives: Type.Integer({ minimum: 0 }),
-    auc: Type.Union([Type.Number(), Type.Null()], { description: 'Area under the ROC curve; null where one class is missing' }),
+    auc: Type.Union([Type.Number(), Type.Null()], {
+      description: 'Area under the ROC curve; null where one class is missing',
+    }),
     logloss: Type.Union([Type.Number(), Type.Null()], { description: 'Mean binary cross-entropy, nats' }),
     normalised_entropy: Type.Union([Type.Number(), Type.Null()], { description: 'Logloss ÷ entropy of the base rate' }),
     calibration_ratio: Type.Union([Type.Number(), Type.Null()], { description: 'Mean prediction ÷ observed rate' }),
     oracle_auc: Type.Optional(Type.Number({ description: 'AUC of the true probability, where a generator knows it' })),
-    oracle_logloss: Type.Optional(Type.Number({ description: 'Logloss of the true probability, where a generator knows it' })),
+    oracle_logloss: Type.Optional(
+      Type.Number({ description: 'Logloss of the true probability, where a generator knows it' }),
+    ),
   },
   { additionalProperties: false },
 )
@@ -107,7 +131,12 @@ export const GoldenRows = Type.Object(
     probabilities: Type.Array(Type.Array(Type.Number({ minimum: 0, maximum: 1 })), {
       description: 'Expected raw probabilities (before calibration), per row one per task',
     }),
-    tolerance: Type.Number({ exclusiveMinimum: 0, maximum: 1, default: 1e-5, description: 'Largest absolute difference allowed' }),
+    tolerance: Type.Number({
+      exclusiveMinimum: 0,
+      maximum: 1,
+      default: 1e-5,
+      description: 'Largest absolute difference allowed',
+    }),
   },
   { additionalProperties: false, description: 'Rows with known answers, asked when the version is loaded' },
 )
@@ -143,7 +172,9 @@ export const Manifest = Type.Object(
     golden: Type.Optional(GoldenRows),
     quality: Type.Optional(Type.Record(TaskName, TaskQuality, { description: 'Metrics on the test rows, per task' })),
     provenance: Type.Optional(Provenance),
-    files: Type.Record(FilePath, Type.String({ pattern: '^[0-9a-f]{64}$' }), { description: 'SHA-256 of every file of the version but this one' }),
+    files: Type.Record(FilePath, Type.String({ pattern: '^[0-9a-f]{64}$' }), {
+      description: 'SHA-256 of every file of the version but this one',
+    }),
   },
   { additionalProperties: false, description: 'manifest.json: what a model version is' },
 )

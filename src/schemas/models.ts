@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox'
-import { Calibration, Provenance, TaskQuality } from './manifest.ts'
 import { Side } from './features.ts'
+import { Calibration, Provenance, TaskQuality } from './manifest.ts'
 
 /*
  * GET /models and GET /models/{model}.
@@ -44,7 +44,9 @@ export const ModelDetails = Type.Intersect([
   Type.Object({
     version: Type.Optional(Type.String({ description: 'The version described below' })),
     description: Type.Optional(Type.String()),
-    architecture: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: 'Architecture and its options' })),
+    architecture: Type.Optional(
+      Type.Record(Type.String(), Type.Unknown(), { description: 'Architecture and its options' }),
+    ),
     fields: Type.Optional(
       Type.Array(
         Type.Object({
@@ -52,7 +54,9 @@ export const ModelDetails = Type.Intersect([
           side: Side,
           kind: Type.String({ examples: ['vocabulary', 'hash', 'integer', 'numeric'] }),
           required: Type.Boolean({ description: 'A request must give it' }),
-          ids: Type.Optional(Type.Array(Type.Integer(), { description: 'Sparse fields: [first id, last id] in the shared id space' })),
+          ids: Type.Optional(
+            Type.Array(Type.Integer(), { description: 'Sparse fields: [first id, last id] in the shared id space' }),
+          ),
         }),
       ),
     ),

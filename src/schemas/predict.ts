@@ -19,7 +19,10 @@ export const Context = Type.Record(Type.String(), FeatureValue, {
 })
 
 const id = Type.String({ maxLength: 1024, description: 'Echoed with the prediction' })
-const bid = Type.Number({ minimum: 0, description: 'Price offered for a click or conversion; used by `rank` by `ecpm` alone' })
+const bid = Type.Number({
+  minimum: 0,
+  description: 'Price offered for a click or conversion; used by `rank` by `ecpm` alone',
+})
 
 export type Candidate = Static<typeof Candidate>
 export const Candidate = Type.Intersect(
@@ -39,21 +42,33 @@ export const CandidateColumns = Type.Intersect(
 export type RankOptions = Static<typeof RankOptions>
 export const RankOptions = Type.Object(
   {
-    by: Type.String({ description: 'A task, a derived task, or `ecpm` (1000 · bid · ctr, · cvr where the model has one)', examples: ['ecpm', 'ctr'] }),
+    by: Type.String({
+      description: 'A task, a derived task, or `ecpm` (1000 · bid · ctr, · cvr where the model has one)',
+      examples: ['ecpm', 'ctr'],
+    }),
     top_k: Type.Optional(Type.Integer({ minimum: 1, description: 'Answer the best so many only' })),
   },
-  { additionalProperties: false, description: 'Answer the best first, each with its `score` and its `index` in the request' },
+  {
+    additionalProperties: false,
+    description: 'Answer the best first, each with its `score` and its `index` in the request',
+  },
 )
 
 export type PredictOptions = Static<typeof PredictOptions>
 export const PredictOptions = Type.Object(
   {
     deadline_ms: Type.Optional(
-      Type.Number({ exclusiveMinimum: 0, maximum: 600_000, description: 'Time for the answer from arrival, ms; later it is 504' }),
+      Type.Number({
+        exclusiveMinimum: 0,
+        maximum: 600_000,
+        description: 'Time for the answer from arrival, ms; later it is 504',
+      }),
     ),
     gates: Type.Optional(Type.Boolean({ description: "Also answer each task's gate weights, one per expert" })),
     raw: Type.Optional(Type.Boolean({ description: 'Also answer the probabilities before calibration' })),
-    partial: Type.Optional(Type.Boolean({ description: 'Answer good rows though others are bad: these are null, and listed in `errors`' })),
+    partial: Type.Optional(
+      Type.Boolean({ description: 'Answer good rows though others are bad: these are null, and listed in `errors`' }),
+    ),
     rank: Type.Optional(RankOptions),
   },
   { additionalProperties: false },
@@ -62,9 +77,16 @@ export const PredictOptions = Type.Object(
 const envelope = {
   model: Type.Optional(ModelName),
   version: Type.Optional(VersionName),
-  label: Type.Optional(Type.String({ minLength: 1, maxLength: 128, description: 'A label of a version, instead of `version`' })),
+  label: Type.Optional(
+    Type.String({ minLength: 1, maxLength: 128, description: 'A label of a version, instead of `version`' }),
+  ),
   tasks: Type.Optional(
-    Type.Array(TaskName, { minItems: 1, maxItems: 512, uniqueItems: true, description: 'Tasks to answer; default: all, derived ones too' }),
+    Type.Array(TaskName, {
+      minItems: 1,
+      maxItems: 512,
+      uniqueItems: true,
+      description: 'Tasks to answer; default: all, derived ones too',
+    }),
   ),
   options: Type.Optional(PredictOptions),
 }
@@ -72,7 +94,10 @@ const envelope = {
 export type RowsRequest = Static<typeof RowsRequest>
 export const RowsRequest = Type.Object(
   { ...envelope, context: Type.Optional(Context), candidates: Type.Optional(Type.Array(Candidate, { minItems: 1 })) },
-  { additionalProperties: false, description: 'Named features, one object a candidate; without `candidates`, `context` is the one row' },
+  {
+    additionalProperties: false,
+    description: 'Named features, one object a candidate; without `candidates`, `context` is the one row',
+  },
 )
 
 export type ColumnsRequest = Static<typeof ColumnsRequest>
@@ -85,8 +110,14 @@ export type TensorsRequest = Static<typeof TensorsRequest>
 export const TensorsRequest = Type.Object(
   {
     ...envelope,
-    sparse: Type.Optional(Type.Array(Type.Array(Type.Integer()), { description: 'int32 [rows, sparse fields], ids of the one shared id space' })),
-    dense: Type.Optional(Type.Array(Type.Array(Type.Number()), { description: 'float32 [rows, dense fields], scaled' })),
+    sparse: Type.Optional(
+      Type.Array(Type.Array(Type.Integer()), {
+        description: 'int32 [rows, sparse fields], ids of the one shared id space',
+      }),
+    ),
+    dense: Type.Optional(
+      Type.Array(Type.Array(Type.Number()), { description: 'float32 [rows, dense fields], scaled' }),
+    ),
   },
   { additionalProperties: false, description: 'Tensors, already encoded, fields in manifest order' },
 )
@@ -119,12 +150,19 @@ export const Prediction = Type.Object(
     id: Type.Optional(Type.String()),
     index: Type.Optional(Type.Integer({ description: 'With `rank`: the row of the request' })),
     score: Type.Optional(Type.Number({ description: 'With `rank`: what was ranked by' })),
-    raw: Type.Optional(Type.Record(Type.String(), probability, { description: 'With `raw`: probabilities before calibration' })),
+    raw: Type.Optional(
+      Type.Record(Type.String(), probability, { description: 'With `raw`: probabilities before calibration' }),
+    ),
     gates: Type.Optional(
-      Type.Record(Type.String(), Type.Array(probability), { description: 'With `gates`: per task the weight of each expert' }),
+      Type.Record(Type.String(), Type.Array(probability), {
+        description: 'With `gates`: per task the weight of each expert',
+      }),
     ),
   },
-  { additionalProperties: Type.Union([probability, Type.Unknown()]), description: 'A probability per task, by its name' },
+  {
+    additionalProperties: Type.Union([probability, Type.Unknown()]),
+    description: 'A probability per task, by its name',
+  },
 )
 
 /** The same by column. */
@@ -147,9 +185,12 @@ export const PredictAnswer = Type.Object(
     version: Type.String(),
     request_id: Type.String(),
     predictions: Type.Union([Type.Array(Type.Union([Prediction, Type.Null()])), PredictionColumns], {
-      description: 'Row i answers row i of the request, unless `rank` asks for an order; by column where the request was',
+      description:
+        'Row i answers row i of the request, unless `rank` asks for an order; by column where the request was',
     }),
-    errors: Type.Optional(Type.Array(ProblemItem, { description: 'With `partial`: what is wrong with the rows that are null' })),
+    errors: Type.Optional(
+      Type.Array(ProblemItem, { description: 'With `partial`: what is wrong with the rows that are null' }),
+    ),
   },
   { description: 'The probability of every task for every candidate' },
 )

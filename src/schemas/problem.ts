@@ -2,7 +2,10 @@ import Type, { type Static } from 'typebox'
 
 export type ProblemItem = Static<typeof ProblemItem>
 export const ProblemItem = Type.Object({
-  path: Type.String({ description: 'JSON pointer (RFC 6901) into the request body', examples: ['/candidates/7/price'] }),
+  path: Type.String({
+    description: 'JSON pointer (RFC 6901) into the request body',
+    examples: ['/candidates/7/price'],
+  }),
   message: Type.String({ examples: ['must be a number'] }),
 })
 
@@ -39,9 +42,13 @@ export const ProblemDetails = Type.Object(
     detail: Type.String({ description: 'What went wrong this time' }),
     request_id: Type.String(),
     stage: Type.Optional(
-      Type.Union([Type.Literal('queue'), Type.Literal('compute')], { description: 'DEADLINE_EXCEEDED: where the request was' }),
+      Type.Union([Type.Literal('queue'), Type.Literal('compute')], {
+        description: 'DEADLINE_EXCEEDED: where the request was',
+      }),
     ),
-    errors: Type.Optional(Type.Array(ProblemItem, { maxItems: 100, description: 'All problems of a body, at most 100' })),
+    errors: Type.Optional(
+      Type.Array(ProblemItem, { maxItems: 100, description: 'All problems of a body, at most 100' }),
+    ),
   },
   { description: 'Problem details (RFC 9457)' },
 )

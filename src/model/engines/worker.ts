@@ -31,7 +31,8 @@ async function perform(request: WorkerRequest): Promise<unknown> {
     case 'start':
       return engine.name
     case 'load': {
-      const graph = await engine.load(request.source)
+      // Asked twice where the graph was being loaded everywhere while this worker replaced another.
+      const graph = graphs.get(request.graph) ?? (await engine.load(request.source))
       graphs.set(request.graph, graph)
       return graph.signature
     }

@@ -1,5 +1,6 @@
 import {
   bidProblem,
+  bidRequired,
   checkRowCount,
   encodeContext,
   givenTwice,
@@ -48,6 +49,7 @@ export function encodeColumns(
   }
   for (const slot of shared.required)
     if (!seen.has(slot)) problems.add(`/candidates${pointer(slot.name)}`, requiredMessage)
+  if (options.bids && !columns.some(([name]) => name === 'bid')) problems.add('/candidates/bid', bidRequired)
   if (options.partial) problems.throwIfAny()
 
   for (const [name, values] of columns) {

@@ -118,3 +118,6 @@ export function unknownField(name: string, parent: '/context' | '/candidates'): 
 }
 
 export const givenTwice = 'is given in the context already'
+
+export const bidRequired = 'is required to rank by ecpm'
+export const noBids = 'ecpm needs bids, which only candidates have'

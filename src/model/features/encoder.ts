@@ -15,6 +15,8 @@ export interface EncodeOptions {
   maxRows: number
   /** Leave bad rows out and list their problems, instead of refusing the request. */
   partial: boolean
+  /** Every candidate must have a bid. */
+  bids?: boolean
 }
 
 /** A request as tensors. Row-major; sparse fields and numeric fields each in manifest order. */

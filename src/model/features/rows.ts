@@ -1,5 +1,6 @@
 import {
   bidProblem,
+  bidRequired,
   checkRowCount,
   type EncodedContext,
   encodeContext,
@@ -7,6 +8,7 @@ import {
   idProblem,
   isObject,
   keepGoodRows,
+  noBids,
   repeatContext,
   unknownField,
 } from './context.ts'
@@ -23,7 +25,7 @@ export function encodeRows(
 ): EncodedRequest {
   const problems = new Problems()
   const shared = encodeContext(layout, context, problems)
-  if (candidates === undefined) return contextAlone(context, shared, problems)
+  if (candidates === undefined) return contextAlone(context, shared, problems, options)
   if (!Array.isArray(candidates) || candidates.length === 0) {
     problems.add(
       '/candidates',
@@ -40,7 +42,7 @@ export function encodeRows(
   const bad = new Uint8Array(rows)
   for (let row = 0; row < rows; row++) {
     const before = problems.list.length
-    const good = encodeRow(layout, shared, candidates[row], row, encoded, problems)
+    const good = encodeRow(layout, shared, candidates[row], row, encoded, problems, options.bids === true)
     if (!good) bad[row] = 1
     if (problems.full && problems.list.length > before && !options.partial) break
   }
@@ -49,9 +51,15 @@ export function encodeRows(
   return keepGoodRows(encoded, bad, { sparse: layout.sparse.length, dense: layout.dense.length })
 }
 
-function contextAlone(context: unknown, shared: EncodedContext, problems: Problems): EncodedRequest {
+function contextAlone(
+  context: unknown,
+  shared: EncodedContext,
+  problems: Problems,
+  options: EncodeOptions,
+): EncodedRequest {
   if (context === undefined) problems.add('', 'must have candidates, a context, or tensors (sparse, dense)')
   else for (const slot of shared.required) problems.add(`/context${pointer(slot.name)}`, requiredMessage)
+  if (options.bids) problems.add('/options/rank/by', noBids)
   problems.throwIfAny()
   return { requested: 1, problems: [], ...repeatContext(shared, 1) }
 }
@@ -64,6 +72,7 @@ function encodeRow(
   row: number,
   encoded: EncodedRequest,
   problems: Problems,
+  needsBid: boolean,
 ): boolean {
   if (!isObject(candidate)) {
     problems.add(`/candidates/${row}`, `must be an object, not ${describe(candidate)}`)
@@ -96,6 +105,7 @@ function encodeRow(
   if (requiredSeen < shared.required.length) {
     for (const slot of shared.required) if (!Object.hasOwn(candidate, slot.name)) wrong(slot.name, requiredMessage)
   }
+  if (needsBid && !Object.hasOwn(candidate, 'bid')) wrong('bid', bidRequired)
   return good
 }
 

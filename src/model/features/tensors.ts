@@ -1,4 +1,4 @@
-import { checkRowCount, keepGoodRows } from './context.ts'
+import { checkRowCount, keepGoodRows, noBids } from './context.ts'
 import type { EncodedRequest, EncodeOptions, Layout } from './encoder.ts'
 import { describe } from './field.ts'
 import { Problems } from './problems.ts'
@@ -11,6 +11,7 @@ export function encodeTensors(layout: Layout, sparse: unknown, dense: unknown, o
   if (sparseRows && denseRows && sparseRows.length !== denseRows.length) {
     problems.add('/dense', `has ${denseRows.length} rows where sparse has ${sparseRows.length}`)
   }
+  if (options.bids) problems.add('/options/rank/by', noBids)
   problems.throwIfAny()
   const rows = (sparseRows ?? denseRows ?? []).length
   checkRowCount(rows, options)

@@ -1,0 +1,91 @@
+import type { Calibration, Manifest } from '../../schemas/manifest.ts'
+import { createEncoder } from '../features/encoder.ts'
+import { requiredMessage } from '../features/field.ts'
+
+/** What a well-formed manifest says against itself; each begins with a JSON pointer. Empty where all agrees. */
+export function contradictions(manifest: Manifest): string[] {
+  return [...features(manifest), ...tasks(manifest), ...graph(manifest), ...golden(manifest)]
+}
+
+function features({ features }: Manifest): string[] {
+  const problems = repeated(features.map(({ name }) => name)).map((i) => `/features/${i}/name is used twice`)
+  features.forEach((field, i) => {
+    if (field.kind === 'numeric' && field.scaling.method === 'min_max' && field.scaling.max <= field.scaling.min) {
+      problems.push(`/features/${i}/scaling/max must be greater than min`)
+    }
+  })
+  const { slots, ids } = createEncoder(features).layout
+  slots.forEach(({ encoder }, i) => {
+    if (typeof encoder.missing === 'string' && encoder.missing !== requiredMessage) {
+      problems.push(`/features/${i}/missing/default ${encoder.missing}`)
+    }
+  })
+  if (ids > 2 ** 31 - 1) problems.push(`/features have ${ids} ids in all, more than int32 holds`)
+  return problems
+}
+
+function tasks(manifest: Manifest): string[] {
+  const names = manifest.tasks.map(({ name }) => name)
+  const all = [...names, ...manifest.derived.map(({ name }) => name)]
+  const problems = repeated(all).map((i) =>
+    i < names.length ? `/tasks/${i}/name is used twice` : `/derived/${i - names.length}/name is used twice`,
+  )
+  manifest.derived.forEach(({ product }, i) => {
+    product.forEach((name, j) => {
+      if (!names.includes(name)) problems.push(`/derived/${i}/product/${j} is no task: ${JSON.stringify(name)}`)
+    })
+  })
+  manifest.tasks.forEach(({ calibration }, i) => {
+    const problem = calibration && calibrationProblem(calibration)
+    if (problem) problems.push(`/tasks/${i}/calibration ${problem}`)
+  })
+  return problems
+}
+
+function calibrationProblem(calibration: Calibration): string | undefined {
+  if (calibration.method !== 'isotonic') return undefined
+  const { x, y } = calibration
+  if (x.length !== y.length) return `has ${x.length} x and ${y.length} y`
+  const ascends =
+    x.every((value, i) => i === 0 || value > x[i - 1]!) && y.every((value, i) => i === 0 || value >= y[i - 1]!)
+  return ascends ? undefined : 'must ascend: x strictly, y without falling'
+}
+
+function graph({ graph, features, tasks, files }: Manifest): string[] {
+  const problems: string[] = []
+  if (files[graph.file] === undefined) problems.push(`/graph/file is not among /files: ${JSON.stringify(graph.file)}`)
+  const dense = features.some(({ kind }) => kind === 'numeric')
+  const sparse = features.some(({ kind }) => kind !== 'numeric')
+  if (sparse !== (graph.inputs.sparse !== undefined)) {
+    problems.push(
+      `/graph/inputs/sparse ${sparse ? 'is missing: there are sparse fields' : 'is given, but there are no sparse fields'}`,
+    )
+  }
+  if (dense !== (graph.inputs.dense !== undefined)) {
+    problems.push(
+      `/graph/inputs/dense ${dense ? 'is missing: there are numeric fields' : 'is given, but there are no numeric fields'}`,
+    )
+  }
+  for (const name of Object.keys(graph.outputs.gates ?? {})) {
+    if (!tasks.some((task) => task.name === name)) problems.push(`/graph/outputs/gates/${name} is no task`)
+  }
+  return problems
+}
+
+function golden({ golden, tasks }: Manifest): string[] {
+  if (golden === undefined) return []
+  const problems: string[] = []
+  if (golden.rows.length !== golden.probabilities.length) {
+    problems.push(`/golden has ${golden.rows.length} rows and ${golden.probabilities.length} answers`)
+  }
+  golden.probabilities.forEach((row, i) => {
+    if (row.length !== tasks.length)
+      problems.push(`/golden/probabilities/${i} has ${row.length} values for ${tasks.length} tasks`)
+  })
+  return problems
+}
+
+/** Places of names that stood before. */
+function repeated(names: readonly string[]): number[] {
+  return names.flatMap((name, i) => (names.indexOf(name) < i ? [i] : []))
+}

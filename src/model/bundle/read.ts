@@ -1,0 +1,100 @@
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { readFile, realpath } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+import { Compile } from 'typebox/compile'
+import { Value } from 'typebox/value'
+import { Manifest } from '../../schemas/manifest.ts'
+import { ModelError, reasonOf } from '../errors.ts'
+import { contradictions } from './consistency.ts'
+
+/** A model version on disk, its manifest and checksums verified. */
+export interface Bundle {
+  /** Absolute path. */
+  folder: string
+  manifest: Manifest
+}
+
+export const manifestFile = 'manifest.json'
+
+/** Manifests are small, but vocabularies can be long. */
+const largestManifest = 256 * 1024 * 1024
+
+const manifestCheck = Compile(Manifest)
+
+/**
+ * Reads and verifies `<root>/<name>/<version>/`.
+ *
+ * Throws INVALID_BUNDLE, naming the file and the place in it, if the manifest is missing, malformed or contradicts itself
+ * or its folder, or if a file is missing, leaves the folder, or has another checksum.
+ */
+export async function readBundle(root: string, name: string, version: string): Promise<Bundle> {
+  const folder = join(root, name, version)
+  const manifest = parseManifest(
+    await readText(join(folder, manifestFile), `${name}/${version}`),
+    `${name}/${version}/${manifestFile}`,
+  )
+  const where = `${name}/${version}/${manifestFile}`
+  if (manifest.name !== name)
+    invalid(`${where}: /name is ${JSON.stringify(manifest.name)}, but the folder is called ${name}`)
+  if (manifest.version !== version)
+    invalid(`${where}: /version is ${JSON.stringify(manifest.version)}, but the folder is called ${version}`)
+  await verifyFiles(folder, manifest, `${name}/${version}`)
+  return { folder, manifest }
+}
+
+/** Parses and checks a manifest's text; `where` names it in errors. */
+export function parseManifest(text: string, where: string): Manifest {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch (cause) {
+    return invalid(`${where} is not JSON: ${reasonOf(cause)}`)
+  }
+  const manifest = Value.Default(Manifest, json)
+  const problems = manifestCheck.Check(manifest)
+    ? contradictions(manifest)
+    : manifestCheck.Errors(manifest).map(({ instancePath, message }) => `${instancePath || '/'} ${message}`)
+  if (problems.length > 0) invalid(`${where}: ${problems.slice(0, 10).join('; ')}`)
+  return manifest as Manifest
+}
+
+async function readText(path: string, version: string): Promise<string> {
+  try {
+    const bytes = await readFile(path)
+    if (bytes.byteLength > largestManifest)
+      invalid(`${version}/${manifestFile} is larger than ${largestManifest} bytes`)
+    return bytes.toString('utf8')
+  } catch (cause) {
+    if (cause instanceof ModelError) throw cause
+    return invalid(`${version}/${manifestFile} can't be read: ${reasonOf(cause)}`, cause)
+  }
+}
+
+async function verifyFiles(folder: string, manifest: Manifest, version: string): Promise<void> {
+  const inside = await realpath(folder)
+  for (const [file, expected] of Object.entries(manifest.files)) {
+    let actual: string
+    try {
+      const path = await realpath(join(folder, file))
+      if (relative(inside, path).startsWith('..')) invalid(`${version}/${file} leads out of its folder`)
+      actual = await sha256(path)
+    } catch (cause) {
+      if (cause instanceof ModelError) throw cause
+      invalid(`${version}/${file} can't be read: ${reasonOf(cause)}`, cause)
+    }
+    if (actual !== expected) {
+      invalid(`${version}/${file} is damaged: its SHA-256 is ${actual}, the manifest says ${expected}`)
+    }
+  }
+}
+
+async function sha256(path: string): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer)
+  return hash.digest('hex')
+}
+
+function invalid(message: string, cause?: unknown): never {
+  throw new ModelError('INVALID_BUNDLE', message, { cause })
+}

@@ -1,0 +1,75 @@
+import { createHash } from 'node:crypto'
+import { mkdir, mkdtemp, open, rename, rm } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import type { Manifest } from '../../schemas/manifest.ts'
+import { ModelError } from '../errors.ts'
+import { manifestFile, parseManifest } from './read.ts'
+
+export interface NewBundle {
+  /** Everything but the checksums, which are computed here. */
+  manifest: Omit<Manifest, 'files'>
+  /** Contents by path below the version's folder. */
+  files: Record<string, Uint8Array>
+}
+
+/**
+ * Writes a model version into `folder`, which appears whole or not at all: it is written beside, flushed to disk and
+ * renamed. Its place until then has a name that begins with a dot, which is no version.
+ *
+ * Rejects with INVALID_BUNDLE if the manifest is malformed or contradicts itself or its files, or if `folder` exists
+ * already and `replace` isn't set.
+ */
+export async function writeBundle(
+  folder: string,
+  { manifest, files }: NewBundle,
+  { replace = false } = {},
+): Promise<void> {
+  const checksums = Object.fromEntries(Object.entries(files).map(([path, bytes]) => [path, sha256(bytes)]))
+  const text = `${JSON.stringify({ ...manifest, files: checksums }, undefined, 2)}\n`
+  parseManifest(text, join(folder, manifestFile))
+
+  await mkdir(dirname(folder), { recursive: true })
+  const temporary = await mkdtemp(join(dirname(folder), `.${basename(folder)}-`))
+  try {
+    const whole = join(temporary, 'new')
+    for (const [path, bytes] of Object.entries(files)) await writeFlushed(join(whole, path), bytes)
+    await writeFlushed(join(whole, manifestFile), Buffer.from(text))
+    await flushFolder(whole)
+    if (replace) await rename(folder, join(temporary, 'old')).catch(ignoreAbsent)
+    await rename(whole, folder).catch((cause) => {
+      throw cause.code === 'ENOTEMPTY' || cause.code === 'EEXIST'
+        ? new ModelError('INVALID_BUNDLE', `${folder} exists already`, { cause })
+        : cause
+    })
+    await flushFolder(dirname(folder))
+  } finally {
+    await rm(temporary, { recursive: true, force: true })
+  }
+}
+
+async function writeFlushed(path: string, bytes: Uint8Array): Promise<void> {
+  await mkdir(dirname(path), { recursive: true })
+  const file = await open(path, 'wx')
+  try {
+    await file.writeFile(bytes)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+/** Makes the names in a folder durable. */
+async function flushFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}
+
+function ignoreAbsent(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error
+}
+
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')

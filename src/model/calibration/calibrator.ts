@@ -1,0 +1,51 @@
+import type { Calibration } from '../../schemas/manifest.ts'
+
+/** Maps a raw probability in [0, 1] to a calibrated one in [0, 1]; monotone. */
+export type Calibrator = (probability: number) => number
+
+/** Without a calibration the raw probability is the answer. */
+export function createCalibrator(calibration: Calibration | undefined): Calibrator {
+  if (calibration === undefined) return (probability) => probability
+  switch (calibration.method) {
+    case 'platt': {
+      // Platt, Probabilistic Outputs for Support Vector Machines, 1999; on the logit instead of a margin.
+      const { a, b } = calibration
+      return (probability) => sigmoid(a * logit(probability) + b)
+    }
+    case 'isotonic':
+      return interpolator(calibration.x, calibration.y)
+    case 'negative_sampling': {
+      // He et al., Practical Lessons from Predicting Clicks on Ads at Facebook, 2014, section 6.3.
+      const { kept } = calibration
+      return (probability) => probability / (probability + (1 - probability) / kept)
+    }
+  }
+}
+
+function sigmoid(x: number): number {
+  return 1 / (1 + Math.exp(-x))
+}
+
+/** Finite also at 0 and 1, which float32 probabilities reach. */
+function logit(probability: number): number {
+  const inside = Math.min(Math.max(probability, 1e-12), 1 - 1e-12)
+  return Math.log(inside / (1 - inside))
+}
+
+/** Linear between the points, constant outside; `x` ascends. */
+function interpolator(x: readonly number[], y: readonly number[]): Calibrator {
+  const last = x.length - 1
+  return (probability) => {
+    if (probability <= x[0]!) return y[0]!
+    if (probability >= x[last]!) return y[last]!
+    let low = 0
+    let high = last
+    while (high - low > 1) {
+      const middle = (low + high) >> 1
+      if (x[middle]! <= probability) low = middle
+      else high = middle
+    }
+    const share = (probability - x[low]!) / (x[high]! - x[low]!)
+    return y[low]! + share * (y[high]! - y[low]!)
+  }
+}

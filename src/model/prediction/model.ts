@@ -1,0 +1,251 @@
+import type { Manifest } from '../../schemas/manifest.ts'
+import type { PredictOptions } from '../../schemas/predict.ts'
+import { Batcher, type BatcherStats, type BatchObserver } from '../batching/batcher.ts'
+import type { Clock } from '../batching/clock.ts'
+import type { Bundle } from '../bundle/read.ts'
+import type { Batch, Signature, TensorData } from '../engines/engine.ts'
+import type { EnginePool, PooledGraph } from '../engines/pool.ts'
+import { WorkerLostError } from '../engines/worker-client.ts'
+import { ModelError, reasonOf } from '../errors.ts'
+import { createEncoder, type EncodedRequest, type EncodeOptions, type Encoder } from '../features/encoder.ts'
+import type { PredictionTable } from './answer.ts'
+import { createComposer } from './compose.ts'
+import { createPlanner } from './query.ts'
+
+/** Rows in one of the three forms of a request, values unchecked. */
+export type QueryRows =
+  | { form: 'rows'; context: unknown; candidates: unknown }
+  | { form: 'columns'; context: unknown; candidates: unknown }
+  | { form: 'tensors'; sparse: unknown; dense: unknown }
+
+export interface Query {
+  rows: QueryRows
+  /** Default: all, derived ones too. */
+  tasks?: string[] | undefined
+  options?: PredictOptions | undefined
+  /** When the answer is of no use any more, on the model's clock, ms. */
+  deadline: number
+}
+
+export interface PendingPrediction {
+  /** Rows that are computed. */
+  rows: number
+  /** Seconds that encoding took. */
+  encodeSeconds: number
+  table: Promise<PredictionTable>
+  /** Gives the request up; `table` rejects with CANCELLED. */
+  cancel(): void
+}
+
+/** A model version that is loaded, verified and warm. */
+export interface LoadedModel {
+  manifest: Manifest
+  encoder: Encoder
+  engine: string
+  plan: { workers: number; maxBatchRows: number }
+  /** Throws what is wrong with the query at once (INVALID_REQUEST, TOO_MANY_ROWS); all else comes with the promise. */
+  predict(query: Query): PendingPrediction
+  stats(): BatcherStats
+  /** Answers what is accepted, then frees everything. Idempotent. */
+  close(): Promise<void>
+  /** Rejects what is accepted. */
+  destroy(error: unknown): void
+}
+
+export interface LoadOptions {
+  pool: EnginePool
+  clock: Clock
+  maxBatchRows: number
+  maxDelayMs: number
+  maxQueueRows: number
+  maxRequestRows: number
+  observer?: BatchObserver
+  /** Hears of every value that fell into an out-of-vocabulary bucket. */
+  onUnknown?(field: string): void
+}
+
+/** While a version is loaded, no client waits for it: its checks may take this long, ms. */
+const loadDeadline = 60_000
+
+/**
+ * Loads a verified bundle into the pool, asks its golden rows, and warms every batch size.
+ *
+ * Throws INVALID_BUNDLE if the graph doesn't fit the features or tasks, or a golden row is answered wrongly;
+ * UNSUPPORTED_GRAPH if the engine can't run it. What was loaded until then is freed.
+ */
+export async function loadModel({ folder, manifest }: Bundle, options: LoadOptions): Promise<LoadedModel> {
+  const { pool, clock } = options
+  const { probabilities, logits, gates } = manifest.graph.outputs
+  const outputs = [
+    ...new Set([probabilities, ...(logits === undefined ? [] : [logits]), ...Object.values(gates ?? {})]),
+  ]
+  const encoder = createEncoder(manifest.features, options.onUnknown)
+  const graph = await pool.load({ folder, format: manifest.graph.format, file: manifest.graph.file, outputs })
+  const batcher = new Batcher({
+    maxBatchRows: options.maxBatchRows,
+    maxDelayMs: options.maxDelayMs,
+    maxQueueRows: options.maxQueueRows,
+    concurrency: pool.size,
+    execute: (batch, wanted) => graph.run(batch, wanted),
+    isolate: (error) => !(error instanceof WorkerLostError),
+    clock,
+    ...(options.observer ? { observer: options.observer } : {}),
+  })
+  const model = createModel(manifest, encoder, graph, batcher, options)
+  try {
+    checkSignature(manifest, encoder, graph.signature)
+    await checkGoldenRows(model, clock)
+    await warm(manifest, encoder, graph, batcher, options)
+    return model
+  } catch (error) {
+    await model.close()
+    throw error
+  }
+}
+
+function createModel(
+  manifest: Manifest,
+  encoder: Encoder,
+  graph: PooledGraph,
+  batcher: Batcher,
+  options: LoadOptions,
+): LoadedModel {
+  const plan = createPlanner(manifest)
+  const compose = createComposer(manifest)
+  return {
+    manifest,
+    encoder,
+    engine: options.pool.engine,
+    plan: { workers: options.pool.size, maxBatchRows: options.maxBatchRows },
+    predict({ rows, tasks, options: asked = {}, deadline }) {
+      const started = options.clock.now()
+      const planned = plan(tasks, asked)
+      const encoded = encode(encoder, rows, {
+        maxRows: options.maxRequestRows,
+        partial: asked.partial === true,
+        bids: planned.rank?.bids === true,
+      })
+      const encodeSeconds = (options.clock.now() - started) / 1000
+      if (encoded.rows === 0) {
+        return {
+          rows: 0,
+          encodeSeconds,
+          table: Promise.resolve(compose(planned, encoded, {})),
+          cancel: () => undefined,
+        }
+      }
+      const { outputs, cancel } = batcher.submit({
+        batch: toBatch(manifest, encoded),
+        wanted: planned.outputs,
+        deadline,
+      })
+      return { rows: encoded.rows, encodeSeconds, cancel, table: outputs.then((out) => compose(planned, encoded, out)) }
+    },
+    stats: () => batcher.stats(),
+    async close() {
+      await batcher.close()
+      await graph.close()
+    },
+    destroy: (error) => batcher.destroy(error),
+  }
+}
+
+function encode(encoder: Encoder, rows: QueryRows, options: EncodeOptions): EncodedRequest {
+  switch (rows.form) {
+    case 'rows':
+      return encoder.rows(rows.context, rows.candidates, options)
+    case 'columns':
+      return encoder.columns(rows.context, rows.candidates, options)
+    case 'tensors':
+      return encoder.tensors(rows.sparse, rows.dense, options)
+  }
+}
+
+function toBatch({ graph }: Manifest, { rows, sparse, dense }: EncodedRequest): Batch {
+  const inputs: Record<string, TensorData> = {}
+  if (graph.inputs.sparse !== undefined) inputs[graph.inputs.sparse] = sparse
+  if (graph.inputs.dense !== undefined) inputs[graph.inputs.dense] = dense
+  return { rows, inputs }
+}
+
+function checkSignature(manifest: Manifest, encoder: Encoder, signature: Signature): void {
+  const { inputs, outputs, file } = manifest.graph
+  const where = `${manifest.name}/${manifest.version}/${file}`
+  const wrong = (message: string) => {
+    throw new ModelError('INVALID_BUNDLE', `${where} doesn't fit its manifest: ${message}`)
+  }
+  const expected = [
+    { name: inputs.sparse, dtype: 'int32', width: encoder.layout.sparse.length, what: 'sparse fields' },
+    { name: inputs.dense, dtype: 'float32', width: encoder.layout.dense.length, what: 'numeric fields' },
+  ]
+  for (const { name, dtype, width, what } of expected) {
+    if (name === undefined) continue
+    const input = signature.inputs.find((candidate) => candidate.name === name)
+    if (input === undefined) wrong(`it has no input ${name}, but ${signature.inputs.map((i) => i.name).join(', ')}`)
+    else if (input.dtype !== dtype) wrong(`its input ${name} is ${input.dtype}, not ${dtype}`)
+    else if (input.width !== width) wrong(`its input ${name} is ${input.width} wide, but there are ${width} ${what}`)
+  }
+  for (const { name } of signature.inputs) {
+    if (name !== inputs.sparse && name !== inputs.dense) wrong(`its input ${name} is not in /graph/inputs`)
+  }
+  const tasks = manifest.tasks.length
+  const output = signature.outputs.find(({ name }) => name === outputs.probabilities)
+  if (output && output.width !== tasks)
+    wrong(`its output ${outputs.probabilities} is ${output.width} wide, but there are ${tasks} tasks`)
+}
+
+async function checkGoldenRows(model: LoadedModel, clock: Clock): Promise<void> {
+  const { golden, name, version, tasks } = model.manifest
+  if (golden === undefined) return
+  const wrong = (message: string) => new ModelError('INVALID_BUNDLE', `${name}/${version}/manifest.json: ${message}`)
+  let table: PredictionTable
+  try {
+    const rows: QueryRows = { form: 'rows', context: undefined, candidates: golden.rows }
+    table = await model.predict({ rows, options: { raw: true }, deadline: clock.now() + loadDeadline }).table
+  } catch (cause) {
+    throw wrong(`its golden rows can't be answered: ${reasonOf(cause)}`)
+  }
+  tasks.forEach((task, column) => {
+    const raw = table.raw?.find(([name]) => name === task.name)?.[1]
+    golden.probabilities.forEach((expected, row) => {
+      const difference = Math.abs((raw?.[row] ?? Number.NaN) - expected[column]!)
+      if (!(difference <= golden.tolerance)) {
+        throw wrong(
+          `golden row ${row} differs: ${task.name} should be ${expected[column]}, the model answers ${raw?.[row]}`,
+        )
+      }
+    })
+  })
+}
+
+/** Runs every power of two up to the batch limit in every worker, so that no client is the first to meet a size. */
+async function warm(
+  manifest: Manifest,
+  encoder: Encoder,
+  graph: PooledGraph,
+  batcher: Batcher,
+  options: LoadOptions,
+): Promise<void> {
+  const row = firstIds(encoder)
+  for (let rows = 1; ; rows = Math.min(rows * 2, options.maxBatchRows)) {
+    const sparse = new Int32Array(rows * row.length)
+    for (let i = 0; i < rows; i++) sparse.set(row, i * row.length)
+    const batch = toBatch(manifest, {
+      requested: rows,
+      rows,
+      sparse,
+      dense: new Float32Array(rows * encoder.layout.dense.length),
+      problems: [],
+    })
+    const started = options.clock.now()
+    await Promise.all(
+      Array.from({ length: options.pool.size }, () => graph.run(batch, [manifest.graph.outputs.probabilities])),
+    )
+    batcher.seed(rows, (options.clock.now() - started) / 1000)
+    if (rows === options.maxBatchRows) return
+  }
+}
+
+function firstIds(encoder: Encoder): Int32Array {
+  return Int32Array.from(encoder.layout.sparse, ({ offset }) => offset)
+}

@@ -1,0 +1,79 @@
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { manifestFile } from '../bundle/read.ts'
+import { reasonOf } from '../errors.ts'
+
+/** A version that should exist. */
+export interface SourceVersion {
+  version: string
+  /** Changes when the version's manifest does: a version that failed is tried again then. */
+  stamp: string
+}
+
+export interface SourceModel {
+  name: string
+  versions: SourceVersion[]
+  /** Version by label, from the model's labels.json. */
+  labels: Record<string, string>
+  /** What is wrong with the model's folder as a whole. */
+  problem?: string
+}
+
+/** Says which models and versions should exist. Rejects where that can't be told: then nothing changes. */
+export type Source = () => Promise<SourceModel[]>
+
+const labelsFile = 'labels.json'
+
+/** `<root>/<name>/<version>/`, versions being positive integers, and an optional `<root>/<name>/labels.json`. */
+export function createFolderSource(root: string): Source {
+  return async () => {
+    const folders = await readdir(root, { withFileTypes: true })
+    const models = folders
+      .filter((entry) => !entry.name.startsWith('.') && !entry.isFile())
+      .map(({ name }) => readModel(root, name))
+    return (await Promise.all(models)).filter((model) => model !== undefined).sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+}
+
+async function readModel(root: string, name: string): Promise<SourceModel | undefined> {
+  const folder = join(root, name)
+  let entries: string[]
+  try {
+    if (!(await stat(folder)).isDirectory()) return undefined
+    entries = await readdir(folder)
+  } catch (error) {
+    return { name, versions: [], labels: {}, problem: `${name} can't be read: ${reasonOf(error)}` }
+  }
+  const numbered = entries.filter((entry) => /^[1-9][0-9]{0,17}$/.test(entry))
+  const versions = await Promise.all(
+    numbered.map(async (version) => ({ version, stamp: await stampOf(join(folder, version)) })),
+  )
+  const model: SourceModel = { name, versions, labels: {} }
+  if (versions.length === 0)
+    model.problem = `${name} has no version: a version is a folder called by a number, e.g. ${name}/1`
+  try {
+    if (entries.includes(labelsFile)) model.labels = parseLabels(await readFile(join(folder, labelsFile), 'utf8'))
+  } catch (error) {
+    model.problem = `${name}/${labelsFile} ${reasonOf(error)}`
+  }
+  return model
+}
+
+async function stampOf(folder: string): Promise<string> {
+  try {
+    const { mtimeMs, size } = await stat(join(folder, manifestFile))
+    return `${mtimeMs}-${size}`
+  } catch {
+    return 'no manifest'
+  }
+}
+
+function parseLabels(text: string): Record<string, string> {
+  const labels: unknown = JSON.parse(text)
+  if (typeof labels !== 'object' || labels === null || Array.isArray(labels))
+    throw new Error('must be an object of label: version')
+  for (const [label, version] of Object.entries(labels)) {
+    if (typeof version !== 'string') throw new Error(`gives ${JSON.stringify(label)} no version: versions are strings`)
+  }
+  return labels as Record<string, string>
+}

@@ -1,0 +1,43 @@
+# syntax=docker/dockerfile:1
+# glibc, not musl: onnxruntime-node is a native addon built against it.
+ARG NODE_IMAGE=node:22-bookworm-slim
+
+FROM ${NODE_IMAGE} AS build
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+# The secret is optional: a user's npm configuration, for a registry mirror or its credentials.
+RUN --mount=type=secret,id=npmrc,target=/root/.npmrc,required=false npm ci --no-progress
+COPY tsconfig.json ./
+COPY src src
+RUN npm run build
+
+FROM ${NODE_IMAGE} AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+# TensorFlow.js is optional and serves only where it is chosen as the engine.  onnxruntime-node's package carries the
+# binaries of every platform: all but this one's go.
+RUN --mount=type=secret,id=npmrc,target=/root/.npmrc,required=false \
+    npm ci --omit=dev --omit=optional --no-progress \
+ && find node_modules/onnxruntime-node/bin -mindepth 3 -maxdepth 3 -type d \
+      ! -path "*/linux/$(node -p process.arch)" -exec rm -r {} + \
+ && find node_modules/onnxruntime-node/bin -type d -empty -delete
+
+FROM ${NODE_IMAGE}
+LABEL org.opencontainers.image.title="multigate" \
+      org.opencontainers.image.description="Online inference for multi-task ranking models" \
+      org.opencontainers.image.licenses="Apache-2.0"
+ENV NODE_ENV=production \
+    MULTIGATE_HOST=0.0.0.0 \
+    MULTIGATE_PORT=3000 \
+    MULTIGATE_MODELS=/models
+WORKDIR /app
+COPY --from=dependencies /app/node_modules node_modules
+COPY --from=build /app/build/src build/src
+COPY package.json ./
+COPY models /models
+# By number (the image's `node`), so that Kubernetes can tell that it is not root.
+USER 1000:1000
+EXPOSE 3000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.MULTIGATE_PORT}/readyz`).then((reply) => process.exit(reply.ok ? 0 : 1), () => process.exit(1))"]
+CMD ["node", "build/src/main.js"]

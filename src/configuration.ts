@@ -1,0 +1,72 @@
+import { Command, Option } from 'commander'
+import { envSchema } from 'env-schema'
+import { Configuration } from './schemas/configuration.ts'
+
+type Key = keyof Configuration
+
+const properties = Configuration.properties as unknown as Record<
+  Key,
+  { type?: string; anyOf?: { const: string }[]; default: unknown; description: string }
+>
+const keys = Object.keys(properties) as Key[]
+
+export interface ReadConfiguration {
+  configuration: Configuration
+  /** Variables that begin like ours but are none: most likely misspelt. */
+  unknown: string[]
+}
+
+/**
+ * Reads the configuration from the environment and from flags; a flag wins over its variable.
+ *
+ * Throws an Error that lists every wrong value.
+ */
+export function readConfiguration(
+  env: Readonly<Record<string, string | undefined>>,
+  flags: Partial<Record<Key, string>>,
+): ReadConfiguration {
+  const given = Object.fromEntries(keys.flatMap((key) => (env[key] === undefined ? [] : [[key, env[key]]])))
+  const configuration = envSchema<Configuration>({
+    schema: Configuration,
+    data: { ...given, ...flags },
+    env: false,
+    dotenv: false,
+  })
+  const unknown = Object.keys(env).filter((name) => name.startsWith('MULTIGATE_') && !keys.includes(name as Key))
+  return { configuration, unknown }
+}
+
+/** The command `multigate serve`, its flags made from the schema; `run` gets those that were given. */
+export function createServeCommand(run: (flags: Partial<Record<Key, string>>) => Promise<void>): Command {
+  const command = new Command('serve').description('Serve the models of a folder over HTTP')
+  for (const key of keys) {
+    const { type, anyOf, default: value, description } = properties[key]
+    const flag = type === 'boolean' ? `${flagOf(key)} [value]` : `${flagOf(key)} <value>`
+    const option = new Option(flag, `${description} (${key}; default: ${value === '' ? 'none' : value})`)
+    if (anyOf) option.choices(anyOf.map((choice) => choice.const))
+    command.addOption(option)
+  }
+  command.addHelpText(
+    'after',
+    '\nExamples:\n  multigate serve\n  multigate serve --port 8080 --models /srv/models --log-requests\n',
+  )
+  return command.action(async (options: Record<string, string | true>) => {
+    const flags: Partial<Record<Key, string>> = {}
+    for (const key of keys) {
+      const value = options[camelCase(key)]
+      if (value !== undefined) flags[key] = String(value)
+    }
+    await run(flags)
+  })
+}
+
+/** MULTIGATE_MAX_QUEUE_ROWS → --max-queue-rows. */
+export function flagOf(key: string): string {
+  return `--${key.replace('MULTIGATE_', '').toLowerCase().replaceAll('_', '-')}`
+}
+
+function camelCase(key: string): string {
+  return flagOf(key)
+    .slice(2)
+    .replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())
+}

@@ -1,0 +1,57 @@
+import compress from '@fastify/compress'
+import type { FastifyInstance, FastifyServerOptions } from 'fastify'
+import type { ServerContext } from './context.ts'
+import { toProblem } from './errors.ts'
+import { draining } from './plugins/draining.ts'
+import { openapi } from './plugins/openapi.ts'
+import { problems, sendProblem } from './plugins/problems.ts'
+import { requestId, requestIdOf, traceIdOf } from './plugins/request-id.ts'
+import { modelRoutes } from './routes/models.ts'
+import { operationRoutes } from './routes/operation.ts'
+import { predictRoutes } from './routes/predict.ts'
+
+export interface AppOptions {
+  context: ServerContext
+  /** Version of multigate, for the OpenAPI document. */
+  version: string
+}
+
+/** The whole HTTP interface as a Fastify plugin; it never listens. */
+export async function app(fastify: FastifyInstance, { context, version }: AppOptions): Promise<void> {
+  fastify.removeContentTypeParser('text/plain')
+  await fastify.register(problems)
+  await fastify.register(requestId)
+  await fastify.register(draining, { drain: context.drain })
+  // Bodies may come compressed; answers are small and leave as they are. The body limit counts what is decompressed.
+  await fastify.register(compress, {
+    globalCompression: false,
+    globalDecompression: true,
+    requestEncodings: ['gzip', 'deflate', 'br', 'identity'],
+  })
+  await fastify.register(openapi, { version })
+  await fastify.register(predictRoutes, { context })
+  await fastify.register(modelRoutes, { context })
+  await fastify.register(operationRoutes, { context })
+}
+
+/** Options of the Fastify instance that `app` belongs into. */
+export function serverOptions(limits: { maxBodyBytes: number; logRequests: boolean }): FastifyServerOptions {
+  return {
+    bodyLimit: limits.maxBodyBytes,
+    disableRequestLogging: !limits.logRequests,
+    requestIdHeader: false,
+    requestIdLogLabel: 'request_id',
+    genReqId: (request) => requestIdOf(request),
+    childLoggerFactory(logger, bindings, options, request) {
+      const traceId = traceIdOf(request.headers.traceparent)
+      return logger.child(traceId === undefined ? bindings : { ...bindings, trace_id: traceId }, options)
+    },
+    routerOptions: { ignoreTrailingSlash: true },
+    // A connection that is already open when the server closes is still answered.
+    return503OnClosing: false,
+    // Longest time for a request to arrive whole, ms: a client that sends slower is cut off.
+    requestTimeout: 60_000,
+    // A path that can't be decoded, and the like: before any route is found.
+    frameworkErrors: (error, request, reply) => sendProblem(reply, toProblem(error, request.id)),
+  }
+}

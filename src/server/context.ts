@@ -1,0 +1,18 @@
+import type { Clock } from '../model/batching/clock.ts'
+import type { Registry } from '../model/registry/registry.ts'
+import type { Metrics } from './metrics.ts'
+
+/** Set at SIGTERM: from then on the server is not ready, and asks clients to close their connections. */
+export interface Drain {
+  draining: boolean
+}
+
+/** What the routes work with; made in `main.ts`, or by a test. */
+export interface ServerContext {
+  registry: Registry
+  metrics: Metrics
+  clock: Clock
+  drain: Drain
+  /** Deadline of requests that name none, ms. */
+  deadlineMs: number
+}

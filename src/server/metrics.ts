@@ -1,0 +1,210 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry as MetricsRegistry } from 'prom-client'
+import type { BatchObserver } from '../model/batching/batcher.ts'
+import type { EnginePoolStats } from '../model/engines/pool.ts'
+import type { PredictionTable } from '../model/prediction/answer.ts'
+import type { LoadedModel } from '../model/prediction/model.ts'
+
+/** Seconds: 0.25 ms … 250 ms. */
+const durations = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25]
+const powersOfTwo = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
+
+/** Rows after which an old prediction counts for little in the running mean. */
+const meanMemory = 10_000
+
+/** What is live, asked for at every scrape. */
+export interface MetricsSources {
+  models(): { name: string; version: string; model: LoadedModel }[]
+  pool(): EnginePoolStats
+}
+
+/**
+ * The service's metrics, in a registry of their own. Labels come from configuration alone, never from a request: what
+ * names no served model counts under an empty model.
+ */
+export interface Metrics {
+  registry: MetricsRegistry
+  /** A `POST /predict` has been answered: `outcome` is `ok`, `cancelled`, or an error's code. */
+  request(model: LoadedModel | undefined, outcome: string, seconds: number): void
+  encoded(model: LoadedModel, rows: number, seconds: number): void
+  predicted(model: LoadedModel, table: PredictionTable): void
+  batchObserver(model: string, version: string): BatchObserver
+  unknownValue(model: string, version: string, feature: string): void
+  /** Forgets the series of a version that is gone. */
+  forget(model: string, version: string): Promise<void>
+}
+
+export function createMetrics(sources: MetricsSources): Metrics {
+  const registry = new MetricsRegistry()
+  collectDefaultMetrics({ register: registry })
+  const registers = [registry]
+  const model = ['model', 'version'] as const
+  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
+    new Counter<L>({ name, help, labelNames, registers })
+  const histogram = (name: string, help: string, buckets: number[]) =>
+    new Histogram({ name, help, labelNames: model, buckets, registers })
+
+  const requests = counter('multigate_requests_total', 'Prediction requests answered, by outcome', [
+    ...model,
+    'outcome',
+  ])
+  const rows = counter('multigate_rows_total', 'Rows of prediction requests accepted', model)
+  const requestDuration = histogram(
+    'multigate_request_duration_seconds',
+    'Time from the arrival of a request to its answer',
+    durations,
+  )
+  const queueDuration = histogram(
+    'multigate_queue_duration_seconds',
+    'Time that rows waited for their engine call',
+    durations,
+  )
+  const encodeDuration = histogram(
+    'multigate_encode_duration_seconds',
+    'Time to turn a request into tensors',
+    durations,
+  )
+  const inferDuration = histogram(
+    'multigate_infer_duration_seconds',
+    'Time of an engine call, hand-over to its thread included',
+    durations,
+  )
+  const batchRows = histogram('multigate_batch_rows', 'Rows of an engine call', powersOfTwo)
+  const batchRequests = histogram('multigate_batch_requests', 'Requests in an engine call', powersOfTwo)
+  const releases = counter('multigate_batch_release_total', 'Engine calls, by what released them', [...model, 'reason'])
+  const shed = counter('multigate_shed_total', 'Requests refused or given up under load, by reason', [
+    ...model,
+    'reason',
+  ])
+  const cancelled = counter('multigate_cancelled_total', 'Requests whose client went away, by where they were', [
+    ...model,
+    'stage',
+  ])
+  const unknown = counter('multigate_unknown_values_total', 'Values that fell into an out-of-vocabulary bucket', [
+    ...model,
+    'feature',
+  ])
+  const mean = new Gauge({
+    name: 'multigate_prediction_mean',
+    help: `Running mean of calibrated predictions, over about the last ${meanMemory} rows`,
+    labelNames: [...model, 'task'],
+    registers,
+  })
+
+  const live = (name: string, help: string, read: (model: LoadedModel) => number) =>
+    new Gauge({
+      name,
+      help,
+      labelNames: model,
+      registers,
+      collect() {
+        this.reset()
+        for (const entry of sources.models()) this.set({ model: entry.name, version: entry.version }, read(entry.model))
+      },
+    })
+  live('multigate_queue_rows', 'Rows waiting', (model) => model.stats().queuedRows)
+  live('multigate_in_flight_batches', 'Engine calls under way', (model) => model.stats().inFlightBatches)
+  live(
+    'multigate_predicted_wait_seconds',
+    'Predicted wait of a request that arrives now',
+    (model) => model.stats().predictedWaitSeconds,
+  )
+  new Gauge({
+    name: 'multigate_model_info',
+    help: 'Versions that are served; always 1',
+    labelNames: [...model, 'engine', 'precision', 'architecture'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { name, version, model } of sources.models()) {
+        const architecture = model.manifest.architecture?.name ?? ''
+        this.set({ model: name, version, engine: model.engine, precision: 'float32', architecture }, 1)
+      }
+    },
+  })
+  new Gauge({
+    name: 'multigate_workers',
+    help: 'Worker threads that compute, alive now',
+    registers,
+    collect() {
+      this.set(sources.pool().alive)
+    },
+  })
+  new Counter({
+    name: 'multigate_workers_replaced_total',
+    help: 'Worker threads that died and were replaced',
+    registers,
+    collect() {
+      this.reset()
+      this.inc(sources.pool().replaced)
+    },
+  })
+
+  const means = new Map<string, { rows: number; mean: number }>()
+  const withModel = [
+    requests,
+    rows,
+    requestDuration,
+    queueDuration,
+    encodeDuration,
+    inferDuration,
+    batchRows,
+    batchRequests,
+  ]
+  const forgettable = [...withModel, releases, shed, cancelled, unknown, mean]
+  const labelsOf = ({ manifest }: LoadedModel) => ({ model: manifest.name, version: manifest.version })
+
+  return {
+    registry,
+    request(served, outcome, seconds) {
+      const labels = served ? labelsOf(served) : { model: '', version: '' }
+      requests.inc({ ...labels, outcome })
+      requestDuration.observe(labels, seconds)
+    },
+    encoded(served, count, seconds) {
+      const labels = labelsOf(served)
+      rows.inc(labels, count)
+      encodeDuration.observe(labels, seconds)
+    },
+    predicted(served, table) {
+      const labels = labelsOf(served)
+      for (const [task, values] of table.tasks) {
+        if (values.length === 0) continue
+        const key = `${labels.model}/${labels.version}/${task}`
+        const state = means.get(key) ?? { rows: 0, mean: 0 }
+        state.rows = Math.min(state.rows + values.length, Math.max(meanMemory, values.length))
+        let sum = 0
+        for (const value of values) sum += value
+        state.mean += (sum / values.length - state.mean) * (values.length / state.rows)
+        means.set(key, state)
+        mean.set({ ...labels, task }, state.mean)
+      }
+    },
+    batchObserver(name, version) {
+      const labels = { model: name, version }
+      return {
+        released: ({ rows, requests, reason }) => {
+          batchRows.observe(labels, rows)
+          batchRequests.observe(labels, requests)
+          releases.inc({ ...labels, reason })
+        },
+        waited: (seconds) => queueDuration.observe(labels, seconds),
+        computed: (_, seconds) => inferDuration.observe(labels, seconds),
+        shed: (reason) => shed.inc({ ...labels, reason }),
+        cancelled: (stage) => cancelled.inc({ ...labels, stage }),
+      }
+    },
+    unknownValue: (name, version, feature) => unknown.inc({ model: name, version, feature }),
+    async forget(name, version) {
+      for (const key of means.keys()) if (key.startsWith(`${name}/${version}/`)) means.delete(key)
+      await Promise.all(forgettable.map((metric) => removeSeries(metric, name, version)))
+    },
+  }
+}
+
+async function removeSeries(metric: Counter | Gauge | Histogram, model: string, version: string): Promise<void> {
+  const { values } = await metric.get()
+  for (const { labels } of values) {
+    const { le: _, ...series } = labels as Record<string, string>
+    if (series.model === model && series.version === version) metric.remove(series)
+  }
+}

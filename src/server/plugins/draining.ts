@@ -1,0 +1,10 @@
+import type { FastifyInstance } from 'fastify'
+import fastifyPlugin from 'fastify-plugin'
+import type { Drain } from '../context.ts'
+
+/** While draining, every answer asks its client to close the connection: so none is idle, or reset, at the end. */
+export const draining = fastifyPlugin(async (app: FastifyInstance, { drain }: { drain: Drain }) => {
+  app.addHook('onSend', async (_, reply) => {
+    if (drain.draining) reply.header('connection', 'close')
+  })
+})

@@ -1,0 +1,85 @@
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyInstance } from 'fastify'
+import fastifyPlugin from 'fastify-plugin'
+import type { TSchema } from 'typebox'
+import { ModelDetails, ModelList, Probe } from '../../schemas/models.ts'
+import { PredictAnswer, PredictRequest } from '../../schemas/predict.ts'
+import { type ProblemCode, ProblemDetails } from '../../schemas/problem.ts'
+import { problemDetails, problemTable } from '../errors.ts'
+
+const components: Record<string, TSchema> = {
+  PredictRequest,
+  PredictAnswer,
+  ProblemDetails,
+  ModelList,
+  ModelDetails,
+  Probe,
+}
+
+/** OpenAPI 3.1 at `/docs/json` and `/docs/yaml`, and Swagger UI at `/docs`. Registered before the routes. */
+export const openapi = fastifyPlugin(async (app: FastifyInstance, { version }: { version: string }) => {
+  for (const [name, schema] of Object.entries(components)) app.addSchema({ ...schema, $id: name })
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'multigate',
+        version,
+        description:
+          'Online inference for multi-task ranking models: one user, N candidates, the probability of every task.',
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+      servers: [{ url: '/' }],
+      tags: [
+        { name: 'prediction', description: 'Probabilities for candidates' },
+        { name: 'models', description: 'What is served' },
+        { name: 'operation', description: 'Probes and metrics' },
+      ],
+    },
+    refResolver: {
+      buildLocalReference: (json, _base, _fragment, i) => (typeof json.$id === 'string' ? json.$id : `schema-${i}`),
+    },
+  })
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    uiConfig: { tryItOutEnabled: true, defaultModelsExpandDepth: 0 },
+  })
+})
+
+/** A reference to one of the document's components. */
+export function component(name: keyof typeof components): { $ref: string } {
+  return { $ref: `${name}#` }
+}
+
+/** Responses of a route for these codes, each with an example. Codes that share a status share a response. */
+export function problemResponses(...codes: ProblemCode[]): Record<number, unknown> {
+  const responses: Record<number, unknown> = {}
+  for (const status of new Set(codes.map((code) => problemTable[code].status))) {
+    const sharing = codes.filter((code) => problemTable[code].status === status)
+    responses[status] = {
+      description: sharing.map((code) => `${code}: ${problemTable[code].title}`).join('. '),
+      content: {
+        'application/problem+json': {
+          schema: component('ProblemDetails'),
+          examples: Object.fromEntries(sharing.map((code) => [code, { value: exampleOf(code) }])),
+        },
+      },
+    }
+  }
+  return responses
+}
+
+function exampleOf(code: ProblemCode): ProblemDetails {
+  const id = '0d4f3c5e-6d6b-4f0e-9a4f-8a4f3a1b2c3d'
+  switch (code) {
+    case 'INVALID_REQUEST':
+      return problemDetails(code, '/candidates/7/price must be a number, not a string', id, {
+        errors: [{ path: '/candidates/7/price', message: 'must be a number, not a string' }],
+      })
+    case 'DEADLINE_EXCEEDED':
+      return problemDetails(code, "The request's deadline passed while it waited", id, { stage: 'queue' })
+    default:
+      return problemDetails(code, problemTable[code].title, id)
+  }
+}

@@ -1,0 +1,26 @@
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import type { FastifyInstance } from 'fastify'
+import fastifyPlugin from 'fastify-plugin'
+
+/** The client's `x-request-id` if it is harmless in a header and a log line, else a new one. */
+export function requestIdOf({ headers }: IncomingMessage | { headers: IncomingMessage['headers'] }): string {
+  const given = headers['x-request-id']
+  return typeof given === 'string' && /^[\x21-\x7e]{1,128}$/.test(given) ? given : randomUUID()
+}
+
+/** The trace-id of a W3C `traceparent` header, if it is valid. */
+export function traceIdOf(header: unknown): string | undefined {
+  const [, traceId] =
+    typeof header === 'string'
+      ? (/^(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}/.exec(header) ?? [])
+      : []
+  return traceId === undefined || /^0+$/.test(traceId) ? undefined : traceId
+}
+
+/** Puts the request's id on every answer. */
+export const requestId = fastifyPlugin(async (app: FastifyInstance) => {
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id)
+  })
+})

@@ -1,0 +1,82 @@
+import type { FastifyInstance } from 'fastify'
+import { ModelError } from '../../model/errors.ts'
+import type { LoadedModel } from '../../model/prediction/model.ts'
+import type { ModelDetails, ModelList } from '../../schemas/models.ts'
+import type { ServerContext } from '../context.ts'
+import { component, problemResponses } from '../plugins/openapi.ts'
+
+/** `GET /models` and `GET /models/{model}`: what is served, and what each model is. */
+export async function modelRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
+  const { registry } = context
+  const json = (name: string, description: string) => ({
+    description,
+    content: { 'application/json': { schema: component(name) } },
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/models',
+    schema: {
+      operationId: 'listModels',
+      tags: ['models'],
+      summary: 'List models and the state of their versions',
+      response: {
+        200: json('ModelList', 'Every model in the folder, broken ones with their reason'),
+        ...problemResponses('INTERNAL'),
+      },
+    },
+    serializerCompiler: () => JSON.stringify,
+    handler: async (): Promise<ModelList> => ({ models: registry.list() }),
+  })
+
+  app.route<{ Params: { model: string } }>({
+    method: 'GET',
+    url: '/models/:model',
+    schema: {
+      operationId: 'getModel',
+      tags: ['models'],
+      summary: 'Describe a model: fields, tasks, architecture, quality, plan',
+      params: {
+        type: 'object',
+        properties: { model: { type: 'string', description: "The model's name" } },
+        required: ['model'],
+      },
+      response: {
+        200: json('ModelDetails', 'The model, with the version that answers now'),
+        ...problemResponses('MODEL_NOT_FOUND', 'INTERNAL'),
+      },
+    },
+    serializerCompiler: () => JSON.stringify,
+    handler: async (request): Promise<ModelDetails> => {
+      const { model: name } = request.params
+      const status = registry.list().find((candidate) => candidate.name === name)
+      if (status === undefined)
+        throw new ModelError('MODEL_NOT_FOUND', `There is no model called ${JSON.stringify(name)}`)
+      // The highest version that answers; a model without one is described by its status alone.
+      const answering = status.versions.find(({ state }) => state === 'ready')?.version
+      const live = registry.live().find((entry) => entry.name === name && entry.version === answering)
+      return { ...status, ...(live ? describeModel(live.model) : {}) } as ModelDetails
+    },
+  })
+}
+
+function describeModel({ manifest, encoder, engine, plan }: LoadedModel): Partial<ModelDetails> {
+  const { version, description, architecture, quality, provenance, graph } = manifest
+  return {
+    version,
+    ...(description === undefined ? {} : { description }),
+    ...(architecture === undefined ? {} : { architecture }),
+    fields: encoder.layout.slots.map(({ sparse, column, encoder: { field, missing } }) => {
+      const { offset, ids } = (sparse ? encoder.layout.sparse[column] : undefined) ?? { offset: 0, ids: 0 }
+      const range = sparse ? { ids: [offset, offset + ids - 1] } : {}
+      return { name: field.name, side: field.side, kind: field.kind, required: typeof missing === 'string', ...range }
+    }),
+    tasks: [
+      ...manifest.tasks.map((task) => ({ ...task, gate: graph.outputs.gates?.[task.name] !== undefined })),
+      ...manifest.derived,
+    ],
+    ...(quality === undefined ? {} : { quality }),
+    plan: { engine, graph: graph.format, workers: plan.workers, max_batch_rows: plan.maxBatchRows },
+    ...(provenance === undefined ? {} : { provenance }),
+  }
+}

@@ -1,0 +1,71 @@
+import type { FastifyInstance } from 'fastify'
+import type { Probe } from '../../schemas/models.ts'
+import type { ServerContext } from '../context.ts'
+import { component, problemResponses } from '../plugins/openapi.ts'
+
+/** Probes and metrics. */
+export async function operationRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
+  const { registry, metrics, drain } = context
+  const probe = (description: string) => ({
+    description,
+    content: { 'application/json': { schema: component('Probe') } },
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/livez',
+    schema: {
+      operationId: 'live',
+      tags: ['operation'],
+      summary: 'Is the process alive?',
+      response: { 200: probe('The event loop answers'), ...problemResponses('INTERNAL') },
+    },
+    serializerCompiler: () => JSON.stringify,
+    handler: async (): Promise<Probe> => ({ status: 'ok' }),
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/readyz',
+    schema: {
+      operationId: 'ready',
+      tags: ['operation'],
+      summary: 'Can requests be sent here?',
+      response: {
+        200: probe('The default model and all required ones are warm'),
+        503: probe('Not ready, and why'),
+        ...problemResponses('INTERNAL'),
+      },
+    },
+    serializerCompiler: () => JSON.stringify,
+    handler: async (_, reply): Promise<Probe> => {
+      const reasons = drain.draining ? ['shutting down'] : registry.unreadyReasons()
+      if (reasons.length === 0) return { status: 'ok' }
+      reply.status(503)
+      return { status: 'unavailable', reasons }
+    },
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/metrics',
+    schema: {
+      operationId: 'metrics',
+      tags: ['operation'],
+      summary: 'Metrics in the Prometheus text format',
+      response: {
+        200: {
+          description: 'Prometheus text format 0.0.4',
+          content: {
+            'text/plain': {
+              schema: { type: 'string', examples: ['multigate_queue_rows{model="ads-funnel",version="1"} 0'] },
+            },
+          },
+        },
+        ...problemResponses('INTERNAL'),
+      },
+    },
+    serializerCompiler: () => String,
+    handler: async (_, reply) => reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
+  })
+}

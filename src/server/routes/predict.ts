@@ -1,0 +1,110 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { ModelError } from '../../model/errors.ts'
+import { invalidRequest } from '../../model/features/problems.ts'
+import { toColumns, toRows } from '../../model/prediction/answer.ts'
+import type { LoadedModel, PendingPrediction, QueryRows } from '../../model/prediction/model.ts'
+import type { Lease } from '../../model/registry/registry.ts'
+import type { PredictAnswer, PredictEnvelope } from '../../schemas/predict.ts'
+import type { ServerContext } from '../context.ts'
+import { toProblem } from '../errors.ts'
+import { validateEnvelope } from '../plugins/validation.ts'
+import { predictSchema } from './predict-docs.ts'
+
+/** `POST /predict`: the probability of every task for every candidate. */
+export async function predictRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
+  app.route({
+    method: 'POST',
+    url: '/predict',
+    schema: predictSchema,
+    validatorCompiler: () => validateEnvelope,
+    // The answer's keys are the model's tasks: a serialiser compiled from the schema would check each key by name.
+    serializerCompiler: () => JSON.stringify,
+    handler: (request, reply) => predict(context, request as FastifyRequest<{ Body: PredictEnvelope }>, reply),
+  })
+}
+
+async function predict(
+  context: ServerContext,
+  request: FastifyRequest<{ Body: PredictEnvelope }>,
+  reply: FastifyReply,
+): Promise<PredictAnswer> {
+  let lease: Lease | undefined
+  let outcome = 'ok'
+  try {
+    const { body } = request
+    if (body.version !== undefined && body.label !== undefined) {
+      throw invalidRequest([{ path: '/label', message: 'is given beside version: one of them is enough' }])
+    }
+    const rows = rowsOf(body)
+    const deadline = context.clock.now() - reply.elapsedTime + deadlineOf(request, context.deadlineMs)
+    lease = context.registry.acquire(body.model, body.version, body.label)
+    const { model } = lease
+    const pending = model.predict({ rows, tasks: body.tasks, options: body.options, deadline })
+    return await answer(context, request, reply, model, rows, pending)
+  } catch (error) {
+    outcome =
+      error instanceof ModelError && error.code === 'CANCELLED'
+        ? 'cancelled'
+        : toProblem(error, '').body.code.toLowerCase()
+    throw error
+  } finally {
+    context.metrics.request(lease?.model, outcome, reply.elapsedTime / 1000)
+    lease?.release()
+  }
+}
+
+async function answer(
+  context: ServerContext,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  model: LoadedModel,
+  rows: QueryRows,
+  pending: PendingPrediction,
+): Promise<PredictAnswer> {
+  context.metrics.encoded(model, pending.rows, pending.encodeSeconds)
+  // The request's own signal fires as soon as a body has been read; the answer's `close` comes when the client is gone.
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableEnded) pending.cancel()
+  })
+  const table = await pending.table
+  context.metrics.predicted(model, table)
+  return {
+    model: model.manifest.name,
+    version: model.manifest.version,
+    request_id: request.id,
+    predictions: rows.form === 'columns' ? toColumns(table) : toRows(table),
+    ...(table.problems.length > 0 ? { errors: table.problems } : {}),
+  } as PredictAnswer
+}
+
+/** Which of the three forms the body has. */
+function rowsOf({ context, candidates, sparse, dense }: PredictEnvelope): QueryRows {
+  if (sparse !== undefined || dense !== undefined) {
+    const named = [
+      ['/context', context],
+      ['/candidates', candidates],
+    ].filter(([, value]) => value !== undefined)
+    if (named.length === 0) return { form: 'tensors', sparse, dense }
+    throw invalidRequest(
+      named.map(([path]) => ({
+        path: path as string,
+        message: 'is given beside tensors (sparse, dense): only one form is possible',
+      })),
+    )
+  }
+  const byColumn = typeof candidates === 'object' && candidates !== null && !Array.isArray(candidates)
+  return { form: byColumn ? 'columns' : 'rows', context, candidates }
+}
+
+/** Milliseconds from arrival: the body's word, else the header's, else the configured default. */
+function deadlineOf({ body, headers }: FastifyRequest<{ Body: PredictEnvelope }>, fallback: number): number {
+  const asked = body.options?.deadline_ms
+  if (asked !== undefined) return asked
+  const header = headers['x-deadline-ms']
+  if (header === undefined) return fallback
+  const value = Number(header)
+  if (typeof header === 'string' && header.trim() !== '' && value > 0 && value <= 600_000) return value
+  throw invalidRequest([
+    { path: '', message: 'has a header x-deadline-ms that is not a number of milliseconds from 0 to 600000' },
+  ])
+}

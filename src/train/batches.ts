@@ -1,0 +1,74 @@
+import type { TrainTask } from '../schemas/train-spec.ts'
+import type { EncodedRows } from './fields.ts'
+
+/** Encoded rows with their labels: per task, per row 1, 0, or −1 outside the task's sample space. */
+export interface Examples {
+  encoded: EncodedRows
+  labels: Int8Array[]
+}
+
+/** One step's rows, gathered into arrays that are used again for the next. */
+export interface TrainBatch {
+  rows: number
+  /** int32 [rows, sparse fields] */
+  sparse: Int32Array
+  /** float32 [rows, dense fields] */
+  dense: Float32Array
+  /** float32 [rows, tasks]; 0 outside the sample space. */
+  labels: Float32Array
+  /** float32 [rows, tasks]: weight_t ÷ rows of the batch in task t's sample space; 0 outside. */
+  coefficients: Float32Array
+}
+
+/**
+ * Bounds of the batches of `rows` rows. A rest of one row joins the batch before it: batch normalisation has no
+ * variance to learn from a single row.
+ */
+export function batchBounds(rows: number, batchSize: number): { start: number; end: number }[] {
+  const bounds: { start: number; end: number }[] = []
+  for (let start = 0; start < rows; start += batchSize) bounds.push({ start, end: Math.min(rows, start + batchSize) })
+  const last = bounds.at(-1)
+  if (bounds.length > 1 && last && last.end - last.start < 2) {
+    bounds.pop()
+    bounds.at(-1)!.end = rows
+  }
+  return bounds
+}
+
+/** Gathers rows of `examples` by number; the answer is valid until the next call. `largest` bounds the rows of a call. */
+export function createGather(
+  { encoded, labels }: Examples,
+  tasks: readonly Pick<TrainTask, 'weight'>[],
+  largest: number,
+): (order: Int32Array, start: number, end: number) => TrainBatch {
+  const { sparseFields, denseFields } = encoded
+  const sparse = new Int32Array(largest * sparseFields)
+  const dense = new Float32Array(largest * denseFields)
+  const targets = new Float32Array(largest * tasks.length)
+  const coefficients = new Float32Array(largest * tasks.length)
+  return (order, start, end) => {
+    const rows = end - start
+    for (let i = 0; i < rows; i++) {
+      const row = order[start + i]!
+      for (let f = 0; f < sparseFields; f++) sparse[i * sparseFields + f] = encoded.sparse[row * sparseFields + f]!
+      for (let f = 0; f < denseFields; f++) dense[i * denseFields + f] = encoded.dense[row * denseFields + f]!
+    }
+    tasks.forEach(({ weight }, task) => {
+      const values = labels[task]!
+      let inside = 0
+      for (let i = start; i < end; i++) if (values[order[i]!]! >= 0) inside += 1
+      for (let i = 0; i < rows; i++) {
+        const label = values[order[start + i]!]!
+        targets[i * tasks.length + task] = label > 0 ? 1 : 0
+        coefficients[i * tasks.length + task] = label < 0 ? 0 : weight / inside
+      }
+    })
+    return {
+      rows,
+      sparse: sparse.subarray(0, rows * sparseFields),
+      dense: dense.subarray(0, rows * denseFields),
+      labels: targets.subarray(0, rows * tasks.length),
+      coefficients: coefficients.subarray(0, rows * tasks.length),
+    }
+  }
+}

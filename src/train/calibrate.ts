@@ -1,0 +1,66 @@
+import type { Calibration } from '../schemas/manifest.ts'
+
+/** Steps after which Newton's method has long converged on a convex function of two numbers. */
+const maxSteps = 50
+/** Ridge of the second derivatives, so that a step exists where the logits are separable or all alike. */
+const ridge = 1e-6
+
+/**
+ * Platt scaling: a and b of σ(a · logit + b) with the least logloss on held-out rows (Platt 1999, with his smoothed
+ * targets, so that separable rows have a finite answer), by Newton's method. Without both classes: a = 1, b = 0.
+ */
+export function fitPlatt(
+  labels: ArrayLike<number>,
+  logits: ArrayLike<number>,
+): Extract<Calibration, { method: 'platt' }> {
+  let positives = 0
+  for (let i = 0; i < labels.length; i++) positives += labels[i]!
+  const negatives = labels.length - positives
+  if (positives === 0 || negatives === 0) return { method: 'platt', a: 1, b: 0 }
+  const high = (positives + 1) / (positives + 2)
+  const low = 1 / (negatives + 2)
+
+  let a = 1
+  let b = 0
+  let loss = lossOf(a, b)
+  for (let step = 0; step < maxSteps; step++) {
+    let [ga, gb, haa, hab, hbb] = [0, 0, ridge, 0, ridge]
+    for (let i = 0; i < labels.length; i++) {
+      const z = logits[i]!
+      const p = 1 / (1 + Math.exp(-(a * z + b)))
+      const error = p - (labels[i] ? high : low)
+      const curvature = p * (1 - p)
+      ga += error * z
+      gb += error
+      haa += curvature * z * z
+      hab += curvature * z
+      hbb += curvature
+    }
+    const determinant = haa * hbb - hab * hab
+    const da = (hbb * ga - hab * gb) / determinant
+    const db = (haa * gb - hab * ga) / determinant
+    // Halve the step until the loss falls.
+    let size = 1
+    let next = lossOf(a - da, b - db)
+    while (!(next <= loss) && size > 1e-10) {
+      size /= 2
+      next = lossOf(a - size * da, b - size * db)
+    }
+    if (!(next <= loss)) break
+    a -= size * da
+    b -= size * db
+    const gain = loss - next
+    loss = next
+    if (gain <= 1e-12 * Math.abs(loss)) break
+  }
+  return { method: 'platt', a, b }
+
+  function lossOf(a: number, b: number): number {
+    let sum = 0
+    for (let i = 0; i < labels.length; i++) {
+      const z = a * logits[i]! + b
+      sum += Math.max(z, 0) - z * (labels[i] ? high : low) + Math.log1p(Math.exp(-Math.abs(z)))
+    }
+    return sum
+  }
+}

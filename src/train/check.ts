@@ -1,0 +1,108 @@
+import type Type from 'typebox'
+import Value from 'typebox/value'
+import type { Problem } from '../model/errors.ts'
+
+/** The parts of JSON Schema that specs are written in. */
+interface Schema {
+  type?: string
+  const?: unknown
+  default?: unknown
+  anyOf?: Schema[]
+  properties?: Record<string, Schema>
+  required?: string[]
+  additionalProperties?: boolean
+  items?: Schema
+}
+
+/**
+ * Checks `value` against `schema`, adds every problem to `problems` (paths are JSON pointers below `path`), and
+ * returns a copy with defaults filled in. In a union of objects the member is chosen by the constant property that
+ * tells them apart, so that problems speak of the one that was meant.
+ */
+export function check(schema: Type.TSchema, value: unknown, path: string, problems: Problem[]): unknown {
+  return checkPart(schema as Schema, value, path, problems)
+}
+
+function checkPart(schema: Schema, value: unknown, path: string, problems: Problem[]): unknown {
+  if (schema.anyOf) return checkUnion(schema, schema.anyOf, value, path, problems)
+  if (schema.type === 'object' && schema.properties && isObject(value))
+    return checkObject(schema, value, path, problems)
+  if (schema.type === 'array' && schema.items && Array.isArray(value)) {
+    const { items } = schema
+    addProblems({ ...schema, items: {} }, value, path, problems)
+    return value.map((item, index) => checkPart(items, item, `${path}/${index}`, problems))
+  }
+  addProblems(schema, value, path, problems)
+  return value
+}
+
+function checkObject(schema: Schema, value: Record<string, unknown>, path: string, problems: Problem[]): unknown {
+  const properties = schema.properties ?? {}
+  const result: Record<string, unknown> = {}
+  for (const [key, part] of Object.entries(properties)) {
+    const at = `${path}/${pointer(key)}`
+    if (value[key] !== undefined) result[key] = checkPart(part, value[key], at, problems)
+    else if (part.default !== undefined) result[key] = structuredClone(part.default)
+    else if (schema.required?.includes(key)) problems.push({ path: at, message: 'is required' })
+  }
+  for (const key of Object.keys(value)) {
+    if (Object.hasOwn(properties, key)) continue
+    problems.push({
+      path: `${path}/${pointer(key)}`,
+      message: `is unknown; known are ${Object.keys(properties).join(', ')}`,
+    })
+  }
+  return result
+}
+
+function checkUnion(union: Schema, members: Schema[], value: unknown, path: string, problems: Problem[]): unknown {
+  const objects = members.filter((member) => member.properties)
+  if (isObject(value) && objects.length > 0) {
+    const chosen = chooseMember(objects, value)
+    if (chosen) return checkObject(chosen, value, path, problems)
+    const key = tagOf(objects)
+    problems.push({
+      path: key ? `${path}/${key}` : path,
+      message: `must be ${choices(objects.map((m) => (key && m.properties?.[key]) || m))}`,
+    })
+    return value
+  }
+  if (!Value.Check(union as Type.TSchema, value)) problems.push({ path, message: `must be ${choices(members)}` })
+  return value
+}
+
+/** The member whose constants `value` has; without constants, the one that shares most keys with it. */
+function chooseMember(objects: Schema[], value: Record<string, unknown>): Schema | undefined {
+  if (objects.length === 1) return objects[0]
+  const key = tagOf(objects)
+  if (key) return objects.find((member) => member.properties?.[key]?.const === value[key])
+  const shared = objects.map(
+    (member) => Object.keys(value).filter((name) => Object.hasOwn(member.properties ?? {}, name)).length,
+  )
+  return objects[shared.indexOf(Math.max(...shared))]
+}
+
+/** The property that is a constant in every member. */
+function tagOf(objects: Schema[]): string | undefined {
+  const first = objects[0]?.properties ?? {}
+  return Object.keys(first).find((key) => objects.every((member) => member.properties?.[key]?.const !== undefined))
+}
+
+function choices(members: Schema[]): string {
+  return members
+    .map(({ const: constant, properties }) => {
+      if (constant !== undefined) return JSON.stringify(constant)
+      return properties ? `an object with ${Object.keys(properties).join(', ')}` : 'another type'
+    })
+    .join(' or ')
+}
+
+function addProblems(schema: Schema, value: unknown, path: string, problems: Problem[]): void {
+  for (const { message } of Value.Errors(schema as Type.TSchema, value)) problems.push({ path, message })
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+const pointer = (key: string) => key.replaceAll('~', '~0').replaceAll('/', '~1')

@@ -1,0 +1,93 @@
+import { readBundle } from '../model/bundle/read.ts'
+import { createEngine } from '../model/engines/create.ts'
+import { prepareTensorFlow, type TensorFlowBackend } from '../model/engines/tensorflow-backend.ts'
+import { readDataset } from './dataset.ts'
+import { predictLocally } from './local.ts'
+import { createProgress, type Terminal } from './progress.ts'
+import { predictRemotely } from './remote.ts'
+import { formatReport, reportQuality } from './report.ts'
+import { readSpec } from './spec.ts'
+import { train } from './train.ts'
+
+interface CommonOptions {
+  /** Path or name of the spec. */
+  spec: string
+  /** Folder of the specs that have names. */
+  specs: string
+  /** Folder of models. */
+  models: string
+  signal: AbortSignal
+  /** Results. */
+  out: Terminal
+  /** Progress and remarks. */
+  err: Terminal
+}
+
+export interface RunTrainOptions extends CommonOptions {
+  force: boolean
+  backend: TensorFlowBackend | undefined
+  /** For the manifest's provenance. */
+  command: string
+  /** Of multigate. */
+  version: string
+  now: () => number
+}
+
+/** `multigate train`: trains, writes the version, prints its report. */
+export async function runTrain(options: RunTrainOptions): Promise<void> {
+  const { models, force, command, version, now, signal, out, err } = options
+  const loaded = await readSpec(options.spec, options.specs)
+  const tensorflow = await prepareTensorFlow(options.backend)
+  const observer = createProgress(
+    err,
+    loaded.spec.tasks.map(({ name }) => name),
+  )
+  const log = (line: string) => err.write(`${line}\n`)
+  try {
+    const result = await train(loaded, {
+      tensorflow,
+      models,
+      force,
+      command,
+      multigateVersion: version,
+      now,
+      signal,
+      observer,
+      log,
+    })
+    out.write(`${formatReport(result.reports)}\n`)
+    log(`written to ${result.folder}`)
+  } finally {
+    observer.stop()
+  }
+}
+
+export interface RunEvaluateOptions extends CommonOptions {
+  /** Address of a service; without it the version on disk is judged. */
+  url: string | undefined
+  model: string | undefined
+  modelVersion: string | undefined
+  fetch: typeof fetch
+  sleep(milliseconds: number): Promise<unknown>
+}
+
+/** `multigate evaluate`: prints the report of a version on disk, or of what a service answers. */
+export async function runEvaluate(options: RunEvaluateOptions): Promise<void> {
+  const { models, url, modelVersion, fetch, sleep, signal, out, err } = options
+  const { file, spec } = await readSpec(options.spec, options.specs)
+  const model = options.model ?? spec.name
+  const dataset = await readDataset({ file, spec }, signal)
+  const rows = dataset.parts.test.length
+  if (url !== undefined) {
+    err.write(`${model} at ${url}, ${rows} test rows of ${spec.name}\n`)
+    const version = modelVersion === undefined ? {} : { version: modelVersion }
+    const predictions = await predictRemotely(spec, dataset, { url, model, ...version, fetch, sleep, signal })
+    out.write(`${formatReport(reportQuality(spec, dataset, predictions))}\n`)
+    return
+  }
+  const bundle = await readBundle(models, model, modelVersion ?? String(spec.version))
+  const engine = await createEngine('tensorflow', 1)
+  err.write(`${bundle.folder} on ${engine.name}, ${rows} test rows of ${spec.name}\n`)
+  const predictions = await predictLocally(engine, bundle, file, spec, dataset)
+  out.write(`${formatReport(reportQuality(spec, dataset, predictions))}\n`)
+}

@@ -1,0 +1,107 @@
+import { createReadStream, existsSync } from 'node:fs'
+import { basename, dirname, resolve } from 'node:path'
+import { pipeline } from 'node:stream'
+import { createGunzip } from 'node:zlib'
+import { type Parser, parse } from 'csv-parse'
+import { reasonOf } from '../model/errors.ts'
+import type { CsvData } from '../schemas/train-spec.ts'
+import type { Cell, Source } from './source.ts'
+import { SpecError } from './spec.ts'
+
+interface Part {
+  /** Index of the file's first row among all rows. */
+  first: number
+  file: string
+  /** Line of the file's first row, in a file without line breaks inside cells. */
+  line: number
+}
+
+/**
+ * Rows of a spec's CSV files, streamed. Rejects with a SpecError for missing files, files whose headers differ, and
+ * malformed lines, naming file and line.
+ */
+export async function openCsv(data: CsvData, specFile: string): Promise<Source> {
+  const files = data.csv.map((path) => resolve(dirname(specFile), path))
+  const absent = data.csv.flatMap((path, index) =>
+    existsSync(files[index]!)
+      ? []
+      : [{ path: `/data/csv/${index}`, message: `no such file: ${path} (relative to the spec)` }],
+  )
+  if (absent.length > 0) throw new SpecError(specFile, absent)
+
+  const names = data.columns ?? (await readHeader(files[0]!, data, specFile))
+  const missing = new Set(data.missing)
+  const parts: Part[] = []
+
+  async function* rows(): AsyncGenerator<readonly Cell[]> {
+    let index = 0
+    for (const [fileIndex, file] of files.entries()) {
+      let header = data.columns ? undefined : names
+      parts[fileIndex] = { first: index, file, line: header ? 2 : 1 }
+      try {
+        for await (const record of readRecords(file, data)) {
+          if (header) {
+            if (record.join('\n') !== header.join('\n'))
+              throw new Error(`line 1 names other columns than ${basename(files[0]!)}`)
+            header = undefined
+            continue
+          }
+          if (record.length !== names.length) {
+            throw new Error(`line ${lineOf(parts, index)} has ${record.length} cells, not ${names.length}`)
+          }
+          yield record.map((cell) => (missing.has(cell) ? null : cell))
+          index += 1
+        }
+      } catch (error) {
+        throw new SpecError(specFile, [
+          { path: `/data/csv/${fileIndex}`, message: `${basename(file)}: ${reasonOf(error)}` },
+        ])
+      }
+    }
+  }
+
+  return {
+    columns: names.map((name) => ({ name, type: 'string' })),
+    place: (index) => `${basename(partOf(parts, index)?.file ?? '')} line ${lineOf(parts, index)}`,
+    rows,
+  }
+}
+
+async function readHeader(file: string, data: CsvData, specFile: string): Promise<string[]> {
+  try {
+    for await (const record of readRecords(file, data, 1)) {
+      const twice = record.find((name, index) => record.indexOf(name) !== index)
+      if (twice !== undefined) throw new Error(`the header names ${JSON.stringify(twice)} twice`)
+      return record
+    }
+    throw new Error('is empty')
+  } catch (error) {
+    throw new SpecError(specFile, [{ path: '/data/csv/0', message: `${basename(file)}: ${reasonOf(error)}` }])
+  }
+}
+
+function readRecords(file: string, { separator, trim }: CsvData, to = -1): AsyncIterable<string[]> {
+  const parser: Parser = parse({
+    delimiter: separator,
+    trim,
+    bom: true,
+    skip_empty_lines: true,
+    relax_column_count: true,
+    to,
+  })
+  const streams = file.endsWith('.gz')
+    ? [createReadStream(file), createGunzip(), parser]
+    : [createReadStream(file), parser]
+  // Errors of any stream reach the reader through the parser, which the pipeline destroys with them.
+  pipeline(streams, () => {})
+  return parser
+}
+
+function partOf(parts: Part[], index: number): Part | undefined {
+  return parts.findLast(({ first }) => first <= index)
+}
+
+function lineOf(parts: Part[], index: number): number {
+  const part = partOf(parts, index)
+  return part ? part.line + index - part.first : index + 1
+}

@@ -1,0 +1,68 @@
+import { type ASTNode, Environment } from '@marcbachmann/cel-js'
+import { reasonOf } from '../model/errors.ts'
+import type { Cell, Column } from './source.ts'
+
+/** What an expression yields: a number (true is 1), a string, or null where a column that it names is missing. */
+export type Compiled = (row: readonly Cell[]) => Cell
+
+const identifier = /^[A-Za-z_][A-Za-z0-9_]*$/
+
+/**
+ * Compiles a CEL expression over columns (https://cel.dev; strings and doubles, so numbers compare as `x >= 4.0`).
+ * Columns whose names aren't identifiers can't be named. Throws an Error that says what is wrong with the expression;
+ * the compiled function throws for a row that it can't be computed of.
+ */
+export function compileExpression(text: string, columns: readonly Column[]): Compiled {
+  const environment = new Environment()
+  for (const { name, type } of columns) if (identifier.test(name)) environment.registerVariable(name, type)
+  let evaluate: ReturnType<Environment['parse']>
+  try {
+    evaluate = environment.parse(text)
+  } catch (error) {
+    throw new Error(firstLine(error))
+  }
+  const verdict = evaluate.check()
+  if (!verdict.valid) throw new Error(firstLine(verdict.error))
+  if (!['bool', 'int', 'double', 'string', 'dyn'].includes(String(verdict.type))) {
+    throw new Error(`must yield a boolean, a number or a string, not ${verdict.type}`)
+  }
+  const named = columns.map(({ name }, index) => ({ name, index }))
+  const mentioned = identifiers(evaluate.ast)
+  const used = named.filter(({ name }) => mentioned.has(name))
+  return (row) => {
+    const context: Record<string, Cell> = {}
+    for (const { name, index } of used) {
+      const cell = row[index]
+      if (cell === null || cell === undefined) return null
+      context[name] = cell
+    }
+    try {
+      return toCell(evaluate(context))
+    } catch (error) {
+      throw new Error(firstLine(error))
+    }
+  }
+}
+
+function toCell(value: unknown): Cell {
+  if (typeof value === 'boolean') return value ? 1 : 0
+  if (typeof value === 'bigint') return Number(value)
+  if (typeof value === 'number' || typeof value === 'string' || value === null) return value
+  throw new Error('must yield a boolean, a number or a string')
+}
+
+/** Every name in the expression's syntax tree, variables of macros included. */
+function identifiers(node: unknown, found = new Set<string>()): Set<string> {
+  if (Array.isArray(node)) for (const part of node) identifiers(part, found)
+  else if (typeof node === 'object' && node !== null && 'op' in node) {
+    const { op, args } = node as ASTNode
+    if (op === 'id') found.add(args)
+    else identifiers(args, found)
+  }
+  return found
+}
+
+/** The library's messages go on with a drawing of the place. */
+function firstLine(error: unknown): string {
+  return reasonOf(error).split('\n')[0] ?? ''
+}

@@ -1,0 +1,149 @@
+import type { Problem } from '../model/errors.ts'
+import { createNumericFieldEncoder, createSparseFieldEncoder, type FieldEncoder } from '../model/features/field.ts'
+import type { Field, Scaling } from '../schemas/features.ts'
+import type { TrainField } from '../schemas/train-spec.ts'
+import type { Cell } from './source.ts'
+
+/** Encoded rows, row-major: what the network takes. */
+export interface EncodedRows {
+  rows: number
+  /** int32 [rows, sparse fields], ids of the one shared id space. */
+  sparse: Int32Array
+  /** float32 [rows, dense fields]. */
+  dense: Float32Array
+  sparseFields: number
+  denseFields: number
+}
+
+/**
+ * The manifest's fields: vocabularies and scaling are taken from the rows `train` alone, so that nothing of the others
+ * leaks. A missing cell counts as its field's default. `cells` is per field, per row.
+ */
+export function fitFields(
+  fields: readonly TrainField[],
+  cells: readonly Cell[][],
+  train: Int32Array,
+): { fields: Field[]; problems: Problem[] } {
+  const problems: Problem[] = []
+  const fitted = fields.map((field, index) => {
+    const column = cells[index]!
+    const present = function* () {
+      for (const row of train) {
+        const cell = column[row] ?? (field.missing === 'error' ? null : field.missing.default)
+        if (cell !== null) yield cell
+      }
+    }
+    const fit = fitField(field, present())
+    if (fit.kind === 'vocabulary' && fit.values.length === 0) {
+      problems.push({ path: `/fields/${index}`, message: 'no value of the training rows is frequent enough' })
+    }
+    return fit
+  })
+  return { fields: fitted, problems }
+}
+
+/**
+ * Encodes `rows` of `cells` (per field, per row) by the manifest's fields. Cells that a request could not hold either
+ * are told in `problems`, at most `maxProblems`; `place` says where a row stands.
+ */
+export function encodeRows(
+  fields: readonly Field[],
+  cells: readonly Cell[][],
+  rows: Int32Array,
+  place: (row: number) => string,
+  maxProblems = 20,
+): { encoded: EncodedRows; problems: Problem[] } {
+  const problems: Problem[] = []
+  const sparseFields = fields.filter(({ kind }) => kind !== 'numeric').length
+  const denseFields = fields.length - sparseFields
+  const sparse = new Int32Array(rows.length * sparseFields)
+  const dense = new Float32Array(rows.length * denseFields)
+  let offset = 0
+  let sparseIndex = 0
+  let denseIndex = 0
+  fields.forEach((field, index) => {
+    const fill = (encoder: FieldEncoder, target: Int32Array | Float32Array, first: number, width: number) => {
+      const column = cells[index]!
+      for (let i = 0; i < rows.length && problems.length < maxProblems; i++) {
+        const value = encoder.encode(column[rows[i]!])
+        if (typeof value === 'number') target[i * width + first] = value
+        else problems.push({ path: `/fields/${index}`, message: `${place(rows[i]!)}: ${field.name} ${value}` })
+      }
+    }
+    if (field.kind === 'numeric') fill(createNumericFieldEncoder(field), dense, denseIndex++, denseFields)
+    else {
+      const encoder = createSparseFieldEncoder(field, offset)
+      fill(encoder, sparse, sparseIndex++, sparseFields)
+      offset += encoder.ids
+    }
+  })
+  return { encoded: { rows: rows.length, sparse, dense, sparseFields, denseFields }, problems }
+}
+
+function fitField(field: TrainField, present: Iterable<Cell>): Field {
+  const { name, side } = field
+  if (field.kind === 'vocabulary') {
+    const { kind, out_of_vocabulary, missing } = field
+    return { name, side, kind, values: vocabulary(present, field.min_count), out_of_vocabulary, missing }
+  }
+  if (field.kind === 'hash') {
+    const { kind, buckets, seed, missing } = field
+    return { name, side, kind, buckets, seed, missing }
+  }
+  if (field.kind === 'integer') {
+    const { kind, size, out_of_vocabulary, missing } = field
+    return { name, side, kind, size, out_of_vocabulary, missing }
+  }
+  return {
+    name,
+    side,
+    kind: field.kind,
+    scaling: fitScaling(field.scaling, present as Iterable<number>),
+    missing: field.missing,
+  }
+}
+
+/** Values seen at least `minCount` times, in the order of their UTF-16 units, which no locale changes. */
+function vocabulary(cells: Iterable<Cell>, minCount: number): string[] {
+  const counts = new Map<string, number>()
+  for (const cell of cells) counts.set(String(cell), (counts.get(String(cell)) ?? 0) + 1)
+  return [...counts]
+    .filter(([, count]) => count >= minCount)
+    .map(([value]) => value)
+    .sort()
+}
+
+/** A column that never varies is left at its own scale. */
+function fitScaling(method: Scaling['method'], numbers: Iterable<number>): Scaling {
+  if (method === 'none') return { method }
+  const { min, max, mean, deviation } = statistics(method === 'log1p' ? mapped(numbers, Math.log1p) : numbers)
+  if (method === 'standard') return { method, mean, deviation: deviation > 0 ? deviation : 1 }
+  if (method === 'min_max') return max > min ? { method, min, max } : { method, min, max: min + 1 }
+  return { method, scale: deviation > 0 ? deviation : 1 }
+}
+
+/** Welford's algorithm: one pass, no cancellation. Without numbers: min 0, max 0, mean 0, deviation 0. */
+function statistics(numbers: Iterable<number>): { min: number; max: number; mean: number; deviation: number } {
+  let count = 0
+  let min = Number.POSITIVE_INFINITY
+  let max = Number.NEGATIVE_INFINITY
+  let mean = 0
+  let squares = 0
+  for (const x of numbers) {
+    // log1p of a value that the field refuses; the encoder reports it with its place.
+    if (!Number.isFinite(x)) continue
+    count += 1
+    const delta = x - mean
+    mean += delta / count
+    squares += delta * (x - mean)
+    if (x < min) min = x
+    if (x > max) max = x
+  }
+  return count === 0
+    ? { min: 0, max: 0, mean: 0, deviation: 0 }
+    : { min, max, mean, deviation: Math.sqrt(squares / count) }
+}
+
+function* mapped(numbers: Iterable<number>, f: (x: number) => number): Iterable<number> {
+  for (const x of numbers) yield f(x)
+}

@@ -1,0 +1,81 @@
+import type { Bundle } from '../model/bundle/read.ts'
+import { createCalibrator } from '../model/calibration/calibrator.ts'
+import type { Engine } from '../model/engines/engine.ts'
+import { ModelError } from '../model/errors.ts'
+import type { TrainSpec } from '../schemas/train-spec.ts'
+import type { Dataset } from './dataset.ts'
+import { encodeRows } from './fields.ts'
+import { multiply, type Predictions } from './report.ts'
+import type { Cell } from './source.ts'
+import { SpecError } from './spec.ts'
+
+/** Rows of one call. */
+const batchRows = 4096
+
+/**
+ * The test rows' probabilities as a saved version answers them, computed in this process.
+ *
+ * Rejects with a SpecError for rows that the version's fields refuse, and with INVALID_BUNDLE where the version lacks a
+ * task of the spec or has a field that the spec doesn't make.
+ */
+export async function predictLocally(
+  engine: Engine,
+  { folder, manifest }: Bundle,
+  file: string,
+  spec: TrainSpec,
+  dataset: Dataset,
+): Promise<Predictions> {
+  const { features, tasks, derived, graph } = manifest
+  const cells = features.map(({ name }): Cell[] => {
+    const index = spec.fields.findIndex((field) => field.name === name)
+    if (index < 0) throw new ModelError('INVALID_BUNDLE', `${folder}: the spec makes no field ${JSON.stringify(name)}`)
+    return dataset.cells[index]!
+  })
+  const { encoded, problems } = encodeRows(features, cells, dataset.parts.test, dataset.place)
+  if (problems.length > 0) throw new SpecError(file, problems)
+
+  const loaded = await engine.load({
+    folder,
+    format: graph.format,
+    file: graph.file,
+    outputs: [graph.outputs.probabilities],
+  })
+  const predictions: Record<string, Float64Array> = Object.fromEntries(
+    tasks.map(({ name }) => [name, new Float64Array(encoded.rows)]),
+  )
+  try {
+    for (let start = 0; start < encoded.rows; start += batchRows) {
+      const rows = Math.min(batchRows, encoded.rows - start)
+      const part = <T extends Int32Array | Float32Array>(data: T, width: number) =>
+        data.slice(start * width, (start + rows) * width) as T
+      const { sparse, dense } = graph.inputs
+      const outputs = await loaded.run(
+        {
+          rows,
+          inputs: {
+            ...(sparse === undefined ? {} : { [sparse]: part(encoded.sparse, encoded.sparseFields) }),
+            ...(dense === undefined ? {} : { [dense]: part(encoded.dense, encoded.denseFields) }),
+          },
+        },
+        [graph.outputs.probabilities],
+      )
+      const probabilities = outputs[graph.outputs.probabilities]!
+      tasks.forEach(({ name, calibration }, task) => {
+        const calibrate = createCalibrator(calibration)
+        for (let row = 0; row < rows; row++)
+          predictions[name]![start + row] = calibrate(probabilities[row * tasks.length + task]!)
+      })
+    }
+  } finally {
+    await loaded.close()
+  }
+  for (const { name, product } of derived)
+    predictions[name] = multiply(
+      product.map((factor) => predictions[factor]!),
+      encoded.rows,
+    )
+  for (const { name } of [...spec.tasks, ...spec.derived]) {
+    if (!predictions[name]) throw new ModelError('INVALID_BUNDLE', `${folder} has no task ${JSON.stringify(name)}`)
+  }
+  return predictions
+}

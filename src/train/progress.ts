@@ -1,0 +1,52 @@
+import { Presets, SingleBar } from 'cli-progress'
+import type { EpochReport, FitObserver } from './fit.ts'
+import { format } from './report.ts'
+
+/** Where progress goes: standard error, or a stand-in. */
+export interface Terminal {
+  isTTY?: boolean
+  write(text: string): unknown
+}
+
+/** Shows a fit: on a terminal a bar for each epoch, and a line after it; elsewhere the lines alone. */
+export function createProgress(terminal: Terminal, tasks: readonly string[]): FitObserver & { stop(): void } {
+  let bar: SingleBar | undefined
+  const stop = () => {
+    bar?.stop()
+    bar = undefined
+  }
+  return {
+    step({ epoch, rows, totalRows, loss, rowsPerSecond }) {
+      if (!terminal.isTTY) return
+      const payload = { epoch, loss: loss.toFixed(5), speed: thousands(rowsPerSecond) }
+      if (bar) bar.update(rows, payload)
+      else {
+        bar = createBar(terminal)
+        bar.start(totalRows, rows, payload)
+      }
+    },
+    epoch(report) {
+      stop()
+      terminal.write(`${epochLine(report, tasks)}\n`)
+    },
+    stop,
+  }
+}
+
+function createBar(terminal: Terminal): SingleBar {
+  const stream = terminal as NodeJS.WritableStream
+  const shape = 'epoch {epoch} {bar} {percentage} %  {speed} rows/s  loss {loss}'
+  return new SingleBar(
+    { stream, format: shape, clearOnComplete: true, hideCursor: true, gracefulExit: false },
+    Presets.shades_classic,
+  )
+}
+
+function epochLine(report: EpochReport, tasks: readonly string[]): string {
+  const { epoch, epochs, loss, validationLoss, validationAuc, rowsPerSecond, best } = report
+  const aucs = tasks.map((task, index) => `${task} ${format(validationAuc[index], 4)}`).join(', ')
+  const mark = best ? ', best so far' : ''
+  return `epoch ${epoch}/${epochs}: loss ${loss.toFixed(5)}, validation loss ${validationLoss.toFixed(5)}, validation AUC ${aucs}, ${thousands(rowsPerSecond)} rows/s${mark}`
+}
+
+const thousands = (value: number) => Math.round(value).toLocaleString('en')

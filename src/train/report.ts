@@ -1,0 +1,107 @@
+import type { TaskQuality } from '../schemas/manifest.ts'
+import type { TrainSpec } from '../schemas/train-spec.ts'
+import type { Dataset } from './dataset.ts'
+import { auc, calibrationRatio, expectedCalibrationError, logloss, normalisedEntropy, sum } from './metrics.ts'
+
+/** Quality of one task or derived task on the test rows. */
+export interface TaskReport {
+  name: string
+  quality: TaskQuality
+  /** Expected calibration error over ten bins of equal size; null without rows. */
+  calibrationError: number | null
+}
+
+/** Probabilities of the test rows, in order: per task and derived task, as served (calibrated, composed). */
+export type Predictions = Record<string, ArrayLike<number>>
+
+/**
+ * Compares predictions of the test rows with what happened. A task is judged on its sample space alone. A derived task
+ * is judged wherever its label is known: 0 where one factor's label is 0, 1 where all are 1.
+ */
+export function reportQuality(spec: TrainSpec, dataset: Dataset, predictions: Predictions): TaskReport[] {
+  const index = new Map(spec.tasks.map(({ name }, task) => [name, task]))
+  const taskReports = spec.tasks.map(({ name }, task) =>
+    judge(name, (row) => dataset.labels[task]![row]!, predictions[name]!, dataset.parts.test, dataset.oracles[task]),
+  )
+  const derivedReports = spec.derived.map(({ name, product }) => {
+    const factors = product.map((factor) => index.get(factor)!)
+    const oracles = factors.map((task) => dataset.oracles[task])
+    const label = (row: number) => productLabel(factors.map((task) => dataset.labels[task]![row]!))
+    const oracle = oracles.every((values) => values !== undefined) ? multiply(oracles, dataset.rows) : undefined
+    return judge(name, label, predictions[name]!, dataset.parts.test, oracle)
+  })
+  return [...taskReports, ...derivedReports]
+}
+
+/** 1, 0, or −1 where it isn't known. */
+function productLabel(labels: number[]): number {
+  if (labels.includes(0)) return 0
+  return labels.includes(-1) ? -1 : 1
+}
+
+function judge(
+  name: string,
+  label: (row: number) => number,
+  predictions: ArrayLike<number>,
+  rows: Int32Array,
+  oracle: Float64Array | undefined,
+): TaskReport {
+  const labels: number[] = []
+  const values: number[] = []
+  const truths: number[] = []
+  rows.forEach((row, i) => {
+    if (label(row) < 0) return
+    labels.push(label(row))
+    values.push(predictions[i]!)
+    if (oracle) truths.push(oracle[row]!)
+  })
+  const quality: TaskQuality = {
+    rows: labels.length,
+    positives: sum(labels),
+    auc: auc(labels, values),
+    logloss: logloss(labels, values),
+    normalised_entropy: normalisedEntropy(labels, values),
+    calibration_ratio: calibrationRatio(labels, values),
+  }
+  const oracleAuc = oracle && auc(labels, truths)
+  const oracleLogloss = oracle && logloss(labels, truths)
+  if (typeof oracleAuc === 'number') quality.oracle_auc = oracleAuc
+  if (typeof oracleLogloss === 'number') quality.oracle_logloss = oracleLogloss
+  return { name, quality, calibrationError: expectedCalibrationError(labels, values) }
+}
+
+/** The report as a table of text. */
+export function formatReport(reports: readonly TaskReport[]): string {
+  const withOracle = reports.some(({ quality }) => quality.oracle_auc !== undefined)
+  const header = ['task', 'rows', 'positives', 'AUC', 'logloss', 'NE', 'calibration', 'ECE']
+  const lines = reports.map(({ name, quality, calibrationError }) => [
+    name,
+    String(quality.rows),
+    String(quality.positives),
+    format(quality.auc, 4),
+    format(quality.logloss, 5),
+    format(quality.normalised_entropy, 4),
+    format(quality.calibration_ratio, 3),
+    format(calibrationError, 5),
+    ...(withOracle ? [format(quality.oracle_auc, 4), format(quality.oracle_logloss, 5)] : []),
+  ])
+  return formatTable([[...header, ...(withOracle ? ['oracle AUC', 'oracle logloss'] : [])], ...lines])
+}
+
+function formatTable(lines: string[][]): string {
+  const widths = lines[0]!.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)))
+  return lines
+    .map((line) => line.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  '))
+    .join('\n')
+}
+
+export function format(value: number | null | undefined, digits: number): string {
+  return value === null || value === undefined ? '–' : value.toFixed(digits)
+}
+
+/** Elementwise product of columns of `rows` values. */
+export function multiply(factors: readonly ArrayLike<number>[], rows: number): Float64Array {
+  const product = new Float64Array(rows).fill(1)
+  for (const factor of factors) for (let row = 0; row < rows; row++) product[row]! *= factor[row]!
+  return product
+}

@@ -1,0 +1,51 @@
+import type { Split } from '../schemas/train-spec.ts'
+import { createRandom } from './random.ts'
+
+/** Row numbers of each part, increasing; together all rows, each once. */
+export interface Parts {
+  train: Int32Array
+  validation: Int32Array
+  test: Int32Array
+}
+
+/**
+ * Divides `rows` rows as the spec says; the same spec and data give the same parts.
+ * `times` holds each row's time for a split by time.
+ */
+export function splitRows(split: Split, rows: number, times: Float64Array | undefined): Parts {
+  const position = positions(split, rows, times)
+  const parts = { train: [] as number[], validation: [] as number[], test: [] as number[] }
+  for (let row = 0; row < rows; row++) {
+    const at = position(row)
+    const part = at < split.train ? 'train' : at < split.train + split.validation ? 'validation' : 'test'
+    parts[part].push(row)
+  }
+  return {
+    train: Int32Array.from(parts.train),
+    validation: Int32Array.from(parts.validation),
+    test: Int32Array.from(parts.test),
+  }
+}
+
+/** A place in [0, 1) for each row; must be asked in row order. */
+function positions(split: Split, rows: number, times: Float64Array | undefined): (row: number) => number {
+  if (split.by === 'random') {
+    const random = createRandom(split.seed)
+    return () => random.uniform()
+  }
+  if (split.by === 'order' || !times) return (row) => row / rows
+  const sorted = Float64Array.from(times).sort()
+  return (row) => firstIndex(sorted, times[row]!) / rows
+}
+
+/** Index of the first element that is not below `value`. */
+function firstIndex(sorted: Float64Array, value: number): number {
+  let low = 0
+  let high = sorted.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (sorted[middle]! < value) low = middle + 1
+    else high = middle
+  }
+  return low
+}

@@ -1,0 +1,246 @@
+import { existsSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import type { LayersModel } from '@tensorflow/tfjs-layers'
+import { buildArchitecture } from '../model/architectures/build.ts'
+import { graphOutputs } from '../model/architectures/outputs.ts'
+import { writeBundle } from '../model/bundle/write.ts'
+import { createCalibrator } from '../model/calibration/calibrator.ts'
+import type { TensorFlow } from '../model/engines/tensorflow-backend.ts'
+import type { Problem } from '../model/errors.ts'
+import { idsOf } from '../model/features/field.ts'
+import type { Field } from '../schemas/features.ts'
+import type { GoldenRows, Manifest, Task } from '../schemas/manifest.ts'
+import type { TrainSpec } from '../schemas/train-spec.ts'
+import type { Examples } from './batches.ts'
+import { fitPlatt } from './calibrate.ts'
+import { type Dataset, readDataset } from './dataset.ts'
+import { type EncodedRows, encodeRows, fitFields } from './fields.ts'
+import { type FitObserver, fit, insideSampleSpace } from './fit.ts'
+import { createNetwork, type Network } from './network.ts'
+import { createRandom } from './random.ts'
+import { multiply, type Predictions, reportQuality, type TaskReport } from './report.ts'
+import { layersModelFile, layersModelFiles, openLayersModel } from './save.ts'
+import { type LoadedSpec, SpecError } from './spec.ts'
+
+/** Test rows kept in the manifest, with their answers. */
+const goldenRowCount = 8
+
+export interface TrainOptions {
+  tensorflow: TensorFlow
+  /** Folder of models; the version goes to `<models>/<name>/<version>`. */
+  models: string
+  /** Replace a version that is there already. */
+  force: boolean
+  /** For the manifest's provenance. */
+  command: string
+  multigateVersion: string
+  /** Milliseconds since 1970. */
+  now: () => number
+  signal: AbortSignal
+  observer: FitObserver
+  log(line: string): void
+}
+
+/**
+ * Makes a model version of a spec and writes it; nothing is written before all is done. Answers its quality on the
+ * test rows. The same spec, data and machine give the same weights, bit for bit.
+ *
+ * Rejects with a SpecError for whatever is wrong with spec or data, and with the signal's reason when aborted.
+ */
+export async function train(
+  loaded: LoadedSpec,
+  options: TrainOptions,
+): Promise<{ folder: string; reports: TaskReport[] }> {
+  const { spec, file } = loaded
+  const { tensorflow, now, signal, observer, log } = options
+  const folder = join(options.models, spec.name, String(spec.version))
+  if (existsSync(folder) && !options.force) {
+    throw new SpecError(file, [{ path: '/version', message: `${folder} exists already; --force replaces it` }])
+  }
+
+  const started = now()
+  const dataset = await readDataset(loaded, signal)
+  const { fields, examples } = encodeDataset(loaded, dataset)
+  const rows = {
+    train: dataset.parts.train.length,
+    validation: dataset.parts.validation.length,
+    test: dataset.parts.test.length,
+  }
+  log(
+    `${spec.name}: ${rows.train} rows to train, ${rows.validation} to validate, ${rows.test} to test, read in ${seconds(now() - started)}`,
+  )
+
+  const model = buildArchitecture(spec.architecture, {
+    sparseFields: examples.train.encoded.sparseFields,
+    denseFields: examples.train.encoded.denseFields,
+    ids: fields.reduce((ids, field) => ids + (field.kind === 'numeric' ? 0 : idsOf(field)), 0),
+    tasks: spec.tasks.map(({ name }) => name),
+    seed: spec.training.seed,
+  })
+  log(`${spec.architecture.name} with ${model.countParams()} weights, on TensorFlow (${tensorflow.backend})`)
+  const random = createRandom(spec.training.seed)
+  const network = createNetwork(tensorflow, model, spec.training.learning_rate, random)
+  try {
+    const { training, tasks } = spec
+    const { epochs, best } = await fit({ network, ...examples, tasks, training, random, now, signal, observer })
+    log(`kept epoch ${best} of ${epochs}, ${seconds(now() - started)} in all`)
+
+    const calibrated = calibrateTasks(spec, network, examples.validation)
+    const reports = reportQuality(spec, dataset, predict(spec, calibrated, network.logits(examples.test.encoded)))
+    const files = await layersModelFiles(tensorflow, model)
+    signal.throwIfAborted()
+    const golden = await goldenRows(tensorflow, files, spec, dataset, examples.test.encoded)
+    const manifest = describeBundle(spec, fields, calibrated, golden, reports, {
+      created: new Date(now()).toISOString(),
+      command: options.command,
+      data: describeData(spec),
+      seed: training.seed,
+      epochs,
+      rows,
+      engine: `tensorflow (${tensorflow.backend})`,
+      multigate: options.multigateVersion,
+    })
+    await writeBundle(folder, { manifest, files }, { replace: options.force })
+    return { folder, reports }
+  } finally {
+    network.dispose()
+  }
+}
+
+interface EncodedParts {
+  train: Examples
+  validation: Examples
+  test: Examples
+}
+
+function encodeDataset(
+  { file, spec }: LoadedSpec,
+  { cells, labels, parts, place }: Dataset,
+): { fields: Field[]; examples: EncodedParts } {
+  const { fields, problems } = fitFields(spec.fields, cells, parts.train)
+  if (problems.length > 0) throw new SpecError(file, problems)
+  const encode = (rows: Int32Array, problems: Problem[]): Examples => {
+    const { encoded, problems: found } = encodeRows(fields, cells, rows, place)
+    problems.push(...found)
+    return { encoded, labels: labels.map((values) => Int8Array.from(rows, (row) => values[row]!)) }
+  }
+  const examples = {
+    train: encode(parts.train, problems),
+    validation: encode(parts.validation, problems),
+    test: encode(parts.test, problems),
+  }
+  if (problems.length > 0) throw new SpecError(file, problems.slice(0, 20))
+  return { fields, examples }
+}
+
+function calibrateTasks(spec: TrainSpec, network: Network, validation: Examples): Task[] {
+  const logits = network.logits(validation.encoded)
+  return spec.tasks.map(({ name, description, calibration }, task) => {
+    const inside = insideSampleSpace(validation.labels[task]!, logits, task, spec.tasks.length)
+    return {
+      name,
+      ...(description === undefined ? {} : { description }),
+      ...(calibration === undefined ? {} : { calibration: fitPlatt(inside.labels, inside.logits) }),
+    }
+  })
+}
+
+/** Probabilities as served, of logits [rows, tasks]. */
+function predict(spec: TrainSpec, tasks: readonly Task[], logits: Float32Array): Predictions {
+  const rows = logits.length / tasks.length
+  const predictions: Record<string, Float64Array> = {}
+  tasks.forEach(({ name, calibration }, task) => {
+    const calibrate = createCalibrator(calibration)
+    // The network answers float32.
+    predictions[name] = Float64Array.from({ length: rows }, (_, row) =>
+      calibrate(Math.fround(1 / (1 + Math.exp(-logits[row * tasks.length + task]!)))),
+    )
+  })
+  for (const { name, product } of spec.derived)
+    predictions[name] = multiply(
+      product.map((factor) => predictions[factor]!),
+      rows,
+    )
+  return predictions
+}
+
+/** A few test rows, spread evenly, with the answers of the saved graph, opened anew. */
+async function goldenRows(
+  tensorflow: TensorFlow,
+  files: Record<string, Uint8Array>,
+  spec: TrainSpec,
+  { cells, parts }: Dataset,
+  test: EncodedRows,
+): Promise<GoldenRows> {
+  const count = Math.min(goldenRowCount, test.rows)
+  const picked = Array.from({ length: count }, (_, i) => Math.floor((i * test.rows) / count))
+  const model = await openLayersModel(tensorflow, files)
+  try {
+    return {
+      rows: picked.map((i) =>
+        Object.fromEntries(spec.fields.map(({ name }, field) => [name, cells[field]![parts.test[i]!] ?? null])),
+      ),
+      probabilities: picked.map((i) => probabilitiesOf(tensorflow, model, test, i)),
+      tolerance: 1e-5,
+    }
+  } finally {
+    model.dispose()
+  }
+}
+
+function probabilitiesOf({ tf }: TensorFlow, model: LayersModel, test: EncodedRows, row: number): number[] {
+  return tf.tidy(() => {
+    const inputs = model.inputNames.map((name) => {
+      const width = name === 'sparse' ? test.sparseFields : test.denseFields
+      const data = name === 'sparse' ? test.sparse : test.dense
+      return tf.tensor2d(
+        data.subarray(row * width, (row + 1) * width),
+        [1, width],
+        name === 'sparse' ? 'int32' : 'float32',
+      )
+    })
+    const output = model.predict(inputs)
+    return Array.from((Array.isArray(output) ? output[0]! : output).dataSync())
+  })
+}
+
+function describeBundle(
+  spec: TrainSpec,
+  features: Field[],
+  tasks: Task[],
+  golden: GoldenRows,
+  reports: readonly TaskReport[],
+  provenance: NonNullable<Manifest['provenance']>,
+): Omit<Manifest, 'files'> {
+  const sparse = features.some(({ kind }) => kind !== 'numeric')
+  const dense = features.some(({ kind }) => kind === 'numeric')
+  return {
+    manifest: 1,
+    name: spec.name,
+    version: String(spec.version),
+    ...(spec.description === undefined ? {} : { description: spec.description }),
+    architecture: spec.architecture,
+    features,
+    tasks,
+    derived: spec.derived,
+    graph: {
+      format: 'layers',
+      file: layersModelFile,
+      inputs: { ...(sparse ? { sparse: 'sparse' } : {}), ...(dense ? { dense: 'dense' } : {}) },
+      outputs: graphOutputs(
+        spec.architecture,
+        spec.tasks.map(({ name }) => name),
+      ),
+    },
+    golden,
+    quality: Object.fromEntries(reports.map(({ name, quality }) => [name, quality])),
+    provenance,
+  }
+}
+
+function describeData({ data }: TrainSpec): string {
+  if ('csv' in data) return data.csv.map((path) => basename(path)).join(', ')
+  return `generator ${data.generator}, ${data.rows} rows, seed ${data.seed}`
+}
+
+const seconds = (milliseconds: number) => `${(milliseconds / 1000).toFixed(1)} s`

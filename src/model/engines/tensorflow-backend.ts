@@ -15,6 +15,8 @@ export interface TensorFlow {
   /** @tensorflow/tfjs-layers: layers and layers models. */
   layers: typeof Layers
   backend: TensorFlowBackend
+  /** Makes this backend the thread's current one again, where another has become it. */
+  activate(): Promise<void>
 }
 
 /**
@@ -29,10 +31,16 @@ export async function prepareTensorFlow(wanted?: TensorFlowBackend): Promise<Ten
   for (const backend of wanted ? [wanted] : (['native', 'wasm', 'cpu'] as const)) {
     try {
       const tf = await import('@tensorflow/tfjs-core')
-      await start[backend](tf)
+      const name = await start[backend](tf)
+      const activate = async () => {
+        if (tf.getBackend() === name) return
+        if (!(await tf.setBackend(name)))
+          throw new ModelError('ENGINE_UNAVAILABLE', `the backend ${name} does not start`)
+      }
+      await activate()
       // Prod mode keeps the cpu backend from advertising tfjs-node on standard error.
       tf.enableProdMode()
-      return { tf, layers: await import('@tensorflow/tfjs-layers'), backend }
+      return { tf, layers: await import('@tensorflow/tfjs-layers'), backend, activate }
     } catch (error) {
       reasons.push(`${backend}: ${reasonOf(error).trim().split('\n')[0]}`)
     }
@@ -40,8 +48,9 @@ export async function prepareTensorFlow(wanted?: TensorFlowBackend): Promise<Ten
   throw new ModelError('ENGINE_UNAVAILABLE', `TensorFlow.js does not work here (${reasons.join('; ')})`)
 }
 
-const start: Record<TensorFlowBackend, (tf: typeof Core) => Promise<void>> = {
-  async native(tf) {
+/** Each loads a backend and returns TensorFlow.js' name for it. */
+const start: Record<TensorFlowBackend, (tf: typeof Core) => Promise<string>> = {
+  async native() {
     // Removed in Node 23, called by tfjs-node 4.22.
     const legacy = util as unknown as Record<string, unknown>
     legacy.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined
@@ -49,7 +58,7 @@ const start: Record<TensorFlowBackend, (tf: typeof Core) => Promise<void>> = {
     // Else libtensorflow lists the machine's vector instructions on standard error.
     process.env.TF_CPP_MIN_LOG_LEVEL ??= '2'
     await import('@tensorflow/tfjs-node')
-    await use(tf, 'tensorflow')
+    return 'tensorflow'
   },
   async wasm(tf) {
     const wasm = await import('@tensorflow/tfjs-backend-wasm')
@@ -57,15 +66,11 @@ const start: Record<TensorFlowBackend, (tf: typeof Core) => Promise<void>> = {
     wasm.setWasmPaths(dirname(main) + sep)
     wasm.setThreadsCount(1)
     registerSegmentSum(tf, 'wasm')
-    await use(tf, 'wasm')
+    return 'wasm'
   },
   async cpu(tf) {
     await import('@tensorflow/tfjs-backend-cpu')
     registerSegmentSum(tf, 'cpu')
-    await use(tf, 'cpu')
+    return 'cpu'
   },
-}
-
-async function use(tf: typeof Core, name: string): Promise<void> {
-  if (!(await tf.setBackend(name))) throw new Error(`the backend ${name} does not start`)
 }

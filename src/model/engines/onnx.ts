@@ -1,0 +1,153 @@
+import { stat } from 'node:fs/promises'
+import ort, { type InferenceSession } from 'onnxruntime-node'
+import { readLayersModel } from '../compile/layers-model.ts'
+import { lowerLayersModel } from '../compile/lower.ts'
+import { pathInside } from '../compile/path-inside.ts'
+import { ModelError, reasonOf } from '../errors.ts'
+import { valuesOf } from './arrays.ts'
+import type { Batch, Engine, GraphSource, LoadedGraph, Outputs, Signature, TensorData } from './engine.ts'
+
+/** An input as the session wants it. */
+interface Feed {
+  name: string
+  type: 'int32' | 'int64' | 'float32'
+  /** Dimensions after the batch. */
+  dims: number[]
+}
+
+/**
+ * ONNX Runtime, in this thread: reads ONNX files, and layers models by lowering them.
+ *
+ * `threads` compute one call; none of them spins while it waits, since other calls need the processors.
+ * An int64 input counts as int32, and a float32 input takes ids as well (Keras 3 exports them so).
+ */
+export async function createOnnxEngine({ threads }: { threads: number }): Promise<Engine> {
+  const options: InferenceSession.SessionOptions = {
+    executionProviders: ['cpu'],
+    graphOptimizationLevel: 'all',
+    executionMode: 'sequential',
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    // Errors and worse: warnings on standard error are nobody's business while serving.
+    logSeverityLevel: 3,
+    extra: { session: { intra_op: { allow_spinning: '0' }, inter_op: { allow_spinning: '0' } } },
+  }
+
+  async function load(source: GraphSource): Promise<LoadedGraph> {
+    const session = await open(source, options)
+    try {
+      return graphOf(session, source)
+    } catch (error) {
+      await session.release()
+      throw error
+    }
+  }
+
+  return { name: 'onnx', load }
+}
+
+async function open(source: GraphSource, options: InferenceSession.SessionOptions): Promise<InferenceSession> {
+  const { folder, file, format, outputs } = source
+  if (format === 'layers') {
+    const bytes = lowerLayersModel(await readLayersModel(folder, file), outputs)
+    return await ort.InferenceSession.create(bytes, options).catch((error) => refuse(file, error))
+  }
+  const path = pathInside(folder, folder, file)
+  await stat(path).catch((cause) => {
+    throw new ModelError('INVALID_BUNDLE', `${file}: is missing`, { cause })
+  })
+  return await ort.InferenceSession.create(path, options).catch((error) => refuse(file, error))
+}
+
+function graphOf(session: InferenceSession, { file, outputs }: GraphSource): LoadedGraph {
+  const feeds = session.inputMetadata.map((input) => feedOf(file, input))
+  const signature: Signature = {
+    inputs: feeds.map(({ name, type, dims }) => ({
+      name,
+      dtype: type === 'float32' ? 'float32' : 'int32',
+      width: product(dims),
+    })),
+    outputs: outputs.map((name) => ({ name, width: widthOf(file, session, name) })),
+  }
+  const convert = feeds.map(createConverter)
+  let open = true
+
+  async function run(batch: Batch, wanted: string[]): Promise<Outputs> {
+    if (!open) throw new ModelError('MODEL_FAILED', `${file}: is closed`)
+    if (batch.rows === 0) return Object.fromEntries(wanted.map((name) => [name, new Float32Array(0)]))
+    const tensors: Record<string, ort.Tensor> = {}
+    for (const [i, input] of signature.inputs.entries()) {
+      const { name, type, dims } = feeds[i]!
+      tensors[name] = new ort.Tensor(type, convert[i]!(valuesOf(batch, input)), [batch.rows, ...dims])
+    }
+    const results = await session.run(tensors, wanted).catch((cause) => {
+      throw new ModelError('MODEL_FAILED', `${file}: ${reasonOf(cause)}`, { cause })
+    })
+    return Object.fromEntries(wanted.map((name) => [name, results[name]!.data as Float32Array]))
+  }
+
+  async function close(): Promise<void> {
+    if (!open) return
+    open = false
+    await session.release()
+  }
+
+  return { signature, run, close }
+}
+
+/** What brings a caller's values into the session's type; what it returns lives until its next call. */
+function createConverter({ name, type }: Feed): (values: TensorData) => TensorData | BigInt64Array {
+  if (type === 'int64') {
+    let scratch = new BigInt64Array(0)
+    return (values) => {
+      if (scratch.length < values.length) scratch = new BigInt64Array(values.length)
+      for (let i = 0; i < values.length; i++) scratch[i] = BigInt(values[i]!)
+      return scratch.subarray(0, values.length)
+    }
+  }
+  return (values) => {
+    if (type === 'int32' && values instanceof Float32Array)
+      throw new ModelError('MODEL_FAILED', `the input ${name} takes int32 values, not float32`)
+    return type === 'float32' && values instanceof Int32Array ? Float32Array.from(values) : values
+  }
+}
+
+function feedOf(file: string, input: InferenceSession.ValueMetadata): Feed {
+  const { name } = input
+  if (!input.isTensor || !(input.type === 'int32' || input.type === 'int64' || input.type === 'float32'))
+    throw unsupported(file, `the input ${name} is ${input.isTensor ? input.type : 'no tensor'}, not int32 or float32`)
+  const [batch, ...dims] = input.shape
+  if (typeof batch === 'number') throw unsupported(file, `the input ${name} has room for ${batch} rows alone`)
+  if (!dims.every((side) => typeof side === 'number'))
+    throw unsupported(file, `the input ${name} has no fixed width: [${input.shape}]`)
+  return { name, type: input.type, dims }
+}
+
+function widthOf(file: string, session: InferenceSession, name: string): number {
+  const output = session.outputMetadata.find((output) => output.name === name)
+  if (output === undefined) throw new ModelError('INVALID_BUNDLE', `${file}: there is no output ${name}`)
+  if (!output.isTensor || output.type !== 'float32') throw unsupported(file, `the output ${name} is not float32`)
+  const dims = output.shape.slice(1)
+  if (!dims.every((side) => typeof side === 'number'))
+    throw unsupported(file, `the output ${name} has no fixed width: [${output.shape}]`)
+  return product(dims)
+}
+
+/** A session's refusal: of a file that is no ONNX, or of a graph that can't run; then its text names the node. */
+function refuse(file: string, error: unknown): never {
+  const reason = reasonOf(error)
+  const damaged = /protobuf parsing failed|does not have a graph/i.test(reason)
+  throw new ModelError(
+    damaged ? 'INVALID_BUNDLE' : 'UNSUPPORTED_GRAPH',
+    damaged ? `${file}: is not an ONNX file` : `${file}: ${reason}`,
+    { cause: error },
+  )
+}
+
+function unsupported(file: string, what: string): ModelError {
+  return new ModelError('UNSUPPORTED_GRAPH', `${file}: ${what}`)
+}
+
+function product(dims: number[]): number {
+  return dims.reduce((size, side) => size * side, 1)
+}

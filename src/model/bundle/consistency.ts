@@ -53,7 +53,7 @@ function calibrationProblem(calibration: Calibration): string | undefined {
 
 function graph({ graph, features, tasks, files }: Manifest): string[] {
   const problems: string[] = []
-  if (files[graph.file] === undefined) problems.push(`/graph/file is not among /files: ${JSON.stringify(graph.file)}`)
+  if (!Object.hasOwn(files, graph.file)) problems.push(`/graph/file is not among /files: ${JSON.stringify(graph.file)}`)
   const dense = features.some(({ kind }) => kind === 'numeric')
   const sparse = features.some(({ kind }) => kind !== 'numeric')
   if (sparse !== (graph.inputs.sparse !== undefined)) {

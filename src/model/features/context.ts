@@ -104,7 +104,9 @@ export function idProblem(value: unknown): string | undefined {
 /** What is wrong with a `bid`, if anything. */
 export function bidProblem(value: unknown): string | undefined {
   if (typeof value !== 'number') return `must be a number, not ${describe(value)}`
-  return Number.isFinite(value) && value >= 0 ? undefined : 'must be a finite number of at least 0'
+  if (!(Number.isFinite(value) && value >= 0)) return 'must be a finite number of at least 0'
+  // The score of a certain click, which must be finite too.
+  return Number.isFinite(1000 * value) ? undefined : 'is too large'
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {

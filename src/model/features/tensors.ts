@@ -37,6 +37,7 @@ export function encodeTensors(layout: Layout, sparse: unknown, dense: unknown, o
   if (denseRows) {
     fill('dense', denseRows, encoded.dense, layout.dense.length, problems, bad, options, (value) => {
       if (typeof value !== 'number') return `must be a number, not ${describe(value)}`
+      if (!Number.isFinite(value)) return 'must be finite'
       return Number.isFinite(Math.fround(value)) ? value : 'is too large for float32'
     })
   }

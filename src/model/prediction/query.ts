@@ -47,7 +47,7 @@ export function createPlanner(manifest: Manifest): Planner {
       tasks,
       raw: options.raw ? needed : [],
       gates: options.gates
-        ? needed.flatMap((name) => (gateOutputs[name] === undefined ? [] : [[name, gateOutputs[name]]]))
+        ? needed.flatMap((name) => (Object.hasOwn(gateOutputs, name) ? [[name, gateOutputs[name]!]] : []))
         : [],
       rank: undefined,
       outputs: options.gates ? withGates : plain,

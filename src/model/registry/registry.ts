@@ -20,6 +20,8 @@ interface Entry {
   /** Requests that hold the version. */
   leases: number
   onReleased: (() => void) | undefined
+  /** Set once it drains: resolves when the version is closed. */
+  drained: Promise<void> | undefined
 }
 
 /** One version, held for one request: it is not closed before it is released. */
@@ -75,9 +77,10 @@ export class Registry {
 
   /**
    * Holds the version that answers a request. Throws MODEL_NOT_FOUND, VERSION_NOT_FOUND, or NOT_READY where the model
-   * has no version that answers yet.
+   * has no version that answers yet, or DRAINING once the registry is closed.
    */
   acquire(name?: string, version?: string, label?: string): Lease {
+    if (this.#closing) throw new ModelError('DRAINING', 'The server is shutting down')
     const entry = this.#find(name ?? this.#requireDefault(), version, label)
     const { model } = entry
     if (model === undefined) throw new Error('a ready version has a model')
@@ -120,6 +123,9 @@ export class Registry {
   unreadyReasons(): string[] {
     if (this.#closing) return ['shutting down']
     const defaultModel = this.#defaultModel()
+    const needed = new Set([...(defaultModel === undefined ? [] : [defaultModel]), ...this.#options.requiredModels])
+    // An unreadable folder, or others still loading, make nothing unready as long as what is needed answers.
+    if (needed.size > 0 && [...needed].every((name) => this.#highestReady(name) !== undefined)) return []
     if (!this.#scanned) return ['the models are being loaded']
     const reasons = this.#sourceProblem === undefined ? [] : [this.#sourceProblem]
     if (defaultModel === undefined) {
@@ -130,12 +136,10 @@ export class Registry {
           : `no default model is set, and there are several: ${names.join(', ')}`,
       )
     }
-    const needed = new Set([...(defaultModel === undefined ? [] : [defaultModel]), ...this.#options.requiredModels])
     for (const name of needed) {
       if (this.#highestReady(name) === undefined) reasons.push(`${name}: ${this.#whyNotReady(name)}`)
     }
-    // An unreadable folder makes nothing unready as long as what is needed answers.
-    return needed.size > 0 && [...needed].every((name) => this.#highestReady(name) !== undefined) ? [] : reasons
+    return reasons
   }
 
   /** Versions that answer now, or still answer what they have accepted. */
@@ -199,7 +203,7 @@ export class Registry {
       for (const version of load) await this.#load(name, entries, version)
       for (const version of unload) {
         const entry = entries.get(version)
-        if (entry) this.#drain(name, entry).then(() => entries.delete(version))
+        if (entry) this.#drain(name, entry).then(() => this.#forget(name, entries, version))
       }
       if (load.length + unload.length + forget.length === 0) break
     }
@@ -215,6 +219,7 @@ export class Registry {
       error: undefined,
       leases: 0,
       onReleased: undefined,
+      drained: undefined,
     }
     entries.set(version, entry)
     const started = this.#options.now()
@@ -230,9 +235,20 @@ export class Registry {
     }
   }
 
-  async #drain(name: string, entry: Entry): Promise<void> {
+  #forget(name: string, entries: Map<string, Entry>, version: string): void {
+    entries.delete(version)
+    if (entries.size === 0) this.#models.delete(name)
+  }
+
+  /** Closes the version once nobody holds it. Idempotent. */
+  #drain(name: string, entry: Entry): Promise<void> {
+    entry.drained ??= this.#closeReleased(name, entry)
+    return entry.drained
+  }
+
+  async #closeReleased(name: string, entry: Entry): Promise<void> {
     const { model } = entry
-    if (model === undefined || entry.state === 'draining') return
+    if (model === undefined) return
     entry.state = 'draining'
     if (entry.leases > 0) await new Promise<void>((resolve) => (entry.onReleased = resolve))
     await model.close()
@@ -242,10 +258,7 @@ export class Registry {
 
   #find(name: string, version: string | undefined, label: string | undefined): Entry {
     const entries = this.#models.get(name)
-    if (entries === undefined) {
-      if (this.#source.some((model) => model.name === name)) throw this.#notReady(name)
-      throw new ModelError('MODEL_NOT_FOUND', `There is no model called ${JSON.stringify(name)}`)
-    }
+    if (entries === undefined) throw this.#notReady(name)
     const asked = label === undefined ? version : this.#labelled(name, label)
     if (asked === undefined) {
       const highest = this.#highestReady(name)
@@ -282,6 +295,8 @@ export class Registry {
   }
 
   #notReady(name: string): ModelError {
+    if (!this.#source.some((model) => model.name === name))
+      return new ModelError('MODEL_NOT_FOUND', `There is no model called ${JSON.stringify(name)}`)
     return new ModelError('NOT_READY', `${name} can't answer: ${this.#whyNotReady(name)}`)
   }
 

@@ -24,12 +24,15 @@ export type Source = () => Promise<SourceModel[]>
 
 const labelsFile = 'labels.json'
 
+/** What every ext4 volume has at its root. */
+const lostAndFound = 'lost+found'
+
 /** `<root>/<name>/<version>/`, versions being positive integers, and an optional `<root>/<name>/labels.json`. */
 export function createFolderSource(root: string): Source {
   return async () => {
     const folders = await readdir(root, { withFileTypes: true })
     const models = folders
-      .filter((entry) => !entry.name.startsWith('.') && !entry.isFile())
+      .filter((entry) => !entry.name.startsWith('.') && entry.name !== lostAndFound && !entry.isFile())
       .map(({ name }) => readModel(root, name))
     return (await Promise.all(models)).filter((model) => model !== undefined).sort((a, b) => (a.name < b.name ? -1 : 1))
   }

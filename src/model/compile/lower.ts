@@ -73,7 +73,7 @@ export function lowerToGraph(model: LayersModel, outputs: string[]): ModelProto 
     return lowering({
       layer,
       inputs: (layer.applications[node] ?? []).map(lower),
-      output: node === 0 ? layer.name : graph.fresh(`${layer.name}:${node}`),
+      output: node === answerOf(model, layer) ? layer.name : graph.fresh(`${layer.name}:${node}`),
       graph,
       weight: (name, shape) => constantOf(layer, name, shape),
     })
@@ -99,9 +99,21 @@ export function lowerToGraph(model: LayersModel, outputs: string[]): ModelProto 
     const layer = model.layers.get(name)
     if (layer === undefined || layer.className === 'InputLayer')
       throw new ModelError('INVALID_BUNDLE', `${model.file}: there is no layer ${name} to answer with`)
-    return lower({ layer: name, node: 0, tensor: 0 })
+    const node = answerOf(model, layer)
+    if (node === undefined)
+      throw unsupported(
+        layer,
+        `is applied ${layer.applications.length} times, which leaves open which answer is wanted`,
+      )
+    return lower({ layer: name, node, tensor: 0 })
   })
   return graph.finish(inputs, wanted)
+}
+
+/** The application whose output carries the layer's name: what the model itself answers with, else its only one. */
+function answerOf(model: LayersModel, layer: Layer): number | undefined {
+  const own = model.outputs.find((output) => output.layer === layer.name)
+  return own?.node ?? (layer.applications.length === 1 ? 0 : undefined)
 }
 
 function layerOf(model: LayersModel, name: string): Layer {

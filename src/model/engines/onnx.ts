@@ -7,6 +7,9 @@ import { ModelError, reasonOf } from '../errors.ts'
 import { valuesOf } from './arrays.ts'
 import type { Batch, Engine, GraphSource, LoadedGraph, Outputs, Signature, TensorData } from './engine.ts'
 
+/** What fails in a call is thrown; ONNX Runtime need not write it to standard error too. */
+const quiet: InferenceSession.RunOptions = { logSeverityLevel: 4 }
+
 /** An input as the session wants it. */
 interface Feed {
   name: string
@@ -59,7 +62,7 @@ async function open(source: GraphSource, options: InferenceSession.SessionOption
   return await ort.InferenceSession.create(path, options).catch((error) => refuse(file, error))
 }
 
-function graphOf(session: InferenceSession, { file, outputs }: GraphSource): LoadedGraph {
+function graphOf(session: InferenceSession, { file, format, outputs }: GraphSource): LoadedGraph {
   const feeds = session.inputMetadata.map((input) => feedOf(file, input))
   const signature: Signature = {
     inputs: feeds.map(({ name, type, dims }) => ({
@@ -70,6 +73,8 @@ function graphOf(session: InferenceSession, { file, outputs }: GraphSource): Loa
     outputs: outputs.map((name) => ({ name, width: widthOf(file, session, name) })),
   }
   const convert = feeds.map(createConverter)
+  // All integers of a layers model are rows of an embedding table. ONNX would count negative ones from its end.
+  const refuseNegative = format === 'layers'
   let open = true
 
   async function run(batch: Batch, wanted: string[]): Promise<Outputs> {
@@ -78,9 +83,11 @@ function graphOf(session: InferenceSession, { file, outputs }: GraphSource): Loa
     const tensors: Record<string, ort.Tensor> = {}
     for (const [i, input] of signature.inputs.entries()) {
       const { name, type, dims } = feeds[i]!
-      tensors[name] = new ort.Tensor(type, convert[i]!(valuesOf(batch, input)), [batch.rows, ...dims])
+      const values = valuesOf(batch, input)
+      if (refuseNegative && type === 'int32') checkIds(name, values)
+      tensors[name] = new ort.Tensor(type, convert[i]!(values), [batch.rows, ...dims])
     }
-    const results = await session.run(tensors, wanted).catch((cause) => {
+    const results = await session.run(tensors, wanted, quiet).catch((cause) => {
       throw new ModelError('MODEL_FAILED', `${file}: ${reasonOf(cause)}`, { cause })
     })
     return Object.fromEntries(wanted.map((name) => [name, results[name]!.data as Float32Array]))
@@ -110,6 +117,11 @@ function createConverter({ name, type }: Feed): (values: TensorData) => TensorDa
       throw new ModelError('MODEL_FAILED', `the input ${name} takes int32 values, not float32`)
     return type === 'float32' && values instanceof Int32Array ? Float32Array.from(values) : values
   }
+}
+
+function checkIds(name: string, ids: TensorData): void {
+  for (let i = 0; i < ids.length; i++)
+    if (ids[i]! < 0) throw new ModelError('MODEL_FAILED', `the input ${name} holds the id ${ids[i]}`)
 }
 
 function feedOf(file: string, input: InferenceSession.ValueMetadata): Feed {

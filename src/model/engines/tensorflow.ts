@@ -104,11 +104,18 @@ function graphOf(tensorflow: TensorFlow, model: RunnableModel, { file, outputs }
   return { signature, run, close }
 }
 
+/** What the layer of that name answers: of a shared layer, what the model itself answers with. */
 function outputOf(model: RunnableModel, file: string, name: string): SymbolicTensor {
+  const own = model.outputs[model.outputNames.indexOf(name)]
+  if (own) return own
   const layer = model.layers.find((layer) => layer.name === name && layer.getClassName() !== 'InputLayer')
   if (layer === undefined) throw new ModelError('INVALID_BUNDLE', `${file}: there is no layer ${name} to answer with`)
-  const [output] = [layer.getOutputAt(0)].flat()
-  return output!
+  if (layer.inboundNodes.length > 1)
+    throw new ModelError(
+      'UNSUPPORTED_GRAPH',
+      `layer ${name} (${layer.getClassName()}): is applied ${layer.inboundNodes.length} times, which leaves open which answer is wanted`,
+    )
+  return layer.output as SymbolicTensor
 }
 
 /** The dimensions after the batch. */

@@ -11,18 +11,17 @@ export const lowerFlatten: Lowering = (application) => {
   return { ...input, name: output, dims: [product(input.dims)] }
 }
 
-/** [B, …] → [B, …target_shape], of which one side may be −1: whatever is left. */
+/** [B, …] → [B, …target_shape], of which one side may be open, −1 or null: whatever is left. */
 export const lowerReshape: Lowering = (application) => {
   const { layer, graph, output } = application
   const input = only(application)
-  const target = layer.config.target_shape
-  if (!Array.isArray(target) || !target.every((side) => Number.isInteger(side) && side >= -1))
-    throw unsupported(layer, `the shape ${JSON.stringify(target)} is not supported`)
+  const shape = layer.config.target_shape
+  const target = Array.isArray(shape) ? shape.map((side) => side ?? -1) : []
   const size = product(input.dims)
   const known = product(target.filter((side) => side !== -1))
   const dims: number[] = target.map((side) => (side === -1 ? size / known : side))
-  if (!dims.every(Number.isInteger) || product(dims) !== size)
-    throw unsupported(layer, `[${input.dims}] can't take the shape [${target}]`)
+  if (dims.length === 0 || !dims.every((side) => Number.isInteger(side) && side > 0) || product(dims) !== size)
+    throw unsupported(layer, `[${input.dims}] can't take the shape ${JSON.stringify(shape)}`)
   // In ONNX a side of 0 stays as it is: the batch.
   graph.node('Reshape', [input.name, graph.integers([0, ...dims])], output)
   return { ...input, name: output, dims }

@@ -1,8 +1,9 @@
 import compress from '@fastify/compress'
-import type { FastifyInstance, FastifyServerOptions } from 'fastify'
+import { type FastifyInstance, type FastifyServerOptions, LogController } from 'fastify'
 import type { ServerContext } from './context.ts'
 import { toProblem } from './errors.ts'
 import { draining } from './plugins/draining.ts'
+import { jsonBody } from './plugins/json-body.ts'
 import { openapi } from './plugins/openapi.ts'
 import { problems, sendProblem } from './plugins/problems.ts'
 import { requestId, requestIdOf, traceIdOf } from './plugins/request-id.ts'
@@ -18,7 +19,7 @@ export interface AppOptions {
 
 /** The whole HTTP interface as a Fastify plugin; it never listens. */
 export async function app(fastify: FastifyInstance, { context, version }: AppOptions): Promise<void> {
-  fastify.removeContentTypeParser('text/plain')
+  await fastify.register(jsonBody)
   await fastify.register(problems)
   await fastify.register(requestId)
   await fastify.register(draining, { drain: context.drain })
@@ -38,9 +39,8 @@ export async function app(fastify: FastifyInstance, { context, version }: AppOpt
 export function serverOptions(limits: { maxBodyBytes: number; logRequests: boolean }): FastifyServerOptions {
   return {
     bodyLimit: limits.maxBodyBytes,
-    disableRequestLogging: !limits.logRequests,
+    logController: new LogController({ disableRequestLogging: !limits.logRequests, requestIdLogLabel: 'request_id' }),
     requestIdHeader: false,
-    requestIdLogLabel: 'request_id',
     genReqId: (request) => requestIdOf(request),
     childLoggerFactory(logger, bindings, options, request) {
       const traceId = traceIdOf(request.headers.traceparent)

@@ -39,7 +39,10 @@ export interface EngineCall {
 }
 
 /** An engine whose calls end only when the test says so. */
-export function createManualEngine(): { calls: EngineCall[]; execute(batch: Batch, wanted: string[]): Promise<Outputs> } {
+export function createManualEngine(): {
+  calls: EngineCall[]
+  execute(batch: Batch, wanted: string[]): Promise<Outputs>
+} {
   const calls: EngineCall[] = []
   return {
     calls,

@@ -16,7 +16,8 @@ export async function predictRoutes(app: FastifyInstance, { context }: { context
     method: 'POST',
     url: '/predict',
     schema: predictSchema,
-    validatorCompiler: () => validateEnvelope,
+    // Headers are described for /docs, and read below.
+    validatorCompiler: ({ httpPart }) => (httpPart === 'body' ? validateEnvelope : () => true),
     // The answer's keys are the model's tasks: a serialiser compiled from the schema would check each key by name.
     serializerCompiler: () => JSON.stringify,
     handler: (request, reply) => predict(context, request as FastifyRequest<{ Body: PredictEnvelope }>, reply),

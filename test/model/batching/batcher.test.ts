@@ -1,5 +1,10 @@
 import t from 'tap'
-import { Batcher, type BatcherOptions, type BatchRequest, type ReleaseReason } from '../../../src/model/batching/batcher.ts'
+import {
+  Batcher,
+  type BatcherOptions,
+  type BatchRequest,
+  type ReleaseReason,
+} from '../../../src/model/batching/batcher.ts'
 import { ModelError } from '../../../src/model/errors.ts'
 import { createFakeClock } from '../../fakes/clock.ts'
 import { answerOf, batchOf, createManualEngine } from '../../fakes/engine.ts'
@@ -16,7 +21,8 @@ function setUp(options: Partial<BatcherOptions> = {}) {
     execute: engine.execute,
     clock,
     observer: {
-      released: ({ rows, requests, reason }) => events.push(`released ${rows} rows of ${requests}: ${reason satisfies ReleaseReason}`),
+      released: ({ rows, requests, reason }) =>
+        events.push(`released ${rows} rows of ${requests}: ${reason satisfies ReleaseReason}`),
       shed: (reason) => events.push(`shed: ${reason}`),
       cancelled: (stage) => events.push(`cancelled: ${stage}`),
     },
@@ -32,7 +38,8 @@ function setUp(options: Partial<BatcherOptions> = {}) {
   return { clock, engine, events, batcher, request }
 }
 
-const sums = (request: BatchRequest) => Float32Array.from(request.batch.inputs.sparse as Int32Array, (id) => answerOf(id, 0.5).sum)
+const sums = (request: BatchRequest) =>
+  Float32Array.from(request.batch.inputs.sparse as Int32Array, (id) => answerOf(id, 0.5).sum)
 
 /** Rejections are looked at later than they happen. */
 function quietly<T>(promise: Promise<T>): Promise<T> {
@@ -236,7 +243,9 @@ t.test('when a batch throws, each request is tried alone, and only the culprit f
   const { clock, engine, batcher, request, events } = setUp()
   const good = [request(1), request(2)]
   const bad: BatchRequest = { ...request(1), batch: batchOf([[99, Number.NaN]]) }
-  const answers = [batcher.submit(good[0]!), batcher.submit(bad), batcher.submit(good[1]!)].map(({ outputs }) => quietly(outputs))
+  const answers = [batcher.submit(good[0]!), batcher.submit(bad), batcher.submit(good[1]!)].map(({ outputs }) =>
+    quietly(outputs),
+  )
   await clock.flush()
   for (let i = 0; i < 4; i++) {
     engine.calls[0]!.finish()

@@ -1,3 +1,5 @@
+import { setTimeout } from 'node:timers/promises'
+import { ModelError } from '../errors.ts'
 import type { EngineChoice } from './create.ts'
 import type { Batch, GraphSource, Outputs, Signature } from './engine.ts'
 import type { WorkerSettings } from './messages.ts'
@@ -66,6 +68,7 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
   let nextGraph = 0
   let replaced = 0
   let closed = false
+  const closing = new AbortController()
 
   async function start(): Promise<string> {
     const client = createWorker(settings)
@@ -90,7 +93,7 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
   }
 
   async function replace(backoff: number): Promise<void> {
-    await new Promise((resolve) => setTimeout(resolve, backoff).unref())
+    await setTimeout(backoff, undefined, { signal: closing.signal }).catch(() => undefined)
     if (closed) return
     const before = new Set(members)
     try {
@@ -114,18 +117,13 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
     return signature
   }
 
-  /** The least busy worker that has the graph; waits for one where all are being replaced. */
-  async function pick(graph: number): Promise<Member> {
-    for (;;) {
-      let best: Member | undefined
-      for (const member of members) {
-        if (member.graphs.has(graph) && (best === undefined || member.client.pending < best.client.pending))
-          best = member
-      }
-      if (best !== undefined) return best
-      if (closed || !sources.has(graph)) throw new Error('the graph has been closed')
-      await new Promise<void>((resolve) => waiting.push(resolve))
+  /** The least busy worker that has the graph. Counts calls at once, so that two in a row go to two workers. */
+  function leastBusy(graph: number): Member | undefined {
+    let best: Member | undefined
+    for (const member of members) {
+      if (member.graphs.has(graph) && (best === undefined || member.client.pending < best.client.pending)) best = member
     }
+    return best
   }
 
   const names = await Promise.all(Array.from({ length: options.workers }, start)).catch(async (error) => {
@@ -153,14 +151,20 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
     stats: () => ({ workers: options.workers, alive: members.size, replaced }),
     async close() {
       closed = true
+      closing.abort()
       for (const wake of waiting) wake()
       await Promise.all([...members].map(({ client }) => client.terminate()))
     },
   }
 
+  /** Where every worker is being replaced, waits for the first that has the graph. */
   async function run(graph: number, batch: Batch, wanted: string[]): Promise<Outputs> {
-    const { client } = await pick(graph)
-    return (await client.call({ type: 'run', graph, batch, wanted })) as Outputs
+    for (;;) {
+      if (closed || !sources.has(graph)) throw new ModelError('MODEL_FAILED', 'The graph has been closed')
+      const member = leastBusy(graph)
+      if (member !== undefined) return (await member.client.call({ type: 'run', graph, batch, wanted })) as Outputs
+      await new Promise<void>((resolve) => waiting.push(resolve))
+    }
   }
 
   async function unload(graph: number): Promise<void> {

@@ -1,0 +1,58 @@
+import type { Outputs, Signature } from '../../src/model/engines/engine.ts'
+import type { WorkerTask } from '../../src/model/engines/messages.ts'
+import { type WorkerClient, WorkerLostError } from '../../src/model/engines/worker-client.ts'
+
+export const fakeSignature: Signature = {
+  inputs: [{ name: 'dense', dtype: 'float32', width: 1 }],
+  outputs: [{ name: 'sum', width: 1 }],
+}
+
+export interface FakeWorker extends WorkerClient {
+  /** Tasks that were asked for, in order. */
+  tasks: WorkerTask[]
+  /** Ends the thread, as a crash would. */
+  die(reason: string): void
+  /** Answers the oldest unanswered call to run. */
+  finish(outputs: Outputs): void
+}
+
+export interface FakeWorkerBehaviour {
+  start?(): Promise<unknown>
+  load?(): Promise<unknown>
+}
+
+/** A worker thread that answers `start`, `load` and `unload` at once, and `run` when the test says so. */
+export function createFakeWorker(behaviour: FakeWorkerBehaviour = {}): FakeWorker {
+  const tasks: WorkerTask[] = []
+  const runs: { resolve(value: unknown): void; reject(error: unknown): void }[] = []
+  let dead: string | undefined
+  let end: (reason: string) => void = () => undefined
+  const ended = new Promise<string>((resolve) => {
+    end = resolve
+  })
+  const die = (reason: string) => {
+    dead = reason
+    for (const run of runs.splice(0)) run.reject(new WorkerLostError(reason))
+    end(reason)
+  }
+  return {
+    tasks,
+    ended,
+    get pending() {
+      return runs.length
+    },
+    async call(task) {
+      if (dead !== undefined) throw new WorkerLostError(dead)
+      tasks.push(task)
+      if (task.type === 'start') return behaviour.start ? behaviour.start() : 'fake'
+      if (task.type === 'load') return behaviour.load ? behaviour.load() : fakeSignature
+      if (task.type === 'unload') return undefined
+      return new Promise((resolve, reject) => runs.push({ resolve, reject }))
+    },
+    async terminate() {
+      die('terminated')
+    },
+    die,
+    finish: (outputs) => runs.shift()?.resolve(outputs),
+  }
+}

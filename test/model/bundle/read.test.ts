@@ -1,0 +1,237 @@
+import { createHash } from 'node:crypto'
+import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import t, { type Test } from 'tap'
+import { parseManifest, readBundle } from '../../../src/model/bundle/read.ts'
+import type { Manifest } from '../../../src/schemas/manifest.ts'
+import { exampleManifest } from '../../fakes/manifest.ts'
+
+const graph = 'the graph'
+const weights = 'the weights'
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
+
+function manifestOf(changes: Partial<Manifest> = {}): Manifest {
+  return exampleManifest({ files: { 'model.onnx': sha256(graph), 'data/weights.bin': sha256(weights) }, ...changes })
+}
+
+/** A models' folder that holds ads/1, good but for `files` and `manifest`. */
+async function models(
+  t: Test,
+  { manifest = JSON.stringify(manifestOf()), files = {} }: { manifest?: string; files?: Record<string, string> } = {},
+): Promise<string> {
+  const root = await mkdtemp(join(tmpdir(), 'multigate-read-'))
+  t.teardown(() => rm(root, { recursive: true, force: true }))
+  const all = { 'manifest.json': manifest, 'model.onnx': graph, 'data/weights.bin': weights, ...files }
+  for (const [path, text] of Object.entries(all)) {
+    const file = join(root, 'ads/1', path)
+    await mkdir(dirname(file), { recursive: true })
+    await writeFile(file, text)
+  }
+  return root
+}
+
+const refused = (message: string | RegExp) => ({ code: 'INVALID_BUNDLE', message })
+
+t.test('a good bundle is read', async (t) => {
+  const root = await models(t)
+  t.same(await readBundle(root, 'ads', '1'), { folder: join(root, 'ads/1'), manifest: manifestOf() })
+})
+
+t.test('files that the manifest does not list do no harm', async (t) => {
+  const root = await models(t, { files: { 'README.md': 'hello' } })
+  await t.resolves(readBundle(root, 'ads', '1'))
+})
+
+t.test('defaults of the format are filled in', async (t) => {
+  const { derived: _, ...manifest } = manifestOf({ features: [] })
+  const text = JSON.stringify({
+    ...manifest,
+    features: [
+      { name: 'v', side: 'context', kind: 'vocabulary', values: ['x'] },
+      { name: 'h', side: 'context', kind: 'hash', buckets: 3 },
+      { name: 'i', side: 'context', kind: 'integer', size: 3 },
+      { name: 'n', side: 'context', kind: 'numeric', scaling: { method: 'log1p' } },
+    ],
+    golden: { rows: [{}], probabilities: [[0, 1]] },
+  })
+  const filled = parseManifest(text, 'manifest.json')
+  t.same(filled.features, [
+    { name: 'v', side: 'context', kind: 'vocabulary', values: ['x'], out_of_vocabulary: 'bucket', missing: 'error' },
+    { name: 'h', side: 'context', kind: 'hash', buckets: 3, seed: 0, missing: 'error' },
+    { name: 'i', side: 'context', kind: 'integer', size: 3, out_of_vocabulary: 'bucket', missing: 'error' },
+    { name: 'n', side: 'context', kind: 'numeric', scaling: { method: 'log1p', scale: 1 }, missing: 'error' },
+  ])
+  t.same(filled.derived, [])
+  t.equal(filled.golden?.tolerance, 1e-5)
+})
+
+t.test('a version without a manifest is refused', async (t) => {
+  const root = await models(t)
+  await t.rejects(readBundle(root, 'ads', '2'), refused(/^ads\/2\/manifest\.json can't be read: ENOENT/))
+})
+
+t.test('a manifest that is a folder is refused', async (t) => {
+  const root = await models(t)
+  await mkdir(join(root, 'ads/3/manifest.json'), { recursive: true })
+  await t.rejects(readBundle(root, 'ads', '3'), refused(/^ads\/3\/manifest\.json can't be read: EISDIR/))
+})
+
+t.test('a manifest larger than any should be is refused', async (t) => {
+  const root = await models(t)
+  await truncate(join(root, 'ads/1/manifest.json'), 256 * 1024 * 1024 + 1)
+  await t.rejects(readBundle(root, 'ads', '1'), refused('ads/1/manifest.json is larger than 268435456 bytes'))
+})
+
+t.test('malformed JSON is refused', async (t) => {
+  const root = await models(t, { manifest: '{ "manifest": 1,' })
+  await t.rejects(readBundle(root, 'ads', '1'), refused(/^ads\/1\/manifest\.json is not JSON: /))
+})
+
+for (const text of ['null', '[]', '3', '"x"']) {
+  t.test(`a manifest that is ${text} is refused`, async (t) => {
+    const root = await models(t, { manifest: text })
+    await t.rejects(readBundle(root, 'ads', '1'), refused('ads/1/manifest.json: / must be object'))
+  })
+}
+
+const malformed: [what: string, changes: object, message: RegExp][] = [
+  ['of another format', { manifest: 2 }, /: \/manifest must be equal to constant/],
+  ['with a name that is no name', { name: '../x' }, /: \/name must match pattern/],
+  ['with a version that is no number', { version: '01' }, /: \/version must match pattern/],
+  ['with a version that is a number', { version: 1 }, /: \/version must be string/],
+  ['without features', { features: [] }, /: \/features must not have fewer than 1 items/],
+  ['without tasks', { tasks: [] }, /: \/tasks must not have fewer than 1 items/],
+  ['with a reserved task', { tasks: [{ name: 'score' }] }, /: \/tasks\/0\/name must match pattern/],
+  ['with a reserved field', { features: [{ ...exampleManifest().features[0]!, name: 'id' }] }, /\/features\/0\/name/],
+  ['with a field of no known kind', { features: [{ name: 'x', side: 'context', kind: 'image' }] }, /\/features\/0/],
+  ['without a graph', { graph: undefined }, /: \/ must have required properties graph/],
+  ['with more than a manifest has', { colour: 'red' }, /\/colour|additional properties/],
+  ['with a checksum that is none', { files: { 'model.onnx': 'ABC' } }, /: \/files\/model\.onnx must match pattern/],
+  [
+    'with a graph outside its folder',
+    { graph: { ...exampleManifest().graph, file: '../model.onnx' } },
+    /: \/graph\/file must match pattern/,
+  ],
+  [
+    'with a graph of an absolute path',
+    { graph: { ...exampleManifest().graph, file: '/model.onnx' } },
+    /: \/graph\/file must match pattern/,
+  ],
+]
+for (const [what, changes, message] of malformed) {
+  t.test(`a manifest ${what} is refused with the place`, async (t) => {
+    const root = await models(t, { manifest: JSON.stringify({ ...manifestOf(), ...changes }) })
+    await t.rejects(readBundle(root, 'ads', '1'), refused(message))
+    await t.rejects(readBundle(root, 'ads', '1'), refused(/^ads\/1\/manifest\.json: /))
+  })
+}
+
+t.test('all that is wrong is told at once', async (t) => {
+  const text = JSON.stringify({ ...manifestOf(), name: '', tasks: [], derived: 3 })
+  t.throws(() => parseManifest(text, 'm'), refused(/^m: (?=.*\/name )(?=.*\/tasks )(?=.*\/derived )/))
+})
+
+t.test('at most ten problems are told', async (t) => {
+  const tasks = Array.from({ length: 30 }, () => ({ name: 'ctr' }))
+  t.throws(() => parseManifest(JSON.stringify(manifestOf({ tasks, derived: [] })), 'm'), {
+    message: /^m: (?:\/tasks\/[0-9]+\/name is used twice(?:; )?){10}$/,
+  })
+})
+
+t.test('a manifest that contradicts itself is refused with the place', async (t) => {
+  const manifest = JSON.stringify(manifestOf({ tasks: [{ name: 'ctr' }, { name: 'ctr' }, { name: 'cvr' }] }))
+  const root = await models(t, { manifest })
+  await t.rejects(readBundle(root, 'ads', '1'), refused('ads/1/manifest.json: /tasks/1/name is used twice'))
+})
+
+t.test('a manifest of another model is refused', async (t) => {
+  const root = await models(t, { manifest: JSON.stringify(manifestOf({ name: 'other' })) })
+  await t.rejects(
+    readBundle(root, 'ads', '1'),
+    refused('ads/1/manifest.json: /name is "other", but the folder is called ads'),
+  )
+})
+
+t.test('a manifest of another version is refused', async (t) => {
+  const root = await models(t, { manifest: JSON.stringify(manifestOf({ version: '12' })) })
+  await t.rejects(
+    readBundle(root, 'ads', '1'),
+    refused('ads/1/manifest.json: /version is "12", but the folder is called 1'),
+  )
+})
+
+t.test('a missing file is refused', async (t) => {
+  const root = await models(t)
+  await rm(join(root, 'ads/1/data/weights.bin'))
+  await t.rejects(readBundle(root, 'ads', '1'), refused(/^ads\/1\/data\/weights\.bin can't be read: ENOENT/))
+})
+
+t.test('a file that is a folder is refused', async (t) => {
+  const root = await models(t)
+  await rm(join(root, 'ads/1/model.onnx'))
+  await mkdir(join(root, 'ads/1/model.onnx'))
+  await t.rejects(readBundle(root, 'ads', '1'), refused(/^ads\/1\/model\.onnx can't be read: EISDIR/))
+})
+
+t.test('a damaged file is refused with both checksums', async (t) => {
+  const root = await models(t, { files: { 'data/weights.bin': 'The weights' } })
+  await t.rejects(
+    readBundle(root, 'ads', '1'),
+    refused(
+      `ads/1/data/weights.bin is damaged: its SHA-256 is ${sha256('The weights')}, the manifest says ${sha256(weights)}`,
+    ),
+  )
+})
+
+t.test('a truncated file is refused', async (t) => {
+  const root = await models(t, { files: { 'model.onnx': '' } })
+  await t.rejects(readBundle(root, 'ads', '1'), refused(/^ads\/1\/model\.onnx is damaged/))
+})
+
+t.test('a link that leads out of the folder is refused, though its checksum is right', async (t) => {
+  const root = await models(t)
+  await writeFile(join(root, 'elsewhere'), graph)
+  await rm(join(root, 'ads/1/model.onnx'))
+  await symlink('../../elsewhere', join(root, 'ads/1/model.onnx'))
+  await t.rejects(readBundle(root, 'ads', '1'), refused('ads/1/model.onnx leads out of its folder'))
+})
+
+t.test('a link to the folder above is refused', async (t) => {
+  const root = await models(t)
+  await rm(join(root, 'ads/1/model.onnx'))
+  await symlink('..', join(root, 'ads/1/model.onnx'))
+  await t.rejects(readBundle(root, 'ads', '1'), refused('ads/1/model.onnx leads out of its folder'))
+})
+
+t.test('a listed path that leads out of the folder is refused', async (t) => {
+  const root = await models(t, {
+    manifest: JSON.stringify(manifestOf({ files: { 'model.onnx': sha256(graph), '../elsewhere': sha256(graph) } })),
+  })
+  await writeFile(join(root, 'ads/elsewhere'), graph)
+  await t.rejects(readBundle(root, 'ads', '1'), refused('ads/1/../elsewhere leads out of its folder'))
+})
+
+t.test('links within the folder are followed, also through a folder called ..data as in Kubernetes', async (t) => {
+  const root = await models(t)
+  const folder = join(root, 'ads/1')
+  await mkdir(join(folder, '..data'))
+  await writeFile(join(folder, '..data/model.onnx'), graph)
+  await rm(join(folder, 'model.onnx'))
+  await symlink('..data/model.onnx', join(folder, 'model.onnx'))
+  await t.resolves(readBundle(root, 'ads', '1'))
+})
+
+t.test('the folder itself may be a link', async (t) => {
+  const root = await models(t)
+  await symlink(root, join(root, 'root'))
+  await t.resolves(readBundle(join(root, 'root'), 'ads', '1'))
+})
+
+t.test('golden rows may name a field like a property of every object', async (t) => {
+  const text = JSON.stringify(manifestOf()).replace(
+    '"files":',
+    '"golden":{"rows":[{"__proto__":"x"}],"probabilities":[[0.5,0.5]]},"files":',
+  )
+  t.same(Object.keys(parseManifest(text, 'm').golden?.rows[0] ?? {}), ['__proto__'])
+})

@@ -1,5 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry as MetricsRegistry } from 'prom-client'
-import type { BatchObserver } from '../model/batching/batcher.ts'
+import type { BatchObserver } from '../model/batching/contract.ts'
 import type { EnginePoolStats } from '../model/engines/pool.ts'
 import type { PredictionTable } from '../model/prediction/answer.ts'
 import type { LoadedModel } from '../model/prediction/model.ts'

@@ -1,64 +1,12 @@
-import type { Batch, Outputs } from '../engines/engine.ts'
-import { ModelError, reasonOf } from '../errors.ts'
+import type { Outputs } from '../engines/engine.ts'
+import { ModelError } from '../errors.ts'
 import type { Clock } from './clock.ts'
-import { type CostModel, createCostModel } from './cost-model.ts'
+import type { BatcherOptions, BatcherStats, BatchRequest, ReleaseReason, Submission } from './contract.ts'
+import { type CostModel, createCostModel, predictDrain } from './cost-model.ts'
+import { createExpiryTimer, type ExpiryTimer } from './expiry-timer.ts'
 import { type Piece, RowQueue } from './queue.ts'
+import { expired, modelFailed, refused } from './refusal.ts'
 import { join, place, slice } from './tensors.ts'
-
-export interface BatchRequest {
-  batch: Batch
-  /** Outputs to answer, by name. */
-  wanted: readonly string[]
-  /** When the answer is of no use any more, on the batcher's clock, ms. */
-  deadline: number
-}
-
-export interface Submission {
-  /** Row i answers row i. Rejects with a ModelError. */
-  outputs: Promise<Outputs>
-  /** Gives the request up: rejects with CANCELLED, and what has not begun is never computed. */
-  cancel(): void
-}
-
-export interface BatcherStats {
-  queuedRows: number
-  inFlightBatches: number
-  /** Requests accepted and not settled. */
-  requests: number
-  /** When a request that arrived now would begin, seconds from now. */
-  predictedWaitSeconds: number
-}
-
-export type ReleaseReason = 'idle' | 'full' | 'delay' | 'drain' | 'isolated'
-
-/** Hears what the batcher does; every method is optional, and must not throw. */
-export interface BatchObserver {
-  released?(batch: { rows: number; requests: number; reason: ReleaseReason }): void
-  /** A request, or a part of it, waited so long for its engine. */
-  waited?(seconds: number): void
-  /** An engine call over so many rows took so long. */
-  computed?(rows: number, seconds: number): void
-  /** A request was refused, or gave up waiting. */
-  shed?(reason: 'queue_full' | 'deadline'): void
-  cancelled?(stage: 'queue' | 'compute'): void
-}
-
-export interface BatcherOptions {
-  /** Most rows of one engine call; larger requests are split. */
-  maxBatchRows: number
-  /** How long an idle engine may wait for a fuller batch, ms; 0 never waits. */
-  maxDelayMs: number
-  /** Most rows waiting. */
-  maxQueueRows: number
-  /** Engine calls under way at once. */
-  concurrency: number
-  /** Runs one engine call. */
-  execute(batch: Batch, wanted: string[]): Promise<Outputs>
-  /** Whether, after this error of a batch of several requests, each is tried alone. Default: always. */
-  isolate?(error: unknown): boolean
-  clock: Clock
-  observer?: BatchObserver
-}
 
 /** A request under way. */
 interface Job {
@@ -100,8 +48,7 @@ export class Batcher {
   #inFlight = 0
   #pumpPlanned = false
   #cancelDelay: (() => void) | undefined
-  #nextExpiry = Number.POSITIVE_INFINITY
-  #cancelExpiry: (() => void) | undefined
+  readonly #expiry: ExpiryTimer
   #closing = false
   #closed: Promise<void> | undefined
   #onIdle: (() => void) | undefined
@@ -109,6 +56,7 @@ export class Batcher {
   constructor(options: BatcherOptions) {
     this.#options = options
     this.#clock = options.clock
+    this.#expiry = createExpiryTimer(options.clock, (now) => this.#expireUntil(now))
   }
 
   submit(request: BatchRequest): Submission {
@@ -124,7 +72,7 @@ export class Batcher {
     // A request larger than the whole queue is let in when nothing waits: else it could never be answered.
     if (this.#queue.rows + rows > maxQueueRows && this.#queue.rows > 0) {
       observer?.shed?.('queue_full')
-      const retryAfterSeconds = this.#drainSeconds(this.#queue.rows)
+      const retryAfterSeconds = this.#drainSeconds()
       return refused(
         new ModelError('QUEUE_FULL', `The queue is full: ${this.#queue.rows} rows wait`, { retryAfterSeconds }),
       )
@@ -151,7 +99,7 @@ export class Batcher {
       job.queuedPieces++
       job.queuedRows += count
     }
-    this.#expireAt(request.deadline)
+    this.#expiry.include(request.deadline)
     this.#planPump()
     return { outputs, cancel: () => this.#cancel(job) }
   }
@@ -166,7 +114,7 @@ export class Batcher {
       queuedRows: this.#queue.rows,
       inFlightBatches: this.#inFlight,
       requests: this.#jobs.size,
-      predictedWaitSeconds: this.#inFlight < this.#options.concurrency ? 0 : this.#drainSeconds(this.#queue.rows),
+      predictedWaitSeconds: this.#inFlight < this.#options.concurrency ? 0 : this.#drainSeconds(),
     }
   }
 
@@ -186,13 +134,8 @@ export class Batcher {
     this.#settleIfIdle()
   }
 
-  /** Seconds until so many rows have been computed, whatever is under way included. */
-  #drainSeconds(rows: number): number {
-    const { maxBatchRows, concurrency } = this.#options
-    const full = Math.floor(rows / maxBatchRows)
-    const rest = rows % maxBatchRows
-    const waiting = full * this.#cost.predict(maxBatchRows) + (rest > 0 ? this.#cost.predict(rest) : 0)
-    return (waiting + this.#inFlight * this.#cost.predict(maxBatchRows) * 0.5) / concurrency
+  #drainSeconds(): number {
+    return predictDrain(this.#cost, this.#queue.rows, this.#inFlight, this.#options)
   }
 
   /** Looks at the queue once everything that arrives at this moment is in it. */
@@ -341,30 +284,21 @@ export class Batcher {
     this.#fail(job, expired(job.queuedPieces > 0 ? 'queue' : 'compute'))
   }
 
-  /** One timer for all: set for the earliest deadline, it settles what has expired and is set again. */
-  #expireAt(deadline: number): void {
-    if (deadline >= this.#nextExpiry) return
-    this.#cancelExpiry?.()
-    this.#nextExpiry = deadline
-    this.#cancelExpiry = this.#clock.after(deadline - this.#clock.now(), () => {
-      const now = this.#clock.now()
-      let next = Number.POSITIVE_INFINITY
-      for (const job of this.#jobs) {
-        if (job.request.deadline <= now) this.#expire(job)
-        else next = Math.min(next, job.request.deadline)
-      }
-      this.#nextExpiry = Number.POSITIVE_INFINITY
-      this.#cancelExpiry = undefined
-      if (next !== Number.POSITIVE_INFINITY) this.#expireAt(next)
-      this.#settleIfIdle()
-    })
+  /** Settles what has expired; answers the next deadline. */
+  #expireUntil(now: number): number {
+    let next = Number.POSITIVE_INFINITY
+    for (const job of this.#jobs) {
+      if (job.request.deadline <= now) this.#expire(job)
+      else next = Math.min(next, job.request.deadline)
+    }
+    this.#settleIfIdle()
+    return next
   }
 
   #settleIfIdle(): void {
     if (!this.#closing || this.#jobs.size > 0 || this.#inFlight > 0) return
-    this.#cancelExpiry?.()
+    this.#expiry.cancel()
     this.#cancelDelay?.()
-    this.#nextExpiry = Number.POSITIVE_INFINITY
     this.#onIdle?.()
   }
 }
@@ -374,18 +308,4 @@ function union(pieces: readonly JobPiece[]): string[] {
   if (pieces.every(({ job }) => job.request.wanted === first?.job.request.wanted))
     return [...(first?.job.request.wanted ?? [])]
   return [...new Set(pieces.flatMap(({ job }) => job.request.wanted))]
-}
-
-function refused(error: ModelError): Submission {
-  return { outputs: Promise.reject(error), cancel: () => undefined }
-}
-
-function expired(stage: 'queue' | 'compute'): ModelError {
-  const where = stage === 'queue' ? 'while it waited' : 'while it was computed'
-  return new ModelError('DEADLINE_EXCEEDED', `The request's deadline passed ${where}`, { stage })
-}
-
-function modelFailed(error: unknown): ModelError {
-  if (error instanceof ModelError) return error
-  return new ModelError('MODEL_FAILED', `The model failed: ${reasonOf(error)}`, { cause: error })
 }

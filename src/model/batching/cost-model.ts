@@ -39,3 +39,15 @@ export function createCostModel(): CostModel {
     },
   }
 }
+
+/** Seconds until so many waiting rows have been computed; of what is under way, half is taken to be done. */
+export function predictDrain(
+  cost: CostModel,
+  queuedRows: number,
+  inFlightBatches: number,
+  { maxBatchRows, concurrency }: { maxBatchRows: number; concurrency: number },
+): number {
+  const rest = queuedRows % maxBatchRows
+  const fullBatches = (queuedRows - rest) / maxBatchRows + inFlightBatches / 2
+  return (fullBatches * cost.predict(maxBatchRows) + (rest > 0 ? cost.predict(rest) : 0)) / concurrency
+}

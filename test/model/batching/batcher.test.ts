@@ -1,10 +1,6 @@
 import t from 'tap'
-import {
-  Batcher,
-  type BatcherOptions,
-  type BatchRequest,
-  type ReleaseReason,
-} from '../../../src/model/batching/batcher.ts'
+import { Batcher } from '../../../src/model/batching/batcher.ts'
+import type { BatcherOptions, BatchRequest, ReleaseReason } from '../../../src/model/batching/contract.ts'
 import { ModelError } from '../../../src/model/errors.ts'
 import { createFakeClock } from '../../fakes/clock.ts'
 import { answerOf, batchOf, createManualEngine } from '../../fakes/engine.ts'

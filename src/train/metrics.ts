@@ -1,6 +1,6 @@
 /*
  * Metrics of binary predictions. `labels` are 0 or 1, `predictions` probabilities in [0, 1], both of one length.
- * Where a metric isn't defined (no rows, one class only) it is null.
+ * Where a metric isn't defined (no rows, one class only, a ranking of predictions that aren't numbers) it is null.
  */
 
 /** What metrics read: plain and typed arrays alike. */
@@ -14,6 +14,7 @@ const tiny = 2 ** -52
  * Computed from mid-ranks (Mann-Whitney U), O(n log n).
  */
 export function auc(labels: Values, predictions: Values): number | null {
+  for (let i = 0; i < predictions.length; i++) if (Number.isNaN(predictions[i])) return null
   const order = rank(predictions)
   let positives = 0
   let rankSum = 0

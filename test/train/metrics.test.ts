@@ -1,0 +1,79 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { auc, calibrationRatio, expectedCalibrationError, logloss, normalisedEntropy } from '../../src/train/metrics.ts'
+
+const near = (actual: number | null, expected: number, digits = 12) => {
+  t.ok(actual !== null && Math.abs(actual - expected) < 10 ** -digits, `${actual} is ${expected}`)
+}
+
+t.test('AUC of cases computed by hand', async (t) => {
+  t.equal(auc([0, 1], [0.1, 0.9]), 1)
+  t.equal(auc([1, 0], [0.1, 0.9]), 0)
+  t.equal(auc([0, 1, 0, 1], [0.5, 0.5, 0.5, 0.5]), 0.5, 'all tied')
+  // Pairs (0.8 > 0.4), (0.8 > 0.6), (0.6 > 0.4), (0.6 = 0.6): 3.5 of 4.
+  t.equal(auc([0, 0, 1, 1], [0.4, 0.6, 0.6, 0.8]), 0.875)
+})
+
+t.test('AUC needs both classes, and numbers', async (t) => {
+  t.equal(auc([0, 1], [Number.NaN, 0.5]), null)
+  t.equal(auc([], []), null)
+  t.equal(auc([1, 1], [0.1, 0.2]), null)
+  t.equal(auc([0, 0], [0.1, 0.2]), null)
+})
+
+t.test('AUC is the share of pairs in order, ties counting half', async () => {
+  const row = fc.tuple(fc.boolean(), fc.integer({ min: 0, max: 10 }))
+  fc.assert(
+    fc.property(fc.array(row, { minLength: 1, maxLength: 60 }), (rows) => {
+      const labels = rows.map(([label]) => Number(label))
+      const predictions = rows.map(([, value]) => value / 10)
+      const positives = predictions.filter((_, i) => labels[i] === 1)
+      const negatives = predictions.filter((_, i) => labels[i] === 0)
+      const won = positives
+        .flatMap((p) => negatives.map((n) => (p > n ? 1 : p === n ? 0.5 : 0)))
+        .reduce((sum: number, win) => sum + win, 0)
+      const pairs = positives.length * negatives.length
+      const actual = auc(labels, predictions)
+      return pairs === 0 ? actual === null : Math.abs(actual! - won / pairs) < 1e-12
+    }),
+  )
+})
+
+t.test('logloss', async (t) => {
+  near(logloss([1, 0], [0.8, 0.4]), -(Math.log(0.8) + Math.log(0.6)) / 2)
+  t.equal(logloss([], []), null)
+  t.ok(Number.isFinite(logloss([1, 0], [0, 1])), 'finite for a certain mistake')
+  near(logloss([1, 0], [1, 0]), 0)
+})
+
+t.test('normalised entropy is 1 for the base rate', async (t) => {
+  near(normalisedEntropy([1, 0, 0, 0], [0.25, 0.25, 0.25, 0.25]), 1)
+  t.ok(normalisedEntropy([1, 0, 0, 0], [0.9, 0.1, 0.1, 0.1])! < 1)
+  t.equal(normalisedEntropy([1, 1], [0.5, 0.5]), null)
+  t.equal(normalisedEntropy([0, 0], [0.5, 0.5]), null)
+  t.equal(normalisedEntropy([], []), null)
+})
+
+t.test('calibration ratio', async (t) => {
+  near(calibrationRatio([1, 0], [0.9, 0.6]), 1.5)
+  t.equal(calibrationRatio([0, 0], [0.9, 0.6]), null)
+})
+
+t.test('expected calibration error', async (t) => {
+  // Bins {0.1, 0.3} with one positive, {0.6, 0.8} with two: (|0.4 − 1| + |1.4 − 2|) / 4.
+  near(expectedCalibrationError([0, 1, 1, 1], [0.3, 0.1, 0.8, 0.6], 2), 0.3)
+  t.equal(expectedCalibrationError([], []), null)
+})
+
+t.test('one bin makes the calibration error the bias; more bins never make it smaller', async () => {
+  const row = fc.tuple(fc.boolean(), fc.double({ min: 0, max: 1, noNaN: true }))
+  fc.assert(
+    fc.property(fc.array(row, { minLength: 1, maxLength: 50 }), (rows) => {
+      const labels = rows.map(([label]) => Number(label))
+      const predictions = rows.map(([, value]) => value)
+      const bias = predictions.reduce((sum, p, i) => sum + p - labels[i]!, 0) / rows.length
+      const one = expectedCalibrationError(labels, predictions, 1)!
+      return Math.abs(one - Math.abs(bias)) < 1e-9 && expectedCalibrationError(labels, predictions, 10)! >= one - 1e-9
+    }),
+  )
+})

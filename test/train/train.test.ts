@@ -1,0 +1,160 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { readBundle } from '../../src/model/bundle/read.ts'
+import { createEngine } from '../../src/model/engines/create.ts'
+import { prepareTensorFlow } from '../../src/model/engines/tensorflow-backend.ts'
+import { readDataset } from '../../src/train/dataset.ts'
+import type { EpochReport, FitObserver } from '../../src/train/fit.ts'
+import { predictLocally } from '../../src/train/local.ts'
+import { reportQuality } from '../../src/train/report.ts'
+import { readSpec, SpecError } from '../../src/train/spec.ts'
+import { type TrainOptions, train } from '../../src/train/train.ts'
+import { specs, tinyCsv, tinySpec } from './tiny.ts'
+
+const tensorflow = await prepareTensorFlow()
+const silent: FitObserver = { step() {}, epoch() {} }
+
+async function trainIn(folder: string, changes: object = {}, options: Partial<TrainOptions> = {}) {
+  await writeFile(join(folder, 'tiny.csv'), tinyCsv())
+  await writeFile(join(folder, 'spec.yaml'), JSON.stringify({ ...tinySpec(), ...changes }))
+  return train(await readSpec(join(folder, 'spec.yaml'), specs), {
+    tensorflow,
+    models: join(folder, 'models'),
+    force: false,
+    command: 'multigate train tiny',
+    multigateVersion: '0.0.0',
+    now: () => 0,
+    signal: new AbortController().signal,
+    observer: silent,
+    log() {},
+    ...options,
+  })
+}
+
+t.test('writes a version that can be read, with quality, golden rows and provenance', async (t) => {
+  const folder = t.testdir({})
+  const epochs: EpochReport[] = []
+  const observer: FitObserver = { step() {}, epoch: (report) => epochs.push(report) }
+  const { reports } = await trainIn(folder, {}, { observer })
+  const { manifest } = await readBundle(join(folder, 'models'), 'tiny', '1')
+  t.match(manifest, {
+    name: 'tiny',
+    description: 'Clicks on coloured things',
+    tasks: [{ name: 'ctr', description: 'Clicked', calibration: { method: 'platt' } }, { name: 'cvr' }],
+    derived: [{ name: 'ctcvr', product: ['ctr', 'cvr'] }],
+    graph: {
+      format: 'layers',
+      inputs: { sparse: 'sparse', dense: 'dense' },
+      outputs: { probabilities: 'probabilities', logits: 'logits', gates: { ctr: 'gate_ctr', cvr: 'gate_cvr' } },
+    },
+    provenance: {
+      created: '1970-01-01T00:00:00.000Z',
+      command: 'multigate train tiny',
+      data: 'tiny.csv',
+      seed: 3,
+      epochs: 2,
+      rows: { train: 240, validation: 80, test: 80 },
+      engine: `tensorflow (${tensorflow.backend})`,
+    },
+  })
+  t.notOk(manifest.tasks[1]!.calibration)
+  t.equal(manifest.golden!.rows.length, 8)
+  t.same(Object.keys(manifest.golden!.rows[0]!), ['colour', 'shop', 'hour', 'size', 'is_red'])
+  t.same(Object.keys(manifest.quality!), ['ctr', 'cvr', 'ctcvr'])
+  t.same(manifest.quality!.ctr, reports[0]!.quality)
+  t.ok(reports[0]!.quality.auc! > 0.6, `AUC ${reports[0]!.quality.auc}`)
+  t.ok(reports[1]!.quality.rows < reports[0]!.quality.rows, 'cvr is judged on clicks alone')
+  t.equal(reports[2]!.quality.rows, 80, 'ctcvr on all rows')
+  t.equal(epochs.length, 2)
+  t.ok(epochs[1]!.loss < epochs[0]!.loss, 'it learns')
+  t.same(await readdir(join(folder, 'models/tiny')), ['1'], 'nothing is left beside it')
+})
+
+t.test('the same seed gives the same model, bit for bit', async (t) => {
+  const weights = async (name: string, changes = {}) => {
+    const { folder } = await trainIn(t.testdir({}), { name, ...changes })
+    return readFile(join(folder, 'group1-shard1of1.bin'))
+  }
+  const first = await weights('tiny')
+  t.ok(first.equals(await weights('tiny')))
+  t.notOk(first.equals(await weights('tiny', { training: { ...tinySpec().training, seed: 4 } })))
+})
+
+t.test('a version that is there is not overwritten without force', async (t) => {
+  const folder = t.testdir({})
+  await trainIn(folder)
+  await t.rejects(trainIn(folder), { message: /tiny\/1 exists already; --force replaces it/ })
+  await trainIn(folder, { description: 'new' }, { force: true })
+  t.equal((await readBundle(join(folder, 'models'), 'tiny', '1')).manifest.description, 'new')
+})
+
+t.test('when stopped it writes nothing', async (t) => {
+  const folder = t.testdir({})
+  const controller = new AbortController()
+  const observer: FitObserver = {
+    step: ({ epoch }) => epoch === 2 && controller.abort(new Error('stopped')),
+    epoch() {},
+  }
+  await t.rejects(trainIn(folder, {}, { observer, signal: controller.signal }), { message: 'stopped' })
+  t.notOk((await readdir(folder)).includes('models'))
+})
+
+t.test('dense fields alone, sparse fields alone, every architecture', async (t) => {
+  const { fields } = tinySpec()
+  const one = { epochs: 1, batch_size: 239, learning_rate: 0.01, shuffle: false }
+  const sparse = await trainIn(t.testdir({}), { fields: fields.slice(0, 3), training: one })
+  const dense = await trainIn(t.testdir({}), { fields: fields.slice(3), training: one, version: 7 })
+  t.match(dense.folder, /tiny\/7$/)
+  t.ok(sparse.reports[0]!.quality.auc !== null && dense.reports[0]!.quality.auc !== null)
+  for (const name of ['shared_bottom', 'mixture_of_experts', 'aitm']) {
+    const { reports } = await trainIn(t.testdir({}), { architecture: { name, dim_emb: 2 }, training: one })
+    t.ok(Number.isFinite(reports[0]!.quality.logloss), name)
+  }
+})
+
+t.test('refuses data that its fields cannot hold', async (t) => {
+  const strict = [{ name: 'size', kind: 'numeric' }]
+  await t.rejects(trainIn(t.testdir({}), { fields: strict }), {
+    message: /\/fields\/0 tiny.csv line \d+: size is required/,
+  })
+  const rare = [{ name: 'colour', kind: 'vocabulary', min_count: 1000 }]
+  await t.rejects(trainIn(t.testdir({}), { fields: rare }), SpecError)
+})
+
+t.test('tells when the loss is no number', async (t) => {
+  const training = { epochs: 2, batch_size: 64, learning_rate: 1e30 }
+  await t.rejects(trainIn(t.testdir({}), { training }), { message: /not a number.*smaller learning rate/ })
+})
+
+t.test('the saved version answers as the network did', async (t) => {
+  const folder = t.testdir({})
+  const { reports } = await trainIn(folder)
+  const loaded = await readSpec(join(folder, 'spec.yaml'), specs)
+  const dataset = await readDataset(loaded)
+  const bundle = await readBundle(join(folder, 'models'), 'tiny', '1')
+  const engine = await createEngine('tensorflow', 1)
+  const predictions = await predictLocally(engine, bundle, loaded.file, loaded.spec, dataset)
+  reportQuality(loaded.spec, dataset, predictions).forEach(({ name, quality }, i) => {
+    t.ok(Math.abs(quality.logloss! - reports[i]!.quality.logloss!) < 1e-6, name)
+  })
+
+  const without = { ...loaded.spec, fields: loaded.spec.fields.slice(1) }
+  await t.rejects(predictLocally(engine, bundle, loaded.file, without, dataset), {
+    code: 'INVALID_BUNDLE',
+    message: /makes no field "colour"/,
+  })
+  const renamed = { ...loaded.spec, derived: [{ name: 'other', product: ['ctr'] }] }
+  await t.rejects(predictLocally(engine, bundle, loaded.file, renamed, dataset), {
+    code: 'INVALID_BUNDLE',
+    message: /no task "other"/,
+  })
+  const strict = {
+    ...bundle,
+    manifest: {
+      ...bundle.manifest,
+      features: bundle.manifest.features.map((field) => ({ ...field, missing: 'error' as const })),
+    },
+  }
+  await t.rejects(predictLocally(engine, strict, loaded.file, loaded.spec, dataset), SpecError)
+})

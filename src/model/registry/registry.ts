@@ -1,28 +1,9 @@
-import type { ModelStatus, VersionState } from '../../schemas/models.ts'
+import type { ModelStatus } from '../../schemas/models.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import type { LoadedModel } from '../prediction/model.ts'
-import { compareVersions, nextActions } from './policy.ts'
+import { type Entry, highestReady, statusOf, whyNotReady } from './entry.ts'
+import { nextActions } from './policy.ts'
 import type { Source, SourceModel, SourceVersion } from './source.ts'
-
-/**
- * A version's life:
- *
- *   (on disk) → loading → ready → draining → (gone)
- *                  ↓
- *               failed → (gone, or loading again, when its manifest changes)
- */
-interface Entry {
-  version: string
-  stamp: string
-  state: VersionState
-  model: LoadedModel | undefined
-  error: string | undefined
-  /** Requests that hold the version. */
-  leases: number
-  onReleased: (() => void) | undefined
-  /** Set once it drains: resolves when the version is closed. */
-  drained: Promise<void> | undefined
-}
 
 /** One version, held for one request: it is not closed before it is released. */
 export interface Lease {
@@ -100,23 +81,9 @@ export class Registry {
   list(): ModelStatus[] {
     const names = new Set([...this.#source.map(({ name }) => name), ...this.#models.keys()])
     const defaultModel = this.#defaultModel()
-    return [...names].sort().map((name) => {
-      const labels = this.#source.find((model) => model.name === name)?.labels ?? {}
-      const entries = [...(this.#models.get(name)?.values() ?? [])].sort((a, b) =>
-        compareVersions(b.version, a.version),
-      )
-      return {
-        name,
-        default: name === defaultModel,
-        ...(Object.keys(labels).length > 0 ? { labels } : {}),
-        versions: entries.map(({ version, state, model, error }) => ({
-          version,
-          state,
-          ...(model ? { engine: model.engine, precision: 'float32' } : {}),
-          ...(error === undefined ? {} : { error }),
-        })),
-      }
-    })
+    return [...names]
+      .sort()
+      .map((name) => statusOf(name, name === defaultModel, this.#sourceOf(name)?.labels ?? {}, this.#entriesOf(name)))
   }
 
   /** Why requests can't be answered yet; empty when ready. */
@@ -193,7 +160,7 @@ export class Registry {
 
   /** Acts until nothing is left to do: a version that fails makes the next lower one wanted. */
   async #reconcileModel(name: string): Promise<void> {
-    const { versions, labels } = this.#source.find((model) => model.name === name) ?? { versions: [], labels: {} }
+    const { versions, labels } = this.#sourceOf(name) ?? { versions: [], labels: {} }
     const entries = this.#models.get(name) ?? new Map<string, Entry>()
     if (versions.length > 0 || entries.size > 0) this.#models.set(name, entries)
     for (;;) {
@@ -278,7 +245,7 @@ export class Registry {
   }
 
   #labelled(name: string, label: string): string {
-    const labels = this.#source.find((model) => model.name === name)?.labels ?? {}
+    const labels = this.#sourceOf(name)?.labels ?? {}
     const version = Object.hasOwn(labels, label) ? labels[label] : undefined
     if (version === undefined)
       throw new ModelError('VERSION_NOT_FOUND', `${name} has no version labelled ${JSON.stringify(label)}`)
@@ -286,12 +253,15 @@ export class Registry {
   }
 
   #highestReady(name: string): Entry | undefined {
-    let highest: Entry | undefined
-    for (const entry of this.#models.get(name)?.values() ?? []) {
-      if (entry.state === 'ready' && (highest === undefined || compareVersions(entry.version, highest.version) > 0))
-        highest = entry
-    }
-    return highest
+    return highestReady(this.#models.get(name)?.values() ?? [])
+  }
+
+  #entriesOf(name: string): Entry[] {
+    return [...(this.#models.get(name)?.values() ?? [])]
+  }
+
+  #sourceOf(name: string): SourceModel | undefined {
+    return this.#source.find((model) => model.name === name)
   }
 
   #notReady(name: string): ModelError {
@@ -301,14 +271,7 @@ export class Registry {
   }
 
   #whyNotReady(name: string): string {
-    const entries = [...(this.#models.get(name)?.values() ?? [])]
-    if (entries.some(({ state }) => state === 'loading')) return 'it is being loaded'
-    const failed = entries
-      .filter(({ error }) => error !== undefined)
-      .map(({ version, error }) => `version ${version} failed: ${error}`)
-    if (failed.length > 0) return failed.join('; ')
-    const model = this.#source.find((candidate) => candidate.name === name)
-    return model === undefined ? 'there is no such model' : (model.problem ?? 'it is waiting to be loaded')
+    return whyNotReady(this.#entriesOf(name), this.#sourceOf(name))
   }
 
   #requireDefault(): string {

@@ -1,0 +1,62 @@
+import type { ModelStatus, VersionState } from '../../schemas/models.ts'
+import type { LoadedModel } from '../prediction/model.ts'
+import { compareVersions } from './policy.ts'
+import type { SourceModel } from './source.ts'
+
+/**
+ * A version's life:
+ *
+ *   (on disk) → loading → ready → draining → (gone)
+ *                  ↓
+ *               failed → (gone, or loading again, when its manifest changes)
+ */
+export interface Entry {
+  version: string
+  stamp: string
+  state: VersionState
+  model: LoadedModel | undefined
+  error: string | undefined
+  /** Requests that hold the version. */
+  leases: number
+  onReleased: (() => void) | undefined
+  /** Set once it drains: resolves when the version is closed. */
+  drained: Promise<void> | undefined
+}
+
+/** The version that answers requests that name none. */
+export function highestReady(entries: Iterable<Entry>): Entry | undefined {
+  let highest: Entry | undefined
+  for (const entry of entries) {
+    if (entry.state === 'ready' && (highest === undefined || compareVersions(entry.version, highest.version) > 0))
+      highest = entry
+  }
+  return highest
+}
+
+/** Why a model without a ready version has none. */
+export function whyNotReady(entries: readonly Entry[], source: SourceModel | undefined): string {
+  if (entries.some(({ state }) => state === 'loading')) return 'it is being loaded'
+  const failed = entries.flatMap(({ version, error }) =>
+    error === undefined ? [] : [`version ${version} failed: ${error}`],
+  )
+  if (failed.length > 0) return failed.join('; ')
+  return source === undefined ? 'there is no such model' : (source.problem ?? 'it is waiting to be loaded')
+}
+
+/** What `GET /models` says of a model; highest version first. */
+export function statusOf(
+  name: string,
+  isDefault: boolean,
+  labels: Record<string, string>,
+  entries: readonly Entry[],
+): ModelStatus {
+  const versions = [...entries]
+    .sort((a, b) => compareVersions(b.version, a.version))
+    .map(({ version, state, model, error }) => ({
+      version,
+      state,
+      ...(model ? { engine: model.engine, precision: 'float32' } : {}),
+      ...(error === undefined ? {} : { error }),
+    }))
+  return { name, default: isDefault, ...(Object.keys(labels).length > 0 ? { labels } : {}), versions }
+}

@@ -71,7 +71,7 @@ t.test('columns are answered by column', async (t) => {
 })
 
 t.test('tensors are taken in manifest order', async (t) => {
-  const { encoder } = server.registry.acquire('ads').model
+  const { encoder } = server.registry.live().find(({ name }) => name === 'ads')!.model
   const { sparse, dense } = encoder.rows(context, [ad], { maxRows: 1, partial: false })
   const answer = await predict({ sparse: [[...sparse]], dense: [[...dense]] })
   const named = await predict({ context, candidates: [ad] })

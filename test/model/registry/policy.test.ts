@@ -1,0 +1,170 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { type Actions, compareVersions, type KnownVersion, nextActions } from '../../../src/model/registry/policy.ts'
+import type { SourceVersion } from '../../../src/model/registry/source.ts'
+import type { VersionState } from '../../../src/schemas/models.ts'
+
+interface Case {
+  name: string
+  mode?: 'latest' | 'all'
+  /** Versions on disk; `2'` is version 2 with a changed manifest. */
+  disk: string
+  labels?: Record<string, string>
+  /** Versions known, e.g. `1 ready, 2 failed`. */
+  known?: string
+  load?: string
+  unload?: string
+  forget?: string
+}
+
+const cases: Case[] = [
+  { name: 'nothing is done for nothing', disk: '' },
+  { name: 'the highest version is loaded', disk: '1 2 3', load: '3' },
+  { name: 'the highest version is that of the highest number', disk: '9 10', load: '10' },
+  { name: 'nothing is done while the highest answers', disk: '1 2', known: '2 ready' },
+  { name: 'nothing is done while the highest is loaded', disk: '1 2', known: '2 loading' },
+  { name: 'where the highest failed, the next lower is loaded', disk: '1 2 3', known: '3 failed', load: '2' },
+  { name: 'where two failed, the third is loaded', disk: '1 2 3', known: '2 failed, 3 failed', load: '1' },
+  { name: 'where all failed, nothing is left to do', disk: '1 2', known: '1 failed, 2 failed' },
+  { name: 'a new version is loaded beside the old one', disk: '1 2', known: '1 ready', load: '2' },
+  { name: 'the old version stays while the new one is loaded', disk: '1 2', known: '1 ready, 2 loading' },
+  { name: 'the old version goes when the new one answers', disk: '1 2', known: '1 ready, 2 ready', unload: '1' },
+  { name: 'the old version stays when the new one failed', disk: '1 2', known: '1 ready, 2 failed' },
+  { name: 'what drains already is left alone', disk: '1 2', known: '1 draining, 2 ready' },
+  {
+    name: 'a failed version with a changed manifest is tried again',
+    disk: "1 2'",
+    known: '1 ready, 2 failed',
+    forget: '2',
+    load: '2',
+  },
+  { name: 'a failed version that is gone is forgotten', disk: '1', known: '1 ready, 2 failed', forget: '2' },
+  { name: 'a version that answers is not loaded again when its manifest changes', disk: "1'", known: '1 ready' },
+  { name: 'a model that is gone is unloaded', disk: '', known: '1 ready', unload: '1' },
+  { name: 'a failed version of a model that is gone is forgotten', disk: '', known: '1 failed', forget: '1' },
+  { name: 'when the highest is gone, the next is loaded first', disk: '1', known: '2 ready', load: '1' },
+  { name: 'when the highest is gone and the next answers, it goes', disk: '1', known: '1 ready, 2 ready', unload: '2' },
+  { name: 'a version that is gone stays where all that is left failed', disk: '1', known: '1 failed, 2 ready' },
+  {
+    name: 'a version that came back while it drains is loaded when it has drained',
+    disk: '1',
+    known: '1 draining, 2 ready',
+  },
+  { name: 'a labelled version is loaded beside the highest', disk: '1 2 3', labels: { stable: '1' }, load: '3 1' },
+  { name: 'a labelled version stays', disk: '1 2', labels: { stable: '1' }, known: '1 ready, 2 ready' },
+  {
+    name: 'a label moved takes its old version along',
+    disk: '1 2 3',
+    labels: { stable: '2' },
+    known: '1 ready, 2 ready, 3 ready',
+    unload: '1',
+  },
+  { name: 'a label of no version does nothing', disk: '1', labels: { stable: '7' }, known: '1 ready' },
+  {
+    name: 'a labelled version that failed is left alone',
+    disk: '1 2',
+    labels: { stable: '1' },
+    known: '1 failed, 2 ready',
+  },
+  { name: 'all versions are loaded, the highest first', mode: 'all', disk: '1 3 2', load: '3 2 1' },
+  { name: 'all versions stay', mode: 'all', disk: '1 2', known: '1 ready, 2 ready' },
+  { name: 'of all versions, one that failed is left alone', mode: 'all', disk: '1 2', known: '1 ready, 2 failed' },
+  {
+    name: 'of all versions, one that is gone is unloaded',
+    mode: 'all',
+    disk: '2',
+    known: '1 ready, 2 ready',
+    unload: '1',
+  },
+  {
+    name: 'of all versions, one that is gone stays until its successor answers',
+    mode: 'all',
+    disk: '2',
+    known: '1 ready, 2 loading',
+  },
+]
+
+for (const { name, mode = 'latest', disk, labels = {}, known = '', load = '', unload = '', forget = '' } of cases) {
+  t.test(name, async (t) => {
+    const { load: loads, ...rest } = nextActions(mode, source(disk), labels, states(known))
+    t.same(
+      { load: loads.map(({ version }) => version), ...rest },
+      { load: words(load), unload: words(unload), forget: words(forget) },
+    )
+  })
+}
+
+t.test('versions are ordered by number, however long', async (t) => {
+  const versions = ['10', '9', '1', '100', '99', '999999999999999999', '999999999999999998']
+  t.same(versions.sort(compareVersions), ['1', '9', '10', '99', '100', '999999999999999998', '999999999999999999'])
+})
+
+t.test('a version is as high as itself', async (t) => {
+  t.equal(compareVersions('12', '12'), 0)
+})
+
+const version = fc.integer({ min: 1, max: 5 }).map(String)
+const situation = fc.record({
+  mode: fc.constantFrom('latest' as const, 'all' as const),
+  disk: fc.uniqueArray(fc.record({ version, stamp: fc.constantFrom('old', 'new') }), {
+    selector: (entry) => entry.version,
+  }),
+  known: fc.uniqueArray(
+    fc.record({
+      version,
+      state: fc.constantFrom<VersionState>('ready', 'failed', 'draining'),
+      stamp: fc.constantFrom('old', 'new'),
+    }),
+    { selector: (entry) => entry.version },
+  ),
+  labels: fc.dictionary(fc.constantFrom('a', 'b'), version),
+})
+
+t.test('whatever the states, the only version that answers is never taken away while any is on disk', async () => {
+  fc.assert(
+    fc.property(situation, ({ mode, disk, known, labels }) => {
+      const { unload } = nextActions(mode, disk, labels, known)
+      const ready = known.filter(({ state }) => state === 'ready').map((entry) => entry.version)
+      return disk.length === 0 || unload.length === 0 || ready.some((entry) => !unload.includes(entry))
+    }),
+  )
+})
+
+t.test('whatever the states and outcomes, doing as told comes to an end', async () => {
+  fc.assert(
+    fc.property(situation, fc.func(fc.boolean()), ({ mode, disk, known, labels }, succeeds) => {
+      let states: KnownVersion[] = known
+      for (let round = 0; round < 20; round++) {
+        const actions = nextActions(mode, disk, labels, states)
+        if (count(actions) === 0) return true
+        states = [
+          ...states.filter((entry) => ![...actions.unload, ...actions.forget].includes(entry.version)),
+          ...actions.load.map(
+            (entry): KnownVersion => ({ ...entry, state: succeeds(entry.version) ? 'ready' : 'failed' }),
+          ),
+        ]
+      }
+      return false
+    }),
+  )
+})
+
+function count({ load, unload, forget }: Actions): number {
+  return load.length + unload.length + forget.length
+}
+
+function words(text: string): string[] {
+  return text === '' ? [] : text.split(' ')
+}
+
+function source(text: string): SourceVersion[] {
+  return words(text).map((word) => ({ version: word.replace("'", ''), stamp: word.endsWith("'") ? 'new' : 'old' }))
+}
+
+function states(text: string): KnownVersion[] {
+  const entries = text === '' ? [] : text.split(', ')
+  return entries.map((entry) => {
+    const [version, state] = entry.split(' ') as [string, VersionState]
+    return { version, state, stamp: 'old' }
+  })
+}

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, open, rename, rm } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, isAbsolute, join, normalize } from 'node:path'
 import type { Manifest } from '../../schemas/manifest.ts'
 import { ModelError } from '../errors.ts'
 import { manifestFile, parseManifest } from './read.ts'
@@ -16,14 +16,18 @@ export interface NewBundle {
  * Writes a model version into `folder`, which appears whole or not at all: it is written beside, flushed to disk and
  * renamed. Its place until then has a name that begins with a dot, which is no version.
  *
- * Rejects with INVALID_BUNDLE if the manifest is malformed or contradicts itself or its files, or if `folder` exists
- * already and `replace` isn't set.
+ * Rejects with INVALID_BUNDLE if the manifest is malformed or contradicts itself or its files, if a path leads out of
+ * the folder, or if `folder` exists already and `replace` isn't set.
  */
 export async function writeBundle(
   folder: string,
   { manifest, files }: NewBundle,
   { replace = false } = {},
 ): Promise<void> {
+  for (const path of Object.keys(files)) {
+    const forbidden = isAbsolute(path) || normalize(path).startsWith('..') || normalize(path) === manifestFile
+    if (forbidden) throw new ModelError('INVALID_BUNDLE', `${JSON.stringify(path)} can't be a file of a version`)
+  }
   const checksums = Object.fromEntries(Object.entries(files).map(([path, bytes]) => [path, sha256(bytes)]))
   const text = `${JSON.stringify({ ...manifest, files: checksums }, undefined, 2)}\n`
   parseManifest(text, join(folder, manifestFile))

@@ -1,0 +1,79 @@
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import t from 'tap'
+import { tinyCsv, tinySpec } from './train/tiny.ts'
+
+const cli = join(import.meta.dirname, '../src/cli.js')
+
+async function run(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  try {
+    return { code: 0, ...(await promisify(execFile)(process.execPath, [cli, ...args])) }
+  } catch (error) {
+    const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string }
+    return { code, stdout, stderr }
+  }
+}
+
+t.test('help has examples; wrong usage is told', async (t) => {
+  const help = await run('train', '--help')
+  t.match(help, { code: 0, stdout: /multigate train census-income/ })
+  t.match(await run('evaluate', '--help'), { code: 0, stdout: /--url http:\/\/127\.0\.0\.1:3000/ })
+  t.match(await run('--version'), { code: 0, stdout: /^\d+\.\d+\.\d+/ })
+  t.match(await run('train'), { code: 2, stderr: /missing required argument 'spec'/ })
+  t.match(await run('evaluate', 'x', '--url', 'localhost'), { code: 2, stderr: /must be an http/ })
+  t.match(await run('train', 'x', '--backend', 'gpu'), { code: 2, stderr: /native, wasm, cpu/ })
+})
+
+t.test('trains, evaluates the version on disk, refuses to overwrite it', async (t) => {
+  const folder = t.testdir({ 'tiny.csv': tinyCsv(), 'spec.yaml': JSON.stringify(tinySpec()) })
+  const models = join(folder, 'models')
+  const trained = await run('train', join(folder, 'spec.yaml'), '--models', models)
+  t.match(trained, {
+    code: 0,
+    stdout: /^task .*\nctr .*\ncvr .*\nctcvr /,
+    stderr: /epoch 2\/2: .*\n.*\nwritten to .*tiny\/1/,
+  })
+  const evaluated = await run('evaluate', join(folder, 'spec.yaml'), '--models', models)
+  t.match(evaluated, { code: 0, stderr: /tiny\/1 on tensorflow.*, 80 test rows of tiny/ })
+  t.equal(evaluated.stdout.split('\n').length, trained.stdout.split('\n').length)
+  t.match(await run('train', join(folder, 'spec.yaml'), '--models', models), {
+    code: 1,
+    stderr: /exists already; --force replaces it/,
+  })
+})
+
+t.test('errors of the user are told in words', async (t) => {
+  const unknown = await run('train', 'nothing')
+  t.match(unknown, { code: 1, stderr: /no such spec: .*ads-funnel/ })
+  t.notMatch(unknown.stderr, /\n {4}at /)
+  const folder = t.testdir({ 'tiny.csv': tinyCsv(), 'spec.yaml': JSON.stringify(tinySpec()) })
+  t.match(await run('evaluate', join(folder, 'spec.yaml'), '--models', folder), {
+    code: 1,
+    stderr: /tiny\/1\/manifest.json can't be read/,
+  })
+  const remote = await run('evaluate', join(folder, 'spec.yaml'), '--url', 'http://127.0.0.1:1', '--model-version', '2')
+  t.match(remote, { code: 1, stderr: /can't be reached/ })
+})
+
+t.test('an interrupt stops it and writes nothing', async (t) => {
+  const folder = t.testdir({})
+  await writeFile(join(folder, 'tiny.csv'), tinyCsv())
+  const spec = tinySpec()
+  await writeFile(
+    join(folder, 'spec.yaml'),
+    JSON.stringify({ ...spec, training: { ...spec.training, epochs: 10_000, patience: 10_000 } }),
+  )
+  const child = spawn(process.execPath, [cli, 'train', join(folder, 'spec.yaml'), '--models', join(folder, 'models')])
+  let said = ''
+  child.stderr.on('data', (chunk) => {
+    if (/epoch 1\//.test(said + chunk) && !/epoch 1\//.test(said)) child.kill('SIGINT')
+    said += chunk
+  })
+  const [code] = await once(child, 'close')
+  t.equal(code, 130)
+  t.match(said, /Stopped; nothing was written\.\n$/)
+  t.notOk((await readdir(folder)).includes('models'))
+})

@@ -1,0 +1,51 @@
+import t from 'tap'
+import Type from 'typebox'
+import type { Problem } from '../../src/model/errors.ts'
+import { check } from '../../src/train/check.ts'
+
+function problemsOf(schema: Type.TSchema, value: unknown): string[] {
+  const problems: Problem[] = []
+  check(schema, value, '', problems)
+  return problems.map(({ path, message }) => `${path} ${message}`)
+}
+
+const tagged = Type.Union([
+  Type.Object({ kind: Type.Literal('a'), size: Type.Integer({ default: 3 }) }),
+  Type.Object({ kind: Type.Literal('b'), names: Type.Array(Type.String()) }),
+])
+const untagged = Type.Union([
+  Type.Object({ file: Type.String(), trim: Type.Boolean({ default: true }) }),
+  Type.Object({ rows: Type.Integer() }),
+])
+
+t.test('fills in defaults without touching what was given', async (t) => {
+  const given = Object.freeze({ kind: 'a' })
+  t.same(check(tagged, given, '', []), { kind: 'a', size: 3 })
+  t.same(check(untagged, { file: 'x' }, '', []), { file: 'x', trim: true })
+  const list = Type.Object({ list: Type.Array(Type.String(), { default: ['x'] }) })
+  const filled = check(list, {}, '', []) as { list: string[] }
+  filled.list.push('y')
+  t.same(check(list, {}, '', []), { list: ['x'] }, 'defaults are copies')
+})
+
+t.test('speaks of the member that was meant', async (t) => {
+  t.same(problemsOf(tagged, { kind: 'b', names: ['x', 1] }), ['/names/1 must be string'])
+  t.same(problemsOf(tagged, { kind: 'c' }), ['/kind must be "a" or "b"'])
+  t.same(problemsOf(tagged, {}), ['/kind must be "a" or "b"'])
+  t.same(problemsOf(untagged, { rows: 1.5 }), ['/rows must be integer'])
+  t.same(problemsOf(untagged, 'x'), [' must be an object with file, trim or an object with rows'])
+  t.same(problemsOf(Type.Union([Type.Literal('x'), Type.Number()]), 'y'), [' must be "x" or another type'])
+})
+
+t.test('paths are JSON pointers', async (t) => {
+  const schema = Type.Object({ 'a/b~c': Type.Object({ d: Type.String() }) })
+  t.same(problemsOf(schema, { 'a/b~c': {} }), ['/a~1b~0c/d is required'])
+  t.same(problemsOf(schema, { 'a/b~c': { d: 'x' }, 'x/y': 1 }), ['/x~1y is unknown; known are a/b~c'])
+})
+
+t.test('bounds of lists', async (t) => {
+  const schema = Type.Array(Type.Integer(), { minItems: 2, uniqueItems: true })
+  t.match(problemsOf(schema, [1]), [/fewer than 2/])
+  t.match(problemsOf(schema, [1, 1]), [/duplicate|unique/])
+  t.match(problemsOf(schema, {}), [/must be array/])
+})

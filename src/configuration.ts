@@ -26,15 +26,37 @@ export function readConfiguration(
   flags: Partial<Record<Key, string>>,
 ): ReadConfiguration {
   const given = Object.fromEntries(keys.flatMap((key) => (env[key] === undefined ? [] : [[key, env[key]]])))
-  const configuration = envSchema<Configuration>({
-    schema: Configuration,
-    data: { ...given, ...flags },
-    env: false,
-    dotenv: false,
-  })
+  const configuration = check({ ...given, ...flags })
   const unknown = Object.keys(env).filter((name) => name.startsWith('MULTIGATE_') && !keys.includes(name as Key))
   return { configuration, unknown }
 }
+
+function check(given: Partial<Record<Key, string | undefined>>): Configuration {
+  // Infinity is a number of JavaScript's, but of no schema: the bounds would not be checked.
+  const data = Object.fromEntries(
+    Object.entries(given).map(([key, value]) => [key, isNumeric(key as Key) && isInfinite(value) ? Number.NaN : value]),
+  )
+  try {
+    return envSchema<Configuration>({ schema: Configuration, data, env: false, dotenv: false })
+  } catch (error) {
+    const { errors } = error as { errors?: { keyword: string; instancePath: string; message?: string }[] }
+    if (errors === undefined) throw error
+    throw new Error(
+      errors
+        // A choice has a problem for each value that it is not, and one for all of them.
+        .filter(({ keyword }) => keyword !== 'const')
+        .map(({ instancePath, message }) => {
+          const key = instancePath.slice(1) as Key
+          const choices = properties[key].anyOf?.map((choice) => choice.const).join(', ')
+          return `${key} ${choices === undefined ? message : `must be one of ${choices}`}, not ${JSON.stringify(given[key])}`
+        })
+        .join('; '),
+    )
+  }
+}
+
+const isNumeric = (key: Key) => ['integer', 'number'].includes(properties[key].type ?? '')
+const isInfinite = (value: string | undefined) => Math.abs(Number(value)) === Number.POSITIVE_INFINITY
 
 /** The command `multigate serve`, its flags made from the schema; `run` gets those that were given. */
 export function createServeCommand(run: (flags: Partial<Record<Key, string>>) => Promise<void>): Command {

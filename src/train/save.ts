@@ -10,7 +10,7 @@ export const layersModelFile = 'model.json'
 /** A layers model as files: `model.json` and weight shards, as TensorFlow.js' own `model.save` writes them. */
 export async function layersModelFiles({ tf }: TensorFlow, model: LayersModel): Promise<Record<string, Uint8Array>> {
   const artifacts = await artifactsOf(tf, model)
-  const weights = new Uint8Array(joinBuffers(artifacts.weightData))
+  const weights = new Uint8Array(tf.io.CompositeArrayBuffer.join(artifacts.weightData))
   const shards = Math.max(1, Math.ceil(weights.byteLength / shardBytes))
   const files: Record<string, Uint8Array> = {}
   const paths: string[] = []
@@ -48,11 +48,4 @@ async function artifactsOf(tf: TensorFlow['tf'], model: LayersModel): Promise<Mo
   })
   await model.save(handler)
   return saved!
-}
-
-function joinBuffers(data: ModelArtifacts['weightData']): ArrayBuffer {
-  if (data === undefined) return new ArrayBuffer(0)
-  if (!Array.isArray(data)) return data
-  const whole = Buffer.concat(data.map((buffer) => new Uint8Array(buffer)))
-  return whole.buffer.slice(whole.byteOffset, whole.byteOffset + whole.byteLength) as ArrayBuffer
 }

@@ -141,6 +141,35 @@ export const GoldenRows = Type.Object(
   { additionalProperties: false, description: 'Rows with known answers, asked when the version is loaded' },
 )
 
+const shares = Type.Array(Type.Number({ minimum: 0, maximum: 1 }), { minItems: 2, maxItems: 65 })
+
+export type Distribution = Static<typeof Distribution>
+export const Distribution = Type.Union(
+  [
+    Type.Object(
+      { edges: Type.Array(Type.Number(), { minItems: 1, maxItems: 64 }), shares },
+      { additionalProperties: false, description: 'Of numbers: share i lies above edge i − 1 and not above edge i' },
+    ),
+    Type.Object(
+      { ids: Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1, maxItems: 64 }), shares },
+      { additionalProperties: false, description: 'Of ids: the share of each, and last that of all others' },
+    ),
+  ],
+  { description: 'A distribution over bins; the shares add up to 1' },
+)
+
+export type DriftReference = Static<typeof DriftReference>
+export const DriftReference = Type.Object(
+  {
+    features: Type.Record(Type.String(), Distribution, { description: 'Per field, of encoded values' }),
+    tasks: Type.Record(TaskName, Distribution, { description: 'Per task, of calibrated probabilities' }),
+  },
+  {
+    additionalProperties: false,
+    description: 'What the model saw and answered when it was judged; live traffic is compared with it',
+  },
+)
+
 export type Provenance = Static<typeof Provenance>
 export const Provenance = Type.Object(
   {
@@ -171,6 +200,7 @@ export const Manifest = Type.Object(
     graph: Graph,
     golden: Type.Optional(GoldenRows),
     quality: Type.Optional(Type.Record(TaskName, TaskQuality, { description: 'Metrics on the test rows, per task' })),
+    drift: Type.Optional(DriftReference),
     provenance: Type.Optional(Provenance),
     files: Type.Record(FilePath, Type.String({ pattern: '^[0-9a-f]{64}$' }), {
       description: 'SHA-256 of every file of the version but this one',

@@ -109,6 +109,21 @@ export function createMetrics(sources: MetricsSources): Metrics {
     (model) => model.stats().predictedWaitSeconds,
   )
   new Gauge({
+    name: 'multigate_drift_psi',
+    help: 'Population stability index of a field or task against the test rows: 0.1 is a moderate change, 0.25 a major one',
+    labelNames: [...model, 'feature', 'task'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { name, version, model } of sources.models()) {
+        for (const drift of model.drift()) {
+          const labels = { feature: '', task: '', [drift.kind]: drift.name }
+          this.set({ model: name, version, ...labels }, drift.psi)
+        }
+      }
+    },
+  })
+  new Gauge({
     name: 'multigate_model_info',
     help: 'Versions that are served; always 1',
     labelNames: [...model, 'engine', 'precision', 'architecture'],

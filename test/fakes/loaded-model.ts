@@ -26,6 +26,7 @@ export function createFakeLoadedModel(name: string, version: string, closing?: P
       cancel: () => undefined,
     }),
     stats: () => ({ queuedRows: 0, inFlightBatches: 0, requests: 0, predictedWaitSeconds: 0 }),
+    drift: () => [],
     async close() {
       closes++
       await closing

@@ -1,10 +1,10 @@
-import type { Calibration, Manifest } from '../../schemas/manifest.ts'
+import type { Calibration, Distribution, Manifest } from '../../schemas/manifest.ts'
 import { createEncoder } from '../features/encoder.ts'
 import { requiredMessage } from '../features/field.ts'
 
 /** What a well-formed manifest says against itself; each begins with a JSON pointer. Empty where all agrees. */
 export function contradictions(manifest: Manifest): string[] {
-  return [...features(manifest), ...tasks(manifest), ...graph(manifest), ...golden(manifest)]
+  return [...features(manifest), ...tasks(manifest), ...graph(manifest), ...golden(manifest), ...drift(manifest)]
 }
 
 function features({ features }: Manifest): string[] {
@@ -82,6 +82,34 @@ function golden({ golden, tasks }: Manifest): string[] {
     if (row.length !== tasks.length)
       problems.push(`/golden/probabilities/${i} has ${row.length} values for ${tasks.length} tasks`)
   })
+  return problems
+}
+
+function drift({ drift, features, tasks, derived }: Manifest): string[] {
+  if (drift === undefined) return []
+  const problems: string[] = []
+  const check = (path: string, distribution: Distribution, known: boolean) => {
+    const bins = 'ids' in distribution ? distribution.ids : distribution.edges
+    if (!known) problems.push(`${path} is unknown`)
+    if (distribution.shares.length !== bins.length + 1) problems.push(`${path}/shares must be one more than its bins`)
+    const ascends = 'ids' in distribution || bins.every((edge, i) => i === 0 || edge > bins[i - 1]!)
+    if (!ascends) problems.push(`${path}/edges must ascend`)
+  }
+  for (const [name, distribution] of Object.entries(drift.features)) {
+    const field = features.find((candidate) => candidate.name === name)
+    check(
+      `/drift/features/${name}`,
+      distribution,
+      field !== undefined && (field.kind === 'numeric') === 'edges' in distribution,
+    )
+  }
+  for (const [name, distribution] of Object.entries(drift.tasks)) {
+    check(
+      `/drift/tasks/${name}`,
+      distribution,
+      'edges' in distribution && [...tasks, ...derived].some((task) => task.name === name),
+    )
+  }
   return problems
 }
 

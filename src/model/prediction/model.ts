@@ -4,7 +4,8 @@ import { Batcher } from '../batching/batcher.ts'
 import type { Clock } from '../batching/clock.ts'
 import type { BatcherStats, BatchObserver } from '../batching/contract.ts'
 import type { Bundle } from '../bundle/read.ts'
-import type { Batch, Signature, TensorData } from '../engines/engine.ts'
+import { createDriftMonitor, type Drift } from '../drift/monitor.ts'
+import type { Batch, Outputs, Signature, TensorData } from '../engines/engine.ts'
 import type { EnginePool, PooledGraph } from '../engines/pool.ts'
 import { WorkerLostError } from '../engines/worker-client.ts'
 import { ModelError, reasonOf } from '../errors.ts'
@@ -47,6 +48,8 @@ export interface LoadedModel {
   /** Throws what is wrong with the query at once (INVALID_REQUEST, TOO_MANY_ROWS); all else comes with the promise. */
   predict(query: Query): PendingPrediction
   stats(): BatcherStats
+  /** How far live traffic has moved from what the model was judged on. */
+  drift(): Drift[]
   /** Answers what is accepted, then frees everything. Idempotent. */
   close(): Promise<void>
   /** Rejects what is accepted. */
@@ -115,6 +118,7 @@ function createModel(
 ): LoadedModel {
   const plan = createPlanner(manifest)
   const compose = createComposer(manifest)
+  const monitor = createDriftMonitor(manifest.drift, encoder.layout)
   return {
     manifest,
     encoder,
@@ -137,14 +141,20 @@ function createModel(
           cancel: () => undefined,
         }
       }
+      const answer = (out: Outputs) => {
+        const table = compose(planned, encoded, out)
+        monitor.observe(encoded, table)
+        return table
+      }
       const { outputs, cancel } = batcher.submit({
         batch: toBatch(manifest, encoded),
         wanted: planned.outputs,
         deadline,
       })
-      return { rows: encoded.rows, encodeSeconds, cancel, table: outputs.then((out) => compose(planned, encoded, out)) }
+      return { rows: encoded.rows, encodeSeconds, cancel, table: outputs.then(answer) }
     },
     stats: () => batcher.stats(),
+    drift: () => monitor.report(),
     async close() {
       await batcher.close()
       await graph.close()

@@ -1,0 +1,65 @@
+import type { Distribution } from '../../schemas/manifest.ts'
+
+/** Live counts over a distribution's bins, in which the past fades. */
+export interface Bins {
+  add(value: number): void
+  /** Population stability index against the reference; undefined before there is enough to compare. */
+  psi(): number | undefined
+}
+
+/** The past counts half when this many values have been counted: old traffic fades within about as many rows. */
+const halving = 20_000
+
+/** With fewer values chance alone would look like drift: its index is about bins ÷ values. */
+const leastValues = 500
+
+/** `distribution.shares` are those of the reference. */
+export function createBins({ shares, ...bins }: Distribution): Bins {
+  const binOf = 'ids' in bins ? binOfId(bins.ids) : binOfNumber(bins.edges)
+  const counts = new Float64Array(shares.length)
+  let total = 0
+  return {
+    add(value) {
+      const bin = binOf(value)
+      counts[bin] = counts[bin]! + 1
+      total++
+      if (total < halving) return
+      total /= 2
+      for (let i = 0; i < counts.length; i++) counts[i]! /= 2
+    },
+    psi: () => (total < leastValues ? undefined : populationStability(shares, counts)),
+  }
+}
+
+/**
+ * Σ (live − reference) · ln(live ÷ reference) over bins, of shares smoothed by half a value a bin, so that an empty bin
+ * weighs what it should. By convention 0.1 is a moderate change, 0.25 a major one.
+ */
+export function populationStability(reference: readonly number[], counts: ArrayLike<number>): number {
+  const total = Array.from(counts).reduce((sum, count) => sum + count, 0)
+  const smoothed = (share: number) => (share * total + 0.5) / (total + reference.length / 2)
+  return reference.reduce((sum, share, bin) => {
+    const expected = smoothed(share)
+    const live = smoothed(counts[bin]! / total)
+    return sum + (live - expected) * Math.log(live / expected)
+  }, 0)
+}
+
+function binOfId(ids: readonly number[]): (id: number) => number {
+  const bins = new Map(ids.map((id, bin) => [id, bin]))
+  return (id) => bins.get(id) ?? ids.length
+}
+
+/** The first bin whose upper edge is not below the value. */
+function binOfNumber(edges: readonly number[]): (value: number) => number {
+  return (value) => {
+    let low = 0
+    let high = edges.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (value <= edges[middle]!) high = middle
+      else low = middle + 1
+    }
+    return low
+  }
+}

@@ -1,0 +1,63 @@
+import type { DriftReference } from '../../schemas/manifest.ts'
+import type { EncodedRequest, Layout } from '../features/encoder.ts'
+import type { PredictionTable } from '../prediction/answer.ts'
+import { type Bins, createBins } from './bins.ts'
+
+export interface Drift {
+  kind: 'feature' | 'task'
+  name: string
+  /** Population stability index. */
+  psi: number
+}
+
+/** Compares live traffic with what the model saw when it was judged. */
+export interface DriftMonitor {
+  /** Takes a sample of an answered request. A ranked answer holds the best alone, so its probabilities are left out. */
+  observe(request: EncodedRequest, table: PredictionTable): void
+  /** What has been seen often enough to compare. */
+  report(): Drift[]
+}
+
+/** Most probabilities of a task counted per request: a large request shall not cost, or weigh, more. */
+const sampledRows = 16
+
+export function createDriftMonitor(reference: DriftReference | undefined, layout: Layout): DriftMonitor {
+  const tasks = new Map(
+    Object.entries(reference?.tasks ?? {}).map(([name, distribution]) => [name, createBins(distribution)]),
+  )
+  const features: { name: string; sparse: boolean; column: number; bins: Bins }[] = []
+  for (const [name, distribution] of Object.entries(reference?.features ?? {})) {
+    const slot = layout.byName.get(name)
+    if (slot) features.push({ name, sparse: slot.sparse, column: slot.column, bins: createBins(distribution) })
+  }
+  let requests = 0
+
+  return {
+    observe({ rows, sparse, dense }, table) {
+      if (rows === 0) return
+      // One row of each request, another place each time: the context of a request is one observation, not one a row.
+      const row = requests++ % rows
+      for (const feature of features) {
+        const value = feature.sparse
+          ? sparse[row * layout.sparse.length + feature.column]
+          : dense[row * layout.dense.length + feature.column]
+        feature.bins.add(value!)
+      }
+      if (table.scores !== undefined || tasks.size === 0) return
+      for (const [name, probabilities] of table.tasks) {
+        const bins = tasks.get(name)
+        const step = Math.ceil(probabilities.length / sampledRows)
+        if (bins) for (let i = 0; i < probabilities.length; i += step) bins.add(probabilities[i]!)
+      }
+    },
+    report() {
+      const drifts: Drift[] = []
+      const add = (kind: Drift['kind'], name: string, psi: number | undefined) => {
+        if (psi !== undefined) drifts.push({ kind, name, psi })
+      }
+      for (const { name, bins } of features) add('feature', name, bins.psi())
+      for (const [name, bins] of tasks) add('task', name, bins.psi())
+      return drifts
+    },
+  }
+}

@@ -9,8 +9,7 @@ const children = [
   ['--watch', '--watch-preserve-output', 'build/src/main.js', '--drain-delay-ms', '0', ...process.argv.slice(2)],
 ].map((args) => spawn(process.execPath, args, { stdio: 'inherit' }))
 
-for (const signal of ['SIGINT', 'SIGTERM'])
-  process.once(signal, stop)
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, stop)
 for (const child of children) child.once('exit', stop)
 
 function stop() {

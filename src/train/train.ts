@@ -9,11 +9,12 @@ import type { TensorFlow } from '../model/engines/tensorflow-backend.ts'
 import type { Problem } from '../model/errors.ts'
 import { idsOf } from '../model/features/field.ts'
 import type { Field } from '../schemas/features.ts'
-import type { GoldenRows, Manifest, Task } from '../schemas/manifest.ts'
+import type { DriftReference, GoldenRows, Manifest, Task } from '../schemas/manifest.ts'
 import type { TrainSpec } from '../schemas/train-spec.ts'
 import type { Examples } from './batches.ts'
 import { fitPlatt } from './calibrate.ts'
 import { type Dataset, readDataset } from './dataset.ts'
+import { measureDistributions } from './distributions.ts'
 import { type EncodedRows, encodeRows, fitFields } from './fields.ts'
 import { type FitObserver, fit, insideSampleSpace } from './fit.ts'
 import { createNetwork, type Network } from './network.ts'
@@ -86,11 +87,13 @@ export async function train(
     log(`kept epoch ${best} of ${epochs}, ${seconds(now() - started)} in all`)
 
     const calibrated = calibrateTasks(spec, network, examples.validation)
-    const reports = reportQuality(spec, dataset, predict(spec, calibrated, network.logits(examples.test.encoded)))
+    const predictions = predict(spec, calibrated, network.logits(examples.test.encoded))
+    const reports = reportQuality(spec, dataset, predictions)
+    const drift = measureDistributions(fields, examples.test.encoded, predictions)
     const files = await layersModelFiles(tensorflow, model)
     signal.throwIfAborted()
     const golden = await goldenRows(tensorflow, files, spec, dataset, examples.test.encoded)
-    const manifest = describeBundle(spec, fields, calibrated, golden, reports, {
+    const manifest = describeBundle(spec, fields, calibrated, golden, reports, drift, {
       created: new Date(now()).toISOString(),
       command: options.command,
       data: describeData(spec),
@@ -210,6 +213,7 @@ function describeBundle(
   tasks: Task[],
   golden: GoldenRows,
   reports: readonly TaskReport[],
+  drift: DriftReference,
   provenance: NonNullable<Manifest['provenance']>,
 ): Omit<Manifest, 'files'> {
   const sparse = features.some(({ kind }) => kind !== 'numeric')
@@ -234,6 +238,7 @@ function describeBundle(
     },
     golden,
     quality: Object.fromEntries(reports.map(({ name, quality }) => [name, quality])),
+    drift,
     provenance,
   }
 }

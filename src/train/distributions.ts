@@ -1,0 +1,64 @@
+import type { Field } from '../schemas/features.ts'
+import type { Distribution, DriftReference } from '../schemas/manifest.ts'
+import type { EncodedRows } from './fields.ts'
+
+/** Equal-mass bins of numbers: deciles. */
+const numberBins = 10
+
+/** Ids with a bin of their own: the most frequent ones. */
+const idBins = 15
+
+/** What the test rows held and were answered, field by field and task by task: live traffic is compared with it. */
+export function measureDistributions(
+  fields: readonly Field[],
+  { rows, sparse, dense, sparseFields, denseFields }: EncodedRows,
+  predictions: Readonly<Record<string, ArrayLike<number>>>,
+): DriftReference {
+  const reference: DriftReference = { features: {}, tasks: {} }
+  let sparseColumn = 0
+  let denseColumn = 0
+  for (const field of fields) {
+    const numeric = field.kind === 'numeric'
+    const column = numeric ? denseColumn++ : sparseColumn++
+    const [data, width] = numeric ? [dense, denseFields] : [sparse, sparseFields]
+    const values = Float64Array.from({ length: rows }, (_, row) => data[row * width + column]!)
+    reference.features[field.name] = numeric ? ofNumbers(values) : ofIds(values)
+  }
+  for (const [task, probabilities] of Object.entries(predictions))
+    reference.tasks[task] = ofNumbers(Float64Array.from(probabilities))
+  return reference
+}
+
+/** Bins between quantiles; fewer where a value is so frequent that quantiles coincide. */
+export function ofNumbers(values: Float64Array): Distribution {
+  const sorted = values.slice().sort()
+  const quantiles = Array.from(
+    { length: numberBins - 1 },
+    (_, i) => sorted[Math.floor(((i + 1) * sorted.length) / numberBins)] ?? 0,
+  )
+  const edges = [...new Set(quantiles)]
+  const counts = new Float64Array(edges.length + 1)
+  let bin = 0
+  for (const value of sorted) {
+    while (bin < edges.length && value > edges[bin]!) bin++
+    counts[bin]!++
+  }
+  return { edges, shares: sharesOf(counts, sorted.length) }
+}
+
+/** The most frequent ids, and all others together. */
+export function ofIds(values: Float64Array): Distribution {
+  const counts = new Map<number, number>()
+  for (const id of values) counts.set(id, (counts.get(id) ?? 0) + 1)
+  const frequent = [...counts].sort(([a, x], [b, y]) => y - x || a - b).slice(0, idBins)
+  const others = values.length - frequent.reduce((sum, [, count]) => sum + count, 0)
+  return {
+    ids: frequent.map(([id]) => id),
+    shares: sharesOf(Float64Array.of(...frequent.map(([, count]) => count), others), values.length),
+  }
+}
+
+/** Six decimals are enough for an index of two. */
+function sharesOf(counts: Float64Array, total: number): number[] {
+  return Array.from(counts, (count) => Number((count / total).toFixed(6)))
+}

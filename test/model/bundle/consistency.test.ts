@@ -54,6 +54,10 @@ t.test('more ids than int32 holds are told', async (t) => {
   t.same(found(withField(1, { size: 2 ** 31 - 2 })), ['/features have 2147483702 ids in all, more than int32 holds'])
 })
 
+t.test('as many ids as int32 holds are no contradiction', async (t) => {
+  t.same(found(withField(1, { size: 2 ** 31 - 1 - 56 })), [])
+})
+
 t.test('tasks of the same name are told, derived ones too', async (t) => {
   t.same(
     found({

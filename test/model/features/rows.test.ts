@@ -119,6 +119,13 @@ t.test('a missing field without a default is refused, once per candidate', async
   ])
 })
 
+t.test('fields with a default do not make up for those without', async (t) => {
+  t.same(problems(context, [{ creative: 'x', age: 3, country: 'DE' }]), [
+    '/candidates/0/campaign is required: the field has no default',
+    '/candidates/0/price is required: the field has no default',
+  ])
+})
+
 t.test('null where there is no default is refused, once', async (t) => {
   t.same(problems(context, [{ campaign: null, price: null }]), [
     '/candidates/0/campaign is required: the field has no default',

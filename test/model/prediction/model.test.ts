@@ -145,6 +145,40 @@ t.test('options are obeyed: tasks, raw, gates, rank', async (t) => {
   t.match(row?.gates, { cvr: { length: 3 } })
 })
 
+t.test('bids are needed to rank by ecpm, and for nothing else', async (t) => {
+  const model = await load().loaded
+  const rows: QueryRows = { form: 'columns', context, candidates: { campaign: ['c1'], price: [1] } }
+  t.same(
+    problemsOf(() => model.predict({ rows, options: { rank: { by: 'ecpm' } }, deadline })),
+    ['/candidates/bid is required to rank by ecpm'],
+  )
+  t.equal((await model.predict({ rows, options: { rank: { by: 'ctr' } }, deadline }).table).scores?.length, 1)
+})
+
+t.test('encoding is timed in seconds on the clock', async (t) => {
+  let now = 5000
+  const ticking: Clock = { ...clock, now: () => (now += 250) }
+  const model = await load(exampleManifest(), { clock: ticking }).loaded
+  const pending = model.predict({ rows: byRow, deadline: Number.MAX_VALUE })
+  t.equal(pending.encodeSeconds, 0.25)
+  await pending.table
+})
+
+t.test('warming tells how long a batch takes: a new model predicts waits from the first request on', async (t) => {
+  let now = 5000
+  const compute: FakePoolOptions['compute'] = (batch, ...rest) => {
+    now += 100
+    return fakeOutput(batch, ...rest)
+  }
+  const model = await load(exampleManifest(), { clock: { ...clock, now: () => now }, compute, size: 1 }).loaded
+  const pending = Array.from({ length: 3 }, () => model.predict({ rows: byRow, deadline: now + 60_000 }))
+  await Promise.resolve()
+  const { inFlightBatches, predictedWaitSeconds } = model.stats()
+  t.equal(inFlightBatches, 1)
+  t.ok(predictedWaitSeconds > 0.01 && predictedWaitSeconds < 1, `${predictedWaitSeconds} s`)
+  await Promise.all(pending.map(({ table }) => table))
+})
+
 t.test('in part, a bad row is null in its place', async (t) => {
   const { table } = await ask({
     rows: { form: 'rows', context, candidates: [{ price: 1 }, candidates[1]] },

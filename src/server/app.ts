@@ -46,12 +46,16 @@ export function serverOptions(limits: { maxBodyBytes: number; logRequests: boole
       const traceId = traceIdOf(request.headers.traceparent)
       return logger.child(traceId === undefined ? bindings : { ...bindings, trace_id: traceId }, options)
     },
-    routerOptions: { ignoreTrailingSlash: true },
+    // A parameter is a model's name: at most so long.
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 128 },
     // A connection that is already open when the server closes is still answered.
     return503OnClosing: false,
     // Longest time for a request to arrive whole, ms: a client that sends slower is cut off.
     requestTimeout: 60_000,
-    // A path that can't be decoded, and the like: before any route is found.
-    frameworkErrors: (error, request, reply) => sendProblem(reply, toProblem(error, request.id)),
+    // A path that can't be decoded, and the like: before any route is found, so that no hook sees the answer.
+    frameworkErrors(error, request, reply) {
+      reply.header('x-request-id', request.id).header('connection', 'close')
+      sendProblem(reply, toProblem(error, request.id))
+    },
   }
 }

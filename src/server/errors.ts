@@ -52,7 +52,7 @@ export function toProblem(error: unknown, requestId: string): Problem {
       retryAfterSeconds: error.code === 'QUEUE_FULL' ? Math.max(1, Math.ceil(error.retryAfterSeconds ?? 1)) : undefined,
     }
   }
-  const { code = '', statusCode = 500, message } = error as FastifyError
+  const { code = '', statusCode = 500, message } = (error ?? {}) as FastifyError
   const mapped = fromFastify[code] ?? (statusCode >= 400 && statusCode < 500 ? 'INVALID_REQUEST' : 'INTERNAL')
   const detail = mapped === 'INTERNAL' ? internal : message
   const errors: ProblemItem[] | undefined = mapped === 'INVALID_REQUEST' ? [{ path: '', message: detail }] : undefined

@@ -9,11 +9,11 @@ export function requestIdOf({ headers }: IncomingMessage | { headers: IncomingMe
   return typeof given === 'string' && /^[\x21-\x7e]{1,128}$/.test(given) ? given : randomUUID()
 }
 
-/** The trace-id of a W3C `traceparent` header, if it is valid. */
+/** The trace-id of a W3C `traceparent` header, if it is valid. Versions after 00 may say more after the flags. */
 export function traceIdOf(header: unknown): string | undefined {
   const [, traceId] =
     typeof header === 'string'
-      ? (/^(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}/.exec(header) ?? [])
+      ? (/^(?!ff|00.{54})[0-9a-f]{2}-([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:$|-)/.exec(header) ?? [])
       : []
   return traceId === undefined || /^0+$/.test(traceId) ? undefined : traceId
 }

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { ModelError } from '../../model/errors.ts'
+import { ModelError, reasonOf } from '../../model/errors.ts'
 import { invalidRequest } from '../../model/features/problems.ts'
 import { toColumns, toRows } from '../../model/prediction/answer.ts'
 import type { LoadedModel, PendingPrediction, QueryRows } from '../../model/prediction/model.ts'
@@ -12,6 +12,9 @@ import { predictSchema } from './predict-docs.ts'
 
 /** `POST /predict`: the probability of every task for every candidate. */
 export async function predictRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
+  const { metrics } = context
+  const counted = new WeakSet<FastifyRequest>()
+
   app.route({
     method: 'POST',
     url: '/predict',
@@ -20,7 +23,16 @@ export async function predictRoutes(app: FastifyInstance, { context }: { context
     validatorCompiler: ({ httpPart }) => (httpPart === 'body' ? validateEnvelope : () => true),
     // The answer's keys are the model's tasks: a serialiser compiled from the schema would check each key by name.
     serializerCompiler: () => JSON.stringify,
-    handler: (request, reply) => predict(context, request as FastifyRequest<{ Body: PredictEnvelope }>, reply),
+    handler(request, reply) {
+      counted.add(request)
+      return predict(context, request as FastifyRequest<{ Body: PredictEnvelope }>, reply)
+    },
+    errorHandler(error, request, reply) {
+      // A body that can't be read, or has another shape, never reaches the handler.
+      if (!counted.has(request)) metrics.request(undefined, outcomeOf(error), reply.elapsedTime / 1000)
+      // The application's handler answers, where an Error is thrown: anything else would be sent as it is.
+      throw error instanceof Error ? error : new Error(reasonOf(error))
+    },
   })
 }
 
@@ -43,15 +55,18 @@ async function predict(
     const pending = model.predict({ rows, tasks: body.tasks, options: body.options, deadline })
     return await answer(context, request, reply, model, rows, pending)
   } catch (error) {
-    outcome =
-      error instanceof ModelError && error.code === 'CANCELLED'
-        ? 'cancelled'
-        : toProblem(error, '').body.code.toLowerCase()
+    outcome = outcomeOf(error)
     throw error
   } finally {
     context.metrics.request(lease?.model, outcome, reply.elapsedTime / 1000)
     lease?.release()
   }
+}
+
+/** `cancelled`, or the code of the error that the client gets. */
+function outcomeOf(error: unknown): string {
+  if (error instanceof ModelError && error.code === 'CANCELLED') return 'cancelled'
+  return toProblem(error, '').body.code.toLowerCase()
 }
 
 async function answer(

@@ -19,7 +19,8 @@ const components: Record<string, TSchema> = {
 
 /** OpenAPI 3.1 at `/docs/json` and `/docs/yaml`, and Swagger UI at `/docs`. Registered before the routes. */
 export const openapi = fastifyPlugin(async (app: FastifyInstance, { version }: { version: string }) => {
-  for (const [name, schema] of Object.entries(components)) app.addSchema({ ...schema, $id: name })
+  for (const [name, schema] of Object.entries(components))
+    app.addSchema({ ...(withEnums(schema) as TSchema), $id: name })
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -46,6 +47,24 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { version }: {
     uiConfig: { tryItOutEnabled: true, defaultModelsExpandDepth: 0 },
   })
 })
+
+/** Unions of bare literals as one `enum`, which readers and generators of clients understand better. */
+function withEnums(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(withEnums)
+  if (typeof schema !== 'object' || schema === null) return schema
+  const entries = Object.entries(schema).flatMap(([key, value]): [string, unknown][] => {
+    if (key !== 'anyOf' || !Array.isArray(value) || !value.every(isLiteral)) return [[key, withEnums(value)]]
+    return [
+      ['type', 'string'],
+      ['enum', value.map((literal) => literal.const)],
+    ]
+  })
+  return Object.fromEntries(entries)
+}
+
+function isLiteral(schema: { const?: unknown; description?: string }): boolean {
+  return typeof schema.const === 'string' && schema.description === undefined
+}
 
 /** A reference to one of the document's components. */
 export function component(name: keyof typeof components): { $ref: string } {

@@ -4,13 +4,14 @@ import type { LoadedModel } from '../../model/prediction/model.ts'
 import type { ModelDetails, ModelList } from '../../schemas/models.ts'
 import type { ServerContext } from '../context.ts'
 import { component, problemResponses } from '../plugins/openapi.ts'
+import { modelDetailsExample, modelListExample } from './models-docs.ts'
 
 /** `GET /models` and `GET /models/{model}`: what is served, and what each model is. */
 export async function modelRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
   const { registry } = context
-  const json = (name: string, description: string) => ({
+  const json = (name: string, description: string, value: ModelList | ModelDetails) => ({
     description,
-    content: { 'application/json': { schema: component(name) } },
+    content: { 'application/json': { schema: component(name), examples: { answer: { value } } } },
   })
 
   app.route({
@@ -21,7 +22,7 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
       tags: ['models'],
       summary: 'List models and the state of their versions',
       response: {
-        200: json('ModelList', 'Every model in the folder, broken ones with their reason'),
+        200: json('ModelList', 'Every model in the folder, broken ones with their reason', modelListExample),
         ...problemResponses('INTERNAL'),
       },
     },
@@ -38,11 +39,11 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
       summary: 'Describe a model: fields, tasks, architecture, quality, plan',
       params: {
         type: 'object',
-        properties: { model: { type: 'string', description: "The model's name" } },
+        properties: { model: { type: 'string', description: "The model's name", examples: ['ads-funnel'] } },
         required: ['model'],
       },
       response: {
-        200: json('ModelDetails', 'The model, with the version that answers now'),
+        200: json('ModelDetails', 'The model, with the version that answers now', modelDetailsExample),
         ...problemResponses('MODEL_NOT_FOUND', 'INTERNAL'),
       },
     },

@@ -6,9 +6,9 @@ import { component, problemResponses } from '../plugins/openapi.ts'
 /** Probes and metrics. */
 export async function operationRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
   const { registry, metrics, drain } = context
-  const probe = (description: string) => ({
+  const probe = (description: string, value: Probe) => ({
     description,
-    content: { 'application/json': { schema: component('Probe') } },
+    content: { 'application/json': { schema: component('Probe'), examples: { answer: { value } } } },
   })
 
   app.route({
@@ -18,7 +18,7 @@ export async function operationRoutes(app: FastifyInstance, { context }: { conte
       operationId: 'live',
       tags: ['operation'],
       summary: 'Is the process alive?',
-      response: { 200: probe('The event loop answers'), ...problemResponses('INTERNAL') },
+      response: { 200: probe('The event loop answers', { status: 'ok' }), ...problemResponses('INTERNAL') },
     },
     serializerCompiler: () => JSON.stringify,
     handler: async (): Promise<Probe> => ({ status: 'ok' }),
@@ -32,8 +32,8 @@ export async function operationRoutes(app: FastifyInstance, { context }: { conte
       tags: ['operation'],
       summary: 'Can requests be sent here?',
       response: {
-        200: probe('The default model and all required ones are warm'),
-        503: probe('Not ready, and why'),
+        200: probe('The default model and all required ones are warm', { status: 'ok' }),
+        503: probe('Not ready, and why', { status: 'unavailable', reasons: ['ads-funnel: it is being loaded'] }),
         ...problemResponses('INTERNAL'),
       },
     },
@@ -58,7 +58,8 @@ export async function operationRoutes(app: FastifyInstance, { context }: { conte
           description: 'Prometheus text format 0.0.4',
           content: {
             'text/plain': {
-              schema: { type: 'string', examples: ['multigate_queue_rows{model="ads-funnel",version="1"} 0'] },
+              schema: { type: 'string' },
+              examples: { answer: { value: 'multigate_queue_rows{model="ads-funnel",version="1"} 0' } },
             },
           },
         },

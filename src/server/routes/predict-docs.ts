@@ -80,7 +80,12 @@ export const predictSchema = {
       },
     },
   },
-  body: { content: { 'application/json': { schema: component('PredictRequest'), examples: requestExamples } } },
+  // @fastify/swagger takes a body's examples from within its schema, and drops what stands beside a bare $ref.
+  body: {
+    content: {
+      'application/json': { schema: { allOf: [component('PredictRequest')], 'x-examples': requestExamples } },
+    },
+  },
   response: {
     200: {
       description: 'Row i answers row i of the request, unless `rank` asks for an order',

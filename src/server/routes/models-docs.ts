@@ -1,0 +1,57 @@
+import type { ModelDetails, ModelList } from '../../schemas/models.ts'
+
+const ready = { state: 'ready', engine: 'onnx', precision: 'float32' } as const
+
+export const modelListExample: ModelList = {
+  models: [
+    {
+      name: 'ads-funnel',
+      default: true,
+      labels: { stable: '1' },
+      versions: [
+        {
+          version: '2',
+          state: 'failed',
+          error: 'ads-funnel/2/model.json is damaged: its SHA-256 is 9f86d081…, the manifest says 60303ae2…',
+        },
+        { version: '1', ...ready },
+      ],
+    },
+    { name: 'census-income', default: false, versions: [{ version: '1', ...ready }] },
+  ],
+}
+
+export const modelDetailsExample: ModelDetails = {
+  name: 'ads-funnel',
+  default: true,
+  versions: [{ version: '1', ...ready }],
+  version: '1',
+  description: 'Clicks and conversions of ads',
+  architecture: { name: 'multi_gate', dim_emb: 16, num_experts: 4 },
+  fields: [
+    { name: 'country', side: 'context', kind: 'vocabulary', required: true, ids: [0, 12] },
+    { name: 'campaign', side: 'candidate', kind: 'hash', required: true, ids: [13, 1012] },
+    { name: 'price', side: 'candidate', kind: 'numeric', required: false },
+  ],
+  tasks: [
+    { name: 'ctr', description: 'Click', gate: true },
+    {
+      name: 'cvr',
+      description: 'Conversion, given a click',
+      calibration: { method: 'platt', a: 0.9, b: -0.3 },
+      gate: true,
+    },
+    { name: 'ctcvr', product: ['ctr', 'cvr'] },
+  ],
+  quality: {
+    ctr: {
+      rows: 50_000,
+      positives: 1310,
+      auc: 0.742,
+      logloss: 0.109,
+      normalised_entropy: 0.89,
+      calibration_ratio: 1.01,
+    },
+  },
+  plan: { engine: 'onnx', graph: 'layers', workers: 4, max_batch_rows: 256 },
+}

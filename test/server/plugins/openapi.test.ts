@@ -1,0 +1,199 @@
+import { Validator } from '@seriousme/openapi-schema-validator'
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import t from 'tap'
+import type { ProblemCode } from '../../../src/schemas/problem.ts'
+import { problemTable } from '../../../src/server/errors.ts'
+import { temporaryFolder, testFeatures, writeTestBundle } from '../../fixtures/bundle.ts'
+import { startTestServer } from '../../fixtures/server.ts'
+
+const models = await temporaryFolder(t)
+// A model with the fields of the documentation's examples.
+await writeTestBundle(models, {
+  name: 'ads-funnel',
+  manifest: {
+    features: [
+      ...testFeatures,
+      { name: 'segment', side: 'context', kind: 'hash', buckets: 8, seed: 0, missing: { default: '' } },
+    ],
+  },
+})
+const { fastify, predict } = await startTestServer(t, { models })
+const document = (await fastify.inject('/docs/json')).json() as any
+const codes = Object.keys(problemTable)
+
+interface Operation {
+  path: string
+  method: string
+  operation: any
+}
+const operations: Operation[] = Object.entries<any>(document.paths).flatMap(([path, methods]) =>
+  Object.entries<any>(methods).map(([method, operation]) => ({ path, method, operation })),
+)
+
+/** Every content of the document: its schema, and examples by name. */
+function contents(): { where: string; schema: any; examples: [string, any][] }[] {
+  return operations.flatMap(({ path, method, operation }) => {
+    const parts: [string, any][] = [
+      ...(operation.requestBody ? [['request', operation.requestBody] as [string, any]] : []),
+      ...Object.entries<any>(operation.responses),
+    ]
+    return parts.flatMap(([part, { content = {} }]) =>
+      Object.entries<any>(content).map(([type, { schema, examples = {} }]) => ({
+        where: `${method} ${path} ${part} ${type}`,
+        schema,
+        examples: Object.entries<any>(examples).map(([name, { value }]) => [name, value] as [string, any]),
+      })),
+    )
+  })
+}
+
+const ajv = new Ajv2020({ strict: false, allErrors: true, validateSchema: false })
+ajv.addSchema(document, 'document')
+/** What the document's schema says against a value; empty where all is well. */
+function errorsOf(schema: any, value: unknown): string {
+  const text = JSON.stringify(schema).replaceAll('"#/', '"document#/')
+  const check = ajv.compile(JSON.parse(text))
+  return check(value) ? '' : ajv.errorsText(check.errors)
+}
+
+t.test('the document is OpenAPI 3.1', async (t) => {
+  t.match(document.openapi, /^3\.1\./)
+  const result = await new Validator().validate(structuredClone(document))
+  t.same(result.errors ?? [], [])
+  t.ok(result.valid)
+  const damaged = structuredClone(document)
+  damaged.paths['/predict'].post.responses = 7
+  t.notOk((await new Validator().validate(damaged)).valid, 'the validator does look')
+  const yaml = await fastify.inject('/docs/yaml')
+  t.equal(yaml.statusCode, 200)
+  t.match(yaml.body, /^openapi: 3\.1/)
+})
+
+t.test('every route is documented, and every documented route exists', async (t) => {
+  const routes = fastify.printRoutes({ commonPrefix: false }).split('\n')
+  t.ok(routes.length > 3)
+  t.same(operations.map(({ method, path }) => `${method} ${path}`).sort(), [
+    'get /livez',
+    'get /metrics',
+    'get /models',
+    'get /models/{model}',
+    'get /readyz',
+    'post /predict',
+  ])
+  for (const { method, path } of operations) {
+    const url = path.replaceAll(/\{([^}]+)\}/g, ':$1')
+    t.ok(fastify.hasRoute({ method: method.toUpperCase() as 'GET', url }), url)
+  }
+})
+
+t.test('every operation says what it does, and has its answer and its errors', async (t) => {
+  const tags = document.tags.map(({ name }: any) => name)
+  const ids = operations.map(({ operation }) => operation.operationId)
+  t.equal(new Set(ids).size, ids.length)
+  for (const { path, method, operation } of operations) {
+    const { operationId, summary, responses, parameters = [] } = operation
+    t.match(operationId, /^[a-z][A-Za-z]+$/, path)
+    t.ok(summary?.length > 10, `${method} ${path}: summary`)
+    t.ok(operation.tags.length === 1 && tags.includes(operation.tags[0]), `${path}: tag`)
+    t.ok(responses[200]?.description, `${path}: 200`)
+    t.ok(responses[200].content, `${path}: content`)
+    t.ok(responses[500]?.content['application/problem+json'], `${path}: 500`)
+    for (const parameter of parameters) t.ok(parameter.description, `${path}: ${parameter.name}`)
+    for (const name of path.match(/\{[^}]+\}/g) ?? [])
+      t.ok(
+        parameters.some((parameter: any) => `{${parameter.name}}` === name && parameter.required),
+        name,
+      )
+  }
+})
+
+t.test('every reference leads somewhere, and schemas have names', async (t) => {
+  const references = [...JSON.stringify(document).matchAll(/"\$ref":"([^"]+)"/g)].map(([, reference]) => reference!)
+  t.ok(references.length > 10)
+  for (const reference of new Set(references)) {
+    const [, , , name] = /^#\/(components)\/(schemas)\/([^/]+)$/.exec(reference) ?? []
+    t.ok(name && document.components.schemas[name], reference)
+  }
+  const names = Object.keys(document.components.schemas)
+  for (const name of names) t.match(name, /^[A-Z][A-Za-z]+$/)
+  for (const name of names) t.ok(references.includes(`#/components/schemas/${name}`), `${name} is used`)
+})
+
+t.test('every example is as its schema says', async (t) => {
+  let examples = 0
+  for (const { where, schema, examples: given } of contents()) {
+    for (const [name, value] of given) {
+      examples++
+      t.equal(errorsOf(schema, value), '', `${where}: ${name}`)
+    }
+  }
+  t.ok(examples > 20)
+  const { schema } = document.paths['/predict'].post.requestBody.content['application/json']
+  for (const wrong of [{ candidates: 7 }, { candidates: [], model: 7 }, { unknown: 1 }, []])
+    t.not(errorsOf(schema, wrong), '', `the check does look: ${JSON.stringify(wrong)}`)
+  for (const { where, examples: given } of contents()) {
+    if (!/metrics/.test(where) || where.includes('problem')) t.ok(given.length > 0, `${where} has an example`)
+  }
+})
+
+t.test('every code of an error appears with its status', async (t) => {
+  const seen = new Set<string>()
+  for (const { where, examples } of contents()) {
+    for (const [name, value] of examples) {
+      if (!where.includes('problem+json')) continue
+      t.equal(value.code, name)
+      t.equal(value.status, problemTable[name as ProblemCode].status)
+      t.match(where, new RegExp(` ${value.status} `), `${where}: ${name}`)
+      seen.add(name)
+    }
+  }
+  // These two are answered where no route is.
+  const elsewhere = ['NOT_FOUND', 'METHOD_NOT_ALLOWED']
+  t.same([...seen].sort(), codes.filter((code) => !elsewhere.includes(code)).sort())
+  const listed = document.components.schemas.ProblemDetails.properties.code
+  t.same(listed.enum ?? listed.anyOf.map((choice: any) => choice.const), codes)
+})
+
+t.test('the examples of POST /predict are answered, in the shape of their answers', async (t) => {
+  const { requestBody, responses } = document.paths['/predict'].post
+  const requests = Object.entries<any>(requestBody.content['application/json'].examples)
+  const { schema, examples } = responses[200].content['application/json']
+  t.ok(requests.length >= 3)
+  for (const [name, { value }] of requests) {
+    const { status, body } = await predict(value)
+    t.equal(status, 200, `${name}: ${JSON.stringify(body)}`)
+    t.equal(errorsOf(schema, body), '', name)
+    const documented = examples[name].value
+    t.same(Object.keys(body), Object.keys(documented), name)
+    const rowOf = ({ predictions }: any) => (Array.isArray(predictions) ? predictions[0] : predictions)
+    t.same(Object.keys(rowOf(body)), Object.keys(rowOf(documented)), `${name}: a prediction's keys`)
+  }
+})
+
+t.test('what routes really answer is as the document says', async (t) => {
+  for (const [path, url, status] of [
+    ['/models', '/models', 200],
+    ['/models/{model}', '/models/ads-funnel', 200],
+    ['/models/{model}', '/models/nothing', 404],
+    ['/livez', '/livez', 200],
+    ['/readyz', '/readyz', 200],
+  ] as const) {
+    const answer = await fastify.inject(url)
+    t.equal(answer.statusCode, status)
+    const [type] = String(answer.headers['content-type']).split(';')
+    const { schema } = document.paths[path].get.responses[status].content[type!]
+    t.equal(errorsOf(schema, answer.json()), '', url)
+  }
+})
+
+t.test('Swagger UI is served whole by this server', async (t) => {
+  const page = await fastify.inject('/docs')
+  t.equal(page.statusCode, 200)
+  t.match(page.headers['content-type'], /^text\/html/)
+  const files = [...page.body.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, file]) => file!)
+  t.ok(files.length >= 3)
+  for (const file of files) {
+    t.notMatch(file, /^(https?:)?\/\//)
+    t.equal((await fastify.inject(new URL(file, 'http://localhost/docs').pathname)).statusCode, 200, file)
+  }
+})

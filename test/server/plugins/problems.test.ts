@@ -1,0 +1,162 @@
+import t, { type Test } from 'tap'
+import { Compile } from 'typebox/compile'
+import { createEnginePool } from '../../../src/model/engines/pool.ts'
+import { ProblemDetails } from '../../../src/schemas/problem.ts'
+import { problemTable } from '../../../src/server/errors.ts'
+import { temporaryFolder, writeTestBundle } from '../../fixtures/bundle.ts'
+import { startTestServer } from '../../fixtures/server.ts'
+import { createHeldPool } from '../held-pool.ts'
+
+const models = await temporaryFolder(t)
+await writeTestBundle(models)
+const inner = await createEnginePool({ engine: 'onnx', workers: 1 })
+t.teardown(() => inner.close())
+const held = createHeldPool(inner)
+const logged: Record<string, any>[] = []
+const server = await startTestServer(t, {
+  models,
+  limits: { pool: held.pool, maxQueueRows: 4 },
+  logger: { level: 'info', stream: { write: (line: string) => logged.push(JSON.parse(line)) } },
+})
+const { fastify, predict, registry } = server
+const one = { context: { country: 'DE', hour: 21 }, candidates: [{ campaign: 'c9', price: 1.25 }] }
+const problemCheck = Compile(ProblemDetails)
+
+/** What holds for every error. */
+function isProblem(t: Test, answer: { status: number; headers: Record<string, unknown>; body: any }, code: string) {
+  const { status, headers, body } = answer
+  t.ok(problemCheck.Check(body), `${code}: as its schema says`)
+  t.equal(headers['content-type'], 'application/problem+json', code)
+  t.equal(body.code, code)
+  t.equal(status, problemTable[body.code as keyof typeof problemTable]?.status, code)
+  t.equal(body.status, status, code)
+  t.equal(body.title, problemTable[body.code as keyof typeof problemTable]?.title)
+  t.equal(headers['x-request-id'], body.request_id, `${code}: request id`)
+}
+
+async function ask(method: string, url: string) {
+  const answer = await fastify.inject({ method: method as 'GET', url })
+  return { status: answer.statusCode, headers: answer.headers, body: answer.json() }
+}
+
+t.test('an unknown path is 404, whatever the method', async (t) => {
+  for (const method of ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'])
+    isProblem(t, await ask(method, '/nothing/here?x=1'), 'NOT_FOUND')
+  const { body } = await ask('GET', '/nothing?secret=1')
+  t.match(body.detail, /\/nothing;/)
+  t.notMatch(body.detail, /secret/)
+  for (const url of ['/predictx', '/x/predict', '/models/ads/more', '/', '/livez/x'])
+    isProblem(t, await ask('GET', url), 'NOT_FOUND')
+})
+
+t.test('a known path with another method is 405, and says which it takes', async (t) => {
+  const document = (await fastify.inject('/docs/json')).json() as { paths: Record<string, object> }
+  const paths = Object.entries(document.paths)
+  t.ok(paths.length >= 6)
+  for (const [path, operations] of paths) {
+    const takes = Object.keys(operations).map((method) => method.toUpperCase())
+    const allow = takes.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).sort()
+    for (const method of ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'].filter((name) => !takes.includes(name))) {
+      for (const url of [path, `${path}/`, `${path}?q=1`]) {
+        const answer = await ask(method, url.replace(/\{[^}]+\}/g, 'ads'))
+        isProblem(t, answer, 'METHOD_NOT_ALLOWED')
+        t.equal(answer.headers.allow, allow.join(', '), `${method} ${url}`)
+      }
+    }
+  }
+  const { headers, body } = await ask('GET', '/predict')
+  t.equal(headers.allow, 'POST')
+  t.match(body.detail, /GET.*POST/)
+})
+
+t.test('a path that can not be decoded is 400', async (t) => {
+  for (const url of ['/%zz', '/models/%zz', '/models/%ff', '/predict%'])
+    isProblem(t, await ask('GET', url), 'INVALID_REQUEST')
+})
+
+t.test('names are decoded, and no name reaches into an object', async (t) => {
+  for (const name of ['__proto__', 'constructor', 'toString', '%2e%2e%2fads', '..%2f', 'ads%00', 'x'.repeat(128)])
+    isProblem(t, await ask('GET', `/models/${name}`), 'MODEL_NOT_FOUND')
+  // Longer than any model's name.
+  isProblem(t, await ask('GET', `/models/${'x'.repeat(5000)}`), 'INVALID_REQUEST')
+  t.equal((await ask('GET', '/models/%61ds')).body.name, 'ads')
+})
+
+t.test('what is unforeseen tells nothing of the inside, but is logged with its request id', async (t) => {
+  const { acquire } = registry
+  t.teardown(() => {
+    registry.acquire = acquire
+  })
+  registry.acquire = () => {
+    throw new TypeError('secret at /srv/inside.ts')
+  }
+  logged.length = 0
+  const answer = await predict(one, { 'x-request-id': 'unforeseen-1' })
+  isProblem(t, answer, 'INTERNAL')
+  t.notMatch(JSON.stringify(answer.body), /secret|inside|TypeError/)
+  const [line] = logged
+  t.equal(logged.length, 1)
+  t.match(line, { level: 50, request_id: 'unforeseen-1', code: 'INTERNAL' })
+  t.match(line?.err, { type: 'TypeError', message: /secret/, stack: /problems\.test/ })
+
+  registry.acquire = () => {
+    throw 'only text'
+  }
+  isProblem(t, await predict(one), 'INTERNAL')
+  registry.acquire = () => {
+    throw null
+  }
+  isProblem(t, await predict(one), 'INTERNAL')
+})
+
+t.test('clients’ own errors are not logged as errors', async (t) => {
+  logged.length = 0
+  await predict({})
+  await ask('GET', '/nothing')
+  await ask('GET', '/predict')
+  t.same(
+    logged.filter(({ level }) => level >= 50),
+    [],
+  )
+})
+
+t.test('an engine that throws is MODEL_FAILED, and the next request is answered', async (t) => {
+  held.fail(new Error('out of memory'))
+  t.teardown(() => held.fail(undefined))
+  logged.length = 0
+  isProblem(t, await predict(one), 'MODEL_FAILED')
+  t.match(logged, [{ level: 50, code: 'MODEL_FAILED' }])
+  held.fail(undefined)
+  t.equal((await predict(one)).status, 200)
+})
+
+t.test('a full queue is 429 with Retry-After; what was accepted is answered', async (t) => {
+  held.hold()
+  const running = predict(one)
+  await held.holding(1)
+  const waiting = Array.from({ length: 4 }, () => predict(one))
+  const { model, release } = registry.acquire('ads')
+  release()
+  while (model.stats().queuedRows < 4) await new Promise((resolve) => setImmediate(resolve))
+  const refused = await predict(one)
+  isProblem(t, refused, 'QUEUE_FULL')
+  t.match(refused.headers['retry-after'], /^[1-9][0-9]*$/)
+  const metrics = (await fastify.inject('/metrics')).body
+  t.match(metrics, /multigate_queue_rows\{model="ads",version="1"\} 4/)
+  t.match(metrics, /multigate_in_flight_batches\{model="ads",version="1"\} 1/)
+  t.match(metrics, /multigate_shed_total\{model="ads",version="1",reason="queue_full"\} 1/)
+  t.match(metrics, /multigate_requests_total\{model="ads",version="1",outcome="queue_full"\} 1/)
+  held.release()
+  for (const { status } of await Promise.all([running, ...waiting])) t.equal(status, 200)
+  t.notOk('retry-after' in (await predict({})).headers)
+})
+
+t.test('a request too late while it is computed says so', async (t) => {
+  held.hold()
+  const late = predict({ ...one, options: { deadline_ms: 20 } })
+  await held.holding(1)
+  const answer = await late
+  held.release()
+  isProblem(t, answer, 'DEADLINE_EXCEEDED')
+  t.equal(answer.body.stage, 'compute')
+})

@@ -1,0 +1,129 @@
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { Compile } from 'typebox/compile'
+import { ModelDetails, ModelList } from '../../../src/schemas/models.ts'
+import { multiGateOptions, temporaryFolder, testFeatures, writeTestBundle } from '../../fixtures/bundle.ts'
+import { startTestServer } from '../../fixtures/server.ts'
+
+const models = await temporaryFolder(t)
+const quality = {
+  ctr: { rows: 1000, positives: 30, auc: 0.71, logloss: 0.2, normalised_entropy: 0.9, calibration_ratio: 1.01 },
+}
+await writeTestBundle(models, { manifest: { description: 'Ads of a test' } })
+await writeTestBundle(models, { version: '3', seed: 3 })
+await writeTestBundle(models, { name: 'other', seed: 2 })
+await mkdir(join(models, 'broken', '2'), { recursive: true })
+await writeFile(join(models, 'broken', '2', 'manifest.json'), '{')
+await mkdir(join(models, 'empty'))
+await writeFile(join(models, 'ads', 'labels.json'), JSON.stringify({ canary: '3', stable: '1' }))
+const server = await startTestServer(t, { models, registry: { defaultModel: 'ads' } })
+const get = async (url: string) => {
+  const answer = await server.fastify.inject(url)
+  return { status: answer.statusCode, headers: answer.headers, body: answer.json() as any }
+}
+const listCheck = Compile(ModelList)
+const detailsCheck = Compile(ModelDetails)
+
+t.test('the list has every model of the folder, with the state of its versions', async (t) => {
+  const { status, headers, body } = await get('/models')
+  t.equal(status, 200)
+  t.match(headers['content-type'], /^application\/json/)
+  t.ok(listCheck.Check(body))
+  t.same(
+    body.models.map((model: any) => [model.name, model.default, model.versions.length]),
+    [
+      ['ads', true, 2],
+      ['broken', false, 1],
+      ['empty', false, 0],
+      ['other', false, 1],
+    ],
+  )
+  const [ads, broken, , other] = body.models
+  const ready = { state: 'ready', engine: 'onnx', precision: 'float32' }
+  t.same(ads.labels, { canary: '3', stable: '1' })
+  t.same(ads.versions, [
+    { version: '3', ...ready },
+    { version: '1', ...ready },
+  ])
+  t.same(other.versions, [{ version: '1', ...ready }])
+  t.match(broken.versions, [{ version: '2', state: 'failed', error: /^broken\/2\/manifest\.json is not JSON/ }])
+  t.notOk('engine' in broken.versions[0])
+})
+
+t.test('a model is described by the version that answers now', async (t) => {
+  const { status, body } = await get('/models/ads')
+  t.equal(status, 200)
+  t.ok(detailsCheck.Check(body))
+  t.equal(body.version, '3')
+  t.same(body.architecture, multiGateOptions)
+  t.same(
+    body.fields.map(({ name, side, kind, required, ids }: any) => ({ name, side, kind, required, ids })),
+    [
+      // One id for unknown values, then the known ones.
+      { name: 'country', side: 'context', kind: 'vocabulary', required: false, ids: [0, 3] },
+      { name: 'hour', side: 'context', kind: 'integer', required: true, ids: [4, 27] },
+      { name: 'campaign', side: 'candidate', kind: 'hash', required: true, ids: [28, 77] },
+      { name: 'price', side: 'candidate', kind: 'numeric', required: true, ids: undefined },
+      { name: 'views', side: 'cross', kind: 'numeric', required: false, ids: undefined },
+    ],
+  )
+  t.equal(body.fields.length, testFeatures.length)
+  t.same(body.tasks, [
+    { name: 'ctr', description: 'Click', gate: true },
+    {
+      name: 'cvr',
+      description: 'Conversion, given a click',
+      calibration: { method: 'platt', a: 0.9, b: -0.3 },
+      gate: true,
+    },
+    { name: 'ctcvr', product: ['ctr', 'cvr'] },
+  ])
+  t.same(body.plan, { engine: 'onnx', graph: 'layers', workers: 1, max_batch_rows: 64 })
+})
+
+t.test('a model without a version that answers is described by its status', async (t) => {
+  for (const [name, versions] of [
+    ['broken', 1],
+    ['empty', 0],
+  ] as const) {
+    const { status, body } = await get(`/models/${name}`)
+    t.equal(status, 200)
+    t.ok(detailsCheck.Check(body))
+    t.equal(body.versions.length, versions)
+    t.notOk('fields' in body)
+    t.notOk('version' in body)
+  }
+})
+
+t.test('a model that does not exist is 404', async (t) => {
+  const { status, body } = await get('/models/nothing')
+  t.same([status, body.code], [404, 'MODEL_NOT_FOUND'])
+  t.match(body.detail, /nothing/)
+})
+
+t.test('asking a model that is broken says why it does not answer', async (t) => {
+  const broken = await server.predict({ model: 'broken', context: { hour: 1 } })
+  t.same([broken.status, broken.body.code], [503, 'NOT_READY'])
+  t.match(broken.body.detail, /version 2 failed: broken\/2\/manifest\.json/)
+  const empty = await server.predict({ model: 'empty', context: { hour: 1 } })
+  t.same([empty.status, empty.body.code], [503, 'NOT_READY'])
+  t.match(empty.body.detail, /has no version/)
+})
+
+t.test('quality, description and what comes and goes', async (t) => {
+  await writeTestBundle(models, { version: '12', seed: 12, manifest: { description: 'Newest', quality } })
+  await rm(join(models, 'other'), { recursive: true })
+  await rm(join(models, 'broken'), { recursive: true })
+  await server.registry.reconcile()
+  const { body } = await get('/models/ads')
+  t.same([body.version, body.description, body.quality], ['12', 'Newest', quality])
+  const unloaded = () =>
+    server.events.some(({ type, ...event }) => type === 'unloaded' && 'name' in event && event.name === 'other')
+  while (!unloaded()) await new Promise((resolve) => setImmediate(resolve))
+  t.same(
+    (await get('/models')).body.models.map(({ name }: any) => name),
+    ['ads', 'empty'],
+  )
+  t.equal((await get('/models/other')).status, 404)
+})

@@ -3,8 +3,8 @@ import { readFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { parseDocument } from 'yaml'
 import { type Problem, reasonOf } from '../model/errors.ts'
+import { check } from '../schemas/check.ts'
 import { TrainSpec } from '../schemas/train-spec.ts'
-import { check } from './check.ts'
 
 /** A spec that can't be used, or data that doesn't fit it: every problem with its place. */
 export class SpecError extends Error {

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { readFile, realpath } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
-import { Compile } from 'typebox/compile'
-import { Value } from 'typebox/value'
+import { check } from '../../schemas/check.ts'
 import { Manifest } from '../../schemas/manifest.ts'
+import type { ProblemItem } from '../../schemas/problem.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import { contradictions } from './consistency.ts'
 
@@ -19,8 +19,6 @@ export const manifestFile = 'manifest.json'
 
 /** Manifests are small, but vocabularies can be long. */
 const largestManifest = 256 * 1024 * 1024
-
-const manifestCheck = Compile(Manifest)
 
 /**
  * Reads and verifies `<root>/<name>/<version>/`.
@@ -51,12 +49,12 @@ export function parseManifest(text: string, where: string): Manifest {
   } catch (cause) {
     return invalid(`${where} is not JSON: ${reasonOf(cause)}`)
   }
-  const manifest = Value.Default(Manifest, json)
-  const problems = manifestCheck.Check(manifest)
-    ? contradictions(manifest)
-    : manifestCheck.Errors(manifest).map(({ instancePath, message }) => `${instancePath || '/'} ${message}`)
+  const malformed: ProblemItem[] = []
+  const manifest = check(Manifest, json, '', malformed) as Manifest
+  const problems =
+    malformed.length > 0 ? malformed.map(({ path, message }) => `${path || '/'} ${message}`) : contradictions(manifest)
   if (problems.length > 0) invalid(`${where}: ${problems.slice(0, 10).join('; ')}`)
-  return manifest as Manifest
+  return manifest
 }
 
 async function readText(path: string, version: string): Promise<string> {

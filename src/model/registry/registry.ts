@@ -218,7 +218,14 @@ export class Registry {
     if (model === undefined) return
     entry.state = 'draining'
     if (entry.leases > 0) await new Promise<void>((resolve) => (entry.onReleased = resolve))
-    await model.close()
+    try {
+      await model.close()
+    } catch (error) {
+      this.#options.onEvent?.({
+        type: 'problem',
+        message: `${name}/${entry.version} could not be closed: ${reasonOf(error)}`,
+      })
+    }
     entry.model = undefined
     this.#options.onEvent?.({ type: 'unloaded', name, version: entry.version })
   }

@@ -105,7 +105,7 @@ const malformed: [what: string, changes: object, message: RegExp][] = [
   ['with a reserved task', { tasks: [{ name: 'score' }] }, /: \/tasks\/0\/name must match pattern/],
   ['with a reserved field', { features: [{ ...exampleManifest().features[0]!, name: 'id' }] }, /\/features\/0\/name/],
   ['with a field of no known kind', { features: [{ name: 'x', side: 'context', kind: 'image' }] }, /\/features\/0/],
-  ['without a graph', { graph: undefined }, /: \/ must have required properties graph/],
+  ['without a graph', { graph: undefined }, /: \/graph is required/],
   ['with more than a manifest has', { colour: 'red' }, /\/colour|additional properties/],
   ['with a checksum that is none', { files: { 'model.onnx': 'ABC' } }, /: \/files\/model\.onnx must match pattern/],
   [

@@ -1,7 +1,7 @@
 import t from 'tap'
 import Type from 'typebox'
 import type { Problem } from '../../src/model/errors.ts'
-import { check } from '../../src/train/check.ts'
+import { check } from '../../src/schemas/check.ts'
 
 function problemsOf(schema: Type.TSchema, value: unknown): string[] {
   const problems: Problem[] = []
@@ -38,7 +38,7 @@ t.test('speaks of the member that was meant', async (t) => {
 })
 
 t.test('paths are JSON pointers', async (t) => {
-  const schema = Type.Object({ 'a/b~c': Type.Object({ d: Type.String() }) })
+  const schema = Type.Object({ 'a/b~c': Type.Object({ d: Type.String() }) }, { additionalProperties: false })
   t.same(problemsOf(schema, { 'a/b~c': {} }), ['/a~1b~0c/d is required'])
   t.same(problemsOf(schema, { 'a/b~c': { d: 'x' }, 'x/y': 1 }), ['/x~1y is unknown; known are a/b~c'])
 })

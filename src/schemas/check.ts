@@ -1,6 +1,6 @@
 import type Type from 'typebox'
 import Value from 'typebox/value'
-import type { Problem } from '../model/errors.ts'
+import type { ProblemItem } from './problem.ts'
 
 /** The parts of JSON Schema that specs are written in. */
 interface Schema {
@@ -19,11 +19,11 @@ interface Schema {
  * returns a copy with defaults filled in. In a union of objects the member is chosen by the constant property that
  * tells them apart, so that problems speak of the one that was meant.
  */
-export function check(schema: Type.TSchema, value: unknown, path: string, problems: Problem[]): unknown {
+export function check(schema: Type.TSchema, value: unknown, path: string, problems: ProblemItem[]): unknown {
   return checkPart(schema as Schema, value, path, problems)
 }
 
-function checkPart(schema: Schema, value: unknown, path: string, problems: Problem[]): unknown {
+function checkPart(schema: Schema, value: unknown, path: string, problems: ProblemItem[]): unknown {
   if (schema.anyOf) return checkUnion(schema, schema.anyOf, value, path, problems)
   if (schema.type === 'object' && schema.properties && isObject(value))
     return checkObject(schema, value, path, problems)
@@ -36,7 +36,7 @@ function checkPart(schema: Schema, value: unknown, path: string, problems: Probl
   return value
 }
 
-function checkObject(schema: Schema, value: Record<string, unknown>, path: string, problems: Problem[]): unknown {
+function checkObject(schema: Schema, value: Record<string, unknown>, path: string, problems: ProblemItem[]): unknown {
   const properties = schema.properties ?? {}
   const result: Record<string, unknown> = {}
   for (const [key, part] of Object.entries(properties)) {
@@ -47,6 +47,10 @@ function checkObject(schema: Schema, value: Record<string, unknown>, path: strin
   }
   for (const key of Object.keys(value)) {
     if (Object.hasOwn(properties, key)) continue
+    if (schema.additionalProperties !== false) {
+      result[key] = value[key]
+      continue
+    }
     problems.push({
       path: `${path}/${pointer(key)}`,
       message: `is unknown; known are ${Object.keys(properties).join(', ')}`,
@@ -55,7 +59,7 @@ function checkObject(schema: Schema, value: Record<string, unknown>, path: strin
   return result
 }
 
-function checkUnion(union: Schema, members: Schema[], value: unknown, path: string, problems: Problem[]): unknown {
+function checkUnion(union: Schema, members: Schema[], value: unknown, path: string, problems: ProblemItem[]): unknown {
   const objects = members.filter((member) => member.properties)
   if (isObject(value) && objects.length > 0) {
     const chosen = chooseMember(objects, value)
@@ -97,8 +101,10 @@ function choices(members: Schema[]): string {
     .join(' or ')
 }
 
-function addProblems(schema: Schema, value: unknown, path: string, problems: Problem[]): void {
-  for (const { message } of Value.Errors(schema as Type.TSchema, value)) problems.push({ path, message })
+function addProblems(schema: Schema, value: unknown, path: string, problems: ProblemItem[]): void {
+  for (const { instancePath, message } of Value.Errors(schema as Type.TSchema, value)) {
+    problems.push({ path: `${path}${instancePath}`, message })
+  }
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

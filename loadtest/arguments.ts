@@ -1,0 +1,74 @@
+import { Command, InvalidArgumentError } from 'commander'
+
+export const scenarios = ['row-1', 'rows-100', 'columns-100', 'tensors-100', 'open-loop'] as const
+export type Scenario = (typeof scenarios)[number]
+
+export interface Arguments {
+  /** Seconds of one closed-loop run. */
+  duration: number
+  /** Seconds of one open-loop run. */
+  openDuration: number
+  repeats: number
+  scenarios: Scenario[]
+  connections: number
+  deadline: number
+  url: string | undefined
+  models: string
+  model: string
+  out: string | undefined
+}
+
+export function readArguments(argv: readonly string[]): Arguments {
+  const command = new Command('npm run loadtest --')
+    .description('Measure the server against bare Fastify on this machine: answers are checked, then timed')
+    .option('--quick', 'a smoke test under 40 s: short runs, each twice')
+    .option(
+      '--duration <seconds>',
+      'one closed-loop run, s; an open-loop run takes three times as long (default: 2.5)',
+      number,
+    )
+    .option('--repeats <count>', 'runs of each server and scenario, interleaved; medians are told (default: 3)', count)
+    .option('--scenarios <names>', `comma-separated, of ${scenarios.join(', ')} (default: all)`, names)
+    .option('--connections <count>', 'of the closed loop', count, 32)
+    .option('--deadline <ms>', 'of the open loop, ms', number, 60)
+    .option('--url <url>', 'measure a server that runs already, e.g. http://127.0.0.1:3000')
+    .option('--models <folder>', 'folder of models; with --url, of the same models as the server has', 'models')
+    .option('--model <name>', 'model to ask', 'ads-funnel')
+    .option(
+      '--out <file.md>',
+      'write the results here, and as JSON beside (default: a full run with no other option writes loadtest/results/latest.md)',
+    )
+    .addHelpText(
+      'after',
+      '\nExamples:\n  npm run loadtest\n  npm run loadtest -- --quick\n  npm run loadtest -- --url http://127.0.0.1:3000 --scenarios rows-100,open-loop\n',
+    )
+  const { quick, duration, repeats, scenarios: chosen, out, ...rest } = command.parse(argv, { from: 'user' }).opts()
+  const standard = argv.length === 0
+  return {
+    ...rest,
+    duration: duration ?? (quick ? 0.7 : 2.5),
+    openDuration: quick && duration === undefined ? 1 : 3 * (duration ?? 2.5),
+    repeats: repeats ?? (quick ? 2 : 3),
+    scenarios: chosen ?? [...scenarios],
+    out: out ?? (standard ? 'loadtest/results/latest.md' : undefined),
+  } as Arguments
+}
+
+function number(text: string): number {
+  const value = Number(text)
+  if (!(value > 0 && value <= 3600)) throw new InvalidArgumentError('It must be a number above 0.')
+  return value
+}
+
+function count(text: string): number {
+  const value = number(text)
+  if (!Number.isInteger(value)) throw new InvalidArgumentError('It must be a whole number.')
+  return value
+}
+
+function names(text: string): Scenario[] {
+  const wanted = text.split(',').map((name) => name.trim())
+  const wrong = wanted.find((name) => !(scenarios as readonly string[]).includes(name))
+  if (wrong !== undefined) throw new InvalidArgumentError(`There is no scenario ${wrong}.`)
+  return scenarios.filter((name) => wanted.includes(name))
+}

@@ -1,0 +1,65 @@
+import type { Target } from './targets.ts'
+
+type Row = Record<string, unknown>
+
+/** Differences that float32 and its decimal text allow. */
+const tolerance = { forms: 1e-6, engines: 1e-5 }
+
+/**
+ * Asks the same rows in all three forms. Throws where an answer isn't 200, has another number of rows, holds what is no
+ * probability, or the forms disagree: a fast wrong answer is a defect, and isn't timed.
+ */
+export async function checkForms(
+  target: Target,
+  bodies: Record<'rows' | 'columns' | 'tensors', string>,
+  tasks: string[],
+  rows: number,
+): Promise<void> {
+  const byRow = table(await ask(target, bodies.rows), tasks, rows)
+  const byColumn = table(await ask(target, bodies.columns), tasks, rows)
+  const byTensor = table(await ask(target, bodies.tensors), tasks, rows)
+  checkEqual('named rows and columns', byRow, byColumn, tolerance.forms)
+  checkEqual('named rows and tensors', byRow, byTensor, tolerance.forms)
+}
+
+/** Asks tensors of both; the other one answers what ours is before calibration. */
+export async function checkUncalibrated(
+  target: Target,
+  other: Target,
+  body: string,
+  tasks: string[],
+  rows: number,
+): Promise<void> {
+  const raw = JSON.stringify({ ...JSON.parse(body), options: { raw: true } })
+  const { predictions } = (await ask(target, raw)) as { predictions: { raw: Row }[] }
+  const ours = table({ predictions: predictions.map((prediction) => prediction.raw) }, tasks, rows)
+  checkEqual(`${target.name} and ${other.name}`, ours, table(await ask(other, body), tasks, rows), tolerance.engines)
+}
+
+export async function ask(target: Target, body: string): Promise<unknown> {
+  const answer = await fetch(target.url, { method: 'POST', headers: { 'content-type': 'application/json' }, body })
+  const text = await answer.text()
+  if (answer.status !== 200) throw new Error(`${target.name} answers ${answer.status}: ${text.slice(0, 500)}`)
+  return JSON.parse(text)
+}
+
+/** Probabilities [rows][tasks] of an answer, by row or by column. */
+function table(answer: unknown, tasks: string[], rows: number): number[][] {
+  const { predictions } = answer as { predictions: Row[] | Record<string, unknown[]> }
+  const cells = Array.isArray(predictions)
+    ? predictions.map((row) => tasks.map((task) => row[task]))
+    : Array.from({ length: predictions[tasks[0]!]?.length ?? 0 }, (_, row) =>
+        tasks.map((task) => predictions[task]?.[row]),
+      )
+  if (cells.length !== rows) throw new Error(`the answer has ${cells.length} rows, not ${rows}`)
+  for (const cell of cells.flat()) {
+    if (!(typeof cell === 'number' && cell >= 0 && cell <= 1))
+      throw new Error(`the answer holds ${cell}: no probability`)
+  }
+  return cells as number[][]
+}
+
+function checkEqual(what: string, a: number[][], b: number[][], allowed: number): void {
+  const difference = a.flat().reduce((most, value, i) => Math.max(most, Math.abs(value - b.flat()[i]!)), 0)
+  if (difference > allowed) throw new Error(`${what} differ by ${difference}`)
+}

@@ -1,0 +1,95 @@
+import autocannon from 'autocannon'
+import { median, quantiles } from './quantile.ts'
+import type { Target } from './targets.ts'
+
+/** One run against one target; over several runs the median of each figure. */
+export interface ClosedLoopResult {
+  requestsPerSecond: number
+  /** ms, of answers. */
+  p50: number
+  p99: number
+  p999: number
+  /** Processor time of the server for one request, ms. */
+  cpuMs: number
+  /** Answers with another status than 200, and broken connections. */
+  errors: number
+}
+
+export interface Load {
+  bodies: readonly string[]
+  connections: number
+  seconds: number
+}
+
+/** Keeps every connection busy: each sends its next request when it has its answer. Each has its own share of the bodies. */
+export async function runClosedLoop(target: Target, { bodies, connections, seconds }: Load): Promise<ClosedLoopResult> {
+  const latencies: number[] = []
+  const share = Math.max(1, Math.floor(bodies.length / connections))
+  let client = 0
+  const options = {
+    url: target.url.href,
+    method: 'POST' as const,
+    headers: { 'content-type': 'application/json' },
+    connections,
+    duration: seconds,
+    // The run ends with a sample of the throughput, ms.
+    sampleInt: 100,
+    setupClient: (connection: autocannon.Client) => {
+      const first = (client++ * share) % bodies.length
+      connection.setRequests(bodies.slice(first, first + share).map((body) => ({ body })))
+    },
+  }
+  const cpuBefore = await target.cpuSeconds()
+  const started = performance.now()
+  const result = await new Promise<autocannon.Result>((resolve, reject) => {
+    const run = autocannon(options, (error, result) => (error ? reject(error) : resolve(result)))
+    run.on('response', (_client, status, _bytes, time) => {
+      if (status === 200) latencies.push(time)
+    })
+  })
+  const took = (performance.now() - started) / 1000
+  const cpu = (await target.cpuSeconds()) - cpuBefore
+  const { p50, p99, p999 } = quantiles(latencies)
+  return {
+    requestsPerSecond: latencies.length / took,
+    p50,
+    p99,
+    p999,
+    cpuMs: (cpu / latencies.length) * 1000,
+    errors: result.non2xx + result.errors,
+  }
+}
+
+/**
+ * Compares targets under the same load: one run of each in turn, several times over, so that what else the machine does
+ * meets all of them alike.
+ */
+export async function compareTargets(
+  targets: readonly Target[],
+  load: Load,
+  repeats: number,
+  onRun: (target: Target, repeat: number, result: ClosedLoopResult) => void,
+): Promise<ClosedLoopResult[]> {
+  for (const target of targets) await runClosedLoop(target, { ...load, seconds: Math.min(1, load.seconds / 2) })
+  const runs: ClosedLoopResult[][] = targets.map(() => [])
+  for (let repeat = 0; repeat < repeats; repeat++) {
+    for (const [i, target] of targets.entries()) {
+      const result = await runClosedLoop(target, load)
+      onRun(target, repeat, result)
+      runs[i]!.push(result)
+    }
+  }
+  return runs.map(medians)
+}
+
+function medians(runs: ClosedLoopResult[]): ClosedLoopResult {
+  const of = (key: keyof ClosedLoopResult) => median(runs.map((run) => run[key]))
+  return {
+    requestsPerSecond: of('requestsPerSecond'),
+    p50: of('p50'),
+    p99: of('p99'),
+    p999: of('p999'),
+    cpuMs: of('cpuMs'),
+    errors: runs.reduce((sum, run) => sum + run.errors, 0),
+  }
+}

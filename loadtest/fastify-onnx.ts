@@ -1,0 +1,46 @@
+import Fastify from 'fastify'
+import ort from 'onnxruntime-node'
+import { readBundle } from '../src/model/bundle/read.ts'
+import { readLayersModel } from '../src/model/compile/layers-model.ts'
+import { lowerLayersModel } from '../src/model/compile/lower.ts'
+
+/*
+ * The baseline "do it yourself": a child process with Fastify and onnxruntime-node in the handler, for tensors alone. The
+ * graph is the one that multigate runs. Every request is computed at once and by itself: no checks, no calibration, no
+ * batching, no queue, no deadline. One thread computes, as in each worker of multigate.
+ */
+
+const [root = '', name = '', version = ''] = process.argv.slice(2)
+process.on('disconnect', () => process.exit())
+
+const { folder, manifest } = await readBundle(root, name, version)
+const { file, inputs, outputs } = manifest.graph
+const graph = lowerLayersModel(await readLayersModel(folder, file), [outputs.probabilities])
+const session = await ort.InferenceSession.create(graph, {
+  graphOptimizationLevel: 'all',
+  intraOpNumThreads: 1,
+  interOpNumThreads: 1,
+  logSeverityLevel: 3,
+})
+const tasks = manifest.tasks.map((task) => task.name)
+
+const fastify = Fastify({ bodyLimit: 16 * 1024 * 1024 })
+fastify.post<{ Body: { sparse?: number[][]; dense?: number[][] } }>('/predict', async ({ body }) => {
+  const feeds: Record<string, ort.Tensor> = {}
+  if (inputs.sparse && body.sparse)
+    feeds[inputs.sparse] = new ort.Tensor('int32', Int32Array.from(body.sparse.flat()), sizeOf(body.sparse))
+  if (inputs.dense && body.dense)
+    feeds[inputs.dense] = new ort.Tensor('float32', Float32Array.from(body.dense.flat()), sizeOf(body.dense))
+  const results = await session.run(feeds, [outputs.probabilities])
+  const probabilities = results[outputs.probabilities]!.data as Float32Array
+  const predictions = Array.from({ length: probabilities.length / tasks.length }, (_, row) =>
+    Object.fromEntries(tasks.map((task, column) => [task, probabilities[row * tasks.length + column]])),
+  )
+  return { predictions }
+})
+fastify.get('/cpu', async () => process.cpuUsage())
+console.log(`listening at ${await fastify.listen({ host: '127.0.0.1', port: 0 })}`)
+
+function sizeOf(matrix: number[][]): [number, number] {
+  return [matrix.length, matrix[0]?.length ?? 0]
+}

@@ -1,0 +1,32 @@
+/** The smallest value that at least the share `q` of all is not above (nearest rank); NaN where there is none. */
+export function quantile(values: ArrayLike<number>, q: number): number {
+  return ofSorted(Float64Array.from(values).sort(), q)
+}
+
+/** The middle one, or the mean of the two in the middle. */
+export function median(values: readonly number[]): number {
+  const sorted = Float64Array.from(values).sort()
+  const middle = (sorted.length - 1) / 2
+  return ((sorted[Math.floor(middle)] ?? Number.NaN) + (sorted[Math.ceil(middle)] ?? Number.NaN)) / 2
+}
+
+export interface Quantiles {
+  p50: number
+  p99: number
+  p999: number
+  max: number
+}
+
+export function quantiles(values: ArrayLike<number>): Quantiles {
+  const sorted = Float64Array.from(values).sort()
+  return {
+    p50: ofSorted(sorted, 0.5),
+    p99: ofSorted(sorted, 0.99),
+    p999: ofSorted(sorted, 0.999),
+    max: ofSorted(sorted, 1),
+  }
+}
+
+function ofSorted(sorted: Float64Array, q: number): number {
+  return sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)] ?? Number.NaN
+}

@@ -1,0 +1,213 @@
+import { resolve } from 'node:path'
+import { systemClock } from '../src/model/batching/clock.ts'
+import { type Bundle, readBundle } from '../src/model/bundle/read.ts'
+import { createEncoder } from '../src/model/features/encoder.ts'
+import type { ModelDetails } from '../src/schemas/models.ts'
+import type { Arguments, Scenario } from './arguments.ts'
+import { createQueries, type Form, forms, toBody } from './bodies.ts'
+import { ask, checkForms, checkUncalibrated } from './check.ts'
+import { type ClosedLoopResult, compareTargets, runClosedLoop } from './closed-loop.ts'
+import { createConnections } from './connections.ts'
+import type { Machine } from './machine.ts'
+import { runOpenLoop } from './open-loop.ts'
+import type { OpenLoopReport, Report } from './report.ts'
+import { poissonSchedule } from './schedule.ts'
+import { multigateAt, startBareFastify, startFastifyOnnx, startMultigate, type Target } from './targets.ts'
+
+/** Fixed, so that two runs send the same bodies. */
+const seed = 7
+const closedScenarios: { name: Scenario; form: Form; rows: number }[] = [
+  { name: 'row-1', form: 'rows', rows: 1 },
+  { name: 'rows-100', form: 'rows', rows: 100 },
+  { name: 'columns-100', form: 'columns', rows: 100 },
+  { name: 'tensors-100', form: 'tensors', rows: 100 },
+]
+/** Different bodies of a scenario: enough that no cache of a server, and no branch predictor, knows them by heart. */
+const distinct = { few: 640, many: 6400 }
+/** Times the closed-loop maximum. */
+const loads = [0.5, 0.8, 1.5, 3]
+/** Of the baseline: where it is overloaded. */
+const baselineLoads = [0.8, 1.5, 3]
+/** Most connections of the open loop, and how long it waits for the last answers, ms. */
+const openLoop = { connections: 1024, graceMs: 1000 }
+
+type Log = (line: string) => void
+
+export async function runLoadTest(options: Arguments, machine: Machine, log: Log): Promise<Report> {
+  const models = resolve(options.models)
+  log(options.url ? `measuring ${options.url}` : 'starting the server')
+  const multigate = options.url ? multigateAt(options.url) : await startMultigate(models, options.model)
+  const targets: Target[] = [multigate]
+  try {
+    const details = await describe(multigate, options.model)
+    const { version = '', plan } = details
+    const bundle = await readBundle(models, options.model, version)
+    checkFields(details, bundle)
+    const bareFastify = await startBareFastify()
+    const fastifyOnnx =
+      bundle.manifest.graph.format === 'layers' ? await startFastifyOnnx(models, options.model, version) : undefined
+    targets.push(bareFastify, ...(fastifyOnnx ? [fastifyOnnx] : []))
+    const makeBodies = createBodies(bundle, options.model)
+    await check(multigate, fastifyOnnx, bundle, makeBodies)
+    log('answers are right: every form, every row')
+
+    const report: Report = {
+      machine,
+      model: {
+        name: options.model,
+        version,
+        architecture: bundle.manifest.architecture?.name ?? 'unknown',
+        engine: plan?.engine ?? 'unknown',
+        workers: plan?.workers ?? Number.NaN,
+        maxBatchRows: plan?.max_batch_rows ?? Number.NaN,
+      },
+      method: {
+        seconds: options.duration,
+        repeats: options.repeats,
+        connections: options.connections,
+        deadlineMs: options.deadline,
+      },
+      closedLoop: [],
+      openLoop: [],
+    }
+    const load = { connections: options.connections, seconds: options.duration }
+    for (const { name, form, rows } of closedScenarios.filter(({ name }) => options.scenarios.includes(name))) {
+      const bodies = makeBodies(form, rows)
+      const answer = await ask(multigate, bodies[0]!)
+      await bareFastify.answerWith(answer)
+      const compared = [multigate, bareFastify, ...(form === 'tensors' && fastifyOnnx ? [fastifyOnnx] : [])]
+      const [ours, bare, onnx] = await compareTargets(
+        compared,
+        { ...load, bodies },
+        options.repeats,
+        (target, repeat, result) =>
+          log(`${name.padEnd(11)}  ${target.name.padEnd(26)}  ${repeat + 1}/${options.repeats}  ${tell(result)}`),
+      )
+      report.closedLoop.push({
+        scenario: name,
+        rows,
+        bodyBytes: meanBytes(bodies),
+        answerBytes: JSON.stringify(answer).length,
+        multigate: ours!,
+        bareFastify: bare!,
+        ...(onnx ? { fastifyOnnx: onnx } : {}),
+      })
+    }
+
+    if (options.scenarios.includes('open-loop')) {
+      const maximum = async (target: Target, known: ClosedLoopResult | undefined, bodies: string[]) =>
+        (known ?? (await runClosedLoop(target, { ...load, bodies }))).requestsPerSecond
+      const known = (name: Scenario) => report.closedLoop.find(({ scenario }) => scenario === name)
+      const columns = makeBodies('columns', 100)
+      const ours = await maximum(multigate, known('columns-100')?.multigate, columns)
+      for (const times of loads)
+        report.openLoop.push(await measureOpenLoop(multigate, 'columns-100', columns, ours, times, options, log))
+      if (fastifyOnnx) {
+        const tensors = makeBodies('tensors', 100)
+        const theirs = await maximum(fastifyOnnx, known('tensors-100')?.fastifyOnnx, tensors)
+        for (const times of baselineLoads)
+          report.openLoop.push(await measureOpenLoop(fastifyOnnx, 'tensors-100', tensors, theirs, times, options, log))
+      }
+    }
+    return report
+  } finally {
+    await Promise.all(targets.map((target) => target.stop()))
+  }
+}
+
+async function measureOpenLoop(
+  target: Target,
+  scenario: string,
+  bodies: string[],
+  maximum: number,
+  load: number,
+  { openDuration: seconds, deadline }: Arguments,
+  log: Log,
+): Promise<OpenLoopReport> {
+  const rate = load * maximum
+  const headers = { 'content-type': 'application/json', 'x-deadline-ms': String(deadline) }
+  const connections = createConnections({ url: target.url, headers, bodies, limit: openLoop.connections })
+  try {
+    await connections.open(64)
+    const result = await runOpenLoop({
+      schedule: poissonSchedule(rate, seconds, seed),
+      transport: connections,
+      clock: systemClock,
+      deadlineMs: deadline,
+      graceMs: openLoop.graceMs,
+    })
+    const { good, late, rejected, failed, noConnection, reasons } = result
+    log(
+      `open loop    ${target.name.padEnd(26)}  ${load}×  ${good} good, ${late} late, ${rejected} rejected, ${failed} failed, ${noConnection} without connection${reasons.length > 0 ? ` (${reasons.join(', ')})` : ''}`,
+    )
+    return { target: target.name, scenario, load, rate, seconds, connections: connections.opened, result }
+  } finally {
+    connections.destroy()
+    // What the server still has in its queues is not the next run's.
+    await new Promise((done) => setTimeout(done, 300))
+  }
+}
+
+type MakeBodies = (form: Form, rows: number, count?: number) => string[]
+
+/** Bodies of a form: the same queries for each form. */
+function createBodies({ manifest }: Bundle, model: string): MakeBodies {
+  const encoder = createEncoder(manifest.features)
+  return (form, rows, count = rows === 1 ? distinct.many : distinct.few) => {
+    const draw = createQueries(manifest.features, seed)
+    return Array.from({ length: count }, () => toBody(draw(rows), form, encoder, { model }))
+  }
+}
+
+async function check(
+  multigate: Target,
+  fastifyOnnx: Target | undefined,
+  { manifest }: Bundle,
+  makeBodies: MakeBodies,
+): Promise<void> {
+  const tasks = [...manifest.tasks, ...manifest.derived].map(({ name }) => name)
+  for (const rows of [1, 100]) {
+    const count = 8
+    const bodies = Object.fromEntries(forms.map((form) => [form, makeBodies(form, rows, count)])) as Record<
+      Form,
+      string[]
+    >
+    for (let i = 0; i < count; i++) {
+      const same = { rows: bodies.rows[i]!, columns: bodies.columns[i]!, tensors: bodies.tensors[i]! }
+      await checkForms(multigate, same, tasks, rows)
+      if (fastifyOnnx)
+        await checkUncalibrated(
+          multigate,
+          fastifyOnnx,
+          same.tensors,
+          manifest.tasks.map(({ name }) => name),
+          rows,
+        )
+    }
+  }
+}
+
+async function describe(target: Target, model: string): Promise<ModelDetails> {
+  const answer = await fetch(new URL(`/models/${model}`, target.url))
+  if (answer.status !== 200) throw new Error(`GET /models/${model} answers ${answer.status}: ${await answer.text()}`)
+  return (await answer.json()) as ModelDetails
+}
+
+/** The vocabularies come from the manifest, and it must be that of the model that answers. */
+function checkFields({ fields = [], name, version }: ModelDetails, { folder, manifest }: Bundle): void {
+  const sign = (list: readonly { name: string; side: string; kind: string }[]) =>
+    list.map((field) => `${field.name} (${field.side}, ${field.kind})`).join(', ')
+  if (sign(fields) !== sign(manifest.features))
+    throw new Error(
+      `${name}/${version} of the server has the fields ${sign(fields)}, but ${folder} has ${sign(manifest.features)}`,
+    )
+}
+
+function tell({ requestsPerSecond, p50, p99, errors }: ClosedLoopResult): string {
+  const wrong = errors > 0 ? `, ${errors} ERRORS` : ''
+  return `${Math.round(requestsPerSecond).toLocaleString('en').padStart(7)} req/s, p50 ${p50.toFixed(2)}, p99 ${p99.toFixed(2)} ms${wrong}`
+}
+
+function meanBytes(bodies: readonly string[]): number {
+  return bodies.reduce((sum, body) => sum + Buffer.byteLength(body), 0) / bodies.length
+}

@@ -90,7 +90,7 @@ function drift({ drift, features, tasks, derived }: Manifest): string[] {
   const problems: string[] = []
   const check = (path: string, distribution: Distribution, known: boolean) => {
     const bins = 'ids' in distribution ? distribution.ids : distribution.edges
-    if (!known) problems.push(`${path} is unknown`)
+    if (!known) problems.push(`${path} fits no field or task of that name`)
     if (distribution.shares.length !== bins.length + 1) problems.push(`${path}/shares must be one more than its bins`)
     const ascends = 'ids' in distribution || bins.every((edge, i) => i === 0 || edge > bins[i - 1]!)
     if (!ascends) problems.push(`${path}/edges must ascend`)

@@ -161,3 +161,22 @@ t.test('contradictions of all kinds are told at once', async (t) => {
   })
   t.equal(contradictions(manifest).length, 4)
 })
+
+t.test('distributions to compare live traffic with must fit the fields and tasks', async (t) => {
+  const numbers = { edges: [1], shares: [0.5, 0.5] }
+  const ids = { ids: [3], shares: [0.5, 0.5] }
+  t.same(found({ drift: { features: { hour: ids, price: numbers }, tasks: { ctr: numbers, ctcvr: numbers } } }), [])
+  const wrong = {
+    features: { hour: numbers, price: ids, nothing: ids, age: { edges: [2, 1], shares: [0.5, 0.5, 0] } },
+    tasks: { ctr: ids, nothing: numbers, cvr: { edges: [1], shares: [1, 0, 0] } },
+  }
+  t.same(found({ drift: wrong }), [
+    '/drift/features/hour fits no field or task of that name',
+    '/drift/features/price fits no field or task of that name',
+    '/drift/features/nothing fits no field or task of that name',
+    '/drift/features/age/edges must ascend',
+    '/drift/tasks/ctr fits no field or task of that name',
+    '/drift/tasks/nothing fits no field or task of that name',
+    '/drift/tasks/cvr/shares must be one more than its bins',
+  ])
+})

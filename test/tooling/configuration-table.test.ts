@@ -1,0 +1,46 @@
+import { spawnSync } from 'node:child_process'
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { Configuration } from '../../src/schemas/configuration.ts'
+
+/** Root of the project: this file runs from build/test/tooling. */
+const root = fileURLToPath(new URL('../../../', import.meta.url))
+const script = 'scripts/configuration-table.mjs'
+const run = (folder: string, ...args: string[]) =>
+  spawnSync(process.execPath, [join(folder, script), ...args], { encoding: 'utf8' })
+
+t.test('the tables of settings in the documentation are up to date', async (t) => {
+  const { status, stderr } = run(root, '--check')
+  t.equal(stderr, '')
+  t.equal(status, 0)
+  const text = await readFile(join(root, 'docs/configuration.md'), 'utf8')
+  for (const name of Object.keys(Configuration.properties)) t.match(text, new RegExp(`^\\| \`${name}\` \\| `, 'm'))
+})
+
+t.test('a table that is out of date is noticed, and written', async (t) => {
+  const folder = t.testdir({ 'package.json': '{"type": "module"}', scripts: {}, docs: {} })
+  await cp(join(root, script), join(folder, script))
+  await mkdir(join(folder, 'build/src/schemas'), { recursive: true })
+  const schema = {
+    properties: { MULTIGATE_X: { type: 'integer', minimum: 1, maximum: 9, default: 3, description: 'A | B' } },
+  }
+  await writeFile(
+    join(folder, 'build/src/schemas/configuration.js'),
+    `export const Configuration = ${JSON.stringify(schema)}`,
+  )
+  const page = join(folder, 'docs/configuration.md')
+  await writeFile(page, 'before\n<!-- configuration -->\nold\n<!-- /configuration -->\nafter\n')
+  t.equal(run(folder, '--check').status, 1)
+  t.match(await readFile(page, 'utf8'), /old/)
+  t.equal(run(folder).status, 0)
+  t.equal(
+    await readFile(page, 'utf8'),
+    'before\n<!-- configuration -->\n| variable | values | default | meaning |\n| --- | --- | --- | --- |\n' +
+      '| `MULTIGATE_X` | 1 … 9 | `3` | A \\| B |\n<!-- /configuration -->\nafter\n',
+  )
+  t.equal(run(folder, '--check').status, 0)
+  await writeFile(page, 'no markers')
+  t.equal(run(folder).status, 1)
+})

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { createServeCommand } from './configuration.ts'
 import { ModelError, reasonOf } from './model/errors.ts'
 import { SpecError } from './train/spec.ts'
 
@@ -98,6 +99,13 @@ Examples:
         err: process.stderr,
       })
     })
+
+  program.addCommand(
+    createServeCommand(async (flags) => {
+      const { runServer } = await import('./run-server.ts')
+      await runServer(flags)
+    }),
+  )
 
   return program
 }

@@ -10,6 +10,9 @@ const properties = Configuration.properties as unknown as Record<
 >
 const keys = Object.keys(properties) as Key[]
 
+/** Flags that were given, by the variable that each stands for. */
+export type ConfigurationFlags = Partial<Record<Key, string>>
+
 export interface ReadConfiguration {
   configuration: Configuration
   /** Variables that begin like ours but are none: most likely misspelt. */
@@ -23,7 +26,7 @@ export interface ReadConfiguration {
  */
 export function readConfiguration(
   env: Readonly<Record<string, string | undefined>>,
-  flags: Partial<Record<Key, string>>,
+  flags: ConfigurationFlags,
 ): ReadConfiguration {
   const given = Object.fromEntries(keys.flatMap((key) => (env[key] === undefined ? [] : [[key, env[key]]])))
   const configuration = check({ ...given, ...flags })
@@ -59,7 +62,7 @@ const isNumeric = (key: Key) => ['integer', 'number'].includes(properties[key].t
 const isInfinite = (value: string | undefined) => Math.abs(Number(value)) === Number.POSITIVE_INFINITY
 
 /** The command `multigate serve`, its flags made from the schema; `run` gets those that were given. */
-export function createServeCommand(run: (flags: Partial<Record<Key, string>>) => Promise<void>): Command {
+export function createServeCommand(run: (flags: ConfigurationFlags) => Promise<void>): Command {
   const command = new Command('serve').description('Serve the models of a folder over HTTP')
   for (const key of keys) {
     const { type, anyOf, default: value, description } = properties[key]
@@ -73,7 +76,7 @@ export function createServeCommand(run: (flags: Partial<Record<Key, string>>) =>
     '\nExamples:\n  multigate serve\n  multigate serve --port 8080 --models /srv/models --log-requests\n',
   )
   return command.action(async (options: Record<string, string | true>) => {
-    const flags: Partial<Record<Key, string>> = {}
+    const flags: ConfigurationFlags = {}
     for (const key of keys) {
       const value = options[camelCase(key)]
       if (value !== undefined) flags[key] = String(value)

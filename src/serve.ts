@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { systemClock } from './model/batching/clock.ts'
 import { readBundle } from './model/bundle/read.ts'
@@ -13,6 +14,7 @@ import type { Configuration } from './schemas/configuration.ts'
 import { app, serverOptions } from './server/app.ts'
 import type { Drain } from './server/context.ts'
 import { createMetrics, type Metrics } from './server/metrics.ts'
+import { stopListening } from './server/stop-listening.ts'
 
 export interface RunningServer {
   fastify: FastifyInstance
@@ -27,6 +29,15 @@ export interface RunningServer {
   close(): Promise<void>
 }
 
+/** Once the listener is closed: time for a connection that is open, but asks for nothing, ms. */
+const longestIdle = 1_000
+
+/** After that: longest time for a request that has begun to arrive to do so whole, ms. */
+const longestArrival = 3_000
+
+/** Once every accepted request is computed: longest time for clients to read their answers, ms. */
+const longestDelivery = 2_000
+
 /** Builds everything from its configuration and listens; models are loaded meanwhile. */
 export async function serve(configuration: Configuration): Promise<RunningServer> {
   const fastify = Fastify({
@@ -34,7 +45,7 @@ export async function serve(configuration: Configuration): Promise<RunningServer
       maxBodyBytes: configuration.MULTIGATE_MAX_BODY_BYTES,
       logRequests: configuration.MULTIGATE_LOG_REQUESTS,
     }),
-    logger: { level: configuration.MULTIGATE_LOG_LEVEL },
+    logger: { level: configuration.MULTIGATE_LOG_LEVEL, ...forPeople(process.stdout.isTTY) },
   })
   const { log } = fastify
   const workers = configuration.MULTIGATE_WORKERS || availableCores()
@@ -100,9 +111,15 @@ export async function serve(configuration: Configuration): Promise<RunningServer
     drain.draining = true
     clearInterval(poll)
     log.info({ drain_delay_ms: configuration.MULTIGATE_DRAIN_DELAY_MS }, 'stopping: not ready from now on')
-    await new Promise((done) => setTimeout(done, configuration.MULTIGATE_DRAIN_DELAY_MS))
-    await fastify.close()
+    await setTimeout(configuration.MULTIGATE_DRAIN_DELAY_MS)
+    await stopListening(fastify.server, longestIdle)
+    const closing = fastify.close()
+    // Clients that have begun to send may finish; none holds up the end by never doing so.
+    await Promise.race([closing, setTimeout(longestArrival, undefined, { ref: false })])
     await registry.close()
+    await Promise.race([closing, setTimeout(longestDelivery, undefined, { ref: false })])
+    fastify.server.closeAllConnections()
+    await closing
     await pool.close()
     log.info('stopped')
   }
@@ -114,6 +131,23 @@ export async function serve(configuration: Configuration): Promise<RunningServer
       closed ??= close()
       return closed
     },
+  }
+}
+
+/** On a terminal, and where pino-pretty is installed (it is for development), log lines are made for people to read. */
+function forPeople(isTerminal: boolean): { transport?: { target: string; options: Record<string, unknown> } } {
+  try {
+    import.meta.resolve('pino-pretty')
+    return isTerminal
+      ? {
+          transport: {
+            target: 'pino-pretty',
+            options: { ignore: 'pid,hostname', singleLine: true, translateTime: 'SYS:HH:MM:ss.l' },
+          },
+        }
+      : {}
+  } catch {
+    return {}
   }
 }
 

@@ -1,19 +1,22 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { readBundle } from '../../src/model/bundle/read.ts'
 import { createEngine } from '../../src/model/engines/create.ts'
 import { readDataset } from '../../src/train/dataset.ts'
 import { predictLocally } from '../../src/train/local.ts'
+import { predictRemotely } from '../../src/train/remote.ts'
 import { reportQuality } from '../../src/train/report.ts'
 import { readSpec } from '../../src/train/spec.ts'
+import { startTestServer } from '../fixtures/server.ts'
 import { specs } from './tiny.ts'
 
 const root = join(specs, '../../..')
 const data = join(root, '../shared/data')
 
 t.test(
-  'the census model on the test rows of its spec',
+  'the census model on the test rows of its spec, asked through HTTP and in this process',
   { skip: !existsSync(data) && '../shared/data is not here' },
   async (t) => {
     const { file, spec } = await readSpec('census-income', specs)
@@ -24,10 +27,17 @@ t.test(
       [59_858, 19_952, 19_952],
     )
     const bundle = await readBundle(join(root, 'models'), 'census-income', '1')
-    const predictions = await predictLocally(await createEngine('tensorflow', 1), bundle, file, spec, dataset)
-    for (const { name, quality } of reportQuality(spec, dataset, predictions)) {
-      t.ok(quality.auc! >= (name === 'income_50k' ? 0.93 : 0.99), `${name} AUC ${quality.auc}`)
-      t.ok(Math.abs(quality.auc! - bundle.manifest.quality![name]!.auc!) < 1e-5, 'as its manifest says')
+    const server = await startTestServer(t, { models: join(root, 'models') })
+    const url = await server.fastify.listen({ host: '127.0.0.1', port: 0 })
+    const { signal } = new AbortController()
+    for (const predictions of [
+      await predictRemotely(spec, dataset, { url, model: 'census-income', fetch, sleep, signal }),
+      await predictLocally(await createEngine('tensorflow', 1), bundle, file, spec, dataset),
+    ]) {
+      for (const { name, quality } of reportQuality(spec, dataset, predictions)) {
+        t.ok(quality.auc! >= (name === 'income_50k' ? 0.93 : 0.99), `${name} AUC ${quality.auc}`)
+        t.ok(Math.abs(quality.auc! - bundle.manifest.quality![name]!.auc!) < 1e-5, 'as its manifest says')
+      }
     }
   },
 )

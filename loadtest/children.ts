@@ -27,10 +27,12 @@ export async function startServing(script: string, args: string[], env: NodeJS.P
     const fail = (why: string) => reject(new Error(`${script} ${why}:\n${output.slice(-2000)}`))
     const timer = setTimeout(() => fail('does not listen'), patience.listen)
     const read = (chunk: string) => {
-      output = (output + chunk).slice(-20_000)
+      output += chunk
       const [, address] = /listening at (http:\/\/[^\s"]+)/.exec(output) ?? []
       if (address === undefined) return
       clearTimeout(timer)
+      // From now on what it writes is thrown away, unread: the generator has better things to do.
+      for (const stream of [child.stdout, child.stderr]) stream?.off('data', read).resume()
       resolve(address)
     }
     child.stdout?.setEncoding('utf8').on('data', read)

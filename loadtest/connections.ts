@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import type { Reply, Transport } from './open-loop.ts'
 
@@ -13,10 +14,10 @@ export interface ConnectionsOptions {
 
 /** A pool of keep-alive connections, one request on each at a time. */
 export interface Connections extends Transport {
-  /** Opens so many, so that the first requests don't pay for it. */
-  open(count: number): Promise<void>
-  /** Most that were open at once. */
-  readonly opened: number
+  /** Opens all that may be open: under overload a server's backlog of new ones overflows, and TCP tries again in seconds. */
+  openAll(): Promise<void>
+  /** Open now. */
+  readonly open: number
   destroy(): void
 }
 
@@ -28,7 +29,6 @@ export function createConnections({ url, headers, bodies, limit }: ConnectionsOp
   const requests = bodies.map((body) => requestBytes(url, headers, body))
   const sockets = new Set<Socket>()
   const idle: Connection[] = []
-  let opened = 0
 
   interface Connection {
     socket: Socket
@@ -42,7 +42,6 @@ export function createConnections({ url, headers, bodies, limit }: ConnectionsOp
     const answer = createAnswerReader()
     let reason = 'connection closed'
     sockets.add(socket)
-    opened = Math.max(opened, sockets.size)
     socket.on('data', (chunk) => {
       const status = answer(chunk)
       if (status === undefined) return
@@ -64,17 +63,15 @@ export function createConnections({ url, headers, bodies, limit }: ConnectionsOp
   }
 
   return {
-    get opened() {
-      return opened
+    get open() {
+      return sockets.size
     },
-    async open(count) {
-      const added = Array.from({ length: Math.min(count, limit - sockets.size) }, add)
-      await Promise.all(
-        added.map(
-          ({ socket }) => new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject)),
-        ),
-      )
-      idle.push(...added)
+    async openAll() {
+      while (sockets.size < limit) {
+        const added = Array.from({ length: Math.min(64, limit - sockets.size) }, add)
+        await Promise.all(added.map(({ socket }) => once(socket, 'connect')))
+        idle.push(...added)
+      }
     },
     send(index, done) {
       const connection = idle.pop() ?? (sockets.size < limit ? add() : undefined)

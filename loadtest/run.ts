@@ -128,7 +128,7 @@ async function measureOpenLoop(
   const headers = { 'content-type': 'application/json', 'x-deadline-ms': String(deadline) }
   const connections = createConnections({ url: target.url, headers, bodies, limit: openLoop.connections })
   try {
-    await connections.open(64)
+    await connections.openAll()
     const result = await runOpenLoop({
       schedule: poissonSchedule(rate, seconds, seed),
       transport: connections,
@@ -140,7 +140,7 @@ async function measureOpenLoop(
     log(
       `open loop    ${target.name.padEnd(26)}  ${load}×  ${good} good, ${late} late, ${rejected} rejected, ${failed} failed, ${noConnection} without connection${reasons.length > 0 ? ` (${reasons.join(', ')})` : ''}`,
     )
-    return { target: target.name, scenario, load, rate, seconds, connections: connections.opened, result }
+    return { target: target.name, scenario, load, rate, seconds, connections: openLoop.connections, result }
   } finally {
     connections.destroy()
     // What the server still has in its queues is not the next run's.

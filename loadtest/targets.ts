@@ -18,7 +18,7 @@ const readyPatience = 60_000
 
 /** The real server, as `npm start` runs it, on a free port; MULTIGATE_… variables hold as always. */
 export async function startMultigate(models: string, model: string): Promise<Target> {
-  const child = await startServing(join(built, 'src/main.js'), ['serve'], {
+  const child = await startServing(join(built, 'src/main.js'), [], {
     ...process.env,
     MULTIGATE_HOST: '127.0.0.1',
     MULTIGATE_PORT: '0',

@@ -31,13 +31,17 @@ const send = (connections: Connections, index: number) =>
 
 t.test('it posts each body in turn over one connection, and reads the status', async (t) => {
   const got: string[] = []
-  const connections = await connectTo(t, async (request, response) => {
-    let body = ''
-    for await (const chunk of request.setEncoding('utf8')) body += chunk
-    got.push(`${request.method} ${request.url} ${request.headers['content-type']} ${body}`)
-    response.writeHead(got.length === 2 ? 504 : 200, { 'content-length': 3 }).end('abc')
-  })
-  await connections.open(1)
+  const connections = await connectTo(
+    t,
+    async (request, response) => {
+      let body = ''
+      for await (const chunk of request.setEncoding('utf8')) body += chunk
+      got.push(`${request.method} ${request.url} ${request.headers['content-type']} ${body}`)
+      response.writeHead(got.length === 2 ? 504 : 200, { 'content-length': 3 }).end('abc')
+    },
+    1,
+  )
+  await connections.openAll()
   t.same(
     [await send(connections, 0), await send(connections, 1), await send(connections, 2)],
     [{ status: 200 }, { status: 504 }, { status: 200 }],
@@ -46,7 +50,7 @@ t.test('it posts each body in turn over one connection, and reads the status', a
     got,
     ['{"a":1}', '{"a":"ü"}', '{"a":1}'].map((body) => `POST /predict application/json ${body}`),
   )
-  t.equal(connections.opened, 1)
+  t.equal(connections.open, 1)
 })
 
 t.test('it opens no more than it may, and says when none is free', async (t) => {
@@ -56,7 +60,7 @@ t.test('it opens no more than it may, and says when none is free', async (t) => 
   const first = [send(connections, 0), send(connections, 1)]
   t.notOk(connections.send(2, () => t.fail('was not sent')))
   t.same(await Promise.all(first), [{ status: 200 }, { status: 200 }])
-  t.equal(connections.opened, 2)
+  t.equal(connections.open, 2)
   t.same(await send(connections, 3), { status: 200 })
 })
 

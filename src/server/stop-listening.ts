@@ -1,0 +1,35 @@
+import { once } from 'node:events'
+import type { Server as HttpServer } from 'node:http'
+import { Server } from 'node:net'
+import { setTimeout, setImmediate as turn } from 'node:timers/promises'
+
+/** Most turns of the event loop that are waited for a quiet one; each accepts one connection. */
+const mostTurns = 1000
+
+/** A turn is quiet if nobody connected in it and it was over in so many ms: then hardly anyone can be waiting. */
+const quietTurn = 0.5
+
+/**
+ * Takes no new connections, and resolves once all that are open have ended, or after so many ms.
+ *
+ * An HTTP server's own `close` ends idle connections at once, one with its first request on the way among them: here
+ * they stay for as long as clients need to find out. What waits to be accepted is accepted first: the kernel resets it
+ * when the listener goes.
+ */
+export async function stopListening(server: HttpServer, longest: number): Promise<void> {
+  let accepted = true
+  const onConnection = () => {
+    accepted = true
+  }
+  server.on('connection', onConnection)
+  for (let turns = 0, started = 0; turns < mostTurns; turns++) {
+    if (!accepted && performance.now() - started < quietTurn) break
+    accepted = false
+    started = performance.now()
+    await turn()
+  }
+  server.off('connection', onConnection)
+  const ended = once(server, 'close')
+  Server.prototype.close.call(server)
+  await Promise.race([ended, setTimeout(longest, undefined, { ref: false })])
+}

@@ -46,7 +46,7 @@ export function readArguments(argv: readonly string[]): Arguments {
   const standard = argv.length === 0
   return {
     ...rest,
-    duration: duration ?? (quick ? 0.7 : 2.5),
+    duration: duration ?? (quick ? 0.6 : 2.5),
     openDuration: quick && duration === undefined ? 1 : 3 * (duration ?? 2.5),
     repeats: repeats ?? (quick ? 2 : 3),
     scenarios: chosen ?? [...scenarios],

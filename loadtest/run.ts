@@ -188,7 +188,9 @@ async function check(
 }
 
 async function describe(target: Target, model: string): Promise<ModelDetails> {
-  const answer = await fetch(new URL(`/models/${model}`, target.url))
+  const answer = await fetch(new URL(`/models/${model}`, target.url)).catch(() => {
+    throw new Error(`nothing answers at ${target.url.origin}`)
+  })
   if (answer.status !== 200) throw new Error(`GET /models/${model} answers ${answer.status}: ${await answer.text()}`)
   return (await answer.json()) as ModelDetails
 }

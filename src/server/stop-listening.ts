@@ -3,7 +3,7 @@ import type { Server as HttpServer } from 'node:http'
 import { Server } from 'node:net'
 import { setTimeout, setImmediate as turn } from 'node:timers/promises'
 
-/** Most turns of the event loop that are waited for a quiet one; each accepts one connection. */
+/** Most turns of the event loop that are waited for quiet ones; each accepts one connection. */
 const mostTurns = 1000
 
 /** A turn is quiet if nobody connected in it and it was over in so many ms: then hardly anyone can be waiting. */
@@ -17,16 +17,17 @@ const quietTurn = 0.5
  * when the listener goes.
  */
 export async function stopListening(server: HttpServer, longest: number): Promise<void> {
-  let accepted = true
+  let accepted = false
   const onConnection = () => {
     accepted = true
   }
   server.on('connection', onConnection)
-  for (let turns = 0, started = 0; turns < mostTurns; turns++) {
-    if (!accepted && performance.now() - started < quietTurn) break
+  // Two quiet ones: the first may be the rest of a turn, in which nobody is accepted.
+  for (let turns = 0, quiet = 0; turns < mostTurns && quiet < 2; turns++) {
     accepted = false
-    started = performance.now()
+    const started = performance.now()
     await turn()
+    quiet = !accepted && performance.now() - started < quietTurn ? quiet + 1 : 0
   }
   server.off('connection', onConnection)
   const ended = once(server, 'close')

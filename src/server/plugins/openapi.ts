@@ -4,12 +4,19 @@ import type { FastifyInstance } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import type { TSchema } from 'typebox'
 import { ModelDetails, ModelList, Probe } from '../../schemas/models.ts'
-import { PredictAnswer, PredictRequest } from '../../schemas/predict.ts'
+import { ColumnsRequest, PredictAnswer, PredictRequest, RowsRequest, TensorsRequest } from '../../schemas/predict.ts'
 import { type ProblemCode, ProblemDetails } from '../../schemas/problem.ts'
 import { problemDetails, problemTable } from '../errors.ts'
 
+/** The forms of a request, by a name that readers see. */
+const requestForms = [
+  { title: 'Rows', ...RowsRequest },
+  { title: 'Columns', ...ColumnsRequest },
+  { title: 'Tensors', ...TensorsRequest },
+]
+
 const components: Record<string, TSchema> = {
-  PredictRequest,
+  PredictRequest: { ...PredictRequest, title: 'PredictRequest', anyOf: requestForms },
   PredictAnswer,
   ProblemDetails,
   ModelList,
@@ -44,7 +51,12 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { version }: {
   })
   await app.register(swaggerUi, {
     routePrefix: '/docs',
-    uiConfig: { tryItOutEnabled: true, defaultModelsExpandDepth: 0 },
+    uiConfig: { tryItOutEnabled: true, defaultModelsExpandDepth: 0, displayRequestDuration: true },
+    theme: {
+      title: 'multigate',
+      // There is one document, and one server: no need to choose.
+      css: [{ filename: 'theme.css', content: '.topbar, .swagger-ui .scheme-container { display: none }' }],
+    },
   })
 })
 

@@ -64,6 +64,8 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
   const createWorker = options.createWorker ?? createWorkerClient
   const sources = new Map<number, GraphSource>()
   const members = new Set<Member>()
+  /** Members, and those that are starting. */
+  const clients = new Set<WorkerClient>()
   let waiting: (() => void)[] = []
   let nextGraph = 0
   let replaced = 0
@@ -72,13 +74,16 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
 
   async function start(): Promise<string> {
     const client = createWorker(settings)
+    clients.add(client)
     try {
       const name = (await client.call({ type: 'start' })) as string
+      if (closed) throw new ModelError('ENGINE_UNAVAILABLE', 'The engine pool has been closed')
       const member: Member = { client, graphs: new Set() }
       members.add(member)
       client.ended.then((reason) => lose(member, reason))
       return name
     } catch (error) {
+      clients.delete(client)
       await client.terminate()
       throw error
     }
@@ -86,6 +91,7 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
 
   function lose(member: Member, reason: string): void {
     members.delete(member)
+    clients.delete(member.client)
     if (closed) return
     options.onWorkerLost?.(reason)
     replaced++
@@ -128,7 +134,7 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
 
   const names = await Promise.all(Array.from({ length: options.workers }, start)).catch(async (error) => {
     closed = true
-    await Promise.all([...members].map(({ client }) => client.terminate()))
+    await Promise.all([...clients].map((client) => client.terminate()))
     throw error
   })
 
@@ -153,7 +159,7 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
       closed = true
       closing.abort()
       for (const wake of waiting) wake()
-      await Promise.all([...members].map(({ client }) => client.terminate()))
+      await Promise.all([...clients].map((client) => client.terminate()))
     },
   }
 

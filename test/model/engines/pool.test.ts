@@ -192,3 +192,18 @@ t.test('close() ends the workers and what waits for them; none is replaced', asy
   t.equal(workers.length, 2)
   await t.rejects(graph.run(batch, ['sum']), { message: /closed/ })
 })
+
+t.test('a worker that is being started when the pool is closed ends as well', async (t) => {
+  let started: (name: string) => void = () => undefined
+  const start = () => new Promise<unknown>((resolve) => (started = resolve))
+  const { pool, workers, nextWorker } = await setUp(t, { workers: 1 }, [{}, { start }])
+  const replaced = nextWorker()
+  workers[0]!.die('gone')
+  await replaced
+  await settle()
+  await pool.close()
+  t.equal(await workers[1]!.ended, 'terminated')
+  started('fake')
+  await settle()
+  t.equal(pool.stats().alive, 0)
+})

@@ -5,7 +5,7 @@ import type { BatcherOptions, BatcherStats, BatchRequest, ReleaseReason, Submiss
 import { type CostModel, createCostModel, predictDrain } from './cost-model.ts'
 import { createExpiryTimer, type ExpiryTimer } from './expiry-timer.ts'
 import { type Piece, RowQueue } from './queue.ts'
-import { expired, modelFailed, refused } from './refusal.ts'
+import { expired, modelFailed, queueFull, refused } from './refusal.ts'
 import { join, place, slice } from './tensors.ts'
 
 /** A request under way. */
@@ -32,7 +32,8 @@ interface JobPiece extends Piece {
  *
  * Counts rows, not requests. An idle engine never waits (but see `maxDelayMs`); while all are busy, arrivals gather.
  * Requests are served first come, first served, and each is kept whole in one call unless it is larger than the batch
- * limit: then it is split, and put together again. A full queue rejects at once. Expired and cancelled requests are
+ * limit: then it is split, and put together again. What finds the queue full, or can't be computed before its deadline
+ * by what calls have taken lately, is rejected at once. Expired and cancelled requests are
  * never computed. When a call throws, its requests are tried one by one, so that only the culprit fails.
  *
  * `close()` drains: it refuses new requests, and resolves when the last has been settled and no engine is busy.
@@ -60,7 +61,7 @@ export class Batcher {
   }
 
   submit(request: BatchRequest): Submission {
-    const { maxQueueRows, maxBatchRows, observer } = this.#options
+    const { maxBatchRows, observer } = this.#options
     const { rows } = request.batch
     const now = this.#clock.now()
     if (!Number.isInteger(rows) || rows < 1) throw new RangeError(`a request has at least one row, not ${rows}`)
@@ -69,13 +70,10 @@ export class Batcher {
       observer?.shed?.('deadline')
       return refused(expired('queue'))
     }
-    // A request larger than the whole queue is let in when nothing waits: else it could never be answered.
-    if (this.#queue.rows + rows > maxQueueRows && this.#queue.rows > 0) {
-      observer?.shed?.('queue_full')
-      const retryAfterSeconds = this.#drainSeconds()
-      return refused(
-        new ModelError('QUEUE_FULL', `The queue is full: ${this.#queue.rows} rows wait`, { retryAfterSeconds }),
-      )
+    const refusal = this.#refusal(rows, request.deadline - now)
+    if (refusal !== undefined) {
+      observer?.shed?.(refusal)
+      return refused(queueFull(refusal, this.#queue.rows, this.#drainSeconds()))
     }
     const job: Job = {
       request,
@@ -132,6 +130,14 @@ export class Batcher {
     this.#closing = true
     for (const job of this.#jobs) this.#fail(job, error)
     this.#settleIfIdle()
+  }
+
+  /** Why a request can't be taken, if so. While nothing waits, any can: else a very large one could never be answered. */
+  #refusal(rows: number, timeLeft: number): 'queue_full' | 'predicted_wait' | undefined {
+    if (this.#queue.rows === 0) return undefined
+    if (this.#queue.rows + rows > this.#options.maxQueueRows) return 'queue_full'
+    const seconds = this.#drainSeconds() + this.#cost.predict(Math.min(rows, this.#options.maxBatchRows))
+    return seconds * 1000 > timeLeft ? 'predicted_wait' : undefined
   }
 
   #drainSeconds(): number {

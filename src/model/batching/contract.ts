@@ -37,7 +37,7 @@ export interface BatchObserver {
   /** An engine call over so many rows took so long. */
   computed?(rows: number, seconds: number): void
   /** A request was refused, or gave up waiting. */
-  shed?(reason: 'queue_full' | 'deadline'): void
+  shed?(reason: 'queue_full' | 'predicted_wait' | 'deadline'): void
   cancelled?(stage: 'queue' | 'compute'): void
 }
 

@@ -14,3 +14,15 @@ export function modelFailed(error: unknown): ModelError {
   if (error instanceof ModelError) return error
   return new ModelError('MODEL_FAILED', `The model failed: ${reasonOf(error)}`, { cause: error })
 }
+
+export function queueFull(
+  reason: 'queue_full' | 'predicted_wait',
+  rows: number,
+  retryAfterSeconds: number,
+): ModelError {
+  const message =
+    reason === 'queue_full'
+      ? `The queue is full: ${rows} rows wait`
+      : `The request can't be answered before its deadline: ${rows} rows wait, for about ${Math.round(retryAfterSeconds * 1000)} ms`
+  return new ModelError('QUEUE_FULL', message, { retryAfterSeconds })
+}

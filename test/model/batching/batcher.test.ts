@@ -141,6 +141,34 @@ t.test('a full queue refuses at once, and says when to come again', async (t) =>
   t.ok(events.includes('shed: queue_full'))
 })
 
+t.test('what could not be computed before its deadline is refused at once', async (t) => {
+  const { clock, engine, batcher, request, events } = setUp()
+  batcher.seed(4, 0.4)
+  batcher.submit(request(4))
+  await clock.flush()
+  const waiting = batcher.submit(request(4))
+  // Half of a batch is to run, one waits, then its own: 1 s.
+  const error = await batcher.submit(request(4, 900)).outputs.catch((error) => error)
+  t.match(error, { code: 'QUEUE_FULL', message: /before its deadline: 4 rows wait, for about 600 ms/ })
+  t.ok(events.includes('shed: predicted_wait'))
+  const inTime = batcher.submit(request(4, 1100))
+  for (let i = 0; i < 3; i++) {
+    engine.calls[0]!.finish()
+    await clock.flush()
+  }
+  t.ok(await waiting.outputs)
+  t.ok(await inTime.outputs)
+})
+
+t.test('a short deadline is tried where nothing waits, whatever is predicted', async (t) => {
+  const { clock, engine, batcher, request } = setUp()
+  batcher.seed(4, 0.4)
+  const { outputs } = batcher.submit(request(4, 10))
+  await clock.flush()
+  engine.calls[0]!.finish()
+  t.ok(await outputs)
+})
+
 t.test('a request larger than the queue is let in while nothing waits', async (t) => {
   const { clock, engine, batcher, request } = setUp()
   const asked = request(20)

@@ -19,7 +19,8 @@ t.test('it finds any line it is shown', async () => {
     fc.property(fc.double({ min: 1e-6, max: 1, noNaN: true }), fc.double({ min: 0, max: 1, noNaN: true }), (a, b) => {
       const cost = createCostModel()
       for (let i = 0; i < 60; i++) cost.observe(1 + ((i * 37) % 256), a * (1 + ((i * 37) % 256)) + b)
-      for (const rows of [1, 64, 512]) if (!near(cost.predict(rows), a * rows + b)) throw new Error(`${cost.predict(rows)} for ${a * rows + b}`)
+      for (const rows of [1, 64, 512])
+        if (!near(cost.predict(rows), a * rows + b)) throw new Error(`${cost.predict(rows)} for ${a * rows + b}`)
     }),
   )
 })

@@ -1,5 +1,6 @@
-import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
+import { ModelError } from '../../model/errors.ts'
 import { type Problem, problemDetails, toProblem } from '../errors.ts'
 
 /** Answers every error, unknown path and wrong method as problem details (RFC 9457). */
@@ -17,16 +18,33 @@ export const problems = fastifyPlugin(async (app: FastifyInstance) => {
 
   app.setErrorHandler((error, request, reply) => {
     const problem = toProblem(error, request.id)
-    if (problem.body.status >= 500) request.log.error({ err: error, code: problem.body.code }, problem.body.detail)
+    const { status, code, detail } = problem.body
+    if (error instanceof ModelError && error.code === 'CANCELLED') {
+      // The client has gone: there is nobody to answer.
+      request.log.debug('the client went away')
+      reply.hijack()
+      reply.raw.destroy()
+      return
+    }
+    // 503 and 504 are how an overloaded or stopping server answers, many times a second: the metrics count them.
+    if (status === 500) request.log.error({ err: error, code }, detail)
+    else request.log.debug({ code }, detail)
     return sendProblem(reply, problem)
   })
 
-  app.setNotFoundHandler((request, reply) => {
+  // Before a body is read: what it holds makes no difference to a path that nothing answers.
+  app.addHook('preParsing', async (request, reply) => {
+    if (request.is404) await notFound(request, reply)
+  })
+  app.setNotFoundHandler(notFound)
+
+  function notFound(request: FastifyRequest, reply: FastifyReply): FastifyReply {
     const path = request.url.split('?', 1)[0] ?? ''
     const allowed = [
       ...new Set(routes.filter(({ pattern }) => pattern.test(path)).flatMap(({ methods }) => [...methods])),
     ]
-    if (allowed.length === 0) {
+    // A route declines some paths that fit its pattern: files that are not there.
+    if (allowed.length === 0 || allowed.includes(request.method)) {
       return sendProblem(reply, {
         body: problemDetails('NOT_FOUND', `There is nothing at ${path}; GET /docs lists what there is`, request.id),
         retryAfterSeconds: undefined,
@@ -38,7 +56,7 @@ export const problems = fastifyPlugin(async (app: FastifyInstance) => {
       body: problemDetails('METHOD_NOT_ALLOWED', detail, request.id),
       retryAfterSeconds: undefined,
     })
-  })
+  }
 })
 
 export function sendProblem(reply: FastifyReply, { body, retryAfterSeconds }: Problem): FastifyReply {

@@ -51,10 +51,10 @@ export function toColumns(table: PredictionTable): Record<string, unknown> {
   const { index, scores, ids } = table
   const entries = table.tasks[0]?.[1].length ?? 0
   const ranked = scores !== undefined
+  const places = ranked ? undefined : index
   const spread = <T>(value: (entry: number) => T): (T | null)[] => {
-    if (ranked || index === undefined) return Array.from({ length: entries }, (_, i) => value(i))
-    const column: (T | null)[] = new Array(table.requested).fill(null)
-    for (let i = 0; i < entries; i++) column[index[i]!] = value(i)
+    const column: (T | null)[] = new Array(places ? table.requested : entries).fill(null)
+    for (let i = 0; i < entries; i++) column[places ? places[i]! : i] = value(i)
     return column
   }
   const shorts = ([name, values]: [string, Float64Array]) => [name, spread((i) => short(values[i]!))]
@@ -79,13 +79,17 @@ function gateRow(weights: Float32Array, entry: number, entries: number): number[
   return Array.from(weights.subarray(entry * experts, (entry + 1) * experts), short)
 }
 
+/** The usual powers of ten, looked up. */
+const powersOfTen = Array.from({ length: 23 }, (_, exponent) => 10 ** exponent)
+
 /**
  * Eight significant digits: as exact as float32, in half the characters. An integer divided by a power of ten is the
  * double nearest to that decimal, which is then written in its shortest form.
  */
 function short(value: number): number {
   if (value === 0) return value
-  const scale = 10 ** (7 - Math.floor(Math.log10(value < 0 ? -value : value)))
+  const exponent = 7 - Math.floor(Math.log10(Math.abs(value)))
+  const scale = powersOfTen[exponent] ?? 10 ** exponent
   const rounded = Math.round(value * scale) / scale
   return Number.isFinite(rounded) ? rounded : value
 }

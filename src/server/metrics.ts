@@ -83,11 +83,16 @@ export function createMetrics(sources: MetricsSources): Metrics {
     ...model,
     'feature',
   ])
-  const mean = new Gauge({
+  const means = new Map<string, { labels: Record<string, string>; rows: number; mean: number }>()
+  new Gauge({
     name: 'multigate_prediction_mean',
     help: `Running mean of calibrated predictions, over about the last ${meanMemory} rows`,
     labelNames: [...model, 'task'],
     registers,
+    collect() {
+      this.reset()
+      for (const { labels, mean } of means.values()) this.set(labels, mean)
+    },
   })
 
   const live = (name: string, help: string, read: (model: LoadedModel) => number) =>
@@ -154,7 +159,6 @@ export function createMetrics(sources: MetricsSources): Metrics {
     },
   })
 
-  const means = new Map<string, { rows: number; mean: number }>()
   const withModel = [
     requests,
     rows,
@@ -165,7 +169,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
     batchRows,
     batchRequests,
   ]
-  const forgettable = [...withModel, releases, shed, cancelled, unknown, mean]
+  const forgettable = [...withModel, releases, shed, cancelled, unknown]
   const labelsOf = ({ manifest }: LoadedModel) => ({ model: manifest.name, version: manifest.version })
 
   return {
@@ -181,17 +185,16 @@ export function createMetrics(sources: MetricsSources): Metrics {
       encodeDuration.observe(labels, seconds)
     },
     predicted(served, table) {
-      const labels = labelsOf(served)
+      const { name, version } = served.manifest
       for (const [task, values] of table.tasks) {
         if (values.length === 0) continue
-        const key = `${labels.model}/${labels.version}/${task}`
-        const state = means.get(key) ?? { rows: 0, mean: 0 }
+        const key = `${name}/${version}/${task}`
+        const state = means.get(key) ?? { labels: { model: name, version, task }, rows: 0, mean: 0 }
         state.rows = Math.min(state.rows + values.length, Math.max(meanMemory, values.length))
         let sum = 0
         for (const value of values) sum += value
         state.mean += (sum / values.length - state.mean) * (values.length / state.rows)
         means.set(key, state)
-        mean.set({ ...labels, task }, state.mean)
       }
     },
     batchObserver(name, version) {

@@ -4,28 +4,10 @@ import type { Clock } from './clock.ts'
 import type { BatcherOptions, BatcherStats, BatchRequest, ReleaseReason, Submission } from './contract.ts'
 import { type CostModel, createCostModel, predictDrain } from './cost-model.ts'
 import { createExpiryTimer, type ExpiryTimer } from './expiry-timer.ts'
-import { type Piece, RowQueue } from './queue.ts'
+import type { Job, JobPiece } from './job.ts'
+import { RowQueue } from './queue.ts'
 import { expired, modelFailed, queueFull, refused } from './refusal.ts'
 import { join, place, slice } from './tensors.ts'
-
-/** A request under way. */
-interface Job {
-  request: BatchRequest
-  resolve(outputs: Outputs): void
-  reject(error: unknown): void
-  submitted: number
-  settled: boolean
-  /** Pieces and rows still in the queue. */
-  queuedPieces: number
-  queuedRows: number
-  /** Rows without outputs yet. */
-  missingRows: number
-  outputs: Outputs | undefined
-}
-
-interface JobPiece extends Piece {
-  job: Job
-}
 
 /**
  * Gathers the rows of many requests into engine calls.

@@ -1,0 +1,22 @@
+import type { Outputs } from '../engines/engine.ts'
+import type { BatchRequest } from './contract.ts'
+import type { Piece } from './queue.ts'
+
+/** A request under way. */
+export interface Job {
+  request: BatchRequest
+  resolve(outputs: Outputs): void
+  reject(error: unknown): void
+  submitted: number
+  settled: boolean
+  /** Pieces and rows still in the queue. */
+  queuedPieces: number
+  queuedRows: number
+  /** Rows without outputs yet. */
+  missingRows: number
+  outputs: Outputs | undefined
+}
+
+export interface JobPiece extends Piece {
+  job: Job
+}

@@ -90,7 +90,15 @@ export const Configuration = Type.Object({
     description: 'After SIGTERM: how long to go on answering, not ready, until load balancers have noticed, ms',
   }),
   MULTIGATE_LOG_LEVEL: Type.Union(
-    ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'].map((level) => Type.Literal(level)),
+    [
+      Type.Literal('trace'),
+      Type.Literal('debug'),
+      Type.Literal('info'),
+      Type.Literal('warn'),
+      Type.Literal('error'),
+      Type.Literal('fatal'),
+      Type.Literal('silent'),
+    ],
     { default: 'info', description: 'Least level that is logged' },
   ),
   MULTIGATE_LOG_REQUESTS: Type.Boolean({ default: false, description: 'Log every request, not only failed ones' }),

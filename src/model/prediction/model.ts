@@ -83,7 +83,9 @@ export async function loadModel({ folder, manifest }: Bundle, options: LoadOptio
   const outputs = [
     ...new Set([probabilities, ...(logits === undefined ? [] : [logits]), ...Object.values(gates ?? {})]),
   ]
-  const encoder = createEncoder(manifest.features, options.onUnknown)
+  // Golden rows are no traffic.
+  let serving = false
+  const encoder = createEncoder(manifest.features, (field) => serving && options.onUnknown?.(field))
   const graph = await pool.load({ folder, format: manifest.graph.format, file: manifest.graph.file, outputs })
   const batcher = new Batcher({
     maxBatchRows: options.maxBatchRows,
@@ -102,6 +104,7 @@ export async function loadModel({ folder, manifest }: Bundle, options: LoadOptio
     const unbounded = { ...options, maxRequestRows: Number.POSITIVE_INFINITY }
     await checkGoldenRows(createModel(manifest, encoder, graph, batcher, unbounded), clock)
     await warm(manifest, encoder, graph, batcher, options)
+    serving = true
     return model
   } catch (error) {
     await model.close()

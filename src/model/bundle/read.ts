@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { readFile, realpath } from 'node:fs/promises'
-import { join, relative, sep } from 'node:path'
+import { join, posix, relative, sep } from 'node:path'
 import { check } from '../../schemas/check.ts'
 import { Manifest } from '../../schemas/manifest.ts'
 import type { ProblemItem } from '../../schemas/problem.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import { contradictions } from './consistency.ts'
+import { sizeOfOrdinary } from './ordinary.ts'
 
 /** A model version on disk, its manifest and checksums verified. */
 export interface Bundle {
@@ -38,6 +39,7 @@ export async function readBundle(root: string, name: string, version: string): P
   if (manifest.version !== version)
     invalid(`${where}: /version is ${JSON.stringify(manifest.version)}, but the folder is called ${version}`)
   await verifyFiles(folder, manifest, `${name}/${version}`)
+  await verifyShards(folder, manifest, where)
   return { folder, manifest }
 }
 
@@ -49,20 +51,31 @@ export function parseManifest(text: string, where: string): Manifest {
   } catch (cause) {
     return invalid(`${where} is not JSON: ${reasonOf(cause)}`)
   }
-  const malformed: ProblemItem[] = []
-  const manifest = check(Manifest, json, '', malformed) as Manifest
-  const problems =
-    malformed.length > 0 ? malformed.map(({ path, message }) => `${path || '/'} ${message}`) : contradictions(manifest)
+  const { manifest, problems } = checkManifest(json, where)
   if (problems.length > 0) invalid(`${where}: ${problems.slice(0, 10).join('; ')}`)
   return manifest
 }
 
+function checkManifest(json: unknown, where: string): { manifest: Manifest; problems: string[] } {
+  try {
+    const malformed: ProblemItem[] = []
+    const manifest = check(Manifest, json, '', malformed) as Manifest
+    const problems =
+      malformed.length > 0
+        ? malformed.map(({ path, message }) => `${path || '/'} ${message}`)
+        : contradictions(manifest)
+    return { manifest, problems }
+  } catch (cause) {
+    // The stack has overflown.
+    return invalid(`${where} can't be checked: ${reasonOf(cause)}`, cause)
+  }
+}
+
 async function readText(path: string, version: string): Promise<string> {
   try {
-    const bytes = await readFile(path)
-    if (bytes.byteLength > largestManifest)
+    if ((await sizeOfOrdinary(path)) > largestManifest)
       invalid(`${version}/${manifestFile} is larger than ${largestManifest} bytes`)
-    return bytes.toString('utf8')
+    return await readFile(path, 'utf8')
   } catch (cause) {
     if (cause instanceof ModelError) throw cause
     return invalid(`${version}/${manifestFile} can't be read: ${reasonOf(cause)}`, cause)
@@ -78,6 +91,7 @@ async function verifyFiles(folder: string, manifest: Manifest, version: string):
       // Not any name that begins with two dots: Kubernetes mounts files as links into a folder `..data`.
       if (`${relative(inside, path)}${sep}`.startsWith(`..${sep}`))
         invalid(`${version}/${file} leads out of its folder`)
+      await sizeOfOrdinary(path)
       actual = await sha256(path)
     } catch (cause) {
       if (cause instanceof ModelError) throw cause
@@ -86,6 +100,23 @@ async function verifyFiles(folder: string, manifest: Manifest, version: string):
     if (actual !== expected) {
       invalid(`${version}/${file} is damaged: its SHA-256 is ${actual}, the manifest says ${expected}`)
     }
+  }
+}
+
+/** Weights that the graph names must be listed too: else nobody would have looked at them. */
+async function verifyShards(folder: string, { graph, files }: Manifest, where: string): Promise<void> {
+  if (graph.format !== 'layers') return
+  let shards: unknown[]
+  try {
+    const { weightsManifest } = JSON.parse(await readFile(join(folder, graph.file), 'utf8'))
+    shards = weightsManifest.flatMap(({ paths }: { paths: unknown }) => paths)
+  } catch {
+    // What is wrong with the graph itself, the engine says.
+    return
+  }
+  for (const shard of shards) {
+    if (typeof shard === 'string' && !Object.hasOwn(files, posix.join(posix.dirname(graph.file), shard)))
+      invalid(`${where}: /files lacks ${JSON.stringify(shard)}, which ${graph.file} reads`)
   }
 }
 

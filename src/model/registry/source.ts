@@ -1,5 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { sizeOfOrdinary } from '../bundle/ordinary.ts'
 import { manifestFile } from '../bundle/read.ts'
 import { reasonOf } from '../errors.ts'
 
@@ -23,6 +24,9 @@ export interface SourceModel {
 export type Source = () => Promise<SourceModel[]>
 
 const labelsFile = 'labels.json'
+
+/** Bytes. */
+const largestLabels = 1024 * 1024
 
 /** What every ext4 volume has at its root. */
 const lostAndFound = 'lost+found'
@@ -55,7 +59,7 @@ async function readModel(root: string, name: string): Promise<SourceModel | unde
   if (versions.length === 0)
     model.problem = `${name} has no version: a version is a folder called by a number, e.g. ${name}/1`
   try {
-    if (entries.includes(labelsFile)) model.labels = parseLabels(await readFile(join(folder, labelsFile), 'utf8'))
+    if (entries.includes(labelsFile)) model.labels = parseLabels(await readLabels(join(folder, labelsFile)))
   } catch (error) {
     model.problem = `${name}/${labelsFile} ${reasonOf(error)}`
   }
@@ -69,6 +73,11 @@ async function stampOf(folder: string): Promise<string> {
   } catch {
     return 'no manifest'
   }
+}
+
+async function readLabels(path: string): Promise<string> {
+  if ((await sizeOfOrdinary(path)) > largestLabels) throw new Error(`is larger than ${largestLabels} bytes`)
+  return readFile(path, 'utf8')
 }
 
 function parseLabels(text: string): Record<string, string> {

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -81,6 +82,25 @@ t.test('a manifest larger than any should be is refused', async (t) => {
   const root = await models(t)
   await truncate(join(root, 'ads/1/manifest.json'), 256 * 1024 * 1024 + 1)
   await t.rejects(readBundle(root, 'ads', '1'), refused('ads/1/manifest.json is larger than 268435456 bytes'))
+})
+
+t.test('pipes and devices are refused, not waited for', { skip: process.platform === 'win32' }, async (t) => {
+  const root = await models(t)
+  await rm(join(root, 'ads/1/manifest.json'))
+  execFileSync('mkfifo', [join(root, 'ads/1/manifest.json')])
+  await t.rejects(readBundle(root, 'ads', '1'), refused(/^ads\/1\/manifest\.json can't be read: it is a pipe/))
+  const other = await models(t)
+  await rm(join(other, 'ads/1/model.onnx'))
+  execFileSync('mkfifo', [join(other, 'ads/1/model.onnx')])
+  await t.rejects(readBundle(other, 'ads', '1'), refused(/^ads\/1\/model\.onnx can't be read: it is a pipe/))
+})
+
+t.test('a manifest too deep to be checked is refused by name', async (t) => {
+  const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`
+  const manifest = JSON.stringify(manifestOf()).replace(/"values":\[/, `$&${deep},`)
+  t.match(manifest, '[[[')
+  const root = await models(t, { manifest })
+  await t.rejects(readBundle(root, 'ads', '1'), refused(/^ads\/1\/manifest\.json /))
 })
 
 t.test('malformed JSON is refused', async (t) => {
@@ -187,6 +207,20 @@ t.test('a damaged file is refused with both checksums', async (t) => {
 t.test('a truncated file is refused', async (t) => {
   const root = await models(t, { files: { 'model.onnx': '' } })
   await t.rejects(readBundle(root, 'ads', '1'), refused(/^ads\/1\/model\.onnx is damaged/))
+})
+
+t.test('weights that the graph reads must be listed', async (t) => {
+  const graphOf = (...paths: string[]) => JSON.stringify({ weightsManifest: [{ paths, weights: [] }] })
+  const listed = { 'graph/model.json': sha256(graphOf('a.bin', 'b.bin')), 'graph/a.bin': sha256('a') }
+  const manifest = manifestOf({ graph: { ...manifestOf().graph, format: 'layers', file: 'graph/model.json' } })
+  const files = { 'graph/model.json': graphOf('a.bin', 'b.bin'), 'graph/a.bin': 'a', 'graph/b.bin': 'b' }
+  const root = await models(t, { manifest: JSON.stringify({ ...manifest, files: listed }), files })
+  await t.rejects(
+    readBundle(root, 'ads', '1'),
+    refused('ads/1/manifest.json: /files lacks "b.bin", which graph/model.json reads'),
+  )
+  const all = { ...manifest, files: { ...listed, 'graph/b.bin': sha256('b') } }
+  await t.resolves(readBundle(await models(t, { manifest: JSON.stringify(all), files }), 'ads', '1'))
 })
 
 t.test('a link that leads out of the folder is refused, though its checksum is right', async (t) => {

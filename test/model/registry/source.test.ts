@@ -143,6 +143,11 @@ for (const [text, problem] of [
   })
 }
 
+t.test('labels without end are a problem', async (t) => {
+  const [model] = await scan(t, { 'a/1/manifest.json': '{}', 'a/labels.json': ' '.repeat(1024 * 1024 + 1) })
+  t.match(model?.problem, 'a/labels.json is larger than 1048576 bytes')
+})
+
 t.test('labels that are a folder are a problem', async (t) => {
   const [model] = await scan(t, { 'a/1/manifest.json': '{}', 'a/labels.json/': '' })
   t.match(model?.problem, /^a\/labels\.json EISDIR/)

@@ -1,0 +1,8 @@
+import { stat } from 'node:fs/promises'
+
+/** Size of a file, or of a folder. Rejects for a pipe, which would be waited for, or a device, which may have no end. */
+export async function sizeOfOrdinary(path: string): Promise<number> {
+  const found = await stat(path)
+  if (!found.isFile() && !found.isDirectory()) throw new Error('it is a pipe or a device, not a file')
+  return found.size
+}

@@ -12,6 +12,7 @@ interface Schema {
   required?: string[]
   additionalProperties?: boolean
   items?: Schema
+  uniqueItems?: boolean
 }
 
 /**
@@ -29,6 +30,12 @@ function checkPart(schema: Schema, value: unknown, path: string, problems: Probl
     return checkObject(schema, value, path, problems)
   if (schema.type === 'array' && schema.items && Array.isArray(value)) {
     const { items } = schema
+    if (isAnyString(items) && value.every((item) => typeof item === 'string')) {
+      addProblems({ ...schema, items: {}, uniqueItems: false }, value, path, problems)
+      if (schema.uniqueItems && new Set(value).size < value.length)
+        problems.push({ path, message: 'must not have duplicate items' })
+      return value
+    }
     addProblems({ ...schema, items: {} }, value, path, problems)
     return value.map((item, index) => checkPart(items, item, `${path}/${index}`, problems))
   }
@@ -105,6 +112,11 @@ function addProblems(schema: Schema, value: unknown, path: string, problems: Pro
   for (const { instancePath, message } of Value.Errors(schema as Type.TSchema, value)) {
     problems.push({ path: `${path}${instancePath}`, message })
   }
+}
+
+/** A schema that every string fits. Lists of such may be long (vocabularies), and are looked at as a whole. */
+function isAnyString({ type, description: _, ...more }: Schema & { description?: string }): boolean {
+  return type === 'string' && Object.keys(more).length === 0
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -49,3 +49,14 @@ t.test('bounds of lists', async (t) => {
   t.match(problemsOf(schema, [1, 1]), [/duplicate|unique/])
   t.match(problemsOf(schema, {}), [/must be array/])
 })
+
+t.test('repeated strings are found in lists of any length', async (t) => {
+  const list = Type.Array(Type.String(), { minItems: 1, uniqueItems: true })
+  const words = Array.from({ length: 100_000 }, (_, i) => `word ${i}`)
+  t.same(problemsOf(list, words), [])
+  t.same(problemsOf(list, [...words, 'word 7']), [' must not have duplicate items'])
+  t.same(problemsOf(list, []), [' must not have fewer than 1 items'])
+  t.same(problemsOf(list, ['x', 1]), ['/1 must be string'])
+  const names = Type.Array(Type.String({ pattern: '^[a-z]+$' }))
+  t.same(problemsOf(names, ['a', 'B']), ['/1 must match pattern "^[a-z]+$"'])
+})

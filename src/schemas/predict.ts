@@ -18,7 +18,7 @@ export const Context = Type.Record(Type.String(), FeatureValue, {
   description: 'Features that hold for all candidates',
 })
 
-const id = Type.String({ maxLength: 1024, description: 'Echoed with the prediction' })
+const id = Type.String({ description: 'Echoed with the prediction' })
 const bid = Type.Number({
   minimum: 0,
   description: 'Price offered for a click or conversion; used by `rank` by `ecpm` alone',
@@ -74,6 +74,9 @@ export const PredictOptions = Type.Object(
   { additionalProperties: false },
 )
 
+/** Most tasks that a model can have: 256, and as many derived ones. */
+export const maxTasks = 512
+
 const envelope = {
   model: Type.Optional(ModelName),
   version: Type.Optional(VersionName),
@@ -83,7 +86,7 @@ const envelope = {
   tasks: Type.Optional(
     Type.Array(TaskName, {
       minItems: 1,
-      maxItems: 512,
+      maxItems: maxTasks,
       uniqueItems: true,
       description: 'Tasks to answer; default: all, derived ones too',
     }),

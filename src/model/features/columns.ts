@@ -26,11 +26,14 @@ export function encodeColumns(
   const columns: [string, unknown[]][] = []
   if (!isObject(candidates)) problems.add('/candidates', `must be an object of arrays, not ${describe(candidates)}`)
   else {
-    for (const [name, values] of Object.entries(candidates)) {
+    let empty = true
+    for (const name in candidates) {
+      empty = false
+      const values = candidates[name]
       if (Array.isArray(values)) columns.push([name, values])
       else problems.add(`/candidates${pointer(name)}`, `must be an array, not ${describe(values)}`)
     }
-    if (Object.keys(candidates).length === 0) problems.add('/candidates', 'must hold at least one column')
+    if (empty) problems.add('/candidates', 'must hold at least one column')
   }
   const rows = rowCount(columns, problems)
   problems.throwIfAny()
@@ -79,7 +82,7 @@ function rowCount(columns: [string, unknown[]][], problems: Problems): number {
     if (values.length !== rows) {
       problems.add(
         `/candidates${pointer(name)}`,
-        `has ${values.length} values where ${JSON.stringify(firstName)} has ${rows}`,
+        `has ${values.length} values where ${JSON.stringify(firstName.slice(0, 64))} has ${rows}`,
       )
     }
   }

@@ -25,7 +25,9 @@ export function encodeContext(layout: Layout, context: unknown, problems: Proble
   if (context !== undefined && !isObject(context))
     problems.add('/context', `must be an object, not ${describe(context)}`)
   else if (context !== undefined) {
-    for (const [name, value] of Object.entries(context)) {
+    // Not Object.entries, which takes seconds for a million keys.
+    for (const name in context) {
+      const value = context[name]
       const slot = layout.byName.get(name)
       if (slot === undefined) {
         problems.add(`/context${pointer(name)}`, unknownField(name, '/context'))

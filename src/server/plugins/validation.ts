@@ -1,7 +1,8 @@
 import { Compile } from 'typebox/compile'
 import { Settings } from 'typebox/system'
+import type { Problem } from '../../model/errors.ts'
 import { invalidRequest, maxProblems } from '../../model/features/problems.ts'
-import { PredictEnvelope } from '../../schemas/predict.ts'
+import { maxTasks, PredictEnvelope } from '../../schemas/predict.ts'
 
 const envelope = Compile(PredictEnvelope)
 
@@ -10,17 +11,24 @@ const envelope = Compile(PredictEnvelope)
  * its own validator; the error lists every problem with its JSON pointer.
  */
 export function validateEnvelope(body: unknown): { value: unknown } | { error: Error } {
+  const bad = badTasks(body)
+  if (bad !== undefined) return { error: invalidRequest([bad]) }
   if (envelope.Check(body)) return { value: body }
-  const problems = allErrors(body).flatMap(({ keyword, instancePath, message, params }) => {
-    // Said again, by name, with additionalProperties.
-    if (keyword === 'boolean') return []
-    if (keyword === 'additionalProperties') {
-      const { additionalProperties } = params as { additionalProperties: string[] }
-      return additionalProperties.map((name) => ({ path: `${instancePath}/${name}`, message: 'is not known here' }))
-    }
-    return [{ path: instancePath, message }]
+  const problems = allErrors(body).flatMap(({ keyword, instancePath, message }) => {
+    // Said already, of each by its name, with the keyword `boolean`.
+    if (keyword === 'additionalProperties') return []
+    return [{ path: instancePath, message: keyword === 'boolean' ? 'is not known here' : message }]
   })
-  return { error: invalidRequest(problems.slice(0, maxProblems)) }
+  return { error: invalidRequest(problems) }
+}
+
+/** TypeBox hashes tasks to find repeated ones: millions of them, or deeply nested ones, are refused before. */
+function badTasks(body: unknown): Problem | undefined {
+  const tasks: unknown = (body as PredictEnvelope | null)?.tasks
+  if (!Array.isArray(tasks)) return undefined
+  if (tasks.length > maxTasks) return { path: '/tasks', message: `must not have more than ${maxTasks} items` }
+  const nested = tasks.findIndex((task) => typeof task === 'object')
+  return nested < 0 ? undefined : { path: `/tasks/${nested}`, message: 'must be string' }
 }
 
 /** TypeBox gathers eight errors unless told otherwise, for the whole process: so it is told for this call alone. */

@@ -29,7 +29,10 @@ export async function predictRoutes(app: FastifyInstance, { context }: { context
     },
     errorHandler(error, request, reply) {
       // A body that can't be read, or has another shape, never reaches the handler.
-      if (!counted.has(request)) metrics.request(undefined, outcomeOf(error), reply.elapsedTime / 1000)
+      if (!counted.has(request)) {
+        const outcome = request.raw.readableAborted ? 'cancelled' : outcomeOf(error)
+        metrics.request(undefined, outcome, reply.elapsedTime / 1000)
+      }
       // The application's handler answers, where an Error is thrown: anything else would be sent as it is.
       throw error instanceof Error ? error : new Error(reasonOf(error))
     },
@@ -45,6 +48,8 @@ async function predict(
   let outcome = 'ok'
   try {
     const { body } = request
+    // Without a body there need be no content type, and then nothing is validated.
+    if (body === undefined) throw invalidRequest([{ path: '', message: 'must be JSON; it is empty' }])
     if (body.version !== undefined && body.label !== undefined) {
       throw invalidRequest([{ path: '/label', message: 'is given beside version: one of them is enough' }])
     }

@@ -1,3 +1,5 @@
+import { type AddressInfo, connect } from 'node:net'
+import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { Compile } from 'typebox/compile'
 import { createEnginePool } from '../../../src/model/engines/pool.ts'
@@ -67,6 +69,43 @@ t.test('a known path with another method is 405, and says which it takes', async
   const { headers, body } = await ask('GET', '/predict')
   t.equal(headers.allow, 'POST')
   t.match(body.detail, /GET.*POST/)
+})
+
+t.test('what nothing answers is refused whatever its body', async (t) => {
+  for (const [method, url, code] of [
+    ['POST', '/nothing', 'NOT_FOUND'],
+    ['POST', '/livez', 'METHOD_NOT_ALLOWED'],
+    ['GET', '/docs/static/nothing.js', 'NOT_FOUND'],
+    ['GET', '/docs/static/..%2f..%2fpackage.json', 'NOT_FOUND'],
+  ] as const) {
+    const headers = { 'content-type': 'application/json' }
+    const payload = method === 'POST' ? { payload: '{ not JSON', headers } : {}
+    const answer = await fastify.inject({ method, url, ...payload })
+    isProblem(t, { status: answer.statusCode, headers: answer.headers, body: answer.json() }, code)
+  }
+})
+
+/** All that the server answers to these bytes until it closes the connection. */
+async function exchange(port: number, bytes: string): Promise<string> {
+  const socket = connect(port, '127.0.0.1')
+  socket.write(bytes)
+  return text(socket)
+}
+
+t.test('what is no HTTP is answered by a problem too, and the connection closed', async (t) => {
+  await fastify.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = fastify.server.address() as AddressInfo
+  for (const [bytes, detail] of [
+    ['POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: abc\r\n\r\n', /not HTTP/],
+    [`GET /livez HTTP/1.1\r\nhost: x\r\nx-long: ${'x'.repeat(20_000)}\r\n\r\n`, /larger headers/],
+    ['nonsense\r\n\r\n', /not HTTP/],
+  ] as const) {
+    const [head, body] = (await exchange(port, bytes)).split('\r\n\r\n') as [string, string]
+    const [status, ...lines] = head.split('\r\n')
+    const headers = Object.fromEntries(lines.map((line) => line.split(': ')))
+    isProblem(t, { status: Number(status?.split(' ')[1]), headers, body: JSON.parse(body) }, 'INVALID_REQUEST')
+    t.match(JSON.parse(body).detail, detail)
+  }
 })
 
 t.test('a path that can not be decoded is 400', async (t) => {

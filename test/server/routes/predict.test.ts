@@ -276,6 +276,8 @@ t.test('bodies that are no request', async (t) => {
     ['{"candidates": "all"}', /must be an array/],
     ['{"candidates": {"price": 3}}', /must be an array/],
     ['{"candidates": {"price": [1, 2], "campaign": ["a"]}}', /1 values where .*price.* has 2/],
+    [`{"tasks": ${'['.repeat(50_000)}${']'.repeat(50_000)}}`, /\/tasks\/0 must be string/],
+    [JSON.stringify({ tasks: Array.from({ length: 513 }, (_, i) => `t${i}`) }), /more than 512 items/],
     ['{"context": []}', /must be an object/],
     ['{"sparse": [[1, 2]], "candidates": []}', /only one form/],
     ['{"sparse": []}', /at least one/],
@@ -289,6 +291,35 @@ t.test('bodies that are no request', async (t) => {
     t.match(JSON.stringify(body), message, payload)
     t.ok(body.errors.length > 0, payload)
   }
+})
+
+t.test('a body that is not there, or no text, is no request', async (t) => {
+  const none = await fastify.inject({ method: 'POST', url: '/predict' })
+  t.same([none.statusCode, none.json().code], [400, 'INVALID_REQUEST'])
+  t.match(none.json().detail, /empty/)
+  const payload = Buffer.from(JSON.stringify({ context, candidates: [{ ...ad, id: '?' }] }), 'latin1')
+  payload[payload.indexOf('?')] = 0xff
+  const headers = { 'content-type': 'application/json' }
+  const broken = await fastify.inject({ method: 'POST', url: '/predict', payload, headers })
+  t.same([broken.statusCode, broken.json().detail], [400, 'The body must be UTF-8'])
+})
+
+t.test('unknown keys are named by JSON pointers, however many there are', async (t) => {
+  const one = await predict({ 'a/b~c': 1, context, options: { 'x/y': 1 } })
+  t.same(
+    one.body.errors.map(({ path }: { path: string }) => path),
+    ['/a~1b~0c', '/options/x~1y'],
+  )
+  const many = await predict(Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`key${i}`, i])))
+  t.equal(many.body.errors.length, 100)
+  t.match(many.body.detail, /^\/key0 is not known here/)
+})
+
+t.test('a long name is not repeated with every problem', async (t) => {
+  const columns = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`c${i}`, [1, 2]]))
+  const { status, body } = await predict({ candidates: { ['n'.repeat(100_000)]: [1], ...columns } })
+  t.equal(status, 400)
+  t.ok(JSON.stringify(body).length < 20_000)
 })
 
 t.test('a version or label may be asked for, and must exist', async (t) => {

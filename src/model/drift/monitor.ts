@@ -1,5 +1,5 @@
 import type { DriftReference } from '../../schemas/manifest.ts'
-import type { EncodedRequest, Layout } from '../features/encoder.ts'
+import type { EncodedRequest, Layout } from '../features/layout.ts'
 import type { PredictionTable } from '../prediction/answer.ts'
 import { type Bins, createBins } from './bins.ts'
 

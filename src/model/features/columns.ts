@@ -10,8 +10,8 @@ import {
   repeatContext,
   unknownField,
 } from './context.ts'
-import type { EncodedRequest, EncodeOptions, Layout, Slot } from './encoder.ts'
 import { describe, requiredMessage } from './field.ts'
+import type { EncodedRequest, EncodeOptions, Layout, Slot } from './layout.ts'
 import { Problems, pointer } from './problems.ts'
 
 /** The second form of a request: named features by column. */

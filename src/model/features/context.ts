@@ -1,6 +1,6 @@
 import { ModelError } from '../errors.ts'
-import type { EncodedRequest, EncodeOptions, Layout, Slot } from './encoder.ts'
 import { describe } from './field.ts'
+import type { EncodedRequest, EncodeOptions, Layout, Slot } from './layout.ts'
 import { type Problems, pointer } from './problems.ts'
 
 /** The encoded context: a row to copy, in which only the candidate's own fields are left to fill in. */

@@ -12,8 +12,8 @@ import {
   repeatContext,
   unknownField,
 } from './context.ts'
-import type { EncodedRequest, EncodeOptions, Layout } from './encoder.ts'
 import { describe, requiredMessage } from './field.ts'
+import type { EncodedRequest, EncodeOptions, Layout } from './layout.ts'
 import { Problems, pointer } from './problems.ts'
 
 /** The first form of a request: named features, one object a candidate. */

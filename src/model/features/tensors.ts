@@ -1,6 +1,6 @@
 import { checkRowCount, keepGoodRows, noBids } from './context.ts'
-import type { EncodedRequest, EncodeOptions, Layout } from './encoder.ts'
 import { describe } from './field.ts'
+import type { EncodedRequest, EncodeOptions, Layout } from './layout.ts'
 import { Problems } from './problems.ts'
 
 /** The third form of a request: tensors in manifest order, ids checked against each field's range. */

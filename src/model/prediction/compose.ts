@@ -2,7 +2,7 @@ import type { Manifest } from '../../schemas/manifest.ts'
 import { createCalibrator } from '../calibration/calibrator.ts'
 import type { Outputs } from '../engines/engine.ts'
 import { ModelError } from '../errors.ts'
-import type { EncodedRequest } from '../features/encoder.ts'
+import type { EncodedRequest } from '../features/layout.ts'
 import type { PredictionTable } from './answer.ts'
 import type { Plan } from './query.ts'
 

@@ -1,5 +1,6 @@
 import t from 'tap'
-import { createEncoder, type EncodeOptions } from '../../../src/model/features/encoder.ts'
+import { createEncoder } from '../../../src/model/features/encoder.ts'
+import type { EncodeOptions } from '../../../src/model/features/layout.ts'
 import { exampleManifest } from '../../fakes/manifest.ts'
 import { murmur } from './expected.ts'
 import { problemsOf } from './problems-of.ts'

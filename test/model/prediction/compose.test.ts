@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import type { EncodedRequest } from '../../../src/model/features/encoder.ts'
+import type { EncodedRequest } from '../../../src/model/features/layout.ts'
 import { createComposer } from '../../../src/model/prediction/compose.ts'
 import { createPlanner } from '../../../src/model/prediction/query.ts'
 import type { PredictOptions } from '../../../src/schemas/predict.ts'

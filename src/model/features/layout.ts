@@ -1,0 +1,83 @@
+import type { Field } from '../../schemas/features.ts'
+import type { Problem } from '../errors.ts'
+import {
+  createNumericFieldEncoder,
+  createSparseFieldEncoder,
+  type FieldEncoder,
+  type SparseFieldEncoder,
+} from './field.ts'
+
+export interface EncodeOptions {
+  /** Most rows of a request; more is TOO_MANY_ROWS. */
+  maxRows: number
+  /** Leave bad rows out and list their problems, instead of refusing the request. */
+  partial: boolean
+  /** Every candidate must have a bid. */
+  bids?: boolean
+}
+
+/** A request as tensors. Row-major; sparse fields and numeric fields each in manifest order. */
+export interface EncodedRequest {
+  /** Rows of the request, bad ones included. */
+  requested: number
+  /** Rows encoded: fewer than `requested` only where bad ones were left out (`partial`). */
+  rows: number
+  /** int32 [rows, sparse fields], ids of the shared id space. */
+  sparse: Int32Array
+  /** float32 [rows, numeric fields], scaled. */
+  dense: Float32Array
+  /** Place in the request of each encoded row, where bad ones were left out. */
+  index?: Int32Array
+  /** Per requested row, where the request gives them. */
+  ids?: (string | undefined)[]
+  bids?: (number | undefined)[]
+  /** What is wrong with the rows left out. */
+  problems: Problem[]
+}
+
+/** Where a field's value goes: column `column` of `sparse` or `dense`. */
+export interface Slot {
+  name: string
+  sparse: boolean
+  column: number
+  encoder: FieldEncoder
+}
+
+/** A model's fields, laid out. */
+export interface Layout {
+  /** In manifest order. */
+  slots: Slot[]
+  byName: Map<string, Slot>
+  sparse: SparseFieldEncoder[]
+  dense: FieldEncoder[]
+  /** Rows of the embedding table. */
+  ids: number
+}
+
+/** `onUnknown` hears of every value that fell into an out-of-vocabulary bucket. */
+export function layOut(features: readonly Field[], onUnknown?: (field: string) => void): Layout {
+  const layout: Layout = { slots: [], byName: new Map(), sparse: [], dense: [], ids: 0 }
+  for (const field of features) {
+    const slot = field.kind === 'numeric' ? addDense(layout, field) : addSparse(layout, field, onUnknown)
+    layout.slots.push(slot)
+    layout.byName.set(field.name, slot)
+  }
+  return layout
+}
+
+function addDense(layout: Layout, field: Extract<Field, { kind: 'numeric' }>): Slot {
+  const encoder = createNumericFieldEncoder(field)
+  layout.dense.push(encoder)
+  return { name: field.name, sparse: false, column: layout.dense.length - 1, encoder }
+}
+
+function addSparse(
+  layout: Layout,
+  field: Exclude<Field, { kind: 'numeric' }>,
+  onUnknown?: (field: string) => void,
+): Slot {
+  const encoder = createSparseFieldEncoder(field, layout.ids, onUnknown)
+  layout.ids += encoder.ids
+  layout.sparse.push(encoder)
+  return { name: field.name, sparse: true, column: layout.sparse.length - 1, encoder }
+}

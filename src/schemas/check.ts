@@ -31,8 +31,9 @@ function checkPart(schema: Schema, value: unknown, path: string, problems: Probl
   if (schema.type === 'array' && schema.items && Array.isArray(value)) {
     const { items } = schema
     if (isAnyString(items) && value.every((item) => typeof item === 'string')) {
-      addProblems({ ...schema, items: {}, uniqueItems: false }, value, path, problems)
-      if (schema.uniqueItems && new Set(value).size < value.length)
+      const { items: _, uniqueItems, ...whole } = schema
+      addProblems(whole, value, path, problems)
+      if (uniqueItems && new Set(value).size < value.length)
         problems.push({ path, message: 'must not have duplicate items' })
       return value
     }

@@ -56,6 +56,11 @@ t.test('variables are read as what they are', async (t) => {
   })
 })
 
+t.test('an empty address is not that of all networks, nor an empty folder the current one', async (t) => {
+  t.match(messageOf({ MULTIGATE_HOST: '' }), /MULTIGATE_HOST must not/i)
+  t.match(messageOf({ MULTIGATE_MODELS: '' }), /MULTIGATE_MODELS must not/i)
+})
+
 t.test('a flag wins over its variable, and leaves others alone', async (t) => {
   const env = { MULTIGATE_PORT: '8080', MULTIGATE_WORKERS: '3' }
   const { configuration } = readConfiguration(env, { MULTIGATE_PORT: '9090' })

@@ -7,7 +7,11 @@ import Type, { type Static } from 'typebox'
 
 export type Configuration = Static<typeof Configuration>
 export const Configuration = Type.Object({
-  MULTIGATE_HOST: Type.String({ default: '127.0.0.1', description: 'Address to listen on; 0.0.0.0 for all' }),
+  MULTIGATE_HOST: Type.String({
+    minLength: 1,
+    default: '127.0.0.1',
+    description: 'Address to listen on; 0.0.0.0 for all',
+  }),
   MULTIGATE_PORT: Type.Integer({
     minimum: 0,
     maximum: 65535,
@@ -15,6 +19,7 @@ export const Configuration = Type.Object({
     description: 'Port to listen on; 0 takes a free one',
   }),
   MULTIGATE_MODELS: Type.String({
+    minLength: 1,
     default: 'models',
     description: 'Folder of models: `<name>/<version>/manifest.json`',
   }),

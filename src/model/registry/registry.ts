@@ -133,7 +133,8 @@ export class Registry {
 
   async #reconcile(): Promise<void> {
     try {
-      this.#source = await this.#options.source()
+      const source = await this.#options.source()
+      this.#source = source.map((model) => this.#keepUnknown(model))
       this.#report(undefined)
     } catch (error) {
       this.#report(`the models' folder can't be read: ${reasonOf(error)}`)
@@ -149,6 +150,14 @@ export class Registry {
       await this.#reconcileModel(name)
     }
     this.#scanned = true
+  }
+
+  /** A model that can't be read for a moment, or whose labels are half written, must not lose what it serves. */
+  #keepUnknown(model: SourceModel): SourceModel {
+    const before = this.#sourceOf(model.name)
+    if (before === undefined || model.unknown === undefined) return model
+    const { versions, labels } = before
+    return model.unknown === 'labels' ? { ...model, labels } : { ...model, versions, labels }
   }
 
   #report(problem: string | undefined): void {

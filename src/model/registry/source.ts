@@ -18,6 +18,8 @@ export interface SourceModel {
   labels: Record<string, string>
   /** What is wrong with the model's folder as a whole. */
   problem?: string
+  /** What can't be told now, and so stays as it was: all of the model, or its labels. */
+  unknown?: 'all' | 'labels'
 }
 
 /** Says which models and versions should exist. Rejects where that can't be told: then nothing changes. */
@@ -49,7 +51,7 @@ async function readModel(root: string, name: string): Promise<SourceModel | unde
     if (!(await stat(folder)).isDirectory()) return undefined
     entries = await readdir(folder)
   } catch (error) {
-    return { name, versions: [], labels: {}, problem: `${name} can't be read: ${reasonOf(error)}` }
+    return { name, versions: [], labels: {}, problem: `${name} can't be read: ${reasonOf(error)}`, unknown: 'all' }
   }
   const numbered = entries.filter((entry) => /^[1-9][0-9]{0,17}$/.test(entry))
   const versions = await Promise.all(
@@ -62,6 +64,7 @@ async function readModel(root: string, name: string): Promise<SourceModel | unde
     if (entries.includes(labelsFile)) model.labels = parseLabels(await readLabels(join(folder, labelsFile)))
   } catch (error) {
     model.problem = `${name}/${labelsFile} ${reasonOf(error)}`
+    model.unknown = 'labels'
   }
   return model
 }

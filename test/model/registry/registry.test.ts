@@ -431,6 +431,27 @@ t.test('a folder that cannot be read changes nothing, and is told once', async (
   t.same(events.slice(1), ["problem: the models' folder can't be read: EIO"])
 })
 
+t.test('a model that cannot be read for a moment keeps what it serves', async (t) => {
+  const { registry, disk, loaded, events } = setUp({ models: { ads: ['1', '2'] } })
+  disk.models = [model('ads', ['1', '2'], { labels: { stable: '1' } })]
+  await registry.reconcile()
+  disk.models = [model('ads', [], { problem: 'ads can not be read', unknown: 'all' })]
+  await registry.reconcile()
+  t.equal(registry.acquire('ads').model, loaded.get('ads/2'))
+  t.equal(registry.acquire('ads', undefined, 'stable').model, loaded.get('ads/1'))
+  disk.models = [model('ads', ['1', '2', '3'], { problem: 'ads/labels.json is not JSON', unknown: 'labels' })]
+  await registry.reconcile()
+  t.equal(registry.acquire('ads').model, loaded.get('ads/3'))
+  t.equal(registry.acquire('ads', undefined, 'stable').model, loaded.get('ads/1'))
+  t.same(
+    events.filter((event) => event.startsWith('problem')),
+    ['problem: ads can not be read', 'problem: ads/labels.json is not JSON'],
+  )
+  disk.models = []
+  await registry.reconcile()
+  t.throws(() => registry.acquire('ads'), { code: 'MODEL_NOT_FOUND' })
+})
+
 t.test('a folder that can be read again is told again when it fails again', async (t) => {
   const { registry, disk, events } = setUp()
   for (const error of [new Error('EIO'), undefined, new Error('EIO')]) {

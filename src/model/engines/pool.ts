@@ -51,6 +51,8 @@ interface Member {
   client: WorkerClient
   /** Graphs that this worker has loaded. */
   graphs: Set<number>
+  /** Graphs that it is asked to load: until then it computes nothing. */
+  loading: number
 }
 
 /**
@@ -78,7 +80,7 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
     try {
       const name = (await client.call({ type: 'start' })) as string
       if (closed) throw new ModelError('ENGINE_UNAVAILABLE', 'The engine pool has been closed')
-      const member: Member = { client, graphs: new Set() }
+      const member: Member = { client, graphs: new Set(), loading: 0 }
       members.add(member)
       client.ended.then((reason) => lose(member, reason))
       return name
@@ -116,18 +118,34 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
   }
 
   async function loadIn(member: Member, graph: number, source: GraphSource): Promise<Signature> {
-    const signature = (await member.client.call({ type: 'load', graph, source })) as Signature
+    member.loading++
+    let signature: Signature
+    try {
+      signature = (await member.client.call({ type: 'load', graph, source })) as Signature
+    } finally {
+      member.loading--
+    }
     member.graphs.add(graph)
     for (const wake of waiting) wake()
     waiting = []
     return signature
   }
 
+  /** Loads a graph in every worker: where others are served, in one half at a time, so that the other half answers. */
+  async function loadInAll(graph: number, source: GraphSource): Promise<Signature[]> {
+    const all = [...members]
+    const half = sources.size > 1 ? Math.ceil(all.length / 2) : all.length
+    // One that has died meanwhile is replaced by one that loads whatever there is.
+    const load = (part: Member[]) =>
+      Promise.all(part.filter((member) => members.has(member)).map((member) => loadIn(member, graph, source)))
+    return [...(await load(all.slice(0, half))), ...(await load(all.slice(half)))]
+  }
+
   /** The least busy worker that has the graph. Counts calls at once, so that two in a row go to two workers. */
   function leastBusy(graph: number): Member | undefined {
     let best: Member | undefined
     for (const member of members) {
-      if (member.graphs.has(graph) && (best === undefined || member.client.pending < best.client.pending)) best = member
+      if (member.graphs.has(graph) && (best === undefined || isLessBusy(member, best))) best = member
     }
     return best
   }
@@ -145,8 +163,7 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
       const graph = nextGraph++
       sources.set(graph, source)
       try {
-        const signatures = await Promise.all([...members].map((member) => loadIn(member, graph, source)))
-        const [signature] = signatures
+        const [signature] = await loadInAll(graph, source)
         if (signature === undefined) throw new Error('no worker is alive')
         return { signature, run: (batch, wanted) => run(graph, batch, wanted), close: () => unload(graph) }
       } catch (error) {
@@ -183,4 +200,8 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
       }),
     )
   }
+}
+
+function isLessBusy(a: Member, b: Member): boolean {
+  return a.loading === b.loading ? a.client.pending < b.client.pending : a.loading < b.loading
 }

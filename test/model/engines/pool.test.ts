@@ -66,6 +66,33 @@ t.test('a graph is loaded in every worker, and a call goes to the least busy one
   t.same([await runs[1], await third], [{ sum: new Float32Array([2]) }, { sum: new Float32Array([3]) }])
 })
 
+t.test('while one half of the workers load a graph, the other half answers', async (t) => {
+  const loads: (() => void)[] = []
+  let slow = false
+  const load = () =>
+    slow
+      ? new Promise((resolve) => loads.push(() => resolve(fakeSignature)))
+      : Promise.resolve(fakeSignature as unknown)
+  const { pool, workers } = await setUp(t, {}, [{ load }, { load }])
+  const graph = await pool.load(source)
+  slow = true
+  const second = pool.load(source)
+  for (const [loading, free] of [
+    [0, 1],
+    [1, 0],
+  ] as const) {
+    await settle()
+    t.equal(loads.length, 1, 'one at a time')
+    const runs = [graph.run(batch, ['sum']), graph.run(batch, ['sum'])]
+    await settle()
+    t.same([workers[loading]!.pending, workers[free]!.pending], [0, 2])
+    for (const _ of runs) workers[free]!.finish({ sum: new Float32Array([1]) })
+    await Promise.all(runs)
+    loads.shift()?.()
+  }
+  t.same((await second).signature, fakeSignature)
+})
+
 t.test('a worker that dies is replaced; its calls fail, others notice nothing', async (t) => {
   const { pool, workers, lost, nextWorker } = await setUp(t)
   const graph = await pool.load(source)

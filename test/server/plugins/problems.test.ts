@@ -1,5 +1,6 @@
 import { type AddressInfo, connect } from 'node:net'
 import { text } from 'node:stream/consumers'
+import { setTimeout } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { Compile } from 'typebox/compile'
 import { createEnginePool } from '../../../src/model/engines/pool.ts'
@@ -20,7 +21,7 @@ const server = await startTestServer(t, {
   limits: { pool: held.pool, maxQueueRows: 4 },
   logger: { level: 'info', stream: { write: (line: string) => logged.push(JSON.parse(line)) } },
 })
-const { fastify, predict, registry } = server
+const { fastify, metrics, predict, registry } = server
 const one = { context: { country: 'DE', hour: 21 }, candidates: [{ campaign: 'c9', price: 1.25 }] }
 const problemCheck = Compile(ProblemDetails)
 
@@ -106,6 +107,18 @@ t.test('what is no HTTP is answered by a problem too, and the connection closed'
     isProblem(t, { status: Number(status?.split(' ')[1]), headers, body: JSON.parse(body) }, 'INVALID_REQUEST')
     t.match(JSON.parse(body).detail, detail)
   }
+})
+
+t.test('an upload that its client gives up is counted as cancelled', async (t) => {
+  const { port } = fastify.server.address() as AddressInfo
+  const socket = connect(port, '127.0.0.1')
+  const head = 'POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{'
+  await new Promise((resolve) => socket.write(head, resolve))
+  await setTimeout(50)
+  socket.destroy()
+  const line = 'multigate_requests_total{model="",version="",outcome="cancelled"} 1'
+  for (let i = 0; i < 100 && !(await metrics.registry.metrics()).includes(line); i++) await setTimeout(20)
+  t.match(await metrics.registry.metrics(), line)
 })
 
 t.test('a path that can not be decoded is 400', async (t) => {

@@ -111,9 +111,20 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
     }
     for (const member of members) {
       if (before.has(member)) continue
-      for (const [graph, source] of sources) {
-        await loadIn(member, graph, source).catch((error) => options.onReloadFailed?.(source, error))
-      }
+      for (const [graph, source] of sources) await reload(member, graph, source, 0)
+    }
+  }
+
+  /** Tries until it works: where all workers were lost, nobody else can answer for this graph. */
+  async function reload(member: Member, graph: number, source: GraphSource, backoff: number): Promise<void> {
+    if (backoff > 0) await setTimeout(backoff, undefined, { signal: closing.signal }).catch(() => undefined)
+    if (closed || !members.has(member) || !sources.has(graph)) return
+    try {
+      await loadIn(member, graph, source)
+    } catch (error) {
+      options.onReloadFailed?.(source, error)
+      // Not waited for: other graphs need not wait either.
+      reload(member, graph, source, Math.min(longestBackoff, backoff * 2 + 50))
     }
   }
 

@@ -173,6 +173,26 @@ t.test('a replaced worker that can not load a graph leaves it to the others', as
   await Promise.all(runs)
 })
 
+t.test('a replaced worker tries a graph again that it could not load', async (t) => {
+  let failures = 0
+  let missing = true
+  const load = async () => {
+    if (missing) throw new ModelError('INVALID_BUNDLE', 'model.json: is missing')
+    return fakeSignature
+  }
+  const { pool, workers, nextWorker } = await setUp(t, { workers: 1, onReloadFailed: () => failures++ }, [{}, { load }])
+  const graph = await pool.load(source)
+  const replaced = nextWorker()
+  workers[0]!.die('gone')
+  await replaced
+  while (failures === 0) await settle()
+  missing = false
+  const run = graph.run(batch, ['sum'])
+  while (workers[1]!.pending === 0) await settle()
+  workers[1]!.finish({ sum: new Float32Array([1]) })
+  t.same(await run, { sum: new Float32Array([1]) })
+})
+
 t.test('a graph that fails to load is freed everywhere', async (t) => {
   const broken = new ModelError('UNSUPPORTED_GRAPH', 'layer x')
   const { pool, workers } = await setUp(t, {}, [{}, { load: () => Promise.reject(broken) }])

@@ -49,8 +49,8 @@ export function createFakeWorker(behaviour: FakeWorkerBehaviour = {}): FakeWorke
       if (task.type === 'unload') return undefined
       return new Promise((resolve, reject) => runs.push({ resolve, reject }))
     },
-    async terminate() {
-      die('terminated')
+    async stop() {
+      die('stopped')
     },
     die,
     finish: (outputs) => runs.shift()?.resolve(outputs),

@@ -15,8 +15,9 @@ export type WorkerTask =
   | { type: 'load'; graph: number; source: GraphSource }
   | { type: 'run'; graph: number; batch: Batch; wanted: string[] }
   | { type: 'unload'; graph: number }
+  | { type: 'stop' }
 
-/** `start` answers the engine's name, `load` a Signature, `run` Outputs. */
+/** `start` answers the engine's name, `load` a Signature, `run` Outputs; `stop` ends the thread. */
 export type WorkerRequest = WorkerTask & { id: number }
 
 export type WorkerReply =

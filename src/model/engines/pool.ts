@@ -28,7 +28,7 @@ export interface EnginePool {
   /** Loads a graph in every worker. Rejects like Engine.load. */
   load(source: GraphSource): Promise<PooledGraph>
   stats(): EnginePoolStats
-  /** Ends the workers; calls under way are rejected. Idempotent. */
+  /** Ends the workers, once they have answered what they were asked. Idempotent. */
   close(): Promise<void>
 }
 
@@ -86,7 +86,7 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
       return name
     } catch (error) {
       clients.delete(client)
-      await client.terminate()
+      await client.stop()
       throw error
     }
   }
@@ -163,7 +163,7 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
 
   const names = await Promise.all(Array.from({ length: options.workers }, start)).catch(async (error) => {
     closed = true
-    await Promise.all([...clients].map((client) => client.terminate()))
+    await Promise.all([...clients].map((client) => client.stop()))
     throw error
   })
 
@@ -187,7 +187,7 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
       closed = true
       closing.abort()
       for (const wake of waiting) wake()
-      await Promise.all([...clients].map((client) => client.terminate()))
+      await Promise.all([...clients].map((client) => client.stop()))
     },
   }
 

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { ModelError, reasonOf } from '../errors.ts'
-import { unpackError, type WorkerReply, type WorkerSettings, type WorkerTask } from './messages.ts'
+import { unpackError, type WorkerReply, type WorkerRequest, type WorkerSettings, type WorkerTask } from './messages.ts'
 
 /** A worker thread died while it computed. Trying the same rows on another could kill that too. */
 export class WorkerLostError extends ModelError {
@@ -16,11 +16,22 @@ export interface WorkerClient {
   call(task: WorkerTask): Promise<unknown>
   /** Resolves with the reason when the thread has ended, however that came. */
   readonly ended: Promise<string>
-  terminate(): Promise<void>
+  /** Ends the thread once it has answered what it was asked, or by force if it doesn't soon. Idempotent. */
+  stop(): Promise<void>
 }
 
-export function createWorkerClient(settings: WorkerSettings): WorkerClient {
-  const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: settings })
+/**
+ * Longest time for a thread to finish before it is ended by force, ms. Force in the middle of a native call can abort
+ * the whole process: it is for threads that hang.
+ */
+const longestFarewell = 5000
+
+/** `script` is what the thread runs; replaceable in tests. */
+export function createWorkerClient(
+  settings: WorkerSettings,
+  script = new URL('./worker.js', import.meta.url),
+): WorkerClient {
+  const worker = new Worker(script, { workerData: settings })
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>()
   let nextId = 0
   let reason: string | undefined
@@ -55,8 +66,11 @@ export function createWorkerClient(settings: WorkerSettings): WorkerClient {
         worker.postMessage({ ...task, id })
       })
     },
-    async terminate() {
-      await worker.terminate()
+    async stop() {
+      const force = setTimeout(() => worker.terminate(), longestFarewell)
+      worker.postMessage({ type: 'stop', id: nextId++ } satisfies WorkerRequest)
+      await ended
+      clearTimeout(force)
     },
   }
 }

@@ -26,6 +26,8 @@ async function answer(request: WorkerRequest): Promise<WorkerReply> {
 }
 
 async function perform(request: WorkerRequest): Promise<unknown> {
+  // Ends this thread alone, while no native code runs in it.
+  if (request.type === 'stop') process.exit()
   engine ??= await createEngine(settings.engine, settings.threads)
   switch (request.type) {
     case 'start':

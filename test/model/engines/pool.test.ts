@@ -223,7 +223,7 @@ t.test('a pool whose workers can not start says why, and leaves none behind', as
     },
   })
   await t.rejects(made, reason)
-  for (const worker of workers) t.equal(await worker.ended, 'terminated')
+  for (const worker of workers) t.equal(await worker.ended, 'stopped')
 })
 
 t.test('close() ends the workers and what waits for them; none is replaced', async (t) => {
@@ -249,7 +249,7 @@ t.test('a worker that is being started when the pool is closed ends as well', as
   await replaced
   await settle()
   await pool.close()
-  t.equal(await workers[1]!.ended, 'terminated')
+  t.equal(await workers[1]!.ended, 'stopped')
   started('fake')
   await settle()
   t.equal(pool.stats().alive, 0)

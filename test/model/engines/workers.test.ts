@@ -3,8 +3,12 @@ import t from 'tap'
 import { createEnginePool } from '../../../src/model/engines/pool.ts'
 import { createWorkerClient, type WorkerClient } from '../../../src/model/engines/worker-client.ts'
 import { temporaryFolder, writeTestBundle } from '../../fixtures/bundle.ts'
+import { until } from '../../fixtures/until.ts'
 
 /* Real worker threads with a real engine. */
+
+const mortalWorker = new URL('../../fixtures/mortal-worker.js', import.meta.url)
+const hangingWorker = new URL('../../fixtures/hanging-worker.js', import.meta.url)
 
 const models = await temporaryFolder(t)
 const manifest = await writeTestBundle(models)
@@ -22,16 +26,14 @@ const batch = (rows: number) => ({
   },
 })
 
-t.test('threads compute, one that is killed is replaced, and only its calls fail', async (t) => {
+t.test('threads compute, one that dies is replaced, and only its calls fail', async (t) => {
   const clients: WorkerClient[] = []
-  const born: (() => void)[] = []
   const pool = await createEnginePool({
     engine: 'onnx',
     workers: 2,
     createWorker: (settings) => {
-      const client = createWorkerClient(settings)
+      const client = createWorkerClient(settings, mortalWorker)
       clients.push(client)
-      for (const resolve of born.splice(0)) resolve()
       return client
     },
   })
@@ -46,17 +48,29 @@ t.test('threads compute, one that is killed is replaced, and only its calls fail
   )
   const expected = (await graph.run(batch(1), ['probabilities'])).probabilities!
 
+  const deadly = graph.run(batch(1), ['die'])
   const runs = Array.from({ length: 8 }, (_, i) => graph.run(batch(i + 1), ['probabilities']))
-  const replaced = new Promise<void>((resolve) => born.push(resolve))
-  await new Promise((resolve) => setImmediate(resolve))
-  const doomed = clients[0]!.pending
-  await clients[0]!.terminate()
+  await t.rejects(deadly, { code: 'MODEL_FAILED', message: /worker thread died.*told to die/ })
   const outcomes = await Promise.allSettled(runs)
-  t.ok(outcomes.filter(({ status }) => status === 'rejected').length <= doomed)
   t.ok(outcomes.filter(({ status }) => status === 'fulfilled').length >= 4, 'the other thread answers its own')
-  await replaced
   const after = await Promise.all(Array.from({ length: 8 }, (_, i) => graph.run(batch(i + 1), ['probabilities'])))
   for (const { probabilities } of after) t.same(probabilities!.subarray(0, 2), expected)
+  await until(() => pool.stats().alive === 2)
+  t.same([clients.length, pool.stats().replaced], [3, 1])
+})
+
+t.test('closing answers what was asked before', async (t) => {
+  const pool = await createEnginePool({ engine: 'onnx', workers: 1 })
+  const graph = await pool.load(source)
+  const runs = Array.from({ length: 20 }, () => graph.run(batch(500), ['probabilities']))
+  await Promise.all([pool.close(), pool.close()])
+  for (const { probabilities } of await Promise.all(runs)) t.equal(probabilities!.length, 1000)
+})
+
+t.test('a thread that hangs is ended by force', async (t) => {
+  const client = createWorkerClient({ engine: 'onnx', threads: 1 }, hangingWorker)
+  await client.stop()
+  t.equal(await client.ended, 'exit code 1')
 })
 
 t.test('an error inside the engine fails its call alone, with its code', async (t) => {

@@ -8,6 +8,7 @@ import { ProblemDetails } from '../../../src/schemas/problem.ts'
 import { problemTable } from '../../../src/server/errors.ts'
 import { temporaryFolder, writeTestBundle } from '../../fixtures/bundle.ts'
 import { startTestServer } from '../../fixtures/server.ts'
+import { until } from '../../fixtures/until.ts'
 import { createHeldPool } from '../held-pool.ts'
 
 const models = await temporaryFolder(t)
@@ -211,4 +212,33 @@ t.test('a request too late while it is computed says so', async (t) => {
   held.release()
   isProblem(t, answer, 'DEADLINE_EXCEEDED')
   t.equal(answer.body.stage, 'compute')
+})
+
+t.test('a client that goes away is counted, never computed, and no error', async (t) => {
+  await fastify.ready()
+  if (!fastify.server.listening) await fastify.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = fastify.server.address() as AddressInfo
+  logged.length = 0
+  held.hold()
+  const running = predict(one)
+  await held.holding(1)
+  const body = JSON.stringify(one)
+  const client = connect(port, '127.0.0.1')
+  client.write(
+    `POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+  )
+  const { model, release } = registry.acquire('ads')
+  release()
+  await until(() => model.stats().queuedRows === 1)
+  client.destroy()
+  await until(() => model.stats().queuedRows === 0)
+  held.release()
+  t.equal((await running).status, 200)
+  const counts = await metrics.registry.metrics()
+  t.match(counts, /multigate_cancelled_total\{model="ads",version="1",stage="queue"\} 1/)
+  t.match(counts, /multigate_requests_total\{model="ads",version="1",outcome="cancelled"\} 1/)
+  t.same(
+    logged.filter(({ level }) => level >= 50),
+    [],
+  )
 })

@@ -55,7 +55,7 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { version }: {
     theme: {
       title: 'multigate',
       // There is one document, and one server: no need to choose.
-      css: [{ filename: 'theme.css', content: '.topbar, .swagger-ui .scheme-container { display: none }' }],
+      css: [{ filename: 'theme.css', content: '.swagger-ui .topbar, .swagger-ui .scheme-container { display: none }' }],
     },
   })
 })

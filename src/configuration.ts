@@ -61,9 +61,12 @@ function check(given: Partial<Record<Key, string | undefined>>): Configuration {
 const isNumeric = (key: Key) => ['integer', 'number'].includes(properties[key].type ?? '')
 const isInfinite = (value: string | undefined) => Math.abs(Number(value)) === Number.POSITIVE_INFINITY
 
-/** The command `multigate serve`, its flags made from the schema; `run` gets those that were given. */
-export function createServeCommand(run: (flags: ConfigurationFlags) => Promise<void>): Command {
-  const command = new Command('serve').description('Serve the models of a folder over HTTP')
+/**
+ * The command that serves, its flags made from the schema; `run` gets those that were given. `usage` is how people call
+ * it where it stands alone.
+ */
+export function createServeCommand(run: (flags: ConfigurationFlags) => Promise<void>, usage = 'serve'): Command {
+  const command = new Command(usage).description('Serve the models of a folder over HTTP')
   for (const key of keys) {
     const { type, anyOf, default: value, description } = properties[key]
     const flag = type === 'boolean' ? `${flagOf(key)} [value]` : `${flagOf(key)} <value>`
@@ -73,7 +76,7 @@ export function createServeCommand(run: (flags: ConfigurationFlags) => Promise<v
   }
   command.addHelpText(
     'after',
-    '\nExamples:\n  multigate serve\n  multigate serve --port 8080 --models /srv/models --log-requests\n',
+    `\nExamples:\n  npm start\n  npm start -- --port 8080 --models /srv/models --log-requests\n`,
   )
   return command.action(async (options: Record<string, string | true>) => {
     const flags: ConfigurationFlags = {}

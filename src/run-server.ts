@@ -21,7 +21,8 @@ export async function runServer(flags: ConfigurationFlags): Promise<void> {
       await server.close()
     })
   } catch (error) {
-    console.error(`multigate can't start: ${reasonOf(error)}`)
+    const hint = (error as NodeJS.ErrnoException).code === 'EADDRINUSE' ? '; --port chooses another' : ''
+    console.error(`multigate can't start: ${reasonOf(error)}${hint}`)
     process.exit(1)
   }
 }

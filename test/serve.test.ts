@@ -47,7 +47,10 @@ t.test('it starts without any model, says so, and takes one that comes', async (
   const early = await ask(server, '/readyz')
   t.match(early, { status: 503, body: { reasons: [/there is no model|being loaded/] } })
   await server.loaded
-  t.same(await ask(server, '/readyz'), { status: 503, body: { status: 'unavailable', reasons: ['there is no model'] } })
+  t.same(await ask(server, '/readyz'), {
+    status: 503,
+    body: { status: 'unavailable', reasons: ['there is no model in the folder'] },
+  })
   t.match(await ask(server, '/predict', one), { status: 503, body: { code: 'NOT_READY' } })
   t.same((await ask(server, '/models')).body, { models: [] })
   await writeTestBundle(models)
@@ -153,13 +156,13 @@ t.test('broken versions are reported, and good ones serve', async (t) => {
   for (const [name, reason] of [
     ['not-json', /^not-json\/1\/manifest\.json is not JSON: /],
     ['not-valid', /^not-valid\/1\/manifest\.json: \/features\/0/],
-    ['no-file', new RegExp(`^no-file/1/${weights} can't be read: ENOENT`)],
+    ['no-file', new RegExp(`^no-file/1/${weights} can't be read: it is missing`)],
     ['damaged', new RegExp(`^damaged/1/${weights} is damaged: its SHA-256 is [0-9a-f]{64}`)],
     ['answers', /^answers\/1\/manifest\.json: golden row 1 differs: ctr should be/],
     ['fields', /^fields\/1\/model\.json doesn't fit its manifest: its input dense is 2 wide, but there are 3/],
     ['outside', /^outside\/1\/\.\.\/\.\.\/ads\/1\/model\.json leads out of its folder/],
     ['renamed', /^renamed\/1\/manifest\.json: \/name is "ads", but the folder is called renamed/],
-    ['nothing', /^nothing\/1\/manifest\.json can't be read: ENOENT/],
+    ['nothing', /^nothing\/1\/manifest\.json can't be read: it is missing/],
   ] as const) {
     t.match(errorOf(name), { state: 'failed', error: reason }, name)
     const answer = await ask(server, '/predict', { ...one, model: name })

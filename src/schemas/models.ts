@@ -71,6 +71,12 @@ export const ModelDetails = Type.Intersect([
         }),
       ),
     ),
+    example: Type.Optional(
+      Type.Object(
+        { model: Type.String(), candidates: Type.Array(Type.Record(Type.String(), Type.Unknown())) },
+        { description: 'A body for `POST /predict`, with a value for every field' },
+      ),
+    ),
     quality: Type.Optional(Type.Record(Type.String(), TaskQuality)),
     plan: Type.Optional(
       Type.Object({

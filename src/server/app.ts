@@ -31,6 +31,7 @@ export async function app(fastify: FastifyInstance, { context, version }: AppOpt
     requestEncodings: ['gzip', 'deflate', 'br', 'identity'],
   })
   await fastify.register(openapi, { version })
+  fastify.get('/', { schema: { hide: true } }, (_, reply) => reply.redirect('/docs'))
   await fastify.register(predictRoutes, { context })
   await fastify.register(modelRoutes, { context })
   await fastify.register(operationRoutes, { context })

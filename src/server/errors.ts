@@ -54,11 +54,13 @@ export function toProblem(error: unknown, requestId: string): Problem {
   }
   const { code = '', statusCode = 500, message } = (error ?? {}) as FastifyError
   const mapped = fromFastify[code] ?? (statusCode >= 400 && statusCode < 500 ? 'INVALID_REQUEST' : 'INTERNAL')
-  const detail = mapped === 'INTERNAL' ? internal : message
+  const detail = mapped === 'INTERNAL' ? internal : mapped === 'UNSUPPORTED_MEDIA_TYPE' ? unsupported : message
   const errors: ProblemItem[] | undefined = mapped === 'INVALID_REQUEST' ? [{ path: '', message: detail }] : undefined
   return { body: problemDetails(mapped, detail, requestId, errors ? { errors } : {}), retryAfterSeconds: undefined }
 }
 
+const unsupported =
+  'A body is JSON, with Content-Type: application/json, and Content-Encoding: gzip, deflate or br where it is compressed'
 const internal = 'The server met an error that it did not foresee; its log has the details under this request_id'
 
 export function problemDetails(

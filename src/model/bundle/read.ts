@@ -78,7 +78,7 @@ async function readText(path: string, version: string): Promise<string> {
     return await readFile(path, 'utf8')
   } catch (cause) {
     if (cause instanceof ModelError) throw cause
-    return invalid(`${version}/${manifestFile} can't be read: ${reasonOf(cause)}`, cause)
+    return invalid(`${version}/${manifestFile} can't be read: ${fileReason(cause)}`, cause)
   }
 }
 
@@ -95,7 +95,7 @@ async function verifyFiles(folder: string, manifest: Manifest, version: string):
       actual = await sha256(path)
     } catch (cause) {
       if (cause instanceof ModelError) throw cause
-      invalid(`${version}/${file} can't be read: ${reasonOf(cause)}`, cause)
+      invalid(`${version}/${file} can't be read: ${fileReason(cause)}`, cause)
     }
     if (actual !== expected) {
       invalid(`${version}/${file} is damaged: its SHA-256 is ${actual}, the manifest says ${expected}`)
@@ -124,6 +124,12 @@ async function sha256(path: string): Promise<string> {
   const hash = createHash('sha256')
   for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer)
   return hash.digest('hex')
+}
+
+/** What is wrong with a file, without its place on this machine, which is nobody's business. */
+function fileReason(cause: unknown): string {
+  if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return 'it is missing'
+  return reasonOf(cause).split(', ')[0]!
 }
 
 function invalid(message: string, cause?: unknown): never {

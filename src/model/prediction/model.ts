@@ -96,7 +96,7 @@ export async function loadModel({ folder, manifest }: Bundle, options: LoadOptio
     execute: (batch, wanted) => graph.run(batch, wanted),
     isolate: (error) => !(error instanceof WorkerLostError),
     clock,
-    ...(options.observer ? { observer: options.observer } : {}),
+    observer: whileTrue(() => serving, options.observer ?? {}),
   })
   const model = createModel(manifest, encoder, graph, batcher, options)
   try {
@@ -164,6 +164,17 @@ function createModel(
       await graph.close()
     },
     destroy: (error) => batcher.destroy(error),
+  }
+}
+
+/** Passes on what an observer hears only while the condition holds. */
+function whileTrue(condition: () => boolean, observer: BatchObserver): BatchObserver {
+  return {
+    released: (batch) => condition() && observer.released?.(batch),
+    waited: (seconds) => condition() && observer.waited?.(seconds),
+    computed: (rows, seconds) => condition() && observer.computed?.(rows, seconds),
+    shed: (reason) => condition() && observer.shed?.(reason),
+    cancelled: (stage) => condition() && observer.cancelled?.(stage),
   }
 }
 

@@ -8,7 +8,7 @@ import type { SourceModel } from './source.ts'
  *
  *   (on disk) → loading → ready → draining → (gone)
  *                  ↓
- *               failed → (gone, or loading again, when its manifest changes)
+ *               failed → (gone, or loading again, when one of its files changes)
  */
 export interface Entry {
   version: string

@@ -20,7 +20,7 @@ export interface Actions {
  *
  * `latest` keeps the highest version that loads, and those that have a label; `all` keeps every version. A version is
  * unloaded only once its successor answers, so that there is always one to ask; a version that failed is tried again
- * when its manifest has changed.
+ * when any of its files has changed.
  */
 export function nextActions(
   mode: 'latest' | 'all',

@@ -99,7 +99,7 @@ export class Registry {
       const names = this.#source.map(({ name }) => name)
       reasons.push(
         names.length === 0
-          ? 'there is no model'
+          ? 'there is no model in the folder'
           : `no default model is set, and there are several: ${names.join(', ')}`,
       )
     }

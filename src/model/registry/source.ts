@@ -1,13 +1,12 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sizeOfOrdinary } from '../bundle/ordinary.ts'
-import { manifestFile } from '../bundle/read.ts'
 import { reasonOf } from '../errors.ts'
 
 /** A version that should exist. */
 export interface SourceVersion {
   version: string
-  /** Changes when the version's manifest does: a version that failed is tried again then. */
+  /** Changes when any of the version's files does: a version that failed is tried again then. */
   stamp: string
 }
 
@@ -70,11 +69,14 @@ async function readModel(root: string, name: string): Promise<SourceModel | unde
 }
 
 async function stampOf(folder: string): Promise<string> {
+  const stamps = async (file: string) => {
+    const { mtimeMs, size } = await stat(join(folder, file))
+    return `${file} ${mtimeMs} ${size}`
+  }
   try {
-    const { mtimeMs, size } = await stat(join(folder, manifestFile))
-    return `${mtimeMs}-${size}`
-  } catch {
-    return 'no manifest'
+    return (await Promise.all((await readdir(folder, { recursive: true })).sort().map(stamps))).join('\n')
+  } catch (error) {
+    return `unreadable: ${reasonOf(error)}`
   }
 }
 

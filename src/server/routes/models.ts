@@ -76,6 +76,7 @@ function describeModel({ manifest, encoder, engine, plan }: LoadedModel): Partia
       ...manifest.tasks.map((task) => ({ ...task, gate: graph.outputs.gates?.[task.name] !== undefined })),
       ...manifest.derived,
     ],
+    ...(manifest.golden ? { example: { model: manifest.name, candidates: manifest.golden.rows.slice(0, 1) } } : {}),
     ...(quality === undefined ? {} : { quality }),
     plan: { engine, graph: graph.format, workers: plan.workers, max_batch_rows: plan.maxBatchRows },
     ...(provenance === undefined ? {} : { provenance }),

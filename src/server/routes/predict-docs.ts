@@ -38,8 +38,8 @@ const answerExamples = {
     value: {
       ...answer,
       predictions: [
-        { id: 'ad-1', ctr: 0.0312, cvr: 0.118, ctcvr: 0.0036816 },
-        { id: 'ad-2', ctr: 0.0171, cvr: 0.092, ctcvr: 0.0015732 },
+        { id: 'ad-1', ctr: 0.0066138808, cvr: 0.034091803, ctcvr: 0.00022547912 },
+        { id: 'ad-2', ctr: 0.023276408, cvr: 0.22113149, ctcvr: 0.0051471468 },
       ],
     },
   },
@@ -47,14 +47,22 @@ const answerExamples = {
     summary: 'Best first',
     value: {
       ...answer,
-      predictions: [{ id: 'ad-1', ctr: 0.0312, cvr: 0.118, ctcvr: 0.0036816, score: 2.94528, index: 0 }],
+      predictions: [
+        { id: 'ad-2', ctr: 0.023276408, cvr: 0.22113149, ctcvr: 0.0051471468, score: 5.6618615, index: 1 },
+        { id: 'ad-1', ctr: 0.0066138808, cvr: 0.034091803, ctcvr: 0.00022547912, score: 0.1803833, index: 0 },
+      ],
     },
   },
   columns: {
     summary: 'By column',
     value: {
       ...answer,
-      predictions: { id: ['ad-1', 'ad-2'], ctr: [0.0312, 0.0171], cvr: [0.118, 0.092], ctcvr: [0.0036816, 0.0015732] },
+      predictions: {
+        id: ['ad-1', 'ad-2'],
+        ctr: [0.0066138808, 0.023276408],
+        cvr: [0.034091803, 0.22113149],
+        ctcvr: [0.00022547912, 0.0051471468],
+      },
     },
   },
 }

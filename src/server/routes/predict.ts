@@ -125,7 +125,6 @@ function deadlineOf({ body, headers }: FastifyRequest<{ Body: PredictEnvelope }>
   if (header === undefined) return fallback
   const value = Number(header)
   if (typeof header === 'string' && header.trim() !== '' && value > 0 && value <= 600_000) return value
-  throw invalidRequest([
-    { path: '', message: 'has a header x-deadline-ms that is not a number of milliseconds from 0 to 600000' },
-  ])
+  const message = 'The header x-deadline-ms must be a number of milliseconds, above 0 and at most 600000'
+  throw new ModelError('INVALID_REQUEST', message, { problems: [{ path: '', message }] })
 }

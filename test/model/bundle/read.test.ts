@@ -69,7 +69,7 @@ t.test('defaults of the format are filled in', async (t) => {
 
 t.test('a version without a manifest is refused', async (t) => {
   const root = await models(t)
-  await t.rejects(readBundle(root, 'ads', '2'), refused(/^ads\/2\/manifest\.json can't be read: ENOENT/))
+  await t.rejects(readBundle(root, 'ads', '2'), refused(/^ads\/2\/manifest\.json can't be read: it is missing/))
 })
 
 t.test('a manifest that is a folder is refused', async (t) => {
@@ -184,7 +184,7 @@ t.test('a manifest of another version is refused', async (t) => {
 t.test('a missing file is refused', async (t) => {
   const root = await models(t)
   await rm(join(root, 'ads/1/data/weights.bin'))
-  await t.rejects(readBundle(root, 'ads', '1'), refused(/^ads\/1\/data\/weights\.bin can't be read: ENOENT/))
+  await t.rejects(readBundle(root, 'ads', '1'), refused(/^ads\/1\/data\/weights\.bin can't be read: it is missing/))
 })
 
 t.test('a file that is a folder is refused', async (t) => {

@@ -559,7 +559,7 @@ t.test('a required model is waited for beside the default one', async (t) => {
 t.test('an empty folder makes unready', async (t) => {
   const { registry } = setUp({ models: {} })
   await registry.reconcile()
-  t.same(registry.unreadyReasons(), ['there is no model'])
+  t.same(registry.unreadyReasons(), ['there is no model in the folder'])
 })
 
 t.test('several models without a default make unready', async (t) => {
@@ -598,7 +598,7 @@ t.test('a folder that cannot be read makes unready where nothing answers yet', a
   const { registry, disk } = setUp()
   disk.error = new Error('ENOENT')
   await registry.reconcile()
-  t.same(registry.unreadyReasons(), ["the models' folder can't be read: ENOENT", 'there is no model'])
+  t.same(registry.unreadyReasons(), ["the models' folder can't be read: ENOENT", 'there is no model in the folder'])
 })
 
 t.test('a closed registry is unready, and takes no requests', async (t) => {

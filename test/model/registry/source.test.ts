@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createFolderSource } from '../../../src/model/registry/source.ts'
+import { temporaryFolder } from '../../fixtures/bundle.ts'
 
 /** A models' folder of these files; a path that ends in a slash is an empty folder. */
 async function models(t: Test, files: Record<string, string>): Promise<string> {
@@ -117,10 +118,10 @@ t.test('a stamp changes with the time of the manifest', async (t) => {
 t.test('a version without a manifest has a stamp too, which changes when the manifest comes', async (t) => {
   const root = await models(t, { 'a/1/': '' })
   const [before] = await createFolderSource(root)()
-  t.same(before?.versions, [{ version: '1', stamp: 'no manifest' }])
+  t.same(before?.versions, [{ version: '1', stamp: '' }])
   await writeFile(join(root, 'a/1/manifest.json'), '{}')
   const [after] = await createFolderSource(root)()
-  t.not(after?.versions[0]?.stamp, 'no manifest')
+  t.not(after?.versions[0]?.stamp, '')
 })
 
 t.test('labels are read', async (t) => {
@@ -151,4 +152,15 @@ t.test('labels without end are a problem', async (t) => {
 t.test('labels that are a folder are a problem', async (t) => {
   const [model] = await scan(t, { 'a/1/manifest.json': '{}', 'a/labels.json/': '' })
   t.match(model?.problem, /^a\/labels\.json EISDIR/)
+})
+
+t.test("a version's stamp changes with any of its files", async (t) => {
+  const root = await temporaryFolder(t)
+  await mkdir(join(root, 'ads', '1', 'data'), { recursive: true })
+  await writeFile(join(root, 'ads', '1', 'data', 'weights.bin'), 'damaged')
+  const stamp = async () => (await createFolderSource(root)())[0]?.versions[0]?.stamp
+  const before = await stamp()
+  t.equal(await stamp(), before)
+  await writeFile(join(root, 'ads', '1', 'data', 'weights.bin'), 'whole again')
+  t.not(await stamp(), before)
 })

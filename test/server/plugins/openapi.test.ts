@@ -197,3 +197,8 @@ t.test('Swagger UI is served whole by this server', async (t) => {
     t.equal((await fastify.inject(new URL(file, 'http://localhost/docs').pathname)).statusCode, 200, file)
   }
 })
+
+t.test('the root leads to the documentation', async (t) => {
+  const { statusCode, headers } = await fastify.inject('/')
+  t.same([statusCode, headers.location], [302, '/docs'])
+})

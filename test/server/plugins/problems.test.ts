@@ -49,7 +49,7 @@ t.test('an unknown path is 404, whatever the method', async (t) => {
   const { body } = await ask('GET', '/nothing?secret=1')
   t.match(body.detail, /\/nothing;/)
   t.notMatch(body.detail, /secret/)
-  for (const url of ['/predictx', '/x/predict', '/models/ads/more', '/', '/livez/x'])
+  for (const url of ['/predictx', '/x/predict', '/models/ads/more', '/livez/x'])
     isProblem(t, await ask('GET', url), 'NOT_FOUND')
 })
 

@@ -41,7 +41,7 @@ t.test('it lives, whatever the models and even while draining', async (t) => {
 
 t.test('it is ready once there is a model, and not while draining', async (t) => {
   const { models, server } = await start(t)
-  t.same(await probe(server), [503, { status: 'unavailable', reasons: ['there is no model'] }])
+  t.same(await probe(server), [503, { status: 'unavailable', reasons: ['there is no model in the folder'] }])
   await writeTestBundle(models)
   await server.registry.reconcile()
   t.same(await probe(server), [200, { status: 'ok' }])

@@ -3,7 +3,7 @@ import { ModelError, reasonOf } from '../errors.ts'
 import type { LoadedModel } from '../prediction/model.ts'
 import { type Entry, highestReady, statusOf, whyNotReady } from './entry.ts'
 import { nextActions } from './policy.ts'
-import type { Source, SourceModel, SourceVersion } from './source.ts'
+import { keepUnknown, type Source, type SourceModel, type SourceVersion } from './source.ts'
 
 /** One version, held for one request: it is not closed before it is released. */
 export interface Lease {
@@ -134,7 +134,7 @@ export class Registry {
   async #reconcile(): Promise<void> {
     try {
       const source = await this.#options.source()
-      this.#source = source.map((model) => this.#keepUnknown(model))
+      this.#source = source.map((model) => keepUnknown(model, this.#sourceOf(model.name)))
       this.#report(undefined)
     } catch (error) {
       this.#report(`the models' folder can't be read: ${reasonOf(error)}`)
@@ -150,14 +150,6 @@ export class Registry {
       await this.#reconcileModel(name)
     }
     this.#scanned = true
-  }
-
-  /** A model that can't be read for a moment, or whose labels are half written, must not lose what it serves. */
-  #keepUnknown(model: SourceModel): SourceModel {
-    const before = this.#sourceOf(model.name)
-    if (before === undefined || model.unknown === undefined) return model
-    const { versions, labels } = before
-    return model.unknown === 'labels' ? { ...model, labels } : { ...model, versions, labels }
   }
 
   #report(problem: string | undefined): void {

@@ -43,6 +43,13 @@ export function createFolderSource(root: string): Source {
   }
 }
 
+/** A model that can't be read for a moment, or whose labels are half written, must not lose what it serves. */
+export function keepUnknown(model: SourceModel, before: SourceModel | undefined): SourceModel {
+  if (before === undefined || model.unknown === undefined) return model
+  const { versions, labels } = before
+  return model.unknown === 'labels' ? { ...model, labels } : { ...model, versions, labels }
+}
+
 async function readModel(root: string, name: string): Promise<SourceModel | undefined> {
   const folder = join(root, name)
   let entries: string[]

@@ -8,11 +8,12 @@ const ridge = 1e-6
 /**
  * Platt scaling: a and b of σ(a · logit + b) with the least logloss on held-out rows (Platt 1999, with his smoothed
  * targets, so that separable rows have a finite answer), by Newton's method. Without both classes: a = 1, b = 0.
+ * Undefined where a is not above 0, as it may be for a weak task: that would reverse the ranking, or flatten it.
  */
 export function fitPlatt(
   labels: ArrayLike<number>,
   logits: ArrayLike<number>,
-): Extract<Calibration, { method: 'platt' }> {
+): Extract<Calibration, { method: 'platt' }> | undefined {
   let positives = 0
   for (let i = 0; i < labels.length; i++) positives += labels[i]!
   const negatives = labels.length - positives
@@ -53,7 +54,7 @@ export function fitPlatt(
     loss = next
     if (gain <= 1e-12 * Math.abs(loss)) break
   }
-  return { method: 'platt', a, b }
+  return a > 0 ? { method: 'platt', a, b } : undefined
 
   function lossOf(a: number, b: number): number {
     let sum = 0

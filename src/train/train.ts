@@ -71,6 +71,8 @@ export async function train(
     `${spec.name}: ${rows.train} rows to train, ${rows.validation} to validate, ${rows.test} to test, read in ${seconds(now() - started)}`,
   )
 
+  warnOfOneClass(spec, examples.train, log)
+
   const model = buildArchitecture(spec.architecture, {
     sparseFields: examples.train.encoded.sparseFields,
     denseFields: examples.train.encoded.denseFields,
@@ -86,7 +88,7 @@ export async function train(
     const { epochs, best } = await fit({ network, ...examples, tasks, training, random, now, signal, observer })
     log(`kept epoch ${best} of ${epochs}, ${seconds(now() - started)} in all`)
 
-    const calibrated = calibrateTasks(spec, network, examples.validation)
+    const calibrated = calibrateTasks(spec, network, examples.validation, log)
     const predictions = predict(spec, calibrated, network.logits(examples.test.encoded))
     const reports = reportQuality(spec, dataset, predictions)
     const drift = measureDistributions(fields, examples.test.encoded, predictions)
@@ -136,14 +138,29 @@ function encodeDataset(
   return { fields, examples }
 }
 
-function calibrateTasks(spec: TrainSpec, network: Network, validation: Examples): Task[] {
+/** A task without both classes teaches the network a constant at best: most likely its label or `where` is wrong. */
+function warnOfOneClass(spec: TrainSpec, { labels }: Examples, log: TrainOptions['log']): void {
+  spec.tasks.forEach(({ name }, task) => {
+    const inside = labels[task]!.filter((label) => label >= 0)
+    if (inside.includes(0) && inside.includes(1)) return
+    const what =
+      inside.length === 0
+        ? 'no training row counts for it'
+        : `all ${inside.length} training rows that count for it have the label ${inside[0]}`
+    log(`warning: task ${name} has nothing to learn: ${what}; look at its label and where`)
+  })
+}
+
+function calibrateTasks(spec: TrainSpec, network: Network, validation: Examples, log: TrainOptions['log']): Task[] {
   const logits = network.logits(validation.encoded)
   return spec.tasks.map(({ name, description, calibration }, task) => {
     const inside = insideSampleSpace(validation.labels[task]!, logits, task, spec.tasks.length)
+    const fitted = calibration && fitPlatt(inside.labels, inside.logits)
+    if (calibration && !fitted) log(`calibration of ${name} would reverse its ranking; left out`)
     return {
       name,
       ...(description === undefined ? {} : { description }),
-      ...(calibration === undefined ? {} : { calibration: fitPlatt(inside.labels, inside.logits) }),
+      ...(fitted === undefined ? {} : { calibration: fitted }),
     }
   })
 }

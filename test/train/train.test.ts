@@ -158,3 +158,36 @@ t.test('the saved version answers as the network did', async (t) => {
   }
   await t.rejects(predictLocally(engine, strict, loaded.file, loaded.spec, dataset), SpecError)
 })
+
+t.test('warns of a task whose training rows are all of one class, and of one without any', async (t) => {
+  const lines: string[] = []
+  const tasks = [
+    { name: 'ctr', label: 'click == "1"' },
+    { name: 'always', label: 'colour != ""' },
+    { name: 'never', label: 'click == "1"', where: 'colour == "black"' },
+  ]
+  await trainIn(t.testdir({}), { tasks, derived: [] }, { log: (line) => lines.push(line) })
+  t.same(
+    lines.filter((line) => line.startsWith('warning')),
+    [
+      'warning: task always has nothing to learn: all 240 training rows that count for it have the label 1; look at its label and where',
+      'warning: task never has nothing to learn: no training row counts for it; look at its label and where',
+    ],
+  )
+})
+
+t.test('leaves out a calibration that would reverse the ranking', async (t) => {
+  const folder = t.testdir({})
+  const lines: string[] = []
+  const changes = {
+    // Red ones are clicked until 14 o'clock, all others after it: what training rows teach is wrong for the rest.
+    tasks: [{ name: 'ctr', label: '(colour == "red") == (double(hour) < 14.0)', calibration: 'platt' }],
+    derived: [],
+    fields: [{ name: 'colour', kind: 'vocabulary' }],
+    split: { by: 'time', column: 'hour', train: 0.6, validation: 0.2, test: 0.2 },
+    training: { epochs: 1, batch_size: 16, learning_rate: 0.05 },
+  }
+  await trainIn(folder, changes, { log: (line) => lines.push(line) })
+  t.ok(lines.includes('calibration of ctr would reverse its ranking; left out'))
+  t.notOk((await readBundle(join(folder, 'models'), 'tiny', '1')).manifest.tasks[0]!.calibration)
+})

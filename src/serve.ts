@@ -11,6 +11,7 @@ import { loadModel } from './model/prediction/model.ts'
 import { Registry, type RegistryEvent } from './model/registry/registry.ts'
 import { createFolderSource } from './model/registry/source.ts'
 import type { Configuration } from './schemas/configuration.ts'
+import { createAdmission } from './server/admission.ts'
 import { app, serverOptions } from './server/app.ts'
 import type { Drain } from './server/context.ts'
 import { createMetrics, type Metrics } from './server/metrics.ts'
@@ -81,7 +82,14 @@ export async function serve(configuration: Configuration): Promise<RunningServer
   })
   const metrics = createMetrics({ models: () => registry.live(), pool: () => pool.stats() })
   await fastify.register(app, {
-    context: { registry, metrics, clock: systemClock, drain, deadlineMs: configuration.MULTIGATE_DEADLINE_MS },
+    context: {
+      registry,
+      metrics,
+      clock: systemClock,
+      drain,
+      admission: createAdmission(systemClock),
+      deadlineMs: configuration.MULTIGATE_DEADLINE_MS,
+    },
     version: await ownVersion(),
   })
 

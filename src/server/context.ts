@@ -1,5 +1,6 @@
 import type { Clock } from '../model/batching/clock.ts'
 import type { Registry } from '../model/registry/registry.ts'
+import type { Admission } from './admission.ts'
 import type { Metrics } from './metrics.ts'
 
 /** Set at SIGTERM: from then on the server is not ready, and asks clients to close their connections. */
@@ -13,6 +14,7 @@ export interface ServerContext {
   metrics: Metrics
   clock: Clock
   drain: Drain
+  admission: Admission
   /** Deadline of requests that name none, ms. */
   deadlineMs: number
 }

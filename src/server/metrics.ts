@@ -25,6 +25,8 @@ export interface Metrics {
   registry: MetricsRegistry
   /** A `POST /predict` has been answered: `outcome` is `ok`, `cancelled`, or an error's code. */
   request(model: LoadedModel | undefined, outcome: string, seconds: number): void
+  /** A request was refused before it was read, whatever its model. */
+  shed(reason: 'busy'): void
   encoded(model: LoadedModel, rows: number, seconds: number): void
   predicted(model: LoadedModel, table: PredictionTable): void
   batchObserver(model: string, version: string): BatchObserver
@@ -179,6 +181,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
       requests.inc({ ...labels, outcome })
       requestDuration.observe(labels, seconds)
     },
+    shed: (reason) => shed.inc({ model: '', version: '', reason }),
     encoded(served, count, seconds) {
       const labels = labelsOf(served)
       rows.inc(labels, count)

@@ -4,6 +4,8 @@ import type { Clock } from '../../src/model/batching/clock.ts'
 export interface FakeClock extends Clock {
   /** Moves time on, calling what falls due on the way, in order. */
   advance(ms: number): Promise<void>
+  /** Lets time pass without a turn of the event loop: nothing is called. */
+  pass(ms: number): void
   /** Calls what was put off to the end of this moment, until nothing is left, and lets promises settle. */
   flush(): Promise<void>
   /** Timers that are set. */
@@ -49,6 +51,9 @@ export function createFakeClock(): FakeClock {
       }
       now = end
       await flush()
+    },
+    pass(ms) {
+      now += ms
     },
     flush,
     get timers() {

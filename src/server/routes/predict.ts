@@ -12,7 +12,7 @@ import { predictSchema } from './predict-docs.ts'
 
 /** `POST /predict`: the probability of every task for every candidate. */
 export async function predictRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
-  const { metrics } = context
+  const { metrics, admission, deadlineMs } = context
   const counted = new WeakSet<FastifyRequest>()
 
   app.route({
@@ -23,6 +23,17 @@ export async function predictRoutes(app: FastifyInstance, { context }: { context
     validatorCompiler: ({ httpPart }) => (httpPart === 'body' ? validateEnvelope : () => true),
     // The answer's keys are the model's tasks: a serialiser compiled from the schema would check each key by name.
     serializerCompiler: () => JSON.stringify,
+    // Before the body is read: a flood is refused by its headers.
+    onRequest(request, reply, done) {
+      try {
+        admission.enter(headerDeadline(request.headers['x-deadline-ms']) ?? deadlineMs)
+        reply.raw.once('close', () => admission.leave())
+        done()
+      } catch (error) {
+        metrics.shed('busy')
+        done(error as Error)
+      }
+    },
     handler(request, reply) {
       counted.add(request)
       return predict(context, request as FastifyRequest<{ Body: PredictEnvelope }>, reply)
@@ -123,8 +134,15 @@ function deadlineOf({ body, headers }: FastifyRequest<{ Body: PredictEnvelope }>
   if (asked !== undefined) return asked
   const header = headers['x-deadline-ms']
   if (header === undefined) return fallback
-  const value = Number(header)
-  if (typeof header === 'string' && header.trim() !== '' && value > 0 && value <= 600_000) return value
+  const value = headerDeadline(header)
+  if (value !== undefined) return value
   const message = 'The header x-deadline-ms must be a number of milliseconds, above 0 and at most 600000'
   throw new ModelError('INVALID_REQUEST', message, { problems: [{ path: '', message }] })
+}
+
+/** The header's deadline, ms; undefined where it is none. */
+function headerDeadline(header: string | string[] | undefined): number | undefined {
+  if (typeof header !== 'string' || header.trim() === '') return undefined
+  const value = Number(header)
+  return value > 0 && value <= 600_000 ? value : undefined
 }

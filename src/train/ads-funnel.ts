@@ -14,32 +14,7 @@ import type { Cell, Column, Source } from './source.ts'
  * Products of user and ad make it non-linear; b₀ and b₁ are solved for the wanted mean rates.
  */
 
-const countries = [
-  'US',
-  'IN',
-  'BR',
-  'DE',
-  'GB',
-  'FR',
-  'JP',
-  'MX',
-  'ID',
-  'IT',
-  'ES',
-  'CA',
-  'KR',
-  'TR',
-  'PL',
-  'NL',
-  'AU',
-  'AR',
-  'SE',
-  'CH',
-  'BE',
-  'AT',
-  'PT',
-  'DK',
-] as const
+const countries = 'US IN BR DE GB FR JP MX ID IT ES CA KR TR PL NL AU AR SE CH BE AT PT DK'.split(' ')
 const devices = ['phone', 'desktop', 'tablet', 'tv'] as const
 const formats = ['banner', 'native', 'video', 'interstitial'] as const
 

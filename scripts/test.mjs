@@ -67,7 +67,12 @@ function countAssertions() {
   if (!existsSync(results)) return count
   const parser = new Parser()
   parser.on('pass', () => count.passed++)
-  parser.on('fail', () => count.failed++)
+  parser.on('fail', ({ name, fullname, diag }) => {
+    count.failed++
+    // Said again at the end, where it is found whatever the reporter showed.
+    const { fileName = '', lineNumber = '' } = diag?.at ?? {}
+    console.error(`FAILED ${fullname} › ${name} ${fileName}:${lineNumber}`)
+  })
   parser.on('skip', () => count.skipped++)
   parser.on('todo', () => count.skipped++)
   parser.end(readFileSync(results, 'utf8'))

@@ -86,11 +86,11 @@ t.test('refusing is cheap, and does not make requests look dearer', async (t) =>
 })
 
 t.test(
-  'one turn of the event loop reads for a fifth of a deadline, then refuses; the next one reads again',
+  'one turn of the event loop reads for a tenth of a deadline, then refuses; the next one reads again',
   async (t) => {
     const { clock, admission } = setUp()
     admission.enter(60)
-    clock.pass(12)
+    clock.pass(6)
     admission.enter(60)
     clock.pass(1)
     t.throws(() => admission.enter(60), { code: 'QUEUE_FULL' })

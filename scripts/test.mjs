@@ -20,6 +20,10 @@ rmSync('coverage', { recursive: true, force: true })
 mkdirSync(profiles, { recursive: true })
 generateTap()
 
+if (!existsSync('node_modules/@tensorflow/tfjs-node/lib/napi-v8/tfjs_binding.node')) {
+  console.error('Native TensorFlow is not prepared (npm run setup:tensorflow): tests of it use WebAssembly instead.')
+}
+
 const args = process.argv.slice(2).map((arg) => arg.replace(/^(?:\.\/)?(test\/.*)\.ts$/, 'build/$1.js'))
 const whole = args.length === 0
 // Only a terminal can show progress that overwrites itself.
@@ -67,13 +71,16 @@ function countAssertions() {
   if (!existsSync(results)) return count
   const parser = new Parser()
   parser.on('pass', () => count.passed++)
-  parser.on('fail', ({ name, fullname, diag }) => {
+  parser.on('fail', ({ fullname, diag }) => {
     count.failed++
     // Said again at the end, where it is found whatever the reporter showed.
     const { fileName = '', lineNumber = '' } = diag?.at ?? {}
-    console.error(`FAILED ${fullname} › ${name} ${fileName}:${lineNumber}`)
+    console.error(`FAILED ${fullname} ${fileName}:${lineNumber}`)
   })
-  parser.on('skip', () => count.skipped++)
+  parser.on('skip', ({ fullname, skip }) => {
+    count.skipped++
+    console.error(`SKIPPED ${fullname}: ${skip === true ? 'no reason given' : skip}`)
+  })
   parser.on('todo', () => count.skipped++)
   parser.end(readFileSync(results, 'utf8'))
   return count

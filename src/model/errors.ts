@@ -1,3 +1,5 @@
+import type { ProblemItem } from '../schemas/problem.ts'
+
 /**
  * The closed set of ways in which a model can refuse or fail.
  *
@@ -33,10 +35,7 @@ export const modelErrorCodes = [
 export type ModelErrorCode = (typeof modelErrorCodes)[number]
 
 /** One wrong value: `path` is a JSON pointer (RFC 6901) into the document that held it. */
-export interface Problem {
-  path: string
-  message: string
-}
+export type Problem = ProblemItem
 
 export interface ModelErrorDetails {
   problems?: Problem[]

@@ -1,5 +1,6 @@
 import type Type from 'typebox'
 import Value from 'typebox/value'
+import { isObject, pointer } from './json.ts'
 import type { ProblemItem } from './problem.ts'
 
 /** The parts of JSON Schema that specs are written in. */
@@ -48,7 +49,7 @@ function checkObject(schema: Schema, value: Record<string, unknown>, path: strin
   const properties = schema.properties ?? {}
   const result: Record<string, unknown> = {}
   for (const [key, part] of Object.entries(properties)) {
-    const at = `${path}/${pointer(key)}`
+    const at = `${path}${pointer(key)}`
     if (value[key] !== undefined) result[key] = checkPart(part, value[key], at, problems)
     else if (part.default !== undefined) result[key] = structuredClone(part.default)
     else if (schema.required?.includes(key)) problems.push({ path: at, message: 'is required' })
@@ -60,7 +61,7 @@ function checkObject(schema: Schema, value: Record<string, unknown>, path: strin
       continue
     }
     problems.push({
-      path: `${path}/${pointer(key)}`,
+      path: `${path}${pointer(key)}`,
       message: `is unknown; known are ${Object.keys(properties).join(', ')}`,
     })
   }
@@ -119,9 +120,3 @@ function addProblems(schema: Schema, value: unknown, path: string, problems: Pro
 function isAnyString({ type, description: _, ...more }: Schema & { description?: string }): boolean {
   return type === 'string' && Object.keys(more).length === 0
 }
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-const pointer = (key: string) => key.replaceAll('~', '~0').replaceAll('/', '~1')

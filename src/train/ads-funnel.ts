@@ -1,3 +1,4 @@
+import { sigmoid } from '../model/calibration/calibrator.ts'
 import type { AdsFunnelData } from '../schemas/train-spec.ts'
 import { createDraw, createRandom, type Random, zipf } from './random.ts'
 import type { Cell, Column, Source } from './source.ts'
@@ -273,5 +274,4 @@ function dot(a: readonly number[], b: readonly number[]): number {
   return sum
 }
 
-const sigmoid = (x: number) => 1 / (1 + Math.exp(-x))
 const round = (x: number, digits: number) => Number(x.toFixed(digits))

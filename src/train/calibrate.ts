@@ -1,3 +1,4 @@
+import { sigmoid } from '../model/calibration/calibrator.ts'
 import type { Calibration } from '../schemas/manifest.ts'
 
 /** Steps after which Newton's method has long converged on a convex function of two numbers. */
@@ -28,7 +29,7 @@ export function fitPlatt(
     let [ga, gb, haa, hab, hbb] = [0, 0, ridge, 0, ridge]
     for (let i = 0; i < labels.length; i++) {
       const z = logits[i]!
-      const p = 1 / (1 + Math.exp(-(a * z + b)))
+      const p = sigmoid(a * z + b)
       const error = p - (labels[i] ? high : low)
       const curvature = p * (1 - p)
       ga += error * z

@@ -4,7 +4,7 @@ import type { LayersModel } from '@tensorflow/tfjs-layers'
 import { buildArchitecture } from '../model/architectures/build.ts'
 import { graphOutputs } from '../model/architectures/outputs.ts'
 import { writeBundle } from '../model/bundle/write.ts'
-import { createCalibrator } from '../model/calibration/calibrator.ts'
+import { createCalibrator, sigmoid } from '../model/calibration/calibrator.ts'
 import type { TensorFlow } from '../model/engines/tensorflow-backend.ts'
 import type { Problem } from '../model/errors.ts'
 import { idsOf } from '../model/features/field.ts'
@@ -173,7 +173,7 @@ function predict(spec: TrainSpec, tasks: readonly Task[], logits: Float32Array):
     const calibrate = createCalibrator(calibration)
     // The network answers float32.
     predictions[name] = Float64Array.from({ length: rows }, (_, row) =>
-      calibrate(Math.fround(1 / (1 + Math.exp(-logits[row * tasks.length + task]!)))),
+      calibrate(Math.fround(sigmoid(logits[row * tasks.length + task]!))),
     )
   })
   for (const { name, product } of spec.derived)

@@ -22,7 +22,7 @@ export function createCalibrator(calibration: Calibration | undefined): Calibrat
   }
 }
 
-function sigmoid(x: number): number {
+export function sigmoid(x: number): number {
   return 1 / (1 + Math.exp(-x))
 }
 

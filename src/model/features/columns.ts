@@ -1,3 +1,4 @@
+import { isObject, pointer } from '../../schemas/json.ts'
 import {
   bidProblem,
   bidRequired,
@@ -5,14 +6,13 @@ import {
   encodeContext,
   givenTwice,
   idProblem,
-  isObject,
   keepGoodRows,
   repeatContext,
   unknownField,
 } from './context.ts'
 import { describe, requiredMessage } from './field.ts'
 import type { EncodedRequest, EncodeOptions, Layout, Slot } from './layout.ts'
-import { Problems, pointer } from './problems.ts'
+import { Problems } from './problems.ts'
 
 /** The second form of a request: named features by column. */
 export function encodeColumns(

@@ -1,7 +1,8 @@
+import { isObject, pointer } from '../../schemas/json.ts'
 import { ModelError } from '../errors.ts'
 import { describe } from './field.ts'
 import type { EncodedRequest, EncodeOptions, Layout, Slot } from './layout.ts'
-import { type Problems, pointer } from './problems.ts'
+import type { Problems } from './problems.ts'
 
 /** The encoded context: a row to copy, in which only the candidate's own fields are left to fill in. */
 export interface EncodedContext {
@@ -109,10 +110,6 @@ export function bidProblem(value: unknown): string | undefined {
   if (!(Number.isFinite(value) && value >= 0)) return 'must be a finite number of at least 0'
   // The score of a certain click, which must be finite too.
   return Number.isFinite(1000 * value) ? undefined : 'is too large'
-}
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 export function unknownField(name: string, parent: '/context' | '/candidates'): string {

@@ -28,8 +28,3 @@ export function invalidRequest(problems: Problem[]): ModelError {
   const detail = first === undefined ? 'The request is invalid' : `${first.path || 'The body'} ${first.message}${more}`
   return new ModelError('INVALID_REQUEST', detail, { problems })
 }
-
-/** One step of a JSON pointer (RFC 6901). */
-export function pointer(key: string): string {
-  return `/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`
-}

@@ -1,3 +1,4 @@
+import { isObject, pointer } from '../../schemas/json.ts'
 import {
   bidProblem,
   bidRequired,
@@ -6,7 +7,6 @@ import {
   encodeContext,
   givenTwice,
   idProblem,
-  isObject,
   keepGoodRows,
   noBids,
   repeatContext,
@@ -14,7 +14,7 @@ import {
 } from './context.ts'
 import { describe, requiredMessage } from './field.ts'
 import type { EncodedRequest, EncodeOptions, Layout } from './layout.ts'
-import { Problems, pointer } from './problems.ts'
+import { Problems } from './problems.ts'
 
 /** The first form of a request: named features, one object a candidate. */
 export function encodeRows(

@@ -101,6 +101,30 @@ export const Graph = Type.Object(
   { additionalProperties: false, description: 'The saved graph, and what its inputs and outputs mean' },
 )
 
+export type Precision = Static<typeof Precision>
+export const Precision = Type.Union([Type.Literal('float32'), Type.Literal('int8')], {
+  default: 'float32',
+  description:
+    'What the compiled plan computes in; int8 only where it passes its check against the quantization rows, else float32 is served',
+})
+
+export type Quantization = Static<typeof Quantization>
+export const Quantization = Type.Object(
+  {
+    file: FilePath,
+    rows: Type.Integer({
+      minimum: 1,
+      description: 'The first half of them (of an odd number, the larger one) sets the scales, the second half judges',
+    }),
+    labels: Type.Boolean({ description: 'The file has the labels too' }),
+  },
+  {
+    additionalProperties: false,
+    description:
+      'Encoded rows that were not trained on. The file is little-endian: sparse ids int32 [rows, sparse fields], dense float32 [rows, numeric fields], scaled, and if `labels` float32 [rows, tasks]: 1, 0, or NaN outside the sample space; a block without columns is left out',
+  },
+)
+
 export type TaskQuality = Static<typeof TaskQuality>
 export const TaskQuality = Type.Object(
   {
@@ -198,6 +222,8 @@ export const Manifest = Type.Object(
     tasks: Type.Array(Task, { minItems: 1, maxItems: 256 }),
     derived: Type.Array(DerivedTask, { default: [], maxItems: 256 }),
     graph: Graph,
+    precision: Precision,
+    quantization: Type.Optional(Quantization),
     golden: Type.Optional(GoldenRows),
     quality: Type.Optional(Type.Record(TaskName, TaskQuality, { description: 'Metrics on the test rows, per task' })),
     drift: Type.Optional(DriftReference),

@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox'
 import { ArchitectureOptions } from './architecture.ts'
 import { Side } from './features.ts'
-import { DerivedTask, ModelName, TaskName } from './manifest.ts'
+import { DerivedTask, ModelName, Precision, TaskName } from './manifest.ts'
 
 /*
  * A training specification: everything `multigate train` needs to make a model version out of data.
@@ -218,6 +218,7 @@ export const TrainSpec = Type.Object(
     split: Split,
     architecture: ArchitectureOptions,
     training: Training,
+    precision: Precision,
   },
   { ...strict, description: 'What `multigate train` makes a model of' },
 )

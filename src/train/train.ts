@@ -3,13 +3,14 @@ import { basename, join } from 'node:path'
 import type { LayersModel } from '@tensorflow/tfjs-layers'
 import { buildArchitecture } from '../model/architectures/build.ts'
 import { graphOutputs } from '../model/architectures/outputs.ts'
+import { encodeQuantizationRows } from '../model/bundle/quantization.ts'
 import { writeBundle } from '../model/bundle/write.ts'
 import { createCalibrator, sigmoid } from '../model/calibration/calibrator.ts'
 import type { TensorFlow } from '../model/engines/tensorflow-backend.ts'
 import type { Problem } from '../model/errors.ts'
 import { idsOf } from '../model/features/field.ts'
 import type { Field } from '../schemas/features.ts'
-import type { DriftReference, GoldenRows, Manifest, Task } from '../schemas/manifest.ts'
+import type { DriftReference, GoldenRows, Manifest, Quantization, Task } from '../schemas/manifest.ts'
 import type { TrainSpec } from '../schemas/train-spec.ts'
 import type { Examples } from './batches.ts'
 import { fitPlatt } from './calibrate.ts'
@@ -18,6 +19,7 @@ import { measureDistributions } from './distributions.ts'
 import { type EncodedRows, encodeRows, fitFields } from './fields.ts'
 import { type FitObserver, fit, insideSampleSpace } from './fit.ts'
 import { createNetwork, type Network } from './network.ts'
+import { chooseQuantizationRows, quantizationFile } from './quantization.ts'
 import { createRandom } from './random.ts'
 import { multiply, type Predictions, reportQuality, type TaskReport } from './report.ts'
 import { layersModelFile, layersModelFiles, openLayersModel } from './save.ts'
@@ -92,10 +94,15 @@ export async function train(
     const predictions = predict(spec, calibrated, network.logits(examples.test.encoded))
     const reports = reportQuality(spec, dataset, predictions)
     const drift = measureDistributions(fields, examples.test.encoded, predictions)
-    const files = await layersModelFiles(tensorflow, model)
+    const chosen = chooseQuantizationRows(examples.validation)
+    const quantization = { file: quantizationFile, rows: chosen.rows, labels: true }
+    const files = {
+      ...(await layersModelFiles(tensorflow, model)),
+      [quantizationFile]: encodeQuantizationRows(chosen),
+    }
     signal.throwIfAborted()
     const golden = await goldenRows(tensorflow, files, spec, dataset, examples.test.encoded)
-    const manifest = describeBundle(spec, fields, calibrated, golden, reports, drift, {
+    const manifest = describeBundle(spec, fields, calibrated, quantization, golden, reports, drift, {
       created: new Date(now()).toISOString(),
       command: options.command,
       data: describeData(spec),
@@ -228,6 +235,7 @@ function describeBundle(
   spec: TrainSpec,
   features: Field[],
   tasks: Task[],
+  quantization: Quantization,
   golden: GoldenRows,
   reports: readonly TaskReport[],
   drift: DriftReference,
@@ -253,6 +261,8 @@ function describeBundle(
         spec.tasks.map(({ name }) => name),
       ),
     },
+    precision: spec.precision,
+    quantization,
     golden,
     quality: Object.fromEntries(reports.map(({ name, quality }) => [name, quality])),
     drift,

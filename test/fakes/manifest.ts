@@ -42,6 +42,7 @@ export function exampleManifest(changes: Partial<Manifest> = {}): Manifest {
       inputs: { sparse: 'ids', dense: 'numbers' },
       outputs: { probabilities: 'p' },
     },
+    precision: 'float32',
     files: { 'model.onnx': '0'.repeat(64) },
     ...changes,
   }

@@ -19,6 +19,7 @@ t.test('fills in defaults', async (t) => {
   const { file, spec } = await readSpec(join(folder, 'spec.json'), specs)
   t.equal(file, join(folder, 'spec.json'))
   t.equal(spec.version, 1)
+  t.equal(spec.precision, 'float32')
   t.match(spec.architecture, { name: 'multi_gate', dim_emb: 4, embedding_l2: 0.001, num_hidden_tasks: 2 })
   t.match(spec.fields[0], { side: 'candidate', min_count: 1, out_of_vocabulary: 'bucket', missing: 'error' })
   t.match(spec.data, { separator: ',', trim: false, missing: [''] })
@@ -38,6 +39,7 @@ t.test('lists all problems at once, each with its path', async (t) => {
     split: { by: 'time', train: 2 },
     architecture: { name: 'multi_gate', num_experts: 0, experts: 4 },
     data: { generator: 'clicks' },
+    precision: 'int4',
   }
   const folder = t.testdir({ 'spec.yaml': JSON.stringify(spec) })
   const problems = await problemsOf(folder)
@@ -57,6 +59,7 @@ t.test('lists all problems at once, each with its path', async (t) => {
     /^\/architecture\/num_experts must be >= 1/,
     /^\/architecture\/experts is unknown/,
     /^\/data\/generator must be/,
+    /^\/precision must be "float32" or "int8"/,
   ]) {
     t.ok(
       problems.some((problem) => expected.test(problem)),

@@ -1,6 +1,7 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
+import { readQuantizationRows } from '../../src/model/bundle/quantization.ts'
 import { readBundle } from '../../src/model/bundle/read.ts'
 import { createEngine } from '../../src/model/engines/create.ts'
 import { prepareTensorFlow } from '../../src/model/engines/tensorflow-backend.ts'
@@ -48,6 +49,8 @@ t.test('writes a version that can be read, with quality, golden rows and provena
       inputs: { sparse: 'sparse', dense: 'dense' },
       outputs: { probabilities: 'probabilities', logits: 'logits', gates: { ctr: 'gate_ctr', cvr: 'gate_cvr' } },
     },
+    precision: 'float32',
+    quantization: { file: 'quantization.bin', rows: 80, labels: true },
     provenance: {
       created: '1970-01-01T00:00:00.000Z',
       command: 'multigate train tiny',
@@ -69,6 +72,24 @@ t.test('writes a version that can be read, with quality, golden rows and provena
   t.equal(epochs.length, 2)
   t.ok(epochs[1]!.loss < epochs[0]!.loss, 'it learns')
   t.same(await readdir(join(folder, 'models/tiny')), ['1'], 'nothing is left beside it')
+})
+
+t.test('keeps the validation rows with their labels for int8, whatever the precision', async (t) => {
+  const folder = t.testdir({})
+  await trainIn(folder, { precision: 'int8', version: 2 })
+  const bundle = await readBundle(join(folder, 'models'), 'tiny', '2')
+  t.equal(bundle.manifest.precision, 'int8')
+  const { rows, sparse, dense, labels } = (await readQuantizationRows(bundle))!
+  t.same([rows, sparse.length, dense.length, labels!.length], [80, 80 * 3, 80 * 2, 80 * 2])
+
+  const dataset = await readDataset(await readSpec(join(folder, 'spec.yaml'), specs))
+  const place = (i: number) => dataset.parts.validation[i < 40 ? i * 2 : (i - 40) * 2 + 1]!
+  const [ctr, cvr] = dataset.labels as [Int8Array, Int8Array]
+  for (let i = 0; i < rows; i++) {
+    const row = place(i)
+    t.equal(dense[i * 2 + 1], dataset.cells[4]![row], `is_red of row ${row}`)
+    t.same([labels![i * 2], labels![i * 2 + 1]], [ctr[row], ctr[row] ? cvr[row] : Number.NaN])
+  }
 })
 
 t.test('the same seed gives the same model, bit for bit', async (t) => {

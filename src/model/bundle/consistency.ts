@@ -4,7 +4,14 @@ import { requiredMessage } from '../features/field.ts'
 
 /** What a well-formed manifest says against itself; each begins with a JSON pointer. Empty where all agrees. */
 export function contradictions(manifest: Manifest): string[] {
-  return [...features(manifest), ...tasks(manifest), ...graph(manifest), ...golden(manifest), ...drift(manifest)]
+  return [
+    ...features(manifest),
+    ...tasks(manifest),
+    ...graph(manifest),
+    ...quantization(manifest),
+    ...golden(manifest),
+    ...drift(manifest),
+  ]
 }
 
 function features({ features }: Manifest): string[] {
@@ -70,6 +77,11 @@ function graph({ graph, features, tasks, files }: Manifest): string[] {
     if (!tasks.some((task) => task.name === name)) problems.push(`/graph/outputs/gates/${name} is no task`)
   }
   return problems
+}
+
+function quantization({ quantization, files }: Manifest): string[] {
+  if (quantization === undefined || Object.hasOwn(files, quantization.file)) return []
+  return [`/quantization/file is not among /files: ${JSON.stringify(quantization.file)}`]
 }
 
 function golden({ golden, tasks }: Manifest): string[] {

@@ -72,6 +72,12 @@ t.test('tasks of the same name are told, derived ones too', async (t) => {
   )
 })
 
+t.test('quantization rows whose file is not listed, and so has no checksum, are told', async (t) => {
+  const quantization = { file: 'q.bin', rows: 1, labels: false }
+  t.same(found({ quantization }), ['/quantization/file is not among /files: "q.bin"'])
+  t.same(found({ quantization, files: { ...exampleManifest().files, 'q.bin': '0'.repeat(64) } }), [])
+})
+
 t.test('a product of what is no task is told', async (t) => {
   t.same(found({ derived: [{ name: 'x', product: ['ctr', 'nothing'] }] }), [
     '/derived/0/product/1 is no task: "nothing"',

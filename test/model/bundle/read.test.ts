@@ -45,7 +45,7 @@ t.test('files that the manifest does not list do no harm', async (t) => {
 })
 
 t.test('defaults of the format are filled in', async (t) => {
-  const { derived: _, ...manifest } = manifestOf({ features: [] })
+  const { derived: _, precision: __, ...manifest } = manifestOf({ features: [] })
   const text = JSON.stringify({
     ...manifest,
     features: [
@@ -64,6 +64,7 @@ t.test('defaults of the format are filled in', async (t) => {
     { name: 'n', side: 'context', kind: 'numeric', scaling: { method: 'log1p', scale: 1 }, missing: 'error' },
   ])
   t.same(filled.derived, [])
+  t.equal(filled.precision, 'float32')
   t.equal(filled.golden?.tolerance, 1e-5)
 })
 
@@ -125,6 +126,17 @@ const malformed: [what: string, changes: object, message: RegExp][] = [
   ['with a reserved task', { tasks: [{ name: 'score' }] }, /: \/tasks\/0\/name must match pattern/],
   ['with a reserved field', { features: [{ ...exampleManifest().features[0]!, name: 'id' }] }, /\/features\/0\/name/],
   ['with a field of no known kind', { features: [{ name: 'x', side: 'context', kind: 'image' }] }, /\/features\/0/],
+  ['with a precision that is none', { precision: 'int4' }, /: \/precision must be "float32" or "int8"/],
+  [
+    'with no quantization rows, but a file of them',
+    { quantization: { file: 'model.onnx', rows: 0, labels: true } },
+    /: \/quantization\/rows must be >= 1/,
+  ],
+  [
+    'with quantization rows outside its folder',
+    { quantization: { file: '../q.bin', rows: 1, labels: true } },
+    /: \/quantization\/file must match pattern/,
+  ],
   ['without a graph', { graph: undefined }, /: \/graph is required/],
   ['with more than a manifest has', { colour: 'red' }, /\/colour|additional properties/],
   ['with a checksum that is none', { files: { 'model.onnx': 'ABC' } }, /: \/files\/model\.onnx must match pattern/],

@@ -13,6 +13,7 @@ const bundle: NewBundle = {
     tasks: [{ name: 'ctr' }],
     derived: [],
     graph: { format: 'layers', file: 'model.json', inputs: { dense: 'dense' }, outputs: { probabilities: 'p' } },
+    precision: 'float32',
   },
   files: { 'model.json': Buffer.from('{}'), 'weights/1.bin': Uint8Array.of(1, 2, 3) },
 }

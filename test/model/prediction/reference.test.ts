@@ -71,6 +71,7 @@ t.test(
           inputs: { sparse: 'input_1', dense: 'input_2' },
           outputs: { probabilities: 'output_1' },
         },
+        precision: 'float32',
         golden: { rows: candidates, probabilities, tolerance: 1e-5 },
       },
       files: { 'model.onnx': graph },

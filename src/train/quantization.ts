@@ -1,0 +1,42 @@
+import type { QuantizationRows } from '../model/bundle/quantization.ts'
+import type { Examples } from './batches.ts'
+
+export const quantizationFile = 'quantization.bin'
+
+/** Rows kept: half of them set int8's scales, and 2,048 judge the loss that it costs. */
+const mostRows = 4096
+
+/**
+ * Rows for int8, of the validation rows: their labels are known, and nothing was learnt from them. All of them, or as
+ * many as are kept, spread evenly and not by class, so that they stand for what is served. Every second one goes to the
+ * second half, so that both halves are alike even where the data changes with its order.
+ */
+export function chooseQuantizationRows({ encoded, labels }: Examples): QuantizationRows {
+  const { sparse, dense, sparseFields, denseFields } = encoded
+  const chosen = interleaved(spread(encoded.rows, Math.min(mostRows, encoded.rows)))
+  const rows: QuantizationRows & { labels: Float32Array } = {
+    rows: chosen.length,
+    sparse: new Int32Array(chosen.length * sparseFields),
+    dense: new Float32Array(chosen.length * denseFields),
+    labels: new Float32Array(chosen.length * labels.length),
+  }
+  chosen.forEach((row, i) => {
+    rows.sparse.set(sparse.subarray(row * sparseFields, (row + 1) * sparseFields), i * sparseFields)
+    rows.dense.set(dense.subarray(row * denseFields, (row + 1) * denseFields), i * denseFields)
+    labels.forEach((values, task) => {
+      const label = values[row]!
+      rows.labels[i * labels.length + task] = label < 0 ? Number.NaN : label
+    })
+  })
+  return rows
+}
+
+/** `count` of the numbers below `rows`, increasing. */
+function spread(rows: number, count: number): number[] {
+  return Array.from({ length: count }, (_, i) => Math.floor((i * rows) / count))
+}
+
+/** Those in even places, then those in odd places. */
+function interleaved(numbers: readonly number[]): number[] {
+  return [...numbers.filter((_, i) => i % 2 === 0), ...numbers.filter((_, i) => i % 2 === 1)]
+}

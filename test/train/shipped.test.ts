@@ -1,11 +1,15 @@
 import { existsSync } from 'node:fs'
+import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { readQuantizationRows } from '../../src/model/bundle/quantization.ts'
 import { readBundle } from '../../src/model/bundle/read.ts'
 import { createEngine } from '../../src/model/engines/create.ts'
 import { readDataset } from '../../src/train/dataset.ts'
+import { encodeRows } from '../../src/train/fields.ts'
 import { predictLocally } from '../../src/train/local.ts'
+import { chooseQuantizationRows } from '../../src/train/quantization.ts'
 import { predictRemotely } from '../../src/train/remote.ts'
 import { reportQuality } from '../../src/train/report.ts'
 import { readSpec } from '../../src/train/spec.ts'
@@ -14,6 +18,29 @@ import { specs } from './tiny.ts'
 
 const root = join(specs, '../../..')
 const data = join(root, '../shared/data')
+
+t.test('every model keeps quantization rows, whose halves hold both classes of every task', async (t) => {
+  const models = join(root, 'models')
+  const names = (await readdir(models, { withFileTypes: true })).filter((entry) => entry.isDirectory())
+  t.equal(names.length, 5)
+  for (const { name } of names) {
+    const bundle = await readBundle(models, name, '1')
+    const { tasks, quantization, precision } = bundle.manifest
+    t.same([quantization, precision], [{ file: 'quantization.bin', rows: 4096, labels: true }, 'float32'], name)
+    t.ok(
+      (await stat(join(bundle.folder, quantization!.file))).size <= 800_000,
+      `${name}: small enough for a repository`,
+    )
+    const { rows, labels } = (await readQuantizationRows(bundle))!
+    const half = (rows / 2) * tasks.length
+    tasks.forEach((task, column) => {
+      for (const part of [labels!.subarray(0, half), labels!.subarray(half)]) {
+        const own = part.filter((_, i) => i % tasks.length === column)
+        t.ok(own.includes(0) && own.includes(1), `${name}: ${task.name}`)
+      }
+    })
+  }
+})
 
 t.test(
   'the census model on the test rows of its spec, asked through HTTP and in this process',
@@ -27,6 +54,13 @@ t.test(
       [59_858, 19_952, 19_952],
     )
     const bundle = await readBundle(join(root, 'models'), 'census-income', '1')
+    const { encoded } = encodeRows(bundle.manifest.features, dataset.cells, dataset.parts.validation, dataset.place)
+    const labels = dataset.labels.map((values) => Int8Array.from(dataset.parts.validation, (row) => values[row]!))
+    t.same(
+      await readQuantizationRows(bundle),
+      chooseQuantizationRows({ encoded, labels }),
+      'its quantization rows are validation rows',
+    )
     const server = await startTestServer(t, { models: join(root, 'models') })
     const url = await server.fastify.listen({ host: '127.0.0.1', port: 0 })
     const { signal } = new AbortController()

@@ -1,0 +1,85 @@
+import type { Graph } from './graph.ts'
+import { canonicalise } from './passes/canonicalise.ts'
+import { foldLinear } from './passes/fold-linear.ts'
+import { foldNormalisation } from './passes/fold-normalisation.ts'
+import { mergeChains } from './passes/merge-chains.ts'
+import { mergeSiblings } from './passes/merge-siblings.ts'
+import { mixExperts } from './passes/mix-experts.ts'
+import { traceShapes } from './trace.ts'
+
+/** What a pass did to a graph. */
+export interface PassReport {
+  pass: string
+  /** Places it changed. */
+  changes: number
+  /** After it. */
+  nodes: number
+  /** After it: multiplications (and additions) of all products by constants, a row. */
+  multiplications: number
+  /** After it: bytes of all constants. */
+  bytes: number
+}
+
+/** Rewrites a graph in place; answers how many places changed. Outputs stay the same but for rounding. */
+export type Pass = (graph: Graph) => number
+
+/** In this order. A pass relies on the canonical form, which is made anew after each. */
+export const passes: [name: string, pass: Pass][] = [
+  ['canonicalise', canonicalise],
+  ['fold normalisation', foldNormalisation],
+  ['fold linear', foldLinear],
+  ['mix experts', mixExperts],
+  ['merge siblings', mergeSiblings],
+  ['merge chains', mergeChains],
+]
+
+/** A graph of more nodes is left as it is: passes take time in proportion to the square of it. */
+const mostNodes = 5000
+
+/**
+ * Makes a graph cheaper, in place, and reports each pass. Rejects if ONNX Runtime can't run it; throws a plain Error
+ * where it is left alone.
+ */
+export async function optimise(graph: Graph): Promise<PassReport[]> {
+  if (graph.opset < 13) throw new Error(`it is written in operator set ${graph.opset}: 13 and later are compiled`)
+  if (graph.nodes.length > mostNodes) throw new Error(`it has ${graph.nodes.length} nodes, more than ${mostNodes}`)
+  await traceShapes(graph)
+  const reports = [describe(graph, 'as saved', 0)]
+  for (const [name, pass] of passes) {
+    const changes = pass(graph)
+    if (changes > 0 && pass !== canonicalise) canonicalise(graph)
+    reports.push(describe(graph, name, changes))
+  }
+  return reports
+}
+
+export function describe(graph: Graph, pass: string, changes: number): PassReport {
+  return { pass, changes, nodes: graph.nodes.length, multiplications: multiplicationsOf(graph), bytes: bytesOf(graph) }
+}
+
+/** Multiplications a row of products by constant matrices; products of two computed tensors are not counted. */
+export function multiplicationsOf(graph: Graph): number {
+  let sum = 0
+  for (const { opType, input, output } of graph.nodes) {
+    if (!['MatMul', 'Gemm', 'QGemm', 'MatMulIntegerToFloat', 'MatMulInteger'].includes(opType)) continue
+    const name = opType === 'QGemm' ? input[3] : input[1]
+    const dims = graph.dimsOf(name!)
+    const shape = graph.shapes.get(output[0]!)?.dims
+    // One row of the context counts by request, not by row.
+    if (dims === undefined || shape?.[0] === 1) continue
+    const repeated = shape && shape.length > 2 ? shape.slice(1, -1).reduce((size, side) => size * side, 1) : 1
+    sum += dims.reduce((size, side) => size * side, 1) * repeated * Math.abs(shape?.[0] ?? 1)
+  }
+  return sum
+}
+
+function bytesOf(graph: Graph): number {
+  let sum = 0
+  for (const tensor of graph.constants.values())
+    sum += tensor.dims.reduce((size, side) => size * Number(side), sizeOf(tensor.dataType))
+  return sum
+}
+
+function sizeOf(dataType: number): number {
+  return { 1: 4, 2: 1, 3: 1, 6: 4, 7: 8, 11: 8 }[dataType] ?? 1
+}

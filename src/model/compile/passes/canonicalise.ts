@@ -1,0 +1,356 @@
+import {
+  attribute,
+  floatAttribute,
+  floatShape,
+  type Graph,
+  intAttribute,
+  intsAttribute,
+  isExternal,
+  type TensorShape,
+} from '../graph.ts'
+import { TensorProto_DataType as DataType, type NodeProto } from '../onnx_pb.ts'
+
+/**
+ * Many ways to write a graph → one, which the other passes know:
+ *
+ * - what does nothing is left out: Identity, Dropout, casts to the same type;
+ * - whatever keeps the order of the elements is a Reshape to a fixed shape (Flatten, Squeeze, Unsqueeze, some Transpose),
+ *   and never two in a row;
+ * - rows are flattened before they are joined, so that features stand side by side in one Concat over axis 1;
+ * - a product by a constant matrix is `Gemm(x, W, b)`, x [batch, k], W [k, n], b [n], without further attributes;
+ * - ids that may be negative, counted from a table's end, are left to Gather, which counts so too;
+ * - normalisation is a Mul and an Add by vectors; Sub and Div by constants are Add and Mul.
+ *
+ * Answers how many nodes were rewritten.
+ */
+export function canonicalise(graph: Graph): number {
+  let changes = 0
+  for (let changed = true; changed; ) {
+    changed = false
+    for (const node of [...graph.nodes]) {
+      const rewritten = rules.some((rule) => rule(graph, node))
+      if (rewritten) {
+        changes++
+        changed = true
+      }
+    }
+    graph.tidy()
+  }
+  return changes
+}
+
+/** Rewrites a node if it fits; answers whether it did. */
+type Rule = (graph: Graph, node: NodeProto) => boolean
+
+const dropConstantNode: Rule = (graph, node) => {
+  if (node.opType !== 'Constant') return false
+  const tensor = attribute(node, 'value')?.t
+  if (tensor === undefined || graph.isOutput(node.output[0]!)) return false
+  const name = graph.fresh(node.output[0]!)
+  graph.constants.set(name, { ...tensor, name })
+  return bypass(graph, node, name)
+}
+
+const dropIdentity: Rule = (graph, node) => {
+  const [x] = node.input
+  const sameType =
+    node.opType === 'Cast' && graph.shapes.get(x!)?.dtype === intAttribute(node, 'to', 0) && intAttribute(node, 'to', 0)
+  if (node.opType !== 'Identity' && node.opType !== 'Dropout' && !sameType) return false
+  if (graph.isOutput(node.output[0]!) && (graph.producer(x!) === undefined || graph.isOutput(x!))) return false
+  if (node.output.slice(1).some((name) => graph.users(name).length > 0)) return false
+  return bypass(graph, node, x!)
+}
+
+const reshapes = new Set(['Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Transpose'])
+
+/** Everything that keeps the order of the elements is one Reshape of what was there before. */
+const toReshape: Rule = (graph, node) => {
+  if (!reshapes.has(node.opType)) return false
+  const [x] = node.input
+  const before = graph.shapes.get(x!)
+  const after = graph.shapes.get(node.output[0]!)
+  if (before === undefined || after === undefined) return false
+  if (node.opType === 'Transpose' && !keepsOrder(before.dims, intsAttribute(node, 'perm'))) return false
+  // Nothing but the batch may be open: one side of a Reshape can be.
+  if (after.dims.filter((side) => side < 0).length !== 1) return false
+  const target = after.dims.map((side) => (side < 0 ? -1 : side))
+  const former = graph.producer(x!)
+  const source = former !== undefined && isPlainReshape(graph, former) ? former.input[0]! : x!
+  if (equal(graph.shapes.get(source)?.dims, after.dims) && !graph.isOutput(node.output[0]!))
+    return bypass(graph, node, source)
+  if (isPlainReshape(graph, node) && source === x) return false
+  const reshaped = graph.node('Reshape', [source, graph.integers(target)], { shape: after })
+  return bypass(graph, node, reshaped)
+}
+
+/** Reshape(Concat(a, b)) → Concat(Reshape(a), Reshape(b)): rows are flattened first, then joined side by side. */
+const flattenBeforeConcat: Rule = (graph, node) => {
+  if (!isPlainReshape(graph, node)) return false
+  const concat = graph.producer(node.input[0]!)
+  const before = graph.shapes.get(node.input[0]!)
+  const after = graph.shapes.get(node.output[0]!)
+  if (concat?.opType !== 'Concat' || before === undefined || after === undefined) return false
+  const axis = positive(intAttribute(concat, 'axis', 0), before.dims.length)
+  if (axis !== 1 || before.dims.length < 3 || after.dims.length !== 2 || before.dims[0] !== -1 || after.dims[0] !== -1)
+    return false
+  const parts: string[] = []
+  for (const name of concat.input) {
+    const shape = graph.shapes.get(name)
+    if (shape === undefined || shape.dims[0] !== -1) return false
+    const flat: TensorShape = { dtype: shape.dtype, dims: [-1, product(shape.dims.slice(1))] }
+    parts.push(graph.node('Reshape', [name, graph.integers(flat.dims)], { shape: flat }))
+  }
+  return bypass(graph, node, graph.node('Concat', parts, { attributes: { axis: 1 }, shape: after }))
+}
+
+/** A Concat over the last axis counts it from the front; one of one part, or of all parts of a Split, is nothing. */
+const tidyConcat: Rule = (graph, node) => {
+  if (node.opType !== 'Concat') return false
+  const shape = graph.shapes.get(node.output[0]!)
+  if (shape === undefined) return false
+  const axis = intAttribute(node, 'axis', 0)
+  if (axis < 0) {
+    const attributes = { axis: positive(axis, shape.dims.length) }
+    return bypass(graph, node, graph.node('Concat', node.input, { attributes, shape }))
+  }
+  if (graph.isOutput(node.output[0]!)) return false
+  if (node.input.length === 1) return bypass(graph, node, node.input[0]!)
+  const split = graph.producer(node.input[0]!)
+  if (split?.opType === 'Split' && positive(intAttribute(split, 'axis', 0), shape.dims.length) === axis)
+    if (equal(split.output, node.input)) return bypass(graph, node, split.input[0]!)
+  // Concat(Concat(a, b), c) → Concat(a, b, c)
+  const inner = node.input.map((name) => {
+    const part = graph.producer(name)
+    const same = part?.opType === 'Concat' && intAttribute(part, 'axis', 0) === axis && graph.isPrivate(name, node)
+    return same ? part.input : [name]
+  })
+  if (inner.every(({ length }) => length === 1)) return false
+  return bypass(graph, node, graph.node('Concat', inner.flat(), { attributes: { axis }, shape }))
+}
+
+const transposeConstant: Rule = (graph, node) => {
+  if (node.opType !== 'Transpose') return false
+  const name = node.input[0]!
+  const values = graph.floats(name)
+  const dims = graph.dimsOf(name)
+  if (values === undefined || dims?.length !== 2) return false
+  if (!equal(intsAttribute(node, 'perm') ?? [1, 0], [1, 0])) return false
+  return bypass(graph, node, graph.constant(`${name}/transposed`, transpose(values, dims), [dims[1]!, dims[0]!]))
+}
+
+/** MatMul by a constant matrix → Gemm; more than two dimensions are rows of a matrix meanwhile. */
+const matMulToGemm: Rule = (graph, node) => {
+  if (node.opType !== 'MatMul') return false
+  const [x, w] = node.input as [string, string]
+  const before = graph.shapes.get(x)
+  const dims = graph.dimsOf(w)
+  if (before === undefined || dims?.length !== 2 || graph.floats(w) === undefined) return false
+  const [k, n] = dims as [number, number]
+  if (before.dims.length < 2 || before.dims[0]! >= 0) return false
+  if (before.dims.length === 2) {
+    const gemm = graph.node('Gemm', [x, w], { shape: floatShape(before.dims[0]!, n) })
+    return bypass(graph, node, gemm)
+  }
+  const after = graph.shapes.get(node.output[0]!)
+  if (after === undefined) return false
+  const rows = before.dims.slice(0, -1).reduce((size, side) => size * side, 1)
+  const flat = graph.node('Reshape', [x, graph.integers([-1, k])], { shape: floatShape(rows, k) })
+  const gemm = graph.node('Gemm', [flat, w], { shape: floatShape(rows, n) })
+  const target = after.dims.map((side) => (side < 0 ? -1 : side))
+  return bypass(graph, node, graph.node('Reshape', [gemm, graph.integers(target)], { shape: after }))
+}
+
+/** transB, alpha and beta go into the constants. */
+const plainGemm: Rule = (graph, node) => {
+  if (node.opType !== 'Gemm' || node.attribute.length === 0) return false
+  const [x, w, b] = node.input as [string, string, string?]
+  const weights = graph.floats(w)
+  const dims = graph.dimsOf(w)
+  const shape = graph.shapes.get(node.output[0]!)
+  if (weights === undefined || dims === undefined || shape === undefined || intAttribute(node, 'transA', 0) !== 0)
+    return false
+  const bias = b === undefined || b === '' ? undefined : graph.floats(b)
+  if (b !== undefined && b !== '' && bias === undefined) return false
+  const alpha = floatAttribute(node, 'alpha', 1)
+  const beta = floatAttribute(node, 'beta', 1)
+  const transposed = intAttribute(node, 'transB', 0) !== 0
+  const [k, n] = transposed ? [dims[1]!, dims[0]!] : (dims as [number, number])
+  const matrix = transposed ? transpose(weights, dims) : weights
+  const scaled = alpha === 1 ? matrix : matrix.map((value) => value * alpha)
+  const inputs = [x, graph.constant(`${w}/plain`, scaled, [k, n])]
+  if (bias !== undefined) {
+    const vector = vectorOf(graph, b!, n)
+    if (vector === undefined) return false
+    inputs.push(graph.constant(`${b}/plain`, beta === 1 ? vector : vector.map((value) => value * beta), [n]))
+  }
+  return bypass(graph, node, graph.node('Gemm', inputs, { shape }))
+}
+
+/** Gemm + constant → Gemm with bias. */
+const biasIntoGemm: Rule = (graph, node) => {
+  if (node.opType !== 'Add') return false
+  for (const [x, b] of [node.input, [...node.input].reverse()] as [string, string][]) {
+    const gemm = graph.producer(x)
+    const shape = graph.shapes.get(node.output[0]!)
+    if (gemm === undefined || !isGemm(graph, gemm) || !graph.isPrivate(x, node) || shape?.dims.length !== 2) continue
+    const n = shape.dims[1]!
+    if (graph.dimsOf(gemm.input[1]!)?.[1] !== n) continue
+    const vector = vectorOf(graph, b, n)
+    const former = gemm.input[2] === undefined ? new Float32Array(n) : vectorOf(graph, gemm.input[2], n)
+    if (vector === undefined || former === undefined) continue
+    const sum = vector.map((value, i) => value + former[i]!)
+    const inputs = [gemm.input[0]!, gemm.input[1]!, graph.constant(`${b}/bias`, sum, [n])]
+    return bypass(graph, node, graph.node('Gemm', inputs, { shape }))
+  }
+  return false
+}
+
+/** BatchNormalization → Mul and Add by vectors. */
+const plainNormalisation: Rule = (graph, node) => {
+  if (node.opType !== 'BatchNormalization' || intAttribute(node, 'training_mode', 0) !== 0) return false
+  const shape = graph.shapes.get(node.output[0]!)
+  const [x, ...names] = node.input as [string, ...string[]]
+  const [gamma, beta, mean, variance] = names.map((name) => graph.floats(name))
+  if (!gamma || !beta || !mean || !variance || shape?.dims.length !== 2) return false
+  const epsilon = floatAttribute(node, 'epsilon', 1e-5)
+  const scale = gamma.map((value, i) => value / Math.sqrt(variance[i]! + epsilon))
+  // In double precision until the end.
+  const shift = beta.map((value, i) => value - (mean[i]! * gamma[i]!) / Math.sqrt(variance[i]! + epsilon))
+  const scaled = graph.node('Mul', [x, graph.constant(`${names[0]}/scale`, scale, [scale.length])], { shape })
+  return bypass(
+    graph,
+    node,
+    graph.node('Add', [scaled, graph.constant(`${names[1]}/shift`, shift, [shift.length])], { shape }),
+  )
+}
+
+/** Sub and Div by a constant → Add and Mul. */
+const plainArithmetic: Rule = (graph, node) => {
+  if (node.opType !== 'Sub' && node.opType !== 'Div') return false
+  const [x, c] = node.input as [string, string]
+  const values = graph.floats(c)
+  const shape = graph.shapes.get(node.output[0]!)
+  if (values === undefined || shape === undefined) return false
+  const [opType, changed] = node.opType === 'Sub' ? ['Add', values.map((v) => -v)] : ['Mul', values.map((v) => 1 / v)]
+  return bypass(
+    graph,
+    node,
+    graph.node(opType, [x, graph.constant(`${c}/plain`, changed, graph.dimsOf(c)!)], { shape }),
+  )
+}
+
+/** x < 0 ? x + n : x as the ids of a table of n rows, as Keras 3 writes it: Gather counts negative ids like that itself. */
+const dropNegativeIds: Rule = (graph, node) => {
+  if (node.opType !== 'Gather' || intAttribute(node, 'axis', 0) !== 0) return false
+  const rows = graph.dimsOf(node.input[0]!)?.[0]
+  const sum = graph.producer(node.input[1]!)
+  if (rows === undefined || sum?.opType !== 'Add') return false
+  const [shifted, kept] = sum.input.map((name) => graph.producer(name))
+  if (shifted?.opType !== 'Mul' || kept?.opType !== 'Mul') return false
+  const x = kept.input[0]!
+  const below = conditionOf(graph, shifted.input[0]!)
+  const above = graph.producer(graph.producer(kept.input[1]!)?.input[0] ?? '')
+  const added = graph.producer(shifted.input[1]!)
+  const isShift =
+    added?.opType === 'Add' && added.input[0] === x && graph.integersOf(added.input[1]!)?.join() === `${rows}`
+  if (!isShift || below === undefined || above?.opType !== 'Not' || above.input[0] !== below.output[0]) return false
+  if (below.opType !== 'Less' || throughCasts(graph, below.input[0]!) !== throughCasts(graph, x)) return false
+  if (graph.floats(below.input[1]!)?.join() !== '0' && graph.integersOf(below.input[1]!)?.join() !== '0') return false
+  node.input = [node.input[0]!, x]
+  graph.touch()
+  return true
+}
+
+/** The comparison that a number 0 or 1 was cast from. */
+function conditionOf(graph: Graph, name: string): NodeProto | undefined {
+  const cast = graph.producer(name)
+  return cast?.opType === 'Cast' ? graph.producer(cast.input[0]!) : undefined
+}
+
+function throughCasts(graph: Graph, name: string): string {
+  const node = graph.producer(name)
+  return node?.opType === 'Cast' ? throughCasts(graph, node.input[0]!) : name
+}
+
+const rules: Rule[] = [
+  dropNegativeIds,
+  dropConstantNode,
+  dropIdentity,
+  toReshape,
+  flattenBeforeConcat,
+  tidyConcat,
+  transposeConstant,
+  plainNormalisation,
+  plainArithmetic,
+  matMulToGemm,
+  plainGemm,
+  biasIntoGemm,
+]
+
+/** Whether a node is `Gemm(x, W, b?)` with constant W [k, n] and constant b [n], in canonical form. */
+export function isGemm(graph: Graph, node: NodeProto | undefined): node is NodeProto {
+  if (node?.opType !== 'Gemm' || node.domain !== '' || node.attribute.length > 0) return false
+  const [, w, b] = node.input
+  if (graph.floats(w!) === undefined || graph.dimsOf(w!)?.length !== 2) return false
+  return b === undefined || vectorOf(graph, b, graph.dimsOf(w!)![1]!) !== undefined
+}
+
+/** W [k, n] and b [n] of a canonical Gemm. */
+export function weightsOf(graph: Graph, gemm: NodeProto): { k: number; n: number; w: Float32Array; b: Float32Array } {
+  const [k, n] = graph.dimsOf(gemm.input[1]!) as [number, number]
+  const b = gemm.input[2] === undefined ? new Float32Array(n) : vectorOf(graph, gemm.input[2], n)!
+  return { k, n, w: graph.floats(gemm.input[1]!)!, b }
+}
+
+/** A float constant that is one value a column, or one for all: [n], [1, n], [1] or []; as [n]. */
+export function vectorOf(graph: Graph, name: string, n: number): Float32Array | undefined {
+  const values = graph.floats(name)
+  const dims = graph.dimsOf(name)
+  if (values === undefined || dims === undefined) return undefined
+  if (values.length === 1 && dims.length <= 2) return new Float32Array(n).fill(values[0]!)
+  if (values.length !== n || dims.at(-1) !== n || dims.length > 2) return undefined
+  return values
+}
+
+function isPlainReshape(graph: Graph, node: NodeProto): boolean {
+  return (
+    node.opType === 'Reshape' &&
+    node.attribute.length === 0 &&
+    graph.constants.has(node.input[1]!) &&
+    !isExternal(graph.constants.get(node.input[1]!)!) &&
+    graph.constants.get(node.input[1]!)!.dataType === DataType.INT64
+  )
+}
+
+/** Whether a Transpose moves nothing but sides of 1. */
+function keepsOrder(dims: readonly number[], perm: readonly number[] | undefined): boolean {
+  const order = perm ?? dims.map((_, i) => dims.length - 1 - i)
+  const moved = order.filter((axis) => dims[axis] !== 1)
+  return moved.every((axis, i) => i === 0 || axis > moved[i - 1]!)
+}
+
+function bypass(graph: Graph, node: NodeProto, replacement: string): true {
+  graph.nodes.splice(graph.nodes.indexOf(node), 1)
+  graph.touch()
+  // Its former output is an output of the graph perhaps, which the replacement's producer then takes over.
+  graph.replace(node.output[0]!, replacement)
+  return true
+}
+
+function transpose(values: Float32Array, [rows, columns]: readonly number[]): Float32Array {
+  const turned = new Float32Array(values.length)
+  for (let i = 0; i < rows!; i++) for (let j = 0; j < columns!; j++) turned[j * rows! + i] = values[i * columns! + j]!
+  return turned
+}
+
+export function positive(axis: number, rank: number): number {
+  return axis < 0 ? axis + rank : axis
+}
+
+export function product(sides: readonly number[]): number {
+  return sides.reduce((size, side) => size * side, 1)
+}
+
+function equal<T>(a: readonly T[] | undefined, b: readonly T[]): boolean {
+  return a !== undefined && a.length === b.length && a.every((value, i) => value === b[i])
+}

@@ -113,6 +113,7 @@ function elementwise(graph: Graph, node: NodeProto, width: number): Source | und
       if (known !== undefined) return known
       const output = target.fresh(node.output[0]!)
       copy.output = [output]
+      copy.name = output
       target.nodes.push(copy)
       target.touch()
       built(target).set(key, output)

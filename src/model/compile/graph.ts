@@ -154,7 +154,9 @@ export class Graph {
     const node = create(NodeProtoSchema, { opType, input, output, attribute, domain: options.domain ?? '' })
     node.name = output[0]!
     this.nodes.push(node)
-    options.shapes?.forEach((shape, i) => this.shapes.set(output[i]!, shape))
+    options.shapes?.forEach((shape, i) => {
+      this.shapes.set(output[i]!, shape)
+    })
     this.#index = undefined
     return output
   }

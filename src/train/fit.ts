@@ -1,6 +1,6 @@
+import { auc } from '../model/quality/metrics.ts'
 import type { Training, TrainTask } from '../schemas/train-spec.ts'
 import { batchBounds, createGather, type Examples } from './batches.ts'
-import { auc } from './metrics.ts'
 import type { Network } from './network.ts'
 import { type Random, shuffle } from './random.ts'
 

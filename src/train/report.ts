@@ -1,7 +1,14 @@
+import {
+  auc,
+  calibrationRatio,
+  expectedCalibrationError,
+  logloss,
+  normalisedEntropy,
+  sum,
+} from '../model/quality/metrics.ts'
 import type { TaskQuality } from '../schemas/manifest.ts'
 import type { TrainSpec } from '../schemas/train-spec.ts'
 import type { Dataset } from './dataset.ts'
-import { auc, calibrationRatio, expectedCalibrationError, logloss, normalisedEntropy, sum } from './metrics.ts'
 
 /** Quality of one task or derived task on the test rows. */
 export interface TaskReport {

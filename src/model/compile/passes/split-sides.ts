@@ -21,6 +21,8 @@ export interface PlanGraph {
   context: PackedInput[]
   /** What belongs to each row. */
   rows: PackedInput[]
+  /** What took the place of each first layer's output. */
+  replaced: Map<FirstLayer, string>
 }
 
 /** A graph, its first layer taken apart by side. */
@@ -38,10 +40,18 @@ export interface SplitGraphs {
 }
 
 /** A first product of features: reads nothing but columns of the inputs. */
-interface FirstLayer {
+export interface FirstLayer {
   gemm: NodeProto
   segments: Segment[]
+  /** The tensor that a plan computes in another way: the product, or what is made of it at once. */
+  output: string
 }
+
+/** Products that read the same features. */
+export type Group = [FirstLayer, ...FirstLayer[]]
+
+/** Adds to a plan what takes the place of each layer's `output`; answers the names. */
+export type Emit = (plan: PlanGraph, group: Group) => string[]
 
 /**
  * The first layer by side: `x·W + b = context·W₁ + candidate·W₂ + cross·W₃ + b`.
@@ -50,12 +60,31 @@ interface FirstLayer {
  * product that reads features directly is taken apart; answers the reason where something else reads them.
  */
 export function splitSides(graph: Graph, sides: Sides): SplitGraphs | string {
+  const layers = firstLayers(graph)
+  return splitLayers(graph, layers, sides, floatEmitter(graph, layers, sides))
+}
+
+/** Every product of features. */
+export function firstLayers(graph: Graph): FirstLayer[] {
   const layers: FirstLayer[] = []
   for (const gemm of graph.nodes) {
     if (!isGemm(graph, gemm)) continue
     const segments = segmentsOf(graph, gemm.input[0]!)
-    if (segments !== undefined) layers.push({ gemm, segments })
+    if (segments !== undefined) layers.push({ gemm, segments, output: gemm.output[0]! })
   }
+  return layers
+}
+
+/** How a kind of arithmetic computes the first layers of each plan. */
+export interface Emitter {
+  fresh: Emit
+  known: Emit
+  /** Answers one output a layer. */
+  parts: Emit
+}
+
+/** Takes the first layers apart; answers a reason where that can't be done. */
+export function splitLayers(graph: Graph, layers: FirstLayer[], sides: Sides, emit: Emitter): SplitGraphs | string {
   if (layers.length === 0) return 'no product of features was found'
   const used = new Set(layers.flatMap(({ segments }) => segments.map(({ input }) => input)))
   for (const name of used) if (sides[name] === undefined) return `the sides of the input ${name} are not known`
@@ -67,14 +96,7 @@ export function splitSides(graph: Graph, sides: Sides): SplitGraphs | string {
     if (segments.every(({ input, columns }) => columns.every((c) => sides[input]![c] === 'context')))
       return `the product ${gemm.name} reads the context alone`
 
-  const fresh = assemble(graph, layers, sides, (plan, group, biases) => {
-    const x = features(plan, group[0]!.segments, sides, ['candidate', 'cross'])
-    return group.map(({ gemm, segments }, i) => {
-      const w = rowsOf(graph, gemm, segments, sides, ['candidate', 'cross'])
-      const name = plan.graph.constant(`${gemm.input[1]}/rows`, w.data, w.dims)
-      return plan.graph.node('Gemm', [x, name, biases[i]!], { shape: floatShape(-1, w.dims[1]!) })
-    })
-  })
+  const fresh = assemble(graph, layers, emit.fresh)
   if (typeof fresh === 'string') return fresh
   const widths = layers.map(({ gemm }) => weightsOf(graph, gemm).n)
   // Every first layer must have a part to be kept: then the candidate's columns are read nowhere else.
@@ -82,27 +104,7 @@ export function splitSides(graph: Graph, sides: Sides): SplitGraphs | string {
     segments.some(({ input, columns }) => columns.some((c) => sides[input]![c] === 'candidate')),
   )
   if (!has('candidate') || !everywhere) return { fresh, parts: undefined, known: undefined, widths }
-
-  const slots = 'slots'
-  const known = assemble(graph, layers, sides, (plan, group, biases) => {
-    const crossed = group[0]!.segments.some(({ input, columns }) => columns.some((c) => sides[input]![c] === 'cross'))
-    const x = crossed ? features(plan, group[0]!.segments, sides, ['cross']) : undefined
-    return group.map((layer, i) => {
-      const width = weightsOf(graph, layer.gemm).n
-      const slab = `slab:${layers.indexOf(layer)}`
-      const part = plan.graph.node('Gather', [slab, slots], {
-        attributes: { axis: 0 },
-        shape: floatShape(-1, width),
-      })
-      let rest = biases[i]!
-      if (x !== undefined) {
-        const w = rowsOf(graph, layer.gemm, layer.segments, sides, ['cross'])
-        const name = plan.graph.constant(`${layer.gemm.input[1]}/cross`, w.data, w.dims)
-        rest = plan.graph.node('Gemm', [x, name, rest], { shape: floatShape(-1, width) })
-      }
-      return plan.graph.node('Add', [part, rest], { shape: floatShape(-1, width) })
-    })
-  })
+  const known = assemble(graph, layers, emit.known)
   if (typeof known === 'string') return known
   known.graph.inputs.push(declare(slots, { dtype: DataType.INT32, dims: [-1] }))
   widths.forEach((width, i) => {
@@ -111,49 +113,97 @@ export function splitSides(graph: Graph, sides: Sides): SplitGraphs | string {
     if (type?.case === 'tensorType') type.value.shape!.dim[0]!.value = { case: 'dimParam', value: 'slots' }
     known.graph.inputs.push(slab)
   })
-  return { fresh, parts: partsOf(graph, layers, sides), known, widths }
+  return { fresh, parts: partsOf(graph, layers, emit.parts), known, widths }
+}
+
+/** Name of the input that says which slot of the slabs holds a row's candidate. */
+const slots = 'slots'
+
+function floatEmitter(whole: Graph, layers: FirstLayer[], sides: Sides): Emitter {
+  return {
+    fresh(plan, group) {
+      const biases = contextOf(plan, whole, group, sides)
+      const x = features(plan, group[0].segments, sides, ['candidate', 'cross'])
+      return group.map(({ gemm, segments }, i) => {
+        const w = rowsOf(whole, gemm, segments, sides, ['candidate', 'cross'])
+        const name = plan.graph.constant(`${gemm.input[1]}/rows`, w.data, w.dims)
+        return plan.graph.node('Gemm', [x, name, biases[i]!], { shape: floatShape(-1, w.dims[1]!) })
+      })
+    },
+    known(plan, group) {
+      const biases = contextOf(plan, whole, group, sides)
+      const crossed = rowIndexes(group[0].segments, sides, ['cross']).length > 0
+      const x = crossed ? features(plan, group[0].segments, sides, ['cross']) : undefined
+      return group.map((layer, i) => {
+        const { n } = weightsOf(whole, layer.gemm)
+        const part = knownPart(plan, layers.indexOf(layer), n)
+        let rest = biases[i]!
+        if (x !== undefined) {
+          const w = rowsOf(whole, layer.gemm, layer.segments, sides, ['cross'])
+          const name = plan.graph.constant(`${layer.gemm.input[1]}/cross`, w.data, w.dims)
+          rest = plan.graph.node('Gemm', [x, name, rest], { shape: floatShape(-1, n) })
+        }
+        return plan.graph.node('Add', [part, rest], { shape: floatShape(-1, n) })
+      })
+    },
+    parts(plan, group) {
+      const x = features(plan, group[0].segments, sides, ['candidate'])
+      return group.map(({ gemm, segments }) => {
+        const w = rowsOf(whole, gemm, segments, sides, ['candidate'])
+        const name = plan.graph.constant(`${gemm.input[1]}/candidate`, w.data, w.dims)
+        return plan.graph.node('Gemm', [x, name], { shape: floatShape(-1, w.dims[1]!) })
+      })
+    },
+  }
+}
+
+/** What is kept of each row's candidate for the layer of that number: [rows, width]. */
+export function knownPart(plan: PlanGraph, layer: number, width: number): string {
+  return plan.graph.node('Gather', [`slab:${layer}`, slots], { attributes: { axis: 0 }, shape: floatShape(-1, width) })
 }
 
 /** The graph with its first layers replaced; a reason where the inputs are read elsewhere too. */
-function assemble(
-  whole: Graph,
-  layers: FirstLayer[],
-  sides: Sides,
-  replace: (plan: PlanGraph, group: FirstLayer[], biases: string[]) => string[],
-): PlanGraph | string {
+export function assemble(whole: Graph, layers: FirstLayer[], emit: Emit): PlanGraph | string {
   const graph = whole.copy()
-  const plan: PlanGraph = { graph, context: [], rows: [] }
+  const plan: PlanGraph = { graph, context: [], rows: [], replaced: new Map() }
   const former = new Set(graph.inputs.map(({ name }) => name))
   graph.inputs.splice(0)
-  // Layers that read the same features share what makes them.
-  const groups = new Map<string, FirstLayer[]>()
-  for (const layer of layers) {
-    const key = layer.gemm.input[0]!
-    groups.set(key, [...(groups.get(key) ?? []), layer])
-  }
-  for (const group of groups.values()) {
-    const outputs = replace(plan, group, contextOf(plan, whole, group, sides))
-    group.forEach(({ gemm }, i) => {
-      const old = gemm.output[0]!
-      graph.nodes = graph.nodes.filter(({ output }) => output[0] !== old)
+  for (const group of groupsOf(layers)) {
+    const outputs = emit(plan, group)
+    group.forEach((layer, i) => {
+      const { output } = layer
+      plan.replaced.set(layer, outputs[i]!)
+      graph.nodes = graph.nodes.filter((node) => node.output[0] !== output)
       graph.touch()
-      graph.replace(old, outputs[i]!)
+      graph.replace(output, outputs[i]!)
     })
   }
   graph.tidy()
+  const declared = new Set(graph.inputs.map(({ name }) => name))
   for (const node of graph.nodes)
     for (const name of node.input)
-      if (former.has(name)) return `${node.opType} ${node.name} reads the input ${name} too`
+      if (former.has(name) && !declared.has(name)) return `${node.opType} ${node.name} reads the input ${name} too`
   return plan
 }
 
+function groupsOf(layers: FirstLayer[]): Iterable<Group> {
+  const groups = new Map<string, Group>()
+  for (const layer of layers) {
+    const key = layer.gemm.input[0]!
+    const group = groups.get(key)
+    if (group) group.push(layer)
+    else groups.set(key, [layer])
+  }
+  return groups.values()
+}
+
 /** Per layer of the group its bias, the context's part added: [1, width]; its constant bias where there is no context. */
-function contextOf(plan: PlanGraph, whole: Graph, group: FirstLayer[], sides: Sides): string[] {
+function contextOf(plan: PlanGraph, whole: Graph, group: Group, sides: Sides): string[] {
   const { graph } = plan
   const members = group.map(({ gemm }) => weightsOf(whole, gemm))
-  const [{ segments }] = group as [FirstLayer]
-  const any = segments.some(({ input, columns }) => columns.some((c) => sides[input]![c] === 'context'))
-  if (!any) return members.map(({ n, b }) => graph.constant('bias', b, [n]))
+  const [{ segments }] = group
+  if (rowIndexes(segments, sides, ['context']).length === 0)
+    return members.map(({ n, b }) => graph.constant('bias', b, [n]))
   const x = features(plan, segments, sides, ['context'])
   const width = members.reduce((sum, { n }) => sum + n, 0)
   const bias = new Float32Array(width)
@@ -181,24 +231,21 @@ function contextOf(plan: PlanGraph, whole: Graph, group: FirstLayer[], sides: Si
   })
 }
 
-function partsOf(whole: Graph, layers: FirstLayer[], sides: Sides): PlanGraph {
+function partsOf(whole: Graph, layers: FirstLayer[], emit: Emit): PlanGraph {
   const graph = whole.copy()
-  const plan: PlanGraph = { graph, context: [], rows: [] }
+  const plan: PlanGraph = { graph, context: [], rows: [], replaced: new Map() }
   graph.inputs.splice(0)
   graph.outputs.splice(0)
   graph.nodes = []
   graph.touch()
-  const made = new Map<string, string>()
-  layers.forEach(({ gemm, segments }, i) => {
-    const key = gemm.input[0]!
-    const x = made.get(key) ?? features(plan, segments, sides, ['candidate'])
-    made.set(key, x)
-    const w = rowsOf(whole, gemm, segments, sides, ['candidate'])
-    const shape = floatShape(-1, w.dims[1]!)
-    const name = graph.constant(`${gemm.input[1]}/candidate`, w.data, w.dims)
-    graph.node('Gemm', [x, name], { outputs: [`part:${i}`], shape })
-    graph.outputs.push(declare(`part:${i}`, shape))
-  })
+  for (const group of groupsOf(layers))
+    emit(plan, group).forEach((part, i) => {
+      const layer = group[i]!
+      const name = `part:${layers.indexOf(layer)}`
+      const shape = floatShape(-1, weightsOf(whole, layer.gemm).n)
+      graph.node('Identity', [part], { outputs: [name], shape })
+      graph.outputs.push(declare(name, shape))
+    })
   graph.tidy()
   return plan
 }
@@ -206,45 +253,67 @@ function partsOf(whole: Graph, layers: FirstLayer[], sides: Sides): PlanGraph {
 /** Adds what makes the features of these sides, [rows, k], to a plan. */
 function features(plan: PlanGraph, segments: Segment[], sides: Sides, wanted: Side[]): string {
   const { graph } = plan
-  const isContext = wanted[0] === 'context'
-  const batch = isContext ? 1 : -1
+  const batch = batchOf(wanted)
   const parts: string[] = []
   let width = 0
   for (const segment of segments) {
-    const { input, columns, table, dim } = segment
-    const positions = columns.flatMap((column, i) => (wanted.includes(sides[input]![column]!) ? [i] : []))
-    if (positions.length === 0) continue
-    const picked = positions.map((i) => columns[i]!)
-    const packed = pack(plan, input, sides, wanted, picked)
-    const values = segment.build(graph, packed, positions)
+    const { table, dim } = segment
+    const picked = columnsOf(plan, segment, sides, wanted)
+    if (picked === undefined) continue
+    const { values, positions } = picked
     const size = positions.length * dim
     width += size
-    if (table === undefined) parts.push(values)
-    else {
-      const rows = graph.node('Gather', [table, values], {
-        attributes: { axis: 0 },
-        shape: floatShape(batch, positions.length, dim),
-      })
-      const flat = [batch, size]
-      parts.push(graph.node('Reshape', [rows, graph.integers([-1, size])], { shape: floatShape(...flat) }))
-    }
+    parts.push(table === undefined ? values : embed(graph, table, values, [batch, positions.length, dim]))
   }
   if (parts.length === 1) return parts[0]!
   return graph.node('Concat', parts, { attributes: { axis: 1 }, shape: floatShape(batch, width) })
 }
 
+/** Rows of a table, side by side: [batch, fields·dim]. */
+export function embed(
+  graph: Graph,
+  table: string,
+  ids: string,
+  [batch, fields, dim]: [number, number, number],
+): string {
+  const { dataType } = graph.constants.get(table)!
+  const shape = { dtype: dataType, dims: [batch, fields, dim] }
+  const rows = graph.node('Gather', [table, ids], { attributes: { axis: 0 }, shape })
+  const flat = { dtype: dataType, dims: [batch, fields * dim] }
+  return graph.node('Reshape', [rows, graph.integers([-1, fields * dim])], { shape: flat })
+}
+
+/** Values (or ids) of those columns of a segment that belong to these sides, [batch, positions]; undefined if there are none. */
+export function columnsOf(
+  plan: PlanGraph,
+  { input, columns, build }: Segment,
+  sides: Sides,
+  wanted: Side[],
+): { values: string; positions: number[] } | undefined {
+  const positions = columns.flatMap((column, i) => (wanted.includes(sides[input]![column]!) ? [i] : []))
+  if (positions.length === 0) return undefined
+  const picked = positions.map((i) => columns[i]!)
+  return { values: build(plan.graph, pack(plan, input, sides, wanted, picked), positions), positions }
+}
+
+/** The batch side of a plan's tensor: the context is one row. */
+export function batchOf(wanted: readonly Side[]): number {
+  return wanted.length === 1 && wanted[0] === 'context' ? 1 : -1
+}
+
 /** The plan's input that holds these columns of a saved input, in this order: [rows, columns]. */
 function pack(plan: PlanGraph, input: string, sides: Sides, wanted: Side[], picked: number[]): string {
   const { graph } = plan
-  const list = wanted[0] === 'context' ? plan.context : plan.rows
-  const name = `${wanted[0] === 'context' ? 'context' : 'rows'}:${input}`
+  const batch = batchOf(wanted)
+  const list = batch === 1 ? plan.context : plan.rows
+  const name = `${batch === 1 ? 'context' : 'rows'}:${input}`
   let packed = list.find((candidate) => candidate.name === name)
   const dtype = graph.shapes.get(input)!.dtype
   if (packed === undefined) {
     const columns = sides[input]!.flatMap((side, column) => (wanted.includes(side) ? [column] : []))
     packed = { name, input, columns }
     list.push(packed)
-    const shape = { dtype, dims: [wanted[0] === 'context' ? 1 : -1, columns.length] }
+    const shape = { dtype, dims: [batch, columns.length] }
     graph.inputs.push(declare(name, shape))
     graph.shapes.set(name, shape)
   }
@@ -252,7 +321,7 @@ function pack(plan: PlanGraph, input: string, sides: Sides, wanted: Side[], pick
   if (places.length === packed.columns.length && places.every((place, i) => place === i)) return name
   return graph.node('Gather', [name, graph.integers(places)], {
     attributes: { axis: 1 },
-    shape: { dtype, dims: [wanted[0] === 'context' ? 1 : -1, places.length] },
+    shape: { dtype, dims: [batch, places.length] },
   })
 }
 
@@ -265,6 +334,12 @@ function rowsOf(
   wanted: Side[],
 ): { data: Float32Array; dims: number[] } {
   const { n, w } = weightsOf(graph, gemm)
+  const rows = rowIndexes(segments, sides, wanted)
+  return { data: pickRows(w, n, rows), dims: [rows.length, n] }
+}
+
+/** Places of these sides' features among all, in order. */
+export function rowIndexes(segments: Segment[], sides: Sides, wanted: Side[]): number[] {
   const rows: number[] = []
   let row = 0
   for (const { input, columns, dim } of segments)
@@ -272,9 +347,14 @@ function rowsOf(
       if (wanted.includes(sides[input]![column]!)) for (let i = 0; i < dim; i++) rows.push(row + i)
       row += dim
     }
-  const data = new Float32Array(rows.length * n)
+  return rows
+}
+
+/** Rows of a matrix [any, n], row-major. */
+export function pickRows<T extends Float32Array | Int8Array>(matrix: T, n: number, rows: readonly number[]): T {
+  const picked = new (matrix.constructor as new (length: number) => T)(rows.length * n)
   rows.forEach((from, to) => {
-    data.set(w.subarray(from * n, (from + 1) * n), to * n)
+    picked.set(matrix.subarray(from * n, (from + 1) * n), to * n)
   })
-  return { data, dims: [rows.length, n] }
+  return picked
 }

@@ -1,6 +1,12 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { auc, calibrationRatio, expectedCalibrationError, logloss, normalisedEntropy } from '../../src/train/metrics.ts'
+import {
+  auc,
+  calibrationRatio,
+  expectedCalibrationError,
+  logloss,
+  normalisedEntropy,
+} from '../../../src/model/quality/metrics.ts'
 
 const near = (actual: number | null, expected: number, digits = 12) => {
   t.ok(actual !== null && Math.abs(actual - expected) < 10 ** -digits, `${actual} is ${expected}`)

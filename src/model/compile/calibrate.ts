@@ -44,7 +44,11 @@ export function feedsOf(
     const part = values.subarray(start * width, (start + count) * width)
     const dims = [count, ...input.shape.slice(1).map(Number)]
     if (input.type === 'int64')
-      feeds[input.name] = new ort.Tensor('int64', BigInt64Array.from(part, (value) => BigInt(value)), dims)
+      feeds[input.name] = new ort.Tensor(
+        'int64',
+        BigInt64Array.from(part, (value) => BigInt(value)),
+        dims,
+      )
     else if (input.type === 'float32') feeds[input.name] = new ort.Tensor('float32', Float32Array.from(part), dims)
     else feeds[input.name] = new ort.Tensor('int32', Int32Array.from(part), dims)
   }

@@ -13,6 +13,7 @@ import {
   type FirstLayer,
   firstLayers,
   type Group,
+  groupsOf,
   knownPart,
   type PlanGraph,
   pickRows,
@@ -37,12 +38,30 @@ export interface QuantiseOptions {
   sides: Sides | undefined
   /** Per input of ids, per column the ids that it can hold: each field's rows of the table then have scales of their own. */
   fields: Record<string, FieldIds[]>
+  effort: Effort
+}
+
+/** What is paid for exactness, in work. */
+export interface Effort {
   /**
-   * Products whose weights are written as the sum of two int8 terms, which halves nothing but the error: those that make
-   * no hidden layer of the first (`gates`), or of any (`all`).
+   * How many times larger than the weights of tables a value's weights may be, on average, before the value is repeated
+   * so that each copy has a share of them.
+   */
+  spread: number
+  /**
+   * How often every input of a product that makes a hidden layer is repeated: its weights then are sums of so many int8,
+   * which divides their rounding error, and multiplies the work, by as much.
+   */
+  copies: number
+  /**
+   * Products whose weights are written as two int8 terms: those that make no hidden layer of the first (`gates`), or of
+   * any (`all`).
    */
   refine: 'none' | 'gates' | 'all'
 }
+
+/** A value is repeated so often at most. */
+const mostRepeats = 16
 
 export function rangeKey({ input, columns }: Segment): string {
   return `${input}:${columns.join()}`
@@ -57,9 +76,25 @@ interface Int8Matrix {
   fine: { q: Int8Array; scale: Float32Array } | undefined
 }
 
+/** A segment of features as bytes: value = lo + step·byte. */
+interface QuantisedSegment {
+  table: TableScales | undefined
+  /** How often each column is there. */
+  repeats: number[]
+  /** [step, lo] of column i, dimension d. */
+  at(i: number, d: number): [number, number]
+  /** Of values: step and the byte that stands for 0, by column. */
+  scale: Float32Array
+  zero: Uint8Array
+}
+
 /** A first layer's int8 form: x·W + b ≈ scale·(q·Q) + offset, where the bytes q are x's. */
 interface QuantisedLayer {
   matrix: Int8Matrix
+  /** Its segments. */
+  quantised: QuantisedSegment[]
+  /** Per feature its first row of the matrix. */
+  starts: number[]
   /** b, and what the zero points of x add to it: [n]. */
   offset: Float64Array
   /** Whether a ReLU follows whose values are bytes. */
@@ -75,21 +110,18 @@ interface QuantisedLayer {
  * add them, so that a candidate's answer does not depend on whether it was known.
  */
 export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanGraph; split: SplitGraphs | string } {
+  const { effort } = options
   const layers = firstLayers(graph)
-  const scales = new Map<Segment, { table: TableScales | undefined; scale: Float32Array; zero: Uint8Array }>()
   const tables = new Map<string, TableScales>()
   const made = new Map<FirstLayer, QuantisedLayer>()
+  const features = new Map<Segment, QuantisedSegment>()
   for (const layer of layers) {
-    for (const segment of layer.segments) {
-      if (scales.has(segment)) continue
-      scales.set(segment, scalesOf(segment))
-    }
-    // What follows a hidden layer's product is replaced with it.
+    // The ReLU after a hidden layer's product is replaced with it.
     const [relu, ...more] = graph.users(layer.gemm.output[0]!)
-    const hidden = relu?.opType === 'Relu' && more.length === 0 && options.hidden.has(relu.output[0]!)
-    if (hidden) layer.output = relu.output[0]!
-    made.set(layer, quantiseLayer(layer, hidden))
+    if (relu?.opType === 'Relu' && more.length === 0 && options.hidden.has(relu.output[0]!))
+      layer.output = relu.output[0]!
   }
+  for (const group of groupsOf(layers)) quantiseGroup(group)
 
   const everything: Sides = Object.fromEntries(
     layers.flatMap(({ segments }) =>
@@ -114,24 +146,29 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
   }
   return { whole, split }
 
-  function scalesOf(segment: Segment): { table: TableScales | undefined; scale: Float32Array; zero: Uint8Array } {
-    if (segment.table !== undefined) {
-      const key = segment.table
-      const table = tables.get(key) ?? quantiseTable(graph, key, fieldsOf(key))
-      tables.set(key, table)
-      return { table, scale: new Float32Array(), zero: new Uint8Array() }
+  function quantiseSegment(segment: Segment): QuantisedSegment {
+    const { table: name, columns, dim } = segment
+    const repeats = new Array<number>(columns.length).fill(effort.copies)
+    if (name !== undefined) {
+      const table = tables.get(name) ?? quantiseTable(graph, name, fieldsOf(name))
+      tables.set(name, table)
+      const field = (i: number) => options.fields[segment.input]?.[columns[i]!]
+      return { table, repeats, at: (i, d) => table.at(field(i), d), scale: new Float32Array(), zero: new Uint8Array() }
     }
+    if (dim !== 1) throw new Error('values have one column each')
     const range = options.ranges.get(rangeKey(segment))
     if (range === undefined) throw new Error(`no values of the input ${segment.input} are known`)
-    const scale = new Float32Array(segment.columns.length)
-    const zero = new Uint8Array(segment.columns.length)
-    scale.forEach((_, i) => {
-      // 0 must be among the values: then it is exact, and the zero point is a byte.
-      const [lo, hi] = [Math.min(0, range.lo[i]!), Math.max(0, range.hi[i]!)]
-      scale[i] = hi > lo ? (hi - lo) / steps : 1
-      zero[i] = Math.round(-lo / scale[i]!)
+    const scale = new Float32Array(columns.length)
+    const zero = new Uint8Array(columns.length)
+    // 0 must be among the values: then it is exact, and the zero point is a byte.
+    const sizes = scale.map((_, i) => Math.max(0, range.hi[i]!) - Math.min(0, range.lo[i]!))
+    // Of a column that was always 0 nothing is known: it gets a range like the others'.
+    const usual = sizes.reduce((sum, size) => sum + size, 0) / Math.max(1, sizes.filter((size) => size > 0).length)
+    sizes.forEach((size, i) => {
+      scale[i] = (size || usual || 1) / steps
+      zero[i] = Math.round(-Math.min(0, range.lo[i]!) / scale[i]!)
     })
-    return { table: undefined, scale, zero }
+    return { table: undefined, repeats, at: (i) => [scale[i]!, -scale[i]! * zero[i]!], scale, zero }
   }
 
   /** All ids that may look up this table, if they are known and each belongs to one field. */
@@ -151,26 +188,50 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
     return apart ? found : undefined
   }
 
-  function quantiseLayer({ gemm, segments }: FirstLayer, hidden: boolean): QuantisedLayer {
-    const { k, n, w, b } = weightsOf(graph, gemm)
-    const scaled = new Float64Array(k * n)
-    const offset = Float64Array.from(b)
-    let row = 0
-    for (const segment of segments) {
-      const { table, scale, zero } = scales.get(segment)!
-      segment.columns.forEach((column, i) => {
-        for (let d = 0; d < segment.dim; d++, row++) {
-          const [step, lo] = table
-            ? table.at(options.fields[segment.input]?.[column], d)
-            : [scale[i]!, -scale[i]! * zero[i]!]
-          for (let j = 0; j < n; j++) {
-            scaled[row * n + j] = w[row * n + j]! * step
-            offset[j]! += w[row * n + j]! * lo
-          }
+  function quantiseGroup(group: Group): void {
+    const [{ segments }] = group
+    const quantised = segments.map((segment) => {
+      const known = quantiseSegment(segment)
+      features.set(segment, known)
+      return known
+    })
+    const scaled = group.map(({ gemm }) => {
+      const { k, n, w, b } = weightsOf(graph, gemm)
+      const weights = new Float64Array(k * n)
+      const offset = Float64Array.from(b)
+      eachRow(segments, (row, segment, i, d) => {
+        const [step, lo] = quantised[segment]!.at(i, d)
+        for (let j = 0; j < n; j++) {
+          weights[row * n + j] = w[row * n + j]! * step
+          offset[j]! += w[row * n + j]! * lo
         }
       })
-    }
-    return { matrix: toInt8(scaled, k, n, !hidden && options.refine !== 'none'), offset, hidden }
+      return { weights, offset, n }
+    })
+    // A value whose weights are far larger than an embedding's would leave those few of the 256 steps: it is repeated,
+    // and each copy has a share of its weights.
+    const isTable: boolean[] = []
+    eachRow(segments, (_, segment) => isTable.push(quantised[segment]!.table !== undefined))
+    eachRow(segments, (row, segment, i) => {
+      const { table, repeats } = quantised[segment]!
+      if (table !== undefined) return
+      const ratio = Math.max(...scaled.map(({ weights, n }) => shareOf(weights, n, row, isTable)))
+      repeats[i] = Math.max(1, Math.min(mostRepeats, Math.ceil((ratio * effort.copies) / effort.spread)))
+    })
+    group.forEach((layer, g) => {
+      const { weights, offset, n } = scaled[g]!
+      const hidden = layer.output !== layer.gemm.output[0]
+      const repeats: number[] = []
+      eachRow(segments, (_, segment, i) => repeats.push(quantised[segment]!.repeats[i]!))
+      const starts: number[] = []
+      let k = 0
+      for (const count of repeats) {
+        starts.push(k)
+        k += count
+      }
+      const matrix = toInt8(weights, n, repeats, !hidden && effort.refine !== 'none')
+      made.set(layer, { matrix, offset, hidden, starts, quantised })
+    })
   }
 
   /** Bytes of the features of these sides: [rows, k]. */
@@ -183,21 +244,43 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
       const picked = columnsOf(plan, segment, sides, wanted)
       if (picked === undefined) continue
       const { values, positions } = picked
-      const { table, scale, zero } = scales.get(segment)!
-      const size = positions.length * segment.dim
-      width += size
+      const { table, scale, zero, repeats } = features.get(segment)!
       if (table !== undefined) {
         table.addTo(target)
-        parts.push(embed(target, table.name, values, [batch, positions.length, segment.dim]))
+        const once = embed(target, table.name, values, [batch, positions.length, segment.dim])
+        const size = positions.length * segment.dim
+        for (let copy = 0; copy < effort.copies; copy++) parts.push(once)
+        width += size * effort.copies
         continue
       }
-      const pick = (from: ArrayLike<number>) => positions.map((i) => from[i]!)
+      // Copies are shifted by fractions of a step, and so together as fine as their number: Σ round(x + δᵢ) ≈ n·x.
+      const copies = positions.flatMap((i, place) =>
+        Array.from({ length: repeats[i]! }, (_, copy) => ({ i, place, shift: (copy + 0.5) / repeats[i]! - 0.5 })),
+      )
+      const count = copies.length
+      width += count
+      let x = values
+      if (count > positions.length) {
+        const places = target.integers(copies.map(({ place }) => place))
+        const shifts = Float32Array.from(copies, ({ i, shift }) => shift * scale[i]!)
+        const shape = floatShape(batch, count)
+        x = target.node('Gather', [x, places], { attributes: { axis: 1 }, shape })
+        x = target.node('Add', [x, target.constant('values/shift', shifts, [count])], { shape })
+      }
       const names = [
-        target.constant('values/scale', Float32Array.from(pick(scale)), [size]),
-        target.constant('values/zero', Uint8Array.from(pick(zero)), [size]),
+        target.constant(
+          'values/scale',
+          Float32Array.from(copies, ({ i }) => scale[i]!),
+          [count],
+        ),
+        target.constant(
+          'values/zero',
+          Uint8Array.from(copies, ({ i }) => zero[i]!),
+          [count],
+        ),
       ]
-      const shape: TensorShape = { dtype: DataType.UINT8, dims: [batch, size] }
-      parts.push(target.node('QuantizeLinear', [values, ...names], { attributes: { axis: 1 }, shape }))
+      const shape: TensorShape = { dtype: DataType.UINT8, dims: [batch, count] }
+      parts.push(target.node('QuantizeLinear', [x, ...names], { attributes: { axis: 1 }, shape }))
     }
     if (parts.length <= 1) return parts[0]
     const shape: TensorShape = { dtype: DataType.UINT8, dims: [batch, width] }
@@ -223,7 +306,7 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
       return sums
     }
     if (members.length === 0) return sums
-    const rows = rowIndexes(group[0].segments, sides, ['context'])
+    const rows = rowsOf(members[0]!, sides, ['context'])
     const width = offsets.reduce((sum, { length }) => sum + length, 0)
     const weights = sideBySide(
       members.map((layer) => {
@@ -255,13 +338,30 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
     return sums
   }
 
+  /** Rows of a layer's matrix that these sides' features meet, in the order of `bytes`. */
+  function rowsOf(layer: FirstLayer, sides: Sides, wanted: Side[]): number[] {
+    const { starts, quantised } = made.get(layer)!
+    const rows: number[] = []
+    let first = 0
+    for (const [i, segment] of layer.segments.entries()) {
+      const { table, repeats } = quantised[i]!
+      const own = rowIndexes([segment], sides, wanted)
+      if (table !== undefined)
+        for (let copy = 0; copy < effort.copies; copy++) for (const row of own) rows.push(starts[first + row]! + copy)
+      else
+        for (const row of own) for (let copy = 0; copy < repeats[row]!; copy++) rows.push(starts[first + row]! + copy)
+      first += segment.columns.length * segment.dim
+    }
+    return rows
+  }
+
   function freshOf(sides: Sides): Emit {
     return (plan, group) => {
       const [{ segments }] = group
       const context = bytes(plan, segments, sides, ['context'])
       const x = bytes(plan, segments, sides, ['candidate', 'cross'])!
       const sums = contextSums(plan, group, sides, context)
-      const rows = rowIndexes(segments, sides, ['candidate', 'cross'])
+      const rows = rowsOf(group[0], sides, ['candidate', 'cross'])
       return group.map((layer) => {
         const { matrix, offset, hidden } = made.get(layer)!
         if (hidden) return toBytes(plan.graph, x, matrix, rows, sums.get(layer)!)
@@ -275,7 +375,7 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
 
   function contextFloats(plan: PlanGraph, layer: FirstLayer, sides: Sides, x: string): string {
     const { matrix, offset } = made.get(layer)!
-    const rows = rowIndexes(layer.segments, sides, ['context'])
+    const rows = rowsOf(layer, sides, ['context'])
     return toFloats(plan.graph, x, matrix, rows, Float32Array.from(offset), 1)
   }
 
@@ -285,7 +385,7 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
       const [{ segments }] = group
       const context = bytes(plan, segments, sides, ['context'])
       const cross = bytes(plan, segments, sides, ['cross'])
-      const crossRows = rowIndexes(segments, sides, ['cross'])
+      const crossRows = rowsOf(group[0], sides, ['cross'])
       const sums = contextSums(plan, group, sides, context)
       return group.map((layer) => {
         const { matrix, offset, hidden } = made.get(layer)!
@@ -317,7 +417,7 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
   function partsOf(sides: Sides): Emit {
     return (plan, group) => {
       const x = bytes(plan, group[0].segments, sides, ['candidate'])!
-      const rows = rowIndexes(group[0].segments, sides, ['candidate'])
+      const rows = rowsOf(group[0], sides, ['candidate'])
       return group.map((layer) => toFloats(plan.graph, x, made.get(layer)!.matrix, rows, undefined))
     }
   }
@@ -347,20 +447,28 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
     const { k, n, w, b } = weightsOf(target, gemm)
     const [relu] = target.users(gemm.output[0]!)
     const hidden = relu?.opType === 'Relu' && options.hidden.has(relu.output[0]!)
-    const matrix = toInt8(w, k, n, !hidden && options.refine === 'all')
-    const rows = Array.from({ length: k }, (_, i) => i)
+    const copies = hidden ? effort.copies : 1
+    const matrix = toInt8(w, n, new Array<number>(k).fill(copies), !hidden && effort.refine === 'all')
+    // Copies stand side by side: row i of the first, of the second, …
+    const rows = Array.from({ length: k * copies }, (_, i) => (i % k) * copies + Math.floor(i / k))
     if (!hidden) {
       const product = toFloats(target, x, matrix, rows, b)
       drop(target, gemm, gemm.output[0]!, product)
       return undefined
     }
     const sums = Int32Array.from(b, (value, j) => Math.round(value / matrix.scale[j]!))
-    const bytes = toBytes(target, x, matrix, rows, target.constant('sums', sums, [n]))
+    const all = copies === 1 ? x : sideBySideCopies(target, x, copies, k)
+    const bytes = toBytes(target, all, matrix, rows, target.constant('sums', sums, [n]))
     const name = relu.output[0]!
     target.nodes.splice(target.nodes.indexOf(gemm), 1)
     drop(target, relu, name, bytes)
     return bytes
   }
+}
+
+function sideBySideCopies(graph: Graph, x: string, copies: number, k: number): string {
+  const shape: TensorShape = { dtype: DataType.UINT8, dims: [-1, k * copies] }
+  return graph.node('Concat', new Array<string>(copies).fill(x), { attributes: { axis: 1 }, shape })
 }
 
 function drop(graph: Graph, node: NodeProto, output: string, replacement: string): void {
@@ -421,19 +529,71 @@ function zeros(graph: Graph, n: number): string {
   return graph.constants.has(name) ? name : graph.constant(name, new Int8Array(n), [n])
 }
 
-/** Weights by column, symmetric: 127 is the largest of each. With `fine`, what rounding left, in the same way. */
-function toInt8(w: ArrayLike<number>, k: number, n: number, fine: boolean): Int8Matrix {
-  const { q, scale } = roundColumns(w, k, n)
-  if (!fine) return { k, n, q, scale, fine: undefined }
-  const rest = Float64Array.from(w, (value, i) => value - q[i]! * scale[i % n]!)
-  return { k, n, q, scale, fine: roundColumns(rest, k, n) }
+/** Calls back for each feature: its row of a first layer's matrix, its segment, column and dimension. */
+function eachRow(segments: Segment[], callback: (row: number, segment: number, i: number, d: number) => void): void {
+  let row = 0
+  segments.forEach(({ columns, dim }, segment) => {
+    for (let i = 0; i < columns.length; i++) for (let d = 0; d < dim; d++) callback(row++, segment, i, d)
+  })
 }
 
-function roundColumns(w: ArrayLike<number>, k: number, n: number): { q: Int8Array; scale: Float32Array } {
+/** How much larger a row's weights are than the largest of the rows of tables: the root of the mean square over columns. */
+function shareOf(weights: Float64Array, n: number, row: number, isTable: readonly boolean[]): number {
+  if (!isTable.includes(true)) return 1
+  let sum = 0
+  let columns = 0
+  for (let j = 0; j < n; j++) {
+    let largest = 0
+    for (let other = 0; other < isTable.length; other++)
+      if (isTable[other]) largest = Math.max(largest, Math.abs(weights[other * n + j]!))
+    if (largest === 0) continue
+    sum += (weights[row * n + j]! / largest) ** 2
+    columns++
+  }
+  return columns === 0 ? 1 : Math.sqrt(sum / columns)
+}
+
+/**
+ * Weights by column, symmetric: 127 is the largest of each. A row that is there several times has a share of its weight
+ * in each, which add up to its weight rounded. With `fine`, what rounding left, in the same way.
+ */
+function toInt8(w: ArrayLike<number>, n: number, repeats: readonly number[], fine: boolean): Int8Matrix {
+  const k = repeats.reduce((sum, count) => sum + count, 0)
+  const coarse = roundColumns(w, n, repeats)
+  if (!fine) return { k, n, ...coarse, fine: undefined }
+  const rest = Float64Array.from(w)
+  let row = 0
+  repeats.forEach((count, from) => {
+    for (let i = 0; i < count; i++, row++)
+      for (let j = 0; j < n; j++) rest[from * n + j]! -= coarse.q[row * n + j]! * coarse.scale[j]!
+  })
+  return { k, n, ...coarse, fine: roundColumns(rest, n, repeats) }
+}
+
+function roundColumns(
+  w: ArrayLike<number>,
+  n: number,
+  repeats: readonly number[],
+): { q: Int8Array; scale: Float32Array } {
   const scale = new Float32Array(n)
-  for (let i = 0; i < k * n; i++) scale[i % n] = Math.max(scale[i % n]!, Math.abs(w[i]!))
+  repeats.forEach((count, from) => {
+    for (let j = 0; j < n; j++) scale[j] = Math.max(scale[j]!, Math.abs(w[from * n + j]!) / count)
+  })
   for (let j = 0; j < n; j++) scale[j] = scale[j]! > 0 ? scale[j]! / 127 : 1
-  return { q: Int8Array.from(w, (value, i) => Math.max(-127, Math.min(127, Math.round(value / scale[i % n]!)))), scale }
+  const q = new Int8Array(repeats.reduce((sum, count) => sum + count, 0) * n)
+  let row = 0
+  repeats.forEach((count, from) => {
+    for (let j = 0; j < n; j++) {
+      let left = Math.round(w[from * n + j]! / scale[j]!)
+      for (let i = 0; i < count; i++) {
+        const share = Math.round(left / (count - i))
+        q[(row + i) * n + j] = Math.max(-127, Math.min(127, share))
+        left -= share
+      }
+    }
+    row += count
+  })
+  return { q, scale }
 }
 
 function sideBySide(parts: { n: number; data: Int8Array }[], k: number): Int8Array {

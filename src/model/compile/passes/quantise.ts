@@ -60,6 +60,9 @@ export interface Effort {
   refine: 'none' | 'gates' | 'all'
 }
 
+/** New values may lie so far outside the range of those that set the scales. */
+const headroom = 1.5
+
 /** A value is repeated so often at most. */
 const mostRepeats = 16
 
@@ -165,8 +168,8 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
     // Of a column that was always 0 nothing is known: it gets a range like the others'.
     const usual = sizes.reduce((sum, size) => sum + size, 0) / Math.max(1, sizes.filter((size) => size > 0).length)
     sizes.forEach((size, i) => {
-      scale[i] = (size || usual || 1) / steps
-      zero[i] = Math.round(-Math.min(0, range.lo[i]!) / scale[i]!)
+      scale[i] = ((size || usual || 1) * headroom) / steps
+      zero[i] = Math.round((-Math.min(0, range.lo[i]!) * headroom) / scale[i]!)
     })
     return { table: undefined, repeats, at: (i) => [scale[i]!, -scale[i]! * zero[i]!], scale, zero }
   }
@@ -475,6 +478,25 @@ function drop(graph: Graph, node: NodeProto, output: string, replacement: string
   graph.nodes.splice(graph.nodes.indexOf(node), 1)
   graph.touch()
   graph.replace(output, replacement)
+}
+
+/** Adds to what the last sigmoid of a graph reads, by column. */
+export function shiftLogits(graph: Graph, shift: Float32Array): void {
+  const sigmoid = graph.producer(graph.outputs[0]!.name)
+  const logits = sigmoid?.input[0]
+  if (sigmoid === undefined || logits === undefined) return
+  const product = graph.producer(logits)
+  const bias = product?.opType === 'MatMulIntegerToFloat' ? product.input[6] : undefined
+  const values = bias === undefined ? undefined : graph.floats(bias)
+  if (product !== undefined && bias !== undefined && values?.length === shift.length && graph.isPrivate(logits, sigmoid)) {
+    const sum = values.map((value, i) => value + shift[i]!)
+    product.input = [...product.input.slice(0, 6), graph.constant('bias', sum, [sum.length])]
+  } else {
+    const shape = graph.shapes.get(logits)
+    const shifted = graph.node('Add', [logits, graph.constant('shift', shift, [shift.length])], shape ? { shape } : {})
+    sigmoid.input = [shifted]
+  }
+  graph.touch()
 }
 
 /** bytes(x·Q·scale), negative ones 0: [batch, k] → [batch, n]. `sums` int32 is added before scaling. */

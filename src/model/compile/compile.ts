@@ -1,0 +1,112 @@
+import { calibrate, type InputRows } from './calibrate.ts'
+import type { Graph } from './graph.ts'
+import { type JudgedRows, judge, logitsOf, meanDifference, type Verdict } from './judge.ts'
+import { describe, optimise, type PassReport } from './optimise.ts'
+import { equalise } from './passes/equalise.ts'
+import { type Effort, quantise, shiftLogits } from './passes/quantise.ts'
+import { type PlanGraph, type Sides, type SplitGraphs, splitSides } from './passes/split-sides.ts'
+import type { FieldIds } from './quantised-table.ts'
+
+export type Precision = 'float32' | 'int8'
+
+export interface CompileOptions {
+  /** Per input the side of each column; where they are not known, the graph is not taken apart. */
+  sides: Sides | undefined
+  /** Per input of ids, the ids that each column can hold, where they are known. */
+  fields: Record<string, FieldIds[]>
+  /** Rows for int8: the first part sets its scales, the second judges. Without them it is not compiled. */
+  quantization: { scales: InputRows; judged: JudgedRows | undefined } | undefined
+}
+
+/** The plans of one precision. */
+export interface Plans {
+  /** Any rows: inputs as saved. */
+  whole: PlanGraph
+  /** By side, or the reason why not. */
+  split: SplitGraphs | string
+}
+
+export interface CompiledGraph {
+  passes: PassReport[]
+  float32: Plans
+  /** If it was asked for and can be computed. */
+  int8: (Plans & { effort: Effort; verdict: Verdict | undefined; passes: PassReport[] }) | undefined
+  /** Why there is no int8, where it was asked for. */
+  int8Problem: string | undefined
+}
+
+/**
+ * What int8 may cost, cheapest first: the first that passes its check is taken. Measured: copies of dense values matter
+ * most, second terms for the last layers next.
+ */
+const efforts: Effort[] = [
+  { spread: 4, copies: 1, refine: 'none' },
+  { spread: 1, copies: 1, refine: 'gates' },
+  { spread: 1, copies: 1, refine: 'all' },
+  { spread: 1, copies: 2, refine: 'all' },
+  { spread: 0.5, copies: 4, refine: 'all' },
+]
+
+/**
+ * A saved graph → plans that compute the same for less. Changes `graph`.
+ *
+ * Rejects with an Error that says why where the graph is left alone: then it runs as it was saved.
+ */
+export async function compile(graph: Graph, options: CompileOptions): Promise<CompiledGraph> {
+  const passes = await optimise(graph)
+  const split = options.sides === undefined ? 'the sides of the fields are not known' : splitSides(graph, options.sides)
+  const whole = wholePlan(graph)
+  const compiled: CompiledGraph = { passes, float32: { whole, split }, int8: undefined, int8Problem: undefined }
+  if (options.quantization !== undefined) {
+    try {
+      compiled.int8 = await compileInt8(graph, options, options.quantization)
+    } catch (error) {
+      compiled.int8Problem = error instanceof Error ? error.message : String(error)
+    }
+  }
+  return compiled
+}
+
+async function compileInt8(
+  graph: Graph,
+  { sides, fields }: CompileOptions,
+  { scales, judged }: NonNullable<CompileOptions['quantization']>,
+): Promise<NonNullable<CompiledGraph['int8']>> {
+  const { maxima, ranges } = await calibrate(graph, scales)
+  const equalised = graph.copy()
+  const hidden = equalise(equalised, maxima)
+  if (hidden.size === 0) throw new Error('no hidden layer was found whose values could be bytes')
+  let last: NonNullable<CompiledGraph['int8']> | undefined
+  for (const effort of efforts) {
+    const plans = quantise(equalised, { hidden, ranges, sides, fields, effort })
+    await centre(wholePlan(graph), plans, scales)
+    const report = describe(plans.whole.graph, 'quantise', hidden.size)
+    const verdict = judged && (await judge(wholePlan(graph), plans.whole, judged))
+    last = { ...plans, effort, verdict, passes: [describe(equalised, 'equalise', hidden.size), report] }
+    if (verdict === undefined || verdict.passed) return last
+  }
+  return last!
+}
+
+/** Takes out what rounding adds to every row alike: the mean difference of the logits goes into their bias. */
+async function centre(reference: PlanGraph, { whole, split }: Plans, rows: InputRows): Promise<void> {
+  if (!endsInSigmoid(whole.graph)) return
+  const columns = whole.graph.shapes.get(whole.graph.outputs[0]!.name)?.dims.at(-1)
+  if (columns === undefined || columns < 1) return
+  const shift = meanDifference(await logitsOf(reference, rows), await logitsOf(whole, rows), columns)
+  for (const plan of [whole, ...(typeof split === 'string' ? [] : [split.fresh, split.known])])
+    if (plan !== undefined) shiftLogits(plan.graph, shift)
+}
+
+function endsInSigmoid(graph: Graph): boolean {
+  return graph.producer(graph.outputs[0]!.name)?.opType === 'Sigmoid'
+}
+
+/** The saved graph's own inputs, whole. */
+function wholePlan(graph: Graph): PlanGraph {
+  const rows = graph.inputs.map(({ name }) => {
+    const width = graph.shapes.get(name)?.dims.slice(1).reduce((size, side) => size * side, 1) ?? 1
+    return { name, input: name, columns: Array.from({ length: width }, (_, i) => i) }
+  })
+  return { graph, context: [], rows, replaced: new Map() }
+}

@@ -29,12 +29,15 @@ LABEL org.opencontainers.image.title="multigate" \
 ENV NODE_ENV=production \
     MULTIGATE_HOST=0.0.0.0 \
     MULTIGATE_PORT=3000 \
-    MULTIGATE_MODELS=/models
+    MULTIGATE_MODELS=/models \
+    MULTIGATE_CACHE=/var/cache/multigate
 WORKDIR /app
 COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/build/src build/src
 COPY package.json ./
 COPY models /models
+# Mount a volume here, and a restarted container need not compile again.
+RUN mkdir /var/cache/multigate && chown 1000:1000 /var/cache/multigate
 # By number (the image's `node`), so that Kubernetes can tell that it is not root.
 USER 1000:1000
 EXPOSE 3000

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
-import { resolve } from 'node:path'
+import { homedir } from 'node:os'
+import { join, resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { systemClock } from './model/batching/clock.ts'
@@ -58,6 +59,7 @@ export async function serve(configuration: Configuration): Promise<RunningServer
       log.error({ err: error, folder }, 'a new worker thread could not load a graph'),
   })
   const root = resolve(configuration.MULTIGATE_MODELS)
+  const cache = cacheFolder(configuration.MULTIGATE_CACHE)
   const drain: Drain = { draining: false }
   const registry = new Registry({
     source: createFolderSource(root),
@@ -65,6 +67,12 @@ export async function serve(configuration: Configuration): Promise<RunningServer
       loadModel(await readBundle(root, name, version), {
         pool,
         clock: systemClock,
+        compiler: {
+          cache,
+          candidateBytes: configuration.MULTIGATE_CANDIDATE_CACHE_BYTES,
+          now: Date.now,
+          onWarning: (message) => log.warn(message),
+        },
         maxBatchRows: configuration.MULTIGATE_MAX_BATCH_ROWS,
         maxDelayMs: configuration.MULTIGATE_MAX_DELAY_MS,
         maxQueueRows: configuration.MULTIGATE_MAX_QUEUE_ROWS,
@@ -185,4 +193,11 @@ async function ownVersion(): Promise<string> {
     version: string
   }
   return version
+}
+
+/** Where compiled plans are kept; undefined: nowhere. */
+function cacheFolder(configured: string): string | undefined {
+  if (configured === 'off') return undefined
+  if (configured !== '') return resolve(configured)
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'multigate')
 }

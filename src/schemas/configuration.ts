@@ -46,6 +46,18 @@ export const Configuration = Type.Object({
     description:
       'What computes: ONNX Runtime, TensorFlow.js (native, else WebAssembly), or the first of these that works',
   }),
+  MULTIGATE_CACHE: Type.String({
+    default: '',
+    description:
+      "Folder of compiled plans; where empty, `multigate` in the user's cache folder; `off`: they are compiled at every start",
+  }),
+  MULTIGATE_CANDIDATE_CACHE_BYTES: Type.Integer({
+    minimum: 0,
+    maximum: 1_099_511_627_776,
+    default: 268_435_456,
+    description:
+      "Memory for the first layer's parts of candidates seen before, per model version, all workers together, bytes; 0: none is kept",
+  }),
   MULTIGATE_WORKERS: Type.Integer({
     minimum: 0,
     maximum: 256,

@@ -37,6 +37,24 @@ export const ModelStatus = Type.Object({
 export type ModelList = Static<typeof ModelList>
 export const ModelList = Type.Object({ models: Type.Array(ModelStatus) })
 
+/** How int8 compares with float32 on held-out rows, measured where it is served. */
+const Int8Check = Type.Object({
+  passed: Type.Boolean(),
+  rows: Type.Integer({ description: 'Rows compared' }),
+  tasks: Type.Array(
+    Type.Object({
+      task: Type.String(),
+      auc_loss: Type.Union([Type.Number(), Type.Null()], {
+        description: 'AUC of float32 less that of int8; null without labels, or with too few to tell',
+      }),
+      mean_change: Type.Number({ description: "|mean prediction ÷ float32's − 1|" }),
+      logit_p99: Type.Number({ description: '99th percentile of the difference of logits' }),
+      logit_max: Type.Number({ description: 'The largest difference of logits' }),
+    }),
+  ),
+  reasons: Type.Array(Type.String(), { description: 'What it fails on' }),
+})
+
 /** `GET /models/{model}`: the version that answers now, in full. */
 export type ModelDetails = Static<typeof ModelDetails>
 export const ModelDetails = Type.Intersect([
@@ -84,6 +102,15 @@ export const ModelDetails = Type.Intersect([
         graph: Type.String({ description: 'Format of the saved graph' }),
         workers: Type.Integer(),
         max_batch_rows: Type.Integer(),
+        precision: Type.String({ description: 'What is computed in: `float32` or `int8`' }),
+        compiled: Type.Boolean({ description: 'The graph was compiled; else it runs as it was saved' }),
+        split_by_side: Type.Boolean({
+          description: "The context's part of the first layer is computed once a request, known candidates' not at all",
+        }),
+        notes: Type.Array(Type.String(), {
+          description: 'Why the graph runs as it was saved, or not in the precision asked for, or not by side',
+        }),
+        int8_check: Type.Optional(Int8Check),
       }),
     ),
     provenance: Type.Optional(Provenance),

@@ -3,6 +3,7 @@ import type { BatchObserver } from '../model/batching/contract.ts'
 import type { EnginePoolStats } from '../model/engines/pool.ts'
 import type { PredictionTable } from '../model/prediction/answer.ts'
 import type { LoadedModel } from '../model/prediction/model.ts'
+import { registerGraphMetrics } from './graph-metrics.ts'
 
 /** Seconds: 0.25 ms … 250 ms. */
 const durations = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25]
@@ -115,6 +116,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
     'Predicted wait of a request that arrives now',
     (model) => model.stats().predictedWaitSeconds,
   )
+  registerGraphMetrics(registry, sources.models)
   new Gauge({
     name: 'multigate_drift_psi',
     help: 'Population stability index of a field or task against the test rows: 0.1 is a moderate change, 0.25 a major one',
@@ -139,7 +141,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
       this.reset()
       for (const { name, version, model } of sources.models()) {
         const architecture = model.manifest.architecture?.name ?? ''
-        this.set({ model: name, version, engine: model.engine, precision: 'float32', architecture }, 1)
+        this.set({ model: name, version, engine: model.engine, precision: model.plan.precision, architecture }, 1)
       }
     },
   })

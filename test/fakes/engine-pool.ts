@@ -38,6 +38,7 @@ export function createFakeEnginePool({ signature, size = 2, compute = fakeOutput
           const widths = new Map(signature.outputs.map(({ name, width }) => [name, width]))
           return Object.fromEntries(wanted.map((name) => [name, compute(batch, name, widths.get(name)!)]))
         },
+        stats: async () => undefined,
         async close() {
           open.delete(graph)
         },

@@ -18,7 +18,16 @@ export function createFakeLoadedModel(name: string, version: string, closing?: P
     manifest,
     encoder: createEncoder(manifest.features),
     engine: 'fake',
-    plan: { workers: 1, maxBatchRows: 1 },
+    plan: {
+      workers: 1,
+      maxBatchRows: 1,
+      precision: 'float32',
+      compiled: false,
+      split: false,
+      notes: [],
+      verdict: undefined,
+    },
+    graphStats: async () => undefined,
     predict: () => ({
       rows: 0,
       encodeSeconds: 0,

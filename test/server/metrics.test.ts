@@ -5,8 +5,13 @@ import { createMetrics } from '../../src/server/metrics.ts'
 
 const modelOf = (name: string, version: string) =>
   ({
-    manifest: { name, version },
+    manifest: { name, version, precision: 'int8' },
     engine: 'onnx',
+    plan: { precision: 'float32' },
+    graphStats: async () => ({
+      rows: { exported: 1, whole: 20, fresh: 300, known: 4000 },
+      cache: { hits: 11, misses: 12, entries: 13, evictions: 14, bytes: 15 },
+    }),
     stats: () => ({ queuedRows: 7, inFlightBatches: 2, requests: 1, predictedWaitSeconds: 0.25 }),
     drift: () => [
       { kind: 'feature', name: 'price', psi: 0.125 },
@@ -50,6 +55,22 @@ t.test('gauges are read from what is live, at every scrape', async (t) => {
   const second = await read()
   t.match(second, /multigate_queue_rows\{model="ads",version="2"\} 7/)
   t.notMatch(second, /version="1"/)
+})
+
+t.test('workers are asked what they computed, and what they keep', async (t) => {
+  const { live, read } = start()
+  live.push({ ...modelOf('other', '1'), graphStats: async () => Promise.reject(new Error('all workers died')) })
+  live.push({ ...modelOf('saved', '1'), graphStats: async () => undefined })
+  for (const text of [await read(), await read()]) {
+    t.match(text, /^multigate_candidate_cache_hits_total\{model="ads",version="1"\} 11$/m)
+    t.match(text, /^multigate_candidate_cache_misses_total\{model="ads",version="1"\} 12$/m)
+    t.match(text, /^multigate_candidate_cache_entries\{model="ads",version="1"\} 13$/m)
+    t.match(text, /^multigate_candidate_cache_evictions_total\{model="ads",version="1"\} 14$/m)
+    t.match(text, /^multigate_candidate_cache_bytes\{model="ads",version="1"\} 15$/m)
+    t.match(text, /^multigate_plan_rows_total\{model="ads",version="1",plan="known"\} 4000$/m)
+    t.match(text, /^multigate_precision_fallback\{model="ads",version="1"\} 1$/m)
+    t.notMatch(text, /multigate_candidate_cache_hits_total\{model="(other|saved)"/)
+  }
 })
 
 t.test('the mean of predictions is of each task, over rows', async (t) => {

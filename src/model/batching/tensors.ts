@@ -26,7 +26,7 @@ export function join(parts: readonly Part[]): Batch {
     }
     inputs[name] = joined
   }
-  return { rows, inputs }
+  return { rows, inputs, requests: parts.map(({ count }) => count) }
 }
 
 /** Rows `start` … `start + count` of the `wanted` outputs of a call over `rows` rows; views, not copies. */

@@ -16,13 +16,18 @@ export interface InputRows {
 /** Rows that are computed at once: intermediate results are kept for no more. */
 const chunk = 256
 
-/** A session on one thread, as workers have them. */
-export function openSession(graph: Uint8Array | string): Promise<ort.InferenceSession> {
+/** A session on one thread, as workers have them; external data of a graph in memory is sought in `folder`. */
+export function openSession(graph: Uint8Array | string, folder?: string): Promise<ort.InferenceSession> {
   const options: ort.InferenceSession.SessionOptions = {
     intraOpNumThreads: 1,
     interOpNumThreads: 1,
     logSeverityLevel: 4,
-    extra: { session: { intra_op: { allow_spinning: '0' } } },
+    extra: {
+      session: {
+        intra_op: { allow_spinning: '0' },
+        ...(folder === undefined ? {} : { model_external_initializers_file_folder_path: folder }),
+      },
+    },
   }
   return typeof graph === 'string'
     ? ort.InferenceSession.create(graph, options)
@@ -95,7 +100,7 @@ export async function calibrate(graph: Graph, rows: InputRows): Promise<Calibrat
   const maxima: Maxima = new Map()
   const ranges = new Map<string, Range>()
   if (names.length === 0) return { maxima, ranges }
-  const session = await openSession(watched.toBytes())
+  const session = await openSession(watched.toBytes(), watched.folder)
   try {
     for (let start = 0; start < rows.rows; start += chunk) {
       const count = Math.min(chunk, rows.rows - start)

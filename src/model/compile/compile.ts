@@ -105,7 +105,11 @@ function endsInSigmoid(graph: Graph): boolean {
 /** The saved graph's own inputs, whole. */
 function wholePlan(graph: Graph): PlanGraph {
   const rows = graph.inputs.map(({ name }) => {
-    const width = graph.shapes.get(name)?.dims.slice(1).reduce((size, side) => size * side, 1) ?? 1
+    const width =
+      graph.shapes
+        .get(name)
+        ?.dims.slice(1)
+        .reduce((size, side) => size * side, 1) ?? 1
     return { name, input: name, columns: Array.from({ length: width }, (_, i) => i) }
   })
   return { graph, context: [], rows, replaced: new Map() }

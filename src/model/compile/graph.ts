@@ -36,6 +36,9 @@ export interface NodeOptions {
   outputs?: string[]
 }
 
+/** Nodes that a pass left alone, and why. */
+export type Left = Map<NodeProto, string>
+
 /** The custom operators of ONNX Runtime. */
 export const microsoft = 'com.microsoft'
 

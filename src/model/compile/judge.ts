@@ -1,9 +1,11 @@
+import { join } from 'node:path'
+import { create } from '@bufbuild/protobuf'
 import { auc } from '../quality/metrics.ts'
 import { type InputRows, openSession, predictRows } from './calibrate.ts'
 import type { Graph } from './graph.ts'
-import { create } from '@bufbuild/protobuf'
 import { ValueInfoProtoSchema } from './onnx_pb.ts'
 import type { PlanGraph } from './passes/split-sides.ts'
+import type { PlanPart } from './plan.ts'
 
 /** Rows that int8 is judged on, none of which set its scales. */
 export interface JudgedRows extends InputRows {
@@ -43,10 +45,32 @@ export async function judge(reference: PlanGraph, plan: PlanGraph, rows: JudgedR
   return compareLogits(await logitsOf(reference, rows), await logitsOf(plan, rows), rows)
 }
 
+/** `judge`, of plans in files. */
+export async function judgeFiles(
+  folder: string,
+  reference: PlanPart,
+  plan: PlanPart,
+  rows: JudgedRows,
+): Promise<Verdict> {
+  const [expected, actual] = [await answersOf(folder, reference, rows), await answersOf(folder, plan, rows)]
+  return compareLogits(expected, actual, rows)
+}
+
+/** Logits of the answers of a plan's file. */
+async function answersOf(folder: string, { file, rows: packed }: PlanPart, rows: InputRows): Promise<Float32Array> {
+  const session = await openSession(join(folder, file))
+  try {
+    const inputs = Object.fromEntries(packed.map(({ name, input }) => [name, rows.inputs[input]!]))
+    return (await predictRows(session, session.outputNames[0]!, { rows: rows.rows, inputs })).map(logit)
+  } finally {
+    await session.release()
+  }
+}
+
 /** Logits [rows, tasks] of a whole plan. */
 export async function logitsOf({ graph, rows: packed }: PlanGraph, rows: InputRows): Promise<Float32Array> {
   const { bytes, output, sigmoid } = beforeSigmoid(graph)
-  const session = await openSession(bytes)
+  const session = await openSession(bytes, graph.folder)
   try {
     const inputs = Object.fromEntries(packed.map(({ name, input }) => [name, rows.inputs[input]!]))
     const values = await predictRows(session, output, { rows: rows.rows, inputs })

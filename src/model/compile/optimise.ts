@@ -1,4 +1,4 @@
-import type { Graph } from './graph.ts'
+import type { Graph, Left } from './graph.ts'
 import { canonicalise } from './passes/canonicalise.ts'
 import { foldLinear } from './passes/fold-linear.ts'
 import { foldNormalisation } from './passes/fold-normalisation.ts'
@@ -12,6 +12,8 @@ export interface PassReport {
   pass: string
   /** Places it changed. */
   changes: number
+  /** Places it looked at and left alone, and why. */
+  left: string[]
   /** After it. */
   nodes: number
   /** After it: multiplications (and additions) of all products by constants, a row. */
@@ -20,8 +22,11 @@ export interface PassReport {
   bytes: number
 }
 
-/** Rewrites a graph in place; answers how many places changed. Outputs stay the same but for rounding. */
-export type Pass = (graph: Graph) => number
+/**
+ * Rewrites a graph in place; answers how many places changed. Outputs stay the same but for rounding. What looks like its
+ * business and isn't, it leaves as it is, and says why in `left`.
+ */
+export type Pass = (graph: Graph, left: Left) => number
 
 /** In this order. A pass relies on the canonical form, which is made anew after each. */
 export const passes: [name: string, pass: Pass][] = [
@@ -33,6 +38,12 @@ export const passes: [name: string, pass: Pass][] = [
   ['merge chains', mergeChains],
 ]
 
+/** Sees the graph after each pass, and must not change it. */
+export type Watch = (report: PassReport, graph: Graph) => Promise<void>
+
+/** So many places that were left alone are told; more are counted. */
+const mostReasons = 20
+
 /** A graph of more nodes is left as it is: passes take time in proportion to the square of it. */
 const mostNodes = 5000
 
@@ -40,21 +51,36 @@ const mostNodes = 5000
  * Makes a graph cheaper, in place, and reports each pass. Rejects if ONNX Runtime can't run it; throws a plain Error
  * where it is left alone.
  */
-export async function optimise(graph: Graph): Promise<PassReport[]> {
+export async function optimise(graph: Graph, watch?: Watch): Promise<PassReport[]> {
   if (graph.opset < 13) throw new Error(`it is written in operator set ${graph.opset}: 13 and later are compiled`)
   if (graph.nodes.length > mostNodes) throw new Error(`it has ${graph.nodes.length} nodes, more than ${mostNodes}`)
   await traceShapes(graph)
   const reports = [describe(graph, 'as saved', 0)]
+  await watch?.(reports[0]!, graph)
   for (const [name, pass] of passes) {
-    const changes = pass(graph)
-    if (changes > 0 && pass !== canonicalise) canonicalise(graph)
-    reports.push(describe(graph, name, changes))
+    const left: Left = new Map()
+    const changes = pass(graph, left)
+    if (changes > 0 && pass !== canonicalise) canonicalise(graph, new Map())
+    const report = describe(graph, name, changes, left)
+    reports.push(report)
+    await watch?.(report, graph)
   }
   return reports
 }
 
-export function describe(graph: Graph, pass: string, changes: number): PassReport {
-  return { pass, changes, nodes: graph.nodes.length, multiplications: multiplicationsOf(graph), bytes: bytesOf(graph) }
+export function describe(graph: Graph, pass: string, changes: number, left: Left = new Map()): PassReport {
+  const reasons = [...left].map(([{ opType, name, output }, reason]) => `${opType} ${name || output[0]}: ${reason}`)
+  return {
+    pass,
+    changes,
+    left:
+      reasons.length > mostReasons
+        ? [...reasons.slice(0, mostReasons), `and ${reasons.length - mostReasons} more`]
+        : reasons,
+    nodes: graph.nodes.length,
+    multiplications: multiplicationsOf(graph),
+    bytes: bytesOf(graph),
+  }
 }
 
 /** Multiplications a row of products by constant matrices; products of two computed tensors are not counted. */

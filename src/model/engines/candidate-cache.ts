@@ -108,6 +108,13 @@ export class CandidateCache {
     return this.#use(slot)
   }
 
+  /** The slot of the candidate in that row of `keys`, or -1; like `find`, but not counted and not remembered. */
+  peek(keys: Int32Array, row: number): number {
+    const start = row * this.#keyWords
+    const slot = this.#lookUp(keys, start, this.#hash(keys, start, this.#keyWords))
+    return slot < 0 ? -1 : this.#use(slot)
+  }
+
   /**
    * A slot for the candidate in that row of `keys`, whose slab rows the caller then writes: the one it has, else a free
    * one, else that of a candidate not used lately. -1 where this call uses every slot.

@@ -1,9 +1,13 @@
+import type { ReadyPlan } from '../compile/plan.ts'
+
 /** Row-major tensor data of one input: [rows, width]. */
 export type TensorData = Int32Array | Float32Array
 
 /** Inputs of one call, by the graph's own names; every array holds `rows` rows. */
 export interface Batch {
   rows: number
+  /** Rows of each request, in order; left out where all rows are one request's. */
+  requests?: readonly number[]
   inputs: Record<string, TensorData>
 }
 
@@ -24,6 +28,18 @@ export interface GraphSource {
   file: string
   /** Every output that may be wanted: of a layers model the names of layers, else the graph's output names. */
   outputs: string[]
+  /** Its compiled plan, for engines that can run it: answers one of the outputs, for less. */
+  plan?: ReadyPlan
+  /** Memory for what is kept of candidates, in each worker, bytes; 0 for none. */
+  cacheBytes?: number
+}
+
+/** What a loaded graph has done, by plan, and what it keeps. */
+export interface GraphStats {
+  /** Rows computed, by how. */
+  rows: { exported: number; whole: number; fresh: number; known: number }
+  /** The cache of candidates: look-ups that found one, and did not, entries, and their bytes. */
+  cache: { hits: number; misses: number; entries: number; evictions: number; bytes: number }
 }
 
 /**
@@ -33,6 +49,8 @@ export interface LoadedGraph {
   signature: Signature
   /** Computes the `wanted` outputs, a subset of the signature's. Rejects if the graph throws; the graph stays usable. */
   run(batch: Batch, wanted: string[]): Promise<Outputs>
+  /** Of a graph with a compiled plan. */
+  stats?(): GraphStats
   /** Frees what the graph holds; idempotent. */
   close(): Promise<void>
 }

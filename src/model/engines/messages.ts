@@ -14,10 +14,11 @@ export type WorkerTask =
   | { type: 'start' }
   | { type: 'load'; graph: number; source: GraphSource }
   | { type: 'run'; graph: number; batch: Batch; wanted: string[] }
+  | { type: 'stats'; graph: number }
   | { type: 'unload'; graph: number }
   | { type: 'stop' }
 
-/** `start` answers the engine's name, `load` a Signature, `run` Outputs; `stop` ends the thread. */
+/** `start` answers the engine's name, `load` a Signature, `run` Outputs, `stats` GraphStats; `stop` ends the thread. */
 export type WorkerRequest = WorkerTask & { id: number }
 
 export type WorkerReply =

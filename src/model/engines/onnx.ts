@@ -3,9 +3,11 @@ import ort, { type InferenceSession } from 'onnxruntime-node'
 import { readLayersModel } from '../compile/layers-model.ts'
 import { lowerLayersModel } from '../compile/lower.ts'
 import { pathInside } from '../compile/path-inside.ts'
+import type { ReadyPlan } from '../compile/plan.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import { valuesOf } from './arrays.ts'
 import type { Batch, Engine, GraphSource, LoadedGraph, Outputs, Signature, TensorData } from './engine.ts'
+import { openPlan } from './planned.ts'
 
 /** What fails in a call is thrown; ONNX Runtime need not write it to standard error too. */
 const quiet: InferenceSession.RunOptions = { logSeverityLevel: 4 }
@@ -37,6 +39,58 @@ export async function createOnnxEngine({ threads }: { threads: number }): Promis
   }
 
   async function load(source: GraphSource): Promise<LoadedGraph> {
+    if (source.plan !== undefined) return loadPlanned(source, source.plan)
+    return loadExported(source)
+  }
+
+  /** The plan answers what it was compiled for; other outputs come from the graph as it was saved, opened when asked for. */
+  async function loadPlanned(source: GraphSource, ready: ReadyPlan): Promise<LoadedGraph> {
+    const { inputs, output, width } = ready.description
+    const plan = await openPlan(ready, options, source.cacheBytes ?? 0)
+    const refuseNegative = source.format === 'layers'
+    let exported: Promise<LoadedGraph> | undefined
+    let exportedRows = 0
+    let open = true
+    return {
+      signature: { inputs, outputs: [{ name: output, width }] },
+      async run(batch, wanted) {
+        if (!open) throw new ModelError('MODEL_FAILED', `${source.file}: is closed`)
+        if (batch.rows === 0) return Object.fromEntries(wanted.map((name) => [name, new Float32Array(0)]))
+        if (wanted.some((name) => name !== output)) {
+          exported ??= loadExported(source).catch((error) => {
+            exported = undefined
+            throw error
+          })
+          exportedRows += batch.rows
+          return (await exported).run(batch, wanted)
+        }
+        for (const input of inputs) {
+          const values = valuesOf(batch, input)
+          if (input.dtype === 'float32') continue
+          refuseFloats(input.name, values)
+          if (refuseNegative) checkIds(input.name, values)
+        }
+        try {
+          return { [output]: await plan.run(batch) }
+        } catch (cause) {
+          throw new ModelError('MODEL_FAILED', `${source.file}: ${reasonOf(cause)}`, { cause })
+        }
+      },
+      stats() {
+        const stats = plan.stats()
+        return { ...stats, rows: { ...stats.rows, exported: exportedRows } }
+      },
+      async close() {
+        if (!open) return
+        open = false
+        await plan.close()
+        const graph = await exported?.catch(() => undefined)
+        await graph?.close()
+      },
+    }
+  }
+
+  async function loadExported(source: GraphSource): Promise<LoadedGraph> {
     const session = await open(source, options)
     try {
       return graphOf(session, source)
@@ -113,10 +167,14 @@ function createConverter({ name, type }: Feed): (values: TensorData) => TensorDa
     }
   }
   return (values) => {
-    if (type === 'int32' && values instanceof Float32Array)
-      throw new ModelError('MODEL_FAILED', `the input ${name} takes int32 values, not float32`)
+    if (type === 'int32') refuseFloats(name, values)
     return type === 'float32' && values instanceof Int32Array ? Float32Array.from(values) : values
   }
+}
+
+function refuseFloats(name: string, values: TensorData): void {
+  if (values instanceof Float32Array)
+    throw new ModelError('MODEL_FAILED', `the input ${name} takes int32 values, not float32`)
 }
 
 function checkIds(name: string, ids: TensorData): void {

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { ModelError } from '../errors.ts'
 import type { EngineChoice } from './create.ts'
-import type { Batch, GraphSource, Outputs, Signature } from './engine.ts'
+import type { Batch, GraphSource, GraphStats, Outputs, Signature } from './engine.ts'
 import type { WorkerSettings } from './messages.ts'
 import { createWorkerClient, type WorkerClient } from './worker-client.ts'
 
@@ -9,6 +9,8 @@ import { createWorkerClient, type WorkerClient } from './worker-client.ts'
 export interface PooledGraph {
   signature: Signature
   run(batch: Batch, wanted: string[]): Promise<Outputs>
+  /** What it has done in the workers that live now; undefined where it has no compiled plan. */
+  stats(): Promise<GraphStats | undefined>
   /** Frees the graph in every worker; idempotent. */
   close(): Promise<void>
 }
@@ -176,7 +178,12 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
       try {
         const [signature] = await loadInAll(graph, source)
         if (signature === undefined) throw new Error('no worker is alive')
-        return { signature, run: (batch, wanted) => run(graph, batch, wanted), close: () => unload(graph) }
+        return {
+          signature,
+          run: (batch, wanted) => run(graph, batch, wanted),
+          stats: () => statsOf(graph),
+          close: () => unload(graph),
+        }
       } catch (error) {
         await unload(graph)
         throw error
@@ -201,6 +208,16 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
     }
   }
 
+  async function statsOf(graph: number): Promise<GraphStats | undefined> {
+    const all = await Promise.all(
+      [...members].map(({ client, graphs }) =>
+        graphs.has(graph) ? client.call({ type: 'stats', graph }).catch(() => undefined) : undefined,
+      ),
+    )
+    const known = (all as (GraphStats | undefined)[]).filter((stats) => stats !== undefined)
+    return known.length === 0 ? undefined : known.reduce(addStats)
+  }
+
   async function unload(graph: number): Promise<void> {
     sources.delete(graph)
     for (const wake of waiting) wake()
@@ -211,6 +228,12 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
       }),
     )
   }
+}
+
+function addStats(a: GraphStats, b: GraphStats): GraphStats {
+  const add = <T extends Record<string, number>>(a: T, b: T) =>
+    Object.fromEntries(Object.keys(a).map((key) => [key, a[key]! + b[key]!])) as T
+  return { rows: add(a.rows, b.rows), cache: add(a.cache, b.cache) }
 }
 
 function isLessBusy(a: Member, b: Member): boolean {

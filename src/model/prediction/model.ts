@@ -5,7 +5,7 @@ import type { Clock } from '../batching/clock.ts'
 import type { BatcherStats, BatchObserver } from '../batching/contract.ts'
 import type { Bundle } from '../bundle/read.ts'
 import { createDriftMonitor, type Drift } from '../drift/monitor.ts'
-import type { Batch, Outputs, Signature, TensorData } from '../engines/engine.ts'
+import type { Batch, GraphStats, Outputs, Signature, TensorData } from '../engines/engine.ts'
 import type { EnginePool, PooledGraph } from '../engines/pool.ts'
 import { WorkerLostError } from '../engines/worker-client.ts'
 import { ModelError, reasonOf } from '../errors.ts'
@@ -13,6 +13,7 @@ import { createEncoder, type Encoder } from '../features/encoder.ts'
 import type { EncodedRequest, EncodeOptions } from '../features/layout.ts'
 import type { PredictionTable } from './answer.ts'
 import { createComposer } from './compose.ts'
+import { type Compiled, describePlan, loadGraph, type ModelPlan } from './load-graph.ts'
 import { createPlanner } from './query.ts'
 
 /** Rows in one of the three forms of a request, values unchecked. */
@@ -45,7 +46,9 @@ export interface LoadedModel {
   manifest: Manifest
   encoder: Encoder
   engine: string
-  plan: { workers: number; maxBatchRows: number }
+  plan: ModelPlan
+  /** What the workers have computed, by plan, and keep; undefined where the graph runs as it was saved. */
+  graphStats(): Promise<GraphStats | undefined>
   /** Throws what is wrong with the query at once (INVALID_REQUEST, TOO_MANY_ROWS); all else comes with the promise. */
   predict(query: Query): PendingPrediction
   stats(): BatcherStats
@@ -60,6 +63,8 @@ export interface LoadedModel {
 export interface LoadOptions {
   pool: EnginePool
   clock: Clock
+  /** Where and how graphs are compiled; undefined: they run as they were saved. */
+  compiler?: CompilerOptions
   maxBatchRows: number
   maxDelayMs: number
   maxQueueRows: number
@@ -67,6 +72,17 @@ export interface LoadOptions {
   observer?: BatchObserver
   /** Hears of every value that fell into an out-of-vocabulary bucket. */
   onUnknown?(field: string): void
+}
+
+export interface CompilerOptions {
+  /** Folder of compiled plans; undefined: they are kept nowhere. */
+  cache: string | undefined
+  /** Memory for what is kept of candidates, of all workers together, bytes; 0 for none. */
+  candidateBytes: number
+  /** Milliseconds since 1970. */
+  now(): number
+  /** Hears what did not hinder the version, but should be known. */
+  onWarning?(message: string): void
 }
 
 /** While a version is loaded, no client waits for it: its checks may take this long, ms. */
@@ -78,7 +94,8 @@ const loadDeadline = 60_000
  * Throws INVALID_BUNDLE if the graph doesn't fit the features or tasks, or a golden row is answered wrongly;
  * UNSUPPORTED_GRAPH if the engine can't run it. What was loaded until then is freed.
  */
-export async function loadModel({ folder, manifest }: Bundle, options: LoadOptions): Promise<LoadedModel> {
+export async function loadModel(bundle: Bundle, options: LoadOptions): Promise<LoadedModel> {
+  const { manifest } = bundle
   const { pool, clock } = options
   const { probabilities, logits, gates } = manifest.graph.outputs
   const outputs = [
@@ -87,7 +104,7 @@ export async function loadModel({ folder, manifest }: Bundle, options: LoadOptio
   // Golden rows are no traffic.
   let serving = false
   const encoder = createEncoder(manifest.features, (field) => serving && options.onUnknown?.(field))
-  const graph = await pool.load({ folder, format: manifest.graph.format, file: manifest.graph.file, outputs })
+  const { graph, compiled } = await loadGraph(bundle, outputs, options)
   const batcher = new Batcher({
     maxBatchRows: options.maxBatchRows,
     maxDelayMs: options.maxDelayMs,
@@ -98,12 +115,12 @@ export async function loadModel({ folder, manifest }: Bundle, options: LoadOptio
     clock,
     observer: whileTrue(() => serving, options.observer ?? {}),
   })
-  const model = createModel(manifest, encoder, graph, batcher, options)
+  const model = createModel(manifest, encoder, graph, compiled, batcher, options)
   try {
     checkSignature(manifest, encoder, graph.signature)
     // Golden rows are no request: they may be more than one may have.
     const unbounded = { ...options, maxRequestRows: Number.POSITIVE_INFINITY }
-    await checkGoldenRows(createModel(manifest, encoder, graph, batcher, unbounded), clock)
+    await checkGoldenRows(createModel(manifest, encoder, graph, compiled, batcher, unbounded), clock)
     await warm(manifest, encoder, graph, batcher, options)
     serving = true
     return model
@@ -117,6 +134,7 @@ function createModel(
   manifest: Manifest,
   encoder: Encoder,
   graph: PooledGraph,
+  compiled: Compiled,
   batcher: Batcher,
   options: LoadOptions,
 ): LoadedModel {
@@ -127,7 +145,8 @@ function createModel(
     manifest,
     encoder,
     engine: options.pool.engine,
-    plan: { workers: options.pool.size, maxBatchRows: options.maxBatchRows },
+    plan: { workers: options.pool.size, maxBatchRows: options.maxBatchRows, ...describePlan(manifest, compiled) },
+    graphStats: () => (compiled.plan === undefined ? Promise.resolve(undefined) : graph.stats()),
     predict({ rows, tasks, options: asked = {}, deadline }) {
       const started = options.clock.now()
       const planned = plan(tasks, asked)
@@ -162,6 +181,7 @@ function createModel(
     async close() {
       await batcher.close()
       await graph.close()
+      await compiled.dispose()
     },
     destroy: (error) => batcher.destroy(error),
   }

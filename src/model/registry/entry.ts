@@ -55,7 +55,7 @@ export function statusOf(
     .map(({ version, state, model, error }) => ({
       version,
       state,
-      ...(model ? { engine: model.engine, precision: 'float32' } : {}),
+      ...(model ? { engine: model.engine, precision: model.plan.precision } : {}),
       ...(error === undefined ? {} : { error }),
     }))
   return { name, default: isDefault, ...(Object.keys(labels).length > 0 ? { labels } : {}), versions }

@@ -53,5 +53,14 @@ export const modelDetailsExample: ModelDetails = {
       calibration_ratio: 1.01,
     },
   },
-  plan: { engine: 'onnx', graph: 'layers', workers: 4, max_batch_rows: 256 },
+  plan: {
+    engine: 'onnx',
+    graph: 'layers',
+    workers: 4,
+    max_batch_rows: 256,
+    precision: 'float32',
+    compiled: true,
+    split_by_side: true,
+    notes: [],
+  },
 }

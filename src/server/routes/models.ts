@@ -78,7 +78,17 @@ function describeModel({ manifest, encoder, engine, plan }: LoadedModel): Partia
     ],
     ...(manifest.golden ? { example: { model: manifest.name, candidates: manifest.golden.rows.slice(0, 1) } } : {}),
     ...(quality === undefined ? {} : { quality }),
-    plan: { engine, graph: graph.format, workers: plan.workers, max_batch_rows: plan.maxBatchRows },
+    plan: {
+      engine,
+      graph: graph.format,
+      workers: plan.workers,
+      max_batch_rows: plan.maxBatchRows,
+      precision: plan.precision,
+      compiled: plan.compiled,
+      split_by_side: plan.split,
+      notes: plan.notes,
+      ...(plan.verdict === undefined ? {} : { int8_check: plan.verdict }),
+    },
     ...(provenance === undefined ? {} : { provenance }),
   }
 }

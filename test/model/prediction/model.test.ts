@@ -61,7 +61,15 @@ t.test('the graph is loaded with every output that may be wanted, once each', as
 t.test('a loaded model says what it is and what computes it', async (t) => {
   const model = await load().loaded
   t.equal(model.engine, 'fake')
-  t.same(model.plan, { workers: 2, maxBatchRows: 4 })
+  t.same(model.plan, {
+    workers: 2,
+    maxBatchRows: 4,
+    precision: 'float32',
+    compiled: false,
+    split: false,
+    notes: [],
+    verdict: undefined,
+  })
   t.equal(model.manifest.name, 'ads')
   t.equal(model.encoder.layout.ids, 80)
   t.match(model.stats(), { queuedRows: 0, requests: 0 })

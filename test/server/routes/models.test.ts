@@ -79,7 +79,16 @@ t.test('a model is described by the version that answers now', async (t) => {
     },
     { name: 'ctcvr', product: ['ctr', 'cvr'] },
   ])
-  t.same(body.plan, { engine: 'onnx', graph: 'layers', workers: 1, max_batch_rows: 64 })
+  t.same(body.plan, {
+    engine: 'onnx',
+    graph: 'layers',
+    workers: 1,
+    max_batch_rows: 64,
+    precision: 'float32',
+    compiled: false,
+    split_by_side: false,
+    notes: [],
+  })
 })
 
 t.test('a model without a version that answers is described by its status', async (t) => {

@@ -6,6 +6,7 @@ import {
   intAttribute,
   intsAttribute,
   isExternal,
+  type Left,
   type TensorShape,
 } from '../graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from '../onnx_pb.ts'
@@ -21,9 +22,9 @@ import { TensorProto_DataType as DataType, type NodeProto } from '../onnx_pb.ts'
  * - ids that may be negative, counted from a table's end, are left to Gather, which counts so too;
  * - normalisation is a Mul and an Add by vectors; Sub and Div by constants are Add and Mul.
  *
- * Answers how many nodes were rewritten.
+ * Answers how many nodes were rewritten. Operators that no pass knows are left alone: they are computed as they are.
  */
-export function canonicalise(graph: Graph): number {
+export function canonicalise(graph: Graph, left: Left): number {
   let changes = 0
   for (let changed = true; changed; ) {
     changed = false
@@ -36,8 +37,20 @@ export function canonicalise(graph: Graph): number {
     }
     graph.tidy()
   }
+  for (const node of graph.nodes) {
+    if (node.domain !== '' || !understood.has(node.opType)) left.set(node, 'no pass knows this operator')
+    else if (node.opType === 'Gemm' && !isGemm(graph, node)) left.set(node, 'its weights are no plain constants')
+  }
   return changes
 }
+
+/** Operators that passes look at, or whose columns can be followed; the others are carried along. */
+const understood = new Set(
+  (
+    'Gemm MatMul Gather Reshape Concat Split Slice ReduceSum Softmax Sigmoid Relu Add Sub Mul Div Cast Neg Abs Log Exp ' +
+    'Sqrt Tanh Not Floor Ceil Max Min Less Greater Equal And Or Where'
+  ).split(' '),
+)
 
 /** Rewrites a node if it fits; answers whether it did. */
 type Rule = (graph: Graph, node: NodeProto) => boolean

@@ -1,4 +1,4 @@
-import { floatShape, type Graph, intAttribute } from '../graph.ts'
+import { floatShape, type Graph, intAttribute, type Left } from '../graph.ts'
 import type { NodeProto } from '../onnx_pb.ts'
 import { isGemm, weightsOf } from './canonicalise.ts'
 
@@ -10,12 +10,13 @@ import { isGemm, weightsOf } from './canonicalise.ts'
  *
  * Answers how many products were folded.
  */
-export function foldLinear(graph: Graph): number {
+export function foldLinear(graph: Graph, left: Left): number {
   let folded = 0
   for (let changed = true; changed; ) {
     changed = false
+    left.clear()
     for (const node of [...graph.nodes]) {
-      if (!isGemm(graph, node) || !fold(graph, node)) continue
+      if (!isGemm(graph, node) || !fold(graph, node, left)) continue
       folded++
       changed = true
       graph.tidy()
@@ -32,7 +33,7 @@ interface Reader {
 }
 
 /** Folds `inner` into the products that read it, if there are any and it pays. */
-function fold(graph: Graph, inner: NodeProto): boolean {
+function fold(graph: Graph, inner: NodeProto, left: Left): boolean {
   const output = inner.output[0]!
   const readers: Reader[] = []
   let others = graph.isOutput(output)
@@ -58,7 +59,11 @@ function fold(graph: Graph, inner: NodeProto): boolean {
     0,
   )
   // Multiplications a row: x stays as it is, its product by W₁ may be needed by others all the same.
-  if (k * width >= n * width + (others ? 0 : k * n)) return false
+  const [apart, folded] = [n * width + (others ? 0 : k * n), k * width]
+  if (folded >= apart) {
+    left.set(inner, `folded it would take ${folded} multiplications a row, not ${apart}`)
+    return false
+  }
   for (const reader of readers) foldInto(graph, inner, reader)
   return true
 }

@@ -1,4 +1,4 @@
-import type { Graph } from '../graph.ts'
+import type { Graph, Left } from '../graph.ts'
 import type { NodeProto } from '../onnx_pb.ts'
 import { isGemm, vectorOf, weightsOf } from './canonicalise.ts'
 
@@ -10,7 +10,7 @@ import { isGemm, vectorOf, weightsOf } from './canonicalise.ts'
  *
  * Answers how many nodes were folded.
  */
-export function foldNormalisation(graph: Graph): number {
+export function foldNormalisation(graph: Graph, left: Left): number {
   let folded = 0
   for (let changed = true; changed; ) {
     changed = false
@@ -22,6 +22,9 @@ export function foldNormalisation(graph: Graph): number {
     }
     graph.tidy()
   }
+  for (const node of graph.nodes)
+    if ((node.opType === 'Mul' || node.opType === 'Add') && node.input.some((name) => graph.floats(name) !== undefined))
+      left.set(node, 'no product that is its alone stands before or after it')
   return folded
 }
 

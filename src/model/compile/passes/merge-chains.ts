@@ -1,4 +1,4 @@
-import { floatShape, type Graph, intAttribute } from '../graph.ts'
+import { floatShape, type Graph, intAttribute, type Left } from '../graph.ts'
 import type { NodeProto } from '../onnx_pb.ts'
 import { isGemm, weightsOf } from './canonicalise.ts'
 import { onlyRelu } from './merge-siblings.ts'
@@ -15,14 +15,15 @@ const wasteOfCall = 2500
  *
  * Answers how many products were merged.
  */
-export function mergeChains(graph: Graph): number {
+export function mergeChains(graph: Graph, left: Left): number {
   let merged = 0
   for (let again = true; again; ) {
     again = false
+    left.clear()
     for (const split of [...graph.nodes]) {
       if (split.opType !== 'Split' || intAttribute(split, 'axis', 0) !== 1) continue
       activateFirst(graph, split)
-      const count = mergeAfter(graph, split)
+      const count = mergeAfter(graph, split, left)
       merged += count
       again ||= count > 0
     }
@@ -59,7 +60,7 @@ interface Member {
   n: number
 }
 
-function mergeAfter(graph: Graph, split: NodeProto): number {
+function mergeAfter(graph: Graph, split: NodeProto, left: Left): number {
   const members: Member[] = []
   for (const name of split.output) {
     const k = graph.shapes.get(name)?.dims[1]
@@ -76,7 +77,10 @@ function mergeAfter(graph: Graph, split: NodeProto): number {
   const k = members.reduce((sum, member) => sum + member.k, 0)
   const n = members.reduce((sum, member) => sum + member.n, 0)
   const useful = members.reduce((sum, member) => sum + member.k * member.n, 0)
-  if (k * n - useful > wasteOfCall * gemms.length) return 0
+  if (k * n - useful > wasteOfCall * gemms.length) {
+    left.set(split, `one product of its parts would be ${k}×${n}, of which ${useful} multiplications are of use`)
+    return 0
+  }
 
   const weights = new Float32Array(k * n)
   const bias = new Float32Array(n)

@@ -1,4 +1,4 @@
-import { floatShape, type Graph } from '../graph.ts'
+import { floatShape, type Graph, type Left } from '../graph.ts'
 import type { NodeProto } from '../onnx_pb.ts'
 import { isGemm, weightsOf } from './canonicalise.ts'
 
@@ -16,7 +16,7 @@ const narrow = 128
  *
  * Where each is followed by a ReLU, that is done once too. Answers how many products were merged.
  */
-export function mergeSiblings(graph: Graph): number {
+export function mergeSiblings(graph: Graph, left: Left): number {
   let merged = 0
   for (let again = true; again; ) {
     again = false
@@ -45,6 +45,12 @@ export function mergeSiblings(graph: Graph): number {
       break
     }
     graph.tidy()
+  }
+  const products = graph.nodes.filter((node) => isGemm(graph, node))
+  for (const node of products) {
+    const { n } = weightsOf(graph, node)
+    const siblings = products.filter((other) => other.input[0] === node.input[0])
+    if (n > narrow && siblings.length > 1) left.set(node, `with ${n} columns it gains nothing from company`)
   }
   return merged
 }

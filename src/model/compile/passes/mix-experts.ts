@@ -1,4 +1,4 @@
-import { floatShape, type Graph, intAttribute, intsAttribute } from '../graph.ts'
+import { floatShape, type Graph, intAttribute, intsAttribute, type Left } from '../graph.ts'
 import type { NodeProto } from '../onnx_pb.ts'
 import { isGemm, positive, weightsOf } from './canonicalise.ts'
 import { multiply } from './fold-linear.ts'
@@ -27,11 +27,15 @@ const mostTasksThrough = 4
  *
  * Answers how many mixtures were rewritten.
  */
-export function mixExperts(graph: Graph): number {
+export function mixExperts(graph: Graph, left: Left): number {
   const groups = new Map<string, Mixture[]>()
   for (const node of graph.nodes) {
     const mixture = mixtureOf(graph, node)
-    if (mixture === undefined) continue
+    if (mixture === undefined) {
+      const computed = node.opType === 'MatMul' && !node.input.some((name) => graph.constants.has(name))
+      if (computed) left.set(node, 'it is no mixture of experts that is known')
+      continue
+    }
     const key = mixture.experts.join('\n')
     groups.set(key, [...(groups.get(key) ?? []), mixture])
   }

@@ -143,7 +143,7 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
           parts: partsOf(options.sides),
         })
   if (typeof split !== 'string') {
-    finish(split.fresh)
+    if (split.fresh) finish(split.fresh)
     if (split.parts) finish(split.parts)
     if (split.known) finish(split.known)
   }
@@ -488,7 +488,12 @@ export function shiftLogits(graph: Graph, shift: Float32Array): void {
   const product = graph.producer(logits)
   const bias = product?.opType === 'MatMulIntegerToFloat' ? product.input[6] : undefined
   const values = bias === undefined ? undefined : graph.floats(bias)
-  if (product !== undefined && bias !== undefined && values?.length === shift.length && graph.isPrivate(logits, sigmoid)) {
+  if (
+    product !== undefined &&
+    bias !== undefined &&
+    values?.length === shift.length &&
+    graph.isPrivate(logits, sigmoid)
+  ) {
     const sum = values.map((value, i) => value + shift[i]!)
     product.input = [...product.input.slice(0, 6), graph.constant('bias', sum, [sum.length])]
   } else {

@@ -27,8 +27,8 @@ export interface PlanGraph {
 
 /** A graph, its first layer taken apart by side. */
 export interface SplitGraphs {
-  /** One request's rows, all computed: context × 1, rows × n. */
-  fresh: PlanGraph
+  /** One request's rows, all computed: context × 1, rows × n; if there are context columns. */
+  fresh: PlanGraph | undefined
   /** The candidates' part of the first layer: outputs `part:0`, `part:1`, … [rows, width]; if there are candidate columns. */
   parts: PlanGraph | undefined
   /**
@@ -90,13 +90,13 @@ export function splitLayers(graph: Graph, layers: FirstLayer[], sides: Sides, em
   for (const name of used) if (sides[name] === undefined) return `the sides of the input ${name} are not known`
   const has = (side: Side) =>
     layers.some(({ segments }) => segments.some(({ input, columns }) => columns.some((c) => sides[input]![c] === side)))
-  if (!has('context')) return 'no field belongs to the context'
+  if (!has('context') && !has('candidate')) return 'no field belongs to the context or the candidate alone'
   if (!has('candidate') && !has('cross')) return 'every field belongs to the context'
   for (const { gemm, segments } of layers)
     if (segments.every(({ input, columns }) => columns.every((c) => sides[input]![c] === 'context')))
       return `the product ${gemm.name} reads the context alone`
 
-  const fresh = assemble(graph, layers, emit.fresh)
+  const fresh = has('context') ? assemble(graph, layers, emit.fresh) : undefined
   if (typeof fresh === 'string') return fresh
   const widths = layers.map(({ gemm }) => weightsOf(graph, gemm).n)
   // Every first layer must have a part to be kept: then the candidate's columns are read nowhere else.

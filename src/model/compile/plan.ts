@@ -1,0 +1,265 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { copyFile, link, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { create } from '@bufbuild/protobuf'
+import type { CompiledGraph, Plans, Precision } from './compile.ts'
+import { type Graph, isExternal } from './graph.ts'
+import type { Verdict } from './judge.ts'
+import {
+  TensorProto_DataLocation as DataLocation,
+  TensorProto_DataType as DataType,
+  StringStringEntryProtoSchema,
+  type TensorProto,
+  TensorProtoSchema,
+} from './onnx_pb.ts'
+import type { PassReport } from './optimise.ts'
+import { product } from './passes/canonicalise.ts'
+import type { Effort } from './passes/quantise.ts'
+import type { PackedInput, PlanGraph } from './passes/split-sides.ts'
+import { externalPlace } from './quantised-table.ts'
+
+/*
+ * Compiled plans on disk: a folder of ONNX files, tables beside them, and plan.json.
+ */
+
+/** Changes whenever the compiler may make something else of the same graph. */
+export const compilerVersion = 1
+
+export const planFile = 'plan.json'
+
+/** One graph of a plan: its file, and which columns of the saved graph's inputs each of its inputs takes. */
+export interface PlanPart {
+  file: string
+  context: PackedInput[]
+  rows: PackedInput[]
+}
+
+export interface PlanSet {
+  whole: PlanPart
+  fresh?: PlanPart
+  parts?: PlanPart
+  known?: PlanPart
+  /** Widths of the slabs of `known`. */
+  widths: number[]
+  /** Why the graph is not taken apart by side, if so. */
+  unsplit?: string
+}
+
+export interface PlanDescription {
+  compiler: number
+  /** Inputs of the saved graph: [rows, width]. */
+  inputs: { name: string; dtype: 'int32' | 'float32'; width: number }[]
+  output: string
+  /** Columns of the output. */
+  width: number
+  passes: PassReport[]
+  float32: PlanSet
+  int8?: PlanSet & { effort: Effort; passes: PassReport[] }
+  int8Problem?: string
+  /** Bytes and SHA-256 of every file; of one that is too large to hash each time, when it was last changed, ms. */
+  files: Record<string, { bytes: number; sha256: string; changed?: number }>
+}
+
+/** A plan that is ready to be loaded; what crosses threads. */
+export interface ReadyPlan {
+  folder: string
+  description: PlanDescription
+  /** What is served, after int8 was judged here. */
+  precision: Precision
+  verdict: Verdict | undefined
+  /** Why another precision is served than was asked for. */
+  precisionProblem: string | undefined
+  /** Where it came from; `temporary` ones are removed when the model is closed. */
+  origin: 'compiled' | 'cached' | 'temporary'
+}
+
+/** Tables this large lie in files of their own, which all sessions, workers and processes map into memory once. */
+const largeTable = 64 * 1024
+
+/** Files up to this size are hashed when a plan is read from the cache; of larger ones the size is looked at. */
+const hashedBytes = 64 * 1024 * 1024
+
+/** Writes a plan as `folder`, which must not exist. Nothing is left behind if it fails. */
+export async function savePlan(folder: string, output: string, compiled: CompiledGraph): Promise<PlanDescription> {
+  const building = `${folder}.${process.pid}.${randomUUID().slice(0, 8)}`
+  await mkdir(building, { recursive: true })
+  try {
+    const writer = createWriter(building)
+    const float32 = await writer.plans('float32', compiled.float32)
+    const { int8 } = compiled
+    const { graph } = compiled.float32.whole
+    const description: PlanDescription = {
+      compiler: compilerVersion,
+      inputs: graph.inputs.map(({ name }) => ({ name, ...describeInput(graph, name) })),
+      output,
+      width: widthOf(graph, output),
+      passes: compiled.passes,
+      float32,
+      ...(int8 === undefined
+        ? {}
+        : { int8: { ...(await writer.plans('int8', int8)), effort: int8.effort, passes: int8.passes } }),
+      ...(compiled.int8Problem === undefined ? {} : { int8Problem: compiled.int8Problem }),
+      files: writer.files,
+    }
+    await writeFile(join(building, planFile), seal(description))
+    await rename(building, folder).catch(async (error) => {
+      // Another process was faster: what it wrote is the same.
+      if (!['ENOTEMPTY', 'EEXIST'].includes(error.code)) throw error
+      await rm(building, { recursive: true, force: true })
+    })
+    return description
+  } catch (error) {
+    await rm(building, { recursive: true, force: true })
+    throw error
+  }
+}
+
+/** Reads a plan and verifies it; undefined where there is none. Rejects with an Error that says what is wrong with it. */
+export async function readPlan(folder: string): Promise<PlanDescription | undefined> {
+  const text = await readFile(join(folder, planFile), 'utf8').catch((error) => {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  })
+  if (text === undefined) return undefined
+  const description = unseal(text)
+  for (const [file, { bytes, sha256, changed }] of Object.entries(description.files)) {
+    const path = join(folder, file)
+    const { size, mtimeMs } = await stat(path)
+    if (changed !== undefined && mtimeMs !== changed) throw new Error(`${file} was changed`)
+    if (size !== bytes) throw new Error(`${file} has ${size} bytes, not ${bytes}`)
+    if (sha256 !== '' && hashOf(await readFile(path)) !== sha256) throw new Error(`${file} is damaged`)
+  }
+  const now = new Date()
+  // Says that it is in use; a cache that can't be written to is never cleaned either.
+  await utimes(folder, now, now).catch(() => undefined)
+  return description
+}
+
+/** Plans that were not used for so long are removed, s. */
+const keptSeconds = 7 * 24 * 3600
+
+/** Removes plans of the cache that nobody has used lately, and what interrupted writers left. Never rejects. */
+export async function cleanCache(cache: string, now: number): Promise<void> {
+  for (const name of await readdir(cache).catch(() => [])) {
+    const path = join(cache, name)
+    const used = await stat(path).catch(() => undefined)
+    const unfinished = /\.\d+\.[0-9a-f]{8}$/.test(name)
+    const age = used === undefined ? 0 : (now - used.mtimeMs) / 1000
+    if (/^[0-9a-f]{32}/.test(name) && age > (unfinished ? 3600 : keptSeconds))
+      await rm(path, { recursive: true, force: true }).catch(() => undefined)
+  }
+}
+
+function createWriter(folder: string) {
+  const files: PlanDescription['files'] = {}
+  /** Large tables that have been written, by their data. */
+  const tables = new Map<unknown, string>()
+
+  async function put(file: string, bytes: Uint8Array): Promise<void> {
+    await writeFile(join(folder, file), bytes)
+    if (bytes.byteLength <= hashedBytes) files[file] = { bytes: bytes.byteLength, sha256: hashOf(bytes) }
+    else files[file] = { bytes: bytes.byteLength, sha256: '', changed: (await stat(join(folder, file))).mtimeMs }
+  }
+
+  /** Puts large tables into files; small ones stay where they are. */
+  async function moveTables(graph: Graph): Promise<Graph> {
+    const moved = graph.copy()
+    for (const node of moved.nodes) {
+      const name = node.input[0]
+      const tensor = node.opType === 'Gather' && name !== undefined ? moved.constants.get(name) : undefined
+      if (tensor === undefined || (!isExternal(tensor) && tensor.rawData.byteLength < largeTable)) continue
+      moved.constants.set(tensor.name, await moveTable(tensor, graph.folder))
+    }
+    // Whatever else is external would be sought beside the plan.
+    for (const [name, tensor] of moved.constants)
+      if (isExternal(tensor) && !files[externalPlace(tensor).location])
+        moved.constants.set(name, await moveTable(tensor, graph.folder))
+    return moved
+  }
+
+  async function moveTable(tensor: TensorProto, from: string): Promise<TensorProto> {
+    if (!isExternal(tensor)) {
+      const key = tensor.rawData.buffer === undefined ? tensor : tensor.rawData
+      const file = tables.get(key) ?? `table-${tables.size}.bin`
+      if (!tables.has(key)) await put(file, tensor.rawData)
+      tables.set(key, file)
+      return external(tensor, file, 0, tensor.rawData.byteLength)
+    }
+    const { location, start, length } = externalPlace(tensor)
+    if (files[location] !== undefined) return tensor
+    const path = resolve(from, location)
+    const file = tables.get(path) ?? `table-${tables.size}.bin`
+    if (!tables.has(path)) {
+      // A link takes no room; where it can't be made, the file is copied by the system.
+      await link(path, join(folder, file)).catch(() => copyFile(path, join(folder, file)))
+      const { size, mtimeMs } = await stat(join(folder, file))
+      files[file] =
+        size <= hashedBytes
+          ? { bytes: size, sha256: hashOf(await readFile(join(folder, file))) }
+          : { bytes: size, sha256: '', changed: mtimeMs }
+    }
+    tables.set(path, file)
+    return external(tensor, file, start, length)
+  }
+
+  async function part(name: string, { graph, context, rows }: PlanGraph): Promise<PlanPart> {
+    const file = `${name}.onnx`
+    await put(file, (await moveTables(graph)).toBytes())
+    return { file, context, rows }
+  }
+
+  return {
+    files,
+    async plans(precision: Precision, { whole, split }: Plans): Promise<PlanSet> {
+      const set: PlanSet = { whole: await part(`${precision}-whole`, whole), widths: [] }
+      if (typeof split === 'string') return { ...set, unsplit: split }
+      set.widths = split.widths
+      if (split.fresh) set.fresh = await part(`${precision}-fresh`, split.fresh)
+      if (split.parts) set.parts = await part(`${precision}-parts`, split.parts)
+      if (split.known) set.known = await part(`${precision}-known`, split.known)
+      return set
+    },
+  }
+}
+
+function describeInput(graph: Graph, name: string): { dtype: 'int32' | 'float32'; width: number } {
+  const float = graph.shapes.get(name)?.dtype === DataType.FLOAT
+  return { dtype: float ? 'float32' : 'int32', width: widthOf(graph, name) }
+}
+
+function widthOf(graph: Graph, name: string): number {
+  const dims = graph.shapes.get(name)?.dims
+  if (dims === undefined || dims[0] !== -1) throw new Error(`${name} is not one row a row of the batch`)
+  return product(dims.slice(1))
+}
+
+function external({ name, dataType, dims }: TensorProto, file: string, offset: number, length: number | undefined) {
+  const entries = { location: file, offset: `${offset}`, ...(length === undefined ? {} : { length: `${length}` }) }
+  return create(TensorProtoSchema, {
+    name,
+    dataType,
+    dims,
+    dataLocation: DataLocation.EXTERNAL,
+    externalData: Object.entries(entries).map(([key, value]) => create(StringStringEntryProtoSchema, { key, value })),
+  })
+}
+
+/** plan.json: a line with the SHA-256 of the rest, which is the description. */
+function seal(description: PlanDescription): string {
+  const text = `${JSON.stringify(description, undefined, 1)}\n`
+  return `${hashOf(text)}\n${text}`
+}
+
+function unseal(text: string): PlanDescription {
+  const end = text.indexOf('\n')
+  const body = text.slice(end + 1)
+  if (end < 0 || text.slice(0, end) !== hashOf(body)) throw new Error(`${planFile} is damaged`)
+  const description = JSON.parse(body) as PlanDescription
+  if (description.compiler !== compilerVersion)
+    throw new Error(`${planFile} was made by version ${description.compiler} of the compiler, not ${compilerVersion}`)
+  return description
+}
+
+function hashOf(bytes: Uint8Array | string): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}

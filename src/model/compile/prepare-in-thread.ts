@@ -1,0 +1,14 @@
+import { Worker } from 'node:worker_threads'
+import { reasonOf } from '../errors.ts'
+import type { Prepared, PrepareRequest } from './prepare.ts'
+
+/** `prepare` in a thread of its own. Never rejects: a thread that dies is a problem like any other. */
+export function prepareInThread(request: PrepareRequest): Promise<Prepared> {
+  return new Promise((resolve) => {
+    const worker = new Worker(new URL('./prepare-thread.js', import.meta.url), { workerData: request })
+    const fail = (problem: string) => resolve({ plan: undefined, problem, warnings: [] })
+    worker.once('message', resolve)
+    worker.once('error', (error) => fail(`compiling failed: ${reasonOf(error)}`))
+    worker.once('exit', (code) => fail(`the compiling thread ended with exit code ${code}`))
+  })
+}

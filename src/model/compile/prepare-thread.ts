@@ -1,0 +1,12 @@
+import { setPriority } from 'node:os'
+import { parentPort, workerData } from 'node:worker_threads'
+import { type PrepareRequest, prepare } from './prepare.ts'
+
+/*
+ * A thread that compiles one graph and ends, so that compiling never blocks the event loop that answers requests. Where
+ * threads have priorities of their own, as on Linux, it gives way to those that answer.
+ */
+
+if (process.platform === 'linux') setPriority(10)
+
+parentPort?.postMessage(await prepare(workerData as PrepareRequest))

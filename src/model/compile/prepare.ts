@@ -1,0 +1,120 @@
+import { createHash } from 'node:crypto'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { GraphSource } from '../engines/engine.ts'
+import { reasonOf } from '../errors.ts'
+import type { InputRows } from './calibrate.ts'
+import { compile, type Precision } from './compile.ts'
+import { type JudgedRows, judgeFiles, type Verdict } from './judge.ts'
+import type { Sides } from './passes/split-sides.ts'
+import { cleanCache, compilerVersion, type PlanDescription, type ReadyPlan, readPlan, savePlan } from './plan.ts'
+import type { FieldIds } from './quantised-table.ts'
+import { readGraph } from './read-graph.ts'
+
+export interface PrepareRequest {
+  source: GraphSource
+  /** The output that is compiled: probabilities. */
+  output: string
+  sides: Sides | undefined
+  fields: Record<string, FieldIds[]>
+  precision: Precision
+  quantization: { scales: InputRows; judged: JudgedRows } | undefined
+  /** What identifies the graph's and the quantization rows' files: their checksums. */
+  identity: string
+  /** Folder of compiled plans; undefined for none. */
+  cache: string | undefined
+  now: number
+}
+
+export interface Prepared {
+  /** undefined where the graph is left alone. */
+  plan: ReadyPlan | undefined
+  /** Why it is left alone. */
+  problem: string | undefined
+  /** What did not hinder, but should be known. */
+  warnings: string[]
+}
+
+/**
+ * A compiled plan of a saved graph, from the cache if it is there, else compiled, and kept in the cache if that can be
+ * written to. int8 is judged here, on this machine, each time.
+ *
+ * Never rejects: what can't be compiled is served as it was saved.
+ */
+export async function prepare(request: PrepareRequest): Promise<Prepared> {
+  const warnings: string[] = []
+  const folder = request.cache === undefined ? undefined : join(request.cache, keyOf(request))
+  try {
+    const cached = folder === undefined ? undefined : await fromCache(folder, warnings)
+    const stored = cached
+      ? { folder: folder!, description: cached, origin: 'cached' as const }
+      : await compileAndStore(request, folder, warnings)
+    return { plan: { ...stored, ...(await choose(request, stored)) }, problem: undefined, warnings }
+  } catch (error) {
+    return { plan: undefined, problem: reasonOf(error), warnings }
+  }
+}
+
+async function fromCache(folder: string, warnings: string[]): Promise<PlanDescription | undefined> {
+  try {
+    return await readPlan(folder)
+  } catch (error) {
+    warnings.push(`a compiled plan in the cache is not used and made anew: ${reasonOf(error)}`)
+    await rm(folder, { recursive: true, force: true }).catch(() => undefined)
+    return undefined
+  }
+}
+
+async function compileAndStore(
+  { source, output, sides, fields, precision, quantization, cache, now }: PrepareRequest,
+  folder: string | undefined,
+  warnings: string[],
+): Promise<Pick<ReadyPlan, 'folder' | 'description' | 'origin'>> {
+  const graph = await readGraph(source, output)
+  const compiled = await compile(graph, {
+    sides,
+    fields,
+    quantization: precision === 'int8' ? quantization : undefined,
+  })
+  if (cache !== undefined && folder !== undefined) {
+    try {
+      await mkdir(cache, { recursive: true })
+      await cleanCache(cache, now)
+      return { folder, description: await savePlan(folder, output, compiled), origin: 'compiled' }
+    } catch (error) {
+      warnings.push(`the compiled plan can't be kept in the cache ${cache}: ${reasonOf(error)}`)
+    }
+  }
+  const temporary = await mkdtemp(join(tmpdir(), 'multigate-plan-'))
+  try {
+    const own = join(temporary, 'plan')
+    return { folder: own, description: await savePlan(own, output, compiled), origin: 'temporary' }
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true })
+    throw error
+  }
+}
+
+/** Which precision is served: int8 where it was asked for and passes its check here. */
+async function choose(
+  { precision, quantization }: PrepareRequest,
+  { folder, description }: Pick<ReadyPlan, 'folder' | 'description'>,
+): Promise<Pick<ReadyPlan, 'precision' | 'verdict' | 'precisionProblem'>> {
+  if (precision === 'float32') return { precision, verdict: undefined, precisionProblem: undefined }
+  const refuse = (precisionProblem: string, verdict?: Verdict) => ({
+    precision: 'float32' as const,
+    verdict,
+    precisionProblem,
+  })
+  if (quantization === undefined) return refuse('the version has no quantization rows to check int8 with')
+  if (description.int8 === undefined) return refuse(description.int8Problem ?? 'int8 was not compiled')
+  const verdict = await judgeFiles(folder, description.float32.whole, description.int8.whole, quantization.judged)
+  if (!verdict.passed) return refuse(verdict.reasons.join('; '), verdict)
+  return { precision: 'int8', verdict, precisionProblem: undefined }
+}
+
+function keyOf({ source, output, sides, fields, precision, identity }: PrepareRequest): string {
+  const parts = [compilerVersion, source.format, source.file, output, sides, fields, precision, identity]
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 32)
+}

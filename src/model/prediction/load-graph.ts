@@ -1,0 +1,168 @@
+import { rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { Manifest } from '../../schemas/manifest.ts'
+import { type QuantizationRows, readQuantizationRows } from '../bundle/quantization.ts'
+import type { Bundle } from '../bundle/read.ts'
+import type { InputRows } from '../compile/calibrate.ts'
+import type { Verdict } from '../compile/judge.ts'
+import type { Sides } from '../compile/passes/split-sides.ts'
+import type { ReadyPlan } from '../compile/plan.ts'
+import type { PrepareRequest } from '../compile/prepare.ts'
+import { prepareInThread } from '../compile/prepare-in-thread.ts'
+import type { GraphSource } from '../engines/engine.ts'
+import type { PooledGraph } from '../engines/pool.ts'
+import { reasonOf } from '../errors.ts'
+import { layOut } from '../features/layout.ts'
+import type { LoadOptions } from './model.ts'
+
+/** How a version is computed. */
+export interface ModelPlan {
+  workers: number
+  maxBatchRows: number
+  precision: 'float32' | 'int8'
+  /** The graph was compiled. */
+  compiled: boolean
+  /** The first layer is computed by side: the context once a request, known candidates not at all. */
+  split: boolean
+  /** Why the graph runs as it was saved, or in another precision than asked for, or is not taken apart by side. */
+  notes: string[]
+  /** How int8 compares with float32 on held-out rows. */
+  verdict: Verdict | undefined
+}
+
+/** What became of compiling. */
+export interface Compiled {
+  plan: ReadyPlan | undefined
+  problem: string | undefined
+  /** Removes what is in nobody's cache. */
+  dispose(): Promise<void>
+}
+
+/** ONNX Runtime alone runs compiled plans. */
+const compilingEngine = 'onnx'
+
+/**
+ * Compiles a version's graph, or takes its plan from the cache, and loads it into every worker. What can't be compiled is
+ * loaded as it was saved.
+ */
+export async function loadGraph(
+  bundle: Bundle,
+  outputs: string[],
+  { pool, compiler }: LoadOptions,
+): Promise<{ graph: PooledGraph; compiled: Compiled }> {
+  const { folder, manifest } = bundle
+  const source: GraphSource = { folder, format: manifest.graph.format, file: manifest.graph.file, outputs }
+  const leave = async (problem: string | undefined) => ({
+    graph: await pool.load(source),
+    compiled: { plan: undefined, problem, dispose: async () => undefined },
+  })
+  if (compiler === undefined) return leave(undefined)
+  const warn = (message: string) => compiler.onWarning?.(`${manifest.name}/${manifest.version}: ${message}`)
+  if (pool.engine !== compilingEngine)
+    return leave(manifest.precision === 'int8' ? `int8 needs the engine ${compilingEngine}` : undefined)
+
+  const { rows, problem: rowsProblem } = await quantizationOf(bundle)
+  if (rowsProblem !== undefined) warn(rowsProblem)
+  const { plan, problem, warnings } = await prepareInThread({
+    ...describeGraph(manifest, rows),
+    source,
+    cache: compiler.cache,
+    now: compiler.now(),
+  })
+  for (const warning of warnings) warn(warning)
+  if (plan === undefined) {
+    warn(`the graph runs as it was saved: ${problem}`)
+    return leave(problem)
+  }
+  if (plan.precisionProblem !== undefined) warn(`float32 is served, not int8: ${plan.precisionProblem}`)
+  const dispose = async () => {
+    if (plan.origin === 'temporary') await rm(dirname(plan.folder), { recursive: true, force: true })
+  }
+  try {
+    const cacheBytes = Math.floor(compiler.candidateBytes / pool.size)
+    return { graph: await pool.load({ ...source, plan, cacheBytes }), compiled: { plan, problem: undefined, dispose } }
+  } catch (error) {
+    await dispose()
+    warn(`the compiled plan can't be loaded, the graph runs as it was saved: ${reasonOf(error)}`)
+    return leave(`the compiled plan can't be loaded: ${reasonOf(error)}`)
+  }
+}
+
+/** What the compiler needs to know of a version's graph. */
+export function describeGraph(
+  manifest: Manifest,
+  rows: QuantizationRows | undefined,
+): Omit<PrepareRequest, 'source' | 'cache' | 'now'> {
+  const { features, graph, precision, files } = manifest
+  const layout = layOut(features)
+  const sides: Record<string, Sides[string]> = {}
+  const sparse = features.filter(({ kind }) => kind !== 'numeric').map(({ side }) => side)
+  const dense = features.filter(({ kind }) => kind === 'numeric').map(({ side }) => side)
+  if (graph.inputs.sparse !== undefined) sides[graph.inputs.sparse] = sparse
+  if (graph.inputs.dense !== undefined) sides[graph.inputs.dense] = dense
+  const fields = layout.sparse.map(({ offset, ids }) => ({ offset, ids }))
+  return {
+    output: graph.outputs.probabilities,
+    sides,
+    fields: graph.inputs.sparse === undefined ? {} : { [graph.inputs.sparse]: fields },
+    precision,
+    quantization: rows && halves(manifest, rows, sparse.length, dense.length),
+    identity: JSON.stringify(files),
+  }
+}
+
+/** The first half of the rows sets scales, the second judges. */
+function halves(
+  { graph, tasks }: Manifest,
+  { rows, sparse, dense, labels }: QuantizationRows,
+  sparseWidth: number,
+  denseWidth: number,
+): PrepareRequest['quantization'] {
+  const half = Math.ceil(rows / 2)
+  const part = (from: number, to: number): InputRows => ({
+    rows: to - from,
+    inputs: {
+      ...(graph.inputs.sparse === undefined
+        ? {}
+        : { [graph.inputs.sparse]: sparse.slice(from * sparseWidth, to * sparseWidth) }),
+      ...(graph.inputs.dense === undefined
+        ? {}
+        : { [graph.inputs.dense]: dense.slice(from * denseWidth, to * denseWidth) }),
+    },
+  })
+  return {
+    scales: part(0, half),
+    judged: { ...part(half, rows), labels: labels?.slice(half * tasks.length), tasks: tasks.map(({ name }) => name) },
+  }
+}
+
+/** Needed for int8 alone: a version that does without is served whatever they are like. */
+async function quantizationOf(
+  bundle: Bundle,
+): Promise<{ rows: QuantizationRows | undefined; problem: string | undefined }> {
+  if (bundle.manifest.precision !== 'int8') return { rows: undefined, problem: undefined }
+  try {
+    return { rows: await readQuantizationRows(bundle), problem: undefined }
+  } catch (error) {
+    return { rows: undefined, problem: reasonOf(error) }
+  }
+}
+
+export function describePlan(
+  { precision }: Manifest,
+  { plan, problem }: Compiled,
+): Omit<ModelPlan, 'workers' | 'maxBatchRows'> {
+  if (plan === undefined) {
+    const notes = problem === undefined ? [] : [problem]
+    if (precision === 'int8') notes.push('float32 is served: int8 needs a compiled plan')
+    return { precision: 'float32', compiled: false, split: false, notes, verdict: undefined }
+  }
+  const set = plan.precision === 'int8' ? plan.description.int8! : plan.description.float32
+  return {
+    precision: plan.precision,
+    compiled: true,
+    split: set.fresh !== undefined || set.known !== undefined,
+    notes: [plan.precisionProblem, set.unsplit].filter((note) => note !== undefined),
+    verdict: plan.verdict,
+  }
+}

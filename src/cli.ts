@@ -3,6 +3,9 @@ import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { parseColumns } from './bench/columns.ts'
+import type { CommonOptions } from './bench/commands.ts'
+import { cacheFolder } from './cache-folder.ts'
 import { createServeCommand } from './configuration.ts'
 import { ModelError, reasonOf } from './model/errors.ts'
 import { SpecError } from './train/spec.ts'
@@ -100,6 +103,63 @@ Examples:
       })
     })
 
+  const graphCommand = (command: Command) =>
+    command
+      .argument('<target>', "an ONNX file, the folder of a version or a model, or a model's name")
+      .option('--models <folder>', 'folder of the models that have names', 'models')
+      .option('--context <columns>', 'of an ONNX file: columns that belong to the context, as sparse=0-12,dense=0-5+9')
+      .option('--cross <columns>', 'of an ONNX file: columns that depend on context and candidate')
+      .option('--output <name>', 'of an ONNX file: the output that is wanted, where it has several')
+      .option('--cache <folder>', 'folder of compiled plans (MULTIGATE_CACHE; `off`: none)')
+      .option('--seed <number>', 'of the rows that are made up', parseCount, 1)
+      .option('--json', 'print JSON', false)
+  program
+    .addCommand(
+      graphCommand(new Command('compile'))
+        .description('compile a saved graph into the cache that serving takes it from; docs/compiler.md')
+        .option('--report', 'say what each pass did, and measure it', false)
+        .option('--rows <number>', 'rows of the request that the report measures', parseCount, 100)
+        .addHelpText(
+          'after',
+          `
+Examples:
+  multigate compile ads-funnel --report
+  multigate compile models/ads-funnel/1 --cache /var/cache/multigate
+  multigate compile model.onnx --context sparse=0-12,dense=0-5 --report --json`,
+        )
+        .action(async (target: string, options: GraphOptions & { report: boolean; rows: number }) => {
+          const { runCompile } = await import('./bench/commands.ts')
+          const { report, rows } = options
+          await runCompile({ ...graphOptions(target, options, signal), report, rows })
+        }),
+    )
+    .addCommand(
+      graphCommand(new Command('bench'))
+        .description('measure a saved graph on this machine: as exported, compiled, by side, in int8')
+        .option('--rows <numbers>', 'rows of a request, one after the other', parseCounts, [1, 32, 100, 256])
+        .option('--requests <number>', 'requests of a call', parseCount, 1)
+        .option('--seconds <number>', 'how long to measure each plan with each number of rows', parsePositive, 1)
+        .option('--threads <number>', 'threads of a call', parseCount, 1)
+        .addHelpText(
+          'after',
+          `
+Examples:
+  multigate bench ads-funnel
+  multigate bench model.onnx --context sparse=0-12,dense=0-5 --rows 1,100
+  multigate bench model.onnx --requests 4 --rows 64 --json`,
+        )
+        .action(
+          async (
+            target: string,
+            options: GraphOptions & { rows: number[]; requests: number; seconds: number; threads: number },
+          ) => {
+            const { runBench } = await import('./bench/commands.ts')
+            const { rows, requests, seconds, threads } = options
+            await runBench({ ...graphOptions(target, options, signal), rows, requests, seconds, threads })
+          },
+        ),
+    )
+
   program.addCommand(
     createServeCommand(async (flags) => {
       const { runServer } = await import('./run-server.ts')
@@ -127,6 +187,48 @@ export async function runCli(args: string[], signal: AbortSignal): Promise<numbe
     console.error(expected || !(error instanceof Error) || !process.env.DEBUG ? reasonOf(error) : error.stack)
     return 1
   }
+}
+
+/** Options that `compile` and `bench` share. */
+interface GraphOptions {
+  models: string
+  context?: string
+  cross?: string
+  output?: string
+  cache?: string
+  seed: number
+  json: boolean
+}
+
+function graphOptions(target: string, options: GraphOptions, signal: AbortSignal): CommonOptions {
+  const { models, context, cross, output, cache, seed, json } = options
+  return {
+    target,
+    models,
+    context: context === undefined ? undefined : parseColumns(context),
+    cross: cross === undefined ? undefined : parseColumns(cross),
+    output,
+    cache: cacheFolder(cache ?? process.env.MULTIGATE_CACHE ?? ''),
+    seed,
+    json,
+    signal,
+    out: process.stdout,
+    err: process.stderr,
+  }
+}
+
+function parseCount(value: string): number {
+  if (/^\d{1,7}$/.test(value) && Number(value) > 0) return Number(value)
+  throw new InvalidArgumentError('must be a whole number from 1 to 9999999.')
+}
+
+function parseCounts(value: string): number[] {
+  return value.split(',').map((part) => parseCount(part.trim()))
+}
+
+function parsePositive(value: string): number {
+  if (Number(value) > 0 && Number(value) <= 3600) return Number(value)
+  throw new InvalidArgumentError('must be a number above 0, 3600 at most.')
 }
 
 function parseUrl(value: string): string {

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises'
-import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import Fastify, { type FastifyInstance } from 'fastify'
+import { cacheFolder } from './cache-folder.ts'
 import { systemClock } from './model/batching/clock.ts'
 import { readBundle } from './model/bundle/read.ts'
 import { availableCores } from './model/engines/cores.ts'
@@ -193,11 +193,4 @@ async function ownVersion(): Promise<string> {
     version: string
   }
   return version
-}
-
-/** Where compiled plans are kept; undefined: nowhere. */
-function cacheFolder(configured: string): string | undefined {
-  if (configured === 'off') return undefined
-  if (configured !== '') return resolve(configured)
-  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'multigate')
 }

@@ -1,7 +1,7 @@
 import { calibrate, type InputRows } from './calibrate.ts'
 import type { Graph } from './graph.ts'
 import { type JudgedRows, judge, logitsOf, meanDifference, type Verdict } from './judge.ts'
-import { describe, optimise, type PassReport } from './optimise.ts'
+import { describe, optimise, type PassReport, type Watch } from './optimise.ts'
 import { equalise } from './passes/equalise.ts'
 import { type Effort, quantise, shiftLogits } from './passes/quantise.ts'
 import { type PlanGraph, type Sides, type SplitGraphs, splitSides } from './passes/split-sides.ts'
@@ -16,6 +16,8 @@ export interface CompileOptions {
   fields: Record<string, FieldIds[]>
   /** Rows for int8: the first part sets its scales, the second judges. Without them it is not compiled. */
   quantization: { scales: InputRows; judged: JudgedRows | undefined } | undefined
+  /** Sees the graph after each pass over all of it. */
+  watch?: Watch
 }
 
 /** The plans of one precision. */
@@ -53,7 +55,7 @@ const efforts: Effort[] = [
  * Rejects with an Error that says why where the graph is left alone: then it runs as it was saved.
  */
 export async function compile(graph: Graph, options: CompileOptions): Promise<CompiledGraph> {
-  const passes = await optimise(graph)
+  const passes = await optimise(graph, options.watch)
   const split = options.sides === undefined ? 'the sides of the fields are not known' : splitSides(graph, options.sides)
   const whole = wholePlan(graph)
   const compiled: CompiledGraph = { passes, float32: { whole, split }, int8: undefined, int8Problem: undefined }

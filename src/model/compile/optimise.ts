@@ -16,8 +16,9 @@ export interface PassReport {
   left: string[]
   /** After it. */
   nodes: number
-  /** After it: multiplications (and additions) of all products by constants, a row. */
+  /** After it: multiplications (and additions) of all products by constants: for each row, and once a request. */
   multiplications: number
+  multiplicationsOnce: number
   /** After it: bytes of all constants. */
   bytes: number
 }
@@ -78,25 +79,28 @@ export function describe(graph: Graph, pass: string, changes: number, left: Left
         ? [...reasons.slice(0, mostReasons), `and ${reasons.length - mostReasons} more`]
         : reasons,
     nodes: graph.nodes.length,
-    multiplications: multiplicationsOf(graph),
+    ...multiplicationsOf(graph),
     bytes: bytesOf(graph),
   }
 }
 
-/** Multiplications a row of products by constant matrices; products of two computed tensors are not counted. */
-export function multiplicationsOf(graph: Graph): number {
-  let sum = 0
+/** Multiplications of products by constant matrices; products of two computed tensors are not counted. */
+export function multiplicationsOf(graph: Graph): Pick<PassReport, 'multiplications' | 'multiplicationsOnce'> {
+  let multiplications = 0
+  let multiplicationsOnce = 0
   for (const { opType, input, output } of graph.nodes) {
     if (!['MatMul', 'Gemm', 'QGemm', 'MatMulIntegerToFloat', 'MatMulInteger'].includes(opType)) continue
     const name = opType === 'QGemm' ? input[3] : input[1]
     const dims = graph.dimsOf(name!)
     const shape = graph.shapes.get(output[0]!)?.dims
-    // One row of the context counts by request, not by row.
-    if (dims === undefined || shape?.[0] === 1) continue
+    if (dims === undefined) continue
     const repeated = shape && shape.length > 2 ? shape.slice(1, -1).reduce((size, side) => size * side, 1) : 1
-    sum += dims.reduce((size, side) => size * side, 1) * repeated * Math.abs(shape?.[0] ?? 1)
+    const each = dims.reduce((size, side) => size * side, 1) * repeated
+    // The context is one row.
+    if (shape?.[0] === 1) multiplicationsOnce += each
+    else multiplications += each * Math.abs(shape?.[0] ?? 1)
   }
-  return sum
+  return { multiplications, multiplicationsOnce }
 }
 
 function bytesOf(graph: Graph): number {

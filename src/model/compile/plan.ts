@@ -90,7 +90,7 @@ export async function savePlan(folder: string, output: string, compiled: Compile
     const { graph } = compiled.float32.whole
     const description: PlanDescription = {
       compiler: compilerVersion,
-      inputs: graph.inputs.map(({ name }) => ({ name, ...describeInput(graph, name) })),
+      inputs: inputsOf(graph),
       output,
       width: widthOf(graph, output),
       passes: compiled.passes,
@@ -220,6 +220,11 @@ function createWriter(folder: string) {
       return set
     },
   }
+}
+
+/** Inputs of a graph as engines take them: [rows, width]. */
+export function inputsOf(graph: Graph): PlanDescription['inputs'] {
+  return graph.inputs.map(({ name }) => ({ name, ...describeInput(graph, name) }))
 }
 
 function describeInput(graph: Graph, name: string): { dtype: 'int32' | 'float32'; width: number } {

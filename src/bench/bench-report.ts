@@ -1,0 +1,60 @@
+import type { BenchReport, Int8Report } from './bench.ts'
+import type { Measurement } from './measure.ts'
+import { formatError, formatTable, grouped } from './table.ts'
+
+/** A measurement for people. */
+export function formatBench(report: BenchReport): string {
+  return [
+    `${report.target}: ${formatInputs(report)}`,
+    '',
+    ...formatMeasurements(report.measurements),
+    ...formatNotes(report),
+  ].join('\n')
+}
+
+function formatInputs({ inputs, threads }: BenchReport): string {
+  const parts = inputs.map(({ name, context, candidate, cross }) => {
+    const sides = Object.entries({ context, candidate, cross }).filter(([, count]) => count > 0)
+    return `${name} (${sides.map(([side, count]) => `${count} ${side}`).join(', ')})`
+  })
+  return `${parts.join(', ')}; ${threads} thread${threads === 1 ? '' : 's'}`
+}
+
+const measurementHeader = ['rows', 'plan', 'requests', 'µs', '× exported', 'rows/s', 'max |Δp|', 'p99 |Δlogit|']
+
+export function formatMeasurements(measurements: Measurement[]): string[] {
+  const rows = measurements.map((measured) => [
+    measured.requests_per_call === 1 ? `${measured.rows}` : `${measured.requests_per_call} × ${measured.rows}`,
+    measured.plan,
+    measured.requests,
+    grouped(measured.microseconds),
+    measured.speedup.toFixed(2),
+    grouped(measured.rows_per_second),
+    measured.plan === 'exported' ? '' : formatError(measured.error),
+    measured.plan === 'exported' ? '' : formatError(measured.logit_error_p99),
+  ])
+  return [formatTable(measurementHeader, rows, 3)]
+}
+
+function formatNotes({ int8, notes }: BenchReport): string[] {
+  return ['', formatInt8(int8), ...notes]
+}
+
+export function formatInt8({ state, tasks, reasons }: Int8Report): string {
+  const details = tasks
+    .map(({ task, auc_loss, mean_change, logit_p99 }) => {
+      const loss = auc_loss === null ? '' : `AUC loss ${auc_loss.toExponential(1)}, `
+      return `${task}: ${loss}mean ${(mean_change * 100).toFixed(3)} %, p99 |Δlogit| ${logit_p99.toFixed(4)}`
+    })
+    .join('; ')
+  switch (state) {
+    case 'passed':
+      return `int8 passes its check on quantization rows (${details})`
+    case 'refused':
+      return `int8 fails its check and is not served: ${reasons.join('; ')} (${details})`
+    case 'unverified':
+      return `int8 is unverified: there are no quantization rows, so made-up ones set its scales (${details})`
+    case 'impossible':
+      return `there is no int8 plan: ${reasons.join('; ')}`
+  }
+}

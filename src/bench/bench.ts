@@ -1,0 +1,97 @@
+import type { TaskDifference } from '../model/compile/judge.ts'
+import type { ReadyPlan } from '../model/compile/plan.ts'
+import type { Prepared } from '../model/compile/prepare.ts'
+import { prepareInThread } from '../model/compile/prepare-in-thread.ts'
+import { createOnnxEngine } from '../model/engines/onnx.ts'
+import { type Measurement, measure } from './measure.ts'
+import type { Target } from './target.ts'
+
+export interface BenchOptions {
+  /** Rows of a request: measured one after the other. */
+  rows: number[]
+  /** Requests of a call. */
+  requests: number
+  /** How long to measure each plan at each number of rows, s. */
+  seconds: number
+  threads: number
+  /** Folder of compiled plans. */
+  cache: string | undefined
+  random: () => number
+  now: () => number
+  signal: AbortSignal
+  /** Hears what is done. */
+  progress(text: string): void
+}
+
+export interface BenchReport {
+  target: string
+  inputs: { name: string; dtype: string; context: number; candidate: number; cross: number }[]
+  threads: number
+  measurements: Measurement[]
+  int8: Int8Report
+  /** Why the graph runs as it was saved, or isn't taken apart by side. */
+  notes: string[]
+}
+
+/** `unverified`: compared on rows that were made up. */
+export interface Int8Report {
+  state: 'passed' | 'refused' | 'unverified' | 'impossible'
+  tasks: TaskDifference[]
+  reasons: string[]
+}
+
+/** Compiles a target and measures all its plans. */
+export async function bench(target: Target, options: BenchOptions): Promise<BenchReport> {
+  const { rows, requests, seconds, threads, random, now, signal, progress } = options
+  progress(`compiling ${target.name}`)
+  const prepared = await prepareBoth(target, options.cache)
+  const engine = await createOnnxEngine({ threads })
+  const plans = plansOf(prepared)
+  const measurements: Measurement[] = []
+  for (const count of rows) {
+    progress(`measuring ${requests} × ${count} rows`)
+    const shape = { rows: count, requests }
+    measurements.push(...(await measure({ target, plans, engine, shape, seconds, random, now, signal })))
+  }
+  const unsplit = prepared.plan?.description.float32.unsplit
+  return {
+    target: target.name,
+    inputs: target.inputs.map(({ name, dtype, sides }) => {
+      const count = (side: string) => sides.filter((other) => other === side).length
+      return { name, dtype, context: count('context'), candidate: count('candidate'), cross: count('cross') }
+    }),
+    threads,
+    measurements,
+    int8: describeInt8(target, prepared),
+    notes: [
+      ...prepared.warnings,
+      ...(prepared.problem === undefined ? [] : [`the graph runs as it was saved: ${prepared.problem}`]),
+      ...(unsplit === undefined ? [] : [`it is not taken apart by side: ${unsplit}`]),
+    ],
+  }
+}
+
+/** Both precisions, whatever the manifest says. */
+export function prepareBoth({ request }: Target, cache: string | undefined): Promise<Prepared> {
+  return prepareInThread({ ...request, precision: 'int8', cache, now: Date.now() })
+}
+
+/** A plan of each precision. */
+export function plansOf({ plan }: Prepared): { float32: ReadyPlan; int8: ReadyPlan | undefined } | undefined {
+  if (plan === undefined) return undefined
+  return {
+    float32: { ...plan, precision: 'float32' },
+    int8: plan.description.int8 && { ...plan, precision: 'int8' },
+  }
+}
+
+export function describeInt8({ verified }: Target, { plan, problem }: Prepared): Int8Report {
+  if (plan?.description.int8 === undefined)
+    return {
+      state: 'impossible',
+      tasks: [],
+      reasons: [plan?.description.int8Problem ?? problem ?? 'it was not compiled'],
+    }
+  const { passed, tasks, reasons } = plan.verdict!
+  return { state: verified ? (passed ? 'passed' : 'refused') : 'unverified', tasks, reasons }
+}

@@ -1,0 +1,67 @@
+import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
+import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
+import { type BenchOptions, bench } from './bench.ts'
+import { formatBench } from './bench-report.ts'
+import type { ColumnChoice } from './columns.ts'
+import { formatCompile } from './compile-report.ts'
+import { reportCompile } from './report-compile.ts'
+import { openTarget } from './target.ts'
+
+/** Where text goes: a standard stream, or a stand-in. */
+interface Terminal {
+  isTTY?: boolean
+  write(text: string): unknown
+}
+
+export interface CommonOptions {
+  /** Path of an ONNX file, a version's or a model's folder, or a model's name. */
+  target: string
+  models: string
+  context: ColumnChoice | undefined
+  cross: ColumnChoice | undefined
+  output: string | undefined
+  cache: string | undefined
+  json: boolean
+  seed: number
+  signal: AbortSignal
+  out: Terminal
+  err: Terminal
+}
+
+/** `multigate bench` */
+export async function runBench(
+  options: CommonOptions & Pick<BenchOptions, 'rows' | 'requests' | 'seconds' | 'threads'>,
+): Promise<void> {
+  const { rows, requests, seconds, threads, json, cache, signal, out } = options
+  const random = createUniform(options.seed)
+  const target = await openTarget(options.target, { ...options, random })
+  const now = () => performance.now()
+  const progress = showProgress(options.err)
+  const report = await bench(target, { rows, requests, seconds, threads, cache, random, now, signal, progress })
+  progress('')
+  out.write(json ? `${JSON.stringify(report, undefined, 2)}\n` : `${formatBench(report)}\n`)
+}
+
+/** `multigate compile` */
+export async function runCompile(options: CommonOptions & { report: boolean; rows: number }): Promise<void> {
+  const { report, rows, json, cache, signal, out } = options
+  const random = createUniform(options.seed)
+  const target = await openTarget(options.target, { ...options, random })
+  const now = () => performance.now()
+  const progress = showProgress(options.err)
+  const compiled = await reportCompile(target, { report, rows, cache, random, now, signal, progress })
+  progress('')
+  out.write(json ? `${JSON.stringify(compiled, undefined, 2)}\n` : `${formatCompile(compiled)}\n`)
+}
+
+function createUniform(seed: number): () => number {
+  const generator = xoroshiro128plus(seed)
+  return () => uniformFloat64(generator)
+}
+
+/** On a terminal, a line that the next one replaces. */
+function showProgress(terminal: Terminal): (text: string) => void {
+  return (text) => {
+    if (terminal.isTTY) terminal.write(`\r\x1b[K${text === '' ? '' : `${text} …`}`)
+  }
+}

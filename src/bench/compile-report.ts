@@ -1,0 +1,53 @@
+import { formatInt8, formatMeasurements } from './bench-report.ts'
+import type { CompileReport } from './report-compile.ts'
+import { formatBytes, formatError, formatTable, grouped } from './table.ts'
+
+/** What compiling did, for people. */
+export function formatCompile(report: CompileReport): string {
+  const { target, origin, folder, seconds, precision, notes, int8, details } = report
+  const where = {
+    compiled: `compiled in ${seconds.toFixed(1)} s, kept in ${folder}`,
+    cached: `compiled before, in ${folder}`,
+    temporary: `compiled in ${seconds.toFixed(1)} s, and not kept`,
+    none: 'left alone',
+  }[origin ?? 'none']
+  return [
+    `${target}: ${where}; ${precision} is served`,
+    ...notes,
+    formatInt8(int8),
+    ...(details === undefined ? [] : formatDetails(details)),
+  ].join('\n')
+}
+
+/** A multiplication and an addition. */
+const flops = 2
+
+function formatDetails({ rows, passes, plans, measurements }: NonNullable<CompileReport['details']>): string[] {
+  const passRows = passes.map(({ pass, changes, nodes, multiplications, bytes, before, microseconds, error }) => [
+    pass,
+    grouped(changes),
+    grouped(nodes),
+    grouped(multiplications * flops),
+    formatBytes(bytes),
+    `${grouped(before)} → ${grouped(microseconds)}`,
+    formatError(error),
+  ])
+  const left = passes.flatMap(({ pass, left }) => left.map((reason) => `  ${pass}: ${reason}`))
+  const planRows = plans.map(({ precision, graph, nodes, multiplications, multiplicationsOnce, bytes }) => [
+    precision,
+    graph,
+    grouped(nodes),
+    grouped(multiplications * flops),
+    grouped(multiplicationsOnce * flops),
+    formatBytes(bytes),
+  ])
+  return [
+    '',
+    formatTable(['pass', 'changes', 'nodes', 'FLOPs a row', 'constants', `µs (${rows} rows)`, 'max |Δp|'], passRows),
+    ...(left.length === 0 ? [] : ['', 'left alone:', ...left]),
+    '',
+    formatTable(['plan', 'graph', 'nodes', 'FLOPs a row', 'FLOPs a request', 'constants'], planRows, 2),
+    '',
+    ...formatMeasurements(measurements),
+  ]
+}

@@ -1,0 +1,208 @@
+import { readdir, stat } from 'node:fs/promises'
+import { basename, dirname, extname, join, resolve } from 'node:path'
+import { type QuantizationRows, readQuantizationRows } from '../model/bundle/quantization.ts'
+import { type Bundle, manifestFile, readBundle } from '../model/bundle/read.ts'
+import type { Graph } from '../model/compile/graph.ts'
+import { optimise } from '../model/compile/optimise.ts'
+import type { Side, Sides } from '../model/compile/passes/split-sides.ts'
+import { inputsOf } from '../model/compile/plan.ts'
+import type { PrepareRequest } from '../model/compile/prepare.ts'
+import { readGraph } from '../model/compile/read-graph.ts'
+import { tableRows } from '../model/compile/table-rows.ts'
+import type { GraphSource } from '../model/engines/engine.ts'
+import { ModelError, reasonOf } from '../model/errors.ts'
+import { layOut } from '../model/features/layout.ts'
+import { describeGraph } from '../model/prediction/load-graph.ts'
+import { type ColumnChoice, checkColumns } from './columns.ts'
+import { type Draw, drawRows, idDraw, normalDraw, sampleDraw } from './rows.ts'
+
+/** A saved graph to be compiled or measured, and how to make up requests for it. */
+export interface Target {
+  /** For people: `ads-funnel/1`, `prod.onnx`. */
+  name: string
+  request: Omit<PrepareRequest, 'cache' | 'now'>
+  inputs: TargetInput[]
+  /** Quantization rows are real: int8 can be judged. Else they are drawn. */
+  verified: boolean
+}
+
+export interface TargetInput {
+  name: string
+  dtype: 'int32' | 'float32'
+  /** By column. */
+  sides: Side[]
+  draws: Draw[]
+}
+
+export interface TargetOptions {
+  /** Folder of the models that have names. */
+  models: string
+  /** Which columns belong to the context, and to neither side alone, of a graph without a manifest. */
+  context: ColumnChoice | undefined
+  cross: ColumnChoice | undefined
+  /** Output of a graph without a manifest; default: its only one. */
+  output: string | undefined
+  /** Uniform over [0, 1). */
+  random: () => number
+}
+
+/** Rows that are drawn where there are no quantization rows: half of them set int8's scales, half compare. */
+const drawnRows = 2048
+
+/**
+ * Opens a bundle (the folder of a version or of a model, or a model's name) or an ONNX file.
+ *
+ * Rejects with ModelError where it can't be read, or an option names what isn't there.
+ */
+export async function openTarget(path: string, options: TargetOptions): Promise<Target> {
+  if (extname(path) === '.onnx') return openFile(path, options)
+  for (const option of ['context', 'cross', 'output'] as const)
+    if (options[option] !== undefined)
+      throw new ModelError('INVALID_REQUEST', `--${option} is for ONNX files: a model's manifest says it`)
+  return openBundle(await findBundle(path, options.models), options.random)
+}
+
+async function findBundle(path: string, models: string): Promise<Bundle> {
+  const missing = new ModelError(
+    'MODEL_NOT_FOUND',
+    `${path} is no ONNX file, no folder of a model or version, and no model in ${models}`,
+  )
+  for (const folder of [resolve(path), resolve(models, path)]) {
+    if (await exists(join(folder, manifestFile)))
+      return readBundle(dirname(dirname(folder)), basename(dirname(folder)), basename(folder))
+    const versions = (await readdir(folder).catch(() => [])).filter((name) => /^[1-9]\d*$/.test(name))
+    const [highest] = versions.sort((a, b) => Number(b) - Number(a))
+    if (highest !== undefined) return readBundle(dirname(folder), basename(folder), highest)
+  }
+  throw missing
+}
+
+async function openBundle(bundle: Bundle, random: () => number): Promise<Target> {
+  const { folder, manifest } = bundle
+  const rows = await readQuantizationRows(bundle)
+  const { probabilities } = manifest.graph.outputs
+  const described = describeGraph(manifest, rows)
+  const { sparse, dense } = manifest.graph.inputs
+  const layout = layOut(manifest.features)
+  const width = { sparse: layout.sparse.length, dense: layout.dense.length }
+  const inputs: TargetInput[] = []
+  const add = (name: string, dtype: TargetInput['dtype'], draws: Draw[]) =>
+    inputs.push({ name, dtype, sides: [...described.sides![name]!], draws })
+  if (sparse !== undefined)
+    add(
+      sparse,
+      'int32',
+      layout.sparse.map(
+        ({ offset, ids }, column) => columnOf(rows, 'sparse', column, width.sparse) ?? idDraw(offset, ids),
+      ),
+    )
+  if (dense !== undefined)
+    add(
+      dense,
+      'float32',
+      layout.dense.map((_, column) => columnOf(rows, 'dense', column, width.dense) ?? normalDraw()),
+    )
+  const source: GraphSource = {
+    folder,
+    format: manifest.graph.format,
+    file: manifest.graph.file,
+    outputs: [probabilities],
+  }
+  return {
+    name: `${manifest.name}/${manifest.version}`,
+    request: {
+      source,
+      ...described,
+      quantization:
+        described.quantization ??
+        drawQuantization(
+          inputs,
+          manifest.tasks.map(({ name }) => name),
+          random,
+        ),
+    },
+    inputs,
+    verified: rows !== undefined,
+  }
+}
+
+function columnOf(
+  rows: QuantizationRows | undefined,
+  part: 'sparse' | 'dense',
+  column: number,
+  width: number,
+): Draw | undefined {
+  if (rows === undefined) return undefined
+  return sampleDraw(Float64Array.from({ length: rows.rows }, (_, row) => rows[part][row * width + column]!))
+}
+
+async function openFile(path: string, { context, cross, output, random }: TargetOptions): Promise<Target> {
+  const [folder, file] = [dirname(resolve(path)), basename(path)]
+  const graph = await readGraph({ folder, format: 'onnx', file, outputs: [] }, output)
+  const source: GraphSource = { folder, format: 'onnx', file, outputs: [graph.outputs[0]!.name] }
+  await optimise(graph).catch((error) => {
+    throw new ModelError('UNSUPPORTED_GRAPH', `${file}: ${reasonOf(error)}`, { cause: error })
+  })
+  const inputs = inputsOf(graph).map(({ name, dtype, width }) => ({
+    name,
+    dtype,
+    sides: new Array<Side>(width).fill('candidate'),
+    draws: drawsOf(graph, name, dtype, width),
+  }))
+  const known = inputs.map(({ name, sides }) => ({ name, width: sides.length }))
+  for (const [side, choice] of [
+    ['context', context],
+    ['cross', cross],
+  ] as const) {
+    if (choice === undefined) continue
+    checkColumns(choice, known, `--${side}`)
+    for (const { name, sides } of inputs) for (const column of choice[name] ?? []) sides[column] = side
+  }
+  const sides: Sides | undefined =
+    context === undefined && cross === undefined
+      ? undefined
+      : Object.fromEntries(inputs.map(({ name, sides }) => [name, sides]))
+  const columns = graph.shapes.get(source.outputs[0]!)?.dims[1] ?? 1
+  const tasks = Array.from({ length: columns }, (_, task) => `task_${task}`)
+  const { size, mtimeMs } = await stat(path)
+  return {
+    name: file,
+    request: {
+      source,
+      output: source.outputs[0]!,
+      sides,
+      fields: {},
+      precision: 'float32',
+      quantization: drawQuantization(inputs, tasks, random),
+      identity: JSON.stringify([resolve(path), size, mtimeMs]),
+    },
+    inputs,
+    verified: false,
+  }
+}
+
+/** Ids where a table is looked up, else values. */
+function drawsOf(graph: Graph, input: string, dtype: TargetInput['dtype'], width: number): Draw[] {
+  const rows = tableRows(graph, input)
+  return Array.from({ length: width }, (_, column) => {
+    const ids = rows.get(column)
+    if (ids !== undefined) return idDraw(0, ids)
+    return dtype === 'int32' ? idDraw(0, 1) : normalDraw()
+  })
+}
+
+function drawQuantization(
+  inputs: TargetInput[],
+  tasks: string[],
+  random: () => number,
+): PrepareRequest['quantization'] {
+  const part = () => ({ rows: drawnRows / 2, inputs: drawRows(inputs, drawnRows / 2, random) })
+  return { scales: part(), judged: { ...part(), labels: undefined, tasks } }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  )
+}

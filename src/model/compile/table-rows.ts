@@ -1,0 +1,14 @@
+import type { Graph } from './graph.ts'
+import { firstLayers } from './passes/split-sides.ts'
+
+/** Of an optimised graph: per column of an input that looks up a table, how many rows that has. */
+export function tableRows(graph: Graph, input: string): Map<number, number> {
+  const rows = new Map<number, number>()
+  for (const { segments } of firstLayers(graph))
+    for (const segment of segments) {
+      const ids = segment.table === undefined ? undefined : graph.dimsOf(segment.table)?.[0]
+      if (segment.input !== input || ids === undefined) continue
+      for (const column of segment.columns) rows.set(column, Math.min(ids, rows.get(column) ?? ids))
+    }
+  return rows
+}

@@ -71,7 +71,17 @@ export interface ReadyPlan {
   precisionProblem: string | undefined
   /** Where it came from; `temporary` ones are removed when the model is closed. */
   origin: 'compiled' | 'cached' | 'temporary'
+  /** What each graph costs, where that is not to be measured. */
+  costs?: PlanCosts
 }
+
+/** What a call of a graph takes: `a`·rows + `b`, µs. */
+export interface Cost {
+  a: number
+  b: number
+}
+
+export type PlanCosts = Record<'whole' | 'fresh' | 'parts' | 'known', Cost>
 
 /** Tables this large lie in files of their own, which all sessions, workers and processes map into memory once. */
 const largeTable = 64 * 1024

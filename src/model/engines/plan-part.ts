@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import ort, { type InferenceSession } from 'onnxruntime-node'
-import type { PlanPart } from '../compile/plan.ts'
+import type { Cost, PlanPart } from '../compile/plan.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import type { Batch } from './engine.ts'
 import { createPacker, type Packer } from './packing.ts'
@@ -12,12 +12,6 @@ export interface Part {
   context: Packer[]
   rows: Packer[]
   cost: Cost
-}
-
-/** What a call takes: `a`·rows + `b`, µs. */
-export interface Cost {
-  a: number
-  b: number
 }
 
 export function costOf({ a, b }: Cost, rows: number): number {

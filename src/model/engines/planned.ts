@@ -25,7 +25,7 @@ type Parts = Partial<Record<Name, Part>> & { whole: Part }
  * `cacheBytes` bounds what is kept; 0 keeps nothing. Rejects with MODEL_FAILED where a file can't be opened.
  */
 export async function openPlan(
-  { folder, description, precision }: ReadyPlan,
+  { folder, description, precision, costs }: ReadyPlan,
   options: InferenceSession.SessionOptions,
   cacheBytes: number,
 ): Promise<PlannedGraph> {
@@ -42,12 +42,15 @@ export async function openPlan(
     }
     const parts = open as Parts
     const candidates = createCandidates(parts, set.widths, cacheBytes)
-    await measureParts(
-      Object.entries(parts).map(([name, part]) => ({
-        part,
-        more: (rows) => (name === 'known' && candidates ? candidates.feeds(new Int32Array(rows)) : {}),
-      })),
-    )
+    const entries = Object.entries(parts) as [Name, Part][]
+    if (costs) for (const [name, part] of entries) part.cost = costs[name]
+    else
+      await measureParts(
+        entries.map(([name, part]) => ({
+          part,
+          more: (rows) => (name === 'known' && candidates ? candidates.feeds(new Int32Array(rows)) : {}),
+        })),
+      )
     return { ...createPlan(parts, description.output, candidates), close }
   } catch (error) {
     await close()

@@ -63,12 +63,14 @@ export async function loadGraph(
 
   const { rows, problem: rowsProblem } = await quantizationOf(bundle)
   if (rowsProblem !== undefined) warn(rowsProblem)
-  const { plan, problem, warnings } = await prepareInThread({
+  const prepared = await prepareInThread({
     ...describeGraph(manifest, rows),
     source,
     cache: compiler.cache,
     now: compiler.now(),
   })
+  const { problem, warnings } = prepared
+  const plan = prepared.plan && { ...prepared.plan, ...(compiler.costs && { costs: compiler.costs }) }
   for (const warning of warnings) warn(warning)
   if (plan === undefined) {
     warn(`the graph runs as it was saved: ${problem}`)

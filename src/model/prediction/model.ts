@@ -4,6 +4,7 @@ import { Batcher } from '../batching/batcher.ts'
 import type { Clock } from '../batching/clock.ts'
 import type { BatcherStats, BatchObserver } from '../batching/contract.ts'
 import type { Bundle } from '../bundle/read.ts'
+import type { PlanCosts } from '../compile/plan.ts'
 import { createDriftMonitor, type Drift } from '../drift/monitor.ts'
 import type { Batch, GraphStats, Outputs, Signature, TensorData } from '../engines/engine.ts'
 import type { EnginePool, PooledGraph } from '../engines/pool.ts'
@@ -83,6 +84,8 @@ export interface CompilerOptions {
   now(): number
   /** Hears what did not hinder the version, but should be known. */
   onWarning?(message: string): void
+  /** What the plan's graphs cost, instead of what each worker would measure: so tests decide which way rows go. */
+  costs?: PlanCosts
 }
 
 /** While a version is loaded, no client waits for it: its checks may take this long, ms. */

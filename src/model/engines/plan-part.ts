@@ -61,7 +61,7 @@ const longest = 150
 
 /**
  * Learns what a row and a call of each part cost here, by running them on zeros, in turns: whatever else the machine does
- * meanwhile, it does to all. `slots` are further inputs of a part for so many rows.
+ * meanwhile, it does to all. `more` are further inputs of a part for so many rows.
  */
 export async function measureParts(
   parts: readonly { part: Part; more(rows: number): Record<string, ort.Tensor> }[],

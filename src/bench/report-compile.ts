@@ -1,9 +1,13 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { feedsOf, openSession } from '../model/compile/calibrate.ts'
 import { type CompiledGraph, compile, type Plans } from '../model/compile/compile.ts'
 import type { Graph } from '../model/compile/graph.ts'
 import { describe, type PassReport } from '../model/compile/optimise.ts'
 import type { PlanGraph } from '../model/compile/passes/split-sides.ts'
 import { readGraph } from '../model/compile/read-graph.ts'
+import { settleTables } from '../model/compile/tables.ts'
 import { createOnnxEngine } from '../model/engines/onnx.ts'
 import { type BenchOptions, describeInt8, type Int8Report, plansOf, prepareBoth } from './bench.ts'
 import { type Measurement, measure, median } from './measure.ts'
@@ -94,7 +98,15 @@ async function detail(
     const error = answers.reduce((most, value, i) => Math.max(most, Math.abs(value - expected![i]!)), 0)
     passes.push({ ...report, before: passes.at(-1)?.microseconds ?? microseconds, microseconds, error })
   }
-  const compiled = await compile(await readGraph(source, output), { sides, fields, quantization, watch })
+  const graph = await readGraph(source, output)
+  const scratch = await mkdtemp(join(tmpdir(), 'multigate-compile-'))
+  let compiled: CompiledGraph
+  try {
+    await settleTables(graph, scratch)
+    compiled = await compile(graph, { sides, fields, quantization, watch })
+  } finally {
+    await rm(scratch, { recursive: true, force: true })
+  }
   progress(`measuring ${target.name}`)
   const engine = await createOnnxEngine({ threads: 1 })
   const shape = { rows, requests: 1 }

@@ -5,7 +5,7 @@ import { describe, optimise, type PassReport, type Watch } from './optimise.ts'
 import { equalise } from './passes/equalise.ts'
 import { type Effort, quantise, shiftLogits } from './passes/quantise.ts'
 import { type PlanGraph, type Sides, type SplitGraphs, splitSides } from './passes/split-sides.ts'
-import type { FieldIds } from './quantised-table.ts'
+import type { FieldIds, TableScales } from './quantised-table.ts'
 
 export type Precision = 'float32' | 'int8'
 
@@ -50,7 +50,8 @@ const efforts: Effort[] = [
 ]
 
 /**
- * A saved graph → plans that compute the same for less. Changes `graph`.
+ * A saved graph → plans that compute the same for less. Changes `graph`. Of tables in files it writes the bytes of int8 to
+ * files beside them: see `settleTables`.
  *
  * Rejects with an Error that says why where the graph is left alone: then it runs as it was saved.
  */
@@ -78,9 +79,10 @@ async function compileInt8(
   const equalised = graph.copy()
   const hidden = equalise(equalised, maxima)
   if (hidden.size === 0) throw new Error('no hidden layer was found whose values could be bytes')
+  const tables = new Map<string, TableScales>()
   let last: NonNullable<CompiledGraph['int8']> | undefined
   for (const effort of efforts) {
-    const plans = quantise(equalised, { hidden, ranges, sides, fields, effort })
+    const plans = quantise(equalised, { hidden, ranges, sides, fields, tables, effort })
     await centre(wholePlan(graph), plans, scales)
     const report = describe(plans.whole.graph, 'quantise', hidden.size)
     const verdict = judged && (await judge(wholePlan(graph), plans.whole, judged))

@@ -55,7 +55,7 @@ export class Graph {
   readonly constants: Map<string, TensorProto>
   readonly shapes: Map<string, TensorShape>
   /** Where external data lies. */
-  readonly folder: string
+  folder: string
   readonly #opsets: Map<string, bigint>
   readonly #taken = new Set<string>()
   readonly #floats = new Map<string, Float32Array>()

@@ -5,6 +5,7 @@ import { foldNormalisation } from './passes/fold-normalisation.ts'
 import { mergeChains } from './passes/merge-chains.ts'
 import { mergeSiblings } from './passes/merge-siblings.ts'
 import { mixExperts } from './passes/mix-experts.ts'
+import { bytesOf } from './tables.ts'
 import { traceShapes } from './trace.ts'
 
 /** What a pass did to a graph. */
@@ -80,7 +81,7 @@ export function describe(graph: Graph, pass: string, changes: number, left: Left
         : reasons,
     nodes: graph.nodes.length,
     ...multiplicationsOf(graph),
-    bytes: bytesOf(graph),
+    bytes: [...graph.constants.values()].reduce((sum, tensor) => sum + bytesOf(tensor), 0),
   }
 }
 
@@ -101,15 +102,4 @@ export function multiplicationsOf(graph: Graph): Pick<PassReport, 'multiplicatio
     else multiplications += each * Math.abs(shape?.[0] ?? 1)
   }
   return { multiplications, multiplicationsOnce }
-}
-
-function bytesOf(graph: Graph): number {
-  let sum = 0
-  for (const tensor of graph.constants.values())
-    sum += tensor.dims.reduce((size, side) => size * Number(side), sizeOf(tensor.dataType))
-  return sum
-}
-
-function sizeOf(dataType: number): number {
-  return { 1: 4, 2: 1, 3: 1, 6: 4, 7: 8, 11: 8 }[dataType] ?? 1
 }

@@ -1,35 +1,16 @@
 import { createHash, randomUUID } from 'node:crypto'
-import {
-  copyFile,
-  link,
-  mkdir,
-  readdir,
-  readFile,
-  realpath,
-  rename,
-  rm,
-  stat,
-  utimes,
-  writeFile,
-} from 'node:fs/promises'
+import { mkdir, readdir, readFile, realpath, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { create } from '@bufbuild/protobuf'
 import { reasonOf } from '../errors.ts'
 import type { CompiledGraph, Plans, Precision } from './compile.ts'
 import { type Graph, isExternal } from './graph.ts'
 import type { Verdict } from './judge.ts'
-import {
-  TensorProto_DataLocation as DataLocation,
-  TensorProto_DataType as DataType,
-  StringStringEntryProtoSchema,
-  type TensorProto,
-  TensorProtoSchema,
-} from './onnx_pb.ts'
+import { TensorProto_DataType as DataType, type TensorProto } from './onnx_pb.ts'
 import type { PassReport } from './optimise.ts'
 import { product } from './passes/canonicalise.ts'
 import type { Effort } from './passes/quantise.ts'
 import type { PackedInput, PlanGraph } from './passes/split-sides.ts'
-import { externalPlace } from './quantised-table.ts'
+import { external, externalPlace, largeTable, linkOrCopy } from './tables.ts'
 
 /*
  * Compiled plans on disk: a folder of ONNX files, tables beside them, and plan.json.
@@ -96,15 +77,12 @@ export interface Cost {
 
 export type PlanCosts = Record<'whole' | 'fresh' | 'parts' | 'known', Cost>
 
-/** Tables this large lie in files of their own, which all sessions, workers and processes map into memory once. */
-const largeTable = 64 * 1024
-
 /** Files up to this size are hashed when a plan is read from the cache; of larger ones the size is looked at. */
 const hashedBytes = 64 * 1024 * 1024
 
 /** Writes a plan as `folder`, which must not exist. Nothing is left behind if it fails. */
 export async function savePlan(folder: string, output: string, compiled: CompiledGraph): Promise<PlanDescription> {
-  const building = `${folder}.${process.pid}.${randomUUID().slice(0, 8)}`
+  const building = unfinished(folder)
   await makeFolder(building)
   try {
     const writer = createWriter(building)
@@ -130,6 +108,11 @@ export async function savePlan(folder: string, output: string, compiled: Compile
     await rm(building, { recursive: true, force: true })
     throw error
   }
+}
+
+/** A name beside `folder` for what is not done yet; `cleanCache` knows what interrupted writers left by it. */
+export function unfinished(folder: string): string {
+  return `${folder}.${process.pid}.${randomUUID().slice(0, 8)}`
 }
 
 /** Gives a finished folder its name. Answers the plan that is there already, if another writer was faster. */
@@ -243,8 +226,7 @@ function createWriter(folder: string) {
     const path = await realpath(resolve(from, location))
     const file = tables.get(path) ?? `table-${tables.size}.bin`
     if (!tables.has(path)) {
-      // A link takes no room; where it can't be made, the file is copied by the system.
-      await link(path, join(folder, file)).catch(() => copyFile(path, join(folder, file)))
+      await linkOrCopy(path, join(folder, file))
       const { size, mtimeMs } = await stat(join(folder, file))
       files[file] =
         size <= hashedBytes
@@ -289,17 +271,6 @@ function widthOf(graph: Graph, name: string): number {
   const dims = graph.shapes.get(name)?.dims
   if (dims === undefined || dims[0] !== -1) throw new Error(`${name} is not one row a row of the batch`)
   return product(dims.slice(1))
-}
-
-function external({ name, dataType, dims }: TensorProto, file: string, offset: number, length: number | undefined) {
-  const entries = { location: file, offset: `${offset}`, ...(length === undefined ? {} : { length: `${length}` }) }
-  return create(TensorProtoSchema, {
-    name,
-    dataType,
-    dims,
-    dataLocation: DataLocation.EXTERNAL,
-    externalData: Object.entries(entries).map(([key, value]) => create(StringStringEntryProtoSchema, { key, value })),
-  })
 }
 
 /** plan.json: a line with the SHA-256 of the rest, which is the description. */

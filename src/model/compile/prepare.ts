@@ -16,9 +16,11 @@ import {
   type ReadyPlan,
   readPlan,
   savePlan,
+  unfinished,
 } from './plan.ts'
 import type { FieldIds } from './quantised-table.ts'
 import { readGraph } from './read-graph.ts'
+import { settleTables } from './tables.ts'
 
 export interface PrepareRequest {
   source: GraphSource
@@ -75,36 +77,53 @@ async function fromCache(folder: string, warnings: string[]): Promise<PlanDescri
 }
 
 async function compileAndStore(
-  { source, output, sides, fields, precision, quantization, cache, now }: PrepareRequest,
+  request: PrepareRequest,
   folder: string | undefined,
   warnings: string[],
 ): Promise<Pick<ReadyPlan, 'folder' | 'description' | 'origin'>> {
-  const graph = await readGraph(source, output)
-  const compiled = await compile(graph, {
-    sides,
-    fields,
-    quantization: precision === 'int8' ? quantization : undefined,
-  })
+  const { cache, now } = request
   let problem: string | undefined
   if (cache !== undefined && folder !== undefined) {
     try {
       await makeFolder(cache)
       await cleanCache(cache, now)
-      return { folder, description: await savePlan(folder, output, compiled), origin: 'compiled' }
+      return { folder, description: await build(request, folder), origin: 'compiled' }
     } catch (error) {
+      // What can't be compiled here can't be compiled elsewhere; but where the disk is at fault another may do.
+      if ((error as NodeJS.ErrnoException).syscall === undefined) throw error
       problem = reasonOf(error)
     }
   }
   const temporary = await mkdtemp(join(tmpdir(), 'multigate-plan-'))
   try {
     const own = join(temporary, 'plan')
-    const description = await savePlan(own, output, compiled)
-    // Else the plan itself is at fault, not the cache.
+    const description = await build(request, own)
     if (problem !== undefined) warnings.push(`the compiled plan can't be kept in the cache ${cache}: ${problem}`)
     return { folder: own, description, origin: 'temporary' }
   } catch (error) {
     await rm(temporary, { recursive: true, force: true })
     throw error
+  }
+}
+
+/** Compiles into `folder`; what is needed meanwhile stands beside it, so that large tables are linked, not copied. */
+async function build(
+  { source, output, sides, fields, precision, quantization }: PrepareRequest,
+  folder: string,
+): Promise<PlanDescription> {
+  const scratch = unfinished(folder)
+  await makeFolder(scratch)
+  try {
+    const graph = await readGraph(source, output)
+    await settleTables(graph, scratch)
+    const compiled = await compile(graph, {
+      sides,
+      fields,
+      quantization: precision === 'int8' ? quantization : undefined,
+    })
+    return await savePlan(folder, output, compiled)
+  } finally {
+    await rm(scratch, { recursive: true, force: true })
   }
 }
 

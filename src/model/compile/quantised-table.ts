@@ -1,9 +1,15 @@
-import { closeSync, openSync, readSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { closeSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { create } from '@bufbuild/protobuf'
 import { type Graph, isExternal } from './graph.ts'
-import { TensorProto_DataType as DataType, type TensorProto, TensorProtoSchema } from './onnx_pb.ts'
+import {
+  TensorProto_DataLocation as DataLocation,
+  TensorProto_DataType as DataType,
+  type TensorProto,
+  TensorProtoSchema,
+} from './onnx_pb.ts'
 import { steps } from './passes/equalise.ts'
+import { external, externalPlace } from './tables.ts'
 
 /** Ids of one field: a block of the table's rows. */
 export interface FieldIds {
@@ -25,7 +31,8 @@ const chunkBytes = 4 << 20
 
 /**
  * Rounds a table to bytes; a quarter of its size. With `fields`, which must not overlap, each has a range of its own in
- * every dimension; rows of no field become 0. A table that lies in a file is read piece by piece.
+ * every dimension; rows of no field become 0. A table that lies in a file is read, and its bytes are written to a file
+ * beside it, piece by piece.
  */
 export function quantiseTable(graph: Graph, table: string, fields: FieldIds[] | undefined): TableScales {
   const tensor = graph.constants.get(table)!
@@ -34,34 +41,23 @@ export function quantiseTable(graph: Graph, table: string, fields: FieldIds[] | 
     offset: Math.min(offset, rows),
     ids: Math.max(0, Math.min(ids, rows - offset)),
   }))
-  const quantised = new Uint8Array(rows * dim)
-  const scales = new Map<number, { step: Float32Array; lo: Float32Array }>()
-  for (const { offset, ids } of blocks) {
-    const lo = new Float32Array(dim).fill(Number.POSITIVE_INFINITY)
-    const hi = new Float32Array(dim).fill(Number.NEGATIVE_INFINITY)
-    for (const { values } of pieces(graph, tensor, offset, ids, dim))
-      for (let i = 0; i < values.length; i++) {
-        const d = i % dim
-        if (values[i]! < lo[d]!) lo[d] = values[i]!
-        if (values[i]! > hi[d]!) hi[d] = values[i]!
-      }
-    const step = new Float32Array(dim)
-    for (let d = 0; d < dim; d++) {
-      if (ids === 0) lo[d] = 0
-      step[d] = hi[d]! > lo[d]! ? (hi[d]! - lo[d]!) / steps : 1
-    }
-    for (const { values, row } of pieces(graph, tensor, offset, ids, dim))
-      for (let i = 0; i < values.length; i++)
-        quantised[row * dim + i] = Math.round((values[i]! - lo[i % dim]!) / step[i % dim]!)
-    scales.set(offset, { step, lo })
-  }
   const name = graph.fresh(`${table}/uint8`)
-  const constant = create(TensorProtoSchema, {
-    name,
-    dataType: DataType.UINT8,
-    dims: tensor.dims,
-    rawData: quantised,
-  })
+  const sink = createSink(graph, tensor, name)
+  const scales = new Map<number, { step: Float32Array; lo: Float32Array }>()
+  try {
+    for (const { offset, ids } of blocks) {
+      const range = rangeOf(graph, tensor, offset, ids, dim)
+      scales.set(offset, range)
+      for (const { values, row } of pieces(graph, tensor, offset, ids, dim)) {
+        const bytes = new Uint8Array(values.length)
+        for (let i = 0; i < values.length; i++)
+          bytes[i] = Math.round((values[i]! - range.lo[i % dim]!) / range.step[i % dim]!)
+        sink.write(row * dim, bytes)
+      }
+    }
+  } finally {
+    sink.close()
+  }
   const [first] = blocks
   return {
     name,
@@ -71,8 +67,52 @@ export function quantiseTable(graph: Graph, table: string, fields: FieldIds[] | 
       return [step[dimension]!, lo[dimension]!]
     },
     addTo(target) {
-      target.constants.set(name, constant)
+      target.constants.set(name, sink.tensor)
     },
+  }
+}
+
+/** The least value of each dimension, and the step that brings 255 steps from there to the largest. */
+function rangeOf(
+  graph: Graph,
+  tensor: TensorProto,
+  offset: number,
+  ids: number,
+  dim: number,
+): { step: Float32Array; lo: Float32Array } {
+  const lo = new Float32Array(dim).fill(Number.POSITIVE_INFINITY)
+  const hi = new Float32Array(dim).fill(Number.NEGATIVE_INFINITY)
+  for (const { values } of pieces(graph, tensor, offset, ids, dim))
+    for (let i = 0; i < values.length; i++) {
+      const d = i % dim
+      if (values[i]! < lo[d]!) lo[d] = values[i]!
+      if (values[i]! > hi[d]!) hi[d] = values[i]!
+    }
+  if (ids === 0) lo.fill(0)
+  return { lo, step: lo.map((least, d) => (hi[d]! > least ? (hi[d]! - least) / steps : 1)) }
+}
+
+/** Takes a table's bytes, in memory or in a file, wherever its floats are. Without any they are 0. */
+function createSink(graph: Graph, { name: table, dims, ...tensor }: TensorProto, name: string) {
+  const size = dims.reduce((product, side) => product * Number(side), 1)
+  const like = { name, dataType: DataType.UINT8, dims }
+  if (tensor.dataLocation !== DataLocation.EXTERNAL) {
+    const rawData = new Uint8Array(size)
+    return {
+      tensor: create(TensorProtoSchema, { ...like, rawData }),
+      write: (at: number, bytes: Uint8Array) => rawData.set(bytes, at),
+      close: () => undefined,
+    }
+  }
+  const location = `uint8-${table.replaceAll(/[^\w-]+/g, '_').slice(-64)}.bin`
+  const file = openSync(join(graph.folder, location), 'w')
+  ftruncateSync(file, size)
+  return {
+    tensor: external(like, location, 0, size),
+    write(at: number, bytes: Uint8Array) {
+      for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done, bytes.length - done, at + done)
+    },
+    close: () => closeSync(file),
   }
 }
 
@@ -106,16 +146,5 @@ function* pieces(
     }
   } finally {
     closeSync(file)
-  }
-}
-
-/** Where external data lies: path relative to the graph's folder, and bytes. */
-export function externalPlace(tensor: TensorProto): { location: string; start: number; length: number | undefined } {
-  const entry = (key: string) => tensor.externalData.find((candidate) => candidate.key === key)?.value
-  const length = entry('length')
-  return {
-    location: entry('location') ?? '',
-    start: Number(entry('offset') ?? 0),
-    length: length === undefined ? undefined : Number(length),
   }
 }

@@ -6,7 +6,7 @@ import { Graph, isExternal } from './graph.ts'
 import { readLayersModel } from './layers-model.ts'
 import { lowerToGraph } from './lower.ts'
 import { pathInside } from './path-inside.ts'
-import { externalPlace } from './quantised-table.ts'
+import { externalPlace } from './tables.ts'
 
 /**
  * A saved graph, with one of its outputs alone (of an ONNX file its only one, where none is named): whatever only others

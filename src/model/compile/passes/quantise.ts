@@ -36,6 +36,8 @@ export interface QuantiseOptions {
   /** Per segment of features that are values, not ids: what their values were, by `rangeKey`. */
   ranges: Map<string, Range>
   sides: Sides | undefined
+  /** Tables that have been rounded before, by name. */
+  tables: Map<string, TableScales>
   /** Per input of ids, per column the ids that it can hold: each field's rows of the table then have scales of their own. */
   fields: Record<string, FieldIds[]>
   effort: Effort
@@ -113,9 +115,8 @@ interface QuantisedLayer {
  * add them, so that a candidate's answer does not depend on whether it was known.
  */
 export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanGraph; split: SplitGraphs | string } {
-  const { effort } = options
+  const { effort, tables } = options
   const layers = firstLayers(graph)
-  const tables = new Map<string, TableScales>()
   const made = new Map<FirstLayer, QuantisedLayer>()
   const features = new Map<Segment, QuantisedSegment>()
   for (const layer of layers) {

@@ -104,6 +104,7 @@ export const ModelDetails = Type.Intersect([
         max_batch_rows: Type.Integer(),
         precision: Type.String({ description: 'What is computed in: `float32` or `int8`' }),
         compiled: Type.Boolean({ description: 'The graph was compiled; else it runs as it was saved' }),
+        compile_seconds: Type.Number({ description: 'Time to compile it, or to take its plan from the cache, s' }),
         split_by_side: Type.Boolean({
           description: "The context's part of the first layer is computed once a request, known candidates' not at all",
         }),

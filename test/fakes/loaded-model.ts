@@ -23,6 +23,7 @@ export function createFakeLoadedModel(name: string, version: string, closing?: P
       maxBatchRows: 1,
       precision: 'float32',
       compiled: false,
+      compileSeconds: 0,
       split: false,
       notes: [],
       verdict: undefined,

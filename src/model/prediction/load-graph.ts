@@ -22,6 +22,8 @@ export interface ModelPlan {
   precision: 'float32' | 'int8'
   /** The graph was compiled. */
   compiled: boolean
+  /** Time to compile it, or to take its plan from the cache, s. */
+  compileSeconds: number
   /** The first layer is computed by side: the context once a request, known candidates not at all. */
   split: boolean
   /** Why the graph runs as it was saved, or in another precision than asked for, or is not taken apart by side. */
@@ -34,6 +36,7 @@ export interface ModelPlan {
 export interface Compiled {
   plan: ReadyPlan | undefined
   problem: string | undefined
+  seconds: number
   /** Removes what is in nobody's cache. */
   dispose(): Promise<void>
 }
@@ -48,13 +51,14 @@ const compilingEngine = 'onnx'
 export async function loadGraph(
   bundle: Bundle,
   outputs: string[],
-  { pool, compiler }: LoadOptions,
+  { pool, compiler, clock }: LoadOptions,
 ): Promise<{ graph: PooledGraph; compiled: Compiled }> {
   const { folder, manifest } = bundle
   const source: GraphSource = { folder, format: manifest.graph.format, file: manifest.graph.file, outputs }
+  let seconds = 0
   const leave = async (problem: string | undefined) => ({
     graph: await pool.load(source),
-    compiled: { plan: undefined, problem, dispose: async () => undefined },
+    compiled: { plan: undefined, problem, seconds, dispose: async () => undefined },
   })
   if (compiler === undefined) return leave(undefined)
   const warn = (message: string) => compiler.onWarning?.(`${manifest.name}/${manifest.version}: ${message}`)
@@ -63,12 +67,14 @@ export async function loadGraph(
 
   const { rows, problem: rowsProblem } = await quantizationOf(bundle)
   if (rowsProblem !== undefined) warn(rowsProblem)
+  const started = clock.now()
   const prepared = await prepareInThread({
     ...describeGraph(manifest, rows),
     source,
     cache: compiler.cache,
     now: compiler.now(),
   })
+  seconds = (clock.now() - started) / 1000
   const { problem, warnings } = prepared
   const plan = prepared.plan && { ...prepared.plan, ...(compiler.costs && { costs: compiler.costs }) }
   for (const warning of warnings) warn(warning)
@@ -82,7 +88,10 @@ export async function loadGraph(
   }
   try {
     const cacheBytes = Math.floor(compiler.candidateBytes / pool.size)
-    return { graph: await pool.load({ ...source, plan, cacheBytes }), compiled: { plan, problem: undefined, dispose } }
+    return {
+      graph: await pool.load({ ...source, plan, cacheBytes }),
+      compiled: { plan, problem: undefined, seconds, dispose },
+    }
   } catch (error) {
     await dispose()
     warn(`the compiled plan can't be loaded, the graph runs as it was saved: ${reasonOf(error)}`)
@@ -152,17 +161,18 @@ async function quantizationOf(
 
 export function describePlan(
   { precision }: Manifest,
-  { plan, problem }: Compiled,
+  { plan, problem, seconds: compileSeconds }: Compiled,
 ): Omit<ModelPlan, 'workers' | 'maxBatchRows'> {
   if (plan === undefined) {
     const notes = problem === undefined ? [] : [problem]
     if (precision === 'int8') notes.push('float32 is served: int8 needs a compiled plan')
-    return { precision: 'float32', compiled: false, split: false, notes, verdict: undefined }
+    return { precision: 'float32', compiled: false, compileSeconds, split: false, notes, verdict: undefined }
   }
   const set = plan.precision === 'int8' ? plan.description.int8! : plan.description.float32
   return {
     precision: plan.precision,
     compiled: true,
+    compileSeconds,
     split: set.fresh !== undefined || set.known !== undefined,
     notes: [plan.precisionProblem, set.unsplit].filter((note) => note !== undefined),
     verdict: plan.verdict,

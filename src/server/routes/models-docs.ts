@@ -60,6 +60,7 @@ export const modelDetailsExample: ModelDetails = {
     max_batch_rows: 256,
     precision: 'float32',
     compiled: true,
+    compile_seconds: 0.4,
     split_by_side: true,
     notes: [],
   },

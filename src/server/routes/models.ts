@@ -85,6 +85,7 @@ function describeModel({ manifest, encoder, engine, plan }: LoadedModel): Partia
       max_batch_rows: plan.maxBatchRows,
       precision: plan.precision,
       compiled: plan.compiled,
+      compile_seconds: plan.compileSeconds,
       split_by_side: plan.split,
       notes: plan.notes,
       ...(plan.verdict === undefined ? {} : { int8_check: plan.verdict }),

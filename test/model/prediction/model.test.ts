@@ -66,6 +66,7 @@ t.test('a loaded model says what it is and what computes it', async (t) => {
     maxBatchRows: 4,
     precision: 'float32',
     compiled: false,
+    compileSeconds: 0,
     split: false,
     notes: [],
     verdict: undefined,

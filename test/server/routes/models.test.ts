@@ -86,6 +86,7 @@ t.test('a model is described by the version that answers now', async (t) => {
     max_batch_rows: 64,
     precision: 'float32',
     compiled: false,
+    compile_seconds: 0,
     split_by_side: false,
     notes: [],
   })

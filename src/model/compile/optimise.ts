@@ -1,3 +1,4 @@
+import { elementSize } from './element-size.ts'
 import type { Graph, Left } from './graph.ts'
 import { canonicalise } from './passes/canonicalise.ts'
 import { foldLinear } from './passes/fold-linear.ts'
@@ -102,10 +103,6 @@ export function multiplicationsOf(graph: Graph): number {
 function bytesOf(graph: Graph): number {
   let sum = 0
   for (const tensor of graph.constants.values())
-    sum += tensor.dims.reduce((size, side) => size * Number(side), sizeOf(tensor.dataType))
+    sum += tensor.dims.reduce((size, side) => size * Number(side), elementSize(tensor.dataType))
   return sum
-}
-
-function sizeOf(dataType: number): number {
-  return { 1: 4, 2: 1, 3: 1, 6: 4, 7: 8, 11: 8 }[dataType] ?? 1
 }

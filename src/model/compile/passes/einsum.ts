@@ -36,6 +36,7 @@ export function matMulOfEinsum(graph: Graph, node: NodeProto): string | undefine
   const x = matrix(graph, rows, [rows.own, first])
   const y = matrix(graph, columns, [first, columns.own])
   const product = graph.node('MatMul', [x.name, y.name], { shape: floatShape(-1, x.dims[1]!, y.dims[2]!) })
+  if (left !== undefined && right !== undefined) return product
   return graph.node('Reshape', [product, graph.integers(shape.dims)], { shape })
 }
 

@@ -1,6 +1,6 @@
 import { floatShape, type Graph, intAttribute, type Left } from '../graph.ts'
 import type { NodeProto } from '../onnx_pb.ts'
-import { equal, isGemm, positive, weightsOf } from './canonicalise.ts'
+import { canonicalise, equal, isGemm, positive, weightsOf } from './canonicalise.ts'
 import { multiply } from './fold-linear.ts'
 import { findMixtures, type Mixture } from './mixtures.ts'
 
@@ -26,7 +26,8 @@ export function mixExperts(graph: Graph, left: Left): number {
     if (mixtures.length === 0) break
     const mixed = mixThrough(graph, mixtures) ?? mixPlain(graph, mixtures)
     done.add(graph.producer(mixed)!)
-    graph.tidy()
+    // Others may mix what was mixed here, and are recognised in canonical form.
+    canonicalise(graph, new Map())
     rewritten += mixtures.length
   }
   graph.tidy()

@@ -1,4 +1,4 @@
-import { floatShape, type Graph } from '../../../src/model/compile/graph.ts'
+import { floatShape, type Graph, type TensorShape } from '../../../src/model/compile/graph.ts'
 import { TensorProto_DataType as DataType } from '../../../src/model/compile/onnx_pb.ts'
 import { Dice } from './dice.ts'
 import { answerWith, emptyGraph, vocabulary } from './run-graph.ts'
@@ -77,40 +77,47 @@ function mixtures(write: Writer, dice: Dice, x: Columns, { tasks, width, middle 
 export function randomFeatures(dice: Dice, wild = true): { graph: Graph; features: Columns } {
   const fields = dice.between(1, 4)
   const dense = dice.between(dice.chance(0.2) ? 0 : 1, 3)
-  const idType = dice.pick([DataType.INT32, DataType.INT64, DataType.FLOAT])
-  const graph = emptyGraph({
-    ids: { dtype: idType, dims: [-1, fields] },
-    ...(dense > 0 ? { dense: floatShape(-1, dense) } : {}),
-  })
+  const dtype = dice.pick([DataType.INT32, DataType.INT64, DataType.FLOAT])
+  // One input for all fields, or one a field, [batch] or [batch, 1].
+  const apart = dice.chance(0.25)
+  const inputs: Record<string, TensorShape> = {}
+  if (apart) for (let i = 0; i < fields; i++) inputs[`id:${i}`] = { dtype, dims: dice.pick([[-1], [-1, 1]]) }
+  else inputs.ids = { dtype, dims: [-1, fields] }
+  if (dense > 0) inputs.dense = floatShape(-1, dense)
+  const graph = emptyGraph(inputs)
   const write = new Writer(graph, dice)
-  const ids = { name: 'ids', n: fields }
-  const integers =
-    idType === DataType.FLOAT
-      ? { name: graph.node('Cast', ['ids'], { attributes: { to: DataType.INT64 } }), n: fields }
-      : ids
-  const parts: Columns[] = dice.chance(0.5)
-    ? [embed(write, dice, dice.chance(0.3) ? countedFromEnd(graph, integers) : integers)]
-    : write.pick(integers).map((picked) => embed(write, dice, picked))
+  const integers = (name: string, n: number): Columns =>
+    dtype === DataType.FLOAT
+      ? { name: graph.node('Cast', [name], { attributes: { to: DataType.INT64 } }), n }
+      : { name, n }
+  const parts = apart
+    ? Array.from({ length: fields }, (_, i) =>
+        embed(write, dice, integers(`id:${i}`, 1), inputs[`id:${i}`]!.dims.length),
+      )
+    : embedAll(write, dice, integers('ids', fields), dtype !== DataType.INT32)
   if (dense > 0) parts.push(...denseFeatures(write, dice, { name: 'dense', n: dense }, wild))
   return { graph, features: parts.length === 1 && dice.chance(0.5) ? parts[0]! : write.concat(dice.shuffled(parts)) }
 }
 
+/** Ids [batch, n] by one table, or by one for each part. */
+function embedAll(write: Writer, dice: Dice, ids: Columns, wide: boolean): Columns[] {
+  if (!dice.chance(0.5)) return write.pick(ids).map((picked) => embed(write, dice, picked))
+  return [embed(write, dice, wide && dice.chance(0.3) ? countedFromEnd(write.graph, ids) : ids)]
+}
+
 /** Rows of a table for every id, flattened. */
-function embed(write: Writer, dice: Dice, ids: Columns): Columns {
+function embed(write: Writer, dice: Dice, ids: Columns, rank = 2): Columns {
   const dim = dice.between(1, 4)
   const table = write.constant('table', dice.floats(vocabulary * dim), [vocabulary, dim])
   // A column of ids by itself is [batch, 1] or [batch].
-  const alone = ids.n === 1 && dice.chance(0.5)
+  const alone = rank === 2 && ids.n === 1 && dice.chance(0.5)
   const name = alone ? write.graph.node('Squeeze', [ids.name, write.integers(1)]) : ids.name
   const rows = write.graph.node('Gather', [table, name], { attributes: { axis: 0 } })
   return write.flatten({ name: rows, n: ids.n * dim })
 }
 
-/** x < 0 ? x + rows : x, as Keras 3 writes it for tf2onnx. */
+/** x < 0 ? x + rows : x, as Keras 3 writes it for tf2onnx; ids are int64. */
 function countedFromEnd(graph: Graph, ids: Columns): Columns {
-  const [input] = graph.inputs
-  const type = input?.type?.value.case === 'tensorType' ? input.type.value.value.elemType : 0
-  if (type === DataType.INT32) return ids
   const { name } = ids
   const below = graph.node('Less', [name, graph.constant('zero', BigInt64Array.of(0n), [])])
   const number = (condition: string) => graph.node('Cast', [condition], { attributes: { to: DataType.INT64 } })

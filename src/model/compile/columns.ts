@@ -192,7 +192,9 @@ function pickedColumns(graph: Graph, node: NodeProto, output: string): number[] 
     return Array.from({ length: sizes[at]! }, (_, i) => start + i)
   }
   if (node.opType === 'Slice') {
-    const [starts, ends, axes, steps] = node.input.slice(1).map((name) => graph.integersOf(name))
+    const given = node.input.slice(1)
+    if (given.some((name) => name !== '' && !graph.constants.has(name))) return undefined
+    const [starts, ends, axes, steps] = given.map((name) => graph.integersOf(name))
     if (starts?.length !== 1 || ends?.length !== 1 || (steps !== undefined && steps[0] !== 1)) return undefined
     if (positive(axes?.[0] ?? 0, 2) !== 1) return undefined
     const from = Math.max(0, positive(starts[0]!, width))

@@ -81,12 +81,19 @@ export class Graph {
     for (const { output } of this.nodes) for (const name of output) this.#taken.add(name)
   }
 
-  /** The graph of an ONNX model. Throws UNSUPPORTED_GRAPH for what passes can't hold: functions, sparse constants. */
+  /**
+   * The graph of an ONNX model. Throws UNSUPPORTED_GRAPH for what passes can't hold: functions, sparse constants, and
+   * graphs within nodes (If, Loop, Scan), which read tensors that no input of the node names.
+   */
   static from(model: ModelProto, folder: string): Graph {
     const { graph } = model
     if (graph === undefined) throw new ModelError('INVALID_BUNDLE', 'an ONNX model without a graph')
     if (model.functions.length > 0 || graph.sparseInitializer.length > 0)
       throw new ModelError('UNSUPPORTED_GRAPH', 'functions and sparse constants are not compiled')
+    const nested = graph.node.find((node) =>
+      node.attribute.some(({ g, graphs }) => g !== undefined || graphs.length > 0),
+    )
+    if (nested) throw new ModelError('UNSUPPORTED_GRAPH', `${nested.opType} ${nested.name} holds a graph of its own`)
     const constants = new Set(graph.initializer.map(({ name }) => name))
     return new Graph({
       // Before IR version 4 constants were listed as inputs too.

@@ -1,16 +1,19 @@
-import { readFile } from 'node:fs/promises'
+import { type FileHandle, open, readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { create } from '@bufbuild/protobuf'
 import type { GraphSource } from '../engines/engine.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import { Graph, isExternal } from './graph.ts'
 import { readLayersModel } from './layers-model.ts'
 import { lowerToGraph } from './lower.ts'
+import { type TensorProto, TensorProtoSchema } from './onnx_pb.ts'
 import { pathInside } from './path-inside.ts'
-import { externalPlace } from './tables.ts'
+import { bytesOf, externalPlace, isTable } from './tables.ts'
 
 /**
  * A saved graph, with one of its outputs alone (of an ONNX file its only one, where none is named): whatever only others
- * need is left out.
+ * need is left out. Of its external data, embedding tables alone stay where they are, to be mapped into memory; weights
+ * are read, since passes look at them.
  *
  * Rejects like Engine.load, and with INVALID_BUNDLE for external data outside the folder.
  */
@@ -33,9 +36,32 @@ export async function readGraph(source: GraphSource, output: string | undefined)
   }
   graph.outputs.splice(0, Infinity, ...wanted)
   graph.tidy()
-  for (const tensor of graph.constants.values())
-    if (isExternal(tensor)) pathInside(folder, graph.folder, externalPlace(tensor).location)
+  for (const tensor of [...graph.constants.values()]) {
+    if (!isExternal(tensor)) continue
+    const place = pathInside(folder, graph.folder, externalPlace(tensor).location)
+    if (!isTable(graph, tensor.name)) graph.constants.set(tensor.name, await readTensor(place, tensor))
+  }
   return graph
+}
+
+async function readTensor(path: string, tensor: TensorProto): Promise<TensorProto> {
+  const { name, dataType, dims } = tensor
+  const { location, start } = externalPlace(tensor)
+  const rawData = new Uint8Array(bytesOf(tensor))
+  let file: FileHandle | undefined
+  try {
+    file = await open(path)
+    for (let done = 0; done < rawData.length; ) {
+      const { bytesRead } = await file.read(rawData, done, rawData.length - done, start + done)
+      if (bytesRead === 0) throw new Error('it ends too early')
+      done += bytesRead
+    }
+  } catch (cause) {
+    throw new ModelError('INVALID_BUNDLE', `${location}: ${name} can't be read: ${reasonOf(cause)}`, { cause })
+  } finally {
+    await file?.close()
+  }
+  return create(TensorProtoSchema, { name, dataType, dims, rawData })
 }
 
 function parse(bytes: Uint8Array, folder: string, file: string): Graph {

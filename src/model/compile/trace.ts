@@ -1,10 +1,10 @@
 import { create } from '@bufbuild/protobuf'
 import ort from 'onnxruntime-node'
+import { elementSize } from './element-size.ts'
 import { type Graph, intAttribute, isExternal } from './graph.ts'
 import {
   TensorProto_DataType as DataType,
   NodeProtoSchema,
-  type TensorProto,
   TensorProtoSchema,
   ValueInfoProtoSchema,
 } from './onnx_pb.ts'
@@ -97,7 +97,7 @@ function shrinkTables(graph: Graph): void {
       name: graph.fresh('table'),
       dataType: table.dataType,
       dims: [1n, ...table.dims.slice(1)],
-      rawData: new Uint8Array(dims.slice(1).reduce((size, side) => size * side, bytesOf(table))),
+      rawData: new Uint8Array(dims.slice(1).reduce((size, side) => size * side, elementSize(table.dataType))),
     })
     graph.constants.set(small.name, small)
     // x − x, whatever the ids' type.
@@ -111,8 +111,4 @@ function shrinkTables(graph: Graph): void {
   }
   graph.touch()
   graph.tidy()
-}
-
-function bytesOf({ dataType }: TensorProto): number {
-  return dataType === DataType.FLOAT || dataType === DataType.INT32 ? 4 : dataType === DataType.INT64 ? 8 : 1
 }

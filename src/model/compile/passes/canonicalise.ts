@@ -1,5 +1,4 @@
 import {
-  attribute,
   floatAttribute,
   floatShape,
   type Graph,
@@ -10,6 +9,7 @@ import {
   type TensorShape,
 } from '../graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from '../onnx_pb.ts'
+import { matMulOfEinsum } from './einsum.ts'
 
 /**
  * Many ways to write a graph → one, which the other passes know:
@@ -19,6 +19,7 @@ import { TensorProto_DataType as DataType, type NodeProto } from '../onnx_pb.ts'
  *   and never two in a row;
  * - rows are flattened before they are joined, so that features stand side by side in one Concat over axis 1;
  * - a product by a constant matrix is `Gemm(x, W, b)`, x [batch, k], W [k, n], b [n], without further attributes;
+ * - an Einsum of two computed tensors is a batched MatMul;
  * - ids that may be negative, counted from a table's end, are left to Gather, which counts so too;
  * - normalisation is a Mul and an Add by vectors; Sub and Div by constants are Add and Mul.
  *
@@ -56,12 +57,25 @@ const understood = new Set(
 type Rule = (graph: Graph, node: NodeProto) => boolean
 
 const dropConstantNode: Rule = (graph, node) => {
-  if (node.opType !== 'Constant') return false
-  const tensor = attribute(node, 'value')?.t
-  if (tensor === undefined || graph.isOutput(node.output[0]!)) return false
-  const name = graph.fresh(node.output[0]!)
-  graph.constants.set(name, { ...tensor, name })
-  return bypass(graph, node, name)
+  if (node.opType !== 'Constant' || graph.isOutput(node.output[0]!)) return false
+  const name = constantOf(graph, node)
+  return name !== undefined && bypass(graph, node, name)
+}
+
+/** What a Constant node holds, as a constant of the graph: answers its name. */
+function constantOf(graph: Graph, node: NodeProto): string | undefined {
+  const [held] = node.attribute
+  const wanted = node.output[0]!
+  if (held?.name === 'value' && held.t !== undefined) {
+    held.t.name = graph.fresh(wanted)
+    graph.constants.set(held.t.name, held.t)
+    return held.t.name
+  }
+  if (held?.name === 'value_int') return graph.constant(wanted, BigInt64Array.of(held.i), [])
+  if (held?.name === 'value_ints') return graph.constant(wanted, BigInt64Array.from(held.ints), [held.ints.length])
+  if (held?.name === 'value_float') return graph.constant(wanted, Float32Array.of(held.f), [])
+  if (held?.name === 'value_floats') return graph.constant(wanted, Float32Array.from(held.floats), [held.floats.length])
+  return undefined
 }
 
 const dropIdentity: Rule = (graph, node) => {
@@ -171,6 +185,12 @@ const matMulToGemm: Rule = (graph, node) => {
   const gemm = graph.node('Gemm', [flat, w], { shape: floatShape(rows, n) })
   const target = after.dims.map((side) => (side < 0 ? -1 : side))
   return bypass(graph, node, graph.node('Reshape', [gemm, graph.integers(target)], { shape: after }))
+}
+
+const einsumToMatMul: Rule = (graph, node) => {
+  if (node.opType !== 'Einsum') return false
+  const product = matMulOfEinsum(graph, node)
+  return product !== undefined && bypass(graph, node, product)
 }
 
 /** transB, alpha and beta go into the constants. */
@@ -295,6 +315,7 @@ const rules: Rule[] = [
   transposeConstant,
   plainNormalisation,
   plainArithmetic,
+  einsumToMatMul,
   matMulToGemm,
   plainGemm,
   biasIntoGemm,
@@ -364,6 +385,6 @@ export function product(sides: readonly number[]): number {
   return sides.reduce((size, side) => size * side, 1)
 }
 
-function equal<T>(a: readonly T[] | undefined, b: readonly T[]): boolean {
+export function equal<T>(a: readonly T[] | undefined, b: readonly T[]): boolean {
   return a !== undefined && a.length === b.length && a.every((value, i) => value === b[i])
 }

@@ -86,8 +86,8 @@ export interface Emitter {
 /** Takes the first layers apart; answers a reason where that can't be done. */
 export function splitLayers(graph: Graph, layers: FirstLayer[], sides: Sides, emit: Emitter): SplitGraphs | string {
   if (layers.length === 0) return 'no product of features was found'
-  const used = new Set(layers.flatMap(({ segments }) => segments.map(({ input }) => input)))
-  for (const name of used) if (sides[name] === undefined) return `the sides of the input ${name} are not known`
+  for (const { input, columns } of layers.flatMap(({ segments }) => segments))
+    if (columns.some((c) => sides[input]?.[c] === undefined)) return `the sides of the input ${input} are not known`
   const has = (side: Side) =>
     layers.some(({ segments }) => segments.some(({ input, columns }) => columns.some((c) => sides[input]![c] === side)))
   if (!has('context') && !has('candidate')) return 'no field belongs to the context or the candidate alone'

@@ -38,7 +38,7 @@ export function createPacker({ name, input, columns }: PackedInput, type: string
     const width = values.length / batch.rows
     const dims = rank === 1 ? [rows.length] : [rows.length, count]
     // All columns of all rows, as they are.
-    if (width === count && rows.length === batch.rows && rows[0] === 0 && sameType(values)) return tensor(values, dims)
+    if (width === count && sameType(values) && isEveryRow(rows, batch.rows)) return tensor(values, dims)
     if (scratch.length < rows.length * count) scratch = make(rows.length * count)
     let to = 0
     if (scratch instanceof BigInt64Array) {
@@ -81,8 +81,12 @@ export function createPacker({ name, input, columns }: PackedInput, type: string
     writeBits(batch, start, rows, keys, stride, column) {
       const values = batch.inputs[input]!
       const width = values.length / batch.rows
+      // Integers that the plan takes as floats are the same candidates as these floats.
+      const converted = kind === 'float32' && values instanceof Int32Array ? Float32Array.from(values) : values
       const bits =
-        values instanceof Int32Array ? values : new Int32Array(values.buffer, values.byteOffset, values.length)
+        converted instanceof Int32Array
+          ? converted
+          : new Int32Array(converted.buffer, converted.byteOffset, converted.length)
       for (let i = 0; i < rows; i++) {
         const from = (start + i) * width
         const to = i * stride + column
@@ -90,6 +94,12 @@ export function createPacker({ name, input, columns }: PackedInput, type: string
       }
     },
   }
+}
+
+function isEveryRow(rows: Int32Array, count: number): boolean {
+  if (rows.length !== count) return false
+  for (let i = 0; i < count; i++) if (rows[i] !== i) return false
+  return true
 }
 
 /** Whether rows `start` … `start + count` agree in all columns of the context, bit by bit. */

@@ -151,7 +151,7 @@ t.test('answers are those of the saved graph, whatever is computed how', async (
         })
       },
     ),
-    { numRuns: 120, seed: 7 },
+    { numRuns: 120 },
   )
   for (const [way, count] of Object.entries(ways)) t.ok(count > 0, `${way}: ${count}`)
 })

@@ -1,7 +1,20 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { copyFile, link, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import {
+  copyFile,
+  link,
+  mkdir,
+  readdir,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+  utimes,
+  writeFile,
+} from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { create } from '@bufbuild/protobuf'
+import { reasonOf } from '../errors.ts'
 import type { CompiledGraph, Plans, Precision } from './compile.ts'
 import { type Graph, isExternal } from './graph.ts'
 import type { Verdict } from './judge.ts'
@@ -112,16 +125,25 @@ export async function savePlan(folder: string, output: string, compiled: Compile
       files: writer.files,
     }
     await writeFile(join(building, planFile), seal(description))
-    await rename(building, folder).catch(async (error) => {
-      // Another process was faster: what it wrote is the same.
-      if (!['ENOTEMPTY', 'EEXIST'].includes(error.code)) throw error
-      await rm(building, { recursive: true, force: true })
-    })
-    return description
+    return (await settle(building, folder)) ?? description
   } catch (error) {
     await rm(building, { recursive: true, force: true })
     throw error
   }
+}
+
+/** Gives a finished folder its name. Answers the plan that is there already, if another writer was faster. */
+async function settle(building: string, folder: string): Promise<PlanDescription | undefined> {
+  try {
+    await rename(building, folder)
+    return undefined
+  } catch (error) {
+    if (!['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+  }
+  const other = await readPlan(folder).catch(() => undefined)
+  await rm(other === undefined ? folder : building, { recursive: true, force: true })
+  if (other === undefined) await rename(building, folder)
+  return other
 }
 
 /** Reads a plan and verifies it; undefined where there is none. Rejects with an Error that says what is wrong with it. */
@@ -134,7 +156,9 @@ export async function readPlan(folder: string): Promise<PlanDescription | undefi
   const description = unseal(text)
   for (const [file, { bytes, sha256, changed }] of Object.entries(description.files)) {
     const path = join(folder, file)
-    const { size, mtimeMs } = await stat(path)
+    const { size, mtimeMs } = await stat(path).catch((error) => {
+      throw error.code === 'ENOENT' ? new Error(`${file} is missing`) : error
+    })
     if (changed !== undefined && mtimeMs !== changed) throw new Error(`${file} was changed`)
     if (size !== bytes) throw new Error(`${file} has ${size} bytes, not ${bytes}`)
     if (sha256 !== '' && hashOf(await readFile(path)) !== sha256) throw new Error(`${file} is damaged`)
@@ -174,16 +198,20 @@ function createWriter(folder: string) {
   /** Puts large tables into files; small ones stay where they are. */
   async function moveTables(graph: Graph): Promise<Graph> {
     const moved = graph.copy()
+    const done = new Set<TensorProto>()
+    const move = async (tensor: TensorProto) => {
+      if (done.has(tensor)) return
+      const there = await moveTable(tensor, graph.folder)
+      moved.constants.set(tensor.name, there)
+      done.add(there)
+    }
     for (const node of moved.nodes) {
       const name = node.input[0]
       const tensor = node.opType === 'Gather' && name !== undefined ? moved.constants.get(name) : undefined
-      if (tensor === undefined || (!isExternal(tensor) && tensor.rawData.byteLength < largeTable)) continue
-      moved.constants.set(tensor.name, await moveTable(tensor, graph.folder))
+      if (tensor !== undefined && (isExternal(tensor) || tensor.rawData.byteLength >= largeTable)) await move(tensor)
     }
     // Whatever else is external would be sought beside the plan.
-    for (const [name, tensor] of moved.constants)
-      if (isExternal(tensor) && !files[externalPlace(tensor).location])
-        moved.constants.set(name, await moveTable(tensor, graph.folder))
+    for (const tensor of [...moved.constants.values()]) if (isExternal(tensor)) await move(tensor)
     return moved
   }
 
@@ -196,8 +224,8 @@ function createWriter(folder: string) {
       return external(tensor, file, 0, tensor.rawData.byteLength)
     }
     const { location, start, length } = externalPlace(tensor)
-    if (files[location] !== undefined) return tensor
-    const path = resolve(from, location)
+    // A link to a link would lead elsewhere from here.
+    const path = await realpath(resolve(from, location))
     const file = tables.get(path) ?? `table-${tables.size}.bin`
     if (!tables.has(path)) {
       // A link takes no room; where it can't be made, the file is copied by the system.
@@ -269,9 +297,14 @@ function unseal(text: string): PlanDescription {
   const end = text.indexOf('\n')
   const body = text.slice(end + 1)
   if (end < 0 || text.slice(0, end) !== hashOf(body)) throw new Error(`${planFile} is damaged`)
-  const description = JSON.parse(body) as PlanDescription
-  if (description.compiler !== compilerVersion)
-    throw new Error(`${planFile} was made by version ${description.compiler} of the compiler, not ${compilerVersion}`)
+  let description: PlanDescription | null
+  try {
+    description = JSON.parse(body)
+  } catch (error) {
+    throw new Error(`${planFile} is not JSON: ${reasonOf(error)}`)
+  }
+  if (description?.compiler !== compilerVersion)
+    throw new Error(`${planFile} was made by version ${description?.compiler} of the compiler, not ${compilerVersion}`)
   return description
 }
 

@@ -12,7 +12,7 @@ import {
   utimes,
   writeFile,
 } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { create } from '@bufbuild/protobuf'
 import { reasonOf } from '../errors.ts'
 import type { CompiledGraph, Plans, Precision } from './compile.ts'
@@ -105,7 +105,7 @@ const hashedBytes = 64 * 1024 * 1024
 /** Writes a plan as `folder`, which must not exist. Nothing is left behind if it fails. */
 export async function savePlan(folder: string, output: string, compiled: CompiledGraph): Promise<PlanDescription> {
   const building = `${folder}.${process.pid}.${randomUUID().slice(0, 8)}`
-  await mkdir(building, { recursive: true })
+  await makeFolder(building)
   try {
     const writer = createWriter(building)
     const float32 = await writer.plans('float32', compiled.float32)
@@ -181,6 +181,21 @@ export async function cleanCache(cache: string, now: number): Promise<void> {
     const age = used === undefined ? 0 : (now - used.mtimeMs) / 1000
     if (/^[0-9a-f]{32}/.test(name) && age > (unfinished ? 3600 : keptSeconds))
       await rm(path, { recursive: true, force: true }).catch(() => undefined)
+  }
+}
+
+/** mkdir −p. Node's own never ends where a file system refuses with ENOENT, as /proc does. */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST' && (await stat(path)).isDirectory()) return
+    if (code !== 'ENOENT' || dirname(path) === path) throw error
+    await makeFolder(dirname(path))
+    await mkdir(path).catch((error) => {
+      if (error.code !== 'EEXIST') throw error
+    })
   }
 }
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { GraphSource } from '../engines/engine.ts'
@@ -8,7 +8,15 @@ import type { InputRows } from './calibrate.ts'
 import { compile, type Precision } from './compile.ts'
 import { type JudgedRows, judgeFiles, type Verdict } from './judge.ts'
 import type { Sides } from './passes/split-sides.ts'
-import { cleanCache, compilerVersion, type PlanDescription, type ReadyPlan, readPlan, savePlan } from './plan.ts'
+import {
+  cleanCache,
+  compilerVersion,
+  makeFolder,
+  type PlanDescription,
+  type ReadyPlan,
+  readPlan,
+  savePlan,
+} from './plan.ts'
 import type { FieldIds } from './quantised-table.ts'
 import { readGraph } from './read-graph.ts'
 
@@ -77,19 +85,23 @@ async function compileAndStore(
     fields,
     quantization: precision === 'int8' ? quantization : undefined,
   })
+  let problem: string | undefined
   if (cache !== undefined && folder !== undefined) {
     try {
-      await mkdir(cache, { recursive: true })
+      await makeFolder(cache)
       await cleanCache(cache, now)
       return { folder, description: await savePlan(folder, output, compiled), origin: 'compiled' }
     } catch (error) {
-      warnings.push(`the compiled plan can't be kept in the cache ${cache}: ${reasonOf(error)}`)
+      problem = reasonOf(error)
     }
   }
   const temporary = await mkdtemp(join(tmpdir(), 'multigate-plan-'))
   try {
     const own = join(temporary, 'plan')
-    return { folder: own, description: await savePlan(own, output, compiled), origin: 'temporary' }
+    const description = await savePlan(own, output, compiled)
+    // Else the plan itself is at fault, not the cache.
+    if (problem !== undefined) warnings.push(`the compiled plan can't be kept in the cache ${cache}: ${problem}`)
+    return { folder: own, description, origin: 'temporary' }
   } catch (error) {
     await rm(temporary, { recursive: true, force: true })
     throw error
@@ -109,12 +121,20 @@ async function choose(
   })
   if (quantization === undefined) return refuse('the version has no quantization rows to check int8 with')
   if (description.int8 === undefined) return refuse(description.int8Problem ?? 'int8 was not compiled')
-  const verdict = await judgeFiles(folder, description.float32.whole, description.int8.whole, quantization.judged)
+  let verdict: Verdict
+  try {
+    verdict = await judgeFiles(folder, description.float32.whole, description.int8.whole, quantization.judged)
+  } catch (error) {
+    return refuse(`int8 can't be judged: ${reasonOf(error)}`)
+  }
   if (!verdict.passed) return refuse(verdict.reasons.join('; '), verdict)
   return { precision: 'int8', verdict, precisionProblem: undefined }
 }
 
-function keyOf({ source, output, sides, fields, precision, identity }: PrepareRequest): string {
-  const parts = [compilerVersion, source.format, source.file, output, sides, fields, precision, identity]
+function keyOf({ source, output, sides, fields, precision, quantization, identity }: PrepareRequest): string {
+  const { format, file } = source
+  // Rows that could not be read this time make no plan for the next.
+  const int8 = precision === 'int8' && quantization !== undefined
+  const parts = [compilerVersion, format, file, output, sides, fields, precision, int8, identity]
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 32)
 }

@@ -1,0 +1,312 @@
+import { execFileSync } from 'node:child_process'
+import { mkdir, readdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import ort from 'onnxruntime-node'
+import t, { type Test } from 'tap'
+import { floatShape, type Graph } from '../../../src/model/compile/graph.ts'
+import { TensorProto_DataType as DataType } from '../../../src/model/compile/onnx_pb.ts'
+import { planFile, type ReadyPlan } from '../../../src/model/compile/plan.ts'
+import { type Prepared, type PrepareRequest, prepare } from '../../../src/model/compile/prepare.ts'
+import { prepareInThread } from '../../../src/model/compile/prepare-in-thread.ts'
+import { temporaryFolder } from '../../fixtures/bundle.ts'
+import {
+  buildModel,
+  distance,
+  exampleModel,
+  output,
+  quantizationOf,
+  type RandomModel,
+  requestFor,
+  rowsOf,
+  savedAnswers,
+} from './random-model.ts'
+import { answerWith, emptyGraph } from './run-graph.ts'
+
+const folder = await temporaryFolder(t)
+const batch = rowsOf(exampleModel, 7, 5)
+const expected = await savedAnswers(buildModel(exampleModel), batch)
+
+/** What a plan's whole graph answers; a temporary plan is removed. */
+async function answers({ folder, description, origin }: ReadyPlan): Promise<Float32Array> {
+  const session = await ort.InferenceSession.create(join(folder, description.float32.whole.file), {
+    logSeverityLevel: 4,
+  })
+  const feeds = {
+    sparse: new ort.Tensor('int32', batch.inputs.sparse as Int32Array, [7, 3]),
+    dense: new ort.Tensor('float32', batch.inputs.dense as Float32Array, [7, 3]),
+  }
+  const values = (await session.run(feeds))[output]!.data as Float32Array
+  await session.release()
+  if (origin === 'temporary') await rm(dirname(folder), { recursive: true })
+  return values
+}
+
+async function works(t: Test, { plan, problem }: Prepared, origin: ReadyPlan['origin']): Promise<void> {
+  t.equal(problem, undefined)
+  t.equal(plan?.origin, origin)
+  t.ok(distance(await answers(plan!), expected) < 1e-5, 'it answers as the saved graph does')
+}
+
+const temporaryPlans = async () => (await readdir(tmpdir())).filter((name) => name.startsWith('multigate-plan-'))
+
+t.test('compiled once, then taken from the cache', async (t) => {
+  const cache = join(await temporaryFolder(t), 'is', 'made')
+  const request = await requestFor(exampleModel, folder, { cache })
+  const first = await prepare(request)
+  t.same(first.warnings, [])
+  await works(t, first, 'compiled')
+  const second = await prepare(request)
+  await works(t, second, 'cached')
+  t.same(second.plan?.description, first.plan?.description)
+  t.equal((await readdir(cache)).length, 1)
+})
+
+t.test('whatever a plan depends on has a plan of its own', async (t) => {
+  const cache = await temporaryFolder(t)
+  const model: RandomModel = { ...exampleModel, width: 4 }
+  const quantization = await quantizationOf(model, buildModel(model), 20)
+  const request = await requestFor(model, folder, { cache })
+  const others: Partial<PrepareRequest>[] = [
+    {},
+    { identity: 'other files' },
+    { sides: { ...request.sides, dense: ['cross', 'cross', 'cross'] } },
+    { sides: undefined },
+    { fields: {} },
+    { precision: 'int8' },
+    { precision: 'int8', quantization },
+  ]
+  for (const changes of others) t.equal((await prepare({ ...request, ...changes })).plan?.origin, 'compiled')
+  for (const changes of others) t.equal((await prepare({ ...request, ...changes })).plan?.origin, 'cached')
+  t.equal((await readdir(cache)).length, others.length)
+  // Of float32 the rows mean nothing, nor does the time.
+  t.equal((await prepare({ ...request, quantization, now: 0 })).plan?.origin, 'cached')
+})
+
+t.test('a damaged plan is made anew, and that is said', async (t) => {
+  const cache = await temporaryFolder(t)
+  const request = await requestFor(exampleModel, folder, { cache })
+  const { plan } = await prepare(request)
+  const own = plan!.folder
+  const damages: [() => Promise<unknown>, RegExp | undefined][] = [
+    [() => truncate(join(own, 'float32-whole.onnx'), 100), /float32-whole\.onnx has 100 bytes, not \d+$/],
+    [() => truncate(join(own, planFile), 70), /plan\.json is damaged$/],
+    [() => rm(join(own, 'float32-known.onnx')), /float32-known\.onnx is missing$/],
+    [() => replaceWithFile(own), /ENOTDIR/],
+    [() => replaceWithFolder(join(own, planFile)), /EISDIR/],
+    // As if there were none.
+    [() => rm(join(own, planFile)), undefined],
+    [() => replaceWithFolder(own), undefined],
+  ]
+  for (const [damage, reason] of damages) {
+    await damage()
+    const again = await prepare(request)
+    if (reason === undefined) t.same(again.warnings, [])
+    else {
+      t.equal(again.warnings.length, 1)
+      t.match(again.warnings[0], /^a compiled plan in the cache is not used and made anew: /)
+      t.match(again.warnings[0], reason)
+    }
+    await works(t, again, 'compiled')
+    await works(t, await prepare(request), 'cached')
+  }
+  t.equal((await readdir(cache)).length, 1)
+})
+
+async function replaceWithFile(path: string): Promise<void> {
+  await rm(path, { recursive: true })
+  await writeFile(path, 'a file')
+}
+
+async function replaceWithFolder(path: string): Promise<void> {
+  await rm(path, { recursive: true })
+  await mkdir(path)
+}
+
+t.test('a cache that can not be written to only costs time', async (t) => {
+  const root = await temporaryFolder(t)
+  await writeFile(join(root, 'file'), '')
+  for (const cache of [join(root, 'file'), join(root, 'file', 'cache'), '/dev/full', '/proc/cache', '/proc']) {
+    const request = await requestFor(exampleModel, folder, { cache })
+    const prepared = await prepare(request)
+    t.equal(
+      prepared.warnings.at(-1)?.startsWith(`the compiled plan can't be kept in the cache ${cache}: E`),
+      true,
+      cache,
+    )
+    await works(t, prepared, 'temporary')
+  }
+  t.same(await readdir(root), ['file'])
+})
+
+t.test('so does a full disk', async (t) => {
+  const disk = await temporaryFolder(t)
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24k', 'tmpfs', disk], { stdio: 'ignore' })
+  } catch {
+    return t.comment('skipped: no file system can be mounted here')
+  }
+  t.teardown(() => execFileSync('umount', [disk]))
+  const prepared = await prepare(await requestFor(exampleModel, folder, { cache: disk }))
+  t.equal(prepared.warnings.length, 1)
+  t.match(prepared.warnings[0], /^the compiled plan can't be kept in the cache .*: ENOSPC/)
+  await works(t, prepared, 'temporary')
+  t.same(await readdir(disk), [])
+})
+
+t.test('several at once neither harm nor wait for each other', async (t) => {
+  const cache = await temporaryFolder(t)
+  const request = await requestFor(exampleModel, folder, { cache })
+  const all = await Promise.all(Array.from({ length: 5 }, () => prepareInThread(request)))
+  for (const prepared of all) {
+    t.same(prepared.warnings, [])
+    await works(t, prepared, prepared.plan!.origin)
+    t.not(prepared.plan!.origin, 'temporary')
+  }
+  t.equal((await readdir(cache)).length, 1)
+})
+
+t.test('what interrupted writers left, and plans that nobody uses, are cleaned when one is added', async (t) => {
+  const cache = await temporaryFolder(t)
+  const request = await requestFor(exampleModel, folder, { cache })
+  const now = Date.now()
+  const day = 24 * 3600_000
+  const { plan } = await prepare({ ...request, identity: 'old' })
+  const leftover = `${'0'.repeat(32)}.4242.deadbeef`
+  await mkdir(join(cache, leftover))
+  await utimes(join(cache, leftover), new Date(now - day), new Date(now - day))
+  await prepare({ ...request, now })
+  t.equal((await readdir(cache)).length, 2, 'the leftover is gone, the other plan is not')
+  await prepare({ ...request, identity: 'new', now: now + 8 * day })
+  t.equal((await readdir(cache)).length, 1)
+  t.not((await readdir(cache))[0], plan!.folder)
+})
+
+t.test('without a cache a plan is temporary', async (t) => {
+  const before = await temporaryPlans()
+  const prepared = await prepare(await requestFor(exampleModel, folder))
+  t.same(prepared.warnings, [])
+  t.equal((await temporaryPlans()).length, before.length + 1)
+  await works(t, prepared, 'temporary')
+  t.same(await temporaryPlans(), before)
+})
+
+/** A small graph of one float input `x` [batch, 2] that answers its sigmoid, changed before it is written. */
+async function requestOf(change: (graph: Graph) => void, x = floatShape(-1, 2), opset = 17): Promise<PrepareRequest> {
+  const graph = emptyGraph({ x }, opset)
+  change(graph)
+  if (graph.outputs.length === 0) answerWith(graph, output)
+  await writeFile(join(folder, 'odd.onnx'), graph.toBytes())
+  return {
+    source: { folder, format: 'onnx', file: 'odd.onnx', outputs: [output] },
+    output,
+    sides: { x: ['context', 'candidate'] },
+    fields: {},
+    precision: 'float32',
+    quantization: undefined,
+    identity: 'odd',
+    cache: undefined,
+    now: 0,
+  }
+}
+
+const sigmoid = (graph: Graph, x = 'x') => graph.node('Sigmoid', [x], { outputs: [output] })
+
+t.test('what can not be compiled is left alone, and it is said why', async (t) => {
+  const before = await temporaryPlans()
+  const cases: [string, PrepareRequest | (() => Promise<PrepareRequest>), RegExp][] = [
+    [
+      'an old operator set',
+      () => requestOf(sigmoid, floatShape(-1, 2), 12),
+      /^it is written in operator set 12: 13 and later are compiled$/,
+    ],
+    [
+      'text as input',
+      () =>
+        requestOf((graph) => sigmoid(graph, graph.node('Cast', ['x'], { attributes: { to: 1 } })), {
+          dtype: DataType.STRING,
+          dims: [-1, 2],
+        }),
+      /^the input x is string$/,
+    ],
+    [
+      'too many nodes',
+      () =>
+        requestOf((graph) => {
+          let x = 'x'
+          for (let i = 0; i < 5001; i++) x = graph.node('Neg', [x])
+          sigmoid(graph, x)
+        }),
+      /^it has 5002 nodes, more than 5000$/,
+    ],
+    [
+      'an operator that ONNX Runtime does not know',
+      () => requestOf((graph) => sigmoid(graph, graph.node('Frobnicate', ['x']))),
+      /Frobnicate/,
+    ],
+    [
+      'answers that are not one row a row',
+      () =>
+        requestOf((graph) => {
+          const twice = graph.node('Concat', ['x', 'x'], { attributes: { axis: 0 } })
+          sigmoid(graph, twice)
+        }),
+      /^probabilities is not one row a row of the batch$/,
+    ],
+  ]
+  for (const [what, request, message] of cases) {
+    const cache = join(folder, 'cache')
+    const prepared = await prepare({ ...(typeof request === 'function' ? await request() : request), cache })
+    t.equal(prepared.plan, undefined, what)
+    t.match(prepared.problem, message, what)
+    t.same(prepared.warnings, [], what)
+    t.same(await readdir(cache).catch(() => []), [])
+  }
+  t.same(await temporaryPlans(), before)
+})
+
+t.test('nor is what can not be read', async (t) => {
+  const good = await requestFor(exampleModel, folder)
+  const bytes = await readFile(join(folder, 'model.onnx'))
+  const files: [string, Uint8Array | string, RegExp][] = [
+    ['text', 'no graph at all', /^bad\.onnx: is not an ONNX file$/],
+    ['nothing', '', /^bad\.onnx: an ONNX model without a graph$/],
+    ['half a file', bytes.subarray(0, bytes.length / 2), /^bad\.onnx: is not an ONNX file$/],
+  ]
+  for (const [what, content, message] of files) {
+    await writeFile(join(folder, 'bad.onnx'), content)
+    const { plan, problem } = await prepare({ ...good, source: { ...good.source, file: 'bad.onnx' } })
+    t.equal(plan, undefined, what)
+    t.match(problem, message, what)
+  }
+  const missing = await prepare({ ...good, source: { ...good.source, file: 'none.onnx' } })
+  t.match(missing.problem, /^none\.onnx: can't be read: ENOENT/)
+  const outside = await prepare({ ...good, source: { ...good.source, file: '../model.onnx' } })
+  t.match(outside.problem, /^\.\.\/model\.onnx: is not a path inside the folder of the model$/)
+  const other = await prepare({ ...good, output: 'nowhere' })
+  t.match(other.problem, /^model\.onnx: there is no output nowhere$/)
+})
+
+t.test('in a thread of its own it answers the same', async (t) => {
+  const cache = await temporaryFolder(t)
+  const request = await requestFor(exampleModel, folder, { cache })
+  const inside = await prepareInThread(request)
+  t.equal(inside.plan?.origin, 'compiled')
+  t.same(await prepareInThread(request), await prepare(request))
+  const bad = { ...request, output: 'nowhere' }
+  t.same(await prepareInThread(bad), await prepare(bad))
+})
+
+t.test('a thread that dies is a problem, not a crash', async (t) => {
+  const script = new URL('../../fixtures/dying-thread.js', import.meta.url)
+  const request = await requestFor(exampleModel, folder)
+  const problemOf = (problem: string) => ({ plan: undefined, problem, warnings: [] })
+  t.same(await prepareInThread(request, script), problemOf('compiling failed: told to die'))
+  t.same(
+    await prepareInThread({ ...request, identity: 'exit' }, script),
+    problemOf('the compiling thread ended with exit code 3'),
+  )
+  t.match(await prepareInThread(request, new URL('./nowhere.js', import.meta.url)), {
+    problem: /^compiling failed: Cannot find module/,
+  })
+})

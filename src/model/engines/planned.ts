@@ -42,7 +42,8 @@ export async function openPlan(
     }
     const parts = open as Parts
     const candidates = createCandidates(parts, set.widths, cacheBytes)
-    const entries = Object.entries(parts) as [Name, Part][]
+    // Without room for a few candidates there are no slabs to run it with.
+    const entries = (Object.entries(parts) as [Name, Part][]).filter(([name]) => name !== 'known' || candidates)
     if (costs) for (const [name, part] of entries) part.cost = costs[name]
     else
       await measureParts(

@@ -2,10 +2,18 @@ import { execFileSync } from 'node:child_process'
 import { mkdir, readdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import ort from 'onnxruntime-node'
 import t, { type Test } from 'tap'
 import { floatShape, type Graph } from '../../../src/model/compile/graph.ts'
-import { TensorProto_DataType as DataType } from '../../../src/model/compile/onnx_pb.ts'
+import {
+  TensorProto_DataLocation as DataLocation,
+  TensorProto_DataType as DataType,
+  FunctionProtoSchema,
+  type ModelProto,
+  ModelProtoSchema,
+  StringStringEntryProtoSchema,
+} from '../../../src/model/compile/onnx_pb.ts'
 import { planFile, type ReadyPlan } from '../../../src/model/compile/plan.ts'
 import { type Prepared, type PrepareRequest, prepare } from '../../../src/model/compile/prepare.ts'
 import { prepareInThread } from '../../../src/model/compile/prepare-in-thread.ts'
@@ -285,6 +293,54 @@ t.test('nor is what can not be read', async (t) => {
   t.match(outside.problem, /^\.\.\/model\.onnx: is not a path inside the folder of the model$/)
   const other = await prepare({ ...good, output: 'nowhere' })
   t.match(other.problem, /^model\.onnx: there is no output nowhere$/)
+})
+
+t.test('nor what contradicts itself or holds what no pass knows', async (t) => {
+  const cases: [string, (model: ModelProto) => void, RegExp][] = [
+    [
+      'functions',
+      (model) => model.functions.push(create(FunctionProtoSchema, { name: 'f' })),
+      /^odd\.onnx: functions and sparse constants are not compiled$/,
+    ],
+    [
+      'a graph without outputs',
+      ({ graph }) => graph!.output.splice(0),
+      /^odd\.onnx: there is no output probabilities$/,
+    ],
+    [
+      'a node that reads itself',
+      ({ graph }) => {
+        graph!.node[0]!.input = [graph!.node[1]!.output[0]!]
+      },
+      /depends on itself$/,
+    ],
+    ...['../secret.bin', '/etc/hostname', 'a/../../secret.bin'].map(
+      (location): [string, (model: ModelProto) => void, RegExp] => [
+        `weights at ${location}`,
+        ({ graph }) => {
+          const [tensor] = graph!.initializer
+          tensor!.rawData = new Uint8Array()
+          tensor!.dataLocation = DataLocation.EXTERNAL
+          tensor!.externalData = [create(StringStringEntryProtoSchema, { key: 'location', value: location })]
+        },
+        new RegExp(`${location}: is not a path inside the folder of the model$`),
+      ],
+    ),
+  ]
+  const inner = join(folder, 'inner')
+  await mkdir(inner, { recursive: true })
+  await writeFile(join(folder, 'secret.bin'), Buffer.alloc(64))
+  for (const [what, change, message] of cases) {
+    const request = await requestOf((graph) =>
+      sigmoid(graph, graph.node('Mul', [graph.node('Neg', ['x']), graph.constant('c', Float32Array.of(1, 2), [2])])),
+    )
+    const model = fromBinary(ModelProtoSchema, await readFile(join(folder, 'odd.onnx')))
+    change(model)
+    await writeFile(join(inner, 'odd.onnx'), toBinary(ModelProtoSchema, model))
+    const { plan, problem } = await prepare({ ...request, source: { ...request.source, folder: inner } })
+    t.equal(plan, undefined, what)
+    t.match(problem, message, what)
+  }
 })
 
 t.test('in a thread of its own it answers the same', async (t) => {

@@ -34,22 +34,24 @@ async function withPlan<T>(model: RandomModel, use: (plan: ReadyPlan) => Promise
   }
 }
 
-/** Makes every way of computing cheap or dear by chance. */
-function randomCosts(seed: number): PlanCosts {
-  const dice = new Dice(seed)
-  const cost = () => ({ a: dice.next() ** 4, b: 10 * dice.next() ** 4 })
-  return { whole: cost(), fresh: cost(), parts: cost(), known: cost() }
-}
-
 type Way = 'whole' | 'fresh' | 'known'
 
-/** One of the ways costs nothing. */
+/** Costs for which one of the ways is taken wherever it can be. */
 function costsFor(way: Way): PlanCosts {
-  const [dear, cheap] = [
-    { a: 10, b: 10 },
-    { a: 0, b: 0 },
-  ]
-  return { whole: dear, fresh: dear, parts: dear, known: dear, [way]: cheap }
+  const cost = (name: Way) => ({ a: name === way ? 1 : 10, b: name === way ? 1 : 10 })
+  return { whole: cost('whole'), fresh: cost('fresh'), known: cost('known'), parts: { a: 0, b: 0 } }
+}
+
+/** What each way costs, by chance. */
+const randomCosts: fc.Arbitrary<PlanCosts> = fc.record({
+  whole: randomCost(),
+  fresh: randomCost(),
+  known: randomCost(),
+  parts: randomCost(),
+})
+
+function randomCost() {
+  return fc.record({ a: fc.constantFrom(0, 1, 2, 3), b: fc.constantFrom(0, 5, 20, 100) })
 }
 
 interface Traffic {
@@ -126,11 +128,11 @@ t.test('answers are those of the saved graph, whatever is computed how', async (
       randomModel,
       traffic,
       fc.constantFrom(0, 3, 16, 24, 1000),
-      fc.nat(),
-      async (model, traffic, slots, seed) => {
+      randomCosts,
+      async (model, traffic, slots, costs) => {
         const graph = buildModel(model)
         await withPlan(model, async (ready) => {
-          const plan = await openPlan({ ...ready, costs: randomCosts(seed) }, options, bytesFor(ready, slots))
+          const plan = await openPlan({ ...ready, costs }, options, bytesFor(ready, slots))
           try {
             let rows = 0
             for (const batch of batchesOf(model, traffic)) {
@@ -327,6 +329,21 @@ t.test('without room for a few candidates nothing is kept', async (t) => {
       for (let i = 0; i < 3; i++) await check(requestOf(exampleModel, [0, 0]))
       t.match(plan.stats(), { rows: { known: 0 }, cache: { entries: 0, bytes: 0 } })
     })
+})
+
+t.test('costs that are not given are measured', async (t) => {
+  const graph = buildModel(exampleModel)
+  const batch = requestOf(exampleModel, [0, 1, 2, 0])
+  const expected = await savedAnswers(graph, batch)
+  await withPlan(exampleModel, async (ready) => {
+    for (const slots of [0, 3, 30]) {
+      const plan = await openPlan(ready, options, bytesFor(ready, slots))
+      t.match(plan.stats(), { rows: { whole: 0, fresh: 0, known: 0 }, cache: { entries: 0 } })
+      for (let i = 0; i < 3; i++) t.ok(distance(await plan.run(batch), expected) <= 1e-5)
+      t.equal(rowsCounted(plan.stats()), 12)
+      await plan.close()
+    }
+  })
 })
 
 t.test('names the file that it can not open', async (t) => {

@@ -80,13 +80,17 @@ export function describe(graph: Graph, pass: string, changes: number, left: Left
         ? [...reasons.slice(0, mostReasons), `and ${reasons.length - mostReasons} more`]
         : reasons,
     nodes: graph.nodes.length,
-    ...multiplicationsOf(graph),
+    ...workOf(graph),
     bytes: [...graph.constants.values()].reduce((sum, tensor) => sum + bytesOf(tensor), 0),
   }
 }
 
-/** Multiplications of products by constant matrices; products of two computed tensors are not counted. */
-export function multiplicationsOf(graph: Graph): Pick<PassReport, 'multiplications' | 'multiplicationsOnce'> {
+/** Multiplications a row of products by constant matrices; products of two computed tensors are not counted. */
+export function multiplicationsOf(graph: Graph): number {
+  return workOf(graph).multiplications
+}
+
+function workOf(graph: Graph): Pick<PassReport, 'multiplications' | 'multiplicationsOnce'> {
   let multiplications = 0
   let multiplicationsOnce = 0
   for (const { opType, input, output } of graph.nodes) {

@@ -32,6 +32,8 @@ import {
 import { answerWith, emptyGraph } from './run-graph.ts'
 
 const folder = await temporaryFolder(t)
+// Other tests make temporary plans at the same time, elsewhere.
+process.env.TMPDIR = await temporaryFolder(t)
 const batch = rowsOf(exampleModel, 7, 5)
 const expected = await savedAnswers(buildModel(exampleModel), batch)
 

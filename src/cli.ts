@@ -77,6 +77,11 @@ Nothing is written before training is done; Ctrl-C leaves everything as it was.`
     .option('--url <address>', 'ask a running service instead, through POST /predict', parseUrl)
     .option('--model <name>', "the model's name; default: the spec's")
     .option('--model-version <number>', "the version; default: the spec's on disk, the newest of a service")
+    .addOption(
+      new Option('--int8', 'say what int8 would cost on these rows, of a version on disk')
+        .conflicts('url')
+        .default(false),
+    )
     .addHelpText(
       'after',
       `
@@ -85,23 +90,31 @@ Examples:
   multigate evaluate census-income --url http://127.0.0.1:3000   what a running service answers
   multigate evaluate ads-funnel --model ads-funnel-moe           another model on the same rows`,
     )
-    .action(async (spec: string, options: { models: string; url?: string; model?: string; modelVersion?: string }) => {
-      const { runEvaluate } = await import('./train/commands.ts')
-      const { models, url, model, modelVersion } = options
-      await runEvaluate({
-        spec,
-        specs,
-        models,
-        url,
-        model,
-        modelVersion,
-        fetch,
-        sleep,
-        signal,
-        out: process.stdout,
-        err: process.stderr,
-      })
-    })
+    .action(
+      async (
+        spec: string,
+        options: { models: string; url?: string; model?: string; modelVersion?: string; int8: boolean },
+      ) => {
+        const { runEvaluate } = await import('./train/commands.ts')
+        const { models, url, model, modelVersion, int8 } = options
+        await runEvaluate({
+          spec,
+          specs,
+          models,
+          url,
+          model,
+          modelVersion,
+          int8,
+          cache: cacheFolder(process.env.MULTIGATE_CACHE ?? ''),
+          now: Date.now,
+          fetch,
+          sleep,
+          signal,
+          out: process.stdout,
+          err: process.stderr,
+        })
+      },
+    )
 
   const graphCommand = (command: Command) =>
     command

@@ -2,6 +2,7 @@ import { readBundle } from '../model/bundle/read.ts'
 import { createEngine } from '../model/engines/create.ts'
 import { prepareTensorFlow, type TensorFlowBackend } from '../model/engines/tensorflow-backend.ts'
 import { readDataset } from './dataset.ts'
+import { formatInt8, judgeInt8 } from './int8.ts'
 import { predictLocally } from './local.ts'
 import { createProgress, type Terminal } from './progress.ts'
 import { predictRemotely } from './remote.ts'
@@ -67,6 +68,11 @@ export interface RunEvaluateOptions extends CommonOptions {
   url: string | undefined
   model: string | undefined
   modelVersion: string | undefined
+  /** Compare int8 with float32 on the test rows, too. */
+  int8: boolean
+  /** Folder of compiled plans. */
+  cache: string | undefined
+  now: () => number
   fetch: typeof fetch
   sleep(milliseconds: number): Promise<unknown>
 }
@@ -90,4 +96,7 @@ export async function runEvaluate(options: RunEvaluateOptions): Promise<void> {
   err.write(`${bundle.folder} on ${engine.name}, ${rows} test rows of ${spec.name}\n`)
   const predictions = await predictLocally(engine, bundle, file, spec, dataset)
   out.write(`${formatReport(reportQuality(spec, dataset, predictions))}\n`)
+  if (!options.int8) return
+  const { cache, now } = options
+  out.write(`\n${formatInt8(await judgeInt8(bundle, file, spec, dataset, { cache, now: now() }))}\n`)
 }

@@ -4,7 +4,7 @@ import type { Engine } from '../model/engines/engine.ts'
 import { ModelError } from '../model/errors.ts'
 import type { TrainSpec } from '../schemas/train-spec.ts'
 import type { Dataset } from './dataset.ts'
-import { encodeRows } from './fields.ts'
+import { type EncodedRows, encodeRows } from './fields.ts'
 import { multiply, type Predictions } from './report.ts'
 import type { Cell } from './source.ts'
 import { SpecError } from './spec.ts'
@@ -20,20 +20,14 @@ const batchRows = 4096
  */
 export async function predictLocally(
   engine: Engine,
-  { folder, manifest }: Bundle,
+  bundle: Bundle,
   file: string,
   spec: TrainSpec,
   dataset: Dataset,
 ): Promise<Predictions> {
-  const { features, tasks, derived, graph } = manifest
-  const cells = features.map(({ name }): Cell[] => {
-    const index = spec.fields.findIndex((field) => field.name === name)
-    if (index < 0) throw new ModelError('INVALID_BUNDLE', `${folder}: the spec makes no field ${JSON.stringify(name)}`)
-    return dataset.cells[index]!
-  })
-  const { encoded, problems } = encodeRows(features, cells, dataset.parts.test, dataset.place)
-  if (problems.length > 0) throw new SpecError(file, problems)
-
+  const { folder, manifest } = bundle
+  const { tasks, derived, graph } = manifest
+  const { encoded } = encodeTestRows(bundle, file, spec, dataset)
   const loaded = await engine.load({
     folder,
     format: graph.format,
@@ -78,4 +72,22 @@ export async function predictLocally(
     if (!predictions[name]) throw new ModelError('INVALID_BUNDLE', `${folder} has no task ${JSON.stringify(name)}`)
   }
   return predictions
+}
+
+/** The test rows as a version's fields encode them, and their places in the data set. Throws like `predictLocally`. */
+export function encodeTestRows(
+  { folder, manifest }: Bundle,
+  file: string,
+  spec: TrainSpec,
+  dataset: Dataset,
+): { encoded: EncodedRows; rows: Int32Array } {
+  const cells = manifest.features.map(({ name }): Cell[] => {
+    const index = spec.fields.findIndex((field) => field.name === name)
+    if (index < 0) throw new ModelError('INVALID_BUNDLE', `${folder}: the spec makes no field ${JSON.stringify(name)}`)
+    return dataset.cells[index]!
+  })
+  const rows = dataset.parts.test
+  const { encoded, problems } = encodeRows(manifest.features, cells, rows, dataset.place)
+  if (problems.length > 0) throw new SpecError(file, problems)
+  return { encoded, rows }
 }

@@ -95,7 +95,7 @@ export function formatReport(reports: readonly TaskReport[]): string {
   return formatTable([[...header, ...(withOracle ? ['oracle AUC', 'oracle logloss'] : [])], ...lines])
 }
 
-function formatTable(lines: string[][]): string {
+export function formatTable(lines: string[][]): string {
   const widths = lines[0]!.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)))
   return lines
     .map((line) => line.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  '))

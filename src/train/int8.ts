@@ -1,0 +1,76 @@
+import { readQuantizationRows } from '../model/bundle/quantization.ts'
+import type { Bundle } from '../model/bundle/read.ts'
+import { type JudgedRows, judgeFiles, limits, type Verdict } from '../model/compile/judge.ts'
+import { prepareInThread } from '../model/compile/prepare-in-thread.ts'
+import { ModelError } from '../model/errors.ts'
+import { describeGraph } from '../model/prediction/load-graph.ts'
+import type { TrainSpec } from '../schemas/train-spec.ts'
+import type { Dataset } from './dataset.ts'
+import { encodeTestRows } from './local.ts'
+import { formatTable } from './report.ts'
+
+/**
+ * What int8 costs on a spec's test rows: the scales are set by the version's quantization rows, none of which is among them.
+ *
+ * Rejects like `predictLocally`, and with UNSUPPORTED_GRAPH where there is no int8 plan.
+ */
+export async function judgeInt8(
+  bundle: Bundle,
+  file: string,
+  spec: TrainSpec,
+  dataset: Dataset,
+  options: { cache: string | undefined; now: number },
+): Promise<Verdict> {
+  const { manifest, folder } = bundle
+  const { graph, tasks } = manifest
+  const quantization = await readQuantizationRows(bundle)
+  if (quantization === undefined)
+    throw new ModelError('INVALID_BUNDLE', `${folder} has no quantization rows to set the scales of int8 by`)
+  const { encoded, rows } = encodeTestRows(bundle, file, spec, dataset)
+  const labels = new Float32Array(encoded.rows * tasks.length)
+  tasks.forEach(({ name }, column) => {
+    const known = dataset.labels[spec.tasks.findIndex((task) => task.name === name)]
+    rows.forEach((row, i) => {
+      const label = known?.[row] ?? -1
+      labels[i * tasks.length + column] = label < 0 ? Number.NaN : label
+    })
+  })
+  const judged: JudgedRows = {
+    rows: encoded.rows,
+    inputs: {
+      ...(graph.inputs.sparse === undefined ? {} : { [graph.inputs.sparse]: encoded.sparse }),
+      ...(graph.inputs.dense === undefined ? {} : { [graph.inputs.dense]: encoded.dense }),
+    },
+    labels,
+    tasks: tasks.map(({ name }) => name),
+  }
+  const { plan, problem } = await prepareInThread({
+    ...describeGraph(manifest, quantization),
+    precision: 'int8',
+    source: { folder, format: graph.format, file: graph.file, outputs: [graph.outputs.probabilities] },
+    ...options,
+  })
+  const int8 = plan?.description.int8
+  if (plan === undefined || int8 === undefined)
+    throw new ModelError(
+      'UNSUPPORTED_GRAPH',
+      `${folder}: there is no int8 plan: ${plan?.description.int8Problem ?? problem}`,
+    )
+  return judgeFiles(plan.folder, plan.description.float32.whole, int8.whole, judged)
+}
+
+/** The comparison as a table of text. */
+export function formatInt8({ passed, rows, tasks, reasons }: Verdict): string {
+  const header = ['int8', 'AUC loss', 'mean change', 'p99 |Δlogit|', 'max |Δlogit|']
+  const number = (value: number | null, limit?: number) =>
+    value === null ? '–' : `${value.toExponential(1)}${limit === undefined ? '' : ` (${limit.toExponential(0)})`}`
+  const lines = tasks.map(({ task, auc_loss, mean_change, logit_p99, logit_max }) => [
+    task,
+    number(auc_loss, limits.auc_loss),
+    number(mean_change, limits.mean_change),
+    number(logit_p99, limits.logit_p99),
+    number(logit_max),
+  ])
+  const verdict = passed ? `within the limits, in brackets, on ${rows} test rows` : `too far off: ${reasons.join('; ')}`
+  return `${formatTable([header, ...lines])}\n${verdict}`
+}

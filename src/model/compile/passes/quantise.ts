@@ -394,35 +394,42 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
       return group.map((layer) => {
         const { matrix, offset, hidden } = made.get(layer)!
         const { n } = matrix
-        let rest: string
-        if (hidden) {
-          const constant = target.constants.has(sums.get(layer)!)
-          const shape = floatShape(constant ? -1 : 1, n)
-          const float = target.node('Cast', [sums.get(layer)!], { attributes: { to: DataType.FLOAT }, shape })
-          rest = target.node('Mul', [float, target.constant('sums/scale', matrix.scale, [n])], { shape })
-        } else
-          rest =
+        const part = knownPart(plan, layers.indexOf(layer), n)
+        const shape = floatShape(-1, n)
+        const add = (terms: string[]) => terms.reduce((sum, term) => target.node('Add', [sum, term], { shape }))
+        const crossed =
+          cross === undefined ? [] : [toFloats(target, cross, hidden ? sumsOf(matrix) : matrix, crossRows, undefined)]
+        if (!hidden) {
+          const rest =
             context === undefined
               ? target.constant('offset', Float32Array.from(offset), [n])
               : contextFloats(plan, layer, sides, context)
-        const part = knownPart(plan, layers.indexOf(layer), n)
-        const sum = target.node('Add', [part, rest], { shape: floatShape(-1, n) })
-        const all =
-          cross === undefined
-            ? sum
-            : target.node('Add', [sum, toFloats(target, cross, matrix, crossRows, undefined)], {
-                shape: floatShape(-1, n),
-              })
-        return hidden ? roundToBytes(target, all, n) : all
+          return add([part, rest, ...crossed])
+        }
+        const constant = target.constants.has(sums.get(layer)!)
+        const rest = target.node('Cast', [sums.get(layer)!], {
+          attributes: { to: DataType.FLOAT },
+          shape: floatShape(constant ? -1 : 1, n),
+        })
+        const scaled = target.node(
+          'Mul',
+          [add([part, rest, ...crossed]), target.constant('sums/scale', matrix.scale, [n])],
+          { shape },
+        )
+        return roundToBytes(target, scaled, n)
       })
     }
   }
 
+  /** Of a hidden layer the parts are sums of integers, which float32 adds without rounding: so all plans scale the same sum. */
   function partsOf(sides: Sides): Emit {
     return (plan, group) => {
       const x = bytes(plan, group[0].segments, sides, ['candidate'])!
       const rows = rowsOf(group[0], sides, ['candidate'])
-      return group.map((layer) => toFloats(plan.graph, x, made.get(layer)!.matrix, rows, undefined))
+      return group.map((layer) => {
+        const { matrix, hidden } = made.get(layer)!
+        return toFloats(plan.graph, x, hidden ? sumsOf(matrix) : matrix, rows, undefined)
+      })
     }
   }
 
@@ -538,6 +545,11 @@ function toFloats(
   const coarse = term(q, scale, bias)
   if (fine === undefined) return coarse
   return graph.node('Add', [coarse, term(fine.q, fine.scale, undefined)], { shape: floatShape(batch, n) })
+}
+
+/** The matrix without its scale: what a product with it answers are integers. */
+function sumsOf({ k, n, q }: Int8Matrix): Int8Matrix {
+  return { k, n, q, scale: new Float32Array(n).fill(1), fine: undefined }
 }
 
 function roundToBytes(graph: Graph, x: string, n: number): string {

@@ -68,8 +68,9 @@ const headroom = 1.5
 /** A value is repeated so often at most. */
 const mostRepeats = 16
 
-export function rangeKey({ input, columns }: Segment): string {
-  return `${input}:${columns.join()}`
+/** Which segment of a product's features: others may be made of the same columns in another way. */
+export function rangeKey(features: string, segment: number): string {
+  return `${features}:${segment}`
 }
 
 /** A matrix [k, n] as int8 by column: w ≈ scale[j]·q (+ fine scale[j]·fine q). */
@@ -117,6 +118,7 @@ interface QuantisedLayer {
 export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanGraph; split: SplitGraphs | string } {
   const { effort, tables } = options
   const layers = firstLayers(graph)
+  if (layers.length === 0) throw new Error('no product of features was found')
   const made = new Map<FirstLayer, QuantisedLayer>()
   const features = new Map<Segment, QuantisedSegment>()
   for (const layer of layers) {
@@ -150,7 +152,7 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
   }
   return { whole, split }
 
-  function quantiseSegment(segment: Segment): QuantisedSegment {
+  function quantiseSegment(segment: Segment, key: string): QuantisedSegment {
     const { table: name, columns, dim } = segment
     const repeats = new Array<number>(columns.length).fill(effort.copies)
     if (name !== undefined) {
@@ -160,7 +162,7 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
       return { table, repeats, at: (i, d) => table.at(field(i), d), scale: new Float32Array(), zero: new Uint8Array() }
     }
     if (dim !== 1) throw new Error('values have one column each')
-    const range = options.ranges.get(rangeKey(segment))
+    const range = options.ranges.get(key)
     if (range === undefined) throw new Error(`no values of the input ${segment.input} are known`)
     const scale = new Float32Array(columns.length)
     const zero = new Uint8Array(columns.length)
@@ -184,18 +186,19 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
         for (const column of segment.columns) {
           const ids = options.fields[segment.input]?.[column]
           if (ids === undefined) return undefined
-          if (!found.some(({ offset }) => offset === ids.offset)) found.push(ids)
+          if (!found.some(({ offset, ids: count }) => offset === ids.offset && count === ids.ids)) found.push(ids)
         }
       }
-    found.sort((a, b) => a.offset - b.offset)
+    // Of two that begin at the same id the first has none, or they overlap.
+    found.sort((a, b) => a.offset - b.offset || a.ids - b.ids)
     const apart = found.every(({ offset }, i) => i === 0 || offset >= found[i - 1]!.offset + found[i - 1]!.ids)
     return apart ? found : undefined
   }
 
   function quantiseGroup(group: Group): void {
-    const [{ segments }] = group
-    const quantised = segments.map((segment) => {
-      const known = quantiseSegment(segment)
+    const [{ segments, gemm }] = group
+    const quantised = segments.map((segment, i) => {
+      const known = quantiseSegment(segment, rangeKey(gemm.input[0]!, i))
       features.set(segment, known)
       return known
     })

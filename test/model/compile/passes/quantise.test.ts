@@ -23,7 +23,7 @@ const options = { intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 
 const folder = await temporaryFolder(t)
 
 /** The model's plan in int8, whether or not it passes its check. */
-async function withInt8<T>(model: RandomModel, use: (plan: ReadyPlan) => Promise<T>, rows = 120): Promise<T> {
+async function withInt8<T>(model: RandomModel, use: (plan: ReadyPlan) => Promise<T>, rows = 60): Promise<T> {
   const quantization = await quantizationOf(model, buildModel(model), rows)
   const { plan, problem } = await prepare(await requestFor(model, folder, { precision: 'int8', quantization }))
   if (plan === undefined) throw new Error(problem)
@@ -108,7 +108,7 @@ t.test('an answer depends neither on how it is computed nor on its batch-mates',
         }
       })
     }),
-    { numRuns: 30 },
+    { numRuns: 15 },
   )
 })
 

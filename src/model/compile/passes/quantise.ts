@@ -167,12 +167,15 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
     const scale = new Float32Array(columns.length)
     const zero = new Uint8Array(columns.length)
     // 0 must be among the values: then it is exact, and the zero point is a byte.
-    const sizes = scale.map((_, i) => Math.max(0, range.hi[i]!) - Math.min(0, range.lo[i]!))
-    // Of a column that was always 0 nothing is known: it gets a range like the others'.
-    const usual = sizes.reduce((sum, size) => sum + size, 0) / Math.max(1, sizes.filter((size) => size > 0).length)
-    sizes.forEach((size, i) => {
-      scale[i] = ((size || usual || 1) * headroom) / steps
-      zero[i] = Math.round((-Math.min(0, range.lo[i]!) * headroom) / scale[i]!)
+    const [lo, hi] = [range.lo.map((value) => Math.min(0, value)), range.hi.map((value) => Math.max(0, value))]
+    const live = columns.map((_, i) => i).filter((i) => hi[i]! > lo[i]!)
+    const mean = (values: Float32Array) => live.reduce((sum, i) => sum + values[i]!, 0) / Math.max(1, live.length)
+    const usual = { lo: mean(lo), hi: mean(hi) }
+    columns.forEach((_, i) => {
+      // Of a column that was always 0 nothing is known: it gets the others' range.
+      const [least, most] = hi[i]! > lo[i]! ? [lo[i]!, hi[i]!] : [usual.lo, usual.hi]
+      scale[i] = ((most - least || 1) * headroom) / steps
+      zero[i] = Math.round((-least * headroom) / scale[i]!)
     })
     return { table: undefined, repeats, at: (i) => [scale[i]!, -scale[i]! * zero[i]!], scale, zero }
   }

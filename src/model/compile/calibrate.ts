@@ -87,8 +87,9 @@ export async function calibrate(graph: Graph, rows: InputRows): Promise<Calibrat
   const watched = graph.copy()
   const hidden = hiddenLayers(watched).map(({ output }) => output[0]!)
   const values = new Map<string, Segment>()
-  for (const { segments } of firstLayers(watched))
-    for (const segment of segments) if (segment.table === undefined) values.set(rangeKey(segment), segment)
+  for (const { gemm, segments } of firstLayers(watched))
+    for (const [i, segment] of segments.entries())
+      if (segment.table === undefined) values.set(rangeKey(gemm.input[0]!, i), segment)
   const built = new Map<string, string>()
   for (const [key, segment] of values) {
     const positions = segment.columns.map((_, i) => i)
@@ -135,7 +136,11 @@ export async function calibrate(graph: Graph, rows: InputRows): Promise<Calibrat
 
 /** The columns of a segment, picked from its input. */
 function packedInput(graph: Graph, { input, columns }: Segment): string {
-  const width = graph.shapes.get(input)?.dims[1]
+  const { dtype, dims } = graph.shapes.get(input)!
+  const [, width] = dims
+  // A column of its own, [batch], is a matrix wherever its values are computed anew.
+  if (width === undefined)
+    return graph.node('Reshape', [input, graph.integers([-1, 1])], { shape: { dtype, dims: [-1, 1] } })
   if (columns.length === width && columns.every((column, i) => column === i)) return input
   return graph.node('Gather', [input, graph.integers(columns)], { attributes: { axis: 1 } })
 }

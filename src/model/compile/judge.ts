@@ -106,14 +106,17 @@ export function compareLogits(reference: Float32Array, other: Float32Array, rows
       logit_max: differences.at(-1) ?? 0,
     }
   })
-  const reasons = tasks.flatMap((difference) =>
-    (['auc_loss', 'mean_change', 'logit_p99'] as const).flatMap((name) => {
-      const value = difference[name]
-      if (value === null || value <= limits[name]) return []
-      return [`${difference.task}: ${name} is ${value.toPrecision(2)}, more than ${limits[name]}`]
-    }),
-  )
+  const reasons = rows.rows === 0 ? ['there are no rows to judge it on'] : tasks.flatMap(reasonsOf)
   return { passed: reasons.length === 0, rows: rows.rows, tasks, reasons }
+}
+
+function reasonsOf(difference: TaskDifference): string[] {
+  return (['auc_loss', 'mean_change', 'logit_p99'] as const).flatMap((name) => {
+    const value = difference[name]
+    if (value === null || value <= limits[name]) return []
+    const beyond = Number.isNaN(value) ? 'not a number' : `${value.toPrecision(2)}, more than ${limits[name]}`
+    return [`${difference.task}: ${name} is ${beyond}`]
+  })
 }
 
 function aucLoss(reference: Float32Array, other: Float32Array, labels: Float32Array | undefined): number | null {

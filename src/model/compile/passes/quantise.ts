@@ -68,8 +68,9 @@ const headroom = 1.5
 /** A value is repeated so often at most. */
 const mostRepeats = 16
 
-export function rangeKey({ input, columns }: Segment): string {
-  return `${input}:${columns.join()}`
+/** Which segment of a product's features: others may be made of the same columns in another way. */
+export function rangeKey(features: string, segment: number): string {
+  return `${features}:${segment}`
 }
 
 /** A matrix [k, n] as int8 by column: w ≈ scale[j]·q (+ fine scale[j]·fine q). */
@@ -117,6 +118,7 @@ interface QuantisedLayer {
 export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanGraph; split: SplitGraphs | string } {
   const { effort, tables } = options
   const layers = firstLayers(graph)
+  if (layers.length === 0) throw new Error('no product of features was found')
   const made = new Map<FirstLayer, QuantisedLayer>()
   const features = new Map<Segment, QuantisedSegment>()
   for (const layer of layers) {
@@ -150,7 +152,7 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
   }
   return { whole, split }
 
-  function quantiseSegment(segment: Segment): QuantisedSegment {
+  function quantiseSegment(segment: Segment, key: string): QuantisedSegment {
     const { table: name, columns, dim } = segment
     const repeats = new Array<number>(columns.length).fill(effort.copies)
     if (name !== undefined) {
@@ -160,17 +162,20 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
       return { table, repeats, at: (i, d) => table.at(field(i), d), scale: new Float32Array(), zero: new Uint8Array() }
     }
     if (dim !== 1) throw new Error('values have one column each')
-    const range = options.ranges.get(rangeKey(segment))
+    const range = options.ranges.get(key)
     if (range === undefined) throw new Error(`no values of the input ${segment.input} are known`)
     const scale = new Float32Array(columns.length)
     const zero = new Uint8Array(columns.length)
     // 0 must be among the values: then it is exact, and the zero point is a byte.
-    const sizes = scale.map((_, i) => Math.max(0, range.hi[i]!) - Math.min(0, range.lo[i]!))
-    // Of a column that was always 0 nothing is known: it gets a range like the others'.
-    const usual = sizes.reduce((sum, size) => sum + size, 0) / Math.max(1, sizes.filter((size) => size > 0).length)
-    sizes.forEach((size, i) => {
-      scale[i] = ((size || usual || 1) * headroom) / steps
-      zero[i] = Math.round((-Math.min(0, range.lo[i]!) * headroom) / scale[i]!)
+    const [lo, hi] = [range.lo.map((value) => Math.min(0, value)), range.hi.map((value) => Math.max(0, value))]
+    const live = columns.map((_, i) => i).filter((i) => hi[i]! > lo[i]!)
+    const mean = (values: Float32Array) => live.reduce((sum, i) => sum + values[i]!, 0) / Math.max(1, live.length)
+    const usual = { lo: mean(lo), hi: mean(hi) }
+    columns.forEach((_, i) => {
+      // Of a column that was always 0 nothing is known: it gets the others' range.
+      const [least, most] = hi[i]! > lo[i]! ? [lo[i]!, hi[i]!] : [usual.lo, usual.hi]
+      scale[i] = ((most - least || 1) * headroom) / steps
+      zero[i] = Math.round((-least * headroom) / scale[i]!)
     })
     return { table: undefined, repeats, at: (i) => [scale[i]!, -scale[i]! * zero[i]!], scale, zero }
   }
@@ -184,18 +189,19 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
         for (const column of segment.columns) {
           const ids = options.fields[segment.input]?.[column]
           if (ids === undefined) return undefined
-          if (!found.some(({ offset }) => offset === ids.offset)) found.push(ids)
+          if (!found.some(({ offset, ids: count }) => offset === ids.offset && count === ids.ids)) found.push(ids)
         }
       }
-    found.sort((a, b) => a.offset - b.offset)
+    // Of two that begin at the same id the first has none, or they overlap.
+    found.sort((a, b) => a.offset - b.offset || a.ids - b.ids)
     const apart = found.every(({ offset }, i) => i === 0 || offset >= found[i - 1]!.offset + found[i - 1]!.ids)
     return apart ? found : undefined
   }
 
   function quantiseGroup(group: Group): void {
-    const [{ segments }] = group
-    const quantised = segments.map((segment) => {
-      const known = quantiseSegment(segment)
+    const [{ segments, gemm }] = group
+    const quantised = segments.map((segment, i) => {
+      const known = quantiseSegment(segment, rangeKey(gemm.input[0]!, i))
       features.set(segment, known)
       return known
     })
@@ -394,35 +400,42 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
       return group.map((layer) => {
         const { matrix, offset, hidden } = made.get(layer)!
         const { n } = matrix
-        let rest: string
-        if (hidden) {
-          const constant = target.constants.has(sums.get(layer)!)
-          const shape = floatShape(constant ? -1 : 1, n)
-          const float = target.node('Cast', [sums.get(layer)!], { attributes: { to: DataType.FLOAT }, shape })
-          rest = target.node('Mul', [float, target.constant('sums/scale', matrix.scale, [n])], { shape })
-        } else
-          rest =
+        const part = knownPart(plan, layers.indexOf(layer), n)
+        const shape = floatShape(-1, n)
+        const add = (terms: string[]) => terms.reduce((sum, term) => target.node('Add', [sum, term], { shape }))
+        const crossed =
+          cross === undefined ? [] : [toFloats(target, cross, hidden ? sumsOf(matrix) : matrix, crossRows, undefined)]
+        if (!hidden) {
+          const rest =
             context === undefined
               ? target.constant('offset', Float32Array.from(offset), [n])
               : contextFloats(plan, layer, sides, context)
-        const part = knownPart(plan, layers.indexOf(layer), n)
-        const sum = target.node('Add', [part, rest], { shape: floatShape(-1, n) })
-        const all =
-          cross === undefined
-            ? sum
-            : target.node('Add', [sum, toFloats(target, cross, matrix, crossRows, undefined)], {
-                shape: floatShape(-1, n),
-              })
-        return hidden ? roundToBytes(target, all, n) : all
+          return add([part, rest, ...crossed])
+        }
+        const constant = target.constants.has(sums.get(layer)!)
+        const rest = target.node('Cast', [sums.get(layer)!], {
+          attributes: { to: DataType.FLOAT },
+          shape: floatShape(constant ? -1 : 1, n),
+        })
+        const scaled = target.node(
+          'Mul',
+          [add([part, rest, ...crossed]), target.constant('sums/scale', matrix.scale, [n])],
+          { shape },
+        )
+        return roundToBytes(target, scaled, n)
       })
     }
   }
 
+  /** Of a hidden layer the parts are sums of integers, which float32 adds without rounding: so all plans scale the same sum. */
   function partsOf(sides: Sides): Emit {
     return (plan, group) => {
       const x = bytes(plan, group[0].segments, sides, ['candidate'])!
       const rows = rowsOf(group[0], sides, ['candidate'])
-      return group.map((layer) => toFloats(plan.graph, x, made.get(layer)!.matrix, rows, undefined))
+      return group.map((layer) => {
+        const { matrix, hidden } = made.get(layer)!
+        return toFloats(plan.graph, x, hidden ? sumsOf(matrix) : matrix, rows, undefined)
+      })
     }
   }
 
@@ -538,6 +551,11 @@ function toFloats(
   const coarse = term(q, scale, bias)
   if (fine === undefined) return coarse
   return graph.node('Add', [coarse, term(fine.q, fine.scale, undefined)], { shape: floatShape(batch, n) })
+}
+
+/** The matrix without its scale: what a product with it answers are integers. */
+function sumsOf({ k, n, q }: Int8Matrix): Int8Matrix {
+  return { k, n, q, scale: new Float32Array(n).fill(1), fine: undefined }
 }
 
 function roundToBytes(graph: Graph, x: string, n: number): string {

@@ -5,7 +5,8 @@
 // threshold counts as one failure more.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Parser } from 'tap-parser'
 import { checkCoverage } from './coverage.mjs'
@@ -28,11 +29,15 @@ const args = process.argv.slice(2).map((arg) => arg.replace(/^(?:\.\/)?(test\/.*
 const whole = args.length === 0
 // Only a terminal can show progress that overwrites itself.
 const reporter = process.stdout.isTTY ? 'terse' : 'min'
+// Compiled plans of this run's compiler, not of whatever was here before.
+const cache = mkdtempSync(join(tmpdir(), 'multigate-test-cache-'))
+const env = { ...process.env, MULTIGATE_CACHE: cache }
 const run = spawnSync(process.execPath, [tap, 'run', `--reporter=${reporter}`, `--output-file=${results}`, ...args], {
   stdio: 'inherit',
   // Node writes one profile per process here, and passes the variable on to worker threads and child processes.
-  env: whole ? { ...process.env, NODE_V8_COVERAGE: join(process.cwd(), profiles) } : process.env,
+  env: whole ? { ...env, NODE_V8_COVERAGE: join(process.cwd(), profiles) } : env,
 })
+rmSync(cache, { recursive: true, force: true })
 
 const count = countAssertions()
 // A test file that crashes or times out fails the run even where none of its assertions did.

@@ -5,5 +5,5 @@ import { join, resolve } from 'node:path'
 export function cacheFolder(configured: string): string | undefined {
   if (configured === 'off') return undefined
   if (configured !== '') return resolve(configured)
-  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'multigate')
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'multigate', 'plans')
 }

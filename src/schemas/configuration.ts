@@ -49,7 +49,7 @@ export const Configuration = Type.Object({
   MULTIGATE_CACHE: Type.String({
     default: '',
     description:
-      "Folder of compiled plans; where empty, `multigate` in the user's cache folder; `off`: they are compiled at every start",
+      "Folder of compiled plans; where empty, `multigate/plans` in the user's cache folder; `off`: they are compiled at every start",
   }),
   MULTIGATE_CANDIDATE_CACHE_BYTES: Type.Integer({
     minimum: 0,

@@ -1,6 +1,6 @@
 import { calibrate, type InputRows } from './calibrate.ts'
 import type { Graph } from './graph.ts'
-import { type JudgedRows, judge, logitsOf, meanDifference, type Verdict } from './judge.ts'
+import { type JudgedRows, judge, logitsOf, meanShift, passesClearly, type Verdict } from './judge.ts'
 import { describe, optimise, type PassReport, type Watch } from './optimise.ts'
 import { equalise } from './passes/equalise.ts'
 import { type Effort, quantise, shiftLogits } from './passes/quantise.ts'
@@ -38,7 +38,7 @@ export interface CompiledGraph {
 }
 
 /**
- * What int8 may cost, cheapest first: the first that passes its check is taken. Measured: copies of dense values matter
+ * What int8 may cost, cheapest first: the first that clearly passes its check is taken. Measured: copies of dense values matter
  * most, second terms for the last layers next.
  */
 const efforts: Effort[] = [
@@ -80,24 +80,31 @@ async function compileInt8(
   const hidden = equalise(equalised, maxima)
   if (hidden.size === 0) throw new Error('no hidden layer was found whose values could be bytes')
   const tables = new Map<string, TableScales>()
-  let last: NonNullable<CompiledGraph['int8']> | undefined
+  let best: NonNullable<CompiledGraph['int8']> | undefined
   for (const effort of efforts) {
     const plans = quantise(equalised, { hidden, ranges, sides, fields, tables, effort })
     await centre(wholePlan(graph), plans, scales)
     const report = describe(plans.whole.graph, 'quantise', hidden.size)
     const verdict = judged && (await judge(wholePlan(graph), plans.whole, judged))
-    last = { ...plans, effort, verdict, passes: [describe(equalised, 'equalise', hidden.size), report] }
-    if (verdict === undefined || verdict.passed) return last
+    const int8 = { ...plans, effort, verdict, passes: [describe(equalised, 'equalise', hidden.size), report] }
+    if (verdict === undefined || passesClearly(verdict)) return int8
+    // Where none does clearly, the most exact of those that pass at all.
+    if (best === undefined || isBetter(verdict, best.verdict!)) best = int8
   }
-  return last!
+  return best!
 }
 
-/** Takes out what rounding adds to every row alike: the mean difference of the logits goes into their bias. */
+function isBetter(one: Verdict, other: Verdict): boolean {
+  const worst = ({ tasks }: Verdict) => Math.max(...tasks.map(({ logit_p99 }) => logit_p99))
+  return one.passed === other.passed ? worst(one) <= worst(other) : one.passed
+}
+
+/** Takes out what rounding adds to every row alike: logits are shifted so that mean probabilities stay the same. */
 async function centre(reference: PlanGraph, { whole, split }: Plans, rows: InputRows): Promise<void> {
   if (!endsInSigmoid(whole.graph)) return
   const columns = whole.graph.shapes.get(whole.graph.outputs[0]!.name)?.dims.at(-1)
   if (columns === undefined || columns < 1) return
-  const shift = meanDifference(await logitsOf(reference, rows), await logitsOf(whole, rows), columns)
+  const shift = meanShift(await logitsOf(reference, rows), await logitsOf(whole, rows), columns)
   for (const plan of [whole, ...(typeof split === 'string' ? [] : [split.fresh, split.known])])
     if (plan !== undefined) shiftLogits(plan.graph, shift)
 }

@@ -5,7 +5,8 @@ import {
   judge,
   limits,
   logitsOf,
-  meanDifference,
+  meanShift,
+  passesClearly,
 } from '../../../src/model/compile/judge.ts'
 import type { PlanGraph } from '../../../src/model/compile/passes/split-sides.ts'
 import { buildModel, distance, exampleModel, rowsOf, savedAnswers } from './random-model.ts'
@@ -97,8 +98,29 @@ t.test('what can not be compared does not pass', async (t) => {
   t.equal(nan.reasons[0], 'ctr: mean_change is not a number')
 })
 
-t.test('mean differences by column', async (t) => {
-  t.same([...meanDifference(Float32Array.of(1, 10, 3, 20), Float32Array.of(0, 10, 0, 30), 2)], [2, -5])
+t.test('a shift brings the mean probability back', async (t) => {
+  const reference = Float32Array.of(-2, 1, 0.5, -1, 3, 0.25)
+  const other = reference.map((value, i) => value + [0.3, -0.125][i % 2]! + 0.01 * Math.sin(7 * i))
+  const shift = meanShift(reference, other, 2)
+  const rows = { rows: 3, inputs: {}, labels: undefined, tasks: ['a', 'b'] }
+  const shifted = other.map((value, i) => value + shift[i % 2]!)
+  for (const { mean_change } of compareLogits(reference, shifted, rows).tasks) t.ok(mean_change < 1e-6)
+  for (const none of meanShift(reference, reference, 2)) t.ok(Math.abs(none) < 1e-6)
+})
+
+t.test('clearly passes what leaves a margin, the more where no loss of AUC can be measured', async (t) => {
+  const verdict = (auc_loss: number | null, mean_change: number, logit_p99: number, passed = true) => ({
+    passed,
+    rows: 1,
+    tasks: [{ task: 'a', auc_loss, mean_change, logit_p99, logit_max: 1 }],
+    reasons: [],
+  })
+  t.equal(passesClearly(verdict(0, 0.001, 0.03)), true)
+  t.equal(passesClearly(verdict(null, 0.001, 0.03)), false)
+  t.equal(passesClearly(verdict(null, 0.001, 0.02)), true)
+  t.equal(passesClearly(verdict(0, 0.0018, 0.03)), false)
+  t.equal(passesClearly(verdict(0, 0.001, 0.045)), false)
+  t.equal(passesClearly(verdict(0, 0, 0, false)), false)
 })
 
 t.test('logits are what a sigmoid reads, and else come from the probabilities', async (t) => {

@@ -53,13 +53,13 @@ async function writeRandomBundle(root: string, dice: Dice): Promise<Bundle> {
     tasks,
     seed: dice.below(1000),
   })
-  // Biases, normalisations and all, as training would leave them; variances are positive.
+  // Biases, normalisations and all. Not so large that float32 itself is no exacter than the law.
   setWeights(tensorFlow, model, (name, shape) => {
     const values = dice.floats(
       shape.reduce((size, side) => size * side, 1),
-      0.8,
+      0.6,
     )
-    return name.includes('variance') ? values.map((value) => Math.abs(value) + 0.1) : values
+    return name.includes('variance') ? values.map((value) => Math.abs(value) + 0.25) : values
   })
   const manifest: Omit<Manifest, 'files'> = {
     manifest: 1,
@@ -101,7 +101,7 @@ function createRequests({ manifest }: Bundle, dice: Dice): () => Row[] {
     sparse: manifest.features.filter(({ kind }) => kind !== 'numeric').map(({ side }) => side),
     dense: manifest.features.filter(({ kind }) => kind === 'numeric').map(({ side }) => side),
   }
-  const extremes = [0, -0, 1e-30, -30, 30]
+  const extremes = [0, -0, 1e-30, -10, 10]
   const draw = (): Row => ({
     sparse: sparse.map(({ offset, ids }) => offset + dice.below(ids)),
     dense: dense.map(() => (dice.chance(0.1) ? dice.pick(extremes) : dice.next() * 4 - 2)),

@@ -1,0 +1,48 @@
+// What int8 costs on rows that neither trained the models that come with the project nor set its scales.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { readBundle } from '../../src/model/bundle/read.ts'
+import { readDataset } from '../../src/train/dataset.ts'
+import { formatInt8, judgeInt8 } from '../../src/train/int8.ts'
+import { readSpec } from '../../src/train/spec.ts'
+import { temporaryFolder } from '../fixtures/bundle.ts'
+import { specs } from './tiny.ts'
+
+const models = join(specs, '../../../models')
+const data = join(specs, '../../../../shared/data')
+
+async function judgeOn(t: Test, specName: string, names: string[]) {
+  const { file, spec } = await readSpec(specName, specs)
+  const dataset = await readDataset({ file, spec })
+  const cache = await temporaryFolder(t)
+  for (const name of names) {
+    const bundle = await readBundle(models, name, '1')
+    const verdict = await judgeInt8(bundle, file, spec, dataset, { cache, now: Date.now() })
+    t.ok(verdict.passed, `${name}: ${verdict.reasons.join('; ') || 'within the limits'}`)
+    t.equal(verdict.rows, dataset.parts.test.length)
+    for (const { task, auc_loss, logit_max } of verdict.tasks) {
+      t.type(auc_loss, 'number', `${name}: there are labels enough to judge ${task}`)
+      t.ok(logit_max > 0, `${name}: int8 is not float32`)
+    }
+    t.match(formatInt8(verdict), /^int8 +AUC loss .*\n[\s\S]*\nwithin the limits, in brackets, on \d+ test rows$/)
+  }
+}
+
+t.test('synthetic impressions', async (t) => {
+  await judgeOn(t, 'ads-funnel', ['ads-funnel', 'ads-funnel-shared-bottom', 'ads-funnel-aitm'])
+})
+
+t.test('the census', { skip: !existsSync(data) && '../shared/data is not here' }, async (t) => {
+  await judgeOn(t, 'census-income', ['census-income'])
+})
+
+t.test('refuses a version without quantization rows', async (t) => {
+  const { file, spec } = await readSpec('ads-funnel', specs)
+  const bundle = await readBundle(models, 'ads-funnel', '1')
+  const { quantization: _, ...manifest } = bundle.manifest
+  await t.rejects(
+    judgeInt8({ ...bundle, manifest }, file, spec, await readDataset({ file, spec }), { cache: undefined, now: 0 }),
+    { code: 'INVALID_BUNDLE', message: /ads-funnel\/1 has no quantization rows to set the scales of int8 by$/ },
+  )
+})

@@ -66,7 +66,6 @@ export async function loadGraph(
     return leave(manifest.precision === 'int8' ? `int8 needs the engine ${compilingEngine}` : undefined)
 
   const { rows, problem: rowsProblem } = await quantizationOf(bundle)
-  if (rowsProblem !== undefined) warn(rowsProblem)
   const started = clock.now()
   const prepared = await prepareInThread({
     ...describeGraph(manifest, rows),
@@ -76,7 +75,12 @@ export async function loadGraph(
   })
   seconds = (clock.now() - started) / 1000
   const { problem, warnings } = prepared
-  const plan = prepared.plan && { ...prepared.plan, ...(compiler.costs && { costs: compiler.costs }) }
+  const plan = prepared.plan && {
+    ...prepared.plan,
+    // Rows that can't be read are none to the compiler.
+    precisionProblem: rowsProblem ?? prepared.plan.precisionProblem,
+    ...(compiler.costs && { costs: compiler.costs }),
+  }
   for (const warning of warnings) warn(warning)
   if (plan === undefined) {
     warn(`the graph runs as it was saved: ${problem}`)

@@ -1,7 +1,7 @@
-import { writeFile } from 'node:fs/promises'
+import { rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { create, toBinary } from '@bufbuild/protobuf'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { buildArchitecture } from '../../../src/model/architectures/build.ts'
 import { readLayersModel } from '../../../src/model/compile/layers-model.ts'
 import { lowerToGraph } from '../../../src/model/compile/lower.ts'
@@ -14,9 +14,12 @@ import {
   TensorProtoSchema,
   ValueInfoProtoSchema,
 } from '../../../src/model/compile/onnx_pb.ts'
-import type { GraphSource } from '../../../src/model/engines/engine.ts'
+import type { Sides } from '../../../src/model/compile/passes/split-sides.ts'
+import { prepare } from '../../../src/model/compile/prepare.ts'
+import type { Batch, GraphSource } from '../../../src/model/engines/engine.ts'
 import { createOnnxEngine } from '../../../src/model/engines/onnx.ts'
 import { prepareTensorFlow } from '../../../src/model/engines/tensorflow-backend.ts'
+import { temporaryFolder } from '../../fixtures/bundle.ts'
 import { saveLayersModel } from '../../layers-model.ts'
 
 const tensorflow = await prepareTensorFlow('cpu')
@@ -205,4 +208,118 @@ t.test('refuses at load what it can not read', async (t) => {
   }
   const layers = { ...source, format: 'layers' as const, file: 'model.json' }
   await t.rejects(engine.load({ ...layers, outputs: ['nowhere'] }), invalid(/^model\.json: there is no layer nowhere/))
+})
+
+/** The model with its compiled plan, which is gone when the test ends. */
+async function planned(t: Test, source: GraphSource): Promise<GraphSource> {
+  const request = {
+    output: 'probabilities',
+    sides: { sparse: ['context', 'candidate'], dense: ['candidate'] } as Sides,
+    fields: {},
+    precision: 'float32' as const,
+    quantization: undefined,
+    identity: '',
+    cache: await temporaryFolder(t),
+    now: 0,
+  }
+  const { plan, problem } = await prepare({ ...request, source })
+  if (plan === undefined) throw new Error(problem)
+  return { ...source, plan, cacheBytes: 1 << 20 }
+}
+
+const near = (a: Float32Array, b: Float32Array) =>
+  a.length === b.length && a.every((value, i) => Math.abs(value - b[i]!) < 1e-6)
+
+t.test('a compiled plan answers what it was made for, and the graph as it was saved the rest', async (t) => {
+  const source = await saved(t)
+  const exported = await engine.load(source)
+  const expected = await exported.run(batch, outputs)
+  await exported.close()
+  const graph = await engine.load(await planned(t, source))
+  t.same(graph.signature, {
+    inputs: [
+      { name: 'sparse', dtype: 'int32', width: 2 },
+      { name: 'dense', dtype: 'float32', width: 1 },
+    ],
+    outputs: [{ name: 'probabilities', width: 2 }],
+  })
+  // The saved graph is not opened for this.
+  await rename(join(source.folder, 'model.json'), join(source.folder, 'away.json'))
+  const answer = await graph.run(batch, ['probabilities'])
+  t.same(Object.keys(answer), ['probabilities'])
+  t.ok(near(answer.probabilities!, expected.probabilities!))
+  t.match(graph.stats!(), { rows: { exported: 0 } })
+
+  await t.rejects(graph.run(batch, ['gate']), { code: 'INVALID_BUNDLE' })
+  await rename(join(source.folder, 'away.json'), join(source.folder, 'model.json'))
+  const gates = await graph.run(batch, ['gate', 'probabilities'])
+  t.ok(near(gates.gate!, expected.gate!))
+  t.ok(near(gates.probabilities!, expected.probabilities!))
+  t.ok(near((await graph.run(batch, ['logits'])).logits!, expected.logits!))
+  t.same(await graph.run({ rows: 0, inputs: {} }, ['gate']), { gate: new Float32Array(0) })
+  t.same(await graph.run({ rows: 0, inputs: {} }, ['probabilities']), { probabilities: new Float32Array(0) })
+  await graph.close()
+})
+
+t.test('its rows are counted by how they are computed', async (t) => {
+  const ways = { whole: { a: 1, b: 1 }, fresh: { a: 9, b: 9 }, known: { a: 0, b: 0 }, parts: { a: 0, b: 0 } }
+  const source = await planned(t, await saved(t))
+  const graph = await engine.load({ ...source, plan: { ...source.plan!, costs: ways } })
+  const same = { rows: 2, inputs: { sparse: Int32Array.of(0, 5, 0, 8), dense: Float32Array.of(0.5, -2) } }
+  for (let i = 0; i < 3; i++) await graph.run(same, ['probabilities'])
+  await graph.run(same, ['gate'])
+  t.same(graph.stats!(), {
+    rows: { exported: 2, whole: 2, fresh: 0, known: 4 },
+    cache: { ...graph.stats!().cache, hits: 2, misses: 4, entries: 2, evictions: 0 },
+  })
+  await graph.close()
+  t.equal((await engine.load(await saved(t))).stats, undefined)
+})
+
+t.test('a compiled plan refuses what the graph refuses, and stays usable', async (t) => {
+  const graph = await engine.load(await planned(t, await saved(t)))
+  const { sparse, dense } = batch.inputs
+  const failed = (message: RegExp) => ({ code: 'MODEL_FAILED', message })
+  const run = (inputs: Batch['inputs'], rows = 2) => graph.run({ rows, inputs }, ['probabilities'])
+  await t.rejects(run({ sparse }), failed(/^the input dense is missing$/))
+  await t.rejects(run({ sparse, dense }, 3), failed(/^the input sparse holds 4 values; 3 rows of 2 are 6$/))
+  await t.rejects(run({ sparse: Float32Array.from(sparse), dense }), failed(/^the input sparse takes int32 values/))
+  await t.rejects(run({ sparse: Int32Array.of(0, -1, 0, 0), dense }), failed(/^the input sparse holds the id -1$/))
+  await t.rejects(run({ sparse: Int32Array.of(0, 9, 0, 0), dense }), failed(/^model\.json: .*9/))
+  const { probabilities } = await run({ sparse, dense })
+  t.equal(probabilities!.length, 4)
+  const integers = await run({ sparse, dense: Int32Array.of(1, -2) })
+  t.ok(near(integers.probabilities!, (await run({ sparse, dense: Float32Array.of(1, -2) })).probabilities!))
+  await graph.close()
+})
+
+t.test('of an ONNX file negative ids count from the end of the table, with a plan too', async (t) => {
+  const source = await savedOnnx(t, () => {})
+  const graph = await engine.load(await planned(t, source))
+  const run = async (...ids: number[]) =>
+    (
+      await graph.run({ rows: 1, inputs: { sparse: Int32Array.from(ids), dense: Float32Array.of(1) } }, [
+        'probabilities',
+      ])
+    ).probabilities!
+  t.ok(near(await run(-1, -9), await run(8, 0)))
+  await graph.close()
+})
+
+t.test('a compiled plan closes once, and what was opened beside it', async (t) => {
+  const graph = await engine.load(await planned(t, await saved(t)))
+  await graph.run(batch, ['gate'])
+  await graph.close()
+  await graph.close()
+  for (const wanted of [['probabilities'], ['gate']])
+    await t.rejects(graph.run(batch, wanted), { code: 'MODEL_FAILED', message: 'model.json: is closed' })
+})
+
+t.test('a plan that can not be opened is refused at load', async (t) => {
+  const source = await planned(t, await saved(t))
+  await rm(source.plan!.folder, { recursive: true })
+  await t.rejects(engine.load(source), {
+    code: 'MODEL_FAILED',
+    message: /^the compiled plan's float32-whole\.onnx can't be opened: /,
+  })
 })

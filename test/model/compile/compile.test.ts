@@ -1,7 +1,7 @@
 import t from 'tap'
 import { type CompiledGraph, compile } from '../../../src/model/compile/compile.ts'
 import type { Graph } from '../../../src/model/compile/graph.ts'
-import { limits, logitsOf, meanDifference } from '../../../src/model/compile/judge.ts'
+import { limits, logitsOf, meanShift } from '../../../src/model/compile/judge.ts'
 import { buildModel, distance, exampleModel, quantizationOf, rowsOf, savedAnswers, sidesOf } from './random-model.ts'
 import { reread } from './run-graph.ts'
 
@@ -77,7 +77,7 @@ t.test('what rounding adds to every row is taken out', async (t) => {
     await logitsOf(float32.whole, quantization.scales),
     await logitsOf(int8!.whole, quantization.scales),
   ]
-  for (const shift of meanDifference(expected, actual, 2)) t.ok(Math.abs(shift) < 1e-5, `${shift}`)
+  for (const shift of meanShift(expected, actual, 2)) t.ok(Math.abs(shift) < 1e-5, `${shift}`)
 })
 
 t.test('a plan that is not judged takes the least effort', async (t) => {

@@ -21,10 +21,22 @@ t.test('help has examples; wrong usage is told', async (t) => {
   const help = await run('train', '--help')
   t.match(help, { code: 0, stdout: /multigate train census-income/ })
   t.match(await run('evaluate', '--help'), { code: 0, stdout: /--url http:\/\/127\.0\.0\.1:3000/ })
+  t.match(await run('bench', '--help'), {
+    code: 0,
+    stdout: /multigate bench model\.onnx --context sparse=0-12,dense=0-5/,
+  })
+  t.match(await run('compile', '--help'), { code: 0, stdout: /multigate compile ads-funnel --report/ })
   t.match(await run('--version'), { code: 0, stdout: /^\d+\.\d+\.\d+/ })
   t.match(await run('train'), { code: 2, stderr: /missing required argument 'spec'/ })
   t.match(await run('evaluate', 'x', '--url', 'localhost'), { code: 2, stderr: /must be an http/ })
   t.match(await run('train', 'x', '--backend', 'gpu'), { code: 2, stderr: /native, wasm, cpu/ })
+  t.match(await run('bench', 'x', '--rows', '1,none'), { code: 2, stderr: /must be a whole number from 1/ })
+  t.match(await run('bench', 'x', '--seconds', '-1'), { code: 2, stderr: /must be a number above 0/ })
+  t.match(await run('bench', 'x.onnx', '--context', 'sparse'), {
+    code: 1,
+    stderr: /^sparse: columns are written like /,
+  })
+  t.match(await run('evaluate', 'x', '--int8', '--url', 'http://h'), { code: 2, stderr: /cannot be used with option/ })
 })
 
 t.test('trains, evaluates the version on disk, refuses to overwrite it', async (t) => {

@@ -5,12 +5,12 @@ import { type Bundle, manifestFile, readBundle } from '../model/bundle/read.ts'
 import type { Graph } from '../model/compile/graph.ts'
 import { optimise } from '../model/compile/optimise.ts'
 import type { Side, Sides } from '../model/compile/passes/split-sides.ts'
-import { inputsOf } from '../model/compile/plan.ts'
 import type { PrepareRequest } from '../model/compile/prepare.ts'
 import { readGraph } from '../model/compile/read-graph.ts'
 import { tableRows } from '../model/compile/table-rows.ts'
-import type { GraphSource } from '../model/engines/engine.ts'
-import { ModelError, reasonOf } from '../model/errors.ts'
+import type { GraphSource, Signature } from '../model/engines/engine.ts'
+import { createOnnxEngine } from '../model/engines/onnx.ts'
+import { ModelError } from '../model/errors.ts'
 import { layOut } from '../model/features/layout.ts'
 import { describeGraph } from '../model/prediction/load-graph.ts'
 import { type ColumnChoice, checkColumns } from './columns.ts'
@@ -140,14 +140,17 @@ async function openFile(path: string, { context, cross, output, random }: Target
   const [folder, file] = [dirname(resolve(path)), basename(path)]
   const graph = await readGraph({ folder, format: 'onnx', file, outputs: [] }, output)
   const source: GraphSource = { folder, format: 'onnx', file, outputs: [graph.outputs[0]!.name] }
-  await optimise(graph).catch((error) => {
-    throw new ModelError('UNSUPPORTED_GRAPH', `${file}: ${reasonOf(error)}`, { cause: error })
-  })
-  const inputs = inputsOf(graph).map(({ name, dtype, width }) => ({
+  const signature = await signatureOf(source)
+  // What can't be compiled can be measured all the same; of its ids nothing is known then.
+  const optimised = await optimise(graph).then(
+    () => graph,
+    () => undefined,
+  )
+  const inputs = signature.inputs.map(({ name, dtype, width }) => ({
     name,
     dtype,
     sides: new Array<Side>(width).fill('candidate'),
-    draws: drawsOf(graph, name, dtype, width),
+    draws: drawsOf(optimised, name, dtype, width),
   }))
   const known = inputs.map(({ name, sides }) => ({ name, width: sides.length }))
   for (const [side, choice] of [
@@ -162,8 +165,7 @@ async function openFile(path: string, { context, cross, output, random }: Target
     context === undefined && cross === undefined
       ? undefined
       : Object.fromEntries(inputs.map(({ name, sides }) => [name, sides]))
-  const columns = graph.shapes.get(source.outputs[0]!)?.dims[1] ?? 1
-  const tasks = Array.from({ length: columns }, (_, task) => `task_${task}`)
+  const tasks = Array.from({ length: signature.outputs[0]!.width }, (_, task) => `task_${task}`)
   const { size, mtimeMs } = await stat(path)
   return {
     name: file,
@@ -181,9 +183,16 @@ async function openFile(path: string, { context, cross, output, random }: Target
   }
 }
 
+async function signatureOf(source: GraphSource): Promise<Signature> {
+  const engine = await createOnnxEngine({ threads: 1 })
+  const loaded = await engine.load(source)
+  await loaded.close()
+  return loaded.signature
+}
+
 /** Ids where a table is looked up, else values. */
-function drawsOf(graph: Graph, input: string, dtype: TargetInput['dtype'], width: number): Draw[] {
-  const rows = tableRows(graph, input)
+function drawsOf(graph: Graph | undefined, input: string, dtype: TargetInput['dtype'], width: number): Draw[] {
+  const rows = graph === undefined ? new Map<number, number>() : tableRows(graph, input)
   return Array.from({ length: width }, (_, column) => {
     const ids = rows.get(column)
     if (ids !== undefined) return idDraw(0, ids)

@@ -1,0 +1,152 @@
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import type { BenchReport } from '../../src/bench/bench.ts'
+import { type CommonOptions, runBench, runCompile } from '../../src/bench/commands.ts'
+import type { CompileReport } from '../../src/bench/report-compile.ts'
+import { floatShape } from '../../src/model/compile/graph.ts'
+import { temporaryFolder, writeTestBundle } from '../fixtures/bundle.ts'
+import { buildModel, exampleModel } from '../model/compile/random-model.ts'
+import { answerWith, emptyGraph } from '../model/compile/run-graph.ts'
+
+const models = await temporaryFolder(t)
+await writeTestBundle(models)
+const folder = await temporaryFolder(t)
+const file = join(folder, 'model.onnx')
+await writeFile(file, buildModel(exampleModel).toBytes())
+
+function collect() {
+  const out: string[] = []
+  const err: string[] = []
+  const options: CommonOptions = {
+    target: file,
+    models,
+    context: undefined,
+    cross: undefined,
+    output: undefined,
+    cache: undefined,
+    json: false,
+    seed: 1,
+    signal: new AbortController().signal,
+    out: { write: (text) => out.push(text) },
+    err: { isTTY: true, write: (text) => err.push(text) },
+  }
+  return { options, out: () => out.join(''), err: () => err.join('') }
+}
+const quick = { rows: [1, 8], requests: 1, seconds: 0.001, threads: 1 }
+
+async function benchJson(change: Partial<CommonOptions>, requests = 1): Promise<BenchReport> {
+  const { options, out } = collect()
+  await runBench({ ...options, ...change, json: true, ...quick, requests })
+  return JSON.parse(out())
+}
+
+t.test('a file without sides is measured as exported, whole, and in int8', async (t) => {
+  const report = await benchJson({})
+  t.same(
+    report.measurements.map(({ rows, plan, requests }) => `${rows} ${plan} ${requests}`),
+    [1, 8].flatMap((rows) => ['exported', 'float32', 'int8'].map((plan) => `${rows} ${plan} any`)),
+  )
+  t.match(report.notes, [/sides of the fields are not known/])
+  t.equal(report.int8.state, 'unverified')
+  t.same(
+    report.int8.tasks.map(({ task }) => task),
+    ['task_0', 'task_1'],
+  )
+})
+
+t.test('a file whose sides are given is measured by side; its answers are right', async (t) => {
+  const { measurements, inputs } = await benchJson({ context: { sparse: [0], dense: [0] }, cross: { dense: [2] } }, 2)
+  const plans = measurements.filter(({ rows }) => rows === 8).map(({ plan, requests }) => `${plan} ${requests}`)
+  t.same(plans, [
+    'exported any',
+    ...['float32', 'int8'].flatMap((plan) =>
+      ['context by row', 'new candidates', 'known candidates'].map((kind) => `${plan} ${kind}`),
+    ),
+  ])
+  t.same(inputs, [
+    { name: 'sparse', dtype: 'int32', context: 1, candidate: 2, cross: 0 },
+    { name: 'dense', dtype: 'float32', context: 1, candidate: 1, cross: 1 },
+  ])
+  for (const { plan, error, microseconds, speedup, rows_per_second, requests_per_call } of measurements) {
+    if (plan !== 'int8') t.ok(error <= 1e-5, `${plan}: ${error}`)
+    else t.ok(error > 0 && error < 0.2, `${plan}: ${error}`)
+    t.ok(microseconds > 0 && speedup > 0 && rows_per_second > 0)
+    t.equal(requests_per_call, 2)
+  }
+})
+
+t.test('a bundle is found by its name, its folder, and that of a version', async (t) => {
+  for (const target of ['ads', join(models, 'ads'), join(models, 'ads', '1')]) {
+    const report = await benchJson({ target })
+    t.equal(report.target, 'ads/1')
+    t.match(report.inputs, [
+      { name: 'sparse', context: 2, candidate: 1 },
+      { name: 'dense', candidate: 1, cross: 1 },
+    ])
+  }
+})
+
+t.test('a bench is a table for people, with progress on a terminal', async (t) => {
+  const { options, out, err } = collect()
+  await runBench({ ...options, ...quick })
+  t.match(
+    out(),
+    /^model\.onnx: sparse \(3 candidate\), dense \(3 candidate\); 1 thread\n\nrows +plan +requests +µs +× exported /,
+  )
+  t.match(out(), /\nint8 is unverified: there are no quantization rows, so made-up ones set its scales \(task_0: /)
+  t.match(err(), /compiling model\.onnx …[\s\S]*measuring 1 × 8 rows …/)
+})
+
+t.test('compile puts a plan where serving finds it, and says what each pass did', async (t) => {
+  const cache = join(await temporaryFolder(t), 'cache')
+  const { options, out } = collect()
+  const change = { target: 'ads', cache, rows: 4 }
+  await runCompile({ ...options, ...change, report: true })
+  t.match(out(), /^ads\/1: compiled in \d+\.\d s, kept in .*cache\/[0-9a-f]{32}; float32 is served\nint8 is unverified/)
+  for (const pass of ['as saved', 'canonicalise', 'fold normalisation', 'fold linear', 'mix experts', 'merge chains'])
+    t.match(out(), new RegExp(`\\n${pass} +\\d+ +\\d+ +[\\d,]+ +[\\d.]+ KiB +[\\d,]+ → [\\d,]+ +\\d`), pass)
+  t.match(out(), /\nfloat32 +known candidates +\d+ +[\d,]+ +[\d,]+ /)
+  t.equal((await readdir(cache)).length, 1)
+
+  const again = collect()
+  await runCompile({ ...again.options, ...change, report: false, json: true })
+  const report: CompileReport = JSON.parse(again.out())
+  t.match(report, { target: 'ads/1', origin: 'cached', precision: 'float32', notes: [], int8: { state: 'unverified' } })
+  t.equal(report.details, undefined)
+})
+
+t.test('a graph of which nothing can be compiled is measured as it is', async (t) => {
+  const graph = emptyGraph({ x: floatShape(-1, 2) }, 12)
+  answerWith(graph, graph.node('Sigmoid', ['x']))
+  const old = join(folder, 'old.onnx')
+  await writeFile(old, graph.toBytes())
+  const report = await benchJson({ target: old })
+  t.same(
+    report.measurements.map(({ plan }) => plan),
+    ['exported', 'exported'],
+  )
+  const reason = 'it is written in operator set 12: 13 and later are compiled'
+  t.same(report.notes, [`the graph runs as it was saved: ${reason}`])
+  t.match(report.int8, { state: 'impossible', reasons: [reason] })
+  const { options, out } = collect()
+  await runCompile({ ...options, target: old, report: true, rows: 10 })
+  t.match(
+    out(),
+    /^old\.onnx: left alone; float32 is served\nthe graph runs as it was saved: .* set 12.*\nthere is no int8 plan: /,
+  )
+})
+
+t.test('what is not there is named', async (t) => {
+  const { options } = collect()
+  const fails = (change: Partial<CommonOptions>, message: RegExp) =>
+    t.rejects(runBench({ ...options, ...quick, ...change }), { message })
+  await fails({ target: 'nothing' }, /^nothing is no ONNX file, no folder of a model or version, and no model in /)
+  await fails({ target: join(folder, 'nothing.onnx') }, /^nothing\.onnx: can't be read: ENOENT/)
+  await fails({ output: 'other' }, /^model\.onnx: there is no output other$/)
+  await fails({ context: { spares: [1] } }, /^--context: there is no input spares, but /)
+  await fails({ target: 'ads', context: { sparse: [1] } }, /^--context is for ONNX files: a model's manifest says it$/)
+  await mkdir(join(models, 'broken', '1'), { recursive: true })
+  await writeFile(join(models, 'broken', '1', 'manifest.json'), '{')
+  await fails({ target: 'broken' }, /^broken\/1\/manifest\.json is not JSON: /)
+})

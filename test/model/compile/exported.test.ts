@@ -82,7 +82,7 @@ for (const file of files)
       left,
     )
     t.equal(reports.flatMap((report) => report.left).length, left.length)
-    t.ok(graph.nodes.length < reports[0]!.nodes)
+    t.ok(graph.nodes.length < reports[1]!.nodes)
     t.ok(beforeChains(reports) <= reports[1]!.multiplications)
     t.notOk(
       graph.nodes.find(({ opType }) => undone.test(opType)),

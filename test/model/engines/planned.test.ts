@@ -77,7 +77,7 @@ const traffic: fc.Arbitrary<Traffic> = fc.record({
   bounded: fc.boolean(),
   candidates: fc.constantFrom(1, 3, 20, 40, 200),
   contexts: fc.constantFrom(1, 3),
-  odd: fc.constantFrom([], [Number.NaN], [-0, 0], [1e30, -1e30]),
+  odd: fc.constantFrom([], [Number.NaN], [-0, 0], [1e30, -1e30], [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]),
 })
 
 /** The batches of some traffic: each request has one context, or rarely rows that differ in it. */

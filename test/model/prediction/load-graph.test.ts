@@ -1,4 +1,4 @@
-import { readdir, rm, truncate, writeFile } from 'node:fs/promises'
+import { cp, readdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -16,6 +16,10 @@ import { Dice } from '../compile/dice.ts'
 
 const pool = await createEnginePool({ engine: 'onnx', workers: 2 })
 t.teardown(() => pool.close())
+const models = await temporaryFolder(t)
+await writeTestBundle(models)
+// Other tests make temporary plans at the same time, elsewhere.
+process.env.TMPDIR = await temporaryFolder(t)
 const outputs = ['probabilities', 'logits']
 
 /** Rows that the test model takes. */
@@ -37,7 +41,7 @@ function quantizationRows(rows: number): QuantizationRows {
 /** A real version; with `rows` in int8, and these are its quantization rows. */
 async function bundleWith(t: Test, rows?: number): Promise<Bundle> {
   const root = await temporaryFolder(t)
-  await writeTestBundle(root)
+  await cp(models, root, { recursive: true })
   const bundle = await readBundle(root, 'ads', '1')
   if (rows === undefined) return bundle
   bundle.manifest.precision = 'int8'
@@ -252,8 +256,9 @@ t.test('the memory for candidates is shared by the workers', async (t) => {
       return pool.load(source)
     },
   }
+  const [bundle, cache] = [await bundleWith(t), await temporaryFolder(t)]
   for (const candidateBytes of [0, 1, 100_001])
-    await free(await load(await bundleWith(t), { pool: watching, candidateBytes }))
+    await free(await load(bundle, { pool: watching, candidateBytes, cache }))
   t.same(loads, [0, 0, 50_000])
 })
 

@@ -1,4 +1,4 @@
-import type { Outputs, Signature } from '../../src/model/engines/engine.ts'
+import type { GraphSource, Outputs, Signature } from '../../src/model/engines/engine.ts'
 import type { WorkerTask } from '../../src/model/engines/messages.ts'
 import { type WorkerClient, WorkerLostError } from '../../src/model/engines/worker-client.ts'
 
@@ -18,7 +18,7 @@ export interface FakeWorker extends WorkerClient {
 
 export interface FakeWorkerBehaviour {
   start?(): Promise<unknown>
-  load?(): Promise<unknown>
+  load?(source: GraphSource): Promise<unknown>
 }
 
 /** A worker thread that answers `start`, `load` and `unload` at once, and `run` when the test says so. */
@@ -45,7 +45,7 @@ export function createFakeWorker(behaviour: FakeWorkerBehaviour = {}): FakeWorke
       if (dead !== undefined) throw new WorkerLostError(dead)
       tasks.push(task)
       if (task.type === 'start') return behaviour.start ? behaviour.start() : 'fake'
-      if (task.type === 'load') return behaviour.load ? behaviour.load() : fakeSignature
+      if (task.type === 'load') return behaviour.load ? behaviour.load(task.source) : fakeSignature
       if (task.type === 'unload') return undefined
       return new Promise((resolve, reject) => runs.push({ resolve, reject }))
     },

@@ -10,7 +10,7 @@ import type { PassReport } from './optimise.ts'
 import { product } from './passes/canonicalise.ts'
 import type { Effort } from './passes/quantise.ts'
 import type { PackedInput, PlanGraph } from './passes/split-sides.ts'
-import { external, externalPlace, largeTable, linkOrCopy } from './tables.ts'
+import { external, externalPlace, largeTable, linkOrCopy, type TableFile } from './tables.ts'
 
 /*
  * Compiled plans on disk: a folder of ONNX files, tables beside them, and plan.json.
@@ -50,6 +50,8 @@ export interface PlanDescription {
   float32: PlanSet
   int8?: PlanSet & { effort: Effort; passes: PassReport[] }
   int8Problem?: string
+  /** Files of the saved graph that the plan's tables were taken from. */
+  tables: TableFile[]
   /** Bytes and SHA-256 of every file; of one that is too large to hash each time, when it was last changed, ms. */
   files: Record<string, { bytes: number; sha256: string; changed?: number }>
 }
@@ -81,7 +83,12 @@ export type PlanCosts = Record<'whole' | 'fresh' | 'parts' | 'known', Cost>
 const hashedBytes = 64 * 1024 * 1024
 
 /** Writes a plan as `folder`, which must not exist. Nothing is left behind if it fails. */
-export async function savePlan(folder: string, output: string, compiled: CompiledGraph): Promise<PlanDescription> {
+export async function savePlan(
+  folder: string,
+  output: string,
+  compiled: CompiledGraph,
+  tables: TableFile[] = [],
+): Promise<PlanDescription> {
   const building = unfinished(folder)
   await makeFolder(building)
   try {
@@ -100,6 +107,7 @@ export async function savePlan(folder: string, output: string, compiled: Compile
         ? {}
         : { int8: { ...(await writer.plans('int8', int8)), effort: int8.effort, passes: int8.passes } }),
       ...(compiled.int8Problem === undefined ? {} : { int8Problem: compiled.int8Problem }),
+      tables,
       files: writer.files,
     }
     await writeFile(join(building, planFile), seal(description))

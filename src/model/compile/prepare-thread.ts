@@ -7,6 +7,10 @@ import { type PrepareRequest, prepare } from './prepare.ts'
  * threads have priorities of their own, as on Linux, it gives way to those that answer.
  */
 
-if (process.platform === 'linux') setPriority(10)
+try {
+  if (process.platform === 'linux') setPriority(10)
+} catch {
+  // Not allowed here: then it competes.
+}
 
 parentPort?.postMessage(await prepare(workerData as PrepareRequest))

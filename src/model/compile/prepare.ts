@@ -20,7 +20,7 @@ import {
 } from './plan.ts'
 import type { FieldIds } from './quantised-table.ts'
 import { readGraph } from './read-graph.ts'
-import { settleTables } from './tables.ts'
+import { checkTables, settleTables } from './tables.ts'
 
 export interface PrepareRequest {
   source: GraphSource
@@ -68,7 +68,9 @@ export async function prepare(request: PrepareRequest): Promise<Prepared> {
 
 async function fromCache(folder: string, warnings: string[]): Promise<PlanDescription | undefined> {
   try {
-    return await readPlan(folder)
+    const description = await readPlan(folder)
+    if (description !== undefined) await checkTables(description.tables)
+    return description
   } catch (error) {
     warnings.push(`a compiled plan in the cache is not used and made anew: ${reasonOf(error)}`)
     await rm(folder, { recursive: true, force: true }).catch(() => undefined)
@@ -115,17 +117,20 @@ async function build(
   await makeFolder(scratch)
   try {
     const graph = await readGraph(source, output)
-    await settleTables(graph, scratch)
+    const tables = await settleTables(graph, scratch)
     const compiled = await compile(graph, {
       sides,
       fields,
       quantization: precision === 'int8' ? quantization : undefined,
     })
-    return await savePlan(folder, output, compiled)
+    return await savePlan(folder, output, compiled, tables)
   } finally {
     await rm(scratch, { recursive: true, force: true })
   }
 }
+
+/** With fewer rows there is no 99th percentile to speak of. */
+const fewestJudged = 100
 
 /** Which precision is served: int8 where it was asked for and passes its check here. */
 async function choose(
@@ -139,6 +144,9 @@ async function choose(
     precisionProblem,
   })
   if (quantization === undefined) return refuse('the version has no quantization rows to check int8 with')
+  const { rows } = quantization.judged
+  if (rows < fewestJudged)
+    return refuse(`half of the quantization rows judge int8, at least ${fewestJudged}: there are ${rows}`)
   if (description.int8 === undefined) return refuse(description.int8Problem ?? 'int8 was not compiled')
   let verdict: Verdict
   try {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { closeSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { create } from '@bufbuild/protobuf'
@@ -104,7 +105,7 @@ function createSink(graph: Graph, { name: table, dims, ...tensor }: TensorProto,
       close: () => undefined,
     }
   }
-  const location = `uint8-${table.replaceAll(/[^\w-]+/g, '_').slice(-64)}.bin`
+  const location = `uint8-${createHash('sha256').update(table).digest('hex').slice(0, 32)}.bin`
   const file = openSync(join(graph.folder, location), 'w')
   ftruncateSync(file, size)
   return {

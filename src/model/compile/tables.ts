@@ -1,4 +1,4 @@
-import { copyFile, link, realpath, writeFile } from 'node:fs/promises'
+import { copyFile, link, realpath, stat, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { create } from '@bufbuild/protobuf'
 import { elementSize } from './element-size.ts'
@@ -9,6 +9,14 @@ import {
   type TensorProto,
   TensorProtoSchema,
 } from './onnx_pb.ts'
+
+/** A file of external data: which one it was. */
+export interface TableFile {
+  path: string
+  bytes: number
+  /** When it was last changed, ms. */
+  changed: number
+}
 
 /** Tables this large, bytes, lie in files of their own, which all sessions, workers and processes map into memory once. */
 export const largeTable = 64 * 1024
@@ -43,12 +51,13 @@ export function external(
 
 /**
  * Brings a graph's large embedding tables into files of `folder`. A file is linked, or copied by the system where it can't
- * be: its table never passes through memory.
+ * be: its table never passes through memory. Answers the files that were linked.
  *
  * Rejects with the system's error where `folder` can't be written to.
  */
-export async function settleTables(graph: Graph, folder: string): Promise<void> {
+export async function settleTables(graph: Graph, folder: string): Promise<TableFile[]> {
   const files = new Map<string, string>()
+  const sources: TableFile[] = []
   const nextFile = () => `table-${files.size}.bin`
   for (const [name, tensor] of graph.constants) {
     if (isExternal(tensor)) {
@@ -56,7 +65,10 @@ export async function settleTables(graph: Graph, folder: string): Promise<void> 
       // A link to a link would lead elsewhere from here.
       const path = await realpath(resolve(graph.folder, location))
       const file = files.get(path) ?? nextFile()
-      if (!files.has(path)) await linkOrCopy(path, join(folder, file))
+      if (!files.has(path)) {
+        await linkOrCopy(path, join(folder, file))
+        sources.push(await describeFile(resolve(graph.folder, location)))
+      }
       files.set(path, file)
       graph.constants.set(name, external(tensor, file, start, length))
     } else if (tensor.rawData.byteLength >= largeTable && isTable(graph, name)) {
@@ -67,6 +79,20 @@ export async function settleTables(graph: Graph, folder: string): Promise<void> 
     }
   }
   graph.folder = folder
+  return sources
+}
+
+async function describeFile(path: string): Promise<TableFile> {
+  const { size, mtimeMs } = await stat(path)
+  return { path, bytes: size, changed: mtimeMs }
+}
+
+/** Rejects with an Error that names the file which is not what it was. */
+export async function checkTables(files: readonly TableFile[]): Promise<void> {
+  for (const { path, bytes, changed } of files) {
+    const now = await describeFile(path)
+    if (now.bytes !== bytes || now.changed !== changed) throw new Error(`${path} was changed`)
+  }
 }
 
 /** Whether a constant is read row by row alone. */

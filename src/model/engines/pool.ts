@@ -117,7 +117,10 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
     }
   }
 
-  /** Tries until it works: where all workers were lost, nobody else can answer for this graph. */
+  /**
+   * Tries until it works: where all workers were lost, nobody else can answer for this graph. A compiled plan that can't be
+   * loaded any more is given up for the graph as it was saved.
+   */
   async function reload(member: Member, graph: number, source: GraphSource, backoff: number): Promise<void> {
     if (backoff > 0) await setTimeout(backoff, undefined, { signal: closing.signal }).catch(() => undefined)
     if (closed || !members.has(member) || !sources.has(graph)) return
@@ -125,8 +128,9 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
       await loadIn(member, graph, source)
     } catch (error) {
       options.onReloadFailed?.(source, error)
+      const { plan: _, ...saved } = source
       // Not waited for: other graphs need not wait either.
-      reload(member, graph, source, Math.min(longestBackoff, backoff * 2 + 50))
+      reload(member, graph, saved, Math.min(longestBackoff, backoff * 2 + 50))
     }
   }
 

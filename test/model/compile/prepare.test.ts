@@ -17,6 +17,7 @@ import {
 import { planFile, type ReadyPlan } from '../../../src/model/compile/plan.ts'
 import { type Prepared, type PrepareRequest, prepare } from '../../../src/model/compile/prepare.ts'
 import { prepareInThread } from '../../../src/model/compile/prepare-in-thread.ts'
+import { external } from '../../../src/model/compile/tables.ts'
 import { temporaryFolder } from '../../fixtures/bundle.ts'
 import {
   buildModel,
@@ -273,6 +274,45 @@ t.test('what can not be compiled is left alone, and it is said why', async (t) =
     t.same(await readdir(cache).catch(() => []), [])
   }
   t.same(await temporaryPlans(), before)
+})
+
+t.test('a plan whose table lies in a file that was changed is made anew', async (t) => {
+  const own = await temporaryFolder(t)
+  const cache = join(own, 'cache')
+  const table = Float32Array.from({ length: 12 }, (_, i) => i / 10)
+  await writeFile(join(own, 'table.bin'), table)
+  const graph = emptyGraph({ x: { dtype: DataType.INT32, dims: [-1, 1] } })
+  graph.constants.set(
+    'table',
+    external({ name: 'table', dataType: DataType.FLOAT, dims: [6n, 2n] }, 'table.bin', 0, 48),
+  )
+  const rows = graph.node('Gather', ['table', 'x'])
+  const flat = graph.node('Reshape', [rows, graph.integers([-1, 2])])
+  sigmoid(graph, graph.node('Gemm', [flat, graph.constant('w', Float32Array.of(1, 2), [2, 1])]))
+  answerWith(graph, output)
+  await writeFile(join(own, 'model.onnx'), graph.toBytes())
+  const request: PrepareRequest = {
+    source: { folder: own, format: 'onnx', file: 'model.onnx', outputs: [output] },
+    output,
+    sides: { x: ['candidate'] },
+    fields: {},
+    precision: 'float32',
+    quantization: undefined,
+    identity: 'the same',
+    cache,
+    now: 0,
+  }
+  t.match(await prepare(request), { plan: { origin: 'compiled' }, warnings: [] })
+  t.match(await prepare(request), { plan: { origin: 'cached' }, warnings: [] })
+  await rm(join(own, 'table.bin'))
+  await writeFile(
+    join(own, 'table.bin'),
+    table.map((value) => -value),
+  )
+  await utimes(join(own, 'table.bin'), 1000, 1000)
+  const anew = await prepare(request)
+  t.match(anew, { plan: { origin: 'compiled' } })
+  t.match(anew.warnings, [/^a compiled plan in the cache is not used and made anew: .*table\.bin was changed$/])
 })
 
 t.test('nor is what can not be read', async (t) => {

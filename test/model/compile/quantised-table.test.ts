@@ -118,6 +118,24 @@ t.test('a large table is read piece by piece', async (t) => {
   t.same(b.at(undefined, 2), a.at(undefined, 2))
 })
 
+t.test('tables whose names are alike have files of their own', async (t) => {
+  await writeFile(
+    join(folder, 'table.bin'),
+    Buffer.concat([Buffer.alloc(8), Buffer.from(Float32Array.of(0, 1).buffer)]),
+  )
+  await writeFile(
+    join(folder, 'other.bin'),
+    Buffer.concat([Buffer.alloc(8), Buffer.from(Float32Array.of(1, 0).buffer)]),
+  )
+  const graph = graphWith(Float32Array.of(0, 1), 1, 'table.bin')
+  const like = { dataType: DataType.FLOAT, dims: [2n, 1n] }
+  graph.constants.set('a/b', external({ name: 'a/b', ...like }, 'table.bin', 8, 8))
+  graph.constants.set('a_b', external({ name: 'a_b', ...like }, 'other.bin', 8, 8))
+  const [one, other] = [quantiseTable(graph, 'a/b', undefined), quantiseTable(graph, 'a_b', undefined)]
+  t.same([...(await bytesOf(graph, one))], [0, 255])
+  t.same([...(await bytesOf(graph, other))], [255, 0])
+})
+
 t.test('a file that ends too early is refused', async (t) => {
   const values = new Dice(2).floats(30)
   await writeFile(join(folder, 'short.bin'), Buffer.concat([Buffer.alloc(8), Buffer.from(values.buffer)]))

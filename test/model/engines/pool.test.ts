@@ -1,4 +1,5 @@
 import t from 'tap'
+import type { ReadyPlan } from '../../../src/model/compile/plan.ts'
 import type { GraphSource } from '../../../src/model/engines/engine.ts'
 import { createEnginePool, type EnginePoolOptions } from '../../../src/model/engines/pool.ts'
 import { ModelError } from '../../../src/model/errors.ts'
@@ -191,6 +192,26 @@ t.test('a replaced worker tries a graph again that it could not load', async (t)
   while (workers[1]!.pending === 0) await settle()
   workers[1]!.finish({ sum: new Float32Array([1]) })
   t.same(await run, { sum: new Float32Array([1]) })
+})
+
+t.test('a compiled plan that is gone is given up for the saved graph', async (t) => {
+  const plan = { folder: '/cache/plan' } as unknown as ReadyPlan
+  const loads: GraphSource[] = []
+  const load = async (source: GraphSource) => {
+    loads.push(source)
+    if (source.plan) throw new ModelError('MODEL_FAILED', 'the plan is gone')
+    return fakeSignature
+  }
+  const { pool, workers, nextWorker } = await setUp(t, { workers: 1 }, [{}, { load }])
+  const graph = await pool.load({ ...source, plan })
+  const replaced = nextWorker()
+  workers[0]!.die('gone')
+  await replaced
+  const run = graph.run(batch, ['sum'])
+  while (workers[1]!.pending === 0) await settle()
+  workers[1]!.finish({ sum: new Float32Array([1]) })
+  await run
+  t.same(loads, [{ ...source, plan }, source])
 })
 
 t.test('a graph that fails to load is freed everywhere', async (t) => {

@@ -129,6 +129,12 @@ export class Graph {
 
   toModel(): ModelProto {
     this.tidy()
+    // ONNX Runtime takes no name twice, and an output that passes rename leaves its node's name behind.
+    const names = new Set<string>()
+    for (const node of this.nodes) {
+      if (names.has(node.name)) node.name = ''
+      else names.add(node.name)
+    }
     const domains = new Set(this.nodes.map(({ domain }) => domain))
     if (domains.has(microsoft)) this.#opsets.set(microsoft, 1n)
     return create(ModelProtoSchema, {

@@ -59,7 +59,7 @@ async function bySide(t: Test, graph: Graph): Promise<void> {
 
 const io = JSON.parse(await readFile(join(pytorch, 'io.json'), 'utf8'))
 const files = readdirSync(pytorch).filter((name) => name.endsWith('.onnx'))
-t.equal(files.length, 9)
+t.equal(files.length, 10)
 
 for (const file of files)
   t.test(`PyTorch's ${file}`, async (t) => {
@@ -75,13 +75,15 @@ for (const file of files)
 
     const reports = await optimise(graph)
     t.ok((await errorOf(graph, feeds, expected)) < 1e-5)
-    t.same(
-      reports.flatMap(({ left }) => left),
-      [],
-      'nothing is left that is not understood',
+    // All gates in one product are a mixture already, of experts that are one tensor.
+    const left = model === 'mmoe-parameters' ? [/^MatMul .*no mixture of experts/] : []
+    t.match(
+      reports.flatMap((report) => report.left),
+      left,
     )
-    t.ok(graph.nodes.length < reports[0]!.nodes)
-    t.ok(beforeChains(reports) <= reports[0]!.multiplications)
+    t.equal(reports.flatMap((report) => report.left).length, left.length)
+    t.ok(graph.nodes.length < reports[1]!.nodes)
+    t.ok(beforeChains(reports) <= reports[1]!.multiplications)
     t.notOk(
       graph.nodes.find(({ opType }) => undone.test(opType)),
       operatorsOf(graph),

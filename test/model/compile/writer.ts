@@ -67,6 +67,12 @@ export class Writer {
     const dice = this.#dice
     const weights = dice.floats(k * n, 2 / Math.sqrt(k))
     const bias = dice.floats(n)
+    if (dice.chance(0.1)) {
+      const turned = dice.chance(0.5)
+      const w = this.constant('kernel', weights, turned ? [n, k] : [k, n])
+      const product = graph.node('Einsum', [name, w], { attributes: { equation: turned ? 'bk,nk->bn' : 'bk,kn->bn' } })
+      return { name: graph.node('Add', [product, this.constant('bias', bias, [n])]), n }
+    }
     if (dice.chance(0.5)) {
       const turned = dice.chance(0.3)
       const dims = turned ? [n, k] : [k, n]

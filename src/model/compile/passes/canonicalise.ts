@@ -10,6 +10,7 @@ import {
 } from '../graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from '../onnx_pb.ts'
 import { matMulOfEinsum } from './einsum.ts'
+import { broadcast, permute } from './layout.ts'
 
 /**
  * Many ways to write a graph → one, which the other passes know:
@@ -19,7 +20,7 @@ import { matMulOfEinsum } from './einsum.ts'
  *   and never two in a row;
  * - rows are flattened before they are joined, so that features stand side by side in one Concat over axis 1;
  * - a product by a constant matrix is `Gemm(x, W, b)`, x [batch, k], W [k, n], b [n], without further attributes;
- * - an Einsum of two computed tensors is a batched MatMul;
+ * - an Einsum that is a matrix product is a MatMul;
  * - ids that may be negative, counted from a table's end, are left to Gather, which counts so too;
  * - normalisation is a Mul and an Add by vectors; Sub and Div by constants are Add and Mul.
  *
@@ -162,7 +163,7 @@ const transposeConstant: Rule = (graph, node) => {
   const dims = graph.dimsOf(name)
   if (values === undefined || dims?.length !== 2) return false
   if (!equal(intsAttribute(node, 'perm') ?? [1, 0], [1, 0])) return false
-  return bypass(graph, node, graph.constant(`${name}/transposed`, transpose(values, dims), [dims[1]!, dims[0]!]))
+  return bypass(graph, node, graph.constant(`${name}/transposed`, permute(values, dims, [1, 0]), [dims[1]!, dims[0]!]))
 }
 
 /** MatMul by a constant matrix → Gemm; more than two dimensions are rows of a matrix meanwhile. */
@@ -208,7 +209,7 @@ const plainGemm: Rule = (graph, node) => {
   const beta = floatAttribute(node, 'beta', 1)
   const transposed = intAttribute(node, 'transB', 0) !== 0
   const [k, n] = transposed ? [dims[1]!, dims[0]!] : (dims as [number, number])
-  const matrix = transposed ? transpose(weights, dims) : weights
+  const matrix = transposed ? permute(weights, dims, [1, 0]) : weights
   const scaled = alpha === 1 ? matrix : matrix.map((value) => value * alpha)
   const inputs = [x, graph.constant(`${w}/plain`, scaled, [k, n])]
   if (bias !== undefined) {
@@ -234,6 +235,30 @@ const biasIntoGemm: Rule = (graph, node) => {
     const sum = vector.map((value, i) => value + former[i]!)
     const inputs = [gemm.input[0]!, gemm.input[1]!, graph.constant(`${b}/bias`, sum, [n])]
     return bypass(graph, node, graph.node('Gemm', inputs, { shape }))
+  }
+  return false
+}
+
+/** Reshape(Gemm) + constant → Reshape(Gemm with bias), where every row of the product gets the same. */
+const biasThroughReshape: Rule = (graph, node) => {
+  if (node.opType !== 'Add') return false
+  for (const [x, b] of [node.input, [...node.input].reverse()] as [string, string][]) {
+    const reshape = graph.producer(x)
+    const gemm = reshape?.opType === 'Reshape' ? graph.producer(reshape.input[0]!) : undefined
+    const shape = graph.shapes.get(node.output[0]!)
+    const values = graph.floats(b)
+    if (reshape === undefined || !isGemm(graph, gemm) || values === undefined || shape?.dims[0] !== -1) continue
+    if (!graph.isPrivate(x, node) || !graph.isPrivate(gemm.output[0]!, reshape)) continue
+    if (!equal(graph.shapes.get(x)?.dims, shape.dims)) continue
+    const dims = graph.dimsOf(b)!
+    const sides = shape.dims.slice(1)
+    const all = broadcast(values, dims.length > sides.length && dims[0] === 1 ? dims.slice(1) : dims, sides)
+    const { n, b: former } = weightsOf(graph, gemm)
+    if (all === undefined || !all.every((value, i) => value === all[i % n])) continue
+    const sum = former.map((value, i) => value + all[i]!)
+    const inputs = [gemm.input[0]!, gemm.input[1]!, graph.constant(`${b}/bias`, sum, [n])]
+    const product = graph.node('Gemm', inputs, { shape: graph.shapes.get(gemm.output[0]!)! })
+    return bypass(graph, node, graph.node('Reshape', [product, graph.integers(shape.dims)], { shape }))
   }
   return false
 }
@@ -319,6 +344,7 @@ const rules: Rule[] = [
   matMulToGemm,
   plainGemm,
   biasIntoGemm,
+  biasThroughReshape,
 ]
 
 /** Whether a node is `Gemm(x, W, b?)` with constant W [k, n] and constant b [n], in canonical form. */
@@ -369,12 +395,6 @@ function bypass(graph: Graph, node: NodeProto, replacement: string): true {
   // Its former output is an output of the graph perhaps, which the replacement's producer then takes over.
   graph.replace(node.output[0]!, replacement)
   return true
-}
-
-function transpose(values: Float32Array, [rows, columns]: readonly number[]): Float32Array {
-  const turned = new Float32Array(values.length)
-  for (let i = 0; i < rows!; i++) for (let j = 0; j < columns!; j++) turned[j * rows! + i] = values[i * columns! + j]!
-  return turned
 }
 
 export function positive(axis: number, rank: number): number {

@@ -126,6 +126,32 @@ const forms: Record<string, [(graph: Graph) => string | string[], string]> = {
     (g) => g.node('Einsum', [shaped(g, 'x', 3, 2), shaped(g, 'y', 2, 3)], { attributes: { equation: 'ble,ber->brl' } }),
     'Reshape Transpose Reshape Transpose MatMul',
   ],
+  'Einsum with a constant, in any order of its sides': [
+    (g) => [
+      g.node('Einsum', ['x', vector(g, 3, 6, 2)], { attributes: { equation: 'bk,ekh->beh' } }),
+      g.node('Einsum', [vector(g, 2, 3, 6), 'y'], { attributes: { equation: 'hek,bk->beh' } }),
+    ],
+    'Gemm Reshape Gemm Reshape',
+  ],
+  'Einsum with a matrix': [
+    (g) => g.node('Einsum', ['x', vector(g, 4, 6)], { attributes: { equation: 'bk,nk->bn' } }),
+    'Gemm',
+  ],
+  'Einsum with a vector': [
+    (g) => g.node('Einsum', [vector(g, 6), 'x'], { attributes: { equation: 'k,bk->b' } }),
+    'Gemm Reshape',
+  ],
+  'a bias for each expert': [
+    (g) => {
+      const rows = g.node('Einsum', ['x', vector(g, 3, 6, 2)], { attributes: { equation: 'bk,ekh->beh' } })
+      return g.node('Add', [vector(g, 1, 3, 2), g.node('Add', [rows, vector(g, 3, 1)])])
+    },
+    'Gemm Reshape',
+  ],
+  'a bias for each of several rows': [
+    (g) => g.node('Add', [vector(g, 4), g.node('MatMul', [shaped(g, 'x', 2, 3), matrix(g, 3, 4)])]),
+    'Reshape Gemm Reshape',
+  ],
   'Einsum of rows': [
     (g) => g.node('Einsum', ['x', 'y'], { attributes: { equation: 'bi,bi->b' } }),
     'Reshape Reshape MatMul Reshape',
@@ -177,6 +203,21 @@ const kept: Record<string, (graph: Graph) => string | string[]> = {
   'a vector by a matrix': (g) => g.node('Add', [g.node('MatMul', [vector(g, 6), matrix(g, 6, 6)]), 'x']),
   'a sum over two letters': (g) =>
     g.node('Einsum', [shaped(g, 'x', 2, 3), shaped(g, 'y', 2, 3)], { attributes: { equation: 'beh,beh->b' } }),
+  'an Einsum of several rows with a constant': (g) =>
+    g.node('Einsum', [shaped(g, 'x', 2, 3), vector(g, 3, 4)], { attributes: { equation: 'bik,kn->bin' } }),
+  'an Einsum with a matrix for each expert': (g) =>
+    g.node('Einsum', [shaped(g, 'x', 2, 3), vector(g, 2, 3, 4)], { attributes: { equation: 'bek,ekn->ben' } }),
+  'an Einsum with a constant, the batch last': (g) =>
+    g.node('Einsum', ['x', vector(g, 6, 4)], { attributes: { equation: 'bk,kn->nb' } }),
+  'an Einsum that adds up a constant': (g) =>
+    g.node('Einsum', ['x', vector(g, 6, 4)], { attributes: { equation: 'bk,kn->b' } }),
+  'a bias that differs from row to row': (g) =>
+    g.node('Add', [
+      g.node('Reshape', [g.node('Gemm', [shaped(g, 'x', 3), matrix(g, 3, 4)]), g.integers([-1, 2, 4])]),
+      vector(g, 2, 4),
+    ]),
+  'a bias that makes rows longer': (g) =>
+    g.node('Add', [shaped(g, g.node('Gemm', ['x', matrix(g, 6, 4)]), 4, 1), vector(g, 5)]),
   'an Einsum over the batch': (g) => g.node('Einsum', ['x', 'y'], { attributes: { equation: 'bi,bj->ij' } }),
   'an Einsum of one': (g) => g.node('Einsum', [shaped(g, 'x', 2, 3)], { attributes: { equation: 'bij->bji' } }),
   'an Einsum of a diagonal': (g) => {

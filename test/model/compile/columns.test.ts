@@ -28,6 +28,7 @@ const followed: Record<string, [(g: Graph) => string, string]> = {
   'Slice from the end': [(g) => slice(g, -4, 2 ** 31, -1), 'x[2,3,4,5]'],
   'Slice with a step of 1': [(g) => slice(g, 1, -1, 1, 1), 'x[1,2,3,4]'],
   'a part of a Split': [(g) => g.nodeOf('Split', ['x', g.integers([1, 3, 2])], 3, axis(1))[1]!, 'x[1,2,3]'],
+  'an equal part of a Split': [(g) => g.nodeOf('Split', ['x'], 3, axis(-1))[1]!, 'x[2,3]'],
   'columns of columns': [
     (g) =>
       g.node('Gather', [g.nodeOf('Split', ['x', g.integers([1, 5])], 2, axis(1))[1]!, g.integers([3, 0])], axis(1)),

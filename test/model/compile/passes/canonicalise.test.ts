@@ -172,6 +172,10 @@ const kept: Record<string, (graph: Graph) => string | string[]> = {
     g.node('Cast', [g.node('Cast', ['x'], { attributes: { to: DataType.INT32 } })], {
       attributes: { to: DataType.FLOAT },
     }),
+  'Dropout whose mask is read': (g) => {
+    const [, mask] = g.nodeOf('Dropout', ['x'], 2)
+    return [g.node('Relu', ['dropout']), g.node('Cast', [mask!], { attributes: { to: DataType.FLOAT } })]
+  },
   'an input that is an output': (g) => g.node('Identity', ['x']),
   'an output that is one twice': (g) => {
     const relu = g.node('Relu', ['x'])

@@ -10,7 +10,17 @@ const biome = join(root, 'node_modules/@biomejs/biome/bin/biome')
 
 const rooms: Record<string, { forbidden: string[]; allowed: string[] }> = {
   'src/schemas/x.ts': {
-    forbidden: ['../model/a.ts', '../server/a.ts', '../server/routes/a.ts', '../train/a.ts', '../main.ts', '../cli.ts'],
+    forbidden: [
+      ...[
+        '../model/a.ts',
+        '../server/a.ts',
+        '../server/routes/a.ts',
+        '../train/a.ts',
+        '../bench/a.ts',
+        '../main.ts',
+        '../cli.ts',
+      ],
+    ],
     allowed: ['./a.ts', 'typebox', 'node:path'],
   },
   'src/schemas/deep/x.ts': {
@@ -19,7 +29,7 @@ const rooms: Record<string, { forbidden: string[]; allowed: string[] }> = {
   },
   'src/model/x.ts': {
     forbidden: [
-      ...['../server/a.ts', '../server/routes/a.ts', '../train/a.ts', '../main.ts', '../cli.ts'],
+      ...['../server/a.ts', '../server/routes/a.ts', '../train/a.ts', '../bench/a.ts', '../main.ts', '../cli.ts'],
       ...['fastify', 'fastify-plugin', '@fastify/compress', 'prom-client'],
     ],
     allowed: ['./a.ts', './deep/a.ts', '../schemas/a.ts', 'onnxruntime-node', '@tensorflow/tfjs-core'],
@@ -29,11 +39,38 @@ const rooms: Record<string, { forbidden: string[]; allowed: string[] }> = {
     allowed: ['../a.ts', '../other/a.ts', '../../schemas/a.ts'],
   },
   'src/train/x.ts': {
-    forbidden: ['../server/a.ts', '../main.ts', '../cli.ts', 'fastify', '@fastify/compress', 'prom-client'],
+    forbidden: [
+      '../server/a.ts',
+      '../bench/a.ts',
+      '../main.ts',
+      '../cli.ts',
+      'fastify',
+      '@fastify/compress',
+      'prom-client',
+    ],
     allowed: ['./a.ts', '../model/a.ts', '../model/deep/a.ts', '../schemas/a.ts', '@tensorflow/tfjs-core'],
   },
+  'src/bench/x.ts': {
+    forbidden: [
+      '../server/a.ts',
+      '../train/a.ts',
+      '../main.ts',
+      '../cli.ts',
+      'fastify',
+      '@fastify/compress',
+      'prom-client',
+    ],
+    allowed: ['./a.ts', '../model/a.ts', '../model/deep/a.ts', '../schemas/a.ts', 'onnxruntime-node'],
+  },
   'src/server/x.ts': {
-    forbidden: ['../train/a.ts', '../main.ts', '../cli.ts', 'onnxruntime-node', '@tensorflow/tfjs-core'],
+    forbidden: [
+      '../train/a.ts',
+      '../bench/a.ts',
+      '../main.ts',
+      '../cli.ts',
+      'onnxruntime-node',
+      '@tensorflow/tfjs-core',
+    ],
     allowed: ['./a.ts', './routes/a.ts', '../model/a.ts', '../schemas/a.ts', 'fastify', '@fastify/compress'],
   },
   'src/server/routes/x.ts': {

@@ -4,8 +4,8 @@ import type { Segment } from './columns.ts'
 import type { Graph } from './graph.ts'
 import { ValueInfoProtoSchema } from './onnx_pb.ts'
 import { hiddenLayers, type Maxima } from './passes/equalise.ts'
-import { type Range, rangeKey } from './passes/quantise.ts'
 import { firstLayers } from './passes/split-sides.ts'
+import { type Range, rangeKey } from './quantise-layers.ts'
 
 /** Rows of a graph's inputs, by input, row-major; ids as int32 or, where the graph takes them so, float32. */
 export interface InputRows {

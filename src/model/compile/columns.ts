@@ -1,7 +1,7 @@
 import { clone } from '@bufbuild/protobuf'
+import { positive, product } from './dims.ts'
 import { type Graph, intAttribute, isExternal } from './graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto, NodeProtoSchema } from './onnx_pb.ts'
-import { positive, product } from './passes/canonicalise.ts'
 
 /*
  * Where the columns of a tensor come from: which columns of the graph's inputs they depend on, and how.

@@ -3,9 +3,11 @@ import type { Graph } from './graph.ts'
 import { type JudgedRows, judge, logitsOf, meanShift, passesClearly, type Verdict } from './judge.ts'
 import { describe, optimise, type PassReport, type Watch } from './optimise.ts'
 import { equalise } from './passes/equalise.ts'
-import { type Effort, quantise, shiftLogits } from './passes/quantise.ts'
+import { quantise } from './passes/quantise.ts'
 import { type PlanGraph, type Sides, type SplitGraphs, splitSides } from './passes/split-sides.ts'
+import type { Effort } from './quantise-layers.ts'
 import type { FieldIds, TableScales } from './quantised-table.ts'
+import { shiftLogits } from './shift-logits.ts'
 
 export type Precision = 'float32' | 'int8'
 

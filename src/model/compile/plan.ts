@@ -3,13 +3,13 @@ import { mkdir, readdir, readFile, realpath, rename, rm, stat, utimes, writeFile
 import { dirname, join, resolve } from 'node:path'
 import { reasonOf } from '../errors.ts'
 import type { CompiledGraph, Plans, Precision } from './compile.ts'
+import { product } from './dims.ts'
 import { type Graph, isExternal } from './graph.ts'
 import type { Verdict } from './judge.ts'
 import { TensorProto_DataType as DataType, type TensorProto } from './onnx_pb.ts'
 import type { PassReport } from './optimise.ts'
-import { product } from './passes/canonicalise.ts'
-import type { Effort } from './passes/quantise.ts'
 import type { PackedInput, PlanGraph } from './passes/split-sides.ts'
+import type { Effort } from './quantise-layers.ts'
 import { external, externalPlace, largeTable, linkOrCopy, type TableFile } from './tables.ts'
 
 /*

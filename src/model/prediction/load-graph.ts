@@ -53,8 +53,8 @@ export async function loadGraph(
   outputs: string[],
   { pool, compiler, clock }: LoadOptions,
 ): Promise<{ graph: PooledGraph; compiled: Compiled }> {
-  const { folder, manifest } = bundle
-  const source: GraphSource = { folder, format: manifest.graph.format, file: manifest.graph.file, outputs }
+  const { manifest } = bundle
+  const source = savedGraph(bundle, outputs)
   let seconds = 0
   const leave = async (problem: string | undefined) => ({
     graph: await pool.load(source),
@@ -101,6 +101,11 @@ export async function loadGraph(
     warn(`the compiled plan can't be loaded, the graph runs as it was saved: ${reasonOf(error)}`)
     return leave(`the compiled plan can't be loaded: ${reasonOf(error)}`)
   }
+}
+
+/** A version's graph as it was saved. */
+export function savedGraph({ folder, manifest: { graph } }: Bundle, outputs: string[]): GraphSource {
+  return { folder, format: graph.format, file: graph.file, outputs }
 }
 
 /** What the compiler needs to know of a version's graph. */

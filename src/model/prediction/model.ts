@@ -14,7 +14,7 @@ import { createEncoder, type Encoder } from '../features/encoder.ts'
 import type { EncodedRequest, EncodeOptions } from '../features/layout.ts'
 import type { PredictionTable } from './answer.ts'
 import { createComposer } from './compose.ts'
-import { type Compiled, describePlan, loadGraph, type ModelPlan } from './load-graph.ts'
+import { type Compiled, describePlan, loadGraph, type ModelPlan, savedGraph } from './load-graph.ts'
 import { createPlanner } from './query.ts'
 
 /** Rows in one of the three forms of a request, values unchecked. */
@@ -108,22 +108,24 @@ export async function loadModel(bundle: Bundle, options: LoadOptions): Promise<L
   let serving = false
   const encoder = createEncoder(manifest.features, (field) => serving && options.onUnknown?.(field))
   const { graph, compiled } = await loadGraph(bundle, outputs, options)
-  const batcher = new Batcher({
-    maxBatchRows: options.maxBatchRows,
-    maxDelayMs: options.maxDelayMs,
-    maxQueueRows: options.maxQueueRows,
-    concurrency: pool.size,
-    execute: (batch, wanted) => graph.run(batch, wanted),
-    isolate: (error) => !(error instanceof WorkerLostError),
-    clock,
-    observer: whileTrue(() => serving, options.observer ?? {}),
-  })
+  const batcher = createBatcher(
+    graph,
+    options,
+    whileTrue(() => serving, options.observer ?? {}),
+  )
   const model = createModel(manifest, encoder, graph, compiled, batcher, options)
   try {
     checkSignature(manifest, encoder, graph.signature)
-    // Golden rows are no request: they may be more than one may have.
-    const unbounded = { ...options, maxRequestRows: Number.POSITIVE_INFINITY }
-    await checkGoldenRows(createModel(manifest, encoder, graph, compiled, batcher, unbounded), clock)
+    // int8 was judged by quantization rows; golden rows are known to more digits than it has.
+    const exact = compiled.plan?.precision === 'int8' ? await pool.load(savedGraph(bundle, outputs)) : undefined
+    try {
+      // Golden rows are no request: they may be more than one may have.
+      const unbounded = { ...options, maxRequestRows: Number.POSITIVE_INFINITY }
+      const asked = exact ? createBatcher(exact, options) : batcher
+      await checkGoldenRows(createModel(manifest, encoder, exact ?? graph, compiled, asked, unbounded), clock)
+    } finally {
+      await exact?.close()
+    }
     await warm(manifest, encoder, graph, batcher, options)
     serving = true
     return model
@@ -131,6 +133,20 @@ export async function loadModel(bundle: Bundle, options: LoadOptions): Promise<L
     await model.close()
     throw error
   }
+}
+
+function createBatcher(graph: PooledGraph, options: LoadOptions, observer?: BatchObserver): Batcher {
+  const { pool, maxBatchRows, maxDelayMs, maxQueueRows, clock } = options
+  return new Batcher({
+    maxBatchRows,
+    maxDelayMs,
+    maxQueueRows,
+    concurrency: pool.size,
+    execute: (batch, wanted) => graph.run(batch, wanted),
+    isolate: (error) => !(error instanceof WorkerLostError),
+    clock,
+    ...(observer && { observer }),
+  })
 }
 
 function createModel(

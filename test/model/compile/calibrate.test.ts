@@ -3,7 +3,7 @@ import { calibrate, feedsOf, openSession, predictRows } from '../../../src/model
 import { floatShape } from '../../../src/model/compile/graph.ts'
 import { TensorProto_DataType as DataType } from '../../../src/model/compile/onnx_pb.ts'
 import { optimise } from '../../../src/model/compile/optimise.ts'
-import { rangeKey } from '../../../src/model/compile/passes/quantise.ts'
+import { rangeKey } from '../../../src/model/compile/quantise-layers.ts'
 import { buildModel, distance, exampleModel, rowsOf, savedAnswers } from './random-model.ts'
 import { answerWith, emptyGraph, reread } from './run-graph.ts'
 

@@ -22,7 +22,7 @@ import { setWeights } from '../../layers-model.ts'
 import { randomOptions } from '../../random-architecture.ts'
 import { Dice } from '../compile/dice.ts'
 
-const models = Number(process.env.LAW_MODELS ?? 30)
+const models = Number(process.env.LAW_MODELS ?? 16)
 const seed = Number(process.env.LAW_SEED ?? 1)
 const tolerance = 1e-5
 

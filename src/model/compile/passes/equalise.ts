@@ -1,6 +1,6 @@
+import { isGemm, weightsOf } from '../gemm.ts'
 import { floatShape, type Graph } from '../graph.ts'
 import type { NodeProto } from '../onnx_pb.ts'
-import { isGemm, weightsOf } from './canonicalise.ts'
 
 /** What is largest, of each column of a tensor, over some rows. */
 export type Maxima = Map<string, Float32Array>

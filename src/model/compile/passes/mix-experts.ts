@@ -1,6 +1,8 @@
+import { equal, positive } from '../dims.ts'
+import { isGemm, weightsOf } from '../gemm.ts'
 import { floatShape, type Graph, intAttribute, type Left } from '../graph.ts'
 import type { NodeProto } from '../onnx_pb.ts'
-import { canonicalise, equal, isGemm, positive, weightsOf } from './canonicalise.ts'
+import { canonicalise } from './canonicalise.ts'
 import { multiply } from './fold-linear.ts'
 import { findMixtures, type Mixture } from './mixtures.ts'
 

@@ -1,111 +1,23 @@
 import type { Segment } from '../columns.ts'
-import { floatShape, type Graph, microsoft, type TensorShape } from '../graph.ts'
+import { weightsOf } from '../gemm.ts'
+import { floatShape, type Graph, type TensorShape } from '../graph.ts'
+import { roundToBytes, sideBySide, sideBySideCopies, sumsOf, toBytes, toFloats, toInt8 } from '../int8.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from '../onnx_pb.ts'
-import { type FieldIds, quantiseTable, type TableScales } from '../quantised-table.ts'
-import { weightsOf } from './canonicalise.ts'
-import { steps } from './equalise.ts'
+import { type QuantiseOptions, quantiseLayers } from '../quantise-layers.ts'
+import { batchOf, columnsOf, embed, pickRows, rowIndexes } from '../side-columns.ts'
 import {
   assemble,
-  batchOf,
-  columnsOf,
   type Emit,
-  embed,
   type FirstLayer,
   firstLayers,
   type Group,
-  groupsOf,
   knownPart,
   type PlanGraph,
-  pickRows,
-  rowIndexes,
   type Side,
   type Sides,
   type SplitGraphs,
   splitLayers,
 } from './split-sides.ts'
-
-/** Smallest and largest value of each column that a segment has of its own, over some rows. */
-export interface Range {
-  lo: Float32Array
-  hi: Float32Array
-}
-
-export interface QuantiseOptions {
-  /** Outputs of ReLUs whose values lie from 0 to 255, see `equalise`. */
-  hidden: Set<string>
-  /** Per segment of features that are values, not ids: what their values were, by `rangeKey`. */
-  ranges: Map<string, Range>
-  sides: Sides | undefined
-  /** Tables that have been rounded before, by name. */
-  tables: Map<string, TableScales>
-  /** Per input of ids, per column the ids that it can hold: each field's rows of the table then have scales of their own. */
-  fields: Record<string, FieldIds[]>
-  effort: Effort
-}
-
-/** What is paid for exactness, in work. */
-export interface Effort {
-  /**
-   * How many times larger than the weights of tables a value's weights may be, on average, before the value is repeated
-   * so that each copy has a share of them.
-   */
-  spread: number
-  /**
-   * How often every input of a product that makes a hidden layer is repeated: its weights then are sums of so many int8,
-   * which divides their rounding error, and multiplies the work, by as much.
-   */
-  copies: number
-  /**
-   * Products whose weights are written as two int8 terms: those that make no hidden layer of the first (`gates`), or of
-   * any (`all`).
-   */
-  refine: 'none' | 'gates' | 'all'
-}
-
-/** New values may lie so far outside the range of those that set the scales. */
-const headroom = 1.5
-
-/** A value is repeated so often at most. */
-const mostRepeats = 16
-
-/** Which segment of a product's features: others may be made of the same columns in another way. */
-export function rangeKey(features: string, segment: number): string {
-  return `${features}:${segment}`
-}
-
-/** A matrix [k, n] as int8 by column: w ≈ scale[j]·q (+ fine scale[j]·fine q). */
-interface Int8Matrix {
-  k: number
-  n: number
-  q: Int8Array
-  scale: Float32Array
-  fine: { q: Int8Array; scale: Float32Array } | undefined
-}
-
-/** A segment of features as bytes: value = lo + step·byte. */
-interface QuantisedSegment {
-  table: TableScales | undefined
-  /** How often each column is there. */
-  repeats: number[]
-  /** [step, lo] of column i, dimension d. */
-  at(i: number, d: number): [number, number]
-  /** Of values: step and the byte that stands for 0, by column. */
-  scale: Float32Array
-  zero: Uint8Array
-}
-
-/** A first layer's int8 form: x·W + b ≈ scale·(q·Q) + offset, where the bytes q are x's. */
-interface QuantisedLayer {
-  matrix: Int8Matrix
-  /** Its segments. */
-  quantised: QuantisedSegment[]
-  /** Per feature its first row of the matrix. */
-  starts: number[]
-  /** b, and what the zero points of x add to it: [n]. */
-  offset: Float64Array
-  /** Whether a ReLU follows whose values are bytes. */
-  hidden: boolean
-}
 
 /**
  * A graph in int8, whole and by side: fixed scales, so that a row's answer never depends on its batch-mates.
@@ -116,18 +28,16 @@ interface QuantisedLayer {
  * add them, so that a candidate's answer does not depend on whether it was known.
  */
 export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanGraph; split: SplitGraphs | string } {
-  const { effort, tables } = options
+  const { effort } = options
   const layers = firstLayers(graph)
   if (layers.length === 0) throw new Error('no product of features was found')
-  const made = new Map<FirstLayer, QuantisedLayer>()
-  const features = new Map<Segment, QuantisedSegment>()
   for (const layer of layers) {
     // The ReLU after a hidden layer's product is replaced with it.
     const [relu, ...more] = graph.users(layer.gemm.output[0]!)
     if (relu?.opType === 'Relu' && more.length === 0 && options.hidden.has(relu.output[0]!))
       layer.output = relu.output[0]!
   }
-  for (const group of groupsOf(layers)) quantiseGroup(group)
+  const { made, features } = quantiseLayers(graph, layers, options)
 
   const everything: Sides = Object.fromEntries(
     layers.flatMap(({ segments }) =>
@@ -151,98 +61,6 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
     if (split.known) finish(split.known)
   }
   return { whole, split }
-
-  function quantiseSegment(segment: Segment, key: string): QuantisedSegment {
-    const { table: name, columns, dim } = segment
-    const repeats = new Array<number>(columns.length).fill(effort.copies)
-    if (name !== undefined) {
-      const table = tables.get(name) ?? quantiseTable(graph, name, fieldsOf(name))
-      tables.set(name, table)
-      const field = (i: number) => options.fields[segment.input]?.[columns[i]!]
-      return { table, repeats, at: (i, d) => table.at(field(i), d), scale: new Float32Array(), zero: new Uint8Array() }
-    }
-    if (dim !== 1) throw new Error('values have one column each')
-    const range = options.ranges.get(key)
-    if (range === undefined) throw new Error(`no values of the input ${segment.input} are known`)
-    const scale = new Float32Array(columns.length)
-    const zero = new Uint8Array(columns.length)
-    // 0 must be among the values: then it is exact, and the zero point is a byte.
-    const [lo, hi] = [range.lo.map((value) => Math.min(0, value)), range.hi.map((value) => Math.max(0, value))]
-    const live = columns.map((_, i) => i).filter((i) => hi[i]! > lo[i]!)
-    const mean = (values: Float32Array) => live.reduce((sum, i) => sum + values[i]!, 0) / Math.max(1, live.length)
-    const usual = { lo: mean(lo), hi: mean(hi) }
-    columns.forEach((_, i) => {
-      // Of a column that was always 0 nothing is known: it gets the others' range.
-      const [least, most] = hi[i]! > lo[i]! ? [lo[i]!, hi[i]!] : [usual.lo, usual.hi]
-      scale[i] = ((most - least || 1) * headroom) / steps
-      zero[i] = Math.round((-least * headroom) / scale[i]!)
-    })
-    return { table: undefined, repeats, at: (i) => [scale[i]!, -scale[i]! * zero[i]!], scale, zero }
-  }
-
-  /** All ids that may look up this table, if they are known and each belongs to one field. */
-  function fieldsOf(table: string): FieldIds[] | undefined {
-    const found: FieldIds[] = []
-    for (const { segments } of layers)
-      for (const segment of segments) {
-        if (segment.table !== table) continue
-        for (const column of segment.columns) {
-          const ids = options.fields[segment.input]?.[column]
-          if (ids === undefined) return undefined
-          if (!found.some(({ offset, ids: count }) => offset === ids.offset && count === ids.ids)) found.push(ids)
-        }
-      }
-    // Of two that begin at the same id the first has none, or they overlap.
-    found.sort((a, b) => a.offset - b.offset || a.ids - b.ids)
-    const apart = found.every(({ offset }, i) => i === 0 || offset >= found[i - 1]!.offset + found[i - 1]!.ids)
-    return apart ? found : undefined
-  }
-
-  function quantiseGroup(group: Group): void {
-    const [{ segments, gemm }] = group
-    const quantised = segments.map((segment, i) => {
-      const known = quantiseSegment(segment, rangeKey(gemm.input[0]!, i))
-      features.set(segment, known)
-      return known
-    })
-    const scaled = group.map(({ gemm }) => {
-      const { k, n, w, b } = weightsOf(graph, gemm)
-      const weights = new Float64Array(k * n)
-      const offset = Float64Array.from(b)
-      eachRow(segments, (row, segment, i, d) => {
-        const [step, lo] = quantised[segment]!.at(i, d)
-        for (let j = 0; j < n; j++) {
-          weights[row * n + j] = w[row * n + j]! * step
-          offset[j]! += w[row * n + j]! * lo
-        }
-      })
-      return { weights, offset, n }
-    })
-    // A value whose weights are far larger than an embedding's would leave those few of the 256 steps: it is repeated,
-    // and each copy has a share of its weights.
-    const isTable: boolean[] = []
-    eachRow(segments, (_, segment) => isTable.push(quantised[segment]!.table !== undefined))
-    eachRow(segments, (row, segment, i) => {
-      const { table, repeats } = quantised[segment]!
-      if (table !== undefined) return
-      const ratio = Math.max(...scaled.map(({ weights, n }) => shareOf(weights, n, row, isTable)))
-      repeats[i] = Math.max(1, Math.min(mostRepeats, Math.ceil((ratio * effort.copies) / effort.spread)))
-    })
-    group.forEach((layer, g) => {
-      const { weights, offset, n } = scaled[g]!
-      const hidden = layer.output !== layer.gemm.output[0]
-      const repeats: number[] = []
-      eachRow(segments, (_, segment, i) => repeats.push(quantised[segment]!.repeats[i]!))
-      const starts: number[] = []
-      let k = 0
-      for (const count of repeats) {
-        starts.push(k)
-        k += count
-      }
-      const matrix = toInt8(weights, n, repeats, !hidden && effort.refine !== 'none')
-      made.set(layer, { matrix, offset, hidden, starts, quantised })
-    })
-  }
 
   /** Bytes of the features of these sides: [rows, k]. */
   function bytes(plan: PlanGraph, segments: Segment[], sides: Sides, wanted: Side[]): string | undefined {
@@ -483,172 +301,8 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
   }
 }
 
-function sideBySideCopies(graph: Graph, x: string, copies: number, k: number): string {
-  const shape: TensorShape = { dtype: DataType.UINT8, dims: [-1, k * copies] }
-  return graph.node('Concat', new Array<string>(copies).fill(x), { attributes: { axis: 1 }, shape })
-}
-
 function drop(graph: Graph, node: NodeProto, output: string, replacement: string): void {
   graph.nodes.splice(graph.nodes.indexOf(node), 1)
   graph.touch()
   graph.replace(output, replacement)
-}
-
-/** Adds to what the last sigmoid of a graph reads, by column. */
-export function shiftLogits(graph: Graph, shift: Float32Array): void {
-  const sigmoid = graph.producer(graph.outputs[0]!.name)
-  const logits = sigmoid?.input[0]
-  if (sigmoid === undefined || logits === undefined) return
-  const product = graph.producer(logits)
-  const bias = product?.opType === 'MatMulIntegerToFloat' ? product.input[6] : undefined
-  const values = bias === undefined ? undefined : graph.floats(bias)
-  if (
-    product !== undefined &&
-    bias !== undefined &&
-    values?.length === shift.length &&
-    graph.isPrivate(logits, sigmoid)
-  ) {
-    const sum = values.map((value, i) => value + shift[i]!)
-    product.input = [...product.input.slice(0, 6), graph.constant('bias', sum, [sum.length])]
-  } else {
-    const shape = graph.shapes.get(logits)
-    const shifted = graph.node('Add', [logits, graph.constant('shift', shift, [shift.length])], shape ? { shape } : {})
-    sigmoid.input = [shifted]
-  }
-  graph.touch()
-}
-
-/** bytes(x·Q·scale), negative ones 0: [batch, k] → [batch, n]. `sums` int32 is added before scaling. */
-function toBytes(graph: Graph, x: string, matrix: Int8Matrix, rows: number[], sums: string): string {
-  const { n, q, scale } = matrix
-  const [one, zero] = [scalar(graph, 'one'), scalar(graph, 'zero')]
-  const weights = graph.constant('int8', pickRows(q, n, rows), [rows.length, n])
-  const inputs = [x, one, zero, weights, graph.constant('scale', scale, [n]), zeros(graph, n), sums, one, zero]
-  return graph.node('QGemm', inputs, { domain: microsoft, shape: { dtype: DataType.UINT8, dims: [-1, n] } })
-}
-
-/** x·Q·scale + bias: [batch, k] → float32 [batch, n]. */
-function toFloats(
-  graph: Graph,
-  x: string,
-  { n, q, scale, fine }: Int8Matrix,
-  rows: number[],
-  bias: Float32Array | undefined,
-  batch = -1,
-): string {
-  const term = (q: Int8Array, scale: Float32Array, bias: Float32Array | undefined) => {
-    const inputs = [
-      x,
-      graph.constant('int8', pickRows(q, n, rows), [rows.length, n]),
-      scalar(graph, 'one'),
-      graph.constant('scale', scale, [n]),
-      scalar(graph, 'zero'),
-      zeros(graph, n),
-    ]
-    if (bias !== undefined) inputs.push(graph.constant('bias', bias, [n]))
-    return graph.node('MatMulIntegerToFloat', inputs, { domain: microsoft, shape: floatShape(batch, n) })
-  }
-  const coarse = term(q, scale, bias)
-  if (fine === undefined) return coarse
-  return graph.node('Add', [coarse, term(fine.q, fine.scale, undefined)], { shape: floatShape(batch, n) })
-}
-
-/** The matrix without its scale: what a product with it answers are integers. */
-function sumsOf({ k, n, q }: Int8Matrix): Int8Matrix {
-  return { k, n, q, scale: new Float32Array(n).fill(1), fine: undefined }
-}
-
-function roundToBytes(graph: Graph, x: string, n: number): string {
-  const shape: TensorShape = { dtype: DataType.UINT8, dims: [-1, n] }
-  return graph.node('QuantizeLinear', [x, scalar(graph, 'one'), scalar(graph, 'zero')], { shape })
-}
-
-/** 1 as float32, 0 as a byte: once a graph. */
-function scalar(graph: Graph, which: 'one' | 'zero'): string {
-  const name = `int8/${which}`
-  if (graph.constants.has(name)) return name
-  return graph.constant(name, which === 'one' ? Float32Array.of(1) : Uint8Array.of(0), [])
-}
-
-function zeros(graph: Graph, n: number): string {
-  const name = `int8/zeros:${n}`
-  return graph.constants.has(name) ? name : graph.constant(name, new Int8Array(n), [n])
-}
-
-/** Calls back for each feature: its row of a first layer's matrix, its segment, column and dimension. */
-function eachRow(segments: Segment[], callback: (row: number, segment: number, i: number, d: number) => void): void {
-  let row = 0
-  segments.forEach(({ columns, dim }, segment) => {
-    for (let i = 0; i < columns.length; i++) for (let d = 0; d < dim; d++) callback(row++, segment, i, d)
-  })
-}
-
-/** How much larger a row's weights are than the largest of the rows of tables: the root of the mean square over columns. */
-function shareOf(weights: Float64Array, n: number, row: number, isTable: readonly boolean[]): number {
-  if (!isTable.includes(true)) return 1
-  let sum = 0
-  let columns = 0
-  for (let j = 0; j < n; j++) {
-    let largest = 0
-    for (let other = 0; other < isTable.length; other++)
-      if (isTable[other]) largest = Math.max(largest, Math.abs(weights[other * n + j]!))
-    if (largest === 0) continue
-    sum += (weights[row * n + j]! / largest) ** 2
-    columns++
-  }
-  return columns === 0 ? 1 : Math.sqrt(sum / columns)
-}
-
-/**
- * Weights by column, symmetric: 127 is the largest of each. A row that is there several times has a share of its weight
- * in each, which add up to its weight rounded. With `fine`, what rounding left, in the same way.
- */
-function toInt8(w: ArrayLike<number>, n: number, repeats: readonly number[], fine: boolean): Int8Matrix {
-  const k = repeats.reduce((sum, count) => sum + count, 0)
-  const coarse = roundColumns(w, n, repeats)
-  if (!fine) return { k, n, ...coarse, fine: undefined }
-  const rest = Float64Array.from(w)
-  let row = 0
-  repeats.forEach((count, from) => {
-    for (let i = 0; i < count; i++, row++)
-      for (let j = 0; j < n; j++) rest[from * n + j]! -= coarse.q[row * n + j]! * coarse.scale[j]!
-  })
-  return { k, n, ...coarse, fine: roundColumns(rest, n, repeats) }
-}
-
-function roundColumns(
-  w: ArrayLike<number>,
-  n: number,
-  repeats: readonly number[],
-): { q: Int8Array; scale: Float32Array } {
-  const scale = new Float32Array(n)
-  repeats.forEach((count, from) => {
-    for (let j = 0; j < n; j++) scale[j] = Math.max(scale[j]!, Math.abs(w[from * n + j]!) / count)
-  })
-  for (let j = 0; j < n; j++) scale[j] = scale[j]! > 0 ? scale[j]! / 127 : 1
-  const q = new Int8Array(repeats.reduce((sum, count) => sum + count, 0) * n)
-  let row = 0
-  repeats.forEach((count, from) => {
-    for (let j = 0; j < n; j++) {
-      let left = Math.round(w[from * n + j]! / scale[j]!)
-      for (let i = 0; i < count; i++) {
-        const share = Math.round(left / (count - i))
-        q[(row + i) * n + j] = Math.max(-127, Math.min(127, share))
-        left -= share
-      }
-    }
-    row += count
-  })
-  return { q, scale }
-}
-
-function sideBySide(parts: { n: number; data: Int8Array }[], k: number): Int8Array {
-  const width = parts.reduce((sum, { n }) => sum + n, 0)
-  const joined = new Int8Array(k * width)
-  let column = 0
-  for (const { n, data } of parts) {
-    for (let row = 0; row < k; row++) joined.set(data.subarray(row * n, (row + 1) * n), row * width + column)
-    column += n
-  }
-  return joined
 }

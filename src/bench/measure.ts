@@ -1,3 +1,4 @@
+import { logit } from '../model/compile/judge.ts'
 import type { ReadyPlan } from '../model/compile/plan.ts'
 import type { Batch, Engine, LoadedGraph } from '../model/engines/engine.ts'
 import { drawBatch, redraw } from './rows.ts'
@@ -161,10 +162,4 @@ export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
   const middle = sorted.length >> 1
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
-}
-
-/** Finite also for 0 and 1. */
-function logit(probability: number): number {
-  const p = Math.min(1 - 1e-7, Math.max(1e-7, probability))
-  return Math.log(p / (1 - p))
 }

@@ -175,8 +175,11 @@ function meanProbability(logits: Float32Array): number {
   return logits.reduce((sum, value) => sum + 1 / (1 + Math.exp(-value)), 0) / logits.length
 }
 
-/** Finite also for 0 and 1. */
-function logit(probability: number): number {
-  const p = Math.min(1 - 1e-7, Math.max(1e-7, probability))
+/**
+ * The logit of a probability in float32, of which the least and the largest are taken to be 1e-7 and 1 − 1e-5: closer to 1
+ * its last digit alone would move the logit.
+ */
+export function logit(probability: number): number {
+  const p = Math.min(1 - 1e-5, Math.max(1e-7, probability))
   return Math.log(p / (1 - p))
 }

@@ -77,7 +77,10 @@ export interface Cost {
   b: number
 }
 
-export type PlanCosts = Record<'whole' | 'fresh' | 'parts' | 'known', Cost>
+export type PlanCosts = Record<'whole' | 'fresh' | 'parts' | 'known', Cost> & {
+  /** To look up a candidate that was never seen, µs; default: nothing. */
+  lookUp?: number
+}
 
 /** Files up to this size are hashed when a plan is read from the cache; of larger ones the size is looked at. */
 const hashedBytes = 64 * 1024 * 1024

@@ -1,8 +1,8 @@
-import ort, { type InferenceSession } from 'onnxruntime-node'
+import type { InferenceSession } from 'onnxruntime-node'
 import type { ReadyPlan } from '../compile/plan.ts'
-import { CandidateCache, SEEN } from './candidate-cache.ts'
+import { type Candidates, createCandidates, type Request } from './candidates.ts'
 import type { Batch, GraphStats } from './engine.ts'
-import { type Packer, sameContext } from './packing.ts'
+import { sameContext } from './packing.ts'
 import { costOf, measureParts, openPart, type Part, runPart } from './plan-part.ts'
 
 /** A compiled plan in this thread. One call at a time. */
@@ -41,40 +41,36 @@ export async function openPlan(
       open[name] = await openPart(folder, part, options)
     }
     const parts = open as Parts
-    const candidates = createCandidates(parts, set.widths, cacheBytes)
+    const candidates = createCandidates(parts.parts, parts.known, set.widths, cacheBytes)
     // Without room for a few candidates there are no slabs to run it with.
     const entries = (Object.entries(parts) as [Name, Part][]).filter(([name]) => name !== 'known' || candidates)
+    let lookUp = costs?.lookUp ?? 0
     if (costs) for (const [name, part] of entries) part.cost = costs[name]
-    else
+    else {
+      lookUp = candidates?.measure() ?? 0
       await measureParts(
         entries.map(([name, part]) => ({
           part,
           more: (rows) => (name === 'known' && candidates ? candidates.feeds(new Int32Array(rows)) : {}),
         })),
       )
-    return { ...createPlan(parts, description.output, candidates), close }
+    }
+    return { ...createPlan(parts, description.output, candidates, lookUp), close }
   } catch (error) {
     await close()
     throw error
   }
 }
 
-/** A request of the batch, and what is known of its candidates. */
-interface Request {
-  start: number
-  count: number
-  /** Rows whose candidate is kept or shall be kept, and where. */
-  rows: number[]
-  slots: number[]
-  /** Rows whose candidate was asked for before: to be kept from now on. */
-  seen: number[]
-  never: number[]
-}
-
 /** Requests of so many rows are asked whether a plan is of use at all. */
 const usualRows = [1, 4, 16, 64, 256, 1024]
 
-function createPlan(parts: Parts, output: string, known: Candidates | undefined): Omit<PlannedGraph, 'close'> {
+function createPlan(
+  parts: Parts,
+  output: string,
+  known: Candidates | undefined,
+  lookUp: number,
+): Omit<PlannedGraph, 'close'> {
   const { whole } = parts
   const rowsBy: GraphStats['rows'] = { exported: 0, whole: 0, fresh: 0, known: 0 }
   const wholeCost = (rows: number) => costOf(whole.cost, rows)
@@ -82,8 +78,11 @@ function createPlan(parts: Parts, output: string, known: Candidates | undefined)
   const fresh = parts.fresh && usualRows.some((rows) => isCheaper(parts.fresh!, rows)) ? parts.fresh : undefined
   const freshCost = (rows: number) => (fresh === undefined ? Number.POSITIVE_INFINITY : costOf(fresh.cost, rows))
   const knownCost = (rows: number) => costOf(parts.known!.cost, rows)
-  /** Whether to know all candidates of a request of so many rows would make it cheaper. */
-  const knowingPays = (rows: number) => knownCost(rows) < Math.min(wholeCost(rows), freshCost(rows))
+  /**
+   * Whether it is worth while to look up a request's candidates: a look-up costs more than was measured, since memory is
+   * far by then, and is for nothing where the candidate is new.
+   */
+  const knowingPays = (rows: number) => Math.min(wholeCost(rows), freshCost(rows)) - knownCost(rows) > 3 * lookUp * rows
   const candidates = known !== undefined && usualRows.some(knowingPays) ? known : undefined
   const context = fresh?.context ?? (candidates ? parts.known!.context : [])
   let everyRow = new Int32Array(0)
@@ -186,104 +185,4 @@ function createAnswer(total: number) {
 function isInOrder(rows: ArrayLike<number>): boolean {
   for (let i = 0; i < rows.length; i++) if (rows[i] !== i) return false
   return true
-}
-
-type Candidates = ReturnType<typeof createCandidates> & {}
-
-/** The candidates' parts of the first layer that are kept; undefined where there are none, or no room for them. */
-function createCandidates({ parts, known }: Parts, widths: number[], bytes: number) {
-  if (parts === undefined || known === undefined) return undefined
-  const keyWords = parts.rows.reduce((sum, { columns }) => sum + columns.length, 0)
-  const cache = new CandidateCache({ keyWords, widths, bytes })
-  if (cache.slots === 0) return undefined
-  const slabs = Object.fromEntries(
-    cache.slabs.map((slab, i) => [`slab:${i}`, new ort.Tensor('float32', slab, [cache.slots, widths[i]!])]),
-  )
-  let keys = new Int32Array(0)
-
-  /** Computes and keeps the parts of rows, each in its slot. */
-  async function fill(part: Part, batch: Batch, rows: Int32Array, slots: Int32Array): Promise<void> {
-    try {
-      const results = await runPart(part, batch, rows)
-      widths.forEach((width, i) => {
-        const values = results[`part:${i}`]!.data as Float32Array
-        const slab = cache.slabs[i]!
-        for (let row = 0; row < rows.length; row++)
-          slab.set(values.subarray(row * width, (row + 1) * width), slots[row]! * width)
-      })
-    } catch (error) {
-      for (const slot of slots) cache.invalidate(slot)
-      throw error
-    }
-  }
-
-  /** Gives the candidates of `seen` rows slots; answers what to fill: row by slot. */
-  function claim(requests: Request[]): Map<number, number> {
-    const toFill = new Map<number, number>()
-    for (const request of requests)
-      for (const row of request.seen) {
-        const present = cache.peek(keys, row)
-        const slot = present >= 0 ? present : cache.claim(keys, row)
-        if (slot < 0) request.never.push(row)
-        else {
-          if (present < 0) toFill.set(slot, row)
-          request.rows.push(row)
-          request.slots.push(slot)
-        }
-      }
-    return toFill
-  }
-
-  return {
-    /** What `known` takes beside the batch. */
-    feeds: (slots: Int32Array): Record<string, ort.Tensor> => ({
-      ...slabs,
-      slots: new ort.Tensor('int32', slots, [slots.length]),
-    }),
-
-    /** Begins a call: reads the keys of its rows. */
-    read(batch: Batch): void {
-      if (keys.length < batch.rows * keyWords) keys = new Int32Array(batch.rows * keyWords)
-      writeKeys(parts.rows, batch, keys, keyWords)
-      cache.begin()
-    },
-
-    look(start: number, count: number): Request {
-      const request: Request = { start, count, rows: [], slots: [], seen: [], never: [] }
-      for (let row = start; row < start + count; row++) {
-        const slot = cache.find(keys, row)
-        if (slot >= 0) {
-          request.rows.push(row)
-          request.slots.push(slot)
-        } else if (slot === SEEN) request.seen.push(row)
-        else request.never.push(row)
-      }
-      return request
-    },
-
-    /** Keeps what was asked for before: in the requests, `seen` rows become `rows`, and so do those like them. */
-    async keep(batch: Batch, requests: Request[]): Promise<void> {
-      const toFill = claim(requests)
-      if (toFill.size === 0) return
-      for (const request of requests)
-        request.never = request.never.filter((row) => {
-          const slot = cache.peek(keys, row)
-          if (slot < 0) return true
-          request.rows.push(row)
-          request.slots.push(slot)
-          return false
-        })
-      await fill(parts, batch, Int32Array.from(toFill.values()), Int32Array.from(toFill.keys()))
-    },
-
-    stats: () => cache.stats(),
-  }
-}
-
-function writeKeys(packers: Packer[], batch: Batch, keys: Int32Array, keyWords: number): void {
-  let column = 0
-  for (const packer of packers) {
-    packer.writeBits(batch, 0, batch.rows, keys, keyWords, column)
-    column += packer.columns.length
-  }
 }

@@ -46,7 +46,8 @@ function costsFor(way: Way): PlanCosts {
 const randomCosts: fc.Arbitrary<PlanCosts> = fc.record({
   whole: randomCost(),
   fresh: randomCost(),
-  known: randomCost(),
+  // Often the cheapest, so that candidates are kept, and driven out.
+  known: fc.oneof({ weight: 2, arbitrary: fc.constant({ a: 0, b: 0 }) }, randomCost()),
   parts: randomCost(),
 })
 
@@ -153,7 +154,9 @@ t.test('answers are those of the saved graph, whatever is computed how', async (
     ),
     { numRuns: 120 },
   )
-  for (const [way, count] of Object.entries(ways)) t.ok(count > 0, `${way}: ${count}`)
+  const { evictions, ...taken } = ways
+  for (const [way, count] of Object.entries(taken)) t.ok(count > 0, `${way}: ${count}`)
+  t.comment(`${evictions} candidates made room for others`)
 })
 
 /** Opens a plan for which one way costs nothing, so that it is taken wherever it can be. */

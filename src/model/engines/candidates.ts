@@ -1,0 +1,140 @@
+import ort from 'onnxruntime-node'
+import { CandidateCache, SEEN } from './candidate-cache.ts'
+import type { Batch } from './engine.ts'
+import type { Packer } from './packing.ts'
+import { type Part, runPart } from './plan-part.ts'
+
+/** A request of the batch, and what is known of its candidates. */
+export interface Request {
+  start: number
+  count: number
+  /** Rows whose candidate is kept or shall be kept, and where. */
+  rows: number[]
+  slots: number[]
+  /** Rows whose candidate was asked for before: to be kept from now on. */
+  seen: number[]
+  never: number[]
+}
+
+export type Candidates = ReturnType<typeof createCandidates> & {}
+
+/** The candidates' parts of the first layer that are kept; undefined where there are none, or no room for them. */
+export function createCandidates(parts: Part | undefined, known: Part | undefined, widths: number[], bytes: number) {
+  if (parts === undefined || known === undefined) return undefined
+  const keyWords = parts.rows.reduce((sum, { columns }) => sum + columns.length, 0)
+  const cache = new CandidateCache({ keyWords, widths, bytes })
+  if (cache.slots === 0) return undefined
+  const slabs = Object.fromEntries(
+    cache.slabs.map((slab, i) => [`slab:${i}`, new ort.Tensor('float32', slab, [cache.slots, widths[i]!])]),
+  )
+  let keys = new Int32Array(0)
+
+  /** Computes and keeps the parts of rows, each in its slot. */
+  async function fill(part: Part, batch: Batch, rows: Int32Array, slots: Int32Array): Promise<void> {
+    try {
+      const results = await runPart(part, batch, rows)
+      widths.forEach((width, i) => {
+        const values = results[`part:${i}`]!.data as Float32Array
+        const slab = cache.slabs[i]!
+        for (let row = 0; row < rows.length; row++)
+          slab.set(values.subarray(row * width, (row + 1) * width), slots[row]! * width)
+      })
+    } catch (error) {
+      for (const slot of slots) cache.invalidate(slot)
+      throw error
+    }
+  }
+
+  /** Gives the candidates of `seen` rows slots; answers what to fill: row by slot. */
+  function claim(requests: Request[]): Map<number, number> {
+    const toFill = new Map<number, number>()
+    for (const request of requests)
+      for (const row of request.seen) {
+        const present = cache.peek(keys, row)
+        const slot = present >= 0 ? present : cache.claim(keys, row)
+        if (slot < 0) request.never.push(row)
+        else {
+          if (present < 0) toFill.set(slot, row)
+          request.rows.push(row)
+          request.slots.push(slot)
+        }
+      }
+    return toFill
+  }
+
+  return {
+    /** What `known` takes beside the batch. */
+    feeds: (slots: Int32Array): Record<string, ort.Tensor> => ({
+      ...slabs,
+      slots: new ort.Tensor('int32', slots, [slots.length]),
+    }),
+
+    /** Begins a call: reads the keys of its rows. */
+    read(batch: Batch): void {
+      if (keys.length < batch.rows * keyWords) keys = new Int32Array(batch.rows * keyWords)
+      writeKeys(parts.rows, batch, keys, keyWords)
+      cache.begin()
+    },
+
+    look(start: number, count: number): Request {
+      const request: Request = { start, count, rows: [], slots: [], seen: [], never: [] }
+      for (let row = start; row < start + count; row++) {
+        const slot = cache.find(keys, row)
+        if (slot >= 0) {
+          request.rows.push(row)
+          request.slots.push(slot)
+        } else if (slot === SEEN) request.seen.push(row)
+        else request.never.push(row)
+      }
+      return request
+    },
+
+    /** Keeps what was asked for before: in the requests, `seen` rows become `rows`, and so do those like them. */
+    async keep(batch: Batch, requests: Request[]): Promise<void> {
+      const toFill = claim(requests)
+      if (toFill.size === 0) return
+      for (const request of requests)
+        request.never = request.never.filter((row) => {
+          const slot = cache.peek(keys, row)
+          if (slot < 0) return true
+          request.rows.push(row)
+          request.slots.push(slot)
+          return false
+        })
+      await fill(parts, batch, Int32Array.from(toFill.values()), Int32Array.from(toFill.keys()))
+    },
+
+    stats: () => cache.stats(),
+
+    /** What it takes to look up a candidate, µs. */
+    measure(): number {
+      const times: number[] = []
+      keys = new Int32Array(measuredLookUps * keyWords)
+      // The first time around, memory is touched that the system has not given yet.
+      for (const timed of [false, true]) {
+        let word = 1
+        for (let round = 0; round < lookUpRounds; round++) {
+          for (let i = 0; i < keys.length; i++) keys[i] = word = (Math.imul(word, 1664525) + 1013904223) | 0
+          cache.begin()
+          const started = performance.now()
+          this.look(0, measuredLookUps)
+          if (timed) times.push(((performance.now() - started) * 1000) / measuredLookUps)
+        }
+      }
+      cache.clear()
+      return times.sort((a, b) => a - b)[lookUpRounds >> 1]!
+    },
+  }
+}
+
+/** Candidates that are looked up at once, and how often, to measure what that takes; the median counts. */
+const measuredLookUps = 128
+const lookUpRounds = 31
+
+function writeKeys(packers: Packer[], batch: Batch, keys: Int32Array, keyWords: number): void {
+  let column = 0
+  for (const packer of packers) {
+    packer.writeBits(batch, 0, batch.rows, keys, keyWords, column)
+    column += packer.columns.length
+  }
+}

@@ -233,6 +233,28 @@ t.test('a candidate is kept when it is asked for again, be it by the same reques
   })
 })
 
+t.test('candidates make room for others, and answers stay right', async (t) => {
+  const model: RandomModel = {
+    ...exampleModel,
+    fields: [5, 900, 12],
+    sides: ['context', 'candidate', 'cross', 'context', 'candidate', 'cross'],
+  }
+  await withPlanned(model, 'known', 16, async (plan, check) => {
+    for (const first of [0, 15, 7, 0, 14, 3])
+      for (let again = 0; again < 3; again++)
+        await check(
+          requestOf(
+            model,
+            Array.from({ length: 15 }, (_, i) => first + i),
+            again,
+          ),
+        )
+    const { rows, cache } = plan.stats()
+    t.ok(cache.evictions > 15 && cache.entries <= 16, JSON.stringify(cache))
+    t.ok(rows.known > 100)
+  })
+})
+
 t.test('the context is computed once a request, where it is one', async (t) => {
   const model: RandomModel = { ...exampleModel, fields: [90, 9, 12] }
   await withPlanned(model, 'fresh', 0, async (plan, check) => {

@@ -3,6 +3,7 @@ import { weightsOf } from './gemm.ts'
 import { declare, floatShape, type Graph } from './graph.ts'
 import type { NodeProto } from './onnx_pb.ts'
 import type { PlanGraph, Side, Sides } from './passes/split-sides.ts'
+import { planNames } from './plan-names.ts'
 
 /*
  * The features of some sides: the columns of a plan's inputs that they are made of, and the rows of a matrix that they meet.
@@ -64,7 +65,7 @@ function pack(plan: PlanGraph, input: string, sides: Sides, wanted: Side[], pick
   const { graph } = plan
   const batch = batchOf(wanted)
   const list = batch === 1 ? plan.context : plan.rows
-  const name = `${batch === 1 ? 'context' : 'rows'}:${input}`
+  const name = planNames.packed(batch === 1 ? 'context' : 'rows', input)
   let packed = list.find((candidate) => candidate.name === name)
   const dtype = graph.shapes.get(input)!.dtype
   if (packed === undefined) {

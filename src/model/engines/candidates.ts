@@ -1,4 +1,5 @@
 import ort from 'onnxruntime-node'
+import { planNames } from '../compile/plan-names.ts'
 import { CandidateCache, SEEN } from './candidate-cache.ts'
 import type { Batch } from './engine.ts'
 import type { Packer } from './packing.ts'
@@ -25,7 +26,7 @@ export function createCandidates(parts: Part | undefined, known: Part | undefine
   const cache = new CandidateCache({ keyWords, widths, bytes })
   if (cache.slots === 0) return undefined
   const slabs = Object.fromEntries(
-    cache.slabs.map((slab, i) => [`slab:${i}`, new ort.Tensor('float32', slab, [cache.slots, widths[i]!])]),
+    cache.slabs.map((slab, i) => [planNames.slab(i), new ort.Tensor('float32', slab, [cache.slots, widths[i]!])]),
   )
   let keys = new Int32Array(0)
 
@@ -34,7 +35,7 @@ export function createCandidates(parts: Part | undefined, known: Part | undefine
     try {
       const results = await runPart(part, batch, rows)
       widths.forEach((width, i) => {
-        const values = results[`part:${i}`]!.data as Float32Array
+        const values = results[planNames.part(i)]!.data as Float32Array
         const slab = cache.slabs[i]!
         for (let row = 0; row < rows.length; row++)
           slab.set(values.subarray(row * width, (row + 1) * width), slots[row]! * width)
@@ -66,7 +67,7 @@ export function createCandidates(parts: Part | undefined, known: Part | undefine
     /** What `known` takes beside the batch. */
     feeds: (slots: Int32Array): Record<string, ort.Tensor> => ({
       ...slabs,
-      slots: new ort.Tensor('int32', slots, [slots.length]),
+      [planNames.slots]: new ort.Tensor('int32', slots, [slots.length]),
     }),
 
     /** Begins a call: reads the keys of its rows. */

@@ -1,6 +1,7 @@
 import ort from 'onnxruntime-node'
 import type { Graph } from '../../../src/model/compile/graph.ts'
 import type { PackedInput, PlanGraph, Sides, SplitGraphs } from '../../../src/model/compile/passes/split-sides.ts'
+import { planNames } from '../../../src/model/compile/plan-names.ts'
 import type { Dice } from './dice.ts'
 import { type Answers, answersOf, differenceOf, type Feeds, feedsOf } from './run-graph.ts'
 
@@ -104,14 +105,14 @@ async function answersOfKnown(
   const all = feedsOfPlan(known!, feeds, range(row.length))
   widths.forEach((width, layer) => {
     const slab = new Float32Array(size * width).fill(Number.NaN)
-    const { values } = kept![`part:${layer}`]!
+    const { values } = kept![planNames.part(layer)]!
     slots.forEach((slot, i) => {
       slab.set(values.subarray(i * width, (i + 1) * width), slot * width)
     })
-    all[`slab:${layer}`] = new ort.Tensor('float32', slab, [size, width])
+    all[planNames.slab(layer)] = new ort.Tensor('float32', slab, [size, width])
   })
   const slotOfRow = Int32Array.from(row, (i) => slots[i]!)
-  all.slots = new ort.Tensor('int32', slotOfRow, [row.length])
+  all[planNames.slots] = new ort.Tensor('int32', slotOfRow, [row.length])
   const [answers] = await answersOf(known!.graph, [all])
   return answers!
 }

@@ -2,6 +2,7 @@ import { type Segment, segmentsOf } from '../columns.ts'
 import { isGemm, weightsOf } from '../gemm.ts'
 import { declare, floatShape, type Graph } from '../graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from '../onnx_pb.ts'
+import { planNames } from '../plan-names.ts'
 import { features, rowIndexes, rowsOf } from '../side-columns.ts'
 
 export type Side = 'context' | 'candidate' | 'cross'
@@ -30,10 +31,10 @@ export interface PlanGraph {
 export interface SplitGraphs {
   /** One request's rows, all computed: context × 1, rows × n; if there are context columns. */
   fresh: PlanGraph | undefined
-  /** The candidates' part of the first layer: outputs `part:0`, `part:1`, … [rows, width]; if there are candidate columns. */
+  /** The candidates' part of the first layer: outputs `planNames.part(…)` [rows, width], one a layer; if there are candidate columns. */
   parts: PlanGraph | undefined
   /**
-   * One request's rows, of which these parts are known: inputs `slab:0`, … [slots, width] and `slots` int32 [rows], which
+   * One request's rows, of which these parts are known: inputs `planNames.slab(…)` [slots, width] and `slots` int32 [rows], which
    * slot is each row's; if there are candidate columns.
    */
   known: PlanGraph | undefined
@@ -107,18 +108,15 @@ export function splitLayers(graph: Graph, layers: FirstLayer[], sides: Sides, em
   if (!has('candidate') || !everywhere) return { fresh, parts: undefined, known: undefined, widths }
   const known = assemble(graph, layers, emit.known)
   if (typeof known === 'string') return known
-  known.graph.inputs.push(declare(slots, { dtype: DataType.INT32, dims: [-1] }))
+  known.graph.inputs.push(declare(planNames.slots, { dtype: DataType.INT32, dims: [-1] }))
   widths.forEach((width, i) => {
-    const slab = declare(`slab:${i}`, floatShape(-1, width))
+    const slab = declare(planNames.slab(i), floatShape(-1, width))
     const type = slab.type?.value
     if (type?.case === 'tensorType') type.value.shape!.dim[0]!.value = { case: 'dimParam', value: 'slots' }
     known.graph.inputs.push(slab)
   })
   return { fresh, parts: partsOf(graph, layers, emit.parts), known, widths }
 }
-
-/** Name of the input that says which slot of the slabs holds a row's candidate. */
-const slots = 'slots'
 
 function floatEmitter(whole: Graph, layers: FirstLayer[], sides: Sides): Emitter {
   return {
@@ -160,7 +158,10 @@ function floatEmitter(whole: Graph, layers: FirstLayer[], sides: Sides): Emitter
 
 /** What is kept of each row's candidate for the layer of that number: [rows, width]. */
 export function knownPart(plan: PlanGraph, layer: number, width: number): string {
-  return plan.graph.node('Gather', [`slab:${layer}`, slots], { attributes: { axis: 0 }, shape: floatShape(-1, width) })
+  return plan.graph.node('Gather', [planNames.slab(layer), planNames.slots], {
+    attributes: { axis: 0 },
+    shape: floatShape(-1, width),
+  })
 }
 
 /** The graph with its first layers replaced; a reason where the inputs are read elsewhere too. */
@@ -243,7 +244,7 @@ function partsOf(whole: Graph, layers: FirstLayer[], emit: Emit): PlanGraph {
   for (const group of groupsOf(layers))
     emit(plan, group).forEach((part, i) => {
       const layer = group[i]!
-      const name = `part:${layers.indexOf(layer)}`
+      const name = planNames.part(layers.indexOf(layer))
       const shape = floatShape(-1, weightsOf(whole, layer.gemm).n)
       graph.node('Identity', [part], { outputs: [name], shape })
       graph.outputs.push(declare(name, shape))

@@ -84,24 +84,24 @@ t.test('computes the context once a request, and the candidates not at all where
   if (typeof plans === 'string') throw new Error(plans)
   t.equal(await breachOfPlans(graph, sides, plans, new Dice(1)), undefined)
   t.same(plans.widths, [5, 4])
-  t.same(plans.fresh!.context, [{ name: 'context:ids', input: 'ids', columns: [0, 2] }])
+  t.same(plans.fresh!.context, [{ name: 'multigate:context:ids', input: 'ids', columns: [0, 2] }])
   t.same(plans.fresh!.rows, [
-    { name: 'rows:ids', input: 'ids', columns: [1] },
-    { name: 'rows:x', input: 'x', columns: [0, 1] },
+    { name: 'multigate:rows:ids', input: 'ids', columns: [1] },
+    { name: 'multigate:rows:x', input: 'x', columns: [0, 1] },
   ])
   t.same(plans.parts!.context, [])
   t.same(plans.parts!.rows, [
-    { name: 'rows:ids', input: 'ids', columns: [1] },
-    { name: 'rows:x', input: 'x', columns: [1] },
+    { name: 'multigate:rows:ids', input: 'ids', columns: [1] },
+    { name: 'multigate:rows:x', input: 'x', columns: [1] },
   ])
-  t.same(plans.known!.rows, [{ name: 'rows:x', input: 'x', columns: [0] }])
+  t.same(plans.known!.rows, [{ name: 'multigate:rows:x', input: 'x', columns: [0] }])
   t.equal(multiplicationsOf(graph), 8 * 9)
   t.equal(multiplicationsOf(plans.fresh!.graph), 4 * 9)
   t.equal(multiplicationsOf(plans.known!.graph), 1 * 9)
   t.equal(multiplicationsOf(plans.parts!.graph), 3 * 9)
   for (const plan of [plans.fresh, plans.known, plans.parts])
     t.same(
-      plan!.graph.inputs.map(({ name }) => name).filter((name) => !/^(slots|slab:\d)$/.test(name)),
+      plan!.graph.inputs.map(({ name }) => name).filter((name) => !/^multigate:(slots|slab:\d)$/.test(name)),
       [...plan!.context, ...plan!.rows].map(({ name }) => name),
     )
 })

@@ -1,6 +1,6 @@
 import { calibrate, type InputRows } from './calibrate.ts'
 import type { Graph } from './graph.ts'
-import { type JudgedRows, judge, logitsOf, meanShift, passesClearly, type Verdict } from './judge.ts'
+import { compareLogits, type JudgedRows, logitsOf, meanShift, passesClearly, type Verdict } from './judge.ts'
 import { describe, optimise, type PassReport, type Watch } from './optimise.ts'
 import { equalise } from './passes/equalise.ts'
 import { quantise } from './passes/quantise.ts'
@@ -82,12 +82,15 @@ async function compileInt8(
   const hidden = equalise(equalised, maxima)
   if (hidden.size === 0) throw new Error('no hidden layer was found whose values could be bytes')
   const tables = new Map<string, TableScales>()
+  const float32 = wholePlan(graph)
+  const expected = { scales: await logitsOf(float32, scales), judged: judged && (await logitsOf(float32, judged)) }
   let best: NonNullable<CompiledGraph['int8']> | undefined
   for (const effort of efforts) {
     const plans = quantise(equalised, { hidden, ranges, sides, fields, tables, effort })
-    await centre(wholePlan(graph), plans, scales)
+    await centre(expected.scales, plans, scales)
     const report = describe(plans.whole.graph, 'quantise', hidden.size)
-    const verdict = judged && (await judge(wholePlan(graph), plans.whole, judged))
+    const verdict =
+      judged && expected.judged && compareLogits(expected.judged, await logitsOf(plans.whole, judged), judged)
     const int8 = { ...plans, effort, verdict, passes: [describe(equalised, 'equalise', hidden.size), report] }
     if (verdict === undefined || passesClearly(verdict)) return int8
     // Where none does clearly, the most exact of those that pass at all.
@@ -101,12 +104,12 @@ function isBetter(one: Verdict, other: Verdict): boolean {
   return one.passed === other.passed ? worst(one) <= worst(other) : one.passed
 }
 
-/** Takes out what rounding adds to every row alike: logits are shifted so that mean probabilities stay the same. */
-async function centre(reference: PlanGraph, { whole, split }: Plans, rows: InputRows): Promise<void> {
+/** Takes out what rounding adds to every row alike: logits are shifted so that mean probabilities are the expected ones. */
+async function centre(expected: Float32Array, { whole, split }: Plans, rows: InputRows): Promise<void> {
   if (!endsInSigmoid(whole.graph)) return
   const columns = whole.graph.shapes.get(whole.graph.outputs[0]!.name)?.dims.at(-1)
   if (columns === undefined || columns < 1) return
-  const shift = meanShift(await logitsOf(reference, rows), await logitsOf(whole, rows), columns)
+  const shift = meanShift(expected, await logitsOf(whole, rows), columns)
   for (const plan of [whole, ...(typeof split === 'string' ? [] : [split.fresh, split.known])])
     if (plan !== undefined) shiftLogits(plan.graph, shift)
 }

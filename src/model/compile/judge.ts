@@ -54,12 +54,7 @@ export function passesClearly({ passed, tasks }: Verdict): boolean {
 /** With fewer pairs of a positive and a negative row, one pair that changes its order is more than a tenth of the limit. */
 const fewestPairs = 10 / limits.auc_loss
 
-/** Compares a plan with another on rows. */
-export async function judge(reference: PlanGraph, plan: PlanGraph, rows: JudgedRows): Promise<Verdict> {
-  return compareLogits(await logitsOf(reference, rows), await logitsOf(plan, rows), rows)
-}
-
-/** `judge`, of plans in files. */
+/** Compares a plan with another on rows, both in files. */
 export async function judgeFiles(
   folder: string,
   reference: PlanPart,

@@ -14,30 +14,19 @@ export function registerGraphMetrics(registry: Registry, models: MetricsSources[
     })
     return asking
   }
-  const counter = (name: string, help: string, read: (stats: GraphStats) => number) =>
-    new Counter({
-      name,
-      help,
-      labelNames: model,
-      registers,
-      async collect() {
-        const all = await ask()
-        this.reset()
-        for (const { labels, stats } of all) this.inc(labels, read(stats))
-      },
-    })
-  const gauge = (name: string, help: string, read: (stats: GraphStats) => number) =>
-    new Gauge({
-      name,
-      help,
-      labelNames: model,
-      registers,
-      async collect() {
-        const all = await ask()
-        this.reset()
-        for (const { labels, stats } of all) this.set(labels, read(stats))
-      },
-    })
+  const settings = (name: string, help: string, read: (stats: GraphStats) => number) => ({
+    name,
+    help,
+    labelNames: model,
+    registers,
+    async collect(this: Counter | Gauge) {
+      const all = await ask()
+      this.reset()
+      for (const { labels, stats } of all) this.inc(labels, read(stats))
+    },
+  })
+  const counter = (...all: Parameters<typeof settings>) => new Counter(settings(...all))
+  const gauge = (...all: Parameters<typeof settings>) => new Gauge(settings(...all))
 
   counter(
     'multigate_candidate_cache_hits_total',

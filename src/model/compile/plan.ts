@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { mkdir, readdir, readFile, realpath, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, realpath, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { reasonOf } from '../errors.ts'
 import type { CompiledGraph, Plans, Precision } from './compile.ts'
@@ -161,21 +161,6 @@ export async function readPlan(folder: string): Promise<PlanDescription | undefi
   // Says that it is in use; a cache that can't be written to is never cleaned either.
   await utimes(folder, now, now).catch(() => undefined)
   return description
-}
-
-/** Plans that were not used for so long are removed, s. */
-const keptSeconds = 7 * 24 * 3600
-
-/** Removes plans of the cache that nobody has used lately, and what interrupted writers left. Never rejects. */
-export async function cleanCache(cache: string, now: number): Promise<void> {
-  for (const name of await readdir(cache).catch(() => [])) {
-    const path = join(cache, name)
-    const used = await stat(path).catch(() => undefined)
-    const unfinished = /\.\d+\.[0-9a-f]{8}$/.test(name)
-    const age = used === undefined ? 0 : (now - used.mtimeMs) / 1000
-    if (/^[0-9a-f]{32}/.test(name) && age > (unfinished ? 3600 : keptSeconds))
-      await rm(path, { recursive: true, force: true }).catch(() => undefined)
-  }
 }
 
 /** mkdir −p. Node's own never ends where a file system refuses with ENOENT, as /proc does. */

@@ -5,11 +5,11 @@ import { join } from 'node:path'
 import type { GraphSource } from '../engines/engine.ts'
 import { reasonOf } from '../errors.ts'
 import type { InputRows } from './calibrate.ts'
+import { cleanCache } from './clean-cache.ts'
 import { compile, type Precision } from './compile.ts'
 import { type JudgedRows, judgeFiles, type Verdict } from './judge.ts'
 import type { Sides } from './passes/split-sides.ts'
 import {
-  cleanCache,
   compilerVersion,
   makeFolder,
   type PlanDescription,

@@ -9,11 +9,12 @@ import { createDriftMonitor, type Drift } from '../drift/monitor.ts'
 import type { Batch, GraphStats, Outputs, Signature, TensorData } from '../engines/engine.ts'
 import type { EnginePool, PooledGraph } from '../engines/pool.ts'
 import { WorkerLostError } from '../engines/worker-client.ts'
-import { ModelError, reasonOf } from '../errors.ts'
+import { ModelError } from '../errors.ts'
 import { createEncoder, type Encoder } from '../features/encoder.ts'
 import type { EncodedRequest, EncodeOptions } from '../features/layout.ts'
 import type { PredictionTable } from './answer.ts'
 import { createComposer } from './compose.ts'
+import { checkGoldenRows } from './golden.ts'
 import { type Compiled, describePlan, loadGraph, type ModelPlan, savedGraph } from './load-graph.ts'
 import { createPlanner } from './query.ts'
 
@@ -87,9 +88,6 @@ export interface CompilerOptions {
   /** What the plan's graphs cost, instead of what each worker would measure: so tests decide which way rows go. */
   costs?: PlanCosts
 }
-
-/** While a version is loaded, no client waits for it: its checks may take this long, ms. */
-const loadDeadline = 60_000
 
 /**
  * Loads a verified bundle into the pool, asks its golden rows, and warms every batch size.
@@ -259,30 +257,6 @@ function checkSignature(manifest: Manifest, encoder: Encoder, signature: Signatu
   const output = signature.outputs.find(({ name }) => name === outputs.probabilities)
   if (output && output.width !== tasks)
     wrong(`its output ${outputs.probabilities} is ${output.width} wide, but there are ${tasks} tasks`)
-}
-
-async function checkGoldenRows(model: LoadedModel, clock: Clock): Promise<void> {
-  const { golden, name, version, tasks } = model.manifest
-  if (golden === undefined) return
-  const wrong = (message: string) => new ModelError('INVALID_BUNDLE', `${name}/${version}/manifest.json: ${message}`)
-  let table: PredictionTable
-  try {
-    const rows: QueryRows = { form: 'rows', context: undefined, candidates: golden.rows }
-    table = await model.predict({ rows, options: { raw: true }, deadline: clock.now() + loadDeadline }).table
-  } catch (cause) {
-    throw wrong(`its golden rows can't be answered: ${reasonOf(cause)}`)
-  }
-  tasks.forEach((task, column) => {
-    const raw = table.raw?.find(([name]) => name === task.name)?.[1]
-    golden.probabilities.forEach((expected, row) => {
-      const difference = Math.abs((raw?.[row] ?? Number.NaN) - expected[column]!)
-      if (!(difference <= golden.tolerance)) {
-        throw wrong(
-          `golden row ${row} differs: ${task.name} should be ${expected[column]}, the model answers ${raw?.[row]}`,
-        )
-      }
-    })
-  })
 }
 
 /** Runs every power of two up to the batch limit in every worker, so that no client is the first to meet a size. */

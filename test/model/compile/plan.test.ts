@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { create } from '@bufbuild/protobuf'
 import ort from 'onnxruntime-node'
 import t, { type Test } from 'tap'
+import { cleanCache } from '../../../src/model/compile/clean-cache.ts'
 import { compile } from '../../../src/model/compile/compile.ts'
 import { Graph } from '../../../src/model/compile/graph.ts'
 import {
@@ -12,7 +13,7 @@ import {
   StringStringEntryProtoSchema,
   TensorProtoSchema,
 } from '../../../src/model/compile/onnx_pb.ts'
-import { cleanCache, compilerVersion, planFile, readPlan, savePlan } from '../../../src/model/compile/plan.ts'
+import { compilerVersion, planFile, readPlan, savePlan } from '../../../src/model/compile/plan.ts'
 import { temporaryFolder } from '../../fixtures/bundle.ts'
 import { Dice } from './dice.ts'
 import { buildModel, distance, exampleModel, output, rowsOf, savedAnswers, sidesOf } from './random-model.ts'

@@ -1,6 +1,6 @@
-import { attribute, floatShape, type Graph, type TensorShape } from '../graph.ts'
-import type { NodeProto } from '../onnx_pb.ts'
+import { attribute, floatShape, type Graph, type TensorShape } from './graph.ts'
 import { permute } from './layout.ts'
+import type { NodeProto } from './onnx_pb.ts'
 
 /**
  * A sum of products, a row of the batch for itself, as a matrix product: by a constant, `bk,ekh->beh` is [batch, K]·[K, E·H];

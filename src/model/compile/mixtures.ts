@@ -1,6 +1,6 @@
-import { equal, positive } from '../dims.ts'
-import { floatShape, type Graph, intAttribute, intsAttribute, type Left } from '../graph.ts'
-import type { NodeProto } from '../onnx_pb.ts'
+import { equal, positive } from './dims.ts'
+import { floatShape, type Graph, intAttribute, intsAttribute, type Left } from './graph.ts'
+import type { NodeProto } from './onnx_pb.ts'
 
 /** One task's mixture of experts: Σ_e gate[e]·expert[e]. */
 export interface Mixture {

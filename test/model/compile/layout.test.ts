@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { broadcast, permute } from '../../../../src/model/compile/passes/layout.ts'
+import { broadcast, permute } from '../../../src/model/compile/layout.ts'
 
 const count = (n: number) => Float32Array.from({ length: n }, (_, i) => i)
 

@@ -1,0 +1,32 @@
+import type { Clock } from '../batching/clock.ts'
+import { ModelError, reasonOf } from '../errors.ts'
+import type { PredictionTable } from './answer.ts'
+import type { LoadedModel, QueryRows } from './model.ts'
+
+/** While a version is loaded, no client waits for it: its checks may take this long, ms. */
+const loadDeadline = 60_000
+
+/** Asks a version its golden rows. Rejects with INVALID_BUNDLE where one is answered wrongly. */
+export async function checkGoldenRows(model: LoadedModel, clock: Clock): Promise<void> {
+  const { golden, name, version, tasks } = model.manifest
+  if (golden === undefined) return
+  const wrong = (message: string) => new ModelError('INVALID_BUNDLE', `${name}/${version}/manifest.json: ${message}`)
+  let table: PredictionTable
+  try {
+    const rows: QueryRows = { form: 'rows', context: undefined, candidates: golden.rows }
+    table = await model.predict({ rows, options: { raw: true }, deadline: clock.now() + loadDeadline }).table
+  } catch (cause) {
+    throw wrong(`its golden rows can't be answered: ${reasonOf(cause)}`)
+  }
+  tasks.forEach((task, column) => {
+    const raw = table.raw?.find(([name]) => name === task.name)?.[1]
+    golden.probabilities.forEach((expected, row) => {
+      const difference = Math.abs((raw?.[row] ?? Number.NaN) - expected[column]!)
+      if (!(difference <= golden.tolerance)) {
+        throw wrong(
+          `golden row ${row} differs: ${task.name} should be ${expected[column]}, the model answers ${raw?.[row]}`,
+        )
+      }
+    })
+  })
+}

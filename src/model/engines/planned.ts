@@ -158,7 +158,7 @@ function createPlan(
 
   return {
     run,
-    stats: () => ({ rows: { ...rowsBy }, cache: known?.stats() ?? noCache }),
+    stats: () => ({ rows: { ...rowsBy }, cache: candidates?.stats() ?? noCache }),
   }
 }
 

@@ -88,7 +88,8 @@ Nothing is written before training is done; Ctrl-C leaves everything as it was.`
 Examples:
   multigate evaluate census-income                               models/census-income/1
   multigate evaluate census-income --url http://127.0.0.1:3000   what a running service answers
-  multigate evaluate ads-funnel --model ads-funnel-moe           another model on the same rows`,
+  multigate evaluate ads-funnel --model ads-funnel-moe           another model on the same rows
+  multigate evaluate ads-funnel --int8                           and what int8 would cost on them`,
     )
     .action(
       async (
@@ -120,7 +121,10 @@ Examples:
     command
       .argument('<target>', "an ONNX file, the folder of a version or a model, or a model's name")
       .option('--models <folder>', 'folder of the models that have names', 'models')
-      .option('--context <columns>', 'of an ONNX file: columns that belong to the context, as sparse=0-12,dense=0-5+9')
+      .option(
+        '--context <columns>',
+        "of an ONNX file: columns that belong to the context, as sparse=0-12,dense=0-5+9; all others are the candidate's",
+      )
       .option('--cross <columns>', 'of an ONNX file: columns that depend on context and candidate')
       .option('--output <name>', 'of an ONNX file: the output that is wanted, where it has several')
       .option('--cache <folder>', 'folder of compiled plans (MULTIGATE_CACHE; `off`: none)')
@@ -131,7 +135,7 @@ Examples:
       graphCommand(new Command('compile'))
         .description('compile a saved graph into the cache that serving takes it from; docs/compiler.md')
         .option('--report', 'say what each pass did, and measure it', false)
-        .option('--rows <number>', 'rows of the request that the report measures', parseCount, 100)
+        .option('--rows <number>', 'with --report: rows of the request that is measured', parseCount, 100)
         .addHelpText(
           'after',
           `
@@ -149,10 +153,14 @@ Examples:
     .addCommand(
       graphCommand(new Command('bench'))
         .description('measure a saved graph on this machine: as exported, compiled, by side, in int8')
-        .option('--rows <numbers>', 'rows of a request, one after the other', parseCounts, [1, 32, 100, 256])
+        .addOption(
+          new Option('--rows <numbers>', 'rows of a request, one after the other')
+            .argParser(parseCounts)
+            .default([1, 32, 100, 256], '1,32,100,256'),
+        )
         .option('--requests <number>', 'requests of a call', parseCount, 1)
         .option('--seconds <number>', 'how long to measure each plan with each number of rows', parsePositive, 1)
-        .option('--threads <number>', 'threads of a call', parseCount, 1)
+        .option('--threads <number>', 'threads of a call, 64 at most', parseThreads, 1)
         .addHelpText(
           'after',
           `
@@ -233,6 +241,11 @@ function graphOptions(target: string, options: GraphOptions, signal: AbortSignal
 function parseCount(value: string): number {
   if (/^\d{1,7}$/.test(value) && Number(value) > 0) return Number(value)
   throw new InvalidArgumentError('must be a whole number from 1 to 9999999.')
+}
+
+function parseThreads(value: string): number {
+  if (parseCount(value) <= 64) return Number(value)
+  throw new InvalidArgumentError('must be 64 at most.')
 }
 
 function parseCounts(value: string): number[] {

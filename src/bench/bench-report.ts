@@ -20,27 +20,43 @@ function formatInputs({ inputs, threads }: BenchReport): string {
   return `${parts.join(', ')}; ${threads} thread${threads === 1 ? '' : 's'}`
 }
 
-const measurementHeader = ['rows', 'plan', 'requests', 'µs', '× exported', 'rows/s', 'max |Δp|', 'p99 |Δlogit|']
+/** What the words of the table mean. */
+const legend =
+  'requests: context by row (differs from row to row), new candidates (never seen), known candidates (seen before); through: whole\n' +
+  'graph, fresh (context once a request), known (candidates not at all), whichever is cheapest on this machine'
+
+const measurementHeader = [
+  'rows',
+  'plan',
+  'requests',
+  'through',
+  'µs',
+  '× exported',
+  'rows/s',
+  'max |Δp|',
+  'p99 |Δlogit|',
+]
 
 export function formatMeasurements(measurements: Measurement[]): string[] {
   const rows = measurements.map((measured) => [
     measured.requests_per_call === 1 ? `${measured.rows}` : `${measured.requests_per_call} × ${measured.rows}`,
     measured.plan,
     measured.requests,
+    measured.way,
     grouped(measured.microseconds),
     measured.speedup.toFixed(2),
     grouped(measured.rows_per_second),
     measured.plan === 'exported' ? '' : formatError(measured.error),
     measured.plan === 'int8' ? formatError(measured.logit_error_p99) : '',
   ])
-  return [formatTable(measurementHeader, rows, 3)]
+  return [formatTable(measurementHeader, rows, 4), '', legend]
 }
 
 function formatNotes({ int8, notes }: BenchReport): string[] {
   return ['', formatInt8(int8), ...notes]
 }
 
-export function formatInt8({ state, tasks, reasons }: Int8Report): string {
+export function formatInt8({ state, within_limits, tasks, reasons }: Int8Report): string {
   const details = tasks
     .map(({ task, auc_loss, mean_change, logit_p99 }) => {
       const loss = auc_loss === null ? '' : `AUC loss ${auc_loss.toExponential(1)}, `
@@ -53,7 +69,7 @@ export function formatInt8({ state, tasks, reasons }: Int8Report): string {
     case 'refused':
       return `int8 fails its check and is not served: ${reasons.join('; ')} (${details})`
     case 'unverified':
-      return `int8 is unverified: there are no quantization rows, so made-up ones set its scales (${details})`
+      return `int8 is unverified: there are no quantization rows, so made-up ones set its scales; on them it ${within_limits ? 'keeps within' : 'exceeds'} the limits of the check (${details})`
     case 'impossible':
       return `there is no int8 plan: ${reasons.join('; ')}`
   }

@@ -1,3 +1,5 @@
+import { rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import type { TaskDifference } from '../model/compile/judge.ts'
 import type { ReadyPlan } from '../model/compile/plan.ts'
 import type { Prepared } from '../model/compile/prepare.ts'
@@ -14,8 +16,6 @@ export interface BenchOptions {
   /** How long to measure each plan at each number of rows, s. */
   seconds: number
   threads: number
-  /** Folder of compiled plans. */
-  cache: string | undefined
   random: () => number
   now: () => number
   signal: AbortSignal
@@ -35,6 +35,8 @@ export interface BenchReport {
 
 /** `unverified`: compared on rows that were made up. */
 export interface Int8Report {
+  /** Whether it keeps within the limits on the rows that were there. */
+  within_limits: boolean
   state: 'passed' | 'refused' | 'unverified' | 'impossible'
   tasks: TaskDifference[]
   reasons: string[]
@@ -42,9 +44,17 @@ export interface Int8Report {
 
 /** Compiles a target and measures all its plans. */
 export async function bench(target: Target, options: BenchOptions): Promise<BenchReport> {
+  options.progress(`compiling ${target.name}`)
+  const prepared = await prepareBoth(target)
+  try {
+    return await benchPrepared(target, prepared, options)
+  } finally {
+    await dispose(prepared)
+  }
+}
+
+async function benchPrepared(target: Target, prepared: Prepared, options: BenchOptions): Promise<BenchReport> {
   const { rows, requests, seconds, threads, random, now, signal, progress } = options
-  progress(`compiling ${target.name}`)
-  const prepared = await prepareBoth(target, options.cache)
   const engine = await createOnnxEngine({ threads })
   const plans = plansOf(prepared)
   const measurements: Measurement[] = []
@@ -71,9 +81,14 @@ export async function bench(target: Target, options: BenchOptions): Promise<Benc
   }
 }
 
-/** Both precisions, whatever the manifest says. */
-export function prepareBoth({ request }: Target, cache: string | undefined): Promise<Prepared> {
-  return prepareInThread({ ...request, precision: 'int8', cache, now: Date.now() })
+/** Both precisions, whatever the manifest says; in the temporary folder. */
+export function prepareBoth({ request, quantization }: Target): Promise<Prepared> {
+  return prepareInThread({ ...request, precision: 'int8', quantization, cache: undefined, now: Date.now() })
+}
+
+/** Removes a plan that is in no cache. */
+export async function dispose({ plan }: Prepared): Promise<void> {
+  if (plan?.origin === 'temporary') await rm(dirname(plan.folder), { recursive: true, force: true })
 }
 
 /** A plan of each precision. */
@@ -86,12 +101,15 @@ export function plansOf({ plan }: Prepared): { float32: ReadyPlan; int8: ReadyPl
 }
 
 export function describeInt8({ verified }: Target, { plan, problem }: Prepared): Int8Report {
-  if (plan?.description.int8 === undefined)
-    return {
-      state: 'impossible',
-      tasks: [],
-      reasons: [plan?.description.int8Problem ?? problem ?? 'it was not compiled'],
-    }
-  const { passed, tasks, reasons } = plan.verdict!
-  return { state: verified ? (passed ? 'passed' : 'refused') : 'unverified', tasks, reasons }
+  if (plan?.description.int8 === undefined) {
+    const reason = plan?.description.int8Problem ?? problem ?? 'it was not compiled'
+    return { within_limits: false, state: 'impossible', tasks: [], reasons: [reason] }
+  }
+  // Without a verdict there were too few rows, or they could not be computed.
+  const { passed, tasks, reasons } = plan.verdict ?? {
+    passed: false,
+    tasks: [],
+    reasons: [plan.precisionProblem ?? ''],
+  }
+  return { within_limits: passed, state: verified ? (passed ? 'passed' : 'refused') : 'unverified', tasks, reasons }
 }

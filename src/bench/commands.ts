@@ -1,5 +1,6 @@
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
+import { ModelError } from '../model/errors.ts'
 import { type BenchOptions, bench } from './bench.ts'
 import { formatBench } from './bench-report.ts'
 import type { ColumnChoice } from './columns.ts'
@@ -32,17 +33,17 @@ export interface CommonOptions {
 export async function runBench(
   options: CommonOptions & Pick<BenchOptions, 'rows' | 'requests' | 'seconds' | 'threads'>,
 ): Promise<void> {
-  const { rows, requests, seconds, threads, json, cache, signal, out } = options
+  const { rows, requests, seconds, threads, json, signal, out } = options
   const random = createUniform(options.seed)
   const target = await openTarget(options.target, { ...options, random })
   const now = () => performance.now()
   const progress = showProgress(options.err)
-  const report = await bench(target, { rows, requests, seconds, threads, cache, random, now, signal, progress })
+  const report = await bench(target, { rows, requests, seconds, threads, random, now, signal, progress })
   progress('')
   out.write(json ? `${JSON.stringify(report, undefined, 2)}\n` : `${formatBench(report)}\n`)
 }
 
-/** `multigate compile` */
+/** `multigate compile`. Rejects with MODEL_FAILED where the plan could not be kept: that is what it is for. */
 export async function runCompile(options: CommonOptions & { report: boolean; rows: number }): Promise<void> {
   const { report, rows, json, cache, signal, out } = options
   const random = createUniform(options.seed)
@@ -52,6 +53,8 @@ export async function runCompile(options: CommonOptions & { report: boolean; row
   const compiled = await reportCompile(target, { report, rows, cache, random, now, signal, progress })
   progress('')
   out.write(json ? `${JSON.stringify(compiled, undefined, 2)}\n` : `${formatCompile(compiled)}\n`)
+  if (compiled.compiled && cache !== undefined && compiled.kept === undefined)
+    throw new ModelError('MODEL_FAILED', `the plan could not be kept in ${cache}`)
 }
 
 function createUniform(seed: number): () => number {

@@ -4,17 +4,12 @@ import { formatBytes, formatError, formatTable, grouped } from './table.ts'
 
 /** What compiling did, for people. */
 export function formatCompile(report: CompileReport): string {
-  const { target, origin, folder, seconds, precision, notes, int8, details } = report
-  const where = {
-    compiled: `compiled in ${seconds.toFixed(1)} s, kept in ${folder}`,
-    cached: `compiled before, in ${folder}`,
-    temporary: `compiled in ${seconds.toFixed(1)} s, and not kept`,
-    none: 'left alone',
-  }[origin ?? 'none']
+  const { target, compiled, kept, seconds, precision, notes, int8, details } = report
+  const where = kept === undefined ? 'could not be kept' : `kept in ${kept}`
   return [
-    `${target}: ${where}; ${precision} is served`,
+    compiled ? `${target}: ${precision}, ${where}; took ${seconds.toFixed(1)} s` : `${target}: left as it was saved`,
     ...notes,
-    formatInt8(int8),
+    ...(int8 === undefined ? [] : [formatInt8(int8)]),
     ...(details === undefined ? [] : formatDetails(details)),
   ].join('\n')
 }
@@ -23,22 +18,24 @@ export function formatCompile(report: CompileReport): string {
 const flops = 2
 
 function formatDetails({ rows, passes, plans, measurements }: NonNullable<CompileReport['details']>): string[] {
-  const passRows = passes.map(({ pass, changes, nodes, multiplications, bytes, before, microseconds, error }) => [
-    pass,
-    grouped(changes),
-    grouped(nodes),
-    grouped(multiplications * flops),
-    formatBytes(bytes),
-    `${grouped(before)} → ${grouped(microseconds)}`,
-    formatError(error),
-  ])
-  const left = passes.flatMap(({ pass, left }) => left.map((reason) => `  ${pass}: ${reason}`))
-  const planRows = plans.map(({ precision, graph, nodes, multiplications, multiplicationsOnce, bytes }) => [
+  const passRows = passes.map(
+    ({ pass, changes, nodes, multiplications, bytes, microseconds_before, microseconds, error }) => [
+      pass,
+      grouped(changes),
+      grouped(nodes),
+      grouped(multiplications * flops),
+      formatBytes(bytes),
+      `${grouped(microseconds_before)} → ${grouped(microseconds)}`,
+      formatError(error),
+    ],
+  )
+  const left = passes.flatMap(({ pass, left }) => left.map((place) => `  ${pass}: ${place}`))
+  const planRows = plans.map(({ precision, graph, nodes, multiplications, multiplications_once, bytes }) => [
     precision,
     graph,
     grouped(nodes),
     grouped(multiplications * flops),
-    grouped(multiplicationsOnce * flops),
+    grouped(multiplications_once * flops),
     formatBytes(bytes),
   ])
   return [

@@ -1,13 +1,13 @@
 import { logit } from '../model/compile/judge.ts'
 import type { ReadyPlan } from '../model/compile/plan.ts'
-import type { Batch, Engine, LoadedGraph } from '../model/engines/engine.ts'
+import type { Batch, Engine, GraphStats, LoadedGraph } from '../model/engines/engine.ts'
 import { drawBatch, redraw } from './rows.ts'
 import type { Target } from './target.ts'
 
 /** A way to compute a request. */
 export interface Contestant {
   plan: 'exported' | 'float32' | 'int8'
-  /** What is new about each request: its context differs by row, its candidates are new, or known from before. */
+  /** What is new about each request: anything, its context by row, its candidates, or these are known from before. */
   requests: 'any' | 'context by row' | 'new candidates' | 'known candidates'
 }
 
@@ -20,6 +20,8 @@ export interface Measurement extends Contestant {
   /** How many times as fast as the exported graph: median over rounds. */
   speedup: number
   rows_per_second: number
+  /** The graph that most rows went through: of a plan, what was cheapest. */
+  way: keyof GraphStats['rows']
   /** Against the exported graph: the largest difference of a probability, of a logit, and its 99th percentile. */
   error: number
   logit_error: number
@@ -66,7 +68,7 @@ export async function measure(options: MeasureOptions): Promise<Measurement[]> {
     if (plans) graphs.float32 = await engine.load({ ...source, plan: plans.float32, cacheBytes: candidateBytes })
     if (plans?.int8) graphs.int8 = await engine.load({ ...source, plan: plans.int8, cacheBytes: candidateBytes })
     const runners = createRunners(graphs, options)
-    const errors: Errors[] = []
+    const errors: Comparison[] = []
     for (const runner of runners) errors.push(await compareAnswers(runner, graphs.exported, options))
     const times = await takeTimes(runners, options)
     const exported = times[0]!
@@ -113,17 +115,22 @@ function createRunners(
   return runners
 }
 
-type Errors = Pick<Measurement, 'error' | 'logit_error' | 'logit_error_p99'>
+type Comparison = Pick<Measurement, 'error' | 'logit_error' | 'logit_error_p99' | 'way'>
 
-async function compareAnswers(runner: Runner, exported: LoadedGraph, { target }: MeasureOptions): Promise<Errors> {
+async function compareAnswers(runner: Runner, exported: LoadedGraph, { target }: MeasureOptions): Promise<Comparison> {
   const { output } = target.request
   const differences: number[] = []
   let error = 0
+  let way: Comparison['way'] = 'exported'
   // Known candidates are so from the third request on.
   for (let i = 0; i < 6; i++) {
     const batch = runner.next()
     const expected = (await exported.run(batch, [output]))[output]!.slice()
+    const before = rowsBy(runner.graph)
     const actual = (await runner.graph.run(batch, [output]))[output]!
+    way = ways.reduce((most, name) =>
+      rowsBy(runner.graph)[name] - before[name] > rowsBy(runner.graph)[most] - before[most] ? name : most,
+    )
     expected.forEach((value, i) => {
       error = Math.max(error, Math.abs(value - actual[i]!))
       differences.push(Math.abs(logit(value) - logit(actual[i]!)))
@@ -134,7 +141,14 @@ async function compareAnswers(runner: Runner, exported: LoadedGraph, { target }:
     error,
     logit_error: differences.at(-1)!,
     logit_error_p99: differences[Math.floor((differences.length - 1) * 0.99)]!,
+    way,
   }
+}
+
+const ways = ['exported', 'whole', 'fresh', 'known'] as const
+
+function rowsBy(graph: LoadedGraph): GraphStats['rows'] {
+  return graph.stats?.().rows ?? { exported: 0, whole: 0, fresh: 0, known: 0 }
 }
 
 /** Per contestant and round the times of its calls, µs. */

@@ -6,10 +6,12 @@ import { type CompiledGraph, compile, type Plans } from '../model/compile/compil
 import type { Graph } from '../model/compile/graph.ts'
 import { describe, type PassReport } from '../model/compile/optimise.ts'
 import type { PlanGraph } from '../model/compile/passes/split-sides.ts'
+import { prepareInThread } from '../model/compile/prepare-in-thread.ts'
 import { readGraph } from '../model/compile/read-graph.ts'
 import { settleTables } from '../model/compile/tables.ts'
+import type { Batch } from '../model/engines/engine.ts'
 import { createOnnxEngine } from '../model/engines/onnx.ts'
-import { type BenchOptions, describeInt8, type Int8Report, plansOf, prepareBoth } from './bench.ts'
+import { type BenchOptions, describeInt8, dispose, type Int8Report, plansOf, prepareBoth } from './bench.ts'
 import { type Measurement, measure, median } from './measure.ts'
 import { drawBatch } from './rows.ts'
 import type { Target } from './target.ts'
@@ -17,7 +19,7 @@ import type { Target } from './target.ts'
 /** What a pass did, and what it was worth. */
 export interface MeasuredPass extends PassReport {
   /** Time of a call over the report's rows before and after it, µs; before the first, its own. */
-  before: number
+  microseconds_before: number
   microseconds: number
   /** Largest difference of a probability from the saved graph's. */
   error: number
@@ -31,51 +33,62 @@ export interface PlanSize extends Omit<PassReport, 'pass' | 'changes' | 'left'> 
 
 export interface CompileReport {
   target: string
-  /** Where the plan is; undefined where the graph is left alone. */
-  folder: string | undefined
-  origin: 'compiled' | 'cached' | 'temporary' | undefined
+  /** Where the plan is; undefined where it could not be kept, or the graph is left alone. */
+  kept: string | undefined
+  compiled: boolean
   seconds: number
   /** What is served, and why the graph is left alone, isn't taken apart by side, or whatever should be known. */
   precision: string
   notes: string[]
-  int8: Int8Report
+  /** Where int8 is asked for, or with `report`. */
+  int8?: Int8Report
   /** With `report`. */
   details?: { rows: number; passes: MeasuredPass[]; plans: PlanSize[]; measurements: Measurement[] }
 }
 
-export interface CompileReportOptions extends Pick<BenchOptions, 'cache' | 'random' | 'now' | 'signal' | 'progress'> {
+export interface CompileReportOptions extends Pick<BenchOptions, 'random' | 'now' | 'signal' | 'progress'> {
+  /** Folder of compiled plans. */
+  cache: string | undefined
   report: boolean
   /** Rows of the request that passes are measured with. */
   rows: number
 }
 
-/** Calls of which the median is taken; the first ones find caches cold. */
-const calls = 40
-const coldCalls = 5
+/** Calls in a row of one graph, of which the first find caches cold, and how often each has its turn. */
+const callsInARow = 8
+const coldCalls = 2
+const rounds = 6
+
+type Session = Awaited<ReturnType<typeof openSession>>
 
 /** Compiles a target into the cache; with `report` says what each pass did. */
 export async function reportCompile(target: Target, options: CompileReportOptions): Promise<CompileReport> {
   const { cache, now, progress } = options
   progress(`compiling ${target.name}`)
   const started = now()
-  const prepared = await prepareBoth(target, cache)
+  const prepared = await prepareInThread({ ...target.request, cache, now: Date.now() })
+  await dispose(prepared)
   const { plan, problem, warnings } = prepared
   const seconds = (now() - started) / 1000
-  const int8 = describeInt8(target, prepared)
   const unsplit = plan?.description.float32.unsplit
-  return {
-    target: target.name,
-    folder: plan?.folder,
-    origin: plan?.origin,
-    seconds,
-    precision: target.request.precision === 'int8' && int8.state === 'passed' ? 'int8' : 'float32',
-    notes: [
-      ...warnings,
-      ...(problem === undefined ? [] : [`the graph runs as it was saved: ${problem}`]),
-      ...(unsplit === undefined ? [] : [`it is not taken apart by side: ${unsplit}`]),
-    ],
-    int8,
-    ...(options.report && plan !== undefined ? { details: await detail(target, plansOf(prepared), options) } : {}),
+  const both = options.report ? await prepareBoth(target) : prepared
+  try {
+    return {
+      target: target.name,
+      kept: plan !== undefined && plan.origin !== 'temporary' ? plan.folder : undefined,
+      compiled: plan !== undefined,
+      seconds,
+      precision: plan?.precision ?? 'float32',
+      notes: [
+        ...warnings,
+        ...(problem === undefined ? [] : [`the graph runs as it was saved: ${problem}`]),
+        ...(unsplit === undefined ? [] : [`it is not taken apart by side: ${unsplit}`]),
+      ],
+      ...(options.report || target.request.precision === 'int8' ? { int8: describeInt8(target, both) } : {}),
+      ...(options.report && both.plan !== undefined ? { details: await detail(target, plansOf(both), options) } : {}),
+    }
+  } finally {
+    await dispose(both)
   }
 }
 
@@ -85,26 +98,26 @@ async function detail(
   options: CompileReportOptions,
 ): Promise<NonNullable<CompileReport['details']>> {
   const { rows, random, now, signal, progress } = options
-  const { source, output, sides, fields, quantization } = target.request
+  const { quantization } = target
+  const { source, output, sides, fields } = target.request
   const batch = drawBatch(target.inputs, { rows, requests: 1 }, random)
-  const passes: MeasuredPass[] = []
-  let expected: Float32Array | undefined
 
+  /** Each graph, open, to be measured in turns once all are there. */
+  const stages: { report: PassReport; session: Session }[] = []
   async function watch(report: PassReport, graph: Graph): Promise<void> {
-    progress(`measuring ${report.pass}`)
-    signal.throwIfAborted()
-    const { answers, microseconds } = await run(graph, batch, now)
-    expected ??= answers
-    const error = answers.reduce((most, value, i) => Math.max(most, Math.abs(value - expected![i]!)), 0)
-    passes.push({ ...report, before: passes.at(-1)?.microseconds ?? microseconds, microseconds, error })
+    stages.push({ report, session: await openSession(graph.copy().toBytes(), graph.folder) })
   }
   const graph = await readGraph(source, output)
   const scratch = await mkdtemp(join(tmpdir(), 'multigate-compile-'))
   let compiled: CompiledGraph
+  let passes: MeasuredPass[]
   try {
     await settleTables(graph, scratch)
     compiled = await compile(graph, { sides, fields, quantization, watch })
+    progress(`measuring the passes of ${target.name}`)
+    passes = await measureStages(stages, batch, options)
   } finally {
+    await Promise.all(stages.map(({ session }) => session.release()))
     await rm(scratch, { recursive: true, force: true })
   }
   progress(`measuring ${target.name}`)
@@ -114,26 +127,32 @@ async function detail(
   return { rows, passes, plans: sizesOf(compiled), measurements }
 }
 
-async function run(
-  graph: Graph,
-  batch: { rows: number; inputs: Record<string, Int32Array | Float32Array> },
-  now: () => number,
-) {
-  const session = await openSession(graph.copy().toBytes(), graph.folder)
-  try {
-    const feeds = feedsOf(session, batch, 0, batch.rows)
-    const times: number[] = []
-    let answers = new Float32Array()
-    for (let i = 0; i < calls; i++) {
-      const started = now()
-      const results = await session.run(feeds)
-      times.push((now() - started) * 1000)
-      answers = results[session.outputNames[0]!]!.data as Float32Array<ArrayBuffer>
+/** What each graph answers and takes: medians of calls in turns, so that a busy machine slows all alike. */
+async function measureStages(
+  stages: { report: PassReport; session: Session }[],
+  batch: Batch,
+  { now, signal }: CompileReportOptions,
+): Promise<MeasuredPass[]> {
+  const times: number[][] = stages.map(() => [])
+  const answers: Float32Array[] = []
+  for (let round = 0; round < rounds; round++)
+    for (const [i, { session }] of stages.entries()) {
+      signal.throwIfAborted()
+      const feeds = feedsOf(session, batch, 0, batch.rows)
+      for (let call = 0; call < callsInARow; call++) {
+        const started = now()
+        const results = await session.run(feeds)
+        if (call >= coldCalls) times[i]!.push((now() - started) * 1000)
+        answers[i] = results[session.outputNames[0]!]!.data as Float32Array
+      }
     }
-    return { answers, microseconds: median(times.slice(coldCalls)) }
-  } finally {
-    await session.release()
-  }
+  const medians = times.map(median)
+  return stages.map(({ report }, i) => ({
+    ...report,
+    microseconds_before: medians[Math.max(0, i - 1)]!,
+    microseconds: medians[i]!,
+    error: answers[i]!.reduce((most, value, row) => Math.max(most, Math.abs(value - answers[0]![row]!)), 0),
+  }))
 }
 
 function sizesOf({ float32, int8 }: CompiledGraph): PlanSize[] {
@@ -146,7 +165,7 @@ function sizes(precision: PlanSize['precision'], { whole, split }: Plans): PlanS
     all.push(['new candidates', split.fresh], ["candidates' parts", split.parts], ['known candidates', split.known])
   return all.flatMap(([name, plan]) => {
     if (plan === undefined) return []
-    const { nodes, multiplications, multiplicationsOnce, bytes } = describe(plan.graph, name, 0)
-    return [{ precision, graph: name, nodes, multiplications, multiplicationsOnce, bytes }]
+    const { nodes, multiplications, multiplications_once, bytes } = describe(plan.graph, name, 0)
+    return [{ precision, graph: name, nodes, multiplications, multiplications_once, bytes }]
   })
 }

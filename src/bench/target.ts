@@ -20,9 +20,11 @@ import { type Draw, drawRows, idDraw, normalDraw, sampleDraw } from './rows.ts'
 export interface Target {
   /** For people: `ads-funnel/1`, `prod.onnx`. */
   name: string
+  /** What serving would ask the compiler. */
   request: Omit<PrepareRequest, 'cache' | 'now'>
   inputs: TargetInput[]
-  /** Quantization rows are real: int8 can be judged. Else they are drawn. */
+  /** Rows for int8: its own, so that it can be judged, or drawn ones. */
+  quantization: PrepareRequest['quantization']
   verified: boolean
 }
 
@@ -110,18 +112,16 @@ async function openBundle(bundle: Bundle, random: () => number): Promise<Target>
   }
   return {
     name: `${manifest.name}/${manifest.version}`,
-    request: {
-      source,
-      ...described,
-      quantization:
-        described.quantization ??
-        drawQuantization(
-          inputs,
-          manifest.tasks.map(({ name }) => name),
-          random,
-        ),
-    },
+    // Serving reads the rows where int8 is asked for.
+    request: { source, ...described, quantization: manifest.precision === 'int8' ? described.quantization : undefined },
     inputs,
+    quantization:
+      described.quantization ??
+      drawQuantization(
+        inputs,
+        manifest.tasks.map(({ name }) => name),
+        random,
+      ),
     verified: rows !== undefined,
   }
 }
@@ -159,12 +159,14 @@ async function openFile(path: string, { context, cross, output, random }: Target
   ] as const) {
     if (choice === undefined) continue
     checkColumns(choice, known, `--${side}`)
-    for (const { name, sides } of inputs) for (const column of choice[name] ?? []) sides[column] = side
+    for (const { name, sides } of inputs)
+      for (const column of choice[name] ?? []) {
+        if (sides[column] !== 'candidate')
+          throw new ModelError('INVALID_REQUEST', `--${side}: column ${column} of ${name} is named twice`)
+        sides[column] = side
+      }
   }
-  const sides: Sides | undefined =
-    context === undefined && cross === undefined
-      ? undefined
-      : Object.fromEntries(inputs.map(({ name, sides }) => [name, sides]))
+  const sides: Sides = Object.fromEntries(inputs.map(({ name, sides }) => [name, sides]))
   const tasks = Array.from({ length: signature.outputs[0]!.width }, (_, task) => `task_${task}`)
   const { size, mtimeMs } = await stat(path)
   return {
@@ -175,10 +177,11 @@ async function openFile(path: string, { context, cross, output, random }: Target
       sides,
       fields: {},
       precision: 'float32',
-      quantization: drawQuantization(inputs, tasks, random),
+      quantization: undefined,
       identity: JSON.stringify([resolve(path), size, mtimeMs]),
     },
     inputs,
+    quantization: drawQuantization(inputs, tasks, random),
     verified: false,
   }
 }

@@ -4,7 +4,11 @@ import t from 'tap'
 import type { BenchReport } from '../../src/bench/bench.ts'
 import { type CommonOptions, runBench, runCompile } from '../../src/bench/commands.ts'
 import type { CompileReport } from '../../src/bench/report-compile.ts'
+import { systemClock } from '../../src/model/batching/clock.ts'
+import { readBundle } from '../../src/model/bundle/read.ts'
 import { floatShape } from '../../src/model/compile/graph.ts'
+import { createEnginePool } from '../../src/model/engines/pool.ts'
+import { loadModel } from '../../src/model/prediction/model.ts'
 import { temporaryFolder, writeTestBundle } from '../fixtures/bundle.ts'
 import { buildModel, exampleModel } from '../model/compile/random-model.ts'
 import { answerWith, emptyGraph } from '../model/compile/run-graph.ts'
@@ -41,14 +45,19 @@ async function benchJson(change: Partial<CommonOptions>, requests = 1): Promise<
   return JSON.parse(out())
 }
 
-t.test('a file without sides is measured as exported, whole, and in int8', async (t) => {
+t.test("a file's columns are the candidate's, unless it is said otherwise", async (t) => {
   const report = await benchJson({})
   t.same(
     report.measurements.map(({ rows, plan, requests }) => `${rows} ${plan} ${requests}`),
-    [1, 8].flatMap((rows) => ['exported', 'float32', 'int8'].map((plan) => `${rows} ${plan} any`)),
+    [1, 8].flatMap((rows) => [
+      `${rows} exported any`,
+      ...['float32', 'int8'].flatMap((plan) => ['any', 'known candidates'].map((kind) => `${rows} ${plan} ${kind}`)),
+    ]),
   )
-  t.match(report.notes, [/sides of the fields are not known/])
+  t.ok(report.measurements.every(({ plan, way }) => (plan === 'exported') === (way === 'exported')))
+  t.same(report.notes, [])
   t.equal(report.int8.state, 'unverified')
+  t.type(report.int8.within_limits, 'boolean')
   t.same(
     report.int8.tasks.map(({ task }) => task),
     ['task_0', 'task_1'],
@@ -92,7 +101,7 @@ t.test('a bench is a table for people, with progress on a terminal', async (t) =
   await runBench({ ...options, ...quick })
   t.match(
     out(),
-    /^model\.onnx: sparse \(3 candidate\), dense \(3 candidate\); 1 thread\n\nrows +plan +requests +µs +× exported /,
+    /^model\.onnx: sparse \(3 candidate\), dense \(3 candidate\); 1 thread\n\nrows +plan +requests +through +µs +× exported /,
   )
   t.match(out(), /\nint8 is unverified: there are no quantization rows, so made-up ones set its scales \(task_0: /)
   t.match(err(), /compiling model\.onnx …[\s\S]*measuring 1 × 8 rows …/)
@@ -103,7 +112,7 @@ t.test('compile puts a plan where serving finds it, and says what each pass did'
   const { options, out } = collect()
   const change = { target: 'ads', cache, rows: 4 }
   await runCompile({ ...options, ...change, report: true })
-  t.match(out(), /^ads\/1: compiled in \d+\.\d s, kept in .*cache\/[0-9a-f]{32}; float32 is served\nint8 is unverified/)
+  t.match(out(), /^ads\/1: float32, kept in .*cache\/[0-9a-f]{32}; took \d+\.\d s\nint8 is unverified/)
   for (const pass of ['as saved', 'canonicalise', 'fold normalisation', 'fold linear', 'mix experts', 'merge chains'])
     t.match(out(), new RegExp(`\\n${pass} +\\d+ +\\d+ +[\\d,]+ +[\\d.]+ KiB +[\\d,]+ → [\\d,]+ +\\d`), pass)
   t.match(out(), /\nfloat32 +known candidates +\d+ +[\d,]+ +[\d,]+ /)
@@ -112,8 +121,30 @@ t.test('compile puts a plan where serving finds it, and says what each pass did'
   const again = collect()
   await runCompile({ ...again.options, ...change, report: false, json: true })
   const report: CompileReport = JSON.parse(again.out())
-  t.match(report, { target: 'ads/1', origin: 'cached', precision: 'float32', notes: [], int8: { state: 'unverified' } })
-  t.equal(report.details, undefined)
+  t.match(report, { target: 'ads/1', compiled: true, kept: join(cache, (await readdir(cache))[0]!), notes: [] })
+  t.match(report, { precision: 'float32', details: undefined, int8: undefined })
+
+  const pool = await createEnginePool({ engine: 'onnx', workers: 1 })
+  const model = await loadModel(await readBundle(models, 'ads', '1'), {
+    pool,
+    clock: systemClock,
+    compiler: { cache, candidateBytes: 0, now: Date.now, onWarning: (message) => t.fail(message) },
+    maxBatchRows: 4,
+    maxDelayMs: 0,
+    maxQueueRows: 10,
+    maxRequestRows: 10,
+  })
+  t.equal((await readdir(cache)).length, 1, 'serving compiles nothing')
+  await model.close()
+  await pool.close()
+})
+
+t.test('compile fails where its plan can not be kept', async (t) => {
+  const { options, out } = collect()
+  await t.rejects(runCompile({ ...options, target: 'ads', cache: file, report: false, rows: 1 }), {
+    message: `the plan could not be kept in ${file}`,
+  })
+  t.match(out(), /^ads\/1: float32, could not be kept; took .*\n.*the compiled plan can't be kept in the cache/)
 })
 
 t.test('a graph of which nothing can be compiled is measured as it is', async (t) => {
@@ -133,7 +164,7 @@ t.test('a graph of which nothing can be compiled is measured as it is', async (t
   await runCompile({ ...options, target: old, report: true, rows: 10 })
   t.match(
     out(),
-    /^old\.onnx: left alone; float32 is served\nthe graph runs as it was saved: .* set 12.*\nthere is no int8 plan: /,
+    /^old\.onnx: left as it was saved\nthe graph runs as it was saved: .* set 12.*\nthere is no int8 plan: /,
   )
 })
 
@@ -143,8 +174,10 @@ t.test('what is not there is named', async (t) => {
     t.rejects(runBench({ ...options, ...quick, ...change }), { message })
   await fails({ target: 'nothing' }, /^nothing is no ONNX file, no folder of a model or version, and no model in /)
   await fails({ target: join(folder, 'nothing.onnx') }, /^nothing\.onnx: can't be read: ENOENT/)
-  await fails({ output: 'other' }, /^model\.onnx: there is no output other$/)
+  await fails({ output: 'other' }, /^model\.onnx: there is no output other, but probabilities$/)
   await fails({ context: { spares: [1] } }, /^--context: there is no input spares, but /)
+  await fails({ context: { sparse: [0, 1] }, cross: { sparse: [1] } }, /^--cross: column 1 of sparse is named twice$/)
+  await fails({ context: { sparse: [0, 0] } }, /^--context: column 0 of sparse is named twice$/)
   await fails({ target: 'ads', context: { sparse: [1] } }, /^--context is for ONNX files: a model's manifest says it$/)
   await mkdir(join(models, 'broken', '1'), { recursive: true })
   await writeFile(join(models, 'broken', '1', 'manifest.json'), '{')

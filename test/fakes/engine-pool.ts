@@ -39,6 +39,7 @@ export function createFakeEnginePool({ signature, size = 2, compute = fakeOutput
           return Object.fromEntries(wanted.map((name) => [name, compute(batch, name, widths.get(name)!)]))
         },
         stats: async () => undefined,
+        reset: async () => undefined,
         async close() {
           open.delete(graph)
         },

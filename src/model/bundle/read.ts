@@ -5,6 +5,7 @@ import { join, posix, relative, sep } from 'node:path'
 import { check } from '../../schemas/check.ts'
 import { Manifest } from '../../schemas/manifest.ts'
 import type { ProblemItem } from '../../schemas/problem.ts'
+import { externalFiles } from '../compile/tables.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import { contradictions } from './consistency.ts'
 import { sizeOfOrdinary } from './ordinary.ts'
@@ -105,11 +106,10 @@ async function verifyFiles(folder: string, manifest: Manifest, version: string):
 
 /** Weights that the graph names must be listed too: else nobody would have looked at them. */
 async function verifyShards(folder: string, { graph, files }: Manifest, where: string): Promise<void> {
-  if (graph.format !== 'layers') return
   let shards: unknown[]
   try {
-    const { weightsManifest } = JSON.parse(await readFile(join(folder, graph.file), 'utf8'))
-    shards = weightsManifest.flatMap(({ paths }: { paths: unknown }) => paths)
+    const bytes = await readFile(join(folder, graph.file))
+    shards = graph.format === 'layers' ? shardsOf(bytes) : externalFiles(bytes)
   } catch {
     // What is wrong with the graph itself, the engine says.
     return
@@ -118,6 +118,11 @@ async function verifyShards(folder: string, { graph, files }: Manifest, where: s
     if (typeof shard === 'string' && !Object.hasOwn(files, posix.join(posix.dirname(graph.file), shard)))
       invalid(`${where}: /files lacks ${JSON.stringify(shard)}, which ${graph.file} reads`)
   }
+}
+
+function shardsOf(bytes: Buffer): unknown[] {
+  const { weightsManifest } = JSON.parse(bytes.toString())
+  return weightsManifest.flatMap(({ paths }: { paths: unknown }) => paths)
 }
 
 async function sha256(path: string): Promise<string> {

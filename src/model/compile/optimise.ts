@@ -1,3 +1,4 @@
+import { reasonOf } from '../errors.ts'
 import type { Graph, Left } from './graph.ts'
 import { canonicalise } from './passes/canonicalise.ts'
 import { foldLinear } from './passes/fold-linear.ts'
@@ -19,7 +20,7 @@ export interface PassReport {
   nodes: number
   /** After it: multiplications (and additions) of all products by constants: for each row, and once a request. */
   multiplications: number
-  multiplicationsOnce: number
+  multiplications_once: number
   /** After it: bytes of all constants. */
   bytes: number
 }
@@ -61,7 +62,7 @@ export async function optimise(graph: Graph, watch?: Watch): Promise<PassReport[
   await watch?.(reports[0]!, graph)
   for (const [name, pass] of passes) {
     const left: Left = new Map()
-    const changes = pass(graph, left)
+    const changes = perform(name, () => pass(graph, left))
     if (changes > 0 && pass !== canonicalise) canonicalise(graph, new Map())
     const report = describe(graph, name, changes, left)
     reports.push(report)
@@ -70,8 +71,25 @@ export async function optimise(graph: Graph, watch?: Watch): Promise<PassReport[
   return reports
 }
 
+/** A pass that throws is at fault, not the graph. */
+function perform(name: string, pass: () => number): number {
+  try {
+    return pass()
+  } catch (cause) {
+    throw new Error(`the pass ${name} failed: ${reasonOf(cause)}`, { cause })
+  }
+}
+
 export function describe(graph: Graph, pass: string, changes: number, left: Left = new Map()): PassReport {
-  const reasons = [...left].map(([{ opType, name, output }, reason]) => `${opType} ${name || output[0]}: ${reason}`)
+  const places = new Map<string, string[]>()
+  for (const [{ opType, name, output }, reason] of left) {
+    const key = `${opType} …: ${reason}`
+    places.set(key, [...(places.get(key) ?? []), name || output[0]!])
+  }
+  // What was left alone for one reason is told once.
+  const reasons = [...places].map(([key, [first, ...more]]) =>
+    key.replace('…', more.length === 0 ? first! : `${first} and ${more.length} more`),
+  )
   return {
     pass,
     changes,
@@ -90,9 +108,9 @@ export function multiplicationsOf(graph: Graph): number {
   return workOf(graph).multiplications
 }
 
-function workOf(graph: Graph): Pick<PassReport, 'multiplications' | 'multiplicationsOnce'> {
+function workOf(graph: Graph): Pick<PassReport, 'multiplications' | 'multiplications_once'> {
   let multiplications = 0
-  let multiplicationsOnce = 0
+  let once = 0
   for (const { opType, input, output } of graph.nodes) {
     if (!['MatMul', 'Gemm', 'QGemm', 'MatMulIntegerToFloat', 'MatMulInteger'].includes(opType)) continue
     const name = opType === 'QGemm' ? input[3] : input[1]
@@ -102,8 +120,8 @@ function workOf(graph: Graph): Pick<PassReport, 'multiplications' | 'multiplicat
     const repeated = shape && shape.length > 2 ? shape.slice(1, -1).reduce((size, side) => size * side, 1) : 1
     const each = dims.reduce((size, side) => size * side, 1) * repeated
     // The context is one row.
-    if (shape?.[0] === 1) multiplicationsOnce += each
+    if (shape?.[0] === 1) once += each
     else multiplications += each * Math.abs(shape?.[0] ?? 1)
   }
-  return { multiplications, multiplicationsOnce }
+  return { multiplications, multiplications_once: once }
 }

@@ -10,7 +10,7 @@ import { TensorProto_DataType as DataType, type TensorProto } from './onnx_pb.ts
 import type { PassReport } from './optimise.ts'
 import type { PackedInput, PlanGraph } from './passes/split-sides.ts'
 import type { Effort } from './quantise-layers.ts'
-import { external, externalPlace, largeTable, linkOrCopy, type TableFile } from './tables.ts'
+import { checkTables, external, externalPlace, largeTable, linkOrCopy, type TableFile } from './tables.ts'
 
 /*
  * Compiled plans on disk: a folder of ONNX files, tables beside them, and plan.json.
@@ -148,6 +148,8 @@ export async function readPlan(folder: string): Promise<PlanDescription | undefi
   })
   if (text === undefined) return undefined
   const description = unseal(text)
+  // A table that was written over has been so in the plan, too, where it is a link.
+  await checkTables(description.tables)
   for (const [file, { bytes, sha256, changed }] of Object.entries(description.files)) {
     const path = join(folder, file)
     const { size, mtimeMs } = await stat(path).catch((error) => {

@@ -20,7 +20,7 @@ import {
 } from './plan.ts'
 import type { FieldIds } from './quantised-table.ts'
 import { readGraph } from './read-graph.ts'
-import { checkTables, settleTables } from './tables.ts'
+import { settleTables } from './tables.ts'
 
 export interface PrepareRequest {
   source: GraphSource
@@ -68,9 +68,7 @@ export async function prepare(request: PrepareRequest): Promise<Prepared> {
 
 async function fromCache(folder: string, warnings: string[]): Promise<PlanDescription | undefined> {
   try {
-    const description = await readPlan(folder)
-    if (description !== undefined) await checkTables(description.tables)
-    return description
+    return await readPlan(folder)
   } catch (error) {
     warnings.push(`a compiled plan in the cache is not used and made anew: ${reasonOf(error)}`)
     await rm(folder, { recursive: true, force: true }).catch(() => undefined)

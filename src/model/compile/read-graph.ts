@@ -28,10 +28,14 @@ export async function readGraph(source: GraphSource, output: string | undefined)
     throw new ModelError('INVALID_BUNDLE', `${file}: can't be read: ${reasonOf(cause)}`, { cause })
   })
   const graph = parse(bytes, dirname(path), file)
+  const names = graph.outputs.map(({ name }) => name).join(', ')
   const wanted = output === undefined ? graph.outputs.slice() : graph.outputs.filter(({ name }) => name === output)
-  if (wanted.length === 0) throw new ModelError('INVALID_BUNDLE', `${file}: there is no output ${output ?? ''}`.trim())
+  if (wanted.length === 0)
+    throw new ModelError(
+      'INVALID_BUNDLE',
+      `${file}: there is no output ${output ?? 'at all'}${names && `, but ${names}`}`,
+    )
   if (wanted.length > 1) {
-    const names = wanted.map(({ name }) => name).join(', ')
     throw new ModelError('INVALID_REQUEST', `${file}: which of its outputs is meant, ${names}?`)
   }
   graph.outputs.splice(0, Infinity, ...wanted)

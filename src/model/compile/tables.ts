@@ -1,10 +1,11 @@
 import { copyFile, link, realpath, stat, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { create } from '@bufbuild/protobuf'
+import { create, fromBinary } from '@bufbuild/protobuf'
 import { elementSize } from './element-size.ts'
 import { type Graph, isExternal } from './graph.ts'
 import {
   TensorProto_DataLocation as DataLocation,
+  ModelProtoSchema,
   StringStringEntryProtoSchema,
   type TensorProto,
   TensorProtoSchema,
@@ -30,6 +31,13 @@ export function externalPlace(tensor: TensorProto): { location: string; start: n
     start: Number(entry('offset') ?? 0),
     length: length === undefined ? undefined : Number(length),
   }
+}
+
+/** The files, relative to an ONNX file, that hold the data of its constants. Throws where it is no ONNX file. */
+export function externalFiles(bytes: Uint8Array): string[] {
+  const { graph } = fromBinary(ModelProtoSchema, bytes)
+  const constants = graph?.initializer.filter(isExternal) ?? []
+  return [...new Set(constants.map((tensor) => externalPlace(tensor).location))]
 }
 
 /** The same tensor, its data in a file. */
@@ -90,7 +98,8 @@ async function describeFile(path: string): Promise<TableFile> {
 /** Rejects with an Error that names the file which is not what it was. */
 export async function checkTables(files: readonly TableFile[]): Promise<void> {
   for (const { path, bytes, changed } of files) {
-    const now = await describeFile(path)
+    const now = await describeFile(path).catch(() => undefined)
+    if (now === undefined) throw new Error(`${path} is gone`)
     if (now.bytes !== bytes || now.changed !== changed) throw new Error(`${path} was changed`)
   }
 }

@@ -29,6 +29,7 @@ export function createCandidates(parts: Part | undefined, known: Part | undefine
     cache.slabs.map((slab, i) => [planNames.slab(i), new ort.Tensor('float32', slab, [cache.slots, widths[i]!])]),
   )
   let keys = new Int32Array(0)
+  let counted = cache.stats()
 
   /** Computes and keeps the parts of rows, each in its slot. */
   async function fill(part: Part, batch: Batch, rows: Int32Array, slots: Int32Array): Promise<void> {
@@ -105,7 +106,21 @@ export function createCandidates(parts: Part | undefined, known: Part | undefine
       await fill(parts, batch, Int32Array.from(toFill.values()), Int32Array.from(toFill.keys()))
     },
 
-    stats: () => cache.stats(),
+    stats: () => {
+      const { hits, misses, evictions, ...kept } = cache.stats()
+      return {
+        ...kept,
+        hits: hits - counted.hits,
+        misses: misses - counted.misses,
+        evictions: evictions - counted.evictions,
+      }
+    },
+
+    /** Forgets all candidates, and what was counted. */
+    reset(): void {
+      cache.clear()
+      counted = cache.stats()
+    },
 
     /** What it takes to look up a candidate, µs. */
     measure(): number {
@@ -122,7 +137,7 @@ export function createCandidates(parts: Part | undefined, known: Part | undefine
           if (timed) times.push(((performance.now() - started) * 1000) / measuredLookUps)
         }
       }
-      cache.clear()
+      this.reset()
       return times.sort((a, b) => a - b)[lookUpRounds >> 1]!
     },
   }

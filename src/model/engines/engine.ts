@@ -51,6 +51,8 @@ export interface LoadedGraph {
   run(batch: Batch, wanted: string[]): Promise<Outputs>
   /** Of a graph with a compiled plan. */
   stats?(): GraphStats
+  /** Forgets what `stats` counts, and what is kept: before the first request, once it has been tried. */
+  reset?(): void
   /** Frees what the graph holds; idempotent. */
   close(): Promise<void>
 }

@@ -15,6 +15,7 @@ export type WorkerTask =
   | { type: 'load'; graph: number; source: GraphSource }
   | { type: 'run'; graph: number; batch: Batch; wanted: string[] }
   | { type: 'stats'; graph: number }
+  | { type: 'reset'; graph: number }
   | { type: 'unload'; graph: number }
   | { type: 'stop' }
 

@@ -76,6 +76,10 @@ export async function createOnnxEngine({ threads }: { threads: number }): Promis
           throw new ModelError('MODEL_FAILED', `${source.file}: ${reasonOf(cause)}`, { cause })
         }
       },
+      reset() {
+        exportedRows = 0
+        plan.reset()
+      },
       stats() {
         const stats = plan.stats()
         return { ...stats, rows: { ...stats.rows, exported: exportedRows } }
@@ -195,7 +199,8 @@ function feedOf(file: string, input: InferenceSession.ValueMetadata): Feed {
 
 function widthOf(file: string, session: InferenceSession, name: string): number {
   const output = session.outputMetadata.find((output) => output.name === name)
-  if (output === undefined) throw new ModelError('INVALID_BUNDLE', `${file}: there is no output ${name}`)
+  if (output === undefined)
+    throw new ModelError('INVALID_BUNDLE', `${file}: there is no output ${name}, but ${session.outputNames.join(', ')}`)
   if (!output.isTensor || output.type !== 'float32') throw unsupported(file, `the output ${name} is not float32`)
   const dims = output.shape.slice(1)
   if (!dims.every((side) => typeof side === 'number'))

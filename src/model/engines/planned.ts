@@ -9,6 +9,8 @@ import { costOf, measureParts, openPart, type Part, runPart } from './plan-part.
 export interface PlannedGraph {
   run(batch: Batch): Promise<Float32Array>
   stats(): GraphStats
+  /** Forgets what was counted, and the candidates. */
+  reset(): void
   close(): Promise<void>
 }
 
@@ -159,6 +161,10 @@ function createPlan(
   return {
     run,
     stats: () => ({ rows: { ...rowsBy }, cache: candidates?.stats() ?? noCache }),
+    reset() {
+      Object.assign(rowsBy, { exported: 0, whole: 0, fresh: 0, known: 0 })
+      candidates?.reset()
+    },
   }
 }
 

@@ -11,6 +11,8 @@ export interface PooledGraph {
   run(batch: Batch, wanted: string[]): Promise<Outputs>
   /** What it has done in the workers that live now; undefined where it has no compiled plan. */
   stats(): Promise<GraphStats | undefined>
+  /** Forgets what `stats` counts, and what is kept of candidates. */
+  reset(): Promise<void>
   /** Frees the graph in every worker; idempotent. */
   close(): Promise<void>
 }
@@ -186,6 +188,9 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
           signature,
           run: (batch, wanted) => run(graph, batch, wanted),
           stats: () => statsOf(graph),
+          reset: async () => {
+            await askAll(graph, 'reset')
+          },
           close: () => unload(graph),
         }
       } catch (error) {
@@ -213,13 +218,15 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
   }
 
   async function statsOf(graph: number): Promise<GraphStats | undefined> {
-    const all = await Promise.all(
-      [...members].map(({ client, graphs }) =>
-        graphs.has(graph) ? client.call({ type: 'stats', graph }).catch(() => undefined) : undefined,
-      ),
-    )
-    const known = (all as (GraphStats | undefined)[]).filter((stats) => stats !== undefined)
+    const all = (await askAll(graph, 'stats')) as (GraphStats | undefined)[]
+    const known = all.filter((stats) => stats !== undefined)
     return known.length === 0 ? undefined : known.reduce(addStats)
+  }
+
+  /** Of a worker that dies meanwhile there is no answer. */
+  function askAll(graph: number, type: 'stats' | 'reset'): Promise<unknown[]> {
+    const holders = [...members].filter(({ graphs }) => graphs.has(graph))
+    return Promise.all(holders.map(({ client }) => client.call({ type, graph }).catch(() => undefined)))
   }
 
   async function unload(graph: number): Promise<void> {

@@ -43,6 +43,8 @@ async function perform(request: WorkerRequest): Promise<unknown> {
       if (graph === undefined) throw new Error('the graph is not loaded')
       return graph.run(request.batch, request.wanted)
     }
+    case 'reset':
+      return graphs.get(request.graph)?.reset?.()
     case 'stats':
       return graphs.get(request.graph)?.stats?.()
     case 'unload': {

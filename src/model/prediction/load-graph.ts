@@ -168,12 +168,25 @@ async function quantizationOf(
   }
 }
 
+function notesOf({ precisionProblem, verdict, precision }: ReadyPlan, unsplit: string | undefined): string[] {
+  const unjudged = precision === 'int8' ? (verdict?.tasks.filter(({ auc_loss }) => auc_loss === null) ?? []) : []
+  return [
+    ...(precisionProblem === undefined ? [] : [`float32 is served, not int8: ${precisionProblem}`]),
+    ...(unjudged.length === 0
+      ? []
+      : [
+          `the AUC of ${unjudged.map(({ task }) => task).join(', ')} was not compared: its quantization rows have too few labels, or of one class`,
+        ]),
+    ...(unsplit === undefined ? [] : [`the graph is not taken apart by side: ${unsplit}`]),
+  ]
+}
+
 export function describePlan(
   { precision }: Manifest,
   { plan, problem, seconds: compileSeconds }: Compiled,
 ): Omit<ModelPlan, 'workers' | 'maxBatchRows'> {
   if (plan === undefined) {
-    const notes = problem === undefined ? [] : [problem]
+    const notes = problem === undefined ? [] : [`the graph runs as it was saved: ${problem}`]
     if (precision === 'int8') notes.push('float32 is served: int8 needs a compiled plan')
     return { precision: 'float32', compiled: false, compileSeconds, split: false, notes, verdict: undefined }
   }
@@ -183,7 +196,7 @@ export function describePlan(
     compiled: true,
     compileSeconds,
     split: set.fresh !== undefined || set.known !== undefined,
-    notes: [plan.precisionProblem, set.unsplit].filter((note) => note !== undefined),
+    notes: notesOf(plan, set.unsplit),
     verdict: plan.verdict,
   }
 }

@@ -9,7 +9,7 @@ import { createDriftMonitor, type Drift } from '../drift/monitor.ts'
 import type { Batch, GraphStats, Outputs, Signature, TensorData } from '../engines/engine.ts'
 import type { EnginePool, PooledGraph } from '../engines/pool.ts'
 import { WorkerLostError } from '../engines/worker-client.ts'
-import { ModelError } from '../errors.ts'
+import { ModelError, reasonOf } from '../errors.ts'
 import { createEncoder, type Encoder } from '../features/encoder.ts'
 import type { EncodedRequest, EncodeOptions } from '../features/layout.ts'
 import type { PredictionTable } from './answer.ts'
@@ -114,6 +114,7 @@ export async function loadModel(bundle: Bundle, options: LoadOptions): Promise<L
   const model = createModel(manifest, encoder, graph, compiled, batcher, options)
   try {
     checkSignature(manifest, encoder, graph.signature)
+    await checkLargestIds(manifest, encoder, graph)
     // int8 was judged by quantization rows; golden rows are known to more digits than it has.
     const exact = compiled.plan?.precision === 'int8' ? await pool.load(savedGraph(bundle, outputs)) : undefined
     try {
@@ -125,6 +126,7 @@ export async function loadModel(bundle: Bundle, options: LoadOptions): Promise<L
       await exact?.close()
     }
     await warm(manifest, encoder, graph, batcher, options)
+    await graph.reset()
     serving = true
     return model
   } catch (error) {
@@ -202,6 +204,18 @@ function createModel(
     },
     destroy: (error) => batcher.destroy(error),
   }
+}
+
+/** Tries each field's largest id: one that no table holds would else be found by the first request that has it. */
+async function checkLargestIds(manifest: Manifest, encoder: Encoder, graph: PooledGraph): Promise<void> {
+  const { sparse, dense } = encoder.layout
+  const row = Int32Array.from(sparse, ({ offset, ids }) => offset + ids - 1)
+  const encoded = { requested: 1, rows: 1, sparse: row, dense: new Float32Array(dense.length), problems: [] }
+  await graph.run(toBatch(manifest, encoded), [manifest.graph.outputs.probabilities]).catch((cause) => {
+    const { name, version } = manifest
+    const message = `${name}/${version}/${manifest.graph.file} doesn't fit its manifest: the largest ids of its fields (${row.join(', ')}) can't be computed: ${reasonOf(cause)}`
+    throw new ModelError('INVALID_BUNDLE', message, { cause })
+  })
 }
 
 /** Passes on what an observer hears only while the condition holds. */

@@ -93,14 +93,16 @@ t.test('tells what was left alone, and counts what is too much to tell', (t) => 
       graph,
       'a pass',
       0,
-      new Map(Array.from({ length: count }, (_, i) => [{ ...graph.nodes[0]!, name: `${i}` }, 'why'])),
+      new Map(Array.from({ length: count }, (_, i) => [{ ...graph.nodes[0]!, name: `${i}` }, `why ${i}`])),
     ).left
   t.same(left(0), [])
-  t.same(left(2), ['Relu 0: why', 'Relu 1: why'])
+  t.same(left(2), ['Relu 0: why 0', 'Relu 1: why 1'])
   t.equal(left(20).length, 20)
-  t.same(left(25).slice(19), ['Relu 19: why', 'and 5 more'])
+  t.same(left(25).slice(19), ['Relu 19: why 19', 'and 5 more'])
   const unnamed = describe(graph, 'a pass', 0, new Map([[{ ...graph.nodes[0]!, name: '' }, 'why']]))
   t.same(unnamed.left, ['Relu relu: why'])
+  const alike = new Map(['a', 'b', 'c'].map((name) => [{ ...graph.nodes[0]!, name }, 'why']))
+  t.same(describe(graph, 'a pass', 0, alike).left, ['Relu a and 2 more: why'], 'one reason is told once')
   t.end()
 })
 

@@ -71,7 +71,7 @@ t.test('rejects what is no graph, or not in the folder, naming the file', async 
     ['another kind of file', '{"not": "ONNX"}', /^graph.onnx: is not an ONNX file$/],
     ['a file that was cut off', whole.subarray(0, whole.length - 10), /^graph.onnx: is not an ONNX file$/],
     ['an empty file', '', /^graph.onnx: an ONNX model without a graph$/],
-    ['a missing output', emptyGraph({}).toBytes(), /^graph.onnx: there is no output b$/],
+    ['a missing output', emptyGraph({}).toBytes(), /^graph.onnx: there is no output b(, but .*)?$/],
   ]
   for (const [what, bytes, message] of broken)
     await t.rejects(readGraph(await saved(t, bytes), 'b'), { code: 'INVALID_BUNDLE', message }, what)

@@ -92,7 +92,7 @@ t.test('a version that asks for nothing is compiled in float32', async (t) => {
 t.test('int8 without rows to check it with is float32, and that is said', async (t) => {
   const loaded = await load(await bundleWith(t, 0))
   const reason = 'the version has no quantization rows to check int8 with'
-  t.match(loaded.plan, { precision: 'float32', compiled: true, notes: [reason] })
+  t.match(loaded.plan, { precision: 'float32', compiled: true, notes: [`float32 is served, not int8: ${reason}`] })
   t.same(loaded.warnings, [`ads/1: float32 is served, not int8: ${reason}`])
   await free(loaded)
 })
@@ -102,13 +102,16 @@ t.test('so is int8 with rows that can not be read', async (t) => {
   await truncate(join(bundle.folder, 'rows.bin'), 11)
   const loaded = await load(bundle)
   const reason = 'ads/1/rows.bin has 11 bytes, not the 280 that its manifest says'
-  t.match(loaded.plan, { precision: 'float32', compiled: true, notes: [reason] })
+  t.match(loaded.plan, { precision: 'float32', compiled: true, notes: [`float32 is served, not int8: ${reason}`] })
   t.same(loaded.warnings, [`ads/1: float32 is served, not int8: ${reason}`])
   await free(loaded)
 
   await rm(join(bundle.folder, 'rows.bin'))
   const missing = await load(bundle)
-  t.match(missing.plan, { precision: 'float32', notes: [/^ads\/1\/rows\.bin can't be read: ENOENT/] })
+  t.match(missing.plan, {
+    precision: 'float32',
+    notes: [/^float32 is served, not int8: ads\/1\/rows\.bin can't be read: ENOENT/],
+  })
   await free(missing)
 })
 
@@ -120,7 +123,9 @@ t.test('and with too few rows to judge it on', async (t) => {
     const loaded = await load(await bundleWith(t, rows))
     t.match(loaded.plan, {
       precision: 'float32',
-      notes: [`half of the quantization rows judge int8, at least 100: there are ${judged}`],
+      notes: [
+        `float32 is served, not int8: half of the quantization rows judge int8, at least 100: there are ${judged}`,
+      ],
     })
     await free(loaded)
   }
@@ -157,9 +162,9 @@ t.test('int8 that fails it is not, and its verdict is kept', async (t) => {
   await writeFile(join(bundle.folder, 'rows.bin'), encodeQuantizationRows(rows))
   const loaded = await load(bundle)
   t.match(loaded.plan, { precision: 'float32', compiled: true, verdict: { passed: false, rows: 300 } })
-  t.match(loaded.plan.notes, [/^ctr: .*more than/])
-  t.same(loaded.plan.notes, [loaded.plan.verdict!.reasons.join('; ')])
-  t.same(loaded.warnings, [`ads/1: float32 is served, not int8: ${loaded.plan.notes[0]}`])
+  t.match(loaded.plan.notes, [/^float32 is served, not int8: ctr: .*more than/])
+  t.same(loaded.plan.notes, [`float32 is served, not int8: ${loaded.plan.verdict!.reasons.join('; ')}`])
+  t.same(loaded.warnings, [`ads/1: ${loaded.plan.notes[0]}`])
   await free(loaded)
 })
 
@@ -170,7 +175,10 @@ t.test('another engine serves the graph as it was saved', async (t) => {
     precision: 'float32',
     compiled: false,
     split: false,
-    notes: ['int8 needs the engine onnx', 'float32 is served: int8 needs a compiled plan'],
+    notes: [
+      'the graph runs as it was saved: int8 needs the engine onnx',
+      'float32 is served: int8 needs a compiled plan',
+    ],
     verdict: undefined,
   })
   const float32 = await load(await bundleWith(t), { pool: fake })
@@ -194,7 +202,7 @@ t.test('a graph that can not be compiled is served as it was saved, and it is sa
   bundle.manifest.graph.outputs.probabilities = 'nowhere'
   const loaded = await load(bundle)
   const reason = 'model.json: there is no layer nowhere to answer with'
-  t.same(loaded.plan.notes, [reason])
+  t.same(loaded.plan.notes, [`the graph runs as it was saved: ${reason}`])
   t.same(loaded.warnings, [`ads/1: the graph runs as it was saved: ${reason}`])
   await free(loaded)
 })
@@ -218,7 +226,7 @@ t.test('a plan that can not be loaded gives way to the graph as it was saved', a
       precision: 'float32',
       compiled: false,
       split: false,
-      notes: ["the compiled plan can't be loaded: it is too large"],
+      notes: ["the graph runs as it was saved: the compiled plan can't be loaded: it is too large"],
       verdict: undefined,
     })
     t.same(loaded.warnings, [

@@ -50,7 +50,7 @@ export function mergeSiblings(graph: Graph, left: Left): number {
   for (const node of products) {
     const { n } = weightsOf(graph, node)
     const siblings = products.filter((other) => other.input[0] === node.input[0])
-    if (n > narrow && siblings.length > 1) left.set(node, `with ${n} columns it gains nothing from company`)
+    if (n > narrow && siblings.length > 1) left.set(node, `with ${n} columns it is as fast by itself`)
   }
   return merged
 }

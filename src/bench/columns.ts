@@ -9,7 +9,8 @@ export type ColumnChoice = Record<string, number[]>
  * Throws INVALID_REQUEST that names the part which can't be read.
  */
 export function parseColumns(text: string): ColumnChoice {
-  const choice: ColumnChoice = {}
+  // Whatever inputs are called, also `__proto__`.
+  const choice: ColumnChoice = Object.create(null)
   for (const part of text.split(',')) {
     const [name, list, ...more] = part.split('=').map((side) => side.trim())
     if (!name || !list || more.length > 0) throw wrong(part)

@@ -12,7 +12,7 @@ import type { GraphSource, Signature } from '../model/engines/engine.ts'
 import { createOnnxEngine } from '../model/engines/onnx.ts'
 import { ModelError } from '../model/errors.ts'
 import { layOut } from '../model/features/layout.ts'
-import { describeGraph } from '../model/prediction/load-graph.ts'
+import { describeGraph, outputsOf, savedGraph } from '../model/prediction/load-graph.ts'
 import { type ColumnChoice, checkColumns } from './columns.ts'
 import { type Draw, drawRows, idDraw, normalDraw, sampleDraw } from './rows.ts'
 
@@ -80,9 +80,8 @@ async function findBundle(path: string, models: string): Promise<Bundle> {
 }
 
 async function openBundle(bundle: Bundle, random: () => number): Promise<Target> {
-  const { folder, manifest } = bundle
+  const { manifest } = bundle
   const rows = await readQuantizationRows(bundle)
-  const { probabilities } = manifest.graph.outputs
   const described = describeGraph(manifest, rows)
   const { sparse, dense } = manifest.graph.inputs
   const layout = layOut(manifest.features)
@@ -104,12 +103,7 @@ async function openBundle(bundle: Bundle, random: () => number): Promise<Target>
       'float32',
       layout.dense.map((_, column) => columnOf(rows, 'dense', column, width.dense) ?? normalDraw()),
     )
-  const source: GraphSource = {
-    folder,
-    format: manifest.graph.format,
-    file: manifest.graph.file,
-    outputs: [probabilities],
-  }
+  const source = savedGraph(bundle, outputsOf(manifest))
   return {
     name: `${manifest.name}/${manifest.version}`,
     // Serving reads the rows where int8 is asked for.

@@ -27,24 +27,40 @@ export interface Segment {
 
 /** Segments of a tensor [batch, n], side by side; undefined where it is made in any other way. */
 export function segmentsOf(graph: Graph, name: string): Segment[] | undefined {
+  return sideBySide(graph, name, new Map(), new Map())
+}
+
+/** More columns are no features. */
+const mostSegments = 10_000
+
+function sideBySide(
+  graph: Graph,
+  name: string,
+  found: Found,
+  joined: Map<string, Segment[] | undefined>,
+): Segment[] | undefined {
   const shape = graph.shapes.get(name)
   if (shape?.dims.length !== 2 || shape.dims[0] !== -1) return undefined
   const node = graph.producer(name)
   if (node?.opType === 'Concat' && intAttribute(node, 'axis', 0) === 1) {
-    const parts = node.input.map((part) => segmentsOf(graph, part))
-    return parts.every((part) => part !== undefined) ? parts.flat() : undefined
+    if (joined.has(name)) return joined.get(name)
+    const parts = node.input.map((part) => sideBySide(graph, part, found, joined))
+    const count = parts.reduce((sum, part) => sum + (part?.length ?? mostSegments), 0)
+    const segments = count < mostSegments ? parts.flatMap((part) => part ?? []) : undefined
+    joined.set(name, segments)
+    return segments
   }
   const gather = node?.opType === 'Reshape' ? graph.producer(node.input[0]!) : node
   if (gather?.opType === 'Gather' && intAttribute(gather, 'axis', 0) === 0) {
     const [table, ids] = gather.input as [string, string]
     const dims = graph.dimsOf(table)
-    const source = columnwise(graph, ids)
+    const source = columnwise(graph, ids, found)
     if (dims?.length !== 2 || graph.constants.get(table)?.dataType !== DataType.FLOAT || source === undefined)
       return undefined
     if (source.columns.length * dims[1]! !== shape.dims[1]) return undefined
     return [{ ...source, table, dim: dims[1]! }]
   }
-  const source = columnwise(graph, name)
+  const source = columnwise(graph, name, found)
   return source && [{ ...source, table: undefined, dim: 1 }]
 }
 
@@ -53,8 +69,32 @@ type Source = Pick<Segment, 'input' | 'columns' | 'build'>
 const unary = new Set(['Cast', 'Neg', 'Abs', 'Log', 'Exp', 'Sqrt', 'Relu', 'Sigmoid', 'Tanh', 'Not', 'Floor', 'Ceil'])
 const binary = new Set(['Add', 'Sub', 'Mul', 'Div', 'Max', 'Min', 'Less', 'Greater', 'Equal', 'And', 'Or', 'Where'])
 
+/** What was found of tensors, by name: what is read several times is followed once. */
+type Found = Map<string, Source | undefined>
+
 /** Follows a tensor back to one input, as long as its columns stay apart. */
-function columnwise(graph: Graph, name: string): Source | undefined {
+function columnwise(graph: Graph, name: string, found: Found): Source | undefined {
+  if (found.has(name)) return found.get(name)
+  const source = follow(graph, name, found)
+  const settled = source && { ...source, build: once(source.build) }
+  found.set(name, settled)
+  return settled
+}
+
+/** A builder that builds the same only once in each graph. */
+function once(build: Segment['build']): Segment['build'] {
+  const names = new WeakMap<Graph, Map<string, string>>()
+  return (target, packed, positions) => {
+    const known = names.get(target) ?? new Map<string, string>()
+    names.set(target, known)
+    const key = `${positions.join()} ${packed}`
+    const name = known.get(key) ?? build(target, packed, positions)
+    known.set(key, name)
+    return name
+  }
+}
+
+function follow(graph: Graph, name: string, found: Found): Source | undefined {
   const dims = graph.shapes.get(name)?.dims
   if (dims === undefined || dims[0] !== -1 || dims.length > 3) return undefined
   const width = product(dims.slice(1))
@@ -65,13 +105,13 @@ function columnwise(graph: Graph, name: string): Source | undefined {
   const node = graph.producer(name)
   if (node === undefined || node.domain !== '') return undefined
   if (node.opType === 'Reshape') {
-    const source = columnwise(graph, node.input[0]!)
+    const source = columnwise(graph, node.input[0]!, found)
     // [batch] ↔ [batch, 1]: columns are always [batch, n] when they are built anew.
     return source?.columns.length === width ? source : undefined
   }
   const picked = pickedColumns(graph, node, name)
   if (picked !== undefined) {
-    const source = columnwise(graph, node.input[0]!)
+    const source = columnwise(graph, node.input[0]!, found)
     if (source === undefined || picked.some((i) => i < 0 || i >= source.columns.length)) return undefined
     return {
       input: source.input,
@@ -84,13 +124,13 @@ function columnwise(graph: Graph, name: string): Source | undefined {
         ),
     }
   }
-  if (unary.has(node.opType) || binary.has(node.opType)) return elementwise(graph, node, width)
+  if (unary.has(node.opType) || binary.has(node.opType)) return elementwise(graph, node, width, found)
   return undefined
 }
 
-function elementwise(graph: Graph, node: NodeProto, width: number): Source | undefined {
+function elementwise(graph: Graph, node: NodeProto, width: number, found: Found): Source | undefined {
   const operands = node.input.map((operand): Operand | undefined =>
-    graph.constants.has(operand) ? constantOperand(graph, operand, width) : sourceOperand(graph, operand),
+    graph.constants.has(operand) ? constantOperand(graph, operand, width) : sourceOperand(graph, operand, found),
   )
   if (!operands.every((operand) => operand !== undefined)) return undefined
   const sources = operands.flatMap(({ source }) => (source === undefined ? [] : [source]))
@@ -128,8 +168,8 @@ interface Operand {
   build: Segment['build']
 }
 
-function sourceOperand(graph: Graph, name: string): Operand | undefined {
-  const source = columnwise(graph, name)
+function sourceOperand(graph: Graph, name: string, found: Found): Operand | undefined {
+  const source = columnwise(graph, name, found)
   return source && { source, build: source.build }
 }
 

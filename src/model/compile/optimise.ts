@@ -48,7 +48,7 @@ export type Watch = (report: PassReport, graph: Graph) => Promise<void>
 const mostReasons = 20
 
 /** A graph of more nodes is left as it is: passes take time in proportion to the square of it. */
-const mostNodes = 5000
+const mostNodes = 2000
 
 /**
  * Makes a graph cheaper, in place, and reports each pass. Rejects if ONNX Runtime can't run it; throws a plain Error

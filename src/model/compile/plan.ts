@@ -159,10 +159,14 @@ export async function readPlan(folder: string): Promise<PlanDescription | undefi
     if (size !== bytes) throw new Error(`${file} has ${size} bytes, not ${bytes}`)
     if (sha256 !== '' && hashOf(await readFile(path)) !== sha256) throw new Error(`${file} is damaged`)
   }
-  const now = new Date()
-  // Says that it is in use; a cache that can't be written to is never cleaned either.
-  await utimes(folder, now, now).catch(() => undefined)
+  await touchPlan(folder)
   return description
+}
+
+/** Says that a plan is in use. Never rejects: a cache that can't be written to is never cleaned either. */
+export async function touchPlan(folder: string): Promise<void> {
+  const now = new Date()
+  await utimes(folder, now, now).catch(() => undefined)
 }
 
 /** mkdir −p. Node's own never ends where a file system refuses with ENOENT, as /proc does. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { GraphSource } from '../engines/engine.ts'
 import { reasonOf } from '../errors.ts'
 import type { InputRows } from './calibrate.ts'
@@ -70,6 +70,8 @@ async function fromCache(folder: string, warnings: string[]): Promise<PlanDescri
   try {
     return await readPlan(folder)
   } catch (error) {
+    // What is no folder holds no plan; that it can't be one is said when the plan is to be kept.
+    if ((await stat(dirname(folder)).catch(() => undefined))?.isDirectory() !== true) return undefined
     warnings.push(`a compiled plan in the cache is not used and made anew: ${reasonOf(error)}`)
     await rm(folder, { recursive: true, force: true }).catch(() => undefined)
     return undefined
@@ -130,6 +132,17 @@ async function build(
 /** With fewer rows there is no 99th percentile to speak of. */
 const fewestJudged = 100
 
+function countDifferent({ rows, inputs }: InputRows): number {
+  const seen = new Set<string>()
+  for (let row = 0; row < rows; row++)
+    seen.add(
+      Object.values(inputs)
+        .map((values) => values.subarray((row * values.length) / rows, ((row + 1) * values.length) / rows).join())
+        .join(),
+    )
+  return seen.size
+}
+
 /** Which precision is served: int8 where it was asked for and passes its check here. */
 async function choose(
   { precision, quantization }: PrepareRequest,
@@ -142,9 +155,11 @@ async function choose(
     precisionProblem,
   })
   if (quantization === undefined) return refuse('the version has no quantization rows to check int8 with')
-  const { rows } = quantization.judged
+  const rows = countDifferent(quantization.judged)
   if (rows < fewestJudged)
-    return refuse(`half of the quantization rows judge int8, at least ${fewestJudged}: there are ${rows}`)
+    return refuse(
+      `half of the quantization rows judge int8, at least ${fewestJudged} different ones: there are ${rows}`,
+    )
   if (description.int8 === undefined) return refuse(description.int8Problem ?? 'int8 was not compiled')
   let verdict: Verdict
   try {
@@ -157,9 +172,9 @@ async function choose(
 }
 
 function keyOf({ source, output, sides, fields, precision, quantization, identity }: PrepareRequest): string {
-  const { format, file } = source
+  const { format, file, outputs } = source
   // Rows that could not be read this time make no plan for the next.
   const int8 = precision === 'int8' && quantization !== undefined
-  const parts = [compilerVersion, format, file, output, sides, fields, precision, int8, identity]
+  const parts = [compilerVersion, format, file, outputs, output, sides, fields, precision, int8, identity]
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 32)
 }

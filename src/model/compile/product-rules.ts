@@ -1,8 +1,9 @@
 import { equal } from './dims.ts'
 import { matMulOfEinsum } from './einsum.ts'
 import { isGemm, vectorOf, weightsOf } from './gemm.ts'
-import { floatAttribute, floatShape, intAttribute, intsAttribute } from './graph.ts'
+import { floatAttribute, floatShape, type Graph, intAttribute, intsAttribute } from './graph.ts'
 import { broadcast, permute } from './layout.ts'
+import type { NodeProto } from './onnx_pb.ts'
 import { bypass, type Rule } from './rule.ts'
 
 const transposeConstant: Rule = (graph, node) => {
@@ -138,12 +139,49 @@ const plainArithmetic: Rule = (graph, node) => {
   const values = graph.floats(c)
   const shape = graph.shapes.get(node.output[0]!)
   if (values === undefined || shape === undefined) return false
+  if (node.opType === 'Div' && !values.every(hasExactReciprocal) && !isNextToProduct(graph, node)) return false
   const [opType, changed] = node.opType === 'Sub' ? ['Add', values.map((v) => -v)] : ['Mul', values.map((v) => 1 / v)]
   return bypass(
     graph,
     node,
     graph.node(opType, [x, graph.constant(`${c}/plain`, changed, graph.dimsOf(c)!)], { shape }),
   )
+}
+
+/** Powers of two: for all others x · (1 / c) may be another number than x / c, which a Floor after it would show. */
+function hasExactReciprocal(value: number): boolean {
+  return value !== 0 && Number.isInteger(Math.log2(Math.abs(value))) && Math.fround(1 / value) !== 0
+}
+
+/**
+ * Whether a node reads a product, or products alone read it, with nothing between but scaling and shifting: then it disappears
+ * into their weights.
+ */
+function isNextToProduct(graph: Graph, node: NodeProto): boolean {
+  return isAfterProduct(graph, node) || isBeforeProducts(graph, node)
+}
+
+const linear = new Set(['Add', 'Sub', 'Mul', 'Div'])
+
+function isAfterProduct(graph: Graph, { input }: NodeProto): boolean {
+  const name = input.find((candidate) => !graph.constants.has(candidate))
+  const former = graph.producer(name ?? '')
+  if (former === undefined || input.length > 2) return false
+  const isScaling = linear.has(former.opType) && hasConstant(graph, former)
+  return (isScaling && isAfterProduct(graph, former)) || isGemm(graph, former)
+}
+
+function isBeforeProducts(graph: Graph, { output }: NodeProto): boolean {
+  const users = graph.users(output[0]!)
+  if (users.length === 0 || graph.isOutput(output[0]!)) return false
+  return users.every((user) => {
+    const isScaling = linear.has(user.opType) && hasConstant(graph, user)
+    return (isScaling && isBeforeProducts(graph, user)) || (isGemm(graph, user) && user.input[0] === output[0])
+  })
+}
+
+function hasConstant(graph: Graph, { input }: NodeProto): boolean {
+  return input.filter((name) => graph.constants.has(name)).length === 1
 }
 
 /** Products by constants, and what may be part of them, in one form; `canonicalise` says which. */

@@ -1,12 +1,13 @@
 import { type FileHandle, open, readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { create } from '@bufbuild/protobuf'
+import { sizeOfOrdinary } from '../bundle/ordinary.ts'
 import type { GraphSource } from '../engines/engine.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import { Graph, isExternal } from './graph.ts'
 import { readLayersModel } from './layers-model.ts'
 import { lowerToGraph } from './lower.ts'
-import { type TensorProto, TensorProtoSchema } from './onnx_pb.ts'
+import { TensorProto_DataType as DataType, type TensorProto, TensorProtoSchema } from './onnx_pb.ts'
 import { pathInside } from './path-inside.ts'
 import { bytesOf, externalPlace, isTable } from './tables.ts'
 
@@ -20,8 +21,9 @@ import { bytesOf, externalPlace, isTable } from './tables.ts'
 export async function readGraph(source: GraphSource, output: string | undefined): Promise<Graph> {
   const { folder, file, format } = source
   if (format === 'layers') {
-    const wanted = output === undefined ? source.outputs : [output]
-    return Graph.from(lowerToGraph(await readLayersModel(folder, file), wanted), folder)
+    const model = await readLayersModel(folder, file)
+    const all = lowerToGraph(model, source.outputs)
+    return Graph.from(output === undefined ? all : lowerToGraph(model, [output]), folder)
   }
   const path = pathInside(folder, folder, file)
   const bytes = await readFile(path).catch((cause) => {
@@ -38,14 +40,35 @@ export async function readGraph(source: GraphSource, output: string | undefined)
   if (wanted.length > 1) {
     throw new ModelError('INVALID_REQUEST', `${file}: which of its outputs is meant, ${names}?`)
   }
+  for (const name of source.outputs) checkOutput(graph, name, `${file}: `)
   graph.outputs.splice(0, Infinity, ...wanted)
   graph.tidy()
   for (const tensor of [...graph.constants.values()]) {
     if (!isExternal(tensor)) continue
     const place = pathInside(folder, graph.folder, externalPlace(tensor).location)
+    await checkPlace(place, tensor)
     if (!isTable(graph, tensor.name)) graph.constants.set(tensor.name, await readTensor(place, tensor))
   }
   return graph
+}
+
+/** Other outputs may be asked for as well: what is wrong with them must be found before. */
+function checkOutput(graph: Graph, name: string, where: string): void {
+  const output = graph.outputs.find((candidate) => candidate.name === name)
+  if (output === undefined) throw new ModelError('INVALID_BUNDLE', `${where}there is no output ${name}`)
+  const type = output.type?.value
+  if (type?.case === 'tensorType' && type.value.elemType !== DataType.FLOAT)
+    throw new ModelError('UNSUPPORTED_GRAPH', `${where}the output ${name} is not float32`)
+}
+
+/** Offsets and lengths are the file's word: they may lead outside of it. */
+async function checkPlace(path: string, tensor: TensorProto): Promise<void> {
+  const { location, start, length = bytesOf(tensor) } = externalPlace(tensor)
+  const size = await sizeOfOrdinary(path).catch((cause) => {
+    throw new ModelError('INVALID_BUNDLE', `${location}: can't be read: ${reasonOf(cause)}`, { cause })
+  })
+  if (!Number.isSafeInteger(start) || start < 0 || length !== bytesOf(tensor) || start + length > size)
+    throw new ModelError('INVALID_BUNDLE', `${location}: ${tensor.name} lies outside of it, or has another length`)
 }
 
 async function readTensor(path: string, tensor: TensorProto): Promise<TensorProto> {

@@ -14,6 +14,9 @@ const batches = [13, 17] as const
 
 const largeTable = 1 << 20
 
+/** Wider inputs are no features: to run the graph on them would take gigabytes. */
+const largestInput = 100_000
+
 /**
  * Learns the shape of every tensor by running the graph on zeros, at two batch sizes: a side that grows with the batch
  * is a multiple of it, any other is fixed. Whatever ONNX Runtime computes is understood so, however it is written.
@@ -65,6 +68,8 @@ async function runOn(session: ort.InferenceSession, batch: number): Promise<ort.
     if (!input.isTensor) throw new Error(`the input ${input.name} is no tensor`)
     const dims = input.shape.map((side) => (typeof side === 'number' ? side : batch))
     const size = dims.reduce((product, side) => product * side, 1)
+    if (size > largestInput * batch)
+      throw new Error(`the input ${input.name} is ${size / batch} wide, more than ${largestInput}`)
     if (input.type === 'float32') feeds[input.name] = new ort.Tensor('float32', new Float32Array(size), dims)
     else if (input.type === 'int64') feeds[input.name] = new ort.Tensor('int64', new BigInt64Array(size), dims)
     else if (input.type === 'int32') feeds[input.name] = new ort.Tensor('int32', new Int32Array(size), dims)

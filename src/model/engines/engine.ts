@@ -49,7 +49,7 @@ export interface LoadedGraph {
   signature: Signature
   /** Computes the `wanted` outputs, a subset of the signature's. Rejects if the graph throws; the graph stays usable. */
   run(batch: Batch, wanted: string[]): Promise<Outputs>
-  /** Of a graph with a compiled plan. */
+  /** Where the engine counts. */
   stats?(): GraphStats
   /** Forgets what `stats` counts, and what is kept: before the first request, once it has been tried. */
   reset?(): void

@@ -7,7 +7,7 @@ import type { ReadyPlan } from '../compile/plan.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import { valuesOf } from './arrays.ts'
 import type { Batch, Engine, GraphSource, LoadedGraph, Outputs, Signature, TensorData } from './engine.ts'
-import { openPlan } from './planned.ts'
+import { noCache, openPlan } from './planned.ts'
 
 /** What fails in a call is thrown; ONNX Runtime need not write it to standard error too. */
 const quiet: InferenceSession.RunOptions = { logSeverityLevel: 4 }
@@ -134,10 +134,12 @@ function graphOf(session: InferenceSession, { file, format, outputs }: GraphSour
   // All integers of a layers model are rows of an embedding table. ONNX would count negative ones from its end.
   const refuseNegative = format === 'layers'
   let open = true
+  let rows = 0
 
   async function run(batch: Batch, wanted: string[]): Promise<Outputs> {
     if (!open) throw new ModelError('MODEL_FAILED', `${file}: is closed`)
     if (batch.rows === 0) return Object.fromEntries(wanted.map((name) => [name, new Float32Array(0)]))
+    rows += batch.rows
     const tensors: Record<string, ort.Tensor> = {}
     for (const [i, input] of signature.inputs.entries()) {
       const { name, type, dims } = feeds[i]!
@@ -157,7 +159,9 @@ function graphOf(session: InferenceSession, { file, format, outputs }: GraphSour
     await session.release()
   }
 
-  return { signature, run, close }
+  // Counted too: a worker that could not load a version's compiled plan again computes with this.
+  const stats = () => ({ rows: { exported: rows, whole: 0, fresh: 0, known: 0 }, cache: { ...noCache } })
+  return { signature, run, stats, close }
 }
 
 /** What brings a caller's values into the session's type; what it returns lives until its next call. */

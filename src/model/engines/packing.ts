@@ -71,7 +71,7 @@ export function createPacker({ name, input, columns }: PackedInput, type: string
     name,
     input,
     columns,
-    width: Math.max(...columns) + 1,
+    width: columns.reduce((most, column) => Math.max(most, column), -1) + 1,
     type: kind,
     pack,
     packRow(batch, row) {
@@ -82,11 +82,7 @@ export function createPacker({ name, input, columns }: PackedInput, type: string
       const values = batch.inputs[input]!
       const width = values.length / batch.rows
       // Integers that the plan takes as floats are the same candidates as these floats.
-      const converted = kind === 'float32' && values instanceof Int32Array ? Float32Array.from(values) : values
-      const bits =
-        converted instanceof Int32Array
-          ? converted
-          : new Int32Array(converted.buffer, converted.byteOffset, converted.length)
+      const bits = bitsOf(kind === 'float32' && values instanceof Int32Array ? Float32Array.from(values) : values)
       for (let i = 0; i < rows; i++) {
         const from = (start + i) * width
         const to = i * stride + column
@@ -94,6 +90,11 @@ export function createPacker({ name, input, columns }: PackedInput, type: string
       }
     },
   }
+}
+
+/** The same memory as int32 words: 0 and −0 differ in them, a NaN equals itself. */
+function bitsOf(values: TensorData): Int32Array {
+  return values instanceof Int32Array ? values : new Int32Array(values.buffer, values.byteOffset, values.length)
 }
 
 function isEveryRow(rows: Int32Array, count: number): boolean {
@@ -105,7 +106,7 @@ function isEveryRow(rows: Int32Array, count: number): boolean {
 /** Whether rows `start` … `start + count` agree in all columns of the context, bit by bit. */
 export function sameContext(batch: Batch, context: readonly Packer[], start: number, count: number): boolean {
   for (const { input, columns } of context) {
-    const values = batch.inputs[input]!
+    const values = bitsOf(batch.inputs[input]!)
     const width = values.length / batch.rows
     const first = start * width
     for (let row = start + 1; row < start + count; row++) {

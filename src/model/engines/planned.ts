@@ -168,7 +168,7 @@ function createPlan(
   }
 }
 
-const noCache: GraphStats['cache'] = { hits: 0, misses: 0, entries: 0, evictions: 0, bytes: 0 }
+export const noCache: GraphStats['cache'] = { hits: 0, misses: 0, entries: 0, evictions: 0, bytes: 0 }
 
 /** Puts rows computed in several calls in their places; a call that computed all of them in order is the answer itself. */
 function createAnswer(total: number) {

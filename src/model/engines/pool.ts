@@ -9,7 +9,7 @@ import { createWorkerClient, type WorkerClient } from './worker-client.ts'
 export interface PooledGraph {
   signature: Signature
   run(batch: Batch, wanted: string[]): Promise<Outputs>
-  /** What it has done in the workers that live now; undefined where it has no compiled plan. */
+  /** What it has done in the workers that live now; undefined where the engine doesn't count. */
   stats(): Promise<GraphStats | undefined>
   /** Forgets what `stats` counts, and what is kept of candidates. */
   reset(): Promise<void>

@@ -1,12 +1,13 @@
 import { rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Manifest } from '../../schemas/manifest.ts'
+import type { Clock } from '../batching/clock.ts'
 import { type QuantizationRows, readQuantizationRows } from '../bundle/quantization.ts'
 import type { Bundle } from '../bundle/read.ts'
 import type { InputRows } from '../compile/calibrate.ts'
 import type { Verdict } from '../compile/judge.ts'
 import type { Sides } from '../compile/passes/split-sides.ts'
-import type { ReadyPlan } from '../compile/plan.ts'
+import { type ReadyPlan, touchPlan } from '../compile/plan.ts'
 import type { PrepareRequest } from '../compile/prepare.ts'
 import { prepareInThread } from '../compile/prepare-in-thread.ts'
 import type { GraphSource } from '../engines/engine.ts'
@@ -87,7 +88,9 @@ export async function loadGraph(
     return leave(problem)
   }
   if (plan.precisionProblem !== undefined) warn(`float32 is served, not int8: ${plan.precisionProblem}`)
+  const stopTouching = keepInCache(plan, clock)
   const dispose = async () => {
+    stopTouching()
     if (plan.origin === 'temporary') await rm(dirname(plan.folder), { recursive: true, force: true })
   }
   try {
@@ -101,6 +104,25 @@ export async function loadGraph(
     warn(`the compiled plan can't be loaded, the graph runs as it was saved: ${reasonOf(error)}`)
     return leave(`the compiled plan can't be loaded: ${reasonOf(error)}`)
   }
+}
+
+/** How often a plan that is served says that it is in use, ms: plans that nobody uses are removed after a week. */
+const touchedEvery = 12 * 3600 * 1000
+
+/** Keeps other processes from removing a plan while it is served; answers how to stop. */
+function keepInCache({ folder }: ReadyPlan, clock: Clock): () => void {
+  let stop = clock.after(touchedEvery, touch)
+  function touch() {
+    touchPlan(folder)
+    stop = clock.after(touchedEvery, touch)
+  }
+  return () => stop()
+}
+
+/** Outputs that may be asked for. */
+export function outputsOf({ graph }: Manifest): string[] {
+  const { probabilities, logits, gates } = graph.outputs
+  return [...new Set([probabilities, ...(logits === undefined ? [] : [logits]), ...Object.values(gates ?? {})])]
 }
 
 /** A version's graph as it was saved. */

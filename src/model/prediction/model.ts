@@ -15,7 +15,7 @@ import type { EncodedRequest, EncodeOptions } from '../features/layout.ts'
 import type { PredictionTable } from './answer.ts'
 import { createComposer } from './compose.ts'
 import { checkGoldenRows } from './golden.ts'
-import { type Compiled, describePlan, loadGraph, type ModelPlan, savedGraph } from './load-graph.ts'
+import { type Compiled, describePlan, loadGraph, type ModelPlan, outputsOf, savedGraph } from './load-graph.ts'
 import { createPlanner } from './query.ts'
 
 /** Rows in one of the three forms of a request, values unchecked. */
@@ -49,7 +49,7 @@ export interface LoadedModel {
   encoder: Encoder
   engine: string
   plan: ModelPlan
-  /** What the workers have computed, by plan, and keep; undefined where the graph runs as it was saved. */
+  /** What the workers have computed, by plan, and keep; undefined where the engine doesn't count. */
   graphStats(): Promise<GraphStats | undefined>
   /** Throws what is wrong with the query at once (INVALID_REQUEST, TOO_MANY_ROWS); all else comes with the promise. */
   predict(query: Query): PendingPrediction
@@ -98,10 +98,7 @@ export interface CompilerOptions {
 export async function loadModel(bundle: Bundle, options: LoadOptions): Promise<LoadedModel> {
   const { manifest } = bundle
   const { pool, clock } = options
-  const { probabilities, logits, gates } = manifest.graph.outputs
-  const outputs = [
-    ...new Set([probabilities, ...(logits === undefined ? [] : [logits]), ...Object.values(gates ?? {})]),
-  ]
+  const outputs = outputsOf(manifest)
   // Golden rows are no traffic.
   let serving = false
   const encoder = createEncoder(manifest.features, (field) => serving && options.onUnknown?.(field))
@@ -114,7 +111,6 @@ export async function loadModel(bundle: Bundle, options: LoadOptions): Promise<L
   const model = createModel(manifest, encoder, graph, compiled, batcher, options)
   try {
     checkSignature(manifest, encoder, graph.signature)
-    await checkLargestIds(manifest, encoder, graph)
     // int8 was judged by quantization rows; golden rows are known to more digits than it has.
     const exact = compiled.plan?.precision === 'int8' ? await pool.load(savedGraph(bundle, outputs)) : undefined
     try {
@@ -125,6 +121,7 @@ export async function loadModel(bundle: Bundle, options: LoadOptions): Promise<L
     } finally {
       await exact?.close()
     }
+    await checkLargestIds(manifest, encoder, graph)
     await warm(manifest, encoder, graph, batcher, options)
     await graph.reset()
     serving = true
@@ -165,7 +162,7 @@ function createModel(
     encoder,
     engine: options.pool.engine,
     plan: { workers: options.pool.size, maxBatchRows: options.maxBatchRows, ...describePlan(manifest, compiled) },
-    graphStats: () => (compiled.plan === undefined ? Promise.resolve(undefined) : graph.stats()),
+    graphStats: () => graph.stats(),
     predict({ rows, tasks, options: asked = {}, deadline }) {
       const started = options.clock.now()
       const planned = plan(tasks, asked)
@@ -209,6 +206,7 @@ function createModel(
 /** Tries each field's largest id: one that no table holds would else be found by the first request that has it. */
 async function checkLargestIds(manifest: Manifest, encoder: Encoder, graph: PooledGraph): Promise<void> {
   const { sparse, dense } = encoder.layout
+  if (sparse.length === 0) return
   const row = Int32Array.from(sparse, ({ offset, ids }) => offset + ids - 1)
   const encoded = { requested: 1, rows: 1, sparse: row, dense: new Float32Array(dense.length), problems: [] }
   await graph.run(toBatch(manifest, encoded), [manifest.graph.outputs.probabilities]).catch((cause) => {

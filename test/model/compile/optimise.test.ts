@@ -1,10 +1,11 @@
 import t from 'tap'
 import { floatShape, type Graph } from '../../../src/model/compile/graph.ts'
 import { describe, multiplicationsOf, optimise, type PassReport, passes } from '../../../src/model/compile/optimise.ts'
+import { splitSides } from '../../../src/model/compile/passes/split-sides.ts'
 import { Dice } from './dice.ts'
 import { assertLaw, breachOf, smallGraph } from './law.ts'
 import { type Columns, randomGraph } from './random-graph.ts'
-import { answerWith, emptyGraph, operatorsOf, reread } from './run-graph.ts'
+import { answersOf, answerWith, differenceOf, emptyGraph, feedsOf, operatorsOf, reread } from './run-graph.ts'
 import { Writer } from './writer.ts'
 
 const names = ['as saved', ...passes.map(([name]) => name)]
@@ -79,11 +80,51 @@ t.test('leaves graphs alone', async (t) => {
 
   const large = emptyGraph({ x: floatShape(-1, 6) })
   let name = 'x'
-  for (let i = 0; i < 5001; i++) name = large.node('Relu', [name], { outputs: [`relu:${i}`] })
+  for (let i = 0; i < 2001; i++) name = large.node('Relu', [name], { outputs: [`relu:${i}`] })
   answerWith(large, name)
-  await t.rejects(optimise(large), { message: 'it has 5001 nodes, more than 5000' })
+  await t.rejects(optimise(large), { message: 'it has 2001 nodes, more than 2000' })
 
   await t.rejects(optimise(smallGraph((g) => g.node('Nonsense', ['x']))), /Nonsense/)
+})
+
+t.test('takes no time for graphs whose paths double at every node', async (t) => {
+  for (const [what, splits] of [
+    ['sums', true],
+    ['sums beside empty columns', false],
+  ] as const) {
+    const graph = emptyGraph({ x: floatShape(-1, 4) })
+    let features = 'x'
+    for (let i = 0; i < 60; i++) features = graph.node('Add', [features, features])
+    const half = graph.constant('half', Float32Array.of(0.5), [1])
+    // Halved as often, so that answers are numbers.
+    for (let i = 0; i < 60; i++) features = graph.node('Mul', [features, half])
+    if (!splits) {
+      let nothing = graph.node('Slice', ['x', graph.integers([0]), graph.integers([0]), graph.integers([1])])
+      for (let i = 0; i < 60; i++) nothing = graph.node('Concat', [nothing, nothing], { attributes: { axis: 1 } })
+      features = graph.node('Concat', [features, nothing], { attributes: { axis: 1 } })
+    }
+    answerWith(graph, graph.node('Sigmoid', [gemm(graph, features, 4, 2)]))
+    const feeds = [feedsOf(graph, 5, new Dice(1))]
+    const expected = await answersOf(graph, feeds)
+    const read = reread(graph)
+    await optimise(read)
+    t.equal(differenceOf(expected, await answersOf(read, feeds)), undefined, what)
+    const split = splitSides(read, { x: ['context', 'candidate', 'candidate', 'cross'] })
+    t.equal(typeof split, splits ? 'object' : 'string', what)
+  }
+})
+
+t.test('leaves alone what would take long', async (t) => {
+  const wide = emptyGraph({ x: floatShape(-1, 200_000) })
+  answerWith(wide, wide.node('Relu', ['x']))
+  await t.rejects(optimise(wide), { message: 'the input x is 200000 wide, more than 100000' })
+  const deep = emptyGraph({ x: floatShape(-1, 1700) })
+  const weights = () => deep.constant('w', new Float32Array(1700 * 1700), [1700, 1700])
+  answerWith(deep, deep.node('Gemm', [deep.node('Gemm', [deep.node('Relu', ['x']), weights()]), weights()]))
+  const reports = await optimise(reread(deep))
+  t.match(reports.find(({ pass }) => pass === 'fold linear')!.left, [
+    /to fold it takes 4913000000 multiplications, more than/,
+  ])
 })
 
 t.test('tells what was left alone, and counts what is too much to tell', (t) => {

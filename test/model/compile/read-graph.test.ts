@@ -127,7 +127,8 @@ t.test('reads external weights, and leaves tables where they lie', async (t) => 
     [{ location: 'weights.bin', offset: 4 }, join('sub', file)],
     [{ location: '../weights.bin', offset: 4 }, join('sub', file)],
   ] as const) {
-    const source = await saved(t, external({ location: 'absent.bin' }, place).toBytes(), name)
+    const source = await saved(t, external({ location: 'table.bin' }, place).toBytes(), name)
+    await writeFile(join(source.folder, name, '..', 'table.bin'), bytes)
     await writeFile(join(source.folder, name, '..', place.location), bytes)
     const graph = await readGraph(source, 'b')
     t.same([...graph.floats('weights')!], [1, 2, 3, 4, 5, 6])
@@ -146,17 +147,25 @@ t.test('rejects external data that is not in the folder, or not whole', async (t
     ['a table outside', external({ location: '../table.bin' }, weights), /^\.\.\/table.bin: is not a path inside/],
     ['an absolute path', external({ location: '/etc/hostname' }, weights), /^\/etc\/hostname: is not a path inside/],
     ['no path', external({ location: '' }, weights), /is not a path inside/],
-    ['a missing file', external(table, { location: 'absent.bin' }), /^absent.bin: weights can't be read: ENOENT/],
+    ['a missing file', external(table, { location: 'absent.bin' }), /^absent.bin: can't be read: ENOENT/],
     ['a folder', external(table, { location: 'sub' }), /^sub: weights can't be read: EISDIR/],
     [
       'a file that ends too early',
       external(table, { location: 'weights.bin', offset: 12 }),
-      /^weights.bin: weights can't be read: it ends too early$/,
+      /^weights.bin: weights lies outside of it, or has another length$/,
     ],
+    [
+      'a table that begins before its file',
+      external({ location: 'table.bin', offset: -8 }, weights),
+      /^table.bin: table lies outside of it, or has another length$/,
+    ],
+    ['a table beyond every file', external({ location: 'table.bin', offset: 2 ** 62 }, weights), /lies outside of it/],
+    ['another length', external({ ...table, length: 8 }, weights), /^table.bin: table lies outside of it/],
+    ['a missing table', external({ location: 'absent.bin' }, weights), /^absent.bin: can't be read: ENOENT/],
   ]
   for (const [what, graph, message] of refused) {
     const source = await saved(t, graph.toBytes())
-    await writeFile(join(source.folder, 'weights.bin'), bytes)
+    for (const name of ['weights.bin', 'table.bin']) await writeFile(join(source.folder, name), bytes)
     await t.rejects(readGraph(source, 'b'), { code: 'INVALID_BUNDLE', message }, what)
   }
 })

@@ -119,5 +119,7 @@ t.test('a context is the same where all of its columns are', async (t) => {
   t.ok(sameContext(ids, packers, 0, 2), 'the row that differs is another request')
   t.notOk(sameContext(batch([1, 0, 2, 1, 9, 2, 1, 8, 2], [0, 5, 1, 6, 2, 5]), packers, 0, 3))
   const nan = batch([1, 0, 2, 1, 9, 2, 1, 8, 2], [0, Number.NaN, 1, Number.NaN, 2, Number.NaN])
-  t.notOk(sameContext(nan, packers, 0, 3), 'NaN equals nothing')
+  t.ok(sameContext(nan, packers, 0, 3), 'the same NaN is the same')
+  const zeros = batch([1, 0, 2, 1, 9, 2, 1, 8, 2], [0, 0, 1, -0, 2, 0])
+  t.notOk(sameContext(zeros, packers, 0, 3), '0 and −0 differ')
 })

@@ -95,14 +95,26 @@ t.test('a batch of one row is warmed alone', async (t) => {
   ])
 })
 
-t.test('warming asks for ids that are in range', async (t) => {
+t.test('loading asks for the largest ids, warming for the first', async (t) => {
   const seen = new Set<number>()
   const compute: FakePoolOptions['compute'] = (batch, ...rest) => {
     for (const [i, id] of batch.inputs.ids!.entries()) seen.add((i % 4) * 1000 + id)
     return fakeOutput(batch, ...rest)
   }
   await load(exampleManifest(), { compute }).loaded
-  t.same([...seen], [0, 1003, 2027, 3030])
+  t.same([...seen], [2, 1026, 2029, 3079, 0, 1003, 2027, 3030])
+})
+
+t.test('fields with more ids than the graph has are found when it is loaded', async (t) => {
+  const compute: FakePoolOptions['compute'] = (batch, ...rest) => {
+    if (batch.inputs.ids!.some((id) => id > 60)) throw new Error('idx=79 must be within [-60,59]')
+    return fakeOutput(batch, ...rest)
+  }
+  await t.rejects(load(exampleManifest(), { compute }).loaded, {
+    code: 'INVALID_BUNDLE',
+    message:
+      /^ads\/1\/model\.onnx doesn't fit its manifest: the largest ids of its fields \(2, 26, 29, 79\) can't be computed: idx=79/,
+  })
 })
 
 t.test('row i of the answer is row i of the request', async (t) => {

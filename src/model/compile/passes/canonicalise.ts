@@ -122,6 +122,9 @@ const flattenBeforeConcat: Rule = (graph, node) => {
 }
 
 /** A Concat over the last axis counts it from the front; one of one part, or of all parts of a Split, is nothing. */
+/** Concats of more parts are left as they are: those of the same part would double again and again. */
+const mostParts = 1000
+
 const tidyConcat: Rule = (graph, node) => {
   if (node.opType !== 'Concat') return false
   const shape = graph.shapes.get(node.output[0]!)
@@ -142,8 +145,9 @@ const tidyConcat: Rule = (graph, node) => {
     const same = part?.opType === 'Concat' && intAttribute(part, 'axis', 0) === axis && graph.isPrivate(name, node)
     return same ? part.input : [name]
   })
-  if (inner.every(({ length }) => length === 1)) return false
-  return bypass(graph, node, graph.node('Concat', inner.flat(), { attributes: { axis }, shape }))
+  const parts = inner.flat()
+  if (inner.every(({ length }) => length === 1) || parts.length > mostParts) return false
+  return bypass(graph, node, graph.node('Concat', parts, { attributes: { axis }, shape }))
 }
 
 /** x < 0 ? x + n : x as the ids of a table of n rows, as Keras 3 writes it: Gather counts negative ids like that itself. */

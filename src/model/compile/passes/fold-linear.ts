@@ -25,6 +25,9 @@ export function foldLinear(graph: Graph, left: Left): number {
   return folded
 }
 
+/** Folding is done in JavaScript: so much of it takes some seconds. */
+const mostWork = 4e9
+
 interface Reader {
   /** What the next products read: `inner`'s output itself, or a Concat with it. */
   joined: string
@@ -59,6 +62,11 @@ function fold(graph: Graph, inner: NodeProto, left: Left): boolean {
     0,
   )
   // Multiplications a row: x stays as it is, its product by W₁ may be needed by others all the same.
+  const work = k * n * width
+  if (work > mostWork) {
+    left.set(inner, `to fold it takes ${work} multiplications, more than ${mostWork}`)
+    return false
+  }
   const [apart, folded] = [n * width + (others ? 0 : k * n), k * width]
   if (folded >= apart) {
     left.set(inner, `folded it would take ${folded} multiplications a row, not ${apart}`)

@@ -1,12 +1,16 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { parseManifest, readBundle } from '../../../src/model/bundle/read.ts'
+import { floatShape } from '../../../src/model/compile/graph.ts'
+import { external } from '../../../src/model/compile/tables.ts'
+import { createEncoder } from '../../../src/model/features/encoder.ts'
 import type { Manifest } from '../../../src/schemas/manifest.ts'
 import { exampleManifest } from '../../fakes/manifest.ts'
+import { answerWith, emptyGraph } from '../compile/run-graph.ts'
 
 const graph = 'the graph'
 const weights = 'the weights'
@@ -233,6 +237,39 @@ t.test('weights that the graph reads must be listed', async (t) => {
   )
   const all = { ...manifest, files: { ...listed, 'graph/b.bin': sha256('b') } }
   await t.resolves(readBundle(await models(t, { manifest: JSON.stringify(all), files }), 'ads', '1'))
+})
+
+t.test('so must the external data of an ONNX file', async (t) => {
+  const onnx = emptyGraph({ x: floatShape(-1, 2) })
+  onnx.constants.set('w', external({ name: 'w', dataType: 1, dims: [2n, 1n] }, 'sub/w.bin', 0, 8))
+  answerWith(onnx, onnx.node('MatMul', ['x', 'w']))
+  const bytes = Buffer.from(onnx.toBytes())
+  const root = await models(t)
+  await writeFile(join(root, 'ads/1/model.onnx'), bytes)
+  await mkdir(join(root, 'ads/1/sub'))
+  await writeFile(join(root, 'ads/1/sub/w.bin'), 'weights!')
+  const listed = { 'model.onnx': createHash('sha256').update(bytes).digest('hex') }
+  await writeFile(join(root, 'ads/1/manifest.json'), JSON.stringify(manifestOf({ files: listed })))
+  await t.rejects(
+    readBundle(root, 'ads', '1'),
+    refused('ads/1/manifest.json: /files lacks "sub/w.bin", which model.onnx reads'),
+  )
+  const all = { ...listed, 'sub/w.bin': sha256('weights!') }
+  await writeFile(join(root, 'ads/1/manifest.json'), JSON.stringify(manifestOf({ files: all })))
+  await t.resolves(readBundle(root, 'ads', '1'))
+})
+
+t.test('the example in the documentation is a good manifest', async (t) => {
+  const text = await readFile(join(import.meta.dirname, '../../../../docs/bundles.md'), 'utf8')
+  const [, example] = /```json\n(\{\n {2}"manifest": 1,[\s\S]*?)```/.exec(text) ?? []
+  const manifest = parseManifest(example!.replaceAll('"…"', `"${'0'.repeat(64)}"`), 'docs/bundles.md')
+  const { layout } = createEncoder(manifest.features)
+  t.equal(layout.ids, 503)
+  const { sparse } = createEncoder(manifest.features).rows(undefined, manifest.golden!.rows, {
+    maxRows: 1,
+    partial: false,
+  })
+  t.same([...sparse], [1, 10])
 })
 
 t.test('a link that leads out of the folder is refused, though its checksum is right', async (t) => {

@@ -128,9 +128,8 @@ async function compareAnswers(runner: Runner, exported: LoadedGraph, { target }:
     const expected = (await exported.run(batch, [output]))[output]!.slice()
     const before = rowsBy(runner.graph)
     const actual = (await runner.graph.run(batch, [output]))[output]!
-    way = ways.reduce((most, name) =>
-      rowsBy(runner.graph)[name] - before[name] > rowsBy(runner.graph)[most] - before[most] ? name : most,
-    )
+    const after = rowsBy(runner.graph)
+    way = ways.reduce((most, name) => (after[name] - before[name] > after[most] - before[most] ? name : most))
     expected.forEach((value, i) => {
       error = Math.max(error, Math.abs(value - actual[i]!))
       differences.push(Math.abs(logit(value) - logit(actual[i]!)))

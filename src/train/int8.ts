@@ -3,7 +3,8 @@ import type { Bundle } from '../model/bundle/read.ts'
 import { type JudgedRows, judgeFiles, limits, type Verdict } from '../model/compile/judge.ts'
 import { prepareInThread } from '../model/compile/prepare-in-thread.ts'
 import { ModelError } from '../model/errors.ts'
-import { describeGraph } from '../model/prediction/load-graph.ts'
+import { namedInputs } from '../model/prediction/inputs.ts'
+import { describeGraph, savedGraph } from '../model/prediction/load-graph.ts'
 import type { TrainSpec } from '../schemas/train-spec.ts'
 import type { Dataset } from './dataset.ts'
 import { encodeTestRows } from './local.ts'
@@ -37,17 +38,14 @@ export async function judgeInt8(
   })
   const judged: JudgedRows = {
     rows: encoded.rows,
-    inputs: {
-      ...(graph.inputs.sparse === undefined ? {} : { [graph.inputs.sparse]: encoded.sparse }),
-      ...(graph.inputs.dense === undefined ? {} : { [graph.inputs.dense]: encoded.dense }),
-    },
+    inputs: namedInputs(manifest, encoded.sparse, encoded.dense),
     labels,
     tasks: tasks.map(({ name }) => name),
   }
   const { plan, problem } = await prepareInThread({
     ...describeGraph(manifest, quantization),
     precision: 'int8',
-    source: { folder, format: graph.format, file: graph.file, outputs: [graph.outputs.probabilities] },
+    source: savedGraph(bundle, [graph.outputs.probabilities]),
     ...options,
   })
   const int8 = plan?.description.int8

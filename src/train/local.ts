@@ -2,6 +2,8 @@ import type { Bundle } from '../model/bundle/read.ts'
 import { createCalibrator } from '../model/calibration/calibrator.ts'
 import type { Engine } from '../model/engines/engine.ts'
 import { ModelError } from '../model/errors.ts'
+import { namedInputs } from '../model/prediction/inputs.ts'
+import { savedGraph } from '../model/prediction/load-graph.ts'
 import type { TrainSpec } from '../schemas/train-spec.ts'
 import type { Dataset } from './dataset.ts'
 import { type EncodedRows, encodeRows } from './fields.ts'
@@ -28,12 +30,7 @@ export async function predictLocally(
   const { folder, manifest } = bundle
   const { tasks, derived, graph } = manifest
   const { encoded } = encodeTestRows(bundle, file, spec, dataset)
-  const loaded = await engine.load({
-    folder,
-    format: graph.format,
-    file: graph.file,
-    outputs: [graph.outputs.probabilities],
-  })
+  const loaded = await engine.load(savedGraph(bundle, [graph.outputs.probabilities]))
   const predictions: Record<string, Float64Array> = Object.fromEntries(
     tasks.map(({ name }) => [name, new Float64Array(encoded.rows)]),
   )
@@ -42,14 +39,14 @@ export async function predictLocally(
       const rows = Math.min(batchRows, encoded.rows - start)
       const part = <T extends Int32Array | Float32Array>(data: T, width: number) =>
         data.slice(start * width, (start + rows) * width) as T
-      const { sparse, dense } = graph.inputs
       const outputs = await loaded.run(
         {
           rows,
-          inputs: {
-            ...(sparse === undefined ? {} : { [sparse]: part(encoded.sparse, encoded.sparseFields) }),
-            ...(dense === undefined ? {} : { [dense]: part(encoded.dense, encoded.denseFields) }),
-          },
+          inputs: namedInputs(
+            manifest,
+            part(encoded.sparse, encoded.sparseFields),
+            part(encoded.dense, encoded.denseFields),
+          ),
         },
         [graph.outputs.probabilities],
       )

@@ -186,13 +186,20 @@ export async function makeFolder(path: string): Promise<void> {
 
 function createWriter(folder: string) {
   const files: PlanDescription['files'] = {}
-  /** Large tables that have been written, by their data. */
-  const tables = new Map<unknown, string>()
+  /** Large tables that have been written, by their data or the path of their file. */
+  const tables = new Map<Uint8Array | string, string>()
 
   async function put(file: string, bytes: Uint8Array): Promise<void> {
     await writeFile(join(folder, file), bytes)
-    if (bytes.byteLength <= hashedBytes) files[file] = { bytes: bytes.byteLength, sha256: hashOf(bytes) }
-    else files[file] = { bytes: bytes.byteLength, sha256: '', changed: (await stat(join(folder, file))).mtimeMs }
+    await record(file, async () => bytes)
+  }
+
+  async function record(file: string, read: () => Promise<Uint8Array>): Promise<void> {
+    const { size, mtimeMs } = await stat(join(folder, file))
+    files[file] =
+      size <= hashedBytes
+        ? { bytes: size, sha256: hashOf(await read()) }
+        : { bytes: size, sha256: '', changed: mtimeMs }
   }
 
   /** Puts large tables into files; small ones stay where they are. */
@@ -217,10 +224,9 @@ function createWriter(folder: string) {
 
   async function moveTable(tensor: TensorProto, from: string): Promise<TensorProto> {
     if (!isExternal(tensor)) {
-      const key = tensor.rawData.buffer === undefined ? tensor : tensor.rawData
-      const file = tables.get(key) ?? `table-${tables.size}.bin`
-      if (!tables.has(key)) await put(file, tensor.rawData)
-      tables.set(key, file)
+      const file = tables.get(tensor.rawData) ?? `table-${tables.size}.bin`
+      if (!tables.has(tensor.rawData)) await put(file, tensor.rawData)
+      tables.set(tensor.rawData, file)
       return external(tensor, file, 0, tensor.rawData.byteLength)
     }
     const { location, start, length } = externalPlace(tensor)
@@ -229,11 +235,7 @@ function createWriter(folder: string) {
     const file = tables.get(path) ?? `table-${tables.size}.bin`
     if (!tables.has(path)) {
       await linkOrCopy(path, join(folder, file))
-      const { size, mtimeMs } = await stat(join(folder, file))
-      files[file] =
-        size <= hashedBytes
-          ? { bytes: size, sha256: hashOf(await readFile(join(folder, file))) }
-          : { bytes: size, sha256: '', changed: mtimeMs }
+      await record(file, () => readFile(join(folder, file)))
     }
     tables.set(path, file)
     return external(tensor, file, start, length)
@@ -260,7 +262,7 @@ function createWriter(folder: string) {
 }
 
 /** Inputs of a graph as engines take them: [rows, width]. */
-export function inputsOf(graph: Graph): PlanDescription['inputs'] {
+function inputsOf(graph: Graph): PlanDescription['inputs'] {
   return graph.inputs.map(({ name }) => ({ name, ...describeInput(graph, name) }))
 }
 

@@ -7,8 +7,6 @@ import { type Part, runPart } from './plan-part.ts'
 
 /** A request of the batch, and what is known of its candidates. */
 export interface Request {
-  start: number
-  count: number
   /** Rows whose candidate is kept or shall be kept, and where. */
   rows: number[]
   slots: number[]
@@ -79,7 +77,7 @@ export function createCandidates(parts: Part | undefined, known: Part | undefine
     },
 
     look(start: number, count: number): Request {
-      const request: Request = { start, count, rows: [], slots: [], seen: [], never: [] }
+      const request: Request = { rows: [], slots: [], seen: [], never: [] }
       for (let row = start; row < start + count; row++) {
         const slot = cache.find(keys, row)
         if (slot >= 0) {

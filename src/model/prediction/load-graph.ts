@@ -14,6 +14,7 @@ import type { GraphSource } from '../engines/engine.ts'
 import type { PooledGraph } from '../engines/pool.ts'
 import { reasonOf } from '../errors.ts'
 import { layOut } from '../features/layout.ts'
+import { namedInputs } from './inputs.ts'
 import type { LoadOptions } from './model.ts'
 
 /** How a version is computed. */
@@ -155,22 +156,20 @@ export function describeGraph(
 
 /** The first half of the rows sets scales, the second judges. */
 function halves(
-  { graph, tasks }: Manifest,
+  manifest: Manifest,
   { rows, sparse, dense, labels }: QuantizationRows,
   sparseWidth: number,
   denseWidth: number,
 ): PrepareRequest['quantization'] {
+  const { tasks } = manifest
   const half = Math.ceil(rows / 2)
   const part = (from: number, to: number): InputRows => ({
     rows: to - from,
-    inputs: {
-      ...(graph.inputs.sparse === undefined
-        ? {}
-        : { [graph.inputs.sparse]: sparse.slice(from * sparseWidth, to * sparseWidth) }),
-      ...(graph.inputs.dense === undefined
-        ? {}
-        : { [graph.inputs.dense]: dense.slice(from * denseWidth, to * denseWidth) }),
-    },
+    inputs: namedInputs(
+      manifest,
+      sparse.slice(from * sparseWidth, to * sparseWidth),
+      dense.slice(from * denseWidth, to * denseWidth),
+    ),
   })
   return {
     scales: part(0, half),

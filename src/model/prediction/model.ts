@@ -6,7 +6,7 @@ import type { BatcherStats, BatchObserver } from '../batching/contract.ts'
 import type { Bundle } from '../bundle/read.ts'
 import type { PlanCosts } from '../compile/plan.ts'
 import { createDriftMonitor, type Drift } from '../drift/monitor.ts'
-import type { Batch, GraphStats, Outputs, Signature, TensorData } from '../engines/engine.ts'
+import type { Batch, GraphStats, Outputs, Signature } from '../engines/engine.ts'
 import type { EnginePool, PooledGraph } from '../engines/pool.ts'
 import { WorkerLostError } from '../engines/worker-client.ts'
 import { ModelError, reasonOf } from '../errors.ts'
@@ -15,6 +15,7 @@ import type { EncodedRequest, EncodeOptions } from '../features/layout.ts'
 import type { PredictionTable } from './answer.ts'
 import { createComposer } from './compose.ts'
 import { checkGoldenRows } from './golden.ts'
+import { namedInputs } from './inputs.ts'
 import { type Compiled, describePlan, loadGraph, type ModelPlan, outputsOf, savedGraph } from './load-graph.ts'
 import { createPlanner } from './query.ts'
 
@@ -238,11 +239,8 @@ function encode(encoder: Encoder, rows: QueryRows, options: EncodeOptions): Enco
   }
 }
 
-function toBatch({ graph }: Manifest, { rows, sparse, dense }: EncodedRequest): Batch {
-  const inputs: Record<string, TensorData> = {}
-  if (graph.inputs.sparse !== undefined) inputs[graph.inputs.sparse] = sparse
-  if (graph.inputs.dense !== undefined) inputs[graph.inputs.dense] = dense
-  return { rows, inputs }
+function toBatch(manifest: Manifest, { rows, sparse, dense }: EncodedRequest): Batch {
+  return { rows, inputs: namedInputs(manifest, sparse, dense) }
 }
 
 function checkSignature(manifest: Manifest, encoder: Encoder, signature: Signature): void {

@@ -1,19 +1,23 @@
 import { checkRowCount, keepGoodRows, noBids } from './context.ts'
 import { describe } from './field.ts'
 import type { EncodedRequest, EncodeOptions, Layout } from './layout.ts'
+import { NumberMatrix } from './matrix.ts'
 import { Problems } from './problems.ts'
 
-/** The third form of a request: tensors in manifest order, ids checked against each field's range. */
+/**
+ * The third form of a request: tensors in manifest order, ids checked against each field's range. Each is an array of
+ * rows, or a NumberMatrix.
+ */
 export function encodeTensors(layout: Layout, sparse: unknown, dense: unknown, options: EncodeOptions): EncodedRequest {
   const problems = new Problems()
   const sparseRows = matrix('sparse', sparse, layout.sparse.length, problems)
   const denseRows = matrix('dense', dense, layout.dense.length, problems)
-  if (sparseRows && denseRows && sparseRows.length !== denseRows.length) {
-    problems.add('/dense', `has ${denseRows.length} rows where sparse has ${sparseRows.length}`)
+  if (sparseRows && denseRows && countRows(sparseRows) !== countRows(denseRows)) {
+    problems.add('/dense', `has ${countRows(denseRows)} rows where sparse has ${countRows(sparseRows)}`)
   }
   if (options.bids) problems.add('/options/rank/by', noBids)
   problems.throwIfAny()
-  const rows = (sparseRows ?? denseRows ?? []).length
+  const rows = countRows(sparseRows ?? denseRows ?? [])
   checkRowCount(rows, options)
 
   const encoded: EncodedRequest = {
@@ -24,34 +28,65 @@ export function encodeTensors(layout: Layout, sparse: unknown, dense: unknown, o
     problems: problems.list,
   }
   const bad = new Uint8Array(rows)
-  if (sparseRows) {
-    fill('sparse', sparseRows, encoded.sparse, layout.sparse.length, problems, bad, options, (value, column) => {
-      const { offset, ids, field } = layout.sparse[column]!
-      if (typeof value !== 'number') return `must be an integer, not ${describe(value)}`
-      if (!Number.isSafeInteger(value)) return 'must be an integer'
-      if (value < offset || value >= offset + ids)
-        return `is not an id of ${field.name}: must be from ${offset} to ${offset + ids - 1}`
-      return value
-    })
-  }
-  if (denseRows) {
-    fill('dense', denseRows, encoded.dense, layout.dense.length, problems, bad, options, (value) => {
-      if (typeof value !== 'number') return `must be a number, not ${describe(value)}`
-      if (!Number.isFinite(value)) return 'must be finite'
-      return Number.isFinite(Math.fround(value)) ? value : 'is too large for float32'
-    })
+  const fillers: [Rows | undefined, Tensor][] = [
+    [sparseRows, sparseTensor(layout, encoded.sparse)],
+    [denseRows, denseTensor(layout, encoded.dense)],
+  ]
+  for (const [rows, tensor] of fillers) {
+    if (rows instanceof NumberMatrix) fillFlat(rows, tensor, problems, bad, options)
+    else if (rows !== undefined) fill(rows, tensor, problems, bad, options)
   }
   if (problems.list.length === 0) return encoded
   if (!options.partial) problems.throwIfAny()
   return keepGoodRows(encoded, bad, { sparse: layout.sparse.length, dense: layout.dense.length })
 }
 
-/** The tensor's rows, if it is needed and is an array of at least one. */
-function matrix(name: 'sparse' | 'dense', value: unknown, width: number, problems: Problems): unknown[] | undefined {
+type Rows = unknown[] | NumberMatrix
+
+interface Tensor {
+  name: 'sparse' | 'dense'
+  width: number
+  target: Int32Array | Float32Array
+  /** The number to store, or what is wrong with it. */
+  encode(value: unknown, column: number): number | string
+}
+
+function sparseTensor({ sparse }: Layout, target: Int32Array): Tensor {
+  return {
+    name: 'sparse',
+    width: sparse.length,
+    target,
+    encode(value, column) {
+      const { offset, ids, field } = sparse[column]!
+      if (typeof value !== 'number') return `must be an integer, not ${describe(value)}`
+      if (!Number.isSafeInteger(value)) return 'must be an integer'
+      if (value < offset || value >= offset + ids)
+        return `is not an id of ${field.name}: must be from ${offset} to ${offset + ids - 1}`
+      return value
+    },
+  }
+}
+
+function denseTensor({ dense }: Layout, target: Float32Array): Tensor {
+  return {
+    name: 'dense',
+    width: dense.length,
+    target,
+    encode(value) {
+      if (typeof value !== 'number') return `must be a number, not ${describe(value)}`
+      if (!Number.isFinite(value)) return 'must be finite'
+      return Number.isFinite(Math.fround(value)) ? value : 'is too large for float32'
+    },
+  }
+}
+
+/** The tensor's rows, if it is needed and there is at least one. */
+function matrix(name: 'sparse' | 'dense', value: unknown, width: number, problems: Problems): Rows | undefined {
   if (width === 0) {
     if (value !== undefined) problems.add(`/${name}`, `must be left out: the model has no ${name} fields`)
     return undefined
   }
+  if (value instanceof NumberMatrix && value.rows > 0) return value
   if (Array.isArray(value) && value.length > 0) return value
   const message =
     value === undefined ? `is required: [rows, ${width}]` : `must be an array of rows of ${width} numbers, at least one`
@@ -59,15 +94,16 @@ function matrix(name: 'sparse' | 'dense', value: unknown, width: number, problem
   return undefined
 }
 
+function countRows(rows: Rows): number {
+  return rows instanceof NumberMatrix ? rows.rows : rows.length
+}
+
 function fill(
-  name: 'sparse' | 'dense',
   rows: unknown[],
-  target: Int32Array | Float32Array,
-  width: number,
+  { name, width, target, encode }: Tensor,
   problems: Problems,
   bad: Uint8Array,
   options: EncodeOptions,
-  encode: (value: unknown, column: number) => number | string,
 ): void {
   for (let row = 0; row < rows.length; row++) {
     if (problems.full && !options.partial) return
@@ -75,9 +111,7 @@ function fill(
     if (!Array.isArray(values) || values.length !== width) {
       problems.add(
         `/${name}/${row}`,
-        Array.isArray(values)
-          ? `has ${values.length} values, not ${width}`
-          : `must be an array, not ${describe(values)}`,
+        Array.isArray(values) ? wrongWidth(values.length, width) : `must be an array, not ${describe(values)}`,
       )
       bad[row] = 1
       continue
@@ -90,4 +124,34 @@ function fill(
       } else target[row * width + column] = code
     }
   }
+}
+
+/** The same of numbers in one array. */
+function fillFlat(
+  { rows, width: given, values }: NumberMatrix,
+  { name, width, target, encode }: Tensor,
+  problems: Problems,
+  bad: Uint8Array,
+  options: EncodeOptions,
+): void {
+  if (given !== width) {
+    for (let row = 0; row < rows && !(problems.full && !options.partial); row++)
+      problems.add(`/${name}/${row}`, wrongWidth(given, width))
+    bad.fill(1)
+    return
+  }
+  for (let row = 0, i = 0; row < rows; row++) {
+    if (problems.full && !options.partial) return
+    for (let column = 0; column < width; column++, i++) {
+      const code = encode(values[i], column)
+      if (typeof code === 'string') {
+        problems.add(`/${name}/${row}/${column}`, code)
+        bad[row] = 1
+      } else target[i] = code
+    }
+  }
+}
+
+function wrongWidth(given: number, width: number): string {
+  return `has ${given} values, not ${width}`
 }

@@ -1,4 +1,5 @@
 import type { Problem } from '../errors.ts'
+import { JsonWriter } from './json-writer.ts'
 
 /** Predictions by column: entry i of every column belongs to the same candidate. */
 export interface PredictionTable {
@@ -20,76 +21,198 @@ export interface PredictionTable {
   problems: Problem[]
 }
 
-type Row = Record<string, unknown>
+/** What stands around the predictions. */
+export interface AnswerHeader {
+  model: string
+  version: string
+  request_id: string
+}
+
+/** The answer as JSON, in UTF-8: predictions by row or by column, and the problems of rows left out. */
+export function writeAnswer(header: AnswerHeader, table: PredictionTable, form: 'rows' | 'columns'): Buffer {
+  const json = new JsonWriter(sizeOf(table))
+  const { model, version, request_id: id } = header
+  json.text(
+    `{"model":${JSON.stringify(model)},"version":${JSON.stringify(version)},"request_id":${JSON.stringify(id)},"predictions":`,
+  )
+  if (form === 'rows') writeRows(json, table)
+  else writeColumns(json, table)
+  if (table.problems.length > 0) json.text(`,"errors":${JSON.stringify(table.problems)}`)
+  json.text('}')
+  return json.finish()
+}
 
 /** One object a candidate; null in the place of a row left out. */
-export function toRows(table: PredictionTable): (Row | null)[] {
-  const { index, scores, ids } = table
-  const entries = table.tasks[0]?.[1].length ?? 0
-  const ranked = scores !== undefined
-  const answer: (Row | null)[] = ranked ? [] : new Array(table.requested).fill(null)
-  for (let i = 0; i < entries; i++) {
-    const place = index === undefined ? i : index[i]!
-    const row: Row = {}
+function writeRows(json: JsonWriter, table: PredictionTable): void {
+  const { scores, ids } = table
+  const entries = entriesOf(table)
+  const tasks = table.tasks.map(([name, values], i) => ({ key: keyOf(name, i === 0), values }))
+  const raw = table.raw?.map(([name, values], i) => ({ key: keyOf(name, i === 0), values }))
+  const gates = table.gates?.map(([name, weights], i) => ({ key: keyOf(name, i === 0), weights }))
+  json.byte(openBracket)
+  eachPlace(table, (entry, place, first) => {
+    if (!first) json.byte(comma)
+    if (entry === undefined) {
+      json.raw(nothing)
+      return
+    }
+    json.byte(openBrace)
     const id = ids?.[place]
-    if (id !== undefined) row.id = id
-    for (const [name, values] of table.tasks) row[name] = short(values[i]!)
-    if (table.raw) row.raw = Object.fromEntries(table.raw.map(([name, values]) => [name, short(values[i]!)]))
-    if (table.gates)
-      row.gates = Object.fromEntries(table.gates.map(([name, weights]) => [name, gateRow(weights, i, entries)]))
-    if (ranked) {
-      row.score = short(scores[i]!)
-      row.index = place
-      answer.push(row)
-    } else answer[place] = row
-  }
-  return answer
+    if (id !== undefined) {
+      json.raw(idKey)
+      json.string(id)
+      json.byte(comma)
+    }
+    for (const { key, values } of tasks) {
+      json.raw(key)
+      json.number(values[entry]!)
+    }
+    if (raw) {
+      json.raw(rawKey)
+      json.byte(openBrace)
+      for (const { key, values } of raw) {
+        json.raw(key)
+        json.number(values[entry]!)
+      }
+      json.byte(closeBrace)
+    }
+    if (gates) {
+      json.raw(gatesKey)
+      json.byte(openBrace)
+      for (const { key, weights } of gates) {
+        json.raw(key)
+        writeGate(json, weights, entry, entries)
+      }
+      json.byte(closeBrace)
+    }
+    if (scores) {
+      json.raw(scoreKey)
+      json.number(scores[entry]!)
+      json.raw(indexKey)
+      json.integer(place)
+    }
+    json.byte(closeBrace)
+  })
+  json.byte(closeBracket)
 }
 
 /** One array a column; null in the place of a row left out. */
-export function toColumns(table: PredictionTable): Record<string, unknown> {
-  const { index, scores, ids } = table
-  const entries = table.tasks[0]?.[1].length ?? 0
-  const ranked = scores !== undefined
-  const places = ranked ? undefined : index
-  const spread = <T>(value: (entry: number) => T): (T | null)[] => {
-    const column: (T | null)[] = new Array(places ? table.requested : entries).fill(null)
-    for (let i = 0; i < entries; i++) column[places ? places[i]! : i] = value(i)
-    return column
+function writeColumns(json: JsonWriter, table: PredictionTable): void {
+  const { scores, ids } = table
+  const entries = entriesOf(table)
+  let begun = false
+  const column = (name: string, write: (entry: number | undefined, place: number) => void) => {
+    json.raw(keyOf(name, !begun))
+    begun = true
+    json.byte(openBracket)
+    eachPlace(table, (entry, place, first) => {
+      if (!first) json.byte(comma)
+      write(entry, place)
+    })
+    json.byte(closeBracket)
   }
-  const shorts = ([name, values]: [string, Float64Array]) => [name, spread((i) => short(values[i]!))]
-  const answer: Record<string, unknown> = {}
-  if (ids) answer.id = ranked ? spread((i) => ids[index?.[i] ?? i] ?? null) : Array.from(ids, (id) => id ?? null)
-  for (const task of table.tasks) Object.assign(answer, Object.fromEntries([shorts(task)]))
-  if (table.raw) answer.raw = Object.fromEntries(table.raw.map(shorts))
-  if (table.gates) {
-    answer.gates = Object.fromEntries(
-      table.gates.map(([name, weights]) => [name, spread((i) => gateRow(weights, i, entries))]),
-    )
+  const numbers = (values: Float64Array) => (entry: number | undefined) =>
+    entry === undefined ? json.raw(nothing) : json.number(values[entry]!)
+  const group = (name: string, write: () => void) => {
+    json.raw(keyOf(name, !begun))
+    json.byte(openBrace)
+    begun = false
+    write()
+    json.byte(closeBrace)
+    begun = true
   }
-  if (ranked) {
-    answer.score = spread((i) => short(scores[i]!))
-    answer.index = spread((i) => index?.[i] ?? i)
+
+  json.byte(openBrace)
+  if (ids) {
+    column('id', (_, place) => {
+      const id = ids[place]
+      if (id === undefined) json.raw(nothing)
+      else json.string(id)
+    })
   }
-  return answer
+  for (const [name, values] of table.tasks) column(name, numbers(values))
+  const { raw, gates } = table
+  if (raw) {
+    group('raw', () => {
+      for (const [name, values] of raw) column(name, numbers(values))
+    })
+  }
+  if (gates) {
+    group('gates', () => {
+      for (const [name, weights] of gates) {
+        column(name, (entry) => (entry === undefined ? json.raw(nothing) : writeGate(json, weights, entry, entries)))
+      }
+    })
+  }
+  if (scores) {
+    column('score', numbers(scores))
+    column('index', (_, place) => json.integer(place))
+  }
+  json.byte(closeBrace)
 }
 
-function gateRow(weights: Float32Array, entry: number, entries: number): number[] {
+/** Ranked entries in their order; else every row of the request, with its entry where it was not left out. */
+function eachPlace(
+  { index, scores, requested, tasks }: PredictionTable,
+  visit: (entry: number | undefined, place: number, first: boolean) => void,
+): void {
+  const entries = tasks[0]?.[1].length ?? 0
+  if (scores) {
+    for (let entry = 0; entry < entries; entry++) visit(entry, index?.[entry] ?? entry, entry === 0)
+    return
+  }
+  let entry = 0
+  for (let place = 0; place < requested; place++) {
+    const computed = entry < entries && (index === undefined || index[entry] === place)
+    visit(computed ? entry++ : undefined, place, place === 0)
+  }
+}
+
+function writeGate(json: JsonWriter, weights: Float32Array, entry: number, entries: number): void {
   const experts = weights.length / entries
-  return Array.from(weights.subarray(entry * experts, (entry + 1) * experts), short)
+  json.byte(openBracket)
+  for (let i = 0; i < experts; i++) {
+    if (i > 0) json.byte(comma)
+    json.number(weights[entry * experts + i]!)
+  }
+  json.byte(closeBracket)
 }
 
-/** The usual powers of ten, looked up. */
-const powersOfTen = Array.from({ length: 23 }, (_, exponent) => 10 ** exponent)
+function entriesOf({ tasks }: PredictionTable): number {
+  return tasks[0]?.[1].length ?? 0
+}
 
-/**
- * Eight significant digits: as exact as float32, in half the characters. An integer divided by a power of ten is the
- * double nearest to that decimal, which is then written in its shortest form.
- */
-function short(value: number): number {
-  if (value === 0) return value
-  const exponent = 7 - Math.floor(Math.log10(Math.abs(value)))
-  const scale = powersOfTen[exponent] ?? 10 ** exponent
-  const rounded = Math.round(value * scale) / scale
-  return Number.isFinite(rounded) ? rounded : value
+/** Bytes that an answer usually takes. */
+function sizeOf({ tasks, ids, scores, raw, gates, requested }: PredictionTable): number {
+  const keys = tasks.reduce((sum, [name]) => sum + name.length + 16, 0)
+  const experts = gates?.reduce((sum, [, weights]) => sum + weights.length * 12, 0) ?? 0
+  return 512 + requested * (keys * (raw ? 2 : 1) + (ids ? 24 : 0) + (scores ? 40 : 0)) + experts
+}
+
+const comma = 0x2c
+const openBracket = 0x5b
+const closeBracket = 0x5d
+const openBrace = 0x7b
+const closeBrace = 0x7d
+const nothing = Buffer.from('null')
+const idKey = Buffer.from('"id":')
+const rawKey = Buffer.from(',"raw":')
+const gatesKey = Buffer.from(',"gates":')
+const scoreKey = Buffer.from(',"score":')
+const indexKey = Buffer.from(',"index":')
+
+/** Names are tasks' and few. */
+const keys = new Map<string, { first: Buffer; next: Buffer }>()
+const mostKeys = 10_000
+
+/** `"name":`, with a comma before it unless it is an object's first. */
+function keyOf(name: string, first: boolean): Buffer {
+  let known = keys.get(name)
+  if (known === undefined) {
+    const key = `${JSON.stringify(name)}:`
+    known = { first: Buffer.from(key), next: Buffer.from(`,${key}`) }
+    if (keys.size >= mostKeys) keys.clear()
+    keys.set(name, known)
+  }
+  return first ? known.first : known.next
 }

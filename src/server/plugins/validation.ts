@@ -7,19 +7,19 @@ import { maxTasks, PredictEnvelope } from '../../schemas/predict.ts'
 const envelope = Compile(PredictEnvelope)
 
 /**
- * Checks the body of `POST /predict`, but not yet the rows: these are the feature encoder's. Fastify calls it in place of
- * its own validator; the error lists every problem with its JSON pointer.
+ * Checks the body of `POST /predict`, but not yet the rows: these are the feature encoder's. Throws INVALID_REQUEST with
+ * every problem and its JSON pointer.
  */
-export function validateEnvelope(body: unknown): { value: unknown } | { error: Error } {
+export function checkEnvelope(body: unknown): PredictEnvelope {
   const bad = badTasks(body)
-  if (bad !== undefined) return { error: invalidRequest([bad]) }
-  if (envelope.Check(body)) return { value: body }
+  if (bad !== undefined) throw invalidRequest([bad])
+  if (envelope.Check(body)) return body
   const problems = allErrors(body).flatMap(({ keyword, instancePath, message }) => {
     // Said already, of each by its name, with the keyword `boolean`.
     if (keyword === 'additionalProperties') return []
     return [{ path: instancePath, message: keyword === 'boolean' ? 'is not known here' : message }]
   })
-  return { error: invalidRequest(problems) }
+  throw invalidRequest(problems)
 }
 
 /** TypeBox hashes tasks to find repeated ones: millions of them, or deeply nested ones, are refused before. */

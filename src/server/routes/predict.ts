@@ -1,27 +1,31 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { ModelError, reasonOf } from '../../model/errors.ts'
 import { invalidRequest } from '../../model/features/problems.ts'
-import { toColumns, toRows } from '../../model/prediction/answer.ts'
+import { writeAnswer } from '../../model/prediction/answer.ts'
 import type { LoadedModel, PendingPrediction, QueryRows } from '../../model/prediction/model.ts'
 import type { Lease } from '../../model/registry/registry.ts'
-import type { PredictAnswer, PredictEnvelope } from '../../schemas/predict.ts'
+import type { PredictEnvelope } from '../../schemas/predict.ts'
 import type { ServerContext } from '../context.ts'
 import { toProblem } from '../errors.ts'
-import { validateEnvelope } from '../plugins/validation.ts'
+import { readJson } from '../json/read-body.ts'
+import { readTensors } from '../json/read-tensors.ts'
+import { checkEnvelope } from '../plugins/validation.ts'
 import { predictSchema } from './predict-docs.ts'
 
 /** `POST /predict`: the probability of every task for every candidate. */
 export async function predictRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
   const { metrics, admission, deadlineMs } = context
   const counted = new WeakSet<FastifyRequest>()
+  // Read by the handler, which goes on to the tensors without a stop.
+  app.removeContentTypeParser('application/json')
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_, body, done) => done(null, body))
 
   app.route({
     method: 'POST',
     url: '/predict',
     schema: predictSchema,
-    // Headers are described for /docs, and read below.
-    validatorCompiler: ({ httpPart }) => (httpPart === 'body' ? validateEnvelope : () => true),
-    // The answer's keys are the model's tasks: a serialiser compiled from the schema would check each key by name.
+    // Body and headers are described for /docs, and checked below.
+    validatorCompiler: () => () => true,
     serializerCompiler: () => JSON.stringify,
     // Before the body is read: a flood is refused by its headers.
     onRequest(request, reply, done) {
@@ -36,7 +40,7 @@ export async function predictRoutes(app: FastifyInstance, { context }: { context
     },
     handler(request, reply) {
       counted.add(request)
-      return predict(context, request as FastifyRequest<{ Body: PredictEnvelope }>, reply)
+      return predict(context, request as FastifyRequest<{ Body: Buffer | undefined }>, reply)
     },
     errorHandler(error, request, reply) {
       // A body that can't be read, or has another shape, never reaches the handler.
@@ -52,20 +56,19 @@ export async function predictRoutes(app: FastifyInstance, { context }: { context
 
 async function predict(
   context: ServerContext,
-  request: FastifyRequest<{ Body: PredictEnvelope }>,
+  request: FastifyRequest<{ Body: Buffer | undefined }>,
   reply: FastifyReply,
-): Promise<PredictAnswer> {
+): Promise<Buffer> {
   let lease: Lease | undefined
   let outcome = 'ok'
   try {
-    const { body } = request
-    // Without a body there need be no content type, and then nothing is validated.
-    if (body === undefined) throw invalidRequest([{ path: '', message: 'must be JSON; it is empty' }])
+    const bytes = request.body ?? Buffer.alloc(0)
+    const body = checkEnvelope(readTensors(bytes) ?? readJson(bytes))
     if (body.version !== undefined && body.label !== undefined) {
       throw invalidRequest([{ path: '/label', message: 'is given beside version: one of them is enough' }])
     }
     const rows = rowsOf(body)
-    const deadline = context.clock.now() - reply.elapsedTime + deadlineOf(request, context.deadlineMs)
+    const deadline = context.clock.now() - reply.elapsedTime + deadlineOf(body, request.headers, context.deadlineMs)
     lease = context.registry.acquire(body.model, body.version, body.label)
     const { model } = lease
     const pending = model.predict({ rows, tasks: body.tasks, options: body.options, deadline })
@@ -92,7 +95,7 @@ async function answer(
   model: LoadedModel,
   rows: QueryRows,
   pending: PendingPrediction,
-): Promise<PredictAnswer> {
+): Promise<Buffer> {
   context.metrics.encoded(model, pending.rows, pending.encodeSeconds)
   // The request's own signal fires as soon as a body has been read; the answer's `close` comes when the client is gone.
   reply.raw.once('close', () => {
@@ -100,13 +103,10 @@ async function answer(
   })
   const table = await pending.table
   context.metrics.predicted(model, table)
-  return {
-    model: model.manifest.name,
-    version: model.manifest.version,
-    request_id: request.id,
-    predictions: rows.form === 'columns' ? toColumns(table) : toRows(table),
-    ...(table.problems.length > 0 ? { errors: table.problems } : {}),
-  } as PredictAnswer
+  const { name, version } = model.manifest
+  const form = rows.form === 'columns' ? 'columns' : 'rows'
+  reply.header('content-type', 'application/json; charset=utf-8')
+  return writeAnswer({ model: name, version, request_id: request.id }, table, form)
 }
 
 /** Which of the three forms the body has. */
@@ -129,7 +129,7 @@ function rowsOf({ context, candidates, sparse, dense }: PredictEnvelope): QueryR
 }
 
 /** Milliseconds from arrival: the body's word, else the header's, else the configured default. */
-function deadlineOf({ body, headers }: FastifyRequest<{ Body: PredictEnvelope }>, fallback: number): number {
+function deadlineOf(body: PredictEnvelope, headers: FastifyRequest['headers'], fallback: number): number {
   const asked = body.options?.deadline_ms
   if (asked !== undefined) return asked
   const header = headers['x-deadline-ms']

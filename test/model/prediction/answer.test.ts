@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { type PredictionTable, toColumns, toRows } from '../../../src/model/prediction/answer.ts'
+import type { PredictionTable } from '../../../src/model/prediction/answer.ts'
+import { toColumns, toRows } from '../../predictions.ts'
 
 const tableOf = (changes: Partial<PredictionTable> = {}): PredictionTable => ({
   requested: 2,

@@ -3,11 +3,11 @@ import t from 'tap'
 import type { Clock } from '../../../src/model/batching/clock.ts'
 import type { Signature } from '../../../src/model/engines/engine.ts'
 import { WorkerLostError } from '../../../src/model/engines/worker-client.ts'
-import { toColumns, toRows } from '../../../src/model/prediction/answer.ts'
 import { type LoadOptions, loadModel, type Query, type QueryRows } from '../../../src/model/prediction/model.ts'
 import type { GoldenRows, Manifest } from '../../../src/schemas/manifest.ts'
 import { createFakeEnginePool, type FakeEnginePool, type FakePoolOptions, fakeOutput } from '../../fakes/engine-pool.ts'
 import { exampleManifest, gatedManifest } from '../../fakes/manifest.ts'
+import { toColumns, toRows } from '../../predictions.ts'
 import { problemsOf } from '../features/problems-of.ts'
 
 const signature: Signature = {

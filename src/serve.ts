@@ -4,6 +4,7 @@ import { setTimeout } from 'node:timers/promises'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { cacheFolder } from './cache-folder.ts'
 import { systemClock } from './model/batching/clock.ts'
+import { FairShare } from './model/batching/fair-share.ts'
 import { readBundle } from './model/bundle/read.ts'
 import { availableCores } from './model/engines/cores.ts'
 import { createEnginePool } from './model/engines/pool.ts'
@@ -58,6 +59,7 @@ export async function serve(configuration: Configuration): Promise<RunningServer
     onReloadFailed: ({ folder }, error) =>
       log.error({ err: error, folder }, 'a new worker thread could not load a graph'),
   })
+  const share = new FairShare(pool.size)
   const root = resolve(configuration.MULTIGATE_MODELS)
   const cache = cacheFolder(configuration.MULTIGATE_CACHE)
   const drain: Drain = { draining: false }
@@ -66,6 +68,7 @@ export async function serve(configuration: Configuration): Promise<RunningServer
     load: async (name, version) =>
       loadModel(await readBundle(root, name, version), {
         pool,
+        share,
         clock: systemClock,
         compiler: {
           cache,

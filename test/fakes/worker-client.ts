@@ -49,6 +49,7 @@ export function createFakeWorker(behaviour: FakeWorkerBehaviour = {}): FakeWorke
       if (task.type === 'unload') return undefined
       return new Promise((resolve, reject) => runs.push({ resolve, reject }))
     },
+    tell: () => undefined,
     async stop() {
       die('stopped')
     },

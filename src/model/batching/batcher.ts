@@ -2,21 +2,28 @@ import type { Outputs } from '../engines/engine.ts'
 import { ModelError } from '../errors.ts'
 import type { Clock } from './clock.ts'
 import type { BatcherOptions, BatcherStats, BatchRequest, ReleaseReason, Submission } from './contract.ts'
-import { type CostModel, createCostModel, predictDrain } from './cost-model.ts'
+import { type CostModel, createCostModel } from './cost-model.ts'
 import { createExpiryTimer, type ExpiryTimer } from './expiry-timer.ts'
+import type { Share } from './fair-share.ts'
 import type { Job, JobPiece } from './job.ts'
-import { RowQueue } from './queue.ts'
+import { DeadlineQueue } from './queue.ts'
 import { expired, modelFailed, queueFull, refused } from './refusal.ts'
 import { join, place, slice } from './tensors.ts'
+
+/** A batch is cut up for slots that are idle if that saves at least so many seconds. */
+const leastGain = 0.0002
+
+/** Of a call that takes longer than predicted, this share of its predicted time is taken to be left. */
+const leastLeft = 0.1
 
 /**
  * Gathers the rows of many requests into engine calls.
  *
  * Counts rows, not requests. An idle engine never waits (but see `maxDelayMs`); while all are busy, arrivals gather.
- * Requests are served first come, first served, and each is kept whole in one call unless it is larger than the batch
- * limit: then it is split, and put together again. What finds the queue full, or can't be computed before its deadline
- * by what calls have taken lately, is rejected at once. Expired and cancelled requests are
- * never computed. When a call throws, its requests are tried one by one, so that only the culprit fails.
+ * The earliest deadline is served first, and each request is kept whole in one call unless it is larger than the batch
+ * limit, or slots are idle that make it faster: then it is split, and put together again. What finds the queue full, or
+ * can't be computed before its deadline by what calls have taken lately, is rejected at once. Expired and cancelled
+ * requests are never computed. When a call throws, its requests are tried one by one, so that only the culprit fails.
  *
  * `close()` drains: it refuses new requests, and resolves when the last has been settled and no engine is busy.
  * `destroy(error)` rejects all that is under way. Both are idempotent.
@@ -24,11 +31,12 @@ import { join, place, slice } from './tensors.ts'
 export class Batcher {
   readonly #options: BatcherOptions
   readonly #clock: Clock
+  readonly #share: Share
   readonly #cost: CostModel = createCostModel()
-  readonly #queue = new RowQueue<JobPiece>()
+  readonly #queue = new DeadlineQueue<JobPiece>()
   readonly #retries: JobPiece[] = []
   readonly #jobs = new Set<Job>()
-  #inFlight = 0
+  readonly #inFlight = new Set<{ started: number; seconds: number }>()
   #pumpPlanned = false
   #cancelDelay: (() => void) | undefined
   readonly #expiry: ExpiryTimer
@@ -40,22 +48,24 @@ export class Batcher {
     this.#options = options
     this.#clock = options.clock
     this.#expiry = createExpiryTimer(options.clock, (now) => this.#expireUntil(now))
+    this.#share = options.share.join({
+      ready: () => this.#ready(),
+      start: () => this.#start(),
+      backlog: () => this.#backlogSeconds(),
+      underWay: () => this.#underWaySeconds(),
+    })
   }
 
   submit(request: BatchRequest): Submission {
-    const { maxBatchRows, observer } = this.#options
-    const { rows } = request.batch
+    const { maxBatchRows } = this.#options
+    const { batch, deadline } = request
+    const { rows } = batch
     const now = this.#clock.now()
     if (!Number.isInteger(rows) || rows < 1) throw new RangeError(`a request has at least one row, not ${rows}`)
-    if (this.#closing) return refused(new ModelError('DRAINING', 'The model takes no new requests: it is being closed'))
-    if (request.deadline <= now) {
-      observer?.shed?.('deadline')
-      return refused(expired('queue'))
-    }
-    const refusal = this.#refusal(rows, request.deadline - now)
+    const refusal = this.#refusal(request, now)
     if (refusal !== undefined) {
-      observer?.shed?.(refusal)
-      return refused(queueFull(refusal, this.#queue.rows, this.#drainSeconds()))
+      request.released?.()
+      return refused(refusal)
     }
     const job: Job = {
       request,
@@ -65,6 +75,7 @@ export class Batcher {
       settled: false,
       queuedPieces: 0,
       queuedRows: 0,
+      startedPieces: 0,
       missingRows: rows,
       outputs: undefined,
     }
@@ -73,28 +84,31 @@ export class Batcher {
       job.reject = reject
     })
     this.#jobs.add(job)
+    const live = () => !job.settled
     for (let start = 0; start < rows; start += maxBatchRows) {
       const count = Math.min(maxBatchRows, rows - start)
-      this.#queue.push({ job, batch: request.batch, start, count, live: () => !job.settled })
+      this.#queue.push({ job, batch, start, count, deadline, live })
       job.queuedPieces++
       job.queuedRows += count
     }
-    this.#expiry.include(request.deadline)
-    this.#planPump()
+    this.#expiry.include(deadline)
+    // A full batch need not wait for what else arrives at this moment.
+    if (this.#queue.rows >= maxBatchRows && this.#share.free() > 0) this.#share.pump()
+    else this.#planPump()
     return { outputs, cancel: () => this.#cancel(job) }
   }
 
   /** Tells the cost model what a call took, so that it predicts well from the first request on (warm-up). */
-  seed(rows: number, seconds: number): void {
-    this.#cost.observe(rows, seconds)
+  seed(rows: number, requests: number, seconds: number): void {
+    this.#cost.observe(rows, requests, seconds)
   }
 
   stats(): BatcherStats {
     return {
       queuedRows: this.#queue.rows,
-      inFlightBatches: this.#inFlight,
+      inFlightBatches: this.#inFlight.size,
       requests: this.#jobs.size,
-      predictedWaitSeconds: this.#inFlight < this.#options.concurrency ? 0 : this.#drainSeconds(),
+      predictedWaitSeconds: this.#share.predictedWait(),
     }
   }
 
@@ -111,83 +125,127 @@ export class Batcher {
   destroy(error: unknown): void {
     this.#closing = true
     for (const job of this.#jobs) this.#fail(job, error)
+    for (const piece of this.#retries.splice(0)) this.#finish(piece)
     this.#settleIfIdle()
   }
 
-  /** Why a request can't be taken, if so. While nothing waits, any can: else a very large one could never be answered. */
-  #refusal(rows: number, timeLeft: number): 'queue_full' | 'predicted_wait' | undefined {
+  /** Why a request can't be taken, if so. */
+  #refusal({ batch: { rows }, deadline }: BatchRequest, now: number): ModelError | undefined {
+    const { observer, maxQueueRows, maxBatchRows } = this.#options
+    if (this.#closing) return new ModelError('DRAINING', 'The model takes no new requests: it is being closed')
+    if (deadline <= now) {
+      observer?.shed?.('deadline')
+      return expired('queue')
+    }
+    // While nothing waits, any can be taken: else a very large one could never be answered.
     if (this.#queue.rows === 0) return undefined
-    if (this.#queue.rows + rows > this.#options.maxQueueRows) return 'queue_full'
-    const seconds = this.#drainSeconds() + this.#cost.predict(Math.min(rows, this.#options.maxBatchRows))
-    return seconds * 1000 > timeLeft ? 'predicted_wait' : undefined
+    const wait = this.#share.predictedWait()
+    if (this.#queue.rows + rows > maxQueueRows) {
+      observer?.shed?.('queue_full')
+      return queueFull('queue_full', this.#queue.rows, wait)
+    }
+    const seconds = (wait + this.#cost.predict(Math.min(rows, maxBatchRows), 1)) * (1 + Math.min(1, this.#cost.spread))
+    if (seconds * 1000 <= deadline - now) return undefined
+    observer?.shed?.('predicted_wait')
+    return queueFull('predicted_wait', this.#queue.rows, wait)
   }
 
-  #drainSeconds(): number {
-    return predictDrain(this.#cost, this.#queue.rows, this.#inFlight, this.#options)
+  #backlogSeconds(): number {
+    const { rows, pieces } = this.#queue
+    if (rows === 0) return 0
+    const calls = Math.ceil(rows / this.#options.maxBatchRows)
+    return this.#cost.predict(rows, pieces) + (calls - 1) * this.#cost.predict(0, 0)
+  }
+
+  #underWaySeconds(): number {
+    const now = this.#clock.now()
+    let sum = 0
+    for (const { started, seconds } of this.#inFlight)
+      sum += Math.max(leastLeft * seconds, seconds - (now - started) / 1000)
+    return sum
   }
 
   /** Looks at the queue once everything that arrives at this moment is in it. */
   #planPump(): void {
-    if (this.#pumpPlanned || this.#inFlight >= this.#options.concurrency) return
+    if (this.#pumpPlanned || this.#share.free() === 0) return
     this.#pumpPlanned = true
     this.#clock.soon(() => {
       this.#pumpPlanned = false
-      this.#pump()
+      this.#share.pump()
     })
   }
 
-  #pump(): void {
-    while (this.#inFlight < this.#options.concurrency) {
-      const retry = this.#nextRetry()
-      if (retry !== undefined) {
-        this.#run([retry], 'isolated')
-        continue
-      }
-      this.#dropExpired()
-      const oldest = this.#queue.peek()
-      if (oldest === undefined) return
-      const reason = this.#releaseReason(oldest)
-      if (reason === undefined) return
-      this.#run(this.#take(), reason)
+  #ready(): boolean {
+    while (this.#retries.length > 0) {
+      const [piece] = this.#retries
+      if (piece!.live()) return true
+      this.#finish(this.#retries.shift()!)
     }
+    this.#dropExpired()
+    const first = this.#queue.peek()
+    return first !== undefined && this.#releaseReason() !== undefined
   }
 
-  #nextRetry(): JobPiece | undefined {
-    for (;;) {
-      const piece = this.#retries.shift()
-      if (piece === undefined || piece.live()) return piece
+  #start(): void {
+    const retry = this.#retries.shift()
+    if (retry !== undefined) {
+      this.#run([retry], 'isolated')
+      return
     }
+    const reason = this.#releaseReason()!
+    this.#run(this.#take(), reason)
   }
 
   /** Why a batch goes now; undefined where it should wait (and will be looked at again). */
-  #releaseReason(oldest: JobPiece): ReleaseReason | undefined {
+  #releaseReason(): ReleaseReason | undefined {
     const { maxDelayMs, maxBatchRows } = this.#options
     if (this.#queue.rows >= maxBatchRows) return 'full'
     if (this.#closing) return 'drain'
     if (maxDelayMs === 0) return 'idle'
-    const wait = oldest.job.submitted + maxDelayMs - this.#clock.now()
+    let oldest = Number.POSITIVE_INFINITY
+    for (const job of this.#jobs) {
+      if (job.queuedPieces === 0) continue
+      oldest = job.submitted
+      break
+    }
+    const wait = oldest + maxDelayMs - this.#clock.now()
     if (wait <= 0) return 'delay'
     this.#cancelDelay ??= this.#clock.after(wait, () => {
       this.#cancelDelay = undefined
-      this.#pump()
+      this.#share.pump()
     })
     return undefined
   }
 
   #take(): JobPiece[] {
-    const { maxBatchRows } = this.#options
+    const limit = this.#batchLimit()
     const pieces: JobPiece[] = []
     let rows = 0
     for (;;) {
       const next = this.#queue.peek()
-      if (next === undefined || rows + next.count > maxBatchRows) return pieces
-      this.#queue.shift()
-      next.job.queuedPieces--
-      next.job.queuedRows -= next.count
-      pieces.push(next)
-      rows += next.count
+      if (next === undefined || (rows > 0 && rows + next.count > limit)) return pieces
+      const taken = this.#queue.shiftRows(limit)!
+      const { job } = taken
+      job.queuedRows -= taken.count
+      if (taken === next) job.queuedPieces--
+      job.startedPieces++
+      pieces.push(taken)
+      rows += taken.count
       this.#dropExpired()
     }
+  }
+
+  /** Rows of the next batch at most: fewer than the configured limit where that keeps idle slots busy, and is faster. */
+  #batchLimit(): number {
+    const { maxBatchRows } = this.#options
+    const { rows, pieces } = this.#queue
+    const slots = this.#share.free() + 1
+    if (slots === 1) return maxBatchRows
+    const part = Math.ceil(rows / slots)
+    if (part >= maxBatchRows) return maxBatchRows
+    const whole = this.#cost.predict(Math.min(rows, maxBatchRows), pieces)
+    const gain = whole - this.#cost.predict(part, Math.ceil(pieces / slots))
+    return gain >= leastGain ? part : maxBatchRows
   }
 
   /** Settles requests at the queue's head whose deadline has passed before the timer could say so. */
@@ -195,7 +253,7 @@ export class Batcher {
     const now = this.#clock.now()
     for (;;) {
       const next = this.#queue.peek()
-      if (next === undefined || next.job.request.deadline > now) return
+      if (next === undefined || next.deadline > now) return
       this.#expire(next.job)
     }
   }
@@ -204,20 +262,23 @@ export class Batcher {
     const { observer } = this.#options
     const rows = pieces.reduce((sum, piece) => sum + piece.count, 0)
     const started = this.#clock.now()
-    this.#inFlight++
+    const call = { started, seconds: this.#cost.predict(rows, pieces.length) }
+    this.#inFlight.add(call)
     observer?.released?.({ rows, requests: pieces.length, reason })
     if (reason !== 'isolated') for (const { job } of pieces) observer?.waited?.((started - job.submitted) / 1000)
+    let finished: readonly JobPiece[] = pieces
     try {
       const outputs = await this.#options.execute(join(pieces), union(pieces))
       const seconds = (this.#clock.now() - started) / 1000
-      this.#cost.observe(rows, seconds)
+      this.#cost.observe(rows, pieces.length, seconds)
       observer?.computed?.(rows, seconds)
       this.#distribute(pieces, outputs, rows)
     } catch (error) {
-      this.#handleFailure(pieces, error)
+      finished = this.#handleFailure(pieces, error)
     } finally {
-      this.#inFlight--
-      this.#pump()
+      for (const piece of finished) this.#finish(piece)
+      this.#inFlight.delete(call)
+      this.#share.release((this.#clock.now() - started) / 1000)
       this.#settleIfIdle()
     }
   }
@@ -238,12 +299,21 @@ export class Batcher {
     }
   }
 
-  #handleFailure(pieces: JobPiece[], error: unknown): void {
+  /** Fails the call's requests, or puts them by to be tried alone; answers the pieces that are done with. */
+  #handleFailure(pieces: JobPiece[], error: unknown): readonly JobPiece[] {
     const tryAlone = pieces.length > 1 && (this.#options.isolate?.(error) ?? true)
-    for (const piece of pieces) {
-      if (!tryAlone) this.#fail(piece.job, modelFailed(error))
-      else if (piece.live()) this.#retries.push(piece)
+    if (!tryAlone) {
+      for (const { job } of pieces) this.#fail(job, modelFailed(error))
+      return pieces
     }
+    this.#retries.push(...pieces)
+    return []
+  }
+
+  /** No engine reads this piece any more. */
+  #finish({ job }: JobPiece): void {
+    job.startedPieces--
+    if (job.settled && job.startedPieces === 0) job.request.released?.()
   }
 
   #cancel(job: Job): void {
@@ -265,6 +335,7 @@ export class Batcher {
     if (job.queuedPieces > 0) this.#queue.forget(job.queuedPieces, job.queuedRows)
     job.queuedPieces = 0
     job.queuedRows = 0
+    if (job.startedPieces === 0) job.request.released?.()
   }
 
   #expire(job: Job): void {
@@ -284,7 +355,8 @@ export class Batcher {
   }
 
   #settleIfIdle(): void {
-    if (!this.#closing || this.#jobs.size > 0 || this.#inFlight > 0) return
+    if (!this.#closing || this.#jobs.size > 0 || this.#inFlight.size > 0) return
+    this.#share.leave()
     this.#expiry.cancel()
     this.#cancelDelay?.()
     this.#onIdle?.()

@@ -1,5 +1,6 @@
 import type { Batch, Outputs } from '../engines/engine.ts'
 import type { Clock } from './clock.ts'
+import type { FairShare } from './fair-share.ts'
 
 /* What a batcher takes, gives, and tells. */
 
@@ -9,6 +10,8 @@ export interface BatchRequest {
   wanted: readonly string[]
   /** When the answer is of no use any more, on the batcher's clock, ms. */
   deadline: number
+  /** Called once, when no engine reads the batch any more: not before the request is settled, but maybe long after. */
+  released?(): void
 }
 
 export interface Submission {
@@ -48,8 +51,8 @@ export interface BatcherOptions {
   maxDelayMs: number
   /** Most rows waiting. */
   maxQueueRows: number
-  /** Engine calls under way at once. */
-  concurrency: number
+  /** The engine's slots, and whom they are shared with. */
+  share: FairShare
   /** Runs one engine call. */
   execute(batch: Batch, wanted: string[]): Promise<Outputs>
   /** Whether, after this error of a batch of several requests, each is tried alone. Default: always. */

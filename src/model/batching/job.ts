@@ -12,6 +12,8 @@ export interface Job {
   /** Pieces and rows still in the queue. */
   queuedPieces: number
   queuedRows: number
+  /** Pieces that an engine computes, or that wait to be tried alone. */
+  startedPieces: number
   /** Rows without outputs yet. */
   missingRows: number
   outputs: Outputs | undefined

@@ -1,4 +1,5 @@
 import type { Batch, Outputs, TensorData } from '../engines/engine.ts'
+import type { SharedPart } from '../engines/shared-rows.ts'
 
 /** Some rows of a request: `count` of them from row `start`. */
 export interface Part {
@@ -7,12 +8,37 @@ export interface Part {
   count: number
 }
 
-/** One batch of all parts' rows, in order. A single whole request is passed on without a copy. */
+/** One batch of all parts' rows, in order. Nothing is copied of a single whole request, nor of rows in shared memory. */
 export function join(parts: readonly Part[]): Batch {
   const [first] = parts
   if (first === undefined) return { rows: 0, inputs: {} }
   if (parts.length === 1 && first.count === first.batch.rows) return first.batch
   const rows = parts.reduce((sum, part) => sum + part.count, 0)
+  const requests = parts.map(({ count }) => count)
+  const shared = sharedParts(parts)
+  if (shared === undefined) return { rows, inputs: joinInputs(parts, first, rows), requests }
+  return {
+    rows,
+    requests,
+    shared,
+    get inputs() {
+      return joinInputs(parts, first, rows)
+    },
+  }
+}
+
+/** Where the rows are, if all of them are in shared memory. */
+function sharedParts(parts: readonly Part[]): SharedPart[] | undefined {
+  const shared: SharedPart[] = []
+  for (const { batch, start, count } of parts) {
+    if (batch.shared?.length !== 1) return undefined
+    const [{ slab, start: first }] = batch.shared as [SharedPart]
+    shared.push({ slab, start: first + start, count })
+  }
+  return shared
+}
+
+function joinInputs(parts: readonly Part[], first: Part, rows: number): Record<string, TensorData> {
   const inputs: Record<string, TensorData> = {}
   for (const [name, like] of Object.entries(first.batch.inputs)) {
     const width = like.length / first.batch.rows
@@ -26,7 +52,7 @@ export function join(parts: readonly Part[]): Batch {
     }
     inputs[name] = joined
   }
-  return { rows, inputs, requests: parts.map(({ count }) => count) }
+  return inputs
 }
 
 /** Rows `start` … `start + count` of the `wanted` outputs of a call over `rows` rows; views, not copies. */

@@ -1,4 +1,5 @@
 import type { ReadyPlan } from '../compile/plan.ts'
+import type { SharedPart } from './shared-rows.ts'
 
 /** Row-major tensor data of one input: [rows, width]. */
 export type TensorData = Int32Array | Float32Array
@@ -8,7 +9,9 @@ export interface Batch {
   rows: number
   /** Rows of each request, in order; left out where all rows are one request's. */
   requests?: readonly number[]
-  inputs: Record<string, TensorData>
+  readonly inputs: Record<string, TensorData>
+  /** Where the rows are, in order, if they are in memory that the engine's threads share. */
+  shared?: readonly SharedPart[]
 }
 
 /** Outputs of one call, by name, row-major [rows, width]. */

@@ -1,6 +1,7 @@
 import { ModelError, type ModelErrorCode, reasonOf } from '../errors.ts'
 import type { EngineChoice } from './create.ts'
 import type { Batch, GraphSource } from './engine.ts'
+import type { SharedPart, Slab } from './shared-rows.ts'
 
 /* What an engine pool and its worker threads say to each other. */
 
@@ -14,12 +15,22 @@ export type WorkerTask =
   | { type: 'start' }
   | { type: 'load'; graph: number; source: GraphSource }
   | { type: 'run'; graph: number; batch: Batch; wanted: string[] }
+  | { type: 'run-shared'; graph: number; parts: readonly SharedPart[]; wanted: string[] }
+  | { type: 'measure'; graph: number; batch: Batch; wanted: string[] }
   | { type: 'stats'; graph: number }
   | { type: 'reset'; graph: number }
   | { type: 'unload'; graph: number }
   | { type: 'stop' }
 
-/** `start` answers the engine's name, `load` a Signature, `run` Outputs, `stats` GraphStats; `stop` ends the thread. */
+/** What a worker is told, and doesn't answer. */
+export type WorkerNotice =
+  | { type: 'add-slab'; graph: number; slab: Slab }
+  | { type: 'remove-slab'; graph: number; slab: number }
+
+/**
+ * `start` answers the engine's name, `load` a Signature, `run` Outputs, `measure` the seconds of a call without the
+ * hand-over, `stats` GraphStats; `stop` ends the thread.
+ */
 export type WorkerRequest = WorkerTask & { id: number }
 
 export type WorkerReply =

@@ -1,14 +1,21 @@
 import { setTimeout } from 'node:timers/promises'
 import { ModelError } from '../errors.ts'
-import type { EngineChoice } from './create.ts'
-import type { Batch, GraphSource, GraphStats, Outputs, Signature } from './engine.ts'
-import type { WorkerSettings } from './messages.ts'
+import { createEngine, type EngineChoice } from './create.ts'
+import type { Batch, Engine, GraphSource, GraphStats, LoadedGraph, Outputs, Signature } from './engine.ts'
+import type { WorkerNotice, WorkerSettings, WorkerTask } from './messages.ts'
+import { type RowBlock, type RowGatherer, SharedRows } from './shared-rows.ts'
 import { createWorkerClient, type WorkerClient } from './worker-client.ts'
 
 /** A graph loaded in every worker. Up to `pool.size` calls may be under way at once. */
 export interface PooledGraph {
   signature: Signature
   run(batch: Batch, wanted: string[]): Promise<Outputs>
+  /** Memory to encode a request into that workers read where it is; a batch names it as `shared`. */
+  allocate?(rows: number): RowBlock
+  /** What copies such rows for an engine in the calling thread. */
+  follow?(): RowGatherer
+  /** Seconds that a worker takes for the batch, without the hand-over; the median of some calls. */
+  measure?(batch: Batch, wanted: string[]): Promise<number>
   /** What it has done in the workers that live now; undefined where the engine doesn't count. */
   stats(): Promise<GraphStats | undefined>
   /** Forgets what `stats` counts, and what is kept of candidates. */
@@ -31,6 +38,8 @@ export interface EnginePool {
   size: number
   /** Loads a graph in every worker. Rejects like Engine.load. */
   load(source: GraphSource): Promise<PooledGraph>
+  /** Loads a graph in the calling thread: for one whose calls cost less than their hand-over. */
+  loadHere?(source: GraphSource): Promise<LoadedGraph>
   stats(): EnginePoolStats
   /** Ends the workers, once they have answered what they were asked. Idempotent. */
   close(): Promise<void>
@@ -69,6 +78,8 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
   const settings: WorkerSettings = { engine: options.engine, threads: 1 }
   const createWorker = options.createWorker ?? createWorkerClient
   const sources = new Map<number, GraphSource>()
+  const sharedRows = new Map<number, SharedRows>()
+  let engineHere: Promise<Engine> | undefined
   const members = new Set<Member>()
   /** Members, and those that are starting. */
   const clients = new Set<WorkerClient>()
@@ -144,6 +155,7 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
     } finally {
       member.loading--
     }
+    for (const slab of sharedRows.get(graph)?.slabs() ?? []) member.client.tell({ type: 'add-slab', graph, slab })
     member.graphs.add(graph)
     for (const wake of waiting) wake()
     waiting = []
@@ -184,9 +196,17 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
       try {
         const [signature] = await loadInAll(graph, source)
         if (signature === undefined) throw new Error('no worker is alive')
+        const rows = new SharedRows(signature.inputs, {
+          added: (slab) => tellHolders({ type: 'add-slab', graph, slab }),
+          removed: (slab) => tellHolders({ type: 'remove-slab', graph, slab }),
+        })
+        sharedRows.set(graph, rows)
         return {
           signature,
           run: (batch, wanted) => run(graph, batch, wanted),
+          allocate: (count) => rows.allocate(count),
+          follow: () => rows.follow(),
+          measure: async (batch, wanted) => (await ask(graph, { type: 'measure', graph, batch, wanted })) as number,
           stats: () => statsOf(graph),
           reset: async () => {
             await askAll(graph, 'reset')
@@ -198,6 +218,8 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
         throw error
       }
     },
+    // Others are too heavy for the thread that answers requests.
+    ...(names[0] === 'onnx' && { loadHere }),
     stats: () => ({ workers: options.workers, alive: members.size, replaced }),
     async close() {
       closed = true
@@ -207,14 +229,31 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
     },
   }
 
-  /** Where every worker is being replaced, waits for the first that has the graph. */
+  async function loadHere(source: GraphSource): Promise<LoadedGraph> {
+    engineHere ??= createEngine('onnx', settings.threads)
+    return (await engineHere).load(source)
+  }
+
   async function run(graph: number, batch: Batch, wanted: string[]): Promise<Outputs> {
+    const { shared: parts } = batch
+    return (await ask(
+      graph,
+      parts === undefined ? { type: 'run', graph, batch, wanted } : { type: 'run-shared', graph, parts, wanted },
+    )) as Outputs
+  }
+
+  /** Where every worker is being replaced, waits for the first that has the graph. */
+  async function ask(graph: number, task: WorkerTask): Promise<unknown> {
     for (;;) {
       if (closed || !sources.has(graph)) throw new ModelError('MODEL_FAILED', 'The graph has been closed')
       const member = leastBusy(graph)
-      if (member !== undefined) return (await member.client.call({ type: 'run', graph, batch, wanted })) as Outputs
+      if (member !== undefined) return member.client.call(task)
       await new Promise<void>((resolve) => waiting.push(resolve))
     }
+  }
+
+  function tellHolders(notice: WorkerNotice): void {
+    for (const { client, graphs } of members) if (graphs.has(notice.graph)) client.tell(notice)
   }
 
   async function statsOf(graph: number): Promise<GraphStats | undefined> {
@@ -231,6 +270,7 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
 
   async function unload(graph: number): Promise<void> {
     sources.delete(graph)
+    sharedRows.delete(graph)
     for (const wake of waiting) wake()
     await Promise.all(
       [...members].map(async (member) => {
@@ -241,7 +281,7 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
   }
 }
 
-function addStats(a: GraphStats, b: GraphStats): GraphStats {
+export function addStats(a: GraphStats, b: GraphStats): GraphStats {
   const add = <T extends Record<string, number>>(a: T, b: T) =>
     Object.fromEntries(Object.keys(a).map((key) => [key, a[key]! + b[key]!])) as T
   return { rows: add(a.rows, b.rows), cache: add(a.cache, b.cache) }

@@ -1,6 +1,13 @@
 import { Worker } from 'node:worker_threads'
 import { ModelError, reasonOf } from '../errors.ts'
-import { unpackError, type WorkerReply, type WorkerRequest, type WorkerSettings, type WorkerTask } from './messages.ts'
+import {
+  unpackError,
+  type WorkerNotice,
+  type WorkerReply,
+  type WorkerRequest,
+  type WorkerSettings,
+  type WorkerTask,
+} from './messages.ts'
 
 /** A worker thread died while it computed. Trying the same rows on another could kill that too. */
 export class WorkerLostError extends ModelError {
@@ -14,6 +21,8 @@ export interface WorkerClient {
   /** Calls sent and not answered. */
   readonly pending: number
   call(task: WorkerTask): Promise<unknown>
+  /** Tells what needs no answer. */
+  tell(notice: WorkerNotice): void
   /** Resolves with the reason when the thread has ended, however that came. */
   readonly ended: Promise<string>
   /** Ends the thread once it has answered what it was asked, or by force if it doesn't soon. Idempotent. */
@@ -65,6 +74,9 @@ export function createWorkerClient(
         waiting.set(id, { resolve, reject })
         worker.postMessage({ ...task, id })
       })
+    },
+    tell(notice) {
+      worker.postMessage(notice)
     },
     async stop() {
       const force = setTimeout(() => worker.terminate(), longestFarewell)

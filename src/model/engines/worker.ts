@@ -1,7 +1,9 @@
+import { platform, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import { createEngine } from './create.ts'
-import type { Engine, LoadedGraph } from './engine.ts'
-import { packError, type WorkerReply, type WorkerRequest, type WorkerSettings } from './messages.ts'
+import type { Batch, Engine, LoadedGraph } from './engine.ts'
+import { packError, type WorkerNotice, type WorkerReply, type WorkerRequest, type WorkerSettings } from './messages.ts'
+import { RowGatherer } from './shared-rows.ts'
 
 /*
  * A worker thread of an engine pool: computes one call at a time, so that computing never blocks the event loop of the
@@ -9,13 +11,38 @@ import { packError, type WorkerReply, type WorkerRequest, type WorkerSettings } 
  */
 
 const settings = workerData as WorkerSettings
-const graphs = new Map<number, LoadedGraph>()
+const graphs = new Map<number, LoadedGraph & { gatherer: RowGatherer }>()
 let engine: Engine | undefined
 let last: Promise<void> = Promise.resolve()
 
-parentPort?.on('message', (request: WorkerRequest) => {
-  last = last.then(async () => parentPort?.postMessage(await answer(request)))
+/** Of Linux, from −20 to 19: the lower, the sooner. */
+const workerPriority = 5
+
+/** Runs of which `measure` takes the median. */
+const measuredRuns = 9
+
+yieldToOthers()
+
+parentPort?.on('message', (message: WorkerRequest | WorkerNotice) => {
+  if (message.type === 'add-slab') graphs.get(message.graph)?.gatherer.add(message.slab)
+  // Calls that were asked for before may still read it.
+  else if (message.type === 'remove-slab')
+    last = last.then(() => graphs.get(message.graph)?.gatherer.remove(message.slab))
+  else last = last.then(async () => parentPort?.postMessage(await answer(message)))
 })
+
+/**
+ * Where there are fewer cores than threads, the one that reads and answers requests comes first: it refuses at once what
+ * would be too late, and feeds the others.
+ */
+function yieldToOthers(): void {
+  try {
+    // On Linux the priority is a thread's own.
+    if (platform() === 'linux') setPriority(0, workerPriority)
+  } catch {
+    // Not permitted: then all are alike.
+  }
+}
 
 async function answer(request: WorkerRequest): Promise<WorkerReply> {
   try {
@@ -34,15 +61,22 @@ async function perform(request: WorkerRequest): Promise<unknown> {
       return engine.name
     case 'load': {
       // Asked twice where the graph was being loaded everywhere while this worker replaced another.
-      const graph = graphs.get(request.graph) ?? (await engine.load(request.source))
-      graphs.set(request.graph, graph)
+      let graph = graphs.get(request.graph)
+      if (graph === undefined) {
+        const loaded = await engine.load(request.source)
+        graph = Object.assign(loaded, { gatherer: new RowGatherer(loaded.signature.inputs) })
+        graphs.set(request.graph, graph)
+      }
       return graph.signature
     }
-    case 'run': {
-      const graph = graphs.get(request.graph)
-      if (graph === undefined) throw new Error('the graph is not loaded')
-      return graph.run(request.batch, request.wanted)
+    case 'run':
+      return loaded(request.graph).run(request.batch, request.wanted)
+    case 'run-shared': {
+      const graph = loaded(request.graph)
+      return graph.run(graph.gatherer.gather(request.parts), request.wanted)
     }
+    case 'measure':
+      return measure(loaded(request.graph), request.batch, request.wanted)
     case 'reset':
       return graphs.get(request.graph)?.reset?.()
     case 'stats':
@@ -54,4 +88,20 @@ async function perform(request: WorkerRequest): Promise<unknown> {
       return undefined
     }
   }
+}
+
+function loaded(id: number): LoadedGraph & { gatherer: RowGatherer } {
+  const graph = graphs.get(id)
+  if (graph === undefined) throw new Error('the graph is not loaded')
+  return graph
+}
+
+async function measure(graph: LoadedGraph, batch: Batch, wanted: string[]): Promise<number> {
+  const seconds: number[] = []
+  for (let i = 0; i < measuredRuns; i++) {
+    const started = performance.now()
+    await graph.run(batch, wanted)
+    seconds.push((performance.now() - started) / 1000)
+  }
+  return seconds.sort((a, b) => a - b)[measuredRuns >> 1]!
 }

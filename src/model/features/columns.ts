@@ -39,7 +39,11 @@ export function encodeColumns(
   problems.throwIfAny()
   checkRowCount(rows, options)
 
-  const encoded: EncodedRequest = { requested: rows, problems: problems.list, ...repeatContext(shared, rows) }
+  const encoded: EncodedRequest = {
+    requested: rows,
+    problems: problems.list,
+    ...repeatContext(layout, shared, rows, options),
+  }
   const bad = new Uint8Array(rows)
   const seen = new Set<Slot>()
   // What is wrong with a whole column, not with single rows, refuses the request even where bad rows are left out.

@@ -1,7 +1,7 @@
 import { isObject, pointer } from '../../schemas/json.ts'
 import { ModelError } from '../errors.ts'
 import { describe } from './field.ts'
-import type { EncodedRequest, EncodeOptions, Layout, Slot } from './layout.ts'
+import { allocateRows, type EncodedRequest, type EncodeOptions, type Layout, type Slot } from './layout.ts'
 import type { Problems } from './problems.ts'
 
 /** The encoded context: a row to copy, in which only the candidate's own fields are left to fill in. */
@@ -53,19 +53,22 @@ export function encodeContext(layout: Layout, context: unknown, problems: Proble
 
 /** Tensors for `rows` rows, each a copy of the context's. */
 export function repeatContext(
+  layout: Layout,
   context: EncodedContext,
   rows: number,
+  options: EncodeOptions,
 ): Pick<EncodedRequest, 'rows' | 'sparse' | 'dense'> {
-  return { rows, sparse: repeat(context.sparse, rows), dense: repeat(context.dense, rows) }
+  const { sparse, dense } = allocateRows(layout, rows, options)
+  repeat(context.sparse, sparse)
+  repeat(context.dense, dense)
+  return { rows, sparse, dense }
 }
 
 /** Fills [rows, width] with copies of one row by doubling, so that most of the copying is done in large blocks. */
-function repeat<T extends Int32Array | Float32Array>(row: T, rows: number): T {
-  const all = new (row.constructor as new (length: number) => T)(row.length * rows)
-  if (all.length === 0) return all
+function repeat<T extends Int32Array | Float32Array>(row: T, all: T): void {
+  if (all.length === 0) return
   all.set(row)
   for (let filled = row.length; filled < all.length; filled *= 2) all.copyWithin(filled, 0, filled)
-  return all
 }
 
 /** Leaves out the bad rows, in place. */

@@ -14,6 +14,24 @@ export interface EncodeOptions {
   partial: boolean
   /** Every candidate must have a bid. */
   bids?: boolean
+  /** Where to encode into; default: arrays of the request's own. */
+  allocate?(rows: number): RowArrays | undefined
+}
+
+/** int32 [rows, sparse fields] and float32 [rows, numeric fields]; what they hold is written over. */
+export interface RowArrays {
+  sparse: Int32Array
+  dense: Float32Array
+}
+
+/** Arrays for so many rows of a request. */
+export function allocateRows({ sparse, dense }: Layout, rows: number, options: EncodeOptions): RowArrays {
+  return (
+    options.allocate?.(rows) ?? {
+      sparse: new Int32Array(rows * sparse.length),
+      dense: new Float32Array(rows * dense.length),
+    }
+  )
 }
 
 /** A request as tensors. Row-major; sparse fields and numeric fields each in manifest order. */

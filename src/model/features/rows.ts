@@ -25,7 +25,7 @@ export function encodeRows(
 ): EncodedRequest {
   const problems = new Problems()
   const shared = encodeContext(layout, context, problems)
-  if (candidates === undefined) return contextAlone(context, shared, problems, options)
+  if (candidates === undefined) return contextAlone(layout, context, shared, problems, options)
   if (!Array.isArray(candidates) || candidates.length === 0) {
     problems.add(
       '/candidates',
@@ -38,7 +38,11 @@ export function encodeRows(
   if (options.partial) problems.throwIfAny()
 
   const rows = candidates.length
-  const encoded: EncodedRequest = { requested: rows, problems: problems.list, ...repeatContext(shared, rows) }
+  const encoded: EncodedRequest = {
+    requested: rows,
+    problems: problems.list,
+    ...repeatContext(layout, shared, rows, options),
+  }
   const bad = new Uint8Array(rows)
   for (let row = 0; row < rows; row++) {
     const before = problems.list.length
@@ -52,6 +56,7 @@ export function encodeRows(
 }
 
 function contextAlone(
+  layout: Layout,
   context: unknown,
   shared: EncodedContext,
   problems: Problems,
@@ -61,7 +66,7 @@ function contextAlone(
   else for (const slot of shared.required) problems.add(`/context${pointer(slot.name)}`, requiredMessage)
   if (options.bids) problems.add('/options/rank/by', noBids)
   problems.throwIfAny()
-  return { requested: 1, problems: [], ...repeatContext(shared, 1) }
+  return { requested: 1, problems: [], ...repeatContext(layout, shared, 1, options) }
 }
 
 /** Writes one candidate into its row; false if anything about it is wrong. */

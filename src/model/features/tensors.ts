@@ -1,6 +1,6 @@
 import { checkRowCount, keepGoodRows, noBids } from './context.ts'
 import { describe } from './field.ts'
-import type { EncodedRequest, EncodeOptions, Layout } from './layout.ts'
+import { allocateRows, type EncodedRequest, type EncodeOptions, type Layout } from './layout.ts'
 import { NumberMatrix } from './matrix.ts'
 import { Problems } from './problems.ts'
 
@@ -23,8 +23,7 @@ export function encodeTensors(layout: Layout, sparse: unknown, dense: unknown, o
   const encoded: EncodedRequest = {
     requested: rows,
     rows,
-    sparse: new Int32Array(rows * layout.sparse.length),
-    dense: new Float32Array(rows * layout.dense.length),
+    ...allocateRows(layout, rows, options),
     problems: problems.list,
   }
   const bad = new Uint8Array(rows)

@@ -36,6 +36,8 @@ export interface ModelPlan {
 
 /** What became of compiling. */
 export interface Compiled {
+  /** What was loaded. */
+  source: GraphSource
   plan: ReadyPlan | undefined
   problem: string | undefined
   seconds: number
@@ -60,7 +62,7 @@ export async function loadGraph(
   let seconds = 0
   const leave = async (problem: string | undefined) => ({
     graph: await pool.load(source),
-    compiled: { plan: undefined, problem, seconds, dispose: async () => undefined },
+    compiled: { source, plan: undefined, problem, seconds, dispose: async () => undefined },
   })
   if (compiler === undefined) return leave(undefined)
   const warn = (message: string) => compiler.onWarning?.(`${manifest.name}/${manifest.version}: ${message}`)
@@ -96,9 +98,10 @@ export async function loadGraph(
   }
   try {
     const cacheBytes = Math.floor(compiler.candidateBytes / pool.size)
+    const planned = { ...source, plan, cacheBytes }
     return {
-      graph: await pool.load({ ...source, plan, cacheBytes }),
-      compiled: { plan, problem: undefined, seconds, dispose },
+      graph: await pool.load(planned),
+      compiled: { source: planned, plan, problem: undefined, seconds, dispose },
     }
   } catch (error) {
     await dispose()

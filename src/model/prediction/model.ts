@@ -3,21 +3,24 @@ import type { PredictOptions } from '../../schemas/predict.ts'
 import { Batcher } from '../batching/batcher.ts'
 import type { Clock } from '../batching/clock.ts'
 import type { BatcherStats, BatchObserver } from '../batching/contract.ts'
+import { FairShare } from '../batching/fair-share.ts'
 import type { Bundle } from '../bundle/read.ts'
 import type { PlanCosts } from '../compile/plan.ts'
 import { createDriftMonitor, type Drift } from '../drift/monitor.ts'
-import type { Batch, GraphStats, Outputs, Signature } from '../engines/engine.ts'
-import type { EnginePool, PooledGraph } from '../engines/pool.ts'
+import type { GraphStats, Outputs, Signature } from '../engines/engine.ts'
+import type { EnginePool } from '../engines/pool.ts'
 import { WorkerLostError } from '../engines/worker-client.ts'
-import { ModelError, reasonOf } from '../errors.ts'
+import { ModelError } from '../errors.ts'
 import { createEncoder, type Encoder } from '../features/encoder.ts'
 import type { EncodedRequest, EncodeOptions } from '../features/layout.ts'
 import type { PredictionTable } from './answer.ts'
 import { createComposer } from './compose.ts'
+import { createExecutor, type Executor } from './executor.ts'
 import { checkGoldenRows } from './golden.ts'
-import { namedInputs } from './inputs.ts'
+import { toBatch } from './inputs.ts'
 import { type Compiled, describePlan, loadGraph, type ModelPlan, outputsOf, savedGraph } from './load-graph.ts'
 import { createPlanner } from './query.ts'
+import { checkLargestIds, warm } from './warm-up.ts'
 
 /** Rows in one of the three forms of a request, values unchecked. */
 export type QueryRows =
@@ -68,6 +71,8 @@ export interface LoadOptions {
   clock: Clock
   /** Where and how graphs are compiled; undefined: they run as they were saved. */
   compiler?: CompilerOptions
+  /** Whom the pool's workers are shared with; default: nobody. */
+  share?: FairShare
   maxBatchRows: number
   maxDelayMs: number
   maxQueueRows: number
@@ -104,12 +109,13 @@ export async function loadModel(bundle: Bundle, options: LoadOptions): Promise<L
   let serving = false
   const encoder = createEncoder(manifest.features, (field) => serving && options.onUnknown?.(field))
   const { graph, compiled } = await loadGraph(bundle, outputs, options)
+  const executor = createExecutor(graph)
   const batcher = createBatcher(
-    graph,
+    executor,
     options,
     whileTrue(() => serving, options.observer ?? {}),
   )
-  const model = createModel(manifest, encoder, graph, compiled, batcher, options)
+  const model = createModel(manifest, encoder, executor, compiled, batcher, options)
   try {
     checkSignature(manifest, encoder, graph.signature)
     // int8 was judged by quantization rows; golden rows are known to more digits than it has.
@@ -117,13 +123,15 @@ export async function loadModel(bundle: Bundle, options: LoadOptions): Promise<L
     try {
       // Golden rows are no request: they may be more than one may have.
       const unbounded = { ...options, maxRequestRows: Number.POSITIVE_INFINITY }
-      const asked = exact ? createBatcher(exact, options) : batcher
-      await checkGoldenRows(createModel(manifest, encoder, exact ?? graph, compiled, asked, unbounded), clock)
+      const saved = exact && createExecutor(exact)
+      const asked = saved ? createBatcher(saved, options) : batcher
+      await checkGoldenRows(createModel(manifest, encoder, saved ?? executor, compiled, asked, unbounded), clock)
     } finally {
       await exact?.close()
     }
     await checkLargestIds(manifest, encoder, graph)
     await warm(manifest, encoder, graph, batcher, options)
+    await executor.openHere(options, compiled.source, manifest, encoder)
     await graph.reset()
     serving = true
     return model
@@ -133,14 +141,14 @@ export async function loadModel(bundle: Bundle, options: LoadOptions): Promise<L
   }
 }
 
-function createBatcher(graph: PooledGraph, options: LoadOptions, observer?: BatchObserver): Batcher {
-  const { pool, maxBatchRows, maxDelayMs, maxQueueRows, clock } = options
+function createBatcher(executor: Executor, options: LoadOptions, observer?: BatchObserver): Batcher {
+  const { pool, maxBatchRows, maxDelayMs, maxQueueRows, clock, share = new FairShare(pool.size) } = options
   return new Batcher({
     maxBatchRows,
     maxDelayMs,
     maxQueueRows,
-    concurrency: pool.size,
-    execute: (batch, wanted) => graph.run(batch, wanted),
+    share,
+    execute: executor.run,
     isolate: (error) => !(error instanceof WorkerLostError),
     clock,
     ...(observer && { observer }),
@@ -150,7 +158,7 @@ function createBatcher(graph: PooledGraph, options: LoadOptions, observer?: Batc
 function createModel(
   manifest: Manifest,
   encoder: Encoder,
-  graph: PooledGraph,
+  executor: Executor,
   compiled: Compiled,
   batcher: Batcher,
   options: LoadOptions,
@@ -163,17 +171,26 @@ function createModel(
     encoder,
     engine: options.pool.engine,
     plan: { workers: options.pool.size, maxBatchRows: options.maxBatchRows, ...describePlan(manifest, compiled) },
-    graphStats: () => graph.stats(),
+    graphStats: () => executor.stats(),
     predict({ rows, tasks, options: asked = {}, deadline }) {
       const started = options.clock.now()
       const planned = plan(tasks, asked)
-      const encoded = encode(encoder, rows, {
-        maxRows: options.maxRequestRows,
-        partial: asked.partial === true,
-        bids: planned.rank?.bids === true,
-      })
+      const memory = executor.allocateFor(manifest)
+      let encoded: EncodedRequest
+      try {
+        encoded = encode(encoder, rows, {
+          maxRows: options.maxRequestRows,
+          partial: asked.partial === true,
+          bids: planned.rank?.bids === true,
+          allocate: memory.allocate,
+        })
+      } catch (error) {
+        memory.release()
+        throw error
+      }
       const encodeSeconds = (options.clock.now() - started) / 1000
       if (encoded.rows === 0) {
+        memory.release()
         return {
           rows: 0,
           encodeSeconds,
@@ -186,35 +203,29 @@ function createModel(
         monitor.observe(encoded, table)
         return table
       }
+      // Both the engine and the answer read the rows: the memory is free when both are done.
+      let readers = 2
+      const release = () => {
+        readers--
+        if (readers === 0) memory.release()
+      }
       const { outputs, cancel } = batcher.submit({
-        batch: toBatch(manifest, encoded),
+        batch: { ...toBatch(manifest, encoded), ...memory.shared(encoded.rows) },
         wanted: planned.outputs,
         deadline,
+        released: release,
       })
-      return { rows: encoded.rows, encodeSeconds, cancel, table: outputs.then(answer) }
+      return { rows: encoded.rows, encodeSeconds, cancel, table: outputs.then(answer).finally(release) }
     },
     stats: () => batcher.stats(),
     drift: () => monitor.report(),
     async close() {
       await batcher.close()
-      await graph.close()
+      await executor.close()
       await compiled.dispose()
     },
     destroy: (error) => batcher.destroy(error),
   }
-}
-
-/** Tries each field's largest id: one that no table holds would else be found by the first request that has it. */
-async function checkLargestIds(manifest: Manifest, encoder: Encoder, graph: PooledGraph): Promise<void> {
-  const { sparse, dense } = encoder.layout
-  if (sparse.length === 0) return
-  const row = Int32Array.from(sparse, ({ offset, ids }) => offset + ids - 1)
-  const encoded = { requested: 1, rows: 1, sparse: row, dense: new Float32Array(dense.length), problems: [] }
-  await graph.run(toBatch(manifest, encoded), [manifest.graph.outputs.probabilities]).catch((cause) => {
-    const { name, version } = manifest
-    const message = `${name}/${version}/${manifest.graph.file} doesn't fit its manifest: the largest ids of its fields (${row.join(', ')}) can't be computed: ${reasonOf(cause)}`
-    throw new ModelError('INVALID_BUNDLE', message, { cause })
-  })
 }
 
 /** Passes on what an observer hears only while the condition holds. */
@@ -237,10 +248,6 @@ function encode(encoder: Encoder, rows: QueryRows, options: EncodeOptions): Enco
     case 'tensors':
       return encoder.tensors(rows.sparse, rows.dense, options)
   }
-}
-
-function toBatch(manifest: Manifest, { rows, sparse, dense }: EncodedRequest): Batch {
-  return { rows, inputs: namedInputs(manifest, sparse, dense) }
 }
 
 function checkSignature(manifest: Manifest, encoder: Encoder, signature: Signature): void {
@@ -267,36 +274,4 @@ function checkSignature(manifest: Manifest, encoder: Encoder, signature: Signatu
   const output = signature.outputs.find(({ name }) => name === outputs.probabilities)
   if (output && output.width !== tasks)
     wrong(`its output ${outputs.probabilities} is ${output.width} wide, but there are ${tasks} tasks`)
-}
-
-/** Runs every power of two up to the batch limit in every worker, so that no client is the first to meet a size. */
-async function warm(
-  manifest: Manifest,
-  encoder: Encoder,
-  graph: PooledGraph,
-  batcher: Batcher,
-  options: LoadOptions,
-): Promise<void> {
-  const row = firstIds(encoder)
-  for (let rows = 1; ; rows = Math.min(rows * 2, options.maxBatchRows)) {
-    const sparse = new Int32Array(rows * row.length)
-    for (let i = 0; i < rows; i++) sparse.set(row, i * row.length)
-    const batch = toBatch(manifest, {
-      requested: rows,
-      rows,
-      sparse,
-      dense: new Float32Array(rows * encoder.layout.dense.length),
-      problems: [],
-    })
-    const started = options.clock.now()
-    await Promise.all(
-      Array.from({ length: options.pool.size }, () => graph.run(batch, [manifest.graph.outputs.probabilities])),
-    )
-    batcher.seed(rows, (options.clock.now() - started) / 1000)
-    if (rows === options.maxBatchRows) return
-  }
-}
-
-function firstIds(encoder: Encoder): Int32Array {
-  return Int32Array.from(encoder.layout.sparse, ({ offset }) => offset)
 }

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { Batcher } from '../../../src/model/batching/batcher.ts'
+import { FairShare } from '../../../src/model/batching/fair-share.ts'
 import { ModelError } from '../../../src/model/errors.ts'
 import { createFakeClock } from '../../fakes/clock.ts'
 import { batchOf, compute, createManualEngine } from '../../fakes/engine.ts'
@@ -37,10 +38,10 @@ t.test(
   'for any interleaving, every answer equals the unbatched one, and every failure has its own reason',
   async (t) => {
     await fc.assert(
-      fc.asyncProperty(settings, fc.array(event, { maxLength: 40 }), async (options, events) => {
+      fc.asyncProperty(settings, fc.array(event, { maxLength: 40 }), async ({ concurrency, ...options }, events) => {
         const clock = createFakeClock()
         const engine = createManualEngine()
-        const batcher = new Batcher({ ...options, execute: engine.execute, clock })
+        const batcher = new Batcher({ ...options, share: new FairShare(concurrency), execute: engine.execute, clock })
         const requests: {
           rows: (readonly [number, number])[]
           wanted: string[]
@@ -83,12 +84,12 @@ t.test(
           }
           await clock.flush()
           const { queuedRows, inFlightBatches } = batcher.stats()
-          if (inFlightBatches > options.concurrency) throw new Error(`${inFlightBatches} calls under way`)
+          if (inFlightBatches > concurrency) throw new Error(`${inFlightBatches} calls under way`)
           if (queuedRows < 0 || queuedRows > Math.max(options.maxQueueRows, 9))
             throw new Error(`${queuedRows} rows queued`)
           if (engine.calls.some(({ batch }) => batch.rows > options.maxBatchRows))
             throw new Error('a batch is too large')
-          if (options.maxDelayMs === 0 && queuedRows > 0 && inFlightBatches < options.concurrency)
+          if (options.maxDelayMs === 0 && queuedRows > 0 && inFlightBatches < concurrency)
             throw new Error('an engine idles while rows wait')
         }
 

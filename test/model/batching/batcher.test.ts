@@ -1,6 +1,7 @@
 import t from 'tap'
 import { Batcher } from '../../../src/model/batching/batcher.ts'
 import type { BatcherOptions, BatchRequest, ReleaseReason } from '../../../src/model/batching/contract.ts'
+import { FairShare } from '../../../src/model/batching/fair-share.ts'
 import { ModelError } from '../../../src/model/errors.ts'
 import { createFakeClock } from '../../fakes/clock.ts'
 import { answerOf, batchOf, createManualEngine } from '../../fakes/engine.ts'
@@ -13,7 +14,7 @@ function setUp(options: Partial<BatcherOptions> = {}) {
     maxBatchRows: 4,
     maxDelayMs: 0,
     maxQueueRows: 12,
-    concurrency: 1,
+    share: new FairShare(1),
     execute: engine.execute,
     clock,
     observer: {
@@ -101,7 +102,7 @@ t.test('with a delay, an idle engine waits that long, but not for a full batch',
 })
 
 t.test('a request larger than the batch limit is split over engines and put together again', async (t) => {
-  const { clock, engine, batcher, request } = setUp({ concurrency: 2 })
+  const { clock, engine, batcher, request } = setUp({ share: new FairShare(2) })
   const asked = request(10)
   const { outputs } = batcher.submit(asked)
   await clock.flush()
@@ -130,28 +131,28 @@ t.test('requests of one batch may want different outputs', async (t) => {
 
 t.test('a full queue refuses at once, and says when to come again', async (t) => {
   const { clock, batcher, request, events } = setUp()
-  batcher.seed(4, 0.4)
+  batcher.seed(4, 1, 0.4)
   batcher.submit(request(4))
   await clock.flush()
   batcher.submit(request(12))
   const error = await batcher.submit(request(1)).outputs.catch((error) => error)
   t.equal(error.code, 'QUEUE_FULL')
-  // Three full batches wait, and half of one is still to run.
-  t.ok(Math.abs(error.retryAfterSeconds - 1.4) < 1e-9)
+  // Three full batches wait, and one has just begun.
+  t.ok(Math.abs(error.retryAfterSeconds - 1.6) < 1e-6)
   t.ok(events.includes('shed: queue_full'))
 })
 
 t.test('what could not be computed before its deadline is refused at once', async (t) => {
   const { clock, engine, batcher, request, events } = setUp()
-  batcher.seed(4, 0.4)
+  batcher.seed(4, 1, 0.4)
   batcher.submit(request(4))
   await clock.flush()
   const waiting = batcher.submit(request(4))
-  // Half of a batch is to run, one waits, then its own: 1 s.
-  const error = await batcher.submit(request(4, 900)).outputs.catch((error) => error)
-  t.match(error, { code: 'QUEUE_FULL', message: /before its deadline: 4 rows wait, for about 600 ms/ })
+  // A batch has just begun, one waits, then its own: 1.2 s.
+  const error = await batcher.submit(request(4, 1100)).outputs.catch((error) => error)
+  t.match(error, { code: 'QUEUE_FULL', message: /before its deadline: 4 rows wait, for about 800 ms/ })
   t.ok(events.includes('shed: predicted_wait'))
-  const inTime = batcher.submit(request(4, 1100))
+  const inTime = batcher.submit(request(4, 1300))
   for (let i = 0; i < 3; i++) {
     engine.calls[0]!.finish()
     await clock.flush()
@@ -162,7 +163,7 @@ t.test('what could not be computed before its deadline is refused at once', asyn
 
 t.test('a short deadline is tried where nothing waits, whatever is predicted', async (t) => {
   const { clock, engine, batcher, request } = setUp()
-  batcher.seed(4, 0.4)
+  batcher.seed(4, 1, 0.4)
   const { outputs } = batcher.submit(request(4, 10))
   await clock.flush()
   engine.calls[0]!.finish()
@@ -302,7 +303,7 @@ t.test('an engine that answers too little fails its request', async (t) => {
 })
 
 t.test('a split request fails as a whole, once', async (t) => {
-  const { clock, engine, batcher, request } = setUp({ concurrency: 2, isolate: () => false })
+  const { clock, engine, batcher, request } = setUp({ share: new FairShare(2), isolate: () => false })
   const { outputs } = batcher.submit(request(8))
   quietly(outputs)
   await clock.flush()
@@ -367,14 +368,14 @@ t.test('destroy() rejects what waits and what is computed', async (t) => {
 
 t.test('the predicted wait counts only while every engine is busy', async (t) => {
   const { clock, batcher, request } = setUp()
-  batcher.seed(4, 1)
-  batcher.seed(2, 0.5)
+  batcher.seed(4, 1, 1)
+  batcher.seed(2, 1, 0.5)
   t.equal(batcher.stats().predictedWaitSeconds, 0)
   batcher.submit(request(4))
   await clock.flush()
   batcher.submit(request(2))
   const { predictedWaitSeconds } = batcher.stats()
-  t.ok(Math.abs(predictedWaitSeconds - 1) < 1e-9, `${predictedWaitSeconds}: half a batch, and two rows`)
+  t.ok(Math.abs(predictedWaitSeconds - 1.5) < 1e-6, `${predictedWaitSeconds}: a batch that has just begun, and two rows`)
 })
 
 t.test('abuse: a request without rows is a programming error', async (t) => {

@@ -1,0 +1,109 @@
+/**
+ * Shares an engine's slots among models: of those that have work, the one that has used the least time goes next
+ * (start-time fair queueing), so that a flood of requests for one model doesn't starve the others.
+ */
+export class FairShare {
+  readonly slots: number
+  #free: number
+  readonly #members = new Set<Member>()
+  /** Time used by whoever started last: who comes back from idleness starts from there, with no credit. */
+  #virtualTime = 0
+
+  /** `slots`: engine calls that may be under way at once. */
+  constructor(slots: number) {
+    this.slots = slots
+    this.#free = slots
+  }
+
+  /** Slots that nobody uses. */
+  get free(): number {
+    return this.#free
+  }
+
+  join(contender: Contender): Share {
+    const member: Member = { contender, used: this.#virtualTime, idle: true }
+    this.#members.add(member)
+    return {
+      free: () => this.#free,
+      pump: () => this.#pump(),
+      release: (seconds) => {
+        member.used += seconds
+        this.#free++
+        this.#pump()
+      },
+      predictedWait: () => this.#predictedWait(member),
+      leave: () => {
+        this.#members.delete(member)
+      },
+    }
+  }
+
+  /** Seconds until all that waits and is under way, of all models, has been computed. */
+  predictedDrain(): number {
+    let seconds = 0
+    for (const { contender } of this.#members) seconds += contender.backlog() + contender.underWay()
+    return seconds / this.slots
+  }
+
+  #pump(): void {
+    while (this.#free > 0) {
+      let next: Member | undefined
+      for (const member of this.#members) {
+        if (!member.contender.ready()) {
+          member.idle = true
+          continue
+        }
+        if (member.idle) member.used = Math.max(member.used, this.#virtualTime)
+        member.idle = false
+        if (next === undefined || member.used < next.used) next = member
+      }
+      if (next === undefined) return
+      this.#virtualTime = next.used
+      this.#free--
+      next.contender.start()
+    }
+  }
+
+  /** A model waits for its own backlog, and for as much of each other's: but for no more than there is. */
+  #predictedWait(own: Member): number {
+    const backlog = own.contender.backlog()
+    let underWay = 0
+    let others = 0
+    for (const { contender } of this.#members) {
+      underWay += contender.underWay()
+      if (contender !== own.contender) others += Math.min(backlog, contender.backlog())
+    }
+    return this.#free > 0 && backlog === 0 ? 0 : (underWay + backlog + others) / this.slots
+  }
+}
+
+/** One model's work. */
+export interface Contender {
+  /** Whether a call could start now. */
+  ready(): boolean
+  /** Starts a call; its slot has been taken, and is given back by `release`. */
+  start(): void
+  /** Predicted seconds of what waits. */
+  backlog(): number
+  /** Predicted seconds that are left of the calls under way. */
+  underWay(): number
+}
+
+export interface Share {
+  /** Slots that nobody uses. */
+  free(): number
+  /** Starts what can start. */
+  pump(): void
+  /** Gives a slot back, used for so many seconds. */
+  release(seconds: number): void
+  /** Seconds until a request of this model that arrived now would begin. */
+  predictedWait(): number
+  leave(): void
+}
+
+interface Member {
+  contender: Contender
+  /** Seconds used, counted from those of whoever was busy when it came. */
+  used: number
+  idle: boolean
+}

@@ -8,6 +8,8 @@ import { jsonBody } from './plugins/json-body.ts'
 import { openapi } from './plugins/openapi.ts'
 import { problems, sendProblem } from './plugins/problems.ts'
 import { requestId, requestIdOf, traceIdOf } from './plugins/request-id.ts'
+import { inferRoutes } from './routes/infer.ts'
+import { inferMetadataRoutes } from './routes/infer-metadata.ts'
 import { modelRoutes } from './routes/models.ts'
 import { operationRoutes } from './routes/operation.ts'
 import { predictRoutes } from './routes/predict.ts'
@@ -33,6 +35,8 @@ export async function app(fastify: FastifyInstance, { context, version }: AppOpt
   await fastify.register(openapi, { version })
   fastify.get('/', { schema: { hide: true } }, (_, reply) => reply.redirect('/docs'))
   await fastify.register(predictRoutes, { context })
+  await fastify.register(inferRoutes, { context })
+  await fastify.register(inferMetadataRoutes, { context, version })
   await fastify.register(modelRoutes, { context })
   await fastify.register(operationRoutes, { context })
 }

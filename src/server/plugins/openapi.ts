@@ -3,6 +3,15 @@ import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import type { TSchema } from 'typebox'
+import {
+  InferAnswer,
+  InferError,
+  InferLive,
+  InferModel,
+  InferReady,
+  InferRequest,
+  InferServer,
+} from '../../schemas/infer.ts'
 import { ModelDetails, ModelList, Probe } from '../../schemas/models.ts'
 import { ColumnsRequest, PredictAnswer, PredictRequest, RowsRequest, TensorsRequest } from '../../schemas/predict.ts'
 import { type ProblemCode, ProblemDetails } from '../../schemas/problem.ts'
@@ -22,6 +31,13 @@ const components: Record<string, TSchema> = {
   ModelList,
   ModelDetails,
   Probe,
+  InferRequest,
+  InferAnswer,
+  InferServer,
+  InferModel,
+  InferLive,
+  InferReady,
+  InferError,
 }
 
 /** OpenAPI 3.1 at `/docs/json` and `/docs/yaml`, and Swagger UI at `/docs`. Registered before the routes. */
@@ -41,6 +57,10 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { version }: {
       servers: [{ url: '/' }],
       tags: [
         { name: 'prediction', description: 'Probabilities for candidates' },
+        {
+          name: 'open inference protocol',
+          description: 'Version 2, with binary tensors, as KServe, Triton and MLServer speak it',
+        },
         { name: 'models', description: 'What is served' },
         { name: 'operation', description: 'Probes and metrics' },
       ],
@@ -85,15 +105,31 @@ export function component(name: keyof typeof components): { $ref: string } {
 
 /** Responses of a route for these codes, each with an example. Codes that share a status share a response. */
 export function problemResponses(...codes: ProblemCode[]): Record<number, unknown> {
+  return errorResponses(codes, 'application/problem+json', 'ProblemDetails', exampleOf)
+}
+
+/** The same for routes of the Open Inference Protocol, which knows an error's text alone. */
+export function inferErrorResponses(...codes: ProblemCode[]): Record<number, unknown> {
+  return errorResponses(codes, 'application/json', 'InferError', (code) => ({
+    error: code === 'INVALID_REQUEST' ? 'input "dense"[7, 0] must be finite' : exampleOf(code).detail,
+  }))
+}
+
+function errorResponses(
+  codes: ProblemCode[],
+  type: string,
+  schema: string,
+  example: (code: ProblemCode) => unknown,
+): Record<number, unknown> {
   const responses: Record<number, unknown> = {}
   for (const status of new Set(codes.map((code) => problemTable[code].status))) {
     const sharing = codes.filter((code) => problemTable[code].status === status)
     responses[status] = {
       description: sharing.map((code) => `${code}: ${problemTable[code].title}`).join('. '),
       content: {
-        'application/problem+json': {
-          schema: component('ProblemDetails'),
-          examples: Object.fromEntries(sharing.map((code) => [code, { value: exampleOf(code) }])),
+        [type]: {
+          schema: component(schema),
+          examples: Object.fromEntries(sharing.map((code) => [code, { value: example(code) }])),
         },
       },
     }

@@ -3,7 +3,7 @@ import fastifyPlugin from 'fastify-plugin'
 import { ModelError } from '../../model/errors.ts'
 import { type Problem, problemDetails, toProblem } from '../errors.ts'
 
-/** Answers every error, unknown path and wrong method as problem details (RFC 9457). */
+/** Answers every error, unknown path and wrong method as problem details (RFC 9457); below `/v2` as that protocol has it. */
 export const problems = fastifyPlugin(async (app: FastifyInstance) => {
   const routes: { methods: Set<string>; pattern: RegExp }[] = []
 
@@ -59,7 +59,16 @@ export const problems = fastifyPlugin(async (app: FastifyInstance) => {
   }
 })
 
+/** Paths of the Open Inference Protocol: its clients read an error's text, and from bare `application/json` alone. */
+const openInference = /^\/v2(?:[/?]|$)/
+
+/** Answers a problem, in the form that clients of the path expect. */
 export function sendProblem(reply: FastifyReply, { body, retryAfterSeconds }: Problem): FastifyReply {
   if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds)
+  if (openInference.test(reply.request.url)) {
+    // A string would be given a charset.
+    const text = Buffer.from(JSON.stringify({ error: body.detail }))
+    return reply.status(body.status).type('application/json').send(text)
+  }
   return reply.status(body.status).type('application/problem+json').serializer(JSON.stringify).send(body)
 }

@@ -5,6 +5,7 @@ import { invalidRequest, maxProblems } from '../../model/features/problems.ts'
 import { maxTasks, PredictEnvelope } from '../../schemas/predict.ts'
 
 const envelope = Compile(PredictEnvelope)
+type SchemaError = ReturnType<typeof envelope.Errors>[number]
 
 /**
  * Checks the body of `POST /predict`, but not yet the rows: these are the feature encoder's. Throws INVALID_REQUEST with
@@ -14,12 +15,16 @@ export function checkEnvelope(body: unknown): PredictEnvelope {
   const bad = badTasks(body)
   if (bad !== undefined) throw invalidRequest([bad])
   if (envelope.Check(body)) return body
-  const problems = allErrors(body).flatMap(({ keyword, instancePath, message }) => {
+  throw invalidRequest(allProblems(envelope, body))
+}
+
+/** Everything in which a body is not as its schema says. */
+export function allProblems(schema: { Errors(value: unknown): SchemaError[] }, body: unknown): Problem[] {
+  return allErrors(schema, body).flatMap(({ keyword, instancePath, message }) => {
     // Said already, of each by its name, with the keyword `boolean`.
     if (keyword === 'additionalProperties') return []
     return [{ path: instancePath, message: keyword === 'boolean' ? 'is not known here' : message }]
   })
-  throw invalidRequest(problems)
 }
 
 /** TypeBox hashes tasks to find repeated ones: millions of them, or deeply nested ones, are refused before. */
@@ -32,11 +37,11 @@ function badTasks(body: unknown): Problem | undefined {
 }
 
 /** TypeBox gathers eight errors unless told otherwise, for the whole process: so it is told for this call alone. */
-function allErrors(body: unknown): ReturnType<typeof envelope.Errors> {
+function allErrors(schema: { Errors(value: unknown): SchemaError[] }, body: unknown): SchemaError[] {
   const { maxErrors } = Settings.Get()
   Settings.Set({ maxErrors: maxProblems })
   try {
-    return envelope.Errors(body)
+    return schema.Errors(body)
   } finally {
     Settings.Set({ maxErrors })
   }

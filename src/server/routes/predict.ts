@@ -68,7 +68,8 @@ async function predict(
       throw invalidRequest([{ path: '/label', message: 'is given beside version: one of them is enough' }])
     }
     const rows = rowsOf(body)
-    const deadline = context.clock.now() - reply.elapsedTime + deadlineOf(body, request.headers, context.deadlineMs)
+    const asked = body.options?.deadline_ms
+    const deadline = context.clock.now() - reply.elapsedTime + deadlineOf(asked, request.headers, context.deadlineMs)
     lease = context.registry.acquire(body.model, body.version, body.label)
     const { model } = lease
     const pending = model.predict({ rows, tasks: body.tasks, options: body.options, deadline })
@@ -83,7 +84,7 @@ async function predict(
 }
 
 /** `cancelled`, or the code of the error that the client gets. */
-function outcomeOf(error: unknown): string {
+export function outcomeOf(error: unknown): string {
   if (error instanceof ModelError && error.code === 'CANCELLED') return 'cancelled'
   return toProblem(error, '').body.code.toLowerCase()
 }
@@ -129,8 +130,7 @@ function rowsOf({ context, candidates, sparse, dense }: PredictEnvelope): QueryR
 }
 
 /** Milliseconds from arrival: the body's word, else the header's, else the configured default. */
-function deadlineOf(body: PredictEnvelope, headers: FastifyRequest['headers'], fallback: number): number {
-  const asked = body.options?.deadline_ms
+export function deadlineOf(asked: number | undefined, headers: FastifyRequest['headers'], fallback: number): number {
   if (asked !== undefined) return asked
   const header = headers['x-deadline-ms']
   if (header === undefined) return fallback
@@ -141,7 +141,7 @@ function deadlineOf(body: PredictEnvelope, headers: FastifyRequest['headers'], f
 }
 
 /** The header's deadline, ms; undefined where it is none. */
-function headerDeadline(header: string | string[] | undefined): number | undefined {
+export function headerDeadline(header: string | string[] | undefined): number | undefined {
   if (typeof header !== 'string' || header.trim() === '') return undefined
   const value = Number(header)
   return value > 0 && value <= 600_000 ? value : undefined

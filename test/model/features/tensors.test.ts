@@ -1,6 +1,7 @@
 import t from 'tap'
 import { createEncoder } from '../../../src/model/features/encoder.ts'
 import type { EncodeOptions } from '../../../src/model/features/layout.ts'
+import { NumberMatrix } from '../../../src/model/features/matrix.ts'
 import { exampleManifest } from '../../fakes/manifest.ts'
 import { problemsOf } from './problems-of.ts'
 
@@ -162,4 +163,47 @@ t.test('in part, bad rows beyond the hundredth problem are left out too', async 
 
 t.test('in part, tensors of different lengths still refuse the request', async (t) => {
   t.same(problems([ids, ids], [numbers], partial), ['/dense has 1 rows where sparse has 2'])
+})
+
+/** The rows of arrays as matrices; ids as 64-bit floats, which hold any number. */
+const matrices = (sparse: number[][], dense: number[][]) =>
+  [sparse, dense].map(
+    (rows) => new NumberMatrix(rows.length, rows[0]?.length ?? 0, Float64Array.from(rows.flat())),
+  ) as [NumberMatrix, NumberMatrix]
+
+t.test('matrices are taken as arrays of rows are', async (t) => {
+  const rows = [ids, [2, 26, 29, 79]]
+  const encoded = tensors(...matrices(rows, [numbers, [0.1, 3e38]]))
+  t.same(encoded, tensors(rows, [numbers, [0.1, 3e38]]))
+})
+
+t.test('what is wrong with a matrix is told as of arrays of rows', async (t) => {
+  for (const [sparse, dense] of [
+    [
+      [ids, [0, 2, 27, 30.5]],
+      [numbers, [Number.NaN, 1e39]],
+    ],
+    [
+      [ids, [0, 2 ** 32 + 3, -1, 80]],
+      [numbers, [Number.POSITIVE_INFINITY, -1e39]],
+    ],
+    [[ids, ids], [numbers]],
+    [[[0, 3, 27]], [[1, 2, 3]]],
+  ] as const) {
+    const rows = [sparse, dense].map((tensor) => tensor.map((row) => [...row])) as [number[][], number[][]]
+    t.same(problems(...matrices(...rows)), problems(...rows))
+  }
+  const empty = new NumberMatrix(0, 4, new Int32Array())
+  t.same(problems(empty, [numbers]), problems([], [numbers]))
+  const infinite = new NumberMatrix(1, 2, Float32Array.of(1, Number.POSITIVE_INFINITY))
+  t.same(problems([ids], infinite), ['/dense/0/1 must be finite'])
+  const many = new NumberMatrix(2, 4, Int32Array.of(...ids, ...ids))
+  const two = new NumberMatrix(2, 2, Float32Array.of(...numbers, ...numbers))
+  t.throws(() => tensors(many, two, { ...options, maxRows: 1 }), { code: 'TOO_MANY_ROWS' })
+})
+
+t.test('in part, bad rows of a matrix are left out', async (t) => {
+  const encoded = tensors(...matrices([[0, 0, 27, 30], ids], [numbers, numbers]), partial)
+  t.same([...(encoded.index ?? [])], [1])
+  t.same([...encoded.sparse], ids)
 })

@@ -1,0 +1,134 @@
+import Type, { type Static, type TSchema } from 'typebox'
+
+/*
+ * The Open Inference Protocol, version 2, with its binary tensor extension. What stands around the tensors is checked
+ * against these schemas; names, shapes, datatypes and values by the reader of tensors, which knows the model. As the
+ * protocol has it, keys and parameters that a server does not know are passed over, and null is as good as absent.
+ */
+
+const optional = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]))
+
+/** Every datatype that a number of a tensor can have. */
+export type InferDatatype = Static<typeof InferDatatype>
+export const InferDatatype = Type.Union(
+  [
+    Type.Literal('INT8'),
+    Type.Literal('INT16'),
+    Type.Literal('INT32'),
+    Type.Literal('INT64'),
+    Type.Literal('UINT8'),
+    Type.Literal('UINT16'),
+    Type.Literal('UINT32'),
+    Type.Literal('UINT64'),
+    Type.Literal('FP32'),
+    Type.Literal('FP64'),
+  ],
+  { description: 'Ids are integers; dense features may be either. An integer beyond ±(2^53 − 1) is refused' },
+)
+
+const Shape = Type.Array(Type.Integer({ minimum: 0 }), { description: '[rows, fields]', examples: [[2, 3]] })
+const BinarySize = Type.Integer({
+  minimum: 0,
+  description: 'Bytes of the tensor after the JSON part, little-endian, row-major, in place of `data`',
+})
+
+export type InferInput = Static<typeof InferInput>
+export const InferInput = Type.Object(
+  {
+    name: Type.String({ description: "An input of the model's graph, as its metadata says" }),
+    shape: Shape,
+    datatype: Type.String({ description: 'INT8 … INT64, UINT8 … UINT64, FP32 or FP64' }),
+    parameters: optional(Type.Object({ binary_data_size: optional(BinarySize) })),
+    data: Type.Optional(Type.Unknown({ description: 'Numbers, row-major: one flat array, or an array of rows' })),
+  },
+  { description: 'A tensor: encoded ids or scaled numbers, fields in manifest order' },
+)
+
+export type InferRequestedOutput = Static<typeof InferRequestedOutput>
+export const InferRequestedOutput = Type.Object({
+  name: Type.String({ description: 'A task, or a derived task' }),
+  parameters: optional(
+    Type.Object({
+      binary_data: optional(
+        Type.Boolean({ description: 'Answer it as bytes after the JSON part; default: `binary_data_output`' }),
+      ),
+    }),
+  ),
+})
+
+/** The body of an inference request, or its JSON part. */
+export type InferRequest = Static<typeof InferRequest>
+export const InferRequest = Type.Object(
+  {
+    id: optional(Type.String({ description: 'Echoed in the answer' })),
+    parameters: optional(
+      Type.Object({
+        timeout: optional(
+          Type.Number({
+            minimum: 0,
+            maximum: 600_000_000,
+            description: 'Time for the answer from arrival, µs; 0: as if it were not given',
+          }),
+        ),
+        binary_data_output: optional(Type.Boolean({ description: 'Answer outputs as bytes after the JSON part' })),
+      }),
+    ),
+    inputs: Type.Array(InferInput, { minItems: 1 }),
+    outputs: optional(Type.Array(InferRequestedOutput, { description: 'Default: every task, derived ones too' })),
+  },
+  { description: 'Tensors, already encoded, under the names of the graph’s inputs' },
+)
+
+export type InferOutput = Static<typeof InferOutput>
+export const InferOutput = Type.Object({
+  name: Type.String({ description: 'The task' }),
+  shape: Type.Array(Type.Integer(), { description: '[rows, 1]' }),
+  datatype: Type.Literal('FP32'),
+  parameters: Type.Optional(Type.Object({ binary_data_size: BinarySize })),
+  data: Type.Optional(Type.Array(Type.Number({ minimum: 0, maximum: 1 }), { description: 'One probability a row' })),
+})
+
+export type InferAnswer = Static<typeof InferAnswer>
+export const InferAnswer = Type.Object({
+  model_name: Type.String(),
+  model_version: Type.String(),
+  id: Type.Optional(Type.String({ description: "The request's" })),
+  outputs: Type.Array(InferOutput, { description: 'The calibrated probabilities of each task' }),
+})
+
+/** `GET /v2`. */
+export type InferServer = Static<typeof InferServer>
+export const InferServer = Type.Object({
+  name: Type.String(),
+  version: Type.String(),
+  extensions: Type.Array(Type.String(), { description: 'Of the protocol, that this server has' }),
+})
+
+export type InferLive = Static<typeof InferLive>
+export const InferLive = Type.Object({ live: Type.Boolean() })
+
+export type InferReady = Static<typeof InferReady>
+export const InferReady = Type.Object({
+  name: Type.Optional(Type.String({ description: 'The model asked for' })),
+  ready: Type.Boolean(),
+})
+
+const Tensor = Type.Object({
+  name: Type.String(),
+  datatype: Type.String(),
+  shape: Type.Array(Type.Integer(), { description: '−1 stands for the rows' }),
+})
+
+/** `GET /v2/models/{model}`. */
+export type InferModel = Static<typeof InferModel>
+export const InferModel = Type.Object({
+  name: Type.String(),
+  versions: Type.Array(Type.String(), { description: 'Versions that answer now' }),
+  platform: Type.String({ description: 'The engine that computes, and the format of the saved graph' }),
+  inputs: Type.Array(Tensor),
+  outputs: Type.Array(Tensor, { description: 'One a task' }),
+})
+
+/** Every error below `/v2`. */
+export type InferError = Static<typeof InferError>
+export const InferError = Type.Object({ error: Type.String({ description: 'What went wrong, and where' }) })

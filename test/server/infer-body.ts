@@ -1,6 +1,14 @@
+import type { FastifyInstance } from 'fastify'
+import type { Test } from 'tap'
+
 /** Bytes of a tensor's numbers, little-endian. */
 export function bytesOf(values: ArrayBufferView): Buffer {
   return Buffer.from(values.buffer, values.byteOffset, values.byteLength)
+}
+
+export interface InferBody {
+  payload: Buffer | string
+  headers?: Record<string, string>
 }
 
 /** A body of the Open Inference Protocol: the JSON part, then the bytes; and the header that says where they begin. */
@@ -11,4 +19,49 @@ export function inferBody(
   const head = Buffer.from(JSON.stringify(json))
   const payload = Buffer.concat([head, ...tensors.map(bytesOf)])
   return { payload, headers: tensors.length === 0 ? {} : { 'inference-header-content-length': String(head.length) } }
+}
+
+// Two rows for a model of the test's features; ids: country 0–3, hour 4–27, campaign 28–77.
+export const ids = Int32Array.of(0, 25, 30, 3, 4, 77)
+export const numbers = Float32Array.of(0.8, -0.6, 0.1, 2)
+export const sparse = { name: 'sparse', shape: [2, 3], datatype: 'INT32' }
+export const dense = { name: 'dense', shape: [2, 2], datatype: 'FP32' }
+export const asJson = {
+  inputs: [
+    { ...sparse, data: [...ids] },
+    { ...dense, data: [...numbers] },
+  ] as const,
+}
+/** To be followed by the bytes of both. */
+export const asBytes = {
+  inputs: [
+    { ...sparse, parameters: { binary_data_size: 24 } },
+    { ...dense, parameters: { binary_data_size: 16 } },
+  ],
+}
+
+export interface InferReply {
+  status: number
+  headers: Record<string, unknown>
+  bytes: Buffer
+  text: string
+}
+
+/** Sends a body to a model's `infer`. */
+export async function infer(
+  fastify: FastifyInstance,
+  { payload, headers = {} }: InferBody,
+  url = '/v2/models/ads/infer',
+): Promise<InferReply> {
+  const answer = await fastify.inject({ method: 'POST', url, payload, headers })
+  return { status: answer.statusCode, headers: answer.headers, bytes: answer.rawPayload, text: answer.payload }
+}
+
+/** The error's text; checks the form that clients rely on. */
+export function errorOf(t: Test, answer: InferReply, status: number): string {
+  t.equal(answer.status, status, answer.text)
+  t.equal(answer.headers['content-type'], 'application/json')
+  const body = JSON.parse(answer.text)
+  t.same(Object.keys(body), ['error'])
+  return body.error
 }

@@ -78,7 +78,16 @@ t.test('every route is documented, and every documented route exists', async (t)
     'get /models',
     'get /models/{model}',
     'get /readyz',
+    'get /v2',
+    'get /v2/health/live',
+    'get /v2/health/ready',
+    'get /v2/models/{model}',
+    'get /v2/models/{model}/ready',
+    'get /v2/models/{model}/versions/{version}',
+    'get /v2/models/{model}/versions/{version}/ready',
     'post /predict',
+    'post /v2/models/{model}/infer',
+    'post /v2/models/{model}/versions/{version}/infer',
   ])
   for (const { method, path } of operations) {
     const url = path.replaceAll(/\{([^}]+)\}/g, ':$1')
@@ -97,7 +106,8 @@ t.test('every operation says what it does, and has its answer and its errors', a
     t.ok(operation.tags.length === 1 && tags.includes(operation.tags[0]), `${path}: tag`)
     t.ok(responses[200]?.description, `${path}: 200`)
     t.ok(responses[200].content, `${path}: content`)
-    t.ok(responses[500]?.content['application/problem+json'], `${path}: 500`)
+    const errorType = path.startsWith('/v2') ? 'application/json' : 'application/problem+json'
+    t.ok(responses[500]?.content[errorType], `${path}: 500`)
     for (const parameter of parameters) t.ok(parameter.description, `${path}: ${parameter.name}`)
     for (const name of path.match(/\{[^}]+\}/g) ?? [])
       t.ok(
@@ -177,6 +187,14 @@ t.test('what routes really answer is as the document says', async (t) => {
     ['/models/{model}', '/models/nothing', 404],
     ['/livez', '/livez', 200],
     ['/readyz', '/readyz', 200],
+    ['/v2', '/v2', 200],
+    ['/v2/health/live', '/v2/health/live', 200],
+    ['/v2/health/ready', '/v2/health/ready', 200],
+    ['/v2/models/{model}', '/v2/models/ads-funnel', 200],
+    ['/v2/models/{model}', '/v2/models/nothing', 404],
+    ['/v2/models/{model}/ready', '/v2/models/ads-funnel/ready', 200],
+    ['/v2/models/{model}/versions/{version}', '/v2/models/ads-funnel/versions/1', 200],
+    ['/v2/models/{model}/versions/{version}/ready', '/v2/models/ads-funnel/versions/1/ready', 200],
   ] as const) {
     const answer = await fastify.inject(url)
     t.equal(answer.statusCode, status)

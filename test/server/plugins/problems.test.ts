@@ -38,6 +38,20 @@ function isProblem(t: Test, answer: { status: number; headers: Record<string, un
   t.equal(headers['x-request-id'], body.request_id, `${code}: request id`)
 }
 
+/** What holds for every error of the Open Inference Protocol. */
+function isInferError(
+  t: Test,
+  answer: { status: number; headers: Record<string, unknown>; body: any },
+  status: number,
+) {
+  const { headers, body } = answer
+  t.equal(answer.status, status)
+  t.equal(headers['content-type'], 'application/json')
+  t.same(Object.keys(body), ['error'])
+  t.match(body.error, /./)
+  t.ok(headers['x-request-id'])
+}
+
 async function ask(method: string, url: string) {
   const answer = await fastify.inject({ method: method as 'GET', url })
   return { status: answer.statusCode, headers: answer.headers, body: answer.json() }
@@ -63,7 +77,8 @@ t.test('a known path with another method is 405, and says which it takes', async
     for (const method of ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'].filter((name) => !takes.includes(name))) {
       for (const url of [path, `${path}/`, `${path}?q=1`]) {
         const answer = await ask(method, url.replace(/\{[^}]+\}/g, 'ads'))
-        isProblem(t, answer, 'METHOD_NOT_ALLOWED')
+        if (path.startsWith('/v2')) isInferError(t, answer, 405)
+        else isProblem(t, answer, 'METHOD_NOT_ALLOWED')
         t.equal(answer.headers.allow, allow.join(', '), `${method} ${url}`)
       }
     }
@@ -125,6 +140,14 @@ t.test('an upload that its client gives up is counted as cancelled', async (t) =
 t.test('a path that can not be decoded is 400', async (t) => {
   for (const url of ['/%zz', '/models/%zz', '/models/%ff', '/predict%'])
     isProblem(t, await ask('GET', url), 'INVALID_REQUEST')
+})
+
+t.test('below /v2 an error is what clients of that protocol read', async (t) => {
+  for (const url of ['/v2/nothing', '/v2/', '/v2?x=1', '/v2/models', '/v2/models/ads/infer/more'])
+    isInferError(t, await ask('PUT', url), /nothing|models/.test(url) ? 404 : 405)
+  isInferError(t, await ask('GET', '/v2/models/%zz'), 400)
+  isProblem(t, await ask('GET', '/v2x'), 'NOT_FOUND')
+  isProblem(t, await ask('GET', '/v20/models'), 'NOT_FOUND')
 })
 
 t.test('names are decoded, and no name reaches into an object', async (t) => {

@@ -1,0 +1,137 @@
+import type { AddressInfo } from 'node:net'
+import { connect } from 'node:net'
+import t from 'tap'
+import { systemClock } from '../../../src/model/batching/clock.ts'
+import { createEnginePool } from '../../../src/model/engines/pool.ts'
+import { ModelError } from '../../../src/model/errors.ts'
+import { createAdmission } from '../../../src/server/admission.ts'
+import { temporaryFolder, writeTestBundle } from '../../fixtures/bundle.ts'
+import { startTestServer } from '../../fixtures/server.ts'
+import { until } from '../../fixtures/until.ts'
+import { createHeldPool } from '../held-pool.ts'
+import * as body from '../infer-body.ts'
+import { asBytes, asJson, errorOf, ids, inferBody, numbers } from '../infer-body.ts'
+
+const models = await temporaryFolder(t)
+await writeTestBundle(models)
+const inner = await createEnginePool({ engine: 'onnx', workers: 1 })
+t.teardown(() => inner.close())
+const held = createHeldPool(inner)
+const admission = createAdmission(systemClock)
+let entered: number[] = []
+const server = await startTestServer(t, {
+  models,
+  limits: { pool: held.pool, maxQueueRows: 4 },
+  admission: {
+    enter(deadlineMs) {
+      entered.push(deadlineMs)
+      if (deadlineMs === 7) throw new ModelError('QUEUE_FULL', 'too much is under way', { retryAfterSeconds: 2 })
+      admission.enter(deadlineMs)
+    },
+    leave: () => admission.leave(),
+  },
+})
+const { fastify, metrics, registry } = server
+t.beforeEach(() => {
+  entered = []
+})
+const infer = (sent: body.InferBody) => body.infer(fastify, sent)
+
+t.test('the deadline is the timeout in µs, else the header', async (t) => {
+  const timed = (timeout: number, headers = {}) =>
+    infer({ ...inferBody({ ...asJson, parameters: { timeout } }), headers })
+  t.equal((await timed(5_000_000)).status, 200)
+  t.equal((await timed(0)).status, 200, 'as if there were none')
+  held.hold()
+  const late = timed(20_000, { 'x-deadline-ms': '5000' })
+  await held.holding(1)
+  t.match(errorOf(t, await late, 504), /deadline/)
+  const header = infer({ ...inferBody(asJson), headers: { 'x-deadline-ms': '20' } })
+  t.match(errorOf(t, await header, 504), /deadline/)
+  held.release()
+  const wrong = await infer({ ...inferBody(asJson), headers: { 'x-deadline-ms': 'soon' } })
+  t.match(errorOf(t, wrong, 400), /x-deadline-ms/)
+  t.same(entered, [10_000, 10_000, 5000, 20, 10_000], 'admission goes by headers')
+})
+
+t.test('what can not be answered in time is refused before its body is read', async (t) => {
+  const answer = await infer({ payload: '{ no JSON', headers: { 'x-deadline-ms': '7' } })
+  t.equal(errorOf(t, answer, 429), 'too much is under way')
+  t.equal(answer.headers['retry-after'], '2')
+  t.match(await metrics.registry.metrics(), /multigate_shed_total\{model="",version="",reason="busy"\} 1/)
+})
+
+t.test('a full queue is 429; what was accepted is answered', async (t) => {
+  held.hold()
+  const running = infer(inferBody(asJson))
+  await held.holding(1)
+  const waiting = [infer(inferBody(asJson)), infer(inferBody(asJson))]
+  const { model, release } = registry.acquire('ads')
+  await until(() => model.stats().queuedRows === 4)
+  release()
+  const refused = await infer(inferBody(asJson))
+  errorOf(t, refused, 429)
+  t.match(refused.headers['retry-after'], /^[1-9]/)
+  held.release()
+  for (const { status } of await Promise.all([running, ...waiting])) t.equal(status, 200)
+})
+
+t.test('an engine that throws is 500', async (t) => {
+  held.fail(new Error('out of memory'))
+  t.teardown(() => held.fail(undefined))
+  errorOf(t, await infer(inferBody(asJson)), 500)
+})
+
+t.test('a client that goes away is counted, and never computed', async (t) => {
+  await fastify.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = fastify.server.address() as AddressInfo
+  held.hold()
+  const running = infer(inferBody(asJson))
+  await held.holding(1)
+  const { payload, headers } = inferBody(asBytes, ids, numbers)
+  const client = connect(port, '127.0.0.1')
+  client.write(
+    `POST /v2/models/ads/infer HTTP/1.1\r\nhost: x\r\ncontent-length: ${payload.length}\r\n` +
+      `Inference-Header-Content-Length: ${headers['inference-header-content-length']}\r\n\r\n`,
+  )
+  client.write(payload)
+  const { model, release } = registry.acquire('ads')
+  release()
+  await until(() => model.stats().queuedRows === 2)
+  client.destroy()
+  await until(() => model.stats().queuedRows === 0)
+  held.release()
+  t.equal((await running).status, 200)
+  t.match(await metrics.registry.metrics(), /requests_total\{model="ads",version="1",outcome="cancelled"\} 1/)
+})
+
+t.test('an upload that its client gives up is counted as cancelled', async (t) => {
+  const { port } = fastify.server.address() as AddressInfo
+  const client = connect(port, '127.0.0.1')
+  const head = 'POST /v2/models/ads/infer HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{'
+  await new Promise((resolve) => client.write(head, resolve))
+  await until(() => entered.length === 1)
+  client.destroy()
+  const line = 'multigate_requests_total{model="",version="",outcome="cancelled"} 1'
+  await until(async () => (await metrics.registry.metrics()).includes(line))
+  t.match(await metrics.registry.metrics(), line)
+})
+
+t.test('a version that is asked is not closed before it has answered', async (t) => {
+  held.hold()
+  const running = infer(inferBody(asJson))
+  await held.holding(1)
+  const { model, release } = registry.acquire('ads')
+  release()
+  let closed = false
+  const closing = registry.close().then(() => {
+    closed = true
+  })
+  await new Promise((resolve) => setImmediate(resolve))
+  t.notOk(closed)
+  t.match(errorOf(t, await infer(inferBody(asJson)), 503), /shutting down/)
+  held.release()
+  t.equal((await running).status, 200)
+  await closing
+  t.equal(model.stats().queuedRows, 0)
+})

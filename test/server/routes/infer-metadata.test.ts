@@ -1,0 +1,77 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { temporaryFolder, writeTestBundle } from '../../fixtures/bundle.ts'
+import { startTestServer } from '../../fixtures/server.ts'
+
+const models = await temporaryFolder(t)
+await writeTestBundle(models)
+await writeTestBundle(models, { version: '2' })
+await writeTestBundle(models, { name: 'broken' })
+await writeFile(join(models, 'broken/1/model.json'), '{}')
+const server = await startTestServer(t, { models, registry: { mode: 'all', defaultModel: 'ads' } })
+const { fastify, drain } = server
+
+async function ask(url: string) {
+  const answer = await fastify.inject(url)
+  return { status: answer.statusCode, type: answer.headers['content-type'], body: answer.json() }
+}
+
+t.test('the server says what it is', async (t) => {
+  const answer = { name: 'multigate', version: '0.0.0', extensions: ['binary_tensor_data'] }
+  for (const url of ['/v2', '/v2/']) t.match(await ask(url), { status: 200, body: answer })
+})
+
+t.test('it is live, and ready until it stops', async (t) => {
+  t.match(await ask('/v2/health/live'), { status: 200, body: { live: true } })
+  t.match(await ask('/v2/health/ready'), { status: 200, body: { ready: true } })
+  drain.draining = true
+  t.teardown(() => {
+    drain.draining = false
+  })
+  t.match(await ask('/v2/health/live'), { status: 200, body: { live: true } })
+  t.match(await ask('/v2/health/ready'), { status: 503, body: { ready: false } })
+})
+
+t.test('it is not ready while a required model is not', async (t) => {
+  const waiting = await startTestServer(t, { models, registry: { defaultModel: 'ads', requiredModels: ['missing'] } })
+  t.same((await waiting.fastify.inject('/v2/health/ready')).json(), { ready: false })
+})
+
+t.test('a model lists its tensors, and the versions that answer', async (t) => {
+  const tensor = (name: string, datatype: string, width: number) => ({ name, datatype, shape: [-1, width] })
+  const { status, body } = await ask('/v2/models/ads')
+  t.equal(status, 200)
+  t.same(body, {
+    name: 'ads',
+    versions: body.versions,
+    platform: 'onnx_layers',
+    inputs: [tensor('sparse', 'INT32', 3), tensor('dense', 'FP32', 2)],
+    outputs: ['ctr', 'cvr', 'ctcvr'].map((name) => tensor(name, 'FP32', 1)),
+  })
+  t.same([...body.versions].sort(), ['1', '2'])
+  t.same((await ask('/v2/models/ads/versions/1')).body, body)
+})
+
+t.test('a model is ready, or its error says why not', async (t) => {
+  for (const url of ['/v2/models/ads/ready', '/v2/models/ads/versions/1/ready'])
+    t.match(await ask(url), { status: 200, body: { name: 'ads', ready: true } })
+  t.equal(server.registry.list().find(({ name }) => name === 'broken')?.versions[0]?.state, 'failed')
+  for (const [path, status] of [
+    ['/v2/models/nothing', 404],
+    ['/v2/models/ads/versions/9', 404],
+    ['/v2/models/broken', 503],
+  ] as const) {
+    for (const url of [path, `${path}/ready`]) {
+      const answer = await ask(url)
+      t.match(answer, { status, type: 'application/json', body: { error: /./ } }, url)
+    }
+  }
+})
+
+t.test('asking holds no version', async (t) => {
+  const closing = server.registry.close()
+  await closing
+  t.match(await ask('/v2/models/ads/ready'), { status: 503, body: { error: /shutting down/ } })
+  t.match(await ask('/v2/health/ready'), { status: 503, body: { ready: false } })
+})

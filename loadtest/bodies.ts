@@ -1,5 +1,6 @@
 import type { Encoder } from '../src/model/features/encoder.ts'
 import type { Features, Field } from '../src/schemas/features.ts'
+import type { Manifest } from '../src/schemas/manifest.ts'
 import { createDraw, createRandom, type Random, zipf } from '../src/train/random.ts'
 
 type Value = string | number
@@ -51,6 +52,44 @@ export function toBody(query: Query, form: Form, encoder: Encoder, envelope: Rec
   }
   const { rows, sparse, dense } = encoder.rows(context, candidates, { maxRows: candidates.length, partial: false })
   return JSON.stringify({ ...envelope, sparse: matrix(rows, sparse), dense: matrix(rows, dense) })
+}
+
+/** A request that says more than its body. */
+export interface BinaryRequest {
+  path: string
+  headers: Record<string, string>
+  body: Buffer
+}
+
+/** The query's tensors as bytes, by the Open Inference Protocol; the answer is to be bytes too. */
+export function toInferRequest(
+  { context, candidates }: Query,
+  { name, graph }: Manifest,
+  encoder: Encoder,
+): BinaryRequest {
+  const { rows, sparse, dense } = encoder.rows(context, candidates, { maxRows: candidates.length, partial: false })
+  const tensors = [
+    { name: graph.inputs.sparse, datatype: 'INT32', values: sparse },
+    { name: graph.inputs.dense, datatype: 'FP32', values: dense },
+  ].filter(({ name }) => name !== undefined)
+  const json = JSON.stringify({
+    parameters: { binary_data_output: true },
+    inputs: tensors.map(({ name, datatype, values }) => ({
+      name,
+      datatype,
+      shape: [rows, values.length / rows],
+      parameters: { binary_data_size: values.byteLength },
+    })),
+  })
+  const bytes = tensors.map(({ values }) => Buffer.from(values.buffer, values.byteOffset, values.byteLength))
+  return {
+    path: `/v2/models/${name}/infer`,
+    headers: {
+      'content-type': 'application/octet-stream',
+      'inference-header-content-length': String(Buffer.byteLength(json)),
+    },
+    body: Buffer.concat([Buffer.from(json), ...bytes]),
+  }
 }
 
 /** Eight significant digits: as exact as float32 needs for probabilities to agree within 1e-6. */

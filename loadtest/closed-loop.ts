@@ -1,4 +1,5 @@
 import autocannon from 'autocannon'
+import type { BinaryRequest } from './bodies.ts'
 import { median, quantiles } from './quantile.ts'
 import type { Target } from './targets.ts'
 
@@ -16,7 +17,8 @@ export interface ClosedLoopResult {
 }
 
 export interface Load {
-  bodies: readonly string[]
+  /** JSON for the target's URL, or requests to its host. */
+  bodies: readonly (string | BinaryRequest)[]
   connections: number
   seconds: number
 }
@@ -36,7 +38,8 @@ export async function runClosedLoop(target: Target, { bodies, connections, secon
     sampleInt: 100,
     setupClient: (connection: autocannon.Client) => {
       const first = (client++ * share) % bodies.length
-      connection.setRequests(bodies.slice(first, first + share).map((body) => ({ body })))
+      const own = bodies.slice(first, first + share)
+      connection.setRequests(own.map((body) => (typeof body === 'string' ? { body } : body)))
     },
   }
   const cpuBefore = await target.cpuSeconds()

@@ -24,7 +24,7 @@ export interface MetricsSources {
  */
 export interface Metrics {
   registry: MetricsRegistry
-  /** A `POST /predict` has been answered: `outcome` is `ok`, `cancelled`, or an error's code. */
+  /** A prediction request has been answered: `outcome` is `ok`, `cancelled`, or an error's code. */
   request(model: LoadedModel | undefined, outcome: string, seconds: number): void
   /** A request was refused before it was read, whatever its model. */
   shed(reason: 'busy'): void

@@ -1,6 +1,8 @@
 import t from 'tap'
-import { createQueries, forms, toBody } from '../../loadtest/bodies.ts'
+import { createQueries, forms, toBody, toInferRequest } from '../../loadtest/bodies.ts'
 import { createEncoder } from '../../src/model/features/encoder.ts'
+import { readBody, readInputs } from '../../src/server/routes/infer-request.ts'
+import { exampleManifest } from '../fakes/manifest.ts'
 import { testFeatures } from '../fixtures/bundle.ts'
 
 const encoder = createEncoder(testFeatures)
@@ -21,6 +23,20 @@ t.test('the three forms of a query encode to the same tensors', async (t) => {
     t.ok(encoded.dense.every((value, i) => Math.abs(value - expected.dense[i]!) <= 1e-7 * Math.max(1, Math.abs(value))))
     t.equal(byRow.model, 'ads')
   }
+})
+
+t.test('as bytes a query has the same tensors', async (t) => {
+  const manifest = exampleManifest({ features: testFeatures })
+  const query = createQueries(testFeatures, 1)(100)
+  const { path, headers, body } = toInferRequest(query, manifest, encoder)
+  t.equal(path, '/v2/models/ads/infer')
+  const { sparse, dense } = readInputs(readBody(body, headers['inference-header-content-length']), [
+    { role: 'sparse', name: 'ids', width: 3 },
+    { role: 'dense', name: 'numbers', width: 2 },
+  ])
+  const expected = encoder.rows(query.context, query.candidates, limits)
+  t.same(sparse?.values, expected.sparse)
+  t.same(dense?.values, expected.dense)
 })
 
 t.test('queries are seeded, all different, and an ad is the same wherever it appears', async (t) => {

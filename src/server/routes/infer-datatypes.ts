@@ -23,13 +23,13 @@ export interface Datatype {
 
 /** By the protocol's names. */
 export const datatypes: Record<InferDatatype, Datatype> = {
-  INT8: integer(1, -(2 ** 7), 2 ** 7 - 1, (bytes) => Int32Array.from(new Int8Array(bytes))),
-  INT16: integer(2, -(2 ** 15), 2 ** 15 - 1, (bytes) => Int32Array.from(new Int16Array(bytes))),
+  INT8: integer(1, -(2 ** 7), 2 ** 7 - 1, (bytes) => new Int32Array(new Int8Array(bytes))),
+  INT16: integer(2, -(2 ** 15), 2 ** 15 - 1, (bytes) => new Int32Array(new Int16Array(bytes))),
   INT32: integer(4, -(2 ** 31), 2 ** 31 - 1, (bytes) => new Int32Array(bytes)),
   INT64: integer(8, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, (bytes) => from64(bytes, new Int32Array(bytes))),
-  UINT8: integer(1, 0, 2 ** 8 - 1, (bytes) => Int32Array.from(new Uint8Array(bytes))),
-  UINT16: integer(2, 0, 2 ** 16 - 1, (bytes) => Int32Array.from(new Uint16Array(bytes))),
-  UINT32: integer(4, 0, 2 ** 32 - 1, (bytes) => Float64Array.from(new Uint32Array(bytes))),
+  UINT8: integer(1, 0, 2 ** 8 - 1, (bytes) => new Int32Array(new Uint8Array(bytes))),
+  UINT16: integer(2, 0, 2 ** 16 - 1, (bytes) => new Int32Array(new Uint16Array(bytes))),
+  UINT32: integer(4, 0, 2 ** 32 - 1, (bytes) => new Float64Array(new Uint32Array(bytes))),
   UINT64: integer(8, 0, Number.MAX_SAFE_INTEGER, (bytes) => from64(bytes, new Uint32Array(bytes))),
   FP32: { size: 4, integer: false, fromBytes: (bytes) => new Float32Array(bytes), fromNumbers: float64 },
   FP64: { size: 8, integer: false, fromBytes: (bytes) => new Float64Array(bytes), fromNumbers: float64 },

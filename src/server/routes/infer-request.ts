@@ -16,6 +16,9 @@ export interface InferBody {
   binary: Buffer
 }
 
+/** Parameters of an output that its client would look for another answer by; others may be passed over. */
+const elsewhere = ['classification', 'shared_memory_region']
+
 /** An input of a model, as requests name it. */
 export interface ModelInput {
   role: 'sparse' | 'dense'
@@ -48,6 +51,10 @@ export function readBody(body: Buffer, headerLength: string | undefined): InferB
   }
   repeated('input', request.inputs)
   repeated('output', request.outputs ?? [])
+  for (const { name, parameters } of request.outputs ?? []) {
+    const asked = elsewhere.find((parameter) => parameters && parameter in parameters)
+    if (asked) throw invalidRequest([{ path: called('output', name), message: `can't be had by ${asked}` }])
+  }
   return { request, binary: body.subarray(length) }
 }
 

@@ -152,6 +152,14 @@ for (const [json, message] of [
     { inputs: [ids], outputs: [{ name: 'ctr', parameters: { binary_data: 1 } }] },
     /output "ctr"\/parameters\/binary_data must be boolean$/,
   ],
+  [
+    { inputs: [ids], outputs: [{ name: 'ctr', parameters: { shared_memory_region: 'r' } }] },
+    /output "ctr" can't be had by shared_memory_region$/,
+  ],
+  [
+    { inputs: [ids], outputs: [{ name: 'ctr', parameters: { classification: 2 } }] },
+    /output "ctr" can't be had by classification$/,
+  ],
   [{ inputs: [ids, ids] }, /input "ids" is given twice/],
   [{ inputs: [ids], outputs: [{ name: 'a' }, { name: 'a' }] }, /output "a" is given twice/],
 ] as const) {

@@ -98,11 +98,19 @@ export async function serve(configuration: Configuration): Promise<RunningServer
       metrics,
       clock: systemClock,
       drain,
-      admission: createAdmission(systemClock),
+      admission: createAdmission({
+        clock: systemClock,
+        predictedDrain: () => share.predictedDrain(),
+        slots: share.slots,
+        maxPendingBytes: configuration.MULTIGATE_MAX_PENDING_BYTES,
+        maxBodyBytes: configuration.MULTIGATE_MAX_BODY_BYTES,
+      }),
       deadlineMs: configuration.MULTIGATE_DEADLINE_MS,
     },
     version: await ownVersion(),
   })
+
+  fastify.server.maxConnections = configuration.MULTIGATE_MAX_CONNECTIONS
 
   let url: string
   try {

@@ -94,6 +94,19 @@ export const Configuration = Type.Object({
     default: 16_777_216,
     description: 'Largest request body, also after decompression, bytes',
   }),
+  MULTIGATE_MAX_PENDING_BYTES: Type.Integer({
+    minimum: 1024,
+    maximum: 1_099_511_627_776,
+    default: 268_435_456,
+    description:
+      'Most bytes of request bodies that are being received at once; a body without a length counts as the largest',
+  }),
+  MULTIGATE_MAX_CONNECTIONS: Type.Integer({
+    minimum: 1,
+    maximum: 1_000_000,
+    default: 10_000,
+    description: 'Most connections that are open at once; more are closed as they come',
+  }),
   MULTIGATE_DEADLINE_MS: Type.Number({
     exclusiveMinimum: 0,
     maximum: 600_000,

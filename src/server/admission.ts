@@ -1,86 +1,131 @@
-import { type EventLoopUtilization, performance } from 'node:perf_hooks'
+import { performance } from 'node:perf_hooks'
 import type { Clock } from '../model/batching/clock.ts'
-import { ModelError } from '../model/errors.ts'
 
 /**
- * Decides from a request's headers alone whether this thread can answer it in time.
+ * Decides from a request's headers alone whether it can be answered in time, and whether there is memory for its body.
  *
- * A flood saturates the thread that parses and answers before any queue behind it fills: then every request is served,
- * and every one too late. So those whose turn would come too late are refused before their body is read, which costs a
- * fraction of answering them.
+ * A flood saturates the thread that reads and answers, and fills the queues behind it: then every request is served, and
+ * every one too late. So those that would be too late are refused before their body is read, which costs a fraction of
+ * answering them. What a request costs the engines is known when it has been read; until then it is guessed by its bytes.
  */
 export interface Admission {
-  /** A request has arrived; throws QUEUE_FULL if it can't be answered in so many ms. Else `leave` must follow, once. */
-  enter(deadlineMs: number): void
-  /** A request that entered has been answered, or its client has gone. */
+  /** A request of so many bytes has arrived that is of use for so many ms; `bytes` undefined where it doesn't say. */
+  enter(deadlineMs: number, bytes: number | undefined): Ticket | Refusal
+}
+
+export interface Ticket {
+  admitted: true
+  /** When it arrived, on the clock, ms; at the earliest that is possible, where it has waited in its socket. */
+  arrived: number
+  /** It has been read, and takes the engines so many seconds by their prediction; undefined where it was refused then. */
+  read(engineSeconds: number | undefined): void
+  /** It has been answered, or its client has gone. Idempotent. */
   leave(): void
 }
 
-/** How often the cost of a request is measured at most, ms. */
-const interval = 100
+export interface Refusal {
+  admitted: false
+  message: string
+  /** Seconds until it is worth while to come again. */
+  retryAfterSeconds: number
+}
 
-/** Measured only where the thread was busy, with so many requests: else what it did besides would count as theirs. */
-const leastUtilization = 0.5
-const leastRequests = 50
+export interface AdmissionOptions {
+  clock: Clock
+  /** Seconds until the engines have computed all that waits. */
+  predictedDrain(): number
+  /** Engine calls at once. */
+  slots: number
+  /** Most bytes of bodies that are being read at once. */
+  maxPendingBytes: number
+  /** Bytes that a body without a length counts as. */
+  maxBodyBytes: number
+  /** Milliseconds that this thread has waited for something to do, since its start; replaceable in tests. */
+  idleMs?(): number
+}
 
-/** What refusing costs, as a share of answering. */
-const refusalShare = 0.2
+/** What may be foreseen of a deadline is used up to this share: the rest is for what can't be foreseen. */
+const usableShare = 0.85
 
-/** Share of the deadline that waiting for this thread may take; the rest is for the queue and the engine. */
-const waitShare = 0.5
+/** Weight of the newest observation of what a byte, or a turn of the event loop, takes. */
+const newest = 0.1
 
-/**
- * Share of the deadline that this thread may spend on reading requests before it turns to what else waits: batches to
- * hand over, answers to send. What has not been read by then has waited as long in its socket, where no clock sees it.
- */
-const turnShare = 0.1
+/** Turns of the event loop that an answer takes after its computation, and its body before: one each. */
+const turnsOfItsOwn = 2
 
-export function createAdmission(
-  clock: Clock,
-  utilization: (since?: EventLoopUtilization) => EventLoopUtilization = (since) =>
-    performance.eventLoopUtilization(since),
-): Admission {
-  /** Milliseconds of this thread per request; 0 until it has been measured. */
-  let cost = 0
-  let active = 0
-  /** When the event loop's turn began to read requests; undefined where it has not. */
-  let turn: number | undefined
-  let served = 0
-  let refused = 0
-  let sampled = clock.now()
-  let last = utilization()
+export function createAdmission(options: AdmissionOptions): Admission {
+  const { clock, predictedDrain, slots, maxPendingBytes, maxBodyBytes } = options
+  const idleMs = options.idleMs ?? (() => performance.nodeTiming.idleTime)
+  /** Engine seconds per byte of body. */
+  let secondsPerByte = 0
+  let pendingBytes = 0
+  /** Of requests that entered in this turn of the event loop and in the last one, and have not been read: those are about to be. */
+  let foreseen = { turn: 0, now: 0, before: 0 }
+  /** When the event loop began to read requests in this turn, and in the last one in which it did. */
+  let turnStart: number | undefined
+  let lastStart = clock.now()
+  let lastIdle = idleMs()
+  let slept = true
+  /** How long a turn takes lately, ms. */
+  let turnMs = 0
 
-  function sample(): void {
-    const requests = served + refusalShare * refused
-    const { utilization: busy, active: busyMs } = utilization(last)
-    if (requests >= leastRequests && busy >= leastUtilization) cost = (cost + busyMs / requests) / (cost === 0 ? 1 : 2)
-    sampled = clock.now()
-    last = utilization()
-    served = 0
-    refused = 0
+  /** Called at the first request of a turn. */
+  function beginTurn(now: number): void {
+    const idle = idleMs()
+    // Where the loop had nothing to do in between, whoever is read now has just arrived.
+    slept = idle > lastIdle
+    const took = now - lastStart - (idle - lastIdle)
+    turnMs = slept ? turnMs * (1 - newest) : turnMs + (took > turnMs ? 0.5 : newest) * (took - turnMs)
+    lastIdle = idle
+    foreseen = { turn: foreseen.turn + 1, now: 0, before: foreseen.now }
+    turnStart = now
+    clock.soon(() => {
+      lastStart = turnStart ?? now
+      turnStart = undefined
+    })
   }
 
   return {
-    enter(deadlineMs) {
+    enter(deadlineMs, bytes) {
       const now = clock.now()
-      if (now - sampled >= interval) sample()
-      if (turn === undefined) {
-        turn = now
-        clock.soon(() => {
-          turn = undefined
-        })
+      if (turnStart === undefined) beginTurn(now)
+      const size = bytes ?? maxBodyBytes
+      if (pendingBytes > 0 && pendingBytes + size > maxPendingBytes) {
+        const message = `Too many bodies are being read: ${pendingBytes} bytes, and ${maxPendingBytes} at most`
+        return { admitted: false, message, retryAfterSeconds: 1 }
       }
-      const wait = active * cost
-      if (wait > waitShare * deadlineMs || now - turn > turnShare * deadlineMs) {
-        refused++
-        const message = `The request can't be answered before its deadline: ${active} others are under way`
-        throw new ModelError('QUEUE_FULL', message, { retryAfterSeconds: wait / 1000 })
+      const arrived = slept ? turnStart! : lastStart
+      const own = (bytes ?? 0) * secondsPerByte
+      const engines = predictedDrain() + (foreseen.now + foreseen.before) / slots
+      // Where nothing waits for the engines, any may try: else one that seems dear could never be answered.
+      const computed = engines > 0 ? engines + own : 0
+      const wait = now - arrived + turnsOfItsOwn * turnMs + 1000 * computed
+      if (wait > usableShare * deadlineMs) {
+        const message = `The request can't be answered before its deadline: that takes about ${Math.ceil(wait)} ms`
+        return { admitted: false, message, retryAfterSeconds: wait / 1000 }
       }
-      active++
-    },
-    leave() {
-      active--
-      served++
+      pendingBytes += size
+      foreseen.now += own
+      const { turn } = foreseen
+      let unread = true
+      const settle = () => {
+        if (!unread) return
+        unread = false
+        pendingBytes -= size
+        if (foreseen.turn === turn) foreseen.now -= own
+        else if (foreseen.turn === turn + 1) foreseen.before -= own
+      }
+      return {
+        admitted: true,
+        arrived,
+        read(engineSeconds) {
+          settle()
+          if (engineSeconds === undefined || !bytes) return
+          const perByte = engineSeconds / bytes
+          secondsPerByte += (secondsPerByte === 0 ? 1 : newest) * (perByte - secondsPerByte)
+        },
+        leave: settle,
+      }
     },
   }
 }

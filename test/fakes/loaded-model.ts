@@ -32,6 +32,7 @@ export function createFakeLoadedModel(name: string, version: string, closing?: P
     predict: () => ({
       rows: 0,
       encodeSeconds: 0,
+      engineSeconds: 0,
       table: Promise.reject(new Error('a fake model answers nothing')),
       cancel: () => undefined,
     }),

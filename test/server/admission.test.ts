@@ -1,101 +1,145 @@
 import t from 'tap'
-import { createAdmission } from '../../src/server/admission.ts'
+import { createAdmission, type Refusal, type Ticket } from '../../src/server/admission.ts'
 import { createFakeClock } from '../fakes/clock.ts'
 
-/** A thread whose time passes as the test says: `work` keeps it busy, the clock's own time is idle. */
-function setUp() {
+/** A thread that is never idle but when the test says so, and engines that take what the test says. */
+function setUp({ maxPendingBytes = 1e9 } = {}) {
   const clock = createFakeClock()
-  let active = 0
-  let last = clock.now()
-  const admission = createAdmission(clock, (since) => {
-    const now = { active, idle: clock.now() - last - active, utilization: 0 }
-    const busy = now.active - (since?.active ?? 0)
-    const idle = now.idle - (since?.idle ?? 0)
-    return { active: busy, idle, utilization: busy + idle === 0 ? 0 : busy / (busy + idle) }
+  let idle = 0
+  const state = { drain: 0 }
+  const admission = createAdmission({
+    clock,
+    predictedDrain: () => state.drain,
+    slots: 2,
+    maxPendingBytes,
+    maxBodyBytes: 1000,
+    idleMs: () => idle,
   })
-  last = clock.now()
-  const work = async (ms: number) => {
-    active += ms
+  const rest = async (ms: number) => {
+    idle += ms
     await clock.advance(ms)
   }
-  const serve = async (requests: number, msEach: number) => {
-    for (let i = 0; i < requests; i++) {
-      admission.enter(1000)
-      await work(msEach)
-      admission.leave()
-    }
+  const enter = (deadlineMs = 60, bytes: number | undefined = 100) => admission.enter(deadlineMs, bytes)
+  const admit = (deadlineMs?: number, bytes?: number) => {
+    const ticket = enter(deadlineMs, bytes)
+    if (!ticket.admitted) throw new Error(ticket.message)
+    return ticket
   }
-  const enterMany = (requests: number, deadlineMs: number) => {
-    let entered = 0
-    try {
-      for (; entered < requests; entered++) admission.enter(deadlineMs)
-    } catch (error) {
-      return { entered, error: error as Error }
-    }
-    return { entered, error: undefined }
+  const admitUnknown = () => {
+    const ticket = admission.enter(60, undefined)
+    if (!ticket.admitted) throw new Error(ticket.message)
+    return ticket
   }
-  return { clock, admission, work, serve, enterMany }
+  return { clock, state, rest, enter, admit, admitUnknown }
 }
 
-t.test('before it has measured anything it refuses nothing', async (t) => {
-  const { enterMany } = setUp()
-  t.equal(enterMany(5000, 1).entered, 5000)
-})
+const isRefused = (answer: Ticket | Refusal): answer is Refusal => !answer.admitted
 
-t.test('it refuses what could not be answered within half of its deadline', async (t) => {
-  const { admission, serve, enterMany } = setUp()
-  await serve(250, 0.5)
-  const { entered, error } = enterMany(1000, 60)
-  // 0.5 ms each: 60 take 30 ms.
-  t.equal(entered, 61)
-  t.match(error, {
-    code: 'QUEUE_FULL',
-    message: /61 others are under way/,
-    retryAfterSeconds: 0.0305,
-  })
-  t.equal(enterMany(1, 70).entered, 1, 'who has more time may come')
-  t.equal(enterMany(1, 60).entered, 0)
-  for (let i = 0; i < 62; i++) admission.leave()
-  t.equal(enterMany(1, 60).entered, 1, 'and all again when it is calm')
-})
-
-t.test('what an idle thread does besides is not taken as the cost of requests', async (t) => {
-  const { clock, serve, work, enterMany } = setUp()
-  await serve(10, 0.1)
-  await work(500)
-  await clock.advance(5000)
-  await serve(60, 0.1)
-  t.equal(enterMany(1000, 60).entered, 1000)
-})
-
-t.test('refusing is cheap, and does not make requests look dearer', async (t) => {
-  const { clock, serve, work, enterMany, admission } = setUp()
-  await serve(250, 0.5)
-  const before = enterMany(1000, 60).entered
-  for (let i = 0; i < before; i++) admission.leave()
-  // A flood: as many are refused as served, at a fifth of the cost.
-  for (let round = 0; round < 10; round++) {
-    const { entered } = enterMany(200, 60)
-    enterMany(100, 60)
-    await work(entered * 0.5 + 0.1)
-    for (let i = 0; i < entered; i++) admission.leave()
-    await clock.advance(1)
+t.test('a calm server admits all', async (t) => {
+  const { enter, rest } = setUp()
+  for (let i = 0; i < 1000; i++) {
+    await rest(1)
+    if (isRefused(enter(1))) t.fail(`number ${i} was refused`)
   }
-  const after = enterMany(1000, 60).entered
-  t.ok(Math.abs(after - before) <= before * 0.2, `${before} before, ${after} after`)
 })
 
-t.test(
-  'one turn of the event loop reads for a tenth of a deadline, then refuses; the next one reads again',
-  async (t) => {
-    const { clock, admission } = setUp()
-    admission.enter(60)
-    clock.pass(6)
-    admission.enter(60)
-    clock.pass(1)
-    t.throws(() => admission.enter(60), { code: 'QUEUE_FULL' })
-    admission.enter(1000)
+t.test('who would have to wait too long for the engines is refused, and told when to come again', async (t) => {
+  const { enter, rest, state } = setUp()
+  await rest(10)
+  state.drain = 0.05
+  t.notOk(isRefused(enter(60)), '50 of 51 ms')
+  state.drain = 0.06
+  const refusal = enter(60)
+  t.match(refusal, { admitted: false, message: /about 60 ms/, retryAfterSeconds: 0.06 })
+  t.notOk(isRefused(enter(100)), 'who has more time may come')
+  state.drain = 0
+  t.notOk(isRefused(enter(1)), 'and all again when it is calm')
+})
+
+t.test('what is about to be read counts, by its bytes, until it has been', async (t) => {
+  const { enter, admit, rest, state } = setUp()
+  await rest(10)
+  // 0.1 ms a byte.
+  admit(60, 100).read(0.01)
+  state.drain = 0.001
+  const entered = [1, 2, 3, 4, 5, 6, 7, 8].map(() => admit(60, 100))
+  // 40 ms on two engines, and 10 ms of its own.
+  t.ok(isRefused(enter(60, 100)))
+  t.notOk(isRefused(enter(60, 1)), 'a small one may come')
+  for (const ticket of entered) ticket.read(0.01)
+  t.notOk(isRefused(enter(60, 100)))
+})
+
+t.test('whoever is slow to send is not waited for', async (t) => {
+  const { admit, enter, rest, state } = setUp()
+  await rest(10)
+  admit(60, 100).read(0.01)
+  for (let i = 0; i < 100; i++) admit(100_000, 900)
+  state.drain = 0.001
+  t.ok(isRefused(enter(60, 100)))
+  for (let turn = 0; turn < 2; turn++) {
+    await rest(10)
+    enter(100_000, 1)
+  }
+  await rest(10)
+  t.notOk(isRefused(enter(60, 100)))
+})
+
+t.test('who has waited in its socket while the thread was busy has less time left', async (t) => {
+  const { clock, admit, enter, rest } = setUp()
+  await rest(10)
+  const start = clock.now()
+  t.equal(admit().arrived, start, 'the thread had nothing to do: it has just come')
+  await clock.flush()
+  await clock.advance(40)
+  const late = admit(200)
+  t.equal(late.arrived, start, 'it may have come at any time since')
+  t.ok(isRefused(enter(60)), 'and its turn takes as long again')
+  await clock.flush()
+  await rest(5)
+  t.equal(admit(1000).arrived, clock.now())
+})
+
+t.test('long turns of the event loop are forgotten when it is calm', async (t) => {
+  const { clock, enter, rest } = setUp()
+  for (let i = 0; i < 10; i++) {
+    enter()
     await clock.flush()
-    admission.enter(60)
-  },
-)
+    await clock.advance(30)
+  }
+  t.ok(isRefused(enter(60)))
+  await clock.flush()
+  for (let i = 0; i < 60; i++) {
+    await rest(1)
+    enter()
+    await clock.flush()
+  }
+  await rest(1)
+  t.notOk(isRefused(enter(1)))
+})
+
+t.test('bodies that are being read are bounded in bytes', async (t) => {
+  const { enter, admit, admitUnknown, rest } = setUp({ maxPendingBytes: 2500 })
+  await rest(10)
+  const first = admit(60, 1000)
+  const second = admitUnknown()
+  t.match(
+    enter(60, 600),
+    { admitted: false, message: /2000 bytes, and 2500 at most/ },
+    'one without a length counts in full',
+  )
+  t.ok(enter(60, 500).admitted)
+  first.leave()
+  first.leave()
+  t.ok(enter(60, 900).admitted)
+  t.notOk(enter(60, 900).admitted, 'who leaves twice frees its bytes once')
+  second.read(undefined)
+  t.ok(enter(60, 900).admitted)
+})
+
+t.test('a body larger than all that is allowed is let in while no other is read', async (t) => {
+  const { enter, rest } = setUp({ maxPendingBytes: 10 })
+  await rest(10)
+  t.ok(enter(60, 100).admitted)
+  t.notOk(enter(60, 1).admitted)
+})

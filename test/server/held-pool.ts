@@ -24,7 +24,7 @@ export function createHeldPool(inner: EnginePool): HeldPool {
   }
   return {
     pool: {
-      ...inner,
+      ...inWorkers(inner),
       async load(source) {
         const graph = await inner.load(source)
         return {
@@ -60,4 +60,9 @@ export function createHeldPool(inner: EnginePool): HeldPool {
       })
     },
   }
+}
+
+/** The pool without the calling thread: even the cheapest call goes to a worker. */
+export function inWorkers({ loadHere: _, ...pool }: EnginePool): EnginePool {
+  return pool
 }

@@ -103,6 +103,11 @@ export class Batcher {
     this.#cost.observe(rows, requests, seconds)
   }
 
+  /** Seconds that a request of so many rows takes beside others, by what calls have taken lately. */
+  predict(rows: number): number {
+    return this.#cost.predict(rows, 1) - this.#cost.predict(0, 0)
+  }
+
   stats(): BatcherStats {
     return {
       queuedRows: this.#queue.rows,

@@ -42,6 +42,8 @@ export interface PendingPrediction {
   rows: number
   /** Seconds that encoding took. */
   encodeSeconds: number
+  /** Seconds that the engine takes for it, by its cost model; 0 where it is not asked. */
+  engineSeconds: number
   table: Promise<PredictionTable>
   /** Gives the request up; `table` rejects with CANCELLED. */
   cancel(): void
@@ -194,6 +196,7 @@ function createModel(
         return {
           rows: 0,
           encodeSeconds,
+          engineSeconds: 0,
           table: Promise.resolve(compose(planned, encoded, {})),
           cancel: () => undefined,
         }
@@ -215,7 +218,13 @@ function createModel(
         deadline,
         released: release,
       })
-      return { rows: encoded.rows, encodeSeconds, cancel, table: outputs.then(answer).finally(release) }
+      return {
+        rows: encoded.rows,
+        encodeSeconds,
+        engineSeconds: batcher.predict(encoded.rows),
+        cancel,
+        table: outputs.then(answer).finally(release),
+      }
     },
     stats: () => batcher.stats(),
     drift: () => monitor.report(),

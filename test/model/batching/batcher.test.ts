@@ -375,7 +375,10 @@ t.test('the predicted wait counts only while every engine is busy', async (t) =>
   await clock.flush()
   batcher.submit(request(2))
   const { predictedWaitSeconds } = batcher.stats()
-  t.ok(Math.abs(predictedWaitSeconds - 1.5) < 1e-6, `${predictedWaitSeconds}: a batch that has just begun, and two rows`)
+  t.ok(
+    Math.abs(predictedWaitSeconds - 1.5) < 1e-6,
+    `${predictedWaitSeconds}: a batch that has just begun, and two rows`,
+  )
 })
 
 t.test('abuse: a request without rows is a programming error', async (t) => {

@@ -1,7 +1,7 @@
 import { type AddressInfo, connect } from 'node:net'
 import t from 'tap'
-import { ModelError } from '../../../src/model/errors.ts'
-import type { Admission } from '../../../src/server/admission.ts'
+import { systemClock } from '../../../src/model/batching/clock.ts'
+import { createFakeAdmission } from '../../fakes/admission.ts'
 import { temporaryFolder, writeTestBundle } from '../../fixtures/bundle.ts'
 import { startTestServer } from '../../fixtures/server.ts'
 import { until } from '../../fixtures/until.ts'
@@ -10,27 +10,11 @@ const models = await temporaryFolder(t)
 await writeTestBundle(models)
 const body = { context: { country: 'DE', hour: 21 }, candidates: [{ campaign: 'c9', price: 1.25 }] }
 
-function createFakeAdmission(): Admission & { asked: number[]; inside: number; full: boolean } {
-  return {
-    asked: [],
-    inside: 0,
-    full: false,
-    enter(deadlineMs) {
-      this.asked.push(deadlineMs)
-      if (this.full) throw new ModelError('QUEUE_FULL', 'busy', { retryAfterSeconds: 2.5 })
-      this.inside++
-    },
-    leave() {
-      this.inside--
-    },
-  }
-}
-
 t.test('what the thread has no time for is refused by its headers, and counted', async (t) => {
-  const admission = createFakeAdmission()
+  const admission = createFakeAdmission(systemClock.now)
   const { predict, metrics } = await startTestServer(t, { models, admission })
   t.equal((await predict(body)).status, 200)
-  admission.full = true
+  admission.refuses = () => true
   const refused = await predict('{"this body": is never read', { 'x-deadline-ms': '60' })
   t.same([refused.status, refused.body.code, refused.headers['retry-after']], [429, 'QUEUE_FULL', '3'])
   const counts = await metrics.registry.metrics()
@@ -38,13 +22,13 @@ t.test('what the thread has no time for is refused by its headers, and counted',
   t.match(counts, /multigate_requests_total\{model="",version="",outcome="queue_full"\} 1/)
   // The second deadline is the header's; one that is no number is told by the handler.
   t.same(admission.asked, [10_000, 60])
-  admission.full = false
+  admission.refuses = () => false
   t.equal((await predict(body, { 'x-deadline-ms': 'soon' })).status, 400)
   t.equal(admission.asked.at(-1), 10_000)
 })
 
 t.test('every request that entered leaves: answered, refused by the handler, or given up', async (t) => {
-  const admission = createFakeAdmission()
+  const admission = createFakeAdmission(systemClock.now)
   const { fastify } = await startTestServer(t, { models, admission })
   const url = await fastify.listen({ host: '127.0.0.1', port: 0 })
   const { port } = fastify.server.address() as AddressInfo

@@ -3,8 +3,7 @@ import { connect } from 'node:net'
 import t from 'tap'
 import { systemClock } from '../../../src/model/batching/clock.ts'
 import { createEnginePool } from '../../../src/model/engines/pool.ts'
-import { ModelError } from '../../../src/model/errors.ts'
-import { createAdmission } from '../../../src/server/admission.ts'
+import { createFakeAdmission } from '../../fakes/admission.ts'
 import { temporaryFolder, writeTestBundle } from '../../fixtures/bundle.ts'
 import { startTestServer } from '../../fixtures/server.ts'
 import { until } from '../../fixtures/until.ts'
@@ -17,23 +16,16 @@ await writeTestBundle(models)
 const inner = await createEnginePool({ engine: 'onnx', workers: 1 })
 t.teardown(() => inner.close())
 const held = createHeldPool(inner)
-const admission = createAdmission(systemClock)
-let entered: number[] = []
+const admission = createFakeAdmission(systemClock.now)
+admission.refuses = (deadlineMs) => deadlineMs === 7
 const server = await startTestServer(t, {
   models,
   limits: { pool: held.pool, maxQueueRows: 4 },
-  admission: {
-    enter(deadlineMs) {
-      entered.push(deadlineMs)
-      if (deadlineMs === 7) throw new ModelError('QUEUE_FULL', 'too much is under way', { retryAfterSeconds: 2 })
-      admission.enter(deadlineMs)
-    },
-    leave: () => admission.leave(),
-  },
+  admission,
 })
 const { fastify, metrics, registry } = server
 t.beforeEach(() => {
-  entered = []
+  admission.asked.length = 0
 })
 const infer = (sent: body.InferBody) => body.infer(fastify, sent)
 
@@ -51,13 +43,13 @@ t.test('the deadline is the timeout in µs, else the header', async (t) => {
   held.release()
   const wrong = await infer({ ...inferBody(asJson), headers: { 'x-deadline-ms': 'soon' } })
   t.match(errorOf(t, wrong, 400), /x-deadline-ms/)
-  t.same(entered, [10_000, 10_000, 5000, 20, 10_000], 'admission goes by headers')
+  t.same(admission.asked, [10_000, 10_000, 5000, 20, 10_000], 'admission goes by headers')
 })
 
 t.test('what can not be answered in time is refused before its body is read', async (t) => {
   const answer = await infer({ payload: '{ no JSON', headers: { 'x-deadline-ms': '7' } })
   t.equal(errorOf(t, answer, 429), 'too much is under way')
-  t.equal(answer.headers['retry-after'], '2')
+  t.equal(answer.headers['retry-after'], '3')
   t.match(await metrics.registry.metrics(), /multigate_shed_total\{model="",version="",reason="busy"\} 1/)
 })
 
@@ -110,7 +102,7 @@ t.test('an upload that its client gives up is counted as cancelled', async (t) =
   const client = connect(port, '127.0.0.1')
   const head = 'POST /v2/models/ads/infer HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{'
   await new Promise((resolve) => client.write(head, resolve))
-  await until(() => entered.length === 1)
+  await until(() => admission.asked.length === 1)
   client.destroy()
   const line = 'multigate_requests_total{model="",version="",outcome="cancelled"} 1'
   await until(async () => (await metrics.registry.metrics()).includes(line))

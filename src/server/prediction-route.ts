@@ -1,0 +1,135 @@
+import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import { ModelError, reasonOf } from '../model/errors.ts'
+import type { PredictionTable } from '../model/prediction/answer.ts'
+import type { LoadedModel, PendingPrediction } from '../model/prediction/model.ts'
+import type { Lease } from '../model/registry/registry.ts'
+import type { Ticket } from './admission.ts'
+import type { ServerContext } from './context.ts'
+import { problemDetails, toProblem } from './errors.ts'
+import { sendProblem } from './plugins/problems.ts'
+
+/*
+ * What all routes share that predict, whatever their bodies look like: admission by the headers, the deadline, the lease of
+ * a version, what happens when the client goes away, and metrics.
+ */
+
+/** What is known of a request from its headers on. */
+interface Flight {
+  ticket: Ticket
+  pending: PendingPrediction | undefined
+  handled: boolean
+}
+
+const flights = new WeakMap<FastifyRequest, Flight>()
+
+/** Route options that bring a request to its handler, or refuse it. The body comes as bytes. */
+export function predictionRoute({
+  admission,
+  metrics,
+  deadlineMs,
+}: ServerContext): Pick<RouteOptions, 'method' | 'validatorCompiler' | 'onRequest' | 'errorHandler'> {
+  return {
+    method: 'POST',
+    // Body and headers are described for /docs, and checked by the handler.
+    validatorCompiler: () => () => true,
+    // Before the body is read: a flood is refused by its headers.
+    onRequest(request, reply, done) {
+      const { headers } = request
+      const length = headers['content-length']
+      const deadline = headerDeadline(headers['x-deadline-ms']) ?? deadlineMs
+      const ticket = admission.enter(deadline, length === undefined ? undefined : Number(length))
+      if (!ticket.admitted) {
+        metrics.shed('busy')
+        metrics.request(undefined, 'queue_full', reply.elapsedTime / 1000)
+        const { message, retryAfterSeconds } = ticket
+        const body = problemDetails('QUEUE_FULL', message, request.id)
+        sendProblem(reply, { body, retryAfterSeconds: Math.max(1, Math.ceil(retryAfterSeconds)) })
+        return
+      }
+      const flight: Flight = { ticket, pending: undefined, handled: false }
+      flights.set(request, flight)
+      // The request's own signal fires as soon as a body has been read; the answer's `close` comes when the client is gone.
+      reply.raw.once('close', () => {
+        ticket.leave()
+        if (!reply.raw.writableEnded) flight.pending?.cancel()
+      })
+      done()
+    },
+    errorHandler(error, request, reply) {
+      // A body that can't be read never reaches the handler.
+      if (!flights.get(request)?.handled) {
+        const outcome = request.raw.readableAborted ? 'cancelled' : outcomeOf(error)
+        metrics.request(undefined, outcome, reply.elapsedTime / 1000)
+      }
+      // The application's handler answers, where an Error is thrown: anything else would be sent as it is.
+      throw error instanceof Error ? error : new Error(reasonOf(error))
+    },
+  }
+}
+
+/**
+ * Answers a request that has been read: `start` hands it to a model, at once and with the time of its arrival, ms on the
+ * clock; `encode` writes what the model answers.
+ */
+export async function answerPrediction<T>(
+  { metrics, registry }: ServerContext,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  start: (
+    acquire: (...version: Parameters<typeof registry.acquire>) => LoadedModel,
+    arrived: number,
+  ) => PendingPrediction,
+  encode: (model: LoadedModel, table: PredictionTable) => T,
+): Promise<T> {
+  const flight = flights.get(request)!
+  flight.handled = true
+  let lease: Lease | undefined
+  let outcome = 'ok'
+  try {
+    let pending: PendingPrediction
+    try {
+      pending = start((...version) => {
+        lease = registry.acquire(...version)
+        return lease.model
+      }, flight.ticket.arrived)
+      flight.pending = pending
+    } finally {
+      flight.ticket.read(flight.pending?.engineSeconds)
+    }
+    const { model } = lease!
+    metrics.encoded(model, pending.rows, pending.encodeSeconds)
+    const table = await pending.table
+    metrics.predicted(model, table)
+    return encode(model, table)
+  } catch (error) {
+    outcome = outcomeOf(error)
+    throw error
+  } finally {
+    metrics.request(lease?.model, outcome, reply.elapsedTime / 1000)
+    lease?.release()
+  }
+}
+
+/** `cancelled`, or the code of the error that the client gets. */
+function outcomeOf(error: unknown): string {
+  if (error instanceof ModelError && error.code === 'CANCELLED') return 'cancelled'
+  return toProblem(error, '').body.code.toLowerCase()
+}
+
+/** Milliseconds from arrival: what the body asks for, else the header, else the configured default. */
+export function deadlineOf(asked: number | undefined, headers: FastifyRequest['headers'], fallback: number): number {
+  if (asked !== undefined) return asked
+  const header = headers['x-deadline-ms']
+  if (header === undefined) return fallback
+  const value = headerDeadline(header)
+  if (value !== undefined) return value
+  const message = 'The header x-deadline-ms must be a number of milliseconds, above 0 and at most 600000'
+  throw new ModelError('INVALID_REQUEST', message, { problems: [{ path: '', message }] })
+}
+
+/** The header's deadline, ms; undefined where it is none. */
+function headerDeadline(header: string | string[] | undefined): number | undefined {
+  if (typeof header !== 'string' || header.trim() === '') return undefined
+  const value = Number(header)
+  return value > 0 && value <= 600_000 ? value : undefined
+}

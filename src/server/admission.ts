@@ -45,7 +45,7 @@ export interface AdmissionOptions {
 }
 
 /** What may be foreseen of a deadline is used up to this share: the rest is for what can't be foreseen. */
-const usableShare = 0.85
+const usableShare = 0.8
 
 /** Weight of the newest observation of what a byte, or a turn of the event loop, takes. */
 const newest = 0.1

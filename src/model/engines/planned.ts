@@ -84,8 +84,10 @@ function createPlan(
    * Whether it is worth while to look up a request's candidates: a look-up costs more than was measured, since memory is
    * far by then, and is for nothing where the candidate is new.
    */
-  const knowingPays = (rows: number) => Math.min(wholeCost(rows), freshCost(rows)) - knownCost(rows) > 3 * lookUp * rows
-  const candidates = known !== undefined && usualRows.some(knowingPays) ? known : undefined
+  const knowingPays = (rows: number, whole: number) =>
+    Math.min(whole, freshCost(rows)) - knownCost(rows) > 3 * lookUp * rows
+  const candidates =
+    known !== undefined && usualRows.some((rows) => knowingPays(rows, wholeCost(rows))) ? known : undefined
   const context = fresh?.context ?? (candidates ? parts.known!.context : [])
   let everyRow = new Int32Array(0)
 
@@ -101,8 +103,11 @@ function createPlan(
 
   async function run(batch: Batch): Promise<Float32Array> {
     const requests = batch.requests ?? [batch.rows]
-    if (requests.every((count) => !(freshCost(count) < wholeCost(count) || (candidates && knowingPays(count)))))
-      return runWhole(batch, rangeOf(0, batch.rows))
+    /** What a request's rows cost in one call with those of all others: its rows, and its share of the call. */
+    const sharedCost = (rows: number) => whole.cost.a * rows + whole.cost.b / requests.length
+    const goesAlone = (count: number) =>
+      freshCost(count) < sharedCost(count) || (candidates && knowingPays(count, sharedCost(count)))
+    if (!requests.some(goesAlone)) return runWhole(batch, rangeOf(0, batch.rows))
 
     /** Rows that go through the whole graph, all in one call. */
     const together: number[] = []
@@ -114,11 +119,11 @@ function createPlan(
       const rows = rangeOf(start, count)
       /** What the rows cost that are computed in full; the others in that call have paid for it already. */
       const fullCost = (rows: number) =>
-        Math.min(freshCost(rows), together.length > 0 ? whole.cost.a * rows : wholeCost(rows))
+        Math.min(freshCost(rows), together.length > 0 ? whole.cost.a * rows : sharedCost(rows))
       if (!sameContext(batch, context, start, count)) together.push(...rows)
       else {
         let request: Request | undefined
-        if (candidates && knowingPays(count)) {
+        if (candidates && knowingPays(count, sharedCost(count))) {
           if (!looked) candidates.read(batch)
           looked = true
           request = candidates.look(start, count)

@@ -25,20 +25,15 @@ export function createCostModel(): CostModel {
   const products = new Float64Array(9)
   const moments = new Float64Array(3)
   const features = new Float64Array(3)
-  let coefficients: readonly number[] = [0, 0, 0]
+  const coefficients = new Float64Array(3)
   let fitted = true
   let weight = 0
   let squaredErrors = 0
 
-  function fit(): readonly number[] {
-    if (!fitted) coefficients = nonNegativeLeastSquares(products, moments)
-    fitted = true
-    return coefficients
-  }
-
   function predict(rows: number, requests: number): number {
-    const [a, b, c] = fit() as [number, number, number]
-    return a * rows + b * requests + c
+    if (!fitted) nonNegativeLeastSquares(products, moments, coefficients)
+    fitted = true
+    return coefficients[0]! * rows + coefficients[1]! * requests + coefficients[2]!
   }
 
   return {
@@ -66,13 +61,16 @@ export function createCostModel(): CostModel {
 /** Which coefficients may be other than 0, most first: what fits with all of them at least 0 is taken. */
 const subsets = [[0, 1, 2], [0, 2], [0, 1], [1, 2], [0], [1], [2]] as const
 
+/** Used again by every fit: it is made for every call. */
+const matrix = new Float64Array(12)
+const solution = new Float64Array(3)
+
 /** Of all solutions without a negative coefficient, the one with the least squared error. */
-function nonNegativeLeastSquares(products: Float64Array, moments: Float64Array): readonly number[] {
-  let best: readonly number[] = [0, 0, 0]
+function nonNegativeLeastSquares(products: Float64Array, moments: Float64Array, best: Float64Array): void {
+  best.fill(0)
   let least = 0
   for (const subset of subsets) {
-    const solution = solve(products, moments, subset)
-    if (solution === undefined) continue
+    if (!solve(products, moments, subset)) continue
     // Squared error, but for what is the same for all.
     let error = 0
     for (let i = 0; i < 3; i++) {
@@ -80,36 +78,38 @@ function nonNegativeLeastSquares(products: Float64Array, moments: Float64Array):
       for (let j = 0; j < 3; j++) error += solution[i]! * solution[j]! * products[i * 3 + j]!
     }
     if (error < least) {
-      best = solution
+      best.set(solution)
       least = error
     }
     // Nothing with less freedom fits better.
-    if (subset.length === 3) break
+    if (subset.length === 3) return
   }
-  return best
 }
 
-/** Gauss elimination of the normal equations of these coefficients; undefined where one comes out negative. */
-function solve(products: Float64Array, moments: Float64Array, subset: readonly number[]): number[] | undefined {
+/** Gauss elimination of the normal equations of these coefficients, into `solution`; false where one comes out negative. */
+function solve(products: Float64Array, moments: Float64Array, subset: readonly number[]): boolean {
   const size = subset.length
-  const matrix = subset.map((i) => [
-    ...subset.map((j) => products[i * 3 + j]! + (i === j && i !== 0 ? ridge * (products[0]! + 1) : 0)),
-    moments[i]!,
-  ])
+  const width = size + 1
   for (let i = 0; i < size; i++) {
-    const pivot = matrix[i]![i]!
-    if (!(pivot > 1e-12 * products[0]!)) return undefined
+    const row = subset[i]!
+    for (let j = 0; j < size; j++) matrix[i * width + j] = products[row * 3 + subset[j]!]!
+    if (row !== 0) matrix[i * width + i]! += ridge * (products[0]! + 1)
+    matrix[i * width + size] = moments[row]!
+  }
+  for (let i = 0; i < size; i++) {
+    const pivot = matrix[i * width + i]!
+    if (!(pivot > 1e-12 * products[0]!)) return false
     for (let k = 0; k < size; k++) {
       if (k === i) continue
-      const factor = matrix[k]![i]! / pivot
-      for (let j = i; j <= size; j++) matrix[k]![j]! -= factor * matrix[i]![j]!
+      const factor = matrix[k * width + i]! / pivot
+      for (let j = i; j <= size; j++) matrix[k * width + j]! -= factor * matrix[i * width + j]!
     }
   }
-  const solution = [0, 0, 0]
-  for (const [i, index] of subset.entries()) {
-    const value = matrix[i]![size]! / matrix[i]![i]!
-    if (!(value >= 0)) return undefined
-    solution[index] = value
+  solution.fill(0)
+  for (let i = 0; i < size; i++) {
+    const value = matrix[i * width + size]! / matrix[i * width + i]!
+    if (!(value >= 0)) return false
+    solution[subset[i]!] = value
   }
-  return solution
+  return true
 }

@@ -6,10 +6,10 @@ import type { EncodedRequest } from '../features/layout.ts'
 /** Encoded rows under the names of the graph's inputs; what it has no input for is left out. */
 export function namedInputs<S, D>({ graph }: Manifest, sparse: S, dense: D): Record<string, S | D> {
   const { inputs } = graph
-  return {
-    ...(inputs.sparse === undefined ? {} : { [inputs.sparse]: sparse }),
-    ...(inputs.dense === undefined ? {} : { [inputs.dense]: dense }),
-  }
+  const named: Record<string, S | D> = {}
+  if (inputs.sparse !== undefined) named[inputs.sparse] = sparse
+  if (inputs.dense !== undefined) named[inputs.dense] = dense
+  return named
 }
 
 export function toBatch(

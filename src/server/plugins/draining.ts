@@ -4,7 +4,8 @@ import type { Drain } from '../context.ts'
 
 /** While draining, every answer asks its client to close the connection: so none is idle, or reset, at the end. */
 export const draining = fastifyPlugin(async (app: FastifyInstance, { drain }: { drain: Drain }) => {
-  app.addHook('onSend', async (_, reply) => {
+  app.addHook('onSend', (_request, reply, _payload, done) => {
     if (drain.draining) reply.header('connection', 'close')
+    done()
   })
 })

@@ -33,8 +33,9 @@ export const problems = fastifyPlugin(async (app: FastifyInstance) => {
   })
 
   // Before a body is read: what it holds makes no difference to a path that nothing answers.
-  app.addHook('preParsing', async (request, reply) => {
-    if (request.is404) await notFound(request, reply)
+  app.addHook('preParsing', (request, reply, _payload, done) => {
+    if (request.is404) notFound(request, reply)
+    else done()
   })
   app.setNotFoundHandler(notFound)
 

@@ -20,7 +20,8 @@ export function traceIdOf(header: unknown): string | undefined {
 
 /** Puts the request's id on every answer. */
 export const requestId = fastifyPlugin(async (app: FastifyInstance) => {
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id)
+    done()
   })
 })

@@ -149,7 +149,10 @@ export class Batcher {
       observer?.shed?.('queue_full')
       return queueFull('queue_full', this.#queue.rows, wait)
     }
-    const seconds = (wait + this.#cost.predict(Math.min(rows, maxBatchRows), 1)) * (1 + Math.min(1, this.#cost.spread))
+    // Of calls one after the other, some take longer than predicted and some less.
+    const calls = this.#queue.rows / maxBatchRows / this.#options.share.slots + 1
+    const spread = Math.min(1, this.#cost.spread / Math.sqrt(calls))
+    const seconds = (wait + this.#cost.predict(Math.min(rows, maxBatchRows), 1)) * (1 + spread)
     if (seconds * 1000 <= deadline - now) return undefined
     observer?.shed?.('predicted_wait')
     return queueFull('predicted_wait', this.#queue.rows, wait)

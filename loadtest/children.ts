@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 /** A child process that serves HTTP. */
 export interface ServingChild {
@@ -9,12 +10,15 @@ export interface ServingChild {
 }
 
 /** How long a child may take to listen, and to end after SIGTERM, ms. */
-const patience = { listen: 20_000, stop: 5000 }
+const listenPatience = 20_000
+const stopPatience = 5000
 
 const running = new Set<ChildProcess>()
+const groups = new Set<number>()
 // Whatever ends this process, its children end too.
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
+  for (const leader of groups) signalGroup(leader, 'SIGKILL')
 })
 
 /** Starts a Node program and waits until it writes the address that it listens at; its last lines explain a failure. */
@@ -25,7 +29,7 @@ export async function startServing(script: string, args: string[], env: NodeJS.P
   let output = ''
   const url = await new Promise<string>((resolve, reject) => {
     const fail = (why: string) => reject(new Error(`${script} ${why}:\n${output.slice(-2000)}`))
-    const timer = setTimeout(() => fail('does not listen'), patience.listen)
+    const timer = setTimeout(() => fail('does not listen'), listenPatience)
     const read = (chunk: string) => {
       output += chunk
       const [, address] = /listening at (http:\/\/[^\s"]+)/.exec(output) ?? []
@@ -47,9 +51,80 @@ export async function startServing(script: string, args: string[], env: NodeJS.P
     process: child,
     async stop() {
       child.kill('SIGTERM')
-      const timer = setTimeout(() => child.kill('SIGKILL'), patience.stop)
+      const timer = setTimeout(() => child.kill('SIGKILL'), stopPatience)
       await exited
       clearTimeout(timer)
     },
+  }
+}
+
+/** A program of any kind that serves HTTP, with all processes that it starts. */
+export interface ServingGroup {
+  /** Its leader's process id, which is the group's. */
+  leader: number
+  stop(): Promise<void>
+}
+
+export interface GroupOptions {
+  command: string
+  args: readonly string[]
+  env: NodeJS.ProcessEnv
+  folder: string
+  /** Asked again and again until it says true; rejects while nothing listens. */
+  ready: () => Promise<boolean>
+  /** How long until it is ready, ms. */
+  patience: number
+}
+
+/** Starts a program as a process group of its own and waits until it is ready; its last lines explain a failure. */
+export async function startGroup({ command, args, env, folder, ready, patience }: GroupOptions): Promise<ServingGroup> {
+  const child = spawn(command, args, { env, cwd: folder, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+  let output = ''
+  const read = (chunk: string) => {
+    output = `${output}${chunk}`.slice(-4000)
+  }
+  child.stdout.setEncoding('utf8').on('data', read)
+  child.stderr.setEncoding('utf8').on('data', read)
+  let ended: string | undefined
+  const exited = new Promise<void>((resolve) => {
+    child.on('error', (error) => {
+      ended = error.message
+      resolve()
+    })
+    child.on('exit', (code, signal) => {
+      ended = `ended with ${code ?? signal}`
+      resolve()
+    })
+  })
+  const leader = child.pid
+  if (leader !== undefined) groups.add(leader)
+  const stop = async () => {
+    if (leader === undefined) return
+    if (ended === undefined) {
+      signalGroup(leader, 'SIGTERM')
+      await Promise.race([exited, sleep(stopPatience, undefined, { ref: false })])
+    }
+    // Its children may outlive the leader.
+    signalGroup(leader, 'SIGKILL')
+    await exited
+    groups.delete(leader)
+  }
+  const until = Date.now() + patience
+  while (!(await ready().catch(() => false))) {
+    if (ended === undefined && Date.now() < until) {
+      await sleep(100)
+      continue
+    }
+    await stop()
+    throw new Error(`${command} ${ended ?? `is not ready after ${patience / 1000} s`}:\n${output.trim().slice(-2000)}`)
+  }
+  return { leader: leader!, stop }
+}
+
+function signalGroup(leader: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-leader, signal)
+  } catch {
+    // All of it has ended.
   }
 }

@@ -1,5 +1,4 @@
 import autocannon from 'autocannon'
-import type { BinaryRequest } from './bodies.ts'
 import { median, quantiles } from './quantile.ts'
 import type { Target } from './targets.ts'
 
@@ -17,14 +16,17 @@ export interface ClosedLoopResult {
 }
 
 export interface Load {
-  /** JSON for the target's URL, or requests to its host. */
-  bodies: readonly (string | BinaryRequest)[]
+  /** As JSON for the target, or with a path and headers of their own. */
+  bodies: readonly (string | { path?: string; headers: Record<string, string>; body: Buffer })[]
   connections: number
   seconds: number
 }
 
 /** Keeps every connection busy: each sends its next request when it has its answer. Each has its own share of the bodies. */
-export async function runClosedLoop(target: Target, { bodies, connections, seconds }: Load): Promise<ClosedLoopResult> {
+export async function runClosedLoop(
+  target: Pick<Target, 'url' | 'cpuSeconds'>,
+  { bodies, connections, seconds }: Load,
+): Promise<ClosedLoopResult> {
   const latencies: number[] = []
   const share = Math.max(1, Math.floor(bodies.length / connections))
   let client = 0
@@ -38,8 +40,9 @@ export async function runClosedLoop(target: Target, { bodies, connections, secon
     sampleInt: 100,
     setupClient: (connection: autocannon.Client) => {
       const first = (client++ * share) % bodies.length
-      const own = bodies.slice(first, first + share)
-      connection.setRequests(own.map((body) => (typeof body === 'string' ? { body } : body)))
+      connection.setRequests(
+        bodies.slice(first, first + share).map((body) => (typeof body === 'string' ? { body } : body)),
+      )
     },
   }
   const cpuBefore = await target.cpuSeconds()

@@ -3,11 +3,10 @@ import { connect, type Socket } from 'node:net'
 import type { Reply, Transport } from './open-loop.ts'
 
 export interface ConnectionsOptions {
-  /** Where to POST to. */
-  url: URL
-  headers: Record<string, string>
-  /** Sent in turn. */
-  bodies: readonly string[]
+  host: string
+  port: number
+  /** As they go on the wire; sent in turn. */
+  requests: readonly Buffer[]
   /** Most connections open at once. */
   limit: number
 }
@@ -21,14 +20,19 @@ export interface Connections extends Transport {
   destroy(): void
 }
 
+/** An answer rarely has more at once; then it comes in several pieces. */
+const readBytes = 64 * 1024
+
 /**
  * HTTP/1.1 on plain sockets: requests are bytes made beforehand, and of an answer only its status is read and its length
  * counted. About a fifth of what `node:http` costs, which matters where server and generator share their cores.
  */
-export function createConnections({ url, headers, bodies, limit }: ConnectionsOptions): Connections {
-  const requests = bodies.map((body) => requestBytes(url, headers, body))
+export function createConnections({ host, port, requests, limit }: ConnectionsOptions): Connections {
   const sockets = new Set<Socket>()
-  const idle: Connection[] = []
+  // First in, first out: a server of several processes that share the connections is loaded evenly.
+  const idle = new Set<Connection>()
+  // One for all: a socket's bytes are looked at before the next one is read.
+  const buffer = Buffer.alloc(readBytes)
 
   interface Connection {
     socket: Socket
@@ -37,29 +41,37 @@ export function createConnections({ url, headers, bodies, limit }: ConnectionsOp
   }
 
   function add(): Connection {
-    const socket = connect({ host: url.hostname, port: Number(url.port || 80), noDelay: true })
-    const connection: Connection = { socket, done: undefined }
     const answer = createAnswerReader()
-    let reason = 'connection closed'
-    sockets.add(socket)
-    socket.on('data', (chunk) => {
-      const status = answer(chunk)
-      if (status === undefined) return
+    const read = (length: number) => {
+      if (!answer.take(buffer.subarray(0, length))) return true
       const { done } = connection
       connection.done = undefined
-      idle.push(connection)
-      done?.(status > 0 ? { status } : { error: 'answer without Content-Length' })
-    })
+      if (answer.last) socket.destroy()
+      else idle.add(connection)
+      done?.(answer.status > 0 ? { status: answer.status } : { error: 'answer without Content-Length' })
+      return true
+    }
+    const socket = connect({ host, port, noDelay: true, onread: { buffer, callback: read } })
+    const connection: Connection = { socket, done: undefined }
+    let reason = 'connection closed'
+    sockets.add(socket)
     socket.on('error', (error: NodeJS.ErrnoException) => {
       reason = error.code ?? error.message
     })
     socket.on('close', () => {
       sockets.delete(socket)
-      const at = idle.indexOf(connection)
-      if (at >= 0) idle.splice(at, 1)
+      idle.delete(connection)
       connection.done?.({ error: reason })
     })
     return connection
+  }
+
+  function takeIdle(): Connection | undefined {
+    for (const connection of idle) {
+      idle.delete(connection)
+      return connection
+    }
+    return undefined
   }
 
   return {
@@ -70,11 +82,11 @@ export function createConnections({ url, headers, bodies, limit }: ConnectionsOp
       while (sockets.size < limit) {
         const added = Array.from({ length: Math.min(64, limit - sockets.size) }, add)
         await Promise.all(added.map(({ socket }) => once(socket, 'connect')))
-        idle.push(...added)
+        for (const connection of added) idle.add(connection)
       }
     },
     send(index, done) {
-      const connection = idle.pop() ?? (sockets.size < limit ? add() : undefined)
+      const connection = takeIdle() ?? (sockets.size < limit ? add() : undefined)
       if (connection === undefined) return false
       connection.done = done
       connection.socket.write(requests[index % requests.length]!)
@@ -86,32 +98,39 @@ export function createConnections({ url, headers, bodies, limit }: ConnectionsOp
   }
 }
 
-function requestBytes(url: URL, headers: Record<string, string>, body: string): Buffer {
-  const lines = Object.entries({ host: url.host, ...headers, 'content-length': String(Buffer.byteLength(body)) })
-  const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')
-  return Buffer.from(`POST ${url.pathname} HTTP/1.1\r\n${head}\r\n${body}`)
+/** Reads one answer after the other. */
+export interface AnswerReader {
+  /** Takes the next bytes; true when the answer is whole. The bytes may be overwritten afterwards. */
+  take(chunk: Buffer): boolean
+  /** Of the last whole answer; 0 for one without Content-Length, whose end can't be known. */
+  readonly status: number
+  /** The server closes the connection after it. */
+  readonly last: boolean
 }
 
-/** Takes an answer's chunks; the status when it is whole, 0 for one without Content-Length, undefined before. */
-export function createAnswerReader(): (chunk: Buffer) => number | undefined {
+export function createAnswerReader(): AnswerReader {
   let head: Buffer | undefined
-  let status = 0
   let missing = 0
-  return (chunk) => {
-    if (missing === 0) {
-      const bytes = head ? Buffer.concat([head, chunk]) : chunk
-      const end = bytes.indexOf('\r\n\r\n')
-      if (end < 0) {
-        head = bytes
-        return undefined
-      }
-      head = undefined
-      const text = bytes.toString('latin1', 0, end)
-      const [, length] = /\r\ncontent-length: *(\d+)/i.exec(text) ?? []
-      if (length === undefined) return 0
-      status = Number(text.slice(9, 12))
-      missing = Number(length) - (bytes.length - end - 4)
-    } else missing -= chunk.length
-    return missing === 0 ? status : undefined
+  const reader = {
+    status: 0,
+    last: false,
+    take(chunk: Buffer): boolean {
+      if (missing === 0) {
+        const bytes = head ? Buffer.concat([head, chunk]) : chunk
+        const end = bytes.indexOf('\r\n\r\n')
+        if (end < 0) {
+          head = Buffer.from(bytes)
+          return false
+        }
+        head = undefined
+        const text = bytes.toString('latin1', 0, end)
+        const [, length] = /\r\ncontent-length: *(\d+)/i.exec(text) ?? []
+        reader.status = length === undefined ? 0 : Number(text.slice(9, 12))
+        reader.last = length === undefined || /\r\nconnection: *close/i.test(text)
+        missing = length === undefined ? 0 : Number(length) - (bytes.length - end - 4)
+      } else missing -= chunk.length
+      return missing === 0
+    },
   }
+  return reader
 }

@@ -1,8 +1,12 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { reasonOf } from '../src/model/errors.ts'
 import { readArguments } from './arguments.ts'
 import { describeMachine } from './machine.ts'
+import { readPeersArguments } from './peers/arguments.ts'
+import { withTable } from './peers/readme.ts'
+import * as peers from './peers/report.ts'
+import { runPeers } from './peers/run.ts'
 import { toMarkdown } from './report.ts'
 import { runLoadTest } from './run.ts'
 
@@ -15,22 +19,40 @@ for (const [signal, code] of [
 
 const started = performance.now()
 const seconds = () => ((performance.now() - started) / 1000).toFixed(0).padStart(3)
+const log = (line: string) => console.error(`${seconds()} s  ${line}`)
 
 try {
-  const options = readArguments(process.argv.slice(2))
-  const machine = await describeMachine(new Date())
-  const report = await runLoadTest(options, machine, (line) => console.error(`${seconds()} s  ${line}`))
-  const markdown = toMarkdown(report)
-  console.log(`\n${markdown}`)
-  if (options.out !== undefined) {
-    const file = resolve(options.out)
-    await mkdir(dirname(file), { recursive: true })
-    await writeFile(file, markdown)
-    await writeFile(file.replace(/(\.md)?$/, '.json'), `${JSON.stringify(report, null, 2)}\n`)
-    console.error(`${seconds()} s  written to ${options.out}`)
-  }
+  const [command, ...rest] = process.argv.slice(2)
+  await (command === 'peers' ? comparePeers(rest) : measure(process.argv.slice(2)))
   process.exit(0)
 } catch (error) {
   console.error(`the load test failed: ${reasonOf(error)}`)
   process.exit(1)
+}
+
+async function measure(argv: string[]): Promise<void> {
+  const options = readArguments(argv)
+  const report = await runLoadTest(options, await describeMachine(new Date()), log)
+  await tell(toMarkdown(report), report, options.out)
+}
+
+async function comparePeers(argv: string[]): Promise<void> {
+  const options = readPeersArguments(argv)
+  const report = await runPeers(options, await describeMachine(new Date()), log)
+  await tell(peers.toMarkdown(report), report, options.out)
+  if (options.readme)
+    await writeFile('README.md', withTable(await readFile('README.md', 'utf8'), peers.summaryTable(report)))
+  const failed = report.cells.flatMap(({ server, closed }) => closed.map(({ errors }) => ({ server, errors })))
+  const ours = failed.find(({ server, errors }) => server === 'multigate' && errors > 0)
+  if (ours) throw new Error(`${ours.errors} requests of a closed loop failed, see above`)
+}
+
+async function tell(markdown: string, report: unknown, out: string | undefined): Promise<void> {
+  console.log(`\n${markdown}`)
+  if (out === undefined) return
+  const file = resolve(out)
+  await mkdir(dirname(file), { recursive: true })
+  await writeFile(file, markdown)
+  await writeFile(file.replace(/(\.md)?$/, '.json'), `${JSON.stringify(report, null, 2)}\n`)
+  log(`written to ${out}`)
 }

@@ -39,6 +39,8 @@ export interface OpenLoopResult extends Outcomes {
   scheduled: number
   /** Of answers with status 200, from the scheduled time, ms. */
   latency: Quantiles
+  /** Of rejections, from the scheduled time, ms. */
+  rejection: Quantiles
   /** How long after its scheduled time a request was handed to the transport, ms: the generator's own fault. */
   lateness: Quantiles
   /** Up to ten different reasons of failures. */
@@ -53,6 +55,7 @@ export function runOpenLoop(options: OpenLoopOptions): Promise<OpenLoopResult> {
   const { schedule, transport, clock, deadlineMs, graceMs } = options
   const outcomes: Outcomes = { good: 0, late: 0, rejected: 0, failed: 0, noConnection: 0 }
   const latencies: number[] = []
+  const rejections: number[] = []
   const lateness = new Float64Array(schedule.length)
   const reasons = new Set<string>()
   const start = clock.now()
@@ -69,6 +72,7 @@ export function runOpenLoop(options: OpenLoopOptions): Promise<OpenLoopResult> {
         ...outcomes,
         scheduled: schedule.length,
         latency: quantiles(latencies),
+        rejection: quantiles(rejections),
         lateness: quantiles(lateness),
         reasons: [...reasons],
       })
@@ -98,8 +102,10 @@ export function runOpenLoop(options: OpenLoopOptions): Promise<OpenLoopResult> {
           latencies.push(latency)
           if (latency <= deadlineMs) outcomes.good++
           else outcomes.late++
-        } else if (reply.status === 429 || reply.status === 503 || reply.status === 504) outcomes.rejected++
-        else fail(`status ${reply.status}`)
+        } else if (reply.status === 429 || reply.status === 503 || reply.status === 504) {
+          rejections.push(clock.now() - due)
+          outcomes.rejected++
+        } else fail(`status ${reply.status}`)
         settle()
       })
       if (sent) return

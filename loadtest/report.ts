@@ -1,5 +1,6 @@
 import type { ClosedLoopResult } from './closed-loop.ts'
 import type { Machine } from './machine.ts'
+import { type Columns, decimal, kilo, table, whole } from './markdown.ts'
 import type { OpenLoopResult } from './open-loop.ts'
 
 export interface ClosedLoopReport {
@@ -59,8 +60,6 @@ export function toMarkdown(report: Report): string {
   return `${parts.join('\n\n')}\n`
 }
 
-type Columns<T> = Record<string, (row: T) => string>
-
 const closedLoopColumns: Columns<ClosedLoopReport> = {
   scenario: ({ scenario, bodyBytes, answerBytes }) => `${scenario} (${kilo(bodyBytes)} → ${kilo(answerBytes)})`,
   'multigate, req/s': ({ multigate }) => whole(multigate.requestsPerSecond),
@@ -93,32 +92,10 @@ const openLoopColumns: Columns<OpenLoopReport> = {
     `${decimal(result.lateness.p50)} / ${decimal(result.lateness.p99)}`,
 }
 
-function table<T>(columns: Columns<T>, rows: readonly T[]): string {
-  const names = Object.keys(columns)
-  const line = (cells: string[]) => `| ${cells.join(' | ')} |`
-  return [
-    line(names.map((name) => name.trim())),
-    line(names.map((_, i) => (i === 0 ? '---' : '--:'))),
-    ...rows.map((row) => line(names.map((name) => columns[name]!(row)))),
-  ].join('\n')
-}
-
 function ratio(ours: ClosedLoopResult, other: ClosedLoopResult | undefined): string {
   return other ? `${(ours.requestsPerSecond / other.requestsPerSecond).toFixed(2)}×` : '–'
 }
 
 function share(count: number, { scheduled }: OpenLoopResult): string {
   return count === 0 ? '0' : `${((count / scheduled) * 100).toFixed(1)} %`
-}
-
-function whole(value: number): string {
-  return Math.round(value).toLocaleString('en')
-}
-
-function decimal(value: number): string {
-  return Number.isNaN(value) ? '–' : value.toFixed(value < 10 ? 2 : 1)
-}
-
-function kilo(bytes: number): string {
-  return `${(bytes / 1000).toFixed(1)} kB`
 }

@@ -1,5 +1,6 @@
-import { resolve } from 'node:path'
-import { systemClock } from '../src/model/batching/clock.ts'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
 import { type Bundle, readBundle } from '../src/model/bundle/read.ts'
 import { createEncoder } from '../src/model/features/encoder.ts'
 import type { ModelDetails } from '../src/schemas/models.ts'
@@ -7,11 +8,10 @@ import type { Arguments, Scenario } from './arguments.ts'
 import { createQueries, type Form, forms, toBody } from './bodies.ts'
 import { ask, checkForms, checkUncalibrated } from './check.ts'
 import { type ClosedLoopResult, compareTargets, runClosedLoop } from './closed-loop.ts'
-import { createConnections } from './connections.ts'
+import { generate } from './generator.ts'
 import type { Machine } from './machine.ts'
-import { runOpenLoop } from './open-loop.ts'
 import type { OpenLoopReport, Report } from './report.ts'
-import { poissonSchedule } from './schedule.ts'
+import { type RequestContent, writeRequests } from './request-file.ts'
 import { multigateAt, startBareFastify, startFastifyOnnx, startMultigate, type Target } from './targets.ts'
 
 /** Fixed, so that two runs send the same bodies. */
@@ -125,16 +125,20 @@ async function measureOpenLoop(
   log: Log,
 ): Promise<OpenLoopReport> {
   const rate = load * maximum
-  const headers = { 'content-type': 'application/json', 'x-deadline-ms': String(deadline) }
-  const connections = createConnections({ url: target.url, headers, bodies, limit: openLoop.connections })
+  const folder = await mkdtemp(join(tmpdir(), 'multigate-loadtest-'))
   try {
-    await connections.openAll()
-    const result = await runOpenLoop({
-      schedule: poissonSchedule(rate, seconds, seed),
-      transport: connections,
-      clock: systemClock,
+    const file = join(folder, 'requests')
+    await writeRequests(file, bodies.map(toContent))
+    const result = await generate({
+      url: target.url.href,
+      headers: { 'x-deadline-ms': String(deadline) },
+      file,
+      start: 0,
+      rate,
+      seconds,
+      seed,
       deadlineMs: deadline,
-      graceMs: openLoop.graceMs,
+      ...openLoop,
     })
     const { good, late, rejected, failed, noConnection, reasons } = result
     log(
@@ -142,10 +146,14 @@ async function measureOpenLoop(
     )
     return { target: target.name, scenario, load, rate, seconds, connections: openLoop.connections, result }
   } finally {
-    connections.destroy()
+    await rm(folder, { recursive: true, force: true })
     // What the server still has in its queues is not the next run's.
     await new Promise((done) => setTimeout(done, 300))
   }
+}
+
+function toContent(body: string): RequestContent {
+  return { headers: { 'content-type': 'application/json' }, body: Buffer.from(body) }
 }
 
 type MakeBodies = (form: Form, rows: number, count?: number) => string[]

@@ -5,15 +5,20 @@ import t from 'tap'
 import { type Connections, createAnswerReader, createConnections } from '../../loadtest/connections.ts'
 import type { Reply } from '../../loadtest/open-loop.ts'
 
+const toRequest = (body: string) =>
+  Buffer.from(
+    `POST /predict HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  )
+
 type Teardown = { teardown(callback: () => unknown): void }
 
 async function connectTo(t: Teardown, handler: RequestListener, limit = 2): Promise<Connections> {
   const server = createServer(handler).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const connections = createConnections({
-    url: new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/predict`),
-    headers: { 'content-type': 'application/json' },
-    bodies: ['{"a":1}', '{"a":"ü"}'],
+    host: '127.0.0.1',
+    port: (server.address() as AddressInfo).port,
+    requests: ['{"a":1}', '{"a":"ü"}'].map(toRequest),
     limit,
   })
   t.teardown(() => {
@@ -78,14 +83,40 @@ t.test('a broken connection fails its request, and another takes its place', asy
   t.same(await send(connections, 1), { status: 200 })
 })
 
-t.test('an answer is whole wherever its bytes are cut', async (t) => {
+t.test('connections take turns, so that each process behind them has its share', async (t) => {
+  const ports: (number | undefined)[] = []
+  const connections = await connectTo(t, (request, response) => {
+    ports.push(request.socket.remotePort)
+    response.writeHead(200, { 'content-length': 0 }).end()
+  })
+  await connections.openAll()
+  for (let i = 0; i < 4; i++) await send(connections, i)
+  t.equal(new Set(ports.slice(0, 2)).size, 2)
+  t.same(ports.slice(2), ports.slice(0, 2))
+})
+
+t.test('a connection that the server closes after its answer is not used again', async (t) => {
+  const connections = await connectTo(
+    t,
+    (_, response) => response.writeHead(429, { 'content-length': 0, connection: 'close' }).end(),
+    1,
+  )
+  t.same(await send(connections, 0), { status: 429 })
+  while (connections.open > 0) await new Promise(setImmediate)
+  t.same(await send(connections, 1), { status: 429 })
+})
+
+t.test('an answer is whole wherever its bytes are cut, and whatever becomes of them', async (t) => {
   const answer = Buffer.from('HTTP/1.1 429 Too Many Requests\r\nContent-Length: 5\r\nx: y\r\n\r\nhello')
   for (let cut = 1; cut < answer.length; cut++) {
-    const read = createAnswerReader()
-    const early = read(answer.subarray(0, cut))
-    if (early !== undefined) t.fail(`whole after ${cut} bytes`)
-    if (read(answer.subarray(cut)) !== 429) t.fail(`not whole when cut after ${cut} bytes`)
-    if (read(answer) !== 429) t.fail('the next answer is read from its start')
+    const reader = createAnswerReader()
+    const first = Buffer.from(answer.subarray(0, cut))
+    if (reader.take(first)) t.fail(`whole after ${cut} bytes`)
+    first.fill(0)
+    if (!reader.take(answer.subarray(cut)) || reader.status !== 429) t.fail(`not whole when cut after ${cut} bytes`)
+    if (!reader.take(answer)) t.fail('the next answer is read from its start')
   }
-  t.equal(createAnswerReader()(Buffer.from('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n')), 0)
+  const reader = createAnswerReader()
+  t.ok(reader.take(Buffer.from('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n')))
+  t.match(reader, { status: 0, last: true })
 })

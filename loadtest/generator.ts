@@ -1,0 +1,107 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { setPriority } from 'node:os'
+import { setTimeout } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { systemClock } from '../src/model/batching/clock.ts'
+import { createConnections } from './connections.ts'
+import { type OpenLoopResult, type Reply, runOpenLoop } from './open-loop.ts'
+import { readRequests } from './request-file.ts'
+import { poissonSchedule } from './schedule.ts'
+
+export interface GeneratorOptions {
+  /** Where to POST to. */
+  url: string
+  headers: Record<string, string>
+  /** request-file.ts. */
+  file: string
+  /** The first request of the run. */
+  start: number
+  /** Requests per second. */
+  rate: number
+  seconds: number
+  seed: number
+  deadlineMs: number
+  /** How long to wait for answers after the last request, ms. */
+  graceMs: number
+  connections: number
+}
+
+export interface GeneratorResult extends OpenLoopResult {
+  /** Cores that the generator used: processor time ÷ time. */
+  generatorCores: number
+  /** A lone request on a new connection, when all others have been answered or given up: time to its answer, ms. */
+  lone: { ms: number; status: number | undefined }
+}
+
+/** A lone request is given up after this, ms. */
+const lonePatience = 5000
+/** Before the server's processes, where the system allows it: a late generator measures itself. */
+const priority = -10
+
+/**
+ * An open loop in a process of its own, so that nothing else delays it, and of higher priority than the server's where
+ * the system allows that (`raised`).
+ */
+export async function generate(options: GeneratorOptions): Promise<GeneratorResult & { raised: boolean }> {
+  const child = fork(fileURLToPath(import.meta.url), [], { serialization: 'advanced' })
+  const raised = raise(child.pid!)
+  child.send(options)
+  const [message] = (await Promise.race([
+    once(child, 'message'),
+    once(child, 'exit').then(([code]) => {
+      throw new Error(`the generator ended with ${code}`)
+    }),
+  ])) as [GeneratorResult]
+  child.disconnect()
+  return { ...message, raised }
+}
+
+function raise(pid: number): boolean {
+  try {
+    setPriority(pid, priority)
+    return true
+  } catch {
+    return false
+  }
+}
+
+async function run({ url, headers, file, start, ...options }: GeneratorOptions): Promise<GeneratorResult> {
+  const { hostname: host, port, pathname } = new URL(url)
+  const requests = readRequests(await readFile(file), pathname, headers)
+  const connections = createConnections({ host, port: Number(port || 80), requests, limit: options.connections })
+  const schedule = poissonSchedule(options.rate, options.seconds, options.seed)
+  await connections.openAll()
+  const started = performance.now()
+  const cpu = process.cpuUsage()
+  const result = await runOpenLoop({
+    schedule,
+    transport: { send: (index, done) => connections.send(start + index, done) },
+    clock: systemClock,
+    deadlineMs: options.deadlineMs,
+    graceMs: options.graceMs,
+  })
+  const { user, system } = process.cpuUsage(cpu)
+  const generatorCores = (user + system) / 1000 / (performance.now() - started)
+  connections.destroy()
+  return { ...result, generatorCores, lone: await askAlone(host, Number(port || 80), requests[0]!) }
+}
+
+async function askAlone(host: string, port: number, request: Buffer): Promise<GeneratorResult['lone']> {
+  const connections = createConnections({ host, port, requests: [request], limit: 1 })
+  const started = performance.now()
+  const reply = await Promise.race([
+    new Promise<Reply>((resolve) => connections.send(0, resolve)),
+    setTimeout(lonePatience, { error: 'no answer' } as Reply, { ref: false }),
+  ])
+  const ms = performance.now() - started
+  connections.destroy()
+  return { ms, status: 'status' in reply ? reply.status : undefined }
+}
+
+// Forked by `generate`.
+if (process.argv[1] === fileURLToPath(import.meta.url) && process.send)
+  process.once('message', async (options) => {
+    process.send!(await run(options as GeneratorOptions))
+  })

@@ -1,0 +1,73 @@
+import ort from 'onnxruntime-node'
+import { type Form, type FormName, forms } from './forms.ts'
+import { type ReferenceModel, tasks } from './models.ts'
+import type { Query } from './queries.ts'
+import type { RunningServer, ServerKind } from './servers.ts'
+
+/** Float32 sums in another order, and eight digits of text, differ by less; a wrong id or row by more. */
+export const tolerance = 1e-4
+
+/** Probabilities [rows, tasks], row-major, that a query must be answered with. */
+export type Answers = (query: Query) => Promise<Float32Array>
+
+/** The exported graph in ONNX Runtime, in this process. */
+export async function createReference(onnx: string, model: ReferenceModel): Promise<Answers> {
+  const session = await ort.InferenceSession.create(onnx, { logSeverityLevel: 3 })
+  return async ({ rows, sparse, dense }) => {
+    const { probabilities } = await session.run({
+      sparse: new ort.Tensor('int32', sparse, [rows, model.sparse.fields]),
+      dense: new ort.Tensor('float32', Float32Array.from(dense), [rows, model.dense.fields]),
+    })
+    return probabilities!.data as Float32Array
+  }
+}
+
+/**
+ * Asks a server all queries at once, so that answers from batches are checked too. Throws where one isn't 200 or differs
+ * from what it must be by more than the tolerance: a fast wrong answer is a defect, and isn't timed. Answers the largest
+ * difference.
+ */
+export async function checkAnswers(
+  server: RunningServer,
+  kind: ServerKind,
+  form: FormName,
+  model: ReferenceModel,
+  queries: readonly Query[],
+  answers: Answers,
+): Promise<number> {
+  const url = urlOf(server.base, kind, form, model)
+  const differences = queries.map(async (query) => {
+    const got = await ask(url, forms[form], query, model)
+    return largestDifference(got, await answers(query))
+  })
+  const largest = Math.max(...(await Promise.all(differences)))
+  if (largest > tolerance) throw new Error(`${kind.title}, ${forms[form].title}: answers differ by ${largest}`)
+  return largest
+}
+
+export function urlOf(base: URL, kind: ServerKind, form: FormName, model: ReferenceModel): URL {
+  return new URL(kind.path ?? forms[form].path(model.name), base)
+}
+
+/** Throws where the answer isn't 200, or has another number of probabilities than rows and tasks. */
+export async function ask(url: URL, form: Form, query: Query, model: ReferenceModel): Promise<number[]> {
+  const { headers, body } = form.render(query, model)
+  const answer = await fetch(url, { method: 'POST', headers, body: new Uint8Array(body) })
+  const bytes = Buffer.from(await answer.arrayBuffer())
+  if (answer.status !== 200) throw new Error(`${url} answers ${answer.status}: ${bytes.toString().slice(0, 500)}`)
+  const probabilities = form.parse(bytes, answer.headers)
+  const wanted = query.rows * tasks.length
+  if (probabilities.length !== wanted)
+    throw new Error(`${url} answers ${probabilities.length} probabilities, not ${wanted}`)
+  return probabilities
+}
+
+/** NaN counts as infinite. */
+export function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let most = 0
+  for (let i = 0; i < a.length; i++) {
+    const difference = Math.abs(a[i]! - b[i]!)
+    most = Math.max(most, Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference)
+  }
+  return most
+}

@@ -1,0 +1,116 @@
+import type { RequestContent } from '../request-file.ts'
+import { type ReferenceModel, tasks } from './models.ts'
+import type { Query } from './queries.ts'
+
+/** A way to put a query on the wire, and to read the answer. */
+export interface Form {
+  /** For people. */
+  title: string
+  /** Of the model of this name. */
+  path(model: string): string
+  render(query: Query, model: ReferenceModel): RequestContent
+  /** Probabilities [rows, tasks], row-major, of an answer with status 200. */
+  parse(body: Buffer, headers: Headers): number[]
+}
+
+const inferPath = (model: string) => `/v2/models/${model}/infer`
+const binaryHeader = 'inference-header-content-length'
+
+/**
+ * All forms by name; a further one is an entry here, and its name at the servers that take it (servers.ts).
+ *
+ * `tensors` is what multigate and the hand-written servers take: matrices of encoded rows. `columns` is multigate's own:
+ * the context once, the candidates by column. `oip` and `binary` are the Open Inference Protocol's JSON and its binary
+ * tensor extension.
+ */
+export const forms = {
+  tensors: {
+    title: 'tensors',
+    path: () => '/predict',
+    render: (query, model) =>
+      json({
+        sparse: matrix(query.sparse, model.sparse.fields),
+        dense: matrix(query.dense, model.dense.fields),
+      }),
+    parse: (body) => rowsOf(JSON.parse(body.toString())),
+  },
+  columns: {
+    title: 'columns',
+    path: () => '/predict',
+    render: (query, model) => json(toColumns(query, model)),
+    parse(body) {
+      const { predictions } = JSON.parse(body.toString()) as { predictions: Record<string, number[]> }
+      return predictions[tasks[0]!]!.flatMap((_, row) => tasks.map((task) => predictions[task]![row]!))
+    },
+  },
+  oip: {
+    title: 'JSON tensors',
+    path: inferPath,
+    render: (query, model) =>
+      json({
+        inputs: tensorsOf(query, model).map(({ values, ...tensor }) => ({ ...tensor, data: Array.from(values) })),
+      }),
+    parse: (body) => (JSON.parse(body.toString()) as { outputs: { data: number[] }[] }).outputs[0]!.data,
+  },
+  binary: {
+    title: 'binary tensors',
+    path: inferPath,
+    render(query, model) {
+      const tensors = tensorsOf(query, model).map(({ values, datatype, ...tensor }) => {
+        const typed = datatype === 'FP32' ? Float32Array.from(values) : Int32Array.from(values)
+        return { tensor: { ...tensor, datatype, parameters: { binary_data_size: typed.byteLength } }, typed }
+      })
+      const head = Buffer.from(
+        JSON.stringify({ inputs: tensors.map(({ tensor }) => tensor), parameters: { binary_data_output: true } }),
+      )
+      return {
+        headers: { 'content-type': 'application/octet-stream', [binaryHeader]: String(head.length) },
+        body: Buffer.concat([head, ...tensors.map(({ typed }) => Buffer.from(typed.buffer))]),
+      }
+    },
+    parse(body, headers) {
+      const bytes = body.subarray(Number(headers.get(binaryHeader)))
+      return Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readFloatLE(i * 4))
+    },
+  },
+} satisfies Record<string, Form>
+
+export type FormName = keyof typeof forms
+
+function json(value: unknown): RequestContent {
+  return { headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify(value)) }
+}
+
+function matrix(values: Int32Array | Float64Array, width: number): number[][] {
+  return Array.from({ length: values.length / width }, (_, row) =>
+    Array.from(values.subarray(row * width, (row + 1) * width)),
+  )
+}
+
+function tensorsOf(query: Query, model: ReferenceModel) {
+  return [
+    { name: 'sparse', shape: [query.rows, model.sparse.fields], datatype: 'INT32', values: query.sparse },
+    { name: 'dense', shape: [query.rows, model.dense.fields], datatype: 'FP32', values: query.dense },
+  ] as const
+}
+
+/** Named as in `featuresOf`; ids counted within their field. */
+function toColumns(query: Query, { sparse, dense }: ReferenceModel) {
+  const context: Record<string, number> = {}
+  const candidates: Record<string, number[]> = {}
+  const add = (name: string, isContext: boolean, value: (row: number) => number) => {
+    if (isContext) context[name] = value(0)
+    else candidates[name] = Array.from({ length: query.rows }, (_, row) => value(row))
+  }
+  for (let field = 0; field < sparse.fields; field++)
+    add(`c${field}`, field < sparse.context, (row) => query.sparse[row * sparse.fields + field]! - field * sparse.ids)
+  for (let field = 0; field < dense.fields; field++)
+    add(`x${field}`, field < dense.context, (row) => query.dense[row * dense.fields + field]!)
+  return { context, candidates }
+}
+
+/** multigate answers objects, the hand-written servers a matrix. */
+function rowsOf(answer: { predictions: Record<string, number>[] } | { probabilities: number[][] }): number[] {
+  if ('probabilities' in answer) return answer.probabilities.flat()
+  return answer.predictions.flatMap((row) => tasks.map((task) => row[task]!))
+}

@@ -1,0 +1,41 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+const peersFolder = join(import.meta.dirname, '../../../loadtest/peers')
+
+/** Installs these peers where they are not there yet; answers why for each that can't be. What it does is on standard error. */
+export async function preparePython(names: readonly string[], folder: string): Promise<Map<string, string>> {
+  if (names.length === 0) return new Map()
+  const child = spawn('bash', [join(peersFolder, 'setup.sh'), folder, ...names], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let output = ''
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    output += chunk
+  })
+  await once(child, 'close')
+  return readMissing(names, output)
+}
+
+/** Why each of these peers is missing, of what setup.sh says. */
+export function readMissing(names: readonly string[], output: string): Map<string, string> {
+  const said = new Map(output.split('\n').map((line) => [line.split(':')[0], line.slice(line.indexOf(':') + 2)]))
+  return new Map(
+    names
+      .map((name) => [name, said.get(name) ?? 'not installed: its set-up ended early'] as const)
+      .filter(([, state]) => state !== 'ready'),
+  )
+}
+
+/** The pinned packages of a peer, by name. */
+export async function pinnedVersions(name: string): Promise<Record<string, string>> {
+  const text = await readFile(join(peersFolder, 'requirements', `${name}.txt`), 'utf8')
+  return Object.fromEntries(
+    text
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => line.split('==') as [string, string]),
+  )
+}

@@ -1,0 +1,81 @@
+import type { GeneratorResult } from '../generator.ts'
+import type { Machine } from '../machine.ts'
+import { median } from '../quantile.ts'
+import type { ClosedRun } from './closed-loop.ts'
+import type { FormName } from './forms.ts'
+import type { Candidates } from './queries.ts'
+import type { Scenario } from './scenarios.ts'
+import type { ServerName } from './servers.ts'
+
+export interface CellResult {
+  server: ServerName
+  scenario: Scenario['name']
+  form: FormName
+  candidates: Candidates
+  workers: number
+  batch: number
+  bodyBytes: number
+  /** Different requests. */
+  distinct: number
+  /** `known`: the share of candidates that multigate had kept what it needs of, as it counts them itself. */
+  closed: (ClosedRun & { connections: number; known?: number })[]
+  open: (GeneratorResult & { load: number; rate: number; seconds: number; raised: boolean })[]
+}
+
+export interface PeersReport {
+  machine: Machine
+  method: {
+    short: boolean
+    /** Of the closed loop. */
+    generator: string
+    seconds: number
+    repeats: number
+    connections: number[]
+    openSeconds: number
+    openConnections: number
+    deadlineMs: number
+    mostRequestsPerSecond: number
+    /** Between an answer and the reference, over all checks. */
+    largestDifference: number
+  }
+  servers: { name: string; versions: Record<string, string> }[]
+  missing: { name: string; reason: string }[]
+  cells: CellResult[]
+}
+
+/** A cell's closed loop at the number of connections where it answers most; medians over the repeats. */
+export interface Best {
+  connections: number
+  requestsPerSecond: number
+  least: number
+  most: number
+  p50: number
+  p99: number
+  serverMs: number
+  generatorCores: number
+  known: number | undefined
+}
+
+/** Throws RangeError where nothing has been measured. */
+export function bestOf({ closed }: Pick<CellResult, 'closed'>): Best {
+  const all = [...new Set(closed.map(({ connections }) => connections))].map((connections) => {
+    const runs = closed.filter((run) => run.connections === connections)
+    const of = (key: keyof ClosedRun) => median(runs.map((run) => run[key]))
+    const rates = runs.map(({ requestsPerSecond }) => requestsPerSecond)
+    const known = runs.flatMap(({ known }) => known ?? [])
+    return {
+      connections,
+      requestsPerSecond: of('requestsPerSecond'),
+      least: Math.min(...rates),
+      most: Math.max(...rates),
+      p50: of('p50'),
+      p99: of('p99'),
+      serverMs: of('serverMs'),
+      generatorCores: of('generatorCores'),
+      known: known.length > 0 ? median(known) : undefined,
+    }
+  })
+  const [first, ...others] = all
+  if (first === undefined) throw new RangeError('nothing has been measured')
+  return others.reduce((best, other) => (other.requestsPerSecond > best.requestsPerSecond ? other : best), first)
+}

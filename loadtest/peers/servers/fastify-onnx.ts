@@ -1,0 +1,53 @@
+import cluster from 'node:cluster'
+import Fastify from 'fastify'
+import ort from 'onnxruntime-node'
+
+/*
+ * "Do it yourself" in Node: Fastify with onnxruntime-node in the handler, in one process or several. Its JSON schema
+ * makes Fastify compile a serialiser; nothing else is checked, batched, queued or refused.
+ */
+
+const { MODEL = '', PORT = '0', WORKERS = '1' } = process.env
+
+interface Body {
+  sparse: number[][]
+  dense: number[][]
+}
+
+if (cluster.isPrimary && Number(WORKERS) > 1) for (let i = 0; i < Number(WORKERS); i++) cluster.fork()
+else await serve()
+
+async function serve(): Promise<void> {
+  const session = await ort.InferenceSession.create(MODEL, {
+    intraOpNumThreads: 1,
+    interOpNumThreads: 1,
+    graphOptimizationLevel: 'all',
+    logSeverityLevel: 3,
+  })
+  const matrix = (type: string) => ({ type: 'array', items: { type: 'array', items: { type } } })
+  const schema = { response: { 200: { type: 'object', properties: { probabilities: matrix('number') } } } }
+  const fastify = Fastify({ bodyLimit: 16 * 1024 * 1024 })
+  fastify.post<{ Body: Body }>('/predict', { schema }, async ({ body: { sparse, dense } }) => {
+    const { probabilities } = await session.run({
+      sparse: new ort.Tensor('int32', flat(sparse, Int32Array), [sparse.length, sparse[0]!.length]),
+      dense: new ort.Tensor('float32', flat(dense, Float32Array), [dense.length, dense[0]!.length]),
+    })
+    const values = probabilities!.data as Float32Array
+    const tasks = values.length / sparse.length
+    return {
+      probabilities: Array.from(sparse, (_, row) =>
+        Array.from({ length: tasks }, (_, task) => values[row * tasks + task]),
+      ),
+    }
+  })
+  await fastify.listen({ host: '127.0.0.1', port: Number(PORT) })
+}
+
+function flat<T extends Int32Array | Float32Array>(rows: number[][], Type: new (length: number) => T): T {
+  const width = rows[0]!.length
+  const values = new Type(rows.length * width)
+  rows.forEach((row, i) => {
+    values.set(row, i * width)
+  })
+  return values
+}

@@ -1,0 +1,59 @@
+import { once } from 'node:events'
+import { createWriteStream } from 'node:fs'
+import { finished } from 'node:stream/promises'
+
+/** A request but for its first line: the same for every server that takes its form. */
+export interface RequestContent {
+  headers: Record<string, string>
+  body: Buffer
+}
+
+/**
+ * Requests in one file, made once for every generator and server: of each its length in bytes (uint32, little-endian)
+ * and then the request without its first line, which names the path and is the server's.
+ */
+export async function writeRequests(
+  file: string,
+  requests: Iterable<RequestContent>,
+): Promise<{ count: number; meanBytes: number }> {
+  const stream = createWriteStream(file)
+  let count = 0
+  let bytes = 0
+  for (const { headers, body } of requests) {
+    const lines = Object.entries({ host: 'localhost', ...headers, 'content-length': String(body.length) })
+    const head = Buffer.from(`${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`)
+    const length = Buffer.alloc(4)
+    length.writeUInt32LE(head.length + body.length)
+    count++
+    bytes += body.length
+    if (!stream.write(Buffer.concat([length, head, body]))) await once(stream, 'drain')
+  }
+  stream.end()
+  await finished(stream)
+  return { count, meanBytes: bytes / count }
+}
+
+/** Each as it goes on the wire, with these headers besides. */
+export function readRequests(contents: Buffer, path: string, headers: Record<string, string>): Buffer[] {
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  const first = Buffer.from(`POST ${path} HTTP/1.1\r\n${lines.join('')}`)
+  return Array.from(rests(contents), (rest) => Buffer.concat([first, rest]))
+}
+
+/** Each in its parts, for a generator that writes its own heads. */
+export function readContents(contents: Buffer): RequestContent[] {
+  return Array.from(rests(contents), (rest) => {
+    const end = rest.indexOf('\r\n\r\n')
+    const lines = rest.toString('latin1', 0, end).split('\r\n')
+    const headers = Object.fromEntries(lines.map((line) => line.split(': ') as [string, string]))
+    return { headers, body: rest.subarray(end + 4) }
+  })
+}
+
+function* rests(contents: Buffer): Generator<Buffer> {
+  for (let at = 0; at < contents.length; ) {
+    const end = at + 4 + contents.readUInt32LE(at)
+    yield contents.subarray(at + 4, end)
+    at = end
+  }
+}

@@ -8,6 +8,8 @@ export interface RequestContent {
   body: Buffer
 }
 
+const mebibyte = 2 ** 20
+
 /**
  * Requests in one file, made once for every generator and server: of each its length in bytes (uint32, little-endian)
  * and then the request without its first line, which names the path and is the server's.
@@ -19,15 +21,25 @@ export async function writeRequests(
   const stream = createWriteStream(file)
   let count = 0
   let bytes = 0
+  let chunk: Buffer[] = []
+  let chunkBytes = 0
+  const flush = async () => {
+    if (!stream.write(Buffer.concat(chunk))) await once(stream, 'drain')
+    chunk = []
+    chunkBytes = 0
+  }
   for (const { headers, body } of requests) {
     const lines = Object.entries({ host: 'localhost', ...headers, 'content-length': String(body.length) })
     const head = Buffer.from(`${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`)
     const length = Buffer.alloc(4)
     length.writeUInt32LE(head.length + body.length)
+    chunk.push(length, head, body)
+    chunkBytes += head.length + body.length
+    if (chunkBytes >= mebibyte) await flush()
     count++
     bytes += body.length
-    if (!stream.write(Buffer.concat([length, head, body]))) await once(stream, 'drain')
   }
+  await flush()
   stream.end()
   await finished(stream)
   return { count, meanBytes: bytes / count }
@@ -40,12 +52,12 @@ export function readRequests(contents: Buffer, path: string, headers: Record<str
   return Array.from(rests(contents), (rest) => Buffer.concat([first, rest]))
 }
 
-/** Each in its parts, for a generator that writes its own heads. */
+/** Each as it was written, for a generator that writes its own heads. */
 export function readContents(contents: Buffer): RequestContent[] {
   return Array.from(rests(contents), (rest) => {
     const end = rest.indexOf('\r\n\r\n')
     const lines = rest.toString('latin1', 0, end).split('\r\n')
-    const headers = Object.fromEntries(lines.map((line) => line.split(': ') as [string, string]))
+    const { host, 'content-length': length, ...headers } = Object.fromEntries(lines.map((line) => line.split(': ')))
     return { headers, body: rest.subarray(end + 4) }
   })
 }

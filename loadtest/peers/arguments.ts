@@ -52,6 +52,11 @@ export function readPeersArguments(argv: readonly string[]): PeersArguments {
     )
     .option('--connections <numbers>', 'comma-separated, of the closed loop (default: 8,32,64)', numbers)
     .option('--loads <numbers>', "comma-separated, times a server's own maximum (default: 0.5,0.8,1.5,3)", numbers)
+    .option(
+      '--open-scenarios <names>',
+      'comma-separated, of the open loop (default: those of --scenarios)',
+      listOf(scenarioNames),
+    )
     .option('--deadline <ms>', 'of the open loop, ms', wholeNumber, 60)
     .option('--cache <folder>', 'of models, requests and Python environments', defaultCache())
     .option('--python <folder>', 'of the Python environments (default: venvs in the cache folder)')
@@ -66,10 +71,10 @@ export function readPeersArguments(argv: readonly string[]): PeersArguments {
     scenarios: given.scenarios ?? scenarioNames,
     duration: given.duration || (short ? 1 : 4),
     openDuration: given.openDuration ?? (short ? 1 : 6),
-    repeats: given.repeats || (short ? 2 : 3),
+    repeats: given.repeats || (short ? 1 : 3),
     connections: given.connections ?? (short ? [32] : [8, 32, 64]),
     loads: given.loads ?? (short ? [0.8, 3] : [0.5, 0.8, 1.5, 3]),
-    openScenarios: short ? ['S3'] : scenarioNames,
+    openScenarios: given.openScenarios ?? given.scenarios ?? (short ? ['S3'] : scenarioNames),
     deadline: given.deadline,
     cache: given.cache,
     python: given.python ?? join(given.cache, 'venvs'),

@@ -70,6 +70,8 @@ async function withWrk({ url, file, start, connections, seconds }: ClosedLoad): 
       String(connections),
       '--duration',
       `${seconds}s`,
+      '--timeout',
+      '10s',
       '--script',
       script,
       url.origin,

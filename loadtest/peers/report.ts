@@ -32,7 +32,7 @@ export function toMarkdown(report: PeersReport): string {
   if (cells.some(({ open }) => open.length > 0))
     parts.push(
       '## Open loop',
-      `Poisson arrivals at a multiple of the same row's closed-loop maximum, ${method.openSeconds} s, over at most ${method.openConnections} connections; latency from the scheduled time, of answers with status 200. Goodput: answered within ${method.deadlineMs} ms. Loads above ${whole(method.mostRequestsPerSecond)} req/s are left out: the generator would be measured. †: it was late by more than ${tooLateMs} ms (p99), which is in the latencies. Lone: a single request on a new connection right afterwards.`,
+      `Poisson arrivals at a multiple of the same row's closed-loop maximum, ${method.openSeconds} s, over at most ${method.openConnections} connections; latency from the scheduled time, of answers with status 200. Goodput: answered within ${method.deadlineMs} ms. Loads above ${whole(method.mostRequestsPerSecond)} req/s are left out: the generator would be measured. †: it was late by more than ${tooLateMs} ms (p99), which is in the latencies. Lone: a single request on a new connection right afterwards. The generator is one process of Node.js${cells.every(({ open }) => open.every(({ raised }) => raised)) ? ', of higher priority than the servers' : ''}.`,
       ...chosen(report).map((scenario) => openSection(scenario, cells)),
     )
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`

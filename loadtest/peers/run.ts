@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import { reasonOf } from '../../src/model/errors.ts'
 import { generate } from '../generator.ts'
 import type { Machine } from '../machine.ts'
 import type { PeersArguments } from './arguments.ts'
@@ -23,12 +24,13 @@ const openLoop = { connections: 1024, graceMs: 1000 }
 const pauseMs = 1000
 const warmUpSeconds = 1
 /**
- * Requests per second that the open-loop generator sends in time beside a server on two cores; what is more is not
- * measured, since it would measure the generator.
+ * Requests per second that the open-loop generator still sends in time, at three quarters of a core: late by 3.5 ms (p99)
+ * against a server that does nothing. What is more would measure the generator.
  */
-const mostRequestsPerSecond = 20_000
+const mostRequestsPerSecond = 40_000
 
 type Log = (line: string) => void
+type Measure = (cell: Cell, server: RunningServer) => Promise<void>
 
 export async function runPeers(options: PeersArguments, machine: Machine, log: Log): Promise<PeersReport> {
   await mkdir(options.cache, { recursive: true })
@@ -40,17 +42,31 @@ export async function runPeers(options: PeersArguments, machine: Machine, log: L
   const folder = await mkdtemp(join(options.cache, 'run-'))
   try {
     const closedLoop = createClosedLoop()
-    const requests = createRequests(join(folder, 'requests'), seed, options.short ? 8 : 1)
+    const requests = createRequests(join(folder, 'requests'), seed, options.short ? 4 : 1)
     const bench = new Bench(options, folder, requests, closedLoop, log)
     const cells = planCells(names, chosen)
     log(`${cells.length} cells; closed loop by ${closedLoop.generator}`)
+    const runAll = async (sessions: Session[], measure: Measure) => {
+      for (const session of sessions) {
+        if (missing.has(session.server)) continue
+        try {
+          await bench.run(session, measure)
+        } catch (error) {
+          // One that comes with this project has to work.
+          if (!servers[session.server].python) throw error
+          missing.set(session.server, `it failed: ${reasonOf(error)}`)
+          log(`${session.server} is left out: ${reasonOf(error)}`)
+        }
+      }
+    }
     for (let repeat = 0; repeat < options.repeats; repeat++)
-      for (const session of planSessions(cells, repeat))
-        await bench.run(session, (cell, server) => bench.measureClosed(cell, server, repeat))
-    const open = cells.filter(({ scenario }) => options.openScenarios.includes(scenario.name))
-    if (options.openDuration > 0)
-      for (const session of planSessions(open, 0))
-        await bench.run(session, (cell, server) => bench.measureOpen(cell, server))
+      await runAll(planSessions(cells, repeat), (cell, server) => bench.measureClosed(cell, server, repeat))
+    const open = cells.filter(
+      ({ form, candidates, scenario }) =>
+        options.openScenarios.includes(scenario.name) &&
+        (!options.short || (form === 'tensors' && candidates === 'new')),
+    )
+    if (options.openDuration > 0) await runAll(planSessions(open, 0), (cell, server) => bench.measureOpen(cell, server))
     return {
       machine,
       method: {
@@ -65,9 +81,9 @@ export async function runPeers(options: PeersArguments, machine: Machine, log: L
         mostRequestsPerSecond,
         largestDifference: bench.largestDifference,
       },
-      servers: await Promise.all(names.map(describeServer)),
+      servers: await Promise.all(names.filter((name) => !missing.has(name)).map(describeServer)),
       missing: [...missing].map(([name, reason]) => ({ name: servers[name as ServerName].title, reason })),
-      cells: bench.results,
+      cells: bench.results.filter(({ server }) => !missing.has(server)),
     }
   } finally {
     await rm(folder, { recursive: true, force: true })
@@ -100,7 +116,7 @@ class Bench {
   }
 
   /** Each cell in a new process: checked, warmed up, measured. */
-  async run(session: Session, measure: (cell: Cell, server: RunningServer) => Promise<void>): Promise<void> {
+  async run(session: Session, measure: Measure): Promise<void> {
     const { files, answers } = await this.#model(session.model)
     const kind: ServerKind = servers[session.server]
     const model = referenceModels[session.model]
@@ -139,10 +155,9 @@ class Bench {
       const before = await hitsAndMisses(cell, server)
       const run = await this.#closed(cell, server, connections, this.#options.duration)
       const known = share(before, await hitsAndMisses(cell, server))
-      if (run.errors > 0) throw new Error(`${nameOf(cell)}: ${run.errors} requests failed in the closed loop`)
       result.closed.push({ connections, ...run, ...(known === undefined ? {} : { known }) })
       this.#log(
-        `${nameOf(cell)}  ${repeat + 1}/${this.#options.repeats}  ${connections} connections  ${Math.round(run.requestsPerSecond)} req/s, p50 ${run.p50.toFixed(2)}, p99 ${run.p99.toFixed(2)} ms`,
+        `${nameOf(cell)}  ${repeat + 1}/${this.#options.repeats}  ${connections} connections  ${Math.round(run.requestsPerSecond)} req/s, p50 ${run.p50.toFixed(2)}, p99 ${run.p99.toFixed(2)} ms${run.errors > 0 ? `, ${run.errors} ERRORS` : ''}`,
       )
     }
   }

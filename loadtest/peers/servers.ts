@@ -81,6 +81,8 @@ export const servers = {
         MULTIGATE_DEFAULT_MODEL: model.name,
         MULTIGATE_CACHE: plans,
         MULTIGATE_DRAIN_DELAY_MS: '0',
+        // Of requests that name none, those of the closed loop: nobody refuses them.
+        MULTIGATE_DEADLINE_MS: '10000',
         MULTIGATE_LOG_LEVEL: 'error',
       },
     }),

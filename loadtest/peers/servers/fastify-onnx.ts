@@ -34,11 +34,9 @@ async function serve(): Promise<void> {
     })
     const values = probabilities!.data as Float32Array
     const tasks = values.length / sparse.length
-    return {
-      probabilities: Array.from(sparse, (_, row) =>
-        Array.from({ length: tasks }, (_, task) => values[row * tasks + task]),
-      ),
-    }
+    const rows: number[][] = []
+    for (let at = 0; at < values.length; at += tasks) rows.push(Array.from(values.subarray(at, at + tasks)))
+    return { probabilities: rows }
   })
   await fastify.listen({ host: '127.0.0.1', port: Number(PORT) })
 }

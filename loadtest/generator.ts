@@ -31,6 +31,8 @@ export interface GeneratorOptions {
 export interface GeneratorResult extends OpenLoopResult {
   /** Cores that the generator used: processor time ÷ time. */
   generatorCores: number
+  /** Processor time of its whole process, s. */
+  generatorSeconds: number
   /** A lone request on a new connection, when all others have been answered or given up: time to its answer, ms. */
   lone: { ms: number; status: number | undefined }
 }
@@ -87,7 +89,8 @@ async function run({ url, headers, file, start, ...options }: GeneratorOptions):
   // Closing a thousand connections first would delay it.
   const lone = await askAlone(host, Number(port || 80), requests[0]!)
   connections.destroy()
-  return { ...result, generatorCores, lone }
+  const all = process.cpuUsage()
+  return { ...result, generatorCores, generatorSeconds: (all.user + all.system) / 1e6, lone }
 }
 
 async function askAlone(host: string, port: number, request: Buffer): Promise<GeneratorResult['lone']> {

@@ -6,6 +6,7 @@ import { describeMachine } from './machine.ts'
 import { readPeersArguments } from './peers/arguments.ts'
 import { withTable } from './peers/readme.ts'
 import * as peers from './peers/report.ts'
+import { addTo, type PeersReport } from './peers/results.ts'
 import { runPeers } from './peers/run.ts'
 import { toMarkdown } from './report.ts'
 import { runLoadTest } from './run.ts'
@@ -38,13 +39,20 @@ async function measure(argv: string[]): Promise<void> {
 
 async function comparePeers(argv: string[]): Promise<void> {
   const options = readPeersArguments(argv)
-  const report = await runPeers(options, await describeMachine(new Date()), log)
+  const measured = options.from
+    ? await readReport(options.from)
+    : await runPeers(options, await describeMachine(new Date()), log)
+  const report = options.add && options.out ? addTo(await readReport(jsonOf(options.out)), measured) : measured
   await tell(peers.toMarkdown(report), report, options.out)
   if (options.readme)
     await writeFile('README.md', withTable(await readFile('README.md', 'utf8'), peers.summaryTable(report)))
-  const failed = report.cells.flatMap(({ server, closed }) => closed.map(({ errors }) => ({ server, errors })))
+  const failed = measured.cells.flatMap(({ server, closed }) => closed.map(({ errors }) => ({ server, errors })))
   const ours = failed.find(({ server, errors }) => server === 'multigate' && errors > 0)
   if (ours) throw new Error(`${ours.errors} requests of a closed loop failed, see above`)
+}
+
+async function readReport(file: string): Promise<PeersReport> {
+  return JSON.parse(await readFile(file, 'utf8')) as PeersReport
 }
 
 async function tell(markdown: string, report: unknown, out: string | undefined): Promise<void> {
@@ -53,6 +61,10 @@ async function tell(markdown: string, report: unknown, out: string | undefined):
   const file = resolve(out)
   await mkdir(dirname(file), { recursive: true })
   await writeFile(file, markdown)
-  await writeFile(file.replace(/(\.md)?$/, '.json'), `${JSON.stringify(report, null, 2)}\n`)
+  await writeFile(jsonOf(file), `${JSON.stringify(report, null, 2)}\n`)
   log(`written to ${out}`)
+}
+
+function jsonOf(file: string): string {
+  return file.replace(/(\.md)?$/, '.json')
 }

@@ -16,9 +16,9 @@ export function whole(value: number): string {
   return Math.round(value).toLocaleString('en')
 }
 
-/** Three digits or so; – for none. */
-export function decimal(value: number): string {
-  return Number.isNaN(value) ? '–' : value.toFixed(value < 10 ? 2 : 1)
+/** Three digits or so; – for none: NaN, which JSON turns into null. */
+export function decimal(value: number | null): string {
+  return value === null || Number.isNaN(value) ? '–' : value.toFixed(value < 10 ? 2 : 1)
 }
 
 export function kilo(bytes: number): string {

@@ -23,7 +23,11 @@ export interface PeersArguments {
   cache: string
   /** Folder of the virtual environments. */
   python: string
+  /** Results of an earlier run, to be written once more instead of measured. */
+  from: string | undefined
   out: string | undefined
+  /** Keep what there is at `out` and was not measured now. */
+  add: boolean
   readme: boolean
 }
 
@@ -60,7 +64,9 @@ export function readPeersArguments(argv: readonly string[]): PeersArguments {
     .option('--deadline <ms>', 'of the open loop, ms', wholeNumber, 60)
     .option('--cache <folder>', 'of models, requests and Python environments', defaultCache())
     .option('--python <folder>', 'of the Python environments (default: venvs in the cache folder)')
+    .option('--from <file.json>', 'measure nothing: write these results of an earlier run once more')
     .option('--out <file.md>', `write the results here, and as JSON beside (a full run: ${standardOut})`)
+    .option('--add', 'keep what there is at --out and was not measured now')
     .option('--readme', 'put the table into README.md too (a full run does)')
   const given = command.parse(argv, { from: 'user' }).opts()
   const short = given.short === true
@@ -78,7 +84,9 @@ export function readPeersArguments(argv: readonly string[]): PeersArguments {
     deadline: given.deadline,
     cache: given.cache,
     python: given.python ?? join(given.cache, 'venvs'),
+    from: given.from,
     out: given.out ?? (standard ? standardOut : undefined),
+    add: given.add === true,
     readme: given.readme ?? standard,
   }
 }

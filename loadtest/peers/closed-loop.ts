@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { runClosedLoop as runAutocannon } from '../closed-loop.ts'
 import { readContents } from '../request-file.ts'
-import { processorSeconds } from './processor-time.ts'
+import { withProcessorTime } from './processor-time.ts'
 
 /** One run against one server. */
 export interface ClosedRun {
@@ -19,6 +19,8 @@ export interface ClosedRun {
   serverMs: number
   /** Cores that the generator used: processor time ÷ time; NaN where it isn't known. */
   generatorCores: number
+  /** Cores that anything else used meanwhile, this machine's host included: above a tenth or so, distrust the run. */
+  otherCores: number
 }
 
 export interface ClosedLoad {
@@ -35,7 +37,11 @@ export interface ClosedLoad {
   seconds: number
 }
 
-type Measured = Omit<ClosedRun, 'serverMs'> & { answers: number }
+type Measured = Omit<ClosedRun, 'serverMs' | 'otherCores'> & {
+  answers: number
+  /** Processor time that the generator used in all, s. */
+  generatorSeconds: number
+}
 
 export interface ClosedLoop {
   /** With its version, for the report. */
@@ -52,10 +58,10 @@ export function createClosedLoop(): ClosedLoop {
   return {
     generator: error ? 'autocannon (wrk is not installed)' : (/^wrk \S+/.exec(stdout)?.[0] ?? 'wrk'),
     async run(load) {
-      const before = await processorSeconds(load.group)
-      const { answers, ...run } = await measure(load)
-      const used = (await processorSeconds(load.group)) - before
-      return { ...run, serverMs: (used / answers) * 1000 }
+      const { answers, serverSeconds, generatorSeconds, ...run } = await withProcessorTime(load.group, () =>
+        measure(load),
+      )
+      return { ...run, serverMs: (serverSeconds / answers) * 1000 }
     },
   }
 }
@@ -85,7 +91,10 @@ async function withWrk({ url, file, start, connections, seconds }: ClosedLoad): 
 export function readWrk(output: string): Measured {
   const line = output.split('\n').find((line) => line.startsWith('{"requests"'))
   if (line === undefined) throw new Error(`wrk ended without a result:\n${output.slice(-1000)}`)
-  const { requests, seconds, refused, broken, p50, p99, p999, cpu } = JSON.parse(line) as Record<string, number>
+  const { requests, seconds, refused, broken, p50, p99, p999, cpu, loading } = JSON.parse(line) as Record<
+    string,
+    number
+  >
   const answers = requests! - refused!
   return {
     answers,
@@ -95,6 +104,7 @@ export function readWrk(output: string): Measured {
     p999: p999!,
     errors: refused! + broken!,
     generatorCores: cpu! / seconds!,
+    generatorSeconds: cpu! + loading!,
   }
 }
 
@@ -107,6 +117,8 @@ async function withAutocannon({ url, file, start, connections, seconds }: Closed
     { bodies: requests, connections, seconds },
   )
   const { user, system } = process.cpuUsage(cpu)
-  const generatorCores = (user + system) / 1e6 / seconds
-  return { answers: requestsPerSecond * seconds, requestsPerSecond, p50, p99, p999, errors, generatorCores }
+  const generatorSeconds = (user + system) / 1e6
+  const answers = requestsPerSecond * seconds
+  const generatorCores = generatorSeconds / seconds
+  return { answers, requestsPerSecond, p50, p99, p999, errors, generatorCores, generatorSeconds }
 }

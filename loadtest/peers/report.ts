@@ -11,15 +11,16 @@ const tooLateMs = 5
 type Row = Pick<CellResult, 'server' | 'form' | 'candidates'>
 
 export function toMarkdown(report: PeersReport): string {
+  const dates = report.cells.map(({ date }) => date).sort()
   const { machine, method, cells } = report
   const versions = Object.entries(machine.versions).map(([name, version]) => `${name} ${version}`)
   const settings = Object.entries(machine.settings).map(([name, value]) => `${name}=${value}`)
   const parts = [
     '# Side by side',
     [
-      `${machine.date} UTC · ${machine.processor} · ${machine.cores} cores, load ${machine.loadBefore.toFixed(2)} before · ${versions.join(', ')}${settings.length > 0 ? ` · ${settings.join(' ')}` : ''}`,
+      `${dates[0]}${dates.at(-1) === dates[0] ? '' : ` to ${dates.at(-1)}`} UTC · ${machine.processor} · ${machine.cores} cores, load ${machine.loadBefore.toFixed(2)} before · ${versions.join(', ')}${settings.length > 0 ? ` · ${settings.join(' ')}` : ''}`,
       ...report.servers.filter(({ versions }) => Object.keys(versions).length > 0).map(describe),
-      `${method.short ? 'The short form, for a rough look. ' : ''}The load generator shares the cores with the server. Made by \`npm run loadtest -- peers\`; what the figures mean: docs/performance.md.`,
+      `${method.short ? 'The short form, for a rough look. ' : ''}The load generator shares the cores with the server; others: what anything else on this machine used meanwhile, which should be next to nothing (a disturbed run is made again, thrice at most, and the quietest counts). Made by \`npm run loadtest -- peers\`; what the figures mean: docs/performance.md.`,
       `Answers were checked first: none differs from ONNX Runtime's on the exported graph by more than ${method.largestDifference.toExponential(1)}.`,
     ].join('\n'),
     ...report.missing.map(({ name, reason }) => `**Left out: ${name}**, ${reason}`),
@@ -84,6 +85,7 @@ function closedSection(scenario: Scenario, cells: readonly CellResult[]): string
     p99: ({ best }) => decimal(best.p99),
     'server CPU, ms/req': ({ best }) => best.serverMs.toFixed(3),
     'generator, cores': ({ best }) => decimal(best.generatorCores),
+    'others, cores': ({ best }) => decimal(best.otherCores),
     body: ({ cell }) => kilo(cell.bodyBytes),
     workers: ({ cell }) => `${cell.workers}${cell.batch > 1 ? ', batching' : ''}`,
     'known candidates': ({ best }) => (best.known === undefined ? '' : percent(best.known)),
@@ -115,6 +117,7 @@ function openSection(scenario: Scenario, cells: readonly CellResult[]): string {
     'lone, ms': ({ run }) => (run.lone.status === 200 ? decimal(run.lone.ms) : `no (${run.lone.status ?? 'silence'})`),
     'generator late p50 / p99, ms': ({ run }) => `${decimal(run.lateness.p50)} / ${decimal(run.lateness.p99)}`,
     cores: ({ run }) => decimal(run.generatorCores),
+    'others, cores': ({ run }) => decimal(run.otherCores),
   }
   return rows.length === 0 ? '' : `### ${scenario.name}: ${scenario.title}\n\n${table(columns, rows)}`
 }

@@ -12,6 +12,8 @@ export interface CellResult {
   scenario: Scenario['name']
   form: FormName
   candidates: Candidates
+  /** When its run began, UTC. */
+  date: string
   workers: number
   batch: number
   bodyBytes: number
@@ -19,7 +21,7 @@ export interface CellResult {
   distinct: number
   /** `known`: the share of candidates that multigate had kept what it needs of, as it counts them itself. */
   closed: (ClosedRun & { connections: number; known?: number })[]
-  open: (GeneratorResult & { load: number; rate: number; seconds: number; raised: boolean })[]
+  open: (GeneratorResult & { load: number; rate: number; seconds: number; raised: boolean; otherCores: number })[]
 }
 
 export interface PeersReport {
@@ -53,6 +55,7 @@ export interface Best {
   p99: number
   serverMs: number
   generatorCores: number
+  otherCores: number
   known: number | undefined
 }
 
@@ -72,10 +75,32 @@ export function bestOf({ closed }: Pick<CellResult, 'closed'>): Best {
       p99: of('p99'),
       serverMs: of('serverMs'),
       generatorCores: of('generatorCores'),
+      otherCores: of('otherCores'),
       known: known.length > 0 ? median(known) : undefined,
     }
   })
   const [first, ...others] = all
   if (first === undefined) throw new RangeError('nothing has been measured')
   return others.reduce((best, other) => (other.requestsPerSecond > best.requestsPerSecond ? other : best), first)
+}
+
+/** Earlier results with those of a run of only some cells: what it measured replaces what there was. */
+export function addTo(earlier: PeersReport, report: PeersReport): PeersReport {
+  const cells = new Map([...earlier.cells, ...report.cells].map((cell) => [keyOf(cell), cell]))
+  const newOnes = report.servers.map(({ name }) => name)
+  const tried = [...newOnes, ...report.missing.map(({ name }) => name)]
+  return {
+    ...report,
+    method: {
+      ...report.method,
+      largestDifference: Math.max(earlier.method.largestDifference, report.method.largestDifference),
+    },
+    servers: [...earlier.servers.filter(({ name }) => !newOnes.includes(name)), ...report.servers],
+    missing: [...earlier.missing.filter(({ name }) => !tried.includes(name)), ...report.missing],
+    cells: [...cells.values()],
+  }
+}
+
+function keyOf({ server, scenario, form, candidates }: CellResult): string {
+  return [server, scenario, form, candidates].join()
 }

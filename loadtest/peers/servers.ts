@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { copyFile, mkdir, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { type ServingGroup, startGroup } from '../children.ts'
 import type { FormName } from './forms.ts'
@@ -60,7 +61,9 @@ const sources = join(root, 'loadtest/peers/servers')
 /** How long a server may take to load its model, ms. */
 const patience = 60_000
 
-const twoWorkers: Setup = { workers: 2, batch: 1 }
+/** For all alike, and what multigate does by default. */
+const cores = availableParallelism()
+const oneACore: Setup = { workers: cores, batch: 1 }
 
 /** All servers by name. */
 export const servers = {
@@ -69,7 +72,7 @@ export const servers = {
     forms: ['tensors', 'columns'],
     candidates: ['new', 'seen'],
     python: false,
-    setup: () => twoWorkers,
+    setup: () => oneACore,
     deadlines: true,
     launch: ({ model, files, port, plans }) => ({
       command: process.execPath,
@@ -93,7 +96,7 @@ export const servers = {
     candidates: ['new'],
     python: false,
     // A cluster costs more than it brings where a request costs next to nothing.
-    setup: ({ model }) => ({ workers: model === 'small' ? 1 : 2, batch: 1 }),
+    setup: ({ model }) => ({ workers: model === 'small' ? 1 : cores, batch: 1 }),
     deadlines: false,
     launch: ({ files, port, setup }) => ({
       command: process.execPath,
@@ -106,7 +109,7 @@ export const servers = {
     forms: ['oip', 'binary'],
     candidates: ['new'],
     python: true,
-    setup: () => ({ workers: 2, batch: 64 }),
+    setup: () => ({ workers: cores, batch: 64 }),
     deadlines: false,
     launch: launchTriton,
   },
@@ -115,7 +118,7 @@ export const servers = {
     forms: ['tensors'],
     candidates: ['new'],
     python: true,
-    setup: () => twoWorkers,
+    setup: () => oneACore,
     deadlines: false,
     launch: ({ files, port, setup, python }) => ({
       command: join(python, 'fastapi/bin/uvicorn'),
@@ -133,7 +136,7 @@ export const servers = {
     candidates: ['new'],
     python: true,
     // Batching gains much where a call costs more than its rows, and loses where they fill a worker anyway.
-    setup: ({ name }) => (name === 'S2' ? { workers: 1, batch: 64 } : twoWorkers),
+    setup: ({ name }) => (name === 'S2' ? { workers: 1, batch: 64 } : oneACore),
     path: '/inference',
     deadlines: false,
     launch: ({ files, port, setup, python, folder }) => ({
@@ -201,7 +204,7 @@ dynamic_batching { max_queue_delay_microseconds: 0 }
     args: [
       `--model-repository=${repository}`,
       `--backend-directory=${join(server, 'backends')}`,
-      ...['--http-address=127.0.0.1', `--http-port=${port}`, '--http-thread-count=2', '--exit-timeout-secs=2'],
+      ...['--http-address=127.0.0.1', `--http-port=${port}`, `--http-thread-count=${cores}`, '--exit-timeout-secs=2'],
       ...['--allow-grpc=false', '--allow-metrics=false', '--log-info=false', '--log-warning=false'],
     ],
     env: {

@@ -31,8 +31,9 @@ end
 function done(summary, latency)
   local errors = summary.errors
   local broken = errors.connect + errors.read + errors.write + errors.timeout
+  local loading = threads[1]:get("loaded")
   io.write(string.format(
-    '{"requests":%d,"seconds":%.6f,"refused":%d,"broken":%d,"p50":%.4f,"p99":%.4f,"p999":%.4f,"cpu":%.4f}\n',
+    '{"requests":%d,"seconds":%.6f,"refused":%d,"broken":%d,"p50":%.4f,"p99":%.4f,"p999":%.4f,"cpu":%.4f,"loading":%.4f}\n',
     summary.requests, summary.duration / 1e6, errors.status, broken, latency:percentile(50) / 1e3,
-    latency:percentile(99) / 1e3, latency:percentile(99.9) / 1e3, os.clock() - threads[1]:get("loaded")))
+    latency:percentile(99) / 1e3, latency:percentile(99.9) / 1e3, os.clock() - loading, loading))
 end

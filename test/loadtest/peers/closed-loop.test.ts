@@ -9,7 +9,7 @@ const output = `Running 4s test @ http://127.0.0.1:43121
   Non-2xx or 3xx responses: 2000
 Requests/sec:  12000.00
 Transfer/sec:      4.68MB
-{"requests":48000,"seconds":4.000000,"refused":2000,"broken":3,"p50":2.4210,"p99":6.1000,"p999":11.2500,"cpu":1.0000}
+{"requests":48000,"seconds":4.000000,"refused":2000,"broken":3,"p50":2.4210,"p99":6.1000,"p999":11.2500,"cpu":1.0000,"loading":0.5000}
 `
 
 t.test('of wrk only what was answered with 200 counts as an answer', async (t) => {
@@ -21,6 +21,7 @@ t.test('of wrk only what was answered with 200 counts as an answer', async (t) =
     p999: 11.25,
     errors: 2003,
     generatorCores: 0.25,
+    generatorSeconds: 1.5,
   })
 })
 

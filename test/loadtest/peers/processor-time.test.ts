@@ -1,5 +1,5 @@
 import t from 'tap'
-import { parseStat } from '../../../loadtest/peers/processor-time.ts'
+import { parseMachineStat, parseStat } from '../../../loadtest/peers/processor-time.ts'
 
 t.test('a process tells its group and its processor time, whatever its name', async (t) => {
   for (const name of ['node', 'a b) c', '((('])
@@ -8,4 +8,9 @@ t.test('a process tells its group and its processor time, whatever its name', as
       seconds: 3,
     })
   t.equal(parseStat(''), undefined)
+})
+
+t.test('the machine is busy with all but idling and waiting', async (t) => {
+  t.equal(parseMachineStat('cpu  100 10 50 9000 700 1 2 37 0 0\ncpu0 50 5 25 4500 350 0 1 18 0 0\n'), 2)
+  t.ok(Number.isNaN(parseMachineStat('')))
 })

@@ -10,6 +10,7 @@ const run = (connections: number, requestsPerSecond: number, known?: number) => 
   errors: 0,
   serverMs: 0.1,
   generatorCores: 0.2,
+  otherCores: 0,
   ...(known === undefined ? {} : { known }),
 })
 

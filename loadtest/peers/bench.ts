@@ -1,0 +1,233 @@
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { generate } from '../generator.ts'
+import type { PeersArguments } from './arguments.ts'
+import { type Answers, ask, checkAnswers, createReference, urlOf } from './check.ts'
+import type { ClosedLoop } from './closed-loop.ts'
+import { forms } from './forms.ts'
+import { type ModelFiles, prepareModel, referenceModels } from './models.ts'
+import type { Cell, Session } from './plan.ts'
+import { withProcessorTime } from './processor-time.ts'
+import type { Requests } from './requests.ts'
+import { bestOf, type CellResult } from './results.ts'
+import { type RunningServer, type ServerKind, servers, startServer } from './servers.ts'
+
+/** Fixed, so that two runs send the same requests at the same times. */
+export const seed = 7
+/** Most connections of the open loop. */
+export const openConnections = 1024
+/** How long the open loop waits for the last answers, ms. */
+const graceMs = 1000
+/** Between two open-loop runs, so that what the server still has in its queues is not the next one's, ms. */
+const pauseMs = 1000
+const warmUpSeconds = 1
+/** Where others took more of the cores, a run is made again, so many times in all at most, and the quietest counts. */
+const quietCores = 0.15
+const attempts = 3
+/**
+ * Requests per second that the open-loop generator still sends in time, at three quarters of a core: late by 3.5 ms (p99)
+ * against a server that does nothing. What is more would measure the generator.
+ */
+export const mostRequestsPerSecond = 40_000
+
+export type Log = (line: string) => void
+export type Measure = (cell: Cell, server: RunningServer) => Promise<void>
+
+/** Starts servers, checks them, measures, and keeps what comes of it. */
+export class Bench {
+  largestDifference = 0
+  readonly #options: PeersArguments
+  readonly #folder: string
+  readonly #requests: Requests
+  readonly #closedLoop: ClosedLoop
+  readonly #date: string
+  readonly #log: Log
+  readonly #models = new Map<string, { files: ModelFiles; answers: Answers }>()
+  readonly #results = new Map<string, CellResult>()
+  #sent = 0
+  #started = 0
+
+  constructor(
+    options: PeersArguments,
+    folder: string,
+    requests: Requests,
+    closedLoop: ClosedLoop,
+    date: string,
+    log: Log,
+  ) {
+    this.#options = options
+    this.#folder = folder
+    this.#requests = requests
+    this.#closedLoop = closedLoop
+    this.#date = date
+    this.#log = log
+  }
+
+  get results(): CellResult[] {
+    return [...this.#results.values()]
+  }
+
+  /** Each cell in a new process: checked, warmed up, measured. */
+  async run(session: Session, measure: Measure): Promise<void> {
+    const { files, answers } = await this.#model(session.model)
+    const kind: ServerKind = servers[session.server]
+    const model = referenceModels[session.model]
+    const first = session.cells[0]!
+    const [probe] = this.#requests.sample(first)
+    const server = await startServer(
+      kind,
+      {
+        model,
+        files,
+        setup: session.setup,
+        python: this.#options.python,
+        folder: join(this.#folder, `server-${this.#started++}`),
+        plans: join(this.#options.cache, 'plans'),
+      },
+      async (base) => {
+        await ask(urlOf(base, kind, first.form, model), forms[first.form], probe!, model)
+        return true
+      },
+    )
+    try {
+      for (const cell of session.cells) {
+        const difference = await checkAnswers(server, kind, cell.form, model, this.#requests.sample(cell), answers)
+        this.largestDifference = Math.max(this.largestDifference, difference)
+        await this.#closed(cell, server, 32, warmUpSeconds)
+        await measure(cell, server)
+      }
+    } finally {
+      await server.stop()
+    }
+  }
+
+  async measureClosed(cell: Cell, server: RunningServer, repeat: number): Promise<void> {
+    const result = await this.#result(cell)
+    for (const connections of this.#options.connections) {
+      const before = await hitsAndMisses(cell, server)
+      const run = await quietest(() => this.#closed(cell, server, connections, this.#options.duration))
+      const known = share(before, await hitsAndMisses(cell, server))
+      result.closed.push({ connections, ...run, ...(known === undefined ? {} : { known }) })
+      this.#log(
+        `${nameOf(cell)}  ${repeat + 1}/${this.#options.repeats}  ${connections} connections  ${Math.round(run.requestsPerSecond)} req/s, p50 ${run.p50.toFixed(2)}, p99 ${run.p99.toFixed(2)} ms${run.errors > 0 ? `, ${run.errors} ERRORS` : ''}`,
+      )
+    }
+  }
+
+  async measureOpen(cell: Cell, server: RunningServer): Promise<void> {
+    const result = await this.#result(cell)
+    for (const load of this.#options.loads) {
+      const rate = load * bestOf(result).requestsPerSecond
+      if (rate > mostRequestsPerSecond) {
+        this.#log(`${nameOf(cell)}  ${load}×  ${Math.round(rate)} req/s: more than the generator can send`)
+        continue
+      }
+      const run = await quietest(() => this.#open(cell, server, rate))
+      result.open.push({ load, ...run })
+      const { good, late, rejected, failed, noConnection, reasons } = run
+      this.#log(
+        `${nameOf(cell)}  ${load}×  ${Math.round(rate)} req/s: ${good} good, ${late} late, ${rejected} rejected, ${failed} failed, ${noConnection} without connection${reasons.length > 0 ? ` (${reasons.join(', ')})` : ''}; generator late by ${run.lateness.p99.toFixed(1)} ms (p99), ${run.generatorCores.toFixed(2)} cores`,
+      )
+    }
+  }
+
+  async #open(cell: Cell, server: RunningServer, rate: number) {
+    const { deadline: deadlineMs, openDuration: seconds } = this.#options
+    const kind: ServerKind = servers[cell.server]
+    const { file } = await this.#requests.file(cell)
+    const run = await withProcessorTime(server.group, () =>
+      generate({
+        url: urlOf(server.base, kind, cell.form, referenceModels[cell.scenario.model]).href,
+        headers: kind.deadlines ? { 'x-deadline-ms': String(deadlineMs) } : {},
+        file,
+        start: this.#next(rate * seconds),
+        rate,
+        seconds,
+        seed,
+        deadlineMs,
+        graceMs,
+        connections: openConnections,
+      }),
+    )
+    await setTimeout(pauseMs)
+    return { rate, seconds, ...run }
+  }
+
+  async #closed(cell: Cell, server: RunningServer, connections: number, seconds: number) {
+    const { file } = await this.#requests.file(cell)
+    const url = urlOf(server.base, servers[cell.server], cell.form, referenceModels[cell.scenario.model])
+    const run = await this.#closedLoop.run({ url, group: server.group, file, start: this.#sent, connections, seconds })
+    this.#next(run.requestsPerSecond * seconds)
+    return run
+  }
+
+  /** Where a run of so many requests begins: where the last one ended, so that a candidate comes again as late as it can. */
+  #next(requests: number): number {
+    const start = this.#sent
+    this.#sent += Math.ceil(requests)
+    return start
+  }
+
+  async #model(name: Cell['scenario']['model']) {
+    const known = this.#models.get(name)
+    if (known) return known
+    const model = referenceModels[name]
+    const files = await prepareModel(model, this.#options.cache)
+    const made = { files, answers: await createReference(files.onnx, model) }
+    this.#models.set(name, made)
+    return made
+  }
+
+  async #result(cell: Cell): Promise<CellResult> {
+    const key = nameOf(cell)
+    const known = this.#results.get(key)
+    if (known) return known
+    const { meanBytes, count } = await this.#requests.file(cell)
+    const { server, form, candidates } = cell
+    const { workers, batch } = servers[server].setup(cell.scenario)
+    const made: CellResult = {
+      server,
+      scenario: cell.scenario.name,
+      form,
+      candidates,
+      date: this.#date,
+      workers,
+      batch,
+      bodyBytes: meanBytes,
+      distinct: count,
+      closed: [],
+      open: [],
+    }
+    this.#results.set(key, made)
+    return made
+  }
+}
+
+async function quietest<T extends { otherCores: number }>(measure: () => Promise<T>): Promise<T> {
+  let best = await measure()
+  for (let i = 1; i < attempts && best.otherCores > quietCores; i++) {
+    const again = await measure()
+    if (again.otherCores < best.otherCores) best = again
+  }
+  return best
+}
+
+function nameOf({ server, scenario, form, candidates }: Cell): string {
+  return `${scenario.name}  ${server.padEnd(9)}  ${form.padEnd(7)}  ${candidates.padEnd(4)}`
+}
+
+/** Candidates that multigate knew, and those that it didn't, so far. */
+async function hitsAndMisses({ server }: Cell, { base }: RunningServer): Promise<number[]> {
+  if (server !== 'multigate') return []
+  const text = await (await fetch(new URL('/metrics', base))).text()
+  return ['hits', 'misses'].map((name) => {
+    const value = new RegExp(`^multigate_candidate_cache_${name}_total\\{[^}]*\\} (\\S+)`, 'm').exec(text)?.[1]
+    return Number(value ?? 0)
+  })
+}
+
+function share([hits0 = 0, misses0 = 0]: number[], [hits, misses]: number[]): number | undefined {
+  if (hits === undefined || misses === undefined) return undefined
+  const [newHits, newMisses] = [hits - hits0, misses - misses0]
+  return newHits === 0 ? 0 : newHits / (newHits + newMisses)
+}

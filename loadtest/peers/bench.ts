@@ -105,7 +105,7 @@ export class Bench {
     const result = await this.#result(cell)
     for (const connections of this.#options.connections) {
       const before = await hitsAndMisses(cell, server)
-      const run = await quietest(() => this.#closed(cell, server, connections, this.#options.duration))
+      const run = await this.#quietest(() => this.#closed(cell, server, connections, this.#options.duration))
       const known = share(before, await hitsAndMisses(cell, server))
       result.closed.push({ connections, ...run, ...(known === undefined ? {} : { known }) })
       this.#log(
@@ -122,7 +122,7 @@ export class Bench {
         this.#log(`${nameOf(cell)}  ${load}×  ${Math.round(rate)} req/s: more than the generator can send`)
         continue
       }
-      const run = await quietest(() => this.#open(cell, server, rate))
+      const run = await this.#quietest(() => this.#open(cell, server, rate))
       result.open.push({ load, ...run })
       const { good, late, rejected, failed, noConnection, reasons } = run
       this.#log(
@@ -159,6 +159,16 @@ export class Bench {
     const run = await this.#closedLoop.run({ url, group: server.group, file, start: this.#sent, connections, seconds })
     this.#next(run.requestsPerSecond * seconds)
     return run
+  }
+
+  async #quietest<T extends { otherCores: number }>(measure: () => Promise<T>): Promise<T> {
+    let best = await measure()
+    // The short form has no time to wait for quiet.
+    for (let i = 1; i < attempts && best.otherCores > quietCores && !this.#options.short; i++) {
+      const again = await measure()
+      if (again.otherCores < best.otherCores) best = again
+    }
+    return best
   }
 
   /** Where a run of so many requests begins: where the last one ended, so that a candidate comes again as late as it can. */
@@ -201,15 +211,6 @@ export class Bench {
     this.#results.set(key, made)
     return made
   }
-}
-
-async function quietest<T extends { otherCores: number }>(measure: () => Promise<T>): Promise<T> {
-  let best = await measure()
-  for (let i = 1; i < attempts && best.otherCores > quietCores; i++) {
-    const again = await measure()
-    if (again.otherCores < best.otherCores) best = again
-  }
-  return best
 }
 
 function nameOf({ server, scenario, form, candidates }: Cell): string {

@@ -20,7 +20,7 @@ export function toMarkdown(report: PeersReport): string {
     [
       `${dates[0]}${dates.at(-1) === dates[0] ? '' : ` to ${dates.at(-1)}`} UTC · ${machine.processor} · ${machine.cores} cores, load ${machine.loadBefore.toFixed(2)} before · ${versions.join(', ')}${settings.length > 0 ? ` · ${settings.join(' ')}` : ''}`,
       ...report.servers.filter(({ versions }) => Object.keys(versions).length > 0).map(describe),
-      `${method.short ? 'The short form, for a rough look. ' : ''}The load generator shares the cores with the server; others: what anything else on this machine used meanwhile, which should be next to nothing (a disturbed run is made again, thrice at most, and the quietest counts). Made by \`npm run loadtest -- peers\`; what the figures mean: docs/performance.md.`,
+      `${method.short ? 'The short form, for a rough look. ' : ''}The load generator shares the cores with the server; others: what anything else on this machine used meanwhile, which should be next to nothing${method.short ? '' : ' (a disturbed run is made again, thrice at most, and the quietest counts)'}. Made by \`npm run loadtest -- peers\`; what the figures mean: docs/performance.md.`,
       `Answers were checked first: none differs from ONNX Runtime's on the exported graph by more than ${method.largestDifference.toExponential(1)}.`,
     ].join('\n'),
     ...report.missing.map(({ name, reason }) => `**Left out: ${name}**, ${reason}`),

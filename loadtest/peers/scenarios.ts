@@ -9,7 +9,7 @@ export interface Scenario {
   rows: readonly number[]
   /**
    * Different requests: a candidate comes again after all others have come, and a server that keeps candidates has
-   * forgotten it by then. At 100 rows these are 409,600 candidates; multigate keeps 32,000 of this model by default.
+   * forgotten it by then. At 100 rows these are 409,600 candidates; multigate keeps some 32,000 of this model by default.
    */
   distinct: number
 }

@@ -3,8 +3,9 @@
 import os
 import sys
 
-# The backend's stub embeds Python in isolated mode, which ignores PYTHONPATH.
+# The backend's stub embeds Python in isolated mode, which ignores the environment.
 sys.path[:0] = os.environ["PYTHONPATH"].split(os.pathsep)
+sys.dont_write_bytecode = True
 
 import triton_python_backend_utils as triton  # noqa: E402
 from onnx_model import OnnxModel  # noqa: E402

@@ -69,8 +69,13 @@ export const forms = {
       }
     },
     parse(body, headers) {
-      const bytes = body.subarray(Number(headers.get(binaryHeader)))
-      return Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readFloatLE(i * 4))
+      const length = Number(headers.get(binaryHeader))
+      const { outputs } = JSON.parse(body.toString('utf8', 0, length)) as { outputs: { shape: [number, number] }[] }
+      const values = Array.from({ length: (body.length - length) / 4 }, (_, i) => body.readFloatLE(length + i * 4))
+      const [rows] = outputs[0]!.shape
+      // One tensor of all tasks, or a tensor a task.
+      if (outputs.length === 1) return values
+      return Array.from({ length: rows }, (_, row) => outputs.map((_, task) => values[task * rows + row]!)).flat()
     },
   },
 } satisfies Record<string, Form>

@@ -69,7 +69,7 @@ const oneACore: Setup = { workers: cores, batch: 1 }
 export const servers = {
   multigate: {
     title: 'multigate',
-    forms: ['tensors', 'columns'],
+    forms: ['tensors', 'columns', 'binary'],
     candidates: ['new', 'seen'],
     python: false,
     setup: () => oneACore,

@@ -74,8 +74,22 @@ t.test('answers of every form are read row by row', async (t) => {
   )
   t.same(read('columns', { predictions: { ctr: [0.1, 0.3], cvr: [0.2, 0.4] } }), expected)
   t.same(read('oip', { outputs: [{ data: expected }] }), expected)
-  const bytes = Buffer.from('{}....')
-  const floats = Buffer.from(Float32Array.from(expected).buffer)
-  const headers = new Headers({ 'inference-header-content-length': String(bytes.length) })
-  t.same(forms.binary.parse(Buffer.concat([bytes, floats]), headers), Array.from(Float32Array.from(expected)))
+  const readBytes = (shapes: number[][], values: number[]) => {
+    const head = Buffer.from(JSON.stringify({ outputs: shapes.map((shape) => ({ shape })) }))
+    const headers = new Headers({ 'inference-header-content-length': String(head.length) })
+    return forms.binary.parse(Buffer.concat([head, Buffer.from(Float32Array.from(values).buffer)]), headers)
+  }
+  const floats = Array.from(Float32Array.from(expected))
+  t.same(readBytes([[2, 2]], expected), floats, 'one tensor of all tasks')
+  t.same(
+    readBytes(
+      [
+        [2, 1],
+        [2, 1],
+      ],
+      [0.1, 0.3, 0.2, 0.4],
+    ),
+    floats,
+    'a tensor a task',
+  )
 })

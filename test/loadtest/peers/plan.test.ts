@@ -12,6 +12,7 @@ t.test(
     t.same(planCells(['multigate', 'fastify'], chosen('S2')).map(tell), [
       'multigate tensors new',
       'multigate columns new',
+      'multigate binary new',
       'fastify tensors new',
     ])
     t.same(planCells(['multigate', 'triton'], chosen('S3')).map(tell), [
@@ -19,6 +20,8 @@ t.test(
       'multigate tensors seen',
       'multigate columns new',
       'multigate columns seen',
+      'multigate binary new',
+      'multigate binary seen',
       'triton oip new',
       'triton binary new',
     ])

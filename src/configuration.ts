@@ -13,6 +13,14 @@ const keys = Object.keys(properties) as Key[]
 /** Flags that were given, by the variable that each stands for. */
 export type ConfigurationFlags = Partial<Record<Key, string>>
 
+/** Longest time for what was accepted to be answered after the drain delay, ms; then the process ends all the same. */
+const longestDrain = 30_000
+
+/** Longest time that stopping takes, ms. */
+export function longestStop({ MULTIGATE_DRAIN_DELAY_MS }: Configuration): number {
+  return MULTIGATE_DRAIN_DELAY_MS + longestDrain
+}
+
 export interface ReadConfiguration {
   configuration: Configuration
   /** Variables that begin like ours but are none: most likely misspelt. */

@@ -1,28 +1,61 @@
 import closeWithGrace from 'close-with-grace'
-import { type ConfigurationFlags, readConfiguration } from './configuration.ts'
+import { type ConfigurationFlags, longestStop, type ReadConfiguration, readConfiguration } from './configuration.ts'
 import { reasonOf } from './model/errors.ts'
-import { type RunningServer, serve } from './serve.ts'
-
-/** Longest time for what was accepted to be answered after the drain delay, ms; then the process ends all the same. */
-const longestDrain = 30_000
 
 /** Serves until a signal says stop. A server that can't start says why and ends the process with 1. */
 export async function runServer(flags: ConfigurationFlags): Promise<void> {
-  let server: RunningServer
   try {
-    const { configuration, unknown } = readConfiguration(process.env, flags)
-    server = await serve(configuration)
-    for (const name of unknown) {
-      server.fastify.log.warn(`${name} is not a setting of multigate; see multigate serve --help`)
-    }
-    const delay = configuration.MULTIGATE_DRAIN_DELAY_MS + longestDrain
-    closeWithGrace({ delay, logger: server.fastify.log }, async ({ err }) => {
-      if (err) server.fastify.log.error({ err }, 'stopping after an unforeseen error')
-      await server.close()
-    })
+    const read = readConfiguration(process.env, flags)
+    await (read.configuration.MULTIGATE_PROCESSES > 1 ? runSeveral(read) : runOne(read))
   } catch (error) {
     const hint = (error as NodeJS.ErrnoException).code === 'EADDRINUSE' ? '; --port chooses another' : ''
     console.error(`multigate can't start: ${reasonOf(error)}${hint}`)
     process.exit(1)
   }
 }
+
+async function runOne({ configuration, unknown }: ReadConfiguration): Promise<void> {
+  const { serve } = await import('./serve.ts')
+  const server = await serve(configuration)
+  const { log } = server.fastify
+  for (const name of unknown) log.warn(unknownSetting(name))
+  closeWithGrace({ delay: longestStop(configuration), logger: log }, async ({ err }) => {
+    if (err) log.error({ err }, 'stopping after an unforeseen error')
+    await server.close()
+  })
+}
+
+async function runSeveral({ configuration, unknown }: ReadConfiguration): Promise<void> {
+  const { startPrimary } = await import('./processes/primary.ts')
+  const primary = await startPrimary(configuration, (closing) => {
+    closing.then(
+      () => process.exit(0),
+      (error) => {
+        log.error(error)
+        process.exit(1)
+      },
+    )
+  })
+  const { log } = primary
+  for (const name of unknown) log.warn(unknownSetting(name))
+  closeWithGrace(
+    {
+      delay: longestStop(configuration),
+      logger: log,
+      onSecondSignal: (signal) => {
+        log.error(`second ${signal}, exiting`)
+        primary.kill()
+      },
+      onTimeout: (delay) => {
+        log.error(`killed by timeout (${delay}ms)`)
+        primary.kill()
+      },
+    },
+    async ({ err }) => {
+      if (err) log.error({ err }, 'stopping after an unforeseen error')
+      await primary.close()
+    },
+  )
+}
+
+const unknownSetting = (name: string) => `${name} is not a setting of multigate; see multigate serve --help`

@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { cacheFolder } from './cache-folder.ts'
+import { loggerOptions } from './logging.ts'
 import { systemClock } from './model/batching/clock.ts'
 import { FairShare } from './model/batching/fair-share.ts'
 import { readBundle } from './model/bundle/read.ts'
@@ -15,9 +16,10 @@ import { createFolderSource } from './model/registry/source.ts'
 import type { Configuration } from './schemas/configuration.ts'
 import { createAdmission } from './server/admission.ts'
 import { app, serverOptions } from './server/app.ts'
+import { type ConnectionSource, listenOn } from './server/connections.ts'
 import type { Drain } from './server/context.ts'
 import { createMetrics, type Metrics } from './server/metrics.ts'
-import { stopListening } from './server/stop-listening.ts'
+import type { Peers } from './server/peers.ts'
 
 export interface RunningServer {
   fastify: FastifyInstance
@@ -25,6 +27,9 @@ export interface RunningServer {
   url: string
   /** Resolves when the models that were there at the start have been loaded, or have failed. */
   loaded: Promise<void>
+  metrics: Metrics
+  /** Why this process can't answer requests yet, or no longer; empty when ready. */
+  unreadyReasons(): string[]
   /**
    * Stops without losing an accepted request: not ready at once, goes on answering for the drain delay, finishes what
    * is under way, closes. Idempotent.
@@ -41,14 +46,23 @@ const longestArrival = 3_000
 /** Once every accepted request is computed: longest time for clients to read their answers, ms. */
 const longestDelivery = 2_000
 
-/** Builds everything from its configuration and listens; models are loaded meanwhile. */
-export async function serve(configuration: Configuration): Promise<RunningServer> {
+export interface ServeOptions {
+  /** Default: the configured port. */
+  connections?: ConnectionSource
+  /** Other processes of the same service. */
+  peers?: Peers
+}
+
+/** Builds everything from its configuration and takes connections; models are loaded meanwhile. */
+export async function serve(configuration: Configuration, options: ServeOptions = {}): Promise<RunningServer> {
+  const { peers } = options
+  const connections = options.connections ?? listenOn(configuration.MULTIGATE_HOST, configuration.MULTIGATE_PORT)
   const fastify = Fastify({
     ...serverOptions({
       maxBodyBytes: configuration.MULTIGATE_MAX_BODY_BYTES,
       logRequests: configuration.MULTIGATE_LOG_REQUESTS,
     }),
-    logger: { level: configuration.MULTIGATE_LOG_LEVEL, ...forPeople(process.stdout.isTTY) },
+    logger: loggerOptions(configuration),
   })
   const { log } = fastify
   const workers = configuration.MULTIGATE_WORKERS || availableCores()
@@ -98,6 +112,7 @@ export async function serve(configuration: Configuration): Promise<RunningServer
       metrics,
       clock: systemClock,
       drain,
+      peers,
       admission: createAdmission({
         clock: systemClock,
         predictedDrain: () => share.predictedDrain(),
@@ -114,11 +129,7 @@ export async function serve(configuration: Configuration): Promise<RunningServer
 
   let url: string
   try {
-    url = await fastify.listen({
-      host: configuration.MULTIGATE_HOST,
-      port: configuration.MULTIGATE_PORT,
-      listenTextResolver: (address) => `listening at ${address}`,
-    })
+    url = await connections.open(fastify)
   } catch (error) {
     await pool.close()
     throw error
@@ -139,8 +150,8 @@ export async function serve(configuration: Configuration): Promise<RunningServer
     clearInterval(poll)
     log.info({ drain_delay_ms: configuration.MULTIGATE_DRAIN_DELAY_MS }, 'stopping: not ready from now on')
     await setTimeout(configuration.MULTIGATE_DRAIN_DELAY_MS)
-    await stopListening(fastify.server, longestIdle)
-    const closing = fastify.close()
+    await connections.stop(longestIdle)
+    const closing = Promise.all([fastify.close(), connections.ended()])
     // Clients that have begun to send may finish; none holds up the end by never doing so.
     await Promise.race([closing, setTimeout(longestArrival, undefined, { ref: false })])
     await registry.close()
@@ -154,27 +165,12 @@ export async function serve(configuration: Configuration): Promise<RunningServer
     fastify,
     url,
     loaded,
+    metrics,
+    unreadyReasons: () => (drain.draining ? ['shutting down'] : registry.unreadyReasons()),
     close: () => {
       closed ??= close()
       return closed
     },
-  }
-}
-
-/** On a terminal, and where pino-pretty is installed (it is for development), log lines are made for people to read. */
-function forPeople(isTerminal: boolean): { transport?: { target: string; options: Record<string, unknown> } } {
-  try {
-    import.meta.resolve('pino-pretty')
-    return isTerminal
-      ? {
-          transport: {
-            target: 'pino-pretty',
-            options: { ignore: 'pid,hostname', singleLine: true, translateTime: 'SYS:HH:MM:ss.l' },
-          },
-        }
-      : {}
-  } catch {
-    return {}
   }
 }
 

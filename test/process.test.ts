@@ -1,113 +1,17 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { Agent, request } from 'node:http'
+import { Agent } from 'node:http'
 import { connect } from 'node:net'
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { temporaryFolder, writeTestBundle } from './fixtures/bundle.ts'
+import { type Answer, type Process, run, send, startProcess } from './fixtures/process.ts'
 import { until } from './fixtures/until.ts'
 
-const main = fileURLToPath(new URL('../src/main.js', import.meta.url))
 const models = await temporaryFolder(t)
 await writeTestBundle(models)
+const start = (t: Test, variables: Record<string, string> = {}): Promise<Process & { port: number }> =>
+  startProcess(t, { MULTIGATE_MODELS: models, ...variables })
 const rows = Array.from({ length: 60 }, (_, i) => ({ campaign: `c${i}`, price: i }))
 const body = JSON.stringify({ context: { country: 'DE', hour: 21 }, candidates: rows })
-
-interface Process {
-  child: ChildProcess
-  stdout(): string
-  stderr(): string
-  /** Log lines so far. */
-  lines(): any[]
-  /** Exit code, or the signal that ended it. */
-  ended: Promise<number | string>
-}
-
-/** The real process, with these variables alone. */
-function run(t: Test, variables: Record<string, string>, args: string[] = []): Process {
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MULTIGATE_')))
-  const child = spawn(process.execPath, [main, ...args], { env: { ...env, ...variables } })
-  let stdout = ''
-  let stderr = ''
-  child.stdout.setEncoding('utf8').on('data', (text) => (stdout += text))
-  child.stderr.setEncoding('utf8').on('data', (text) => (stderr += text))
-  const ended = once(child, 'close').then(([code, signal]) => code ?? signal)
-  t.teardown(() => {
-    child.kill('SIGKILL')
-    return ended
-  })
-  return {
-    child,
-    stdout: () => stdout,
-    stderr: () => stderr,
-    lines: () =>
-      stdout
-        .split('\n')
-        .slice(0, -1)
-        .map((line) => JSON.parse(line)),
-    ended,
-  }
-}
-
-/** A process that is ready, and its port. */
-async function start(t: Test, variables: Record<string, string> = {}): Promise<Process & { port: number }> {
-  const server = run(t, {
-    MULTIGATE_PORT: '0',
-    MULTIGATE_MODELS: models,
-    MULTIGATE_WORKERS: '1',
-    MULTIGATE_DRAIN_DELAY_MS: '0',
-    ...variables,
-  })
-  let over = false
-  server.ended.then(() => {
-    over = true
-  })
-  await until(() => over || /"msg":"ready"/.test(server.stdout()))
-  if (over) throw new Error(`the process ended: ${server.stdout()}${server.stderr()}`)
-  return { ...server, port: Number(/listening at http:\/\/[^:]+:(\d+)/.exec(server.stdout())?.[1]) }
-}
-
-interface Answer {
-  status: number | undefined
-  connection: string | undefined
-  text: string
-  error: string | undefined
-  /** Whether the connection had answered before. */
-  reused: boolean
-}
-
-function send(port: number, path: string, options: { agent?: Agent; payload?: string } = {}): Promise<Answer> {
-  return new Promise((resolve) => {
-    const { agent, payload } = options
-    const headers =
-      payload === undefined ? {} : { 'content-type': 'application/json', 'content-length': payload.length }
-    const sent = request({
-      port,
-      path,
-      method: payload === undefined ? 'GET' : 'POST',
-      headers,
-      ...(agent ? { agent } : {}),
-    })
-    const done = (answer: Partial<Answer>) =>
-      resolve({
-        status: undefined,
-        connection: undefined,
-        text: '',
-        error: undefined,
-        reused: sent.reusedSocket,
-        ...answer,
-      })
-    sent.once('error', (error: NodeJS.ErrnoException) => done({ error: error.code ?? error.message }))
-    sent.once('response', (response) => {
-      let text = ''
-      response.setEncoding('utf8')
-      response.on('data', (part) => (text += part))
-      response.once('error', (error: NodeJS.ErrnoException) => done({ error: error.code ?? error.message }))
-      response.once('end', () => done({ status: response.statusCode, connection: response.headers.connection, text }))
-    })
-    sent.end(payload)
-  })
-}
 
 t.test('it says where it listens, and that it is ready', async (t) => {
   const { port, lines, child, ended, stderr } = await start(t)

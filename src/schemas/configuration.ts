@@ -56,13 +56,20 @@ export const Configuration = Type.Object({
     maximum: 1_099_511_627_776,
     default: 268_435_456,
     description:
-      "Memory for the first layer's parts of candidates seen before, per model version, all workers together, bytes; 0: none is kept",
+      "Memory for the first layer's parts of candidates seen before, per model version, all workers and processes together, bytes; 0: none is kept",
+  }),
+  MULTIGATE_PROCESSES: Type.Integer({
+    minimum: 1,
+    maximum: 256,
+    default: 1,
+    description: 'Processes that serve on the one port; above 1, a primary process starts and replaces them',
   }),
   MULTIGATE_WORKERS: Type.Integer({
     minimum: 0,
     maximum: 256,
     default: 0,
-    description: 'Worker threads that compute; 0: one per core that is really ours',
+    description:
+      'Worker threads of a process that compute; 0: one per core that is really ours, divided by the processes',
   }),
   MULTIGATE_MAX_BATCH_ROWS: Type.Integer({
     minimum: 1,
@@ -80,7 +87,7 @@ export const Configuration = Type.Object({
     minimum: 1,
     maximum: 10_000_000,
     default: 20_000,
-    description: 'Most rows queued per model version',
+    description: 'Most rows queued per model version, in each process',
   }),
   MULTIGATE_MAX_REQUEST_ROWS: Type.Integer({
     minimum: 1,
@@ -99,13 +106,13 @@ export const Configuration = Type.Object({
     maximum: 1_099_511_627_776,
     default: 268_435_456,
     description:
-      'Most bytes of request bodies that are being received at once; a body without a length counts as the largest',
+      'Most bytes of request bodies that are being received at once, all processes together; a body without a length counts as the largest',
   }),
   MULTIGATE_MAX_CONNECTIONS: Type.Integer({
     minimum: 1,
     maximum: 1_000_000,
     default: 10_000,
-    description: 'Most connections that are open at once; more are closed as they come',
+    description: 'Most connections that are open at once, all processes together; more are closed as they come',
   }),
   MULTIGATE_DEADLINE_MS: Type.Number({
     exclusiveMinimum: 0,

@@ -2,6 +2,7 @@ import type { Clock } from '../model/batching/clock.ts'
 import type { Registry } from '../model/registry/registry.ts'
 import type { Admission } from './admission.ts'
 import type { Metrics } from './metrics.ts'
+import type { Peers } from './peers.ts'
 
 /** Set at SIGTERM: from then on the server is not ready, and asks clients to close their connections. */
 export interface Drain {
@@ -15,6 +16,8 @@ export interface ServerContext {
   clock: Clock
   drain: Drain
   admission: Admission
+  /** Undefined where this process is the only one. */
+  peers?: Peers | undefined
   /** Deadline of requests that name none, ms. */
   deadlineMs: number
 }

@@ -58,6 +58,7 @@ export function registerGraphMetrics(registry: Registry, models: MetricsSources[
     help: '1 where a version asks for int8 and float32 is served, since int8 failed its check or could not be compiled',
     labelNames: model,
     registers,
+    aggregator: 'max',
     collect() {
       this.reset()
       for (const { name, version, model } of models())

@@ -1,4 +1,11 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry as MetricsRegistry } from 'prom-client'
+import {
+  type Aggregator,
+  Counter,
+  collectDefaultMetrics,
+  Gauge,
+  Histogram,
+  Registry as MetricsRegistry,
+} from 'prom-client'
 import type { BatchObserver } from '../model/batching/contract.ts'
 import type { EnginePoolStats } from '../model/engines/pool.ts'
 import type { PredictionTable } from '../model/prediction/answer.ts'
@@ -19,8 +26,8 @@ export interface MetricsSources {
 }
 
 /**
- * The service's metrics, in a registry of their own. Labels come from configuration alone, never from a request: what
- * names no served model counts under an empty model.
+ * The service's metrics, in a registry of their own; `aggregator` says how gauges of several processes go together.
+ * Labels come from configuration alone, never from a request: what names no served model counts under an empty model.
  */
 export interface Metrics {
   registry: MetricsRegistry
@@ -92,18 +99,20 @@ export function createMetrics(sources: MetricsSources): Metrics {
     help: `Running mean of calibrated predictions, over about the last ${meanMemory} rows`,
     labelNames: [...model, 'task'],
     registers,
+    aggregator: 'average',
     collect() {
       this.reset()
       for (const { labels, mean } of means.values()) this.set(labels, mean)
     },
   })
 
-  const live = (name: string, help: string, read: (model: LoadedModel) => number) =>
+  const live = (name: string, help: string, read: (model: LoadedModel) => number, aggregator: Aggregator = 'sum') =>
     new Gauge({
       name,
       help,
       labelNames: model,
       registers,
+      aggregator,
       collect() {
         this.reset()
         for (const entry of sources.models()) this.set({ model: entry.name, version: entry.version }, read(entry.model))
@@ -115,6 +124,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
     'multigate_predicted_wait_seconds',
     'Predicted wait of a request that arrives now',
     (model) => model.stats().predictedWaitSeconds,
+    'max',
   )
   registerGraphMetrics(registry, sources.models)
   new Gauge({
@@ -122,6 +132,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
     help: 'Population stability index of a field or task against the test rows: 0.1 is a moderate change, 0.25 a major one',
     labelNames: [...model, 'feature', 'task'],
     registers,
+    aggregator: 'average',
     collect() {
       this.reset()
       for (const { name, version, model } of sources.models()) {
@@ -137,6 +148,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
     help: 'Versions that are served; always 1',
     labelNames: [...model, 'engine', 'precision', 'architecture'],
     registers,
+    aggregator: 'max',
     collect() {
       this.reset()
       for (const { name, version, model } of sources.models()) {

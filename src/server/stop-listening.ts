@@ -13,10 +13,17 @@ const quietTurn = 0.5
  * Takes no new connections, and resolves once all that are open have ended, or after so many ms.
  *
  * An HTTP server's own `close` ends idle connections at once, one with its first request on the way among them: here
- * they stay for as long as clients need to find out. What waits to be accepted is accepted first: the kernel resets it
- * when the listener goes.
+ * they stay for as long as clients need to find out.
  */
 export async function stopListening(server: HttpServer, longest: number): Promise<void> {
+  await acceptWaiting(server)
+  const ended = once(server, 'close')
+  Server.prototype.close.call(server)
+  await Promise.race([ended, setTimeout(longest, undefined, { ref: false })])
+}
+
+/** Resolves when what waited to be accepted has been: the kernel resets it when the listener goes. */
+export async function acceptWaiting(server: Server): Promise<void> {
   let accepted = false
   const onConnection = () => {
     accepted = true
@@ -30,7 +37,4 @@ export async function stopListening(server: HttpServer, longest: number): Promis
     quiet = !accepted && performance.now() - started < quietTurn ? quiet + 1 : 0
   }
   server.off('connection', onConnection)
-  const ended = once(server, 'close')
-  Server.prototype.close.call(server)
-  await Promise.race([ended, setTimeout(longest, undefined, { ref: false })])
 }

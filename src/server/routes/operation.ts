@@ -5,7 +5,7 @@ import { component, problemResponses } from '../plugins/openapi.ts'
 
 /** Probes and metrics. */
 export async function operationRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
-  const { registry, metrics, drain } = context
+  const { registry, metrics, drain, peers } = context
   const probe = (description: string, value: Probe) => ({
     description,
     content: { 'application/json': { schema: component('Probe'), examples: { answer: { value } } } },
@@ -39,7 +39,8 @@ export async function operationRoutes(app: FastifyInstance, { context }: { conte
     },
     serializerCompiler: () => JSON.stringify,
     handler: async (_, reply): Promise<Probe> => {
-      const reasons = drain.draining ? ['shutting down'] : registry.unreadyReasons()
+      const own = drain.draining ? ['shutting down'] : registry.unreadyReasons()
+      const reasons = peers === undefined ? own : await peers.unreadyReasons(own)
       if (reasons.length === 0) return { status: 'ok' }
       reply.status(503)
       return { status: 'unavailable', reasons }
@@ -67,6 +68,9 @@ export async function operationRoutes(app: FastifyInstance, { context }: { conte
       },
     },
     serializerCompiler: () => String,
-    handler: async (_, reply) => reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
+    handler: async (_, reply) => {
+      const text = (await peers?.metrics()) ?? (await metrics.registry.metrics())
+      return reply.type(metrics.registry.contentType).send(text)
+    },
   })
 }

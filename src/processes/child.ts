@@ -1,0 +1,81 @@
+import closeWithGrace from 'close-with-grace'
+import { longestStop } from '../configuration.ts'
+import { reasonOf } from '../model/errors.ts'
+import { type RunningServer, serve } from '../serve.ts'
+import type { Peers } from '../server/peers.ts'
+import { type Channel, createChannel } from './channel.ts'
+import { createGivenConnections, type GivenConnections } from './given-connections.ts'
+import { longestAnswer, type Start } from './messages.ts'
+
+/*
+ * A process of several that serve: started by the primary one, which gives it its configuration and its connections, and
+ * says when to stop. Where the primary is gone, it answers what it has accepted and ends.
+ */
+
+let server: RunningServer | undefined
+let connections: GivenConnections | undefined
+let started = false
+/** Longest time that stopping takes, ms. */
+let longest = 0
+
+const channel: Channel = createChannel(process, {
+  start: (message: Start) => {
+    start(message).catch((error) => {
+      channel.tell('failed', reasonOf(error))
+      // The primary ends it when it has heard.
+    })
+  },
+  connection: (_, socket) => {
+    connections?.give(socket)
+    channel.tell('taken')
+  },
+  started: () => {
+    started = true
+  },
+  metrics: () => server?.metrics.registry.getMetricsAsJSON(),
+  reasons: () => server?.unreadyReasons(),
+  drain: stop,
+  closed: () => connections?.close(),
+})
+
+process.once('disconnect', () => {
+  connections?.close()
+  stop()
+})
+
+async function start({ configuration, url, started: before }: Start): Promise<void> {
+  started ||= before
+  const given = createGivenConnections(url)
+  const running = await serve(configuration, { connections: given, peers })
+  connections = given
+  server = running
+  longest = longestStop(configuration)
+  const { log } = running.fastify
+  closeWithGrace({ delay: longest, logger: log }, async ({ err }) => {
+    if (err) log.error({ err }, 'stopping after an unforeseen error')
+    channel.tell(err ? 'leave' : 'stop')
+    await running.close()
+  })
+  channel.tell('serving')
+  await running.loaded
+  channel.tell('loaded')
+}
+
+/** As the primary says, not a signal: one may follow, of a terminal to all processes, and is the first then. */
+function stop(): void {
+  if (server === undefined) process.exit(0)
+  setTimeout(() => process.exit(1), longest).unref()
+  server.close().then(
+    () => process.exit(0),
+    () => process.exit(1),
+  )
+}
+
+const peers: Peers = {
+  async unreadyReasons(own) {
+    if (started && own.length === 0) return []
+    const all = channel.ask('reasons', 2 * longestAnswer.reasons) as Promise<string[]>
+    return all.catch((error) => (own.length > 0 ? own : [`the primary process: ${reasonOf(error)}`]))
+  },
+  metrics: () => (channel.ask('metrics', 2 * longestAnswer.metrics) as Promise<string>).catch(() => undefined),
+}

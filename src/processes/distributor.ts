@@ -1,0 +1,79 @@
+import type { Socket } from 'node:net'
+
+/** A process that can be given connections. */
+export interface Taker {
+  /** Its models are loaded. */
+  loaded: boolean
+  /** It stops: it takes what it has been given, and no more. */
+  leaving: boolean
+  give(socket: Socket): void
+}
+
+/** Connections that a process may have been given without having said that it took them; then others come first. */
+const mostPending = 16
+
+/**
+ * Gives each connection to the next process in turn. A connection stays open here until its process says that it has
+ * taken it: where the process dies before, another gets it. While any process has its models loaded, those that
+ * haven't get none.
+ */
+export class Distributor {
+  /** In the order of their turns, with what each has not yet taken, oldest first. */
+  #takers = new Map<Taker, Socket[]>()
+  #waiting: Socket[] = []
+
+  add(taker: Taker): void {
+    this.#takers.set(taker, [])
+    this.update()
+  }
+
+  /** What it has not taken goes to others. */
+  remove(taker: Taker): void {
+    const pending = this.#takers.get(taker) ?? []
+    this.#takers.delete(taker)
+    this.#waiting.unshift(...pending)
+    this.update()
+  }
+
+  distribute(socket: Socket): void {
+    this.#waiting.push(socket)
+    this.update()
+  }
+
+  /** The oldest that it was given is its own from now on. */
+  taken(taker: Taker): void {
+    this.#takers.get(taker)?.shift()?.destroy()
+    this.update()
+  }
+
+  /** Gives what waits to those that can be given it; called when one of them has loaded its models, too. */
+  update(): void {
+    this.#give(mostPending)
+  }
+
+  /** Gives all that waits, however much they have to take; where there is nobody, it is closed. */
+  flush(): void {
+    this.#give(Number.POSITIVE_INFINITY)
+    for (const socket of this.#waiting.splice(0)) socket.destroy()
+  }
+
+  #give(most: number): void {
+    while (this.#waiting.length > 0) {
+      const next = this.#next(most)
+      if (next === undefined) return
+      const [taker, pending] = next
+      const socket = this.#waiting.shift()!
+      // Its turn comes again after all others'.
+      this.#takers.delete(taker)
+      this.#takers.set(taker, pending)
+      pending.push(socket)
+      taker.give(socket)
+    }
+  }
+
+  #next(most: number): [Taker, Socket[]] | undefined {
+    const all = [...this.#takers].filter(([taker]) => !taker.leaving)
+    const loaded = all.filter(([taker]) => taker.loaded)
+    return (loaded.length > 0 ? loaded : all).find(([, pending]) => pending.length < most)
+  }
+}

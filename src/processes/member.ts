@@ -1,0 +1,121 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import type { Socket } from 'node:net'
+import { reasonOf } from '../model/errors.ts'
+import { type Channel, createChannel } from './channel.ts'
+import type { Taker } from './distributor.ts'
+import { longestAnswer, type Start } from './messages.ts'
+import type { Snapshot } from './totals.ts'
+
+/** What a process that serves asks of the primary one, and tells it. */
+export interface MemberEvents {
+  serving(member: Member): void
+  loaded(member: Member): void
+  taken(member: Member): void
+  /** It can't start, and why. */
+  failed(member: Member, reason: string): void
+  /** It got a signal: all are to stop. */
+  stop(): void
+  /** It stops alone. */
+  leaving(member: Member): void
+  metrics(): Promise<string>
+  reasons(): Promise<string[]>
+}
+
+/** A process that serves, as the primary one sees it. */
+export class Member implements Taker {
+  readonly pid: number | undefined
+  /** When it was started, ms. */
+  readonly born = Date.now()
+  /** It can be given connections. */
+  serving = false
+  loaded = false
+  leaving = false
+  /** What it has last answered. */
+  snapshot: Snapshot | undefined
+  /** Resolves with its exit code, or the signal that ended it, when all that it had said has been heard. */
+  readonly ended: Promise<number | string>
+  readonly #process: ChildProcess
+  readonly #channel: Channel
+
+  constructor(start: Start, events: MemberEvents, script = new URL('./child.js', import.meta.url)) {
+    this.#process = fork(script, [], {
+      // Numbers that are none, as some metrics are, would not survive JSON.
+      serialization: 'advanced',
+      // Each would want the debugger's port.
+      execArgv: process.execArgv.filter((argument) => !argument.startsWith('--inspect')),
+    })
+    const child = this.#process
+    this.pid = child.pid
+    const exited = new Promise<number | string>((resolve) => {
+      child.once('exit', (code, signal) => resolve(code ?? signal ?? 'unknown'))
+    })
+    const disconnected = new Promise<void>((resolve) => {
+      child.once('disconnect', () => resolve())
+    })
+    const unborn = new Promise<string>((resolve) => {
+      child.on('error', (error) => {
+        if (child.pid === undefined) resolve(reasonOf(error))
+      })
+    })
+    this.ended = Promise.race([unborn, disconnected.then(() => exited)])
+    this.#channel = createChannel(child, {
+      serving: () => {
+        this.serving = true
+        events.serving(this)
+      },
+      loaded: () => {
+        this.loaded = true
+        events.loaded(this)
+      },
+      taken: () => events.taken(this),
+      failed: (reason: string) => events.failed(this, reason),
+      stop: () => events.stop(),
+      leave: () => {
+        this.leaving = true
+        events.leaving(this)
+      },
+      metrics: () => events.metrics(),
+      reasons: () => events.reasons(),
+    })
+    // Under `node --watch` it says which files it has read, for whoever watches to hear.
+    if (process.env.WATCH_REPORT_DEPENDENCIES) child.on('message', (message) => process.send?.(message))
+    this.#channel.tell('start', start)
+  }
+
+  give(socket: Socket): void {
+    this.#channel.tell('connection', undefined, socket)
+  }
+
+  /** `started`: all processes were ready once. `drain`: it is to stop. `closed`: no more connections come. */
+  tell(what: 'started' | 'drain' | 'closed'): void {
+    this.#channel.tell(what)
+  }
+
+  /** Asks for its metrics, and keeps them; undefined where it doesn't answer in time. */
+  async metrics(): Promise<Snapshot | undefined> {
+    if (!this.serving) return undefined
+    try {
+      this.snapshot = (await this.#channel.ask('metrics', longestAnswer.metrics)) as Snapshot
+      return this.snapshot
+    } catch {
+      return undefined
+    }
+  }
+
+  /** Why it isn't ready; empty when it is. */
+  async unreadyReasons(): Promise<string[]> {
+    if (!this.serving) return [`process ${this.pid} is being started`]
+    try {
+      const reasons = (await this.#channel.ask('reasons', longestAnswer.reasons)) as string[]
+      // Until then it gets no connections while others do: clients that came would all be with them.
+      if (reasons.length === 0 && !this.loaded) return [`process ${this.pid} is loading further models`]
+      return reasons.map((reason) => `process ${this.pid}: ${reason}`)
+    } catch {
+      return [`process ${this.pid} does not answer`]
+    }
+  }
+
+  kill(): void {
+    this.#process.kill('SIGKILL')
+  }
+}

@@ -36,6 +36,7 @@ interface Message {
 
 const answer = 'answer'
 const refusal = 'refusal'
+const gone = 'the other process has gone'
 
 export function createChannel(end: ChannelEnd, handlers: Handlers): Channel {
   const asked = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>()
@@ -68,26 +69,27 @@ export function createChannel(end: ChannelEnd, handlers: Handlers): Channel {
       )
   })
   end.once('disconnect', () => {
-    for (const { reject } of asked.values()) reject(new Error('the other process has gone'))
+    for (const { reject } of asked.values()) reject(new Error(gone))
   })
 
   return {
     tell: (kind, payload, socket) => post({ kind, payload }, socket),
     ask(kind, longest) {
       const id = nextId++
+      if (!end.connected) return Promise.reject(new Error(gone))
       return new Promise((resolve, reject) => {
         const timer = setTimeout(() => question.reject(new Error('no answer in time')), longest)
-        const end = () => {
+        const settle = () => {
           clearTimeout(timer)
           asked.delete(id)
         }
         const question = {
           resolve: (value: unknown) => {
-            end()
+            settle()
             resolve(value)
           },
           reject: (error: Error) => {
-            end()
+            settle()
             reject(error)
           },
         }

@@ -84,8 +84,15 @@ t.test('a process that hangs holds up neither metrics nor probes', async (t) => 
   t.match(text, /^multigate_requests_total\{.*outcome="ok"\} 2$/m, 'it counts with what it last said')
   t.match(text, /^multigate_workers 1$/m)
   t.equal((await send(port, '/readyz', { agent })).status, 200)
+
+  // Half of these were given to the one that hangs: when it is gone the other answers them.
+  const answers = Promise.all(
+    Array.from({ length: 4 }, () => send(port, '/predict', { agent: new Agent(), payload: body })),
+  )
+  t.equal((await send(port, '/livez', { agent })).status, 200)
   agent.destroy()
   process.kill(second!, 'SIGKILL')
+  for (const { status } of await answers) t.equal(status, 200)
 })
 
 t.test('a second signal ends all at once', async (t) => {

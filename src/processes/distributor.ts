@@ -9,8 +9,8 @@ export interface Taker {
   give(socket: Socket): void
 }
 
-/** Connections that a process may have been given without having said that it took them; then others come first. */
-const mostPending = 16
+/** Connections that a process may have been given without having said that it took them: so many wait where it hangs. */
+const mostPending = 4
 
 /**
  * Gives each connection to the next process in turn. A connection stays open here until its process says that it has

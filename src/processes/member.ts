@@ -46,18 +46,13 @@ export class Member implements Taker {
     })
     const child = this.#process
     this.pid = child.pid
-    const exited = new Promise<number | string>((resolve) => {
-      child.once('exit', (code, signal) => resolve(code ?? signal ?? 'unknown'))
-    })
-    const disconnected = new Promise<void>((resolve) => {
-      child.once('disconnect', () => resolve())
-    })
-    const unborn = new Promise<string>((resolve) => {
+    this.ended = new Promise((resolve) => {
+      // Not `disconnect`, which never comes where a socket was on its way to it.
+      child.once('close', (code, signal) => resolve(code ?? signal ?? 'unknown'))
       child.on('error', (error) => {
         if (child.pid === undefined) resolve(reasonOf(error))
       })
     })
-    this.ended = Promise.race([unborn, disconnected.then(() => exited)])
     this.#channel = createChannel(child, {
       serving: () => {
         this.serving = true

@@ -15,6 +15,7 @@ const rooms: Record<string, { forbidden: string[]; allowed: string[] }> = {
         '../model/a.ts',
         '../server/a.ts',
         '../server/routes/a.ts',
+        '../processes/a.ts',
         '../train/a.ts',
         '../bench/a.ts',
         '../main.ts',
@@ -30,7 +31,7 @@ const rooms: Record<string, { forbidden: string[]; allowed: string[] }> = {
   'src/model/x.ts': {
     forbidden: [
       ...['../server/a.ts', '../server/routes/a.ts', '../train/a.ts', '../bench/a.ts', '../main.ts', '../cli.ts'],
-      ...['fastify', 'fastify-plugin', '@fastify/compress', 'prom-client'],
+      ...['../processes/a.ts', 'fastify', 'fastify-plugin', '@fastify/compress', 'prom-client'],
     ],
     allowed: ['./a.ts', './deep/a.ts', '../schemas/a.ts', 'onnxruntime-node', '@tensorflow/tfjs-core'],
   },
@@ -41,6 +42,7 @@ const rooms: Record<string, { forbidden: string[]; allowed: string[] }> = {
   'src/train/x.ts': {
     forbidden: [
       '../server/a.ts',
+      '../processes/a.ts',
       '../bench/a.ts',
       '../main.ts',
       '../cli.ts',
@@ -53,6 +55,7 @@ const rooms: Record<string, { forbidden: string[]; allowed: string[] }> = {
   'src/bench/x.ts': {
     forbidden: [
       '../server/a.ts',
+      '../processes/a.ts',
       '../train/a.ts',
       '../main.ts',
       '../cli.ts',
@@ -64,6 +67,7 @@ const rooms: Record<string, { forbidden: string[]; allowed: string[] }> = {
   },
   'src/server/x.ts': {
     forbidden: [
+      '../processes/a.ts',
       '../train/a.ts',
       '../bench/a.ts',
       '../main.ts',
@@ -72,6 +76,26 @@ const rooms: Record<string, { forbidden: string[]; allowed: string[] }> = {
       '@tensorflow/tfjs-core',
     ],
     allowed: ['./a.ts', './routes/a.ts', '../model/a.ts', '../schemas/a.ts', 'fastify', '@fastify/compress'],
+  },
+  'src/processes/x.ts': {
+    forbidden: [
+      '../train/a.ts',
+      '../bench/a.ts',
+      '../main.ts',
+      '../cli.ts',
+      '../run-server.ts',
+      'onnxruntime-node',
+      '@tensorflow/tfjs-core',
+    ],
+    allowed: [
+      './a.ts',
+      '../serve.ts',
+      '../server/a.ts',
+      '../model/deep/a.ts',
+      '../schemas/a.ts',
+      'prom-client',
+      'pino',
+    ],
   },
   'src/server/routes/x.ts': {
     forbidden: ['../../train/a.ts', '../../main.ts', 'onnxruntime-node'],

@@ -55,6 +55,7 @@ t.test('it is ready when all are, and nothing is compiled twice', async (t) => {
     return status === 200
   })
   t.match([...reasons].join('\n'), /process 3 of 3 is yet to be started/)
+  t.equal((await askAnew(port, '/v2/health/ready')).status, 200)
   await until(() => /all processes are ready/.test(stdout()))
   const order = lines().flatMap(({ msg, pid }) => (msg === 'loading models' || msg === 'ready' ? [[msg, pid]] : []))
   const first = serving(server)[0]

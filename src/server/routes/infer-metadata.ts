@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import type { LoadedModel } from '../../model/prediction/model.ts'
 import type { InferLive, InferModel, InferReady, InferServer } from '../../schemas/infer.ts'
 import type { ServerContext } from '../context.ts'
+import { unreadyReasons } from '../readiness.ts'
 import {
   inferLiveSchema,
   inferModelReadySchema,
@@ -21,7 +22,7 @@ export async function inferMetadataRoutes(
   app: FastifyInstance,
   { context, version }: { context: ServerContext; version: string },
 ): Promise<void> {
-  const { registry, drain } = context
+  const { registry } = context
   const serializerCompiler = () => JSON.stringify
   const get = (url: string, schema: object) => ({ method: 'GET', url, schema, serializerCompiler }) as const
 
@@ -36,7 +37,7 @@ export async function inferMetadataRoutes(
   app.route({
     ...get('/v2/health/ready', inferReadySchema),
     handler: async (_, reply): Promise<InferReady> => {
-      const ready = !drain.draining && registry.unreadyReasons().length === 0
+      const ready = (await unreadyReasons(context)).length === 0
       if (!ready) reply.status(503)
       return { ready }
     },

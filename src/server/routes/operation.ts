@@ -2,10 +2,11 @@ import type { FastifyInstance } from 'fastify'
 import type { Probe } from '../../schemas/models.ts'
 import type { ServerContext } from '../context.ts'
 import { component, problemResponses } from '../plugins/openapi.ts'
+import { unreadyReasons } from '../readiness.ts'
 
 /** Probes and metrics. */
 export async function operationRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
-  const { registry, metrics, drain, peers } = context
+  const { metrics, peers } = context
   const probe = (description: string, value: Probe) => ({
     description,
     content: { 'application/json': { schema: component('Probe'), examples: { answer: { value } } } },
@@ -32,15 +33,14 @@ export async function operationRoutes(app: FastifyInstance, { context }: { conte
       tags: ['operation'],
       summary: 'Can requests be sent here?',
       response: {
-        200: probe('The default model and all required ones are warm', { status: 'ok' }),
+        200: probe('The default model and all required ones are warm, in all processes', { status: 'ok' }),
         503: probe('Not ready, and why', { status: 'unavailable', reasons: ['ads-funnel: it is being loaded'] }),
         ...problemResponses('INTERNAL'),
       },
     },
     serializerCompiler: () => JSON.stringify,
     handler: async (_, reply): Promise<Probe> => {
-      const own = drain.draining ? ['shutting down'] : registry.unreadyReasons()
-      const reasons = peers === undefined ? own : await peers.unreadyReasons(own)
+      const reasons = await unreadyReasons(context)
       if (reasons.length === 0) return { status: 'ok' }
       reply.status(503)
       return { status: 'unavailable', reasons }

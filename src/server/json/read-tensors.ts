@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { NumberMatrix } from '../../model/features/matrix.ts'
 import { parseText } from './read-body.ts'
 
@@ -69,9 +70,25 @@ export function readTensors(body: Buffer): Record<string, unknown> | undefined {
   if (skipSpace(body, at + 1) !== body.length || matrices.sparse === undefined) {
     if (matrices.dense === undefined || skipSpace(body, at + 1) !== body.length) return undefined
   }
-  const read = rest === '{' ? {} : (parseText(`${rest}}`) as Record<string, unknown>)
-  for (const name in matrices) read[name] = matrices[name]
+  // Perhaps of bytes that are no text.
+  if (rest.includes('\ufffd') && !isUtf8(body)) return undefined
+  const read = rest === '{' ? {} : parseRest(`${rest}}`)
+  if (read === undefined) return undefined
+  for (const name in matrices) {
+    // Its key was written with escapes: the last of the two counts.
+    if (Object.hasOwn(read, name)) return undefined
+    read[name] = matrices[name]
+  }
   return read
+}
+
+/** Undefined where it is refused: what is wrong is told with its place in the whole body. */
+function parseRest(text: string): Record<string, unknown> | undefined {
+  try {
+    return parseText(text) as Record<string, unknown>
+  } catch {
+    return undefined
+  }
 }
 
 /** Where the last matrix ended. */

@@ -1,0 +1,34 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { readJson } from '../../../src/server/json/read-body.ts'
+
+const refusal = (message: string | RegExp) => ({ code: 'INVALID_REQUEST', problems: [{ path: '', message }] })
+
+t.test('any JSON is read as JSON.parse reads it, with a byte order mark or without', async (t) => {
+  const json = fc.json({ maxDepth: 3 }).filter((text) => !text.includes('__proto__'))
+  fc.assert(
+    fc.property(json, fc.boolean(), fc.boolean(), (text, marked, escaped) => {
+      // Escapes take another way.
+      const written = escaped ? `["\\u0061",${text}]` : text
+      t.same(readJson(Buffer.from(marked ? `\ufeff${written}` : written)), JSON.parse(written))
+    }),
+    { numRuns: 300 },
+  )
+})
+
+t.test('what is no JSON is refused, and why', async (t) => {
+  t.throws(() => readJson(Buffer.alloc(0)), refusal('must be JSON; it is empty'))
+  t.throws(() => readJson(Buffer.from([0x22, 0xff, 0x22])), refusal('must be UTF-8'))
+  for (const text of ['{', '{"a":1}}', '\ufeff', '\ufeff\ufeff1', 'nul', '"\\u00"', '"\n"'])
+    t.throws(() => readJson(Buffer.from(text)), refusal(/^must be JSON: /), JSON.stringify(text))
+})
+
+t.test('a key that reaches into a prototype is refused at any depth, written in any way', async (t) => {
+  for (const key of ['__proto__', '\\u005f_proto__', '__proto\\u005F\\u005f'])
+    for (const text of [`{"${key}":null}`, `[{"a":[{"${key}":{"x":1}}]}]`])
+      t.throws(() => readJson(Buffer.from(text)), refusal(/^must be JSON: /), text)
+  t.same(readJson(Buffer.from('["__proto__",{"constructor":{"prototype":"\\u0061"}}]')), [
+    '__proto__',
+    { constructor: { prototype: 'a' } },
+  ])
+})

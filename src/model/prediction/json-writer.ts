@@ -68,7 +68,7 @@ export class JsonWriter {
     this.text(String(value))
   }
 
-  /** A finite number, rounded to eight significant digits. */
+  /** A number, rounded to eight significant digits; null where it is not finite, as JSON.stringify has it. */
   number(value: number): void {
     if (value === 0) {
       this.byte(zero)
@@ -76,7 +76,7 @@ export class JsonWriter {
     }
     const size = Math.abs(value)
     if (!(size < 1 && size >= 1e-7)) {
-      this.text(String(Object.is(value, -0) ? 0 : round(value)))
+      this.text(Number.isFinite(value) ? String(round(value)) : 'null')
       return
     }
     this.#reserve(24)
@@ -113,10 +113,11 @@ export class JsonWriter {
   }
 }
 
-/** An integer divided by a power of ten is the double nearest to that decimal, which is then written in its shortest form. */
+/**
+ * An integer divided by a power of ten that a double holds is the double nearest to that decimal, which is then written in
+ * its shortest form.
+ */
 function round(value: number): number {
-  const exponent = significant - 1 - Math.floor(Math.log10(Math.abs(value)))
-  const scale = powersOfTen[exponent] ?? 10 ** exponent
-  const rounded = Math.round(value * scale) / scale
-  return Number.isFinite(rounded) ? rounded : value
+  const scale = powersOfTen[significant - 1 - Math.floor(Math.log10(Math.abs(value)))]
+  return scale === undefined ? Number(value.toPrecision(significant)) : Math.round(value * scale) / scale
 }

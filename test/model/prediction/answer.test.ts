@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import type { PredictionTable } from '../../../src/model/prediction/answer.ts'
+import { type PredictionTable, writeAnswer } from '../../../src/model/prediction/answer.ts'
 import { toColumns, toRows } from '../../predictions.ts'
 
 const tableOf = (changes: Partial<PredictionTable> = {}): PredictionTable => ({
@@ -186,5 +186,41 @@ t.test('an answer by row is the answer by column, transposed', async () => {
       })
       return JSON.stringify(rows) === JSON.stringify(transposed)
     }),
+  )
+})
+
+t.test('names and ids of any characters are written as JSON, and stand where they belong', async (t) => {
+  const text = fc.string({ unit: 'binary', maxLength: 40 })
+  const names = fc.uniqueArray(
+    text.filter((name) => !['__proto__', 'id', 'score', 'index'].includes(name)),
+    {
+      minLength: 1,
+      maxLength: 3,
+    },
+  )
+  fc.assert(
+    fc.property(names, fc.array(text, { minLength: 1, maxLength: 5 }), text, (names, ids, message) => {
+      const table = tableOf({
+        requested: ids.length,
+        tasks: names.map((name, task) => [name, Float64Array.from(ids, (_, row) => (task + 1) / (row + 4))]),
+        ids,
+        problems: [{ path: '/candidates/0', message }],
+      })
+      const header = { model: message, version: names[0]!, request_id: ids[0]! }
+      const answer = JSON.parse(writeAnswer(header, table, 'rows').toString())
+      t.same({ ...answer, predictions: [] }, { ...header, predictions: [], errors: table.problems })
+      const rows = ids.map((id, row) => ({
+        id,
+        ...Object.fromEntries(table.tasks.map(([name, values]) => [name, Number(values[row]!.toPrecision(8))])),
+      }))
+      t.same(answer.predictions, rows)
+      t.same(
+        toColumns(table),
+        Object.fromEntries(
+          ['id', ...names].map((name) => [name, rows.map((row) => (row as Record<string, unknown>)[name])]),
+        ),
+      )
+    }),
+    { numRuns: 200 },
   )
 })

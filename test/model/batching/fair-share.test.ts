@@ -1,0 +1,176 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { type Contender, FairShare, type Share } from '../../../src/model/batching/fair-share.ts'
+
+/** A model with so many calls waiting, each of so many seconds; its calls end when the test says so. */
+interface FakeModel extends Contender {
+  share: Share
+  waiting: number
+  running: number
+  /** Seconds of calls that were started. */
+  used: number
+  submit(calls: number): void
+}
+
+function join(fair: FairShare, seconds = 1, running: { model: FakeModel; seconds: number }[] = []): FakeModel {
+  const model: FakeModel = {
+    share: undefined as unknown as Share,
+    waiting: 0,
+    running: 0,
+    used: 0,
+    ready: () => model.waiting > 0,
+    start() {
+      model.waiting--
+      model.running++
+      model.used += seconds
+      running.push({ model, seconds })
+    },
+    backlog: () => model.waiting * seconds,
+    underWay: () => model.running * seconds,
+    submit(calls) {
+      model.waiting += calls
+      model.share.pump()
+    },
+  }
+  model.share = fair.join(model)
+  return model
+}
+
+/** A share whose calls take their time on a clock of its own. */
+function simulate(slots: number) {
+  const fair = new FairShare(slots)
+  const running: { model: FakeModel; seconds: number; end?: number }[] = []
+  let now = 0
+  return {
+    fair,
+    join: (seconds: number) => join(fair, seconds, running),
+    now: () => now,
+    /** Ends calls in their order until this time. */
+    until(time: number) {
+      for (;;) {
+        for (const call of running) call.end ??= now + call.seconds
+        const next = running.reduce<(typeof running)[number] | undefined>(
+          (first, call) => (first === undefined || call.end! < first.end! ? call : first),
+          undefined,
+        )
+        if (next === undefined || next.end! > time) break
+        now = next.end!
+        running.splice(running.indexOf(next), 1)
+        next.model.running--
+        next.model.share.release(next.seconds)
+      }
+      now = time
+    },
+  }
+}
+
+t.test('a flood of one model leaves another its half, whatever their calls take', async () => {
+  const duration = fc.double({ min: 0.01, max: 1, noNaN: true })
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 4 }), duration, duration, (slots, long, short) => {
+      const { join, until } = simulate(slots)
+      const flood = join(long)
+      const other = join(short)
+      flood.submit(100_000)
+      other.submit(100_000)
+      until(200)
+      const half = (slots * 200) / 2
+      // To within a call of each slot.
+      const slack = 2 * slots * Math.max(long, short)
+      return Math.abs(other.used - half) <= slack && Math.abs(flood.used - half) <= slack
+    }),
+    { numRuns: 50 },
+  )
+})
+
+t.test('who needs less than its share gets it at the next call that ends', async (t) => {
+  const { join, until } = simulate(1)
+  const flood = join(1)
+  const other = join(0.1)
+  flood.submit(1000)
+  for (let second = 0; second < 50; second += 2) {
+    until(second + 0.5)
+    other.submit(1)
+    until(second + 1.5)
+    t.equal(other.waiting, 0)
+  }
+})
+
+t.test('idleness earns no credit', async (t) => {
+  const { join, until } = simulate(1)
+  const steady = join(1)
+  const sleeper = join(1)
+  sleeper.submit(1)
+  until(2)
+  steady.submit(1000)
+  until(102)
+  const before = steady.used
+  sleeper.submit(1000)
+  until(122)
+  t.ok(Math.abs(steady.used - before - 10) <= 2, `${steady.used - before} s of 20`)
+})
+
+t.test('nor does a model that joins late owe or own anything', async (t) => {
+  const { join, until } = simulate(1)
+  const first = join(1)
+  first.submit(1000)
+  until(100)
+  const late = join(1)
+  late.submit(1000)
+  const before = first.used
+  until(120)
+  t.ok(Math.abs(late.used - 10) <= 2, `${late.used} s of 20`)
+  t.ok(Math.abs(first.used - before - 10) <= 2)
+})
+
+t.test('no slot is exceeded, lost, or idle while a model waits', async () => {
+  const step = fc.oneof(
+    fc.record({ type: fc.constant('submit' as const), model: fc.nat(3), calls: fc.integer({ min: 1, max: 5 }) }),
+    fc.record({
+      type: fc.constant('end' as const),
+      call: fc.nat(9),
+      seconds: fc.double({ min: 0, max: 9, noNaN: true }),
+    }),
+    fc.record({ type: fc.constant('leave' as const), model: fc.nat(3) }),
+  )
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 4 }), fc.array(step, { maxLength: 60 }), (slots, steps) => {
+      const fair = new FairShare(slots)
+      const running: { model: FakeModel; seconds: number }[] = []
+      const models = Array.from({ length: 4 }, () => join(fair, 1, running))
+      const gone = new Set<FakeModel>()
+      for (const step of steps) {
+        if (step.type === 'submit') {
+          const model = models[step.model]!
+          if (!gone.has(model)) model.submit(step.calls)
+        } else if (step.type === 'leave') {
+          const model = models[step.model]!
+          model.share.leave()
+          gone.add(model)
+        } else if (running.length > 0) {
+          const [call] = running.splice(step.call % running.length, 1)
+          call!.model.running--
+          call!.model.share.release(step.seconds)
+        }
+        const waiting = models.some((model) => model.waiting > 0 && !gone.has(model))
+        if (running.length + fair.free !== slots || fair.free < 0) throw new Error(`${running.length} of ${slots}`)
+        if (waiting && fair.free > 0) throw new Error('a slot idles')
+      }
+    }),
+  )
+})
+
+t.test('a model waits for its own and as much of the others, divided by the slots', async (t) => {
+  const fair = new FairShare(2)
+  const [busy, quiet] = [join(fair), join(fair)]
+  t.equal(busy.share.predictedWait(), 0)
+  t.equal(fair.predictedDrain(), 0)
+  busy.submit(12)
+  t.equal(fair.free, 0)
+  t.equal(busy.share.predictedWait(), 6, 'two under way and ten waiting')
+  t.equal(quiet.share.predictedWait(), 1, 'those under way alone: it would be next')
+  quiet.submit(3)
+  t.equal(busy.share.predictedWait(), 7.5, 'and three of the other')
+  t.equal(quiet.share.predictedWait(), 4, 'three of its own and three of the other')
+  t.equal(fair.predictedDrain(), 7.5)
+})

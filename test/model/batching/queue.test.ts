@@ -1,0 +1,135 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { DeadlineQueue, type Piece } from '../../../src/model/batching/queue.ts'
+
+interface Named extends Piece {
+  name: number
+}
+
+function create(name: number, deadline: number, count: number, settled: Set<number>): Named {
+  return { name, deadline, count, start: 0, batch: { rows: count, inputs: {} }, live: () => !settled.has(name) }
+}
+
+/** What a piece is, without how it says whether it lives. */
+const tell = (piece: Named | undefined) => piece && [piece.name, piece.start, piece.count]
+
+const action = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      type: fc.constant('push' as const),
+      // Few deadlines, so that many are equal.
+      deadline: fc.integer({ min: 0, max: 6 }),
+      count: fc.integer({ min: 1, max: 9 }),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant('shift' as const) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ type: fc.constant('shiftRows' as const), count: fc.integer({ min: 1, max: 9 }) }),
+  },
+  // So many at once that the settled outnumber the live.
+  {
+    weight: 1,
+    arbitrary: fc.record({ type: fc.constant('forget' as const), pieces: fc.array(fc.nat(), { maxLength: 90 }) }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ type: fc.constant('fill' as const), pieces: fc.integer({ min: 50, max: 120 }) }),
+  },
+)
+
+t.test('it does what a sorted array does, whatever is settled meanwhile', async () => {
+  fc.assert(
+    fc.property(fc.array(action, { maxLength: 40 }), (actions) => {
+      const queue = new DeadlineQueue<Named>()
+      const settled = new Set<number>()
+      let sorted: Named[] = []
+      let nextName = 0
+      const push = (deadline: number, count: number) => {
+        const piece = create(nextName++, deadline, count, settled)
+        queue.push(piece)
+        const after = sorted.findIndex((other) => other.deadline > deadline)
+        sorted.splice(after < 0 ? sorted.length : after, 0, { ...piece })
+      }
+      const expect = (actual: unknown, expected: unknown) => {
+        if (JSON.stringify(actual) !== JSON.stringify(expected))
+          throw new Error(`${JSON.stringify(actual)}, not ${JSON.stringify(expected)}`)
+      }
+      for (const step of actions) {
+        switch (step.type) {
+          case 'push':
+            push(step.deadline, step.count)
+            break
+          case 'fill':
+            for (let i = 0; i < step.pieces; i++) push((i * 5) % 7, 1 + (i % 3))
+            break
+          case 'shift':
+            expect(tell(queue.shift()), tell(sorted.shift()))
+            break
+          case 'shiftRows': {
+            const [first] = sorted
+            if (first === undefined || first.count <= step.count) {
+              expect(tell(queue.shiftRows(step.count)), tell(sorted.shift()))
+              break
+            }
+            expect(tell(queue.shiftRows(step.count)), [first.name, first.start, step.count])
+            first.start += step.count
+            first.count -= step.count
+            break
+          }
+          case 'forget': {
+            const gone = new Set(
+              step.pieces.map((i) => sorted[i % Math.max(1, sorted.length)]).filter((piece) => !!piece),
+            )
+            for (const { name } of gone) settled.add(name)
+            let rows = 0
+            for (const { count } of gone) rows += count
+            queue.forget(gone.size, rows)
+            sorted = sorted.filter((piece) => !gone.has(piece))
+          }
+        }
+        expect(
+          [queue.pieces, queue.rows, tell(queue.peek())],
+          [sorted.length, sorted.reduce((sum, { count }) => sum + count, 0), tell(sorted[0])],
+        )
+      }
+      while (sorted.length > 0) expect(tell(queue.shift()), tell(sorted.shift()))
+      expect([queue.shift(), queue.shiftRows(1), queue.pieces, queue.rows], [undefined, undefined, 0, 0])
+    }),
+    { numRuns: 1000 },
+  )
+})
+
+t.test(
+  'at the same deadline the first that came is the first that goes, though its rows are taken in parts',
+  async (t) => {
+    const queue = new DeadlineQueue<Named>()
+    for (const name of [0, 1, 2]) queue.push(create(name, 5, 4, new Set()))
+    const taken = [3, 3, 3, 3, 3].map((count) => tell(queue.shiftRows(count)))
+    t.same(taken, [
+      [0, 0, 3],
+      [0, 3, 1],
+      [1, 0, 3],
+      [1, 3, 1],
+      [2, 0, 3],
+    ])
+    t.same([queue.pieces, queue.rows], [1, 1])
+  },
+)
+
+t.test('pieces that are settled are not kept', async (t) => {
+  const settled = new Set<number>()
+  const queue = new DeadlineQueue<Named>()
+  const looks: number[] = []
+  for (let name = 0; name < 1000; name++)
+    queue.push({ ...create(name, 1, 1, settled), live: () => looks.push(name) > 0 && !settled.has(name) })
+  for (let name = 1; name < 1000; name++) {
+    settled.add(name)
+    queue.forget(1, 1)
+  }
+  looks.length = 0
+  t.equal(queue.shift()?.name, 0)
+  t.equal(queue.shift(), undefined)
+  t.ok(looks.length < 100, `${looks.length} of 999 that were settled are still there`)
+})

@@ -130,7 +130,6 @@ export class Batcher {
   destroy(error: unknown): void {
     this.#closing = true
     for (const job of this.#jobs) this.#fail(job, error)
-    for (const piece of this.#retries.splice(0)) this.#finish(piece)
     this.#settleIfIdle()
   }
 
@@ -293,9 +292,14 @@ export class Batcher {
 
   #distribute(pieces: JobPiece[], outputs: Outputs, rows: number): void {
     let row = 0
-    for (const { job, start, count } of pieces) {
+    // All before any is taken: where the outputs are not what was wanted, every piece is tried again.
+    const parts = pieces.map(({ job, count }) => {
       const part = slice(outputs, job.request.wanted, rows, row, count)
       row += count
+      return part
+    })
+    for (const [i, { job, start, count }] of pieces.entries()) {
+      const part = parts[i]!
       if (job.settled) continue
       job.missingRows -= count
       const whole = count === job.request.batch.rows
@@ -364,6 +368,8 @@ export class Batcher {
 
   #settleIfIdle(): void {
     if (!this.#closing || this.#jobs.size > 0 || this.#inFlight.size > 0) return
+    // Settled while they waited for a slot to be tried alone.
+    for (const piece of this.#retries.splice(0)) this.#finish(piece)
     this.#share.leave()
     this.#expiry.cancel()
     this.#cancelDelay?.()

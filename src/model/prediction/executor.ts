@@ -86,11 +86,11 @@ export function createExecutor(graph: PooledGraph): Executor {
         clock,
       )
       if (most === 0) return
-      const opened = await pool.loadHere({ ...source, cacheBytes: 0 })
-      for (let rows = 1; rows <= most; rows *= 2) await opened.run(plainBatch(manifest, encoder, rows), [output])
-      opened.reset?.()
+      // Computes nothing, but is closed with the others, until it has been warmed.
+      here = await pool.loadHere({ ...source, cacheBytes: 0 })
+      for (let rows = 1; rows <= most; rows *= 2) await here.run(plainBatch(manifest, encoder, rows), [output])
+      here.reset?.()
       gatherer = graph.follow?.()
-      here = opened
       rowsHere = most
     },
     get rowsHere() {

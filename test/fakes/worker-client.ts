@@ -1,5 +1,5 @@
 import type { GraphSource, Outputs, Signature } from '../../src/model/engines/engine.ts'
-import type { WorkerTask } from '../../src/model/engines/messages.ts'
+import type { WorkerNotice, WorkerTask } from '../../src/model/engines/messages.ts'
 import { type WorkerClient, WorkerLostError } from '../../src/model/engines/worker-client.ts'
 
 export const fakeSignature: Signature = {
@@ -10,6 +10,8 @@ export const fakeSignature: Signature = {
 export interface FakeWorker extends WorkerClient {
   /** Tasks that were asked for, in order. */
   tasks: WorkerTask[]
+  /** What it was asked and told, in order. */
+  heard: (WorkerTask | WorkerNotice)[]
   /** Ends the thread, as a crash would. */
   die(reason: string): void
   /** Answers the oldest unanswered call to run. */
@@ -24,6 +26,7 @@ export interface FakeWorkerBehaviour {
 /** A worker thread that answers `start`, `load` and `unload` at once, and `run` when the test says so. */
 export function createFakeWorker(behaviour: FakeWorkerBehaviour = {}): FakeWorker {
   const tasks: WorkerTask[] = []
+  const heard: (WorkerTask | WorkerNotice)[] = []
   const runs: { resolve(value: unknown): void; reject(error: unknown): void }[] = []
   let dead: string | undefined
   let end: (reason: string) => void = () => undefined
@@ -37,6 +40,7 @@ export function createFakeWorker(behaviour: FakeWorkerBehaviour = {}): FakeWorke
   }
   return {
     tasks,
+    heard,
     ended,
     get pending() {
       return runs.length
@@ -44,12 +48,15 @@ export function createFakeWorker(behaviour: FakeWorkerBehaviour = {}): FakeWorke
     async call(task) {
       if (dead !== undefined) throw new WorkerLostError(dead)
       tasks.push(task)
+      heard.push(task)
       if (task.type === 'start') return behaviour.start ? behaviour.start() : 'fake'
       if (task.type === 'load') return behaviour.load ? behaviour.load(task.source) : fakeSignature
       if (task.type === 'unload') return undefined
       return new Promise((resolve, reject) => runs.push({ resolve, reject }))
     },
-    tell: () => undefined,
+    tell: (notice) => {
+      heard.push(notice)
+    },
     async stop() {
       die('stopped')
     },

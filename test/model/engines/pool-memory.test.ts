@@ -178,7 +178,11 @@ t.test('a thread that dies in the middle of a batch fails that alone; its memory
       if (answer instanceof Error) {
         t.match(answer.message, /worker thread died.*told to die/)
         t.ok(doomed.has(place))
-      } else t.same(answer, await graph.run({ rows, inputs: own }, ['probabilities']))
+        continue
+      }
+      const expected = (await graph.run({ rows, inputs: own }, ['probabilities'])).probabilities!
+      // The last digits may depend on what is computed in the same call.
+      t.ok(answer.probabilities!.every((value, i) => Math.abs(value - expected[i]!) <= 1e-6))
     }
     t.ok(doomed.size >= 1 && doomed.size <= 8, `${doomed.size} requests were in the deadly batch`)
     const { part, release } = graph.allocate!(1)

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { cacheFolder } from './cache-folder.ts'
 import { loggerOptions } from './logging.ts'
@@ -20,6 +21,7 @@ import { type ConnectionSource, listenOn } from './server/connections.ts'
 import type { Drain } from './server/context.ts'
 import { createMetrics, type Metrics } from './server/metrics.ts'
 import type { Peers } from './server/peers.ts'
+import { createPendingBodies } from './server/pending-bodies.ts'
 
 export interface RunningServer {
   fastify: FastifyInstance
@@ -105,7 +107,13 @@ export async function serve(configuration: Configuration, options: ServeOptions 
     now: systemClock.now,
     onEvent: (event) => report(event, fastify, metrics),
   })
-  const metrics = createMetrics({ models: () => registry.live(), pool: () => pool.stats() })
+  const bodies = createPendingBodies({ maxBytes: configuration.MULTIGATE_MAX_PENDING_BYTES })
+  const metrics = createMetrics({
+    models: () => registry.live(),
+    pool: () => pool.stats(),
+    pendingBytes: () => bodies.bytes,
+    connections: () => promisify(fastify.server.getConnections).call(fastify.server),
+  })
   await fastify.register(app, {
     context: {
       registry,
@@ -117,15 +125,15 @@ export async function serve(configuration: Configuration, options: ServeOptions 
         clock: systemClock,
         predictedDrain: () => share.predictedDrain(),
         slots: share.slots,
-        maxPendingBytes: configuration.MULTIGATE_MAX_PENDING_BYTES,
-        maxBodyBytes: configuration.MULTIGATE_MAX_BODY_BYTES,
       }),
+      bodies,
       deadlineMs: configuration.MULTIGATE_DEADLINE_MS,
     },
     version: await ownVersion(),
   })
 
   fastify.server.maxConnections = configuration.MULTIGATE_MAX_CONNECTIONS
+  fastify.server.on('drop', () => metrics.connectionRefused())
 
   let url: string
   try {

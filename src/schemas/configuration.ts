@@ -106,7 +106,7 @@ export const Configuration = Type.Object({
     maximum: 1_099_511_627_776,
     default: 268_435_456,
     description:
-      'Most bytes of request bodies that are being received at once, all processes together; a body without a length counts as the largest',
+      'Most bytes of request bodies that are being received at once, decompressed, all processes together; beyond, the largest is given up',
   }),
   MULTIGATE_MAX_CONNECTIONS: Type.Integer({
     minimum: 1,

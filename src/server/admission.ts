@@ -2,14 +2,17 @@ import { performance } from 'node:perf_hooks'
 import type { Clock } from '../model/batching/clock.ts'
 
 /**
- * Decides from a request's headers alone whether it can be answered in time, and whether there is memory for its body.
+ * Decides from a request's headers alone whether it can be answered in time.
  *
  * A flood saturates the thread that reads and answers, and fills the queues behind it: then every request is served, and
  * every one too late. So those that would be too late are refused before their body is read, which costs a fraction of
  * answering them. What a request costs the engines is known when it has been read; until then it is guessed by its bytes.
  */
 export interface Admission {
-  /** A request of so many bytes has arrived that is of use for so many ms; `bytes` undefined where it doesn't say. */
+  /**
+   * A request of so many bytes has arrived that is of use for so many ms; `bytes` undefined where they tell nothing of what
+   * it costs: it doesn't say, or they are compressed.
+   */
   enter(deadlineMs: number, bytes: number | undefined): Ticket | Refusal
 }
 
@@ -36,10 +39,6 @@ export interface AdmissionOptions {
   predictedDrain(): number
   /** Engine calls at once. */
   slots: number
-  /** Most bytes of bodies that are being read at once. */
-  maxPendingBytes: number
-  /** Bytes that a body without a length counts as. */
-  maxBodyBytes: number
   /** Milliseconds that this thread has waited for something to do, since its start; replaceable in tests. */
   idleMs?(): number
 }
@@ -54,11 +53,10 @@ const newest = 0.1
 const turnsOfItsOwn = 2
 
 export function createAdmission(options: AdmissionOptions): Admission {
-  const { clock, predictedDrain, slots, maxPendingBytes, maxBodyBytes } = options
+  const { clock, predictedDrain, slots } = options
   const idleMs = options.idleMs ?? (() => performance.nodeTiming.idleTime)
   /** Engine seconds per byte of body. */
   let secondsPerByte = 0
-  let pendingBytes = 0
   /** Of requests that entered in this turn of the event loop and in the last one, and have not been read: those are about to be. */
   let foreseen = { turn: 0, now: 0, before: 0 }
   /** When the event loop began to read requests in this turn, and in the last one in which it did. */
@@ -89,11 +87,6 @@ export function createAdmission(options: AdmissionOptions): Admission {
     enter(deadlineMs, bytes) {
       const now = clock.now()
       if (turnStart === undefined) beginTurn(now)
-      const size = bytes ?? maxBodyBytes
-      if (pendingBytes > 0 && pendingBytes + size > maxPendingBytes) {
-        const message = `Too many bodies are being read: ${pendingBytes} bytes, and ${maxPendingBytes} at most`
-        return { admitted: false, message, retryAfterSeconds: 1 }
-      }
       const arrived = slept ? turnStart! : lastStart
       const own = (bytes ?? 0) * secondsPerByte
       const engines = predictedDrain() + (foreseen.now + foreseen.before) / slots
@@ -104,14 +97,12 @@ export function createAdmission(options: AdmissionOptions): Admission {
         const message = `The request can't be answered before its deadline: that takes about ${Math.ceil(wait)} ms`
         return { admitted: false, message, retryAfterSeconds: wait / 1000 }
       }
-      pendingBytes += size
       foreseen.now += own
       const { turn } = foreseen
       let unread = true
       const settle = () => {
         if (!unread) return
         unread = false
-        pendingBytes -= size
         if (foreseen.turn === turn) foreseen.now -= own
         else if (foreseen.turn === turn + 1) foreseen.before -= own
       }

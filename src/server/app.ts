@@ -6,6 +6,7 @@ import { problemDetails, toProblem } from './errors.ts'
 import { draining } from './plugins/draining.ts'
 import { jsonBody } from './plugins/json-body.ts'
 import { openapi } from './plugins/openapi.ts'
+import { pipelining } from './plugins/pipelining.ts'
 import { problems, sendProblem } from './plugins/problems.ts'
 import { requestId, requestIdOf, traceIdOf } from './plugins/request-id.ts'
 import { inferRoutes } from './routes/infer.ts'
@@ -22,6 +23,7 @@ export interface AppOptions {
 
 /** The whole HTTP interface as a Fastify plugin; it never listens. */
 export async function app(fastify: FastifyInstance, { context, version }: AppOptions): Promise<void> {
+  await fastify.register(pipelining)
   await fastify.register(jsonBody)
   await fastify.register(problems)
   await fastify.register(requestId)

@@ -3,6 +3,7 @@ import type { Registry } from '../model/registry/registry.ts'
 import type { Admission } from './admission.ts'
 import type { Metrics } from './metrics.ts'
 import type { Peers } from './peers.ts'
+import type { PendingBodies } from './pending-bodies.ts'
 
 /** Set at SIGTERM: from then on the server is not ready, and asks clients to close their connections. */
 export interface Drain {
@@ -18,6 +19,7 @@ export interface ServerContext {
   admission: Admission
   /** Undefined where this process is the only one. */
   peers?: Peers | undefined
+  bodies: PendingBodies
   /** Deadline of requests that name none, ms. */
   deadlineMs: number
 }

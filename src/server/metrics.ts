@@ -23,6 +23,10 @@ const meanMemory = 10_000
 export interface MetricsSources {
   models(): { name: string; version: string; model: LoadedModel }[]
   pool(): EnginePoolStats
+  /** Bytes of bodies that are being received. */
+  pendingBytes?(): number
+  /** Connections that are open. */
+  connections?(): Promise<number>
 }
 
 /**
@@ -34,7 +38,9 @@ export interface Metrics {
   /** A prediction request has been answered: `outcome` is `ok`, `cancelled`, or an error's code. */
   request(model: LoadedModel | undefined, outcome: string, seconds: number): void
   /** A request was refused before it was read, whatever its model. */
-  shed(reason: 'busy'): void
+  shed(reason: 'busy' | 'pending_bytes'): void
+  /** A connection was closed as it came: as many are open as may be. */
+  connectionRefused(): void
   encoded(model: LoadedModel, rows: number, seconds: number): void
   predicted(model: LoadedModel, table: PredictionTable): void
   batchObserver(model: string, version: string): BatchObserver
@@ -175,6 +181,28 @@ export function createMetrics(sources: MetricsSources): Metrics {
     },
   })
 
+  new Gauge({
+    name: 'multigate_pending_body_bytes',
+    help: 'Bytes of request bodies that are being received, without those of small ones',
+    registers,
+    collect() {
+      this.set(sources.pendingBytes?.() ?? 0)
+    },
+  })
+  new Gauge({
+    name: 'multigate_connections',
+    help: 'Connections that are open',
+    registers,
+    async collect() {
+      this.set((await sources.connections?.()) ?? 0)
+    },
+  })
+  const connectionsRefused = counter(
+    'multigate_connections_refused_total',
+    'Connections closed as they came, because as many were open as may be',
+    [],
+  )
+
   const withModel = [
     requests,
     rows,
@@ -196,6 +224,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
       requestDuration.observe(labels, seconds)
     },
     shed: (reason) => shed.inc({ model: '', version: '', reason }),
+    connectionRefused: () => connectionsRefused.inc(),
     encoded(served, count, seconds) {
       const labels = labelsOf(served)
       rows.inc(labels, count)

@@ -1,4 +1,5 @@
-import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import { Transform } from 'node:stream'
+import type { FastifyReply, FastifyRequest, RequestPayload, RouteOptions } from 'fastify'
 import { ModelError, reasonOf } from '../model/errors.ts'
 import type { PredictionTable } from '../model/prediction/answer.ts'
 import type { LoadedModel, PendingPrediction } from '../model/prediction/model.ts'
@@ -6,6 +7,7 @@ import type { Lease } from '../model/registry/registry.ts'
 import type { Ticket } from './admission.ts'
 import type { ServerContext } from './context.ts'
 import { problemDetails, toProblem } from './errors.ts'
+import type { PendingBodies } from './pending-bodies.ts'
 import { sendProblem } from './plugins/problems.ts'
 
 /*
@@ -20,14 +22,18 @@ interface Flight {
   handled: boolean
 }
 
+/** A body that says it has at most so many bytes isn't counted while it is received: one packet of it is little less. */
+const smallBody = 1 << 16
+
 const flights = new WeakMap<FastifyRequest, Flight>()
 
 /** Route options that bring a request to its handler, or refuse it. The body comes as bytes. */
 export function predictionRoute({
   admission,
+  bodies,
   metrics,
   deadlineMs,
-}: ServerContext): Pick<RouteOptions, 'method' | 'validatorCompiler' | 'onRequest' | 'errorHandler'> {
+}: ServerContext): Pick<RouteOptions, 'method' | 'validatorCompiler' | 'onRequest' | 'preParsing' | 'errorHandler'> {
   return {
     method: 'POST',
     // Body and headers are described for /docs, and checked by the handler.
@@ -35,9 +41,13 @@ export function predictionRoute({
     // Before the body is read: a flood is refused by its headers.
     onRequest(request, reply, done) {
       const { headers } = request
-      const length = headers['content-length']
       const deadline = headerDeadline(headers['x-deadline-ms']) ?? deadlineMs
-      const ticket = admission.enter(deadline, length === undefined ? undefined : Number(length))
+      const bytes = plainBytes(request)
+      // One that is too large will be refused by its length, and costs nothing.
+      const ticket = admission.enter(
+        deadline,
+        bytes !== undefined && bytes > request.routeOptions.bodyLimit ? 0 : bytes,
+      )
       if (!ticket.admitted) {
         metrics.shed('busy')
         metrics.request(undefined, 'queue_full', reply.elapsedTime / 1000)
@@ -54,6 +64,15 @@ export function predictionRoute({
         if (!reply.raw.writableEnded) flight.pending?.cancel()
       })
       done()
+    },
+    preParsing(request, reply, payload, done) {
+      const bytes = plainBytes(request)
+      if (bytes !== undefined && bytes <= smallBody) done(null, payload)
+      else
+        done(
+          null,
+          counted(payload, request, reply, bodies, () => metrics.shed('pending_bytes')),
+        )
     },
     errorHandler(error, request, reply) {
       // A body that can't be read never reaches the handler.
@@ -108,6 +127,47 @@ export async function answerPrediction<T>(
     metrics.request(lease?.model, outcome, reply.elapsedTime / 1000)
     lease?.release()
   }
+}
+
+/** Bytes of a body as it says itself; undefined where it doesn't, or they are compressed. */
+function plainBytes({ headers }: FastifyRequest): number | undefined {
+  const { 'content-length': length, 'content-encoding': encoding = 'identity' } = headers
+  return length === undefined || encoding !== 'identity' ? undefined : Number(length)
+}
+
+/** Counts a body among those that are being received, and fails it with QUEUE_FULL where it has to make room. */
+function counted(
+  payload: RequestPayload,
+  { raw }: FastifyRequest,
+  reply: FastifyReply,
+  bodies: PendingBodies,
+  onGivenUp: () => void,
+): RequestPayload {
+  const body = bodies.open(() => {
+    onGivenUp()
+    // What is left of it is not read.
+    reply.header('connection', 'close')
+    const message = 'Too many bytes of request bodies are being received, and this body is the largest'
+    passing.destroy(new ModelError('QUEUE_FULL', message, { retryAfterSeconds: 1 }))
+  })
+  const passing: Transform & { receivedEncodedLength?: number } = new Transform({
+    transform(chunk: Buffer, _, done) {
+      // Fastify compares it with the length that was announced.
+      if (payload.receivedEncodedLength !== undefined) passing.receivedEncodedLength = payload.receivedEncodedLength
+      body.add(chunk.length)
+      done(null, chunk)
+    },
+  })
+  payload.once('error', (error) => passing.destroy(error))
+  passing.once('close', () => body.close())
+  reply.raw.once('close', () => {
+    body.close()
+    if (raw.readableEnded) return
+    // Answered before its end: the rest is passed over as it is, without decompressing it.
+    raw.unpipe()
+    raw.resume()
+  })
+  return payload.pipe(passing)
 }
 
 /** `cancelled`, or the code of the error that the client gets. */

@@ -3,7 +3,7 @@ import { createAdmission, type Refusal, type Ticket } from '../../src/server/adm
 import { createFakeClock } from '../fakes/clock.ts'
 
 /** A thread that is never idle but when the test says so, and engines that take what the test says. */
-function setUp({ maxPendingBytes = 1e9 } = {}) {
+function setUp() {
   const clock = createFakeClock()
   let idle = 0
   const state = { drain: 0 }
@@ -11,8 +11,6 @@ function setUp({ maxPendingBytes = 1e9 } = {}) {
     clock,
     predictedDrain: () => state.drain,
     slots: 2,
-    maxPendingBytes,
-    maxBodyBytes: 1000,
     idleMs: () => idle,
   })
   const rest = async (ms: number) => {
@@ -25,12 +23,7 @@ function setUp({ maxPendingBytes = 1e9 } = {}) {
     if (!ticket.admitted) throw new Error(ticket.message)
     return ticket
   }
-  const admitUnknown = () => {
-    const ticket = admission.enter(60, undefined)
-    if (!ticket.admitted) throw new Error(ticket.message)
-    return ticket
-  }
-  return { clock, state, rest, enter, admit, admitUnknown }
+  return { clock, state, rest, enter, admit }
 }
 
 const isRefused = (answer: Ticket | Refusal): answer is Refusal => !answer.admitted
@@ -116,30 +109,4 @@ t.test('long turns of the event loop are forgotten when it is calm', async (t) =
   }
   await rest(1)
   t.notOk(isRefused(enter(1)))
-})
-
-t.test('bodies that are being read are bounded in bytes', async (t) => {
-  const { enter, admit, admitUnknown, rest } = setUp({ maxPendingBytes: 2500 })
-  await rest(10)
-  const first = admit(60, 1000)
-  const second = admitUnknown()
-  t.match(
-    enter(60, 600),
-    { admitted: false, message: /2000 bytes, and 2500 at most/ },
-    'one without a length counts in full',
-  )
-  t.ok(enter(60, 500).admitted)
-  first.leave()
-  first.leave()
-  t.ok(enter(60, 900).admitted)
-  t.notOk(enter(60, 900).admitted, 'who leaves twice frees its bytes once')
-  second.read(undefined)
-  t.ok(enter(60, 900).admitted)
-})
-
-t.test('a body larger than all that is allowed is let in while no other is read', async (t) => {
-  const { enter, rest } = setUp({ maxPendingBytes: 10 })
-  await rest(10)
-  t.ok(enter(60, 100).admitted)
-  t.notOk(enter(60, 1).admitted)
 })

@@ -7,6 +7,8 @@ import { unreadyReasons } from '../readiness.ts'
 /** Probes and metrics. */
 export async function operationRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
   const { metrics, peers } = context
+  let scrape: Promise<string> | undefined
+  const scrapeAll = async () => (await peers?.metrics()) ?? metrics.registry.metrics()
   const probe = (description: string, value: Probe) => ({
     description,
     content: { 'application/json': { schema: component('Probe'), examples: { answer: { value } } } },
@@ -69,8 +71,11 @@ export async function operationRoutes(app: FastifyInstance, { context }: { conte
     },
     serializerCompiler: () => String,
     handler: async (_, reply) => {
-      const text = (await peers?.metrics()) ?? (await metrics.registry.metrics())
-      return reply.type(metrics.registry.contentType).send(text)
+      // Those who ask meanwhile get the same.
+      scrape ??= scrapeAll().finally(() => {
+        scrape = undefined
+      })
+      return reply.type(metrics.registry.contentType).send(await scrape)
     },
   })
 }

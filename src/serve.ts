@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { promisify } from 'node:util'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { cacheFolder } from './cache-folder.ts'
 import { loggerOptions } from './logging.ts'
@@ -107,12 +106,19 @@ export async function serve(configuration: Configuration, options: ServeOptions 
     now: systemClock.now,
     onEvent: (event) => report(event, fastify, metrics),
   })
+  let open = 0
+  fastify.server.on('connection', (socket) => {
+    open++
+    socket.once('close', () => {
+      open--
+    })
+  })
   const bodies = createPendingBodies({ maxBytes: configuration.MULTIGATE_MAX_PENDING_BYTES })
   const metrics = createMetrics({
     models: () => registry.live(),
     pool: () => pool.stats(),
     pendingBytes: () => bodies.bytes,
-    connections: () => promisify(fastify.server.getConnections).call(fastify.server),
+    connections: () => open,
   })
   await fastify.register(app, {
     context: {
@@ -123,7 +129,7 @@ export async function serve(configuration: Configuration, options: ServeOptions 
       peers,
       admission: createAdmission({
         clock: systemClock,
-        predictedDrain: () => share.predictedDrain(),
+        predictedWait: () => share.predictedWait(),
         slots: share.slots,
       }),
       bodies,

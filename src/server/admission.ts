@@ -35,8 +35,8 @@ export interface Refusal {
 
 export interface AdmissionOptions {
   clock: Clock
-  /** Seconds until the engines have computed all that waits. */
-  predictedDrain(): number
+  /** Seconds until the engines would begin with what came now. */
+  predictedWait(): number
   /** Engine calls at once. */
   slots: number
   /** Milliseconds that this thread has waited for something to do, since its start; replaceable in tests. */
@@ -53,7 +53,7 @@ const newest = 0.1
 const turnsOfItsOwn = 2
 
 export function createAdmission(options: AdmissionOptions): Admission {
-  const { clock, predictedDrain, slots } = options
+  const { clock, predictedWait, slots } = options
   const idleMs = options.idleMs ?? (() => performance.nodeTiming.idleTime)
   /** Engine seconds per byte of body. */
   let secondsPerByte = 0
@@ -89,7 +89,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
       if (turnStart === undefined) beginTurn(now)
       const arrived = slept ? turnStart! : lastStart
       const own = (bytes ?? 0) * secondsPerByte
-      const engines = predictedDrain() + (foreseen.now + foreseen.before) / slots
+      const engines = predictedWait() + (foreseen.now + foreseen.before) / slots
       // Where nothing waits for the engines, any may try: else one that seems dear could never be answered.
       const computed = engines > 0 ? engines + own : 0
       const wait = now - arrived + turnsOfItsOwn * turnMs + 1000 * computed

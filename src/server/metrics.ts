@@ -26,7 +26,7 @@ export interface MetricsSources {
   /** Bytes of bodies that are being received. */
   pendingBytes?(): number
   /** Connections that are open. */
-  connections?(): Promise<number>
+  connections?(): number
 }
 
 /**
@@ -193,8 +193,8 @@ export function createMetrics(sources: MetricsSources): Metrics {
     name: 'multigate_connections',
     help: 'Connections that are open',
     registers,
-    async collect() {
-      this.set((await sources.connections?.()) ?? 0)
+    collect() {
+      this.set(sources.connections?.() ?? 0)
     },
   })
   const connectionsRefused = counter(

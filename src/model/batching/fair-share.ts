@@ -1,3 +1,6 @@
+/** A model that had none of so many calls has not been asked lately. */
+const activeStarts = 256
+
 /**
  * Shares an engine's slots among models: of those that have work, the one that has used the least time goes next
  * (start-time fair queueing), so that a flood of requests for one model doesn't starve the others.
@@ -8,6 +11,8 @@ export class FairShare {
   readonly #members = new Set<Member>()
   /** Time used by whoever started last: who comes back from idleness starts from there, with no credit. */
   #virtualTime = 0
+  /** Calls that have been started. */
+  #starts = 0
 
   /** `slots`: engine calls that may be under way at once. */
   constructor(slots: number) {
@@ -21,7 +26,7 @@ export class FairShare {
   }
 
   join(contender: Contender): Share {
-    const member: Member = { contender, used: this.#virtualTime, idle: true }
+    const member: Member = { contender, used: this.#virtualTime, idle: true, lastStart: Number.NEGATIVE_INFINITY }
     this.#members.add(member)
     return {
       free: () => this.#free,
@@ -38,11 +43,17 @@ export class FairShare {
     }
   }
 
-  /** Seconds until all that waits and is under way, of all models, has been computed. */
-  predictedDrain(): number {
-    let seconds = 0
-    for (const { contender } of this.#members) seconds += contender.backlog() + contender.underWay()
-    return seconds / this.slots
+  /**
+   * Seconds until a request would begin that is for whichever model has least to do, of those that were asked lately: what
+   * is too late for that is too late for any. Which model a request is for, its headers don't say.
+   */
+  predictedWait(): number {
+    let least = Number.POSITIVE_INFINITY
+    for (const member of this.#members) {
+      const isActive = member.contender.backlog() > 0 || this.#starts - member.lastStart < activeStarts
+      if (isActive) least = Math.min(least, this.#predictedWait(member))
+    }
+    return Number.isFinite(least) ? least : 0
   }
 
   #pump(): void {
@@ -59,6 +70,7 @@ export class FairShare {
       }
       if (next === undefined) return
       this.#virtualTime = next.used
+      next.lastStart = this.#starts++
       this.#free--
       next.contender.start()
     }
@@ -106,4 +118,6 @@ interface Member {
   /** Seconds used, counted from those of whoever was busy when it came. */
   used: number
   idle: boolean
+  /** Which of all calls its last one was. */
+  lastStart: number
 }

@@ -11,6 +11,9 @@ import { parseText } from './read-body.ts'
 let scratch = new Float64Array(1 << 14)
 let used = 0
 
+/** Of a body larger than most, the memory is not kept; numbers. */
+const longestKept = 1 << 18
+
 const quote = 0x22
 const comma = 0x2c
 const colon = 0x3a
@@ -36,6 +39,7 @@ const powersOfTen = Float64Array.from({ length: 23 }, (_, exponent) => 10 ** exp
  */
 export function readTensors(body: Buffer): Record<string, unknown> | undefined {
   used = 0
+  if (scratch.length > longestKept) scratch = new Float64Array(1 << 14)
   let at = skipSpace(body, 0)
   if (body[at] !== openBrace) return undefined
   at = skipSpace(body, at + 1)

@@ -34,6 +34,7 @@ export async function app(fastify: FastifyInstance, { context, version }: AppOpt
     globalDecompression: true,
     requestEncodings: ['gzip', 'deflate', 'br', 'identity'],
   })
+  fastify.decorateRequest('flight', null)
   await fastify.register(openapi, { version })
   fastify.get('/', { schema: { hide: true } }, (_, reply) => reply.redirect('/docs'))
   await fastify.register(predictRoutes, { context })

@@ -214,7 +214,15 @@ export function createMetrics(sources: MetricsSources): Metrics {
     batchRequests,
   ]
   const forgettable = [...withModel, releases, shed, cancelled, unknown]
-  const labelsOf = ({ manifest }: LoadedModel) => ({ model: manifest.name, version: manifest.version })
+  const labels = new WeakMap<LoadedModel, { model: string; version: string }>()
+  const labelsOf = (served: LoadedModel) => {
+    let known = labels.get(served)
+    if (known === undefined) {
+      known = { model: served.manifest.name, version: served.manifest.version }
+      labels.set(served, known)
+    }
+    return known
+  }
 
   return {
     registry,

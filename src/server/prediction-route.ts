@@ -25,7 +25,12 @@ interface Flight {
 /** A body that says it has at most so many bytes isn't counted while it is received: one packet of it is little less. */
 const smallBody = 1 << 16
 
-const flights = new WeakMap<FastifyRequest, Flight>()
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Of a request to a route that predicts, once it has been admitted. */
+    flight: Flight | null
+  }
+}
 
 /** Route options that bring a request to its handler, or refuse it. The body comes as bytes. */
 export function predictionRoute({
@@ -34,6 +39,8 @@ export function predictionRoute({
   metrics,
   deadlineMs,
 }: ServerContext): Pick<RouteOptions, 'method' | 'validatorCompiler' | 'onRequest' | 'preParsing' | 'errorHandler'> {
+  /** The same for all; Fastify gathers a route's options anew for each who asks. */
+  let bodyLimit: number | undefined
   return {
     method: 'POST',
     // Body and headers are described for /docs, and checked by the handler.
@@ -43,11 +50,9 @@ export function predictionRoute({
       const { headers } = request
       const deadline = headerDeadline(headers['x-deadline-ms']) ?? deadlineMs
       const bytes = plainBytes(request)
+      bodyLimit ??= request.routeOptions.bodyLimit
       // One that is too large will be refused by its length, and costs nothing.
-      const ticket = admission.enter(
-        deadline,
-        bytes !== undefined && bytes > request.routeOptions.bodyLimit ? 0 : bytes,
-      )
+      const ticket = admission.enter(deadline, bytes !== undefined && bytes > bodyLimit ? 0 : bytes)
       if (!ticket.admitted) {
         metrics.shed('busy')
         metrics.request(undefined, 'queue_full', reply.elapsedTime / 1000)
@@ -57,7 +62,7 @@ export function predictionRoute({
         return
       }
       const flight: Flight = { ticket, pending: undefined, handled: false }
-      flights.set(request, flight)
+      request.flight = flight
       // The request's own signal fires as soon as a body has been read; the answer's `close` comes when the client is gone.
       reply.raw.once('close', () => {
         ticket.leave()
@@ -76,7 +81,7 @@ export function predictionRoute({
     },
     errorHandler(error, request, reply) {
       // A body that can't be read never reaches the handler.
-      if (!flights.get(request)?.handled) {
+      if (!request.flight?.handled) {
         const outcome = request.raw.readableAborted ? 'cancelled' : outcomeOf(error)
         metrics.request(undefined, outcome, reply.elapsedTime / 1000)
       }
@@ -100,7 +105,7 @@ export async function answerPrediction<T>(
   ) => PendingPrediction,
   encode: (model: LoadedModel, table: PredictionTable) => T,
 ): Promise<T> {
-  const flight = flights.get(request)!
+  const flight = request.flight!
   flight.handled = true
   let lease: Lease | undefined
   let outcome = 'ok'

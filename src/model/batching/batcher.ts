@@ -2,19 +2,13 @@ import type { Outputs } from '../engines/engine.ts'
 import { ModelError } from '../errors.ts'
 import type { Clock } from './clock.ts'
 import type { BatcherOptions, BatcherStats, BatchRequest, ReleaseReason, Submission } from './contract.ts'
-import { type CostModel, createCostModel } from './cost-model.ts'
 import { createExpiryTimer, type ExpiryTimer } from './expiry-timer.ts'
 import type { Share } from './fair-share.ts'
+import { Forecast } from './forecast.ts'
 import type { Job, JobPiece } from './job.ts'
 import { DeadlineQueue } from './queue.ts'
 import { expired, modelFailed, queueFull, refused } from './refusal.ts'
 import { join, place, slice } from './tensors.ts'
-
-/** A batch is cut up for slots that are idle if that saves at least so many seconds. */
-const leastGain = 0.0002
-
-/** Of a call that takes longer than predicted, this share of its predicted time is taken to be left. */
-const leastLeft = 0.1
 
 /**
  * Gathers the rows of many requests into engine calls.
@@ -32,11 +26,10 @@ export class Batcher {
   readonly #options: BatcherOptions
   readonly #clock: Clock
   readonly #share: Share
-  readonly #cost: CostModel = createCostModel()
+  readonly #forecast: Forecast
   readonly #queue = new DeadlineQueue<JobPiece>()
   readonly #retries: JobPiece[] = []
   readonly #jobs = new Set<Job>()
-  readonly #inFlight = new Set<{ started: number; seconds: number }>()
   #pumpPlanned = false
   #cancelDelay: (() => void) | undefined
   readonly #expiry: ExpiryTimer
@@ -47,12 +40,13 @@ export class Batcher {
   constructor(options: BatcherOptions) {
     this.#options = options
     this.#clock = options.clock
+    this.#forecast = new Forecast({ ...options, slots: options.share.slots })
     this.#expiry = createExpiryTimer(options.clock, (now) => this.#expireUntil(now))
     this.#share = options.share.join({
       ready: () => this.#ready(),
       start: () => this.#start(),
-      backlog: () => this.#backlogSeconds(),
-      underWay: () => this.#underWaySeconds(),
+      backlog: () => this.#forecast.ofBacklog(this.#queue.rows, this.#queue.pieces),
+      underWay: () => this.#forecast.left(),
     })
   }
 
@@ -100,18 +94,18 @@ export class Batcher {
 
   /** Tells the cost model what a call took, so that it predicts well from the first request on (warm-up). */
   seed(rows: number, requests: number, seconds: number): void {
-    this.#cost.observe(rows, requests, seconds)
+    this.#forecast.observe(rows, requests, seconds)
   }
 
   /** Seconds that a request of so many rows takes beside others, by what calls have taken lately. */
   predict(rows: number): number {
-    return this.#cost.predict(rows, 1) - this.#cost.predict(0, 0)
+    return this.#forecast.ofRequest(rows)
   }
 
   stats(): BatcherStats {
     return {
       queuedRows: this.#queue.rows,
-      inFlightBatches: this.#inFlight.size,
+      inFlightBatches: this.#forecast.calls,
       requests: this.#jobs.size,
       predictedWaitSeconds: this.#share.predictedWait(),
     }
@@ -135,7 +129,7 @@ export class Batcher {
 
   /** Why a request can't be taken, if so. */
   #refusal({ batch: { rows }, deadline }: BatchRequest, now: number): ModelError | undefined {
-    const { observer, maxQueueRows, maxBatchRows } = this.#options
+    const { observer, maxQueueRows } = this.#options
     if (this.#closing) return new ModelError('DRAINING', 'The model takes no new requests: it is being closed')
     if (deadline <= now) {
       observer?.shed?.('deadline')
@@ -148,28 +142,10 @@ export class Batcher {
       observer?.shed?.('queue_full')
       return queueFull('queue_full', this.#queue.rows, wait)
     }
-    // Of calls one after the other, some take longer than predicted and some less.
-    const calls = this.#queue.rows / maxBatchRows / this.#options.share.slots + 1
-    const spread = Math.min(1, this.#cost.spread / Math.sqrt(calls))
-    const seconds = (wait + this.#cost.predict(Math.min(rows, maxBatchRows), 1)) * (1 + spread)
+    const seconds = this.#forecast.untilComputed(rows, wait, this.#queue.rows)
     if (seconds * 1000 <= deadline - now) return undefined
     observer?.shed?.('predicted_wait')
     return queueFull('predicted_wait', this.#queue.rows, wait)
-  }
-
-  #backlogSeconds(): number {
-    const { rows, pieces } = this.#queue
-    if (rows === 0) return 0
-    const calls = Math.ceil(rows / this.#options.maxBatchRows)
-    return this.#cost.predict(rows, pieces) + (calls - 1) * this.#cost.predict(0, 0)
-  }
-
-  #underWaySeconds(): number {
-    const now = this.#clock.now()
-    let sum = 0
-    for (const { started, seconds } of this.#inFlight)
-      sum += Math.max(leastLeft * seconds, seconds - (now - started) / 1000)
-    return sum
   }
 
   /** Looks at the queue once everything that arrives at this moment is in it. */
@@ -225,7 +201,7 @@ export class Batcher {
   }
 
   #take(): JobPiece[] {
-    const limit = this.#batchLimit()
+    const limit = this.#forecast.batchLimit(this.#queue.rows, this.#queue.pieces, this.#share.free() + 1)
     const pieces: JobPiece[] = []
     let rows = 0
     for (;;) {
@@ -242,19 +218,6 @@ export class Batcher {
     }
   }
 
-  /** Rows of the next batch at most: fewer than the configured limit where that keeps idle slots busy, and is faster. */
-  #batchLimit(): number {
-    const { maxBatchRows } = this.#options
-    const { rows, pieces } = this.#queue
-    const slots = this.#share.free() + 1
-    if (slots === 1) return maxBatchRows
-    const part = Math.ceil(rows / slots)
-    if (part >= maxBatchRows) return maxBatchRows
-    const whole = this.#cost.predict(Math.min(rows, maxBatchRows), pieces)
-    const gain = whole - this.#cost.predict(part, Math.ceil(pieces / slots))
-    return gain >= leastGain ? part : maxBatchRows
-  }
-
   /** Settles requests at the queue's head whose deadline has passed before the timer could say so. */
   #dropExpired(): void {
     const now = this.#clock.now()
@@ -268,24 +231,21 @@ export class Batcher {
   async #run(pieces: JobPiece[], reason: ReleaseReason): Promise<void> {
     const { observer } = this.#options
     const rows = pieces.reduce((sum, piece) => sum + piece.count, 0)
-    const started = this.#clock.now()
-    const call = { started, seconds: this.#cost.predict(rows, pieces.length) }
-    this.#inFlight.add(call)
+    const call = this.#forecast.begin(rows, pieces.length)
     observer?.released?.({ rows, requests: pieces.length, reason })
-    if (reason !== 'isolated') for (const { job } of pieces) observer?.waited?.((started - job.submitted) / 1000)
+    if (reason !== 'isolated') for (const { job } of pieces) observer?.waited?.((call.started - job.submitted) / 1000)
     let finished: readonly JobPiece[] = pieces
     try {
       const outputs = await this.#options.execute(join(pieces), union(pieces))
-      const seconds = (this.#clock.now() - started) / 1000
-      this.#cost.observe(rows, pieces.length, seconds)
+      const seconds = (this.#clock.now() - call.started) / 1000
+      this.#forecast.observe(rows, pieces.length, seconds)
       observer?.computed?.(rows, seconds)
       this.#distribute(pieces, outputs, rows)
     } catch (error) {
       finished = this.#handleFailure(pieces, error)
     } finally {
       for (const piece of finished) this.#finish(piece)
-      this.#inFlight.delete(call)
-      this.#share.release((this.#clock.now() - started) / 1000)
+      this.#share.release(this.#forecast.end(call))
       this.#settleIfIdle()
     }
   }
@@ -367,7 +327,7 @@ export class Batcher {
   }
 
   #settleIfIdle(): void {
-    if (!this.#closing || this.#jobs.size > 0 || this.#inFlight.size > 0) return
+    if (!this.#closing || this.#jobs.size > 0 || this.#forecast.calls > 0) return
     // Settled while they waited for a slot to be tried alone.
     for (const piece of this.#retries.splice(0)) this.#finish(piece)
     this.#share.leave()

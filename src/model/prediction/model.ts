@@ -201,16 +201,20 @@ function createModel(
           cancel: () => undefined,
         }
       }
-      const answer = (out: Outputs) => {
-        const table = compose(planned, encoded, out)
-        monitor.observe(encoded, table)
-        return table
-      }
       // Both the engine and the answer read the rows: the memory is free when both are done.
       let readers = 2
       const release = () => {
         readers--
         if (readers === 0) memory.release()
+      }
+      const answer = (out: Outputs) => {
+        try {
+          const table = compose(planned, encoded, out)
+          monitor.observe(encoded, table)
+          return table
+        } finally {
+          release()
+        }
       }
       const { outputs, cancel } = batcher.submit({
         batch: { ...toBatch(manifest, encoded), ...memory.shared(encoded.rows) },
@@ -223,7 +227,10 @@ function createModel(
         encodeSeconds,
         engineSeconds: batcher.predict(encoded.rows),
         cancel,
-        table: outputs.then(answer).finally(release),
+        table: outputs.then(answer, (error) => {
+          release()
+          throw error
+        }),
       }
     },
     stats: () => batcher.stats(),

@@ -22,7 +22,9 @@ export async function describeMachine(now: Date): Promise<Machine> {
     (JSON.parse(await readFile(join(root, folder, 'package.json'), 'utf8')) as { version: string }).version
   const versions: Record<string, string> = { node: process.versions.node, multigate: await versionOf('.') }
   for (const name of packages) versions[name] = await versionOf(join('node_modules', name))
-  const settings = Object.entries(process.env).filter(([name]) => name.startsWith('MULTIGATE_'))
+  const settings = Object.entries(process.env).filter(
+    ([name]) => name.startsWith('MULTIGATE_') && name !== 'MULTIGATE_PEERS_PYTHON',
+  )
   return {
     date: now.toISOString().slice(0, 16).replace('T', ' '),
     processor: cpus()[0]?.model.trim() ?? 'unknown',

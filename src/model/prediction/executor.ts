@@ -35,8 +35,8 @@ export interface RequestMemory {
 /** Calls whose hand-over is measured; the median counts. */
 const measuredCalls = 15
 
-/** Longest that a call may keep the calling thread from what else it has to do, whatever its hand-over costs, s. */
-const longestCall = 0.0003
+/** Longest that a call may keep the calling thread, s: more than to hand it over costs that thread would be its loss under load. */
+const longestCall = 0.00004
 
 export function createExecutor(graph: PooledGraph): Executor {
   let here: LoadedGraph | undefined

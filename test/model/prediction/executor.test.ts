@@ -83,7 +83,7 @@ function batchOf(rows: number, seed: number): Batch {
   }
 }
 
-const cheapTo8 = (rows: number) => (rows <= 8 ? 0.0001 : 1)
+const cheapTo8 = (rows: number) => (rows <= 8 ? 0.00001 : 1)
 
 t.test('a cheap graph is opened in the calling thread, and answers as the workers do, bit by bit', async (t) => {
   const { executor, open, opened, inWorker, workerRuns } = await setUp(cheapTo8)

@@ -1,4 +1,5 @@
 import type { Encoder } from '../src/model/features/encoder.ts'
+import { portsOf } from '../src/model/prediction/inputs.ts'
 import type { Features, Field } from '../src/schemas/features.ts'
 import type { Manifest } from '../src/schemas/manifest.ts'
 import { createDraw, createRandom, type Random, zipf } from '../src/train/random.ts'
@@ -62,15 +63,12 @@ export interface BinaryRequest {
 }
 
 /** The query's tensors as bytes, by the Open Inference Protocol; the answer is to be bytes too. */
-export function toInferRequest(
-  { context, candidates }: Query,
-  { name, graph }: Manifest,
-  encoder: Encoder,
-): BinaryRequest {
+export function toInferRequest({ context, candidates }: Query, manifest: Manifest, encoder: Encoder): BinaryRequest {
   const { rows, sparse, dense } = encoder.rows(context, candidates, { maxRows: candidates.length, partial: false })
+  const ports = portsOf(manifest)
   const tensors = [
-    { name: graph.inputs.sparse, datatype: 'INT32', values: sparse },
-    { name: graph.inputs.dense, datatype: 'FP32', values: dense },
+    { name: ports.sparse, datatype: 'INT32', values: sparse },
+    { name: ports.dense, datatype: 'FP32', values: dense },
   ].filter(({ name }) => name !== undefined)
   const json = JSON.stringify({
     parameters: { binary_data_output: true },
@@ -83,7 +81,7 @@ export function toInferRequest(
   })
   const bytes = tensors.map(({ values }) => Buffer.from(values.buffer, values.byteOffset, values.byteLength))
   return {
-    path: `/v2/models/${name}/infer`,
+    path: `/v2/models/${manifest.name}/infer`,
     headers: {
       'content-type': 'application/octet-stream',
       'inference-header-content-length': String(Buffer.byteLength(json)),

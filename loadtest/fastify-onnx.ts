@@ -3,6 +3,7 @@ import ort from 'onnxruntime-node'
 import { readBundle } from '../src/model/bundle/read.ts'
 import { readLayersModel } from '../src/model/compile/layers-model.ts'
 import { lowerLayersModel } from '../src/model/compile/lower.ts'
+import { portsOf } from '../src/model/prediction/inputs.ts'
 
 /*
  * The baseline "do it yourself": a child process with Fastify and onnxruntime-node in the handler, for tensors alone. The
@@ -14,8 +15,9 @@ const [root = '', name = '', version = ''] = process.argv.slice(2)
 process.on('disconnect', () => process.exit())
 
 const { folder, manifest } = await readBundle(root, name, version)
-const { file, inputs, outputs } = manifest.graph
-const graph = lowerLayersModel(await readLayersModel(folder, file), [outputs.probabilities])
+const { file } = manifest.graph
+const { probabilities: output, ...inputs } = portsOf(manifest)
+const graph = lowerLayersModel(await readLayersModel(folder, file), [output])
 const session = await ort.InferenceSession.create(graph, {
   graphOptimizationLevel: 'all',
   intraOpNumThreads: 1,
@@ -31,8 +33,8 @@ fastify.post<{ Body: { sparse?: number[][]; dense?: number[][] } }>('/predict', 
     feeds[inputs.sparse] = new ort.Tensor('int32', Int32Array.from(body.sparse.flat()), sizeOf(body.sparse))
   if (inputs.dense && body.dense)
     feeds[inputs.dense] = new ort.Tensor('float32', Float32Array.from(body.dense.flat()), sizeOf(body.dense))
-  const results = await session.run(feeds, [outputs.probabilities])
-  const probabilities = results[outputs.probabilities]!.data as Float32Array
+  const results = await session.run(feeds, [output])
+  const probabilities = results[output]!.data as Float32Array
   const predictions = Array.from({ length: probabilities.length / tasks.length }, (_, row) =>
     Object.fromEntries(tasks.map((task, column) => [task, probabilities[row * tasks.length + column]])),
   )

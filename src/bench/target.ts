@@ -12,6 +12,7 @@ import type { GraphSource, Signature } from '../model/engines/engine.ts'
 import { createOnnxEngine } from '../model/engines/onnx.ts'
 import { ModelError } from '../model/errors.ts'
 import { layOut } from '../model/features/layout.ts'
+import { portsOf } from '../model/prediction/inputs.ts'
 import { describeGraph, outputsOf, savedGraph } from '../model/prediction/load-graph.ts'
 import { type ColumnChoice, checkColumns } from './columns.ts'
 import { type Draw, drawRows, idDraw, normalDraw, sampleDraw } from './rows.ts'
@@ -83,7 +84,7 @@ async function openBundle(bundle: Bundle, random: () => number): Promise<Target>
   const { manifest } = bundle
   const rows = await readQuantizationRows(bundle)
   const described = describeGraph(manifest, rows)
-  const { sparse, dense } = manifest.graph.inputs
+  const { sparse, dense } = portsOf(manifest)
   const layout = layOut(manifest.features)
   const width = { sparse: layout.sparse.length, dense: layout.dense.length }
   const inputs: TargetInput[] = []

@@ -71,23 +71,45 @@ export const DerivedTask = Type.Object(
 /** A path below the version's folder: relative, forward slashes, no `..`. */
 const FilePath = Type.String({ pattern: '^(?!/)(?!.*(?:^|/)\\.\\.?(?:/|$))[^\\\\\\u0000]+$', maxLength: 512 })
 
+/** One tensor of several columns, or several tensors whose columns follow each other. */
+const Tensors = (description: string) =>
+  Type.Union([Type.String(), Type.Array(Type.String(), { minItems: 1, maxItems: 4096, uniqueItems: true })], {
+    description,
+  })
+
+export type GraphFormat = Static<typeof GraphFormat>
+export const GraphFormat = Type.Union(
+  [Type.Literal('layers'), Type.Literal('graph_model'), Type.Literal('saved_model'), Type.Literal('onnx')],
+  {
+    description:
+      '`layers`: a TensorFlow.js layers model, `graph_model`: a TensorFlow.js graph model (each a model.json and weight shards); `saved_model`: a TensorFlow SavedModel (saved_model.pb and variables/); `onnx`: an ONNX file',
+  },
+)
+
 export type Graph = Static<typeof Graph>
 export const Graph = Type.Object(
   {
-    format: Type.Union([Type.Literal('layers'), Type.Literal('onnx')], {
-      description: '`layers`: a TensorFlow.js layers model (model.json and weight shards); `onnx`: an ONNX file',
-    }),
+    format: GraphFormat,
     file: FilePath,
+    signature: Type.Optional(
+      Type.String({
+        description: "A SavedModel's signature; default: `serving_default`, else `serve`, else the only one",
+      }),
+    ),
     inputs: Type.Object(
-      { sparse: Type.Optional(Type.String()), dense: Type.Optional(Type.String()) },
       {
-        additionalProperties: false,
-        description: "The graph's input names: `sparse` int32 [batch, fields], `dense` float32 [batch, features]",
+        sparse: Type.Optional(
+          Tensors('Of the sparse fields, in order: integers [batch, fields], or one tensor a field'),
+        ),
+        dense: Type.Optional(
+          Tensors('Of the numeric fields, in order: float32 [batch, features], or one tensor a field'),
+        ),
       },
+      { additionalProperties: false, description: "The graph's input names" },
     ),
     outputs: Type.Object(
       {
-        probabilities: Type.String({ description: 'float32 [batch, tasks]' }),
+        probabilities: Tensors('float32 [batch, tasks], or one tensor a task'),
         logits: Type.Optional(Type.String({ description: 'float32 [batch, tasks]' })),
         gates: Type.Optional(
           Type.Record(TaskName, Type.String(), {

@@ -125,9 +125,23 @@ export const TensorsRequest = Type.Object(
   { additionalProperties: false, description: 'Tensors, already encoded, fields in manifest order' },
 )
 
-/** The body of `POST /predict`, in one of its three forms. */
+export type InputsRequest = Static<typeof InputsRequest>
+export const InputsRequest = Type.Object(
+  {
+    ...envelope,
+    inputs: Type.Record(Type.String(), Type.Array(Type.Unknown()), {
+      description: "By the names of the graph's inputs, as `GET /models/{model}` lists them: [rows, …], numbers",
+    }),
+  },
+  {
+    additionalProperties: false,
+    description: "Tensors by the names of the graph's inputs: of any model, also one without a manifest",
+  },
+)
+
+/** The body of `POST /predict`, in one of its four forms. */
 export type PredictRequest = Static<typeof PredictRequest>
-export const PredictRequest = Type.Union([RowsRequest, ColumnsRequest, TensorsRequest], {
+export const PredictRequest = Type.Union([RowsRequest, ColumnsRequest, TensorsRequest, InputsRequest], {
   description: 'One user and N candidates: named features by row or by column, or tensors',
 })
 
@@ -140,6 +154,7 @@ export const PredictEnvelope = Type.Object(
     candidates: Type.Optional(Type.Unknown()),
     sparse: Type.Optional(Type.Unknown()),
     dense: Type.Optional(Type.Unknown()),
+    inputs: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
   },
   { additionalProperties: false },
 )

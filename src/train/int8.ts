@@ -3,7 +3,7 @@ import type { Bundle } from '../model/bundle/read.ts'
 import { type JudgedRows, judgeFiles, limits, type Verdict } from '../model/compile/judge.ts'
 import { prepareInThread } from '../model/compile/prepare-in-thread.ts'
 import { ModelError } from '../model/errors.ts'
-import { namedInputs } from '../model/prediction/inputs.ts'
+import { namedInputs, portsOf } from '../model/prediction/inputs.ts'
 import { describeGraph, savedGraph } from '../model/prediction/load-graph.ts'
 import type { TrainSpec } from '../schemas/train-spec.ts'
 import type { Dataset } from './dataset.ts'
@@ -23,7 +23,7 @@ export async function judgeInt8(
   options: { cache: string | undefined; now: number },
 ): Promise<Verdict> {
   const { manifest, folder } = bundle
-  const { graph, tasks } = manifest
+  const { tasks } = manifest
   const quantization = await readQuantizationRows(bundle)
   if (quantization === undefined)
     throw new ModelError('INVALID_BUNDLE', `${folder} has no quantization rows to set the scales of int8 by`)
@@ -45,7 +45,7 @@ export async function judgeInt8(
   const { plan, problem } = await prepareInThread({
     ...describeGraph(manifest, quantization),
     precision: 'int8',
-    source: savedGraph(bundle, [graph.outputs.probabilities]),
+    source: savedGraph(bundle, [portsOf(manifest).probabilities]),
     ...options,
   })
   const int8 = plan?.description.int8

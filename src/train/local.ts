@@ -2,7 +2,7 @@ import type { Bundle } from '../model/bundle/read.ts'
 import { createCalibrator } from '../model/calibration/calibrator.ts'
 import type { Engine } from '../model/engines/engine.ts'
 import { ModelError } from '../model/errors.ts'
-import { namedInputs } from '../model/prediction/inputs.ts'
+import { namedInputs, portsOf } from '../model/prediction/inputs.ts'
 import { savedGraph } from '../model/prediction/load-graph.ts'
 import type { TrainSpec } from '../schemas/train-spec.ts'
 import type { Dataset } from './dataset.ts'
@@ -28,9 +28,10 @@ export async function predictLocally(
   dataset: Dataset,
 ): Promise<Predictions> {
   const { folder, manifest } = bundle
-  const { tasks, derived, graph } = manifest
+  const { tasks, derived } = manifest
+  const { probabilities: output } = portsOf(manifest)
   const { encoded } = encodeTestRows(bundle, file, spec, dataset)
-  const loaded = await engine.load(savedGraph(bundle, [graph.outputs.probabilities]))
+  const loaded = await engine.load(savedGraph(bundle, [output]))
   const predictions: Record<string, Float64Array> = Object.fromEntries(
     tasks.map(({ name }) => [name, new Float64Array(encoded.rows)]),
   )
@@ -48,9 +49,9 @@ export async function predictLocally(
             part(encoded.dense, encoded.denseFields),
           ),
         },
-        [graph.outputs.probabilities],
+        [output],
       )
-      const probabilities = outputs[graph.outputs.probabilities]!
+      const probabilities = outputs[output]!
       tasks.forEach(({ name, calibration }, task) => {
         const calibrate = createCalibrator(calibration)
         for (let row = 0; row < rows; row++)

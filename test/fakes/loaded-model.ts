@@ -1,5 +1,6 @@
 import { createEncoder } from '../../src/model/features/encoder.ts'
 import type { LoadedModel } from '../../src/model/prediction/model.ts'
+import { tensorsOf } from '../../src/model/prediction/tensors.ts'
 import { exampleManifest } from './manifest.ts'
 
 export interface FakeLoadedModel extends LoadedModel {
@@ -12,11 +13,14 @@ export interface FakeLoadedModel extends LoadedModel {
 /** A model that answers nothing, but says what was done to it. `closing` is what `close` waits for. */
 export function createFakeLoadedModel(name: string, version: string, closing?: Promise<void>): FakeLoadedModel {
   const manifest = exampleManifest({ name, version })
+  const encoder = createEncoder(manifest.features)
   const destroyed: unknown[] = []
   let closes = 0
   return {
     manifest,
-    encoder: createEncoder(manifest.features),
+    encoder,
+    tensors: tensorsOf(manifest, encoder.layout, undefined, false),
+    bare: false,
     engine: 'fake',
     plan: {
       workers: 1,

@@ -30,9 +30,9 @@ t.test('as bytes a query has the same tensors', async (t) => {
   const query = createQueries(testFeatures, 1)(100)
   const { path, headers, body } = toInferRequest(query, manifest, encoder)
   t.equal(path, '/v2/models/ads/infer')
-  const { sparse, dense } = readInputs(readBody(body, headers['inference-header-content-length']), [
-    { role: 'sparse', name: 'ids', width: 3 },
-    { role: 'dense', name: 'numbers', width: 2 },
+  const { ids: sparse, numbers: dense } = readInputs(readBody(body, headers['inference-header-content-length']), [
+    { role: 'sparse', name: 'ids', dims: [3], width: 3 },
+    { role: 'dense', name: 'numbers', dims: [2], width: 2 },
   ])
   const expected = encoder.rows(query.context, query.candidates, limits)
   t.same(sparse?.values, expected.sparse)

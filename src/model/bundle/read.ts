@@ -1,12 +1,13 @@
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { readFile, realpath } from 'node:fs/promises'
+import { readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { join, posix, relative, sep } from 'node:path'
 import { check } from '../../schemas/check.ts'
 import { Manifest } from '../../schemas/manifest.ts'
 import type { ProblemItem } from '../../schemas/problem.ts'
+import type { SavedSignature } from '../compile/survey.ts'
 import { externalFiles } from '../compile/tables.ts'
 import { ModelError, reasonOf } from '../errors.ts'
+import { type BareGraph, describeBareGraph, findGraph } from './bare.ts'
+import { sha256 } from './checksum.ts'
 import { contradictions } from './consistency.ts'
 import { sizeOfOrdinary } from './ordinary.ts'
 
@@ -15,6 +16,8 @@ export interface Bundle {
   /** Absolute path. */
   folder: string
   manifest: Manifest
+  /** The graph has no manifest: this one was made of what the graph says, and names no features. */
+  bare?: { signature: SavedSignature }
 }
 
 export const manifestFile = 'manifest.json'
@@ -23,13 +26,19 @@ export const manifestFile = 'manifest.json'
 const largestManifest = 256 * 1024 * 1024
 
 /**
- * Reads and verifies `<root>/<name>/<version>/`.
+ * Reads and verifies `<root>/<name>/<version>/`. A folder without a manifest, but with a graph, is asked with tensors alone;
+ * not so where other versions of the model have a manifest: then this one's is on its way, or was forgotten.
  *
  * Throws INVALID_BUNDLE, naming the file and the place in it, if the manifest is missing, malformed or contradicts itself
  * or its folder, or if a file is missing, leaves the folder, or has another checksum.
  */
 export async function readBundle(root: string, name: string, version: string): Promise<Bundle> {
   const folder = join(root, name, version)
+  const graph = await bareGraph(root, name, version)
+  if (graph !== undefined) {
+    const { manifest, signature } = await describeBareGraph(folder, graph, { name, version })
+    return { folder, manifest, bare: { signature } }
+  }
   const manifest = parseManifest(
     await readText(join(folder, manifestFile), `${name}/${version}`),
     `${name}/${version}/${manifestFile}`,
@@ -42,6 +51,22 @@ export async function readBundle(root: string, name: string, version: string): P
   await verifyFiles(folder, manifest, `${name}/${version}`)
   await verifyShards(folder, manifest, where)
   return { folder, manifest }
+}
+
+/** The graph of a version that has no manifest, and whose model has none in any version. */
+async function bareGraph(root: string, name: string, version: string): Promise<BareGraph | undefined> {
+  const hasManifest = (folder: string) =>
+    stat(join(root, name, folder, manifestFile)).then(
+      () => true,
+      ({ code }) => code !== 'ENOENT' && code !== 'ENOTDIR',
+    )
+  if (await hasManifest(version)) return undefined
+  const graph = await findGraph(join(root, name, version), `${name}/${version}`)
+  if (graph === undefined) return undefined
+  for (const other of await readdir(join(root, name)))
+    if (other !== version && (await hasManifest(other)))
+      invalid(`${name}/${version}/${manifestFile} is missing, though ${name}/${other} has one`)
+  return graph
 }
 
 /** Parses and checks a manifest's text; `where` names it in errors. */
@@ -123,12 +148,6 @@ async function verifyShards(folder: string, { graph, files }: Manifest, where: s
 function shardsOf(bytes: Buffer): unknown[] {
   const { weightsManifest } = JSON.parse(bytes.toString())
   return weightsManifest.flatMap(({ paths }: { paths: unknown }) => paths)
-}
-
-async function sha256(path: string): Promise<string> {
-  const hash = createHash('sha256')
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer)
-  return hash.digest('hex')
 }
 
 /** What is wrong with a file, without its place on this machine, which is nobody's business. */

@@ -5,6 +5,7 @@ import { sizeOfOrdinary } from '../bundle/ordinary.ts'
 import type { GraphSource } from '../engines/engine.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import { Graph, isExternal } from './graph.ts'
+import { joinTensors } from './join.ts'
 import { readLayersModel } from './layers-model.ts'
 import { lowerToGraph } from './lower.ts'
 import { TensorProto_DataType as DataType, type TensorProto, TensorProtoSchema } from './onnx_pb.ts'
@@ -12,24 +13,17 @@ import { pathInside } from './path-inside.ts'
 import { bytesOf, externalPlace, isTable } from './tables.ts'
 
 /**
- * A saved graph, with one of its outputs alone (of an ONNX file its only one, where none is named): whatever only others
- * need is left out. Of its external data, embedding tables alone stay where they are, to be mapped into memory; weights
- * are read, since passes look at them.
+ * A saved graph, with one of its outputs alone (its only one, where none is named): whatever only others need is left out.
+ * Of its external data, embedding tables alone stay where they are, to be mapped into memory; weights are read, since
+ * passes look at them.
  *
  * Rejects like Engine.load, and with INVALID_BUNDLE for external data outside the folder.
  */
 export async function readGraph(source: GraphSource, output: string | undefined): Promise<Graph> {
-  const { folder, file, format } = source
-  if (format === 'layers') {
-    const model = await readLayersModel(folder, file)
-    const all = lowerToGraph(model, source.outputs)
-    return Graph.from(output === undefined ? all : lowerToGraph(model, [output]), folder)
-  }
-  const path = pathInside(folder, folder, file)
-  const bytes = await readFile(path).catch((cause) => {
-    throw new ModelError('INVALID_BUNDLE', `${file}: can't be read: ${reasonOf(cause)}`, { cause })
-  })
-  const graph = parse(bytes, dirname(path), file)
+  const { file, format, outputs } = source
+  // Of a layers model any layer may be had.
+  const asked = format === 'layers' && output !== undefined ? [...new Set([...outputs, output])] : outputs
+  const graph = await openGraph({ ...source, outputs: asked })
   const names = graph.outputs.map(({ name }) => name).join(', ')
   const wanted = output === undefined ? graph.outputs.slice() : graph.outputs.filter(({ name }) => name === output)
   if (wanted.length === 0)
@@ -43,13 +37,50 @@ export async function readGraph(source: GraphSource, output: string | undefined)
   for (const name of source.outputs) checkOutput(graph, name, `${file}: `)
   graph.outputs.splice(0, Infinity, ...wanted)
   graph.tidy()
+  await readExternal(graph, source.folder, (name) => !isTable(graph, name))
+  return graph
+}
+
+/** A saved graph with the outputs that may be asked for, all its data in it: what ONNX Runtime can be given. */
+export async function readWhole(source: GraphSource): Promise<Graph> {
+  const graph = await openGraph(source)
+  for (const name of source.outputs) checkOutput(graph, name, `${source.file}: `)
+  const wanted = graph.outputs.filter(({ name }) => source.outputs.includes(name))
+  graph.outputs.splice(0, Infinity, ...wanted)
+  graph.tidy()
+  await readExternal(graph, source.folder, () => true)
+  return graph
+}
+
+/** A saved graph of any format, with all its outputs (of a layers model: `source.outputs`, or the model's own where there are none). */
+export async function openGraph(source: GraphSource): Promise<Graph> {
+  const graph = await openSaved(source)
+  if (source.joined !== undefined) joinTensors(graph, source.joined, source.file)
+  return graph
+}
+
+async function openSaved({ folder, file, format, outputs, joined }: GraphSource): Promise<Graph> {
+  if (format === 'layers') {
+    const model = await readLayersModel(folder, file)
+    const own = outputs.length > 0 ? outputs : model.outputs.map(({ layer }) => layer)
+    const layers = new Set(own.flatMap((name) => joined?.outputs[name] ?? [name]))
+    return Graph.from(lowerToGraph(model, [...layers]), folder)
+  }
+  if (format !== 'onnx') throw new ModelError('UNSUPPORTED_GRAPH', `${file}: ${format} is not read`)
+  const path = pathInside(folder, folder, file)
+  const bytes = await readFile(path).catch((cause) => {
+    throw new ModelError('INVALID_BUNDLE', `${file}: can't be read: ${reasonOf(cause)}`, { cause })
+  })
+  return parse(bytes, dirname(path), file)
+}
+
+async function readExternal(graph: Graph, folder: string, isWanted: (name: string) => boolean): Promise<void> {
   for (const tensor of [...graph.constants.values()]) {
     if (!isExternal(tensor)) continue
     const place = pathInside(folder, graph.folder, externalPlace(tensor).location)
     await checkPlace(place, tensor)
-    if (!isTable(graph, tensor.name)) graph.constants.set(tensor.name, await readTensor(place, tensor))
+    if (isWanted(tensor.name)) graph.constants.set(tensor.name, await readTensor(place, tensor))
   }
-  return graph
 }
 
 /** Other outputs may be asked for as well: what is wrong with them must be found before. */

@@ -1,3 +1,4 @@
+import type { GraphFormat } from '../../schemas/manifest.ts'
 import type { ReadyPlan } from '../compile/plan.ts'
 import type { SharedPart } from './shared-rows.ts'
 
@@ -22,13 +23,26 @@ export interface Signature {
   outputs: { name: string; width: number }[]
 }
 
+/**
+ * Tensors of a graph that callers see as one, whose columns are theirs in this order: by the name that callers give it,
+ * which no tensor of the graph has.
+ */
+export interface JoinedTensors {
+  inputs: Record<string, string[]>
+  outputs: Record<string, string[]>
+}
+
 /** A saved graph on disk. */
 export interface GraphSource {
   /** Absolute path of the version's folder. */
   folder: string
-  format: 'layers' | 'onnx'
+  format: GraphFormat
   /** Path of the graph's main file, relative to `folder`. */
   file: string
+  /** Of a SavedModel; default: `serving_default`, else `serve`, else the only one. */
+  signature?: string
+  /** Where several tensors are one to the callers. */
+  joined?: JoinedTensors
   /** Every output that may be wanted: of a layers model the names of layers, else the graph's output names. */
   outputs: string[]
   /** Its compiled plan, for engines that can run it: answers one of the outputs, for less. */

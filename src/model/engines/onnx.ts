@@ -1,9 +1,8 @@
 import { stat } from 'node:fs/promises'
 import ort, { type InferenceSession } from 'onnxruntime-node'
-import { readLayersModel } from '../compile/layers-model.ts'
-import { lowerLayersModel } from '../compile/lower.ts'
 import { pathInside } from '../compile/path-inside.ts'
 import type { ReadyPlan } from '../compile/plan.ts'
+import { readWhole } from '../compile/read-graph.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import { valuesOf } from './arrays.ts'
 import type { Batch, Engine, GraphSource, LoadedGraph, Outputs, Signature, TensorData } from './engine.ts'
@@ -47,7 +46,7 @@ export async function createOnnxEngine({ threads }: { threads: number }): Promis
   async function loadPlanned(source: GraphSource, ready: ReadyPlan): Promise<LoadedGraph> {
     const { inputs, output, width } = ready.description
     const plan = await openPlan(ready, options, source.cacheBytes ?? 0)
-    const refuseNegative = source.format === 'layers'
+    const refuseNegative = source.format !== 'onnx'
     let exported: Promise<LoadedGraph> | undefined
     let exportedRows = 0
     let open = true
@@ -108,10 +107,10 @@ export async function createOnnxEngine({ threads }: { threads: number }): Promis
 }
 
 async function open(source: GraphSource, options: InferenceSession.SessionOptions): Promise<InferenceSession> {
-  const { folder, file, format, outputs } = source
-  if (format === 'layers') {
-    const bytes = lowerLayersModel(await readLayersModel(folder, file), outputs)
-    return await ort.InferenceSession.create(bytes, options).catch((error) => refuse(file, error))
+  const { folder, file, format, joined } = source
+  if (format !== 'onnx' || joined !== undefined) {
+    const graph = await readWhole(source)
+    return await ort.InferenceSession.create(graph.toBytes(), options).catch((error) => refuse(file, error))
   }
   const path = pathInside(folder, folder, file)
   await stat(path).catch((cause) => {
@@ -131,8 +130,8 @@ function graphOf(session: InferenceSession, { file, format, outputs }: GraphSour
     outputs: outputs.map((name) => ({ name, width: widthOf(file, session, name) })),
   }
   const convert = feeds.map(createConverter)
-  // All integers of a layers model are rows of an embedding table. ONNX would count negative ones from its end.
-  const refuseNegative = format === 'layers'
+  // Integers of a TensorFlow model are rows of a table. ONNX would count negative ones from its end.
+  const refuseNegative = format !== 'onnx'
   let open = true
   let rows = 0
 

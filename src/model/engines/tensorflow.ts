@@ -4,6 +4,7 @@ import { type LayersModel, readLayersModel } from '../compile/layers-model.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import { valuesOf } from './arrays.ts'
 import type { Batch, Engine, GraphSource, LoadedGraph, Outputs, Signature } from './engine.ts'
+import { loadJoined } from './joined.ts'
 import { prepareTensorFlow, type TensorFlow, type TensorFlowBackend } from './tensorflow-backend.ts'
 
 /**
@@ -15,7 +16,9 @@ import { prepareTensorFlow, type TensorFlow, type TensorFlowBackend } from './te
 export async function createTensorflowEngine(options: { backend?: TensorFlowBackend } = {}): Promise<Engine> {
   const tensorflow = await prepareTensorFlow(options.backend)
 
-  async function load(source: GraphSource): Promise<LoadedGraph> {
+  const load = (source: GraphSource) => loadJoined(source, loadSaved)
+
+  async function loadSaved(source: GraphSource): Promise<LoadedGraph> {
     if (source.format !== 'layers')
       throw new ModelError('UNSUPPORTED_GRAPH', `${source.file}: the tensorflow engine doesn't read ONNX files`)
     const file = await readLayersModel(source.folder, source.file)

@@ -1,6 +1,8 @@
 import type { Features } from '../../schemas/features.ts'
 import { encodeColumns } from './columns.ts'
+import { createBareIntegerEncoder, createBareNumberEncoder } from './field.ts'
 import { type EncodedRequest, type EncodeOptions, type Layout, layOut } from './layout.ts'
+import { invalidRequest } from './problems.ts'
 import { encodeRows } from './rows.ts'
 import { encodeTensors } from './tensors.ts'
 
@@ -27,6 +29,38 @@ export function createEncoder(features: Features, onUnknown?: (field: string) =>
     layout,
     rows: (context, candidates, options) => encodeRows(layout, context, candidates, options),
     columns: (context, candidates, options) => encodeColumns(layout, context, candidates, options),
+    tensors: (sparse, dense, options) => encodeTensors(layout, sparse, dense, options),
+  }
+}
+
+/** A column of an input that no manifest describes. */
+export interface BareColumn {
+  /** The input's name. */
+  name: string
+  integer: boolean
+  /** Rows of the table that it is looked up in, where that is known. */
+  ids: number | undefined
+}
+
+/** Encodes for a graph without a manifest: tensors alone, since no features have names. */
+export function createBareEncoder(columns: readonly BareColumn[]): Encoder {
+  const sparse = columns.filter(({ integer }) => integer)
+  const dense = columns.filter(({ integer }) => !integer)
+  const layout: Layout = {
+    slots: [],
+    byName: new Map(),
+    sparse: sparse.map(({ name, ids }) => createBareIntegerEncoder(name, ids)),
+    dense: dense.map(({ name }) => createBareNumberEncoder(name)),
+    ids: 0,
+  }
+  const refuse = (): never => {
+    const message = `is not possible: the model has no manifest that names features; send {"inputs": …} with ${[...new Set(columns.map(({ name }) => name))].join(', ')}`
+    throw invalidRequest([{ path: '/candidates', message }])
+  }
+  return {
+    layout,
+    rows: refuse,
+    columns: refuse,
     tensors: (sparse, dense, options) => encodeTensors(layout, sparse, dense, options),
   }
 }

@@ -20,6 +20,9 @@ export interface SparseFieldEncoder extends FieldEncoder {
   offset: number
   /** Number of ids, the out-of-vocabulary bucket included. */
   ids: number
+  /** An id like any other, to try the graph with; and the largest. */
+  plain: number
+  largest: number
 }
 
 export const requiredMessage = 'is required: the field has no default'
@@ -44,7 +47,39 @@ export function createSparseFieldEncoder(
   // A default outside the vocabulary is the manifest's will, not a value that a client sent: nobody hears of it.
   const missing = field.missing === 'error' ? requiredMessage : known(field, offset)(field.missing.default)
   const encode = (value: unknown) => (value === undefined || value === null ? missing : encodeKnown(value))
-  return { field, offset, ids: idsOf(field), missing, encode }
+  const ids = idsOf(field)
+  return { field, offset, ids, plain: offset, largest: offset + ids - 1, missing, encode }
+}
+
+/**
+ * A column of integers that no manifest describes, of the input `name`: rows of a table of `ids`, or, where that is not
+ * known, any int32. No request names it, so it encodes nothing.
+ */
+export function createBareIntegerEncoder(name: string, ids: number | undefined): SparseFieldEncoder {
+  const size = ids ?? 2 ** 31 - 2
+  const field: SparseField = {
+    name,
+    side: 'candidate',
+    kind: 'integer',
+    size,
+    out_of_vocabulary: 'error',
+    missing: 'error',
+  }
+  const nothing = { field, missing: requiredMessage, encode: () => requiredMessage }
+  // The largest is tried with the graph: of what is no id, that would say nothing.
+  if (ids === undefined) return { ...nothing, offset: -(2 ** 31), ids: 2 ** 32, plain: 0, largest: 0 }
+  return { ...nothing, offset: 0, ids, plain: 0, largest: ids - 1 }
+}
+
+/** A column of numbers that no manifest describes, of the input `name`. */
+export function createBareNumberEncoder(name: string): FieldEncoder {
+  return createNumericFieldEncoder({
+    name,
+    side: 'candidate',
+    kind: 'numeric',
+    scaling: { method: 'none' },
+    missing: 'error',
+  })
 }
 
 export function createNumericFieldEncoder(field: NumericField): FieldEncoder & { field: NumericField } {

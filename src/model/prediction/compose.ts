@@ -4,17 +4,20 @@ import type { Outputs } from '../engines/engine.ts'
 import { ModelError } from '../errors.ts'
 import type { EncodedRequest } from '../features/layout.ts'
 import type { PredictionTable } from './answer.ts'
+import { portsOf } from './inputs.ts'
 import type { Plan } from './query.ts'
 
 /** Turns a graph's outputs into what was asked for: calibrates, then composes, then ranks. */
 export type Composer = (plan: Plan, request: EncodedRequest, outputs: Outputs) => PredictionTable
 
-export function createComposer(manifest: Manifest): Composer {
+/** `anyNumber`: of a graph without a manifest nothing says that what it answers are probabilities. */
+export function createComposer(manifest: Manifest, anyNumber = false): Composer {
   const columns = new Map(manifest.tasks.map(({ name }, column) => [name, column]))
   const calibrators = new Map(manifest.tasks.map(({ name, calibration }) => [name, createCalibrator(calibration)]))
   const products = new Map(manifest.derived.map(({ name, product }) => [name, product]))
-  const output = manifest.graph.outputs.probabilities
+  const output = portsOf(manifest).probabilities
   const width = manifest.tasks.length
+  const [least, most] = anyNumber ? [-Number.MAX_VALUE, Number.MAX_VALUE] : [0, 1]
 
   return (plan, request, outputs) => {
     const { rows } = request
@@ -33,7 +36,7 @@ export function createComposer(manifest: Manifest): Composer {
       for (let row = 0; row < rows; row++) {
         const value = probabilities[row * width + column]!
         // Also false for NaN, which would not be JSON.
-        if (!(value >= 0 && value <= 1))
+        if (!(value >= least && value <= most))
           throw new ModelError(
             'MODEL_FAILED',
             `The model answered ${value} as the probability of ${name} for row ${row}`,

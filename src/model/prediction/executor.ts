@@ -5,7 +5,7 @@ import { addStats, type PooledGraph } from '../engines/pool.ts'
 import type { RowBlock, RowGatherer, SharedPart } from '../engines/shared-rows.ts'
 import type { Encoder } from '../features/encoder.ts'
 import type { RowArrays } from '../features/layout.ts'
-import { plainBatch } from './inputs.ts'
+import { plainBatch, portsOf } from './inputs.ts'
 import type { LoadOptions } from './model.ts'
 
 /** Computes a version's batches: in a worker, or, those that are cheaper than their hand-over, in the calling thread. */
@@ -58,7 +58,7 @@ export function createExecutor(graph: PooledGraph): Executor {
       }
     },
     allocateFor(manifest) {
-      const { sparse, dense } = manifest.graph.inputs
+      const { sparse, dense } = portsOf(manifest)
       let block: RowBlock | undefined
       return {
         allocate(rows) {
@@ -77,7 +77,7 @@ export function createExecutor(graph: PooledGraph): Executor {
     async openHere({ pool, clock, maxBatchRows, compiler }, source, manifest, encoder) {
       // Where costs are given, they decide alone.
       if (pool.loadHere === undefined || graph.measure === undefined || compiler?.costs !== undefined) return
-      output = manifest.graph.outputs.probabilities
+      output = portsOf(manifest).probabilities
       const most = await mostRowsHere(
         graph,
         (rows) => plainBatch(manifest, encoder, rows),

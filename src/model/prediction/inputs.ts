@@ -1,11 +1,46 @@
 import type { Manifest } from '../../schemas/manifest.ts'
-import type { Batch } from '../engines/engine.ts'
+import type { Batch, JoinedTensors } from '../engines/engine.ts'
 import type { Encoder } from '../features/encoder.ts'
 import type { EncodedRequest } from '../features/layout.ts'
 
+/** The tensors that a version's graph is asked with and answers, whatever it takes them from. */
+export interface Ports {
+  /** int32 [rows, sparse fields]; undefined where there are none. */
+  sparse: string | undefined
+  /** float32 [rows, numeric fields]; undefined where there are none. */
+  dense: string | undefined
+  /** float32 [rows, tasks]. */
+  probabilities: string
+  /** Those that are several in the saved graph. */
+  joined: JoinedTensors | undefined
+}
+
+const known = new WeakMap<Manifest['graph'], Ports>()
+
+/** Where a graph has a tensor a field or a task, they are joined under a name of ours: see `GraphSource.joined`. */
+export function portsOf({ graph }: Pick<Manifest, 'graph'>): Ports {
+  const before = known.get(graph)
+  if (before !== undefined) return before
+  const joined: JoinedTensors = { inputs: {}, outputs: {} }
+  const one = (tensors: string | string[] | undefined, role: string, parts: Record<string, string[]>) => {
+    if (tensors === undefined || typeof tensors === 'string') return tensors
+    if (tensors.length === 1) return tensors[0]!
+    const name = `multigate:${role}`
+    parts[name] = tensors
+    return name
+  }
+  const sparse = one(graph.inputs.sparse, 'sparse', joined.inputs)
+  const dense = one(graph.inputs.dense, 'dense', joined.inputs)
+  const probabilities = one(graph.outputs.probabilities, 'probabilities', joined.outputs)!
+  const any = Object.keys(joined.inputs).length + Object.keys(joined.outputs).length > 0
+  const ports = { sparse, dense, probabilities, joined: any ? joined : undefined }
+  known.set(graph, ports)
+  return ports
+}
+
 /** Encoded rows under the names of the graph's inputs; what it has no input for is left out. */
-export function namedInputs<S, D>({ graph }: Manifest, sparse: S, dense: D): Record<string, S | D> {
-  const { inputs } = graph
+export function namedInputs<S, D>(manifest: Pick<Manifest, 'graph'>, sparse: S, dense: D): Record<string, S | D> {
+  const inputs = portsOf(manifest)
   const named: Record<string, S | D> = {}
   if (inputs.sparse !== undefined) named[inputs.sparse] = sparse
   if (inputs.dense !== undefined) named[inputs.dense] = dense
@@ -21,7 +56,7 @@ export function toBatch(
 
 /** A batch of so many rows, all alike: each field's first id, and zeros. */
 export function plainBatch(manifest: Manifest, { layout }: Encoder, rows: number): Batch {
-  const row = Int32Array.from(layout.sparse, ({ offset }) => offset)
+  const row = Int32Array.from(layout.sparse, ({ plain }) => plain)
   const sparse = new Int32Array(rows * row.length)
   for (let i = 0; i < rows; i++) sparse.set(row, i * row.length)
   return toBatch(manifest, { rows, sparse, dense: new Float32Array(rows * layout.dense.length) })

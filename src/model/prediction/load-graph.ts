@@ -14,7 +14,7 @@ import type { GraphSource } from '../engines/engine.ts'
 import type { PooledGraph } from '../engines/pool.ts'
 import { reasonOf } from '../errors.ts'
 import { layOut } from '../features/layout.ts'
-import { namedInputs } from './inputs.ts'
+import { namedInputs, portsOf } from './inputs.ts'
 import type { LoadOptions } from './model.ts'
 
 /** How a version is computed. */
@@ -125,13 +125,21 @@ function keepInCache({ folder }: ReadyPlan, clock: Clock): () => void {
 
 /** Outputs that may be asked for. */
 export function outputsOf({ graph }: Manifest): string[] {
-  const { probabilities, logits, gates } = graph.outputs
-  return [...new Set([probabilities, ...(logits === undefined ? [] : [logits]), ...Object.values(gates ?? {})])]
+  const { logits, gates } = graph.outputs
+  return [
+    ...new Set([
+      portsOf({ graph }).probabilities,
+      ...(logits === undefined ? [] : [logits]),
+      ...Object.values(gates ?? {}),
+    ]),
+  ]
 }
 
 /** A version's graph as it was saved. */
 export function savedGraph({ folder, manifest: { graph } }: Bundle, outputs: string[]): GraphSource {
-  return { folder, format: graph.format, file: graph.file, outputs }
+  const { format, file, signature } = graph
+  const { joined } = portsOf({ graph })
+  return { folder, format, file, outputs, ...(signature !== undefined && { signature }), ...(joined && { joined }) }
 }
 
 /** What the compiler needs to know of a version's graph. */
@@ -139,18 +147,19 @@ export function describeGraph(
   manifest: Manifest,
   rows: QuantizationRows | undefined,
 ): Omit<PrepareRequest, 'source' | 'cache' | 'now'> {
-  const { features, graph, precision, files } = manifest
+  const { features, precision, files } = manifest
+  const ports = portsOf(manifest)
   const layout = layOut(features)
   const sides: Record<string, Sides[string]> = {}
   const sparse = features.filter(({ kind }) => kind !== 'numeric').map(({ side }) => side)
   const dense = features.filter(({ kind }) => kind === 'numeric').map(({ side }) => side)
-  if (graph.inputs.sparse !== undefined) sides[graph.inputs.sparse] = sparse
-  if (graph.inputs.dense !== undefined) sides[graph.inputs.dense] = dense
+  if (ports.sparse !== undefined) sides[ports.sparse] = sparse
+  if (ports.dense !== undefined) sides[ports.dense] = dense
   const fields = layout.sparse.map(({ offset, ids }) => ({ offset, ids }))
   return {
-    output: graph.outputs.probabilities,
+    output: ports.probabilities,
     sides,
-    fields: graph.inputs.sparse === undefined ? {} : { [graph.inputs.sparse]: fields },
+    fields: ports.sparse === undefined ? {} : { [ports.sparse]: fields },
     precision,
     quantization: rows && halves(manifest, rows, sparse.length, dense.length),
     identity: JSON.stringify(files),

@@ -6,20 +6,23 @@ import type { BatcherStats, BatchObserver } from '../batching/contract.ts'
 import { FairShare } from '../batching/fair-share.ts'
 import type { Bundle } from '../bundle/read.ts'
 import type { PlanCosts } from '../compile/plan.ts'
+import type { SavedSignature } from '../compile/survey.ts'
+import { surveyInThread } from '../compile/survey-in-thread.ts'
 import { createDriftMonitor, type Drift } from '../drift/monitor.ts'
-import type { GraphStats, Outputs, Signature } from '../engines/engine.ts'
+import type { GraphStats, Outputs } from '../engines/engine.ts'
 import type { EnginePool } from '../engines/pool.ts'
 import { WorkerLostError } from '../engines/worker-client.ts'
-import { ModelError } from '../errors.ts'
-import { createEncoder, type Encoder } from '../features/encoder.ts'
+import { createBareEncoder, createEncoder, type Encoder } from '../features/encoder.ts'
 import type { EncodedRequest, EncodeOptions } from '../features/layout.ts'
 import type { PredictionTable } from './answer.ts'
+import { checkSignature } from './check-signature.ts'
 import { createComposer } from './compose.ts'
 import { createExecutor, type Executor } from './executor.ts'
 import { checkGoldenRows } from './golden.ts'
 import { toBatch } from './inputs.ts'
 import { type Compiled, describePlan, loadGraph, type ModelPlan, outputsOf, savedGraph } from './load-graph.ts'
 import { createPlanner } from './query.ts'
+import { bareColumns, encodeInputs, type InputTensor, type ModelTensors, tensorsOf } from './tensors.ts'
 import { checkLargestIds, warm } from './warm-up.ts'
 
 /** Rows in one of the three forms of a request, values unchecked. */
@@ -27,6 +30,8 @@ export type QueryRows =
   | { form: 'rows'; context: unknown; candidates: unknown }
   | { form: 'columns'; context: unknown; candidates: unknown }
   | { form: 'tensors'; sparse: unknown; dense: unknown }
+  /** By the names of `LoadedModel.tensors`: each nested arrays [rows, …dims] or a NumberMatrix. */
+  | { form: 'inputs'; inputs: Record<string, unknown> }
 
 export interface Query {
   rows: QueryRows
@@ -53,6 +58,10 @@ export interface PendingPrediction {
 export interface LoadedModel {
   manifest: Manifest
   encoder: Encoder
+  /** What may be sent and had as tensors. */
+  tensors: ModelTensors
+  /** There is no manifest on disk: no named features, and answers that may be any numbers. */
+  bare: boolean
   engine: string
   plan: ModelPlan
   /** What the workers have computed, by plan, and keep; undefined where the engine doesn't count. */
@@ -109,7 +118,11 @@ export async function loadModel(bundle: Bundle, options: LoadOptions): Promise<L
   const outputs = outputsOf(manifest)
   // Golden rows are no traffic.
   let serving = false
-  const encoder = createEncoder(manifest.features, (field) => serving && options.onUnknown?.(field))
+  const encoder = bundle.bare
+    ? createBareEncoder(bareColumns(bundle.bare.signature))
+    : createEncoder(manifest.features, (field) => serving && options.onUnknown?.(field))
+  const saved = bundle.bare?.signature ?? (await surveyOf(bundle))
+  const tensors = tensorsOf(manifest, encoder.layout, saved, bundle.bare !== undefined)
   const { graph, compiled } = await loadGraph(bundle, outputs, options)
   const executor = createExecutor(graph)
   const batcher = createBatcher(
@@ -117,17 +130,18 @@ export async function loadModel(bundle: Bundle, options: LoadOptions): Promise<L
     options,
     whileTrue(() => serving, options.observer ?? {}),
   )
-  const model = createModel(manifest, encoder, executor, compiled, batcher, options)
+  const parts = { manifest, encoder, tensors, bare: bundle.bare !== undefined, compiled }
+  const model = createModel(parts, executor, batcher, options)
   try {
-    checkSignature(manifest, encoder, graph.signature)
+    checkSignature(manifest, encoder.layout, graph.signature)
     // int8 was judged by quantization rows; golden rows are known to more digits than it has.
     const exact = compiled.plan?.precision === 'int8' ? await pool.load(savedGraph(bundle, outputs)) : undefined
     try {
       // Golden rows are no request: they may be more than one may have.
       const unbounded = { ...options, maxRequestRows: Number.POSITIVE_INFINITY }
-      const saved = exact && createExecutor(exact)
-      const asked = saved ? createBatcher(saved, options) : batcher
-      await checkGoldenRows(createModel(manifest, encoder, saved ?? executor, compiled, asked, unbounded), clock)
+      const exactly = exact && createExecutor(exact)
+      const asked = exactly ? createBatcher(exactly, options) : batcher
+      await checkGoldenRows(createModel(parts, exactly ?? executor, asked, unbounded), clock)
     } finally {
       await exact?.close()
     }
@@ -157,20 +171,19 @@ function createBatcher(executor: Executor, options: LoadOptions, observer?: Batc
   })
 }
 
-function createModel(
-  manifest: Manifest,
-  encoder: Encoder,
-  executor: Executor,
-  compiled: Compiled,
-  batcher: Batcher,
-  options: LoadOptions,
-): LoadedModel {
+/** What a model is, apart from how it is computed. */
+type ModelParts = Pick<LoadedModel, 'manifest' | 'encoder' | 'tensors' | 'bare'> & { compiled: Compiled }
+
+function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, options: LoadOptions): LoadedModel {
+  const { manifest, encoder, tensors, bare, compiled } = parts
   const plan = createPlanner(manifest)
-  const compose = createComposer(manifest)
+  const compose = createComposer(manifest, bare)
   const monitor = createDriftMonitor(manifest.drift, encoder.layout)
   return {
     manifest,
     encoder,
+    tensors,
+    bare,
     engine: options.pool.engine,
     plan: { workers: options.pool.size, maxBatchRows: options.maxBatchRows, ...describePlan(manifest, compiled) },
     graphStats: () => executor.stats(),
@@ -180,7 +193,7 @@ function createModel(
       const memory = executor.allocateFor(manifest)
       let encoded: EncodedRequest
       try {
-        encoded = encode(encoder, rows, {
+        encoded = encode(encoder, tensors.inputs, rows, {
           maxRows: options.maxRequestRows,
           partial: asked.partial === true,
           bids: planned.rank?.bids === true,
@@ -255,7 +268,12 @@ function whileTrue(condition: () => boolean, observer: BatchObserver): BatchObse
   }
 }
 
-function encode(encoder: Encoder, rows: QueryRows, options: EncodeOptions): EncodedRequest {
+function encode(
+  encoder: Encoder,
+  inputs: readonly InputTensor[],
+  rows: QueryRows,
+  options: EncodeOptions,
+): EncodedRequest {
   switch (rows.form) {
     case 'rows':
       return encoder.rows(rows.context, rows.candidates, options)
@@ -263,31 +281,13 @@ function encode(encoder: Encoder, rows: QueryRows, options: EncodeOptions): Enco
       return encoder.columns(rows.context, rows.candidates, options)
     case 'tensors':
       return encoder.tensors(rows.sparse, rows.dense, options)
+    case 'inputs':
+      return encodeInputs(encoder, inputs, rows.inputs, options)
   }
 }
 
-function checkSignature(manifest: Manifest, encoder: Encoder, signature: Signature): void {
-  const { inputs, outputs, file } = manifest.graph
-  const where = `${manifest.name}/${manifest.version}/${file}`
-  const wrong = (message: string) => {
-    throw new ModelError('INVALID_BUNDLE', `${where} doesn't fit its manifest: ${message}`)
-  }
-  const expected = [
-    { name: inputs.sparse, dtype: 'int32', width: encoder.layout.sparse.length, what: 'sparse fields' },
-    { name: inputs.dense, dtype: 'float32', width: encoder.layout.dense.length, what: 'numeric fields' },
-  ]
-  for (const { name, dtype, width, what } of expected) {
-    if (name === undefined) continue
-    const input = signature.inputs.find((candidate) => candidate.name === name)
-    if (input === undefined) wrong(`it has no input ${name}, but ${signature.inputs.map((i) => i.name).join(', ')}`)
-    else if (input.dtype !== dtype) wrong(`its input ${name} is ${input.dtype}, not ${dtype}`)
-    else if (input.width !== width) wrong(`its input ${name} is ${input.width} wide, but there are ${width} ${what}`)
-  }
-  for (const { name } of signature.inputs) {
-    if (name !== inputs.sparse && name !== inputs.dense) wrong(`its input ${name} is not in /graph/inputs`)
-  }
-  const tasks = manifest.tasks.length
-  const output = signature.outputs.find(({ name }) => name === outputs.probabilities)
-  if (output && output.width !== tasks)
-    wrong(`its output ${outputs.probabilities} is ${output.width} wide, but there are ${tasks} tasks`)
+/** What a graph has whose inputs or outputs are several tensors to a role. */
+async function surveyOf(bundle: Bundle): Promise<SavedSignature | undefined> {
+  const { joined, ...source } = savedGraph(bundle, [])
+  return joined === undefined ? undefined : await surveyInThread(source)
 }

@@ -1,6 +1,7 @@
 import type { Manifest } from '../../schemas/manifest.ts'
 import type { PredictOptions } from '../../schemas/predict.ts'
 import { Problems } from '../features/problems.ts'
+import { portsOf } from './inputs.ts'
 
 /** What a request wants of a model, checked against it. */
 export interface Plan {
@@ -27,7 +28,7 @@ export function createPlanner(manifest: Manifest): Planner {
   const derived = new Map(manifest.derived.map(({ name, product }) => [name, product]))
   const all = [...base, ...derived.keys()]
   const gateOutputs = manifest.graph.outputs.gates ?? {}
-  const { probabilities } = manifest.graph.outputs
+  const { probabilities } = portsOf(manifest)
   // The same array each time, so that the batcher sees at once that requests of a batch want the same.
   const plain = [probabilities]
   const withGates = [probabilities, ...new Set(Object.values(gateOutputs))]

@@ -12,7 +12,6 @@ import {
   inferReadySchema,
   inferServerSchema,
 } from './infer-docs.ts'
-import { inputsOf } from './infer-request.ts'
 
 /** Extensions of the protocol that this server has, by the names that its clients look for. */
 const extensions = ['binary_tensor_data']
@@ -68,6 +67,9 @@ export async function inferMetadataRoutes(
   }
 }
 
+/** The protocol's names. */
+const datatypeNames = { int32: 'INT32', int64: 'INT64', float32: 'FP32' } as const
+
 interface Asked {
   model: string
   version?: string
@@ -79,11 +81,11 @@ function describeModel(model: LoadedModel, versions: string[]): InferModel {
     name: manifest.name,
     versions,
     platform: `${engine}_${manifest.graph.format}`,
-    inputs: inputsOf(model).map(({ role, name, width }) => ({
+    inputs: model.tensors.inputs.map(({ name, dtype, dims }) => ({
       name,
-      datatype: role === 'sparse' ? 'INT32' : 'FP32',
-      shape: [-1, width],
+      datatype: datatypeNames[dtype],
+      shape: [-1, ...dims],
     })),
-    outputs: [...manifest.tasks, ...manifest.derived].map(({ name }) => ({ name, datatype: 'FP32', shape: [-1, 1] })),
+    outputs: model.tensors.outputs.map(({ name, dims }) => ({ name, datatype: 'FP32', shape: [-1, ...dims] })),
   }
 }

@@ -2,7 +2,7 @@ import { Compile } from 'typebox/compile'
 import type { Problem } from '../../model/errors.ts'
 import { NumberMatrix } from '../../model/features/matrix.ts'
 import { invalidRequest } from '../../model/features/problems.ts'
-import type { LoadedModel } from '../../model/prediction/model.ts'
+import type { InputTensor } from '../../model/prediction/tensors.ts'
 import { type InferDatatype, type InferInput, InferRequest } from '../../schemas/infer.ts'
 import { readJson } from '../json/read-body.ts'
 import { allProblems } from '../plugins/validation.ts'
@@ -19,23 +19,8 @@ export interface InferBody {
 /** Parameters of an output that its client would look for another answer by; others may be passed over. */
 const elsewhere = ['classification', 'shared_memory_region']
 
-/** An input of a model, as requests name it. */
-export interface ModelInput {
-  role: 'sparse' | 'dense'
-  name: string
-  /** Numbers of a row. */
-  width: number
-}
-
-/** The inputs that a model has: `sparse` takes integers, `dense` any numbers. */
-export function inputsOf({ manifest, encoder }: LoadedModel): ModelInput[] {
-  const { sparse, dense } = manifest.graph.inputs
-  const { layout } = encoder
-  return [
-    ...(sparse === undefined ? [] : [{ role: 'sparse' as const, name: sparse, width: layout.sparse.length }]),
-    ...(dense === undefined ? [] : [{ role: 'dense' as const, name: dense, width: layout.dense.length }]),
-  ]
-}
+/** An input of a model, as requests name it: `sparse` takes integers, `dense` any numbers. */
+export type ModelInput = Pick<InputTensor, 'role' | 'name' | 'dims' | 'width'>
 
 /**
  * Takes a body apart and checks its JSON part. `headerLength` is the header Inference-Header-Content-Length: bytes of
@@ -79,8 +64,11 @@ function repeated(what: 'input' | 'output', tensors: { name: string }[]): void {
 }
 
 /** Reads the request's tensors for the inputs of a model; all bytes must belong to one. Throws INVALID_REQUEST. */
-export function readInputs({ request, binary }: InferBody, inputs: ModelInput[]): TensorRows {
-  const tensors: TensorRows = { form: 'tensors', sparse: undefined, dense: undefined }
+export function readInputs(
+  { request, binary }: InferBody,
+  inputs: readonly ModelInput[],
+): Record<string, NumberMatrix> {
+  const tensors: Record<string, NumberMatrix> = {}
   let offset = 0
   for (const tensor of request.inputs) {
     const wrong = (message: string, place = '') =>
@@ -94,7 +82,7 @@ export function readInputs({ request, binary }: InferBody, inputs: ModelInput[])
     const count = rows * input.width
     const size = tensor.parameters?.binary_data_size ?? undefined
     let values: NumberMatrix['values'] | { index: number; message: string }
-    if (size === undefined) values = datatype.fromNumbers(flat(tensor, rows, input.width, wrong))
+    if (size === undefined) values = datatype.fromNumbers(flat(tensor, rows, input, wrong))
     else {
       if (tensor.data !== undefined && tensor.data !== null) throw wrong('has both data and binary_data_size')
       const needed = count * datatype.size
@@ -111,20 +99,13 @@ export function readInputs({ request, binary }: InferBody, inputs: ModelInput[])
       const { index, message } = values
       throw wrong(message, `[${Math.floor(index / input.width)}, ${index % input.width}]`)
     }
-    tensors[input.role] = new NumberMatrix(rows, input.width, values)
+    tensors[input.name] = new NumberMatrix(rows, input.width, values)
   }
   if (offset < binary.length) {
     const message = `has ${binary.length - offset} bytes more than its JSON part and its tensors take`
     throw invalidRequest([{ path: '', message }])
   }
   return tensors
-}
-
-/** Rows for a query: what an input was not given for is undefined. */
-export interface TensorRows {
-  form: 'tensors'
-  sparse: NumberMatrix | undefined
-  dense: NumberMatrix | undefined
 }
 
 type Wrong = (message: string) => Error
@@ -137,15 +118,18 @@ function datatypeOf({ datatype: name }: InferInput, { role }: ModelInput, wrong:
   throw wrong(`can't have the datatype ${JSON.stringify(name.slice(0, 64))}: it takes ${names}`)
 }
 
-function rowsOf({ shape }: InferInput, { width }: ModelInput, wrong: Wrong): number {
-  const [rows, columns] = shape
-  if (shape.length === 2 && rows !== undefined && rows > 0 && columns === width) return rows
+/** [rows, …dims]; of one number a row, [rows] and [rows, 1] are the same. */
+function rowsOf({ shape }: InferInput, { dims, width }: ModelInput, wrong: Wrong): number {
+  const [rows, ...sides] = shape
+  const fits = sides.length === dims.length && sides.every((side, i) => side === dims[i])
+  const single = width === 1 && sides.every((side) => side === 1)
+  if (rows !== undefined && rows > 0 && (fits || single)) return rows
   const given = `[${shape.slice(0, 8).join(', ')}${shape.length > 8 ? ', …' : ''}]`
-  throw wrong(`must have the shape [rows, ${width}] with at least one row, not ${given}`)
+  throw wrong(`must have the shape [${['rows', ...dims].join(', ')}] with at least one row, not ${given}`)
 }
 
 /** The tensor's data as one array, row-major; only its form is looked at, not its values. */
-function flat({ data }: InferInput, rows: number, width: number, wrong: Wrong): unknown[] {
+function flat({ data }: InferInput, rows: number, { dims, width }: ModelInput, wrong: Wrong): unknown[] {
   if (data === undefined || data === null) throw wrong('has neither data nor binary_data_size')
   if (!Array.isArray(data)) throw wrong('must have an array as data')
   if (!Array.isArray(data[0])) {
@@ -153,6 +137,11 @@ function flat({ data }: InferInput, rows: number, width: number, wrong: Wrong): 
     throw wrong(`has ${data.length} numbers where its shape takes ${rows * width}`)
   }
   if (data.length !== rows) throw wrong(`has ${data.length} rows where its shape takes ${rows}`)
+  if (dims.length > 1) {
+    const whole: unknown[] = data.flat(dims.length)
+    if (whole.length !== rows * width) throw wrong(`has ${whole.length} numbers where its shape takes ${rows * width}`)
+    return whole
+  }
   const odd = data.findIndex((row) => !Array.isArray(row) || row.length !== width)
   if (odd >= 0) throw wrong(`has a row ${odd} that is no array of ${width} numbers`)
   return data.flat()
@@ -165,12 +154,14 @@ function copy({ buffer, byteOffset }: Buffer, offset: number, size: number): Arr
 }
 
 /** Problems of a query, whose places are those of `POST /predict`, in this protocol's terms. */
-export function inTermsOf({ request }: InferBody, inputs: ModelInput[], problems: Problem[]): Problem[] {
+export function inTermsOf({ request }: InferBody, problems: Problem[]): Problem[] {
   return problems.map(({ path, message }) => {
-    const [, part, ...place] = path.split('/')
-    const input = inputs.find(({ role }) => role === part)
-    if (input) return { path: called('input', input.name) + (place.length > 0 ? `[${place.join(', ')}]` : ''), message }
-    const output = part === 'tasks' ? request.outputs?.[Number(place[0])] : undefined
+    const [, part, name = '', ...place] = path.split('/')
+    if (part === 'inputs' && name !== '') {
+      const indices = place.length > 0 ? `[${place.join(', ')}]` : ''
+      return { path: called('input', name.replaceAll('~1', '/').replaceAll('~0', '~')) + indices, message }
+    }
+    const output = part === 'tasks' ? request.outputs?.[Number(name)] : undefined
     return output ? { path: called('output', output.name), message } : { path, message }
   })
 }

@@ -6,7 +6,7 @@ import type { ServerContext } from '../context.ts'
 import { answerPrediction, deadlineOf, predictionRoute } from '../prediction-route.ts'
 import { encodeAnswer } from './infer-answer.ts'
 import { inferSchema, inferVersionSchema } from './infer-docs.ts'
-import { type InferBody, inputsOf, inTermsOf, readBody, readInputs } from './infer-request.ts'
+import { type InferBody, inTermsOf, readBody, readInputs } from './infer-request.ts'
 
 type InferRoute = FastifyRequest<{ Params: { model: string; version?: string } }>
 
@@ -49,8 +49,7 @@ function infer(context: ServerContext, request: InferRoute, reply: FastifyReply)
 
 /** Hands the request's tensors to the model; what is wrong with them is told by the tensors' own names. */
 function predict(model: LoadedModel, body: InferBody, deadline: number): PendingPrediction {
-  const inputs = inputsOf(model)
-  const rows = readInputs(body, inputs)
+  const rows = { form: 'inputs' as const, inputs: readInputs(body, model.tensors.inputs) }
   const { outputs } = body.request
   const tasks = outputs?.length ? outputs.map(({ name }) => name) : undefined
   const query: Query = { rows, tasks, deadline }
@@ -58,6 +57,6 @@ function predict(model: LoadedModel, body: InferBody, deadline: number): Pending
     return model.predict(query)
   } catch (error) {
     if (!(error instanceof ModelError && error.problems)) throw error
-    throw invalidRequest(inTermsOf(body, inputs, error.problems))
+    throw invalidRequest(inTermsOf(body, error.problems))
   }
 }

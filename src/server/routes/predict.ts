@@ -50,21 +50,23 @@ export async function predictRoutes(app: FastifyInstance, { context }: { context
   })
 }
 
-/** Which of the three forms the body has. */
-function rowsOf({ context, candidates, sparse, dense }: PredictEnvelope): QueryRows {
+/** Which of the four forms the body has. */
+function rowsOf({ context, candidates, sparse, dense, inputs }: PredictEnvelope): QueryRows {
+  if (inputs !== undefined) {
+    onlyOne('tensors (inputs)', { context, candidates, sparse, dense })
+    return { form: 'inputs', inputs }
+  }
   if (sparse !== undefined || dense !== undefined) {
-    const named = [
-      ['/context', context],
-      ['/candidates', candidates],
-    ].filter(([, value]) => value !== undefined)
-    if (named.length === 0) return { form: 'tensors', sparse, dense }
-    throw invalidRequest(
-      named.map(([path]) => ({
-        path: path as string,
-        message: 'is given beside tensors (sparse, dense): only one form is possible',
-      })),
-    )
+    onlyOne('tensors (sparse, dense)', { context, candidates })
+    return { form: 'tensors', sparse, dense }
   }
   const byColumn = typeof candidates === 'object' && candidates !== null && !Array.isArray(candidates)
   return { form: byColumn ? 'columns' : 'rows', context, candidates }
+}
+
+function onlyOne(form: string, others: Record<string, unknown>): void {
+  const given = Object.keys(others).filter((name) => others[name] !== undefined)
+  if (given.length === 0) return
+  const message = `is given beside ${form}: only one form is possible`
+  throw invalidRequest(given.map((name) => ({ path: `/${name}`, message })))
 }

@@ -327,11 +327,6 @@ t.test('a graph that the engine refuses is refused, with its reason', async (t) 
 const misfits: [what: string, changes: Partial<Signature>, message: string][] = [
   ['without an input', { inputs: signature.inputs.slice(1) }, 'it has no input ids, but numbers'],
   [
-    'with ids as floats',
-    { inputs: [{ name: 'ids', dtype: 'float32', width: 4 }, signature.inputs[1]!] },
-    'its input ids is float32, not int32',
-  ],
-  [
     'with numbers as integers',
     { inputs: [signature.inputs[0]!, { name: 'numbers', dtype: 'int32', width: 2 }] },
     'its input numbers is int32, not float32',

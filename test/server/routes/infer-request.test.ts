@@ -4,8 +4,8 @@ import { type ModelInput, readBody, readInputs } from '../../../src/server/route
 import { inferBody } from '../infer-body.ts'
 
 const inputs: ModelInput[] = [
-  { role: 'sparse', name: 'ids', width: 3 },
-  { role: 'dense', name: 'numbers', width: 2 },
+  { role: 'sparse', name: 'ids', dims: [3], width: 3 },
+  { role: 'dense', name: 'numbers', dims: [2], width: 2 },
 ]
 const ids = { name: 'ids', shape: [2, 3], datatype: 'INT32' }
 const numbers = { name: 'numbers', shape: [2, 2], datatype: 'FP32' }
@@ -37,7 +37,7 @@ function refusal(work: () => unknown): string {
 
 t.test('bytes become tensors, whatever their offset', async (t) => {
   for (let shift = 0; shift < 8; shift++) {
-    const { sparse, dense } = read({ id: 'x'.repeat(shift), ...whole }, sixIds, fourNumbers)
+    const { ids: sparse, numbers: dense } = read({ id: 'x'.repeat(shift), ...whole }, sixIds, fourNumbers)
     t.same(sparse, { rows: 2, width: 3, values: sixIds })
     t.same(dense, { rows: 2, width: 2, values: fourNumbers })
     t.equal(sparse?.values.buffer.byteLength, 24, 'a buffer of its own')
@@ -47,11 +47,11 @@ t.test('bytes become tensors, whatever their offset', async (t) => {
 t.test('bytes follow in the order of the inputs, and JSON may stand among them', async (t) => {
   const [first, second] = whole.inputs
   const turned = read({ inputs: [second, first] }, fourNumbers, sixIds)
-  t.same(turned.sparse?.values, sixIds)
-  t.same(turned.dense?.values, fourNumbers)
+  t.same(turned.ids?.values, sixIds)
+  t.same(turned.numbers?.values, fourNumbers)
   const mixed = read({ inputs: [{ ...numbers, data: [0.5, 1, 1.5, 2] }, first] }, sixIds)
-  t.same(mixed.sparse?.values, sixIds)
-  t.same([...(mixed.dense?.values ?? [])], [...fourNumbers])
+  t.same(mixed.ids?.values, sixIds)
+  t.same([...(mixed.numbers?.values ?? [])], [...fourNumbers])
 })
 
 t.test('data is flat or nested', async (t) => {
@@ -60,14 +60,14 @@ t.test('data is flat or nested', async (t) => {
     [4, 5, 6],
   ]
   for (const data of [rows, rows.flat()]) {
-    const { sparse, dense } = read({ inputs: [{ ...ids, data }] })
+    const { ids: sparse, numbers: dense } = read({ inputs: [{ ...ids, data }] })
     t.same([...(sparse?.values ?? [])], [...sixIds])
     t.equal(dense, undefined)
   }
 })
 
 t.test('null is as good as absent, and what is not known is passed over', async (t) => {
-  const { sparse } = read({
+  const { ids: sparse } = read({
     id: null,
     model_name: 'ads',
     parameters: null,
@@ -75,7 +75,7 @@ t.test('null is as good as absent, and what is not known is passed over', async 
     inputs: [{ ...ids, parameters: { content_type: 'np', binary_data_size: null }, data: [...sixIds] }],
   })
   t.equal(sparse?.rows, 2)
-  t.ok(read({ inputs: [{ ...ids, parameters: null, data: [...sixIds] }] }).sparse)
+  t.ok(read({ inputs: [{ ...ids, parameters: null, data: [...sixIds] }] }).ids)
 })
 
 t.test('the length of the JSON part is a number, at most that of the body', async (t) => {

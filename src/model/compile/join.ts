@@ -1,0 +1,71 @@
+import type { JoinedTensors } from '../engines/engine.ts'
+import { ModelError } from '../errors.ts'
+import { dtypeOf, sidesOf } from './declared.ts'
+import { declare, floatShape, type Graph } from './graph.ts'
+import { TensorProto_DataType as DataType } from './onnx_pb.ts'
+
+/**
+ * Gives a graph the tensors that callers see in place of the several that it has: an input [batch, columns], int32 or
+ * float32, whose columns are cut, converted and shaped as the graph wants them; an output [batch, columns], joined. Outputs
+ * that are joined stay outputs too. Throws INVALID_BUNDLE for a tensor that isn't there, UNSUPPORTED_GRAPH for one that has
+ * no fixed width.
+ */
+export function joinTensors(graph: Graph, { inputs, outputs }: JoinedTensors, file: string): void {
+  for (const [name, parts] of Object.entries(inputs)) joinInputs(graph, name, parts, file)
+  for (const [name, parts] of Object.entries(outputs)) joinOutputs(graph, name, parts, file)
+  graph.touch()
+}
+
+function joinInputs(graph: Graph, name: string, parts: string[], file: string): void {
+  const tensors = parts.map((part) => find(graph, 'inputs', part, file))
+  const float = tensors.some(({ dtype }) => dtype === DataType.FLOAT)
+  const dtype = float ? DataType.FLOAT : DataType.INT32
+  const total = tensors.reduce((sum, { width }) => sum + width, 0)
+  let start = 0
+  for (const { index, dtype: wanted, dims, width } of tensors) {
+    const part = graph.inputs[index]!.name
+    const shape = { dtype, dims: [-1, width] }
+    const cut = [name, graph.integers([start]), graph.integers([start + width]), graph.integers([1])]
+    let value = graph.node('Slice', cut, { shape })
+    if (wanted !== dtype)
+      value = graph.node('Cast', [value], { attributes: { to: wanted }, shape: { dtype: wanted, dims: [-1, width] } })
+    if (dims.length !== 1)
+      value = graph.node('Reshape', [value, graph.integers([-1, ...dims])], {
+        shape: { dtype: wanted, dims: [-1, ...dims] },
+      })
+    graph.replace(part, value)
+    start += width
+  }
+  const former = new Set(parts)
+  const kept = graph.inputs.filter((input) => !former.has(input.name))
+  graph.inputs.splice(0, Infinity, ...kept, declare(name, { dtype, dims: [-1, total] }))
+  graph.shapes.set(name, { dtype, dims: [-1, total] })
+}
+
+function joinOutputs(graph: Graph, name: string, parts: string[], file: string): void {
+  const tensors = parts.map((part) => find(graph, 'outputs', part, file))
+  const total = tensors.reduce((sum, { width }) => sum + width, 0)
+  const columns = tensors.map(({ index, dims, width, dtype }) => {
+    const part = graph.outputs[index]!.name
+    if (dtype !== DataType.FLOAT)
+      throw new ModelError('UNSUPPORTED_GRAPH', `${file}: the output ${part} is not float32`)
+    return dims.length === 1
+      ? part
+      : graph.node('Reshape', [part, graph.integers([-1, width])], { shape: floatShape(-1, width) })
+  })
+  graph.node('Concat', columns, { attributes: { axis: 1 }, shape: floatShape(-1, total), outputs: [name] })
+  graph.outputs.push(declare(name, floatShape(-1, total)))
+}
+
+function find(graph: Graph, side: 'inputs' | 'outputs', name: string, file: string) {
+  const index = graph[side].findIndex((tensor) => tensor.name === name)
+  const tensor = graph[side][index]
+  if (tensor === undefined) {
+    const names = graph[side].map((other) => other.name).join(', ')
+    throw new ModelError('INVALID_BUNDLE', `${file}: there is no ${side.slice(0, -1)} ${name}, but ${names}`)
+  }
+  const dims = sidesOf(graph, tensor)
+  if (dims === undefined)
+    throw new ModelError('UNSUPPORTED_GRAPH', `${file}: the ${side.slice(0, -1)} ${name} has no fixed width`)
+  return { index, dims, width: dims.reduce((product, side) => product * side, 1), dtype: dtypeOf(tensor) }
+}

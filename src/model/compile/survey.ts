@@ -1,0 +1,107 @@
+import type { GraphSource } from '../engines/engine.ts'
+import { ModelError } from '../errors.ts'
+import { dtypeOf, isBatched, sidesOf } from './declared.ts'
+import { type Graph, intAttribute } from './graph.ts'
+import { TensorProto_DataType as DataType, type ValueInfoProto } from './onnx_pb.ts'
+import { openGraph } from './read-graph.ts'
+import { traceShapes } from './trace.ts'
+
+/** A tensor that a saved graph is asked with, or answers. */
+export interface SavedTensor {
+  name: string
+  /** `int32`, `float32`, …; `?` where it is none that has a name here. */
+  dtype: string
+  /** Sides after the batch. */
+  dims: number[]
+  /** Of an input of ids: rows of the smallest table that they are looked up in, where that is plain to see. */
+  ids: number | undefined
+}
+
+export interface SavedSignature {
+  inputs: SavedTensor[]
+  /** Those that have a row for each of the request's: of them alone can be asked. */
+  outputs: SavedTensor[]
+}
+
+/**
+ * What a saved graph wants and answers, whatever its format. Rejects like Engine.load, with UNSUPPORTED_GRAPH for inputs
+ * that have no free batch or no fixed width.
+ */
+export async function survey(source: GraphSource): Promise<SavedSignature> {
+  const graph = await openGraph(source)
+  await learnOutputs(graph)
+  const unsupported = (what: string) => new ModelError('UNSUPPORTED_GRAPH', `${source.file}: ${what}`)
+  const inputs = graph.inputs.map((input) => {
+    const { name } = input
+    const dims = sidesOf(graph, input)
+    if (!isBatched(input)) throw unsupported(`the input ${name} has a fixed number of rows, or none`)
+    if (dims === undefined) throw unsupported(`the input ${name} has no fixed width`)
+    return { name, dtype: nameOf(input), dims, ids: smallestTable(graph, name) }
+  })
+  const outputs = graph.outputs.flatMap((output): SavedTensor[] => {
+    const dims = sidesOf(graph, output)
+    return dims === undefined ? [] : [{ name: output.name, dtype: nameOf(output), dims, ids: undefined }]
+  })
+  return { inputs, outputs }
+}
+
+/** Outputs are often declared without their width: then the graph is run on zeros. */
+async function learnOutputs(graph: Graph): Promise<void> {
+  if (graph.outputs.every((output) => sidesOf(graph, output) !== undefined)) return
+  // What can't be run here is told when it is loaded.
+  await traceShapes(graph).catch(() => undefined)
+}
+
+const names = new Map<number, string>([
+  [DataType.FLOAT, 'float32'],
+  [DataType.DOUBLE, 'float64'],
+  [DataType.FLOAT16, 'float16'],
+  [DataType.INT8, 'int8'],
+  [DataType.INT16, 'int16'],
+  [DataType.INT32, 'int32'],
+  [DataType.INT64, 'int64'],
+  [DataType.UINT8, 'uint8'],
+  [DataType.BOOL, 'bool'],
+  [DataType.STRING, 'string'],
+])
+
+function nameOf(tensor: ValueInfoProto): string {
+  return names.get(dtypeOf(tensor)) ?? '?'
+}
+
+/** What leaves every id as it is. */
+const passing = new Set([
+  'Cast',
+  'Identity',
+  'Reshape',
+  'Squeeze',
+  'Unsqueeze',
+  'Flatten',
+  'Slice',
+  'Split',
+  'Transpose',
+])
+
+function smallestTable(graph: Graph, input: string): number | undefined {
+  let smallest: number | undefined
+  const seen = new Set<string>()
+  const open = [input]
+  for (let name = open.pop(); name !== undefined; name = open.pop()) {
+    if (seen.has(name)) continue
+    seen.add(name)
+    for (const node of graph.users(name)) {
+      if (passing.has(node.opType) && node.input[0] === name) open.push(...node.output)
+      else if (node.opType === 'Gather' && node.input[0] === name && isColumns(node.input[1]!, graph))
+        open.push(...node.output)
+      else if (node.opType === 'Gather' && node.input[1] === name && intAttribute(node, 'axis', 0) === 0) {
+        const rows = graph.dimsOf(node.input[0]!)?.[0]
+        if (rows !== undefined) smallest = Math.min(rows, smallest ?? rows)
+      }
+    }
+  }
+  return smallest
+}
+
+function isColumns(indices: string, graph: Graph): boolean {
+  return graph.integersOf(indices) !== undefined
+}

@@ -1,0 +1,42 @@
+import { describe } from './field.ts'
+import { NumberMatrix } from './matrix.ts'
+import type { Problems } from './problems.ts'
+
+/**
+ * Nested arrays of numbers, [rows, …dims], as one matrix [rows, width]; of `dims` [1] each row may be a plain number too.
+ * What is no number, ragged, or no array is told with its place below `path`; undefined then.
+ */
+export function flattenRows(
+  value: unknown,
+  dims: readonly number[],
+  path: string,
+  problems: Problems,
+): NumberMatrix | undefined {
+  if (!Array.isArray(value) || value.length === 0) {
+    problems.add(
+      path,
+      `must be an array of at least one row, not ${Array.isArray(value) ? 'an empty one' : describe(value)}`,
+    )
+    return undefined
+  }
+  const width = dims.reduce((product, side) => product * side, 1)
+  const values = new Float64Array(value.length * width)
+  const before = problems.list.length
+  // One number a row is written with brackets or without.
+  const shape = dims.length === 1 && dims[0] === 1 && !Array.isArray(value[0]) ? [] : dims
+  let next = 0
+  const read = (part: unknown, depth: number, place: () => string): void => {
+    if (problems.full) return
+    const side = shape[depth]
+    if (side === undefined) {
+      if (typeof part === 'number') values[next++] = part
+      else problems.add(place(), `must be a number, not ${describe(part)}`)
+      return
+    }
+    if (!Array.isArray(part)) problems.add(place(), `must be an array of ${side}, not ${describe(part)}`)
+    else if (part.length !== side) problems.add(place(), `has ${part.length} values, not ${side}`)
+    else for (let i = 0; i < side; i++) read(part[i], depth + 1, () => `${place()}/${i}`)
+  }
+  for (let row = 0; row < value.length; row++) read(value[row], 0, () => `${path}/${row}`)
+  return problems.list.length === before ? new NumberMatrix(value.length, width, values) : undefined
+}

@@ -1,0 +1,197 @@
+import type { Manifest } from '../../schemas/manifest.ts'
+import type { SavedSignature, SavedTensor } from '../compile/survey.ts'
+import { ModelError, type Problem } from '../errors.ts'
+import type { BareColumn, Encoder } from '../features/encoder.ts'
+import type { EncodedRequest, EncodeOptions, Layout } from '../features/layout.ts'
+import { NumberMatrix } from '../features/matrix.ts'
+import { flattenRows } from '../features/nested.ts'
+import { invalidRequest, Problems } from '../features/problems.ts'
+import { portsOf } from './inputs.ts'
+
+/** A tensor that requests may send by its name: [rows, …dims]. */
+export interface InputTensor {
+  name: string
+  /** What the saved graph takes; requests may send it as any numbers that fit. */
+  dtype: 'int32' | 'int64' | 'float32'
+  /** After the rows: [31], or [] for one number a row. */
+  dims: number[]
+  /** Numbers of a row. */
+  width: number
+  /** Which of the encoded tensors it is a part of: integers are sparse, all others dense. */
+  role: 'sparse' | 'dense'
+  /** Its first column there. */
+  column: number
+}
+
+/** A tensor of probabilities, float32 [rows, …dims], its columns these tasks. */
+export interface OutputTensor {
+  name: string
+  dims: number[]
+  tasks: string[]
+}
+
+/** A model as those see it that ask it with tensors. */
+export interface ModelTensors {
+  inputs: InputTensor[]
+  /** Of a model with a manifest one a task, [rows, 1], derived ones too; else those of the graph. */
+  outputs: OutputTensor[]
+}
+
+/**
+ * `saved` says what the graph has: needed where a role has several tensors, or there is no manifest (`bare`).
+ */
+export function tensorsOf(
+  manifest: Manifest,
+  layout: Layout,
+  saved: SavedSignature | undefined,
+  bare: boolean,
+): ModelTensors {
+  const ports = portsOf(manifest)
+  const inputs: InputTensor[] = []
+  for (const role of ['sparse', 'dense'] as const) {
+    const name = ports[role]
+    if (name === undefined) continue
+    const dtype = role === 'sparse' ? 'int32' : 'float32'
+    const whole: SavedTensor = { name, dtype, dims: [layout[role].length], ids: undefined }
+    let column = 0
+    for (const part of ports.joined?.inputs[name] ?? [name]) {
+      const tensor = saved?.inputs.find((input) => input.name === part) ?? whole
+      const width = tensor.dims.reduce((product, side) => product * side, 1)
+      inputs.push({ ...describe(tensor, dtype), width, role, column })
+      column += width
+    }
+  }
+  if (bare && saved !== undefined) return { inputs, outputs: savedOutputs(manifest, saved) }
+  const perTask = [...manifest.tasks, ...manifest.derived].map(({ name }) => ({ name, dims: [1], tasks: [name] }))
+  return { inputs, outputs: perTask }
+}
+
+/** The columns that a graph without a manifest takes, in the order of its inputs. */
+export function bareColumns({ inputs }: SavedSignature): BareColumn[] {
+  return inputs.flatMap(({ name, dtype, dims, ids }) =>
+    Array.from({ length: dims.reduce((product, side) => product * side, 1) }, () => ({
+      name,
+      integer: dtype !== 'float32',
+      ids,
+    })),
+  )
+}
+
+/** The graph's own outputs, whose columns are the tasks in order. */
+function savedOutputs({ tasks, graph }: Manifest, saved: SavedSignature): OutputTensor[] {
+  let next = 0
+  return [graph.outputs.probabilities].flat().map((name) => {
+    const dims = saved.outputs.find((output) => output.name === name)?.dims ?? []
+    const width = dims.reduce((product, side) => product * side, 1)
+    const own = tasks.slice(next, next + width).map((task) => task.name)
+    next += width
+    return { name, dims, tasks: own }
+  })
+}
+
+function describe({ name, dtype, dims }: SavedTensor, otherwise: InputTensor['dtype']) {
+  const known = dtype === 'int32' || dtype === 'int64' || dtype === 'float32'
+  return { name, dtype: known ? dtype : otherwise, dims }
+}
+
+/** The encoded tensors of a request, numbers as they came; undefined for those that it has no columns for. */
+export interface GatheredTensors {
+  sparse: NumberMatrix | unknown[] | undefined
+  dense: NumberMatrix | unknown[] | undefined
+}
+
+/**
+ * Puts a request's tensors together: each nested arrays of numbers, [rows, …dims], or a NumberMatrix [rows, width].
+ * Throws INVALID_REQUEST, with places below `/inputs`, for what is missing, unknown, ragged, or no number.
+ */
+export function gatherTensors(inputs: readonly InputTensor[], given: Record<string, unknown>): GatheredTensors {
+  const problems = new Problems()
+  for (const name of Object.keys(given))
+    if (!inputs.some((input) => input.name === name))
+      problems.add(placeOf(name), `is no input of this model: it has ${inputs.map((input) => input.name).join(', ')}`)
+  const matrices = new Map<InputTensor, NumberMatrix>()
+  for (const input of inputs) {
+    const value = Object.hasOwn(given, input.name) ? given[input.name] : undefined
+    const path = placeOf(input.name)
+    if (value === undefined) problems.add(path, `is required: [${['rows', ...input.dims].join(', ')}]`)
+    else {
+      const matrix = value instanceof NumberMatrix ? value : flattenRows(value, input.dims, path, problems)
+      if (matrix !== undefined) matrices.set(input, matrix)
+    }
+  }
+  problems.throwIfAny()
+  const [first] = matrices.values()
+  const rows = first?.rows ?? 0
+  for (const [{ name }, matrix] of matrices)
+    if (matrix.rows !== rows)
+      problems.add(placeOf(name), `has ${matrix.rows} rows where ${inputs[0]!.name} has ${rows}`)
+  problems.throwIfAny()
+  return { sparse: join(inputs, 'sparse', matrices, rows), dense: join(inputs, 'dense', matrices, rows) }
+}
+
+function join(
+  inputs: readonly InputTensor[],
+  role: InputTensor['role'],
+  matrices: Map<InputTensor, NumberMatrix>,
+  rows: number,
+): NumberMatrix | undefined {
+  const parts = inputs.filter((input) => input.role === role)
+  if (parts.length <= 1) return parts[0] && matrices.get(parts[0])
+  const total = parts.reduce((sum, { width }) => sum + width, 0)
+  const values = new Float64Array(rows * total)
+  for (const part of parts) {
+    const { width } = part
+    const from = matrices.get(part)!.values
+    for (let row = 0, read = 0; row < rows; row++)
+      for (let i = 0, write = row * total + part.column; i < width; i++) values[write++] = from[read++]!
+  }
+  return new NumberMatrix(rows, total, values)
+}
+
+/** Problems of encoded tensors, `/sparse/3/7`, in terms of the tensors that the request has: `/inputs/country/3`. */
+export function inTensors(inputs: readonly InputTensor[], problems: readonly Problem[]): Problem[] {
+  return problems.map(({ path, message }) => {
+    const [, role, row, column] = path.split('/')
+    const parts = inputs.filter((input) => input.role === role)
+    if (parts.length === 0) return { path, message }
+    if (column === undefined) {
+      const whole = parts.length === 1 ? placeOf(parts[0]!.name) : '/inputs'
+      return { path: row === undefined ? whole : `${whole}/${row}`, message }
+    }
+    const part = parts.findLast((input) => input.column <= Number(column))!
+    const inside = part.dims.length === 0 ? '' : `/${placeInside(Number(column) - part.column, part.dims).join('/')}`
+    return { path: `${placeOf(part.name)}/${row}${inside}`, message }
+  })
+}
+
+/** Indices of a row-major place. */
+function placeInside(place: number, dims: readonly number[]): number[] {
+  const indices: number[] = []
+  let rest = place
+  for (const side of [...dims].reverse()) {
+    indices.unshift(rest % side)
+    rest = Math.floor(rest / side)
+  }
+  return indices
+}
+
+function placeOf(name: string): string {
+  return `/inputs/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
+}
+
+/** Encodes tensors by name; throws INVALID_REQUEST with places below `/inputs`, and TOO_MANY_ROWS. */
+export function encodeInputs(
+  encoder: Encoder,
+  inputs: readonly InputTensor[],
+  given: Record<string, unknown>,
+  options: EncodeOptions,
+): EncodedRequest {
+  const { sparse, dense } = gatherTensors(inputs, given)
+  try {
+    const encoded = encoder.tensors(sparse, dense, options)
+    return encoded.problems.length === 0 ? encoded : { ...encoded, problems: inTensors(inputs, encoded.problems) }
+  } catch (error) {
+    if (!(error instanceof ModelError && error.problems)) throw error
+    throw invalidRequest(inTensors(inputs, error.problems))
+  }
+}

@@ -11,7 +11,12 @@ export interface FakeLoadedModel extends LoadedModel {
 }
 
 /** A model that answers nothing, but says what was done to it. `closing` is what `close` waits for. */
-export function createFakeLoadedModel(name: string, version: string, closing?: Promise<void>): FakeLoadedModel {
+export function createFakeLoadedModel(
+  name: string,
+  version: string,
+  closing?: Promise<void>,
+  bare = false,
+): FakeLoadedModel {
   const manifest = exampleManifest({ name, version })
   const encoder = createEncoder(manifest.features)
   const destroyed: unknown[] = []
@@ -20,7 +25,7 @@ export function createFakeLoadedModel(name: string, version: string, closing?: P
     manifest,
     encoder,
     tensors: tensorsOf(manifest, encoder.layout, undefined, false),
-    bare: false,
+    bare,
     engine: 'fake',
     plan: {
       workers: 1,

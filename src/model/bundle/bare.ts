@@ -3,7 +3,7 @@ import { join, relative, sep } from 'node:path'
 import Value from 'typebox/value'
 import type { GraphFormat, Manifest } from '../../schemas/manifest.ts'
 import { TaskName } from '../../schemas/manifest.ts'
-import type { SavedSignature, SavedTensor } from '../compile/survey.ts'
+import { holdsIds, type SavedSignature, type SavedTensor } from '../compile/saved-signature.ts'
 import { surveyInThread } from '../compile/survey-in-thread.ts'
 import { ModelError } from '../errors.ts'
 import { sha256 } from './checksum.ts'
@@ -84,8 +84,8 @@ export async function describeBareGraph(
       `its float32 outputs of a fixed width have ${tasks} columns, which must be from 1 to ${mostTasks}`,
     )
   const namesOf = (tensors: SavedTensor[]) => (tensors.length === 0 ? undefined : tensors.map((tensor) => tensor.name))
-  const sparse = namesOf(signature.inputs.filter(({ dtype }) => dtype !== 'float32'))
-  const dense = namesOf(signature.inputs.filter(({ dtype }) => dtype === 'float32'))
+  const sparse = namesOf(signature.inputs.filter(holdsIds))
+  const dense = namesOf(signature.inputs.filter((input) => !holdsIds(input)))
   const manifest: Manifest = {
     manifest: 1,
     name,

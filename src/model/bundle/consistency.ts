@@ -1,6 +1,7 @@
 import type { Calibration, Distribution, Manifest } from '../../schemas/manifest.ts'
 import { createEncoder } from '../features/encoder.ts'
 import { requiredMessage } from '../features/field.ts'
+import { hasOwnIds } from '../features/layout.ts'
 
 /** What a well-formed manifest says against itself; each begins with a JSON pointer. Empty where all agrees. */
 export function contradictions(manifest: Manifest): string[] {
@@ -14,14 +15,15 @@ export function contradictions(manifest: Manifest): string[] {
   ]
 }
 
-function features({ features }: Manifest): string[] {
+function features(manifest: Manifest): string[] {
+  const { features } = manifest
   const problems = repeated(features.map(({ name }) => name)).map((i) => `/features/${i}/name is used twice`)
   features.forEach((field, i) => {
     if (field.kind === 'numeric' && field.scaling.method === 'min_max' && field.scaling.max <= field.scaling.min) {
       problems.push(`/features/${i}/scaling/max must be greater than min`)
     }
   })
-  const { slots, ids } = createEncoder(features).layout
+  const { slots, ids } = createEncoder(features, undefined, hasOwnIds(manifest)).layout
   slots.forEach(({ encoder }, i) => {
     if (typeof encoder.missing === 'string' && encoder.missing !== requiredMessage) {
       problems.push(`/features/${i}/missing/default ${encoder.missing}`)
@@ -73,6 +75,12 @@ function graph({ graph, features, tasks, files }: Manifest): string[] {
       `/graph/inputs/dense ${dense ? 'is missing: there are numeric fields' : 'is given, but there are no numeric fields'}`,
     )
   }
+  const own = graph.inputs.sparse
+  const fields = features.filter(({ kind }) => kind !== 'numeric').length
+  if (Array.isArray(own) && own.length > 1 && own.length !== fields)
+    problems.push(
+      `/graph/inputs/sparse lists ${own.length} tensors for ${fields} sparse fields: it is one tensor, or one a field`,
+    )
   for (const name of Object.keys(graph.outputs.gates ?? {})) {
     if (!tasks.some((task) => task.name === name)) problems.push(`/graph/outputs/gates/${name} is no task`)
   }

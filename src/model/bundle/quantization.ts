@@ -4,6 +4,7 @@ import type { Manifest } from '../../schemas/manifest.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import { createEncoder } from '../features/encoder.ts'
 import type { Layout } from '../features/layout.ts'
+import { hasOwnIds } from '../features/layout.ts'
 import { sizeOfOrdinary } from './ordinary.ts'
 import type { Bundle } from './read.ts'
 
@@ -38,7 +39,7 @@ export async function readQuantizationRows({ folder, manifest }: Bundle): Promis
   if (quantization === undefined) return undefined
   const { file, rows, labels: labelled } = quantization
   const where = `${name}/${version}/${file}`
-  const { layout } = createEncoder(features)
+  const { layout } = createEncoder(features, undefined, hasOwnIds(manifest))
   const [sparseCount, denseCount, labelCount] = [
     rows * layout.sparse.length,
     rows * layout.dense.length,

@@ -11,15 +11,14 @@ import { TensorProto_DataType as DataType } from './onnx_pb.ts'
  * no fixed width.
  */
 export function joinTensors(graph: Graph, { inputs, outputs }: JoinedTensors, file: string): void {
-  for (const [name, parts] of Object.entries(inputs)) joinInputs(graph, name, parts, file)
+  for (const [name, { dtype, tensors }] of Object.entries(inputs))
+    joinInputs(graph, name, dtype === 'int32' ? DataType.INT32 : DataType.FLOAT, tensors, file)
   for (const [name, parts] of Object.entries(outputs)) joinOutputs(graph, name, parts, file)
   graph.touch()
 }
 
-function joinInputs(graph: Graph, name: string, parts: string[], file: string): void {
+function joinInputs(graph: Graph, name: string, dtype: number, parts: string[], file: string): void {
   const tensors = parts.map((part) => find(graph, 'inputs', part, file))
-  const float = tensors.some(({ dtype }) => dtype === DataType.FLOAT)
-  const dtype = float ? DataType.FLOAT : DataType.INT32
   const total = tensors.reduce((sum, { width }) => sum + width, 0)
   let start = 0
   for (const { index, dtype: wanted, dims, width } of tensors) {

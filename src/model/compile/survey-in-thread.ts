@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads'
 import type { GraphSource } from '../engines/engine.ts'
 import { ModelError, type ModelErrorCode, reasonOf } from '../errors.ts'
-import type { SavedSignature } from './survey.ts'
+import type { SavedSignature } from './saved-signature.ts'
 
 /** What the thread answers: errors lose their class on the way. */
 export type SurveyAnswer = { signature: SavedSignature } | { code: ModelErrorCode; message: string }

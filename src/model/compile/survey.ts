@@ -3,25 +3,11 @@ import { ModelError } from '../errors.ts'
 import { dtypeOf, isBatched, sidesOf } from './declared.ts'
 import { type Graph, intAttribute } from './graph.ts'
 import { TensorProto_DataType as DataType, type ValueInfoProto } from './onnx_pb.ts'
+import { optimise } from './optimise.ts'
 import { openGraph } from './read-graph.ts'
+import type { SavedSignature, SavedTensor } from './saved-signature.ts'
+import { tableRows } from './table-rows.ts'
 import { traceShapes } from './trace.ts'
-
-/** A tensor that a saved graph is asked with, or answers. */
-export interface SavedTensor {
-  name: string
-  /** `int32`, `float32`, …; `?` where it is none that has a name here. */
-  dtype: string
-  /** Sides after the batch. */
-  dims: number[]
-  /** Of an input of ids: rows of the smallest table that they are looked up in, where that is plain to see. */
-  ids: number | undefined
-}
-
-export interface SavedSignature {
-  inputs: SavedTensor[]
-  /** Those that have a row for each of the request's: of them alone can be asked. */
-  outputs: SavedTensor[]
-}
 
 /**
  * What a saved graph wants and answers, whatever its format. Rejects like Engine.load, with UNSUPPORTED_GRAPH for inputs
@@ -31,12 +17,13 @@ export async function survey(source: GraphSource): Promise<SavedSignature> {
   const graph = await openGraph(source)
   await learnOutputs(graph)
   const unsupported = (what: string) => new ModelError('UNSUPPORTED_GRAPH', `${source.file}: ${what}`)
+  const tables = await learnTables(graph)
   const inputs = graph.inputs.map((input) => {
     const { name } = input
     const dims = sidesOf(graph, input)
     if (!isBatched(input)) throw unsupported(`the input ${name} has a fixed number of rows, or none`)
     if (dims === undefined) throw unsupported(`the input ${name} has no fixed width`)
-    return { name, dtype: nameOf(input), dims, ids: smallestTable(graph, name) }
+    return { name, dtype: nameOf(input), dims, ids: smallestTable(graph, name) ?? tables.get(name) }
   })
   const outputs = graph.outputs.flatMap((output): SavedTensor[] => {
     const dims = sidesOf(graph, output)
@@ -50,6 +37,27 @@ async function learnOutputs(graph: Graph): Promise<void> {
   if (graph.outputs.every((output) => sidesOf(graph, output) !== undefined)) return
   // What can't be run here is told when it is loaded.
   await traceShapes(graph).catch(() => undefined)
+}
+
+/**
+ * Tables behind more than plain look-ups, as Keras 3 writes them, which counts negative ids from a table's end: the compiler's
+ * passes see through them.
+ */
+async function learnTables(graph: Graph): Promise<Map<string, number>> {
+  const tables = new Map<string, number>()
+  const lookedUp = graph.nodes.some(({ opType, input }) => opType === 'Gather' && graph.constants.has(input[0]!))
+  if (!lookedUp || graph.inputs.every(({ name }) => smallestTable(graph, name) !== undefined)) return tables
+  const optimised = graph.copy()
+  try {
+    await optimise(optimised)
+    for (const { name } of graph.inputs) {
+      const rows = [...tableRows(optimised, name).values()]
+      if (rows.length > 0) tables.set(name, Math.min(...rows))
+    }
+  } catch {
+    // What can't be compiled is served as it is, its ids unchecked.
+  }
+  return tables
 }
 
 const names = new Map<number, string>([

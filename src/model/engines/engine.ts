@@ -28,7 +28,7 @@ export interface Signature {
  * which no tensor of the graph has.
  */
 export interface JoinedTensors {
-  inputs: Record<string, string[]>
+  inputs: Record<string, { dtype: 'int32' | 'float32'; tensors: string[] }>
   outputs: Record<string, string[]>
 }
 

@@ -23,16 +23,16 @@ export async function loadJoined(
 }
 
 function joinedSignature({ inputs, outputs }: Signature, joined: JoinedTensors): Signature {
-  const parts = new Set(Object.values(joined.inputs).flat())
+  const parts = new Set(Object.values(joined.inputs).flatMap(({ tensors }) => tensors))
   const widthOf = (tensors: { name: string; width: number }[], names: string[]) =>
     names.reduce((sum, name) => sum + (tensors.find((tensor) => tensor.name === name)?.width ?? 0), 0)
   return {
     inputs: [
       ...inputs.filter(({ name }) => !parts.has(name)),
-      ...Object.entries(joined.inputs).map(([name, names]) => ({
+      ...Object.entries(joined.inputs).map(([name, { dtype, tensors }]) => ({
         name,
-        dtype: inputs.find((input) => input.name === names[0])?.dtype ?? ('float32' as const),
-        width: widthOf(inputs, names),
+        dtype,
+        width: widthOf(inputs, tensors),
       })),
     ],
     outputs: [
@@ -44,7 +44,7 @@ function joinedSignature({ inputs, outputs }: Signature, joined: JoinedTensors):
 
 function cut(batch: Batch, saved: Signature, seen: Signature, joined: JoinedTensors): Record<string, TensorData> {
   const inputs: Record<string, TensorData> = { ...batch.inputs }
-  for (const [name, parts] of Object.entries(joined.inputs)) {
+  for (const [name, { tensors: parts }] of Object.entries(joined.inputs)) {
     const whole = seen.inputs.find((input) => input.name === name)!
     const values = valuesOf(batch, whole)
     delete inputs[name]

@@ -22,9 +22,9 @@ export interface Encoder {
   tensors(sparse: unknown, dense: unknown, options: EncodeOptions): EncodedRequest
 }
 
-/** `onUnknown` hears of every value that fell into an out-of-vocabulary bucket. */
-export function createEncoder(features: Features, onUnknown?: (field: string) => void): Encoder {
-  const layout = layOut(features, onUnknown)
+/** `onUnknown` hears of every value that fell into an out-of-vocabulary bucket; `ownIds`: see `layOut`. */
+export function createEncoder(features: Features, onUnknown?: (field: string) => void, ownIds = false): Encoder {
+  const layout = layOut(features, onUnknown, ownIds)
   return {
     layout,
     rows: (context, candidates, options) => encodeRows(layout, context, candidates, options),

@@ -1,4 +1,5 @@
 import type { Field } from '../../schemas/features.ts'
+import type { Manifest } from '../../schemas/manifest.ts'
 import type { Problem } from '../errors.ts'
 import {
   createNumericFieldEncoder,
@@ -72,11 +73,19 @@ export interface Layout {
   ids: number
 }
 
-/** `onUnknown` hears of every value that fell into an out-of-vocabulary bucket. */
-export function layOut(features: readonly Field[], onUnknown?: (field: string) => void): Layout {
+/** Whether each sparse field has ids of its own, from 0: so where each has a tensor. Else all share one id space. */
+export function hasOwnIds({ graph }: Pick<Manifest, 'graph'>): boolean {
+  return Array.isArray(graph.inputs.sparse) && graph.inputs.sparse.length > 1
+}
+
+/**
+ * `onUnknown` hears of every value that fell into an out-of-vocabulary bucket. With `ownIds` each sparse field's ids begin
+ * at 0: those of a graph that has a tensor, and so a table, for each.
+ */
+export function layOut(features: readonly Field[], onUnknown?: (field: string) => void, ownIds = false): Layout {
   const layout: Layout = { slots: [], byName: new Map(), sparse: [], dense: [], ids: 0 }
   for (const field of features) {
-    const slot = field.kind === 'numeric' ? addDense(layout, field) : addSparse(layout, field, onUnknown)
+    const slot = field.kind === 'numeric' ? addDense(layout, field) : addSparse(layout, field, ownIds, onUnknown)
     layout.slots.push(slot)
     layout.byName.set(field.name, slot)
   }
@@ -92,9 +101,10 @@ function addDense(layout: Layout, field: Extract<Field, { kind: 'numeric' }>): S
 function addSparse(
   layout: Layout,
   field: Exclude<Field, { kind: 'numeric' }>,
+  ownIds: boolean,
   onUnknown?: (field: string) => void,
 ): Slot {
-  const encoder = createSparseFieldEncoder(field, layout.ids, onUnknown)
+  const encoder = createSparseFieldEncoder(field, ownIds ? 0 : layout.ids, onUnknown)
   layout.ids += encoder.ids
   layout.sparse.push(encoder)
   return { name: field.name, sparse: true, column: layout.sparse.length - 1, encoder }

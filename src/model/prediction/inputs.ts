@@ -22,16 +22,22 @@ export function portsOf({ graph }: Pick<Manifest, 'graph'>): Ports {
   const before = known.get(graph)
   if (before !== undefined) return before
   const joined: JoinedTensors = { inputs: {}, outputs: {} }
-  const one = (tensors: string | string[] | undefined, role: string, parts: Record<string, string[]>) => {
-    if (tensors === undefined || typeof tensors === 'string') return tensors
+  const one = (tensors: string | string[], role: string, join: (name: string, tensors: string[]) => void) => {
+    if (typeof tensors === 'string') return tensors
     if (tensors.length === 1) return tensors[0]!
     const name = `multigate:${role}`
-    parts[name] = tensors
+    join(name, tensors)
     return name
   }
-  const sparse = one(graph.inputs.sparse, 'sparse', joined.inputs)
-  const dense = one(graph.inputs.dense, 'dense', joined.inputs)
-  const probabilities = one(graph.outputs.probabilities, 'probabilities', joined.outputs)!
+  const input = (role: 'sparse' | 'dense', dtype: 'int32' | 'float32') => {
+    const tensors = graph.inputs[role]
+    return tensors && one(tensors, role, (name, tensors) => (joined.inputs[name] = { dtype, tensors }))
+  }
+  const sparse = input('sparse', 'int32')
+  const dense = input('dense', 'float32')
+  const probabilities = one(graph.outputs.probabilities, 'probabilities', (name, tensors) => {
+    joined.outputs[name] = tensors
+  })
   const any = Object.keys(joined.inputs).length + Object.keys(joined.outputs).length > 0
   const ports = { sparse, dense, probabilities, joined: any ? joined : undefined }
   known.set(graph, ports)

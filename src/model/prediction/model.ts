@@ -6,14 +6,14 @@ import type { BatcherStats, BatchObserver } from '../batching/contract.ts'
 import { FairShare } from '../batching/fair-share.ts'
 import type { Bundle } from '../bundle/read.ts'
 import type { PlanCosts } from '../compile/plan.ts'
-import type { SavedSignature } from '../compile/survey.ts'
+import type { SavedSignature } from '../compile/saved-signature.ts'
 import { surveyInThread } from '../compile/survey-in-thread.ts'
 import { createDriftMonitor, type Drift } from '../drift/monitor.ts'
 import type { GraphStats, Outputs } from '../engines/engine.ts'
 import type { EnginePool } from '../engines/pool.ts'
 import { WorkerLostError } from '../engines/worker-client.ts'
 import { createBareEncoder, createEncoder, type Encoder } from '../features/encoder.ts'
-import type { EncodedRequest, EncodeOptions } from '../features/layout.ts'
+import { type EncodedRequest, type EncodeOptions, hasOwnIds } from '../features/layout.ts'
 import type { PredictionTable } from './answer.ts'
 import { checkSignature } from './check-signature.ts'
 import { createComposer } from './compose.ts'
@@ -120,7 +120,7 @@ export async function loadModel(bundle: Bundle, options: LoadOptions): Promise<L
   let serving = false
   const encoder = bundle.bare
     ? createBareEncoder(bareColumns(bundle.bare.signature))
-    : createEncoder(manifest.features, (field) => serving && options.onUnknown?.(field))
+    : createEncoder(manifest.features, (field) => serving && options.onUnknown?.(field), hasOwnIds(manifest))
   const saved = bundle.bare?.signature ?? (await surveyOf(bundle))
   const tensors = tensorsOf(manifest, encoder.layout, saved, bundle.bare !== undefined)
   const { graph, compiled } = await loadGraph(bundle, outputs, options)

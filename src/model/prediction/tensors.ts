@@ -1,5 +1,5 @@
 import type { Manifest } from '../../schemas/manifest.ts'
-import type { SavedSignature, SavedTensor } from '../compile/survey.ts'
+import { holdsIds, type SavedSignature, type SavedTensor } from '../compile/saved-signature.ts'
 import { ModelError, type Problem } from '../errors.ts'
 import type { BareColumn, Encoder } from '../features/encoder.ts'
 import type { EncodedRequest, EncodeOptions, Layout } from '../features/layout.ts'
@@ -54,7 +54,7 @@ export function tensorsOf(
     const dtype = role === 'sparse' ? 'int32' : 'float32'
     const whole: SavedTensor = { name, dtype, dims: [layout[role].length], ids: undefined }
     let column = 0
-    for (const part of ports.joined?.inputs[name] ?? [name]) {
+    for (const part of ports.joined?.inputs[name]?.tensors ?? [name]) {
       const tensor = saved?.inputs.find((input) => input.name === part) ?? whole
       const width = tensor.dims.reduce((product, side) => product * side, 1)
       inputs.push({ ...describe(tensor, dtype), width, role, column })
@@ -71,7 +71,7 @@ export function bareColumns({ inputs }: SavedSignature): BareColumn[] {
   return inputs.flatMap(({ name, dtype, dims, ids }) =>
     Array.from({ length: dims.reduce((product, side) => product * side, 1) }, () => ({
       name,
-      integer: dtype !== 'float32',
+      integer: holdsIds({ dtype, ids }),
       ids,
     })),
   )

@@ -15,12 +15,41 @@ export interface Entry {
   stamp: string
   state: VersionState
   model: LoadedModel | undefined
+  /** Whether the model has no manifest. */
+  bare: boolean
   error: string | undefined
   /** Requests that hold the version. */
   leases: number
   onReleased: (() => void) | undefined
   /** Set once it drains: resolves when the version is closed. */
   drained: Promise<void> | undefined
+}
+
+export function newEntry(version: string, stamp: string): Entry {
+  return {
+    version,
+    stamp,
+    state: 'loading',
+    model: undefined,
+    bare: false,
+    error: undefined,
+    leases: 0,
+    onReleased: undefined,
+    drained: undefined,
+  }
+}
+
+/** Closes a version once nobody holds it. Rejects with what closing it rejects with. */
+export async function closeReleased(entry: Entry): Promise<void> {
+  const { model } = entry
+  if (model === undefined) return
+  entry.state = 'draining'
+  if (entry.leases > 0) await new Promise<void>((resolve) => (entry.onReleased = resolve))
+  try {
+    await model.close()
+  } finally {
+    entry.model = undefined
+  }
 }
 
 /** The version that answers requests that name none. */

@@ -6,10 +6,14 @@ export interface KnownVersion {
   version: string
   state: VersionState
   stamp: string
+  /** It was read without a manifest, which may have been on its way: it is read again when any of its files has changed. */
+  bare?: boolean
 }
 
 export interface Actions {
   load: SourceVersion[]
+  /** Versions that answer, to be replaced by what is on disk now. */
+  refresh: SourceVersion[]
   unload: string[]
   /** Failed versions that are gone, or have changed and are to be tried again. */
   forget: string[]
@@ -46,8 +50,11 @@ export function nextActions(
   const unwanted = known.filter(
     (entry) => entry.state === 'ready' && !wanted.some(({ version }) => version === entry.version),
   )
+  const isStale = ({ version, stamp }: SourceVersion) =>
+    known.some((entry) => entry.version === version && entry.state === 'ready' && entry.bare && entry.stamp !== stamp)
   return {
     load,
+    refresh: wanted.filter(isStale),
     unload: successorReady ? unwanted.map(({ version }) => version) : [],
     forget: forget.map(({ version }) => version),
   }

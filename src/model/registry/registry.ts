@@ -1,7 +1,7 @@
 import type { ModelStatus } from '../../schemas/models.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import type { LoadedModel } from '../prediction/model.ts'
-import { type Entry, highestReady, statusOf, whyNotReady } from './entry.ts'
+import { closeReleased, type Entry, highestReady, newEntry, statusOf, whyNotReady } from './entry.ts'
 import { nextActions } from './policy.ts'
 import { keepUnknown, type Source, type SourceModel, type SourceVersion } from './source.ts'
 
@@ -40,6 +40,8 @@ export const preferredDefault = 'ads-funnel'
 export class Registry {
   readonly #options: RegistryOptions
   readonly #models = new Map<string, Map<string, Entry>>()
+  /** Closings of models in whose place another one answers already. */
+  readonly #replaced = new Set<Promise<void>>()
   #source: SourceModel[] = []
   #sourceProblem: string | undefined
   #working: Promise<void> = Promise.resolve()
@@ -120,9 +122,10 @@ export class Registry {
   async close(): Promise<void> {
     this.#closing = true
     await this.#working
-    await Promise.all(
-      [...this.#models].flatMap(([name, entries]) => [...entries.values()].map((entry) => this.#drain(name, entry))),
+    const drained = [...this.#models].flatMap(([name, entries]) =>
+      [...entries.values()].map((entry) => this.#drain(name, entry)),
     )
+    await Promise.all([...drained, ...this.#replaced])
   }
 
   /** Rejects what every version has accepted. */
@@ -166,33 +169,26 @@ export class Registry {
     if (versions.length > 0 || entries.size > 0) this.#models.set(name, entries)
     for (;;) {
       if (this.#closing) return
-      const { load, unload, forget } = nextActions(this.#options.mode, versions, labels, [...entries.values()])
+      const { load, refresh, unload, forget } = nextActions(this.#options.mode, versions, labels, [...entries.values()])
       for (const version of forget) entries.delete(version)
       for (const version of load) await this.#load(name, entries, version)
+      for (const version of refresh) await this.#refresh(name, entries, version)
       for (const version of unload) {
         const entry = entries.get(version)
         if (entry) this.#drain(name, entry).then(() => this.#forget(name, entries, version))
       }
-      if (load.length + unload.length + forget.length === 0) break
+      if (load.length + refresh.length + unload.length + forget.length === 0) break
     }
     if (entries.size === 0) this.#models.delete(name)
   }
 
   async #load(name: string, entries: Map<string, Entry>, { version, stamp }: SourceVersion): Promise<void> {
-    const entry: Entry = {
-      version,
-      stamp,
-      state: 'loading',
-      model: undefined,
-      error: undefined,
-      leases: 0,
-      onReleased: undefined,
-      drained: undefined,
-    }
+    const entry = newEntry(version, stamp)
     entries.set(version, entry)
     const started = this.#options.now()
     try {
       entry.model = await this.#options.load(name, version)
+      entry.bare = entry.model.bare
       entry.state = 'ready'
       const seconds = (this.#options.now() - started) / 1000
       this.#options.onEvent?.({ type: 'loaded', name, version, model: entry.model, seconds })
@@ -200,6 +196,30 @@ export class Registry {
       entry.state = 'failed'
       entry.error = reasonOf(error)
       this.#options.onEvent?.({ type: 'failed', name, version, error })
+    }
+  }
+
+  /** Puts what is on disk now in the place of a version; where that fails, it goes on, and no more is tried with these files. */
+  async #refresh(name: string, entries: Map<string, Entry>, next: SourceVersion): Promise<void> {
+    const former = entries.get(next.version)!
+    const started = this.#options.now()
+    try {
+      const model = await this.#options.load(name, next.version)
+      entries.set(next.version, {
+        ...former,
+        stamp: next.stamp,
+        model,
+        bare: model.bare,
+        leases: 0,
+        onReleased: undefined,
+      })
+      const seconds = (this.#options.now() - started) / 1000
+      this.#options.onEvent?.({ type: 'loaded', name, version: next.version, model, seconds })
+      const closing = this.#closeModel(name, former).finally(() => this.#replaced.delete(closing))
+      this.#replaced.add(closing)
+    } catch (error) {
+      former.stamp = next.stamp
+      this.#options.onEvent?.({ type: 'failed', name, version: next.version, error })
     }
   }
 
@@ -215,20 +235,18 @@ export class Registry {
   }
 
   async #closeReleased(name: string, entry: Entry): Promise<void> {
-    const { model } = entry
-    if (model === undefined) return
-    entry.state = 'draining'
-    if (entry.leases > 0) await new Promise<void>((resolve) => (entry.onReleased = resolve))
-    try {
-      await model.close()
-    } catch (error) {
-      this.#options.onEvent?.({
-        type: 'problem',
-        message: `${name}/${entry.version} could not be closed: ${reasonOf(error)}`,
-      })
-    }
-    entry.model = undefined
+    if (entry.model === undefined) return
+    await this.#closeModel(name, entry)
     this.#options.onEvent?.({ type: 'unloaded', name, version: entry.version })
+  }
+
+  async #closeModel(name: string, entry: Entry): Promise<void> {
+    try {
+      await closeReleased(entry)
+    } catch (error) {
+      const message = `${name}/${entry.version} could not be closed: ${reasonOf(error)}`
+      this.#options.onEvent?.({ type: 'problem', message })
+    }
   }
 
   #find(name: string, version: string | undefined, label: string | undefined): Entry {

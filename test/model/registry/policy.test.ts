@@ -13,6 +13,7 @@ interface Case {
   /** Versions known, e.g. `1 ready, 2 failed`. */
   known?: string
   load?: string
+  refresh?: string
   unload?: string
   forget?: string
 }
@@ -30,6 +31,10 @@ const cases: Case[] = [
   { name: 'the old version stays while the new one is loaded', disk: '1 2', known: '1 ready, 2 loading' },
   { name: 'the old version goes when the new one answers', disk: '1 2', known: '1 ready, 2 ready', unload: '1' },
   { name: 'the old version stays when the new one failed', disk: '1 2', known: '1 ready, 2 failed' },
+  { name: 'a version that answers is not read again when it changes', disk: "1'", known: '1 ready' },
+  { name: 'unless it had no manifest', disk: "1'", known: '1 bare', refresh: '1' },
+  { name: 'which is not read again as it is', disk: '1', known: '1 bare' },
+  { name: 'nor when a higher one answers', disk: "1' 2", known: '1 bare, 2 ready', unload: '1' },
   { name: 'what drains already is left alone', disk: '1 2', known: '1 draining, 2 ready' },
   {
     name: 'a failed version with a changed manifest is tried again',
@@ -84,12 +89,17 @@ const cases: Case[] = [
   },
 ]
 
-for (const { name, mode = 'latest', disk, labels = {}, known = '', load = '', unload = '', forget = '' } of cases) {
+for (const { name, mode = 'latest', disk, labels = {}, known = '', load = '', refresh = '', ...gone } of cases) {
   t.test(name, async (t) => {
-    const { load: loads, ...rest } = nextActions(mode, source(disk), labels, states(known))
+    const { load: loads, refresh: refreshes, ...rest } = nextActions(mode, source(disk), labels, states(known))
     t.same(
-      { load: loads.map(({ version }) => version), ...rest },
-      { load: words(load), unload: words(unload), forget: words(forget) },
+      { load: loads.map(({ version }) => version), refresh: refreshes.map(({ version }) => version), ...rest },
+      {
+        load: words(load),
+        refresh: words(refresh),
+        unload: words(gone.unload ?? ''),
+        forget: words(gone.forget ?? ''),
+      },
     )
   })
 }
@@ -114,6 +124,7 @@ const situation = fc.record({
       version,
       state: fc.constantFrom<VersionState>('ready', 'failed', 'draining'),
       stamp: fc.constantFrom('old', 'new'),
+      bare: fc.boolean(),
     }),
     { selector: (entry) => entry.version },
   ),
@@ -138,8 +149,13 @@ t.test('whatever the states and outcomes, doing as told comes to an end', async 
         const actions = nextActions(mode, disk, labels, states)
         if (count(actions) === 0) return true
         states = [
-          ...states.filter((entry) => ![...actions.unload, ...actions.forget].includes(entry.version)),
-          ...actions.load.map(
+          ...states.filter(
+            (entry) =>
+              ![...actions.unload, ...actions.forget, ...actions.refresh.map((one) => one.version)].includes(
+                entry.version,
+              ),
+          ),
+          ...[...actions.load, ...actions.refresh].map(
             (entry): KnownVersion => ({ ...entry, state: succeeds(entry.version) ? 'ready' : 'failed' }),
           ),
         ]
@@ -164,7 +180,7 @@ function source(text: string): SourceVersion[] {
 function states(text: string): KnownVersion[] {
   const entries = text === '' ? [] : text.split(', ')
   return entries.map((entry) => {
-    const [version, state] = entry.split(' ') as [string, VersionState]
-    return { version, state, stamp: 'old' }
+    const [version, state] = entry.split(' ') as [string, VersionState | 'bare']
+    return state === 'bare' ? { version, state: 'ready', bare: true, stamp: 'old' } : { version, state, stamp: 'old' }
   })
 }

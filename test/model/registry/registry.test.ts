@@ -22,6 +22,8 @@ function setUp({ models = { ads: ['1'] }, ...options }: Setup = {}) {
   const events: string[] = []
   const loaded = new Map<string, FakeLoadedModel>()
   const closing = new Map<string, Promise<void>>()
+  /** Versions without a manifest. */
+  const bare = new Set<string>()
   let now = 0
   const registry = new Registry({
     source: async () => {
@@ -35,7 +37,7 @@ function setUp({ models = { ads: ['1'] }, ...options }: Setup = {}) {
       await held.get(key)
       const reason = broken.get(key)
       if (reason !== undefined) throw new Error(reason)
-      const model = createFakeLoadedModel(name, version, closing.get(key))
+      const model = createFakeLoadedModel(name, version, closing.get(key), bare.has(key))
       loaded.set(key, model)
       return model
     },
@@ -46,7 +48,7 @@ function setUp({ models = { ads: ['1'] }, ...options }: Setup = {}) {
     onEvent: (event) => events.push(text(event)),
     ...options,
   })
-  return { registry, disk, broken, held, loads, events, loaded, closing }
+  return { registry, disk, broken, held, loads, events, loaded, closing, bare }
 }
 
 function model(name: string, versions: string[], rest: Partial<SourceModel> = {}): SourceModel {
@@ -85,6 +87,46 @@ t.test('the highest version answers', async (t) => {
   t.equal(answering(registry, 'ads'), 'ads/10')
   t.same(loads, ['ads/10'])
   t.same(events, ['loaded ads/10 in 0.5 s'])
+})
+
+t.test('a graph that had no manifest gives way to what is on disk, without a gap', async (t) => {
+  const { registry, disk, events, loaded, bare } = setUp()
+  bare.add('ads/1')
+  await registry.reconcile()
+  const first = loaded.get('ads/1')!
+  const lease = registry.acquire('ads')
+  bare.delete('ads/1')
+  disk.models[0]!.versions[0]!.stamp = 'new'
+  await registry.reconcile()
+  const second = loaded.get('ads/1')!
+  t.not(second, first)
+  const other = registry.acquire('ads')
+  t.equal(other.model, second)
+  t.equal(first.closes, 0, 'is still asked')
+  lease.release()
+  await settled()
+  t.equal(first.closes, 1)
+  other.release()
+  t.same(events, ['loaded ads/1 in 0.5 s', 'loaded ads/1 in 0.5 s'])
+  disk.models[0]!.versions[0]!.stamp = 'newer'
+  await registry.reconcile()
+  t.equal(loaded.get('ads/1'), second, 'with a manifest it is not read again')
+  await registry.close()
+  t.equal(second.closes, 1)
+})
+
+t.test('a graph without a manifest goes on where what is on disk now is bad', async (t) => {
+  const { registry, disk, loads, events, loaded, bare, broken } = setUp()
+  bare.add('ads/1')
+  await registry.reconcile()
+  const first = loaded.get('ads/1')!
+  disk.models[0]!.versions[0]!.stamp = 'new'
+  broken.set('ads/1', 'half written')
+  await registry.reconcile()
+  await registry.reconcile()
+  t.equal(registry.acquire('ads').model, first)
+  t.same(loads, ['ads/1', 'ads/1'], 'once for each state of its files')
+  t.same(events, ['loaded ads/1 in 0.5 s', 'failed ads/1'])
 })
 
 t.test('the default model is loaded first, then the others by name', async (t) => {

@@ -1,0 +1,21 @@
+/** A tensor that a saved graph is asked with, or answers. */
+export interface SavedTensor {
+  name: string
+  /** `int32`, `float32`, …; `?` where it is none that has a name here. */
+  dtype: string
+  /** Sides after the batch. */
+  dims: number[]
+  /** Of an input of ids: rows of the smallest table that they are looked up in, where that is plain to see. */
+  ids: number | undefined
+}
+
+/** Whether an input takes integers: Keras 3 exports ids as float32, but a table that they are looked up in tells. */
+export function holdsIds({ dtype, ids }: Pick<SavedTensor, 'dtype' | 'ids'>): boolean {
+  return dtype !== 'float32' || ids !== undefined
+}
+
+export interface SavedSignature {
+  inputs: SavedTensor[]
+  /** Those that have a row for each of the request's: of them alone can be asked. */
+  outputs: SavedTensor[]
+}

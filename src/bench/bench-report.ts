@@ -1,6 +1,6 @@
+import { formatError, formatTable, grouped } from '../table.ts'
 import type { BenchReport, Int8Report } from './bench.ts'
 import type { Measurement } from './measure.ts'
-import { formatError, formatTable, grouped } from './table.ts'
 
 /** A measurement for people. */
 export function formatBench(report: BenchReport): string {

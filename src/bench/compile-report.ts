@@ -1,6 +1,6 @@
+import { formatBytes, formatError, formatTable, grouped } from '../table.ts'
 import { formatInt8, formatMeasurements } from './bench-report.ts'
 import type { CompileReport } from './report-compile.ts'
-import { formatBytes, formatError, formatTable, grouped } from './table.ts'
 
 /** What compiling did, for people. */
 export function formatCompile(report: CompileReport): string {

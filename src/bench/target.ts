@@ -1,7 +1,8 @@
-import { readdir, stat } from 'node:fs/promises'
-import { basename, dirname, extname, join, resolve } from 'node:path'
+import { stat } from 'node:fs/promises'
+import { basename, dirname, extname, resolve } from 'node:path'
+import { findBundle } from '../model/bundle/find.ts'
 import { type QuantizationRows, readQuantizationRows } from '../model/bundle/quantization.ts'
-import { type Bundle, manifestFile, readBundle } from '../model/bundle/read.ts'
+import type { Bundle } from '../model/bundle/read.ts'
 import type { Graph } from '../model/compile/graph.ts'
 import { optimise } from '../model/compile/optimise.ts'
 import type { Side, Sides } from '../model/compile/passes/split-sides.ts'
@@ -58,26 +59,22 @@ const drawnRows = 2048
  * Rejects with ModelError where it can't be read, or an option names what isn't there.
  */
 export async function openTarget(path: string, options: TargetOptions): Promise<Target> {
-  if (extname(path) === '.onnx') return openFile(path, options)
+  if (extname(path) === '.onnx') {
+    const [folder, file] = [dirname(resolve(path)), basename(path)]
+    return openBare({ folder, format: 'onnx', file, outputs: [] }, file, options)
+  }
+  const bundle = await findBundle(path, options.models)
+  if (bundle === undefined)
+    throw new ModelError(
+      'MODEL_NOT_FOUND',
+      `${path} is no ONNX file, no folder of a model or version, and no model in ${options.models}`,
+    )
+  const { name, version } = bundle.manifest
+  if (bundle.bare) return openBare(savedGraph(bundle, outputsOf(bundle.manifest)), `${name}/${version}`, options)
   for (const option of ['context', 'cross', 'output'] as const)
     if (options[option] !== undefined)
-      throw new ModelError('INVALID_REQUEST', `--${option} is for ONNX files: a model's manifest says it`)
-  return openBundle(await findBundle(path, options.models), options.random)
-}
-
-async function findBundle(path: string, models: string): Promise<Bundle> {
-  const missing = new ModelError(
-    'MODEL_NOT_FOUND',
-    `${path} is no ONNX file, no folder of a model or version, and no model in ${models}`,
-  )
-  for (const folder of [resolve(path), resolve(models, path)]) {
-    if (await exists(join(folder, manifestFile)))
-      return readBundle(dirname(dirname(folder)), basename(dirname(folder)), basename(folder))
-    const versions = (await readdir(folder).catch(() => [])).filter((name) => /^[1-9]\d*$/.test(name))
-    const [highest] = versions.sort((a, b) => Number(b) - Number(a))
-    if (highest !== undefined) return readBundle(dirname(folder), basename(folder), highest)
-  }
-  throw missing
+      throw new ModelError('INVALID_REQUEST', `--${option} is for graphs without a manifest, which says it`)
+  return openBundle(bundle, options.random)
 }
 
 async function openBundle(bundle: Bundle, random: () => number): Promise<Target> {
@@ -131,10 +128,14 @@ function columnOf(
   return sampleDraw(Float64Array.from({ length: rows.rows }, (_, row) => rows[part][row * width + column]!))
 }
 
-async function openFile(path: string, { context, cross, output, random }: TargetOptions): Promise<Target> {
-  const [folder, file] = [dirname(resolve(path)), basename(path)]
-  const graph = await readGraph({ folder, format: 'onnx', file, outputs: [] }, output)
-  const source: GraphSource = { folder, format: 'onnx', file, outputs: [graph.outputs[0]!.name] }
+/** A graph without a manifest; `name` is for people. */
+async function openBare(
+  saved: GraphSource,
+  name: string,
+  { context, cross, output = saved.outputs[0], random }: TargetOptions,
+): Promise<Target> {
+  const graph = await readGraph(saved, output)
+  const source: GraphSource = { ...saved, outputs: [graph.outputs[0]!.name] }
   const signature = await signatureOf(source)
   // What can't be compiled can be measured all the same; of its ids nothing is known then.
   const optimised = await optimise(graph).then(
@@ -163,9 +164,10 @@ async function openFile(path: string, { context, cross, output, random }: Target
   }
   const sides: Sides = Object.fromEntries(inputs.map(({ name, sides }) => [name, sides]))
   const tasks = Array.from({ length: signature.outputs[0]!.width }, (_, task) => `task_${task}`)
+  const path = resolve(saved.folder, saved.file)
   const { size, mtimeMs } = await stat(path)
   return {
-    name: file,
+    name,
     request: {
       source,
       output: source.outputs[0]!,
@@ -173,7 +175,7 @@ async function openFile(path: string, { context, cross, output, random }: Target
       fields: {},
       precision: 'float32',
       quantization: undefined,
-      identity: JSON.stringify([resolve(path), size, mtimeMs]),
+      identity: JSON.stringify([path, size, mtimeMs]),
     },
     inputs,
     quantization: drawQuantization(inputs, tasks, random),
@@ -205,11 +207,4 @@ function drawQuantization(
 ): PrepareRequest['quantization'] {
   const part = () => ({ rows: drawnRows / 2, inputs: drawRows(inputs, drawnRows / 2, random) })
   return { scales: part(), judged: { ...part(), labels: undefined, tasks } }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  )
 }

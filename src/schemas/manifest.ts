@@ -101,6 +101,12 @@ export const Graph = Type.Object(
         sparse: Type.Optional(
           Tensors('Of the sparse fields, in order: integers [batch, fields], or one tensor a field'),
         ),
+        ids: Type.Optional(
+          Type.Union([Type.Literal('shared'), Type.Literal('per_field')], {
+            description:
+              '`shared`: all sparse fields are rows of one table, each takes the next ids (default where `sparse` is one tensor); `per_field`: each field has a table, and ids from 0 (always so where it has a tensor)',
+          }),
+        ),
         dense: Type.Optional(
           Tensors('Of the numeric fields, in order: float32 [batch, features], or one tensor a field'),
         ),
@@ -110,6 +116,12 @@ export const Graph = Type.Object(
     outputs: Type.Object(
       {
         probabilities: Tensors('float32 [batch, tasks], or one tensor a task'),
+        activation: Type.Optional(
+          Type.Union([Type.Literal('none'), Type.Literal('sigmoid')], {
+            description:
+              '`sigmoid`: what `probabilities` names are logits, of which multigate makes probabilities; default: `none`',
+          }),
+        ),
         logits: Type.Optional(Type.String({ description: 'float32 [batch, tasks]' })),
         gates: Type.Optional(
           Type.Record(TaskName, Type.String(), {

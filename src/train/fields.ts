@@ -51,7 +51,7 @@ export function encodeRows(
   cells: readonly Cell[][],
   rows: Int32Array,
   place: (row: number) => string,
-  maxProblems = 20,
+  { maxProblems = 20, ownIds = false }: { maxProblems?: number; ownIds?: boolean } = {},
 ): { encoded: EncodedRows; problems: Problem[] } {
   const problems: Problem[] = []
   const sparseFields = fields.filter(({ kind }) => kind !== 'numeric').length
@@ -74,7 +74,7 @@ export function encodeRows(
     else {
       const encoder = createSparseFieldEncoder(field, offset)
       fill(encoder, sparse, sparseIndex++, sparseFields)
-      offset += encoder.ids
+      if (!ownIds) offset += encoder.ids
     }
   })
   return { encoded: { rows: rows.length, sparse, dense, sparseFields, denseFields }, problems }

@@ -2,6 +2,7 @@ import type { Bundle } from '../model/bundle/read.ts'
 import { createCalibrator } from '../model/calibration/calibrator.ts'
 import type { Engine } from '../model/engines/engine.ts'
 import { ModelError } from '../model/errors.ts'
+import { hasOwnIds } from '../model/features/layout.ts'
 import { namedInputs, portsOf } from '../model/prediction/inputs.ts'
 import { savedGraph } from '../model/prediction/load-graph.ts'
 import type { TrainSpec } from '../schemas/train-spec.ts'
@@ -85,7 +86,9 @@ export function encodeTestRows(
     return dataset.cells[index]!
   })
   const rows = dataset.parts.test
-  const { encoded, problems } = encodeRows(manifest.features, cells, rows, dataset.place)
+  const { encoded, problems } = encodeRows(manifest.features, cells, rows, dataset.place, {
+    ownIds: hasOwnIds(manifest),
+  })
   if (problems.length > 0) throw new SpecError(file, problems)
   return { encoded, rows }
 }

@@ -181,7 +181,10 @@ t.test('what is not there is named', async (t) => {
   await fails({ context: { spares: [1] } }, /^--context: there is no input spares, but /)
   await fails({ context: { sparse: [0, 1] }, cross: { sparse: [1] } }, /^--cross: column 1 of sparse is named twice$/)
   await fails({ context: { sparse: [0, 0] } }, /^--context: column 0 of sparse is named twice$/)
-  await fails({ target: 'ads', context: { sparse: [1] } }, /^--context is for ONNX files: a model's manifest says it$/)
+  await fails(
+    { target: 'ads', context: { sparse: [1] } },
+    /^--context is for graphs without a manifest, which says it$/,
+  )
   await mkdir(join(models, 'broken', '1'), { recursive: true })
   await writeFile(join(models, 'broken', '1', 'manifest.json'), '{')
   await fails({ target: 'broken' }, /^broken\/1\/manifest\.json is not JSON: /)

@@ -101,7 +101,7 @@ t.test('cells that a request could not hold either are told with their place', a
     { path: '/fields/1', message: 'line 2: i must be from 0 to 2' },
     { path: '/fields/2', message: 'line 2: x must be greater than −1' },
   ])
-  t.equal(encodeRows(fitted, cells, rows(0, 1), place, 1).problems.length, 1)
+  t.equal(encodeRows(fitted, cells, rows(0, 1), place, { maxProblems: 1 }).problems.length, 1)
   const { encoded } = encodeRows(fitted, cells, rows(0), place)
   t.equal(encoded.sparse[1], 4 + 1, 'the second field comes after the first one')
 })

@@ -81,6 +81,8 @@ function graph({ graph, features, tasks, files }: Manifest): string[] {
     problems.push(
       `/graph/inputs/sparse lists ${own.length} tensors for ${fields} sparse fields: it is one tensor, or one a field`,
     )
+  if (graph.inputs.ids === 'shared' && Array.isArray(own) && own.length > 1)
+    problems.push('/graph/inputs/ids must be per_field: each sparse field has a tensor')
   for (const name of Object.keys(graph.outputs.gates ?? {})) {
     if (!tasks.some((task) => task.name === name)) problems.push(`/graph/outputs/gates/${name} is no task`)
   }

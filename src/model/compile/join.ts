@@ -13,7 +13,7 @@ import { TensorProto_DataType as DataType } from './onnx_pb.ts'
 export function joinTensors(graph: Graph, { inputs, outputs }: JoinedTensors, file: string): void {
   for (const [name, { dtype, tensors }] of Object.entries(inputs))
     joinInputs(graph, name, dtype === 'int32' ? DataType.INT32 : DataType.FLOAT, tensors, file)
-  for (const [name, parts] of Object.entries(outputs)) joinOutputs(graph, name, parts, file)
+  for (const [name, { sigmoid, tensors }] of Object.entries(outputs)) joinOutputs(graph, name, sigmoid, tensors, file)
   graph.touch()
 }
 
@@ -41,7 +41,7 @@ function joinInputs(graph: Graph, name: string, dtype: number, parts: string[], 
   graph.shapes.set(name, { dtype, dims: [-1, total] })
 }
 
-function joinOutputs(graph: Graph, name: string, parts: string[], file: string): void {
+function joinOutputs(graph: Graph, name: string, sigmoid: boolean, parts: string[], file: string): void {
   const tensors = parts.map((part) => find(graph, 'outputs', part, file))
   const total = tensors.reduce((sum, { width }) => sum + width, 0)
   const columns = tensors.map(({ index, dims, width, dtype }) => {
@@ -52,8 +52,11 @@ function joinOutputs(graph: Graph, name: string, parts: string[], file: string):
       ? part
       : graph.node('Reshape', [part, graph.integers([-1, width])], { shape: floatShape(-1, width) })
   })
-  graph.node('Concat', columns, { attributes: { axis: 1 }, shape: floatShape(-1, total), outputs: [name] })
-  graph.outputs.push(declare(name, floatShape(-1, total)))
+  const shape = floatShape(-1, total)
+  const as = (last: boolean) => (last ? { shape, outputs: [name] } : { shape })
+  const whole = graph.node('Concat', columns, { attributes: { axis: 1 }, ...as(!sigmoid) })
+  if (sigmoid) graph.node('Sigmoid', [whole], as(true))
+  graph.outputs.push(declare(name, shape))
 }
 
 function find(graph: Graph, side: 'inputs' | 'outputs', name: string, file: string) {

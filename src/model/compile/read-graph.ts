@@ -63,7 +63,7 @@ async function openSaved({ folder, file, format, outputs, joined }: GraphSource)
   if (format === 'layers') {
     const model = await readLayersModel(folder, file)
     const own = outputs.length > 0 ? outputs : model.outputs.map(({ layer }) => layer)
-    const layers = new Set(own.flatMap((name) => joined?.outputs[name] ?? [name]))
+    const layers = new Set(own.flatMap((name) => joined?.outputs[name]?.tensors ?? [name]))
     return Graph.from(lowerToGraph(model, [...layers]), folder)
   }
   if (format !== 'onnx') throw new ModelError('UNSUPPORTED_GRAPH', `${file}: ${format} is not read`)

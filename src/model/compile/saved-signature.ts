@@ -5,13 +5,15 @@ export interface SavedTensor {
   dtype: string
   /** Sides after the batch. */
   dims: number[]
-  /** Of an input of ids: rows of the smallest table that they are looked up in, where that is plain to see. */
-  ids: number | undefined
+  /** Of an input of ids, by column: rows of the smallest table that it is looked up in; undefined where it is in none. */
+  ids: (number | undefined)[]
+  /** Whether that is one table for all columns. */
+  shared: boolean
 }
 
 /** Whether an input takes integers: Keras 3 exports ids as float32, but a table that they are looked up in tells. */
 export function holdsIds({ dtype, ids }: Pick<SavedTensor, 'dtype' | 'ids'>): boolean {
-  return dtype !== 'float32' || ids !== undefined
+  return dtype !== 'float32' || (ids.length > 0 && ids.every((rows) => rows !== undefined))
 }
 
 export interface SavedSignature {

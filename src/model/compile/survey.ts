@@ -6,7 +6,7 @@ import { TensorProto_DataType as DataType, type ValueInfoProto } from './onnx_pb
 import { optimise } from './optimise.ts'
 import { openGraph } from './read-graph.ts'
 import type { SavedSignature, SavedTensor } from './saved-signature.ts'
-import { tableRows } from './table-rows.ts'
+import { tableRows, tablesOf } from './table-rows.ts'
 import { traceShapes } from './trace.ts'
 
 /**
@@ -23,11 +23,15 @@ export async function survey(source: GraphSource): Promise<SavedSignature> {
     const dims = sidesOf(graph, input)
     if (!isBatched(input)) throw unsupported(`the input ${name} has a fixed number of rows, or none`)
     if (dims === undefined) throw unsupported(`the input ${name} has no fixed width`)
-    return { name, dtype: nameOf(input), dims, ids: smallestTable(graph, name) ?? tables.get(name) }
+    const width = dims.reduce((product, side) => product * side, 1)
+    const whole = smallestTable(graph, name)
+    const { rows, count } = tables.get(name) ?? { rows: undefined, count: 0 }
+    const ids = Array.from({ length: width }, (_, column) => whole ?? rows?.get(column))
+    return { name, dtype: nameOf(input), dims, ids, shared: whole !== undefined || count === 1 }
   })
   const outputs = graph.outputs.flatMap((output): SavedTensor[] => {
     const dims = sidesOf(graph, output)
-    return dims === undefined ? [] : [{ name: output.name, dtype: nameOf(output), dims, ids: undefined }]
+    return dims === undefined ? [] : [{ name: output.name, dtype: nameOf(output), dims, ids: [], shared: false }]
   })
   return { inputs, outputs }
 }
@@ -43,17 +47,15 @@ async function learnOutputs(graph: Graph): Promise<void> {
  * Tables behind more than plain look-ups, as Keras 3 writes them, which counts negative ids from a table's end: the compiler's
  * passes see through them.
  */
-async function learnTables(graph: Graph): Promise<Map<string, number>> {
-  const tables = new Map<string, number>()
+async function learnTables(graph: Graph): Promise<Map<string, { rows: Map<number, number>; count: number }>> {
+  const tables = new Map<string, { rows: Map<number, number>; count: number }>()
   const lookedUp = graph.nodes.some(({ opType, input }) => opType === 'Gather' && graph.constants.has(input[0]!))
   if (!lookedUp || graph.inputs.every(({ name }) => smallestTable(graph, name) !== undefined)) return tables
   const optimised = graph.copy()
   try {
     await optimise(optimised)
-    for (const { name } of graph.inputs) {
-      const rows = [...tableRows(optimised, name).values()]
-      if (rows.length > 0) tables.set(name, Math.min(...rows))
-    }
+    for (const { name } of graph.inputs)
+      tables.set(name, { rows: tableRows(optimised, name), count: tablesOf(optimised, name).size })
   } catch {
     // What can't be compiled is served as it is, its ids unchecked.
   }
@@ -77,19 +79,10 @@ function nameOf(tensor: ValueInfoProto): string {
   return names.get(dtypeOf(tensor)) ?? '?'
 }
 
-/** What leaves every id as it is. */
-const passing = new Set([
-  'Cast',
-  'Identity',
-  'Reshape',
-  'Squeeze',
-  'Unsqueeze',
-  'Flatten',
-  'Slice',
-  'Split',
-  'Transpose',
-])
+/** What leaves every id as it is, and where it is: columns that are taken apart are followed by the compiler alone. */
+const passing = new Set(['Cast', 'Identity', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten'])
 
+/** Rows of the smallest table that a whole input is looked up in. */
 function smallestTable(graph: Graph, input: string): number | undefined {
   let smallest: number | undefined
   const seen = new Set<string>()
@@ -99,8 +92,6 @@ function smallestTable(graph: Graph, input: string): number | undefined {
     seen.add(name)
     for (const node of graph.users(name)) {
       if (passing.has(node.opType) && node.input[0] === name) open.push(...node.output)
-      else if (node.opType === 'Gather' && node.input[0] === name && isColumns(node.input[1]!, graph))
-        open.push(...node.output)
       else if (node.opType === 'Gather' && node.input[1] === name && intAttribute(node, 'axis', 0) === 0) {
         const rows = graph.dimsOf(node.input[0]!)?.[0]
         if (rows !== undefined) smallest = Math.min(rows, smallest ?? rows)
@@ -108,8 +99,4 @@ function smallestTable(graph: Graph, input: string): number | undefined {
     }
   }
   return smallest
-}
-
-function isColumns(indices: string, graph: Graph): boolean {
-  return graph.integersOf(indices) !== undefined
 }

@@ -1,6 +1,12 @@
 import type { Graph } from './graph.ts'
 import { firstLayers } from './passes/split-sides.ts'
 
+/** Of an optimised graph: the tables that columns of an input are looked up in. */
+export function tablesOf(graph: Graph, input: string): Set<string> {
+  const segments = firstLayers(graph).flatMap((layer) => layer.segments)
+  return new Set(segments.flatMap(({ table, input: read }) => (read === input && table !== undefined ? [table] : [])))
+}
+
 /** Of an optimised graph: per column of an input that looks up a table, how many rows that has. */
 export function tableRows(graph: Graph, input: string): Map<number, number> {
   const rows = new Map<number, number>()

@@ -29,7 +29,8 @@ export interface Signature {
  */
 export interface JoinedTensors {
   inputs: Record<string, { dtype: 'int32' | 'float32'; tensors: string[] }>
-  outputs: Record<string, string[]>
+  /** With `sigmoid`, of what they hold joined. */
+  outputs: Record<string, { sigmoid: boolean; tensors: string[] }>
 }
 
 /** A saved graph on disk. */

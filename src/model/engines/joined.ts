@@ -8,14 +8,14 @@ export async function loadJoined(
 ): Promise<LoadedGraph> {
   const { joined, ...plain } = source
   if (joined === undefined) return load(source)
-  const outputs = [...new Set(source.outputs.flatMap((name) => joined.outputs[name] ?? [name]))]
+  const outputs = [...new Set(source.outputs.flatMap((name) => joined.outputs[name]?.tensors ?? [name]))]
   const graph = await load({ ...plain, outputs })
   const signature = joinedSignature(graph.signature, joined)
   return {
     ...graph,
     signature,
     async run(batch, wanted) {
-      const parts = [...new Set(wanted.flatMap((name) => joined.outputs[name] ?? [name]))]
+      const parts = [...new Set(wanted.flatMap((name) => joined.outputs[name]?.tensors ?? [name]))]
       const answers = await graph.run({ ...batch, inputs: cut(batch, graph.signature, signature, joined) }, parts)
       return Object.fromEntries(wanted.map((name) => [name, answerOf(name, answers, batch.rows, joined)]))
     },
@@ -37,7 +37,10 @@ function joinedSignature({ inputs, outputs }: Signature, joined: JoinedTensors):
     ],
     outputs: [
       ...outputs,
-      ...Object.entries(joined.outputs).map(([name, names]) => ({ name, width: widthOf(outputs, names) })),
+      ...Object.entries(joined.outputs).map(([name, { tensors }]) => ({
+        name,
+        width: widthOf(outputs, tensors),
+      })),
     ],
   }
 }
@@ -66,8 +69,9 @@ function pickColumns(values: TensorData, rows: number, total: number, column: nu
 }
 
 function answerOf(name: string, answers: Outputs, rows: number, joined: JoinedTensors): Float32Array {
-  const parts = joined.outputs[name]?.map((part) => answers[part]!)
-  if (parts === undefined) return answers[name]!
+  const join = joined.outputs[name]
+  if (join === undefined) return answers[name]!
+  const parts = join.tensors.map((part) => answers[part]!)
   const widths = parts.map(({ length }) => (rows === 0 ? 0 : length / rows))
   const total = widths.reduce((sum, width) => sum + width, 0)
   const values = new Float32Array(rows * total)
@@ -77,5 +81,5 @@ function answerOf(name: string, answers: Outputs, rows: number, joined: JoinedTe
     for (let row = 0; row < rows; row++) values.set(part.subarray(row * width, (row + 1) * width), row * total + column)
     column += width
   })
-  return values
+  return join.sigmoid ? values.map((logit) => 1 / (1 + Math.exp(-logit))) : values
 }

@@ -73,9 +73,9 @@ export interface Layout {
   ids: number
 }
 
-/** Whether each sparse field has ids of its own, from 0: so where each has a tensor. Else all share one id space. */
-export function hasOwnIds({ graph }: Pick<Manifest, 'graph'>): boolean {
-  return Array.isArray(graph.inputs.sparse) && graph.inputs.sparse.length > 1
+/** Whether each sparse field has ids of its own, from 0: so where each has a tensor, or the manifest says it. Else all share one id space. */
+export function hasOwnIds({ graph: { inputs } }: Pick<Manifest, 'graph'>): boolean {
+  return inputs.ids === 'per_field' || (Array.isArray(inputs.sparse) && inputs.sparse.length > 1)
 }
 
 /**

@@ -22,9 +22,14 @@ export function portsOf({ graph }: Pick<Manifest, 'graph'>): Ports {
   const before = known.get(graph)
   if (before !== undefined) return before
   const joined: JoinedTensors = { inputs: {}, outputs: {} }
-  const one = (tensors: string | string[], role: string, join: (name: string, tensors: string[]) => void) => {
-    if (typeof tensors === 'string') return tensors
-    if (tensors.length === 1) return tensors[0]!
+  const one = (
+    given: string | string[],
+    role: string,
+    join: (name: string, tensors: string[]) => void,
+    always = false,
+  ) => {
+    const tensors = [given].flat()
+    if (tensors.length === 1 && !always) return tensors[0]!
     const name = `multigate:${role}`
     join(name, tensors)
     return name
@@ -35,9 +40,11 @@ export function portsOf({ graph }: Pick<Manifest, 'graph'>): Ports {
   }
   const sparse = input('sparse', 'int32')
   const dense = input('dense', 'float32')
-  const probabilities = one(graph.outputs.probabilities, 'probabilities', (name, tensors) => {
-    joined.outputs[name] = tensors
-  })
+  const sigmoid = graph.outputs.activation === 'sigmoid'
+  const answer = (name: string, tensors: string[]) => {
+    joined.outputs[name] = { sigmoid, tensors }
+  }
+  const probabilities = one(graph.outputs.probabilities, 'probabilities', answer, sigmoid)
   const any = Object.keys(joined.inputs).length + Object.keys(joined.outputs).length > 0
   const ports = { sparse, dense, probabilities, joined: any ? joined : undefined }
   known.set(graph, ports)

@@ -52,7 +52,7 @@ export function tensorsOf(
     const name = ports[role]
     if (name === undefined) continue
     const dtype = role === 'sparse' ? 'int32' : 'float32'
-    const whole: SavedTensor = { name, dtype, dims: [layout[role].length], ids: undefined }
+    const whole: SavedTensor = { name, dtype, dims: [layout[role].length], ids: [], shared: true }
     let column = 0
     for (const part of ports.joined?.inputs[name]?.tensors ?? [name]) {
       const tensor = saved?.inputs.find((input) => input.name === part) ?? whole
@@ -68,13 +68,10 @@ export function tensorsOf(
 
 /** The columns that a graph without a manifest takes, in the order of its inputs. */
 export function bareColumns({ inputs }: SavedSignature): BareColumn[] {
-  return inputs.flatMap(({ name, dtype, dims, ids }) =>
-    Array.from({ length: dims.reduce((product, side) => product * side, 1) }, () => ({
-      name,
-      integer: holdsIds({ dtype, ids }),
-      ids,
-    })),
-  )
+  return inputs.flatMap((input) => {
+    const integer = holdsIds(input)
+    return input.ids.map((ids) => ({ name: input.name, integer, ids }))
+  })
 }
 
 /** The graph's own outputs, whose columns are the tasks in order. */

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { formatBytes, formatError, formatTable, grouped } from '../../src/bench/table.ts'
+import { formatBytes, formatError, formatTable, grouped } from '../src/table.ts'
 
 t.test('columns stand below each other, words to the left and numbers to the right', async (t) => {
   t.same(

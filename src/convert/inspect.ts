@@ -1,0 +1,100 @@
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { openGraph } from '../model/compile/read-graph.ts'
+import type { SavedTensor } from '../model/compile/saved-signature.ts'
+import { type GraphSummary, type NodeSummary, summarise } from '../model/compile/summary.ts'
+import { survey } from '../model/compile/survey.ts'
+import { formatBytes, formatTable, grouped } from '../table.ts'
+import type { SavedGraph } from './open-saved.ts'
+
+/** What `multigate inspect` tells of a saved graph. */
+export interface Inspection extends GraphSummary {
+  name: string
+  format: string
+  file: string
+  /** Of all files of its folder. */
+  bytes: number
+  inputs: SavedTensor[]
+  outputs: SavedTensor[]
+  tasks: string[] | undefined
+  fields: number | undefined
+}
+
+/** Rejects like `survey`. */
+export async function inspect({ name, source, manifest }: SavedGraph): Promise<Inspection> {
+  // As it is saved, with every tensor by itself.
+  const { joined: _, ...saved } = source
+  const { inputs, outputs } = await survey(saved)
+  const summary = await summarise(await openGraph(saved))
+  return {
+    name,
+    format: source.format,
+    file: source.file,
+    bytes: await bytesBelow(source.format === 'onnx' ? join(source.folder, source.file) : source.folder),
+    inputs,
+    outputs,
+    tasks: manifest?.tasks.map((task) => task.name),
+    fields: manifest?.features.length,
+    ...summary,
+  }
+}
+
+async function bytesBelow(path: string): Promise<number> {
+  const found = await stat(path)
+  if (found.isFile()) return found.size
+  const entries = await readdir(path, { recursive: true, withFileTypes: true })
+  const sizes = entries.filter((entry) => entry.isFile()).map((entry) => stat(join(entry.parentPath, entry.name)))
+  return (await Promise.all(sizes)).reduce((sum, { size }) => sum + size, 0)
+}
+
+/** The inspection as text: what is asked and answered, then what has weights or computes products, then all of it in sum. */
+export function formatInspection(inspection: Inspection): string {
+  const { name, format, file, bytes, inputs, outputs, nodes, parameters, parameterBytes, flops, opset } = inspection
+  const tensors = [
+    ...inputs.map((tensor) => ['input', ...tensorCells(tensor)]),
+    ...outputs.map((tensor) => ['output', ...tensorCells(tensor)]),
+  ]
+  const main = nodes.filter((node) => node.parameters > 0 || node.operator === 'MatMul' || node.operator === 'Gemm')
+  const others = nodes.filter((node) => !main.includes(node))
+  const { tasks, fields } = inspection
+  return [
+    `${name}: ${format}, ${file}, ${formatBytes(bytes)}`,
+    ...(tasks === undefined ? [] : [`${fields} fields → ${tasks.join(', ')}`]),
+    '',
+    formatTable(['', 'name', 'type', 'shape', 'ids'], tensors, 4),
+    '',
+    formatTable(
+      ['layer', 'operator', 'shape', 'parameters', 'FLOPs a row'],
+      main.map((node) => [
+        node.name,
+        node.operator,
+        shapeOf(node.shape),
+        grouped(node.parameters),
+        grouped(node.flops),
+      ]),
+      3,
+    ),
+    ...(others.length === 0 ? [] : ['', `and ${countOperators(others)}`]),
+    '',
+    `${grouped(parameters)} parameters, ${formatBytes(parameterBytes)}; ${grouped(flops)} FLOPs a row; opset ${opset}`,
+  ].join('\n')
+}
+
+function tensorCells({ name, dtype, dims, ids }: SavedTensor): string[] {
+  const tables = [...new Set(ids)]
+  const range = (rows: number | undefined) => (rows === undefined ? '?' : `0 … ${grouped(rows - 1)}`)
+  return [name, dtype, shapeOf(dims), tables.some((rows) => rows !== undefined) ? tables.map(range).join(', ') : '']
+}
+
+function shapeOf(dims: number[] | undefined): string {
+  return dims === undefined ? '?' : `[${['rows', ...dims].join(', ')}]`
+}
+
+function countOperators(nodes: NodeSummary[]): string {
+  const counts = new Map<string, number>()
+  for (const { operator } of nodes) counts.set(operator, (counts.get(operator) ?? 0) + 1)
+  return [...counts]
+    .sort((a, b) => b[1] - a[1])
+    .map(([operator, count]) => `${count} ${operator}`)
+    .join(', ')
+}

@@ -4,12 +4,13 @@ import ort from 'onnxruntime-node'
 import t, { type Test } from 'tap'
 import { writeBundle } from '../../src/model/bundle/write.ts'
 import { Graph } from '../../src/model/compile/graph.ts'
+import { TensorProto_DataType as DataType } from '../../src/model/compile/onnx_pb.ts'
 import type { Features } from '../../src/schemas/features.ts'
 import type { Manifest } from '../../src/schemas/manifest.ts'
 import { temporaryFolder } from '../fixtures/bundle.ts'
 import { perFeatureGraph } from '../fixtures/per-feature.ts'
 import { startTestServer } from '../fixtures/server.ts'
-import { answersOf } from '../model/compile/run-graph.ts'
+import { answersOf, answerWith, emptyGraph } from '../model/compile/run-graph.ts'
 import { noReference, readReference } from '../reference.ts'
 
 /* Graphs as they are, without a manifest, and graphs with a tensor a field and a task. */
@@ -212,6 +213,55 @@ t.test('a manifest may name a tensor a field, and one a task', async (t) => {
     buy,
   )
   t.equal((await fastify.inject('/models/shop')).json().plan.compiled, true)
+})
+
+t.test('a manifest may say that each field has a table, and that the graph answers logits', async (t) => {
+  const sizes = [3, 5]
+  const graph = emptyGraph({ ids: { dtype: DataType.INT64, dims: [-1, 2] } })
+  const columns = sizes.map((size, column) => {
+    const values = Float32Array.from({ length: size }, (_, id) => (column === 0 ? id : 10 * id))
+    const place = graph.constant('place', BigInt64Array.of(BigInt(column)), [])
+    const ids = graph.node('Gather', ['ids', place], { attributes: { axis: 1 } })
+    return graph.node('Gather', [graph.constant('table', values, [size, 1]), ids])
+  })
+  answerWith(graph, graph.node('Sub', [columns[0]!, columns[1]!]))
+  const models = await temporaryFolder(t)
+  const field = (name: string, size: number) => ({
+    name,
+    side: 'candidate' as const,
+    kind: 'integer' as const,
+    size,
+    out_of_vocabulary: 'error' as const,
+    missing: 'error' as const,
+  })
+  const write = (version: string, logits: boolean) =>
+    writeBundle(join(models, 'shop', version), {
+      manifest: {
+        manifest: 1,
+        name: 'shop',
+        version,
+        features: [field('a', 3), field('b', 5)],
+        tasks: [{ name: 'ctr' }],
+        derived: [],
+        graph: {
+          format: 'onnx',
+          file: 'model.onnx',
+          inputs: { sparse: 'ids', ids: 'per_field' },
+          outputs: { probabilities: graph.outputs[0]!.name, ...(logits && { activation: 'sigmoid' as const }) },
+        },
+        precision: 'float32',
+      },
+      files: { 'model.onnx': graph.toBytes() },
+    })
+  await write('1', true)
+  const { predict } = await serve(t, models)
+  const { status, body } = await predict({ model: 'shop', candidates: { a: [2, 0, 1], b: [0, 0, 4] } })
+  t.equal(status, 200, JSON.stringify(body))
+  isClose(t, body.predictions.ctr, [1 / (1 + Math.exp(-2)), 0.5, 1 / (1 + Math.exp(39))])
+  await write('2', false)
+  const second = await serve(t, models)
+  const bare = await second.predict({ model: 'shop', version: '2', candidates: { a: [2], b: [0] } })
+  t.match(bare.body.detail, 'The model answered 2 as the probability of ctr')
 })
 
 for (const reference of ['keras2/mmoe', 'keras3/mmoe', 'keras3/shared_bottom', 'keras2/aitm'] as const) {

@@ -4,13 +4,20 @@ import { create } from '@bufbuild/protobuf'
 import { sizeOfOrdinary } from '../bundle/ordinary.ts'
 import type { GraphSource } from '../engines/engine.ts'
 import { ModelError, reasonOf } from '../errors.ts'
+import { sidesOf } from './declared.ts'
 import { Graph, isExternal } from './graph.ts'
 import { joinTensors } from './join.ts'
 import { readLayersModel } from './layers-model.ts'
 import { lowerToGraph } from './lower.ts'
-import { TensorProto_DataType as DataType, type TensorProto, TensorProtoSchema } from './onnx_pb.ts'
+import {
+  TensorProto_DataType as DataType,
+  type TensorProto,
+  TensorProtoSchema,
+  type ValueInfoProto,
+} from './onnx_pb.ts'
 import { pathInside } from './path-inside.ts'
 import { bytesOf, externalPlace, isTable } from './tables.ts'
+import { traceShapes } from './trace.ts'
 
 /**
  * A saved graph, with one of its outputs alone (its only one, where none is named): whatever only others need is left out.
@@ -55,7 +62,16 @@ export async function readWhole(source: GraphSource): Promise<Graph> {
 /** A saved graph of any format, with all its outputs (of a layers model: `source.outputs`, or the model's own where there are none). */
 export async function openGraph(source: GraphSource): Promise<Graph> {
   const graph = await openSaved(source)
-  if (source.joined !== undefined) joinTensors(graph, source.joined, source.file)
+  const { joined, file } = source
+  if (joined === undefined) return graph
+  const parts = Object.values(joined.outputs).flatMap(({ tensors }) => tensors)
+  const unclear = (output: ValueInfoProto) => parts.includes(output.name) && sidesOf(graph, output) === undefined
+  // Outputs are often declared without their width. What can't be run here is told when it is loaded.
+  if (graph.outputs.some(unclear)) {
+    await readExternal(graph, source.folder, (name) => !isTable(graph, name))
+    await traceShapes(graph).catch(() => undefined)
+  }
+  joinTensors(graph, joined, file)
   return graph
 }
 

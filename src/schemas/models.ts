@@ -55,6 +55,12 @@ const Int8Check = Type.Object({
   reasons: Type.Array(Type.String(), { description: 'What it fails on' }),
 })
 
+const TensorDescription = Type.Object({
+  name: Type.String(),
+  dtype: Type.String({ examples: ['int32', 'float32'] }),
+  shape: Type.Array(Type.Integer(), { description: 'After the rows' }),
+})
+
 /** `GET /models/{model}`: the version that answers now, in full. */
 export type ModelDetails = Static<typeof ModelDetails>
 export const ModelDetails = Type.Intersect([
@@ -88,6 +94,9 @@ export const ModelDetails = Type.Intersect([
           gate: Type.Optional(Type.Boolean({ description: 'Gate weights can be asked for' })),
         }),
       ),
+    ),
+    inputs: Type.Optional(
+      Type.Array(TensorDescription, { description: 'Tensors that may be sent by name: [rows, …]' }),
     ),
     example: Type.Optional(
       Type.Object(

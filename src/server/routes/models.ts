@@ -61,7 +61,7 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
   })
 }
 
-function describeModel({ manifest, encoder, engine, plan }: LoadedModel): Partial<ModelDetails> {
+function describeModel({ manifest, encoder, tensors, engine, plan }: LoadedModel): Partial<ModelDetails> {
   const { version, description, architecture, quality, provenance, graph } = manifest
   return {
     version,
@@ -72,6 +72,7 @@ function describeModel({ manifest, encoder, engine, plan }: LoadedModel): Partia
       const range = sparse ? { ids: [offset, offset + ids - 1] } : {}
       return { name: field.name, side: field.side, kind: field.kind, required: typeof missing === 'string', ...range }
     }),
+    inputs: tensors.inputs.map(({ name, dtype, dims }) => ({ name, dtype, shape: dims })),
     tasks: [
       ...manifest.tasks.map((task) => ({ ...task, gate: graph.outputs.gates?.[task.name] !== undefined })),
       ...manifest.derived,

@@ -7,6 +7,7 @@ import { parseColumns } from './bench/columns.ts'
 import type { CommonOptions } from './bench/commands.ts'
 import { cacheFolder } from './cache-folder.ts'
 import { createServeCommand } from './configuration.ts'
+import { createInitCommand, createInspectCommand } from './convert/graph-commands.ts'
 import { ModelError, reasonOf } from './model/errors.ts'
 import { SpecError } from './train/spec.ts'
 
@@ -181,6 +182,7 @@ Examples:
         ),
     )
 
+  program.addCommand(createInspectCommand()).addCommand(createInitCommand())
   program.addCommand(
     createServeCommand(async (flags) => {
       const { runServer } = await import('./run-server.ts')

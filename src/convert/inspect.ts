@@ -56,6 +56,7 @@ export function formatInspection(inspection: Inspection): string {
   ]
   const main = nodes.filter((node) => node.parameters > 0 || node.operator === 'MatMul' || node.operator === 'Gemm')
   const others = nodes.filter((node) => !main.includes(node))
+  const prefix = commonFolder(main.map((node) => node.name))
   const { tasks, fields } = inspection
   return [
     `${name}: ${format}, ${file}, ${formatBytes(bytes)}`,
@@ -66,7 +67,7 @@ export function formatInspection(inspection: Inspection): string {
     formatTable(
       ['layer', 'operator', 'shape', 'parameters', 'FLOPs a row'],
       main.map((node) => [
-        node.name,
+        node.name.startsWith(prefix) ? node.name.slice(prefix.length) : node.name,
         node.operator,
         shapeOf(node.shape),
         grouped(node.parameters),
@@ -78,6 +79,16 @@ export function formatInspection(inspection: Inspection): string {
     '',
     `${grouped(parameters)} parameters, ${formatBytes(parameterBytes)}; ${grouped(flops)} FLOPs a row; opset ${opset}`,
   ].join('\n')
+}
+
+/** The folders that all names with folders begin with, as TensorFlow writes them. */
+function commonFolder(names: string[]): string {
+  const [first, ...others] = names.filter((name) => name.includes('/'))
+  if (first === undefined || others.length === 0) return ''
+  let folder = first.slice(0, first.lastIndexOf('/') + 1)
+  while (!others.every((name) => name.startsWith(folder)))
+    folder = folder.slice(0, folder.lastIndexOf('/', folder.length - 2) + 1)
+  return folder
 }
 
 function tensorCells({ name, dtype, dims, ids }: SavedTensor): string[] {

@@ -1,12 +1,12 @@
-import { readdir, readFile, stat } from 'node:fs/promises'
-import { join, relative, sep } from 'node:path'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import Value from 'typebox/value'
 import type { GraphFormat, Manifest } from '../../schemas/manifest.ts'
 import { TaskName } from '../../schemas/manifest.ts'
 import { holdsIds, type SavedSignature, type SavedTensor } from '../compile/saved-signature.ts'
 import { surveyInThread } from '../compile/survey-in-thread.ts'
 import { ModelError } from '../errors.ts'
-import { sha256 } from './checksum.ts'
+import { checksums } from './checksum.ts'
 import { sizeOfOrdinary } from './ordinary.ts'
 
 /** A graph in a folder that has no manifest. */
@@ -116,16 +116,4 @@ export function taskNames(outputs: readonly Pick<SavedTensor, 'name' | 'dims'>[]
 /** Numbers of a row. */
 export function widthOf({ dims }: Pick<SavedTensor, 'dims'>): number {
   return dims.reduce((product, side) => product * side, 1)
-}
-
-async function checksums(folder: string): Promise<Record<string, string>> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
-  const files: Record<string, string> = {}
-  for (const entry of entries) {
-    const path = join(entry.parentPath, entry.name)
-    // A link may lead to a folder; a pipe would be waited for.
-    if (!(await stat(path)).isFile()) continue
-    files[relative(folder, path).split(sep).join('/')] = await sha256(path)
-  }
-  return files
 }

@@ -1,0 +1,143 @@
+import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { type InitOptions, writeInit } from '../../src/convert/write-init.ts'
+import { parseManifest } from '../../src/model/bundle/read.ts'
+import { declare, floatShape } from '../../src/model/compile/graph.ts'
+import { TensorProto_DataType as DataType } from '../../src/model/compile/onnx_pb.ts'
+import { temporaryFolder } from '../fixtures/bundle.ts'
+import { perFeatureGraph } from '../fixtures/per-feature.ts'
+import { startTestServer } from '../fixtures/server.ts'
+import { emptyGraph } from '../model/compile/run-graph.ts'
+import { noReference, readReference } from '../reference.ts'
+
+const defaults = (path: string, models: string): InitOptions => ({
+  path,
+  models,
+  name: undefined,
+  version: undefined,
+  tasks: undefined,
+  outputs: undefined,
+  features: undefined,
+  sides: { context: [], cross: [] },
+  force: false,
+})
+
+t.test('beside a graph in its place, a manifest that can be served', async (t) => {
+  const models = await temporaryFolder(t)
+  const folder = join(models, 'shop/3')
+  await mkdir(folder, { recursive: true })
+  await writeFile(join(folder, 'graph.onnx'), perFeatureGraph().toBytes())
+  const sides = { context: ['country', 'hour'], cross: ['price'] }
+  const { manifest, found, left } = await writeInit({ ...defaults(folder, models), sides })
+  t.match(manifest, { name: 'shop', version: '3', tasks: [{ name: 'click' }, { name: 'buy' }] })
+  t.same(
+    manifest.features.map((field) => [field.name, field.kind, field.side, field.kind === 'integer' ? field.size : 0]),
+    [
+      ['country', 'integer', 'context', 5],
+      ['hour', 'integer', 'context', 24],
+      ['price', 'numeric', 'cross', 0],
+      ...[0, 1, 2, 3].map((i) => [`sizes_${i}`, 'numeric', 'candidate', 0]),
+    ],
+  )
+  t.same(manifest.graph, {
+    format: 'onnx',
+    file: 'graph.onnx',
+    inputs: { sparse: ['country', 'hour'], dense: ['price', 'sizes'] },
+    outputs: { probabilities: ['click', 'buy'] },
+  })
+  t.ok(found.includes('click, buy → click, buy'))
+  t.ok(left.some((line) => line.startsWith('/features/*/side')))
+  t.same((await readdir(models)).sort(), ['shop'], 'nothing is left over')
+  const { predict } = await startTestServer(t, { models })
+  const { status, body } = await predict({ model: 'shop', candidates: manifest.golden!.rows })
+  t.equal(status, 200, JSON.stringify(body))
+  for (const [row, [click]] of manifest.golden!.probabilities.entries())
+    t.ok(Math.abs(body.predictions[row].click - click!) < 1e-6)
+
+  await t.rejects(writeInit(defaults(folder, models)), {
+    code: 'INVALID_REQUEST',
+    message: /has a manifest already: --force/,
+  })
+  const again = await writeInit({ ...defaults(folder, models), tasks: ['ctr', 'cvr'], force: true })
+  t.match(again.manifest.tasks, [{ name: 'ctr' }, { name: 'cvr' }])
+})
+
+t.test('a graph elsewhere becomes a version, whole', { skip: noReference }, async (t) => {
+  const { folder, batch, probabilities } = await readReference('keras2/mmoe')
+  const models = await temporaryFolder(t)
+  const options = { ...defaults(join(folder, 'model.onnx'), models), name: 'census' }
+  const { manifest, left } = await writeInit({ ...options, tasks: ['income', 'married'] })
+  t.same(await readdir(join(models, 'census')), ['1'])
+  t.equal(manifest.graph.inputs.ids, 'per_field')
+  t.ok(left.some((line) => /one table of 484 rows/.test(line)))
+  const { predict } = await startTestServer(t, { models })
+  const candidates = Array.from({ length: batch.rows }, (_, row) => ({
+    ...Object.fromEntries(Array.from({ length: 31 }, (_, i) => [`input_1_${i}`, batch.inputs.sparse![row * 31 + i]])),
+    ...Object.fromEntries(Array.from({ length: 7 }, (_, i) => [`input_2_${i}`, batch.inputs.dense![row * 7 + i]])),
+  }))
+  const { body } = await predict({ candidates })
+  for (let row = 0; row < batch.rows; row++) {
+    t.ok(Math.abs(body.predictions[row].income - probabilities[row * 2]!) < 1e-5)
+    t.ok(Math.abs(body.predictions[row].married - probabilities[row * 2 + 1]!) < 1e-5)
+  }
+  await t.rejects(writeInit(options), { code: 'INVALID_REQUEST', message: /is there already/ })
+  const second = await writeInit({ ...options, version: '2' })
+  t.equal(second.manifest.version, '2')
+})
+
+t.test('logits are known by their values', async (t) => {
+  const graph = emptyGraph({ x: floatShape(-1, 2) })
+  const weights = graph.constant('weights', Float32Array.of(5, 7), [2, 1])
+  graph.node('MatMul', ['x', weights], { outputs: ['logit'] })
+  graph.outputs.push(declare('logit', floatShape(-1, 1)))
+  const folder = await temporaryFolder(t)
+  await writeFile(join(folder, 'clicks.onnx'), graph.toBytes())
+  const { manifest, found } = await writeInit(defaults(join(folder, 'clicks.onnx'), join(folder, 'models')))
+  t.match(manifest, { name: 'clicks', version: '1', graph: { outputs: { activation: 'sigmoid' } } })
+  t.ok(found.some((line) => line.includes('logits')))
+  const [row] = manifest.golden!.rows
+  const logit = 5 * (row!.x_0 as number) + 7 * (row!.x_1 as number)
+  t.ok(Math.abs(manifest.golden!.probabilities[0]![0]! - 1 / (1 + Math.exp(-logit))) < 1e-5)
+})
+
+t.test('what the graph does not tell is asked for, and what does not fit is refused', async (t) => {
+  const folder = await temporaryFolder(t)
+  const path = join(folder, 'model.onnx')
+  await writeFile(path, perFeatureGraph().toBytes())
+  const options = { ...defaults(path, join(folder, 'models')), name: 'shop' }
+  const refusal = (changes: Partial<InitOptions>) =>
+    writeInit({ ...options, ...changes }).then(
+      () => 'it is taken',
+      ({ message }) => message,
+    )
+  t.equal(await refusal({ tasks: ['a'] }), 'there are 1 names of tasks, but the outputs have 2 columns')
+  t.match(await refusal({ outputs: ['nowhere'] }), /there is no output nowhere, but click \[rows, 1\], buy \[rows\]/)
+  t.match(await refusal({ sides: { context: ['land'], cross: [] } }), /there is no field "land", but country, hour/)
+  t.match(
+    await refusal({
+      features: [{ name: 'x', side: 'candidate', kind: 'numeric', scaling: { method: 'none' }, missing: 'error' }],
+    }),
+    /the features have 0 sparse fields, but the graph takes 2/,
+  )
+  t.match(await refusal({ path: join(folder, 'nowhere') }), /is no graph \(\.onnx, model\.json, saved_model\.pb\)/)
+  t.same(await readdir(folder), ['model.onnx'], 'nothing was written')
+
+  const wide = emptyGraph({ a: { dtype: DataType.INT64, dims: [-1, 2] }, b: { dtype: DataType.INT64, dims: [-1, 3] } })
+  const cast = ['a', 'b'].map((name) => wide.node('Cast', [name], { attributes: { to: DataType.FLOAT } }))
+  wide.node('Concat', cast, { attributes: { axis: 1 }, outputs: ['all'] })
+  wide.outputs.push(declare('all', floatShape(-1, 5)))
+  await writeFile(path, wide.toBytes())
+  t.match(await refusal({}), /it has 2 inputs of ids, and a has 2 columns/)
+})
+
+t.test('a manifest that was written is one', async (t) => {
+  const models = await temporaryFolder(t)
+  const folder = join(models, 'shop/1')
+  await mkdir(folder, { recursive: true })
+  await writeFile(join(folder, 'graph.onnx'), perFeatureGraph().toBytes())
+  await writeInit(defaults(join(folder, 'graph.onnx'), models))
+  const manifest = parseManifest(await readFile(join(folder, 'manifest.json'), 'utf8'), 'manifest.json')
+  t.same(Object.keys(manifest.files), ['graph.onnx'])
+  await cp(folder, join(models, 'shop/2'), { recursive: true })
+})

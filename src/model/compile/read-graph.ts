@@ -90,6 +90,9 @@ async function openSaved({ folder, file, format, outputs, joined }: GraphSource)
   return parse(bytes, dirname(path), file)
 }
 
+/** Rejects where data that a graph has in files is not there, or outside of its folder; reads none of it. */
+export const checkExternal = (graph: Graph, folder: string): Promise<void> => readExternal(graph, folder, () => false)
+
 async function readExternal(graph: Graph, folder: string, isWanted: (name: string) => boolean): Promise<void> {
   for (const tensor of [...graph.constants.values()]) {
     if (!isExternal(tensor)) continue

@@ -18,3 +18,8 @@ export async function surveyInThread(source: GraphSource): Promise<SavedSignatur
   if ('signature' in answer) return answer.signature
   throw new ModelError(answer.code, answer.message)
 }
+
+/** The same of a graph that has several tensors for what is one to callers; undefined for any other. */
+export async function surveyJoined({ joined, ...source }: GraphSource): Promise<SavedSignature | undefined> {
+  return joined === undefined ? undefined : await surveyInThread(source)
+}

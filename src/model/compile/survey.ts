@@ -4,7 +4,7 @@ import { dtypeOf, isBatched, sidesOf } from './declared.ts'
 import { type Graph, intAttribute } from './graph.ts'
 import { TensorProto_DataType as DataType, type ValueInfoProto } from './onnx_pb.ts'
 import { optimise } from './optimise.ts'
-import { openGraph } from './read-graph.ts'
+import { checkExternal, openGraph } from './read-graph.ts'
 import type { SavedSignature, SavedTensor } from './saved-signature.ts'
 import { tableRows, tablesOf } from './table-rows.ts'
 import { traceShapes } from './trace.ts'
@@ -15,6 +15,8 @@ import { traceShapes } from './trace.ts'
  */
 export async function survey(source: GraphSource): Promise<SavedSignature> {
   const graph = await openGraph(source)
+  graph.tidy()
+  await checkExternal(graph, source.folder)
   await learnOutputs(graph)
   const unsupported = (what: string) => new ModelError('UNSUPPORTED_GRAPH', `${source.file}: ${what}`)
   const tables = await learnTables(graph)
@@ -24,6 +26,7 @@ export async function survey(source: GraphSource): Promise<SavedSignature> {
     if (!isBatched(input)) throw unsupported(`the input ${name} has a fixed number of rows, or none`)
     if (dims === undefined) throw unsupported(`the input ${name} has no fixed width`)
     const width = dims.reduce((product, side) => product * side, 1)
+    if (width > widestInput) throw unsupported(`the input ${name} is ${width} wide, more than ${widestInput}`)
     const whole = smallestTable(graph, name)
     const { rows, count } = tables.get(name) ?? { rows: undefined, count: 0 }
     const ids = Array.from({ length: width }, (_, column) => whole ?? rows?.get(column))
@@ -35,6 +38,9 @@ export async function survey(source: GraphSource): Promise<SavedSignature> {
   })
   return { inputs, outputs }
 }
+
+/** Wider inputs are no features. */
+const widestInput = 65_536
 
 /** Outputs are often declared without their width: then the graph is run on zeros. */
 async function learnOutputs(graph: Graph): Promise<void> {

@@ -110,13 +110,13 @@ async function open(source: GraphSource, options: InferenceSession.SessionOption
   const { folder, file, format, joined } = source
   if (format !== 'onnx' || joined !== undefined) {
     const graph = await readWhole(source)
-    return await ort.InferenceSession.create(graph.toBytes(), options).catch((error) => refuse(file, error))
+    return await ort.InferenceSession.create(graph.toBytes(), options).catch((error) => refuse(source, error))
   }
   const path = pathInside(folder, folder, file)
   await stat(path).catch((cause) => {
     throw new ModelError('INVALID_BUNDLE', `${file}: is missing`, { cause })
   })
-  return await ort.InferenceSession.create(path, options).catch((error) => refuse(file, error))
+  return await ort.InferenceSession.create(path, options).catch((error) => refuse(source, error))
 }
 
 function graphOf(session: InferenceSession, { file, format, outputs }: GraphSource): LoadedGraph {
@@ -212,8 +212,12 @@ function widthOf(file: string, session: InferenceSession, name: string): number 
 }
 
 /** A session's refusal: of a file that is no ONNX, or of a graph that can't run; then its text names the node. */
-function refuse(file: string, error: unknown): never {
+function refuse({ file, folder }: GraphSource, error: unknown): never {
+  // Where it lies on this machine is nobody's business.
   const reason = reasonOf(error)
+    .replace(/^Load model from .*? failed:/, '')
+    .replaceAll(`${folder}/`, '')
+    .replaceAll(folder, '.')
   const damaged = /protobuf parsing failed|does not have a graph/i.test(reason)
   throw new ModelError(
     damaged ? 'INVALID_BUNDLE' : 'UNSUPPORTED_GRAPH',

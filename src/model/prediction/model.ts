@@ -6,12 +6,12 @@ import type { BatcherStats, BatchObserver } from '../batching/contract.ts'
 import { FairShare } from '../batching/fair-share.ts'
 import type { Bundle } from '../bundle/read.ts'
 import type { PlanCosts } from '../compile/plan.ts'
-import type { SavedSignature } from '../compile/saved-signature.ts'
-import { surveyInThread } from '../compile/survey-in-thread.ts'
+import { surveyJoined } from '../compile/survey-in-thread.ts'
 import { createDriftMonitor, type Drift } from '../drift/monitor.ts'
 import type { GraphStats, Outputs } from '../engines/engine.ts'
 import type { EnginePool } from '../engines/pool.ts'
 import { WorkerLostError } from '../engines/worker-client.ts'
+import { ModelError } from '../errors.ts'
 import { createBareEncoder, createEncoder, type Encoder } from '../features/encoder.ts'
 import { type EncodedRequest, type EncodeOptions, hasOwnIds } from '../features/layout.ts'
 import type { PredictionTable } from './answer.ts'
@@ -113,6 +113,17 @@ export interface CompilerOptions {
  * UNSUPPORTED_GRAPH if the engine can't run it. What was loaded until then is freed.
  */
 export async function loadModel(bundle: Bundle, options: LoadOptions): Promise<LoadedModel> {
+  const { name, version, graph } = bundle.manifest
+  try {
+    return await load(bundle, options)
+  } catch (error) {
+    // Engines know the file alone.
+    if (!(error instanceof ModelError && error.message.startsWith(`${graph.file}: `))) throw error
+    throw new ModelError(error.code, `${name}/${version}/${error.message}`, { cause: error })
+  }
+}
+
+async function load(bundle: Bundle, options: LoadOptions): Promise<LoadedModel> {
   const { manifest } = bundle
   const { pool, clock } = options
   const outputs = outputsOf(manifest)
@@ -121,7 +132,7 @@ export async function loadModel(bundle: Bundle, options: LoadOptions): Promise<L
   const encoder = bundle.bare
     ? createBareEncoder(bareColumns(bundle.bare.signature))
     : createEncoder(manifest.features, (field) => serving && options.onUnknown?.(field), hasOwnIds(manifest))
-  const saved = bundle.bare?.signature ?? (await surveyOf(bundle))
+  const saved = bundle.bare?.signature ?? (await surveyJoined(savedGraph(bundle, [])))
   const tensors = tensorsOf(manifest, encoder.layout, saved, bundle.bare !== undefined)
   const { graph, compiled } = await loadGraph(bundle, outputs, options)
   const executor = createExecutor(graph)
@@ -284,10 +295,4 @@ function encode(
     case 'inputs':
       return encodeInputs(encoder, inputs, rows.inputs, options)
   }
-}
-
-/** What a graph has whose inputs or outputs are several tensors to a role. */
-async function surveyOf(bundle: Bundle): Promise<SavedSignature | undefined> {
-  const { joined, ...source } = savedGraph(bundle, [])
-  return joined === undefined ? undefined : await surveyInThread(source)
 }

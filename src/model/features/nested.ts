@@ -24,6 +24,7 @@ export function flattenRows(
   const before = problems.list.length
   // One number a row is written with brackets or without.
   const shape = dims.length === 1 && dims[0] === 1 && !Array.isArray(value[0]) ? [] : dims
+  if (fillPlain(value, shape, values)) return new NumberMatrix(value.length, width, values)
   let next = 0
   const read = (part: unknown, depth: number, place: () => string): void => {
     if (problems.full) return
@@ -39,4 +40,26 @@ export function flattenRows(
   }
   for (let row = 0; row < value.length; row++) read(value[row], 0, () => `${path}/${row}`)
   return problems.list.length === before ? new NumberMatrix(value.length, width, values) : undefined
+}
+
+/** Rows that are plainly numbers, or arrays of numbers, as almost all are; false where there is more to look at, or to tell. */
+function fillPlain(rows: readonly unknown[], shape: readonly number[], values: Float64Array): boolean {
+  const [side] = shape
+  if (shape.length > 1) return false
+  let next = 0
+  for (let row = 0; row < rows.length; row++) {
+    const part = rows[row]
+    if (side === undefined) {
+      if (typeof part !== 'number') return false
+      values[next++] = part
+      continue
+    }
+    if (!Array.isArray(part) || part.length !== side) return false
+    for (let i = 0; i < side; i++) {
+      const value: unknown = part[i]
+      if (typeof value !== 'number') return false
+      values[next++] = value
+    }
+  }
+  return true
 }

@@ -129,6 +129,6 @@ export const InferModel = Type.Object({
   outputs: Type.Array(Tensor, { description: 'One a task' }),
 })
 
-/** Every error below `/v2`. */
+/** Every error below `/v1` and `/v2`. */
 export type InferError = Static<typeof InferError>
 export const InferError = Type.Object({ error: Type.String({ description: 'What went wrong, and where' }) })

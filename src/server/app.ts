@@ -14,6 +14,8 @@ import { inferMetadataRoutes } from './routes/infer-metadata.ts'
 import { modelRoutes } from './routes/models.ts'
 import { operationRoutes } from './routes/operation.ts'
 import { predictRoutes } from './routes/predict.ts'
+import { servingRoutes } from './routes/serving.ts'
+import { servingMetadataRoutes } from './routes/serving-metadata.ts'
 
 export interface AppOptions {
   context: ServerContext
@@ -40,6 +42,8 @@ export async function app(fastify: FastifyInstance, { context, version }: AppOpt
   await fastify.register(predictRoutes, { context })
   await fastify.register(inferRoutes, { context })
   await fastify.register(inferMetadataRoutes, { context, version })
+  await fastify.register(servingRoutes, { context })
+  await fastify.register(servingMetadataRoutes, { context })
   await fastify.register(modelRoutes, { context })
   await fastify.register(operationRoutes, { context })
 }

@@ -206,7 +206,7 @@ const keys = new Map<string, { first: Buffer; next: Buffer }>()
 const mostKeys = 10_000
 
 /** `"name":`, with a comma before it unless it is an object's first. */
-function keyOf(name: string, first: boolean): Buffer {
+export function keyOf(name: string, first: boolean): Buffer {
   let known = keys.get(name)
   if (known === undefined) {
     const key = `${JSON.stringify(name)}:`

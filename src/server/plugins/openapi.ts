@@ -15,6 +15,15 @@ import {
 import { ModelDetails, ModelList, Probe } from '../../schemas/models.ts'
 import { ColumnsRequest, PredictAnswer, PredictRequest, RowsRequest, TensorsRequest } from '../../schemas/predict.ts'
 import { type ProblemCode, ProblemDetails } from '../../schemas/problem.ts'
+import {
+  ServingAnswer,
+  ServingInputs,
+  ServingInstances,
+  ServingMetadata,
+  ServingModels,
+  ServingRequest,
+  ServingStatus,
+} from '../../schemas/serving.ts'
 import { problemDetails, problemTable } from '../errors.ts'
 
 /** The forms of a request, by a name that readers see. */
@@ -22,6 +31,11 @@ const requestForms = [
   { title: 'Rows', ...RowsRequest },
   { title: 'Columns', ...ColumnsRequest },
   { title: 'Tensors', ...TensorsRequest },
+]
+
+const servingForms = [
+  { title: 'Instances', ...ServingInstances },
+  { title: 'Inputs', ...ServingInputs },
 ]
 
 const components: Record<string, TSchema> = {
@@ -38,6 +52,11 @@ const components: Record<string, TSchema> = {
   InferLive,
   InferReady,
   InferError,
+  ServingRequest: { ...ServingRequest, title: 'ServingRequest', anyOf: servingForms },
+  ServingAnswer,
+  ServingModels,
+  ServingStatus,
+  ServingMetadata,
 }
 
 /** OpenAPI 3.1 at `/docs/json` and `/docs/yaml`, and Swagger UI at `/docs`. Registered before the routes. */
@@ -60,6 +79,10 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { version }: {
         {
           name: 'open inference protocol',
           description: 'Version 2, with binary tensors, as KServe, Triton and MLServer speak it',
+        },
+        {
+          name: 'tensorflow serving',
+          description: 'Its REST interface, which is version 1 of KServe’s protocol too',
         },
         { name: 'models', description: 'What is served' },
         { name: 'operation', description: 'Probes and metrics' },
@@ -110,8 +133,17 @@ export function problemResponses(...codes: ProblemCode[]): Record<number, unknow
 
 /** The same for routes of the Open Inference Protocol, which knows an error's text alone. */
 export function inferErrorResponses(...codes: ProblemCode[]): Record<number, unknown> {
+  return textResponses(codes, 'input "dense"[7, 0] must be finite')
+}
+
+/** And for those of TensorFlow Serving, which has the same. */
+export function servingErrorResponses(...codes: ProblemCode[]): Record<number, unknown> {
+  return textResponses(codes, '/instances/7/price must be a number, not a string')
+}
+
+function textResponses(codes: ProblemCode[], invalid: string): Record<number, unknown> {
   return errorResponses(codes, 'application/json', 'InferError', (code) => ({
-    error: code === 'INVALID_REQUEST' ? 'input "dense"[7, 0] must be finite' : exampleOf(code).detail,
+    error: code === 'INVALID_REQUEST' ? invalid : exampleOf(code).detail,
   }))
 }
 

@@ -3,15 +3,14 @@ import fastifyPlugin from 'fastify-plugin'
 import { ModelError } from '../../model/errors.ts'
 import { type Problem, problemDetails, toProblem } from '../errors.ts'
 
-/** Answers every error, unknown path and wrong method as problem details (RFC 9457); below `/v2` as that protocol has it. */
+/** Answers every error, unknown path and wrong method as problem details (RFC 9457); below `/v1` and `/v2` as those protocols have it. */
 export const problems = fastifyPlugin(async (app: FastifyInstance) => {
   const routes: { methods: Set<string>; pattern: RegExp }[] = []
 
   app.addHook('onRoute', ({ method, url }) => {
-    const path = url.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replace(/:[^/]+/g, '[^/]+')
-    const source = `^${path.replace(/\\\*$/, '.*')}/?$`
-    const known = routes.find(({ pattern }) => pattern.source === new RegExp(source).source)
-    const entry = known ?? { methods: new Set<string>(), pattern: new RegExp(source) }
+    const pattern = patternOf(url)
+    const known = routes.find((route) => route.pattern.source === pattern.source)
+    const entry = known ?? { methods: new Set<string>(), pattern }
     for (const name of [method].flat()) entry.methods.add(name)
     if (!known) routes.push(entry)
   })
@@ -60,13 +59,23 @@ export const problems = fastifyPlugin(async (app: FastifyInstance) => {
   }
 })
 
-/** Paths of the Open Inference Protocol: its clients read an error's text, and from bare `application/json` alone. */
-const openInference = /^\/v2(?:[/?]|$)/
+/** Paths that fit a route: `:name` is a parameter, perhaps with a pattern of its own, `::` a colon, `*` whatever follows. */
+function patternOf(url: string): RegExp {
+  const path = url.replace(/::|:\w+(?:\(([^)]*)\))?|[.*+?^${}()|[\]\\]/g, (part, own?: string) => {
+    if (part === '::') return ':'
+    if (part === '*') return '.*'
+    return part.startsWith(':') ? (own ?? '[^/]+') : `\\${part}`
+  })
+  return new RegExp(`^${path}/?$`)
+}
+
+/** TensorFlow Serving and the Open Inference Protocol: their clients read an error's text, and from bare `application/json` alone. */
+const protocols = /^\/v[12](?:[/?]|$)/
 
 /** Answers a problem, in the form that clients of the path expect. */
 export function sendProblem(reply: FastifyReply, { body, retryAfterSeconds }: Problem): FastifyReply {
   if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds)
-  if (openInference.test(reply.request.url)) {
+  if (protocols.test(reply.request.url)) {
     // A string would be given a charset.
     const text = Buffer.from(JSON.stringify({ error: body.detail }))
     return reply.status(body.status).type('application/json').send(text)

@@ -78,6 +78,13 @@ t.test('every route is documented, and every documented route exists', async (t)
     'get /models',
     'get /models/{model}',
     'get /readyz',
+    'get /v1/models',
+    'get /v1/models/{model}',
+    'get /v1/models/{model}/labels/{label}',
+    'get /v1/models/{model}/labels/{label}/metadata',
+    'get /v1/models/{model}/metadata',
+    'get /v1/models/{model}/versions/{version}',
+    'get /v1/models/{model}/versions/{version}/metadata',
     'get /v2',
     'get /v2/health/live',
     'get /v2/health/ready',
@@ -86,11 +93,16 @@ t.test('every route is documented, and every documented route exists', async (t)
     'get /v2/models/{model}/versions/{version}',
     'get /v2/models/{model}/versions/{version}/ready',
     'post /predict',
+    'post /v1/models/{model}/labels/{label}:predict',
+    'post /v1/models/{model}/versions/{version}:predict',
+    'post /v1/models/{model}:predict',
     'post /v2/models/{model}/infer',
     'post /v2/models/{model}/versions/{version}/infer',
   ])
   for (const { method, path } of operations) {
-    const url = path.replaceAll(/\{([^}]+)\}/g, ':$1')
+    // Below /v1 a name has no colon.
+    const parameter = path.startsWith('/v1') ? ':$1([^:/]+)' : ':$1'
+    const url = path.replaceAll(':', '::').replaceAll(/\{([^}]+)\}/g, parameter)
     t.ok(fastify.hasRoute({ method: method.toUpperCase() as 'GET', url }), url)
   }
 })
@@ -106,7 +118,7 @@ t.test('every operation says what it does, and has its answer and its errors', a
     t.ok(operation.tags.length === 1 && tags.includes(operation.tags[0]), `${path}: tag`)
     t.ok(responses[200]?.description, `${path}: 200`)
     t.ok(responses[200].content, `${path}: content`)
-    const errorType = path.startsWith('/v2') ? 'application/json' : 'application/problem+json'
+    const errorType = /^\/v[12]/.test(path) ? 'application/json' : 'application/problem+json'
     t.ok(responses[500]?.content[errorType], `${path}: 500`)
     for (const parameter of parameters) t.ok(parameter.description, `${path}: ${parameter.name}`)
     for (const name of path.match(/\{[^}]+\}/g) ?? [])
@@ -187,6 +199,14 @@ t.test('what routes really answer is as the document says', async (t) => {
     ['/models/{model}', '/models/nothing', 404],
     ['/livez', '/livez', 200],
     ['/readyz', '/readyz', 200],
+    ['/v1/models', '/v1/models', 200],
+    ['/v1/models/{model}', '/v1/models/ads-funnel', 200],
+    ['/v1/models/{model}', '/v1/models/nothing', 404],
+    ['/v1/models/{model}/metadata', '/v1/models/ads-funnel/metadata', 200],
+    ['/v1/models/{model}/versions/{version}', '/v1/models/ads-funnel/versions/1', 200],
+    ['/v1/models/{model}/versions/{version}/metadata', '/v1/models/ads-funnel/versions/1/metadata', 200],
+    ['/v1/models/{model}/labels/{label}', '/v1/models/ads-funnel/labels/nothing', 404],
+    ['/v1/models/{model}/labels/{label}/metadata', '/v1/models/ads-funnel/labels/nothing/metadata', 404],
     ['/v2', '/v2', 200],
     ['/v2/health/live', '/v2/health/live', 200],
     ['/v2/health/ready', '/v2/health/ready', 200],

@@ -38,7 +38,7 @@ function isProblem(t: Test, answer: { status: number; headers: Record<string, un
   t.equal(headers['x-request-id'], body.request_id, `${code}: request id`)
 }
 
-/** What holds for every error of the Open Inference Protocol. */
+/** What holds for every error of the Open Inference Protocol, and of TensorFlow Serving. */
 function isInferError(
   t: Test,
   answer: { status: number; headers: Record<string, unknown>; body: any },
@@ -77,7 +77,7 @@ t.test('a known path with another method is 405, and says which it takes', async
     for (const method of ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'].filter((name) => !takes.includes(name))) {
       for (const url of [path, `${path}/`, `${path}?q=1`]) {
         const answer = await ask(method, url.replace(/\{[^}]+\}/g, 'ads'))
-        if (path.startsWith('/v2')) isInferError(t, answer, 405)
+        if (/^\/v[12]/.test(path)) isInferError(t, answer, 405)
         else isProblem(t, answer, 'METHOD_NOT_ALLOWED')
         t.equal(answer.headers.allow, allow.join(', '), `${method} ${url}`)
       }
@@ -148,6 +148,17 @@ t.test('below /v2 an error is what clients of that protocol read', async (t) => 
   isInferError(t, await ask('GET', '/v2/models/%zz'), 400)
   isProblem(t, await ask('GET', '/v2x'), 'NOT_FOUND')
   isProblem(t, await ask('GET', '/v20/models'), 'NOT_FOUND')
+  for (const url of [
+    '/v1',
+    '/v1/',
+    '/v1/nothing',
+    '/v1/models/ads/more',
+    '/v1/models/ads:predict/more',
+    '/v1/models/a:b',
+  ])
+    isInferError(t, await ask('PUT', url), 404)
+  isInferError(t, await ask('GET', '/v1/models/%zz'), 400)
+  isProblem(t, await ask('GET', '/v10/models'), 'NOT_FOUND')
 })
 
 t.test('names are decoded, and no name reaches into an object', async (t) => {

@@ -1,0 +1,159 @@
+import Type, { type Static } from 'typebox'
+
+/*
+ * TensorFlow Serving's REST interface, which is KServe's protocol version 1 too. What stands around the values is checked
+ * against these schemas; the values by the encoder, which knows the model.
+ */
+
+const Base64 = Type.Object(
+  { b64: Type.String({ contentEncoding: 'base64' }) },
+  { additionalProperties: false, description: 'A string, as the base64 of its UTF-8 bytes' },
+)
+
+const Value = Type.Union([Type.String(), Type.Number(), Type.Null(), Base64, Type.Array(Type.Unknown())], {
+  description: 'The value of a named feature, or a tensor without its rows: a number, or nested arrays of them',
+})
+
+const envelope = {
+  signature_name: Type.Optional(
+    Type.Union([Type.String(), Type.Null()], {
+      description: 'One that the metadata lists; default: whichever the names of the inputs belong to',
+      examples: ['serving_default', 'features'],
+    }),
+  ),
+  parameters: Type.Optional(Type.Unknown({ description: 'Passed over: some clients always send it' })),
+}
+
+const Context = Type.Record(Type.String(), Value, {
+  description: 'Of this server: named features that hold for all rows',
+})
+
+/** Row form. */
+export const ServingInstances = Type.Object(
+  {
+    ...envelope,
+    instances: Type.Array(Type.Union([Type.Record(Type.String(), Value), Value]), {
+      minItems: 1,
+      description: 'One object a row, by the names of features or tensors; a bare value where there is one input',
+    }),
+    context: Type.Optional(Context),
+  },
+  { additionalProperties: false, description: 'By row; answered by `predictions`' },
+)
+
+/** Column form. */
+export const ServingInputs = Type.Object(
+  {
+    ...envelope,
+    inputs: Type.Union([Type.Record(Type.String(), Type.Array(Value)), Type.Array(Value)], {
+      description: 'An array a feature or tensor, all of the same length; a bare array where there is one input',
+    }),
+    context: Type.Optional(Context),
+  },
+  { additionalProperties: false, description: 'By column; answered by `outputs`' },
+)
+
+/** `POST /v1/models/{model}:predict`. */
+export type ServingRequest = Static<typeof ServingRequest>
+export const ServingRequest = Type.Union([ServingInstances, ServingInputs], {
+  description: 'Named features or tensors, by row or by column',
+})
+
+/** The body with its values still unread: what is checked before a model is chosen. */
+export type ServingEnvelope = Static<typeof ServingEnvelope>
+export const ServingEnvelope = Type.Object(
+  {
+    ...envelope,
+    instances: Type.Optional(Type.Unknown()),
+    inputs: Type.Optional(Type.Unknown()),
+    context: Type.Optional(Type.Unknown()),
+  },
+  { additionalProperties: false },
+)
+
+const Output = Type.Union([Type.Number(), Type.Array(Type.Unknown())])
+
+/** The answer: `predictions` for `instances`, `outputs` for `inputs`. */
+export type ServingAnswer = Static<typeof ServingAnswer>
+export const ServingAnswer = Type.Union(
+  [
+    Type.Object({
+      predictions: Type.Array(Type.Union([Output, Type.Record(Type.String(), Type.Union([Output, Type.String()]))]), {
+        description: 'One a row: an object by output, or its bare value where there is one output',
+      }),
+    }),
+    Type.Object({
+      outputs: Type.Union([Type.Array(Output), Type.Record(Type.String(), Type.Array(Type.Unknown()))], {
+        description: 'An array an output, or a bare array where there is one',
+      }),
+    }),
+  ],
+  { description: 'Of a model with a manifest the calibrated probability of each task' },
+)
+
+/** `GET /v1/models`. */
+export type ServingModels = Static<typeof ServingModels>
+export const ServingModels = Type.Object({ models: Type.Array(Type.String(), { description: 'Names' }) })
+
+export type ServingState = Static<typeof ServingState>
+export const ServingState = Type.Union([
+  Type.Literal('LOADING'),
+  Type.Literal('AVAILABLE'),
+  Type.Literal('UNLOADING'),
+  Type.Literal('END'),
+])
+
+export type ServingVersionStatus = Static<typeof ServingVersionStatus>
+export const ServingVersionStatus = Type.Object({
+  version: Type.String(),
+  state: ServingState,
+  status: Type.Object({
+    error_code: Type.Union([Type.Literal('OK'), Type.Literal('UNKNOWN')], { description: 'UNKNOWN: it failed' }),
+    error_message: Type.String({ description: 'Why it failed' }),
+  }),
+})
+
+/** `GET /v1/models/{model}`. */
+export type ServingStatus = Static<typeof ServingStatus>
+export const ServingStatus = Type.Object({
+  name: Type.String({ description: "As KServe's protocol has it" }),
+  ready: Type.Boolean({ description: 'One of these versions answers' }),
+  model_version_status: Type.Array(ServingVersionStatus),
+})
+
+const TensorInfo = Type.Object({
+  dtype: Type.Union([
+    Type.Literal('DT_INT32'),
+    Type.Literal('DT_INT64'),
+    Type.Literal('DT_FLOAT'),
+    Type.Literal('DT_STRING'),
+  ]),
+  tensor_shape: Type.Object({
+    dim: Type.Array(Type.Object({ size: Type.String(), name: Type.String() }), {
+      description: '"-1" stands for the rows',
+    }),
+    unknown_rank: Type.Boolean(),
+  }),
+  name: Type.String(),
+})
+
+export type ServingSignatureDef = Static<typeof ServingSignatureDef>
+export const ServingSignatureDef = Type.Object({
+  inputs: Type.Record(Type.String(), TensorInfo),
+  outputs: Type.Record(Type.String(), TensorInfo),
+  method_name: Type.Literal('tensorflow/serving/predict'),
+})
+
+/** `GET /v1/models/{model}/metadata`. */
+export type ServingMetadata = Static<typeof ServingMetadata>
+export const ServingMetadata = Type.Object({
+  model_spec: Type.Object({ name: Type.String(), signature_name: Type.String(), version: Type.String() }),
+  metadata: Type.Object({
+    signature_def: Type.Object({
+      signature_def: Type.Record(Type.String(), ServingSignatureDef, {
+        description:
+          '`serving_default`: the tensors of the graph; `features`: its named features, where it has a manifest',
+      }),
+    }),
+  }),
+})

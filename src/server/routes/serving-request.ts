@@ -1,0 +1,40 @@
+import { Compile } from 'typebox/compile'
+import { describe } from '../../model/features/field.ts'
+import { invalidRequest } from '../../model/features/problems.ts'
+import { ServingEnvelope } from '../../schemas/serving.ts'
+import { readJson } from '../json/read-body.ts'
+import { allProblems } from '../plugins/validation.ts'
+
+const schema = Compile(ServingEnvelope)
+
+/** A body whose form is known, but not yet its model. */
+export interface ServingBody {
+  form: 'instances' | 'inputs'
+  /** What stands under that key. */
+  values: unknown
+  context: unknown
+  signature: string | undefined
+  /** It may hold strings as base64. */
+  base64: boolean
+}
+
+/** Reads a body, and checks what stands around its values. Throws INVALID_REQUEST. */
+export function readServingBody(bytes: Buffer): ServingBody {
+  const body = readJson(bytes)
+  // Where null is possible too, only what else there could be helps.
+  if (!schema.Check(body))
+    throw invalidRequest(allProblems(schema, body).filter(({ message }) => !/^must be null$|anyOf/.test(message)))
+  const { instances, inputs, context, signature_name: signature } = body
+  if (instances !== undefined && inputs !== undefined)
+    throw invalidRequest([{ path: '/inputs', message: 'is given beside instances: only one form is possible' }])
+  if (instances === undefined && inputs === undefined)
+    throw invalidRequest([{ path: '', message: 'must have instances, by row, or inputs, by column' }])
+  const form = instances === undefined ? 'inputs' : 'instances'
+  if (form === 'instances' && (!Array.isArray(instances) || instances.length === 0)) {
+    const given = Array.isArray(instances) ? 'an empty one' : describe(instances)
+    throw invalidRequest([{ path: '/instances', message: `must be an array of at least one row, not ${given}` }])
+  }
+  // The key may be written with escapes.
+  const base64 = bytes.includes('"b64"') || bytes.includes('\\u')
+  return { form, values: instances ?? inputs, context, signature: signature || undefined, base64 }
+}

@@ -2,6 +2,7 @@ import type { JoinedTensors } from '../engines/engine.ts'
 import { ModelError } from '../errors.ts'
 import { dtypeOf, sidesOf } from './declared.ts'
 import { declare, floatShape, type Graph } from './graph.ts'
+import { isMarked, markIds } from './ids.ts'
 import { TensorProto_DataType as DataType } from './onnx_pb.ts'
 
 /**
@@ -37,7 +38,9 @@ function joinInputs(graph: Graph, name: string, dtype: number, parts: string[], 
   }
   const former = new Set(parts)
   const kept = graph.inputs.filter((input) => !former.has(input.name))
+  const ids = graph.inputs.every((input) => !former.has(input.name) || isMarked(input))
   graph.inputs.splice(0, Infinity, ...kept, declare(name, { dtype, dims: [-1, total] }))
+  if (ids) markIds(graph, new Set([name]))
   graph.shapes.set(name, { dtype, dims: [-1, total] })
 }
 

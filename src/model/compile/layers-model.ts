@@ -1,10 +1,10 @@
-import { open, readFile, stat } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import type { TSchema } from 'typebox'
 import { Value } from 'typebox/value'
 import { ModelError, reasonOf } from '../errors.ts'
 import { LayersFile, ModelConfig } from './layers-format.ts'
 import { pathInside } from './path-inside.ts'
+import { readShards } from './weight-shards.ts'
 
 /** One output of one application of a layer. */
 export interface TensorReference {
@@ -82,30 +82,13 @@ export async function readLayersModel(folder: string, file: string): Promise<Lay
 }
 
 async function readWeights(folder: string, file: string, manifest: LayersFile['weightsManifest']) {
-  const shards: { path: string; name: string; size: number }[] = []
-  let total = 0
-  for (const { paths, weights } of manifest) {
-    const needed = weights.reduce((sum, weight) => sum + byteLength(file, weight), 0)
-    let found = 0
-    for (const name of paths) {
-      const path = pathInside(folder, dirname(resolve(folder, file)), name)
-      const size = (await stat(path).catch((error) => fail(name, error))).size
-      shards.push({ path, name, size })
-      found += size
-    }
-    if (found !== needed) throw invalid(paths.join(', '), `holds ${found} bytes, its weights need ${needed}`)
-    total += needed
-  }
-
-  const weightData = new ArrayBuffer(total)
-  let offset = 0
-  for (const shard of shards) {
-    await readShard(shard, new Uint8Array(weightData, offset, shard.size))
-    offset += shard.size
-  }
-
+  const groups = manifest.map(({ paths, weights }) => ({
+    paths,
+    bytes: weights.reduce((sum, weight) => sum + byteLength(file, weight), 0),
+  }))
+  const weightData = await readShards(folder, file, groups)
   const weights = new Map<string, Weight>()
-  offset = 0
+  let offset = 0
   for (const spec of manifest.flatMap((group) => group.weights)) {
     if (weights.has(spec.name)) throw invalid(file, `two weights are named ${spec.name}`)
     const data = new Uint8Array(weightData, offset, byteLength(file, spec))
@@ -113,19 +96,6 @@ async function readWeights(folder: string, file: string, manifest: LayersFile['w
     offset += data.byteLength
   }
   return { weights, weightData }
-}
-
-async function readShard({ path, name }: { path: string; name: string }, target: Uint8Array): Promise<void> {
-  const handle = await open(path).catch((error) => fail(name, error))
-  try {
-    for (let done = 0; done < target.length; ) {
-      const { bytesRead } = await handle.read(target, done, target.length - done, done)
-      if (bytesRead === 0) throw invalid(name, `ends after ${done} of ${target.length} bytes`)
-      done += bytesRead
-    }
-  } finally {
-    await handle.close()
-  }
 }
 
 function byteLength(file: string, weight: LayersFile['weightsManifest'][number]['weights'][number]): number {

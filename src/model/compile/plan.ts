@@ -5,6 +5,7 @@ import { reasonOf } from '../errors.ts'
 import type { CompiledGraph, Plans, Precision } from './compile.ts'
 import { product } from './dims.ts'
 import { type Graph, isExternal } from './graph.ts'
+import { isMarked } from './ids.ts'
 import type { Verdict } from './judge.ts'
 import { TensorProto_DataType as DataType, type TensorProto } from './onnx_pb.ts'
 import type { PassReport } from './optimise.ts'
@@ -17,7 +18,7 @@ import { checkTables, external, externalPlace, largeTable, linkOrCopy, type Tabl
  */
 
 /** Changes whenever the compiler may make something else of the same graph. */
-export const compilerVersion = 1
+export const compilerVersion = 2
 
 export const planFile = 'plan.json'
 
@@ -41,8 +42,8 @@ export interface PlanSet {
 
 export interface PlanDescription {
   compiler: number
-  /** Inputs of the saved graph: [rows, width]. */
-  inputs: { name: string; dtype: 'int32' | 'float32'; width: number }[]
+  /** Inputs of the saved graph: [rows, width]; `ids`: negative ones are to be refused, where the format alone doesn't say so. */
+  inputs: { name: string; dtype: 'int32' | 'float32'; width: number; ids?: true }[]
   output: string
   /** Columns of the output. */
   width: number
@@ -263,12 +264,11 @@ function createWriter(folder: string) {
 
 /** Inputs of a graph as engines take them: [rows, width]. */
 function inputsOf(graph: Graph): PlanDescription['inputs'] {
-  return graph.inputs.map(({ name }) => ({ name, ...describeInput(graph, name) }))
-}
-
-function describeInput(graph: Graph, name: string): { dtype: 'int32' | 'float32'; width: number } {
-  const float = graph.shapes.get(name)?.dtype === DataType.FLOAT
-  return { dtype: float ? 'float32' : 'int32', width: widthOf(graph, name) }
+  return graph.inputs.map((input) => {
+    const { name } = input
+    const dtype = graph.shapes.get(name)?.dtype === DataType.FLOAT ? 'float32' : 'int32'
+    return { name, dtype, width: widthOf(graph, name), ...(isMarked(input) ? { ids: true } : {}) }
+  })
 }
 
 function widthOf(graph: Graph, name: string): number {

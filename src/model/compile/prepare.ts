@@ -172,9 +172,10 @@ async function choose(
 }
 
 function keyOf({ source, output, sides, fields, precision, quantization, identity }: PrepareRequest): string {
-  const { format, file, outputs } = source
+  const { format, file, signature, joined, outputs } = source
   // Rows that could not be read this time make no plan for the next.
   const int8 = precision === 'int8' && quantization !== undefined
-  const parts = [compilerVersion, format, file, outputs, output, sides, fields, precision, int8, identity]
+  const read = [format, file, signature, joined, outputs]
+  const parts = [compilerVersion, ...read, output, sides, fields, precision, int8, identity]
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 32)
 }

@@ -4,6 +4,7 @@ import { create } from '@bufbuild/protobuf'
 import { sizeOfOrdinary } from '../bundle/ordinary.ts'
 import type { GraphSource } from '../engines/engine.ts'
 import { ModelError, reasonOf } from '../errors.ts'
+import { readTensorflowGraph } from '../tensorflow/read-tensorflow-graph.ts'
 import { sidesOf } from './declared.ts'
 import { Graph, isExternal } from './graph.ts'
 import { joinTensors } from './join.ts'
@@ -48,14 +49,17 @@ export async function readGraph(source: GraphSource, output: string | undefined)
   return graph
 }
 
-/** A saved graph with the outputs that may be asked for, all its data in it: what ONNX Runtime can be given. */
+/**
+ * A saved graph with the outputs that may be asked for: what ONNX Runtime can be given. All its data is in it but for tables that
+ * lie in files, below the graph's `folder`.
+ */
 export async function readWhole(source: GraphSource): Promise<Graph> {
   const graph = await openGraph(source)
   for (const name of source.outputs) checkOutput(graph, name, `${source.file}: `)
   const wanted = graph.outputs.filter(({ name }) => source.outputs.includes(name))
   graph.outputs.splice(0, Infinity, ...wanted)
   graph.tidy()
-  await readExternal(graph, source.folder, () => true)
+  await readExternal(graph, source.folder, (name) => !isTable(graph, name))
   return graph
 }
 
@@ -75,14 +79,15 @@ export async function openGraph(source: GraphSource): Promise<Graph> {
   return graph
 }
 
-async function openSaved({ folder, file, format, outputs, joined }: GraphSource): Promise<Graph> {
+async function openSaved(source: GraphSource): Promise<Graph> {
+  const { folder, file, format, outputs, joined } = source
   if (format === 'layers') {
     const model = await readLayersModel(folder, file)
     const own = outputs.length > 0 ? outputs : model.outputs.map(({ layer }) => layer)
     const layers = new Set(own.flatMap((name) => joined?.outputs[name]?.tensors ?? [name]))
     return Graph.from(lowerToGraph(model, [...layers]), folder)
   }
-  if (format !== 'onnx') throw new ModelError('UNSUPPORTED_GRAPH', `${file}: ${format} is not read`)
+  if (format !== 'onnx') return readTensorflowGraph(source)
   const path = pathInside(folder, folder, file)
   const bytes = await readFile(path).catch((cause) => {
     throw new ModelError('INVALID_BUNDLE', `${file}: can't be read: ${reasonOf(cause)}`, { cause })

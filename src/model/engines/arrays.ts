@@ -12,3 +12,15 @@ export function valuesOf(batch: Batch, { name, width }: Signature['inputs'][numb
     )
   return values
 }
+
+/** MODEL_FAILED where an input of integers is given floats. */
+export function refuseFloats(name: string, values: TensorData): void {
+  if (values instanceof Float32Array)
+    throw new ModelError('MODEL_FAILED', `the input ${name} takes int32 values, not float32`)
+}
+
+/** MODEL_FAILED where ids, rows of a table, are negative. */
+export function refuseNegative(name: string, ids: TensorData): void {
+  for (let i = 0; i < ids.length; i++)
+    if (ids[i]! < 0) throw new ModelError('MODEL_FAILED', `the input ${name} holds the id ${ids[i]}`)
+}

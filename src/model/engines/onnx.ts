@@ -1,10 +1,11 @@
 import { stat } from 'node:fs/promises'
 import ort, { type InferenceSession } from 'onnxruntime-node'
+import { isMarked } from '../compile/ids.ts'
 import { pathInside } from '../compile/path-inside.ts'
 import type { ReadyPlan } from '../compile/plan.ts'
 import { readWhole } from '../compile/read-graph.ts'
 import { ModelError, reasonOf } from '../errors.ts'
-import { valuesOf } from './arrays.ts'
+import { refuseFloats, refuseNegative, valuesOf } from './arrays.ts'
 import type { Batch, Engine, GraphSource, LoadedGraph, Outputs, Signature, TensorData } from './engine.ts'
 import { noCache, openPlan } from './planned.ts'
 
@@ -20,7 +21,7 @@ interface Feed {
 }
 
 /**
- * ONNX Runtime, in this thread: reads ONNX files, and layers models by lowering them.
+ * ONNX Runtime, in this thread: reads ONNX files, and layers models and TensorFlow's graphs by lowering them.
  *
  * `threads` compute one call; none of them spins while it waits, since other calls need the processors.
  * An int64 input counts as int32, and a float32 input takes ids as well (Keras 3 exports them so).
@@ -44,9 +45,13 @@ export async function createOnnxEngine({ threads }: { threads: number }): Promis
 
   /** The plan answers what it was compiled for; other outputs come from the graph as it was saved, opened when asked for. */
   async function loadPlanned(source: GraphSource, ready: ReadyPlan): Promise<LoadedGraph> {
-    const { inputs, output, width } = ready.description
+    const { output, width } = ready.description
     const plan = await openPlan(ready, options, source.cacheBytes ?? 0)
-    const refuseNegative = source.format !== 'onnx'
+    const inputs = ready.description.inputs.map(({ ids, ...input }) => input)
+    const ids = idsOf(
+      source,
+      ready.description.inputs.filter((input) => input.ids),
+    )
     let exported: Promise<LoadedGraph> | undefined
     let exportedRows = 0
     let open = true
@@ -65,9 +70,8 @@ export async function createOnnxEngine({ threads }: { threads: number }): Promis
         }
         for (const input of inputs) {
           const values = valuesOf(batch, input)
-          if (input.dtype === 'float32') continue
-          refuseFloats(input.name, values)
-          if (refuseNegative) checkIds(input.name, values)
+          if (input.dtype === 'int32') refuseFloats(input.name, values)
+          if (ids(input)) refuseNegative(input.name, values)
         }
         try {
           return { [output]: await plan.run(batch) }
@@ -94,9 +98,9 @@ export async function createOnnxEngine({ threads }: { threads: number }): Promis
   }
 
   async function loadExported(source: GraphSource): Promise<LoadedGraph> {
-    const session = await open(source, options)
+    const { session, ids } = await open(source, options)
     try {
-      return graphOf(session, source)
+      return graphOf(session, source, ids)
     } catch (error) {
       await session.release()
       throw error
@@ -106,20 +110,42 @@ export async function createOnnxEngine({ threads }: { threads: number }): Promis
   return { name: 'onnx', load }
 }
 
-async function open(source: GraphSource, options: InferenceSession.SessionOptions): Promise<InferenceSession> {
+/** A session of the graph as it was saved, and which of its inputs must not be negative. */
+interface Opened {
+  session: InferenceSession
+  ids: (input: { name: string; dtype: 'int32' | 'float32' }) => boolean
+}
+
+async function open(source: GraphSource, options: InferenceSession.SessionOptions): Promise<Opened> {
   const { folder, file, format, joined } = source
+  const create = async (graph: string | Uint8Array, own = options) =>
+    await ort.InferenceSession.create(graph as string, own).catch((error) => refuse(source, error))
   if (format !== 'onnx' || joined !== undefined) {
     const graph = await readWhole(source)
-    return await ort.InferenceSession.create(graph.toBytes(), options).catch((error) => refuse(source, error))
+    const extra = { session: { ...(options.extra?.session as object), [tableFolder]: graph.folder } }
+    const ids = idsOf(source, graph.inputs.filter(isMarked))
+    return { session: await create(graph.toBytes(), { ...options, extra }), ids }
   }
   const path = pathInside(folder, folder, file)
   await stat(path).catch((cause) => {
     throw new ModelError('INVALID_BUNDLE', `${file}: is missing`, { cause })
   })
-  return await ort.InferenceSession.create(path, options).catch((error) => refuse(source, error))
+  return { session: await create(path), ids: idsOf(source, []) }
 }
 
-function graphOf(session: InferenceSession, { file, format, outputs }: GraphSource): LoadedGraph {
+/** Session option: where the large tables of a graph lie that is given as bytes. */
+const tableFolder = 'model_external_initializers_file_folder_path'
+
+/**
+ * Which inputs must not be negative. All integers of a layers model are rows of an embedding table; of a TensorFlow graph
+ * those inputs are marked that are; of an ONNX file the graph is taken at its word: it counts them from the end.
+ */
+function idsOf({ format }: GraphSource, marked: { name: string }[]): Opened['ids'] {
+  const names = new Set(marked.map(({ name }) => name))
+  return ({ name, dtype }) => (format === 'layers' ? dtype === 'int32' : names.has(name))
+}
+
+function graphOf(session: InferenceSession, { file, outputs }: GraphSource, ids: Opened['ids']): LoadedGraph {
   const feeds = session.inputMetadata.map((input) => feedOf(file, input))
   const signature: Signature = {
     inputs: feeds.map(({ name, type, dims }) => ({
@@ -130,8 +156,6 @@ function graphOf(session: InferenceSession, { file, format, outputs }: GraphSour
     outputs: outputs.map((name) => ({ name, width: widthOf(file, session, name) })),
   }
   const convert = feeds.map(createConverter)
-  // Integers of a TensorFlow model are rows of a table. ONNX would count negative ones from its end.
-  const refuseNegative = format !== 'onnx'
   let open = true
   let rows = 0
 
@@ -143,7 +167,7 @@ function graphOf(session: InferenceSession, { file, format, outputs }: GraphSour
     for (const [i, input] of signature.inputs.entries()) {
       const { name, type, dims } = feeds[i]!
       const values = valuesOf(batch, input)
-      if (refuseNegative && type === 'int32') checkIds(name, values)
+      if (ids(input)) refuseNegative(name, values)
       tensors[name] = new ort.Tensor(type, convert[i]!(values), [batch.rows, ...dims])
     }
     const results = await session.run(tensors, wanted, quiet).catch((cause) => {
@@ -177,16 +201,6 @@ function createConverter({ name, type }: Feed): (values: TensorData) => TensorDa
     if (type === 'int32') refuseFloats(name, values)
     return type === 'float32' && values instanceof Int32Array ? Float32Array.from(values) : values
   }
-}
-
-function refuseFloats(name: string, values: TensorData): void {
-  if (values instanceof Float32Array)
-    throw new ModelError('MODEL_FAILED', `the input ${name} takes int32 values, not float32`)
-}
-
-function checkIds(name: string, ids: TensorData): void {
-  for (let i = 0; i < ids.length; i++)
-    if (ids[i]! < 0) throw new ModelError('MODEL_FAILED', `the input ${name} holds the id ${ids[i]}`)
 }
 
 function feedOf(file: string, input: InferenceSession.ValueMetadata): Feed {

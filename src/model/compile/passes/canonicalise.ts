@@ -154,22 +154,41 @@ const tidyConcat: Rule = (graph, node) => {
 const dropNegativeIds: Rule = (graph, node) => {
   if (node.opType !== 'Gather' || intAttribute(node, 'axis', 0) !== 0) return false
   const rows = graph.dimsOf(node.input[0]!)?.[0]
-  const sum = graph.producer(node.input[1]!)
-  if (rows === undefined || sum?.opType !== 'Add') return false
-  const [shifted, kept] = sum.input.map((name) => graph.producer(name))
-  if (shifted?.opType !== 'Mul' || kept?.opType !== 'Mul') return false
-  const x = kept.input[0]!
-  const below = conditionOf(graph, shifted.input[0]!)
-  const above = graph.producer(graph.producer(kept.input[1]!)?.input[0] ?? '')
-  const added = graph.producer(shifted.input[1]!)
+  const chosen = graph.producer(node.input[1]!)
+  const parts = chosen && (chosen.opType === 'Where' ? whereParts(graph, chosen) : sumParts(graph, chosen))
+  if (rows === undefined || parts === undefined) return false
+  const { below, added, x } = parts
   const isShift =
     added?.opType === 'Add' && added.input[0] === x && graph.integersOf(added.input[1]!)?.join() === `${rows}`
-  if (!isShift || below === undefined || above?.opType !== 'Not' || above.input[0] !== below.output[0]) return false
-  if (below.opType !== 'Less' || throughCasts(graph, below.input[0]!) !== throughCasts(graph, x)) return false
+  if (!isShift || below?.opType !== 'Less' || throughCasts(graph, below.input[0]!) !== throughCasts(graph, x))
+    return false
   if (graph.floats(below.input[1]!)?.join() !== '0' && graph.integersOf(below.input[1]!)?.join() !== '0') return false
   node.input = [node.input[0]!, x]
   graph.touch()
   return true
+}
+
+/** What a choice between two values is made of: the comparison, what is taken where it holds, and the other. */
+interface Choice {
+  below: NodeProto | undefined
+  added: NodeProto | undefined
+  x: string
+}
+
+function whereParts(graph: Graph, { input }: NodeProto): Choice {
+  const [below, added, x] = input as [string, string, string]
+  return { below: graph.producer(below), added: graph.producer(added), x }
+}
+
+/** The same as a sum of products by 0 and 1, which tf2onnx writes. */
+function sumParts(graph: Graph, sum: NodeProto): Choice | undefined {
+  if (sum.opType !== 'Add') return undefined
+  const [shifted, kept] = sum.input.map((name) => graph.producer(name))
+  if (shifted?.opType !== 'Mul' || kept?.opType !== 'Mul') return undefined
+  const below = conditionOf(graph, shifted.input[0]!)
+  const above = graph.producer(graph.producer(kept.input[1]!)?.input[0] ?? '')
+  if (below === undefined || above?.opType !== 'Not' || above.input[0] !== below.output[0]) return undefined
+  return { below, added: graph.producer(shifted.input[1]!), x: kept.input[0]! }
 }
 
 /** The comparison that a number 0 or 1 was cast from. */

@@ -6,6 +6,7 @@ import type { ProblemItem } from '../../schemas/problem.ts'
 import type { SavedSignature } from '../compile/saved-signature.ts'
 import { externalFiles } from '../compile/tables.ts'
 import { ModelError, reasonOf } from '../errors.ts'
+import { variableFiles } from '../tensorflow/saved-model.ts'
 import { type BareGraph, describeBareGraph, findGraph } from './bare.ts'
 import { sha256 } from './checksum.ts'
 import { contradictions } from './consistency.ts'
@@ -133,8 +134,10 @@ async function verifyFiles(folder: string, manifest: Manifest, version: string):
 async function verifyShards(folder: string, { graph, files }: Manifest, where: string): Promise<void> {
   let shards: unknown[]
   try {
-    const bytes = await readFile(join(folder, graph.file))
-    shards = graph.format === 'layers' ? shardsOf(bytes) : externalFiles(bytes)
+    shards =
+      graph.format === 'saved_model'
+        ? await variableFiles(folder, posix.dirname(graph.file))
+        : namedFiles(graph.format, await readFile(join(folder, graph.file)))
   } catch {
     // What is wrong with the graph itself, the engine says.
     return
@@ -143,6 +146,10 @@ async function verifyShards(folder: string, { graph, files }: Manifest, where: s
     if (typeof shard === 'string' && !Object.hasOwn(files, posix.join(posix.dirname(graph.file), shard)))
       invalid(`${where}: /files lacks ${JSON.stringify(shard)}, which ${graph.file} reads`)
   }
+}
+
+function namedFiles(format: Manifest['graph']['format'], bytes: Buffer): unknown[] {
+  return format === 'onnx' ? externalFiles(bytes) : shardsOf(bytes)
 }
 
 function shardsOf(bytes: Buffer): unknown[] {

@@ -4,7 +4,8 @@ import type { Engine } from './engine.ts'
 export type EngineChoice = 'auto' | 'onnx' | 'tensorflow'
 
 /**
- * The engine of that name; `auto` takes the first that works here. Loads nothing of the others.
+ * The engine of that name; `auto` takes the first that works here, and the tensorflow engine for graphs that the onnx engine
+ * can't run. Loads nothing of the others.
  *
  * `threads`: threads of one call. Throws ENGINE_UNAVAILABLE where it can't work.
  */
@@ -12,7 +13,7 @@ export async function createEngine(choice: EngineChoice, threads: number): Promi
   if (choice === 'onnx') return onnx(threads)
   if (choice === 'tensorflow') return tensorflow()
   try {
-    return await onnx(threads)
+    return withFallback(await onnx(threads), tensorflow)
   } catch (onnxError) {
     try {
       return await tensorflow()
@@ -22,6 +23,35 @@ export async function createEngine(choice: EngineChoice, threads: number): Promi
         `No engine works here. ${reasonOf(onnxError)}. ${reasonOf(tensorflowError)}`,
       )
     }
+  }
+}
+
+/**
+ * The first engine, and the second, made when it is first needed, for graphs that the first finds UNSUPPORTED_GRAPH: their
+ * signature says so. Formats that TensorFlow doesn't read are left out.
+ */
+export function withFallback(first: Engine, second: () => Promise<Engine>): Engine {
+  let made: Promise<Engine> | undefined
+  return {
+    name: first.name,
+    async load(source) {
+      try {
+        return await first.load(source)
+      } catch (error) {
+        const another = source.format !== 'onnx' && source.plan === undefined
+        if (!another || !(error instanceof ModelError) || error.code !== 'UNSUPPORTED_GRAPH') throw error
+        try {
+          made ??= second()
+          const engine = await made
+          const graph = await engine.load(source)
+          return { ...graph, signature: { ...graph.signature, engine: engine.name } }
+        } catch (cause) {
+          throw new ModelError('UNSUPPORTED_GRAPH', `${error.message}. Nor by TensorFlow: ${reasonOf(cause)}`, {
+            cause,
+          })
+        }
+      }
+    },
   }
 }
 

@@ -21,6 +21,8 @@ export type Outputs = Record<string, Float32Array>
 export interface Signature {
   inputs: { name: string; dtype: 'int32' | 'float32'; width: number }[]
   outputs: { name: string; width: number }[]
+  /** What computes it, where that is another engine than the one that was asked. */
+  engine?: string
 }
 
 /**

@@ -6,9 +6,11 @@ import { valuesOf } from './arrays.ts'
 import type { Batch, Engine, GraphSource, LoadedGraph, Outputs, Signature } from './engine.ts'
 import { loadJoined } from './joined.ts'
 import { prepareTensorFlow, type TensorFlow, type TensorFlowBackend } from './tensorflow-backend.ts'
+import { loadGraphModel } from './tensorflow-graph-model.ts'
+import { loadSavedModel } from './tensorflow-saved-model.ts'
 
 /**
- * TensorFlow.js, in this thread: reads layers models.
+ * TensorFlow.js, in this thread: reads layers and graph models, and SavedModels where native TensorFlow is prepared.
  *
  * `backend` forces one; else it is the fastest that loads here. One backend a thread: an engine of another backend takes
  * over from an earlier one's only between calls. Rejects with ENGINE_UNAVAILABLE where none works.
@@ -19,8 +21,10 @@ export async function createTensorflowEngine(options: { backend?: TensorFlowBack
   const load = (source: GraphSource) => loadJoined(source, loadSaved)
 
   async function loadSaved(source: GraphSource): Promise<LoadedGraph> {
-    if (source.format !== 'layers')
+    if (source.format === 'onnx')
       throw new ModelError('UNSUPPORTED_GRAPH', `${source.file}: the tensorflow engine doesn't read ONNX files`)
+    if (source.format === 'graph_model') return loadGraphModel(tensorflow, source)
+    if (source.format === 'saved_model') return loadSavedModel(tensorflow, source)
     const file = await readLayersModel(source.folder, source.file)
     await tensorflow.activate()
     return graphOf(tensorflow, await open(tensorflow, file), source)

@@ -77,6 +77,8 @@ export function createExecutor(graph: PooledGraph): Executor {
     async openHere({ pool, clock, maxBatchRows, compiler }, source, manifest, encoder) {
       // Where costs are given, they decide alone.
       if (pool.loadHere === undefined || graph.measure === undefined || compiler?.costs !== undefined) return
+      // The engine of this thread is the first alone.
+      if (graph.signature.engine !== undefined) return
       output = portsOf(manifest).probabilities
       const most = await mostRowsHere(
         graph,

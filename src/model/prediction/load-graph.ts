@@ -60,10 +60,12 @@ export async function loadGraph(
   const { manifest } = bundle
   const source = savedGraph(bundle, outputs)
   let seconds = 0
-  const leave = async (problem: string | undefined) => ({
-    graph: await pool.load(source),
-    compiled: { source, plan: undefined, problem, seconds, dispose: async () => undefined },
-  })
+  const leave = async (reason: string | undefined) => {
+    const graph = await pool.load(source)
+    const { engine } = graph.signature
+    const problem = engine === undefined ? reason : `${reason === undefined ? '' : `${reason}; `}${engine} computes it`
+    return { graph, compiled: { source, plan: undefined, problem, seconds, dispose: async () => undefined } }
+  }
   if (compiler === undefined) return leave(undefined)
   const warn = (message: string) => compiler.onWarning?.(`${manifest.name}/${manifest.version}: ${message}`)
   if (pool.engine !== compilingEngine)

@@ -1,5 +1,6 @@
 import type { GraphSource } from '../engines/engine.ts'
 import { ModelError } from '../errors.ts'
+import { signatureOfProgram } from '../tensorflow/program-signature.ts'
 import { dtypeOf, isBatched, sidesOf } from './declared.ts'
 import { type Graph, intAttribute } from './graph.ts'
 import { TensorProto_DataType as DataType, type ValueInfoProto } from './onnx_pb.ts'
@@ -14,7 +15,15 @@ import { traceShapes } from './trace.ts'
  * that have no free batch or no fixed width.
  */
 export async function survey(source: GraphSource): Promise<SavedSignature> {
-  const graph = await openGraph(source)
+  let graph: Graph
+  try {
+    graph = await openGraph(source)
+  } catch (error) {
+    const isTensorflow = source.format === 'saved_model' || source.format === 'graph_model'
+    if (!isTensorflow || !(error instanceof ModelError) || error.code !== 'UNSUPPORTED_GRAPH') throw error
+    // Another engine may compute it.
+    return await signatureOfProgram(source)
+  }
   graph.tidy()
   await checkExternal(graph, source.folder)
   await learnOutputs(graph)

@@ -42,6 +42,8 @@ export async function loadSavedModel(tensorflow: TensorFlow, source: GraphSource
     )
   } catch (cause) {
     if (cause instanceof ModelError) throw cause
-    throw new ModelError('UNSUPPORTED_GRAPH', `${file}: ${reasonOf(cause).split('\n')[0]}`, { cause })
+    // Where it lies on this machine is nobody's business.
+    const reason = reasonOf(cause).split('\n')[0]!.replaceAll(folder, '.')
+    throw new ModelError('UNSUPPORTED_GRAPH', `${file}: ${reason}`, { cause })
   }
 }

@@ -25,7 +25,8 @@ export interface HandWritten {
   functions?: FunctionDef[]
   /** Key → tensor, type and shape. */
   inputs: Record<string, [tensor: string, type: DataType, shape: number[]]>
-  outputs: Record<string, string>
+  /** Key → tensor, with its type and shape or without. */
+  outputs: Record<string, string | [tensor: string, type: DataType, shape: number[]]>
   /** Values of VarHandleOps, by their node: float32. */
   variables?: Record<string, { shape: number[]; values: Float32Array }>
 }
@@ -57,7 +58,10 @@ export async function saveSavedModel(folder: string, model: HandWritten, table?:
           serving_default: {
             inputs: Object.fromEntries(Object.entries(inputs).map(([key, given]) => [key, info(...given)])),
             outputs: Object.fromEntries(
-              Object.entries(outputs).map(([key, tensor]) => [key, info(tensor, DataType.DT_FLOAT, undefined)]),
+              Object.entries(outputs).map(([key, given]) => [
+                key,
+                typeof given === 'string' ? info(given, DataType.DT_FLOAT, undefined) : info(...given),
+              ]),
             ),
             methodName: 'tensorflow/serving/predict',
           },
@@ -157,7 +161,9 @@ export function graphModelFile({ nodes, functions = [], inputs, outputs }: HandW
     modelTopology: { node: [], ...(graph as object), versions: { producer: 1286 } },
     signature: {
       inputs: Object.fromEntries(Object.entries(inputs).map(([key, given]) => [key, info(...given)])),
-      outputs: Object.fromEntries(Object.entries(outputs).map(([key, tensor]) => [key, info(tensor)])),
+      outputs: Object.fromEntries(
+        Object.entries(outputs).map(([key, given]) => [key, typeof given === 'string' ? info(given) : info(...given)]),
+      ),
     },
     weightsManifest: [{ paths: ['group1-shard1of1.bin'], weights }],
   }

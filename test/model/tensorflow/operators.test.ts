@@ -312,6 +312,28 @@ const graphs: Record<string, Write> = {
     }),
     toFloat('most', I),
   ],
+  ArgMin: () => [
+    constant('axis', integers([1], [])),
+    node('ArgMin', 'least', ['x', 'axis'], { Tidx: type(I), output_type: type(I) }),
+    toFloat('least', I),
+  ],
+  Softsign: unary('Softsign'),
+  IsNan: () => [node('Log', 'log', ['x']), node('IsNan', 'none', ['log']), toFloat('none')],
+  IsInf: () => [
+    constant('zeros', floats([6], [0, 1, 0, 1, 1, 0])),
+    node('RealDiv', 'some', ['x', 'zeros']),
+    node('IsInf', 'infinite', ['some']),
+    toFloat('infinite'),
+  ],
+  'Rank and Size': () => [
+    ...cube,
+    constant('places', integers([1, 2, 3])),
+    node('Rank', 'rank', ['cube']),
+    node('Size', 'size', ['places'], { T: type(I), out_type: type(I) }),
+    node('Mul', 'both', ['rank', 'size'], { T: type(I) }),
+    node('Cast', 'number', ['both'], { SrcT: type(I), DstT: type(F) }),
+    node('AddV2', 'out', ['x', 'number']),
+  ],
   'a product of sides, as Tensordot makes it': (dice) => [
     ...cube,
     node('Shape', 'shape', ['cube'], { out_type: type(I) }),
@@ -359,8 +381,8 @@ const native = await prepareTensorFlow('native').then(
 const cpu = await createTensorflowEngine({ backend: 'cpu' })
 const onnx = await createOnnxEngine({ threads: 1 })
 
-/** TensorFlow.js makes integers of these, unlike TensorFlow. */
-const notOnCpu = new Set(['FloorDiv'])
+/** TensorFlow.js makes integers of the first, unlike TensorFlow, and has none of the second. */
+const notOnCpu = new Set(['FloorDiv', 'Softsign'])
 
 for (const [name, write] of Object.entries(graphs))
   t.test(name, async (t) => {

@@ -276,7 +276,6 @@ export const elementwise: Record<string, Operator> = {
   NotEqual: notEqual,
   LogicalAnd: comparison('And'),
   LogicalOr: comparison('Or'),
-  LogicalXor: comparison('Xor'),
   Select: select,
   SelectV2: selectV2,
   Cast: cast,

@@ -113,7 +113,8 @@ export const InferReady = Type.Object({
   ready: Type.Boolean(),
 })
 
-const Tensor = Type.Object({
+export type InferTensor = Static<typeof InferTensor>
+export const InferTensor = Type.Object({
   name: Type.String(),
   datatype: Type.String(),
   shape: Type.Array(Type.Integer(), { description: '−1 stands for the rows' }),
@@ -125,8 +126,8 @@ export const InferModel = Type.Object({
   name: Type.String(),
   versions: Type.Array(Type.String(), { description: 'Versions that answer now' }),
   platform: Type.String({ description: 'The engine that computes, and the format of the saved graph' }),
-  inputs: Type.Array(Tensor),
-  outputs: Type.Array(Tensor, { description: 'One a task' }),
+  inputs: Type.Array(InferTensor),
+  outputs: Type.Array(InferTensor, { description: 'One a task' }),
 })
 
 /** Every error below `/v1` and `/v2`. */

@@ -25,18 +25,25 @@ const bid = Type.Number({
 })
 
 export type Candidate = Static<typeof Candidate>
-export const Candidate = Type.Intersect(
-  [Type.Object({ id: Type.Optional(id), bid: Type.Optional(bid) }), Type.Record(Type.String(), FeatureValue)],
-  { description: 'One candidate: its features, with an optional `id` and `bid`' },
+export const Candidate = Type.Unsafe<{ id?: string; bid?: number } & Record<string, FeatureValue>>(
+  Type.Object(
+    { id: Type.Optional(id), bid: Type.Optional(bid) },
+    {
+      additionalProperties: FeatureValue,
+      description: 'One candidate: its features, with an optional `id` and `bid`',
+    },
+  ),
 )
 
 export type CandidateColumns = Static<typeof CandidateColumns>
-export const CandidateColumns = Type.Intersect(
-  [
-    Type.Object({ id: Type.Optional(Type.Array(id)), bid: Type.Optional(Type.Array(bid)) }),
-    Type.Record(Type.String(), Type.Array(FeatureValue)),
-  ],
-  { description: 'All candidates by column: one array per feature, all of the same length' },
+export const CandidateColumns = Type.Unsafe<{ id?: string[]; bid?: number[] } & Record<string, FeatureValue[]>>(
+  Type.Object(
+    { id: Type.Optional(Type.Array(id)), bid: Type.Optional(Type.Array(bid)) },
+    {
+      additionalProperties: Type.Array(FeatureValue),
+      description: 'All candidates by column: one array per feature, all of the same length',
+    },
+  ),
 )
 
 export type RankOptions = Static<typeof RankOptions>
@@ -109,20 +116,21 @@ export const ColumnsRequest = Type.Object(
   { additionalProperties: false, description: 'Named features by column; the answer is by column too' },
 )
 
+const sparse = Type.Array(Type.Array(Type.Integer()), {
+  description: 'int32 [rows, sparse fields], ids of the one shared id space',
+})
+const dense = Type.Array(Type.Array(Type.Number()), { description: 'float32 [rows, dense fields], scaled' })
+
 export type TensorsRequest = Static<typeof TensorsRequest>
 export const TensorsRequest = Type.Object(
-  {
-    ...envelope,
-    sparse: Type.Optional(
-      Type.Array(Type.Array(Type.Integer()), {
-        description: 'int32 [rows, sparse fields], ids of the one shared id space',
-      }),
-    ),
-    dense: Type.Optional(
-      Type.Array(Type.Array(Type.Number()), { description: 'float32 [rows, dense fields], scaled' }),
-    ),
-  },
+  { ...envelope, sparse, dense: Type.Optional(dense) },
   { additionalProperties: false, description: 'Tensors, already encoded, fields in manifest order' },
+)
+
+export type DenseRequest = Static<typeof DenseRequest>
+export const DenseRequest = Type.Object(
+  { ...envelope, dense },
+  { additionalProperties: false, description: 'The same for a model without sparse fields' },
 )
 
 export type InputsRequest = Static<typeof InputsRequest>
@@ -139,9 +147,9 @@ export const InputsRequest = Type.Object(
   },
 )
 
-/** The body of `POST /predict`, in one of its four forms. */
+/** The body of `POST /predict`, in one of its forms; no body of one form is taken for another. */
 export type PredictRequest = Static<typeof PredictRequest>
-export const PredictRequest = Type.Union([RowsRequest, ColumnsRequest, TensorsRequest, InputsRequest], {
+export const PredictRequest = Type.Union([RowsRequest, ColumnsRequest, TensorsRequest, DenseRequest, InputsRequest], {
   description: 'One user and N candidates: named features by row or by column, or tensors',
 })
 
@@ -161,9 +169,7 @@ export const PredictEnvelope = Type.Object(
 
 const probability = Type.Number({ minimum: 0, maximum: 1 })
 
-/** One candidate's probabilities: a key per task, and what the options asked for. */
-export type Prediction = Static<typeof Prediction>
-export const Prediction = Type.Object(
+const ofOne = Type.Object(
   {
     id: Type.Optional(Type.String()),
     index: Type.Optional(Type.Integer({ description: 'With `rank`: the row of the request' })),
@@ -177,24 +183,32 @@ export const Prediction = Type.Object(
       }),
     ),
   },
+  { additionalProperties: probability, description: 'A probability per task, by its name' },
+)
+
+/** One candidate's probabilities: a key per task, and what the options asked for. */
+export type Prediction = Static<typeof Prediction>
+export const Prediction = Type.Unsafe<Static<typeof ofOne> & { [task: string]: number }>(ofOne)
+
+const orNull = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()])
+
+const byColumn = Type.Object(
   {
-    additionalProperties: Type.Union([probability, Type.Unknown()]),
-    description: 'A probability per task, by its name',
+    id: Type.Optional(Type.Array(orNull(Type.String()))),
+    index: Type.Optional(Type.Array(Type.Integer())),
+    score: Type.Optional(Type.Array(Type.Number())),
+    raw: Type.Optional(Type.Record(Type.String(), Type.Array(orNull(probability)))),
+    gates: Type.Optional(Type.Record(Type.String(), Type.Array(orNull(Type.Array(probability))))),
+  },
+  {
+    additionalProperties: Type.Array(orNull(probability)),
+    description: 'An array of probabilities per task, by its name; with `partial`, null for a row that is bad',
   },
 )
 
 /** The same by column. */
 export type PredictionColumns = Static<typeof PredictionColumns>
-export const PredictionColumns = Type.Object(
-  {
-    id: Type.Optional(Type.Array(Type.Union([Type.String(), Type.Null()]))),
-    index: Type.Optional(Type.Array(Type.Integer())),
-    score: Type.Optional(Type.Array(Type.Union([Type.Number(), Type.Null()]))),
-    raw: Type.Optional(Type.Record(Type.String(), Type.Array(Type.Union([probability, Type.Null()])))),
-    gates: Type.Optional(Type.Record(Type.String(), Type.Array(Type.Union([Type.Array(probability), Type.Null()])))),
-  },
-  { additionalProperties: Type.Unknown(), description: 'An array of probabilities per task, by its name' },
-)
+export const PredictionColumns = Type.Unsafe<Static<typeof byColumn> & { [task: string]: (number | null)[] }>(byColumn)
 
 export type PredictAnswer = Static<typeof PredictAnswer>
 export const PredictAnswer = Type.Object(

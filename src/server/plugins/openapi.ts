@@ -6,15 +6,35 @@ import type { TSchema } from 'typebox'
 import {
   InferAnswer,
   InferError,
+  InferInput,
   InferLive,
   InferModel,
+  InferOutput,
   InferReady,
   InferRequest,
+  InferRequestedOutput,
   InferServer,
+  InferTensor,
 } from '../../schemas/infer.ts'
-import { ModelDetails, ModelList, Probe } from '../../schemas/models.ts'
-import { ColumnsRequest, PredictAnswer, PredictRequest, RowsRequest, TensorsRequest } from '../../schemas/predict.ts'
-import { type ProblemCode, ProblemDetails } from '../../schemas/problem.ts'
+import { ModelDetails, ModelList, ModelStatus, Probe, VersionStatus } from '../../schemas/models.ts'
+import {
+  Candidate,
+  CandidateColumns,
+  ColumnsRequest,
+  Context,
+  DenseRequest,
+  FeatureValue,
+  InputsRequest,
+  PredictAnswer,
+  Prediction,
+  PredictionColumns,
+  PredictOptions,
+  PredictRequest,
+  RankOptions,
+  RowsRequest,
+  TensorsRequest,
+} from '../../schemas/predict.ts'
+import { type ProblemCode, ProblemDetails, ProblemItem } from '../../schemas/problem.ts'
 import {
   ServingAnswer,
   ServingInputs,
@@ -22,47 +42,64 @@ import {
   ServingMetadata,
   ServingModels,
   ServingRequest,
+  ServingSignatureDef,
   ServingStatus,
+  ServingVersionStatus,
 } from '../../schemas/serving.ts'
 import { problemDetails, problemTable } from '../errors.ts'
+import { documentSchemas, finishDocument } from './openapi-schemas.ts'
 
-/** The forms of a request, by a name that readers see. */
-const requestForms = [
-  { title: 'Rows', ...RowsRequest },
-  { title: 'Columns', ...ColumnsRequest },
-  { title: 'Tensors', ...TensorsRequest },
-]
-
-const servingForms = [
-  { title: 'Instances', ...ServingInstances },
-  { title: 'Inputs', ...ServingInputs },
-]
+/** Appears in examples. */
+const exampleId = '0d4f3c5e-6d6b-4f0e-9a4f-8a4f3a1b2c3d'
 
 const components: Record<string, TSchema> = {
-  PredictRequest: { ...PredictRequest, title: 'PredictRequest', anyOf: requestForms },
+  PredictRequest,
+  RowsRequest,
+  ColumnsRequest,
+  TensorsRequest,
+  DenseRequest,
+  InputsRequest,
+  Context,
+  FeatureValue,
+  Candidate,
+  CandidateColumns,
+  PredictOptions,
+  RankOptions,
   PredictAnswer,
+  Prediction,
+  PredictionColumns,
   ProblemDetails,
+  ProblemItem,
   ModelList,
+  ModelStatus,
+  VersionStatus,
   ModelDetails,
   Probe,
   InferRequest,
+  InferInput,
+  InferRequestedOutput,
   InferAnswer,
+  InferOutput,
   InferServer,
   InferModel,
+  InferTensor,
   InferLive,
   InferReady,
   InferError,
-  ServingRequest: { ...ServingRequest, title: 'ServingRequest', anyOf: servingForms },
+  ServingRequest,
+  ServingInstances,
+  ServingInputs,
   ServingAnswer,
   ServingModels,
   ServingStatus,
+  ServingVersionStatus,
   ServingMetadata,
+  ServingSignatureDef,
 }
 
 /** OpenAPI 3.1 at `/docs/json` and `/docs/yaml`, and Swagger UI at `/docs`. Registered before the routes. */
 export const openapi = fastifyPlugin(async (app: FastifyInstance, { version }: { version: string }) => {
-  for (const [name, schema] of Object.entries(components))
-    app.addSchema({ ...(withEnums(schema) as TSchema), $id: name })
+  for (const schema of Object.values(documentSchemas(components))) app.addSchema(schema)
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -73,7 +110,9 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { version }: {
           'Online inference for multi-task ranking models: one user, N candidates, the probability of every task.',
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
-      servers: [{ url: '/' }],
+      servers: [{ url: app.prefix || '/', description: 'This server' }],
+      // Whoever reaches the port may ask: keys are the business of what stands before it.
+      security: [],
       tags: [
         { name: 'prediction', description: 'Probabilities for candidates' },
         {
@@ -88,6 +127,8 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { version }: {
         { name: 'operation', description: 'Probes and metrics' },
       ],
     },
+    transformObject: (document) =>
+      'openapiObject' in document ? finishDocument(document.openapiObject, unreadable) : document.swaggerObject,
     refResolver: {
       buildLocalReference: (json, _base, _fragment, i) => (typeof json.$id === 'string' ? json.$id : `schema-${i}`),
     },
@@ -102,24 +143,6 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { version }: {
     },
   })
 })
-
-/** Unions of bare literals as one `enum`, which readers and generators of clients understand better. */
-function withEnums(schema: unknown): unknown {
-  if (Array.isArray(schema)) return schema.map(withEnums)
-  if (typeof schema !== 'object' || schema === null) return schema
-  const entries = Object.entries(schema).flatMap(([key, value]): [string, unknown][] => {
-    if (key !== 'anyOf' || !Array.isArray(value) || !value.every(isLiteral)) return [[key, withEnums(value)]]
-    return [
-      ['type', 'string'],
-      ['enum', value.map((literal) => literal.const)],
-    ]
-  })
-  return Object.fromEntries(entries)
-}
-
-function isLiteral(schema: { const?: unknown; description?: string }): boolean {
-  return typeof schema.const === 'string' && schema.description === undefined
-}
 
 /** A reference to one of the document's components. */
 export function component(name: keyof typeof components): { $ref: string } {
@@ -169,8 +192,24 @@ function errorResponses(
   return responses
 }
 
+/** What any request can be answered that is no proper HTTP, whatever it asks. */
+const unreadable = {
+  description: 'INVALID_REQUEST: The request could not be read',
+  content: {
+    'application/problem+json': {
+      schema: { $ref: '#/components/schemas/ProblemDetails' },
+      examples: { INVALID_REQUEST: { value: unreadableExample() } },
+    },
+  },
+}
+
+function unreadableExample(): ProblemDetails {
+  const message = 'The request has larger headers than are read'
+  return problemDetails('INVALID_REQUEST', message, exampleId, { errors: [{ path: '', message }] })
+}
+
 function exampleOf(code: ProblemCode): ProblemDetails {
-  const id = '0d4f3c5e-6d6b-4f0e-9a4f-8a4f3a1b2c3d'
+  const id = exampleId
   switch (code) {
     case 'INVALID_REQUEST':
       return problemDetails(code, '/candidates/7/price must be a number, not a string', id, {

@@ -83,7 +83,9 @@ export const predictSchema = {
         description: 'Echoed in the answer, its header and the log; made where it is absent',
       },
       'x-deadline-ms': {
-        type: 'string',
+        type: 'number',
+        exclusiveMinimum: 0,
+        maximum: 600_000,
         description: 'Time for the answer, ms, where `options.deadline_ms` does not say',
       },
     },

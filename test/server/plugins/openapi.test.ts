@@ -1,3 +1,4 @@
+import { createConfig, lintFromString } from '@redocly/openapi-core'
 import { Validator } from '@seriousme/openapi-schema-validator'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import t from 'tap'
@@ -67,6 +68,19 @@ t.test('the document is OpenAPI 3.1', async (t) => {
   const yaml = await fastify.inject('/docs/yaml')
   t.equal(yaml.statusCode, 200)
   t.match(yaml.body, /^openapi: 3\.1/)
+})
+
+t.test('a linter of OpenAPI documents has nothing to say', async (t) => {
+  const config = await createConfig({ extends: ['recommended'] })
+  const lint = async (source: object) => {
+    const problems = await lintFromString({ source: JSON.stringify(source), absoluteRef: '/openapi.json', config })
+    return problems.map(({ ruleId, message, location }) => `${ruleId}: ${message} ${location[0]?.pointer}`)
+  }
+  t.same(await lint(document), [])
+  const damaged = structuredClone(document)
+  delete damaged.paths['/predict'].post.operationId
+  damaged.paths['/models'].get.responses = { 200: damaged.paths['/models'].get.responses[200] }
+  t.match(await lint(damaged), [/^operation-operationId/, /^operation-4xx-response/], 'it does look')
 })
 
 t.test('every route is documented, and every documented route exists', async (t) => {

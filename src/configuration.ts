@@ -2,13 +2,14 @@ import { Command, Option } from 'commander'
 import { envSchema } from 'env-schema'
 import { Configuration } from './schemas/configuration.ts'
 
-type Key = keyof Configuration
+/** A setting, by its environment variable. */
+export type Key = keyof Configuration
 
 const properties = Configuration.properties as unknown as Record<
   Key,
   { type?: string; anyOf?: { const: string }[]; default: unknown; description: string }
 >
-const keys = Object.keys(properties) as Key[]
+export const allSettings = Object.keys(properties) as Key[]
 
 /** Flags that were given, by the variable that each stands for. */
 export type ConfigurationFlags = Partial<Record<Key, string>>
@@ -36,13 +37,20 @@ export function readConfiguration(
   env: Readonly<Record<string, string | undefined>>,
   flags: ConfigurationFlags,
 ): ReadConfiguration {
-  const given = Object.fromEntries(keys.flatMap((key) => (env[key] === undefined ? [] : [[key, env[key]]])))
-  const configuration = check({ ...given, ...flags })
-  const unknown = Object.keys(env).filter((name) => name.startsWith('MULTIGATE_') && !keys.includes(name as Key))
+  const given = Object.fromEntries(allSettings.flatMap((key) => (env[key] === undefined ? [] : [[key, env[key]]])))
+  const configuration = checkConfiguration({ ...given, ...flags })
+  const unknown = Object.keys(env).filter((name) => name.startsWith('MULTIGATE_') && !allSettings.includes(name as Key))
   return { configuration, unknown }
 }
 
-function check(given: Partial<Record<Key, string | undefined>>): Configuration {
+/**
+ * A whole configuration of the texts given, with the defaults of the others. Throws an Error that lists every wrong value;
+ * `nameOf` says what it calls a setting.
+ */
+export function checkConfiguration(
+  given: Partial<Record<Key, string | undefined>>,
+  nameOf: (key: Key) => string = (key) => key,
+): Configuration {
   // Infinity is a number of JavaScript's, but of no schema: the bounds would not be checked.
   const data = Object.fromEntries(
     Object.entries(given).map(([key, value]) => [key, isNumeric(key as Key) && isInfinite(value) ? Number.NaN : value]),
@@ -59,7 +67,7 @@ function check(given: Partial<Record<Key, string | undefined>>): Configuration {
         .map(({ instancePath, message }) => {
           const key = instancePath.slice(1) as Key
           const choices = properties[key].anyOf?.map((choice) => choice.const).join(', ')
-          return `${key} ${choices === undefined ? message : `must be one of ${choices}`}, not ${JSON.stringify(given[key])}`
+          return `${nameOf(key)} ${choices === undefined ? message : `must be one of ${choices}`}, not ${JSON.stringify(given[key])}`
         })
         .join('; '),
     )
@@ -75,7 +83,7 @@ const isInfinite = (value: string | undefined) => Math.abs(Number(value)) === Nu
  */
 export function createServeCommand(run: (flags: ConfigurationFlags) => Promise<void>, usage = 'serve'): Command {
   const command = new Command(usage).description('Serve the models of a folder over HTTP')
-  for (const key of keys) {
+  for (const key of allSettings) {
     const { type, anyOf, default: value, description } = properties[key]
     const flag = type === 'boolean' ? `${flagOf(key)} [value]` : `${flagOf(key)} <value>`
     const option = new Option(flag, `${description} (${key}; default: ${value === '' ? 'none' : value})`)
@@ -88,7 +96,7 @@ export function createServeCommand(run: (flags: ConfigurationFlags) => Promise<v
   )
   return command.action(async (options: Record<string, string | true>) => {
     const flags: ConfigurationFlags = {}
-    for (const key of keys) {
+    for (const key of allSettings) {
       const value = options[camelCase(key)]
       if (value !== undefined) flags[key] = String(value)
     }

@@ -8,7 +8,8 @@ import { jsonBody } from './plugins/json-body.ts'
 import { openapi } from './plugins/openapi.ts'
 import { pipelining } from './plugins/pipelining.ts'
 import { problems, sendProblem } from './plugins/problems.ts'
-import { requestId, requestIdOf, traceIdOf } from './plugins/request-id.ts'
+import { requestId, requestIdOf, traceLogger } from './plugins/request-id.ts'
+import { flight } from './prediction-route.ts'
 import { inferRoutes } from './routes/infer.ts'
 import { inferMetadataRoutes } from './routes/infer-metadata.ts'
 import { modelRoutes } from './routes/models.ts'
@@ -23,7 +24,9 @@ export interface AppOptions {
   version: string
 }
 
-/** The whole HTTP interface as a Fastify plugin; it never listens. */
+/**
+ * The whole HTTP interface as a Fastify plugin; it never listens. All that it sets up holds for its own routes alone.
+ */
 export async function app(fastify: FastifyInstance, { context, version }: AppOptions): Promise<void> {
   await fastify.register(pipelining)
   await fastify.register(jsonBody)
@@ -31,14 +34,17 @@ export async function app(fastify: FastifyInstance, { context, version }: AppOpt
   await fastify.register(requestId)
   await fastify.register(draining, { drain: context.drain })
   // Bodies may come compressed; answers are small and leave as they are. The body limit counts what is decompressed.
-  await fastify.register(compress, {
-    globalCompression: false,
-    globalDecompression: true,
-    requestEncodings: ['gzip', 'deflate', 'br', 'identity'],
-  })
-  fastify.decorateRequest('flight', null)
+  // An application around this one may see to both itself; it can be done once only.
+  if (!fastify.hasReplyDecorator('compress')) {
+    await fastify.register(compress, {
+      globalCompression: false,
+      globalDecompression: true,
+      requestEncodings: ['gzip', 'deflate', 'br', 'identity'],
+    })
+  }
+  fastify.decorateRequest(flight, null)
   await fastify.register(openapi, { version })
-  fastify.get('/', { schema: { hide: true } }, (_, reply) => reply.redirect('/docs'))
+  fastify.get('/', { schema: { hide: true } }, (_, reply) => reply.redirect(`${fastify.prefix}/docs`))
   await fastify.register(predictRoutes, { context })
   await fastify.register(inferRoutes, { context })
   await fastify.register(inferMetadataRoutes, { context, version })
@@ -55,10 +61,7 @@ export function serverOptions(limits: { maxBodyBytes: number; logRequests: boole
     logController: new LogController({ disableRequestLogging: !limits.logRequests, requestIdLogLabel: 'request_id' }),
     requestIdHeader: false,
     genReqId: (request) => requestIdOf(request),
-    childLoggerFactory(logger, bindings, options, request) {
-      const traceId = traceIdOf(request.headers.traceparent)
-      return logger.child(traceId === undefined ? bindings : { ...bindings, trace_id: traceId }, options)
-    },
+    childLoggerFactory: traceLogger,
     // A parameter is a model's name: at most so long.
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 128 },
     // A connection that is already open when the server closes is still answered.

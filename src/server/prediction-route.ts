@@ -25,10 +25,12 @@ interface Flight {
 /** A body that says it has at most so many bytes isn't counted while it is received: one packet of it is little less. */
 const smallBody = 1 << 16
 
+/** What a request to a route that predicts is decorated with, once it has been admitted; no other plugin's name. */
+export const flight: unique symbol = Symbol('multigate.flight')
+
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Of a request to a route that predicts, once it has been admitted. */
-    flight: Flight | null
+    [flight]: Flight | null
   }
 }
 
@@ -61,12 +63,12 @@ export function predictionRoute({
         sendProblem(reply, { body, retryAfterSeconds: Math.max(1, Math.ceil(retryAfterSeconds)) })
         return
       }
-      const flight: Flight = { ticket, pending: undefined, handled: false }
-      request.flight = flight
+      const own: Flight = { ticket, pending: undefined, handled: false }
+      request[flight] = own
       // The request's own signal fires as soon as a body has been read; the answer's `close` comes when the client is gone.
       reply.raw.once('close', () => {
         ticket.leave()
-        if (!reply.raw.writableEnded) flight.pending?.cancel()
+        if (!reply.raw.writableEnded) own.pending?.cancel()
       })
       done()
     },
@@ -81,7 +83,7 @@ export function predictionRoute({
     },
     errorHandler(error, request, reply) {
       // A body that can't be read never reaches the handler.
-      if (!request.flight?.handled) {
+      if (!request[flight]?.handled) {
         const outcome = request.raw.readableAborted ? 'cancelled' : outcomeOf(error)
         metrics.request(undefined, outcome, reply.elapsedTime / 1000)
       }
@@ -105,8 +107,8 @@ export async function answerPrediction<T>(
   ) => PendingPrediction,
   encode: (model: LoadedModel, table: PredictionTable) => T,
 ): Promise<T> {
-  const flight = request.flight!
-  flight.handled = true
+  const own = request[flight]!
+  own.handled = true
   let lease: Lease | undefined
   let outcome = 'ok'
   try {
@@ -115,10 +117,10 @@ export async function answerPrediction<T>(
       pending = start((...version) => {
         lease = registry.acquire(...version)
         return lease.model
-      }, flight.ticket.arrived)
-      flight.pending = pending
+      }, own.ticket.arrived)
+      own.pending = pending
     } finally {
-      flight.ticket.read(flight.pending?.engineSeconds)
+      own.ticket.read(own.pending?.engineSeconds)
     }
     const { model } = lease!
     metrics.encoded(model, pending.rows, pending.encodeSeconds)

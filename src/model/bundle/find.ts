@@ -1,18 +1,19 @@
 import { readdir, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
+import { compareVersions } from '../registry/policy.ts'
 import { findGraph } from './bare.ts'
 import { type Bundle, manifestFile, readBundle } from './read.ts'
 
 /**
- * The version that a path means: a version's folder, a model's (then its highest version), or a model's name below `models`;
- * undefined where it is none of these.
+ * The version that a path means: a version's folder, a model's (then its highest version), or, where `models` is given, a
+ * model's name below it; undefined where it is none of these.
  */
-export async function findBundle(path: string, models: string): Promise<Bundle | undefined> {
-  for (const folder of [resolve(path), resolve(models, path)]) {
+export async function findBundle(path: string, models?: string): Promise<Bundle | undefined> {
+  for (const folder of [resolve(path), ...(models === undefined ? [] : [resolve(models, path)])]) {
     if (await isVersion(folder))
       return readBundle(dirname(dirname(folder)), basename(dirname(folder)), basename(folder))
     const versions = (await readdir(folder).catch(() => [])).filter((name) => numbered.test(name))
-    const [highest] = versions.sort((a, b) => Number(b) - Number(a))
+    const [highest] = versions.sort((a, b) => compareVersions(b, a))
     if (highest !== undefined) return readBundle(dirname(folder), basename(folder), highest)
   }
   return undefined

@@ -152,7 +152,7 @@ function writeColumns(json: JsonWriter, table: PredictionTable): void {
 }
 
 /** Ranked entries in their order; else every row of the request, with its entry where it was not left out. */
-function eachPlace(
+export function eachPlace(
   { index, scores, requested, tasks }: PredictionTable,
   visit: (entry: number | undefined, place: number, first: boolean) => void,
 ): void {

@@ -7,6 +7,19 @@ import type { TSchema } from 'typebox'
 
 type Json = Record<string, unknown>
 
+/** Before a schema's name in its `$id`: an application around this one has names of its own. */
+const space = 'multigate.'
+
+/** A reference to the schema of that name. */
+export function referenceTo(name: string): { $ref: string } {
+  return { $ref: `${space}${name}#` }
+}
+
+/** What the document calls the schema of that `$id`. */
+export function nameOf($id: string): string {
+  return $id.startsWith(space) ? $id.slice(space.length) : $id
+}
+
 /**
  * The schemas by their names, each part that is one of them replaced by a reference: so a client has one type for it,
  * wherever it stands.
@@ -15,7 +28,7 @@ export function documentSchemas(schemas: Record<string, TSchema>): Record<string
   const plain = Object.entries(schemas).map(([name, schema]) => [name, readable(schema)] as const)
   const names = new Map(plain.map(([name, schema]) => [JSON.stringify(schema), name]))
   return Object.fromEntries(
-    plain.map(([name, schema]) => [name, { ...(withReferences(schema, names, name) as TSchema), $id: name }]),
+    plain.map(([name, schema]) => [name, { ...(withReferences(schema, names, name) as TSchema), $id: space + name }]),
   )
 }
 
@@ -52,7 +65,7 @@ function withReferences(schema: unknown, names: ReadonlyMap<string, string>, own
   if (Array.isArray(schema)) return schema.map((part) => withReferences(part, names))
   if (typeof schema !== 'object' || schema === null) return schema
   const name = names.get(JSON.stringify(schema))
-  if (name !== undefined && name !== own) return { $ref: `${name}#` }
+  if (name !== undefined && name !== own) return referenceTo(name)
   return Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, withReferences(value, names)]))
 }
 

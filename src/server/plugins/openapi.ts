@@ -47,7 +47,7 @@ import {
   ServingVersionStatus,
 } from '../../schemas/serving.ts'
 import { problemDetails, problemTable } from '../errors.ts'
-import { documentSchemas, finishDocument } from './openapi-schemas.ts'
+import { documentSchemas, finishDocument, nameOf, referenceTo } from './openapi-schemas.ts'
 
 /** Appears in examples. */
 const exampleId = '0d4f3c5e-6d6b-4f0e-9a4f-8a4f3a1b2c3d'
@@ -130,11 +130,13 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { version }: {
     transformObject: (document) =>
       'openapiObject' in document ? finishDocument(document.openapiObject, unreadable) : document.swaggerObject,
     refResolver: {
-      buildLocalReference: (json, _base, _fragment, i) => (typeof json.$id === 'string' ? json.$id : `schema-${i}`),
+      buildLocalReference: (json, _base, _fragment, i) =>
+        typeof json.$id === 'string' ? nameOf(json.$id) : `schema-${i}`,
     },
   })
   await app.register(swaggerUi, {
     routePrefix: '/docs',
+    ...(app.prefix && { indexPrefix: app.prefix }),
     uiConfig: { tryItOutEnabled: true, defaultModelsExpandDepth: 0, displayRequestDuration: true },
     theme: {
       title: 'multigate',
@@ -146,7 +148,7 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { version }: {
 
 /** A reference to one of the document's components. */
 export function component(name: keyof typeof components): { $ref: string } {
-  return { $ref: `${name}#` }
+  return referenceTo(name)
 }
 
 /** Responses of a route for these codes, each with an example. Codes that share a status share a response. */

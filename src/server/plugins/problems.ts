@@ -46,7 +46,11 @@ export const problems = fastifyPlugin(async (app: FastifyInstance) => {
     // A route declines some paths that fit its pattern: files that are not there.
     if (allowed.length === 0 || allowed.includes(request.method)) {
       return sendProblem(reply, {
-        body: problemDetails('NOT_FOUND', `There is nothing at ${path}; GET /docs lists what there is`, request.id),
+        body: problemDetails(
+          'NOT_FOUND',
+          `There is nothing at ${path}; GET ${app.prefix}/docs lists what there is`,
+          request.id,
+        ),
         retryAfterSeconds: undefined,
       })
     }
@@ -75,7 +79,8 @@ const protocols = /^\/v[12](?:[/?]|$)/
 /** Answers a problem, in the form that clients of the path expect. */
 export function sendProblem(reply: FastifyReply, { body, retryAfterSeconds }: Problem): FastifyReply {
   if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds)
-  if (protocols.test(reply.request.url)) {
+  const { url, server } = reply.request
+  if (protocols.test(url.slice(server.prefix.length))) {
     // A string would be given a charset.
     const text = Buffer.from(JSON.stringify({ error: body.detail }))
     return reply.status(body.status).type('application/json').send(text)

@@ -1,13 +1,11 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { invalidRequest } from '../../model/features/problems.ts'
 import { writeAnswer } from '../../model/prediction/answer.ts'
 import type { QueryRows } from '../../model/prediction/model.ts'
-import type { PredictEnvelope } from '../../schemas/predict.ts'
 import type { ServerContext } from '../context.ts'
 import { readJson } from '../json/read-body.ts'
 import { readTensors } from '../json/read-tensors.ts'
-import { checkEnvelope } from '../plugins/validation.ts'
 import { answerPrediction, deadlineOf, predictionRoute } from '../prediction-route.ts'
+import { readQuery } from '../read-query.ts'
 import { predictSchema } from './predict-docs.ts'
 
 const noBody = Buffer.alloc(0)
@@ -31,15 +29,10 @@ export async function predictRoutes(app: FastifyInstance, { context }: { context
         request,
         reply,
         (acquire, arrived) => {
-          const body = checkEnvelope(readTensors(bytes) ?? readJson(bytes))
-          if (body.version !== undefined && body.label !== undefined) {
-            throw invalidRequest([{ path: '/label', message: 'is given beside version: one of them is enough' }])
-          }
-          const rows = rowsOf(body)
+          const { model, version, label, rows, tasks, options } = readQuery(readTensors(bytes) ?? readJson(bytes))
           form = rows.form
-          const { tasks, options } = body
           const deadline = arrived + deadlineOf(options?.deadline_ms, headers, context.deadlineMs)
-          return acquire(body.model, body.version, body.label).predict({ rows, tasks, options, deadline })
+          return acquire(model, version, label).predict({ rows, tasks, options, deadline })
         },
         ({ manifest: { name, version } }, table) => {
           reply.header('content-type', 'application/json; charset=utf-8')
@@ -48,25 +41,4 @@ export async function predictRoutes(app: FastifyInstance, { context }: { context
       )
     },
   })
-}
-
-/** Which of the four forms the body has. */
-function rowsOf({ context, candidates, sparse, dense, inputs }: PredictEnvelope): QueryRows {
-  if (inputs !== undefined) {
-    onlyOne('tensors (inputs)', { context, candidates, sparse, dense })
-    return { form: 'inputs', inputs }
-  }
-  if (sparse !== undefined || dense !== undefined) {
-    onlyOne('tensors (sparse, dense)', { context, candidates })
-    return { form: 'tensors', sparse, dense }
-  }
-  const byColumn = typeof candidates === 'object' && candidates !== null && !Array.isArray(candidates)
-  return { form: byColumn ? 'columns' : 'rows', context, candidates }
-}
-
-function onlyOne(form: string, others: Record<string, unknown>): void {
-  const given = Object.keys(others).filter((name) => others[name] !== undefined)
-  if (given.length === 0) return
-  const message = `is given beside ${form}: only one form is possible`
-  throw invalidRequest(given.map((name) => ({ path: `/${name}`, message })))
 }

@@ -13,12 +13,12 @@ const List = Type.Object({
 
 t.test('parts that have a name are references, optional ones too', async (t) => {
   const { List: list, Item: item } = documentSchemas({ List, Item }) as any
-  t.equal(list.$id, 'List')
-  t.same(list.properties.items.items, { $ref: 'Item#' })
-  t.same(list.properties.best, { $ref: 'Item#' })
-  t.same(list.properties.nothing.anyOf[0], { $ref: 'Item#' })
+  t.equal(list.$id, 'multigate.List')
+  t.same(list.properties.items.items, { $ref: 'multigate.Item#' })
+  t.same(list.properties.best, { $ref: 'multigate.Item#' })
+  t.same(list.properties.nothing.anyOf[0], { $ref: 'multigate.Item#' })
   t.same(list.required, ['items', 'nothing'])
-  t.equal(item.$id, 'Item')
+  t.equal(item.$id, 'multigate.Item')
   t.same(Object.keys(item.properties), ['kind', 'weights'])
 })
 
@@ -38,7 +38,7 @@ t.test('the same values fit as before', async (t) => {
   for (const schema of Object.values(documentSchemas({ List, Item }))) {
     ajv.addSchema(schema)
   }
-  const after = ajv.getSchema('List')!
+  const after = ajv.getSchema('multigate.List')!
   for (const [value, fits] of [
     [{ items: [{ kind: 'a' }], nothing: null }, true],
     [{ items: [{ kind: 'b', weights: { x: 1 } }], nothing: { kind: 'a' } }, true],

@@ -1,0 +1,57 @@
+import type { FastifyBaseLogger } from 'fastify'
+import { cacheFolder } from './cache-folder.ts'
+import { systemClock } from './model/batching/clock.ts'
+import { FairShare } from './model/batching/fair-share.ts'
+import { availableCores } from './model/engines/cores.ts'
+import { createEnginePool, type EnginePool } from './model/engines/pool.ts'
+import type { LoadOptions } from './model/prediction/model.ts'
+import type { Configuration } from './schemas/configuration.ts'
+
+/** The settings that say how a model is loaded and asked, whoever asks. */
+export const modelSettings = [
+  'MULTIGATE_ENGINE',
+  'MULTIGATE_CACHE',
+  'MULTIGATE_CANDIDATE_CACHE_BYTES',
+  'MULTIGATE_WORKERS',
+  'MULTIGATE_MAX_BATCH_ROWS',
+  'MULTIGATE_MAX_DELAY_MS',
+  'MULTIGATE_MAX_QUEUE_ROWS',
+  'MULTIGATE_MAX_REQUEST_ROWS',
+  'MULTIGATE_DEADLINE_MS',
+] as const satisfies (keyof Configuration)[]
+
+export type Log = Pick<FastifyBaseLogger, 'info' | 'warn' | 'error'>
+
+/** Starts the configured worker threads. Rejects with ENGINE_UNAVAILABLE. */
+export function startPool(configuration: Configuration, log: Log): Promise<EnginePool> {
+  return createEnginePool({
+    engine: configuration.MULTIGATE_ENGINE,
+    workers: configuration.MULTIGATE_WORKERS || availableCores(),
+    onWorkerLost: (reason) => log.error({ reason }, 'a worker thread died; another takes its place'),
+    onReloadFailed: ({ folder }, error) =>
+      log.error({ err: error, folder }, 'a new worker thread could not load a graph'),
+  })
+}
+
+/** How models are loaded into the pool, by the configuration; they share its workers. */
+export function loadOptions(
+  configuration: Configuration,
+  pool: EnginePool,
+  log: Log,
+): LoadOptions & { share: FairShare } {
+  return {
+    pool,
+    share: new FairShare(pool.size),
+    clock: systemClock,
+    compiler: {
+      cache: cacheFolder(configuration.MULTIGATE_CACHE),
+      candidateBytes: configuration.MULTIGATE_CANDIDATE_CACHE_BYTES,
+      now: Date.now,
+      onWarning: (message) => log.warn(message),
+    },
+    maxBatchRows: configuration.MULTIGATE_MAX_BATCH_ROWS,
+    maxDelayMs: configuration.MULTIGATE_MAX_DELAY_MS,
+    maxQueueRows: configuration.MULTIGATE_MAX_QUEUE_ROWS,
+    maxRequestRows: configuration.MULTIGATE_MAX_REQUEST_ROWS,
+  }
+}

@@ -1,0 +1,152 @@
+import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { type Log, loadOptions, startPool } from './load-options.ts'
+import { systemClock } from './model/batching/clock.ts'
+import { readBundle } from './model/bundle/read.ts'
+import { reasonOf } from './model/errors.ts'
+import { loadModel } from './model/prediction/model.ts'
+import { Registry, type RegistryEvent } from './model/registry/registry.ts'
+import { createFolderSource } from './model/registry/source.ts'
+import type { Configuration } from './schemas/configuration.ts'
+import { createAdmission } from './server/admission.ts'
+import type { AppOptions } from './server/app.ts'
+import type { Drain } from './server/context.ts'
+import { createMetrics, type Metrics } from './server/metrics.ts'
+import type { Peers } from './server/peers.ts'
+import { createPendingBodies } from './server/pending-bodies.ts'
+
+/** All that stands behind the HTTP interface: models, workers, metrics. Whose the connections are makes no difference. */
+export interface Service {
+  /** What `app` is registered with. */
+  app: AppOptions
+  metrics: Metrics
+  /**
+   * Loads the models of the folder, and looks for changes from then on. Resolves when all have been loaded, or have failed.
+   * `url`: where it answers, for the log.
+   */
+  load(url?: string): Promise<void>
+  /** Why requests can't be answered yet, or no longer; empty when ready. */
+  unreadyReasons(): string[]
+  /** Not ready from now on; goes on answering. */
+  drain(): void
+  /** Answers what is accepted, takes nothing new. Idempotent. */
+  finish(): Promise<void>
+  /** After `finish`: frees everything. Idempotent. */
+  close(): Promise<void>
+}
+
+export interface ServiceOptions {
+  log: Log
+  /** Other processes of the same service. */
+  peers?: Peers | undefined
+  /** Connections that are open. */
+  connections?(): number
+}
+
+/** Starts the workers. Rejects with ENGINE_UNAVAILABLE. */
+export async function createService(configuration: Configuration, options: ServiceOptions): Promise<Service> {
+  const { log, peers, connections } = options
+  const version = await ownVersion()
+  const pool = await startPool(configuration, log)
+  const loading = loadOptions(configuration, pool, log)
+  const { share } = loading
+  const root = resolve(configuration.MULTIGATE_MODELS)
+  const drain: Drain = { draining: false }
+  const registry = new Registry({
+    source: createFolderSource(root),
+    load: async (name, version) =>
+      loadModel(await readBundle(root, name, version), {
+        ...loading,
+        observer: metrics.batchObserver(name, version),
+        onUnknown: (feature) => metrics.unknownValue(name, version, feature),
+      }),
+    mode: configuration.MULTIGATE_VERSIONS,
+    defaultModel: configuration.MULTIGATE_DEFAULT_MODEL || undefined,
+    requiredModels: configuration.MULTIGATE_REQUIRED_MODELS.split(',')
+      .map((name) => name.trim())
+      .filter(Boolean),
+    now: systemClock.now,
+    onEvent: (event) => report(event, log, metrics),
+  })
+  const bodies = createPendingBodies({ maxBytes: configuration.MULTIGATE_MAX_PENDING_BYTES })
+  const metrics = createMetrics({
+    models: () => registry.live(),
+    pool: () => pool.stats(),
+    pendingBytes: () => bodies.bytes,
+    ...(connections && { connections }),
+  })
+  const context: AppOptions['context'] = {
+    registry,
+    metrics,
+    clock: systemClock,
+    drain,
+    peers,
+    admission: createAdmission({
+      clock: systemClock,
+      predictedWait: () => share.predictedWait(),
+      slots: share.slots,
+    }),
+    bodies,
+    deadlineMs: configuration.MULTIGATE_DEADLINE_MS,
+  }
+
+  let poll: NodeJS.Timeout | undefined
+  const stop = () => {
+    drain.draining = true
+    clearInterval(poll)
+  }
+  return {
+    app: { context, version },
+    metrics,
+    async load(url) {
+      log.info(
+        { engine: pool.engine, workers: pool.size, models: root, ...(url && { docs: `${url}/docs` }) },
+        'loading models',
+      )
+      const loaded = registry.reconcile().then(() => {
+        const reasons = registry.unreadyReasons()
+        if (reasons.length === 0)
+          log.info({ models: registry.live().map(({ name, version }) => `${name}/${version}`) }, 'ready')
+        else log.warn({ reasons }, 'not ready')
+      })
+      const seconds = configuration.MULTIGATE_POLL_SECONDS
+      if (seconds > 0 && !drain.draining) poll = setInterval(() => registry.reconcile(), seconds * 1000).unref()
+      await loaded
+    },
+    unreadyReasons: () => (drain.draining ? ['shutting down'] : registry.unreadyReasons()),
+    drain: stop,
+    finish() {
+      stop()
+      return registry.close()
+    },
+    close: () => pool.close(),
+  }
+}
+
+function report(event: RegistryEvent, log: Log, metrics: Metrics): void {
+  switch (event.type) {
+    case 'loaded': {
+      const { name, version, model, seconds } = event
+      log.info({ model: name, version, engine: model.engine, seconds: Number(seconds.toFixed(3)) }, 'model loaded')
+      return
+    }
+    case 'failed':
+      log.error({ model: event.name, version: event.version, reason: reasonOf(event.error) }, 'model failed to load')
+      return
+    case 'unloaded':
+      log.info({ model: event.name, version: event.version }, 'model unloaded')
+      metrics
+        .forget(event.name, event.version)
+        .catch((error) => log.error({ err: error }, 'metrics of an unloaded model'))
+      return
+    case 'problem':
+      log.warn(event.message)
+  }
+}
+
+async function ownVersion(): Promise<string> {
+  const { version } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string
+  }
+  return version
+}

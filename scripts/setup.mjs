@@ -25,8 +25,8 @@ if (!process.argv.includes('--no-build')) {
   step('build/.multigate-setup', fingerprint.digest('hex'), 'Compiling', () => {
     // Outputs of deleted sources would otherwise stay behind and be run as tests.
     for (const file of filesUnder('build')) {
-      const source = file.replace(/^build\//, '').replace(/\.js(\.map)?$/, '.ts')
-      if (/\.js(\.map)?$/.test(file) && !existsSync(source)) rmSync(file)
+      const source = file.replace(/^build\//, '').replace(/(\.d\.ts|\.js(\.map)?)$/, '.ts')
+      if (/(\.d\.ts|\.js(\.map)?)$/.test(file) && !existsSync(source)) rmSync(file)
     }
     execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json'], { stdio: 'inherit' })
   })

@@ -1,6 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { allSettings, type Key } from './configuration.ts'
-import { modelSettings } from './load-options.ts'
+import { allSettings } from './configuration.ts'
 import {
   type ColumnsAnswer,
   type Model,
@@ -13,7 +12,7 @@ import { ModelError } from './model/errors.ts'
 import { MultigateError } from './multigate-error.ts'
 import type { Configuration } from './schemas/configuration.ts'
 import type { ColumnsRequest, PredictRequest } from './schemas/predict.ts'
-import { readSettings, type Settings } from './settings.ts'
+import { hostSettings, modelSettings, readSettings, type Settings } from './settings.ts'
 
 /*
  * multigate in another program's process: the package's only entry. docs/clients.md shows how it is used.
@@ -106,19 +105,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   return { url: server.url, ready, close: server.close }
 }
 
-/** What is the host's own: where it listens, what it logs, when it stops. */
-const hostSettings = [
-  'MULTIGATE_HOST',
-  'MULTIGATE_PORT',
-  'MULTIGATE_PROCESSES',
-  'MULTIGATE_MAX_CONNECTIONS',
-  'MULTIGATE_DRAIN_DELAY_MS',
-  'MULTIGATE_LOG_LEVEL',
-  'MULTIGATE_LOG_REQUESTS',
-] as const satisfies Key[]
-const pluginSettings = allSettings.filter((key) => !(hostSettings as readonly Key[]).includes(key))
-
-export type PluginOptions = Settings<Exclude<Key, (typeof hostSettings)[number]>> & {
+export type PluginOptions = Settings<Exclude<keyof Configuration, (typeof hostSettings)[number]>> & {
   /** Where its paths begin, e.g. `/rank`: then `/rank/predict`, `/rank/docs`, `/rank/readyz`. */
   prefix: string
   /** Called once the models of the folder have been loaded, or have failed: why requests can't be answered; empty when ready. */
@@ -135,8 +122,9 @@ export type PluginOptions = Settings<Exclude<Key, (typeof hostSettings)[number]>
  */
 export async function multigate(fastify: FastifyInstance, options: PluginOptions): Promise<void> {
   const { prefix: _, onLoaded = () => undefined, ...settings } = options
+  const allowed = allSettings.filter((key) => !hostSettings.some((host) => host === key))
   const { setUpIn } = await import('./plugin.ts')
-  await setUpIn(fastify, readSettings(settings, pluginSettings), onLoaded)
+  await setUpIn(fastify, readSettings(settings, allowed), onLoaded)
 }
 
 export default multigate

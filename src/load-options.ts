@@ -7,19 +7,6 @@ import { createEnginePool, type EnginePool } from './model/engines/pool.ts'
 import type { LoadOptions } from './model/prediction/model.ts'
 import type { Configuration } from './schemas/configuration.ts'
 
-/** The settings that say how a model is loaded and asked, whoever asks. */
-export const modelSettings = [
-  'MULTIGATE_ENGINE',
-  'MULTIGATE_CACHE',
-  'MULTIGATE_CANDIDATE_CACHE_BYTES',
-  'MULTIGATE_WORKERS',
-  'MULTIGATE_MAX_BATCH_ROWS',
-  'MULTIGATE_MAX_DELAY_MS',
-  'MULTIGATE_MAX_QUEUE_ROWS',
-  'MULTIGATE_MAX_REQUEST_ROWS',
-  'MULTIGATE_DEADLINE_MS',
-] as const satisfies (keyof Configuration)[]
-
 export type Log = Pick<FastifyBaseLogger, 'info' | 'warn' | 'error'>
 
 /** Starts the configured worker threads. Rejects with ENGINE_UNAVAILABLE. */

@@ -1,4 +1,4 @@
-import { loadOptions, type modelSettings, startPool } from './load-options.ts'
+import { loadOptions, startPool } from './load-options.ts'
 import { systemClock } from './model/batching/clock.ts'
 import { findBundle } from './model/bundle/find.ts'
 import { ModelError } from './model/errors.ts'
@@ -18,7 +18,7 @@ import type {
   TensorsRequest,
 } from './schemas/predict.ts'
 import { readQuery } from './server/read-query.ts'
-import type { Settings } from './settings.ts'
+import type { modelSettings, Settings } from './settings.ts'
 
 export type ModelOptions = Settings<(typeof modelSettings)[number]> & {
   /** Hears what did not hinder the model, but should be known: a plan that could not be kept, a worker that died. */

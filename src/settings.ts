@@ -1,10 +1,37 @@
-import { checkConfiguration, type Key } from './configuration.ts'
+import { checkConfiguration } from './configuration.ts'
 import type { Configuration } from './schemas/configuration.ts'
 
 /*
  * The configuration as programs give it that hold multigate in their own process: `maxQueueRows`, or by the variable's
  * name, MULTIGATE_MAX_QUEUE_ROWS. The environment is not looked at.
  */
+
+/** A setting, by its environment variable. */
+type Key = keyof Configuration
+
+/** The settings that say how a model is loaded and asked, whoever asks. */
+export const modelSettings = [
+  'MULTIGATE_ENGINE',
+  'MULTIGATE_CACHE',
+  'MULTIGATE_CANDIDATE_CACHE_BYTES',
+  'MULTIGATE_WORKERS',
+  'MULTIGATE_MAX_BATCH_ROWS',
+  'MULTIGATE_MAX_DELAY_MS',
+  'MULTIGATE_MAX_QUEUE_ROWS',
+  'MULTIGATE_MAX_REQUEST_ROWS',
+  'MULTIGATE_DEADLINE_MS',
+] as const satisfies Key[]
+
+/** The settings of a whole service that are a surrounding application's own: where it listens, what it logs, when it stops. */
+export const hostSettings = [
+  'MULTIGATE_HOST',
+  'MULTIGATE_PORT',
+  'MULTIGATE_PROCESSES',
+  'MULTIGATE_MAX_CONNECTIONS',
+  'MULTIGATE_DRAIN_DELAY_MS',
+  'MULTIGATE_LOG_LEVEL',
+  'MULTIGATE_LOG_REQUESTS',
+] as const satisfies Key[]
 
 type CamelCase<S extends string> = S extends `${infer Head}_${infer Tail}` ? `${Head}${Capitalize<CamelCase<Tail>>}` : S
 type SettingName<K extends Key> = K extends `MULTIGATE_${infer Name}` ? CamelCase<Lowercase<Name>> : never

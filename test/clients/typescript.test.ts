@@ -121,11 +121,17 @@ t.test('openapi-typescript and openapi-fetch make a client of /docs/json that is
   const { value } = document.paths['/predict'].post.requestBody.content['application/json'].examples.rows
   const { predictions } = (await predict(value)).body
   t.match(said.rows, [
-    { id: 'ad-2', index: 1, ctr: predictions[1].ctr },
-    { id: 'ad-1', index: 0, ctr: predictions[0].ctr },
+    { id: 'ad-2', index: 1 },
+    { id: 'ad-1', index: 0 },
   ])
+  // Another number of rows may change the last digits.
+  for (const [value, expected] of [
+    [said.rows[0].ctr, predictions[1].ctr],
+    [said.rows[1].ctr, predictions[0].ctr],
+    [said.column[0], predictions[0].ctr],
+  ])
+    t.ok(Math.abs(value / expected - 1) < 1e-5)
   for (const { score, raw, experts } of said.rows) t.ok(score > 0 && raw > 0 && experts > 1)
-  t.same(said.column, [predictions[0].ctr])
   t.match(said, { code: 'INVALID_REQUEST', paths: ['/candidates/0/price'], missing: 'MODEL_NOT_FOUND' })
   t.ok(said.states.length > 1 && said.states.every(([, state]: any) => state === 'ready'))
   t.ok(said.sides.includes('context') && said.sides.includes('candidate'))

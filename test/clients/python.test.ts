@@ -1,34 +1,33 @@
 import { mkdir, writeFile } from 'node:fs/promises'
-import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
-import t from 'tap'
-import { temporaryFolder } from '../fixtures/bundle.ts'
-import { pythonWith } from '../fixtures/python.ts'
-import { startTestServer } from '../fixtures/server.ts'
+import { delimiter, join } from 'node:path'
+import t, { type Test } from 'tap'
+import { close, type Output, startClientDocs } from '../fixtures/client-docs.ts'
+import { type Python, pythonWith } from '../fixtures/python.ts'
 
-const python = await pythonWith(['openapi-python-client'])
-const skip = typeof python === 'string' ? python : false
+/*
+ * Clients in Python: what openapi-python-client makes of /docs/json, and the examples of docs/clients.md.
+ */
 
-t.test('openapi-python-client makes a client of /docs/json that works', { skip }, async (t) => {
-  if (typeof python === 'string') return
-  const { fastify, predict } = await startTestServer(t, { models: join(import.meta.dirname, '../../../models') })
-  const document = (await fastify.inject('/docs/json')).json() as any
-  const folder = await temporaryFolder(t)
-  const client = join(folder, 'multigate_client')
-  await mkdir(client)
-  const path = join(folder, 'openapi.json')
+const { codeOf, folder, clicks, run, post, document, origin } = await startClientDocs(t)
+const [first, second] = clicks
+const generator = await pythonWith(['openapi-python-client'])
+const triton = await pythonWith(['tritonclient[http]'])
+const kserve = process.env.MULTIGATE_TEST_KSERVE
+  ? await pythonWith(['kserve'])
+  : 'kserve brings 430 MB of packages; MULTIGATE_TEST_KSERVE=1 asks it too'
+
+testWith('openapi-python-client makes a client that works, and leaves nothing out', generator, async (t, generator) => {
+  const made = join(folder, 'made')
+  await mkdir(join(made, 'multigate_client'), { recursive: true })
+  const path = join(made, 'openapi.json')
   await writeFile(path, JSON.stringify(document))
-  const said = await python.runModule('openapi_python_client', [
-    ...['generate', '--path', path, '--output-path', client, '--meta', 'none', '--overwrite'],
+  const said = await generator.runModule('openapi_python_client', [
+    ...['generate', '--path', path, '--output-path', join(made, 'multigate_client'), '--meta', 'none', '--overwrite'],
   ])
-  t.notMatch(said, /warning|unable|skipping|error/i, 'nothing is left out')
-
-  await fastify.listen({ host: '127.0.0.1', port: 0 })
-  const { port } = fastify.server.address() as AddressInfo
-  const url = `http://127.0.0.1:${port}`
-  const asked = JSON.parse(await python.run('openapi-python-client/ask.py', [url], [folder]))
+  t.notMatch(said, /warning|unable|skipping|error/i)
+  const asked = JSON.parse(await generator.run('openapi-python-client/ask.py', [origin], [made]))
   const { value } = document.paths['/predict'].post.requestBody.content['application/json'].examples.rows
-  const { predictions } = (await predict(value)).body
+  const { predictions } = await post(value)
   t.same(asked.tasks, ['ctr', 'cvr', 'ctcvr'])
   t.same(asked.rows, predictions)
   t.same(asked.columns, {
@@ -40,3 +39,46 @@ t.test('openapi-python-client makes a client of /docs/json that works', { skip }
   t.same(asked.problem, [400, 'INVALID_REQUEST', ['/candidates/1/price']])
   t.same(asked.unknown, [404, 'MODEL_NOT_FOUND'])
 })
+
+// It has httpx of its own.
+testWith('httpx', generator, (t, python) =>
+  example(t, 'httpx', python, ({ stdout }) => {
+    const [one, other] = JSON.parse(stdout)
+    t.ok(close(one, first) && close(other, second), stdout)
+  }),
+)
+
+testWith('a generated client', generator, async (t, python) => {
+  const env = { PYTHONPATH: join(python.bin, '..'), PATH: python.bin }
+  const generated = await run('bash', ['-c', codeOf('openapi-python-client')], env)
+  t.equal(generated.status, 0, generated.stderr)
+  await example(t, 'generated-python', python, ({ stdout }) => t.ok(close(stdout, first), stdout))
+})
+
+// The tensors of these two are rounded.
+testWith('tritonclient', triton, (t, python) =>
+  example(t, 'tritonclient', python, ({ stdout }) => t.ok(close(stdout.replace(/[[\]\s]/g, ''), first, 1e-2), stdout)),
+)
+
+testWith('kserve', kserve, (t, python) =>
+  example(t, 'kserve', python, ({ stdout }) => {
+    t.match(stdout, /^ctr \[\[.*\]\]\ncvr \[\[.*\]\]\nctcvr \[\[.*\]\]\n$/)
+    t.ok(close(/^ctr \[\[(.*)\]\]/.exec(stdout)?.[1], first, 1e-2), stdout)
+  }),
+)
+
+/** A test that needs Python with some packages; skipped where these can't be had, with the reason. */
+function testWith(name: string, python: Python | string, work: (t: Test, python: Python) => Promise<void>): void {
+  t.test(name, { skip: typeof python === 'string' ? python : false }, (t) => work(t, python as Python))
+}
+
+/** Runs a block of Python. */
+async function example(t: Test, name: string, python: Python, check: (output: Output) => void): Promise<void> {
+  // Not by the name of a package, which it would hide.
+  const script = `ask-${name}.py`
+  await writeFile(join(folder, script), codeOf(name))
+  const paths = [join(python.bin, '..'), folder].join(delimiter)
+  const output = await run('python3', [script], { PYTHONPATH: paths })
+  t.equal(output.status, 0, output.stderr)
+  check(output)
+}

@@ -27,6 +27,7 @@ export type {
   Context,
   DenseRequest,
   FeatureValue,
+  InputsRequest,
   Prediction,
   PredictionColumns,
   PredictOptions,

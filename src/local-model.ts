@@ -7,16 +7,7 @@ import { type LoadedModel, loadModel, type PendingPrediction } from './model/pre
 import { toColumns, toRows } from './model/prediction/plain-answer.ts'
 import { MultigateError } from './multigate-error.ts'
 import type { Configuration } from './schemas/configuration.ts'
-import type {
-  ColumnsRequest,
-  DenseRequest,
-  PredictAnswer,
-  Prediction,
-  PredictionColumns,
-  PredictRequest,
-  RowsRequest,
-  TensorsRequest,
-} from './schemas/predict.ts'
+import type { ColumnsRequest, PredictAnswer, Prediction, PredictionColumns, PredictRequest } from './schemas/predict.ts'
 import { readQuery } from './server/read-query.ts'
 import type { modelSettings, Settings } from './settings.ts'
 
@@ -49,7 +40,7 @@ export interface Model {
    * Rejects with MultigateError.
    */
   predict(request: ColumnsRequest, call?: PredictCall): Promise<ColumnsAnswer>
-  predict(request: RowsRequest | TensorsRequest | DenseRequest, call?: PredictCall): Promise<RowsAnswer>
+  predict(request: Exclude<PredictRequest, ColumnsRequest>, call?: PredictCall): Promise<RowsAnswer>
   predict(request: PredictRequest, call?: PredictCall): Promise<RowsAnswer | ColumnsAnswer>
   /** Answers what is accepted, then frees everything. Idempotent. */
   close(): Promise<void>

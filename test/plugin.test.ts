@@ -97,9 +97,11 @@ t.test('errors are its own below the prefix, and the host keeps its', async (t) 
   t.match((await host.inject('/rank/nothing')).json(), { code: 'NOT_FOUND', detail: /GET \/rank\/docs/ })
   const wrongMethod = await host.inject('/rank/predict')
   t.match(wrongMethod, { statusCode: 405, headers: { allow: 'POST' } })
-  const infer = await host.inject('/rank/v2/models/nothing')
-  t.match(infer, { statusCode: 404, headers: { 'content-type': 'application/json' } })
-  t.same(infer.json(), { error: 'There is no model called "nothing"' })
+  for (const protocol of ['v1', 'v2']) {
+    const asked = await host.inject(`/rank/${protocol}/models/nothing`)
+    t.match(asked, { statusCode: 404, headers: { 'content-type': 'application/json' } }, protocol)
+    t.same(asked.json(), { error: 'There is no model called "nothing"' })
+  }
 
   t.match(await host.inject('/broken'), { statusCode: 418, body: '{"host":"broken"}' })
   t.match(await host.inject('/nothing'), { statusCode: 404, body: '{"host":"nothing"}' })

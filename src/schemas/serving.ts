@@ -24,19 +24,22 @@ const envelope = {
   parameters: Type.Optional(Type.Unknown({ description: 'Passed over: some clients always send it' })),
 }
 
-const Context = Type.Record(Type.String(), Value, {
+export const ServingContext = Type.Record(Type.String(), Value, {
   description: 'Of this server: named features that hold for all rows',
 })
+
+/** One row by name. */
+export const ServingInstance = Type.Record(Type.String(), Value, { description: 'By the names of features or tensors' })
 
 /** Row form. */
 export const ServingInstances = Type.Object(
   {
     ...envelope,
-    instances: Type.Array(Type.Union([Type.Record(Type.String(), Value), Value]), {
+    instances: Type.Array(Type.Union([ServingInstance, Value]), {
       minItems: 1,
       description: 'One object a row, by the names of features or tensors; a bare value where there is one input',
     }),
-    context: Type.Optional(Context),
+    context: Type.Optional(ServingContext),
   },
   { additionalProperties: false, description: 'By row; answered by `predictions`' },
 )
@@ -48,7 +51,7 @@ export const ServingInputs = Type.Object(
     inputs: Type.Union([Type.Record(Type.String(), Type.Array(Value)), Type.Array(Value)], {
       description: 'An array a feature or tensor, all of the same length; a bare array where there is one input',
     }),
-    context: Type.Optional(Context),
+    context: Type.Optional(ServingContext),
   },
   { additionalProperties: false, description: 'By column; answered by `outputs`' },
 )
@@ -73,23 +76,39 @@ export const ServingEnvelope = Type.Object(
 
 const Output = Type.Union([Type.Number(), Type.Array(Type.Unknown())])
 
+/** One row's outputs, and its `id` where the request has one. */
+export const ServingPrediction = Type.Record(Type.String(), Type.Union([Output, Type.String()]), {
+  description: 'By output: a probability a task',
+})
+
+/** The same by column. */
+export const ServingColumns = Type.Record(Type.String(), Type.Array(Type.Unknown()), {
+  description: 'By output, an array of all rows',
+})
+
+export const ServingPredictions = Type.Object(
+  {
+    predictions: Type.Array(Type.Union([Output, ServingPrediction]), {
+      description: 'One a row: an object by output, or its bare value where there is one output',
+    }),
+  },
+  { description: 'By row' },
+)
+
+export const ServingOutputs = Type.Object(
+  {
+    outputs: Type.Union([Type.Array(Output), ServingColumns], {
+      description: 'An array an output, or a bare array where there is one',
+    }),
+  },
+  { description: 'By column' },
+)
+
 /** The answer: `predictions` for `instances`, `outputs` for `inputs`. */
 export type ServingAnswer = Static<typeof ServingAnswer>
-export const ServingAnswer = Type.Union(
-  [
-    Type.Object({
-      predictions: Type.Array(Type.Union([Output, Type.Record(Type.String(), Type.Union([Output, Type.String()]))]), {
-        description: 'One a row: an object by output, or its bare value where there is one output',
-      }),
-    }),
-    Type.Object({
-      outputs: Type.Union([Type.Array(Output), Type.Record(Type.String(), Type.Array(Type.Unknown()))], {
-        description: 'An array an output, or a bare array where there is one',
-      }),
-    }),
-  ],
-  { description: 'Of a model with a manifest the calibrated probability of each task' },
-)
+export const ServingAnswer = Type.Union([ServingPredictions, ServingOutputs], {
+  description: 'Of a model with a manifest the calibrated probability of each task',
+})
 
 /** `GET /v1/models`. */
 export type ServingModels = Static<typeof ServingModels>

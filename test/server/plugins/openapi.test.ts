@@ -48,7 +48,7 @@ function contents(): { where: string; schema: any; examples: [string, any][] }[]
   })
 }
 
-const ajv = new Ajv2020({ strict: false, allErrors: true, validateSchema: false })
+const ajv = new Ajv2020({ strict: false, allErrors: true, validateSchema: false, formats: { byte: true } })
 ajv.addSchema(document, 'document')
 /** What the document's schema says against a value; empty where all is well. */
 function errorsOf(schema: any, value: unknown): string {

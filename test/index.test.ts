@@ -69,6 +69,7 @@ t.test('it answers what POST /predict answers, in every form', async (t) => {
       options: { partial: true, raw: true, gates: true },
     },
     tensors: { sparse: [[0, 5, 30]], dense: [[0.5, 0]] },
+    'tensors by the names of inputs': { inputs: { sparse: [[0, 5, 30]], dense: [[0.5, 0]] } },
     addressed: { model: 'ads', version: '10', context, candidates },
   })) {
     const { status, body } = await server.predict(request)

@@ -100,7 +100,7 @@ t.test('errors are its own below the prefix, and the host keeps its', async (t) 
   for (const protocol of ['v1', 'v2']) {
     const asked = await host.inject(`/rank/${protocol}/models/nothing`)
     t.match(asked, { statusCode: 404, headers: { 'content-type': 'application/json' } }, protocol)
-    t.same(asked.json(), { error: 'There is no model called "nothing"' })
+    t.match(asked.json(), { error: /nothing/ }, protocol)
   }
 
   t.match(await host.inject('/broken'), { statusCode: 418, body: '{"host":"broken"}' })

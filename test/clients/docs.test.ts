@@ -22,6 +22,8 @@ t.test('curl', async (t) => {
   const { predictions } = JSON.parse((await run('bash', ['-c', codeOf('curl')])).stdout)
   t.match(predictions, [{ id: 'ad-2', index: 1, score: Number }])
   t.ok(close(predictions[0].ctr, second))
+  const rows = JSON.parse((await run('bash', ['-c', codeOf('serving-curl')])).stdout).predictions
+  t.ok(rows.length === 2 && close(rows[0].ctr, first) && close(rows[1].ctr, second))
   const compressed = JSON.parse((await run('bash', ['-c', codeOf('curl-gzip')])).stdout)
   t.equal(compressed.predictions.ctr.length, 2)
 })

@@ -41,12 +41,14 @@ testWith('openapi-python-client makes a client that works, and leaves nothing ou
 })
 
 // It has httpx of its own.
-testWith('httpx', generator, (t, python) =>
-  example(t, 'httpx', python, ({ stdout }) => {
-    const [one, other] = JSON.parse(stdout)
-    t.ok(close(one, first) && close(other, second), stdout)
-  }),
-)
+for (const name of ['httpx', 'serving-httpx']) {
+  testWith(name, generator, (t, python) =>
+    example(t, name, python, ({ stdout }) => {
+      const [one, other] = JSON.parse(stdout)
+      t.ok(close(one, first) && close(other, second), stdout)
+    }),
+  )
+}
 
 testWith('a generated client', generator, async (t, python) => {
   const env = { PYTHONPATH: join(python.bin, '..'), PATH: python.bin }

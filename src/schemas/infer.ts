@@ -8,10 +8,11 @@ import Type, { type Static, type TSchema } from 'typebox'
 
 const optional = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]))
 
-/** Every datatype that a number of a tensor can have. */
+/** Every datatype that a number of a tensor can have; strings are BYTES. */
 export type InferDatatype = Static<typeof InferDatatype>
 export const InferDatatype = Type.Union(
   [
+    Type.Literal('BOOL'),
     Type.Literal('INT8'),
     Type.Literal('INT16'),
     Type.Literal('INT32'),
@@ -23,10 +24,13 @@ export const InferDatatype = Type.Union(
     Type.Literal('FP32'),
     Type.Literal('FP64'),
   ],
-  { description: 'Ids are integers; dense features may be either. An integer beyond ±(2^53 − 1) is refused' },
+  { description: 'Ids are integers or BOOL; numbers may be any. An integer beyond ±(2^53 − 1) is refused' },
 )
 
-const Shape = Type.Array(Type.Integer({ minimum: 0 }), { description: '[rows, fields]', examples: [[2, 3]] })
+const Shape = Type.Array(Type.Integer({ minimum: 0 }), {
+  description: 'Encoded: [rows, …], as the metadata says. A feature: [rows] or [rows, 1]; [1] holds for all rows',
+  examples: [[2, 3]],
+})
 const BinarySize = Type.Integer({
   minimum: 0,
   description: 'Bytes of the tensor after the JSON part, little-endian, row-major, in place of `data`',
@@ -35,18 +39,20 @@ const BinarySize = Type.Integer({
 export type InferInput = Static<typeof InferInput>
 export const InferInput = Type.Object(
   {
-    name: Type.String({ description: "An input of the model's graph, as its metadata says" }),
+    name: Type.String({
+      description: "An input of the model's graph, as its metadata says; or a feature, `id` or `bid`",
+    }),
     shape: Shape,
-    datatype: Type.String({ description: 'INT8 … INT64, UINT8 … UINT64, FP32 or FP64' }),
+    datatype: Type.String({ description: 'BOOL, INT8 … INT64, UINT8 … UINT64, FP32 or FP64; strings: BYTES' }),
     parameters: optional(Type.Object({ binary_data_size: optional(BinarySize) })),
-    data: Type.Optional(Type.Unknown({ description: 'Numbers, row-major: one flat array, or an array of rows' })),
+    data: Type.Optional(Type.Unknown({ description: 'Values, row-major: one flat array, or an array of rows' })),
   },
-  { description: 'A tensor: encoded ids or scaled numbers, fields in manifest order' },
+  { description: 'A tensor: encoded ids or scaled numbers, fields in manifest order; or the values of one feature' },
 )
 
 export type InferRequestedOutput = Static<typeof InferRequestedOutput>
 export const InferRequestedOutput = Type.Object({
-  name: Type.String({ description: 'A task, or a derived task' }),
+  name: Type.String({ description: "An output, as the model's metadata says: a task, derived ones too" }),
   parameters: optional(
     Type.Object({
       binary_data: optional(
@@ -74,18 +80,22 @@ export const InferRequest = Type.Object(
       }),
     ),
     inputs: Type.Array(InferInput, { minItems: 1 }),
-    outputs: optional(Type.Array(InferRequestedOutput, { description: 'Default: every task, derived ones too' })),
+    outputs: optional(Type.Array(InferRequestedOutput, { description: 'Default: all' })),
   },
-  { description: 'Tensors, already encoded, under the names of the graph’s inputs' },
+  { description: 'Tensors, already encoded, under the names of the graph’s inputs; or features by name' },
 )
 
 export type InferOutput = Static<typeof InferOutput>
 export const InferOutput = Type.Object({
-  name: Type.String({ description: 'The task' }),
-  shape: Type.Array(Type.Integer(), { description: '[rows, 1]' }),
+  name: Type.String({ description: 'A task; of a graph without a manifest one of its own outputs' }),
+  shape: Type.Array(Type.Integer(), { description: '[rows, 1]; of a graph without a manifest [rows, …]' }),
   datatype: Type.Literal('FP32'),
   parameters: Type.Optional(Type.Object({ binary_data_size: BinarySize })),
-  data: Type.Optional(Type.Array(Type.Number({ minimum: 0, maximum: 1 }), { description: 'One probability a row' })),
+  data: Type.Optional(
+    Type.Array(Type.Union([Type.Number(), Type.Null()]), {
+      description: 'Row-major; probabilities, but of a graph without a manifest any numbers: null where not finite',
+    }),
+  ),
 })
 
 export type InferAnswer = Static<typeof InferAnswer>
@@ -93,7 +103,7 @@ export const InferAnswer = Type.Object({
   model_name: Type.String(),
   model_version: Type.String(),
   id: Type.Optional(Type.String({ description: "The request's" })),
-  outputs: Type.Array(InferOutput, { description: 'The calibrated probabilities of each task' }),
+  outputs: Type.Array(InferOutput, { description: 'The calibrated probabilities of each task that was asked for' }),
 })
 
 /** `GET /v2`. */

@@ -1,7 +1,8 @@
 import t from 'tap'
 import { createQueries, forms, toBody, toInferRequest } from '../../loadtest/bodies.ts'
 import { createEncoder } from '../../src/model/features/encoder.ts'
-import { readBody, readInputs } from '../../src/server/routes/infer-request.ts'
+import { readBody } from '../../src/server/routes/infer-request.ts'
+import { readInputs } from '../../src/server/routes/infer-tensors.ts'
 import { exampleManifest } from '../fakes/manifest.ts'
 import { testFeatures } from '../fixtures/bundle.ts'
 

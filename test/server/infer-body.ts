@@ -6,6 +6,17 @@ export function bytesOf(values: ArrayBufferView): Buffer {
   return Buffer.from(values.buffer, values.byteOffset, values.byteLength)
 }
 
+/** The bytes of a BYTES tensor: each string with its length before it. */
+export function stringBytes(strings: string[]): Buffer {
+  const parts = strings.map((text) => {
+    const bytes = Buffer.from(text)
+    const length = Buffer.alloc(4)
+    length.writeUInt32LE(bytes.length)
+    return Buffer.concat([length, bytes])
+  })
+  return Buffer.concat(parts)
+}
+
 export interface InferBody {
   payload: Buffer | string
   headers?: Record<string, string>

@@ -23,6 +23,7 @@ export interface Datatype {
 
 /** By the protocol's names. */
 export const datatypes: Record<InferDatatype, Datatype> = {
+  BOOL: { size: 1, integer: true, fromBytes: (bytes) => bits(new Uint8Array(bytes)), fromNumbers: (all) => bits(all) },
   INT8: integer(1, -(2 ** 7), 2 ** 7 - 1, (bytes) => new Int32Array(new Int8Array(bytes))),
   INT16: integer(2, -(2 ** 15), 2 ** 15 - 1, (bytes) => new Int32Array(new Int16Array(bytes))),
   INT32: integer(4, -(2 ** 31), 2 ** 31 - 1, (bytes) => new Int32Array(bytes)),
@@ -33,6 +34,18 @@ export const datatypes: Record<InferDatatype, Datatype> = {
   UINT64: integer(8, 0, Number.MAX_SAFE_INTEGER, (bytes) => from64(bytes, new Uint32Array(bytes))),
   FP32: { size: 4, integer: false, fromBytes: (bytes) => new Float32Array(bytes), fromNumbers: float64 },
   FP64: { size: 8, integer: false, fromBytes: (bytes) => new Float64Array(bytes), fromNumbers: float64 },
+}
+
+/** false and true are 0 and 1. */
+function bits(values: ArrayLike<unknown>): Int32Array | BadValue {
+  const numbers = new Int32Array(values.length)
+  for (let index = 0; index < values.length; index++) {
+    const number = Number(values[index])
+    const known = typeof values[index] === 'boolean' || typeof values[index] === 'number'
+    if (!known || (number !== 0 && number !== 1)) return { index, message: 'must be true or false' }
+    numbers[index] = number
+  }
+  return numbers
 }
 
 function integer(size: number, min: number, max: number, fromBytes: Datatype['fromBytes']): Datatype {

@@ -1,12 +1,18 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import { ModelError } from '../../model/errors.ts'
 import { invalidRequest } from '../../model/features/problems.ts'
-import type { LoadedModel, PendingPrediction, Query } from '../../model/prediction/model.ts'
+import type { LoadedModel, PendingPrediction, QueryRows } from '../../model/prediction/model.ts'
+import type { OutputTensor } from '../../model/prediction/tensors.ts'
+import type { InferRequest } from '../../schemas/infer.ts'
 import type { ServerContext } from '../context.ts'
 import { answerPrediction, deadlineOf, predictionRoute } from '../prediction-route.ts'
-import { encodeAnswer } from './infer-answer.ts'
+import { encodeAnswer, outputsOf } from './infer-answer.ts'
 import { inferSchema, inferVersionSchema } from './infer-docs.ts'
-import { type InferBody, inTermsOf, readBody, readInputs } from './infer-request.ts'
+import { readRows } from './infer-features.ts'
+import { inTermsOf, readBody } from './infer-request.ts'
+
+/** Smallest answer that is compressed where its client would like that, bytes: below, it costs more than it saves. */
+const worthwhile = 4096
 
 type InferRoute = FastifyRequest<{ Params: { model: string; version?: string } }>
 
@@ -18,6 +24,7 @@ export async function inferRoutes(app: FastifyInstance, { context }: { context: 
 
   const route: Omit<RouteOptions, 'url' | 'schema'> = {
     ...predictionRoute(context),
+    compress: { encodings: ['gzip', 'deflate', 'identity'], threshold: worthwhile, zlibOptions: { level: 1 } },
     handler: (request, reply) => infer(context, request as InferRoute, reply),
   }
   app.route({ ...route, url: '/v2/models/:model/infer', schema: inferSchema })
@@ -26,20 +33,24 @@ export async function inferRoutes(app: FastifyInstance, { context }: { context: 
 
 function infer(context: ServerContext, request: InferRoute, reply: FastifyReply): Promise<Buffer> {
   const { headers, params } = request
-  let body: InferBody
+  let asked: InferRequest
+  let outputs: readonly OutputTensor[]
   return answerPrediction(
     context,
     request,
     reply,
     (acquire, arrived) => {
       const bytes = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
-      body = readBody(bytes, headers['inference-header-content-length'] as string | undefined)
-      const { timeout } = body.request.parameters ?? {}
+      const body = readBody(bytes, headers['inference-header-content-length'] as string | undefined)
+      asked = body.request
+      const { timeout } = asked.parameters ?? {}
       const deadline = arrived + deadlineOf(timeout ? timeout / 1000 : undefined, headers, context.deadlineMs)
-      return predict(acquire(params.model, params.version), body, deadline)
+      const model = acquire(params.model, params.version)
+      outputs = outputsOf(asked, model.tensors.outputs)
+      return predict(model, readRows(body, model), asked.outputs?.length ? outputs : undefined, deadline)
     },
     ({ manifest }, table) => {
-      const { body: answer, headerLength } = encodeAnswer(manifest, body.request, table)
+      const { body: answer, headerLength } = encodeAnswer(manifest, asked, outputs, table)
       if (headerLength === undefined) reply.type('application/json')
       else reply.header('inference-header-content-length', headerLength).type('application/octet-stream')
       return answer
@@ -48,15 +59,16 @@ function infer(context: ServerContext, request: InferRoute, reply: FastifyReply)
 }
 
 /** Hands the request's tensors to the model; what is wrong with them is told by the tensors' own names. */
-function predict(model: LoadedModel, body: InferBody, deadline: number): PendingPrediction {
-  const rows = { form: 'inputs' as const, inputs: readInputs(body, model.tensors.inputs) }
-  const { outputs } = body.request
-  const tasks = outputs?.length ? outputs.map(({ name }) => name) : undefined
-  const query: Query = { rows, tasks, deadline }
+function predict(
+  model: LoadedModel,
+  rows: QueryRows,
+  outputs: readonly OutputTensor[] | undefined,
+  deadline: number,
+): PendingPrediction {
   try {
-    return model.predict(query)
+    return model.predict({ rows, tasks: outputs?.flatMap(({ tasks }) => tasks), deadline })
   } catch (error) {
     if (!(error instanceof ModelError && error.problems)) throw error
-    throw invalidRequest(inTermsOf(body, error.problems))
+    throw invalidRequest(inTermsOf(error.problems))
   }
 }

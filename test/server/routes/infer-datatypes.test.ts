@@ -7,6 +7,7 @@ const fromBytes = (name: InferDatatype, ...bytes: number[]) => datatypes[name].f
 
 t.test('every datatype, byte by byte', async (t) => {
   const cases: [InferDatatype, number[], number[]][] = [
+    ['BOOL', [0, 1, 1], [0, 1, 1]],
     ['INT8', [0x80, 0x7f, 0xff], [-128, 127, -1]],
     ['UINT8', [0x80, 0xff], [128, 255]],
     ['INT16', [0x00, 0x80, 0xff, 0x7f], [-32768, 32767]],
@@ -63,4 +64,13 @@ t.test('floats of JSON are numbers', async (t) => {
     for (const wrong of [null, '1', true, [1], {}])
       t.match(fromNumbers([wrong]), { index: 0, message: 'must be a number' })
   }
+})
+
+t.test('BOOL is false and true, as 0 and 1', async (t) => {
+  const { fromNumbers, integer } = datatypes.BOOL
+  t.ok(integer)
+  t.same([...(fromNumbers([true, false, 1, 0]) as Int32Array)], [1, 0, 1, 0])
+  for (const wrong of [2, -1, 0.5, null, 'true', '', [], [1]])
+    t.match(fromNumbers([true, wrong]), { index: 1, message: 'must be true or false' }, JSON.stringify(wrong))
+  t.match(fromBytes('BOOL', 0, 2), { index: 1, message: 'must be true or false' })
 })

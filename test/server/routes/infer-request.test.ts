@@ -1,6 +1,7 @@
 import t from 'tap'
 import { ModelError } from '../../../src/model/errors.ts'
-import { type ModelInput, readBody, readInputs } from '../../../src/server/routes/infer-request.ts'
+import { readBody } from '../../../src/server/routes/infer-request.ts'
+import { type ModelInput, readInputs } from '../../../src/server/routes/infer-tensors.ts'
 import { inferBody } from '../infer-body.ts'
 
 const inputs: ModelInput[] = [
@@ -76,6 +77,9 @@ t.test('null is as good as absent, and what is not known is passed over', async 
   })
   t.equal(sparse?.rows, 2)
   t.ok(read({ inputs: [{ ...ids, parameters: null, data: [...sixIds] }] }).ids)
+  const nothing = { sequence_id: 0, sequence_start: false, sequence_end: null, priority: 3, toString: 1 }
+  const outputs = [{ name: 'ctr', parameters: { classification: null, shared_memory_region: '' } }]
+  t.ok(read({ parameters: nothing, outputs, inputs: [{ ...ids, data: [...sixIds] }] }).ids)
 })
 
 t.test('the length of the JSON part is a number, at most that of the body', async (t) => {
@@ -160,6 +164,10 @@ for (const [json, message] of [
     { inputs: [ids], outputs: [{ name: 'ctr', parameters: { classification: 2 } }] },
     /output "ctr" can't be had by classification$/,
   ],
+  [{ inputs: [{ ...ids, parameters: { shared_memory_region: 'r' } }] }, /input "ids" can't be sent by shared memory$/],
+  [{ inputs: [ids], parameters: { sequence_id: 7 } }, /\/parameters\/sequence_id is not possible: each request stands/],
+  [{ inputs: [ids], parameters: { sequence_id: 's' } }, /\/parameters\/sequence_id is not possible/],
+  [{ inputs: [ids], parameters: { sequence_id: 0, sequence_end: true } }, /\/parameters\/sequence_end is not possible/],
   [{ inputs: [ids, ids] }, /input "ids" is given twice/],
   [{ inputs: [ids], outputs: [{ name: 'a' }, { name: 'a' }] }, /output "a" is given twice/],
 ] as const) {
@@ -172,9 +180,12 @@ for (const [json, message] of [
 }
 
 for (const [input, message] of [
-  [{ ...ids, name: 'x', data: [] }, /input "x" is not known: the model has "ids" and "numbers"/],
+  [{ ...ids, name: 'x', data: [] }, /input "x" is not known: the model has "ids", "numbers"$/],
   [{ ...ids, name: 'x'.repeat(10_000), data: [] }, /^input "x{64}…" is not known/],
-  [{ ...ids, datatype: 'FP32', data: [] }, /input "ids" can't have the datatype "FP32": it takes INT8, .*UINT64$/],
+  [
+    { ...ids, datatype: 'FP32', data: [] },
+    /input "ids" can't have the datatype "FP32": it takes BOOL, INT8, .*UINT64$/,
+  ],
   [{ ...ids, datatype: 'BYTES', data: [] }, /input "ids" can't have the datatype "BYTES"/],
   [{ ...ids, datatype: 'toString', data: [] }, /input "ids" can't have the datatype "toString"/],
   [{ ...numbers, datatype: 'FP16', data: [] }, /input "numbers" can't have the datatype "FP16": it takes .*FP64$/],
@@ -185,9 +196,9 @@ for (const [input, message] of [
   [{ ...ids, shape: new Array(50).fill(1), data: [] }, /not \[(1, ){8}…\]/],
   [{ ...ids }, /input "ids" has neither data nor binary_data_size/],
   [{ ...ids, data: 'AAAA' }, /input "ids" must have an array as data/],
-  [{ ...ids, data: [] }, /input "ids" has 0 numbers where its shape takes 6/],
-  [{ ...ids, data: [1, 2, 3] }, /input "ids" has 3 numbers where its shape takes 6/],
-  [{ ...ids, shape: [1e15, 3], data: [1, 2, 3] }, /has 3 numbers where its shape takes 3000000000000000/],
+  [{ ...ids, data: [] }, /input "ids" has 0 values where its shape takes 6/],
+  [{ ...ids, data: [1, 2, 3] }, /input "ids" has 3 values where its shape takes 6/],
+  [{ ...ids, shape: [1e15, 3], data: [1, 2, 3] }, /has 3 values where its shape takes 3000000000000000/],
   [{ ...ids, data: [[1, 2, 3]] }, /input "ids" has 1 rows where its shape takes 2/],
   [
     {
@@ -197,9 +208,9 @@ for (const [input, message] of [
         [4, 5],
       ],
     },
-    /input "ids" has a row 1 that is no array of 3 numbers/,
+    /input "ids" has a row 1 that is no array of 3 values/,
   ],
-  [{ ...ids, data: [[1, 2, 3], 4] }, /input "ids" has a row 1 that is no array of 3 numbers/],
+  [{ ...ids, data: [[1, 2, 3], 4] }, /input "ids" has a row 1 that is no array of 3 values/],
   [
     {
       ...ids,

@@ -126,7 +126,7 @@ t.test('what is wrong with a tensor is told by its name', async (t) => {
     'input "dense" has 1 rows where sparse has 2',
   )
   const output = await send({ ...asJson, outputs: [{ name: 'ctr' }, { name: 'probability' }] })
-  t.equal(errorOf(t, output, 400), 'output "probability" is no task of this model; it has ctr, cvr, ctcvr')
+  t.equal(errorOf(t, output, 400), 'output "probability" is no output of this model; it has ctr, cvr, ctcvr')
   t.match(errorOf(t, await send({ inputs: 7 }), 400), /^\/inputs must be array/)
 })
 

@@ -30,6 +30,7 @@ export type ModelStatus = Static<typeof ModelStatus>
 export const ModelStatus = Type.Object({
   name: Type.String(),
   default: Type.Boolean({ description: 'Answers requests that name no model' }),
+  unloaded: Type.Optional(Type.Boolean({ description: 'Taken out of service, until it is loaded on demand' })),
   labels: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'Version by label' })),
   versions: Type.Array(VersionStatus),
 })

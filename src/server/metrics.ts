@@ -11,13 +11,12 @@ import type { EnginePoolStats } from '../model/engines/pool.ts'
 import type { PredictionTable } from '../model/prediction/answer.ts'
 import type { LoadedModel } from '../model/prediction/model.ts'
 import { registerGraphMetrics } from './graph-metrics.ts'
+import { registerPredictionMeans } from './prediction-means.ts'
+import { createStatistics, type Statistics } from './statistics.ts'
 
 /** Seconds: 0.25 ms … 250 ms. */
 const durations = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25]
 const powersOfTwo = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
-
-/** Rows after which an old prediction counts for little in the running mean. */
-const meanMemory = 10_000
 
 /** What is live, asked for at every scrape. */
 export interface MetricsSources {
@@ -35,6 +34,8 @@ export interface MetricsSources {
  */
 export interface Metrics {
   registry: MetricsRegistry
+  /** The same by version, as clients of Triton ask for it. */
+  statistics: Pick<Statistics, 'of'>
   /** A prediction request has been answered: `outcome` is `ok`, `cancelled`, or an error's code. */
   request(model: LoadedModel | undefined, outcome: string, seconds: number): void
   /** A request was refused before it was read, whatever its model. */
@@ -43,6 +44,8 @@ export interface Metrics {
   connectionRefused(): void
   encoded(model: LoadedModel, rows: number, seconds: number): void
   predicted(model: LoadedModel, table: PredictionTable): void
+  /** Its answer was written. */
+  written(model: LoadedModel, seconds: number): void
   batchObserver(model: string, version: string): BatchObserver
   unknownValue(model: string, version: string, feature: string): void
   /** Forgets the series of a version that is gone. */
@@ -52,6 +55,7 @@ export interface Metrics {
 export function createMetrics(sources: MetricsSources): Metrics {
   const registry = new MetricsRegistry()
   collectDefaultMetrics({ register: registry })
+  const statistics = createStatistics()
   const registers = [registry]
   const model = ['model', 'version'] as const
   const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
@@ -99,18 +103,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
     ...model,
     'feature',
   ])
-  const means = new Map<string, { labels: Record<string, string>; rows: number; mean: number }>()
-  new Gauge({
-    name: 'multigate_prediction_mean',
-    help: `Running mean of calibrated predictions, over about the last ${meanMemory} rows`,
-    labelNames: [...model, 'task'],
-    registers,
-    aggregator: 'average',
-    collect() {
-      this.reset()
-      for (const { labels, mean } of means.values()) this.set(labels, mean)
-    },
-  })
+  const means = registerPredictionMeans(registry)
 
   const live = (name: string, help: string, read: (model: LoadedModel) => number, aggregator: Aggregator = 'sum') =>
     new Gauge({
@@ -226,7 +219,9 @@ export function createMetrics(sources: MetricsSources): Metrics {
 
   return {
     registry,
+    statistics,
     request(served, outcome, seconds) {
+      if (served) statistics.request(served, outcome === 'ok', seconds)
       const labels = served ? labelsOf(served) : { model: '', version: '' }
       requests.inc({ ...labels, outcome })
       requestDuration.observe(labels, seconds)
@@ -237,37 +232,38 @@ export function createMetrics(sources: MetricsSources): Metrics {
       const labels = labelsOf(served)
       rows.inc(labels, count)
       encodeDuration.observe(labels, seconds)
+      statistics.encoded(served, seconds)
     },
+    written: (served, seconds) => statistics.written(served, seconds),
     predicted(served, table) {
-      const { name, version } = served.manifest
-      for (const [task, values] of table.tasks) {
-        if (values.length === 0) continue
-        const key = `${name}/${version}/${task}`
-        const state = means.get(key) ?? { labels: { model: name, version, task }, rows: 0, mean: 0 }
-        state.rows = Math.min(state.rows + values.length, Math.max(meanMemory, values.length))
-        let sum = 0
-        for (const value of values) sum += value
-        state.mean += (sum / values.length - state.mean) * (values.length / state.rows)
-        means.set(key, state)
-      }
+      statistics.rows(served, table.requested)
+      means.add(served.manifest.name, served.manifest.version, table)
     },
     batchObserver(name, version) {
       const labels = { model: name, version }
+      const counts = statistics.batchObserver(name, version)
       return {
         released: ({ rows, requests, reason }) => {
           batchRows.observe(labels, rows)
           batchRequests.observe(labels, requests)
           releases.inc({ ...labels, reason })
         },
-        waited: (seconds) => queueDuration.observe(labels, seconds),
-        computed: (_, seconds) => inferDuration.observe(labels, seconds),
+        waited(seconds) {
+          queueDuration.observe(labels, seconds)
+          counts.waited(seconds)
+        },
+        computed(rows, seconds, requests) {
+          inferDuration.observe(labels, seconds)
+          counts.computed(rows, seconds, requests)
+        },
         shed: (reason) => shed.inc({ ...labels, reason }),
         cancelled: (stage) => cancelled.inc({ ...labels, stage }),
       }
     },
     unknownValue: (name, version, feature) => unknown.inc({ model: name, version, feature }),
     async forget(name, version) {
-      for (const key of means.keys()) if (key.startsWith(`${name}/${version}/`)) means.delete(key)
+      statistics.forget(name, version)
+      means.forget(name, version)
       await Promise.all(forgettable.map((metric) => removeSeries(metric, name, version)))
     },
   }

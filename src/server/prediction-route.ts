@@ -98,7 +98,7 @@ export function predictionRoute({
  * clock; `encode` writes what the model answers.
  */
 export async function answerPrediction<T>(
-  { metrics, registry }: ServerContext,
+  { metrics, registry, clock }: ServerContext,
   request: FastifyRequest,
   reply: FastifyReply,
   start: (
@@ -126,7 +126,10 @@ export async function answerPrediction<T>(
     metrics.encoded(model, pending.rows, pending.encodeSeconds)
     const table = await pending.table
     metrics.predicted(model, table)
-    return encode(model, table)
+    const computed = clock.now()
+    const answer = encode(model, table)
+    metrics.written(model, (clock.now() - computed) / 1000)
+    return answer
   } catch (error) {
     outcome = outcomeOf(error)
     throw error

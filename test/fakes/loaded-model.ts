@@ -37,6 +37,7 @@ export function createFakeLoadedModel(
       notes: [],
       verdict: undefined,
     },
+    limits: { maxRequestRows: 10, maxDelayMs: 0 },
     graphStats: async () => undefined,
     predict: () => ({
       rows: 0,

@@ -106,7 +106,7 @@ t.test('what a version counted is forgotten with it, and others stay', async (t)
     const observer = metrics.batchObserver(name, version)
     observer.released?.({ rows: 3, requests: 1, reason: 'idle' })
     observer.waited?.(0.001)
-    observer.computed?.(3, 0.001)
+    observer.computed?.(3, 0.001, 1)
     observer.shed?.('queue_full')
     observer.cancelled?.('queue')
   }

@@ -239,7 +239,7 @@ export class Batcher {
       const outputs = await this.#options.execute(join(pieces), union(pieces))
       const seconds = (this.#clock.now() - call.started) / 1000
       this.#forecast.observe(rows, pieces.length, seconds)
-      observer?.computed?.(rows, seconds)
+      observer?.computed?.(rows, seconds, pieces.length)
       this.#distribute(pieces, outputs, rows)
     } catch (error) {
       finished = this.#handleFailure(pieces, error)

@@ -37,8 +37,8 @@ export interface BatchObserver {
   released?(batch: { rows: number; requests: number; reason: ReleaseReason }): void
   /** A request, or a part of it, waited so long for its engine. */
   waited?(seconds: number): void
-  /** An engine call over so many rows took so long. */
-  computed?(rows: number, seconds: number): void
+  /** An engine call over so many rows, of so many requests or parts of them, took so long. */
+  computed?(rows: number, seconds: number, requests: number): void
   /** A request was refused, or gave up waiting. */
   shed?(reason: 'queue_full' | 'predicted_wait' | 'deadline'): void
   cancelled?(stage: 'queue' | 'compute'): void

@@ -64,6 +64,8 @@ export interface LoadedModel {
   bare: boolean
   engine: string
   plan: ModelPlan
+  /** Most rows of a request; and how long an idle worker waits for more, ms. */
+  limits: Pick<LoadOptions, 'maxRequestRows' | 'maxDelayMs'>
   /** What the workers have computed, by plan, and keep; undefined where the engine doesn't count. */
   graphStats(): Promise<GraphStats | undefined>
   /** Throws what is wrong with the query at once (INVALID_REQUEST, TOO_MANY_ROWS); all else comes with the promise. */
@@ -197,6 +199,7 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
     bare,
     engine: options.pool.engine,
     plan: { workers: options.pool.size, maxBatchRows: options.maxBatchRows, ...describePlan(manifest, compiled) },
+    limits: { maxRequestRows: options.maxRequestRows, maxDelayMs: options.maxDelayMs },
     graphStats: () => executor.stats(),
     predict({ rows, tasks, options: asked = {}, deadline }) {
       const started = options.clock.now()
@@ -273,7 +276,7 @@ function whileTrue(condition: () => boolean, observer: BatchObserver): BatchObse
   return {
     released: (batch) => condition() && observer.released?.(batch),
     waited: (seconds) => condition() && observer.waited?.(seconds),
-    computed: (rows, seconds) => condition() && observer.computed?.(rows, seconds),
+    computed: (...call) => condition() && observer.computed?.(...call),
     shed: (reason) => condition() && observer.shed?.(reason),
     cancelled: (stage) => condition() && observer.cancelled?.(stage),
   }

@@ -25,6 +25,17 @@ export interface Entry {
   drained: Promise<void> | undefined
 }
 
+/** A model as the registry knows it. */
+export interface KnownModel {
+  name: string
+  /** What is on disk; undefined where nothing is. */
+  source: SourceModel | undefined
+  /** Versions that were loaded, or failed. */
+  entries: readonly Entry[]
+  /** It was taken out of service. */
+  unloaded: boolean
+}
+
 export function newEntry(version: string, stamp: string): Entry {
   return {
     version,
@@ -39,19 +50,6 @@ export function newEntry(version: string, stamp: string): Entry {
   }
 }
 
-/** Closes a version once nobody holds it. Rejects with what closing it rejects with. */
-export async function closeReleased(entry: Entry): Promise<void> {
-  const { model } = entry
-  if (model === undefined) return
-  entry.state = 'draining'
-  if (entry.leases > 0) await new Promise<void>((resolve) => (entry.onReleased = resolve))
-  try {
-    await model.close()
-  } finally {
-    entry.model = undefined
-  }
-}
-
 /** The version that answers requests that name none. */
 export function highestReady(entries: Iterable<Entry>): Entry | undefined {
   let highest: Entry | undefined
@@ -63,7 +61,8 @@ export function highestReady(entries: Iterable<Entry>): Entry | undefined {
 }
 
 /** Why a model without a ready version has none. */
-export function whyNotReady(entries: readonly Entry[], source: SourceModel | undefined): string {
+export function whyNotReady({ entries, source, unloaded }: KnownModel): string {
+  if (unloaded) return 'it was unloaded'
   if (entries.some(({ state }) => state === 'loading')) return 'it is being loaded'
   const failed = entries.flatMap(({ version, error }) =>
     error === undefined ? [] : [`version ${version} failed: ${error}`],
@@ -73,12 +72,8 @@ export function whyNotReady(entries: readonly Entry[], source: SourceModel | und
 }
 
 /** What `GET /models` says of a model; highest version first. */
-export function statusOf(
-  name: string,
-  isDefault: boolean,
-  labels: Record<string, string>,
-  entries: readonly Entry[],
-): ModelStatus {
+export function statusOf({ name, source, entries, unloaded }: KnownModel, isDefault: boolean): ModelStatus {
+  const labels = source?.labels ?? {}
   const versions = [...entries]
     .sort((a, b) => compareVersions(b.version, a.version))
     .map(({ version, state, model, error }) => ({
@@ -87,5 +82,11 @@ export function statusOf(
       ...(model ? { engine: model.engine, precision: model.plan.precision } : {}),
       ...(error === undefined ? {} : { error }),
     }))
-  return { name, default: isDefault, ...(Object.keys(labels).length > 0 ? { labels } : {}), versions }
+  return {
+    name,
+    default: isDefault,
+    ...(unloaded ? { unloaded } : {}),
+    ...(Object.keys(labels).length > 0 ? { labels } : {}),
+    versions,
+  }
 }

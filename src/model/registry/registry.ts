@@ -1,7 +1,12 @@
 import type { ModelStatus } from '../../schemas/models.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import type { LoadedModel } from '../prediction/model.ts'
-import { closeReleased, type Entry, highestReady, newEntry, statusOf, whyNotReady } from './entry.ts'
+import { contentsOf, type FolderVersion } from './contents.ts'
+import { closeReleased, drain } from './drain.ts'
+import { type Entry, highestReady, type KnownModel, statusOf, whyNotReady } from './entry.ts'
+import type { RegistryEvent } from './event.ts'
+import { findVersion, notReady } from './find.ts'
+import { loadVersion, refreshVersion } from './loading.ts'
 import { nextActions } from './policy.ts'
 import { keepUnknown, type Source, type SourceModel, type SourceVersion } from './source.ts'
 
@@ -12,11 +17,7 @@ export interface Lease {
   release(): void
 }
 
-export type RegistryEvent =
-  | { type: 'loaded'; name: string; version: string; model: LoadedModel; seconds: number }
-  | { type: 'failed'; name: string; version: string; error: unknown }
-  | { type: 'unloaded'; name: string; version: string }
-  | { type: 'problem'; message: string }
+export type { RegistryEvent } from './event.ts'
 
 export interface RegistryOptions {
   source: Source
@@ -26,6 +27,8 @@ export interface RegistryOptions {
   defaultModel: string | undefined
   /** Models that must be ready beside the default one. */
   requiredModels: readonly string[]
+  /** Models that are not served until they are loaded on demand; default: none. */
+  unloaded?: readonly string[]
   now(): number
   onEvent?(event: RegistryEvent): void
 }
@@ -35,11 +38,13 @@ export const preferredDefault = 'ads-funnel'
 /**
  * Which versions live, and for how long. `reconcile` compares what should exist with what does and acts: loads, then
  * switches, then drains the old version by its leases. A version that fails any step is kept as `failed` with its reason,
- * and the others go on serving.
+ * and the others go on serving. A model can be taken out of service until it is loaded again on demand, whatever the folder
+ * holds meanwhile.
  */
 export class Registry {
   readonly #options: RegistryOptions
   readonly #models = new Map<string, Map<string, Entry>>()
+  readonly #unloaded: Set<string>
   /** Closings of models in whose place another one answers already. */
   readonly #replaced = new Set<Promise<void>>()
   #source: SourceModel[] = []
@@ -50,12 +55,53 @@ export class Registry {
 
   constructor(options: RegistryOptions) {
     this.#options = options
+    this.#unloaded = new Set(options.unloaded)
+  }
+
+  get mode(): RegistryOptions['mode'] {
+    return this.#options.mode
   }
 
   /** Does all that there is to do now. Never rejects; calls queue up behind each other. */
   reconcile(): Promise<void> {
-    this.#working = this.#working.then(() => this.#reconcile())
-    return this.#working
+    return this.#inTurn(() => this.#reconcile())
+  }
+
+  /**
+   * Looks at the folder now, and serves the model again where it was unloaded; versions that had failed are tried again.
+   * Rejects with MODEL_NOT_FOUND, NOT_READY where a version doesn't load, with the reason, or DRAINING.
+   */
+  load(name: string): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#refuseClosing()
+      if (!(await this.#scan())) throw new ModelError('NOT_READY', `${name} can't be loaded: ${this.#sourceProblem}`)
+      this.#unloaded.delete(name)
+      const entries = this.#models.get(name)
+      // What is about to be freed can't be loaded again before.
+      await Promise.all(this.#known(name).entries.map(({ drained }) => drained))
+      for (const { version, state } of this.#known(name).entries) if (state === 'failed') entries?.delete(version)
+      await this.#reconcileModel(name)
+      const known = this.#known(name)
+      const failed = known.entries.some(({ state }) => state === 'failed')
+      if (highestReady(known.entries) === undefined) throw notReady(known)
+      if (failed) throw new ModelError('NOT_READY', `${name} still answers by another version: ${whyNotReady(known)}`)
+    })
+  }
+
+  /**
+   * Takes the model out of service at once, until it is loaded on demand; what it has accepted is answered. Rejects with
+   * MODEL_NOT_FOUND or DRAINING.
+   */
+  async unload(name: string): Promise<void> {
+    this.#refuseClosing()
+    const known = this.#known(name)
+    if (known.source === undefined) throw notReady(known)
+    this.#unloaded.add(name)
+    await this.#inTurn(async () => {
+      // It may have been loaded meanwhile, by who asked before.
+      this.#unloaded.add(name)
+      await this.#reconcileModel(name)
+    })
   }
 
   /**
@@ -63,8 +109,11 @@ export class Registry {
    * has no version that answers yet, or DRAINING once the registry is closed.
    */
   acquire(name?: string, version?: string, label?: string): Lease {
-    if (this.#closing) throw new ModelError('DRAINING', 'The server is shutting down')
-    const entry = this.#find(name ?? this.#requireDefault(), version, label)
+    this.#refuseClosing()
+    const asked = name ?? this.#requireDefault()
+    // Most requests mean just this one.
+    const usual = (version ?? label) === undefined && !this.#unloaded.has(asked) ? this.#highestReady(asked) : undefined
+    const entry = usual ?? findVersion(this.#known(asked), version, label)
     const { model } = entry
     if (model === undefined) throw new Error('a ready version has a model')
     entry.leases++
@@ -81,11 +130,13 @@ export class Registry {
 
   /** Every model that should exist or does, by name. */
   list(): ModelStatus[] {
-    const names = new Set([...this.#source.map(({ name }) => name), ...this.#models.keys()])
     const defaultModel = this.#defaultModel()
-    return [...names]
-      .sort()
-      .map((name) => statusOf(name, name === defaultModel, this.#sourceOf(name)?.labels ?? {}, this.#entriesOf(name)))
+    return this.#names().map((name) => statusOf(this.#known(name), name === defaultModel))
+  }
+
+  /** Every version in the folder, served or not, by the model's name. */
+  contents(): FolderVersion[] {
+    return this.#names().flatMap((name) => contentsOf(this.#known(name)))
   }
 
   /** Why requests can't be answered yet; empty when ready. */
@@ -106,7 +157,7 @@ export class Registry {
       )
     }
     for (const name of needed) {
-      if (this.#highestReady(name) === undefined) reasons.push(`${name}: ${this.#whyNotReady(name)}`)
+      if (this.#highestReady(name) === undefined) reasons.push(`${name}: ${whyNotReady(this.#known(name))}`)
     }
     return reasons
   }
@@ -122,8 +173,9 @@ export class Registry {
   async close(): Promise<void> {
     this.#closing = true
     await this.#working
+    const { onEvent } = this.#options
     const drained = [...this.#models].flatMap(([name, entries]) =>
-      [...entries.values()].map((entry) => this.#drain(name, entry)),
+      [...entries.values()].map((entry) => drain(name, entry, onEvent)),
     )
     await Promise.all([...drained, ...this.#replaced])
   }
@@ -134,25 +186,37 @@ export class Registry {
     for (const { model } of this.live()) model.destroy(error)
   }
 
+  /** After all that was asked for before. */
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#working.then(work)
+    this.#working = done.catch(() => undefined)
+    return done
+  }
+
   async #reconcile(): Promise<void> {
+    if (await this.#scan()) {
+      // The default model first: it is what makes the server ready.
+      const first = this.#defaultModel()
+      const ordered = this.#names().sort((a, b) => Number(b === first) - Number(a === first))
+      for (const name of ordered) {
+        if (this.#closing) return
+        await this.#reconcileModel(name)
+      }
+    }
+    this.#scanned = true
+  }
+
+  /** Looks at the folder; false where it can't be read. */
+  async #scan(): Promise<boolean> {
     try {
       const source = await this.#options.source()
       this.#source = source.map((model) => keepUnknown(model, this.#sourceOf(model.name)))
       this.#report(undefined)
+      return true
     } catch (error) {
       this.#report(`the models' folder can't be read: ${reasonOf(error)}`)
-      this.#scanned = true
-      return
+      return false
     }
-    const names = new Set([...this.#source.map(({ name }) => name), ...this.#models.keys()])
-    // The default model first: it is what makes the server ready.
-    const first = this.#defaultModel()
-    const ordered = [...names].sort((a, b) => Number(b === first) - Number(a === first))
-    for (const name of ordered) {
-      if (this.#closing) return
-      await this.#reconcileModel(name)
-    }
-    this.#scanned = true
   }
 
   #report(problem: string | undefined): void {
@@ -164,63 +228,31 @@ export class Registry {
 
   /** Acts until nothing is left to do: a version that fails makes the next lower one wanted. */
   async #reconcileModel(name: string): Promise<void> {
-    const { versions, labels } = this.#sourceOf(name) ?? { versions: [], labels: {} }
     const entries = this.#models.get(name) ?? new Map<string, Entry>()
-    if (versions.length > 0 || entries.size > 0) this.#models.set(name, entries)
     for (;;) {
       if (this.#closing) return
+      const { source, unloaded } = this.#known(name)
+      const { versions, labels } = (unloaded ? undefined : source) ?? { versions: [], labels: {} }
+      if (versions.length > 0 || entries.size > 0) this.#models.set(name, entries)
       const { load, refresh, unload, forget } = nextActions(this.#options.mode, versions, labels, [...entries.values()])
       for (const version of forget) entries.delete(version)
-      for (const version of load) await this.#load(name, entries, version)
+      for (const version of load) await loadVersion(name, entries, version, this.#options)
       for (const version of refresh) await this.#refresh(name, entries, version)
       for (const version of unload) {
         const entry = entries.get(version)
-        if (entry) this.#drain(name, entry).then(() => this.#forget(name, entries, version))
+        if (entry) drain(name, entry, this.#options.onEvent).then(() => this.#forget(name, entries, version))
       }
       if (load.length + refresh.length + unload.length + forget.length === 0) break
     }
     if (entries.size === 0) this.#models.delete(name)
   }
 
-  async #load(name: string, entries: Map<string, Entry>, { version, stamp }: SourceVersion): Promise<void> {
-    const entry = newEntry(version, stamp)
-    entries.set(version, entry)
-    const started = this.#options.now()
-    try {
-      entry.model = await this.#options.load(name, version)
-      entry.bare = entry.model.bare
-      entry.state = 'ready'
-      const seconds = (this.#options.now() - started) / 1000
-      this.#options.onEvent?.({ type: 'loaded', name, version, model: entry.model, seconds })
-    } catch (error) {
-      entry.state = 'failed'
-      entry.error = reasonOf(error)
-      this.#options.onEvent?.({ type: 'failed', name, version, error })
-    }
-  }
-
-  /** Puts what is on disk now in the place of a version; where that fails, it goes on, and no more is tried with these files. */
+  /** Puts what is on disk now in the place of a version, which then answers what it has accepted. */
   async #refresh(name: string, entries: Map<string, Entry>, next: SourceVersion): Promise<void> {
-    const former = entries.get(next.version)!
-    const started = this.#options.now()
-    try {
-      const model = await this.#options.load(name, next.version)
-      entries.set(next.version, {
-        ...former,
-        stamp: next.stamp,
-        model,
-        bare: model.bare,
-        leases: 0,
-        onReleased: undefined,
-      })
-      const seconds = (this.#options.now() - started) / 1000
-      this.#options.onEvent?.({ type: 'loaded', name, version: next.version, model, seconds })
-      const closing = this.#closeModel(name, former).finally(() => this.#replaced.delete(closing))
-      this.#replaced.add(closing)
-    } catch (error) {
-      former.stamp = next.stamp
-      this.#options.onEvent?.({ type: 'failed', name, version: next.version, error })
-    }
+    const former = await refreshVersion(name, entries, next, this.#options)
+    if (former === undefined) return
+    const closing = closeReleased(name, former, this.#options.onEvent).finally(() => this.#replaced.delete(closing))
+    this.#replaced.add(closing)
   }
 
   #forget(name: string, entries: Map<string, Entry>, version: string): void {
@@ -228,76 +260,25 @@ export class Registry {
     if (entries.size === 0) this.#models.delete(name)
   }
 
-  /** Closes the version once nobody holds it. Idempotent. */
-  #drain(name: string, entry: Entry): Promise<void> {
-    entry.drained ??= this.#closeReleased(name, entry)
-    return entry.drained
+  #refuseClosing(): void {
+    if (this.#closing) throw new ModelError('DRAINING', 'The server is shutting down')
   }
 
-  async #closeReleased(name: string, entry: Entry): Promise<void> {
-    if (entry.model === undefined) return
-    await this.#closeModel(name, entry)
-    this.#options.onEvent?.({ type: 'unloaded', name, version: entry.version })
+  #names(): string[] {
+    return [...new Set([...this.#source.map(({ name }) => name), ...this.#models.keys()])].sort()
   }
 
-  async #closeModel(name: string, entry: Entry): Promise<void> {
-    try {
-      await closeReleased(entry)
-    } catch (error) {
-      const message = `${name}/${entry.version} could not be closed: ${reasonOf(error)}`
-      this.#options.onEvent?.({ type: 'problem', message })
-    }
-  }
-
-  #find(name: string, version: string | undefined, label: string | undefined): Entry {
-    const entries = this.#models.get(name)
-    if (entries === undefined) throw this.#notReady(name)
-    const asked = label === undefined ? version : this.#labelled(name, label)
-    if (asked === undefined) {
-      const highest = this.#highestReady(name)
-      if (highest === undefined) throw this.#notReady(name)
-      return highest
-    }
-    const entry = entries.get(asked)
-    if (entry === undefined) throw new ModelError('VERSION_NOT_FOUND', `${name} has no version ${asked} that is served`)
-    if (entry.state !== 'ready') {
-      const reason = entry.error === undefined ? '' : `: ${entry.error}`
-      throw new ModelError(
-        entry.state === 'loading' ? 'NOT_READY' : 'VERSION_NOT_FOUND',
-        `Version ${asked} of ${name} is ${entry.state}${reason}`,
-      )
-    }
-    return entry
-  }
-
-  #labelled(name: string, label: string): string {
-    const labels = this.#sourceOf(name)?.labels ?? {}
-    const version = Object.hasOwn(labels, label) ? labels[label] : undefined
-    if (version === undefined)
-      throw new ModelError('VERSION_NOT_FOUND', `${name} has no version labelled ${JSON.stringify(label)}`)
-    return version
+  #known(name: string): KnownModel {
+    const entries = [...(this.#models.get(name)?.values() ?? [])]
+    return { name, source: this.#sourceOf(name), entries, unloaded: this.#unloaded.has(name) }
   }
 
   #highestReady(name: string): Entry | undefined {
     return highestReady(this.#models.get(name)?.values() ?? [])
   }
 
-  #entriesOf(name: string): Entry[] {
-    return [...(this.#models.get(name)?.values() ?? [])]
-  }
-
   #sourceOf(name: string): SourceModel | undefined {
     return this.#source.find((model) => model.name === name)
-  }
-
-  #notReady(name: string): ModelError {
-    if (!this.#source.some((model) => model.name === name))
-      return new ModelError('MODEL_NOT_FOUND', `There is no model called ${JSON.stringify(name)}`)
-    return new ModelError('NOT_READY', `${name} can't answer: ${this.#whyNotReady(name)}`)
-  }
-
-  #whyNotReady(name: string): string {
-    return whyNotReady(this.#entriesOf(name), this.#sourceOf(name))
   }
 
   #requireDefault(): string {

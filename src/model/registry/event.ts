@@ -1,0 +1,8 @@
+import type { LoadedModel } from '../prediction/model.ts'
+
+/** What the registry tells of what it does. */
+export type RegistryEvent =
+  | { type: 'loaded'; name: string; version: string; model: LoadedModel; seconds: number }
+  | { type: 'failed'; name: string; version: string; error: unknown }
+  | { type: 'unloaded'; name: string; version: string }
+  | { type: 'problem'; message: string }

@@ -1,0 +1,37 @@
+import { ModelError } from '../errors.ts'
+import { type Entry, highestReady, type KnownModel, whyNotReady } from './entry.ts'
+
+/** The ready version that a request means. Throws MODEL_NOT_FOUND, VERSION_NOT_FOUND, or NOT_READY. */
+export function findVersion(model: KnownModel, version: string | undefined, label: string | undefined): Entry {
+  const { name, entries, unloaded } = model
+  if (entries.length === 0 || unloaded) throw notReady(model)
+  const asked = label === undefined ? version : labelled(model, label)
+  if (asked === undefined) {
+    const highest = highestReady(entries)
+    if (highest === undefined) throw notReady(model)
+    return highest
+  }
+  const entry = entries.find((candidate) => candidate.version === asked)
+  if (entry === undefined) throw new ModelError('VERSION_NOT_FOUND', `${name} has no version ${asked} that is served`)
+  if (entry.state === 'ready') return entry
+  const reason = entry.error === undefined ? '' : `: ${entry.error}`
+  throw new ModelError(
+    entry.state === 'loading' ? 'NOT_READY' : 'VERSION_NOT_FOUND',
+    `Version ${asked} of ${name} is ${entry.state}${reason}`,
+  )
+}
+
+/** That no version of it answers, and why. */
+export function notReady(model: KnownModel): ModelError {
+  const { name, source } = model
+  if (source === undefined) return new ModelError('MODEL_NOT_FOUND', `There is no model called ${JSON.stringify(name)}`)
+  return new ModelError('NOT_READY', `${name} can't answer: ${whyNotReady(model)}`)
+}
+
+function labelled({ name, source }: KnownModel, label: string): string {
+  const labels = source?.labels ?? {}
+  const version = Object.hasOwn(labels, label) ? labels[label] : undefined
+  if (version === undefined)
+    throw new ModelError('VERSION_NOT_FOUND', `${name} has no version labelled ${JSON.stringify(label)}`)
+  return version
+}

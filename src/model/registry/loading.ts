@@ -1,0 +1,58 @@
+import { reasonOf } from '../errors.ts'
+import type { LoadedModel } from '../prediction/model.ts'
+import { type Entry, newEntry } from './entry.ts'
+import type { RegistryEvent } from './event.ts'
+import type { SourceVersion } from './source.ts'
+
+export interface LoadingOptions {
+  load(name: string, version: string): Promise<LoadedModel>
+  now(): number
+  onEvent?(event: RegistryEvent): void
+}
+
+/** Loads a version; its entry is `ready` then, or `failed` with the reason. Never rejects. */
+export async function loadVersion(
+  name: string,
+  entries: Map<string, Entry>,
+  { version, stamp }: SourceVersion,
+  options: LoadingOptions,
+): Promise<void> {
+  const entry = newEntry(version, stamp)
+  entries.set(version, entry)
+  const started = options.now()
+  try {
+    entry.model = await options.load(name, version)
+    entry.bare = entry.model.bare
+    entry.state = 'ready'
+    const seconds = (options.now() - started) / 1000
+    options.onEvent?.({ type: 'loaded', name, version, model: entry.model, seconds })
+  } catch (error) {
+    entry.state = 'failed'
+    entry.error = reasonOf(error)
+    options.onEvent?.({ type: 'failed', name, version, error })
+  }
+}
+
+/**
+ * Puts what is on disk now in the place of a version; answers its former entry, to be closed. Where that fails, the version goes
+ * on, and no more is tried with these files. Never rejects.
+ */
+export async function refreshVersion(
+  name: string,
+  entries: Map<string, Entry>,
+  { version, stamp }: SourceVersion,
+  options: LoadingOptions,
+): Promise<Entry | undefined> {
+  const former = entries.get(version)!
+  const started = options.now()
+  try {
+    const model = await options.load(name, version)
+    entries.set(version, { ...former, stamp, model, bare: model.bare, leases: 0, onReleased: undefined })
+    options.onEvent?.({ type: 'loaded', name, version, model, seconds: (options.now() - started) / 1000 })
+    return former
+  } catch (error) {
+    former.stamp = stamp
+    options.onEvent?.({ type: 'failed', name, version, error })
+    return undefined
+  }
+}

@@ -1,0 +1,78 @@
+import Type, { type Static } from 'typebox'
+
+/*
+ * What clients of the Open Inference Protocol ask of a model beside its metadata, in Triton's words: the extensions
+ * `model_configuration` and `statistics`. Keys that Triton has and that mean nothing here are left out.
+ */
+
+/** A tensor as a model's configuration says it: `dims` without the rows. */
+const ConfigTensor = Type.Object({
+  name: Type.String(),
+  data_type: Type.String({ examples: ['TYPE_INT32', 'TYPE_FP32'] }),
+  dims: Type.Array(Type.Integer(), { description: 'Without the rows' }),
+  reshape: Type.Optional(
+    Type.Object({ shape: Type.Array(Type.Integer()) }, { description: 'Of one number a row, which has no dimension' }),
+  ),
+})
+
+/** `GET /v2/models/{model}/config`. */
+export type InferConfig = Static<typeof InferConfig>
+export const InferConfig = Type.Object({
+  name: Type.String(),
+  platform: Type.String({ description: 'As in the metadata' }),
+  backend: Type.String({ description: 'The engine that computes' }),
+  version_policy: Type.Union([
+    Type.Object({ latest: Type.Object({ num_versions: Type.Literal(1) }) }),
+    Type.Object({ all: Type.Object({}) }),
+  ]),
+  max_batch_size: Type.Integer({ description: 'Most rows of a request' }),
+  input: Type.Array(ConfigTensor),
+  output: Type.Array(ConfigTensor),
+  instance_group: Type.Array(
+    Type.Object({
+      name: Type.String(),
+      kind: Type.Literal('KIND_CPU'),
+      count: Type.Integer({ description: 'Worker threads of a process' }),
+    }),
+  ),
+  dynamic_batching: Type.Object({
+    max_queue_delay_microseconds: Type.Integer({ description: 'How long an idle worker waits for more rows' }),
+  }),
+  default_model_filename: Type.String({ description: 'The saved graph' }),
+})
+
+export type InferDuration = Static<typeof InferDuration>
+export const InferDuration = Type.Object({
+  count: Type.Integer(),
+  ns: Type.Integer({ description: 'All together, nanoseconds' }),
+})
+
+const durations = {
+  compute_input: InferDuration,
+  compute_infer: InferDuration,
+  compute_output: InferDuration,
+}
+
+/** What a version has done since it was loaded, whatever protocol it was asked by. */
+export type InferStatistics = Static<typeof InferStatistics>
+export const InferStatistics = Type.Object({
+  name: Type.String(),
+  version: Type.String(),
+  last_inference: Type.Integer({ description: 'When the last request was answered, ms since 1970; 0: none was' }),
+  inference_count: Type.Integer({ description: 'Rows answered' }),
+  execution_count: Type.Integer({ description: 'Engine calls' }),
+  inference_stats: Type.Object({
+    success: InferDuration,
+    fail: InferDuration,
+    queue: InferDuration,
+    ...durations,
+    cache_hit: InferDuration,
+  }),
+  batch_stats: Type.Array(Type.Object({ batch_size: Type.Integer(), ...durations }), {
+    description: 'Engine calls by their rows; above 256 by the next power of two',
+  }),
+})
+
+/** `GET /v2/models/stats`, `/v2/models/{model}/stats`. */
+export type InferStatisticsList = Static<typeof InferStatisticsList>
+export const InferStatisticsList = Type.Object({ model_stats: Type.Array(InferStatistics) })

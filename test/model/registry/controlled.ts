@@ -1,0 +1,81 @@
+import { Registry, type RegistryEvent, type RegistryOptions } from '../../../src/model/registry/registry.ts'
+import type { SourceModel } from '../../../src/model/registry/source.ts'
+import { createFakeLoadedModel, type FakeLoadedModel } from '../../fakes/loaded-model.ts'
+
+export interface Setup extends Partial<Omit<RegistryOptions, 'load' | 'source' | 'onEvent'>> {
+  /** Versions on disk, by model. */
+  models?: Record<string, string[]>
+}
+
+/** A registry over a folder and loads that the test controls. */
+export function setUp({ models = { ads: ['1'] }, ...options }: Setup = {}) {
+  const disk = {
+    models: Object.entries(models).map(([name, versions]) => model(name, versions)),
+    error: undefined as Error | undefined,
+  }
+  /** Versions that fail to load, with their reasons. */
+  const broken = new Map<string, string>()
+  /** What the load of a version waits for. */
+  const held = new Map<string, Promise<void>>()
+  const loads: string[] = []
+  const events: string[] = []
+  const loaded = new Map<string, FakeLoadedModel>()
+  const closing = new Map<string, Promise<void>>()
+  /** Versions without a manifest. */
+  const bare = new Set<string>()
+  let now = 0
+  const registry = new Registry({
+    source: async () => {
+      if (disk.error) throw disk.error
+      return disk.models
+    },
+    load: async (name, version) => {
+      const key = `${name}/${version}`
+      loads.push(key)
+      now += 500
+      await held.get(key)
+      const reason = broken.get(key)
+      if (reason !== undefined) throw new Error(reason)
+      const model = createFakeLoadedModel(name, version, closing.get(key), bare.has(key))
+      loaded.set(key, model)
+      return model
+    },
+    mode: 'latest',
+    defaultModel: undefined,
+    requiredModels: [],
+    now: () => now,
+    onEvent: (event) => events.push(text(event)),
+    ...options,
+  })
+  return { registry, disk, broken, held, loads, events, loaded, closing, bare }
+}
+
+export function model(name: string, versions: string[], rest: Partial<SourceModel> = {}): SourceModel {
+  return { name, versions: versions.map((version) => ({ version, stamp: 'old' })), labels: {}, ...rest }
+}
+
+function text(event: RegistryEvent): string {
+  if (event.type === 'problem') return `problem: ${event.message}`
+  const name = `${event.type} ${event.name}/${event.version}`
+  return event.type === 'loaded' ? `${name} in ${event.seconds} s` : name
+}
+
+/** A promise, and how to resolve it. */
+export function gate() {
+  let open = () => {}
+  const promise = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return { promise, open }
+}
+
+/** Lets every promise that can settle do so. */
+export const settled = () => new Promise((resolve) => setImmediate(resolve))
+
+export const answering = (registry: Registry, name?: string, version?: string, label?: string) => {
+  const lease = registry.acquire(name, version, label)
+  lease.release()
+  return `${lease.model.manifest.name}/${lease.model.manifest.version}`
+}
+export const states = (registry: Registry) =>
+  registry.list().flatMap(({ name, versions }) => versions.map(({ version, state }) => `${name}/${version} ${state}`))

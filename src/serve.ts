@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { loggerOptions } from './logging.ts'
+import type { Registry } from './model/registry/registry.ts'
 import type { Configuration } from './schemas/configuration.ts'
 import { app, serverOptions } from './server/app.ts'
 import { type ConnectionSource, listenOn } from './server/connections.ts'
@@ -15,6 +16,7 @@ export interface RunningServer {
   /** Resolves when the models that were there at the start have been loaded, or have failed. */
   loaded: Promise<void>
   metrics: Metrics
+  registry: Registry
   /** Why this process can't answer requests yet, or no longer; empty when ready. */
   unreadyReasons(): string[]
   /**
@@ -38,6 +40,8 @@ export interface ServeOptions {
   connections?: ConnectionSource
   /** Other processes of the same service. */
   peers?: Peers
+  /** Models that are not served until they are loaded on demand. */
+  unloaded?: readonly string[]
 }
 
 /** Builds everything from its configuration and takes connections; models are loaded meanwhile. */
@@ -52,7 +56,12 @@ export async function serve(configuration: Configuration, options: ServeOptions 
   })
   const { log } = fastify
   let open = 0
-  const service = await createService(configuration, { log, peers: options.peers, connections: () => open })
+  const service = await createService(configuration, {
+    log,
+    peers: options.peers,
+    unloaded: options.unloaded,
+    connections: () => open,
+  })
   fastify.server.on('connection', (socket) => {
     open++
     socket.once('close', () => {
@@ -93,6 +102,7 @@ export async function serve(configuration: Configuration, options: ServeOptions 
     url,
     loaded,
     metrics: service.metrics,
+    registry: service.registry,
     unreadyReasons: service.unreadyReasons,
     close: () => {
       closed ??= close()

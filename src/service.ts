@@ -20,6 +20,7 @@ export interface Service {
   /** What `app` is registered with. */
   app: AppOptions
   metrics: Metrics
+  registry: Registry
   /**
    * Loads the models of the folder, and looks for changes from then on. Resolves when all have been loaded, or have failed.
    * `url`: where it answers, for the log.
@@ -41,6 +42,8 @@ export interface ServiceOptions {
   peers?: Peers | undefined
   /** Connections that are open. */
   connections?(): number
+  /** Models that are not served until they are loaded on demand. */
+  unloaded?: readonly string[] | undefined
 }
 
 /** Starts the workers. Rejects with ENGINE_UNAVAILABLE. */
@@ -65,6 +68,7 @@ export async function createService(configuration: Configuration, options: Servi
     requiredModels: configuration.MULTIGATE_REQUIRED_MODELS.split(',')
       .map((name) => name.trim())
       .filter(Boolean),
+    unloaded: options.unloaded ?? [],
     now: systemClock.now,
     onEvent: (event) => report(event, log, metrics),
   })
@@ -87,6 +91,7 @@ export async function createService(configuration: Configuration, options: Servi
       slots: share.slots,
     }),
     bodies,
+    admin: configuration.MULTIGATE_ADMIN,
     deadlineMs: configuration.MULTIGATE_DEADLINE_MS,
   }
 
@@ -98,6 +103,7 @@ export async function createService(configuration: Configuration, options: Servi
   return {
     app: { context, version },
     metrics,
+    registry,
     async load(url) {
       log.info(
         { engine: pool.engine, workers: pool.size, models: root, ...(url && { docs: `${url}/docs` }) },

@@ -24,7 +24,7 @@ export interface Channel {
   /** Says something that needs no answer; nothing happens where the other end has gone. A socket stays open here too. */
   tell(kind: string, payload?: unknown, socket?: Socket): void
   /** Rejects if the other end fails, has gone, or hasn't answered in so many ms. */
-  ask(kind: string, longest: number): Promise<unknown>
+  ask(kind: string, longest: number, payload?: unknown): Promise<unknown>
 }
 
 interface Message {
@@ -74,7 +74,7 @@ export function createChannel(end: ChannelEnd, handlers: Handlers): Channel {
 
   return {
     tell: (kind, payload, socket) => post({ kind, payload }, socket),
-    ask(kind, longest) {
+    ask(kind, longest, payload) {
       const id = nextId++
       if (!end.connected) return Promise.reject(new Error(gone))
       return new Promise((resolve, reject) => {
@@ -94,7 +94,7 @@ export function createChannel(end: ChannelEnd, handlers: Handlers): Channel {
           },
         }
         asked.set(id, question)
-        post({ kind, id })
+        post({ kind, id, payload })
       })
     },
   }

@@ -1,11 +1,13 @@
 import closeWithGrace from 'close-with-grace'
 import { longestStop } from '../configuration.ts'
-import { reasonOf } from '../model/errors.ts'
+import { ModelError, reasonOf } from '../model/errors.ts'
+import type { InferStatistics } from '../schemas/infer-model.ts'
 import { type RunningServer, serve } from '../serve.ts'
-import type { Peers } from '../server/peers.ts'
+import type { ModelChange, Peers } from '../server/peers.ts'
+import { ownStatistics } from '../server/statistics.ts'
 import { type Channel, createChannel } from './channel.ts'
 import { createGivenConnections, type GivenConnections } from './given-connections.ts'
-import { longestAnswer, type Start } from './messages.ts'
+import { longestAnswer, type Refusal, type Start } from './messages.ts'
 
 /*
  * A process of several that serve: started by the primary one, which gives it its configuration and its connections, and
@@ -13,6 +15,11 @@ import { longestAnswer, type Start } from './messages.ts'
  */
 
 let server: RunningServer | undefined
+/** Resolves when it serves. */
+let onServing: (server: RunningServer) => void = () => undefined
+const serving = new Promise<RunningServer>((resolve) => {
+  onServing = resolve
+})
 let connections: GivenConnections | undefined
 let started = false
 /** Longest time that stopping takes, ms. */
@@ -34,6 +41,8 @@ const channel: Channel = createChannel(process, {
   },
   metrics: () => server?.metrics.registry.getMetricsAsJSON(),
   reasons: () => server?.unreadyReasons(),
+  statistics: () => (server === undefined ? [] : ownStatistics(server)),
+  change,
   drain: stop,
   closed: () => connections?.close(),
 })
@@ -43,12 +52,13 @@ process.once('disconnect', () => {
   stop()
 })
 
-async function start({ configuration, url, started: before }: Start): Promise<void> {
+async function start({ configuration, url, started: before, unloaded }: Start): Promise<void> {
   started ||= before
   const given = createGivenConnections(url)
-  const running = await serve(configuration, { connections: given, peers })
+  const running = await serve(configuration, { connections: given, peers, unloaded })
   connections = given
   server = running
+  onServing(running)
   longest = longestStop(configuration)
   const { log } = running.fastify
   closeWithGrace({ delay: longest, logger: log }, async ({ err }) => {
@@ -59,6 +69,18 @@ async function start({ configuration, url, started: before }: Start): Promise<vo
   channel.tell('serving')
   await running.loaded
   channel.tell('loaded')
+}
+
+/** Here alone; one that is still starting does it when it serves. */
+async function change({ action, model }: ModelChange): Promise<Refusal | undefined> {
+  const { registry } = await serving
+  try {
+    await registry[action](model)
+    return undefined
+  } catch (error) {
+    // What is unforeseen has no code of its own, and is none on the wire either.
+    return { code: error instanceof ModelError ? error.code : 'INVALID_BUNDLE', message: reasonOf(error) }
+  }
 }
 
 /** As the primary says, not a signal: one may follow, of a terminal to all processes, and is the first then. */
@@ -78,4 +100,13 @@ const peers: Peers = {
     return all.catch((error) => (own.length > 0 ? own : [`the primary process: ${reasonOf(error)}`]))
   },
   metrics: () => (channel.ask('metrics', 2 * longestAnswer.metrics) as Promise<string>).catch(() => undefined),
+  statistics: () =>
+    (channel.ask('statistics', 2 * longestAnswer.statistics) as Promise<InferStatistics[]>).catch(() => undefined),
+  async change(change) {
+    const asked = channel.ask('change', 2 * longestAnswer.change, change) as Promise<Refusal | undefined>
+    const refusal = await asked.catch(
+      (error): Refusal => ({ code: 'NOT_READY', message: `The primary process: ${reasonOf(error)}` }),
+    )
+    if (refusal) throw new ModelError(refusal.code, refusal.message)
+  },
 }

@@ -1,8 +1,11 @@
 import { Counter, Gauge, Registry } from 'prom-client'
 import type { Configuration } from '../schemas/configuration.ts'
+import type { InferStatistics } from '../schemas/infer-model.ts'
+import { sumStatistics } from '../server/statistics.ts'
 import { backOff } from './back-off.ts'
 import { Distributor } from './distributor.ts'
 import { Member, type MemberEvents } from './member.ts'
+import { ModelChanges } from './model-changes.ts'
 import { shareOf } from './share.ts'
 import { type Snapshot, Totals } from './totals.ts'
 
@@ -33,6 +36,7 @@ export class Group {
   readonly #options: GroupOptions
   readonly #places: Place[]
   readonly #totals = new Totals()
+  readonly #models = new ModelChanges()
   readonly #own = new Registry()
   readonly #replaced: Counter
   readonly #timers = new Set<NodeJS.Timeout>()
@@ -118,6 +122,12 @@ export class Group {
     return this.#wasReady && reasons.some(({ length }) => length === 0) ? [] : reasons.flat()
   }
 
+  /** What all processes have counted; of those that have died nothing is left. */
+  async statistics(): Promise<InferStatistics[]> {
+    const all = await Promise.all(this.#members().map((member) => member.statistics()))
+    return sumStatistics(all.flat())
+  }
+
   #allReady(): void {
     if (this.#wasReady) return
     this.#wasReady = true
@@ -127,7 +137,9 @@ export class Group {
 
   #spawn(place: Place): void {
     const { configuration, url } = this.#options
-    const member = new Member({ configuration: shareOf(configuration), url, started: this.#wasReady }, this.#events)
+    const unloaded = this.#models.unloaded
+    const start = { configuration: shareOf(configuration), url, started: this.#wasReady, unloaded }
+    const member = new Member(start, this.#events)
     place.member = member
     member.ended.then((how) => this.#ended(place, member, how))
   }
@@ -156,6 +168,8 @@ export class Group {
     stop: () => this.#options.onStop(),
     metrics: () => this.metrics(),
     reasons: () => this.unreadyReasons(),
+    statistics: () => this.statistics(),
+    change: (change) => this.#models.change(change, () => this.#members()),
   }
 
   #ended(place: Place, member: Member, how: number | string): void {

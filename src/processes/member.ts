@@ -1,9 +1,11 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import type { Socket } from 'node:net'
 import { reasonOf } from '../model/errors.ts'
+import type { InferStatistics } from '../schemas/infer-model.ts'
+import type { ModelChange } from '../server/peers.ts'
 import { type Channel, createChannel } from './channel.ts'
 import type { Taker } from './distributor.ts'
-import { longestAnswer, type Start } from './messages.ts'
+import { longestAnswer, type Refusal, type Start } from './messages.ts'
 import type { Snapshot } from './totals.ts'
 
 /** What a process that serves asks of the primary one, and tells it. */
@@ -19,6 +21,8 @@ export interface MemberEvents {
   leaving(member: Member): void
   metrics(): Promise<string>
   reasons(): Promise<string[]>
+  statistics(): Promise<InferStatistics[]>
+  change(change: ModelChange): Promise<Refusal | undefined>
 }
 
 /** A process that serves, as the primary one sees it. */
@@ -71,6 +75,8 @@ export class Member implements Taker {
       },
       metrics: () => events.metrics(),
       reasons: () => events.reasons(),
+      statistics: () => events.statistics(),
+      change: (change: ModelChange) => events.change(change),
     })
     // Under `node --watch` it says which files it has read, for whoever watches to hear.
     if (process.env.WATCH_REPORT_DEPENDENCIES) child.on('message', (message) => process.send?.(message))
@@ -107,6 +113,22 @@ export class Member implements Taker {
       return reasons.map((reason) => `process ${this.pid}: ${reason}`)
     } catch {
       return [`process ${this.pid} does not answer`]
+    }
+  }
+
+  /** What it has counted; nothing where it doesn't answer in time. */
+  async statistics(): Promise<InferStatistics[]> {
+    const asked = this.#channel.ask('statistics', longestAnswer.statistics) as Promise<InferStatistics[]>
+    return asked.catch(() => [])
+  }
+
+  /** Changes it there; why it refuses, if it does. One that dies meanwhile is replaced by one that knows. */
+  async change(change: ModelChange): Promise<Refusal | undefined> {
+    try {
+      return (await this.#channel.ask('change', longestAnswer.change, change)) as Refusal | undefined
+    } catch (error) {
+      if (!this.#process.connected) return undefined
+      return { code: 'NOT_READY', message: `Process ${this.pid} does not ${change.action} it: ${reasonOf(error)}` }
     }
   }
 

@@ -126,6 +126,10 @@ export const Configuration = Type.Object({
     default: 1000,
     description: 'After SIGTERM: how long to go on answering, not ready, until load balancers have noticed, ms',
   }),
+  MULTIGATE_ADMIN: Type.Boolean({
+    default: false,
+    description: 'Let clients load and unload models on demand (`/v2/repository`)',
+  }),
   MULTIGATE_LOG_LEVEL: Type.Union(
     [
       Type.Literal('trace'),

@@ -1,4 +1,5 @@
 import Type, { type Static, type TSchema } from 'typebox'
+import { Side } from './features.ts'
 
 /*
  * The Open Inference Protocol, version 2, with its binary tensor extension. What stands around the tensors is checked
@@ -130,6 +131,17 @@ export const InferTensor = Type.Object({
   shape: Type.Array(Type.Integer(), { description: '−1 stands for the rows' }),
 })
 
+/** A feature that requests may send by its name. */
+const Feature = Type.Object({
+  name: Type.String(),
+  datatype: Type.String({
+    description: 'BYTES for strings, INT64 for ids, FP64 for numbers; other numbers do as well',
+  }),
+  shape: Type.Array(Type.Integer(), { description: '[rows], or [1] for all rows' }),
+  side: Side,
+  required: Type.Boolean({ description: 'It has no default' }),
+})
+
 /** `GET /v2/models/{model}`. */
 export type InferModel = Static<typeof InferModel>
 export const InferModel = Type.Object({
@@ -137,7 +149,12 @@ export const InferModel = Type.Object({
   versions: Type.Array(Type.String(), { description: 'Versions that answer now' }),
   platform: Type.String({ description: 'The engine that computes, and the format of the saved graph' }),
   inputs: Type.Array(InferTensor),
-  outputs: Type.Array(InferTensor, { description: 'One a task' }),
+  outputs: Type.Array(InferTensor, { description: 'One a task; of a graph without a manifest its own' }),
+  parameters: Type.Optional(
+    Type.Object({
+      features: Type.Array(Feature, { description: 'What requests may send by name in place of `inputs`' }),
+    }),
+  ),
 })
 
 /** Every error below `/v1` and `/v2`. */

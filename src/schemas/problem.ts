@@ -14,6 +14,7 @@ export type ProblemCode = Static<typeof ProblemCode>
 export const ProblemCode = Type.Union(
   [
     Type.Literal('INVALID_REQUEST'),
+    Type.Literal('FORBIDDEN'),
     Type.Literal('NOT_FOUND'),
     Type.Literal('MODEL_NOT_FOUND'),
     Type.Literal('VERSION_NOT_FOUND'),

@@ -12,6 +12,8 @@ import { requestId, requestIdOf, traceLogger } from './plugins/request-id.ts'
 import { flight } from './prediction-route.ts'
 import { inferRoutes } from './routes/infer.ts'
 import { inferMetadataRoutes } from './routes/infer-metadata.ts'
+import { inferModelRoutes } from './routes/infer-model.ts'
+import { inferRepositoryRoutes } from './routes/infer-repository.ts'
 import { modelRoutes } from './routes/models.ts'
 import { operationRoutes } from './routes/operation.ts'
 import { predictRoutes } from './routes/predict.ts'
@@ -50,6 +52,8 @@ export async function app(fastify: FastifyInstance, { context, version }: AppOpt
   await fastify.register(inferMetadataRoutes, { context, version })
   await fastify.register(servingRoutes, { context })
   await fastify.register(servingMetadataRoutes, { context })
+  await fastify.register(inferModelRoutes, { context })
+  await fastify.register(inferRepositoryRoutes, { context })
   await fastify.register(modelRoutes, { context })
   await fastify.register(operationRoutes, { context })
 }

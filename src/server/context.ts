@@ -20,6 +20,8 @@ export interface ServerContext {
   /** Undefined where this process is the only one. */
   peers?: Peers | undefined
   bodies: PendingBodies
+  /** Whether models may be loaded and unloaded on demand. */
+  admin: boolean
   /** Deadline of requests that name none, ms. */
   deadlineMs: number
 }

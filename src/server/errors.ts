@@ -5,6 +5,7 @@ import type { ProblemCode, ProblemDetails, ProblemItem } from '../schemas/proble
 /** What each code means on the wire. The one place where a code becomes an HTTP status. */
 export const problemTable: Record<ProblemCode, { status: number; title: string }> = {
   INVALID_REQUEST: { status: 400, title: 'The request is invalid' },
+  FORBIDDEN: { status: 403, title: 'The request is not allowed here' },
   NOT_FOUND: { status: 404, title: 'There is nothing at this path' },
   MODEL_NOT_FOUND: { status: 404, title: 'There is no such model' },
   VERSION_NOT_FOUND: { status: 404, title: 'The model has no such version' },

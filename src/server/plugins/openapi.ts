@@ -16,6 +16,13 @@ import {
   InferServer,
   InferTensor,
 } from '../../schemas/infer.ts'
+import { InferConfig, InferStatisticsList } from '../../schemas/infer-model.ts'
+import {
+  InferIndex,
+  InferIndexRequest,
+  InferRepositoryAnswer,
+  InferRepositoryRequest,
+} from '../../schemas/infer-repository.ts'
 import { ModelDetails, ModelList, ModelStatus, Probe, VersionStatus } from '../../schemas/models.ts'
 import {
   Candidate,
@@ -91,6 +98,12 @@ const components: Record<string, TSchema> = {
   InferTensor,
   InferLive,
   InferReady,
+  InferConfig,
+  InferStatisticsList,
+  InferIndexRequest,
+  InferIndex,
+  InferRepositoryRequest,
+  InferRepositoryAnswer,
   InferError,
   ServingRequest,
   ServingInstances,

@@ -2,18 +2,18 @@ import type { InferAnswer, InferModel, InferOutput, InferRequest } from '../../s
 import type { ProblemCode } from '../../schemas/problem.ts'
 import { component, inferErrorResponses } from '../plugins/openapi.ts'
 
-const tags = ['open inference protocol']
+export const tags = ['open inference protocol']
 
 const modelParameter = { model: { type: 'string', description: "The model's name", examples: ['ads-funnel'] } }
 const versionParameter = { version: { type: 'string', description: 'One of its versions', examples: ['1'] } }
-const ofModel = { type: 'object', properties: modelParameter, required: ['model'] }
-const ofVersion = {
+export const ofModel = { type: 'object', properties: modelParameter, required: ['model'] }
+export const ofVersion = {
   type: 'object',
   properties: { ...modelParameter, ...versionParameter },
   required: ['model', 'version'],
 }
 
-const json = (name: string, description: string, value: unknown) => ({
+export const json = (name: string, description: string, value: unknown) => ({
   description,
   content: { 'application/json': { schema: component(name), examples: { answer: { value } } } },
 })
@@ -180,7 +180,7 @@ export const inferServerSchema = {
     200: json('InferServer', 'The server', {
       name: 'multigate',
       version: '0.1.0',
-      extensions: ['binary_tensor_data'],
+      extensions: ['binary_tensor_data', 'model_configuration', 'statistics'],
     }),
     ...inferErrorResponses('INTERNAL'),
   },
@@ -216,11 +216,19 @@ const modelExample: InferModel = {
     { name: 'dense', datatype: 'FP32', shape: [-1, 5] },
   ],
   outputs: ['ctr', 'cvr', 'ctcvr'].map((name) => ({ name, datatype: 'FP32', shape: [-1, 1] })),
+  parameters: {
+    features: [
+      { name: 'country', datatype: 'BYTES', shape: [-1], side: 'context', required: false },
+      { name: 'hour', datatype: 'INT64', shape: [-1], side: 'context', required: false },
+      { name: 'campaign', datatype: 'BYTES', shape: [-1], side: 'candidate', required: true },
+      { name: 'price', datatype: 'FP64', shape: [-1], side: 'candidate', required: true },
+    ],
+  },
 }
 const model = {
   tags,
   response: {
-    200: json('InferModel', 'Its inputs, and one output a task', modelExample),
+    200: json('InferModel', 'Its tensors, and the features that requests may name instead', modelExample),
     ...inferErrorResponses('MODEL_NOT_FOUND', 'VERSION_NOT_FOUND', 'INTERNAL', 'NOT_READY', 'DRAINING'),
   },
 }

@@ -1,5 +1,7 @@
 import type { FastifyInstance } from 'fastify'
+import type { Slot } from '../../model/features/layout.ts'
 import type { LoadedModel } from '../../model/prediction/model.ts'
+import type { Registry } from '../../model/registry/registry.ts'
 import type { InferLive, InferModel, InferReady, InferServer } from '../../schemas/infer.ts'
 import type { ServerContext } from '../context.ts'
 import { unreadyReasons } from '../readiness.ts'
@@ -14,20 +16,26 @@ import {
 } from './infer-docs.ts'
 
 /** Extensions of the protocol that this server has, by the names that its clients look for. */
-const extensions = ['binary_tensor_data']
+const extensions = ['binary_tensor_data', 'model_configuration', 'statistics']
+/** And where administration is enabled. */
+const adminExtensions = ['model_repository']
 
 /** What clients of the Open Inference Protocol ask before they send anything: health, and what tensors a model takes. */
 export async function inferMetadataRoutes(
   app: FastifyInstance,
   { context, version }: { context: ServerContext; version: string },
 ): Promise<void> {
-  const { registry } = context
+  const { registry, admin } = context
   const serializerCompiler = () => JSON.stringify
   const get = (url: string, schema: object) => ({ method: 'GET', url, schema, serializerCompiler }) as const
 
   app.route({
     ...get('/v2', inferServerSchema),
-    handler: async (): Promise<InferServer> => ({ name: 'multigate', version, extensions }),
+    handler: async (): Promise<InferServer> => ({
+      name: 'multigate',
+      version,
+      extensions: admin ? [...extensions, ...adminExtensions] : extensions,
+    }),
   })
   app.route({
     ...get('/v2/health/live', inferLiveSchema),
@@ -42,50 +50,73 @@ export async function inferMetadataRoutes(
     },
   })
 
-  /** What a model that answers says of itself; throws as a request to it would. */
-  function ask<T>({ model: name, version }: Asked, answer: (model: LoadedModel) => T): T {
-    const { model, release } = registry.acquire(name, version)
-    try {
-      return answer(model)
-    } finally {
-      release()
-    }
-  }
-  const describe = (asked: Asked): InferModel => ask(asked, (model) => describeModel(model, versionsOf(asked.model)))
+  const describe = (asked: AskedModel): InferModel =>
+    askModel(registry, asked, (model) => describeModel(model, versionsOf(asked.model)))
   const versionsOf = (name: string) =>
     (registry.list().find((model) => model.name === name)?.versions ?? [])
       .filter(({ state }) => state === 'ready')
       .map(({ version }) => version)
-  const ready = (asked: Asked): InferReady => ask(asked, ({ manifest }) => ({ name: manifest.name, ready: true }))
+  const ready = (asked: AskedModel): InferReady =>
+    askModel(registry, asked, ({ manifest }) => ({ name: manifest.name, ready: true }))
 
   for (const [path, modelSchema, readySchema] of [
     ['/v2/models/:model', inferModelSchema, inferModelReadySchema],
     ['/v2/models/:model/versions/:version', inferModelVersionSchema, inferModelVersionReadySchema],
   ] as const) {
-    app.route<{ Params: Asked }>({ ...get(path, modelSchema), handler: async ({ params }) => describe(params) })
-    app.route<{ Params: Asked }>({ ...get(`${path}/ready`, readySchema), handler: async ({ params }) => ready(params) })
+    app.route<{ Params: AskedModel }>({ ...get(path, modelSchema), handler: async ({ params }) => describe(params) })
+    app.route<{ Params: AskedModel }>({
+      ...get(`${path}/ready`, readySchema),
+      handler: async ({ params }) => ready(params),
+    })
   }
 }
 
-/** The protocol's names. */
-const datatypeNames = { int32: 'INT32', int64: 'INT64', float32: 'FP32' } as const
+/** The protocol's names of datatypes. */
+export const datatypeNames = { int32: 'INT32', int64: 'INT64', float32: 'FP32' } as const
 
-interface Asked {
+/** What a path names. */
+export interface AskedModel {
   model: string
   version?: string
 }
 
+/** What a model that answers says of itself; throws as a request to it would. */
+export function askModel<T>(
+  registry: Registry,
+  { model: name, version }: AskedModel,
+  answer: (model: LoadedModel) => T,
+): T {
+  const { model, release } = registry.acquire(name, version)
+  try {
+    return answer(model)
+  } finally {
+    release()
+  }
+}
+
+/** The engine that computes, and the format of the saved graph. */
+export const platformOf = ({ engine, manifest }: LoadedModel): string => `${engine}_${manifest.graph.format}`
+
 function describeModel(model: LoadedModel, versions: string[]): InferModel {
-  const { manifest, engine } = model
+  const { manifest, tensors, bare, encoder } = model
+  const shape = (dims: number[]) => [-1, ...dims]
   return {
     name: manifest.name,
     versions,
-    platform: `${engine}_${manifest.graph.format}`,
-    inputs: model.tensors.inputs.map(({ name, dtype, dims }) => ({
+    platform: platformOf(model),
+    inputs: tensors.inputs.map(({ name, dtype, dims }) => ({
       name,
       datatype: datatypeNames[dtype],
-      shape: [-1, ...dims],
+      shape: shape(dims),
     })),
-    outputs: model.tensors.outputs.map(({ name, dims }) => ({ name, datatype: 'FP32', shape: [-1, ...dims] })),
+    outputs: tensors.outputs.map(({ name, dims }) => ({ name, datatype: 'FP32', shape: shape(dims) })),
+    // Not among the inputs: clients that make data of their own send all of those.
+    ...(bare ? {} : { parameters: { features: encoder.layout.slots.map(describeFeature) } }),
   }
+}
+
+function describeFeature({ encoder: { field, missing } }: Slot) {
+  const { name, side, kind } = field
+  const datatype = kind === 'numeric' ? 'FP64' : kind === 'integer' ? 'INT64' : 'BYTES'
+  return { name, datatype, shape: [-1], side, required: typeof missing === 'string' }
 }

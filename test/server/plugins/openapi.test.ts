@@ -102,16 +102,24 @@ t.test('every route is documented, and every documented route exists', async (t)
     'get /v2',
     'get /v2/health/live',
     'get /v2/health/ready',
+    'get /v2/models/stats',
     'get /v2/models/{model}',
+    'get /v2/models/{model}/config',
     'get /v2/models/{model}/ready',
+    'get /v2/models/{model}/stats',
     'get /v2/models/{model}/versions/{version}',
+    'get /v2/models/{model}/versions/{version}/config',
     'get /v2/models/{model}/versions/{version}/ready',
+    'get /v2/models/{model}/versions/{version}/stats',
     'post /predict',
     'post /v1/models/{model}/labels/{label}:predict',
     'post /v1/models/{model}/versions/{version}:predict',
     'post /v1/models/{model}:predict',
     'post /v2/models/{model}/infer',
     'post /v2/models/{model}/versions/{version}/infer',
+    'post /v2/repository/index',
+    'post /v2/repository/models/{model}/load',
+    'post /v2/repository/models/{model}/unload',
   ])
   for (const { method, path } of operations) {
     // Below /v1 a name has no colon.
@@ -183,8 +191,8 @@ t.test('every code of an error appears with its status', async (t) => {
       seen.add(name)
     }
   }
-  // These two are answered where no route is.
-  const elsewhere = ['NOT_FOUND', 'METHOD_NOT_ALLOWED']
+  // These are answered where no route is, or below /v2 alone.
+  const elsewhere = ['NOT_FOUND', 'METHOD_NOT_ALLOWED', 'FORBIDDEN']
   t.same([...seen].sort(), codes.filter((code) => !elsewhere.includes(code)).sort())
   const listed = document.components.schemas.ProblemDetails.properties.code
   t.same(listed.enum ?? listed.anyOf.map((choice: any) => choice.const), codes)
@@ -230,6 +238,10 @@ t.test('what routes really answer is as the document says', async (t) => {
     ['/v2/models/{model}', '/v2/models/ads-funnel', 200],
     ['/v2/models/{model}', '/v2/models/nothing', 404],
     ['/v2/models/{model}/ready', '/v2/models/ads-funnel/ready', 200],
+    ['/v2/models/stats', '/v2/models/stats', 200],
+    ['/v2/models/{model}/config', '/v2/models/ads-funnel/config', 200],
+    ['/v2/models/{model}/stats', '/v2/models/ads-funnel/stats', 200],
+    ['/v2/models/{model}/stats', '/v2/models/nothing/stats', 404],
     ['/v2/models/{model}/versions/{version}', '/v2/models/ads-funnel/versions/1', 200],
     ['/v2/models/{model}/versions/{version}/ready', '/v2/models/ads-funnel/versions/1/ready', 200],
   ] as const) {

@@ -18,8 +18,22 @@ async function ask(url: string) {
 }
 
 t.test('the server says what it is', async (t) => {
-  const answer = { name: 'multigate', version: '0.0.0', extensions: ['binary_tensor_data'] }
+  const answer = {
+    name: 'multigate',
+    version: '0.0.0',
+    extensions: ['binary_tensor_data', 'model_configuration', 'statistics'],
+  }
   for (const url of ['/v2', '/v2/']) t.match(await ask(url), { status: 200, body: answer })
+})
+
+t.test('HEAD is answered as GET is, without a body', async (t) => {
+  for (const url of ['/v2', '/v2/health/live', '/v2/models/ads', '/v2/models/ads/ready', '/v2/models/ads/config']) {
+    const answer = await fastify.inject({ method: 'HEAD', url })
+    t.equal(answer.statusCode, 200, url)
+    t.equal(answer.payload, '')
+    t.match(answer.headers['content-type'], 'application/json')
+  }
+  t.equal((await fastify.inject({ method: 'HEAD', url: '/v2/models/nothing/ready' })).statusCode, 404)
 })
 
 t.test('it is live, and ready until it stops', async (t) => {
@@ -48,6 +62,15 @@ t.test('a model lists its tensors, and the versions that answer', async (t) => {
     platform: 'onnx_layers',
     inputs: [tensor('sparse', 'INT32', 3), tensor('dense', 'FP32', 2)],
     outputs: ['ctr', 'cvr', 'ctcvr'].map((name) => tensor(name, 'FP32', 1)),
+    parameters: {
+      features: [
+        { name: 'country', datatype: 'BYTES', shape: [-1], side: 'context', required: false },
+        { name: 'hour', datatype: 'INT64', shape: [-1], side: 'context', required: true },
+        { name: 'campaign', datatype: 'BYTES', shape: [-1], side: 'candidate', required: true },
+        { name: 'price', datatype: 'FP64', shape: [-1], side: 'candidate', required: true },
+        { name: 'views', datatype: 'FP64', shape: [-1], side: 'cross', required: false },
+      ],
+    },
   })
   t.same([...body.versions].sort(), ['1', '2'])
   t.same((await ask('/v2/models/ads/versions/1')).body, body)

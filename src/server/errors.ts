@@ -55,13 +55,17 @@ export function toProblem(error: unknown, requestId: string): Problem {
   }
   const { code = '', statusCode = 500, message } = (error ?? {}) as FastifyError
   const mapped = fromFastify[code] ?? (statusCode >= 400 && statusCode < 500 ? 'INVALID_REQUEST' : 'INTERNAL')
-  const detail = mapped === 'INTERNAL' ? internal : mapped === 'UNSUPPORTED_MEDIA_TYPE' ? unsupported : message
+  const detail =
+    mapped === 'INTERNAL' ? internal : mapped === 'UNSUPPORTED_MEDIA_TYPE' ? (unsupported[code] ?? message) : message
   const errors: ProblemItem[] | undefined = mapped === 'INVALID_REQUEST' ? [{ path: '', message: detail }] : undefined
   return { body: problemDetails(mapped, detail, requestId, errors ? { errors } : {}), retryAfterSeconds: undefined }
 }
 
-const unsupported =
-  'A body is JSON, with Content-Type: application/json, and Content-Encoding: gzip, deflate or br where it is compressed'
+const unsupported: Record<string, string> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'A body is JSON, with Content-Type: application/json',
+  FST_CP_ERR_INVALID_CONTENT_ENCODING:
+    'A body that is compressed has Content-Encoding: gzip, deflate or br; the encoding of this one is not known here',
+}
 const internal = 'The server met an error that it did not foresee; its log has the details under this request_id'
 
 export function problemDetails(

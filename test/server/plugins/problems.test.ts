@@ -228,11 +228,19 @@ t.test('a full queue is 429 with Retry-After; what was accepted is answered', as
   const refused = await predict(one)
   isProblem(t, refused, 'QUEUE_FULL')
   t.match(refused.headers['retry-after'], /^[1-9][0-9]*$/)
+  const inputs = [
+    { name: 'hour', shape: [1], datatype: 'INT32', data: [21] },
+    { name: 'campaign', shape: [1], datatype: 'BYTES', data: ['c9'] },
+    { name: 'price', shape: [1], datatype: 'FP32', data: [1.25] },
+  ]
+  const other = await fastify.inject({ method: 'POST', url: '/v2/models/ads/infer', payload: { inputs } })
+  isInferError(t, { status: other.statusCode, headers: other.headers, body: other.json() }, 429)
+  t.match(other.headers['retry-after'], /^[1-9][0-9]*$/)
   const metrics = (await fastify.inject('/metrics')).body
   t.match(metrics, /multigate_queue_rows\{model="ads",version="1"\} 4/)
   t.match(metrics, /multigate_in_flight_batches\{model="ads",version="1"\} 1/)
-  t.match(metrics, /multigate_shed_total\{model="ads",version="1",reason="queue_full"\} 1/)
-  t.match(metrics, /multigate_requests_total\{model="ads",version="1",outcome="queue_full"\} 1/)
+  t.match(metrics, /multigate_shed_total\{model="ads",version="1",reason="queue_full"\} 2/)
+  t.match(metrics, /multigate_requests_total\{model="ads",version="1",outcome="queue_full"\} 2/)
   held.release()
   for (const { status } of await Promise.all([running, ...waiting])) t.equal(status, 200)
   t.notOk('retry-after' in (await predict({})).headers)

@@ -23,8 +23,8 @@ export function contentsOf({ name, source, entries, unloaded }: KnownModel): Fol
     .sort((a, b) => compareVersions(b, a))
     .map((version) => {
       const entry = entries.find((known) => known.version === version)
-      if (entry === undefined)
-        return { name, version, state: 'absent', reason: unloaded ? 'it was unloaded' : 'it is not loaded' }
-      return { name, version, state: entry.state, reason: entry.error ?? '' }
+      const reason = unloaded ? 'it was unloaded' : ''
+      if (entry === undefined) return { name, version, state: 'absent', reason: reason || 'it is not loaded' }
+      return { name, version, state: entry.state, reason: entry.error ?? reason }
     })
 }

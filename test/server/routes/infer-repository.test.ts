@@ -4,6 +4,7 @@ import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { temporaryFolder, writeTestBundle } from '../../fixtures/bundle.ts'
 import { startTestServer } from '../../fixtures/server.ts'
+import { until } from '../../fixtures/until.ts'
 import { errorOf } from '../infer-body.ts'
 
 const models = await temporaryFolder(t)
@@ -40,6 +41,7 @@ t.test('the index is every version in the folder, and its state', async (t) => {
 t.test('a model is unloaded, stays so, and is loaded', async (t) => {
   const unload = await post('/v2/repository/models/ads/unload', { parameters: { unload_dependents: false } })
   t.same([unload.status, JSON.parse(unload.text)], [200, { name: 'ads', unload: true }])
+  await until(async () => (await index())[0].state === 'UNAVAILABLE')
   await server.registry.reconcile()
   t.match(await index(), [{ name: 'ads', version: '1', state: 'UNAVAILABLE', reason: 'it was unloaded' }, {}, {}])
   for (const url of ['/v2/models/ads', '/v2/models/ads/ready', '/v2/models/ads/config', '/v2/models/ads/stats']) {

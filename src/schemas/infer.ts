@@ -122,6 +122,7 @@ export type InferReady = Static<typeof InferReady>
 export const InferReady = Type.Object({
   name: Type.Optional(Type.String({ description: 'The model asked for' })),
   ready: Type.Boolean(),
+  error: Type.Optional(Type.String({ description: 'Why the server is not ready' })),
 })
 
 export type InferTensor = Static<typeof InferTensor>

@@ -202,7 +202,7 @@ export const inferReadySchema = {
   summary: 'Can requests be sent here?',
   response: {
     200: json('InferReady', 'The default model and all required ones are warm', { ready: true }),
-    503: json('InferReady', 'Not ready; `GET /readyz` says why', { ready: false }),
+    503: json('InferReady', 'Not ready, and why', { ready: false, error: 'ads-funnel: it is being loaded' }),
     ...inferErrorResponses('INTERNAL'),
   },
 }

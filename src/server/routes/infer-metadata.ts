@@ -43,10 +43,13 @@ export async function inferMetadataRoutes(
   })
   app.route({
     ...get('/v2/health/ready', inferReadySchema),
-    handler: async (_, reply): Promise<InferReady> => {
-      const ready = (await unreadyReasons(context)).length === 0
-      if (!ready) reply.status(503)
-      return { ready }
+    handler: async (_, reply): Promise<InferReady | Buffer> => {
+      const reasons = await unreadyReasons(context)
+      if (reasons.length === 0) return { ready: true }
+      const answer: InferReady = { ready: false, error: reasons.join('; ') }
+      // As all errors: bare `application/json`, which only bytes keep.
+      reply.status(503).type('application/json')
+      return Buffer.from(JSON.stringify(answer))
     },
   })
 

@@ -1,6 +1,10 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { temporaryFolder, writeTestBundle } from '../../fixtures/bundle.ts'
+import { createEncoder } from '../../../src/model/features/encoder.ts'
+import type { LoadedModel } from '../../../src/model/prediction/model.ts'
+import { readRows } from '../../../src/server/routes/infer-features.ts'
+import { readBody } from '../../../src/server/routes/infer-request.ts'
+import { temporaryFolder, testFeatures, writeTestBundle } from '../../fixtures/bundle.ts'
 import { startTestServer } from '../../fixtures/server.ts'
 import * as body from '../infer-body.ts'
 import { dense, errorOf, ids, inferBody, numbers, sparse, stringBytes } from '../infer-body.ts'
@@ -136,6 +140,26 @@ for (const [inputs, message] of [
     t.match(errorOf(t, await infer({ inputs }), 400), message)
   })
 }
+
+t.test('where the graph has inputs called as features are, BYTES says that features are meant', async (t) => {
+  const encoder = createEncoder(testFeatures)
+  const tensors = ['country', 'hour'].map((name, column) => ({ name, dims: [], width: 1, role: 'sparse', column }))
+  const model = { encoder, bare: false, tensors: { inputs: tensors, outputs: [] } } as unknown as LoadedModel
+  const read = (...inputs: object[]) => readRows(readBody(Buffer.from(JSON.stringify({ inputs })), undefined), model)
+  t.match(read(strings('country', ['DE']), integers('hour', [21])), {
+    form: 'columns',
+    candidates: { country: ['DE'], hour: [21] },
+  })
+  t.match(read(integers('country', [0]), integers('hour', [5])), {
+    form: 'inputs',
+    inputs: { country: { rows: 1 }, hour: { rows: 1 } },
+  })
+  t.match(read(integers('country', [0, 1]), floats('price', [5])), {
+    form: 'columns',
+    context: { price: 5 },
+    candidates: { country: [0, 1] },
+  })
+})
 
 t.test('too many rows are 413', async (t) => {
   const campaigns = new Array(21).fill('c')

@@ -44,12 +44,16 @@ t.test('it is live, and ready until it stops', async (t) => {
     drain.draining = false
   })
   t.match(await ask('/v2/health/live'), { status: 200, body: { live: true } })
-  t.match(await ask('/v2/health/ready'), { status: 503, body: { ready: false } })
+  t.same(await ask('/v2/health/ready'), {
+    status: 503,
+    type: 'application/json',
+    body: { ready: false, error: 'shutting down' },
+  })
 })
 
 t.test('it is not ready while a required model is not', async (t) => {
   const waiting = await startTestServer(t, { models, registry: { defaultModel: 'ads', requiredModels: ['missing'] } })
-  t.same((await waiting.fastify.inject('/v2/health/ready')).json(), { ready: false })
+  t.match((await waiting.fastify.inject('/v2/health/ready')).json(), { ready: false, error: /^missing: / })
 })
 
 t.test('a model lists its tensors, and the versions that answer', async (t) => {

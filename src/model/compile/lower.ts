@@ -9,7 +9,13 @@ import { lowerEmbedding } from './operators/embedding.ts'
 import { type Lowering, unsupported } from './operators/lowering.ts'
 import { lowerAdd, lowerAverage, lowerDot, lowerMaximum, lowerMultiply } from './operators/merge.ts'
 import { lowerBatchNormalization } from './operators/normalisation.ts'
-import { lowerConcatenate, lowerFlatten, lowerGlobalAveragePooling1D, lowerReshape } from './operators/shape.ts'
+import {
+  lowerConcatenate,
+  lowerCropping2D,
+  lowerFlatten,
+  lowerGlobalAveragePooling1D,
+  lowerReshape,
+} from './operators/shape.ts'
 
 const lowerings: Record<string, Lowering> = {
   Activation: lowerActivation,
@@ -17,6 +23,7 @@ const lowerings: Record<string, Lowering> = {
   Average: lowerAverage,
   BatchNormalization: lowerBatchNormalization,
   Concatenate: lowerConcatenate,
+  Cropping2D: lowerCropping2D,
   Dense: lowerDense,
   Dot: lowerDot,
   Dropout: lowerIdentity,

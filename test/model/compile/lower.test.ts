@@ -19,6 +19,10 @@ const apply = (layer: { apply(input: SymbolicTensor | SymbolicTensor[]): unknown
 /** [B, 6] → [B, 2, 3] */
 const matrix = (x: SymbolicTensor) => apply(tfl.reshape({ targetShape: [2, 3] }), x)
 
+/** [B, 6] as an image of that shape, cropped, and flat again. */
+const cropped = (x: SymbolicTensor, targetShape: number[], cropping: [[number, number], [number, number]]) =>
+  apply(tfl.flatten(), apply(tfl.cropping2D({ cropping }), apply(tfl.reshape({ targetShape }), x)))
+
 /** Each ends in the model's output; x and y are float32 [B, 6], ids int32 [B, 4]. */
 const graphs: Record<string, (inputs: Inputs) => SymbolicTensor> = {
   'Dense without bias': ({ x }) => apply(tfl.dense({ units: 3, useBias: false }), x),
@@ -43,6 +47,33 @@ const graphs: Record<string, (inputs: Inputs) => SymbolicTensor> = {
   Dropout: ({ x }) => apply(tfl.dropout({ rate: 0.5 }), x),
   'Softmax layer': ({ x }) => apply(tfl.softmax({ axis: -1 }), matrix(x)),
   'ReLU with a bound': ({ x }) => apply(tfl.reLU({ maxValue: 0.7 }), x),
+  'Cropping2D of whole rows': ({ x }) =>
+    cropped(
+      x,
+      [3, 2, 1],
+      [
+        [1, 0],
+        [0, 0],
+      ],
+    ),
+  'Cropping2D within one row': ({ x }) =>
+    cropped(
+      x,
+      [1, 6, 1],
+      [
+        [0, 0],
+        [2, 1],
+      ],
+    ),
+  'Cropping2D of rows and columns': ({ x }) =>
+    cropped(
+      x,
+      [3, 2, 1],
+      [
+        [1, 0],
+        [1, 0],
+      ],
+    ),
   'Concatenate along the middle': ({ x, y }) => apply(tfl.concatenate({ axis: 1 }), matrix(x), matrix(y)),
   'Add of three': ({ x, y }) => apply(tfl.add(), x, y, x),
   'Add of rows to one': ({ x, y }) => apply(tfl.add(), x, apply(tfl.dense({ units: 1 }), y)),

@@ -36,6 +36,43 @@ export const lowerGlobalAveragePooling1D: Lowering = (application) => {
   return { ...input, name: output, dims: [input.dims[1]!] }
 }
 
+/**
+ * [B, h, w, c] → [B, h', w', c]: `cropping` [[top, bottom], [left, right]]. Where what is left stands together in a row,
+ * it is one slice of the row, whose columns can be followed to their inputs.
+ */
+export const lowerCropping2D: Lowering = (application) => {
+  const { layer, graph, output } = application
+  const input = only(application, 3)
+  const margins = marginsOf(layer.config.cropping)
+  if (layer.config.data_format === 'channels_first') throw unsupported(layer, 'channels_first is not supported')
+  const [height, width, depth] = input.dims as [number, number, number]
+  const [[top, bottom], [left, right]] = margins ?? [[-1], [-1]]
+  const dims = [height - top! - bottom!, width - left! - right!, depth]
+  if (margins === undefined || !dims.every((side) => side > 0))
+    throw unsupported(layer, `can't crop [${input.dims}] by ${JSON.stringify(layer.config.cropping)}`)
+
+  const name = (operator: string) => graph.fresh(`${output}:${operator}`)
+  const slice = (source: string, starts: number[], ends: number[], axes: number[], to: string) =>
+    graph.node('Slice', [source, graph.integers(starts), graph.integers(ends), graph.integers(axes)], to)
+  if (dims[0] === 1 || dims[1] === width) {
+    const row = graph.node('Flatten', [input.name], name('Flatten'), { axis: { int: 1 } }) // [B, h·w·c]
+    const start = (top! * width + left!) * depth
+    const cut = slice(row, [start], [start + product(dims)], [1], name('Slice')) // [B, h'·w'·c]
+    graph.node('Reshape', [cut, graph.integers([0, ...dims])], output)
+  } else slice(input.name, [top!, left!], [top! + dims[0]!, left! + dims[1]!], [1, 2], output)
+  return { ...input, name: output, dims }
+}
+
+/** Keras writes one number for all margins, or one a side, or a pair a side. */
+function marginsOf(cropping: unknown): [[number, number], [number, number]] | undefined {
+  const sides = Array.isArray(cropping) ? cropping : [cropping, cropping]
+  const pairs = sides.map((side) => (Array.isArray(side) ? side : [side, side]))
+  const sound =
+    pairs.length === 2 &&
+    pairs.every((pair) => pair.length === 2 && pair.every((margin) => Number.isInteger(margin) && margin >= 0))
+  return sound ? (pairs as [[number, number], [number, number]]) : undefined
+}
+
 /** Tensors alike but along `axis` → side by side. */
 export const lowerConcatenate: Lowering = ({ layer, inputs, graph, output }) => {
   const [first] = inputs

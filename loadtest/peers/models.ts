@@ -5,13 +5,13 @@ import { type LayersModel, layers, type SymbolicTensor } from '@tensorflow/tfjs-
 import { gateExperts } from '../../src/model/architectures/experts.ts'
 import { dense, embedInputs, type ModelShape, stack } from '../../src/model/architectures/layers.ts'
 import { answer } from '../../src/model/architectures/towers.ts'
+import { layersModelFile, layersModelFiles } from '../../src/model/bundle/layers-files.ts'
 import { writeBundle } from '../../src/model/bundle/write.ts'
 import { readLayersModel } from '../../src/model/compile/layers-model.ts'
 import { lowerLayersModel } from '../../src/model/compile/lower.ts'
 import { prepareTensorFlow, type TensorFlow } from '../../src/model/engines/tensorflow-backend.ts'
 import type { Features, Side } from '../../src/schemas/features.ts'
 import { createRandom } from '../../src/train/random.ts'
-import { layersModelFile, layersModelFiles } from '../../src/train/save.ts'
 
 /** A multi-gate mixture of experts with random weights, of the size of a real one. */
 export interface ReferenceModel {

@@ -1,11 +1,11 @@
 import t from 'tap'
 import { buildArchitecture } from '../../src/model/architectures/build.ts'
+import { layersModelFiles, openLayersModel } from '../../src/model/bundle/layers-files.ts'
 import { prepareTensorFlow } from '../../src/model/engines/tensorflow-backend.ts'
 import type { ArchitectureOptions } from '../../src/schemas/architecture.ts'
 import { batchBounds, createGather, type Examples } from '../../src/train/batches.ts'
 import { createNetwork } from '../../src/train/network.ts'
 import { createRandom } from '../../src/train/random.ts'
-import { layersModelFiles, openLayersModel } from '../../src/train/save.ts'
 
 const tensorflow = await prepareTensorFlow()
 const { tf } = tensorflow

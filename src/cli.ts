@@ -7,7 +7,9 @@ import { parseColumns } from './bench/columns.ts'
 import type { CommonOptions } from './bench/commands.ts'
 import { cacheFolder } from './cache-folder.ts'
 import { createServeCommand } from './configuration.ts'
+import { createExportCommand } from './convert/export-command.ts'
 import { createInitCommand, createInspectCommand } from './convert/graph-commands.ts'
+import { createImportCommand } from './convert/import-command.ts'
 import { ModelError, reasonOf } from './model/errors.ts'
 import { SpecError } from './train/spec.ts'
 
@@ -182,7 +184,16 @@ Examples:
         ),
     )
 
-  program.addCommand(createInspectCommand()).addCommand(createInitCommand())
+  const convert = {
+    version,
+    signal,
+    cacheFolder: (option: string | undefined) => cacheFolder(option ?? process.env.MULTIGATE_CACHE ?? ''),
+  }
+  program
+    .addCommand(createInspectCommand())
+    .addCommand(createInitCommand())
+    .addCommand(createImportCommand(convert))
+    .addCommand(createExportCommand(convert))
   program.addCommand(
     createServeCommand(async (flags) => {
       const { runServer } = await import('./run-server.ts')

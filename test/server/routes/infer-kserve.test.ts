@@ -17,7 +17,7 @@ const imported = [
   'pyyaml',
   'fastapi<1',
 ]
-const python = await pythonWith([...imported, 'cloudevents<2'], ['kserve==0.21.0'])
+const python = await pythonWith([...imported, 'cloudevents<2'], { alone: ['kserve==0.21.0'] })
 
 t.test("KServe's client", { skip: typeof python === 'string' ? python : false }, async (t) => {
   if (typeof python === 'string') return

@@ -1,0 +1,77 @@
+import { layOut } from '../model/features/layout.ts'
+import { showProgress, type Terminal } from './context.ts'
+import { type ExportOptions, type ExportResult, exportModel } from './export-model.ts'
+import { type ImportOptions, type ImportResult, importModel } from './import-model.ts'
+
+interface Terminals {
+  /** Results. */
+  out: Terminal
+  /** Progress and remarks. */
+  err: Terminal
+}
+
+/** `multigate import`: writes the version, says what it is. */
+export async function runImport({ out, err, ...options }: Omit<ImportOptions, 'progress'> & Terminals): Promise<void> {
+  const progress = showProgress(err)
+  try {
+    const result = await importModel({ ...options, progress })
+    progress('')
+    out.write(`${formatImport(result).join('\n')}\n`)
+  } finally {
+    progress('')
+  }
+}
+
+/** `multigate export`: writes the file or folder, says what it takes. */
+export async function runExport({
+  stdout,
+  stderr,
+  ...options
+}: Omit<ExportOptions, 'progress'> & { stdout: Terminal; stderr: Terminal }): Promise<void> {
+  const progress = showProgress(stderr)
+  try {
+    const result = await exportModel({ ...options, progress })
+    progress('')
+    stdout.write(`${formatExport(result, options).join('\n')}\n`)
+  } finally {
+    progress('')
+  }
+}
+
+function formatExport(
+  { out, manifest, checked }: ExportResult,
+  { to, keras }: Pick<ExportOptions, 'to' | 'keras'>,
+): string[] {
+  const { name, version, features, tasks, architecture } = manifest
+  const { sparse, dense, ids } = layOut(features)
+  const inputs = [
+    ...(sparse.length > 0 ? [`${sparse.length} sparse fields of ${ids} ids in all`] : []),
+    ...(dense.length > 0 ? [`${dense.length} numeric fields`] : []),
+  ]
+  const columns = `${name}/${version}: ${inputs.join(', ')}; tasks ${tasks.map(({ name }) => name).join(', ')}`
+  const made = Object.entries({ ...architecture, num_tasks: tasks.length, num_emb: ids })
+    .filter(([key]) => key !== 'name')
+    .map(([key, value]) => `${key}=${value}`)
+  return [
+    columns,
+    ...(to === 'keras-weights'
+      ? [`for the class of ${architecture?.name} on Keras ${keras}, made with ${made.join(', ')}`]
+      : []),
+    `${checked} golden rows answered`,
+    `written to ${out}`,
+  ]
+}
+
+function formatImport({ folder, description, manifest, goldenFrom, notes, engine, plan }: ImportResult): string[] {
+  const { features, tasks, golden } = manifest
+  const numeric = features.filter(({ kind }) => kind === 'numeric').length
+  const rows = golden?.rows.length ?? 0
+  const compiled = plan.compiled ? ', compiled' : ''
+  return [
+    description,
+    `${features.length - numeric} sparse and ${numeric} numeric fields; tasks ${tasks.map(({ name }) => name).join(', ')}`,
+    `${rows} golden rows ${goldenFrom === undefined ? 'drawn, answered in float64' : `of ${goldenFrom}`}; answered within ${golden?.tolerance} on ${engine}${compiled}`,
+    ...[...notes, ...plan.notes].map((note) => `note: ${note}`),
+    `written to ${folder}`,
+  ]
+}

@@ -1,0 +1,65 @@
+import type { Bundle } from '../model/bundle/read.ts'
+import { createEngine } from '../model/engines/create.ts'
+import type { GraphSource } from '../model/engines/engine.ts'
+import { ModelError } from '../model/errors.ts'
+import { createEncoder } from '../model/features/encoder.ts'
+import { toBatch } from '../model/prediction/inputs.ts'
+import { outputsOf } from '../model/prediction/load-graph.ts'
+import { blocksOf } from './keras/blocks.ts'
+import { forwardClass } from './keras/forward-class.ts'
+import { largestHdf5, readHdf5, readWhole } from './keras/hdf5.ts'
+import { recognise } from './keras/recognise.ts'
+
+/** Asks an exported graph the golden rows; answers how many there are. Rejects with MODEL_FAILED where one differs. */
+export async function checkGraph(
+  { manifest }: Bundle,
+  engineName: 'onnx' | 'tensorflow',
+  source: Omit<GraphSource, 'outputs'>,
+): Promise<number> {
+  const golden = encodeGolden(manifest)
+  const engine = await createEngine(engineName, 1)
+  const loaded = await engine.load({ ...source, outputs: outputsOf(manifest) })
+  try {
+    if (golden.rows === 0) return 0
+    const { probabilities: output } = manifest.graph.outputs
+    const answers = await loaded.run(toBatch(manifest, golden), [output])
+    compare(manifest, (row, task) => answers[output]![row * manifest.tasks.length + task]!)
+    return golden.rows
+  } finally {
+    await loaded.close()
+  }
+}
+
+/** The same of exported weights, read as an import reads them and computed in float64. */
+export async function checkWeights({ manifest }: Bundle, path: string): Promise<number> {
+  const file = await readHdf5(await readWhole(path, largestHdf5), path)
+  const model = recognise(blocksOf(file), { name: manifest.architecture!.name, options: {} }, path)
+  const { rows, sparse, dense } = encodeGolden(manifest)
+  const answers = Array.from({ length: rows }, (_, row) =>
+    forwardClass(
+      model,
+      sparse.subarray(row * model.sparseFields, (row + 1) * model.sparseFields),
+      Float64Array.from(dense.subarray(row * model.denseFields, (row + 1) * model.denseFields)),
+    ),
+  )
+  compare(manifest, (row, task) => answers[row]![task]!)
+  return rows
+}
+
+function encodeGolden({ golden, features }: Bundle['manifest']) {
+  if (golden === undefined) return { rows: 0, sparse: new Int32Array(), dense: new Float32Array() }
+  return createEncoder(features).rows(undefined, golden.rows, { maxRows: golden.rows.length, partial: false })
+}
+
+function compare(manifest: Bundle['manifest'], answer: (row: number, task: number) => number): void {
+  const { golden, tasks, name, version } = manifest
+  golden?.probabilities.forEach((expected, row) => {
+    tasks.forEach((task, t) => {
+      if (!(Math.abs(answer(row, t) - expected[t]!) <= golden.tolerance))
+        throw new ModelError(
+          'MODEL_FAILED',
+          `${name}/${version}: what was exported answers ${answer(row, t)} for ${task.name} in golden row ${row}, not ${expected[t]}`,
+        )
+    })
+  })
+}

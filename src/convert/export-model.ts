@@ -1,0 +1,156 @@
+import { cp, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import { findBundle } from '../model/bundle/find.ts'
+import { layersModelFile } from '../model/bundle/layers-files.ts'
+import type { Bundle } from '../model/bundle/read.ts'
+import { readLayersModel } from '../model/compile/layers-model.ts'
+import { lowerLayersModel } from '../model/compile/lower.ts'
+import { externalFiles } from '../model/compile/tables.ts'
+import { ModelError } from '../model/errors.ts'
+import { createEncoder } from '../model/features/encoder.ts'
+import { outputsOf } from '../model/prediction/load-graph.ts'
+import { checkGraph, checkWeights } from './export-check.ts'
+import { type KerasVersion, writeKerasWeights } from './keras/write-weights.ts'
+
+export type ExportFormat = 'onnx' | 'tfjs' | 'keras-weights'
+
+export interface ExportOptions {
+  /** A version's or a model's folder, or a model's name. */
+  target: string
+  models: string
+  to: ExportFormat
+  out: string
+  /** Whose layout of weights. */
+  keras: KerasVersion
+  force: boolean
+  signal: AbortSignal
+  progress(text: string): void
+}
+
+export interface ExportResult {
+  out: string
+  manifest: Bundle['manifest']
+  /** Golden rows that the exported file answered as the manifest says. */
+  checked: number
+}
+
+/**
+ * Writes a version's graph as others read it: `onnx` one file (and those it names), `tfjs` the folder of a TensorFlow.js
+ * layers model, `keras-weights` a `.weights.h5` for the reference's Python class. What is written is opened anew and asked
+ * the golden rows before it appears, whole or not at all.
+ *
+ * Rejects with MODEL_NOT_FOUND, INVALID_BUNDLE for a damaged version, UNSUPPORTED_GRAPH where the graph is none of that
+ * format, INVALID_REQUEST where `out` is there already.
+ */
+export async function exportModel(options: ExportOptions): Promise<ExportResult> {
+  const { target, models, to, force, signal, progress } = options
+  const out = resolve(options.out)
+  if (!force && (await exists(out)))
+    throw new ModelError('INVALID_REQUEST', `${options.out} exists already; --force replaces it`)
+  const bundle = await findBundle(target, models)
+  if (bundle === undefined)
+    throw new ModelError('MODEL_NOT_FOUND', `${target} is no folder of a model or version, and no model in ${models}`)
+  progress(`writing ${basename(out)}`)
+  await mkdir(dirname(out), { recursive: true })
+  const temporary = await mkdtemp(join(dirname(out), `.${basename(out)}-`))
+  try {
+    const files = await writers[to](bundle, temporary, basename(out), options)
+    signal.throwIfAborted()
+    progress('asking it the golden rows')
+    const checked = await checkers[to](bundle, temporary, basename(out))
+    signal.throwIfAborted()
+    if (force) await rm(out, { recursive: true, force: true })
+    for (const file of files) await rename(join(temporary, file), join(dirname(out), file))
+    return { out, manifest: bundle.manifest, checked }
+  } finally {
+    await rm(temporary, { recursive: true, force: true })
+  }
+}
+
+/** Each writes below `folder` and answers what it wrote there; `name` is the file or folder that was asked for. */
+const writers: Record<
+  ExportFormat,
+  (bundle: Bundle, folder: string, name: string, options: ExportOptions) => Promise<string[]>
+> = {
+  async onnx({ folder: from, manifest }, folder, name) {
+    const { graph } = manifest
+    if (graph.format === 'layers') {
+      const model = await readLayersModel(from, graph.file)
+      await writeFile(join(folder, name), lowerLayersModel(model, outputsOf(manifest)))
+      return [name]
+    }
+    const bytes = await readFile(join(from, graph.file))
+    await writeFile(join(folder, name), bytes)
+    const tables = externalFiles(bytes)
+    for (const table of tables) {
+      if (table.includes('/'))
+        throw new ModelError('UNSUPPORTED_GRAPH', `${graph.file} keeps tensors in ${table}, in a folder of its own`)
+      await cp(join(from, dirname(graph.file), table), join(folder, table))
+    }
+    return [...tables, name]
+  },
+
+  async tfjs({ folder: from, manifest }, folder, name) {
+    needLayers(manifest)
+    const { weights: _, ...read } = await readLayersModel(from, manifest.graph.file)
+    const json = JSON.parse(await readFile(join(from, manifest.graph.file), 'utf8'))
+    const shards: string[] = json.weightsManifest.flatMap(({ paths }: { paths: string[] }) => paths)
+    await mkdir(join(folder, name))
+    await cp(join(from, read.file), join(folder, name, layersModelFile))
+    for (const shard of new Set(shards)) {
+      await mkdir(dirname(join(folder, name, shard)), { recursive: true })
+      await cp(join(from, dirname(manifest.graph.file), shard), join(folder, name, shard))
+    }
+    return [name]
+  },
+
+  async 'keras-weights'({ folder: from, manifest }, folder, name, { keras }) {
+    needLayers(manifest)
+    const { architecture, features, tasks, graph } = manifest
+    if (architecture === undefined)
+      throw new ModelError(
+        'UNSUPPORTED_GRAPH',
+        `${manifest.name}/${manifest.version} is of none of the reference's classes: --to tfjs or --to onnx`,
+      )
+    const model = await readLayersModel(from, graph.file)
+    const { layout } = createEncoder(features)
+    const shape = {
+      sparseFields: layout.sparse.length,
+      denseFields: layout.dense.length,
+      ids: layout.ids,
+      tasks: tasks.map(({ name }) => name),
+    }
+    const bytes = await writeKerasWeights(
+      architecture,
+      shape,
+      (weight) => {
+        const found = model.weights.get(weight)
+        if (found === undefined) throw new ModelError('INVALID_BUNDLE', `${model.file}: there is no weight ${weight}`)
+        return new Float32Array(found.data.slice().buffer)
+      },
+      keras,
+    )
+    await writeFile(join(folder, name), bytes)
+    return [name]
+  },
+}
+
+/** Each opens what was written, and answers how many golden rows it answered rightly. */
+const checkers: Record<ExportFormat, (bundle: Bundle, folder: string, name: string) => Promise<number>> = {
+  onnx: (bundle, folder, name) => checkGraph(bundle, 'onnx', { folder, format: 'onnx', file: name }),
+  tfjs: (bundle, folder, name) =>
+    checkGraph(bundle, 'tensorflow', { folder: join(folder, name), format: 'layers', file: layersModelFile }),
+  'keras-weights': (bundle, folder, name) => checkWeights(bundle, join(folder, name)),
+}
+
+function needLayers({ name, version, graph }: Bundle['manifest']): void {
+  if (graph.format !== 'layers')
+    throw new ModelError('UNSUPPORTED_GRAPH', `${name}/${version} is an ONNX file: --to onnx alone can be had of it`)
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  )
+}

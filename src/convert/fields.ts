@@ -1,0 +1,119 @@
+import { ModelError } from '../model/errors.ts'
+import { idsOf } from '../model/features/field.ts'
+import type { Field, Side, SparseField } from '../schemas/features.ts'
+import type { IdRange, ImportedModel, SparseColumn } from './imported-model.ts'
+
+export interface FieldChoice {
+  /** Fields that were said, with vocabularies and scalings of their own. */
+  features: Field[] | undefined
+  /** Ids of each sparse field, where no features are said. */
+  sizes: number[] | undefined
+  /** Names of fields, where no features are said. */
+  sides: { context: string[]; cross: string[] }
+}
+
+export interface ChosenFields {
+  features: Field[]
+  /** Per sparse field. */
+  ranges: IdRange[]
+  /** What was decided, for people. */
+  notes: string[]
+}
+
+/** Most bytes of a table that is made longer than the model's own; beyond, somebody must say who uses which ids. */
+const largestRepeated = 256 * 1024 * 1024
+
+/**
+ * The fields of an imported model, and which rows of its tables each one's ids mean.
+ *
+ * Columns that share a table use ranges of it one after the other, where their sizes fit into it; else each may use all
+ * of it, and the table is repeated. Throws INVALID_REQUEST where the fields said are not as many, or have more ids than
+ * the model has rows.
+ */
+export function chooseFields(model: ImportedModel, choice: FieldChoice): ChosenFields {
+  const { features = plainFields(model, choice) } = choice
+  const sparse = features.filter((field) => field.kind !== 'numeric')
+  const dense = features.length - sparse.length
+  expectCount('sparse', model.sparse.length, sparse.length)
+  expectCount('numeric', model.dense.length, dense)
+  const notes: string[] = []
+  const known = choice.features !== undefined || choice.sizes !== undefined
+  const ranges: IdRange[] = []
+  for (const table of new Set(model.sparse.map(({ table }) => table))) {
+    const columns = model.sparse.flatMap((column, i) => (column.table === table ? [i] : []))
+    ranges.push(
+      ...rangesOf(
+        columns.map((i) => [model.sparse[i]!, sparse[i]!]),
+        known,
+        notes,
+      ),
+    )
+  }
+  const bytes = ranges.reduce((sum, { ids }) => sum + ids, 0) * model.tableWidth * 4
+  if (!known && bytes > largestRepeated)
+    throw new ModelError(
+      'INVALID_REQUEST',
+      `${model.sparse.length} sparse fields share a table, and each with all of its ids would need ${bytes} bytes: say how many ids each has, in order, with --sizes or --features`,
+    )
+  return { features, ranges, notes }
+}
+
+function rangesOf(fields: [SparseColumn, SparseField][], known: boolean, notes: string[]): IdRange[] {
+  const sizes = fields.map(([, field]) => idsOf(field))
+  const rows = fields[0]![0].rows
+  const total = sizes.reduce((sum, ids) => sum + ids, 0)
+  fields.forEach(([, { name }], i) => {
+    if (sizes[i]! > rows)
+      throw new ModelError('INVALID_REQUEST', `the field ${name} has ${sizes[i]} ids, but its table has ${rows} rows`)
+  })
+  if (fields.length > 1 && total > rows) {
+    const names = `${fields.length} fields, ${fields[0]![1].name} to ${fields.at(-1)![1].name},`
+    notes.push(
+      known
+        ? `${names} have ${total} ids and share a table of ${rows} rows: each uses it from its first row on`
+        : `${names} share a table of ${rows} rows, and it is not known who uses which: each may use all, and the table is repeated; --sizes or --features say it`,
+    )
+    return sizes.map((ids) => ({ first: 0, ids }))
+  }
+  if (total < rows && fields.length > 1)
+    notes.push(`the last ${rows - total} of ${rows} rows of a table belong to no field`)
+  let first = 0
+  return sizes.map((ids) => {
+    const range = { first, ids }
+    first += ids
+    return range
+  })
+}
+
+/** Ids and numbers as the model itself takes them. */
+function plainFields({ sparse, dense }: ImportedModel, { sizes, sides }: FieldChoice): Field[] {
+  if (sizes !== undefined) expectCount('sparse', sparse.length, sizes.length, '--sizes has')
+  const names = fieldNames([...sparse.map(({ name }) => name), ...dense])
+  for (const name of [...sides.context, ...sides.cross])
+    if (!names.includes(name))
+      throw new ModelError('INVALID_REQUEST', `there is no field ${JSON.stringify(name)}, but ${names.join(', ')}`)
+  const side = (name: string): Side =>
+    sides.context.includes(name) ? 'context' : sides.cross.includes(name) ? 'cross' : 'candidate'
+  return names.map((name, i): Field => {
+    const common = { name, side: side(name), missing: 'error' as const }
+    return i < sparse.length
+      ? { ...common, kind: 'integer', size: sizes?.[i] ?? sparse[i]!.rows, out_of_vocabulary: 'error' }
+      : { ...common, kind: 'numeric', scaling: { method: 'none' } }
+  })
+}
+
+/** `id` and `bid` are no names of fields, and no two are alike. */
+function fieldNames(wanted: string[]): string[] {
+  const taken = new Set(['id', 'bid'])
+  return wanted.map((name) => {
+    let free = name
+    for (let n = 1; taken.has(free); n++) free = `${name}_${n}`
+    taken.add(free)
+    return free
+  })
+}
+
+function expectCount(kind: string, wanted: number, said: number, who = 'the features have') {
+  if (wanted !== said)
+    throw new ModelError('INVALID_REQUEST', `${who} ${said} ${kind} fields, but the model takes ${wanted}`)
+}

@@ -1,0 +1,130 @@
+import { ModelError } from '../model/errors.ts'
+import { createEncoder } from '../model/features/encoder.ts'
+import type { Field } from '../schemas/features.ts'
+import { isObject } from '../schemas/json.ts'
+import type { GoldenRows } from '../schemas/manifest.ts'
+import type { IdRange, ImportedModel } from './imported-model.ts'
+import { drawValue, nameValue } from './named-values.ts'
+
+type Row = GoldenRows['rows'][number]
+
+/** As many as `multigate train` keeps. */
+const drawnRows = 32
+/** A manifest's bound. */
+const mostRows = 1000
+/** A manifest's default; Keras' own reloads differ by less than 1e-6. */
+const tolerance = 1e-5
+
+/** What golden rows are made of. */
+export interface GoldenSource {
+  model: ImportedModel
+  features: Field[]
+  ranges: IdRange[]
+  tasks: string[]
+}
+
+/** Rows drawn at random, and what the model says to them in float64. `random` is uniform over [0, 1). */
+export function drawGolden({ features, ...source }: GoldenSource, random: () => number): GoldenRows {
+  const rows = Array.from({ length: drawnRows }, () =>
+    Object.fromEntries(features.map((field) => [field.name, drawValue(field, random)])),
+  )
+  const probabilities = evaluate(rows, { features, ...source })
+  probabilities.forEach((row) => {
+    row.forEach((value, t) => {
+      if (!(value >= 0 && value <= 1))
+        throw new ModelError(
+          'UNSUPPORTED_GRAPH',
+          `the model answers ${value} for ${source.tasks[t]}, which is no probability: it should end in a sigmoid or a softmax`,
+        )
+    })
+  })
+  return { rows, probabilities, tolerance }
+}
+
+/**
+ * Rows with answers that Keras itself gave, in one of two forms: `{rows: [{field: value}], probabilities: [[…]]}`, or
+ * tensors as the model takes them, `{sparse: {data: [[…]]}, dense: {data: [[…]]}, probabilities: {data: [[…]]}}`.
+ *
+ * Throws INVALID_REQUEST, naming `file` and the place, where they are malformed, don't fit the fields, or are not what the
+ * weights answer.
+ */
+export function checkGolden(written: unknown, file: string, source: GoldenSource): GoldenRows {
+  const wrong = (message: string) => new ModelError('INVALID_REQUEST', `${file}: ${message}`)
+  if (!isObject(written)) throw wrong('is no JSON object')
+  const answers = matrix(written, 'probabilities', source.tasks.length, wrong)
+  const count = Math.min(answers.length, mostRows)
+  const rows = Array.isArray(written.rows)
+    ? namedRows(written.rows, wrong)
+    : tensorRows(written, answers.length, source, wrong)
+  if (rows.length !== answers.length) throw wrong(`has ${rows.length} rows and ${answers.length} answers`)
+  const probabilities = answers.slice(0, count)
+  const own = evaluate(rows.slice(0, count), source)
+  const allowed = typeof written.tolerance === 'number' ? written.tolerance : tolerance
+  own.forEach((row, i) => {
+    row.forEach((value, t) => {
+      const expected = probabilities[i]![t]!
+      if (!(Math.abs(value - expected) <= allowed))
+        throw wrong(
+          `/probabilities/${i}/${t} is ${expected}, but the file's weights answer ${value} for ${source.tasks[t]}`,
+        )
+    })
+  })
+  return { rows: rows.slice(0, count), probabilities, tolerance: allowed }
+}
+
+/** What the foreign model says to named rows. */
+function evaluate(rows: Row[], { model, features, ranges }: GoldenSource): number[][] {
+  const encoder = createEncoder(features)
+  const { sparse, dense } = encoder.rows(undefined, rows, { maxRows: mostRows, partial: false })
+  const offsets = encoder.layout.sparse.map(({ offset }) => offset)
+  return rows.map((_, row) => {
+    const ids = offsets.map((offset, c) => sparse[row * offsets.length + c]! - offset + ranges[c]!.first)
+    const width = encoder.layout.dense.length
+    return [...model.evaluate(ids, Float64Array.from(dense.subarray(row * width, (row + 1) * width)))]
+  })
+}
+
+function namedRows(written: unknown, wrong: (message: string) => ModelError): Row[] {
+  if (!Array.isArray(written) || !written.every(isObject)) throw wrong('/rows must be a list of objects')
+  return written as Row[]
+}
+
+function tensorRows(
+  written: Record<string, unknown>,
+  count: number,
+  { features, ranges }: GoldenSource,
+  wrong: (message: string) => ModelError,
+): Row[] {
+  const sparse = matrix(written, 'sparse', ranges.length, wrong, count)
+  const dense = matrix(written, 'dense', features.length - ranges.length, wrong, count)
+  return Array.from({ length: count }, (_, row) => {
+    let [s, d] = [0, 0]
+    const entries = features.map((field) => {
+      const column = field.kind === 'numeric' ? d++ : s++
+      const value = field.kind === 'numeric' ? dense[row]![column]! : sparse[row]![column]! - ranges[column]!.first
+      const place = `/${field.kind === 'numeric' ? 'dense' : 'sparse'}/${row}/${column}`
+      return [field.name, nameValue(field, value, (message) => wrong(`${place} is ${message}`))]
+    })
+    return Object.fromEntries(entries)
+  })
+}
+
+/** `{data: rows}` or rows; without columns it may be left out. */
+function matrix(
+  written: Record<string, unknown>,
+  name: string,
+  width: number,
+  wrong: (message: string) => ModelError,
+  rows?: number,
+): number[][] {
+  const given = written[name]
+  const data = isObject(given) ? given.data : given
+  if (data === undefined && width === 0 && rows !== undefined) return Array.from({ length: rows }, () => [])
+  if (!Array.isArray(data) || data.length === 0) throw wrong(`/${name} must be a list of rows`)
+  if (rows !== undefined && data.length !== rows) throw wrong(`/${name} has ${data.length} rows, not ${rows}`)
+  data.forEach((row, i) => {
+    if (!Array.isArray(row) || row.length !== width || !row.every((value) => Number.isFinite(value)))
+      throw wrong(`/${name}/${i} must be ${width} numbers`)
+  })
+  return data
+}

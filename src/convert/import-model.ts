@@ -1,0 +1,145 @@
+import { stat } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
+import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
+import { writeBundle } from '../model/bundle/write.ts'
+import { ModelError } from '../model/errors.ts'
+import type { GoldenRows, Manifest, Task } from '../schemas/manifest.ts'
+import { type ChosenFields, chooseFields } from './fields.ts'
+import { checkGolden, drawGolden } from './golden.ts'
+import type { ImportedModel } from './imported-model.ts'
+import { openKeras } from './keras/open-keras.ts'
+import { readArchitecture, readFeatures, readText } from './said.ts'
+import { type Verified, verifyBundle } from './verify.ts'
+
+export interface ImportOptions {
+  path: string
+  name: string
+  models: string
+  version: string
+  /** Files that say what the model's own does not; undefined where nothing is said. */
+  features: string | undefined
+  architecture: string | undefined
+  golden: string | undefined
+  tasks: string[] | undefined
+  sizes: number[] | undefined
+  context: string[]
+  cross: string[]
+  force: boolean
+  /** Folder of compiled plans. */
+  cache: string | undefined
+  /** For the manifest's provenance. */
+  command: string
+  multigateVersion: string
+  now: () => number
+  signal: AbortSignal
+  /** Hears what is under way. */
+  progress(text: string): void
+}
+
+export interface ImportResult extends Verified {
+  folder: string
+  description: string
+  manifest: Omit<Manifest, 'files'>
+  /** Whether golden rows are Keras' own answers, or drawn. */
+  goldenFrom: string | undefined
+  notes: string[]
+}
+
+/**
+ * Makes a version of a model that Keras saved: reads it, decides what its columns mean, builds our graph, and loads it as
+ * the server would. It is written last, whole or not at all.
+ *
+ * Rejects with ModelError: INVALID_BUNDLE for what is wrong with the model's file, UNSUPPORTED_GRAPH for what is not
+ * known, INVALID_REQUEST for what was said beside it.
+ */
+export async function importModel(options: ImportOptions): Promise<ImportResult> {
+  const { path, name, models, version, force, signal, progress } = options
+  const folder = join(models, name, version)
+  if (!force && (await exists(folder)))
+    throw new ModelError('INVALID_REQUEST', `${folder} exists already; --force replaces it`)
+  const said = options.features === undefined ? undefined : await readFeatures(options.features)
+  const hints = options.architecture === undefined ? undefined : await readArchitecture(options.architecture)
+
+  progress(`reading ${basename(path)}`)
+  const model = await openKeras(path, hints)
+  signal.throwIfAborted()
+  const fields = chooseFields(model, {
+    features: said?.features,
+    sizes: options.sizes,
+    sides: { context: options.context, cross: options.cross },
+  })
+  const tasks = chooseTasks(model, said?.tasks, options.tasks)
+  const golden = await goldenOf(options, model, fields, tasks)
+  signal.throwIfAborted()
+
+  progress('building the graph')
+  const { graph, files } = await model.build(
+    fields.ranges,
+    tasks.map(({ name }) => name),
+  )
+  signal.throwIfAborted()
+  const manifest: ImportResult['manifest'] = {
+    manifest: 1,
+    name,
+    version,
+    description: said?.description ?? model.description,
+    ...(model.architecture && { architecture: model.architecture }),
+    features: fields.features,
+    tasks,
+    derived: said?.derived ?? [],
+    graph,
+    precision: 'float32',
+    golden,
+    provenance: {
+      created: new Date(options.now()).toISOString(),
+      command: options.command,
+      multigate: options.multigateVersion,
+    },
+  }
+  progress('loading it as the server would')
+  const verified = await verifyBundle({ manifest, files }, options.cache, options.now)
+  signal.throwIfAborted()
+  await writeBundle(folder, { manifest, files }, { replace: force })
+  return {
+    ...verified,
+    folder,
+    description: model.description,
+    manifest,
+    goldenFrom: options.golden,
+    notes: fields.notes,
+  }
+}
+
+function chooseTasks(model: ImportedModel, said: Task[] | undefined, names: string[] | undefined): Task[] {
+  if (said !== undefined && names !== undefined)
+    throw new ModelError('INVALID_REQUEST', 'the features file names the tasks, and --tasks does too: one is enough')
+  const tasks = said ?? (names ?? model.tasks).map((name) => ({ name }))
+  if (tasks.length !== model.tasks.length)
+    throw new ModelError(
+      'INVALID_REQUEST',
+      `${tasks.map(({ name }) => name).join(', ')} are ${tasks.length} tasks, but the model answers ${model.tasks.length}`,
+    )
+  return tasks
+}
+
+async function goldenOf(
+  { golden, progress }: ImportOptions,
+  model: ImportedModel,
+  { features, ranges }: ChosenFields,
+  tasks: Task[],
+): Promise<GoldenRows> {
+  const source = { model, features, ranges, tasks: tasks.map(({ name }) => name) }
+  progress('computing golden rows')
+  if (golden !== undefined) return checkGolden(await readText(golden), golden, source)
+  // Always the same rows of the same model.
+  const generator = xoroshiro128plus(1)
+  return drawGolden(source, () => uniformFloat64(generator))
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  )
+}

@@ -1,0 +1,76 @@
+import { crc32 } from 'node:zlib'
+import { type Entry, openPromise, type ZipFile } from 'yauzl'
+import { ModelError, reasonOf } from '../../model/errors.ts'
+import { largestHdf5 } from './hdf5.ts'
+
+/** The parts of a `.keras` file that say what a model is. */
+export interface KerasArchive {
+  config: string
+  metadata: string
+  weights: Uint8Array<ArrayBuffer>
+}
+
+/** Most bytes of each part, decompressed. A layer takes about 1 KiB of config.json. */
+const parts: Record<keyof KerasArchive, { entry: string; most: number }> = {
+  config: { entry: 'config.json', most: 64 * 1024 * 1024 },
+  metadata: { entry: 'metadata.json', most: 1024 * 1024 },
+  weights: { entry: 'model.weights.h5', most: largestHdf5 },
+}
+
+/** Keras writes three, and one for each asset, of which a model of numbers has none. */
+const mostEntries = 10_000
+
+/** Deflate makes up to 1032 of one byte; weights and JSON never come near. */
+const mostGrowth = 200
+const smallEntry = 1024 * 1024
+
+/**
+ * Reads a `.keras` file, a zip archive. Nothing is unpacked to disk, and entries of other names are not looked at.
+ *
+ * Rejects with INVALID_BUNDLE, naming file and entry, where it is no zip archive, is truncated, lacks a part, has one
+ * twice, encrypted, or larger than its bound, or larger than it says.
+ */
+export async function readKerasArchive(path: string): Promise<KerasArchive> {
+  const invalid = (message: string, cause: unknown) =>
+    new ModelError('INVALID_BUNDLE', `${path}: ${message}`, { cause })
+  const zip = await openPromise(path, { autoClose: false }).catch((cause) => {
+    throw invalid(`can't be read as a zip archive: ${reasonOf(cause).split(', ')[0]}`, cause)
+  })
+  try {
+    if (zip.entryCount > mostEntries) throw new Error(`has ${zip.entryCount} entries, more than ${mostEntries}`)
+    const entries: Entry[] = []
+    for await (const entry of zip.eachEntry()) entries.push(entry)
+    const read = (part: keyof KerasArchive) => {
+      const { entry: name, most } = parts[part]
+      const found = entries.filter(({ fileName }) => fileName === name)
+      if (found.length !== 1) throw new Error(`has ${found.length === 0 ? 'no' : 'more than one'} ${name}`)
+      return readEntry(zip, found[0]!, most)
+    }
+    const config = Buffer.from(await read('config')).toString()
+    const metadata = Buffer.from(await read('metadata')).toString()
+    return { config, metadata, weights: await read('weights') }
+  } catch (cause) {
+    throw invalid(reasonOf(cause), cause)
+  } finally {
+    zip.close()
+  }
+}
+
+/** yauzl ends the stream with an error where more comes out, or less, than the entry says. */
+async function readEntry(zip: ZipFile, entry: Entry, most: number): Promise<Uint8Array<ArrayBuffer>> {
+  const { fileName, uncompressedSize: size } = entry
+  if (size > most) throw new Error(`${fileName} has ${size} bytes, more than ${most} can't be read`)
+  if (size > smallEntry && size > entry.compressedSize * mostGrowth)
+    throw new Error(`${fileName} has ${size} bytes in ${entry.compressedSize}: that is no model`)
+  if (entry.isEncrypted()) throw new Error(`${fileName} is encrypted`)
+  const bytes = new Uint8Array(size)
+  let offset = 0
+  let sum = 0
+  for await (const chunk of await zip.openReadStreamPromise(entry)) {
+    bytes.set(chunk, offset)
+    sum = crc32(chunk, sum)
+    offset += chunk.length
+  }
+  if (offset !== size || sum !== entry.crc32) throw new Error(`${fileName} is damaged: its checksum is wrong`)
+  return bytes
+}

@@ -1,0 +1,54 @@
+import { buildArchitecture } from '../../model/architectures/build.ts'
+import { graphOutputs } from '../../model/architectures/outputs.ts'
+import { layersModelFile, layersModelFiles } from '../../model/bundle/layers-files.ts'
+import { prepareTensorFlow } from '../../model/engines/tensorflow-backend.ts'
+import { ModelError } from '../../model/errors.ts'
+import type { IdRange, ImportedModel } from '../imported-model.ts'
+import { classWeights } from './class-weights.ts'
+import { forwardClass } from './forward-class.ts'
+import { plainTasks, type RecognisedClass } from './recognise.ts'
+import { joinTables } from './tables.ts'
+
+/** A model of one of the reference's classes becomes the architecture of ours that it is. */
+export function classModel(model: RecognisedClass, file: string): ImportedModel {
+  const { options, sparseFields, denseFields, ids, tasks, weights } = model
+  return {
+    description: `${options.name} of Keras, ${tasks} task${tasks > 1 ? 's' : ''}`,
+    architecture: options,
+    sparse: Array.from({ length: sparseFields }, (_, i) => ({ name: `sparse_${i}`, rows: ids, table: 0 })),
+    dense: Array.from({ length: denseFields }, (_, i) => `dense_${i}`),
+    tasks: plainTasks(tasks),
+    tableWidth: options.dim_emb,
+    evaluate: (sparse, dense) => forwardClass(model, sparse, dense),
+    async build(ranges: IdRange[], names: string[]) {
+      const total = ranges.reduce((sum, { ids }) => sum + ids, 0)
+      const shape = { sparseFields, denseFields, ids: total, tasks: names, seed: 1 }
+      // The same weights in the same order, of tasks that now have names.
+      const [plain, named] = [plainTasks(tasks), names].map((tasks) => classWeights(options, { ...shape, tasks }))
+      const values = new Map(named!.map(({ name }, i) => [name, weights.get(plain![i]!.name)!.values]))
+      if (sparseFields > 0) {
+        const table = { values: weights.get('embedding/embeddings')!.values, width: options.dim_emb }
+        values.set(
+          'embedding/embeddings',
+          joinTables(ranges, () => [table], options.dim_emb),
+        )
+      }
+      const tensorflow = await prepareTensorFlow()
+      const built = buildArchitecture(options, shape)
+      try {
+        const files = await layersModelFiles(tensorflow, built, ({ name }) => {
+          const found = values.get(name)
+          if (found === undefined) throw new ModelError('INVALID_BUNDLE', `${file}: has no weight for ${name}`)
+          return found
+        })
+        const inputs = { ...(sparseFields > 0 && { sparse: 'sparse' }), ...(denseFields > 0 && { dense: 'dense' }) }
+        return {
+          graph: { format: 'layers' as const, file: layersModelFile, inputs, outputs: graphOutputs(options, names) },
+          files,
+        }
+      } finally {
+        built.dispose()
+      }
+    },
+  }
+}

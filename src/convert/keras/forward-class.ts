@@ -1,0 +1,90 @@
+import { activate, multiply } from './operations.ts'
+import type { RecognisedClass } from './recognise.ts'
+import { plainTasks } from './recognise.ts'
+
+/**
+ * One row through a model of the reference's classes, in float64, straight from the weights: what our layers model and
+ * its ONNX graph are held against.
+ *
+ * `sparse` [F] rows of the embedding table, `dense` [D] → probabilities [T].
+ */
+export function forwardClass(model: RecognisedClass, sparse: ArrayLike<number>, dense: Float64Array): Float64Array {
+  const { options, weights } = model
+  const tasks = plainTasks(model.tasks)
+  const of = (name: string) => weights.get(name)!.values
+  const line = (x: Float64Array, layer: string) => {
+    const kernel = weights.get(`${layer}/kernel`)!
+    return multiply(x, kernel.values, kernel.shape[1]!, weights.get(`${layer}/bias`)?.values)
+  }
+  const mlp = (x: Float64Array, name: string) => {
+    let out = x
+    for (let i = 0; weights.has(`${name}/dense_${i}/kernel`); i++) {
+      const [gamma, beta] = [of(`${name}/norm_${i}/gamma`), of(`${name}/norm_${i}/beta`)]
+      const [mean, variance] = [of(`${name}/norm_${i}/moving_mean`), of(`${name}/norm_${i}/moving_variance`)]
+      // Keras' epsilon, 1e-3.
+      out = line(out, `${name}/dense_${i}`).map((value, j) =>
+        Math.max(0, ((value - mean[j]!) * gamma[j]!) / Math.sqrt(variance[j]! + 1e-3) + beta[j]!),
+      )
+    }
+    return line(out, `${name}/output`)
+  }
+  const mix = (gate: string, experts: Float64Array[]) => {
+    const shares = activate(line(flat, gate), experts.length, 'softmax')
+    return experts[0]!.map((_, i) => experts.reduce((sum, expert, e) => sum + shares[e]! * expert[i]!, 0))
+  }
+
+  const d = options.dim_emb
+  const flat = new Float64Array((model.sparseFields + model.denseFields) * d)
+  for (let f = 0; f < model.sparseFields; f++)
+    flat.set(of('embedding/embeddings').subarray(sparse[f]! * d, (sparse[f]! + 1) * d), f * d)
+  if (model.denseFields > 0) flat.set(line(dense, 'dense_embedding'), model.sparseFields * d)
+
+  const answers = (inputs: Float64Array[], name: string) =>
+    Float64Array.from(tasks, (task, t) => activate(mlp(inputs[t]!, `${name}_${task}`), 1, 'sigmoid')[0]!)
+  switch (options.name) {
+    case 'shared_bottom': {
+      const shared = mlp(flat, 'shared')
+      return answers(
+        tasks.map(() => shared),
+        'tower',
+      )
+    }
+    case 'mixture_of_experts': {
+      const mixed = mix(
+        'gate',
+        Array.from({ length: options.num_experts }, (_, e) => mlp(flat, `expert_${e}`)),
+      )
+      return answers(
+        tasks.map(() => mixed),
+        'tower',
+      )
+    }
+    case 'multi_gate': {
+      const experts = Array.from({ length: options.num_experts }, (_, e) => mlp(flat, `expert_${e}`))
+      return answers(
+        tasks.map((task) => mix(`gate_${task}`, experts)),
+        'tower',
+      )
+    }
+    case 'aitm': {
+      const known = tasks.map((task) => mlp(flat, `tower_${task}`))
+      for (let t = 1; t < tasks.length; t++) known[t] = attend(line(known[t - 1]!, `transfer_${tasks[t]}`), known[t]!)
+      return answers(known, 'head')
+    }
+  }
+
+  /** Attention over two positions, its scores not scaled, its two outputs summed. */
+  function attend(transferred: Float64Array, own: Float64Array): Float64Array {
+    const pair = [transferred, own]
+    const [q, k, v] = ['query', 'key', 'value'].map((part) => pair.map((x) => line(x, `attention/${part}`)))
+    const out = new Float64Array(own.length)
+    for (const query of q!) {
+      const scores = Float64Array.from(k!, (key) => query.reduce((sum, value, i) => sum + value * key[i]!, 0))
+      const shares = activate(scores, 2, 'softmax')
+      v!.forEach((value, position) => {
+        for (let i = 0; i < out.length; i++) out[i]! += shares[position]! * value[i]!
+      })
+    }
+    return out
+  }
+}

@@ -1,0 +1,193 @@
+import type { TSchema } from 'typebox'
+import { Value } from 'typebox/value'
+import type { TensorReference } from '../../model/compile/layers-model.ts'
+import { ModelError } from '../../model/errors.ts'
+import { KerasGraph, type KerasLayer, type KerasObject } from '../../schemas/keras.ts'
+import { layerOptions } from './layer-options.ts'
+import { type Operation, operations } from './operations.ts'
+import { inboundOf, referencesOf } from './references.ts'
+
+/** One application of a layer. */
+export interface Step {
+  layer: GraphLayer
+  node: number
+  inputs: TensorReference[]
+  dims: number[]
+}
+
+export interface GraphLayer {
+  name: string
+  className: string
+  /** What a TensorFlow.js layer of that class takes, and nothing else. */
+  config: Record<string, unknown>
+  /** undefined for an input. */
+  operation: Operation | undefined
+  applications: TensorReference[][]
+  /** Shape of a row, of an input. */
+  inputDims: number[] | undefined
+}
+
+/** A functional or sequential Keras model, checked: every layer is known, and every shape fits. */
+export interface KerasModel {
+  file: string
+  name: string
+  /** In the order in which Keras keeps weights. */
+  layers: GraphLayer[]
+  inputs: GraphLayer[]
+  outputs: TensorReference[]
+  /** Applications that the outputs need, each after what it reads. */
+  steps: Step[]
+  dimsOf(reference: TensorReference): number[]
+}
+
+/** Chains are followed by recursion when a graph is lowered. */
+const mostDeep = 1_000
+/** Numbers of one row of a tensor. */
+const mostWide = 2 ** 26
+
+/**
+ * Reads the graph of a functional or a sequential model.
+ *
+ * Throws INVALID_BUNDLE, naming the file and the place, where it is malformed or a layer depends on itself, and
+ * UNSUPPORTED_GRAPH, naming the layer and its class, where one is not known, or used as is not known.
+ */
+export function readGraph(model: KerasObject, file: string): KerasModel {
+  const { name = 'model', layers: written, ...ends } = check(KerasGraph, model.config, file)
+  const sequential = model.class_name === 'Sequential'
+  const layers = sequential ? chain(written, file) : written.map((layer) => layerOf(layer, file))
+  const byName = new Map(layers.map((layer) => [layer.name, layer]))
+  if (byName.size < layers.length)
+    throw invalid(
+      file,
+      `two layers are named ${layers.find((layer, i) => layers.indexOf(byName.get(layer.name)!) !== i)!.name}`,
+    )
+  const inputs = inOrder(
+    layers.filter(({ operation }) => operation === undefined),
+    sequential || ends.input_layers === undefined
+      ? []
+      : referencesOf(ends.input_layers, `${file}: /config/input_layers`),
+  )
+  const outputs = sequential
+    ? [{ layer: layers.at(-1)!.name, node: 0, tensor: 0 }]
+    : referencesOf(ends.output_layers, `${file}: /config/output_layers`)
+  const steps = order(byName, outputs, file)
+  const dims = new Map(steps.map(({ layer, node, dims }) => [`${node} ${layer.name}`, dims]))
+  const read = new Set(steps.map(({ layer }) => layer))
+  return {
+    file,
+    name,
+    layers,
+    inputs: inputs.filter((input) => read.has(input)),
+    outputs,
+    steps,
+    dimsOf: ({ node, layer }) => dims.get(`${node} ${layer}`)!,
+  }
+}
+
+export function check<T extends TSchema>(schema: T, value: unknown, file: string) {
+  if (Value.Check(schema, value)) return value
+  const [problem] = Value.Errors(schema, value)
+  throw invalid(file, `is no Keras model that is known: ${problem?.instancePath || '/'} ${problem?.message}`)
+}
+
+export function unsupported({ name, className }: { name: string; className: string }, file: string, what: string) {
+  return new ModelError('UNSUPPORTED_GRAPH', `${file}: layer ${name} (${className}): ${what}`)
+}
+
+function layerOf(written: KerasLayer, file: string): GraphLayer {
+  const name = written.name ?? String(written.config.name ?? '')
+  const className = written.class_name
+  if (name === '') throw invalid(file, `a layer of class ${className} has no name`)
+  const refuse = (what: string) => unsupported({ name, className }, file, what)
+  const { config, inputDims } = layerOptions(written, refuse)
+  return {
+    name,
+    className,
+    config: { ...config, name },
+    operation: inputDims === undefined ? operations[className]! : undefined,
+    applications: inboundOf(written.inbound_nodes ?? [], refuse),
+    inputDims,
+  }
+}
+
+/** Inputs as the model lists them; those that it doesn't list come last. */
+function inOrder(inputs: GraphLayer[], listed: TensorReference[]): GraphLayer[] {
+  const places = new Map(listed.map(({ layer }, place) => [layer, place]))
+  const placeOf = ({ name }: GraphLayer) => places.get(name) ?? listed.length
+  return inputs.sort((a, b) => placeOf(a) - placeOf(b))
+}
+
+/** A sequential model's layers, each reading the one before; without an input layer its first layer says the shape. */
+function chain(written: KerasLayer[], file: string): GraphLayer[] {
+  const [first] = written
+  const shape = first!.config.batch_input_shape ?? first!.config.batch_shape
+  const input = { class_name: 'InputLayer', config: { name: 'input', batch_input_shape: shape, dtype: 'float32' } }
+  const whole = first!.class_name === 'InputLayer' ? written : [input, ...written]
+  const layers = whole.map((layer) => layerOf(layer, file))
+  layers.forEach((layer, i) => {
+    layer.applications = i === 0 ? [] : [[{ layer: layers[i - 1]!.name, node: 0, tensor: 0 }]]
+  })
+  return layers
+}
+
+/** What the outputs need, each after what it reads. */
+function order(layers: Map<string, GraphLayer>, outputs: TensorReference[], file: string): Step[] {
+  const done = new Map<string, Step & { depth: number }>()
+  const open = new Set<string>()
+  const keyOf = ({ node, layer }: TensorReference) => `${node} ${layer}`
+  // No recursion: a chain may be as long as the file.
+  const stack = [...outputs].reverse()
+  while (stack.length > 0) {
+    const reference = stack.at(-1)!
+    const key = keyOf(reference)
+    if (done.has(key)) {
+      stack.pop()
+      continue
+    }
+    const { layer, inputs } = find(layers, reference, file)
+    const waiting = inputs.filter((input) => !done.has(keyOf(input)))
+    if (waiting.length > 0) {
+      const circle = open.has(key) || waiting.some((input) => open.has(keyOf(input)))
+      if (circle) throw invalid(file, `the layer ${layer.name} depends on itself`)
+      open.add(key)
+      for (const input of waiting) stack.push(input)
+      continue
+    }
+    const depth = Math.max(0, ...inputs.map((input) => done.get(keyOf(input))!.depth)) + 1
+    if (depth > mostDeep) throw unsupported(layer, file, `more than ${mostDeep} layers follow each other`)
+    const dims = dimsOf(
+      layer,
+      inputs.map((input) => done.get(keyOf(input))!.dims),
+      file,
+    )
+    done.set(key, { layer, node: reference.node, inputs, dims, depth })
+    open.delete(key)
+    stack.pop()
+  }
+  return [...done.values()].map(({ depth: _, ...step }) => step)
+}
+
+function find(layers: Map<string, GraphLayer>, { layer: name, node, tensor }: TensorReference, file: string) {
+  const layer = layers.get(name)
+  if (layer === undefined) throw invalid(file, `there is no layer ${JSON.stringify(name)}, which another reads`)
+  if (tensor !== 0) throw unsupported(layer, file, 'several outputs are not supported')
+  const inputs = layer.operation === undefined && node === 0 ? [] : layer.applications[node]
+  if (inputs === undefined) throw invalid(file, `the layer ${name} has no application ${node}, which another reads`)
+  return { layer, inputs }
+}
+
+function dimsOf({ operation, config, inputDims, ...layer }: GraphLayer, inputs: number[][], file: string): number[] {
+  if (operation === undefined) return inputDims!
+  if (inputs.length === 0) throw unsupported(layer, file, 'reads nothing')
+  try {
+    const dims = operation.dims(inputs, config)
+    if (dims.reduce((product, side) => product * side, 1) > mostWide) throw new Error(`makes rows of [${dims}]`)
+    return dims
+  } catch (cause) {
+    throw unsupported(layer, file, (cause as Error).message)
+  }
+}
+
+export function invalid(file: string, message: string): ModelError {
+  return new ModelError('INVALID_BUNDLE', `${file}: ${message}`)
+}

@@ -1,0 +1,72 @@
+import { ModelError } from '../../model/errors.ts'
+import { nth } from './class-weights.ts'
+import { type GraphLayer, invalid, type KerasModel } from './graph.ts'
+import type { Hdf5File, Tensor } from './hdf5.ts'
+
+/** The weights of each layer, by the names that its operation gives them. */
+export type LayerWeights = Map<string, Record<string, Tensor>>
+
+/** Groups that hold a model's layers: Keras 2.15 and 3, and Keras 2.12 to 2.14. */
+const containers = ['layers', '_layer_checkpoint_dependencies']
+
+/**
+ * The weights of a functional or sequential model's layers. In a `.weights.h5` each is found by its class and its place
+ * among those of that class; a legacy file has them by the layer's name and lists them.
+ *
+ * Throws INVALID_BUNDLE, naming file, path, expected and found shape, for one that is missing, left over or misshapen.
+ */
+export function layerWeights(model: KerasModel, weights: Hdf5File, below = ''): LayerWeights {
+  const { file, tensors, attributes } = weights
+  const legacy = attributes.get(below)?.layer_names !== undefined
+  const read = new Map(model.steps.map(({ layer, node, inputs }) => [layer, { node, inputs }]))
+  const container =
+    containers.find((name) => [...tensors.keys()].some((path) => path.startsWith(`${name}/`))) ?? 'layers'
+  const taken = new Set<string>()
+  const counts = new Map<string, number>()
+  const found: LayerWeights = new Map()
+  for (const layer of model.layers) {
+    const kind = snakeCase(layer.className)
+    const place = counts.get(kind) ?? 0
+    counts.set(kind, place + 1)
+    const group = legacy ? `${below === '' ? '' : `${below}/`}${layer.name}` : `${container}/${nth(kind, place)}`
+    const pathOf = (index: number) =>
+      legacy ? `${group}/${attributes.get(group)?.weight_names?.[index] ?? index}` : `${group}/vars/${index}`
+    const use = read.get(layer)
+    if (use === undefined) {
+      // Of what no output reads, nothing is wanted.
+      for (const path of tensors.keys()) if (path.startsWith(`${group}/`)) taken.add(path)
+      continue
+    }
+    const expected = layer.operation?.weights?.(use.inputs.map(model.dimsOf), layer.config) ?? []
+    const own: Record<string, Tensor> = {}
+    expected.forEach(([name, shape], index) => {
+      const path = pathOf(index)
+      own[name] = tensorAt(weights, path, shape, layer, name)
+      taken.add(path)
+    })
+    found.set(layer.name, own)
+  }
+  const prefix = below === '' ? '' : `${below}/`
+  for (const [path, { shape }] of tensors)
+    if (path.startsWith(prefix) && !taken.has(path))
+      throw invalid(file, `/${path} [${shape}] is left over: no layer of config.json has it`)
+  return found
+}
+
+function tensorAt({ file, tensors }: Hdf5File, path: string, shape: number[], layer: GraphLayer, name: string): Tensor {
+  const tensor = tensors.get(path)
+  const what = `${name} [${shape}] of layer ${layer.name} (${layer.className})`
+  if (tensor === undefined) throw new ModelError('INVALID_BUNDLE', `${file}: lacks /${path}, ${what}`)
+  if (tensor.shape.join() !== shape.join())
+    throw new ModelError('INVALID_BUNDLE', `${file}: /${path} is [${tensor.shape}], not ${what}`)
+  return tensor
+}
+
+/** `GlobalAveragePooling1D` → `global_average_pooling1d`, `ReLU` → `re_lu`: as Keras has it. */
+export function snakeCase(className: string): string {
+  return className
+    .replace(/\W+/g, '')
+    .replace(/(.)([A-Z][a-z]+)/g, '$1_$2')
+    .replace(/([a-z])([A-Z])/g, '$1_$2')
+    .toLowerCase()
+}

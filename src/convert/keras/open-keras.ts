@@ -1,0 +1,138 @@
+import { ModelError, reasonOf } from '../../model/errors.ts'
+import { ArchitectureOptions } from '../../schemas/architecture.ts'
+import { check } from '../../schemas/check.ts'
+import { isObject } from '../../schemas/json.ts'
+import { KerasObject } from '../../schemas/keras.ts'
+import type { ProblemItem } from '../../schemas/problem.ts'
+import type { ImportedModel } from '../imported-model.ts'
+import { readKerasArchive } from './archive.ts'
+import { blocksOf } from './blocks.ts'
+import { classModel } from './class-model.ts'
+import { check as checkObject, readGraph } from './graph.ts'
+import { graphModel } from './graph-model.ts'
+import { type Hdf5File, largestHdf5, readHdf5, readWhole } from './hdf5.ts'
+import { layerWeights } from './layer-weights.ts'
+import { type ClassHints, recognise } from './recognise.ts'
+
+/** The reference's classes, by the names that Python gives them. */
+export const classNames: Record<string, ArchitectureOptions['name']> = {
+  SharedBottom: 'shared_bottom',
+  MixtureOfExperts: 'mixture_of_experts',
+  MultiGateMixtureOfExperts: 'multi_gate',
+  AITM: 'aitm',
+}
+
+/** What Keras writes of every model; no option of a class. */
+const ofEveryModel = ['name', 'trainable', 'dtype', 'num_tasks', 'num_emb']
+
+/**
+ * Reads what Keras saved: a `.keras` archive, or an HDF5 file of weights or of a whole model.
+ *
+ * `said` is what is known of a model whose file holds weights alone. Rejects with INVALID_BUNDLE, UNSUPPORTED_GRAPH or
+ * INVALID_REQUEST, naming the file and the place in it.
+ */
+export async function openKeras(path: string, said: ClassHints | undefined): Promise<ImportedModel> {
+  const kind = await kindOf(path)
+  if (kind === 'hdf5') return openHdf5(path, said)
+  const { config: text, weights } = await readKerasArchive(path)
+  const config = checkObject(KerasObject, parseJson(text, `${path}: config.json`), `${path}: config.json`)
+  const read = () => readHdf5(weights, `${path}: model.weights.h5`)
+  if (!Object.hasOwn(classNames, config.class_name)) return openGraph(config, `${path}: config.json`, read)
+  const hints = merge(hintsOf(config, `${path}: config.json`), said, path)
+  return openClass(await read(), hints)
+}
+
+async function openHdf5(path: string, said: ClassHints | undefined): Promise<ImportedModel> {
+  const file = await readHdf5(await readWhole(path, largestHdf5), path)
+  const config = file.attributes.get('')?.model_config
+  if (config === undefined) return openClass(file, said ?? { options: {} })
+  const where = `${path}: /model_config`
+  const parsed = checkObject(KerasObject, parseJson(String(config), where), where)
+  return openGraph(parsed, where, async () => file, 'model_weights')
+}
+
+async function openGraph(
+  config: KerasObject,
+  where: string,
+  read: () => Promise<Hdf5File>,
+  below?: string,
+): Promise<ImportedModel> {
+  if (!['Functional', 'Model', 'Sequential'].includes(config.class_name))
+    throw new ModelError(
+      'UNSUPPORTED_GRAPH',
+      `${where}: the class ${config.class_name} is Python code of its own, which a file does not hold; known are functional and sequential models, and ${Object.keys(classNames).join(', ')}`,
+    )
+  const model = readGraph(config, where)
+  return graphModel(model, layerWeights(model, await read(), below))
+}
+
+function openClass(weights: Hdf5File, hints: ClassHints): ImportedModel {
+  const { file } = weights
+  const model = recognise(blocksOf(weights), hints, file)
+  return classModel({ ...model, options: checkOptions(model.options, file) }, file)
+}
+
+/** The arguments that the class was made with. */
+function hintsOf({ class_name, config }: KerasObject, where: string): ClassHints {
+  const name = classNames[class_name]!
+  const { properties } = ArchitectureOptions.anyOf.find(({ properties }) => properties.name.const === name)!
+  const options: Record<string, unknown> = {}
+  for (const [key, value] of Object.entries(config)) {
+    if (ofEveryModel.includes(key)) continue
+    if (!Object.hasOwn(properties, key))
+      throw new ModelError('UNSUPPORTED_GRAPH', `${where}: ${class_name} has the option ${key}, which is not known`)
+    options[key] = value
+  }
+  const count = (key: string) => (typeof config[key] === 'number' ? config[key] : undefined)
+  return { name, options, num_tasks: count('num_tasks'), num_emb: count('num_emb') }
+}
+
+function merge(own: ClassHints, said: ClassHints | undefined, path: string): ClassHints {
+  if (said?.name !== undefined && said.name !== own.name)
+    throw new ModelError('INVALID_REQUEST', `${path}: is a ${own.name}, not a ${said.name}`)
+  return { ...own, sparseFields: said?.sparseFields }
+}
+
+function checkOptions(options: unknown, file: string): ArchitectureOptions {
+  const problems: ProblemItem[] = []
+  const checked = check(ArchitectureOptions, options, '', problems) as ArchitectureOptions
+  if (problems.length > 0)
+    throw new ModelError(
+      'INVALID_BUNDLE',
+      `${file}: ${problems.map(({ path, message }) => `${path} ${message}`).join('; ')}`,
+    )
+  return checked
+}
+
+async function kindOf(path: string): Promise<'zip' | 'hdf5'> {
+  const start = Buffer.from(await readStart(path))
+  if (start.subarray(0, 2).toString('latin1') === 'PK') return 'zip'
+  if (start.toString('latin1') === '\x89HDF\r\n\x1a\n') return 'hdf5'
+  throw new ModelError('INVALID_BUNDLE', `${path}: is neither a .keras archive nor an HDF5 file`)
+}
+
+async function readStart(path: string): Promise<Uint8Array> {
+  const { open } = await import('node:fs/promises')
+  const handle = await open(path).catch((cause) => {
+    const reason = cause.code === 'ENOENT' ? 'is missing' : `can't be read: ${reasonOf(cause).split(', ')[0]}`
+    throw new ModelError('INVALID_BUNDLE', `${path}: ${reason}`, { cause })
+  })
+  try {
+    if (!(await handle.stat()).isFile()) throw new ModelError('INVALID_BUNDLE', `${path}: is no file`)
+    const start = new Uint8Array(8)
+    await handle.read(start, 0, 8, 0)
+    return start
+  } finally {
+    await handle.close()
+  }
+}
+
+function parseJson(text: string, where: string): unknown {
+  try {
+    const parsed: unknown = JSON.parse(text)
+    if (isObject(parsed)) return parsed
+  } catch (cause) {
+    throw new ModelError('INVALID_BUNDLE', `${where} is not JSON: ${reasonOf(cause)}`, { cause })
+  }
+  throw new ModelError('INVALID_BUNDLE', `${where} is no JSON object`)
+}

@@ -1,0 +1,258 @@
+import { ModelError } from '../../model/errors.ts'
+import type { ArchitectureName, ArchitectureOptions } from '../../schemas/architecture.ts'
+import type { Block, Found, MlpLayer } from './blocks.ts'
+import { type ClassShape, classWeights } from './class-weights.ts'
+
+/** What is known of a model beside its weights: by its configuration, or by whoever imports it. */
+export interface ClassHints {
+  name?: ArchitectureName | undefined
+  /** Options that were said; the others follow from the weights. */
+  options: Record<string, unknown>
+  num_tasks?: number | undefined
+  num_emb?: number | undefined
+  sparseFields?: number | undefined
+}
+
+/** A model of one of the reference's classes. */
+export interface RecognisedClass {
+  options: ArchitectureOptions
+  sparseFields: number
+  denseFields: number
+  /** Rows of the embedding table. */
+  ids: number
+  tasks: number
+  /** By our own names, of tasks called `task_0`, …. */
+  weights: Map<string, Found>
+}
+
+/** Tasks have no names in a file. */
+export const plainTasks = (count: number) => Array.from({ length: count }, (_, t) => `task_${t}`)
+
+/**
+ * Finds out which class a file's weights are of, and its options; each weight's place follows from class and order.
+ *
+ * Throws INVALID_BUNDLE, naming the file, the path, the expected and the found shape, where a weight is missing, left
+ * over or wrongly shaped, and INVALID_REQUEST where hints are missing or contradict the file.
+ */
+export function recognise(blocks: Block[], hints: ClassHints, file: string): RecognisedClass {
+  const parts = partsOf(blocks, file)
+  const name = hints.name ?? guessName(parts)
+  const experts = name === 'shared_bottom' ? 1 : (parts.gates[0]?.shape[1] ?? 0)
+  const tasks = name === 'aitm' ? parts.mlps.length / 2 : parts.mlps.length - experts
+  if (!Number.isInteger(tasks) || tasks < 1)
+    throw new ModelError(
+      'INVALID_BUNDLE',
+      `${file}: ${parts.mlps.length} MLPs and ${parts.gates.length} gates make no ${name}`,
+    )
+  contradict(hints.num_tasks, tasks, 'tasks', file)
+  contradict(hints.options.num_experts, name === 'shared_bottom' ? undefined : experts, 'experts', file)
+  const options = { ...inferOptions(name, parts, tasks, file), ...hints.options } as ArchitectureOptions
+  const shape = { ...inferShape(parts, hints, options.dim_emb, file), tasks: plainTasks(tasks) }
+  const weights = assign(name, parts, options, shape.tasks)
+  checkWeights(weights, options, shape, file)
+  return { options, ...shape, tasks, weights }
+}
+
+interface Parts {
+  sparse: Found | undefined
+  dense: Found | undefined
+  mlps: MlpLayer[][]
+  gates: Found[]
+  transfers: Extract<Block, { kind: 'transfer' }>[]
+  attention: Extract<Block, { kind: 'attention' }> | undefined
+}
+
+function partsOf(blocks: Block[], file: string): Parts {
+  const parts: Parts = { sparse: undefined, dense: undefined, mlps: [], gates: [], transfers: [], attention: undefined }
+  for (const block of blocks) {
+    if (block.kind === 'embedding') Object.assign(parts, { sparse: block.sparse, dense: block.dense })
+    else if (block.kind === 'mlp') parts.mlps.push(block.layers)
+    else if (block.kind === 'gate') parts.gates.push(block.kernel)
+    else if (block.kind === 'transfer') parts.transfers.push(block)
+    else parts.attention = block
+  }
+  if (parts.mlps.length === 0 || (parts.sparse === undefined && parts.dense === undefined))
+    throw new ModelError(
+      'INVALID_BUNDLE',
+      `${file}: holds weights alone, and of none of the classes SharedBottom, MixtureOfExperts, MultiGateMixtureOfExperts and AITM; save the whole model as .keras`,
+    )
+  return parts
+}
+
+function guessName({ gates, transfers, attention, mlps }: Parts): ArchitectureName {
+  if (attention !== undefined || transfers.length > 0) return 'aitm'
+  if (gates.length === 0) return 'shared_bottom'
+  // With one task the two are the same.
+  return gates.length > 1 && gates.length === mlps.length - gates[0]!.shape[1]! ? 'multi_gate' : 'mixture_of_experts'
+}
+
+function inferOptions(name: ArchitectureName, parts: Parts, tasks: number, file: string): ArchitectureOptions {
+  const { mlps } = parts
+  const dim_emb = parts.sparse?.shape[1] ?? parts.dense!.shape[1]! / parts.dense!.shape[0]!
+  const none = { embedding_l2: 0 }
+  const sizes = (layers: MlpLayer[] | undefined) => {
+    const kernel = layers?.[0]?.kernel
+    const last = layers?.at(-1)?.kernel
+    if (layers === undefined || kernel?.shape[1] === undefined || last?.shape[1] === undefined)
+      throw new ModelError(
+        'INVALID_BUNDLE',
+        `${file}: has ${mlps.length} MLPs, too few for ${tasks} tasks, or one without kernels`,
+      )
+    return { depth: layers.length, hidden: kernel.shape[1], output: last.shape[1] }
+  }
+  const first = sizes(mlps[0])
+  const last = sizes(mlps[mlps.length - tasks])
+  const towers = { num_hidden_tasks: last.depth, dim_hidden_tasks: hiddenOf(last), dropout_tasks: 0 }
+  const experts = {
+    num_experts: mlps.length - tasks,
+    num_hidden_expert: first.depth,
+    dim_hidden_expert: first.output,
+    dropout_expert: 0,
+  }
+  switch (name) {
+    case 'shared_bottom':
+      return {
+        name,
+        dim_emb,
+        ...none,
+        num_hidden_shared: first.depth,
+        dim_hidden_shared: first.output,
+        dropout_shared: 0,
+        ...towers,
+      }
+    case 'mixture_of_experts':
+    case 'multi_gate':
+      return { name, dim_emb, ...none, ...experts, ...towers }
+    case 'aitm':
+      return {
+        name,
+        dim_emb,
+        ...none,
+        num_hidden_tower: first.depth,
+        dim_hidden_tower: first.output,
+        dropout_tower: 0,
+        num_hidden_head: last.depth,
+        dim_hidden_head: hiddenOf(last),
+        dropout_proj_head: 0,
+      }
+  }
+}
+
+/** Of a tower of one layer nothing is hidden: any width is as good. */
+const hiddenOf = ({ depth, hidden }: { depth: number; hidden: number }) => (depth > 1 ? hidden : 64)
+
+function inferShape(
+  { sparse, dense, mlps }: Parts,
+  hints: ClassHints,
+  dim_emb: number,
+  file: string,
+): Omit<ClassShape, 'tasks'> {
+  const denseFields = dense?.shape[0] ?? 0
+  const kernel = mlps[0]![0]!.kernel!
+  const fields = kernel.shape[0]! / dim_emb - denseFields
+  if (!Number.isInteger(fields) || fields < 0 || fields > 0 !== (sparse !== undefined))
+    throw new ModelError(
+      'INVALID_BUNDLE',
+      `${file}: /${kernel.path} is [${kernel.shape}], which ${denseFields} dense features and any number of sparse fields, each ${dim_emb} wide, don't make`,
+    )
+  contradict(hints.sparseFields, fields, 'sparse fields', file)
+  return { sparseFields: fields, denseFields, ids: hints.num_emb ?? sparse?.shape[0] ?? 0 }
+}
+
+/** Each weight under our name, by class and order. */
+function assign(
+  name: ArchitectureName,
+  parts: Parts,
+  options: ArchitectureOptions,
+  tasks: string[],
+): Map<string, Found> {
+  const weights = new Map<string, Found>()
+  const set = (name: string, found: Found | undefined) => {
+    if (found) weights.set(name, found)
+  }
+  set('embedding/embeddings', parts.sparse)
+  set('dense_embedding/kernel', parts.dense)
+  parts.gates.forEach((kernel, t) => {
+    set(name === 'multi_gate' ? `gate_${tasks[t]}/kernel` : nthGate(t), kernel)
+  })
+  parts.transfers.forEach(({ kernel, bias }, t) => {
+    set(`transfer_${tasks[t + 1]}/kernel`, kernel)
+    set(`transfer_${tasks[t + 1]}/bias`, bias)
+  })
+  for (const part of ['query', 'key', 'value'] as const) set(`attention/${part}/kernel`, parts.attention?.[part])
+  const { encoder, encoderDepth, tower, towerDepth } = namesOf(options, tasks)
+  const encoders = parts.mlps.length - tasks.length
+  parts.mlps.forEach((layers, i) => {
+    const owner = i < encoders ? encoder(i) : tower(i - encoders)
+    const depth = i < encoders ? encoderDepth : towerDepth
+    layers.forEach((layer, place) => {
+      const dense = place === depth - 1 ? 'output' : `dense_${place}`
+      for (const [weight, found] of Object.entries(layer))
+        set(`${owner}/${weight === 'kernel' || weight === 'bias' ? dense : `norm_${place}`}/${weight}`, found)
+    })
+  })
+  return weights
+}
+
+/** What we call the MLPs that read the embedding, and those that answer. */
+function namesOf(options: ArchitectureOptions, tasks: string[]) {
+  const tower = (t: number) => `tower_${tasks[t]}`
+  switch (options.name) {
+    case 'aitm':
+      return {
+        encoder: tower,
+        encoderDepth: options.num_hidden_tower,
+        tower: (t: number) => `head_${tasks[t]}`,
+        towerDepth: options.num_hidden_head,
+      }
+    case 'shared_bottom':
+      return {
+        encoder: () => 'shared',
+        encoderDepth: options.num_hidden_shared,
+        tower,
+        towerDepth: options.num_hidden_tasks,
+      }
+    default:
+      return {
+        encoder: (e: number) => `expert_${e}`,
+        encoderDepth: options.num_hidden_expert,
+        tower,
+        towerDepth: options.num_hidden_tasks,
+      }
+  }
+}
+
+/** What was said must be what is there. */
+function contradict(said: unknown, found: number | undefined, what: string, file: string): void {
+  if (said !== undefined && found !== undefined && said !== found)
+    throw new ModelError('INVALID_REQUEST', `${file}: has ${found} ${what}, not ${said}`)
+}
+
+const nthGate = (index: number) => (index === 0 ? 'gate/kernel' : `gate:${index}/kernel`)
+
+function checkWeights(
+  weights: Map<string, Found>,
+  options: ArchitectureOptions,
+  shape: ClassShape,
+  file: string,
+): void {
+  const expected = new Map(classWeights(options, shape).map((weight) => [weight.name, weight]))
+  for (const [name, { shape: wanted, keras2, keras3 }] of expected) {
+    const found = weights.get(name)
+    if (found === undefined) {
+      const places = keras3 === undefined ? `/${keras2}` : `/${keras2}, Keras 3 at /${keras3}`
+      throw new ModelError('INVALID_BUNDLE', `${file}: lacks ${name} [${wanted}], which Keras 2 keeps at ${places}`)
+    }
+    if (found.shape.join() !== wanted.join())
+      throw new ModelError(
+        'INVALID_BUNDLE',
+        `${file}: /${found.path} is [${found.shape}], but ${name} of this ${options.name} must be [${wanted}]`,
+      )
+  }
+  for (const [name, { path, shape }] of weights)
+    if (!expected.has(name))
+      throw new ModelError(
+        'INVALID_BUNDLE',
+        `${file}: /${path} [${shape}] is left over: a ${options.name} has no ${name}`,
+      )
+}

@@ -1,0 +1,48 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { systemClock } from '../model/batching/clock.ts'
+import { readBundle } from '../model/bundle/read.ts'
+import { type NewBundle, writeBundle } from '../model/bundle/write.ts'
+import { createEnginePool } from '../model/engines/pool.ts'
+import type { ModelPlan } from '../model/prediction/load-graph.ts'
+import { loadModel } from '../model/prediction/model.ts'
+
+/** What becomes of a version when it is served. */
+export interface Verified {
+  engine: string
+  plan: Pick<ModelPlan, 'compiled' | 'split' | 'notes'>
+}
+
+/**
+ * Loads a version as the server would, before it is where a server looks: the graph fits its manifest, the golden rows
+ * are answered, by the compiled graph where it compiles, and the largest ids are in the tables.
+ *
+ * `cache`: folder of compiled plans, of which the server then takes this one. Rejects with what the server would say.
+ */
+export async function verifyBundle(bundle: NewBundle, cache: string | undefined, now: () => number): Promise<Verified> {
+  const { name, version } = bundle.manifest
+  const root = await mkdtemp(join(tmpdir(), 'multigate-verify-'))
+  try {
+    await writeBundle(join(root, name, version), bundle)
+    const pool = await createEnginePool({ engine: 'auto', workers: 1 })
+    try {
+      const model = await loadModel(await readBundle(root, name, version), {
+        pool,
+        clock: systemClock,
+        compiler: { cache, candidateBytes: 0, now },
+        maxBatchRows: 64,
+        maxDelayMs: 0,
+        maxQueueRows: 10_000,
+        maxRequestRows: 10_000,
+      })
+      const { compiled, split, notes } = model.plan
+      await model.close()
+      return { engine: pool.engine, plan: { compiled, split, notes } }
+    } finally {
+      await pool.close()
+    }
+  } finally {
+    await rm(root, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,31 @@
+import Type, { type Static } from 'typebox'
+import { Features } from './features.ts'
+import { DerivedTask, Task } from './manifest.ts'
+
+/*
+ * What people say to `multigate import` beside the model: shapes of the files that its options name.
+ */
+
+/** `--features`, where it is more than a list of fields: a part of a manifest. */
+export type ImportManifest = Static<typeof ImportManifest>
+export const ImportManifest = Type.Object(
+  {
+    description: Type.Optional(Type.String()),
+    features: Features,
+    tasks: Type.Optional(Type.Array(Task, { minItems: 1, maxItems: 256 })),
+    derived: Type.Array(DerivedTask, { default: [], maxItems: 256 }),
+  },
+  { additionalProperties: false, description: 'The parts of a manifest that a saved model does not hold' },
+)
+
+/** `--architecture`: a class's name, and what its weights alone do not tell. */
+export type ImportArchitecture = Static<typeof ImportArchitecture>
+export const ImportArchitecture = Type.Object(
+  {
+    name: Type.String({ minLength: 1, description: 'The architecture, or the Python class' }),
+    sparse_fields: Type.Optional(Type.Integer({ minimum: 0, description: 'Number of sparse fields' })),
+    num_tasks: Type.Optional(Type.Integer({ minimum: 1 })),
+    num_emb: Type.Optional(Type.Integer({ minimum: 1, description: 'Rows of the embedding table' })),
+  },
+  { additionalProperties: true, description: "A class's arguments; what is left out follows from the weights' shapes" },
+)

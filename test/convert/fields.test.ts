@@ -1,0 +1,92 @@
+import t from 'tap'
+import { chooseFields } from '../../src/convert/fields.ts'
+import type { ImportedModel, SparseColumn } from '../../src/convert/imported-model.ts'
+import type { Field } from '../../src/schemas/features.ts'
+
+const model = (sparse: SparseColumn[], dense: string[] = [], tableWidth = 4): ImportedModel => ({
+  description: '',
+  architecture: undefined,
+  sparse,
+  dense,
+  tasks: ['task_0'],
+  tableWidth,
+  evaluate: () => new Float64Array(1),
+  build: () => Promise.reject(new Error('not asked')),
+})
+const column = (name: string, rows: number, table = 0) => ({ name, rows, table })
+const none = { features: undefined, sizes: undefined, sides: { context: [], cross: [] } }
+const integer = (name: string, size: number): Field => ({
+  name,
+  side: 'candidate',
+  kind: 'integer',
+  size,
+  out_of_vocabulary: 'error',
+  missing: 'error',
+})
+
+t.test('fields that share a table use it one after the other, where they fit into it', (t) => {
+  const shared = model([column('a', 10), column('b', 10)])
+  const sized = chooseFields(shared, { ...none, sizes: [3, 7] })
+  t.same(sized.ranges, [
+    { first: 0, ids: 3 },
+    { first: 3, ids: 7 },
+  ])
+  t.same(sized.notes, [])
+  t.match(chooseFields(shared, { ...none, sizes: [3, 5] }).notes, [
+    /the last 2 of 10 rows of a table belong to no field/,
+  ])
+  t.same(chooseFields(shared, { ...none, features: [integer('x', 4), integer('y', 6)] }).ranges, [
+    { first: 0, ids: 4 },
+    { first: 4, ids: 6 },
+  ])
+  t.end()
+})
+
+t.test('else each uses all of it, and that is said', (t) => {
+  const shared = model([column('a', 10), column('b', 10), column('c', 5, 1)], ['d'])
+  const plain = chooseFields(shared, none)
+  t.same(plain.ranges, [
+    { first: 0, ids: 10 },
+    { first: 0, ids: 10 },
+    { first: 0, ids: 5 },
+  ])
+  t.match(plain.features, [
+    { name: 'a', size: 10 },
+    { name: 'b' },
+    { name: 'c', size: 5 },
+    { name: 'd', kind: 'numeric' },
+  ])
+  t.match(plain.notes, [/2 fields, a to b, share a table of 10 rows, .*the table is repeated/])
+  const own = chooseFields(shared, { ...none, sizes: [8, 9, 5] })
+  t.match(own.notes, [/have 17 ids and share a table of 10 rows: each uses it from its first row on/])
+  t.end()
+})
+
+t.test('a table too large to repeat needs to be shared out', (t) => {
+  const large = model(
+    Array.from({ length: 30 }, (_, i) => column(`f${i}`, 1_000_000)),
+    [],
+    16,
+  )
+  t.throws(() => chooseFields(large, none), {
+    code: 'INVALID_REQUEST',
+    message: /30 sparse fields share a table.*--sizes/,
+  })
+  t.ok(chooseFields(large, { ...none, sizes: Array.from({ length: 30 }, () => 30_000) }))
+  t.end()
+})
+
+t.test('what is said must fit', (t) => {
+  const two = model([column('a', 10)], ['d'])
+  const refused = (choice: Partial<typeof none> | object, message: RegExp) =>
+    t.throws(() => chooseFields(two, { ...none, ...choice }), { code: 'INVALID_REQUEST', message })
+  refused({ sizes: [1, 2] }, /--sizes has 2 sparse fields, but the model takes 1/)
+  refused({ sizes: [11] }, /the field a has 11 ids, but its table has 10 rows/)
+  refused({ features: [integer('x', 3)] }, /the features have 0 numeric fields, but the model takes 1/)
+  refused({ sides: { context: ['z'], cross: [] } }, /there is no field "z", but a, d/)
+  t.match(chooseFields(two, { ...none, sides: { context: ['a'], cross: ['d'] } }).features, [
+    { side: 'context' },
+    { side: 'cross' },
+  ])
+  t.end()
+})

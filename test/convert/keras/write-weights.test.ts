@@ -1,0 +1,157 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { blocksOf } from '../../../src/convert/keras/blocks.ts'
+import { classWeights } from '../../../src/convert/keras/class-weights.ts'
+import { type Hdf5File, readHdf5 } from '../../../src/convert/keras/hdf5.ts'
+import { plainTasks, recognise } from '../../../src/convert/keras/recognise.ts'
+import { writeKerasWeights } from '../../../src/convert/keras/write-weights.ts'
+import type { ArchitectureOptions } from '../../../src/schemas/architecture.ts'
+import { randomOptions } from '../../random-architecture.ts'
+import { counted } from './saved-model.ts'
+
+const shapes = fc.record({
+  sparseFields: fc.integer({ min: 1, max: 4 }),
+  denseFields: fc.integer({ min: 1, max: 4 }),
+  ids: fc.integer({ min: 1, max: 40 }),
+  tasks: fc.integer({ min: 1, max: 12 }).map(plainTasks),
+})
+
+const options: ArchitectureOptions = {
+  name: 'mixture_of_experts',
+  dim_emb: 2,
+  embedding_l2: 0,
+  num_experts: 2,
+  num_hidden_expert: 2,
+  dim_hidden_expert: 3,
+  dropout_expert: 0,
+  num_hidden_tasks: 2,
+  dim_hidden_tasks: 3,
+  dropout_tasks: 0,
+}
+const shape = { sparseFields: 2, denseFields: 1, ids: 5, tasks: plainTasks(2) }
+
+/** A file as Keras has it, of weights that follow from their names. */
+async function written(version: 2 | 3, change?: (file: Hdf5File) => void): Promise<Hdf5File> {
+  const weights = new Map(classWeights(options, shape).map((weight) => [weight.name, counted(...weight.shape).values]))
+  const bytes = await writeKerasWeights(options, shape, (name) => weights.get(name)!, version)
+  const file = await readHdf5(Uint8Array.from(bytes), 'model.weights.h5')
+  change?.(file)
+  return file
+}
+
+t.test('what is written is recognised, weight by weight, in the layout of either Keras', async () => {
+  const seen = new Set<string>()
+  await fc.assert(
+    fc.asyncProperty(
+      randomOptions,
+      shapes,
+      fc.constantFrom(2 as const, 3 as const),
+      async (options, shape, version) => {
+        fc.pre(version === 2 || options.name !== 'aitm')
+        seen.add(`${options.name} ${version}`)
+        const random = new Map(
+          classWeights(options, shape).map(({ name, shape }, i) => [
+            name,
+            counted(...shape).values.map((value) => value + i),
+          ]),
+        )
+        const bytes = await writeKerasWeights(options, shape, (name) => random.get(name)!, version)
+        const file = await readHdf5(Uint8Array.from(bytes), 'x')
+        const found = recognise(blocksOf(file), { name: options.name, options: {} }, 'x')
+        const { sparseFields, denseFields, ids, tasks } = found
+        const same =
+          [sparseFields, denseFields, ids, tasks].join() ===
+          [shape.sparseFields, shape.denseFields, shape.ids, shape.tasks.length].join()
+        return (
+          same &&
+          found.weights.size === random.size &&
+          [...found.weights].every(([name, { values }]) => values.join() === random.get(name)!.join())
+        )
+      },
+    ),
+    { numRuns: 30 },
+  )
+})
+
+t.test('the class is guessed where nobody says it', async (t) => {
+  t.equal(recognise(blocksOf(await written(2)), { options: {} }, 'x').options.name, 'mixture_of_experts')
+  const file = await written(3)
+  t.throws(() => recognise(blocksOf(file), { name: 'multi_gate', options: {} }, 'x'), {
+    code: 'INVALID_BUNDLE',
+    message: /x: lacks gate_task_1\/kernel \[6,2\]/,
+  })
+})
+
+t.test('a weight that is missing, left over or misshapen is named, with path and shapes', async (t) => {
+  const refused = async (change: (file: Hdf5File) => void, message: RegExp, version: 2 | 3 = 3) => {
+    const file = await written(version, change)
+    t.throws(() => recognise(blocksOf(file), { options: {} }, file.file), { code: 'INVALID_BUNDLE', message })
+  }
+  await refused(
+    ({ tensors }) => tensors.delete('experts/mlp_1/layers/dense/vars/1'),
+    /^model\.weights\.h5: lacks expert_1\/dense_0\/bias \[3\]/,
+  )
+  await refused(
+    ({ tensors }) => tensors.set('experts/mlp_1/layers/dense_1/vars/0', counted(3, 4)),
+    /\/experts\/mlp_1\/layers\/dense_1\/vars\/0 is \[3,4\], but expert_1\/output\/kernel of this mixture_of_experts must be \[3,3\]/,
+  )
+  await refused(
+    ({ tensors }) => tensors.set('experts/mlp/layers/dense_2/vars/0', counted(3, 3)),
+    /lacks expert_0\/norm_1\/gamma \[3\]/,
+  )
+  await refused(
+    ({ tensors }) => tensors.set('notes/vars/0', counted(1)),
+    /\/notes\/vars\/0 is part of none of the classes/,
+  )
+  await refused(
+    ({ tensors }) => tensors.delete('layers/mlp_2/layers/dense/vars/0'),
+    /lacks the weight \/layers\/mlp_2\/layers\/dense\/vars\/0/,
+  )
+  await refused(
+    ({ tensors }) => tensors.delete('towers/mlp/layers/dense/vars/0'),
+    /lacks the weight \/towers\/mlp\/layers\/dense\/vars\/0/,
+    2,
+  )
+  await refused(({ tensors }) => tensors.clear(), /holds weights alone, and of none of the classes/)
+})
+
+t.test('a gate too many is left over', async (t) => {
+  const file = await written(3, ({ tensors }) => tensors.set('gates/dense/vars/0', counted(6, 2)))
+  t.throws(() => recognise(blocksOf(file), { name: 'mixture_of_experts', options: {} }, 'x'), {
+    message: /x: \/gates\/dense\/vars\/0 \[6,2\] is left over: a mixture_of_experts has no/,
+  })
+})
+
+t.test('hints must agree with the file', async (t) => {
+  const blocks = blocksOf(await written(3))
+  const refused = (hints: object, message: RegExp) =>
+    t.throws(() => recognise(blocks, { options: {}, ...hints }, 'x'), { code: 'INVALID_REQUEST', message })
+  refused({ sparseFields: 3 }, /x: has 2 sparse fields, not 3/)
+  refused({ num_tasks: 1e9 }, /x: has 2 tasks, not 1000000000/)
+  refused({ options: { num_experts: 65536 } }, /x: has 2 experts, not 65536/)
+  t.throws(() => recognise(blocks, { options: { dim_hidden_expert: 9 } }, 'x'), { message: /must be \[6,9\]/ })
+  t.throws(() => recognise(blocks, { options: {}, num_emb: 6 }, 'x'), {
+    message: /embeddings of this .* must be \[6,2\]/,
+  })
+})
+
+t.test('what the class can not hold is refused', async (t) => {
+  const none = () => new Float32Array()
+  await t.rejects(writeKerasWeights(options, { ...shape, sparseFields: 0 }, none, 3), {
+    code: 'UNSUPPORTED_GRAPH',
+    message: /this model has no sparse fields/,
+  })
+  await t.rejects(writeKerasWeights(options, { ...shape, denseFields: 0 }, none, 3), { message: /no numeric fields/ })
+  const aitm: ArchitectureOptions = {
+    name: 'aitm',
+    dim_emb: 2,
+    embedding_l2: 0,
+    num_hidden_tower: 1,
+    dim_hidden_tower: 2,
+    dropout_tower: 0,
+    num_hidden_head: 1,
+    dim_hidden_head: 2,
+    dropout_proj_head: 0,
+  }
+  await t.rejects(writeKerasWeights(aitm, shape, none, 3), { message: /does not build on Keras 3; --keras 2/ })
+})

@@ -218,7 +218,7 @@ function constantOperand(graph: Graph, name: string, width: number): Operand | u
 }
 
 /** Columns of its input that a node picks, in order: of Gather and Slice over axis 1, and of Split. */
-function pickedColumns(graph: Graph, node: NodeProto, output: string): number[] | undefined {
+export function pickedColumns(graph: Graph, node: NodeProto, output: string): number[] | undefined {
   const dims = graph.shapes.get(node.input[0]!)?.dims
   if (dims?.length !== 2) return undefined
   const width = dims[1]!

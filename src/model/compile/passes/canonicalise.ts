@@ -1,4 +1,5 @@
 import { equal, positive, product } from '../dims.ts'
+import { gatherRules } from '../gather-rules.ts'
 import { isGemm } from '../gemm.ts'
 import { type Graph, intAttribute, intsAttribute, type Left, type TensorShape } from '../graph.ts'
 import type { NodeProto } from '../onnx_pb.ts'
@@ -209,6 +210,7 @@ const rules: Rule[] = [
   toReshape,
   flattenBeforeConcat,
   tidyConcat,
+  ...gatherRules,
   ...productRules,
 ]
 

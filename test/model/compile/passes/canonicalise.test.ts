@@ -79,6 +79,16 @@ const forms: Record<string, [(graph: Graph) => string | string[], string]> = {
     },
     'Gather Reshape',
   ],
+  'columns of what was looked up': [
+    (g) => {
+      const id = g.node('Slice', ['ids', g.integers([1]), g.integers([2]), g.integers([1])])
+      const rows = shaped(g, g.node('Gather', [vector(g, 7, 3), id]), 3)
+      const part = (from: number, to: number) =>
+        g.node('Relu', [g.node('Slice', [rows, g.integers([from]), g.integers([to]), g.integers([1])])])
+      return g.node('Concat', [part(0, 2), part(1, 3), part(0, 2)], axis(1))
+    },
+    'Slice Gather Reshape Relu Gather Reshape Relu Gather Reshape Relu Concat',
+  ],
   'rows joined, then flattened': [
     (g) => g.node('Flatten', [g.node('Concat', [shaped(g, 'x', 2, 3), shaped(g, 'y', 2, 3)], axis(1))]),
     'Concat',

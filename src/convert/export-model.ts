@@ -59,7 +59,7 @@ export async function exportModel(options: ExportOptions): Promise<ExportResult>
     progress('asking it the golden rows')
     const checked = await checkers[to](bundle, temporary, basename(out))
     signal.throwIfAborted()
-    if (force) await rm(out, { recursive: true, force: true })
+    if (force) await rename(out, join(temporary, 'replaced')).catch(ignoreAbsent)
     for (const file of files) await rename(join(temporary, file), join(dirname(out), file))
     return { out, manifest: bundle.manifest, checked }
   } finally {
@@ -146,6 +146,10 @@ const checkers: Record<ExportFormat, (bundle: Bundle, folder: string, name: stri
 function needLayers({ name, version, graph }: Bundle['manifest']): void {
   if (graph.format !== 'layers')
     throw new ModelError('UNSUPPORTED_GRAPH', `${name}/${version} is an ONNX file: --to onnx alone can be had of it`)
+}
+
+function ignoreAbsent(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -12,7 +12,7 @@ export interface KerasArchive {
 
 /** Most bytes of each part, decompressed. A layer takes about 1 KiB of config.json. */
 const parts: Record<keyof KerasArchive, { entry: string; most: number }> = {
-  config: { entry: 'config.json', most: 64 * 1024 * 1024 },
+  config: { entry: 'config.json', most: 16 * 1024 * 1024 },
   metadata: { entry: 'metadata.json', most: 1024 * 1024 },
   weights: { entry: 'model.weights.h5', most: largestHdf5 },
 }

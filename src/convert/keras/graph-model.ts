@@ -2,15 +2,14 @@ import { layersFiles, layersModelFile, type WeightSpec } from '../../model/bundl
 import { ModelError } from '../../model/errors.ts'
 import type { ImportedModel } from '../imported-model.ts'
 import type { KerasModel } from './graph.ts'
-import { denseNames, type InputColumns, inputsOf, sparseColumns } from './inputs.ts'
+import { denseNames, type InputColumns, type ModelInputs, sparseColumns } from './inputs.ts'
 import type { LayerWeights } from './layer-weights.ts'
 import { type RowTensor, size } from './operations.ts'
 import { joinTables } from './tables.ts'
 import { writeTopology } from './topology.ts'
 
 /** A functional or sequential Keras model becomes a layers model of the same layers. */
-export function graphModel(model: KerasModel, weights: LayerWeights): ImportedModel {
-  const columns = inputsOf(model)
+export function graphModel(model: KerasModel, columns: ModelInputs, weights: LayerWeights): ImportedModel {
   const sparse = sparseColumns(columns)
   const inputOf = new Map(
     columns.sparse.flatMap((input) =>

@@ -4,7 +4,7 @@ import type { TensorReference } from '../../model/compile/layers-model.ts'
 import { ModelError } from '../../model/errors.ts'
 import { KerasGraph, type KerasLayer, type KerasObject } from '../../schemas/keras.ts'
 import { layerOptions } from './layer-options.ts'
-import { type Operation, operations } from './operations.ts'
+import { type Operation, operations, size } from './operations.ts'
 import { inboundOf, referencesOf } from './references.ts'
 
 /** One application of a layer. */
@@ -42,8 +42,8 @@ export interface KerasModel {
 
 /** Chains are followed by recursion when a graph is lowered. */
 const mostDeep = 1_000
-/** Numbers of one row of a tensor. */
-const mostWide = 2 ** 26
+/** Numbers that one row makes in all layers together: thousands of times what a model of rows needs. */
+const mostNumbers = 2 ** 24
 
 /**
  * Reads the graph of a functional or a sequential model.
@@ -134,6 +134,7 @@ function chain(written: KerasLayer[], file: string): GraphLayer[] {
 function order(layers: Map<string, GraphLayer>, outputs: TensorReference[], file: string): Step[] {
   const done = new Map<string, Step & { depth: number }>()
   const open = new Set<string>()
+  let numbers = 0
   const keyOf = ({ node, layer }: TensorReference) => `${node} ${layer}`
   // No recursion: a chain may be as long as the file.
   const stack = [...outputs].reverse()
@@ -160,6 +161,9 @@ function order(layers: Map<string, GraphLayer>, outputs: TensorReference[], file
       inputs.map((input) => done.get(keyOf(input))!.dims),
       file,
     )
+    numbers += size(dims)
+    if (numbers > mostNumbers)
+      throw unsupported(layer, file, `one row makes more than ${mostNumbers} numbers until here`)
     done.set(key, { layer, node: reference.node, inputs, dims, depth })
     open.delete(key)
     stack.pop()
@@ -180,9 +184,7 @@ function dimsOf({ operation, config, inputDims, ...layer }: GraphLayer, inputs: 
   if (operation === undefined) return inputDims!
   if (inputs.length === 0) throw unsupported(layer, file, 'reads nothing')
   try {
-    const dims = operation.dims(inputs, config)
-    if (dims.reduce((product, side) => product * side, 1) > mostWide) throw new Error(`makes rows of [${dims}]`)
-    return dims
+    return operation.dims(inputs, config)
   } catch (cause) {
     throw unsupported(layer, file, (cause as Error).message)
   }

@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import { Worker } from 'node:worker_threads'
 import { ModelError, reasonOf } from '../../model/errors.ts'
 
@@ -52,6 +52,32 @@ export async function readHdf5(
 
 /** A file's bytes, in memory of their own. Rejects with INVALID_BUNDLE if it can't be read, or is larger than `most`. */
 export async function readWhole(path: string, most: number): Promise<Uint8Array<ArrayBuffer>> {
+  return withFile(path, async (handle, size) => {
+    if (size > most)
+      throw new ModelError('INVALID_BUNDLE', `${path}: has ${size} bytes, more than ${most} can't be read`)
+    const bytes = new Uint8Array(size)
+    for (let done = 0; done < bytes.length; ) {
+      const { bytesRead } = await handle.read(bytes, done, Math.min(bytes.length - done, readAtOnce), done)
+      if (bytesRead === 0) throw new ModelError('INVALID_BUNDLE', `${path}: ends after ${done} bytes`)
+      done += bytesRead
+    }
+    return bytes
+  })
+}
+
+/** The first bytes of a file, 0 where it is shorter. Rejects like `readWhole`. */
+export async function readStart(path: string, length: number): Promise<Uint8Array> {
+  return withFile(path, async (handle) => {
+    const start = new Uint8Array(length)
+    await handle.read(start, 0, length, 0)
+    return start
+  })
+}
+
+/** Linux reads 2 GiB at once at most, Node less. */
+const readAtOnce = 1 << 26
+
+async function withFile<T>(path: string, use: (handle: FileHandle, size: number) => Promise<T>): Promise<T> {
   const handle = await open(path).catch((cause) => {
     const reason = cause.code === 'ENOENT' ? 'is missing' : `can't be read: ${reasonOf(cause).split(', ')[0]}`
     throw new ModelError('INVALID_BUNDLE', `${path}: ${reason}`, { cause })
@@ -59,15 +85,7 @@ export async function readWhole(path: string, most: number): Promise<Uint8Array<
   try {
     const found = await handle.stat()
     if (!found.isFile()) throw new ModelError('INVALID_BUNDLE', `${path}: is no file`)
-    if (found.size > most)
-      throw new ModelError('INVALID_BUNDLE', `${path}: has ${found.size} bytes, more than ${most} can't be read`)
-    const bytes = new Uint8Array(found.size)
-    for (let done = 0; done < bytes.length; ) {
-      const { bytesRead } = await handle.read(bytes, done, Math.min(bytes.length - done, 1 << 26), done)
-      if (bytesRead === 0) throw new ModelError('INVALID_BUNDLE', `${path}: ends after ${done} bytes`)
-      done += bytesRead
-    }
-    return bytes
+    return await use(handle, found.size)
   } finally {
     await handle.close()
   }

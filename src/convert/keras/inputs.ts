@@ -20,6 +20,9 @@ export interface ModelInputs {
   tableWidth: number
 }
 
+/** A manifest's bound. */
+const mostColumns = 4096
+
 /**
  * What each input of a model is for: one that embeddings read holds ids, every other one numbers, whatever its dtype.
  * Throws UNSUPPORTED_GRAPH, naming the layer, for ids that are computed, or used as numbers too.
@@ -28,7 +31,14 @@ export function inputsOf(model: KerasModel): ModelInputs {
   const embeddings = model.steps.filter(({ layer }) => layer.className === 'Embedding')
   const sparse: InputColumns[] = []
   const dense: InputColumns[] = []
-  for (const { name, inputDims } of model.inputs) {
+  for (const { inputDims, ...layer } of model.inputs) {
+    const { name } = layer
+    if (size(inputDims!) > mostColumns)
+      throw unsupported(
+        layer,
+        model.file,
+        `has ${size(inputDims!)} columns, more than the ${mostColumns} fields of a model`,
+      )
     const readers = model.steps.filter(({ inputs }) => inputs.some(({ layer }) => layer === name))
     const lookups = readers.filter((step) => embeddings.includes(step))
     const other = readers.find((step) => !embeddings.includes(step))

@@ -10,7 +10,8 @@ import { blocksOf } from './blocks.ts'
 import { classModel } from './class-model.ts'
 import { check as checkObject, readGraph } from './graph.ts'
 import { graphModel } from './graph-model.ts'
-import { type Hdf5File, largestHdf5, readHdf5, readWhole } from './hdf5.ts'
+import { type Hdf5File, largestHdf5, readHdf5, readStart, readWhole } from './hdf5.ts'
+import { inputsOf } from './inputs.ts'
 import { layerWeights } from './layer-weights.ts'
 import { type ClassHints, recognise } from './recognise.ts'
 
@@ -62,8 +63,19 @@ async function openGraph(
       'UNSUPPORTED_GRAPH',
       `${where}: the class ${config.class_name} is Python code of its own, which a file does not hold; known are functional and sequential models, and ${Object.keys(classNames).join(', ')}`,
     )
-  const model = readGraph(config, where)
-  return graphModel(model, layerWeights(model, await read(), below))
+  const model = readSafely(() => readGraph(config, where), where)
+  const columns = readSafely(() => inputsOf(model), where)
+  return graphModel(model, columns, layerWeights(model, await read(), below))
+}
+
+/** Nesting that is deep enough overflows the stack of whatever looks at it. */
+function readSafely<T>(read: () => T, where: string): T {
+  try {
+    return read()
+  } catch (cause) {
+    if (cause instanceof ModelError) throw cause
+    throw new ModelError('INVALID_BUNDLE', `${where}: can't be read: ${reasonOf(cause)}`, { cause })
+  }
 }
 
 function openClass(weights: Hdf5File, hints: ClassHints): ImportedModel {
@@ -105,26 +117,10 @@ function checkOptions(options: unknown, file: string): ArchitectureOptions {
 }
 
 async function kindOf(path: string): Promise<'zip' | 'hdf5'> {
-  const start = Buffer.from(await readStart(path))
+  const start = Buffer.from(await readStart(path, 8))
   if (start.subarray(0, 2).toString('latin1') === 'PK') return 'zip'
   if (start.toString('latin1') === '\x89HDF\r\n\x1a\n') return 'hdf5'
   throw new ModelError('INVALID_BUNDLE', `${path}: is neither a .keras archive nor an HDF5 file`)
-}
-
-async function readStart(path: string): Promise<Uint8Array> {
-  const { open } = await import('node:fs/promises')
-  const handle = await open(path).catch((cause) => {
-    const reason = cause.code === 'ENOENT' ? 'is missing' : `can't be read: ${reasonOf(cause).split(', ')[0]}`
-    throw new ModelError('INVALID_BUNDLE', `${path}: ${reason}`, { cause })
-  })
-  try {
-    if (!(await handle.stat()).isFile()) throw new ModelError('INVALID_BUNDLE', `${path}: is no file`)
-    const start = new Uint8Array(8)
-    await handle.read(start, 0, 8, 0)
-    return start
-  } finally {
-    await handle.close()
-  }
 }
 
 function parseJson(text: string, where: string): unknown {

@@ -21,6 +21,9 @@ export interface Operation {
   run(inputs: RowTensor[], config: Config, weights: Record<string, Float32Array>, dims: number[]): Float64Array
 }
 
+/** Products of numbers that a Dot of one row may take. */
+const mostProducts = 2 ** 26
+
 export const size = (dims: readonly number[]) => dims.reduce((product, side) => product * side, 1)
 
 export function unfit(message: string): ModelError {
@@ -122,6 +125,8 @@ export const operations: Record<string, Operation> = {
         throw unfit('is known for two inputs of rank 2 or 3')
       const [over, under] = dotAxes(axes, x!, y!)
       if (x![over] !== y![under]) throw unfit(`can't multiply ${shown(inputs)} over ${JSON.stringify(axes)}`)
+      if ((size(x!) * size(y!)) / x![over]! > mostProducts)
+        throw unfit(`multiplies ${shown(inputs)}, which is too much`)
       const rest = [...x!.toSpliced(over, 1), ...y!.toSpliced(under, 1)]
       return rest.length === 0 ? [1] : rest
     },

@@ -28,18 +28,35 @@ export interface Topology {
 export function writeTopology(model: KerasModel, columns: ModelInputs, ids: number): Topology {
   const layers: WrittenLayer[] = []
   const taken = new Set(model.layers.map(({ name }) => name))
-  const add = (wanted: string, className: string, config: Record<string, unknown>, inputs: string[]): string => {
+  const add = (
+    wanted: string,
+    className: string,
+    config: Record<string, unknown>,
+    inputs: (string | { layer: string; node: number })[],
+  ): string => {
     let name = wanted
     for (let n = 1; taken.has(name); n++) name = `${wanted}_${n}`
     taken.add(name)
-    const inbound =
-      inputs.length === 0 ? [] : [inputs.map((input): [string, number, number, object] => [input, 0, 0, {}])]
-    layers.push({ name, class_name: className, config: { name, ...config }, inbound_nodes: inbound })
+    const inbound = inputs.map((input): [string, number, number, object] =>
+      typeof input === 'string' ? [input, 0, 0, {}] : [input.layer, input.node, 0, {}],
+    )
+    layers.push({
+      name,
+      class_name: className,
+      config: { name, ...config },
+      inbound_nodes: inbound.length > 0 ? [inbound] : [],
+    })
     return name
   }
 
   /** `height` rows from `top`, `width` columns from `left`, of a layer's [rows, columns], as `dims`. */
-  const cut = (source: string, name: string, whole: number[], part: Part, dims: number[]): string => {
+  const cut = (
+    source: string | { layer: string; node: number },
+    name: string,
+    whole: number[],
+    part: Part,
+    dims: number[],
+  ): string => {
     const [rows, width] = whole as [number, number]
     const all = part.height === rows && part.width === width
     const image = all ? source : add(`${name}/image`, 'Reshape', { target_shape: [rows, width, 1] }, [source])
@@ -67,16 +84,28 @@ export function writeTopology(model: KerasModel, columns: ModelInputs, ids: numb
       { batch_input_shape: [null, count], dtype: 'int32', sparse: false },
       [],
     )
-    table = add('import/table', 'Embedding', { input_dim: ids, output_dim: columns.tableWidth }, [inputs.sparse])
-    const whole = [count, columns.tableWidth]
-    for (const { name, dims, first, columns: height, lookups } of columns.sparse)
+    const found: string[] = []
+    for (const { name, dims, first, columns: height } of columns.sparse) {
+      const same = dims.join() === String(count)
+      const part = { top: first, height, left: 0, width: 1 }
+      found.push(same ? inputs.sparse : cut(inputs.sparse, `import/${name}`, [count, 1], part, dims))
+    }
+    // One table for all: what an input's columns look up is cut out of its ids, not out of what is found.
+    table = add('import/table', 'Embedding', { input_dim: ids, output_dim: columns.tableWidth }, [])
+    layers.at(-1)!.inbound_nodes = found.map((name) => [[name, 0, 0, {}]])
+    columns.sparse.forEach(({ name, dims, columns: height, lookups }, input) => {
       for (const { layer, node, at, width } of lookups) {
-        const wanted = [...dims, width]
-        const same = wanted.join() === whole.join()
-        const part = { top: first, height, left: at, width }
+        const same = width === columns.tableWidth
+        const part = { top: 0, height, left: at, width }
         const label = `import/${name}/${layer}${node > 0 ? `/${node}` : ''}`
-        instead.set(keyOf({ layer, node }), { layer: same ? table : cut(table, label, whole, part, wanted), node: 0 })
+        const source = { layer: table!, node: input }
+        const cutOut = () => ({
+          layer: cut(source, label, [height, columns.tableWidth], part, [...dims, width]),
+          node: 0,
+        })
+        instead.set(keyOf({ layer, node }), same ? source : cutOut())
       }
+    })
   }
   if (columns.dense.length > 0) {
     const count = columnsOf(columns.dense)

@@ -39,13 +39,13 @@ export async function runExport({
 }
 
 function formatExport(
-  { out, manifest, checked }: ExportResult,
+  { out, manifest, checked, ids }: ExportResult,
   { to, keras }: Pick<ExportOptions, 'to' | 'keras'>,
 ): string[] {
   const { name, version, features, tasks, architecture } = manifest
-  const { sparse, dense, ids } = layOut(features)
+  const { sparse, dense } = layOut(features)
   const inputs = [
-    ...(sparse.length > 0 ? [`${sparse.length} sparse fields of ${ids} ids in all`] : []),
+    ...(sparse.length > 0 ? [`${sparse.length} sparse fields`] : []),
     ...(dense.length > 0 ? [`${dense.length} numeric fields`] : []),
   ]
   const columns = `${name}/${version}: ${inputs.join(', ')}; tasks ${tasks.map(({ name }) => name).join(', ')}`

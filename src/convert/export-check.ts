@@ -3,7 +3,8 @@ import { createEngine } from '../model/engines/create.ts'
 import type { GraphSource } from '../model/engines/engine.ts'
 import { ModelError } from '../model/errors.ts'
 import { createEncoder } from '../model/features/encoder.ts'
-import { toBatch } from '../model/prediction/inputs.ts'
+import { hasOwnIds } from '../model/features/layout.ts'
+import { portsOf, toBatch } from '../model/prediction/inputs.ts'
 import { outputsOf } from '../model/prediction/load-graph.ts'
 import { blocksOf } from './keras/blocks.ts'
 import { forwardClass } from './keras/forward-class.ts'
@@ -18,10 +19,10 @@ export async function checkGraph(
 ): Promise<number> {
   const golden = encodeGolden(manifest)
   const engine = await createEngine(engineName, 1)
-  const loaded = await engine.load({ ...source, outputs: outputsOf(manifest) })
+  const { probabilities: output, joined } = portsOf(manifest)
+  const loaded = await engine.load({ ...source, outputs: outputsOf(manifest), ...(joined && { joined }) })
   try {
     if (golden.rows === 0) return 0
-    const { probabilities: output } = manifest.graph.outputs
     const answers = await loaded.run(toBatch(manifest, golden), [output])
     compare(manifest, (row, task) => answers[output]![row * manifest.tasks.length + task]!)
     return golden.rows
@@ -46,9 +47,13 @@ export async function checkWeights({ manifest }: Bundle, path: string): Promise<
   return rows
 }
 
-function encodeGolden({ golden, features }: Bundle['manifest']) {
+function encodeGolden(manifest: Bundle['manifest']) {
+  const { golden, features } = manifest
   if (golden === undefined) return { rows: 0, sparse: new Int32Array(), dense: new Float32Array() }
-  return createEncoder(features).rows(undefined, golden.rows, { maxRows: golden.rows.length, partial: false })
+  return createEncoder(features, undefined, hasOwnIds(manifest)).rows(undefined, golden.rows, {
+    maxRows: golden.rows.length,
+    partial: false,
+  })
 }
 
 function compare(manifest: Bundle['manifest'], answer: (row: number, task: number) => number): void {

@@ -8,6 +8,8 @@ import { lowerLayersModel } from '../model/compile/lower.ts'
 import { externalFiles } from '../model/compile/tables.ts'
 import { ModelError } from '../model/errors.ts'
 import { createEncoder } from '../model/features/encoder.ts'
+import { hasOwnIds } from '../model/features/layout.ts'
+import { portsOf } from '../model/prediction/inputs.ts'
 import { outputsOf } from '../model/prediction/load-graph.ts'
 import { checkGraph, checkWeights } from './export-check.ts'
 import { type KerasVersion, writeKerasWeights } from './keras/write-weights.ts'
@@ -32,6 +34,14 @@ export interface ExportResult {
   manifest: Bundle['manifest']
   /** Golden rows that the exported file answered as the manifest says. */
   checked: number
+  /** Rows of the embedding table, of Keras' weights. */
+  ids: number | undefined
+}
+
+interface Written {
+  /** Below the folder, in the order in which they may appear. */
+  files: string[]
+  ids?: number
 }
 
 /**
@@ -50,35 +60,42 @@ export async function exportModel(options: ExportOptions): Promise<ExportResult>
   const bundle = await findBundle(target, models)
   if (bundle === undefined)
     throw new ModelError('MODEL_NOT_FOUND', `${target} is no folder of a model or version, and no model in ${models}`)
+  if (bundle.bare)
+    throw new ModelError('UNSUPPORTED_GRAPH', `${target} has no manifest: what its columns mean is not known`)
   progress(`writing ${basename(out)}`)
   await mkdir(dirname(out), { recursive: true })
   const temporary = await mkdtemp(join(dirname(out), `.${basename(out)}-`))
   try {
-    const files = await writers[to](bundle, temporary, basename(out), options)
+    const { files, ids } = await writers[to](bundle, temporary, basename(out), options)
     signal.throwIfAborted()
     progress('asking it the golden rows')
     const checked = await checkers[to](bundle, temporary, basename(out))
     signal.throwIfAborted()
     if (force) await rename(out, join(temporary, 'replaced')).catch(ignoreAbsent)
     for (const file of files) await rename(join(temporary, file), join(dirname(out), file))
-    return { out, manifest: bundle.manifest, checked }
+    return { out, manifest: bundle.manifest, checked, ids }
   } finally {
     await rm(temporary, { recursive: true, force: true })
   }
 }
 
-/** Each writes below `folder` and answers what it wrote there; `name` is the file or folder that was asked for. */
+/** Each writes below `folder`; `name` is the file or folder that was asked for. */
 const writers: Record<
   ExportFormat,
-  (bundle: Bundle, folder: string, name: string, options: ExportOptions) => Promise<string[]>
+  (bundle: Bundle, folder: string, name: string, options: ExportOptions) => Promise<Written>
 > = {
   async onnx({ folder: from, manifest }, folder, name) {
     const { graph } = manifest
     if (graph.format === 'layers') {
       const model = await readLayersModel(from, graph.file)
-      await writeFile(join(folder, name), lowerLayersModel(model, outputsOf(manifest)))
-      return [name]
+      await writeFile(join(folder, name), lowerLayersModel(model, savedOutputs(manifest)))
+      return { files: [name] }
     }
+    if (graph.format !== 'onnx')
+      throw new ModelError(
+        'UNSUPPORTED_GRAPH',
+        `${manifest.name}/${manifest.version} is a ${graph.format}: layers models and ONNX files alone are exported`,
+      )
     const bytes = await readFile(join(from, graph.file))
     await writeFile(join(folder, name), bytes)
     const tables = externalFiles(bytes)
@@ -87,7 +104,7 @@ const writers: Record<
         throw new ModelError('UNSUPPORTED_GRAPH', `${graph.file} keeps tensors in ${table}, in a folder of its own`)
       await cp(join(from, dirname(graph.file), table), join(folder, table))
     }
-    return [...tables, name]
+    return { files: [...tables, name] }
   },
 
   async tfjs({ folder: from, manifest }, folder, name) {
@@ -101,7 +118,7 @@ const writers: Record<
       await mkdir(dirname(join(folder, name, shard)), { recursive: true })
       await cp(join(from, dirname(manifest.graph.file), shard), join(folder, name, shard))
     }
-    return [name]
+    return { files: [name] }
   },
 
   async 'keras-weights'({ folder: from, manifest }, folder, name, { keras }) {
@@ -113,11 +130,12 @@ const writers: Record<
         `${manifest.name}/${manifest.version} is of none of the reference's classes: --to tfjs or --to onnx`,
       )
     const model = await readLayersModel(from, graph.file)
-    const { layout } = createEncoder(features)
+    const { layout } = createEncoder(features, undefined, hasOwnIds(manifest))
+    const table = model.weights.get('embedding/embeddings')
     const shape = {
       sparseFields: layout.sparse.length,
       denseFields: layout.dense.length,
-      ids: layout.ids,
+      ids: table?.shape[0] ?? 0,
       tasks: tasks.map(({ name }) => name),
     }
     const bytes = await writeKerasWeights(
@@ -131,7 +149,7 @@ const writers: Record<
       keras,
     )
     await writeFile(join(folder, name), bytes)
-    return [name]
+    return { files: [name], ids: shape.ids }
   },
 }
 
@@ -143,9 +161,20 @@ const checkers: Record<ExportFormat, (bundle: Bundle, folder: string, name: stri
   'keras-weights': (bundle, folder, name) => checkWeights(bundle, join(folder, name)),
 }
 
+/** Tensors of the graph that are asked for: where each task has its own, every one. */
+function savedOutputs(manifest: Bundle['manifest']): string[] {
+  const { joined } = portsOf(manifest)
+  return [...new Set(outputsOf(manifest).flatMap((name) => joined?.outputs[name]?.tensors ?? [name]))]
+}
+
 function needLayers({ name, version, graph }: Bundle['manifest']): void {
   if (graph.format !== 'layers')
-    throw new ModelError('UNSUPPORTED_GRAPH', `${name}/${version} is an ONNX file: --to onnx alone can be had of it`)
+    throw new ModelError(
+      'UNSUPPORTED_GRAPH',
+      graph.format === 'onnx'
+        ? `${name}/${version} is an ONNX file: --to onnx alone can be had of it`
+        : `${name}/${version} is a ${graph.format}: layers models and ONNX files alone are exported`,
+    )
 }
 
 function ignoreAbsent(error: NodeJS.ErrnoException): void {

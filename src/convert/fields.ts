@@ -16,18 +16,20 @@ export interface ChosenFields {
   features: Field[]
   /** Per sparse field. */
   ranges: IdRange[]
+  /** Each field's ids begin at 0; else they follow each other in one table. */
+  ownIds: boolean
   /** What was decided, for people. */
   notes: string[]
 }
 
-/** Most bytes of a table that is made longer than the model's own; beyond, somebody must say who uses which ids. */
+/** Most bytes of a table that repeats rows of the model's own. */
 const largestRepeated = 256 * 1024 * 1024
 
 /**
  * The fields of an imported model, and which rows of its tables each one's ids mean.
  *
  * Columns that share a table use ranges of it one after the other, where their sizes fit into it; else each may use all
- * of it, and the table is repeated. Throws INVALID_REQUEST where the fields said are not as many, or have more ids than
+ * of it. Throws INVALID_REQUEST where the fields said are not as many, or have more ids than
  * the model has rows.
  */
 export function chooseFields(model: ImportedModel, choice: FieldChoice): ChosenFields {
@@ -49,14 +51,18 @@ export function chooseFields(model: ImportedModel, choice: FieldChoice): ChosenF
       ),
     )
   }
-  const bytes = ranges.reduce((sum, { ids }) => sum + ids, 0) * model.tableWidth * 4
-  if (!known && bytes > largestRepeated)
+  const ownIds = ranges.length > 0 && ranges.every(({ first }) => first === 0)
+  const bytes = ownIds ? 0 : ranges.reduce((sum, { ids }) => sum + ids, 0) * model.tableWidth * 4
+  // Without ranges of their own the fields are rows of the model's tables, none of which is needed twice.
+  if (bytes > largestRepeated && notes.some((note) => note.includes(everyRow)))
     throw new ModelError(
       'INVALID_REQUEST',
-      `${model.sparse.length} sparse fields share a table, and each with all of its ids would need ${bytes} bytes: say how many ids each has, in order, with --sizes or --features`,
+      `some fields share out a table and others use all of theirs, which would need a table of ${bytes} bytes: give all their own ranges`,
     )
-  return { features, ranges, notes }
+  return { features, ranges, ownIds, notes }
 }
+
+const everyRow = 'each may use every row'
 
 function rangesOf(fields: [SparseColumn, SparseField][], known: boolean, notes: string[]): IdRange[] {
   const sizes = fields.map(([, field]) => idsOf(field))
@@ -70,8 +76,8 @@ function rangesOf(fields: [SparseColumn, SparseField][], known: boolean, notes: 
     const names = `${fields.length} fields, ${fields[0]![1].name} to ${fields.at(-1)![1].name},`
     notes.push(
       known
-        ? `${names} have ${total} ids and share a table of ${rows} rows: each uses it from its first row on`
-        : `${names} share a table of ${rows} rows, and it is not known who uses which: each may use all, and the table is repeated; --sizes or --features say it`,
+        ? `${names} have ${total} ids and share a table of ${rows} rows: ${everyRow}`
+        : `${names} share a table of ${rows} rows, and it is not known who uses which: ${everyRow}; --sizes or --features say it`,
     )
     return sizes.map((ids) => ({ first: 0, ids }))
   }

@@ -20,6 +20,7 @@ export interface GoldenSource {
   model: ImportedModel
   features: Field[]
   ranges: IdRange[]
+  ownIds: boolean
   tasks: string[]
 }
 
@@ -73,8 +74,8 @@ export function checkGolden(written: unknown, file: string, source: GoldenSource
 }
 
 /** What the foreign model says to named rows. */
-function evaluate(rows: Row[], { model, features, ranges }: GoldenSource): number[][] {
-  const encoder = createEncoder(features)
+function evaluate(rows: Row[], { model, features, ranges, ownIds }: GoldenSource): number[][] {
+  const encoder = createEncoder(features, undefined, ownIds)
   const { sparse, dense } = encoder.rows(undefined, rows, { maxRows: mostRows, partial: false })
   const offsets = encoder.layout.sparse.map(({ offset }) => offset)
   return rows.map((_, row) => {

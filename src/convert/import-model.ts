@@ -77,6 +77,7 @@ export async function importModel(options: ImportOptions): Promise<ImportResult>
   const { graph, files } = await model.build(
     fields.ranges,
     tasks.map(({ name }) => name),
+    fields.ownIds,
   )
   signal.throwIfAborted()
   const manifest: ImportResult['manifest'] = {
@@ -88,7 +89,7 @@ export async function importModel(options: ImportOptions): Promise<ImportResult>
     features: fields.features,
     tasks,
     derived: said?.derived ?? [],
-    graph,
+    graph: { ...graph, inputs: { ...graph.inputs, ...(fields.ownIds && { ids: 'per_field' }) } },
     precision: 'float32',
     golden,
     provenance: {
@@ -126,10 +127,10 @@ function chooseTasks(model: ImportedModel, said: Task[] | undefined, names: stri
 async function goldenOf(
   { golden, progress }: ImportOptions,
   model: ImportedModel,
-  { features, ranges }: ChosenFields,
+  { notes: _, ...fields }: ChosenFields,
   tasks: Task[],
 ): Promise<GoldenRows> {
-  const source = { model, features, ranges, tasks: tasks.map(({ name }) => name) }
+  const source = { model, ...fields, tasks: tasks.map(({ name }) => name) }
   progress('computing golden rows')
   if (golden !== undefined) return checkGolden(await readText(golden), golden, source)
   // Always the same rows of the same model.

@@ -34,6 +34,13 @@ export interface ImportedModel {
    * `dense` numbers → what it answers, a number a task.
    */
   evaluate(sparse: ArrayLike<number>, dense: Float64Array): Float64Array
-  /** Our graph of it: ids of column c are offset by the ranges before it, in one table. */
-  build(ranges: IdRange[], tasks: string[]): Promise<{ graph: Graph; files: Record<string, Uint8Array> }>
+  /**
+   * Our graph of it. With `ownIds` each column's ids are rows of its own table, from 0; else those of column c are offset
+   * by the ranges before it, in one table for all.
+   */
+  build(
+    ranges: IdRange[],
+    tasks: string[],
+    ownIds: boolean,
+  ): Promise<{ graph: Graph; files: Record<string, Uint8Array> }>
 }

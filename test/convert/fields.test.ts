@@ -56,23 +56,23 @@ t.test('else each uses all of it, and that is said', (t) => {
     { name: 'c', size: 5 },
     { name: 'd', kind: 'numeric' },
   ])
-  t.match(plain.notes, [/2 fields, a to b, share a table of 10 rows, .*the table is repeated/])
+  t.match(plain.notes, [
+    /2 fields, a to b, share a table of 10 rows, .*each may use every row; --sizes or --features say it/,
+  ])
   const own = chooseFields(shared, { ...none, sizes: [8, 9, 5] })
-  t.match(own.notes, [/have 17 ids and share a table of 10 rows: each uses it from its first row on/])
+  t.match(own.notes, [/have 17 ids and share a table of 10 rows: each may use every row/])
   t.end()
 })
 
-t.test('a table too large to repeat needs to be shared out', (t) => {
-  const large = model(
-    Array.from({ length: 30 }, (_, i) => column(`f${i}`, 1_000_000)),
-    [],
-    16,
-  )
-  t.throws(() => chooseFields(large, none), {
-    code: 'INVALID_REQUEST',
-    message: /30 sparse fields share a table.*--sizes/,
-  })
-  t.ok(chooseFields(large, { ...none, sizes: Array.from({ length: 30 }, () => 30_000) }))
+t.test('ranges of one table are one id space; whole tables are one each', (t) => {
+  const large = Array.from({ length: 30 }, (_, i) => column(`f${i}`, 1_000_000))
+  t.equal(chooseFields(model(large, [], 16), none).ownIds, true, 'no row is needed twice')
+  const sizes = Array.from({ length: 30 }, () => 30_000)
+  t.equal(chooseFields(model(large, [], 16), { ...none, sizes }).ownIds, false)
+  t.equal(chooseFields(model([], ['d']), none).ownIds, false)
+  const mixed = model([column('a', 10), column('b', 10), ...large.map((one) => ({ ...one, table: 1 }))], [], 16)
+  const both = { ...none, sizes: [4, 6, ...Array.from({ length: 30 }, () => 1_000_000)] }
+  t.throws(() => chooseFields(mixed, both), { code: 'INVALID_REQUEST', message: /would need a table of \d+ bytes/ })
   t.end()
 })
 

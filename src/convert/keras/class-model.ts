@@ -20,13 +20,13 @@ export function classModel(model: RecognisedClass, file: string): ImportedModel 
     tasks: plainTasks(tasks),
     tableWidth: options.dim_emb,
     evaluate: (sparse, dense) => forwardClass(model, sparse, dense),
-    async build(ranges: IdRange[], names: string[]) {
-      const total = ranges.reduce((sum, { ids }) => sum + ids, 0)
+    async build(ranges: IdRange[], names: string[], ownIds: boolean) {
+      const total = ownIds ? ids : ranges.reduce((sum, { ids }) => sum + ids, 0)
       const shape = { sparseFields, denseFields, ids: total, tasks: names, seed: 1 }
       // The same weights in the same order, of tasks that now have names.
       const [plain, named] = [plainTasks(tasks), names].map((tasks) => classWeights(options, { ...shape, tasks }))
       const values = new Map(named!.map(({ name }, i) => [name, weights.get(plain![i]!.name)!.values]))
-      if (sparseFields > 0) {
+      if (sparseFields > 0 && !ownIds) {
         const table = { values: weights.get('embedding/embeddings')!.values, width: options.dim_emb }
         values.set(
           'embedding/embeddings',

@@ -24,9 +24,9 @@ export function graphModel(model: KerasModel, columns: ModelInputs, weights: Lay
     tasks: taskNames(model),
     tableWidth: columns.tableWidth,
     evaluate: (ids, numbers) => forward(model, weights, columns, ids, numbers),
-    async build(ranges) {
+    async build(ranges, _, ownIds) {
       const total = ranges.reduce((sum, { ids }) => sum + ids, 0)
-      const { layers, inputs, table, output } = writeTopology(model, columns, total)
+      const { layers, inputs, table, output } = writeTopology(model, columns, ownIds ? undefined : total)
       const specs: WeightSpec[] = []
       const values: Float32Array[] = []
       if (table !== undefined) {

@@ -23,9 +23,9 @@ export interface Topology {
 /**
  * A Keras graph as a layers model of two inputs at most: all columns of ids in one matrix, which one joined table is
  * looked up by, all numbers in another. What the model had as an input, or as an embedding's answer, is cut out of these.
- * `ids` rows of the joined table.
+ * `ids` rows of the joined table; undefined where each column has ids of its own, and the model keeps its tables.
  */
-export function writeTopology(model: KerasModel, columns: ModelInputs, ids: number): Topology {
+export function writeTopology(model: KerasModel, columns: ModelInputs, ids: number | undefined): Topology {
   const layers: WrittenLayer[] = []
   const taken = new Set(model.layers.map(({ name }) => name))
   const add = (
@@ -90,22 +90,11 @@ export function writeTopology(model: KerasModel, columns: ModelInputs, ids: numb
       const part = { top: first, height, left: 0, width: 1 }
       found.push(same ? inputs.sparse : cut(inputs.sparse, `import/${name}`, [count, 1], part, dims))
     }
-    // One table for all: what an input's columns look up is cut out of its ids, not out of what is found.
-    table = add('import/table', 'Embedding', { input_dim: ids, output_dim: columns.tableWidth }, [])
-    layers.at(-1)!.inbound_nodes = found.map((name) => [[name, 0, 0, {}]])
-    columns.sparse.forEach(({ name, dims, columns: height, lookups }, input) => {
-      for (const { layer, node, at, width } of lookups) {
-        const same = width === columns.tableWidth
-        const part = { top: 0, height, left: at, width }
-        const label = `import/${name}/${layer}${node > 0 ? `/${node}` : ''}`
-        const source = { layer: table!, node: input }
-        const cutOut = () => ({
-          layer: cut(source, label, [height, columns.tableWidth], part, [...dims, width]),
-          node: 0,
-        })
-        instead.set(keyOf({ layer, node }), same ? source : cutOut())
-      }
-    })
+    if (ids === undefined)
+      columns.sparse.forEach(({ name }, i) => {
+        instead.set(keyOf({ layer: name, node: 0 }), { layer: found[i]!, node: 0 })
+      })
+    else table = lookUp(found, ids)
   }
   if (columns.dense.length > 0) {
     const count = columnsOf(columns.dense)
@@ -125,7 +114,7 @@ export function writeTopology(model: KerasModel, columns: ModelInputs, ids: numb
 
   const written = new Map<string, WrittenLayer>()
   for (const { layer, node, inputs: read } of model.steps) {
-    if (layer.operation === undefined || layer.className === 'Embedding') continue
+    if (layer.operation === undefined || (ids !== undefined && layer.className === 'Embedding')) continue
     const { name, className, config } = layer
     const inbound = read.map((reference): [string, number, number, object] => {
       const { layer, node } = instead.get(keyOf(reference))!
@@ -142,6 +131,28 @@ export function writeTopology(model: KerasModel, columns: ModelInputs, ids: numb
   }
 
   return { layers, inputs, table, output: join() }
+
+  /** One table for all; what an input's columns look up is cut out of its ids, not out of what is found. */
+  function lookUp(found: string[], rows: number): string {
+    const table = add('import/table', 'Embedding', { input_dim: rows, output_dim: columns.tableWidth }, [])
+    layers.at(-1)!.inbound_nodes = found.map((name) => [[name, 0, 0, {}]])
+    columns.sparse.forEach(({ name, dims, columns: height, lookups }, input) => {
+      for (const { layer, node, at, width } of lookups) {
+        const source = { layer: table, node: input }
+        const part = { top: 0, height, left: at, width }
+        const label = `import/${name}/${layer}${node > 0 ? `/${node}` : ''}`
+        const whole = width === columns.tableWidth
+        const key = keyOf({ layer, node })
+        if (whole) instead.set(key, source)
+        else
+          instead.set(key, {
+            layer: cut(source, label, [height, columns.tableWidth], part, [...dims, width]),
+            node: 0,
+          })
+      }
+    })
+    return table
+  }
 
   /** Several outputs side by side; one that is applied more than once gets a name of its own too. */
   function join(): string {

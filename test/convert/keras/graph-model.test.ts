@@ -112,6 +112,22 @@ for (const [name, { layers, tensors }] of Object.entries(graphs))
     t.ok(new Set(manifest.golden?.probabilities.map(String)).size > 10, 'rows differ')
   })
 
+t.test('columns that share out a table are looked up in one for all', async (t) => {
+  const { layers, tensors } = graphs['ids of several tables, some looked up twice']!
+  const folder = t.testdir()
+  const path = await saveKeras(folder, functional(layers, ['out']), tensors)
+  const own = await importModel(importOptions(path, folder, { name: 'own' }))
+  t.equal(own.manifest.graph.inputs.ids, 'per_field')
+  const { manifest, plan } = await importModel(importOptions(path, folder, { sizes: [3, 4, 7] }))
+  t.equal(manifest.graph.inputs.ids, undefined)
+  t.match(manifest.features, [
+    { name: 'v_0', size: 3 },
+    { name: 'v_1', size: 4 },
+    { name: 'u', size: 7 },
+  ])
+  t.ok(plan.compiled)
+})
+
 t.test('fields are called as the inputs, tasks as the outputs', async (t) => {
   const folder = t.testdir()
   const head = (name: string) => layer('Dense', name, { units: 1, activation: 'sigmoid' }, ['all'])

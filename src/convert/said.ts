@@ -34,7 +34,9 @@ export async function readArchitecture(nameOrPath: string): Promise<ClassHints> 
     ...options
   } = checked(ImportArchitecture, said, nameOrPath, '') as ImportArchitecture & Record<string, unknown>
   const variants = ArchitectureOptions.anyOf.map(({ properties }) => properties.name.const)
-  const name = classNames[written] ?? variants.find((variant) => variant === written)
+  const name =
+    (Object.hasOwn(classNames, written) ? classNames[written] : undefined) ??
+    variants.find((variant) => variant === written)
   if (name === undefined)
     throw new ModelError(
       'INVALID_REQUEST',

@@ -6,9 +6,6 @@ import type { Hdf5File, Tensor } from './hdf5.ts'
 /** The weights of each layer, by the names that its operation gives them. */
 export type LayerWeights = Map<string, Record<string, Tensor>>
 
-/** Groups that hold a model's layers: Keras 2.15 and 3, and Keras 2.12 to 2.14. */
-const containers = ['layers', '_layer_checkpoint_dependencies']
-
 /**
  * The weights of a functional or sequential model's layers. In a `.weights.h5` each is found by its class and its place
  * among those of that class; a legacy file has them by the layer's name and lists them.
@@ -19,8 +16,6 @@ export function layerWeights(model: KerasModel, weights: Hdf5File, below = ''): 
   const { file, tensors, attributes } = weights
   const legacy = attributes.get(below)?.layer_names !== undefined
   const read = new Map(model.steps.map(({ layer, node, inputs }) => [layer, { node, inputs }]))
-  const container =
-    containers.find((name) => [...tensors.keys()].some((path) => path.startsWith(`${name}/`))) ?? 'layers'
   const taken = new Set<string>()
   const counts = new Map<string, number>()
   const found: LayerWeights = new Map()
@@ -28,7 +23,7 @@ export function layerWeights(model: KerasModel, weights: Hdf5File, below = ''): 
     const kind = snakeCase(layer.className)
     const place = counts.get(kind) ?? 0
     counts.set(kind, place + 1)
-    const group = legacy ? `${below === '' ? '' : `${below}/`}${layer.name}` : `${container}/${nth(kind, place)}`
+    const group = legacy ? `${below === '' ? '' : `${below}/`}${layer.name}` : `layers/${nth(kind, place)}`
     const pathOf = (index: number) =>
       legacy ? `${group}/${attributes.get(group)?.weight_names?.[index] ?? index}` : `${group}/vars/${index}`
     const use = read.get(layer)

@@ -1,0 +1,105 @@
+import { execFile } from 'node:child_process'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import t from 'tap'
+import { counted, functional, input, layer, saveKeras } from './keras/saved-model.ts'
+
+// Each command is a process of its own.
+t.setTimeout(240_000)
+
+const cli = join(import.meta.dirname, '../../src/cli.js')
+
+async function run(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const env = { ...process.env, MULTIGATE_CACHE: 'off' }
+  try {
+    return { code: 0, ...(await promisify(execFile)(process.execPath, [cli, ...args], { env })) }
+  } catch (error) {
+    const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string }
+    return { code, stdout, stderr }
+  }
+}
+
+t.test('help has examples; wrong usage is told', async (t) => {
+  t.match(await run('import', '--help'), {
+    code: 0,
+    stdout: /multigate import mmoe\.weights\.h5 --name ads --architecture/,
+  })
+  t.match(await run('export', '--help'), { code: 0, stdout: /multigate export ads-funnel --to keras-weights/ })
+  t.match(await run('import', 'x.keras'), { code: 2, stderr: /required option '--name <model>' not specified/ })
+  t.match(await run('import', 'x', '--name', '../x'), { code: 2, stderr: /"\.\.\/x" can't be the name of a model/ })
+  t.match(await run('import', 'x', '--name', 'x', '--tasks', 'ctr,id'), {
+    code: 2,
+    stderr: /"id" can't be the name of a task/,
+  })
+  t.match(await run('import', 'x', '--name', 'x', '--sizes', '3,0'), {
+    code: 2,
+    stderr: /must be positive whole numbers/,
+  })
+  t.match(await run('import', 'x', '--name', 'x', '--context', 'a,,b'), { code: 2, stderr: /names with commas/ })
+  t.match(await run('import', 'x', '--name', 'x', '--model-version', 'v1'), { code: 2, stderr: /can't be the version/ })
+  t.match(await run('export', 'x', '--to', 'pmml', '--out', 'y'), { code: 2, stderr: /onnx, tfjs, keras-weights/ })
+  t.match(await run('export', 'x', '--to', 'onnx'), { code: 2, stderr: /required option '--out <path>' not specified/ })
+})
+
+t.test('a model comes and goes', async (t) => {
+  const folder = t.testdir()
+  const layers = [
+    input('ids', 2),
+    input('price', 1),
+    layer('Embedding', 'table', { input_dim: 6, output_dim: 2 }, ['ids']),
+    layer('Flatten', 'flat', {}, ['table']),
+    layer('Concatenate', 'all', {}, ['flat', 'price']),
+    layer('Dense', 'out', { units: 2, activation: 'sigmoid' }, ['all']),
+  ]
+  const tensors = {
+    'layers/embedding/vars/0': counted(6, 2),
+    'layers/dense/vars/0': counted(5, 2),
+    'layers/dense/vars/1': counted(2),
+  }
+  const path = await saveKeras(folder, functional(layers, ['out']), tensors)
+  const models = join(folder, 'models')
+  const told = await run(
+    'import',
+    path,
+    '--name',
+    'ads',
+    '--models',
+    models,
+    '--tasks',
+    'ctr, cvr',
+    '--context',
+    'ids_0',
+  )
+  t.match(told, {
+    code: 0,
+    stderr: '',
+    stdout: new RegExp(
+      [
+        '^test, a Keras model of 6 layers',
+        '2 sparse and 1 numeric fields; tasks ctr, cvr',
+        '32 golden rows drawn, answered in float64; answered within 0.00001 on onnx, compiled',
+        'note: 2 fields, ids_0 to ids_1, share a table of 6 rows, .*',
+        'written to .*models/ads/1\\n$',
+      ].join('\\n'),
+    ),
+  })
+  t.match(await run('import', path, '--name', 'ads', '--models', models), {
+    code: 1,
+    stderr: /exists already; --force replaces it/,
+  })
+  t.match(await run('import', join(folder, 'none.keras'), '--name', 'x', '--models', models), {
+    code: 1,
+    stderr: /none\.keras: is missing\n$/,
+  })
+
+  const out = join(folder, 'ads.onnx')
+  t.match(await run('export', 'ads', '--models', models, '--to', 'onnx', '--out', out), {
+    code: 0,
+    stdout:
+      /^ads\/1: 2 sparse fields, 1 numeric fields; tasks ctr, cvr\n32 golden rows answered\nwritten to .*ads\.onnx\n$/,
+  })
+  const weights = ['export', 'ads', '--models', models, '--to', 'keras-weights', '--out', join(folder, 'w.h5')]
+  t.match(await run(...weights), { code: 1, stderr: /ads\/1 is of none of the reference's classes/ })
+  t.same((await readdir(folder)).sort(), ['ads.onnx', 'model.keras', 'models'])
+})

@@ -9,7 +9,7 @@ import type { ProblemItem } from '../schemas/problem.ts'
 /* `multigate inspect` and `multigate init`: what is in a saved graph, and a manifest for it. */
 
 const pathArgument =
-  'an ONNX file, a model.json, a saved_model.pb, the folder of one, of a version or a model, or a model’s name'
+  'an ONNX file, a model.json, a saved_model.pb, a .keras or .h5 file, the folder of one, of a version or a model, or a model’s name'
 const modelsOption = ['--models <folder>', 'folder of the models that have names', 'models'] as const
 
 export function createInspectCommand(): Command {
@@ -26,13 +26,19 @@ export function createInspectCommand(): Command {
 Examples:
   multigate inspect model.onnx
   multigate inspect saved_model/        a TensorFlow SavedModel
+  multigate inspect mmoe.keras          what Keras saved, weights alone too
   multigate inspect ads-funnel --json   the highest version in models/ads-funnel`,
     )
     .action(async (path: string, { models, json }: { models: string; json: boolean }) => {
       const { inspect, formatInspection } = await import('./inspect.ts')
       const { openSaved } = await import('./open-saved.ts')
-      const inspection = await inspect(await openSaved(path, models))
-      process.stdout.write(`${json ? JSON.stringify(inspection, undefined, 2) : formatInspection(inspection)}\n`)
+      const saved = await openSaved(path, models)
+      try {
+        const inspection = await inspect(saved)
+        process.stdout.write(`${json ? JSON.stringify(inspection, undefined, 2) : formatInspection(inspection)}\n`)
+      } finally {
+        await saved.dispose?.()
+      }
     })
 }
 

@@ -1,5 +1,5 @@
 import { readdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { openGraph } from '../model/compile/read-graph.ts'
 import type { SavedTensor } from '../model/compile/saved-signature.ts'
 import { type GraphSummary, type NodeSummary, summarise } from '../model/compile/summary.ts'
@@ -21,16 +21,18 @@ export interface Inspection extends GraphSummary {
 }
 
 /** Rejects like `survey`. */
-export async function inspect({ name, source, manifest }: SavedGraph): Promise<Inspection> {
+export async function inspect({ name, source, manifest, unpacked }: SavedGraph): Promise<Inspection> {
   // As it is saved, with every tensor by itself.
   const { joined: _, ...saved } = source
   const { inputs, outputs } = await survey(saved)
   const summary = await summarise(await openGraph(saved))
   return {
     name,
-    format: source.format,
-    file: source.file,
-    bytes: await bytesBelow(source.format === 'onnx' ? join(source.folder, source.file) : source.folder),
+    format: unpacked?.format ?? source.format,
+    file: basename(unpacked?.path ?? source.file),
+    bytes: await bytesBelow(
+      unpacked?.path ?? (source.format === 'onnx' ? join(source.folder, source.file) : source.folder),
+    ),
     inputs,
     outputs,
     tasks: manifest?.tasks.map((task) => task.name),

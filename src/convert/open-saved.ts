@@ -1,11 +1,13 @@
-import { stat } from 'node:fs/promises'
-import { basename, dirname, extname, resolve } from 'node:path'
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { basename, dirname, extname, join, resolve } from 'node:path'
 import { findGraph } from '../model/bundle/bare.ts'
 import { findBundle } from '../model/bundle/find.ts'
 import type { GraphSource } from '../model/engines/engine.ts'
 import { ModelError } from '../model/errors.ts'
 import { savedGraph } from '../model/prediction/load-graph.ts'
 import type { Manifest } from '../schemas/manifest.ts'
+import { chooseFields } from './fields.ts'
 
 /** A saved graph wherever it lies. */
 export interface SavedGraph {
@@ -14,11 +16,15 @@ export interface SavedGraph {
   source: GraphSource
   /** Of a version that has one. */
   manifest: Manifest | undefined
+  /** The file that was unpacked for it. */
+  unpacked?: { format: string; path: string }
+  /** Frees what was unpacked to look into it. */
+  dispose?(): Promise<void>
 }
 
 /**
- * What a path means: an ONNX file, a model.json, a SavedModel's folder or its saved_model.pb, the folder of a version or a
- * model, or a model's name below `models`. Rejects with MODEL_NOT_FOUND where it is none of these.
+ * What a path means: an ONNX file, a model.json, a SavedModel's folder or its saved_model.pb, what Keras saved (.keras, .h5), the
+ * folder of a version or a model, or a model's name below `models`. Rejects with MODEL_NOT_FOUND where it is none of these.
  */
 export async function openSaved(path: string, models: string): Promise<SavedGraph> {
   const given = resolve(path)
@@ -32,6 +38,7 @@ export async function openSaved(path: string, models: string): Promise<SavedGrap
   }
   if (found?.isFile()) {
     const file = basename(given)
+    if (extname(file) === '.keras' || extname(file) === '.h5') return openKerasFile(given, path)
     if (extname(file) === '.onnx' || file === 'model.json' || file === 'saved_model.pb')
       return (await bare(dirname(given), file))!
   } else {
@@ -46,8 +53,28 @@ export async function openSaved(path: string, models: string): Promise<SavedGrap
   }
   throw new ModelError(
     'MODEL_NOT_FOUND',
-    `${path} is no graph (.onnx, model.json, saved_model.pb), no folder of one, no version or model, and no model in ${models}`,
+    `${path} is no graph (.onnx, model.json, saved_model.pb, .keras, .h5), no folder of one, no version or model, and no model in ${models}`,
   )
+}
+
+/** What an import would make of it, in a temporary folder. */
+async function openKerasFile(file: string, name: string): Promise<SavedGraph> {
+  const { openKeras } = await import('./keras/open-keras.ts')
+  const model = await openKeras(file, undefined)
+  const sides = { context: [], cross: [] }
+  const { ranges, ownIds } = chooseFields(model, { features: undefined, sizes: undefined, sides })
+  const { graph, files } = await model.build(ranges, model.tasks, ownIds)
+  const folder = await mkdtemp(join(tmpdir(), 'multigate-keras-'))
+  const dispose = () => rm(folder, { recursive: true, force: true })
+  try {
+    for (const [path, bytes] of Object.entries(files)) await writeFile(join(folder, path), bytes)
+  } catch (error) {
+    await dispose()
+    throw error
+  }
+  const { format, outputs } = graph
+  const source = { folder, format, file: graph.file, outputs: [outputs.probabilities].flat() }
+  return { name, source, manifest: undefined, unpacked: { format: 'keras', path: file }, dispose }
 }
 
 /** The outputs of a saved graph that a manifest names, as they are saved. */

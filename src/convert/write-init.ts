@@ -76,6 +76,8 @@ export async function writeInit(options: InitOptions): Promise<InitResult> {
 }
 
 async function openBare(path: string, models: string, force: boolean): Promise<SavedGraph> {
+  if (extname(path) === '.keras' || extname(path) === '.h5')
+    throw new ModelError('INVALID_REQUEST', `${path} is what Keras saved: multigate import makes a version of it`)
   const saved = await openSaved(path, models)
   const there = await exists(join(saved.source.folder, manifestFile))
   if (there && !force)

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
-import { writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
@@ -50,6 +51,23 @@ t.test('long names are told without the folders that all have', { skip: noRefere
   t.notMatch(text, /StatefulPartitionedCall/)
   t.match(text, /^\S*MLP\/dense_\d+\/MatMul +MatMul +\[rows, 24\] +7,296 +14,592$/m)
 })
+
+t.test(
+  'what Keras saved is told as it would be imported, and nothing is left over',
+  { skip: noReference },
+  async (t) => {
+    for (const file of ['model.keras', 'model.weights.h5']) {
+      const path = join(referenceFolder, 'keras2/mmoe', file)
+      const saved = await openSaved(path, 'models')
+      t.teardown(() => saved.dispose?.())
+      const inspection = await inspect(saved)
+      // 484 × 8 ids, 7 × 56, 3 experts, 2 gates and 2 towers, as Keras counts them.
+      t.match(inspection, { format: 'keras', file, parameters: 30_890, bytes: (await stat(path)).size })
+      await saved.dispose?.()
+      t.notOk(existsSync(saved.source.folder))
+    }
+  },
+)
 
 t.test('what is no graph is told', async (t) => {
   const folder = await temporaryFolder(t)

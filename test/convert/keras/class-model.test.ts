@@ -1,0 +1,121 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { exportModel } from '../../../src/convert/export-model.ts'
+import { importModel } from '../../../src/convert/import-model.ts'
+import { blocksOf } from '../../../src/convert/keras/blocks.ts'
+import { classWeights } from '../../../src/convert/keras/class-weights.ts'
+import { readHdf5 } from '../../../src/convert/keras/hdf5.ts'
+import { openKeras } from '../../../src/convert/keras/open-keras.ts'
+import { plainTasks, recognise } from '../../../src/convert/keras/recognise.ts'
+import { writeKerasWeights } from '../../../src/convert/keras/write-weights.ts'
+import type { ArchitectureOptions } from '../../../src/schemas/architecture.ts'
+import { multiGateOptions, writeTestBundle } from '../../fixtures/bundle.ts'
+import { hdf5 } from '../../fixtures/hdf5.ts'
+import { zip } from '../../fixtures/zip.ts'
+import { importOptions } from '../import-options.ts'
+import { counted } from './saved-model.ts'
+
+const towers = { num_hidden_tasks: 2, dim_hidden_tasks: 4, dropout_tasks: 0 }
+const embedding = { dim_emb: 3, embedding_l2: 0 }
+const { name: _, ...experts } = multiGateOptions as Extract<ArchitectureOptions, { name: 'multi_gate' }>
+const architectures: ArchitectureOptions[] = [
+  { name: 'shared_bottom', ...embedding, num_hidden_shared: 3, dim_hidden_shared: 5, dropout_shared: 0, ...towers },
+  { name: 'mixture_of_experts', ...experts },
+  multiGateOptions,
+  {
+    name: 'aitm',
+    ...embedding,
+    num_hidden_tower: 2,
+    dim_hidden_tower: 5,
+    dropout_tower: 0,
+    num_hidden_head: 1,
+    dim_hidden_head: 64,
+    dropout_proj_head: 0,
+  },
+]
+
+for (const architecture of architectures)
+  t.test(`${architecture.name}: its float64 computation and its graph answer the same`, async (t) => {
+    const folder = t.testdir()
+    const manifest = await writeTestBundle(folder, { architecture })
+    const out = join(folder, 'ads.weights.h5')
+    const signal = new AbortController().signal
+    const to = { to: 'keras-weights' as const, keras: 2 as const, force: false, signal, progress: () => undefined }
+    const { checked } = await exportModel({ target: 'ads', models: folder, out, ...to })
+    t.equal(checked, manifest.golden!.rows.length)
+    const again = await importModel(importOptions(out, folder, { architecture: architecture.name }))
+    t.same(again.manifest.architecture, architecture)
+    t.equal(again.manifest.golden?.rows.length, 32)
+  })
+
+const options = multiGateOptions
+const shape = { sparseFields: 2, denseFields: 1, ids: 5, tasks: plainTasks(2) }
+const weights = classWeights(options, shape)
+
+t.test('a whole model of a class: its arguments, and weights that must be of them', async (t) => {
+  const folder = t.testdir()
+  const values = (name: string) => counted(...weights.find((weight) => weight.name === name)!.shape).values
+  const bytes = await writeKerasWeights(options, shape, values, 3)
+  const saved = async (config: object) => {
+    const path = join(folder, 'mmoe.keras')
+    const text = (name: string, value: unknown) => ({ name, bytes: Buffer.from(JSON.stringify(value)) })
+    const entries = [text('metadata.json', {}), text('config.json', config), { name: 'model.weights.h5', bytes }]
+    await writeFile(path, zip(entries))
+    return path
+  }
+  const { name: _, embedding_l2, ...said } = options as Record<string, unknown>
+  const config = { name: 'mmoe', trainable: true, ...said, num_tasks: 2, num_emb: 5 }
+  const model = await openKeras(await saved({ class_name: 'MultiGateMixtureOfExperts', config }), undefined)
+  t.same(
+    [model.architecture, model.sparse.length, model.dense, model.tasks],
+    [options, 2, ['dense_0'], ['task_0', 'task_1']],
+  )
+  const refused = async (changed: object, code: string, message: RegExp, as?: Parameters<typeof openKeras>[1]) =>
+    t.rejects(
+      openKeras(await saved({ class_name: 'MultiGateMixtureOfExperts', config: { ...config, ...changed } }), as),
+      { code, message },
+    )
+  await refused({ num_experts: 4 }, 'INVALID_REQUEST', /mmoe\.keras: model\.weights\.h5: has 3 experts, not 4/)
+  await refused({ dim_hidden_tasks: 9 }, 'INVALID_BUNDLE', /of this multi_gate must be \[8,9\]/)
+  await refused({ dropout_tasks: 7 }, 'INVALID_BUNDLE', /\/dropout_tasks/)
+  await refused({}, 'INVALID_REQUEST', /is a multi_gate, not a aitm/, { name: 'aitm', options: {} })
+})
+
+/** Weights as a legacy file has them: by layer, in the order of the layers; what trains before what doesn't. */
+async function legacy(change: (layers: Map<string, string[]>) => void = () => undefined) {
+  const layers = new Map<string, string[]>([['multi_input_embedding', []]])
+  const tensors: Record<string, ReturnType<typeof counted>> = {}
+  const late: [string, string][] = []
+  // Names that sort in another order than the layers stand in.
+  for (const { name, shape } of weights) {
+    const parts = name.split('/')
+    const inEmbedding = parts[0]!.endsWith('embedding')
+    const layer = inEmbedding ? 'multi_input_embedding' : parts[0]!.startsWith('expert') ? `z_${parts[0]}` : parts[0]!
+    const path = `m/${parts.slice(inEmbedding || parts.length === 2 ? 0 : 1).join('/')}:0`
+    tensors[`${layer}/${path}`] = counted(...shape)
+    if (name.includes('moving')) late.push([layer, path])
+    else layers.set(layer, [...(layers.get(layer) ?? []), path])
+  }
+  for (const [layer, path] of late) layers.get(layer)!.push(path)
+  change(layers)
+  const attributes = {
+    '': { layer_names: [...layers.keys()] },
+    ...Object.fromEntries([...layers].map(([layer, names]) => [layer, { weight_names: names }])),
+  }
+  return readHdf5(await hdf5({ tensors, attributes }), 'legacy.h5')
+}
+
+t.test('a legacy file is read in the order that it lists', async (t) => {
+  const found = recognise(blocksOf(await legacy()), { options: {} }, 'legacy.h5')
+  t.equal(found.options.name, 'multi_gate')
+  t.same([...found.weights.keys()].sort(), weights.map(({ name }) => name).sort())
+  for (const [name, { values }] of found.weights)
+    t.same(values, counted(...weights.find((weight) => weight.name === name)!.shape).values, name)
+  const unlisted = await legacy((layers) => layers.delete('gate_task_0'))
+  t.throws(() => blocksOf(unlisted), {
+    message: /legacy\.h5: the weight \/gate_task_0\/m\/gate_task_0\/kernel:0 is part of none/,
+  })
+  const missing = await legacy((layers) => layers.set('gate_task_0', ['m/none:0']))
+  t.throws(() => blocksOf(missing), { message: /lacks the weight \/gate_task_0\/m\/none:0 that it lists/ })
+})

@@ -120,7 +120,10 @@ t.test('what the graph does not tell is asked for, and what does not fit is refu
     }),
     /the features have 0 sparse fields, but the graph takes 2/,
   )
-  t.match(await refusal({ path: join(folder, 'nowhere') }), /is no graph \(\.onnx, model\.json, saved_model\.pb\)/)
+  t.match(
+    await refusal({ path: join(folder, 'nowhere') }),
+    /is no graph \(\.onnx, model\.json, saved_model\.pb, \.keras, \.h5\)/,
+  )
   t.same(await readdir(folder), ['model.onnx'], 'nothing was written')
 
   const wide = emptyGraph({ a: { dtype: DataType.INT64, dims: [-1, 2] }, b: { dtype: DataType.INT64, dims: [-1, 3] } })

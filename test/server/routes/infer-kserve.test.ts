@@ -5,6 +5,9 @@ import { adsFunnelQuery } from '../../fixtures/infer-query.ts'
 import { pythonWith } from '../../fixtures/python.ts'
 import { startTestServer } from '../../fixtures/server.ts'
 
+// The packages are installed at the first run, which takes a while on a busy machine.
+t.setTimeout(300_000)
+
 // What KServe's client imports; the package itself asks for a server and Kubernetes' client beside it.
 const imported = [
   'httpx<1',

@@ -5,12 +5,13 @@ import { layersModelFile } from '../model/bundle/layers-files.ts'
 import type { Bundle } from '../model/bundle/read.ts'
 import { readLayersModel } from '../model/compile/layers-model.ts'
 import { lowerLayersModel } from '../model/compile/lower.ts'
+import { readComplete } from '../model/compile/read-graph.ts'
 import { externalFiles } from '../model/compile/tables.ts'
 import { ModelError } from '../model/errors.ts'
 import { createEncoder } from '../model/features/encoder.ts'
 import { hasOwnIds } from '../model/features/layout.ts'
 import { portsOf } from '../model/prediction/inputs.ts'
-import { outputsOf } from '../model/prediction/load-graph.ts'
+import { outputsOf, savedGraph } from '../model/prediction/load-graph.ts'
 import { checkGraph, checkWeights } from './export-check.ts'
 import { type KerasVersion, writeKerasWeights } from './keras/write-weights.ts'
 
@@ -91,11 +92,11 @@ const writers: Record<
       await writeFile(join(folder, name), lowerLayersModel(model, savedOutputs(manifest)))
       return { files: [name] }
     }
-    if (graph.format !== 'onnx')
-      throw new ModelError(
-        'UNSUPPORTED_GRAPH',
-        `${manifest.name}/${manifest.version} is a ${graph.format}: layers models and ONNX files alone are exported`,
-      )
+    if (graph.format !== 'onnx') {
+      const { joined: _, ...saved } = savedGraph({ folder: from, manifest }, savedOutputs(manifest))
+      await writeFile(join(folder, name), (await readComplete(saved)).toBytes())
+      return { files: [name] }
+    }
     const bytes = await readFile(join(from, graph.file))
     await writeFile(join(folder, name), bytes)
     const tables = externalFiles(bytes)
@@ -171,9 +172,7 @@ function needLayers({ name, version, graph }: Bundle['manifest']): void {
   if (graph.format !== 'layers')
     throw new ModelError(
       'UNSUPPORTED_GRAPH',
-      graph.format === 'onnx'
-        ? `${name}/${version} is an ONNX file: --to onnx alone can be had of it`
-        : `${name}/${version} is a ${graph.format}: layers models and ONNX files alone are exported`,
+      `${name}/${version} is ${graph.format === 'onnx' ? 'an ONNX file' : `a ${graph.format}`}: --to onnx alone can be had of it`,
     )
 }
 

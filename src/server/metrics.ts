@@ -12,7 +12,9 @@ import type { PredictionTable } from '../model/prediction/answer.ts'
 import type { LoadedModel } from '../model/prediction/model.ts'
 import { registerGraphMetrics } from './graph-metrics.ts'
 import { registerPredictionMeans } from './prediction-means.ts'
+import { removeSeries } from './remove-series.ts'
 import { createStatistics, type Statistics } from './statistics.ts'
+import { createTally, type TallySeries } from './tally.ts'
 
 /** Seconds: 0.25 ms … 250 ms. */
 const durations = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25]
@@ -63,11 +65,18 @@ export function createMetrics(sources: MetricsSources): Metrics {
   const histogram = (name: string, help: string, buckets: number[]) =>
     new Histogram({ name, help, labelNames: model, buckets, registers })
 
-  const requests = counter('multigate_requests_total', 'Prediction requests answered, by outcome', [
-    ...model,
-    'outcome',
-  ])
-  const rows = counter('multigate_rows_total', 'Rows of prediction requests accepted', model)
+  const requests = createTally(
+    {
+      name: 'multigate_requests_total',
+      help: 'Prediction requests answered, by outcome',
+      labelNames: [...model, 'outcome'],
+    },
+    registry,
+  )
+  const rows = createTally(
+    { name: 'multigate_rows_total', help: 'Rows of prediction requests accepted', labelNames: model },
+    registry,
+  )
   const requestDuration = histogram(
     'multigate_request_duration_seconds',
     'Time from the arrival of a request to its answer',
@@ -197,8 +206,8 @@ export function createMetrics(sources: MetricsSources): Metrics {
   )
 
   const withModel = [
-    requests,
-    rows,
+    requests.counter,
+    rows.counter,
     requestDuration,
     queueDuration,
     encodeDuration,
@@ -207,14 +216,19 @@ export function createMetrics(sources: MetricsSources): Metrics {
     batchRequests,
   ]
   const forgettable = [...withModel, releases, shed, cancelled, unknown]
-  const labels = new WeakMap<LoadedModel, { model: string; version: string }>()
-  const labelsOf = (served: LoadedModel) => {
-    let known = labels.get(served)
-    if (known === undefined) {
-      known = { model: served.manifest.name, version: served.manifest.version }
-      labels.set(served, known)
+  const known = new WeakMap<LoadedModel, ModelSeries>()
+  const unnamed = seriesOf({ model: '', version: '' })
+  function seriesOf(labels: ModelSeries['labels']): ModelSeries {
+    return { labels, outcomes: new Map(), rows: rows.series(labels) }
+  }
+  const seriesFor = (served: LoadedModel | undefined): ModelSeries => {
+    if (served === undefined) return unnamed
+    let found = known.get(served)
+    if (found === undefined) {
+      found = seriesOf({ model: served.manifest.name, version: served.manifest.version })
+      known.set(served, found)
     }
-    return known
+    return found
   }
 
   return {
@@ -222,15 +236,20 @@ export function createMetrics(sources: MetricsSources): Metrics {
     statistics,
     request(served, outcome, seconds) {
       if (served) statistics.request(served, outcome === 'ok', seconds)
-      const labels = served ? labelsOf(served) : { model: '', version: '' }
-      requests.inc({ ...labels, outcome })
+      const { labels, outcomes } = seriesFor(served)
+      let series = outcomes.get(outcome)
+      if (series === undefined) {
+        series = requests.series({ ...labels, outcome })
+        outcomes.set(outcome, series)
+      }
+      series.add(1)
       requestDuration.observe(labels, seconds)
     },
     shed: (reason) => shed.inc({ model: '', version: '', reason }),
     connectionRefused: () => connectionsRefused.inc(),
     encoded(served, count, seconds) {
-      const labels = labelsOf(served)
-      rows.inc(labels, count)
+      const { labels, rows } = seriesFor(served)
+      rows.add(count)
       encodeDuration.observe(labels, seconds)
       statistics.encoded(served, seconds)
     },
@@ -265,14 +284,14 @@ export function createMetrics(sources: MetricsSources): Metrics {
       statistics.forget(name, version)
       means.forget(name, version)
       await Promise.all(forgettable.map((metric) => removeSeries(metric, name, version)))
+      for (const tally of [requests, rows]) tally.forget(name, version)
     },
   }
 }
 
-async function removeSeries(metric: Counter | Gauge | Histogram, model: string, version: string): Promise<void> {
-  const { values } = await metric.get()
-  for (const { labels } of values) {
-    const { le: _, ...series } = labels as Record<string, string>
-    if (series.model === model && series.version === version) metric.remove(series)
-  }
+/** What is counted with every request of a version. */
+interface ModelSeries {
+  labels: { model: string; version: string }
+  outcomes: Map<string, TallySeries>
+  rows: TallySeries
 }

@@ -53,13 +53,22 @@ export async function readGraph(source: GraphSource, output: string | undefined)
  * A saved graph with the outputs that may be asked for: what ONNX Runtime can be given. All its data is in it but for tables that
  * lie in files, below the graph's `folder`.
  */
-export async function readWhole(source: GraphSource): Promise<Graph> {
+export function readWhole(source: GraphSource): Promise<Graph> {
+  return readAsked(source, (graph) => (name) => !isTable(graph, name))
+}
+
+/** The same with all its data in it: a file that stands alone. */
+export function readComplete(source: GraphSource): Promise<Graph> {
+  return readAsked(source, () => () => true)
+}
+
+async function readAsked(source: GraphSource, isRead: (graph: Graph) => (name: string) => boolean): Promise<Graph> {
   const graph = await openGraph(source)
   for (const name of source.outputs) checkOutput(graph, name, `${source.file}: `)
   const wanted = graph.outputs.filter(({ name }) => source.outputs.includes(name))
   graph.outputs.splice(0, Infinity, ...wanted)
   graph.tidy()
-  await readExternal(graph, source.folder, (name) => !isTable(graph, name))
+  await readExternal(graph, source.folder, isRead(graph))
   return graph
 }
 

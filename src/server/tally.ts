@@ -1,0 +1,52 @@
+import { Counter, type Registry } from 'prom-client'
+
+/** A series of a counter, held by whoever counts. */
+export interface TallySeries {
+  add(count: number): void
+}
+
+export interface Tally {
+  /** The counter itself, for who removes its series. */
+  counter: Counter
+  /** A series by its labels; asked for once, and kept. */
+  series(labels: Record<string, string>): TallySeries
+  /** Lets go of a version's series. */
+  forget(model: string, version: string): void
+}
+
+/**
+ * A counter for what is counted with every request: to add is to add to a number, and prom-client, which looks a series up by
+ * its labels (1 µs), hears of it when it is scraped.
+ */
+export function createTally(
+  options: { name: string; help: string; labelNames: readonly string[] },
+  registry: Registry,
+): Tally {
+  let open: { labels: Record<string, string>; pending: number }[] = []
+  const counter = new Counter({
+    ...options,
+    registers: [registry],
+    collect() {
+      for (const series of open) {
+        if (series.pending === 0) continue
+        this.inc(series.labels, series.pending)
+        series.pending = 0
+      }
+    },
+  })
+  return {
+    counter,
+    series(labels) {
+      const held = { labels, pending: 0 }
+      open.push(held)
+      return {
+        add(count) {
+          held.pending += count
+        },
+      }
+    },
+    forget(model, version) {
+      open = open.filter(({ labels }) => labels.model !== model || labels.version !== version)
+    },
+  }
+}

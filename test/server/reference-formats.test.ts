@@ -13,6 +13,9 @@ import { noReference, type Reference, readReference, referenceFolder, referenceM
  * each of the protocols.
  */
 
+// Some sixty graphs are loaded, each as the server would.
+t.setTimeout(900_000)
+
 /** Rows that are asked; each graph has its own answers for all 64 in tests of its reader. */
 const rows = 12
 const tolerance = 1e-5
@@ -112,7 +115,7 @@ async function askFeatures(t: Test, server: TestServer, { name, reference }: Ser
 }
 
 for (const model of referenceModels) {
-  t.test(`${model}: all that Python saved`, { skip: noReference, timeout: 280_000 }, async (t) => {
+  t.test(`${model}: all that Python saved`, { skip: noReference }, async (t) => {
     const reference = await readReference(model)
     const models = await temporaryFolder(t)
     const bare: Served[] = []

@@ -6,8 +6,8 @@ import { type BadValue, datatypes } from './infer-datatypes.ts'
 import { called, type InferBody, listed } from './infer-request.ts'
 import { stringsFromBytes, stringsFromJson } from './infer-strings.ts'
 
-/** An input of a model, as requests name it: `sparse` takes integers, `dense` any numbers. */
-export type ModelInput = Pick<InputTensor, 'role' | 'name' | 'dims' | 'width'>
+/** An input of a model, as requests name it: `sparse` takes integers, `dense` any numbers. Ids that a graph takes as float32 may come so. */
+export type ModelInput = Pick<InputTensor, 'role' | 'name' | 'dims' | 'width'> & { dtype?: InputTensor['dtype'] }
 
 /** What is wrong with a tensor, or with a value of it: `place` is in brackets after its name. */
 export type Wrong = (message: string, place?: string) => Error
@@ -108,10 +108,11 @@ export function wrongOf({ name }: InferInput): Wrong {
   return (message, place = '') => invalidRequest([{ path: called('input', name) + place, message }])
 }
 
-function datatypeOf({ datatype: name }: InferInput, { role }: ModelInput, wrong: Wrong): InferDatatype {
+function datatypeOf({ datatype: name }: InferInput, { role, dtype }: ModelInput, wrong: Wrong): InferDatatype {
+  const anyNumber = role === 'dense' || dtype === 'float32'
   const known = numberType(name)
-  if (known !== undefined && (datatypes[known].integer || role === 'dense')) return known
-  const taken = Object.entries(datatypes).filter(([, { integer }]) => integer || role === 'dense')
+  if (known !== undefined && (datatypes[known].integer || anyNumber)) return known
+  const taken = Object.entries(datatypes).filter(([, { integer }]) => integer || anyNumber)
   const names = taken.map(([taken]) => taken).join(', ')
   throw wrong(`can't have the datatype ${JSON.stringify(name.slice(0, 64))}: it takes ${names}`)
 }

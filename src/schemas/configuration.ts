@@ -21,7 +21,7 @@ export const Configuration = Type.Object({
   MULTIGATE_MODELS: Type.String({
     minLength: 1,
     default: 'models',
-    description: 'Folder of models: `<name>/<version>/manifest.json`',
+    description: 'Folder of models: `<name>/<version>/`, with a manifest.json or a graph alone',
   }),
   MULTIGATE_DEFAULT_MODEL: Type.String({
     default: '',

@@ -82,7 +82,8 @@ export function scaffold(
 }
 
 function plainFields(inputs: SavedTensor[], sides: ScaffoldChoice['sides']): Field[] {
-  const names = new Set(['id', 'bid'])
+  // A tensor's name is not a field's too: requests may name either.
+  const names = new Set(['id', 'bid', ...inputs.filter((input) => widthOf(input) > 1).map((input) => input.name)])
   const free = (wanted: string) => {
     let name = wanted
     for (let n = 1; names.has(name); n++) name = `${wanted}_${n}`

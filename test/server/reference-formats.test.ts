@@ -135,7 +135,8 @@ for (const model of referenceModels) {
         named.push({ name, reference })
         continue
       } else continue
-      // The same with a manifest that was made of it.
+      // The same with a manifest that was made of it: of one class, since the others differ by their layers alone.
+      if (!model.endsWith('/mmoe')) continue
       await writeInit({
         path: join(models, name, '1'),
         models,
@@ -149,7 +150,7 @@ for (const model of referenceModels) {
       })
       named.push({ name: `${name}-named`, reference })
     }
-    t.ok(bare.length >= 3 && named.length > bare.length)
+    t.ok(bare.length >= 3 && named.length >= 1)
     const cache = await temporaryFolder(t)
     const compiler = { cache, candidateBytes: 1 << 20, now: Date.now }
     const server = await startTestServer(t, { models, limits: { compiler } })

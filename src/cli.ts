@@ -283,5 +283,10 @@ function projectRoot(from: string): string {
 if (process.argv[1] !== undefined && import.meta.filename === realpathSync(process.argv[1])) {
   const controller = new AbortController()
   process.once('SIGINT', () => controller.abort(new Error('interrupted')))
+  // Who reads no further, as `head`, has seen enough.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+    process.exit()
+  })
   process.exitCode = await runCli(process.argv.slice(2), controller.signal)
 }

@@ -57,7 +57,7 @@ interface InitFlags {
 export function createInitCommand(): Command {
   return new Command('init')
     .description('write a manifest for a saved graph with what the graph tells, and say what is left to fill in')
-    .argument('<path>', pathArgument)
+    .argument('<path>', pathArgument.replace(' a .keras or .h5 file,', ''))
     .option(...modelsOption)
     .option('--name <model>', "the model's name; default: that of the graph's folder or file")
     .option('--model-version <number>', 'the version; default: that of the graph’s folder, or 1')

@@ -46,6 +46,9 @@ export interface AdmissionOptions {
 /** What may be foreseen of a deadline is used up to this share: the rest is for what can't be foreseen. */
 const usableShare = 0.8
 
+/** Idle time that halves what a turn is taken to last, ms: one stall says little of a loop that has had nothing to do since. */
+const halvedBy = 100
+
 /** Weight of the newest observation of what a byte, or a turn of the event loop, takes. */
 const newest = 0.1
 
@@ -73,7 +76,9 @@ export function createAdmission(options: AdmissionOptions): Admission {
     // Where the loop had nothing to do in between, whoever is read now has just arrived.
     slept = idle > lastIdle
     const took = now - lastStart - (idle - lastIdle)
-    turnMs = slept ? turnMs * (1 - newest) : turnMs + (took > turnMs ? 0.5 : newest) * (took - turnMs)
+    turnMs = slept
+      ? turnMs * (1 - newest) * 0.5 ** ((idle - lastIdle) / halvedBy)
+      : turnMs + (took > turnMs ? 0.5 : newest) * (took - turnMs)
     lastIdle = idle
     foreseen = { turn: foreseen.turn + 1, now: 0, before: foreseen.now }
     turnStart = now

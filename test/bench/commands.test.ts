@@ -176,7 +176,7 @@ t.test('what is not there is named', async (t) => {
   const fails = (change: Partial<CommonOptions>, message: RegExp) =>
     t.rejects(runBench({ ...options, ...quick, ...change }), { message })
   await fails({ target: 'nothing' }, /^nothing is no ONNX file, no folder of a model or version, and no model in /)
-  await fails({ target: join(folder, 'nothing.onnx') }, /^nothing\.onnx: can't be read: ENOENT/)
+  await fails({ target: join(folder, 'nothing.onnx') }, /^nothing\.onnx: can't be read: it is missing$/)
   await fails({ output: 'other' }, /^model\.onnx: there is no output other, but probabilities$/)
   await fails({ context: { spares: [1] } }, /^--context: there is no input spares, but /)
   await fails({ context: { sparse: [0, 1] }, cross: { sparse: [1] } }, /^--cross: column 1 of sparse is named twice$/)

@@ -1,4 +1,5 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { mkdir, rename, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { create } from '@bufbuild/protobuf'
 import t from 'tap'
@@ -73,6 +74,31 @@ function expanding(): Graph {
   return answer(graph, graph.node('ReduceSum', [large, graph.integers([1])]))
 }
 
+/** x less its mean over the batch: what a request is answered depends on strangers. */
+function mixing(): Graph {
+  const graph = emptyGraph({ x: floatShape(-1, 1) })
+  const mean = graph.node('ReduceMean', ['x'], { attributes: { axes: [0], keepdims: 1 } })
+  return answer(graph, graph.node('Sub', ['x', mean]))
+}
+
+/** One row, whatever is asked. */
+function fixed(): Graph {
+  const graph = emptyGraph({ x: floatShape(-1, 1) })
+  return answer(graph, graph.node('ReduceMean', ['x'], { attributes: { axes: [0], keepdims: 1 } }))
+}
+
+function named(name: string): Graph {
+  const graph = emptyGraph({ [name]: floatShape(-1, 1) })
+  graph.inputs[0]!.name = name
+  return answer(graph, name)
+}
+
+function twice(): Graph {
+  const graph = named('x')
+  graph.inputs.push(declare('x', floatShape(-1, 1)))
+  return graph
+}
+
 const files: Record<string, [bytes: Uint8Array, reason: RegExp]> = {
   circle: [untidied(circle()), /the node later depends on itself/],
   wide: [wide(2 ** 40).toBytes(), /the input x is 1099511627776 wide, more than 65536/],
@@ -87,6 +113,14 @@ const files: Record<string, [bytes: Uint8Array, reason: RegExp]> = {
   unknown: [unknownOperator().toBytes(), /Whatever|whatever/],
   letters: [new TextEncoder().encode('not a graph at all'), /is not an ONNX file/],
   nothing: [new Uint8Array(), /model\.onnx/],
+  mixing: [mixing().toBytes(), /depends on the other rows of the batch/],
+  fixed: [fixed().toBytes(), /answers two rows with 1 numbers, and each by itself with 2/],
+  nan: [
+    product((graph) => graph.constant('kernel', Float32Array.of(Number.NaN, 1), [2, 1])).toBytes(),
+    /it answers NaN/,
+  ],
+  prototype: [named('__proto__').toBytes(), /an input must have a name, and not __proto__/],
+  twice: [twice().toBytes(), /two inputs are called x/],
 }
 
 /** The graph's bytes as they are, without putting nodes in order. */
@@ -113,12 +147,25 @@ t.test('broken and hostile graphs are refused by themselves', async (t) => {
   }
   await write('good', product(weights).toBytes())
   await write('long', chain(20_000).toBytes())
+  // What would be waited for, or has no end.
+  await mkdir(join(models, 'pipe/1'), { recursive: true })
+  execFileSync('mkfifo', [join(models, 'pipe/1/model.onnx')])
+  await mkdir(join(models, 'endless/1'), { recursive: true })
+  await symlink('/dev/zero', join(models, 'endless/1/model.onnx'))
+  await write('dangling', product(weights).toBytes())
+  await symlink('nowhere', join(models, 'dangling/1/readme'))
+  await write('keras', new Uint8Array())
+  await rename(join(models, 'keras/1/model.onnx'), join(models, 'keras/1/model.keras'))
   for (const [name, [bytes]] of Object.entries(files)) await write(name, bytes)
   const { registry, predict } = await startTestServer(t, { models })
   const errors = new Map(registry.list().map(({ name, versions }) => [name, versions[0]?.error]))
   for (const [name, [, reason]] of Object.entries(files)) t.match(errors.get(name), reason, name)
   for (const name of Object.keys(files)) t.match(errors.get(name), `${name}/1/`, `${name}: the place is named`)
   t.equal(errors.get('good'), undefined)
+  for (const name of ['pipe', 'endless'])
+    t.equal(errors.get(name), `${name}/1/model.onnx: can't be read: it is a pipe or a device`)
+  t.match(errors.get('dangling'), "readme can't be read: it is missing")
+  t.equal(errors.get('keras'), 'keras/1/model.keras is what Keras saved: multigate import makes a version of it')
   const { body } = await predict({ model: 'good', inputs: { x: [[1, 1]] } })
   t.same(body.predictions, [{ task_0: 0.5 }])
   t.ok(process.memoryUsage().rss < 2 ** 31, 'memory stays small')

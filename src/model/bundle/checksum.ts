@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
+import { ModelError } from '../errors.ts'
+import { fileReason } from './ordinary.ts'
 
 /** SHA-256 of a file, in hexadecimal. */
 export async function sha256(path: string): Promise<string> {
@@ -16,9 +18,13 @@ export async function checksums(folder: string): Promise<Record<string, string>>
   const files: Record<string, string> = {}
   for (const entry of entries) {
     const path = join(entry.parentPath, entry.name)
-    // A link may lead to a folder; a pipe would be waited for.
-    if (!(await stat(path)).isFile()) continue
-    files[relative(folder, path).split(sep).join('/')] = await sha256(path)
+    const name = relative(folder, path).split(sep).join('/')
+    try {
+      // A link may lead to a folder; a pipe would be waited for.
+      if ((await stat(path)).isFile()) files[name] = await sha256(path)
+    } catch (cause) {
+      throw new ModelError('INVALID_BUNDLE', `${name} can't be read: ${fileReason(cause)}`, { cause })
+    }
   }
   return files
 }

@@ -10,7 +10,7 @@ import { variableFiles } from '../tensorflow/saved-model.ts'
 import { type BareGraph, describeBareGraph, findGraph } from './bare.ts'
 import { sha256 } from './checksum.ts'
 import { contradictions } from './consistency.ts'
-import { sizeOfOrdinary } from './ordinary.ts'
+import { fileReason, sizeOfOrdinary } from './ordinary.ts'
 
 /** A model version on disk, its manifest and checksums verified. */
 export interface Bundle {
@@ -63,7 +63,14 @@ async function bareGraph(root: string, name: string, version: string): Promise<B
     )
   if (await hasManifest(version)) return undefined
   const graph = await findGraph(join(root, name, version), `${name}/${version}`)
-  if (graph === undefined) return undefined
+  if (graph === undefined) {
+    const keras = (await readdir(join(root, name, version)).catch(() => [])).find((file) =>
+      /\.(?:keras|h5)$/.test(file),
+    )
+    if (keras !== undefined)
+      invalid(`${name}/${version}/${keras} is what Keras saved: multigate import makes a version of it`)
+    return undefined
+  }
   for (const other of await readdir(join(root, name)))
     if (other !== version && (await hasManifest(other)))
       invalid(`${name}/${version}/${manifestFile} is missing, though ${name}/${other} has one`)
@@ -155,12 +162,6 @@ function namedFiles(format: Manifest['graph']['format'], bytes: Buffer): unknown
 function shardsOf(bytes: Buffer): unknown[] {
   const { weightsManifest } = JSON.parse(bytes.toString())
   return weightsManifest.flatMap(({ paths }: { paths: unknown }) => paths)
-}
-
-/** What is wrong with a file, without its place on this machine, which is nobody's business. */
-function fileReason(cause: unknown): string {
-  if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return 'it is missing'
-  return reasonOf(cause).split(', ')[0]!
 }
 
 function invalid(message: string, cause?: unknown): never {

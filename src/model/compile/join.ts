@@ -21,6 +21,8 @@ export function joinTensors(graph: Graph, { inputs, outputs }: JoinedTensors, fi
 function joinInputs(graph: Graph, name: string, dtype: number, parts: string[], file: string): void {
   const tensors = parts.map((part) => find(graph, 'inputs', part, file))
   const total = tensors.reduce((sum, { width }) => sum + width, 0)
+  const nodes = [...graph.nodes]
+  const replaced = new Map<string, string>()
   let start = 0
   for (const { index, dtype: wanted, dims, width } of tensors) {
     const part = graph.inputs[index]!.name
@@ -33,9 +35,12 @@ function joinInputs(graph: Graph, name: string, dtype: number, parts: string[], 
       value = graph.node('Reshape', [value, graph.integers([-1, ...dims])], {
         shape: { dtype: wanted, dims: [-1, ...dims] },
       })
-    graph.replace(part, value)
+    replaced.set(part, value)
     start += width
   }
+  // All at once: a graph may have thousands.
+  for (const node of nodes) node.input = node.input.map((read) => replaced.get(read) ?? read)
+  graph.touch()
   const former = new Set(parts)
   const kept = graph.inputs.filter((input) => !former.has(input.name))
   const ids = graph.inputs.every((input) => !former.has(input.name) || isMarked(input))

@@ -1,7 +1,7 @@
 import { type FileHandle, open, readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { create } from '@bufbuild/protobuf'
-import { sizeOfOrdinary } from '../bundle/ordinary.ts'
+import { fileReason, sizeOfOrdinary } from '../bundle/ordinary.ts'
 import type { GraphSource } from '../engines/engine.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import { readTensorflowGraph } from '../tensorflow/read-tensorflow-graph.ts'
@@ -98,10 +98,20 @@ async function openSaved(source: GraphSource): Promise<Graph> {
   }
   if (format !== 'onnx') return readTensorflowGraph(source)
   const path = pathInside(folder, folder, file)
-  const bytes = await readFile(path).catch((cause) => {
-    throw new ModelError('INVALID_BUNDLE', `${file}: can't be read: ${reasonOf(cause)}`, { cause })
-  })
-  return parse(bytes, dirname(path), file)
+  return parse(await readOnnx(path, file), dirname(path), file)
+}
+
+/** Protobuf's, and so ONNX', limit for one message. */
+const largestFile = 2 ** 31 - 1
+
+async function readOnnx(path: string, file: string): Promise<Buffer> {
+  try {
+    const size = await sizeOfOrdinary(path)
+    if (size > largestFile) throw new Error(`its ${size} bytes are more than the 2 GiB that an ONNX file can have`)
+    return await readFile(path)
+  } catch (cause) {
+    throw new ModelError('INVALID_BUNDLE', `${file}: can't be read: ${fileReason(cause)}`, { cause })
+  }
 }
 
 /** Rejects where data that a graph has in files is not there, or outside of its folder; reads none of it. */
@@ -129,7 +139,7 @@ function checkOutput(graph: Graph, name: string, where: string): void {
 async function checkPlace(path: string, tensor: TensorProto): Promise<void> {
   const { location, start, length = bytesOf(tensor) } = externalPlace(tensor)
   const size = await sizeOfOrdinary(path).catch((cause) => {
-    throw new ModelError('INVALID_BUNDLE', `${location}: can't be read: ${reasonOf(cause)}`, { cause })
+    throw new ModelError('INVALID_BUNDLE', `${location}: can't be read: ${fileReason(cause)}`, { cause })
   })
   if (!Number.isSafeInteger(start) || start < 0 || length !== bytesOf(tensor) || start + length > size)
     throw new ModelError('INVALID_BUNDLE', `${location}: ${tensor.name} lies outside of it, or has another length`)

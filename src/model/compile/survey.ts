@@ -1,5 +1,5 @@
 import type { GraphSource } from '../engines/engine.ts'
-import { ModelError } from '../errors.ts'
+import { ModelError, reasonOf } from '../errors.ts'
 import { signatureOfProgram } from '../tensorflow/program-signature.ts'
 import { dtypeOf, isBatched, sidesOf } from './declared.ts'
 import { type Graph, intAttribute } from './graph.ts'
@@ -24,7 +24,8 @@ export async function survey(source: GraphSource): Promise<SavedSignature> {
     // Another engine may compute it.
     return await signatureOfProgram(source)
   }
-  graph.tidy()
+  checkNames(graph, source.file)
+  tidy(graph, source.file)
   await checkExternal(graph, source.folder)
   await learnOutputs(graph)
   const unsupported = (what: string) => new ModelError('UNSUPPORTED_GRAPH', `${source.file}: ${what}`)
@@ -50,6 +51,32 @@ export async function survey(source: GraphSource): Promise<SavedSignature> {
 
 /** Wider inputs are no features. */
 const widestInput = 65_536
+
+/** As many as a manifest can name. */
+const mostTensors = 4096
+
+function checkNames({ inputs, outputs }: Graph, file: string): void {
+  for (const [what, tensors] of [
+    ['input', inputs],
+    ['output', outputs],
+  ] as const) {
+    const names = tensors.map(({ name }) => name)
+    if (names.length > mostTensors)
+      throw new ModelError('UNSUPPORTED_GRAPH', `${file}: it has ${names.length} ${what}s, more than ${mostTensors}`)
+    const twice = names.find((name, i) => names.indexOf(name) < i)
+    if (twice !== undefined) throw new ModelError('INVALID_BUNDLE', `${file}: two ${what}s are called ${twice}`)
+    if (names.includes('__proto__') || names.includes(''))
+      throw new ModelError('UNSUPPORTED_GRAPH', `${file}: an ${what} must have a name, and not __proto__`)
+  }
+}
+
+function tidy(graph: Graph, file: string): void {
+  try {
+    graph.tidy()
+  } catch (cause) {
+    throw new ModelError('INVALID_BUNDLE', `${file}: ${reasonOf(cause)}`, { cause })
+  }
+}
 
 /** Outputs are often declared without their width: then the graph is run on zeros. */
 async function learnOutputs(graph: Graph): Promise<void> {

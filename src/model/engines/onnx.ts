@@ -1,5 +1,5 @@
-import { stat } from 'node:fs/promises'
 import ort, { type InferenceSession } from 'onnxruntime-node'
+import { fileReason, sizeOfOrdinary } from '../bundle/ordinary.ts'
 import { isMarked } from '../compile/ids.ts'
 import { pathInside } from '../compile/path-inside.ts'
 import type { ReadyPlan } from '../compile/plan.ts'
@@ -127,8 +127,8 @@ async function open(source: GraphSource, options: InferenceSession.SessionOption
     return { session: await create(graph.toBytes(), { ...options, extra }), ids }
   }
   const path = pathInside(folder, folder, file)
-  await stat(path).catch((cause) => {
-    throw new ModelError('INVALID_BUNDLE', `${file}: is missing`, { cause })
+  await sizeOfOrdinary(path).catch((cause) => {
+    throw new ModelError('INVALID_BUNDLE', `${file}: can't be read: ${fileReason(cause)}`, { cause })
   })
   return { session: await create(path), ids: idsOf(source, []) }
 }

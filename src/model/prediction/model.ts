@@ -23,7 +23,7 @@ import { toBatch } from './inputs.ts'
 import { type Compiled, describePlan, loadGraph, type ModelPlan, outputsOf, savedGraph } from './load-graph.ts'
 import { createPlanner } from './query.ts'
 import { bareColumns, encodeInputs, type InputTensor, type ModelTensors, tensorsOf } from './tensors.ts'
-import { checkLargestIds, warm } from './warm-up.ts'
+import { tryRows, warm } from './warm-up.ts'
 
 /** Rows in one of the three forms of a request, values unchecked. */
 export type QueryRows =
@@ -135,8 +135,8 @@ async function load(bundle: Bundle, options: LoadOptions): Promise<LoadedModel> 
     ? createBareEncoder(bareColumns(bundle.bare.signature))
     : createEncoder(manifest.features, (field) => serving && options.onUnknown?.(field), hasOwnIds(manifest))
   const saved = bundle.bare?.signature ?? (await surveyJoined(savedGraph(bundle, [])))
-  const tensors = tensorsOf(manifest, encoder.layout, saved, bundle.bare !== undefined)
   const { graph, compiled } = await loadGraph(bundle, outputs, options)
+  const tensors = tensorsOf(manifest, encoder.layout, saved, bundle.bare !== undefined, graph.signature)
   const executor = createExecutor(graph)
   const batcher = createBatcher(
     executor,
@@ -147,7 +147,7 @@ async function load(bundle: Bundle, options: LoadOptions): Promise<LoadedModel> 
   const model = createModel(parts, executor, batcher, options)
   try {
     checkSignature(manifest, encoder.layout, graph.signature)
-    // int8 was judged by quantization rows; golden rows are known to more digits than it has.
+    // int8 was judged by quantization rows; golden rows have more digits than it.
     const exact = compiled.plan?.precision === 'int8' ? await pool.load(savedGraph(bundle, outputs)) : undefined
     try {
       // Golden rows are no request: they may be more than one may have.
@@ -158,7 +158,7 @@ async function load(bundle: Bundle, options: LoadOptions): Promise<LoadedModel> 
     } finally {
       await exact?.close()
     }
-    await checkLargestIds(manifest, encoder, graph)
+    await tryRows(manifest, encoder, graph)
     await warm(manifest, encoder, graph, batcher, options)
     await executor.openHere(options, compiled.source, manifest, encoder)
     await graph.reset()

@@ -1,5 +1,6 @@
 import type { Manifest } from '../../schemas/manifest.ts'
 import { holdsIds, type SavedSignature, type SavedTensor } from '../compile/saved-signature.ts'
+import type { Signature } from '../engines/engine.ts'
 import { ModelError, type Problem } from '../errors.ts'
 import type { BareColumn, Encoder } from '../features/encoder.ts'
 import type { EncodedRequest, EncodeOptions, Layout } from '../features/layout.ts'
@@ -38,20 +39,24 @@ export interface ModelTensors {
 }
 
 /**
- * `saved` says what the graph has: needed where a role has several tensors, or there is no manifest (`bare`).
+ * `saved` says what the graph has: needed where a role has several tensors, or there is no manifest (`bare`); `signature`, what
+ * the loaded graph takes.
  */
 export function tensorsOf(
   manifest: Manifest,
   layout: Layout,
   saved: SavedSignature | undefined,
   bare: boolean,
+  signature?: Signature,
 ): ModelTensors {
   const ports = portsOf(manifest)
   const inputs: InputTensor[] = []
   for (const role of ['sparse', 'dense'] as const) {
     const name = ports[role]
     if (name === undefined) continue
-    const dtype = role === 'sparse' ? 'int32' : 'float32'
+    const taken = signature?.inputs.find((input) => input.name === name)?.dtype
+    // Ids may be floats: Keras 3 exports them so.
+    const dtype = role === 'sparse' ? (taken ?? 'int32') : 'float32'
     const whole: SavedTensor = { name, dtype, dims: [layout[role].length], ids: [], shared: true }
     let column = 0
     for (const part of ports.joined?.inputs[name]?.tensors ?? [name]) {

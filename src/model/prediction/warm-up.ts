@@ -6,8 +6,14 @@ import type { Encoder } from '../features/encoder.ts'
 import { plainBatch, portsOf, toBatch } from './inputs.ts'
 import type { LoadOptions } from './model.ts'
 
+/** Tries a version with rows of its own. Rejects with INVALID_BUNDLE for what requests would meet otherwise. */
+export async function tryRows(manifest: Manifest, encoder: Encoder, graph: PooledGraph): Promise<void> {
+  await checkLargestIds(manifest, encoder, graph)
+  await checkIndependence(manifest, encoder, graph)
+}
+
 /** Tries each field's largest id: one that no table holds would else be found by the first request that has it. */
-export async function checkLargestIds(manifest: Manifest, encoder: Encoder, graph: PooledGraph): Promise<void> {
+async function checkLargestIds(manifest: Manifest, encoder: Encoder, graph: PooledGraph): Promise<void> {
   const { sparse, dense } = encoder.layout
   if (sparse.length === 0) return
   const row = Int32Array.from(sparse, ({ largest }) => largest)
@@ -17,6 +23,44 @@ export async function checkLargestIds(manifest: Manifest, encoder: Encoder, grap
     const message = `${name}/${version}/${manifest.graph.file} doesn't fit its manifest: the largest ids of its fields (${row.join(', ')}) can't be computed: ${reasonOf(cause)}`
     throw new ModelError('INVALID_BUNDLE', message, { cause })
   })
+}
+
+/** A row's answer may differ so much by its batch-mates: float32 sums in another order. */
+const tolerance = 1e-3
+
+/**
+ * Asks two different rows together and each by itself: an answer that depends on a row's batch-mates would be another request's
+ * doing. Throws INVALID_BUNDLE for that, for an output that isn't as many rows as were asked, and where neither answer is a number.
+ */
+async function checkIndependence(manifest: Manifest, encoder: Encoder, graph: PooledGraph): Promise<void> {
+  const { sparse, dense } = encoder.layout
+  const { probabilities } = portsOf(manifest)
+  const rows = [
+    { sparse: sparse.map(({ plain }) => plain), dense: dense.map(() => 0) },
+    { sparse: sparse.map(({ largest }) => largest), dense: dense.map((_, column) => 1 + (column % 7)) },
+  ]
+  const ask = async (asked: typeof rows): Promise<Float32Array> => {
+    const batch = {
+      rows: asked.length,
+      sparse: Int32Array.from(asked.flatMap((row) => row.sparse)),
+      dense: Float32Array.from(asked.flatMap((row) => row.dense)),
+    }
+    return (await graph.run(toBatch(manifest, batch), [probabilities]))[probabilities]!.slice()
+  }
+  const wrong = (message: string) =>
+    new ModelError('INVALID_BUNDLE', `${manifest.name}/${manifest.version}/${manifest.graph.file}: ${message}`)
+  const together = await ask(rows)
+  const alone = [...(await ask([rows[0]!])), ...(await ask([rows[1]!]))]
+  if (together.length !== alone.length)
+    throw wrong(`it answers two rows with ${together.length} numbers, and each by itself with ${alone.length}`)
+  if (alone.every((value) => Number.isNaN(value))) throw wrong('it answers NaN: are its weights numbers?')
+  const differs = alone.findIndex(
+    (value, i) => Math.abs(value - together[i]!) > tolerance * Math.max(1, Math.abs(value)),
+  )
+  if (differs >= 0)
+    throw wrong(
+      `its answer for a row depends on the other rows of the batch: ${alone[differs]} by itself, ${together[differs]} beside another`,
+    )
 }
 
 /** Runs every power of two up to the batch limit in every worker, so that no client is the first to meet a size. */

@@ -149,12 +149,11 @@ export class Registry {
     if (!this.#scanned) return ['the models are being loaded']
     const reasons = this.#sourceProblem === undefined ? [] : [this.#sourceProblem]
     if (defaultModel === undefined) {
+      // None is the default: requests name theirs, and one that answers is enough.
       const names = this.#source.map(({ name }) => name)
-      reasons.push(
-        names.length === 0
-          ? 'there is no model in the folder'
-          : `no default model is set, and there are several: ${names.join(', ')}`,
-      )
+      if (names.length === 0) reasons.push('there is no model in the folder')
+      else if (names.every((name) => this.#highestReady(name) === undefined))
+        reasons.push(...names.map((name) => `${name}: ${whyNotReady(this.#known(name))}`))
     }
     for (const name of needed) {
       if (this.#highestReady(name) === undefined) reasons.push(`${name}: ${whyNotReady(this.#known(name))}`)

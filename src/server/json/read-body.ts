@@ -8,8 +8,30 @@ export function readJson(body: Buffer): unknown {
   if (body.length === 0) throw invalidRequest([{ path: '', message: 'must be JSON; it is empty' }])
   const ascii = isAscii(body)
   // Else bytes that are no text would become U+FFFD, in features and ids alike.
+  if (body.length > longestUnlooked && isDeep(body))
+    throw invalidRequest([{ path: '', message: `must be JSON of at most ${deepest} arrays and objects in each other` }])
   if (!ascii && !isUtf8(body)) throw invalidRequest([{ path: '', message: 'must be UTF-8' }])
   return parseText(ascii ? body.toString('latin1') : body.toString())
+}
+
+/** Bytes of a body up to which deep nesting costs little: its parsing takes milliseconds. */
+const longestUnlooked = 1 << 18
+
+/** Nothing that is asked for nests deeper than a handful. */
+const deepest = 1000
+
+/** Whether brackets nest deeper than anything that is asked for: millions of them would keep the process for seconds. */
+function isDeep(body: Buffer): boolean {
+  let depth = 0
+  for (let i = 0; i < body.length; i++) {
+    const c = body[i]!
+    if (c === 0x22) {
+      for (i++; i < body.length && body[i] !== 0x22; i++) if (body[i] === 0x5c) i++
+    } else if (c === 0x5b || c === 0x7b) {
+      if (++depth > deepest) return true
+    } else if (c === 0x5d || c === 0x7d) depth--
+  }
+  return false
 }
 
 export function parseText(text: string): unknown {

@@ -525,10 +525,20 @@ t.test('an empty folder makes unready', async (t) => {
   t.same(registry.unreadyReasons(), ['there is no model in the folder'])
 })
 
-t.test('several models without a default make unready', async (t) => {
-  const { registry } = setUp({ models: { a: ['1'], b: ['1'] } })
+t.test('of several models without a default, one that answers is enough', async (t) => {
+  const { registry, broken } = setUp({ models: { a: ['1'], b: ['1'] } })
+  broken.set('a/1', 'damaged')
+  t.same(registry.unreadyReasons(), ['the models are being loaded'])
   await registry.reconcile()
-  t.same(registry.unreadyReasons(), ['no default model is set, and there are several: a, b'])
+  t.same(registry.unreadyReasons(), [])
+})
+
+t.test('several models of which none answers make unready', async (t) => {
+  const { registry, broken } = setUp({ models: { a: ['1'], b: ['1'] } })
+  broken.set('a/1', 'damaged')
+  broken.set('b/1', 'gone')
+  await registry.reconcile()
+  t.same(registry.unreadyReasons(), ['a: version 1 failed: damaged', 'b: version 1 failed: gone'])
 })
 
 t.test('several models without a default are ready where one is required', async (t) => {

@@ -32,3 +32,13 @@ t.test('a key that reaches into a prototype is refused at any depth, written in 
     { constructor: { prototype: 'a' } },
   ])
 })
+
+t.test('brackets by the million are refused before they are parsed; those in strings are text', async (t) => {
+  const deep = refusal('must be JSON of at most 1000 arrays and objects in each other')
+  t.throws(() => readJson(Buffer.from(`{"context":${'['.repeat(200_000)}${']'.repeat(200_000)}}`)), deep)
+  t.throws(() => readJson(Buffer.from('{"a":'.repeat(100_000))), deep)
+  const text = `"${'[{\\"'.repeat(100_000)}"`
+  t.same(readJson(Buffer.from(`{"context":${text}}`)), { context: JSON.parse(text) })
+  const wide = Array.from({ length: 100_000 }, () => [1])
+  t.same(readJson(Buffer.from(JSON.stringify(wide))), wide)
+})

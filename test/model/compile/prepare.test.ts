@@ -330,7 +330,7 @@ t.test('nor is what can not be read', async (t) => {
     t.match(problem, message, what)
   }
   const missing = await prepare({ ...good, source: { ...good.source, file: 'none.onnx' } })
-  t.match(missing.problem, /^none\.onnx: can't be read: ENOENT/)
+  t.match(missing.problem, /^none\.onnx: can't be read: it is missing/)
   const outside = await prepare({ ...good, source: { ...good.source, file: '../model.onnx' } })
   t.match(outside.problem, /^\.\.\/model\.onnx: is not a path inside the folder of the model$/)
   const other = await prepare({ ...good, output: 'nowhere' })

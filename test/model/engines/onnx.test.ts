@@ -193,7 +193,7 @@ t.test('refuses at load what it can not run', async (t) => {
 t.test('refuses at load what it can not read', async (t) => {
   const source = await savedOnnx(t, () => {})
   const invalid = (message: RegExp) => ({ code: 'INVALID_BUNDLE', message })
-  await t.rejects(engine.load({ ...source, file: 'none.onnx' }), invalid(/^none\.onnx: is missing$/))
+  await t.rejects(engine.load({ ...source, file: 'none.onnx' }), invalid(/^none\.onnx: can't be read: it is missing$/))
   await t.rejects(engine.load({ ...source, file: '../model.onnx' }), invalid(/is not a path inside the folder/))
   await t.rejects(
     engine.load({ ...source, outputs: ['nowhere'] }),

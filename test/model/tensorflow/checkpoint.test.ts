@@ -11,6 +11,7 @@ import {
   BundleHeaderProto_Endianness as Endianness,
 } from '../../../src/model/tensorflow/tensorflow_pb.ts'
 import { noReference, readReference } from '../../reference.ts'
+import { freshFolder } from './fresh-folder.ts'
 import { shapeProto } from './graph-def.ts'
 import { variableEntries } from './save-model.ts'
 import { writeTable } from './table-writer.ts'
@@ -23,7 +24,8 @@ type Entry = MessageInitShape<typeof BundleEntryProtoSchema>
 
 /** A checkpoint of these entries over 64 bytes of data. */
 async function saved(t: Test, entries: Record<string, Entry>, header: Header = { numShards: 1 }) {
-  const folder = t.testdir()
+  // Of its own: a test saves several.
+  const folder = await freshFolder(t)
   await mkdir(join(folder, 'variables'))
   const encoded = Object.entries(entries).map(([key, entry]): [string, Uint8Array] => [
     key,

@@ -74,6 +74,20 @@ function expanding(): Graph {
   return answer(graph, graph.node('ReduceSum', [large, graph.integers([1])]))
 }
 
+/** Twice as wide with each node: a file of kilobytes that would fill any memory. */
+function doubling(times: number): Graph {
+  const graph = emptyGraph({ x: floatShape(-1, 3) })
+  let value = 'x'
+  for (let i = 0; i < times; i++) value = graph.node('Concat', [value, value], { attributes: { axis: 1 } })
+  return answer(graph, graph.node('ReduceMean', [value], { attributes: { axes: [1], keepdims: 1 } }))
+}
+
+function tiling(): Graph {
+  const graph = emptyGraph({ x: floatShape(-1, 3) })
+  const wide = graph.node('Tile', ['x', graph.integers([1, 2 ** 24])])
+  return answer(graph, graph.node('ReduceMean', [wide], { attributes: { axes: [1], keepdims: 1 } }))
+}
+
 /** x less its mean over the batch: what a request is answered depends on strangers. */
 function mixing(): Graph {
   const graph = emptyGraph({ x: floatShape(-1, 1) })
@@ -113,6 +127,9 @@ const files: Record<string, [bytes: Uint8Array, reason: RegExp]> = {
   unknown: [unknownOperator().toBytes(), /Whatever|whatever/],
   letters: [new TextEncoder().encode('not a graph at all'), /is not an ONNX file/],
   nothing: [new Uint8Array(), /model\.onnx/],
+  doubling: [doubling(40).toBytes(), /a tensor has a side of more than 2\^31/],
+  wider: [doubling(25).toBytes(), /the tensor \S+ has \d+ elements a row, more than 1048576/],
+  tiling: [tiling().toBytes(), /the tensor tile has 50331648 elements a row, more than 1048576/],
   mixing: [mixing().toBytes(), /depends on the other rows of the batch/],
   fixed: [fixed().toBytes(), /answers two rows with 1 numbers, and each by itself with 2/],
   nan: [

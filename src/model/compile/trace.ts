@@ -24,17 +24,10 @@ const largestInput = 100_000
  * Fills `graph.shapes`. Rejects with what ONNX Runtime says if it can't run the graph.
  */
 export async function traceShapes(graph: Graph): Promise<void> {
-  graph.tidy()
-  const traced = graph.copy()
-  shrinkTables(traced)
-  const names = new Set(traced.nodes.flatMap(({ output }) => output.filter((name) => name !== '')))
-  traced.outputs.splice(0, Infinity, ...[...names].map((name) => create(ValueInfoProtoSchema, { name })))
-  const session = await ort.InferenceSession.create(traced.toBytes(), {
-    graphOptimizationLevel: 'disabled',
-    logSeverityLevel: 4,
-    intraOpNumThreads: 1,
-  })
+  const { session, names } = await openTraced(graph)
   try {
+    const large = largeTensor(session)
+    if (large !== undefined) throw new Error(large)
     const [first, second] = [await runOn(session, batches[0]), await runOn(session, batches[1])]
     for (const name of names) {
       const [a, b] = [first[name]!, second[name]!]
@@ -51,6 +44,54 @@ export async function traceShapes(graph: Graph): Promise<void> {
   } finally {
     await session.release()
   }
+}
+
+/**
+ * What a graph computes that is larger than anything of a model: a file of a few kilobytes can ask for all the memory there is.
+ * Told by ONNX Runtime's own inference of shapes, before anything is computed; undefined where nothing is, or it can't be told.
+ */
+export async function tooLarge(graph: Graph): Promise<string | undefined> {
+  let opened: Awaited<ReturnType<typeof openTraced>>
+  try {
+    opened = await openTraced(graph)
+  } catch (error) {
+    // A side of more than 2^31 is not even told.
+    return /Invalid dimension/.test(String(error)) ? 'a tensor has a side of more than 2^31' : undefined
+  }
+  try {
+    return largeTensor(opened.session)
+  } finally {
+    await opened.session.release()
+  }
+}
+
+/** A session that answers every tensor of a graph; large tables are small ones in it. */
+async function openTraced(graph: Graph): Promise<{ session: ort.InferenceSession; names: Set<string> }> {
+  graph.tidy()
+  const traced = graph.copy()
+  shrinkTables(traced)
+  const names = new Set(traced.nodes.flatMap(({ output }) => output.filter((name) => name !== '')))
+  traced.outputs.splice(0, Infinity, ...[...names].map((name) => create(ValueInfoProtoSchema, { name })))
+  const session = await ort.InferenceSession.create(traced.toBytes(), {
+    graphOptimizationLevel: 'disabled',
+    logSeverityLevel: 4,
+    intraOpNumThreads: 1,
+  })
+  return { session, names }
+}
+
+/** Elements of a tensor, a row and in all where it has none: 1 GiB of float32 for a batch of 256 rows, and 2 GiB. */
+const largest = { row: 2 ** 20, fixed: 2 ** 29 }
+
+function largeTensor({ outputMetadata }: ort.InferenceSession): string | undefined {
+  for (const output of outputMetadata) {
+    if (!output.isTensor) continue
+    const sides = output.shape.filter((side) => typeof side === 'number')
+    const elements = sides.reduce((size, side) => size * side, 1)
+    const [most, where] = output.shape.length > sides.length ? [largest.row, ' a row'] : [largest.fixed, '']
+    if (elements > most) return `the tensor ${output.name} has ${elements} elements${where}, more than ${most}`
+  }
+  return undefined
 }
 
 const dtypes = {

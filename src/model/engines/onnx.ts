@@ -3,7 +3,8 @@ import { fileReason, sizeOfOrdinary } from '../bundle/ordinary.ts'
 import { isMarked } from '../compile/ids.ts'
 import { pathInside } from '../compile/path-inside.ts'
 import type { ReadyPlan } from '../compile/plan.ts'
-import { readWhole } from '../compile/read-graph.ts'
+import { openGraph, readWhole } from '../compile/read-graph.ts'
+import { tooLarge } from '../compile/trace.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import { refuseFloats, refuseNegative, valuesOf } from './arrays.ts'
 import type { Batch, Engine, GraphSource, LoadedGraph, Outputs, Signature, TensorData } from './engine.ts'
@@ -98,6 +99,7 @@ export async function createOnnxEngine({ threads }: { threads: number }): Promis
   }
 
   async function loadExported(source: GraphSource): Promise<LoadedGraph> {
+    await checkMemory(source)
     const { session, ids } = await open(source, options)
     try {
       return graphOf(session, source, ids)
@@ -114,6 +116,13 @@ export async function createOnnxEngine({ threads }: { threads: number }): Promis
 interface Opened {
   session: InferenceSession
   ids: (input: { name: string; dtype: 'int32' | 'float32' }) => boolean
+}
+
+/** Refuses a graph that would take all the memory there is. What is wrong with it otherwise is told when it is opened. */
+async function checkMemory(source: GraphSource): Promise<void> {
+  const graph = await openGraph(source).catch(() => undefined)
+  const large = graph && (await tooLarge(graph))
+  if (large !== undefined) throw unsupported(source.file, large)
 }
 
 async function open(source: GraphSource, options: InferenceSession.SessionOptions): Promise<Opened> {

@@ -1,5 +1,5 @@
-import { taskNames, widthOf } from '../model/bundle/bare.ts'
-import { holdsIds, type SavedSignature, type SavedTensor } from '../model/compile/saved-signature.ts'
+import { taskNames } from '../model/bundle/bare.ts'
+import { holdsIds, type SavedSignature, type SavedTensor, widthOf } from '../model/compile/saved-signature.ts'
 import { ModelError } from '../model/errors.ts'
 import type { Field, Side } from '../schemas/features.ts'
 import type { Graph, Manifest } from '../schemas/manifest.ts'

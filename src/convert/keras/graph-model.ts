@@ -1,10 +1,11 @@
 import { layersFiles, layersModelFile, type WeightSpec } from '../../model/bundle/layers-files.ts'
+import { product } from '../../model/compile/dims.ts'
 import { ModelError } from '../../model/errors.ts'
 import type { ImportedModel } from '../imported-model.ts'
 import type { KerasModel } from './graph.ts'
 import { denseNames, type InputColumns, type ModelInputs, sparseColumns } from './inputs.ts'
 import type { LayerWeights } from './layer-weights.ts'
-import { type RowTensor, size } from './operations.ts'
+import type { RowTensor } from './operations.ts'
 import { joinTables } from './tables.ts'
 import { writeTopology } from './topology.ts'
 
@@ -104,7 +105,7 @@ function forward(
     known.set(`${node} ${layer.name}`, { dims, values })
   }
   const answers = model.outputs.map(({ layer, node }) => known.get(`${node} ${layer}`)!)
-  const joined = new Float64Array(answers.reduce((sum, { dims }) => sum + size(dims), 0))
+  const joined = new Float64Array(answers.reduce((sum, { dims }) => sum + product(dims), 0))
   let offset = 0
   for (const { values } of answers) {
     joined.set(values, offset)

@@ -1,10 +1,11 @@
 import type { TSchema } from 'typebox'
 import { Value } from 'typebox/value'
+import { product } from '../../model/compile/dims.ts'
 import type { TensorReference } from '../../model/compile/layers-model.ts'
 import { ModelError } from '../../model/errors.ts'
 import { KerasGraph, type KerasLayer, type KerasObject } from '../../schemas/keras.ts'
 import { layerOptions } from './layer-options.ts'
-import { type Operation, operations, size } from './operations.ts'
+import { type Operation, operations } from './operations.ts'
 import { inboundOf, referencesOf } from './references.ts'
 
 /** One application of a layer. */
@@ -161,7 +162,7 @@ function order(layers: Map<string, GraphLayer>, outputs: TensorReference[], file
       inputs.map((input) => done.get(keyOf(input))!.dims),
       file,
     )
-    numbers += size(dims)
+    numbers += product(dims)
     if (numbers > mostNumbers)
       throw unsupported(layer, file, `one row makes more than ${mostNumbers} numbers until here`)
     done.set(key, { layer, node: reference.node, inputs, dims, depth })

@@ -1,5 +1,6 @@
 import { parentPort } from 'node:worker_threads'
 import h5wasm from 'h5wasm'
+import { product } from '../../model/compile/dims.ts'
 import { reasonOf } from '../../model/errors.ts'
 import type { Hdf5Answer, Hdf5Task, Tensor } from './hdf5.ts'
 
@@ -74,7 +75,7 @@ function walk(file: InstanceType<typeof h5wasm.File>, size: number) {
     // 1 is HDF5's class of floating-point numbers.
     if (type !== 1 || vlen || (itemSize !== 4 && itemSize !== 8))
       throw new Unreadable(`/${path} holds ${JSON.stringify(dataset.dtype)}, not float32 or float64`)
-    const count = shape.reduce((product, side) => product * side, 1)
+    const count = product(shape)
     total += count * itemSize
     // Keras doesn't compress: what is there is in the file.
     if (total > size) throw new Unreadable(`/${path} [${shape}] claims more numbers than the file holds`)

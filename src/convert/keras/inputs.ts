@@ -1,6 +1,6 @@
+import { product } from '../../model/compile/dims.ts'
 import type { SparseColumn } from '../imported-model.ts'
 import { type KerasModel, type Step, unsupported } from './graph.ts'
-import { size } from './operations.ts'
 
 /** An input that tables are looked up by, or one of numbers. */
 export interface InputColumns {
@@ -33,11 +33,11 @@ export function inputsOf(model: KerasModel): ModelInputs {
   const dense: InputColumns[] = []
   for (const { inputDims, ...layer } of model.inputs) {
     const { name } = layer
-    if (size(inputDims!) > mostColumns)
+    if (product(inputDims!) > mostColumns)
       throw unsupported(
         layer,
         model.file,
-        `has ${size(inputDims!)} columns, more than the ${mostColumns} fields of a model`,
+        `has ${product(inputDims!)} columns, more than the ${mostColumns} fields of a model`,
       )
     const readers = model.steps.filter(({ inputs }) => inputs.some(({ layer }) => layer === name))
     const lookups = readers.filter((step) => embeddings.includes(step))
@@ -50,7 +50,7 @@ export function inputsOf(model: KerasModel): ModelInputs {
       name,
       dims: inputDims!,
       first: previous === undefined ? 0 : previous.first + previous.columns,
-      columns: size(inputDims!),
+      columns: product(inputDims!),
       lookups: sideBySide(lookups),
     })
   }

@@ -1,3 +1,4 @@
+import { product } from '../../model/compile/dims.ts'
 import { ModelError } from '../../model/errors.ts'
 
 /*
@@ -24,8 +25,6 @@ export interface Operation {
 /** Products of numbers that a Dot of one row may take. */
 const mostProducts = 2 ** 26
 
-export const size = (dims: readonly number[]) => dims.reduce((product, side) => product * side, 1)
-
 export function unfit(message: string): ModelError {
   return new ModelError('UNSUPPORTED_GRAPH', message)
 }
@@ -49,7 +48,7 @@ const reshaped = (target: (dims: number[], config: Config) => number[]): Operati
 const merge = (combine: (values: number[]) => number): Operation => ({
   dims: broadcast,
   run: (inputs, _, __, dims) =>
-    Float64Array.from({ length: size(dims) }, (_, i) =>
+    Float64Array.from({ length: product(dims) }, (_, i) =>
       combine(inputs.map(({ dims: own, values }) => values[repeated(i, dims, own)]!)),
     ),
 })
@@ -99,8 +98,8 @@ export const operations: Record<string, Operation> = {
     },
     run(inputs, { axis }, _, dims) {
       const at = axisOf(axis, dims.length)
-      const blocks = inputs.map((input) => ({ values: input.values, length: size(input.dims.slice(at)) }))
-      const joined = new Float64Array(size(dims))
+      const blocks = inputs.map((input) => ({ values: input.values, length: product(input.dims.slice(at)) }))
+      const joined = new Float64Array(product(dims))
       for (let offset = 0, outer = 0; offset < joined.length; outer++)
         for (const { values, length } of blocks) {
           joined.set(values.subarray(outer * length, (outer + 1) * length), offset)
@@ -125,7 +124,7 @@ export const operations: Record<string, Operation> = {
         throw unfit('is known for two inputs of rank 2 or 3')
       const [over, under] = dotAxes(axes, x!, y!)
       if (x![over] !== y![under]) throw unfit(`can't multiply ${shown(inputs)} over ${JSON.stringify(axes)}`)
-      if ((size(x!) * size(y!)) / x![over]! > mostProducts)
+      if ((product(x!) * product(y!)) / x![over]! > mostProducts)
         throw unfit(`multiplies ${shown(inputs)}, which is too much`)
       const rest = [...x!.toSpliced(over, 1), ...y!.toSpliced(under, 1)]
       return rest.length === 0 ? [1] : rest
@@ -134,7 +133,7 @@ export const operations: Record<string, Operation> = {
       const [over, under] = dotAxes(axes, x!.dims, y!.dims)
       const left = lines(x!, over)
       const right = lines(y!, under)
-      return Float64Array.from({ length: size(dims) }, (_, i) => {
+      return Float64Array.from({ length: product(dims) }, (_, i) => {
         const b = right[i % right.length]!
         return left[Math.floor(i / right.length)]!.reduce((sum, value, k) => sum + value * b[k]!, 0)
       })
@@ -153,7 +152,7 @@ export const operations: Record<string, Operation> = {
       return rows
     },
   },
-  Flatten: reshaped((dims) => [size(dims)]),
+  Flatten: reshaped((dims) => [product(dims)]),
   GlobalAveragePooling1D: {
     dims(inputs) {
       const dims = only(inputs)
@@ -175,9 +174,13 @@ export const operations: Record<string, Operation> = {
   },
   Reshape: reshaped((dims, { target_shape }) => {
     const target = target_shape as (number | null)[]
-    const known = size(target.map((side) => (side === null || side === -1 ? 1 : side)))
-    const full = target.map((side) => (side === null || side === -1 ? size(dims) / known : side))
-    if (full.length === 0 || !full.every((side) => Number.isInteger(side) && side > 0) || size(full) !== size(dims))
+    const known = product(target.map((side) => (side === null || side === -1 ? 1 : side)))
+    const full = target.map((side) => (side === null || side === -1 ? product(dims) / known : side))
+    if (
+      full.length === 0 ||
+      !full.every((side) => Number.isInteger(side) && side > 0) ||
+      product(full) !== product(dims)
+    )
       throw unfit(`[${dims}] can't take the shape ${JSON.stringify(target)}`)
     return full
   }),

@@ -1,7 +1,7 @@
+import { product } from '../../model/compile/dims.ts'
 import type { TensorReference } from '../../model/compile/layers-model.ts'
 import type { KerasModel } from './graph.ts'
 import type { InputColumns, ModelInputs } from './inputs.ts'
-import { size } from './operations.ts'
 
 /** A layer of a TensorFlow.js layers model. */
 export interface WrittenLayer {
@@ -175,4 +175,4 @@ interface Part {
   width: number
 }
 
-const columnsOf = (inputs: InputColumns[]) => inputs.reduce((sum, { dims }) => sum + size(dims), 0)
+const columnsOf = (inputs: InputColumns[]) => inputs.reduce((sum, { dims }) => sum + product(dims), 0)

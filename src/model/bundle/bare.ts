@@ -1,9 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import Value from 'typebox/value'
-import type { GraphFormat, Manifest } from '../../schemas/manifest.ts'
-import { TaskName } from '../../schemas/manifest.ts'
-import { holdsIds, type SavedSignature, type SavedTensor } from '../compile/saved-signature.ts'
+import { type GraphFormat, type Manifest, TaskName } from '../../schemas/manifest.ts'
+import { holdsIds, type SavedSignature, type SavedTensor, widthOf } from '../compile/saved-signature.ts'
 import { surveyInThread } from '../compile/survey-in-thread.ts'
 import { ModelError } from '../errors.ts'
 import { checksums } from './checksum.ts'
@@ -111,9 +110,4 @@ export function taskNames(outputs: readonly Pick<SavedTensor, 'name' | 'dims'>[]
   if (ownNames && names.every((name) => Value.Check(TaskName, name))) return names
   const total = outputs.reduce((sum, output) => sum + widthOf(output), 0)
   return Array.from({ length: total }, (_, task) => `task_${task}`)
-}
-
-/** Numbers of a row. */
-export function widthOf({ dims }: Pick<SavedTensor, 'dims'>): number {
-  return dims.reduce((product, side) => product * side, 1)
 }

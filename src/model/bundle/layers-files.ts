@@ -1,5 +1,6 @@
 import type { ModelArtifacts, WeightsManifestEntry } from '@tensorflow/tfjs-core/dist/io/types.js'
 import type { LayersModel } from '@tensorflow/tfjs-layers'
+import { product } from '../compile/dims.ts'
 import type { TensorFlow } from '../engines/tensorflow-backend.ts'
 
 /** TensorFlow.js' own shard size, bytes. */
@@ -39,8 +40,7 @@ export function layersFiles(
   let offset = 0
   specs.forEach(({ name, shape }, i) => {
     const { buffer, byteOffset, byteLength, length } = values[i]!
-    if (length !== shape.reduce((size, side) => size * side, 1))
-      throw new RangeError(`${name} [${shape}] can't have ${length} values`)
+    if (length !== product(shape)) throw new RangeError(`${name} [${shape}] can't have ${length} values`)
     bytes.set(new Uint8Array(buffer, byteOffset, byteLength), offset)
     offset += byteLength
   })

@@ -1,6 +1,7 @@
 import type { JoinedTensors } from '../engines/engine.ts'
 import { ModelError } from '../errors.ts'
 import { dtypeOf, sidesOf } from './declared.ts'
+import { product } from './dims.ts'
 import { declare, floatShape, type Graph } from './graph.ts'
 import { isMarked, markIds } from './ids.ts'
 import { TensorProto_DataType as DataType } from './onnx_pb.ts'
@@ -77,5 +78,5 @@ function find(graph: Graph, side: 'inputs' | 'outputs', name: string, file: stri
   const dims = sidesOf(graph, tensor)
   if (dims === undefined)
     throw new ModelError('UNSUPPORTED_GRAPH', `${file}: the ${side.slice(0, -1)} ${name} has no fixed width`)
-  return { index, dims, width: dims.reduce((product, side) => product * side, 1), dtype: dtypeOf(tensor) }
+  return { index, dims, width: product(dims), dtype: dtypeOf(tensor) }
 }

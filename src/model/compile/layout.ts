@@ -1,3 +1,5 @@
+import { product } from './dims.ts'
+
 /*
  * Constants, row-major, in another layout.
  */
@@ -22,7 +24,7 @@ export function broadcast(values: Float32Array, dims: readonly number[], sides: 
 }
 
 function gather(values: Float32Array, sides: readonly number[], steps: readonly number[]): Float32Array {
-  return Float32Array.from({ length: sides.reduce((size, side) => size * side, 1) }, (_, place) => {
+  return Float32Array.from({ length: product(sides) }, (_, place) => {
     let from = 0
     for (let i = sides.length - 1, rest = place; i >= 0; i--) {
       from += (rest % sides[i]!) * steps[i]!
@@ -33,5 +35,5 @@ function gather(values: Float32Array, sides: readonly number[], steps: readonly 
 }
 
 function stridesOf(dims: readonly number[]): number[] {
-  return dims.map((_, i) => dims.slice(i + 1).reduce((size, side) => size * side, 1))
+  return dims.map((_, i) => product(dims.slice(i + 1)))
 }

@@ -1,4 +1,5 @@
 import { reasonOf } from '../errors.ts'
+import { product } from './dims.ts'
 import type { Graph, Left } from './graph.ts'
 import { canonicalise } from './passes/canonicalise.ts'
 import { foldLinear } from './passes/fold-linear.ts'
@@ -117,8 +118,8 @@ function workOf(graph: Graph): Pick<PassReport, 'multiplications' | 'multiplicat
     const dims = graph.dimsOf(name!)
     const shape = graph.shapes.get(output[0]!)?.dims
     if (dims === undefined) continue
-    const repeated = shape && shape.length > 2 ? shape.slice(1, -1).reduce((size, side) => size * side, 1) : 1
-    const each = dims.reduce((size, side) => size * side, 1) * repeated
+    const repeated = shape && shape.length > 2 ? product(shape.slice(1, -1)) : 1
+    const each = product(dims) * repeated
     // The context is one row.
     if (shape?.[0] === 1) once += each
     else multiplications += each * Math.abs(shape?.[0] ?? 1)

@@ -1,4 +1,4 @@
-import { equal } from './dims.ts'
+import { equal, product } from './dims.ts'
 import { matMulOfEinsum } from './einsum.ts'
 import { isGemm, vectorOf, weightsOf } from './gemm.ts'
 import { floatAttribute, floatShape, type Graph, intAttribute, intsAttribute } from './graph.ts'
@@ -31,7 +31,7 @@ const matMulToGemm: Rule = (graph, node) => {
   }
   const after = graph.shapes.get(node.output[0]!)
   if (after === undefined) return false
-  const rows = before.dims.slice(0, -1).reduce((size, side) => size * side, 1)
+  const rows = product(before.dims.slice(0, -1))
   const flat = graph.node('Reshape', [x, graph.integers([-1, k])], { shape: floatShape(rows, k) })
   const gemm = graph.node('Gemm', [flat, w], { shape: floatShape(rows, n) })
   const target = after.dims.map((side) => (side < 0 ? -1 : side))

@@ -1,3 +1,5 @@
+import { product } from './dims.ts'
+
 /** A tensor that a saved graph is asked with, or answers. */
 export interface SavedTensor {
   name: string
@@ -14,6 +16,11 @@ export interface SavedTensor {
 /** Whether an input takes integers: Keras 3 exports ids as float32, but a table that they are looked up in tells. */
 export function holdsIds({ dtype, ids }: Pick<SavedTensor, 'dtype' | 'ids'>): boolean {
   return dtype !== 'float32' || (ids.length > 0 && ids.every((rows) => rows !== undefined))
+}
+
+/** Numbers of a row. */
+export function widthOf({ dims }: Pick<SavedTensor, 'dims'>): number {
+  return product(dims)
 }
 
 export interface SavedSignature {

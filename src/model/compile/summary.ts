@@ -1,3 +1,4 @@
+import { product } from './dims.ts'
 import { elementSize } from './element-size.ts'
 import { type Graph, intAttribute } from './graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from './onnx_pb.ts'
@@ -108,8 +109,4 @@ function flopsOf(graph: Graph, node: NodeProto, dims: number[] | undefined): num
 function elements(graph: Graph, name: string): number {
   const dims = graph.shapes.get(name)?.dims
   return dims?.some((side) => side < 0) ? product(dims.map(Math.abs)) : 0
-}
-
-function product(dims: readonly number[]): number {
-  return dims.reduce((size, side) => size * side, 1)
 }

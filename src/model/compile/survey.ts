@@ -2,6 +2,7 @@ import type { GraphSource } from '../engines/engine.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import { signatureOfProgram } from '../tensorflow/program-signature.ts'
 import { dtypeOf, isBatched, sidesOf } from './declared.ts'
+import { product } from './dims.ts'
 import { type Graph, intAttribute } from './graph.ts'
 import { TensorProto_DataType as DataType, type ValueInfoProto } from './onnx_pb.ts'
 import { optimise } from './optimise.ts'
@@ -35,7 +36,7 @@ export async function survey(source: GraphSource): Promise<SavedSignature> {
     const dims = sidesOf(graph, input)
     if (!isBatched(input)) throw unsupported(`the input ${name} has a fixed number of rows, or none`)
     if (dims === undefined) throw unsupported(`the input ${name} has no fixed width`)
-    const width = dims.reduce((product, side) => product * side, 1)
+    const width = product(dims)
     if (width > widestInput) throw unsupported(`the input ${name} is ${width} wide, more than ${widestInput}`)
     const whole = smallestTable(graph, name)
     const { rows, count } = tables.get(name) ?? { rows: undefined, count: 0 }

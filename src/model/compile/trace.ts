@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf'
 import ort from 'onnxruntime-node'
+import { product } from './dims.ts'
 import { elementSize } from './element-size.ts'
 import { type Graph, intAttribute, isExternal } from './graph.ts'
 import {
@@ -87,7 +88,7 @@ function largeTensor({ outputMetadata }: ort.InferenceSession): string | undefin
   for (const output of outputMetadata) {
     if (!output.isTensor) continue
     const sides = output.shape.filter((side) => typeof side === 'number')
-    const elements = sides.reduce((size, side) => size * side, 1)
+    const elements = product(sides)
     const [most, where] = output.shape.length > sides.length ? [largest.row, ' a row'] : [largest.fixed, '']
     if (elements > most) return `the tensor ${output.name} has ${elements} elements${where}, more than ${most}`
   }
@@ -108,7 +109,7 @@ async function runOn(session: ort.InferenceSession, batch: number): Promise<ort.
   for (const input of session.inputMetadata) {
     if (!input.isTensor) throw new Error(`the input ${input.name} is no tensor`)
     const dims = input.shape.map((side) => (typeof side === 'number' ? side : batch))
-    const size = dims.reduce((product, side) => product * side, 1)
+    const size = product(dims)
     if (size > largestInput * batch)
       throw new Error(`the input ${input.name} is ${size / batch} wide, more than ${largestInput}`)
     if (input.type === 'float32') feeds[input.name] = new ort.Tensor('float32', new Float32Array(size), dims)
@@ -138,7 +139,7 @@ function shrinkTables(graph: Graph): void {
     const table = graph.constants.get(node.input[0] ?? '')
     if (node.opType !== 'Gather' || intAttribute(node, 'axis', 0) !== 0 || table === undefined) continue
     const dims = table.dims.map(Number)
-    if (!isExternal(table) && dims.reduce((size, side) => size * side, 1) < largeTable) continue
+    if (!isExternal(table) && product(dims) < largeTable) continue
     const small = create(TensorProtoSchema, {
       name: graph.fresh('table'),
       dataType: table.dataType,

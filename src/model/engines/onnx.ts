@@ -1,5 +1,6 @@
 import ort, { type InferenceSession } from 'onnxruntime-node'
 import { fileReason, sizeOfOrdinary } from '../bundle/ordinary.ts'
+import { product } from '../compile/dims.ts'
 import { isMarked } from '../compile/ids.ts'
 import { pathInside } from '../compile/path-inside.ts'
 import type { ReadyPlan } from '../compile/plan.ts'
@@ -251,8 +252,4 @@ function refuse({ file, folder }: GraphSource, error: unknown): never {
 
 function unsupported(file: string, what: string): ModelError {
   return new ModelError('UNSUPPORTED_GRAPH', `${file}: ${what}`)
-}
-
-function product(dims: number[]): number {
-  return dims.reduce((size, side) => size * side, 1)
 }

@@ -1,4 +1,5 @@
 import type * as Core from '@tensorflow/tfjs-core'
+import { product } from '../compile/dims.ts'
 import { ModelError } from '../errors.ts'
 
 type TensorFlow = typeof Core
@@ -29,7 +30,7 @@ const kernels: Record<'wasm' | 'cpu', Core.KernelFunc> = {
   cpu({ inputs, attrs, backend }) {
     const cpu = backend as unknown as CpuBackend
     const { x, segmentIds, shape } = argumentsOf(inputs, attrs)
-    const size = shape.reduce((product, side) => product * side, 1)
+    const size = product(shape)
     const values = x.dtype === 'int32' ? new Int32Array(size) : new Float32Array(size)
     addSegments(cpu.readSync(x.dataId), cpu.readSync(segmentIds.dataId), values, shape[0]!)
     return cpu.makeTensorInfo(shape, x.dtype, values)

@@ -1,4 +1,5 @@
 import type { NamedTensorMap, Tensor } from '@tensorflow/tfjs-core'
+import { product } from '../compile/dims.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import { flatten } from '../tensorflow/flatten.ts'
 import { idInputs } from '../tensorflow/id-inputs.ts'
@@ -79,7 +80,7 @@ export async function loadProgram(
         if (dtype !== 'float32') throw new ModelError('UNSUPPORTED_GRAPH', `${file}: the output ${name} is not float32`)
         if (shape[0] !== triedRows)
           throw new ModelError('UNSUPPORTED_GRAPH', `${file}: the output ${name} is not a row for a row: [${shape}]`)
-        return { name, width: shape.slice(1).reduce((size, side) => size * side, 1) }
+        return { name, width: product(shape.slice(1)) }
       })
     } finally {
       tf.dispose(tensors)
@@ -134,7 +135,7 @@ function inputOf({ key, type, shape }: Argument, ids: Set<string>, file: string)
       'UNSUPPORTED_GRAPH',
       `${file}: the input ${key} is not rows of a fixed width: [${shape ?? 'open'}]`,
     )
-  const width = dims.reduce((size, side) => size * side, 1)
+  const width = product(dims)
   if (width > widest) throw new ModelError('UNSUPPORTED_GRAPH', `${file}: the input ${key} is ${width} wide`)
   const dtype = element === 'float32' ? 'float32' : 'int32'
   return { name: key, dtype, dims, width, ids: ids.has(key) }

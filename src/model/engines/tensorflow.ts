@@ -1,5 +1,6 @@
 import type { Tensor } from '@tensorflow/tfjs-core'
 import type { LayersModel as RunnableModel, SymbolicTensor } from '@tensorflow/tfjs-layers'
+import { product } from '../compile/dims.ts'
 import { type LayersModel, readLayersModel } from '../compile/layers-model.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import { valuesOf } from './arrays.ts'
@@ -131,8 +132,4 @@ function fixed(file: string, name: string, shape: (number | null)[]): number[] {
     if (side === null) throw new ModelError('UNSUPPORTED_GRAPH', `${file}: ${name} has no fixed width: [${shape}]`)
     return side
   })
-}
-
-function product(dims: number[]): number {
-  return dims.reduce((size, side) => size * side, 1)
 }

@@ -1,3 +1,4 @@
+import { product } from '../compile/dims.ts'
 import { describe } from './field.ts'
 import { NumberMatrix } from './matrix.ts'
 import type { Problems } from './problems.ts'
@@ -19,7 +20,7 @@ export function flattenRows(
     )
     return undefined
   }
-  const width = dims.reduce((product, side) => product * side, 1)
+  const width = product(dims)
   const values = new Float64Array(value.length * width)
   const before = problems.list.length
   // One number a row is written with brackets or without.

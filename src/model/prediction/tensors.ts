@@ -1,5 +1,5 @@
 import type { Manifest } from '../../schemas/manifest.ts'
-import { holdsIds, type SavedSignature, type SavedTensor } from '../compile/saved-signature.ts'
+import { holdsIds, type SavedSignature, type SavedTensor, widthOf } from '../compile/saved-signature.ts'
 import type { Signature } from '../engines/engine.ts'
 import { ModelError, type Problem } from '../errors.ts'
 import type { BareColumn, Encoder } from '../features/encoder.ts'
@@ -61,7 +61,7 @@ export function tensorsOf(
     let column = 0
     for (const part of ports.joined?.inputs[name]?.tensors ?? [name]) {
       const tensor = saved?.inputs.find((input) => input.name === part) ?? whole
-      const width = tensor.dims.reduce((product, side) => product * side, 1)
+      const width = widthOf(tensor)
       inputs.push({ ...describe(tensor, dtype), width, role, column })
       column += width
     }
@@ -84,7 +84,7 @@ function savedOutputs({ tasks, graph }: Manifest, saved: SavedSignature): Output
   let next = 0
   return [graph.outputs.probabilities].flat().map((name) => {
     const dims = saved.outputs.find((output) => output.name === name)?.dims ?? []
-    const width = dims.reduce((product, side) => product * side, 1)
+    const width = widthOf({ dims })
     const own = tasks.slice(next, next + width).map((task) => task.name)
     next += width
     return { name, dims, tasks: own }

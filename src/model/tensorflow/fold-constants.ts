@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf'
 import ort from 'onnxruntime-node'
+import { product } from '../compile/dims.ts'
 import { Graph, isExternal } from '../compile/graph.ts'
 import { type NodeProto, TensorProtoSchema, type ValueInfoProto, ValueInfoProtoSchema } from '../compile/onnx_pb.ts'
 
@@ -60,16 +61,15 @@ function foldable(graph: Graph): Set<NodeProto> {
   const folded = new Set<NodeProto>()
   const sizes = new Map<string, number>()
   for (const [name, tensor] of graph.constants)
-    if (!isExternal(tensor))
-      sizes.set(
-        name,
-        tensor.dims.reduce((size, side) => size * Number(side), 1),
-      )
+    if (!isExternal(tensor)) sizes.set(name, product(tensor.dims.map(Number)))
   let all = 0
   for (const node of graph.nodes) {
     if (node.output.some((name) => graph.isOutput(name)) || !node.input.every((name) => sizes.has(name))) continue
     const most = Math.max(mostElements, ...node.input.map((name) => sizes.get(name)!))
-    const results = node.output.map((name) => graph.shapes.get(name)?.dims.reduce((size, side) => size * side, 1))
+    const results = node.output.map((name) => {
+      const shape = graph.shapes.get(name)
+      return shape && product(shape.dims)
+    })
     if (!results.every((size) => size !== undefined && size >= 0 && size <= most)) continue
     all += results.reduce<number>((sum, size) => sum + size!, 0)
     if (all > mostInAll) break

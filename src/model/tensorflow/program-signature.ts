@@ -1,3 +1,4 @@
+import { product } from '../compile/dims.ts'
 import type { SavedSignature, SavedTensor } from '../compile/saved-signature.ts'
 import type { GraphSource } from '../engines/engine.ts'
 import { ModelError } from '../errors.ts'
@@ -25,7 +26,7 @@ export async function signatureOfProgram(source: GraphSource): Promise<SavedSign
 }
 
 function describe({ key, type }: Argument, dims: number[]): SavedTensor {
-  const ids = Array<undefined>(dims.reduce((product, side) => product * side, 1)).fill(undefined)
+  const ids = Array<undefined>(product(dims)).fill(undefined)
   return { name: key, dtype: elementTypeOf(type) ?? nameOfType(type), dims, ids, shared: false }
 }
 
@@ -35,6 +36,6 @@ const widest = 65_536
 /** Sides after the batch; undefined where one is open, or there is no batch. */
 function sidesOf({ shape }: Argument): number[] | undefined {
   const [batch, ...sides] = shape ?? []
-  const width = sides.reduce((product, side) => product * side, 1)
+  const width = product(sides)
   return batch === -1 && sides.every((side) => side > 0) && width <= widest ? sides : undefined
 }

@@ -1,6 +1,5 @@
+import { product } from '../dims.ts'
 import { axisOf, type Lowering, only, unsupported } from './lowering.ts'
-
-const product = (dims: number[]) => dims.reduce((size, side) => size * side, 1)
 
 /** [B, a, b, …] → [B, a·b·…] */
 export const lowerFlatten: Lowering = (application) => {

@@ -1,7 +1,6 @@
 import { resolve } from 'node:path'
 import { readBundle } from '../src/model/bundle/read.ts'
-import { createEncoder } from '../src/model/features/encoder.ts'
-import { hasOwnIds } from '../src/model/features/layout.ts'
+import { encoderOf } from '../src/model/features/encoder.ts'
 import { createQueries, toBody, toInferRequest } from './bodies.ts'
 import { runClosedLoop } from './closed-loop.ts'
 import { startMultigate } from './targets.ts'
@@ -18,7 +17,7 @@ const bodies = 640
 const repeats = 3
 
 const { manifest } = await readBundle(models, model, version)
-const encoder = createEncoder(manifest.features, undefined, hasOwnIds(manifest))
+const encoder = encoderOf(manifest)
 const draw = createQueries(manifest.features, 7)
 const queries = Array.from({ length: bodies }, () => draw(Number(rows)))
 const forms = {

@@ -2,8 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type Bundle, readBundle } from '../src/model/bundle/read.ts'
-import { createEncoder } from '../src/model/features/encoder.ts'
-import { hasOwnIds } from '../src/model/features/layout.ts'
+import { encoderOf } from '../src/model/features/encoder.ts'
 import type { ModelDetails } from '../src/schemas/models.ts'
 import type { Arguments, Scenario } from './arguments.ts'
 import { createQueries, type Form, forms, toBody } from './bodies.ts'
@@ -161,7 +160,7 @@ type MakeBodies = (form: Form, rows: number, count?: number) => string[]
 
 /** Bodies of a form: the same queries for each form. */
 function createBodies({ manifest }: Bundle, model: string): MakeBodies {
-  const encoder = createEncoder(manifest.features, undefined, hasOwnIds(manifest))
+  const encoder = encoderOf(manifest)
   return (form, rows, count = rows === 1 ? distinct.many : distinct.few) => {
     const draw = createQueries(manifest.features, seed)
     return Array.from({ length: count }, () => toBody(draw(rows), form, encoder, { model }))

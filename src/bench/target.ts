@@ -12,7 +12,7 @@ import { tableRows } from '../model/compile/table-rows.ts'
 import type { GraphSource, Signature } from '../model/engines/engine.ts'
 import { createOnnxEngine } from '../model/engines/onnx.ts'
 import { ModelError } from '../model/errors.ts'
-import { hasOwnIds, layOut } from '../model/features/layout.ts'
+import { layoutOf } from '../model/features/layout.ts'
 import { portsOf } from '../model/prediction/inputs.ts'
 import { describeGraph, outputsOf, savedGraph } from '../model/prediction/load-graph.ts'
 import { type ColumnChoice, checkColumns } from './columns.ts'
@@ -82,7 +82,7 @@ async function openBundle(bundle: Bundle, random: () => number): Promise<Target>
   const rows = await readQuantizationRows(bundle)
   const described = describeGraph(manifest, rows)
   const { sparse, dense } = portsOf(manifest)
-  const layout = layOut(manifest.features, undefined, hasOwnIds(manifest))
+  const layout = layoutOf(manifest)
   const width = { sparse: layout.sparse.length, dense: layout.dense.length }
   const inputs: TargetInput[] = []
   const add = (name: string, dtype: TargetInput['dtype'], draws: Draw[]) =>

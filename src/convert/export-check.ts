@@ -2,8 +2,7 @@ import type { Bundle } from '../model/bundle/read.ts'
 import { createEngine } from '../model/engines/create.ts'
 import type { GraphSource } from '../model/engines/engine.ts'
 import { ModelError } from '../model/errors.ts'
-import { createEncoder } from '../model/features/encoder.ts'
-import { hasOwnIds } from '../model/features/layout.ts'
+import { encoderOf } from '../model/features/encoder.ts'
 import { portsOf, toBatch } from '../model/prediction/inputs.ts'
 import { outputsOf } from '../model/prediction/load-graph.ts'
 import { blocksOf } from './keras/blocks.ts'
@@ -48,9 +47,9 @@ export async function checkWeights({ manifest }: Bundle, path: string): Promise<
 }
 
 function encodeGolden(manifest: Bundle['manifest']) {
-  const { golden, features } = manifest
+  const { golden } = manifest
   if (golden === undefined) return { rows: 0, sparse: new Int32Array(), dense: new Float32Array() }
-  return createEncoder(features, undefined, hasOwnIds(manifest)).rows(undefined, golden.rows, {
+  return encoderOf(manifest).rows(undefined, golden.rows, {
     maxRows: golden.rows.length,
     partial: false,
   })

@@ -3,13 +3,13 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { findBundle } from '../model/bundle/find.ts'
 import { layersModelFile } from '../model/bundle/layers-files.ts'
 import type { Bundle } from '../model/bundle/read.ts'
+import { partsOf } from '../model/compile/join.ts'
 import { readLayersModel } from '../model/compile/layers-model.ts'
 import { lowerLayersModel } from '../model/compile/lower.ts'
 import { readComplete } from '../model/compile/read-graph.ts'
 import { externalFiles } from '../model/compile/tables.ts'
 import { ModelError } from '../model/errors.ts'
-import { createEncoder } from '../model/features/encoder.ts'
-import { hasOwnIds } from '../model/features/layout.ts'
+import { layoutOf } from '../model/features/layout.ts'
 import { portsOf } from '../model/prediction/inputs.ts'
 import { outputsOf, savedGraph } from '../model/prediction/load-graph.ts'
 import { checkGraph, checkWeights } from './export-check.ts'
@@ -124,14 +124,14 @@ const writers: Record<
 
   async 'keras-weights'({ folder: from, manifest }, folder, name, { keras }) {
     needLayers(manifest)
-    const { architecture, features, tasks, graph } = manifest
+    const { architecture, tasks, graph } = manifest
     if (architecture === undefined)
       throw new ModelError(
         'UNSUPPORTED_GRAPH',
         `${manifest.name}/${manifest.version} is of none of the reference's classes: --to tfjs or --to onnx`,
       )
     const model = await readLayersModel(from, graph.file)
-    const { layout } = createEncoder(features, undefined, hasOwnIds(manifest))
+    const layout = layoutOf(manifest)
     const table = model.weights.get('embedding/embeddings')
     const shape = {
       sparseFields: layout.sparse.length,
@@ -164,8 +164,7 @@ const checkers: Record<ExportFormat, (bundle: Bundle, folder: string, name: stri
 
 /** Tensors of the graph that are asked for: where each task has its own, every one. */
 function savedOutputs(manifest: Bundle['manifest']): string[] {
-  const { joined } = portsOf(manifest)
-  return [...new Set(outputsOf(manifest).flatMap((name) => joined?.outputs[name]?.tensors ?? [name]))]
+  return partsOf(outputsOf(manifest), portsOf(manifest).joined)
 }
 
 function needLayers({ name, version, graph }: Bundle['manifest']): void {

@@ -9,8 +9,7 @@ import { externalFiles } from '../model/compile/tables.ts'
 import { createEngine } from '../model/engines/create.ts'
 import type { GraphSource } from '../model/engines/engine.ts'
 import { ModelError } from '../model/errors.ts'
-import { createEncoder } from '../model/features/encoder.ts'
-import { hasOwnIds } from '../model/features/layout.ts'
+import { encoderOf } from '../model/features/encoder.ts'
 import { portsOf, toBatch } from '../model/prediction/inputs.ts'
 import { savedGraph } from '../model/prediction/load-graph.ts'
 import type { Manifest } from '../schemas/manifest.ts'
@@ -123,7 +122,7 @@ async function answer(manifest: Omit<Manifest, 'files'>, saved: GraphSource, fou
   const rows = Array.from({ length: goldenRows }, () =>
     Object.fromEntries(manifest.features.map((field) => [field.name, drawValue(field, random)])),
   )
-  const encoder = createEncoder(manifest.features, undefined, hasOwnIds(manifest))
+  const encoder = encoderOf(manifest)
   const encoded = encoder.rows(undefined, rows, { maxRows: goldenRows, partial: false })
   const ask = async (): Promise<number[]> => {
     const { probabilities } = portsOf(manifest)

@@ -1,7 +1,6 @@
 import type { Calibration, Distribution, Manifest } from '../../schemas/manifest.ts'
-import { createEncoder } from '../features/encoder.ts'
 import { requiredMessage } from '../features/field.ts'
-import { hasOwnIds } from '../features/layout.ts'
+import { layoutOf } from '../features/layout.ts'
 
 /** What a well-formed manifest says against itself; each begins with a JSON pointer. Empty where all agrees. */
 export function contradictions(manifest: Manifest): string[] {
@@ -23,7 +22,7 @@ function features(manifest: Manifest): string[] {
       problems.push(`/features/${i}/scaling/max must be greater than min`)
     }
   })
-  const { slots, ids } = createEncoder(features, undefined, hasOwnIds(manifest)).layout
+  const { slots, ids } = layoutOf(manifest)
   slots.forEach(({ encoder }, i) => {
     if (typeof encoder.missing === 'string' && encoder.missing !== requiredMessage) {
       problems.push(`/features/${i}/missing/default ${encoder.missing}`)

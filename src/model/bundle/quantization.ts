@@ -2,9 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Manifest } from '../../schemas/manifest.ts'
 import { ModelError, reasonOf } from '../errors.ts'
-import { createEncoder } from '../features/encoder.ts'
-import type { Layout } from '../features/layout.ts'
-import { hasOwnIds } from '../features/layout.ts'
+import { type Layout, layoutOf } from '../features/layout.ts'
 import { sizeOfOrdinary } from './ordinary.ts'
 import type { Bundle } from './read.ts'
 
@@ -35,11 +33,11 @@ const bytesPerValue = 4
  * than 1, 0 and NaN.
  */
 export async function readQuantizationRows({ folder, manifest }: Bundle): Promise<QuantizationRows | undefined> {
-  const { name, version, quantization, features, tasks } = manifest
+  const { name, version, quantization, tasks } = manifest
   if (quantization === undefined) return undefined
   const { file, rows, labels: labelled } = quantization
   const where = `${name}/${version}/${file}`
-  const { layout } = createEncoder(features, undefined, hasOwnIds(manifest))
+  const layout = layoutOf(manifest)
   const [sparseCount, denseCount, labelCount] = [
     rows * layout.sparse.length,
     rows * layout.dense.length,

@@ -19,6 +19,11 @@ export function joinTensors(graph: Graph, { inputs, outputs }: JoinedTensors, fi
   graph.touch()
 }
 
+/** The saved graph's own outputs that these are, or are made of; each once. */
+export function partsOf(outputs: readonly string[], joined: JoinedTensors | undefined): string[] {
+  return [...new Set(outputs.flatMap((name) => joined?.outputs[name]?.tensors ?? [name]))]
+}
+
 function joinInputs(graph: Graph, name: string, dtype: number, parts: string[], file: string): void {
   const tensors = parts.map((part) => find(graph, 'inputs', part, file))
   const total = tensors.reduce((sum, { width }) => sum + width, 0)

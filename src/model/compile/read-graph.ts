@@ -7,7 +7,7 @@ import { ModelError, reasonOf } from '../errors.ts'
 import { readTensorflowGraph } from '../tensorflow/read-tensorflow-graph.ts'
 import { sidesOf } from './declared.ts'
 import { Graph, isExternal } from './graph.ts'
-import { joinTensors } from './join.ts'
+import { joinTensors, partsOf } from './join.ts'
 import { readLayersModel } from './layers-model.ts'
 import { lowerToGraph } from './lower.ts'
 import {
@@ -93,8 +93,7 @@ async function openSaved(source: GraphSource): Promise<Graph> {
   if (format === 'layers') {
     const model = await readLayersModel(folder, file)
     const own = outputs.length > 0 ? outputs : model.outputs.map(({ layer }) => layer)
-    const layers = new Set(own.flatMap((name) => joined?.outputs[name]?.tensors ?? [name]))
-    return Graph.from(lowerToGraph(model, [...layers]), folder)
+    return Graph.from(lowerToGraph(model, partsOf(own, joined)), folder)
   }
   if (format !== 'onnx') return readTensorflowGraph(source)
   const path = pathInside(folder, folder, file)

@@ -1,3 +1,4 @@
+import { partsOf } from '../compile/join.ts'
 import { valuesOf } from './arrays.ts'
 import type { Batch, GraphSource, JoinedTensors, LoadedGraph, Outputs, Signature, TensorData } from './engine.ts'
 
@@ -8,14 +9,14 @@ export async function loadJoined(
 ): Promise<LoadedGraph> {
   const { joined, ...plain } = source
   if (joined === undefined) return load(source)
-  const outputs = [...new Set(source.outputs.flatMap((name) => joined.outputs[name]?.tensors ?? [name]))]
+  const outputs = partsOf(source.outputs, joined)
   const graph = await load({ ...plain, outputs })
   const signature = joinedSignature(graph.signature, joined)
   return {
     ...graph,
     signature,
     async run(batch, wanted) {
-      const parts = [...new Set(wanted.flatMap((name) => joined.outputs[name]?.tensors ?? [name]))]
+      const parts = partsOf(wanted, joined)
       const answers = await graph.run({ ...batch, inputs: cut(batch, graph.signature, signature, joined) }, parts)
       return Object.fromEntries(wanted.map((name) => [name, answerOf(name, answers, batch.rows, joined)]))
     },

@@ -1,7 +1,8 @@
 import type { Features } from '../../schemas/features.ts'
+import type { Manifest } from '../../schemas/manifest.ts'
 import { encodeColumns } from './columns.ts'
 import { createBareIntegerEncoder, createBareNumberEncoder } from './field.ts'
-import { type EncodedRequest, type EncodeOptions, type Layout, layOut } from './layout.ts'
+import { type EncodedRequest, type EncodeOptions, hasOwnIds, type Layout, layOut } from './layout.ts'
 import { invalidRequest } from './problems.ts'
 import { encodeRows } from './rows.ts'
 import { encodeTensors } from './tensors.ts'
@@ -31,6 +32,14 @@ export function createEncoder(features: Features, onUnknown?: (field: string) =>
     columns: (context, candidates, options) => encodeColumns(layout, context, candidates, options),
     tensors: (sparse, dense, options) => encodeTensors(layout, sparse, dense, options),
   }
+}
+
+/** For a manifest's features, as its graph wants them. */
+export function encoderOf(
+  manifest: Pick<Manifest, 'features' | 'graph'>,
+  onUnknown?: (field: string) => void,
+): Encoder {
+  return createEncoder(manifest.features, onUnknown, hasOwnIds(manifest))
 }
 
 /** A column of an input that no manifest describes. */

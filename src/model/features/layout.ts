@@ -92,6 +92,11 @@ export function layOut(features: readonly Field[], onUnknown?: (field: string) =
   return layout
 }
 
+/** The fields of a manifest, as its graph wants them. */
+export function layoutOf(manifest: Pick<Manifest, 'features' | 'graph'>): Layout {
+  return layOut(manifest.features, undefined, hasOwnIds(manifest))
+}
+
 function addDense(layout: Layout, field: Extract<Field, { kind: 'numeric' }>): Slot {
   const encoder = createNumericFieldEncoder(field)
   layout.dense.push(encoder)

@@ -13,7 +13,7 @@ import { prepareInThread } from '../compile/prepare-in-thread.ts'
 import type { GraphSource } from '../engines/engine.ts'
 import type { PooledGraph } from '../engines/pool.ts'
 import { reasonOf } from '../errors.ts'
-import { hasOwnIds, layOut } from '../features/layout.ts'
+import { layoutOf } from '../features/layout.ts'
 import { namedInputs, portsOf } from './inputs.ts'
 import type { LoadOptions } from './model.ts'
 
@@ -151,7 +151,7 @@ export function describeGraph(
 ): Omit<PrepareRequest, 'source' | 'cache' | 'now'> {
   const { features, precision, files } = manifest
   const ports = portsOf(manifest)
-  const layout = layOut(features, undefined, hasOwnIds(manifest))
+  const layout = layoutOf(manifest)
   const sides: Record<string, Sides[string]> = {}
   const sparse = features.filter(({ kind }) => kind !== 'numeric').map(({ side }) => side)
   const dense = features.filter(({ kind }) => kind === 'numeric').map(({ side }) => side)

@@ -1,5 +1,6 @@
 import { invalidRequest } from '../model/features/problems.ts'
-import type { Query, QueryRows } from '../model/prediction/model.ts'
+import type { Query } from '../model/prediction/model.ts'
+import type { QueryRows } from '../model/prediction/query-rows.ts'
 import type { PredictEnvelope } from '../schemas/predict.ts'
 import { checkEnvelope } from './plugins/validation.ts'
 

@@ -11,7 +11,7 @@ import type { TensorFlow } from './tensorflow-backend.ts'
 
 /** What computes a TensorFlow graph, by the signature's keys. */
 export interface Runner {
-  /** Answers in the order of `wanted`. The caller frees the tensors, unless `tidied`. */
+  /** Answers in the order of `wanted`. The caller frees the tensors. */
   run(inputs: NamedTensorMap, wanted: string[]): Tensor[] | Promise<Tensor[]>
   dispose(): void
 }

@@ -1,7 +1,8 @@
 import type { Clock } from '../batching/clock.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import type { PredictionTable } from './answer.ts'
-import type { LoadedModel, QueryRows } from './model.ts'
+import type { LoadedModel } from './model.ts'
+import type { QueryRows } from './query-rows.ts'
 
 /** While a version is loaded, no client waits for it: its checks may take this long, ms. */
 const loadDeadline = 60_000

@@ -12,8 +12,8 @@ import type { GraphStats, Outputs } from '../engines/engine.ts'
 import type { EnginePool } from '../engines/pool.ts'
 import { WorkerLostError } from '../engines/worker-client.ts'
 import { ModelError } from '../errors.ts'
-import { createBareEncoder, createEncoder, type Encoder } from '../features/encoder.ts'
-import { type EncodedRequest, type EncodeOptions, hasOwnIds } from '../features/layout.ts'
+import { createBareEncoder, type Encoder, encoderOf } from '../features/encoder.ts'
+import type { EncodedRequest } from '../features/layout.ts'
 import type { PredictionTable } from './answer.ts'
 import { checkSignature } from './check-signature.ts'
 import { createComposer } from './compose.ts'
@@ -22,16 +22,9 @@ import { checkGoldenRows } from './golden.ts'
 import { toBatch } from './inputs.ts'
 import { type Compiled, describePlan, loadGraph, type ModelPlan, outputsOf, savedGraph } from './load-graph.ts'
 import { createPlanner } from './query.ts'
-import { bareColumns, encodeInputs, type InputTensor, type ModelTensors, tensorsOf } from './tensors.ts'
+import { encodeQuery, type QueryRows } from './query-rows.ts'
+import { bareColumns, type ModelTensors, tensorsOf } from './tensors.ts'
 import { tryRows, warm } from './warm-up.ts'
-
-/** Rows in one of the three forms of a request, values unchecked. */
-export type QueryRows =
-  | { form: 'rows'; context: unknown; candidates: unknown }
-  | { form: 'columns'; context: unknown; candidates: unknown }
-  | { form: 'tensors'; sparse: unknown; dense: unknown }
-  /** By the names of `LoadedModel.tensors`: each nested arrays [rows, …dims] or a NumberMatrix. */
-  | { form: 'inputs'; inputs: Record<string, unknown> }
 
 export interface Query {
   rows: QueryRows
@@ -133,7 +126,7 @@ async function load(bundle: Bundle, options: LoadOptions): Promise<LoadedModel> 
   let serving = false
   const encoder = bundle.bare
     ? createBareEncoder(bareColumns(bundle.bare.signature))
-    : createEncoder(manifest.features, (field) => serving && options.onUnknown?.(field), hasOwnIds(manifest))
+    : encoderOf(manifest, (field) => serving && options.onUnknown?.(field))
   const saved = bundle.bare?.signature ?? (await surveyJoined(savedGraph(bundle, [])))
   const { graph, compiled } = await loadGraph(bundle, outputs, options)
   const tensors = tensorsOf(manifest, encoder.layout, saved, bundle.bare !== undefined, graph.signature)
@@ -207,7 +200,7 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
       const memory = executor.allocateFor(manifest)
       let encoded: EncodedRequest
       try {
-        encoded = encode(encoder, tensors.inputs, rows, {
+        encoded = encodeQuery(rows, encoder, tensors.inputs, {
           maxRows: options.maxRequestRows,
           partial: asked.partial === true,
           bids: planned.rank?.bids === true,
@@ -279,23 +272,5 @@ function whileTrue(condition: () => boolean, observer: BatchObserver): BatchObse
     computed: (...call) => condition() && observer.computed?.(...call),
     shed: (reason) => condition() && observer.shed?.(reason),
     cancelled: (stage) => condition() && observer.cancelled?.(stage),
-  }
-}
-
-function encode(
-  encoder: Encoder,
-  inputs: readonly InputTensor[],
-  rows: QueryRows,
-  options: EncodeOptions,
-): EncodedRequest {
-  switch (rows.form) {
-    case 'rows':
-      return encoder.rows(rows.context, rows.candidates, options)
-    case 'columns':
-      return encoder.columns(rows.context, rows.candidates, options)
-    case 'tensors':
-      return encoder.tensors(rows.sparse, rows.dense, options)
-    case 'inputs':
-      return encodeInputs(encoder, inputs, rows.inputs, options)
   }
 }

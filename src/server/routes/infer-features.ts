@@ -1,5 +1,6 @@
 import type { Layout } from '../../model/features/layout.ts'
-import type { LoadedModel, QueryRows } from '../../model/prediction/model.ts'
+import type { LoadedModel } from '../../model/prediction/model.ts'
+import type { QueryRows } from '../../model/prediction/query-rows.ts'
 import type { InferInput } from '../../schemas/infer.ts'
 import { datatypes } from './infer-datatypes.ts'
 import { type InferBody, listed } from './infer-request.ts'

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { writeAnswer } from '../../model/prediction/answer.ts'
-import type { QueryRows } from '../../model/prediction/model.ts'
+import type { QueryRows } from '../../model/prediction/query-rows.ts'
 import type { ServerContext } from '../context.ts'
 import { readJson } from '../json/read-body.ts'
 import { readTensors } from '../json/read-tensors.ts'

@@ -50,26 +50,26 @@ export async function readGraph(source: GraphSource, output: string | undefined)
 }
 
 /**
- * A saved graph with the outputs that may be asked for: what ONNX Runtime can be given. All its data is in it but for tables that
- * lie in files, below the graph's `folder`.
+ * Leaves a graph of `openGraph` with the outputs that may be asked for: what ONNX Runtime can be given. All its data is in it then
+ * but for tables that lie in files, below the graph's `folder`. Rejects like `readGraph`.
  */
-export function readWhole(source: GraphSource): Promise<Graph> {
-  return readAsked(source, (graph) => (name) => !isTable(graph, name))
+export async function completeGraph(graph: Graph, source: GraphSource): Promise<void> {
+  await complete(graph, source, (name) => !isTable(graph, name))
 }
 
 /** The same with all its data in it: a file that stands alone. */
-export function readComplete(source: GraphSource): Promise<Graph> {
-  return readAsked(source, () => () => true)
+export async function readComplete(source: GraphSource): Promise<Graph> {
+  const graph = await openGraph(source)
+  await complete(graph, source, () => true)
+  return graph
 }
 
-async function readAsked(source: GraphSource, isRead: (graph: Graph) => (name: string) => boolean): Promise<Graph> {
-  const graph = await openGraph(source)
+async function complete(graph: Graph, source: GraphSource, isRead: (name: string) => boolean): Promise<void> {
   for (const name of source.outputs) checkOutput(graph, name, `${source.file}: `)
   const wanted = graph.outputs.filter(({ name }) => source.outputs.includes(name))
   graph.outputs.splice(0, Infinity, ...wanted)
   graph.tidy()
-  await readExternal(graph, source.folder, isRead(graph))
-  return graph
+  await readExternal(graph, source.folder, isRead)
 }
 
 /** A saved graph of any format, with all its outputs (of a layers model: `source.outputs`, or the model's own where there are none). */

@@ -1,10 +1,11 @@
 import ort, { type InferenceSession } from 'onnxruntime-node'
 import { fileReason, sizeOfOrdinary } from '../bundle/ordinary.ts'
 import { product } from '../compile/dims.ts'
+import type { Graph } from '../compile/graph.ts'
 import { isMarked } from '../compile/ids.ts'
 import { pathInside } from '../compile/path-inside.ts'
 import type { ReadyPlan } from '../compile/plan.ts'
-import { openGraph, readWhole } from '../compile/read-graph.ts'
+import { completeGraph, openGraph } from '../compile/read-graph.ts'
 import { tooLarge } from '../compile/trace.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import { refuseFloats, refuseNegative, valuesOf } from './arrays.ts'
@@ -100,7 +101,6 @@ export async function createOnnxEngine({ threads }: { threads: number }): Promis
   }
 
   async function loadExported(source: GraphSource): Promise<LoadedGraph> {
-    await checkMemory(source)
     const { session, ids } = await open(source, options)
     try {
       return graphOf(session, source, ids)
@@ -120,10 +120,9 @@ interface Opened {
 }
 
 /** Refuses a graph that would take all the memory there is. What is wrong with it otherwise is told when it is opened. */
-async function checkMemory(source: GraphSource): Promise<void> {
-  const graph = await openGraph(source).catch(() => undefined)
-  const large = graph && (await tooLarge(graph))
-  if (large !== undefined) throw unsupported(source.file, large)
+async function checkMemory(graph: Graph, file: string): Promise<void> {
+  const large = await tooLarge(graph)
+  if (large !== undefined) throw unsupported(file, large)
 }
 
 async function open(source: GraphSource, options: InferenceSession.SessionOptions): Promise<Opened> {
@@ -131,11 +130,16 @@ async function open(source: GraphSource, options: InferenceSession.SessionOption
   const create = async (graph: string | Uint8Array, own = options) =>
     await ort.InferenceSession.create(graph as string, own).catch((error) => refuse(source, error))
   if (format !== 'onnx' || joined !== undefined) {
-    const graph = await readWhole(source)
+    const graph = await openGraph(source)
+    await checkMemory(graph, file)
+    await completeGraph(graph, source)
     const extra = { session: { ...(options.extra?.session as object), [tableFolder]: graph.folder } }
     const ids = idsOf(source, graph.inputs.filter(isMarked))
     return { session: await create(graph.toBytes(), { ...options, extra }), ids }
   }
+  // ONNX Runtime reads the file itself: what is wrong with it, it tells.
+  const graph = await openGraph(source).catch(() => undefined)
+  if (graph !== undefined) await checkMemory(graph, file)
   const path = pathInside(folder, folder, file)
   await sizeOfOrdinary(path).catch((cause) => {
     throw new ModelError('INVALID_BUNDLE', `${file}: can't be read: ${fileReason(cause)}`, { cause })

@@ -28,3 +28,13 @@ export function invalidRequest(problems: Problem[]): ModelError {
   const detail = first === undefined ? 'The request is invalid' : `${first.path || 'The body'} ${first.message}${more}`
   return new ModelError('INVALID_REQUEST', detail, { problems })
 }
+
+/** Does `work`; problems that it throws are told in other terms, one by one. */
+export function inTerms<T>(inTermsOf: (problem: Problem) => Problem, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    if (!(error instanceof ModelError && error.problems)) throw error
+    throw invalidRequest(error.problems.map(inTermsOf))
+  }
+}

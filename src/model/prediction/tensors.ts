@@ -1,12 +1,13 @@
+import { pointer } from '../../schemas/json.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
 import { holdsIds, type SavedSignature, type SavedTensor, widthOf } from '../compile/saved-signature.ts'
 import type { Signature } from '../engines/engine.ts'
-import { ModelError, type Problem } from '../errors.ts'
+import type { Problem } from '../errors.ts'
 import type { BareColumn, Encoder } from '../features/encoder.ts'
 import type { EncodedRequest, EncodeOptions, Layout } from '../features/layout.ts'
 import { NumberMatrix } from '../features/matrix.ts'
 import { flattenRows } from '../features/nested.ts'
-import { invalidRequest, Problems } from '../features/problems.ts'
+import { inTerms, Problems } from '../features/problems.ts'
 import { portsOf } from './inputs.ts'
 
 /** A tensor that requests may send by its name: [rows, …dims]. */
@@ -155,8 +156,8 @@ function join(
 }
 
 /** Problems of encoded tensors, `/sparse/3/7`, in terms of the tensors that the request has: `/inputs/country/3`. */
-export function inTensors(inputs: readonly InputTensor[], problems: readonly Problem[]): Problem[] {
-  return problems.map(({ path, message }) => {
+function inTensors(inputs: readonly InputTensor[]): (problem: Problem) => Problem {
+  return ({ path, message }) => {
     const [, role, row, column] = path.split('/')
     const parts = inputs.filter((input) => input.role === role)
     if (parts.length === 0) return { path, message }
@@ -167,7 +168,7 @@ export function inTensors(inputs: readonly InputTensor[], problems: readonly Pro
     const part = parts.findLast((input) => input.column <= Number(column))!
     const inside = part.dims.length === 0 ? '' : `/${placeInside(Number(column) - part.column, part.dims).join('/')}`
     return { path: `${placeOf(part.name)}/${row}${inside}`, message }
-  })
+  }
 }
 
 /** Indices of a row-major place. */
@@ -182,7 +183,7 @@ function placeInside(place: number, dims: readonly number[]): number[] {
 }
 
 function placeOf(name: string): string {
-  return `/inputs/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
+  return `/inputs${pointer(name)}`
 }
 
 /** Encodes tensors by name; throws INVALID_REQUEST with places below `/inputs`, and TOO_MANY_ROWS. */
@@ -193,11 +194,7 @@ export function encodeInputs(
   options: EncodeOptions,
 ): EncodedRequest {
   const { sparse, dense } = gatherTensors(inputs, given)
-  try {
-    const encoded = encoder.tensors(sparse, dense, options)
-    return encoded.problems.length === 0 ? encoded : { ...encoded, problems: inTensors(inputs, encoded.problems) }
-  } catch (error) {
-    if (!(error instanceof ModelError && error.problems)) throw error
-    throw invalidRequest(inTensors(inputs, error.problems))
-  }
+  const inTermsOf = inTensors(inputs)
+  const encoded = inTerms(inTermsOf, () => encoder.tensors(sparse, dense, options))
+  return encoded.problems.length === 0 ? encoded : { ...encoded, problems: encoded.problems.map(inTermsOf) }
 }

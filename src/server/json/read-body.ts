@@ -7,9 +7,9 @@ import { invalidRequest } from '../../model/features/problems.ts'
 export function readJson(body: Buffer): unknown {
   if (body.length === 0) throw invalidRequest([{ path: '', message: 'must be JSON; it is empty' }])
   const ascii = isAscii(body)
-  // Else bytes that are no text would become U+FFFD, in features and ids alike.
   if (body.length > longestUnlooked && isDeep(body))
     throw invalidRequest([{ path: '', message: `must be JSON of at most ${deepest} arrays and objects in each other` }])
+  // Else bytes that are no text would become U+FFFD, in features and ids alike.
   if (!ascii && !isUtf8(body)) throw invalidRequest([{ path: '', message: 'must be UTF-8' }])
   return parseText(ascii ? body.toString('latin1') : body.toString())
 }

@@ -27,6 +27,11 @@ export function allProblems(schema: { Errors(value: unknown): SchemaError[] }, b
   })
 }
 
+/** The same where null is as good as absent: only what else there could be helps. */
+export function helpfulProblems(schema: { Errors(value: unknown): SchemaError[] }, body: unknown): Problem[] {
+  return allProblems(schema, body).filter(({ message }) => !/^must be null$|anyOf/.test(message))
+}
+
 /** TypeBox hashes tasks to find repeated ones: millions of them, or deeply nested ones, are refused before. */
 function badTasks(body: unknown): Problem | undefined {
   const tasks: unknown = (body as PredictEnvelope | null)?.tasks

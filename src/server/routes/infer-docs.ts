@@ -1,34 +1,11 @@
 import type { InferAnswer, InferModel, InferOutput, InferRequest } from '../../schemas/infer.ts'
-import type { ProblemCode } from '../../schemas/problem.ts'
 import { component, inferErrorResponses } from '../plugins/openapi.ts'
+import { idRows, json, numberRows, ofModel, ofVersion, predictionErrors } from './docs.ts'
 
 export const tags = ['open inference protocol']
 
-const modelParameter = { model: { type: 'string', description: "The model's name", examples: ['ads-funnel'] } }
-const versionParameter = { version: { type: 'string', description: 'One of its versions', examples: ['1'] } }
-export const ofModel = { type: 'object', properties: modelParameter, required: ['model'] }
-export const ofVersion = {
-  type: 'object',
-  properties: { ...modelParameter, ...versionParameter },
-  required: ['model', 'version'],
-}
-
-export const json = (name: string, description: string, value: unknown) => ({
-  description,
-  content: { 'application/json': { schema: component(name), examples: { answer: { value } } } },
-})
-
 const ids = { name: 'sparse', shape: [2, 10], datatype: 'INT32' }
 const numbers = { name: 'dense', shape: [2, 5], datatype: 'FP32' }
-// One user, and the ads of campaigns c9 and c4.
-const idRows = [
-  [8, 47, 60, 96, 97, 105, 4491, 4563, 4577, 4582],
-  [8, 47, 60, 96, 97, 105, 4436, 4563, 4577, 4582],
-]
-const numberRows = [
-  [1.777, 1.588, 0.075, 2.705, 0.957],
-  [1.777, 0.659, 0.075, 2.705, 0.957],
-]
 
 const requests: Record<string, { summary: string; value: InferRequest }> = {
   nested: {
@@ -93,21 +70,6 @@ const bytes = (description: string, value: string) => ({
   examples: { binary: { summary: 'The JSON part; the bytes of the tensors follow it', value } },
 })
 
-const errors: ProblemCode[] = [
-  'INVALID_REQUEST',
-  'MODEL_NOT_FOUND',
-  'VERSION_NOT_FOUND',
-  'TOO_MANY_ROWS',
-  'BODY_TOO_LARGE',
-  'UNSUPPORTED_MEDIA_TYPE',
-  'QUEUE_FULL',
-  'MODEL_FAILED',
-  'INTERNAL',
-  'NOT_READY',
-  'DRAINING',
-  'DEADLINE_EXCEEDED',
-]
-
 const infer = {
   tags,
   description:
@@ -154,7 +116,7 @@ const infer = {
         ),
       },
     },
-    ...inferErrorResponses(...errors),
+    ...inferErrorResponses(...predictionErrors),
   },
 }
 

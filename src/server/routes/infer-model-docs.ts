@@ -1,6 +1,7 @@
 import type { InferConfig, InferDuration, InferStatisticsList } from '../../schemas/infer-model.ts'
 import { inferErrorResponses } from '../plugins/openapi.ts'
-import { json, ofModel, ofVersion, tags } from './infer-docs.ts'
+import { json, ofModel, ofVersion } from './docs.ts'
+import { tags } from './infer-docs.ts'
 
 const errors = inferErrorResponses('MODEL_NOT_FOUND', 'VERSION_NOT_FOUND', 'INTERNAL', 'NOT_READY', 'DRAINING')
 

@@ -1,6 +1,7 @@
 import type { ProblemCode } from '../../schemas/problem.ts'
 import { component, inferErrorResponses } from '../plugins/openapi.ts'
-import { json, ofModel, tags } from './infer-docs.ts'
+import { json, ofModel } from './docs.ts'
+import { tags } from './infer-docs.ts'
 
 const enabled = 'Only where administration is enabled (`MULTIGATE_ADMIN`).'
 

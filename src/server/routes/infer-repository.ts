@@ -13,7 +13,8 @@ import type { ServerContext } from '../context.ts'
 import { problemDetails } from '../errors.ts'
 import { readJson } from '../json/read-body.ts'
 import { sendProblem } from '../plugins/problems.ts'
-import { allProblems } from '../plugins/validation.ts'
+import { helpfulProblems } from '../plugins/validation.ts'
+import { acceptAnyType, bytesOf } from '../raw-body.ts'
 import { inferIndexSchema, inferLoadSchema, inferUnloadSchema } from './infer-repository-docs.ts'
 
 /** Triton's words for what becomes of a version. */
@@ -37,8 +38,7 @@ export async function inferRepositoryRoutes(
   { context }: { context: ServerContext },
 ): Promise<void> {
   const { registry, peers, admin } = context
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_, body, done) => done(null, body))
+  acceptAnyType(app)
 
   const post = (url: string, schema: object) =>
     ({
@@ -57,8 +57,8 @@ export async function inferRepositoryRoutes(
 
   app.route({
     ...post('/v2/repository/index', inferIndexSchema),
-    handler: async ({ body }): Promise<InferIndex> => {
-      const { ready } = read(indexRequest, body)
+    handler: async (request): Promise<InferIndex> => {
+      const { ready } = read(indexRequest, bytesOf(request))
       return registry
         .contents()
         .filter(({ state }) => !ready || state === 'ready')
@@ -77,8 +77,9 @@ export async function inferRepositoryRoutes(
   ] as const) {
     app.route<{ Params: { model: string } }>({
       ...post(`/v2/repository/models/:model/${action}`, schema),
-      handler: async ({ body, params: { model: name } }): Promise<InferRepositoryAnswer> => {
-        refuseOverrides(read(repositoryRequest, body))
+      handler: async (request): Promise<InferRepositoryAnswer> => {
+        const { model: name } = request.params
+        refuseOverrides(read(repositoryRequest, bytesOf(request)))
         await (peers === undefined ? registry[action](name) : peers.change({ action, model: name }))
         return { name, [action]: true }
       },
@@ -91,10 +92,10 @@ function forbid({ id }: FastifyRequest, reply: FastifyReply): void {
   sendProblem(reply, { body: problemDetails('FORBIDDEN', detail, id), retryAfterSeconds: undefined })
 }
 
-function read<T extends TSchema>(schema: ReturnType<typeof Compile<T>>, body: unknown) {
-  const value = Buffer.isBuffer(body) && body.length > 0 ? readJson(body) : {}
+function read<T extends TSchema>(schema: ReturnType<typeof Compile<T>>, body: Buffer) {
+  const value = body.length > 0 ? readJson(body) : {}
   if (schema.Check(value)) return value
-  throw invalidRequest(allProblems(schema, value).filter(({ message }) => !/^must be null$|anyOf/.test(message)))
+  throw invalidRequest(helpfulProblems(schema, value))
 }
 
 /** Triton takes a configuration and files in place of the folder's; here the folder alone says what a model is. */

@@ -3,7 +3,7 @@ import type { Problem } from '../../model/errors.ts'
 import { invalidRequest } from '../../model/features/problems.ts'
 import { InferRequest } from '../../schemas/infer.ts'
 import { readJson } from '../json/read-body.ts'
-import { allProblems } from '../plugins/validation.ts'
+import { helpfulProblems } from '../plugins/validation.ts'
 
 const schema = Compile(InferRequest)
 
@@ -20,11 +20,7 @@ export interface InferBody {
 export function readBody(body: Buffer, headerLength: string | undefined): InferBody {
   const length = headerLength === undefined ? body.length : jsonLength(headerLength, body.length)
   const request = readJson(body.subarray(0, length))
-  if (!schema.Check(request)) {
-    // Where null is possible too, only what else there could be helps.
-    const problems = allProblems(schema, request).filter(({ message }) => !/^must be null$|anyOf/.test(message))
-    throw invalidRequest(problems.map(named(request)))
-  }
+  if (!schema.Check(request)) throw invalidRequest(helpfulProblems(schema, request).map(named(request)))
   repeated('input', request.inputs)
   repeated('output', request.outputs ?? [])
   refuseExtensions(request)
@@ -78,14 +74,12 @@ function asks(parameters: object | null | undefined, names: string[]): string | 
   return names.find((name) => Object.hasOwn(given, name) && Boolean(given[name]))
 }
 
-/** Problems of a query, whose places are those of `POST /predict`, in this protocol's terms. */
-export function inTermsOf(problems: Problem[]): Problem[] {
-  return problems.map(({ path, message }) => {
-    const [, part, name = '', ...place] = path.split('/')
-    if ((part !== 'inputs' && part !== 'context' && part !== 'candidates') || name === '') return { path, message }
-    const indices = place.length > 0 ? `[${place.join(', ')}]` : ''
-    return { path: called('input', name.replaceAll('~1', '/').replaceAll('~0', '~')) + indices, message }
-  })
+/** A problem of a query, whose places are those of `POST /predict`, in this protocol's terms. */
+export function inTermsOf({ path, message }: Problem): Problem {
+  const [, part, name = '', ...place] = path.split('/')
+  if ((part !== 'inputs' && part !== 'context' && part !== 'candidates') || name === '') return { path, message }
+  const indices = place.length > 0 ? `[${place.join(', ')}]` : ''
+  return { path: called('input', name.replaceAll('~1', '/').replaceAll('~0', '~')) + indices, message }
 }
 
 /** Puts a tensor's name in the place of its number, where it has one. */

@@ -1,12 +1,12 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
-import { ModelError } from '../../model/errors.ts'
-import { invalidRequest } from '../../model/features/problems.ts'
+import { inTerms } from '../../model/features/problems.ts'
 import type { LoadedModel, PendingPrediction } from '../../model/prediction/model.ts'
 import type { QueryRows } from '../../model/prediction/query-rows.ts'
 import type { OutputTensor } from '../../model/prediction/tensors.ts'
 import type { InferRequest } from '../../schemas/infer.ts'
 import type { ServerContext } from '../context.ts'
 import { answerPrediction, deadlineOf, predictionRoute } from '../prediction-route.ts'
+import { acceptAnyType, bytesOf } from '../raw-body.ts'
 import { encodeAnswer, outputsOf } from './infer-answer.ts'
 import { inferSchema, inferVersionSchema } from './infer-docs.ts'
 import { readRows } from './infer-features.ts'
@@ -19,9 +19,7 @@ type InferRoute = FastifyRequest<{ Params: { model: string; version?: string } }
 
 /** `POST /v2/models/{model}[/versions/{version}]/infer`: the Open Inference Protocol, tensors as JSON or as bytes. */
 export async function inferRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
-  // What a body is called makes no difference: clients send no type, or a form's.
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_, body, done) => done(null, body))
+  acceptAnyType(app)
 
   const route: Omit<RouteOptions, 'url' | 'schema'> = {
     ...predictionRoute(context),
@@ -41,8 +39,7 @@ function infer(context: ServerContext, request: InferRoute, reply: FastifyReply)
     request,
     reply,
     (acquire, arrived) => {
-      const bytes = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
-      const body = readBody(bytes, headers['inference-header-content-length'] as string | undefined)
+      const body = readBody(bytesOf(request), headers['inference-header-content-length'] as string | undefined)
       asked = body.request
       const { timeout } = asked.parameters ?? {}
       const deadline = arrived + deadlineOf(timeout ? timeout / 1000 : undefined, headers, context.deadlineMs)
@@ -66,10 +63,5 @@ function predict(
   outputs: readonly OutputTensor[] | undefined,
   deadline: number,
 ): PendingPrediction {
-  try {
-    return model.predict({ rows, tasks: outputs?.flatMap(({ tasks }) => tasks), deadline })
-  } catch (error) {
-    if (!(error instanceof ModelError && error.problems)) throw error
-    throw invalidRequest(inTermsOf(error.problems))
-  }
+  return inTerms(inTermsOf, () => model.predict({ rows, tasks: outputs?.flatMap(({ tasks }) => tasks), deadline }))
 }

@@ -3,16 +3,13 @@ import { ModelError } from '../../model/errors.ts'
 import type { LoadedModel } from '../../model/prediction/model.ts'
 import type { ModelDetails, ModelList } from '../../schemas/models.ts'
 import type { ServerContext } from '../context.ts'
-import { component, problemResponses } from '../plugins/openapi.ts'
+import { problemResponses } from '../plugins/openapi.ts'
+import { json, ofModel } from './docs.ts'
 import { modelDetailsExample, modelListExample } from './models-docs.ts'
 
 /** `GET /models` and `GET /models/{model}`: what is served, and what each model is. */
 export async function modelRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
   const { registry } = context
-  const json = (name: string, description: string, value: ModelList | ModelDetails) => ({
-    description,
-    content: { 'application/json': { schema: component(name), examples: { answer: { value } } } },
-  })
 
   app.route({
     method: 'GET',
@@ -37,11 +34,7 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
       operationId: 'getModel',
       tags: ['models'],
       summary: 'Describe a model: fields, tasks, architecture, quality, plan',
-      params: {
-        type: 'object',
-        properties: { model: { type: 'string', description: "The model's name", examples: ['ads-funnel'] } },
-        required: ['model'],
-      },
+      params: ofModel,
       response: {
         200: json('ModelDetails', 'The model, with the version that answers now', modelDetailsExample),
         ...problemResponses('MODEL_NOT_FOUND', 'INTERNAL'),

@@ -1,18 +1,16 @@
 import type { FastifyInstance } from 'fastify'
 import type { Probe } from '../../schemas/models.ts'
 import type { ServerContext } from '../context.ts'
-import { component, problemResponses } from '../plugins/openapi.ts'
+import { problemResponses } from '../plugins/openapi.ts'
 import { unreadyReasons } from '../readiness.ts'
+import { json } from './docs.ts'
 
 /** Probes and metrics. */
 export async function operationRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
   const { metrics, peers } = context
   let scrape: Promise<string> | undefined
   const scrapeAll = async () => (await peers?.metrics()) ?? metrics.registry.metrics()
-  const probe = (description: string, value: Probe) => ({
-    description,
-    content: { 'application/json': { schema: component('Probe'), examples: { answer: { value } } } },
-  })
+  const probe = (description: string, value: Probe) => json('Probe', description, value)
 
   app.route({
     method: 'GET',

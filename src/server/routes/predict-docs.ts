@@ -1,4 +1,5 @@
 import { component, problemResponses } from '../plugins/openapi.ts'
+import { predictionErrors } from './docs.ts'
 
 const answer = { model: 'ads-funnel', version: '1', request_id: '0d4f3c5e-6d6b-4f0e-9a4f-8a4f3a1b2c3d' }
 const context = { country: 'DE', hour: 21, segment: 's17' }
@@ -101,19 +102,6 @@ export const predictSchema = {
       description: 'Row i answers row i of the request, unless `rank` asks for an order',
       content: { 'application/json': { schema: component('PredictAnswer'), examples: answerExamples } },
     },
-    ...problemResponses(
-      'INVALID_REQUEST',
-      'MODEL_NOT_FOUND',
-      'VERSION_NOT_FOUND',
-      'TOO_MANY_ROWS',
-      'BODY_TOO_LARGE',
-      'UNSUPPORTED_MEDIA_TYPE',
-      'QUEUE_FULL',
-      'MODEL_FAILED',
-      'INTERNAL',
-      'NOT_READY',
-      'DRAINING',
-      'DEADLINE_EXCEEDED',
-    ),
+    ...problemResponses(...predictionErrors),
   },
 }

@@ -1,4 +1,3 @@
-import type { ProblemCode } from '../../schemas/problem.ts'
 import type {
   ServingAnswer,
   ServingMetadata,
@@ -8,31 +7,11 @@ import type {
   ServingStatus,
 } from '../../schemas/serving.ts'
 import { component, servingErrorResponses } from '../plugins/openapi.ts'
+import { idRows, json, numberRows, ofLabel, ofModel, ofVersion, predictionErrors } from './docs.ts'
 
 const tags = ['tensorflow serving']
 
-const parameters = {
-  model: { type: 'string', description: "The model's name", examples: ['ads-funnel'] },
-  version: { type: 'string', description: 'One of its versions', examples: ['1'] },
-  label: { type: 'string', description: 'A label of one of its versions', examples: ['stable'] },
-}
-const params = (...names: (keyof typeof parameters)[]) => ({
-  type: 'object',
-  properties: Object.fromEntries(names.map((name) => [name, parameters[name]])),
-  required: names,
-})
-const of = [params('model'), params('model', 'version'), params('model', 'label')] as const
-
 const context = { country: 'DE', hour: 21, segment: 's17' }
-// One user, and the ads of campaigns c9 and c4.
-const sparse = [
-  [8, 47, 60, 96, 97, 105, 4491, 4563, 4577, 4582],
-  [8, 47, 60, 96, 97, 105, 4436, 4563, 4577, 4582],
-]
-const dense = [
-  [1.777, 1.588, 0.075, 2.705, 0.957],
-  [1.777, 0.659, 0.075, 2.705, 0.957],
-]
 
 const requests: Record<string, { summary: string; value: ServingRequest }> = {
   rows: {
@@ -52,10 +31,10 @@ const requests: Record<string, { summary: string; value: ServingRequest }> = {
     summary: 'Tensors by row',
     value: {
       signature_name: 'serving_default',
-      instances: sparse.map((ids, row) => ({ sparse: ids, dense: dense[row]! })),
+      instances: idRows.map((sparse, row) => ({ sparse, dense: numberRows[row]! })),
     },
   },
-  tensorColumns: { summary: 'Tensors by column', value: { inputs: { sparse, dense } } },
+  tensorColumns: { summary: 'Tensors by column', value: { inputs: { sparse: idRows, dense: numberRows } } },
 }
 
 const answers: Record<string, { summary: string; value: ServingAnswer }> = {
@@ -99,21 +78,6 @@ const answers: Record<string, { summary: string; value: ServingAnswer }> = {
   },
 }
 
-const errors: ProblemCode[] = [
-  'INVALID_REQUEST',
-  'MODEL_NOT_FOUND',
-  'VERSION_NOT_FOUND',
-  'TOO_MANY_ROWS',
-  'BODY_TOO_LARGE',
-  'UNSUPPORTED_MEDIA_TYPE',
-  'QUEUE_FULL',
-  'MODEL_FAILED',
-  'INTERNAL',
-  'NOT_READY',
-  'DRAINING',
-  'DEADLINE_EXCEEDED',
-]
-
 const predict = {
   tags,
   description:
@@ -138,7 +102,7 @@ const predict = {
       description: 'Row i answers row i of the request',
       content: { 'application/json': { schema: component('ServingAnswer'), examples: answers } },
     },
-    ...servingErrorResponses(...errors),
+    ...servingErrorResponses(...predictionErrors),
   },
 }
 
@@ -147,32 +111,29 @@ export const servingSchema = {
   ...predict,
   operationId: 'servingPredict',
   summary: 'Predict by the highest good version of a model',
-  params: of[0],
+  params: ofModel,
 }
 export const servingVersionSchema = {
   ...predict,
   operationId: 'servingPredictVersion',
   summary: 'Predict by one version of a model',
-  params: of[1],
+  params: ofVersion,
 }
 export const servingLabelSchema = {
   ...predict,
   operationId: 'servingPredictLabel',
   summary: 'Predict by the version of a model that has a label',
-  params: of[2],
+  params: ofLabel,
 }
-
-const json = (name: string, description: string, value: ServingModels | ServingStatus | ServingMetadata) => ({
-  description,
-  content: { 'application/json': { schema: component(name), examples: { answer: { value } } } },
-})
 
 export const servingModelsSchema = {
   operationId: 'servingModels',
   tags,
   summary: 'List the names of all models',
   response: {
-    200: json('ServingModels', 'Every model in the folder', { models: ['ads-funnel', 'census-income'] }),
+    200: json('ServingModels', 'Every model in the folder', {
+      models: ['ads-funnel', 'census-income'],
+    } satisfies ServingModels),
     ...servingErrorResponses('INTERNAL'),
   },
 }
@@ -184,16 +145,16 @@ const status = {
       name: 'ads-funnel',
       ready: true,
       model_version_status: [{ version: '1', state: 'AVAILABLE', status: { error_code: 'OK', error_message: '' } }],
-    }),
+    } satisfies ServingStatus),
     ...servingErrorResponses('MODEL_NOT_FOUND', 'VERSION_NOT_FOUND', 'INTERNAL'),
   },
 }
 
 /** Of a model, of one version, and of the labelled one. */
 export const servingStatusSchemas = [
-  { ...status, operationId: 'servingStatus', summary: 'States of the versions of a model', params: of[0] },
-  { ...status, operationId: 'servingVersionStatus', summary: 'State of one version of a model', params: of[1] },
-  { ...status, operationId: 'servingLabelStatus', summary: 'State of the version that has a label', params: of[2] },
+  { ...status, operationId: 'servingStatus', summary: 'States of the versions of a model', params: ofModel },
+  { ...status, operationId: 'servingVersionStatus', summary: 'State of one version of a model', params: ofVersion },
+  { ...status, operationId: 'servingLabelStatus', summary: 'State of the version that has a label', params: ofLabel },
 ]
 
 type TensorInfo = ServingSignatureDef['inputs'][string]
@@ -228,24 +189,24 @@ const metadata = {
           },
         },
       },
-    }),
+    } satisfies ServingMetadata),
     ...servingErrorResponses('MODEL_NOT_FOUND', 'VERSION_NOT_FOUND', 'INTERNAL', 'NOT_READY', 'DRAINING'),
   },
 }
 
 /** Of a model, of one version, and of the labelled one. */
 export const servingMetadataSchemas = [
-  { ...metadata, operationId: 'servingMetadata', summary: 'Signatures of a model', params: of[0] },
+  { ...metadata, operationId: 'servingMetadata', summary: 'Signatures of a model', params: ofModel },
   {
     ...metadata,
     operationId: 'servingVersionMetadata',
     summary: 'Signatures of one version of a model',
-    params: of[1],
+    params: ofVersion,
   },
   {
     ...metadata,
     operationId: 'servingLabelMetadata',
     summary: 'Signatures of the version that has a label',
-    params: of[2],
+    params: ofLabel,
   },
 ]

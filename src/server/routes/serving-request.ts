@@ -3,7 +3,7 @@ import { describe } from '../../model/features/field.ts'
 import { invalidRequest } from '../../model/features/problems.ts'
 import { ServingEnvelope } from '../../schemas/serving.ts'
 import { readJson } from '../json/read-body.ts'
-import { allProblems } from '../plugins/validation.ts'
+import { helpfulProblems } from '../plugins/validation.ts'
 
 const schema = Compile(ServingEnvelope)
 
@@ -21,9 +21,7 @@ export interface ServingBody {
 /** Reads a body, and checks what stands around its values. Throws INVALID_REQUEST. */
 export function readServingBody(bytes: Buffer): ServingBody {
   const body = readJson(bytes)
-  // Where null is possible too, only what else there could be helps.
-  if (!schema.Check(body))
-    throw invalidRequest(allProblems(schema, body).filter(({ message }) => !/^must be null$|anyOf/.test(message)))
+  if (!schema.Check(body)) throw invalidRequest(helpfulProblems(schema, body))
   const { instances, inputs, context, signature_name: signature } = body
   if (instances !== undefined && inputs !== undefined)
     throw invalidRequest([{ path: '/inputs', message: 'is given beside instances: only one form is possible' }])

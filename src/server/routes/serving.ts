@@ -1,9 +1,10 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import { ModelError } from '../../model/errors.ts'
-import { invalidRequest } from '../../model/features/problems.ts'
+import { inTerms, invalidRequest } from '../../model/features/problems.ts'
 import type { LoadedModel, PendingPrediction } from '../../model/prediction/model.ts'
 import type { ServerContext } from '../context.ts'
 import { answerPrediction, deadlineOf, predictionRoute } from '../prediction-route.ts'
+import { acceptAnyType, bytesOf } from '../raw-body.ts'
 import { writeServingAnswer } from './serving-answer.ts'
 import { servingLabelSchema, servingSchema, servingVersionSchema } from './serving-docs.ts'
 import { readServingBody, type ServingBody } from './serving-request.ts'
@@ -24,9 +25,7 @@ export const servingLabel = `${servingModel}/labels/:label([^:/]+)`
 
 /** `POST /v1/models/{model}[/versions/{version}|/labels/{label}]:predict`: TensorFlow Serving's REST interface. */
 export async function servingRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
-  // What a body is called makes no difference: curl sends a form's type unless told otherwise.
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_, body, done) => done(null, body))
+  acceptAnyType(app)
 
   const route = (
     url: string,
@@ -57,7 +56,7 @@ function predict(context: ServerContext, request: FastifyRequest, reply: Fastify
     request,
     reply,
     (acquire, arrived) => {
-      const body = readServingBody(Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0))
+      const body = readServingBody(bytesOf(request))
       form = body.form
       const deadline = arrived + deadlineOf(undefined, headers, context.deadlineMs)
       const model = find(request.params as ServingParams, acquire)
@@ -74,12 +73,7 @@ function predict(context: ServerContext, request: FastifyRequest, reply: Fastify
 /** Hands the rows to the model; what is wrong with them is told by their place in the body. */
 function hand(model: LoadedModel, body: ServingBody, deadline: number): PendingPrediction {
   const { rows, inTermsOf } = servingRows(body, model)
-  try {
-    return model.predict({ rows, deadline })
-  } catch (error) {
-    if (!(error instanceof ModelError && error.problems)) throw error
-    throw invalidRequest(error.problems.map(inTermsOf))
-  }
+  return inTerms(inTermsOf, () => model.predict({ rows, deadline }))
 }
 
 /** Models here have signatures for `predict` alone. */

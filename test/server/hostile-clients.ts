@@ -1,12 +1,8 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { Agent, request } from 'node:http'
 import { connect, type Socket } from 'node:net'
-import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
+import { run, whenReady } from '../fixtures/process.ts'
 import { until } from '../fixtures/until.ts'
-
-const main = fileURLToPath(new URL('../../src/main.js', import.meta.url))
 
 export interface Answer {
   status: number | undefined
@@ -30,26 +26,14 @@ export interface Victim {
 
 /** The real process, ready, with these variables alone. */
 export async function startVictim(t: Test, variables: Record<string, string>): Promise<Victim> {
-  const kept = Object.entries(process.env).filter(([name]) => !/^MULTIGATE_(?!CACHE$)/.test(name))
-  const child = spawn(process.execPath, ['--trace-warnings', main, '--port', '0'], {
-    env: { ...Object.fromEntries(kept), ...variables },
-  })
-  let stdout = ''
-  let stderr = ''
-  child.stdout.setEncoding('utf8').on('data', (text) => (stdout += text))
-  child.stderr.setEncoding('utf8').on('data', (text) => (stderr += text))
-  const ended = once(child, 'close').then(([code, signal]) => code ?? signal)
-  t.teardown(() => {
-    child.kill('SIGKILL')
-    return ended
-  })
-  let over = false
-  ended.then(() => {
-    over = true
-  })
-  await until(() => over || stdout.includes('"msg":"ready"'))
-  if (over) throw new Error(`the process ended: ${stdout}${stderr}`)
-  const port = Number(/listening at http:\/\/[^:]+:(\d+)/.exec(stdout)?.[1])
+  const cache = process.env.MULTIGATE_CACHE
+  const server = run(
+    t,
+    { ...(cache !== undefined && { MULTIGATE_CACHE: cache }), ...variables },
+    ['--port', '0'],
+    ['--trace-warnings'],
+  )
+  const port = await whenReady(server)
   const metric = async (name: string) => {
     const { text } = await send(port, '/metrics')
     return text
@@ -60,9 +44,9 @@ export async function startVictim(t: Test, variables: Record<string, string>): P
   const busy = ['multigate_queue_rows', 'multigate_in_flight_batches', 'multigate_pending_body_bytes']
   return {
     port,
-    stderr: () => stderr,
-    kill: (signal) => child.kill(signal),
-    ended,
+    stderr: server.stderr,
+    kill: (signal) => server.child.kill(signal),
+    ended: server.ended,
     metric,
     calm: () =>
       until(async () => {

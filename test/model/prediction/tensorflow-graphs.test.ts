@@ -8,12 +8,12 @@ import { writeBundle } from '../../../src/model/bundle/write.ts'
 import { createEnginePool } from '../../../src/model/engines/pool.ts'
 import { type LoadOptions, loadModel } from '../../../src/model/prediction/model.ts'
 import { DataType } from '../../../src/model/tensorflow/tensorflow_pb.ts'
-import type { Features } from '../../../src/schemas/features.ts'
 import { temporaryFolder } from '../../fixtures/bundle.ts'
 import { noReference, readReference, referenceFolder } from '../../reference.ts'
 import { constant, integers, node, placeholder } from '../tensorflow/graph-def.ts'
 import { referenceGraphs } from '../tensorflow/reference-graphs.ts'
 import { saveGraphModel } from '../tensorflow/save-model.ts'
+import { readRawRows } from './raw-rows.ts'
 
 /*
  * TensorFlow's graphs as versions of models: with a manifest, without one, and such that ONNX has no form of.
@@ -32,18 +32,6 @@ const options: LoadOptions = {
   maxRequestRows: 1000,
 }
 
-interface Encoding {
-  sparse: { name: string; vocabulary: string[] }[]
-  dense: { name: string; shift: number; scale: number }[]
-}
-interface RawRows {
-  tasks: string[]
-  rows: Record<string, string>[]
-  probabilities: number[][]
-}
-
-const read = <T>(file: string): T => JSON.parse(readFileSync(join(referenceFolder, file), 'utf8'))
-
 /** Every file below a folder, by its path. */
 function filesOf(folder: string, below = ''): Record<string, Uint8Array> {
   const all = readdirSync(join(folder, below)).map((name): Record<string, Uint8Array> => {
@@ -60,36 +48,7 @@ for (const [name, format, file] of [
   ['tfjs', 'graph_model', 'model.json'],
 ] as const)
   t.test(`keras2/mmoe/${name} with a manifest answers raw rows, by side`, { skip: noReference }, async (t) => {
-    const encoding = read<Encoding>('encoding.json')
-    const { tasks, rows, probabilities } = read<RawRows>('raw_rows.json')
-    const side = (i: number) => (i % 2 === 0 ? ('context' as const) : ('candidate' as const))
-    const features: Features = [
-      ...encoding.sparse.map(({ name, vocabulary }, i) => ({
-        name,
-        side: side(i),
-        kind: 'vocabulary' as const,
-        // The first is Python's name for whatever is unknown.
-        values: vocabulary.slice(1),
-        out_of_vocabulary: 'bucket' as const,
-        missing: 'error' as const,
-      })),
-      ...encoding.dense.map(({ name, shift, scale }, i) => ({
-        name,
-        side: side(i),
-        kind: 'numeric' as const,
-        scaling: { method: 'standard' as const, mean: shift, deviation: scale },
-        missing: 'error' as const,
-      })),
-    ]
-    const numbers = new Set(encoding.dense.map(({ name }) => name))
-    const used = new Set(features.map(({ name }) => name))
-    const candidates = rows.map((row) =>
-      Object.fromEntries(
-        Object.entries(row)
-          .filter(([name]) => used.has(name))
-          .map(([name, value]) => [name, numbers.has(name) ? Number(value) : value]),
-      ),
-    )
+    const { features, candidates, tasks, probabilities } = readRawRows((i) => (i % 2 === 0 ? 'context' : 'candidate'))
     const models = await temporaryFolder(t)
     const files = filesOf(join(referenceFolder, 'keras2/mmoe', name))
     const manifest = {

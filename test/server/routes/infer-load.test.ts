@@ -10,6 +10,7 @@ import { until } from '../../fixtures/until.ts'
 import { createHeldPool } from '../held-pool.ts'
 import * as body from '../infer-body.ts'
 import { asBytes, asJson, errorOf, ids, inferBody, numbers } from '../infer-body.ts'
+import { type Protocol, testClosing, testLoad } from '../protocol-load.ts'
 
 const models = await temporaryFolder(t)
 await writeTestBundle(models)
@@ -23,7 +24,7 @@ const server = await startTestServer(t, {
   limits: { pool: held.pool, maxQueueRows: 4 },
   admission,
 })
-const { fastify, metrics, registry } = server
+const { fastify, metrics } = server
 t.beforeEach(() => {
   admission.asked.length = 0
 })
@@ -46,56 +47,20 @@ t.test('the deadline is the timeout in µs, else the header', async (t) => {
   t.same(admission.asked, [10_000, 10_000, 5000, 20, 10_000], 'admission goes by headers')
 })
 
-t.test('what can not be answered in time is refused before its body is read', async (t) => {
-  const answer = await infer({ payload: '{ no JSON', headers: { 'x-deadline-ms': '7' } })
-  t.equal(errorOf(t, answer, 429), 'too much is under way')
-  t.equal(answer.headers['retry-after'], '3')
-  t.match(await metrics.registry.metrics(), /multigate_shed_total\{model="",version="",reason="busy"\} 1/)
-})
-
-t.test('a full queue is 429; what was accepted is answered', async (t) => {
-  held.hold()
-  const running = infer(inferBody(asJson))
-  await held.holding(1)
-  const waiting = [infer(inferBody(asJson)), infer(inferBody(asJson))]
-  const { model, release } = registry.acquire('ads')
-  await until(() => model.stats().queuedRows === 4)
-  release()
-  const refused = await infer(inferBody(asJson))
-  errorOf(t, refused, 429)
-  t.match(refused.headers['retry-after'], /^[1-9]/)
-  held.release()
-  for (const { status } of await Promise.all([running, ...waiting])) t.equal(status, 200)
-})
-
-t.test('an engine that throws is 500', async (t) => {
-  held.fail(new Error('out of memory'))
-  t.teardown(() => held.fail(undefined))
-  errorOf(t, await infer(inferBody(asJson)), 500)
-})
-
-t.test('a client that goes away is counted, and never computed', async (t) => {
-  await fastify.listen({ host: '127.0.0.1', port: 0 })
-  const { port } = fastify.server.address() as AddressInfo
-  held.hold()
-  const running = infer(inferBody(asJson))
-  await held.holding(1)
-  const { payload, headers } = inferBody(asBytes, ids, numbers)
-  const client = connect(port, '127.0.0.1')
-  client.write(
+const { payload, headers } = inferBody(asBytes, ids, numbers)
+const protocol: Protocol = {
+  server,
+  held,
+  ask: (headers = {}, body) =>
+    infer(body === undefined ? { ...inferBody(asJson), headers } : { payload: body, headers }),
+  written: [
     `POST /v2/models/ads/infer HTTP/1.1\r\nhost: x\r\ncontent-length: ${payload.length}\r\n` +
       `Inference-Header-Content-Length: ${headers['inference-header-content-length']}\r\n\r\n`,
-  )
-  client.write(payload)
-  const { model, release } = registry.acquire('ads')
-  release()
-  await until(() => model.stats().queuedRows === 2)
-  client.destroy()
-  await until(() => model.stats().queuedRows === 0)
-  held.release()
-  t.equal((await running).status, 200)
-  t.match(await metrics.registry.metrics(), /requests_total\{model="ads",version="1",outcome="cancelled"\} 1/)
-})
+    payload,
+  ],
+}
+
+testLoad(protocol)
 
 t.test('an upload that its client gives up is counted as cancelled', async (t) => {
   const { port } = fastify.server.address() as AddressInfo
@@ -109,21 +74,4 @@ t.test('an upload that its client gives up is counted as cancelled', async (t) =
   t.match(await metrics.registry.metrics(), line)
 })
 
-t.test('a version that is asked is not closed before it has answered', async (t) => {
-  held.hold()
-  const running = infer(inferBody(asJson))
-  await held.holding(1)
-  const { model, release } = registry.acquire('ads')
-  release()
-  let closed = false
-  const closing = registry.close().then(() => {
-    closed = true
-  })
-  await new Promise((resolve) => setImmediate(resolve))
-  t.notOk(closed)
-  t.match(errorOf(t, await infer(inferBody(asJson)), 503), /shutting down/)
-  held.release()
-  t.equal((await running).status, 200)
-  await closing
-  t.equal(model.stats().queuedRows, 0)
-})
+testClosing(protocol)

@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { cacheFolder } from './cache-folder.ts'
 import { systemClock } from './model/batching/clock.ts'
-import { FairShare } from './model/batching/fair-share.ts'
+import { callsAhead, FairShare } from './model/batching/fair-share.ts'
 import { availableCores } from './model/engines/cores.ts'
 import { createEnginePool, type EnginePool } from './model/engines/pool.ts'
 import type { LoadOptions } from './model/prediction/model.ts'
@@ -28,7 +28,7 @@ export function loadOptions(
 ): LoadOptions & { share: FairShare } {
   return {
     pool,
-    share: new FairShare(pool.size),
+    share: new FairShare(pool.size, callsAhead),
     clock: systemClock,
     compiler: {
       cache: cacheFolder(configuration.MULTIGATE_CACHE),

@@ -1,4 +1,4 @@
-import type { Batch, Outputs } from '../../src/model/engines/engine.ts'
+import type { Batch, CallListener, Outputs } from '../../src/model/engines/engine.ts'
 
 /** The answer of the fake graph to one row: different for every row and every output. */
 export function answerOf(id: number, value: number): { sum: number; difference: number } {
@@ -33,6 +33,7 @@ export function compute(batch: Batch, wanted: readonly string[]): Outputs {
 export interface EngineCall {
   batch: Batch
   wanted: string[]
+  listener: CallListener | undefined
   /** Answers as the graph would. */
   finish(): void
   fail(error: unknown): void
@@ -41,12 +42,12 @@ export interface EngineCall {
 /** An engine whose calls end only when the test says so. */
 export function createManualEngine(): {
   calls: EngineCall[]
-  execute(batch: Batch, wanted: string[]): Promise<Outputs>
+  execute(batch: Batch, wanted: string[], listener?: CallListener): Promise<Outputs>
 } {
   const calls: EngineCall[] = []
   return {
     calls,
-    execute(batch, wanted) {
+    execute(batch, wanted, listener) {
       return new Promise((resolve, reject) => {
         const done = (settle: () => void) => () => {
           calls.splice(calls.indexOf(call), 1)
@@ -55,6 +56,7 @@ export function createManualEngine(): {
         const call: EngineCall = {
           batch,
           wanted,
+          listener,
           finish: done(() => {
             try {
               resolve(compute(batch, wanted))

@@ -1,5 +1,5 @@
 import type { GraphSource, Outputs, Signature } from '../../src/model/engines/engine.ts'
-import type { WorkerNotice, WorkerTask } from '../../src/model/engines/messages.ts'
+import type { Computed, WorkerNotice, WorkerTask } from '../../src/model/engines/messages.ts'
 import { type WorkerClient, WorkerLostError } from '../../src/model/engines/worker-client.ts'
 
 export const fakeSignature: Signature = {
@@ -61,6 +61,6 @@ export function createFakeWorker(behaviour: FakeWorkerBehaviour = {}): FakeWorke
       die('stopped')
     },
     die,
-    finish: (outputs) => runs.shift()?.resolve(outputs),
+    finish: (outputs) => runs.shift()?.resolve({ outputs, seconds: 0 } satisfies Computed),
   }
 }

@@ -13,7 +13,8 @@ import { join, place, slice } from './tensors.ts'
 /**
  * Gathers the rows of many requests into engine calls.
  *
- * Counts rows, not requests. An idle engine never waits (but see `maxDelayMs`); while all are busy, arrivals gather.
+ * Counts rows, not requests. An idle engine never waits (but see `maxDelayMs`); while all are busy, arrivals gather. Where
+ * that makes rows no cheaper any more, a call is handed to a busy engine ahead of time (FairShare), to be its next.
  * The earliest deadline is served first, and each request is kept whole in one call unless it is larger than the batch
  * limit, or slots are idle that make it faster: then it is split, and put together again. What finds the queue full, or
  * can't be computed before its deadline by what calls have taken lately, is rejected at once. Expired and cancelled
@@ -43,8 +44,8 @@ export class Batcher {
     this.#forecast = new Forecast({ ...options, slots: options.share.slots })
     this.#expiry = createExpiryTimer(options.clock, (now) => this.#expireUntil(now))
     this.#share = options.share.join({
-      ready: () => this.#ready(),
-      start: () => this.#start(),
+      ready: (ahead) => (ahead ? this.#readyAhead() : this.#ready()),
+      start: (ahead) => this.#start(ahead),
       backlog: () => this.#forecast.ofBacklog(this.#queue.rows, this.#queue.pieces),
       underWay: () => this.#forecast.left(),
     })
@@ -150,7 +151,7 @@ export class Batcher {
 
   /** Looks at the queue once everything that arrives at this moment is in it. */
   #planPump(): void {
-    if (this.#pumpPlanned || this.#share.free() === 0) return
+    if (this.#pumpPlanned || !(this.#share.free() > 0 || this.#goesAhead())) return
     this.#pumpPlanned = true
     this.#clock.soon(() => {
       this.#pumpPlanned = false
@@ -169,14 +170,24 @@ export class Batcher {
     return first !== undefined && this.#releaseReason() !== undefined
   }
 
-  #start(): void {
+  /** Whether what waits is to be handed to a busy engine. */
+  #goesAhead(): boolean {
+    return this.#share.mayGoAhead() && this.#forecast.fillsCall(this.#queue.rows, this.#queue.pieces)
+  }
+
+  #readyAhead(): boolean {
+    // What is tried alone waits for an idle engine: it may be what breaks it.
+    return this.#retries.length === 0 && this.#ready() && this.#goesAhead()
+  }
+
+  #start(ahead: boolean): void {
     const retry = this.#retries.shift()
     if (retry !== undefined) {
-      this.#run([retry], 'isolated')
+      this.#run([retry], 'isolated', false)
       return
     }
     const reason = this.#releaseReason()!
-    this.#run(this.#take(), reason)
+    this.#run(this.#take(), ahead && reason === 'idle' ? 'ahead' : reason, ahead)
   }
 
   /** Why a batch goes now; undefined where it should wait (and will be looked at again). */
@@ -228,16 +239,28 @@ export class Batcher {
     }
   }
 
-  async #run(pieces: JobPiece[], reason: ReleaseReason): Promise<void> {
+  async #run(pieces: JobPiece[], reason: ReleaseReason, ahead: boolean): Promise<void> {
     const { observer } = this.#options
     const rows = pieces.reduce((sum, piece) => sum + piece.count, 0)
-    const call = this.#forecast.begin(rows, pieces.length)
+    const call = this.#forecast.hand(rows, pieces.length)
     observer?.released?.({ rows, requests: pieces.length, reason })
-    if (reason !== 'isolated') for (const { job } of pieces) observer?.waited?.((call.started - job.submitted) / 1000)
+    let took: number | undefined
+    const begun = () => {
+      if (call.begun) return
+      this.#forecast.begin(call)
+      if (reason !== 'isolated') for (const { job } of pieces) observer?.waited?.((call.started - job.submitted) / 1000)
+    }
+    if (!ahead) begun()
     let finished: readonly JobPiece[] = pieces
     try {
-      const outputs = await this.#options.execute(join(pieces), union(pieces))
-      const seconds = (this.#clock.now() - call.started) / 1000
+      const outputs = await this.#options.execute(join(pieces), union(pieces), {
+        begun,
+        took: (seconds) => {
+          took = seconds
+        },
+      })
+      begun()
+      const seconds = took ?? (this.#clock.now() - call.started) / 1000
       this.#forecast.observe(rows, pieces.length, seconds)
       observer?.computed?.(rows, seconds, pieces.length)
       this.#distribute(pieces, outputs, rows)
@@ -245,7 +268,8 @@ export class Batcher {
       finished = this.#handleFailure(pieces, error)
     } finally {
       for (const piece of finished) this.#finish(piece)
-      this.#share.release(this.#forecast.end(call))
+      const elapsed = this.#forecast.end(call)
+      this.#share.release(took ?? elapsed)
       this.#settleIfIdle()
     }
   }

@@ -1,4 +1,4 @@
-import type { Batch, Outputs } from '../engines/engine.ts'
+import type { Batch, CallListener, Outputs } from '../engines/engine.ts'
 import type { Clock } from './clock.ts'
 import type { FairShare } from './fair-share.ts'
 
@@ -30,7 +30,7 @@ export interface BatcherStats {
   predictedWaitSeconds: number
 }
 
-export type ReleaseReason = 'idle' | 'full' | 'delay' | 'drain' | 'isolated'
+export type ReleaseReason = 'idle' | 'ahead' | 'full' | 'delay' | 'drain' | 'isolated'
 
 /** Hears what the batcher does; every method is optional, and must not throw. */
 export interface BatchObserver {
@@ -53,8 +53,8 @@ export interface BatcherOptions {
   maxQueueRows: number
   /** The engine's slots, and whom they are shared with. */
   share: FairShare
-  /** Runs one engine call. */
-  execute(batch: Batch, wanted: string[]): Promise<Outputs>
+  /** Runs one engine call. If `listener` hears nothing, it begins at once, and takes until it is answered. */
+  execute(batch: Batch, wanted: string[], listener: CallListener): Promise<Outputs>
   /** Whether, after this error of a batch of several requests, each is tried alone. Default: always. */
   isolate?(error: unknown): boolean
   clock: Clock

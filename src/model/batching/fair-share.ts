@@ -1,3 +1,6 @@
+/** Calls that a worker has beside the one it computes, where that is worth while: the next, so that it never waits for us. */
+export const callsAhead = 1
+
 /** A model that had none of so many calls has not been asked lately. */
 const activeStarts = 256
 
@@ -7,33 +10,39 @@ const activeStarts = 256
  */
 export class FairShare {
   readonly slots: number
-  #free: number
+  /** Calls that have been started and are not over: so many slots at most, and what is handed on ahead. */
+  #underWay = 0
+  readonly #most: number
   readonly #members = new Set<Member>()
   /** Time used by whoever started last: who comes back from idleness starts from there, with no credit. */
   #virtualTime = 0
   /** Calls that have been started. */
   #starts = 0
 
-  /** `slots`: engine calls that may be under way at once. */
-  constructor(slots: number) {
+  /**
+   * `slots`: engine calls that are computed at once. `ahead`: calls more that may be handed over to each, so that it need
+   * not wait for the next when it has done one.
+   */
+  constructor(slots: number, ahead = 0) {
     this.slots = slots
-    this.#free = slots
+    this.#most = slots * (1 + ahead)
   }
 
   /** Slots that nobody uses. */
   get free(): number {
-    return this.#free
+    return Math.max(0, this.slots - this.#underWay)
   }
 
   join(contender: Contender): Share {
     const member: Member = { contender, used: this.#virtualTime, idle: true, lastStart: Number.NEGATIVE_INFINITY }
     this.#members.add(member)
     return {
-      free: () => this.#free,
+      free: () => this.free,
+      mayGoAhead: () => this.#underWay >= this.slots && this.#underWay < this.#most,
       pump: () => this.#pump(),
       release: (seconds) => {
         member.used += seconds
-        this.#free++
+        this.#underWay--
         this.#pump()
       },
       predictedWait: () => this.#predictedWait(member),
@@ -57,11 +66,13 @@ export class FairShare {
   }
 
   #pump(): void {
-    while (this.#free > 0) {
+    while (this.#underWay < this.#most) {
+      const ahead = this.#underWay >= this.slots
       let next: Member | undefined
       for (const member of this.#members) {
-        if (!member.contender.ready()) {
-          member.idle = true
+        if (!member.contender.ready(ahead)) {
+          // What is not worth while ahead of its time may be waiting all the same.
+          member.idle ||= !ahead
           continue
         }
         if (member.idle) member.used = Math.max(member.used, this.#virtualTime)
@@ -71,8 +82,8 @@ export class FairShare {
       if (next === undefined) return
       this.#virtualTime = next.used
       next.lastStart = this.#starts++
-      this.#free--
-      next.contender.start()
+      this.#underWay++
+      next.contender.start(ahead)
     }
   }
 
@@ -85,16 +96,16 @@ export class FairShare {
       underWay += contender.underWay()
       if (contender !== own.contender) others += Math.min(backlog, contender.backlog())
     }
-    return this.#free > 0 && backlog === 0 ? 0 : (underWay + backlog + others) / this.slots
+    return this.free > 0 && backlog === 0 ? 0 : (underWay + backlog + others) / this.slots
   }
 }
 
 /** One model's work. */
 export interface Contender {
-  /** Whether a call could start now. */
-  ready(): boolean
+  /** Whether a call could start now; `ahead`: while all slots are busy, to be computed by one of them next. */
+  ready(ahead: boolean): boolean
   /** Starts a call; its slot has been taken, and is given back by `release`. */
-  start(): void
+  start(ahead: boolean): void
   /** Predicted seconds of what waits. */
   backlog(): number
   /** Predicted seconds that are left of the calls under way. */
@@ -104,6 +115,8 @@ export interface Contender {
 export interface Share {
   /** Slots that nobody uses. */
   free(): number
+  /** Whether all slots are busy, and a call may be handed to one of them ahead of time. */
+  mayGoAhead(): boolean
   /** Starts what can start. */
   pump(): void
   /** Gives a slot back, used for so many seconds. */

@@ -3,10 +3,16 @@ import { createCostModel } from './cost-model.ts'
 
 /** A call under way. */
 export interface Call {
+  /** Whether an engine computes it, or another one is before it. */
+  begun: boolean
+  /** When it was handed over, or had begun. */
   started: number
   /** Predicted seconds. */
   seconds: number
 }
+
+/** Calls of which what they cost whatever they hold is at most this share are as cheap a row as larger ones, or nearly. */
+const smallOverhead = 0.2
 
 /** A batch is cut up for slots that are idle if that saves at least so many seconds. */
 const leastGain = 0.0002
@@ -33,16 +39,30 @@ export class Forecast {
     return this.#underWay.size
   }
 
-  begin(rows: number, requests: number): Call {
-    const call = { started: this.#clock.now(), seconds: this.#cost.predict(rows, requests) }
+  /** A call is handed to an engine. */
+  hand(rows: number, requests: number): Call {
+    const call = { begun: false, started: this.#clock.now(), seconds: this.#cost.predict(rows, requests) }
     this.#underWay.add(call)
     return call
+  }
+
+  /** The engine turns to it. */
+  begin(call: Call): void {
+    call.begun = true
+    call.started = this.#clock.now()
   }
 
   /** The call is over, well or not; answers how many seconds it took. */
   end(call: Call): number {
     this.#underWay.delete(call)
     return (this.#clock.now() - call.started) / 1000
+  }
+
+  /** Whether a call of so many rows, in so many pieces, would hardly be cheaper a row together with what comes next. */
+  fillsCall(rows: number, pieces: number): boolean {
+    const share = Math.min(1, this.#maxBatchRows / rows)
+    const seconds = this.#cost.predict(rows * share, pieces * share)
+    return seconds > 0 && this.#cost.predict(0, 0) <= smallOverhead * seconds
   }
 
   /** A call that went well took so long. */
@@ -66,8 +86,8 @@ export class Forecast {
   left(): number {
     const now = this.#clock.now()
     let sum = 0
-    for (const { started, seconds } of this.#underWay)
-      sum += Math.max(leastLeft * seconds, seconds - (now - started) / 1000)
+    for (const { begun, started, seconds } of this.#underWay)
+      sum += begun ? Math.max(leastLeft * seconds, seconds - (now - started) / 1000) : seconds
     return sum
   }
 

@@ -18,6 +18,14 @@ export interface Batch {
 /** Outputs of one call, by name, row-major [rows, width]. */
 export type Outputs = Record<string, Float32Array>
 
+/** Hears how a call goes that was handed to an engine. */
+export interface CallListener {
+  /** The engine turns to it: no other call is before it. */
+  begun?(): void
+  /** It took the engine so many seconds, without the hand-over and without what was before it. */
+  took?(seconds: number): void
+}
+
 export interface Signature {
   inputs: { name: string; dtype: 'int32' | 'float32'; width: number }[]
   outputs: { name: string; width: number }[]

@@ -1,6 +1,6 @@
 import { ModelError, type ModelErrorCode, reasonOf } from '../errors.ts'
 import type { EngineChoice } from './create.ts'
-import type { Batch, GraphSource } from './engine.ts'
+import type { Batch, GraphSource, Outputs } from './engine.ts'
 import type { SharedPart, Slab } from './shared-rows.ts'
 
 /* What an engine pool and its worker threads say to each other. */
@@ -27,9 +27,15 @@ export type WorkerNotice =
   | { type: 'add-slab'; graph: number; slab: Slab }
   | { type: 'remove-slab'; graph: number; slab: number }
 
+/** What a run answers. */
+export interface Computed {
+  outputs: Outputs
+  seconds: number
+}
+
 /**
- * `start` answers the engine's name, `load` a Signature, `run` Outputs, `measure` the seconds of a call without the
- * hand-over, `stats` GraphStats; `stop` ends the thread.
+ * `start` answers the engine's name, `load` a Signature, `run` and `run-shared` Computed, `measure` the seconds of a call,
+ * the median of some, `stats` GraphStats; `stop` ends the thread. Requests are answered in their order.
  */
 export type WorkerRequest = WorkerTask & { id: number }
 

@@ -1,15 +1,15 @@
 import { setTimeout } from 'node:timers/promises'
 import { ModelError } from '../errors.ts'
 import { createEngine, type EngineChoice } from './create.ts'
-import type { Batch, Engine, GraphSource, GraphStats, LoadedGraph, Outputs, Signature } from './engine.ts'
-import type { WorkerNotice, WorkerSettings, WorkerTask } from './messages.ts'
+import type { Batch, CallListener, Engine, GraphSource, GraphStats, LoadedGraph, Outputs, Signature } from './engine.ts'
+import type { Computed, WorkerNotice, WorkerSettings, WorkerTask } from './messages.ts'
 import { type RowBlock, type RowGatherer, SharedRows } from './shared-rows.ts'
-import { createWorkerClient, type WorkerClient } from './worker-client.ts'
+import { createWorkerClient, type WorkerClient, WorkerLostError } from './worker-client.ts'
 
-/** A graph loaded in every worker. Up to `pool.size` calls may be under way at once. */
+/** A graph loaded in every worker. `pool.size` calls are computed at once; others wait for the least busy worker. */
 export interface PooledGraph {
   signature: Signature
-  run(batch: Batch, wanted: string[]): Promise<Outputs>
+  run(batch: Batch, wanted: string[], listener?: CallListener): Promise<Outputs>
   /** Memory to encode a request into that workers read where it is; a batch names it as `shared`. */
   allocate?(rows: number): RowBlock
   /** What copies such rows for an engine in the calling thread. */
@@ -66,13 +66,23 @@ interface Member {
   graphs: Set<number>
   /** Graphs that it is asked to load: until then it computes nothing. */
   loading: number
+  /** What it is asked to run, in order: it computes the first. */
+  runs: Run[]
+  /** When it turned to the first of them, ms. */
+  turned: number
+}
+
+/** A call that was handed to a worker. */
+interface Run {
+  begun: boolean
+  listener: CallListener | undefined
 }
 
 /**
  * Starts worker threads that each hold every loaded graph; a call goes to the least busy one.
  *
- * A worker that dies is replaced, and the new one takes calls for a graph once it has loaded it; the calls that the dead
- * one had are rejected with WorkerLostError, no others notice. Rejects with ENGINE_UNAVAILABLE where the engine can't work.
+ * A worker that dies is replaced, and the new one takes calls for a graph once it has loaded it; the call that the dead one
+ * computed is rejected with WorkerLostError, no others notice. Rejects with ENGINE_UNAVAILABLE where the engine can't work.
  */
 export async function createEnginePool(options: EnginePoolOptions): Promise<EnginePool> {
   const settings: WorkerSettings = { engine: options.engine, threads: 1 }
@@ -95,7 +105,7 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
     try {
       const name = (await client.call({ type: 'start' })) as string
       if (closed) throw new ModelError('ENGINE_UNAVAILABLE', 'The engine pool has been closed')
-      const member: Member = { client, graphs: new Set(), loading: 0 }
+      const member: Member = { client, graphs: new Set(), loading: 0, runs: [], turned: 0 }
       members.add(member)
       client.ended.then((reason) => lose(member, reason))
       return name
@@ -203,10 +213,11 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
         sharedRows.set(graph, rows)
         return {
           signature,
-          run: (batch, wanted) => run(graph, batch, wanted),
+          run: (batch, wanted, listener) => run(graph, batch, wanted, listener),
           allocate: (count) => rows.allocate(count),
           follow: () => rows.follow(),
-          measure: async (batch, wanted) => (await ask(graph, { type: 'measure', graph, batch, wanted })) as number,
+          measure: (batch, wanted) =>
+            ask(graph, ({ client }) => client.call({ type: 'measure', graph, batch, wanted }) as Promise<number>),
           stats: () => statsOf(graph),
           reset: async () => {
             await askAll(graph, 'reset')
@@ -234,20 +245,54 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
     return (await engineHere).load(source)
   }
 
-  async function run(graph: number, batch: Batch, wanted: string[]): Promise<Outputs> {
+  async function run(graph: number, batch: Batch, wanted: string[], listener?: CallListener): Promise<Outputs> {
     const { shared: parts } = batch
-    return (await ask(
-      graph,
-      parts === undefined ? { type: 'run', graph, batch, wanted } : { type: 'run-shared', graph, parts, wanted },
-    )) as Outputs
+    const task: WorkerTask =
+      parts === undefined ? { type: 'run', graph, batch, wanted } : { type: 'run-shared', graph, parts, wanted }
+    for (;;) {
+      const run: Run = { begun: false, listener }
+      try {
+        return await ask(graph, (member) => compute(member, task, run))
+      } catch (error) {
+        // What a worker had not begun did not kill it: another takes it.
+        if (run.begun || !(error instanceof WorkerLostError)) throw error
+      }
+    }
   }
 
-  /** Where every worker is being replaced, waits for the first that has the graph. */
-  async function ask(graph: number, task: WorkerTask): Promise<unknown> {
+  async function compute(member: Member, task: WorkerTask, run: Run): Promise<Outputs> {
+    member.runs.push(run)
+    if (member.runs.length === 1) turn(member)
+    try {
+      const { outputs, seconds } = (await member.client.call(task)) as Computed
+      run.listener?.took?.(seconds)
+      done(member, run)
+      return outputs
+    } catch (error) {
+      if (!(error instanceof WorkerLostError)) done(member, run)
+      throw error
+    }
+  }
+
+  function done(member: Member, run: Run): void {
+    member.runs.splice(member.runs.indexOf(run), 1)
+    if (member.runs.length > 0) turn(member)
+  }
+
+  /** A worker turns to the first call that it has. */
+  function turn(member: Member): void {
+    const [run] = member.runs
+    member.turned = performance.now()
+    run!.begun = true
+    run!.listener?.begun?.()
+  }
+
+  /** Asks the least busy worker; where every one is being replaced, the first that has the graph. */
+  async function ask<T>(graph: number, call: (member: Member) => Promise<T>): Promise<T> {
     for (;;) {
       if (closed || !sources.has(graph)) throw new ModelError('MODEL_FAILED', 'The graph has been closed')
       const member = leastBusy(graph)
-      if (member !== undefined) return member.client.call(task)
+      if (member !== undefined) return call(member)
       await new Promise<void>((resolve) => waiting.push(resolve))
     }
   }
@@ -288,5 +333,6 @@ export function addStats(a: GraphStats, b: GraphStats): GraphStats {
 }
 
 function isLessBusy(a: Member, b: Member): boolean {
-  return a.loading === b.loading ? a.client.pending < b.client.pending : a.loading < b.loading
+  if (a.loading !== b.loading) return a.loading < b.loading
+  return a.client.pending === b.client.pending ? a.turned < b.turned : a.client.pending < b.client.pending
 }

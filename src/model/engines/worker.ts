@@ -1,8 +1,15 @@
 import { platform, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import { createEngine } from './create.ts'
-import type { Batch, Engine, LoadedGraph } from './engine.ts'
-import { packError, type WorkerNotice, type WorkerReply, type WorkerRequest, type WorkerSettings } from './messages.ts'
+import type { Batch, Engine, LoadedGraph, Outputs } from './engine.ts'
+import {
+  type Computed,
+  packError,
+  type WorkerNotice,
+  type WorkerReply,
+  type WorkerRequest,
+  type WorkerSettings,
+} from './messages.ts'
 import { RowGatherer } from './shared-rows.ts'
 
 /*
@@ -70,11 +77,12 @@ async function perform(request: WorkerRequest): Promise<unknown> {
       return graph.signature
     }
     case 'run':
-      return loaded(request.graph).run(request.batch, request.wanted)
-    case 'run-shared': {
-      const graph = loaded(request.graph)
-      return graph.run(graph.gatherer.gather(request.parts), request.wanted)
-    }
+      return timed(() => loaded(request.graph).run(request.batch, request.wanted))
+    case 'run-shared':
+      return timed(() => {
+        const graph = loaded(request.graph)
+        return graph.run(graph.gatherer.gather(request.parts), request.wanted)
+      })
     case 'measure':
       return measure(loaded(request.graph), request.batch, request.wanted)
     case 'reset':
@@ -96,12 +104,16 @@ function loaded(id: number): LoadedGraph & { gatherer: RowGatherer } {
   return graph
 }
 
+async function timed(run: () => Promise<Outputs>): Promise<Computed> {
+  const started = performance.now()
+  const outputs = await run()
+  return { outputs, seconds: (performance.now() - started) / 1000 }
+}
+
 async function measure(graph: LoadedGraph, batch: Batch, wanted: string[]): Promise<number> {
   const seconds: number[] = []
   for (let i = 0; i < measuredRuns; i++) {
-    const started = performance.now()
-    await graph.run(batch, wanted)
-    seconds.push((performance.now() - started) / 1000)
+    seconds.push((await timed(() => graph.run(batch, wanted))).seconds)
   }
   return seconds.sort((a, b) => a - b)[measuredRuns >> 1]!
 }

@@ -1,6 +1,6 @@
 import type { Manifest } from '../../schemas/manifest.ts'
 import type { Clock } from '../batching/clock.ts'
-import type { Batch, GraphSource, GraphStats, LoadedGraph, Outputs } from '../engines/engine.ts'
+import type { Batch, CallListener, GraphSource, GraphStats, LoadedGraph, Outputs } from '../engines/engine.ts'
 import { addStats, type PooledGraph } from '../engines/pool.ts'
 import type { RowBlock, RowGatherer, SharedPart } from '../engines/shared-rows.ts'
 import type { Encoder } from '../features/encoder.ts'
@@ -10,7 +10,7 @@ import type { LoadOptions } from './model.ts'
 
 /** Computes a version's batches: in a worker, or, those that are cheaper than their hand-over, in the calling thread. */
 export interface Executor {
-  run(batch: Batch, wanted: string[]): Promise<Outputs>
+  run(batch: Batch, wanted: string[], listener?: CallListener): Promise<Outputs>
   /** Memory for one request's rows, shared with the workers where they can. */
   allocateFor(manifest: Manifest): RequestMemory
   /**
@@ -47,9 +47,10 @@ export function createExecutor(graph: PooledGraph): Executor {
   let gatherer: RowGatherer | undefined
 
   return {
-    async run(batch, wanted) {
+    async run(batch, wanted, listener) {
       const fits = here && !busy && batch.rows <= rowsHere && wanted.length === 1 && wanted[0] === output
-      if (!here || !fits) return graph.run(batch, wanted)
+      if (!here || !fits) return graph.run(batch, wanted, listener)
+      listener?.begun?.()
       busy = true
       try {
         return await here.run(batch.shared ? gatherer!.gather(batch.shared) : batch, wanted)

@@ -3,7 +3,7 @@ import type { PredictOptions } from '../../schemas/predict.ts'
 import { Batcher } from '../batching/batcher.ts'
 import type { Clock } from '../batching/clock.ts'
 import type { BatcherStats, BatchObserver } from '../batching/contract.ts'
-import { FairShare } from '../batching/fair-share.ts'
+import { callsAhead, FairShare } from '../batching/fair-share.ts'
 import type { Bundle } from '../bundle/read.ts'
 import type { PlanCosts } from '../compile/plan.ts'
 import { surveyJoined } from '../compile/survey-in-thread.ts'
@@ -164,7 +164,7 @@ async function load(bundle: Bundle, options: LoadOptions): Promise<LoadedModel> 
 }
 
 function createBatcher(executor: Executor, options: LoadOptions, observer?: BatchObserver): Batcher {
-  const { pool, maxBatchRows, maxDelayMs, maxQueueRows, clock, share = new FairShare(pool.size) } = options
+  const { pool, maxBatchRows, maxDelayMs, maxQueueRows, clock, share = new FairShare(pool.size, callsAhead) } = options
   return new Batcher({
     maxBatchRows,
     maxDelayMs,

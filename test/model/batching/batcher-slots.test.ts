@@ -9,10 +9,10 @@ import { batchOf, compute, createManualEngine } from '../../fakes/engine.ts'
 
 /* What goes when, and to how many slots. */
 
-function setUp(slots: number, options: Partial<BatcherOptions> = {}) {
+function setUp(slots: number, options: Partial<BatcherOptions> = {}, ahead = 0) {
   const clock = createFakeClock()
   const engine = createManualEngine()
-  const share = new FairShare(slots)
+  const share = new FairShare(slots, ahead)
   const create = () =>
     new Batcher({
       maxBatchRows: 100,
@@ -102,6 +102,84 @@ t.test('it is cut over the slots that are idle alone', async (t) => {
   batcher.submit(request(90))
   await clock.flush()
   t.same(rows(), [7, 45, 45])
+})
+
+t.test('a busy slot gets its next call ahead of time, where more rows would make it no cheaper a row', async (t) => {
+  const waits: number[] = []
+  const computed: number[][] = []
+  const observer: BatcherOptions['observer'] = {
+    waited: (seconds) => waits.push(seconds),
+    computed: (rows, seconds) => computed.push([rows, seconds]),
+  }
+  const { clock, engine, share, batcher, request, rows } = setUp(1, { maxBatchRows: 50, observer }, 1)
+  for (const [rows, requests] of [
+    [1, 1],
+    [10, 5],
+    [50, 1],
+    [50, 10],
+  ] as const)
+    batcher.seed(rows, requests, 0.001 + rows * 0.0001)
+  const submit = async (rows: number) => {
+    const { outputs } = batcher.submit(request(rows))
+    await clock.flush()
+    return outputs
+  }
+  const first = submit(1)
+  await clock.flush()
+  const others = [submit(5)]
+  await clock.flush()
+  t.same(rows(), [1], 'two thirds of it would be overhead')
+  others.push(submit(40))
+  await clock.flush()
+  t.same(rows(), [1, 45], 'a fifth')
+  t.equal(share.free, 0)
+  others.push(submit(50))
+  await clock.flush()
+  t.same(rows(), [1, 45], 'one ahead is enough')
+  const { inFlightBatches, queuedRows, predictedWaitSeconds } = batcher.stats()
+  t.same([inFlightBatches, queuedRows], [2, 50])
+  t.ok(Math.abs(predictedWaitSeconds - (0.0011 + 0.0055 + 0.006)) < 1e-4, `${predictedWaitSeconds}`)
+  t.same(waits, [0], 'what is handed over ahead still waits')
+  clock.pass(1)
+  engine.calls[0]!.finish()
+  engine.calls[0]!.listener?.begun?.()
+  await first
+  t.same(waits, [0, 0.001, 0.001])
+  t.same(computed, [[1, 0.001]])
+  t.same(rows(), [45, 50], 'and the next')
+  clock.pass(6)
+  engine.calls[0]!.listener?.took?.(0.005)
+  engine.calls[0]!.finish()
+  await clock.flush()
+  t.same(computed[1], [45, 0.005], 'what the engine says')
+  clock.pass(4)
+  engine.calls[0]!.finish()
+  await Promise.all(others)
+  t.equal(share.free, 1)
+  t.equal(waits.length, 4)
+})
+
+t.test('what is to be tried alone is not handed to a busy slot', async (t) => {
+  const { clock, engine, batcher, request, rows } = setUp(1, { maxBatchRows: 50 }, 1)
+  for (const rows of [1, 10, 50]) batcher.seed(rows, 1, rows * 0.0001)
+  const broken = [request(2), request(3)].map((asked) => batcher.submit(asked).outputs)
+  await clock.flush()
+  const next = batcher.submit(request(50)).outputs
+  await clock.flush()
+  t.same(rows(), [5, 50])
+  engine.calls[0]!.fail(new Error('broken'))
+  await clock.flush()
+  const more = batcher.submit(request(50)).outputs
+  await clock.flush()
+  t.same(rows(), [50])
+  engine.calls[0]!.finish()
+  await clock.flush()
+  t.same(rows(), [2], 'alone, and before what came later')
+  for (let i = 0; i < 3; i++) {
+    engine.calls[0]!.finish()
+    await clock.flush()
+  }
+  await Promise.all([...broken, next, more])
 })
 
 t.test('whatever is cut and put together, each answer is that of its own rows', async () => {

@@ -94,6 +94,44 @@ t.test('while one half of the workers load a graph, the other half answers', asy
   t.same((await second).signature, fakeSignature)
 })
 
+t.test(
+  'a worker tells when it turns to a call, and what it took; what it had not begun is not lost with it',
+  async (t) => {
+    const { pool, workers } = await setUp(t)
+    const graph = await pool.load(source)
+    const heard: string[] = []
+    const run = (name: string) =>
+      graph.run(batch, ['sum'], {
+        begun: () => heard.push(`${name} begun`),
+        took: (seconds) => heard.push(`${name} took ${seconds} s`),
+      })
+    const [a, b] = [run('a'), run('b')]
+    await settle()
+    // Of two that are as busy, the one that turned to its call first.
+    const [c, d] = [run('c'), run('d')]
+    await settle()
+    t.same(
+      workers.map(({ pending }) => pending),
+      [2, 2],
+    )
+    t.same(heard, ['a begun', 'b begun'])
+    workers[0]!.finish({ sum: new Float32Array([1]) })
+    await a
+    t.same(heard.splice(0), ['a begun', 'b begun', 'a took 0 s', 'c begun'])
+    const lost = t.rejects(b, { code: 'MODEL_FAILED', message: /worker thread died/ })
+    workers[1]!.die('out of memory')
+    await lost
+    await settle()
+    t.equal(workers[0]!.pending, 2, 'd waits there now')
+    t.same(heard, [])
+    workers[0]!.finish({ sum: new Float32Array([3]) })
+    await c
+    t.same(heard, ['c took 0 s', 'd begun'])
+    workers[0]!.finish({ sum: new Float32Array([4]) })
+    t.same(await d, { sum: new Float32Array([4]) })
+  },
+)
+
 t.test('a worker that dies is replaced; its calls fail, others notice nothing', async (t) => {
   const { pool, workers, lost, nextWorker } = await setUp(t)
   const graph = await pool.load(source)

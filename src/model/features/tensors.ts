@@ -48,12 +48,17 @@ interface Tensor {
   target: Int32Array | Float32Array
   /** The number to store, or what is wrong with it. */
   encode(value: unknown, column: number): number | string
+  /** Stores all of them, row after row; false where one is wrong, and then what is stored means nothing. */
+  encodeAll(values: NumberMatrix['values']): boolean
 }
 
 function sparseTensor({ sparse }: Layout, target: Int32Array): Tensor {
+  const width = sparse.length
+  const least = Int32Array.from(sparse, ({ offset }) => offset)
+  const largest = Int32Array.from(sparse, ({ offset, ids }) => offset + ids - 1)
   return {
     name: 'sparse',
-    width: sparse.length,
+    width,
     target,
     encode(value, column) {
       const { offset, ids, field } = sparse[column]!
@@ -62,6 +67,16 @@ function sparseTensor({ sparse }: Layout, target: Int32Array): Tensor {
       if (value < offset || value >= offset + ids)
         return `is not an id of ${field.name}: must be from ${offset} to ${offset + ids - 1}`
       return value
+    },
+    encodeAll(values) {
+      for (let i = 0, column = 0; i < values.length; i++) {
+        const value = values[i]!
+        const id = value | 0
+        if (id !== value || id < least[column]! || id > largest[column]!) return false
+        target[i] = id
+        if (++column === width) column = 0
+      }
+      return true
     },
   }
 }
@@ -75,6 +90,15 @@ function denseTensor({ dense }: Layout, target: Float32Array): Tensor {
       if (typeof value !== 'number') return `must be a number, not ${describe(value)}`
       if (!Number.isFinite(value)) return 'must be finite'
       return Number.isFinite(Math.fround(value)) ? value : 'is too large for float32'
+    },
+    encodeAll(values) {
+      for (let i = 0; i < values.length; i++) {
+        const value = Math.fround(values[i]!)
+        // NaN where it is not finite.
+        if (value - value !== 0) return false
+        target[i] = value
+      }
+      return true
     },
   }
 }
@@ -128,7 +152,7 @@ function fill(
 /** The same of numbers in one array. */
 function fillFlat(
   { rows, width: given, values }: NumberMatrix,
-  { name, width, target, encode }: Tensor,
+  { name, width, target, encode, encodeAll }: Tensor,
   problems: Problems,
   bad: Uint8Array,
   options: EncodeOptions,
@@ -139,6 +163,7 @@ function fillFlat(
     bad.fill(1)
     return
   }
+  if (encodeAll(values)) return
   for (let row = 0, i = 0; row < rows; row++) {
     if (problems.full && !options.partial) return
     for (let column = 0; column < width; column++, i++) {

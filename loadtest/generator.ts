@@ -37,6 +37,8 @@ export interface GeneratorResult extends OpenLoopResult {
   lone: { ms: number; status: number | undefined }
 }
 
+/** Time to accept the connections that are open, ms. */
+const acceptMs = 300
 /** A lone request is given up after this, ms. */
 const lonePatience = 5000
 /** Before the server's processes, where the system allows it: a late generator measures itself. */
@@ -75,6 +77,8 @@ async function run({ url, headers, file, start, ...options }: GeneratorOptions):
   const connections = createConnections({ host, port: Number(port || 80), requests, limit: options.connections })
   const schedule = poissonSchedule(options.rate, options.seconds, options.seed)
   await connections.openAll()
+  // They are open as soon as the system has them: the server may have to accept them still.
+  await setTimeout(acceptMs)
   const started = performance.now()
   const cpu = process.cpuUsage()
   const result = await runOpenLoop({

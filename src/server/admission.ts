@@ -46,6 +46,12 @@ export interface AdmissionOptions {
 /** What may be foreseen of a deadline is used up to this share: the rest is for what can't be foreseen. */
 const usableShare = 0.8
 
+/**
+ * And for waiting up to this share. A queue so long keeps the engines busy; what waits longer in a flood is often too late
+ * after all, when it has already cost what it costs to read.
+ */
+const longestWait = 0.5
+
 /** Idle time that halves what a turn is taken to last, ms: one stall says little of a loop that has had nothing to do since. */
 const halvedBy = 100
 
@@ -95,12 +101,12 @@ export function createAdmission(options: AdmissionOptions): Admission {
       const arrived = slept ? turnStart! : lastStart
       const own = (bytes ?? 0) * secondsPerByte
       const engines = predictedWait() + (foreseen.now + foreseen.before) / slots
+      const wait = now - arrived + turnsOfItsOwn * turnMs + 1000 * engines
       // Where nothing waits for the engines, any may try: else one that seems dear could never be answered.
-      const computed = engines > 0 ? engines + own : 0
-      const wait = now - arrived + turnsOfItsOwn * turnMs + 1000 * computed
-      if (wait > usableShare * deadlineMs) {
-        const message = `The request can't be answered before its deadline: that takes about ${Math.ceil(wait)} ms`
-        return { admitted: false, message, retryAfterSeconds: wait / 1000 }
+      const total = wait + (engines > 0 ? 1000 * own : 0)
+      if (wait > longestWait * deadlineMs || total > usableShare * deadlineMs) {
+        const message = `The request would hardly be answered before its deadline: that takes about ${Math.ceil(total)} ms, if nothing comes between`
+        return { admitted: false, message, retryAfterSeconds: total / 1000 }
       }
       foreseen.now += own
       const { turn } = foreseen

@@ -21,7 +21,7 @@ export interface PeersArguments {
   openScenarios: Scenario['name'][]
   deadline: number
   cache: string
-  /** Folder of the virtual environments. */
+  /** Folder of the servers that are installed. */
   python: string
   /** Results of an earlier run, to be written once more instead of measured. */
   from: string | undefined
@@ -40,7 +40,10 @@ export function readPeersArguments(argv: readonly string[]): PeersArguments {
     .description(
       'Measure multigate and other model servers side by side: the same model, requests, cores and generators',
     )
-    .option('--short', 'about a minute: no server in Python, one number of connections, few open-loop runs')
+    .option(
+      '--short',
+      'about a minute: no server that has to be installed, one number of connections, few open-loop runs',
+    )
     .option('--servers <names>', `comma-separated, of ${serverNames.join(', ')}`, listOf(serverNames))
     .option(
       '--scenarios <names>',
@@ -62,8 +65,8 @@ export function readPeersArguments(argv: readonly string[]): PeersArguments {
       listOf(scenarioNames),
     )
     .option('--deadline <ms>', 'of the open loop, ms', wholeNumber, 60)
-    .option('--cache <folder>', 'of models, requests and Python environments', defaultCache())
-    .option('--python <folder>', 'of the Python environments (default: venvs in the cache folder)')
+    .option('--cache <folder>', 'of models, requests and the servers that are installed', defaultCache())
+    .option('--python <folder>', 'of the servers that are installed (default: venvs in the cache folder)')
     .option('--from <file.json>', 'measure nothing: write these results of an earlier run once more')
     .option('--out <file.md>', `write the results here, and as JSON beside (a full run: ${standardOut})`)
     .option('--add', 'keep what there is at --out and was not measured now')
@@ -73,7 +76,7 @@ export function readPeersArguments(argv: readonly string[]): PeersArguments {
   const standard = argv.length === 0
   return {
     short,
-    servers: given.servers ?? serverNames.filter((name) => !short || !servers[name].python),
+    servers: given.servers ?? serverNames.filter((name) => !short || !servers[name].installed),
     scenarios: given.scenarios ?? scenarioNames,
     duration: given.duration || (short ? 1 : 4),
     openDuration: given.openDuration ?? (short ? 1 : 6),

@@ -20,7 +20,8 @@ export const openConnections = 1024
 const graceMs = 1000
 /** Between two open-loop runs, so that what the server still has in its queues is not the next one's, ms. */
 const pauseMs = 1000
-const warmUpSeconds = 1
+/** Before each cell is measured: what compiles while it runs has by then compiled what matters. */
+const warmUpSeconds = { short: 1, full: 3 }
 /** Where others took more of the cores, a run is made again, so many times in all at most, and the quietest counts. */
 const quietCores = 0.15
 const attempts = 3
@@ -93,7 +94,7 @@ export class Bench {
       for (const cell of session.cells) {
         const difference = await checkAnswers(server, kind, cell.form, model, this.#requests.sample(cell), answers)
         this.largestDifference = Math.max(this.largestDifference, difference)
-        await this.#closed(cell, server, 32, warmUpSeconds)
+        await this.#closed(cell, server, 32, warmUpSeconds[this.#options.short ? 'short' : 'full'])
         await measure(cell, server)
       }
     } finally {

@@ -6,21 +6,21 @@ import type { Machine } from '../machine.ts'
 import type { PeersArguments } from './arguments.ts'
 import { Bench, type Log, type Measure, mostRequestsPerSecond, openConnections, seed } from './bench.ts'
 import { createClosedLoop } from './closed-loop.ts'
+import { installPeers, pinnedVersions } from './installed-peers.ts'
 import { planCells, planSessions, type Session } from './plan.ts'
-import { pinnedVersions, preparePython } from './python-peers.ts'
 import { createRequests } from './requests.ts'
 import type { PeersReport } from './results.ts'
 import { scenarios } from './scenarios.ts'
 import { type ServerName, servers } from './servers.ts'
 
 /**
- * Installs what is missing, checks every server's answers, and measures all of them by turns. A peer in Python that can't
+ * Installs what is missing, checks every server's answers, and measures all of them by turns. A peer that can't
  * be installed or fails is left out from there on, and the report says so. Rejects where one that comes with this project fails.
  */
 export async function runPeers(options: PeersArguments, machine: Machine, log: Log): Promise<PeersReport> {
   await mkdir(options.cache, { recursive: true })
-  const wanted = options.servers.filter((name) => servers[name].python)
-  const missing = await preparePython(wanted, options.python)
+  const wanted = options.servers.filter((name) => servers[name].installed)
+  const missing = await installPeers(wanted, options.python)
   for (const [name, reason] of missing) log(`${name} is left out: ${reason}`)
   const names = options.servers.filter((name) => !missing.has(name))
   const chosen = scenarios.filter(({ name }) => options.scenarios.includes(name))
@@ -39,7 +39,7 @@ export async function runPeers(options: PeersArguments, machine: Machine, log: L
         await bench.run(session, measure)
       } catch (error) {
         // One that comes with this project has to work.
-        if (!servers[session.server].python) throw error
+        if (!servers[session.server].installed) throw error
         missing.set(session.server, `it failed: ${reasonOf(error)}`)
         log(`${session.server} is left out: ${reasonOf(error)}`)
       }
@@ -73,5 +73,5 @@ export async function runPeers(options: PeersArguments, machine: Machine, log: L
 }
 
 async function describeServer(name: ServerName): Promise<PeersReport['servers'][number]> {
-  return { name: servers[name].title, versions: servers[name].python ? await pinnedVersions(name) : {} }
+  return { name: servers[name].title, versions: servers[name].installed ? await pinnedVersions(name) : {} }
 }

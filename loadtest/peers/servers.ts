@@ -21,8 +21,8 @@ export interface ServerKind {
   forms: readonly FormName[]
   /** `seen` too for a server that keeps what it knows of candidates. */
   candidates: readonly Candidates[]
-  /** Installed by setup.sh. */
-  python: boolean
+  /** By setup.sh, at first use. */
+  installed: boolean
   setup(scenario: Scenario): Setup
   /** Where it has another path than the form's. */
   path?: string
@@ -36,7 +36,7 @@ export interface LaunchOptions {
   files: ModelFiles
   port: number
   setup: Setup
-  /** Folder of the virtual environments. */
+  /** Folder of the servers that are installed. */
   python: string
   /** An empty folder of its own. */
   folder: string
@@ -71,7 +71,7 @@ export const servers = {
     title: 'multigate',
     forms: ['tensors', 'columns', 'binary'],
     candidates: ['new', 'seen'],
-    python: false,
+    installed: false,
     setup: () => oneACore,
     deadlines: true,
     launch: ({ model, files, port, plans }) => ({
@@ -94,7 +94,7 @@ export const servers = {
     title: 'Fastify + onnxruntime-node in the handler',
     forms: ['tensors'],
     candidates: ['new'],
-    python: false,
+    installed: false,
     // A cluster costs more than it brings where a request costs next to nothing.
     setup: ({ model }) => ({ workers: model === 'small' ? 1 : cores, batch: 1 }),
     deadlines: false,
@@ -104,11 +104,29 @@ export const servers = {
       env: { MODEL: files.onnx, PORT: String(port), WORKERS: String(setup.workers), NODE_ENV: 'production' },
     }),
   },
+  rust: {
+    title: 'Rust: axum + ort in the handler',
+    forms: ['tensors'],
+    candidates: ['new'],
+    installed: true,
+    setup: () => oneACore,
+    deadlines: false,
+    launch: ({ files, port, setup, python }) => ({
+      command: join(python, 'rust/peer'),
+      args: [],
+      env: {
+        MODEL: files.onnx,
+        ONNXRUNTIME: join(python, 'rust/libonnxruntime.so'),
+        PORT: String(port),
+        WORKERS: String(setup.workers),
+      },
+    }),
+  },
   triton: {
     title: 'Triton, Python backend',
     forms: ['oip', 'binary'],
     candidates: ['new'],
-    python: true,
+    installed: true,
     setup: () => ({ workers: cores, batch: 64 }),
     deadlines: false,
     launch: launchTriton,
@@ -117,7 +135,7 @@ export const servers = {
     title: 'FastAPI + onnxruntime, uvicorn',
     forms: ['tensors'],
     candidates: ['new'],
-    python: true,
+    installed: true,
     setup: () => oneACore,
     deadlines: false,
     launch: ({ files, port, setup, python }) => ({
@@ -134,7 +152,7 @@ export const servers = {
     title: 'mosec + onnxruntime',
     forms: ['tensors'],
     candidates: ['new'],
-    python: true,
+    installed: true,
     // Batching gains much where a call costs more than its rows, and loses where they fill a worker anyway.
     setup: ({ name }) => (name === 'S2' ? { workers: 1, batch: 64 } : oneACore),
     path: '/inference',
@@ -168,7 +186,7 @@ export async function startServer(
     args,
     env: { ...process.env, ...env },
     // Python finds its modules here.
-    folder: kind.python ? sources : root,
+    folder: kind.installed ? sources : root,
     ready: () => answers(base),
     patience,
   })

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the peers that are written in Python, each into a virtual environment of its own: FOLDER/<peer>.
+# Installs the peers that are not written in JavaScript, each into a virtual environment of its own: FOLDER/<peer>.
 #   bash loadtest/peers/setup.sh FOLDER [PEER …]
 # Does nothing for a peer that is there already with the same pinned packages.  Says on standard error what it does, and
 # on standard output one line a peer: `<peer>: ready` or `<peer>: not installed: <why>`.
@@ -7,7 +7,7 @@ set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 folder=${1:?a folder}
 shift
-[ $# -gt 0 ] || set -- fastapi mosec triton
+[ $# -gt 0 ] || set -- fastapi mosec rust triton
 mkdir -p "$folder"
 
 say() { echo "$*" >&2; }
@@ -53,6 +53,18 @@ finish_triton() {
     ln -sfn "$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')" "$folder/triton/python-library"
 }
 
+# Built with the crates of its Cargo.toml; the library is that of the Python package.
+finish_rust() {
+  local library
+  say "rust: compiling (half a minute)"
+  library=$("$folder/rust/bin/python" -c 'import glob, os, onnxruntime; print(glob.glob(os.path.join(os.path.dirname(onnxruntime.__file__), "capi", "libonnxruntime.so.*"))[0])')
+  cp -r "$here/servers/rust" "$folder/rust/source" &&
+    (cd "$folder/rust/source" && cargo build --release --quiet >&2) &&
+    cp "$folder/rust/source/target/release/peer" "$folder/rust/peer" &&
+    rm -rf "$folder/rust/source/target" &&
+    ln -sfn "$library" "$folder/rust/libonnxruntime.so"
+}
+
 for peer in "$@"; do
   requirements=$here/requirements/$peer.txt
   if cmp -s "$requirements" "$folder/$peer/installed.txt"; then
@@ -61,6 +73,7 @@ for peer in "$@"; do
   fi
   case $peer in
     triton) needs='a Python 3.12 with a shared library (libpython3.12.so)' python=$(python_for 'version == (3, 12)' shared) ;;
+    rust) needs='Cargo, and Python 3.11 to 3.13' python=$(command -v cargo >/dev/null && python_for '(3, 11) <= version <= (3, 13)') ;;
     *) needs='Python 3.11 to 3.13' python=$(python_for '(3, 11) <= version <= (3, 13)') ;;
   esac
   if [ -z "$python" ]; then
@@ -69,6 +82,8 @@ for peer in "$@"; do
     echo "$peer: not installed: the installation failed, see above"
   elif [ "$peer" = triton ] && ! finish_triton; then
     echo "$peer: not installed: the wheel has no Python backend for this Python"
+  elif [ "$peer" = rust ] && ! finish_rust; then
+    echo "$peer: not installed: it does not compile, see above"
   else
     cp "$requirements" "$folder/$peer/installed.txt"
     echo "$peer: ready"

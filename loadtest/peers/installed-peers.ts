@@ -6,7 +6,7 @@ import { join } from 'node:path'
 const peersFolder = join(import.meta.dirname, '../../../loadtest/peers')
 
 /** Installs these peers where they are not there yet; answers why for each that can't be. What it does is on standard error. */
-export async function preparePython(names: readonly string[], folder: string): Promise<Map<string, string>> {
+export async function installPeers(names: readonly string[], folder: string): Promise<Map<string, string>> {
   if (names.length === 0) return new Map()
   const child = spawn('bash', [join(peersFolder, 'setup.sh'), folder, ...names], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -29,13 +29,12 @@ export function readMissing(names: readonly string[], output: string): Map<strin
   )
 }
 
-/** The pinned packages of a peer, by name. */
+/** The pinned packages of a peer, by name: of Python, and for a server in Rust its crates. */
 export async function pinnedVersions(name: string): Promise<Record<string, string>> {
-  const text = await readFile(join(peersFolder, 'requirements', `${name}.txt`), 'utf8')
-  return Object.fromEntries(
-    text
-      .split('\n')
-      .filter(Boolean)
-      .map((line) => line.split('==') as [string, string]),
-  )
+  const packages = await readFile(join(peersFolder, 'requirements', `${name}.txt`), 'utf8')
+  const crates = name === 'rust' ? await readFile(join(peersFolder, 'servers/rust/Cargo.toml'), 'utf8') : ''
+  return Object.fromEntries([
+    ...[...packages.matchAll(/^(\S+)==(\S+)$/gm)].map(([, name, version]) => [name, version]),
+    ...[...crates.matchAll(/^(\w+) = (?:\{ version = )?"=([^"]+)"/gm)].map(([, name, version]) => [name, version]),
+  ])
 }

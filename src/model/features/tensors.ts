@@ -54,8 +54,6 @@ interface Tensor {
 
 function sparseTensor({ sparse }: Layout, target: Int32Array): Tensor {
   const width = sparse.length
-  const least = Int32Array.from(sparse, ({ offset }) => offset)
-  const largest = Int32Array.from(sparse, ({ offset, ids }) => offset + ids - 1)
   return {
     name: 'sparse',
     width,
@@ -70,9 +68,10 @@ function sparseTensor({ sparse }: Layout, target: Int32Array): Tensor {
     },
     encodeAll(values) {
       for (let i = 0, column = 0; i < values.length; i++) {
+        const { offset, ids } = sparse[column]!
         const value = values[i]!
         const id = value | 0
-        if (id !== value || id < least[column]! || id > largest[column]!) return false
+        if (id !== value || id < offset || id >= offset + ids) return false
         target[i] = id
         if (++column === width) column = 0
       }

@@ -29,7 +29,7 @@ export function createHeldPool(inner: EnginePool): HeldPool {
         const graph = await inner.load(source)
         return {
           ...graph,
-          async run(batch, wanted) {
+          async run(batch, wanted, listener) {
             if (failure) throw failure
             if (held) {
               await new Promise<void>((resolve) => {
@@ -37,7 +37,7 @@ export function createHeldPool(inner: EnginePool): HeldPool {
                 look()
               })
             }
-            return graph.run(batch, wanted)
+            return graph.run(batch, wanted, listener)
           },
         }
       },

@@ -89,6 +89,9 @@ export async function createService(configuration: Configuration, options: Servi
       clock: systemClock,
       predictedWait: () => share.predictedWait(),
       slots: share.slots,
+      onTurn: (ms) => {
+        share.turnSeconds = ms / 1000
+      },
     }),
     bodies,
     admin: configuration.MULTIGATE_ADMIN,

@@ -39,6 +39,8 @@ export interface AdmissionOptions {
   predictedWait(): number
   /** Engine calls at once. */
   slots: number
+  /** Hears how long a turn of the event loop takes lately, ms, whenever that is known anew. */
+  onTurn?(ms: number): void
   /** Milliseconds that this thread has waited for something to do, since its start; replaceable in tests. */
   idleMs?(): number
 }
@@ -86,6 +88,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
       ? turnMs * (1 - newest) * 0.5 ** ((idle - lastIdle) / halvedBy)
       : turnMs + (took > turnMs ? 0.5 : newest) * (took - turnMs)
     lastIdle = idle
+    options.onTurn?.(turnMs)
     foreseen = { turn: foreseen.turn + 1, now: 0, before: foreseen.now }
     turnStart = now
     clock.soon(() => {

@@ -10,6 +10,11 @@ const activeStarts = 256
  */
 export class FairShare {
   readonly slots: number
+  /**
+   * Seconds until the thread that hands calls over comes round to it again, lately: slots are given work for so long, where
+   * one call ahead is less than that.
+   */
+  turnSeconds = 0
   /** Calls that have been started and are not over: so many slots at most, and what is handed on ahead. */
   #underWay = 0
   readonly #most: number
@@ -38,7 +43,7 @@ export class FairShare {
     this.#members.add(member)
     return {
       free: () => this.free,
-      mayGoAhead: () => this.#underWay >= this.slots && this.#underWay < this.#most,
+      mayGoAhead: () => this.#mayGoAhead(),
       pump: () => this.#pump(),
       release: (seconds) => {
         member.used += seconds
@@ -65,8 +70,20 @@ export class FairShare {
     return Number.isFinite(least) ? least : 0
   }
 
+  #mayGoAhead(): boolean {
+    if (this.#underWay < this.slots || this.#most === this.slots) return false
+    return this.#underWay < this.#most || this.#left() < this.turnSeconds * this.slots
+  }
+
+  /** Seconds that are left of all calls under way. */
+  #left(): number {
+    let seconds = 0
+    for (const { contender } of this.#members) seconds += contender.underWay()
+    return seconds
+  }
+
   #pump(): void {
-    while (this.#underWay < this.#most) {
+    while (this.#underWay < this.slots || this.#mayGoAhead()) {
       const ahead = this.#underWay >= this.slots
       let next: Member | undefined
       for (const member of this.#members) {
@@ -90,13 +107,11 @@ export class FairShare {
   /** A model waits for its own backlog, and for as much of each other's: but for no more than there is. */
   #predictedWait(own: Member): number {
     const backlog = own.contender.backlog()
-    let underWay = 0
+    if (this.free > 0 && backlog === 0) return 0
     let others = 0
-    for (const { contender } of this.#members) {
-      underWay += contender.underWay()
+    for (const { contender } of this.#members)
       if (contender !== own.contender) others += Math.min(backlog, contender.backlog())
-    }
-    return this.free > 0 && backlog === 0 ? 0 : (underWay + backlog + others) / this.slots
+    return (this.#left() + backlog + others) / this.slots
   }
 }
 

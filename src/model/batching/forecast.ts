@@ -60,8 +60,8 @@ export class Forecast {
 
   /** Whether a call of so many rows, in so many pieces, would hardly be cheaper a row together with what comes next. */
   fillsCall(rows: number, pieces: number): boolean {
-    const share = Math.min(1, this.#maxBatchRows / rows)
-    const seconds = this.#cost.predict(rows * share, pieces * share)
+    if (rows >= this.#maxBatchRows) return true
+    const seconds = this.#cost.predict(rows, pieces)
     return seconds > 0 && this.#cost.predict(0, 0) <= smallOverhead * seconds
   }
 

@@ -159,6 +159,24 @@ t.test('a busy slot gets its next call ahead of time, where more rows would make
   t.equal(waits.length, 4)
 })
 
+t.test('a full call goes ahead whatever its overhead: it gets no fuller', async (t) => {
+  const { clock, engine, batcher, request, rows } = setUp(1, { maxBatchRows: 50 }, 1)
+  for (const rows of [1, 10, 50]) batcher.seed(rows, 1, 0.01 + rows * 1e-6)
+  const answers = [batcher.submit(request(1)).outputs]
+  await clock.flush()
+  answers.push(batcher.submit(request(49)).outputs)
+  await clock.flush()
+  t.same(rows(), [1])
+  answers.push(batcher.submit(request(1)).outputs)
+  await clock.flush()
+  t.same(rows(), [1, 50])
+  for (let i = 0; i < 2; i++) {
+    engine.calls[0]!.finish()
+    await clock.flush()
+  }
+  await Promise.all(answers)
+})
+
 t.test('what is to be tried alone is not handed to a busy slot', async (t) => {
   const { clock, engine, batcher, request, rows } = setUp(1, { maxBatchRows: 50 }, 1)
   for (const rows of [1, 10, 50]) batcher.seed(rows, 1, rows * 0.0001)

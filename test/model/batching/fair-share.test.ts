@@ -162,6 +162,27 @@ t.test('no slot is exceeded, lost, or idle while a model waits', async () => {
   )
 })
 
+t.test('slots are given work for a turn, where that is more than one call ahead', async (t) => {
+  for (const [ahead, most] of [
+    [1, 10],
+    [0, 2],
+  ] as const) {
+    const fair = new FairShare(2, ahead)
+    const model = join(fair, 0.001)
+    model.submit(100)
+    t.equal(model.running, 2 * (1 + ahead))
+    fair.turnSeconds = 0.005
+    model.share.pump()
+    t.equal(model.running, most)
+    fair.turnSeconds = 0.0001
+    for (let i = 0; i < 7; i++) {
+      model.running--
+      model.share.release(0.001)
+    }
+    t.equal(model.running, Math.max(2 * (1 + ahead), most - 7))
+  }
+})
+
 t.test('a model waits for its own and as much of the others, divided by the slots', async (t) => {
   const fair = new FairShare(2)
   const [busy, quiet] = [join(fair), join(fair)]

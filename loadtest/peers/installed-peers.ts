@@ -33,8 +33,6 @@ export function readMissing(names: readonly string[], output: string): Map<strin
 export async function pinnedVersions(name: string): Promise<Record<string, string>> {
   const packages = await readFile(join(peersFolder, 'requirements', `${name}.txt`), 'utf8')
   const crates = name === 'rust' ? await readFile(join(peersFolder, 'servers/rust/Cargo.toml'), 'utf8') : ''
-  return Object.fromEntries([
-    ...[...packages.matchAll(/^(\S+)==(\S+)$/gm)].map(([, name, version]) => [name, version]),
-    ...[...crates.matchAll(/^(\w+) = (?:\{ version = )?"=([^"]+)"/gm)].map(([, name, version]) => [name, version]),
-  ])
+  const pins = `${packages}\n${crates}`.matchAll(/^([\w-]+)(?:==| = (?:\{ version = )?"=)([^"\s]+)/gm)
+  return Object.fromEntries([...pins].map(([, name, version]) => [name, version]))
 }

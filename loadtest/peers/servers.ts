@@ -65,6 +65,15 @@ const patience = 60_000
 const cores = availableParallelism()
 const oneACore: Setup = { workers: cores, batch: 1 }
 
+/** Of the servers that setup.sh installs and that take matrices of rows. */
+const installedPeer = {
+  forms: ['tensors'],
+  candidates: ['new'],
+  installed: true,
+  setup: () => oneACore,
+  deadlines: false,
+} satisfies Partial<ServerKind>
+
 /** All servers by name. */
 export const servers = {
   multigate: {
@@ -106,11 +115,7 @@ export const servers = {
   },
   rust: {
     title: 'Rust: axum + ort in the handler',
-    forms: ['tensors'],
-    candidates: ['new'],
-    installed: true,
-    setup: () => oneACore,
-    deadlines: false,
+    ...installedPeer,
     launch: ({ files, port, setup, python }) => ({
       command: join(python, 'rust/peer'),
       args: [],
@@ -133,11 +138,7 @@ export const servers = {
   },
   fastapi: {
     title: 'FastAPI + onnxruntime, uvicorn',
-    forms: ['tensors'],
-    candidates: ['new'],
-    installed: true,
-    setup: () => oneACore,
-    deadlines: false,
+    ...installedPeer,
     launch: ({ files, port, setup, python }) => ({
       command: join(python, 'fastapi/bin/uvicorn'),
       args: [
@@ -150,13 +151,10 @@ export const servers = {
   },
   mosec: {
     title: 'mosec + onnxruntime',
-    forms: ['tensors'],
-    candidates: ['new'],
-    installed: true,
+    ...installedPeer,
     // Batching gains much where a call costs more than its rows, and loses where they fill a worker anyway.
     setup: ({ name }) => (name === 'S2' ? { workers: 1, batch: 64 } : oneACore),
     path: '/inference',
-    deadlines: false,
     launch: ({ files, port, setup, python, folder }) => ({
       command: join(python, 'mosec/bin/python'),
       args: [

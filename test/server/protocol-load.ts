@@ -1,10 +1,9 @@
-import type { AddressInfo } from 'node:net'
-import { connect } from 'node:net'
 import t from 'tap'
 import type { TestServer } from '../fixtures/server.ts'
 import { until } from '../fixtures/until.ts'
 import type { HeldPool } from './held-pool.ts'
 import { errorOf, type InferReply } from './infer-body.ts'
+import { leaveQueue } from './leave-queue.ts'
 
 export interface Protocol {
   server: Pick<TestServer, 'fastify' | 'metrics' | 'registry'>
@@ -47,17 +46,10 @@ export function testLoad({ server: { fastify, metrics, registry }, held, ask, wr
 
   t.test('a client that goes away is counted, and never computed', async (t) => {
     await fastify.listen({ host: '127.0.0.1', port: 0 })
-    const { port } = fastify.server.address() as AddressInfo
     held.hold()
     const running = ask()
     await held.holding(1)
-    const client = connect(port, '127.0.0.1')
-    for (const part of written) client.write(part)
-    const { model, release } = registry.acquire('ads')
-    release()
-    await until(() => model.stats().queuedRows === 2)
-    client.destroy()
-    await until(() => model.stats().queuedRows === 0)
+    await leaveQueue({ fastify, registry }, written, 2)
     held.release()
     t.equal((await running).status, 200)
     t.match(await metrics.registry.metrics(), /requests_total\{model="ads",version="1",outcome="cancelled"\} 1/)

@@ -8,8 +8,8 @@ import { ProblemDetails } from '../../../src/schemas/problem.ts'
 import { problemTable } from '../../../src/server/errors.ts'
 import { temporaryFolder, writeTestBundle } from '../../fixtures/bundle.ts'
 import { startTestServer } from '../../fixtures/server.ts'
-import { until } from '../../fixtures/until.ts'
 import { createHeldPool } from '../held-pool.ts'
+import { leaveQueue } from '../leave-queue.ts'
 
 const models = await temporaryFolder(t)
 await writeTestBundle(models)
@@ -259,21 +259,13 @@ t.test('a request too late while it is computed says so', async (t) => {
 t.test('a client that goes away is counted, never computed, and no error', async (t) => {
   await fastify.ready()
   if (!fastify.server.listening) await fastify.listen({ host: '127.0.0.1', port: 0 })
-  const { port } = fastify.server.address() as AddressInfo
   logged.length = 0
   held.hold()
   const running = predict(one)
   await held.holding(1)
   const body = JSON.stringify(one)
-  const client = connect(port, '127.0.0.1')
-  client.write(
-    `POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
-  )
-  const { model, release } = registry.acquire('ads')
-  release()
-  await until(() => model.stats().queuedRows === 1)
-  client.destroy()
-  await until(() => model.stats().queuedRows === 0)
+  const request = `POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`
+  await leaveQueue({ fastify, registry }, [request], 1)
   held.release()
   t.equal((await running).status, 200)
   const counts = await metrics.registry.metrics()

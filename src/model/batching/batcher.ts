@@ -44,7 +44,7 @@ export class Batcher {
     this.#forecast = new Forecast({ ...options, slots: options.share.slots })
     this.#expiry = createExpiryTimer(options.clock, (now) => this.#expireUntil(now))
     this.#share = options.share.join({
-      ready: (ahead) => (ahead ? this.#readyAhead() : this.#ready()),
+      ready: (ahead) => (ahead ? this.#isReadyAhead() : this.#isReady()),
       start: (ahead) => this.#start(ahead),
       backlog: () => this.#forecast.ofBacklog(this.#queue.rows, this.#queue.pieces),
       underWay: () => this.#forecast.left(),
@@ -151,7 +151,8 @@ export class Batcher {
 
   /** Looks at the queue once everything that arrives at this moment is in it. */
   #planPump(): void {
-    if (this.#pumpPlanned || !(this.#share.free() > 0 || this.#goesAhead())) return
+    if (this.#pumpPlanned) return
+    if (this.#share.free() === 0 && !(this.#share.mayGoAhead() && this.#fillsCall())) return
     this.#pumpPlanned = true
     this.#clock.soon(() => {
       this.#pumpPlanned = false
@@ -159,7 +160,7 @@ export class Batcher {
     })
   }
 
-  #ready(): boolean {
+  #isReady(): boolean {
     while (this.#retries.length > 0) {
       const [piece] = this.#retries
       if (piece!.live()) return true
@@ -170,14 +171,13 @@ export class Batcher {
     return first !== undefined && this.#releaseReason() !== undefined
   }
 
-  /** Whether what waits is to be handed to a busy engine. */
-  #goesAhead(): boolean {
-    return this.#share.mayGoAhead() && this.#forecast.fillsCall(this.#queue.rows, this.#queue.pieces)
+  #isReadyAhead(): boolean {
+    // What is tried alone waits for an idle engine: it may be what breaks it.
+    return this.#retries.length === 0 && this.#isReady() && this.#fillsCall()
   }
 
-  #readyAhead(): boolean {
-    // What is tried alone waits for an idle engine: it may be what breaks it.
-    return this.#retries.length === 0 && this.#ready() && this.#goesAhead()
+  #fillsCall(): boolean {
+    return this.#forecast.fillsCall(this.#queue.rows, this.#queue.pieces)
   }
 
   #start(ahead: boolean): void {
@@ -244,7 +244,6 @@ export class Batcher {
     const rows = pieces.reduce((sum, piece) => sum + piece.count, 0)
     const call = this.#forecast.hand(rows, pieces.length)
     observer?.released?.({ rows, requests: pieces.length, reason })
-    let took: number | undefined
     const begun = () => {
       if (call.begun) return
       this.#forecast.begin(call)
@@ -256,11 +255,11 @@ export class Batcher {
       const outputs = await this.#options.execute(join(pieces), union(pieces), {
         begun,
         took: (seconds) => {
-          took = seconds
+          call.took = seconds
         },
       })
       begun()
-      const seconds = took ?? (this.#clock.now() - call.started) / 1000
+      const seconds = this.#forecast.took(call)
       this.#forecast.observe(rows, pieces.length, seconds)
       observer?.computed?.(rows, seconds, pieces.length)
       this.#distribute(pieces, outputs, rows)
@@ -268,8 +267,8 @@ export class Batcher {
       finished = this.#handleFailure(pieces, error)
     } finally {
       for (const piece of finished) this.#finish(piece)
-      const elapsed = this.#forecast.end(call)
-      this.#share.release(took ?? elapsed)
+      this.#forecast.end(call)
+      this.#share.release(this.#forecast.took(call))
       this.#settleIfIdle()
     }
   }

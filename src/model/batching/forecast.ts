@@ -9,6 +9,8 @@ export interface Call {
   started: number
   /** Predicted seconds. */
   seconds: number
+  /** Seconds that its engine says it took; undefined where it says nothing. */
+  took: number | undefined
 }
 
 /** Calls of which what they cost whatever they hold is at most this share are as cheap a row as larger ones, or nearly. */
@@ -41,7 +43,8 @@ export class Forecast {
 
   /** A call is handed to an engine. */
   hand(rows: number, requests: number): Call {
-    const call = { begun: false, started: this.#clock.now(), seconds: this.#cost.predict(rows, requests) }
+    const seconds = this.#cost.predict(rows, requests)
+    const call = { begun: false, started: this.#clock.now(), seconds, took: undefined }
     this.#underWay.add(call)
     return call
   }
@@ -52,10 +55,14 @@ export class Forecast {
     call.started = this.#clock.now()
   }
 
-  /** The call is over, well or not; answers how many seconds it took. */
-  end(call: Call): number {
+  /** Seconds that the call has taken. */
+  took(call: Call): number {
+    return call.took ?? (this.#clock.now() - call.started) / 1000
+  }
+
+  /** The call is over, well or not. */
+  end(call: Call): void {
     this.#underWay.delete(call)
-    return (this.#clock.now() - call.started) / 1000
   }
 
   /** Whether a call of so many rows, in so many pieces, would hardly be cheaper a row together with what comes next. */

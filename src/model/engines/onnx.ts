@@ -10,7 +10,8 @@ import { tooLarge } from '../compile/trace.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import { refuseFloats, refuseNegative, valuesOf } from './arrays.ts'
 import type { Batch, Engine, GraphSource, LoadedGraph, Outputs, Signature, TensorData } from './engine.ts'
-import { noCache, openPlan } from './planned.ts'
+import { noCache } from './graph-stats.ts'
+import { openPlan } from './planned.ts'
 
 /** What fails in a call is thrown; ONNX Runtime need not write it to standard error too. */
 const quiet: InferenceSession.RunOptions = { logSeverityLevel: 4 }

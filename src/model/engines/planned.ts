@@ -2,6 +2,7 @@ import type { InferenceSession } from 'onnxruntime-node'
 import type { ReadyPlan } from '../compile/plan.ts'
 import { type Candidates, createCandidates, type Request } from './candidates.ts'
 import type { Batch, GraphStats } from './engine.ts'
+import { noCache } from './graph-stats.ts'
 import { sameContext } from './packing.ts'
 import { costOf, measureParts, openPart, type Part, runPart } from './plan-part.ts'
 
@@ -172,8 +173,6 @@ function createPlan(
     },
   }
 }
-
-export const noCache: GraphStats['cache'] = { hits: 0, misses: 0, entries: 0, evictions: 0, bytes: 0 }
 
 /** Puts rows computed in several calls in their places; a call that computed all of them in order is the answer itself. */
 function createAnswer(total: number) {

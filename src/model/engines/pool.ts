@@ -2,7 +2,10 @@ import { setTimeout } from 'node:timers/promises'
 import { ModelError } from '../errors.ts'
 import { createEngine, type EngineChoice } from './create.ts'
 import type { Batch, CallListener, Engine, GraphSource, GraphStats, LoadedGraph, Outputs, Signature } from './engine.ts'
+import { addStats } from './graph-stats.ts'
+import { createMember, leastBusy, type Member } from './member.ts'
 import type { Computed, WorkerNotice, WorkerSettings, WorkerTask } from './messages.ts'
+import type { Run } from './run-queue.ts'
 import { type RowBlock, type RowGatherer, SharedRows } from './shared-rows.ts'
 import { createWorkerClient, type WorkerClient, WorkerLostError } from './worker-client.ts'
 
@@ -60,24 +63,6 @@ export interface EnginePoolOptions {
 /** A worker that dies at once is replaced ever more slowly, up to this, ms. */
 const longestBackoff = 5000
 
-interface Member {
-  client: WorkerClient
-  /** Graphs that this worker has loaded. */
-  graphs: Set<number>
-  /** Graphs that it is asked to load: until then it computes nothing. */
-  loading: number
-  /** What it is asked to run, in order: it computes the first. */
-  runs: Run[]
-  /** When it turned to the first of them, ms. */
-  turned: number
-}
-
-/** A call that was handed to a worker. */
-interface Run {
-  begun: boolean
-  listener: CallListener | undefined
-}
-
 /**
  * Starts worker threads that each hold every loaded graph; a call goes to the least busy one.
  *
@@ -105,7 +90,7 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
     try {
       const name = (await client.call({ type: 'start' })) as string
       if (closed) throw new ModelError('ENGINE_UNAVAILABLE', 'The engine pool has been closed')
-      const member: Member = { client, graphs: new Set(), loading: 0, runs: [], turned: 0 }
+      const member = createMember(client)
       members.add(member)
       client.ended.then((reason) => lose(member, reason))
       return name
@@ -182,15 +167,6 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
     return [...(await load(all.slice(0, half))), ...(await load(all.slice(half)))]
   }
 
-  /** The least busy worker that has the graph. Counts calls at once, so that two in a row go to two workers. */
-  function leastBusy(graph: number): Member | undefined {
-    let best: Member | undefined
-    for (const member of members) {
-      if (member.graphs.has(graph) && (best === undefined || isLessBusy(member, best))) best = member
-    }
-    return best
-  }
-
   const names = await Promise.all(Array.from({ length: options.workers }, start)).catch(async (error) => {
     closed = true
     await Promise.all([...clients].map((client) => client.stop()))
@@ -261,37 +237,23 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
   }
 
   async function compute(member: Member, task: WorkerTask, run: Run): Promise<Outputs> {
-    member.runs.push(run)
-    if (member.runs.length === 1) turn(member)
+    member.runs.add(run)
     try {
       const { outputs, seconds } = (await member.client.call(task)) as Computed
       run.listener?.took?.(seconds)
-      done(member, run)
+      member.runs.shift()
       return outputs
     } catch (error) {
-      if (!(error instanceof WorkerLostError)) done(member, run)
+      if (!(error instanceof WorkerLostError)) member.runs.shift()
       throw error
     }
-  }
-
-  function done(member: Member, run: Run): void {
-    member.runs.splice(member.runs.indexOf(run), 1)
-    if (member.runs.length > 0) turn(member)
-  }
-
-  /** A worker turns to the first call that it has. */
-  function turn(member: Member): void {
-    const [run] = member.runs
-    member.turned = performance.now()
-    run!.begun = true
-    run!.listener?.begun?.()
   }
 
   /** Asks the least busy worker; where every one is being replaced, the first that has the graph. */
   async function ask<T>(graph: number, call: (member: Member) => Promise<T>): Promise<T> {
     for (;;) {
       if (closed || !sources.has(graph)) throw new ModelError('MODEL_FAILED', 'The graph has been closed')
-      const member = leastBusy(graph)
+      const member = leastBusy(members, graph)
       if (member !== undefined) return call(member)
       await new Promise<void>((resolve) => waiting.push(resolve))
     }
@@ -324,15 +286,4 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
       }),
     )
   }
-}
-
-export function addStats(a: GraphStats, b: GraphStats): GraphStats {
-  const add = <T extends Record<string, number>>(a: T, b: T) =>
-    Object.fromEntries(Object.keys(a).map((key) => [key, a[key]! + b[key]!])) as T
-  return { rows: add(a.rows, b.rows), cache: add(a.cache, b.cache) }
-}
-
-function isLessBusy(a: Member, b: Member): boolean {
-  if (a.loading !== b.loading) return a.loading < b.loading
-  return a.client.pending === b.client.pending ? a.turned < b.turned : a.client.pending < b.client.pending
 }

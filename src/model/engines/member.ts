@@ -1,0 +1,33 @@
+import { RunQueue } from './run-queue.ts'
+import type { WorkerClient } from './worker-client.ts'
+
+/** A worker of a pool. */
+export interface Member {
+  client: WorkerClient
+  /** Graphs that this worker has loaded. */
+  graphs: Set<number>
+  /** Graphs that it is asked to load: until then it computes nothing. */
+  loading: number
+  runs: RunQueue
+}
+
+export function createMember(client: WorkerClient): Member {
+  return { client, graphs: new Set(), loading: 0, runs: new RunQueue() }
+}
+
+/**
+ * The least busy worker that has the graph; of two that are as busy, the one that turned to its call first. Counts calls
+ * at once, so that two in a row go to two workers.
+ */
+export function leastBusy(members: Iterable<Member>, graph: number): Member | undefined {
+  let best: Member | undefined
+  for (const member of members) {
+    if (member.graphs.has(graph) && (best === undefined || isLessBusy(member, best))) best = member
+  }
+  return best
+}
+
+function isLessBusy(a: Member, b: Member): boolean {
+  if (a.loading !== b.loading) return a.loading < b.loading
+  return a.client.pending === b.client.pending ? a.runs.turned < b.runs.turned : a.client.pending < b.client.pending
+}

@@ -351,11 +351,11 @@ export function intsAttribute(node: NodeProto, name: string): number[] | undefin
   return attribute(node, name)?.ints.map(Number)
 }
 
-/** A declaration of an input or output; a negative side is free. */
-export function declare(name: string, { dtype, dims }: TensorShape): ValueInfoProto {
+/** A declaration of an input or output; a negative side is free, −1 so many as `count` says. */
+export function declare(name: string, { dtype, dims }: TensorShape, count = 'batch'): ValueInfoProto {
   const dim = dims.map((side) =>
     side < 0
-      ? { value: { case: 'dimParam' as const, value: side === -1 ? 'batch' : `batch*${-side}` } }
+      ? { value: { case: 'dimParam' as const, value: side === -1 ? count : `${count}*${-side}` } }
       : { value: { case: 'dimValue' as const, value: BigInt(side) } },
   )
   return create(ValueInfoProtoSchema, {

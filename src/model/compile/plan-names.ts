@@ -5,6 +5,8 @@ export const planNames = {
   /** What is kept of candidates for a first layer, and which slot is each row's. */
   slab: (layer: number) => `multigate:slab:${layer}`,
   slots: 'multigate:slots',
+  /** Which request is each row's; one number where all rows are of one request. */
+  requests: 'multigate:requests',
   /** What a first layer makes of candidates. */
   part: (layer: number) => `multigate:part:${layer}`,
 }

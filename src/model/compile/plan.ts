@@ -18,7 +18,7 @@ import { checkTables, external, externalPlace, largeTable, linkOrCopy, type Tabl
  */
 
 /** Changes whenever the compiler may make something else of the same graph. */
-export const compilerVersion = 2
+export const compilerVersion = 3
 
 export const planFile = 'plan.json'
 
@@ -72,10 +72,12 @@ export interface ReadyPlan {
   costs?: PlanCosts
 }
 
-/** What a call of a graph takes: `a`·rows + `b`, µs. */
+/** What a call of a graph takes for one request: `a`·rows + `b`, µs. */
 export interface Cost {
   a: number
   b: number
+  /** What a request takes that shares the call of others: the same; default: as much as alone. */
+  joined?: { a: number; b: number }
 }
 
 export type PlanCosts = Record<'whole' | 'fresh' | 'parts' | 'known', Cost> & {

@@ -55,7 +55,7 @@ export function columnsOf(
   return { values: build(plan.graph, pack(plan, input, sides, wanted, picked), positions), positions }
 }
 
-/** The batch side of a plan's tensor: the context is one row. */
+/** The batch side of a plan's tensor: the context is one row a request. */
 export function batchOf(wanted: readonly Side[]): number {
   return wanted.length === 1 && wanted[0] === 'context' ? 1 : -1
 }
@@ -73,7 +73,7 @@ function pack(plan: PlanGraph, input: string, sides: Sides, wanted: Side[], pick
     packed = { name, input, columns }
     list.push(packed)
     const shape = { dtype, dims: [batch, columns.length] }
-    graph.inputs.push(declare(name, shape))
+    graph.inputs.push(declare(name, { dtype, dims: [-1, columns.length] }, batch === 1 ? 'requests' : 'batch'))
     graph.shapes.set(name, shape)
   }
   const places = picked.map((column) => packed.columns.indexOf(column))

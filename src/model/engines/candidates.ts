@@ -32,7 +32,7 @@ export function createCandidates(parts: Part | undefined, known: Part | undefine
   /** Computes and keeps the parts of rows, each in its slot. */
   async function fill(part: Part, batch: Batch, rows: Int32Array, slots: Int32Array): Promise<void> {
     try {
-      const results = await runPart(part, batch, rows)
+      const results = await runPart(part, batch, [rows])
       widths.forEach((width, i) => {
         const values = results[planNames.part(i)]!.data as Float32Array
         const slab = cache.slabs[i]!

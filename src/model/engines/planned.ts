@@ -4,7 +4,8 @@ import { type Candidates, createCandidates, type Request } from './candidates.ts
 import type { Batch, GraphStats } from './engine.ts'
 import { noCache } from './graph-stats.ts'
 import { sameContext } from './packing.ts'
-import { costOf, measureParts, openPart, type Part, runPart } from './plan-part.ts'
+import { callsOf, costOf, shareOf, totalOf } from './plan-cost.ts'
+import { fullCost, joinRows, measureParts, openPart, type Part, runPart } from './plan-part.ts'
 
 /** A compiled plan in this thread. One call at a time. */
 export interface PlannedGraph {
@@ -21,9 +22,9 @@ type Parts = Partial<Record<Name, Part>> & { whole: Part }
 /**
  * Opens a plan's graphs and learns what they cost here.
  *
- * Each request of a batch goes the way that is cheapest for it: with others through the whole graph; alone through
- * `fresh`, its context computed once; or, for candidates that are known from before, through `known`. A candidate that
- * is asked for a second time is kept.
+ * Each request of a batch goes the way that is cheapest for it: through the whole graph; through `fresh`, its context
+ * computed once; or, for candidates that are known from before, through `known`; with others in one call where that is
+ * cheaper. A candidate that is asked for a second time is kept.
  *
  * `cacheBytes` bounds what is kept; 0 keeps nothing. Rejects with MODEL_FAILED where a file can't be opened.
  */
@@ -48,7 +49,7 @@ export async function openPlan(
     // Without room for a few candidates there are no slabs to run it with.
     const entries = (Object.entries(parts) as [Name, Part][]).filter(([name]) => name !== 'known' || candidates)
     let lookUp = costs?.lookUp ?? 0
-    if (costs) for (const [name, part] of entries) part.cost = costs[name]
+    if (costs) for (const [name, part] of entries) part.cost = fullCost(part, costs[name])
     else {
       lookUp = candidates?.measure() ?? 0
       await measureParts(
@@ -65,6 +66,12 @@ export async function openPlan(
   }
 }
 
+/** Rows of one request, or of any in the whole graph; of known candidates with where each is kept. */
+interface Rows {
+  rows: Int32Array
+  slots?: Int32Array
+}
+
 /** Requests of so many rows are asked whether a plan is of use at all. */
 const usualRows = [1, 4, 16, 64, 256, 1024]
 
@@ -76,19 +83,22 @@ function createPlan(
 ): Omit<PlannedGraph, 'close'> {
   const { whole } = parts
   const rowsBy: GraphStats['rows'] = { exported: 0, whole: 0, fresh: 0, known: 0 }
-  const wholeCost = (rows: number) => costOf(whole.cost, rows)
-  const isCheaper = (part: Part, rows: number) => costOf(part.cost, rows) < wholeCost(rows)
+  const isCheaper = (part: Part, rows: number) => costOf(part.cost, rows) < costOf(whole.cost, rows)
   const fresh = parts.fresh && usualRows.some((rows) => isCheaper(parts.fresh!, rows)) ? parts.fresh : undefined
-  const freshCost = (rows: number) => (fresh === undefined ? Number.POSITIVE_INFINITY : costOf(fresh.cost, rows))
-  const knownCost = (rows: number) => costOf(parts.known!.cost, rows)
+
+  /** What rows of a request cost that are computed in full, if each of `requests` goes the way that is cheapest for it. */
+  function fullShare(rows: number, requests: number): number {
+    const share = shareOf(whole.cost, rows, requests)
+    return fresh === undefined ? share : Math.min(share, shareOf(fresh.cost, rows, requests))
+  }
+
   /**
    * Whether it is worth while to look up a request's candidates: a look-up costs more than was measured, since memory is
    * far by then, and is for nothing where the candidate is new.
    */
-  const knowingPays = (rows: number, whole: number) =>
-    Math.min(whole, freshCost(rows)) - knownCost(rows) > 3 * lookUp * rows
-  const candidates =
-    known !== undefined && usualRows.some((rows) => knowingPays(rows, wholeCost(rows))) ? known : undefined
+  const knowingPays = (rows: number, requests: number) =>
+    fullShare(rows, requests) - shareOf(parts.known!.cost, rows, requests) > 3 * lookUp * rows
+  const candidates = known !== undefined && usualRows.some((rows) => knowingPays(rows, 1)) ? known : undefined
   const context = fresh?.context ?? (candidates ? parts.known!.context : [])
   let everyRow = new Int32Array(0)
 
@@ -97,70 +107,87 @@ function createPlan(
     return everyRow.subarray(start, start + count)
   }
 
-  async function runWhole(batch: Batch, rows: Int32Array): Promise<Float32Array> {
-    rowsBy.whole += rows.length
-    return (await runPart(whole, batch, rows))[output]!.data as Float32Array
+  /** Which requests `fresh` computes; the others go through the whole graph, in one call with `loose` rows. */
+  function takeFresh(requests: Int32Array[], loose: number, count: number): Int32Array[] {
+    if (fresh === undefined) return []
+    const cheaper = requests.filter(
+      ({ length }) => shareOf(fresh.cost, length, count) <= shareOf(whole.cost, length, count),
+    )
+    // A call for a few rows costs more than they do in a call that is made anyway.
+    const ways = [cheaper, requests, []]
+    const rows = requests.reduce((sum, { length }) => sum + length, loose)
+    const costs = ways.map((taken) => {
+      const counts = taken.map(({ length }) => length)
+      return totalOf(fresh.cost, counts) + costOf(whole.cost, rows - counts.reduce((sum, count) => sum + count, 0))
+    })
+    return ways[costs.indexOf(Math.min(...costs))]!
   }
 
   async function run(batch: Batch): Promise<Float32Array> {
     const requests = batch.requests ?? [batch.rows]
-    /** What a request's rows cost in one call with those of all others: its rows, and its share of the call. */
-    const sharedCost = (rows: number) => whole.cost.a * rows + whole.cost.b / requests.length
-    const goesAlone = (count: number) =>
-      freshCost(count) < sharedCost(count) || (candidates && knowingPays(count, sharedCost(count)))
-    if (!requests.some(goesAlone)) return runWhole(batch, rangeOf(0, batch.rows))
+    const count = requests.length
+    const answer = createAnswer(batch.rows)
+    /** Runs requests in the calls in which they cost least. */
+    const runIn = async (way: 'whole' | 'fresh' | 'known', calls: Rows[][]) => {
+      for (const call of calls) {
+        const rows = call.map(({ rows }) => rows)
+        const slots = call.flatMap(({ slots }) => slots ?? [])
+        const more = way === 'known' ? candidates!.feeds(joinRows(slots)) : {}
+        const { [output]: values } = await runPart(parts[way]!, batch, rows, more)
+        const all = joinRows(rows)
+        rowsBy[way] += all.length
+        answer.place(values!.data as Float32Array, all)
+      }
+      return answer
+    }
 
-    /** Rows that go through the whole graph, all in one call. */
-    const together: number[] = []
+    const looks = (rows: number) => candidates !== undefined && knowingPays(rows, count)
+    if (!requests.some((rows) => looks(rows) || fullShare(rows, count) < shareOf(whole.cost, rows, count)))
+      return (await runIn('whole', [[{ rows: rangeOf(0, batch.rows) }]])).values()
+
+    /** Rows that differ in their context from others of their request. */
+    const loose: number[] = []
+    const inFull: Int32Array[] = []
     const viaKnown: Request[] = []
-    const viaFresh: Int32Array[] = []
     let looked = false
     let start = 0
-    for (const count of requests) {
-      const rows = rangeOf(start, count)
-      /** What the rows cost that are computed in full; the others in that call have paid for it already. */
-      const fullCost = (rows: number) =>
-        Math.min(freshCost(rows), together.length > 0 ? whole.cost.a * rows : sharedCost(rows))
-      if (!sameContext(batch, context, start, count)) together.push(...rows)
+    for (const rows of requests) {
+      if (!sameContext(batch, context, start, rows)) loose.push(...rangeOf(start, rows))
       else {
         let request: Request | undefined
-        if (candidates && knowingPays(count, sharedCost(count))) {
-          if (!looked) candidates.read(batch)
+        if (looks(rows)) {
+          if (!looked) candidates!.read(batch)
           looked = true
-          request = candidates.look(start, count)
+          request = candidates!.look(start, rows)
         }
         // To keep a candidate is an investment: what that costs is not counted.
         const kept = request === undefined ? 0 : request.rows.length + request.seen.length
-        if (kept > 0 && knownCost(kept) + fullCost(count - kept) <= fullCost(count)) viaKnown.push(request!)
-        else if (freshCost(count) <= fullCost(count)) viaFresh.push(rows)
-        else together.push(...rows)
+        const cost = () => shareOf(parts.known!.cost, kept, count) + fullShare(rows - kept, count)
+        if (kept > 0 && cost() <= fullShare(rows, count)) viaKnown.push(request!)
+        else inFull.push(rangeOf(start, rows))
       }
-      start += count
+      start += rows
     }
-    if (together.length === batch.rows) return runWhole(batch, rangeOf(0, batch.rows))
 
-    const answer = createAnswer(batch.rows)
     await candidates?.keep(batch, viaKnown)
+    const kept: Rows[] = []
     for (const { rows, slots, never } of viaKnown) {
-      if (rows.length > 0) {
-        rowsBy.known += rows.length
-        const values = await runPart(
-          parts.known!,
-          batch,
-          Int32Array.from(rows),
-          candidates!.feeds(Int32Array.from(slots)),
-        )
-        answer.place(values[output]!.data as Float32Array, rows)
-      }
-      if (never.length === 0) continue
-      if (freshCost(never.length) < wholeCost(never.length)) viaFresh.push(Int32Array.from(never))
-      else together.push(...never)
+      if (rows.length > 0) kept.push({ rows: Int32Array.from(rows), slots: Int32Array.from(slots) })
+      if (never.length > 0) inFull.push(Int32Array.from(never))
     }
-    for (const rows of viaFresh) {
-      rowsBy.fresh += rows.length
-      answer.place((await runPart(fresh!, batch, rows))[output]!.data as Float32Array, rows)
-    }
-    if (together.length > 0) answer.place(await runWhole(batch, Int32Array.from(together)), together)
+    const viaFresh = takeFresh(inFull, loose.length, count)
+    const together = joinRows([...inFull.filter((rows) => !viaFresh.includes(rows)), Int32Array.from(loose)])
+
+    if (kept.length > 0) await runIn('known', callsOf(parts.known!.cost, kept))
+    if (viaFresh.length > 0)
+      await runIn(
+        'fresh',
+        callsOf(
+          fresh!.cost,
+          viaFresh.map((rows) => ({ rows })),
+        ),
+      )
+    if (together.length > 0) await runIn('whole', [[{ rows: together }]])
     return answer.values()
   }
 

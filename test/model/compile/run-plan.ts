@@ -14,12 +14,13 @@ export async function breachOfPlans(
   plans: SplitGraphs,
   dice: Dice,
 ): Promise<string | undefined> {
-  for (const rows of [1, 2, 6]) {
-    const feeds = requestOf(graph, sides, rows, dice)
+  for (const requests of [[1], [2], [6], [2, 1, 3]]) {
+    const rows = requests.reduce((sum, count) => sum + count, 0)
+    const feeds = requestsOf(graph, sides, requests, dice)
     if (rows > 2) sameCandidate(feeds, sides, 0, 3)
     const expected = await answersOf(graph, [feeds])
     if (plans.fresh) {
-      const breach = differenceOf(expected, [await answersOfFresh(plans.fresh, feeds, rows)])
+      const breach = differenceOf(expected, [await answersOfFresh(plans.fresh, feeds, requests)])
       if (breach) return `fresh: ${breach}`
     }
     if (plans.known) {
@@ -27,7 +28,8 @@ export async function breachOfPlans(
       const row = Array.from({ length: rows }, (_, i) => (rows > 2 && i === 3 ? 0 : i))
       const candidates = Array.from({ length: rows }, (_, i) => i)
       const slots = dice.shuffled(Array.from({ length: size }, (_, i) => i)).slice(0, rows)
-      const breach = differenceOf(expected, [await answersOfKnown(plans, feeds, { candidates, slots, size, row })])
+      const kept = { requests, candidates, slots, size, row }
+      const breach = differenceOf(expected, [await answersOfKnown(plans, feeds, kept)])
       if (breach) return `known: ${breach}`
     }
   }
@@ -39,14 +41,33 @@ function columnsOf(tensor: ort.Tensor): number {
   return tensor.dims[1] ?? 1
 }
 
-/** Rows of one request: every row has the same context. */
-function requestOf(graph: Graph, sides: Sides, rows: number, dice: Dice): Feeds {
-  const feeds = feedsOf(graph, rows, dice)
+/** The first row of each request. */
+function firstsOf(requests: readonly number[]): number[] {
+  let start = 0
+  return requests.map((count) => {
+    start += count
+    return start - count
+  })
+}
+
+/** For each row the number of its request. */
+function numbersOf(requests: readonly number[]): number[] {
+  return requests.flatMap((count, request) => new Array<number>(count).fill(request))
+}
+
+/** Rows of requests: every row of one has the same context. */
+function requestsOf(graph: Graph, sides: Sides, requests: readonly number[], dice: Dice): Feeds {
+  const numbers = numbersOf(requests)
+  const firsts = firstsOf(requests)
+  const feeds = feedsOf(graph, numbers.length, dice)
   for (const [name, tensor] of Object.entries(feeds)) {
     const data = tensor.data as Data
     const width = columnsOf(tensor)
     sides[name]?.forEach((side, column) => {
-      if (side === 'context') for (let row = 1; row < rows; row++) data[row * width + column] = data[column]!
+      if (side === 'context')
+        numbers.forEach((request, row) => {
+          data[row * width + column] = data[firsts[request]! * width + column]!
+        })
     })
   }
   return feeds
@@ -77,32 +98,44 @@ function packed(feeds: Feeds, { input, columns }: PackedInput, rows: number[]): 
   return new ort.Tensor(type, taken as Float32Array, [rows.length, columns.length])
 }
 
-function feedsOfPlan({ context, rows }: PlanGraph, feeds: Feeds, wanted: number[]): Feeds {
+/** What a plan takes of these rows; `requests`: how many rows of each request there are. */
+function feedsOfPlan({ graph, context, rows }: PlanGraph, feeds: Feeds, wanted: number[], requests: number[]): Feeds {
   const all: Feeds = {}
-  for (const input of context) all[input.name] = packed(feeds, input, [0])
+  for (const input of context) all[input.name] = packed(feeds, input, firstsOf(requests))
   for (const input of rows) all[input.name] = packed(feeds, input, wanted)
+  if (graph.inputs.some(({ name }) => name === planNames.requests)) {
+    const numbers = Int32Array.from(requests.length === 1 ? [0] : numbersOf(requests))
+    all[planNames.requests] = new ort.Tensor('int32', numbers, [numbers.length])
+  }
   return all
 }
 
 const range = (n: number) => Array.from({ length: n }, (_, i) => i)
 
-/** What a plan answers for all rows of a request. */
-async function answersOfFresh(plan: PlanGraph, feeds: Feeds, rows: number): Promise<Answers> {
-  const [answers] = await answersOf(plan.graph, [feedsOfPlan(plan, feeds, range(rows))])
+/** What a plan answers for all rows of requests. */
+async function answersOfFresh(plan: PlanGraph, feeds: Feeds, requests: number[]): Promise<Answers> {
+  const rows = requests.reduce((sum, count) => sum + count, 0)
+  const [answers] = await answersOf(plan.graph, [feedsOfPlan(plan, feeds, range(rows), requests)])
   return answers!
 }
 
 /**
- * What the plan for known candidates answers, where candidate `candidates[i]` of the request's rows is kept in slot
+ * What the plan for known candidates answers, where candidate `candidates[i]` of the requests' rows is kept in slot
  * `slots[i]` of slabs with `size` slots; all others hold what no answer may show. `row`: the row's place in `slots`.
  */
 async function answersOfKnown(
   { known, parts, widths }: SplitGraphs,
   feeds: Feeds,
-  { candidates, slots, size, row }: { candidates: number[]; slots: number[]; size: number; row: number[] },
+  {
+    requests,
+    candidates,
+    slots,
+    size,
+    row,
+  }: { requests: number[]; candidates: number[]; slots: number[]; size: number; row: number[] },
 ): Promise<Answers> {
-  const [kept] = await answersOf(parts!.graph, [feedsOfPlan(parts!, feeds, candidates)])
-  const all = feedsOfPlan(known!, feeds, range(row.length))
+  const [kept] = await answersOf(parts!.graph, [feedsOfPlan(parts!, feeds, candidates, requests)])
+  const all = feedsOfPlan(known!, feeds, range(row.length), requests)
   widths.forEach((width, layer) => {
     const slab = new Float32Array(size * width).fill(Number.NaN)
     const { values } = kept![planNames.part(layer)]!

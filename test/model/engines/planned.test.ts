@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
-import type { PlanCosts, ReadyPlan } from '../../../src/model/compile/plan.ts'
+import type { Cost, PlanCosts, ReadyPlan } from '../../../src/model/compile/plan.ts'
 import { prepare } from '../../../src/model/compile/prepare.ts'
 import type { Batch } from '../../../src/model/engines/engine.ts'
 import { openPlan, type PlannedGraph } from '../../../src/model/engines/planned.ts'
@@ -37,8 +37,8 @@ async function withPlan<T>(model: RandomModel, use: (plan: ReadyPlan) => Promise
 type Way = 'whole' | 'fresh' | 'known'
 
 /** Costs for which one of the ways is taken wherever it can be. */
-function costsFor(way: Way): PlanCosts {
-  const cost = (name: Way) => ({ a: name === way ? 1 : 10, b: name === way ? 1 : 10 })
+function costsFor(way: Way, joined?: Cost['joined']): PlanCosts {
+  const cost = (name: Way) => ({ a: name === way ? 1 : 10, b: name === way ? 1 : 10, ...(joined && { joined }) })
   return { whole: cost('whole'), fresh: cost('fresh'), known: cost('known'), parts: { a: 0, b: 0 } }
 }
 
@@ -47,12 +47,13 @@ const randomCosts: fc.Arbitrary<PlanCosts> = fc.record({
   whole: randomCost(),
   fresh: randomCost(),
   // Often the cheapest, so that candidates are kept, and driven out.
-  known: fc.oneof({ weight: 2, arbitrary: fc.constant({ a: 0, b: 0 }) }, randomCost()),
+  known: fc.oneof({ weight: 2, arbitrary: fc.constant({ a: 0, b: 1, joined: { a: 0, b: 0 } }) }, randomCost()),
   parts: randomCost(),
 })
 
 function randomCost() {
-  return fc.record({ a: fc.constantFrom(0, 1, 2, 3), b: fc.constantFrom(0, 5, 20, 100) })
+  const some = { a: fc.constantFrom(0, 1, 2, 3), b: fc.constantFrom(0, 5, 20, 100) }
+  return fc.record({ ...some, joined: fc.record(some) })
 }
 
 interface Traffic {
@@ -165,10 +166,11 @@ async function withPlanned<T>(
   way: Way,
   slots: number,
   use: (plan: PlannedGraph, check: (batch: Batch) => Promise<void>) => Promise<T>,
+  joined?: Cost['joined'],
 ): Promise<T> {
   const graph = buildModel(model)
   return withPlan(model, async (ready) => {
-    const plan = await openPlan({ ...ready, costs: costsFor(way) }, options, bytesFor(ready, slots))
+    const plan = await openPlan({ ...ready, costs: costsFor(way, joined) }, options, bytesFor(ready, slots))
     try {
       return await use(plan, async (batch) => {
         const apart = distance(await savedAnswers(graph, batch), await plan.run(batch))
@@ -260,15 +262,13 @@ t.test('the context is computed once a request, where it is one', async (t) => {
   await withPlanned(model, 'fresh', 0, async (plan, check) => {
     await check(requestOf(model, [0, 1, 2]))
     t.same(plan.stats().rows, { exported: 0, whole: 0, fresh: 3, known: 0 })
-    const [first, second] = [requestOf(model, [0, 1], 2), requestOf(model, [3], 3)]
-    const join = (name: string) => [...first.inputs[name]!, ...second.inputs[name]!]
-    const inputs = { sparse: Int32Array.from(join('sparse')), dense: Float32Array.from(join('dense')) }
-    await check({ rows: 3, requests: [2, 1], inputs })
+    const both = together([requestOf(model, [0, 1], 2), requestOf(model, [3], 3)])
+    await check(both)
     t.same(plan.stats().rows, { exported: 0, whole: 0, fresh: 6, known: 0 })
     t.same(plan.stats().cache, { hits: 0, misses: 0, entries: 0, evictions: 0, bytes: 0 })
 
     // Not told apart, they are one request whose rows differ in the context.
-    await check({ rows: 3, inputs })
+    await check({ rows: 3, inputs: both.inputs })
     t.same(plan.stats().rows, { exported: 0, whole: 3, fresh: 6, known: 0 })
     // Contexts are compared by their bits.
     const odd = requestOf(model, [0, 1])
@@ -276,6 +276,37 @@ t.test('the context is computed once a request, where it is one', async (t) => {
     await check(odd)
     t.same(plan.stats().rows, { exported: 0, whole: 3, fresh: 8, known: 0 })
   })
+})
+
+/** Requests in one batch. */
+function together(requests: Batch[]): Batch {
+  const join = (name: string) => requests.flatMap(({ inputs }) => [...inputs[name]!])
+  return {
+    rows: requests.reduce((sum, { rows }) => sum + rows, 0),
+    requests: requests.map(({ rows }) => rows),
+    inputs: { sparse: Int32Array.from(join('sparse')), dense: Float32Array.from(join('dense')) },
+  }
+}
+
+t.test('requests that share a call keep their own contexts', async (t) => {
+  const model: RandomModel = { ...exampleModel, fields: [90, 9, 12] }
+  const contexts = [5, 6, 7, 8]
+  for (const way of ['fresh', 'known'] as const)
+    await withPlanned(
+      model,
+      way,
+      30,
+      async (plan, check) => {
+        // Of the second request the first candidate is new, so that its rows go two ways.
+        const batches = [1, 2, 3].map((round) =>
+          together(contexts.map((seed, i) => requestOf(model, i === 1 ? [10 + round, 1, 2] : [i, i + 1], seed))),
+        )
+        for (const batch of batches) await check(batch)
+        const { rows } = plan.stats()
+        t.ok(rows[way] > batches[0]!.rows, JSON.stringify(rows))
+      },
+      { a: 1, b: 0 },
+    )
 })
 
 t.test('a field of the context that each candidate has its own of is computed for each', async (t) => {

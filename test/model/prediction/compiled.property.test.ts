@@ -126,8 +126,9 @@ function createRequests({ manifest }: Bundle, dice: Dice): () => Row[] {
 
 /** Whatever the graphs really cost, each way is gone by some rows. */
 function randomCosts(dice: Dice): PlanCosts {
-  const cost = () => ({ a: dice.next(), b: dice.next() * dice.pick([1, 10, 100]) })
-  const cheap = () => ({ a: dice.next() * 0.2, b: dice.next() * 5 })
+  const some = () => ({ a: dice.next(), b: dice.next() * dice.pick([1, 10, 100]) })
+  const cost = () => ({ ...some(), joined: some() })
+  const cheap = () => ({ a: dice.next() * 0.2, b: dice.next() * 5, joined: { a: dice.next() * 0.2, b: dice.next() } })
   return { whole: cost(), fresh: dice.pick([cost, cheap])(), parts: cost(), known: dice.pick([cost, cheap])() }
 }
 

@@ -12,6 +12,7 @@ import {
   firstLayers,
   type Group,
   knownPart,
+  ofRequest,
   type PlanGraph,
   type Side,
   type Sides,
@@ -116,8 +117,8 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
   }
 
   /**
-   * Per hidden layer of the group what its int32 sums begin with: the offset, and the context's part. A constant, or of
-   * one row.
+   * Per hidden layer of the group what its int32 sums begin with: the offset, and the context's part. A constant, or a row
+   * for each request.
    */
   function contextSums(plan: PlanGraph, group: Group, sides: Sides, x: string | undefined): Map<FirstLayer, string> {
     const { graph: target } = plan
@@ -192,7 +193,10 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
       const rows = rowsOf(group[0], sides, ['candidate', 'cross'])
       return group.map((layer) => {
         const { matrix, offset, hidden } = made.get(layer)!
-        if (hidden) return toBytes(plan.graph, x, matrix, rows, sums.get(layer)!)
+        if (hidden) {
+          const sum = sums.get(layer)!
+          return toBytes(plan.graph, x, matrix, rows, context === undefined ? sum : ofRequest(plan, sum))
+        }
         if (context === undefined) return toFloats(plan.graph, x, matrix, rows, Float32Array.from(offset))
         const shared = contextFloats(plan, layer, sides, context)
         const own = toFloats(plan.graph, x, matrix, rows, undefined)
@@ -204,7 +208,7 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
   function contextFloats(plan: PlanGraph, layer: FirstLayer, sides: Sides, x: string): string {
     const { matrix, offset } = made.get(layer)!
     const rows = rowsOf(layer, sides, ['context'])
-    return toFloats(plan.graph, x, matrix, rows, Float32Array.from(offset), 1)
+    return ofRequest(plan, toFloats(plan.graph, x, matrix, rows, Float32Array.from(offset), 1))
   }
 
   function knownOf(sides: Sides): Emit {
@@ -230,11 +234,11 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
               : contextFloats(plan, layer, sides, context)
           return add([part, rest, ...crossed])
         }
-        const constant = target.constants.has(sums.get(layer)!)
-        const rest = target.node('Cast', [sums.get(layer)!], {
+        const sum = target.node('Cast', [sums.get(layer)!], {
           attributes: { to: DataType.FLOAT },
-          shape: floatShape(constant ? -1 : 1, n),
+          shape: floatShape(context === undefined ? -1 : 1, n),
         })
+        const rest = context === undefined ? sum : ofRequest(plan, sum)
         const scaled = target.node(
           'Mul',
           [add([part, rest, ...crossed]), target.constant('sums/scale', matrix.scale, [n])],

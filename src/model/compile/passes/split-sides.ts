@@ -19,7 +19,7 @@ export interface PackedInput {
 
 export interface PlanGraph {
   graph: Graph
-  /** What belongs to the request: one row. */
+  /** What belongs to the request: a row for each. */
   context: PackedInput[]
   /** What belongs to each row. */
   rows: PackedInput[]
@@ -29,13 +29,13 @@ export interface PlanGraph {
 
 /** A graph, its first layer taken apart by side. */
 export interface SplitGraphs {
-  /** One request's rows, all computed: context × 1, rows × n; if there are context columns. */
+  /** Requests' rows, all computed: context [requests, …], rows [rows, …], `planNames.requests`; if there are context columns. */
   fresh: PlanGraph | undefined
   /** The candidates' part of the first layer: outputs `planNames.part(…)` [rows, width], one a layer; if there are candidate columns. */
   parts: PlanGraph | undefined
   /**
-   * One request's rows, of which these parts are known: inputs `planNames.slab(…)` [slots, width] and `slots` int32 [rows], which
-   * slot is each row's; if there are candidate columns.
+   * Requests' rows, of which these parts are known: inputs as of `fresh`, without the candidates' columns, `planNames.slab(…)`
+   * [slots, width] and `slots` int32 [rows], which slot is each row's; if there are candidate columns.
    */
   known: PlanGraph | undefined
   widths: number[]
@@ -110,10 +110,7 @@ export function splitLayers(graph: Graph, layers: FirstLayer[], sides: Sides, em
   if (typeof known === 'string') return known
   known.graph.inputs.push(declare(planNames.slots, { dtype: DataType.INT32, dims: [-1] }))
   widths.forEach((width, i) => {
-    const slab = declare(planNames.slab(i), floatShape(-1, width))
-    const type = slab.type?.value
-    if (type?.case === 'tensorType') type.value.shape!.dim[0]!.value = { case: 'dimParam', value: 'slots' }
-    known.graph.inputs.push(slab)
+    known.graph.inputs.push(declare(planNames.slab(i), floatShape(-1, width), 'slots'))
   })
   return { fresh, parts: partsOf(graph, layers, emit.parts), known, widths }
 }
@@ -200,7 +197,10 @@ export function groupsOf(layers: FirstLayer[]): Iterable<Group> {
   return groups.values()
 }
 
-/** Per layer of the group its bias, the context's part added: [1, width]; its constant bias where there is no context. */
+/**
+ * Per layer of the group its bias, the context's part added: [rows, width], or [1, width] where all rows are of one request; its
+ * constant bias where there is no context.
+ */
 function contextOf(plan: PlanGraph, whole: Graph, group: Group, sides: Sides): string[] {
   const { graph } = plan
   const members = group.map(({ gemm }) => weightsOf(whole, gemm))
@@ -226,12 +226,23 @@ function contextOf(plan: PlanGraph, whole: Graph, group: Group, sides: Sides): s
   })
   const names = [graph.constant('context/kernel', weights, [k, width]), graph.constant('context/bias', bias, [width])]
   const sum = graph.node('Gemm', [x, ...names], { shape: floatShape(1, width) })
-  if (group.length === 1) return [sum]
   const sizes = members.map(({ n }) => n)
-  return graph.nodeOf('Split', [sum, graph.integers(sizes)], sizes.length, {
-    attributes: { axis: 1 },
-    shapes: sizes.map((n) => floatShape(1, n)),
-  })
+  const sums =
+    group.length === 1
+      ? [sum]
+      : graph.nodeOf('Split', [sum, graph.integers(sizes)], sizes.length, {
+          attributes: { axis: 1 },
+          shapes: sizes.map((n) => floatShape(1, n)),
+        })
+  return sums.map((sum) => ofRequest(plan, sum))
+}
+
+/** What was computed of each request's context, for its rows: [requests, n] → [rows, n], or [1, n] where there is one request. */
+export function ofRequest({ graph }: PlanGraph, values: string): string {
+  const { requests } = planNames
+  if (!graph.inputs.some(({ name }) => name === requests))
+    graph.inputs.push(declare(requests, { dtype: DataType.INT32, dims: [-1] }, 'rows_or_1'))
+  return graph.node('Gather', [values, requests], { attributes: { axis: 0 }, shape: graph.shapes.get(values)! })
 }
 
 function partsOf(whole: Graph, layers: FirstLayer[], emit: Emit): PlanGraph {

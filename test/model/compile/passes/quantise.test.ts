@@ -44,9 +44,12 @@ async function withInt8<T>(model: RandomModel, use: (plan: ReadyPlan) => Promise
 
 type Way = 'whole' | 'fresh' | 'known'
 
-/** Answers for some batches, computed in one way wherever that can be. */
-async function answersBy(way: Way, plan: ReadyPlan, batches: Batch[]): Promise<Float32Array[]> {
-  const cost = (name: string) => ({ a: name === way ? 0 : 10, b: name === way ? 0 : 10 })
+/** Answers for some batches, computed in one way wherever that can be: all requests of a batch in one call, or each by itself. */
+async function answersBy(way: Way, plan: ReadyPlan, batches: Batch[], joined = true): Promise<Float32Array[]> {
+  const cost = (name: string) => {
+    const alone = name === way ? { a: 0, b: 1 } : { a: 10, b: 10 }
+    return { ...alone, joined: joined ? { a: alone.a, b: 0 } : alone }
+  }
   const costs: PlanCosts = { whole: cost('whole'), fresh: cost('fresh'), known: cost('known'), parts: { a: 0, b: 0 } }
   const planned = await openPlan({ ...plan, costs }, options, 64 << 20)
   try {
@@ -103,8 +106,10 @@ t.test('an answer depends neither on how it is computed nor on its batch-mates',
           'all requests at once': flat(await answersBy('whole', plan, [batch])),
           'row by row': flat(await answersBy('whole', plan, single)),
           'by side': flat(await answersBy('fresh', plan, [batch])),
+          'by side, each alone': flat(await answersBy('fresh', plan, [batch], false)),
           'row by row, by side': flat(await answersBy('fresh', plan, single)),
           known: (await answersBy('known', plan, [batch, batch, batch]))[2]!,
+          'known, each alone': (await answersBy('known', plan, [batch, batch, batch], false))[2]!,
           'row by row, known': flat(
             (await answersBy('known', plan, [...single, ...single, ...single])).slice(-single.length),
           ),

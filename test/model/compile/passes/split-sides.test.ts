@@ -101,7 +101,7 @@ t.test('computes the context once a request, and the candidates not at all where
   t.equal(multiplicationsOf(plans.parts!.graph), 3 * 9)
   for (const plan of [plans.fresh, plans.known, plans.parts])
     t.same(
-      plan!.graph.inputs.map(({ name }) => name).filter((name) => !/^multigate:(slots|slab:\d)$/.test(name)),
+      plan!.graph.inputs.map(({ name }) => name).filter((name) => !/^multigate:(requests|slots|slab:\d)$/.test(name)),
       [...plan!.context, ...plan!.rows].map(({ name }) => name),
     )
 })

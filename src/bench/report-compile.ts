@@ -28,7 +28,7 @@ export interface MeasuredPass extends PassReport {
 /** One graph of the plan. */
 export interface PlanSize extends Omit<PassReport, 'pass' | 'changes' | 'left'> {
   precision: 'float32' | 'int8'
-  graph: 'whole' | 'new candidates' | "candidates' parts" | 'known candidates'
+  graph: 'whole' | 'new candidates' | "candidates' parts" | "contexts' parts" | 'known candidates'
 }
 
 export interface CompileReport {
@@ -162,7 +162,12 @@ function sizesOf({ float32, int8 }: CompiledGraph): PlanSize[] {
 function sizes(precision: PlanSize['precision'], { whole, split }: Plans): PlanSize[] {
   const all: [PlanSize['graph'], PlanGraph | undefined][] = [['whole', whole]]
   if (typeof split !== 'string')
-    all.push(['new candidates', split.fresh], ["candidates' parts", split.parts], ['known candidates', split.known])
+    all.push(
+      ['new candidates', split.fresh],
+      ["candidates' parts", split.parts],
+      ["contexts' parts", split.context],
+      ['known candidates', split.known],
+    )
   return all.flatMap(([name, plan]) => {
     if (plan === undefined) return []
     const { nodes, multiplications, multiplications_once, bytes } = describe(plan.graph, name, 0)

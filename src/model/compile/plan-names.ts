@@ -2,9 +2,10 @@
 export const planNames = {
   /** Columns of a saved input that belong to the request, or to each row. */
   packed: (owner: 'context' | 'rows', input: string) => `multigate:${owner}:${input}`,
-  /** What is kept of candidates for a first layer, and which slot is each row's. */
-  slab: (layer: number) => `multigate:slab:${layer}`,
-  slots: 'multigate:slots',
+  /** What the first layers make of requests' contexts, side by side. */
+  contexts: 'multigate:contexts',
+  /** For each row what a first layer makes of its candidate and its context. */
+  sum: (layer: number) => `multigate:sum:${layer}`,
   /** Which request is each row's; one number where all rows are of one request. */
   requests: 'multigate:requests',
   /** What a first layer makes of candidates. */

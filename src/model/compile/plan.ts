@@ -9,7 +9,7 @@ import { isMarked } from './ids.ts'
 import type { Verdict } from './judge.ts'
 import { TensorProto_DataType as DataType, type TensorProto } from './onnx_pb.ts'
 import type { PassReport } from './optimise.ts'
-import type { PackedInput, PlanGraph } from './passes/split-sides.ts'
+import type { LayerParts, PackedInput, PlanGraph } from './passes/split-sides.ts'
 import type { Effort } from './quantise-layers.ts'
 import { checkTables, external, externalPlace, largeTable, linkOrCopy, type TableFile } from './tables.ts'
 
@@ -18,7 +18,7 @@ import { checkTables, external, externalPlace, largeTable, linkOrCopy, type Tabl
  */
 
 /** Changes whenever the compiler may make something else of the same graph. */
-export const compilerVersion = 3
+export const compilerVersion = 4
 
 export const planFile = 'plan.json'
 
@@ -33,9 +33,9 @@ export interface PlanSet {
   whole: PlanPart
   fresh?: PlanPart
   parts?: PlanPart
+  context?: PlanPart
   known?: PlanPart
-  /** Widths of the slabs of `known`. */
-  widths: number[]
+  layers: LayerParts[]
   /** Why the graph is not taken apart by side, if so. */
   unsplit?: string
 }
@@ -253,11 +253,12 @@ function createWriter(folder: string) {
   return {
     files,
     async plans(precision: Precision, { whole, split }: Plans): Promise<PlanSet> {
-      const set: PlanSet = { whole: await part(`${precision}-whole`, whole), widths: [] }
+      const set: PlanSet = { whole: await part(`${precision}-whole`, whole), layers: [] }
       if (typeof split === 'string') return { ...set, unsplit: split }
-      set.widths = split.widths
+      set.layers = split.layers
       if (split.fresh) set.fresh = await part(`${precision}-fresh`, split.fresh)
       if (split.parts) set.parts = await part(`${precision}-parts`, split.parts)
+      if (split.context) set.context = await part(`${precision}-context`, split.context)
       if (split.known) set.known = await part(`${precision}-known`, split.known)
       return set
     },

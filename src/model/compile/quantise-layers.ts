@@ -3,8 +3,9 @@ import { weightsOf } from './gemm.ts'
 import type { Graph } from './graph.ts'
 import { type Int8Matrix, toInt8 } from './int8.ts'
 import { steps } from './passes/equalise.ts'
-import { type FirstLayer, type Group, groupsOf, type Sides } from './passes/split-sides.ts'
+import type { FirstLayer, Group, Sides } from './passes/split-sides.ts'
 import { type FieldIds, quantiseTable, type TableScales } from './quantised-table.ts'
+import { groupsOf } from './side-plans.ts'
 
 /** Smallest and largest value of each column that a segment has of its own, over some rows. */
 export interface Range {

@@ -2,15 +2,15 @@
  * A bounded, exact cache of what the first layer makes of a candidate: one per worker thread, without locks.
  *
  * A key is the candidate's encoded columns as int32 words, floats by their bits; hits compare whole keys. Its values are
- * a row of float32 in each slab, and the compute graph gathers rows from the slabs by slot number. A call runs
- * `begin()`, then `find` and `claim` for its rows; the slots those answer stay put until the next `begin()`.
+ * a row of float32 in each slab (row-memory.ts), by slot number: here is which slot is whose. A call runs `begin()`, then
+ * `find` and `claim` for its rows; the slots those answer stay put until the next `begin()`.
  */
 export interface CandidateCacheOptions {
   /** int32 words of a key; with 0 all candidates are the same. */
   keyWords: number
   /** Floats of a slot in each slab. */
   widths: readonly number[]
-  /** Bound on all memory: slabs, keys, index, doorkeeper. */
+  /** Bound on all memory: slabs, which are made elsewhere, keys, index, doorkeeper. */
   bytes: number
   /** A hash, an int32, of the words [start, start + words); tests replace it to force collisions. */
   hash?: HashWords
@@ -39,8 +39,6 @@ const SLOT_BYTES = 13
 export class CandidateCache {
   /** Capacity; 0 where fewer than 16 fit: then every `find` answers NEVER_SEEN and every `claim` -1. */
   readonly slots: number
-  /** [slots, widths[i]] each, over an ArrayBuffer of its own; pages never written cost nothing. */
-  readonly slabs: readonly Float32Array[]
 
   readonly #keyWords: number
   readonly #hash: HashWords
@@ -72,7 +70,6 @@ export class CandidateCache {
     const slots = capacity(keyWords, widths, bytes)
     const places = placesFor(slots)
     this.slots = slots
-    this.slabs = widths.map((width) => new Float32Array(slots * width))
     this.#keyWords = keyWords
     this.#hash = hash
     this.#slotBytes = bytesOfSlot(keyWords, widths)

@@ -1,9 +1,11 @@
 import ort from 'onnxruntime-node'
+import type { PlanSet } from '../compile/plan.ts'
 import { planNames } from '../compile/plan-names.ts'
 import { CandidateCache, SEEN } from './candidate-cache.ts'
 import type { Batch } from './engine.ts'
 import type { Packer } from './packing.ts'
-import { type Part, runPart } from './plan-part.ts'
+import type { Part, Way } from './plan-part.ts'
+import { createRowMemory, mostBytes, type RowMemory } from './row-memory.ts'
 
 /** A request of the batch, and what is known of its candidates. */
 export interface Request {
@@ -17,28 +19,39 @@ export interface Request {
 
 export type Candidates = ReturnType<typeof createCandidates> & {}
 
+/** What may be kept at most, bytes: as much as a memory holds, but for what a call needs in it. */
+const mostKept = mostBytes - 2 ** 29
+/** What a call may need in it, bytes, and how many rows are computed at once at most. */
+const callBytes = 2 ** 28
+const mostRows = 2048
+
 /** The candidates' parts of the first layer that are kept; undefined where there are none, or no room for them. */
-export function createCandidates(parts: Part | undefined, known: Part | undefined, widths: number[], bytes: number) {
+export function createCandidates(
+  { parts, context, known }: Record<'parts' | 'context' | 'known', Part | undefined>,
+  { layers }: Pick<PlanSet, 'layers'>,
+  bytes: number,
+) {
   if (parts === undefined || known === undefined) return undefined
+  const widths = layers.map(({ width }) => width)
   const keyWords = parts.rows.reduce((sum, { columns }) => sum + columns.length, 0)
-  const cache = new CandidateCache({ keyWords, widths, bytes })
-  if (cache.slots === 0) return undefined
-  const slabs = Object.fromEntries(
-    cache.slabs.map((slab, i) => [planNames.slab(i), new ort.Tensor('float32', slab, [cache.slots, widths[i]!])]),
-  )
+  const cache = new CandidateCache({ keyWords, widths, bytes: Math.min(bytes, mostKept) })
+  const { slots } = cache
+  if (slots === 0) return undefined
+  // A row's sums, and a context's part for each.
+  const rowBytes = 8 * widths.reduce((sum, width) => sum + width, 1)
+  const rows = Math.max(1, Math.min(mostRows, Math.floor(callBytes / rowBytes)))
+  const memory = createRowMemory({ layers, slots, mostRows: rows })
   let keys = new Int32Array(0)
   let counted = cache.stats()
 
   /** Computes and keeps the parts of rows, each in its slot. */
   async function fill(part: Part, batch: Batch, rows: Int32Array, slots: Int32Array): Promise<void> {
     try {
-      const results = await runPart(part, batch, [rows])
-      widths.forEach((width, i) => {
-        const values = results[planNames.part(i)]!.data as Float32Array
-        const slab = cache.slabs[i]!
-        for (let row = 0; row < rows.length; row++)
-          slab.set(values.subarray(row * width, (row + 1) * width), slots[row]! * width)
-      })
+      const results = await part.run(batch, [{ rows }])
+      memory.keep(
+        slots,
+        layers.map((_, layer) => results[planNames.part(layer)]!.data as Float32Array),
+      )
     } catch (error) {
       for (const slot of slots) cache.invalidate(slot)
       throw error
@@ -63,11 +76,8 @@ export function createCandidates(parts: Part | undefined, known: Part | undefine
   }
 
   return {
-    /** What `known` takes beside the batch. */
-    feeds: (slots: Int32Array): Record<string, ort.Tensor> => ({
-      ...slabs,
-      [planNames.slots]: new ort.Tensor('int32', slots, [slots.length]),
-    }),
+    /** Computes rows of candidates that are kept. */
+    way: knownWay(context, known, widths, memory),
 
     /** Begins a call: reads the keys of its rows. */
     read(batch: Batch): void {
@@ -145,7 +155,33 @@ export function createCandidates(parts: Part | undefined, known: Part | undefine
 const measuredLookUps = 128
 const lookUpRounds = 31
 
-function writeKeys(packers: Packer[], batch: Batch, keys: Int32Array, keyWords: number): void {
+/** Adds the contexts' part to what is kept of candidates, and computes the rest. */
+function knownWay(context: Part | undefined, known: Part, widths: readonly number[], memory: RowMemory): Way {
+  return {
+    context: context?.context ?? [],
+    rows: known.rows,
+    byRequest: context !== undefined,
+    mostRows: memory.mostRows,
+    cost: known.cost,
+    async run(batch, requests) {
+      const contexts = await context?.run(
+        batch,
+        requests.map(({ rows }) => ({ rows: rows.subarray(0, 1) })),
+      )
+      const sums = memory.add(
+        requests.map(({ slots }) => slots!),
+        (contexts?.[planNames.contexts]?.data as Float32Array | undefined) ?? new Float32Array(0),
+      )
+      const feeds = sums.map((values, layer) => {
+        const width = widths[layer]!
+        return [planNames.sum(layer), new ort.Tensor('float32', values, [values.length / width, width])]
+      })
+      return known.runWith(batch, requests, Object.fromEntries(feeds))
+    },
+  }
+}
+
+function writeKeys(packers: readonly Packer[], batch: Batch, keys: Int32Array, keyWords: number): void {
   let column = 0
   for (const packer of packers) {
     packer.writeBits(batch, 0, batch.rows, keys, keyWords, column)

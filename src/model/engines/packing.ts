@@ -14,8 +14,6 @@ export interface Packer {
   type: 'int32' | 'int64' | 'float32'
   /** These rows: [rows, columns]. */
   pack(batch: Batch, rows: Int32Array): ort.Tensor
-  /** One row, for a request's context: [1, columns]. */
-  packRow(batch: Batch, row: number): ort.Tensor
   /** Writes the bits of rows `start` … `start + count` into `keys` [count, stride] from column `column` on. */
   writeBits(batch: Batch, start: number, count: number, keys: Int32Array, stride: number, column: number): void
 }
@@ -66,7 +64,6 @@ export function createPacker({ name, input, columns }: PackedInput, type: string
     return new ort.Tensor(kind, data as Float32Array, dims)
   }
 
-  const one = new Int32Array(1)
   return {
     name,
     input,
@@ -74,10 +71,6 @@ export function createPacker({ name, input, columns }: PackedInput, type: string
     width: columns.reduce((most, column) => Math.max(most, column), -1) + 1,
     type: kind,
     pack,
-    packRow(batch, row) {
-      one[0] = row
-      return pack(batch, one)
-    },
     writeBits(batch, start, rows, keys, stride, column) {
       const values = batch.inputs[input]!
       const width = values.length / batch.rows

@@ -1,4 +1,5 @@
 import type { Cost } from '../compile/plan.ts'
+import type { Rows, Way } from './plan-part.ts'
 
 /*
  * What requests cost in a graph of a plan, µs: each in a call of its own, or in one with others.
@@ -32,9 +33,33 @@ export function totalOf(cost: FullCost, requests: readonly number[]): number {
   return total
 }
 
-/** The calls in which requests cost least: one of all that gain by sharing it, and one for each of the others. */
-export function callsOf<T extends { rows: Int32Array }>(cost: FullCost, requests: readonly T[]): T[][] {
-  const joined = requests.filter(({ rows }) => joins(cost, rows.length))
-  if (joined.length < 2) return requests.map((request) => [request])
-  return [joined, ...requests.filter(({ rows }) => !joins(cost, rows.length)).map((request) => [request])]
+/**
+ * The calls in which requests cost least: one of all that gain by sharing it, and one for each of the others; more where
+ * there are too many rows for one.
+ */
+export function callsOf({ cost, mostRows }: Pick<Way, 'cost' | 'mostRows'>, requests: readonly Rows[]): Rows[][] {
+  const pieces = requests.flatMap((request) => cut(request, mostRows))
+  const joined = pieces.filter(({ rows }) => joins(cost, rows.length))
+  if (joined.length < 2) return pieces.map((piece) => [piece])
+  const calls = pieces.filter(({ rows }) => !joins(cost, rows.length)).map((piece) => [piece])
+  let call: Rows[] = []
+  let taken = 0
+  for (const piece of joined) {
+    taken += piece.rows.length
+    if (call.length === 0 || taken > mostRows) {
+      call = []
+      calls.push(call)
+      taken = piece.rows.length
+    }
+    call.push(piece)
+  }
+  return calls
+}
+
+function cut({ rows, slots }: Rows, most: number): Rows[] {
+  if (rows.length <= most) return [{ rows, ...(slots && { slots }) }]
+  return Array.from({ length: Math.ceil(rows.length / most) }, (_, i) => {
+    const [start, end] = [i * most, (i + 1) * most]
+    return { rows: rows.subarray(start, end), ...(slots && { slots: slots.subarray(start, end) }) }
+  })
 }

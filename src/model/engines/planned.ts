@@ -1,11 +1,12 @@
 import type { InferenceSession } from 'onnxruntime-node'
-import type { ReadyPlan } from '../compile/plan.ts'
+import type { PlanPart, ReadyPlan } from '../compile/plan.ts'
 import { type Candidates, createCandidates, type Request } from './candidates.ts'
 import type { Batch, GraphStats } from './engine.ts'
 import { noCache } from './graph-stats.ts'
+import { measureWays } from './measure-ways.ts'
 import { sameContext } from './packing.ts'
 import { callsOf, costOf, shareOf, totalOf } from './plan-cost.ts'
-import { fullCost, joinRows, measureParts, openPart, type Part, runPart } from './plan-part.ts'
+import { fullCost, joinArrays, openPart, type Part, type Rows, type Way } from './plan-part.ts'
 
 /** A compiled plan in this thread. One call at a time. */
 export interface PlannedGraph {
@@ -16,8 +17,7 @@ export interface PlannedGraph {
   close(): Promise<void>
 }
 
-type Name = 'whole' | 'fresh' | 'parts' | 'known'
-type Parts = Partial<Record<Name, Part>> & { whole: Part }
+type Ways = { whole: Way; fresh: Way | undefined; candidates: Candidates | undefined }
 
 /**
  * Opens a plan's graphs and learns what they cost here.
@@ -34,57 +34,48 @@ export async function openPlan(
   cacheBytes: number,
 ): Promise<PlannedGraph> {
   const set = precision === 'int8' ? description.int8! : description.float32
-  const open: Partial<Record<Name, Part>> = {}
+  const open: Part[] = []
   const close = async () => {
-    await Promise.all(Object.values(open).map(({ session }) => session.release()))
+    await Promise.all(open.map(({ session }) => session.release()))
+  }
+  const openIf = async (part: PlanPart | undefined) => {
+    if (part === undefined) return undefined
+    const opened = await openPart(folder, part, options)
+    open.push(opened)
+    return opened
   }
   try {
-    for (const name of ['whole', 'fresh', 'parts', 'known'] as const) {
-      const part = set[name]
-      if (part === undefined || ((name === 'parts' || name === 'known') && cacheBytes === 0)) continue
-      open[name] = await openPart(folder, part, options)
-    }
-    const parts = open as Parts
-    const candidates = createCandidates(parts.parts, parts.known, set.widths, cacheBytes)
-    // Without room for a few candidates there are no slabs to run it with.
-    const entries = (Object.entries(parts) as [Name, Part][]).filter(([name]) => name !== 'known' || candidates)
+    const whole = (await openIf(set.whole))!
+    const fresh = await openIf(set.fresh)
+    const parts = cacheBytes === 0 ? undefined : await openIf(set.parts)
+    const context = cacheBytes === 0 ? undefined : await openIf(set.context)
+    const known = cacheBytes === 0 ? undefined : await openIf(set.known)
+    const candidates = createCandidates({ parts, context, known }, set, cacheBytes)
+    const ways = { whole, fresh, parts, known: candidates?.way }
+    const entries = Object.entries(ways).flatMap(([name, way]) =>
+      way === undefined ? [] : [[name as keyof typeof ways, way] as const],
+    )
     let lookUp = costs?.lookUp ?? 0
-    if (costs) for (const [name, part] of entries) part.cost = fullCost(part, costs[name])
+    if (costs) for (const [name, way] of entries) way.cost = fullCost(way, costs[name])
     else {
       lookUp = candidates?.measure() ?? 0
-      await measureParts(
-        entries.map(([name, part]) => ({
-          part,
-          more: (rows) => (name === 'known' && candidates ? candidates.feeds(new Int32Array(rows)) : {}),
-        })),
-      )
+      await measureWays(entries.map(([, way]) => way))
     }
-    return { ...createPlan(parts, description.output, candidates, lookUp), close }
+    return { ...createPlan({ whole, fresh, candidates }, description.output, lookUp), close }
   } catch (error) {
     await close()
     throw error
   }
 }
 
-/** Rows of one request, or of any in the whole graph; of known candidates with where each is kept. */
-interface Rows {
-  rows: Int32Array
-  slots?: Int32Array
-}
-
 /** Requests of so many rows are asked whether a plan is of use at all. */
 const usualRows = [1, 4, 16, 64, 256, 1024]
 
-function createPlan(
-  parts: Parts,
-  output: string,
-  known: Candidates | undefined,
-  lookUp: number,
-): Omit<PlannedGraph, 'close'> {
-  const { whole } = parts
+function createPlan(open: Ways, output: string, lookUp: number): Omit<PlannedGraph, 'close'> {
+  const { whole } = open
   const rowsBy: GraphStats['rows'] = { exported: 0, whole: 0, fresh: 0, known: 0 }
-  const isCheaper = (part: Part, rows: number) => costOf(part.cost, rows) < costOf(whole.cost, rows)
-  const fresh = parts.fresh && usualRows.some((rows) => isCheaper(parts.fresh!, rows)) ? parts.fresh : undefined
+  const isCheaper = (way: Way, rows: number) => costOf(way.cost, rows) < costOf(whole.cost, rows)
+  const fresh = open.fresh && usualRows.some((rows) => isCheaper(open.fresh!, rows)) ? open.fresh : undefined
 
   /** What rows of a request cost that are computed in full, if each of `requests` goes the way that is cheapest for it. */
   function fullShare(rows: number, requests: number): number {
@@ -96,10 +87,12 @@ function createPlan(
    * Whether it is worth while to look up a request's candidates: a look-up costs more than was measured, since memory is
    * far by then, and is for nothing where the candidate is new.
    */
-  const knowingPays = (rows: number, requests: number) =>
-    fullShare(rows, requests) - shareOf(parts.known!.cost, rows, requests) > 3 * lookUp * rows
-  const candidates = known !== undefined && usualRows.some((rows) => knowingPays(rows, 1)) ? known : undefined
-  const context = fresh?.context ?? (candidates ? parts.known!.context : [])
+  const knowingPays = ({ way }: Candidates, rows: number, requests: number) =>
+    fullShare(rows, requests) - shareOf(way.cost, rows, requests) > 3 * lookUp * rows
+  const candidates =
+    open.candidates && usualRows.some((rows) => knowingPays(open.candidates!, rows, 1)) ? open.candidates : undefined
+  const known = candidates?.way
+  const context = fresh?.context ?? known?.context ?? []
   let everyRow = new Int32Array(0)
 
   function rangeOf(start: number, count: number): Int32Array {
@@ -127,23 +120,20 @@ function createPlan(
     const requests = batch.requests ?? [batch.rows]
     const count = requests.length
     const answer = createAnswer(batch.rows)
-    /** Runs requests in the calls in which they cost least. */
-    const runIn = async (way: 'whole' | 'fresh' | 'known', calls: Rows[][]) => {
+    const runIn = async (name: 'whole' | 'fresh' | 'known', way: Way, calls: Rows[][]) => {
       for (const call of calls) {
-        const rows = call.map(({ rows }) => rows)
-        const slots = call.flatMap(({ slots }) => slots ?? [])
-        const more = way === 'known' ? candidates!.feeds(joinRows(slots)) : {}
-        const { [output]: values } = await runPart(parts[way]!, batch, rows, more)
-        const all = joinRows(rows)
-        rowsBy[way] += all.length
-        answer.place(values!.data as Float32Array, all)
+        const { [output]: values } = await way.run(batch, call)
+        const rows = joinArrays(call.map(({ rows }) => rows))
+        rowsBy[name] += rows.length
+        answer.place(values!.data as Float32Array, rows)
       }
-      return answer
     }
 
-    const looks = (rows: number) => candidates !== undefined && knowingPays(rows, count)
-    if (!requests.some((rows) => looks(rows) || fullShare(rows, count) < shareOf(whole.cost, rows, count)))
-      return (await runIn('whole', [[{ rows: rangeOf(0, batch.rows) }]])).values()
+    const looks = (rows: number) => candidates !== undefined && knowingPays(candidates, rows, count)
+    if (!requests.some((rows) => looks(rows) || fullShare(rows, count) < shareOf(whole.cost, rows, count))) {
+      await runIn('whole', whole, [[{ rows: rangeOf(0, batch.rows) }]])
+      return answer.values()
+    }
 
     /** Rows that differ in their context from others of their request. */
     const loose: number[] = []
@@ -162,7 +152,7 @@ function createPlan(
         }
         // To keep a candidate is an investment: what that costs is not counted.
         const kept = request === undefined ? 0 : request.rows.length + request.seen.length
-        const cost = () => shareOf(parts.known!.cost, kept, count) + fullShare(rows - kept, count)
+        const cost = () => shareOf(known!.cost, kept, count) + fullShare(rows - kept, count)
         if (kept > 0 && cost() <= fullShare(rows, count)) viaKnown.push(request!)
         else inFull.push(rangeOf(start, rows))
       }
@@ -176,18 +166,17 @@ function createPlan(
       if (never.length > 0) inFull.push(Int32Array.from(never))
     }
     const viaFresh = takeFresh(inFull, loose.length, count)
-    const together = joinRows([...inFull.filter((rows) => !viaFresh.includes(rows)), Int32Array.from(loose)])
+    const together = joinArrays([...inFull.filter((rows) => !viaFresh.includes(rows)), Int32Array.from(loose)])
 
-    if (kept.length > 0) await runIn('known', callsOf(parts.known!.cost, kept))
-    if (viaFresh.length > 0)
-      await runIn(
-        'fresh',
-        callsOf(
-          fresh!.cost,
-          viaFresh.map((rows) => ({ rows })),
-        ),
+    if (known && kept.length > 0) await runIn('known', known, callsOf(known, kept))
+    if (fresh && viaFresh.length > 0) {
+      const calls = callsOf(
+        fresh,
+        viaFresh.map((rows) => ({ rows })),
       )
-    if (together.length > 0) await runIn('whole', [[{ rows: together }]])
+      await runIn('fresh', fresh, calls)
+    }
+    if (together.length > 0) await runIn('whole', whole, [[{ rows: together }]])
     return answer.values()
   }
 

@@ -2,6 +2,7 @@ import ort from 'onnxruntime-node'
 import type { Graph } from '../../../src/model/compile/graph.ts'
 import type { PackedInput, PlanGraph, Sides, SplitGraphs } from '../../../src/model/compile/passes/split-sides.ts'
 import { planNames } from '../../../src/model/compile/plan-names.ts'
+import { createRowMemory } from '../../../src/model/engines/row-memory.ts'
 import type { Dice } from './dice.ts'
 import { type Answers, answersOf, differenceOf, type Feeds, feedsOf } from './run-graph.ts'
 
@@ -124,7 +125,7 @@ async function answersOfFresh(plan: PlanGraph, feeds: Feeds, requests: number[])
  * `slots[i]` of slabs with `size` slots; all others hold what no answer may show. `row`: the row's place in `slots`.
  */
 async function answersOfKnown(
-  { known, parts, widths }: SplitGraphs,
+  { known, parts, context, layers }: SplitGraphs,
   feeds: Feeds,
   {
     requests,
@@ -135,17 +136,24 @@ async function answersOfKnown(
   }: { requests: number[]; candidates: number[]; slots: number[]; size: number; row: number[] },
 ): Promise<Answers> {
   const [kept] = await answersOf(parts!.graph, [feedsOfPlan(parts!, feeds, candidates, requests)])
+  const [contexts] = context ? await answersOf(context.graph, [feedsOfPlan(context, feeds, [], requests)]) : [{}]
   const all = feedsOfPlan(known!, feeds, range(row.length), requests)
-  widths.forEach((width, layer) => {
-    const slab = new Float32Array(size * width).fill(Number.NaN)
-    const { values } = kept![planNames.part(layer)]!
-    slots.forEach((slot, i) => {
-      slab.set(values.subarray(i * width, (i + 1) * width), slot * width)
-    })
-    all[planNames.slab(layer)] = new ort.Tensor('float32', slab, [size, width])
+  const memory = createRowMemory({ layers, slots: size, mostRows: row.length })
+  for (let slot = 0; slot < size; slot++)
+    memory.keep(
+      Int32Array.of(slot),
+      layers.map(({ width }) => new Float32Array(width).fill(Number.NaN)),
+    )
+  memory.keep(
+    Int32Array.from(slots),
+    layers.map((_, layer) => kept![planNames.part(layer)]!.values),
+  )
+  const slotsOf = firstsOf(requests).map((first, i) =>
+    Int32Array.from(row.slice(first, first + requests[i]!), (i) => slots[i]!),
+  )
+  memory.add(slotsOf, contexts?.[planNames.contexts]?.values ?? new Float32Array(0)).forEach((sums, layer) => {
+    all[planNames.sum(layer)] = new ort.Tensor('float32', sums, [row.length, layers[layer]!.width])
   })
-  const slotOfRow = Int32Array.from(row, (i) => slots[i]!)
-  all[planNames.slots] = new ort.Tensor('int32', slotOfRow, [row.length])
   const [answers] = await answersOf(known!.graph, [all])
   return answers!
 }

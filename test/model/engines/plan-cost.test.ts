@@ -9,11 +9,16 @@ const requestsOf = (counts: readonly number[]) => counts.map((count) => ({ rows:
 const rowsOf = (calls: { rows: Int32Array }[][]) => calls.map((call) => call.map(({ rows }) => rows.length))
 
 t.test('small requests share a call, large ones have their own', async (t) => {
-  t.same(rowsOf(callsOf(cost, requestsOf([5, 100, 3, 30, 1]))), [[5, 3, 1], [100], [30]])
-  t.same(rowsOf(callsOf(cost, requestsOf([5, 100]))), [[5], [100]])
-  t.same(callsOf(cost, []), [])
+  t.same(rowsOf(callsOf({ cost, mostRows: Number.POSITIVE_INFINITY }, requestsOf([5, 100, 3, 30, 1]))), [
+    [100],
+    [30],
+    [5, 3, 1],
+  ])
+  t.same(rowsOf(callsOf({ cost, mostRows: Number.POSITIVE_INFINITY }, requestsOf([5, 100]))), [[5], [100]])
+  t.same(callsOf({ cost, mostRows: 1 }, []), [])
+  t.same(rowsOf(callsOf({ cost, mostRows: 12 }, requestsOf([5, 3, 30, 4, 1, 2]))), [[5, 3], [12], [12], [6, 4, 1], [2]])
   // What costs as much either way goes alone.
-  t.same(rowsOf(callsOf(cost, requestsOf([20, 20]))), [[20], [20]])
+  t.same(rowsOf(callsOf({ cost, mostRows: Number.POSITIVE_INFINITY }, requestsOf([20, 20]))), [[20], [20]])
 })
 
 t.test('the first request of a call pays for it, the others for what they add', async (t) => {
@@ -41,7 +46,7 @@ t.test('no way to share calls costs less than the one that is taken', async () =
       const taken = totalOf(cost, counts)
       const alone = counts.reduce((sum, rows) => sum + costOf(cost, rows), 0)
       if (taken > alone) throw new Error(`${taken} where each alone is ${alone}`)
-      const all = callsOf(cost, requestsOf(counts))
+      const all = callsOf({ cost, mostRows: Number.POSITIVE_INFINITY }, requestsOf(counts))
       if (all.flat().length !== counts.length) throw new Error('a request is lost')
       // Where the first to join costs the same whichever it is, none is better.
       const joined = counts.filter((_, i) => joins[i])

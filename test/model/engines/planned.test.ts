@@ -115,9 +115,12 @@ function batchesOf(model: RandomModel, { seed, batches, bounded, candidates, con
 
 /** Memory for so many candidates: their values, their keys, and the tables that find them. */
 function bytesFor(plan: ReadyPlan, slots: number): number {
-  const { widths, known, parts } = plan.description.float32
+  const { layers, known, parts } = plan.description.float32
   if (known === undefined || parts === undefined || slots === 0) return slots * 500
-  const words = [...widths, ...parts.rows.map(({ columns }) => columns.length)].reduce((sum, width) => sum + width, 0)
+  const words = [...layers.map(({ width }) => width), ...parts.rows.map(({ columns }) => columns.length)].reduce(
+    (sum, width) => sum + width,
+    0,
+  )
   return slots * (4 * words + 13) + 2 ** Math.ceil(Math.log2(slots * 2)) * 16
 }
 

@@ -5,14 +5,12 @@ import { roundToBytes, sideBySide, sideBySideCopies, sumsOf, toBytes, toFloats, 
 import { TensorProto_DataType as DataType, type NodeProto } from '../onnx_pb.ts'
 import { type QuantiseOptions, quantiseLayers } from '../quantise-layers.ts'
 import { batchOf, columnsOf, embed, pickRows, rowIndexes } from '../side-columns.ts'
+import { assemble, knownSum, ofRequest, readsContext } from '../side-plans.ts'
 import {
-  assemble,
   type Emit,
   type FirstLayer,
   firstLayers,
   type Group,
-  knownPart,
-  ofRequest,
   type PlanGraph,
   type Side,
   type Sides,
@@ -55,10 +53,12 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
           fresh: freshOf(options.sides),
           known: knownOf(options.sides),
           parts: partsOf(options.sides),
+          context: contextsOf(options.sides),
         })
   if (typeof split !== 'string') {
     if (split.fresh) finish(split.fresh)
     if (split.parts) finish(split.parts)
+    if (split.context) finish(split.context)
     if (split.known) finish(split.known)
   }
   return { whole, split }
@@ -198,7 +198,7 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
           return toBytes(plan.graph, x, matrix, rows, context === undefined ? sum : ofRequest(plan, sum))
         }
         if (context === undefined) return toFloats(plan.graph, x, matrix, rows, Float32Array.from(offset))
-        const shared = contextFloats(plan, layer, sides, context)
+        const shared = ofRequest(plan, contextFloats(plan, layer, sides, context))
         const own = toFloats(plan.graph, x, matrix, rows, undefined)
         return plan.graph.node('Add', [own, shared], { shape: floatShape(-1, matrix.n) })
       })
@@ -208,42 +208,43 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
   function contextFloats(plan: PlanGraph, layer: FirstLayer, sides: Sides, x: string): string {
     const { matrix, offset } = made.get(layer)!
     const rows = rowsOf(layer, sides, ['context'])
-    return ofRequest(plan, toFloats(plan.graph, x, matrix, rows, Float32Array.from(offset), 1))
+    return toFloats(plan.graph, x, matrix, rows, Float32Array.from(offset), 1)
+  }
+
+  /** Sums of integers as float32, or an offset: what a layer's sum has beside its rows' features. */
+  function contextsOf(sides: Sides): Emit {
+    return (plan, group) => {
+      const x = bytes(plan, group[0].segments, sides, ['context'])
+      const sums = contextSums(plan, group, sides, x)
+      const batch = x === undefined ? -1 : 1
+      return group.map((layer) => {
+        const { matrix, offset, hidden } = made.get(layer)!
+        if (hidden) {
+          const shape = floatShape(batch, matrix.n)
+          return plan.graph.node('Cast', [sums.get(layer)!], { attributes: { to: DataType.FLOAT }, shape })
+        }
+        if (x !== undefined) return contextFloats(plan, layer, sides, x)
+        return plan.graph.constant('offset', Float32Array.from(offset), [matrix.n])
+      })
+    }
   }
 
   function knownOf(sides: Sides): Emit {
     return (plan, group) => {
       const { graph: target } = plan
-      const [{ segments }] = group
-      const context = bytes(plan, segments, sides, ['context'])
-      const cross = bytes(plan, segments, sides, ['cross'])
+      const rest = readsContext(group, sides) ? undefined : contextsOf(sides)(plan, group)
+      const cross = bytes(plan, group[0].segments, sides, ['cross'])
       const crossRows = rowsOf(group[0], sides, ['cross'])
-      const sums = contextSums(plan, group, sides, context)
-      return group.map((layer) => {
-        const { matrix, offset, hidden } = made.get(layer)!
+      return group.map((layer, i) => {
+        const { matrix, hidden } = made.get(layer)!
         const { n } = matrix
-        const part = knownPart(plan, layers.indexOf(layer), n)
         const shape = floatShape(-1, n)
-        const add = (terms: string[]) => terms.reduce((sum, term) => target.node('Add', [sum, term], { shape }))
-        const crossed =
-          cross === undefined ? [] : [toFloats(target, cross, hidden ? sumsOf(matrix) : matrix, crossRows, undefined)]
-        if (!hidden) {
-          const rest =
-            context === undefined
-              ? target.constant('offset', Float32Array.from(offset), [n])
-              : contextFloats(plan, layer, sides, context)
-          return add([part, rest, ...crossed])
-        }
-        const sum = target.node('Cast', [sums.get(layer)!], {
-          attributes: { to: DataType.FLOAT },
-          shape: floatShape(context === undefined ? -1 : 1, n),
-        })
-        const rest = context === undefined ? sum : ofRequest(plan, sum)
-        const scaled = target.node(
-          'Mul',
-          [add([part, rest, ...crossed]), target.constant('sums/scale', matrix.scale, [n])],
-          { shape },
-        )
+        const terms = [knownSum(plan, layers.indexOf(layer), n), ...(rest ? [rest[i]!] : [])]
+        if (cross !== undefined)
+          terms.push(toFloats(target, cross, hidden ? sumsOf(matrix) : matrix, crossRows, undefined))
+        const sum = terms.reduce((sum, term) => target.node('Add', [sum, term], { shape }))
+        if (!hidden) return sum
+        const scaled = target.node('Mul', [sum, target.constant('sums/scale', matrix.scale, [n])], { shape })
         return roundToBytes(target, scaled, n)
       })
     }

@@ -1,9 +1,10 @@
 import { type Segment, segmentsOf } from '../columns.ts'
 import { isGemm, weightsOf } from '../gemm.ts'
-import { declare, floatShape, type Graph } from '../graph.ts'
-import { TensorProto_DataType as DataType, type NodeProto } from '../onnx_pb.ts'
+import { floatShape, type Graph } from '../graph.ts'
+import type { NodeProto } from '../onnx_pb.ts'
 import { planNames } from '../plan-names.ts'
 import { features, rowIndexes, rowsOf } from '../side-columns.ts'
+import { assemble, contextsOf, knownSum, ofRequest, partsOf, readsContext, takeRelu } from '../side-plans.ts'
 
 export type Side = 'context' | 'candidate' | 'cross'
 
@@ -27,6 +28,16 @@ export interface PlanGraph {
   replaced: Map<FirstLayer, string>
 }
 
+/** What the parts of a first layer are. */
+export interface LayerParts {
+  /** Columns of its output. */
+  width: number
+  /** Whether `known` takes the sum of its parts after its ReLU. */
+  relu: boolean
+  /** The first of its columns in the contexts' part; −1: the context has none. */
+  context: number
+}
+
 /** A graph, its first layer taken apart by side. */
 export interface SplitGraphs {
   /** Requests' rows, all computed: context [requests, …], rows [rows, …], `planNames.requests`; if there are context columns. */
@@ -34,11 +45,13 @@ export interface SplitGraphs {
   /** The candidates' part of the first layer: outputs `planNames.part(…)` [rows, width], one a layer; if there are candidate columns. */
   parts: PlanGraph | undefined
   /**
-   * Requests' rows, of which these parts are known: inputs as of `fresh`, without the candidates' columns, `planNames.slab(…)`
-   * [slots, width] and `slots` int32 [rows], which slot is each row's; if there are candidate columns.
+   * The contexts' part: output `planNames.contexts` [requests, …], side by side of all layers that read the context; if there
+   * are candidate columns, and such layers.
    */
+  context: PlanGraph | undefined
+  /** Rows of which these two parts are known: inputs `planNames.sum(…)` [rows, width], and cross columns; if there are candidate columns. */
   known: PlanGraph | undefined
-  widths: number[]
+  layers: LayerParts[]
 }
 
 /** A first product of features: reads nothing but columns of the inputs. */
@@ -81,8 +94,9 @@ export function firstLayers(graph: Graph): FirstLayer[] {
 export interface Emitter {
   fresh: Emit
   known: Emit
-  /** Answers one output a layer. */
   parts: Emit
+  /** Asked for groups that read the context alone. */
+  context: Emit
 }
 
 /** Takes the first layers apart; answers a reason where that can't be done. */
@@ -100,25 +114,39 @@ export function splitLayers(graph: Graph, layers: FirstLayer[], sides: Sides, em
 
   const fresh = has('context') ? assemble(graph, layers, emit.fresh) : undefined
   if (typeof fresh === 'string') return fresh
-  const widths = layers.map(({ gemm }) => weightsOf(graph, gemm).n)
   // Every first layer must have a part to be kept: then the candidate's columns are read nowhere else.
   const everywhere = layers.every(({ segments }) =>
     segments.some(({ input, columns }) => columns.some((c) => sides[input]![c] === 'candidate')),
   )
-  if (!has('candidate') || !everywhere) return { fresh, parts: undefined, known: undefined, widths }
+  if (!has('candidate') || !everywhere)
+    return { fresh, parts: undefined, context: undefined, known: undefined, layers: [] }
   const known = assemble(graph, layers, emit.known)
   if (typeof known === 'string') return known
-  known.graph.inputs.push(declare(planNames.slots, { dtype: DataType.INT32, dims: [-1] }))
-  widths.forEach((width, i) => {
-    known.graph.inputs.push(declare(planNames.slab(i), floatShape(-1, width), 'slots'))
-  })
-  return { fresh, parts: partsOf(graph, layers, emit.parts), known, widths }
+  const contexts = contextsOf(graph, layers, sides, emit.context)
+  return {
+    fresh,
+    parts: partsOf(graph, layers, emit.parts),
+    context: contexts?.plan,
+    known,
+    layers: layers.map((layer, i) => ({
+      width: weightsOf(graph, layer.gemm).n,
+      relu: takeRelu(known.graph, planNames.sum(i)),
+      context: contexts?.columns.get(layer) ?? -1,
+    })),
+  }
 }
 
 function floatEmitter(whole: Graph, layers: FirstLayer[], sides: Sides): Emitter {
+  const biasesOf = (plan: PlanGraph, group: Group) =>
+    group.map(({ gemm }) => {
+      const { n, b } = weightsOf(whole, gemm)
+      return plan.graph.constant('bias', b, [n])
+    })
   return {
     fresh(plan, group) {
-      const biases = contextOf(plan, whole, group, sides)
+      const biases = readsContext(group, sides)
+        ? contextOf(plan, whole, group, sides).map((sums) => ofRequest(plan, sums))
+        : biasesOf(plan, group)
       const x = features(plan, group[0].segments, sides, ['candidate', 'cross'])
       return group.map(({ gemm, segments }, i) => {
         const w = rowsOf(whole, gemm, segments, sides, ['candidate', 'cross'])
@@ -126,20 +154,20 @@ function floatEmitter(whole: Graph, layers: FirstLayer[], sides: Sides): Emitter
         return plan.graph.node('Gemm', [x, name, biases[i]!], { shape: floatShape(-1, w.dims[1]!) })
       })
     },
+    context: (plan, group) => contextOf(plan, whole, group, sides),
     known(plan, group) {
-      const biases = contextOf(plan, whole, group, sides)
+      const biases = readsContext(group, sides) ? undefined : biasesOf(plan, group)
       const crossed = rowIndexes(group[0].segments, sides, ['cross']).length > 0
       const x = crossed ? features(plan, group[0].segments, sides, ['cross']) : undefined
       return group.map((layer, i) => {
         const { n } = weightsOf(whole, layer.gemm)
-        const part = knownPart(plan, layers.indexOf(layer), n)
-        let rest = biases[i]!
-        if (x !== undefined) {
-          const w = rowsOf(whole, layer.gemm, layer.segments, sides, ['cross'])
-          const name = plan.graph.constant(`${layer.gemm.input[1]}/cross`, w.data, w.dims)
-          rest = plan.graph.node('Gemm', [x, name, rest], { shape: floatShape(-1, n) })
-        }
-        return plan.graph.node('Add', [part, rest], { shape: floatShape(-1, n) })
+        const shape = floatShape(-1, n)
+        let sum = knownSum(plan, layers.indexOf(layer), n)
+        if (biases) sum = plan.graph.node('Add', [sum, biases[i]!], { shape })
+        if (x === undefined) return sum
+        const w = rowsOf(whole, layer.gemm, layer.segments, sides, ['cross'])
+        const name = plan.graph.constant(`${layer.gemm.input[1]}/cross`, w.data, w.dims)
+        return plan.graph.node('Gemm', [x, name, sum], { shape })
       })
     },
     parts(plan, group) {
@@ -153,60 +181,11 @@ function floatEmitter(whole: Graph, layers: FirstLayer[], sides: Sides): Emitter
   }
 }
 
-/** What is kept of each row's candidate for the layer of that number: [rows, width]. */
-export function knownPart(plan: PlanGraph, layer: number, width: number): string {
-  return plan.graph.node('Gather', [planNames.slab(layer), planNames.slots], {
-    attributes: { axis: 0 },
-    shape: floatShape(-1, width),
-  })
-}
-
-/** The graph with its first layers replaced; a reason where the inputs are read elsewhere too. */
-export function assemble(whole: Graph, layers: FirstLayer[], emit: Emit): PlanGraph | string {
-  const graph = whole.copy()
-  const plan: PlanGraph = { graph, context: [], rows: [], replaced: new Map() }
-  const former = new Set(graph.inputs.map(({ name }) => name))
-  graph.inputs.splice(0)
-  for (const group of groupsOf(layers)) {
-    const outputs = emit(plan, group)
-    group.forEach((layer, i) => {
-      const { output } = layer
-      plan.replaced.set(layer, outputs[i]!)
-      graph.nodes = graph.nodes.filter((node) => node.output[0] !== output)
-      graph.touch()
-      graph.replace(output, outputs[i]!)
-    })
-  }
-  graph.tidy()
-  const declared = new Set(graph.inputs.map(({ name }) => name))
-  for (const node of graph.nodes)
-    for (const name of node.input)
-      if (former.has(name) && !declared.has(name)) return `${node.opType} ${node.name} reads the input ${name} too`
-  return plan
-}
-
-/** Layers by what they read. */
-export function groupsOf(layers: FirstLayer[]): Iterable<Group> {
-  const groups = new Map<string, Group>()
-  for (const layer of layers) {
-    const key = layer.gemm.input[0]!
-    const group = groups.get(key)
-    if (group) group.push(layer)
-    else groups.set(key, [layer])
-  }
-  return groups.values()
-}
-
-/**
- * Per layer of the group its bias, the context's part added: [rows, width], or [1, width] where all rows are of one request; its
- * constant bias where there is no context.
- */
+/** Per layer of the group, which reads the context, its bias and the context's part: [requests, width]. */
 function contextOf(plan: PlanGraph, whole: Graph, group: Group, sides: Sides): string[] {
   const { graph } = plan
   const members = group.map(({ gemm }) => weightsOf(whole, gemm))
   const [{ segments }] = group
-  if (rowIndexes(segments, sides, ['context']).length === 0)
-    return members.map(({ n, b }) => graph.constant('bias', b, [n]))
   const x = features(plan, segments, sides, ['context'])
   const width = members.reduce((sum, { n }) => sum + n, 0)
   const bias = new Float32Array(width)
@@ -226,40 +205,10 @@ function contextOf(plan: PlanGraph, whole: Graph, group: Group, sides: Sides): s
   })
   const names = [graph.constant('context/kernel', weights, [k, width]), graph.constant('context/bias', bias, [width])]
   const sum = graph.node('Gemm', [x, ...names], { shape: floatShape(1, width) })
+  if (group.length === 1) return [sum]
   const sizes = members.map(({ n }) => n)
-  const sums =
-    group.length === 1
-      ? [sum]
-      : graph.nodeOf('Split', [sum, graph.integers(sizes)], sizes.length, {
-          attributes: { axis: 1 },
-          shapes: sizes.map((n) => floatShape(1, n)),
-        })
-  return sums.map((sum) => ofRequest(plan, sum))
-}
-
-/** What was computed of each request's context, for its rows: [requests, n] → [rows, n], or [1, n] where there is one request. */
-export function ofRequest({ graph }: PlanGraph, values: string): string {
-  const { requests } = planNames
-  if (!graph.inputs.some(({ name }) => name === requests))
-    graph.inputs.push(declare(requests, { dtype: DataType.INT32, dims: [-1] }, 'rows_or_1'))
-  return graph.node('Gather', [values, requests], { attributes: { axis: 0 }, shape: graph.shapes.get(values)! })
-}
-
-function partsOf(whole: Graph, layers: FirstLayer[], emit: Emit): PlanGraph {
-  const graph = whole.copy()
-  const plan: PlanGraph = { graph, context: [], rows: [], replaced: new Map() }
-  graph.inputs.splice(0)
-  graph.outputs.splice(0)
-  graph.nodes = []
-  graph.touch()
-  for (const group of groupsOf(layers))
-    emit(plan, group).forEach((part, i) => {
-      const layer = group[i]!
-      const name = planNames.part(layers.indexOf(layer))
-      const shape = floatShape(-1, weightsOf(whole, layer.gemm).n)
-      graph.node('Identity', [part], { outputs: [name], shape })
-      graph.outputs.push(declare(name, shape))
-    })
-  graph.tidy()
-  return plan
+  return graph.nodeOf('Split', [sum, graph.integers(sizes)], sizes.length, {
+    attributes: { axis: 1 },
+    shapes: sizes.map((n) => floatShape(1, n)),
+  })
 }

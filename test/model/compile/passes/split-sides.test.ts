@@ -83,7 +83,13 @@ t.test('computes the context once a request, and the candidates not at all where
   const plans = splitSides(graph, sides)
   if (typeof plans === 'string') throw new Error(plans)
   t.equal(await breachOfPlans(graph, sides, plans, new Dice(1)), undefined)
-  t.same(plans.widths, [5, 4])
+  t.same(
+    plans.layers.map(({ width, context }) => [width, context]),
+    [
+      [5, 0],
+      [4, 5],
+    ],
+  )
   t.same(plans.fresh!.context, [{ name: 'multigate:context:ids', input: 'ids', columns: [0, 2] }])
   t.same(plans.fresh!.rows, [
     { name: 'multigate:rows:ids', input: 'ids', columns: [1] },
@@ -101,7 +107,7 @@ t.test('computes the context once a request, and the candidates not at all where
   t.equal(multiplicationsOf(plans.parts!.graph), 3 * 9)
   for (const plan of [plans.fresh, plans.known, plans.parts])
     t.same(
-      plan!.graph.inputs.map(({ name }) => name).filter((name) => !/^multigate:(requests|slots|slab:\d)$/.test(name)),
+      plan!.graph.inputs.map(({ name }) => name).filter((name) => !/^multigate:(requests|sum:\d)$/.test(name)),
       [...plan!.context, ...plan!.rows].map(({ name }) => name),
     )
 })

@@ -1,0 +1,51 @@
+;; Sums of rows of a slab and one row: what row-memory.ts runs, in memory that it lays out. After a change put the module's
+;; bytes into row-memory.ts: the test of that compares them, and says what they are.
+(module
+  (import "rows" "memory" (memory 0))
+
+  ;; out[i] = max(slab[slots[i]] + row, floor), for each i below count: `bytes` bytes of float32, which lie `stride` bytes apart in
+  ;; the slab; a NaN stays one.
+  (func (export "addRows")
+    (param $slab i32) (param $stride i32) (param $slots i32) (param $count i32) (param $row i32) (param $bytes i32) (param $floor f32) (param $out i32)
+    (local $least v128) (local $end i32) (local $from i32) (local $to i32) (local $at i32) (local $vectors i32) (local $sum f32)
+    (local.set $least (f32x4.splat (local.get $floor)))
+    (local.set $end (i32.add (local.get $slots) (i32.shl (local.get $count) (i32.const 2))))
+    (local.set $vectors (i32.and (local.get $bytes) (i32.const -64)))
+    (local.set $to (local.get $out))
+    (block $done
+      (loop $next
+        (br_if $done (i32.ge_u (local.get $slots) (local.get $end)))
+        (local.set $from (i32.add (local.get $slab) (i32.mul (i32.load (local.get $slots)) (local.get $stride))))
+        (local.set $at (i32.const 0))
+        ;; 16 numbers at a time
+        (block $short
+          (loop $vector
+            (br_if $short (i32.ge_u (local.get $at) (local.get $vectors)))
+            (v128.store (i32.add (local.get $to) (local.get $at)) (f32x4.pmax (f32x4.add
+              (v128.load (i32.add (local.get $from) (local.get $at)))
+              (v128.load (i32.add (local.get $row) (local.get $at)))) (local.get $least)))
+            (v128.store offset=16 (i32.add (local.get $to) (local.get $at)) (f32x4.pmax (f32x4.add
+              (v128.load offset=16 (i32.add (local.get $from) (local.get $at)))
+              (v128.load offset=16 (i32.add (local.get $row) (local.get $at)))) (local.get $least)))
+            (v128.store offset=32 (i32.add (local.get $to) (local.get $at)) (f32x4.pmax (f32x4.add
+              (v128.load offset=32 (i32.add (local.get $from) (local.get $at)))
+              (v128.load offset=32 (i32.add (local.get $row) (local.get $at)))) (local.get $least)))
+            (v128.store offset=48 (i32.add (local.get $to) (local.get $at)) (f32x4.pmax (f32x4.add
+              (v128.load offset=48 (i32.add (local.get $from) (local.get $at)))
+              (v128.load offset=48 (i32.add (local.get $row) (local.get $at)))) (local.get $least)))
+            (local.set $at (i32.add (local.get $at) (i32.const 64)))
+            (br $vector)))
+        ;; what is left of the row, one by one
+        (block $whole
+          (loop $number
+            (br_if $whole (i32.ge_u (local.get $at) (local.get $bytes)))
+            (local.set $sum (f32.add
+              (f32.load (i32.add (local.get $from) (local.get $at)))
+              (f32.load (i32.add (local.get $row) (local.get $at)))))
+            (f32.store (i32.add (local.get $to) (local.get $at))
+              (select (local.get $floor) (local.get $sum) (f32.lt (local.get $sum) (local.get $floor))))
+            (local.set $at (i32.add (local.get $at) (i32.const 4)))
+            (br $number)))
+        (local.set $to (i32.add (local.get $to) (local.get $bytes)))
+        (local.set $slots (i32.add (local.get $slots) (i32.const 4)))
+        (br $next)))))

@@ -2,15 +2,15 @@
  * A bounded, exact cache of what the first layer makes of a candidate: one per worker thread, without locks.
  *
  * A key is the candidate's encoded columns as int32 words, floats by their bits; hits compare whole keys. Its values are
- * a row of float32 in each slab (row-memory.ts), by slot number: here is which slot is whose. A call runs `begin()`, then
+ * a row of float32 (row-memory.ts), by slot number: here is which slot is whose. A call runs `begin()`, then
  * `find` and `claim` for its rows; the slots those answer stay put until the next `begin()`.
  */
 export interface CandidateCacheOptions {
   /** int32 words of a key; with 0 all candidates are the same. */
   keyWords: number
-  /** Floats of a slot in each slab. */
-  widths: readonly number[]
-  /** Bound on all memory: slabs, which are made elsewhere, keys, index, doorkeeper. */
+  /** Floats that are kept in a slot. */
+  width: number
+  /** Bound on all memory: what is kept, which lies elsewhere, keys, index, doorkeeper. */
   bytes: number
   /** A hash, an int32, of the words [start, start + words); tests replace it to force collisions. */
   hash?: HashWords
@@ -66,13 +66,13 @@ export class CandidateCache {
   #evictions = 0
 
   /** Throws RangeError where the system refuses the memory. */
-  constructor({ keyWords, widths, bytes, hash = hashWords }: CandidateCacheOptions) {
-    const slots = capacity(keyWords, widths, bytes)
+  constructor({ keyWords, width, bytes, hash = hashWords }: CandidateCacheOptions) {
+    const slots = capacity(keyWords, width, bytes)
     const places = placesFor(slots)
     this.slots = slots
     this.#keyWords = keyWords
     this.#hash = hash
-    this.#slotBytes = bytesOfSlot(keyWords, widths)
+    this.#slotBytes = bytesOfSlot(keyWords, width)
     this.#keys = new Int32Array(slots * keyWords)
     this.#index = new Int32Array(places * 2)
     this.#mask = places - 1
@@ -281,21 +281,21 @@ function mix(lane: number, word: number): number {
 }
 
 /** The most slots whose memory, tables included, stays within `bytes`; 0 where that is fewer than MIN_SLOTS. */
-function capacity(keyWords: number, widths: readonly number[], bytes: number): number {
+function capacity(keyWords: number, width: number, bytes: number): number {
   // Rounded up, the index has fewer than INDEX_PLACES * 2 places a slot, of 2 words each.
-  const widest = Math.max(keyWords, INDEX_PLACES * 4, ...widths)
+  const widest = Math.max(keyWords, INDEX_PLACES * 4, width)
   let most = keyWords === 0 ? MIN_SLOTS : Math.floor((MAX_ELEMENTS - 1) / widest)
   let fits = 0
   while (fits < most) {
     const slots = Math.ceil((fits + most) / 2)
-    if (slots * bytesOfSlot(keyWords, widths) + placesFor(slots) * PLACE_BYTES <= bytes) fits = slots
+    if (slots * bytesOfSlot(keyWords, width) + placesFor(slots) * PLACE_BYTES <= bytes) fits = slots
     else most = slots - 1
   }
   return fits < MIN_SLOTS ? 0 : fits
 }
 
-function bytesOfSlot(keyWords: number, widths: readonly number[]): number {
-  return 4 * (keyWords + widths.reduce((sum, width) => sum + width, 0)) + SLOT_BYTES
+function bytesOfSlot(keyWords: number, width: number): number {
+  return 4 * (keyWords + width) + SLOT_BYTES
 }
 
 /** Places of the index: the least power of 2 that leaves half of them empty. */

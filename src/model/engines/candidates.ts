@@ -1,14 +1,17 @@
 import ort from 'onnxruntime-node'
+import type { LayerParts } from '../compile/passes/split-sides.ts'
 import type { PlanSet } from '../compile/plan.ts'
 import { planNames } from '../compile/plan-names.ts'
 import { CandidateCache, SEEN } from './candidate-cache.ts'
 import type { Batch } from './engine.ts'
 import type { Packer } from './packing.ts'
 import type { Part, Way } from './plan-part.ts'
-import { createRowMemory, mostBytes, type RowMemory } from './row-memory.ts'
+import { createRowMemory, mostBytes, type RowMemory, slotWidth } from './row-memory.ts'
 
 /** A request of the batch, and what is known of its candidates. */
 export interface Request {
+  start: number
+  count: number
   /** Rows whose candidate is kept or shall be kept, and where. */
   rows: number[]
   slots: number[]
@@ -32,13 +35,12 @@ export function createCandidates(
   bytes: number,
 ) {
   if (parts === undefined || known === undefined) return undefined
-  const widths = layers.map(({ width }) => width)
   const keyWords = parts.rows.reduce((sum, { columns }) => sum + columns.length, 0)
-  const cache = new CandidateCache({ keyWords, widths, bytes: Math.min(bytes, mostKept) })
+  const cache = new CandidateCache({ keyWords, width: slotWidth(layers), bytes: Math.min(bytes, mostKept) })
   const { slots } = cache
   if (slots === 0) return undefined
   // A row's sums, and a context's part for each.
-  const rowBytes = 8 * widths.reduce((sum, width) => sum + width, 1)
+  const rowBytes = 8 * slotWidth(layers)
   const rows = Math.max(1, Math.min(mostRows, Math.floor(callBytes / rowBytes)))
   const memory = createRowMemory({ layers, slots, mostRows: rows })
   let keys = new Int32Array(0)
@@ -76,8 +78,10 @@ export function createCandidates(
   }
 
   return {
+    /** Candidates that can be kept. */
+    slots,
     /** Computes rows of candidates that are kept. */
-    way: knownWay(context, known, widths, memory),
+    way: knownWay(context, known, layers, memory),
 
     /** Begins a call: reads the keys of its rows. */
     read(batch: Batch): void {
@@ -87,7 +91,7 @@ export function createCandidates(
     },
 
     look(start: number, count: number): Request {
-      const request: Request = { rows: [], slots: [], seen: [], never: [] }
+      const request: Request = { start, count, rows: [], slots: [], seen: [], never: [] }
       for (let row = start; row < start + count; row++) {
         const slot = cache.find(keys, row)
         if (slot >= 0) {
@@ -156,7 +160,7 @@ const measuredLookUps = 128
 const lookUpRounds = 31
 
 /** Adds the contexts' part to what is kept of candidates, and computes the rest. */
-function knownWay(context: Part | undefined, known: Part, widths: readonly number[], memory: RowMemory): Way {
+function knownWay(context: Part | undefined, known: Part, layers: readonly LayerParts[], memory: RowMemory): Way {
   return {
     context: context?.context ?? [],
     rows: known.rows,
@@ -173,7 +177,7 @@ function knownWay(context: Part | undefined, known: Part, widths: readonly numbe
         (contexts?.[planNames.contexts]?.data as Float32Array | undefined) ?? new Float32Array(0),
       )
       const feeds = sums.map((values, layer) => {
-        const width = widths[layer]!
+        const { width } = layers[layer]!
         return [planNames.sum(layer), new ort.Tensor('float32', values, [values.length / width, width])]
       })
       return known.runWith(batch, requests, Object.fromEntries(feeds))

@@ -29,7 +29,7 @@ export function totalOf(cost: FullCost, requests: readonly number[]): number {
   let total = 0
   let joined = 0
   for (const rows of requests)
-    total += joins(cost, rows) && joined++ > 0 ? cost.joined.a * rows + cost.joined.b : costOf(cost, rows)
+    if (rows > 0) total += joins(cost, rows) && joined++ > 0 ? cost.joined.a * rows + cost.joined.b : costOf(cost, rows)
   return total
 }
 

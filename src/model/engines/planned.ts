@@ -71,28 +71,28 @@ export async function openPlan(
 /** Requests of so many rows are asked whether a plan is of use at all. */
 const usualRows = [1, 4, 16, 64, 256, 1024]
 
+/** Where look-ups have not paid lately, one batch of so many is looked up all the same: what comes may have changed. */
+const triedBatches = 8
+/** So many rows for each that can be kept, looked up lately, tell what share of candidates is known. */
+const rowsBySlot = 2
+
 function createPlan(open: Ways, output: string, lookUp: number): Omit<PlannedGraph, 'close'> {
   const { whole } = open
   const rowsBy: GraphStats['rows'] = { exported: 0, whole: 0, fresh: 0, known: 0 }
   const isCheaper = (way: Way, rows: number) => costOf(way.cost, rows) < costOf(whole.cost, rows)
   const fresh = open.fresh && usualRows.some((rows) => isCheaper(open.fresh!, rows)) ? open.fresh : undefined
-
-  /** What rows of a request cost that are computed in full, if each of `requests` goes the way that is cheapest for it. */
-  function fullShare(rows: number, requests: number): number {
-    const share = shareOf(whole.cost, rows, requests)
-    return fresh === undefined ? share : Math.min(share, shareOf(fresh.cost, rows, requests))
-  }
-
-  /**
-   * Whether it is worth while to look up a request's candidates: a look-up costs more than was measured, since memory is
-   * far by then, and is for nothing where the candidate is new.
-   */
-  const knowingPays = ({ way }: Candidates, rows: number, requests: number) =>
-    fullShare(rows, requests) - shareOf(way.cost, rows, requests) > 3 * lookUp * rows
+  /** A look-up costs more than was measured, since memory is far by then. */
+  const lookUpCost = 3 * lookUp
   const candidates =
-    open.candidates && usualRows.some((rows) => knowingPays(open.candidates!, rows, 1)) ? open.candidates : undefined
+    open.candidates &&
+    usualRows.some((rows) => costOf(open.candidates!.way.cost, rows) + lookUpCost * rows < divide([rows]).cost)
+      ? open.candidates
+      : undefined
   const known = candidates?.way
   const context = fresh?.context ?? known?.context ?? []
+  /** The share of candidates that were found, or shall be, when they were looked up lately; at first, hope. */
+  let knownShare = 1
+  let batches = 0
   let everyRow = new Int32Array(0)
 
   function rangeOf(start: number, count: number): Int32Array {
@@ -100,25 +100,66 @@ function createPlan(open: Ways, output: string, lookUp: number): Omit<PlannedGra
     return everyRow.subarray(start, start + count)
   }
 
-  /** Which requests `fresh` computes; the others go through the whole graph, in one call with `loose` rows. */
-  function takeFresh(requests: Int32Array[], loose: number, count: number): Int32Array[] {
-    if (fresh === undefined) return []
-    const cheaper = requests.filter(
-      ({ length }) => shareOf(fresh.cost, length, count) <= shareOf(whole.cost, length, count),
+  /**
+   * Which requests, of so many rows, are best computed by `fresh`, and what all of them cost then; the others go through the
+   * whole graph, in one call with `loose` rows.
+   */
+  function divide(requests: readonly number[], loose = 0): { viaFresh: readonly boolean[]; cost: number } {
+    const rows = requests.reduce((sum, rows) => sum + rows, loose)
+    let best = { viaFresh: requests.map(() => false), cost: costOf(whole.cost, rows) }
+    if (fresh === undefined) return best
+    const cheaper = requests.map(
+      (rows) => shareOf(fresh.cost, rows, requests.length) <= shareOf(whole.cost, rows, requests.length),
     )
-    // A call for a few rows costs more than they do in a call that is made anyway.
-    const ways = [cheaper, requests, []]
-    const rows = requests.reduce((sum, { length }) => sum + length, loose)
-    const costs = ways.map((taken) => {
-      const counts = taken.map(({ length }) => length)
-      return totalOf(fresh.cost, counts) + costOf(whole.cost, rows - counts.reduce((sum, count) => sum + count, 0))
+    // A call for a few rows costs more than they do in one that is made anyway.
+    for (const viaFresh of [cheaper, requests.map(() => true)]) {
+      const taken = requests.filter((_, i) => viaFresh[i])
+      const others = taken.reduce((left, rows) => left - rows, rows)
+      const cost = totalOf(fresh.cost, taken) + costOf(whole.cost, others)
+      if (cost < best.cost) best = { viaFresh, cost }
+    }
+    return best
+  }
+
+  /** Whether it is worth while to look up the candidates of requests of so many rows, which cost so much in full. */
+  function looks(requests: readonly number[], cost: number): boolean {
+    if (known === undefined) return false
+    const total = requests.reduce((sum, rows) => sum + rows, 0)
+    const pays = (share: number) => {
+      const part = (share: number) => requests.map((rows) => rows * share)
+      // Where few are of one kind, often there is none.
+      const found = (1 - (1 - share) ** total) * totalOf(known.cost, part(share))
+      const rest = share === 1 ? 0 : (1 - share ** total) * divide(part(1 - share)).cost
+      return found + rest + lookUpCost * total < cost
+    }
+    return pays(knownShare) || (batches++ % triedBatches === 0 && pays(1))
+  }
+
+  /** Which requests whose candidates were looked up have their known ones computed as such; remembers how many there were. */
+  function takeKnown(requests: Request[]): Request[] {
+    if (known === undefined || requests.length === 0) return []
+    // To keep a candidate is an investment: what that costs is not counted.
+    const keptOf = ({ rows, seen }: Request) => rows.length + seen.length
+    const rows = requests.reduce((sum, { count }) => sum + count, 0)
+    const found = requests.reduce((sum, request) => sum + keptOf(request), 0)
+    knownShare += (rows / (rows + rowsBySlot * candidates!.slots)) * (found / rows - knownShare)
+
+    const { length } = requests
+    const fullShare = (rows: number) =>
+      Math.min(shareOf(whole.cost, rows, length), fresh ? shareOf(fresh.cost, rows, length) : Number.POSITIVE_INFINITY)
+    const kept = requests.map((request) => {
+      const kept = keptOf(request)
+      const cost = shareOf(known.cost, kept, length) + fullShare(request.count - kept)
+      return cost <= fullShare(request.count) ? kept : 0
     })
-    return ways[costs.indexOf(Math.min(...costs))]!
+    const rest = requests.map(({ count }, i) => count - kept[i]!)
+    // A call of its own for a few rows costs more than they save.
+    const cost = totalOf(known.cost, kept) + divide(rest).cost
+    return cost <= divide(requests.map(({ count }) => count)).cost ? requests.filter((_, i) => kept[i]! > 0) : []
   }
 
   async function run(batch: Batch): Promise<Float32Array> {
     const requests = batch.requests ?? [batch.rows]
-    const count = requests.length
     const answer = createAnswer(batch.rows)
     const runIn = async (name: 'whole' | 'fresh' | 'known', way: Way, calls: Rows[][]) => {
       for (const call of calls) {
@@ -129,35 +170,28 @@ function createPlan(open: Ways, output: string, lookUp: number): Omit<PlannedGra
       }
     }
 
-    const looks = (rows: number) => candidates !== undefined && knowingPays(candidates, rows, count)
-    if (!requests.some((rows) => looks(rows) || fullShare(rows, count) < shareOf(whole.cost, rows, count))) {
+    const inFullAll = divide(requests)
+    const looked = looks(requests, inFullAll.cost)
+    if (!looked && !inFullAll.viaFresh.includes(true)) {
       await runIn('whole', whole, [[{ rows: rangeOf(0, batch.rows) }]])
       return answer.values()
     }
+    if (looked) candidates!.read(batch)
 
     /** Rows that differ in their context from others of their request. */
     const loose: number[] = []
     const inFull: Int32Array[] = []
-    const viaKnown: Request[] = []
-    let looked = false
+    const lookedUp: Request[] = []
     let start = 0
     for (const rows of requests) {
       if (!sameContext(batch, context, start, rows)) loose.push(...rangeOf(start, rows))
-      else {
-        let request: Request | undefined
-        if (looks(rows)) {
-          if (!looked) candidates!.read(batch)
-          looked = true
-          request = candidates!.look(start, rows)
-        }
-        // To keep a candidate is an investment: what that costs is not counted.
-        const kept = request === undefined ? 0 : request.rows.length + request.seen.length
-        const cost = () => shareOf(known!.cost, kept, count) + fullShare(rows - kept, count)
-        if (kept > 0 && cost() <= fullShare(rows, count)) viaKnown.push(request!)
-        else inFull.push(rangeOf(start, rows))
-      }
+      else if (looked) lookedUp.push(candidates!.look(start, rows))
+      else inFull.push(rangeOf(start, rows))
       start += rows
     }
+    const viaKnown = takeKnown(lookedUp)
+    const taken = new Set(viaKnown)
+    for (const request of lookedUp) if (!taken.has(request)) inFull.push(rangeOf(request.start, request.count))
 
     await candidates?.keep(batch, viaKnown)
     const kept: Rows[] = []
@@ -165,17 +199,15 @@ function createPlan(open: Ways, output: string, lookUp: number): Omit<PlannedGra
       if (rows.length > 0) kept.push({ rows: Int32Array.from(rows), slots: Int32Array.from(slots) })
       if (never.length > 0) inFull.push(Int32Array.from(never))
     }
-    const viaFresh = takeFresh(inFull, loose.length, count)
-    const together = joinArrays([...inFull.filter((rows) => !viaFresh.includes(rows)), Int32Array.from(loose)])
+    const { viaFresh } = divide(
+      inFull.map(({ length }) => length),
+      loose.length,
+    )
+    const inFresh = inFull.flatMap((rows, i) => (viaFresh[i] ? [{ rows }] : []))
+    const together = joinArrays([...inFull.filter((_, i) => !viaFresh[i]), Int32Array.from(loose)])
 
     if (known && kept.length > 0) await runIn('known', known, callsOf(known, kept))
-    if (fresh && viaFresh.length > 0) {
-      const calls = callsOf(
-        fresh,
-        viaFresh.map((rows) => ({ rows })),
-      )
-      await runIn('fresh', fresh, calls)
-    }
+    if (fresh && inFresh.length > 0) await runIn('fresh', fresh, callsOf(fresh, inFresh))
     if (together.length > 0) await runIn('whole', whole, [[{ rows: together }]])
     return answer.values()
   }
@@ -186,6 +218,7 @@ function createPlan(open: Ways, output: string, lookUp: number): Omit<PlannedGra
     reset() {
       Object.assign(rowsBy, { exported: 0, whole: 0, fresh: 0, known: 0 })
       candidates?.reset()
+      knownShare = 1
     },
   }
 }

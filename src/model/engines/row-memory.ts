@@ -37,6 +37,11 @@ export const mostBytes = 2 ** 32
 
 const pageBytes = 2 ** 16
 
+/** Floats of a slot: a whole number of the processor's cache lines. */
+export function slotWidth(layers: readonly LayerParts[]): number {
+  return Math.ceil(layers.reduce((sum, { width }) => sum + width, 0) / 16) * 16
+}
+
 /**
  * Memory that is never written to costs nothing. All layers' parts of a slot lie side by side: side by side with those of other
  * slots, each would be in a page of its own, and finding its place would take longer than reading it.
@@ -52,12 +57,12 @@ export function createRowMemory({ layers, slots, mostRows }: RowMemoryOptions): 
     return start
   }
   const widths = layers.map(({ width }) => width)
+  const width = widths.reduce((sum, width) => sum + width, 0)
   const slotsAt = place(mostRows)
   const zerosAt = place(Math.max(0, ...widths))
-  const contextsAt = place(mostRows * widths.reduce((sum, width) => sum + width, 0))
+  const contextsAt = place(mostRows * width)
   const sumsAt = widths.map((width) => place(mostRows * width))
-  /** Of a slot, a whole number of the processor's cache lines. */
-  const slotBytes = Math.ceil(widths.reduce((sum, width) => sum + width, 0) / 16) * 64
+  const slotBytes = slotWidth(layers) * 4
   const slabAt = place((slots * slotBytes) / 4)
   const offsets = widths.map((_, layer) => widths.slice(0, layer).reduce((sum, width) => sum + width * 4, 0))
   const pages = Math.ceil(end / pageBytes)

@@ -2,11 +2,12 @@ import ort from 'onnxruntime-node'
 import type { LayerParts } from '../compile/passes/split-sides.ts'
 import type { PlanSet } from '../compile/plan.ts'
 import { planNames } from '../compile/plan-names.ts'
+import { ModelError, reasonOf } from '../errors.ts'
 import { CandidateCache, SEEN } from './candidate-cache.ts'
 import type { Batch } from './engine.ts'
 import type { Packer } from './packing.ts'
 import type { Part, Way } from './plan-part.ts'
-import { createRowMemory, mostBytes, type RowMemory, slotWidth } from './row-memory.ts'
+import { createRowMemory, mostBytes, type RowMemory, type RowMemoryOptions, slotWidth } from './row-memory.ts'
 
 /** A request of the batch, and what is known of its candidates. */
 export interface Request {
@@ -42,7 +43,7 @@ export function createCandidates(
   // A row's sums, and a context's part for each.
   const rowBytes = 8 * slotWidth(layers)
   const rows = Math.max(1, Math.min(mostRows, Math.floor(callBytes / rowBytes)))
-  const memory = createRowMemory({ layers, slots, mostRows: rows })
+  const memory = createMemory({ layers, slots, mostRows: rows })
   let keys = new Int32Array(0)
   let counted = cache.stats()
 
@@ -152,6 +153,15 @@ export function createCandidates(
       this.reset()
       return times.sort((a, b) => a - b)[lookUpRounds >> 1]!
     },
+  }
+}
+
+function createMemory(options: RowMemoryOptions): RowMemory {
+  try {
+    return createRowMemory(options)
+  } catch (cause) {
+    const message = `there is no memory for candidates (MULTIGATE_CANDIDATE_CACHE_BYTES=0 keeps none): ${reasonOf(cause)}`
+    throw new ModelError('MODEL_FAILED', message, { cause })
   }
 }
 

@@ -413,6 +413,42 @@ t.test('without room for a few candidates nothing is kept', async (t) => {
     })
 })
 
+t.test('says what there is no memory for', async (t) => {
+  const { WebAssembly } = globalThis as unknown as { WebAssembly: { Memory: unknown } }
+  function Memory() {
+    throw new RangeError('could not allocate memory')
+  }
+  t.intercept(WebAssembly, 'Memory', { value: Memory })
+  await withPlan(exampleModel, async (plan) => {
+    await t.rejects(openPlan(plan, options, 1 << 20), {
+      code: 'MODEL_FAILED',
+      message:
+        'there is no memory for candidates (MULTIGATE_CANDIDATE_CACHE_BYTES=0 keeps none): could not allocate memory',
+    })
+    await (await openPlan(plan, options, 0)).close()
+  })
+})
+
+t.test('candidates are looked up where that has paid lately', async (t) => {
+  const model: RandomModel = { ...exampleModel, fields: [5, 900, 12] }
+  await withPlan(model, async (ready) => {
+    const costs = { ...costsFor('known'), lookUp: 1 }
+    const plan = await openPlan({ ...ready, costs }, options, bytesFor(ready, 16))
+    const lookUps = () => plan.stats().cache.hits + plan.stats().cache.misses
+    const ask = async (first: number, times: number) => {
+      const before = lookUps()
+      for (let i = 0; i < times; i++) await plan.run(rowsOf(model, 1, first + i))
+      return lookUps() - before
+    }
+    t.equal(await ask(0, 10), 10, 'at first')
+    await ask(1000, 400)
+    t.equal(await ask(2000, 80), 10, 'now and then, while nothing comes back')
+    for (let i = 0; i < 800; i++) await plan.run(requestOf(model, [3, 4, 5]))
+    t.equal(await ask(5000, 1), 1, 'again, since something has')
+    await plan.close()
+  })
+})
+
 t.test('costs that are not given are measured', async (t) => {
   const graph = buildModel(exampleModel)
   const batch = requestOf(exampleModel, [0, 1, 2, 0])

@@ -83,21 +83,19 @@ export const servers = {
     installed: false,
     setup: () => oneACore,
     deadlines: true,
-    launch: ({ model, files, port, plans }) => ({
-      command: process.execPath,
-      args: [join(root, 'build/src/main.js')],
-      env: {
-        MULTIGATE_HOST: '127.0.0.1',
-        MULTIGATE_PORT: String(port),
-        MULTIGATE_MODELS: files.models,
-        MULTIGATE_DEFAULT_MODEL: model.name,
-        MULTIGATE_CACHE: plans,
-        MULTIGATE_DRAIN_DELAY_MS: '0',
-        // Of requests that name none, those of the closed loop: nobody refuses them.
-        MULTIGATE_DEADLINE_MS: '10000',
-        MULTIGATE_LOG_LEVEL: 'error',
-      },
-    }),
+    launch: launchOurs,
+  },
+  processes: {
+    title: 'multigate, a process a core',
+    forms: ['tensors'],
+    candidates: ['new'],
+    installed: false,
+    setup: () => oneACore,
+    deadlines: true,
+    launch: (options) => {
+      const { env, ...launch } = launchOurs(options)
+      return { ...launch, env: { ...env, MULTIGATE_PROCESSES: String(options.setup.workers), MULTIGATE_WORKERS: '1' } }
+    },
   },
   fastify: {
     title: 'Fastify + onnxruntime-node in the handler',
@@ -189,6 +187,24 @@ export async function startServer(
     patience,
   })
   return { base, group: group.leader, stop: group.stop }
+}
+
+function launchOurs({ model, files, port, plans }: LaunchOptions): Launch {
+  return {
+    command: process.execPath,
+    args: [join(root, 'build/src/main.js')],
+    env: {
+      MULTIGATE_HOST: '127.0.0.1',
+      MULTIGATE_PORT: String(port),
+      MULTIGATE_MODELS: files.models,
+      MULTIGATE_DEFAULT_MODEL: model.name,
+      MULTIGATE_CACHE: plans,
+      MULTIGATE_DRAIN_DELAY_MS: '0',
+      // Of requests that name none, those of the closed loop: nobody refuses them.
+      MULTIGATE_DEADLINE_MS: '10000',
+      MULTIGATE_LOG_LEVEL: 'error',
+    },
+  }
 }
 
 function pythonEnv({ onnx }: ModelFiles): Record<string, string> {

@@ -10,13 +10,13 @@ t.test('a full run has everything, and writes the results and the README', async
     loads: [0.5, 0.8, 1.5, 3],
     deadline: 60,
   })
-  t.same(all.servers, ['multigate', 'fastify', 'rust', 'triton', 'fastapi', 'mosec'])
+  t.same(all.servers, ['multigate', 'processes', 'fastify', 'rust', 'triton', 'fastapi', 'mosec'])
   t.same(all.scenarios, ['S1', 'S2', 'S3', 'S4'])
 })
 
 t.test('the short form installs nothing and writes nothing', async (t) => {
   const { servers, out, readme } = readPeersArguments(['--short'])
-  t.same({ servers, out, readme }, { servers: ['multigate', 'fastify'], out: undefined, readme: false })
+  t.same({ servers, out, readme }, { servers: ['multigate', 'processes', 'fastify'], out: undefined, readme: false })
 })
 
 t.test('what is given holds, in the order of the tables', async (t) => {

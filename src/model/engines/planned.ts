@@ -132,7 +132,10 @@ function createPlan(open: Ways, output: string, lookUp: number): Omit<PlannedGra
       const rest = share === 1 ? 0 : (1 - share ** total) * divide(part(1 - share)).cost
       return found + rest + lookUpCost * total < cost
     }
-    return pays(knownShare) || (batches++ % triedBatches === 0 && pays(1))
+    const mostGain = cost - totalOf(known.cost, requests)
+    if (mostGain <= lookUpCost * total) return false
+    if (batches++ % triedBatches === 0) return true
+    return knownShare * mostGain > lookUpCost * total && pays(knownShare)
   }
 
   /** Which requests whose candidates were looked up have their known ones computed as such; remembers how many there were. */

@@ -105,8 +105,12 @@ function createPlan(open: Ways, output: string, lookUp: number): Omit<PlannedGra
    * whole graph, in one call with `loose` rows.
    */
   function divide(requests: readonly number[], loose = 0): { viaFresh: readonly boolean[]; cost: number } {
-    const rows = requests.reduce((sum, rows) => sum + rows, loose)
-    let best = { viaFresh: requests.map(() => false), cost: costOf(whole.cost, rows) }
+    const wholeCost = (others: readonly number[]) =>
+      costOf(
+        whole.cost,
+        others.reduce((sum, rows) => sum + rows, loose),
+      )
+    let best = { viaFresh: requests.map(() => false), cost: wholeCost(requests) }
     if (fresh === undefined) return best
     const cheaper = requests.map(
       (rows) => shareOf(fresh.cost, rows, requests.length) <= shareOf(whole.cost, rows, requests.length),
@@ -114,8 +118,7 @@ function createPlan(open: Ways, output: string, lookUp: number): Omit<PlannedGra
     // A call for a few rows costs more than they do in one that is made anyway.
     for (const viaFresh of [cheaper, requests.map(() => true)]) {
       const taken = requests.filter((_, i) => viaFresh[i])
-      const others = taken.reduce((left, rows) => left - rows, rows)
-      const cost = totalOf(fresh.cost, taken) + costOf(whole.cost, others)
+      const cost = totalOf(fresh.cost, taken) + wholeCost(requests.filter((_, i) => !viaFresh[i]))
       if (cost < best.cost) best = { viaFresh, cost }
     }
     return best

@@ -1,5 +1,6 @@
 import type { Scalar, Tensor, Tensor2D, Variable } from '@tensorflow/tfjs-core'
 import type { LayersModel } from '@tensorflow/tfjs-layers'
+import { concat } from '../model/concat.ts'
 import type { TensorFlow } from '../model/engines/tensorflow-backend.ts'
 import type { TrainBatch } from './batches.ts'
 import type { EncodedRows } from './fields.ts'
@@ -76,7 +77,7 @@ export function createNetwork(
         })
         parts.push(part.slice())
       }
-      return concat(parts)
+      return concat(Float32Array, parts)
     },
     snapshot: () => model.weights.map((weight) => Float32Array.from(weight.read().dataSync())),
     restore(weights) {
@@ -91,14 +92,4 @@ export function createNetwork(
       model.dispose()
     },
   }
-}
-
-function concat(parts: Float32Array[]): Float32Array {
-  const whole = new Float32Array(parts.reduce((length, part) => length + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.length
-  }
-  return whole
 }

@@ -190,7 +190,7 @@ function knownWay(context: Part | undefined, known: Part, layers: readonly Layer
         const { width } = layers[layer]!
         return [planNames.sum(layer), new ort.Tensor('float32', values, [values.length / width, width])]
       })
-      return known.runWith(batch, requests, Object.fromEntries(feeds))
+      return known.run(batch, requests, Object.fromEntries(feeds))
     },
   }
 }

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import ort, { type InferenceSession } from 'onnxruntime-node'
 import type { Cost, PlanPart } from '../compile/plan.ts'
 import { planNames } from '../compile/plan-names.ts'
+import { concat } from '../concat.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import type { Batch } from './engine.ts'
 import { createPacker, type Packer } from './packing.ts'
@@ -30,11 +31,11 @@ export interface Way {
 /** One graph of a plan, open in this thread. */
 export interface Part extends Way {
   session: InferenceSession
-  /** Runs it with further inputs. */
-  runWith(
+  /** `more`: inputs that the batch does not have. */
+  run(
     batch: Batch,
     requests: readonly Rows[],
-    more: Record<string, ort.Tensor>,
+    more?: Record<string, ort.Tensor>,
   ): Promise<InferenceSession.OnnxValueMapType>
 }
 
@@ -64,10 +65,13 @@ export async function openPart(
   const rows = packers(part.rows)
   const byRequest = session.inputNames.includes(planNames.requests)
 
-  function runWith(batch: Batch, requests: readonly Rows[], more: Record<string, ort.Tensor>) {
+  const run: Part['run'] = (batch, requests, more = {}) => {
     const feeds = { ...more }
     const firsts = Int32Array.from(requests, ({ rows }) => rows[0]!)
-    const all = joinArrays(requests.map(({ rows }) => rows))
+    const all = concat(
+      Int32Array,
+      requests.map(({ rows }) => rows),
+    )
     for (const packer of context) feeds[packer.name] = packer.pack(batch, firsts)
     for (const packer of rows) feeds[packer.name] = packer.pack(batch, all)
     if (byRequest) {
@@ -84,21 +88,8 @@ export async function openPart(
     byRequest,
     mostRows: Number.POSITIVE_INFINITY,
     cost: { a: 0, b: 0, joined: { a: 0, b: 0 } },
-    run: (batch, requests) => runWith(batch, requests, {}),
-    runWith,
+    run,
   }
-}
-
-/** One array after the other. */
-export function joinArrays(arrays: readonly Int32Array[]): Int32Array {
-  if (arrays.length === 1) return arrays[0]!
-  const all = new Int32Array(arrays.reduce((sum, { length }) => sum + length, 0))
-  let start = 0
-  for (const array of arrays) {
-    all.set(array, start)
-    start += array.length
-  }
-  return all
 }
 
 /** The number of each row's request. */

@@ -1,12 +1,13 @@
 import type { InferenceSession } from 'onnxruntime-node'
 import type { PlanPart, ReadyPlan } from '../compile/plan.ts'
+import { concat } from '../concat.ts'
 import { type Candidates, createCandidates, type Request } from './candidates.ts'
 import type { Batch, GraphStats } from './engine.ts'
 import { noCache } from './graph-stats.ts'
 import { measureWays } from './measure-ways.ts'
 import { sameContext } from './packing.ts'
 import { callsOf, costOf, shareOf, totalOf } from './plan-cost.ts'
-import { fullCost, joinArrays, openPart, type Part, type Rows, type Way } from './plan-part.ts'
+import { fullCost, openPart, type Part, type Rows, type Way } from './plan-part.ts'
 
 /** A compiled plan in this thread. One call at a time. */
 export interface PlannedGraph {
@@ -170,7 +171,10 @@ function createPlan(open: Ways, output: string, lookUp: number): Omit<PlannedGra
     const runIn = async (name: 'whole' | 'fresh' | 'known', way: Way, calls: Rows[][]) => {
       for (const call of calls) {
         const { [output]: values } = await way.run(batch, call)
-        const rows = joinArrays(call.map(({ rows }) => rows))
+        const rows = concat(
+          Int32Array,
+          call.map(({ rows }) => rows),
+        )
         rowsBy[name] += rows.length
         answer.place(values!.data as Float32Array, rows)
       }
@@ -210,7 +214,7 @@ function createPlan(open: Ways, output: string, lookUp: number): Omit<PlannedGra
       loose.length,
     )
     const inFresh = inFull.flatMap((rows, i) => (viaFresh[i] ? [{ rows }] : []))
-    const together = joinArrays([...inFull.filter((_, i) => !viaFresh[i]), Int32Array.from(loose)])
+    const together = concat(Int32Array, [...inFull.filter((_, i) => !viaFresh[i]), Int32Array.from(loose)])
 
     if (known && kept.length > 0) await runIn('known', known, callsOf(known, kept))
     if (fresh && inFresh.length > 0) await runIn('fresh', fresh, callsOf(fresh, inFresh))

@@ -1,3 +1,4 @@
+import { concat } from '../../../src/model/concat.ts'
 import { createCrc32c } from '../../../src/model/tensorflow/crc32c.ts'
 
 /*
@@ -26,8 +27,8 @@ export async function writeTable(
   }
   const addBlock = (block: Uint8Array): Uint8Array => {
     const content = compress === undefined ? block : compress(block)
-    const place = joined([varint(offset), varint(content.length)])
-    const typed = joined([content, Uint8Array.of(compress === undefined ? 0 : 1)])
+    const place = concat(Uint8Array, [varint(offset), varint(content.length)])
+    const typed = concat(Uint8Array, [content, Uint8Array.of(compress === undefined ? 0 : 1)])
     crc.update(typed)
     add(typed)
     add(little(crc.masked()))
@@ -39,10 +40,10 @@ export async function writeTable(
     index.push([some.at(-1)![0], addBlock(blockOf(some, restartEvery))])
   }
   const meta = addBlock(blockOf([], 1))
-  const footer = joined([meta, addBlock(blockOf(index, 1))])
-  add(joined([footer, new Uint8Array(40 - footer.length)]))
+  const footer = concat(Uint8Array, [meta, addBlock(blockOf(index, 1))])
+  add(concat(Uint8Array, [footer, new Uint8Array(40 - footer.length)]))
   add(Uint8Array.of(0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb))
-  return joined(parts)
+  return concat(Uint8Array, parts)
 }
 
 function blockOf(entries: [string, Uint8Array][], restartEvery: number): Uint8Array {
@@ -55,7 +56,7 @@ function blockOf(entries: [string, Uint8Array][], restartEvery: number): Uint8Ar
     let shared = 0
     if (i % restartEvery === 0) restarts.push(size)
     else while (shared < key.length && key[shared] === before[shared]) shared++
-    const entry = joined([
+    const entry = concat(Uint8Array, [
       varint(shared),
       varint(key.length - shared),
       varint(value.length),
@@ -67,7 +68,7 @@ function blockOf(entries: [string, Uint8Array][], restartEvery: number): Uint8Ar
     before = key
   }
   if (restarts.length === 0) restarts.push(0)
-  return joined([...parts, ...restarts.map(little), little(restarts.length)])
+  return concat(Uint8Array, [...parts, ...restarts.map(little), little(restarts.length)])
 }
 
 export function varint(value: number): Uint8Array {
@@ -81,14 +82,4 @@ function little(value: number): Uint8Array {
   const bytes = new Uint8Array(4)
   new DataView(bytes.buffer).setUint32(0, value, true)
   return bytes
-}
-
-export function joined(parts: Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
-  let offset = 0
-  for (const part of parts) {
-    all.set(part, offset)
-    offset += part.length
-  }
-  return all
 }

@@ -53,7 +53,7 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
           fresh: freshOf(options.sides),
           known: knownOf(options.sides),
           parts: partsOf(options.sides),
-          context: contextsOf(options.sides),
+          context: contextTerms(options.sides),
         })
   if (typeof split !== 'string') {
     if (split.fresh) finish(split.fresh)
@@ -212,7 +212,7 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
   }
 
   /** Sums of integers as float32, or an offset: what a layer's sum has beside its rows' features. */
-  function contextsOf(sides: Sides): Emit {
+  function contextTerms(sides: Sides): Emit {
     return (plan, group) => {
       const x = bytes(plan, group[0].segments, sides, ['context'])
       const sums = contextSums(plan, group, sides, x)
@@ -232,7 +232,7 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
   function knownOf(sides: Sides): Emit {
     return (plan, group) => {
       const { graph: target } = plan
-      const rest = readsContext(group, sides) ? undefined : contextsOf(sides)(plan, group)
+      const rest = readsContext(group, sides) ? undefined : contextTerms(sides)(plan, group)
       const cross = bytes(plan, group[0].segments, sides, ['cross'])
       const crossRows = rowsOf(group[0], sides, ['cross'])
       return group.map((layer, i) => {

@@ -1,5 +1,6 @@
 import closeWithGrace from 'close-with-grace'
 import { type ConfigurationFlags, longestStop, type ReadConfiguration, readConfiguration } from './configuration.ts'
+import { collectSeldom } from './garbage.ts'
 import { reasonOf } from './model/errors.ts'
 
 /** Serves until a signal says stop. A server that can't start says why and ends the process with 1. */
@@ -15,6 +16,7 @@ export async function runServer(flags: ConfigurationFlags): Promise<void> {
 }
 
 async function runOne({ configuration, unknown }: ReadConfiguration): Promise<void> {
+  collectSeldom()
   const { serve } = await import('./serve.ts')
   const server = await serve(configuration)
   const { log } = server.fastify

@@ -1,5 +1,6 @@
 import closeWithGrace from 'close-with-grace'
 import { longestStop } from '../configuration.ts'
+import { collectSeldom } from '../garbage.ts'
 import { ModelError, reasonOf } from '../model/errors.ts'
 import type { InferStatistics } from '../schemas/infer-model.ts'
 import { type RunningServer, serve } from '../serve.ts'
@@ -54,6 +55,7 @@ process.once('disconnect', () => {
 
 async function start({ configuration, url, started: before, unloaded }: Start): Promise<void> {
   started ||= before
+  collectSeldom()
   const given = createGivenConnections(url)
   const running = await serve(configuration, { connections: given, peers, unloaded })
   connections = given

@@ -77,6 +77,8 @@ export function createAdmission(options: AdmissionOptions): Admission {
   let slept = true
   /** How long a turn takes lately, ms. */
   let turnMs = 0
+  /** What the last one took, ms. */
+  let lastTook = 0
 
   /** Called at the first request of a turn. */
   function beginTurn(now: number): void {
@@ -84,9 +86,12 @@ export function createAdmission(options: AdmissionOptions): Admission {
     // Where the loop had nothing to do in between, whoever is read now has just arrived.
     slept = idle > lastIdle
     const took = now - lastStart - (idle - lastIdle)
+    // One alone that is long, while garbage is collected, says nothing of the next.
+    const usual = Math.min(took, lastTook)
+    lastTook = took
     turnMs = slept
       ? turnMs * (1 - newest) * 0.5 ** ((idle - lastIdle) / halvedBy)
-      : turnMs + (took > turnMs ? 0.5 : newest) * (took - turnMs)
+      : turnMs + (usual > turnMs ? 0.5 : newest) * (usual - turnMs)
     lastIdle = idle
     options.onTurn?.(turnMs)
     foreseen = { turn: foreseen.turn + 1, now: 0, before: foreseen.now }

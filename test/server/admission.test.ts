@@ -90,10 +90,26 @@ t.test('who has waited in its socket while the thread was busy has less time lef
   await clock.advance(40)
   const late = admit(200)
   t.equal(late.arrived, start, 'it may have come at any time since')
-  t.ok(isRefused(enter(60)), 'and its turn takes as long again')
+  t.ok(isRefused(enter(60)), 'more than half of its time is over')
+  t.notOk(isRefused(enter(90)))
   await clock.flush()
   await rest(5)
   t.equal(admit(1000).arrived, clock.now())
+})
+
+t.test('one long turn of the event loop is a pause, after two the next is taken to be as long', async (t) => {
+  const { clock, enter, rest } = setUp()
+  await rest(10)
+  for (let i = 0; i < 10; i++) {
+    enter()
+    await clock.flush()
+    await clock.advance(1)
+  }
+  await clock.advance(19)
+  t.notOk(isRefused(enter(60)), 'after 20 ms, it has as long')
+  await clock.flush()
+  await clock.advance(20)
+  t.ok(isRefused(enter(60)))
 })
 
 t.test('long turns of the event loop are forgotten when it is calm', async (t) => {

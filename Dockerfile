@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 # glibc, not musl: onnxruntime-node is a native addon built against it.
-ARG NODE_IMAGE=node:22-bookworm-slim
+ARG NODE_IMAGE=node:24-bookworm-slim
 
 FROM ${NODE_IMAGE} AS build
 WORKDIR /app

@@ -44,7 +44,9 @@ if [ "$engine" = buildah ]; then
   export BUILDAH_ISOLATION=chroot STORAGE_DRIVER=vfs
   if [ -e ../shared/tools/base-image.sh ]; then
     # A local stand-in for the base image, where no image registry can be reached.
-    bash ../shared/tools/base-image.sh >"$work/base" 2>&1 || { cat "$work/base"; die "no base image"; }
+    base=$(sed -n 's/^ARG NODE_IMAGE=//p' Dockerfile)
+    major=${base#node:}
+    bash ../shared/tools/base-image.sh "$base" "${major%%-*}" >"$work/base" 2>&1 || { cat "$work/base"; die "no base image"; }
     build+=(--pull-never)
   fi
   # Docker's format: OCI's has no place for the health check.

@@ -1,16 +1,10 @@
-import {
-  type Aggregator,
-  Counter,
-  collectDefaultMetrics,
-  Gauge,
-  Histogram,
-  Registry as MetricsRegistry,
-} from 'prom-client'
+import { type Aggregator, Counter, collectDefaultMetrics, Gauge, Registry as MetricsRegistry } from 'prom-client'
 import type { BatchObserver } from '../model/batching/contract.ts'
 import type { EnginePoolStats } from '../model/engines/pool.ts'
 import type { PredictionTable } from '../model/prediction/answer.ts'
 import type { LoadedModel } from '../model/prediction/model.ts'
 import { registerGraphMetrics } from './graph-metrics.ts'
+import { createHistogramTally, type HistogramSeries } from './histogram-tally.ts'
 import { registerPredictionMeans } from './prediction-means.ts'
 import { removeSeries } from './remove-series.ts'
 import { createStatistics, type Statistics } from './statistics.ts'
@@ -63,7 +57,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
   const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
     new Counter<L>({ name, help, labelNames, registers })
   const histogram = (name: string, help: string, buckets: number[]) =>
-    new Histogram({ name, help, labelNames: model, buckets, registers })
+    createHistogramTally({ name, help, buckets }, registry)
 
   const requests = createTally(
     {
@@ -205,9 +199,9 @@ export function createMetrics(sources: MetricsSources): Metrics {
     [],
   )
 
-  const withModel = [
-    requests.counter,
-    rows.counter,
+  const tallies = [
+    requests,
+    rows,
     requestDuration,
     queueDuration,
     encodeDuration,
@@ -215,11 +209,17 @@ export function createMetrics(sources: MetricsSources): Metrics {
     batchRows,
     batchRequests,
   ]
-  const forgettable = [...withModel, releases, shed, cancelled, unknown]
+  const forgettable = [requests.counter, rows.counter, releases, shed, cancelled, unknown]
   const known = new WeakMap<LoadedModel, ModelSeries>()
   const unnamed = seriesOf({ model: '', version: '' })
   function seriesOf(labels: ModelSeries['labels']): ModelSeries {
-    return { labels, outcomes: new Map(), rows: rows.series(labels) }
+    return {
+      labels,
+      outcomes: new Map(),
+      rows: rows.series(labels),
+      duration: requestDuration.series(labels),
+      encoding: encodeDuration.series(labels),
+    }
   }
   const seriesFor = (served: LoadedModel | undefined): ModelSeries => {
     if (served === undefined) return unnamed
@@ -236,21 +236,21 @@ export function createMetrics(sources: MetricsSources): Metrics {
     statistics,
     request(served, outcome, seconds) {
       if (served) statistics.request(served, outcome === 'ok', seconds)
-      const { labels, outcomes } = seriesFor(served)
+      const { labels, outcomes, duration } = seriesFor(served)
       let series = outcomes.get(outcome)
       if (series === undefined) {
         series = requests.series({ ...labels, outcome })
         outcomes.set(outcome, series)
       }
       series.add(1)
-      requestDuration.observe(labels, seconds)
+      duration.observe(seconds)
     },
     shed: (reason) => shed.inc({ model: '', version: '', reason }),
     connectionRefused: () => connectionsRefused.inc(),
     encoded(served, count, seconds) {
-      const { labels, rows } = seriesFor(served)
+      const { rows, encoding } = seriesFor(served)
       rows.add(count)
-      encodeDuration.observe(labels, seconds)
+      encoding.observe(seconds)
       statistics.encoded(served, seconds)
     },
     written: (served, seconds) => statistics.written(served, seconds),
@@ -261,18 +261,22 @@ export function createMetrics(sources: MetricsSources): Metrics {
     batchObserver(name, version) {
       const labels = { model: name, version }
       const counts = statistics.batchObserver(name, version)
+      const ofRows = batchRows.series(labels)
+      const ofRequests = batchRequests.series(labels)
+      const ofWaits = queueDuration.series(labels)
+      const ofCalls = inferDuration.series(labels)
       return {
         released: ({ rows, requests, reason }) => {
-          batchRows.observe(labels, rows)
-          batchRequests.observe(labels, requests)
+          ofRows.observe(rows)
+          ofRequests.observe(requests)
           releases.inc({ ...labels, reason })
         },
         waited(seconds) {
-          queueDuration.observe(labels, seconds)
+          ofWaits.observe(seconds)
           counts.waited(seconds)
         },
         computed(rows, seconds, requests) {
-          inferDuration.observe(labels, seconds)
+          ofCalls.observe(seconds)
           counts.computed(rows, seconds, requests)
         },
         shed: (reason) => shed.inc({ ...labels, reason }),
@@ -284,7 +288,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
       statistics.forget(name, version)
       means.forget(name, version)
       await Promise.all(forgettable.map((metric) => removeSeries(metric, name, version)))
-      for (const tally of [requests, rows]) tally.forget(name, version)
+      for (const tally of tallies) tally.forget(name, version)
     },
   }
 }
@@ -294,4 +298,6 @@ interface ModelSeries {
   labels: { model: string; version: string }
   outcomes: Map<string, TallySeries>
   rows: TallySeries
+  duration: HistogramSeries
+  encoding: HistogramSeries
 }

@@ -5,6 +5,7 @@ import type { ServerContext } from '../context.ts'
 import { readJson } from '../json/read-body.ts'
 import { readTensors } from '../json/read-tensors.ts'
 import { answerPrediction, deadlineOf, predictionRoute } from '../prediction-route.ts'
+import { createBytesParser } from '../raw-body.ts'
 import { readQuery } from '../read-query.ts'
 import { predictSchema } from './predict-docs.ts'
 
@@ -14,7 +15,7 @@ const noBody = Buffer.alloc(0)
 export async function predictRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
   // Read by the handler, which goes on to the tensors without a stop.
   app.removeContentTypeParser('application/json')
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_, body, done) => done(null, body))
+  app.addContentTypeParser('application/json', createBytesParser())
 
   app.route({
     ...predictionRoute(context),

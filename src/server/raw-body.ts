@@ -38,7 +38,9 @@ export function createBytesParser() {
       payload.removeListener('error', fail)
       done(error, body)
     }
-    function take(piece: Buffer): void {
+    // A stream that another plugin put in its place may give text.
+    function take(given: Buffer | string): void {
+      const piece = typeof given === 'string' ? Buffer.from(given) : given
       pieces.push(piece)
       length += piece.length
       if (length > most || (payload.receivedEncodedLength ?? 0) > most)

@@ -27,6 +27,8 @@ t.test('pieces are put together', async (t) => {
   t.equal(String(await read(10, inPieces)), '{"rows":1}')
   t.equal(String(await read(undefined, inPieces)), '{"rows":1}', 'whether it says how many there are or not')
   t.equal((await read(0, (body) => body.end())).length, 0)
+  const asText = (body: PassThrough) => body.setEncoding('utf8').end('{"ü":1}')
+  t.equal(String(await read(8, asText)), '{"ü":1}')
 })
 
 t.test('what is too large, too long, too short or broken is refused', async (t) => {

@@ -209,7 +209,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
     batchRows,
     batchRequests,
   ]
-  const forgettable = [requests.counter, rows.counter, releases, shed, cancelled, unknown]
+  const counters = [releases, shed, cancelled, unknown]
   const known = new WeakMap<LoadedModel, ModelSeries>()
   const unnamed = seriesOf({ model: '', version: '' })
   function seriesOf(labels: ModelSeries['labels']): ModelSeries {
@@ -287,8 +287,10 @@ export function createMetrics(sources: MetricsSources): Metrics {
     async forget(name, version) {
       statistics.forget(name, version)
       means.forget(name, version)
-      await Promise.all(forgettable.map((metric) => removeSeries(metric, name, version)))
-      for (const tally of tallies) tally.forget(name, version)
+      await Promise.all([
+        ...tallies.map((tally) => tally.forget(name, version)),
+        ...counters.map((metric) => removeSeries(metric, name, version)),
+      ])
     },
   }
 }

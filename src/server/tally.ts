@@ -1,4 +1,5 @@
 import { Counter, type Registry } from 'prom-client'
+import { removeSeries } from './remove-series.ts'
 
 /** A series of a counter, held by whoever counts. */
 export interface TallySeries {
@@ -6,12 +7,10 @@ export interface TallySeries {
 }
 
 export interface Tally {
-  /** The counter itself, for who removes its series. */
-  counter: Counter
   /** A series by its labels; asked for once, and kept. */
   series(labels: Record<string, string>): TallySeries
   /** Lets go of a version's series. */
-  forget(model: string, version: string): void
+  forget(model: string, version: string): Promise<void>
 }
 
 /**
@@ -35,7 +34,6 @@ export function createTally(
     },
   })
   return {
-    counter,
     series(labels) {
       const held = { labels, pending: 0 }
       open.push(held)
@@ -47,6 +45,7 @@ export function createTally(
     },
     forget(model, version) {
       open = open.filter(({ labels }) => labels.model !== model || labels.version !== version)
+      return removeSeries(counter, model, version)
     },
   }
 }

@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import Fastify, { type FastifyInstance } from 'fastify'
+import { createHttpWarmUp } from './http-warm-up.ts'
 import { loggerOptions } from './logging.ts'
 import type { Registry } from './model/registry/registry.ts'
 import type { Configuration } from './schemas/configuration.ts'
@@ -58,6 +59,11 @@ export async function serve(configuration: Configuration, options: ServeOptions 
   let open = 0
   const service = await createService(configuration, {
     log,
+    warmUp: createHttpWarmUp({
+      ms: configuration.MULTIGATE_WARM_UP_MS,
+      maxBodyBytes: configuration.MULTIGATE_MAX_BODY_BYTES,
+      log,
+    }),
     peers: options.peers,
     unloaded: options.unloaded,
     connections: () => open,

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
+import type { HttpWarmUp } from './http-warm-up.ts'
 import { type Log, loadOptions, startPool } from './load-options.ts'
 import { systemClock } from './model/batching/clock.ts'
 import { readBundle } from './model/bundle/read.ts'
@@ -44,11 +45,13 @@ export interface ServiceOptions {
   connections?(): number
   /** Models that are not served until they are loaded on demand. */
   unloaded?: readonly string[] | undefined
+  /** Asks a model before it is served; not asked any more once the service is ready. */
+  warmUp?: HttpWarmUp | undefined
 }
 
 /** Starts the workers. Rejects with ENGINE_UNAVAILABLE. */
 export async function createService(configuration: Configuration, options: ServiceOptions): Promise<Service> {
-  const { log, peers, connections } = options
+  const { log, peers, connections, warmUp } = options
   const version = await ownVersion()
   const pool = await startPool(configuration, log)
   const loading = loadOptions(configuration, pool, log)
@@ -61,6 +64,10 @@ export async function createService(configuration: Configuration, options: Servi
       loadModel(await readBundle(root, name, version), {
         ...loading,
         observer: metrics.batchObserver(name, version),
+        // Clients that wait for their answers have the cores to themselves.
+        rehearse: async (model) => {
+          if (registry.unreadyReasons().length > 0) await warmUp?.run(model)
+        },
         onUnknown: (feature) => metrics.unknownValue(name, version, feature),
       }),
     mode: configuration.MULTIGATE_VERSIONS,
@@ -102,6 +109,7 @@ export async function createService(configuration: Configuration, options: Servi
   const stop = () => {
     drain.draining = true
     clearInterval(poll)
+    return warmUp?.close()
   }
   return {
     app: { context, version },
@@ -121,12 +129,13 @@ export async function createService(configuration: Configuration, options: Servi
       const seconds = configuration.MULTIGATE_POLL_SECONDS
       if (seconds > 0 && !drain.draining) poll = setInterval(() => registry.reconcile(), seconds * 1000).unref()
       await loaded
+      await warmUp?.close()
     },
     unreadyReasons: () => (drain.draining ? ['shutting down'] : registry.unreadyReasons()),
     drain: stop,
-    finish() {
-      stop()
-      return registry.close()
+    async finish() {
+      await stop()
+      await registry.close()
     },
     close: () => pool.close(),
   }

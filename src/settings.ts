@@ -22,12 +22,13 @@ export const modelSettings = [
   'MULTIGATE_DEADLINE_MS',
 ] as const satisfies Key[]
 
-/** The settings of a whole service that are a surrounding application's own: where it listens, what it logs, when it stops. */
+/** The settings of a whole service that are a surrounding application's own: where it listens, what it logs, when it starts and stops. */
 export const hostSettings = [
   'MULTIGATE_HOST',
   'MULTIGATE_PORT',
   'MULTIGATE_PROCESSES',
   'MULTIGATE_MAX_CONNECTIONS',
+  'MULTIGATE_WARM_UP_MS',
   'MULTIGATE_DRAIN_DELAY_MS',
   'MULTIGATE_LOG_LEVEL',
   'MULTIGATE_LOG_REQUESTS',

@@ -172,7 +172,7 @@ t.test('warnings are heard', async (t) => {
 })
 
 t.test('a server of its own', async (t) => {
-  const own = await createServer({ ...options, models, port: 0, drainDelayMs: 0, logLevel: 'silent' })
+  const own = await createServer({ ...options, models, port: 0, drainDelayMs: 0, warmUpMs: 0, logLevel: 'silent' })
   t.teardown(() => own.close())
   await own.ready
   const answer = await fetch(`${own.url}/predict`, {
@@ -186,7 +186,7 @@ t.test('a server of its own', async (t) => {
 })
 
 t.test('a server says why it is not ready, and what is wrong with its options', async (t) => {
-  const settings = { ...options, port: 0, drainDelayMs: 0, logLevel: 'silent', pollSeconds: 0 } as const
+  const settings = { ...options, port: 0, drainDelayMs: 0, warmUpMs: 0, logLevel: 'silent', pollSeconds: 0 } as const
   const none = await createServer({ ...settings, models: join(models, 'nothing') })
   t.teardown(() => none.close())
   await t.rejects(none.ready, { code: 'NOT_READY', status: 503, message: /can't be read/ })

@@ -23,6 +23,7 @@ async function start(t: Test, models: string, changes: Partial<Configuration> = 
     // However slow the machine, nothing is refused because it would be late.
     MULTIGATE_DEADLINE_MS: 60_000,
     MULTIGATE_DRAIN_DELAY_MS: 0,
+    MULTIGATE_WARM_UP_MS: 0,
     MULTIGATE_LOG_LEVEL: 'silent' as never,
     ...changes,
   })

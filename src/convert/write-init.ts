@@ -9,12 +9,12 @@ import { externalFiles } from '../model/compile/tables.ts'
 import { createEngine } from '../model/engines/create.ts'
 import type { GraphSource } from '../model/engines/engine.ts'
 import { ModelError } from '../model/errors.ts'
+import { drawValue } from '../model/features/draw-value.ts'
 import { encoderOf } from '../model/features/encoder.ts'
 import { portsOf, toBatch } from '../model/prediction/inputs.ts'
 import { savedGraph } from '../model/prediction/load-graph.ts'
 import type { Manifest } from '../schemas/manifest.ts'
 import { type ScaffoldChoice, scaffold } from './init.ts'
-import { drawValue } from './named-values.ts'
 import { openSaved, type SavedGraph } from './open-saved.ts'
 
 export interface InitOptions extends Omit<ScaffoldChoice, 'name' | 'version'> {

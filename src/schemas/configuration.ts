@@ -120,6 +120,13 @@ export const Configuration = Type.Object({
     default: 1000,
     description: 'Deadline of requests that name none, ms',
   }),
+  MULTIGATE_WARM_UP_MS: Type.Integer({
+    minimum: 0,
+    maximum: 60_000,
+    default: 2000,
+    description:
+      'Longest time that a process asks its models by HTTP itself before it is ready, so that its first clients find compiled code, ms: half for the first model, half of the rest for the next, …; 0: not at all',
+  }),
   MULTIGATE_DRAIN_DELAY_MS: Type.Integer({
     minimum: 0,
     maximum: 600_000,

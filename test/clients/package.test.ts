@@ -65,7 +65,7 @@ const reasons = await loaded
 const answer = await host.inject({ method: 'POST', url: '/rank/predict', payload: { context, candidates } })
 await host.close()
 
-const serverOptions: ServerOptions = { models, port: 0, MULTIGATE_WORKERS: '1', cache: 'off', drainDelayMs: 0, logLevel: 'silent' }
+const serverOptions: ServerOptions = { models, port: 0, MULTIGATE_WORKERS: '1', cache: 'off', drainDelayMs: 0, warmUpMs: 0, logLevel: 'silent' }
 const server = await createServer(serverOptions)
 await server.ready
 const { status } = await fetch(server.url + '/readyz')

@@ -22,6 +22,8 @@ export interface Executor {
   /** Most rows of a batch that is computed in the calling thread; 0: none is. */
   readonly rowsHere: number
   stats(): Promise<GraphStats | undefined>
+  /** Forgets what `stats` counts, and what is kept of candidates. */
+  reset(): Promise<void>
   close(): Promise<void>
 }
 
@@ -93,7 +95,6 @@ export function createExecutor(graph: PooledGraph): Executor {
       // Computes nothing, but is closed with the others, until it has been warmed.
       here = await pool.loadHere({ ...source, cacheBytes: 0 })
       for (let rows = 1; rows <= most; rows *= 2) await here.run(plainBatch(manifest, encoder, rows), [output])
-      here.reset?.()
       gatherer = graph.follow?.()
       rowsHere = most
     },
@@ -104,6 +105,10 @@ export function createExecutor(graph: PooledGraph): Executor {
       const stats = await graph.stats()
       const own = here?.stats?.()
       return stats && own ? addStats(stats, own) : stats
+    },
+    async reset() {
+      await graph.reset()
+      here?.reset?.()
     },
     async close() {
       await graph.close()

@@ -84,6 +84,8 @@ export interface LoadOptions {
   maxQueueRows: number
   maxRequestRows: number
   observer?: BatchObserver
+  /** Asks a version, as its clients will, before it is served; what it is asked then is no traffic. */
+  rehearse?(model: LoadedModel): Promise<void>
   /** Hears of every value that fell into an out-of-vocabulary bucket. */
   onUnknown?(field: string): void
 }
@@ -154,7 +156,9 @@ async function load(bundle: Bundle, options: LoadOptions): Promise<LoadedModel> 
     await tryRows(manifest, encoder, graph)
     await warm(manifest, encoder, graph, batcher, options)
     await executor.openHere(options, compiled.source, manifest, encoder)
-    await graph.reset()
+    // By a model of its own, since each watches what it is asked for drift.
+    await options.rehearse?.(createModel(parts, executor, batcher, options))
+    await executor.reset()
     serving = true
     return model
   } catch (error) {

@@ -1,0 +1,145 @@
+import { once } from 'node:events'
+import { Agent, type IncomingMessage, request } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { performance } from 'node:perf_hooks'
+import Fastify from 'fastify'
+import type { Log } from './load-options.ts'
+import { systemClock } from './model/batching/clock.ts'
+import { reasonOf } from './model/errors.ts'
+import type { LoadedModel } from './model/prediction/model.ts'
+import { sampleRequests } from './model/prediction/sample-requests.ts'
+import { Registry } from './model/registry/registry.ts'
+import { createAdmission } from './server/admission.ts'
+import { app, serverOptions } from './server/app.ts'
+import { createMetrics } from './server/metrics.ts'
+import { createPendingBodies } from './server/pending-bodies.ts'
+
+/**
+ * Asks models by HTTP before they are served, as clients will: V8 compiles what is called often, and until it has, requests
+ * take several times as long.
+ *
+ * The requests go through the whole HTTP interface, but of a server of their own, on a free port of the loopback address: no
+ * metrics and no log tell of them, and it has nothing else to answer with.
+ */
+export interface HttpWarmUp {
+  /** Asks a model for half of the time that is left. One at a time; never rejects. */
+  run(model: LoadedModel): Promise<void>
+  /** Ends `run`, which does nothing from then on. Idempotent. */
+  close(): Promise<void>
+}
+
+export interface HttpWarmUpOptions {
+  /** Longest time in all, ms; 0: nothing is asked. */
+  ms: number
+  maxBodyBytes: number
+  log: Log
+}
+
+/** Requests at once. */
+const connections = 16
+/** For each to be answered in, ms: none is refused. */
+const patience = 60_000
+
+export function createHttpWarmUp({ ms, maxBodyBytes, log }: HttpWarmUpOptions): HttpWarmUp {
+  let left = ms
+  let closed = false
+  let server: Promise<Target> | undefined
+  let running: Promise<void> | undefined
+
+  async function warm(model: LoadedModel): Promise<void> {
+    const { name, version } = model.manifest
+    const started = performance.now()
+    let answers = 0
+    try {
+      server ??= startServer(maxBodyBytes)
+      const { serve, ask } = await server
+      await serve(model)
+      const bodies = sampleRequests(model).map((body) => Buffer.from(JSON.stringify(body)))
+      let next = 0
+      const askOn = async () => {
+        while (!closed && performance.now() < started + left / 2) {
+          await ask(bodies[next++ % bodies.length]!)
+          answers++
+        }
+      }
+      await Promise.all(Array.from({ length: connections }, askOn))
+    } catch (error) {
+      log.warn({ model: name, version, reason: reasonOf(error) }, 'no warm-up: first requests will be slow')
+    }
+    const taken = performance.now() - started
+    left -= taken
+    log.info({ model: name, version, answers, seconds: Number((taken / 1000).toFixed(3)) }, 'warmed up by HTTP')
+  }
+
+  return {
+    async run(model) {
+      if (closed || left <= 0) return
+      running = warm(model)
+      await running
+    },
+    async close() {
+      closed = true
+      await running
+      const { stop } = (await server?.catch(() => undefined)) ?? {}
+      await stop?.()
+    },
+  }
+}
+
+interface Target {
+  /** From now on it is this model that answers. */
+  serve(model: LoadedModel): Promise<void>
+  /** Resolves when the body has been answered, well or not. */
+  ask(body: Buffer): Promise<void>
+  /** Idempotent. */
+  stop(): Promise<void>
+}
+
+async function startServer(maxBodyBytes: number): Promise<Target> {
+  const models: LoadedModel[] = []
+  const registry = new Registry({
+    source: async () =>
+      models.map(({ manifest: { name, version } }) => ({ name, versions: [{ version, stamp: '' }], labels: {} })),
+    // It is not this registry's to close.
+    load: async () => ({ ...models[0]!, close: async () => undefined }),
+    mode: 'latest',
+    defaultModel: undefined,
+    requiredModels: [],
+    now: systemClock.now,
+  })
+  const fastify = Fastify(serverOptions({ maxBodyBytes, logRequests: false }))
+  await fastify.register(app, {
+    version: '',
+    context: {
+      registry,
+      metrics: createMetrics({ models: () => [], pool: () => ({ workers: 0, alive: 0, replaced: 0 }) }),
+      clock: systemClock,
+      drain: { draining: false },
+      admission: createAdmission({ clock: systemClock, predictedWait: () => 0, slots: 1 }),
+      bodies: createPendingBodies({ maxBytes: connections * maxBodyBytes }),
+      admin: false,
+      deadlineMs: patience,
+    },
+  })
+  await fastify.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = fastify.server.address() as AddressInfo
+  const agent = new Agent({ keepAlive: true, maxSockets: connections })
+  return {
+    async serve(model) {
+      models.splice(0, 1, model)
+      await registry.reconcile()
+    },
+    async ask(body) {
+      const headers = { 'content-type': 'application/json', 'content-length': body.length }
+      const asked = request({ agent, host: '127.0.0.1', port, path: '/predict', method: 'POST', headers })
+      asked.end(body)
+      const [answer] = (await once(asked, 'response')) as [IncomingMessage]
+      answer.resume()
+      await once(answer, 'end')
+    },
+    async stop() {
+      agent.destroy()
+      await fastify.close()
+    },
+  }
+}

@@ -1,0 +1,40 @@
+import type { Field, HashField, NumericField, SparseField } from '../../schemas/features.ts'
+import { idsOf } from './field.ts'
+
+/** A value that a request may give for a field, drawn at random. `random` is uniform over [0, 1). */
+export function drawValue(field: Field, random: () => number): string | number {
+  if (field.kind === 'numeric') return unscale(field, Math.fround(normal(random)))
+  if (field.kind === 'hash') return `value ${Math.floor(random() * 1e9)}`
+  return nameOfId(field, Math.floor(random() * idsOf(field)))
+}
+
+/** The value of an id of the field, from 0; of its out-of-vocabulary bucket, one that is unknown. */
+export function nameOfId(field: Exclude<SparseField, HashField>, id: number): string | number {
+  const bucket = field.out_of_vocabulary === 'bucket'
+  if (field.kind === 'integer') return bucket ? (id === 0 ? field.size : id - 1) : id
+  if (!bucket) return field.values[id]!
+  if (id > 0) return field.values[id - 1]!
+  const known = new Set(field.values)
+  let unknown = 'unknown'
+  while (known.has(unknown)) unknown += '?'
+  return unknown
+}
+
+/** The value that is scaled to this number. */
+export function unscale({ scaling }: NumericField, scaled: number): number {
+  switch (scaling.method) {
+    case 'none':
+      return scaled
+    case 'standard':
+      return scaled * scaling.deviation + scaling.mean
+    case 'min_max':
+      return scaled * (scaling.max - scaling.min) + scaling.min
+    case 'log1p':
+      return Math.expm1(scaled * scaling.scale)
+  }
+}
+
+/** Box and Muller's. */
+function normal(random: () => number): number {
+  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random())
+}

@@ -21,7 +21,10 @@ export interface Arguments {
 export function readArguments(argv: readonly string[]): Arguments {
   const command = new Command('npm run loadtest --')
     .description('Measure the server against bare Fastify on this machine: answers are checked, then timed')
-    .option('--quick', 'a smoke test under 40 s: short runs, each twice')
+    .option(
+      '--quick',
+      'a smoke test under a minute: short runs, each twice, of a server that is hardly warm; for a rough look',
+    )
     .option(
       '--duration <seconds>',
       'one closed-loop run, s; an open-loop run takes three times as long (default: 2.5)',
@@ -31,7 +34,7 @@ export function readArguments(argv: readonly string[]): Arguments {
     .option('--scenarios <names>', `comma-separated, of ${scenarios.join(', ')} (default: all)`, names)
     .option('--connections <count>', 'of the closed loop', count, 32)
     .option('--deadline <ms>', 'of the open loop, ms', number, 60)
-    .option('--url <url>', 'measure a server that runs already, e.g. http://127.0.0.1:3000')
+    .option('--url <url>', 'measure a server that runs already, e.g. http://127.0.0.1:3000', url)
     .option('--models <folder>', 'folder of models; with --url, of the same models as the server has', 'models')
     .option('--model <name>', 'model to ask', 'ads-funnel')
     .option(
@@ -52,6 +55,12 @@ export function readArguments(argv: readonly string[]): Arguments {
     scenarios: chosen ?? [...scenarios],
     out: out ?? (standard ? 'loadtest/results/latest.md' : undefined),
   } as Arguments
+}
+
+function url(text: string): string {
+  if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol))
+    throw new InvalidArgumentError('It must be a URL, such as http://127.0.0.1:3000.')
+  return text
 }
 
 function number(text: string): number {

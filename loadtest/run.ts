@@ -31,6 +31,9 @@ const baselineLoads = [0.8, 1.5, 3]
 /** Most connections of the open loop, and how long it waits for the last answers, ms. */
 const openLoop = { connections: 1024, graceMs: 1000 }
 
+/** How long a server may take to say what it serves, ms. */
+const patience = 10_000
+
 type Log = (line: string) => void
 
 export async function runLoadTest(options: Arguments, machine: Machine, log: Log): Promise<Report> {
@@ -196,7 +199,8 @@ async function check(
 }
 
 async function describe(target: Target, model: string): Promise<ModelDetails> {
-  const answer = await fetch(new URL(`/models/${model}`, target.url)).catch(() => {
+  const signal = AbortSignal.timeout(patience)
+  const answer = await fetch(new URL(`/models/${model}`, target.url), { signal }).catch(() => {
     throw new Error(`nothing answers at ${target.url.origin}`)
   })
   if (answer.status !== 200) throw new Error(`GET /models/${model} answers ${answer.status}: ${await answer.text()}`)

@@ -81,13 +81,16 @@ function bare(name: string, child: ServingChild): Target {
   }
 }
 
+/** What a server says that may still become ready. */
+const loading = /being loaded|waiting to be loaded/
+
 async function untilReady(base: string): Promise<void> {
   const patience = Date.now() + readyPatience
   for (;;) {
     const answer = await fetch(new URL('/readyz', base))
     const text = await answer.text()
     if (answer.status === 200) return
-    if (Date.now() > patience) throw new Error(`the server does not become ready: ${text}`)
+    if (Date.now() > patience || !loading.test(text)) throw new Error(`the server does not become ready: ${text}`)
     await setTimeout(50)
   }
 }

@@ -15,6 +15,7 @@ import type { Drain } from './server/context.ts'
 import { createMetrics, type Metrics } from './server/metrics.ts'
 import type { Peers } from './server/peers.ts'
 import { createPendingBodies } from './server/pending-bodies.ts'
+import { registerProcessMetrics } from './server/process-metrics.ts'
 
 /** All that stands behind the HTTP interface: models, workers, metrics. Whose the connections are makes no difference. */
 export interface Service {
@@ -86,6 +87,7 @@ export async function createService(configuration: Configuration, options: Servi
     pendingBytes: () => bodies.bytes,
     ...(connections && { connections }),
   })
+  registerProcessMetrics(metrics.registry)
   const context: AppOptions['context'] = {
     registry,
     metrics,

@@ -69,11 +69,12 @@ export function readPeersArguments(argv: readonly string[]): PeersArguments {
     .option('--python <folder>', 'of the servers that are installed (default: venvs in the cache folder)')
     .option('--from <file.json>', 'measure nothing: write these results of an earlier run once more')
     .option('--out <file.md>', `write the results here, and as JSON beside (a full run: ${standardOut})`)
-    .option('--add', 'keep what there is at --out and was not measured now')
+    .option('--add', 'keep what there is at --out (which it needs) and was not measured now')
     .option('--readme', 'put the table into README.md too (a full run does)')
   const given = command.parse(argv, { from: 'user' }).opts()
   const short = given.short === true
   const standard = argv.length === 0
+  if (given.add && given.out === undefined) command.error("error: option '--add' needs '--out <file.md>'")
   return {
     short,
     servers: given.servers ?? serverNames.filter((name) => !short || !servers[name].installed),

@@ -56,10 +56,10 @@ export class Group {
     const members = () => this.#members()
     new Gauge({
       name: 'multigate_processes',
-      help: 'Processes that serve, alive now',
+      help: 'Processes that serve: alive, and their models loaded',
       registers: [this.#own],
       collect() {
-        this.set(members().length)
+        this.set(members().filter(({ loaded }) => loaded).length)
       },
     })
     this.#replaced = new Counter({

@@ -86,7 +86,7 @@ export const Configuration = Type.Object({
   MULTIGATE_MAX_QUEUE_ROWS: Type.Integer({
     minimum: 1,
     maximum: 10_000_000,
-    default: 20_000,
+    default: 200_000,
     description: 'Most rows queued per model version, in each process',
   }),
   MULTIGATE_MAX_REQUEST_ROWS: Type.Integer({
@@ -149,5 +149,8 @@ export const Configuration = Type.Object({
     ],
     { default: 'info', description: 'Least level that is logged' },
   ),
-  MULTIGATE_LOG_REQUESTS: Type.Boolean({ default: false, description: 'Log every request, not only failed ones' }),
+  MULTIGATE_LOG_REQUESTS: Type.Boolean({
+    default: false,
+    description: 'Log every request; else those alone that fail by our fault (500)',
+  }),
 })

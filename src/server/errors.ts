@@ -13,7 +13,7 @@ export const problemTable: Record<ProblemCode, { status: number; title: string }
   TOO_MANY_ROWS: { status: 413, title: 'The request has too many rows' },
   BODY_TOO_LARGE: { status: 413, title: 'The body is too large' },
   UNSUPPORTED_MEDIA_TYPE: { status: 415, title: 'The body has a type or encoding that is not understood' },
-  QUEUE_FULL: { status: 429, title: 'The queue is full' },
+  QUEUE_FULL: { status: 429, title: 'The server is overloaded' },
   MODEL_FAILED: { status: 500, title: 'The model failed' },
   INTERNAL: { status: 500, title: 'Something unforeseen happened' },
   NOT_READY: { status: 503, title: 'The model is not ready' },

@@ -1,4 +1,4 @@
-import { type Aggregator, Counter, collectDefaultMetrics, Gauge, Registry as MetricsRegistry } from 'prom-client'
+import { type Aggregator, Counter, Gauge, Registry as MetricsRegistry } from 'prom-client'
 import type { BatchObserver } from '../model/batching/contract.ts'
 import type { EnginePoolStats } from '../model/engines/pool.ts'
 import type { PredictionTable } from '../model/prediction/answer.ts'
@@ -10,8 +10,8 @@ import { removeSeries } from './remove-series.ts'
 import { createStatistics, type Statistics } from './statistics.ts'
 import { createTally, type TallySeries } from './tally.ts'
 
-/** Seconds: 0.25 ms … 250 ms. */
-const durations = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25]
+/** Seconds: 0.25 ms … 2.5 s, beyond the default deadline. */
+const durations = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
 const powersOfTwo = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
 
 /** What is live, asked for at every scrape. */
@@ -50,7 +50,6 @@ export interface Metrics {
 
 export function createMetrics(sources: MetricsSources): Metrics {
   const registry = new MetricsRegistry()
-  collectDefaultMetrics({ register: registry })
   const statistics = createStatistics()
   const registers = [registry]
   const model = ['model', 'version'] as const
@@ -210,6 +209,8 @@ export function createMetrics(sources: MetricsSources): Metrics {
     batchRequests,
   ]
   const counters = [releases, shed, cancelled, unknown]
+  // There from the start: a rate is known from a counter's second value on.
+  for (const reason of ['busy', 'pending_bytes']) shed.inc({ model: '', version: '', reason }, 0)
   const known = new WeakMap<LoadedModel, ModelSeries>()
   const unnamed = seriesOf({ model: '', version: '' })
   function seriesOf(labels: ModelSeries['labels']): ModelSeries {
@@ -265,6 +266,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
       const ofRequests = batchRequests.series(labels)
       const ofWaits = queueDuration.series(labels)
       const ofCalls = inferDuration.series(labels)
+      for (const reason of ['queue_full', 'predicted_wait', 'deadline']) shed.inc({ ...labels, reason }, 0)
       return {
         released: ({ rows, requests, reason }) => {
           ofRows.observe(rows)

@@ -170,6 +170,7 @@ t.test('metrics', async (t) => {
       'multigate_model_info gauge',
       'process_cpu_seconds_total counter',
       'nodejs_eventloop_lag_seconds gauge',
+      'multigate_event_loop_busy_seconds_total counter',
     ])
       t.ok(names.has(name), name)
     const ads = 'model="ads",version="1"'
@@ -189,7 +190,7 @@ t.test('metrics', async (t) => {
     for (const task of ['ctr', 'cvr', 'ctcvr'])
       t.match(text, new RegExp(`multigate_prediction_mean\\{${ads},task="${task}"\\} 0\\.\\d+`))
     const buckets = [...text.matchAll(/multigate_request_duration_seconds_bucket\{le="([^"]+)",model="ads"/g)]
-    t.same([buckets.at(0)?.[1], buckets.at(-2)?.[1], buckets.at(-1)?.[1]], ['0.00025', '0.25', '+Inf'])
+    t.same([buckets.at(0)?.[1], buckets.at(-2)?.[1], buckets.at(-1)?.[1]], ['0.00025', '2.5', '+Inf'])
   })
 
   const promtool = spawnSync('promtool', ['--version']).status === 0

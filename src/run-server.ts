@@ -1,6 +1,7 @@
 import closeWithGrace from 'close-with-grace'
-import { type ConfigurationFlags, longestStop, type ReadConfiguration, readConfiguration } from './configuration.ts'
+import { type ConfigurationFlags, type ReadConfiguration, readConfiguration } from './configuration.ts'
 import { collectSeldom } from './garbage.ts'
+import { graceOf } from './grace.ts'
 import { reasonOf } from './model/errors.ts'
 
 /** Serves until a signal says stop. A server that can't start says why and ends the process with 1. */
@@ -21,7 +22,7 @@ async function runOne({ configuration, unknown }: ReadConfiguration): Promise<vo
   const server = await serve(configuration)
   const { log } = server.fastify
   for (const name of unknown) log.warn(unknownSetting(name))
-  closeWithGrace({ delay: longestStop(configuration), logger: log }, async ({ err }) => {
+  closeWithGrace({ ...graceOf(configuration), logger: log }, async ({ err }) => {
     if (err) log.error({ err }, 'stopping after an unforeseen error')
     await server.close()
   })
@@ -42,7 +43,7 @@ async function runSeveral({ configuration, unknown }: ReadConfiguration): Promis
   for (const name of unknown) log.warn(unknownSetting(name))
   closeWithGrace(
     {
-      delay: longestStop(configuration),
+      ...graceOf(configuration),
       logger: log,
       onSecondSignal: (signal) => {
         log.error(`second ${signal}, exiting`)

@@ -29,17 +29,15 @@ t.test('a process that is killed under load is replaced; only what it held fails
   const ready = new Set<number | undefined>()
   const processes = new Set<number>()
   await until(async () => {
-    processes.add(await metric(port, 'multigate_processes '))
     ready.add((await askAnew(port, '/readyz')).status)
     return (await metric(port, 'multigate_processes_replaced_total ')) === 1
   })
   t.ok((await metric(port, counted)) >= before, 'counters do not go down')
-  await until(() => lines().filter(({ msg }) => msg === 'ready').length === 3)
   await until(async () => {
-    const count = await metric(port, 'multigate_processes ')
-    processes.add(count)
-    return count === 2
+    processes.add(await metric(port, 'multigate_processes '))
+    return lines().filter(({ msg }) => msg === 'ready').length === 3
   })
+  await until(async () => (await metric(port, 'multigate_processes ')) === 2)
   t.ok(processes.has(1), 'one that loads its models does not serve yet')
   const replaced = answers.length
   await until(() => answers.length > replaced + 100)

@@ -1,6 +1,7 @@
 import closeWithGrace from 'close-with-grace'
 import { longestStop } from '../configuration.ts'
 import { collectSeldom } from '../garbage.ts'
+import { graceOf } from '../grace.ts'
 import { ModelError, reasonOf } from '../model/errors.ts'
 import type { InferStatistics } from '../schemas/infer-model.ts'
 import { type RunningServer, serve } from '../serve.ts'
@@ -63,7 +64,7 @@ async function start({ configuration, url, started: before, unloaded }: Start): 
   onServing(running)
   longest = longestStop(configuration)
   const { log } = running.fastify
-  closeWithGrace({ delay: longest, logger: log }, async ({ err }) => {
+  closeWithGrace({ ...graceOf(configuration), logger: log }, async ({ err }) => {
     if (err) log.error({ err }, 'stopping after an unforeseen error')
     channel.tell(err ? 'leave' : 'stop')
     await running.close()

@@ -20,8 +20,11 @@ export interface Ticket {
   admitted: true
   /** When it arrived, on the clock, ms; at the earliest that is possible, where it has waited in its socket. */
   arrived: number
-  /** It has been read, and takes the engines so many seconds by their prediction; undefined where it was refused then. */
-  read(engineSeconds: number | undefined): void
+  /**
+   * It has been read, which this thread has been at since `began`, on the clock, ms; and takes the engines so many seconds by
+   * their prediction, undefined where it was refused then.
+   */
+  read(engineSeconds: number | undefined, began: number): void
   /** It has been answered, or its client has gone. Idempotent. */
   leave(): void
 }
@@ -54,6 +57,12 @@ const usableShare = 0.8
  */
 const longestWait = 0.5
 
+/** Bytes of a body that arrive at once, at most: a large one that is announced may take its time, or never come. */
+const atOnce = 64 * 1024
+
+/** To read a request for longer than this, ms, keeps others waiting in their sockets. */
+const longRead = 5
+
 /** Idle time that halves what a turn is taken to last, ms: one stall says little of a loop that has had nothing to do since. */
 const halvedBy = 100
 
@@ -74,7 +83,10 @@ export function createAdmission(options: AdmissionOptions): Admission {
   let turnStart: number | undefined
   let lastStart = clock.now()
   let lastIdle = idleMs()
-  let slept = true
+  /** When at the earliest those that are read in this turn arrived. */
+  let earliest = lastStart
+  /** When this thread last began to read for long, and how long it had been idle until then. */
+  let busy: { began: number; idle: number } | undefined
   /** How long a turn takes lately, ms. */
   let turnMs = 0
   /** What the last one took, ms. */
@@ -83,8 +95,9 @@ export function createAdmission(options: AdmissionOptions): Admission {
   /** Called at the first request of a turn. */
   function beginTurn(now: number): void {
     const idle = idleMs()
-    // Where the loop had nothing to do in between, whoever is read now has just arrived.
-    slept = idle > lastIdle
+    // Where the loop had nothing to do in between, whoever is read now has just arrived; or while it was busy since then.
+    const slept = idle > lastIdle
+    earliest = !slept ? lastStart : busy?.idle === idle ? busy.began : now
     const took = now - lastStart - (idle - lastIdle)
     // One alone that is long, while garbage is collected, says nothing of the next.
     const usual = Math.min(took, lastTook)
@@ -106,8 +119,9 @@ export function createAdmission(options: AdmissionOptions): Admission {
     enter(deadlineMs, bytes) {
       const now = clock.now()
       if (turnStart === undefined) beginTurn(now)
-      const arrived = slept ? turnStart! : lastStart
+      const arrived = earliest
       const own = (bytes ?? 0) * secondsPerByte
+      const soon = Math.min(bytes ?? 0, atOnce) * secondsPerByte
       const engines = predictedWait() + (foreseen.now + foreseen.before) / slots
       const wait = now - arrived + turnsOfItsOwn * turnMs + 1000 * engines
       // Where nothing waits for the engines, any may try: else one that seems dear could never be answered.
@@ -116,20 +130,21 @@ export function createAdmission(options: AdmissionOptions): Admission {
         const message = `The request would hardly be answered before its deadline: that takes about ${Math.ceil(total)} ms, if nothing comes between`
         return { admitted: false, message, retryAfterSeconds: total / 1000 }
       }
-      foreseen.now += own
+      foreseen.now += soon
       const { turn } = foreseen
       let unread = true
       const settle = () => {
         if (!unread) return
         unread = false
-        if (foreseen.turn === turn) foreseen.now -= own
-        else if (foreseen.turn === turn + 1) foreseen.before -= own
+        if (foreseen.turn === turn) foreseen.now -= soon
+        else if (foreseen.turn === turn + 1) foreseen.before -= soon
       }
       return {
         admitted: true,
         arrived,
-        read(engineSeconds) {
+        read(engineSeconds, began) {
           settle()
+          if (clock.now() - began > longRead) busy = { began, idle: idleMs() }
           if (engineSeconds === undefined || !bytes) return
           const perByte = engineSeconds / bytes
           secondsPerByte += (secondsPerByte === 0 ? 1 : newest) * (perByte - secondsPerByte)

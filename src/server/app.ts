@@ -1,8 +1,7 @@
-import { randomUUID } from 'node:crypto'
 import compress from '@fastify/compress'
 import { type FastifyInstance, type FastifyServerOptions, LogController } from 'fastify'
 import type { ServerContext } from './context.ts'
-import { problemDetails, toProblem } from './errors.ts'
+import { toProblem } from './errors.ts'
 import { draining } from './plugins/draining.ts'
 import { jsonBody } from './plugins/json-body.ts'
 import { openapi } from './plugins/openapi.ts'
@@ -19,6 +18,7 @@ import { operationRoutes } from './routes/operation.ts'
 import { predictRoutes } from './routes/predict.ts'
 import { servingRoutes } from './routes/serving.ts'
 import { servingMetadataRoutes } from './routes/serving-metadata.ts'
+import { answerUnreadable } from './unreadable.ts'
 
 export interface AppOptions {
   context: ServerContext
@@ -72,39 +72,11 @@ export function serverOptions(limits: { maxBodyBytes: number; logRequests: boole
     return503OnClosing: false,
     // Longest time for a request to arrive whole, ms: a client that sends slower is cut off.
     requestTimeout: 60_000,
-    // What is no HTTP, has too large headers, or doesn't arrive in time: there is no request yet, only a connection.
-    clientErrorHandler(error, socket) {
-      if (error.code === 'ECONNRESET' || socket.destroyed) return
-      if (socket.writable) socket.write(unreadable(error.code))
-      socket.destroy(error)
-    },
+    clientErrorHandler: answerUnreadable,
     // A path that can't be decoded, and the like: before any route is found, so that no hook sees the answer.
     frameworkErrors(error, request, reply) {
       reply.header('x-request-id', request.id).header('connection', 'close')
       sendProblem(reply, toProblem(error, request.id))
     },
   }
-}
-
-/** The answer to what could not be read, as it goes over the wire. */
-function unreadable(code: string): string {
-  const detail = unreadableDetails[code] ?? 'The request is not HTTP/1.1 as it should be'
-  const requestId = randomUUID()
-  const body = JSON.stringify(
-    problemDetails('INVALID_REQUEST', detail, requestId, { errors: [{ path: '', message: detail }] }),
-  )
-  return [
-    'HTTP/1.1 400 Bad Request',
-    `content-length: ${Buffer.byteLength(body)}`,
-    'content-type: application/problem+json',
-    `x-request-id: ${requestId}`,
-    'connection: close',
-    '',
-    body,
-  ].join('\r\n')
-}
-
-const unreadableDetails: Record<string, string> = {
-  HPE_HEADER_OVERFLOW: 'The request has larger headers than are read',
-  ERR_HTTP_REQUEST_TIMEOUT: 'The request took too long to arrive',
 }

@@ -111,6 +111,7 @@ export async function answerPrediction<T>(
   own.handled = true
   let lease: Lease | undefined
   let outcome = 'ok'
+  const began = clock.now()
   try {
     let pending: PendingPrediction
     try {
@@ -120,7 +121,7 @@ export async function answerPrediction<T>(
       }, own.ticket.arrived)
       own.pending = pending
     } finally {
-      own.ticket.read(own.pending?.engineSeconds)
+      own.ticket.read(own.pending?.engineSeconds, began)
     }
     const { model } = lease!
     metrics.encoded(model, pending.rows, pending.encodeSeconds)

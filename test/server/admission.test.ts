@@ -52,24 +52,24 @@ t.test('who would have to wait too long for the engines is refused, and told whe
 })
 
 t.test('what is about to be read counts, by its bytes, until it has been', async (t) => {
-  const { enter, admit, rest, state } = setUp()
+  const { clock, enter, admit, rest, state } = setUp()
   await rest(10)
   // 0.1 ms a byte.
-  admit(60, 100).read(0.01)
+  admit(60, 100).read(0.01, clock.now())
   state.drain = 0.001
   const entered = [1, 2, 3, 4, 5].map(() => admit(60, 100))
   // 26 ms on two engines, and 25 ms of its own: more than four fifths.
   t.ok(isRefused(enter(60, 250)))
   entered.push(admit(60, 100))
   t.ok(isRefused(enter(60, 1)), 'waiting alone takes more than half')
-  for (const ticket of entered) ticket.read(0.01)
+  for (const ticket of entered) ticket.read(0.01, clock.now())
   t.notOk(isRefused(enter(60, 250)))
 })
 
 t.test('whoever is slow to send is not waited for', async (t) => {
-  const { admit, enter, rest, state } = setUp()
+  const { clock, admit, enter, rest, state } = setUp()
   await rest(10)
-  admit(60, 100).read(0.01)
+  admit(60, 100).read(0.01, clock.now())
   for (let i = 0; i < 100; i++) admit(100_000, 900)
   state.drain = 0.001
   t.ok(isRefused(enter(60, 100)))
@@ -128,4 +128,31 @@ t.test('long turns of the event loop are forgotten when it is calm', async (t) =
   }
   await rest(1)
   t.notOk(isRefused(enter(1)))
+})
+
+t.test('of a large body that is announced no more is foreseen than may arrive at once', async (t) => {
+  const { clock, admit, enter, rest, state } = setUp()
+  await rest(10)
+  // 1 µs a byte.
+  admit(1000, 1000).read(0.001, clock.now())
+  admit(600_000, 16_000_000)
+  state.drain = 0.001
+  t.notOk(isRefused(enter(1000, 1000)), '33 ms, not 8 s')
+  t.ok(isRefused(enter(60, 1000)), 'but those')
+})
+
+t.test('who arrived while another was read for long has waited since then', async (t) => {
+  const { clock, admit, enter, rest } = setUp()
+  await rest(10)
+  const large = admit(100_000)
+  await clock.flush()
+  await rest(100)
+  const began = clock.now()
+  await clock.advance(500)
+  large.read(0.01, began)
+  t.ok(isRefused(enter(600)))
+  t.equal(admit(10_000).arrived, began)
+  await clock.flush()
+  await rest(1)
+  t.equal(admit().arrived, clock.now(), 'until the thread has been idle again')
 })

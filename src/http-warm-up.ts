@@ -12,7 +12,7 @@ import { Registry } from './model/registry/registry.ts'
 import { createAdmission } from './server/admission.ts'
 import { app, serverOptions } from './server/app.ts'
 import { createMetrics } from './server/metrics.ts'
-import { createPendingBodies } from './server/pending-bodies.ts'
+import { createPendingBytes } from './server/pending-bytes.ts'
 
 /**
  * Asks models by HTTP before they are served, as clients will: V8 compiles what is called often, and until it has, requests
@@ -116,7 +116,8 @@ async function startServer(maxBodyBytes: number): Promise<Target> {
       clock: systemClock,
       drain: { draining: false },
       admission: createAdmission({ clock: systemClock, predictedWait: () => 0, slots: 1 }),
-      bodies: createPendingBodies({ maxBytes: connections * maxBodyBytes }),
+      bodies: createPendingBytes({ maxBytes: Number.POSITIVE_INFINITY }),
+      answers: createPendingBytes({ maxBytes: Number.POSITIVE_INFINITY }),
       admin: false,
       deadlineMs: patience,
     },

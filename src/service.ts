@@ -14,7 +14,7 @@ import type { AppOptions } from './server/app.ts'
 import type { Drain } from './server/context.ts'
 import { createMetrics, type Metrics } from './server/metrics.ts'
 import type { Peers } from './server/peers.ts'
-import { createPendingBodies } from './server/pending-bodies.ts'
+import { createPendingBytes } from './server/pending-bytes.ts'
 import { registerProcessMetrics } from './server/process-metrics.ts'
 
 /** All that stands behind the HTTP interface: models, workers, metrics. Whose the connections are makes no difference. */
@@ -80,11 +80,13 @@ export async function createService(configuration: Configuration, options: Servi
     now: systemClock.now,
     onEvent: (event) => report(event, log, metrics),
   })
-  const bodies = createPendingBodies({ maxBytes: configuration.MULTIGATE_MAX_PENDING_BYTES })
+  const pending = { maxBytes: configuration.MULTIGATE_MAX_PENDING_BYTES }
+  const [bodies, answers] = [createPendingBytes(pending), createPendingBytes(pending)]
   const metrics = createMetrics({
     models: () => registry.live(),
     pool: () => pool.stats(),
     pendingBytes: () => bodies.bytes,
+    unreadBytes: () => answers.bytes,
     ...(connections && { connections }),
   })
   registerProcessMetrics(metrics.registry)
@@ -103,6 +105,7 @@ export async function createService(configuration: Configuration, options: Servi
       },
     }),
     bodies,
+    answers,
     admin: configuration.MULTIGATE_ADMIN,
     deadlineMs: configuration.MULTIGATE_DEADLINE_MS,
   }

@@ -178,3 +178,10 @@ t.test('a body that never ends does not hold up the end', async (t) => {
   await closed
   t.equal(lines().at(-1).msg, 'stopped')
 })
+
+t.test('a fault ends it at once, as the system does: caught, it would break again for ever', async (t) => {
+  const { child, ended, lines } = await start(t)
+  child.kill('SIGSEGV')
+  t.equal(await ended, 'SIGSEGV')
+  t.equal(lines().at(-1).msg, 'ready', 'there was no farewell')
+})

@@ -146,3 +146,16 @@ t.test('where a process can not start there is no service', async (t) => {
   t.equal(await ended, 1)
   t.match(stderr(), /multigate can't start: .*no threads today/)
 })
+
+t.test('a process that ends by a fault is replaced, and the others go on', async (t) => {
+  const server = await start(t)
+  process.kill(serving(server)[0]!, 'SIGSEGV')
+  await until(async () => (await metric(server.port, 'multigate_processes_replaced_total ')) === 1)
+  await until(async () => (await metric(server.port, 'multigate_processes ')) === 2)
+  t.match(
+    server.lines().find(({ msg }) => msg.startsWith('a process died')),
+    { ended: 'SIGSEGV' },
+  )
+  server.child.kill('SIGTERM')
+  t.equal(await server.ended, 0)
+})

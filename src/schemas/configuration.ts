@@ -106,7 +106,7 @@ export const Configuration = Type.Object({
     maximum: 1_099_511_627_776,
     default: 268_435_456,
     description:
-      'Most bytes of request bodies that are being received at once, decompressed, all processes together; beyond, the largest is given up',
+      'Most bytes of request bodies that are being received at once, decompressed, and of answers that clients have yet to read, all processes together; beyond, who holds most is given up',
   }),
   MULTIGATE_MAX_CONNECTIONS: Type.Integer({
     minimum: 1,

@@ -8,6 +8,7 @@ import { openapi } from './plugins/openapi.ts'
 import { pipelining } from './plugins/pipelining.ts'
 import { problems, sendProblem } from './plugins/problems.ts'
 import { requestId, requestIdOf, traceLogger } from './plugins/request-id.ts'
+import { unreadAnswers } from './plugins/unread-answers.ts'
 import { flight } from './prediction-route.ts'
 import { inferRoutes } from './routes/infer.ts'
 import { inferMetadataRoutes } from './routes/infer-metadata.ts'
@@ -44,6 +45,7 @@ export async function app(fastify: FastifyInstance, { context, version }: AppOpt
       requestEncodings: ['gzip', 'deflate', 'br', 'identity'],
     })
   }
+  await fastify.register(unreadAnswers, { answers: context.answers, onGivenUp: () => context.metrics.shed('unread') })
   fastify.decorateRequest(flight, null)
   await fastify.register(openapi, { version })
   fastify.get('/', { schema: { hide: true } }, (_, reply) => reply.redirect(`${fastify.prefix}/docs`))
@@ -72,6 +74,8 @@ export function serverOptions(limits: { maxBodyBytes: number; logRequests: boole
     return503OnClosing: false,
     // Longest time for a request to arrive whole, ms: a client that sends slower is cut off.
     requestTimeout: 60_000,
+    // And for anything to be read or written, ms: longer than any deadline. Else answers that nobody reads were kept for ever.
+    connectionTimeout: 660_000,
     clientErrorHandler: answerUnreadable,
     // A path that can't be decoded, and the like: before any route is found, so that no hook sees the answer.
     frameworkErrors(error, request, reply) {

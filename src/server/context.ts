@@ -3,7 +3,7 @@ import type { Registry } from '../model/registry/registry.ts'
 import type { Admission } from './admission.ts'
 import type { Metrics } from './metrics.ts'
 import type { Peers } from './peers.ts'
-import type { PendingBodies } from './pending-bodies.ts'
+import type { PendingBytes } from './pending-bytes.ts'
 
 /** Set at SIGTERM: from then on the server is not ready, and asks clients to close their connections. */
 export interface Drain {
@@ -19,7 +19,10 @@ export interface ServerContext {
   admission: Admission
   /** Undefined where this process is the only one. */
   peers?: Peers | undefined
-  bodies: PendingBodies
+  /** Of request bodies that are being received. */
+  bodies: PendingBytes
+  /** Of answers that are being sent. */
+  answers: PendingBytes
   /** Whether models may be loaded and unloaded on demand. */
   admin: boolean
   /** Deadline of requests that name none, ms. */

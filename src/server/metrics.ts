@@ -3,6 +3,7 @@ import type { BatchObserver } from '../model/batching/contract.ts'
 import type { EnginePoolStats } from '../model/engines/pool.ts'
 import type { PredictionTable } from '../model/prediction/answer.ts'
 import type { LoadedModel } from '../model/prediction/model.ts'
+import { type ConnectionSources, registerConnectionMetrics } from './connection-metrics.ts'
 import { registerGraphMetrics } from './graph-metrics.ts'
 import { createHistogramTally, type HistogramSeries } from './histogram-tally.ts'
 import { registerPredictionMeans } from './prediction-means.ts'
@@ -15,13 +16,9 @@ const durations = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 const powersOfTwo = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
 
 /** What is live, asked for at every scrape. */
-export interface MetricsSources {
+export interface MetricsSources extends ConnectionSources {
   models(): { name: string; version: string; model: LoadedModel }[]
   pool(): EnginePoolStats
-  /** Bytes of bodies that are being received. */
-  pendingBytes?(): number
-  /** Connections that are open. */
-  connections?(): number
 }
 
 /**
@@ -34,8 +31,8 @@ export interface Metrics {
   statistics: Pick<Statistics, 'of'>
   /** A prediction request has been answered: `outcome` is `ok`, `cancelled`, or an error's code. */
   request(model: LoadedModel | undefined, outcome: string, seconds: number): void
-  /** A request was refused before it was read, whatever its model. */
-  shed(reason: 'busy' | 'pending_bytes'): void
+  /** A request was refused before it was read, or its answer given up, whatever its model. */
+  shed(reason: 'busy' | 'pending_bytes' | 'unread'): void
   /** A connection was closed as it came: as many are open as may be. */
   connectionRefused(): void
   encoded(model: LoadedModel, rows: number, seconds: number): void
@@ -175,28 +172,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
       this.inc(sources.pool().replaced)
     },
   })
-
-  new Gauge({
-    name: 'multigate_pending_body_bytes',
-    help: 'Bytes of request bodies that are being received, without those of small ones',
-    registers,
-    collect() {
-      this.set(sources.pendingBytes?.() ?? 0)
-    },
-  })
-  new Gauge({
-    name: 'multigate_connections',
-    help: 'Connections that are open',
-    registers,
-    collect() {
-      this.set(sources.connections?.() ?? 0)
-    },
-  })
-  const connectionsRefused = counter(
-    'multigate_connections_refused_total',
-    'Connections closed as they came, because as many were open as may be',
-    [],
-  )
+  const connectionsRefused = registerConnectionMetrics(registry, sources)
 
   const tallies = [
     requests,
@@ -210,7 +186,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
   ]
   const counters = [releases, shed, cancelled, unknown]
   // There from the start: a rate is known from a counter's second value on.
-  for (const reason of ['busy', 'pending_bytes']) shed.inc({ model: '', version: '', reason }, 0)
+  for (const reason of ['busy', 'pending_bytes', 'unread']) shed.inc({ model: '', version: '', reason }, 0)
   const known = new WeakMap<LoadedModel, ModelSeries>()
   const unnamed = seriesOf({ model: '', version: '' })
   function seriesOf(labels: ModelSeries['labels']): ModelSeries {

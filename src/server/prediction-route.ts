@@ -7,7 +7,7 @@ import type { Lease } from '../model/registry/registry.ts'
 import type { Ticket } from './admission.ts'
 import type { ServerContext } from './context.ts'
 import { problemDetails, toProblem } from './errors.ts'
-import type { PendingBodies } from './pending-bodies.ts'
+import type { PendingBytes } from './pending-bytes.ts'
 import { sendProblem } from './plugins/problems.ts'
 
 /*
@@ -151,7 +151,7 @@ function counted(
   payload: RequestPayload,
   { raw }: FastifyRequest,
   reply: FastifyReply,
-  bodies: PendingBodies,
+  bodies: PendingBytes,
   onGivenUp: () => void,
 ): RequestPayload {
   const body = bodies.open(() => {

@@ -1,9 +1,9 @@
 import t from 'tap'
-import { createPendingBodies } from '../../src/server/pending-bodies.ts'
+import { createPendingBytes } from '../../src/server/pending-bytes.ts'
 
 /** Bodies by name, and who was given up. */
 function setUp(maxBytes: number) {
-  const bodies = createPendingBodies({ maxBytes })
+  const bodies = createPendingBytes({ maxBytes })
   const givenUp: string[] = []
   const open = (name: string) => bodies.open(() => givenUp.push(name))
   return { bodies, givenUp, open }

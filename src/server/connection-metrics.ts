@@ -1,0 +1,41 @@
+import { Counter, Gauge, type Registry } from 'prom-client'
+
+/** What clients hold, asked for at every scrape. */
+export interface ConnectionSources {
+  /** Bytes of bodies that are being received. */
+  pendingBytes?(): number
+  /** Bytes of answers that are being sent. */
+  unreadBytes?(): number
+  /** Connections that are open. */
+  connections?(): number
+}
+
+/** Answers a counter of connections that were closed as they came. */
+export function registerConnectionMetrics(registry: Registry, sources: ConnectionSources): Counter {
+  const registers = [registry]
+  const now = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read())
+      },
+    })
+  now(
+    'multigate_pending_body_bytes',
+    'Bytes of request bodies that are being received, without those of small ones',
+    () => sources.pendingBytes?.() ?? 0,
+  )
+  now(
+    'multigate_pending_answer_bytes',
+    'Bytes of answers that clients have yet to read, without those of small ones',
+    () => sources.unreadBytes?.() ?? 0,
+  )
+  now('multigate_connections', 'Connections that are open', () => sources.connections?.() ?? 0)
+  return new Counter({
+    name: 'multigate_connections_refused_total',
+    help: 'Connections closed as they came, because as many were open as may be',
+    registers,
+  })
+}

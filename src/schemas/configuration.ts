@@ -112,7 +112,8 @@ export const Configuration = Type.Object({
     minimum: 1,
     maximum: 1_000_000,
     default: 10_000,
-    description: 'Most connections that are open at once, all processes together; more are closed as they come',
+    description:
+      'Most connections that are open at once, all processes together, each an equal share; more are closed as they come',
   }),
   MULTIGATE_DEADLINE_MS: Type.Number({
     exclusiveMinimum: 0,

@@ -22,8 +22,16 @@ process.on('exit', () => {
 })
 
 /** Starts a Node program and waits until it writes the address that it listens at; its last lines explain a failure. */
-export async function startServing(script: string, args: string[], env: NodeJS.ProcessEnv): Promise<ServingChild> {
-  const child = spawn(process.execPath, [script, ...args], { env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
+export async function startServing(
+  script: string,
+  args: string[],
+  env: NodeJS.ProcessEnv,
+  nodeArgs: string[] = [],
+): Promise<ServingChild> {
+  const child = spawn(process.execPath, [...nodeArgs, script, ...args], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  })
   running.add(child)
   const exited = once(child, 'exit').then(() => running.delete(child))
   let output = ''

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import { serverArgv } from '../src/garbage.ts'
 import { type ServingChild, startServing } from './children.ts'
 
 /** A server under test. */
@@ -18,7 +19,7 @@ const readyPatience = 60_000
 
 /** The real server, as `npm start` runs it, on a free port; MULTIGATE_… variables hold as always. */
 export async function startMultigate(models: string, model: string): Promise<Target> {
-  const child = await startServing(join(built, 'src/main.js'), [], {
+  const env = {
     ...process.env,
     MULTIGATE_HOST: '127.0.0.1',
     MULTIGATE_PORT: '0',
@@ -26,7 +27,8 @@ export async function startMultigate(models: string, model: string): Promise<Tar
     MULTIGATE_DEFAULT_MODEL: model,
     MULTIGATE_DRAIN_DELAY_MS: '0',
     MULTIGATE_LOG_LEVEL: 'info',
-  })
+  }
+  const child = await startServing(join(built, 'src/main.js'), [], env, serverArgv([]))
   const target = multigateAt(child.url, child)
   try {
     await untilReady(child.url)

@@ -1,5 +1,7 @@
+import { existsSync, readFileSync } from 'node:fs'
 import { Agent } from 'node:http'
 import t, { type Test } from 'tap'
+import { youngGeneration } from '../src/garbage.ts'
 import { temporaryFolder, writeTestBundle } from './fixtures/bundle.ts'
 import { type Answer, type Process, run, send } from './fixtures/process.ts'
 import { askAnew, keepAsking, metric, serving, startTwo } from './fixtures/processes.ts'
@@ -23,6 +25,10 @@ t.test('connections are spread evenly, and metrics are of all processes', async 
   t.equal(await metric(port, 'multigate_rows_total{'), 24 * rows.length)
   t.equal(await metric(port, 'multigate_request_duration_seconds_count{'), 24)
   t.equal(await metric(port, 'multigate_processes '), 2)
+  for (const pid of serving(server)) {
+    const command = `/proc/${pid}/cmdline`
+    if (existsSync(command)) t.match(readFileSync(command, 'utf8'), youngGeneration)
+  }
   t.equal(await metric(port, 'multigate_workers '), 2)
   t.equal(await metric(port, 'multigate_model_info{'), 1)
   t.equal((await send(port, '/livez')).status, 200)

@@ -3,6 +3,7 @@ import { copyFile, mkdir, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
+import { serverArgv } from '../../src/garbage.ts'
 import { type ServingGroup, startGroup } from '../children.ts'
 import type { FormName } from './forms.ts'
 import type { ModelFiles, ReferenceModel } from './models.ts'
@@ -192,7 +193,7 @@ export async function startServer(
 function launchOurs({ model, files, port, plans }: LaunchOptions): Launch {
   return {
     command: process.execPath,
-    args: [join(root, 'build/src/main.js')],
+    args: [...serverArgv([]), join(root, 'build/src/main.js')],
     env: {
       MULTIGATE_HOST: '127.0.0.1',
       MULTIGATE_PORT: String(port),

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import type { Socket } from 'node:net'
+import { serverArgv } from '../garbage.ts'
 import { reasonOf } from '../model/errors.ts'
 import type { InferStatistics } from '../schemas/infer-model.ts'
 import type { ModelChange } from '../server/peers.ts'
@@ -46,7 +47,7 @@ export class Member implements Taker {
       // Numbers that are none, as some metrics are, would not survive JSON.
       serialization: 'advanced',
       // Each would want the debugger's port.
-      execArgv: process.execArgv.filter((argument) => !argument.startsWith('--inspect')),
+      execArgv: serverArgv(process.execArgv.filter((argument) => !argument.startsWith('--inspect'))),
     })
     const child = this.#process
     this.pid = child.pid

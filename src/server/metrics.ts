@@ -242,7 +242,6 @@ export function createMetrics(sources: MetricsSources): Metrics {
       const ofRequests = batchRequests.series(labels)
       const ofWaits = queueDuration.series(labels)
       const ofCalls = inferDuration.series(labels)
-      for (const reason of ['queue_full', 'predicted_wait', 'deadline']) shed.inc({ ...labels, reason }, 0)
       return {
         released: ({ rows, requests, reason }) => {
           ofRows.observe(rows)

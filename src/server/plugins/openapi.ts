@@ -172,7 +172,7 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { version }: {
   })
 })
 
-/** Answers the document, of which there is one, from memory: to write it anew takes milliseconds, of YAML a tenth of a second. */
+/** Answers the document, of which there is one, from memory: to write it anew takes milliseconds, of the thread that answers everybody. */
 function answerOnce(app: FastifyInstance): onRequestHookHandler {
   const formats = {
     json: { type: 'application/json; charset=utf-8', write: () => JSON.stringify(app.swagger()) },

@@ -37,8 +37,6 @@ export interface HttpWarmUpOptions {
 
 /** Requests at once. */
 const connections = 16
-/** For each to be answered in, ms: none is refused. */
-const patience = 60_000
 
 export function createHttpWarmUp({ ms, maxBodyBytes, log }: HttpWarmUpOptions): HttpWarmUp {
   let left = ms
@@ -49,6 +47,7 @@ export function createHttpWarmUp({ ms, maxBodyBytes, log }: HttpWarmUpOptions): 
   async function warm(model: LoadedModel): Promise<void> {
     const { name, version } = model.manifest
     const started = performance.now()
+    const until = started + left / 2
     let answers = 0
     try {
       server ??= startServer(maxBodyBytes)
@@ -57,9 +56,11 @@ export function createHttpWarmUp({ ms, maxBodyBytes, log }: HttpWarmUpOptions): 
       const bodies = sampleRequests(model).map((body) => Buffer.from(JSON.stringify(body)))
       let next = 0
       const askOn = async () => {
-        while (!closed && performance.now() < started + left / 2) {
-          await ask(bodies[next++ % bodies.length]!)
-          answers++
+        for (;;) {
+          const rest = until - performance.now()
+          if (closed || rest <= 0) return
+          // However slow the model is, it is over then.
+          if ((await ask(bodies[next++ % bodies.length]!, rest)) === 200) answers++
         }
       }
       await Promise.all(Array.from({ length: connections }, askOn))
@@ -89,8 +90,8 @@ export function createHttpWarmUp({ ms, maxBodyBytes, log }: HttpWarmUpOptions): 
 interface Target {
   /** From now on it is this model that answers. */
   serve(model: LoadedModel): Promise<void>
-  /** Resolves when the body has been answered, well or not. */
-  ask(body: Buffer): Promise<void>
+  /** The status of the body's answer: in so many ms at the latest. */
+  ask(body: Buffer, deadlineMs: number): Promise<number | undefined>
   /** Idempotent. */
   stop(): Promise<void>
 }
@@ -119,7 +120,7 @@ async function startServer(maxBodyBytes: number): Promise<Target> {
       bodies: createPendingBytes({ maxBytes: Number.POSITIVE_INFINITY }),
       answers: createPendingBytes({ maxBytes: Number.POSITIVE_INFINITY }),
       admin: false,
-      deadlineMs: patience,
+      deadlineMs: 1000,
     },
   })
   await fastify.listen({ host: '127.0.0.1', port: 0 })
@@ -130,13 +131,18 @@ async function startServer(maxBodyBytes: number): Promise<Target> {
       models.splice(0, 1, model)
       await registry.reconcile()
     },
-    async ask(body) {
-      const headers = { 'content-type': 'application/json', 'content-length': body.length }
+    async ask(body, deadlineMs) {
+      const headers = {
+        'content-type': 'application/json',
+        'content-length': body.length,
+        'x-deadline-ms': String(deadlineMs),
+      }
       const asked = request({ agent, host: '127.0.0.1', port, path: '/predict', method: 'POST', headers })
       asked.end(body)
       const [answer] = (await once(asked, 'response')) as [IncomingMessage]
       answer.resume()
       await once(answer, 'end')
+      return answer.statusCode
     },
     async stop() {
       agent.destroy()

@@ -16,6 +16,8 @@ await writeTestBundle(models, { manifest: { drift } })
 interface Asked {
   form: string
   rows: number
+  /** Time that it may take, ms. */
+  time: number
 }
 
 /** A warm-up that hears what its models are asked, and what it logs. */
@@ -33,7 +35,7 @@ function listen(ms: number) {
       ...model,
       predict: (query) => {
         const pending = model.predict(query)
-        asked.push({ form: query.rows.form, rows: pending.rows })
+        asked.push({ form: query.rows.form, rows: pending.rows, time: query.deadline - performance.now() })
         return pending
       },
     })
@@ -53,8 +55,12 @@ t.test('a model is asked in every form and several sizes, by HTTP, before it is 
     'tensors 20',
   ])
   t.match(lines, [{ level: 'info', msg: 'warmed up by HTTP', model: 'ads', version: '1' }])
-  t.equal(lines[0]!.answers, asked.length)
+  t.ok(lines[0]!.answers > 9 && lines[0]!.answers <= asked.length, String(lines[0]!.answers))
   t.ok(lines[0]!.seconds >= 2, 'for half of its time')
+  t.ok(
+    asked.every(({ time }) => time <= 2000),
+    'no request may take longer',
+  )
 })
 
 t.test('a graph without a manifest is asked by the names of its inputs', async (t) => {
@@ -112,7 +118,7 @@ t.test('a model that answers nothing well is served all the same', async (t) => 
   )
   await warmUp.close()
   t.equal(registry.live().length, 1)
-  t.match(lines, [{ level: 'info' }])
+  t.match(lines, [{ level: 'info', answers: 0 }])
 })
 
 t.test('one that nothing can be made up for is served all the same, and the log says so', async (t) => {

@@ -1,11 +1,12 @@
 // What the first clients of a process meet, with and without its warm-up: each time a new process, asked as soon as it is ready.
 //   node build/loadtest/first-second.js [--rates S3=1200,S4=3500] [--repeats 5] [--out loadtest/results/first-second.md]
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { homedir, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { generate } from './generator.ts'
 import { describeMachine } from './machine.ts'
+import { defaultCache } from './peers/arguments.ts'
 import { seed } from './peers/bench.ts'
 import { urlOf } from './peers/check.ts'
 import { prepareModel, referenceModels } from './peers/models.ts'
@@ -32,7 +33,7 @@ const between = 1
 type Sample = Record<'ready' | 'good' | 'p50' | 'p99' | 'goodLater' | 'p50Later' | 'p99Later', number>
 
 const folder = await mkdtemp(join(tmpdir(), 'multigate-first-second-'))
-const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'multigate', 'loadtest')
+const cache = defaultCache()
 try {
   const requests = createRequests(folder, seed)
   const rows: string[][] = []

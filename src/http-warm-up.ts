@@ -64,12 +64,12 @@ export function createHttpWarmUp({ ms, maxBodyBytes, log }: HttpWarmUpOptions): 
         }
       }
       await Promise.all(Array.from({ length: connections }, askOn))
+      const seconds = Number(((performance.now() - started) / 1000).toFixed(3))
+      log.info({ model: name, version, answers, seconds }, 'warmed up by HTTP')
     } catch (error) {
       log.warn({ model: name, version, reason: reasonOf(error) }, 'no warm-up: first requests will be slow')
     }
-    const taken = performance.now() - started
-    left -= taken
-    log.info({ model: name, version, answers, seconds: Number((taken / 1000).toFixed(3)) }, 'warmed up by HTTP')
+    left -= performance.now() - started
   }
 
   return {

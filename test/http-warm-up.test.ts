@@ -125,6 +125,7 @@ t.test('one that nothing can be made up for is served all the same, and the log 
   const { warmUp, lines } = listen(200)
   await load(t, models, (model) => warmUp.run({ ...model, encoder: {} as never }))
   await warmUp.close()
+  t.equal(lines.length, 1, 'and nothing else')
   t.match(lines[0], { level: 'warn', model: 'ads', msg: /first requests will be slow/, reason: /./ })
 })
 

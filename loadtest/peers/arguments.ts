@@ -95,7 +95,8 @@ export function readPeersArguments(argv: readonly string[]): PeersArguments {
   }
 }
 
-function defaultCache(): string {
+/** Folder of what the load test makes and installs. */
+export function defaultCache(): string {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'multigate', 'loadtest')
 }
 

@@ -1,5 +1,5 @@
 import { ModelError } from '../model/errors.ts'
-import { drawValue } from '../model/features/draw-value.ts'
+import { drawRow } from '../model/features/draw-value.ts'
 import { createEncoder } from '../model/features/encoder.ts'
 import type { Field } from '../schemas/features.ts'
 import { isObject } from '../schemas/json.ts'
@@ -27,9 +27,7 @@ export interface GoldenSource {
 
 /** Rows drawn at random, and what the model says to them in float64. `random` is uniform over [0, 1). */
 export function drawGolden({ features, ...source }: GoldenSource, random: () => number): GoldenRows {
-  const rows = Array.from({ length: drawnRows }, () =>
-    Object.fromEntries(features.map((field) => [field.name, drawValue(field, random)])),
-  )
+  const rows = Array.from({ length: drawnRows }, () => drawRow(features, random))
   const probabilities = evaluate(rows, { features, ...source })
   probabilities.forEach((row) => {
     row.forEach((value, t) => {

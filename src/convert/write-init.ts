@@ -9,7 +9,7 @@ import { externalFiles } from '../model/compile/tables.ts'
 import { createEngine } from '../model/engines/create.ts'
 import type { GraphSource } from '../model/engines/engine.ts'
 import { ModelError } from '../model/errors.ts'
-import { drawValue } from '../model/features/draw-value.ts'
+import { drawRow } from '../model/features/draw-value.ts'
 import { encoderOf } from '../model/features/encoder.ts'
 import { portsOf, toBatch } from '../model/prediction/inputs.ts'
 import { savedGraph } from '../model/prediction/load-graph.ts'
@@ -119,9 +119,7 @@ async function copyGraph({ folder, format, file }: GraphSource, target: string):
 async function answer(manifest: Omit<Manifest, 'files'>, saved: GraphSource, found: string[], left: string[]) {
   const generator = xoroshiro128plus(1)
   const random = () => uniformFloat64(generator)
-  const rows = Array.from({ length: goldenRows }, () =>
-    Object.fromEntries(manifest.features.map((field) => [field.name, drawValue(field, random)])),
-  )
+  const rows = Array.from({ length: goldenRows }, () => drawRow(manifest.features, random))
   const encoder = encoderOf(manifest)
   const encoded = encoder.rows(undefined, rows, { maxRows: goldenRows, partial: false })
   const ask = async (): Promise<number[]> => {

@@ -1,6 +1,11 @@
 import type { Field, HashField, NumericField, SparseField } from '../../schemas/features.ts'
 import { idsOf } from './field.ts'
 
+/** A row that a request may give for these fields, drawn at random. `random` is uniform over [0, 1). */
+export function drawRow(fields: readonly Field[], random: () => number): Record<string, string | number> {
+  return Object.fromEntries(fields.map((field) => [field.name, drawValue(field, random)]))
+}
+
 /** A value that a request may give for a field, drawn at random. `random` is uniform over [0, 1). */
 export function drawValue(field: Field, random: () => number): string | number {
   if (field.kind === 'numeric') return unscale(field, Math.fround(normal(random)))

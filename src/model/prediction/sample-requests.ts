@@ -1,5 +1,5 @@
-import type { FeatureValue, PredictRequest } from '../../schemas/predict.ts'
-import { drawValue } from '../features/draw-value.ts'
+import type { PredictRequest } from '../../schemas/predict.ts'
+import { drawRow } from '../features/draw-value.ts'
 import type { LoadedModel } from './model.ts'
 
 /** Rows of the requests. */
@@ -19,11 +19,12 @@ export function sampleRequests(model: LoadedModel): PredictRequest[] {
 }
 
 function draw({ manifest: { features }, encoder }: LoadedModel, rows: number): PredictRequest[] {
-  const drawFields = (fields: typeof features): Record<string, FeatureValue> =>
-    Object.fromEntries(fields.map((field) => [field.name, drawValue(field, Math.random)]))
   const own = features.filter(({ side }) => side !== 'context')
-  const context = drawFields(features.filter(({ side }) => side === 'context'))
-  const candidates = Array.from({ length: rows }, () => drawFields(own))
+  const context = drawRow(
+    features.filter(({ side }) => side === 'context'),
+    Math.random,
+  )
+  const candidates = Array.from({ length: rows }, () => drawRow(own, Math.random))
   const columns = Object.fromEntries(own.map(({ name }) => [name, candidates.map((candidate) => candidate[name]!)]))
   const { sparse, dense } = encoder.rows(context, candidates, { maxRows: rows, partial: false })
   const [ids, numbers] = [matrix(rows, sparse), matrix(rows, dense)]

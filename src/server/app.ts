@@ -2,8 +2,8 @@ import compress from '@fastify/compress'
 import { type FastifyInstance, type FastifyServerOptions, LogController } from 'fastify'
 import type { ServerContext } from './context.ts'
 import { toProblem } from './errors.ts'
+import { decompression } from './plugins/decompression.ts'
 import { draining } from './plugins/draining.ts'
-import { jsonBody } from './plugins/json-body.ts'
 import { openapi } from './plugins/openapi.ts'
 import { pipelining } from './plugins/pipelining.ts'
 import { problems, sendProblem } from './plugins/problems.ts'
@@ -32,18 +32,14 @@ export interface AppOptions {
  */
 export async function app(fastify: FastifyInstance, { context, version }: AppOptions): Promise<void> {
   await fastify.register(pipelining)
-  await fastify.register(jsonBody)
   await fastify.register(problems)
   await fastify.register(requestId)
   await fastify.register(draining, { drain: context.drain })
-  // Bodies may come compressed; answers are small and leave as they are. The body limit counts what is decompressed.
-  // An application around this one may see to both itself; it can be done once only.
+  // An application around this one may compress and decompress itself; each can be done once only.
   if (!fastify.hasReplyDecorator('compress')) {
-    await fastify.register(compress, {
-      globalCompression: false,
-      globalDecompression: true,
-      requestEncodings: ['gzip', 'deflate', 'br', 'identity'],
-    })
+    await fastify.register(decompression)
+    // Small answers leave as they are; routes with large ones say so.
+    await fastify.register(compress, { globalCompression: false, globalDecompression: false })
   }
   await fastify.register(unreadAnswers, { answers: context.answers, onGivenUp: () => context.metrics.shed('unread') })
   fastify.decorateRequest(flight, null)

@@ -1,5 +1,4 @@
-import { Transform } from 'node:stream'
-import type { FastifyReply, FastifyRequest, RequestPayload, RouteOptions } from 'fastify'
+import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import { ModelError, reasonOf } from '../model/errors.ts'
 import type { PredictionTable } from '../model/prediction/answer.ts'
 import type { LoadedModel, PendingPrediction } from '../model/prediction/model.ts'
@@ -7,8 +6,9 @@ import type { Lease } from '../model/registry/registry.ts'
 import type { Ticket } from './admission.ts'
 import type { ServerContext } from './context.ts'
 import { problemDetails, toProblem } from './errors.ts'
-import type { PendingBytes } from './pending-bytes.ts'
+import { contentCoding } from './plugins/decompression.ts'
 import { sendProblem } from './plugins/problems.ts'
+import type { BodyCounting } from './raw-body.ts'
 
 /*
  * What all routes share that predict, whatever their bodies look like: admission by the headers, the deadline, the lease of
@@ -22,9 +22,6 @@ interface Flight {
   handled: boolean
 }
 
-/** A body that says it has at most so many bytes isn't counted while it is received: one packet of it is little less. */
-const smallBody = 1 << 16
-
 /** What a request to a route that predicts is decorated with, once it has been admitted; no other plugin's name. */
 export const flight: unique symbol = Symbol('multigate.flight')
 
@@ -34,13 +31,17 @@ declare module 'fastify' {
   }
 }
 
+/** Bodies of predictions count among the bytes that are being received. */
+export function bodyCounting({ bodies, metrics }: ServerContext): BodyCounting {
+  return { bodies, onGivenUp: () => metrics.shed('pending_bytes') }
+}
+
 /** Route options that bring a request to its handler, or refuse it. The body comes as bytes. */
 export function predictionRoute({
   admission,
-  bodies,
   metrics,
   deadlineMs,
-}: ServerContext): Pick<RouteOptions, 'method' | 'validatorCompiler' | 'onRequest' | 'preParsing' | 'errorHandler'> {
+}: ServerContext): Pick<RouteOptions, 'method' | 'validatorCompiler' | 'onRequest' | 'errorHandler'> {
   /** The same for all; Fastify gathers a route's options anew for each who asks. */
   let bodyLimit: number | undefined
   return {
@@ -51,10 +52,8 @@ export function predictionRoute({
     onRequest(request, reply, done) {
       const { headers } = request
       const deadline = headerDeadline(headers['x-deadline-ms']) ?? deadlineMs
-      const bytes = plainBytes(request)
       bodyLimit ??= request.routeOptions.bodyLimit
-      // One that is too large will be refused by its length, and costs nothing.
-      const ticket = admission.enter(deadline, bytes !== undefined && bytes > bodyLimit ? 0 : bytes)
+      const ticket = admission.enter(deadline, expectedBytes(request, bodyLimit))
       if (!ticket.admitted) {
         metrics.shed('busy')
         metrics.request(undefined, 'queue_full', reply.elapsedTime / 1000)
@@ -72,21 +71,15 @@ export function predictionRoute({
       })
       done()
     },
-    preParsing(request, reply, payload, done) {
-      const bytes = plainBytes(request)
-      if (bytes !== undefined && bytes <= smallBody) done(null, payload)
-      else
-        done(
-          null,
-          counted(payload, request, reply, bodies, () => metrics.shed('pending_bytes')),
-        )
-    },
     errorHandler(error, request, reply) {
       // A body that can't be read never reaches the handler.
       if (!request[flight]?.handled) {
         const outcome = request.raw.readableAborted ? 'cancelled' : outcomeOf(error)
         metrics.request(undefined, outcome, reply.elapsedTime / 1000)
       }
+      // Given up to make room for others: what is left of its body is not read.
+      if (error instanceof ModelError && error.code === 'QUEUE_FULL' && !request.raw.complete)
+        reply.header('connection', 'close')
       // The application's handler answers, where an Error is thrown: anything else would be sent as it is.
       throw error instanceof Error ? error : new Error(reasonOf(error))
     },
@@ -140,45 +133,17 @@ export async function answerPrediction<T>(
   }
 }
 
-/** Bytes of a body as it says itself; undefined where it doesn't, or they are compressed. */
-function plainBytes({ headers }: FastifyRequest): number | undefined {
-  const { 'content-length': length, 'content-encoding': encoding = 'identity' } = headers
-  return length === undefined || encoding !== 'identity' ? undefined : Number(length)
-}
+/** What a compressed body of JSON inflates to, roughly, as a multiple of its size. */
+const usualCompression = 8
 
-/** Counts a body among those that are being received, and fails it with QUEUE_FULL where it has to make room. */
-function counted(
-  payload: RequestPayload,
-  { raw }: FastifyRequest,
-  reply: FastifyReply,
-  bodies: PendingBytes,
-  onGivenUp: () => void,
-): RequestPayload {
-  const body = bodies.open(() => {
-    onGivenUp()
-    // What is left of it is not read.
-    reply.header('connection', 'close')
-    const message = 'Too many bytes of request bodies are being received, and this body is the largest'
-    passing.destroy(new ModelError('QUEUE_FULL', message, { retryAfterSeconds: 1 }))
-  })
-  const passing: Transform & { receivedEncodedLength?: number } = new Transform({
-    transform(chunk: Buffer, _, done) {
-      // Fastify compares it with the length that was announced.
-      if (payload.receivedEncodedLength !== undefined) passing.receivedEncodedLength = payload.receivedEncodedLength
-      body.add(chunk.length)
-      done(null, chunk)
-    },
-  })
-  payload.once('error', (error) => passing.destroy(error))
-  passing.once('close', () => body.close())
-  reply.raw.once('close', () => {
-    body.close()
-    if (raw.readableEnded) return
-    // Answered before its end: the rest is passed over as it is, without decompressing it.
-    raw.unpipe()
-    raw.resume()
-  })
-  return payload.pipe(passing)
+/** Bytes that a body has once it is read, as far as its headers tell; undefined where they don't. */
+function expectedBytes(request: FastifyRequest, bodyLimit: number): number | undefined {
+  const length = request.headers['content-length']
+  if (length === undefined) return undefined
+  const bytes = Number(length)
+  // A body that is too large will be refused by its length, and costs nothing.
+  if (bytes > bodyLimit) return 0
+  return contentCoding(request) === undefined ? bytes : Math.min(bytes * usualCompression, bodyLimit)
 }
 
 /** `cancelled`, or the code of the error that the client gets. */

@@ -3,29 +3,52 @@ import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 
-/** Requests of one connection that may wait for the answer to an earlier one. */
-const longestPipeline = 100
+/** Pipelined requests of one connection that are under way: read, computed, or answered and not yet taken by the client. */
+const mostUnderWay = 16
+
+/** Pipelined requests of one connection that may wait for their turn; one that sends more in one piece is closed. */
+const mostWaiting = 100
+
+/** The pipelined requests of a connection: those that came before the answer to an earlier one had been sent. */
+interface Pipeline {
+  underWay: Set<ServerResponse>
+  /** Each goes on with a request. */
+  waiting: (() => void)[]
+}
 
 /**
- * Closes connections that ask on and on without waiting for answers. Node reads pipelined requests as long as no answers
- * pile up, and those of requests that take a while are not there yet: one connection could have thousands under way.
+ * Bounds what one connection can have under way. Node reads pipelined requests as long as no answers pile up, and answers to
+ * requests that take a while are not there yet: a client that sends on and reads nothing could have thousands. Beyond the
+ * bound, requests wait, unread, until the client has taken earlier answers.
  *
- * And tells an answer that waits behind others when its connection is closed, as Node tells only the first.
+ * It also tells an answer that waits behind others when its connection is closed, as Node tells only the first.
  */
 export const pipelining = fastifyPlugin(async (app: FastifyInstance) => {
-  const waiting = new WeakMap<Socket, Set<ServerResponse>>()
+  const pipelines = new WeakMap<Socket, Pipeline>()
 
-  function waitingOn(socket: Socket): Set<ServerResponse> {
-    let answers = waiting.get(socket)
-    if (answers === undefined) {
-      const all = new Set<ServerResponse>()
-      waiting.set(socket, all)
-      socket.once('close', () => {
-        for (const answer of all) if (answer.socket === null) answer.emit('close')
-      })
-      answers = all
-    }
-    return answers
+  function pipelineOf(socket: Socket): Pipeline {
+    const known = pipelines.get(socket)
+    if (known !== undefined) return known
+    const pipeline: Pipeline = { underWay: new Set(), waiting: [] }
+    pipelines.set(socket, pipeline)
+    socket.once('close', () => {
+      pipeline.waiting = []
+      for (const answer of pipeline.underWay) if (answer.socket === null) answer.emit('close')
+    })
+    return pipeline
+  }
+
+  function begin(pipeline: Pipeline, socket: Socket, answer: ServerResponse, done: () => void): void {
+    pipeline.underWay.add(answer)
+    answer.once('close', () => {
+      pipeline.underWay.delete(answer)
+      if (socket.destroyed) return
+      const next = pipeline.waiting.shift()
+      if (next === undefined) return
+      if (pipeline.waiting.length === 0) socket.resume()
+      next()
+    })
+    done()
   }
 
   app.addHook('onRequest', (request, reply, done) => {
@@ -36,14 +59,16 @@ export const pipelining = fastifyPlugin(async (app: FastifyInstance) => {
       return
     }
     const { socket } = request.raw
-    const answers = waitingOn(socket)
-    if (answers.size >= longestPipeline || socket.destroyed) {
+    const pipeline = pipelineOf(socket)
+    if (socket.destroyed || pipeline.waiting.length >= mostWaiting) {
       socket.destroy()
       reply.hijack()
-      return
+    } else if (pipeline.underWay.size < mostUnderWay) {
+      begin(pipeline, socket, answer, done)
+    } else {
+      // Until there is room no more is read of the connection than the system has already handed over.
+      socket.pause()
+      pipeline.waiting.push(() => begin(pipeline, socket, answer, done))
     }
-    answers.add(answer)
-    answer.once('finish', () => answers.delete(answer))
-    done()
   })
 })

@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import type { Holder, PendingBytes } from '../pending-bytes.ts'
 
-/** Bytes of an answer that are hardly ever in our memory: the system takes them at once from a connection with nothing else to send. */
+/** Bytes of an answer that are hardly ever in our memory: the system takes them from a connection with nothing else to send. */
 const smallAnswer = 1 << 16
 
 interface Options {
@@ -15,37 +15,48 @@ interface Options {
 
 /**
  * Bounds what clients leave unread: an answer lies in memory until its client takes it, and one that asks on and never reads could
- * leave hundreds. What counts are large answers, and those that wait behind others of their connection.
+ * leave hundreds. Large answers count, and those that wait behind others of their connection.
  */
 export const unreadAnswers = fastifyPlugin(async (app: FastifyInstance, { answers, onGivenUp }: Options) => {
   const connections = new WeakMap<Socket, { holder: Holder; answers: number }>()
 
-  function count(socket: Socket, answer: ServerResponse, bytes: number): void {
-    const giveUp = () => {
+  /** What a connection holds; given back, whatever became of its answers, when it closes. */
+  function connectionOf(socket: Socket) {
+    const known = connections.get(socket)
+    if (known !== undefined) return known
+    const holder = answers.open(() => {
       onGivenUp()
       socket.destroy()
-    }
-    let connection = connections.get(socket)
-    if (connection === undefined) {
-      connection = { holder: answers.open(giveUp), answers: 0 }
-      connections.set(socket, connection)
-    }
+    })
+    const connection = { holder, answers: 0 }
+    connections.set(socket, connection)
+    socket.once('close', () => holder.close())
+    return connection
+  }
+
+  function count(socket: Socket, answer: ServerResponse, bytes: number): void {
+    const connection = connectionOf(socket)
     const { holder } = connection
     connection.answers++
     answer.once('close', () => {
+      connection.answers--
       holder.add(-bytes)
-      if (--connection.answers > 0) return
-      holder.close()
-      connections.delete(socket)
     })
     holder.add(bytes)
     // One answer may be larger than all that is allowed; several need not be asked for at once.
-    if (answers.exceeded && connection.answers > 1 && !socket.destroyed) giveUp()
+    if (answers.exceeded && connection.answers > 1 && !socket.destroyed) {
+      onGivenUp()
+      socket.destroy()
+    }
   }
 
   app.addHook('onSend', ({ raw: { socket } }, { raw: answer }, payload, done) => {
-    const bytes = bytesOf(payload)
-    if (bytes > smallAnswer || (answer.socket === null && bytes > 0)) count(socket, answer, bytes)
+    // Of a connection that has been closed nothing is kept: neither it nor the answer closes once more.
+    if (!socket.destroyed && !answer.destroyed) {
+      const bytes = bytesOf(payload)
+      if (bytes > smallAnswer || (bytes > 0 && (answer.socket === null || socket.writableLength > 0)))
+        count(socket, answer, bytes)
+    }
     done()
   })
 })

@@ -5,7 +5,7 @@ import type { QueryRows } from '../../model/prediction/query-rows.ts'
 import type { OutputTensor } from '../../model/prediction/tensors.ts'
 import type { InferRequest } from '../../schemas/infer.ts'
 import type { ServerContext } from '../context.ts'
-import { answerPrediction, deadlineOf, predictionRoute } from '../prediction-route.ts'
+import { answerPrediction, bodyCounting, deadlineOf, predictionRoute } from '../prediction-route.ts'
 import { acceptAnyType, bytesOf } from '../raw-body.ts'
 import { encodeAnswer, outputsOf } from './infer-answer.ts'
 import { inferSchema, inferVersionSchema } from './infer-docs.ts'
@@ -19,7 +19,7 @@ type InferRoute = FastifyRequest<{ Params: { model: string; version?: string } }
 
 /** `POST /v2/models/{model}[/versions/{version}]/infer`: the Open Inference Protocol, tensors as JSON or as bytes. */
 export async function inferRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
-  acceptAnyType(app)
+  acceptAnyType(app, bodyCounting(context))
 
   const route: Omit<RouteOptions, 'url' | 'schema'> = {
     ...predictionRoute(context),

@@ -4,7 +4,7 @@ import type { QueryRows } from '../../model/prediction/query-rows.ts'
 import type { ServerContext } from '../context.ts'
 import { readJson } from '../json/read-body.ts'
 import { readTensors } from '../json/read-tensors.ts'
-import { answerPrediction, deadlineOf, predictionRoute } from '../prediction-route.ts'
+import { answerPrediction, bodyCounting, deadlineOf, predictionRoute } from '../prediction-route.ts'
 import { createBytesParser } from '../raw-body.ts'
 import { readQuery } from '../read-query.ts'
 import { predictSchema } from './predict-docs.ts'
@@ -14,8 +14,8 @@ const noBody = Buffer.alloc(0)
 /** `POST /predict`: the probability of every task for every candidate. */
 export async function predictRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
   // Read by the handler, which goes on to the tensors without a stop.
-  app.removeContentTypeParser('application/json')
-  app.addContentTypeParser('application/json', createBytesParser())
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', createBytesParser(bodyCounting(context)))
 
   app.route({
     ...predictionRoute(context),

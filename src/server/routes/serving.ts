@@ -3,7 +3,7 @@ import { ModelError } from '../../model/errors.ts'
 import { inTerms, invalidRequest } from '../../model/features/problems.ts'
 import type { LoadedModel, PendingPrediction } from '../../model/prediction/model.ts'
 import type { ServerContext } from '../context.ts'
-import { answerPrediction, deadlineOf, predictionRoute } from '../prediction-route.ts'
+import { answerPrediction, bodyCounting, deadlineOf, predictionRoute } from '../prediction-route.ts'
 import { acceptAnyType, bytesOf } from '../raw-body.ts'
 import { writeServingAnswer } from './serving-answer.ts'
 import { servingLabelSchema, servingSchema, servingVersionSchema } from './serving-docs.ts'
@@ -25,7 +25,7 @@ export const servingLabel = `${servingModel}/labels/:label([^:/]+)`
 
 /** `POST /v1/models/{model}[/versions/{version}|/labels/{label}]:predict`: TensorFlow Serving's REST interface. */
 export async function servingRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
-  acceptAnyType(app)
+  acceptAnyType(app, bodyCounting(context))
 
   const route = (
     url: string,

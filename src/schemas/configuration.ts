@@ -98,7 +98,7 @@ export const Configuration = Type.Object({
   MULTIGATE_MAX_BODY_BYTES: Type.Integer({
     minimum: 1024,
     maximum: 1_073_741_824,
-    default: 16_777_216,
+    default: 4_194_304,
     description: 'Largest request body, also after decompression, bytes',
   }),
   MULTIGATE_MAX_PENDING_BYTES: Type.Integer({

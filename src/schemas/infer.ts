@@ -29,6 +29,7 @@ export const InferDatatype = Type.Union(
 )
 
 const Shape = Type.Array(Type.Integer({ minimum: 0 }), {
+  maxItems: 32,
   description: 'Encoded: [rows, …], as the metadata says. A feature: [rows] or [rows, 1]; [1] holds for all rows',
   examples: [[2, 3]],
 })

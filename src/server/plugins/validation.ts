@@ -1,11 +1,29 @@
+import type { TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { Settings } from 'typebox/system'
 import type { Problem } from '../../model/errors.ts'
 import { invalidRequest, maxProblems } from '../../model/features/problems.ts'
+import { isObject } from '../../schemas/json.ts'
 import { maxTasks, PredictEnvelope } from '../../schemas/predict.ts'
 
-const envelope = Compile(PredictEnvelope)
-type SchemaError = ReturnType<typeof envelope.Errors>[number]
+/*
+ * TypeBox looks at the whole of a value for its errors, however many it is asked for: a body of a million wrong items would
+ * keep the process for seconds. So it is only ever shown what can hold the errors that are reported.
+ */
+
+/** A schema that is compiled, and its source. */
+export interface Checker<T = unknown> {
+  schema: TSchema
+  Check(value: unknown): value is T
+  Errors(value: unknown): { keyword: string; instancePath: string; message: string }[]
+}
+
+export function createChecker<S extends TSchema>(schema: S) {
+  const compiled = Compile(schema)
+  return Object.assign(compiled, { schema })
+}
+
+const envelope = createChecker(PredictEnvelope)
 
 /**
  * Checks the body of `POST /predict`, but not yet the rows: these are the feature encoder's. Throws INVALID_REQUEST with
@@ -18,18 +36,60 @@ export function checkEnvelope(body: unknown): PredictEnvelope {
   throw invalidRequest(allProblems(envelope, body))
 }
 
-/** Everything in which a body is not as its schema says. */
-export function allProblems(schema: { Errors(value: unknown): SchemaError[] }, body: unknown): Problem[] {
-  return allErrors(schema, body).flatMap(({ keyword, instancePath, message }) => {
-    // Said already, of each by its name, with the keyword `boolean`.
+/** Everything in which a value is not as its schema says, up to the limit of problems that are reported. */
+export function allProblems(checker: Checker, value: unknown): Problem[] {
+  return allErrors(checker, shown(checker.schema as Shape, value)).flatMap(({ keyword, instancePath, message }) => {
+    // Reported already, for each by its name, with the keyword `boolean`.
     if (keyword === 'additionalProperties') return []
     return [{ path: instancePath, message: keyword === 'boolean' ? 'is not known here' : message }]
   })
 }
 
 /** The same where null is as good as absent: only what else there could be helps. */
-export function helpfulProblems(schema: { Errors(value: unknown): SchemaError[] }, body: unknown): Problem[] {
-  return allProblems(schema, body).filter(({ message }) => !/^must be null$|anyOf/.test(message))
+export function helpfulProblems(checker: Checker, value: unknown): Problem[] {
+  return allProblems(checker, value).filter(({ message }) => !/^must be null$|anyOf/.test(message))
+}
+
+/** Problems of an array's items, each by its place below `path`; looks no further than the last one that is reported. */
+export function itemProblems(checker: Checker, items: readonly unknown[], path: string): Problem[] {
+  const problems: Problem[] = []
+  for (let i = 0; i < items.length && problems.length < maxProblems; i++) {
+    if (checker.Check(items[i])) continue
+    for (const { path: place, message } of helpfulProblems(checker, items[i]))
+      problems.push({ path: `${path}/${i}${place}`, message })
+  }
+  return problems.slice(0, maxProblems)
+}
+
+/** The parts of JSON Schema that decide what of a value has to be shown. */
+interface Shape {
+  properties?: Record<string, Shape>
+  additionalProperties?: unknown
+  items?: Shape
+  maxItems?: number
+  anyOf?: Shape[]
+}
+
+/** What of a value can hold problems that are reported: of an object its known names and some others, of an array its first items. */
+function shown({ properties, additionalProperties, items, maxItems, anyOf }: Shape, value: unknown): unknown {
+  if (anyOf !== undefined) {
+    const shape = anyOf.find((one) => (Array.isArray(value) ? one.items : isObject(value) && one.properties))
+    return shape === undefined ? value : shown(shape, value)
+  }
+  if (Array.isArray(value)) return items === undefined ? value : value.slice(0, (maxItems ?? maxProblems) + 1)
+  if (properties === undefined || !isObject(value)) return value
+  const part: Record<string, unknown> = {}
+  for (const name in properties) {
+    if (Object.hasOwn(value, name)) part[name] = shown(properties[name]!, value[name])
+  }
+  if (additionalProperties !== false) return part
+  let unknown = 0
+  for (const name in value) {
+    if (Object.hasOwn(properties, name)) continue
+    part[name] = value[name]
+    if (++unknown === maxProblems) break
+  }
+  return part
 }
 
 /** TypeBox hashes tasks to find repeated ones: millions of them, or deeply nested ones, are refused before. */
@@ -42,11 +102,11 @@ function badTasks(body: unknown): Problem | undefined {
 }
 
 /** TypeBox gathers eight errors unless told otherwise, for the whole process: so it is told for this call alone. */
-function allErrors(schema: { Errors(value: unknown): SchemaError[] }, body: unknown): SchemaError[] {
+function allErrors(checker: Checker, value: unknown): ReturnType<Checker['Errors']> {
   const { maxErrors } = Settings.Get()
   Settings.Set({ maxErrors: maxProblems })
   try {
-    return schema.Errors(body)
+    return checker.Errors(value)
   } finally {
     Settings.Set({ maxErrors })
   }

@@ -1,6 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { TSchema } from 'typebox'
-import { Compile } from 'typebox/compile'
 import { invalidRequest } from '../../model/features/problems.ts'
 import type { FolderVersion } from '../../model/registry/contents.ts'
 import {
@@ -13,7 +12,7 @@ import type { ServerContext } from '../context.ts'
 import { problemDetails } from '../errors.ts'
 import { readJson } from '../json/read-body.ts'
 import { sendProblem } from '../plugins/problems.ts'
-import { helpfulProblems } from '../plugins/validation.ts'
+import { createChecker, helpfulProblems } from '../plugins/validation.ts'
 import { acceptAnyType, bytesOf } from '../raw-body.ts'
 import { inferIndexSchema, inferLoadSchema, inferUnloadSchema } from './infer-repository-docs.ts'
 
@@ -29,8 +28,8 @@ const states: Record<FolderVersion['state'], InferIndex[number]['state']> = {
 /** Bytes of a body that says nothing more than which parameters there are. */
 const longestBody = 65_536
 
-const indexRequest = Compile(InferIndexRequest)
-const repositoryRequest = Compile(InferRepositoryRequest)
+const indexRequest = createChecker(InferIndexRequest)
+const repositoryRequest = createChecker(InferRepositoryRequest)
 
 /** What is served, and taking models in and out of service, where administration is enabled. */
 export async function inferRepositoryRoutes(
@@ -92,7 +91,7 @@ function forbid({ id }: FastifyRequest, reply: FastifyReply): void {
   sendProblem(reply, { body: problemDetails('FORBIDDEN', detail, id), retryAfterSeconds: undefined })
 }
 
-function read<T extends TSchema>(schema: ReturnType<typeof Compile<T>>, body: Buffer) {
+function read<T extends TSchema>(schema: ReturnType<typeof createChecker<T>>, body: Buffer) {
   const value = body.length > 0 ? readJson(body) : {}
   if (schema.Check(value)) return value
   throw invalidRequest(helpfulProblems(schema, value))

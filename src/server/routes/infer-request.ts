@@ -1,11 +1,13 @@
-import { Compile } from 'typebox/compile'
 import type { Problem } from '../../model/errors.ts'
-import { invalidRequest } from '../../model/features/problems.ts'
-import { InferRequest } from '../../schemas/infer.ts'
+import { invalidRequest, maxProblems } from '../../model/features/problems.ts'
+import { InferInput, InferRequest, InferRequestedOutput } from '../../schemas/infer.ts'
+import { isObject } from '../../schemas/json.ts'
 import { readJson } from '../json/read-body.ts'
-import { helpfulProblems } from '../plugins/validation.ts'
+import { createChecker, helpfulProblems, itemProblems } from '../plugins/validation.ts'
 
-const schema = Compile(InferRequest)
+const schema = createChecker(InferRequest)
+const inputSchema = createChecker(InferInput)
+const outputSchema = createChecker(InferRequestedOutput)
 
 /** A body taken apart: what was asked, and the bytes of the tensors after it. */
 export interface InferBody {
@@ -20,11 +22,32 @@ export interface InferBody {
 export function readBody(body: Buffer, headerLength: string | undefined): InferBody {
   const length = headerLength === undefined ? body.length : jsonLength(headerLength, body.length)
   const request = readJson(body.subarray(0, length))
-  if (!schema.Check(request)) throw invalidRequest(helpfulProblems(schema, request).map(named(request)))
+  if (!schema.Check(request)) throw invalidRequest(problemsOf(request).map(named(request)))
   repeated('input', request.inputs)
   repeated('output', request.outputs ?? [])
   refuseExtensions(request)
   return { request, binary: body.subarray(length) }
+}
+
+/** What is wrong with the JSON part: tensors one by one, so that a million wrong ones cost no more than those reported. */
+function problemsOf(request: unknown): Problem[] {
+  if (!isObject(request)) return helpfulProblems(schema, request)
+  const { id, parameters, inputs, outputs } = request
+  // Their items come after.
+  const around = { id, parameters, inputs: someOf(inputs), outputs: someOf(outputs) }
+  for (const name of ['id', 'parameters', 'inputs', 'outputs'] as const)
+    if (request[name] === undefined) delete around[name]
+  const problems = [
+    ...helpfulProblems(schema, around),
+    ...(Array.isArray(inputs) ? itemProblems(inputSchema, inputs, '/inputs') : []),
+    ...(Array.isArray(outputs) ? itemProblems(outputSchema, outputs, '/outputs') : []),
+  ]
+  return problems.slice(0, maxProblems)
+}
+
+/** An array as empty as it is, with nothing wrong in it; anything else as it is. */
+function someOf(tensors: unknown): unknown {
+  return Array.isArray(tensors) && tensors.length > 0 ? [{ name: '', shape: [], datatype: '' }] : tensors
 }
 
 function jsonLength(header: string, length: number): number {

@@ -1,11 +1,10 @@
-import { Compile } from 'typebox/compile'
 import { describe } from '../../model/features/field.ts'
 import { invalidRequest } from '../../model/features/problems.ts'
 import { ServingEnvelope } from '../../schemas/serving.ts'
 import { readJson } from '../json/read-body.ts'
-import { helpfulProblems } from '../plugins/validation.ts'
+import { createChecker, helpfulProblems } from '../plugins/validation.ts'
 
-const schema = Compile(ServingEnvelope)
+const schema = createChecker(ServingEnvelope)
 
 /** A body whose form is known, but not yet its model. */
 export interface ServingBody {

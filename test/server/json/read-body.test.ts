@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { boundsOf, defaultBounds } from '../../../src/server/json/bounds.ts'
 import { readJson } from '../../../src/server/json/read-body.ts'
 
 const refusal = (message: string | RegExp) => ({ code: 'INVALID_REQUEST', problems: [{ path: '', message }] })
@@ -57,3 +58,22 @@ t.test(
     t.same(readJson(Buffer.from(texts)), JSON.parse(texts), 'texts are no names')
   },
 )
+
+t.test('arrays, objects and values without number are refused before they are parsed', async (t) => {
+  const containers = refusal('must be JSON with at most 200000 arrays and objects')
+  for (const item of ['{}', '[]', '[0]', '{"a":[]}'])
+    t.throws(() => readJson(Buffer.from(`[${Array(250_000).fill(item)}]`)), containers, item)
+  const values = refusal('must be JSON with at most 2000000 values')
+  t.throws(() => readJson(Buffer.from(`[${Array(2_000_001).fill('0')}]`)), values)
+  const most = `[${Array(2_000_000).fill('0')}]`
+  t.equal((readJson(Buffer.from(most)) as unknown[]).length, 2_000_000)
+  const text = `"${'[],'.repeat(1_000_000)}"`
+  t.equal(readJson(Buffer.from(text)), JSON.parse(text), 'texts are no arrays')
+  const wide = { ...defaultBounds, containers: 300_000 }
+  t.equal((readJson(Buffer.from(`[${Array(250_000).fill('{}')}]`), wide) as unknown[]).length, 250_000)
+})
+
+t.test('requests of more rows may hold more', async (t) => {
+  t.same(boundsOf(10_000), defaultBounds)
+  t.match(boundsOf(1_000_000), { depth: 1000, names: 20_000, containers: 20_000_000, values: 200_000_000 })
+})

@@ -13,6 +13,7 @@ import { createAdmission } from './server/admission.ts'
 import { app, serverOptions } from './server/app.ts'
 import { createMetrics } from './server/metrics.ts'
 import { createPendingBytes } from './server/pending-bytes.ts'
+import { createLargeBodyReader } from './server/reading/large-body-reader.ts'
 
 /**
  * Asks models by HTTP before they are served, as clients will: V8 compiles what is called often, and until it has, requests
@@ -109,6 +110,7 @@ async function startServer(maxBodyBytes: number): Promise<Target> {
     now: systemClock.now,
   })
   const fastify = Fastify(serverOptions({ maxBodyBytes, logRequests: false }))
+  const bodies = createPendingBytes({ maxBytes: Number.POSITIVE_INFINITY })
   await fastify.register(app, {
     version: '',
     context: {
@@ -117,7 +119,8 @@ async function startServer(maxBodyBytes: number): Promise<Target> {
       clock: systemClock,
       drain: { draining: false },
       admission: createAdmission({ clock: systemClock, predictedWait: () => 0, slots: 1 }),
-      bodies: createPendingBytes({ maxBytes: Number.POSITIVE_INFINITY }),
+      reader: createLargeBodyReader({ bodies, maxBodyBytes, maxRows: Number.POSITIVE_INFINITY }),
+      bodies,
       answers: createPendingBytes({ maxBytes: Number.POSITIVE_INFINITY }),
       admin: false,
       deadlineMs: 1000,

@@ -16,6 +16,7 @@ import { createMetrics, type Metrics } from './server/metrics.ts'
 import type { Peers } from './server/peers.ts'
 import { createPendingBytes } from './server/pending-bytes.ts'
 import { registerProcessMetrics } from './server/process-metrics.ts'
+import { createLargeBodyReader } from './server/reading/large-body-reader.ts'
 
 /** All that stands behind the HTTP interface: models, workers, metrics. Whose the connections are makes no difference. */
 export interface Service {
@@ -82,6 +83,11 @@ export async function createService(configuration: Configuration, options: Servi
   })
   const pending = { maxBytes: configuration.MULTIGATE_MAX_PENDING_BYTES }
   const [bodies, answers] = [createPendingBytes(pending), createPendingBytes(pending)]
+  const reader = createLargeBodyReader({
+    bodies,
+    maxBodyBytes: configuration.MULTIGATE_MAX_BODY_BYTES,
+    maxRows: configuration.MULTIGATE_MAX_REQUEST_ROWS,
+  })
   const metrics = createMetrics({
     models: () => registry.live(),
     pool: () => pool.stats(),
@@ -104,6 +110,7 @@ export async function createService(configuration: Configuration, options: Servi
         share.turnSeconds = ms / 1000
       },
     }),
+    reader,
     bodies,
     answers,
     admin: configuration.MULTIGATE_ADMIN,
@@ -142,7 +149,10 @@ export async function createService(configuration: Configuration, options: Servi
       await stop()
       await registry.close()
     },
-    close: () => pool.close(),
+    async close() {
+      await reader.close()
+      await pool.close()
+    },
   }
 }
 

@@ -4,6 +4,7 @@ import type { Admission } from './admission.ts'
 import type { Metrics } from './metrics.ts'
 import type { Peers } from './peers.ts'
 import type { PendingBytes } from './pending-bytes.ts'
+import type { LargeBodyReader } from './reading/large-body-reader.ts'
 
 /** Set at SIGTERM: from then on the server is not ready, and asks clients to close their connections. */
 export interface Drain {
@@ -19,6 +20,8 @@ export interface ServerContext {
   admission: Admission
   /** Undefined where this process is the only one. */
   peers?: Peers | undefined
+  /** Reads bodies that would keep the event loop for long. */
+  reader: LargeBodyReader
   /** Of request bodies that are being received. */
   bodies: PendingBytes
   /** Of answers that are being sent. */

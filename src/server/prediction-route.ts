@@ -87,7 +87,7 @@ export function predictionRoute({
 }
 
 /**
- * Answers a request that has been read: `start` hands it to a model, at once and with the time of its arrival, ms on the
+ * Answers a request whose body has arrived: `start` reads it and hands it to a model, with the time of its arrival, ms on the
  * clock; `encode` writes what the model answers.
  */
 export async function answerPrediction<T>(
@@ -97,7 +97,7 @@ export async function answerPrediction<T>(
   start: (
     acquire: (...version: Parameters<typeof registry.acquire>) => LoadedModel,
     arrived: number,
-  ) => PendingPrediction,
+  ) => PendingPrediction | Promise<PendingPrediction>,
   encode: (model: LoadedModel, table: PredictionTable) => T,
 ): Promise<T> {
   const own = request[flight]!
@@ -108,11 +108,14 @@ export async function answerPrediction<T>(
   try {
     let pending: PendingPrediction
     try {
-      pending = start((...version) => {
+      const started = start((...version) => {
         lease = registry.acquire(...version)
         return lease.model
       }, own.ticket.arrived)
+      pending = started instanceof Promise ? await started : started
       own.pending = pending
+      // Gone while a large body was read: nobody has told the prediction.
+      if (reply.raw.destroyed) pending.cancel()
     } finally {
       own.ticket.read(own.pending?.engineSeconds, began)
     }

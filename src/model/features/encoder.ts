@@ -15,6 +15,8 @@ import { encodeTensors } from './tensors.ts'
  */
 export interface Encoder {
   layout: Layout
+  /** What it was made of: `encoderFrom` makes another one, in any thread. */
+  source: EncoderSource
   /** One object a candidate; without candidates the context is the one row. */
   rows(context: unknown, candidates: unknown, options: EncodeOptions): EncodedRequest
   /** One array a field. */
@@ -23,11 +25,21 @@ export interface Encoder {
   tensors(sparse: unknown, dense: unknown, options: EncodeOptions): EncodedRequest
 }
 
+/** What encoders are made of: a manifest's fields, or the columns of a graph that has no manifest. */
+export type EncoderSource = { features: Features; ownIds: boolean } | { columns: readonly BareColumn[] }
+
+export function encoderFrom(source: EncoderSource, onUnknown?: (field: string) => void): Encoder {
+  return 'columns' in source
+    ? createBareEncoder(source.columns)
+    : createEncoder(source.features, onUnknown, source.ownIds)
+}
+
 /** `onUnknown` hears of every value that fell into an out-of-vocabulary bucket; `ownIds`: see `layOut`. */
 export function createEncoder(features: Features, onUnknown?: (field: string) => void, ownIds = false): Encoder {
   const layout = layOut(features, onUnknown, ownIds)
   return {
     layout,
+    source: { features, ownIds },
     rows: (context, candidates, options) => encodeRows(layout, context, candidates, options),
     columns: (context, candidates, options) => encodeColumns(layout, context, candidates, options),
     tensors: (sparse, dense, options) => encodeTensors(layout, sparse, dense, options),
@@ -68,6 +80,7 @@ export function createBareEncoder(columns: readonly BareColumn[]): Encoder {
   }
   return {
     layout,
+    source: { columns },
     rows: refuse,
     columns: refuse,
     tensors: (sparse, dense, options) => encodeTensors(layout, sparse, dense, options),

@@ -214,6 +214,8 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
         memory.release()
         throw error
       }
+      if (rows.form === 'encoded')
+        for (const [field, count] of rows.unknown) for (let i = 0; i < count; i++) options.onUnknown?.(field)
       const encodeSeconds = (options.clock.now() - started) / 1000
       if (encoded.rows === 0) {
         memory.release()

@@ -1,5 +1,5 @@
 import type { Encoder } from '../features/encoder.ts'
-import type { EncodedRequest, EncodeOptions } from '../features/layout.ts'
+import { allocateRows, type EncodedRequest, type EncodeOptions } from '../features/layout.ts'
 import { encodeInputs, type InputTensor } from './tensors.ts'
 
 /** Rows in one of the four forms of a request, values unchecked. */
@@ -9,6 +9,8 @@ export type QueryRows =
   | { form: 'tensors'; sparse: unknown; dense: unknown }
   /** By the names of `LoadedModel.tensors`: each nested arrays [rows, …dims] or a NumberMatrix. */
   | { form: 'inputs'; inputs: Record<string, unknown> }
+  /** Encoded elsewhere. `unknown`: how often a value of which field was not in its vocabulary. */
+  | { form: 'encoded'; encoded: EncodedRequest; unknown: ReadonlyMap<string, number> }
 
 /** As tensors, in whichever form they are. Throws like the encoder. */
 export function encodeQuery(
@@ -26,5 +28,16 @@ export function encodeQuery(
       return encoder.tensors(rows.sparse, rows.dense, options)
     case 'inputs':
       return encodeInputs(encoder, inputs, rows.inputs, options)
+    case 'encoded':
+      return moved(rows.encoded, encoder, options)
   }
+}
+
+/** Rows that were encoded elsewhere, in the memory that this request has for them. */
+function moved(encoded: EncodedRequest, { layout }: Encoder, options: EncodeOptions): EncodedRequest {
+  if (options.allocate === undefined || encoded.rows === 0) return encoded
+  const { sparse, dense } = allocateRows(layout, encoded.rows, options)
+  sparse.set(encoded.sparse)
+  dense.set(encoded.dense)
+  return { ...encoded, sparse, dense }
 }

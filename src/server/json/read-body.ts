@@ -4,8 +4,8 @@ import { reasonOf } from '../../model/errors.ts'
 import { invalidRequest } from '../../model/features/problems.ts'
 import { defaultBounds, type JsonBounds, whyCostly } from './bounds.ts'
 
-/** Bytes of a body that take milliseconds to parse, whatever they are. */
-const smallBody = 1 << 18
+/** Bytes of JSON that take milliseconds to parse, whatever they are. */
+export const smallBody = 1 << 18
 
 /** Reads a JSON body. Throws INVALID_REQUEST, with the place, where it is none, and for keys that would reach into an object's prototype. */
 export function readJson(body: Buffer, bounds: JsonBounds = defaultBounds): unknown {

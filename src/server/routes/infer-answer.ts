@@ -13,7 +13,10 @@ export interface EncodedAnswer {
 }
 
 /** The outputs that a request asks for, in its order; all where it names none. Throws INVALID_REQUEST. */
-export function outputsOf({ outputs: asked }: InferRequest, outputs: readonly OutputTensor[]): readonly OutputTensor[] {
+export function outputsOf(
+  { outputs: asked }: Pick<InferRequest, 'outputs'>,
+  outputs: readonly OutputTensor[],
+): readonly OutputTensor[] {
   if (!asked?.length) return outputs
   return asked.map(({ name }) => {
     const output = outputs.find((candidate) => candidate.name === name)
@@ -26,7 +29,7 @@ export function outputsOf({ outputs: asked }: InferRequest, outputs: readonly Ou
 /** Each output float32 [rows, …dims], as bytes where asked for, else as JSON. `table` has the tasks of `outputs` in order. */
 export function encodeAnswer(
   model: { name: string; version: string },
-  { id, parameters, outputs: asked }: InferRequest,
+  { id, parameters, outputs: asked }: Omit<InferRequest, 'inputs'>,
   outputs: readonly OutputTensor[],
   table: PredictionTable,
 ): EncodedAnswer {

@@ -1,7 +1,7 @@
 import type { Layout } from '../../model/features/layout.ts'
-import type { LoadedModel } from '../../model/prediction/model.ts'
 import type { QueryRows } from '../../model/prediction/query-rows.ts'
 import type { InferInput } from '../../schemas/infer.ts'
+import type { RequestModel } from '../reading/request-model.ts'
 import { datatypes } from './infer-datatypes.ts'
 import { type InferBody, listed } from './infer-request.ts'
 import {
@@ -24,7 +24,7 @@ const isFeature = ({ byName }: Layout, name: string): boolean => byName.has(name
  * The rows of a request: its tensors are the graph's own inputs, encoded; or each is a feature by its name, where the
  * model has a manifest. Throws INVALID_REQUEST.
  */
-export function readRows(body: InferBody, { tensors, encoder: { layout }, bare }: LoadedModel): QueryRows {
+export function readRows(body: InferBody, { tensors, encoder: { layout }, bare }: RequestModel): QueryRows {
   const { inputs } = body.request
   const isInput = (name: string) => tensors.inputs.some((input) => input.name === name)
   // A graph may have an input a field, called as the field is: there a string says that it is a feature.

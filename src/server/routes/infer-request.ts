@@ -2,6 +2,7 @@ import type { Problem } from '../../model/errors.ts'
 import { invalidRequest, maxProblems } from '../../model/features/problems.ts'
 import { InferInput, InferRequest, InferRequestedOutput } from '../../schemas/infer.ts'
 import { isObject } from '../../schemas/json.ts'
+import type { JsonBounds } from '../json/bounds.ts'
 import { readJson } from '../json/read-body.ts'
 import { createChecker, helpfulProblems, itemProblems } from '../plugins/validation.ts'
 
@@ -19,9 +20,9 @@ export interface InferBody {
  * Takes a body apart and checks its JSON part. `headerLength` is the header Inference-Header-Content-Length: bytes of
  * the JSON part; without it the whole body is JSON. Throws INVALID_REQUEST.
  */
-export function readBody(body: Buffer, headerLength: string | undefined): InferBody {
+export function readBody(body: Buffer, headerLength: string | undefined, bounds?: JsonBounds): InferBody {
   const length = headerLength === undefined ? body.length : jsonLength(headerLength, body.length)
-  const request = readJson(body.subarray(0, length))
+  const request = readJson(body.subarray(0, length), bounds)
   if (!schema.Check(request)) throw invalidRequest(problemsOf(request).map(named(request)))
   repeated('input', request.inputs)
   repeated('output', request.outputs ?? [])

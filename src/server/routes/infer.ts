@@ -1,16 +1,12 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
-import { inTerms } from '../../model/features/problems.ts'
-import type { LoadedModel, PendingPrediction } from '../../model/prediction/model.ts'
-import type { QueryRows } from '../../model/prediction/query-rows.ts'
 import type { OutputTensor } from '../../model/prediction/tensors.ts'
-import type { InferRequest } from '../../schemas/infer.ts'
 import type { ServerContext } from '../context.ts'
 import { answerPrediction, bodyCounting, deadlineOf, predictionRoute } from '../prediction-route.ts'
 import { acceptAnyType, bytesOf } from '../raw-body.ts'
+import type { AskedBy } from '../reading/open-body.ts'
+import { predictBody } from '../reading/predict-body.ts'
 import { encodeAnswer, outputsOf } from './infer-answer.ts'
 import { inferSchema, inferVersionSchema } from './infer-docs.ts'
-import { readRows } from './infer-features.ts'
-import { inTermsOf, readBody } from './infer-request.ts'
 
 /** Smallest answer that is compressed where its client would like that, bytes: below, it costs more than it saves. */
 const worthwhile = 4096
@@ -32,20 +28,23 @@ export async function inferRoutes(app: FastifyInstance, { context }: { context: 
 
 function infer(context: ServerContext, request: InferRoute, reply: FastifyReply): Promise<Buffer> {
   const { headers, params } = request
-  let asked: InferRequest
+  let asked: AskedBy['infer']
   let outputs: readonly OutputTensor[]
   return answerPrediction(
     context,
     request,
     reply,
     (acquire, arrived) => {
-      const body = readBody(bytesOf(request), headers['inference-header-content-length'] as string | undefined)
-      asked = body.request
-      const { timeout } = asked.parameters ?? {}
-      const deadline = arrived + deadlineOf(timeout ? timeout / 1000 : undefined, headers, context.deadlineMs)
-      const model = acquire(params.model, params.version)
-      outputs = outputsOf(asked, model.tensors.outputs)
-      return predict(model, readRows(body, model), asked.outputs?.length ? outputs : undefined, deadline)
+      const headerLength = headers['inference-header-content-length'] as string | undefined
+      return predictBody(context.reader, 'infer', { bytes: bytesOf(request), headerLength }, (given) => {
+        asked = given
+        const { timeout } = asked.parameters ?? {}
+        const deadline = arrived + deadlineOf(timeout ? timeout / 1000 : undefined, headers, context.deadlineMs)
+        const model = acquire(params.model, params.version)
+        outputs = outputsOf(asked, model.tensors.outputs)
+        const tasks = asked.outputs?.length ? outputs.flatMap((output) => output.tasks) : undefined
+        return { model, tasks, deadline }
+      })
     },
     ({ manifest }, table) => {
       const { body: answer, headerLength } = encodeAnswer(manifest, asked, outputs, table)
@@ -54,14 +53,4 @@ function infer(context: ServerContext, request: InferRoute, reply: FastifyReply)
       return answer
     },
   )
-}
-
-/** Hands the request's tensors to the model; what is wrong with them is told by the tensors' own names. */
-function predict(
-  model: LoadedModel,
-  rows: QueryRows,
-  outputs: readonly OutputTensor[] | undefined,
-  deadline: number,
-): PendingPrediction {
-  return inTerms(inTermsOf, () => model.predict({ rows, tasks: outputs?.flatMap(({ tasks }) => tasks), deadline }))
 }

@@ -2,11 +2,9 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { writeAnswer } from '../../model/prediction/answer.ts'
 import type { QueryRows } from '../../model/prediction/query-rows.ts'
 import type { ServerContext } from '../context.ts'
-import { readJson } from '../json/read-body.ts'
-import { readTensors } from '../json/read-tensors.ts'
 import { answerPrediction, bodyCounting, deadlineOf, predictionRoute } from '../prediction-route.ts'
 import { createBytesParser } from '../raw-body.ts'
-import { readQuery } from '../read-query.ts'
+import { predictBody } from '../reading/predict-body.ts'
 import { predictSchema } from './predict-docs.ts'
 
 const noBody = Buffer.alloc(0)
@@ -30,10 +28,12 @@ export async function predictRoutes(app: FastifyInstance, { context }: { context
         request,
         reply,
         (acquire, arrived) => {
-          const { model, version, label, rows, tasks, options } = readQuery(readTensors(bytes) ?? readJson(bytes))
-          form = rows.form
-          const deadline = arrived + deadlineOf(options?.deadline_ms, headers, context.deadlineMs)
-          return acquire(model, version, label).predict({ rows, tasks, options, deadline })
+          return predictBody(context.reader, 'predict', { bytes }, (asked) => {
+            const { model, version, label, tasks, options } = asked
+            form = asked.form
+            const deadline = arrived + deadlineOf(options?.deadline_ms, headers, context.deadlineMs)
+            return { model: acquire(model, version, label), tasks, options, deadline }
+          })
         },
         ({ manifest: { name, version } }, table) => {
           reply.header('content-type', 'application/json; charset=utf-8')

@@ -1,6 +1,7 @@
 import { describe } from '../../model/features/field.ts'
 import { invalidRequest } from '../../model/features/problems.ts'
 import { ServingEnvelope } from '../../schemas/serving.ts'
+import type { JsonBounds } from '../json/bounds.ts'
 import { readJson } from '../json/read-body.ts'
 import { createChecker, helpfulProblems } from '../plugins/validation.ts'
 
@@ -18,8 +19,8 @@ export interface ServingBody {
 }
 
 /** Reads a body, and checks what stands around its values. Throws INVALID_REQUEST. */
-export function readServingBody(bytes: Buffer): ServingBody {
-  const body = readJson(bytes)
+export function readServingBody(bytes: Buffer, bounds?: JsonBounds): ServingBody {
+  const body = readJson(bytes, bounds)
   if (!schema.Check(body)) throw invalidRequest(helpfulProblems(schema, body))
   const { instances, inputs, context, signature_name: signature } = body
   if (instances !== undefined && inputs !== undefined)

@@ -1,11 +1,11 @@
 import type { Problem } from '../../model/errors.ts'
 import { describe } from '../../model/features/field.ts'
 import { invalidRequest, Problems } from '../../model/features/problems.ts'
-import type { LoadedModel } from '../../model/prediction/model.ts'
 import type { QueryRows } from '../../model/prediction/query-rows.ts'
 import type { InputTensor } from '../../model/prediction/tensors.ts'
 import { isObject, pointer } from '../../schemas/json.ts'
 import { decodeBase64, isBase64 } from '../json/decode-base64.ts'
+import type { RequestModel } from '../reading/request-model.ts'
 import type { ServingBody } from './serving-request.ts'
 import { featuresSignature } from './serving-signatures.ts'
 
@@ -16,7 +16,7 @@ export interface ServingRows {
 }
 
 /** The rows of a body for a model: named features, or tensors. Throws INVALID_REQUEST. */
-export function servingRows(body: ServingBody, model: LoadedModel): ServingRows {
+export function servingRows(body: ServingBody, model: RequestModel): ServingRows {
   const { form, values, context } = body
   const sample = form === 'instances' ? (values as unknown[])[0] : values
   const named = isObject(sample) && !isBase64(sample)
@@ -42,7 +42,7 @@ export function servingRows(body: ServingBody, model: LoadedModel): ServingRows 
  */
 function takesFeatures(
   { signature, context, values, form }: ServingBody,
-  { bare, encoder, tensors }: LoadedModel,
+  { bare, encoder, tensors }: RequestModel,
   sample: Record<string, unknown> | undefined,
 ): boolean {
   if (bare) return false
@@ -68,7 +68,7 @@ function takesFeatures(
   return signature === undefined || other ? field : false
 }
 
-function featureRows(body: ServingBody, model: LoadedModel, named: boolean): ServingRows {
+function featureRows(body: ServingBody, model: RequestModel, named: boolean): ServingRows {
   const { form, context, values } = body
   const { slots } = model.encoder.layout
   const only = slots.length === 1 ? slots[0]!.name : undefined

@@ -1,14 +1,13 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import { ModelError } from '../../model/errors.ts'
-import { inTerms, invalidRequest } from '../../model/features/problems.ts'
-import type { LoadedModel, PendingPrediction } from '../../model/prediction/model.ts'
+import { invalidRequest } from '../../model/features/problems.ts'
 import type { ServerContext } from '../context.ts'
 import { answerPrediction, bodyCounting, deadlineOf, predictionRoute } from '../prediction-route.ts'
 import { acceptAnyType, bytesOf } from '../raw-body.ts'
+import { predictBody } from '../reading/predict-body.ts'
 import { writeServingAnswer } from './serving-answer.ts'
 import { servingLabelSchema, servingSchema, servingVersionSchema } from './serving-docs.ts'
-import { readServingBody, type ServingBody } from './serving-request.ts'
-import { servingRows } from './serving-rows.ts'
+import type { ServingBody } from './serving-request.ts'
 import { checkSignatureName, servingOutputs } from './serving-signatures.ts'
 
 /** A model as a path of this protocol names it. */
@@ -56,24 +55,19 @@ function predict(context: ServerContext, request: FastifyRequest, reply: Fastify
     request,
     reply,
     (acquire, arrived) => {
-      const body = readServingBody(bytesOf(request))
-      form = body.form
-      const deadline = arrived + deadlineOf(undefined, headers, context.deadlineMs)
-      const model = find(request.params as ServingParams, acquire)
-      if (body.signature !== undefined) checkSignatureName(model, body.signature)
-      return hand(model, body, deadline)
+      return predictBody(context.reader, 'serving', { bytes: bytesOf(request) }, (asked) => {
+        form = asked.form
+        const deadline = arrived + deadlineOf(undefined, headers, context.deadlineMs)
+        const model = find(request.params as ServingParams, acquire)
+        if (asked.signature !== undefined) checkSignatureName(model, asked.signature)
+        return { model, deadline }
+      })
     },
     (model, table) => {
       reply.type('application/json')
       return writeServingAnswer(servingOutputs(model), table, form)
     },
   )
-}
-
-/** Hands the rows to the model; what is wrong with them is told by their place in the body. */
-function hand(model: LoadedModel, body: ServingBody, deadline: number): PendingPrediction {
-  const { rows, inTermsOf } = servingRows(body, model)
-  return inTerms(inTermsOf, () => model.predict({ rows, deadline }))
 }
 
 /** Models here have signatures for `predict` alone. */

@@ -1,0 +1,148 @@
+// How long any single request keeps the others waiting: a second client asks for /livez without a pause, and its longest wait counts.
+//   node build/loadtest/stalls.js [--models models] [--repeats 5] [--out loadtest/results/stalls.md]
+
+import { writeFile } from 'node:fs/promises'
+import { Agent, request } from 'node:http'
+import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
+import { Command } from 'commander'
+import { startServing } from './children.ts'
+import { describeMachine } from './machine.ts'
+import { table } from './markdown.ts'
+import { median } from './quantile.ts'
+
+const { models, repeats, out } = new Command('stalls')
+  .description('Measure how long any single request keeps the others waiting')
+  .option('--models <folder>', 'folder of models, with ads-funnel in it', 'models')
+  .option('--repeats <number>', 'times each is sent', Number, 5)
+  .option('--out <file.md>', 'write the results here as well')
+  .parse()
+  .opts<{ models: string; repeats: number; out?: string }>()
+
+/** The default limit of a body, bytes. */
+const largest = 4_194_304
+
+const context = { country: 'DE', hour: 21, segment: 's17' }
+const candidates = (count: number) =>
+  Array.from({ length: count }, (_, i) => ({ id: `ad-${i}`, campaign: `c${i % 40}`, price: (i % 100) / 50 }))
+const columns = (count: number) => {
+  const rows = candidates(count)
+  return { campaign: rows.map(({ campaign }) => campaign), price: rows.map(({ price }) => price) }
+}
+/** `head` and `tail` around as many of an item as a body may hold. */
+const full = (head: string, item: string, tail: string) =>
+  `${head}${Array(Math.floor((largest - head.length - tail.length) / (item.length + 1))).fill(item)}${tail}`
+const infer = '/v2/models/ads-funnel/infer'
+const serving = '/v1/models/ads-funnel:predict'
+
+const cases: [name: string, path: string, body: string, gzip?: boolean][] = [
+  ['nothing but the second client', '/livez', ''],
+  ['100 candidates', '/predict', JSON.stringify({ context, candidates: candidates(100) })],
+  ['2,000 candidates', '/predict', JSON.stringify({ context, candidates: candidates(2000) })],
+  ['10,000 candidates', '/predict', JSON.stringify({ context, candidates: candidates(10_000) })],
+  ['10,000 candidates, by column', '/predict', JSON.stringify({ context, candidates: columns(10_000) })],
+  [
+    '10,000 instances',
+    serving,
+    JSON.stringify({ instances: candidates(10_000).map(({ id: _, ...row }) => ({ ...context, ...row })) }),
+  ],
+  ...(['{}', '[]', '0', '""', '{"a":[0]}'] as const).flatMap((item): typeof cases => [
+    [`4 MiB of candidates ${item}`, '/predict', full('{"candidates":[', item, ']}')],
+    [`4 MiB of instances ${item}`, serving, full('{"instances":[', item, ']}')],
+    [`4 MiB of inputs ${item}`, infer, full('{"inputs":[', item, ']}')],
+  ]),
+  ['4 MiB of outputs 0', infer, full('{"inputs":[{"name":"a","shape":[1],"datatype":"FP32"}],"outputs":[', '0', ']}')],
+  ['4 MiB of shape −1', infer, full('{"inputs":[{"name":"a","datatype":"FP32","shape":[', '-1', ']}]}')],
+  ['4 MiB of tasks', '/predict', full('{"candidates":[{}],"tasks":[', '"ctr"', ']}')],
+  ['4 MiB of sparse [0]', '/predict', full('{"sparse":[', '[0]', ']}')],
+  ['4 MiB of brackets', '/predict', `{"context":${'['.repeat(2_000_000)}${']'.repeat(2_000_000)}}`],
+  ['4 MiB of different names', '/predict', `{${Array.from({ length: 300_000 }, (_, i) => `"n${i}":0`)}}`],
+  ['256 KiB of candidates {}', '/predict', `{"candidates":[${Array(87_000).fill('{}')}]}`],
+  ['256 KiB of different names', '/predict', `{${Array.from({ length: 24_000 }, (_, i) => `"${i}":0`)}}`],
+  ['a gzip body of 128 MB', '/predict', ' '.repeat(128_000_000), true],
+  ['a gzip body of 16 MB of inputs {}', infer, `{"inputs":[${Array(5_300_000).fill('{}')}]}`, true],
+]
+
+const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+
+function send(url: string, path: string, body: Buffer | undefined, headers = {}, through?: Agent): Promise<number> {
+  return new Promise((resolve) => {
+    const sent = request(new URL(path, url), {
+      method: body ? 'POST' : 'GET',
+      headers,
+      ...(through && { agent: through }),
+    })
+    // A refused body may end its connection.
+    sent.once('error', () => resolve(0))
+    sent.once('response', (answer) => answer.resume().once('close', () => resolve(answer.statusCode ?? 0)))
+    sent.end(body)
+  })
+}
+
+const script = fileURLToPath(new URL('../src/main.js', import.meta.url))
+const server = await startServing(script, ['--port', '0', '--models', models], {
+  ...process.env,
+  MULTIGATE_DEADLINE_MS: '60000',
+})
+const { url } = server
+while ((await send(url, '/readyz', undefined)) !== 200) await new Promise((resolve) => setTimeout(resolve, 100))
+
+interface Row {
+  name: string
+  status: number
+  stalls: number[]
+}
+
+async function measure(path: string, body: string, gzip = false): Promise<{ status: number; stall: number }> {
+  const bytes = gzip ? gzipSync(body) : Buffer.from(body)
+  let longest = 0
+  let over = false
+  const asking = (async () => {
+    while (!over) {
+      const began = performance.now()
+      await send(url, '/livez', undefined, {}, agent)
+      longest = Math.max(longest, performance.now() - began)
+    }
+  })()
+  const headers = {
+    'content-type': 'application/json',
+    'content-length': bytes.length,
+    ...(gzip && { 'content-encoding': 'gzip' }),
+  }
+  const status = body === '' ? 0 : await send(url, path, bytes, headers)
+  // What a request leaves behind, such as garbage, keeps others waiting, too.
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  over = true
+  await asking
+  return { status, stall: longest }
+}
+
+const rows: Row[] = cases.map(([name]) => ({ name, status: 0, stalls: [] }))
+for (let i = 0; i < repeats; i++)
+  for (const [index, [, path, body, gzip]] of cases.entries()) {
+    const { status, stall } = await measure(path, body, gzip)
+    rows[index]!.status = status
+    rows[index]!.stalls.push(stall)
+  }
+await server.stop()
+agent.destroy()
+
+const { date, processor, versions } = await describeMachine(new Date())
+const text = `# Longest stall of a single request
+
+${date}, ${processor}, Node ${versions.node}. One client sends a request; another asks for /livez all the time, and waits at the longest as long as
+this, ms, the client's own time included. ${repeats} times each. Made by \`node build/loadtest/stalls.js\`.
+
+${table<Row>(
+  {
+    request: ({ name }) => name,
+    status: ({ status }) => (status === 0 ? '–' : String(status)),
+    'median, ms': ({ stalls }) => median(stalls).toFixed(0),
+    'longest, ms': ({ stalls }) => Math.max(...stalls).toFixed(0),
+  },
+  rows,
+)}
+`
+console.log(text)
+if (out) await writeFile(out, text)
+process.exit(0)

@@ -8,7 +8,7 @@ import { toColumns, toRows } from './model/prediction/plain-answer.ts'
 import { MultigateError } from './multigate-error.ts'
 import type { Configuration } from './schemas/configuration.ts'
 import type { ColumnsRequest, PredictAnswer, Prediction, PredictionColumns, PredictRequest } from './schemas/predict.ts'
-import { readQuery } from './server/read-query.ts'
+import { orProblems, readQuery } from './server/read-query.ts'
 import type { modelSettings, Settings } from './settings.ts'
 
 export type ModelOptions = Settings<(typeof modelSettings)[number]> & {
@@ -86,10 +86,10 @@ function modelOf(loaded: LoadedModel, deadlineMs: number, close: () => Promise<v
       throwing(async () => {
         signal?.throwIfAborted()
         const query = readQuery(request)
-        checkAddress(query, name, version)
-        const { rows, tasks, options } = query
+        const { rows, tasks, options, problems } = query
+        orProblems(problems, () => checkAddress(query, name, version))
         const deadline = systemClock.now() + (options?.deadline_ms ?? deadlineMs)
-        const pending = loaded.predict({ rows, tasks, options, deadline })
+        const pending = loaded.predict({ rows, tasks, options, problems, deadline })
         const table = await unlessAborted(pending, signal)
         const predictions = rows.form === 'columns' ? toColumns(table) : toRows(table)
         const errors = table.problems.length > 0 ? { errors: table.problems } : {}

@@ -18,14 +18,16 @@ export const Context = Type.Record(Type.String(), FeatureValue, {
   description: 'Features that hold for all candidates',
 })
 
-const id = Type.String({ description: 'Echoed with the prediction' })
+const id = Type.Union([Type.String(), Type.Integer()], {
+  description: 'Echoed with the prediction as it was sent: a string, or an integer within ±(2^53 − 1)',
+})
 const bid = Type.Number({
   minimum: 0,
   description: 'Price offered for a click or conversion; used by `rank` by `ecpm` alone',
 })
 
 export type Candidate = Static<typeof Candidate>
-export const Candidate = Type.Unsafe<{ id?: string; bid?: number } & Record<string, FeatureValue>>(
+export const Candidate = Type.Unsafe<{ id?: string | number; bid?: number } & Record<string, FeatureValue>>(
   Type.Object(
     { id: Type.Optional(id), bid: Type.Optional(bid) },
     {
@@ -36,7 +38,9 @@ export const Candidate = Type.Unsafe<{ id?: string; bid?: number } & Record<stri
 )
 
 export type CandidateColumns = Static<typeof CandidateColumns>
-export const CandidateColumns = Type.Unsafe<{ id?: string[]; bid?: number[] } & Record<string, FeatureValue[]>>(
+export const CandidateColumns = Type.Unsafe<
+  { id?: (string | number)[]; bid?: number[] } & Record<string, FeatureValue[]>
+>(
   Type.Object(
     { id: Type.Optional(Type.Array(id)), bid: Type.Optional(Type.Array(bid)) },
     {
@@ -169,9 +173,11 @@ export const PredictEnvelope = Type.Object(
 
 const probability = Type.Number({ minimum: 0, maximum: 1 })
 
+const echoedId = Type.Union([Type.String(), Type.Integer()])
+
 const ofOne = Type.Object(
   {
-    id: Type.Optional(Type.String()),
+    id: Type.Optional(echoedId),
     index: Type.Optional(Type.Integer({ description: 'With `rank`: the row of the request' })),
     score: Type.Optional(Type.Number({ description: 'With `rank`: what was ranked by' })),
     raw: Type.Optional(
@@ -194,7 +200,7 @@ const orNull = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.N
 
 const byColumn = Type.Object(
   {
-    id: Type.Optional(Type.Array(orNull(Type.String()))),
+    id: Type.Optional(Type.Array(orNull(echoedId))),
     index: Type.Optional(Type.Array(Type.Integer())),
     score: Type.Optional(Type.Array(Type.Number())),
     raw: Type.Optional(Type.Record(Type.String(), Type.Array(orNull(probability)))),

@@ -127,7 +127,7 @@ t.test('what is wrong with tensors is told by their names and places', async (t)
   t.same(await problems({ ...rows, price: [1, 2, 1e39] }), ['/inputs/price/2 is too large for float32'])
   const { price: _, ...without } = rows
   t.same(await problems({ ...without, cost: [1] }), [
-    '/inputs/cost is no input of this model: it has country, hour, price, sizes',
+    '/inputs/cost is no input of this model; it has country, hour, price, sizes',
     '/inputs/price is required: [rows]',
   ])
   t.same(await problems({ ...rows, price: [1, 2] }), ['/inputs/price has 2 rows where country has 3'])

@@ -3,6 +3,7 @@ import {
   bidProblem,
   bidRequired,
   checkRowCount,
+  type EncodedContext,
   encodeContext,
   givenTwice,
   idProblem,
@@ -21,50 +22,33 @@ export function encodeColumns(
   candidates: unknown,
   options: EncodeOptions,
 ): EncodedRequest {
-  const problems = new Problems()
+  const problems = options.problems ?? new Problems()
   const shared = encodeContext(layout, context, problems)
-  const columns: [string, unknown[]][] = []
-  if (!isObject(candidates)) problems.add('/candidates', `must be an object of arrays, not ${describe(candidates)}`)
-  else {
-    let empty = true
-    for (const name in candidates) {
-      empty = false
-      const values = candidates[name]
-      if (Array.isArray(values)) columns.push([name, values])
-      else problems.add(`/candidates${pointer(name)}`, `must be an array, not ${describe(values)}`)
-    }
-    if (empty) problems.add('/candidates', 'must hold at least one column')
-  }
+  const before = problems.list.length
+  const columns = columnsOf(candidates, problems)
   const rows = rowCount(columns, problems)
-  problems.throwIfAny()
+  // Without columns of one length there are no rows to check.
+  problems.throwIfMore(before)
   checkRowCount(rows, options)
 
   const encoded: EncodedRequest = {
     requested: rows,
     problems: problems.list,
+    placeOf: (row, field) => {
+      const named = columns.some(([name]) => name === field)
+      return `/candidates${pointer(named ? field! : columns[0]![0])}/${row}`
+    },
     ...repeatContext(layout, shared, rows, options),
   }
-  const bad = new Uint8Array(rows)
-  const seen = new Set<Slot>()
+  const seen = checkNames(layout, shared, columns, options, problems)
   // What is wrong with a whole column, not with single rows, refuses the request even where bad rows are left out.
-  for (const [name] of columns) {
-    const slot = layout.byName.get(name)
-    if (slot !== undefined && shared.given.has(slot)) problems.add(`/candidates${pointer(name)}`, givenTwice)
-    else if (slot !== undefined) seen.add(slot)
-    else if (name !== 'id' && name !== 'bid')
-      problems.add(`/candidates${pointer(name)}`, unknownField(name, '/candidates'))
-  }
-  for (const slot of shared.required)
-    if (!seen.has(slot)) problems.add(`/candidates${pointer(slot.name)}`, requiredMessage)
-  if (options.bids && !columns.some(([name]) => name === 'bid')) problems.add('/candidates/bid', bidRequired)
-  if (options.partial) problems.throwIfAny()
-
+  const partial = options.partial && problems.leaveOut()
+  const bad = new Uint8Array(rows)
   for (const [name, values] of columns) {
-    if (problems.full && !options.partial) break
     const slot = layout.byName.get(name)
     const wrong = (row: number, message: string) => {
-      problems.add(`/candidates${pointer(name)}/${row}`, message)
       bad[row] = 1
+      if (!problems.full) problems.add(`/candidates${pointer(name)}/${row}`, message)
     }
     if (slot !== undefined) {
       if (seen.has(slot)) encodeColumn(layout, slot, values, encoded, wrong)
@@ -72,8 +56,49 @@ export function encodeColumns(
     else if (name === 'bid') encoded.bids = takeReserved(values, bidProblem, wrong)
   }
   if (problems.list.length === 0) return encoded
-  if (!options.partial) problems.throwIfAny()
+  if (!partial) problems.throwIfAny()
   return keepGoodRows(encoded, bad, { sparse: layout.sparse.length, dense: layout.dense.length })
+}
+
+function columnsOf(candidates: unknown, problems: Problems): [string, unknown[]][] {
+  const columns: [string, unknown[]][] = []
+  if (!isObject(candidates)) {
+    problems.add('/candidates', `must be an object of arrays, not ${describe(candidates)}`)
+    return columns
+  }
+  let empty = true
+  for (const name in candidates) {
+    empty = false
+    const values = candidates[name]
+    if (Array.isArray(values)) columns.push([name, values])
+    else problems.add(`/candidates${pointer(name)}`, `must be an array, not ${describe(values)}`)
+  }
+  if (empty) problems.add('/candidates', 'must hold at least one column')
+  return columns
+}
+
+/** The fields that columns may give, and give. What is missing is reported on the side that the field belongs to. */
+function checkNames(
+  layout: Layout,
+  shared: EncodedContext,
+  columns: readonly [string, unknown[]][],
+  options: EncodeOptions,
+  problems: Problems,
+): Set<Slot> {
+  const seen = new Set<Slot>()
+  for (const [name] of columns) {
+    const slot = layout.byName.get(name)
+    if (slot !== undefined && shared.given.has(slot)) problems.add(`/candidates${pointer(name)}`, givenTwice)
+    else if (slot !== undefined) seen.add(slot)
+    else if (name !== 'id' && name !== 'bid')
+      problems.add(`/candidates${pointer(name)}`, () => unknownField(name, '/candidates', layout))
+  }
+  for (const slot of shared.required) {
+    const side = slot.encoder.field.side === 'context' ? '/context' : '/candidates'
+    if (!seen.has(slot)) problems.add(`${side}${pointer(slot.name)}`, requiredMessage)
+  }
+  if (options.bids && !columns.some(([name]) => name === 'bid')) problems.add('/candidates/bid', bidRequired)
+  return seen
 }
 
 /** The length that all columns share; a problem for each that differs from the first. */

@@ -1,5 +1,6 @@
 import { isObject, pointer } from '../../schemas/json.ts'
 import { ModelError } from '../errors.ts'
+import { suggestNames } from '../known-names.ts'
 import { describe } from './field.ts'
 import { allocateRows, type EncodedRequest, type EncodeOptions, type Layout, type Slot } from './layout.ts'
 import type { Problems } from './problems.ts'
@@ -31,7 +32,7 @@ export function encodeContext(layout: Layout, context: unknown, problems: Proble
       const value = context[name]
       const slot = layout.byName.get(name)
       if (slot === undefined) {
-        problems.add(`/context${pointer(name)}`, unknownField(name, '/context'))
+        problems.add(`/context${pointer(name)}`, () => unknownField(name, '/context', layout))
         continue
       }
       encoded.given.add(slot)
@@ -96,7 +97,7 @@ export function keepGoodRows(
   }
 }
 
-export function checkRowCount(rows: number, options: EncodeOptions): void {
+export function checkRowCount(rows: number, options: Pick<EncodeOptions, 'maxRows'>): void {
   if (rows > options.maxRows) {
     throw new ModelError('TOO_MANY_ROWS', `The request has ${rows} rows; at most ${options.maxRows} are allowed`)
   }
@@ -104,7 +105,9 @@ export function checkRowCount(rows: number, options: EncodeOptions): void {
 
 /** What is wrong with an `id`, if anything. */
 export function idProblem(value: unknown): string | undefined {
-  return typeof value === 'string' ? undefined : `must be a string, not ${describe(value)}`
+  if (typeof value === 'string' || Number.isSafeInteger(value)) return undefined
+  if (typeof value !== 'number') return `must be a string or an integer, not ${describe(value)}`
+  return Number.isInteger(value) ? 'is beyond ±(2^53 − 1): send it as a string' : 'must be a string or an integer'
 }
 
 /** What is wrong with a `bid`, if anything. */
@@ -115,10 +118,12 @@ export function bidProblem(value: unknown): string | undefined {
   return Number.isFinite(1000 * value) ? undefined : 'is too large'
 }
 
-export function unknownField(name: string, parent: '/context' | '/candidates'): string {
-  if (parent === '/context' && (name === 'id' || name === 'bid'))
-    return "is a candidate's, and can't be given in the context"
-  return 'is not a field of this model'
+/** What is wrong with a name that is no field's. */
+export function unknownField(name: string, parent: '/context' | '/candidates', { slots }: Layout): string {
+  const inContext = parent === '/context'
+  if (inContext && (name === 'id' || name === 'bid')) return "is a candidate's, and can't be given in the context"
+  const known = slots.map((slot) => slot.name)
+  return `is not a field of this model${suggestNames(name, inContext ? known : [...known, 'id', 'bid'])}`
 }
 
 export const givenTwice = 'is given in the context already'

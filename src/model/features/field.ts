@@ -26,6 +26,7 @@ export interface SparseFieldEncoder extends FieldEncoder {
 }
 
 export const requiredMessage = 'is required: the field has no default'
+const nullMessage = `${requiredMessage}, and null counts as missing`
 
 /** Number of ids a sparse field takes in the shared id space, its out-of-vocabulary bucket included. */
 export function idsOf(field: SparseField): number {
@@ -46,7 +47,8 @@ export function createSparseFieldEncoder(
   const encodeKnown = known(field, offset, onUnknown)
   // A default outside the vocabulary is the manifest's will, not a value that a client sent: nobody hears of it.
   const missing = field.missing === 'error' ? requiredMessage : known(field, offset)(field.missing.default)
-  const encode = (value: unknown) => (value === undefined || value === null ? missing : encodeKnown(value))
+  const encode = (value: unknown) =>
+    value === undefined || value === null ? missingValue(value, missing) : encodeKnown(value)
   const ids = idsOf(field)
   return { field, offset, ids, plain: offset, largest: offset + ids - 1, missing, encode }
 }
@@ -93,8 +95,14 @@ export function createNumericFieldEncoder(field: NumericField): FieldEncoder & {
     return Number.isFinite(rounded) ? rounded : 'is too large for float32'
   }
   const missing = field.missing === 'error' ? requiredMessage : encodeNumber(field.missing.default)
-  const encode = (value: unknown) => (value === undefined || value === null ? missing : encodeNumber(value))
+  const encode = (value: unknown) =>
+    value === undefined || value === null ? missingValue(value, missing) : encodeNumber(value)
   return { field, missing, encode }
+}
+
+/** What a missing value counts as, or that it is required. */
+function missingValue(value: null | undefined, missing: number | string): number | string {
+  return value === null && missing === requiredMessage ? nullMessage : missing
 }
 
 function known(

@@ -7,6 +7,7 @@ import {
   type FieldEncoder,
   type SparseFieldEncoder,
 } from './field.ts'
+import type { Problems } from './problems.ts'
 
 export interface EncodeOptions {
   /** Most rows of a request; more is TOO_MANY_ROWS. */
@@ -15,6 +16,8 @@ export interface EncodeOptions {
   partial: boolean
   /** Every candidate must have a bid. */
   bids?: boolean
+  /** What is wrong with the request already: reported together with what is wrong with its rows. */
+  problems?: Problems
   /** Where to encode into; default: arrays of the request's own. */
   allocate?(rows: number): RowArrays | undefined
 }
@@ -48,11 +51,16 @@ export interface EncodedRequest {
   /** Place in the request of each encoded row, where bad ones were left out. */
   index?: Int32Array
   /** Per requested row, where the request gives them. */
-  ids?: (string | undefined)[]
+  ids?: (CandidateId | undefined)[]
   bids?: (number | undefined)[]
   /** What is wrong with the rows left out. */
   problems: Problem[]
+  /** The place of a row in the request, as a JSON pointer; `field` is one of its numeric fields, where one is to be named. */
+  placeOf(row: number, field: string | undefined): string
 }
+
+/** Echoed as it was sent. */
+export type CandidateId = string | number
 
 /** Where a field's value goes: column `column` of `sparse` or `dense`. */
 export interface Slot {

@@ -3,22 +3,48 @@ import { ModelError, type Problem } from '../errors.ts'
 /** A request's problems are listed up to this many; the rest would only repeat them. */
 export const maxProblems = 100
 
-/** Gathers what is wrong with a request, to tell all of it at once. */
+/**
+ * Collects what is wrong with a request, to report all of it together. The hundredth problem ends the search: `add` throws
+ * all of them, unless wrong rows are left out (`leaveOut`).
+ */
 export class Problems {
-  readonly list: Problem[] = []
+  readonly list: Problem[]
+  #leavesOut = false
+
+  /** `found`: what is known to be wrong already; fewer than `maxProblems`. */
+  constructor(found: readonly Problem[] = []) {
+    this.list = [...found]
+  }
 
   /** True once no more are listed. */
   get full(): boolean {
     return this.list.length >= maxProblems
   }
 
-  add(path: string, message: string): void {
-    if (!this.full) this.list.push({ path, message })
+  /** A message that costs work is given as a function: it is called only for a problem that is listed. */
+  add(path: string, message: string | (() => string)): void {
+    if (this.full) return
+    this.list.push({ path, message: typeof message === 'string' ? message : message() })
+    if (this.full && !this.#leavesOut) this.throwIfAny()
+  }
+
+  /**
+   * From now on problems are those of rows that are left out, and none of them is thrown. False where something else is wrong
+   * already: then the request is refused, and nothing is left out.
+   */
+  leaveOut(): boolean {
+    this.#leavesOut = this.list.length === 0
+    return this.#leavesOut
   }
 
   /** Throws INVALID_REQUEST if there is any problem. */
   throwIfAny(): void {
     if (this.list.length > 0) throw invalidRequest(this.list)
+  }
+
+  /** The same if `add` was called since there were `before` problems. */
+  throwIfMore(before: number): void {
+    if (this.list.length > before) this.throwIfAny()
   }
 }
 
@@ -29,12 +55,16 @@ export function invalidRequest(problems: Problem[]): ModelError {
   return new ModelError('INVALID_REQUEST', detail, { problems })
 }
 
-/** Does `work`; problems that it throws are told in other terms, one by one. */
+/** Does `work`; the places of problems that it throws are translated, one by one. */
 export function inTerms<T>(inTermsOf: (problem: Problem) => Problem, work: () => T): T {
   try {
     return work()
   } catch (error) {
-    if (!(error instanceof ModelError && error.problems)) throw error
-    throw invalidRequest(error.problems.map(inTermsOf))
+    throw translated(error, inTermsOf)
   }
+}
+
+/** The error, the places of its problems translated if it has any. */
+export function translated(error: unknown, inTermsOf: (problem: Problem) => Problem): unknown {
+  return error instanceof ModelError && error.problems ? invalidRequest(error.problems.map(inTermsOf)) : error
 }

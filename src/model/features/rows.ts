@@ -13,8 +13,8 @@ import {
   unknownField,
 } from './context.ts'
 import { describe, requiredMessage } from './field.ts'
-import type { EncodedRequest, EncodeOptions, Layout } from './layout.ts'
-import { Problems } from './problems.ts'
+import type { CandidateId, EncodedRequest, EncodeOptions, Layout, Slot } from './layout.ts'
+import { maxProblems, Problems } from './problems.ts'
 
 /** The first form of a request: named features, one object a candidate. */
 export function encodeRows(
@@ -23,7 +23,7 @@ export function encodeRows(
   candidates: unknown,
   options: EncodeOptions,
 ): EncodedRequest {
-  const problems = new Problems()
+  const problems = options.problems ?? new Problems()
   const shared = encodeContext(layout, context, problems)
   if (candidates === undefined) return contextAlone(layout, context, shared, problems, options)
   if (!Array.isArray(candidates) || candidates.length === 0) {
@@ -35,24 +35,32 @@ export function encodeRows(
     throw new Error('unreachable')
   }
   checkRowCount(candidates.length, options)
-  if (options.partial) problems.throwIfAny()
+  const partial = options.partial && problems.leaveOut()
 
   const rows = candidates.length
   const encoded: EncodedRequest = {
     requested: rows,
     problems: problems.list,
+    placeOf: (row) => `/candidates/${row}`,
     ...repeatContext(layout, shared, rows, options),
   }
+  const wanted: Wanted = { given: shared.given, required: shared.required, bid: options.bids === true, searched: false }
   const bad = new Uint8Array(rows)
   for (let row = 0; row < rows; row++) {
-    const before = problems.list.length
-    const good = encodeRow(layout, shared, candidates[row], row, encoded, problems, options.bids === true)
-    if (!good) bad[row] = 1
-    if (problems.full && problems.list.length > before && !options.partial) break
+    if (!encodeRow(layout, wanted, candidates, row, encoded, problems, partial)) bad[row] = 1
   }
   if (problems.list.length === 0) return encoded
-  if (!options.partial) problems.throwIfAny()
+  if (!partial) problems.throwIfAny()
   return keepGoodRows(encoded, bad, { sparse: layout.sparse.length, dense: layout.dense.length })
+}
+
+/** What candidates may not give, and must. */
+interface Wanted {
+  given: ReadonlySet<Slot>
+  required: readonly Slot[]
+  bid: boolean
+  /** Whether `reportAbsent` has taken out what no candidate has. */
+  searched: boolean
 }
 
 function contextAlone(
@@ -66,38 +74,46 @@ function contextAlone(
   else for (const slot of shared.required) problems.add(`/context${pointer(slot.name)}`, requiredMessage)
   if (options.bids) problems.add('/options/rank/by', noBids)
   problems.throwIfAny()
-  return { requested: 1, problems: [], ...repeatContext(layout, shared, 1, options) }
+  return {
+    requested: 1,
+    problems: [],
+    placeOf: () => '/context',
+    ...repeatContext(layout, shared, 1, options),
+  }
 }
 
 /** Writes one candidate into its row; false if anything about it is wrong. */
 function encodeRow(
   layout: Layout,
-  shared: EncodedContext,
-  candidate: unknown,
+  wanted: Wanted,
+  candidates: readonly unknown[],
   row: number,
   encoded: EncodedRequest,
   problems: Problems,
-  needsBid: boolean,
+  partial: boolean,
 ): boolean {
+  const candidate = candidates[row]
   if (!isObject(candidate)) {
     problems.add(`/candidates/${row}`, `must be an object, not ${describe(candidate)}`)
     return false
   }
   let good = true
-  const wrong = (name: string, message: string) => {
-    problems.add(`/candidates/${row}${pointer(name)}`, message)
+  const wrong = (name: string, message: string | (() => string)) => {
+    if (!problems.full) problems.add(`/candidates/${row}${pointer(name)}`, message)
     good = false
   }
   let requiredSeen = 0
   for (const name in candidate) {
+    // Nothing more of it would be listed.
+    if (!good && problems.full) return false
     const value = candidate[name]
     const slot = layout.byName.get(name)
     if (slot === undefined) {
-      const message = reserved(name, value, row, encoded)
+      const message = reserved(name, value, row, encoded, layout)
       if (message !== undefined) wrong(name, message)
       continue
     }
-    if (shared.given.has(slot)) {
+    if (wanted.given.has(slot)) {
       wrong(name, givenTwice)
       continue
     }
@@ -107,20 +123,66 @@ function encodeRow(
     else if (slot.sparse) encoded.sparse[row * layout.sparse.length + slot.column] = code
     else encoded.dense[row * layout.dense.length + slot.column] = code
   }
-  if (requiredSeen < shared.required.length) {
-    for (const slot of shared.required) if (!Object.hasOwn(candidate, slot.name)) wrong(slot.name, requiredMessage)
+  const lacks = requiredSeen < wanted.required.length
+  const lacksBid = wanted.bid && !Object.hasOwn(candidate, 'bid')
+  if (!lacks && !lacksBid) return good
+  if (!wanted.searched) reportAbsent(wanted, candidates, problems, partial)
+  for (const { name } of wanted.required) {
+    if (Object.hasOwn(candidate, name)) continue
+    wrong(name, requiredMessage)
+    if (problems.full) break
   }
-  if (needsBid && !Object.hasOwn(candidate, 'bid')) wrong('bid', bidRequired)
+  if (lacksBid && wanted.bid) wrong('bid', bidRequired)
   return good
 }
 
+/**
+ * Reports what neither the context nor any candidate has, once: on the side that the field belongs to. It is no longer
+ * `wanted` then. Where bad rows are left out, a candidate's own fields are each row's matter.
+ */
+function reportAbsent(wanted: Wanted, candidates: readonly unknown[], problems: Problems, partial: boolean): void {
+  wanted.searched = true
+  const first = candidates.findIndex(isObject)
+  const inNone = (name: string) =>
+    candidates.every((candidate) => !isObject(candidate) || !Object.hasOwn(candidate, name))
+  // What is wrong with the context refuses the request, whatever rows were found bad before.
+  const ofRequest = partial ? new Problems() : problems
+  const absent = new Set<Slot>()
+  let searches = 0
+  for (const slot of wanted.required) {
+    const inContext = slot.encoder.field.side === 'context'
+    if (Object.hasOwn(candidates[first] as object, slot.name) || (partial && !inContext)) continue
+    // Each search ends in a problem, now or when its row is reached.
+    if (++searches > maxProblems) break
+    if (!inNone(slot.name)) continue
+    absent.add(slot)
+    if (inContext) ofRequest.add(`/context${pointer(slot.name)}`, requiredMessage)
+    else ofRequest.add(`/candidates/${first}${pointer(slot.name)}`, requiredMessage + noneHas(candidates))
+  }
+  if (partial) ofRequest.throwIfAny()
+  wanted.required = wanted.required.filter((slot) => !absent.has(slot))
+  if (!wanted.bid || partial || !inNone('bid')) return
+  problems.add(`/candidates/${first}/bid`, bidRequired + noneHas(candidates))
+  wanted.bid = false
+}
+
+function noneHas({ length }: readonly unknown[]): string {
+  return length === 1 ? '' : `; none of the ${length} candidates has it`
+}
+
 /** Takes a candidate's `id` or `bid`; a message if it is wrong, or no field at all. */
-function reserved(name: string, value: unknown, row: number, encoded: EncodedRequest): string | undefined {
+function reserved(
+  name: string,
+  value: unknown,
+  row: number,
+  encoded: EncodedRequest,
+  layout: Layout,
+): string | (() => string) | undefined {
   if (name === 'id') {
     const message = idProblem(value)
     if (message !== undefined) return message
     encoded.ids ??= new Array(encoded.requested)
-    encoded.ids[row] = value as string
+    encoded.ids[row] = value as CandidateId
     return undefined
   }
   if (name === 'bid') {
@@ -130,5 +192,5 @@ function reserved(name: string, value: unknown, row: number, encoded: EncodedReq
     encoded.bids[row] = value as number
     return undefined
   }
-  return unknownField(name, '/candidates')
+  return () => unknownField(name, '/candidates', layout)
 }

@@ -9,14 +9,16 @@ import { Problems } from './problems.ts'
  * rows, or a NumberMatrix.
  */
 export function encodeTensors(layout: Layout, sparse: unknown, dense: unknown, options: EncodeOptions): EncodedRequest {
-  const problems = new Problems()
+  const problems = options.problems ?? new Problems()
+  const before = problems.list.length
   const sparseRows = matrix('sparse', sparse, layout.sparse.length, problems)
   const denseRows = matrix('dense', dense, layout.dense.length, problems)
   if (sparseRows && denseRows && countRows(sparseRows) !== countRows(denseRows)) {
     problems.add('/dense', `has ${countRows(denseRows)} rows where sparse has ${countRows(sparseRows)}`)
   }
+  // Without rows of one number there is nothing to check.
+  problems.throwIfMore(before)
   if (options.bids) problems.add('/options/rank/by', noBids)
-  problems.throwIfAny()
   const rows = countRows(sparseRows ?? denseRows ?? [])
   checkRowCount(rows, options)
 
@@ -25,18 +27,20 @@ export function encodeTensors(layout: Layout, sparse: unknown, dense: unknown, o
     rows,
     ...allocateRows(layout, rows, options),
     problems: problems.list,
+    placeOf: (row) => `/${denseRows === undefined ? 'sparse' : 'dense'}/${row}`,
   }
+  const partial = options.partial && problems.leaveOut()
   const bad = new Uint8Array(rows)
   const fillers: [Rows | undefined, Tensor][] = [
     [sparseRows, sparseTensor(layout, encoded.sparse)],
     [denseRows, denseTensor(layout, encoded.dense)],
   ]
   for (const [rows, tensor] of fillers) {
-    if (rows instanceof NumberMatrix) fillFlat(rows, tensor, problems, bad, options)
-    else if (rows !== undefined) fill(rows, tensor, problems, bad, options)
+    if (rows instanceof NumberMatrix) fillFlat(rows, tensor, problems, bad)
+    else if (rows !== undefined) fill(rows, tensor, problems, bad)
   }
   if (problems.list.length === 0) return encoded
-  if (!options.partial) problems.throwIfAny()
+  if (!partial) problems.throwIfAny()
   return keepGoodRows(encoded, bad, { sparse: layout.sparse.length, dense: layout.dense.length })
 }
 
@@ -120,15 +124,8 @@ function countRows(rows: Rows): number {
   return rows instanceof NumberMatrix ? rows.rows : rows.length
 }
 
-function fill(
-  rows: unknown[],
-  { name, width, target, encode }: Tensor,
-  problems: Problems,
-  bad: Uint8Array,
-  options: EncodeOptions,
-): void {
+function fill(rows: unknown[], { name, width, target, encode }: Tensor, problems: Problems, bad: Uint8Array): void {
   for (let row = 0; row < rows.length; row++) {
-    if (problems.full && !options.partial) return
     const values = rows[row]
     if (!Array.isArray(values) || values.length !== width) {
       problems.add(
@@ -143,6 +140,8 @@ function fill(
       if (typeof code === 'string') {
         problems.add(`/${name}/${row}/${column}`, code)
         bad[row] = 1
+        // Nothing more of it would be listed.
+        if (problems.full) break
       } else target[row * width + column] = code
     }
   }
@@ -154,22 +153,20 @@ function fillFlat(
   { name, width, target, encode, encodeAll }: Tensor,
   problems: Problems,
   bad: Uint8Array,
-  options: EncodeOptions,
 ): void {
   if (given !== width) {
-    for (let row = 0; row < rows && !(problems.full && !options.partial); row++)
-      problems.add(`/${name}/${row}`, wrongWidth(given, width))
+    for (let row = 0; row < rows && !problems.full; row++) problems.add(`/${name}/${row}`, wrongWidth(given, width))
     bad.fill(1)
     return
   }
   if (encodeAll(values)) return
-  for (let row = 0, i = 0; row < rows; row++) {
-    if (problems.full && !options.partial) return
-    for (let column = 0; column < width; column++, i++) {
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0, i = row * width; column < width; column++, i++) {
       const code = encode(values[i], column)
       if (typeof code === 'string') {
         problems.add(`/${name}/${row}/${column}`, code)
         bad[row] = 1
+        if (problems.full) break
       } else target[i] = code
     }
   }

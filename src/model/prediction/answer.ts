@@ -1,4 +1,5 @@
 import type { Problem } from '../errors.ts'
+import type { CandidateId } from '../features/layout.ts'
 import { JsonWriter } from './json-writer.ts'
 
 /** Predictions by column: entry i of every column belongs to the same candidate. */
@@ -16,7 +17,7 @@ export interface PredictionTable {
   /** Gate weights, where asked for: [entries, experts], row-major. */
   gates: [name: string, weights: Float32Array][] | undefined
   /** Per row of the request. */
-  ids: (string | undefined)[] | undefined
+  ids: (CandidateId | undefined)[] | undefined
   /** What is wrong with rows left out. */
   problems: Problem[]
 }
@@ -60,7 +61,7 @@ function writeRows(json: JsonWriter, table: PredictionTable): void {
     const id = ids?.[place]
     if (id !== undefined) {
       json.raw(idKey)
-      json.string(id)
+      json.id(id)
       json.byte(comma)
     }
     for (const { key, values } of tasks) {
@@ -127,7 +128,7 @@ function writeColumns(json: JsonWriter, table: PredictionTable): void {
     column('id', (_, place) => {
       const id = ids[place]
       if (id === undefined) json.raw(nothing)
-      else json.string(id)
+      else json.id(id)
     })
   }
   for (const [name, values] of table.tasks) column(name, numbers(values))

@@ -1,17 +1,21 @@
 import type { Manifest } from '../../schemas/manifest.ts'
 import { createCalibrator } from '../calibration/calibrator.ts'
 import type { Outputs } from '../engines/engine.ts'
-import { ModelError } from '../errors.ts'
-import type { EncodedRequest } from '../features/layout.ts'
+import { ModelError, type Problem } from '../errors.ts'
+import type { EncodedRequest, Layout } from '../features/layout.ts'
+import { invalidRequest, maxProblems } from '../features/problems.ts'
 import type { PredictionTable } from './answer.ts'
 import { portsOf } from './inputs.ts'
 import type { Plan } from './query.ts'
 
-/** Turns a graph's outputs into what was asked for: calibrates, then composes, then ranks. */
+/**
+ * Turns a graph's outputs into what was asked for: calibrates, then composes, then ranks. A row whose answer is no number is
+ * the request's fault: it is left out with `partial`, else INVALID_REQUEST is thrown; a number that is no probability is MODEL_FAILED.
+ */
 export type Composer = (plan: Plan, request: EncodedRequest, outputs: Outputs) => PredictionTable
 
 /** `anyNumber`: of a graph without a manifest nothing says that what it answers are probabilities. */
-export function createComposer(manifest: Manifest, anyNumber = false): Composer {
+export function createComposer(manifest: Manifest, layout: Pick<Layout, 'dense'>, anyNumber = false): Composer {
   const columns = new Map(manifest.tasks.map(({ name }, column) => [name, column]))
   const calibrators = new Map(manifest.tasks.map(({ name, calibration }) => [name, createCalibrator(calibration)]))
   const products = new Map(manifest.derived.map(({ name, product }) => [name, product]))
@@ -19,7 +23,7 @@ export function createComposer(manifest: Manifest, anyNumber = false): Composer 
   const width = manifest.tasks.length
   const [least, most] = anyNumber ? [-Number.MAX_VALUE, Number.MAX_VALUE] : [0, 1]
 
-  return (plan, request, outputs) => {
+  const compose: Composer = (plan, request, outputs) => {
     const { rows } = request
     const probabilities = rows === 0 ? new Float32Array() : outputs[output]
     if (probabilities === undefined || probabilities.length !== rows * width) {
@@ -30,17 +34,24 @@ export function createComposer(manifest: Manifest, anyNumber = false): Composer 
     }
     const calibrated = new Map<string, Float64Array>()
 
+    /** Entries that have no number as an answer. */
+    let failed: Set<number> | undefined
+
     const rawOf = (name: string): Float64Array => {
       const column = columns.get(name)!
       const values = new Float64Array(rows)
       for (let row = 0; row < rows; row++) {
         const value = probabilities[row * width + column]!
         // Also false for NaN, which would not be JSON.
-        if (!(value >= least && value <= most))
-          throw new ModelError(
-            'MODEL_FAILED',
-            `The model answered ${value} as the probability of ${name} for row ${row}`,
-          )
+        if (!(value >= least && value <= most)) {
+          if (Number.isFinite(value))
+            throw new ModelError(
+              'MODEL_FAILED',
+              `The model answered ${value} as the probability of ${name} for row ${row}`,
+            )
+          failed ??= new Set()
+          failed.add(row)
+        }
         values[row] = value
       }
       return values
@@ -68,8 +79,60 @@ export function createComposer(manifest: Manifest, anyNumber = false): Composer 
       ids: request.ids,
       problems: request.problems,
     }
-    return plan.rank ? rank(table, plan.rank, multiply(plan.rank.tasks.map(probabilityOf), rows), request) : table
+    const ranking = plan.rank && multiply(plan.rank.tasks.map(probabilityOf), rows)
+    if (failed !== undefined) {
+      const problems = uncomputable(request, layout, failed, plan.partial)
+      return compose(plan, withoutRows(request, failed, problems), pickOutputs(outputs, failed, rows))
+    }
+    return plan.rank ? rank(table, plan.rank, ranking!, request) : table
   }
+  return compose
+}
+
+/** Numbers beyond it overflow float32 once they are squared. */
+const large = 1e18
+
+/** What is wrong with rows that the graph has no number for; throws INVALID_REQUEST unless they are left out (`partial`). */
+function uncomputable(
+  request: EncodedRequest,
+  { dense }: Pick<Layout, 'dense'>,
+  failed: ReadonlySet<number>,
+  partial: boolean,
+): Problem[] {
+  const problems = [...request.problems]
+  for (const entry of [...failed].sort((a, b) => a - b)) {
+    if (problems.length >= maxProblems) break
+    let largest: number | undefined
+    const size = (column: number) => Math.abs(request.dense[entry * dense.length + column]!)
+    for (let column = 0; column < dense.length; column++)
+      if (largest === undefined || size(column) > size(largest)) largest = column
+    const field = largest === undefined ? undefined : dense[largest]!.field.name
+    const why = largest !== undefined && size(largest) > large ? `: ${field} is too large for float32 arithmetic` : ''
+    const place = request.index?.[entry] ?? entry
+    problems.push({ path: request.placeOf(place, field), message: `can't be computed${why || ' from these values'}` })
+  }
+  if (!partial) throw invalidRequest(problems)
+  return problems
+}
+
+/** The request without these entries. Its encoded rows are no longer of use. */
+function withoutRows(request: EncodedRequest, left: ReadonlySet<number>, problems: Problem[]): EncodedRequest {
+  const kept = keptOf(left, request.rows)
+  return {
+    ...request,
+    rows: kept.length,
+    index: Int32Array.from(kept, (entry) => request.index?.[entry] ?? entry),
+    problems,
+  }
+}
+
+function pickOutputs(outputs: Outputs, left: ReadonlySet<number>, rows: number): Outputs {
+  const kept = keptOf(left, rows)
+  return Object.fromEntries(Object.entries(outputs).map(([name, values]) => [name, pickRows(values, kept, rows)]))
+}
+
+function keptOf(left: ReadonlySet<number>, rows: number): number[] {
+  return Array.from({ length: rows }, (_, entry) => entry).filter((entry) => !left.has(entry))
 }
 
 function multiply(factors: Float64Array[], rows: number): Float64Array {

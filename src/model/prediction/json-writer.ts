@@ -64,6 +64,12 @@ export class JsonWriter {
     this.#length = at
   }
 
+  /** A string, or an integer with all its digits. */
+  id(value: string | number): void {
+    if (typeof value === 'string') this.string(value)
+    else this.integer(value)
+  }
+
   integer(value: number): void {
     this.text(String(value))
   }

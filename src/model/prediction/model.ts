@@ -11,9 +11,10 @@ import { createDriftMonitor, type Drift } from '../drift/monitor.ts'
 import type { GraphStats, Outputs } from '../engines/engine.ts'
 import type { EnginePool } from '../engines/pool.ts'
 import { WorkerLostError } from '../engines/worker-client.ts'
-import { ModelError } from '../errors.ts'
+import { ModelError, type Problem } from '../errors.ts'
 import { createBareEncoder, type Encoder, encoderOf } from '../features/encoder.ts'
 import type { EncodedRequest } from '../features/layout.ts'
+import { Problems } from '../features/problems.ts'
 import type { PredictionTable } from './answer.ts'
 import { checkSignature } from './check-signature.ts'
 import { createComposer } from './compose.ts'
@@ -31,6 +32,8 @@ export interface Query {
   /** Default: all, derived ones too. */
   tasks?: string[] | undefined
   options?: PredictOptions | undefined
+  /** What is wrong with the request already: reported together with what else is. */
+  problems?: readonly Problem[] | undefined
   /** When the answer is of no use any more, on the model's clock, ms. */
   deadline: number
 }
@@ -187,7 +190,7 @@ type ModelParts = Pick<LoadedModel, 'manifest' | 'encoder' | 'tensors' | 'bare'>
 function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, options: LoadOptions): LoadedModel {
   const { manifest, encoder, tensors, bare, compiled } = parts
   const plan = createPlanner(manifest)
-  const compose = createComposer(manifest, bare)
+  const compose = createComposer(manifest, encoder.layout, bare)
   const monitor = createDriftMonitor(manifest.drift, encoder.layout)
   return {
     manifest,
@@ -198,9 +201,10 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
     plan: { workers: options.pool.size, maxBatchRows: options.maxBatchRows, ...describePlan(manifest, compiled) },
     limits: { maxRequestRows: options.maxRequestRows, maxDelayMs: options.maxDelayMs },
     graphStats: () => executor.stats(),
-    predict({ rows, tasks, options: asked = {}, deadline }) {
+    predict({ rows, tasks, options: asked = {}, problems: found, deadline }) {
       const started = options.clock.now()
-      const planned = plan(tasks, asked)
+      const problems = new Problems(found)
+      const planned = plan(tasks, asked, problems)
       const memory = executor.allocateFor(manifest)
       let encoded: EncodedRequest
       try {
@@ -208,6 +212,7 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
           maxRows: options.maxRequestRows,
           partial: asked.partial === true,
           bids: planned.rank?.bids === true,
+          problems,
           allocate: memory.allocate,
         })
       } catch (error) {

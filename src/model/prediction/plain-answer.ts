@@ -1,4 +1,5 @@
 import type { Prediction, PredictionColumns } from '../../schemas/predict.ts'
+import type { CandidateId } from '../features/layout.ts'
 import { eachPlace, type PredictionTable } from './answer.ts'
 
 /*
@@ -41,7 +42,7 @@ export function toColumns(table: PredictionTable): PredictionColumns {
   }
   const columns: Record<string, unknown> = {}
   if (ids) {
-    const values: (string | null)[] = []
+    const values: (CandidateId | null)[] = []
     eachPlace(table, (_, place) => values.push(ids[place] ?? null))
     columns.id = values
   }

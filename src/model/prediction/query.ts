@@ -1,6 +1,7 @@
 import type { Manifest } from '../../schemas/manifest.ts'
 import type { PredictOptions } from '../../schemas/predict.ts'
-import { Problems } from '../features/problems.ts'
+import type { Problems } from '../features/problems.ts'
+import { listNames, suggestNames } from '../known-names.ts'
 import { portsOf } from './inputs.ts'
 
 /** What a request wants of a model, checked against it. */
@@ -13,12 +14,14 @@ export interface Plan {
   gates: [task: string, output: string][]
   /** How to score candidates: the product of these tasks, times `factor` and the bid where `bids`. */
   rank: { tasks: string[]; bids: boolean; topK: number } | undefined
+  /** Rows that can't be answered are left out; else they refuse the request. */
+  partial: boolean
   /** Outputs of the graph to compute. */
   outputs: readonly string[]
 }
 
-/** Checks `tasks` and `options` against the model; throws INVALID_REQUEST with all that is wrong. */
-export type Planner = (tasks: string[] | undefined, options: PredictOptions) => Plan
+/** Checks `tasks` and `options` against the model. What is wrong is added to `problems`: then the plan means nothing. */
+export type Planner = (tasks: string[] | undefined, options: PredictOptions, problems: Problems) => Plan
 
 /** Expected revenue per thousand impressions. */
 export const ecpm = 'ecpm'
@@ -33,11 +36,13 @@ export function createPlanner(manifest: Manifest): Planner {
   const plain = [probabilities]
   const withGates = [probabilities, ...new Set(Object.values(gateOutputs))]
 
-  return (asked, options) => {
-    const problems = new Problems()
+  const unknownTask = (name: string, names: readonly string[]) => () =>
+    `is no task of this model${suggestNames(name, names)}`
+
+  return (asked, options, problems) => {
     const tasks = asked ?? all
     tasks.forEach((name, i) => {
-      if (!all.includes(name)) problems.add(`/tasks/${i}`, `is no task of this model; it has ${all.join(', ')}`)
+      if (!all.includes(name)) problems.add(`/tasks/${i}`, unknownTask(name, all))
     })
     const needed = base.filter(
       (name) => tasks.includes(name) || tasks.some((task) => derived.get(task)?.includes(name)),
@@ -51,6 +56,7 @@ export function createPlanner(manifest: Manifest): Planner {
         ? needed.flatMap((name) => (Object.hasOwn(gateOutputs, name) ? [[name, gateOutputs[name]!]] : []))
         : [],
       rank: undefined,
+      partial: options.partial === true,
       outputs: options.gates ? withGates : plain,
     }
     if (options.rank) {
@@ -59,13 +65,16 @@ export function createPlanner(manifest: Manifest): Planner {
         by === ecpm && base.includes('ctr')
           ? ['ctr', 'cvr'].filter((name) => base.includes(name))
           : (derived.get(by) ?? [by])
-      if (by === ecpm && !base.includes('ctr'))
-        problems.add('/options/rank/by', 'ecpm needs a task called ctr, which this model has not')
+      const click = base.includes('ctr')
+      if (by === ecpm && !click)
+        problems.add(
+          '/options/rank/by',
+          `ecpm needs a task called ctr, which this model doesn't have; it has ${listNames(all)}`,
+        )
       else if (by !== ecpm && !all.includes(by))
-        problems.add('/options/rank/by', `is no task of this model; it has ${all.join(', ')}`)
-      plan.rank = { tasks: product, bids: by === ecpm, topK: top_k ?? Number.POSITIVE_INFINITY }
+        problems.add('/options/rank/by', unknownTask(by, click ? [...all, ecpm] : all))
+      else plan.rank = { tasks: product, bids: by === ecpm, topK: top_k ?? Number.POSITIVE_INFINITY }
     }
-    problems.throwIfAny()
     return plan
   }
 }

@@ -8,6 +8,7 @@ import type { EncodedRequest, EncodeOptions, Layout } from '../features/layout.t
 import { NumberMatrix } from '../features/matrix.ts'
 import { flattenRows } from '../features/nested.ts'
 import { inTerms, Problems } from '../features/problems.ts'
+import { suggestNames } from '../known-names.ts'
 import { portsOf } from './inputs.ts'
 
 /** A tensor that requests may send by its name: [rows, …dims]. */
@@ -107,14 +108,17 @@ export interface GatheredTensors {
  * Puts a request's tensors together: each nested arrays of numbers, [rows, …dims], or a NumberMatrix [rows, width].
  * Throws INVALID_REQUEST, with places below `/inputs`, for what is missing, unknown, ragged, or no number.
  */
-export function gatherTensors(inputs: readonly InputTensor[], given: Record<string, unknown>): GatheredTensors {
-  const problems = new Problems()
+export function gatherTensors(
+  inputs: readonly InputTensor[],
+  given: Record<string, unknown>,
+  problems = new Problems(),
+): GatheredTensors {
+  const before = problems.list.length
   const names = new Set(inputs.map(({ name }) => name))
   // Not Object.keys, which takes seconds for a million of them.
   for (const name in given) {
-    if (problems.full) break
     if (!names.has(name))
-      problems.add(placeOf(name), `is no input of this model: it has ${inputs.map((input) => input.name).join(', ')}`)
+      problems.add(placeOf(name), () => `is no input of this model${suggestNames(name, [...names])}`)
   }
   const matrices = new Map<InputTensor, NumberMatrix>()
   for (const input of inputs) {
@@ -126,13 +130,13 @@ export function gatherTensors(inputs: readonly InputTensor[], given: Record<stri
       if (matrix !== undefined) matrices.set(input, matrix)
     }
   }
-  problems.throwIfAny()
+  problems.throwIfMore(before)
   const [first] = matrices.values()
   const rows = first?.rows ?? 0
   for (const [{ name }, matrix] of matrices)
     if (matrix.rows !== rows)
       problems.add(placeOf(name), `has ${matrix.rows} rows where ${inputs[0]!.name} has ${rows}`)
-  problems.throwIfAny()
+  problems.throwIfMore(before)
   return { sparse: join(inputs, 'sparse', matrices, rows), dense: join(inputs, 'dense', matrices, rows) }
 }
 
@@ -193,8 +197,10 @@ export function encodeInputs(
   given: Record<string, unknown>,
   options: EncodeOptions,
 ): EncodedRequest {
-  const { sparse, dense } = gatherTensors(inputs, given)
+  const { sparse, dense } = gatherTensors(inputs, given, options.problems)
   const inTermsOf = inTensors(inputs)
   const encoded = inTerms(inTermsOf, () => encoder.tensors(sparse, dense, options))
-  return encoded.problems.length === 0 ? encoded : { ...encoded, problems: encoded.problems.map(inTermsOf) }
+  const placeOf: EncodedRequest['placeOf'] = (row, field) =>
+    inTermsOf({ path: encoded.placeOf(row, field), message: '' }).path
+  return { ...encoded, placeOf, problems: encoded.problems.map(inTermsOf) }
 }

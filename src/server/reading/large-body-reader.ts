@@ -2,11 +2,10 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { ModelError, reasonOf } from '../../model/errors.ts'
 import type { Encoder, EncoderSource } from '../../model/features/encoder.ts'
-import type { EncodeOptions } from '../../model/features/layout.ts'
 import type { QueryRows } from '../../model/prediction/query-rows.ts'
 import { boundsOf } from '../json/bounds.ts'
 import type { PendingBytes } from '../pending-bytes.ts'
-import type { Failure, ReaderAnswer, ReaderRequest } from './messages.ts'
+import { type Failure, placesOf, type ReaderAnswer, type ReaderRequest, type ReadOptions } from './messages.ts'
 import type { AskedBy, BodyBytes, Protocol } from './open-body.ts'
 import type { RequestModel } from './request-model.ts'
 
@@ -31,7 +30,7 @@ export interface LargeBodyReader {
 /** What `ask` answers: the model, and how its rows are to be encoded. */
 export interface ReaderQuery {
   model: RequestModel
-  encoding: EncodeOptions
+  encoding: ReadOptions
 }
 
 export interface LargeBodyReaderOptions {
@@ -80,8 +79,9 @@ export function createLargeBodyReader(options: LargeBodyReaderOptions): LargeBod
         const query = ask((opened as Extract<ReaderAnswer, { type: 'opened' }>).asked as never)
         const model = await reader.introduce(query.model)
         const answer = await reader.call({ type: 'encode', model, options: query.encoding })
-        const { encoded, unknown } = answer as Extract<ReaderAnswer, { type: 'encoded' }>
-        return { query, rows: { form: 'encoded', encoded, unknown } satisfies QueryRows }
+        const { encoded, places, unknown } = answer as Extract<ReaderAnswer, { type: 'encoded' }>
+        const placed = { ...encoded, placeOf: placesOf(places) }
+        return { query, rows: { form: 'encoded', encoded: placed, unknown } satisfies QueryRows }
       })
       last = reading.then(holder.close, holder.close)
       return reading
@@ -153,7 +153,7 @@ function startThread(script: URL, maxOldGenerationSizeMb: number): ReaderThread 
         post(request, request.type === 'open' ? [request.bytes.buffer as ArrayBuffer] : [])
       })
     },
-    async introduce({ encoder, tensors, bare }) {
+    async introduce({ encoder, tensors, bare, limits }) {
       const known = models.get(encoder)
       if (known !== undefined) return known
       const [oldest] = models
@@ -164,7 +164,7 @@ function startThread(script: URL, maxOldGenerationSizeMb: number): ReaderThread 
       const model = next++
       models.set(encoder, model)
       const { source, vocabularies } = withoutVocabularies(encoder.source)
-      post({ type: 'model', model, source, tensors, bare })
+      post({ type: 'model', model, source, tensors, bare, limits })
       for (const [field, values] of vocabularies) {
         for (let start = 0; start < values.length; start += pieceOfVocabulary) {
           post({ type: 'vocabulary', model, field, values: values.slice(start, start + pieceOfVocabulary) })

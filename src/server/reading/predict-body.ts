@@ -1,6 +1,6 @@
-import { inTerms } from '../../model/features/problems.ts'
 import type { LoadedModel, PendingPrediction, Query } from '../../model/prediction/model.ts'
 import { ecpm } from '../../model/prediction/query.ts'
+import { askInTerms } from '../ask-in-terms.ts'
 import { smallBody } from '../json/read-body.ts'
 import type { LargeBodyReader } from './large-body-reader.ts'
 import { type AskedBy, type BodyBytes, openBody, type Protocol } from './open-body.ts'
@@ -22,7 +22,7 @@ export function predictBody<P extends Protocol>(
   const { model, ...query } = ask(asked)
   const { rows, inTermsOf } = rowsFor(model)
   const predict = () => model.predict({ rows, ...query })
-  return inTermsOf === undefined ? predict() : inTerms(inTermsOf, predict)
+  return inTermsOf === undefined ? predict() : askInTerms(inTermsOf, predict)
 }
 
 async function predictLater<P extends Protocol>(
@@ -33,9 +33,10 @@ async function predictLater<P extends Protocol>(
 ): Promise<PendingPrediction> {
   const { query, rows } = await reader.read(protocol, body, (asked) => {
     const query = ask(asked)
-    const { model, options = {} } = query
+    const { model, options = {}, problems: found } = query
     const { maxRequestRows: maxRows } = model.limits
-    return { ...query, encoding: { maxRows, partial: options.partial === true, bids: options.rank?.by === ecpm } }
+    const partial = options.partial === true
+    return { ...query, encoding: { maxRows, partial, bids: options.rank?.by === ecpm, found } }
   })
   const { model, encoding: _, ...asked } = query
   return model.predict({ rows, ...asked })

@@ -1,9 +1,9 @@
 import { parentPort } from 'node:worker_threads'
 import { ModelError, reasonOf } from '../../model/errors.ts'
 import { type EncoderSource, encoderFrom } from '../../model/features/encoder.ts'
-import { inTerms } from '../../model/features/problems.ts'
+import { inTerms, Problems } from '../../model/features/problems.ts'
 import { encodeQuery } from '../../model/prediction/query-rows.ts'
-import type { Failure, ReaderAnswer, ReaderRequest } from './messages.ts'
+import { type Failure, type ReaderAnswer, type ReaderRequest, rowPlaces } from './messages.ts'
 import { type OpenBody, openBody } from './open-body.ts'
 import type { RequestModel } from './request-model.ts'
 
@@ -33,8 +33,11 @@ function encode({ model: key, options }: Extract<ReaderRequest, { type: 'encode'
   model.encoder ??= encoderFrom(model.source, (field) => unknown.set(field, (unknown.get(field) ?? 0) + 1))
   const { encoder } = model
   const { rows, inTermsOf } = body.rowsFor({ ...model, encoder })
-  const work = () => encodeQuery(rows, encoder, model.tensors.inputs, options)
-  return { type: 'encoded', encoded: inTermsOf === undefined ? work() : inTerms(inTermsOf, work), unknown }
+  const { found, ...rest } = options
+  const work = () => encodeQuery(rows, encoder, model.tensors.inputs, { ...rest, problems: new Problems(found) })
+  const { placeOf, ...encoded } = inTermsOf === undefined ? work() : inTerms(inTermsOf, work)
+  const numeric = encoder.layout.dense.map(({ field }) => field.name)
+  return { type: 'encoded', encoded, places: rowPlaces(placeOf, numeric, inTermsOf), unknown }
 }
 
 function failureOf(error: unknown): Failure {
@@ -62,8 +65,8 @@ parentPort!.on('message', (request: ReaderRequest) => {
     case 'encode':
       return answer(() => encode(request))
     case 'model': {
-      const { model, source, tensors, bare } = request
-      models.set(model, { source, tensors, bare, encoder: undefined })
+      const { model, ...parts } = request
+      models.set(model, { ...parts, encoder: undefined })
       return
     }
     case 'vocabulary': {

@@ -9,7 +9,7 @@ import { encodeAnswer, outputsOf } from './infer-answer.ts'
 import { inferSchema, inferVersionSchema } from './infer-docs.ts'
 
 /** Smallest answer that is compressed where its client would like that, bytes: below, it costs more than it saves. */
-const worthwhile = 4096
+const worthwhile = 1024
 
 type InferRoute = FastifyRequest<{ Params: { model: string; version?: string } }>
 

@@ -4,6 +4,7 @@ import type { QueryRows } from '../../model/prediction/query-rows.ts'
 import type { ServerContext } from '../context.ts'
 import { answerPrediction, bodyCounting, deadlineOf, predictionRoute } from '../prediction-route.ts'
 import { createBytesParser } from '../raw-body.ts'
+import { orProblems } from '../read-query.ts'
 import { predictBody } from '../reading/predict-body.ts'
 import { predictSchema } from './predict-docs.ts'
 
@@ -29,10 +30,16 @@ export async function predictRoutes(app: FastifyInstance, { context }: { context
         reply,
         (acquire, arrived) => {
           return predictBody(context.reader, 'predict', { bytes }, (asked) => {
-            const { model, version, label, tasks, options } = asked
+            const { model, version, label, tasks, options, problems } = asked
             form = asked.form
             const deadline = arrived + deadlineOf(options?.deadline_ms, headers, context.deadlineMs)
-            return { model: acquire(model, version, label), tasks, options, deadline }
+            return {
+              model: orProblems(problems, () => acquire(model, version, label)),
+              tasks,
+              options,
+              problems,
+              deadline,
+            }
           })
         },
         ({ manifest: { name, version } }, table) => {

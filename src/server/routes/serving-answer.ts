@@ -38,7 +38,7 @@ export function writeServingAnswer(
       const id = ids?.[row]
       if (id !== undefined) {
         json.raw(idKey)
-        json.string(id)
+        json.id(id)
         json.byte(comma)
       }
       for (const tensor of tensors) {
@@ -51,7 +51,7 @@ export function writeServingAnswer(
     json.byte(openBrace)
     if (ids !== undefined) {
       json.raw(idKey)
-      eachRow((row) => (ids[row] === undefined ? json.text('null') : json.string(ids[row])))
+      eachRow((row) => (ids[row] === undefined ? json.text('null') : json.id(ids[row])))
       json.byte(comma)
     }
     for (const tensor of tensors) {

@@ -4,6 +4,7 @@ import { ServingEnvelope } from '../../schemas/serving.ts'
 import type { JsonBounds } from '../json/bounds.ts'
 import { readJson } from '../json/read-body.ts'
 import { createChecker, helpfulProblems } from '../plugins/validation.ts'
+import { suggestKeys } from '../suggest-keys.ts'
 
 const schema = createChecker(ServingEnvelope)
 
@@ -21,7 +22,7 @@ export interface ServingBody {
 /** Reads a body, and checks what stands around its values. Throws INVALID_REQUEST. */
 export function readServingBody(bytes: Buffer, bounds?: JsonBounds): ServingBody {
   const body = readJson(bytes, bounds)
-  if (!schema.Check(body)) throw invalidRequest(helpfulProblems(schema, body))
+  if (!schema.Check(body)) throw invalidRequest(helpfulProblems(schema, body).map(suggestKeys(ServingEnvelope)))
   const { instances, inputs, context, signature_name: signature } = body
   if (instances !== undefined && inputs !== undefined)
     throw invalidRequest([{ path: '/inputs', message: 'is given beside instances: only one form is possible' }])

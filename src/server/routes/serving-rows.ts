@@ -1,6 +1,8 @@
 import type { Problem } from '../../model/errors.ts'
+import { checkRowCount } from '../../model/features/context.ts'
 import { describe } from '../../model/features/field.ts'
 import { invalidRequest, Problems } from '../../model/features/problems.ts'
+import { listNames, suggestNames } from '../../model/known-names.ts'
 import type { QueryRows } from '../../model/prediction/query-rows.ts'
 import type { InputTensor } from '../../model/prediction/tensors.ts'
 import { isObject, pointer } from '../../schemas/json.ts'
@@ -18,6 +20,8 @@ export interface ServingRows {
 /** The rows of a body for a model: named features, or tensors. Throws INVALID_REQUEST. */
 export function servingRows(body: ServingBody, model: RequestModel): ServingRows {
   const { form, values, context } = body
+  // Before anything is made for each of them.
+  if (form === 'instances') checkRowCount((values as unknown[]).length, { maxRows: model.limits.maxRequestRows })
   const sample = form === 'instances' ? (values as unknown[])[0] : values
   const named = isObject(sample) && !isBase64(sample)
   if (takesFeatures(body, model, named ? sample : undefined)) return featureRows(body, model, named)
@@ -83,6 +87,9 @@ function featureRows(body: ServingBody, model: RequestModel, named: boolean): Se
   }
   const bare = named ? undefined : only
   const inTermsOf = ({ path, message }: Problem): Problem => {
+    // Clients of the protocol know of no context: where there is none, a row would have what is missing.
+    if (context === undefined && path.startsWith('/context/'))
+      return { path: `/${form}${form === 'instances' ? '/0' : ''}${path.slice('/context'.length)}`, message }
     if (!path.startsWith('/candidates')) return { path, message }
     const [, , first, second] = path.split('/')
     const place = bare === undefined ? path.slice('/candidates'.length) : inBare(form, first, second)
@@ -138,7 +145,7 @@ function byInput(inputs: readonly InputTensor[], instances: unknown[]): Record<s
   const problems = new Problems()
   const places = new Map(inputs.map(({ name }, place) => [name, place]))
   const columns = inputs.map(() => new Array<unknown>(instances.length))
-  for (let row = 0; row < instances.length && !problems.full; row++) {
+  for (let row = 0; row < instances.length; row++) {
     const instance = instances[row]
     if (!isObject(instance)) {
       problems.add(`/instances/${row}`, `must be an object with ${namesOf(inputs)}, not ${describe(instance)}`)
@@ -148,12 +155,11 @@ function byInput(inputs: readonly InputTensor[], instances: unknown[]): Record<s
     for (const name in instance) {
       const place = places.get(name)
       if (place === undefined)
-        problems.add(`/instances/${row}${pointer(name)}`, `is no input of this model: it has ${namesOf(inputs)}`)
+        problems.add(`/instances/${row}${pointer(name)}`, () => `is no input of this model${suggest(name, inputs)}`)
       else {
         columns[place]![row] = instance[name]
         given++
       }
-      if (problems.full) break
     }
     if (given === inputs.length) continue
     for (const { name, dims } of inputs)
@@ -194,10 +200,13 @@ function single(name: string, value: unknown): Record<string, unknown> {
   return object
 }
 
-/** In a message. */
-const mostNames = 32
-
 function namesOf(inputs: readonly InputTensor[]): string {
-  const names = inputs.slice(0, mostNames).map(({ name }) => name)
-  return inputs.length > mostNames ? `${names.join(', ')} and ${inputs.length - mostNames} more` : names.join(', ')
+  return listNames(inputs.map(({ name }) => name))
+}
+
+function suggest(wrong: string, inputs: readonly InputTensor[]): string {
+  return suggestNames(
+    wrong,
+    inputs.map(({ name }) => name),
+  )
 }

@@ -53,7 +53,14 @@ t.test('a request counts as one observation of its fields, whatever its rows', a
 t.test('ranked answers and empty ones are left out', async (t) => {
   const monitor = createDriftMonitor({ ...reference, features: {} }, encoder.layout)
   for (let i = 0; i < 600; i++) monitor.observe(request('DE', [1]), table([0.1], true))
-  const empty = { requested: 1, rows: 0, sparse: new Int32Array(), dense: new Float32Array(), problems: [] }
+  const empty = {
+    requested: 1,
+    rows: 0,
+    sparse: new Int32Array(),
+    dense: new Float32Array(),
+    problems: [],
+    placeOf: () => '',
+  }
   for (let i = 0; i < 600; i++) monitor.observe(empty, table([]))
   t.same(monitor.report(), [])
 })

@@ -151,7 +151,7 @@ t.test('a field given in the context is as if every row gave it', async () => {
         rows.map((row) => ({ ...row, ...context })),
         options,
       )
-      return same(shared, spread)
+      return same({ ...shared, placeOf: undefined }, { ...spread, placeOf: undefined })
     }),
   )
 })

@@ -160,7 +160,7 @@ t.test('an absent or null value is refused where the field has no default', asyn
     createNumericFieldEncoder(numeric()),
   ]) {
     t.equal(encode(undefined), requiredMessage)
-    t.equal(encode(null), requiredMessage)
+    t.equal(encode(null), `${requiredMessage}, and null counts as missing`)
   }
 })
 

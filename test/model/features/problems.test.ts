@@ -27,11 +27,34 @@ t.test('an invalid request without a problem still says so', async (t) => {
   t.equal(invalidRequest([]).message, 'The request is invalid')
 })
 
-t.test('at most a hundred problems are listed', async (t) => {
+t.test('the hundredth problem ends the search: it is thrown with all before it', async (t) => {
   const problems = new Problems()
-  for (let i = 0; i < 150; i++) problems.add(`/${i}`, 'is wrong')
-  t.equal(problems.full, true)
+  for (let i = 0; i < 99; i++) problems.add(`/${i}`, 'is wrong')
+  t.equal(problems.full, false)
+  t.throws(() => problems.add('/99', 'is wrong'), { code: 'INVALID_REQUEST', message: '/0 is wrong (and 99 more)' })
   t.equal(problems.list.length, 100)
   t.equal(maxProblems, 100)
-  t.same(problems.list.at(-1), { path: '/99', message: 'is wrong' })
+})
+
+t.test('where rows are left out, the hundredth problem is the last that is listed, or made a message of', async (t) => {
+  const problems = new Problems()
+  t.equal(problems.leaveOut(), true)
+  let messages = 0
+  for (let i = 0; i < 150; i++) problems.add(`/${i}`, () => `is wrong ${messages++}`)
+  t.equal(problems.full, true)
+  t.equal(messages, 100)
+  t.same(problems.list.at(-1), { path: '/99', message: 'is wrong 99' })
+})
+
+t.test('nothing is left out where the request is refused already', async (t) => {
+  const problems = new Problems([{ path: '/options/raw', message: 'must be boolean' }])
+  t.equal(problems.leaveOut(), false)
+  t.throws(() => problems.throwIfAny(), { message: '/options/raw must be boolean' })
+})
+
+t.test('what was wrong before is thrown with what is found since, or not yet', async (t) => {
+  const problems = new Problems([{ path: '/a', message: 'is wrong' }])
+  t.doesNotThrow(() => problems.throwIfMore(1))
+  problems.add('/b', 'too')
+  t.throws(() => problems.throwIfMore(1), { message: '/a is wrong (and 1 more)' })
 })

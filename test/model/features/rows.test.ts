@@ -19,6 +19,9 @@ const encodedCandidate = [2, 3 + 21, 27, murmur('')]
 const rows = (context: unknown, candidates: unknown, asked = options) => encoder.rows(context, candidates, asked)
 const problems = (context: unknown, candidates: unknown, asked = options) =>
   problemsOf(() => rows(context, candidates, asked))
+/** What is said of a name that is no field's. */
+const unknownInContext = 'is not a field of this model; it has country, hour, campaign, creative, price, age'
+const unknown = `${unknownInContext}, id, bid`
 const number = (name: string): Field => ({
   name,
   side: 'candidate',
@@ -108,8 +111,8 @@ t.test('as many rows as allowed are encoded', async (t) => {
 
 t.test('a field that the model does not know is refused in both places', async (t) => {
   t.same(problems({ ...context, colour: 1 }, [{ ...candidate, size: null }]), [
-    '/context/colour is not a field of this model',
-    '/candidates/0/size is not a field of this model',
+    `/context/colour ${unknownInContext}`,
+    `/candidates/0/size ${unknown}`,
   ])
 })
 
@@ -129,13 +132,15 @@ t.test('fields with a default do not make up for those without', async (t) => {
 
 t.test('null where there is no default is refused, once', async (t) => {
   t.same(problems(context, [{ campaign: null, price: null }]), [
-    '/candidates/0/campaign is required: the field has no default',
-    '/candidates/0/price is required: the field has no default',
+    '/candidates/0/campaign is required: the field has no default, and null counts as missing',
+    '/candidates/0/price is required: the field has no default, and null counts as missing',
   ])
 })
 
 t.test('null where there is no default is refused in the context, and not again for each candidate', async (t) => {
-  t.same(problems({ hour: null }, [candidate, candidate]), ['/context/hour is required: the field has no default'])
+  t.same(problems({ hour: null }, [candidate, candidate]), [
+    '/context/hour is required: the field has no default, and null counts as missing',
+  ])
 })
 
 t.test('null counts as the default where there is one', async (t) => {
@@ -195,15 +200,27 @@ t.test('id and bid are no part of the context', async (t) => {
   ])
 })
 
-t.test('an id must be a string', async (t) => {
-  t.same(
-    problems(context, [
-      { ...candidate, id: 7 },
-      { ...candidate, id: null },
-    ]),
-    ['/candidates/0/id must be a string, not a number', '/candidates/1/id must be a string, not null'],
+t.test('an id may be a string or an integer, and is kept as it was sent', async (t) => {
+  const ids = ['7', 7, -1, 0, Number.MAX_SAFE_INTEGER, '']
+  const encoded = rows(
+    context,
+    ids.map((id) => ({ ...candidate, id })),
   )
+  t.same(encoded.ids, ids)
 })
+
+for (const [id, message] of [
+  [null, 'must be a string or an integer, not null'],
+  [true, 'must be a string or an integer, not a boolean'],
+  [['a'], 'must be a string or an integer, not an array'],
+  [1.5, 'must be a string or an integer'],
+  [Number.NaN, 'must be a string or an integer'],
+  [2 ** 53, 'is beyond ±(2^53 − 1): send it as a string'],
+] as const) {
+  t.test(`an id that is ${String(id)} is refused`, async (t) => {
+    t.same(problems(context, [{ ...candidate, id }]), [`/candidates/0/id ${message}`])
+  })
+}
 
 for (const [bid, message] of [
   ['1', 'must be a number, not a string'],
@@ -226,11 +243,11 @@ t.test('every candidate needs a bid where it is ranked by', async (t) => {
 
 t.test('all problems of all rows are told at once', async (t) => {
   t.same(problems({ colour: 1 }, [{ campaign: 5, price: '1', x: 1 }, null]), [
-    '/context/colour is not a field of this model',
+    `/context/colour ${unknownInContext}`,
     '/candidates/0/campaign must be a string, not a number',
     '/candidates/0/price must be a number, not a string',
-    '/candidates/0/x is not a field of this model',
-    '/candidates/0/hour is required: the field has no default',
+    `/candidates/0/x ${unknown}`,
+    '/context/hour is required: the field has no default',
     '/candidates/1 must be an object, not null',
   ])
 })
@@ -243,7 +260,7 @@ t.test('at most a hundred problems are told', async (t) => {
 })
 
 t.test('names with slashes and tildes are escaped where they are told', async (t) => {
-  t.same(problems(context, [{ ...candidate, 'a/b~c': 1 }]), ['/candidates/0/a~1b~0c is not a field of this model'])
+  t.same(problems(context, [{ ...candidate, 'a/b~c': 1 }]), [`/candidates/0/a~1b~0c ${unknown}`])
 })
 
 for (const name of ['__proto__', 'constructor', 'toString', 'hasOwnProperty']) {
@@ -252,8 +269,8 @@ for (const name of ['__proto__', 'constructor', 'toString', 'hasOwnProperty']) {
   t.test(`${name} is an unknown field like any other`, async (t) => {
     const row = JSON.parse(`{ "campaign": "c1", "price": 1, "${name}": 3 }`) as object
     t.same(problems(JSON.parse(`{ "hour": 1, "${name}": 3 }`), [row]), [
-      `/context/${name} is not a field of this model`,
-      `/candidates/0/${name} is not a field of this model`,
+      `/context/${name} ${unknownInContext}`,
+      `/candidates/0/${name} ${unknown}`,
     ])
   })
 

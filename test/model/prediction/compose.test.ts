@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { createEncoder } from '../../../src/model/features/encoder.ts'
 import type { EncodedRequest } from '../../../src/model/features/layout.ts'
+import { Problems } from '../../../src/model/features/problems.ts'
 import { createComposer } from '../../../src/model/prediction/compose.ts'
 import { createPlanner } from '../../../src/model/prediction/query.ts'
 import type { PredictOptions } from '../../../src/schemas/predict.ts'
@@ -10,8 +12,10 @@ import { gatedManifest } from '../../fakes/manifest.ts'
 const manifest = gatedManifest({
   tasks: [{ name: 'ctr', calibration: { method: 'negative_sampling', kept: 0.5 } }, { name: 'cvr' }],
 })
-const plan = createPlanner(manifest)
-const compose = createComposer(manifest)
+const planner = createPlanner(manifest)
+const plan = (tasks: string[] | undefined, options: PredictOptions) => planner(tasks, options, new Problems())
+const { layout } = createEncoder(manifest.features)
+const compose = createComposer(manifest, layout)
 
 const requestOf = (rows: number, rest: Partial<EncodedRequest> = {}): EncodedRequest => ({
   requested: rows,
@@ -19,6 +23,7 @@ const requestOf = (rows: number, rest: Partial<EncodedRequest> = {}): EncodedReq
   sparse: new Int32Array(),
   dense: new Float32Array(),
   problems: [],
+  placeOf: (row) => `/candidates/${row}`,
   ...rest,
 })
 const answer = (
@@ -143,7 +148,7 @@ t.test('an answer of another size is the model failing', async (t) => {
   })
 })
 
-for (const value of [Number.NaN, Number.POSITIVE_INFINITY, -0.5, 1.5]) {
+for (const value of [-0.5, 1.5]) {
   t.test(`${value} as a probability is the model failing`, async (t) => {
     t.throws(() => answer([0.5, 0.5, 0.5, value]), {
       code: 'MODEL_FAILED',
@@ -175,4 +180,56 @@ t.test('ranking is sorting: any probabilities and bids', async () => {
       )
     }),
   )
+})
+
+for (const value of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+  t.test(`a row whose answer is ${value} is the request's fault, with its place`, async (t) => {
+    t.throws(() => answer([0.5, 0.5, 0.5, value]), {
+      code: 'INVALID_REQUEST',
+      problems: [{ path: '/candidates/1', message: "can't be computed from these values" }],
+    })
+  })
+}
+
+t.test('a field that is too large for float32 arithmetic is named', async (t) => {
+  const dense = Float32Array.of(1, 2, 3e38, 4)
+  t.throws(() => answer([0.5, 0.5, Number.NaN, 0.5], {}, { dense }), {
+    code: 'INVALID_REQUEST',
+    problems: [{ path: '/candidates/1', message: "can't be computed: price is too large for float32 arithmetic" }],
+  })
+})
+
+t.test('in part, a row that has no number as an answer is left out, of all that was asked for', async (t) => {
+  const rest = { requested: 4, index: Int32Array.of(0, 2, 3), ids: ['a', 'b', 'c', 'd'] }
+  const before = [{ path: '/candidates/1/price', message: 'is wrong' }]
+  const options = { partial: true, raw: true, gates: true }
+  const table = answer([0.5, 0.25, Number.NaN, 0.5, 0.5, 0.75], options, { ...rest, problems: before })
+  t.same([...(table.index ?? [])], [0, 3])
+  t.same(column(table.tasks, 'cvr'), [0.25, 0.75])
+  t.same(column(table.raw, 'ctr'), [0.5, 0.5])
+  t.same(column(table.gates, 'cvr'), [100, 101, 102, 106, 107, 108])
+  t.same(table.problems, [...before, { path: '/candidates/2', message: "can't be computed from these values" }])
+})
+
+t.test('in part, rows that are left out are not ranked', async (t) => {
+  const options: PredictOptions = { partial: true, rank: { by: 'cvr' } }
+  const table = answer([0.5, 0.25, Number.NaN, Number.NaN, 0.5, 0.75], options)
+  t.same([...(table.index ?? [])], [2, 0])
+  t.same([...(table.scores ?? [])], [0.75, 0.25])
+})
+
+t.test('in part, no row may be left', async (t) => {
+  const table = answer([Number.NaN, 0.5], { partial: true, raw: true, gates: true, rank: { by: 'ctr' } })
+  t.equal(table.requested, 1)
+  t.same(column(table.tasks, 'ctr'), [])
+})
+
+t.test('a row whose answer to another task is no number is answered for the task asked for', async (t) => {
+  t.same(column(answer([Number.NaN, 0.5], {}, {}, ['cvr']).tasks, 'cvr'), [0.5])
+})
+
+t.test('at most a hundred rows that have no number are listed', async (t) => {
+  const table = answer([...Array(400).fill(Number.NaN), 0.5, 0.25], { partial: true })
+  t.equal(table.problems.length, 100)
+  t.same([...(table.index ?? [])], [200])
 })

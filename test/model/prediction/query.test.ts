@@ -1,10 +1,24 @@
 import t from 'tap'
+import { Problems } from '../../../src/model/features/problems.ts'
 import { createPlanner } from '../../../src/model/prediction/query.ts'
+import type { Manifest } from '../../../src/schemas/manifest.ts'
+import type { PredictOptions } from '../../../src/schemas/predict.ts'
 import { exampleManifest, gatedManifest } from '../../fakes/manifest.ts'
 import { problemsOf } from '../features/problems-of.ts'
 
-const plan = createPlanner(exampleManifest())
-const gated = createPlanner(gatedManifest())
+/** A planner that throws what is wrong. */
+function plannerOf(manifest: Manifest) {
+  const planner = createPlanner(manifest)
+  return (tasks: string[] | undefined, options: PredictOptions) => {
+    const problems = new Problems()
+    const plan = planner(tasks, options, problems)
+    problems.throwIfAny()
+    return plan
+  }
+}
+
+const plan = plannerOf(exampleManifest())
+const gated = plannerOf(gatedManifest())
 
 t.test('by default all tasks are answered, derived ones too, and probabilities alone computed', async (t) => {
   t.same(plan(undefined, {}), {
@@ -12,6 +26,7 @@ t.test('by default all tasks are answered, derived ones too, and probabilities a
     raw: [],
     gates: [],
     rank: undefined,
+    partial: false,
     outputs: ['p'],
   })
 })
@@ -53,14 +68,14 @@ t.test('tasks without a gate have none to answer', async (t) => {
   const { graph } = exampleManifest()
   const outputs = { ...graph.outputs, gates: { cvr: 'g' } }
   const tasks = [{ name: 'cvr' }, { name: 'constructor' }]
-  const plan = createPlanner(exampleManifest({ graph: { ...graph, outputs }, tasks, derived: [] }))
+  const plan = plannerOf(exampleManifest({ graph: { ...graph, outputs }, tasks, derived: [] }))
   t.same(plan(undefined, { gates: true }).gates, [['cvr', 'g']])
 })
 
 t.test('tasks that share a gate compute it once', async (t) => {
   const { graph } = exampleManifest()
   const outputs = { ...graph.outputs, gates: { ctr: 'g', cvr: 'g' } }
-  const plan = createPlanner(exampleManifest({ graph: { ...graph, outputs } }))
+  const plan = plannerOf(exampleManifest({ graph: { ...graph, outputs } }))
   t.same(plan(undefined, { gates: true }).outputs, ['p', 'g'])
 })
 
@@ -92,22 +107,22 @@ t.test('ecpm is click times conversion times bid', async (t) => {
 })
 
 t.test('ecpm is click times bid where there is no conversion', async (t) => {
-  const plan = createPlanner(exampleManifest({ tasks: [{ name: 'like' }, { name: 'ctr' }], derived: [] }))
+  const plan = plannerOf(exampleManifest({ tasks: [{ name: 'like' }, { name: 'ctr' }], derived: [] }))
   t.same(plan(undefined, { rank: { by: 'ecpm' } }).rank?.tasks, ['ctr'])
 })
 
 t.test('ecpm without a click is refused', async (t) => {
-  const plan = createPlanner(exampleManifest({ tasks: [{ name: 'cvr' }], derived: [] }))
+  const plan = plannerOf(exampleManifest({ tasks: [{ name: 'cvr' }], derived: [] }))
   t.same(
     problemsOf(() => plan(undefined, { rank: { by: 'ecpm' } })),
-    ['/options/rank/by ecpm needs a task called ctr, which this model has not'],
+    ["/options/rank/by ecpm needs a task called ctr, which this model doesn't have; it has cvr"],
   )
 })
 
 t.test('ranking by what is no task is refused', async (t) => {
   t.same(
     problemsOf(() => plan(undefined, { rank: { by: 'toString' } })),
-    ['/options/rank/by is no task of this model; it has ctr, cvr, ctcvr'],
+    ['/options/rank/by is no task of this model; it has ctr, cvr, ctcvr, ecpm'],
   )
 })
 
@@ -116,4 +131,35 @@ t.test('all that is wrong is told at once', async (t) => {
     problemsOf(() => plan(['x'], { gates: true, rank: { by: 'y' } })).map((problem) => problem.split(' ')[0]),
     ['/tasks/0', '/options/gates', '/options/rank/by'],
   )
+})
+
+t.test('an unknown name says which was probably meant, ecpm among them', async (t) => {
+  t.same(
+    problemsOf(() => plan(['crt'], { rank: { by: 'epcm' } })),
+    [
+      '/tasks/0 is no task of this model; did you mean "ctr"? It has ctr, cvr, ctcvr',
+      '/options/rank/by is no task of this model; did you mean "ecpm"? It has ctr, cvr, ctcvr, ecpm',
+    ],
+  )
+})
+
+t.test('at most twenty names are listed', async (t) => {
+  const tasks = Array.from({ length: 30 }, (_, i) => ({ name: `task_${i}` }))
+  const [problem] = problemsOf(() => plannerOf(exampleManifest({ tasks, derived: [] }))(['x'], {}))
+  t.match(problem, /task_18, task_19 and 10 more$/)
+})
+
+t.test('the search ends at the hundredth problem', async (t) => {
+  let visited = 0
+  const tasks = new Proxy(
+    Array.from({ length: 500 }, () => 'x'),
+    {
+      get(all, key) {
+        if (/^\d+$/.test(String(key))) visited++
+        return Reflect.get(all, key)
+      },
+    },
+  )
+  t.equal(problemsOf(() => plan(tasks, {})).length, 100)
+  t.ok(visited <= 101, `${visited} visited`)
 })

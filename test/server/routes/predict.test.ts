@@ -175,7 +175,7 @@ t.test('ecpm needs a bid of every candidate', async (t) => {
   )
   const unknown = await predict({ context, candidates: [ad], options: { rank: { by: 'profit' } } })
   t.same(unknown.body.errors, [
-    { path: '/options/rank/by', message: 'is no task of this model; it has ctr, cvr, ctcvr' },
+    { path: '/options/rank/by', message: 'is no task of this model; it has ctr, cvr, ctcvr, ecpm' },
   ])
 })
 
@@ -213,7 +213,7 @@ t.test('everything wrong with a body is told at once, with its place', async (t)
       { campaign: 'c', price: null },
       { price: 1e300 },
       7,
-      { campaign: {}, price: -2, hour: 3, id: 5, bid: -1 },
+      { campaign: {}, price: -2, hour: 3, id: 5.5, bid: -1 },
     ],
   })
   t.equal(status, 400)
@@ -228,15 +228,18 @@ t.test('everything wrong with a body is told at once, with its place', async (t)
   t.same(body.errors, [
     { path: '/context/country', message: 'must be a string, not a number' },
     { path: '/context/hour', message: 'must be from 0 to 23' },
-    { path: '/context/nonsense', message: 'is not a field of this model' },
+    {
+      path: '/context/nonsense',
+      message: 'is not a field of this model; it has country, hour, campaign, price, views',
+    },
     { path: '/context/id', message: "is a candidate's, and can't be given in the context" },
-    { path: '/candidates/0/price', message: 'is required: the field has no default' },
+    { path: '/candidates/0/price', message: 'is required: the field has no default, and null counts as missing' },
     { path: '/candidates/1/campaign', message: 'is required: the field has no default' },
     { path: '/candidates/2', message: 'must be an object, not a number' },
     { path: '/candidates/3/campaign', message: 'must be a string, not an object' },
     { path: '/candidates/3/price', message: 'must be greater than −1' },
     { path: '/candidates/3/hour', message: 'is given in the context already' },
-    { path: '/candidates/3/id', message: 'must be a string, not a number' },
+    { path: '/candidates/3/id', message: 'must be a string or an integer' },
     { path: '/candidates/3/bid', message: 'must be a finite number of at least 0' },
   ])
 })

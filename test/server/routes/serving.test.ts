@@ -178,7 +178,10 @@ for (const [body, message] of [
   [{ instances: [] }, '/instances must be an array of at least one row, not an empty one'],
   [{ instances: null }, '/instances must be an array of at least one row, not null'],
   [{ instances, signature_name: 7 }, '/signature_name must be string'],
-  [{ instances, contxt: {} }, '/contxt is not known here'],
+  [
+    { instances, contxt: {} },
+    '/contxt is not known here; did you mean "context"? There is signature_name, parameters, instances, inputs, context',
+  ],
   [
     { instances: [7] },
     '/instances/0 must be an object by the names of features, or of the tensors sparse, dense, not a number',
@@ -190,7 +193,7 @@ for (const [body, message] of [
   [{ instances: [instances[0], 7] }, '/instances/1 must be an object, not a number'],
   [{ instances: [{ ...instances[0], price: '1' }] }, '/instances/0/price must be a number, not a string'],
   [{ instances: [{ ...instances[0], prize: 1 }] }, '/instances/0/prize is not a field of this model'],
-  [{ instances: candidates }, '/instances/0/hour is required: the field has no default (and 1 more)'],
+  [{ instances: candidates }, '/instances/0/hour is required: the field has no default'],
   [{ context, instances }, '/instances/0/country is given in the context already (and 3 more)'],
   [{ context: 7, instances: candidates }, /^\/context must be an object, not a number/],
   [{ inputs: { ...columns, price: [1] } }, '/inputs/price has 1 values where "country" has 2'],
@@ -201,12 +204,12 @@ for (const [body, message] of [
   [{ instances: [{ sparse: [1, 25, 28] }, 7] }, '/instances/0/dense is required: [2] (and 1 more)'],
   [
     { instances: [{ sparse: [1, 25, 28], dense: [1, 2], more: 1 }] },
-    '/instances/0/more is no input of this model: it has sparse, dense',
+    '/instances/0/more is no input of this model; it has sparse, dense',
   ],
   [{ inputs: { sparse, dense: [dense[0]] } }, '/inputs/dense has 1 rows where sparse has 2'],
   [
     { inputs: { sparse: [[0, 24, 28]], dense: [[1, 2]], more: [] } },
-    '/inputs/more is no input of this model: it has sparse, dense',
+    '/inputs/more is no input of this model; it has sparse, dense',
   ],
   [
     { inputs: { sparse: [[0, 28, 28]], dense: [[1, 2]] } },

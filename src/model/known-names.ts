@@ -1,0 +1,19 @@
+import { closestName } from './closest-name.ts'
+
+/** Most names in a message. */
+const most = 20
+
+/** The first names, and how many more there are. */
+export function listNames(names: readonly string[]): string {
+  const shown = names.slice(0, most).join(', ')
+  return names.length > most ? `${shown} and ${names.length - most} more` : shown
+}
+
+/** The end of a message about an unknown name: the known name that was probably meant, if one is close, and the known names. */
+export function suggestNames(wrong: string, known: readonly string[], lead = 'it has'): string {
+  if (known.length === 0) return ''
+  const meant = closestName(wrong, known)
+  const list = listNames(known)
+  if (meant === undefined) return `; ${lead} ${list}`
+  return `; did you mean ${JSON.stringify(meant)}? ${lead[0]!.toUpperCase()}${lead.slice(1)} ${list}`
+}

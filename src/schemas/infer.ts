@@ -154,7 +154,15 @@ export const InferModel = Type.Object({
   outputs: Type.Array(InferTensor, { description: 'One a task; of a graph without a manifest its own' }),
   parameters: Type.Optional(
     Type.Object({
-      features: Type.Array(Feature, { description: 'What requests may send by name in place of `inputs`' }),
+      datatypes: Type.Record(Type.String(), Type.Array(InferDatatype), {
+        description:
+          'Per input all datatypes that requests may send it in. FP64 is rounded to float32, as JSON numbers are, and refused beyond its range',
+      }),
+      features: Type.Optional(
+        Type.Array(Feature, {
+          description: 'What requests may send by name in place of `inputs`; left out for a graph without a manifest',
+        }),
+      ),
     }),
   ),
 })

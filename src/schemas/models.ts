@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox'
-import { Side } from './features.ts'
+import { Scaling, Side } from './features.ts'
 import { Calibration, Provenance, TaskQuality } from './manifest.ts'
 
 /*
@@ -62,6 +62,73 @@ const TensorDescription = Type.Object({
   shape: Type.Array(Type.Integer(), { description: 'After the rows' }),
 })
 
+const FieldValue = Type.Union([Type.String(), Type.Number()])
+
+/** What a client may send for a field. */
+export type FieldDetails = Static<typeof FieldDetails>
+export const FieldDetails = Type.Object(
+  {
+    name: Type.String(),
+    side: Side,
+    kind: Type.String({ examples: ['vocabulary', 'hash', 'integer', 'numeric'] }),
+    type: Type.Union([Type.Literal('string'), Type.Literal('integer'), Type.Literal('number')], {
+      description: 'JSON type of its values',
+    }),
+    required: Type.Boolean({ description: 'A request must give it' }),
+    missing: Type.Union([Type.Literal('error'), Type.Literal('default')], {
+      description: 'What an absent or null value does: is refused (`error`), or counts as `default`',
+    }),
+    default: Type.Optional(FieldValue),
+    out_of_vocabulary: Type.Optional(
+      Type.Union([Type.Literal('bucket'), Type.Literal('error')], {
+        description:
+          'What an unknown value does: shares one id with all other unknown values (`bucket`), or is refused (`error`)',
+      }),
+    ),
+    values: Type.Optional(
+      Type.Object(
+        {
+          count: Type.Integer(),
+          first: Type.Array(Type.String(), { description: 'The first ten' }),
+          path: Type.String({ description: 'Where all of them are, in pages' }),
+        },
+        { description: 'Vocabulary fields: the known values' },
+      ),
+    ),
+    minimum: Type.Optional(Type.Integer({ description: 'Integer fields: the least known value' })),
+    maximum: Type.Optional(Type.Integer({ description: 'Integer fields: the largest known value' })),
+    exclusive_minimum: Type.Optional(Type.Number({ description: 'Numeric fields: values must be greater' })),
+    usual: Type.Optional(
+      Type.Array(Type.Number(), {
+        description: 'Numeric fields: the first and last inner decile of the test rows, [low, high], before scaling',
+      }),
+    ),
+    encoding: Type.Object(
+      {
+        ids: Type.Optional(
+          Type.Array(Type.Integer(), { description: 'Sparse fields: [first id, last id] in the shared id space' }),
+        ),
+        buckets: Type.Optional(Type.Integer({ description: 'Hash fields: number of ids' })),
+        seed: Type.Optional(Type.Integer({ description: 'Hash fields: seed of MurmurHash3' })),
+        scaling: Type.Optional(Scaling),
+      },
+      { description: 'How values become the tensors of the graph' },
+    ),
+  },
+  { description: 'A field, and what a client may send for it' },
+)
+
+/** `GET /models/{model}/fields/{field}/values`. */
+export type FieldValues = Static<typeof FieldValues>
+export const FieldValues = Type.Object({
+  model: Type.String(),
+  version: Type.String(),
+  field: Type.String(),
+  total: Type.Integer({ description: 'Values in all pages' }),
+  offset: Type.Integer({ description: 'Values before the first one here' }),
+  values: Type.Array(Type.String()),
+})
+
 /** `GET /models/{model}`: the version that answers now, in full. */
 export type ModelDetails = Static<typeof ModelDetails>
 export const ModelDetails = Type.Intersect([
@@ -72,19 +139,7 @@ export const ModelDetails = Type.Intersect([
     architecture: Type.Optional(
       Type.Record(Type.String(), Type.Unknown(), { description: 'Architecture and its options' }),
     ),
-    fields: Type.Optional(
-      Type.Array(
-        Type.Object({
-          name: Type.String(),
-          side: Side,
-          kind: Type.String({ examples: ['vocabulary', 'hash', 'integer', 'numeric'] }),
-          required: Type.Boolean({ description: 'A request must give it' }),
-          ids: Type.Optional(
-            Type.Array(Type.Integer(), { description: 'Sparse fields: [first id, last id] in the shared id space' }),
-          ),
-        }),
-      ),
-    ),
+    fields: Type.Optional(Type.Array(FieldDetails)),
     tasks: Type.Optional(
       Type.Array(
         Type.Object({

@@ -80,6 +80,11 @@ export const PredictOptions = Type.Object(
     partial: Type.Optional(
       Type.Boolean({ description: 'Answer good rows though others are bad: these are null, and listed in `errors`' }),
     ),
+    unknown: Type.Optional(
+      Type.Boolean({
+        description: 'Also answer which fields of each candidate had a value that the model does not know',
+      }),
+    ),
     rank: Type.Optional(RankOptions),
   },
   { additionalProperties: false },
@@ -188,6 +193,11 @@ const ofOne = Type.Object(
         description: 'With `gates`: per task the weight of each expert',
       }),
     ),
+    unknown: Type.Optional(
+      Type.Array(Type.String(), {
+        description: 'With `unknown`: fields whose value is outside their vocabulary or range',
+      }),
+    ),
   },
   { additionalProperties: probability, description: 'A probability per task, by its name' },
 )
@@ -205,6 +215,7 @@ const byColumn = Type.Object(
     score: Type.Optional(Type.Array(Type.Number())),
     raw: Type.Optional(Type.Record(Type.String(), Type.Array(orNull(probability)))),
     gates: Type.Optional(Type.Record(Type.String(), Type.Array(orNull(Type.Array(probability))))),
+    unknown: Type.Optional(Type.Array(orNull(Type.Array(Type.String())))),
   },
   {
     additionalProperties: Type.Array(orNull(probability)),

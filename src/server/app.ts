@@ -10,6 +10,7 @@ import { problems, sendProblem } from './plugins/problems.ts'
 import { requestId, requestIdOf, traceLogger } from './plugins/request-id.ts'
 import { unreadAnswers } from './plugins/unread-answers.ts'
 import { flight } from './prediction-route.ts'
+import { fieldValuesRoutes } from './routes/field-values.ts'
 import { inferRoutes } from './routes/infer.ts'
 import { inferMetadataRoutes } from './routes/infer-metadata.ts'
 import { inferModelRoutes } from './routes/infer-model.ts'
@@ -53,6 +54,7 @@ export async function app(fastify: FastifyInstance, { context, version }: AppOpt
   await fastify.register(inferModelRoutes, { context })
   await fastify.register(inferRepositoryRoutes, { context })
   await fastify.register(modelRoutes, { context })
+  await fastify.register(fieldValuesRoutes, { context })
   await fastify.register(operationRoutes, { context })
 }
 

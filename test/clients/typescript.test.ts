@@ -42,7 +42,7 @@ if (!Array.isArray(predictions)) throw new Error('not by row')
 const rows = predictions.map((row) => {
   if (row === null) throw new Error('a row is missing')
   const ctr: number | undefined = row.ctr
-  const id: string | undefined = row.id
+  const id: string | number | undefined = row.id
   const raw: number | undefined = row.raw?.ctr
   const gate: number[] | undefined = row.gates?.ctr
   return { id, ctr, raw, experts: gate?.length, score: row.score, index: row.index }

@@ -53,6 +53,8 @@ export interface EncodedRequest {
   /** Per requested row, where the request gives them. */
   ids?: (CandidateId | undefined)[]
   bids?: (number | undefined)[]
+  /** Per requested row, the fields with a value that the model doesn't know; where that is asked for. */
+  unknown?: (string[] | undefined)[]
   /** What is wrong with the rows left out. */
   problems: Problem[]
   /** The place of a row in the request, as a JSON pointer; `field` is one of its numeric fields, where one is to be named. */

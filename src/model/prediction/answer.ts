@@ -18,6 +18,8 @@ export interface PredictionTable {
   gates: [name: string, weights: Float32Array][] | undefined
   /** Per row of the request. */
   ids: (CandidateId | undefined)[] | undefined
+  /** Per row of the request, where asked for: fields with a value that the model doesn't know. */
+  unknown?: (string[] | undefined)[] | undefined
   /** What is wrong with rows left out. */
   problems: Problem[]
 }
@@ -45,7 +47,7 @@ export function writeAnswer(header: AnswerHeader, table: PredictionTable, form: 
 
 /** One object a candidate; null in the place of a row left out. */
 function writeRows(json: JsonWriter, table: PredictionTable): void {
-  const { scores, ids } = table
+  const { scores, ids, unknown } = table
   const entries = entriesOf(table)
   const tasks = table.tasks.map(([name, values], i) => ({ key: keyOf(name, i === 0), values }))
   const raw = table.raw?.map(([name, values], i) => ({ key: keyOf(name, i === 0), values }))
@@ -85,6 +87,10 @@ function writeRows(json: JsonWriter, table: PredictionTable): void {
         writeGate(json, weights, entry, entries)
       }
       json.byte(closeBrace)
+    }
+    if (unknown) {
+      json.raw(unknownKey)
+      json.text(JSON.stringify(unknown[place] ?? []))
     }
     if (scores) {
       json.raw(scoreKey)
@@ -145,6 +151,8 @@ function writeColumns(json: JsonWriter, table: PredictionTable): void {
       }
     })
   }
+  const { unknown } = table
+  if (unknown) column('unknown', (_, place) => json.text(JSON.stringify(unknown[place] ?? null)))
   if (scores) {
     column('score', numbers(scores))
     column('index', (_, place) => json.integer(place))
@@ -199,6 +207,7 @@ const nothing = Buffer.from('null')
 const idKey = Buffer.from('"id":')
 const rawKey = Buffer.from(',"raw":')
 const gatesKey = Buffer.from(',"gates":')
+const unknownKey = Buffer.from(',"unknown":')
 const scoreKey = Buffer.from(',"score":')
 const indexKey = Buffer.from(',"index":')
 

@@ -77,6 +77,7 @@ export function createComposer(manifest: Manifest, layout: Pick<Layout, 'dense'>
           ? plan.gates.map(([name, gate]) => [name, outputs[gate] ?? new Float32Array()])
           : undefined,
       ids: request.ids,
+      unknown: request.unknown,
       problems: request.problems,
     }
     const ranking = plan.rank && multiply(plan.rank.tasks.map(probabilityOf), rows)

@@ -23,7 +23,7 @@ import { checkGoldenRows } from './golden.ts'
 import { toBatch } from './inputs.ts'
 import { type Compiled, describePlan, loadGraph, type ModelPlan, outputsOf, savedGraph } from './load-graph.ts'
 import { createPlanner } from './query.ts'
-import { encodeQuery, type QueryRows } from './query-rows.ts'
+import { encodeQuery, type QueryRows, unknownOf } from './query-rows.ts'
 import { bareColumns, type ModelTensors, tensorsOf } from './tensors.ts'
 import { tryRows, warm } from './warm-up.ts'
 
@@ -215,6 +215,7 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
           problems,
           allocate: memory.allocate,
         })
+        if (asked.unknown) encoded.unknown = unknownOf(rows, encoder.layout, encoded)
       } catch (error) {
         memory.release()
         throw error

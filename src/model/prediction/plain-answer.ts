@@ -8,7 +8,7 @@ import { eachPlace, type PredictionTable } from './answer.ts'
 
 /** One object a candidate; null in the place of a row left out. */
 export function toRows(table: PredictionTable): (Prediction | null)[] {
-  const { tasks, raw, gates, scores, ids } = table
+  const { tasks, raw, gates, scores, ids, unknown } = table
   const entries = tasks[0]?.[1].length ?? 0
   const rows: (Prediction | null)[] = []
   eachPlace(table, (entry, place) => {
@@ -22,6 +22,7 @@ export function toRows(table: PredictionTable): (Prediction | null)[] {
     for (const [name, values] of tasks) row[name] = values[entry]
     if (raw) row.raw = Object.fromEntries(raw.map(([name, values]) => [name, values[entry]]))
     if (gates) row.gates = Object.fromEntries(gates.map(([name, weights]) => [name, gateOf(weights, entry, entries)]))
+    if (unknown) row.unknown = unknown[place] ?? []
     if (scores) {
       row.score = scores[entry]
       row.index = place
@@ -52,6 +53,12 @@ export function toColumns(table: PredictionTable): PredictionColumns {
     columns.gates = Object.fromEntries(
       gates.map(([name, weights]) => [name, column((entry) => gateOf(weights, entry, entries))]),
     )
+  }
+  const { unknown } = table
+  if (unknown) {
+    const fields: (string[] | null)[] = []
+    eachPlace(table, (_, place) => fields.push(unknown[place] ?? null))
+    columns.unknown = fields
   }
   if (scores) {
     const places: number[] = []

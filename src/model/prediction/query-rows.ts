@@ -1,5 +1,7 @@
+import { isObject } from '../../schemas/json.ts'
 import type { Encoder } from '../features/encoder.ts'
-import { allocateRows, type EncodedRequest, type EncodeOptions } from '../features/layout.ts'
+import { allocateRows, type EncodedRequest, type EncodeOptions, type Layout } from '../features/layout.ts'
+import { unknownFields } from '../features/unknown-values.ts'
 import { encodeInputs, type InputTensor } from './tensors.ts'
 
 /** Rows in one of the four forms of a request, values unchecked. */
@@ -40,4 +42,21 @@ function moved(encoded: EncodedRequest, { layout }: Encoder, options: EncodeOpti
   sparse.set(encoded.sparse)
   dense.set(encoded.dense)
   return { ...encoded, sparse, dense }
+}
+
+/** Per row of the request, the fields with a value that the model doesn't know. */
+export function unknownOf(rows: QueryRows, layout: Layout, encoded: EncodedRequest): (string[] | undefined)[] {
+  if (rows.form === 'encoded') return rows.encoded.unknown ?? []
+  if (rows.form === 'tensors' || rows.form === 'inputs') return unknownFields(layout, encoded, () => true)
+  const { form, context } = rows
+  const candidates = rows.candidates as Record<string | number, unknown> | undefined
+  const given = (row: number, name: string) =>
+    valueAt(context, name) != null ||
+    valueAt(form === 'rows' ? candidates?.[row] : valueAt(candidates, name), form === 'rows' ? name : row) != null
+  return unknownFields(layout, encoded, given)
+}
+
+function valueAt(holder: unknown, key: string | number): unknown {
+  if (!isObject(holder) && !Array.isArray(holder)) return undefined
+  return Object.hasOwn(holder, key) ? (holder as Record<string | number, unknown>)[key] : undefined
 }

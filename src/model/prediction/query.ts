@@ -49,6 +49,8 @@ export function createPlanner(manifest: Manifest): Planner {
     )
     if (options.gates && Object.keys(gateOutputs).length === 0)
       problems.add('/options/gates', 'is not possible: the model has no gates')
+    if (options.unknown && all.includes('unknown'))
+      problems.add('/options/unknown', 'is not possible: the model has a task called unknown')
     const plan: Plan = {
       tasks,
       raw: options.raw ? needed : [],

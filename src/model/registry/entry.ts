@@ -34,6 +34,8 @@ export interface KnownModel {
   entries: readonly Entry[]
   /** It was taken out of service. */
   unloaded: boolean
+  /** Names of all models on disk. */
+  names(): string[]
 }
 
 export function newEntry(version: string, stamp: string): Entry {

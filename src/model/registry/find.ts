@@ -1,4 +1,5 @@
 import { ModelError } from '../errors.ts'
+import { suggestNames } from '../known-names.ts'
 import { type Entry, highestReady, type KnownModel, whyNotReady } from './entry.ts'
 
 /** The ready version that a request means. Throws MODEL_NOT_FOUND, VERSION_NOT_FOUND, or NOT_READY. */
@@ -24,8 +25,14 @@ export function findVersion(model: KnownModel, version: string | undefined, labe
 /** That no version of it answers, and why. */
 export function notReady(model: KnownModel): ModelError {
   const { name, source } = model
-  if (source === undefined) return new ModelError('MODEL_NOT_FOUND', `There is no model called ${JSON.stringify(name)}`)
+  if (source === undefined) return noModel(name, model.names())
   return new ModelError('NOT_READY', `${name} can't answer: ${whyNotReady(model)}`)
+}
+
+/** That there is no model of this name, and which there are. */
+export function noModel(name: string, names: readonly string[]): ModelError {
+  const known = suggestNames(name, names, 'the folder has')
+  return new ModelError('MODEL_NOT_FOUND', `There is no model called ${JSON.stringify(name)}${known}`)
 }
 
 function labelled({ name, source }: KnownModel, label: string): string {

@@ -269,7 +269,8 @@ export class Registry {
 
   #known(name: string): KnownModel {
     const entries = [...(this.#models.get(name)?.values() ?? [])]
-    return { name, source: this.#sourceOf(name), entries, unloaded: this.#unloaded.has(name) }
+    const names = () => this.#source.map((model) => model.name)
+    return { name, source: this.#sourceOf(name), entries, unloaded: this.#unloaded.has(name), names }
   }
 
   #highestReady(name: string): Entry | undefined {

@@ -23,7 +23,15 @@ import {
   InferRepositoryAnswer,
   InferRepositoryRequest,
 } from '../../schemas/infer-repository.ts'
-import { ModelDetails, ModelList, ModelStatus, Probe, VersionStatus } from '../../schemas/models.ts'
+import {
+  FieldDetails,
+  FieldValues,
+  ModelDetails,
+  ModelList,
+  ModelStatus,
+  Probe,
+  VersionStatus,
+} from '../../schemas/models.ts'
 import {
   Candidate,
   CandidateColumns,
@@ -87,6 +95,8 @@ const components: Record<string, TSchema> = {
   ModelStatus,
   VersionStatus,
   ModelDetails,
+  FieldDetails,
+  FieldValues,
   Probe,
   InferRequest,
   InferInput,

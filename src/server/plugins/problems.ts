@@ -18,7 +18,7 @@ export const problems = fastifyPlugin(async (app: FastifyInstance) => {
   app.setErrorHandler((error, request, reply) => {
     const problem = toProblem(error, request.id)
     const { status, code, detail } = problem.body
-    if (error instanceof ModelError && error.code === 'CANCELLED') {
+    if ((error instanceof ModelError && error.code === 'CANCELLED') || leftMeanwhile(error, reply)) {
       // The client has gone: there is nobody to answer.
       request.log.debug('the client went away')
       reply.hijack()
@@ -44,24 +44,30 @@ export const problems = fastifyPlugin(async (app: FastifyInstance) => {
       ...new Set(routes.filter(({ pattern }) => pattern.test(path)).flatMap(({ methods }) => [...methods])),
     ]
     // A route declines some paths that fit its pattern: files that are not there.
-    if (allowed.length === 0 || allowed.includes(request.method)) {
-      return sendProblem(reply, {
-        body: problemDetails(
+    const unknown = allowed.length === 0 || allowed.includes(request.method)
+    if (!unknown) reply.header('allow', allowed.sort().join(', '))
+    const body = unknown
+      ? problemDetails(
           'NOT_FOUND',
           `There is nothing at ${path}; GET ${app.prefix}/docs lists what there is`,
           request.id,
-        ),
-        retryAfterSeconds: undefined,
-      })
-    }
-    reply.header('allow', allowed.sort().join(', '))
-    const detail = `${path} does not take ${request.method}, but ${allowed.join(', ')}`
-    return sendProblem(reply, {
-      body: problemDetails('METHOD_NOT_ALLOWED', detail, request.id),
-      retryAfterSeconds: undefined,
-    })
+        )
+      : problemDetails(
+          'METHOD_NOT_ALLOWED',
+          `${path} does not take ${request.method}, but ${allowed.join(', ')}`,
+          request.id,
+        )
+    const problem = { body, retryAfterSeconds: undefined }
+    return unknown
+      ? sendProblem(reply, problem, prefersText(request.headers.accept, pathOf(request)))
+      : sendProblem(reply, problem)
   }
 })
+
+/** Whether the connection was closed while an answer was written to it as a stream, such as one that is compressed. */
+function leftMeanwhile(error: unknown, { raw }: FastifyReply): boolean {
+  return raw.destroyed && (error as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE'
+}
 
 /** Paths that fit a route: `:name` is a parameter, perhaps with a pattern of its own, `::` a colon, `*` whatever follows. */
 function patternOf(url: string): RegExp {
@@ -76,14 +82,31 @@ function patternOf(url: string): RegExp {
 /** TensorFlow Serving and the Open Inference Protocol: their clients read an error's text, and from bare `application/json` alone. */
 const protocols = /^\/v[12](?:[/?]|$)/
 
-/** Answers a problem, in the form that clients of the path expect. */
-export function sendProblem(reply: FastifyReply, { body, retryAfterSeconds }: Problem): FastifyReply {
+/** Below the prefix of the application. */
+function pathOf({ url, server }: FastifyRequest): string {
+  return url.slice(server.prefix.length)
+}
+
+/** A client of a protocol that has mistyped the path, or left out what precedes it. */
+const almostProtocols = /^\/v[12]/
+
+/** Whether an error is to be `{"error": …}`: as the request's `Accept` says, else as clients of such a path expect. */
+function prefersText(accept: string | undefined, path: string): boolean {
+  if (accept?.includes('application/problem+json')) return false
+  return accept?.includes('application/json') || almostProtocols.test(path)
+}
+
+/** Answers a problem, in the form that clients of the path expect, or in another (`text`). */
+export function sendProblem(
+  reply: FastifyReply,
+  { body, retryAfterSeconds }: Problem,
+  text = protocols.test(pathOf(reply.request)),
+): FastifyReply {
   if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds)
-  const { url, server } = reply.request
-  if (protocols.test(url.slice(server.prefix.length))) {
+  if (text) {
     // A string would be given a charset.
-    const text = Buffer.from(JSON.stringify({ error: body.detail }))
-    return reply.status(body.status).type('application/json').send(text)
+    const error = Buffer.from(JSON.stringify({ error: body.detail }))
+    return reply.status(body.status).type('application/json').send(error)
   }
   return reply.status(body.status).type('application/problem+json').serializer(JSON.stringify).send(body)
 }

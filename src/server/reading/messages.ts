@@ -29,6 +29,8 @@ export type ReaderRequest =
 export interface ReadOptions extends Omit<EncodeOptions, 'allocate' | 'problems'> {
   /** What is wrong with the request already: reported together with what is wrong with its rows. */
   found?: readonly Problem[] | undefined
+  /** Say per row which fields have a value that the model doesn't know. */
+  unknown: boolean
 }
 
 export type ReaderAnswer =

@@ -35,8 +35,8 @@ async function predictLater<P extends Protocol>(
     const query = ask(asked)
     const { model, options = {}, problems: found } = query
     const { maxRequestRows: maxRows } = model.limits
-    const partial = options.partial === true
-    return { ...query, encoding: { maxRows, partial, bids: options.rank?.by === ecpm, found } }
+    const { partial = false, unknown = false, rank } = options
+    return { ...query, encoding: { maxRows, partial, bids: rank?.by === ecpm, found, unknown } }
   })
   const { model, encoding: _, ...asked } = query
   return model.predict({ rows, ...asked })

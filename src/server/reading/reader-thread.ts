@@ -2,7 +2,7 @@ import { parentPort } from 'node:worker_threads'
 import { ModelError, reasonOf } from '../../model/errors.ts'
 import { type EncoderSource, encoderFrom } from '../../model/features/encoder.ts'
 import { inTerms, Problems } from '../../model/features/problems.ts'
-import { encodeQuery } from '../../model/prediction/query-rows.ts'
+import { encodeQuery, unknownOf } from '../../model/prediction/query-rows.ts'
 import { type Failure, type ReaderAnswer, type ReaderRequest, rowPlaces } from './messages.ts'
 import { type OpenBody, openBody } from './open-body.ts'
 import type { RequestModel } from './request-model.ts'
@@ -33,9 +33,11 @@ function encode({ model: key, options }: Extract<ReaderRequest, { type: 'encode'
   model.encoder ??= encoderFrom(model.source, (field) => unknown.set(field, (unknown.get(field) ?? 0) + 1))
   const { encoder } = model
   const { rows, inTermsOf } = body.rowsFor({ ...model, encoder })
-  const { found, ...rest } = options
+  const { found, unknown: sayUnknown, ...rest } = options
   const work = () => encodeQuery(rows, encoder, model.tensors.inputs, { ...rest, problems: new Problems(found) })
-  const { placeOf, ...encoded } = inTermsOf === undefined ? work() : inTerms(inTermsOf, work)
+  const whole = inTermsOf === undefined ? work() : inTerms(inTermsOf, work)
+  if (sayUnknown) whole.unknown = unknownOf(rows, encoder.layout, whole)
+  const { placeOf, ...encoded } = whole
   const numeric = encoder.layout.dense.map(({ field }) => field.name)
   return { type: 'encoded', encoded, places: rowPlaces(placeOf, numeric, inTermsOf), unknown }
 }

@@ -8,6 +8,7 @@ import { component } from '../plugins/openapi.ts'
 const parameters = {
   model: { type: 'string', description: "The model's name", examples: ['ads-funnel'] },
   version: { type: 'string', description: 'One of its versions', examples: ['1'] },
+  field: { type: 'string', description: 'One of its fields', examples: ['country'] },
   label: { type: 'string', description: 'A label of one of its versions', examples: ['stable'] },
 }
 
@@ -19,6 +20,7 @@ const params = (...names: (keyof typeof parameters)[]) => ({
 
 /** What a path names. */
 export const ofModel = params('model')
+export const ofField = params('model', 'field')
 export const ofVersion = params('model', 'version')
 export const ofLabel = params('model', 'label')
 

@@ -179,6 +179,10 @@ const modelExample: InferModel = {
   ],
   outputs: ['ctr', 'cvr', 'ctcvr'].map((name) => ({ name, datatype: 'FP32', shape: [-1, 1] })),
   parameters: {
+    datatypes: {
+      sparse: ['BOOL', 'INT8', 'INT16', 'INT32', 'INT64', 'UINT8', 'UINT16', 'UINT32', 'UINT64'],
+      dense: ['BOOL', 'INT8', 'INT16', 'INT32', 'INT64', 'UINT8', 'UINT16', 'UINT32', 'UINT64', 'FP32', 'FP64'],
+    },
     features: [
       { name: 'country', datatype: 'BYTES', shape: [-1], side: 'context', required: false },
       { name: 'hour', datatype: 'INT64', shape: [-1], side: 'context', required: false },

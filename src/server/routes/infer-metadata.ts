@@ -14,6 +14,7 @@ import {
   inferReadySchema,
   inferServerSchema,
 } from './infer-docs.ts'
+import { datatypesOf } from './infer-tensors.ts'
 
 /** Extensions of the protocol that this server has, by the names that its clients look for. */
 const extensions = ['binary_tensor_data', 'model_configuration', 'statistics']
@@ -113,8 +114,11 @@ function describeModel(model: LoadedModel, versions: string[]): InferModel {
       shape: shape(dims),
     })),
     outputs: tensors.outputs.map(({ name, dims }) => ({ name, datatype: 'FP32', shape: shape(dims) })),
-    // Not among the inputs: clients that make data of their own send all of those.
-    ...(bare ? {} : { parameters: { features: encoder.layout.slots.map(describeFeature) } }),
+    parameters: {
+      datatypes: Object.fromEntries(tensors.inputs.map((input) => [input.name, [...datatypesOf(input)]])),
+      // Not among the inputs: clients that make data of their own send all of those.
+      ...(bare ? {} : { features: encoder.layout.slots.map(describeFeature) }),
+    },
   }
 }
 

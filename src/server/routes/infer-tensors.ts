@@ -108,14 +108,23 @@ export function wrongOf({ name }: InferInput): Wrong {
   return (message, place = '') => invalidRequest([{ path: called('input', name) + place, message }])
 }
 
-function datatypeOf({ datatype: name }: InferInput, { role, dtype }: ModelInput, wrong: Wrong): InferDatatype {
-  const anyNumber = role === 'dense' || dtype === 'float32'
+function datatypeOf({ datatype: name }: InferInput, input: ModelInput, wrong: Wrong): InferDatatype {
+  const taken = datatypesOf(input)
   const known = numberType(name)
-  if (known !== undefined && (datatypes[known].integer || anyNumber)) return known
-  const taken = Object.entries(datatypes).filter(([, { integer }]) => integer || anyNumber)
-  const names = taken.map(([taken]) => taken).join(', ')
-  throw wrong(`can't have the datatype ${JSON.stringify(name.slice(0, 64))}: it takes ${names}`)
+  if (known !== undefined && taken.includes(known)) return known
+  throw wrong(`can't have the datatype ${JSON.stringify(name.slice(0, 64))}: it takes ${taken.join(', ')}`)
 }
+
+/**
+ * The datatypes in which an input may be sent. Ids may come as any integers, numbers as any numbers: FP64 values are rounded
+ * to float32 as the numbers of a JSON body are, and refused beyond its range. A fraction is never taken for an id.
+ */
+export function datatypesOf({ role, dtype }: Pick<ModelInput, 'role' | 'dtype'>): readonly InferDatatype[] {
+  return role === 'dense' || dtype === 'float32' ? allDatatypes : integerDatatypes
+}
+
+const allDatatypes = Object.keys(datatypes) as InferDatatype[]
+const integerDatatypes = allDatatypes.filter((name) => datatypes[name].integer)
 
 /** The name, where it is that of a datatype of numbers. */
 export function numberType(name: string): InferDatatype | undefined {

@@ -1,4 +1,4 @@
-import type { ModelDetails, ModelList } from '../../schemas/models.ts'
+import type { FieldValues, ModelDetails, ModelList } from '../../schemas/models.ts'
 
 const ready = { state: 'ready', engine: 'onnx', precision: 'float32' } as const
 
@@ -29,9 +29,38 @@ export const modelDetailsExample: ModelDetails = {
   description: 'Clicks and conversions of ads',
   architecture: { name: 'multi_gate', dim_emb: 16, num_experts: 4 },
   fields: [
-    { name: 'country', side: 'context', kind: 'vocabulary', required: true, ids: [0, 12] },
-    { name: 'campaign', side: 'candidate', kind: 'hash', required: true, ids: [13, 1012] },
-    { name: 'price', side: 'candidate', kind: 'numeric', required: false },
+    {
+      name: 'country',
+      side: 'context',
+      kind: 'vocabulary',
+      type: 'string',
+      required: true,
+      missing: 'error',
+      out_of_vocabulary: 'bucket',
+      values: { count: 12, first: ['AR', 'AT', 'AU'], path: '/models/ads-funnel/fields/country/values' },
+      encoding: { ids: [0, 12] },
+    },
+    {
+      name: 'campaign',
+      side: 'candidate',
+      kind: 'hash',
+      type: 'string',
+      required: true,
+      missing: 'error',
+      encoding: { ids: [13, 1012], buckets: 1000, seed: 0 },
+    },
+    {
+      name: 'price',
+      side: 'candidate',
+      kind: 'numeric',
+      type: 'number',
+      required: false,
+      missing: 'default',
+      default: 1,
+      exclusive_minimum: -1,
+      usual: [0.1, 4.2],
+      encoding: { scaling: { method: 'log1p', scale: 0.9 } },
+    },
   ],
   tasks: [
     { name: 'ctr', description: 'Click', gate: true },
@@ -64,4 +93,13 @@ export const modelDetailsExample: ModelDetails = {
     split_by_side: true,
     notes: [],
   },
+}
+
+export const fieldValuesExample: FieldValues = {
+  model: 'ads-funnel',
+  version: '1',
+  field: 'country',
+  total: 12,
+  offset: 0,
+  values: ['AR', 'AT', 'AU'],
 }

@@ -1,9 +1,10 @@
 import type { FastifyInstance } from 'fastify'
-import { ModelError } from '../../model/errors.ts'
 import type { LoadedModel } from '../../model/prediction/model.ts'
+import { noModel } from '../../model/registry/find.ts'
 import type { ModelDetails, ModelList } from '../../schemas/models.ts'
 import type { ServerContext } from '../context.ts'
 import { problemResponses } from '../plugins/openapi.ts'
+import { describeFields } from './describe-fields.ts'
 import { json, ofModel } from './docs.ts'
 import { modelDetailsExample, modelListExample } from './models-docs.ts'
 
@@ -43,9 +44,13 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
     serializerCompiler: () => JSON.stringify,
     handler: async (request): Promise<ModelDetails> => {
       const { model: name } = request.params
-      const status = registry.list().find((candidate) => candidate.name === name)
+      const known = registry.list()
+      const status = known.find((candidate) => candidate.name === name)
       if (status === undefined)
-        throw new ModelError('MODEL_NOT_FOUND', `There is no model called ${JSON.stringify(name)}`)
+        throw noModel(
+          name,
+          known.map((model) => model.name),
+        )
       // The highest version that answers; a model without one is described by its status alone.
       const answering = status.versions.find(({ state }) => state === 'ready')?.version
       const live = registry.live().find((entry) => entry.name === name && entry.version === answering)
@@ -60,11 +65,7 @@ function describeModel({ manifest, encoder, tensors, engine, plan }: LoadedModel
     version,
     ...(description === undefined ? {} : { description }),
     ...(architecture === undefined ? {} : { architecture }),
-    fields: encoder.layout.slots.map(({ sparse, column, encoder: { field, missing } }) => {
-      const { offset, ids } = (sparse ? encoder.layout.sparse[column] : undefined) ?? { offset: 0, ids: 0 }
-      const range = sparse ? { ids: [offset, offset + ids - 1] } : {}
-      return { name: field.name, side: field.side, kind: field.kind, required: typeof missing === 'string', ...range }
-    }),
+    fields: describeFields(manifest, encoder.layout),
     inputs: tensors.inputs.map(({ name, dtype, dims }) => ({ name, dtype, shape: dims })),
     tasks: [
       ...manifest.tasks.map((task) => ({ ...task, gate: graph.outputs.gates?.[task.name] !== undefined })),

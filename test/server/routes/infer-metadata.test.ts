@@ -57,6 +57,7 @@ t.test('it is not ready while a required model is not', async (t) => {
 })
 
 t.test('a model lists its tensors, and the versions that answer', async (t) => {
+  const integers = ['BOOL', 'INT8', 'INT16', 'INT32', 'INT64', 'UINT8', 'UINT16', 'UINT32', 'UINT64']
   const tensor = (name: string, datatype: string, width: number) => ({ name, datatype, shape: [-1, width] })
   const { status, body } = await ask('/v2/models/ads')
   t.equal(status, 200)
@@ -67,6 +68,7 @@ t.test('a model lists its tensors, and the versions that answer', async (t) => {
     inputs: [tensor('sparse', 'INT32', 3), tensor('dense', 'FP32', 2)],
     outputs: ['ctr', 'cvr', 'ctcvr'].map((name) => tensor(name, 'FP32', 1)),
     parameters: {
+      datatypes: { sparse: integers, dense: [...integers, 'FP32', 'FP64'] },
       features: [
         { name: 'country', datatype: 'BYTES', shape: [-1], side: 'context', required: false },
         { name: 'hour', datatype: 'INT64', shape: [-1], side: 'context', required: true },

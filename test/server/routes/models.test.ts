@@ -2,7 +2,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { Compile } from 'typebox/compile'
-import { ModelDetails, ModelList } from '../../../src/schemas/models.ts'
+import { FieldValues, ModelDetails, ModelList } from '../../../src/schemas/models.ts'
 import { multiGateOptions, temporaryFolder, testFeatures, writeTestBundle } from '../../fixtures/bundle.ts'
 import { startTestServer } from '../../fixtures/server.ts'
 
@@ -11,7 +11,9 @@ const quality = {
   ctr: { rows: 1000, positives: 30, auc: 0.71, logloss: 0.2, normalised_entropy: 0.9, calibration_ratio: 1.01 },
 }
 await writeTestBundle(models, { manifest: { description: 'Ads of a test' } })
-await writeTestBundle(models, { version: '3', seed: 3 })
+const shares = [0.25, 0.5, 0.25]
+const drift = { features: { price: { edges: [0, Math.log(10)], shares } }, tasks: {} }
+await writeTestBundle(models, { version: '3', seed: 3, manifest: { drift } })
 await writeTestBundle(models, { name: 'other', seed: 2 })
 await mkdir(join(models, 'broken', '2'), { recursive: true })
 await writeFile(join(models, 'broken', '2', 'manifest.json'), '{')
@@ -24,6 +26,7 @@ const get = async (url: string) => {
 }
 const listCheck = Compile(ModelList)
 const detailsCheck = Compile(ModelDetails)
+const valuesCheck = Compile(FieldValues)
 
 t.test('the list has every model of the folder, with the state of its versions', async (t) => {
   const { status, headers, body } = await get('/models')
@@ -57,18 +60,66 @@ t.test('a model is described by the version that answers now', async (t) => {
   t.ok(detailsCheck.Check(body))
   t.equal(body.version, '3')
   t.same(body.architecture, multiGateOptions)
-  t.same(
-    body.fields.map(({ name, side, kind, required, ids }: any) => ({ name, side, kind, required, ids })),
-    [
+  t.same(body.fields, [
+    {
+      name: 'country',
+      side: 'context',
+      kind: 'vocabulary',
+      type: 'string',
+      required: false,
+      missing: 'default',
+      default: 'US',
+      out_of_vocabulary: 'bucket',
+      values: { count: 3, first: ['DE', 'FR', 'US'], path: '/models/ads/fields/country/values' },
       // One id for unknown values, then the known ones.
-      { name: 'country', side: 'context', kind: 'vocabulary', required: false, ids: [0, 3] },
-      { name: 'hour', side: 'context', kind: 'integer', required: true, ids: [4, 27] },
-      { name: 'campaign', side: 'candidate', kind: 'hash', required: true, ids: [28, 77] },
-      { name: 'price', side: 'candidate', kind: 'numeric', required: true, ids: undefined },
-      { name: 'views', side: 'cross', kind: 'numeric', required: false, ids: undefined },
-    ],
-  )
+      encoding: { ids: [0, 3] },
+    },
+    {
+      name: 'hour',
+      side: 'context',
+      kind: 'integer',
+      type: 'integer',
+      required: true,
+      missing: 'error',
+      out_of_vocabulary: 'error',
+      minimum: 0,
+      maximum: 23,
+      encoding: { ids: [4, 27] },
+    },
+    {
+      name: 'campaign',
+      side: 'candidate',
+      kind: 'hash',
+      type: 'string',
+      required: true,
+      missing: 'error',
+      encoding: { ids: [28, 77], buckets: 50, seed: 7 },
+    },
+    {
+      name: 'price',
+      side: 'candidate',
+      kind: 'numeric',
+      type: 'number',
+      required: true,
+      missing: 'error',
+      exclusive_minimum: -1,
+      usual: body.fields[3].usual,
+      encoding: { scaling: { method: 'log1p', scale: 1 } },
+    },
+    {
+      name: 'views',
+      side: 'cross',
+      kind: 'numeric',
+      type: 'number',
+      required: false,
+      missing: 'default',
+      default: 0,
+      encoding: { scaling: { method: 'standard', mean: 2, deviation: 3 } },
+    },
+  ])
   t.equal(body.fields.length, testFeatures.length)
+  const [low, high] = body.fields[3].usual
+  t.ok(low === 0 && Math.abs(high - 9) < 1e-9, 'as a client sends them')
   t.same(body.tasks, [
     { name: 'ctr', description: 'Click', gate: true },
     {
@@ -106,10 +157,42 @@ t.test('a model without a version that answers is described by its status', asyn
   }
 })
 
-t.test('a model that does not exist is 404', async (t) => {
-  const { status, body } = await get('/models/nothing')
+t.test('a model that does not exist is 404, with the name that was probably meant', async (t) => {
+  const { status, body } = await get('/models/oter')
   t.same([status, body.code], [404, 'MODEL_NOT_FOUND'])
-  t.match(body.detail, /nothing/)
+  const detail = 'There is no model called "oter"; did you mean "other"? The folder has ads, broken, empty, other'
+  t.equal(body.detail, detail)
+  const asked = await server.predict({ model: 'oter', context: { hour: 1 } })
+  t.same([asked.status, asked.body.detail], [404, detail])
+})
+
+t.test('a vocabulary is listed in pages', async (t) => {
+  const page = async (query: string) => (await get(`/models/ads/fields/country/values${query}`)).body
+  const all = await page('')
+  t.ok(valuesCheck.Check(all))
+  t.same(all, { model: 'ads', version: '3', field: 'country', total: 3, offset: 0, values: ['DE', 'FR', 'US'] })
+  t.same((await page('?offset=1&limit=1')).values, ['FR'])
+  t.same((await page('?offset=99')).values, [])
+})
+
+t.test('pages have bounds', async (t) => {
+  for (const query of ['?limit=0', '?limit=1001', '?offset=-1', '?limit=x', '?offset=1.5']) {
+    const { status, body } = await get(`/models/ads/fields/country/values${query}`)
+    t.same([status, body.code], [400, 'INVALID_REQUEST'], query)
+    t.match(body.detail, /offset|limit/, query)
+  }
+})
+
+t.test('what has no list of values is 404', async (t) => {
+  for (const [path, code, detail] of [
+    ['ads/fields/contry', 'NOT_FOUND', /ads has no field of this name; did you mean "country"\?/],
+    ['ads/fields/price', 'NOT_FOUND', /price is a numeric field of ads, .*have one: country$/],
+    ['nothing/fields/country', 'MODEL_NOT_FOUND', /nothing/],
+  ] as const) {
+    const { status, body } = await get(`/models/${path}/values`)
+    t.same([status, body.code], [404, code], path)
+    t.match(body.detail, detail, path)
+  }
 })
 
 t.test('asking a model that is broken says why it does not answer', async (t) => {

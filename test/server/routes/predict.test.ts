@@ -409,3 +409,85 @@ t.test('many requests at once are batched, and each gets its own answer', async 
     }
   }
 })
+
+t.test('a wrong option does not hide wrong rows, nor the other way round', async (t) => {
+  const candidates = [ad, { ...ad, price: 'x' }]
+  const { status, body } = await predict({
+    context,
+    candidates,
+    tasks: ['crt'],
+    options: { partail: true, gates: 'yes', rank: { by: 'cvt' } },
+  })
+  t.equal(status, 400)
+  t.same(body.errors.map(({ path }: { path: string }) => path).sort(), [
+    '/candidates/1/price',
+    '/options/gates',
+    '/options/partail',
+    '/options/rank/by',
+    '/tasks/0',
+  ])
+  t.match(
+    body.errors.find(({ path }: { path: string }) => path === '/options/partail').message,
+    /; did you mean "partial"\? There is deadline_ms, gates, raw, partial, /,
+  )
+  const tensors = await predict({ sparse: [[0, 4, 28]], dense: [[0, 'x']], options: { rank: { by: 'cvt' } } })
+  t.same(
+    tensors.body.errors.map(({ path }: { path: string }) => path),
+    ['/options/rank/by', '/dense/0/1'],
+  )
+  const nowhere = await predict({ model: 'nothing', context, candidates, options: { gates: 'yes' } })
+  t.same([nowhere.status, nowhere.body.errors?.[0].path], [400, '/options/gates'])
+})
+
+t.test('an id may be a number, and comes back as it was sent', async (t) => {
+  const ids = [7, '7', -1, Number.MAX_SAFE_INTEGER]
+  const rank = { by: 'ctr', top_k: 3 }
+  const price = [1, 2, 3, 4]
+  const candidates = ids.map((id, i) => ({ ...ad, id, price: price[i] }))
+  const byRow = await predict({ context, candidates })
+  t.same(
+    byRow.body.predictions.map(({ id }: { id: unknown }) => id),
+    ids,
+  )
+  const columns = { campaign: ids.map(() => ad.campaign), price, id: ids }
+  const byColumn = await predict({ context, candidates: columns })
+  t.same(byColumn.body.predictions.id, ids)
+  const ranked = await predict({ context, candidates, options: { rank } })
+  t.equal(ranked.body.predictions.length, 3)
+  for (const { id, index } of ranked.body.predictions) t.equal(id, ids[index])
+  const rankedColumns = await predict({ context, candidates: columns, options: { rank } })
+  t.same(
+    rankedColumns.body.predictions.id,
+    rankedColumns.body.predictions.index.map((index: number) => ids[index]),
+  )
+})
+
+t.test('unknown values are reported for each candidate, if asked for', async (t) => {
+  const unknownContext = { country: 'XX', hour: 21 }
+  const candidates = [ad, { ...ad, price: 'x' }, ad]
+  const options = { unknown: true, partial: true }
+  const rows = await predict({ context: unknownContext, candidates, options })
+  t.same(
+    rows.body.predictions.map((prediction: any) => prediction?.unknown),
+    [['country'], undefined, ['country']],
+  )
+  const columns = await predict({
+    context: { hour: 21 },
+    candidates: { campaign: ['a', 'b', 'c'], price: [1, 'x', 3], country: ['DE', 'XX', 'YY'] },
+    options: { ...options, rank: { by: 'ctr' } },
+  })
+  const { unknown, index } = columns.body.predictions
+  t.same(
+    unknown,
+    index.map((place: number) => (place === 2 ? ['country'] : [])),
+  )
+  const tensors = await predict({ sparse: [[0, 4, 28], [1, 4, 28]], dense: [[0, 1], [0, 1]], options }) // biome-ignore format: rows
+  t.same(
+    tensors.body.predictions.map((prediction: any) => prediction.unknown),
+    [['country'], []],
+  )
+  // A default is not what the client sent.
+  const missing = await predict({ context: { hour: 21, country: null }, candidates: [ad], options })
+  t.same(missing.body.predictions[0].unknown, [])
+  t.notOk('unknown' in (await predict({ context: unknownContext, candidates: [ad] })).body.predictions[0])
+})

@@ -1,0 +1,70 @@
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import { listNames, suggestNames } from '../../model/known-names.ts'
+import type { FieldValues } from '../../schemas/models.ts'
+import type { ServerContext } from '../context.ts'
+import { problemDetails } from '../errors.ts'
+import { problemResponses } from '../plugins/openapi.ts'
+import { sendProblem } from '../plugins/problems.ts'
+import { json, ofField } from './docs.ts'
+import { askModel } from './infer-metadata.ts'
+import { fieldValuesExample } from './models-docs.ts'
+
+const page = {
+  type: 'object',
+  properties: {
+    offset: { type: 'integer', minimum: 0, default: 0, description: 'Values before the first one of the answer' },
+    limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100, description: 'Most values of the answer' },
+  },
+} as const
+
+interface FieldValuesRoute {
+  Params: { model: string; field: string }
+  Querystring: { offset: number; limit: number }
+}
+
+/** `GET /models/{model}/fields/{field}/values`: a vocabulary, page by page. */
+export async function fieldValuesRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
+  app.route<FieldValuesRoute>({
+    method: 'GET',
+    url: '/models/:model/fields/:field/values',
+    schema: {
+      operationId: 'getFieldValues',
+      tags: ['models'],
+      summary: "List the known values of a vocabulary field, in pages, of the model's version that answers now",
+      params: ofField,
+      querystring: page,
+      response: {
+        200: json('FieldValues', 'One page, in id order', fieldValuesExample),
+        ...problemResponses('INVALID_REQUEST', 'NOT_FOUND', 'MODEL_NOT_FOUND', 'INTERNAL', 'NOT_READY'),
+      },
+    },
+    serializerCompiler: () => JSON.stringify,
+    handler: async ({ params, query: { offset, limit } }, reply): Promise<FieldValues | FastifyReply> =>
+      askModel(context.registry, { model: params.model }, ({ manifest: { name, version, features } }) => {
+        const field = features.find((candidate) => candidate.name === params.field)
+        if (field?.kind !== 'vocabulary') {
+          const names = features.map((feature) => feature.name)
+          const detail = field
+            ? `${field.name} is ${field.kind === 'integer' ? 'an' : 'a'} ${field.kind} field of ${name}, which has no list of values; those that have one: ${listNames(features.flatMap(vocabularyName)) || 'none'}`
+            : `${name} has no field of this name${suggestNames(params.field, names)}`
+          return sendProblem(reply, {
+            body: problemDetails('NOT_FOUND', detail, reply.request.id),
+            retryAfterSeconds: undefined,
+          })
+        }
+        const { values } = field
+        return {
+          model: name,
+          version,
+          field: field.name,
+          total: values.length,
+          offset,
+          values: values.slice(offset, offset + limit),
+        }
+      }),
+  })
+}
+
+function vocabularyName({ name, kind }: { name: string; kind: string }): string[] {
+  return kind === 'vocabulary' ? [name] : []
+}

@@ -87,13 +87,10 @@ function pathOf({ url, server }: FastifyRequest): string {
   return url.slice(server.prefix.length)
 }
 
-/** A client of a protocol that has mistyped the path, or left out what precedes it. */
-const almostProtocols = /^\/v[12]/
-
 /** Whether an error is to be `{"error": …}`: as the request's `Accept` says, else as clients of such a path expect. */
 function prefersText(accept: string | undefined, path: string): boolean {
   if (accept?.includes('application/problem+json')) return false
-  return accept?.includes('application/json') || almostProtocols.test(path)
+  return accept?.includes('application/json') || protocols.test(path)
 }
 
 /** Answers a problem, in the form that clients of the path expect, or in another (`text`). */

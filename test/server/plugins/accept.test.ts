@@ -19,8 +19,9 @@ for (const [url, accept, type] of [
   ['/v2/nothing', 'application/problem+json', problem],
   ['/v1/nothing', undefined, text],
   ['/v1/nothing', 'application/problem+json;q=0.9', problem],
-  ['/v2models/ads', undefined, text],
-  ['/v1:predict', 'text/html', text],
+  ['/v1/nothing', 'text/html', text],
+  ['/v2models/ads', undefined, problem],
+  ['/v2models/ads', 'application/json', text],
 ] as const) {
   t.test(`${url} with Accept ${accept}`, async (t) => {
     const answer = await fastify.inject({ url, headers: accept === undefined ? {} : { accept } })

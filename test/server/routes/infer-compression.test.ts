@@ -49,6 +49,19 @@ t.test('large answers are compressed as their client likes, with the length of t
   }
 })
 
+t.test('an answer is compressed from 1 KiB on', async (t) => {
+  const some = (count: number) =>
+    inputs.map((input) => ({ ...input, shape: [Math.min(count, input.data.length)], data: input.data.slice(0, count) }))
+  const plain = await infer({ inputs: some(40) })
+  t.ok(plain.bytes.length >= 1024 && plain.bytes.length < 4096, `${plain.bytes.length} bytes`)
+  const packed = await infer({ inputs: some(40) }, 'gzip')
+  t.equal(packed.headers['content-encoding'], 'gzip')
+  t.same(gunzipSync(packed.bytes), plain.bytes)
+  const below = await infer({ inputs: some(10) }, 'gzip')
+  t.ok(below.bytes.length < 1024, `${below.bytes.length} bytes`)
+  t.notOk('content-encoding' in below.headers)
+})
+
 t.test('small answers, and encodings that are not known, leave as they are', async (t) => {
   t.notOk('content-encoding' in (await infer({ inputs: small }, 'gzip, deflate')).headers)
   for (const encoding of ['br', 'identity', 'zstd', 'gzip;q=0', ''])

@@ -58,6 +58,14 @@ t.test('features by name are answered as POST /predict does', async (t) => {
   t.same((await infer({ inputs: repeated })).text, answer.text, 'given for each row')
   const withOwn = [...inputs, strings('id', ['x', 'y', 'z']), floats('bid', [1, 2, 3])]
   t.same((await infer({ inputs: withOwn })).text, answer.text, 'id and bid may stand among them')
+  const withNumbers = [...inputs, integers('id', [7, -1, Number.MAX_SAFE_INTEGER])]
+  t.same((await infer({ inputs: withNumbers })).text, answer.text, 'an id may be an integer')
+  const fractions = [...inputs, { ...floats('id', [1, 2.5, 3]), datatype: 'FP64' }]
+  t.equal(
+    errorOf(t, await infer({ inputs: fractions }), 400),
+    'input "id"[1] must be a string or an integer',
+    'and no fraction',
+  )
 })
 
 t.test('one row is one row', async (t) => {
@@ -197,3 +205,26 @@ t.test('encoded tensors stay what they were', async (t) => {
     /"sparse"\[0, 1\] is not an id of hour/,
   )
 })
+
+t.test(
+  'FP64 for an input that is FP32 is rounded to float32, as the metadata says, and refused beyond its range',
+  async (t) => {
+    const values = [0.1, 1 / 3]
+    const ask = (datatype: 'FP32' | 'FP64', given: ArrayBufferView) => {
+      const shape = [1, 2]
+      const parameters = { binary_data_size: given.byteLength }
+      const ids = { name: 'sparse', shape: [1, 3], datatype: 'INT32', data: [1, 25, 28] }
+      return infer({ inputs: [ids, { name: 'dense', shape, datatype, parameters }] }, given)
+    }
+    const single = await ask('FP32', Float32Array.from(values))
+    t.equal(single.status, 200, single.text)
+    t.equal((await ask('FP64', Float64Array.from(values))).text, single.text)
+    t.equal(
+      errorOf(t, await ask('FP64', Float64Array.of(0, 1e39)), 400),
+      'input "dense"[0, 1] is too large for float32',
+    )
+    const metadata = (await fastify.inject('/v2/models/ads')).json()
+    t.ok(metadata.parameters.datatypes.dense.includes('FP64'))
+    t.notOk(metadata.parameters.datatypes.sparse.includes('FP64'))
+  },
+)

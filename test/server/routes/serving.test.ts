@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
+import { servingRows } from '../../../src/server/routes/serving-rows.ts'
 import { temporaryFolder, writeTestBundle } from '../../fixtures/bundle.ts'
 import { startTestServer } from '../../fixtures/server.ts'
 import { errorOf, type InferReply } from '../infer-body.ts'
@@ -267,4 +268,32 @@ t.test('every request is counted by its outcome, and none adds a series of its o
   }
   t.same(await series(), names)
   t.notMatch(await scrape(), /junk/)
+})
+
+t.test('an id may be a number, and comes back as it was sent', async (t) => {
+  const context = { country: 'DE', hour: 21 }
+  const ids = [7, '7']
+  const rows = ids.map((id) => ({ campaign: 'c9', price: 1.25, id }))
+  const byRow = await ask({ context, instances: rows })
+  t.same(
+    answerOf(byRow).predictions.map(({ id }: { id: unknown }) => id),
+    ids,
+  )
+  const byColumn = await ask({ context, inputs: { campaign: ['c9', 'c9'], price: [1, 2], id: ids } })
+  t.same(answerOf(byColumn).outputs.id, ids)
+})
+
+t.test('rows beyond the limit are refused before anything is made of them', async (t) => {
+  let visited = 0
+  const instances = new Proxy(new Array(20_000).fill(0), {
+    get(target, key) {
+      if (typeof key === 'string' && /^\d+$/.test(key)) visited++
+      return Reflect.get(target, key)
+    },
+  })
+  const { model, release } = server.registry.acquire('ads')
+  release()
+  const body = { form: 'instances', values: instances, context: undefined, signature: undefined, base64: true } as const
+  t.throws(() => servingRows(body, model), { code: 'TOO_MANY_ROWS' })
+  t.ok(visited <= 1, `${visited} visited`)
 })

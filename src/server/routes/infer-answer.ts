@@ -1,4 +1,5 @@
 import { invalidRequest } from '../../model/features/problems.ts'
+import { suggestNames } from '../../model/known-names.ts'
 import type { PredictionTable } from '../../model/prediction/answer.ts'
 import { JsonWriter } from '../../model/prediction/json-writer.ts'
 import type { OutputTensor } from '../../model/prediction/tensors.ts'
@@ -21,7 +22,8 @@ export function outputsOf(
   return asked.map(({ name }) => {
     const output = outputs.find((candidate) => candidate.name === name)
     if (output !== undefined) return output
-    const message = `is no output of this model; it has ${outputs.map((output) => output.name).join(', ')}`
+    const names = outputs.map((output) => output.name)
+    const message = `is no output of this model${suggestNames(name, names)}`
     throw invalidRequest([{ path: called('output', name), message }])
   })
 }

@@ -1,3 +1,4 @@
+import { closestName } from '../../model/closest-name.ts'
 import type { Layout } from '../../model/features/layout.ts'
 import type { QueryRows } from '../../model/prediction/query-rows.ts'
 import type { InferInput } from '../../schemas/infer.ts'
@@ -33,20 +34,25 @@ export function readRows(body: InferBody, { tensors, encoder: { layout }, bare }
   )
   if (bare || !byName) {
     for (const tensor of inputs)
-      if (!isInput(tensor.name) && !bare) throw wrongOf(tensor)(`is not known: ${possible(tensors.inputs, layout)}`)
+      if (!isInput(tensor.name) && !bare) throw wrongOf(tensor)(unknownTensor(tensor.name, tensors.inputs, layout))
     return { form: 'inputs', inputs: readInputs(body, tensors.inputs) }
   }
   for (const tensor of inputs) {
     if (isFeature(layout, tensor.name)) continue
     const mixed = 'is an encoded tensor, and stands beside features by name: one of both is possible'
-    throw wrongOf(tensor)(isInput(tensor.name) ? mixed : `is not known: ${possible(tensors.inputs, layout)}`)
+    throw wrongOf(tensor)(isInput(tensor.name) ? mixed : unknownTensor(tensor.name, tensors.inputs, layout))
   }
   return readFeatures(body)
 }
 
-function possible(inputs: readonly { name: string }[], { slots }: Layout): string {
+function unknownTensor(wrong: string, inputs: readonly { name: string }[], { slots }: Layout): string {
+  const meant = closestName(
+    wrong,
+    [...inputs, ...slots].map(({ name }) => name),
+  )
+  const suggestion = meant === undefined ? '' : ` (did you mean ${JSON.stringify(meant)}?)`
   const features = slots.length > 0 ? `, or the features ${listed(slots.map(({ name }) => name))}` : ''
-  return `the model has ${listed(inputs.map(({ name }) => name))}${features}`
+  return `is not known${suggestion}: the model has ${listed(inputs.map(({ name }) => name))}${features}`
 }
 
 /** Each tensor a column; those of one value beside longer ones hold for all rows. */

@@ -137,7 +137,7 @@ for (const [inputs, message] of [
   [[hour, campaign, floats('price', [1, 2], [1e15])], /has 2 values where its shape takes 1000000000000000/],
   [
     [...good, floats('campain', [1, 2])],
-    /^input "campain" is not known: the model has "sparse", "dense", or the features "country", "hour"/,
+    /^input "campain" is not known \(did you mean "campaign"\?\): the model has "sparse", "dense", or the features "country", "hour"/,
   ],
   [[...good, floats('__proto__', [1, 2])], /^input "__proto__" is not known/],
   [[{ ...sparse, data: [...ids] }, hour], /^input "sparse" is an encoded tensor, and stands beside features by name/],

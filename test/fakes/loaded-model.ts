@@ -39,6 +39,7 @@ export function createFakeLoadedModel(
     },
     limits: { maxRequestRows: 10, maxDelayMs: 0 },
     graphStats: async () => undefined,
+    check: () => [],
     predict: () => ({
       rows: 0,
       encodeSeconds: 0,

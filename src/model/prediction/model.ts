@@ -22,7 +22,7 @@ import { createExecutor, type Executor } from './executor.ts'
 import { checkGoldenRows } from './golden.ts'
 import { toBatch } from './inputs.ts'
 import { type Compiled, describePlan, loadGraph, type ModelPlan, outputsOf, savedGraph } from './load-graph.ts'
-import { createPlanner } from './query.ts'
+import { createPlanner, type Planner } from './query.ts'
 import { encodeQuery, type QueryRows, unknownOf } from './query-rows.ts'
 import { bareColumns, type ModelTensors, tensorsOf } from './tensors.ts'
 import { tryRows, warm } from './warm-up.ts'
@@ -64,6 +64,8 @@ export interface LoadedModel {
   limits: Pick<LoadOptions, 'maxRequestRows' | 'maxDelayMs'>
   /** What the workers have computed, by plan, and keep; undefined where the engine doesn't count. */
   graphStats(): Promise<GraphStats | undefined>
+  /** What is wrong with the tasks and options of a query, with its `problems`. Throws INVALID_REQUEST for the hundredth. */
+  check(query: Pick<Query, 'tasks' | 'options' | 'problems'>): Problem[]
   /** Throws what is wrong with the query at once (INVALID_REQUEST, TOO_MANY_ROWS); all else comes with the promise. */
   predict(query: Query): PendingPrediction
   stats(): BatcherStats
@@ -201,6 +203,7 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
     plan: { workers: options.pool.size, maxBatchRows: options.maxBatchRows, ...describePlan(manifest, compiled) },
     limits: { maxRequestRows: options.maxRequestRows, maxDelayMs: options.maxDelayMs },
     graphStats: () => executor.stats(),
+    check: (query) => checkQuery(plan, query),
     predict({ rows, tasks, options: asked = {}, problems: found, deadline }) {
       const started = options.clock.now()
       const problems = new Problems(found)
@@ -225,13 +228,8 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
       const encodeSeconds = (options.clock.now() - started) / 1000
       if (encoded.rows === 0) {
         memory.release()
-        return {
-          rows: 0,
-          encodeSeconds,
-          engineSeconds: 0,
-          table: Promise.resolve(compose(planned, encoded, {})),
-          cancel: () => undefined,
-        }
+        const table = Promise.resolve(compose(planned, encoded, {}))
+        return { rows: 0, encodeSeconds, engineSeconds: 0, table, cancel: () => undefined }
       }
       // Both the engine and the answer read the rows: the memory is free when both are done.
       let readers = 2
@@ -274,6 +272,12 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
     },
     destroy: (error) => batcher.destroy(error),
   }
+}
+
+function checkQuery(plan: Planner, { tasks, options = {}, problems: found }: Parameters<LoadedModel['check']>[0]) {
+  const problems = new Problems(found)
+  plan(tasks, options, problems)
+  return problems.list
 }
 
 /** Passes on what an observer hears only while the condition holds. */

@@ -31,6 +31,7 @@ export function encodeQuery(
     case 'inputs':
       return encodeInputs(encoder, inputs, rows.inputs, options)
     case 'encoded':
+      options.problems?.throwIfAny()
       return moved(rows.encoded, encoder, options)
   }
 }

@@ -33,7 +33,9 @@ async function predictLater<P extends Protocol>(
 ): Promise<PendingPrediction> {
   const { query, rows } = await reader.read(protocol, body, (asked) => {
     const query = ask(asked)
-    const { model, options = {}, problems: found } = query
+    const { model, options = {} } = query
+    // Reported together with what the thread finds wrong with the rows.
+    const found = model.check(query)
     const { maxRequestRows: maxRows } = model.limits
     const { partial = false, unknown = false, rank } = options
     return { ...query, encoding: { maxRows, partial, bids: rank?.by === ecpm, found, unknown } }

@@ -115,3 +115,26 @@ t.test('the Open Inference Protocol', async (t) => {
   ]
   t.same((await post(url, { inputs: features })).body, { error: `input "views"[1] ${message}` })
 })
+
+t.test('large bodies, which are read in a thread of their own', async (t) => {
+  const large = Array.from({ length: 400 }, (_, i) => ({ ...ad, campaign: 'c'.repeat(1000), ...(i === 7 && huge) }))
+  const refused = await predict({ context, candidates: large })
+  t.same([refused.status, refused.body.errors], [400, [{ path: '/candidates/7', message }]])
+  const partial = await predict({ context, candidates: large, options: { partial: true, unknown: true } })
+  t.equal(partial.status, 200)
+  t.equal(partial.body.predictions[7], null)
+  t.same(partial.body.predictions[8].unknown, [])
+  const serving = await post('/v1/models/ads:predict', { context, instances: large })
+  t.same(serving.body, { error: `/instances/7 ${message}` })
+  const wrong = large.map((row, i) => (i === 3 ? { ...row, price: 'x' } : row))
+  const options = { partail: true, rank: { by: 'cvt' } }
+  const both = await predict({ context, candidates: wrong, tasks: ['crt'], options })
+  t.same(both.body.errors.map(({ path }: { path: string }) => path).sort(), [
+    '/candidates/3/price',
+    '/options/partail',
+    '/options/rank/by',
+    '/tasks/0',
+  ])
+  const task = await predict({ context, candidates: large.slice(8), tasks: ['crt'] })
+  t.same([task.status, task.body.errors.map(({ path }: { path: string }) => path)], [400, ['/tasks/0']])
+})

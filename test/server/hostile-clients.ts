@@ -16,6 +16,9 @@ export interface Victim {
   port: number
   /** What it wrote to stderr: warnings above all. */
   stderr(): string
+  /** Its log so far. */
+  lines(): any[]
+  alive(): boolean
   kill(signal: NodeJS.Signals): void
   ended: Promise<number | string>
   /** Sum of a metric's series whose line fits. */
@@ -45,6 +48,8 @@ export async function startVictim(t: Test, variables: Record<string, string>): P
   return {
     port,
     stderr: server.stderr,
+    lines: server.lines,
+    alive: () => server.child.exitCode === null && server.child.signalCode === null,
     kill: (signal) => server.child.kill(signal),
     ended: server.ended,
     metric,

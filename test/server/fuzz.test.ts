@@ -1,0 +1,224 @@
+import { cp } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import { readBundle } from '../../src/model/bundle/read.ts'
+import { formatTable } from '../../src/table.ts'
+import { temporaryFolder } from '../fixtures/bundle.ts'
+import { type Case, type Choice, dimensions, drawCase, kindsOf, maxBody } from './fuzz/cases.ts'
+import { createKinds } from './fuzz/good-payloads.ts'
+import { faultOf, play } from './fuzz/play.ts'
+import { send, startVictim } from './hostile-clients.ts'
+
+/*
+ * Requests drawn from a seed, against a server in a process of its own. After each few of them it is the same process, ready,
+ * answers as before, and holds nothing.
+ *
+ *   MULTIGATE_FUZZ_CASES=5000    as many cases, and another seed each time
+ *   MULTIGATE_FUZZ_SEED=17       the cases of that seed
+ */
+
+const mebibyte = 2 ** 20
+const maxPending = 16 * mebibyte
+
+/** By which a server may grow beyond its bounds: its heap before it is collected, threads' stacks, buffers of sockets. */
+const slack = 200 * mebibyte
+
+/** Cases that run side by side. */
+const together = 8
+
+/** Times that gauges are asked for before they are taken to stay as they are. */
+const patience = 5000
+
+/** Answers that a connection may have under way: sixteen, and the one before them. */
+const mostUnderWay = 17
+
+const more = Number(process.env.MULTIGATE_FUZZ_CASES ?? 0)
+const seed = Number(process.env.MULTIGATE_FUZZ_SEED ?? (more > 0 ? Date.now() % 1_000_000 : 1))
+if (!Number.isSafeInteger(seed) || !Number.isSafeInteger(more))
+  throw new Error('MULTIGATE_FUZZ_SEED and MULTIGATE_FUZZ_CASES must be whole numbers')
+
+const models = await temporaryFolder(t)
+const shipped = fileURLToPath(new URL('../../../models', import.meta.url))
+await cp(join(shipped, 'ads-funnel'), join(models, 'ads-funnel'), { recursive: true })
+const { manifest } = await readBundle(models, 'ads-funnel', '1')
+const { rows } = manifest.golden!
+const kinds = createKinds(rows)
+const body = JSON.stringify({ candidates: rows })
+const server = await startVictim(t, {
+  MULTIGATE_MODELS: models,
+  MULTIGATE_WORKERS: '1',
+  MULTIGATE_ADMIN: 'true',
+  MULTIGATE_DRAIN_DELAY_MS: '0',
+  MULTIGATE_DEADLINE_MS: '600000',
+  MULTIGATE_POLL_SECONDS: '0',
+  MULTIGATE_MAX_BODY_BYTES: String(maxBody),
+  MULTIGATE_MAX_PENDING_BYTES: String(maxPending),
+})
+const { port } = server
+
+const gauges = [
+  'multigate_pending_body_bytes',
+  'multigate_pending_answer_bytes',
+  'multigate_queue_rows',
+  'multigate_in_flight_batches',
+]
+
+/** Values of metrics at one moment, each the sum of its series. */
+async function scrape(): Promise<(name: string) => number> {
+  const lines = (await send(port, '/metrics')).text.split('\n')
+  return (name) =>
+    lines
+      .filter((line) => line.startsWith(name))
+      .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0)
+}
+
+async function predictions(): Promise<string> {
+  const { status, text } = await send(port, '/predict', body)
+  return status === 200 ? JSON.stringify(JSON.parse(text).predictions) : `${status} ${text}`
+}
+
+const right = await predictions()
+const before = await scrape()
+/** Of all answers the largest that any case can leave unread. */
+const largestAnswer = (await send(port, '/docs/json')).text.length
+
+const played = new Map<string, number>()
+const cell = ({ route, coding, cut }: Pick<Choice, 'route' | 'coding' | 'cut'>) => `${route} ${coding} ${cut}`
+let index = 0
+let failed = false
+
+/** Runs these side by side, and looks at the server meanwhile and afterwards. */
+async function group(t: Test, choices: Partial<Choice>[]): Promise<void> {
+  const cases = choices.map((choice) => drawCase(seed, index++, choice, kinds))
+  const outcomes = await Promise.all(cases.map((one) => play(port, one)))
+  const faults = server.alive() ? await heldFaults(cases) : []
+  await Promise.all(outcomes.map(({ release }) => release()))
+  const crowded = cases.reduce((sum, { inflated }) => sum + inflated, 0) > maxPending
+  for (const outcome of outcomes) {
+    const fault = faultOf(outcome, crowded)
+    if (fault !== undefined) faults.push(`${outcome.case.name}: ${fault}`)
+    played.set(cell(outcome.case), (played.get(cell(outcome.case)) ?? 0) + 1)
+  }
+  if (server.alive()) faults.push(...(await faultsAfter()))
+  if (!server.alive()) faults.push(`the process ended: ${server.stderr().slice(0, 2000)}`)
+  if (faults.length > 0) faults.push(...cases.map(({ name }) => `among: ${name}`))
+  failed ||= faults.length > 0
+  t.same(faults, [])
+}
+
+/** What is wrong with what the server holds while connections are open. */
+async function heldFaults(cases: Case[]): Promise<string[]> {
+  const faults = new Set<string>()
+  for (let i = 0; i < 5; i++) {
+    const now = await scrape()
+    if (now('multigate_pending_body_bytes') > maxPending) faults.add('it holds more bodies than it may')
+    if (now('multigate_pending_answer_bytes') > cases.length * mostUnderWay * largestAnswer)
+      faults.add(`it holds more answers than ${cases.length} connections may have under way`)
+  }
+  return [...faults]
+}
+
+/** What is wrong with the server once all connections are closed. */
+async function faultsAfter(): Promise<string[]> {
+  const faults: string[] = []
+  let now = await scrape()
+  const raised = () => gauges.filter((name) => now(name) !== 0)
+  for (let i = 0; i < patience && raised().length > 0 && server.alive(); i++) now = await scrape()
+  for (const name of raised()) faults.push(`${name} stays at ${now(name)}`)
+  const grown = now('process_resident_memory_bytes') - before('process_resident_memory_bytes')
+  if (!(grown < maxPending + slack)) faults.push(`it has grown by ${Math.round(grown / mebibyte)} MiB`)
+  if (now('process_start_time_seconds') !== before('process_start_time_seconds')) faults.push('it is another process')
+  if ((await send(port, '/readyz')).status !== 200) faults.push('it is not ready')
+  const answer = await predictions()
+  if (answer !== right) faults.push(`a good request is answered by ${answer.slice(0, 300)}`)
+  if (server.stderr() !== '') faults.push(`it says ${server.stderr().slice(0, 2000)}`)
+  const errors = server.lines().filter(({ level }) => level >= 50)
+  if (errors.length > 0) faults.push(`it logs ${JSON.stringify(errors[0])}`)
+  return faults
+}
+
+/** Runs all of them, some at a time, as long as nothing is wrong. */
+function groups(name: string, choices: Partial<Choice>[], size = together): void {
+  t.test(name, { timeout: 3_600_000 }, async (t) => {
+    for (let at = 0; at < choices.length && !failed; at += size) await group(t, choices.slice(at, at + size))
+  })
+}
+
+/** Sent as it should be, and answered. */
+const whole = {
+  coding: 'plain',
+  cut: 'none',
+  damage: 'none',
+  framing: 'length',
+  ask: 'once',
+  label: undefined,
+} satisfies Partial<Choice>
+/** Routes that read large bodies. */
+const readers = ['predict', 'v1', 'v2'] as const
+const codings = ['gzip', 'deflate', 'br'] as const
+const { route: routes, coding: allCodings, cut: cuts } = dimensions
+
+groups('every kind of body, as large as it may be', [
+  ...readers.flatMap((route) => kindsOf(route, kinds).map((kind) => ({ ...whole, route, kind, size: maxBody - 1000 }))),
+  ...(['index', 'load'] as const).flatMap((route) =>
+    kindsOf(route, kinds).map((kind) => ({ ...whole, route, kind, size: 60_000 })),
+  ),
+])
+
+groups('bombs, whole and cut short', [
+  ...routes.map((route) => ({ ...whole, route, kind: 'bomb', coding: 'gzip' as const })),
+  ...routes.map((route) => ({ ...whole, route, kind: 'bomb', coding: 'gzip' as const, damage: 'truncated' as const })),
+  ...readers.map((route, i) => ({ ...whole, route, kind: 'bomb', coding: codings[i]! })),
+])
+
+groups('compressed bodies that are too dense, or too large decompressed', [
+  ...readers.map((route, i) => ({ ...whole, route, kind: 'spaces', size: mebibyte, coding: codings[i]! })),
+  ...readers.flatMap((route) =>
+    codings.map((coding) => ({ ...whole, route, kind: 'good', size: maxBody + 1000, coding })),
+  ),
+])
+
+groups('what is no such coding, where the body is read and where it is not', [
+  ...routes.flatMap((route) => codings.map((label) => ({ ...whole, route, kind: 'noise', size: 5000, label }))),
+  ...readers.map((route, i) => ({ ...whole, route, kind: 'noise', size: maxBody + 1000, label: codings[i]! })),
+])
+
+groups('connections that ask for metrics and leave', [
+  ...Array.from({ length: 2 * together }, (_, i) => ({
+    ...whole,
+    ...({ route: 'get', line: 0, kind: 'good', size: 500, ask: 'five', at: 1, pieces: 1 } as const),
+    cut: cuts[1 + (i % 2)]!,
+  })),
+])
+
+groups(
+  'connections that never read',
+  cuts.map((cut) => ({ ...whole, route: 'get', line: 3, ask: 'unread', size: 0, cut })),
+  1,
+)
+
+groups(
+  'every route, coding and cut',
+  routes.flatMap((route) => allCodings.flatMap((coding) => cuts.map((cut) => ({ route, coding, cut })))),
+)
+
+if (more > 0)
+  groups(
+    `${more} more`,
+    Array.from({ length: more }, () => ({})),
+  )
+
+t.test('what was tried', async (t) => {
+  const columns = allCodings.flatMap((coding) => cuts.map((cut) => ({ coding, cut })))
+  const table = routes.map((route) => columns.map((column) => played.get(cell({ route, ...column })) ?? 0))
+  const header = ['', ...columns.map(({ coding, cut }) => `${coding} ${cut}`)]
+  console.log(`seed ${seed}, ${index} cases`)
+  console.log(
+    formatTable(
+      header,
+      table.map((counts, i) => [routes[i]!, ...counts.map(String)]),
+    ),
+  )
+  t.ok(table.flat().every((count) => count > 0))
+})

@@ -12,6 +12,7 @@ export const maxBody = 4 * 2 ** 20
 const small = 2 ** 16
 const smallInflated = 2 ** 18
 const maxRatio = 100
+const maxRows = 10_000
 
 const routes: Record<RouteName, { limit: number; lines: string[] }> = {
   predict: { limit: maxBody, lines: ['POST /predict'] },
@@ -182,7 +183,7 @@ function buildCase(name: string, choice: Choice, random: Random, good: GoodKinds
   const last = complete ? 'GET /livez HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n' : ''
   const exact = (damage === 'none' || damage === 'members') && choice.label === undefined && complete
   const bounds = { encoded: body.length, inflated, coding: isBomb && coding === 'plain' ? 'gzip' : coding }
-  const statuses = exact ? expected(route, payload.verdict, bounds) : [200, 400, 404, 405, 413, 415]
+  const statuses = exact ? expected(route, payload, bounds) : [200, 400, 404, 405, 413, 415]
   return {
     ...choice,
     name: `${name}: ${JSON.stringify(choice)}`,
@@ -190,7 +191,7 @@ function buildCase(name: string, choice: Choice, random: Random, good: GoodKinds
     asked,
     complete,
     statuses,
-    refusal: exact && statuses.length === 1 && statuses[0] === 400 ? payload.refusal : undefined,
+    refusal: exact && statuses.includes(400) ? payload.refusal : undefined,
     inflated: Math.max(inflated, body.length),
   }
 }
@@ -214,7 +215,7 @@ function damaged(bytes: Buffer, damage: Choice['damage'], random: Random): Buffe
 /** Answers that a whole request may get. */
 function expected(
   route: RouteName,
-  verdict: Payload['verdict'],
+  { verdict, refusal }: Payload,
   { encoded, inflated, coding }: { encoded: number; inflated: number; coding: string },
 ): number[] {
   if (route === 'unknown') return [404, 405]
@@ -222,10 +223,10 @@ function expected(
   const { limit } = routes[route]
   const ratio = coding === 'plain' || inflated <= smallInflated ? 0 : inflated / encoded
   if (encoded > limit || inflated > limit || ratio > maxRatio) return [413]
-  // The first part of a body may be denser than all of it; and rows that are too many are refused with the same status.
-  const refused = ratio > maxRatio / 4 ? [400, 413] : [400]
-  if (verdict === 'good') return ratio > maxRatio / 4 ? [200, 413] : [200]
-  return verdict === 'wrong' ? refused : [200, ...refused]
+  // The first part of a body may be denser than all of it; and the same status refuses more rows than may be.
+  const maybe =
+    ratio > maxRatio / 4 || (verdict === 'wrong' && refusal === undefined && inflated > maxRows) ? [413] : []
+  return [...(verdict === 'wrong' ? [] : [200]), ...(verdict === 'good' ? [] : [400]), ...maybe]
 }
 
 /** A request as it goes over the wire. */

@@ -55,8 +55,9 @@ function decompress(payload: RequestPayload, decoder: Transform & RequestPayload
     // A client that leaves in the middle of a body ends the stream without its `end`.
     if (!payload.readableEnded) decoder.destroy(new Error('the connection was closed'))
   })
-  // Whatever is left of a body that nobody reads any further passes through, so that the next request can arrive.
-  decoder.once('close', () => payload.resume())
   payload.pipe(decoder)
+  // Whatever is left of a body that nobody reads any further passes through, so that the next request can arrive. This
+  // listener comes after `pipe`, whose own pauses the body.
+  decoder.once('close', () => payload.resume())
   return decoder
 }

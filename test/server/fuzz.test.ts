@@ -195,6 +195,16 @@ groups('what is no such coding, where the body is read and where it is not', [
   ...readers.map((route, i) => ({ ...whole, route, kind: 'noise', size: maxBody + 1000, label: codings[i]! })),
 ])
 
+groups(
+  'compressed bodies that nobody reads, and requests behind them',
+  (['get', 'unknown'] as const).flatMap((route) =>
+    codings.map((coding) => ({
+      ...whole,
+      ...({ route, kind: 'noise', size: mebibyte, coding, framing: 'chunked', ask: 'five' } as const),
+    })),
+  ),
+)
+
 groups('connections that ask for metrics and leave', [
   ...Array.from({ length: 2 * together }, (_, i) => ({
     ...whole,

@@ -60,6 +60,7 @@ export function faultOf({ case: one, text, error }: Outcome, crowded: boolean): 
   const reset = error() !== undefined
   const asked = answers.slice(0, one.asked)
   const allowed = [...one.statuses, ...(crowded ? [429] : [])]
+  if (one.complete && answers.some(({ text }) => /took too long to arrive/.test(text))) return 'it waits for more'
   const odd = asked.find(({ status }) => !allowed.includes(status))
   if (odd !== undefined) return `${odd.status}, not ${allowed.join(' or ')}: ${odd.text.slice(0, 300)}`
   if (!one.complete) return undefined

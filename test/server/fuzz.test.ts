@@ -205,6 +205,18 @@ groups(
   ),
 )
 
+groups(
+  'clients that leave in the middle of a compressed body',
+  (['get', ...readers] as const).flatMap((route) =>
+    codings.flatMap((coding) =>
+      cuts.slice(1).map((cut) => ({
+        ...whole,
+        ...({ route, kind: 'noise', size: mebibyte, coding, cut, at: 0.5 } as const),
+      })),
+    ),
+  ),
+)
+
 groups('connections that ask for metrics and leave', [
   ...Array.from({ length: 2 * together }, (_, i) => ({
     ...whole,

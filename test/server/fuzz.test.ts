@@ -227,7 +227,7 @@ groups('connections that ask for metrics and leave', [
 
 groups(
   'connections that never read',
-  cuts.map((cut) => ({ ...whole, route: 'get', line: 3, ask: 'unread', size: 0, cut })),
+  cuts.map((cut) => ({ ...whole, route: 'get', line: 3, ask: 'unread', pieces: 1, cut })),
   1,
 )
 

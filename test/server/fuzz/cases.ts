@@ -146,8 +146,9 @@ function drawChoice(random: Random, { route: asked }: Partial<Choice>, good: Goo
 }
 
 /** Answers that pile up: to what is right, and small enough for many to be sent at once. */
-function unread({ size }: Choice): Partial<Choice> {
-  return { kind: 'good', size: Math.min(size, 2 ** 14), damage: 'none', framing: 'length', label: undefined, at: 1 }
+function unread({ route, size }: Choice): Partial<Choice> {
+  const kind = route === 'get' ? 'empty' : 'good'
+  return { kind, size: Math.min(size, 2 ** 14), damage: 'none', framing: 'length', label: undefined, at: 1 }
 }
 
 const encoders: Record<Choice['coding'], (bytes: Buffer) => Buffer> = {

@@ -107,6 +107,6 @@ export function createKinds(rows: readonly object[]): Record<RouteName, Record<s
     index: empty,
     load: empty,
     unknown: predict,
-    get: predict,
+    get: { ...predict, empty: () => good(Buffer.alloc(0)) },
   }
 }

@@ -6,21 +6,11 @@ import type { GraphSource } from '../engines/engine.ts'
 import { reasonOf } from '../errors.ts'
 import type { InputRows } from './calibrate.ts'
 import { cleanCache } from './clean-cache.ts'
-import { compile, type Precision } from './compile.ts'
-import { type JudgedRows, judgeFiles, type Verdict } from './judge.ts'
+import type { Precision } from './compile.ts'
+import type { JudgedRows, Verdict } from './judge.ts'
 import type { Sides } from './passes/split-sides.ts'
-import {
-  compilerVersion,
-  makeFolder,
-  type PlanDescription,
-  type ReadyPlan,
-  readPlan,
-  savePlan,
-  unfinished,
-} from './plan.ts'
+import { compilerVersion, makeFolder, type PlanDescription, type ReadyPlan, readPlan } from './plan.ts'
 import type { FieldIds } from './quantised-table.ts'
-import { readGraph } from './read-graph.ts'
-import { settleTables } from './tables.ts'
 
 export interface PrepareRequest {
   source: GraphSource
@@ -84,12 +74,14 @@ async function compileAndStore(
   warnings: string[],
 ): Promise<Pick<ReadyPlan, 'folder' | 'description' | 'origin'>> {
   const { cache, now } = request
+  // The compiler takes longer to load than a plan to be read from the cache: most starts do without it.
+  const { buildPlan } = await import('./build-plan.ts')
   let problem: string | undefined
   if (cache !== undefined && folder !== undefined) {
     try {
       await makeFolder(cache)
       await cleanCache(cache, now)
-      return { folder, description: await build(request, folder), origin: 'compiled' }
+      return { folder, description: await buildPlan(request, folder), origin: 'compiled' }
     } catch (error) {
       // What can't be compiled here can't be compiled elsewhere; but where the disk is at fault another may do.
       if ((error as NodeJS.ErrnoException).syscall === undefined) throw error
@@ -99,33 +91,12 @@ async function compileAndStore(
   const temporary = await mkdtemp(join(tmpdir(), 'multigate-plan-'))
   try {
     const own = join(temporary, 'plan')
-    const description = await build(request, own)
+    const description = await buildPlan(request, own)
     if (problem !== undefined) warnings.push(`the compiled plan can't be kept in the cache ${cache}: ${problem}`)
     return { folder: own, description, origin: 'temporary' }
   } catch (error) {
     await rm(temporary, { recursive: true, force: true })
     throw error
-  }
-}
-
-/** Compiles into `folder`; what is needed meanwhile stands beside it, so that large tables are linked, not copied. */
-async function build(
-  { source, output, sides, fields, precision, quantization }: PrepareRequest,
-  folder: string,
-): Promise<PlanDescription> {
-  const scratch = unfinished(folder)
-  await makeFolder(scratch)
-  try {
-    const graph = await readGraph(source, output)
-    const tables = await settleTables(graph, scratch)
-    const compiled = await compile(graph, {
-      sides,
-      fields,
-      quantization: precision === 'int8' ? quantization : undefined,
-    })
-    return await savePlan(folder, output, compiled, tables)
-  } finally {
-    await rm(scratch, { recursive: true, force: true })
   }
 }
 
@@ -163,6 +134,7 @@ async function choose(
   if (description.int8 === undefined) return refuse(description.int8Problem ?? 'int8 was not compiled')
   let verdict: Verdict
   try {
+    const { judgeFiles } = await import('./judge.ts')
     verdict = await judgeFiles(folder, description.float32.whole, description.int8.whole, quantization.judged)
   } catch (error) {
     return refuse(`int8 can't be judged: ${reasonOf(error)}`)

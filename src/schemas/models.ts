@@ -31,7 +31,12 @@ export const ModelStatus = Type.Object({
   name: Type.String(),
   default: Type.Boolean({ description: 'Answers requests that name no model' }),
   unloaded: Type.Optional(Type.Boolean({ description: 'Taken out of service, until it is loaded on demand' })),
+  default_version: Type.Optional(Type.String({ description: 'Version that answers requests that name none' })),
+  pin: Type.Optional(Type.String({ description: 'Version that is pinned: it answers although a higher one exists' })),
   labels: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'Version by label' })),
+  problem: Type.Optional(
+    Type.String({ description: 'What is wrong with the folder of the model, or with its pin, though it may serve' }),
+  ),
   versions: Type.Array(VersionStatus),
 })
 

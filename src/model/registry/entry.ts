@@ -1,4 +1,5 @@
 import type { ModelStatus, VersionState } from '../../schemas/models.ts'
+import type { ModelErrorCode } from '../errors.ts'
 import type { LoadedModel } from '../prediction/model.ts'
 import { compareVersions } from './policy.ts'
 import type { SourceModel } from './source.ts'
@@ -18,6 +19,8 @@ export interface Entry {
   /** Whether the model has no manifest. */
   bare: boolean
   error: string | undefined
+  /** The kind of its failure; undefined of an unforeseen one, too. */
+  failure: ModelErrorCode | undefined
   /** Requests that hold the version. */
   leases: number
   onReleased: (() => void) | undefined
@@ -36,6 +39,8 @@ export interface KnownModel {
   unloaded: boolean
   /** Names of all models on disk. */
   names(): string[]
+  /** The version that answers requests that name none. */
+  answering: Entry | undefined
 }
 
 export function newEntry(version: string, stamp: string): Entry {
@@ -46,13 +51,14 @@ export function newEntry(version: string, stamp: string): Entry {
     model: undefined,
     bare: false,
     error: undefined,
+    failure: undefined,
     leases: 0,
     onReleased: undefined,
     drained: undefined,
   }
 }
 
-/** The version that answers requests that name none. */
+/** The highest version that can answer. */
 export function highestReady(entries: Iterable<Entry>): Entry | undefined {
   let highest: Entry | undefined
   for (const entry of entries) {
@@ -74,8 +80,10 @@ export function whyNotReady({ entries, source, unloaded }: KnownModel): string {
 }
 
 /** What `GET /models` says of a model; highest version first. */
-export function statusOf({ name, source, entries, unloaded }: KnownModel, isDefault: boolean): ModelStatus {
-  const labels = source?.labels ?? {}
+export function statusOf(model: KnownModel, isDefault: boolean): ModelStatus {
+  const { name, source, entries, unloaded, answering } = model
+  const { labels = {}, pin } = source ?? {}
+  const problem = problemOf(model)
   const versions = [...entries]
     .sort((a, b) => compareVersions(b.version, a.version))
     .map(({ version, state, model, error }) => ({
@@ -88,7 +96,29 @@ export function statusOf({ name, source, entries, unloaded }: KnownModel, isDefa
     name,
     default: isDefault,
     ...(unloaded ? { unloaded } : {}),
+    ...(answering && !unloaded ? { default_version: answering.version } : {}),
+    ...(pin === undefined ? {} : { pin }),
     ...(Object.keys(labels).length > 0 ? { labels } : {}),
+    ...(problem === undefined ? {} : { problem }),
     versions,
   }
+}
+
+/** What is wrong with a model that may serve all the same. */
+function problemOf(model: KnownModel): string | undefined {
+  const problems = [model.source?.problem, pinProblem(model)].filter((text) => text !== undefined)
+  return problems.length > 0 ? problems.join('; ') : undefined
+}
+
+/** Why a pin is not followed. */
+export function pinProblem({ source, entries, answering, unloaded }: Omit<KnownModel, 'names'>): string | undefined {
+  const pin = source?.pin
+  if (source === undefined || pin === undefined || unloaded || answering?.version === pin) return undefined
+  const entry = entries.find(({ version }) => version === pin)
+  if (entry?.state === 'loading') return undefined
+  const there = source.versions.some(({ version }) => version === pin)
+  if (there && entry?.state !== 'failed') return undefined
+  const why = there ? `it failed: ${entry?.error}` : 'it is not in the folder'
+  const instead = answering === undefined ? 'no version answers' : `version ${answering.version} answers`
+  return `version ${pin} is pinned, but ${why}; ${instead}`
 }

@@ -1,16 +1,15 @@
 import { ModelError } from '../errors.ts'
 import { suggestNames } from '../known-names.ts'
-import { type Entry, highestReady, type KnownModel, whyNotReady } from './entry.ts'
+import { type Entry, type KnownModel, whyNotReady } from './entry.ts'
 
 /** The ready version that a request means. Throws MODEL_NOT_FOUND, VERSION_NOT_FOUND, or NOT_READY. */
 export function findVersion(model: KnownModel, version: string | undefined, label: string | undefined): Entry {
-  const { name, entries, unloaded } = model
+  const { name, entries, unloaded, answering } = model
   if (entries.length === 0 || unloaded) throw notReady(model)
   const asked = label === undefined ? version : labelled(model, label)
   if (asked === undefined) {
-    const highest = highestReady(entries)
-    if (highest === undefined) throw notReady(model)
-    return highest
+    if (answering === undefined) throw notReady(model)
+    return answering
   }
   const entry = entries.find((candidate) => candidate.version === asked)
   if (entry === undefined) throw new ModelError('VERSION_NOT_FOUND', `${name} has no version ${asked} that is served`)

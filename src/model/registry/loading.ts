@@ -1,13 +1,16 @@
-import { reasonOf } from '../errors.ts'
+import { ModelError } from '../errors.ts'
 import type { LoadedModel } from '../prediction/model.ts'
 import { type Entry, newEntry } from './entry.ts'
 import type { RegistryEvent } from './event.ts'
 import type { SourceVersion } from './source.ts'
 
 export interface LoadingOptions {
-  load(name: string, version: string): Promise<LoadedModel>
+  /** `free` lets another version be loaded beside what is left to do for this one; it need not be called. */
+  load(name: string, version: string, free: () => void): Promise<LoadedModel>
   now(): number
-  onEvent?(event: RegistryEvent): void
+  /** What clients may be given as the reason for a failure. */
+  describe(error: unknown): string
+  onEvent?: ((event: RegistryEvent) => void) | undefined
 }
 
 /** Loads a version; its entry is `ready` then, or `failed` with the reason. Never rejects. */
@@ -16,19 +19,21 @@ export async function loadVersion(
   entries: Map<string, Entry>,
   { version, stamp }: SourceVersion,
   options: LoadingOptions,
+  free: () => void,
 ): Promise<void> {
   const entry = newEntry(version, stamp)
   entries.set(version, entry)
   const started = options.now()
   try {
-    entry.model = await options.load(name, version)
+    entry.model = await options.load(name, version, free)
     entry.bare = entry.model.bare
     entry.state = 'ready'
     const seconds = (options.now() - started) / 1000
     options.onEvent?.({ type: 'loaded', name, version, model: entry.model, seconds })
   } catch (error) {
     entry.state = 'failed'
-    entry.error = reasonOf(error)
+    entry.error = options.describe(error)
+    entry.failure = error instanceof ModelError ? error.code : undefined
     options.onEvent?.({ type: 'failed', name, version, error })
   }
 }
@@ -42,11 +47,12 @@ export async function refreshVersion(
   entries: Map<string, Entry>,
   { version, stamp }: SourceVersion,
   options: LoadingOptions,
+  free: () => void,
 ): Promise<Entry | undefined> {
   const former = entries.get(version)!
   const started = options.now()
   try {
-    const model = await options.load(name, version)
+    const model = await options.load(name, version, free)
     entries.set(version, { ...former, stamp, model, bare: model.bare, leases: 0, onReleased: undefined })
     options.onEvent?.({ type: 'loaded', name, version, model, seconds: (options.now() - started) / 1000 })
     return former

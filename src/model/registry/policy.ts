@@ -10,7 +10,23 @@ export interface KnownVersion {
   bare?: boolean
 }
 
+/** What should exist of a model, and what does. */
+export interface Situation {
+  mode: 'latest' | 'all'
+  source: readonly SourceVersion[]
+  labels: Readonly<Record<string, string>>
+  known: readonly KnownVersion[]
+  /** The version that is to answer requests that name none, whatever else there is. */
+  pin?: string | undefined
+  /** The version that answers them now. */
+  serving?: string | undefined
+  /** The version that answered them before, as long as it is kept for a roll-back. */
+  kept?: string | undefined
+}
+
 export interface Actions {
+  /** The version that is to answer requests that name none; undefined where none can. */
+  target: string | undefined
   load: SourceVersion[]
   /** Versions that answer, to be replaced by what is on disk now. */
   refresh: SourceVersion[]
@@ -22,16 +38,11 @@ export interface Actions {
 /**
  * What to do next for one model: a pure function of what should exist and what does.
  *
- * `latest` keeps the highest version that loads, and those that have a label; `all` keeps every version. A version is
- * unloaded only once its successor answers, so that there is always one to ask; a version that failed is tried again
- * when any of its files has changed.
+ * `latest` keeps the target, those that have a label, and for a while the one that answered before; `all` keeps every version.
+ * The target is the highest version that loads, or the one that is pinned. A version is unloaded only once its successor
+ * answers, so that there is always one to ask; a version that failed is tried again when any of its files has changed.
  */
-export function nextActions(
-  mode: 'latest' | 'all',
-  source: readonly SourceVersion[],
-  labels: Readonly<Record<string, string>>,
-  known: readonly KnownVersion[],
-): Actions {
+export function nextActions({ mode, source, labels, known, pin, serving, kept }: Situation): Actions {
   const onDisk = [...source].sort((a, b) => compareVersions(b.version, a.version))
   const failed = new Map(known.filter(({ state }) => state === 'failed').map((entry) => [entry.version, entry]))
   const forget = [...failed.values()].filter(
@@ -40,24 +51,49 @@ export function nextActions(
   for (const { version } of forget) failed.delete(version)
 
   const good = onDisk.filter(({ version }) => !failed.has(version))
-  const labelled = new Set(Object.values(labels))
-  const wanted = mode === 'all' ? good : good.filter(({ version }, place) => place === 0 || labelled.has(version))
   const state = (version: string) => known.find((entry) => entry.version === version && !forget.includes(entry))?.state
+  const isReady = (version: string) => state(version) === 'ready'
+  const target = targetOf(good, onDisk, pin, serving, isReady)
+
+  const labelled = new Set(Object.values(labels))
+  const successorReady = target === undefined ? onDisk.length === 0 : isReady(target)
+  const keeps = (version: string) => version === kept && isReady(version) && successorReady
+  const isWanted = ({ version }: SourceVersion) =>
+    mode === 'all' || version === target || labelled.has(version) || keeps(version)
+  const wanted = good.filter(isWanted).sort((a, b) => Number(b.version === target) - Number(a.version === target))
 
   const load = wanted.filter(({ version }) => state(version) === undefined)
-  const [highest] = wanted
-  const successorReady = highest === undefined ? onDisk.length === 0 : state(highest.version) === 'ready'
   const unwanted = known.filter(
-    (entry) => entry.state === 'ready' && !wanted.some(({ version }) => version === entry.version),
+    ({ state, version }) =>
+      state === 'ready' && version !== target && !wanted.some((entry) => entry.version === version),
   )
+  // While the next target is loaded, what is kept for a roll-back makes room for it.
+  const goes = ({ version }: KnownVersion) =>
+    successorReady || (version === kept && version !== serving && serving !== undefined && isReady(serving))
   const isStale = ({ version, stamp }: SourceVersion) =>
     known.some((entry) => entry.version === version && entry.state === 'ready' && entry.bare && entry.stamp !== stamp)
   return {
+    target,
     load,
     refresh: wanted.filter(isStale),
-    unload: successorReady ? unwanted.map(({ version }) => version) : [],
+    unload: unwanted.filter(goes).map(({ version }) => version),
     forget: forget.map(({ version }) => version),
   }
+}
+
+/** A pin that can't be followed leaves what serves; a pinned version that serves stays, though its folder is gone. */
+function targetOf(
+  good: readonly SourceVersion[],
+  onDisk: readonly SourceVersion[],
+  pin: string | undefined,
+  serving: string | undefined,
+  isReady: (version: string) => boolean,
+): string | undefined {
+  const highest = good[0]?.version
+  if (pin === undefined || onDisk.length === 0) return highest
+  if (isReady(pin) || good.some(({ version }) => version === pin)) return pin
+  const stays = serving !== undefined && isReady(serving) && onDisk.some(({ version }) => version === serving)
+  return stays ? serving : highest
 }
 
 /** Ascending numeric order of versions: positive integers without leading zeros. */

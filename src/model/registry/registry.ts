@@ -2,13 +2,15 @@ import type { ModelStatus } from '../../schemas/models.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import type { LoadedModel } from '../prediction/model.ts'
 import { contentsOf, type FolderVersion } from './contents.ts'
-import { closeReleased, drain } from './drain.ts'
-import { type Entry, highestReady, type KnownModel, statusOf, whyNotReady } from './entry.ts'
-import type { RegistryEvent } from './event.ts'
+import { type KnownModel, statusOf, whyNotReady } from './entry.ts'
 import { findVersion, notReady } from './find.ts'
-import { loadVersion, refreshVersion } from './loading.ts'
-import { nextActions } from './policy.ts'
-import { keepUnknown, type Source, type SourceModel, type SourceVersion } from './source.ts'
+import { FolderView } from './folder-view.ts'
+import type { LoadingOptions } from './loading.ts'
+import { whyUnready } from './readiness.ts'
+import { ServedModel, type ServedModelOptions } from './served-model.ts'
+import { createSlots } from './slots.ts'
+import type { Source } from './source.ts'
+import { type FailedVersion, failedOf, type ModelState, modelStates, stateOf } from './summary.ts'
 
 /** One version, held for one request: it is not closed before it is released. */
 export interface Lease {
@@ -19,18 +21,23 @@ export interface Lease {
 
 export type { RegistryEvent } from './event.ts'
 
-export interface RegistryOptions {
+export interface RegistryOptions extends Omit<LoadingOptions, 'describe'> {
   source: Source
-  load(name: string, version: string): Promise<LoadedModel>
   mode: 'latest' | 'all'
   /** Model of requests that name none; where undefined, `preferredDefault`, or the only one there is. */
   defaultModel: string | undefined
-  /** Models that must be ready beside the default one. */
+  /** Models that must answer for the registry to be ready; where empty, all that are found at the start are waited for. */
   requiredModels: readonly string[]
   /** Models that are not served until they are loaded on demand; default: none. */
   unloaded?: readonly string[]
-  now(): number
-  onEvent?(event: RegistryEvent): void
+  /** Most versions that are loaded side by side at the start; default: 1, as it is always once the registry is ready. */
+  maxLoads?: number
+  /** How long models that vanish from the folder together go on serving, ms; default: not at all. */
+  unloadAfterMs?: number
+  /** How long a version that has been replaced stays loaded, ms; default: not at all. */
+  keepPreviousMs?: number
+  /** What clients may be given as the reason for a failure; default: all of it. */
+  describe?(error: unknown): string
 }
 
 export const preferredDefault = 'ads-funnel'
@@ -43,19 +50,38 @@ export const preferredDefault = 'ads-funnel'
  */
 export class Registry {
   readonly #options: RegistryOptions
-  readonly #models = new Map<string, Map<string, Entry>>()
+  readonly #served: ServedModelOptions
+  readonly #folder: FolderView
+  readonly #models = new Map<string, ServedModel>()
   readonly #unloaded: Set<string>
-  /** Closings of models in whose place another one answers already. */
-  readonly #replaced = new Set<Promise<void>>()
-  #source: SourceModel[] = []
-  #sourceProblem: string | undefined
+  /** Models found at the start that have neither loaded nor failed yet. */
+  #starting: Set<string> | undefined
   #working: Promise<void> = Promise.resolve()
-  #scanned = false
+  #looked = false
+  #ready = false
   #closing = false
 
   constructor(options: RegistryOptions) {
     this.#options = options
     this.#unloaded = new Set(options.unloaded)
+    const { source, load, mode, now, onEvent, maxLoads = 1, describe = reasonOf } = options
+    this.#served = {
+      load,
+      mode,
+      now,
+      describe,
+      keepPreviousMs: options.keepPreviousMs ?? 0,
+      // Clients that wait for their answers come before versions that wait to be loaded.
+      slots: createSlots(() => (this.#ready ? 1 : maxLoads)),
+      isClosing: () => this.#closing,
+      onEvent,
+    }
+    this.#folder = new FolderView({
+      source,
+      now,
+      unloadAfterMs: options.unloadAfterMs ?? 0,
+      onProblem: (message) => onEvent?.({ type: 'problem', message }),
+    })
   }
 
   get mode(): RegistryOptions['mode'] {
@@ -74,16 +100,14 @@ export class Registry {
   load(name: string): Promise<void> {
     return this.#inTurn(async () => {
       this.#refuseClosing()
-      if (!(await this.#scan())) throw new ModelError('NOT_READY', `${name} can't be loaded: ${this.#sourceProblem}`)
+      if (!(await this.#folder.look()))
+        throw new ModelError('NOT_READY', `${name} can't be loaded: ${this.#folder.problem}`)
       this.#unloaded.delete(name)
-      const entries = this.#models.get(name)
-      // What is about to be freed can't be loaded again before.
-      await Promise.all(this.#known(name).entries.map(({ drained }) => drained))
-      for (const { version, state } of this.#known(name).entries) if (state === 'failed') entries?.delete(version)
+      await this.#models.get(name)?.retry()
       await this.#reconcileModel(name)
       const known = this.#known(name)
       const failed = known.entries.some(({ state }) => state === 'failed')
-      if (highestReady(known.entries) === undefined) throw notReady(known)
+      if (known.answering === undefined) throw notReady(known)
       if (failed) throw new ModelError('NOT_READY', `${name} still answers by another version: ${whyNotReady(known)}`)
     })
   }
@@ -112,7 +136,8 @@ export class Registry {
     this.#refuseClosing()
     const asked = name ?? this.#requireDefault()
     // Most requests mean just this one.
-    const usual = (version ?? label) === undefined && !this.#unloaded.has(asked) ? this.#highestReady(asked) : undefined
+    const usual =
+      (version ?? label) === undefined && !this.#unloaded.has(asked) ? this.#models.get(asked)?.answering() : undefined
     const entry = usual ?? findVersion(this.#known(asked), version, label)
     const { model } = entry
     if (model === undefined) throw new Error('a ready version has a model')
@@ -139,31 +164,39 @@ export class Registry {
     return this.#names().flatMap((name) => contentsOf(this.#known(name)))
   }
 
+  /** Models that go on serving although most models vanished from the folder together, by name. */
+  missing(): string[] {
+    return [...this.#folder.held.keys()]
+  }
+
+  /** How many models are in each state, and which versions failed. */
+  summary(): { states: Record<ModelState, number>; failed: FailedVersion[]; missing: number } {
+    const models = this.#names().map((name) => this.#known(name))
+    const count = (state: ModelState) => models.filter((model) => stateOf(model) === state).length
+    return {
+      states: Object.fromEntries(modelStates.map((state) => [state, count(state)])) as Record<ModelState, number>,
+      failed: models.flatMap(failedOf),
+      missing: this.#folder.held.size,
+    }
+  }
+
   /** Why requests can't be answered yet; empty when ready. */
   unreadyReasons(): string[] {
     if (this.#closing) return ['shutting down']
-    const defaultModel = this.#defaultModel()
-    const needed = new Set([...(defaultModel === undefined ? [] : [defaultModel]), ...this.#options.requiredModels])
-    // An unreadable folder, or others still loading, make nothing unready as long as what is needed answers.
-    if (needed.size > 0 && [...needed].every((name) => this.#highestReady(name) !== undefined)) return []
-    if (!this.#scanned) return ['the models are being loaded']
-    const reasons = this.#sourceProblem === undefined ? [] : [this.#sourceProblem]
-    if (defaultModel === undefined) {
-      // None is the default: requests name theirs, and one that answers is enough.
-      const names = this.#source.map(({ name }) => name)
-      if (names.length === 0) reasons.push('there is no model in the folder')
-      else if (names.every((name) => this.#highestReady(name) === undefined))
-        reasons.push(...names.map((name) => `${name}: ${whyNotReady(this.#known(name))}`))
-    }
-    for (const name of needed) {
-      if (this.#highestReady(name) === undefined) reasons.push(`${name}: ${whyNotReady(this.#known(name))}`)
-    }
-    return reasons
+    return whyUnready({
+      required: this.#options.requiredModels,
+      starting: this.#starting,
+      models: this.#names(),
+      known: (name) => this.#known(name),
+      answers: (name) => this.#models.get(name)?.answering() !== undefined,
+      looked: this.#looked,
+      problem: this.#folder.problem,
+    })
   }
 
   /** Versions that answer now, or still answer what they have accepted. */
   live(): { name: string; version: string; model: LoadedModel }[] {
-    return [...this.#models].flatMap(([name, entries]) =>
+    return [...this.#models.values()].flatMap(({ name, entries }) =>
       [...entries.values()].flatMap(({ version, model }) => (model === undefined ? [] : [{ name, version, model }])),
     )
   }
@@ -172,11 +205,7 @@ export class Registry {
   async close(): Promise<void> {
     this.#closing = true
     await this.#working
-    const { onEvent } = this.#options
-    const drained = [...this.#models].flatMap(([name, entries]) =>
-      [...entries.values()].map((entry) => drain(name, entry, onEvent)),
-    )
-    await Promise.all([...drained, ...this.#replaced])
+    await Promise.all([...this.#models.values()].map((model) => model.close()))
   }
 
   /** Rejects what every version has accepted. */
@@ -193,70 +222,34 @@ export class Registry {
   }
 
   async #reconcile(): Promise<void> {
-    if (await this.#scan()) {
-      // The default model first: it is what makes the server ready.
+    const found = await this.#folder.look()
+    this.#looked = true
+    if (found) {
+      const { models } = this.#folder
+      if (models.some(({ versions }) => versions.length > 0)) this.#starting ??= new Set(models.map(({ name }) => name))
+      // The default model first: it is what most requests mean.
       const first = this.#defaultModel()
       const ordered = this.#names().sort((a, b) => Number(b === first) - Number(a === first))
-      for (const name of ordered) {
-        if (this.#closing) return
-        await this.#reconcileModel(name)
-      }
+      await Promise.all(ordered.map((name) => this.#reconcileModel(name)))
+      for (const [name, model] of this.#models)
+        if (model.isEmpty && this.#folder.of(name) === undefined) this.#models.delete(name)
     }
-    this.#scanned = true
+    this.#noteReady()
   }
 
-  /** Looks at the folder; false where it can't be read. */
-  async #scan(): Promise<boolean> {
-    try {
-      const source = await this.#options.source()
-      this.#source = source.map((model) => keepUnknown(model, this.#sourceOf(model.name)))
-      this.#report(undefined)
-      return true
-    } catch (error) {
-      this.#report(`the models' folder can't be read: ${reasonOf(error)}`)
-      return false
-    }
-  }
-
-  #report(problem: string | undefined): void {
-    const problems = [problem, ...this.#source.map((model) => model.problem)].filter((text) => text !== undefined)
-    const text = problems.length > 0 ? problems.join('; ') : undefined
-    if (text !== undefined && text !== this.#sourceProblem) this.#options.onEvent?.({ type: 'problem', message: text })
-    this.#sourceProblem = text
-  }
-
-  /** Acts until nothing is left to do: a version that fails makes the next lower one wanted. */
   async #reconcileModel(name: string): Promise<void> {
-    const entries = this.#models.get(name) ?? new Map<string, Entry>()
-    for (;;) {
-      if (this.#closing) return
-      const { source, unloaded } = this.#known(name)
-      const { versions, labels } = (unloaded ? undefined : source) ?? { versions: [], labels: {} }
-      if (versions.length > 0 || entries.size > 0) this.#models.set(name, entries)
-      const { load, refresh, unload, forget } = nextActions(this.#options.mode, versions, labels, [...entries.values()])
-      for (const version of forget) entries.delete(version)
-      for (const version of load) await loadVersion(name, entries, version, this.#options)
-      for (const version of refresh) await this.#refresh(name, entries, version)
-      for (const version of unload) {
-        const entry = entries.get(version)
-        if (entry) drain(name, entry, this.#options.onEvent).then(() => this.#forget(name, entries, version))
-      }
-      if (load.length + refresh.length + unload.length + forget.length === 0) break
-    }
-    if (entries.size === 0) this.#models.delete(name)
+    const wanted = () => (this.#unloaded.has(name) ? undefined : this.#folder.of(name))
+    const model = this.#models.get(name) ?? new ServedModel(name, this.#served)
+    this.#models.set(name, model)
+    await model.reconcile(wanted)
+    this.#starting?.delete(name)
+    this.#noteReady()
   }
 
-  /** Puts what is on disk now in the place of a version, which then answers what it has accepted. */
-  async #refresh(name: string, entries: Map<string, Entry>, next: SourceVersion): Promise<void> {
-    const former = await refreshVersion(name, entries, next, this.#options)
-    if (former === undefined) return
-    const closing = closeReleased(name, former, this.#options.onEvent).finally(() => this.#replaced.delete(closing))
-    this.#replaced.add(closing)
-  }
-
-  #forget(name: string, entries: Map<string, Entry>, version: string): void {
-    entries.delete(version)
-    if (entries.size === 0) this.#models.delete(name)
+  #noteReady(): void {
+    if (this.#ready || this.unreadyReasons().length > 0) return
+    this.#ready = true
+    this.#options.onEvent?.({ type: 'ready' })
   }
 
   #refuseClosing(): void {
@@ -264,33 +257,33 @@ export class Registry {
   }
 
   #names(): string[] {
-    return [...new Set([...this.#source.map(({ name }) => name), ...this.#models.keys()])].sort()
+    const served = [...this.#models.values()].filter(({ entries }) => entries.size > 0)
+    return [...new Set([...this.#folder.models, ...served].map(({ name }) => name))].sort()
   }
 
   #known(name: string): KnownModel {
-    const entries = [...(this.#models.get(name)?.values() ?? [])]
-    const names = () => this.#source.map((model) => model.name)
-    return { name, source: this.#sourceOf(name), entries, unloaded: this.#unloaded.has(name), names }
-  }
-
-  #highestReady(name: string): Entry | undefined {
-    return highestReady(this.#models.get(name)?.values() ?? [])
-  }
-
-  #sourceOf(name: string): SourceModel | undefined {
-    return this.#source.find((model) => model.name === name)
+    const model = this.#models.get(name)
+    return {
+      name,
+      source: this.#folder.of(name),
+      entries: [...(model?.entries.values() ?? [])],
+      unloaded: this.#unloaded.has(name),
+      answering: model?.answering(),
+      names: () => this.#names(),
+    }
   }
 
   #requireDefault(): string {
     const name = this.#defaultModel()
     if (name !== undefined) return name
-    if (this.#source.length === 0) throw new ModelError('NOT_READY', 'There is no model')
+    if (this.#folder.models.length === 0) throw new ModelError('NOT_READY', 'There is no model')
     throw new ModelError('MODEL_NOT_FOUND', 'The request names no model, and there is no default one')
   }
 
   #defaultModel(): string | undefined {
     if (this.#options.defaultModel !== undefined) return this.#options.defaultModel
-    const names = this.#source.map(({ name }) => name)
-    return names.includes(preferredDefault) ? preferredDefault : names.length === 1 ? names[0] : undefined
+    const { models } = this.#folder
+    if (models.some(({ name }) => name === preferredDefault)) return preferredDefault
+    return models.length === 1 ? models[0]!.name : undefined
   }
 }

@@ -1,6 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { sizeOfOrdinary } from '../bundle/ordinary.ts'
+import { fileReason, sizeOfOrdinary } from '../bundle/ordinary.ts'
 import { reasonOf } from '../errors.ts'
 
 /** A version that should exist. */
@@ -15,6 +15,8 @@ export interface SourceModel {
   versions: SourceVersion[]
   /** Version by label, from the model's labels.json. */
   labels: Record<string, string>
+  /** The version that is pinned, from the same file. */
+  pin?: string
   /** What is wrong with the model's folder as a whole. */
   problem?: string
   /** What can't be told now, and so stays as it was: all of the model, or its labels. */
@@ -24,7 +26,13 @@ export interface SourceModel {
 /** Says which models and versions should exist. Rejects where that can't be told: then nothing changes. */
 export type Source = () => Promise<SourceModel[]>
 
-const labelsFile = 'labels.json'
+export const labelsFile = 'labels.json'
+
+/** Names the pinned version among the labels. No label begins so. */
+export const pinKey = '$pin'
+const reserved = '$'
+
+const versionPattern = /^[1-9][0-9]{0,17}$/
 
 /** Bytes. */
 const largestLabels = 1024 * 1024
@@ -46,8 +54,9 @@ export function createFolderSource(root: string): Source {
 /** A model that can't be read for a moment, or whose labels are half written, must not lose what it serves. */
 export function keepUnknown(model: SourceModel, before: SourceModel | undefined): SourceModel {
   if (before === undefined || model.unknown === undefined) return model
-  const { versions, labels } = before
-  return model.unknown === 'labels' ? { ...model, labels } : { ...model, versions, labels }
+  const { versions, labels, pin } = before
+  const kept = { labels, ...(pin === undefined ? {} : { pin }) }
+  return model.unknown === 'labels' ? { ...model, ...kept } : { ...model, versions, ...kept }
 }
 
 async function readModel(root: string, name: string): Promise<SourceModel | undefined> {
@@ -57,9 +66,9 @@ async function readModel(root: string, name: string): Promise<SourceModel | unde
     if (!(await stat(folder)).isDirectory()) return undefined
     entries = await readdir(folder)
   } catch (error) {
-    return { name, versions: [], labels: {}, problem: `${name} can't be read: ${reasonOf(error)}`, unknown: 'all' }
+    return { name, versions: [], labels: {}, problem: `${name} can't be read: ${reason(error)}`, unknown: 'all' }
   }
-  const numbered = entries.filter((entry) => /^[1-9][0-9]{0,17}$/.test(entry))
+  const numbered = entries.filter(isVersion)
   const versions = await Promise.all(
     numbered.map(async (version) => ({ version, stamp: await stampOf(join(folder, version)) })),
   )
@@ -67,12 +76,17 @@ async function readModel(root: string, name: string): Promise<SourceModel | unde
   if (versions.length === 0)
     model.problem = `${name} has no version: a version is a folder called by a number, e.g. ${name}/1`
   try {
-    if (entries.includes(labelsFile)) model.labels = parseLabels(await readLabels(join(folder, labelsFile)))
+    if (entries.includes(labelsFile)) Object.assign(model, parseLabels(await readLabels(join(folder, labelsFile))))
   } catch (error) {
-    model.problem = `${name}/${labelsFile} ${reasonOf(error)}`
+    model.problem = `${name}/${labelsFile} ${reason(error)}`
     model.unknown = 'labels'
   }
   return model
+}
+
+/** Without the path, which is none of a client's business. */
+function reason(error: unknown): string {
+  return (error as NodeJS.ErrnoException).syscall === undefined ? reasonOf(error) : fileReason(error)
 }
 
 async function stampOf(folder: string): Promise<string> {
@@ -87,17 +101,28 @@ async function stampOf(folder: string): Promise<string> {
   }
 }
 
-async function readLabels(path: string): Promise<string> {
+/** Text of the file of labels. */
+export async function readLabels(path: string): Promise<string> {
   if ((await sizeOfOrdinary(path)) > largestLabels) throw new Error(`is larger than ${largestLabels} bytes`)
   return readFile(path, 'utf8')
 }
 
-function parseLabels(text: string): Record<string, string> {
-  const labels: unknown = JSON.parse(text)
-  if (typeof labels !== 'object' || labels === null || Array.isArray(labels))
+function parseLabels(text: string): Pick<SourceModel, 'labels' | 'pin'> {
+  const parsed: unknown = JSON.parse(text)
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
     throw new Error('must be an object of label: version')
-  for (const [label, version] of Object.entries(labels)) {
+  for (const [label, version] of Object.entries(parsed)) {
     if (typeof version !== 'string') throw new Error(`gives ${JSON.stringify(label)} no version: versions are strings`)
+    if (label === pinKey && !isVersion(version))
+      throw new Error(`pins ${JSON.stringify(version)}, which is no version: a version is a number, e.g. "3"`)
+    if (label !== pinKey && label.startsWith(reserved))
+      throw new Error(`has the label ${JSON.stringify(label)}: no label begins with ${reserved}`)
   }
-  return labels as Record<string, string>
+  const { [pinKey]: pin, ...labels } = parsed as Record<string, string>
+  return { labels, ...(pin === undefined ? {} : { pin }) }
+}
+
+/** Whether a folder of this name is a version: a positive integer without leading zeros. */
+export function isVersion(name: string): boolean {
+  return versionPattern.test(name)
 }

@@ -7,6 +7,7 @@ export const modelListExample: ModelList = {
     {
       name: 'ads-funnel',
       default: true,
+      default_version: '1',
       labels: { stable: '1' },
       versions: [
         {
@@ -17,13 +18,20 @@ export const modelListExample: ModelList = {
         { version: '1', ...ready },
       ],
     },
-    { name: 'census-income', default: false, versions: [{ version: '1', ...ready }] },
+    {
+      name: 'census-income',
+      default: false,
+      default_version: '1',
+      pin: '1',
+      versions: [{ version: '1', ...ready }],
+    },
   ],
 }
 
 export const modelDetailsExample: ModelDetails = {
   name: 'ads-funnel',
   default: true,
+  default_version: '1',
   versions: [{ version: '1', ...ready }],
   version: '1',
   description: 'Clicks and conversions of ads',

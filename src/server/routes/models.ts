@@ -51,8 +51,8 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
           name,
           known.map((model) => model.name),
         )
-      // The highest version that answers; a model without one is described by its status alone.
-      const answering = status.versions.find(({ state }) => state === 'ready')?.version
+      // A model that doesn't answer is described by its status alone.
+      const answering = status.default_version
       const live = registry.live().find((entry) => entry.name === name && entry.version === answering)
       return { ...status, ...(live ? describeModel(live.model) : {}) } as ModelDetails
     },

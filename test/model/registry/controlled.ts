@@ -5,10 +5,12 @@ import { createFakeLoadedModel, type FakeLoadedModel } from '../../fakes/loaded-
 export interface Setup extends Partial<Omit<RegistryOptions, 'load' | 'source' | 'onEvent'>> {
   /** Versions on disk, by model. */
   models?: Record<string, string[]>
+  /** What a load does last. */
+  beforeLoaded?(name: string, free: () => void): Promise<void>
 }
 
 /** A registry over a folder and loads that the test controls. */
-export function setUp({ models = { ads: ['1'] }, ...options }: Setup = {}) {
+export function setUp({ models = { ads: ['1'] }, beforeLoaded, ...options }: Setup = {}) {
   const disk = {
     models: Object.entries(models).map(([name, versions]) => model(name, versions)),
     error: undefined as Error | undefined,
@@ -19,23 +21,26 @@ export function setUp({ models = { ads: ['1'] }, ...options }: Setup = {}) {
   const held = new Map<string, Promise<void>>()
   const loads: string[] = []
   const events: string[] = []
+  /** That it is ready, and that another version answers. */
+  const turns: string[] = []
+  const clock = { now: 0 }
   const loaded = new Map<string, FakeLoadedModel>()
   const closing = new Map<string, Promise<void>>()
   /** Versions without a manifest. */
   const bare = new Set<string>()
-  let now = 0
   const registry = new Registry({
     source: async () => {
       if (disk.error) throw disk.error
       return disk.models
     },
-    load: async (name, version) => {
+    load: async (name, version, free) => {
       const key = `${name}/${version}`
       loads.push(key)
-      now += 500
+      clock.now += 500
       await held.get(key)
       const reason = broken.get(key)
       if (reason !== undefined) throw new Error(reason)
+      await beforeLoaded?.(name, free)
       const model = createFakeLoadedModel(name, version, closing.get(key), bare.has(key))
       loaded.set(key, model)
       return model
@@ -43,18 +48,22 @@ export function setUp({ models = { ads: ['1'] }, ...options }: Setup = {}) {
     mode: 'latest',
     defaultModel: undefined,
     requiredModels: [],
-    now: () => now,
-    onEvent: (event) => events.push(text(event)),
+    now: () => clock.now,
+    onEvent: (event) => {
+      if (event.type === 'ready') turns.push('ready')
+      else if (event.type === 'switched') turns.push(`${event.name} ${event.from} → ${event.version}`)
+      else events.push(text(event))
+    },
     ...options,
   })
-  return { registry, disk, broken, held, loads, events, loaded, closing, bare }
+  return { registry, disk, broken, held, loads, events, turns, clock, loaded, closing, bare }
 }
 
 export function model(name: string, versions: string[], rest: Partial<SourceModel> = {}): SourceModel {
   return { name, versions: versions.map((version) => ({ version, stamp: 'old' })), labels: {}, ...rest }
 }
 
-function text(event: RegistryEvent): string {
+function text(event: Exclude<RegistryEvent, { type: 'ready' | 'switched' }>): string {
   if (event.type === 'problem') return `problem: ${event.message}`
   const name = `${event.type} ${event.name}/${event.version}`
   return event.type === 'loaded' ? `${name} in ${event.seconds} s` : name

@@ -97,7 +97,7 @@ t.test('a model that does not load says why', async (t) => {
   disk.models = [...disk.models, model('empty', [], { problem: 'empty has no version' })]
   await t.rejects(registry.load('empty'), notReady(/empty has no version/))
   disk.error = new Error('EIO')
-  await t.rejects(registry.load('ads'), notReady(/^ads can't be loaded: the models' folder can't be read: EIO/))
+  await t.rejects(registry.load('ads'), notReady(/^ads can't be loaded: the models folder can't be read: EIO/))
   t.equal(answering(registry), 'ads/1')
 })
 

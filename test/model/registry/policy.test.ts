@@ -10,6 +10,11 @@ interface Case {
   /** Versions on disk; `2'` is version 2 with a changed manifest. */
   disk: string
   labels?: Record<string, string>
+  pin?: string
+  serving?: string
+  kept?: string
+  /** The version that is to answer, where a case is about that. */
+  target?: string
   /** Versions known, e.g. `1 ready, 2 failed`. */
   known?: string
   load?: string
@@ -87,11 +92,110 @@ const cases: Case[] = [
     disk: '2',
     known: '1 ready, 2 loading',
   },
+  { name: 'a pinned version is loaded, and no higher one', disk: '1 2 3', pin: '2', load: '2', target: '2' },
+  {
+    name: 'what serves stays until the pinned version answers',
+    disk: '1 2 3',
+    pin: '2',
+    serving: '3',
+    known: '2 loading, 3 ready',
+    target: '2',
+  },
+  {
+    name: 'a higher version goes when the pinned one answers',
+    disk: '1 2 3',
+    pin: '2',
+    serving: '3',
+    known: '2 ready, 3 ready',
+    unload: '3',
+  },
+  {
+    name: 'or stays for a while, to be rolled back to',
+    disk: '1 2 3',
+    pin: '2',
+    serving: '2',
+    kept: '3',
+    known: '2 ready, 3 ready',
+  },
+  {
+    name: 'a version that is kept goes when its folder does',
+    disk: '2',
+    serving: '2',
+    kept: '1',
+    known: '1 ready, 2 ready',
+    unload: '1',
+  },
+  { name: 'a version that is kept is not loaded for that', disk: '1 2', serving: '2', kept: '1', known: '2 ready' },
+  {
+    name: 'the version that was kept makes room for the next',
+    disk: '1 2 3',
+    serving: '2',
+    kept: '1',
+    known: '1 ready, 2 ready',
+    load: '3',
+    unload: '1',
+  },
+  {
+    name: 'a pin at a version that is not there leaves what serves, though a higher one is there',
+    disk: '1 2 3',
+    pin: '9',
+    serving: '2',
+    known: '2 ready',
+    target: '2',
+  },
+  {
+    name: 'so does a pin at a version that failed',
+    disk: '1 2 3',
+    pin: '1',
+    serving: '2',
+    known: '1 failed, 2 ready',
+    target: '2',
+  },
+  { name: 'where nothing serves, it is as if there were no such pin', disk: '1 2', pin: '9', load: '2', target: '2' },
+  {
+    name: 'a pinned version that serves stays, though its folder is gone',
+    disk: '2 3',
+    pin: '1',
+    serving: '1',
+    known: '1 ready',
+    target: '1',
+  },
+  { name: 'unless the whole model is', disk: '', pin: '1', serving: '1', known: '1 ready', unload: '1' },
+  {
+    name: 'of all versions, the pinned one is loaded first',
+    mode: 'all',
+    disk: '1 2 3',
+    pin: '2',
+    load: '2 3 1',
+    target: '2',
+  },
+  {
+    name: 'of all versions, none goes for a pin',
+    mode: 'all',
+    disk: '1 2 3',
+    pin: '2',
+    serving: '3',
+    known: '1 ready, 2 ready, 3 ready',
+  },
 ]
 
-for (const { name, mode = 'latest', disk, labels = {}, known = '', load = '', refresh = '', ...gone } of cases) {
+for (const { name, mode = 'latest', disk, labels = {}, known = '', load = '', refresh = '', ...more } of cases) {
+  const { pin, serving, kept, ...gone } = more
   t.test(name, async (t) => {
-    const { load: loads, refresh: refreshes, ...rest } = nextActions(mode, source(disk), labels, states(known))
+    const {
+      load: loads,
+      refresh: refreshes,
+      target,
+      ...rest
+    } = nextActions({
+      mode,
+      source: source(disk),
+      labels,
+      known: states(known),
+      pin,
+      serving,
+      kept,
+    })
     t.same(
       { load: loads.map(({ version }) => version), refresh: refreshes.map(({ version }) => version), ...rest },
       {
@@ -101,6 +205,7 @@ for (const { name, mode = 'latest', disk, labels = {}, known = '', load = '', re
         forget: words(gone.forget ?? ''),
       },
     )
+    if (gone.target !== undefined) t.equal(target, gone.target)
   })
 }
 
@@ -129,12 +234,15 @@ const situation = fc.record({
     { selector: (entry) => entry.version },
   ),
   labels: fc.dictionary(fc.constantFrom('a', 'b'), version),
+  pin: fc.option(version, { nil: undefined }),
+  serving: fc.option(version, { nil: undefined }),
+  kept: fc.option(version, { nil: undefined }),
 })
 
 t.test('whatever the states, the only version that answers is never taken away while any is on disk', async () => {
   fc.assert(
-    fc.property(situation, ({ mode, disk, known, labels }) => {
-      const { unload } = nextActions(mode, disk, labels, known)
+    fc.property(situation, ({ mode, disk, known, labels, pin, serving, kept }) => {
+      const { unload } = nextActions({ mode, source: disk, labels, known, pin, serving, kept })
       const ready = known.filter(({ state }) => state === 'ready').map((entry) => entry.version)
       return disk.length === 0 || unload.length === 0 || ready.some((entry) => !unload.includes(entry))
     }),
@@ -143,10 +251,10 @@ t.test('whatever the states, the only version that answers is never taken away w
 
 t.test('whatever the states and outcomes, doing as told comes to an end', async () => {
   fc.assert(
-    fc.property(situation, fc.func(fc.boolean()), ({ mode, disk, known, labels }, succeeds) => {
+    fc.property(situation, fc.func(fc.boolean()), ({ mode, disk, known, labels, pin, serving, kept }, succeeds) => {
       let states: KnownVersion[] = known
       for (let round = 0; round < 20; round++) {
-        const actions = nextActions(mode, disk, labels, states)
+        const actions = nextActions({ mode, source: disk, labels, known: states, pin, serving, kept })
         if (count(actions) === 0) return true
         states = [
           ...states.filter(

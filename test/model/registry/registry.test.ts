@@ -391,7 +391,7 @@ t.test('a folder that cannot be read changes nothing, and is told once', async (
   await registry.reconcile()
   t.equal(answering(registry), 'ads/1')
   t.same(registry.unreadyReasons(), [])
-  t.same(events.slice(1), ["problem: the models' folder can't be read: EIO"])
+  t.same(events.slice(1), ["problem: the models folder can't be read: EIO"])
 })
 
 t.test('a model that cannot be read for a moment keeps what it serves', async (t) => {
@@ -436,10 +436,16 @@ t.test('a list tells the default, states, engines and errors, versions highest f
   broken.set('b/10', 'damaged')
   await registry.reconcile()
   t.same(registry.list(), [
-    { name: 'a', default: true, versions: [{ version: '1', state: 'ready', engine: 'fake', precision: 'float32' }] },
+    {
+      name: 'a',
+      default: true,
+      default_version: '1',
+      versions: [{ version: '1', state: 'ready', engine: 'fake', precision: 'float32' }],
+    },
     {
       name: 'b',
       default: false,
+      default_version: '2',
       versions: [
         { version: '10', state: 'failed', error: 'damaged' },
         { version: '2', state: 'ready', engine: 'fake', precision: 'float32' },
@@ -452,7 +458,7 @@ t.test('a list names models without a version', async (t) => {
   const { registry, disk } = setUp()
   disk.models = [model('ads', [], { problem: 'it is empty' })]
   await registry.reconcile()
-  t.same(registry.list(), [{ name: 'ads', default: true, versions: [] }])
+  t.same(registry.list(), [{ name: 'ads', default: true, problem: 'it is empty', versions: [] }])
 })
 
 t.test('live versions are those that answer, or still do', async (t) => {
@@ -478,100 +484,6 @@ t.test('looks queue up behind each other', async (t) => {
   loading.open()
   await both
   t.same(loads, ['ads/1'])
-})
-
-t.test('before the first look, models are being loaded', async (t) => {
-  t.same(setUp().registry.unreadyReasons(), ['the models are being loaded'])
-})
-
-t.test('while the default model is loaded, models are being loaded', async (t) => {
-  const { registry, held } = setUp()
-  const loading = gate()
-  held.set('ads/1', loading.promise)
-  const done = registry.reconcile()
-  await settled()
-  t.same(registry.unreadyReasons(), ['the models are being loaded'])
-  loading.open()
-  await done
-  t.same(registry.unreadyReasons(), [])
-})
-
-t.test('the default model makes ready, though others are still being loaded', async (t) => {
-  const { registry, held } = setUp({ models: { a: ['1'], b: ['1'] }, defaultModel: 'b' })
-  const loading = gate()
-  held.set('a/1', loading.promise)
-  const done = registry.reconcile()
-  await settled()
-  t.same(registry.unreadyReasons(), [])
-  loading.open()
-  await done
-})
-
-t.test('a required model is waited for beside the default one', async (t) => {
-  const { registry, held } = setUp({ models: { a: ['1'], b: ['1'] }, defaultModel: 'b', requiredModels: ['a'] })
-  const loading = gate()
-  held.set('a/1', loading.promise)
-  const done = registry.reconcile()
-  await settled()
-  t.same(registry.unreadyReasons(), ['the models are being loaded'])
-  loading.open()
-  await done
-  t.same(registry.unreadyReasons(), [])
-})
-
-t.test('an empty folder makes unready', async (t) => {
-  const { registry } = setUp({ models: {} })
-  await registry.reconcile()
-  t.same(registry.unreadyReasons(), ['there is no model in the folder'])
-})
-
-t.test('of several models without a default, one that answers is enough', async (t) => {
-  const { registry, broken } = setUp({ models: { a: ['1'], b: ['1'] } })
-  broken.set('a/1', 'damaged')
-  t.same(registry.unreadyReasons(), ['the models are being loaded'])
-  await registry.reconcile()
-  t.same(registry.unreadyReasons(), [])
-})
-
-t.test('several models of which none answers make unready', async (t) => {
-  const { registry, broken } = setUp({ models: { a: ['1'], b: ['1'] } })
-  broken.set('a/1', 'damaged')
-  broken.set('b/1', 'gone')
-  await registry.reconcile()
-  t.same(registry.unreadyReasons(), ['a: version 1 failed: damaged', 'b: version 1 failed: gone'])
-})
-
-t.test('several models without a default are ready where one is required', async (t) => {
-  const { registry } = setUp({ models: { a: ['1'], b: ['1'] }, requiredModels: ['a'] })
-  await registry.reconcile()
-  t.same(registry.unreadyReasons(), [])
-})
-
-t.test('a default and a required model that are not there make unready', async (t) => {
-  const { registry } = setUp({ defaultModel: 'x', requiredModels: ['y', 'ads'] })
-  await registry.reconcile()
-  t.same(registry.unreadyReasons(), ['x: there is no such model', 'y: there is no such model'])
-})
-
-t.test('a default model that failed makes unready, with its reasons', async (t) => {
-  const { registry, broken } = setUp()
-  broken.set('ads/1', 'damaged')
-  await registry.reconcile()
-  t.same(registry.unreadyReasons(), ['ads: version 1 failed: damaged'])
-})
-
-t.test('a default model without a version makes unready, with the reason', async (t) => {
-  const { registry, disk } = setUp()
-  disk.models = [model('ads', [], { problem: 'ads has no version' })]
-  await registry.reconcile()
-  t.same(registry.unreadyReasons(), ['ads has no version', 'ads: ads has no version'])
-})
-
-t.test('a folder that cannot be read makes unready where nothing answers yet', async (t) => {
-  const { registry, disk } = setUp()
-  disk.error = new Error('ENOENT')
-  await registry.reconcile()
-  t.same(registry.unreadyReasons(), ["the models' folder can't be read: ENOENT", 'there is no model in the folder'])
 })
 
 t.test('a closed registry is unready, and takes no requests', async (t) => {

@@ -1,0 +1,83 @@
+import { fileReason } from '../bundle/ordinary.ts'
+import { keepUnknown, type Source, type SourceModel } from './source.ts'
+import { type Held, heldOf } from './vanished.ts'
+
+export interface FolderViewOptions {
+  source: Source
+  now(): number
+  /** How long models that vanish together go on serving, ms. */
+  unloadAfterMs: number
+  onProblem(message: string): void
+}
+
+/** What should exist: what the folder holds, as far as it is believed. A look that tells nothing changes nothing. */
+export class FolderView {
+  readonly #options: FolderViewOptions
+  #models: SourceModel[] = []
+  #problem: string | undefined
+  #reported: string | undefined
+  #held: Held = new Map()
+
+  constructor(options: FolderViewOptions) {
+    this.#options = options
+  }
+
+  get models(): readonly SourceModel[] {
+    return this.#models
+  }
+
+  /** What is wrong with the folder or with models in it. */
+  get problem(): string | undefined {
+    return this.#problem
+  }
+
+  /** Models that vanished together, and go on serving. */
+  get held(): Held {
+    return this.#held
+  }
+
+  of(name: string): SourceModel | undefined {
+    return this.#models.find((model) => model.name === name)
+  }
+
+  /** Looks at the folder; false where it can't be read. */
+  async look(): Promise<boolean> {
+    try {
+      const found = (await this.#options.source()).map((model) => keepUnknown(model, this.of(model.name)))
+      this.#models = this.#holdVanished(found)
+      this.#report(undefined)
+      return true
+    } catch (error) {
+      this.#report(`the models folder can't be read: ${fileReason(error)}`)
+      return false
+    }
+  }
+
+  #holdVanished(found: SourceModel[]): SourceModel[] {
+    const had = this.#models.filter(({ versions }) => versions.length > 0)
+    const has = new Set(found.filter(({ versions }) => versions.length > 0).map(({ name }) => name))
+    const before = had.map(({ name }) => name)
+    const gone = before.filter((name) => !has.has(name))
+    const { now, unloadAfterMs } = this.#options
+    this.#held = heldOf({ before, gone, held: this.#held, now: now(), unloadAfterMs })
+    if (this.#held.size === 0) return found
+    const { held } = this
+    const kept = had.filter(({ name }) => held.has(name)).map((model) => ({ ...model, problem: vanished }))
+    return [...found.filter(({ name }) => !held.has(name)), ...kept].sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
+  #report(folderProblem: string | undefined): void {
+    const { held } = this
+    const together =
+      held.size === 0
+        ? undefined
+        : `most models vanished from the folder together, and go on serving for ${this.#options.unloadAfterMs / 1000} s: ${[...held.keys()].join(', ')}`
+    const own = this.#models.filter(({ name }) => !held.has(name)).map(({ problem }) => problem)
+    const problems = [folderProblem, together, ...own].filter((text) => text !== undefined)
+    this.#problem = problems.length > 0 ? problems.join('; ') : undefined
+    if (this.#problem !== undefined && this.#problem !== this.#reported) this.#options.onProblem(this.#problem)
+    this.#reported = this.#problem
+  }
+}
+
+const vanished = 'it vanished from the folder together with most others, and goes on serving for now'

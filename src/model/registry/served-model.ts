@@ -1,0 +1,143 @@
+import { closeReleased, drain } from './drain.ts'
+import { type Entry, highestReady, pinProblem } from './entry.ts'
+import type { RegistryEvent } from './event.ts'
+import { type LoadingOptions, loadVersion, refreshVersion } from './loading.ts'
+import { nextActions } from './policy.ts'
+import type { Slots } from './slots.ts'
+import type { SourceModel, SourceVersion } from './source.ts'
+
+export interface ServedModelOptions extends LoadingOptions {
+  mode: 'latest' | 'all'
+  /** How long a version that has been replaced stays loaded, ms. */
+  keepPreviousMs: number
+  /** Bounds how many versions are loaded at once, of all models together. */
+  slots: Slots
+  /** Nothing more is to be loaded. */
+  isClosing(): boolean
+  onEvent?: ((event: RegistryEvent) => void) | undefined
+}
+
+/** One model's versions: which are loaded, which one answers requests that name none, and which drain. */
+export class ServedModel {
+  readonly name: string
+  readonly entries = new Map<string, Entry>()
+  readonly #options: ServedModelOptions
+  /** Closings of models in whose place another one answers already. */
+  readonly #replaced = new Set<Promise<void>>()
+  /** The version that is to answer, once it was ready. */
+  #serving: string | undefined
+  /** What was reported of its pin. */
+  #pinProblem: string | undefined
+  #previous: { version: string; until: number } | undefined
+
+  constructor(name: string, options: ServedModelOptions) {
+    this.name = name
+    this.#options = options
+  }
+
+  /** Nothing is left of it. */
+  get isEmpty(): boolean {
+    return this.entries.size === 0 && this.#replaced.size === 0
+  }
+
+  /** The version that answers requests that name none. */
+  answering(): Entry | undefined {
+    const entry = this.#serving === undefined ? undefined : this.entries.get(this.#serving)
+    return entry?.state === 'ready' ? entry : highestReady(this.entries.values())
+  }
+
+  /** Acts until nothing is left to do: a version that fails makes the next lower one wanted. `wanted`: what should exist. */
+  async reconcile(wanted: () => SourceModel | undefined): Promise<void> {
+    const { mode, isClosing, onEvent } = this.#options
+    const { entries } = this
+    while (!isClosing()) {
+      const { versions, labels, pin } = wanted() ?? { versions: [], labels: {} }
+      const { target, load, refresh, unload, forget } = nextActions({
+        mode,
+        source: versions,
+        labels,
+        pin,
+        known: [...entries.values()],
+        serving: this.#serving,
+        kept: this.#kept(),
+      })
+      for (const version of forget) entries.delete(version)
+      // What is no longer needed depends on what answers.
+      if (this.#serve(target)) continue
+      for (const version of unload) {
+        const entry = entries.get(version)
+        if (entry) drain(this.name, entry, onEvent).then(() => entries.delete(version))
+      }
+      for (const version of load) {
+        await this.#inSlot((free) => loadVersion(this.name, entries, version, this.#options, free))
+        this.#serve(target)
+      }
+      for (const version of refresh) await this.#inSlot((free) => this.#refresh(version, free))
+      if (load.length + refresh.length + unload.length + forget.length === 0) break
+    }
+    this.#reportPin(wanted())
+  }
+
+  /** What is about to be freed, and what has failed, is forgotten: it can be loaded again then. */
+  async retry(): Promise<void> {
+    await Promise.all([...this.entries.values()].map(({ drained }) => drained))
+    for (const { version, state } of [...this.entries.values()]) if (state === 'failed') this.entries.delete(version)
+  }
+
+  /** Drains every version. */
+  async close(): Promise<void> {
+    const drained = [...this.entries.values()].map((entry) => drain(this.name, entry, this.#options.onEvent))
+    await Promise.all([...drained, ...this.#replaced])
+  }
+
+  #reportPin(source: SourceModel | undefined): void {
+    const { name, entries } = this
+    const known = { name, source, entries: [...entries.values()], unloaded: false, answering: this.answering() }
+    const problem = pinProblem(known)
+    if (problem !== undefined && problem !== this.#pinProblem)
+      this.#options.onEvent?.({ type: 'problem', message: `${name}: ${problem}` })
+    this.#pinProblem = problem
+  }
+
+  #kept(): string | undefined {
+    return this.#previous !== undefined && this.#options.now() < this.#previous.until
+      ? this.#previous.version
+      : undefined
+  }
+
+  /** Has the version answer from now on if it can; whether that is a change. */
+  #serve(version: string | undefined): boolean {
+    const { keepPreviousMs, now, onEvent } = this.#options
+    if (version === this.#serving) return false
+    if (version === undefined) {
+      this.#serving = undefined
+      return false
+    }
+    if (this.entries.get(version)?.state !== 'ready') return false
+    const former = this.answering()?.version
+    this.#serving = version
+    if (former === undefined || former === version) return true
+    this.#previous = keepPreviousMs > 0 ? { version: former, until: now() + keepPreviousMs } : undefined
+    onEvent?.({ type: 'switched', name: this.name, version, from: former })
+    return true
+  }
+
+  async #inSlot(work: (free: () => void) => Promise<void>): Promise<void> {
+    const free = await this.#options.slots.take()
+    try {
+      if (!this.#options.isClosing()) await work(free)
+    } finally {
+      free()
+    }
+  }
+
+  /** Puts what is on disk now in the place of a version, which then answers what it has accepted. */
+  async #refresh(next: SourceVersion, free: () => void): Promise<void> {
+    const former = await refreshVersion(this.name, this.entries, next, this.#options, free)
+    if (former === undefined) return
+    const closing = closeReleased(this.name, former, this.#options.onEvent).finally(() =>
+      this.#replaced.delete(closing),
+    )
+    this.#replaced.add(closing)
+  }
+}

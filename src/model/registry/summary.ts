@@ -1,0 +1,35 @@
+import type { ModelErrorCode } from '../errors.ts'
+import type { KnownModel } from './entry.ts'
+
+/** `empty`: its folder holds no version that can be looked at. */
+export const modelStates = ['ready', 'loading', 'failed', 'unloaded', 'empty'] as const
+export type ModelState = (typeof modelStates)[number]
+
+/** The kind of a failure: an error's code in lower case, or `unforeseen`. A closed set. */
+export type FailureReason = Lowercase<ModelErrorCode> | 'unforeseen'
+
+export interface FailedVersion {
+  name: string
+  version: string
+  reason: FailureReason
+}
+
+/** A model is as its best version. */
+export function stateOf({ entries, answering, unloaded, source }: KnownModel): ModelState {
+  if (unloaded) return 'unloaded'
+  if (answering !== undefined) return 'ready'
+  if (entries.some(({ state }) => state === 'loading')) return 'loading'
+  if (entries.some(({ state }) => state === 'failed')) return 'failed'
+  return (source?.versions.length ?? 0) > 0 ? 'loading' : 'empty'
+}
+
+/** Versions in the folder that failed to load. */
+export function failedOf({ name, entries, source }: KnownModel): FailedVersion[] {
+  const there = new Set(source?.versions.map(({ version }) => version))
+  return entries
+    .filter(({ state, version }) => state === 'failed' && there.has(version))
+    .map(({ version, failure }) => ({ name, version, reason: reasonOf(failure) }))
+}
+
+const reasonOf = (code: ModelErrorCode | undefined): FailureReason =>
+  code === undefined ? 'unforeseen' : (code.toLowerCase() as Lowercase<ModelErrorCode>)

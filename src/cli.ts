@@ -11,6 +11,7 @@ import { createExportCommand } from './convert/export-command.ts'
 import { createInitCommand, createInspectCommand } from './convert/graph-commands.ts'
 import { createImportCommand } from './convert/import-command.ts'
 import { ModelError, reasonOf } from './model/errors.ts'
+import { createPinCommand, createUnpinCommand } from './pin-commands.ts'
 import { SpecError } from './train/spec.ts'
 
 /*
@@ -194,6 +195,8 @@ Examples:
     .addCommand(createInitCommand())
     .addCommand(createImportCommand(convert))
     .addCommand(createExportCommand(convert))
+    .addCommand(createPinCommand())
+    .addCommand(createUnpinCommand())
   program.addCommand(
     createServeCommand(async (flags) => {
       const { runServer } = await import('./run-server.ts')

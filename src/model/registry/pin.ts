@@ -1,0 +1,82 @@
+import { randomUUID } from 'node:crypto'
+import { readdir, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { fileReason } from '../bundle/ordinary.ts'
+import { ModelError, reasonOf } from '../errors.ts'
+import { compareVersions } from './policy.ts'
+import { isVersion, labelsFile, pinKey, readLabels } from './source.ts'
+
+/**
+ * Pins a version of a model, in the file of its labels: a server that looks at the folder has it answer requests that name
+ * none. Answers the version that was pinned before.
+ *
+ * Rejects with MODEL_NOT_FOUND, VERSION_NOT_FOUND, which lists the versions that there are, or INVALID_BUNDLE where the labels
+ * can't be read or written.
+ */
+export async function pinVersion(root: string, model: string, version: string): Promise<string | undefined> {
+  const versions = await versionsOf(root, model)
+  if (!versions.includes(version)) {
+    const known = versions.length === 0 ? 'it has none' : `it has ${versions.join(', ')}`
+    throw new ModelError('VERSION_NOT_FOUND', `${model} has no version ${version}; ${known}`)
+  }
+  return edit(root, model, (entries) => ({ ...entries, [pinKey]: version }))
+}
+
+/** Removes the pin of a model. Answers the version that was pinned; undefined where none was. Rejects like `pinVersion`. */
+export async function unpinVersion(root: string, model: string): Promise<string | undefined> {
+  await versionsOf(root, model)
+  return edit(root, model, ({ [pinKey]: _, ...entries }) => entries)
+}
+
+async function versionsOf(root: string, model: string): Promise<string[]> {
+  const missing = () => new ModelError('MODEL_NOT_FOUND', `There is no model ${JSON.stringify(model)} in ${root}`)
+  if (/[\\/]/.test(model) || model.startsWith('.') || model === '') throw missing()
+  const entries = await readdir(join(root, model)).catch(() => {
+    throw missing()
+  })
+  return entries.filter(isVersion).sort(compareVersions)
+}
+
+type Entries = Record<string, unknown>
+
+/** Puts other entries in the file's place in one step, so that no reader meets half of them. */
+async function edit(root: string, model: string, change: (entries: Entries) => Entries): Promise<string | undefined> {
+  const link = join(root, model, labelsFile)
+  const place = `${model}/${labelsFile}`
+  try {
+    // A link stays one.
+    const path = await realpath(link).catch((error) => (error.code === 'ENOENT' ? link : Promise.reject(error)))
+    const { entries, mode } = await read(path)
+    const former = entries[pinKey]
+    const changed = change(entries)
+    if (JSON.stringify(changed) !== JSON.stringify(entries)) await replace(path, changed, mode)
+    return former === undefined ? undefined : String(former)
+  } catch (error) {
+    if (error instanceof SyntaxError) throw invalid(`${place} is not JSON: ${error.message}`)
+    throw error instanceof ModelError ? error : invalid(`${place} can't be changed: ${describe(error)}`)
+  }
+}
+
+async function read(path: string): Promise<{ entries: Entries; mode: number | undefined }> {
+  const found = await stat(path).catch((error) => (error.code === 'ENOENT' ? undefined : Promise.reject(error)))
+  if (found === undefined) return { entries: {}, mode: undefined }
+  const entries: unknown = JSON.parse(await readLabels(path))
+  if (typeof entries !== 'object' || entries === null || Array.isArray(entries))
+    throw new Error('it must be an object of label: version')
+  return { entries: entries as Entries, mode: found.mode }
+}
+
+async function replace(path: string, entries: Entries, mode: number | undefined): Promise<void> {
+  const written = join(dirname(path), `.${labelsFile}.${process.pid}.${randomUUID().slice(0, 8)}`)
+  try {
+    await writeFile(written, `${JSON.stringify(entries, null, 2)}\n`, { flag: 'wx', ...(mode && { mode }) })
+    await rename(written, path)
+  } catch (error) {
+    await rm(written, { force: true })
+    throw error
+  }
+}
+
+const describe = (error: unknown) =>
+  (error as NodeJS.ErrnoException).syscall === undefined ? reasonOf(error) : fileReason(error)
+const invalid = (message: string) => new ModelError('INVALID_BUNDLE', message)

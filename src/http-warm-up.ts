@@ -23,9 +23,9 @@ import { createLargeBodyReader } from './server/reading/large-body-reader.ts'
  * metrics and no log tell of them, and it has nothing else to answer with.
  */
 export interface HttpWarmUp {
-  /** Asks a model for half of the time that is left. One at a time; never rejects. */
+  /** Asks a model for half of the time that is left since the first was asked; several side by side. Never rejects. */
   run(model: LoadedModel): Promise<void>
-  /** Ends `run`, which does nothing from then on. Idempotent. */
+  /** Ends every `run`; another does nothing from then on. Idempotent. */
   close(): Promise<void>
 }
 
@@ -36,19 +36,18 @@ export interface HttpWarmUpOptions {
   log: Log
 }
 
-/** Requests at once. */
+/** Requests of a model at once, where no other is asked; with several, each has its share. */
 const connections = 16
 
 export function createHttpWarmUp({ ms, maxBodyBytes, log }: HttpWarmUpOptions): HttpWarmUp {
-  let left = ms
+  let ends: number | undefined
   let closed = false
   let server: Promise<Target> | undefined
-  let running: Promise<void> | undefined
+  const running = new Set<Promise<void>>()
 
-  async function warm(model: LoadedModel): Promise<void> {
+  async function warm(model: LoadedModel, started: number, until: number): Promise<void> {
     const { name, version } = model.manifest
-    const started = performance.now()
-    const until = started + left / 2
+    const share = Math.ceil(connections / (running.size + 1))
     let answers = 0
     try {
       server ??= startServer(maxBodyBytes)
@@ -64,24 +63,27 @@ export function createHttpWarmUp({ ms, maxBodyBytes, log }: HttpWarmUpOptions): 
           if ((await ask(bodies[next++ % bodies.length]!, rest)) === 200) answers++
         }
       }
-      await Promise.all(Array.from({ length: connections }, askOn))
+      await Promise.all(Array.from({ length: share }, askOn))
       const seconds = Number(((performance.now() - started) / 1000).toFixed(3))
       log.info({ model: name, version, answers, seconds }, 'warmed up by HTTP')
     } catch (error) {
       log.warn({ model: name, version, reason: reasonOf(error) }, 'no warm-up: first requests will be slow')
     }
-    left -= performance.now() - started
   }
 
   return {
     async run(model) {
-      if (closed || left <= 0) return
-      running = warm(model)
-      await running
+      const started = performance.now()
+      ends ??= started + ms
+      if (closed || started >= ends) return
+      const warming = warm(model, started, (started + ends) / 2)
+      running.add(warming)
+      await warming
+      running.delete(warming)
     },
     async close() {
       closed = true
-      await running
+      await Promise.all(running)
       const { stop } = (await server?.catch(() => undefined)) ?? {}
       await stop?.()
     },
@@ -89,7 +91,7 @@ export function createHttpWarmUp({ ms, maxBodyBytes, log }: HttpWarmUpOptions): 
 }
 
 interface Target {
-  /** From now on it is this model that answers. */
+  /** From now on this model answers too. */
   serve(model: LoadedModel): Promise<void>
   /** The status of the body's answer: in so many ms at the latest. */
   ask(body: Buffer, deadlineMs: number): Promise<number | undefined>
@@ -98,12 +100,16 @@ interface Target {
 }
 
 async function startServer(maxBodyBytes: number): Promise<Target> {
-  const models: LoadedModel[] = []
+  const models = new Map<string, LoadedModel>()
   const registry = new Registry({
     source: async () =>
-      models.map(({ manifest: { name, version } }) => ({ name, versions: [{ version, stamp: '' }], labels: {} })),
+      [...models].map(([name, { manifest }]) => ({
+        name,
+        versions: [{ version: manifest.version, stamp: '' }],
+        labels: {},
+      })),
     // It is not this registry's to close.
-    load: async () => ({ ...models[0]!, close: async () => undefined }),
+    load: async (name) => ({ ...models.get(name)!, close: async () => undefined }),
     mode: 'latest',
     defaultModel: undefined,
     requiredModels: [],
@@ -128,10 +134,10 @@ async function startServer(maxBodyBytes: number): Promise<Target> {
   })
   await fastify.listen({ host: '127.0.0.1', port: 0 })
   const { port } = fastify.server.address() as AddressInfo
-  const agent = new Agent({ keepAlive: true, maxSockets: connections })
+  const agent = new Agent({ keepAlive: true })
   return {
     async serve(model) {
-      models.splice(0, 1, model)
+      models.set(model.manifest.name, model)
       await registry.reconcile()
     },
     async ask(body, deadlineMs) {

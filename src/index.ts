@@ -74,8 +74,9 @@ export interface Server {
   /** Where it listens, e.g. `http://127.0.0.1:3000`. */
   readonly url: string
   /**
-   * Resolves when the default model and all required ones answer. Rejects with MultigateError (NOT_READY), which says why,
-   * when all have been looked at and they don't; they may later, as `/readyz` tells.
+   * Resolves when every model of the folder has been loaded, or has failed, and one answers; with `requiredModels`, when these
+   * answer. Rejects with MultigateError (NOT_READY), which says why, when all have been looked at and that isn't so; it may be
+   * later, as `/readyz` tells.
    */
   readonly ready: Promise<void>
   /** Stops without losing an accepted request: `/readyz` says so for `drainDelayMs`, then what is under way is finished. Idempotent. */
@@ -87,7 +88,8 @@ export interface Server {
  * environment. Options are the settings of docs/configuration.md, `maxQueueRows` for MULTIGATE_MAX_QUEUE_ROWS, with their
  * defaults.
  *
- * Resolves when it listens; models are loaded meanwhile. Rejects where an option is wrong, the port is taken, or no engine works.
+ * Resolves when it listens; models are loaded meanwhile. Rejects where an option is wrong, the port is taken, the
+ * folder can't be read (unless `waitForModels`), or no engine works.
  */
 export async function createServer(options: ServerOptions = {}): Promise<Server> {
   const { serve } = await import('./serve.ts')
@@ -97,7 +99,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
       allSettings.filter((key) => key !== 'MULTIGATE_PROCESSES'),
     ),
   )
-  const ready = server.loaded.then(() => {
+  const ready = server.started.then(() => {
     const reasons = server.unreadyReasons()
     if (reasons.length > 0) throw new MultigateError(new ModelError('NOT_READY', reasons.join('; ')))
   })

@@ -1,8 +1,10 @@
+import { resolve } from 'node:path'
 import closeWithGrace from 'close-with-grace'
 import { type ConfigurationFlags, type ReadConfiguration, readConfiguration } from './configuration.ts'
 import { collectSeldom } from './garbage.ts'
 import { graceOf } from './grace.ts'
 import { reasonOf } from './model/errors.ts'
+import { checkModelsFolder } from './models-folder.ts'
 
 /** Serves until a signal says stop. A server that can't start says why and ends the process with 1. */
 export async function runServer(flags: ConfigurationFlags): Promise<void> {
@@ -29,6 +31,8 @@ async function runOne({ configuration, unknown }: ReadConfiguration): Promise<vo
 }
 
 async function runSeveral({ configuration, unknown }: ReadConfiguration): Promise<void> {
+  // Before anything is started, and once for all.
+  await checkModelsFolder(resolve(configuration.MULTIGATE_MODELS), configuration)
   const { startPrimary } = await import('./processes/primary.ts')
   const primary = await startPrimary(configuration, (closing) => {
     closing.then(

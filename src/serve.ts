@@ -16,6 +16,8 @@ export interface RunningServer {
   url: string
   /** Resolves when the models that were there at the start have been loaded, or have failed. */
   loaded: Promise<void>
+  /** Resolves when it is ready for the first time, or with `loaded` where it isn't. */
+  started: Promise<void>
   metrics: Metrics
   registry: Registry
   /** Why this process can't answer requests yet, or no longer; empty when ready. */
@@ -107,6 +109,7 @@ export async function serve(configuration: Configuration, options: ServeOptions 
     fastify,
     url,
     loaded,
+    started: service.started,
     metrics: service.metrics,
     registry: service.registry,
     unreadyReasons: service.unreadyReasons,

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { homedir, tmpdir } from 'node:os'
 import { resolve } from 'node:path'
 import type { HttpWarmUp } from './http-warm-up.ts'
 import { type Log, loadOptions, startPool } from './load-options.ts'
@@ -8,6 +9,8 @@ import { reasonOf } from './model/errors.ts'
 import { loadModel } from './model/prediction/model.ts'
 import { Registry, type RegistryEvent } from './model/registry/registry.ts'
 import { createFolderSource } from './model/registry/source.ts'
+import { checkModelsFolder } from './models-folder.ts'
+import { createPathHider } from './path-hider.ts'
 import type { Configuration } from './schemas/configuration.ts'
 import { createAdmission } from './server/admission.ts'
 import type { AppOptions } from './server/app.ts'
@@ -29,6 +32,8 @@ export interface Service {
    * `url`: where it answers, for the log.
    */
   load(url?: string): Promise<void>
+  /** Resolves when it is ready for the first time, or when what `load` waits for is over without that. */
+  started: Promise<void>
   /** Why requests can't be answered yet, or no longer; empty when ready. */
   unreadyReasons(): string[]
   /** Not ready from now on; goes on answering. */
@@ -51,35 +56,62 @@ export interface ServiceOptions {
   warmUp?: HttpWarmUp | undefined
 }
 
-/** Starts the workers. Rejects with ENGINE_UNAVAILABLE. */
+/** Most versions that are loaded side by side: each may take the memory of a compiler. */
+const mostLoads = 4
+
+/**
+ * Starts the workers. Rejects with ENGINE_UNAVAILABLE, or an Error where there is no models folder that can be read and it is not
+ * to be waited for.
+ */
 export async function createService(configuration: Configuration, options: ServiceOptions): Promise<Service> {
   const { log, peers, connections, warmUp } = options
+  const root = resolve(configuration.MULTIGATE_MODELS)
+  await checkModelsFolder(root, configuration)
   const version = await ownVersion()
   const pool = await startPool(configuration, log)
   const loading = loadOptions(configuration, pool, log)
   const { share } = loading
-  const root = resolve(configuration.MULTIGATE_MODELS)
+  const hidePaths = createPathHider({ models: root, other: [loading.compiler?.cache, tmpdir(), homedir()] })
+  const describe = (error: unknown) => hidePaths(reasonOf(error))
+  let onStarted: () => void = () => undefined
+  const started = new Promise<void>((resolve) => {
+    onStarted = resolve
+  })
   const drain: Drain = { draining: false }
   const registry = new Registry({
     source: createFolderSource(root),
-    load: async (name, version) =>
-      loadModel(await readBundle(root, name, version), {
+    load: async (name, version, free) => {
+      const model = await loadModel(await readBundle(root, name, version), {
         ...loading,
         observer: metrics.batchObserver(name, version),
-        // Clients that wait for their answers have the cores to themselves.
         rehearse: async (model) => {
-          if (registry.unreadyReasons().length > 0) await warmUp?.run(model)
+          free()
+          await warmUp?.run(model)
         },
         onUnknown: (feature) => metrics.unknownValue(name, version, feature),
-      }),
+      })
+      model.plan.notes = model.plan.notes.map(hidePaths)
+      return model
+    },
     mode: configuration.MULTIGATE_VERSIONS,
     defaultModel: configuration.MULTIGATE_DEFAULT_MODEL || undefined,
     requiredModels: configuration.MULTIGATE_REQUIRED_MODELS.split(',')
       .map((name) => name.trim())
       .filter(Boolean),
     unloaded: options.unloaded ?? [],
+    maxLoads: Math.min(mostLoads, 2 * pool.size),
+    unloadAfterMs: configuration.MULTIGATE_UNLOAD_AFTER_SECONDS * 1000,
+    keepPreviousMs: configuration.MULTIGATE_KEEP_PREVIOUS_SECONDS * 1000,
+    describe,
     now: systemClock.now,
-    onEvent: (event) => report(event, log, metrics),
+    onEvent: (event) => {
+      report(event, log, metrics)
+      if (event.type !== 'ready') return
+      log.info({ models: registry.live().map(({ name, version }) => `${name}/${version}`) }, 'ready')
+      // Clients that wait for their answers have the cores to themselves.
+      warmUp?.close()
+      onStarted()
+    },
   })
   const pending = { maxBytes: configuration.MULTIGATE_MAX_PENDING_BYTES }
   const [bodies, answers] = [createPendingBytes(pending), createPendingBytes(pending)]
@@ -90,6 +122,7 @@ export async function createService(configuration: Configuration, options: Servi
   })
   const metrics = createMetrics({
     models: () => registry.live(),
+    summary: () => registry.summary(),
     pool: () => pool.stats(),
     pendingBytes: () => bodies.bytes,
     unreadBytes: () => answers.bytes,
@@ -134,15 +167,15 @@ export async function createService(configuration: Configuration, options: Servi
       )
       const loaded = registry.reconcile().then(() => {
         const reasons = registry.unreadyReasons()
-        if (reasons.length === 0)
-          log.info({ models: registry.live().map(({ name, version }) => `${name}/${version}`) }, 'ready')
-        else log.warn({ reasons }, 'not ready')
+        if (reasons.length > 0) log.warn({ reasons }, 'not ready')
+        onStarted()
       })
       const seconds = configuration.MULTIGATE_POLL_SECONDS
       if (seconds > 0 && !drain.draining) poll = setInterval(() => registry.reconcile(), seconds * 1000).unref()
       await loaded
       await warmUp?.close()
     },
+    started,
     unreadyReasons: () => (drain.draining ? ['shutting down'] : registry.unreadyReasons()),
     drain: stop,
     async finish() {
@@ -171,6 +204,9 @@ function report(event: RegistryEvent, log: Log, metrics: Metrics): void {
       metrics
         .forget(event.name, event.version)
         .catch((error) => log.error({ err: error }, 'metrics of an unloaded model'))
+      return
+    case 'switched':
+      log.info({ model: event.name, version: event.version, previous: event.from }, 'another version answers')
       return
     case 'problem':
       log.warn(event.message)

@@ -48,7 +48,7 @@ t.test('it starts without any model, says so, and takes one that comes', async (
   t.match(server.url, /^http:\/\/127\.0\.0\.1:\d+$/)
   t.equal((await ask(server, '/livez')).status, 200)
   const early = await ask(server, '/readyz')
-  t.match(early, { status: 503, body: { reasons: [/there is no model|being loaded/] } })
+  t.match(early, { status: 503, body: { reasons: [/there is no model|folder is being read/] } })
   await server.loaded
   t.same(await ask(server, '/readyz'), {
     status: 503,
@@ -61,11 +61,22 @@ t.test('it starts without any model, says so, and takes one that comes', async (
   t.equal((await ask(server, '/predict', one)).status, 200)
 })
 
-t.test('a folder that does not exist yet is no reason to end', async (t) => {
+t.test('a folder that does not exist ends the start, unless it is to be waited for', async (t) => {
   const folder = join(await temporaryFolder(t), 'later')
-  const server = await start(t, folder)
+  await t.rejects(start(t, folder), {
+    message: `the models folder ${folder} doesn't exist; --models (MULTIGATE_MODELS) names another, --wait-for-models (MULTIGATE_WAIT_FOR_MODELS) waits for it`,
+  })
+  await writeFile(`${folder}.txt`, '')
+  await t.rejects(start(t, `${folder}.txt`), { message: /can't be read: ENOTDIR: not a directory;/ })
+  await t.rejects(start(t, folder, { MULTIGATE_WAIT_FOR_MODELS: true, MULTIGATE_POLL_SECONDS: 0 }), {
+    message: /MULTIGATE_POLL_SECONDS above 0/,
+  })
+  const server = await start(t, folder, { MULTIGATE_WAIT_FOR_MODELS: true })
   await server.loaded
-  t.match((await ask(server, '/readyz')).body.reasons, [/can't be read: ENOENT/])
+  t.same((await ask(server, '/readyz')).body.reasons, [
+    "the models folder can't be read: it is missing",
+    'there is no model in the folder',
+  ])
   await writeTestBundle(folder)
   await until(async () => (await ask(server, '/readyz')).status === 200)
 })

@@ -70,6 +70,8 @@ async function start({ configuration, url, started: before, unloaded }: Start): 
     await running.close()
   })
   channel.tell('serving')
+  await running.started
+  channel.tell('ready')
   await running.loaded
   channel.tell('loaded')
 }

@@ -2,8 +2,8 @@ import type { Socket } from 'node:net'
 
 /** A process that can be given connections. */
 export interface Taker {
-  /** Its models are loaded. */
-  loaded: boolean
+  /** What is waited for is loaded. */
+  ready: boolean
   /** It stops: it takes what it has been given, and no more. */
   leaving: boolean
   give(socket: Socket): void
@@ -14,8 +14,8 @@ const mostPending = 4
 
 /**
  * Gives each connection to the next process in turn. A connection stays open here until its process says that it has
- * taken it: where the process dies before, another gets it. While any process has its models loaded, those that
- * haven't get none.
+ * taken it: where the process dies before, another gets it. While any process is ready, those that are not
+ * get none.
  */
 export class Distributor {
   /** In the order of their turns, with what each has not yet taken, oldest first. */
@@ -46,7 +46,7 @@ export class Distributor {
     this.update()
   }
 
-  /** Gives what waits to those that can be given it; called when one of them has loaded its models, too. */
+  /** Gives what waits to those that can be given it; called when one of them is ready, too. */
   update(): void {
     this.#give(mostPending)
   }
@@ -73,7 +73,7 @@ export class Distributor {
 
   #next(most: number): [Taker, Socket[]] | undefined {
     const all = [...this.#takers].filter(([taker]) => !taker.leaving)
-    const loaded = all.filter(([taker]) => taker.loaded)
-    return (loaded.length > 0 ? loaded : all).find(([, pending]) => pending.length < most)
+    const ready = all.filter(([taker]) => taker.ready)
+    return (ready.length > 0 ? ready : all).find(([, pending]) => pending.length < most)
   }
 }

@@ -56,10 +56,10 @@ export class Group {
     const members = () => this.#members()
     new Gauge({
       name: 'multigate_processes',
-      help: 'Processes that serve: alive, and their models loaded',
+      help: 'Processes that serve: alive, and ready once',
       registers: [this.#own],
       collect() {
-        this.set(members().filter(({ loaded }) => loaded).length)
+        this.set(members().filter(({ ready }) => ready).length)
       },
     })
     this.#replaced = new Counter({
@@ -138,7 +138,9 @@ export class Group {
   #spawn(place: Place): void {
     const { configuration, url } = this.#options
     const unloaded = this.#models.unloaded
-    const start = { configuration: shareOf(configuration), url, started: this.#wasReady, unloaded }
+    // The primary process has looked for the folder: one that replaces another starts, wherever a volume is meanwhile.
+    const share = { ...shareOf(configuration), MULTIGATE_WAIT_FOR_MODELS: configuration.MULTIGATE_POLL_SECONDS > 0 }
+    const start = { configuration: share, url, started: this.#wasReady, unloaded }
     const member = new Member(start, this.#events)
     place.member = member
     member.ended.then((how) => this.#ended(place, member, how))
@@ -149,14 +151,16 @@ export class Group {
       this.distributor.add(member)
       this.#onServing()
     },
-    loaded: () => {
+    ready: () => {
       this.distributor.update()
+      // Whether all are ready now.
+      this.unreadyReasons()
+    },
+    loaded: () => {
       if (this.#state === 'starting') {
         this.#state = 'started'
         for (const place of this.#places) if (place.member === undefined) this.#spawn(place)
       }
-      // Whether all are ready now.
-      this.unreadyReasons()
     },
     taken: (member) => this.distributor.taken(member),
     failed: (member, reason) => {

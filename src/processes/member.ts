@@ -12,6 +12,8 @@ import type { Snapshot } from './totals.ts'
 /** What a process that serves asks of the primary one, and tells it. */
 export interface MemberEvents {
   serving(member: Member): void
+  /** It is to get connections. */
+  ready(member: Member): void
   loaded(member: Member): void
   taken(member: Member): void
   /** It can't start, and why. */
@@ -33,7 +35,7 @@ export class Member implements Taker {
   readonly born = Date.now()
   /** It can be given connections. */
   serving = false
-  loaded = false
+  ready = false
   leaving = false
   /** What it has last answered. */
   snapshot: Snapshot | undefined
@@ -63,10 +65,11 @@ export class Member implements Taker {
         this.serving = true
         events.serving(this)
       },
-      loaded: () => {
-        this.loaded = true
-        events.loaded(this)
+      ready: () => {
+        this.ready = true
+        events.ready(this)
       },
+      loaded: () => events.loaded(this),
       taken: () => events.taken(this),
       failed: (reason: string) => events.failed(this, reason),
       stop: () => events.stop(),
@@ -110,7 +113,7 @@ export class Member implements Taker {
     try {
       const reasons = (await this.#channel.ask('reasons', longestAnswer.reasons)) as string[]
       // Until then it gets no connections while others do: clients that came would all be with them.
-      if (reasons.length === 0 && !this.loaded) return [`process ${this.pid} is loading further models`]
+      if (reasons.length === 0 && !this.ready) return [`process ${this.pid} is warming up`]
       return reasons.map((reason) => `process ${this.pid}: ${reason}`)
     } catch {
       return [`process ${this.pid} does not answer`]

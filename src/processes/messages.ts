@@ -5,7 +5,8 @@ import type { Configuration } from '../schemas/configuration.ts'
  * primary → child: `start` (Start), `connection` (with its socket), `started` (all were ready once), `drain` (all stop),
  *   `closed` (no more connections come); asks `metrics` (Snapshot), `reasons` (string[], why it isn't ready),
  *   `statistics` (InferStatistics[]), `change` (ModelChange → Refusal or nothing).
- * child → primary: `serving` (can be given connections), `loaded` (its models are, or have failed), `taken` (the oldest
+ * child → primary: `serving` (can be given connections), `ready` (it is, or was when all were loaded or had failed: not yet),
+ *   `loaded` (its models are, or have failed), `taken` (the oldest
  *   connection that it was given), `failed` (a reason: it can't start), `stop` (a signal: all are to stop), `leave` (it
  *   stops alone); asks `metrics` (string, of all processes), `reasons` (string[], of all processes), `statistics`
  *   (InferStatistics[], of all processes), `change` (ModelChange, in all processes → Refusal or nothing).

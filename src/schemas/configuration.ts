@@ -29,7 +29,8 @@ export const Configuration = Type.Object({
   }),
   MULTIGATE_REQUIRED_MODELS: Type.String({
     default: '',
-    description: 'Models, comma-separated, that `/readyz` waits for beside the default one',
+    description:
+      'Models, comma-separated, that `/readyz` waits for; where empty, every model found at start has to have loaded or failed',
   }),
   MULTIGATE_VERSIONS: Type.Union([Type.Literal('latest'), Type.Literal('all')], {
     default: 'latest',
@@ -40,6 +41,24 @@ export const Configuration = Type.Object({
     maximum: 86400,
     default: 10,
     description: 'How often the folder is looked at for new versions, s; 0: only at start',
+  }),
+  MULTIGATE_WAIT_FOR_MODELS: Type.Boolean({
+    default: false,
+    description: "Wait for a models folder that doesn't exist or can't be read; else that ends the start",
+  }),
+  MULTIGATE_UNLOAD_AFTER_SECONDS: Type.Number({
+    minimum: 0,
+    maximum: 86400,
+    default: 300,
+    description:
+      'How long models go on serving when all of them, or more than half, vanish from the folder between two looks, s; a single one is unloaded with the next look',
+  }),
+  MULTIGATE_KEEP_PREVIOUS_SECONDS: Type.Number({
+    minimum: 0,
+    maximum: 86400,
+    default: 0,
+    description:
+      'How long a version that has been replaced stays loaded, so that a roll-back is immediate, s; it takes the memory of a further version',
   }),
   MULTIGATE_ENGINE: Type.Union([Type.Literal('auto'), Type.Literal('onnx'), Type.Literal('tensorflow')], {
     default: 'auto',
@@ -126,7 +145,7 @@ export const Configuration = Type.Object({
     maximum: 60_000,
     default: 2000,
     description:
-      'Longest time that a process asks its models by HTTP itself before it is ready, so that its first clients find compiled code, ms: half for the first model, half of the rest for the next, …; 0: not at all',
+      'Longest time that a process asks its models by HTTP itself before it is ready, so that its first clients find compiled code, ms: each model for half of what is left when it is loaded; 0: not at all',
   }),
   MULTIGATE_DRAIN_DELAY_MS: Type.Integer({
     minimum: 0,

@@ -7,6 +7,7 @@ import { type ConnectionSources, registerConnectionMetrics } from './connection-
 import { registerGraphMetrics } from './graph-metrics.ts'
 import { createHistogramTally, type HistogramSeries } from './histogram-tally.ts'
 import { registerPredictionMeans } from './prediction-means.ts'
+import { type RegistrySources, registerRegistryMetrics } from './registry-metrics.ts'
 import { removeSeries } from './remove-series.ts'
 import { createStatistics, type Statistics } from './statistics.ts'
 import { createTally, type TallySeries } from './tally.ts'
@@ -16,7 +17,7 @@ const durations = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 const powersOfTwo = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
 
 /** What is live, asked for at every scrape. */
-export interface MetricsSources extends ConnectionSources {
+export interface MetricsSources extends ConnectionSources, RegistrySources {
   models(): { name: string; version: string; model: LoadedModel }[]
   pool(): EnginePoolStats
 }
@@ -125,6 +126,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
     'max',
   )
   registerGraphMetrics(registry, sources.models)
+  registerRegistryMetrics(registry, sources)
   new Gauge({
     name: 'multigate_drift_psi',
     help: 'Population stability index of a field or task against the test rows: 0.1 is a moderate change, 0.25 a major one',

@@ -10,8 +10,8 @@ interface FakeSocket {
 function start() {
   const distributor = new Distributor()
   let nextId = 0
-  const taker = (loaded = true) => ({
-    loaded,
+  const taker = (ready = true) => ({
+    ready,
     leaving: false,
     given: [] as FakeSocket[],
     give(socket: Socket) {
@@ -83,7 +83,7 @@ t.test('what one that is gone had not taken goes to others, in its order', async
   t.notOk(sockets[1]!.destroyed)
 })
 
-t.test('one that loads its models gets none while another has loaded them', async (t) => {
+t.test('one that is not ready gets none while another is', async (t) => {
   const { distributor, taker, connect } = start()
   const [one, other] = [taker(), taker(false)]
   distributor.add(other)
@@ -91,7 +91,7 @@ t.test('one that loads its models gets none while another has loaded them', asyn
   connect()
   connect()
   t.same([idsOf(one), idsOf(other)], [[0, 1], []])
-  other.loaded = true
+  other.ready = true
   distributor.update()
   connect()
   t.same(idsOf(other), [2])

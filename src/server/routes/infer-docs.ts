@@ -163,7 +163,11 @@ export const inferReadySchema = {
   tags,
   summary: 'Can requests be sent here?',
   response: {
-    200: json('InferReady', 'The default model and all required ones are warm', { ready: true }),
+    200: json(
+      'InferReady',
+      'Every model found at the start has loaded or failed, and one answers, or every required model does',
+      { ready: true },
+    ),
     503: json('InferReady', 'Not ready, and why', { ready: false, error: 'ads-funnel: it is being loaded' }),
     ...inferErrorResponses('INTERNAL'),
   },

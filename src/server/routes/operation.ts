@@ -33,8 +33,11 @@ export async function operationRoutes(app: FastifyInstance, { context }: { conte
       tags: ['operation'],
       summary: 'Can requests be sent here?',
       response: {
-        200: probe('The default model and all required ones are warm, in all processes', { status: 'ok' }),
-        503: probe('Not ready, and why', { status: 'unavailable', reasons: ['ads-funnel: it is being loaded'] }),
+        200: probe(
+          'Every model found at the start has loaded or failed, and one answers, or every required model does; in all processes',
+          { status: 'ok' },
+        ),
+        503: probe('Not ready, and why', { status: 'unavailable', reasons: ['census-income: it is being loaded'] }),
         ...problemResponses('INTERNAL'),
       },
     },

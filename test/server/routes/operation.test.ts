@@ -58,7 +58,7 @@ t.test('it says why it is not ready', async (t) => {
   }
   await t.test('no folder', async (t) => {
     const { server } = await start(t, { models: join(await temporaryFolder(t), 'absent') })
-    t.match((await reasons(server))[0], /can't be read: ENOENT/)
+    t.match((await reasons(server))[0], /^the models folder can't be read: it is missing$/)
   })
   await t.test('not so several models, none of them the default', async (t) => {
     const models = await temporaryFolder(t)

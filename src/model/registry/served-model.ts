@@ -48,34 +48,48 @@ export class ServedModel {
 
   /** Acts until nothing is left to do: a version that fails makes the next lower one wanted. `wanted`: what should exist. */
   async reconcile(wanted: () => SourceModel | undefined): Promise<void> {
-    const { mode, isClosing, onEvent } = this.#options
-    const { entries } = this
-    while (!isClosing()) {
-      const { versions, labels, pin } = wanted() ?? { versions: [], labels: {} }
-      const { target, load, refresh, unload, forget } = nextActions({
-        mode,
-        source: versions,
-        labels,
-        pin,
-        known: [...entries.values()],
-        serving: this.#serving,
-        kept: this.#kept(),
-      })
-      for (const version of forget) entries.delete(version)
-      // What is no longer needed depends on what answers.
-      if (this.#serve(target)) continue
-      for (const version of unload) {
-        const entry = entries.get(version)
-        if (entry) drain(this.name, entry, onEvent).then(() => entries.delete(version))
-      }
-      for (const version of load) {
-        await this.#inSlot((free) => loadVersion(this.name, entries, version, this.#options, free))
-        this.#serve(target)
-      }
-      for (const version of refresh) await this.#inSlot((free) => this.#refresh(version, free))
-      if (load.length + refresh.length + unload.length + forget.length === 0) break
+    const slot = new HeldSlot(this.#options.slots)
+    try {
+      while (!this.#options.isClosing()) if (!(await this.#act(wanted(), slot))) break
+    } finally {
+      slot.free()
     }
     this.#reportPin(wanted())
+  }
+
+  /** Whether there was anything to do. */
+  async #act(source: SourceModel | undefined, slot: HeldSlot): Promise<boolean> {
+    const { mode, onEvent, isClosing } = this.#options
+    const { entries } = this
+    const { versions, labels, pin } = source ?? { versions: [], labels: {} }
+    const { target, load, refresh, unload, forget } = nextActions({
+      mode,
+      source: versions,
+      labels,
+      pin,
+      known: [...entries.values()],
+      serving: this.#serving,
+      kept: this.#kept(),
+    })
+    for (const version of forget) entries.delete(version)
+    // What is no longer needed depends on what answers.
+    if (this.#serve(target)) return true
+    for (const version of unload) {
+      const entry = entries.get(version)
+      if (entry) drain(this.name, entry, onEvent).then(() => entries.delete(version))
+    }
+    for (const version of load) {
+      await slot.take()
+      if (isClosing()) return false
+      await loadVersion(this.name, entries, version, this.#options, slot.free)
+      this.#serve(target)
+    }
+    for (const version of refresh) {
+      await slot.take()
+      if (isClosing()) return false
+      await this.#refresh(version, slot.free)
+    }
+    return load.length + refresh.length + unload.length + forget.length > 0
   }
 
   /** What is about to be freed, and what has failed, is forgotten: it can be loaded again then. */
@@ -122,15 +136,6 @@ export class ServedModel {
     return true
   }
 
-  async #inSlot(work: (free: () => void) => Promise<void>): Promise<void> {
-    const free = await this.#options.slots.take()
-    try {
-      if (!this.#options.isClosing()) await work(free)
-    } finally {
-      free()
-    }
-  }
-
   /** Puts what is on disk now in the place of a version, which then answers what it has accepted. */
   async #refresh(next: SourceVersion, free: () => void): Promise<void> {
     const former = await refreshVersion(this.name, this.entries, next, this.#options, free)
@@ -139,5 +144,25 @@ export class ServedModel {
       this.#replaced.delete(closing),
     )
     this.#replaced.add(closing)
+  }
+}
+
+/** The slot that a model holds while its versions are loaded one after the other: one that fails passes it on to the next. */
+class HeldSlot {
+  readonly #slots: Slots
+  #free: (() => void) | undefined
+
+  constructor(slots: Slots) {
+    this.#slots = slots
+  }
+
+  async take(): Promise<void> {
+    this.#free ??= await this.#slots.take()
+  }
+
+  /** Idempotent. */
+  readonly free = (): void => {
+    this.#free?.()
+    this.#free = undefined
   }
 }

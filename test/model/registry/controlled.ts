@@ -17,6 +17,7 @@ export function setUp({ models = { ads: ['1'] }, beforeLoaded, ...options }: Set
   }
   /** Versions that fail to load, with their reasons. */
   const broken = new Map<string, string>()
+  const errors = new Map<string, Error>()
   /** What the load of a version waits for. */
   const held = new Map<string, Promise<void>>()
   const loads: string[] = []
@@ -39,6 +40,8 @@ export function setUp({ models = { ads: ['1'] }, beforeLoaded, ...options }: Set
       clock.now += 500
       await held.get(key)
       const reason = broken.get(key)
+      const error = errors.get(key)
+      if (error !== undefined) throw error
       if (reason !== undefined) throw new Error(reason)
       await beforeLoaded?.(name, free)
       const model = createFakeLoadedModel(name, version, closing.get(key), bare.has(key))
@@ -56,7 +59,7 @@ export function setUp({ models = { ads: ['1'] }, beforeLoaded, ...options }: Set
     },
     ...options,
   })
-  return { registry, disk, broken, held, loads, events, turns, clock, loaded, closing, bare }
+  return { registry, disk, broken, errors, held, loads, events, turns, clock, loaded, closing, bare }
 }
 
 export function model(name: string, versions: string[], rest: Partial<SourceModel> = {}): SourceModel {

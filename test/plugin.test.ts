@@ -208,7 +208,7 @@ t.test('what is wrong is said when it is registered', async (t) => {
 t.test('models that come later are taken, as the probe tells', async (t) => {
   const folder = join(await temporaryFolder(t), 'later')
   const host = Fastify()
-  const reasons = await mount(t, host, { models: folder, pollSeconds: 0.02 })
+  const reasons = await mount(t, host, { models: folder, waitForModels: true, pollSeconds: 0.02 })
   t.match(reasons, [/can't be read/])
   t.equal((await host.inject('/rank/readyz')).statusCode, 503)
   await writeTestBundle(folder)

@@ -60,20 +60,34 @@ export function calibrationRatio(labels: Values, predictions: Values): number | 
 
 /**
  * Expected calibration error over `bins` bins of equal numbers of rows, lowest predictions first:
- * Σ_bins (rows of the bin ÷ rows) · |mean prediction − observed rate|.
+ * Σ_bins (rows of the bin ÷ rows) · |mean prediction − observed rate|. Where a bin's bound falls among equal predictions, each of these
+ * rows counts with the positive rate of all of them, so that the rows' order makes no difference.
  */
 export function expectedCalibrationError(labels: Values, predictions: Values, bins = 10): number | null {
   const order = rank(predictions)
   const rows = order.length
   if (rows === 0) return null
+  const rates = tiedRates(labels, predictions, order)
   let error = 0
   for (let bin = 0; bin < bins; bin++) {
     let excess = 0
     const end = Math.floor(((bin + 1) * rows) / bins)
-    for (let i = Math.floor((bin * rows) / bins); i < end; i++) excess += predictions[order[i]!]! - labels[order[i]!]!
+    for (let i = Math.floor((bin * rows) / bins); i < end; i++) excess += predictions[order[i]!]! - rates[i]!
     error += Math.abs(excess)
   }
   return error / rows
+}
+
+/** Per row of `order`, the positive rate of all rows of its prediction. */
+function tiedRates(labels: Values, predictions: Values, order: Uint32Array): Float64Array {
+  const rates = new Float64Array(order.length)
+  for (let start = 0, end = 0; start < order.length; start = end) {
+    const value = predictions[order[start]!]
+    let positives = labels[order[end++]!]!
+    while (end < order.length && predictions[order[end]!] === value) positives += labels[order[end++]!]!
+    rates.fill(positives / (end - start), start, end)
+  }
+  return rates
 }
 
 /** Row numbers, lowest prediction first. */

@@ -83,3 +83,31 @@ t.test('one bin makes the calibration error the bias; more bins never make it sm
     }),
   )
 })
+
+t.test('a constant is calibrated where it is the base rate, however the rows are sorted', async (t) => {
+  const half = new Array(100).fill(0.5)
+  const sorted = half.map((_, i) => (i < 50 ? 0 : 1))
+  t.equal(expectedCalibrationError(sorted, half), 0)
+  near(expectedCalibrationError(sorted, new Array(100).fill(0.7)), 0.2)
+})
+
+t.test('no metric depends on the order of the rows', async () => {
+  const row = fc.record({ label: fc.integer({ min: 0, max: 1 }), prediction: fc.integer({ min: 0, max: 8 }) })
+  const shuffled = fc
+    .array(row, { minLength: 1, maxLength: 60 })
+    .chain((rows) => fc.tuple(fc.constant(rows), fc.shuffledSubarray(rows, { minLength: rows.length })))
+  const metrics = { auc, logloss, normalisedEntropy, calibrationRatio, expectedCalibrationError }
+  fc.assert(
+    fc.property(shuffled, (orders) => {
+      for (const [name, metric] of Object.entries(metrics)) {
+        const [one, other] = orders.map((rows) =>
+          metric(
+            rows.map(({ label }) => label),
+            rows.map(({ prediction }) => prediction / 8),
+          ),
+        )
+        if (one === null ? other !== null : Math.abs(one! - other!) > 1e-9) throw new Error(`${name}: ${one}, ${other}`)
+      }
+    }),
+  )
+})

@@ -10,6 +10,7 @@ import { createServeCommand } from './configuration.ts'
 import { createExportCommand } from './convert/export-command.ts'
 import { createInitCommand, createInspectCommand } from './convert/graph-commands.ts'
 import { createImportCommand } from './convert/import-command.ts'
+import { createVerifyCommand } from './convert/verify-command.ts'
 import { ModelError, reasonOf } from './model/errors.ts'
 import { createPinCommand, createUnpinCommand } from './pin-commands.ts'
 import { SpecError } from './train/spec.ts'
@@ -197,6 +198,7 @@ Examples:
     .addCommand(createExportCommand(convert))
     .addCommand(createPinCommand())
     .addCommand(createUnpinCommand())
+    .addCommand(createVerifyCommand())
   program.addCommand(
     createServeCommand(async (flags) => {
       const { runServer } = await import('./run-server.ts')

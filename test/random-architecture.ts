@@ -14,8 +14,17 @@ const experts = {
   dropout_expert: dropout,
 }
 
-/** Any of the four architectures, small. */
-export const randomOptions: fc.Arbitrary<ArchitectureOptions> = fc.oneof(
+/** What the reference fixes, and its variants change. */
+const variant = fc.record(
+  {
+    activation: fc.constantFrom('linear', 'relu', 'sigmoid', 'tanh'),
+    normalisation: fc.constantFrom('batch', 'none'),
+    gate_function: fc.constantFrom('softmax', 'linear', 'relu', 'sigmoid', 'tanh'),
+  },
+  { requiredKeys: [] },
+)
+
+const plainOptions: fc.Arbitrary<ArchitectureOptions> = fc.oneof(
   fc.record({
     name: fc.constant('shared_bottom' as const),
     ...embedding,
@@ -37,6 +46,20 @@ export const randomOptions: fc.Arbitrary<ArchitectureOptions> = fc.oneof(
     dropout_proj_head: dropout,
   }),
 )
+
+/** Any of the four architectures, small. */
+export const randomOptions: fc.Arbitrary<ArchitectureOptions> = fc
+  .tuple(plainOptions, variant)
+  .map(([options, changes]) => change(options, changes))
+
+function change(options: ArchitectureOptions, changes: object): ArchitectureOptions {
+  const { gate_function, ...hidden } = changes as { gate_function?: string }
+  return {
+    ...options,
+    ...hidden,
+    ...('num_experts' in options && gate_function && { gate_function }),
+  } as ArchitectureOptions
+}
 
 /** One to three tasks, at least one field. */
 export const randomShape: fc.Arbitrary<ModelShape> = fc

@@ -17,6 +17,7 @@ export async function runImport({ out, err, ...options }: Omit<ImportOptions, 'p
     const result = await importModel({ ...options, progress })
     progress('')
     out.write(`${formatImport(result).join('\n')}\n`)
+    if (result.unchecked.length > 0) err.write(`${formatUnchecked(result, options).join('\n')}\n`)
   } finally {
     progress('')
   }
@@ -62,6 +63,26 @@ function formatExport(
   ]
 }
 
+/** Last, and set apart: a version that looks right may answer wrongly in every row. */
+function formatUnchecked(
+  { unchecked, manifest }: ImportResult,
+  { path, models }: Pick<ImportOptions, 'path' | 'models'>,
+): string[] {
+  const { name, version } = manifest
+  const target = models === 'models' ? name : `${name} --models ${models}`
+  const stated = unchecked.flatMap(({ option }) => (option === undefined ? [] : [`${option}=…`]))
+  return [
+    '',
+    `WARNING: nothing has compared ${name}/${version} with the model that was trained.`,
+    `${path} holds the weights of a class, not its code. Assumed, because the file doesn't say:`,
+    ...unchecked.map(({ text }) => `  ${text}`),
+    'If one of these is wrong, the version serves wrong probabilities, and nothing else will notice.',
+    `To check it, save some rows and what Keras answers to them (docs/import-export.md, "Golden rows"), then:`,
+    `  multigate verify ${target} --golden answers.json`,
+    `or import again with --golden answers.json, which keeps these rows for every load${stated.length > 0 ? `; --architecture ${stated.join(',')} states what was assumed` : ''}.`,
+  ]
+}
+
 function formatImport({ folder, description, manifest, goldenFrom, notes, engine, plan }: ImportResult): string[] {
   const { features, tasks, golden } = manifest
   const numeric = features.filter(({ kind }) => kind === 'numeric').length
@@ -70,7 +91,9 @@ function formatImport({ folder, description, manifest, goldenFrom, notes, engine
   return [
     description,
     `${features.length - numeric} sparse and ${numeric} numeric fields; tasks ${tasks.map(({ name }) => name).join(', ')}`,
-    `${rows} golden rows ${goldenFrom === undefined ? 'drawn, answered in float64' : `of ${goldenFrom}`}; answered within ${golden?.tolerance} on ${engine}${compiled}`,
+    goldenFrom === undefined
+      ? `${rows} rows drawn at random: the graph on ${engine}${compiled} agrees with our own float64 computation within ${golden?.tolerance}; Keras was not asked`
+      : `${rows} golden rows of ${goldenFrom}; answered within ${golden?.tolerance} on ${engine}${compiled}`,
     ...[...notes, ...plan.notes].map((note) => `note: ${note}`),
     `written to ${folder}`,
   ]

@@ -5,6 +5,7 @@ import { ModelError } from '../model/errors.ts'
 import { encoderOf } from '../model/features/encoder.ts'
 import { portsOf, toBatch } from '../model/prediction/inputs.ts'
 import { outputsOf } from '../model/prediction/load-graph.ts'
+import { unseenOptions } from './keras/assumptions.ts'
 import { blocksOf } from './keras/blocks.ts'
 import { forwardClass } from './keras/forward-class.ts'
 import { largestHdf5, readHdf5, readWhole } from './keras/hdf5.ts'
@@ -33,7 +34,8 @@ export async function checkGraph(
 /** The same of exported weights, read as an import reads them and computed in float64. */
 export async function checkWeights({ manifest }: Bundle, path: string): Promise<number> {
   const file = await readHdf5(await readWhole(path, largestHdf5), path)
-  const model = recognise(blocksOf(file), { name: manifest.architecture!.name, options: {} }, path)
+  const architecture = manifest.architecture!
+  const model = recognise(blocksOf(file), { name: architecture.name, options: unseenOptions(architecture) }, path)
   const { rows, sparse, dense } = encodeGolden(manifest)
   const answers = Array.from({ length: rows }, (_, row) =>
     forwardClass(

@@ -16,6 +16,14 @@ const mostRows = 1000
 /** A manifest's default; Keras' own reloads differ by less than 1e-6. */
 const tolerance = 1e-5
 
+/** What the columns of a file of golden rows mean. */
+export interface GoldenColumns {
+  features: Field[]
+  /** Per sparse field the id, as the model takes it, of the field's id 0. */
+  firsts: number[]
+  tasks: string[]
+}
+
 /** What golden rows are made of. */
 export interface GoldenSource {
   model: ImportedModel
@@ -42,34 +50,51 @@ export function drawGolden({ features, ...source }: GoldenSource, random: () => 
 }
 
 /**
- * Rows with answers that Keras itself gave, in one of two forms: `{rows: [{field: value}], probabilities: [[…]]}`, or
- * tensors as the model takes them, `{sparse: {data: [[…]]}, dense: {data: [[…]]}, probabilities: {data: [[…]]}}`.
+ * Rows with answers that the training framework itself gave, in one of two forms: `{rows: [{field: value}], probabilities: [[…]]}`,
+ * or tensors as the model takes them, `{sparse: {data: [[…]]}, dense: {data: [[…]]}, probabilities: {data: [[…]]}}`.
  *
- * Throws INVALID_REQUEST, naming `file` and the place, where they are malformed, don't fit the fields, or are not what the
- * weights answer.
+ * Throws INVALID_REQUEST, naming `file` and the place, where they are malformed or don't fit the fields.
  */
-export function checkGolden(written: unknown, file: string, source: GoldenSource): GoldenRows {
+export function readGolden(written: unknown, file: string, columns: GoldenColumns): GoldenRows {
   const wrong = (message: string) => new ModelError('INVALID_REQUEST', `${file}: ${message}`)
   if (!isObject(written)) throw wrong('is no JSON object')
-  const answers = matrix(written, 'probabilities', source.tasks.length, wrong)
+  const answers = matrix(written, 'probabilities', columns.tasks.length, wrong)
   const count = Math.min(answers.length, mostRows)
   const rows = Array.isArray(written.rows)
     ? namedRows(written.rows, wrong)
-    : tensorRows(written, answers.length, source, wrong)
+    : tensorRows(written, answers.length, columns, wrong)
   if (rows.length !== answers.length) throw wrong(`has ${rows.length} rows and ${answers.length} answers`)
-  const probabilities = answers.slice(0, count)
-  const own = evaluate(rows.slice(0, count), source)
   const allowed = typeof written.tolerance === 'number' ? written.tolerance : tolerance
-  own.forEach((row, i) => {
-    row.forEach((value, t) => {
-      const expected = probabilities[i]![t]!
-      if (!(Math.abs(value - expected) <= allowed))
-        throw wrong(
-          `/probabilities/${i}/${t} is ${expected}, but the file's weights answer ${value} for ${source.tasks[t]}`,
-        )
-    })
-  })
-  return { rows: rows.slice(0, count), probabilities, tolerance: allowed }
+  return { rows: rows.slice(0, count), probabilities: answers.slice(0, count), tolerance: allowed }
+}
+
+/** The first answer that isn't the golden row's, in words; undefined where all are. `who` answered. */
+export function differenceOf(
+  golden: GoldenRows,
+  answers: number[][],
+  tasks: string[],
+  who: string,
+): string | undefined {
+  for (const [row, expected] of golden.probabilities.entries())
+    for (const [task, name] of tasks.entries()) {
+      const answer = answers[row]?.[task] ?? Number.NaN
+      if (!(Math.abs(answer - expected[task]!) <= golden.tolerance))
+        return `/probabilities/${row}/${task} is ${expected[task]}, but ${who} ${answer} for ${name}`
+    }
+  return undefined
+}
+
+/** `readGolden`, held against the file's weights in float64. Throws INVALID_REQUEST where they answer something else. */
+export function checkGolden(written: unknown, file: string, source: GoldenSource): GoldenRows {
+  const { features, ranges, tasks, model } = source
+  const golden = readGolden(written, file, { features, firsts: ranges.map(({ first }) => first), tasks })
+  const difference = differenceOf(golden, evaluate(golden.rows, source), tasks, "the file's weights answer")
+  if (difference === undefined) return golden
+  const assumed = model.assumed.map(({ text }) => text).join('; ')
+  throw new ModelError(
+    'INVALID_REQUEST',
+    `${file}: ${difference}${assumed && `. The file of weights doesn't say what was assumed: ${assumed}; --architecture states options`}`,
+  )
 }
 
 /** What the foreign model says to named rows. */
@@ -92,16 +117,16 @@ function namedRows(written: unknown, wrong: (message: string) => ModelError): Ro
 function tensorRows(
   written: Record<string, unknown>,
   count: number,
-  { features, ranges }: GoldenSource,
+  { features, firsts }: GoldenColumns,
   wrong: (message: string) => ModelError,
 ): Row[] {
-  const sparse = matrix(written, 'sparse', ranges.length, wrong, count)
-  const dense = matrix(written, 'dense', features.length - ranges.length, wrong, count)
+  const sparse = matrix(written, 'sparse', firsts.length, wrong, count)
+  const dense = matrix(written, 'dense', features.length - firsts.length, wrong, count)
   return Array.from({ length: count }, (_, row) => {
     let [s, d] = [0, 0]
     const entries = features.map((field) => {
       const column = field.kind === 'numeric' ? d++ : s++
-      const value = field.kind === 'numeric' ? dense[row]![column]! : sparse[row]![column]! - ranges[column]!.first
+      const value = field.kind === 'numeric' ? dense[row]![column]! : sparse[row]![column]! - firsts[column]!
       const place = `/${field.kind === 'numeric' ? 'dense' : 'sparse'}/${row}/${column}`
       return [field.name, nameValue(field, value, (message) => wrong(`${place} is ${message}`))]
     })

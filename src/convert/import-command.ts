@@ -15,6 +15,7 @@ interface ImportFlags {
   cross: string[]
   golden?: string
   cache?: string
+  allowUnused: boolean
   force: boolean
 }
 
@@ -39,7 +40,11 @@ export function createImportCommand(context: ConvertContext): Command {
       '--golden <file>',
       'rows with the answers that Keras gave; default: rows drawn at random, answered in float64',
     )
-    .option('--architecture <name>', 'of weights alone: the class, or a YAML or JSON file of its arguments')
+    .option(
+      '--architecture <class>',
+      'of weights of a class: the class and what its file does not hold, as mmoe,gate_function=sigmoid,activation=relu, or a YAML or JSON file of its arguments',
+    )
+    .option('--allow-unused', "take fields whose sizes don't add up to the rows of their embedding table", false)
     .option('--cache <folder>', 'folder of compiled plans (MULTIGATE_CACHE; `off`: none)')
     .option('--force', 'replace a version that is there already', false)
     .addHelpText(
@@ -48,7 +53,7 @@ export function createImportCommand(context: ConvertContext): Command {
 Examples:
   multigate import mmoe.keras --name ads                             what the file says is enough to begin with
   multigate import mmoe.keras --name ads --features features.yaml --tasks ctr,cvr --golden answers.json
-  multigate import mmoe.weights.h5 --name ads --architecture MultiGateMixtureOfExperts --sizes 9,52,47
+  multigate import mmoe.weights.h5 --name ads --architecture mmoe,gate_function=sigmoid --sizes 9,52,47
 
 Nothing is written before the version has been loaded and has answered its golden rows.`,
     )
@@ -67,6 +72,7 @@ Nothing is written before the version has been loaded and has answered its golde
         sizes,
         context: flags.context,
         cross: flags.cross,
+        allowUnused: flags.allowUnused,
         force,
         cache: context.cacheFolder(cache),
         command: ['multigate import', path, '--name', name].join(' '),

@@ -5,11 +5,13 @@ import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
 import { writeBundle } from '../model/bundle/write.ts'
 import { ModelError } from '../model/errors.ts'
 import type { GoldenRows, Manifest, Task } from '../schemas/manifest.ts'
+import { readArchitecture } from './architecture-option.ts'
 import { type ChosenFields, chooseFields } from './fields.ts'
 import { checkGolden, drawGolden } from './golden.ts'
 import type { ImportedModel } from './imported-model.ts'
+import type { Assumption } from './keras/assumptions.ts'
 import { openKeras } from './keras/open-keras.ts'
-import { readArchitecture, readFeatures, readText } from './said.ts'
+import { readFeatures, readText } from './said.ts'
 import { type Verified, verifyBundle } from './verify.ts'
 
 export interface ImportOptions {
@@ -25,6 +27,8 @@ export interface ImportOptions {
   sizes: number[] | undefined
   context: string[]
   cross: string[]
+  /** Rows of an embedding table may belong to no field. */
+  allowUnused: boolean
   force: boolean
   /** Folder of compiled plans. */
   cache: string | undefined
@@ -43,6 +47,8 @@ export interface ImportResult extends Verified {
   manifest: Omit<Manifest, 'files'>
   /** Whether golden rows are Keras' own answers, or drawn. */
   goldenFrom: string | undefined
+  /** What the file doesn't decide, and nobody has checked: empty where golden rows of Keras did. */
+  unchecked: Assumption[]
   notes: string[]
 }
 
@@ -68,6 +74,7 @@ export async function importModel(options: ImportOptions): Promise<ImportResult>
     features: said?.features,
     sizes: options.sizes,
     sides: { context: options.context, cross: options.cross },
+    allowUnused: options.allowUnused,
   })
   const tasks = chooseTasks(model, said?.tasks, options.tasks)
   const golden = await goldenOf(options, model, fields, tasks)
@@ -108,6 +115,7 @@ export async function importModel(options: ImportOptions): Promise<ImportResult>
     description: model.description,
     manifest,
     goldenFrom: options.golden,
+    unchecked: options.golden === undefined ? model.assumed : [],
     notes: fields.notes,
   }
 }

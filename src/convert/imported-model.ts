@@ -1,5 +1,6 @@
 import type { ArchitectureOptions } from '../schemas/architecture.ts'
 import type { Graph } from '../schemas/manifest.ts'
+import type { Assumption } from './keras/assumptions.ts'
 
 /** One column of ids that a foreign model takes. */
 export interface SparseColumn {
@@ -29,6 +30,8 @@ export interface ImportedModel {
   tasks: string[]
   /** Floats of the embedding, for one row of the table that is built. */
   tableWidth: number
+  /** What its file doesn't decide; empty where the file holds the whole graph. */
+  assumed: Assumption[]
   /**
    * One row as the foreign framework computes it, in float64, without what is built: `sparse` ids of each column's table,
    * `dense` numbers → what it answers, a number a task.

@@ -3,6 +3,7 @@ import { holdsIds, type SavedSignature, type SavedTensor, widthOf } from '../mod
 import { ModelError } from '../model/errors.ts'
 import type { Field, Side } from '../schemas/features.ts'
 import type { Graph, Manifest } from '../schemas/manifest.ts'
+import { unknownField } from './fields.ts'
 
 /** What somebody said, where the graph doesn't tell. */
 export interface ScaffoldChoice {
@@ -102,8 +103,7 @@ function plainFields(inputs: SavedTensor[], sides: ScaffoldChoice['sides']): Fie
   })
   const known = fields.map(({ name }) => name)
   for (const name of [...sides.context, ...sides.cross])
-    if (!known.includes(name))
-      throw new ModelError('INVALID_REQUEST', `there is no field ${JSON.stringify(name)}, but ${known.join(', ')}`)
+    if (!known.includes(name)) throw new ModelError('INVALID_REQUEST', unknownField(name, known))
   return fields
 }
 

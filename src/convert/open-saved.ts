@@ -62,7 +62,7 @@ async function openKerasFile(file: string, name: string): Promise<SavedGraph> {
   const { openKeras } = await import('./keras/open-keras.ts')
   const model = await openKeras(file, undefined)
   const sides = { context: [], cross: [] }
-  const { ranges, ownIds } = chooseFields(model, { features: undefined, sizes: undefined, sides })
+  const { ranges, ownIds } = chooseFields(model, { features: undefined, sizes: undefined, sides, allowUnused: false })
   const { graph, files } = await model.build(ranges, model.tasks, ownIds)
   const folder = await mkdtemp(join(tmpdir(), 'multigate-keras-'))
   const dispose = () => rm(folder, { recursive: true, force: true })

@@ -1,9 +1,26 @@
 import Type, { type Static } from 'typebox'
+import { isObject } from './json.ts'
 
 /*
  * Options of the built-in architectures: names and defaults are those of the reference implementation
  * (clabrugere/multitask-learning). A model's number of tasks and of embedding rows follow from its manifest.
  */
+
+/** An activation that every engine and the compiler know. */
+export type ActivationName = Static<typeof ActivationName>
+const ActivationName = Type.Union([
+  Type.Literal('linear'),
+  Type.Literal('relu'),
+  Type.Literal('sigmoid'),
+  Type.Literal('tanh'),
+])
+
+/** What a gate's scores become. */
+export type GateFunction = Static<typeof GateFunction>
+const GateFunction = Type.Union([Type.Literal('softmax'), ...ActivationName.anyOf])
+
+export type Normalisation = Static<typeof Normalisation>
+const Normalisation = Type.Union([Type.Literal('batch'), Type.Literal('none')])
 
 const width = (value: number, description: string) =>
   Type.Integer({ minimum: 1, maximum: 65536, default: value, description })
@@ -16,6 +33,17 @@ const dropout = (of: string) =>
     description: `Dropout after each hidden layer of ${of}, in training`,
   })
 
+/** What the reference fixes, and its variants change; without them an architecture is the reference's. */
+const hidden = {
+  activation: Type.Optional(
+    Type.Union(ActivationName.anyOf, { description: 'Activation of every hidden layer; default: relu' }),
+  ),
+  normalisation: Type.Optional(
+    Type.Union(Normalisation.anyOf, {
+      description: 'Normalisation of every hidden layer, before its activation; default: batch',
+    }),
+  ),
+}
 const embedding = {
   dim_emb: width(32, 'Embedding dimension d, of every sparse id and of every dense feature'),
   embedding_l2: Type.Number({ minimum: 0, default: 0, description: 'L2 penalty on the embedding table, in training' }),
@@ -30,6 +58,11 @@ const experts = {
   num_hidden_expert: depth('Layers of each expert, the linear output layer included'),
   dim_hidden_expert: width(64, "Width of an expert's layers and of its output"),
   dropout_expert: dropout('the experts'),
+  gate_function: Type.Optional(
+    Type.Union(GateFunction.anyOf, {
+      description: "What a gate's scores become before they weigh the experts; default: softmax",
+    }),
+  ),
 }
 
 export type SharedBottomOptions = Static<typeof SharedBottomOptions>
@@ -41,19 +74,20 @@ export const SharedBottomOptions = Type.Object(
     dim_hidden_shared: width(64, "Width of the shared encoder's layers and of its output"),
     dropout_shared: dropout('the shared encoder'),
     ...towers,
+    ...hidden,
   },
   { additionalProperties: false, description: 'Shared bottom: one encoder, a tower per task' },
 )
 
 export type MixtureOfExpertsOptions = Static<typeof MixtureOfExpertsOptions>
 export const MixtureOfExpertsOptions = Type.Object(
-  { name: Type.Literal('mixture_of_experts'), ...embedding, ...experts, ...towers },
+  { name: Type.Literal('mixture_of_experts'), ...embedding, ...experts, ...towers, ...hidden },
   { additionalProperties: false, description: 'Mixture of experts: one gate mixes the experts for every task' },
 )
 
 export type MultiGateOptions = Static<typeof MultiGateOptions>
 export const MultiGateOptions = Type.Object(
-  { name: Type.Literal('multi_gate'), ...embedding, ...experts, ...towers },
+  { name: Type.Literal('multi_gate'), ...embedding, ...experts, ...towers, ...hidden },
   {
     additionalProperties: false,
     description: 'Multi-gate mixture of experts (MMoE): each task mixes the experts with a gate of its own',
@@ -71,6 +105,7 @@ export const AitmOptions = Type.Object(
     num_hidden_head: depth('Layers of each head, the output layer included'),
     dim_hidden_head: width(64, "Width of a head's hidden layers"),
     dropout_proj_head: dropout('the heads'),
+    ...hidden,
   },
   {
     additionalProperties: false,
@@ -88,3 +123,26 @@ export const ArchitectureOptions = Type.Union(
 )
 
 export type ArchitectureName = ArchitectureOptions['name']
+
+export const architectureNames: readonly ArchitectureName[] = ArchitectureOptions.anyOf.map(
+  ({ properties }) => properties.name.const,
+)
+
+/** What papers call them. */
+export const architectureAliases: Readonly<Record<string, ArchitectureName>> = {
+  mmoe: 'multi_gate',
+  moe: 'mixture_of_experts',
+}
+
+/** The name that an alias stands for; any other text as it is. */
+export function canonicalArchitecture(name: string): string {
+  return Object.hasOwn(architectureAliases, name) ? architectureAliases[name]! : name
+}
+
+/** A spec or manifest, as read and not yet checked, whose `architecture.name` may be an alias: a copy with the canonical name. */
+export function withCanonicalArchitecture(written: unknown): unknown {
+  if (!isObject(written) || !isObject(written.architecture) || typeof written.architecture.name !== 'string')
+    return written
+  const name = canonicalArchitecture(written.architecture.name)
+  return { ...written, architecture: { ...written.architecture, name } }
+}

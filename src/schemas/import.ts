@@ -22,7 +22,9 @@ export const ImportManifest = Type.Object(
 export type ImportArchitecture = Static<typeof ImportArchitecture>
 export const ImportArchitecture = Type.Object(
   {
-    name: Type.String({ minLength: 1, description: 'The architecture, or the Python class' }),
+    name: Type.Optional(
+      Type.String({ minLength: 1, description: 'The architecture, or the Python class; default: by the weights' }),
+    ),
     sparse_fields: Type.Optional(Type.Integer({ minimum: 0, description: 'Number of sparse fields' })),
     num_tasks: Type.Optional(Type.Integer({ minimum: 1 })),
     num_emb: Type.Optional(Type.Integer({ minimum: 1, description: 'Rows of the embedding table' })),

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { parseDocument } from 'yaml'
 import { type Problem, reasonOf } from '../model/errors.ts'
+import { withCanonicalArchitecture } from '../schemas/architecture.ts'
 import { check } from '../schemas/check.ts'
 import { TrainSpec } from '../schemas/train-spec.ts'
 
@@ -35,7 +36,7 @@ export interface LoadedSpec {
 export async function readSpec(pathOrName: string, specsFolder: string): Promise<LoadedSpec> {
   const file = locate(pathOrName, specsFolder)
   const problems: Problem[] = []
-  const spec = check(TrainSpec, await readExtended(file, []), '', problems) as TrainSpec
+  const spec = check(TrainSpec, withCanonicalArchitecture(await readExtended(file, [])), '', problems) as TrainSpec
   if (problems.length === 0) problems.push(...contradictions(spec))
   if (problems.length > 0) throw new SpecError(file, problems)
   return { file, spec }

@@ -14,6 +14,7 @@ export function importOptions(path: string, models: string, options: Partial<Imp
     sizes: undefined,
     context: [],
     cross: [],
+    allowUnused: false,
     force: false,
     cache: undefined,
     command: 'multigate import',

@@ -1,25 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { readArchitecture, readFeatures, readText } from '../../src/convert/said.ts'
-
-t.test('an architecture is a name, of ours or of the class, or a file of arguments', async (t) => {
-  t.match(await readArchitecture('AITM'), { name: 'aitm', options: {} })
-  t.match(await readArchitecture('multi_gate'), { name: 'multi_gate', options: {} })
-  const path = join(t.testdir(), 'class.yaml')
-  await writeFile(path, 'name: MixtureOfExperts\nnum_experts: 3\nnum_tasks: 2\nnum_emb: 484\nsparse_fields: 31\n')
-  t.same(await readArchitecture(path), {
-    name: 'mixture_of_experts',
-    options: { num_experts: 3 },
-    num_tasks: 2,
-    num_emb: 484,
-    sparseFields: 31,
-  })
-  await writeFile(path, 'num_experts: 3')
-  await t.rejects(readArchitecture(path), { code: 'INVALID_REQUEST', message: /class\.yaml: \/name is required/ })
-  await writeFile(path, 'name: constructor')
-  await t.rejects(readArchitecture(path), { message: /"constructor" is none of SharedBottom/ })
-})
+import { readFeatures, readText } from '../../src/convert/said.ts'
 
 t.test('features are a list of fields, or a part of a manifest', async (t) => {
   const path = join(t.testdir(), 'features.json')

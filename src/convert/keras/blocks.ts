@@ -130,6 +130,11 @@ function consecutive(layers: Map<number, MlpLayer>, file: string, path: string):
 }
 
 function surplus(file: string, path: string): ModelError {
+  if (/layer_normalization/.test(path))
+    return new ModelError(
+      'UNSUPPORTED_GRAPH',
+      `${file}: the weight /${path} is of a LayerNormalization, which these classes can't be imported with; export the model as a SavedModel or as ONNX, and write its manifest with multigate init`,
+    )
   return new ModelError('INVALID_BUNDLE', `${file}: the weight /${path} is part of none of the classes that are known`)
 }
 

@@ -11,7 +11,7 @@ import { joinTables } from './tables.ts'
 
 /** A model of one of the reference's classes becomes the architecture of ours that it is. */
 export function classModel(model: RecognisedClass, file: string): ImportedModel {
-  const { options, sparseFields, denseFields, ids, tasks, weights } = model
+  const { options, sparseFields, denseFields, ids, tasks, weights, assumed } = model
   return {
     description: `${options.name} of Keras, ${tasks} task${tasks > 1 ? 's' : ''}`,
     architecture: options,
@@ -19,6 +19,7 @@ export function classModel(model: RecognisedClass, file: string): ImportedModel 
     dense: Array.from({ length: denseFields }, (_, i) => `dense_${i}`),
     tasks: plainTasks(tasks),
     tableWidth: options.dim_emb,
+    assumed,
     evaluate: (sparse, dense) => forwardClass(model, sparse, dense),
     async build(ranges: IdRange[], names: string[], ownIds: boolean) {
       const total = ownIds ? ids : ranges.reduce((sum, { ids }) => sum + ids, 0)

@@ -36,7 +36,7 @@ function body(options: ArchitectureOptions, flat: number, tasks: string[]): Clas
       const width = options.dim_hidden_shared
       const shared = { depth: options.num_hidden_shared, hidden: width, output: width }
       return [
-        ...mlp('shared', flat, shared, { keras2: 'shared_encoder', keras3: 'layers/mlp' }),
+        ...mlp('shared', flat, shared, options, { keras2: 'shared_encoder', keras3: 'layers/mlp' }),
         ...towers(options, width, tasks, 1),
       ]
     }
@@ -82,45 +82,51 @@ function aitm(options: Extract<ArchitectureOptions, { name: 'aitm' }>, flat: num
     layer(`attention/${name}/kernel`, [width, width], `layers/ait/${name}/vars/0`),
   )
   return [
-    ...tasks.flatMap((task, t) => mlp(`tower_${task}`, flat, tower, { keras2: `towers/${nth('mlp', t)}` })),
+    ...tasks.flatMap((task, t) => mlp(`tower_${task}`, flat, tower, options, { keras2: `towers/${nth('mlp', t)}` })),
     ...transfers,
     // One task has nothing to attend to.
     ...(tasks.length > 1 ? attention : []),
-    ...tasks.flatMap((task, t) => mlp(`head_${task}`, width, head, { keras2: `proj_heads/${nth('mlp', t)}` })),
+    ...tasks.flatMap((task, t) => mlp(`head_${task}`, width, head, options, { keras2: `proj_heads/${nth('mlp', t)}` })),
   ]
 }
 
 function experts(
-  options: { num_experts: number; num_hidden_expert: number; dim_hidden_expert: number },
+  options: { num_experts: number; num_hidden_expert: number; dim_hidden_expert: number } & Normalised,
   flat: number,
 ): ClassWeight[] {
   const width = options.dim_hidden_expert
   const expert = { depth: options.num_hidden_expert, hidden: width, output: width }
   return Array.from({ length: options.num_experts }, (_, e) =>
-    mlp(`expert_${e}`, flat, expert, { keras2: `layers/${nth('mlp', e)}`, keras3: `experts/${nth('mlp', e)}` }),
+    mlp(`expert_${e}`, flat, expert, options, {
+      keras2: `layers/${nth('mlp', e)}`,
+      keras3: `experts/${nth('mlp', e)}`,
+    }),
   ).flat()
 }
 
 /** `before`: MLPs that Keras 3 counts ahead of the first tower. */
 function towers(
-  options: { num_hidden_tasks: number; dim_hidden_tasks: number },
+  options: { num_hidden_tasks: number; dim_hidden_tasks: number } & Normalised,
   input: number,
   tasks: string[],
   before: number,
 ): ClassWeight[] {
   const tower = { depth: options.num_hidden_tasks, hidden: options.dim_hidden_tasks, output: 1 }
   return tasks.flatMap((task, t) =>
-    mlp(`tower_${task}`, input, tower, {
+    mlp(`tower_${task}`, input, tower, options, {
       keras2: `towers/${nth('mlp', t)}`,
       keras3: `layers/${nth('mlp', before + t)}`,
     }),
   )
 }
 
+type Normalised = Pick<ArchitectureOptions, 'normalisation'>
+
 function mlp(
   name: string,
   input: number,
   { depth, hidden, output }: { depth: number; hidden: number; output: number },
+  { normalisation }: Normalised,
   at: { keras2: string; keras3?: string },
 ): ClassWeight[] {
   const weight = (ours: string, shape: number[], path: string): ClassWeight => ({
@@ -140,7 +146,7 @@ function mlp(
     const norm = ['gamma', 'beta', 'moving_mean', 'moving_variance'].map((part, k) =>
       weight(`norm_${i}/${part}`, [width], `${nth('batch_normalization', i)}/vars/${k}`),
     )
-    return last ? dense : [...dense, ...norm]
+    return last || normalisation === 'none' ? dense : [...dense, ...norm]
   }).flat()
 }
 

@@ -1,6 +1,12 @@
+import { assumedOptions } from './assumptions.ts'
 import { activate, multiply } from './operations.ts'
 import type { RecognisedClass } from './recognise.ts'
 import { plainTasks } from './recognise.ts'
+
+/** Of BatchNormalization; Keras' default. */
+const epsilon = 1e-3
+
+const vectors = ['gamma', 'beta', 'moving_mean', 'moving_variance']
 
 /**
  * One row through a model of the reference's classes, in float64, straight from the weights: what our layers model and
@@ -10,26 +16,27 @@ import { plainTasks } from './recognise.ts'
  */
 export function forwardClass(model: RecognisedClass, sparse: ArrayLike<number>, dense: Float64Array): Float64Array {
   const { options, weights } = model
+  const { activation, normalisation } = { ...assumedOptions, ...options }
+  const gateFunction = ('gate_function' in options ? options.gate_function : undefined) ?? assumedOptions.gate_function
   const tasks = plainTasks(model.tasks)
   const of = (name: string) => weights.get(name)!.values
   const line = (x: Float64Array, layer: string) => {
     const kernel = weights.get(`${layer}/kernel`)!
     return multiply(x, kernel.values, kernel.shape[1]!, weights.get(`${layer}/bias`)?.values)
   }
+  const normalise = (x: Float64Array, norm: string) => {
+    if (normalisation === 'none') return x
+    const [gamma, beta, mean, variance] = vectors.map((vector) => of(`${norm}/${vector}`))
+    return x.map((value, j) => ((value - mean![j]!) * gamma![j]!) / Math.sqrt(variance![j]! + epsilon) + beta![j]!)
+  }
   const mlp = (x: Float64Array, name: string) => {
     let out = x
-    for (let i = 0; weights.has(`${name}/dense_${i}/kernel`); i++) {
-      const [gamma, beta] = [of(`${name}/norm_${i}/gamma`), of(`${name}/norm_${i}/beta`)]
-      const [mean, variance] = [of(`${name}/norm_${i}/moving_mean`), of(`${name}/norm_${i}/moving_variance`)]
-      // Keras' epsilon, 1e-3.
-      out = line(out, `${name}/dense_${i}`).map((value, j) =>
-        Math.max(0, ((value - mean[j]!) * gamma[j]!) / Math.sqrt(variance[j]! + 1e-3) + beta[j]!),
-      )
-    }
+    for (let i = 0; weights.has(`${name}/dense_${i}/kernel`); i++)
+      out = activate(normalise(line(out, `${name}/dense_${i}`), `${name}/norm_${i}`), out.length, activation)
     return line(out, `${name}/output`)
   }
   const mix = (gate: string, experts: Float64Array[]) => {
-    const shares = activate(line(flat, gate), experts.length, 'softmax')
+    const shares = activate(line(flat, gate), experts.length, gateFunction)
     return experts[0]!.map((_, i) => experts.reduce((sum, expert, e) => sum + shares[e]! * expert[i]!, 0))
   }
 

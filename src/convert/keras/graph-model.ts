@@ -24,6 +24,7 @@ export function graphModel(model: KerasModel, columns: ModelInputs, weights: Lay
     dense: denseNames(columns),
     tasks: taskNames(model),
     tableWidth: columns.tableWidth,
+    assumed: [],
     evaluate: (ids, numbers) => forward(model, weights, columns, ids, numbers),
     async build(ranges, _, ownIds) {
       const total = ranges.reduce((sum, { ids }) => sum + ids, 0)

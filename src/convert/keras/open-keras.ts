@@ -38,7 +38,10 @@ export async function openKeras(path: string, said: ClassHints | undefined): Pro
   const { config: text, weights } = await readKerasArchive(path)
   const config = checkObject(KerasObject, parseJson(text, `${path}: config.json`), `${path}: config.json`)
   const read = () => readHdf5(weights, `${path}: model.weights.h5`)
-  if (!Object.hasOwn(classNames, config.class_name)) return openGraph(config, `${path}: config.json`, read)
+  if (!Object.hasOwn(classNames, config.class_name)) {
+    refuseSaid(said, path)
+    return openGraph(config, `${path}: config.json`, read)
+  }
   const hints = merge(hintsOf(config, `${path}: config.json`), said, path)
   return openClass(await read(), hints)
 }
@@ -47,6 +50,7 @@ async function openHdf5(path: string, said: ClassHints | undefined): Promise<Imp
   const file = await readHdf5(await readWhole(path, largestHdf5), path)
   const config = file.attributes.get('')?.model_config
   if (config === undefined) return openClass(file, said ?? { options: {} })
+  refuseSaid(said, path)
   const where = `${path}: /model_config`
   const parsed = checkObject(KerasObject, parseJson(String(config), where), where)
   return openGraph(parsed, where, async () => file, 'model_weights')
@@ -102,7 +106,24 @@ function hintsOf({ class_name, config }: KerasObject, where: string): ClassHints
 function merge(own: ClassHints, said: ClassHints | undefined, path: string): ClassHints {
   if (said?.name !== undefined && said.name !== own.name)
     throw new ModelError('INVALID_REQUEST', `${path}: is a ${own.name}, not a ${said.name}`)
-  return { ...own, sparseFields: said?.sparseFields }
+  const options = { ...own.options }
+  for (const [option, value] of Object.entries(said?.options ?? {})) {
+    if (options[option] !== undefined && options[option] !== value)
+      throw new ModelError(
+        'INVALID_REQUEST',
+        `${path}: is made with ${option}=${options[option]}, not ${option}=${value}`,
+      )
+    options[option] = value
+  }
+  return { ...own, options, sparseFields: said?.sparseFields }
+}
+
+function refuseSaid(said: ClassHints | undefined, path: string): void {
+  if (said !== undefined)
+    throw new ModelError(
+      'INVALID_REQUEST',
+      `${path}: holds its whole graph; --architecture is for the classes ${Object.keys(classNames).join(', ')} alone`,
+    )
 }
 
 function checkOptions(options: unknown, file: string): ArchitectureOptions {

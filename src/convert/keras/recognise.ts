@@ -1,5 +1,6 @@
 import { ModelError } from '../../model/errors.ts'
 import type { ArchitectureName, ArchitectureOptions } from '../../schemas/architecture.ts'
+import { type Assumption, assumedOptions, assumptionsOf } from './assumptions.ts'
 import type { Block, Found, MlpLayer } from './blocks.ts'
 import { type ClassShape, classWeights } from './class-weights.ts'
 
@@ -23,6 +24,8 @@ export interface RecognisedClass {
   tasks: number
   /** By our own names, of tasks called `task_0`, …. */
   weights: Map<string, Found>
+  /** What neither the weights nor the hints decide. */
+  assumed: Assumption[]
 }
 
 /** Tasks have no names in a file. */
@@ -46,11 +49,22 @@ export function recognise(blocks: Block[], hints: ClassHints, file: string): Rec
     )
   contradict(hints.num_tasks, tasks, 'tasks', file)
   contradict(hints.options.num_experts, name === 'shared_bottom' ? undefined : experts, 'experts', file)
-  const options = { ...inferOptions(name, parts, tasks, file), ...hints.options } as ArchitectureOptions
+  const normalisation = inferNormalisation(parts)
+  const stated = hints.options.normalisation ?? normalisation ?? assumedOptions.normalisation
+  if (normalisation !== undefined && stated !== normalisation)
+    throw new ModelError(
+      'INVALID_REQUEST',
+      `${file}: its hidden layers have ${normalisation === 'none' ? 'no normalisation' : 'a batch normalisation'}, not normalisation=${stated}`,
+    )
+  const options = {
+    ...inferOptions(name, parts, tasks, file),
+    ...(normalisation === 'none' && { normalisation }),
+    ...hints.options,
+  } as ArchitectureOptions
   const shape = { ...inferShape(parts, hints, options.dim_emb, file), tasks: plainTasks(tasks) }
   const weights = assign(name, parts, options, shape.tasks)
   checkWeights(weights, options, shape, file)
-  return { options, ...shape, tasks, weights }
+  return { options, ...shape, tasks, weights, assumed: assumptionsOf(options, hints.options) }
 }
 
 interface Parts {
@@ -136,6 +150,15 @@ function inferOptions(name: ArchitectureName, parts: Parts, tasks: number, file:
         dropout_proj_head: 0,
       }
   }
+}
+
+/** undefined where no layer is hidden. */
+function inferNormalisation({ mlps }: Parts): 'batch' | 'none' | undefined {
+  const hidden = mlps.flatMap((layers) => layers.slice(0, -1))
+  if (hidden.length === 0) return undefined
+  return hidden.some((layer) => Object.keys(layer).some((weight) => weight !== 'kernel' && weight !== 'bias'))
+    ? 'batch'
+    : 'none'
 }
 
 /** Of a tower of one layer nothing is hidden: any width is as good. */

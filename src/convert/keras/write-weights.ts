@@ -25,6 +25,11 @@ export async function writeKerasWeights(
       'UNSUPPORTED_GRAPH',
       `the reference's classes take sparse and dense inputs both; this model has ${shape.sparseFields === 0 ? 'no sparse' : 'no numeric'} fields`,
     )
+  if (options.normalisation === 'none')
+    throw new ModelError(
+      'UNSUPPORTED_GRAPH',
+      "the reference's classes normalise their hidden layers; this model doesn't: --to tfjs or --to onnx",
+    )
   const { FS } = await h5wasm.ready
   if (FS === null) throw new Error('HDF5 has no file system here')
   const path = 'weights.h5'

@@ -19,6 +19,8 @@ export function aitm(options: AitmOptions, shape: ModelShape): LayersModel {
       hidden: options.dim_hidden_tower,
       output: options.dim_hidden_tower,
       dropout: options.dropout_tower,
+      activation: options.activation,
+      normalisation: options.normalisation,
     }),
   ) // T × [B, H]
   const attend = attention(options.dim_hidden_tower, seed)
@@ -33,6 +35,8 @@ export function aitm(options: AitmOptions, shape: ModelShape): LayersModel {
       hidden: options.dim_hidden_head,
       output: 1,
       dropout: options.dropout_proj_head,
+      activation: options.activation,
+      normalisation: options.normalisation,
     }) // [B, 1]
   })
   return answer(options.name, embedded, logits)

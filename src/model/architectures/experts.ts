@@ -1,4 +1,5 @@
 import { layers, type SymbolicTensor } from '@tensorflow/tfjs-layers'
+import type { ActivationName, GateFunction, Normalisation } from '../../schemas/architecture.ts'
 import { dense, mlp, stack } from './layers.ts'
 
 export interface ExpertsOptions {
@@ -6,6 +7,8 @@ export interface ExpertsOptions {
   num_hidden_expert: number
   dim_hidden_expert: number
   dropout_expert: number
+  activation?: ActivationName
+  normalisation?: Normalisation
 }
 
 /** E experts, each an MLP of its own over the same input: [B, any] → [B, E, H]. */
@@ -18,13 +21,15 @@ export function expertStack(x: SymbolicTensor, options: ExpertsOptions, seed: nu
         hidden: options.dim_hidden_expert,
         output: options.dim_hidden_expert,
         dropout: options.dropout_expert,
+        activation: options.activation,
+        normalisation: options.normalisation,
       }), // [B, H]
   )
   return stack('experts', experts) // [B, E, H]
 }
 
 /**
- * A gate, `g = softmax(x·Wg)` without bias, and what it lets through, `Σ_e g_e f_e`.
+ * A gate, `g = f(x·Wg)` without bias, f softmax by default, and what it lets through, `Σ_e g_e f_e`.
  *
  * x [B, any], experts [B, E, H] → [B, H]. The gate's layer is `gate`, its output [B, E].
  */
@@ -33,8 +38,9 @@ export function gateExperts(
   experts: SymbolicTensor,
   names: { gate: string; mix: string },
   seed: number,
+  activation: GateFunction = 'softmax',
 ): SymbolicTensor {
   const count = experts.shape[1]!
-  const gate = dense(names.gate, count, seed, { useBias: false, activation: 'softmax' }).apply(x) as SymbolicTensor // [B, E]
+  const gate = dense(names.gate, count, seed, { useBias: false, activation }).apply(x) as SymbolicTensor // [B, E]
   return layers.dot({ name: names.mix, axes: [1, 1] }).apply([gate, experts]) as SymbolicTensor // [B, H]
 }

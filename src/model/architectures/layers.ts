@@ -1,4 +1,5 @@
 import { initializers, input, layers, regularizers, type SymbolicTensor } from '@tensorflow/tfjs-layers'
+import type { ActivationName, GateFunction, Normalisation } from '../../schemas/architecture.ts'
 import { ModelError } from '../errors.ts'
 import { murmur3 } from '../features/murmur3.ts'
 
@@ -77,10 +78,14 @@ export interface MlpOptions {
   /** Width of the output. */
   output: number
   dropout: number
+  /** Of the hidden layers; default: relu. */
+  activation?: ActivationName | undefined
+  /** Of the hidden layers; default: batch. */
+  normalisation?: Normalisation | undefined
 }
 
 /**
- * (depth − 1) × [Dense → BatchNorm → ReLU → Dropout], then a linear Dense.
+ * (depth − 1) × [Dense → BatchNorm → activation → Dropout], then a linear Dense.
  *
  * [B, any] → [B, output]. Dropout layers carry no seed: TensorFlow.js would draw the same mask at every step.
  */
@@ -88,15 +93,21 @@ export function mlp(
   x: SymbolicTensor,
   name: string,
   seed: number,
-  { depth, hidden, output, dropout }: MlpOptions,
+  { depth, hidden, output, dropout, activation = 'relu', normalisation = 'batch' }: MlpOptions,
 ): SymbolicTensor {
   let out = x
   for (let i = 0; i < depth - 1; i++) {
     out = dense(`${name}/dense_${i}`, hidden, seed).apply(out) as SymbolicTensor // [B, hidden]
-    // Keras' defaults; TensorFlow.js has the same, written out since a saved model depends on them.
-    const normalise = layers.batchNormalization({ name: `${name}/norm_${i}`, momentum: 0.99, epsilon: 1e-3 })
-    out = normalise.apply(out) as SymbolicTensor // [B, hidden]
-    out = layers.reLU({ name: `${name}/relu_${i}` }).apply(out) as SymbolicTensor // [B, hidden]
+    if (normalisation === 'batch') {
+      // Keras' defaults; TensorFlow.js has the same, written out since a saved model depends on them.
+      const normalise = layers.batchNormalization({ name: `${name}/norm_${i}`, momentum: 0.99, epsilon: 1e-3 })
+      out = normalise.apply(out) as SymbolicTensor // [B, hidden]
+    }
+    const activate =
+      activation === 'relu'
+        ? layers.reLU({ name: `${name}/relu_${i}` })
+        : layers.activation({ name: `${name}/${activation}_${i}`, activation })
+    out = activate.apply(out) as SymbolicTensor // [B, hidden]
     if (dropout > 0) {
       out = layers.dropout({ name: `${name}/dropout_${i}`, rate: dropout }).apply(out) as SymbolicTensor // [B, hidden]
     }
@@ -109,7 +120,7 @@ export function dense(
   name: string,
   units: number,
   seed: number,
-  options: { useBias?: boolean; activation?: 'softmax' } = {},
+  options: { useBias?: boolean; activation?: GateFunction } = {},
 ) {
   return layers.dense({
     name,

@@ -12,7 +12,7 @@ import { answer, tower } from './towers.ts'
 export function mixtureOfExperts(options: MixtureOfExpertsOptions, shape: ModelShape): LayersModel {
   const embedded = embedInputs(options, shape) // flat [B, (F + D)·d]
   const experts = expertStack(embedded.flat, options, shape.seed) // [B, E, H]
-  const mixed = gateExperts(embedded.flat, experts, { gate: 'gate', mix: 'mix' }, shape.seed) // [B, H]
+  const mixed = gateExperts(embedded.flat, experts, { gate: 'gate', mix: 'mix' }, shape.seed, options.gate_function) // [B, H]
   const logits = shape.tasks.map((task) => tower(mixed, task, options, shape.seed)) // T × [B, 1]
   return answer(options.name, embedded, logits)
 }

@@ -14,7 +14,7 @@ export function multiGate(options: MultiGateOptions, shape: ModelShape): LayersM
   const experts = expertStack(embedded.flat, options, shape.seed) // [B, E, H]
   const logits = shape.tasks.map((task) => {
     const names = { gate: `gate_${task}`, mix: `mix_${task}` }
-    const mixed = gateExperts(embedded.flat, experts, names, shape.seed) // [B, H]
+    const mixed = gateExperts(embedded.flat, experts, names, shape.seed, options.gate_function) // [B, H]
     return tower(mixed, task, options, shape.seed) // [B, 1]
   })
   return answer(options.name, embedded, logits)

@@ -15,6 +15,8 @@ export function sharedBottom(options: SharedBottomOptions, shape: ModelShape): L
     hidden: options.dim_hidden_shared,
     output: options.dim_hidden_shared,
     dropout: options.dropout_shared,
+    activation: options.activation,
+    normalisation: options.normalisation,
   }) // [B, H]
   const logits = shape.tasks.map((task) => tower(shared, task, options, shape.seed)) // T × [B, 1]
   return answer(options.name, embedded, logits)

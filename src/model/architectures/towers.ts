@@ -1,10 +1,13 @@
 import { type LayersModel, layers, model, type SymbolicTensor } from '@tensorflow/tfjs-layers'
+import type { ActivationName, Normalisation } from '../../schemas/architecture.ts'
 import { type EmbeddedInputs, join, mlp } from './layers.ts'
 
 export interface TowersOptions {
   num_hidden_tasks: number
   dim_hidden_tasks: number
   dropout_tasks: number
+  activation?: ActivationName
+  normalisation?: Normalisation
 }
 
 /** Task t's tower: an MLP from `x` [B, any] to its logit [B, 1]. */
@@ -14,6 +17,8 @@ export function tower(x: SymbolicTensor, task: string, options: TowersOptions, s
     hidden: options.dim_hidden_tasks,
     output: 1,
     dropout: options.dropout_tasks,
+    activation: options.activation,
+    normalisation: options.normalisation,
   })
 }
 

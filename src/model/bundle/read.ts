@@ -1,5 +1,6 @@
 import { readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { join, posix, relative, sep } from 'node:path'
+import { withCanonicalArchitecture } from '../../schemas/architecture.ts'
 import { check } from '../../schemas/check.ts'
 import { Manifest } from '../../schemas/manifest.ts'
 import type { ProblemItem } from '../../schemas/problem.ts'
@@ -93,7 +94,7 @@ export function parseManifest(text: string, where: string): Manifest {
 function checkManifest(json: unknown, where: string): { manifest: Manifest; problems: string[] } {
   try {
     const malformed: ProblemItem[] = []
-    const manifest = check(Manifest, json, '', malformed) as Manifest
+    const manifest = check(Manifest, withCanonicalArchitecture(json), '', malformed) as Manifest
     const problems =
       malformed.length > 0
         ? malformed.map(({ path, message }) => `${path || '/'} ${message}`)

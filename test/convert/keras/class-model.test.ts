@@ -14,7 +14,7 @@ import { multiGateOptions, writeTestBundle } from '../../fixtures/bundle.ts'
 import { hdf5 } from '../../fixtures/hdf5.ts'
 import { zip } from '../../fixtures/zip.ts'
 import { importOptions } from '../import-options.ts'
-import { counted } from './saved-model.ts'
+import { counted, functional, input, layer, saveKeras } from './saved-model.ts'
 
 const towers = { num_hidden_tasks: 2, dim_hidden_tasks: 4, dropout_tasks: 0 }
 const embedding = { dim_emb: 3, embedding_l2: 0 }
@@ -49,6 +49,73 @@ for (const architecture of architectures)
     t.equal(again.manifest.golden?.rows.length, 32)
   })
 
+t.test('what a file of weights does not say can be stated, and is told where it is not', async (t) => {
+  const folder = t.testdir()
+  const variant = { ...multiGateOptions, gate_function: 'sigmoid', activation: 'tanh' } as ArchitectureOptions
+  const values = (name: string) => {
+    const { values } = counted(...weights.find((weight) => weight.name === name)!.shape)
+    return name.endsWith('variance') ? values.map(Math.abs) : values
+  }
+  const path = join(folder, 'variant.weights.h5')
+  await writeFile(path, await writeKerasWeights(variant, shape, values, 3))
+  const stated = { architecture: 'mmoe,gate_function=sigmoid,activation=tanh' }
+  const first = await importModel(importOptions(path, folder, { ...stated, sizes: [2, 3] }))
+  t.same(first.manifest.architecture, variant)
+  t.same(
+    first.unchecked.map(({ option }) => option),
+    [undefined, undefined],
+    'what was stated is not assumed',
+  )
+  const golden = join(folder, 'golden.json')
+  await writeFile(golden, JSON.stringify(first.manifest.golden))
+
+  const silent = await importModel(importOptions(path, folder, { sizes: [2, 3], version: '2' }))
+  t.same(
+    silent.unchecked.map(({ option }) => option),
+    ['gate_function', 'activation', undefined, undefined],
+  )
+  const largest = Math.max(
+    ...silent.manifest.golden!.probabilities.flatMap((row, i) =>
+      row.map((value, task) => Math.abs(value - first.manifest.golden!.probabilities[i]![task]!)),
+    ),
+  )
+  t.ok(largest > 1e-3, 'the same weights answer otherwise')
+
+  await t.rejects(importModel(importOptions(path, folder, { sizes: [2, 3], version: '3', golden })), {
+    code: 'INVALID_REQUEST',
+    message:
+      /but the file's weights answer .* assumed: gate_function=softmax, not .*; activation=relu .*--architecture/,
+  })
+  const checked = await importModel(importOptions(path, folder, { ...stated, sizes: [2, 3], version: '3', golden }))
+  t.same(checked.unchecked, [], 'golden rows have compared it')
+})
+
+t.test('a class without normalisation is known by its weights', async (t) => {
+  const bare = { ...multiGateOptions, normalisation: 'none' } as ArchitectureOptions
+  const tensors = Object.fromEntries(
+    classWeights(bare, shape).map(({ keras3, shape }) => [keras3!, counted(...shape)] as const),
+  )
+  const file = await readHdf5(await hdf5({ tensors }), 'bare.weights.h5')
+  const found = recognise(blocksOf(file), { options: {} }, 'bare.weights.h5')
+  t.same(found.options, bare)
+  t.throws(() => recognise(blocksOf(file), { options: { normalisation: 'batch' } }, 'bare.weights.h5'), {
+    code: 'INVALID_REQUEST',
+    message: /its hidden layers have no normalisation, not normalisation=batch/,
+  })
+  await t.rejects(
+    writeKerasWeights(bare, shape, () => new Float32Array(), 3),
+    { code: 'UNSUPPORTED_GRAPH' },
+  )
+  const path = join(t.testdir(), 'bare.weights.h5')
+  await writeFile(path, await hdf5({ tensors }))
+  const { manifest } = await importModel(importOptions(path, t.testdirName, { sizes: [2, 3] }))
+  t.same(manifest.architecture, bare)
+
+  const layered = await hdf5({ tensors: { ...tensors, 'experts/mlp/layers/layer_normalization/vars/0': counted(5) } })
+  const other = await readHdf5(layered, 'layered.weights.h5')
+  t.throws(() => blocksOf(other), { code: 'UNSUPPORTED_GRAPH', message: /LayerNormalization/ })
+})
+
 const options = multiGateOptions
 const shape = { sparseFields: 2, denseFields: 1, ids: 5, tasks: plainTasks(2) }
 const weights = classWeights(options, shape)
@@ -80,6 +147,19 @@ t.test('a whole model of a class: its arguments, and weights that must be of the
   await refused({ dim_hidden_tasks: 9 }, 'INVALID_BUNDLE', /of this multi_gate must be \[8,9\]/)
   await refused({ dropout_tasks: 7 }, 'INVALID_BUNDLE', /\/dropout_tasks/)
   await refused({}, 'INVALID_REQUEST', /is a multi_gate, not a aitm/, { name: 'aitm', options: {} })
+  await refused({}, 'INVALID_REQUEST', /is made with num_experts=3, not num_experts=4/, { options: { num_experts: 4 } })
+  const sigmoid = { options: { gate_function: 'sigmoid' } }
+  const stated = await openKeras(await saved({ class_name: 'MultiGateMixtureOfExperts', config }), sigmoid)
+  t.match(stated.architecture, { gate_function: 'sigmoid' })
+  const written = { ...config, gate_function: 'sigmoid' }
+  const known = await openKeras(await saved({ class_name: 'MultiGateMixtureOfExperts', config: written }), undefined)
+  t.notOk(known.assumed.some(({ option }) => option === 'gate_function'))
+
+  const layers = [input('x', 1), layer('Dense', 'out', { units: 1, activation: 'sigmoid' }, ['x'])]
+  const tensors = { 'layers/dense/vars/0': counted(1, 1), 'layers/dense/vars/1': counted(1) }
+  const whole = await saveKeras(folder, functional(layers, ['out']), tensors, 'whole.keras')
+  t.same((await openKeras(whole, undefined)).assumed, [], 'a graph says everything')
+  await t.rejects(openKeras(whole, sigmoid), { code: 'INVALID_REQUEST', message: /holds its whole graph/ })
 })
 
 /** Weights as a legacy file has them: by layer, in the order of the layers; what trains before what doesn't. */

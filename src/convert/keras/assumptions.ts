@@ -1,0 +1,48 @@
+import type { ArchitectureOptions } from '../../schemas/architecture.ts'
+import { knownActivations } from './operations.ts'
+
+/** What the reference's classes do, where neither the file nor `--architecture` says otherwise. */
+export const assumedOptions = { gate_function: 'softmax', activation: 'relu', normalisation: 'batch' } as const
+
+/** Something that a file of weights doesn't decide. */
+export interface Assumption {
+  text: string
+  /** The option of `--architecture` that states it; undefined where every class that can be imported has it. */
+  option?: 'gate_function' | 'activation'
+}
+
+/** What is taken for granted of a class with these options; `stated` are those that the file or a person gave. */
+export function assumptionsOf(options: ArchitectureOptions, stated: Readonly<Record<string, unknown>>): Assumption[] {
+  const assumed: Assumption[] = []
+  const others = (option: string, values: readonly string[]) => values.filter((value) => value !== option).join(', ')
+  if ('num_experts' in options && stated.gate_function === undefined)
+    assumed.push({
+      text: `gate_function=${assumedOptions.gate_function}, not ${others(assumedOptions.gate_function, knownActivations)}`,
+      option: 'gate_function',
+    })
+  if (hasHiddenLayers(options)) {
+    if (stated.activation === undefined)
+      assumed.push({
+        text: `activation=${assumedOptions.activation} of every hidden layer, not ${others(
+          assumedOptions.activation,
+          knownActivations.filter((name) => name !== 'softmax'),
+        )}`,
+        option: 'activation',
+      })
+    if (options.normalisation !== 'none')
+      assumed.push({ text: 'BatchNormalization before the activation, with epsilon 0.001' })
+  }
+  if (options.name === 'aitm') assumed.push({ text: 'attention scores that are not scaled' })
+  assumed.push({ text: 'a sigmoid at the end of every task' })
+  return assumed
+}
+
+function hasHiddenLayers(options: ArchitectureOptions): boolean {
+  return Object.entries(options).some(([name, value]) => name.startsWith('num_hidden') && Number(value) > 1)
+}
+
+/** The options that change what weights compute, and not which weights there are. */
+export function unseenOptions(options: ArchitectureOptions): Record<string, unknown> {
+  const { activation, gate_function } = options as { activation?: string; gate_function?: string }
+  return { ...(activation && { activation }), ...(gate_function && { gate_function }) }
+}

@@ -236,6 +236,12 @@ export const Provenance = Type.Object(
     data: Type.Optional(Type.String()),
     seed: Type.Optional(Type.Integer()),
     epochs: Type.Optional(Type.Integer()),
+    kept: Type.Optional(
+      Type.Object(
+        { epoch: Type.Integer(), metric: Type.String(), value: Type.Number() },
+        { description: 'The epoch whose weights these are, and what it was best by on the validation rows' },
+      ),
+    ),
     rows: Type.Optional(Type.Object({ train: Type.Integer(), validation: Type.Integer(), test: Type.Integer() })),
     engine: Type.Optional(Type.String()),
     multigate: Type.Optional(Type.String({ description: 'Version of multigate' })),

@@ -189,8 +189,16 @@ export const Training = Type.Object(
     patience: Type.Integer({
       minimum: 1,
       default: 2,
-      description: 'Epochs without a better validation loss before it stops; the best weights are kept',
+      description: 'Epochs without a better one, by `select`, before it stops; the best weights are kept',
     }),
+    select: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 256,
+        description:
+          'What the validation rows compare epochs by: `<task>.auc`, `<task>.logloss` or `<task>.normalised_entropy`; default: the mean of all tasks’ normalised entropy',
+      }),
+    ),
     shuffle: Type.Boolean({ default: true, description: 'Draw a new order of the training rows each epoch' }),
   },
   { ...strict, description: 'How the network is fitted' },

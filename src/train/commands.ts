@@ -6,7 +6,7 @@ import { formatInt8, judgeInt8 } from './int8.ts'
 import { predictLocally } from './local.ts'
 import { createProgress, type Terminal } from './progress.ts'
 import { predictRemotely } from './remote.ts'
-import { formatReport, reportQuality } from './report.ts'
+import { formatKept, formatReport, reportQuality } from './report.ts'
 import { readSpec } from './spec.ts'
 import { train } from './train.ts'
 
@@ -56,7 +56,7 @@ export async function runTrain(options: RunTrainOptions): Promise<void> {
       observer,
       log,
     })
-    out.write(`${formatReport(result.reports)}\n`)
+    out.write(`${formatReport(result.reports)}\n${formatKept(result.fitted)}\n`)
     log(`written to ${result.folder}`)
   } finally {
     observer.stop()

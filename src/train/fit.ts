@@ -1,8 +1,8 @@
-import { auc } from '../model/quality/metrics.ts'
 import type { Training, TrainTask } from '../schemas/train-spec.ts'
 import { batchBounds, createGather, type Examples } from './batches.ts'
 import type { Network } from './network.ts'
 import { type Random, shuffle } from './random.ts'
+import { createSelection, validate } from './selection.ts'
 
 export interface StepReport {
   epoch: number
@@ -23,6 +23,8 @@ export interface EpochReport {
   validationLoss: number
   /** Per task, on the validation rows; null where one class is missing. */
   validationAuc: (number | null)[]
+  /** What epochs are compared by, on the validation rows. */
+  selection: { metric: string; value: number }
   rowsPerSecond: number
   /** Whether this is the best epoch so far. */
   best: boolean
@@ -46,17 +48,28 @@ export interface FitInput {
   observer: FitObserver
 }
 
+export interface FitResult {
+  /** Epochs that ran. */
+  epochs: number
+  kept: { epoch: number; metric: string; value: number }
+}
+
 /**
- * Fits the network and leaves it with the weights of the epoch whose validation loss was lowest.
- * Answers how many epochs ran, and which was best. Rejects with the signal's reason when aborted.
+ * Fits the network and leaves it with the weights of the epoch that was best on the validation rows, by `training.select`.
+ * Rejects with the signal's reason when aborted.
  */
-export async function fit(input: FitInput): Promise<{ epochs: number; best: number }> {
+export async function fit(input: FitInput): Promise<FitResult> {
   const { network, train, tasks, training, random, now, signal, observer } = input
   const rows = train.encoded.rows
   const bounds = batchBounds(rows, training.batch_size)
   const gather = createGather(train, tasks, Math.max(...bounds.map(({ start, end }) => end - start)))
   const order = Int32Array.from({ length: rows }, (_, row) => row)
-  let best = { epoch: 0, loss: Number.POSITIVE_INFINITY, weights: network.snapshot() }
+  const { metric, higherIsBetter, value } = createSelection(
+    training.select,
+    tasks.map(({ name }) => name),
+  )
+  const sign = higherIsBetter ? -1 : 1
+  let best = { epoch: 0, value: sign * Number.POSITIVE_INFINITY, weights: network.snapshot() }
 
   let epoch = 0
   while (epoch < training.epochs && epoch - best.epoch < training.patience) {
@@ -73,51 +86,22 @@ export async function fit(input: FitInput): Promise<{ epochs: number; best: numb
       observer.step({ epoch, rows: end, totalRows: rows, loss: weightedLoss / end, rowsPerSecond: speed(end) })
     }
     const rowsPerSecond = speed(rows)
-    const { loss, aucs } = validate(input)
-    const isBest = loss < best.loss
-    if (isBest) best = { epoch, loss, weights: network.snapshot() }
+    const validation = validate(input.validation, tasks, network.logits(input.validation.encoded))
+    const reached = Number.isFinite(validation.loss) ? value(validation) : Number.NaN
+    const isBest = sign * reached < sign * best.value
+    if (isBest) best = { epoch, value: reached, weights: network.snapshot() }
     observer.epoch({
       epoch,
       epochs: training.epochs,
       loss: weightedLoss / rows,
-      validationLoss: loss,
-      validationAuc: aucs,
+      validationLoss: validation.loss,
+      validationAuc: validation.auc,
+      selection: { metric, value: reached },
       rowsPerSecond,
       best: isBest,
     })
   }
   if (best.epoch === 0) throw new Error('The loss is not a number from the first epoch on; try a smaller learning rate')
   network.restore(best.weights)
-  return { epochs: epoch, best: best.epoch }
-}
-
-function validate({ network, validation, tasks }: FitInput): { loss: number; aucs: (number | null)[] } {
-  const logits = network.logits(validation.encoded)
-  let loss = 0
-  const aucs = tasks.map(({ weight }, task) => {
-    const { labels, logits: values } = insideSampleSpace(validation.labels[task]!, logits, task, tasks.length)
-    if (labels.length > 0) loss += (weight * crossEntropy(labels, values)) / labels.length
-    return auc(labels, values)
-  })
-  return { loss: Number.isNaN(loss) ? Number.POSITIVE_INFINITY : loss, aucs }
-}
-
-/** A task's labels and logits on the rows of its sample space; `logits` is [rows, width]. */
-export function insideSampleSpace(
-  labels: Int8Array,
-  logits: ArrayLike<number>,
-  task: number,
-  width: number,
-): { labels: number[]; logits: number[] } {
-  const inside = { labels: [] as number[], logits: [] as number[] }
-  labels.forEach((label, row) => {
-    if (label < 0) return
-    inside.labels.push(label)
-    inside.logits.push(logits[row * width + task]!)
-  })
-  return inside
-}
-
-function crossEntropy(labels: number[], logits: number[]): number {
-  return logits.reduce((sum, z, i) => sum + Math.max(z, 0) - z * labels[i]! + Math.log1p(Math.exp(-Math.abs(z))), 0)
+  return { epochs: epoch, kept: { epoch: best.epoch, metric, value: best.value } }
 }

@@ -43,10 +43,10 @@ function createBar(terminal: Terminal): SingleBar {
 }
 
 function epochLine(report: EpochReport, tasks: readonly string[]): string {
-  const { epoch, epochs, loss, validationLoss, validationAuc, rowsPerSecond, best } = report
+  const { epoch, epochs, loss, validationLoss, validationAuc, selection, rowsPerSecond, best } = report
   const aucs = tasks.map((task, index) => `${task} ${format(validationAuc[index], 4)}`).join(', ')
   const mark = best ? ', best so far' : ''
-  return `epoch ${epoch}/${epochs}: loss ${loss.toFixed(5)}, validation loss ${validationLoss.toFixed(5)}, validation AUC ${aucs}, ${thousands(rowsPerSecond)} rows/s${mark}`
+  return `epoch ${epoch}/${epochs}: loss ${loss.toFixed(5)}, validation loss ${validationLoss.toFixed(5)}, validation AUC ${aucs}, ${selection.metric} ${format(selection.value, 5)}, ${thousands(rowsPerSecond)} rows/s${mark}`
 }
 
 const thousands = (value: number) => Math.round(value).toLocaleString('en')

@@ -9,6 +9,7 @@ import {
 import type { TaskQuality } from '../schemas/manifest.ts'
 import type { TrainSpec } from '../schemas/train-spec.ts'
 import type { Dataset } from './dataset.ts'
+import type { FitResult } from './fit.ts'
 
 /** Quality of one task or derived task on the test rows. */
 export interface TaskReport {
@@ -93,6 +94,11 @@ export function formatReport(reports: readonly TaskReport[]): string {
     ...(withOracle ? [format(quality.oracle_auc, 4), format(quality.oracle_logloss, 5)] : []),
   ])
   return formatTable([[...header, ...(withOracle ? ['oracle AUC', 'oracle logloss'] : [])], ...lines])
+}
+
+/** Which epoch's weights were kept, and why. */
+export function formatKept({ epochs, kept }: FitResult): string {
+  return `epoch ${kept.epoch} of ${epochs} kept: the best on the validation rows by ${kept.metric}, ${format(kept.value, 5)}`
 }
 
 export function formatTable(lines: string[][]): string {

@@ -2,10 +2,12 @@ import { existsSync, readdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { parseDocument } from 'yaml'
+import { closestName } from '../model/closest-name.ts'
 import { type Problem, reasonOf } from '../model/errors.ts'
 import { withCanonicalArchitecture } from '../schemas/architecture.ts'
 import { check } from '../schemas/check.ts'
 import { TrainSpec } from '../schemas/train-spec.ts'
+import { defaultSelection, splitSelection, taskMetrics } from './selection.ts'
 
 /** A spec that can't be used, or data that doesn't fit it: every problem with its place. */
 export class SpecError extends Error {
@@ -85,7 +87,7 @@ async function readYaml(file: string): Promise<unknown> {
 }
 
 /** What the schema alone can't say. */
-function contradictions({ tasks, derived, fields, split }: TrainSpec): Problem[] {
+function contradictions({ tasks, derived, fields, split, training }: TrainSpec): Problem[] {
   const problems: Problem[] = []
   const taskNames = new Set<string>()
   const addName = (seen: Set<string>, name: string, path: string) => {
@@ -100,7 +102,10 @@ function contradictions({ tasks, derived, fields, split }: TrainSpec): Problem[]
       if (tasks.some((task) => task.name === name)) return
       problems.push({
         path: `/derived/${index}/product/${factor}`,
-        message: `${JSON.stringify(name)} is not one of the tasks`,
+        message: `${JSON.stringify(name)} is not one of the tasks${known(
+          name,
+          tasks.map((task) => task.name),
+        )}`,
       })
     })
   })
@@ -117,5 +122,22 @@ function contradictions({ tasks, derived, fields, split }: TrainSpec): Problem[]
   const sum = split.train + split.validation + split.test
   if (Math.abs(sum - 1) > 1e-9)
     problems.push({ path: '/split', message: `fractions must sum to 1, not ${Number(sum.toFixed(9))}` })
+  const selection = training.select === undefined ? undefined : checkSelection(training.select, tasks)
+  if (selection !== undefined) problems.push({ path: '/training/select', message: selection })
   return problems
+}
+
+function checkSelection(select: string, tasks: TrainSpec['tasks']): string | undefined {
+  if (select === defaultSelection) return undefined
+  const names = tasks.map(({ name }) => name)
+  const { task, metric } = splitSelection(select)
+  if (names.includes(task) && (taskMetrics as readonly string[]).includes(metric)) return undefined
+  const all = names.flatMap((name) => taskMetrics.map((known) => `${name}.${known}`))
+  return `must name a task and a metric${known(select, [defaultSelection, ...all])}`
+}
+
+/** `; known are a, b; did you mean b?` */
+function known(wrong: string, names: string[]): string {
+  const meant = closestName(wrong, names)
+  return `; known are ${names.join(', ')}${meant === undefined ? '' : `; did you mean ${meant}?`}`
 }

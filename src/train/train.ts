@@ -18,11 +18,12 @@ import { fitPlatt } from './calibrate.ts'
 import { type Dataset, readDataset } from './dataset.ts'
 import { measureDistributions } from './distributions.ts'
 import { type EncodedRows, encodeRows, fitFields } from './fields.ts'
-import { type FitObserver, fit, insideSampleSpace } from './fit.ts'
+import { type FitObserver, type FitResult, fit } from './fit.ts'
 import { createNetwork, type Network } from './network.ts'
 import { chooseQuantizationRows, quantizationFile } from './quantization.ts'
 import { createRandom } from './random.ts'
 import { multiply, type Predictions, reportQuality, type TaskReport } from './report.ts'
+import { createSelection, insideSampleSpace, validate } from './selection.ts'
 import { type LoadedSpec, SpecError } from './spec.ts'
 
 /** Test rows kept in the manifest, with their answers. */
@@ -53,7 +54,7 @@ export interface TrainOptions {
 export async function train(
   loaded: LoadedSpec,
   options: TrainOptions,
-): Promise<{ folder: string; reports: TaskReport[] }> {
+): Promise<{ folder: string; reports: TaskReport[]; fitted: FitResult }> {
   const { spec, file } = loaded
   const { tensorflow, now, signal, observer, log } = options
   const folder = join(options.models, spec.name, String(spec.version))
@@ -87,8 +88,9 @@ export async function train(
   const network = createNetwork(tensorflow, model, spec.training.learning_rate, random)
   try {
     const { training, tasks } = spec
-    const { epochs, best } = await fit({ network, ...examples, tasks, training, random, now, signal, observer })
-    log(`kept epoch ${best} of ${epochs}, ${seconds(now() - started)} in all`)
+    expectSelectable(loaded, examples.validation)
+    const fitted = await fit({ network, ...examples, tasks, training, random, now, signal, observer })
+    log(`fitted in ${seconds(now() - started)}`)
 
     const calibrated = calibrateTasks(spec, network, examples.validation, log)
     const predictions = predict(spec, calibrated, network.logits(examples.test.encoded))
@@ -107,13 +109,14 @@ export async function train(
       command: options.command,
       data: describeData(spec),
       seed: training.seed,
-      epochs,
+      epochs: fitted.epochs,
+      kept: fitted.kept,
       rows,
       engine: `tensorflow (${tensorflow.backend})`,
       multigate: options.multigateVersion,
     })
     await writeBundle(folder, { manifest, files }, { replace: options.force })
-    return { folder, reports }
+    return { folder, reports, fitted }
   } finally {
     network.dispose()
   }
@@ -156,6 +159,19 @@ function warnOfOneClass(spec: TrainSpec, { labels }: Examples, log: TrainOptions
         : `all ${inside.length} training rows that count for it have the label ${inside[0]}`
     log(`warning: task ${name} has nothing to learn: ${what}; look at its label and where`)
   })
+}
+
+/** A metric of a task that has one class alone in the validation rows can't compare epochs. */
+function expectSelectable({ file, spec }: LoadedSpec, validation: Examples): void {
+  const { tasks, training } = spec
+  const selection = createSelection(
+    training.select,
+    tasks.map(({ name }) => name),
+  )
+  const anything = validate(validation, tasks, new Float32Array(validation.encoded.rows * tasks.length))
+  if (!Number.isNaN(selection.value(anything))) return
+  const message = `${selection.metric} is not defined: the validation rows that count for this task are none, or of one class`
+  throw new SpecError(file, [{ path: '/training/select', message }])
 }
 
 function calibrateTasks(spec: TrainSpec, network: Network, validation: Examples, log: TrainOptions['log']): Task[] {

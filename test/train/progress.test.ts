@@ -9,11 +9,12 @@ const epoch = {
   loss: 0.5,
   validationLoss: 0.25,
   validationAuc: [0.75, null],
+  selection: { metric: 'ctr.auc', value: 0.75 },
   rowsPerSecond: 12_345.6,
   best: true,
 }
 const line =
-  'epoch 1/3: loss 0.50000, validation loss 0.25000, validation AUC ctr 0.7500, cvr –, 12,346 rows/s, best so far\n'
+  'epoch 1/3: loss 0.50000, validation loss 0.25000, validation AUC ctr 0.7500, cvr –, ctr.auc 0.75000, 12,346 rows/s, best so far\n'
 
 t.test('one line an epoch where there is no terminal', async (t) => {
   const written: string[] = []

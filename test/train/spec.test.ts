@@ -85,15 +85,24 @@ t.test('finds contradictions', async (t) => {
       { name: 'colour', kind: 'vocabulary', column: 'colour', expression: 'colour' },
     ],
     split: { by: 'order', train: 0.6, validation: 0.2, test: 0.3 },
+    training: { select: 'ctr.auk' },
   }
   t.same(await problemsOf(t.testdir({ 'spec.yaml': JSON.stringify(spec) })), [
     '/tasks/1/name "ctr" is taken already',
-    '/derived/0/product/1 "cvr" is not one of the tasks',
+    '/derived/0/product/1 "cvr" is not one of the tasks; known are ctr, ctr; did you mean ctr?',
     '/derived/1/name "ctr" is taken already',
     '/fields/1/name "colour" is taken already',
     '/fields/1 has both column and expression',
     '/split fractions must sum to 1, not 1.1',
+    '/training/select must name a task and a metric; known are normalised_entropy, ctr.auc, ctr.logloss, ctr.normalised_entropy, ctr.auc, ctr.logloss, ctr.normalised_entropy; did you mean ctr.auc?',
   ])
+})
+
+t.test('an architecture may be called as papers do', async (t) => {
+  const named = (name: string) => ({ ...tinySpec(), architecture: { name } })
+  const folder = t.testdir({ 'mmoe.json': JSON.stringify(named('mmoe')), 'moe.json': JSON.stringify(named('moe')) })
+  t.equal((await readSpec(join(folder, 'mmoe.json'), specs)).spec.architecture.name, 'multi_gate')
+  t.equal((await readSpec(join(folder, 'moe.json'), specs)).spec.architecture.name, 'mixture_of_experts')
 })
 
 t.test('extends another spec, key by key', async (t) => {

@@ -57,6 +57,7 @@ t.test('writes a version that can be read, with quality, golden rows and provena
       data: 'tiny.csv',
       seed: 3,
       epochs: 2,
+      kept: { epoch: 2, metric: 'mean normalised entropy', value: Number },
       rows: { train: 240, validation: 80, test: 80 },
       engine: `tensorflow (${tensorflow.backend})`,
     },
@@ -108,6 +109,32 @@ t.test('a version that is there is not overwritten without force', async (t) => 
   await t.rejects(trainIn(folder), { message: /tiny\/1 exists already; --force replaces it/ })
   await trainIn(folder, { description: 'new' }, { force: true })
   t.equal((await readBundle(join(folder, 'models'), 'tiny', '1')).manifest.description, 'new')
+})
+
+t.test('the epoch that is best by the metric of the spec is kept', async (t) => {
+  const folder = t.testdir({})
+  const training = { ...tinySpec().training, epochs: 6, learning_rate: 0.05, patience: 6 }
+  const kept = async (select: string | undefined, version: number) => {
+    const epochs: EpochReport[] = []
+    const observer: FitObserver = { step() {}, epoch: (report) => epochs.push(report) }
+    const { fitted } = await trainIn(folder, { version, training: { ...training, select } }, { observer })
+    return { epochs, kept: fitted.kept }
+  }
+  const byAuc = await kept('ctr.auc', 1)
+  const aucs = byAuc.epochs.map(({ validationAuc }) => validationAuc[0]!)
+  t.same(byAuc.kept, { epoch: aucs.indexOf(Math.max(...aucs)) + 1, metric: 'ctr.auc', value: Math.max(...aucs) })
+  const byEntropy = await kept(undefined, 2)
+  const values = byEntropy.epochs.map(({ selection }) => selection.value)
+  t.equal(byEntropy.kept.epoch, values.indexOf(Math.min(...values)) + 1)
+  t.equal(byEntropy.kept.metric, 'mean normalised entropy')
+  const { manifest } = await readBundle(join(folder, 'models'), 'tiny', '1')
+  t.same(manifest.provenance!.kept, byAuc.kept)
+
+  const oneClass = { ...tinySpec().tasks[0], name: 'never', label: 'false' }
+  const tasks = [...tinySpec().tasks, oneClass]
+  await t.rejects(trainIn(folder, { version: 3, tasks, training: { ...training, select: 'never.auc' } }), {
+    message: /\/training\/select never\.auc is not defined: the validation rows/,
+  })
 })
 
 t.test('when stopped it writes nothing', async (t) => {

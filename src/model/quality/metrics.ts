@@ -46,10 +46,16 @@ export function logloss(labels: Values, predictions: Values): number | null {
 
 /** Logloss ÷ entropy of the base rate; below 1 it beats the best constant (He et al., ADKDD 2014). */
 export function normalisedEntropy(labels: Values, predictions: Values): number | null {
-  const rate = sum(labels) / labels.length
   const loss = logloss(labels, predictions)
-  if (loss === null || rate === 0 || rate === 1) return null
-  return loss / -(rate * Math.log(rate) + (1 - rate) * Math.log1p(-rate))
+  const base = entropy(labels)
+  return loss === null || base === null ? null : loss / base
+}
+
+/** Logloss of the best constant, the base rate, nats. */
+export function entropy(labels: Values): number | null {
+  const rate = sum(labels) / labels.length
+  if (labels.length === 0 || rate === 0 || rate === 1) return null
+  return -(rate * Math.log(rate) + (1 - rate) * Math.log1p(-rate))
 }
 
 /** Mean prediction ÷ observed rate; 1 is unbiased. */

@@ -1,0 +1,94 @@
+import { auc, entropy } from '../model/quality/metrics.ts'
+import type { TrainTask } from '../schemas/train-spec.ts'
+import type { Examples } from './batches.ts'
+
+/** What decides which epoch is kept, where a spec names nothing. */
+export const defaultSelection = 'normalised_entropy'
+
+/** Metrics of one task that a spec may name, as `ctr.auc`. */
+export const taskMetrics = ['auc', 'logloss', 'normalised_entropy'] as const
+type TaskMetric = (typeof taskMetrics)[number]
+
+/** One epoch on the validation rows; per task null where it isn't defined, for want of rows or of one class. */
+export interface Validation {
+  /** Σ_t weight_t · logloss_t; infinite where it isn't a number. */
+  loss: number
+  auc: (number | null)[]
+  logloss: (number | null)[]
+  normalised_entropy: (number | null)[]
+}
+
+/** How epochs are compared. */
+export interface Selection {
+  /** For people: `mean normalised entropy`, `ctr.auc`. */
+  metric: string
+  higherIsBetter: boolean
+  /** NaN where it isn't defined. */
+  value(validation: Validation): number
+}
+
+/** Metrics of logits [rows, tasks]. */
+export function validate(
+  { labels }: Pick<Examples, 'labels'>,
+  tasks: readonly Pick<TrainTask, 'weight'>[],
+  logits: ArrayLike<number>,
+): Validation {
+  const validation: Validation = { loss: 0, auc: [], logloss: [], normalised_entropy: [] }
+  tasks.forEach(({ weight }, task) => {
+    const inside = insideSampleSpace(labels[task]!, logits, task, tasks.length)
+    const logloss = inside.labels.length > 0 ? crossEntropy(inside.labels, inside.logits) / inside.labels.length : null
+    const base = entropy(inside.labels)
+    validation.loss += weight * (logloss ?? 0)
+    validation.auc.push(auc(inside.labels, inside.logits))
+    validation.logloss.push(logloss)
+    validation.normalised_entropy.push(logloss === null || base === null ? null : logloss / base)
+  })
+  if (Number.isNaN(validation.loss)) validation.loss = Number.POSITIVE_INFINITY
+  return validation
+}
+
+/**
+ * `select` of a spec: undefined for the tasks' mean normalised entropy, where each task counts alike however large its loss and its
+ * weight; or `<task>.<metric>`. Where no task has both classes in the validation rows, the loss decides.
+ */
+export function createSelection(select: string | undefined, tasks: readonly string[]): Selection {
+  if (select === undefined || select === defaultSelection) {
+    const value = ({ normalised_entropy, loss }: Validation) => mean(normalised_entropy) ?? loss
+    return { metric: 'mean normalised entropy', higherIsBetter: false, value }
+  }
+  const { task, metric } = splitSelection(select)
+  const index = tasks.indexOf(task)
+  const value = (validation: Validation) => validation[metric as TaskMetric][index] ?? Number.NaN
+  return { metric: select, higherIsBetter: metric === 'auc', value }
+}
+
+/** `ctr.auc` → ctr, auc. Names of tasks may have dots. */
+export function splitSelection(select: string): { task: string; metric: string } {
+  const dot = select.lastIndexOf('.')
+  return { task: select.slice(0, Math.max(0, dot)), metric: select.slice(dot + 1) }
+}
+
+/** A task's labels and logits on the rows of its sample space; `logits` is [rows, width]. */
+export function insideSampleSpace(
+  labels: Int8Array,
+  logits: ArrayLike<number>,
+  task: number,
+  width: number,
+): { labels: number[]; logits: number[] } {
+  const inside = { labels: [] as number[], logits: [] as number[] }
+  labels.forEach((label, row) => {
+    if (label < 0) return
+    inside.labels.push(label)
+    inside.logits.push(logits[row * width + task]!)
+  })
+  return inside
+}
+
+function crossEntropy(labels: number[], logits: number[]): number {
+  return logits.reduce((sum, z, i) => sum + Math.max(z, 0) - z * labels[i]! + Math.log1p(Math.exp(-Math.abs(z))), 0)
+}
+
+function mean(values: (number | null)[]): number | undefined {
+  const known = values.filter((value) => value !== null)
+  return known.length === 0 ? undefined : known.reduce((sum, value) => sum + value, 0) / known.length
+}

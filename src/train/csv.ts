@@ -12,8 +12,15 @@ interface Part {
   /** Index of the file's first row among all rows. */
   first: number
   file: string
-  /** Line of the file's first row, in a file without line breaks inside cells. */
-  line: number
+  /** Line, from 1, on which the file's n-th row begins. */
+  lineOf(row: number): number
+}
+
+interface Records {
+  /** The header too, if there is one. */
+  records: AsyncIterable<string[]>
+  /** Line, from 1, on which the n-th record begins; of records that were read. */
+  lineOf(record: number): number
 }
 
 /**
@@ -37,12 +44,14 @@ export async function openCsv(data: CsvData, specFile: string): Promise<Source> 
     let index = 0
     for (const [fileIndex, file] of files.entries()) {
       let header = data.columns ? undefined : names
-      parts[fileIndex] = { first: index, file, line: header ? 2 : 1 }
+      const { records, lineOf: lineOfRecord } = readRecords(file, data)
+      const headers = header ? 1 : 0
+      parts[fileIndex] = { first: index, file, lineOf: (row) => lineOfRecord(row + headers) }
       try {
-        for await (const record of readRecords(file, data)) {
+        for await (const record of records) {
           if (header) {
             if (record.join('\n') !== header.join('\n'))
-              throw new Error(`line 1 names other columns than ${basename(files[0]!)}`)
+              throw new Error(`line ${lineOfRecord(0)} names other columns than ${basename(files[0]!)}`)
             header = undefined
             continue
           }
@@ -69,7 +78,7 @@ export async function openCsv(data: CsvData, specFile: string): Promise<Source> 
 
 async function readHeader(file: string, data: CsvData, specFile: string): Promise<string[]> {
   try {
-    for await (const record of readRecords(file, data, 1)) {
+    for await (const record of readRecords(file, data, 1).records) {
       const twice = record.find((name, index) => record.indexOf(name) !== index)
       if (twice !== undefined) throw new Error(`the header names ${JSON.stringify(twice)} twice`)
       return record
@@ -80,7 +89,8 @@ async function readHeader(file: string, data: CsvData, specFile: string): Promis
   }
 }
 
-function readRecords(file: string, { separator, trim }: CsvData, to = -1): AsyncIterable<string[]> {
+function readRecords(file: string, { separator, trim }: CsvData, to = -1): Records {
+  const lines = createLines()
   const parser: Parser = parse({
     delimiter: separator,
     trim,
@@ -88,13 +98,54 @@ function readRecords(file: string, { separator, trim }: CsvData, to = -1): Async
     skip_empty_lines: true,
     relax_column_count: true,
     to,
+    on_record: (record: string[], { lines: end }) => {
+      lines.add(record, end)
+      return record
+    },
   })
   const streams = file.endsWith('.gz')
     ? [createReadStream(file), createGunzip(), parser]
     : [createReadStream(file), parser]
   // Errors of any stream reach the reader through the parser, which the pipeline destroys with them.
   pipeline(streams, () => {})
-  return parser
+  return { records: parser, lineOf: lines.of }
+}
+
+/**
+ * On which line each record begins: blank lines are no records, and a quoted cell may have line breaks. Only records that don't follow
+ * the one before them on the next line take memory.
+ */
+function createLines() {
+  const jumps: { record: number; line: number }[] = []
+  let records = 0
+  let next = 1
+  // The parser takes a line break of two characters inside quotes for two.
+  let surplus = 0
+  return {
+    /** `end`: line on which the record ends, as the parser counts. */
+    add(record: readonly string[], end: number) {
+      let characters = 0
+      let breaks = 0
+      for (const cell of record) {
+        if (!cell.includes('\n') && !cell.includes('\r')) continue
+        for (const [found] of cell.matchAll(/\r\n|\r|\n/g)) {
+          characters += found.length
+          breaks += 1
+        }
+      }
+      const line = end - characters - surplus
+      if (line !== next || records === 0) jumps.push({ record: records, line })
+      surplus += characters - breaks
+      records += 1
+      next = line + breaks + 1
+      // Between jumps lines count by one, so the record after one of several lines is a jump too.
+      if (breaks > 0) jumps.push({ record: records, line: next })
+    },
+    of(record: number): number {
+      const jump = jumps.findLast((candidate) => candidate.record <= record)
+      return jump === undefined ? 1 : jump.line + record - jump.record
+    },
+  }
 }
 
 function partOf(parts: Part[], index: number): Part | undefined {
@@ -103,5 +154,5 @@ function partOf(parts: Part[], index: number): Part | undefined {
 
 function lineOf(parts: Part[], index: number): number {
   const part = partOf(parts, index)
-  return part ? part.line + index - part.first : index + 1
+  return part ? part.lineOf(index - part.first) : index + 1
 }

@@ -107,6 +107,39 @@ t.test('names unknown columns and wrong expressions together', async (t) => {
   ])
 })
 
+t.test('lines are counted as an editor counts them', async (t) => {
+  for (const [name, end] of [
+    ['LF', '\n'],
+    ['CRLF', '\r\n'],
+  ] as const) {
+    const lines = [
+      '',
+      header.trim(),
+      'red,a,1,2.5,1,0',
+      '',
+      `"re${end}${end}d",a,1,2.5,1,0`,
+      'red,a,1,2.5,1,0',
+      '',
+      `blue,"b${end}",1,2.5,1,0`,
+      `green,"${end}b",1,2.5,1,0`,
+      '',
+      'red,a,1,2.5,1,0',
+    ]
+    // Line 1 is blank, 2 the header; each break inside quotes is a line more.
+    const begins = [3, 5, 8, 10, 12, 15]
+    const { place } = await read(t, {}, { 'tiny.csv': lines.join(end) + end })
+    t.same(
+      begins.map((_, row) => place(row)),
+      begins.map((line) => `tiny.csv line ${line}`),
+      name,
+    )
+    const bad = [...lines, '', 'red,a,noon,1,1,0'].join(end)
+    t.same(await problemsOf(t, {}, { 'tiny.csv': bad }), ['/fields/2 tiny.csv line 17: must be a number, not "noon"'])
+    const short = [...lines, '', 'red,a'].join(end)
+    t.match(await problemsOf(t, {}, { 'tiny.csv': short }), [/tiny.csv: line 17 has 2 cells, not 6/])
+  }
+})
+
 t.test('names the line of a bad cell', async (t) => {
   const changes = {
     tasks: [

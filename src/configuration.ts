@@ -1,5 +1,7 @@
 import { Command, Option } from 'commander'
 import { envSchema } from 'env-schema'
+import { closestName } from './model/closest-name.ts'
+import { reasonOf } from './model/errors.ts'
 import { Configuration } from './schemas/configuration.ts'
 
 /** A setting, by its environment variable. */
@@ -38,7 +40,8 @@ export function readConfiguration(
   flags: ConfigurationFlags,
 ): ReadConfiguration {
   const given = Object.fromEntries(allSettings.flatMap((key) => (env[key] === undefined ? [] : [[key, env[key]]])))
-  const configuration = checkConfiguration({ ...given, ...flags })
+  const nameOf = (key: Key) => (flags[key] === undefined ? key : `${key} (${flagOf(key)})`)
+  const configuration = checkConfiguration({ ...given, ...flags }, nameOf)
   const unknown = Object.keys(env).filter((name) => name.startsWith('MULTIGATE_') && !allSettings.includes(name as Key))
   return { configuration, unknown }
 }
@@ -87,21 +90,54 @@ export function createServeCommand(run: (flags: ConfigurationFlags) => Promise<v
     const { type, anyOf, default: value, description } = properties[key]
     const flag = type === 'boolean' ? `${flagOf(key)} [value]` : `${flagOf(key)} <value>`
     const option = new Option(flag, `${description} (${key}; default: ${value === '' ? 'none' : value})`)
-    if (anyOf) option.choices(anyOf.map((choice) => choice.const))
+    // Commander stops at the first thing that is wrong; here all of it is reported, so values are checked below.
+    if (anyOf) option.argChoices = anyOf.map((choice) => choice.const)
+    option.required = false
+    option.optional = true
     command.addOption(option)
   }
+  command.allowUnknownOption().allowExcessArguments()
   command.addHelpText(
     'after',
     `\nExamples:\n  npm start\n  npm start -- --port 8080 --models /srv/models --log-requests\n`,
   )
   return command.action(async (options: Record<string, string | true>) => {
     const flags: ConfigurationFlags = {}
+    const wrong = wrongArguments(command.args)
     for (const key of allSettings) {
       const value = options[camelCase(key)]
-      if (value !== undefined) flags[key] = String(value)
+      if (value === true && properties[key].type !== 'boolean') wrong.push(`${flagOf(key)} needs a value`)
+      else if (value !== undefined) flags[key] = String(value)
+    }
+    if (wrong.length > 0) {
+      wrong.push(...wrongValues(flags))
+      command.error(`error: ${wrong.join('\nerror: ')}\n(--help lists all options)`, { exitCode: 2 })
     }
     await run(flags)
   })
+}
+
+/** What is no flag of `serve`; the word after an unknown flag is taken for its value. */
+function wrongArguments(args: readonly string[]): string[] {
+  const flags = [...allSettings.map(flagOf), '--help']
+  return args.flatMap((argument, i) => {
+    if (argument.startsWith('-')) {
+      const name = argument.split('=')[0]!
+      const meant = closestName(name, flags)
+      return [`unknown option ${name}${meant === undefined ? '' : `; did you mean ${meant}?`}`]
+    }
+    const before = args[i - 1]
+    return before?.startsWith('-') && !before.includes('=') ? [] : [`unexpected argument ${JSON.stringify(argument)}`]
+  })
+}
+
+function wrongValues(flags: ConfigurationFlags): string[] {
+  try {
+    readConfiguration(process.env, flags)
+    return []
+  } catch (error) {
+    return [reasonOf(error)]
+  }
 }
 
 /** MULTIGATE_MAX_QUEUE_ROWS → --max-queue-rows. */

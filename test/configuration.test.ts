@@ -167,16 +167,36 @@ t.test('every default is taken back as a flag', async (t) => {
 })
 
 t.test('a flag that is none is refused', async (t) => {
-  await t.rejects(parse('--prot', '80'), { code: 'commander.unknownOption' })
+  await t.rejects(parse('--prot', '80'), { message: /unknown option --prot; did you mean --port\?/ })
 })
 
 t.test('a flag without its value is refused', async (t) => {
-  await t.rejects(parse('--port'), { code: 'commander.optionMissingArgument' })
+  await t.rejects(parse('--port'), { message: /--port needs a value/ })
 })
 
 t.test('a flag that is none of its choices is refused, with the choices', async (t) => {
-  await t.rejects(parse('--engine', 'torch'), {
-    code: 'commander.invalidArgument',
-    message: /Allowed choices are auto, onnx, tensorflow/,
+  const flags = await parse('--engine', 'torch')
+  t.throws(() => readConfiguration({}, flags), {
+    message: 'MULTIGATE_ENGINE (--engine) must be one of auto, onnx, tensorflow, not "torch"',
   })
+})
+
+t.test('everything that is wrong with the flags is reported together', async (t) => {
+  const written: string[] = []
+  const command = createServeCommand(async () => undefined)
+    .exitOverride()
+    .configureOutput({ writeErr: (text) => written.push(text) })
+  const args = ['--prot', '80', '--max-queue-rows', 'x', '--engine', 'foo', 'models', '--models', '--log-requets=true']
+  const error: unknown = await command.parseAsync(args, { from: 'user' }).catch((error) => error)
+  t.match(error, { exitCode: 2 })
+  const text = written.join('')
+  for (const expected of [
+    /unknown option --prot; did you mean --port\?/,
+    /unknown option --log-requets; did you mean --log-requests\?/,
+    /unexpected argument "models"/,
+    /--models needs a value/,
+    /MULTIGATE_MAX_QUEUE_ROWS \(--max-queue-rows\) must be integer, not "x"/,
+    /MULTIGATE_ENGINE \(--engine\) must be one of auto, onnx, tensorflow, not "foo"/,
+  ])
+    t.match(text, expected)
 })

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { dirname, relative } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import { parse } from 'yaml'
 import { ModelError } from '../model/errors.ts'
@@ -51,6 +52,8 @@ interface InitFlags {
   features?: string
   context: string[]
   cross: string[]
+  golden?: string
+  allowUnused: boolean
   force: boolean
 }
 
@@ -66,14 +69,17 @@ export function createInitCommand(): Command {
     .option('--features <file>', 'YAML or JSON: the list of fields, as in a manifest')
     .option('--context <fields>', 'without --features: fields that are the context, not the candidate', parseNames, [])
     .option('--cross <fields>', 'without --features: fields that depend on both', parseNames, [])
-    .option('--force', 'replace a manifest that is there already', false)
+    .option('--golden <file>', 'rows with the answers that the program gave in which the model was trained')
+    .option('--allow-unused', "take fields whose sizes don't add up to the rows of their embedding table", false)
+    .option('--force', 'replace a manifest, or a version, that is there already', false)
     .addHelpText(
       'after',
       `
 Examples:
   multigate init models/shop/1                       beside the graph that lies there
   multigate init model.onnx --name shop --tasks ctr,cvr
-  multigate init saved_model/ --name shop --features features.yaml
+  multigate init saved_model/ --name shop --features features.yaml --golden answers.json
+  multigate init shop --force                            a new manifest for the highest version in models/shop
 
 A graph that doesn't lie in <name>/<version>/ is copied to <models>/<name>/<version>/.`,
     )
@@ -91,6 +97,8 @@ A graph that doesn't lie in <name>/<version>/ is copied to <models>/<name>/<vers
         outputs,
         features,
         sides,
+        golden: flags.golden,
+        allowUnused: flags.allowUnused,
         force,
       })
       const list = (title: string, lines: string[]) => `${title}\n${lines.map((line) => `  ${line}`).join('\n')}\n`
@@ -98,12 +106,18 @@ A graph that doesn't lie in <name>/<version>/ is copied to <models>/<name>/<vers
         [
           `${folder}/manifest.json makes it ${manifest.name}/${manifest.version}; it can be served as it is.\n`,
           list('From the graph:', found),
-          list('Left to fill in, where it matters:', left),
-          `docs/bundles.md says what each property means. To serve it: multigate serve --models ${models}`,
+          ...(left.length > 0 ? [list('Left to fill in, where it matters:', left)] : []),
+          `docs/bundles.md says what each property means. To serve it: multigate serve --models ${shortest(dirname(dirname(folder)))}`,
         ].join('\n'),
       )
       process.stdout.write('\n')
     })
+}
+
+/** A folder as people would write it where they are. */
+function shortest(folder: string): string {
+  const below = relative('', folder)
+  return below === '' ? '.' : below.startsWith('..') ? folder : below
 }
 
 async function readFeatures(path: string): Promise<Features> {

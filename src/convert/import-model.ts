@@ -1,7 +1,8 @@
 import { stat } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { basename, extname, join } from 'node:path'
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
+import { findGraph } from '../model/bundle/bare.ts'
 import { writeBundle } from '../model/bundle/write.ts'
 import { ModelError } from '../model/errors.ts'
 import type { GoldenRows, Manifest, Task } from '../schemas/manifest.ts'
@@ -62,8 +63,7 @@ export interface ImportResult extends Verified {
 export async function importModel(options: ImportOptions): Promise<ImportResult> {
   const { path, name, models, version, force, signal, progress } = options
   const folder = join(models, name, version)
-  if (!force && (await exists(folder)))
-    throw new ModelError('INVALID_REQUEST', `${folder} exists already; --force replaces it`)
+  await refuseGraph(options)
   const said = options.features === undefined ? undefined : await readFeatures(options.features)
   const hints = options.architecture === undefined ? undefined : await readArchitecture(options.architecture)
 
@@ -77,6 +77,8 @@ export async function importModel(options: ImportOptions): Promise<ImportResult>
     allowUnused: options.allowUnused,
   })
   const tasks = chooseTasks(model, said?.tasks, options.tasks)
+  if (!force && (await exists(folder)))
+    throw new ModelError('INVALID_REQUEST', `${folder} exists already; --force replaces it`)
   const golden = await goldenOf(options, model, fields, tasks)
   signal.throwIfAborted()
 
@@ -118,6 +120,32 @@ export async function importModel(options: ImportOptions): Promise<ImportResult>
     unchecked: options.golden === undefined ? model.assumed : [],
     notes: fields.notes,
   }
+}
+
+/** What is no file of Keras', but a graph that is served as it is, needs a manifest alone. */
+async function refuseGraph(options: ImportOptions): Promise<void> {
+  const { path, name, models, version, features, tasks, context, cross, golden } = options
+  const isFolder = await stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
+  const file = basename(path)
+  const isGraph = extname(file) === '.onnx' || file === 'model.json' || file === 'saved_model.pb'
+  if (!isGraph && !(isFolder && (await findGraph(path, path)))) return
+  const flags = Object.entries({
+    name,
+    models: models === 'models' ? undefined : models,
+    'model-version': version === '1' ? undefined : version,
+    features,
+    tasks: tasks?.join(','),
+    context: context.join(',') || undefined,
+    cross: cross.join(',') || undefined,
+    golden,
+  }).flatMap(([flag, value]) => (value === undefined ? [] : [`--${flag} ${value}`]))
+  throw new ModelError(
+    'INVALID_REQUEST',
+    `${path} is a graph that is served as it is; it needs a manifest alone:\n  multigate init ${[path, ...flags].join(' ')}`,
+  )
 }
 
 function chooseTasks(model: ImportedModel, said: Task[] | undefined, names: string[] | undefined): Task[] {

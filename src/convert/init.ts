@@ -1,6 +1,7 @@
 import { taskNames } from '../model/bundle/bare.ts'
 import { holdsIds, type SavedSignature, type SavedTensor, widthOf } from '../model/compile/saved-signature.ts'
 import { ModelError } from '../model/errors.ts'
+import { idsOf } from '../model/features/field.ts'
 import type { Field, Side } from '../schemas/features.ts'
 import type { Graph, Manifest } from '../schemas/manifest.ts'
 import { unknownField } from './fields.ts'
@@ -16,6 +17,8 @@ export interface ScaffoldChoice {
   /** The fields, in order, in place of plain ones. */
   features: Field[] | undefined
   sides: { context: string[]; cross: string[] }
+  /** Rows of an embedding table may belong to no field. */
+  allowUnused: boolean
 }
 
 export interface Scaffold {
@@ -52,6 +55,7 @@ export function scaffold(
   const left: string[] = []
   const features = choice.features ?? plainFields([...sparse, ...dense], choice.sides)
   expectFields(features, sparse, dense)
+  if (choice.features !== undefined && !choice.allowUnused) expectSizes(features, sparse)
   if (choice.features === undefined) tellFields(features, sparse, found, left)
   const outputs = chooseOutputs(saved.outputs, choice.outputs, graph.file)
   const tasks = nameTasks(outputs, choice.tasks)
@@ -121,6 +125,30 @@ function expectFields(features: Field[], sparse: SavedTensor[], dense: SavedTens
   ] as const)
     if (said !== wanted)
       throw new ModelError('INVALID_REQUEST', `the features have ${said} ${kind} fields, but the graph takes ${wanted}`)
+}
+
+/** Ids of fields with sizes other than their tables' rows mean other rows than the model was trained with. */
+function expectSizes(features: Field[], sparse: SavedTensor[]): void {
+  const fields = features.filter((field) => field.kind !== 'numeric')
+  const refuse = (what: string, ids: number, rows: number) => {
+    throw new ModelError(
+      'INVALID_REQUEST',
+      `${what} ${ids} ids, but the table has ${rows} rows: give the sizes that the model was trained with, or --allow-unused`,
+    )
+  }
+  const [only] = sparse
+  if (only !== undefined && sparse.length === 1 && widthOf(only) > 1) {
+    const [rows] = only.ids
+    const total = fields.reduce((sum, field) => sum + idsOf(field), 0)
+    if (only.shared && rows !== undefined && total !== rows)
+      refuse(`the features, ${fields[0]!.name} to ${fields.at(-1)!.name}, have`, total, rows)
+    return
+  }
+  sparse.forEach((input, i) => {
+    const [rows] = input.ids
+    if (rows !== undefined && idsOf(fields[i]!) !== rows)
+      refuse(`the field ${fields[i]!.name} has`, idsOf(fields[i]!), rows)
+  })
 }
 
 function tellFields(features: Field[], sparse: SavedTensor[], found: string[], left: string[]): void {

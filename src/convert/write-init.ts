@@ -2,20 +2,22 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } fr
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
+import { findGraph } from '../model/bundle/bare.ts'
 import { checksums } from '../model/bundle/checksum.ts'
 import { manifestFile, parseManifest, readBundle } from '../model/bundle/read.ts'
 import { survey } from '../model/compile/survey.ts'
 import { externalFiles } from '../model/compile/tables.ts'
-import { createEngine } from '../model/engines/create.ts'
 import type { GraphSource } from '../model/engines/engine.ts'
 import { ModelError } from '../model/errors.ts'
 import { drawRow } from '../model/features/draw-value.ts'
 import { encoderOf } from '../model/features/encoder.ts'
-import { portsOf, toBatch } from '../model/prediction/inputs.ts'
-import { savedGraph } from '../model/prediction/load-graph.ts'
+import { compareVersions } from '../model/registry/policy.ts'
 import type { Manifest } from '../schemas/manifest.ts'
+import { askGraph } from './ask-graph.ts'
+import { differenceOf, readGolden } from './golden.ts'
 import { type ScaffoldChoice, scaffold } from './init.ts'
 import { openSaved, type SavedGraph } from './open-saved.ts'
+import { readText } from './said.ts'
 
 export interface InitOptions extends Omit<ScaffoldChoice, 'name' | 'version'> {
   path: string
@@ -24,7 +26,9 @@ export interface InitOptions extends Omit<ScaffoldChoice, 'name' | 'version'> {
   /** Default: those of the folder that the graph lies in, `<name>/<version>/`, or the file's name and 1. */
   name: string | undefined
   version: string | undefined
-  /** Replaces a manifest that is there. */
+  /** Rows with answers of the program that trained the model; default: rows drawn at random, answered by the graph. */
+  golden: string | undefined
+  /** Replaces what is there: a manifest, or the version that a graph is copied to. */
   force: boolean
 }
 
@@ -43,18 +47,23 @@ const goldenRows = 16
  * Writes a manifest for a saved graph: beside it, where it lies in `<name>/<version>/`, else into a new version below
  * `models`, to which its files are copied. The version is whole, or not there.
  *
- * Rejects with INVALID_REQUEST where there is a manifest already and `force` isn't set, and like `survey` and `scaffold`.
+ * Rejects with INVALID_REQUEST where there is a manifest already and `force` isn't set, where the graph gives other answers than the
+ * golden rows, and like `survey` and `scaffold`.
  */
 export async function writeInit(options: InitOptions): Promise<InitResult> {
   const { path, models, force } = options
   const saved = await openBare(path, models, force)
   const place = placeOf(saved, options)
-  if (place.copied && (await exists(place.folder)))
-    throw new ModelError('INVALID_REQUEST', `${place.folder} is there already: name another --name or --model-version`)
+  if (place.copied && !force && (await exists(place.folder)))
+    throw new ModelError(
+      'INVALID_REQUEST',
+      `${place.folder} is there already: --force replaces it, or name another --name or --model-version`,
+    )
   const { format, file } = saved.source
   const choice = { ...options, name: place.name, version: place.version }
   const { manifest, found, left } = scaffold({ format, file }, await survey(saved.source), choice)
-  await answer(manifest, saved.source, found, left)
+  if (options.golden === undefined) await answer(manifest, saved.source.folder, found, left)
+  else await compare(manifest, saved.source.folder, options.golden, found)
   const temporary = await mkdtemp(join(await parentOf(place.folder), '.init-'))
   try {
     const whole = join(temporary, 'new')
@@ -65,8 +74,10 @@ export async function writeInit(options: InitOptions): Promise<InitResult> {
     const text = `${JSON.stringify({ ...manifest, files }, undefined, 2)}\n`
     parseManifest(text, join(place.folder, manifestFile))
     await writeFile(join(whole, manifestFile), text, { flag: 'wx' })
-    if (place.copied) await rename(whole, place.folder)
-    else await rename(join(whole, manifestFile), join(place.folder, manifestFile))
+    if (place.copied) {
+      await rename(place.folder, join(temporary, 'replaced')).catch(ignoreAbsent)
+      await rename(whole, place.folder)
+    } else await rename(join(whole, manifestFile), join(place.folder, manifestFile))
   } finally {
     await rm(temporary, { recursive: true, force: true })
   }
@@ -77,13 +88,33 @@ export async function writeInit(options: InitOptions): Promise<InitResult> {
 async function openBare(path: string, models: string, force: boolean): Promise<SavedGraph> {
   if (extname(path) === '.keras' || extname(path) === '.h5')
     throw new ModelError('INVALID_REQUEST', `${path} is what Keras saved: multigate import makes a version of it`)
-  const saved = await openSaved(path, models)
+  const saved = await openSaved(path, models).catch(async (error) => {
+    // A manifest that is wrong, or no longer fits its graph, is what a new one is to replace.
+    const graph =
+      force && error instanceof ModelError && error.code === 'INVALID_BUNDLE' ? await graphOf(path, models) : undefined
+    if (graph === undefined) throw error
+    return { name: path, source: { ...graph, outputs: [] }, manifest: undefined }
+  })
   const there = await exists(join(saved.source.folder, manifestFile))
   if (there && !force)
     throw new ModelError('INVALID_REQUEST', `${path} has a manifest already: --force makes a new one`)
   const { folder, format, file } = saved.source
   return { ...saved, source: { folder, format, file, outputs: [] } }
 }
+
+/** The graph of a version or of a model's highest version, whatever its manifest says. */
+async function graphOf(path: string, models: string) {
+  for (const folder of [resolve(path), resolve(models, path)]) {
+    const versions = (await readdir(folder).catch(() => [])).filter((name) => numbered.test(name))
+    const highest = versions.sort((a, b) => compareVersions(b, a))[0]
+    const version = numbered.test(basename(folder)) ? folder : highest && join(folder, highest)
+    const graph = version && (await findGraph(version, version))
+    if (graph) return { folder: version, ...graph }
+  }
+  return undefined
+}
+
+const numbered = /^[1-9]\d*$/
 
 interface Place {
   name: string
@@ -94,11 +125,14 @@ interface Place {
 
 function placeOf({ source }: SavedGraph, { name, version, models }: InitOptions): Place {
   const folder = resolve(source.folder)
-  if (/^[1-9]\d*$/.test(basename(folder)) && name === undefined && version === undefined)
+  const inPlace = numbered.test(basename(folder))
+  if (inPlace && name === undefined && version === undefined)
     return { name: basename(dirname(folder)), version: basename(folder), folder, copied: false }
   const file = basename(source.file, extname(source.file))
-  const named = name ?? (file === 'model' || file === 'saved_model' ? basename(folder) : file)
-  return { name: named, version: version ?? '1', folder: resolve(models, named, version ?? '1'), copied: true }
+  const ownName = inPlace ? basename(dirname(folder)) : basename(folder)
+  const named = name ?? (file === 'model' || file === 'saved_model' ? ownName : file)
+  const target = resolve(models, named, version ?? '1')
+  return { name: named, version: version ?? '1', folder: target, copied: target !== folder }
 }
 
 async function parentOf(folder: string): Promise<string> {
@@ -115,42 +149,50 @@ async function copyGraph({ folder, format, file }: GraphSource, target: string):
   } else for (const name of await readdir(folder)) if (name !== manifestFile) await copy(name)
 }
 
-/** Asks the graph as it is rows drawn at random: these are the golden rows. Logits are known by lying outside of 0 … 1. */
-async function answer(manifest: Omit<Manifest, 'files'>, saved: GraphSource, found: string[], left: string[]) {
+const logits = 'its answers lie outside of 0 … 1: they are taken for logits (/graph/outputs/activation)'
+
+/** Asks the graph rows drawn at random: these are the golden rows. Logits are known by lying outside of 0 … 1. */
+async function answer(manifest: Omit<Manifest, 'files'>, folder: string, found: string[], left: string[]) {
   const generator = xoroshiro128plus(1)
   const random = () => uniformFloat64(generator)
   const rows = Array.from({ length: goldenRows }, () => drawRow(manifest.features, random))
-  const encoder = encoderOf(manifest)
-  const encoded = encoder.rows(undefined, rows, { maxRows: goldenRows, partial: false })
-  const ask = async (): Promise<number[]> => {
-    const { probabilities } = portsOf(manifest)
-    const source = savedGraph({ folder: saved.folder, manifest: { ...manifest, files: {} } }, [probabilities])
-    const graph = await (await createEngine('auto', 1)).load(source)
-    try {
-      return Array.from(
-        (await graph.run(toBatch({ ...manifest, files: {} }, encoded), [probabilities]))[probabilities]!,
-      )
-    } finally {
-      await graph.close()
-    }
-  }
-  let answers = await ask()
-  if (answers.some((value) => !(value >= 0 && value <= 1))) {
-    manifest.graph = { ...manifest.graph, outputs: { ...manifest.graph.outputs, activation: 'sigmoid' } }
-    answers = await ask()
-    found.push('its answers lie outside of 0 … 1: they are taken for logits (/graph/outputs/activation)')
+  let answers = await askGraph(folder, manifest, rows)
+  if (answers.flat().some((value) => !(value >= 0 && value <= 1))) {
+    takeForLogits(manifest)
+    answers = await askGraph(folder, manifest, rows)
+    found.push(logits)
     left.push('/graph/outputs/activation: whether the outputs really are logits')
   }
-  const width = manifest.tasks.length
-  manifest.golden = {
-    rows,
-    probabilities: rows.map((_, row) => answers.slice(row * width, (row + 1) * width)),
-    tolerance: 1e-5,
-  }
+  manifest.golden = { rows, probabilities: answers, tolerance: 1e-5 }
   found.push(`${goldenRows} golden rows, drawn at random and answered by the graph as it is`)
   left.push(
-    '/golden: rows with the answers that the program gave in which the model was trained, and /tasks/*/calibration',
+    '/golden: rows with the answers that the program gave in which the model was trained (--golden), and /tasks/*/calibration',
   )
+}
+
+/** Asks the graph the rows of a file: its outputs are probabilities or logits, whichever gives the answers that the file has. */
+async function compare(manifest: Omit<Manifest, 'files'>, folder: string, file: string, found: string[]) {
+  const tasks = manifest.tasks.map(({ name }) => name)
+  const firsts = encoderOf(manifest).layout.sparse.map(({ offset }) => offset)
+  const golden = readGolden(await readText(file), file, { features: manifest.features, firsts, tasks })
+  const difference = differenceOf(golden, await askGraph(folder, manifest, golden.rows), tasks, 'the graph answers')
+  if (difference !== undefined) {
+    takeForLogits(manifest)
+    const answers = await askGraph(folder, manifest, golden.rows)
+    if (differenceOf(golden, answers, tasks, 'the graph answers') !== undefined)
+      throw new ModelError('INVALID_REQUEST', `${file}: ${difference}`)
+    found.push('its outputs are logits, by the golden rows (/graph/outputs/activation)')
+  }
+  manifest.golden = golden
+  found.push(`${golden.rows.length} golden rows of ${file}, which the graph answers within ${golden.tolerance}`)
+}
+
+function takeForLogits(manifest: Omit<Manifest, 'files'>): void {
+  manifest.graph = { ...manifest.graph, outputs: { ...manifest.graph.outputs, activation: 'sigmoid' } }
+}
+
+function ignoreAbsent(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -3,7 +3,7 @@ import { reasonOf } from '../model/errors.ts'
 import type { TrainField, TrainSpec } from '../schemas/train-spec.ts'
 import { createAdsFunnel } from './ads-funnel.ts'
 import { openCsv } from './csv.ts'
-import { compileExpression } from './expression.ts'
+import { compileExpression, knownColumns } from './expression.ts'
 import type { Cell, Source } from './source.ts'
 import { type LoadedSpec, SpecError } from './spec.ts'
 import { type Parts, splitRows } from './split.ts'
@@ -29,8 +29,7 @@ const maxRowProblems = 20
 
 /** Reads all rows of the data once. Rejects with a SpecError that lists what doesn't fit, with the place in the data. */
 export async function readDataset({ file, spec }: LoadedSpec, signal?: AbortSignal): Promise<Dataset> {
-  const source = 'csv' in spec.data ? await openCsv(spec.data, file) : createAdsFunnel(spec.data)
-  const readers = compileSpec(spec, source, file)
+  const { source, readers } = await openDataset({ file, spec })
   const cells: Cell[][] = spec.fields.map(() => [])
   const labels: number[][] = spec.tasks.map(() => [])
   const oracles: number[][] = spec.tasks.map(() => [])
@@ -82,6 +81,12 @@ export async function readDataset({ file, spec }: LoadedSpec, signal?: AbortSign
   }
 }
 
+/** The data, and how its rows are read: no row is. Rejects with a SpecError that lists unknown columns and wrong expressions. */
+export async function openDataset({ file, spec }: LoadedSpec): Promise<{ source: Source; readers: Readers }> {
+  const source = 'csv' in spec.data ? await openCsv(spec.data, file) : createAdsFunnel(spec.data)
+  return { source, readers: compileSpec(spec, source, file) }
+}
+
 interface Readers {
   fields: Reader<Cell>[]
   tasks: { label: Reader<number>; oracle: Reader<number> | undefined }[]
@@ -96,7 +101,10 @@ function compileSpec(spec: TrainSpec, source: Source, file: string): Readers {
     if (index < 0)
       problems.push({
         path,
-        message: `no column ${JSON.stringify(name)}; known are ${source.columns.map((c) => c.name).join(', ')}`,
+        message: `no column ${JSON.stringify(name)}${knownColumns(
+          name,
+          source.columns.map((known) => known.name),
+        )}`,
       })
     return (row) => row[index] ?? null
   }

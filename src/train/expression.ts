@@ -1,9 +1,13 @@
 import { type ASTNode, Environment } from '@marcbachmann/cel-js'
+import { closestName } from '../model/closest-name.ts'
 import { reasonOf } from '../model/errors.ts'
 import type { Cell, Column } from './source.ts'
 
 /** What an expression yields: a number (true is 1), a string, or null where a column that it names is missing. */
 export type Compiled = (row: readonly Cell[]) => Cell
+
+/** Columns that a message lists. */
+const mostShown = 100
 
 const identifier = /^[A-Za-z_][A-Za-z0-9_]*$/
 
@@ -22,7 +26,7 @@ export function compileExpression(text: string, columns: readonly Column[]): Com
     throw new Error(firstLine(error))
   }
   const verdict = evaluate.check()
-  if (!verdict.valid) throw new Error(firstLine(verdict.error))
+  if (!verdict.valid) throw new Error(explain(firstLine(verdict.error), columns))
   if (!['bool', 'int', 'double', 'string', 'dyn'].includes(String(verdict.type))) {
     throw new Error(`must yield a boolean, a number or a string, not ${verdict.type}`)
   }
@@ -60,6 +64,24 @@ function identifiers(node: unknown, found = new Set<string>()): Set<string> {
     else identifiers(args, found)
   }
   return found
+}
+
+/** An unknown name is most likely a column's, misspelt. */
+function explain(message: string, columns: readonly Column[]): string {
+  const unknown = /^Unknown variable: (.+)$/.exec(message)?.[1]
+  if (unknown === undefined) return message
+  const names = columns.map(({ name }) => name).filter((name) => identifier.test(name))
+  return `no column ${JSON.stringify(unknown)}${knownColumns(unknown, names)}`
+}
+
+/** `; known are a, b; did you mean b?` */
+export function knownColumns(unknown: string, names: readonly string[]): string {
+  const shown = [
+    ...names.slice(0, mostShown),
+    ...(names.length > mostShown ? [`… ${names.length - mostShown} more`] : []),
+  ]
+  const meant = closestName(unknown, names)
+  return `; known are ${shown.join(', ')}${meant === undefined ? '' : `; did you mean ${meant}?`}`
 }
 
 /** The library's messages go on with a drawing of the place. */

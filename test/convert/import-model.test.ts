@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { importModel } from '../../src/convert/import-model.ts'
@@ -138,6 +138,22 @@ t.test('golden rows: what Keras answered is held against the weights', async (t)
   await refused({ ...tensors, dense: undefined }, /\/dense must be a list of rows/)
   await refused([], /is no JSON object/)
   t.same(await readdir(join(models, 'imported')), ['1'], 'nothing is half-written')
+})
+
+t.test('a graph that needs no import is named with its command', async (t) => {
+  const { models, folder, file } = await saved(t)
+  await file('click.onnx', 'any')
+  const options = { tasks: ['ctr', 'cvr'], context: ['country'], golden: 'answers.json' }
+  await t.rejects(importModel(importOptions(join(folder, 'click.onnx'), models, options)), {
+    code: 'INVALID_REQUEST',
+    message:
+      /multigate init .*click\.onnx --name imported --models .*models --tasks ctr,cvr --context country --golden answers\.json$/,
+  })
+  await mkdir(join(folder, 'saved'))
+  await writeFile(join(folder, 'saved/saved_model.pb'), '')
+  await t.rejects(importModel(importOptions(join(folder, 'saved'), models)), {
+    message: /multigate init .*saved --name/,
+  })
 })
 
 t.test('a model that answers no probabilities is refused', async (t) => {

@@ -1,10 +1,12 @@
 import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { toBinary } from '@bufbuild/protobuf'
 import t from 'tap'
 import { type InitOptions, writeInit } from '../../src/convert/write-init.ts'
 import { parseManifest } from '../../src/model/bundle/read.ts'
 import { declare, floatShape } from '../../src/model/compile/graph.ts'
-import { TensorProto_DataType as DataType } from '../../src/model/compile/onnx_pb.ts'
+import { TensorProto_DataType as DataType, ModelProtoSchema } from '../../src/model/compile/onnx_pb.ts'
+import type { Field } from '../../src/schemas/features.ts'
 import { temporaryFolder } from '../fixtures/bundle.ts'
 import { perFeatureGraph } from '../fixtures/per-feature.ts'
 import { startTestServer } from '../fixtures/server.ts'
@@ -20,6 +22,8 @@ const defaults = (path: string, models: string): InitOptions => ({
   outputs: undefined,
   features: undefined,
   sides: { context: [], cross: [] },
+  golden: undefined,
+  allowUnused: false,
   force: false,
 })
 
@@ -143,4 +147,71 @@ t.test('a manifest that was written is one', async (t) => {
   const manifest = parseManifest(await readFile(join(folder, 'manifest.json'), 'utf8'), 'manifest.json')
   t.same(Object.keys(manifest.files), ['graph.onnx'])
   await cp(folder, join(models, 'shop/2'), { recursive: true })
+})
+
+t.test('force replaces a manifest by the model’s name, though its graph has changed, and a version', async (t) => {
+  const models = await temporaryFolder(t)
+  const elsewhere = join(await temporaryFolder(t), 'click.onnx')
+  await writeFile(elsewhere, perFeatureGraph().toBytes())
+  const options = { ...defaults(elsewhere, models), name: 'shop' }
+  const first = await writeInit(options)
+  const changed = perFeatureGraph().toModel()
+  changed.producerName = 'another export'
+  await writeFile(join(first.folder, 'click.onnx'), toBinary(ModelProtoSchema, changed))
+  await t.rejects(writeInit(defaults('shop', models)), { code: 'INVALID_BUNDLE' })
+  const again = await writeInit({ ...defaults('shop', models), force: true, tasks: ['ctr', 'cvr'] })
+  t.equal(again.folder, first.folder)
+  t.match(again.manifest.tasks, [{ name: 'ctr' }, { name: 'cvr' }])
+  const named = await writeInit({ ...defaults('shop', models), name: 'shop', force: true })
+  t.equal(named.folder, first.folder, 'its own place is not copied to')
+  await t.rejects(writeInit(options), { message: /is there already: --force replaces it/ })
+  const replaced = await writeInit({ ...options, force: true })
+  t.match(replaced.manifest.tasks, [{ name: 'click' }, { name: 'buy' }])
+  t.same([await readdir(models), await readdir(join(models, 'shop'))], [['shop'], ['1']], 'nothing is left over')
+})
+
+t.test('golden rows of the training program are held against the graph', async (t) => {
+  const models = await temporaryFolder(t)
+  const path = join(models, 'click.onnx')
+  await writeFile(path, perFeatureGraph().toBytes())
+  const { manifest } = await writeInit({ ...defaults(path, models), name: 'drawn' })
+  const golden = join(models, 'answers.json')
+  await writeFile(golden, JSON.stringify(manifest.golden))
+  const options = { ...defaults(path, models), name: 'shop', golden }
+  const result = await writeInit(options)
+  t.same(result.manifest.golden, manifest.golden)
+  t.ok(result.found.some((line) => /16 golden rows of .*answers\.json/.test(line)))
+  t.notOk(result.left.some((line) => line.startsWith('/golden')))
+  const { rows, probabilities } = manifest.golden!
+  const moved = probabilities.map(([click, buy], i) => (i === 2 ? [click! / 2, buy] : [click, buy]))
+  await writeFile(golden, JSON.stringify({ rows, probabilities: moved }))
+  await t.rejects(writeInit({ ...options, version: '2' }), {
+    code: 'INVALID_REQUEST',
+    message: /answers\.json: \/probabilities\/2\/0 is .*, but the graph answers/,
+  })
+  t.same(await readdir(join(models, 'shop')), ['1'], 'nothing is half-written')
+})
+
+t.test('fields whose sizes are not their tables’ are refused', { skip: noReference }, async (t) => {
+  const { folder } = await readReference('keras2/mmoe')
+  const models = await temporaryFolder(t)
+  const numeric = { kind: 'numeric', scaling: { method: 'none' } } as const
+  const common = { side: 'candidate', missing: 'error' } as const
+  const fields = (first: number): Field[] => [
+    ...Array.from({ length: 31 }, (_, i) => ({
+      ...common,
+      name: `s${i}`,
+      kind: 'integer' as const,
+      size: i === 0 ? first : 2,
+      out_of_vocabulary: 'error' as const,
+    })),
+    ...Array.from({ length: 7 }, (_, i) => ({ ...common, ...numeric, name: `d${i}` })),
+  ]
+  const options = { ...defaults(join(folder, 'model.onnx'), models), name: 'census' }
+  await t.rejects(writeInit({ ...options, features: fields(421) }), {
+    code: 'INVALID_REQUEST',
+    message: /the features, s0 to s30, have 481 ids, but the table has 484 rows/,
+  })
+  await writeInit({ ...options, features: fields(421), allowUnused: true })
+  await writeInit({ ...options, features: fields(424), version: '2' })
 })

@@ -146,6 +146,8 @@ for (const model of referenceModels) {
         outputs: undefined,
         features: undefined,
         sides: { context: [], cross: [] },
+        golden: undefined,
+        allowUnused: false,
         force: false,
       })
       named.push({ name: `${name}-named`, reference })

@@ -100,7 +100,7 @@ t.test('names unknown columns and wrong expressions together', async (t) => {
     /^\/fields\/0\/name no column "color"; known are colour, shop/,
     /^\/fields\/1\/column no column "y"/,
     /^\/fields\/2\/expression no such overload/,
-    /^\/tasks\/0\/label Unknown variable: clicks/,
+    /^\/tasks\/0\/label no column "clicks"; known are colour, .*; did you mean click\?$/,
     /^\/tasks\/0\/where Unexpected token/,
     /^\/tasks\/0\/oracle no column "truth"/,
     /^\/split\/column no column "at"/,

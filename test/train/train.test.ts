@@ -107,6 +107,15 @@ t.test('a version that is there is not overwritten without force', async (t) => 
   const folder = t.testdir({})
   await trainIn(folder)
   await t.rejects(trainIn(folder), { message: /tiny\/1 exists already; --force replaces it/ })
+  const tasks = [{ name: 'ctr', label: 'clik == "1"' }]
+  const fields = [...tinySpec().fields, { name: 'sise', kind: 'numeric' }]
+  const error: unknown = await trainIn(folder, { tasks, derived: [], fields }).catch((error) => error)
+  const problems = (error as SpecError).problems.map(({ path, message }) => `${path} ${message}`)
+  t.equal(problems.length, 3)
+  t.match(problems[0], /^\/version .*tiny\/1 exists already/)
+  const columns = 'known are colour, shop, hour, size, click, sale'
+  t.equal(problems[1], `/fields/5/name no column "sise"; ${columns}; did you mean size?`)
+  t.equal(problems[2], `/tasks/0/label no column "clik"; ${columns}; did you mean click?`)
   await trainIn(folder, { description: 'new' }, { force: true })
   t.equal((await readBundle(join(folder, 'models'), 'tiny', '1')).manifest.description, 'new')
 })

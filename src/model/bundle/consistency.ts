@@ -1,4 +1,5 @@
 import type { Calibration, Distribution, Manifest } from '../../schemas/manifest.ts'
+import { closestName } from '../closest-name.ts'
 import { requiredMessage } from '../features/field.ts'
 import { layoutOf } from '../features/layout.ts'
 
@@ -40,7 +41,11 @@ function tasks(manifest: Manifest): string[] {
   )
   manifest.derived.forEach(({ product }, i) => {
     product.forEach((name, j) => {
-      if (!names.includes(name)) problems.push(`/derived/${i}/product/${j} is no task: ${JSON.stringify(name)}`)
+      if (names.includes(name)) return
+      const meant = closestName(name, names)
+      problems.push(
+        `/derived/${i}/product/${j} is no task: ${JSON.stringify(name)}; known are ${names.join(', ')}${meant === undefined ? '' : `; did you mean ${meant}?`}`,
+      )
     })
   })
   manifest.tasks.forEach(({ calibration }, i) => {

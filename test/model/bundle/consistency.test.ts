@@ -80,7 +80,7 @@ t.test('quantization rows whose file is not listed, and so has no checksum, are 
 
 t.test('a product of what is no task is told', async (t) => {
   t.same(found({ derived: [{ name: 'x', product: ['ctr', 'nothing'] }] }), [
-    '/derived/0/product/1 is no task: "nothing"',
+    '/derived/0/product/1 is no task: "nothing"; known are ctr, cvr',
   ])
 })
 
@@ -92,7 +92,7 @@ t.test('a product of a derived task is told', async (t) => {
         { name: 'y', product: ['x'] },
       ],
     }),
-    ['/derived/1/product/0 is no task: "x"'],
+    ['/derived/1/product/0 is no task: "x"; known are ctr, cvr'],
   )
 })
 

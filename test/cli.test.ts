@@ -50,7 +50,9 @@ t.test('trains, evaluates the version on disk, refuses to overwrite it', async (
   })
   const evaluated = await run('evaluate', join(folder, 'spec.yaml'), '--models', models)
   t.match(evaluated, { code: 0, stderr: /tiny\/1 on tensorflow.*, 80 test rows of tiny/ })
-  t.equal(evaluated.stdout.split('\n').length, trained.stdout.split('\n').length)
+  const [table, kept] = trained.stdout.split(/(?=epoch)/)
+  t.match(kept, /^epoch \d of \d kept: the best on the validation rows by mean normalised entropy, \d\.\d+\n$/)
+  t.equal(evaluated.stdout.split('\n').length, table!.split('\n').length)
   t.match(await run('train', join(folder, 'spec.yaml'), '--models', models), {
     code: 1,
     stderr: /exists already; --force replaces it/,

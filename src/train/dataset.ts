@@ -82,9 +82,20 @@ export async function readDataset({ file, spec }: LoadedSpec, signal?: AbortSign
 }
 
 /** The data, and how its rows are read: no row is. Rejects with a SpecError that lists unknown columns and wrong expressions. */
-export async function openDataset({ file, spec }: LoadedSpec): Promise<{ source: Source; readers: Readers }> {
+async function openDataset({ file, spec }: LoadedSpec): Promise<{ source: Source; readers: Readers }> {
   const source = 'csv' in spec.data ? await openCsv(spec.data, file) : createAdsFunnel(spec.data)
   return { source, readers: compileSpec(spec, source, file) }
+}
+
+/** What is wrong with a spec's data, columns and expressions, without reading rows. */
+export async function columnProblems(loaded: LoadedSpec): Promise<Problem[]> {
+  try {
+    await openDataset(loaded)
+    return []
+  } catch (error) {
+    if (error instanceof SpecError) return error.problems
+    throw error
+  }
 }
 
 interface Readers {

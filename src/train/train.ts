@@ -15,7 +15,7 @@ import type { DriftReference, GoldenRows, Manifest, Quantization, Task } from '.
 import type { TrainSpec } from '../schemas/train-spec.ts'
 import type { Examples } from './batches.ts'
 import { fitPlatt } from './calibrate.ts'
-import { type Dataset, openDataset, readDataset } from './dataset.ts'
+import { columnProblems, type Dataset, readDataset } from './dataset.ts'
 import { measureDistributions } from './distributions.ts'
 import { type EncodedRows, encodeRows, fitFields } from './fields.ts'
 import { type FitObserver, type FitResult, fit } from './fit.ts'
@@ -60,7 +60,7 @@ export async function train(
   const folder = join(options.models, spec.name, String(spec.version))
   if (existsSync(folder) && !options.force) {
     const exists = { path: '/version', message: `${folder} exists already; --force replaces it` }
-    throw new SpecError(file, [exists, ...(await problemsOf(loaded))])
+    throw new SpecError(file, [exists, ...(await columnProblems(loaded))])
   }
 
   const started = now()
@@ -120,17 +120,6 @@ export async function train(
     return { folder, reports, fitted }
   } finally {
     network.dispose()
-  }
-}
-
-/** What is wrong with the spec and its columns, without reading rows. */
-async function problemsOf(loaded: LoadedSpec): Promise<Problem[]> {
-  try {
-    await openDataset(loaded)
-    return []
-  } catch (error) {
-    if (error instanceof SpecError) return error.problems
-    throw error
   }
 }
 

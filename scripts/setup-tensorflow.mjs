@@ -30,7 +30,7 @@ const tfjsNode = join(root, 'node_modules/@tensorflow/tfjs-node')
 const addon = join(tfjsNode, 'lib/napi-v8/tfjs_binding.node')
 const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'multigate/tensorflow-2.15')
 
-if (!existsSync(tfjsNode)) fail('@tensorflow/tfjs-node is not installed: run `npm ci` (without --omit=optional) first.')
+if (!existsSync(tfjsNode)) fail('@tensorflow/tfjs-node is not installed: run `npm ci` (without --omit=dev) first.')
 
 const { version } = JSON.parse(readFileSync(join(tfjsNode, 'package.json'), 'utf8'))
 // The addon speaks Node-API, so one build serves every Node; it depends on the package's source alone.

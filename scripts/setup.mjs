@@ -16,6 +16,8 @@ if (major < 20 || (major === 20 && minor < 19)) {
 const lockHash = createHash('sha256').update(readFileSync('package-lock.json')).update(process.version).digest('hex')
 step('node_modules/.multigate-setup', lockHash, 'Installing dependencies (once; about half a minute)', () => {
   npm('ci', '--loglevel=error', '--no-progress')
+  // Of the release that was installed before, perhaps.
+  rmSync('build/onnxruntime-node', { recursive: true, force: true })
 })
 
 if (!process.argv.includes('--no-build')) {
@@ -24,7 +26,7 @@ if (!process.argv.includes('--no-build')) {
   for (const file of sources.sort()) fingerprint.update(`${file} ${statSync(file).mtimeMs} ${statSync(file).size}\n`)
   step('build/.multigate-setup', fingerprint.digest('hex'), 'Compiling', () => {
     // Outputs of deleted sources would otherwise stay behind and be run as tests.
-    for (const file of filesUnder('build')) {
+    for (const file of ['src', 'test', 'loadtest'].flatMap((folder) => filesUnder(join('build', folder)))) {
       const source = file.replace(/^build\//, '').replace(/(\.d\.ts|\.js(\.map)?)$/, '.ts')
       if (/(\.d\.ts|\.js(\.map)?)$/.test(file) && !existsSync(source)) rmSync(file)
     }

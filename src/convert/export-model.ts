@@ -13,7 +13,7 @@ import { layoutOf } from '../model/features/layout.ts'
 import { portsOf } from '../model/prediction/inputs.ts'
 import { outputsOf, savedGraph } from '../model/prediction/load-graph.ts'
 import { checkGraph, checkWeights } from './export-check.ts'
-import { type KerasVersion, writeKerasWeights } from './keras/write-weights.ts'
+import type { KerasVersion } from './keras/write-weights.ts'
 
 export type ExportFormat = 'onnx' | 'tfjs' | 'keras-weights'
 
@@ -139,6 +139,8 @@ const writers: Record<
       ids: table?.shape[0] ?? 0,
       tasks: tasks.map(({ name }) => name),
     }
+    // Needs h5wasm, which is optional.
+    const { writeKerasWeights } = await import('./keras/write-weights.ts')
     const bytes = await writeKerasWeights(
       architecture,
       shape,

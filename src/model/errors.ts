@@ -1,4 +1,5 @@
 import type { ProblemItem } from '../schemas/problem.ts'
+import { missingPackage } from './optional-packages.ts'
 
 /**
  * The closed set of ways in which a model can refuse or fail.
@@ -62,5 +63,5 @@ export class ModelError extends Error {
 
 /** The text of anything thrown, for messages that wrap it. */
 export function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  return missingPackage(error) ?? (error instanceof Error ? error.message : String(error))
 }

@@ -1,6 +1,6 @@
 import { readBundle } from '../model/bundle/read.ts'
 import { createEngine } from '../model/engines/create.ts'
-import { prepareTensorFlow, type TensorFlowBackend } from '../model/engines/tensorflow-backend.ts'
+import type { TensorFlowBackend } from '../model/engines/tensorflow-backend.ts'
 import { readDataset } from './dataset.ts'
 import { formatInt8, judgeInt8 } from './int8.ts'
 import { predictLocally } from './local.ts'
@@ -8,7 +8,6 @@ import { createProgress, type Terminal } from './progress.ts'
 import { predictRemotely } from './remote.ts'
 import { formatKept, formatReport, reportQuality } from './report.ts'
 import { readSpec } from './spec.ts'
-import { train } from './train.ts'
 
 interface CommonOptions {
   /** Path or name of the spec. */
@@ -38,7 +37,10 @@ export interface RunTrainOptions extends CommonOptions {
 export async function runTrain(options: RunTrainOptions): Promise<void> {
   const { models, force, command, version, now, signal, out, err } = options
   const loaded = await readSpec(options.spec, options.specs)
+  // Need TensorFlow.js, which is optional.
+  const { prepareTensorFlow } = await import('../model/engines/tensorflow-backend.ts')
   const tensorflow = await prepareTensorFlow(options.backend)
+  const { train } = await import('./train.ts')
   const observer = createProgress(
     err,
     loaded.spec.tasks.map(({ name }) => name),

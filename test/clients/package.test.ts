@@ -1,18 +1,20 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readFile, rename, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import t from 'tap'
+import { optionalPackages } from '../../src/model/optional-packages.ts'
 import { temporaryFolder } from '../fixtures/bundle.ts'
 
 /*
- * The package as `npm pack` makes it, in an empty project: nothing of the checkout is in its reach but the dependencies that
- * package.json names, which are linked, so that no registry is asked.
+ * The package as `npm run build && npm pack` makes it, in two empty projects. In the first one nothing of the checkout is in
+ * its reach but the dependencies that package.json names, which are linked, so that no registry is asked; npm installs it in
+ * the second one, as a user does.
  */
 
 const root = join(import.meta.dirname, '../../..')
-const { dependencies, optionalDependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
+const { dependencies, peerDependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
 
 const project = await temporaryFolder(t)
 const modules = join(project, 'node_modules')
@@ -22,7 +24,16 @@ const packed = await run(npm, ['pack', '--json', '--pack-destination', project],
 const [{ filename, files }] = JSON.parse(packed.stdout) as [{ filename: string; files: { path: string }[] }]
 await run('tar', ['-xzf', filename], project)
 await rename(join(project, 'package'), join(modules, 'multigate'))
-for (const name of [...Object.keys({ ...dependencies, ...optionalDependencies }), 'typescript', '@types/node']) {
+// As `npm run build` does, but for this machine alone, and not into the checkout, where other tests run.
+const here = `${process.platform}-${process.arch}`
+const bundled = join(modules, 'multigate/build/onnxruntime-node')
+const bundling = await run(
+  process.execPath,
+  [join(root, 'scripts/bundle-onnxruntime.mjs'), '--to', bundled, here],
+  root,
+)
+if (bundling.status !== 0) throw new Error(bundling.stderr)
+for (const name of [...Object.keys(dependencies), 'typescript', '@types/node']) {
   await mkdir(dirname(join(modules, name)), { recursive: true })
   await symlink(join(root, 'node_modules', name), join(modules, name))
 }
@@ -89,6 +100,29 @@ export function wrong() {
 }
 `
 
+const serving = `
+import { createServer } from 'multigate'
+
+const models = 'node_modules/multigate/models'
+const server = await createServer({ models, port: 0, workers: 1, cache: 'off', drainDelayMs: 0, warmUpMs: 0, logLevel: 'silent' })
+await server.ready
+const body = {
+  model: 'ads-funnel',
+  context: { country: 'DE', hour: 21, segment: 's17' },
+  candidates: [
+    { id: 'ad-1', campaign: 'c9', price: 1.25, bid: 0.8 },
+    { id: 'ad-2', campaign: 'c4', price: 0.4, bid: 1.1 },
+  ],
+  options: { rank: { by: 'ecpm' } },
+}
+const post = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }
+const { predictions } = await (await fetch(server.url + '/predict', post)).json()
+const { models: [{ versions: [{ engine }] }] } = await (await fetch(server.url + '/models')).json()
+const { status: docs } = await fetch(server.url + '/docs')
+await server.close()
+console.log(JSON.stringify({ first: predictions[0].id, engine, docs }))
+`
+
 const configurations = {
   nodenext: { module: 'nodenext', moduleResolution: 'nodenext' },
   bundler: { module: 'esnext', moduleResolution: 'bundler' },
@@ -100,6 +134,7 @@ t.test('it has what it needs, and no tests', async (t) => {
     'build/src/index.js',
     'build/src/index.d.ts',
     'build/src/cli.js',
+    'build/src/model/onnxruntime.js',
     'README.md',
     'LICENSE',
     'docs/clients.md',
@@ -158,6 +193,44 @@ t.test('its command works', async (t) => {
   t.match(wrong, { status: 1, stderr: /ads-funnel/ }, 'it finds the specs')
 })
 
+t.test('what needs an optional package says how to install it', async (t) => {
+  const command = (...args: string[]) =>
+    run(process.execPath, [join(modules, 'multigate/build/src/cli.js'), ...args], project)
+  const tensorflow =
+    /the optional package @tensorflow\/tfjs-core is not installed: npm install @tensorflow\/tfjs-core@4 @tensorflow\/tfjs-layers@4 /
+  t.match(await command('train', 'ads-funnel'), { status: 1, stderr: tensorflow })
+  const served = await command('serve', '--models', join(modules, 'multigate/models'), '--engine', 'tensorflow')
+  t.match(served, { status: 1, stderr: tensorflow })
+  await writeFile(join(project, 'weights.h5'), Buffer.from([0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a]))
+  const imported = await command('import', 'weights.h5', '--name', 'weights')
+  t.match(imported, { status: 1, stderr: /h5wasm is not installed: npm install h5wasm@0\.10/ })
+})
+
+t.test('all optional packages are known, and installed in the versions that package.json names', async (t) => {
+  t.same(Object.keys(optionalPackages).sort(), Object.keys(peerDependencies).sort())
+  for (const wanted of Object.values(optionalPackages).flat()) {
+    const [, name, version] = /^(.+)@([\d.]+)$/.exec(wanted)!
+    t.ok(peerDependencies[name!].startsWith(`^${version}.`), wanted)
+  }
+})
+
+t.test('npm installs it with install scripts on, and it serves', async (t) => {
+  const user = await temporaryFolder(t)
+  const tarball = await run(npm, ['pack', '--json', '--pack-destination', user], join(modules, 'multigate'))
+  const [{ filename }] = JSON.parse(tarball.stdout) as [{ filename: string }]
+  const installed = await run(npm, ['install', '--prefer-offline', '--no-audit', '--no-fund', `./${filename}`], user)
+  if (/\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENOTCACHED)\b/.test(installed.stderr)) {
+    t.plan(0, 'no registry is in reach')
+    return
+  }
+  t.equal(installed.status, 0, installed.stderr)
+  t.notOk((await readdir(join(user, 'node_modules'))).includes('@tensorflow'), 'without what is optional')
+  await writeFile(join(user, 'serve.mjs'), serving)
+  const { status, stdout, stderr } = await run(process.execPath, ['serve.mjs'], user)
+  t.equal(status, 0, stderr)
+  t.same(JSON.parse(stdout), { first: 'ad-2', engine: 'onnx', docs: 200 })
+})
+
 t.test('nothing inside can be imported but the entry', async (t) => {
   const script =
     "import('multigate/build/src/serve.js').then(() => console.log('found'), ({ code }) => console.log(code))"
@@ -167,6 +240,8 @@ t.test('nothing inside can be imported but the entry', async (t) => {
 
 async function run(command: string, args: string[], cwd: string) {
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MULTIGATE_')))
+  // The checkout's own setting, which npm passes on, isn't a user's.
+  env.npm_config_ignore_scripts = 'false'
   const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
   const ended = once(child, 'close')
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)])

@@ -7,7 +7,6 @@ import type { ProblemItem } from '../../schemas/problem.ts'
 import type { ImportedModel } from '../imported-model.ts'
 import { readKerasArchive } from './archive.ts'
 import { blocksOf } from './blocks.ts'
-import { classModel } from './class-model.ts'
 import { check as checkObject, readGraph } from './graph.ts'
 import { graphModel } from './graph-model.ts'
 import { type Hdf5File, largestHdf5, readHdf5, readStart, readWhole } from './hdf5.ts'
@@ -82,9 +81,11 @@ function readSafely<T>(read: () => T, where: string): T {
   }
 }
 
-function openClass(weights: Hdf5File, hints: ClassHints): ImportedModel {
+async function openClass(weights: Hdf5File, hints: ClassHints): Promise<ImportedModel> {
   const { file } = weights
   const model = recognise(blocksOf(weights), hints, file)
+  // Needs TensorFlow.js, which is optional.
+  const { classModel } = await import('./class-model.ts')
   return classModel({ ...model, options: checkOptions(model.options, file) }, file)
 }
 

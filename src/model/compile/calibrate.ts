@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf'
-import ort from 'onnxruntime-node'
+import type ort from 'onnxruntime-node'
+import { onnxruntime } from '../onnxruntime.ts'
 import type { Segment } from './columns.ts'
 import type { Graph } from './graph.ts'
 import { ValueInfoProtoSchema } from './onnx_pb.ts'
@@ -30,8 +31,8 @@ export function openSession(graph: Uint8Array | string, folder?: string): Promis
     },
   }
   return typeof graph === 'string'
-    ? ort.InferenceSession.create(graph, options)
-    : ort.InferenceSession.create(graph, options)
+    ? onnxruntime.InferenceSession.create(graph, options)
+    : onnxruntime.InferenceSession.create(graph, options)
 }
 
 /** Feeds of rows `start` … `start + count` for a session that takes the saved graph's own inputs. */
@@ -49,13 +50,14 @@ export function feedsOf(
     const part = values.subarray(start * width, (start + count) * width)
     const dims = [count, ...input.shape.slice(1).map(Number)]
     if (input.type === 'int64')
-      feeds[input.name] = new ort.Tensor(
+      feeds[input.name] = new onnxruntime.Tensor(
         'int64',
         BigInt64Array.from(part, (value) => BigInt(value)),
         dims,
       )
-    else if (input.type === 'float32') feeds[input.name] = new ort.Tensor('float32', Float32Array.from(part), dims)
-    else feeds[input.name] = new ort.Tensor('int32', Int32Array.from(part), dims)
+    else if (input.type === 'float32')
+      feeds[input.name] = new onnxruntime.Tensor('float32', Float32Array.from(part), dims)
+    else feeds[input.name] = new onnxruntime.Tensor('int32', Int32Array.from(part), dims)
   }
   return feeds
 }

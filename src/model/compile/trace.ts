@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf'
-import ort from 'onnxruntime-node'
+import type ort from 'onnxruntime-node'
+import { onnxruntime } from '../onnxruntime.ts'
 import { product } from './dims.ts'
 import { elementSize } from './element-size.ts'
 import { type Graph, intAttribute, isExternal } from './graph.ts'
@@ -73,7 +74,7 @@ async function openTraced(graph: Graph): Promise<{ session: ort.InferenceSession
   shrinkTables(traced)
   const names = new Set(traced.nodes.flatMap(({ output }) => output.filter((name) => name !== '')))
   traced.outputs.splice(0, Infinity, ...[...names].map((name) => create(ValueInfoProtoSchema, { name })))
-  const session = await ort.InferenceSession.create(traced.toBytes(), {
+  const session = await onnxruntime.InferenceSession.create(traced.toBytes(), {
     graphOptimizationLevel: 'disabled',
     logSeverityLevel: 4,
     intraOpNumThreads: 1,
@@ -112,9 +113,9 @@ async function runOn(session: ort.InferenceSession, batch: number): Promise<ort.
     const size = product(dims)
     if (size > largestInput * batch)
       throw new Error(`the input ${input.name} is ${size / batch} wide, more than ${largestInput}`)
-    if (input.type === 'float32') feeds[input.name] = new ort.Tensor('float32', new Float32Array(size), dims)
-    else if (input.type === 'int64') feeds[input.name] = new ort.Tensor('int64', new BigInt64Array(size), dims)
-    else if (input.type === 'int32') feeds[input.name] = new ort.Tensor('int32', new Int32Array(size), dims)
+    if (input.type === 'float32') feeds[input.name] = new onnxruntime.Tensor('float32', new Float32Array(size), dims)
+    else if (input.type === 'int64') feeds[input.name] = new onnxruntime.Tensor('int64', new BigInt64Array(size), dims)
+    else if (input.type === 'int32') feeds[input.name] = new onnxruntime.Tensor('int32', new Int32Array(size), dims)
     else throw new Error(`the input ${input.name} is ${input.type}`)
   }
   return await session.run(feeds, { logSeverityLevel: 4 })

@@ -1,8 +1,8 @@
-import ort from 'onnxruntime-node'
 import type { LayerParts } from '../compile/passes/split-sides.ts'
 import type { PlanSet } from '../compile/plan.ts'
 import { planNames } from '../compile/plan-names.ts'
 import { ModelError, reasonOf } from '../errors.ts'
+import { onnxruntime } from '../onnxruntime.ts'
 import { CandidateCache, SEEN } from './candidate-cache.ts'
 import type { Batch } from './engine.ts'
 import type { Packer } from './packing.ts'
@@ -188,7 +188,7 @@ function knownWay(context: Part | undefined, known: Part, layers: readonly Layer
       )
       const feeds = sums.map((values, layer) => {
         const { width } = layers[layer]!
-        return [planNames.sum(layer), new ort.Tensor('float32', values, [values.length / width, width])]
+        return [planNames.sum(layer), new onnxruntime.Tensor('float32', values, [values.length / width, width])]
       })
       return known.run(batch, requests, Object.fromEntries(feeds))
     },

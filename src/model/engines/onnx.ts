@@ -1,4 +1,5 @@
-import ort, { type InferenceSession } from 'onnxruntime-node'
+import type ort from 'onnxruntime-node'
+import type { InferenceSession } from 'onnxruntime-node'
 import { fileReason, sizeOfOrdinary } from '../bundle/ordinary.ts'
 import { product } from '../compile/dims.ts'
 import type { Graph } from '../compile/graph.ts'
@@ -8,6 +9,7 @@ import type { ReadyPlan } from '../compile/plan.ts'
 import { completeGraph, openGraph } from '../compile/read-graph.ts'
 import { tooLarge } from '../compile/trace.ts'
 import { ModelError, reasonOf } from '../errors.ts'
+import { onnxruntime } from '../onnxruntime.ts'
 import { refuseFloats, refuseNegative, valuesOf } from './arrays.ts'
 import type { Batch, Engine, GraphSource, LoadedGraph, Outputs, Signature, TensorData } from './engine.ts'
 import { noCache } from './graph-stats.ts'
@@ -129,7 +131,7 @@ async function checkMemory(graph: Graph, file: string): Promise<void> {
 async function open(source: GraphSource, options: InferenceSession.SessionOptions): Promise<Opened> {
   const { folder, file, format, joined } = source
   const create = async (graph: string | Uint8Array, own = options) =>
-    await ort.InferenceSession.create(graph as string, own).catch((error) => refuse(source, error))
+    await onnxruntime.InferenceSession.create(graph as string, own).catch((error) => refuse(source, error))
   if (format !== 'onnx' || joined !== undefined) {
     const graph = await openGraph(source)
     await checkMemory(graph, file)
@@ -183,7 +185,7 @@ function graphOf(session: InferenceSession, { file, outputs }: GraphSource, ids:
       const { name, type, dims } = feeds[i]!
       const values = valuesOf(batch, input)
       if (ids(input)) refuseNegative(name, values)
-      tensors[name] = new ort.Tensor(type, convert[i]!(values), [batch.rows, ...dims])
+      tensors[name] = new onnxruntime.Tensor(type, convert[i]!(values), [batch.rows, ...dims])
     }
     const results = await session.run(tensors, wanted, quiet).catch((cause) => {
       throw new ModelError('MODEL_FAILED', `${file}: ${reasonOf(cause)}`, { cause })

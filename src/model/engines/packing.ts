@@ -1,5 +1,6 @@
-import ort from 'onnxruntime-node'
+import type ort from 'onnxruntime-node'
 import type { PackedInput } from '../compile/passes/split-sides.ts'
+import { onnxruntime } from '../onnxruntime.ts'
 import type { Batch, TensorData } from './engine.ts'
 
 /** Takes columns of an input of the saved graph, as a tensor of its own. What it answers lives until its next call. */
@@ -61,7 +62,7 @@ export function createPacker({ name, input, columns }: PackedInput, type: string
   }
 
   function tensor(data: Int32Array | Float32Array | BigInt64Array, dims: number[]): ort.Tensor {
-    return new ort.Tensor(kind, data as Float32Array, dims)
+    return new onnxruntime.Tensor(kind, data as Float32Array, dims)
   }
 
   return {

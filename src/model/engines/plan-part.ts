@@ -1,9 +1,11 @@
 import { join } from 'node:path'
-import ort, { type InferenceSession } from 'onnxruntime-node'
+import type ort from 'onnxruntime-node'
+import type { InferenceSession } from 'onnxruntime-node'
 import type { Cost, PlanPart } from '../compile/plan.ts'
 import { planNames } from '../compile/plan-names.ts'
 import { concat } from '../concat.ts'
 import { ModelError, reasonOf } from '../errors.ts'
+import { onnxruntime } from '../onnxruntime.ts'
 import type { Batch } from './engine.ts'
 import { createPacker, type Packer } from './packing.ts'
 import type { FullCost } from './plan-cost.ts'
@@ -50,7 +52,7 @@ export async function openPart(
   part: PlanPart,
   options: InferenceSession.SessionOptions,
 ): Promise<Part> {
-  const session = await ort.InferenceSession.create(join(folder, part.file), options).catch((cause) => {
+  const session = await onnxruntime.InferenceSession.create(join(folder, part.file), options).catch((cause) => {
     throw new ModelError('MODEL_FAILED', `the compiled plan's ${part.file} can't be opened: ${reasonOf(cause)}`, {
       cause,
     })
@@ -76,7 +78,7 @@ export async function openPart(
     for (const packer of rows) feeds[packer.name] = packer.pack(batch, all)
     if (byRequest) {
       const numbers = requests.length === 1 ? new Int32Array(1) : numbersOf(requests, all.length)
-      feeds[planNames.requests] = new ort.Tensor('int32', numbers, [numbers.length])
+      feeds[planNames.requests] = new onnxruntime.Tensor('int32', numbers, [numbers.length])
     }
     return session.run(feeds, { logSeverityLevel: 4 })
   }

@@ -27,10 +27,14 @@ export interface TensorFlow {
  * Rejects with ENGINE_UNAVAILABLE, with each backend's reason, if none works.
  */
 export async function prepareTensorFlow(wanted?: TensorFlowBackend): Promise<TensorFlow> {
+  const [tf, layers] = await Promise.all([import('@tensorflow/tfjs-core'), import('@tensorflow/tfjs-layers')]).catch(
+    (cause) => {
+      throw new ModelError('ENGINE_UNAVAILABLE', reasonOf(cause), { cause })
+    },
+  )
   const reasons: string[] = []
   for (const backend of wanted ? [wanted] : (['native', 'wasm', 'cpu'] as const)) {
     try {
-      const tf = await import('@tensorflow/tfjs-core')
       const name = await start[backend](tf)
       const activate = async () => {
         if (tf.getBackend() === name) return
@@ -40,7 +44,7 @@ export async function prepareTensorFlow(wanted?: TensorFlowBackend): Promise<Ten
       await activate()
       // Prod mode keeps the cpu backend from advertising tfjs-node on standard error.
       tf.enableProdMode()
-      return { tf, layers: await import('@tensorflow/tfjs-layers'), backend, activate }
+      return { tf, layers, backend, activate }
     } catch (error) {
       reasons.push(`${backend}: ${reasonOf(error).trim().split('\n')[0]}`)
     }

@@ -1,8 +1,9 @@
 import { create } from '@bufbuild/protobuf'
-import ort from 'onnxruntime-node'
+import type ort from 'onnxruntime-node'
 import { product } from '../compile/dims.ts'
 import { Graph, isExternal } from '../compile/graph.ts'
 import { type NodeProto, TensorProtoSchema, type ValueInfoProto, ValueInfoProtoSchema } from '../compile/onnx_pb.ts'
+import { onnxruntime } from '../onnxruntime.ts'
 
 /** A result is folded up to so many elements, or as many as a constant that it is made of has; more is computed each time. */
 const mostElements = 1 << 20
@@ -41,7 +42,7 @@ export async function foldConstants(graph: Graph): Promise<void> {
 
 async function run(part: Graph): Promise<ort.InferenceSession.OnnxValueMapType | undefined> {
   try {
-    const session = await ort.InferenceSession.create(part.toBytes(), {
+    const session = await onnxruntime.InferenceSession.create(part.toBytes(), {
       graphOptimizationLevel: 'disabled',
       logSeverityLevel: 4,
       intraOpNumThreads: 1,

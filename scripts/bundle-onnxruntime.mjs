@@ -1,0 +1,63 @@
+// Puts ONNX Runtime into build/onnxruntime-node, from where the package takes it: `npm pack` then holds all that computes, and
+// installing it runs no script.  onnxruntime-node's own install script downloads GPU libraries, and fails where their host is
+// out of reach.  Only what computes on a CPU is taken, for every platform or for those named:
+//   node scripts/bundle-onnxruntime.mjs [--to FOLDER] [linux-x64] [linux-arm64] [darwin-arm64] [win32-x64] [win32-arm64]
+import {
+  copyFileSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { parseArgs } from 'node:util'
+
+const root = join(import.meta.dirname, '..')
+const from = join(root, 'node_modules/onnxruntime-node')
+const { values, positionals: wanted } = parseArgs({ options: { to: { type: 'string' } }, allowPositionals: true })
+const to = values.to ?? join(root, 'build/onnxruntime-node')
+const binaries = 'bin/napi-v6'
+
+// onnxruntime.dll loads DirectML.dll, the only other library that it names, on first use of a GPU.
+const library = { linux: 'libonnxruntime.so.1', darwin: 'libonnxruntime.1.dylib', win32: 'onnxruntime.dll' }
+
+const all = readdirSync(join(from, binaries)).flatMap((system) =>
+  readdirSync(join(from, binaries, system)).map((processor) => `${system}-${processor}`),
+)
+const unknown = wanted.filter((platform) => !all.includes(platform))
+if (unknown.length > 0) {
+  console.error(`ONNX Runtime has no binary for ${unknown.join(', ')}; it has ${all.join(', ')}`)
+  process.exit(1)
+}
+
+rmSync(to, { recursive: true, force: true })
+for (const platform of wanted.length > 0 ? wanted : all) {
+  const [system, processor] = platform.split('-')
+  for (const file of ['onnxruntime_binding.node', library[system]]) take(join(binaries, system, processor, file))
+}
+for (const file of readdirSync(join(from, 'dist'))) if (file.endsWith('.js')) take(join('dist', file))
+
+// Without scripts and dependencies, which are those of the install script.
+const { name, version, license, author, repository, main } = JSON.parse(
+  readFileSync(join(from, 'package.json'), 'utf8'),
+)
+const description = { name, version, license, author, repository, main }
+writeFileSync(join(to, 'package.json'), `${JSON.stringify(description, null, 2)}\n`)
+copyFileSync(join(import.meta.dirname, 'onnxruntime-license.txt'), join(to, 'LICENSE'))
+
+/** Links the file, or copies it to another file system. */
+function take(file) {
+  if (!existsSync(join(from, file))) {
+    console.error(`onnxruntime-node has no ${file}: scripts/bundle-onnxruntime.mjs must be adapted to this version`)
+    process.exit(1)
+  }
+  mkdirSync(dirname(join(to, file)), { recursive: true })
+  try {
+    linkSync(join(from, file), join(to, file))
+  } catch {
+    copyFileSync(join(from, file), join(to, file))
+  }
+}

@@ -1,0 +1,25 @@
+/*
+ * Packages that only some uses need. A checkout has them for its tests; a user of the package installs those that are wanted:
+ * package.json lists them as optional peers.
+ */
+
+const tensorflow = ['core', 'layers', 'converter', 'backend-wasm'].map((part) => `@tensorflow/tfjs-${part}@4`)
+
+/** What to install where a package is missing: TensorFlow.js works only with several of its packages together. */
+export const optionalPackages: Record<string, string[]> = {
+  '@tensorflow/tfjs-core': tensorflow,
+  '@tensorflow/tfjs-layers': tensorflow,
+  '@tensorflow/tfjs-converter': tensorflow,
+  '@tensorflow/tfjs-backend-wasm': ['@tensorflow/tfjs-backend-wasm@4'],
+  '@tensorflow/tfjs-backend-cpu': ['@tensorflow/tfjs-backend-cpu@4'],
+  '@tensorflow/tfjs-node': ['@tensorflow/tfjs-node@4'],
+  h5wasm: ['h5wasm@0.10'],
+}
+
+/** What is missing and how to install it, of an import that failed for want of an optional package. */
+export function missingPackage(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined
+  const name = /^Cannot find package '((?:@[^/']+\/)?[^/']+)/.exec(error.message)?.[1]
+  if (name === undefined || !Object.hasOwn(optionalPackages, name)) return undefined
+  return `the optional package ${name} is not installed: npm install ${optionalPackages[name]!.join(' ')}`
+}

@@ -2,6 +2,7 @@ import { taskNames } from '../model/bundle/bare.ts'
 import { holdsIds, type SavedSignature, type SavedTensor, widthOf } from '../model/compile/saved-signature.ts'
 import { ModelError } from '../model/errors.ts'
 import { idsOf } from '../model/features/field.ts'
+import { layOut } from '../model/features/layout.ts'
 import type { Field, Side } from '../schemas/features.ts'
 import type { Graph, Manifest } from '../schemas/manifest.ts'
 import { unknownField } from './fields.ts'
@@ -63,8 +64,13 @@ export function scaffold(
   found.push(`${outputs.map(({ name }) => name).join(', ')} → ${tasks.join(', ')}`)
   if (choice.tasks === undefined)
     left.push('/tasks: what the columns of the output mean, by name: ctr, cvr, …; products of them as /derived')
+  const [ids] = sparse
+  const wideIds = sparse.length === 1 && widthOf(ids!) > 1
+  const tablePerColumn = wideIds && !ids!.shared && ids!.ids.some((rows) => rows !== undefined)
   // Plain fields give ids as the graph takes them, each column all of them.
-  const own = choice.features === undefined && sparse.length === 1 && widthOf(sparse[0]!) > 1
+  const own = wideIds && (choice.features === undefined || tablePerColumn)
+  if (choice.features && (own || sparse.length > 1))
+    expectTables(features, sparse, { file: graph.file, left, allowUnused: choice.allowUnused })
   const manifest: Scaffold['manifest'] = {
     manifest: 1,
     name: choice.name,
@@ -127,28 +133,37 @@ function expectFields(features: Field[], sparse: SavedTensor[], dense: SavedTens
       throw new ModelError('INVALID_REQUEST', `the features have ${said} ${kind} fields, but the graph takes ${wanted}`)
 }
 
-/** Ids of fields with sizes other than their tables' rows mean other rows than the model was trained with. */
+/** Ids of fields with sizes other than the table's rows mean other rows than the model was trained with: one table for all. */
 function expectSizes(features: Field[], sparse: SavedTensor[]): void {
-  const fields = features.filter((field) => field.kind !== 'numeric')
-  const refuse = (what: string, ids: number, rows: number) => {
-    throw new ModelError(
-      'INVALID_REQUEST',
-      `${what} ${ids} ids, but the table has ${rows} rows: give the sizes that the model was trained with, or --allow-unused`,
-    )
-  }
   const [only] = sparse
-  if (only !== undefined && sparse.length === 1 && widthOf(only) > 1) {
-    const [rows] = only.ids
-    const total = fields.reduce((sum, field) => sum + idsOf(field), 0)
-    if (only.shared && rows !== undefined && total !== rows)
-      refuse(`the features, ${fields[0]!.name} to ${fields.at(-1)!.name}, have`, total, rows)
-    return
+  if (only === undefined || sparse.length > 1 || widthOf(only) === 1 || !only.shared) return
+  const fields = features.filter((field) => field.kind !== 'numeric')
+  const ids = fields.reduce((sum, field) => sum + idsOf(field), 0)
+  const [rows] = only.ids
+  if (rows === undefined || ids === rows) return
+  const said = `the features, ${fields[0]!.name} to ${fields.at(-1)!.name}, have ${ids} ids`
+  throw new ModelError('INVALID_REQUEST', `${said}, but the table has ${rows} rows: ${sizesWanted}`)
+}
+
+const sizesWanted = 'give the sizes that the model was trained with, or --allow-unused'
+
+/** The same where each column has a table of its own; what may stay unused is left to be looked at. */
+function expectTables(
+  features: Field[],
+  sparse: SavedTensor[],
+  { file, left, allowUnused }: { file: string; left: string[]; allowUnused: boolean },
+): void {
+  const tables = sparse.flatMap(({ ids }) => ids)
+  const places = features.flatMap(({ kind }, i) => (kind === 'numeric' ? [] : [i]))
+  for (const [column, { ids }] of layOut(features, undefined, true).sparse.entries()) {
+    const rows = tables[column]
+    const place = places[column]!
+    if (rows === undefined || ids === rows) continue
+    const said = `/features/${place}: ${features[place]!.name} has ${ids} ids, but its table in ${file} has ${rows} rows`
+    if (ids > rows) throw new ModelError('INVALID_REQUEST', said)
+    if (!allowUnused) throw new ModelError('INVALID_REQUEST', `${said}: ${sizesWanted}`)
+    left.push(`${said}: is a value missing, or the id of unknown values (out_of_vocabulary)?`)
   }
-  sparse.forEach((input, i) => {
-    const [rows] = input.ids
-    if (rows !== undefined && idsOf(fields[i]!) !== rows)
-      refuse(`the field ${fields[i]!.name} has`, idsOf(fields[i]!), rows)
-  })
 }
 
 function tellFields(features: Field[], sparse: SavedTensor[], found: string[], left: string[]): void {

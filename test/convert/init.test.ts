@@ -138,6 +138,49 @@ t.test('what the graph does not tell is asked for, and what does not fit is refu
   t.match(await refusal({}), /it has 2 inputs of ids, and a has 2 columns/)
 })
 
+t.test('fields that are said of a graph with a table a column have ids of their own', async (t) => {
+  const path = join(import.meta.dirname, '../../../test/fixtures/pytorch/mmoe-sum-script.onnx')
+  const models = await temporaryFolder(t)
+  const sized = (...sizes: number[]): Field[] => [
+    ...sizes.map(
+      (size, i): Field => ({
+        name: `field_${i}`,
+        side: 'candidate',
+        kind: 'integer',
+        size,
+        out_of_vocabulary: 'bucket',
+        missing: 'error',
+      }),
+    ),
+    ...[0, 1, 2].map(
+      (i): Field => ({
+        name: `number_${i}`,
+        side: 'candidate',
+        kind: 'numeric',
+        scaling: { method: 'none' },
+        missing: 'error',
+      }),
+    ),
+  ]
+  const options = { ...defaults(path, models), name: 'shop' }
+  await t.rejects(writeInit({ ...options, name: 'unused', features: sized(19, 19, 18, 19) }), {
+    code: 'INVALID_REQUEST',
+    message: /field_2 has 19 ids, but its table in mmoe-sum-script\.onnx has 20 rows: give the sizes/,
+  })
+  const { manifest, left } = await writeInit({ ...options, features: sized(19, 19, 18, 19), allowUnused: true })
+  t.match(manifest.graph.inputs, { sparse: 'ids', ids: 'per_field' })
+  t.same(
+    left.filter((line) => line.startsWith('/features')),
+    [
+      '/features/2: field_2 has 19 ids, but its table in mmoe-sum-script.onnx has 20 rows: is a value missing, or the id of unknown values (out_of_vocabulary)?',
+    ],
+  )
+  await t.rejects(writeInit({ ...options, name: 'other', features: sized(19, 20, 19, 19) }), {
+    code: 'INVALID_REQUEST',
+    message: '/features/1: field_1 has 21 ids, but its table in mmoe-sum-script.onnx has 20 rows',
+  })
+})
+
 t.test('a manifest that was written is one', async (t) => {
   const models = await temporaryFolder(t)
   const folder = join(models, 'shop/1')

@@ -8,19 +8,16 @@ COPY package.json package-lock.json .npmrc ./
 # The secret is optional: a user's npm configuration, for a registry mirror or its credentials.
 RUN --mount=type=secret,id=npmrc,target=/root/.npmrc,required=false npm ci --no-progress
 COPY tsconfig.json ./
+COPY scripts scripts
 COPY src src
-RUN npm run build
+# ONNX Runtime for this platform alone.
+RUN npm run build -- "linux-$(node -p process.arch)"
 
 FROM ${NODE_IMAGE} AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-# TensorFlow.js is optional and serves only where it is chosen as the engine.  onnxruntime-node's package carries the
-# binaries of every platform: all but this one's go.
-RUN --mount=type=secret,id=npmrc,target=/root/.npmrc,required=false \
-    npm ci --omit=dev --omit=optional --no-progress \
- && find node_modules/onnxruntime-node/bin -mindepth 3 -maxdepth 3 -type d \
-      ! -path "*/linux/$(node -p process.arch)" -exec rm -r {} + \
- && find node_modules/onnxruntime-node/bin -type d -empty -delete
+# Without TensorFlow.js, which is optional and serves only where it is chosen as the engine.
+RUN --mount=type=secret,id=npmrc,target=/root/.npmrc,required=false npm ci --omit=dev --no-progress
 
 FROM ${NODE_IMAGE}
 LABEL org.opencontainers.image.title="multigate" \
@@ -34,6 +31,7 @@ ENV NODE_ENV=production \
 WORKDIR /app
 COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/build/src build/src
+COPY --from=build /app/build/onnxruntime-node build/onnxruntime-node
 COPY package.json ./
 COPY models /models
 # Mount a volume here, and a restarted container need not compile again.

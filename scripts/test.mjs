@@ -28,7 +28,7 @@ if (!existsSync('node_modules/@tensorflow/tfjs-node/lib/napi-v8/tfjs_binding.nod
 const args = process.argv.slice(2).map((arg) => arg.replace(/^(?:\.\/)?(test\/.*)\.ts$/, 'build/$1.js'))
 const whole = args.length === 0
 // Only a terminal can show progress that overwrites itself.
-const reporter = process.stdout.isTTY ? 'terse' : 'min'
+const reporter = process.stdout.isTTY ? 'terse' : './scripts/test-reporter.mjs'
 // Compiled plans of this run's compiler, not of whatever was here before.
 const cache = mkdtempSync(join(tmpdir(), 'multigate-test-cache-'))
 const env = { ...process.env, MULTIGATE_CACHE: cache }

@@ -1,7 +1,6 @@
 import { once } from 'node:events'
 import { Agent, type IncomingMessage, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { performance } from 'node:perf_hooks'
 import Fastify from 'fastify'
 import type { Log } from './load-options.ts'
 import { systemClock } from './model/batching/clock.ts'
@@ -34,12 +33,14 @@ export interface HttpWarmUpOptions {
   ms: number
   maxBodyBytes: number
   log: Log
+  /** Milliseconds, monotonic. */
+  now(): number
 }
 
 /** Requests of a model at once, where no other is asked; with several, each has its share. */
 const connections = 16
 
-export function createHttpWarmUp({ ms, maxBodyBytes, log }: HttpWarmUpOptions): HttpWarmUp {
+export function createHttpWarmUp({ ms, maxBodyBytes, log, now }: HttpWarmUpOptions): HttpWarmUp {
   let ends: number | undefined
   let closed = false
   let server: Promise<Target> | undefined
@@ -57,14 +58,14 @@ export function createHttpWarmUp({ ms, maxBodyBytes, log }: HttpWarmUpOptions): 
       let next = 0
       const askOn = async () => {
         for (;;) {
-          const rest = until - performance.now()
+          const rest = until - now()
           if (closed || rest <= 0) return
           // However slow the model is, it is over then.
           if ((await ask(bodies[next++ % bodies.length]!, rest)) === 200) answers++
         }
       }
       await Promise.all(Array.from({ length: share }, askOn))
-      const seconds = Number(((performance.now() - started) / 1000).toFixed(3))
+      const seconds = Number(((now() - started) / 1000).toFixed(3))
       log.info({ model: name, version, answers, seconds }, 'warmed up by HTTP')
     } catch (error) {
       log.warn({ model: name, version, reason: reasonOf(error) }, 'no warm-up: first requests will be slow')
@@ -73,7 +74,7 @@ export function createHttpWarmUp({ ms, maxBodyBytes, log }: HttpWarmUpOptions): 
 
   return {
     async run(model) {
-      const started = performance.now()
+      const started = now()
       ends ??= started + ms
       if (closed || started >= ends) return
       const warming = warm(model, started, (started + ends) / 2)

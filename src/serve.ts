@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { createHttpWarmUp } from './http-warm-up.ts'
 import { loggerOptions } from './logging.ts'
+import { systemClock } from './model/batching/clock.ts'
 import type { Registry } from './model/registry/registry.ts'
 import type { Configuration } from './schemas/configuration.ts'
 import { app, serverOptions } from './server/app.ts'
@@ -65,6 +66,7 @@ export async function serve(configuration: Configuration, options: ServeOptions 
       ms: configuration.MULTIGATE_WARM_UP_MS,
       maxBodyBytes: configuration.MULTIGATE_MAX_BODY_BYTES,
       log,
+      now: systemClock.now,
     }),
     peers: options.peers,
     unloaded: options.unloaded,

@@ -60,7 +60,7 @@ const columns: ColumnsAnswer = await predict(model, { context, candidates: { cam
 const first: number | null | undefined = columns.predictions.ctr?.[0]
 let problem: unknown
 try {
-  await model.predict({ context, candidates: [{ campaign: 7 }] }, { signal: AbortSignal.timeout(10_000) })
+  await model.predict({ context, candidates: [{ campaign: 7 }] }, { signal: AbortSignal.timeout(600_000) })
 } catch (error) {
   if (!(error instanceof MultigateError)) throw error
   problem = [error.code, error.status, error.errors?.map(({ path }) => path)]

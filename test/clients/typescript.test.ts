@@ -34,7 +34,7 @@ const candidates: components['schemas']['Candidate'][] = [
 ]
 const answered = await client.POST('/predict', {
   body: { context, candidates, options: { rank: { by: 'ecpm' }, raw: true, gates: true } },
-  params: { header: { 'x-deadline-ms': 5000 } },
+  params: { header: { 'x-deadline-ms': 600_000 } },
 })
 if (answered.error) throw new Error(answered.error.detail)
 const { predictions } = answered.data

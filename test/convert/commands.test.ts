@@ -7,7 +7,6 @@ import { writeTestBundle } from '../fixtures/bundle.ts'
 import { counted, functional, input, layer, saveKeras } from './keras/saved-model.ts'
 
 // Each command is a process of its own.
-t.setTimeout(240_000)
 
 const cli = join(import.meta.dirname, '../../src/cli.js')
 

@@ -6,7 +6,6 @@ import { pythonWith } from '../fixtures/python.ts'
 import { startTestServer } from '../fixtures/server.ts'
 
 // The packages are installed at the first run, which takes a while on a busy machine.
-t.setTimeout(300_000)
 
 const python = await pythonWith(['schemathesis>=4.32,<5'])
 const document = join(import.meta.dirname, '../../../test/fixtures/open-inference.yaml')

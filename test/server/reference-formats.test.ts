@@ -14,7 +14,6 @@ import { noReference, type Reference, readReference, referenceFolder, referenceM
  */
 
 // Some sixty graphs are loaded, each as the server would.
-t.setTimeout(900_000)
 
 /** Rows that are asked; each graph has its own answers for all 64 in tests of its reader. */
 const rows = 12

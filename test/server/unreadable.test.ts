@@ -3,6 +3,7 @@ import { type AddressInfo, connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import t from 'tap'
 import { temporaryFolder, writeTestBundle } from '../fixtures/bundle.ts'
+import { createReceived } from '../fixtures/received.ts'
 import { startTestServer } from '../fixtures/server.ts'
 
 const models = await temporaryFolder(t)
@@ -10,6 +11,7 @@ await writeTestBundle(models)
 const { fastify } = await startTestServer(t, { models })
 await fastify.listen({ host: '127.0.0.1', port: 0 })
 const { port } = fastify.server.address() as AddressInfo
+const received = createReceived(fastify.server)
 
 const body = JSON.stringify({ context: { country: 'DE', hour: 21 }, candidates: [{ campaign: 'c', price: 1 }] })
 const request = (headers = '', text = body, length = Buffer.byteLength(text)) =>
@@ -23,7 +25,7 @@ async function statuses(...pieces: string[]): Promise<number[]> {
   const answer = text(socket).catch(() => '')
   for (const piece of pieces) {
     socket.write(piece)
-    await new Promise((resolve) => setTimeout(resolve, 2))
+    await received(socket)
   }
   return [...(await answer).matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => Number(status))
 }

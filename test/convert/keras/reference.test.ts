@@ -14,7 +14,6 @@ import { importOptions } from '../import-options.ts'
  */
 
 // Each version is loaded as the server would, in threads of its own.
-t.setTimeout(300_000)
 
 const files = [
   ...['aitm', 'mmoe', 'moe', 'shared_bottom'].map((model) => `keras2/${model}/model.weights.h5`),

@@ -1,13 +1,14 @@
 import { type AddressInfo, connect } from 'node:net'
 import { text } from 'node:stream/consumers'
-import { setTimeout } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { Compile } from 'typebox/compile'
 import { createEnginePool } from '../../../src/model/engines/pool.ts'
 import { ProblemDetails } from '../../../src/schemas/problem.ts'
 import { problemTable } from '../../../src/server/errors.ts'
 import { temporaryFolder, writeTestBundle } from '../../fixtures/bundle.ts'
+import { createReceived } from '../../fixtures/received.ts'
 import { startTestServer } from '../../fixtures/server.ts'
+import { until } from '../../fixtures/until.ts'
 import { createHeldPool } from '../held-pool.ts'
 import { leaveQueue } from '../leave-queue.ts'
 
@@ -125,16 +126,16 @@ t.test('what is no HTTP is answered by a problem too, and the connection closed'
   }
 })
 
-t.test('an upload that its client gives up is counted as cancelled', async (t) => {
+t.test('an upload that its client gives up is counted as cancelled', async () => {
   const { port } = fastify.server.address() as AddressInfo
+  const received = createReceived(fastify.server)
   const socket = connect(port, '127.0.0.1')
   const head = 'POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{'
   await new Promise((resolve) => socket.write(head, resolve))
-  await setTimeout(50)
+  await received(socket)
   socket.destroy()
   const line = 'multigate_requests_total{model="",version="",outcome="cancelled"} 1'
-  for (let i = 0; i < 100 && !(await metrics.registry.metrics()).includes(line); i++) await setTimeout(20)
-  t.match(await metrics.registry.metrics(), line)
+  await until(async () => (await metrics.registry.metrics()).includes(line))
 })
 
 t.test('a path that can not be decoded is 400', async (t) => {

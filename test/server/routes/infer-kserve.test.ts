@@ -6,7 +6,6 @@ import { pythonWith } from '../../fixtures/python.ts'
 import { startTestServer } from '../../fixtures/server.ts'
 
 // The packages are installed at the first run, which takes a while on a busy machine.
-t.setTimeout(300_000)
 
 // What KServe's client imports; the package itself asks for a server and Kubernetes' client beside it.
 const imported = [

@@ -116,7 +116,7 @@ async function startServer(maxBodyBytes: number): Promise<Target> {
     requiredModels: [],
     now: systemClock.now,
   })
-  const fastify = Fastify(serverOptions({ maxBodyBytes, logRequests: false }))
+  const fastify = Fastify(serverOptions({ maxBodyBytes }))
   const bodies = createPendingBytes({ maxBytes: Number.POSITIVE_INFINITY })
   await fastify.register(app, {
     version: '',

@@ -9,6 +9,7 @@ import { app, serverOptions } from './server/app.ts'
 import { type ConnectionSource, listenOn } from './server/connections.ts'
 import type { Metrics } from './server/metrics.ts'
 import type { Peers } from './server/peers.ts'
+import { createRequestLog } from './server/request-log.ts'
 import { createService } from './service.ts'
 
 export interface RunningServer {
@@ -51,11 +52,11 @@ export interface ServeOptions {
 /** Builds everything from its configuration and takes connections; models are loaded meanwhile. */
 export async function serve(configuration: Configuration, options: ServeOptions = {}): Promise<RunningServer> {
   const connections = options.connections ?? listenOn(configuration.MULTIGATE_HOST, configuration.MULTIGATE_PORT)
+  const requestLog = configuration.MULTIGATE_LOG_REQUESTS
+    ? createRequestLog({ sample: configuration.MULTIGATE_LOG_SAMPLE, now: systemClock.now })
+    : undefined
   const fastify = Fastify({
-    ...serverOptions({
-      maxBodyBytes: configuration.MULTIGATE_MAX_BODY_BYTES,
-      logRequests: configuration.MULTIGATE_LOG_REQUESTS,
-    }),
+    ...serverOptions({ maxBodyBytes: configuration.MULTIGATE_MAX_BODY_BYTES, requestLog }),
     logger: loggerOptions(configuration),
   })
   const { log } = fastify
@@ -83,7 +84,7 @@ export async function serve(configuration: Configuration, options: ServeOptions 
 
   let url: string
   try {
-    await fastify.register(app, service.app)
+    await fastify.register(app, { ...service.app, context: { ...service.app.context, requestLog } })
     url = await connections.open(fastify)
   } catch (error) {
     await service.close()

@@ -31,7 +31,9 @@ export const hostSettings = [
   'MULTIGATE_WARM_UP_MS',
   'MULTIGATE_DRAIN_DELAY_MS',
   'MULTIGATE_LOG_LEVEL',
+  'MULTIGATE_LOG_FORMAT',
   'MULTIGATE_LOG_REQUESTS',
+  'MULTIGATE_LOG_SAMPLE',
 ] as const satisfies Key[]
 
 type CamelCase<S extends string> = S extends `${infer Head}_${infer Tail}` ? `${Head}${Capitalize<CamelCase<Tail>>}` : S

@@ -32,7 +32,7 @@ t.test('connections are spread evenly, and metrics are of all processes', async 
   t.equal(await metric(port, 'multigate_workers '), 2)
   t.equal(await metric(port, 'multigate_model_info{'), 1)
   t.equal((await send(port, '/livez')).status, 200)
-  const answered = lines().filter(({ msg, req }) => msg === 'incoming request' && req?.url === '/predict')
+  const answered = lines().filter(({ msg, url }) => msg === 'request' && url === '/predict')
   const counts = serving(server).map((pid) => answered.filter((line) => line.pid === pid).length)
   t.same(counts, [12, 12])
   t.notOk(serving(server).includes(child.pid!), 'the primary process serves nothing')

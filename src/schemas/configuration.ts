@@ -169,8 +169,19 @@ export const Configuration = Type.Object({
     ],
     { default: 'info', description: 'Least level that is logged' },
   ),
+  MULTIGATE_LOG_FORMAT: Type.Union([Type.Literal('pino'), Type.Literal('iso')], {
+    default: 'pino',
+    description:
+      'Log lines as JSON: `pino` writes the time in milliseconds since 1970 and levels as numbers, `iso` an ISO 8601 time and level names',
+  }),
   MULTIGATE_LOG_REQUESTS: Type.Boolean({
     default: false,
-    description: 'Log every request; else those alone that fail by our fault (500)',
+    description: 'Log one line per request, without probes, scrapes and `/docs`; otherwise only internal errors (500)',
+  }),
+  MULTIGATE_LOG_SAMPLE: Type.Number({
+    minimum: 0,
+    maximum: 1,
+    default: 1,
+    description: 'Share of the requests that MULTIGATE_LOG_REQUESTS logs; server errors (5xx) are always logged',
   }),
 })

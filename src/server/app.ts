@@ -11,6 +11,7 @@ import { requestId, requestIdOf, traceLogger } from './plugins/request-id.ts'
 import { unreadAnswers } from './plugins/unread-answers.ts'
 import { flight } from './prediction-route.ts'
 import { fieldValuesRoutes } from './routes/field-values.ts'
+import { type RequestLog, requestLogging } from './request-log.ts'
 import { inferRoutes } from './routes/infer.ts'
 import { inferMetadataRoutes } from './routes/infer-metadata.ts'
 import { inferModelRoutes } from './routes/infer-model.ts'
@@ -33,6 +34,7 @@ export interface AppOptions {
  */
 export async function app(fastify: FastifyInstance, { context, version }: AppOptions): Promise<void> {
   await fastify.register(pipelining)
+  if (context.requestLog !== undefined) await fastify.register(requestLogging, { requestLog: context.requestLog })
   await fastify.register(problems)
   await fastify.register(requestId)
   await fastify.register(draining, { drain: context.drain })
@@ -59,10 +61,13 @@ export async function app(fastify: FastifyInstance, { context, version }: AppOpt
 }
 
 /** Options of the Fastify instance that `app` belongs into. */
-export function serverOptions(limits: { maxBodyBytes: number; logRequests: boolean }): FastifyServerOptions {
+export function serverOptions(options: {
+  maxBodyBytes: number
+  requestLog?: RequestLog | undefined
+}): FastifyServerOptions {
   return {
-    bodyLimit: limits.maxBodyBytes,
-    logController: new LogController({ disableRequestLogging: !limits.logRequests, requestIdLogLabel: 'request_id' }),
+    bodyLimit: options.maxBodyBytes,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     requestIdHeader: false,
     genReqId: (request) => requestIdOf(request),
     childLoggerFactory: traceLogger,
@@ -77,6 +82,7 @@ export function serverOptions(limits: { maxBodyBytes: number; logRequests: boole
     clientErrorHandler: answerUnreadable,
     // A path that can't be decoded, and the like: before any route is found, so that no hook sees the answer.
     frameworkErrors(error, request, reply) {
+      options.requestLog?.follow(request, reply)
       reply.header('x-request-id', request.id).header('connection', 'close')
       sendProblem(reply, toProblem(error, request.id))
     },

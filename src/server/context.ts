@@ -5,6 +5,7 @@ import type { Metrics } from './metrics.ts'
 import type { Peers } from './peers.ts'
 import type { PendingBytes } from './pending-bytes.ts'
 import type { LargeBodyReader } from './reading/large-body-reader.ts'
+import type { RequestLog } from './request-log.ts'
 
 /** Set at SIGTERM: from then on the server is not ready, and asks clients to close their connections. */
 export interface Drain {
@@ -28,6 +29,8 @@ export interface ServerContext {
   answers: PendingBytes
   /** Whether models may be loaded and unloaded on demand. */
   admin: boolean
+  /** Undefined where requests are not logged. */
+  requestLog?: RequestLog | undefined
   /** Deadline of requests that name none, ms. */
   deadlineMs: number
 }

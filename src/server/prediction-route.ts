@@ -91,7 +91,7 @@ export function predictionRoute({
  * clock; `encode` writes what the model answers.
  */
 export async function answerPrediction<T>(
-  { metrics, registry, clock }: ServerContext,
+  { metrics, registry, clock, requestLog }: ServerContext,
   request: FastifyRequest,
   reply: FastifyReply,
   start: (
@@ -110,7 +110,7 @@ export async function answerPrediction<T>(
     try {
       const started = start((...version) => {
         lease = registry.acquire(...version)
-        return lease.model
+        return requestLog?.watch(request, lease.model) ?? lease.model
       }, own.ticket.arrived)
       pending = started instanceof Promise ? await started : started
       own.pending = pending

@@ -247,7 +247,11 @@ export class Batcher {
     const begun = () => {
       if (call.begun) return
       this.#forecast.begin(call)
-      if (reason !== 'isolated') for (const { job } of pieces) observer?.waited?.((call.started - job.submitted) / 1000)
+      if (reason === 'isolated') return
+      for (const { job } of pieces) {
+        observer?.waited?.((call.started - job.submitted) / 1000)
+        job.request.begun?.(call.started)
+      }
     }
     if (!ahead) begun()
     let finished: readonly JobPiece[] = pieces

@@ -12,6 +12,8 @@ export interface BatchRequest {
   deadline: number
   /** Called once, when no engine reads the batch any more: not before the request is settled, but maybe long after. */
   released?(): void
+  /** Rows of it have begun to be computed, at this moment on the batcher's clock, ms; perhaps several times. */
+  begun?: ((at: number) => void) | undefined
 }
 
 export interface Submission {

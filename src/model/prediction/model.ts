@@ -36,6 +36,8 @@ export interface Query {
   problems?: readonly Problem[] | undefined
   /** When the answer is of no use any more, on the model's clock, ms. */
   deadline: number
+  /** Called when rows of it begin to be computed, with the moment on the model's clock, ms; perhaps several times. */
+  begun?: ((at: number) => void) | undefined
 }
 
 export interface PendingPrediction {
@@ -204,7 +206,7 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
     limits: { maxRequestRows: options.maxRequestRows, maxDelayMs: options.maxDelayMs },
     graphStats: () => executor.stats(),
     check: (query) => checkQuery(plan, query),
-    predict({ rows, tasks, options: asked = {}, problems: found, deadline }) {
+    predict({ rows, tasks, options: asked = {}, problems: found, deadline, begun }) {
       const started = options.clock.now()
       const problems = new Problems(found)
       const planned = plan(tasks, asked, problems)
@@ -251,6 +253,7 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
         wanted: planned.outputs,
         deadline,
         released: release,
+        begun,
       })
       return {
         rows: encoded.rows,

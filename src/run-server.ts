@@ -3,34 +3,33 @@ import closeWithGrace from 'close-with-grace'
 import { type ConfigurationFlags, type ReadConfiguration, readConfiguration } from './configuration.ts'
 import { collectSeldom } from './garbage.ts'
 import { graceOf } from './grace.ts'
-import { reasonOf } from './model/errors.ts'
 import { checkModelsFolder } from './models-folder.ts'
+import { failStart, type Start } from './start.ts'
 
 /** Serves until a signal says stop. A server that can't start says why and ends the process with 1. */
-export async function runServer(flags: ConfigurationFlags): Promise<void> {
+export async function runServer(flags: ConfigurationFlags, start?: Start): Promise<void> {
   try {
     const read = readConfiguration(process.env, flags)
-    await (read.configuration.MULTIGATE_PROCESSES > 1 ? runSeveral(read) : runOne(read))
+    await (read.configuration.MULTIGATE_PROCESSES > 1 ? runSeveral(read, start) : runOne(read, start))
   } catch (error) {
-    const hint = (error as NodeJS.ErrnoException).code === 'EADDRINUSE' ? '; --port chooses another' : ''
-    console.error(`multigate can't start: ${reasonOf(error)}${hint}`)
-    process.exit(1)
+    failStart(error)
   }
 }
 
-async function runOne({ configuration, unknown }: ReadConfiguration): Promise<void> {
+async function runOne({ configuration, unknown }: ReadConfiguration, start: Start | undefined): Promise<void> {
   collectSeldom()
   const { serve } = await import('./serve.ts')
   const server = await serve(configuration)
   const { log } = server.fastify
   for (const name of unknown) log.warn(unknownSetting(name))
+  start?.over()
   closeWithGrace({ ...graceOf(configuration), logger: log }, async ({ err }) => {
     if (err) log.error({ err }, 'stopping after an unforeseen error')
     await server.close()
   })
 }
 
-async function runSeveral({ configuration, unknown }: ReadConfiguration): Promise<void> {
+async function runSeveral({ configuration, unknown }: ReadConfiguration, start: Start | undefined): Promise<void> {
   // Before anything is started, and once for all.
   await checkModelsFolder(resolve(configuration.MULTIGATE_MODELS), configuration)
   const { startPrimary } = await import('./processes/primary.ts')
@@ -45,6 +44,7 @@ async function runSeveral({ configuration, unknown }: ReadConfiguration): Promis
   })
   const { log } = primary
   for (const name of unknown) log.warn(unknownSetting(name))
+  start?.over()
   closeWithGrace(
     {
       ...graceOf(configuration),

@@ -5,6 +5,7 @@ import { loggerOptions } from './logging.ts'
 import { systemClock } from './model/batching/clock.ts'
 import type { Registry } from './model/registry/registry.ts'
 import type { Configuration } from './schemas/configuration.ts'
+import { surviveAcceptErrors } from './server/accept-errors.ts'
 import { app, serverOptions } from './server/app.ts'
 import { type ConnectionSource, listenOn } from './server/connections.ts'
 import type { Metrics } from './server/metrics.ts'
@@ -80,6 +81,7 @@ export async function serve(configuration: Configuration, options: ServeOptions 
     })
   })
   fastify.server.maxConnections = configuration.MULTIGATE_MAX_CONNECTIONS
+  surviveAcceptErrors(fastify.server, log, systemClock.now)
   fastify.server.on('drop', () => service.metrics.connectionRefused())
 
   let url: string

@@ -4,6 +4,7 @@ import { setTimeout } from 'node:timers/promises'
 import { type Logger, pino } from 'pino'
 import { loggerOptions } from '../logging.ts'
 import type { Configuration } from '../schemas/configuration.ts'
+import { surviveAcceptErrors } from '../server/accept-errors.ts'
 import { acceptWaiting } from '../server/stop-listening.ts'
 import { Group } from './group.ts'
 
@@ -31,6 +32,7 @@ export async function startPrimary(
   const server = createServer({ pauseOnConnect: true, noDelay: true })
   server.listen(configuration.MULTIGATE_PORT, configuration.MULTIGATE_HOST)
   await once(server, 'listening')
+  surviveAcceptErrors(server, log, () => performance.now())
   const address = server.address() as AddressInfo
   const url = urlOf(address)
   // Those that wait for a process: others are its own.

@@ -1,0 +1,64 @@
+import { hostname } from 'node:os'
+
+/*
+ * The first moments of a process, before its own modules are loaded. It imports nothing but Node's own, so that signals are
+ * handled from the first line on; until Node runs it, a signal ends the process as the system does.
+ */
+
+const signals = ['SIGTERM', 'SIGINT'] as const
+
+export interface Start {
+  /** From now on others handle signals and what is thrown. Idempotent. */
+  over(): void
+}
+
+/** Until the start is over, a signal ends the process with 0 and a log line, and a failure with 1 and its reason. */
+export function beginStart(): Start {
+  const stop = (signal: NodeJS.Signals) => {
+    writeLine(`${signal} before the start was over: stopped`)
+    process.exit(0)
+  }
+  for (const signal of signals) process.on(signal, stop)
+  process.on('uncaughtException', failStart)
+  return {
+    over() {
+      for (const signal of signals) process.off(signal, stop)
+      process.off('uncaughtException', failStart)
+    },
+  }
+}
+
+/** Says why the process can't start, and ends it with 1. */
+export function failStart(error: unknown): never {
+  const { message, code } = error as NodeJS.ErrnoException
+  console.error(`multigate can't start: ${explain(code, message ?? String(error))}`)
+  process.exit(1)
+}
+
+function explain(code: string | undefined, message: string): string {
+  if (code === 'EADDRINUSE') return `${message}; --port chooses another`
+  if (/\bE[MN]FILE\b/.test(message)) return `too few file descriptors (${message}). ${moreFiles}`
+  if (code === 'ERR_WORKER_INIT_FAILED' || /\bEAGAIN\b/.test(message))
+    return `the system refuses more threads or processes (${message}). Raise the limit: ulimit -u, in systemd TasksMax=, with containers --pids-limit`
+  return message
+}
+
+/** What helps where a process has as many files and connections open as it may. */
+export const moreFiles =
+  'Raise the limit: ulimit -n 4096 at least, plus one for each connection; in systemd LimitNOFILE=, with containers --ulimit nofile='
+
+/** A log line in the form of the logger's, which is not loaded yet: its settings are read from the environment. */
+function writeLine(msg: string): void {
+  const { MULTIGATE_LOG_LEVEL = 'info', MULTIGATE_LOG_FORMAT } = process.env
+  if (!['trace', 'debug', 'info'].includes(MULTIGATE_LOG_LEVEL)) return
+  const now = new Date()
+  const iso = MULTIGATE_LOG_FORMAT === 'iso'
+  const line = {
+    level: iso ? 'info' : 30,
+    time: iso ? now.toISOString() : now.getTime(),
+    pid: process.pid,
+    hostname: hostname(),
+    msg,
+  }
+  process.stdout.write(`${JSON.stringify(line)}\n`)
+}

@@ -169,18 +169,47 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { version }: {
         typeof json.$id === 'string' ? nameOf(json.$id) : `schema-${i}`,
     },
   })
-  await app.register(swaggerUi, {
-    routePrefix: '/docs',
-    ...(app.prefix && { indexPrefix: app.prefix }),
-    uiHooks: { onRequest: answerOnce(app) },
-    uiConfig: { tryItOutEnabled: true, defaultModelsExpandDepth: 0, displayRequestDuration: true },
-    theme: {
-      title: 'multigate',
-      // There is one document, and one server: no need to choose.
-      css: [{ filename: 'theme.css', content: '.swagger-ui .topbar, .swagger-ui .scheme-container { display: none }' }],
-    },
+  // In a context of its own: no other answer has these headers.
+  await app.register(async (docs) => {
+    docs.addHook('onSend', (_request, reply, _payload, done) => {
+      reply.headers(docsHeaders)
+      done()
+    })
+    await docs.register(swaggerUi, {
+      routePrefix: '/docs',
+      ...(app.prefix && { indexPrefix: app.prefix }),
+      uiHooks: { onRequest: answerOnce(app) },
+      uiConfig: { tryItOutEnabled: true, defaultModelsExpandDepth: 0, displayRequestDuration: true },
+      theme: {
+        title: 'multigate',
+        // There is one document, and one server: no need to choose.
+        css: [
+          { filename: 'theme.css', content: '.swagger-ui .topbar, .swagger-ui .scheme-container { display: none }' },
+        ],
+      },
+    })
   })
 })
+
+/**
+ * What a browser is to do with the documentation: run the scripts of this server alone, and show it in no other site's frame.
+ * Swagger UI writes style attributes.
+ */
+const docsHeaders = {
+  'content-security-policy': [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self' 'unsafe-inline'",
+    "img-src 'self' data:",
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join('; '),
+  'x-frame-options': 'DENY',
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+}
 
 /** Answers the document, of which there is one, from memory: to write it anew takes milliseconds, of the thread that answers everybody. */
 function answerOnce(app: FastifyInstance): onRequestHookHandler {

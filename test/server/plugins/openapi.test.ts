@@ -270,3 +270,19 @@ t.test('the root leads to the documentation', async (t) => {
   const { statusCode, headers } = await fastify.inject('/')
   t.same([statusCode, headers.location], [302, '/docs'])
 })
+
+t.test(
+  'the documentation may run its own scripts alone, and be shown in no frame; other answers say nothing of it',
+  async (t) => {
+    for (const url of ['/docs', '/docs/json', '/docs/static/swagger-ui.css', '/docs/static/index.html']) {
+      const { headers } = await fastify.inject(url)
+      t.match(headers['content-security-policy'], /default-src 'none'; script-src 'self';.*frame-ancestors 'none'/, url)
+      t.match(headers, {
+        'x-frame-options': 'DENY',
+        'x-content-type-options': 'nosniff',
+        'referrer-policy': 'no-referrer',
+      })
+    }
+    t.notOk('content-security-policy' in (await fastify.inject('/livez')).headers)
+  },
+)

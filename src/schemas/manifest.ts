@@ -189,11 +189,16 @@ export const GoldenRows = Type.Object(
     probabilities: Type.Array(Type.Array(Type.Number({ minimum: 0, maximum: 1 })), {
       description: 'Expected raw probabilities (before calibration), per row one per task',
     }),
+    served: Type.Optional(
+      Type.Array(Type.Array(Type.Number({ minimum: 0, maximum: 1 })), {
+        description: 'Expected answers (calibrated and composed), per row one per task, then one per derived task',
+      }),
+    ),
     tolerance: Type.Number({
       exclusiveMinimum: 0,
       maximum: 1,
       default: 1e-5,
-      description: 'Largest absolute difference allowed',
+      description: 'Largest absolute difference allowed of raw probabilities; a hundred times as much of served ones',
     }),
   },
   { additionalProperties: false, description: 'Rows with known answers, asked when the version is loaded' },

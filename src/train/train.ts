@@ -10,6 +10,7 @@ import { createCalibrator, sigmoid } from '../model/calibration/calibrator.ts'
 import type { TensorFlow } from '../model/engines/tensorflow-backend.ts'
 import type { Problem } from '../model/errors.ts'
 import { idsOf } from '../model/features/field.ts'
+import { servedOf } from '../model/prediction/served.ts'
 import type { Field } from '../schemas/features.ts'
 import type { DriftReference, GoldenRows, Manifest, Quantization, Task } from '../schemas/manifest.ts'
 import type { TrainSpec } from '../schemas/train-spec.ts'
@@ -280,7 +281,7 @@ function describeBundle(
     },
     precision: spec.precision,
     quantization,
-    golden,
+    golden: { ...golden, served: servedOf({ tasks, derived: spec.derived }, golden.probabilities) },
     quality: Object.fromEntries(reports.map(({ name, quality }) => [name, quality])),
     drift,
     provenance,

@@ -98,7 +98,7 @@ function quantization({ quantization, files }: Manifest): string[] {
   return [`/quantization/file is not among /files: ${JSON.stringify(quantization.file)}`]
 }
 
-function golden({ golden, tasks }: Manifest): string[] {
+function golden({ golden, tasks, derived }: Manifest): string[] {
   if (golden === undefined) return []
   const problems: string[] = []
   if (golden.rows.length !== golden.probabilities.length) {
@@ -107,6 +107,13 @@ function golden({ golden, tasks }: Manifest): string[] {
   golden.probabilities.forEach((row, i) => {
     if (row.length !== tasks.length)
       problems.push(`/golden/probabilities/${i} has ${row.length} values for ${tasks.length} tasks`)
+  })
+  const { served } = golden
+  if (served !== undefined && served.length !== golden.rows.length)
+    problems.push(`/golden has ${golden.rows.length} rows and ${served.length} served answers`)
+  served?.forEach((row, i) => {
+    const all = tasks.length + derived.length
+    if (row.length !== all) problems.push(`/golden/served/${i} has ${row.length} values for ${all} tasks`)
   })
   return problems
 }

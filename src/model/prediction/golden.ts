@@ -1,3 +1,4 @@
+import type { Manifest } from '../../schemas/manifest.ts'
 import type { Clock } from '../batching/clock.ts'
 import { ModelError, reasonOf } from '../errors.ts'
 import type { PredictionTable } from './answer.ts'
@@ -28,6 +29,29 @@ export async function checkGoldenRows(model: LoadedModel, clock: Clock): Promise
           `golden row ${row} differs: ${task.name} should be ${expected[column]}, the model answers ${raw?.[row]}`,
         )
       }
+    })
+  })
+  checkServed(model.manifest, table, wrong)
+}
+
+/** A calibration may be steep: where raw probabilities differ a little, those served may differ by more. */
+const steepness = 100
+
+/** What clients get, calibrated and composed: a calibration that is not the one of the golden rows is found here. */
+function checkServed(
+  { golden, tasks, derived }: Manifest,
+  table: PredictionTable,
+  wrong: (message: string) => ModelError,
+): void {
+  if (golden?.served === undefined) return
+  const names = [...tasks, ...derived].map(({ name }) => name)
+  const columns = names.map((name) => table.tasks.find(([task]) => task === name)?.[1])
+  golden.served.forEach((expected, row) => {
+    names.forEach((name, column) => {
+      const answer = columns[column]?.[row] ?? Number.NaN
+      if (Math.abs(answer - expected[column]!) <= steepness * golden.tolerance) return
+      const problem = `${name} should be ${expected[column]} as served, but is ${answer}`
+      throw wrong(`golden row ${row} differs: ${problem}; its raw probability is right, so its calibration is wrong`)
     })
   })
 }

@@ -1,5 +1,6 @@
-import type { Field, NumericField, SparseField } from '../../schemas/features.ts'
+import type { Field, IntegerField, NumericField, SparseField } from '../../schemas/features.ts'
 import { murmur3 } from './murmur3.ts'
+import { createVocabulary, type Vocabulary } from './vocabulary.ts'
 
 /**
  * Encodes the values of one field.
@@ -20,6 +21,8 @@ export interface SparseFieldEncoder extends FieldEncoder {
   offset: number
   /** Number of ids, the out-of-vocabulary bucket included. */
   ids: number
+  /** Of a field with a vocabulary. */
+  vocabulary?: Vocabulary | undefined
   /** An id like any other, to try the graph with; and the largest. */
   plain: number
   largest: number
@@ -44,13 +47,16 @@ export function createSparseFieldEncoder(
   offset: number,
   onUnknown?: (field: string) => void,
 ): SparseFieldEncoder {
-  const encodeKnown = known(field, offset, onUnknown)
-  // A default outside the vocabulary is the manifest's will, not a value that a client sent: nobody hears of it.
-  const missing = field.missing === 'error' ? requiredMessage : known(field, offset)(field.missing.default)
+  const vocabulary = field.kind === 'vocabulary' ? createVocabulary(field.values) : undefined
+  const encodeKnown = known(field, offset, vocabulary, onUnknown)
+  // A default outside the vocabulary is the manifest's will, not a value that a client sent: nobody hears of it. One value is
+  // looked for without filling the table: most encoders of a large vocabulary encode no other.
+  const search = field.kind === 'vocabulary' ? searchOf(field.values) : undefined
+  const missing = field.missing === 'error' ? requiredMessage : known(field, offset, search)(field.missing.default)
   const encode = (value: unknown) =>
     value === undefined || value === null ? missingValue(value, missing) : encodeKnown(value)
   const ids = idsOf(field)
-  return { field, offset, ids, plain: offset, largest: offset + ids - 1, missing, encode }
+  return { field, offset, ids, vocabulary, plain: offset, largest: offset + ids - 1, missing, encode }
 }
 
 /**
@@ -105,9 +111,20 @@ function missingValue(value: null | undefined, missing: number | string): number
   return value === null && missing === requiredMessage ? nullMessage : missing
 }
 
+/** Looks through the values each time. */
+function searchOf(values: readonly string[]): Pick<Vocabulary, 'indexOf'> {
+  return {
+    indexOf(value) {
+      const index = values.indexOf(value)
+      return index < 0 ? undefined : index
+    },
+  }
+}
+
 function known(
   field: SparseField,
   offset: number,
+  vocabulary?: Pick<Vocabulary, 'indexOf'>,
   onUnknown?: (field: string) => void,
 ): (value: unknown) => number | string {
   if (field.kind === 'hash') {
@@ -122,14 +139,16 @@ function known(
     onUnknown?.(field.name)
     return offset
   }
-  if (field.kind === 'vocabulary') {
-    const ids = new Map(field.values.map((value, index) => [value, first + index]))
+  if (vocabulary !== undefined) {
     return (value) => {
       if (typeof value !== 'string') return `must be a string, not ${describe(value)}`
-      return ids.get(value) ?? unknown(`is not in the field's vocabulary: ${JSON.stringify(value.slice(0, 64))}`)
+      const index = vocabulary.indexOf(value)
+      return index === undefined
+        ? unknown(`is not in the field's vocabulary: ${JSON.stringify(value.slice(0, 64))}`)
+        : first + index
     }
   }
-  const { size } = field
+  const { size } = field as IntegerField
   return (value) => {
     if (typeof value !== 'number') return `must be an integer, not ${describe(value)}`
     if (!Number.isSafeInteger(value)) return 'must be an integer'

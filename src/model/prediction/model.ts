@@ -15,6 +15,7 @@ import { ModelError, type Problem } from '../errors.ts'
 import { createBareEncoder, type Encoder, encoderOf } from '../features/encoder.ts'
 import type { EncodedRequest } from '../features/layout.ts'
 import { Problems } from '../features/problems.ts'
+import { fillVocabularies } from '../features/vocabulary.ts'
 import type { PredictionTable } from './answer.ts'
 import { checkSignature } from './check-signature.ts'
 import { createComposer } from './compose.ts'
@@ -136,6 +137,7 @@ async function load(bundle: Bundle, options: LoadOptions): Promise<LoadedModel> 
   const encoder = bundle.bare
     ? createBareEncoder(bareColumns(bundle.bare.signature))
     : encoderOf(manifest, (field) => serving && options.onUnknown?.(field))
+  await fillVocabularies(encoder.layout.sparse, () => new Promise((resolve) => clock.soon(() => resolve())))
   const saved = bundle.bare?.signature ?? (await surveyJoined(savedGraph(bundle, [])))
   const { graph, compiled } = await loadGraph(bundle, outputs, options)
   const tensors = tensorsOf(manifest, encoder.layout, saved, bundle.bare !== undefined, graph.signature)

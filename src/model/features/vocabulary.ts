@@ -1,0 +1,38 @@
+/** Where each value of a vocabulary is in it. */
+export interface Vocabulary {
+  /** Undefined where it is not in the vocabulary. The first look-up fills the whole table, unless it has been filled. */
+  indexOf(value: string): number | undefined
+  /** Adds so many values to the table; answers whether any are left. */
+  fill(count: number): boolean
+}
+
+export function createVocabulary(values: readonly string[]): Vocabulary {
+  const indices = new Map<string, number>()
+  let next = 0
+  const fill = (count: number): boolean => {
+    const end = Math.min(values.length, next + count)
+    while (next < end) indices.set(values[next]!, next++)
+    return next < values.length
+  }
+  return {
+    indexOf(value) {
+      if (next < values.length) fill(values.length)
+      return indices.get(value)
+    },
+    fill,
+  }
+}
+
+/** Values per turn of the event loop: a few milliseconds. */
+const slice = 20_000
+
+/**
+ * Fills the tables of all vocabularies, a slice per turn of the event loop, so that requests to other models are answered
+ * meanwhile: a table of a million values takes most of a second. `turn` resolves in the next one.
+ */
+export async function fillVocabularies(
+  fields: Iterable<{ vocabulary?: Vocabulary | undefined }>,
+  turn: () => Promise<void>,
+): Promise<void> {
+  for (const { vocabulary } of fields) while (vocabulary?.fill(slice)) await turn()
+}

@@ -22,7 +22,7 @@ const mebibyte = 2 ** 20
 const maxPending = 16 * mebibyte
 
 /** By which a server may grow beyond its bounds: its heap before it is collected, threads' stacks, buffers of sockets. */
-const slack = 200 * mebibyte
+const slack = 400 * mebibyte
 
 /** Cases that run side by side. */
 const together = 8

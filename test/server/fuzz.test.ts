@@ -227,7 +227,9 @@ groups('connections that ask for metrics and leave', [
 
 groups(
   'connections that never read',
-  cuts.map((cut) => ({ ...whole, route: 'get', line: 3, ask: 'unread', pieces: 1, cut })),
+  ['empty', 'noise'].flatMap((kind) =>
+    cuts.map((cut) => ({ ...whole, route: 'get' as const, line: 3, kind, ask: 'unread' as const, pieces: 1, cut })),
+  ),
   1,
 )
 

@@ -146,9 +146,12 @@ function drawChoice(random: Random, { route: asked }: Partial<Choice>, good: Goo
 }
 
 /** Answers that pile up: to what is right, and small enough for many to be sent at once. */
-function unread({ route, size }: Choice): Partial<Choice> {
-  const kind = route === 'get' ? 'empty' : 'good'
-  return { kind, size: Math.min(size, 2 ** 14), damage: 'none', framing: 'length', label: undefined, at: 1 }
+function unread({ route, kind, size }: Choice): Partial<Choice> {
+  const right = { size: Math.min(size, 2 ** 14), damage: 'none', framing: 'length', at: 1 } as const
+  if (route !== 'get') return { ...right, kind: 'good', label: undefined }
+  // A decoder that fails while its answer waits to be read.
+  if (kind === 'noise') return { ...right, size: 50, kind, label: 'gzip' }
+  return { ...right, kind: 'empty', label: undefined }
 }
 
 const encoders: Record<Choice['coding'], (bytes: Buffer) => Buffer> = {

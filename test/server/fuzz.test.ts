@@ -193,6 +193,16 @@ groups('compressed bodies that are too dense, or too large decompressed', [
 groups('what is no such coding, where the body is read and where it is not', [
   ...routes.flatMap((route) => codings.map((label) => ({ ...whole, route, kind: 'noise', size: 5000, label }))),
   ...readers.map((route, i) => ({ ...whole, route, kind: 'noise', size: maxBody + 1000, label: codings[i]! })),
+  // Answered later than its decoder fails, and read by nobody.
+  ...codings.map((label) => ({
+    ...whole,
+    route: 'get' as const,
+    line: 0,
+    kind: 'noise',
+    size: 5000,
+    pieces: 1,
+    label,
+  })),
 ])
 
 groups(

@@ -39,7 +39,7 @@ const post = (host: FastifyInstance, url: string, payload: unknown, headers = {}
   host.inject({ method: 'POST', url, payload: payload as object, headers: { ...json, ...headers } })
 
 t.test('every path is there below the prefix, in every protocol', async (t) => {
-  const host = Fastify()
+  const host = Fastify({ pluginTimeout: 0 })
   t.same(await mount(t, host), [])
   const answer = await post(host, '/rank/predict', body, { 'x-request-id': 'mine' })
   t.equal(answer.statusCode, 200, answer.body)
@@ -63,7 +63,7 @@ t.test('every path is there below the prefix, in every protocol', async (t) => {
 })
 
 t.test('its documentation has its own paths alone, with the prefix', async (t) => {
-  const host = Fastify()
+  const host = Fastify({ pluginTimeout: 0 })
   host.get('/own', async () => 'own')
   await mount(t, host)
   const document = (await host.inject('/rank/docs/json')).json() as any
@@ -81,7 +81,7 @@ t.test('its documentation has its own paths alone, with the prefix', async (t) =
 })
 
 t.test('errors are its own below the prefix, and the host keeps its', async (t) => {
-  const host = Fastify()
+  const host = Fastify({ pluginTimeout: 0 })
   host.setErrorHandler((error, _, reply) => reply.status(418).send({ host: (error as Error).message }))
   host.setNotFoundHandler((_, reply) => reply.status(404).send({ host: 'nothing' }))
   host.get('/broken', async () => {
@@ -153,12 +153,12 @@ t.test('it stands beside what a host has of the same plugins, names and parsers'
 })
 
 t.test('two of them, with bodies of their own size', async (t) => {
-  const host = Fastify()
+  const host = Fastify({ pluginTimeout: 0 })
   await mount(t, host)
-  const small = Fastify()
+  const small = Fastify({ pluginTimeout: 0 })
   await mount(t, small, { maxBodyBytes: 1024 })
   await small.close()
-  const both = Fastify()
+  const both = Fastify({ pluginTimeout: 0 })
   t.teardown(() => both.close())
   const options = { models, engine: 'onnx', workers: 1, cache: 'off' } as const
   const loaded = [withResolver<string[]>(), withResolver<string[]>()]
@@ -172,7 +172,7 @@ t.test('two of them, with bodies of their own size', async (t) => {
 })
 
 t.test('what is under way is answered when the host closes', async (t) => {
-  const host = Fastify()
+  const host = Fastify({ pluginTimeout: 0 })
   await mount(t, host)
   await host.listen({ host: '127.0.0.1', port: 0 })
   const { port } = host.server.address() as AddressInfo
@@ -195,7 +195,7 @@ t.test('what is under way is answered when the host closes', async (t) => {
 
 t.test('what is wrong is said when it is registered', async (t) => {
   const register = async (options: object) => {
-    const host = Fastify()
+    const host = Fastify({ pluginTimeout: 0 })
     t.teardown(() => host.close())
     host.register(multigate, options as PluginOptions)
     await host.ready()
@@ -207,7 +207,7 @@ t.test('what is wrong is said when it is registered', async (t) => {
 
 t.test('models that come later are taken, as the probe tells', async (t) => {
   const folder = join(await temporaryFolder(t), 'later')
-  const host = Fastify()
+  const host = Fastify({ pluginTimeout: 0 })
   const reasons = await mount(t, host, { models: folder, waitForModels: true, pollSeconds: 0.02 })
   t.match(reasons, [/can't be read/])
   t.equal((await host.inject('/rank/readyz')).statusCode, 503)

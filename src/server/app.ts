@@ -68,6 +68,8 @@ export function serverOptions(options: {
   return {
     bodyLimit: options.maxBodyBytes,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
+    // However slow the machine is, the start is not given up.
+    pluginTimeout: 0,
     requestIdHeader: false,
     genReqId: (request) => requestIdOf(request),
     childLoggerFactory: traceLogger,

@@ -24,7 +24,9 @@ const log = (line: string) => console.error(`${seconds()} s  ${line}`)
 
 try {
   const [command, ...rest] = process.argv.slice(2)
-  await (command === 'peers' ? comparePeers(rest) : measure(process.argv.slice(2)))
+  if (command === 'peers') await comparePeers(rest)
+  else if (command === 'stalls') await tellStalls(rest)
+  else await measure(process.argv.slice(2))
   process.exit(0)
 } catch (error) {
   console.error(`the load test failed: ${reasonOf(error)}`)
@@ -49,6 +51,11 @@ async function comparePeers(argv: string[]): Promise<void> {
   const failed = measured.cells.flatMap(({ server, closed }) => closed.map(({ errors }) => ({ server, errors })))
   const ours = failed.find(({ server, errors }) => server === 'multigate' && errors > 0)
   if (ours) throw new Error(`${ours.errors} requests of a closed loop failed, see above`)
+}
+
+async function tellStalls(argv: string[]): Promise<void> {
+  const { measureStalls } = await import('./stalls.ts')
+  await measureStalls(argv, await describeMachine(new Date()), log)
 }
 
 async function readReport(file: string): Promise<PeersReport> {

@@ -1,5 +1,5 @@
 // How long any single request keeps the others waiting: a second client asks for /livez without a pause, and its longest wait counts.
-//   node build/loadtest/stalls.js [--models models] [--repeats 5] [--out loadtest/results/stalls.md]
+//   npm run loadtest -- stalls [--models models] [--repeats 5] [--out loadtest/results/stalls.md]
 
 import { writeFile } from 'node:fs/promises'
 import { Agent, request } from 'node:http'
@@ -7,17 +7,9 @@ import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { Command } from 'commander'
 import { startServing } from './children.ts'
-import { describeMachine } from './machine.ts'
+import type { Machine } from './machine.ts'
 import { table } from './markdown.ts'
 import { median } from './quantile.ts'
-
-const { models, repeats, out } = new Command('stalls')
-  .description('Measure how long any single request keeps the others waiting')
-  .option('--models <folder>', 'folder of models, with ads-funnel in it', 'models')
-  .option('--repeats <number>', 'times each is sent', Number, 5)
-  .option('--out <file.md>', 'write the results here as well')
-  .parse()
-  .opts<{ models: string; repeats: number; out?: string }>()
 
 /** The default limit of a body, bytes. */
 const largest = 4_194_304
@@ -79,21 +71,18 @@ function send(url: string, path: string, body: Buffer | undefined, headers = {},
   })
 }
 
-const script = fileURLToPath(new URL('../src/main.js', import.meta.url))
-const server = await startServing(script, ['--port', '0', '--models', models], {
-  ...process.env,
-  MULTIGATE_DEADLINE_MS: '60000',
-})
-const { url } = server
-while ((await send(url, '/readyz', undefined)) !== 200) await new Promise((resolve) => setTimeout(resolve, 100))
-
 interface Row {
   name: string
   status: number
   stalls: number[]
 }
 
-async function measure(path: string, body: string, gzip = false): Promise<{ status: number; stall: number }> {
+async function measure(
+  url: string,
+  path: string,
+  body: string,
+  gzip = false,
+): Promise<{ status: number; stall: number }> {
   const bytes = gzip ? gzipSync(body) : Buffer.from(body)
   let longest = 0
   let over = false
@@ -117,21 +106,45 @@ async function measure(path: string, body: string, gzip = false): Promise<{ stat
   return { status, stall: longest }
 }
 
-const rows: Row[] = cases.map(([name]) => ({ name, status: 0, stalls: [] }))
-for (let i = 0; i < repeats; i++)
-  for (const [index, [, path, body, gzip]] of cases.entries()) {
-    const { status, stall } = await measure(path, body, gzip)
-    rows[index]!.status = status
-    rows[index]!.stalls.push(stall)
+/** Sends each request several times, and writes how long the others waited. */
+export async function measureStalls(
+  argv: readonly string[],
+  machine: Machine,
+  log: (line: string) => void,
+): Promise<void> {
+  const { models, repeats, out } = new Command('npm run loadtest -- stalls')
+    .description('Measure how long any single request keeps the others waiting')
+    .option('--models <folder>', 'folder of models, with ads-funnel in it', 'models')
+    .option('--repeats <number>', 'times each is sent', Number, 5)
+    .option('--out <file.md>', 'write the results here as well')
+    .parse(argv, { from: 'user' })
+    .opts<{ models: string; repeats: number; out?: string }>()
+  const script = fileURLToPath(new URL('../src/main.js', import.meta.url))
+  const args = ['--port', '0', '--models', models]
+  const server = await startServing(script, args, { ...process.env, MULTIGATE_DEADLINE_MS: '60000' })
+  const { url } = server
+  while ((await send(url, '/readyz', undefined)) !== 200) await new Promise((resolve) => setTimeout(resolve, 100))
+  const rows: Row[] = cases.map(([name]) => ({ name, status: 0, stalls: [] }))
+  for (let i = 0; i < repeats; i++) {
+    log(`round ${i + 1} of ${repeats}`)
+    for (const [index, [, path, body, gzip]] of cases.entries()) {
+      const { status, stall } = await measure(url, path, body, gzip)
+      rows[index]!.status = status
+      rows[index]!.stalls.push(stall)
+    }
   }
-await server.stop()
-agent.destroy()
+  await server.stop()
+  agent.destroy()
+  const text = toMarkdown(rows, repeats, machine)
+  console.log(text)
+  if (out) await writeFile(out, text)
+}
 
-const { date, processor, versions } = await describeMachine(new Date())
-const text = `# Longest stall of a single request
+function toMarkdown(rows: Row[], repeats: number, { date, processor, versions }: Machine): string {
+  return `# Longest stall of a single request
 
 ${date}, ${processor}, Node ${versions.node}. One client sends a request; another asks for /livez all the time, and waits at the longest as long as
-this, ms, the client's own time included. ${repeats} times each. Made by \`node build/loadtest/stalls.js\`.
+this, ms, the client's own time included. ${repeats} times each. Made by \`npm run loadtest -- stalls\`.
 
 ${table<Row>(
   {
@@ -143,6 +156,4 @@ ${table<Row>(
   rows,
 )}
 `
-console.log(text)
-if (out) await writeFile(out, text)
-process.exit(0)
+}

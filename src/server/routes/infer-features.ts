@@ -1,4 +1,5 @@
 import { closestName } from '../../model/closest-name.ts'
+import { checkRowCount } from '../../model/features/context.ts'
 import type { Layout } from '../../model/features/layout.ts'
 import type { QueryRows } from '../../model/prediction/query-rows.ts'
 import type { InferInput } from '../../schemas/infer.ts'
@@ -25,8 +26,10 @@ const isFeature = ({ byName }: Layout, name: string): boolean => byName.has(name
  * The rows of a request: its tensors are the graph's own inputs, encoded; or each is a feature by its name, where the
  * model has a manifest. Throws INVALID_REQUEST.
  */
-export function readRows(body: InferBody, { tensors, encoder: { layout }, bare }: RequestModel): QueryRows {
+export function readRows(body: InferBody, { tensors, encoder: { layout }, bare, limits }: RequestModel): QueryRows {
   const { inputs } = body.request
+  // Before anything is made for each of them.
+  for (const { shape } of inputs) checkRowCount(shape[0] ?? 0, { maxRows: limits.maxRequestRows })
   const isInput = (name: string) => tensors.inputs.some((input) => input.name === name)
   // A graph may have an input a field, called as the field is: there a string says that it is a feature.
   const byName = inputs.some(

@@ -26,6 +26,7 @@ try {
   const [command, ...rest] = process.argv.slice(2)
   if (command === 'peers') await comparePeers(rest)
   else if (command === 'stalls') await tellStalls(rest)
+  else if (command === 'swaps') await tellSwaps(rest)
   else await measure(process.argv.slice(2))
   process.exit(0)
 } catch (error) {
@@ -56,6 +57,11 @@ async function comparePeers(argv: string[]): Promise<void> {
 async function tellStalls(argv: string[]): Promise<void> {
   const { measureStalls } = await import('./stalls.ts')
   await measureStalls(argv, await describeMachine(new Date()), log)
+}
+
+async function tellSwaps(argv: string[]): Promise<void> {
+  const { measureSwaps } = await import('./swaps.ts')
+  await measureSwaps(argv, await describeMachine(new Date()), log)
 }
 
 async function readReport(file: string): Promise<PeersReport> {

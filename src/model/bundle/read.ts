@@ -11,6 +11,7 @@ import { variableFiles } from '../tensorflow/saved-model.ts'
 import { type BareGraph, describeBareGraph, findGraph } from './bare.ts'
 import { sha256 } from './checksum.ts'
 import { contradictions } from './consistency.ts'
+import { readManifestInThread } from './manifest-in-thread.ts'
 import { fileReason, sizeOfOrdinary } from './ordinary.ts'
 
 /** A model version on disk, its manifest and checksums verified. */
@@ -27,6 +28,9 @@ export const manifestFile = 'manifest.json'
 /** Manifests are small, but vocabularies can be long. */
 const largestManifest = 256 * 1024 * 1024
 
+/** Bytes of a manifest that is read and checked in the calling thread: that takes some milliseconds. */
+const smallManifest = 1 << 18
+
 /**
  * Reads and verifies `<root>/<name>/<version>/`. A folder without a manifest, but with a graph, is asked with tensors alone;
  * not so where other versions of the model have a manifest: then this one's is on its way, or was forgotten.
@@ -41,11 +45,8 @@ export async function readBundle(root: string, name: string, version: string): P
     const { manifest, signature } = await describeBareGraph(folder, graph, { name, version })
     return { folder, manifest, bare: { signature } }
   }
-  const manifest = parseManifest(
-    await readText(join(folder, manifestFile), `${name}/${version}`),
-    `${name}/${version}/${manifestFile}`,
-  )
   const where = `${name}/${version}/${manifestFile}`
+  const manifest = await readManifest(join(folder, manifestFile), where)
   if (manifest.name !== name)
     invalid(`${where}: /name is ${JSON.stringify(manifest.name)}, but the folder is called ${name}`)
   if (manifest.version !== version)
@@ -106,15 +107,18 @@ function checkManifest(json: unknown, where: string): { manifest: Manifest; prob
   }
 }
 
-async function readText(path: string, version: string): Promise<string> {
+async function readManifest(path: string, where: string): Promise<Manifest> {
+  let text: string
   try {
-    if ((await sizeOfOrdinary(path)) > largestManifest)
-      invalid(`${version}/${manifestFile} is larger than ${largestManifest} bytes`)
-    return await readFile(path, 'utf8')
+    const size = await sizeOfOrdinary(path)
+    if (size > largestManifest) invalid(`${where} is larger than ${largestManifest} bytes`)
+    if (size > smallManifest) return await readManifestInThread({ path, where })
+    text = await readFile(path, 'utf8')
   } catch (cause) {
     if (cause instanceof ModelError) throw cause
-    return invalid(`${version}/${manifestFile} can't be read: ${fileReason(cause)}`, cause)
+    return invalid(`${where} can't be read: ${fileReason(cause)}`, cause)
   }
+  return parseManifest(text, where)
 }
 
 async function verifyFiles(folder: string, manifest: Manifest, version: string): Promise<void> {

@@ -43,6 +43,39 @@ t.test('a good bundle is read', async (t) => {
   t.same(await readBundle(root, 'ads', '1'), { folder: join(root, 'ads/1'), manifest: manifestOf() })
 })
 
+t.test('a large manifest is read as a small one is, and lets others have their turns meanwhile', async (t) => {
+  const values = (count: number) => Array.from({ length: count }, (_, i) => `value ${i}`)
+  const common = { side: 'context', kind: 'vocabulary', out_of_vocabulary: 'error', missing: 'error' } as const
+  const features = [50_000, 1, 70_000].map((count, i) => ({ ...common, name: `field_${i}`, values: values(count) }))
+  const number = { name: 'n', side: 'context', kind: 'numeric', scaling: { method: 'none' }, missing: 'error' } as const
+  const manifest = manifestOf({ features: [...features, number] })
+  const root = await models(t, { manifest: JSON.stringify(manifest) })
+  let turns = 0
+  let over = false
+  const turn = () => {
+    turns++
+    if (!over) setImmediate(turn)
+  }
+  turn()
+  const bundle = await readBundle(root, 'ads', '1').finally(() => {
+    over = true
+  })
+  t.same(bundle.manifest, manifest)
+  t.ok(turns > 3 + 1 + 4, `a turn for each piece of at most 20,000 values: ${turns}`)
+})
+
+t.test('what is wrong with a large manifest is said as of a small one', async (t) => {
+  const values = Array.from({ length: 50_000 }, (_, i) => `value ${i % 49_999}`)
+  const field = { name: 'v', side: 'context', kind: 'vocabulary', values }
+  const root = await models(t, { manifest: JSON.stringify({ ...manifestOf(), features: [field] }) })
+  await t.rejects(
+    readBundle(root, 'ads', '1'),
+    refused(/^ads\/1\/manifest\.json: \/features\/0\/values must not have duplicate/),
+  )
+  const broken = await models(t, { manifest: `{${' '.repeat(300_000)}` })
+  await t.rejects(readBundle(broken, 'ads', '1'), refused(/^ads\/1\/manifest\.json is not JSON/))
+})
+
 t.test('files that the manifest does not list do no harm', async (t) => {
   const root = await models(t, { files: { 'README.md': 'hello' } })
   await t.resolves(readBundle(root, 'ads', '1'))

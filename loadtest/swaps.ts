@@ -16,7 +16,7 @@ interface Sample {
   resident: number
 }
 
-/** Unloads and loads the model so many times, and writes how large the process was in between. */
+/** Unloads and loads the model many times, and writes how large the process was in between. */
 export async function measureSwaps(
   argv: readonly string[],
   machine: Machine,

@@ -12,7 +12,7 @@ export function surviveAcceptErrors(
 ): void {
   let last = Number.NEGATIVE_INFINITY
   server.on('error', (error: NodeJS.ErrnoException) => {
-    // Why it can't listen is told by the one that asked for it.
+    // The caller of listen reports why it can't listen.
     if (error.syscall !== 'accept' || now() - last < quiet) return
     last = now()
     const hint = error.code === 'EMFILE' || error.code === 'ENFILE' ? `: too few file descriptors. ${moreFiles}` : ''

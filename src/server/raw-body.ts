@@ -13,7 +13,7 @@ export interface BodyCounting {
   onGivenUp(): void
 }
 
-/** A body that announces at most so many bytes isn't counted while it is received: one packet of it is little less. */
+/** A body that announces at most this many bytes isn't counted while it is received: a single packet may hold nearly as much. */
 const smallBody = 1 << 16
 
 /** A compressed body may inflate to at most this many times its size; one of JSON stays far below. */

@@ -49,7 +49,7 @@ export function createSparseFieldEncoder(
 ): SparseFieldEncoder {
   const vocabulary = field.kind === 'vocabulary' ? createVocabulary(field.values) : undefined
   const encodeKnown = known(field, offset, vocabulary, onUnknown)
-  // A default outside the vocabulary is the manifest's will, not a value that a client sent: nobody hears of it. One value is
+  // A default outside the vocabulary is the manifest's will, not a value that a client sent: it isn't counted. One value is
   // looked for without filling the table: most encoders of a large vocabulary encode no other.
   const search = field.kind === 'vocabulary' ? searchOf(field.values) : undefined
   const missing = field.missing === 'error' ? requiredMessage : known(field, offset, search)(field.missing.default)

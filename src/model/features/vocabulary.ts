@@ -2,7 +2,7 @@
 export interface Vocabulary {
   /** Undefined where it is not in the vocabulary. The first look-up fills the whole table, unless it has been filled. */
   indexOf(value: string): number | undefined
-  /** Adds so many values to the table; answers whether any are left. */
+  /** Adds up to `count` values to the table; answers whether any are left. */
   fill(count: number): boolean
 }
 

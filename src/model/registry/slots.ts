@@ -1,4 +1,4 @@
-/** Bounds how much is done side by side: whoever takes a slot waits until one is free, in the order of asking. */
+/** Bounds how much is done side by side: a taker waits until a slot is free, in the order of asking. */
 export interface Slots {
   /** Resolves with what frees the slot; idempotent. */
   take(): Promise<() => void>

@@ -21,7 +21,7 @@ export interface Ticket {
   /** When it arrived, on the clock, ms; at the earliest that is possible, where it has waited in its socket. */
   arrived: number
   /**
-   * It has been read, which this thread has been at since `began`, on the clock, ms; and takes the engines so many seconds by
+   * It has been read, which this thread has been at since `began`, on the clock, ms (Infinity: another thread has); and takes the engines so many seconds by
    * their prediction, undefined where it was refused then.
    */
   read(engineSeconds: number | undefined, began: number): void

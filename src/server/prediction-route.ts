@@ -104,7 +104,7 @@ export async function answerPrediction<T>(
   own.handled = true
   let lease: Lease | undefined
   let outcome = 'ok'
-  const began = clock.now()
+  let began = clock.now()
   try {
     let pending: PendingPrediction
     try {
@@ -112,6 +112,8 @@ export async function answerPrediction<T>(
         lease = registry.acquire(...version)
         return requestLog?.watch(request, lease.model) ?? lease.model
       }, own.ticket.arrived)
+      // A large body is read elsewhere: it keeps no other request waiting.
+      if (started instanceof Promise) began = Number.POSITIVE_INFINITY
       pending = started instanceof Promise ? await started : started
       own.pending = pending
       // Gone while a large body was read: nobody has told the prediction.

@@ -187,9 +187,10 @@ t.test('a server of its own', async (t) => {
 
 t.test('a server says why it is not ready, and what is wrong with its options', async (t) => {
   const settings = { ...options, port: 0, drainDelayMs: 0, warmUpMs: 0, logLevel: 'silent', pollSeconds: 0 } as const
-  const none = await createServer({ ...settings, models: join(models, 'nothing') })
+  await t.rejects(createServer({ ...settings, models: join(models, 'nothing') }), { message: /doesn't exist/ })
+  const none = await createServer({ ...settings, models: await temporaryFolder(t) })
   t.teardown(() => none.close())
-  await t.rejects(none.ready, { code: 'NOT_READY', status: 503, message: /can't be read/ })
+  await t.rejects(none.ready, { code: 'NOT_READY', status: 503, message: /there is no model/ })
   await t.rejects(createServer({ processes: 2 } as never), { message: /processes is no setting here/ })
   const taken = createTcpServer().listen(0, '127.0.0.1')
   await once(taken, 'listening')

@@ -47,7 +47,8 @@ t.test('what is written is recognised, weight by weight, in the layout of either
       shapes,
       fc.constantFrom(2 as const, 3 as const),
       async (options, shape, version) => {
-        fc.pre(version === 2 || options.name !== 'aitm')
+        // The reference's classes normalise, and of AITM there is none for Keras 3.
+        fc.pre(options.normalisation !== 'none' && (version === 2 || options.name !== 'aitm'))
         seen.add(`${options.name} ${version}`)
         const random = new Map(
           classWeights(options, shape).map(({ name, shape }, i) => [

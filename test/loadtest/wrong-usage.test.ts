@@ -26,5 +26,5 @@ t.test('a server that accepts, and never answers, is none', async (t) => {
 })
 
 t.test('a model that is not there is not waited for', async (t) => {
-  t.match(await run('--models', '/nowhere'), /^1: .*does not become ready: .*can't be read/s)
+  t.match(await run('--models', '/nowhere'), /^1: .*can't start: the models folder .*doesn't exist/s)
 })

@@ -49,7 +49,7 @@ t.test('--help explains every flag; an unknown one is refused', async (t) => {
     t.ok(help.stdout().includes(`${flag} <value>`), flag)
   t.match(help.stdout(), /MULTIGATE_PORT; default: 3000/)
   const unknown = run(t, {}, ['--prot', '3'])
-  t.equal(await unknown.ended, 1)
+  t.equal(await unknown.ended, 2)
   t.match(unknown.stderr(), /--prot/)
 })
 

@@ -21,10 +21,10 @@ t.test('what the thread has no time for is refused by its headers, and counted',
   t.match(counts, /multigate_shed_total\{model="",version="",reason="busy"\} 1/)
   t.match(counts, /multigate_requests_total\{model="",version="",outcome="queue_full"\} 1/)
   // The second deadline is the header's; one that is no number is told by the handler.
-  t.same(admission.asked, [10_000, 60])
+  t.same(admission.asked, [600_000, 60])
   admission.refuses = () => false
   t.equal((await predict(body, { 'x-deadline-ms': 'soon' })).status, 400)
-  t.equal(admission.asked.at(-1), 10_000)
+  t.equal(admission.asked.at(-1), 600_000)
 })
 
 t.test('every request that entered leaves: answered, refused by the handler, or given up', async (t) => {

@@ -106,7 +106,7 @@ t.test('a graph without a manifest has its own outputs', async (t) => {
   const { fastify } = await startTestServer(t, { models: folder })
   const metadata = (await fastify.inject('/v2/models/bare')).json()
   t.same(metadata.outputs, [{ name: 'probabilities', datatype: 'FP32', shape: [-1, 2] }])
-  t.notOk('parameters' in metadata)
+  t.same(Object.keys(metadata.parameters), ['datatypes'], 'no features')
   const inputs = [
     { name: 'ids', shape: [ids.length, ids[0].length], datatype: 'INT64', data: ids },
     { name: 'dense', shape: [dense.length, dense[0].length], datatype: 'FP32', data: dense },

@@ -14,7 +14,10 @@ export interface Start {
 
 /** Until the start is over, a signal ends the process with 0 and a log line, and a failure with 1 and its reason. */
 export function beginStart(): Start {
+  let isOver = false
+  // Stays for good: where the last listener is taken away, a signal that has come, but was not delivered yet, is lost.
   const stop = (signal: NodeJS.Signals) => {
+    if (isOver) return
     writeLine(`${signal} before the start was over: stopped`)
     process.exit(0)
   }
@@ -22,7 +25,7 @@ export function beginStart(): Start {
   process.on('uncaughtException', failStart)
   return {
     over() {
-      for (const signal of signals) process.off(signal, stop)
+      isOver = true
       process.off('uncaughtException', failStart)
     },
   }

@@ -65,7 +65,8 @@ export function encodeRows(
     const fill = (encoder: FieldEncoder, target: Int32Array | Float32Array, first: number, width: number) => {
       const column = cells[index]!
       for (let i = 0; i < rows.length && problems.length < maxProblems; i++) {
-        const value = encoder.encode(column[rows[i]!])
+        // An absent cell, not one that says null.
+        const value = encoder.encode(column[rows[i]!] ?? undefined)
         if (typeof value === 'number') target[i * width + first] = value
         else problems.push({ path: `/fields/${index}`, message: `${place(rows[i]!)}: ${field.name} ${value}` })
       }

@@ -21,8 +21,8 @@ export interface Ticket {
   /** When it arrived, on the clock, ms; at the earliest that is possible, where it has waited in its socket. */
   arrived: number
   /**
-   * It has been read, which this thread has been at since `began`, on the clock, ms (Infinity: another thread has); and takes the engines so many seconds by
-   * their prediction, undefined where it was refused then.
+   * The request has been read. `began`: when this thread began to read it, on the clock, ms; Infinity where another thread
+   * did. `engineSeconds`: its predicted cost; undefined where the request was refused then.
    */
   read(engineSeconds: number | undefined, began: number): void
   /** It has been answered, or its client has gone. Idempotent. */

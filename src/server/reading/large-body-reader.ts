@@ -48,7 +48,7 @@ export interface LargeBodyReaderOptions {
 const mostModels = 4
 const pieceOfVocabulary = 20_000
 
-/** Heap of the thread, MiB: some, and so many times the largest body. */
+/** Heap of the thread, MiB: a base, and 48 times the largest body, since JSON takes many times its text as objects. */
 const heapMiB = (maxBodyBytes: number) => 256 + Math.ceil((48 * maxBodyBytes) / 2 ** 20)
 
 export function createLargeBodyReader(options: LargeBodyReaderOptions): LargeBodyReader {

@@ -43,7 +43,7 @@ export function readArguments(argv: readonly string[]): Arguments {
     )
     .addHelpText(
       'after',
-      '\nBeside other servers: npm run loadtest -- peers --help\nThe longest stall that a single request causes: npm run loadtest -- stalls --help\nMemory over many swaps of a version: npm run loadtest -- swaps --help\n\nExamples:\n  npm run loadtest\n  npm run loadtest -- --quick\n  npm run loadtest -- --url http://127.0.0.1:3000 --scenarios rows-100,open-loop\n',
+      '\nBeside other servers: npm run loadtest -- competitors --help\nThe longest stall that a single request causes: npm run loadtest -- stalls --help\nMemory over many swaps of a version: npm run loadtest -- swaps --help\n\nExamples:\n  npm run loadtest\n  npm run loadtest -- --quick\n  npm run loadtest -- --url http://127.0.0.1:3000 --scenarios rows-100,open-loop\n',
     )
   const { quick, duration, repeats, scenarios: chosen, out, ...rest } = command.parse(argv, { from: 'user' }).opts()
   const standard = argv.length === 0

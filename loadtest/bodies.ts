@@ -1,5 +1,5 @@
 import type { Encoder } from '../src/model/features/encoder.ts'
-import { portsOf } from '../src/model/prediction/inputs.ts'
+import { portsOf } from '../src/model/prediction/bindings.ts'
 import type { Features, Field } from '../src/schemas/features.ts'
 import type { Manifest } from '../src/schemas/manifest.ts'
 import { createDraw, createRandom, type Random, zipf } from '../src/train/random.ts'

@@ -1,9 +1,9 @@
 import Fastify from 'fastify'
 import ort from 'onnxruntime-node'
 import { readBundle } from '../src/model/bundle/read.ts'
-import { readLayersModel } from '../src/model/compile/layers-model.ts'
-import { lowerLayersModel } from '../src/model/compile/lower.ts'
-import { portsOf } from '../src/model/prediction/inputs.ts'
+import { readLayersModel } from '../src/model/lower/layers/layers-model.ts'
+import { lowerLayersModel } from '../src/model/lower/layers/lower-layers.ts'
+import { portsOf } from '../src/model/prediction/bindings.ts'
 
 /*
  * The baseline "do it yourself": a child process with Fastify and onnxruntime-node in the handler, for tensors alone. The

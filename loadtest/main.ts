@@ -1,13 +1,13 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
-import { reasonOf } from '../src/model/errors.ts'
+import { reasonOf } from '../src/model/base/errors.ts'
 import { readArguments } from './arguments.ts'
+import { readPeersArguments } from './competitors/arguments.ts'
+import { withTable } from './competitors/readme.ts'
+import * as competitors from './competitors/report.ts'
+import { addTo, type PeersReport } from './competitors/results.ts'
+import { runPeers } from './competitors/run.ts'
 import { describeMachine } from './machine.ts'
-import { readPeersArguments } from './peers/arguments.ts'
-import { withTable } from './peers/readme.ts'
-import * as peers from './peers/report.ts'
-import { addTo, type PeersReport } from './peers/results.ts'
-import { runPeers } from './peers/run.ts'
 import { toMarkdown } from './report.ts'
 import { runLoadTest } from './run.ts'
 
@@ -24,7 +24,7 @@ const log = (line: string) => console.error(`${seconds()} s  ${line}`)
 
 try {
   const [command, ...rest] = process.argv.slice(2)
-  if (command === 'peers') await comparePeers(rest)
+  if (command === 'competitors') await compareWithCompetitors(rest)
   else if (command === 'stalls') await tellStalls(rest)
   else if (command === 'swaps') await tellSwaps(rest)
   else await measure(process.argv.slice(2))
@@ -40,15 +40,15 @@ async function measure(argv: string[]): Promise<void> {
   await tell(toMarkdown(report), report, options.out)
 }
 
-async function comparePeers(argv: string[]): Promise<void> {
+async function compareWithCompetitors(argv: string[]): Promise<void> {
   const options = readPeersArguments(argv)
   const measured = options.from
     ? await readReport(options.from)
     : await runPeers(options, await describeMachine(new Date()), log)
   const report = options.add && options.out ? addTo(await readReport(jsonOf(options.out)), measured) : measured
-  await tell(peers.toMarkdown(report), report, options.out)
+  await tell(competitors.toMarkdown(report), report, options.out)
   if (options.readme)
-    await writeFile('README.md', withTable(await readFile('README.md', 'utf8'), peers.summaryTable(report)))
+    await writeFile('README.md', withTable(await readFile('README.md', 'utf8'), competitors.summaryTable(report)))
   const failed = measured.cells.flatMap(({ server, closed }) => closed.map(({ errors }) => ({ server, errors })))
   const ours = failed.find(({ server, errors }) => server === 'multigate' && errors > 0)
   if (ours) throw new Error(`${ours.errors} requests of a closed loop failed, see above`)

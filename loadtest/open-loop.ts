@@ -1,4 +1,4 @@
-import type { Clock } from '../src/model/batching/clock.ts'
+import type { Clock } from '../src/model/base/clock.ts'
 import { type Quantiles, quantiles } from './quantile.ts'
 
 /** What became of a request: an HTTP status, or why there is none. */

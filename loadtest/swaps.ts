@@ -4,10 +4,10 @@ import { writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
 import { startServing } from './children.ts'
+import { defaultCache } from './competitors/arguments.ts'
+import { prepareModel, referenceModels } from './competitors/models.ts'
 import type { Machine } from './machine.ts'
 import { table } from './markdown.ts'
-import { defaultCache } from './peers/arguments.ts'
-import { prepareModel, referenceModels } from './peers/models.ts'
 
 const mebibyte = 2 ** 20
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { serverArgv } from '../src/garbage.ts'
+import { serverArgv } from '../src/app/v8-flags.ts'
 import { type ServingChild, startServing } from './children.ts'
 
 /** A server under test. */

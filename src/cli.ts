@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { beginStart, failStart, type Start } from './start.ts'
+import { beginStart, failStart, type Start } from './app/start.ts'
 
 // The command line's entry. Commands are loaded when signals are handled.
 const [command] = process.argv.slice(2)

@@ -1,5 +1,4 @@
 import type { FastifyInstance } from 'fastify'
-import { allSettings } from './configuration.ts'
 import {
   type ColumnsAnswer,
   type Model,
@@ -7,19 +6,20 @@ import {
   openModel,
   type PredictCall,
   type RowsAnswer,
-} from './local-model.ts'
-import { ModelError } from './model/errors.ts'
-import { MultigateError } from './multigate-error.ts'
+} from './app/local-model.ts'
+import { MultigateError } from './app/multigate-error.ts'
+import { allSettings } from './config/configuration.ts'
+import { hostSettings, modelSettings, readSettings, type Settings } from './config/settings.ts'
+import { ModelError } from './model/base/errors.ts'
 import type { Configuration } from './schemas/configuration.ts'
 import type { ColumnsRequest, PredictRequest } from './schemas/predict.ts'
-import { hostSettings, modelSettings, readSettings, type Settings } from './settings.ts'
 
 /*
  * multigate in another program's process: the package's only entry. docs/clients.md shows how it is used.
  */
 
-export type { ColumnsAnswer, Model, ModelOptions, PredictCall, RowsAnswer } from './local-model.ts'
-export { MultigateError } from './multigate-error.ts'
+export type { ColumnsAnswer, Model, ModelOptions, PredictCall, RowsAnswer } from './app/local-model.ts'
+export { MultigateError } from './app/multigate-error.ts'
 export type {
   Candidate,
   CandidateColumns,
@@ -92,7 +92,7 @@ export interface Server {
  * folder can't be read (unless `waitForModels`), or no engine works.
  */
 export async function createServer(options: ServerOptions = {}): Promise<Server> {
-  const { serve } = await import('./serve.ts')
+  const { serve } = await import('./app/listen.ts')
   const server = await serve(
     readSettings(
       options,
@@ -126,7 +126,7 @@ export type PluginOptions = Settings<Exclude<keyof Configuration, (typeof hostSe
 export async function multigate(fastify: FastifyInstance, options: PluginOptions): Promise<void> {
   const { prefix: _, onLoaded = () => undefined, ...settings } = options
   const allowed = allSettings.filter((key) => !hostSettings.some((host) => host === key))
-  const { setUpIn } = await import('./plugin.ts')
+  const { setUpIn } = await import('./app/mount.ts')
   await setUpIn(fastify, readSettings(settings, allowed), onLoaded)
 }
 

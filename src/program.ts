@@ -2,17 +2,17 @@ import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { cacheFolder } from './app/cache-folder.ts'
+import { createPinCommand, createUnpinCommand } from './app/pin-commands.ts'
+import type { Start } from './app/start.ts'
 import { parseColumns } from './bench/columns.ts'
 import type { CommonOptions } from './bench/commands.ts'
-import { cacheFolder } from './cache-folder.ts'
-import { createServeCommand } from './configuration.ts'
+import { createServeCommand } from './config/configuration.ts'
 import { createExportCommand } from './convert/export-command.ts'
 import { createInitCommand, createInspectCommand } from './convert/graph-commands.ts'
 import { createImportCommand } from './convert/import-command.ts'
 import { createVerifyCommand } from './convert/verify-command.ts'
-import { ModelError, reasonOf } from './model/errors.ts'
-import { createPinCommand, createUnpinCommand } from './pin-commands.ts'
-import type { Start } from './start.ts'
+import { ModelError, reasonOf } from './model/base/errors.ts'
 import { SpecError } from './train/spec.ts'
 
 /*
@@ -201,7 +201,7 @@ Examples:
     .addCommand(createVerifyCommand())
   program.addCommand(
     createServeCommand(async (flags) => {
-      const { runServer } = await import('./run-server.ts')
+      const { runServer } = await import('./cluster/run-server.ts')
       await runServer(flags, start)
     }),
   )

@@ -4,7 +4,7 @@ import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { tinyCsv, tinySpec } from './train/tiny.ts'
+import { tinyCsv, tinySpec } from './support/tiny.ts'
 
 const cli = join(import.meta.dirname, '../src/cli.js')
 

@@ -4,8 +4,8 @@ import { createServer as createTcpServer } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createServer, loadModel, MultigateError, predict } from '../src/index.ts'
-import { temporaryFolder, writeTestBundle } from './fixtures/bundle.ts'
-import { startTestServer } from './fixtures/server.ts'
+import { temporaryFolder, writeTestBundle } from './support/bundle.ts'
+import { startTestServer } from './support/server.ts'
 
 const models = await temporaryFolder(t)
 await writeTestBundle(models)

@@ -1,4 +1,4 @@
-import { formatError, formatTable, grouped } from '../table.ts'
+import { formatError, formatTable, grouped } from '../model/base/text-table.ts'
 import type { BenchReport, Int8Report } from './bench.ts'
 import type { Measurement } from './measure.ts'
 

@@ -1,10 +1,10 @@
 import { rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import type { TaskDifference } from '../model/compile/judge.ts'
-import type { ReadyPlan } from '../model/compile/plan.ts'
+import type { TaskDifference } from '../model/compile/int8/judge.ts'
 import type { Prepared } from '../model/compile/prepare.ts'
 import { prepareInThread } from '../model/compile/prepare-in-thread.ts'
-import { createOnnxEngine } from '../model/engines/onnx.ts'
+import type { ReadyPlan } from '../model/compile/store/plan-files.ts'
+import { createOnnxEngine } from '../model/engines/onnx/onnx.ts'
 import { type Measurement, measure } from './measure.ts'
 import type { Target } from './target.ts'
 

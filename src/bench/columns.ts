@@ -1,4 +1,4 @@
-import { ModelError } from '../model/errors.ts'
+import { ModelError } from '../model/base/errors.ts'
 
 /** Columns by input. */
 export type ColumnChoice = Record<string, number[]>

@@ -1,6 +1,6 @@
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
-import { ModelError } from '../model/errors.ts'
+import { ModelError } from '../model/base/errors.ts'
 import { type BenchOptions, bench } from './bench.ts'
 import { formatBench } from './bench-report.ts'
 import type { ColumnChoice } from './columns.ts'

@@ -1,4 +1,4 @@
-import { formatBytes, formatError, formatTable, grouped } from '../table.ts'
+import { formatBytes, formatError, formatTable, grouped } from '../model/base/text-table.ts'
 import { formatInt8, formatMeasurements } from './bench-report.ts'
 import type { CompileReport } from './report-compile.ts'
 

@@ -1,6 +1,6 @@
-import { logit } from '../model/compile/judge.ts'
-import type { ReadyPlan } from '../model/compile/plan.ts'
-import type { Batch, Engine, GraphStats, LoadedGraph } from '../model/engines/engine.ts'
+import { logit } from '../model/compile/int8/judge.ts'
+import type { ReadyPlan } from '../model/compile/store/plan-files.ts'
+import type { Batch, Engine, GraphStats, LoadedGraph } from '../model/contracts/engine.ts'
 import { drawBatch, redraw } from './rows.ts'
 import type { Target } from './target.ts'
 

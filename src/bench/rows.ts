@@ -1,5 +1,5 @@
-import type { Side } from '../model/compile/passes/split-sides.ts'
-import type { Batch, TensorData } from '../model/engines/engine.ts'
+import type { Side } from '../model/compile/sides/split-sides.ts'
+import type { Batch, TensorData } from '../model/contracts/engine.ts'
 import type { TargetInput } from './target.ts'
 
 /** Makes up a value of a column; `random` is uniform over [0, 1). */

@@ -1,6 +1,6 @@
 import type { TSchema } from 'typebox'
-import { closestName } from '../model/closest-name.ts'
-import { ModelError } from '../model/errors.ts'
+import { closestName } from '../model/base/closest-name.ts'
+import { ModelError } from '../model/base/errors.ts'
 import {
   ArchitectureOptions,
   architectureAliases,
@@ -12,7 +12,7 @@ import { ImportArchitecture } from '../schemas/import.ts'
 import type { ProblemItem } from '../schemas/problem.ts'
 import { classNames } from './keras/open-keras.ts'
 import type { ClassHints } from './keras/recognise.ts'
-import { checked, readText } from './said.ts'
+import { checked, readText } from './read-options.ts'
 
 /**
  * Reads `--architecture`: a file of a class's arguments (.yaml, .json), or the same in place, `mmoe,gate_function=sigmoid`: a class or

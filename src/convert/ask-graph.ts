@@ -1,6 +1,6 @@
 import { createEngine } from '../model/engines/create.ts'
 import { encoderOf } from '../model/features/encoder.ts'
-import { portsOf, toBatch } from '../model/prediction/inputs.ts'
+import { portsOf, toBatch } from '../model/prediction/bindings.ts'
 import { savedGraph } from '../model/prediction/load-graph.ts'
 import type { GoldenRows, Manifest } from '../schemas/manifest.ts'
 

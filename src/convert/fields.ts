@@ -1,8 +1,8 @@
-import { closestName } from '../model/closest-name.ts'
-import { ModelError } from '../model/errors.ts'
+import { closestName } from '../model/base/closest-name.ts'
+import { ModelError } from '../model/base/errors.ts'
 import { idsOf } from '../model/features/field.ts'
 import type { Field, Side, SparseField } from '../schemas/features.ts'
-import type { IdRange, ImportedModel, SparseColumn } from './imported-model.ts'
+import type { IdRange, ImportedModel, SparseColumn } from './keras/imported-model.ts'
 
 export interface FieldChoice {
   /** Fields that were said, with vocabularies and scalings of their own. */

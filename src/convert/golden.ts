@@ -1,10 +1,10 @@
-import { ModelError } from '../model/errors.ts'
+import { ModelError } from '../model/base/errors.ts'
 import { drawRow } from '../model/features/draw-value.ts'
 import { createEncoder } from '../model/features/encoder.ts'
 import type { Field } from '../schemas/features.ts'
 import { isObject } from '../schemas/json.ts'
 import type { GoldenRows } from '../schemas/manifest.ts'
-import type { IdRange, ImportedModel } from './imported-model.ts'
+import type { IdRange, ImportedModel } from './keras/imported-model.ts'
 import { nameValue } from './named-values.ts'
 
 type Row = GoldenRows['rows'][number]

@@ -1,10 +1,10 @@
 import { readdir, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { openGraph } from '../model/compile/read-graph.ts'
-import type { SavedTensor } from '../model/compile/saved-signature.ts'
-import { type GraphSummary, type NodeSummary, summarise } from '../model/compile/summary.ts'
-import { survey } from '../model/compile/survey.ts'
-import { formatBytes, formatTable, grouped } from '../table.ts'
+import { formatBytes, formatTable, grouped } from '../model/base/text-table.ts'
+import type { SavedTensor } from '../model/contracts/saved-signature.ts'
+import { type GraphSummary, type NodeSummary, summarise } from '../model/graph/summary.ts'
+import { openGraph } from '../model/lower/read-graph.ts'
+import { survey } from '../model/manifestless/survey.ts'
 import type { SavedGraph } from './open-saved.ts'
 
 /** What `multigate inspect` tells of a saved graph. */

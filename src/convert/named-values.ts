@@ -1,4 +1,4 @@
-import type { ModelError } from '../model/errors.ts'
+import type { ModelError } from '../model/base/errors.ts'
 import { nameOfId, unscale } from '../model/features/draw-value.ts'
 import { createNumericFieldEncoder, createSparseFieldEncoder, idsOf } from '../model/features/field.ts'
 import type { Field, HashField } from '../schemas/features.ts'

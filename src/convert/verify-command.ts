@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { ModelError } from '../model/errors.ts'
+import { ModelError } from '../model/base/errors.ts'
 
 /** `multigate verify` */
 export function createVerifyCommand(): Command {

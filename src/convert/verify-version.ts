@@ -1,10 +1,10 @@
-import { findBundle } from '../model/bundle/find.ts'
-import { ModelError } from '../model/errors.ts'
+import { ModelError } from '../model/base/errors.ts'
+import { formatError, formatTable } from '../model/base/text-table.ts'
 import { encoderOf } from '../model/features/encoder.ts'
-import { formatError, formatTable } from '../table.ts'
+import { findBundle } from '../model/manifestless/open-version.ts'
 import { askGraph } from './ask-graph.ts'
 import { differenceOf, readGolden } from './golden.ts'
-import { readText } from './said.ts'
+import { readText } from './read-options.ts'
 
 export interface Verification {
   version: string

@@ -1,10 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { systemClock } from '../model/batching/clock.ts'
+import { systemClock } from '../model/base/clock.ts'
 import { readBundle } from '../model/bundle/read.ts'
 import { type NewBundle, writeBundle } from '../model/bundle/write.ts'
-import { createEnginePool } from '../model/engines/pool.ts'
+import { createEnginePool } from '../model/engines/pool/pool.ts'
 import type { ModelPlan } from '../model/prediction/load-graph.ts'
 import { loadModel } from '../model/prediction/model.ts'
 

@@ -1,6 +1,6 @@
 import { readBundle } from '../model/bundle/read.ts'
 import { createEngine } from '../model/engines/create.ts'
-import type { TensorFlowBackend } from '../model/engines/tensorflow-backend.ts'
+import type { TensorFlowBackend } from '../model/engines/tensorflow/tensorflow-backend.ts'
 import { readDataset } from './dataset.ts'
 import { formatInt8, judgeInt8 } from './int8.ts'
 import { predictLocally } from './local.ts'
@@ -38,7 +38,7 @@ export async function runTrain(options: RunTrainOptions): Promise<void> {
   const { models, force, command, version, now, signal, out, err } = options
   const loaded = await readSpec(options.spec, options.specs)
   // Need TensorFlow.js, which is optional.
-  const { prepareTensorFlow } = await import('../model/engines/tensorflow-backend.ts')
+  const { prepareTensorFlow } = await import('../model/engines/tensorflow/tensorflow-backend.ts')
   const tensorflow = await prepareTensorFlow(options.backend)
   const { train } = await import('./train.ts')
   const observer = createProgress(

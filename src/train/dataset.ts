@@ -1,5 +1,5 @@
-import type { Problem } from '../model/errors.ts'
-import { reasonOf } from '../model/errors.ts'
+import type { Problem } from '../model/base/errors.ts'
+import { reasonOf } from '../model/base/errors.ts'
 import type { TrainField, TrainSpec } from '../schemas/train-spec.ts'
 import { createAdsFunnel } from './ads-funnel.ts'
 import { openCsv } from './csv.ts'

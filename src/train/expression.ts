@@ -1,6 +1,6 @@
 import { type ASTNode, Environment } from '@marcbachmann/cel-js'
-import { closestName } from '../model/closest-name.ts'
-import { reasonOf } from '../model/errors.ts'
+import { closestName } from '../model/base/closest-name.ts'
+import { reasonOf } from '../model/base/errors.ts'
 import type { Cell, Column } from './source.ts'
 
 /** What an expression yields: a number (true is 1), a string, or null where a column that it names is missing. */

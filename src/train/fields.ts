@@ -1,4 +1,4 @@
-import type { Problem } from '../model/errors.ts'
+import type { Problem } from '../model/base/errors.ts'
 import { createNumericFieldEncoder, createSparseFieldEncoder, type FieldEncoder } from '../model/features/field.ts'
 import type { Field, Scaling } from '../schemas/features.ts'
 import type { TrainField } from '../schemas/train-spec.ts'

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { drawBatch, idDraw, normalDraw, redraw, sampleDraw } from '../../src/bench/rows.ts'
 import type { TargetInput } from '../../src/bench/target.ts'
-import { Dice } from '../model/compile/dice.ts'
+import { Dice } from '../support/compile/dice.ts'
 
 const inputs: TargetInput[] = [
   { name: 'ids', dtype: 'int32', sides: ['context', 'candidate'], draws: [idDraw(100, 1000), idDraw(2000, 1000)] },

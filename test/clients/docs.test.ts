@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { close, root, startClientDocs } from '../fixtures/client-docs.ts'
-import { until } from '../fixtures/until.ts'
+import { close, root, startClientDocs } from '../support/client-docs.ts'
+import { until } from '../support/until.ts'
 
 /*
  * docs/clients.md: curl, JavaScript and TypeScript.  python.test.ts has the rest.

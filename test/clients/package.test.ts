@@ -4,8 +4,8 @@ import { mkdir, readdir, readFile, rename, symlink, writeFile } from 'node:fs/pr
 import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import t from 'tap'
-import { optionalPackages } from '../../src/model/optional-packages.ts'
-import { temporaryFolder } from '../fixtures/bundle.ts'
+import { optionalPackages } from '../../src/model/base/optional-packages.ts'
+import { temporaryFolder } from '../support/bundle.ts'
 
 /*
  * The package as `npm run build && npm pack` makes it, in two empty projects. In the first one nothing of the checkout is in
@@ -134,7 +134,7 @@ t.test('it has what it needs, and no tests', async (t) => {
     'build/src/index.js',
     'build/src/index.d.ts',
     'build/src/cli.js',
-    'build/src/model/onnxruntime.js',
+    'build/src/model/base/onnxruntime.js',
     'README.md',
     'LICENSE',
     'docs/clients.md',
@@ -233,7 +233,7 @@ t.test('npm installs it with install scripts on, and it serves', async (t) => {
 
 t.test('nothing inside can be imported but the entry', async (t) => {
   const script =
-    "import('multigate/build/src/serve.js').then(() => console.log('found'), ({ code }) => console.log(code))"
+    "import('multigate/build/src/app/listen.js').then(() => console.log('found'), ({ code }) => console.log(code))"
   const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], project)
   t.equal(stdout.trim(), 'ERR_PACKAGE_PATH_NOT_EXPORTED')
 })

@@ -1,8 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import t, { type Test } from 'tap'
-import { close, type Output, startClientDocs } from '../fixtures/client-docs.ts'
-import { type Python, pythonWith } from '../fixtures/python.ts'
+import { close, type Output, startClientDocs } from '../support/client-docs.ts'
+import { type Python, pythonWith } from '../support/python.ts'
 
 /*
  * Clients in Python: what openapi-python-client makes of /docs/json, and the examples of docs/clients.md.

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import openapiTS, { astToString } from 'openapi-typescript'
 import t from 'tap'
-import { startTestServer } from '../fixtures/server.ts'
+import { startTestServer } from '../support/server.ts'
 
 const root = join(import.meta.dirname, '../../..')
 const { fastify, predict } = await startTestServer(t, { models: join(root, 'models') })

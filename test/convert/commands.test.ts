@@ -3,8 +3,8 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { writeTestBundle } from '../fixtures/bundle.ts'
-import { counted, functional, input, layer, saveKeras } from './keras/saved-model.ts'
+import { writeTestBundle } from '../support/bundle.ts'
+import { counted, functional, input, layer, saveKeras } from '../support/keras/saved-model.ts'
 
 // Each command is a process of its own.
 

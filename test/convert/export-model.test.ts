@@ -3,11 +3,11 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { type ExportOptions, exportModel } from '../../src/convert/export-model.ts'
 import { importModel } from '../../src/convert/import-model.ts'
-import { openLayersModel } from '../../src/model/bundle/layers-files.ts'
-import { createOnnxEngine } from '../../src/model/engines/onnx.ts'
-import { prepareTensorFlow } from '../../src/model/engines/tensorflow-backend.ts'
-import { writeTestBundle } from '../fixtures/bundle.ts'
-import { importOptions } from './import-options.ts'
+import { createOnnxEngine } from '../../src/model/engines/onnx/onnx.ts'
+import { prepareTensorFlow } from '../../src/model/engines/tensorflow/tensorflow-backend.ts'
+import { openLayersModel } from '../../src/model/engines/tensorflow/write-layers-model.ts'
+import { writeTestBundle } from '../support/bundle.ts'
+import { importOptions } from '../support/import-options.ts'
 
 const exported = (models: string, options: Partial<ExportOptions> & Pick<ExportOptions, 'to' | 'out'>) =>
   exportModel({

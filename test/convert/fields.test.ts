@@ -1,6 +1,6 @@
 import t from 'tap'
 import { chooseFields } from '../../src/convert/fields.ts'
-import type { ImportedModel, SparseColumn } from '../../src/convert/imported-model.ts'
+import type { ImportedModel, SparseColumn } from '../../src/convert/keras/imported-model.ts'
 import type { Field } from '../../src/schemas/features.ts'
 
 const model = (sparse: SparseColumn[], dense: string[] = [], tableWidth = 4): ImportedModel => ({

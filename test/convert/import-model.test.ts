@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { importModel } from '../../src/convert/import-model.ts'
 import { readBundle } from '../../src/model/bundle/read.ts'
-import { importOptions } from './import-options.ts'
-import { counted, functional, input, layer, saveKeras } from './keras/saved-model.ts'
+import { importOptions } from '../support/import-options.ts'
+import { counted, functional, input, layer, saveKeras } from '../support/keras/saved-model.ts'
 
 /** Two ids of one table of 6 rows, two numbers, two tasks. */
 async function saved(t: Test, activation = 'sigmoid') {

@@ -6,9 +6,9 @@ import { promisify } from 'node:util'
 import t from 'tap'
 import { formatInspection, inspect } from '../../src/convert/inspect.ts'
 import { openSaved } from '../../src/convert/open-saved.ts'
-import { temporaryFolder, writeTestBundle } from '../fixtures/bundle.ts'
-import { perFeatureGraph } from '../fixtures/per-feature.ts'
-import { noReference, referenceFolder } from '../reference.ts'
+import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
+import { perFeatureGraph } from '../support/per-feature.ts'
+import { noReference, referenceFolder } from '../support/reference.ts'
 
 const run = promisify(execFile)
 const cli = join(import.meta.dirname, '../../src/cli.js')

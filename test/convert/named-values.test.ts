@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { nameValue } from '../../src/convert/named-values.ts'
-import { ModelError } from '../../src/model/errors.ts'
+import { ModelError } from '../../src/model/base/errors.ts'
 import { drawValue } from '../../src/model/features/draw-value.ts'
 import { createNumericFieldEncoder, createSparseFieldEncoder, idsOf } from '../../src/model/features/field.ts'
 import type { Field } from '../../src/schemas/features.ts'

@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto'
 import { chmod, copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import t, { type Test } from 'tap'
-import { temporaryFolder } from '../fixtures/bundle.ts'
-import { startProcess } from '../fixtures/process.ts'
+import { temporaryFolder } from '../support/bundle.ts'
+import { startProcess } from '../support/process.ts'
 
 /*
  * The PyTorch example of docs/import-export.md, step by step as it stands there. PyTorch is large: where it is not installed

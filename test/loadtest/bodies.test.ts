@@ -1,10 +1,10 @@
 import t from 'tap'
 import { createQueries, forms, toBody, toInferRequest } from '../../loadtest/bodies.ts'
 import { createEncoder } from '../../src/model/features/encoder.ts'
-import { readBody } from '../../src/server/routes/infer-request.ts'
-import { readInputs } from '../../src/server/routes/infer-tensors.ts'
-import { exampleManifest } from '../fakes/manifest.ts'
-import { testFeatures } from '../fixtures/bundle.ts'
+import { readBody } from '../../src/server/protocols/open-inference/infer-request.ts'
+import { readInputs } from '../../src/server/protocols/open-inference/infer-tensors.ts'
+import { testFeatures } from '../support/bundle.ts'
+import { exampleManifest } from '../support/fakes/manifest.ts'
 
 const encoder = createEncoder(testFeatures)
 const limits = { maxRows: 1000, partial: false }

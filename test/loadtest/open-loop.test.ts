@@ -6,8 +6,8 @@ import {
   runOpenLoop,
   type Transport,
 } from '../../loadtest/open-loop.ts'
-import type { Clock } from '../../src/model/batching/clock.ts'
-import { createFakeClock, type FakeClock } from '../fakes/clock.ts'
+import type { Clock } from '../../src/model/base/clock.ts'
+import { createFakeClock, type FakeClock } from '../support/fakes/clock.ts'
 
 /** A server that answers each request so and so long after it was sent. */
 function answering(

@@ -14,7 +14,7 @@ const run = (...args: string[]): Promise<string> =>
 
 t.test('what is wrong with its options is said at once', async (t) => {
   t.match(await run('--url', 'notaurl'), /^1: error: option '--url <url>' argument 'notaurl' is invalid/)
-  t.match(await run('peers', '--add'), /^1: error: option '--add' needs '--out/)
+  t.match(await run('competitors', '--add'), /^1: error: option '--add' needs '--out/)
 })
 
 t.test('a server that accepts, and never answers, is none', async (t) => {

@@ -1,6 +1,6 @@
 import t from 'tap'
 import Type from 'typebox'
-import type { Problem } from '../../src/model/errors.ts'
+import type { Problem } from '../../src/model/base/errors.ts'
 import { check } from '../../src/schemas/check.ts'
 
 function problemsOf(schema: Type.TSchema, value: unknown): string[] {

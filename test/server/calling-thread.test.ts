@@ -1,7 +1,7 @@
 import t from 'tap'
-import { createWorkerClient } from '../../src/model/engines/worker-client.ts'
-import { temporaryFolder, writeTestBundle } from '../fixtures/bundle.ts'
-import { startTestServer } from '../fixtures/server.ts'
+import { createWorkerClient } from '../../src/model/engines/pool/worker-client.ts'
+import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
+import { startTestServer } from '../support/server.ts'
 
 /* Cheap models as users meet them: computed in the thread that answers, and in workers when that is busy. */
 

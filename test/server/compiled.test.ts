@@ -4,8 +4,8 @@ import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Manifest } from '../../src/schemas/manifest.ts'
-import { temporaryFolder } from '../fixtures/bundle.ts'
-import { startTestServer, type TestServer } from '../fixtures/server.ts'
+import { temporaryFolder } from '../support/bundle.ts'
+import { startTestServer, type TestServer } from '../support/server.ts'
 
 const shipped = join(import.meta.dirname, '../../../models/ads-funnel')
 const cache = await temporaryFolder(t)

@@ -3,15 +3,15 @@ import { mkdir, rename, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { create } from '@bufbuild/protobuf'
 import t from 'tap'
-import { declare, floatShape, type Graph } from '../../src/model/compile/graph.ts'
+import { declare, floatShape, type Graph } from '../../src/model/graph/graph.ts'
 import {
   TensorProto_DataLocation as DataLocation,
   TensorProto_DataType as DataType,
   TensorProtoSchema,
-} from '../../src/model/compile/onnx_pb.ts'
-import { temporaryFolder } from '../fixtures/bundle.ts'
-import { startTestServer } from '../fixtures/server.ts'
-import { emptyGraph } from '../model/compile/run-graph.ts'
+} from '../../src/model/graph/onnx_pb.ts'
+import { temporaryFolder } from '../support/bundle.ts'
+import { emptyGraph } from '../support/compile/run-graph.ts'
+import { startTestServer } from '../support/server.ts'
 
 /* Files that are broken, or meant to break: each says what is wrong with it, and those beside it go on. */
 

@@ -4,9 +4,9 @@ import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { readBundle } from '../../src/model/bundle/read.ts'
-import { temporaryFolder } from '../fixtures/bundle.ts'
-import { until } from '../fixtures/until.ts'
-import { dial, head, send, startVictim, wellBehaved } from './hostile-clients.ts'
+import { temporaryFolder } from '../support/bundle.ts'
+import { dial, head, send, startVictim, wellBehaved } from '../support/hostile-clients.ts'
+import { until } from '../support/until.ts'
 
 /* A server in a process of its own, attacked over sockets while a well-behaved client asks all the time. */
 

@@ -1,9 +1,9 @@
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
-import { temporaryFolder, writeTestBundle } from '../fixtures/bundle.ts'
-import { pythonWith } from '../fixtures/python.ts'
-import { startTestServer } from '../fixtures/server.ts'
+import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
+import { pythonWith } from '../support/python.ts'
+import { startTestServer } from '../support/server.ts'
 
 // The packages are installed at the first run, which takes a while on a busy machine.
 

@@ -3,10 +3,10 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { importModel } from '../../src/convert/import-model.ts'
 import { writeInit } from '../../src/convert/write-init.ts'
-import { importOptions } from '../convert/import-options.ts'
-import { temporaryFolder } from '../fixtures/bundle.ts'
-import { startTestServer, type TestServer } from '../fixtures/server.ts'
-import { noReference, type Reference, readReference, referenceFolder, referenceModels } from '../reference.ts'
+import { temporaryFolder } from '../support/bundle.ts'
+import { importOptions } from '../support/import-options.ts'
+import { noReference, type Reference, readReference, referenceFolder, referenceModels } from '../support/reference.ts'
+import { startTestServer, type TestServer } from '../support/server.ts'
 
 /*
  * Every file that Python saved of the reference models, served as it is or imported, answers as Python itself does, through

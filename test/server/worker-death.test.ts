@@ -1,15 +1,15 @@
 import { Agent } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import t from 'tap'
-import { createWorkerClient } from '../../src/model/engines/worker-client.ts'
-import { temporaryFolder, writeTestBundle } from '../fixtures/bundle.ts'
-import { startTestServer } from '../fixtures/server.ts'
-import { until } from '../fixtures/until.ts'
-import { send } from './hostile-clients.ts'
+import { createWorkerClient } from '../../src/model/engines/pool/worker-client.ts'
+import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
+import { send } from '../support/hostile-clients.ts'
+import { startTestServer } from '../support/server.ts'
+import { until } from '../support/until.ts'
 
 const models = await temporaryFolder(t)
 await writeTestBundle(models)
-const script = new URL('../fixtures/killed-worker.js', import.meta.url)
+const script = new URL('../support/killed-worker.js', import.meta.url)
 const body = JSON.stringify({
   context: { country: 'DE', hour: 21 },
   candidates: Array.from({ length: 20 }, (_, i) => ({ campaign: `c${i}`, price: i })),

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { until } from '../fixtures/until.ts'
+import { until } from '../support/until.ts'
 
 const root = join(import.meta.dirname, '../../..')
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import t from 'tap'
 import { type RunEvaluateOptions, runEvaluate } from '../../src/train/commands.ts'
-import { specs, tinyCsv, tinySpec } from './tiny.ts'
+import { specs, tinyCsv, tinySpec } from '../support/tiny.ts'
 
 t.test('evaluates what a service answers', async (t) => {
   const folder = t.testdir({ 'tiny.csv': tinyCsv(), 'spec.yaml': JSON.stringify(tinySpec()) })

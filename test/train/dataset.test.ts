@@ -3,7 +3,7 @@ import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { readDataset } from '../../src/train/dataset.ts'
 import { readSpec, SpecError } from '../../src/train/spec.ts'
-import { specs, tinyCsv, tinySpec } from './tiny.ts'
+import { specs, tinyCsv, tinySpec } from '../support/tiny.ts'
 
 type TestDirs = Pick<typeof t, 'testdir'>
 type Files = Record<string, string | Buffer>

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { createBins } from '../../src/model/drift/bins.ts'
 import { measureDistributions, ofIds, ofNumbers } from '../../src/train/distributions.ts'
-import { testFeatures } from '../fixtures/bundle.ts'
+import { testFeatures } from '../support/bundle.ts'
 
 t.test('numbers are cut into equal masses', async (t) => {
   const distribution = ofNumbers(Float64Array.from({ length: 1000 }, (_, i) => (i * 37) % 1000))

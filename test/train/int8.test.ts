@@ -6,8 +6,8 @@ import { readBundle } from '../../src/model/bundle/read.ts'
 import { readDataset } from '../../src/train/dataset.ts'
 import { formatInt8, judgeInt8 } from '../../src/train/int8.ts'
 import { readSpec } from '../../src/train/spec.ts'
-import { temporaryFolder } from '../fixtures/bundle.ts'
-import { specs } from './tiny.ts'
+import { temporaryFolder } from '../support/bundle.ts'
+import { specs } from '../support/tiny.ts'
 
 const models = join(specs, '../../../models')
 const data = join(specs, '../../../../shared/data')

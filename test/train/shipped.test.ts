@@ -13,8 +13,8 @@ import { chooseQuantizationRows } from '../../src/train/quantization.ts'
 import { predictRemotely } from '../../src/train/remote.ts'
 import { reportQuality } from '../../src/train/report.ts'
 import { readSpec } from '../../src/train/spec.ts'
-import { startTestServer } from '../fixtures/server.ts'
-import { specs } from './tiny.ts'
+import { startTestServer } from '../support/server.ts'
+import { specs } from '../support/tiny.ts'
 
 const root = join(specs, '../../..')
 const data = join(root, '../shared/data')

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import t from 'tap'
 import { readSpec, SpecError } from '../../src/train/spec.ts'
-import { specs, tinySpec } from './tiny.ts'
+import { specs, tinySpec } from '../support/tiny.ts'
 
 /** Problems of a spec, as `path message`. */
 async function problemsOf(folder: string, file = 'spec.yaml'): Promise<string[]> {

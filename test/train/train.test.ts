@@ -4,14 +4,14 @@ import t from 'tap'
 import { readQuantizationRows } from '../../src/model/bundle/quantization.ts'
 import { readBundle } from '../../src/model/bundle/read.ts'
 import { createEngine } from '../../src/model/engines/create.ts'
-import { prepareTensorFlow } from '../../src/model/engines/tensorflow-backend.ts'
+import { prepareTensorFlow } from '../../src/model/engines/tensorflow/tensorflow-backend.ts'
 import { readDataset } from '../../src/train/dataset.ts'
 import type { EpochReport, FitObserver } from '../../src/train/fit.ts'
 import { predictLocally } from '../../src/train/local.ts'
 import { reportQuality } from '../../src/train/report.ts'
 import { readSpec, SpecError } from '../../src/train/spec.ts'
 import { type TrainOptions, train } from '../../src/train/train.ts'
-import { specs, tinyCsv, tinySpec } from './tiny.ts'
+import { specs, tinyCsv, tinySpec } from '../support/tiny.ts'
 
 const tensorflow = await prepareTensorFlow()
 const silent: FitObserver = { step() {}, epoch() {} }

@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib'
 import { type Entry, openPromise, type ZipFile } from 'yauzl'
-import { ModelError, reasonOf } from '../../model/errors.ts'
+import { ModelError, reasonOf } from '../../model/base/errors.ts'
 import { largestHdf5 } from './hdf5.ts'
 
 /** The parts of a `.keras` file that say what a model is. */

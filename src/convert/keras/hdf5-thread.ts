@@ -1,7 +1,7 @@
 import { parentPort } from 'node:worker_threads'
 import h5wasm from 'h5wasm'
-import { product } from '../../model/compile/dims.ts'
-import { reasonOf } from '../../model/errors.ts'
+import { product } from '../../model/base/dims.ts'
+import { reasonOf } from '../../model/base/errors.ts'
 import type { Hdf5Answer, Hdf5Task, Tensor } from './hdf5.ts'
 
 /*

@@ -1,6 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { Worker } from 'node:worker_threads'
-import { ModelError, reasonOf } from '../../model/errors.ts'
+import { ModelError, reasonOf } from '../../model/base/errors.ts'
 
 /** A tensor of an HDF5 file. */
 export interface Tensor {

@@ -1,6 +1,6 @@
-import { product } from '../../model/compile/dims.ts'
-import type { SparseColumn } from '../imported-model.ts'
+import { product } from '../../model/base/dims.ts'
 import { type KerasModel, type Step, unsupported } from './graph.ts'
+import type { SparseColumn } from './imported-model.ts'
 
 /** An input that tables are looked up by, or one of numbers. */
 export interface InputColumns {

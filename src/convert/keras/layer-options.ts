@@ -1,4 +1,4 @@
-import type { ModelError } from '../../model/errors.ts'
+import type { ModelError } from '../../model/base/errors.ts'
 import { isObject } from '../../schemas/json.ts'
 import type { KerasLayer } from '../../schemas/keras.ts'
 import { type Config, knownActivations } from './operations.ts'

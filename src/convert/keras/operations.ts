@@ -1,5 +1,5 @@
-import { product } from '../../model/compile/dims.ts'
-import { ModelError } from '../../model/errors.ts'
+import { product } from '../../model/base/dims.ts'
+import { ModelError } from '../../model/base/errors.ts'
 
 /*
  * What each layer that can be imported means, in float64 and in the importer's own words, on one row: what a converted

@@ -1,4 +1,4 @@
-import { ModelError } from '../../model/errors.ts'
+import { ModelError } from '../../model/base/errors.ts'
 import type { ArchitectureName, ArchitectureOptions } from '../../schemas/architecture.ts'
 import { type Assumption, assumedOptions, assumptionsOf } from './assumptions.ts'
 import type { Block, Found, MlpLayer } from './blocks.ts'

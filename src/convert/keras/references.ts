@@ -1,5 +1,5 @@
-import type { TensorReference } from '../../model/compile/layers-model.ts'
-import { ModelError } from '../../model/errors.ts'
+import { ModelError } from '../../model/base/errors.ts'
+import type { TensorReference } from '../../model/lower/layers/layers-model.ts'
 import { isObject } from '../../schemas/json.ts'
 
 /**

@@ -1,4 +1,4 @@
-import type { IdRange } from '../imported-model.ts'
+import type { IdRange } from './imported-model.ts'
 
 /** A part of an embedding's rows: `width` floats of each. */
 export interface TablePart {

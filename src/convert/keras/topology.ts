@@ -1,5 +1,5 @@
-import { product } from '../../model/compile/dims.ts'
-import type { TensorReference } from '../../model/compile/layers-model.ts'
+import { product } from '../../model/base/dims.ts'
+import type { TensorReference } from '../../model/lower/layers/layers-model.ts'
 import type { KerasModel } from './graph.ts'
 import type { InputColumns, ModelInputs } from './inputs.ts'
 

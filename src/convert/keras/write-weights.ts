@@ -1,5 +1,5 @@
 import h5wasm from 'h5wasm'
-import { ModelError } from '../../model/errors.ts'
+import { ModelError } from '../../model/base/errors.ts'
 import type { ArchitectureOptions } from '../../schemas/architecture.ts'
 import { type ClassShape, classWeights } from './class-weights.ts'
 

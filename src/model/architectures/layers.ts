@@ -1,6 +1,6 @@
 import { initializers, input, layers, regularizers, type SymbolicTensor } from '@tensorflow/tfjs-layers'
 import type { ActivationName, GateFunction, Normalisation } from '../../schemas/architecture.ts'
-import { ModelError } from '../errors.ts'
+import { ModelError } from '../base/errors.ts'
 import { murmur3 } from '../features/murmur3.ts'
 
 /*

@@ -1,5 +1,5 @@
-import type { Batch, CallListener, Outputs } from '../engines/engine.ts'
-import type { Clock } from './clock.ts'
+import type { Clock } from '../base/clock.ts'
+import type { Batch, CallListener, Outputs } from '../contracts/engine.ts'
 import type { FairShare } from './fair-share.ts'
 
 /* What a batcher takes, gives, and tells. */

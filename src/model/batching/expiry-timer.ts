@@ -1,4 +1,4 @@
-import type { Clock } from './clock.ts'
+import type { Clock } from '../base/clock.ts'
 
 /** One timer for many deadlines, set for the earliest. */
 export interface ExpiryTimer {

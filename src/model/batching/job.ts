@@ -1,4 +1,4 @@
-import type { Outputs } from '../engines/engine.ts'
+import type { Outputs } from '../contracts/engine.ts'
 import type { BatchRequest } from './contract.ts'
 import type { Piece } from './queue.ts'
 

@@ -1,4 +1,4 @@
-import { ModelError, reasonOf } from '../errors.ts'
+import { ModelError, reasonOf } from '../base/errors.ts'
 import type { Submission } from './contract.ts'
 
 export function refused(error: ModelError): Submission {

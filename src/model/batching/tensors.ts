@@ -1,5 +1,5 @@
-import type { Batch, Outputs, TensorData } from '../engines/engine.ts'
-import type { SharedPart } from '../engines/shared-rows.ts'
+import type { Batch, Outputs, TensorData } from '../contracts/engine.ts'
+import type { SharedPart } from '../engines/memory/shared-rows.ts'
 
 /** Some rows of a request: `count` of them from row `start`. */
 export interface Part {

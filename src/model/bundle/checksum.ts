@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
-import { ModelError } from '../errors.ts'
-import { fileReason } from './ordinary.ts'
+import { ModelError } from '../base/errors.ts'
+import { fileReason } from '../base/regular-file.ts'
 
 /** SHA-256 of a file, in hexadecimal. */
 export async function sha256(path: string): Promise<string> {

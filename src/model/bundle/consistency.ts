@@ -1,5 +1,5 @@
 import type { Calibration, Distribution, Manifest } from '../../schemas/manifest.ts'
-import { closestName } from '../closest-name.ts'
+import { closestName } from '../base/closest-name.ts'
 import { requiredMessage } from '../features/field.ts'
 import { layoutOf } from '../features/layout.ts'
 

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import type { Manifest } from '../../schemas/manifest.ts'
-import { ModelError, type ModelErrorCode, reasonOf } from '../errors.ts'
+import { ModelError, type ModelErrorCode, reasonOf } from '../base/errors.ts'
 
 /** A manifest's text: where it lies, and what errors call it. */
 export interface ManifestFile {

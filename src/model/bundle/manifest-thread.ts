@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
-import { ModelError, reasonOf } from '../errors.ts'
+import { ModelError, reasonOf } from '../base/errors.ts'
 import type { ManifestFile, ManifestMessage } from './manifest-in-thread.ts'
 import { parseManifest } from './read.ts'
 

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Manifest } from '../../schemas/manifest.ts'
-import { ModelError, reasonOf } from '../errors.ts'
+import { ModelError, reasonOf } from '../base/errors.ts'
+import { sizeOfOrdinary } from '../base/regular-file.ts'
 import { type Layout, layoutOf } from '../features/layout.ts'
-import { sizeOfOrdinary } from './ordinary.ts'
 import type { Bundle } from './read.ts'
 
 /**

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join, normalize } from 'node:path'
 import type { Manifest } from '../../schemas/manifest.ts'
-import { ModelError } from '../errors.ts'
+import { ModelError } from '../base/errors.ts'
 import { manifestFile, parseManifest } from './read.ts'
 
 export interface NewBundle {

@@ -1,14 +1,14 @@
-import { reasonOf } from '../errors.ts'
-import { product } from './dims.ts'
-import type { Graph, Left } from './graph.ts'
+import { product } from '../base/dims.ts'
+import { reasonOf } from '../base/errors.ts'
+import { bytesOf } from '../graph/external-data.ts'
+import type { Graph, Left } from '../graph/graph.ts'
+import { traceShapes } from '../graph/shapes.ts'
 import { canonicalise } from './passes/canonicalise.ts'
 import { foldLinear } from './passes/fold-linear.ts'
 import { foldNormalisation } from './passes/fold-normalisation.ts'
 import { mergeChains } from './passes/merge-chains.ts'
 import { mergeSiblings } from './passes/merge-siblings.ts'
 import { mixExperts } from './passes/mix-experts.ts'
-import { bytesOf } from './tables.ts'
-import { traceShapes } from './trace.ts'
 
 /** What a pass did to a graph. */
 export interface PassReport {

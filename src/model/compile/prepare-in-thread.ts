@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads'
-import { reasonOf } from '../errors.ts'
+import { reasonOf } from '../base/errors.ts'
 import type { Prepared, PrepareRequest } from './prepare.ts'
 
 /**

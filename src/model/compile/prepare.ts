@@ -2,15 +2,15 @@ import { createHash } from 'node:crypto'
 import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import type { GraphSource } from '../engines/engine.ts'
-import { reasonOf } from '../errors.ts'
-import type { InputRows } from './calibrate.ts'
-import { cleanCache } from './clean-cache.ts'
+import { reasonOf } from '../base/errors.ts'
+import type { GraphSource } from '../contracts/engine.ts'
 import type { Precision } from './compile.ts'
-import type { JudgedRows, Verdict } from './judge.ts'
-import type { Sides } from './passes/split-sides.ts'
-import { compilerVersion, makeFolder, type PlanDescription, type ReadyPlan, readPlan } from './plan.ts'
-import type { FieldIds } from './quantised-table.ts'
+import type { JudgedRows, Verdict } from './int8/judge.ts'
+import type { InputRows } from './int8/observe-ranges.ts'
+import type { FieldIds } from './int8/quantised-table.ts'
+import type { Sides } from './sides/split-sides.ts'
+import { cleanCache } from './store/clean-cache.ts'
+import { compilerVersion, makeFolder, type PlanDescription, type ReadyPlan, readPlan } from './store/plan-files.ts'
 
 export interface PrepareRequest {
   source: GraphSource
@@ -134,7 +134,7 @@ async function choose(
   if (description.int8 === undefined) return refuse(description.int8Problem ?? 'int8 was not compiled')
   let verdict: Verdict
   try {
-    const { judgeFiles } = await import('./judge.ts')
+    const { judgeFiles } = await import('./int8/judge.ts')
     verdict = await judgeFiles(folder, description.float32.whole, description.int8.whole, quantization.judged)
   } catch (error) {
     return refuse(`int8 can't be judged: ${reasonOf(error)}`)

@@ -1,5 +1,5 @@
-import { ModelError, reasonOf } from '../errors.ts'
-import type { Engine } from './engine.ts'
+import { ModelError, reasonOf } from '../base/errors.ts'
+import type { Engine } from '../contracts/engine.ts'
 
 export type EngineChoice = 'auto' | 'onnx' | 'tensorflow'
 
@@ -57,7 +57,7 @@ export function withFallback(first: Engine, second: () => Promise<Engine>): Engi
 
 async function onnx(threads: number): Promise<Engine> {
   try {
-    const { createOnnxEngine } = await import('./onnx.ts')
+    const { createOnnxEngine } = await import('./onnx/onnx.ts')
     return await createOnnxEngine({ threads })
   } catch (cause) {
     throw new ModelError('ENGINE_UNAVAILABLE', `The onnx engine can't be used here: ${reasonOf(cause)}`, { cause })
@@ -66,7 +66,7 @@ async function onnx(threads: number): Promise<Engine> {
 
 async function tensorflow(): Promise<Engine> {
   try {
-    const { createTensorflowEngine } = await import('./tensorflow.ts')
+    const { createTensorflowEngine } = await import('./tensorflow/tensorflow.ts')
     return await createTensorflowEngine()
   } catch (cause) {
     throw new ModelError('ENGINE_UNAVAILABLE', `The tensorflow engine can't be used here: ${reasonOf(cause)}`, {

@@ -1,6 +1,6 @@
 import { isObject, pointer } from '../../schemas/json.ts'
-import { ModelError } from '../errors.ts'
-import { suggestNames } from '../known-names.ts'
+import { ModelError } from '../base/errors.ts'
+import { suggestNames } from '../base/known-names.ts'
 import { describe } from './field.ts'
 import { allocateRows, type EncodedRequest, type EncodeOptions, type Layout, type Slot } from './layout.ts'
 import type { Problems } from './problems.ts'

@@ -1,6 +1,6 @@
 import type { Field } from '../../schemas/features.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
-import type { Problem } from '../errors.ts'
+import type { Problem } from '../base/errors.ts'
 import {
   createNumericFieldEncoder,
   createSparseFieldEncoder,

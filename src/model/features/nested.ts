@@ -1,4 +1,4 @@
-import { product } from '../compile/dims.ts'
+import { product } from '../base/dims.ts'
 import { describe } from './field.ts'
 import { NumberMatrix } from './matrix.ts'
 import type { Problems } from './problems.ts'

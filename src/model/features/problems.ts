@@ -1,4 +1,4 @@
-import { ModelError, type Problem } from '../errors.ts'
+import { ModelError, type Problem } from '../base/errors.ts'
 
 /** A request's problems are listed up to this many; the rest would only repeat them. */
 export const maxProblems = 100

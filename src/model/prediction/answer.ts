@@ -1,4 +1,4 @@
-import type { Problem } from '../errors.ts'
+import type { Problem } from '../base/errors.ts'
 import type { CandidateId } from '../features/layout.ts'
 import { JsonWriter } from './json-writer.ts'
 

@@ -1,8 +1,8 @@
 import type { Manifest } from '../../schemas/manifest.ts'
-import type { Signature } from '../engines/engine.ts'
-import { ModelError } from '../errors.ts'
+import { ModelError } from '../base/errors.ts'
+import type { Signature } from '../contracts/engine.ts'
 import type { Layout } from '../features/layout.ts'
-import { portsOf } from './inputs.ts'
+import { portsOf } from './bindings.ts'
 
 /** Float32 counts exactly up to this. */
 const exactIntegers = 2 ** 24

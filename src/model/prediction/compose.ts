@@ -1,12 +1,12 @@
 import type { Manifest } from '../../schemas/manifest.ts'
+import { ModelError, type Problem } from '../base/errors.ts'
 import { createCalibrator } from '../calibration/calibrator.ts'
-import type { Outputs } from '../engines/engine.ts'
-import { ModelError, type Problem } from '../errors.ts'
+import type { Outputs } from '../contracts/engine.ts'
 import type { EncodedRequest, Layout } from '../features/layout.ts'
 import { invalidRequest, maxProblems } from '../features/problems.ts'
 import type { PredictionTable } from './answer.ts'
-import { portsOf } from './inputs.ts'
-import type { Plan } from './query.ts'
+import { portsOf } from './bindings.ts'
+import type { Plan } from './request-plan.ts'
 
 /**
  * Turns a graph's outputs into what was asked for: calibrates, then composes, then ranks. A row whose answer is no number is

@@ -1,12 +1,12 @@
 import type { Manifest } from '../../schemas/manifest.ts'
-import type { Clock } from '../batching/clock.ts'
-import type { Batch, CallListener, GraphSource, GraphStats, LoadedGraph, Outputs } from '../engines/engine.ts'
-import { addStats } from '../engines/graph-stats.ts'
-import type { PooledGraph } from '../engines/pool.ts'
-import type { RowBlock, RowGatherer, SharedPart } from '../engines/shared-rows.ts'
+import type { Clock } from '../base/clock.ts'
+import type { Batch, CallListener, GraphSource, GraphStats, LoadedGraph, Outputs } from '../contracts/engine.ts'
+import { addStats } from '../contracts/graph-stats.ts'
+import type { RowBlock, RowGatherer, SharedPart } from '../engines/memory/shared-rows.ts'
+import type { PooledGraph } from '../engines/pool/pool.ts'
 import type { Encoder } from '../features/encoder.ts'
 import type { RowArrays } from '../features/layout.ts'
-import { plainBatch, portsOf } from './inputs.ts'
+import { plainBatch, portsOf } from './bindings.ts'
 import type { LoadOptions } from './model.ts'
 
 /** Computes a version's batches: in a worker, or, those that are cheaper than their hand-over, in the calling thread. */

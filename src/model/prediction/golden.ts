@@ -1,6 +1,6 @@
 import type { Manifest } from '../../schemas/manifest.ts'
-import type { Clock } from '../batching/clock.ts'
-import { ModelError, reasonOf } from '../errors.ts'
+import type { Clock } from '../base/clock.ts'
+import { ModelError, reasonOf } from '../base/errors.ts'
 import type { PredictionTable } from './answer.ts'
 import type { LoadedModel } from './model.ts'
 import type { QueryRows } from './query-rows.ts'

@@ -1,15 +1,15 @@
 import { pointer } from '../../schemas/json.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
-import { holdsIds, type SavedSignature, type SavedTensor, widthOf } from '../compile/saved-signature.ts'
-import type { Signature } from '../engines/engine.ts'
-import type { Problem } from '../errors.ts'
+import type { Problem } from '../base/errors.ts'
+import { suggestNames } from '../base/known-names.ts'
+import type { Signature } from '../contracts/engine.ts'
+import { holdsIds, type SavedSignature, type SavedTensor, widthOf } from '../contracts/saved-signature.ts'
 import type { BareColumn, Encoder } from '../features/encoder.ts'
 import type { EncodedRequest, EncodeOptions, Layout } from '../features/layout.ts'
 import { NumberMatrix } from '../features/matrix.ts'
 import { flattenRows } from '../features/nested.ts'
 import { inTerms, Problems } from '../features/problems.ts'
-import { suggestNames } from '../known-names.ts'
-import { portsOf } from './inputs.ts'
+import { portsOf } from './bindings.ts'
 
 /** A tensor that requests may send by its name: [rows, …dims]. */
 export interface InputTensor {

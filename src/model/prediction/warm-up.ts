@@ -1,9 +1,9 @@
 import type { Manifest } from '../../schemas/manifest.ts'
+import { ModelError, reasonOf } from '../base/errors.ts'
 import type { Batcher } from '../batching/batcher.ts'
-import type { PooledGraph } from '../engines/pool.ts'
-import { ModelError, reasonOf } from '../errors.ts'
+import type { PooledGraph } from '../engines/pool/pool.ts'
 import type { Encoder } from '../features/encoder.ts'
-import { plainBatch, portsOf, toBatch } from './inputs.ts'
+import { plainBatch, portsOf, toBatch } from './bindings.ts'
 import type { LoadOptions } from './model.ts'
 
 /** Tries a version with rows of its own. Rejects with INVALID_BUNDLE for what requests would meet otherwise. */

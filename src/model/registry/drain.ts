@@ -1,4 +1,4 @@
-import { reasonOf } from '../errors.ts'
+import { reasonOf } from '../base/errors.ts'
 import type { Entry } from './entry.ts'
 import type { RegistryEvent } from './event.ts'
 

@@ -1,5 +1,5 @@
 import type { ModelStatus, VersionState } from '../../schemas/models.ts'
-import type { ModelErrorCode } from '../errors.ts'
+import type { ModelErrorCode } from '../base/errors.ts'
 import type { LoadedModel } from '../prediction/model.ts'
 import { compareVersions } from './policy.ts'
 import type { SourceModel } from './source.ts'

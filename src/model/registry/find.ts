@@ -1,5 +1,5 @@
-import { ModelError } from '../errors.ts'
-import { suggestNames } from '../known-names.ts'
+import { ModelError } from '../base/errors.ts'
+import { suggestNames } from '../base/known-names.ts'
 import { type Entry, type KnownModel, whyNotReady } from './entry.ts'
 
 /** The ready version that a request means. Throws MODEL_NOT_FOUND, VERSION_NOT_FOUND, or NOT_READY. */

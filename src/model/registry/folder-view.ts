@@ -1,4 +1,4 @@
-import { fileReason } from '../bundle/ordinary.ts'
+import { fileReason } from '../base/regular-file.ts'
 import { keepUnknown, type Source, type SourceModel } from './source.ts'
 import { type Held, heldOf } from './vanished.ts'
 

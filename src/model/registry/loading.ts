@@ -1,4 +1,4 @@
-import { ModelError } from '../errors.ts'
+import { ModelError } from '../base/errors.ts'
 import type { LoadedModel } from '../prediction/model.ts'
 import { type Entry, newEntry } from './entry.ts'
 import type { RegistryEvent } from './event.ts'

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { readdir, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { fileReason } from '../bundle/ordinary.ts'
-import { ModelError, reasonOf } from '../errors.ts'
+import { ModelError, reasonOf } from '../base/errors.ts'
+import { fileReason } from '../base/regular-file.ts'
 import { compareVersions } from './policy.ts'
 import { isVersion, labelsFile, pinKey, readLabels } from './source.ts'
 

@@ -1,5 +1,5 @@
 import type { ModelStatus } from '../../schemas/models.ts'
-import { ModelError, reasonOf } from '../errors.ts'
+import { ModelError, reasonOf } from '../base/errors.ts'
 import type { LoadedModel } from '../prediction/model.ts'
 import { contentsOf, type FolderVersion } from './contents.ts'
 import { type KnownModel, statusOf, whyNotReady } from './entry.ts'

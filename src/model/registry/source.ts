@@ -1,7 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileReason, sizeOfOrdinary } from '../bundle/ordinary.ts'
-import { reasonOf } from '../errors.ts'
+import { reasonOf } from '../base/errors.ts'
+import { fileReason, sizeOfOrdinary } from '../base/regular-file.ts'
 
 /** A version that should exist. */
 export interface SourceVersion {

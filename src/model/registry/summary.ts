@@ -1,4 +1,4 @@
-import type { ModelErrorCode } from '../errors.ts'
+import type { ModelErrorCode } from '../base/errors.ts'
 import type { KnownModel } from './entry.ts'
 
 /** `empty`: its folder holds no version that can be looked at. */

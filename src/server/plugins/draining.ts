@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
-import type { Drain } from '../context.ts'
+import type { Drain } from '../request/context.ts'
 
 /** While draining, every answer asks its client to close the connection: so none is idle, or reset, at the end. */
 export const draining = fastifyPlugin(async (app: FastifyInstance, { drain }: { drain: Drain }) => {

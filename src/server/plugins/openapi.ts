@@ -67,7 +67,7 @@ import {
   ServingStatus,
   ServingVersionStatus,
 } from '../../schemas/serving.ts'
-import { problemDetails, problemTable } from '../errors.ts'
+import { problemDetails, problemTable } from '../errors/problem-details.ts'
 import { documentSchemas, finishDocument, nameOf, referenceTo } from './openapi-schemas.ts'
 
 /** Appears in examples. */

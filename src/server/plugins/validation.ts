@@ -1,7 +1,7 @@
 import type { TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { Settings } from 'typebox/system'
-import type { Problem } from '../../model/errors.ts'
+import type { Problem } from '../../model/base/errors.ts'
 import { invalidRequest, maxProblems } from '../../model/features/problems.ts'
 import { isObject } from '../../schemas/json.ts'
 import { maxTasks, PredictEnvelope } from '../../schemas/predict.ts'

@@ -1,12 +1,12 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
-import { listNames, suggestNames } from '../../model/known-names.ts'
+import { listNames, suggestNames } from '../../model/base/known-names.ts'
 import type { FieldValues } from '../../schemas/models.ts'
-import type { ServerContext } from '../context.ts'
-import { problemDetails } from '../errors.ts'
+import { sendProblem } from '../errors/error-handler.ts'
+import { problemDetails } from '../errors/problem-details.ts'
 import { problemResponses } from '../plugins/openapi.ts'
-import { sendProblem } from '../plugins/problems.ts'
-import { json, ofField } from './docs.ts'
-import { askModel } from './infer-metadata.ts'
+import { askModel } from '../protocols/open-inference/infer-metadata.ts'
+import type { ServerContext } from '../request/context.ts'
+import { json, ofField } from '../request/route-docs.ts'
 import { fieldValuesExample } from './models-docs.ts'
 
 const page = {

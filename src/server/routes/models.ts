@@ -2,10 +2,10 @@ import type { FastifyInstance } from 'fastify'
 import type { LoadedModel } from '../../model/prediction/model.ts'
 import { noModel } from '../../model/registry/find.ts'
 import type { ModelDetails, ModelList } from '../../schemas/models.ts'
-import type { ServerContext } from '../context.ts'
 import { problemResponses } from '../plugins/openapi.ts'
+import type { ServerContext } from '../request/context.ts'
+import { json, ofModel } from '../request/route-docs.ts'
 import { describeFields } from './describe-fields.ts'
-import { json, ofModel } from './docs.ts'
 import { modelDetailsExample, modelListExample } from './models-docs.ts'
 
 /** `GET /models` and `GET /models/{model}`: what is served, and what each model is. */

@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify'
 import type { Probe } from '../../schemas/models.ts'
-import type { ServerContext } from '../context.ts'
 import { problemResponses } from '../plugins/openapi.ts'
-import { unreadyReasons } from '../readiness.ts'
-import { json } from './docs.ts'
+import type { ServerContext } from '../request/context.ts'
+import { unreadyReasons } from '../request/readiness.ts'
+import { json } from '../request/route-docs.ts'
 
 /** Probes and metrics. */
 export async function operationRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { readKerasArchive } from '../../../src/convert/keras/archive.ts'
-import { ModelError } from '../../../src/model/errors.ts'
-import { type ZipEntry, zip } from '../../fixtures/zip.ts'
+import { ModelError } from '../../../src/model/base/errors.ts'
+import { type ZipEntry, zip } from '../../support/zip.ts'
 
 const text = (name: string, value: string): ZipEntry => ({ name, bytes: Buffer.from(value) })
 const weights: ZipEntry = { name: 'model.weights.h5', bytes: Uint8Array.from({ length: 5000 }, (_, i) => i % 7) }

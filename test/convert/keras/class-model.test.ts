@@ -10,11 +10,11 @@ import { openKeras } from '../../../src/convert/keras/open-keras.ts'
 import { plainTasks, recognise } from '../../../src/convert/keras/recognise.ts'
 import { writeKerasWeights } from '../../../src/convert/keras/write-weights.ts'
 import type { ArchitectureOptions } from '../../../src/schemas/architecture.ts'
-import { multiGateOptions, writeTestBundle } from '../../fixtures/bundle.ts'
-import { hdf5 } from '../../fixtures/hdf5.ts'
-import { zip } from '../../fixtures/zip.ts'
-import { importOptions } from '../import-options.ts'
-import { counted, functional, input, layer, saveKeras } from './saved-model.ts'
+import { multiGateOptions, writeTestBundle } from '../../support/bundle.ts'
+import { hdf5 } from '../../support/hdf5.ts'
+import { importOptions } from '../../support/import-options.ts'
+import { counted, functional, input, layer, saveKeras } from '../../support/keras/saved-model.ts'
+import { zip } from '../../support/zip.ts'
 
 const towers = { num_hidden_tasks: 2, dim_hidden_tasks: 4, dropout_tasks: 0 }
 const embedding = { dim_emb: 3, embedding_l2: 0 }

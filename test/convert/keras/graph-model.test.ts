@@ -4,9 +4,9 @@ import t from 'tap'
 import { importModel } from '../../../src/convert/import-model.ts'
 import { snakeCase } from '../../../src/convert/keras/layer-weights.ts'
 import { openKeras } from '../../../src/convert/keras/open-keras.ts'
-import { hdf5 } from '../../fixtures/hdf5.ts'
-import { importOptions } from '../import-options.ts'
-import { counted, functional, input, layer, saveKeras } from './saved-model.ts'
+import { hdf5 } from '../../support/hdf5.ts'
+import { importOptions } from '../../support/import-options.ts'
+import { counted, functional, input, layer, saveKeras } from '../../support/keras/saved-model.ts'
 
 /** Each ends in `out`; x and y are numbers, [4] and [6], u and v ids, [1] and [2]. */
 const graphs: Record<string, { layers: object[]; tensors: Record<string, ReturnType<typeof counted>> }> = {

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { readGraph } from '../../../src/convert/keras/graph.ts'
 import type { KerasObject } from '../../../src/schemas/keras.ts'
-import { functional, input, layer } from './saved-model.ts'
+import { functional, input, layer } from '../../support/keras/saved-model.ts'
 
 const read = (layers: object[], outputs = ['out'], inputs?: string[]) =>
   readGraph(functional(layers, outputs, inputs) as unknown as KerasObject, 'config.json')

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
 import { readHdf5, readWhole } from '../../../src/convert/keras/hdf5.ts'
-import { ModelError } from '../../../src/model/errors.ts'
-import { type Hdf5Contents, hdf5 } from '../../fixtures/hdf5.ts'
+import { ModelError } from '../../../src/model/base/errors.ts'
+import { type Hdf5Contents, hdf5 } from '../../support/hdf5.ts'
 
 const read = async (contents: Hdf5Contents) => readHdf5(await hdf5(contents), 'test.h5')
 const matrix = { shape: [2, 3], values: [1, 2, 3, 4, 5, 6] }
@@ -73,7 +73,7 @@ t.test('a file changed anywhere is refused, or read, and nothing else', async ()
 })
 
 t.test('a thread that goes in circles is given up', async (t) => {
-  const script = new URL('./hanging-thread.js', import.meta.url)
+  const script = new URL('../../support/keras/hanging-thread.js', import.meta.url)
   const bytes = await hdf5({ tensors: { x: matrix } })
   await t.rejects(readHdf5(bytes, 'x.h5', { milliseconds: 50, script }), {
     code: 'INVALID_BUNDLE',

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { openKeras } from '../../../src/convert/keras/open-keras.ts'
-import { ModelError } from '../../../src/model/errors.ts'
-import { counted, functional, input, layer, saveKeras } from './saved-model.ts'
+import { ModelError } from '../../../src/model/base/errors.ts'
+import { counted, functional, input, layer, saveKeras } from '../../support/keras/saved-model.ts'
 
 const tensors = { 'layers/dense/vars/0': counted(4, 2), 'layers/dense/vars/1': counted(2) }
 const sound = functional(

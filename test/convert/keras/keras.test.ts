@@ -7,10 +7,10 @@ import { importModel } from '../../../src/convert/import-model.ts'
 import { openKeras } from '../../../src/convert/keras/open-keras.ts'
 import { createEncoder } from '../../../src/model/features/encoder.ts'
 import type { ArchitectureOptions } from '../../../src/schemas/architecture.ts'
-import { testFeatures, writeTestBundle } from '../../fixtures/bundle.ts'
-import { kerasPatience, kerasPython } from '../../fixtures/keras.ts'
-import { noReference, readReference, referenceModels } from '../../reference.ts'
-import { importOptions } from '../import-options.ts'
+import { testFeatures, writeTestBundle } from '../../support/bundle.ts'
+import { importOptions } from '../../support/import-options.ts'
+import { kerasPatience, kerasPython } from '../../support/keras.ts'
+import { noReference, readReference, referenceModels } from '../../support/reference.ts'
 
 t.setTimeout(kerasPatience)
 

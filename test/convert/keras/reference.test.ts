@@ -6,8 +6,8 @@ import { blocksOf } from '../../../src/convert/keras/blocks.ts'
 import { readHdf5, readWhole } from '../../../src/convert/keras/hdf5.ts'
 import { recognise } from '../../../src/convert/keras/recognise.ts'
 import type { Field } from '../../../src/schemas/features.ts'
-import { noReference, type ReferenceModel, readReference, referenceFolder } from '../../reference.ts'
-import { importOptions } from '../import-options.ts'
+import { importOptions } from '../../support/import-options.ts'
+import { noReference, type ReferenceModel, readReference, referenceFolder } from '../../support/reference.ts'
 
 /*
  * Every file that Keras 2.15 and Keras 3 saved of the reference's classes, against what Keras itself answered.

@@ -6,8 +6,8 @@ import { type Hdf5File, readHdf5 } from '../../../src/convert/keras/hdf5.ts'
 import { plainTasks, recognise } from '../../../src/convert/keras/recognise.ts'
 import { writeKerasWeights } from '../../../src/convert/keras/write-weights.ts'
 import type { ArchitectureOptions } from '../../../src/schemas/architecture.ts'
-import { randomOptions } from '../../random-architecture.ts'
-import { counted } from './saved-model.ts'
+import { counted } from '../../support/keras/saved-model.ts'
+import { randomOptions } from '../../support/random-architecture.ts'
 
 const shapes = fc.record({
   sparseFields: fc.integer({ min: 1, max: 4 }),

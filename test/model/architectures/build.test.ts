@@ -2,8 +2,8 @@ import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import t from 'tap'
 import { buildArchitecture } from '../../../src/model/architectures/build.ts'
 import { graphOutputs } from '../../../src/model/architectures/outputs.ts'
-import { prepareTensorFlow } from '../../../src/model/engines/tensorflow-backend.ts'
-import { ModelError } from '../../../src/model/errors.ts'
+import { ModelError } from '../../../src/model/base/errors.ts'
+import { prepareTensorFlow } from '../../../src/model/engines/tensorflow/tensorflow-backend.ts'
 import type { ArchitectureOptions } from '../../../src/schemas/architecture.ts'
 
 const { tf, layers, backend } = await prepareTensorFlow()

@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { ModelError } from '../../../src/model/base/errors.ts'
 import { Batcher } from '../../../src/model/batching/batcher.ts'
 import type { BatcherOptions, BatchRequest } from '../../../src/model/batching/contract.ts'
 import { FairShare } from '../../../src/model/batching/fair-share.ts'
-import { ModelError } from '../../../src/model/errors.ts'
-import { createFakeClock } from '../../fakes/clock.ts'
-import { batchOf, compute, createManualEngine } from '../../fakes/engine.ts'
+import { createFakeClock } from '../../support/fakes/clock.ts'
+import { batchOf, compute, createManualEngine } from '../../support/fakes/engine.ts'
 
 /* What goes when, and to how many slots. */
 

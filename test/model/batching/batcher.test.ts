@@ -1,10 +1,10 @@
 import t from 'tap'
+import { ModelError } from '../../../src/model/base/errors.ts'
 import { Batcher } from '../../../src/model/batching/batcher.ts'
 import type { BatcherOptions, BatchRequest, ReleaseReason } from '../../../src/model/batching/contract.ts'
 import { FairShare } from '../../../src/model/batching/fair-share.ts'
-import { ModelError } from '../../../src/model/errors.ts'
-import { createFakeClock } from '../../fakes/clock.ts'
-import { answerOf, batchOf, createManualEngine } from '../../fakes/engine.ts'
+import { createFakeClock } from '../../support/fakes/clock.ts'
+import { answerOf, batchOf, createManualEngine } from '../../support/fakes/engine.ts'
 
 function setUp(options: Partial<BatcherOptions> = {}) {
   const clock = createFakeClock()

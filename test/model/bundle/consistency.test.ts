@@ -2,7 +2,7 @@ import t from 'tap'
 import { contradictions } from '../../../src/model/bundle/consistency.ts'
 import type { Field } from '../../../src/schemas/features.ts'
 import type { Manifest } from '../../../src/schemas/manifest.ts'
-import { exampleManifest, gatedManifest } from '../../fakes/manifest.ts'
+import { exampleManifest, gatedManifest } from '../../support/fakes/manifest.ts'
 
 const { features, graph } = exampleManifest()
 

@@ -10,7 +10,7 @@ import {
 } from '../../../src/model/bundle/quantization.ts'
 import type { Bundle } from '../../../src/model/bundle/read.ts'
 import type { Manifest } from '../../../src/schemas/manifest.ts'
-import { exampleManifest } from '../../fakes/manifest.ts'
+import { exampleManifest } from '../../support/fakes/manifest.ts'
 
 const file = 'rows/quantization.bin'
 const { features } = exampleManifest()

@@ -1,9 +1,17 @@
 import t from 'tap'
 import { type CompiledGraph, compile } from '../../../src/model/compile/compile.ts'
-import type { Graph } from '../../../src/model/compile/graph.ts'
-import { limits, logitsOf, meanShift } from '../../../src/model/compile/judge.ts'
-import { buildModel, distance, exampleModel, quantizationOf, rowsOf, savedAnswers, sidesOf } from './random-model.ts'
-import { reread } from './run-graph.ts'
+import { limits, logitsOf, meanShift } from '../../../src/model/compile/int8/judge.ts'
+import type { Graph } from '../../../src/model/graph/graph.ts'
+import {
+  buildModel,
+  distance,
+  exampleModel,
+  quantizationOf,
+  rowsOf,
+  savedAnswers,
+  sidesOf,
+} from '../../support/compile/random-model.ts'
+import { reread } from '../../support/compile/run-graph.ts'
 
 /** The example; its answers differ `factor` times as much from row to row, and so by int8. */
 function exampleGraph(factor = 1): Graph {

@@ -1,12 +1,20 @@
 import t from 'tap'
-import { floatShape, type Graph } from '../../../src/model/compile/graph.ts'
 import { describe, multiplicationsOf, optimise, type PassReport, passes } from '../../../src/model/compile/optimise.ts'
-import { splitSides } from '../../../src/model/compile/passes/split-sides.ts'
-import { Dice } from './dice.ts'
-import { assertLaw, breachOf, smallGraph } from './law.ts'
-import { type Columns, randomGraph } from './random-graph.ts'
-import { answersOf, answerWith, differenceOf, emptyGraph, feedsOf, operatorsOf, reread } from './run-graph.ts'
-import { Writer } from './writer.ts'
+import { splitSides } from '../../../src/model/compile/sides/split-sides.ts'
+import { floatShape, type Graph } from '../../../src/model/graph/graph.ts'
+import { Dice } from '../../support/compile/dice.ts'
+import { assertLaw, breachOf, smallGraph } from '../../support/compile/law.ts'
+import { type Columns, randomGraph } from '../../support/compile/random-graph.ts'
+import {
+  answersOf,
+  answerWith,
+  differenceOf,
+  emptyGraph,
+  feedsOf,
+  operatorsOf,
+  reread,
+} from '../../support/compile/run-graph.ts'
+import { Writer } from '../../support/compile/writer.ts'
 
 const names = ['as saved', ...passes.map(([name]) => name)]
 const gemm = (graph: Graph, x: string, k: number, n: number) =>

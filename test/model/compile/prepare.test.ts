@@ -5,7 +5,11 @@ import { dirname, join } from 'node:path'
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import ort from 'onnxruntime-node'
 import t, { type Test } from 'tap'
-import { floatShape, type Graph } from '../../../src/model/compile/graph.ts'
+import { type Prepared, type PrepareRequest, prepare } from '../../../src/model/compile/prepare.ts'
+import { prepareInThread } from '../../../src/model/compile/prepare-in-thread.ts'
+import { planFile, type ReadyPlan } from '../../../src/model/compile/store/plan-files.ts'
+import { external } from '../../../src/model/graph/external-data.ts'
+import { floatShape, type Graph } from '../../../src/model/graph/graph.ts'
 import {
   TensorProto_DataLocation as DataLocation,
   TensorProto_DataType as DataType,
@@ -13,12 +17,8 @@ import {
   type ModelProto,
   ModelProtoSchema,
   StringStringEntryProtoSchema,
-} from '../../../src/model/compile/onnx_pb.ts'
-import { planFile, type ReadyPlan } from '../../../src/model/compile/plan.ts'
-import { type Prepared, type PrepareRequest, prepare } from '../../../src/model/compile/prepare.ts'
-import { prepareInThread } from '../../../src/model/compile/prepare-in-thread.ts'
-import { external } from '../../../src/model/compile/tables.ts'
-import { temporaryFolder } from '../../fixtures/bundle.ts'
+} from '../../../src/model/graph/onnx_pb.ts'
+import { temporaryFolder } from '../../support/bundle.ts'
 import {
   buildModel,
   distance,
@@ -29,8 +29,8 @@ import {
   requestFor,
   rowsOf,
   savedAnswers,
-} from './random-model.ts'
-import { answerWith, emptyGraph } from './run-graph.ts'
+} from '../../support/compile/random-model.ts'
+import { answerWith, emptyGraph } from '../../support/compile/run-graph.ts'
 
 const folder = await temporaryFolder(t)
 // Other tests make temporary plans at the same time, elsewhere.
@@ -396,7 +396,7 @@ t.test('in a thread of its own it answers the same', async (t) => {
 })
 
 t.test('a thread that dies is a problem, not a crash', async (t) => {
-  const script = new URL('../../fixtures/dying-thread.js', import.meta.url)
+  const script = new URL('../../support/dying-thread.js', import.meta.url)
   const request = await requestFor(exampleModel, folder)
   const problemOf = (problem: string) => ({ plan: undefined, problem, warnings: [] })
   t.same(await prepareInThread(request, script), problemOf('compiling failed: told to die'))

@@ -4,8 +4,8 @@ import type { EncodeOptions } from '../../../src/model/features/layout.ts'
 import { flattenRows } from '../../../src/model/features/nested.ts'
 import { Problems } from '../../../src/model/features/problems.ts'
 import { gatherTensors, type InputTensor } from '../../../src/model/prediction/tensors.ts'
-import { exampleManifest } from '../../fakes/manifest.ts'
-import { problemsOf } from './problems-of.ts'
+import { exampleManifest } from '../../support/fakes/manifest.ts'
+import { problemsOf } from '../../support/problems-of.ts'
 
 /*
  * The search for what is wrong ends at the hundredth problem: what is visited is counted.

@@ -1,11 +1,11 @@
 import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import t from 'tap'
-import { ModelError } from '../../../src/model/errors.ts'
+import { ModelError } from '../../../src/model/base/errors.ts'
 import { createEncoder } from '../../../src/model/features/encoder.ts'
 import type { EncodedRequest, EncodeOptions } from '../../../src/model/features/layout.ts'
 import type { Field } from '../../../src/schemas/features.ts'
-import { exampleManifest } from '../../fakes/manifest.ts'
+import { exampleManifest } from '../../support/fakes/manifest.ts'
 
 const { features } = exampleManifest()
 const encoder = createEncoder(features)

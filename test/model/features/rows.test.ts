@@ -2,9 +2,9 @@ import t from 'tap'
 import { createEncoder } from '../../../src/model/features/encoder.ts'
 import type { EncodeOptions } from '../../../src/model/features/layout.ts'
 import type { Features, Field } from '../../../src/schemas/features.ts'
-import { exampleManifest } from '../../fakes/manifest.ts'
-import { murmur } from './expected.ts'
-import { problemsOf } from './problems-of.ts'
+import { murmur } from '../../support/expected.ts'
+import { exampleManifest } from '../../support/fakes/manifest.ts'
+import { problemsOf } from '../../support/problems-of.ts'
 
 const { features } = exampleManifest()
 const encoder = createEncoder(features)

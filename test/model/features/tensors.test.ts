@@ -2,8 +2,8 @@ import t from 'tap'
 import { createEncoder } from '../../../src/model/features/encoder.ts'
 import type { EncodeOptions } from '../../../src/model/features/layout.ts'
 import { NumberMatrix } from '../../../src/model/features/matrix.ts'
-import { exampleManifest } from '../../fakes/manifest.ts'
-import { problemsOf } from './problems-of.ts'
+import { exampleManifest } from '../../support/fakes/manifest.ts'
+import { problemsOf } from '../../support/problems-of.ts'
 
 // Ids: country 0–2, hour 3–26, campaign 27–29, creative 30–79.
 const { features } = exampleManifest()

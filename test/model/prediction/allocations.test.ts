@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { temporaryFolder, writeTestBundle } from '../../fixtures/bundle.ts'
+import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
 
 const models = await temporaryFolder(t)
 await writeTestBundle(models)
@@ -13,7 +13,7 @@ async function allocations(rows: number): Promise<{ collections: number; heapByt
     '--expose-gc',
     '--min-semi-space-size=256',
     '--max-semi-space-size=256',
-    join(import.meta.dirname, '../../fixtures/allocations.js'),
+    join(import.meta.dirname, '../../support/allocations.js'),
     models,
     String(rows),
   ])

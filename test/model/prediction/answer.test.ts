@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { type PredictionTable, writeAnswer } from '../../../src/model/prediction/answer.ts'
-import { toColumns, toRows } from '../../predictions.ts'
+import { toColumns, toRows } from '../../support/predictions.ts'
 
 const tableOf = (changes: Partial<PredictionTable> = {}): PredictionTable => ({
   requested: 2,

@@ -4,9 +4,9 @@ import { createEncoder } from '../../../src/model/features/encoder.ts'
 import type { EncodedRequest } from '../../../src/model/features/layout.ts'
 import { Problems } from '../../../src/model/features/problems.ts'
 import { createComposer } from '../../../src/model/prediction/compose.ts'
-import { createPlanner } from '../../../src/model/prediction/query.ts'
+import { createPlanner } from '../../../src/model/prediction/request-plan.ts'
 import type { PredictOptions } from '../../../src/schemas/predict.ts'
-import { gatedManifest } from '../../fakes/manifest.ts'
+import { gatedManifest } from '../../support/fakes/manifest.ts'
 
 // Halving the odds of a click: the raw 0.5 becomes 1/3.
 const manifest = gatedManifest({

@@ -1,12 +1,12 @@
 import { join } from 'node:path'
 import t from 'tap'
-import type { Batch, LoadedGraph } from '../../../src/model/engines/engine.ts'
-import { createEnginePool, type EnginePool, type PooledGraph } from '../../../src/model/engines/pool.ts'
+import type { Batch, LoadedGraph } from '../../../src/model/contracts/engine.ts'
+import { createEnginePool, type EnginePool, type PooledGraph } from '../../../src/model/engines/pool/pool.ts'
 import { createEncoder } from '../../../src/model/features/encoder.ts'
 import { createExecutor } from '../../../src/model/prediction/executor.ts'
 import type { LoadOptions } from '../../../src/model/prediction/model.ts'
-import { createFakeEnginePool } from '../../fakes/engine-pool.ts'
-import { temporaryFolder, writeTestBundle } from '../../fixtures/bundle.ts'
+import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
+import { createFakeEnginePool } from '../../support/fakes/engine-pool.ts'
 
 const models = await temporaryFolder(t)
 const manifest = { ...(await writeTestBundle(models)), files: {} }

@@ -4,8 +4,8 @@ import t from 'tap'
 import { parseManifest } from '../../../src/model/bundle/read.ts'
 import { servedOf } from '../../../src/model/prediction/served.ts'
 import type { Manifest } from '../../../src/schemas/manifest.ts'
-import { temporaryFolder, writeTestBundle } from '../../fixtures/bundle.ts'
-import { startTestServer } from '../../fixtures/server.ts'
+import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
+import { startTestServer } from '../../support/server.ts'
 
 t.test('golden rows are no traffic: neither they nor their unknown values are counted', async (t) => {
   const models = await temporaryFolder(t)

@@ -1,15 +1,20 @@
 import fc from 'fast-check'
 import t from 'tap'
-import type { Clock } from '../../../src/model/batching/clock.ts'
-import type { Signature } from '../../../src/model/engines/engine.ts'
-import { WorkerLostError } from '../../../src/model/engines/worker-client.ts'
+import type { Clock } from '../../../src/model/base/clock.ts'
+import type { Signature } from '../../../src/model/contracts/engine.ts'
+import { WorkerLostError } from '../../../src/model/engines/pool/worker-client.ts'
 import { type LoadOptions, loadModel, type Query } from '../../../src/model/prediction/model.ts'
 import type { QueryRows } from '../../../src/model/prediction/query-rows.ts'
 import type { GoldenRows, Manifest } from '../../../src/schemas/manifest.ts'
-import { createFakeEnginePool, type FakeEnginePool, type FakePoolOptions, fakeOutput } from '../../fakes/engine-pool.ts'
-import { exampleManifest, gatedManifest } from '../../fakes/manifest.ts'
-import { toColumns, toRows } from '../../predictions.ts'
-import { problemsOf } from '../features/problems-of.ts'
+import {
+  createFakeEnginePool,
+  type FakeEnginePool,
+  type FakePoolOptions,
+  fakeOutput,
+} from '../../support/fakes/engine-pool.ts'
+import { exampleManifest, gatedManifest } from '../../support/fakes/manifest.ts'
+import { toColumns, toRows } from '../../support/predictions.ts'
+import { problemsOf } from '../../support/problems-of.ts'
 
 const signature: Signature = {
   inputs: [

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { PredictionTable } from '../../../src/model/prediction/answer.ts'
 import { toColumns, toRows } from '../../../src/model/prediction/plain-answer.ts'
-import * as written from '../../predictions.ts'
+import * as written from '../../support/predictions.ts'
 
 /** Probabilities that the wire's eight digits hold exactly. */
 const probability = fc.integer({ min: 0, max: 1_000_000 }).map((value) => value / 1_000_000)

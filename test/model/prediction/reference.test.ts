@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { systemClock } from '../../../src/model/batching/clock.ts'
+import { systemClock } from '../../../src/model/base/clock.ts'
 import { readBundle } from '../../../src/model/bundle/read.ts'
 import { writeBundle } from '../../../src/model/bundle/write.ts'
-import { createEnginePool } from '../../../src/model/engines/pool.ts'
+import { createEnginePool } from '../../../src/model/engines/pool/pool.ts'
 import { loadModel } from '../../../src/model/prediction/model.ts'
-import { temporaryFolder } from '../../fixtures/bundle.ts'
-import { noReference, referenceFolder } from '../../reference.ts'
-import { readRawRows } from './raw-rows.ts'
+import { temporaryFolder } from '../../support/bundle.ts'
+import { readRawRows } from '../../support/raw-rows.ts'
+import { noReference, referenceFolder } from '../../support/reference.ts'
 
 t.test(
   "an ONNX file with a manifest answers raw rows as Python's own encoding and model do",

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { answering, gate, model, settled, setUp, states } from './controlled.ts'
+import { answering, gate, model, settled, setUp, states } from '../../support/controlled.ts'
 
 const notReady = (message: RegExp) => ({ code: 'NOT_READY', message })
 

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { pinVersion, unpinVersion } from '../../../src/model/registry/pin.ts'
 import { createFolderSource } from '../../../src/model/registry/source.ts'
-import { temporaryFolder } from '../../fixtures/bundle.ts'
-import { answering, gate, model, settled, setUp, states } from './controlled.ts'
+import { temporaryFolder } from '../../support/bundle.ts'
+import { answering, gate, model, settled, setUp, states } from '../../support/controlled.ts'
 
 async function folder(t: Test, labels?: string): Promise<string> {
   const root = await temporaryFolder(t)

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { answering, gate, model, settled, setUp } from './controlled.ts'
+import { answering, gate, model, settled, setUp } from '../../support/controlled.ts'
 
 t.test('before the first look, the folder is being read, or required models are waited for', async (t) => {
   t.same(setUp().registry.unreadyReasons(), ['the models folder is being read'])

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { Registry } from '../../../src/model/registry/registry.ts'
-import { answering, gate, model, settled, setUp, states } from './controlled.ts'
+import { answering, gate, model, settled, setUp, states } from '../../support/controlled.ts'
 
 t.test('the highest version answers', async (t) => {
   const { registry, loads, events } = setUp({ models: { ads: ['9', '10'] } })

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { createSlots } from '../../../src/model/registry/slots.ts'
-import { settled } from './controlled.ts'
+import { settled } from '../../support/controlled.ts'
 
 t.test('so many are taken at once, the others in the order of asking', async (t) => {
   let limit = 2

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createFolderSource } from '../../../src/model/registry/source.ts'
-import { temporaryFolder } from '../../fixtures/bundle.ts'
+import { temporaryFolder } from '../../support/bundle.ts'
 
 /** A models' folder of these files; a path that ends in a slash is an empty folder. */
 async function models(t: Test, files: Record<string, string>): Promise<string> {

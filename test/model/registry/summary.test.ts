@@ -1,6 +1,6 @@
 import t from 'tap'
-import { ModelError } from '../../../src/model/errors.ts'
-import { gate, model, settled, setUp } from './controlled.ts'
+import { ModelError } from '../../../src/model/base/errors.ts'
+import { gate, model, settled, setUp } from '../../support/controlled.ts'
 
 t.test('each model counts in the state of its best version', async (t) => {
   const { registry, broken, held, disk } = setUp({

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { heldOf } from '../../../src/model/registry/vanished.ts'
-import { answering, model, settled, setUp } from './controlled.ts'
+import { answering, model, settled, setUp } from '../../support/controlled.ts'
 
 interface Case {
   name: string

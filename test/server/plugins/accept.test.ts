@@ -1,6 +1,6 @@
 import t from 'tap'
-import { temporaryFolder } from '../../fixtures/bundle.ts'
-import { startTestServer } from '../../fixtures/server.ts'
+import { temporaryFolder } from '../../support/bundle.ts'
+import { startTestServer } from '../../support/server.ts'
 
 const { fastify } = await startTestServer(t, { models: await temporaryFolder(t) })
 

@@ -1,8 +1,8 @@
 import { request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t from 'tap'
-import { temporaryFolder, writeTestBundle } from '../../fixtures/bundle.ts'
-import { startTestServer } from '../../fixtures/server.ts'
+import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
+import { startTestServer } from '../../support/server.ts'
 
 const models = await temporaryFolder(t)
 await writeTestBundle(models)

@@ -3,9 +3,9 @@ import { Validator } from '@seriousme/openapi-schema-validator'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import t from 'tap'
 import type { ProblemCode } from '../../../src/schemas/problem.ts'
-import { problemTable } from '../../../src/server/errors.ts'
-import { temporaryFolder, testFeatures, writeTestBundle } from '../../fixtures/bundle.ts'
-import { startTestServer } from '../../fixtures/server.ts'
+import { problemTable } from '../../../src/server/errors/problem-details.ts'
+import { temporaryFolder, testFeatures, writeTestBundle } from '../../support/bundle.ts'
+import { startTestServer } from '../../support/server.ts'
 
 const models = await temporaryFolder(t)
 // A model with the fields of the documentation's examples.

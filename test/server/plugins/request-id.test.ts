@@ -1,7 +1,7 @@
 import t from 'tap'
 import { requestIdOf, traceIdOf } from '../../../src/server/plugins/request-id.ts'
-import { temporaryFolder } from '../../fixtures/bundle.ts'
-import { startTestServer } from '../../fixtures/server.ts'
+import { temporaryFolder } from '../../support/bundle.ts'
+import { startTestServer } from '../../support/server.ts'
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const trace = '4bf92f3577b34da6a3ce929d0e0e4736'

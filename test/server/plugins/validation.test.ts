@@ -1,7 +1,7 @@
 import t from 'tap'
 import Type from 'typebox'
 import { allProblems, createChecker, helpfulProblems, itemProblems } from '../../../src/server/plugins/validation.ts'
-import { readBody } from '../../../src/server/routes/infer-request.ts'
+import { readBody } from '../../../src/server/protocols/open-inference/infer-request.ts'
 
 const Named = Type.Object({ name: Type.String() })
 

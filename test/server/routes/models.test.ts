@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import t from 'tap'
 import { Compile } from 'typebox/compile'
 import { FieldValues, ModelDetails, ModelList } from '../../../src/schemas/models.ts'
-import { multiGateOptions, temporaryFolder, testFeatures, writeTestBundle } from '../../fixtures/bundle.ts'
-import { startTestServer } from '../../fixtures/server.ts'
+import { multiGateOptions, temporaryFolder, testFeatures, writeTestBundle } from '../../support/bundle.ts'
+import { startTestServer } from '../../support/server.ts'
 
 const models = await temporaryFolder(t)
 const quality = {

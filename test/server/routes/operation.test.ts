@@ -2,10 +2,10 @@ import { spawnSync } from 'node:child_process'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { createEnginePool } from '../../../src/model/engines/pool.ts'
-import { temporaryFolder, writeTestBundle } from '../../fixtures/bundle.ts'
-import { startTestServer, type TestServer } from '../../fixtures/server.ts'
-import { createHeldPool } from '../held-pool.ts'
+import { createEnginePool } from '../../../src/model/engines/pool/pool.ts'
+import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
+import { createHeldPool } from '../../support/held-pool.ts'
+import { startTestServer, type TestServer } from '../../support/server.ts'
 
 const one = { context: { country: 'DE', hour: 21 }, candidates: [{ campaign: 'c9', price: 1.25 }] }
 

@@ -1,10 +1,10 @@
-import { equal, positive, product } from '../dims.ts'
-import { gatherRules } from '../gather-rules.ts'
-import { isGemm } from '../gemm.ts'
-import { type Graph, intAttribute, intsAttribute, type Left, type TensorShape } from '../graph.ts'
-import type { NodeProto } from '../onnx_pb.ts'
-import { productRules } from '../product-rules.ts'
-import { bypass, isPlainReshape, type Rule } from '../rule.ts'
+import { equal, positive, product } from '../../base/dims.ts'
+import { isGemm } from '../../graph/gemm.ts'
+import { type Graph, intAttribute, intsAttribute, type Left, type TensorShape } from '../../graph/graph.ts'
+import type { NodeProto } from '../../graph/onnx_pb.ts'
+import { gatherRules } from './gather-rules.ts'
+import { productRules } from './product-rules.ts'
+import { bypass, isPlainReshape, type Rule } from './rule.ts'
 
 /**
  * Many ways to write a graph → one, which the other passes know:

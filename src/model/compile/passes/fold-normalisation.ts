@@ -1,6 +1,6 @@
-import { isGemm, vectorOf, weightsOf } from '../gemm.ts'
-import type { Graph, Left } from '../graph.ts'
-import type { NodeProto } from '../onnx_pb.ts'
+import { isGemm, vectorOf, weightsOf } from '../../graph/gemm.ts'
+import type { Graph, Left } from '../../graph/graph.ts'
+import type { NodeProto } from '../../graph/onnx_pb.ts'
 
 /**
  * Scaling and shifting of columns → into the product before or after it, where it costs nothing.

@@ -1,6 +1,6 @@
-import { isGemm, weightsOf } from '../gemm.ts'
-import { floatShape, type Graph, intAttribute, type Left } from '../graph.ts'
-import type { NodeProto } from '../onnx_pb.ts'
+import { isGemm, weightsOf } from '../../graph/gemm.ts'
+import { floatShape, type Graph, intAttribute, type Left } from '../../graph/graph.ts'
+import type { NodeProto } from '../../graph/onnx_pb.ts'
 import { onlyRelu } from './merge-siblings.ts'
 
 /** A call costs about as much as so many multiplications: what a block-diagonal matrix may waste for each. */

@@ -1,10 +1,10 @@
-import { equal, positive } from '../dims.ts'
-import { isGemm, weightsOf } from '../gemm.ts'
-import { floatShape, type Graph, intAttribute, type Left } from '../graph.ts'
-import { findMixtures, type Mixture } from '../mixtures.ts'
-import type { NodeProto } from '../onnx_pb.ts'
+import { equal, positive } from '../../base/dims.ts'
+import { isGemm, weightsOf } from '../../graph/gemm.ts'
+import { floatShape, type Graph, intAttribute, type Left } from '../../graph/graph.ts'
+import type { NodeProto } from '../../graph/onnx_pb.ts'
 import { canonicalise } from './canonicalise.ts'
 import { multiply } from './fold-linear.ts'
+import { findMixtures, type Mixture } from './mixtures.ts'
 
 /** With more tasks the mixture of all tasks' columns by all gates, of which a task needs its own, costs too much. */
 const mostTasksThrough = 4

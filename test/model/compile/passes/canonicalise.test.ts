@@ -1,13 +1,20 @@
 import ort from 'onnxruntime-node'
 import t from 'tap'
-import { isGemm } from '../../../../src/model/compile/gemm.ts'
-import { type Graph, intsAttribute } from '../../../../src/model/compile/graph.ts'
-import { TensorProto_DataType as DataType } from '../../../../src/model/compile/onnx_pb.ts'
 import { canonicalise } from '../../../../src/model/compile/passes/canonicalise.ts'
-import { Dice } from '../dice.ts'
-import { applied, assertLaw, breachOf, prepared, smallGraph } from '../law.ts'
-import { randomGraph } from '../random-graph.ts'
-import { answersOf, answerWith, differenceOf, emptyGraph, feedsOf, operatorsOf } from '../run-graph.ts'
+import { isGemm } from '../../../../src/model/graph/gemm.ts'
+import { type Graph, intsAttribute } from '../../../../src/model/graph/graph.ts'
+import { TensorProto_DataType as DataType } from '../../../../src/model/graph/onnx_pb.ts'
+import { Dice } from '../../../support/compile/dice.ts'
+import { applied, assertLaw, breachOf, prepared, smallGraph } from '../../../support/compile/law.ts'
+import { randomGraph } from '../../../support/compile/random-graph.ts'
+import {
+  answersOf,
+  answerWith,
+  differenceOf,
+  emptyGraph,
+  feedsOf,
+  operatorsOf,
+} from '../../../support/compile/run-graph.ts'
 
 const dice = new Dice(1)
 const axis = (axis: number) => ({ attributes: { axis } })

@@ -1,13 +1,13 @@
 import t from 'tap'
-import { floatShape, type Graph } from '../../../../src/model/compile/graph.ts'
 import { multiplicationsOf } from '../../../../src/model/compile/optimise.ts'
 import { canonicalise } from '../../../../src/model/compile/passes/canonicalise.ts'
 import { foldLinear, multiply } from '../../../../src/model/compile/passes/fold-linear.ts'
 import { foldNormalisation } from '../../../../src/model/compile/passes/fold-normalisation.ts'
-import { Dice } from '../dice.ts'
-import { applied, assertLaw, breachOf, prepared, smallGraph } from '../law.ts'
-import { randomGraph } from '../random-graph.ts'
-import { answerWith, emptyGraph, operatorsOf } from '../run-graph.ts'
+import { floatShape, type Graph } from '../../../../src/model/graph/graph.ts'
+import { Dice } from '../../../support/compile/dice.ts'
+import { applied, assertLaw, breachOf, prepared, smallGraph } from '../../../support/compile/law.ts'
+import { randomGraph } from '../../../support/compile/random-graph.ts'
+import { answerWith, emptyGraph, operatorsOf } from '../../../support/compile/run-graph.ts'
 
 const dice = new Dice(3)
 const fold = (graph: Graph) => foldLinear(graph, new Map())

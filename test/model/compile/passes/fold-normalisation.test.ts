@@ -1,13 +1,13 @@
 import t from 'tap'
-import type { Graph } from '../../../../src/model/compile/graph.ts'
-import { floatShape } from '../../../../src/model/compile/graph.ts'
 import { canonicalise } from '../../../../src/model/compile/passes/canonicalise.ts'
 import { foldNormalisation } from '../../../../src/model/compile/passes/fold-normalisation.ts'
-import { Dice } from '../dice.ts'
-import { applied, assertLaw, breachOf, prepared, smallGraph } from '../law.ts'
-import { randomGraph } from '../random-graph.ts'
-import { answerWith, emptyGraph, operatorsOf } from '../run-graph.ts'
-import { Writer } from '../writer.ts'
+import type { Graph } from '../../../../src/model/graph/graph.ts'
+import { floatShape } from '../../../../src/model/graph/graph.ts'
+import { Dice } from '../../../support/compile/dice.ts'
+import { applied, assertLaw, breachOf, prepared, smallGraph } from '../../../support/compile/law.ts'
+import { randomGraph } from '../../../support/compile/random-graph.ts'
+import { answerWith, emptyGraph, operatorsOf } from '../../../support/compile/run-graph.ts'
+import { Writer } from '../../../support/compile/writer.ts'
 
 const dice = new Dice(2)
 const fold = (graph: Graph) => foldNormalisation(graph, new Map())

@@ -1,11 +1,11 @@
 import t from 'tap'
-import type { Graph } from '../../../../src/model/compile/graph.ts'
 import { passes } from '../../../../src/model/compile/optimise.ts'
 import { mergeChains } from '../../../../src/model/compile/passes/merge-chains.ts'
-import { Dice } from '../dice.ts'
-import { applied, assertLaw, breachOf, prepared, smallGraph } from '../law.ts'
-import { randomGraph } from '../random-graph.ts'
-import { operatorsOf } from '../run-graph.ts'
+import type { Graph } from '../../../../src/model/graph/graph.ts'
+import { Dice } from '../../../support/compile/dice.ts'
+import { applied, assertLaw, breachOf, prepared, smallGraph } from '../../../support/compile/law.ts'
+import { randomGraph } from '../../../support/compile/random-graph.ts'
+import { operatorsOf } from '../../../support/compile/run-graph.ts'
 
 const dice = new Dice(5)
 const earlier = passes.flatMap(([name, pass]) => (name === 'merge chains' ? [] : [pass]))

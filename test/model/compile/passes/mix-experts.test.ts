@@ -1,14 +1,14 @@
 import t from 'tap'
-import { floatShape, type Graph } from '../../../../src/model/compile/graph.ts'
 import { multiplicationsOf } from '../../../../src/model/compile/optimise.ts'
 import { canonicalise } from '../../../../src/model/compile/passes/canonicalise.ts'
 import { foldNormalisation } from '../../../../src/model/compile/passes/fold-normalisation.ts'
 import { mixExperts } from '../../../../src/model/compile/passes/mix-experts.ts'
-import { Dice } from '../dice.ts'
-import { applied, assertLaw, breachOf, prepared } from '../law.ts'
-import { type Columns, randomGraph } from '../random-graph.ts'
-import { answerWith, emptyGraph, operatorsOf } from '../run-graph.ts'
-import { Writer } from '../writer.ts'
+import { floatShape, type Graph } from '../../../../src/model/graph/graph.ts'
+import { Dice } from '../../../support/compile/dice.ts'
+import { applied, assertLaw, breachOf, prepared } from '../../../support/compile/law.ts'
+import { type Columns, randomGraph } from '../../../support/compile/random-graph.ts'
+import { answerWith, emptyGraph, operatorsOf } from '../../../support/compile/run-graph.ts'
+import { Writer } from '../../../support/compile/writer.ts'
 
 const earlier = [canonicalise, foldNormalisation]
 const mix = (graph: Graph) => {

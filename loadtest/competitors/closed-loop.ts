@@ -1,0 +1,124 @@
+import { execFile, spawnSync } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { runClosedLoop as runAutocannon } from '../closed-loop.ts'
+import { readContents } from '../request-file.ts'
+import { withProcessorTime } from './processor-time.ts'
+
+/** One run against one server. */
+export interface ClosedRun {
+  requestsPerSecond: number
+  /** ms, of answers. */
+  p50: number
+  p99: number
+  p999: number
+  /** Answers with another status than 200, and broken connections. */
+  errors: number
+  /** Processor time of the server for one request, ms. */
+  serverMs: number
+  /** Cores that the generator used: processor time ÷ time; NaN where it isn't known. */
+  generatorCores: number
+  /** Cores that anything else used meanwhile, this machine's host included: above a tenth or so, distrust the run. */
+  otherCores: number
+}
+
+export interface ClosedLoad {
+  /** Where to POST to. */
+  url: URL
+  /** The server's processes. */
+  group: number
+  /** request-file.ts. */
+  file: string
+  /** The first request of the run. */
+  start: number
+  connections: number
+  /** Whole seconds. */
+  seconds: number
+}
+
+type Measured = Omit<ClosedRun, 'serverMs' | 'otherCores'> & {
+  answers: number
+  /** Processor time that the generator used in all, s. */
+  generatorSeconds: number
+}
+
+export interface ClosedLoop {
+  /** With its version, for the report. */
+  generator: string
+  run(load: ClosedLoad): Promise<ClosedRun>
+}
+
+const script = join(import.meta.dirname, '../../../loadtest/competitors/wrk.lua')
+
+/** By wrk where it is installed, which takes a fifth of the processor time of a generator in JavaScript; else by autocannon. */
+export function createClosedLoop(): ClosedLoop {
+  const { stdout = '', error } = spawnSync('wrk', ['-v'], { encoding: 'utf8' })
+  const measure = error ? withAutocannon : withWrk
+  return {
+    generator: error ? 'autocannon (wrk is not installed)' : (/^wrk \S+/.exec(stdout)?.[0] ?? 'wrk'),
+    async run(load) {
+      const { answers, serverSeconds, generatorSeconds, ...run } = await withProcessorTime(load.group, () =>
+        measure(load),
+      )
+      return { ...run, serverMs: (serverSeconds / answers) * 1000 }
+    },
+  }
+}
+
+async function withWrk({ url, file, start, connections, seconds }: ClosedLoad): Promise<Measured> {
+  const { stdout } = await promisify(execFile)(
+    'wrk',
+    [
+      '--threads',
+      '1',
+      '--connections',
+      String(connections),
+      '--duration',
+      `${seconds}s`,
+      '--timeout',
+      '10s',
+      '--script',
+      script,
+      url.origin,
+    ],
+    { env: { ...process.env, REQUEST_FILE: file, REQUEST_PATH: url.pathname, REQUEST_START: String(start) } },
+  )
+  return readWrk(stdout)
+}
+
+/** What wrk.lua writes at the end. Throws where there is no such line. */
+export function readWrk(output: string): Measured {
+  const line = output.split('\n').find((line) => line.startsWith('{"requests"'))
+  if (line === undefined) throw new Error(`wrk ended without a result:\n${output.slice(-1000)}`)
+  const { requests, seconds, refused, broken, p50, p99, p999, cpu, loading } = JSON.parse(line) as Record<
+    string,
+    number
+  >
+  const answers = requests! - refused!
+  return {
+    answers,
+    requestsPerSecond: answers / seconds!,
+    p50: p50!,
+    p99: p99!,
+    p999: p999!,
+    errors: refused! + broken!,
+    generatorCores: cpu! / seconds!,
+    generatorSeconds: cpu! + loading!,
+  }
+}
+
+async function withAutocannon({ url, file, start, connections, seconds }: ClosedLoad): Promise<Measured> {
+  const entries = readContents(await readFile(file))
+  const requests = [...entries.slice(start % entries.length), ...entries.slice(0, start % entries.length)]
+  const cpu = process.cpuUsage()
+  const { requestsPerSecond, p50, p99, p999, errors } = await runAutocannon(
+    { url, cpuSeconds: async () => Number.NaN },
+    { bodies: requests, connections, seconds },
+  )
+  const { user, system } = process.cpuUsage(cpu)
+  const generatorSeconds = (user + system) / 1e6
+  const answers = requestsPerSecond * seconds
+  const generatorCores = generatorSeconds / seconds
+  return { answers, requestsPerSecond, p50, p99, p999, errors, generatorCores, generatorSeconds }
+}

@@ -1,0 +1,179 @@
+import { createHash } from 'node:crypto'
+import { mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type LayersModel, layers, type SymbolicTensor } from '@tensorflow/tfjs-layers'
+import { gateExperts } from '../../src/model/architectures/experts.ts'
+import { dense, embedInputs, type ModelShape, stack } from '../../src/model/architectures/layers.ts'
+import { answer } from '../../src/model/architectures/towers.ts'
+import { writeBundle } from '../../src/model/bundle/write.ts'
+import { prepareTensorFlow, type TensorFlow } from '../../src/model/engines/tensorflow/tensorflow-backend.ts'
+import { layersModelFile, layersModelFiles } from '../../src/model/engines/tensorflow/write-layers-model.ts'
+import { readLayersModel } from '../../src/model/lower/layers/layers-model.ts'
+import { lowerLayersModel } from '../../src/model/lower/layers/lower-layers.ts'
+import type { Features, Side } from '../../src/schemas/features.ts'
+import { createRandom } from '../../src/train/random.ts'
+
+/** A multi-gate mixture of experts with random weights, of the size of a real one. */
+export interface ReferenceModel {
+  name: 'small' | 'prod'
+  /** The first `context` fields belong to the context, the others to the candidate; each has so many ids of its own. */
+  sparse: { fields: number; context: number; ids: number }
+  dense: { fields: number; context: number }
+  /** Embedding dimension. */
+  embedding: number
+  experts: number
+  /** Widths of an expert's two layers, and of a tower's hidden one. */
+  expert: [number, number]
+  tower: number
+}
+
+export const tasks = ['ctr', 'cvr']
+
+export const referenceModels: Record<ReferenceModel['name'], ReferenceModel> = {
+  small: {
+    name: 'small',
+    sparse: { fields: 5, context: 2, ids: 20 },
+    dense: { fields: 10, context: 5 },
+    embedding: 4,
+    experts: 2,
+    expert: [32, 32],
+    tower: 32,
+  },
+  prod: {
+    name: 'prod',
+    sparse: { fields: 26, context: 13, ids: 3846 },
+    dense: { fields: 13, context: 6 },
+    embedding: 16,
+    experts: 8,
+    expert: [256, 128],
+    tower: 64,
+  },
+}
+
+/** Where a reference model lies: as a bundle, alone in a folder of models, and as ONNX. */
+export interface ModelFiles {
+  models: string
+  onnx: string
+}
+
+/** Changes with what is made here, so that a cache of an older form isn't taken for it. */
+const format = 1
+const seed = 11
+
+/** Makes a model in the folder `cache` if it isn't there yet; the same weights on every machine. */
+export async function prepareModel(model: ReferenceModel, cache: string): Promise<ModelFiles> {
+  const key = createHash('sha256')
+    .update(JSON.stringify([format, seed, model]))
+    .digest('hex')
+    .slice(0, 12)
+  const folder = join(cache, 'models', `${model.name}-${key}`)
+  const files: ModelFiles = { models: join(folder, 'models'), onnx: join(folder, `${model.name}.onnx`) }
+  if (await exists(files.onnx)) return files
+  await mkdir(join(cache, 'models'), { recursive: true })
+  const temporary = await mkdtemp(join(cache, 'models', '.new-'))
+  const version = join(temporary, 'models', model.name, '1')
+  await writeModel(model, version)
+  const onnx = lowerLayersModel(await readLayersModel(version, layersModelFile), ['probabilities'])
+  await writeFile(join(temporary, `${model.name}.onnx`), onnx)
+  await rm(folder, { recursive: true, force: true })
+  await rename(temporary, folder)
+  return files
+}
+
+/** Names `c0`, `c1`, … and `x0`, `x1`, …: categorical and numeric. */
+export function featuresOf({ sparse, dense }: ReferenceModel): Features {
+  const side = (i: number, context: number): Side => (i < context ? 'context' : 'candidate')
+  return [
+    ...Array.from({ length: sparse.fields }, (_, i) => ({
+      name: `c${i}`,
+      side: side(i, sparse.context),
+      kind: 'integer' as const,
+      size: sparse.ids,
+      out_of_vocabulary: 'error' as const,
+      missing: 'error' as const,
+    })),
+    ...Array.from({ length: dense.fields }, (_, i) => ({
+      name: `x${i}`,
+      side: side(i, dense.context),
+      kind: 'numeric' as const,
+      scaling: { method: 'none' as const },
+      missing: 'error' as const,
+    })),
+  ]
+}
+
+async function writeModel(model: ReferenceModel, folder: string): Promise<void> {
+  const tensorFlow = await prepareTensorFlow()
+  const built = build(model)
+  randomiseWeights(tensorFlow, built)
+  await writeBundle(folder, {
+    manifest: {
+      manifest: 1,
+      name: model.name,
+      version: '1',
+      description: 'Random weights, for the load test',
+      features: featuresOf(model),
+      tasks: tasks.map((name) => ({ name })),
+      derived: [],
+      graph: {
+        format: 'layers',
+        file: layersModelFile,
+        inputs: { sparse: 'sparse', dense: 'dense' },
+        outputs: { probabilities: 'probabilities', logits: 'logits' },
+      },
+      precision: 'float32',
+    },
+    files: await layersModelFiles(tensorFlow, built),
+  })
+  built.dispose()
+}
+
+/** Of the project's own parts, but without normalisation layers, which ONNX Runtime would not fold for the competitors. */
+function build(model: ReferenceModel): LayersModel {
+  const { sparse, embedding, experts, expert, tower } = model
+  const shape: ModelShape = {
+    sparseFields: sparse.fields,
+    denseFields: model.dense.fields,
+    ids: sparse.fields * sparse.ids,
+    tasks,
+    seed,
+  }
+  const embedded = embedInputs({ dim_emb: embedding, embedding_l2: 0 }, shape)
+  const stacked = stack(
+    'experts',
+    Array.from({ length: experts }, (_, e) => twoLayers(embedded.flat, `expert_${e}`, expert)),
+  )
+  const logits = tasks.map((task) => {
+    const mixed = gateExperts(embedded.flat, stacked, { gate: `gate_${task}`, mix: `mix_${task}` }, seed)
+    return twoLayers(mixed, `tower_${task}`, [tower, 1])
+  })
+  return answer('multi_gate', embedded, logits)
+}
+
+function twoLayers(x: SymbolicTensor, name: string, [hidden, output]: [number, number]): SymbolicTensor {
+  const first = dense(`${name}/hidden`, hidden, seed).apply(x) as SymbolicTensor
+  const active = layers.reLU({ name: `${name}/relu` }).apply(first) as SymbolicTensor
+  return dense(`${name}/output`, output, seed).apply(active) as SymbolicTensor
+}
+
+/** Initial biases are 0 and initial embeddings tiny: a wrong id or a dropped bias would not show in the answers. */
+function randomiseWeights({ tf }: TensorFlow, model: LayersModel): void {
+  const random = createRandom(seed)
+  for (const weight of model.weights) {
+    const deviation = /bias/.test(weight.originalName) ? 0.1 : /^embedding\//.test(weight.originalName) ? 0.5 : 0
+    if (deviation === 0) continue
+    const shape = weight.shape as number[]
+    const size = shape.reduce((product, length) => product * length, 1)
+    const values = Float32Array.from({ length: size }, () => deviation * random.normal())
+    const tensor = tf.tensor(values, shape)
+    weight.write(tensor)
+    tensor.dispose()
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  )
+}

@@ -1,0 +1,157 @@
+import { type Columns, decimal, kilo, table, whole } from '../markdown.ts'
+import { forms } from './forms.ts'
+import { type Best, bestOf, type CellResult, type PeersReport } from './results.ts'
+import { meanRows, type Scenario, scenarios } from './scenarios.ts'
+import { type ServerName, servers } from './servers.ts'
+
+/** Later than this, p99, the generator measures itself, ms. */
+const tooLateMs = 5
+
+/** A row of the overview: a server, a form, a kind of candidates. */
+type Row = Pick<CellResult, 'server' | 'form' | 'candidates'>
+
+export function toMarkdown(report: PeersReport): string {
+  const dates = report.cells.map(({ date }) => date).sort()
+  const { machine, method, cells } = report
+  const versions = Object.entries(machine.versions).map(([name, version]) => `${name} ${version}`)
+  const settings = Object.entries(machine.settings).map(([name, value]) => `${name}=${value}`)
+  const parts = [
+    '# Side by side',
+    [
+      `${dates[0]}${dates.at(-1) === dates[0] ? '' : ` to ${dates.at(-1)}`} UTC · ${machine.processor} · ${machine.cores} cores, load ${machine.loadBefore.toFixed(2)} before · ${versions.join(', ')}${settings.length > 0 ? ` · ${settings.join(' ')}` : ''}`,
+      ...report.servers.filter(({ versions }) => Object.keys(versions).length > 0).map(describe),
+      `${method.short ? 'The short form, for a rough look. ' : ''}The load generator shares the cores with the server; others: what anything else on this machine used meanwhile, which should be next to nothing${method.short ? '' : ' (a disturbed run is made again, thrice at most, and the quietest counts)'}. Made by \`npm run loadtest -- competitors\`; what the figures mean: docs/performance.md.`,
+      `Answers were checked first: none differs from ONNX Runtime's on the exported graph by more than ${method.largestDifference.toExponential(1)}.`,
+    ].join('\n'),
+    ...report.missing.map(({ name, reason }) => `**Left out: ${name}**, ${reason}`),
+    '## Requests per second',
+    summaryTable(report),
+    '## Closed loop',
+    `By ${method.generator}: each connection sends again when it has its answer. At ${list(method.connections)} connections; the number with the most answers is told. Median (least – most) of ${method.repeats} runs of ${method.seconds} s, servers by turns, each run in a new process.`,
+    ...chosen(report).map((scenario) => closedSection(scenario, cells)),
+  ]
+  if (cells.some(({ open }) => open.length > 0))
+    parts.push(
+      '## Open loop',
+      `Poisson arrivals at a multiple of the same row's closed-loop maximum, ${method.openSeconds} s, over at most ${method.openConnections} connections; latency from the scheduled time, of answers with status 200. Goodput: answered within ${method.deadlineMs} ms. Loads above ${whole(method.mostRequestsPerSecond)} req/s are left out: the generator would be measured. †: it was late by more than ${tooLateMs} ms (p99), which is in the latencies. Lone: a single request on a new connection right afterwards. The generator is one process of Node.js${cells.every(({ open }) => open.every(({ raised }) => raised)) ? ', of higher priority than the servers' : ''}.`,
+      ...chosen(report).map((scenario) => openSection(scenario, cells)),
+    )
+  return `${parts.filter((part) => part !== '').join('\n\n')}\n`
+}
+
+/** Requests per second by scenario, for the README. */
+export function summaryTable(report: PeersReport): string {
+  const rows: Row[] = []
+  for (const { server, form, candidates } of report.cells)
+    if (!rows.some((row) => row.server === server && row.form === form && row.candidates === candidates))
+      rows.push({ server, form, candidates })
+  rows.sort((a, b) => serverNames.indexOf(a.server) - serverNames.indexOf(b.server))
+  const cellOf = (row: Row, scenario: Scenario['name']) =>
+    report.cells.find(
+      (cell) =>
+        cell.scenario === scenario &&
+        cell.server === row.server &&
+        cell.form === row.form &&
+        cell.candidates === row.candidates,
+    )
+  const columns: Columns<Row> = { server: nameOf }
+  for (const { name, title } of chosen(report))
+    columns[`${name}: ${title}`] = (row) => {
+      const cell = cellOf(row, name)
+      return cell ? whole(bestOf(cell).requestsPerSecond) : '–'
+    }
+  if (report.cells.some(({ scenario, open }) => scenario === 'S3' && open.some(({ load }) => load === 3)))
+    columns[`S3 at 3×: in ${report.method.deadlineMs} ms, of the maximum`] = (row) => {
+      const run = cellOf(row, 'S3')?.open.find(({ load }) => load === 3)
+      return run ? percent(run.good / run.seconds / (run.rate / run.load)) : '–'
+    }
+  return table(columns, rows)
+}
+
+function closedSection(scenario: Scenario, cells: readonly CellResult[]): string {
+  const rows = cells
+    .filter((cell) => cell.scenario === scenario.name)
+    .map((cell) => ({ cell, best: bestOf(cell), errors: cell.closed.reduce((sum, run) => sum + run.errors, 0) }))
+    .sort((a, b) => b.best.requestsPerSecond - a.best.requestsPerSecond)
+  const baseline = rows.find(({ cell }) => cell.server === 'fastify')?.best
+  const columns: Columns<(typeof rows)[number]> = {
+    server: ({ cell }) => nameOf(cell),
+    'req/s': ({ best }) => whole(best.requestsPerSecond),
+    'least – most': ({ best }) => `${whole(best.least)} – ${whole(best.most)}`,
+    'candidates/s': ({ best }) => whole(best.requestsPerSecond * meanRows(scenario)),
+    '÷ Fastify': ({ best }) => ratio(best, baseline),
+    connections: ({ best }) => String(best.connections),
+    'p50, ms': ({ best }) => decimal(best.p50),
+    p99: ({ best }) => decimal(best.p99),
+    'server CPU, ms/req': ({ best }) => best.serverMs.toFixed(3),
+    'generator, cores': ({ best }) => decimal(best.generatorCores),
+    'others, cores': ({ best }) => decimal(best.otherCores),
+    body: ({ cell }) => kilo(cell.bodyBytes),
+    workers: ({ cell }) => `${cell.workers}${cell.batch > 1 ? ', batching' : ''}`,
+    'known candidates': ({ best }) => (best.known === undefined ? '' : percent(best.known)),
+    errors: ({ errors }) => String(errors),
+  }
+  return `### ${scenario.name}: ${scenario.title}\n\n${table(columns, rows)}`
+}
+
+function openSection(scenario: Scenario, cells: readonly CellResult[]): string {
+  const rows = cells
+    .filter((cell) => cell.scenario === scenario.name)
+    .flatMap((cell) => cell.open.map((run) => ({ cell, run, maximum: run.rate / run.load })))
+  const columns: Columns<(typeof rows)[number]> = {
+    server: ({ cell }) => nameOf(cell),
+    load: ({ run }) => `${run.load}×${run.lateness.p99 > tooLateMs ? ' †' : ''}`,
+    'offered, req/s': ({ run }) => whole(run.rate),
+    'goodput, req/s': ({ run }) => whole(run.good / run.seconds),
+    'of offered': ({ run }) => percent(run.good / run.scheduled),
+    'of maximum': ({ run, maximum }) => percent(run.good / run.seconds / maximum),
+    'p50, ms': ({ run }) => decimal(run.latency.p50),
+    p99: ({ run }) => decimal(run.latency.p99),
+    'p99.9': ({ run }) => decimal(run.latency.p999),
+    late: ({ run }) => percent(run.late / run.scheduled),
+    rejected: ({ run }) => percent(run.rejected / run.scheduled),
+    'after p50 / p99, ms': ({ run }) =>
+      run.rejected > 0 ? `${decimal(run.rejection.p50)} / ${decimal(run.rejection.p99)}` : '–',
+    failed: ({ run }) => percent(run.failed / run.scheduled),
+    'no connection': ({ run }) => percent(run.noConnection / run.scheduled),
+    'lone, ms': ({ run }) => (run.lone.status === 200 ? decimal(run.lone.ms) : `no (${run.lone.status ?? 'silence'})`),
+    'generator late p50 / p99, ms': ({ run }) => `${decimal(run.lateness.p50)} / ${decimal(run.lateness.p99)}`,
+    cores: ({ run }) => decimal(run.generatorCores),
+    'others, cores': ({ run }) => decimal(run.otherCores),
+  }
+  return rows.length === 0 ? '' : `### ${scenario.name}: ${scenario.title}\n\n${table(columns, rows)}`
+}
+
+const serverNames = Object.keys(servers) as ServerName[]
+
+function chosen({ cells }: PeersReport): Scenario[] {
+  return scenarios.filter(({ name }) => cells.some(({ scenario }) => scenario === name))
+}
+
+/** multigate is told with its candidates, where they matter. */
+function nameOf({ server, form, candidates }: Row): string {
+  const { title, candidates: kinds, forms: known } = servers[server]
+  const parts = [title]
+  if (known.length > 1) parts.push(forms[form].title)
+  if (kinds.length > 1) parts.push(candidates === 'new' ? 'new candidates' : 'candidates seen before')
+  return parts.join(', ')
+}
+
+function describe({ name, versions }: PeersReport['servers'][number]): string {
+  const packages = Object.entries(versions).map(([name, version]) => `${name} ${version}`)
+  return `${name}: ${packages.join(', ')}.`
+}
+
+function ratio(best: Best, baseline: Best | undefined): string {
+  return baseline ? (best.requestsPerSecond / baseline.requestsPerSecond).toFixed(2) : '–'
+}
+
+function percent(share: number): string {
+  if (share === 0) return '0'
+  const value = share * 100
+  return `${value.toFixed(value < 10 ? 1 : 0)} %`
+}
+
+function list(values: readonly number[]): string {
+  return values.length > 1 ? `${values.slice(0, -1).join(', ')} and ${values.at(-1)}` : String(values[0])
+}

@@ -1,0 +1,77 @@
+import { rmSync } from 'node:fs'
+import { mkdir, mkdtemp } from 'node:fs/promises'
+import { join } from 'node:path'
+import { reasonOf } from '../../src/model/base/errors.ts'
+import type { Machine } from '../machine.ts'
+import type { PeersArguments } from './arguments.ts'
+import { Bench, type Log, type Measure, mostRequestsPerSecond, openConnections, seed } from './bench.ts'
+import { createClosedLoop } from './closed-loop.ts'
+import { installPeers, pinnedVersions } from './installed-competitors.ts'
+import { planCells, planSessions, type Session } from './plan.ts'
+import { createRequests } from './requests.ts'
+import type { PeersReport } from './results.ts'
+import { scenarios } from './scenarios.ts'
+import { type ServerName, servers } from './servers.ts'
+
+/**
+ * Installs what is missing, checks every server's answers, and measures all of them by turns. A peer that can't
+ * be installed or fails is left out from there on, and the report says so. Rejects where one that comes with this project fails.
+ */
+export async function runPeers(options: PeersArguments, machine: Machine, log: Log): Promise<PeersReport> {
+  await mkdir(options.cache, { recursive: true })
+  const wanted = options.servers.filter((name) => servers[name].installed)
+  const missing = await installPeers(wanted, options.python)
+  for (const [name, reason] of missing) log(`${name} is left out: ${reason}`)
+  const names = options.servers.filter((name) => !missing.has(name))
+  const chosen = scenarios.filter(({ name }) => options.scenarios.includes(name))
+  const folder = await mkdtemp(join(options.cache, 'run-'))
+  // However this process ends.
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  const closedLoop = createClosedLoop()
+  const requests = createRequests(join(folder, 'requests'), seed, options.short ? 4 : 1)
+  const bench = new Bench(options, folder, requests, closedLoop, machine.date, log)
+  const cells = planCells(names, chosen)
+  log(`${cells.length} cells; closed loop by ${closedLoop.generator}`)
+  const runAll = async (sessions: Session[], measure: Measure) => {
+    for (const session of sessions) {
+      if (missing.has(session.server)) continue
+      try {
+        await bench.run(session, measure)
+      } catch (error) {
+        // One that comes with this project has to work.
+        if (!servers[session.server].installed) throw error
+        missing.set(session.server, `it failed: ${reasonOf(error)}`)
+        log(`${session.server} is left out: ${reasonOf(error)}`)
+      }
+    }
+  }
+  for (let repeat = 0; repeat < options.repeats; repeat++)
+    await runAll(planSessions(cells, repeat), (cell, server) => bench.measureClosed(cell, server, repeat))
+  const open = cells.filter(
+    ({ form, candidates, scenario }) =>
+      options.openScenarios.includes(scenario.name) && (!options.short || (form === 'tensors' && candidates === 'new')),
+  )
+  if (options.openDuration > 0) await runAll(planSessions(open, 0), (cell, server) => bench.measureOpen(cell, server))
+  return {
+    machine,
+    method: {
+      short: options.short,
+      generator: closedLoop.generator,
+      seconds: options.duration,
+      repeats: options.repeats,
+      connections: options.connections,
+      openSeconds: options.openDuration,
+      openConnections,
+      deadlineMs: options.deadline,
+      mostRequestsPerSecond,
+      largestDifference: bench.largestDifference,
+    },
+    servers: await Promise.all(names.filter((name) => !missing.has(name)).map(describeServer)),
+    missing: [...missing].map(([name, reason]) => ({ name: servers[name as ServerName].title, reason })),
+    cells: bench.results.filter(({ closed }) => closed.length > 0),
+  }
+}
+
+async function describeServer(name: ServerName): Promise<PeersReport['servers'][number]> {
+  return { name: servers[name].title, versions: servers[name].installed ? await pinnedVersions(name) : {} }
+}

@@ -1,0 +1,221 @@
+import { readFile } from 'node:fs/promises'
+import { homedir, tmpdir } from 'node:os'
+import { resolve } from 'node:path'
+import { systemClock } from '../model/base/clock.ts'
+import { reasonOf } from '../model/base/errors.ts'
+import { readBundle } from '../model/bundle/read.ts'
+import { loadModel } from '../model/prediction/model.ts'
+import { Registry, type RegistryEvent } from '../model/registry/registry.ts'
+import { createFolderSource } from '../model/registry/source.ts'
+import type { Configuration } from '../schemas/configuration.ts'
+import type { AppOptions } from '../server/app.ts'
+import { createLargeBodyReader } from '../server/body/large-body-reader.ts'
+import { createMetrics, type Metrics } from '../server/metrics/metrics.ts'
+import { registerProcessMetrics } from '../server/metrics/process-metrics.ts'
+import { createAdmission } from '../server/overload/admission.ts'
+import { createPendingBytes } from '../server/overload/pending-bytes.ts'
+import type { Drain } from '../server/request/context.ts'
+import type { Peers } from '../server/request/siblings.ts'
+import type { HttpWarmUp } from './http-warm-up.ts'
+import { type Log, loadOptions, startPool } from './load-options.ts'
+import { checkModelsFolder } from './models-folder.ts'
+import { createPathHider } from './path-hider.ts'
+
+/** All that stands behind the HTTP interface: models, workers, metrics. Whose the connections are makes no difference. */
+export interface Service {
+  /** What `app` is registered with. */
+  app: AppOptions
+  metrics: Metrics
+  registry: Registry
+  /**
+   * Loads the models of the folder, and looks for changes from then on. Resolves when all have been loaded, or have failed.
+   * `url`: where it answers, for the log.
+   */
+  load(url?: string): Promise<void>
+  /** Resolves when it is ready for the first time, or when what `load` waits for is over without that. */
+  started: Promise<void>
+  /** Why requests can't be answered yet, or no longer; empty when ready. */
+  unreadyReasons(): string[]
+  /** Not ready from now on; goes on answering. */
+  drain(): void
+  /** Answers what is accepted, takes nothing new. Idempotent. */
+  finish(): Promise<void>
+  /** After `finish`: frees everything. Idempotent. */
+  close(): Promise<void>
+}
+
+export interface ServiceOptions {
+  log: Log
+  /** Other processes of the same service. */
+  peers?: Peers | undefined
+  /** Connections that are open. */
+  connections?(): number
+  /** Models that are not served until they are loaded on demand. */
+  unloaded?: readonly string[] | undefined
+  /** Asks a model before it is served; not asked any more once the service is ready. */
+  warmUp?: HttpWarmUp | undefined
+}
+
+/** Most versions that are loaded side by side: each may take the memory of a compiler. */
+const mostLoads = 4
+
+/**
+ * Starts the workers. Rejects with ENGINE_UNAVAILABLE, or an Error where there is no models folder that can be read and it is not
+ * to be waited for.
+ */
+export async function createService(configuration: Configuration, options: ServiceOptions): Promise<Service> {
+  const { log, peers, connections, warmUp } = options
+  const root = resolve(configuration.MULTIGATE_MODELS)
+  await checkModelsFolder(root, configuration)
+  const version = await ownVersion()
+  const pool = await startPool(configuration, log)
+  const loading = loadOptions(configuration, pool, log)
+  const { share } = loading
+  const hidePaths = createPathHider({ models: root, other: [loading.compiler?.cache, tmpdir(), homedir()] })
+  const describe = (error: unknown) => hidePaths(reasonOf(error))
+  let onStarted: () => void = () => undefined
+  const started = new Promise<void>((resolve) => {
+    onStarted = resolve
+  })
+  const drain: Drain = { draining: false }
+  const registry = new Registry({
+    source: createFolderSource(root),
+    load: async (name, version, free) => {
+      const model = await loadModel(await readBundle(root, name, version), {
+        ...loading,
+        observer: metrics.batchObserver(name, version),
+        rehearse: async (model) => {
+          free()
+          await warmUp?.run(model)
+        },
+        onUnknown: (feature) => metrics.unknownValue(name, version, feature),
+      })
+      model.plan.notes = model.plan.notes.map(hidePaths)
+      return model
+    },
+    mode: configuration.MULTIGATE_VERSIONS,
+    defaultModel: configuration.MULTIGATE_DEFAULT_MODEL || undefined,
+    requiredModels: configuration.MULTIGATE_REQUIRED_MODELS.split(',')
+      .map((name) => name.trim())
+      .filter(Boolean),
+    unloaded: options.unloaded ?? [],
+    maxLoads: Math.min(mostLoads, 2 * pool.size),
+    unloadAfterMs: configuration.MULTIGATE_UNLOAD_AFTER_SECONDS * 1000,
+    keepPreviousMs: configuration.MULTIGATE_KEEP_PREVIOUS_SECONDS * 1000,
+    describe,
+    now: systemClock.now,
+    onEvent: (event) => {
+      report(event, log, metrics)
+      if (event.type !== 'ready') return
+      log.info({ models: registry.live().map(({ name, version }) => `${name}/${version}`) }, 'ready')
+      // Clients that wait for their answers have the cores to themselves.
+      warmUp?.close()
+      onStarted()
+    },
+  })
+  const pending = { maxBytes: configuration.MULTIGATE_MAX_PENDING_BYTES }
+  const [bodies, answers] = [createPendingBytes(pending), createPendingBytes(pending)]
+  const reader = createLargeBodyReader({
+    bodies,
+    maxBodyBytes: configuration.MULTIGATE_MAX_BODY_BYTES,
+    maxRows: configuration.MULTIGATE_MAX_REQUEST_ROWS,
+  })
+  const metrics = createMetrics({
+    models: () => registry.live(),
+    summary: () => registry.summary(),
+    pool: () => pool.stats(),
+    pendingBytes: () => bodies.bytes,
+    unreadBytes: () => answers.bytes,
+    ...(connections && { connections }),
+  })
+  registerProcessMetrics(metrics.registry)
+  const context: AppOptions['context'] = {
+    registry,
+    metrics,
+    clock: systemClock,
+    drain,
+    peers,
+    admission: createAdmission({
+      clock: systemClock,
+      predictedWait: () => share.predictedWait(),
+      slots: share.slots,
+      onTurn: (ms) => {
+        share.turnSeconds = ms / 1000
+      },
+    }),
+    reader,
+    bodies,
+    answers,
+    admin: configuration.MULTIGATE_ADMIN,
+    deadlineMs: configuration.MULTIGATE_DEADLINE_MS,
+  }
+
+  let poll: NodeJS.Timeout | undefined
+  const stop = () => {
+    drain.draining = true
+    clearInterval(poll)
+    return warmUp?.close()
+  }
+  return {
+    app: { context, version },
+    metrics,
+    registry,
+    async load(url) {
+      log.info(
+        { engine: pool.engine, workers: pool.size, models: root, ...(url && { docs: `${url}/docs` }) },
+        'loading models',
+      )
+      const loaded = registry.reconcile().then(() => {
+        const reasons = registry.unreadyReasons()
+        if (reasons.length > 0) log.warn({ reasons }, 'not ready')
+        onStarted()
+      })
+      const seconds = configuration.MULTIGATE_POLL_SECONDS
+      if (seconds > 0 && !drain.draining) poll = setInterval(() => registry.reconcile(), seconds * 1000).unref()
+      await loaded
+      await warmUp?.close()
+    },
+    started,
+    unreadyReasons: () => (drain.draining ? ['shutting down'] : registry.unreadyReasons()),
+    drain: stop,
+    async finish() {
+      await stop()
+      await registry.close()
+    },
+    async close() {
+      await reader.close()
+      await pool.close()
+    },
+  }
+}
+
+function report(event: RegistryEvent, log: Log, metrics: Metrics): void {
+  switch (event.type) {
+    case 'loaded': {
+      const { name, version, model, seconds } = event
+      log.info({ model: name, version, engine: model.engine, seconds: Number(seconds.toFixed(3)) }, 'model loaded')
+      return
+    }
+    case 'failed':
+      log.error({ model: event.name, version: event.version, reason: reasonOf(event.error) }, 'model failed to load')
+      return
+    case 'unloaded':
+      log.info({ model: event.name, version: event.version }, 'model unloaded')
+      metrics
+        .forget(event.name, event.version)
+        .catch((error) => log.error({ err: error }, 'metrics of an unloaded model'))
+      return
+    case 'switched':
+      log.info({ model: event.name, version: event.version, previous: event.from }, 'another version answers')
+      return
+    case 'problem':
+      log.warn(event.message)
+  }
+}
+
+async function ownVersion(): Promise<string> {
+  const { version } = JSON.parse(await readFile(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+    version: string
+  }
+  return version
+}

@@ -1,0 +1,214 @@
+import { Counter, Gauge, Registry } from 'prom-client'
+import type { Configuration } from '../schemas/configuration.ts'
+import type { InferStatistics } from '../schemas/infer-model.ts'
+import { sumStatistics } from '../server/metrics/statistics.ts'
+import { backOff } from './back-off.ts'
+import { Distributor } from './distributor.ts'
+import { ModelChanges } from './model-changes.ts'
+import { Member, type MemberEvents } from './server-process.ts'
+import { shareOf } from './share.ts'
+import { type Snapshot, Totals } from './totals.ts'
+
+export interface GroupOptions {
+  configuration: Configuration
+  /** Where the service listens. */
+  url: string
+  log: {
+    info(details: object, message: string): void
+    error(details: object, message: string): void
+  }
+  /** A process got a signal that is meant for all. */
+  onStop(): void
+}
+
+/** The place of one process: the one that is there, and what was waited before it was started, ms. */
+interface Place {
+  member: Member | undefined
+  delay: number | undefined
+}
+
+/**
+ * The processes that serve: starts them, the first one alone until its models are loaded, so that nothing is compiled
+ * twice; replaces those that die; answers for all of them together.
+ */
+export class Group {
+  readonly distributor = new Distributor()
+  readonly #options: GroupOptions
+  readonly #places: Place[]
+  readonly #totals = new Totals()
+  readonly #models = new ModelChanges()
+  readonly #own = new Registry()
+  readonly #replaced: Counter
+  readonly #timers = new Set<NodeJS.Timeout>()
+  #state: 'starting' | 'started' | 'stopping' = 'starting'
+  /** All were ready once. */
+  #wasReady = false
+  #scraping: Promise<string> | undefined
+  #onServing: () => void = () => undefined
+  #onFailed: (error: Error) => void = () => undefined
+
+  constructor(options: GroupOptions) {
+    this.#options = options
+    this.#places = Array.from({ length: options.configuration.MULTIGATE_PROCESSES }, () => ({
+      member: undefined,
+      delay: undefined,
+    }))
+    const members = () => this.#members()
+    new Gauge({
+      name: 'multigate_processes',
+      help: 'Processes that serve: alive, and ready once',
+      registers: [this.#own],
+      collect() {
+        this.set(members().filter(({ ready }) => ready).length)
+      },
+    })
+    this.#replaced = new Counter({
+      name: 'multigate_processes_replaced_total',
+      help: 'Processes that died and were replaced',
+      registers: [this.#own],
+    })
+  }
+
+  /** Resolves when the first process takes connections; rejects with its reason where it can't. */
+  start(): Promise<void> {
+    this.#spawn(this.#places[0]!)
+    return new Promise((resolve, reject) => {
+      this.#onServing = resolve
+      this.#onFailed = reject
+    })
+  }
+
+  /** From now on nothing is ready; every process goes on answering until `end` says that no connections come. */
+  drain(): void {
+    this.#state = 'stopping'
+    for (const timer of this.#timers) clearTimeout(timer)
+    for (const member of this.#members()) member.tell('drain')
+  }
+
+  /** No more connections come: resolves when every process has ended. Rejects where one ended otherwise than it should. */
+  async end(): Promise<void> {
+    this.distributor.flush()
+    const members = this.#members()
+    for (const member of members) member.tell('closed')
+    const ended = await Promise.all(members.map(({ ended }) => ended))
+    const wrong = ended.flatMap((how, i) => (how === 0 || !members[i]!.serving ? [] : [`${members[i]!.pid} by ${how}`]))
+    if (wrong.length > 0) throw new Error(`processes ended before they had answered all: ${wrong.join(', ')}`)
+  }
+
+  /** Ends every process at once. */
+  kill(): void {
+    for (const member of this.#members()) member.kill()
+  }
+
+  /** Metrics of all processes in the Prometheus text format; one that doesn't answer counts with what it last said. */
+  metrics(): Promise<string> {
+    this.#scraping ??= this.#scrape().finally(() => {
+      this.#scraping = undefined
+    })
+    return this.#scraping
+  }
+
+  /** Why the service isn't ready. Once all processes were, it is while any of them is. */
+  async unreadyReasons(): Promise<string[]> {
+    if (this.#state === 'stopping') return ['shutting down']
+    const reasons = await Promise.all(
+      this.#places.map(async ({ member }, i) =>
+        member === undefined
+          ? [`process ${i + 1} of ${this.#places.length} is yet to be started`]
+          : member.unreadyReasons(),
+      ),
+    )
+    if (reasons.every(({ length }) => length === 0)) this.#allReady()
+    return this.#wasReady && reasons.some(({ length }) => length === 0) ? [] : reasons.flat()
+  }
+
+  /** What all processes have counted; of those that have died nothing is left. */
+  async statistics(): Promise<InferStatistics[]> {
+    const all = await Promise.all(this.#members().map((member) => member.statistics()))
+    return sumStatistics(all.flat())
+  }
+
+  #allReady(): void {
+    if (this.#wasReady) return
+    this.#wasReady = true
+    this.#options.log.info({ processes: this.#places.length }, 'all processes are ready')
+    for (const member of this.#members()) member.tell('started')
+  }
+
+  #spawn(place: Place): void {
+    const { configuration, url } = this.#options
+    const unloaded = this.#models.unloaded
+    // The primary process has looked for the folder: one that replaces another starts, wherever a volume is meanwhile.
+    const share = { ...shareOf(configuration), MULTIGATE_WAIT_FOR_MODELS: configuration.MULTIGATE_POLL_SECONDS > 0 }
+    const start = { configuration: share, url, started: this.#wasReady, unloaded }
+    const member = new Member(start, this.#events)
+    place.member = member
+    member.ended.then((how) => this.#ended(place, member, how))
+  }
+
+  readonly #events: MemberEvents = {
+    serving: (member) => {
+      this.distributor.add(member)
+      this.#onServing()
+    },
+    ready: () => {
+      this.distributor.update()
+      // Whether all are ready now.
+      this.unreadyReasons()
+    },
+    loaded: () => {
+      if (this.#state === 'starting') {
+        this.#state = 'started'
+        for (const place of this.#places) if (place.member === undefined) this.#spawn(place)
+      }
+    },
+    taken: (member) => this.distributor.taken(member),
+    failed: (member, reason) => {
+      this.#options.log.error({ process: member.pid, reason }, "a process can't start")
+      this.#onFailed(new Error(reason))
+      member.kill()
+    },
+    leaving: (member) => member.tell('closed'),
+    stop: () => this.#options.onStop(),
+    metrics: () => this.metrics(),
+    reasons: () => this.unreadyReasons(),
+    statistics: () => this.statistics(),
+    change: (change) => this.#models.change(change, () => this.#members()),
+  }
+
+  #ended(place: Place, member: Member, how: number | string): void {
+    this.distributor.remove(member)
+    if (member.snapshot !== undefined) this.#totals.retire(member.snapshot)
+    place.member = undefined
+    this.#onFailed(new Error(`its first process ended before it served: ${how}`))
+    if (this.#state === 'stopping') return
+    place.delay = backOff(Date.now() - member.born, place.delay)
+    this.#options.log.error(
+      { process: member.pid, ended: how, delay_ms: place.delay },
+      'a process died; another takes its place',
+    )
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer)
+      this.#replaced.inc()
+      this.#spawn(place)
+    }, place.delay)
+    this.#timers.add(timer)
+  }
+
+  async #scrape(): Promise<string> {
+    const members = this.#members()
+    const own = (await this.#own.getMetricsAsJSON()) as Snapshot
+    const answers = await Promise.all(members.map((member) => member.metrics()))
+    // Of those that have died meanwhile the counters are kept already.
+    const alive = (member: Member) => this.#members().includes(member)
+    const current = answers.filter((answer, i) => answer !== undefined && alive(members[i]!)) as Snapshot[]
+    const earlier = members.flatMap((member, i) =>
+      answers[i] === undefined && member.snapshot !== undefined && alive(member) ? [member.snapshot] : [],
+    )
+    return this.#totals.text([own, ...current], earlier)
+  }
+
+  #members(): Member[] {
+    return this.#places.flatMap(({ member }) => (member === undefined ? [] : [member]))
+  }
+}

@@ -1,0 +1,33 @@
+import type { ModelErrorCode } from '../model/base/errors.ts'
+import type { Configuration } from '../schemas/configuration.ts'
+
+/*
+ * primary → child: `start` (Start), `connection` (with its socket), `started` (all were ready once), `drain` (all stop),
+ *   `closed` (no more connections come); asks `metrics` (Snapshot), `reasons` (string[], why it isn't ready),
+ *   `statistics` (InferStatistics[]), `change` (ModelChange → Refusal or nothing).
+ * child → primary: `serving` (can be given connections), `ready` (it is, or was when all were loaded or had failed: not yet),
+ *   `loaded` (its models are, or have failed), `taken` (the oldest
+ *   connection that it was given), `failed` (a reason: it can't start), `stop` (a signal: all are to stop), `leave` (it
+ *   stops alone); asks `metrics` (string, of all processes), `reasons` (string[], of all processes), `statistics`
+ *   (InferStatistics[], of all processes), `change` (ModelChange, in all processes → Refusal or nothing).
+ */
+
+export interface Start {
+  /** The child's share of it. */
+  configuration: Configuration
+  /** Where the service listens. */
+  url: string
+  /** Whether all processes were ready once. */
+  started: boolean
+  /** Models that were unloaded on demand. */
+  unloaded: string[]
+}
+
+/** Why a model was not loaded or unloaded. */
+export interface Refusal {
+  code: ModelErrorCode
+  message: string
+}
+
+/** How long the primary waits for a process, ms; whoever asks the primary waits for twice as long. */
+export const longestAnswer = { metrics: 1000, reasons: 500, statistics: 1000, change: 600_000 }

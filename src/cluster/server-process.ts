@@ -1,0 +1,142 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import type { Socket } from 'node:net'
+import { serverArgv } from '../app/v8-flags.ts'
+import { reasonOf } from '../model/base/errors.ts'
+import type { InferStatistics } from '../schemas/infer-model.ts'
+import type { ModelChange } from '../server/request/siblings.ts'
+import { type Channel, createChannel } from './channel.ts'
+import type { Taker } from './distributor.ts'
+import { longestAnswer, type Refusal, type Start } from './messages.ts'
+import type { Snapshot } from './totals.ts'
+
+/** What a process that serves asks of the primary one, and tells it. */
+export interface MemberEvents {
+  serving(member: Member): void
+  /** It is to get connections. */
+  ready(member: Member): void
+  loaded(member: Member): void
+  taken(member: Member): void
+  /** It can't start, and why. */
+  failed(member: Member, reason: string): void
+  /** It got a signal: all are to stop. */
+  stop(): void
+  /** It stops alone. */
+  leaving(member: Member): void
+  metrics(): Promise<string>
+  reasons(): Promise<string[]>
+  statistics(): Promise<InferStatistics[]>
+  change(change: ModelChange): Promise<Refusal | undefined>
+}
+
+/** A process that serves, as the primary one sees it. */
+export class Member implements Taker {
+  readonly pid: number | undefined
+  /** When it was started, ms. */
+  readonly born = Date.now()
+  /** It can be given connections. */
+  serving = false
+  ready = false
+  leaving = false
+  /** What it has last answered. */
+  snapshot: Snapshot | undefined
+  /** Resolves with its exit code, or the signal that ended it, when all that it had said has been heard. */
+  readonly ended: Promise<number | string>
+  readonly #process: ChildProcess
+  readonly #channel: Channel
+
+  constructor(start: Start, events: MemberEvents, script = new URL('./child.js', import.meta.url)) {
+    this.#process = fork(script, [], {
+      // Numbers that are none, as some metrics are, would not survive JSON.
+      serialization: 'advanced',
+      // Each would want the debugger's port.
+      execArgv: serverArgv(process.execArgv.filter((argument) => !argument.startsWith('--inspect'))),
+    })
+    const child = this.#process
+    this.pid = child.pid
+    this.ended = new Promise((resolve) => {
+      // Not `disconnect`, which never comes where a socket was on its way to it.
+      child.once('close', (code, signal) => resolve(code ?? signal ?? 'unknown'))
+      child.on('error', (error) => {
+        if (child.pid === undefined) resolve(reasonOf(error))
+      })
+    })
+    this.#channel = createChannel(child, {
+      serving: () => {
+        this.serving = true
+        events.serving(this)
+      },
+      ready: () => {
+        this.ready = true
+        events.ready(this)
+      },
+      loaded: () => events.loaded(this),
+      taken: () => events.taken(this),
+      failed: (reason: string) => events.failed(this, reason),
+      stop: () => events.stop(),
+      leave: () => {
+        this.leaving = true
+        events.leaving(this)
+      },
+      metrics: () => events.metrics(),
+      reasons: () => events.reasons(),
+      statistics: () => events.statistics(),
+      change: (change: ModelChange) => events.change(change),
+    })
+    // Under `node --watch` it says which files it has read, for whoever watches to hear.
+    if (process.env.WATCH_REPORT_DEPENDENCIES) child.on('message', (message) => process.send?.(message))
+    this.#channel.tell('start', start)
+  }
+
+  give(socket: Socket): void {
+    this.#channel.tell('connection', undefined, socket)
+  }
+
+  /** `started`: all processes were ready once. `drain`: it is to stop. `closed`: no more connections come. */
+  tell(what: 'started' | 'drain' | 'closed'): void {
+    this.#channel.tell(what)
+  }
+
+  /** Asks for its metrics, and keeps them; undefined where it doesn't answer in time. */
+  async metrics(): Promise<Snapshot | undefined> {
+    if (!this.serving) return undefined
+    try {
+      this.snapshot = (await this.#channel.ask('metrics', longestAnswer.metrics)) as Snapshot
+      return this.snapshot
+    } catch {
+      return undefined
+    }
+  }
+
+  /** Why it isn't ready; empty when it is. */
+  async unreadyReasons(): Promise<string[]> {
+    if (!this.serving) return [`process ${this.pid} is being started`]
+    try {
+      const reasons = (await this.#channel.ask('reasons', longestAnswer.reasons)) as string[]
+      // Until then it gets no connections while others do: clients that came would all be with them.
+      if (reasons.length === 0 && !this.ready) return [`process ${this.pid} is warming up`]
+      return reasons.map((reason) => `process ${this.pid}: ${reason}`)
+    } catch {
+      return [`process ${this.pid} does not answer`]
+    }
+  }
+
+  /** What it has counted; nothing where it doesn't answer in time. */
+  async statistics(): Promise<InferStatistics[]> {
+    const asked = this.#channel.ask('statistics', longestAnswer.statistics) as Promise<InferStatistics[]>
+    return asked.catch(() => [])
+  }
+
+  /** Changes it there; why it refuses, if it does. One that dies meanwhile is replaced by one that knows. */
+  async change(change: ModelChange): Promise<Refusal | undefined> {
+    try {
+      return (await this.#channel.ask('change', longestAnswer.change, change)) as Refusal | undefined
+    } catch (error) {
+      if (!this.#process.connected) return undefined
+      return { code: 'NOT_READY', message: `Process ${this.pid} does not ${change.action} it: ${reasonOf(error)}` }
+    }
+  }
+
+  kill(): void {
+    this.#process.kill('SIGKILL')
+  }
+}

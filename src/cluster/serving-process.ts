@@ -1,0 +1,125 @@
+import closeWithGrace from 'close-with-grace'
+import { type RunningServer, serve } from '../app/listen.ts'
+import { graceOf } from '../app/shutdown.ts'
+import type { Start as Beginning } from '../app/start.ts'
+import { collectSeldom } from '../app/v8-flags.ts'
+import { longestStop } from '../config/configuration.ts'
+import { ModelError, reasonOf } from '../model/base/errors.ts'
+import type { InferStatistics } from '../schemas/infer-model.ts'
+import { ownStatistics } from '../server/metrics/statistics.ts'
+import type { ModelChange, Peers } from '../server/request/siblings.ts'
+import { type Channel, createChannel } from './channel.ts'
+import { createGivenConnections, type GivenConnections } from './inherited-connections.ts'
+import { longestAnswer, type Refusal, type Start } from './messages.ts'
+
+/*
+ * A process of several that serve: started by the primary one, which gives it its configuration and its connections, and
+ * says when to stop. Where the primary is gone, it answers what it has accepted and ends.
+ */
+
+let server: RunningServer | undefined
+/** Resolves when it serves. */
+let onServing: (server: RunningServer) => void = () => undefined
+const serving = new Promise<RunningServer>((resolve) => {
+  onServing = resolve
+})
+let connections: GivenConnections | undefined
+let beginning: Beginning | undefined
+let started = false
+/** Longest time that stopping takes, ms. */
+let longest = 0
+
+/** From when it serves on it handles signals itself; `begun` does until then. */
+export function startServing(begun: Beginning): void {
+  beginning = begun
+}
+
+const channel: Channel = createChannel(process, {
+  start: (message: Start) => {
+    start(message).catch((error) => {
+      channel.tell('failed', reasonOf(error))
+      // The primary ends it when it has heard.
+    })
+  },
+  connection: (_, socket) => {
+    connections?.give(socket)
+    channel.tell('taken')
+  },
+  started: () => {
+    started = true
+  },
+  metrics: () => server?.metrics.registry.getMetricsAsJSON(),
+  reasons: () => server?.unreadyReasons(),
+  statistics: () => (server === undefined ? [] : ownStatistics(server)),
+  change,
+  drain: stop,
+  closed: () => connections?.close(),
+})
+
+process.once('disconnect', () => {
+  connections?.close()
+  stop()
+})
+
+async function start({ configuration, url, started: before, unloaded }: Start): Promise<void> {
+  started ||= before
+  collectSeldom()
+  const given = createGivenConnections(url)
+  const running = await serve(configuration, { connections: given, peers, unloaded })
+  connections = given
+  server = running
+  onServing(running)
+  longest = longestStop(configuration)
+  const { log } = running.fastify
+  beginning?.over()
+  closeWithGrace({ ...graceOf(configuration), logger: log }, async ({ err }) => {
+    if (err) log.error({ err }, 'stopping after an unforeseen error')
+    channel.tell(err ? 'leave' : 'stop')
+    await running.close()
+  })
+  channel.tell('serving')
+  await running.started
+  channel.tell('ready')
+  await running.loaded
+  channel.tell('loaded')
+}
+
+/** Here alone; one that is still starting does it when it serves. */
+async function change({ action, model }: ModelChange): Promise<Refusal | undefined> {
+  const { registry } = await serving
+  try {
+    await registry[action](model)
+    return undefined
+  } catch (error) {
+    // What is unforeseen has no code of its own, and is none on the wire either.
+    return { code: error instanceof ModelError ? error.code : 'INVALID_BUNDLE', message: reasonOf(error) }
+  }
+}
+
+/** As the primary says, not a signal: one may follow, of a terminal to all processes, and is the first then. */
+function stop(): void {
+  if (server === undefined) process.exit(0)
+  setTimeout(() => process.exit(1), longest).unref()
+  server.close().then(
+    () => process.exit(0),
+    () => process.exit(1),
+  )
+}
+
+const peers: Peers = {
+  async unreadyReasons(own) {
+    if (started && own.length === 0) return []
+    const all = channel.ask('reasons', 2 * longestAnswer.reasons) as Promise<string[]>
+    return all.catch((error) => (own.length > 0 ? own : [`the primary process: ${reasonOf(error)}`]))
+  },
+  metrics: () => (channel.ask('metrics', 2 * longestAnswer.metrics) as Promise<string>).catch(() => undefined),
+  statistics: () =>
+    (channel.ask('statistics', 2 * longestAnswer.statistics) as Promise<InferStatistics[]>).catch(() => undefined),
+  async change(change) {
+    const asked = channel.ask('change', 2 * longestAnswer.change, change) as Promise<Refusal | undefined>
+    const refusal = await asked.catch(
+      (error): Refusal => ({ code: 'NOT_READY', message: `The primary process: ${reasonOf(error)}` }),
+    )
+    if (refusal) throw new ModelError(refusal.code, refusal.message)
+  },
+}

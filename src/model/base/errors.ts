@@ -1,0 +1,67 @@
+import type { ProblemItem } from '../../schemas/problem.ts'
+import { missingPackage } from './optional-packages.ts'
+
+/**
+ * The closed set of ways in which a model can refuse or fail.
+ *
+ * `model/` throws nothing else on purpose; `server/errors.ts` alone maps a code to an HTTP status, and
+ * `docs/errors.md` lists them all.
+ */
+export const modelErrorCodes = [
+  /** The request's values don't fit the model; `problems` says where. */
+  'INVALID_REQUEST',
+  'MODEL_NOT_FOUND',
+  'VERSION_NOT_FOUND',
+  'TOO_MANY_ROWS',
+  /** The queue's bound is reached; `retryAfterSeconds` is the predicted time until it has drained. */
+  'QUEUE_FULL',
+  /** Accepted, but not answered in time; `stage` says where the request was. */
+  'DEADLINE_EXCEEDED',
+  /** The caller gave up before the answer was there. */
+  'CANCELLED',
+  /** The engine threw, or its worker died, while it computed this request. */
+  'MODEL_FAILED',
+  /** No version of the model is loaded (yet). */
+  'NOT_READY',
+  /** The model or the process is shutting down and takes nothing new. */
+  'DRAINING',
+  /** A bundle on disk is malformed, incomplete, damaged, or contradicts itself. */
+  'INVALID_BUNDLE',
+  /** A graph holds something the engine can't run; the message names the layer or node. */
+  'UNSUPPORTED_GRAPH',
+  /** An engine was asked for that can't work on this machine. */
+  'ENGINE_UNAVAILABLE',
+] as const
+
+export type ModelErrorCode = (typeof modelErrorCodes)[number]
+
+/** One wrong value: `path` is a JSON pointer (RFC 6901) into the document that held it. */
+export type Problem = ProblemItem
+
+export interface ModelErrorDetails {
+  problems?: Problem[]
+  retryAfterSeconds?: number
+  stage?: 'queue' | 'compute'
+  cause?: unknown
+}
+
+export class ModelError extends Error {
+  readonly code: ModelErrorCode
+  readonly problems: Problem[] | undefined
+  readonly retryAfterSeconds: number | undefined
+  readonly stage: 'queue' | 'compute' | undefined
+
+  constructor(code: ModelErrorCode, message: string, details: ModelErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    this.name = 'ModelError'
+    this.code = code
+    this.problems = details.problems
+    this.retryAfterSeconds = details.retryAfterSeconds
+    this.stage = details.stage
+  }
+}
+
+/** The text of anything thrown, for messages that wrap it. */
+export function reasonOf(error: unknown): string {
+  return missingPackage(error) ?? (error instanceof Error ? error.message : String(error))
+}

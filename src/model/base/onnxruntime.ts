@@ -1,0 +1,46 @@
+import { existsSync, readdirSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import type * as OnnxRuntime from 'onnxruntime-node'
+import { ModelError, reasonOf } from './errors.ts'
+
+/**
+ * ONNX Runtime: as the package brings it along (scripts/bundle-onnxruntime.mjs), else as it is installed in a checkout. The
+ * types are those of `onnxruntime-node`, of which nothing else is imported.
+ */
+export const onnxruntime = openRuntime(join(import.meta.dirname, '../../..'))
+
+/** Of the folder that compiled files are in. Throws ENGINE_UNAVAILABLE, which says what to do. */
+export function openRuntime(build: string, { platform, arch } = process): typeof OnnxRuntime {
+  const require = createRequire(join(build, 'package.json'))
+  const bundled = join(build, 'onnxruntime-node')
+  if (existsSync(bundled)) {
+    const held = platformsOf(join(bundled, 'bin/napi-v6'))
+    const here = `${platform}-${arch}`
+    if (!held.includes(here))
+      throw new ModelError(
+        'ENGINE_UNAVAILABLE',
+        `This package holds ONNX Runtime for ${held.join(', ')}, and this is ${here}: pack one with "npm run build -- ${here} && npm pack"`,
+      )
+    return load(require, bundled)
+  }
+  return load(require, 'onnxruntime-node')
+}
+
+function platformsOf(folder: string): string[] {
+  return readdirSync(folder).flatMap((system) =>
+    readdirSync(join(folder, system)).map((processor) => `${system}-${processor}`),
+  )
+}
+
+function load(require: NodeJS.Require, name: string): typeof OnnxRuntime {
+  try {
+    return require(name)
+  } catch (cause) {
+    const missing = (cause as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND' && name === 'onnxruntime-node'
+    const reason = missing
+      ? 'This package was packed without ONNX Runtime: pack it with "npm run build && npm pack"'
+      : `ONNX Runtime does not load: ${reasonOf(cause).split('\n')[0]}`
+    throw new ModelError('ENGINE_UNAVAILABLE', reason, { cause })
+  }
+}

@@ -1,0 +1,101 @@
+import { isGemm, weightsOf } from '../../graph/gemm.ts'
+import { floatShape, type Graph } from '../../graph/graph.ts'
+import type { NodeProto } from '../../graph/onnx_pb.ts'
+
+/** What is largest, of each column of a tensor, over some rows. */
+export type Maxima = Map<string, Float32Array>
+
+/** Steps of an unsigned byte. */
+export const steps = 255
+
+/**
+ * New rows may go so far beyond what the rows that set the scales showed. Measured on held-out rows: without it the worst
+ * errors, of values cut off, are 5 times larger; with it the usual ones are hardly so.
+ */
+const headroom = 1.25
+
+/** A column that was hardly ever positive gets this share of the others' range: else a new row's value would be cut off. */
+const least = 0.05
+
+/**
+ * The ReLUs between two products: what comes of them goes to products alone. Their values can be bytes.
+ */
+export function hiddenLayers(graph: Graph): NodeProto[] {
+  return graph.nodes.filter((node) => {
+    const [x] = node.input
+    const gemm = graph.producer(x!)
+    return (
+      node.opType === 'Relu' &&
+      isGemm(graph, gemm) &&
+      graph.isPrivate(x!, node) &&
+      feedsProducts(graph, node.output[0]!)
+    )
+  })
+}
+
+function feedsProducts(graph: Graph, name: string): boolean {
+  if (graph.isOutput(name)) return false
+  return graph.users(name).every((user) => {
+    if (user.opType === 'Split') return user.output.every((part) => feedsProducts(graph, part))
+    return isGemm(graph, user) && user.input[0] === name
+  })
+}
+
+/**
+ * Scales every hidden unit so that 255 is beyond its largest value, and what reads it by the inverse: since a ReLU commutes with
+ * positive factors, the graph's outputs stay the same, and one scale, 1, fits all units. Nothing is lost to a unit whose
+ * range is small.
+ *
+ * Answers the names of the scaled ReLUs' outputs.
+ */
+export function equalise(graph: Graph, maxima: Maxima): Set<string> {
+  const scaled = new Set<string>()
+  for (const relu of hiddenLayers(graph)) {
+    const largest = maxima.get(relu.output[0]!)
+    const gemm = graph.producer(relu.input[0]!)
+    if (largest === undefined || gemm === undefined) continue
+    const { k, n, w, b } = weightsOf(graph, gemm)
+    const mean = largest.reduce((sum, value) => sum + value, 0) / n
+    const floor = mean > 0 ? mean * least : 1
+    const scales = Float64Array.from(largest, (value) => (Math.max(value, floor) * headroom) / steps)
+    const name = gemm.input[1]!
+    gemm.input = [
+      gemm.input[0]!,
+      graph.constant(
+        `${name}/equalised`,
+        w.map((value, i) => value / scales[i % n]!),
+        [k, n],
+      ),
+      graph.constant(
+        `${name}/equalised_bias`,
+        b.map((value, j) => value / scales[j]!),
+        [n],
+      ),
+    ]
+    graph.touch()
+    scaleReaders(graph, relu.output[0]!, scales)
+    scaled.add(relu.output[0]!)
+  }
+  graph.tidy()
+  return scaled
+}
+
+function scaleReaders(graph: Graph, name: string, scales: Float64Array): void {
+  for (const user of graph.users(name)) {
+    if (user.opType === 'Split') {
+      let column = 0
+      for (const part of user.output) {
+        const width = graph.shapes.get(part)!.dims[1]!
+        scaleReaders(graph, part, scales.subarray(column, column + width))
+        column += width
+      }
+      continue
+    }
+    const { k, n, w } = weightsOf(graph, user)
+    const weights = w.map((value, i) => value * scales[Math.floor(i / n)]!)
+    const constant = graph.constant(`${user.input[1]}/equalised`, weights, [k, n])
+    user.input = [user.input[0]!, constant, ...user.input.slice(2)]
+    graph.shapes.set(user.output[0]!, graph.shapes.get(user.output[0]!) ?? floatShape(-1, n))
+    graph.touch()
+  }
+}

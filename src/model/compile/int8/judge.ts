@@ -1,0 +1,180 @@
+import { join } from 'node:path'
+import { create } from '@bufbuild/protobuf'
+import type { Graph } from '../../graph/graph.ts'
+import { ValueInfoProtoSchema } from '../../graph/onnx_pb.ts'
+import { auc } from '../../quality/metrics.ts'
+import type { PlanGraph } from '../sides/split-sides.ts'
+import type { PlanPart } from '../store/plan-files.ts'
+import { type InputRows, openSession, predictRows } from './observe-ranges.ts'
+
+/** Rows that int8 is judged on, none of which set its scales. */
+export interface JudgedRows extends InputRows {
+  /** float32 [rows, tasks]: 1, 0, or NaN outside the task's sample space. */
+  labels: Float32Array | undefined
+  tasks: string[]
+}
+
+/** How far a plan's answers are from those of the float32 plan. */
+export interface TaskDifference {
+  task: string
+  /** AUC of float32 − AUC of the plan; null where there are no labels, or so few that one pair would decide. */
+  auc_loss: number | null
+  /** |mean prediction ÷ float32's − 1|. */
+  mean_change: number
+  /** 99th percentile of the absolute difference of logits, and the largest. */
+  logit_p99: number
+  logit_max: number
+}
+
+export interface Verdict {
+  passed: boolean
+  rows: number
+  tasks: TaskDifference[]
+  /** What it fails on. */
+  reasons: string[]
+}
+
+/** The gate. */
+export const limits = { auc_loss: 1e-4, mean_change: 0.002, logit_p99: 0.05 }
+
+/**
+ * The gate with a margin, for choosing what to pay for exactness: rows that nobody has seen yet differ. Where labels are
+ * too few to measure a loss of AUC, logits must be the closer.
+ */
+export function passesClearly({ passed, tasks }: Verdict): boolean {
+  return (
+    passed &&
+    tasks.every(
+      ({ auc_loss, mean_change, logit_p99 }) =>
+        mean_change <= limits.mean_change * 0.75 && logit_p99 <= limits.logit_p99 * (auc_loss === null ? 0.5 : 0.75),
+    )
+  )
+}
+
+/** With fewer pairs of a positive and a negative row, one pair that changes its order is more than a tenth of the limit. */
+const fewestPairs = 10 / limits.auc_loss
+
+/** Compares a plan with another on rows, both in files. */
+export async function judgeFiles(
+  folder: string,
+  reference: PlanPart,
+  plan: PlanPart,
+  rows: JudgedRows,
+): Promise<Verdict> {
+  const [expected, actual] = [await answersOf(folder, reference, rows), await answersOf(folder, plan, rows)]
+  return compareLogits(expected, actual, rows)
+}
+
+/** Logits of the answers of a plan's file. */
+async function answersOf(folder: string, { file, rows: packed }: PlanPart, rows: InputRows): Promise<Float32Array> {
+  const session = await openSession(join(folder, file))
+  try {
+    const inputs = Object.fromEntries(packed.map(({ name, input }) => [name, rows.inputs[input]!]))
+    return (await predictRows(session, session.outputNames[0]!, { rows: rows.rows, inputs })).map(logit)
+  } finally {
+    await session.release()
+  }
+}
+
+/** Logits [rows, tasks] of a whole plan. */
+export async function logitsOf({ graph, rows: packed }: PlanGraph, rows: InputRows): Promise<Float32Array> {
+  const { bytes, output, sigmoid } = beforeSigmoid(graph)
+  const session = await openSession(bytes, graph.folder)
+  try {
+    const inputs = Object.fromEntries(packed.map(({ name, input }) => [name, rows.inputs[input]!]))
+    const values = await predictRows(session, output, { rows: rows.rows, inputs })
+    return sigmoid ? values : values.map(logit)
+  } finally {
+    await session.release()
+  }
+}
+
+/** The graph up to its logits, where it ends in a sigmoid: near 0 and 1 probabilities say little about them. */
+function beforeSigmoid(graph: Graph): { bytes: Uint8Array; output: string; sigmoid: boolean } {
+  const { name } = graph.outputs[0]!
+  const last = graph.producer(name)
+  if (last?.opType !== 'Sigmoid') return { bytes: graph.toBytes(), output: name, sigmoid: false }
+  const cut = graph.copy()
+  const output = last.input[0]!
+  cut.outputs.splice(0, Infinity, create(ValueInfoProtoSchema, { name: output }))
+  return { bytes: cut.toBytes(), output, sigmoid: true }
+}
+
+export function compareLogits(reference: Float32Array, other: Float32Array, rows: JudgedRows): Verdict {
+  const count = rows.tasks.length
+  const tasks = rows.tasks.map((task, column) => {
+    const column1 = columnOf(reference, column, count)
+    const column2 = columnOf(other, column, count)
+    const differences = column1.map((value, row) => Math.abs(value - column2[row]!)).sort()
+    const [mean1, mean2] = [meanProbability(column1), meanProbability(column2)]
+    return {
+      task,
+      auc_loss: aucLoss(column1, column2, rows.labels && columnOf(rows.labels, column, count)),
+      mean_change: Math.abs(mean2 / mean1 - 1),
+      logit_p99: differences[Math.floor((differences.length - 1) * 0.99)] ?? 0,
+      logit_max: differences.at(-1) ?? 0,
+    }
+  })
+  const reasons = rows.rows === 0 ? ['there are no rows to judge it on'] : tasks.flatMap(reasonsOf)
+  return { passed: reasons.length === 0, rows: rows.rows, tasks, reasons }
+}
+
+function reasonsOf(difference: TaskDifference): string[] {
+  return (['auc_loss', 'mean_change', 'logit_p99'] as const).flatMap((name) => {
+    const value = difference[name]
+    if (value === null || value <= limits[name]) return []
+    const beyond = Number.isNaN(value) ? 'not a number' : `${value.toPrecision(2)}, more than ${limits[name]}`
+    return [`${difference.task}: ${name} is ${beyond}`]
+  })
+}
+
+function aucLoss(reference: Float32Array, other: Float32Array, labels: Float32Array | undefined): number | null {
+  if (labels === undefined) return null
+  const inside = Array.from(labels.keys()).filter((row) => !Number.isNaN(labels[row]!))
+  const wanted = inside.map((row) => labels[row]!)
+  const positives = wanted.reduce((sum, label) => sum + label, 0)
+  if (positives * (wanted.length - positives) < fewestPairs) return null
+  const [before, after] = [reference, other].map((values) =>
+    auc(
+      wanted,
+      inside.map((row) => values[row]!),
+    ),
+  )
+  return before == null || after == null ? null : before - after
+}
+
+/** What has to be added to each column of the logits `other` [rows, columns] so that mean probabilities are `reference`'s. */
+export function meanShift(reference: Float32Array, other: Float32Array, columns: number): Float32Array {
+  return Float32Array.from({ length: columns }, (_, column) => {
+    const wanted = meanProbability(columnOf(reference, column, columns))
+    const own = columnOf(other, column, columns)
+    // The mean grows with the shift: bisection, to less than float32 tells apart.
+    let [low, high] = [-widestShift, widestShift]
+    for (let i = 0; i < 30; i++) {
+      const middle = (low + high) / 2
+      if (meanProbability(own.map((value) => value + middle)) < wanted) low = middle
+      else high = middle
+    }
+    return (low + high) / 2
+  })
+}
+
+/** Logits that are further off can't be mended by a shift. */
+const widestShift = 1
+
+function columnOf(values: Float32Array, column: number, count: number): Float32Array {
+  return Float32Array.from({ length: values.length / count }, (_, row) => values[row * count + column]!)
+}
+
+function meanProbability(logits: Float32Array): number {
+  return logits.reduce((sum, value) => sum + 1 / (1 + Math.exp(-value)), 0) / logits.length
+}
+
+/**
+ * The logit of a probability in float32, of which the least and the largest are taken to be 1e-7 and 1 − 1e-5: closer to 1
+ * its last digit alone would move the logit.
+ */
+export function logit(probability: number): number {
+  const p = Math.min(1 - 1e-5, Math.max(1e-7, probability))
+  return Math.log(p / (1 - p))
+}

@@ -1,0 +1,151 @@
+import { createHash } from 'node:crypto'
+import { closeSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { create } from '@bufbuild/protobuf'
+import { external, externalPlace } from '../../graph/external-data.ts'
+import { type Graph, isExternal } from '../../graph/graph.ts'
+import {
+  TensorProto_DataLocation as DataLocation,
+  TensorProto_DataType as DataType,
+  type TensorProto,
+  TensorProtoSchema,
+} from '../../graph/onnx_pb.ts'
+import { steps } from './equalise.ts'
+
+/** Ids of one field: a block of the table's rows. */
+export interface FieldIds {
+  offset: number
+  ids: number
+}
+
+/** An embedding table as bytes: value = lo + step·byte, per field (or for all ids) and dimension. */
+export interface TableScales {
+  /** Name of the constant uint8 [ids, dim]. */
+  name: string
+  /** [step, lo] of a field's dimension. */
+  at(field: FieldIds | undefined, dimension: number): [number, number]
+  addTo(graph: Graph): void
+}
+
+/** Rows read at once. */
+const chunkBytes = 4 << 20
+
+/**
+ * Rounds a table to bytes; a quarter of its size. With `fields`, which must not overlap, each has a range of its own in
+ * every dimension; rows of no field become 0. A table that lies in a file is read, and its bytes are written to a file
+ * beside it, piece by piece.
+ */
+export function quantiseTable(graph: Graph, table: string, fields: FieldIds[] | undefined): TableScales {
+  const tensor = graph.constants.get(table)!
+  const [rows, dim] = tensor.dims.map(Number) as [number, number]
+  const blocks = (fields ?? [{ offset: 0, ids: rows }]).map(({ offset, ids }) => ({
+    offset: Math.min(offset, rows),
+    ids: Math.max(0, Math.min(ids, rows - offset)),
+  }))
+  const name = graph.fresh(`${table}/uint8`)
+  const sink = createSink(graph, tensor, name)
+  const scales = new Map<number, { step: Float32Array; lo: Float32Array }>()
+  try {
+    for (const { offset, ids } of blocks) {
+      const range = rangeOf(graph, tensor, offset, ids, dim)
+      scales.set(offset, range)
+      for (const { values, row } of pieces(graph, tensor, offset, ids, dim)) {
+        const bytes = new Uint8Array(values.length)
+        for (let i = 0; i < values.length; i++)
+          bytes[i] = Math.round((values[i]! - range.lo[i % dim]!) / range.step[i % dim]!)
+        sink.write(row * dim, bytes)
+      }
+    }
+  } finally {
+    sink.close()
+  }
+  const [first] = blocks
+  return {
+    name,
+    at(field, dimension) {
+      const offset = fields === undefined || field === undefined ? first!.offset : Math.min(field.offset, rows)
+      const { step, lo } = scales.get(offset)!
+      return [step[dimension]!, lo[dimension]!]
+    },
+    addTo(target) {
+      target.constants.set(name, sink.tensor)
+    },
+  }
+}
+
+/** The least value of each dimension, and the step that brings 255 steps from there to the largest. */
+function rangeOf(
+  graph: Graph,
+  tensor: TensorProto,
+  offset: number,
+  ids: number,
+  dim: number,
+): { step: Float32Array; lo: Float32Array } {
+  const lo = new Float32Array(dim).fill(Number.POSITIVE_INFINITY)
+  const hi = new Float32Array(dim).fill(Number.NEGATIVE_INFINITY)
+  for (const { values } of pieces(graph, tensor, offset, ids, dim))
+    for (let i = 0; i < values.length; i++) {
+      const d = i % dim
+      if (values[i]! < lo[d]!) lo[d] = values[i]!
+      if (values[i]! > hi[d]!) hi[d] = values[i]!
+    }
+  if (ids === 0) lo.fill(0)
+  return { lo, step: lo.map((least, d) => (hi[d]! > least ? (hi[d]! - least) / steps : 1)) }
+}
+
+/** Takes a table's bytes, in memory or in a file, wherever its floats are. Without any they are 0. */
+function createSink(graph: Graph, { name: table, dims, ...tensor }: TensorProto, name: string) {
+  const size = dims.reduce((product, side) => product * Number(side), 1)
+  const like = { name, dataType: DataType.UINT8, dims }
+  if (tensor.dataLocation !== DataLocation.EXTERNAL) {
+    const rawData = new Uint8Array(size)
+    return {
+      tensor: create(TensorProtoSchema, { ...like, rawData }),
+      write: (at: number, bytes: Uint8Array) => rawData.set(bytes, at),
+      close: () => undefined,
+    }
+  }
+  const location = `uint8-${createHash('sha256').update(table).digest('hex').slice(0, 32)}.bin`
+  const file = openSync(join(graph.folder, location), 'w')
+  ftruncateSync(file, size)
+  return {
+    tensor: external(like, location, 0, size),
+    write(at: number, bytes: Uint8Array) {
+      for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done, bytes.length - done, at + done)
+    },
+    close: () => closeSync(file),
+  }
+}
+
+/** Rows of a float table, piece by piece. */
+function* pieces(
+  graph: Graph,
+  tensor: TensorProto,
+  offset: number,
+  ids: number,
+  dim: number,
+): Iterable<{ values: Float32Array; row: number }> {
+  if (!isExternal(tensor)) {
+    const values = graph.floats(tensor.name)!
+    yield { values: values.subarray(offset * dim, (offset + ids) * dim), row: offset }
+    return
+  }
+  const { location, start } = externalPlace(tensor)
+  const perPiece = Math.max(1, Math.floor(chunkBytes / (dim * 4)))
+  const buffer = new Float32Array(perPiece * dim)
+  const file = openSync(resolve(graph.folder, location), 'r')
+  try {
+    for (let row = offset; row < offset + ids; row += perPiece) {
+      const count = Math.min(perPiece, offset + ids - row) * dim
+      const bytes = new Uint8Array(buffer.buffer, 0, count * 4)
+      for (let done = 0; done < bytes.length; ) {
+        const read = readSync(file, bytes, done, bytes.length - done, start + row * dim * 4 + done)
+        if (read === 0) throw new Error(`${location} ends too early`)
+        done += read
+      }
+      yield { values: buffer.subarray(0, count), row }
+    }
+  } finally {
+    closeSync(file)
+  }
+}

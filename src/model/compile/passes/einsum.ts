@@ -1,0 +1,90 @@
+import { attribute, floatShape, type Graph, type TensorShape } from '../../graph/graph.ts'
+import { permute } from '../../graph/layout.ts'
+import type { NodeProto } from '../../graph/onnx_pb.ts'
+
+/**
+ * A sum of products, a row of the batch for itself, as a matrix product: by a constant, `bk,ekh->beh` is [batch, K]·[K, E·H];
+ * of two computed tensors, `be,beh->bh` is [batch, 1, E]·[batch, E, H]. One letter is summed over.
+ *
+ * Adds what computes it, and answers its name; undefined, and nothing added, for any other equation.
+ */
+export function matMulOfEinsum(graph: Graph, node: NodeProto): string | undefined {
+  const equation = new TextDecoder().decode(attribute(node, 'equation')?.s).replaceAll(' ', '')
+  const form = /^(\w+),(\w+)->(\w+)$/.exec(equation)
+  const shape = graph.shapes.get(node.output[0]!)
+  if (form === null || shape === undefined) return undefined
+  const [a, b, out] = form.slice(1) as [string, string, string]
+  if (![a, b, out].every((letters) => new Set(letters).size === letters.length)) return undefined
+  const summed = [...a].filter((letter) => b.includes(letter) && !out.includes(letter))
+  if (summed.length !== 1) return undefined
+  const [x, y] = node.input as [string, string]
+  const operands = [
+    { name: x, letters: a, own: [...a].filter((letter) => !b.includes(letter)) },
+    { name: y, letters: b, own: [...b].filter((letter) => !a.includes(letter)) },
+  ] as [Operand, Operand]
+  if (graph.floats(x) !== undefined) operands.reverse()
+  const product = graph.floats(operands[1].name) === undefined ? computed : byConstant
+  return product(graph, operands, summed[0]!, { letters: out, shape })
+}
+
+/** [batch, K]·[K, …], the constant's own sides in the answer's order. */
+function byConstant(graph: Graph, [rows, weights]: [Operand, Operand], k: string, out: Answer): string | undefined {
+  const [batch] = rows.own
+  const own = [...out.letters.slice(1)]
+  if (rows.letters !== `${batch}${k}` || out.letters[0] !== batch || own.length !== weights.own.length) return undefined
+  if (graph.shapes.get(rows.name)?.dims[0] !== -1) return undefined
+  const dims = graph.dimsOf(weights.name)!
+  const perm = [k, ...own].map((letter) => weights.letters.indexOf(letter))
+  const [depth, ...sides] = perm.map((axis) => dims[axis]!) as [number, ...number[]]
+  const n = sides.reduce((size, side) => size * side, 1)
+  const kernel = graph.constant(`${weights.name}/matrix`, permute(graph.floats(weights.name)!, dims, perm), [depth, n])
+  const product = graph.node('MatMul', [rows.name, kernel], { shape: floatShape(-1, n) })
+  if (own.length === 1) return product
+  return graph.node('Reshape', [product, graph.integers(out.shape.dims)], { shape: out.shape })
+}
+
+/** [batch, …, K]·[batch, K, …]; either operand has one letter of its own at most. */
+function computed(graph: Graph, operands: [Operand, Operand], k: string, out: Answer): string | undefined {
+  const batch = out.letters[0]!
+  const own = operands.map((operand) => operand.own)
+  // Every letter has its place, and none but the batch is in both operands and the answer.
+  const placed = operands.every(
+    ({ letters, own }) => letters[0] === batch && own.length <= 1 && letters.length === 2 + own.length,
+  )
+  if (!placed || out.letters.length !== 1 + own.flat().length) return undefined
+  if (!own.flat().every((letter) => out.letters.includes(letter))) return undefined
+  const dims = operands.map(({ name }) => graph.shapes.get(name)?.dims)
+  if (dims.some((sides) => sides?.[0] !== -1 || sides.slice(1).some((side) => side < 0))) return undefined
+
+  const [[left], [right]] = own as [string[], string[]]
+  const both = left !== undefined && right !== undefined
+  if (both && out.letters.indexOf(left) > out.letters.indexOf(right)) operands.reverse()
+  const [rows, columns] = operands
+  const x = matrix(graph, rows, [rows.own[0], k])
+  const y = matrix(graph, columns, [k, columns.own[0]])
+  const product = graph.node('MatMul', [x.name, y.name], { shape: floatShape(-1, x.dims[1]!, y.dims[2]!) })
+  return both ? product : graph.node('Reshape', [product, graph.integers(out.shape.dims)], { shape: out.shape })
+}
+
+interface Operand {
+  name: string
+  letters: string
+  /** Letters that the other operand lacks. */
+  own: string[]
+}
+
+interface Answer {
+  letters: string
+  shape: TensorShape
+}
+
+/** An operand as [batch, …, …], its sides in that order; one that it lacks is 1. */
+function matrix(graph: Graph, { name, letters }: Operand, order: (string | undefined)[]) {
+  const { dims } = graph.shapes.get(name)!
+  const sides = [-1, ...order.map((letter) => (letter === undefined ? 1 : dims[letters.indexOf(letter)]!))]
+  const shape = floatShape(...sides)
+  if (letters.length < 3) return { name: graph.node('Reshape', [name, graph.integers(sides)], { shape }), dims: sides }
+  const perm = [0, ...order.map((letter) => letters.indexOf(letter!))]
+  if (perm[1] === 1) return { name, dims: sides }
+  return { name: graph.node('Transpose', [name], { attributes: { perm }, shape }), dims: sides }
+}

@@ -1,0 +1,60 @@
+import { pickedColumns } from '../../graph/columns.ts'
+import { type Graph, intAttribute } from '../../graph/graph.ts'
+import { bypass, isPlainReshape, type Rule } from './rule.ts'
+
+/**
+ * Slice(Gather(table, ids)) → Gather(table's columns, ids): of a table that is wider than what is wanted, the rest is not
+ * looked up, and what is found are whole rows again, which can be followed to their ids.
+ */
+const sliceTable: Rule = (graph, node) => {
+  if (node.opType !== 'Slice' || graph.isOutput(node.output[0]!)) return false
+  const [x] = node.input
+  const columns = pickedColumns(graph, node, node.output[0]!)
+  const read = graph.producer(x!)
+  const gather = read !== undefined && isPlainReshape(graph, read) ? graph.producer(read.input[0]!) : read
+  if (columns === undefined || columns.length === 0 || gather?.opType !== 'Gather') return false
+  if (intAttribute(gather, 'axis', 0) !== 0) return false
+  const [table, ids] = gather.input as [string, string]
+  const dims = graph.dimsOf(table)
+  const shape = graph.shapes.get(x!)
+  // One id a row.
+  if (dims?.length !== 2 || shape?.dims.length !== 2 || shape.dims[0] !== -1 || shape.dims[1] !== dims[1]) return false
+  const found = graph.shapes.get(gather.output[0]!)
+  const cut = columnsOf(graph, table, dims as [number, number], columns)
+  if (cut === undefined || found === undefined) return false
+  const width = columns.length
+  const looked = graph.node('Gather', [cut, ids], {
+    attributes: { axis: 0 },
+    shape: { ...found, dims: found.dims.with(-1, width) },
+  })
+  const flat = { ...shape, dims: [-1, width] }
+  return bypass(graph, node, graph.node('Reshape', [looked, graph.integers(flat.dims)], { shape: flat }))
+}
+
+const cutTables = new WeakMap<Graph, Map<string, string>>()
+
+/** Columns of a table, one constant for all that want the same. Answers its name. */
+function columnsOf(
+  graph: Graph,
+  table: string,
+  [rows, width]: [number, number],
+  columns: number[],
+): string | undefined {
+  const known = cutTables.get(graph) ?? new Map<string, string>()
+  cutTables.set(graph, known)
+  const key = `${table}:${columns.join()}`
+  const name = known.get(key)
+  if (name !== undefined && graph.constants.has(name)) return name
+  const values = graph.floats(table)
+  if (values === undefined) return undefined
+  const cut = new Float32Array(rows * columns.length)
+  for (let row = 0; row < rows; row++)
+    columns.forEach((column, i) => {
+      cut[row * columns.length + i] = values[row * width + column]!
+    })
+  const made = graph.constant(`${table}/columns`, cut, [rows, columns.length])
+  known.set(key, made)
+  return made
+}
+
+export const gatherRules: Rule[] = [sliceTable]

@@ -1,0 +1,24 @@
+import { type Graph, isExternal } from '../../graph/graph.ts'
+import { TensorProto_DataType as DataType, type NodeProto } from '../../graph/onnx_pb.ts'
+
+/** Rewrites a node if it fits; answers whether it did. */
+export type Rule = (graph: Graph, node: NodeProto) => boolean
+
+/** Takes a node out, and puts another tensor in the place of its output. */
+export function bypass(graph: Graph, node: NodeProto, replacement: string): true {
+  graph.nodes.splice(graph.nodes.indexOf(node), 1)
+  graph.touch()
+  // Its former output is an output of the graph perhaps, which the replacement's producer then takes over.
+  graph.replace(node.output[0]!, replacement)
+  return true
+}
+
+export function isPlainReshape(graph: Graph, node: NodeProto): boolean {
+  return (
+    node.opType === 'Reshape' &&
+    node.attribute.length === 0 &&
+    graph.constants.has(node.input[1]!) &&
+    !isExternal(graph.constants.get(node.input[1]!)!) &&
+    graph.constants.get(node.input[1]!)!.dataType === DataType.INT64
+  )
+}

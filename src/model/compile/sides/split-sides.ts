@@ -1,0 +1,214 @@
+import { type Segment, segmentsOf } from '../../graph/columns.ts'
+import { isGemm, weightsOf } from '../../graph/gemm.ts'
+import { floatShape, type Graph } from '../../graph/graph.ts'
+import type { NodeProto } from '../../graph/onnx_pb.ts'
+import { features, rowIndexes, rowsOf } from './side-columns.ts'
+import { assemble, contextsOf, knownSum, ofRequest, partsOf, readsContext, takeRelu } from './side-graphs.ts'
+import { planNames } from './tensor-names.ts'
+
+export type Side = 'context' | 'candidate' | 'cross'
+
+/** Per input of the graph the side of each of its columns. */
+export type Sides = Record<string, readonly Side[]>
+
+/** Columns of one input of the saved graph that a plan takes as one input of its own, [rows, columns]. */
+export interface PackedInput {
+  name: string
+  input: string
+  columns: number[]
+}
+
+export interface PlanGraph {
+  graph: Graph
+  /** What belongs to the request: a row for each. */
+  context: PackedInput[]
+  /** What belongs to each row. */
+  rows: PackedInput[]
+  /** What took the place of each first layer's output. */
+  replaced: Map<FirstLayer, string>
+}
+
+/** What the parts of a first layer are. */
+export interface LayerParts {
+  /** Columns of its output. */
+  width: number
+  /** Whether `known` takes the sum of its parts after its ReLU. */
+  relu: boolean
+  /** The first of its columns in the contexts' part; −1: the context has none. */
+  context: number
+}
+
+/** A graph, its first layer taken apart by side. */
+export interface SplitGraphs {
+  /** Requests' rows, all computed: context [requests, …], rows [rows, …], `planNames.requests`; if there are context columns. */
+  fresh: PlanGraph | undefined
+  /** The candidates' part of the first layer: outputs `planNames.part(…)` [rows, width], one a layer; if there are candidate columns. */
+  parts: PlanGraph | undefined
+  /**
+   * The contexts' part: output `planNames.contexts` [requests, …], side by side of all layers that read the context; if there
+   * are candidate columns, and such layers.
+   */
+  context: PlanGraph | undefined
+  /** Rows of which these two parts are known: inputs `planNames.sum(…)` [rows, width], and cross columns; if there are candidate columns. */
+  known: PlanGraph | undefined
+  layers: LayerParts[]
+}
+
+/** A first product of features: reads nothing but columns of the inputs. */
+export interface FirstLayer {
+  gemm: NodeProto
+  segments: Segment[]
+  /** The tensor that a plan computes in another way: the product, or what is made of it at once. */
+  output: string
+}
+
+/** Products that read the same features. */
+export type Group = [FirstLayer, ...FirstLayer[]]
+
+/** Adds to a plan what takes the place of each layer's `output`; answers the names. */
+export type Emit = (plan: PlanGraph, group: Group) => string[]
+
+/**
+ * The first layer by side: `x·W + b = context·W₁ + candidate·W₂ + cross·W₃ + b`.
+ *
+ * The first product is computed once a request and added as a bias, the second can be kept from request to request. Every
+ * product that reads features directly is taken apart; answers the reason where something else reads them.
+ */
+export function splitSides(graph: Graph, sides: Sides): SplitGraphs | string {
+  const layers = firstLayers(graph)
+  return splitLayers(graph, layers, sides, floatEmitter(graph, layers, sides))
+}
+
+/** Every product of features. */
+export function firstLayers(graph: Graph): FirstLayer[] {
+  const layers: FirstLayer[] = []
+  for (const gemm of graph.nodes) {
+    if (!isGemm(graph, gemm)) continue
+    const segments = segmentsOf(graph, gemm.input[0]!)
+    if (segments !== undefined) layers.push({ gemm, segments, output: gemm.output[0]! })
+  }
+  return layers
+}
+
+/** How a kind of arithmetic computes the first layers of each plan. */
+export interface Emitter {
+  fresh: Emit
+  known: Emit
+  parts: Emit
+  /** Asked for groups that read the context alone. */
+  context: Emit
+}
+
+/** Takes the first layers apart; answers a reason where that can't be done. */
+export function splitLayers(graph: Graph, layers: FirstLayer[], sides: Sides, emit: Emitter): SplitGraphs | string {
+  if (layers.length === 0) return 'no product of features was found'
+  for (const { input, columns } of layers.flatMap(({ segments }) => segments))
+    if (columns.some((c) => sides[input]?.[c] === undefined)) return `the sides of the input ${input} are not known`
+  const has = (side: Side) =>
+    layers.some(({ segments }) => segments.some(({ input, columns }) => columns.some((c) => sides[input]![c] === side)))
+  if (!has('context') && !has('candidate')) return 'no field belongs to the context or the candidate alone'
+  if (!has('candidate') && !has('cross')) return 'every field belongs to the context'
+  for (const { gemm, segments } of layers)
+    if (segments.every(({ input, columns }) => columns.every((c) => sides[input]![c] === 'context')))
+      return `the product ${gemm.name} reads the context alone`
+
+  const fresh = has('context') ? assemble(graph, layers, emit.fresh) : undefined
+  if (typeof fresh === 'string') return fresh
+  // Every first layer must have a part to be kept: then the candidate's columns are read nowhere else.
+  const everywhere = layers.every(({ segments }) =>
+    segments.some(({ input, columns }) => columns.some((c) => sides[input]![c] === 'candidate')),
+  )
+  if (!has('candidate') || !everywhere)
+    return { fresh, parts: undefined, context: undefined, known: undefined, layers: [] }
+  const known = assemble(graph, layers, emit.known)
+  if (typeof known === 'string') return known
+  const contexts = contextsOf(graph, layers, sides, emit.context)
+  return {
+    fresh,
+    parts: partsOf(graph, layers, emit.parts),
+    context: contexts?.plan,
+    known,
+    layers: layers.map((layer, i) => ({
+      width: weightsOf(graph, layer.gemm).n,
+      relu: takeRelu(known.graph, planNames.sum(i)),
+      context: contexts?.columns.get(layer) ?? -1,
+    })),
+  }
+}
+
+function floatEmitter(whole: Graph, layers: FirstLayer[], sides: Sides): Emitter {
+  const biasesOf = (plan: PlanGraph, group: Group) =>
+    group.map(({ gemm }) => {
+      const { n, b } = weightsOf(whole, gemm)
+      return plan.graph.constant('bias', b, [n])
+    })
+  return {
+    fresh(plan, group) {
+      const biases = readsContext(group, sides)
+        ? contextOf(plan, whole, group, sides).map((sums) => ofRequest(plan, sums))
+        : biasesOf(plan, group)
+      const x = features(plan, group[0].segments, sides, ['candidate', 'cross'])
+      return group.map(({ gemm, segments }, i) => {
+        const w = rowsOf(whole, gemm, segments, sides, ['candidate', 'cross'])
+        const name = plan.graph.constant(`${gemm.input[1]}/rows`, w.data, w.dims)
+        return plan.graph.node('Gemm', [x, name, biases[i]!], { shape: floatShape(-1, w.dims[1]!) })
+      })
+    },
+    context: (plan, group) => contextOf(plan, whole, group, sides),
+    known(plan, group) {
+      const biases = readsContext(group, sides) ? undefined : biasesOf(plan, group)
+      const crossed = rowIndexes(group[0].segments, sides, ['cross']).length > 0
+      const x = crossed ? features(plan, group[0].segments, sides, ['cross']) : undefined
+      return group.map((layer, i) => {
+        const { n } = weightsOf(whole, layer.gemm)
+        const shape = floatShape(-1, n)
+        let sum = knownSum(plan, layers.indexOf(layer), n)
+        if (biases) sum = plan.graph.node('Add', [sum, biases[i]!], { shape })
+        if (x === undefined) return sum
+        const w = rowsOf(whole, layer.gemm, layer.segments, sides, ['cross'])
+        const name = plan.graph.constant(`${layer.gemm.input[1]}/cross`, w.data, w.dims)
+        return plan.graph.node('Gemm', [x, name, sum], { shape })
+      })
+    },
+    parts(plan, group) {
+      const x = features(plan, group[0].segments, sides, ['candidate'])
+      return group.map(({ gemm, segments }) => {
+        const w = rowsOf(whole, gemm, segments, sides, ['candidate'])
+        const name = plan.graph.constant(`${gemm.input[1]}/candidate`, w.data, w.dims)
+        return plan.graph.node('Gemm', [x, name], { shape: floatShape(-1, w.dims[1]!) })
+      })
+    },
+  }
+}
+
+/** Per layer of the group, which reads the context, its bias and the context's part: [requests, width]. */
+function contextOf(plan: PlanGraph, whole: Graph, group: Group, sides: Sides): string[] {
+  const { graph } = plan
+  const members = group.map(({ gemm }) => weightsOf(whole, gemm))
+  const [{ segments }] = group
+  const x = features(plan, segments, sides, ['context'])
+  const width = members.reduce((sum, { n }) => sum + n, 0)
+  const bias = new Float32Array(width)
+  let k = 0
+  let weights = new Float32Array(0)
+  let column = 0
+  group.forEach(({ gemm }, i) => {
+    const { data, dims } = rowsOf(whole, gemm, segments, sides, ['context'])
+    const n = dims[1]!
+    if (i === 0) {
+      k = dims[0]!
+      weights = new Float32Array(k * width)
+    }
+    for (let row = 0; row < k; row++) weights.set(data.subarray(row * n, (row + 1) * n), row * width + column)
+    bias.set(members[i]!.b, column)
+    column += n
+  })
+  const names = [graph.constant('context/kernel', weights, [k, width]), graph.constant('context/bias', bias, [width])]
+  const sum = graph.node('Gemm', [x, ...names], { shape: floatShape(1, width) })
+  if (group.length === 1) return [sum]
+  const sizes = members.map(({ n }) => n)
+  return graph.nodeOf('Split', [sum, graph.integers(sizes)], sizes.length, {
+    attributes: { axis: 1 },
+    shapes: sizes.map((n) => floatShape(1, n)),
+  })
+}

@@ -1,0 +1,20 @@
+import type { Graph } from '../../graph/graph.ts'
+import { firstLayers } from './split-sides.ts'
+
+/** Of an optimised graph: the tables that columns of an input are looked up in. */
+export function tablesOf(graph: Graph, input: string): Set<string> {
+  const segments = firstLayers(graph).flatMap((layer) => layer.segments)
+  return new Set(segments.flatMap(({ table, input: read }) => (read === input && table !== undefined ? [table] : [])))
+}
+
+/** Of an optimised graph: per column of an input that looks up a table, how many rows that has. */
+export function tableRows(graph: Graph, input: string): Map<number, number> {
+  const rows = new Map<number, number>()
+  for (const { segments } of firstLayers(graph))
+    for (const segment of segments) {
+      const ids = segment.table === undefined ? undefined : graph.dimsOf(segment.table)?.[0]
+      if (segment.input !== input || ids === undefined) continue
+      for (const column of segment.columns) rows.set(column, Math.min(ids, rows.get(column) ?? ids))
+    }
+  return rows
+}

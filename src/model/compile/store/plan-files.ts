@@ -1,0 +1,313 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { mkdir, readFile, realpath, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { product } from '../../base/dims.ts'
+import { reasonOf } from '../../base/errors.ts'
+import {
+  checkTables,
+  external,
+  externalPlace,
+  largeTable,
+  linkOrCopy,
+  type TableFile,
+} from '../../graph/external-data.ts'
+import { type Graph, isExternal } from '../../graph/graph.ts'
+import { isMarked } from '../../graph/ids.ts'
+import { TensorProto_DataType as DataType, type TensorProto } from '../../graph/onnx_pb.ts'
+import type { CompiledGraph, Plans, Precision } from '../compile.ts'
+import type { Verdict } from '../int8/judge.ts'
+import type { Effort } from '../int8/quantise-layers.ts'
+import type { PassReport } from '../optimise.ts'
+import type { LayerParts, PackedInput, PlanGraph } from '../sides/split-sides.ts'
+
+/*
+ * Compiled plans on disk: a folder of ONNX files, tables beside them, and plan.json.
+ */
+
+/** Changes whenever the compiler may make something else of the same graph. */
+export const compilerVersion = 4
+
+export const planFile = 'plan.json'
+
+/** One graph of a plan: its file, and which columns of the saved graph's inputs each of its inputs takes. */
+export interface PlanPart {
+  file: string
+  context: PackedInput[]
+  rows: PackedInput[]
+}
+
+export interface PlanSet {
+  whole: PlanPart
+  fresh?: PlanPart
+  parts?: PlanPart
+  context?: PlanPart
+  known?: PlanPart
+  layers: LayerParts[]
+  /** Why the graph is not taken apart by side, if so. */
+  unsplit?: string
+}
+
+export interface PlanDescription {
+  compiler: number
+  /** Inputs of the saved graph: [rows, width]; `ids`: negative ones are to be refused, where the format alone doesn't say so. */
+  inputs: { name: string; dtype: 'int32' | 'float32'; width: number; ids?: true }[]
+  output: string
+  /** Columns of the output. */
+  width: number
+  passes: PassReport[]
+  float32: PlanSet
+  int8?: PlanSet & { effort: Effort; passes: PassReport[] }
+  int8Problem?: string
+  /** Files of the saved graph that the plan's tables were taken from. */
+  tables: TableFile[]
+  /** Bytes and SHA-256 of every file; of one that is too large to hash each time, when it was last changed, ms. */
+  files: Record<string, { bytes: number; sha256: string; changed?: number }>
+}
+
+/** A plan that is ready to be loaded; what crosses threads. */
+export interface ReadyPlan {
+  folder: string
+  description: PlanDescription
+  /** What is served, after int8 was judged here. */
+  precision: Precision
+  verdict: Verdict | undefined
+  /** Why another precision is served than was asked for. */
+  precisionProblem: string | undefined
+  /** Where it came from; `temporary` ones are removed when the model is closed. */
+  origin: 'compiled' | 'cached' | 'temporary'
+  /** What each graph costs, where that is not to be measured. */
+  costs?: PlanCosts
+}
+
+/** What a call of a graph takes for one request: `a`·rows + `b`, µs. */
+export interface Cost {
+  a: number
+  b: number
+  /** What a request takes that shares the call of others: the same; default: as much as alone. */
+  joined?: { a: number; b: number }
+}
+
+export type PlanCosts = Record<'whole' | 'fresh' | 'parts' | 'known', Cost> & {
+  /** To look up a candidate that was never seen, µs; default: nothing. */
+  lookUp?: number
+}
+
+/** Files up to this size are hashed when a plan is read from the cache; of larger ones the size is looked at. */
+const hashedBytes = 64 * 1024 * 1024
+
+/** Writes a plan as `folder`, which must not exist. Nothing is left behind if it fails. */
+export async function savePlan(
+  folder: string,
+  output: string,
+  compiled: CompiledGraph,
+  tables: TableFile[] = [],
+): Promise<PlanDescription> {
+  const building = unfinished(folder)
+  await makeFolder(building)
+  try {
+    const writer = createWriter(building)
+    const float32 = await writer.plans('float32', compiled.float32)
+    const { int8 } = compiled
+    const { graph } = compiled.float32.whole
+    const description: PlanDescription = {
+      compiler: compilerVersion,
+      inputs: inputsOf(graph),
+      output,
+      width: widthOf(graph, output),
+      passes: compiled.passes,
+      float32,
+      ...(int8 === undefined
+        ? {}
+        : { int8: { ...(await writer.plans('int8', int8)), effort: int8.effort, passes: int8.passes } }),
+      ...(compiled.int8Problem === undefined ? {} : { int8Problem: compiled.int8Problem }),
+      tables,
+      files: writer.files,
+    }
+    await writeFile(join(building, planFile), seal(description))
+    return (await settle(building, folder)) ?? description
+  } catch (error) {
+    await rm(building, { recursive: true, force: true })
+    throw error
+  }
+}
+
+/** A name beside `folder` for what is not done yet; `cleanCache` knows what interrupted writers left by it. */
+export function unfinished(folder: string): string {
+  return `${folder}.${process.pid}.${randomUUID().slice(0, 8)}`
+}
+
+/** Gives a finished folder its name. Answers the plan that is there already, if another writer was faster. */
+async function settle(building: string, folder: string): Promise<PlanDescription | undefined> {
+  try {
+    await rename(building, folder)
+    return undefined
+  } catch (error) {
+    if (!['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+  }
+  const other = await readPlan(folder).catch(() => undefined)
+  await rm(other === undefined ? folder : building, { recursive: true, force: true })
+  if (other === undefined) await rename(building, folder)
+  return other
+}
+
+/** Reads a plan and verifies it; undefined where there is none. Rejects with an Error that says what is wrong with it. */
+export async function readPlan(folder: string): Promise<PlanDescription | undefined> {
+  const text = await readFile(join(folder, planFile), 'utf8').catch((error) => {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  })
+  if (text === undefined) return undefined
+  const description = unseal(text)
+  // A table that was written over has been so in the plan, too, where it is a link.
+  await checkTables(description.tables)
+  for (const [file, { bytes, sha256, changed }] of Object.entries(description.files)) {
+    const path = join(folder, file)
+    const { size, mtimeMs } = await stat(path).catch((error) => {
+      throw error.code === 'ENOENT' ? new Error(`${file} is missing`) : error
+    })
+    if (changed !== undefined && mtimeMs !== changed) throw new Error(`${file} was changed`)
+    if (size !== bytes) throw new Error(`${file} has ${size} bytes, not ${bytes}`)
+    if (sha256 !== '' && hashOf(await readFile(path)) !== sha256) throw new Error(`${file} is damaged`)
+  }
+  await touchPlan(folder)
+  return description
+}
+
+/** Says that a plan is in use. Never rejects: a cache that can't be written to is never cleaned either. */
+export async function touchPlan(folder: string): Promise<void> {
+  const now = new Date()
+  await utimes(folder, now, now).catch(() => undefined)
+}
+
+/** mkdir −p. Node's own never ends where a file system refuses with ENOENT, as /proc does. */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST' && (await stat(path)).isDirectory()) return
+    if (code !== 'ENOENT' || dirname(path) === path) throw error
+    await makeFolder(dirname(path))
+    await mkdir(path).catch((error) => {
+      if (error.code !== 'EEXIST') throw error
+    })
+  }
+}
+
+function createWriter(folder: string) {
+  const files: PlanDescription['files'] = {}
+  /** Large tables that have been written, by their data or the path of their file. */
+  const tables = new Map<Uint8Array | string, string>()
+
+  async function put(file: string, bytes: Uint8Array): Promise<void> {
+    await writeFile(join(folder, file), bytes)
+    await record(file, async () => bytes)
+  }
+
+  async function record(file: string, read: () => Promise<Uint8Array>): Promise<void> {
+    const { size, mtimeMs } = await stat(join(folder, file))
+    files[file] =
+      size <= hashedBytes
+        ? { bytes: size, sha256: hashOf(await read()) }
+        : { bytes: size, sha256: '', changed: mtimeMs }
+  }
+
+  /** Puts large tables into files; small ones stay where they are. */
+  async function moveTables(graph: Graph): Promise<Graph> {
+    const moved = graph.copy()
+    const done = new Set<TensorProto>()
+    const move = async (tensor: TensorProto) => {
+      if (done.has(tensor)) return
+      const there = await moveTable(tensor, graph.folder)
+      moved.constants.set(tensor.name, there)
+      done.add(there)
+    }
+    for (const node of moved.nodes) {
+      const name = node.input[0]
+      const tensor = node.opType === 'Gather' && name !== undefined ? moved.constants.get(name) : undefined
+      if (tensor !== undefined && (isExternal(tensor) || tensor.rawData.byteLength >= largeTable)) await move(tensor)
+    }
+    // Whatever else is external would be sought beside the plan.
+    for (const tensor of [...moved.constants.values()]) if (isExternal(tensor)) await move(tensor)
+    return moved
+  }
+
+  async function moveTable(tensor: TensorProto, from: string): Promise<TensorProto> {
+    if (!isExternal(tensor)) {
+      const file = tables.get(tensor.rawData) ?? `table-${tables.size}.bin`
+      if (!tables.has(tensor.rawData)) await put(file, tensor.rawData)
+      tables.set(tensor.rawData, file)
+      return external(tensor, file, 0, tensor.rawData.byteLength)
+    }
+    const { location, start, length } = externalPlace(tensor)
+    // A link to a link would lead elsewhere from here.
+    const path = await realpath(resolve(from, location))
+    const file = tables.get(path) ?? `table-${tables.size}.bin`
+    if (!tables.has(path)) {
+      await linkOrCopy(path, join(folder, file))
+      await record(file, () => readFile(join(folder, file)))
+    }
+    tables.set(path, file)
+    return external(tensor, file, start, length)
+  }
+
+  async function part(name: string, { graph, context, rows }: PlanGraph): Promise<PlanPart> {
+    const file = `${name}.onnx`
+    await put(file, (await moveTables(graph)).toBytes())
+    return { file, context, rows }
+  }
+
+  return {
+    files,
+    async plans(precision: Precision, { whole, split }: Plans): Promise<PlanSet> {
+      const set: PlanSet = { whole: await part(`${precision}-whole`, whole), layers: [] }
+      if (typeof split === 'string') return { ...set, unsplit: split }
+      set.layers = split.layers
+      if (split.fresh) set.fresh = await part(`${precision}-fresh`, split.fresh)
+      if (split.parts) set.parts = await part(`${precision}-parts`, split.parts)
+      if (split.context) set.context = await part(`${precision}-context`, split.context)
+      if (split.known) set.known = await part(`${precision}-known`, split.known)
+      return set
+    },
+  }
+}
+
+/** Inputs of a graph as engines take them: [rows, width]. */
+function inputsOf(graph: Graph): PlanDescription['inputs'] {
+  return graph.inputs.map((input) => {
+    const { name } = input
+    const dtype = graph.shapes.get(name)?.dtype === DataType.FLOAT ? 'float32' : 'int32'
+    return { name, dtype, width: widthOf(graph, name), ...(isMarked(input) ? { ids: true } : {}) }
+  })
+}
+
+function widthOf(graph: Graph, name: string): number {
+  const dims = graph.shapes.get(name)?.dims
+  if (dims === undefined || dims[0] !== -1) throw new Error(`${name} is not one row a row of the batch`)
+  return product(dims.slice(1))
+}
+
+/** plan.json: a line with the SHA-256 of the rest, which is the description. */
+function seal(description: PlanDescription): string {
+  const text = `${JSON.stringify(description, undefined, 1)}\n`
+  return `${hashOf(text)}\n${text}`
+}
+
+function unseal(text: string): PlanDescription {
+  const end = text.indexOf('\n')
+  const body = text.slice(end + 1)
+  if (end < 0 || text.slice(0, end) !== hashOf(body)) throw new Error(`${planFile} is damaged`)
+  let description: PlanDescription | null
+  try {
+    description = JSON.parse(body)
+  } catch (error) {
+    throw new Error(`${planFile} is not JSON: ${reasonOf(error)}`)
+  }
+  if (description?.compiler !== compilerVersion)
+    throw new Error(`${planFile} was made by version ${description?.compiler} of the compiler, not ${compilerVersion}`)
+  return description
+}
+
+function hashOf(bytes: Uint8Array | string): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}

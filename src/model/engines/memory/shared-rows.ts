@@ -1,0 +1,185 @@
+import type { Batch, Signature, TensorData } from '../../contracts/engine.ts'
+
+/*
+ * Memory that the threads share: requests are encoded straight into it, and a worker reads them there, so that nothing is
+ * copied, allocated or collected on the way. The engine takes no shared arrays: each worker copies the rows of a call once,
+ * into arrays that it uses again and again.
+ */
+
+/** A piece of shared memory with room for so many rows: the inputs one after the other, each [rows, width]. */
+export interface Slab {
+  id: number
+  rows: number
+  buffer: SharedArrayBuffer
+}
+
+/** Rows `start` … `start + count` of a slab. */
+export interface SharedPart {
+  slab: number
+  start: number
+  count: number
+}
+
+/** A request's rows in shared memory. */
+export interface RowBlock {
+  /** Row-major arrays by the graph's input names, of all rows of the block. */
+  inputs: Record<string, TensorData>
+  part: SharedPart
+  /** Gives the memory back: nothing may read or write it any more. */
+  release(): void
+}
+
+/** Bytes of a slab, about; a larger request gets one of its own. */
+const slabBytes = 1 << 18
+
+/** Slabs that are kept though nothing is in them. */
+const spareSlabs = 4
+
+const bytesPerValue = 4
+
+interface OwnSlab extends Slab {
+  views: Record<string, TensorData>
+  /** The first row that is free. */
+  next: number
+  /** Blocks not released. */
+  live: number
+}
+
+/** Hears which slabs there are: workers must know a slab before they are asked for what is in it. */
+export interface SlabListener {
+  added(slab: Slab): void
+  removed(id: number): void
+}
+
+/** Allocates rows of one graph. A slab is used again once all that was in it has been released. */
+export class SharedRows {
+  readonly #inputs: Signature['inputs']
+  readonly #listener: SlabListener
+  readonly #slabRows: number
+  readonly #slabs = new Map<number, OwnSlab>()
+  readonly #followers: RowGatherer[] = []
+  #spare: OwnSlab[] = []
+  #current: OwnSlab | undefined
+  #nextId = 0
+
+  constructor(inputs: Signature['inputs'], listener: SlabListener) {
+    this.#inputs = inputs
+    this.#listener = listener
+    const rowBytes = inputs.reduce((sum, { width }) => sum + width * bytesPerValue, 0)
+    this.#slabRows = Math.max(256, Math.floor(slabBytes / Math.max(1, rowBytes)))
+  }
+
+  /** Copies rows in this thread, whatever slabs there will be. */
+  follow(): RowGatherer {
+    const gatherer = new RowGatherer(this.#inputs)
+    for (const slab of this.#slabs.values()) gatherer.add(slab)
+    this.#followers.push(gatherer)
+    return gatherer
+  }
+
+  /** All there are, for a worker that is new. */
+  slabs(): Slab[] {
+    return [...this.#slabs.values()].map(({ id, rows, buffer }) => ({ id, rows, buffer }))
+  }
+
+  allocate(rows: number): RowBlock {
+    const slab = this.#slabFor(rows)
+    const start = slab.next
+    slab.next += rows
+    slab.live++
+    const inputs: Record<string, TensorData> = {}
+    for (const { name, width } of this.#inputs)
+      inputs[name] = slab.views[name]!.subarray(start * width, (start + rows) * width)
+    let released = false
+    return {
+      inputs,
+      part: { slab: slab.id, start, count: rows },
+      release: () => {
+        if (!released) this.#release(slab)
+        released = true
+      },
+    }
+  }
+
+  #slabFor(rows: number): OwnSlab {
+    if (rows > this.#slabRows) return this.#create(rows)
+    const current = this.#current
+    if (current && current.next + rows <= current.rows) return current
+    this.#current = this.#spare.pop() ?? this.#create(this.#slabRows)
+    return this.#current
+  }
+
+  #create(rows: number): OwnSlab {
+    const width = this.#inputs.reduce((sum, input) => sum + input.width, 0)
+    const buffer = new SharedArrayBuffer(Math.max(1, rows * width) * bytesPerValue)
+    const slab = { id: this.#nextId++, rows, buffer, views: viewsOf(buffer, rows, this.#inputs), next: 0, live: 0 }
+    this.#slabs.set(slab.id, slab)
+    this.#listener.added({ id: slab.id, rows, buffer })
+    for (const follower of this.#followers) follower.add(slab)
+    return slab
+  }
+
+  #release(slab: OwnSlab): void {
+    if (--slab.live > 0) return
+    slab.next = 0
+    if (slab === this.#current) return
+    if (slab.rows === this.#slabRows && this.#spare.length < spareSlabs) {
+      this.#spare.push(slab)
+      return
+    }
+    this.#slabs.delete(slab.id)
+    this.#listener.removed(slab.id)
+    for (const follower of this.#followers) follower.remove(slab.id)
+  }
+}
+
+/** Copies rows out of slabs into arrays that the engine takes; these live until the next call. */
+export class RowGatherer {
+  readonly #inputs: Signature['inputs']
+  readonly #slabs = new Map<number, Record<string, TensorData>>()
+  readonly #arrays = new Map<string, TensorData>()
+
+  constructor(inputs: Signature['inputs']) {
+    this.#inputs = inputs
+  }
+
+  add({ id, rows, buffer }: Slab): void {
+    this.#slabs.set(id, viewsOf(buffer, rows, this.#inputs))
+  }
+
+  remove(id: number): void {
+    this.#slabs.delete(id)
+  }
+
+  gather(parts: readonly SharedPart[]): Batch {
+    const rows = parts.reduce((sum, { count }) => sum + count, 0)
+    const inputs: Record<string, TensorData> = {}
+    for (const { name, dtype, width } of this.#inputs) {
+      let array = this.#arrays.get(name)
+      if (array === undefined || array.length < rows * width) {
+        array = dtype === 'int32' ? new Int32Array(2 * rows * width) : new Float32Array(2 * rows * width)
+        this.#arrays.set(name, array)
+      }
+      let to = 0
+      for (const { slab, start, count } of parts) {
+        const from = this.#slabs.get(slab)
+        if (from === undefined) throw new Error(`there is no shared memory ${slab}`)
+        array.set(from[name]!.subarray(start * width, (start + count) * width), to)
+        to += count * width
+      }
+      inputs[name] = array.subarray(0, to)
+    }
+    return { rows, inputs, requests: parts.map(({ count }) => count) }
+  }
+}
+
+function viewsOf(buffer: SharedArrayBuffer, rows: number, inputs: Signature['inputs']): Record<string, TensorData> {
+  const views: Record<string, TensorData> = {}
+  let offset = 0
+  for (const { name, dtype, width } of inputs) {
+    const length = rows * width
+    views[name] = dtype === 'int32' ? new Int32Array(buffer, offset, length) : new Float32Array(buffer, offset, length)
+    offset += length * bytesPerValue
+  }
+  return views
+}

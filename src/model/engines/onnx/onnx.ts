@@ -1,0 +1,262 @@
+import type ort from 'onnxruntime-node'
+import type { InferenceSession } from 'onnxruntime-node'
+import { product } from '../../base/dims.ts'
+import { ModelError, reasonOf } from '../../base/errors.ts'
+import { onnxruntime } from '../../base/onnxruntime.ts'
+import { pathInside } from '../../base/path-inside.ts'
+import { fileReason, sizeOfOrdinary } from '../../base/regular-file.ts'
+import type { ReadyPlan } from '../../compile/store/plan-files.ts'
+import type { Batch, Engine, GraphSource, LoadedGraph, Outputs, Signature, TensorData } from '../../contracts/engine.ts'
+import { noCache } from '../../contracts/graph-stats.ts'
+import type { Graph } from '../../graph/graph.ts'
+import { isMarked } from '../../graph/ids.ts'
+import { tooLarge } from '../../graph/shapes.ts'
+import { completeGraph, openGraph } from '../../lower/read-graph.ts'
+import { openPlan } from '../../plan/planned.ts'
+import { refuseFloats, refuseNegative, valuesOf } from '../memory/arrays.ts'
+
+/** What fails in a call is thrown; ONNX Runtime need not write it to standard error too. */
+const quiet: InferenceSession.RunOptions = { logSeverityLevel: 4 }
+
+/** An input as the session wants it. */
+interface Feed {
+  name: string
+  type: 'int32' | 'int64' | 'float32'
+  /** Dimensions after the batch. */
+  dims: number[]
+}
+
+/**
+ * ONNX Runtime, in this thread: reads ONNX files, and layers models and TensorFlow's graphs by lowering them.
+ *
+ * `threads` compute one call; none of them spins while it waits, since other calls need the processors.
+ * An int64 input counts as int32, and a float32 input takes ids as well (Keras 3 exports them so).
+ */
+export async function createOnnxEngine({ threads }: { threads: number }): Promise<Engine> {
+  const options: InferenceSession.SessionOptions = {
+    executionProviders: ['cpu'],
+    graphOptimizationLevel: 'all',
+    executionMode: 'sequential',
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    // Errors and worse: warnings on standard error are nobody's business while serving.
+    logSeverityLevel: 3,
+    extra: { session: { intra_op: { allow_spinning: '0' }, inter_op: { allow_spinning: '0' } } },
+  }
+
+  async function load(source: GraphSource): Promise<LoadedGraph> {
+    if (source.plan !== undefined) return loadPlanned(source, source.plan)
+    return loadExported(source)
+  }
+
+  /** The plan answers what it was compiled for; other outputs come from the graph as it was saved, opened when asked for. */
+  async function loadPlanned(source: GraphSource, ready: ReadyPlan): Promise<LoadedGraph> {
+    const { output, width } = ready.description
+    const plan = await openPlan(ready, options, source.cacheBytes ?? 0)
+    const inputs = ready.description.inputs.map(({ ids, ...input }) => input)
+    const ids = idsOf(
+      source,
+      ready.description.inputs.filter((input) => input.ids),
+    )
+    let exported: Promise<LoadedGraph> | undefined
+    let exportedRows = 0
+    let open = true
+    return {
+      signature: { inputs, outputs: [{ name: output, width }] },
+      async run(batch, wanted) {
+        if (!open) throw new ModelError('MODEL_FAILED', `${source.file}: is closed`)
+        if (batch.rows === 0) return Object.fromEntries(wanted.map((name) => [name, new Float32Array(0)]))
+        if (wanted.some((name) => name !== output)) {
+          exported ??= loadExported(source).catch((error) => {
+            exported = undefined
+            throw error
+          })
+          exportedRows += batch.rows
+          return (await exported).run(batch, wanted)
+        }
+        for (const input of inputs) {
+          const values = valuesOf(batch, input)
+          if (input.dtype === 'int32') refuseFloats(input.name, values)
+          if (ids(input)) refuseNegative(input.name, values)
+        }
+        try {
+          return { [output]: await plan.run(batch) }
+        } catch (cause) {
+          throw new ModelError('MODEL_FAILED', `${source.file}: ${reasonOf(cause)}`, { cause })
+        }
+      },
+      reset() {
+        exportedRows = 0
+        plan.reset()
+      },
+      stats() {
+        const stats = plan.stats()
+        return { ...stats, rows: { ...stats.rows, exported: exportedRows } }
+      },
+      async close() {
+        if (!open) return
+        open = false
+        await plan.close()
+        const graph = await exported?.catch(() => undefined)
+        await graph?.close()
+      },
+    }
+  }
+
+  async function loadExported(source: GraphSource): Promise<LoadedGraph> {
+    const { session, ids } = await open(source, options)
+    try {
+      return graphOf(session, source, ids)
+    } catch (error) {
+      await session.release()
+      throw error
+    }
+  }
+
+  return { name: 'onnx', load }
+}
+
+/** A session of the graph as it was saved, and which of its inputs must not be negative. */
+interface Opened {
+  session: InferenceSession
+  ids: (input: { name: string; dtype: 'int32' | 'float32' }) => boolean
+}
+
+/** Refuses a graph that would take all the memory there is. What is wrong with it otherwise is told when it is opened. */
+async function checkMemory(graph: Graph, file: string): Promise<void> {
+  const large = await tooLarge(graph)
+  if (large !== undefined) throw unsupported(file, large)
+}
+
+async function open(source: GraphSource, options: InferenceSession.SessionOptions): Promise<Opened> {
+  const { folder, file, format, joined } = source
+  const create = async (graph: string | Uint8Array, own = options) =>
+    await onnxruntime.InferenceSession.create(graph as string, own).catch((error) => refuse(source, error))
+  if (format !== 'onnx' || joined !== undefined) {
+    const graph = await openGraph(source)
+    await checkMemory(graph, file)
+    await completeGraph(graph, source)
+    const extra = { session: { ...(options.extra?.session as object), [tableFolder]: graph.folder } }
+    const ids = idsOf(source, graph.inputs.filter(isMarked))
+    return { session: await create(graph.toBytes(), { ...options, extra }), ids }
+  }
+  // ONNX Runtime reads the file itself: what is wrong with it, it tells.
+  const graph = await openGraph(source).catch(() => undefined)
+  if (graph !== undefined) await checkMemory(graph, file)
+  const path = pathInside(folder, folder, file)
+  await sizeOfOrdinary(path).catch((cause) => {
+    throw new ModelError('INVALID_BUNDLE', `${file}: can't be read: ${fileReason(cause)}`, { cause })
+  })
+  return { session: await create(path), ids: idsOf(source, []) }
+}
+
+/** Session option: where the large tables of a graph lie that is given as bytes. */
+const tableFolder = 'model_external_initializers_file_folder_path'
+
+/**
+ * Which inputs must not be negative. All integers of a layers model are rows of an embedding table; of a TensorFlow graph
+ * those inputs are marked that are; of an ONNX file the graph is taken at its word: it counts them from the end.
+ */
+function idsOf({ format }: GraphSource, marked: { name: string }[]): Opened['ids'] {
+  const names = new Set(marked.map(({ name }) => name))
+  return ({ name, dtype }) => (format === 'layers' ? dtype === 'int32' : names.has(name))
+}
+
+function graphOf(session: InferenceSession, { file, outputs }: GraphSource, ids: Opened['ids']): LoadedGraph {
+  const feeds = session.inputMetadata.map((input) => feedOf(file, input))
+  const signature: Signature = {
+    inputs: feeds.map(({ name, type, dims }) => ({
+      name,
+      dtype: type === 'float32' ? 'float32' : 'int32',
+      width: product(dims),
+    })),
+    outputs: outputs.map((name) => ({ name, width: widthOf(file, session, name) })),
+  }
+  const convert = feeds.map(createConverter)
+  let open = true
+  let rows = 0
+
+  async function run(batch: Batch, wanted: string[]): Promise<Outputs> {
+    if (!open) throw new ModelError('MODEL_FAILED', `${file}: is closed`)
+    if (batch.rows === 0) return Object.fromEntries(wanted.map((name) => [name, new Float32Array(0)]))
+    rows += batch.rows
+    const tensors: Record<string, ort.Tensor> = {}
+    for (const [i, input] of signature.inputs.entries()) {
+      const { name, type, dims } = feeds[i]!
+      const values = valuesOf(batch, input)
+      if (ids(input)) refuseNegative(name, values)
+      tensors[name] = new onnxruntime.Tensor(type, convert[i]!(values), [batch.rows, ...dims])
+    }
+    const results = await session.run(tensors, wanted, quiet).catch((cause) => {
+      throw new ModelError('MODEL_FAILED', `${file}: ${reasonOf(cause)}`, { cause })
+    })
+    return Object.fromEntries(wanted.map((name) => [name, results[name]!.data as Float32Array]))
+  }
+
+  async function close(): Promise<void> {
+    if (!open) return
+    open = false
+    await session.release()
+  }
+
+  // Counted too: a worker that could not load a version's compiled plan again computes with this.
+  const stats = () => ({ rows: { exported: rows, whole: 0, fresh: 0, known: 0 }, cache: { ...noCache } })
+  return { signature, run, stats, close }
+}
+
+/** What brings a caller's values into the session's type; what it returns lives until its next call. */
+function createConverter({ name, type }: Feed): (values: TensorData) => TensorData | BigInt64Array {
+  if (type === 'int64') {
+    let scratch = new BigInt64Array(0)
+    return (values) => {
+      if (scratch.length < values.length) scratch = new BigInt64Array(values.length)
+      for (let i = 0; i < values.length; i++) scratch[i] = BigInt(values[i]!)
+      return scratch.subarray(0, values.length)
+    }
+  }
+  return (values) => {
+    if (type === 'int32') refuseFloats(name, values)
+    return type === 'float32' && values instanceof Int32Array ? Float32Array.from(values) : values
+  }
+}
+
+function feedOf(file: string, input: InferenceSession.ValueMetadata): Feed {
+  const { name } = input
+  if (!input.isTensor || !(input.type === 'int32' || input.type === 'int64' || input.type === 'float32'))
+    throw unsupported(file, `the input ${name} is ${input.isTensor ? input.type : 'no tensor'}, not int32 or float32`)
+  const [batch, ...dims] = input.shape
+  if (typeof batch === 'number') throw unsupported(file, `the input ${name} has room for ${batch} rows alone`)
+  if (!dims.every((side) => typeof side === 'number'))
+    throw unsupported(file, `the input ${name} has no fixed width: [${input.shape}]`)
+  return { name, type: input.type, dims }
+}
+
+function widthOf(file: string, session: InferenceSession, name: string): number {
+  const output = session.outputMetadata.find((output) => output.name === name)
+  if (output === undefined)
+    throw new ModelError('INVALID_BUNDLE', `${file}: there is no output ${name}, but ${session.outputNames.join(', ')}`)
+  if (!output.isTensor || output.type !== 'float32') throw unsupported(file, `the output ${name} is not float32`)
+  const dims = output.shape.slice(1)
+  if (!dims.every((side) => typeof side === 'number'))
+    throw unsupported(file, `the output ${name} has no fixed width: [${output.shape}]`)
+  return product(dims)
+}
+
+/** A session's refusal: of a file that is no ONNX, or of a graph that can't run; then its text names the node. */
+function refuse({ file, folder }: GraphSource, error: unknown): never {
+  // Where it lies on this machine is nobody's business.
+  const reason = reasonOf(error)
+    .replace(/^Load model from .*? failed:/, '')
+    .replaceAll(`${folder}/`, '')
+    .replaceAll(folder, '.')
+  const damaged = /protobuf parsing failed|does not have a graph/i.test(reason)
+  throw new ModelError(
+    damaged ? 'INVALID_BUNDLE' : 'UNSUPPORTED_GRAPH',
+    damaged ? `${file}: is not an ONNX file` : `${file}: ${reason}`,
+    { cause: error },
+  )
+}
+
+function unsupported(file: string, what: string): ModelError {
+  return new ModelError('UNSUPPORTED_GRAPH', `${file}: ${what}`)
+}

@@ -1,0 +1,55 @@
+import { ModelError, type ModelErrorCode, reasonOf } from '../../base/errors.ts'
+import type { Batch, GraphSource, Outputs } from '../../contracts/engine.ts'
+import type { EngineChoice } from '../create.ts'
+import type { SharedPart, Slab } from '../memory/shared-rows.ts'
+
+/* What an engine pool and its worker threads say to each other. */
+
+export interface WorkerSettings {
+  engine: EngineChoice
+  /** Threads of one engine call. */
+  threads: number
+}
+
+export type WorkerTask =
+  | { type: 'start' }
+  | { type: 'load'; graph: number; source: GraphSource }
+  | { type: 'run'; graph: number; batch: Batch; wanted: string[] }
+  | { type: 'run-shared'; graph: number; parts: readonly SharedPart[]; wanted: string[] }
+  | { type: 'measure'; graph: number; batch: Batch; wanted: string[] }
+  | { type: 'stats'; graph: number }
+  | { type: 'reset'; graph: number }
+  | { type: 'unload'; graph: number }
+  | { type: 'stop' }
+
+/** What a worker is told, and doesn't answer. */
+export type WorkerNotice =
+  | { type: 'add-slab'; graph: number; slab: Slab }
+  | { type: 'remove-slab'; graph: number; slab: number }
+
+/** What a run answers. */
+export interface Computed {
+  outputs: Outputs
+  seconds: number
+}
+
+/**
+ * `start` answers the engine's name, `load` a Signature, `run` and `run-shared` Computed, `measure` the seconds of a call,
+ * the median of some, `stats` GraphStats; `stop` ends the thread. Requests are answered in their order.
+ */
+export type WorkerRequest = WorkerTask & { id: number }
+
+export type WorkerReply =
+  | { id: number; value: unknown }
+  | { id: number; error: { code: ModelErrorCode; message: string } }
+
+/** Errors lose their class between threads: the code travels beside the message. */
+export function packError(error: unknown): { code: ModelErrorCode; message: string } {
+  return error instanceof ModelError
+    ? { code: error.code, message: error.message }
+    : { code: 'MODEL_FAILED', message: `The model failed: ${reasonOf(error)}` }
+}
+
+export function unpackError({ code, message }: { code: ModelErrorCode; message: string }): ModelError {
+  return new ModelError(code, message)
+}

@@ -1,0 +1,119 @@
+import { platform, setPriority } from 'node:os'
+import { parentPort, workerData } from 'node:worker_threads'
+import type { Batch, Engine, LoadedGraph, Outputs } from '../../contracts/engine.ts'
+import { createEngine } from '../create.ts'
+import { RowGatherer } from '../memory/shared-rows.ts'
+import {
+  type Computed,
+  packError,
+  type WorkerNotice,
+  type WorkerReply,
+  type WorkerRequest,
+  type WorkerSettings,
+} from './protocol.ts'
+
+/*
+ * A worker thread of an engine pool: computes one call at a time, so that computing never blocks the event loop of the
+ * thread that answers requests.
+ */
+
+const settings = workerData as WorkerSettings
+const graphs = new Map<number, LoadedGraph & { gatherer: RowGatherer }>()
+let engine: Engine | undefined
+let last: Promise<void> = Promise.resolve()
+
+/** Of Linux, from −20 to 19: the lower, the sooner. */
+const workerPriority = 10
+
+/** Runs of which `measure` takes the median. */
+const measuredRuns = 9
+
+yieldToOthers()
+
+parentPort?.on('message', (message: WorkerRequest | WorkerNotice) => {
+  if (message.type === 'add-slab') graphs.get(message.graph)?.gatherer.add(message.slab)
+  // Calls that were asked for before may still read it.
+  else if (message.type === 'remove-slab')
+    last = last.then(() => graphs.get(message.graph)?.gatherer.remove(message.slab))
+  else last = last.then(async () => parentPort?.postMessage(await answer(message)))
+})
+
+/**
+ * Where there are fewer cores than threads, the one that reads and answers requests comes first: it refuses at once what
+ * would be too late, and feeds the others.
+ */
+function yieldToOthers(): void {
+  try {
+    // On Linux the priority is a thread's own.
+    if (platform() === 'linux') setPriority(0, workerPriority)
+  } catch {
+    // Not permitted: then all are alike.
+  }
+}
+
+async function answer(request: WorkerRequest): Promise<WorkerReply> {
+  try {
+    return { id: request.id, value: await perform(request) }
+  } catch (error) {
+    return { id: request.id, error: packError(error) }
+  }
+}
+
+async function perform(request: WorkerRequest): Promise<unknown> {
+  // Ends this thread alone, while no native code runs in it.
+  if (request.type === 'stop') process.exit()
+  engine ??= await createEngine(settings.engine, settings.threads)
+  switch (request.type) {
+    case 'start':
+      return engine.name
+    case 'load': {
+      // Asked twice where the graph was being loaded everywhere while this worker replaced another.
+      let graph = graphs.get(request.graph)
+      if (graph === undefined) {
+        const loaded = await engine.load(request.source)
+        graph = Object.assign(loaded, { gatherer: new RowGatherer(loaded.signature.inputs) })
+        graphs.set(request.graph, graph)
+      }
+      return graph.signature
+    }
+    case 'run':
+      return timed(() => loaded(request.graph).run(request.batch, request.wanted))
+    case 'run-shared':
+      return timed(() => {
+        const graph = loaded(request.graph)
+        return graph.run(graph.gatherer.gather(request.parts), request.wanted)
+      })
+    case 'measure':
+      return measure(loaded(request.graph), request.batch, request.wanted)
+    case 'reset':
+      return graphs.get(request.graph)?.reset?.()
+    case 'stats':
+      return graphs.get(request.graph)?.stats?.()
+    case 'unload': {
+      const graph = graphs.get(request.graph)
+      graphs.delete(request.graph)
+      await graph?.close()
+      return undefined
+    }
+  }
+}
+
+function loaded(id: number): LoadedGraph & { gatherer: RowGatherer } {
+  const graph = graphs.get(id)
+  if (graph === undefined) throw new Error('the graph is not loaded')
+  return graph
+}
+
+async function timed(run: () => Promise<Outputs>): Promise<Computed> {
+  const started = performance.now()
+  const outputs = await run()
+  return { outputs, seconds: (performance.now() - started) / 1000 }
+}
+
+async function measure(graph: LoadedGraph, batch: Batch, wanted: string[]): Promise<number> {
+  const seconds: number[] = []
+  for (let i = 0; i < measuredRuns; i++) {
+    seconds.push((await timed(() => graph.run(batch, wanted))).seconds)
+  }
+  return seconds.sort((a, b) => a - b)[measuredRuns >> 1]!
+}

@@ -1,0 +1,80 @@
+import { createRequire } from 'node:module'
+import { dirname, sep } from 'node:path'
+import util from 'node:util'
+import type * as Core from '@tensorflow/tfjs-core'
+import type * as Layers from '@tensorflow/tfjs-layers'
+import { ModelError, reasonOf } from '../../base/errors.ts'
+import { registerSegmentSum } from './segment-sum-kernel.ts'
+
+/** `native` is libtensorflow by @tensorflow/tfjs-node; the others run anywhere. Fastest first. */
+export type TensorFlowBackend = 'native' | 'wasm' | 'cpu'
+
+export interface TensorFlow {
+  /** @tensorflow/tfjs-core: tensors, gradients, optimisers. */
+  tf: typeof Core
+  /** @tensorflow/tfjs-layers: layers and layers models. */
+  layers: typeof Layers
+  backend: TensorFlowBackend
+  /** Makes this backend the thread's current one again, where another has become it. */
+  activate(): Promise<void>
+}
+
+/**
+ * TensorFlow.js with a working backend: the one wanted, else the fastest that loads here.
+ *
+ * The current backend belongs to the thread: whoever asks for another changes it for all of TensorFlow.js in it, and
+ * tensors and models made before stay with the backend that made them.
+ * Rejects with ENGINE_UNAVAILABLE, with each backend's reason, if none works.
+ */
+export async function prepareTensorFlow(wanted?: TensorFlowBackend): Promise<TensorFlow> {
+  const [tf, layers] = await Promise.all([import('@tensorflow/tfjs-core'), import('@tensorflow/tfjs-layers')]).catch(
+    (cause) => {
+      throw new ModelError('ENGINE_UNAVAILABLE', reasonOf(cause), { cause })
+    },
+  )
+  const reasons: string[] = []
+  for (const backend of wanted ? [wanted] : (['native', 'wasm', 'cpu'] as const)) {
+    try {
+      const name = await start[backend](tf)
+      const activate = async () => {
+        if (tf.getBackend() === name) return
+        if (!(await tf.setBackend(name)))
+          throw new ModelError('ENGINE_UNAVAILABLE', `the backend ${name} does not start`)
+      }
+      await activate()
+      // Prod mode keeps the cpu backend from advertising tfjs-node on standard error.
+      tf.enableProdMode()
+      return { tf, layers, backend, activate }
+    } catch (error) {
+      reasons.push(`${backend}: ${reasonOf(error).trim().split('\n')[0]}`)
+    }
+  }
+  throw new ModelError('ENGINE_UNAVAILABLE', `TensorFlow.js does not work here (${reasons.join('; ')})`)
+}
+
+/** Each loads a backend and returns TensorFlow.js' name for it. */
+const start: Record<TensorFlowBackend, (tf: typeof Core) => Promise<string>> = {
+  async native() {
+    // Removed in Node 23, called by tfjs-node 4.22.
+    const legacy = util as unknown as Record<string, unknown>
+    legacy.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined
+    legacy.isArray ??= Array.isArray
+    // Else libtensorflow lists the machine's vector instructions on standard error.
+    process.env.TF_CPP_MIN_LOG_LEVEL ??= '2'
+    await import('@tensorflow/tfjs-node')
+    return 'tensorflow'
+  },
+  async wasm(tf) {
+    const wasm = await import('@tensorflow/tfjs-backend-wasm')
+    const main = createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm')
+    wasm.setWasmPaths(dirname(main) + sep)
+    wasm.setThreadsCount(1)
+    registerSegmentSum(tf, 'wasm')
+    return 'wasm'
+  },
+  async cpu(tf) {
+    await import('@tensorflow/tfjs-backend-cpu')
+    registerSegmentSum(tf, 'cpu')
+    return 'cpu'
+  },
+}

@@ -1,0 +1,150 @@
+import type { NamedTensorMap, Tensor } from '@tensorflow/tfjs-core'
+import { product } from '../../base/dims.ts'
+import { ModelError, reasonOf } from '../../base/errors.ts'
+import type { Batch, GraphSource, LoadedGraph, Outputs, Signature } from '../../contracts/engine.ts'
+import { flatten } from '../../lower/tensorflow/flatten.ts'
+import { idInputs } from '../../lower/tensorflow/id-inputs.ts'
+import type { Argument, Program } from '../../lower/tensorflow/program.ts'
+import { elementTypeOf, nameOfType } from '../../lower/tensorflow/tensor-data.ts'
+import { refuseFloats, refuseNegative, valuesOf } from '../memory/arrays.ts'
+import type { TensorFlow } from './tensorflow-backend.ts'
+
+/** What computes a TensorFlow graph, by the signature's keys. */
+export interface Runner {
+  /** Answers in the order of `wanted`. The caller frees the tensors. */
+  run(inputs: NamedTensorMap, wanted: string[]): Tensor[] | Promise<Tensor[]>
+  dispose(): void
+}
+
+/** So many rows are tried when a graph is loaded: more than one, to see that it takes them by the batch. */
+const triedRows = 2
+
+interface Input {
+  name: string
+  dtype: 'int32' | 'float32'
+  /** Dimensions after the batch. */
+  dims: number[]
+  width: number
+  /** Must not be negative, where the graph alone would not say so. */
+  ids: boolean
+}
+
+/**
+ * A TensorFlow graph that TensorFlow itself computes, as a loaded graph. It is tried on rows of zeros, since TensorFlow.js
+ * looks at operators only when it runs them: what is wrong is found now, and the widths of outputs are.
+ */
+export async function loadProgram(
+  tensorflow: TensorFlow,
+  program: Program,
+  runner: Runner,
+  { file, outputs: named }: GraphSource,
+): Promise<LoadedGraph> {
+  const { tf, activate } = tensorflow
+  const ids = idInputs(program, flatten(program))
+  const inputs = program.inputs.map((argument): Input => inputOf(argument, ids, file))
+  const names = program.outputs.map(({ key }) => key)
+  for (const name of named)
+    if (!names.includes(name))
+      throw new ModelError('INVALID_BUNDLE', `${file}: there is no output ${name}, but ${names.join(', ')}`)
+  let open = true
+
+  async function compute(batch: Batch, wanted: string[]): Promise<Tensor[]> {
+    await activate()
+    const tensors: NamedTensorMap = {}
+    try {
+      for (const input of inputs) {
+        const { name, dtype, dims } = input
+        const values = valuesOf(batch, input)
+        if (dtype === 'int32') refuseFloats(name, values)
+        if (input.ids) refuseNegative(name, values)
+        const typed = dtype === 'float32' && values instanceof Int32Array ? Float32Array.from(values) : values
+        tensors[name] = tf.tensor(typed, [batch.rows, ...dims], dtype)
+      }
+      return await runner.run(tensors, wanted)
+    } finally {
+      tf.dispose(tensors)
+    }
+  }
+
+  async function widths(): Promise<Signature['outputs']> {
+    const zeros = inputs.map(({ name, dtype, width }): [string, Int32Array | Float32Array] => {
+      const size = triedRows * width
+      return [name, dtype === 'int32' ? new Int32Array(size) : new Float32Array(size)]
+    })
+    const tensors = await compute({ rows: triedRows, inputs: Object.fromEntries(zeros) }, named).catch((cause) => {
+      throw new ModelError('UNSUPPORTED_GRAPH', `${file}: ${firstLine(cause)}`, { cause })
+    })
+    try {
+      return tensors.map(({ shape, dtype }, i) => {
+        const name = named[i]!
+        if (dtype !== 'float32') throw new ModelError('UNSUPPORTED_GRAPH', `${file}: the output ${name} is not float32`)
+        if (shape[0] !== triedRows)
+          throw new ModelError('UNSUPPORTED_GRAPH', `${file}: the output ${name} is not a row for a row: [${shape}]`)
+        return { name, width: product(shape.slice(1)) }
+      })
+    } finally {
+      tf.dispose(tensors)
+    }
+  }
+
+  async function run(batch: Batch, wanted: string[]): Promise<Outputs> {
+    if (!open) throw new ModelError('MODEL_FAILED', `${file}: is closed`)
+    if (batch.rows === 0 || wanted.length === 0)
+      return Object.fromEntries(wanted.map((name) => [name, new Float32Array(0)]))
+    const distinct = [...new Set(wanted)]
+    const tensors = await compute(batch, distinct).catch((cause) => {
+      throw cause instanceof ModelError
+        ? cause
+        : new ModelError('MODEL_FAILED', `${file}: ${firstLine(cause)}`, { cause })
+    })
+    try {
+      return Object.fromEntries(distinct.map((name, i) => [name, tensors[i]!.dataSync<'float32'>()]))
+    } finally {
+      tf.dispose(tensors)
+    }
+  }
+
+  async function close(): Promise<void> {
+    if (!open) return
+    open = false
+    runner.dispose()
+  }
+
+  try {
+    const signature: Signature = {
+      inputs: inputs.map(({ name, dtype, width }) => ({ name, dtype, width })),
+      outputs: await widths(),
+    }
+    return { signature, run, close }
+  } catch (error) {
+    runner.dispose()
+    throw error
+  }
+}
+
+function inputOf({ key, type, shape }: Argument, ids: Set<string>, file: string): Input {
+  const element = elementTypeOf(type)
+  if (element !== 'float32' && element !== 'int32' && element !== 'int64')
+    throw new ModelError(
+      'UNSUPPORTED_GRAPH',
+      `${file}: the input ${key} is ${nameOfType(type)}, not float32 or an integer`,
+    )
+  const [batch, ...dims] = shape ?? []
+  if (batch !== -1 || dims.some((side) => side < 0))
+    throw new ModelError(
+      'UNSUPPORTED_GRAPH',
+      `${file}: the input ${key} is not rows of a fixed width: [${shape ?? 'open'}]`,
+    )
+  const width = product(dims)
+  if (width > widest) throw new ModelError('UNSUPPORTED_GRAPH', `${file}: the input ${key} is ${width} wide`)
+  const dtype = element === 'float32' ? 'float32' : 'int32'
+  return { name: key, dtype, dims, width, ids: ids.has(key) }
+}
+
+/** Wider inputs are no features. */
+const widest = 100_000
+
+/** TensorFlow adds stack traces of its own. */
+function firstLine(error: unknown): string {
+  return reasonOf(error).trim().split('\n')[0]!
+}

@@ -1,0 +1,135 @@
+import type { Tensor } from '@tensorflow/tfjs-core'
+import type { LayersModel as RunnableModel, SymbolicTensor } from '@tensorflow/tfjs-layers'
+import { product } from '../../base/dims.ts'
+import { ModelError, reasonOf } from '../../base/errors.ts'
+import type { Batch, Engine, GraphSource, LoadedGraph, Outputs, Signature } from '../../contracts/engine.ts'
+import { type LayersModel, readLayersModel } from '../../lower/layers/layers-model.ts'
+import { valuesOf } from '../memory/arrays.ts'
+import { loadJoined } from './concatenated.ts'
+import { prepareTensorFlow, type TensorFlow, type TensorFlowBackend } from './tensorflow-backend.ts'
+import { loadGraphModel } from './tensorflow-graph-model.ts'
+import { loadSavedModel } from './tensorflow-saved-model.ts'
+
+/**
+ * TensorFlow.js, in this thread: reads layers and graph models, and SavedModels where native TensorFlow is prepared.
+ *
+ * `backend` forces one; else it is the fastest that loads here. One backend a thread: an engine of another backend takes
+ * over from an earlier one's only between calls. Rejects with ENGINE_UNAVAILABLE where none works.
+ */
+export async function createTensorflowEngine(options: { backend?: TensorFlowBackend } = {}): Promise<Engine> {
+  const tensorflow = await prepareTensorFlow(options.backend)
+
+  const load = (source: GraphSource) => loadJoined(source, loadSaved)
+
+  async function loadSaved(source: GraphSource): Promise<LoadedGraph> {
+    if (source.format === 'onnx')
+      throw new ModelError('UNSUPPORTED_GRAPH', `${source.file}: the tensorflow engine doesn't read ONNX files`)
+    if (source.format === 'graph_model') return loadGraphModel(tensorflow, source)
+    if (source.format === 'saved_model') return loadSavedModel(tensorflow, source)
+    const file = await readLayersModel(source.folder, source.file)
+    await tensorflow.activate()
+    return graphOf(tensorflow, await open(tensorflow, file), source)
+  }
+
+  return { name: `tensorflow (${tensorflow.backend})`, load }
+}
+
+async function open({ tf, layers }: TensorFlow, file: LayersModel): Promise<RunnableModel> {
+  const weightSpecs = [...file.weights.values()].map(({ name, dtype, shape }) => ({ name, dtype, shape }))
+  const artifacts = { modelTopology: file.topology, weightSpecs, weightData: file.weightData }
+  try {
+    return await layers.loadLayersModel(tf.io.fromMemory(artifacts))
+  } catch (cause) {
+    const reason = reasonOf(cause)
+    const unknown = /^Unknown layer: (\w+)/.exec(reason)?.[1]
+    const layer = [...file.layers.values()].find(({ className }) => className === unknown)
+    if (layer)
+      throw new ModelError(
+        'UNSUPPORTED_GRAPH',
+        `layer ${layer.name} (${unknown}): this class of layers is not supported`,
+      )
+    const code = reason.startsWith('Unknown ') ? 'UNSUPPORTED_GRAPH' : 'INVALID_BUNDLE'
+    throw new ModelError(code, `${file.file}: ${reason}`, { cause })
+  }
+}
+
+function graphOf(tensorflow: TensorFlow, model: RunnableModel, { file, outputs }: GraphSource): LoadedGraph {
+  const { tf, layers, activate } = tensorflow
+  const answers = new Map(outputs.map((name) => [name, outputOf(model, file, name)]))
+  const inputs = model.inputs.map((input, i) => ({
+    name: model.inputNames[i]!,
+    dtype: input.dtype === 'int32' ? ('int32' as const) : ('float32' as const),
+    dims: fixed(file, model.inputNames[i]!, input.shape),
+  }))
+  const signature: Signature = {
+    inputs: inputs.map(({ name, dtype, dims }) => ({ name, dtype, width: product(dims) })),
+    outputs: [...answers].map(([name, output]) => ({ name, width: product(fixed(file, name, output.shape)) })),
+  }
+  const partial = new Map<string, RunnableModel>()
+  let open = true
+
+  /** The part of the model that answers with these, in this order. */
+  function partOf(wanted: string[]): RunnableModel {
+    const key = JSON.stringify(wanted)
+    const part =
+      partial.get(key) ?? layers.model({ inputs: model.inputs, outputs: wanted.map((name) => answerOf(name)) })
+    partial.set(key, part)
+    return part
+  }
+
+  function answerOf(name: string): SymbolicTensor {
+    const answer = answers.get(name)
+    if (answer === undefined) throw new ModelError('MODEL_FAILED', `${file}: there is no output ${name}`)
+    return answer
+  }
+
+  async function run(batch: Batch, wanted: string[]): Promise<Outputs> {
+    if (!open) throw new ModelError('MODEL_FAILED', `${file}: is closed`)
+    if (batch.rows === 0 || wanted.length === 0)
+      return Object.fromEntries(wanted.map((name) => [name, new Float32Array(0)]))
+    await activate()
+    const names = [...new Set(wanted)]
+    return tf.tidy(() => {
+      const tensors = inputs.map(({ dtype, dims }, i) =>
+        tf.tensor(valuesOf(batch, signature.inputs[i]!), [batch.rows, ...dims], dtype),
+      )
+      try {
+        const results = [partOf(names).apply(tensors)].flat() as Tensor[]
+        return Object.fromEntries(names.map((name, i) => [name, results[i]!.dataSync<'float32'>()]))
+      } catch (cause) {
+        throw new ModelError('MODEL_FAILED', `${file}: ${reasonOf(cause)}`, { cause })
+      }
+    })
+  }
+
+  async function close(): Promise<void> {
+    if (!open) return
+    open = false
+    partial.clear()
+    model.dispose()
+  }
+
+  return { signature, run, close }
+}
+
+/** What the layer of that name answers: of a shared layer, what the model itself answers with. */
+function outputOf(model: RunnableModel, file: string, name: string): SymbolicTensor {
+  const own = model.outputs[model.outputNames.indexOf(name)]
+  if (own) return own
+  const layer = model.layers.find((layer) => layer.name === name && layer.getClassName() !== 'InputLayer')
+  if (layer === undefined) throw new ModelError('INVALID_BUNDLE', `${file}: there is no layer ${name} to answer with`)
+  if (layer.inboundNodes.length > 1)
+    throw new ModelError(
+      'UNSUPPORTED_GRAPH',
+      `layer ${name} (${layer.getClassName()}): is applied ${layer.inboundNodes.length} times, which leaves open which answer is wanted`,
+    )
+  return layer.output as SymbolicTensor
+}
+
+/** The dimensions after the batch. */
+function fixed(file: string, name: string, shape: (number | null)[]): number[] {
+  return shape.slice(1).map((side) => {
+    if (side === null) throw new ModelError('UNSUPPORTED_GRAPH', `${file}: ${name} has no fixed width: [${shape}]`)
+    return side
+  })
+}

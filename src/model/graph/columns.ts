@@ -1,0 +1,245 @@
+import { clone } from '@bufbuild/protobuf'
+import { positive, product } from '../base/dims.ts'
+import { type Graph, intAttribute, isExternal } from './graph.ts'
+import { TensorProto_DataType as DataType, type NodeProto, NodeProtoSchema } from './onnx_pb.ts'
+
+/*
+ * Where the columns of a tensor come from: which columns of the graph's inputs they depend on, and how.
+ */
+
+/**
+ * Consecutive columns of a tensor [batch, n] that are made of columns of one input, each for itself: of input column i
+ * alone follow `dim` columns, either a row of an embedding table or (`table` undefined, `dim` 1) a function of its value.
+ */
+export interface Segment {
+  input: string
+  /** Columns of the input, in the order of the tensor. */
+  columns: number[]
+  /** Name of the constant [ids, dim]. */
+  table: string | undefined
+  dim: number
+  /**
+   * Adds to `target` what computes values (or ids, where there is a table) of the columns at `positions` of `columns`;
+   * `packed` [batch, positions] are these columns of the input. Answers its name, [batch, positions].
+   */
+  build(target: Graph, packed: string, positions: number[]): string
+}
+
+/** Segments of a tensor [batch, n], side by side; undefined where it is made in any other way. */
+export function segmentsOf(graph: Graph, name: string): Segment[] | undefined {
+  return sideBySide(graph, name, new Map(), new Map())
+}
+
+/** More columns are no features. */
+const mostSegments = 10_000
+
+function sideBySide(
+  graph: Graph,
+  name: string,
+  found: Found,
+  joined: Map<string, Segment[] | undefined>,
+): Segment[] | undefined {
+  const shape = graph.shapes.get(name)
+  if (shape?.dims.length !== 2 || shape.dims[0] !== -1) return undefined
+  const node = graph.producer(name)
+  if (node?.opType === 'Concat' && intAttribute(node, 'axis', 0) === 1) {
+    if (joined.has(name)) return joined.get(name)
+    const parts = node.input.map((part) => sideBySide(graph, part, found, joined))
+    const count = parts.reduce((sum, part) => sum + (part?.length ?? mostSegments), 0)
+    const segments = count < mostSegments ? parts.flatMap((part) => part ?? []) : undefined
+    joined.set(name, segments)
+    return segments
+  }
+  const gather = node?.opType === 'Reshape' ? graph.producer(node.input[0]!) : node
+  if (gather?.opType === 'Gather' && intAttribute(gather, 'axis', 0) === 0) {
+    const [table, ids] = gather.input as [string, string]
+    const dims = graph.dimsOf(table)
+    const source = columnwise(graph, ids, found)
+    if (dims?.length !== 2 || graph.constants.get(table)?.dataType !== DataType.FLOAT || source === undefined)
+      return undefined
+    if (source.columns.length * dims[1]! !== shape.dims[1]) return undefined
+    return [{ ...source, table, dim: dims[1]! }]
+  }
+  const source = columnwise(graph, name, found)
+  return source && [{ ...source, table: undefined, dim: 1 }]
+}
+
+type Source = Pick<Segment, 'input' | 'columns' | 'build'>
+
+const unary = new Set(['Cast', 'Neg', 'Abs', 'Log', 'Exp', 'Sqrt', 'Relu', 'Sigmoid', 'Tanh', 'Not', 'Floor', 'Ceil'])
+const binary = new Set(['Add', 'Sub', 'Mul', 'Div', 'Max', 'Min', 'Less', 'Greater', 'Equal', 'And', 'Or', 'Where'])
+
+/** What was found of tensors, by name: what is read several times is followed once. */
+type Found = Map<string, Source | undefined>
+
+/** Follows a tensor back to one input, as long as its columns stay apart. */
+function columnwise(graph: Graph, name: string, found: Found): Source | undefined {
+  if (found.has(name)) return found.get(name)
+  const source = follow(graph, name, found)
+  const settled = source && { ...source, build: once(source.build) }
+  found.set(name, settled)
+  return settled
+}
+
+/** A builder that builds the same only once in each graph. */
+function once(build: Segment['build']): Segment['build'] {
+  const names = new WeakMap<Graph, Map<string, string>>()
+  return (target, packed, positions) => {
+    const known = names.get(target) ?? new Map<string, string>()
+    names.set(target, known)
+    const key = `${positions.join()} ${packed}`
+    const name = known.get(key) ?? build(target, packed, positions)
+    known.set(key, name)
+    return name
+  }
+}
+
+function follow(graph: Graph, name: string, found: Found): Source | undefined {
+  const dims = graph.shapes.get(name)?.dims
+  if (dims === undefined || dims[0] !== -1 || dims.length > 3) return undefined
+  const width = product(dims.slice(1))
+  if (graph.inputs.some((input) => input.name === name)) {
+    if (dims.length > 2) return undefined
+    return { input: name, columns: Array.from({ length: width }, (_, i) => i), build: (_, packed) => packed }
+  }
+  const node = graph.producer(name)
+  if (node === undefined || node.domain !== '') return undefined
+  if (node.opType === 'Reshape') {
+    const source = columnwise(graph, node.input[0]!, found)
+    // [batch] ↔ [batch, 1]: columns are always [batch, n] when they are built anew.
+    return source?.columns.length === width ? source : undefined
+  }
+  const picked = pickedColumns(graph, node, name)
+  if (picked !== undefined) {
+    const source = columnwise(graph, node.input[0]!, found)
+    if (source === undefined || picked.some((i) => i < 0 || i >= source.columns.length)) return undefined
+    return {
+      input: source.input,
+      columns: picked.map((i) => source.columns[i]!),
+      build: (target, packed, positions) =>
+        source.build(
+          target,
+          packed,
+          positions.map((i) => picked[i]!),
+        ),
+    }
+  }
+  if (unary.has(node.opType) || binary.has(node.opType)) return elementwise(graph, node, width, found)
+  return undefined
+}
+
+function elementwise(graph: Graph, node: NodeProto, width: number, found: Found): Source | undefined {
+  const operands = node.input.map((operand): Operand | undefined =>
+    graph.constants.has(operand) ? constantOperand(graph, operand, width) : sourceOperand(graph, operand, found),
+  )
+  if (!operands.every((operand) => operand !== undefined)) return undefined
+  const sources = operands.flatMap(({ source }) => (source === undefined ? [] : [source]))
+  const [first] = sources
+  if (first === undefined) return undefined
+  const same = sources.every(
+    ({ input, columns }) =>
+      input === first.input && columns.join() === first.columns.join() && columns.length === width,
+  )
+  if (!same) return undefined
+  return {
+    input: first.input,
+    columns: first.columns,
+    build(target, packed, positions) {
+      const copy = clone(NodeProtoSchema, node)
+      copy.input = operands.map((operand) => operand.build(target, packed, positions))
+      // Operands are shared often, e.g. x < 0 ? x + n : x; what is the same is built once.
+      const key = JSON.stringify([copy.opType, copy.input, copy.attribute.map(({ name, i, f }) => [name, `${i}`, f])])
+      const known = built(target).get(key)
+      if (known !== undefined) return known
+      const output = target.fresh(node.output[0]!)
+      copy.output = [output]
+      copy.name = output
+      target.nodes.push(copy)
+      target.touch()
+      built(target).set(key, output)
+      return output
+    },
+  }
+}
+
+/** An operand of an element-wise node: a constant, or columns of the same input. */
+interface Operand {
+  source?: Source
+  build: Segment['build']
+}
+
+function sourceOperand(graph: Graph, name: string, found: Found): Operand | undefined {
+  const source = columnwise(graph, name, found)
+  return source && { source, build: source.build }
+}
+
+const builtNodes = new WeakMap<Graph, Map<string, string>>()
+
+function built(graph: Graph): Map<string, string> {
+  const known = builtNodes.get(graph) ?? new Map<string, string>()
+  builtNodes.set(graph, known)
+  return known
+}
+
+/** A constant that is one value for all columns, or one a column. */
+function constantOperand(graph: Graph, name: string, width: number): Operand | undefined {
+  const tensor = graph.constants.get(name)!
+  const dims = tensor.dims.map(Number)
+  const size = product(dims)
+  if (isExternal(tensor)) return undefined
+  if (size === 1 && dims.length <= 2) {
+    return {
+      build(target) {
+        target.constants.set(name, tensor)
+        return name
+      },
+    }
+  }
+  const floats = graph.floats(name)
+  const integers = graph.integersOf(name)
+  if (size !== width || dims.at(-1) !== width || (floats === undefined && integers === undefined)) return undefined
+  return {
+    build(target, _, positions) {
+      const key = JSON.stringify([name, positions])
+      const known = built(target).get(key)
+      if (known !== undefined) return known
+      const pick = (values: ArrayLike<number>) => positions.map((i) => values[i]!)
+      const data =
+        floats !== undefined
+          ? Float32Array.from(pick(floats))
+          : tensor.dataType === DataType.INT64
+            ? BigInt64Array.from(pick(integers!), BigInt)
+            : Int32Array.from(pick(integers!))
+      const picked = target.constant(`${name}/columns`, data, [positions.length])
+      built(target).set(key, picked)
+      return picked
+    },
+  }
+}
+
+/** Columns of its input that a node picks, in order: of Gather and Slice over axis 1, and of Split. */
+export function pickedColumns(graph: Graph, node: NodeProto, output: string): number[] | undefined {
+  const dims = graph.shapes.get(node.input[0]!)?.dims
+  if (dims?.length !== 2) return undefined
+  const width = dims[1]!
+  if (node.opType === 'Gather' && positive(intAttribute(node, 'axis', 0), 2) === 1)
+    return graph.integersOf(node.input[1]!)?.map((i) => positive(i, width))
+  if (node.opType === 'Split' && positive(intAttribute(node, 'axis', 0), 2) === 1) {
+    const sizes = node.output.map((name) => graph.shapes.get(name)?.dims[1])
+    const at = node.output.indexOf(output)
+    if (sizes.some((size) => size === undefined)) return undefined
+    const start = sizes.slice(0, at).reduce((sum: number, size) => sum + size!, 0)
+    return Array.from({ length: sizes[at]! }, (_, i) => start + i)
+  }
+  if (node.opType === 'Slice') {
+    const given = node.input.slice(1)
+    if (given.some((name) => name !== '' && !graph.constants.has(name))) return undefined
+    const [starts, ends, axes, steps] = given.map((name) => graph.integersOf(name))
+    if (starts?.length !== 1 || ends?.length !== 1 || (steps !== undefined && steps[0] !== 1)) return undefined
+    if (positive(axes?.[0] ?? 0, 2) !== 1) return undefined
+    const from = Math.max(0, positive(starts[0]!, width))
+    const to = Math.min(width, positive(ends[0]!, width))
+    return Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i)
+  }
+  return undefined
+}

@@ -1,0 +1,162 @@
+import { create } from '@bufbuild/protobuf'
+import type ort from 'onnxruntime-node'
+import { product } from '../base/dims.ts'
+import { onnxruntime } from '../base/onnxruntime.ts'
+import { elementSize } from './element-size.ts'
+import { type Graph, intAttribute, isExternal } from './graph.ts'
+import {
+  TensorProto_DataType as DataType,
+  NodeProtoSchema,
+  TensorProtoSchema,
+  ValueInfoProtoSchema,
+} from './onnx_pb.ts'
+
+/** Two batches that no other dimension is likely to equal, and neither divides the other. */
+const batches = [13, 17] as const
+
+const largeTable = 1 << 20
+
+/** Wider inputs are no features: to run the graph on them would take gigabytes. */
+const largestInput = 100_000
+
+/**
+ * Learns the shape of every tensor by running the graph on zeros, at two batch sizes: a side that grows with the batch
+ * is a multiple of it, any other is fixed. Whatever ONNX Runtime computes is understood so, however it is written.
+ *
+ * Fills `graph.shapes`. Rejects with what ONNX Runtime says if it can't run the graph.
+ */
+export async function traceShapes(graph: Graph): Promise<void> {
+  const { session, names } = await openTraced(graph)
+  try {
+    const large = largeTensor(session)
+    if (large !== undefined) throw new Error(large)
+    const [first, second] = [await runOn(session, batches[0]), await runOn(session, batches[1])]
+    for (const name of names) {
+      const [a, b] = [first[name]!, second[name]!]
+      const dims = sidesOf(a.dims, b.dims)
+      if (dims === undefined) continue
+      graph.shapes.set(name, { dtype: dtypes[a.type as keyof typeof dtypes] ?? 0, dims })
+    }
+    for (const { name } of graph.inputs) {
+      const metadata = session.inputMetadata.find((input) => input.name === name)
+      if (!metadata?.isTensor) continue
+      const dims = metadata.shape.map((side) => (typeof side === 'number' ? side : -1))
+      graph.shapes.set(name, { dtype: dtypes[metadata.type as keyof typeof dtypes] ?? 0, dims })
+    }
+  } finally {
+    await session.release()
+  }
+}
+
+/**
+ * What a graph computes that is larger than anything of a model: a file of a few kilobytes can ask for all the memory there is.
+ * Told by ONNX Runtime's own inference of shapes, before anything is computed; undefined where nothing is, or it can't be told.
+ */
+export async function tooLarge(graph: Graph): Promise<string | undefined> {
+  let opened: Awaited<ReturnType<typeof openTraced>>
+  try {
+    opened = await openTraced(graph)
+  } catch (error) {
+    // A side of more than 2^31 is not even told.
+    return /Invalid dimension/.test(String(error)) ? 'a tensor has a side of more than 2^31' : undefined
+  }
+  try {
+    return largeTensor(opened.session)
+  } finally {
+    await opened.session.release()
+  }
+}
+
+/** A session that answers every tensor of a graph; large tables are small ones in it. */
+async function openTraced(graph: Graph): Promise<{ session: ort.InferenceSession; names: Set<string> }> {
+  graph.tidy()
+  const traced = graph.copy()
+  shrinkTables(traced)
+  const names = new Set(traced.nodes.flatMap(({ output }) => output.filter((name) => name !== '')))
+  traced.outputs.splice(0, Infinity, ...[...names].map((name) => create(ValueInfoProtoSchema, { name })))
+  const session = await onnxruntime.InferenceSession.create(traced.toBytes(), {
+    graphOptimizationLevel: 'disabled',
+    logSeverityLevel: 4,
+    intraOpNumThreads: 1,
+  })
+  return { session, names }
+}
+
+/** Elements of a tensor, a row and in all where it has none: 1 GiB of float32 for a batch of 256 rows, and 2 GiB. */
+const largest = { row: 2 ** 20, fixed: 2 ** 29 }
+
+function largeTensor({ outputMetadata }: ort.InferenceSession): string | undefined {
+  for (const output of outputMetadata) {
+    if (!output.isTensor) continue
+    const sides = output.shape.filter((side) => typeof side === 'number')
+    const elements = product(sides)
+    const [most, where] = output.shape.length > sides.length ? [largest.row, ' a row'] : [largest.fixed, '']
+    if (elements > most) return `the tensor ${output.name} has ${elements} elements${where}, more than ${most}`
+  }
+  return undefined
+}
+
+const dtypes = {
+  float32: DataType.FLOAT,
+  int32: DataType.INT32,
+  int64: DataType.INT64,
+  bool: DataType.BOOL,
+  uint8: DataType.UINT8,
+  int8: DataType.INT8,
+}
+
+async function runOn(session: ort.InferenceSession, batch: number): Promise<ort.InferenceSession.OnnxValueMapType> {
+  const feeds: Record<string, ort.Tensor> = {}
+  for (const input of session.inputMetadata) {
+    if (!input.isTensor) throw new Error(`the input ${input.name} is no tensor`)
+    const dims = input.shape.map((side) => (typeof side === 'number' ? side : batch))
+    const size = product(dims)
+    if (size > largestInput * batch)
+      throw new Error(`the input ${input.name} is ${size / batch} wide, more than ${largestInput}`)
+    if (input.type === 'float32') feeds[input.name] = new onnxruntime.Tensor('float32', new Float32Array(size), dims)
+    else if (input.type === 'int64') feeds[input.name] = new onnxruntime.Tensor('int64', new BigInt64Array(size), dims)
+    else if (input.type === 'int32') feeds[input.name] = new onnxruntime.Tensor('int32', new Int32Array(size), dims)
+    else throw new Error(`the input ${input.name} is ${input.type}`)
+  }
+  return await session.run(feeds, { logSeverityLevel: 4 })
+}
+
+/** Two observations as one: equal sides are fixed, those in proportion to the batches are multiples of it. */
+function sidesOf(a: readonly number[], b: readonly number[]): number[] | undefined {
+  if (a.length !== b.length) return undefined
+  const sides: number[] = []
+  for (let i = 0; i < a.length; i++) {
+    const factor = a[i]! / batches[0]
+    if (a[i] === b[i]) sides.push(a[i]!)
+    else if (Number.isInteger(factor) && factor > 0 && b[i] === factor * batches[1]) sides.push(-factor)
+    else return undefined
+  }
+  return sides
+}
+
+/** Large tables are not needed for their shapes: every id reads the first row of a small one. */
+function shrinkTables(graph: Graph): void {
+  for (const node of [...graph.nodes]) {
+    const table = graph.constants.get(node.input[0] ?? '')
+    if (node.opType !== 'Gather' || intAttribute(node, 'axis', 0) !== 0 || table === undefined) continue
+    const dims = table.dims.map(Number)
+    if (!isExternal(table) && product(dims) < largeTable) continue
+    const small = create(TensorProtoSchema, {
+      name: graph.fresh('table'),
+      dataType: table.dataType,
+      dims: [1n, ...table.dims.slice(1)],
+      rawData: new Uint8Array(dims.slice(1).reduce((size, side) => size * side, elementSize(table.dataType))),
+    })
+    graph.constants.set(small.name, small)
+    // x − x, whatever the ids' type.
+    const zero = create(NodeProtoSchema, {
+      opType: 'Sub',
+      input: [node.input[1]!, node.input[1]!],
+      output: [graph.fresh('zero')],
+    })
+    graph.nodes.push(zero)
+    node.input = [small.name, zero.output[0]!]
+  }
+  graph.touch()
+  graph.tidy()
+}

@@ -1,0 +1,146 @@
+import { readFile } from 'node:fs/promises'
+import type { TSchema } from 'typebox'
+import { Value } from 'typebox/value'
+import { ModelError, reasonOf } from '../../base/errors.ts'
+import { pathInside } from '../../base/path-inside.ts'
+import { LayersFile, ModelConfig } from './layers-format.ts'
+import { readShards } from './weight-shards.ts'
+
+/** One output of one application of a layer. */
+export interface TensorReference {
+  layer: string
+  /** Which application of the layer, in the order of its `applications`. */
+  node: number
+  tensor: number
+}
+
+export interface Layer {
+  name: string
+  className: string
+  /** As Keras writes it: snake_case keys. */
+  config: Record<string, unknown>
+  /** Per application the inputs; a shared layer has several, an input layer none. */
+  applications: TensorReference[][]
+}
+
+export interface Weight {
+  name: string
+  dtype: 'float32' | 'int32'
+  shape: number[]
+  /** Row-major, little-endian: a view of the model's `weightData`. */
+  data: Uint8Array
+}
+
+/** A TensorFlow.js layers model as it is on disk, checked but not interpreted. */
+export interface LayersModel {
+  /** Path of model.json, for messages. */
+  file: string
+  /** What tf.loadLayersModel takes as `modelTopology`. */
+  topology: Record<string, unknown>
+  layers: Map<string, Layer>
+  inputs: TensorReference[]
+  outputs: TensorReference[]
+  /** By name, in the file's order: `<layer>/<weight>`. */
+  weights: Map<string, Weight>
+  /** All weights, one after the other. */
+  weightData: ArrayBuffer
+}
+
+/**
+ * Reads a layers model: `file` below `folder`, and the weight shards it names.
+ *
+ * Rejects with INVALID_BUNDLE, naming the file, where one is missing, malformed, of another size than its weights need,
+ * or outside `folder`; with UNSUPPORTED_GRAPH where it is another kind of model, or its weights are quantised.
+ */
+export async function readLayersModel(folder: string, file: string): Promise<LayersModel> {
+  const path = pathInside(folder, folder, file)
+  const parsed = await readJson(path, file)
+  if ((parsed as { format?: unknown } | null)?.format === 'graph-model')
+    throw new ModelError('UNSUPPORTED_GRAPH', `${file}: is a TensorFlow.js graph model; layers models alone are read`)
+  const { modelTopology, weightsManifest } = check(LayersFile, parsed, file)
+  const topology = (modelTopology.model_config ?? modelTopology) as Record<string, unknown>
+  if (typeof topology.class_name === 'string' && !['Model', 'Functional'].includes(topology.class_name))
+    throw new ModelError('UNSUPPORTED_GRAPH', `${file}: models of class ${topology.class_name} are not supported`)
+  const { config } = check(ModelConfig, topology, file)
+
+  const layers = new Map<string, Layer>()
+  for (const { name, class_name, config: options, inbound_nodes } of config.layers) {
+    if (layers.has(name)) throw invalid(file, `two layers are named ${name}`)
+    layers.set(name, {
+      name,
+      className: class_name,
+      config: options,
+      applications: inbound_nodes.map((inputs) => inputs.map(toReference)),
+    })
+  }
+  const inputs = config.input_layers.map(toReference)
+  const outputs = config.output_layers.map(toReference)
+  checkReferences(file, layers, [...inputs, ...outputs])
+  for (const layer of layers.values()) checkReferences(file, layers, layer.applications.flat())
+
+  return { file, topology, layers, inputs, outputs, ...(await readWeights(folder, file, weightsManifest)) }
+}
+
+async function readWeights(folder: string, file: string, manifest: LayersFile['weightsManifest']) {
+  const groups = manifest.map(({ paths, weights }) => ({
+    paths,
+    bytes: weights.reduce((sum, weight) => sum + byteLength(file, weight), 0),
+  }))
+  const weightData = await readShards(folder, file, groups)
+  const weights = new Map<string, Weight>()
+  let offset = 0
+  for (const spec of manifest.flatMap((group) => group.weights)) {
+    if (weights.has(spec.name)) throw invalid(file, `two weights are named ${spec.name}`)
+    const data = new Uint8Array(weightData, offset, byteLength(file, spec))
+    weights.set(spec.name, { name: spec.name, dtype: spec.dtype as Weight['dtype'], shape: spec.shape, data })
+    offset += data.byteLength
+  }
+  return { weights, weightData }
+}
+
+function byteLength(file: string, weight: LayersFile['weightsManifest'][number]['weights'][number]): number {
+  if (weight.quantization !== undefined)
+    throw new ModelError('UNSUPPORTED_GRAPH', `${file}: the weight ${weight.name} is quantised`)
+  if (weight.dtype !== 'float32' && weight.dtype !== 'int32')
+    throw invalid(file, `the weight ${weight.name} has the dtype ${weight.dtype}, not float32 or int32`)
+  return weight.shape.reduce((product, side) => product * side, 4)
+}
+
+function checkReferences(file: string, layers: Map<string, Layer>, references: TensorReference[]): void {
+  for (const { layer: name, node } of references) {
+    const layer = layers.get(name)
+    if (layer === undefined) throw invalid(file, `there is no layer ${name}, which another reads`)
+    // An input layer lists no application, and has the one.
+    if (node >= Math.max(1, layer.applications.length))
+      throw invalid(file, `the layer ${name} has no application ${node}, which another reads`)
+  }
+}
+
+function toReference([layer, node, tensor]: [string, number, number, ...unknown[]]): TensorReference {
+  return { layer, node, tensor }
+}
+
+async function readJson(path: string, file: string): Promise<unknown> {
+  const text = await readFile(path, 'utf8').catch((error) => fail(file, error))
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new ModelError('INVALID_BUNDLE', `${file}: is not JSON: ${reasonOf(cause)}`, { cause })
+  }
+}
+
+function check<T extends TSchema>(schema: T, value: unknown, file: string) {
+  if (Value.Check(schema, value)) return value
+  const [problem] = Value.Errors(schema, value)
+  throw invalid(file, `is not a layers model: ${problem?.instancePath || '/'} ${problem?.message}`)
+}
+
+function fail(name: string, error: NodeJS.ErrnoException): never {
+  throw new ModelError('INVALID_BUNDLE', `${name}: ${error.code === 'ENOENT' ? 'is missing' : error.message}`, {
+    cause: error,
+  })
+}
+
+function invalid(name: string, message: string): ModelError {
+  return new ModelError('INVALID_BUNDLE', `${name}: ${message}`)
+}

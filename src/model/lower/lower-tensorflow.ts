@@ -1,0 +1,174 @@
+import { create } from '@bufbuild/protobuf'
+import { ModelError, reasonOf } from '../base/errors.ts'
+import { isTable, largeTable } from '../graph/external-data.ts'
+import { Graph } from '../graph/graph.ts'
+import { markIds } from '../graph/ids.ts'
+import { TensorProtoSchema, type ValueInfoProto, ValueInfoProtoSchema } from '../graph/onnx_pb.ts'
+import { type Application, type Builder, createBuilder, type Operator } from './tensorflow/application.ts'
+import { type FlatGraph, type FlatNode, flatten } from './tensorflow/flatten.ts'
+import { foldConstants } from './tensorflow/fold-constants.ts'
+import { idInputs } from './tensorflow/id-inputs.ts'
+import { elementwise } from './tensorflow/operators/elementwise.ts'
+import { gathering } from './tensorflow/operators/gathering.ts'
+import { products } from './tensorflow/operators/products.ts'
+import { shapes } from './tensorflow/operators/shape.ts'
+import { slicing } from './tensorflow/operators/slicing.ts'
+import { sources } from './tensorflow/operators/sources.ts'
+import type { Argument, Program } from './tensorflow/program.ts'
+import { type ElementType, elementTypeOf, nameOfType, newBudget, onnxTypeOf } from './tensorflow/tensor-data.ts'
+import { isKnown, type Side, type Value } from './tensorflow/value.ts'
+
+/** ONNX operator set: what ONNX Runtime has read since 1.13. */
+const opset = 17n
+
+/** Protobuf's, and so ONNX', limit for one message. */
+const mostBytes = 2 ** 31 - 1
+
+/**
+ * A TensorFlow program as an ONNX graph: operator by operator, nothing optimised but what constants alone make. All inputs
+ * and outputs of its signature, by their keys; a first side of −1 is the batch. Large tables stay in their files, relative
+ * to `folder`.
+ *
+ * Rejects with UNSUPPORTED_GRAPH naming the file, the node and its operator, and with INVALID_BUNDLE for graphs and
+ * weights that are damaged.
+ */
+export async function lowerProgram(program: Program, folder: string): Promise<Graph> {
+  const flat = flatten(program)
+  const inputs = new Map(program.inputs.map((argument) => [nodeOf(argument), inputOf(argument, program)]))
+  const graph = new Graph({
+    inputs: [...inputs.values()].map((value) => declare(value.name!, value.type, value.dims)),
+    outputs: [],
+    nodes: [],
+    constants: [],
+    folder,
+    opsets: new Map([['', opset]]),
+  })
+  for (const { name, type, dims } of inputs.values())
+    if (isKnown(dims)) graph.shapes.set(name!, { dtype: onnxTypeOf(type), dims: [...dims] })
+  markIds(graph, idInputs(program, flat))
+  const builder = createBuilder(graph, program)
+  writeNodes(flat, inputs, graph, program, builder)
+  graph.tidy()
+  await readStored(graph, program, builder)
+  await foldConstants(graph)
+  return graph
+}
+
+function writeNodes(
+  flat: FlatGraph,
+  inputs: Map<string, Value>,
+  graph: Graph,
+  program: Program,
+  builder: Builder,
+): void {
+  // Outputs have their names to themselves.
+  for (const { key } of program.outputs)
+    if (key === '' || graph.fresh(key) !== key)
+      throw new ModelError(
+        'UNSUPPORTED_GRAPH',
+        `${program.file}: two inputs or outputs are named ${JSON.stringify(key)}`,
+      )
+  const operators: Record<string, Operator> = {
+    ...elementwise,
+    ...gathering,
+    ...products,
+    ...shapes,
+    ...slicing,
+    ...sources(inputs, newBudget()),
+  }
+  const values = new Map<FlatNode, Value[]>()
+  for (const node of flat.nodes) {
+    const given = node.inputs.map(({ node: before, output }) => answerOf(values, before, output, program))
+    const application = builder.of(node, given)
+    const operator = Object.hasOwn(operators, node.op) ? operators[node.op] : undefined
+    if (operator === undefined) throw application.fail('this operator is not supported')
+    values.set(node, apply(operator, application))
+  }
+  for (const argument of program.outputs) {
+    const { node, output } = flat.outputs.get(argument.key)!
+    const value = answerOf(values, node, output, program)
+    graph.node('Identity', [builder.nameOf(value)], { outputs: [argument.key] })
+    const dims = value.dims?.map((side, i) => side ?? sideOf(argument.shape, i))
+    const all = dims ?? argument.shape?.map((_, i) => sideOf(argument.shape, i))
+    if (isKnown(all)) graph.shapes.set(argument.key, { dtype: onnxTypeOf(value.type), dims: [...all] })
+    graph.outputs.push(declare(argument.key, value.type, all))
+  }
+}
+
+/** Operators trust that a graph is as TensorFlow would write it; what they can't make sense of it could not run either. */
+function apply(operator: Operator, application: Application): Value[] {
+  try {
+    return [operator(application)].flat()
+  } catch (error) {
+    throw error instanceof ModelError ? error : application.fail(`is not understood: ${reasonOf(error)}`)
+  }
+}
+
+function answerOf(values: Map<FlatNode, Value[]>, node: FlatNode, output: number, program: Program): Value {
+  const value = values.get(node)?.[output]
+  if (value === undefined)
+    throw new ModelError(
+      'UNSUPPORTED_GRAPH',
+      `${program.file}: node ${node.name} (${node.op}): its output ${output} is not supported`,
+    )
+  return value
+}
+
+function nodeOf({ tensor }: Argument): string {
+  return tensor.split(':')[0]!
+}
+
+function inputOf({ key, type: given, shape }: Argument, { file, int64 }: Program): Value {
+  const element = elementTypeOf(given)
+  const type = element === 'int64' ? int64 : element
+  if (type !== 'float32' && type !== 'int32' && type !== 'int64')
+    throw new ModelError(
+      'UNSUPPORTED_GRAPH',
+      `${file}: the input ${key} is ${nameOfType(given)}, not float32 or an integer`,
+    )
+  if (shape === undefined) throw new ModelError('UNSUPPORTED_GRAPH', `${file}: the shape of the input ${key} is open`)
+  return { type, dims: shape.map((_, i) => sideOf(shape, i)), name: key }
+}
+
+/** −1 in front is the batch, elsewhere what is not known. */
+function sideOf(shape: number[] | undefined, i: number): Side {
+  const side = shape?.[i]
+  return side === undefined || (side < 0 && i > 0) ? undefined : Math.max(-1, side)
+}
+
+function declare(name: string, type: ElementType, dims: readonly Side[] | undefined): ValueInfoProto {
+  const dim = dims?.map((side, i) => {
+    if (side !== undefined && side >= 0) return { value: { case: 'dimValue' as const, value: BigInt(side) } }
+    const known = side === -1 ? 'batch' : `batch*${-(side ?? 0)}`
+    return { value: { case: 'dimParam' as const, value: side === undefined ? `${name}:${i}` : known } }
+  })
+  const shape = dim === undefined ? {} : { shape: { dim } }
+  return create(ValueInfoProtoSchema, {
+    name,
+    type: { value: { case: 'tensorType', value: { elemType: onnxTypeOf(type), ...shape } } },
+  })
+}
+
+/** Reads variables into memory, but for large tables: those are checked, and stay in their files. */
+async function readStored(graph: Graph, program: Program, { stored }: Builder): Promise<void> {
+  const wanted = [...stored].filter(([name]) => graph.constants.has(name))
+  const inFile = new Set(
+    wanted.filter(([name, { length }]) => length >= largeTable && isTable(graph, name)).map(([name]) => name),
+  )
+  const bytes = [...graph.constants.values()].reduce((sum, { rawData }) => sum + rawData.byteLength, 0)
+  const more = wanted.reduce((sum, [name, { length }]) => sum + (inFile.has(name) ? 0 : length), 0)
+  if (bytes + more > mostBytes)
+    throw new ModelError('UNSUPPORTED_GRAPH', `${program.file}: its weights exceed the 2 GiB that an ONNX graph holds`)
+  for (const [name, tensor] of wanted) {
+    if (inFile.has(name)) {
+      await program.verifyVariable(tensor)
+      continue
+    }
+    const rawData = await program.readVariable(tensor)
+    const { type, shape } = tensor
+    graph.constants.set(
+      name,
+      create(TensorProtoSchema, { name, dataType: onnxTypeOf(type), dims: shape.map(BigInt), rawData }),
+    )
+  }
+}

@@ -1,0 +1,174 @@
+import { type FileHandle, open, readFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { create } from '@bufbuild/protobuf'
+import { ModelError, reasonOf } from '../base/errors.ts'
+import { pathInside } from '../base/path-inside.ts'
+import { fileReason, sizeOfOrdinary } from '../base/regular-file.ts'
+import type { GraphSource } from '../contracts/engine.ts'
+import { sidesOf } from '../graph/declared.ts'
+import { bytesOf, externalPlace, isTable } from '../graph/external-data.ts'
+import { Graph, isExternal } from '../graph/graph.ts'
+import {
+  TensorProto_DataType as DataType,
+  type TensorProto,
+  TensorProtoSchema,
+  type ValueInfoProto,
+} from '../graph/onnx_pb.ts'
+import { traceShapes } from '../graph/shapes.ts'
+import { joinTensors, partsOf } from './concatenate.ts'
+import { readLayersModel } from './layers/layers-model.ts'
+import { lowerToGraph } from './layers/lower-layers.ts'
+import { readTensorflowGraph } from './read-tensorflow-graph.ts'
+
+/**
+ * A saved graph, with one of its outputs alone (its only one, where none is named): whatever only others need is left out.
+ * Of its external data, embedding tables alone stay where they are, to be mapped into memory; weights are read, since
+ * passes look at them.
+ *
+ * Rejects like Engine.load, and with INVALID_BUNDLE for external data outside the folder.
+ */
+export async function readGraph(source: GraphSource, output: string | undefined): Promise<Graph> {
+  const { file, format, outputs } = source
+  // Of a layers model any layer may be had.
+  const asked = format === 'layers' && output !== undefined ? [...new Set([...outputs, output])] : outputs
+  const graph = await openGraph({ ...source, outputs: asked })
+  const names = graph.outputs.map(({ name }) => name).join(', ')
+  const wanted = output === undefined ? graph.outputs.slice() : graph.outputs.filter(({ name }) => name === output)
+  if (wanted.length === 0)
+    throw new ModelError(
+      'INVALID_BUNDLE',
+      `${file}: there is no output ${output ?? 'at all'}${names && `, but ${names}`}`,
+    )
+  if (wanted.length > 1) {
+    throw new ModelError('INVALID_REQUEST', `${file}: which of its outputs is meant, ${names}?`)
+  }
+  for (const name of source.outputs) checkOutput(graph, name, `${file}: `)
+  graph.outputs.splice(0, Infinity, ...wanted)
+  graph.tidy()
+  await readExternal(graph, source.folder, (name) => !isTable(graph, name))
+  return graph
+}
+
+/**
+ * Leaves a graph of `openGraph` with the outputs that may be asked for: what ONNX Runtime can be given. All its data is in it then
+ * but for tables that lie in files, below the graph's `folder`. Rejects like `readGraph`.
+ */
+export async function completeGraph(graph: Graph, source: GraphSource): Promise<void> {
+  await complete(graph, source, (name) => !isTable(graph, name))
+}
+
+/** The same with all its data in it: a file that stands alone. */
+export async function readComplete(source: GraphSource): Promise<Graph> {
+  const graph = await openGraph(source)
+  await complete(graph, source, () => true)
+  return graph
+}
+
+async function complete(graph: Graph, source: GraphSource, isRead: (name: string) => boolean): Promise<void> {
+  for (const name of source.outputs) checkOutput(graph, name, `${source.file}: `)
+  const wanted = graph.outputs.filter(({ name }) => source.outputs.includes(name))
+  graph.outputs.splice(0, Infinity, ...wanted)
+  graph.tidy()
+  await readExternal(graph, source.folder, isRead)
+}
+
+/** A saved graph of any format, with all its outputs (of a layers model: `source.outputs`, or the model's own where there are none). */
+export async function openGraph(source: GraphSource): Promise<Graph> {
+  const graph = await openSaved(source)
+  const { joined, file } = source
+  if (joined === undefined) return graph
+  const parts = Object.values(joined.outputs).flatMap(({ tensors }) => tensors)
+  const unclear = (output: ValueInfoProto) => parts.includes(output.name) && sidesOf(graph, output) === undefined
+  // Outputs are often declared without their width. What can't be run here is told when it is loaded.
+  if (graph.outputs.some(unclear)) {
+    await readExternal(graph, source.folder, (name) => !isTable(graph, name))
+    await traceShapes(graph).catch(() => undefined)
+  }
+  joinTensors(graph, joined, file)
+  return graph
+}
+
+async function openSaved(source: GraphSource): Promise<Graph> {
+  const { folder, file, format, outputs, joined } = source
+  if (format === 'layers') {
+    const model = await readLayersModel(folder, file)
+    const own = outputs.length > 0 ? outputs : model.outputs.map(({ layer }) => layer)
+    return Graph.from(lowerToGraph(model, partsOf(own, joined)), folder)
+  }
+  if (format !== 'onnx') return readTensorflowGraph(source)
+  const path = pathInside(folder, folder, file)
+  return parse(await readOnnx(path, file), dirname(path), file)
+}
+
+/** Protobuf's, and so ONNX', limit for one message. */
+const largestFile = 2 ** 31 - 1
+
+async function readOnnx(path: string, file: string): Promise<Buffer> {
+  try {
+    const size = await sizeOfOrdinary(path)
+    if (size > largestFile) throw new Error(`its ${size} bytes are more than the 2 GiB that an ONNX file can have`)
+    return await readFile(path)
+  } catch (cause) {
+    throw new ModelError('INVALID_BUNDLE', `${file}: can't be read: ${fileReason(cause)}`, { cause })
+  }
+}
+
+/** Rejects where data that a graph has in files is not there, or outside of its folder; reads none of it. */
+export const checkExternal = (graph: Graph, folder: string): Promise<void> => readExternal(graph, folder, () => false)
+
+async function readExternal(graph: Graph, folder: string, isWanted: (name: string) => boolean): Promise<void> {
+  for (const tensor of [...graph.constants.values()]) {
+    if (!isExternal(tensor)) continue
+    const place = pathInside(folder, graph.folder, externalPlace(tensor).location)
+    await checkPlace(place, tensor)
+    if (isWanted(tensor.name)) graph.constants.set(tensor.name, await readTensor(place, tensor))
+  }
+}
+
+/** Other outputs may be asked for as well: what is wrong with them must be found before. */
+function checkOutput(graph: Graph, name: string, where: string): void {
+  const output = graph.outputs.find((candidate) => candidate.name === name)
+  if (output === undefined) throw new ModelError('INVALID_BUNDLE', `${where}there is no output ${name}`)
+  const type = output.type?.value
+  if (type?.case === 'tensorType' && type.value.elemType !== DataType.FLOAT)
+    throw new ModelError('UNSUPPORTED_GRAPH', `${where}the output ${name} is not float32`)
+}
+
+/** Offsets and lengths are the file's word: they may lead outside of it. */
+async function checkPlace(path: string, tensor: TensorProto): Promise<void> {
+  const { location, start, length = bytesOf(tensor) } = externalPlace(tensor)
+  const size = await sizeOfOrdinary(path).catch((cause) => {
+    throw new ModelError('INVALID_BUNDLE', `${location}: can't be read: ${fileReason(cause)}`, { cause })
+  })
+  if (!Number.isSafeInteger(start) || start < 0 || length !== bytesOf(tensor) || start + length > size)
+    throw new ModelError('INVALID_BUNDLE', `${location}: ${tensor.name} lies outside of it, or has another length`)
+}
+
+async function readTensor(path: string, tensor: TensorProto): Promise<TensorProto> {
+  const { name, dataType, dims } = tensor
+  const { location, start } = externalPlace(tensor)
+  const rawData = new Uint8Array(bytesOf(tensor))
+  let file: FileHandle | undefined
+  try {
+    file = await open(path)
+    for (let done = 0; done < rawData.length; ) {
+      const { bytesRead } = await file.read(rawData, done, rawData.length - done, start + done)
+      if (bytesRead === 0) throw new Error('it ends too early')
+      done += bytesRead
+    }
+  } catch (cause) {
+    throw new ModelError('INVALID_BUNDLE', `${location}: ${name} can't be read: ${reasonOf(cause)}`, { cause })
+  } finally {
+    await file?.close()
+  }
+  return create(TensorProtoSchema, { name, dataType, dims, rawData })
+}
+
+function parse(bytes: Uint8Array, folder: string, file: string): Graph {
+  try {
+    return Graph.parse(bytes, folder)
+  } catch (cause) {
+    if (cause instanceof ModelError) throw new ModelError(cause.code, `${file}: ${cause.message}`, { cause })
+    throw new ModelError('INVALID_BUNDLE', `${file}: is not an ONNX file`, { cause })
+  }
+}

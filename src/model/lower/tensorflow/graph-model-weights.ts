@@ -1,0 +1,72 @@
+import { ModelError } from '../../base/errors.ts'
+import type { WeightSpec } from './graph-model-format.ts'
+import { type ElementType, sizeOf, type TensorData } from './tensor-data.ts'
+
+/** Types that a graph model's weights have, in memory and, if they are not quantised, in their shard. */
+const types = new Set<ElementType>(['float32', 'int32', 'bool'])
+const quantised: Record<string, number> = { uint8: 1, uint16: 2, float16: 2 }
+
+/** Bytes that a weight takes in its shard. Throws UNSUPPORTED_GRAPH for types that have no fixed size. */
+export function storedBytes({ name, shape, dtype, quantization }: WeightSpec, file: string): number {
+  const type = dtype as ElementType
+  if (!types.has(type))
+    throw new ModelError('UNSUPPORTED_GRAPH', `${file}: the weight ${name} is ${dtype}, not float32, int32 or bool`)
+  if (quantization === undefined) return sizeOf(type, shape)
+  if (!Object.hasOwn(quantised, quantization.dtype))
+    throw new ModelError('UNSUPPORTED_GRAPH', `${file}: the weight ${name} is quantised to ${quantization.dtype}`)
+  if (type === 'bool' || (quantization.dtype === 'float16' && type !== 'float32'))
+    throw new ModelError(
+      'INVALID_BUNDLE',
+      `${file}: the weight ${name} is ${dtype}, quantised to ${quantization.dtype}`,
+    )
+  return shape.reduce((size, side) => size * side, quantised[quantization.dtype]!)
+}
+
+/**
+ * Weights by name, those that are quantised decoded as TensorFlow.js does: value = stored · scale + min, in double
+ * precision, rounded for integers. `data` holds exactly what they take.
+ */
+export function decodeWeights(specs: readonly WeightSpec[], data: ArrayBuffer, file: string): Map<string, TensorData> {
+  const weights = new Map<string, TensorData>()
+  let offset = 0
+  for (const spec of specs) {
+    const length = storedBytes(spec, file)
+    const stored = new Uint8Array(data, offset, length)
+    offset += length
+    if (weights.has(spec.name)) throw new ModelError('INVALID_BUNDLE', `${file}: two weights are named ${spec.name}`)
+    const bytes = spec.quantization === undefined ? stored : decode(spec, stored, file)
+    weights.set(spec.name, { type: spec.dtype as ElementType, shape: spec.shape, bytes })
+  }
+  return weights
+}
+
+function decode({ name, dtype, quantization }: WeightSpec, stored: Uint8Array, file: string): Uint8Array {
+  const { dtype: narrow, scale, min } = quantization!
+  if (narrow !== 'float16' && (scale === undefined || min === undefined))
+    throw new ModelError(
+      'INVALID_BUNDLE',
+      `${file}: the weight ${name} is quantised to ${narrow} without scale and min`,
+    )
+  const view = new DataView(stored.buffer, stored.byteOffset, stored.byteLength)
+  const count = stored.length / quantised[narrow]!
+  const decoded = new Uint8Array(4 * count)
+  const target = new DataView(decoded.buffer)
+  for (let i = 0; i < count; i++) {
+    const value =
+      narrow === 'float16'
+        ? halfToNumber(view.getUint16(2 * i, true))
+        : (narrow === 'uint8' ? view.getUint8(i) : view.getUint16(2 * i, true)) * scale! + min!
+    if (dtype === 'int32') target.setInt32(4 * i, Math.round(value), true)
+    else target.setFloat32(4 * i, value, true)
+  }
+  return decoded
+}
+
+/** IEEE 754 half precision: a sign, five bits of exponent, ten of fraction. */
+function halfToNumber(half: number): number {
+  const sign = half & 0x8000 ? -1 : 1
+  const exponent = (half >> 10) & 31
+  const fraction = half & 1023
+  if (exponent === 31) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN
+  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
+}

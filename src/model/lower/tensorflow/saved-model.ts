@@ -1,0 +1,162 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { dirname, join, posix, resolve } from 'node:path'
+import { fromBinary } from '@bufbuild/protobuf'
+import { ModelError, reasonOf } from '../../base/errors.ts'
+import { pathInside } from '../../base/path-inside.ts'
+import { sizeOfOrdinary } from '../../base/regular-file.ts'
+import { type Checkpoint, openCheckpoint } from './checkpoint.ts'
+import { type Argument, nodesByName, type Program } from './program.ts'
+import { restoredVariables } from './restored-variables.ts'
+import {
+  type MetaGraphDef,
+  type SavedModel,
+  SavedModelSchema,
+  type SignatureDef,
+  type TensorInfo,
+} from './tensorflow_pb.ts'
+
+export interface SavedProgram extends Program {
+  /** Name of the signature. */
+  signature: string
+  /** Tags of the graph that has it. */
+  tags: string[]
+}
+
+/** Where a SavedModel keeps its variables, relative to its folder. */
+const variables = 'variables/variables'
+
+/** Protobuf's limit for one message. */
+const largestFile = 2 ** 31 - 1
+
+/**
+ * A TensorFlow SavedModel, as Keras 2 saves and Keras 3 exports it: `file` (saved_model.pb) below `folder`, and its
+ * variables beside it. `signature` names one of its signatures; else it is `serving_default`, `serve`, or the only one.
+ *
+ * Rejects with INVALID_BUNDLE naming the file and place where something is missing or damaged, or there is no such
+ * signature; with UNSUPPORTED_GRAPH for what is not read: sparse and ragged arguments.
+ */
+export async function readSavedModel(folder: string, file: string, signature?: string): Promise<SavedProgram> {
+  const { chosen, ...rest } = await readSignature(folder, file, signature)
+  const { graphDef, saverDef } = chosen
+  const nodes = nodesByName(graphDef?.node ?? [], file)
+  const functions = new Map(
+    (graphDef?.library?.function ?? []).map((definition) => [definition.signature?.name ?? '', definition]),
+  )
+  let checkpoint: Checkpoint | undefined
+  const stored = (): Checkpoint => {
+    if (checkpoint === undefined) throw new ModelError('INVALID_BUNDLE', `${file}: has variables, but restores none`)
+    return checkpoint
+  }
+  const program: SavedProgram = {
+    file,
+    ...rest,
+    nodes,
+    functions,
+    int64: 'int64',
+    weight: () => undefined,
+    variable: (name) => {
+      const key = keys.get(name)
+      if (key === undefined) throw new ModelError('INVALID_BUNDLE', `${file}: the variable ${name} was not saved`)
+      return stored().find(key)
+    },
+    readVariable: (tensor) => stored().read(tensor),
+    verifyVariable: (tensor) => stored().verify(tensor),
+  }
+  const restore = saverDef?.restoreOpName ?? ''
+  const hasVariables = graphDef?.node.some(({ op }) => op === 'VarHandleOp' || op === 'VariableV2') ?? false
+  const keys = restore === '' || !hasVariables ? new Map<string, string>() : restoredVariables(program, restore)
+  if (keys.size > 0) {
+    const base = dirname(file) === '.' ? '' : `${dirname(file)}/`
+    pathInside(folder, folder, `${base}${variables}`)
+    checkpoint = await openCheckpoint(folder, `${base}${variables}`)
+  }
+  return program
+}
+
+/** Files of variables that stand beside a SavedModel in the folder `beside` of `folder`, relative to it; none where it has none. */
+export async function variableFiles(folder: string, beside: string): Promise<string[]> {
+  const directory = posix.dirname(variables)
+  const names = await readdir(join(folder, beside, directory)).catch(() => [])
+  return names.filter((name) => name.startsWith('variables.')).map((name) => posix.join(directory, name))
+}
+
+async function readSignature(folder: string, file: string, wanted: string | undefined) {
+  const chosen = metaGraphOf(await readMessage(folder, file), file)
+  const { name, definition } = signatureOf(chosen, wanted, file)
+  return {
+    chosen,
+    signature: name,
+    tags: chosen.metaInfoDef?.tags ?? [],
+    inputs: argumentsOf(definition.inputs, `${file}: the input`),
+    outputs: argumentsOf(definition.outputs, `${file}: the output`),
+  }
+}
+
+async function readMessage(folder: string, file: string): Promise<SavedModel> {
+  const path = pathInside(folder, folder, file)
+  const bytes = await read(path).catch((cause) => {
+    const absent = (cause as NodeJS.ErrnoException).code === 'ENOENT'
+    throw new ModelError('INVALID_BUNDLE', `${file}: ${absent ? 'is missing' : `can't be read: ${reasonOf(cause)}`}`, {
+      cause,
+    })
+  })
+  try {
+    return fromBinary(SavedModelSchema, bytes, { readUnknownFields: false })
+  } catch (cause) {
+    throw new ModelError('INVALID_BUNDLE', `${file}: is not a SavedModel: ${reasonOf(cause)}`, { cause })
+  }
+}
+
+async function read(path: string): Promise<Uint8Array> {
+  const size = await sizeOfOrdinary(resolve(path))
+  if (size > largestFile) throw new Error(`it has ${size} bytes, more than ${largestFile}`)
+  return await readFile(path)
+}
+
+function metaGraphOf({ metaGraphs }: SavedModel, file: string): MetaGraphDef {
+  const serving = metaGraphs.filter(({ metaInfoDef }) => metaInfoDef?.tags.join() === 'serve')
+  const [chosen] = serving.length > 0 ? serving : metaGraphs
+  if (chosen === undefined) throw new ModelError('INVALID_BUNDLE', `${file}: is a SavedModel without a graph`)
+  if (serving.length !== 1 && metaGraphs.length > 1) {
+    const tags = metaGraphs.map(({ metaInfoDef }) => `[${metaInfoDef?.tags}]`).join(', ')
+    throw new ModelError('INVALID_BUNDLE', `${file}: which of its graphs is meant, ${tags}? None is tagged serve alone`)
+  }
+  return chosen
+}
+
+function signatureOf({ signatureDef }: MetaGraphDef, wanted: string | undefined, file: string) {
+  // What is run when a model is loaded is a signature by form alone.
+  const names = Object.keys(signatureDef).filter((name) => !name.startsWith('__'))
+  const name = wanted ?? ['serving_default', 'serve'].find((usual) => names.includes(usual)) ?? names[0]
+  if (name === undefined) throw new ModelError('INVALID_BUNDLE', `${file}: has no signature`)
+  if (!names.includes(name) || (wanted === undefined && name === names[0] && names.length > 1 && !isUsual(name)))
+    throw new ModelError(
+      'INVALID_BUNDLE',
+      wanted === undefined
+        ? `${file}: which of its signatures is meant, ${names.join(', ')}?`
+        : `${file}: there is no signature ${wanted}, but ${names.join(', ') || 'none'}`,
+    )
+  const definition: SignatureDef = signatureDef[name]!
+  if (Object.keys(definition.outputs).length === 0)
+    throw new ModelError('INVALID_BUNDLE', `${file}: the signature ${name} has no outputs`)
+  return { name, definition }
+}
+
+function isUsual(name: string): boolean {
+  return name === 'serving_default' || name === 'serve'
+}
+
+/** In the order of their names: the file has none that means anything. */
+function argumentsOf(infos: Record<string, TensorInfo>, where: string): Argument[] {
+  return Object.entries(infos)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, { encoding, dtype, tensorShape }]) => {
+      if (encoding.case !== 'name') {
+        const kind = encoding.case === 'cooSparse' ? 'sparse' : 'ragged or of another composite type'
+        throw new ModelError('UNSUPPORTED_GRAPH', `${where} ${key} is ${kind}`)
+      }
+      const open = tensorShape === undefined || tensorShape.unknownRank
+      const shape = open ? undefined : tensorShape.dim.map(({ size }) => Number(size))
+      return { key, tensor: encoding.value, type: dtype, shape }
+    })
+}

@@ -1,0 +1,160 @@
+import { snappyUncompress } from 'hysnappy'
+import { ModelError, reasonOf } from '../../base/errors.ts'
+import type { Crc32c } from './crc32c.ts'
+
+/*
+ * LevelDB's table format (its doc/table_format.md), as TensorFlow writes it for the index of a checkpoint: blocks of sorted
+ * entries, an index block that lists them, and a footer that says where that is.
+ */
+
+/** Ends every table, after the places of two blocks: the metaindex' and the index'. */
+const footerBytes = 48
+const magic = 0xdb4775248b80fb57n
+/** After each block: how it is compressed, and its checksum. */
+const trailerBytes = 5
+/** A block of more than this is no index of variables. */
+const largestBlock = 1 << 28
+
+interface Place {
+  offset: number
+  size: number
+}
+
+/**
+ * All entries of a table, in its order: keys as text, values as bytes of `bytes` where they are not compressed.
+ * Throws INVALID_BUNDLE naming `file` and the byte at which it is wrong.
+ */
+export function readSortedTable(bytes: Uint8Array, file: string, crc: Crc32c): Map<string, Uint8Array> {
+  const fail = (message: string): never => {
+    throw new ModelError('INVALID_BUNDLE', `${file}: ${message}`)
+  }
+  if (bytes.length < footerBytes) fail(`has ${bytes.length} bytes, a table has ${footerBytes} at least`)
+  const start = bytes.length - footerBytes
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (view.getBigUint64(bytes.length - 8, true) !== magic) fail('is not the index of a checkpoint')
+
+  const footer = new Reader(bytes.subarray(start, bytes.length - 8), `${file}: the footer at byte ${start}`)
+  const meta = footer.place()
+  const index = footer.place()
+
+  function block({ offset, size }: Place): { content: Uint8Array; where: string } {
+    const where = `${file}: the block at byte ${offset}`
+    if (size > largestBlock || offset + size + trailerBytes > start)
+      throw new ModelError('INVALID_BUNDLE', `${where}: its ${size} bytes lie outside of the file`)
+    const content = bytes.subarray(offset, offset + size)
+    crc.update(bytes.subarray(offset, offset + size + 1))
+    if (crc.masked() !== view.getUint32(offset + size + 1, true))
+      throw new ModelError('INVALID_BUNDLE', `${where}: is damaged: its checksum is another`)
+    const compression = bytes[offset + size]
+    if (compression === 0) return { content, where }
+    if (compression !== 1)
+      throw new ModelError('INVALID_BUNDLE', `${where}: is compressed in the unknown way ${compression}`)
+    const whole = uncompress(content, where)
+    uncompressed += whole.length
+    if (uncompressed > largestBlock) fail(`its blocks are more than ${largestBlock} bytes, uncompressed`)
+    return { content: whole, where }
+  }
+
+  const entries = new Map<string, Uint8Array>()
+  let keys = 0
+  let uncompressed = 0
+  // Empty, but a part of the file like others.
+  block(meta)
+  const indexBlock = block(index)
+  let covered = 0
+  for (const [, value] of entriesOf(indexBlock.content, indexBlock.where)) {
+    const place = new Reader(value, indexBlock.where).place()
+    // Blocks don't overlap: else one could be listed without end.
+    covered += place.size + trailerBytes
+    if (covered > start) fail(`the block at byte ${index.offset}: lists more blocks than the file has room for`)
+    const { content, where } = block(place)
+    for (const [key, value] of entriesOf(content, where)) {
+      keys += key.length
+      if (keys > mostOfKeys) fail(`its keys take more than ${mostOfKeys} bytes`)
+      entries.set(key, value)
+    }
+  }
+  return entries
+}
+
+/** Each entry shares the beginning of its key with the one before. */
+function* entriesOf(block: Uint8Array, where: string): Generator<[string, Uint8Array]> {
+  const damaged = (at: number) => new ModelError('INVALID_BUNDLE', `${where}: is damaged at its byte ${at}`)
+  if (block.length < 4) throw damaged(0)
+  const restarts = new DataView(block.buffer, block.byteOffset + block.length - 4, 4).getUint32(0, true)
+  const end = block.length - 4 * (restarts + 1)
+  if (end < 0) throw damaged(block.length - 4)
+  const reader = new Reader(block.subarray(0, end), where)
+  const text = new TextDecoder()
+  let key = new Uint8Array(0)
+  while (!reader.done) {
+    const at = reader.at
+    const shared = reader.varint()
+    const unshared = reader.varint()
+    const length = reader.varint()
+    if (shared > key.length || shared + unshared > largestKey) throw damaged(at)
+    const next = new Uint8Array(shared + unshared)
+    next.set(key.subarray(0, shared))
+    next.set(reader.take(unshared), shared)
+    key = next
+    yield [text.decode(key), reader.take(length)]
+  }
+}
+
+/** Longer keys name no variable. */
+const largestKey = 1 << 16
+/** Of all keys: each may be a few bytes that are added to a long one. */
+const mostOfKeys = 1 << 26
+
+function uncompress(content: Uint8Array, where: string): Uint8Array {
+  // Snappy begins with the length of what was compressed; it makes 64 bytes of 3 at most.
+  const length = new Reader(content, where).varint()
+  if (length > largestBlock || length > content.length * 32)
+    throw new ModelError('INVALID_BUNDLE', `${where}: claims to be ${length} bytes, compressed to ${content.length}`)
+  try {
+    return snappyUncompress(content, length)
+  } catch (cause) {
+    throw new ModelError('INVALID_BUNDLE', `${where}: can't be uncompressed: ${reasonOf(cause)}`, { cause })
+  }
+}
+
+class Reader {
+  at = 0
+  readonly #bytes: Uint8Array
+  readonly #where: string
+
+  constructor(bytes: Uint8Array, where: string) {
+    this.#bytes = bytes
+    this.#where = where
+  }
+
+  get done(): boolean {
+    return this.at >= this.#bytes.length
+  }
+
+  /** A number in groups of seven bits, the lowest first. */
+  varint(): number {
+    let value = 0
+    for (let factor = 1; factor < 2 ** 53; factor *= 128) {
+      const [byte] = this.take(1)
+      value += (byte! & 127) * factor
+      if (byte! < 128) {
+        if (!Number.isSafeInteger(value)) break
+        return value
+      }
+    }
+    throw new ModelError('INVALID_BUNDLE', `${this.#where}: is damaged at its byte ${this.at}`)
+  }
+
+  place(): Place {
+    return { offset: this.varint(), size: this.varint() }
+  }
+
+  take(length: number): Uint8Array {
+    if (this.at + length > this.#bytes.length)
+      throw new ModelError('INVALID_BUNDLE', `${this.#where}: is damaged at its byte ${this.at}`)
+    const taken = this.#bytes.subarray(this.at, this.at + length)
+    this.at += length
+    return taken
+  }
+}

@@ -1,0 +1,113 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import Value from 'typebox/value'
+import { type GraphFormat, type Manifest, TaskName } from '../../schemas/manifest.ts'
+import { ModelError } from '../base/errors.ts'
+import { sizeOfOrdinary } from '../base/regular-file.ts'
+import { checksums } from '../bundle/checksum.ts'
+import { holdsIds, type SavedSignature, type SavedTensor, widthOf } from '../contracts/saved-signature.ts'
+import { surveyInThread } from './survey-in-thread.ts'
+
+/** A graph in a folder that has no manifest. */
+export interface BareGraph {
+  format: GraphFormat
+  file: string
+}
+
+/** Larger is no model.json. */
+const largestTopology = 512 * 1024 * 1024
+
+/** Most numbers of a row, and tasks: what manifests may have. */
+const widestRow = 65_536
+const mostTasks = 256
+
+/**
+ * The graph of a folder: `saved_model.pb`, `model.json` or a single `.onnx` file; undefined where there is none. Throws
+ * INVALID_BUNDLE where there are several.
+ */
+export async function findGraph(folder: string, where: string): Promise<BareGraph | undefined> {
+  const names = await readdir(folder).catch(() => [])
+  const found = names.filter((name) => name === 'saved_model.pb' || name === 'model.json' || name.endsWith('.onnx'))
+  if (found.length > 1)
+    throw new ModelError(
+      'INVALID_BUNDLE',
+      `${where} has no manifest.json to say which of its graphs is meant: ${found.sort().join(', ')}`,
+    )
+  const [file] = found
+  if (file === undefined) return undefined
+  if (file === 'saved_model.pb') return { format: 'saved_model', file }
+  if (file === 'model.json') return { format: await kindOfModelJson(join(folder, file), `${where}/${file}`), file }
+  return { format: 'onnx', file }
+}
+
+async function kindOfModelJson(path: string, where: string): Promise<'layers' | 'graph_model'> {
+  const invalid = (message: string, cause?: unknown) =>
+    new ModelError('INVALID_BUNDLE', `${where} ${message}`, { cause })
+  let json: unknown
+  try {
+    if ((await sizeOfOrdinary(path)) > largestTopology) throw invalid(`is larger than ${largestTopology} bytes`)
+    json = JSON.parse(await readFile(path, 'utf8'))
+  } catch (cause) {
+    if (cause instanceof ModelError) throw cause
+    throw invalid('is not JSON', cause)
+  }
+  const { format, modelTopology } = (json ?? {}) as { format?: unknown; modelTopology?: { node?: unknown } }
+  if (format === 'graph-model' || Array.isArray(modelTopology?.node)) return 'graph_model'
+  return 'layers'
+}
+
+/**
+ * A manifest for a graph that has none: no named features, tasks after its outputs, and checksums, so that its compiled
+ * plan is found again. Rejects like `survey`, with UNSUPPORTED_GRAPH for tensors that are no numbers.
+ */
+export async function describeBareGraph(
+  folder: string,
+  graph: BareGraph,
+  { name, version }: { name: string; version: string },
+): Promise<{ manifest: Manifest; signature: SavedSignature }> {
+  const where = `${name}/${version}/${graph.file}`
+  const signature = await surveyInThread({ folder, ...graph, outputs: [] }).catch((error) => {
+    if (!(error instanceof ModelError)) throw error
+    throw new ModelError(error.code, `${name}/${version}/${error.message}`, { cause: error })
+  })
+  const unsupported = (message: string) => new ModelError('UNSUPPORTED_GRAPH', `${where}: ${message}`)
+  const odd = signature.inputs.find(({ dtype }) => !['int32', 'int64', 'float32'].includes(dtype))
+  if (odd) throw unsupported(`the input ${odd.name} is ${odd.dtype}, not int32, int64 or float32`)
+  const total = signature.inputs.reduce((sum, input) => sum + widthOf(input), 0)
+  if (total === 0 || total > widestRow)
+    throw unsupported(`its inputs are ${total} numbers a row, which must be from 1 to ${widestRow}`)
+  const outputs = signature.outputs.filter(({ dtype }) => dtype === 'float32')
+  const tasks = outputs.reduce((sum, output) => sum + widthOf(output), 0)
+  if (tasks === 0 || tasks > mostTasks)
+    throw unsupported(
+      `its float32 outputs of a fixed width have ${tasks} columns, which must be from 1 to ${mostTasks}`,
+    )
+  const namesOf = (tensors: SavedTensor[]) => (tensors.length === 0 ? undefined : tensors.map((tensor) => tensor.name))
+  const sparse = namesOf(signature.inputs.filter(holdsIds))
+  const dense = namesOf(signature.inputs.filter((input) => !holdsIds(input)))
+  const manifest: Manifest = {
+    manifest: 1,
+    name,
+    version,
+    features: [],
+    tasks: taskNames(outputs).map((task) => ({ name: task })),
+    derived: [],
+    graph: {
+      ...graph,
+      inputs: { ...(sparse && { sparse }), ...(dense && { dense }) },
+      outputs: { probabilities: outputs.map((output) => output.name) },
+    },
+    precision: 'float32',
+    files: await checksums(folder),
+  }
+  return { manifest, signature }
+}
+
+/** `task_0`, `task_1`, …, or the outputs' names where each task has its own. */
+export function taskNames(outputs: readonly Pick<SavedTensor, 'name' | 'dims'>[]): string[] {
+  const names = outputs.map(({ name }) => name)
+  const ownNames = outputs.length > 1 && outputs.every((output) => widthOf(output) === 1)
+  if (ownNames && names.every((name) => Value.Check(TaskName, name))) return names
+  const total = outputs.reduce((sum, output) => sum + widthOf(output), 0)
+  return Array.from({ length: total }, (_, task) => `task_${task}`)
+}

@@ -1,0 +1,145 @@
+import { product } from '../base/dims.ts'
+import { ModelError, reasonOf } from '../base/errors.ts'
+import { optimise } from '../compile/optimise.ts'
+import { tableRows, tablesOf } from '../compile/sides/table-rows.ts'
+import type { GraphSource } from '../contracts/engine.ts'
+import type { SavedSignature, SavedTensor } from '../contracts/saved-signature.ts'
+import { dtypeOf, isBatched, sidesOf } from '../graph/declared.ts'
+import { type Graph, intAttribute } from '../graph/graph.ts'
+import { TensorProto_DataType as DataType, type ValueInfoProto } from '../graph/onnx_pb.ts'
+import { traceShapes } from '../graph/shapes.ts'
+import { signatureOfProgram } from '../lower/program-signature.ts'
+import { checkExternal, openGraph } from '../lower/read-graph.ts'
+
+/**
+ * What a saved graph wants and answers, whatever its format. Rejects like Engine.load, with UNSUPPORTED_GRAPH for inputs
+ * that have no free batch or no fixed width.
+ */
+export async function survey(source: GraphSource): Promise<SavedSignature> {
+  let graph: Graph
+  try {
+    graph = await openGraph(source)
+  } catch (error) {
+    const isTensorflow = source.format === 'saved_model' || source.format === 'graph_model'
+    if (!isTensorflow || !(error instanceof ModelError) || error.code !== 'UNSUPPORTED_GRAPH') throw error
+    // Another engine may compute it.
+    return await signatureOfProgram(source)
+  }
+  checkNames(graph, source.file)
+  tidy(graph, source.file)
+  await checkExternal(graph, source.folder)
+  await learnOutputs(graph)
+  const unsupported = (what: string) => new ModelError('UNSUPPORTED_GRAPH', `${source.file}: ${what}`)
+  const tables = await learnTables(graph)
+  const inputs = graph.inputs.map((input) => {
+    const { name } = input
+    const dims = sidesOf(graph, input)
+    if (!isBatched(input)) throw unsupported(`the input ${name} has a fixed number of rows, or none`)
+    if (dims === undefined) throw unsupported(`the input ${name} has no fixed width`)
+    const width = product(dims)
+    if (width > widestInput) throw unsupported(`the input ${name} is ${width} wide, more than ${widestInput}`)
+    const whole = smallestTable(graph, name)
+    const { rows, count } = tables.get(name) ?? { rows: undefined, count: 0 }
+    const ids = Array.from({ length: width }, (_, column) => whole ?? rows?.get(column))
+    return { name, dtype: nameOf(input), dims, ids, shared: whole !== undefined || count === 1 }
+  })
+  const outputs = graph.outputs.flatMap((output): SavedTensor[] => {
+    const dims = sidesOf(graph, output)
+    return dims === undefined ? [] : [{ name: output.name, dtype: nameOf(output), dims, ids: [], shared: false }]
+  })
+  return { inputs, outputs }
+}
+
+/** Wider inputs are no features. */
+const widestInput = 65_536
+
+/** As many as a manifest can name. */
+const mostTensors = 4096
+
+function checkNames({ inputs, outputs }: Graph, file: string): void {
+  for (const [what, tensors] of [
+    ['input', inputs],
+    ['output', outputs],
+  ] as const) {
+    const names = tensors.map(({ name }) => name)
+    if (names.length > mostTensors)
+      throw new ModelError('UNSUPPORTED_GRAPH', `${file}: it has ${names.length} ${what}s, more than ${mostTensors}`)
+    const twice = names.find((name, i) => names.indexOf(name) < i)
+    if (twice !== undefined) throw new ModelError('INVALID_BUNDLE', `${file}: two ${what}s are called ${twice}`)
+    if (names.includes('__proto__') || names.includes(''))
+      throw new ModelError('UNSUPPORTED_GRAPH', `${file}: an ${what} must have a name, and not __proto__`)
+  }
+}
+
+function tidy(graph: Graph, file: string): void {
+  try {
+    graph.tidy()
+  } catch (cause) {
+    throw new ModelError('INVALID_BUNDLE', `${file}: ${reasonOf(cause)}`, { cause })
+  }
+}
+
+/** Outputs are often declared without their width: then the graph is run on zeros. */
+async function learnOutputs(graph: Graph): Promise<void> {
+  if (graph.outputs.every((output) => sidesOf(graph, output) !== undefined)) return
+  // What can't be run here is told when it is loaded.
+  await traceShapes(graph).catch(() => undefined)
+}
+
+/**
+ * Tables behind more than plain look-ups, as Keras 3 writes them, which counts negative ids from a table's end: the compiler's
+ * passes see through them.
+ */
+async function learnTables(graph: Graph): Promise<Map<string, { rows: Map<number, number>; count: number }>> {
+  const tables = new Map<string, { rows: Map<number, number>; count: number }>()
+  const lookedUp = graph.nodes.some(({ opType, input }) => opType === 'Gather' && graph.constants.has(input[0]!))
+  if (!lookedUp || graph.inputs.every(({ name }) => smallestTable(graph, name) !== undefined)) return tables
+  const optimised = graph.copy()
+  try {
+    await optimise(optimised)
+    for (const { name } of graph.inputs)
+      tables.set(name, { rows: tableRows(optimised, name), count: tablesOf(optimised, name).size })
+  } catch {
+    // What can't be compiled is served as it is, its ids unchecked.
+  }
+  return tables
+}
+
+const names = new Map<number, string>([
+  [DataType.FLOAT, 'float32'],
+  [DataType.DOUBLE, 'float64'],
+  [DataType.FLOAT16, 'float16'],
+  [DataType.INT8, 'int8'],
+  [DataType.INT16, 'int16'],
+  [DataType.INT32, 'int32'],
+  [DataType.INT64, 'int64'],
+  [DataType.UINT8, 'uint8'],
+  [DataType.BOOL, 'bool'],
+  [DataType.STRING, 'string'],
+])
+
+function nameOf(tensor: ValueInfoProto): string {
+  return names.get(dtypeOf(tensor)) ?? '?'
+}
+
+/** What leaves every id as it is, and where it is: columns that are taken apart are followed by the compiler alone. */
+const passing = new Set(['Cast', 'Identity', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten'])
+
+/** Rows of the smallest table that a whole input is looked up in. */
+function smallestTable(graph: Graph, input: string): number | undefined {
+  let smallest: number | undefined
+  const seen = new Set<string>()
+  const open = [input]
+  for (let name = open.pop(); name !== undefined; name = open.pop()) {
+    if (seen.has(name)) continue
+    seen.add(name)
+    for (const node of graph.users(name)) {
+      if (passing.has(node.opType) && node.input[0] === name) open.push(...node.output)
+      else if (node.opType === 'Gather' && node.input[1] === name && intAttribute(node, 'axis', 0) === 0) {
+        const rows = graph.dimsOf(node.input[0]!)?.[0]
+        if (rows !== undefined) smallest = Math.min(rows, smallest ?? rows)
+      }
+    }
+  }
+  return smallest
+}

@@ -1,0 +1,112 @@
+import type ort from 'onnxruntime-node'
+import { onnxruntime } from '../base/onnxruntime.ts'
+import type { PackedInput } from '../compile/sides/split-sides.ts'
+import type { Batch, TensorData } from '../contracts/engine.ts'
+
+/** Takes columns of an input of the saved graph, as a tensor of its own. What it answers lives until its next call. */
+export interface Packer {
+  /** The plan's input. */
+  name: string
+  /** The saved graph's input, and its columns that are taken. */
+  input: string
+  columns: readonly number[]
+  /** The least number of columns that the saved input has. */
+  width: number
+  type: 'int32' | 'int64' | 'float32'
+  /** These rows: [rows, columns]. */
+  pack(batch: Batch, rows: Int32Array): ort.Tensor
+  /** Writes the bits of rows `start` … `start + count` into `keys` [count, stride] from column `column` on. */
+  writeBits(batch: Batch, start: number, count: number, keys: Int32Array, stride: number, column: number): void
+}
+
+export function createPacker({ name, input, columns }: PackedInput, type: string, rank: number): Packer {
+  const kind = type === 'int64' || type === 'int32' ? type : 'float32'
+  const count = columns.length
+  const contiguous = columns.every((column, i) => i === 0 || column === columns[i - 1]! + 1)
+  const [firstColumn] = columns as [number]
+  let scratch = make(0)
+
+  function make(length: number): Int32Array | Float32Array | BigInt64Array {
+    if (kind === 'int64') return new BigInt64Array(length)
+    return kind === 'int32' ? new Int32Array(length) : new Float32Array(length)
+  }
+
+  function pack(batch: Batch, rows: Int32Array): ort.Tensor {
+    const values = batch.inputs[input]
+    if (values === undefined) throw new Error(`the batch has no input ${input}`)
+    const width = values.length / batch.rows
+    const dims = rank === 1 ? [rows.length] : [rows.length, count]
+    // All columns of all rows, as they are.
+    if (width === count && sameType(values) && isEveryRow(rows, batch.rows)) return tensor(values, dims)
+    if (scratch.length < rows.length * count) scratch = make(rows.length * count)
+    let to = 0
+    if (scratch instanceof BigInt64Array) {
+      for (let i = 0; i < rows.length; i++)
+        for (let j = 0; j < count; j++) scratch[to++] = BigInt(values[rows[i]! * width + columns[j]!]!)
+    } else if (contiguous && count > 8) {
+      for (let i = 0; i < rows.length; i++, to += count) {
+        const from = rows[i]! * width + firstColumn
+        scratch.set(values.subarray(from, from + count), to)
+      }
+    } else {
+      for (let i = 0; i < rows.length; i++) {
+        const from = rows[i]! * width
+        for (let j = 0; j < count; j++) scratch[to++] = values[from + columns[j]!]!
+      }
+    }
+    return tensor(scratch.subarray(0, to), dims)
+  }
+
+  function sameType(values: TensorData): boolean {
+    return (kind === 'int32' && values instanceof Int32Array) || (kind === 'float32' && values instanceof Float32Array)
+  }
+
+  function tensor(data: Int32Array | Float32Array | BigInt64Array, dims: number[]): ort.Tensor {
+    return new onnxruntime.Tensor(kind, data as Float32Array, dims)
+  }
+
+  return {
+    name,
+    input,
+    columns,
+    width: columns.reduce((most, column) => Math.max(most, column), -1) + 1,
+    type: kind,
+    pack,
+    writeBits(batch, start, rows, keys, stride, column) {
+      const values = batch.inputs[input]!
+      const width = values.length / batch.rows
+      // Integers that the plan takes as floats are the same candidates as these floats.
+      const bits = bitsOf(kind === 'float32' && values instanceof Int32Array ? Float32Array.from(values) : values)
+      for (let i = 0; i < rows; i++) {
+        const from = (start + i) * width
+        const to = i * stride + column
+        for (let j = 0; j < count; j++) keys[to + j] = bits[from + columns[j]!]!
+      }
+    },
+  }
+}
+
+/** The same memory as int32 words: 0 and −0 differ in them, a NaN equals itself. */
+function bitsOf(values: TensorData): Int32Array {
+  return values instanceof Int32Array ? values : new Int32Array(values.buffer, values.byteOffset, values.length)
+}
+
+function isEveryRow(rows: Int32Array, count: number): boolean {
+  if (rows.length !== count) return false
+  for (let i = 0; i < count; i++) if (rows[i] !== i) return false
+  return true
+}
+
+/** Whether rows `start` … `start + count` agree in all columns of the context, bit by bit. */
+export function sameContext(batch: Batch, context: readonly Packer[], start: number, count: number): boolean {
+  for (const { input, columns } of context) {
+    const values = bitsOf(batch.inputs[input]!)
+    const width = values.length / batch.rows
+    const first = start * width
+    for (let row = start + 1; row < start + count; row++) {
+      const from = row * width
+      for (const column of columns) if (values[from + column] !== values[first + column]) return false
+    }
+  }
+  return true
+}

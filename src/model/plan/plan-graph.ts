@@ -1,0 +1,106 @@
+import { join } from 'node:path'
+import type ort from 'onnxruntime-node'
+import type { InferenceSession } from 'onnxruntime-node'
+import { concat } from '../base/concat.ts'
+import { ModelError, reasonOf } from '../base/errors.ts'
+import { onnxruntime } from '../base/onnxruntime.ts'
+import { planNames } from '../compile/sides/tensor-names.ts'
+import type { Cost, PlanPart } from '../compile/store/plan-files.ts'
+import type { Batch } from '../contracts/engine.ts'
+import { createPacker, type Packer } from './packing.ts'
+import type { FullCost } from './plan-cost.ts'
+
+/** Rows of one request, or of any where no contexts are told apart; of known candidates with where each is kept. */
+export interface Rows {
+  rows: Int32Array
+  slots?: Int32Array
+}
+
+/** A way to compute rows. */
+export interface Way {
+  /** What it takes of the batch: of each request's first row, and of every row. */
+  context: readonly Packer[]
+  rows: readonly Packer[]
+  /** Whether each request has a context of its own in it. */
+  byRequest: boolean
+  /** Rows that it can compute in one call. */
+  mostRows: number
+  cost: FullCost
+  /** Each request has the context of its first row. */
+  run(batch: Batch, requests: readonly Rows[]): Promise<InferenceSession.OnnxValueMapType>
+}
+
+/** One graph of a plan, open in this thread. */
+export interface Part extends Way {
+  session: InferenceSession
+  /** `more`: inputs that the batch does not have. */
+  run(
+    batch: Batch,
+    requests: readonly Rows[],
+    more?: Record<string, ort.Tensor>,
+  ): Promise<InferenceSession.OnnxValueMapType>
+}
+
+/** A cost as it is given. Rows of any requests share a call for nothing where no contexts are told apart. */
+export function fullCost({ byRequest }: Way, { a, b, joined = { a, b: byRequest ? b : 0 } }: Cost): FullCost {
+  return { a, b, joined }
+}
+
+/** Rejects with MODEL_FAILED where the file can't be opened. */
+export async function openPart(
+  folder: string,
+  part: PlanPart,
+  options: InferenceSession.SessionOptions,
+): Promise<Part> {
+  const session = await onnxruntime.InferenceSession.create(join(folder, part.file), options).catch((cause) => {
+    throw new ModelError('MODEL_FAILED', `the compiled plan's ${part.file} can't be opened: ${reasonOf(cause)}`, {
+      cause,
+    })
+  })
+  const packers = (inputs: PlanPart['rows']) =>
+    inputs.flatMap((input) => {
+      const metadata = session.inputMetadata.find(({ name }) => name === input.name)
+      // What ends up unused is no input of the session any more.
+      return metadata?.isTensor ? [createPacker(input, metadata.type, metadata.shape.length)] : []
+    })
+  const context = packers(part.context)
+  const rows = packers(part.rows)
+  const byRequest = session.inputNames.includes(planNames.requests)
+
+  const run: Part['run'] = (batch, requests, more = {}) => {
+    const feeds = { ...more }
+    const firsts = Int32Array.from(requests, ({ rows }) => rows[0]!)
+    const all = concat(
+      Int32Array,
+      requests.map(({ rows }) => rows),
+    )
+    for (const packer of context) feeds[packer.name] = packer.pack(batch, firsts)
+    for (const packer of rows) feeds[packer.name] = packer.pack(batch, all)
+    if (byRequest) {
+      const numbers = requests.length === 1 ? new Int32Array(1) : numbersOf(requests, all.length)
+      feeds[planNames.requests] = new onnxruntime.Tensor('int32', numbers, [numbers.length])
+    }
+    return session.run(feeds, { logSeverityLevel: 4 })
+  }
+
+  return {
+    session,
+    context,
+    rows,
+    byRequest,
+    mostRows: Number.POSITIVE_INFINITY,
+    cost: { a: 0, b: 0, joined: { a: 0, b: 0 } },
+    run,
+  }
+}
+
+/** The number of each row's request. */
+function numbersOf(requests: readonly Rows[], total: number): Int32Array {
+  const numbers = new Int32Array(total)
+  let start = 0
+  requests.forEach(({ rows }, request) => {
+    numbers.fill(request, start, start + rows.length)
+    start += rows.length
+  })
+  return numbers
+}

@@ -1,0 +1,131 @@
+import type { LayerParts } from '../compile/sides/split-sides.ts'
+
+/*
+ * What is kept of candidates, in memory that a WebAssembly kernel (add-rows.wat) adds contexts in, and that ONNX Runtime
+ * reads: one pass over memory, where its own Gather, Add and Relu take three.
+ */
+
+export interface RowMemoryOptions {
+  layers: readonly LayerParts[]
+  /** Rows that can be kept. */
+  slots: number
+  /** Rows that can be added at once. */
+  mostRows: number
+}
+
+export interface RowMemory {
+  readonly mostRows: number
+  /** Keeps rows of each layer's `parts` [rows, width], each in its slot. */
+  keep(slots: Int32Array, parts: readonly Float32Array[]): void
+  /**
+   * Of each layer, for all rows, request by request: what is kept in the row's slot + the request's row of `contexts` [requests, …],
+   * or nothing where the layer has no columns there. [rows, width] each; lives until the next call. Throws RangeError where
+   * there are more rows than can be.
+   */
+  add(slots: readonly Int32Array[], contexts: Float32Array): Float32Array[]
+}
+
+/** TypeScript knows it by the types of browsers alone. */
+declare const WebAssembly: {
+  Memory: new (pages: { initial: number; maximum: number }) => { buffer: ArrayBuffer }
+  Module: new (bytes: Uint8Array) => object
+  Instance: new (module: object, imports: object) => { exports: Record<string, unknown> }
+}
+
+/** What a memory can hold, all told: it is addressed by 32 bits. */
+export const mostBytes = 2 ** 32
+
+const pageBytes = 2 ** 16
+
+/** Floats of a slot: a whole number of the processor's cache lines. */
+export function slotWidth(layers: readonly LayerParts[]): number {
+  return Math.ceil(layers.reduce((sum, { width }) => sum + width, 0) / 16) * 16
+}
+
+/**
+ * Memory that is never written to costs nothing. All layers' parts of a slot lie side by side: side by side with those of other
+ * slots, each would be in a page of its own, and finding its place would take longer than reading it.
+ *
+ * Throws RangeError where the system refuses the memory, or it would be too large.
+ */
+export function createRowMemory({ layers, slots, mostRows }: RowMemoryOptions): RowMemory {
+  let end = 0
+  const place = (elements: number): number => {
+    const start = end
+    // A line of the processor's cache for each.
+    end = Math.ceil((start + elements * 4) / 64) * 64
+    return start
+  }
+  const widths = layers.map(({ width }) => width)
+  const width = widths.reduce((sum, width) => sum + width, 0)
+  const slotsAt = place(mostRows)
+  const zerosAt = place(Math.max(0, ...widths))
+  const contextsAt = place(mostRows * width)
+  const sumsAt = widths.map((width) => place(mostRows * width))
+  const slotBytes = slotWidth(layers) * 4
+  const slabAt = place((slots * slotBytes) / 4)
+  const offsets = widths.map((_, layer) => widths.slice(0, layer).reduce((sum, width) => sum + width * 4, 0))
+  const pages = Math.ceil(end / pageBytes)
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages })
+  const { exports } = new WebAssembly.Instance(kernel, { rows: { memory } })
+  const addRows = exports.addRows as AddRows
+  const floats = new Float32Array(memory.buffer)
+  const integers = new Int32Array(memory.buffer)
+
+  return {
+    mostRows,
+    keep(slots, parts) {
+      parts.forEach((values, layer) => {
+        const width = widths[layer]!
+        for (let row = 0; row < slots.length; row++)
+          floats.set(
+            values.subarray(row * width, (row + 1) * width),
+            (slabAt + slots[row]! * slotBytes + offsets[layer]!) / 4,
+          )
+      })
+    },
+    add(requests, contexts) {
+      const rows = requests.reduce((sum, { length }) => sum + length, 0)
+      if (rows > mostRows) throw new RangeError(`${rows} rows are more than ${mostRows}`)
+      let start = 0
+      for (const slots of requests) {
+        integers.set(slots, slotsAt / 4 + start)
+        start += slots.length
+      }
+      floats.set(contexts, contextsAt / 4)
+      const contextBytes = (contexts.length / requests.length) * 4
+      return layers.map(({ width, relu, context }, layer) => {
+        const bytes = width * 4
+        const floor = relu ? 0 : Number.NEGATIVE_INFINITY
+        let start = 0
+        for (let i = 0; i < requests.length; i++) {
+          const { length } = requests[i]!
+          const row = context < 0 ? zerosAt : contextsAt + i * contextBytes + context * 4
+          const slots = slotsAt + start * 4
+          const out = sumsAt[layer]! + start * bytes
+          addRows(slabAt + offsets[layer]!, slotBytes, slots, length, row, bytes, floor, out)
+          start += length
+        }
+        return new Float32Array(memory.buffer, sumsAt[layer]!, rows * width)
+      })
+    },
+  }
+}
+
+/** Addresses and sizes are in bytes; an address beyond 2^31 wraps around, and is read as it was. */
+type AddRows = (
+  slab: number,
+  stride: number,
+  slots: number,
+  count: number,
+  row: number,
+  bytes: number,
+  floor: number,
+  out: number,
+) => void
+
+/** add-rows.wat, compiled. */
+export const kernelBytes =
+  'AGFzbQEAAAABDAFgCH9/f39/f31/AAIQAQRyb3dzBm1lbW9yeQIAAAMCAQAHCwEHYWRkUm93cwAACrICAa8CAwF7BX8BfSAG/RMhCCACIANBAnRqIQkgBUFAcSENIAchCwJAA0AgAiAJTw0BIAAgAigCACABbGohCkEAIQwCQANAIAwgDU8NASALIAxqIAogDGr9AAQAIAQgDGr9AAQA/eQBIAj96wH9CwQAIAsgDGogCiAMav0ABBAgBCAMav0ABBD95AEgCP3rAf0LBBAgCyAMaiAKIAxq/QAEICAEIAxq/QAEIP3kASAI/esB/QsEICALIAxqIAogDGr9AAQwIAQgDGr9AAQw/eQBIAj96wH9CwQwIAxBwABqIQwMAAsLAkADQCAMIAVPDQEgCiAMaioCACAEIAxqKgIAkiEOIAsgDGogBiAOIA4gBl0bOAIAIAxBBGohDAwACwsgCyAFaiELIAJBBGohAgwACwsL'
+
+const kernel = new WebAssembly.Module(Buffer.from(kernelBytes, 'base64'))

@@ -1,0 +1,82 @@
+import type { Manifest } from '../../schemas/manifest.ts'
+import type { PredictOptions } from '../../schemas/predict.ts'
+import { listNames, suggestNames } from '../base/known-names.ts'
+import type { Problems } from '../features/problems.ts'
+import { portsOf } from './bindings.ts'
+
+/** What a request wants of a model, checked against it. */
+export interface Plan {
+  /** Tasks to answer, in the order asked for. */
+  tasks: string[]
+  /** Tasks whose raw probabilities to answer. */
+  raw: string[]
+  /** Per task to answer gates of, the graph's output. */
+  gates: [task: string, output: string][]
+  /** How to score candidates: the product of these tasks, times `factor` and the bid where `bids`. */
+  rank: { tasks: string[]; bids: boolean; topK: number } | undefined
+  /** Rows that can't be answered are left out; else they refuse the request. */
+  partial: boolean
+  /** Outputs of the graph to compute. */
+  outputs: readonly string[]
+}
+
+/** Checks `tasks` and `options` against the model. What is wrong is added to `problems`: then the plan means nothing. */
+export type Planner = (tasks: string[] | undefined, options: PredictOptions, problems: Problems) => Plan
+
+/** Expected revenue per thousand impressions. */
+export const ecpm = 'ecpm'
+
+export function createPlanner(manifest: Manifest): Planner {
+  const base = manifest.tasks.map(({ name }) => name)
+  const derived = new Map(manifest.derived.map(({ name, product }) => [name, product]))
+  const all = [...base, ...derived.keys()]
+  const gateOutputs = manifest.graph.outputs.gates ?? {}
+  const { probabilities } = portsOf(manifest)
+  // The same array each time, so that the batcher sees at once that requests of a batch want the same.
+  const plain = [probabilities]
+  const withGates = [probabilities, ...new Set(Object.values(gateOutputs))]
+
+  const unknownTask = (name: string, names: readonly string[]) => () =>
+    `is no task of this model${suggestNames(name, names)}`
+
+  return (asked, options, problems) => {
+    const tasks = asked ?? all
+    tasks.forEach((name, i) => {
+      if (!all.includes(name)) problems.add(`/tasks/${i}`, unknownTask(name, all))
+    })
+    const needed = base.filter(
+      (name) => tasks.includes(name) || tasks.some((task) => derived.get(task)?.includes(name)),
+    )
+    if (options.gates && Object.keys(gateOutputs).length === 0)
+      problems.add('/options/gates', 'is not possible: the model has no gates')
+    if (options.unknown && all.includes('unknown'))
+      problems.add('/options/unknown', 'is not possible: the model has a task called unknown')
+    const plan: Plan = {
+      tasks,
+      raw: options.raw ? needed : [],
+      gates: options.gates
+        ? needed.flatMap((name) => (Object.hasOwn(gateOutputs, name) ? [[name, gateOutputs[name]!]] : []))
+        : [],
+      rank: undefined,
+      partial: options.partial === true,
+      outputs: options.gates ? withGates : plain,
+    }
+    if (options.rank) {
+      const { by, top_k } = options.rank
+      const product =
+        by === ecpm && base.includes('ctr')
+          ? ['ctr', 'cvr'].filter((name) => base.includes(name))
+          : (derived.get(by) ?? [by])
+      const click = base.includes('ctr')
+      if (by === ecpm && !click)
+        problems.add(
+          '/options/rank/by',
+          `ecpm needs a task called ctr, which this model doesn't have; it has ${listNames(all)}`,
+        )
+      else if (by !== ecpm && !all.includes(by))
+        problems.add('/options/rank/by', unknownTask(by, click ? [...all, ecpm] : all))
+      else plan.rank = { tasks: product, bids: by === ecpm, topK: top_k ?? Number.POSITIVE_INFINITY }
+    }
+    return plan
+  }
+}

@@ -1,0 +1,196 @@
+import { setImmediate as turn } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
+import { ModelError, reasonOf } from '../../model/base/errors.ts'
+import type { Encoder, EncoderSource } from '../../model/features/encoder.ts'
+import type { QueryRows } from '../../model/prediction/query-rows.ts'
+import type { PendingBytes } from '../overload/pending-bytes.ts'
+import type { AskedBy, BodyBytes, Protocol } from './body-format.ts'
+import { boundsOf } from './json-bounds.ts'
+import { type Failure, placesOf, type ReaderAnswer, type ReaderRequest, type ReadOptions } from './reader-messages.ts'
+import type { RequestModel } from './request-model.ts'
+
+/**
+ * Reads large bodies in a thread of its own: to parse and to encode them would keep the event loop, and all other clients,
+ * waiting. The thread is started with the first such body, and reads one after the other.
+ */
+export interface LargeBodyReader {
+  /**
+   * Opens a body, has `ask` find whom it asks, and encodes its rows for that model. Rejects as reading would throw; QUEUE_FULL
+   * where it has to make room for others, MODEL_FAILED where the thread dies.
+   */
+  read<P extends Protocol, Q extends ReaderQuery>(
+    protocol: P,
+    body: BodyBytes,
+    ask: (asked: AskedBy[P]) => Q,
+  ): Promise<{ query: Q; rows: QueryRows }>
+  /** Ends the thread. Idempotent. */
+  close(): Promise<void>
+}
+
+/** What `ask` answers: the model, and how its rows are to be encoded. */
+export interface ReaderQuery {
+  model: RequestModel
+  encoding: ReadOptions
+}
+
+export interface LargeBodyReaderOptions {
+  /** Counts bodies that wait, or are read. */
+  bodies: PendingBytes
+  /** Largest body, bytes. */
+  maxBodyBytes: number
+  /** Most rows of a request. */
+  maxRows: number
+  /** What the thread runs; replaceable in tests. */
+  script?: URL
+}
+
+/** Models that the thread knows at once, and values of a vocabulary that are sent in one piece. */
+const mostModels = 4
+const pieceOfVocabulary = 20_000
+
+/** Heap of the thread, MiB: a base, and 48 times the largest body, since JSON takes many times its text as objects. */
+const heapMiB = (maxBodyBytes: number) => 256 + Math.ceil((48 * maxBodyBytes) / 2 ** 20)
+
+export function createLargeBodyReader(options: LargeBodyReaderOptions): LargeBodyReader {
+  const { bodies, maxBodyBytes, maxRows } = options
+  const script = options.script ?? new URL('../protocols/reader-thread.js', import.meta.url)
+  const bounds = boundsOf(maxRows)
+  let thread: ReaderThread | undefined
+  let last: Promise<unknown> = Promise.resolve()
+
+  function running(): ReaderThread {
+    if (thread === undefined || thread.ended) thread = startThread(script, heapMiB(maxBodyBytes))
+    return thread
+  }
+
+  return {
+    read(protocol, { bytes, headerLength }, ask) {
+      let givenUp: ModelError | undefined
+      const holder = bodies.open(() => {
+        givenUp = new ModelError('QUEUE_FULL', 'Too many bytes of large bodies are waiting to be read', {
+          retryAfterSeconds: 1,
+        })
+      })
+      holder.add(bytes.length)
+      const reading = last.then(async () => {
+        if (givenUp) throw givenUp
+        const reader = running()
+        const opened = await reader.call({ type: 'open', protocol, bytes: whole(bytes), headerLength, bounds })
+        const query = ask((opened as Extract<ReaderAnswer, { type: 'opened' }>).asked as never)
+        const model = await reader.introduce(query.model)
+        const answer = await reader.call({ type: 'encode', model, options: query.encoding })
+        const { encoded, places, unknown } = answer as Extract<ReaderAnswer, { type: 'encoded' }>
+        const placed = { ...encoded, placeOf: placesOf(places) }
+        return { query, rows: { form: 'encoded', encoded: placed, unknown } satisfies QueryRows }
+      })
+      last = reading.then(holder.close, holder.close)
+      return reading
+    },
+    async close() {
+      await thread?.end()
+    },
+  }
+}
+
+/** A body's bytes as memory that can be moved to the thread. */
+function whole(bytes: Buffer): Uint8Array<ArrayBuffer> {
+  const { buffer, byteOffset, byteLength } = bytes
+  const alone = byteOffset === 0 && byteLength === buffer.byteLength
+  return new Uint8Array(
+    alone ? (buffer as ArrayBuffer) : (buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer),
+  )
+}
+
+interface ReaderThread {
+  readonly ended: boolean
+  /** Rejects with what the thread threw, or MODEL_FAILED where it ended. */
+  call(request: ReaderRequest): Promise<ReaderAnswer>
+  /** Has the thread know a model; answers its number. */
+  introduce(model: RequestModel): Promise<number>
+  end(): Promise<void>
+}
+
+function startThread(script: URL, maxOldGenerationSizeMb: number): ReaderThread {
+  const worker = new Worker(script, { resourceLimits: { maxOldGenerationSizeMb } })
+  // It keeps the process alive only while a body is read.
+  worker.unref()
+  let waiting: { resolve(answer: ReaderAnswer): void; reject(error: unknown): void } | undefined
+  let ended = false
+  const models = new Map<Encoder, number>()
+  let next = 0
+
+  function settle(work: (waiter: NonNullable<typeof waiting>) => void): void {
+    const waiter = waiting
+    waiting = undefined
+    worker.unref()
+    if (waiter) work(waiter)
+  }
+  function fail(reason: string): void {
+    ended = true
+    settle(({ reject }) =>
+      reject(new ModelError('MODEL_FAILED', `The thread that reads large bodies ended: ${reason}`)),
+    )
+  }
+  worker.on('message', (answer: ReaderAnswer) =>
+    settle(({ resolve, reject }) => (answer.type === 'failed' ? reject(errorOf(answer.failure)) : resolve(answer))),
+  )
+  worker.on('error', (error) => fail(reasonOf(error)))
+  worker.on('exit', (code) => fail(`exit code ${code}`))
+
+  const post = (request: ReaderRequest, moved: ArrayBuffer[] = []) => worker.postMessage(request, moved)
+  return {
+    get ended() {
+      return ended
+    },
+    call(request) {
+      return new Promise((resolve, reject) => {
+        if (ended) {
+          reject(new ModelError('MODEL_FAILED', 'The thread that reads large bodies ended'))
+          return
+        }
+        waiting = { resolve, reject }
+        worker.ref()
+        post(request, request.type === 'open' ? [request.bytes.buffer as ArrayBuffer] : [])
+      })
+    },
+    async introduce({ encoder, tensors, bare, limits }) {
+      const known = models.get(encoder)
+      if (known !== undefined) return known
+      const [oldest] = models
+      if (oldest !== undefined && models.size === mostModels) {
+        models.delete(oldest[0])
+        post({ type: 'forget', model: oldest[1] })
+      }
+      const model = next++
+      models.set(encoder, model)
+      const { source, vocabularies } = withoutVocabularies(encoder.source)
+      post({ type: 'model', model, source, tensors, bare, limits })
+      for (const [field, values] of vocabularies) {
+        for (let start = 0; start < values.length; start += pieceOfVocabulary) {
+          post({ type: 'vocabulary', model, field, values: values.slice(start, start + pieceOfVocabulary) })
+          await turn()
+        }
+      }
+      return model
+    },
+    async end() {
+      await worker.terminate()
+    },
+  }
+}
+
+/** To copy a vocabulary of a million values takes long: they are sent in pieces, between which other clients are served. */
+function withoutVocabularies(source: EncoderSource): { source: EncoderSource; vocabularies: [number, string[]][] } {
+  if ('columns' in source) return { source, vocabularies: [] }
+  const vocabularies: [number, string[]][] = []
+  const features = source.features.map((field, index) => {
+    if (field.kind !== 'vocabulary') return field
+    vocabularies.push([index, field.values])
+    return { ...field, values: [] }
+  })
+  return { source: { ...source, features }, vocabularies }
+}
+
+function errorOf({ message, code, problems }: Failure): Error {
+  return code === undefined ? new Error(message) : new ModelError(code, message, problems ? { problems } : {})
+}

@@ -1,0 +1,78 @@
+import type { ModelErrorCode, Problem } from '../../model/base/errors.ts'
+import type { EncoderSource } from '../../model/features/encoder.ts'
+import type { EncodedRequest, EncodeOptions } from '../../model/features/layout.ts'
+import type { LoadedModel } from '../../model/prediction/model.ts'
+import type { ModelTensors } from '../../model/prediction/tensors.ts'
+import type { Protocol } from './body-format.ts'
+import type { JsonBounds } from './json-bounds.ts'
+
+/*
+ * Between the event loop and the thread that reads large bodies. One body at a time: it is opened, and encoded once the
+ * event loop has found its model. Each of the two has one answer.
+ */
+
+export type ReaderRequest =
+  | { type: 'open'; protocol: Protocol; bytes: Uint8Array; headerLength: string | undefined; bounds: JsonBounds }
+  /** A model that bodies are read for. Its vocabularies follow, in pieces. */
+  | {
+      type: 'model'
+      model: number
+      source: EncoderSource
+      tensors: ModelTensors
+      bare: boolean
+      limits: LoadedModel['limits']
+    }
+  | { type: 'vocabulary'; model: number; field: number; values: string[] }
+  | { type: 'forget'; model: number }
+  | { type: 'encode'; model: number; options: ReadOptions }
+
+export interface ReadOptions extends Omit<EncodeOptions, 'allocate' | 'problems'> {
+  /** What is wrong with the request already: reported together with what is wrong with its rows. */
+  found?: readonly Problem[] | undefined
+  /** Say per row which fields have a value that the model doesn't know. */
+  unknown: boolean
+}
+
+export type ReaderAnswer =
+  | { type: 'opened'; asked: unknown }
+  | {
+      type: 'encoded'
+      encoded: Omit<EncodedRequest, 'placeOf'>
+      places: RowPlaces
+      unknown: Map<string, number>
+    }
+  | { type: 'failed'; failure: Failure }
+
+/** An error that crosses threads; without a code, one that nobody foresaw. */
+export interface Failure {
+  message: string
+  code?: ModelErrorCode
+  problems?: Problem[] | undefined
+}
+
+/** Places of rows in a body, and of numeric fields where those have places of their own: `row` stands for the row's number. */
+export interface RowPlaces {
+  ofRow: string
+  ofFields: Map<string, string>
+}
+
+/** A number that no place holds. */
+const anyRow = 2 ** 52 + 1
+
+/** `inTermsOf`: a place in terms of the body. */
+export function rowPlaces(
+  placeOf: EncodedRequest['placeOf'],
+  fields: readonly string[],
+  inTermsOf: (problem: Problem) => Problem = (problem) => problem,
+): RowPlaces {
+  const place = (field?: string) => inTermsOf({ path: placeOf(anyRow, field), message: '' }).path
+  const ofRow = place()
+  return {
+    ofRow,
+    ofFields: new Map(fields.map((field) => [field, place(field)] as const).filter(([, at]) => at !== ofRow)),
+  }
+}
+
+export function placesOf({ ofRow, ofFields }: RowPlaces): EncodedRequest['placeOf'] {
+  return (row, field) => ((field && ofFields.get(field)) ?? ofRow).replace(String(anyRow), String(row))
+}

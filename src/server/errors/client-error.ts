@@ -1,0 +1,51 @@
+import { randomUUID } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { problemDetails } from './problem-details.ts'
+
+/** Connections on which nothing more can be read. */
+const unreadable = new WeakSet<Socket>()
+
+/**
+ * Answers what is no HTTP, has too large headers, or doesn't arrive in time, and closes the connection: of such a request
+ * nothing is known but its connection. What that has asked before is answered first, each in its turn.
+ */
+export function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed || unreadable.has(socket)) return
+  unreadable.add(socket)
+  const settle = () => {
+    // An answer before has ended the connection.
+    if (!socket.writable) return
+    // Node's own name for the answer whose turn it is: there is no other.
+    const { _httpMessage: answer } = socket as Socket & { _httpMessage?: ServerResponse | null }
+    if (answer?.req.complete) answer.once('finish', settle)
+    else {
+      if (!answer?.headersSent) socket.write(refusal(error.code))
+      socket.destroy(error)
+    }
+  }
+  settle()
+}
+
+/** As it goes over the wire. */
+function refusal(code: string | undefined): string {
+  const detail = details[code ?? ''] ?? 'The request is not HTTP/1.1 as it should be'
+  const requestId = randomUUID()
+  const body = JSON.stringify(
+    problemDetails('INVALID_REQUEST', detail, requestId, { errors: [{ path: '', message: detail }] }),
+  )
+  return [
+    'HTTP/1.1 400 Bad Request',
+    `content-length: ${Buffer.byteLength(body)}`,
+    'content-type: application/problem+json',
+    `x-request-id: ${requestId}`,
+    'connection: close',
+    '',
+    body,
+  ].join('\r\n')
+}
+
+const details: Record<string, string> = {
+  HPE_HEADER_OVERFLOW: 'The request has larger headers than are read',
+  ERR_HTTP_REQUEST_TIMEOUT: 'The request took too long to arrive',
+}

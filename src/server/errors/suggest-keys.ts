@@ -1,0 +1,25 @@
+import type { TSchema } from 'typebox'
+import type { Problem } from '../../model/base/errors.ts'
+import { suggestNames } from '../../model/base/known-names.ts'
+
+interface ObjectSchema {
+  properties?: Record<string, ObjectSchema>
+  additionalProperties?: unknown
+}
+
+/** Adds to the problem of a key that a schema doesn't know which one was probably meant, and which there are. */
+export function suggestKeys(schema: TSchema): (problem: Problem) => Problem {
+  return ({ path, message }) => {
+    const segments = path.split('/').slice(1)
+    const key = segments.pop()
+    const parent = segments.reduce<ObjectSchema | undefined>(
+      (part, segment) => part?.properties?.[segment],
+      schema as ObjectSchema,
+    )
+    const { properties, additionalProperties } = parent ?? {}
+    if (key === undefined || !properties || additionalProperties !== false || Object.hasOwn(properties, key))
+      return { path, message }
+    const wrong = key.replaceAll('~1', '/').replaceAll('~0', '~')
+    return { path, message: message + suggestNames(wrong, Object.keys(properties), 'there is') }
+  }
+}

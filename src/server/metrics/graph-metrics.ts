@@ -1,0 +1,81 @@
+import { Counter, Gauge, type Registry } from 'prom-client'
+import type { GraphStats } from '../../model/contracts/engine.ts'
+import type { MetricsSources } from './metrics.ts'
+
+const model = ['model', 'version']
+
+/** Metrics of compiled plans, asked of the worker threads: once a scrape, however many series come of it. */
+export function registerGraphMetrics(registry: Registry, models: MetricsSources['models']): void {
+  const registers = [registry]
+  let asking: ReturnType<typeof askWorkers> | undefined
+  const ask = () => {
+    asking ??= askWorkers(models()).finally(() => {
+      asking = undefined
+    })
+    return asking
+  }
+  const settings = (name: string, help: string, read: (stats: GraphStats) => number) => ({
+    name,
+    help,
+    labelNames: model,
+    registers,
+    async collect(this: Counter | Gauge) {
+      const all = await ask()
+      this.reset()
+      for (const { labels, stats } of all) this.inc(labels, read(stats))
+    },
+  })
+  const counter = (...all: Parameters<typeof settings>) => new Counter(settings(...all))
+  const gauge = (...all: Parameters<typeof settings>) => new Gauge(settings(...all))
+
+  counter(
+    'multigate_candidate_cache_hits_total',
+    'Candidates whose part of the first layer was known from before',
+    ({ cache }) => cache.hits,
+  )
+  counter('multigate_candidate_cache_misses_total', 'Candidates that were not known', ({ cache }) => cache.misses)
+  counter(
+    'multigate_candidate_cache_evictions_total',
+    'Candidates that made room for others',
+    ({ cache }) => cache.evictions,
+  )
+  gauge('multigate_candidate_cache_bytes', 'Bytes of known candidates, all workers', ({ cache }) => cache.bytes)
+  gauge('multigate_candidate_cache_entries', 'Known candidates, all workers', ({ cache }) => cache.entries)
+  new Counter({
+    name: 'multigate_plan_rows_total',
+    help: 'Rows computed, by plan: exported (as saved), whole (compiled), fresh (context once a request), known (candidates known)',
+    labelNames: [...model, 'plan'],
+    registers,
+    async collect() {
+      const all = await ask()
+      this.reset()
+      for (const { labels, stats } of all)
+        for (const [plan, rows] of Object.entries(stats.rows)) this.inc({ ...labels, plan }, rows)
+    },
+  })
+  new Gauge({
+    name: 'multigate_precision_fallback',
+    help: '1 where a version asks for int8 and float32 is served, since int8 failed its check or could not be compiled',
+    labelNames: model,
+    registers,
+    aggregator: 'max',
+    collect() {
+      this.reset()
+      for (const { name, version, model } of models())
+        this.set({ model: name, version }, Number(model.manifest.precision !== model.plan.precision))
+    },
+  })
+}
+
+/** What workers have done, of every version with a compiled plan. */
+async function askWorkers(
+  models: ReturnType<MetricsSources['models']>,
+): Promise<{ labels: { model: string; version: string }; stats: GraphStats }[]> {
+  const all = await Promise.all(
+    models.map(async ({ name, version, model }) => ({
+      labels: { model: name, version },
+      stats: await model.graphStats().catch(() => undefined),
+    })),
+  )
+  return all.flatMap(({ labels, stats }) => (stats === undefined ? [] : [{ labels, stats }]))
+}

@@ -1,0 +1,54 @@
+import { Gauge, type Registry } from 'prom-client'
+import type { FailedVersion, ModelState } from '../../model/registry/summary.ts'
+import { modelStates } from '../../model/registry/summary.ts'
+
+/** What the registry says of its models; asked for at every scrape. */
+export interface RegistrySources {
+  summary?: (() => RegistrySummary) | undefined
+}
+
+export interface RegistrySummary {
+  states: Record<ModelState, number>
+  failed: readonly FailedVersion[]
+  /** Models that go on serving although they vanished from the folder. */
+  missing: number
+}
+
+/** Models by state, versions that failed, and models that vanished. Series go with the versions that they are of. */
+export function registerRegistryMetrics(registry: Registry, { summary }: RegistrySources): void {
+  if (summary === undefined) return
+  const registers = [registry]
+  // Every process has the same models: what one of them can't do is what counts.
+  const aggregator = 'max'
+  new Gauge({
+    name: 'multigate_models',
+    help: 'Models in the folder, by state',
+    labelNames: ['state'],
+    registers,
+    aggregator,
+    collect() {
+      const { states } = summary()
+      for (const state of modelStates) this.set({ state }, states[state])
+    },
+  })
+  new Gauge({
+    name: 'multigate_version_failed',
+    help: 'Versions in the folder that failed to load; always 1',
+    labelNames: ['model', 'version', 'reason'],
+    registers,
+    aggregator,
+    collect() {
+      this.reset()
+      for (const { name, version, reason } of summary().failed) this.set({ model: name, version, reason }, 1)
+    },
+  })
+  new Gauge({
+    name: 'multigate_models_missing',
+    help: 'Models that go on serving although they vanished from the folder, together with most others',
+    registers,
+    aggregator,
+    collect() {
+      this.set(summary().missing)
+    },
+  })
+}

@@ -1,0 +1,176 @@
+import type { BatchObserver } from '../../model/batching/contract.ts'
+import type { LoadedModel } from '../../model/prediction/model.ts'
+import type { InferDuration, InferStatistics } from '../../schemas/infer-model.ts'
+import type { ServerContext } from '../request/context.ts'
+
+/**
+ * Counts what each version does as clients of Triton ask for it: like the metrics, but by outcome and by the rows of a call,
+ * and per request where Triton counts so. A version's counts begin anew when it is loaded again.
+ */
+export interface Statistics {
+  /** A request to this version has been answered. */
+  request(model: LoadedModel, ok: boolean, seconds: number): void
+  /** Its rows were answered. */
+  rows(model: LoadedModel, count: number): void
+  /** It was turned into tensors; its answer was written. */
+  encoded(model: LoadedModel, seconds: number): void
+  written(model: LoadedModel, seconds: number): void
+  batchObserver(name: string, version: string): Required<Pick<BatchObserver, 'waited' | 'computed'>>
+  forget(name: string, version: string): void
+  /** Of this version; zeros where it has done nothing. */
+  of(name: string, version: string): InferStatistics
+}
+
+/** Calls of at most so many rows are counted by their exact number. */
+const exactRows = 256
+
+/** `now`: ms since 1970. */
+export function createStatistics(now: () => number = Date.now): Statistics {
+  const versions = new Map<string, Counts>()
+  const known = new WeakMap<LoadedModel, Counts>()
+  const keyOf = (name: string, version: string) => `${name}/${version}`
+
+  function counts(name: string, version: string): Counts {
+    const key = keyOf(name, version)
+    let found = versions.get(key)
+    if (found === undefined) {
+      found = new Counts()
+      versions.set(key, found)
+    }
+    return found
+  }
+  /** A version that answers its last requests after it was forgotten must not come back. */
+  function countsOf(model: LoadedModel): Counts {
+    let found = known.get(model)
+    if (found === undefined) {
+      found = counts(model.manifest.name, model.manifest.version)
+      known.set(model, found)
+    }
+    return found
+  }
+
+  return {
+    request(model, ok, seconds) {
+      const found = countsOf(model)
+      found.lastInference = now()
+      add(ok ? found.success : found.fail, seconds)
+    },
+    rows(model, count) {
+      countsOf(model).rows += count
+    },
+    encoded: (model, seconds) => add(countsOf(model).encode, seconds),
+    written: (model, seconds) => add(countsOf(model).write, seconds),
+    batchObserver(name, version) {
+      const found = counts(name, version)
+      return {
+        waited: (seconds) => add(found.queue, seconds),
+        computed(rows, seconds, requests) {
+          add(found.infer, seconds, requests)
+          const size = rows <= exactRows ? rows : 2 ** Math.ceil(Math.log2(rows))
+          let calls = found.calls.get(size)
+          if (calls === undefined) {
+            calls = { count: 0, seconds: 0 }
+            found.calls.set(size, calls)
+          }
+          add(calls, seconds)
+        },
+      }
+    },
+    forget: (name, version) => versions.delete(keyOf(name, version)),
+    of: (name, version) => (versions.get(keyOf(name, version)) ?? new Counts()).report(name, version),
+  }
+}
+
+/** What this process has counted of every version that is live. */
+export function ownStatistics({ registry, metrics }: Pick<ServerContext, 'registry' | 'metrics'>): InferStatistics[] {
+  return registry.live().map(({ name, version }) => metrics.statistics.of(name, version))
+}
+
+/** The sum of what several processes have counted of one version. */
+export function sumStatistics(all: readonly InferStatistics[]): InferStatistics[] {
+  const sums = new Map<string, InferStatistics>()
+  for (const one of all) {
+    const key = `${one.name}/${one.version}`
+    const sum = sums.get(key)
+    if (sum === undefined) sums.set(key, structuredClone(one))
+    else addReport(sum, one)
+  }
+  return [...sums.values()]
+}
+
+function addReport(sum: InferStatistics, one: InferStatistics): void {
+  sum.last_inference = Math.max(sum.last_inference, one.last_inference)
+  sum.inference_count += one.inference_count
+  sum.execution_count += one.execution_count
+  for (const [name, duration] of Object.entries(one.inference_stats))
+    addDuration(sum.inference_stats[name as keyof InferStatistics['inference_stats']], duration)
+  for (const batch of one.batch_stats) {
+    const same = sum.batch_stats.find(({ batch_size }) => batch_size === batch.batch_size)
+    if (same === undefined) sum.batch_stats.push(structuredClone(batch))
+    else addDuration(same.compute_infer, batch.compute_infer)
+  }
+  sum.batch_stats.sort((a, b) => a.batch_size - b.batch_size)
+}
+
+function addDuration(sum: InferDuration, { count, ns }: InferDuration): void {
+  sum.count += count
+  sum.ns += ns
+}
+
+interface Duration {
+  count: number
+  seconds: number
+}
+
+/** `times` requests took so long, each. */
+function add(duration: Duration, seconds: number, times = 1): void {
+  duration.count += times
+  duration.seconds += times * seconds
+}
+
+const none = (): Duration => ({ count: 0, seconds: 0 })
+
+class Counts {
+  lastInference = 0
+  rows = 0
+  readonly success = none()
+  readonly fail = none()
+  readonly queue = none()
+  readonly encode = none()
+  /** Per request: a call counts for each that has rows in it. */
+  readonly infer = none()
+  readonly write = none()
+  /** Engine calls by their rows. */
+  readonly calls = new Map<number, Duration>()
+
+  report(name: string, version: string): InferStatistics {
+    const calls = [...this.calls].sort(([a], [b]) => a - b)
+    return {
+      name,
+      version,
+      last_inference: Math.trunc(this.lastInference),
+      inference_count: this.rows,
+      execution_count: calls.reduce((sum, [, { count }]) => sum + count, 0),
+      inference_stats: {
+        success: inNs(this.success),
+        fail: inNs(this.fail),
+        queue: inNs(this.queue),
+        compute_input: inNs(this.encode),
+        compute_infer: inNs(this.infer),
+        compute_output: inNs(this.write),
+        cache_hit: inNs(none()),
+      },
+      // Tensors are made and taken apart once a request, not once a call.
+      batch_stats: calls.map(([rows, duration]) => ({
+        batch_size: rows,
+        compute_input: inNs(none()),
+        compute_infer: inNs(duration),
+        compute_output: inNs(none()),
+      })),
+    }
+  }
+}
+
+function inNs({ count, seconds }: Duration): InferDuration {
+  return { count, ns: Math.round(seconds * 1e9) }
+}

@@ -1,0 +1,156 @@
+import { performance } from 'node:perf_hooks'
+import type { Clock } from '../../model/base/clock.ts'
+
+/**
+ * Decides from a request's headers alone whether it can be answered in time.
+ *
+ * A flood saturates the thread that reads and answers, and fills the queues behind it: then every request is served, and
+ * every one too late. So those that would be too late are refused before their body is read, which costs a fraction of
+ * answering them. What a request costs the engines is known when it has been read; until then it is guessed by its bytes.
+ */
+export interface Admission {
+  /**
+   * A request of so many bytes has arrived that is of use for so many ms; `bytes` undefined where they tell nothing of what
+   * it costs: it doesn't say, or they are compressed.
+   */
+  enter(deadlineMs: number, bytes: number | undefined): Ticket | Refusal
+}
+
+export interface Ticket {
+  admitted: true
+  /** When it arrived, on the clock, ms; at the earliest that is possible, where it has waited in its socket. */
+  arrived: number
+  /**
+   * The request has been read. `began`: when this thread began to read it, on the clock, ms; Infinity where another thread
+   * did. `engineSeconds`: its predicted cost; undefined where the request was refused then.
+   */
+  read(engineSeconds: number | undefined, began: number): void
+  /** It has been answered, or its client has gone. Idempotent. */
+  leave(): void
+}
+
+export interface Refusal {
+  admitted: false
+  message: string
+  /** Seconds until it is worth while to come again. */
+  retryAfterSeconds: number
+}
+
+export interface AdmissionOptions {
+  clock: Clock
+  /** Seconds until the engines would begin with what came now. */
+  predictedWait(): number
+  /** Engine calls at once. */
+  slots: number
+  /** Hears how long a turn of the event loop takes lately, ms, whenever that is known anew. */
+  onTurn?(ms: number): void
+  /** Milliseconds that this thread has waited for something to do, since its start; replaceable in tests. */
+  idleMs?(): number
+}
+
+/** What may be foreseen of a deadline is used up to this share: the rest is for what can't be foreseen. */
+const usableShare = 0.8
+
+/**
+ * And for waiting up to this share. A queue so long keeps the engines busy; what waits longer in a flood is often too late
+ * after all, when it has already cost what it costs to read.
+ */
+const longestWait = 0.5
+
+/** Bytes of a body that arrive at once, at most: a large one that is announced may take its time, or never come. */
+const atOnce = 64 * 1024
+
+/** To read a request for longer than this, ms, keeps others waiting in their sockets. */
+const longRead = 5
+
+/** Idle time that halves what a turn is taken to last, ms: one stall says little of a loop that has had nothing to do since. */
+const halvedBy = 100
+
+/** Weight of the newest observation of what a byte, or a turn of the event loop, takes. */
+const newest = 0.1
+
+/** Turns of the event loop that an answer takes after its computation, and its body before: one each. */
+const turnsOfItsOwn = 2
+
+export function createAdmission(options: AdmissionOptions): Admission {
+  const { clock, predictedWait, slots } = options
+  const idleMs = options.idleMs ?? (() => performance.nodeTiming.idleTime)
+  /** Engine seconds per byte of body. */
+  let secondsPerByte = 0
+  /** Of requests that entered in this turn of the event loop and in the last one, and have not been read: those are about to be. */
+  let foreseen = { turn: 0, now: 0, before: 0 }
+  /** When the event loop began to read requests in this turn, and in the last one in which it did. */
+  let turnStart: number | undefined
+  let lastStart = clock.now()
+  let lastIdle = idleMs()
+  /** When at the earliest those that are read in this turn arrived. */
+  let earliest = lastStart
+  /** When this thread last began to read for long, and how long it had been idle until then. */
+  let busy: { began: number; idle: number } | undefined
+  /** How long a turn takes lately, ms. */
+  let turnMs = 0
+  /** What the last one took, ms. */
+  let lastTook = 0
+
+  /** Called at the first request of a turn. */
+  function beginTurn(now: number): void {
+    const idle = idleMs()
+    // Where the loop had nothing to do in between, whoever is read now has just arrived; or while it was busy since then.
+    const slept = idle > lastIdle
+    earliest = !slept ? lastStart : busy?.idle === idle ? busy.began : now
+    const took = now - lastStart - (idle - lastIdle)
+    // One alone that is long, while garbage is collected, says nothing of the next.
+    const usual = Math.min(took, lastTook)
+    lastTook = took
+    turnMs = slept
+      ? turnMs * (1 - newest) * 0.5 ** ((idle - lastIdle) / halvedBy)
+      : turnMs + (usual > turnMs ? 0.5 : newest) * (usual - turnMs)
+    lastIdle = idle
+    options.onTurn?.(turnMs)
+    foreseen = { turn: foreseen.turn + 1, now: 0, before: foreseen.now }
+    turnStart = now
+    clock.soon(() => {
+      lastStart = turnStart ?? now
+      turnStart = undefined
+    })
+  }
+
+  return {
+    enter(deadlineMs, bytes) {
+      const now = clock.now()
+      if (turnStart === undefined) beginTurn(now)
+      const arrived = earliest
+      const own = (bytes ?? 0) * secondsPerByte
+      const soon = Math.min(bytes ?? 0, atOnce) * secondsPerByte
+      const engines = predictedWait() + (foreseen.now + foreseen.before) / slots
+      const wait = now - arrived + turnsOfItsOwn * turnMs + 1000 * engines
+      // Where nothing waits for the engines, any may try: else one that seems dear could never be answered.
+      const total = wait + (engines > 0 ? 1000 * own : 0)
+      if (wait > longestWait * deadlineMs || total > usableShare * deadlineMs) {
+        const message = `The request would hardly be answered before its deadline: that takes about ${Math.ceil(total)} ms, if nothing comes between`
+        return { admitted: false, message, retryAfterSeconds: total / 1000 }
+      }
+      foreseen.now += soon
+      const { turn } = foreseen
+      let unread = true
+      const settle = () => {
+        if (!unread) return
+        unread = false
+        if (foreseen.turn === turn) foreseen.now -= soon
+        else if (foreseen.turn === turn + 1) foreseen.before -= soon
+      }
+      return {
+        admitted: true,
+        arrived,
+        read(engineSeconds, began) {
+          settle()
+          if (clock.now() - began > longRead) busy = { began, idle: idleMs() }
+          if (engineSeconds === undefined || !bytes) return
+          const perByte = engineSeconds / bytes
+          secondsPerByte += (secondsPerByte === 0 ? 1 : newest) * (perByte - secondsPerByte)
+        },
+        leave: settle,
+      }
+    },
+  }
+}

@@ -1,0 +1,129 @@
+import type { FastifyInstance } from 'fastify'
+import type { Slot } from '../../../model/features/layout.ts'
+import type { LoadedModel } from '../../../model/prediction/model.ts'
+import type { Registry } from '../../../model/registry/registry.ts'
+import type { InferLive, InferModel, InferReady, InferServer } from '../../../schemas/infer.ts'
+import type { ServerContext } from '../../request/context.ts'
+import { unreadyReasons } from '../../request/readiness.ts'
+import {
+  inferLiveSchema,
+  inferModelReadySchema,
+  inferModelSchema,
+  inferModelVersionReadySchema,
+  inferModelVersionSchema,
+  inferReadySchema,
+  inferServerSchema,
+} from './infer-docs.ts'
+import { datatypesOf } from './infer-tensors.ts'
+
+/** Extensions of the protocol that this server has, by the names that its clients look for. */
+const extensions = ['binary_tensor_data', 'model_configuration', 'statistics']
+/** And where administration is enabled. */
+const adminExtensions = ['model_repository']
+
+/** What clients of the Open Inference Protocol ask before they send anything: health, and what tensors a model takes. */
+export async function inferMetadataRoutes(
+  app: FastifyInstance,
+  { context, version }: { context: ServerContext; version: string },
+): Promise<void> {
+  const { registry, admin } = context
+  const serializerCompiler = () => JSON.stringify
+  const get = (url: string, schema: object) => ({ method: 'GET', url, schema, serializerCompiler }) as const
+
+  app.route({
+    ...get('/v2', inferServerSchema),
+    handler: async (): Promise<InferServer> => ({
+      name: 'multigate',
+      version,
+      extensions: admin ? [...extensions, ...adminExtensions] : extensions,
+    }),
+  })
+  app.route({
+    ...get('/v2/health/live', inferLiveSchema),
+    handler: async (): Promise<InferLive> => ({ live: true }),
+  })
+  app.route({
+    ...get('/v2/health/ready', inferReadySchema),
+    handler: async (_, reply): Promise<InferReady | Buffer> => {
+      const reasons = await unreadyReasons(context)
+      if (reasons.length === 0) return { ready: true }
+      const answer: InferReady = { ready: false, error: reasons.join('; ') }
+      // As all errors: bare `application/json`, which only bytes keep.
+      reply.status(503).type('application/json')
+      return Buffer.from(JSON.stringify(answer))
+    },
+  })
+
+  const describe = (asked: AskedModel): InferModel =>
+    askModel(registry, asked, (model) => describeModel(model, versionsOf(asked.model)))
+  const versionsOf = (name: string) =>
+    (registry.list().find((model) => model.name === name)?.versions ?? [])
+      .filter(({ state }) => state === 'ready')
+      .map(({ version }) => version)
+  const ready = (asked: AskedModel): InferReady =>
+    askModel(registry, asked, ({ manifest }) => ({ name: manifest.name, ready: true }))
+
+  for (const [path, modelSchema, readySchema] of [
+    ['/v2/models/:model', inferModelSchema, inferModelReadySchema],
+    ['/v2/models/:model/versions/:version', inferModelVersionSchema, inferModelVersionReadySchema],
+  ] as const) {
+    app.route<{ Params: AskedModel }>({ ...get(path, modelSchema), handler: async ({ params }) => describe(params) })
+    app.route<{ Params: AskedModel }>({
+      ...get(`${path}/ready`, readySchema),
+      handler: async ({ params }) => ready(params),
+    })
+  }
+}
+
+/** The protocol's names of datatypes. */
+export const datatypeNames = { int32: 'INT32', int64: 'INT64', float32: 'FP32' } as const
+
+/** What a path names. */
+export interface AskedModel {
+  model: string
+  version?: string
+}
+
+/** What a model that answers says of itself; throws as a request to it would. */
+export function askModel<T>(
+  registry: Registry,
+  { model: name, version }: AskedModel,
+  answer: (model: LoadedModel) => T,
+): T {
+  const { model, release } = registry.acquire(name, version)
+  try {
+    return answer(model)
+  } finally {
+    release()
+  }
+}
+
+/** The engine that computes, and the format of the saved graph. */
+export const platformOf = ({ engine, manifest }: LoadedModel): string => `${engine}_${manifest.graph.format}`
+
+function describeModel(model: LoadedModel, versions: string[]): InferModel {
+  const { manifest, tensors, bare, encoder } = model
+  const shape = (dims: number[]) => [-1, ...dims]
+  return {
+    name: manifest.name,
+    versions,
+    platform: platformOf(model),
+    inputs: tensors.inputs.map(({ name, dtype, dims }) => ({
+      name,
+      datatype: datatypeNames[dtype],
+      shape: shape(dims),
+    })),
+    outputs: tensors.outputs.map(({ name, dims }) => ({ name, datatype: 'FP32', shape: shape(dims) })),
+    parameters: {
+      datatypes: Object.fromEntries(tensors.inputs.map((input) => [input.name, [...datatypesOf(input)]])),
+      // Not among the inputs: clients that make data of their own send all of those.
+      ...(bare ? {} : { features: encoder.layout.slots.map(describeFeature) }),
+    },
+  }
+}
+
+function describeFeature({ encoder: { field, missing } }: Slot) {
+  const { name, side, kind } = field
+  const datatype = kind === 'numeric' ? 'FP64' : kind === 'integer' ? 'INT64' : 'BYTES'
+  return { name, datatype, shape: [-1], side, required: typeof missing === 'string' }
+}

@@ -1,0 +1,70 @@
+import type { FastifyInstance } from 'fastify'
+import type { LoadedModel } from '../../../model/prediction/model.ts'
+import type { Registry } from '../../../model/registry/registry.ts'
+import type { InferConfig, InferStatisticsList } from '../../../schemas/infer-model.ts'
+import { ownStatistics } from '../../metrics/statistics.ts'
+import type { ServerContext } from '../../request/context.ts'
+import { type AskedModel, askModel, datatypeNames, platformOf } from './infer-metadata.ts'
+import {
+  inferAllStatisticsSchema,
+  inferConfigSchema,
+  inferStatisticsSchema,
+  inferVersionConfigSchema,
+  inferVersionStatisticsSchema,
+} from './infer-model-docs.ts'
+
+/** What Triton's own tools ask of a model: its configuration, and what it has done. */
+export async function inferModelRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
+  const { registry, peers } = context
+  const get = (url: string, schema: object) =>
+    ({ method: 'GET', url, schema, serializerCompiler: () => JSON.stringify }) as const
+
+  const all = async () => (await peers?.statistics()) ?? ownStatistics(context)
+  const config = (asked: AskedModel) => askModel(registry, asked, (model) => describeConfig(model, registry.mode))
+  async function statistics(asked: AskedModel): Promise<InferStatisticsList> {
+    askModel(registry, asked, () => undefined)
+    const { model, version } = asked
+    const stats = (await all()).filter((one) => one.name === model && (version ?? one.version) === one.version)
+    return { model_stats: stats }
+  }
+
+  app.route({
+    ...get('/v2/models/stats', inferAllStatisticsSchema),
+    handler: async (): Promise<InferStatisticsList> => ({ model_stats: await all() }),
+  })
+  for (const [path, configSchema, statisticsSchema] of [
+    ['/v2/models/:model', inferConfigSchema, inferStatisticsSchema],
+    ['/v2/models/:model/versions/:version', inferVersionConfigSchema, inferVersionStatisticsSchema],
+  ] as const) {
+    app.route<{ Params: AskedModel }>({
+      ...get(`${path}/config`, configSchema),
+      handler: async ({ params }) => config(params),
+    })
+    app.route<{ Params: AskedModel }>({
+      ...get(`${path}/stats`, statisticsSchema),
+      handler: ({ params }) => statistics(params),
+    })
+  }
+}
+
+/** As Triton's ModelConfig; of its tools, perf_analyzer wants `max_batch_size` to be at least what it sends. */
+function describeConfig(model: LoadedModel, mode: Registry['mode']): InferConfig {
+  const { manifest, engine, plan, limits, tensors } = model
+  const tensor = (name: string, datatype: string, dims: number[]) => ({
+    name,
+    data_type: `TYPE_${datatype}`,
+    ...(dims.length > 0 ? { dims } : { dims: [1], reshape: { shape: [] } }),
+  })
+  return {
+    name: manifest.name,
+    platform: platformOf(model),
+    backend: engine,
+    version_policy: mode === 'all' ? { all: {} } : { latest: { num_versions: 1 } },
+    max_batch_size: limits.maxRequestRows,
+    input: tensors.inputs.map(({ name, dtype, dims }) => tensor(name, datatypeNames[dtype], dims)),
+    output: tensors.outputs.map(({ name, dims }) => tensor(name, 'FP32', dims)),
+    instance_group: [{ name: manifest.name, kind: 'KIND_CPU', count: plan.workers }],
+    dynamic_batching: { max_queue_delay_microseconds: Math.round(limits.maxDelayMs * 1000) },
+    default_model_filename: manifest.graph.file,
+  }
+}

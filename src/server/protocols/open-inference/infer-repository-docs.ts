@@ -1,0 +1,63 @@
+import type { ProblemCode } from '../../../schemas/problem.ts'
+import { component, inferErrorResponses } from '../../plugins/openapi.ts'
+import { json, ofModel } from '../../request/route-docs.ts'
+import { tags } from './infer-docs.ts'
+
+const enabled = 'Only where administration is enabled (`MULTIGATE_ADMIN`).'
+
+const errors: ProblemCode[] = [
+  'INVALID_REQUEST',
+  'FORBIDDEN',
+  'BODY_TOO_LARGE',
+  'UNSUPPORTED_MEDIA_TYPE',
+  'INTERNAL',
+  'DRAINING',
+]
+
+const body = (name: string, examples: Record<string, { value: unknown }>) => ({
+  content: { 'application/json': { schema: { allOf: [component(name)], 'x-examples': examples } } },
+})
+
+export const inferIndexSchema = {
+  operationId: 'inferIndex',
+  tags,
+  summary: 'Every version in the folder of models, and its state',
+  description: enabled,
+  body: body('InferIndexRequest', { all: { value: {} }, ready: { value: { ready: true } } }),
+  response: {
+    200: json('InferIndex', 'By model, the highest version first', [
+      { name: 'ads-funnel', version: '2', state: 'UNAVAILABLE', reason: 'model.json is not what the manifest says' },
+      { name: 'ads-funnel', version: '1', state: 'READY', reason: '' },
+      { name: 'census-income', version: '1', state: 'UNAVAILABLE', reason: 'it was unloaded' },
+    ]),
+    ...inferErrorResponses(...errors.filter((code) => code !== 'DRAINING')),
+  },
+}
+
+export const inferLoadSchema = {
+  operationId: 'inferLoad',
+  tags,
+  summary: 'Look at the folder now, and serve a model',
+  description:
+    `${enabled} Serves a model again that was unloaded; versions that had failed are tried again. Answers when they are ` +
+    'loaded, in all processes; 503 with the reason where one is not.',
+  params: ofModel,
+  body: body('InferRepositoryRequest', { plain: { value: {} } }),
+  response: {
+    200: json('InferRepositoryAnswer', 'It answers requests', { name: 'ads-funnel', load: true }),
+    ...inferErrorResponses(...errors, 'MODEL_NOT_FOUND', 'NOT_READY'),
+  },
+}
+
+export const inferUnloadSchema = {
+  operationId: 'inferUnload',
+  tags,
+  summary: 'Take a model out of service',
+  description: `${enabled} Until it is loaded on demand, whatever the folder holds; what it has accepted is answered.`,
+  params: ofModel,
+  body: body('InferRepositoryRequest', { plain: { value: { parameters: { unload_dependents: false } } } }),
+  response: {
+    200: json('InferRepositoryAnswer', 'It answers no more requests', { name: 'ads-funnel', unload: true }),
+    ...inferErrorResponses(...errors, 'MODEL_NOT_FOUND'),
+  },
+}

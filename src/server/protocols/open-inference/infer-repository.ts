@@ -1,0 +1,106 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { TSchema } from 'typebox'
+import { invalidRequest } from '../../../model/features/problems.ts'
+import type { FolderVersion } from '../../../model/registry/contents.ts'
+import {
+  type InferIndex,
+  InferIndexRequest,
+  type InferRepositoryAnswer,
+  InferRepositoryRequest,
+} from '../../../schemas/infer-repository.ts'
+import { acceptAnyType, bytesOf } from '../../body/raw-body.ts'
+import { readJson } from '../../body/read-json.ts'
+import { sendProblem } from '../../errors/error-handler.ts'
+import { problemDetails } from '../../errors/problem-details.ts'
+import { createChecker, helpfulProblems } from '../../plugins/validation.ts'
+import type { ServerContext } from '../../request/context.ts'
+import { inferIndexSchema, inferLoadSchema, inferUnloadSchema } from './infer-repository-docs.ts'
+
+/** Triton's words for what becomes of a version. */
+const states: Record<FolderVersion['state'], InferIndex[number]['state']> = {
+  ready: 'READY',
+  loading: 'LOADING',
+  draining: 'UNLOADING',
+  failed: 'UNAVAILABLE',
+  absent: 'UNAVAILABLE',
+}
+
+/** Bytes of a body that says nothing more than which parameters there are. */
+const longestBody = 65_536
+
+const indexRequest = createChecker(InferIndexRequest)
+const repositoryRequest = createChecker(InferRepositoryRequest)
+
+/** What is served, and taking models in and out of service, where administration is enabled. */
+export async function inferRepositoryRoutes(
+  app: FastifyInstance,
+  { context }: { context: ServerContext },
+): Promise<void> {
+  const { registry, peers, admin } = context
+  acceptAnyType(app)
+
+  const post = (url: string, schema: object) =>
+    ({
+      method: 'POST',
+      url,
+      schema,
+      bodyLimit: longestBody,
+      // Bodies are described for /docs, and checked by the handler.
+      validatorCompiler: () => () => true,
+      serializerCompiler: () => JSON.stringify,
+      onRequest(request: FastifyRequest, reply: FastifyReply, done: () => void) {
+        if (admin) done()
+        else forbid(request, reply)
+      },
+    }) as const
+
+  app.route({
+    ...post('/v2/repository/index', inferIndexSchema),
+    handler: async (request): Promise<InferIndex> => {
+      const { ready } = read(indexRequest, bytesOf(request))
+      return registry
+        .contents()
+        .filter(({ state }) => !ready || state === 'ready')
+        .map(({ name, version, state, reason }) => ({
+          name,
+          ...(version === undefined ? {} : { version }),
+          state: states[state],
+          reason,
+        }))
+    },
+  })
+
+  for (const [action, schema] of [
+    ['load', inferLoadSchema],
+    ['unload', inferUnloadSchema],
+  ] as const) {
+    app.route<{ Params: { model: string } }>({
+      ...post(`/v2/repository/models/:model/${action}`, schema),
+      handler: async (request): Promise<InferRepositoryAnswer> => {
+        const { model: name } = request.params
+        refuseOverrides(read(repositoryRequest, bytesOf(request)))
+        await (peers === undefined ? registry[action](name) : peers.change({ action, model: name }))
+        return { name, [action]: true }
+      },
+    })
+  }
+}
+
+function forbid({ id }: FastifyRequest, reply: FastifyReply): void {
+  const detail = 'Administration is not enabled here: it is by MULTIGATE_ADMIN=true'
+  sendProblem(reply, { body: problemDetails('FORBIDDEN', detail, id), retryAfterSeconds: undefined })
+}
+
+function read<T extends TSchema>(schema: ReturnType<typeof createChecker<T>>, body: Buffer) {
+  const value = body.length > 0 ? readJson(body) : {}
+  if (schema.Check(value)) return value
+  throw invalidRequest(helpfulProblems(schema, value))
+}
+
+/** Triton takes a configuration and files in place of the folder's; here the folder alone says what a model is. */
+function refuseOverrides({ parameters }: InferRepositoryRequest): void {
+  const given = Object.keys(parameters ?? {}).find((name) => name === 'config' || name.startsWith('file:'))
+  if (given === undefined) return
+  const name = JSON.stringify(given.slice(0, 64))
+  throw invalidRequest([{ path: '/parameters', message: `has ${name}: a model is what its folder says, nothing else` }])
+}

@@ -1,0 +1,107 @@
+import { component, problemResponses } from '../../plugins/openapi.ts'
+import { predictionErrors } from '../../request/route-docs.ts'
+
+const answer = { model: 'ads-funnel', version: '1', request_id: '0d4f3c5e-6d6b-4f0e-9a4f-8a4f3a1b2c3d' }
+const context = { country: 'DE', hour: 21, segment: 's17' }
+
+const requestExamples = {
+  rows: {
+    summary: 'Named features, one object a candidate',
+    value: {
+      model: 'ads-funnel',
+      context,
+      candidates: [
+        { id: 'ad-1', campaign: 'c9', price: 1.25, bid: 0.8 },
+        { id: 'ad-2', campaign: 'c4', price: 0.4, bid: 1.1 },
+      ],
+    },
+  },
+  ranked: {
+    summary: 'The best ten by expected revenue',
+    value: {
+      context,
+      candidates: [
+        { id: 'ad-1', campaign: 'c9', price: 1.25, bid: 0.8 },
+        { id: 'ad-2', campaign: 'c4', price: 0.4, bid: 1.1 },
+      ],
+      options: { deadline_ms: 50, rank: { by: 'ecpm', top_k: 10 } },
+    },
+  },
+  columns: {
+    summary: 'Named features by column',
+    value: { context, candidates: { id: ['ad-1', 'ad-2'], campaign: ['c9', 'c4'], price: [1.25, 0.4] } },
+  },
+}
+
+const answerExamples = {
+  rows: {
+    summary: 'One object a candidate',
+    value: {
+      ...answer,
+      predictions: [
+        { id: 'ad-1', ctr: 0.0066138808, cvr: 0.034091803, ctcvr: 0.00022547912 },
+        { id: 'ad-2', ctr: 0.023276408, cvr: 0.22113149, ctcvr: 0.0051471468 },
+      ],
+    },
+  },
+  ranked: {
+    summary: 'Best first',
+    value: {
+      ...answer,
+      predictions: [
+        { id: 'ad-2', ctr: 0.023276408, cvr: 0.22113149, ctcvr: 0.0051471468, score: 5.6618615, index: 1 },
+        { id: 'ad-1', ctr: 0.0066138808, cvr: 0.034091803, ctcvr: 0.00022547912, score: 0.1803833, index: 0 },
+      ],
+    },
+  },
+  columns: {
+    summary: 'By column',
+    value: {
+      ...answer,
+      predictions: {
+        id: ['ad-1', 'ad-2'],
+        ctr: [0.0066138808, 0.023276408],
+        cvr: [0.034091803, 0.22113149],
+        ctcvr: [0.00022547912, 0.0051471468],
+      },
+    },
+  },
+}
+
+/** What `/docs` says of `POST /predict`. */
+export const predictSchema = {
+  operationId: 'predict',
+  tags: ['prediction'],
+  summary: 'Predict the probability of every task for every candidate',
+  description:
+    'One user (the context) and N candidates, in one of three forms: named features by row, by column, or tensors. ' +
+    'Nothing is coerced: a body with anything wrong in it is refused, with every problem and its place.',
+  headers: {
+    type: 'object',
+    properties: {
+      'x-request-id': {
+        type: 'string',
+        description: 'Echoed in the answer, its header and the log; made where it is absent',
+      },
+      'x-deadline-ms': {
+        type: 'number',
+        exclusiveMinimum: 0,
+        maximum: 600_000,
+        description: 'Time for the answer, ms, where `options.deadline_ms` does not say',
+      },
+    },
+  },
+  // @fastify/swagger takes a body's examples from within its schema, and drops what stands beside a bare $ref.
+  body: {
+    content: {
+      'application/json': { schema: { allOf: [component('PredictRequest')], 'x-examples': requestExamples } },
+    },
+  },
+  response: {
+    200: {
+      description: 'Row i answers row i of the request, unless `rank` asks for an order',
+      content: { 'application/json': { schema: component('PredictAnswer'), examples: answerExamples } },
+    },
+    ...problemResponses(...predictionErrors),
+  },
+}

@@ -1,0 +1,52 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { writeAnswer } from '../../../model/prediction/answer.ts'
+import type { QueryRows } from '../../../model/prediction/query-rows.ts'
+import { predictBody } from '../../body/predict-body.ts'
+import { createBytesParser } from '../../body/raw-body.ts'
+import type { ServerContext } from '../../request/context.ts'
+import { answerPrediction, bodyCounting, deadlineOf, predictionRoute } from '../../request/prediction-route.ts'
+import { predictSchema } from './predict-docs.ts'
+import { orProblems } from './read-query.ts'
+
+const noBody = Buffer.alloc(0)
+
+/** `POST /predict`: the probability of every task for every candidate. */
+export async function predictRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
+  // Read by the handler, which goes on to the tensors without a stop.
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', createBytesParser(bodyCounting(context)))
+
+  app.route({
+    ...predictionRoute(context),
+    url: '/predict',
+    schema: predictSchema,
+    serializerCompiler: () => JSON.stringify,
+    handler(request, reply) {
+      const { headers, body: bytes = noBody, id } = request as FastifyRequest<{ Body: Buffer | undefined }>
+      let form: QueryRows['form'] = 'rows'
+      return answerPrediction(
+        context,
+        request,
+        reply,
+        (acquire, arrived) => {
+          return predictBody(context.reader, 'predict', { bytes }, (asked) => {
+            const { model, version, label, tasks, options, problems } = asked
+            form = asked.form
+            const deadline = arrived + deadlineOf(options?.deadline_ms, headers, context.deadlineMs)
+            return {
+              model: orProblems(problems, () => acquire(model, version, label)),
+              tasks,
+              options,
+              problems,
+              deadline,
+            }
+          })
+        },
+        ({ manifest: { name, version } }, table) => {
+          reply.header('content-type', 'application/json; charset=utf-8')
+          return writeAnswer({ model: name, version, request_id: id }, table, form === 'columns' ? 'columns' : 'rows')
+        },
+      )
+    },
+  })
+}

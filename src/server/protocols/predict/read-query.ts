@@ -1,0 +1,86 @@
+import { ModelError, type Problem } from '../../../model/base/errors.ts'
+import { invalidRequest, maxProblems } from '../../../model/features/problems.ts'
+import type { Query } from '../../../model/prediction/model.ts'
+import type { QueryRows } from '../../../model/prediction/query-rows.ts'
+import { isObject, pointer } from '../../../schemas/json.ts'
+import { PredictEnvelope } from '../../../schemas/predict.ts'
+import { suggestKeys } from '../../errors/suggest-keys.ts'
+import { checkEnvelope } from '../../plugins/validation.ts'
+
+/** What the body of `POST /predict` asks, and whom. */
+export interface AddressedQuery extends Omit<Query, 'deadline'> {
+  model: string | undefined
+  version: string | undefined
+  label: string | undefined
+}
+
+/**
+ * Checks the body, but not yet its rows. Problems of `tasks` and `options` come with the query, to be reported together with
+ * what is wrong with the rows; for all others it throws INVALID_REQUEST with every problem and its JSON pointer.
+ */
+export function readQuery(body: unknown): AddressedQuery {
+  const { envelope, problems } = readEnvelope(body)
+  const { model, version, label } = envelope
+  if (version !== undefined && label !== undefined)
+    throw invalidRequest([...problems, { path: '/label', message: 'is given beside version: one of them is enough' }])
+  const rows = rowsOf(envelope, problems)
+  if (problems.length === 0) return { model, version, label, rows, tasks: envelope.tasks, options: envelope.options }
+  return { model, version, label, rows, ...usable(envelope, problems), problems }
+}
+
+/** The tasks and options that nothing is wrong with: the model may find more. */
+function usable({ tasks, options }: PredictEnvelope, problems: readonly Problem[]): Pick<Query, 'tasks' | 'options'> {
+  const wrong = new Set(problems.map(({ path }) => path.split('/').slice(1, 3).join('/')))
+  return {
+    tasks: problems.some(({ path }) => path.startsWith('/tasks')) ? undefined : tasks,
+    options: isObject(options)
+      ? Object.fromEntries(Object.entries(options).filter(([name]) => !wrong.has(`options${pointer(name)}`)))
+      : undefined,
+  }
+}
+
+/** Does `work`; if it throws, the problems that the request has already are thrown instead, where there are any. */
+export function orProblems<T>(problems: readonly Problem[] | undefined, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    if (problems === undefined) throw error
+    throw invalidRequest([...problems])
+  }
+}
+
+/** Says how to answer, not who is asked or with what. */
+const optional = /^\/(?:tasks|options)(?:\/|$)/
+
+function readEnvelope(body: unknown): { envelope: PredictEnvelope; problems: Problem[] } {
+  try {
+    return { envelope: checkEnvelope(body), problems: [] }
+  } catch (error) {
+    if (!(error instanceof ModelError && error.problems)) throw error
+    const problems = error.problems.map(suggestKeys(PredictEnvelope))
+    const goOn = isObject(body) && problems.length < maxProblems && problems.every(({ path }) => optional.test(path))
+    if (!goOn) throw invalidRequest(problems)
+    return { envelope: body as PredictEnvelope, problems }
+  }
+}
+
+/** Which of the four forms the body has. */
+function rowsOf({ context, candidates, sparse, dense, inputs }: PredictEnvelope, problems: Problem[]): QueryRows {
+  if (inputs !== undefined) {
+    onlyOne('tensors (inputs)', { context, candidates, sparse, dense }, problems)
+    return { form: 'inputs', inputs }
+  }
+  if (sparse !== undefined || dense !== undefined) {
+    onlyOne('tensors (sparse, dense)', { context, candidates }, problems)
+    return { form: 'tensors', sparse, dense }
+  }
+  const byColumn = typeof candidates === 'object' && candidates !== null && !Array.isArray(candidates)
+  return { form: byColumn ? 'columns' : 'rows', context, candidates }
+}
+
+function onlyOne(form: string, others: Record<string, unknown>, problems: Problem[]): void {
+  const given = Object.keys(others).filter((name) => others[name] !== undefined)
+  if (given.length === 0) return
+  const message = `is given beside ${form}: only one form is possible`
+  throw invalidRequest([...problems, ...given.map((name) => ({ path: `/${name}`, message }))].slice(0, maxProblems))
+}

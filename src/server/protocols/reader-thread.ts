@@ -1,0 +1,83 @@
+import { parentPort } from 'node:worker_threads'
+import { ModelError, reasonOf } from '../../model/base/errors.ts'
+import { type EncoderSource, encoderFrom } from '../../model/features/encoder.ts'
+import { inTerms, Problems } from '../../model/features/problems.ts'
+import { encodeQuery, unknownOf } from '../../model/prediction/query-rows.ts'
+import { type OpenBody, openBody } from '../body/body-format.ts'
+import { type Failure, type ReaderAnswer, type ReaderRequest, rowPlaces } from '../body/reader-messages.ts'
+import type { RequestModel } from '../body/request-model.ts'
+
+/* The thread that reads large bodies: parses them and encodes their rows, so that the event loop only moves the result. */
+
+/** A model, whose encoder is made when it is first asked for: by then its vocabularies are whole. */
+interface KnownModel extends Omit<RequestModel, 'encoder'> {
+  source: EncoderSource
+  encoder: RequestModel['encoder'] | undefined
+}
+
+const models = new Map<number, KnownModel>()
+let unknown = new Map<string, number>()
+let opened: OpenBody<unknown> | undefined
+
+function open({ protocol, bytes, headerLength, bounds }: Extract<ReaderRequest, { type: 'open' }>): ReaderAnswer {
+  const { buffer, byteOffset, byteLength } = bytes
+  opened = openBody[protocol]({ bytes: Buffer.from(buffer, byteOffset, byteLength), headerLength }, bounds)
+  return { type: 'opened', asked: opened.asked }
+}
+
+function encode({ model: key, options }: Extract<ReaderRequest, { type: 'encode' }>): ReaderAnswer {
+  const model = models.get(key)!
+  const body = opened!
+  opened = undefined
+  unknown = new Map()
+  model.encoder ??= encoderFrom(model.source, (field) => unknown.set(field, (unknown.get(field) ?? 0) + 1))
+  const { encoder } = model
+  const { rows, inTermsOf } = body.rowsFor({ ...model, encoder })
+  const { found, unknown: sayUnknown, ...rest } = options
+  const work = () => encodeQuery(rows, encoder, model.tensors.inputs, { ...rest, problems: new Problems(found) })
+  const whole = inTermsOf === undefined ? work() : inTerms(inTermsOf, work)
+  if (sayUnknown) whole.unknown = unknownOf(rows, encoder.layout, whole)
+  const { placeOf, ...encoded } = whole
+  const numeric = encoder.layout.dense.map(({ field }) => field.name)
+  return { type: 'encoded', encoded, places: rowPlaces(placeOf, numeric, inTermsOf), unknown }
+}
+
+function failureOf(error: unknown): Failure {
+  if (error instanceof ModelError) return { message: error.message, code: error.code, problems: error.problems }
+  return { message: error instanceof Error ? (error.stack ?? error.message) : reasonOf(error) }
+}
+
+/** Answers; what is in typed arrays is moved, not copied. */
+function answer(work: () => ReaderAnswer): void {
+  let reply: ReaderAnswer
+  try {
+    reply = work()
+  } catch (error) {
+    opened = undefined
+    reply = { type: 'failed', failure: failureOf(error) }
+  }
+  const moved = reply.type === 'encoded' ? [reply.encoded.sparse.buffer, reply.encoded.dense.buffer] : []
+  parentPort!.postMessage(reply, [...new Set(moved)] as ArrayBuffer[])
+}
+
+parentPort!.on('message', (request: ReaderRequest) => {
+  switch (request.type) {
+    case 'open':
+      return answer(() => open(request))
+    case 'encode':
+      return answer(() => encode(request))
+    case 'model': {
+      const { model, ...parts } = request
+      models.set(model, { ...parts, encoder: undefined })
+      return
+    }
+    case 'vocabulary': {
+      const { source } = models.get(request.model)!
+      const field = 'features' in source ? source.features[request.field] : undefined
+      if (field?.kind === 'vocabulary') for (const value of request.values) field.values.push(value)
+      return
+    }
+    case 'forget':
+      models.delete(request.model)
+  }
+})

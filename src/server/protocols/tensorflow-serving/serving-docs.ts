@@ -1,0 +1,212 @@
+import type {
+  ServingAnswer,
+  ServingMetadata,
+  ServingModels,
+  ServingRequest,
+  ServingSignatureDef,
+  ServingStatus,
+} from '../../../schemas/serving.ts'
+import { component, servingErrorResponses } from '../../plugins/openapi.ts'
+import { idRows, json, numberRows, ofLabel, ofModel, ofVersion, predictionErrors } from '../../request/route-docs.ts'
+
+const tags = ['tensorflow serving']
+
+const context = { country: 'DE', hour: 21, segment: 's17' }
+
+const requests: Record<string, { summary: string; value: ServingRequest }> = {
+  rows: {
+    summary: 'Named features by row',
+    value: {
+      instances: [
+        { ...context, campaign: 'c9', price: 1.25 },
+        { ...context, campaign: 'c4', price: 0.4 },
+      ],
+    },
+  },
+  columns: {
+    summary: "Named features by column, the user's once",
+    value: { context, inputs: { campaign: ['c9', 'c4'], price: [1.25, 0.4] } },
+  },
+  tensors: {
+    summary: 'Tensors by row',
+    value: {
+      signature_name: 'serving_default',
+      instances: idRows.map((sparse, row) => ({ sparse, dense: numberRows[row]! })),
+    },
+  },
+  tensorColumns: { summary: 'Tensors by column', value: { inputs: { sparse: idRows, dense: numberRows } } },
+}
+
+const answers: Record<string, { summary: string; value: ServingAnswer }> = {
+  rows: {
+    summary: 'An object a row',
+    value: {
+      predictions: [
+        { ctr: 0.0066139782, cvr: 0.034091803, ctcvr: 0.00022548244 },
+        { ctr: 0.023276408, cvr: 0.22113149, ctcvr: 0.0051471468 },
+      ],
+    },
+  },
+  columns: {
+    summary: 'An array a task',
+    value: {
+      outputs: {
+        ctr: [0.0066139782, 0.023276408],
+        cvr: [0.034091803, 0.22113149],
+        ctcvr: [0.00022548244, 0.0051471468],
+      },
+    },
+  },
+  tensors: {
+    summary: 'The same of tensors by row',
+    value: {
+      predictions: [
+        { ctr: 0.0066182309, cvr: 0.03407641, ctcvr: 0.00022552555 },
+        { ctr: 0.023287849, cvr: 0.22104895, ctcvr: 0.0051477546 },
+      ],
+    },
+  },
+  tensorColumns: {
+    summary: 'The same of tensors by column',
+    value: {
+      outputs: {
+        ctr: [0.0066182309, 0.023287849],
+        cvr: [0.03407641, 0.22104895],
+        ctcvr: [0.00022552555, 0.0051477546],
+      },
+    },
+  },
+}
+
+const predict = {
+  tags,
+  description:
+    'By row (`instances`) or by column (`inputs`), with named features or with the tensors of the graph, whichever the ' +
+    'names belong to. Any Content-Type will do. `:classify` and `:regress` are refused: no model has such a signature.',
+  headers: {
+    type: 'object',
+    properties: {
+      'x-request-id': {
+        type: 'string',
+        description: "Echoed in the answer's header and the log; made where it is absent",
+      },
+      'x-deadline-ms': { type: 'string', description: 'Time for the answer, ms' },
+    },
+  },
+  // @fastify/swagger takes a body's examples from within its schema, and drops what stands beside a bare $ref.
+  body: {
+    content: { 'application/json': { schema: { allOf: [component('ServingRequest')], 'x-examples': requests } } },
+  },
+  response: {
+    200: {
+      description: 'Row i answers row i of the request',
+      content: { 'application/json': { schema: component('ServingAnswer'), examples: answers } },
+    },
+    ...servingErrorResponses(...predictionErrors),
+  },
+}
+
+/** What `/docs` says of predicting by the default version, by a named one, and by a labelled one. */
+export const servingSchema = {
+  ...predict,
+  operationId: 'servingPredict',
+  summary: 'Predict by the highest good version of a model',
+  params: ofModel,
+}
+export const servingVersionSchema = {
+  ...predict,
+  operationId: 'servingPredictVersion',
+  summary: 'Predict by one version of a model',
+  params: ofVersion,
+}
+export const servingLabelSchema = {
+  ...predict,
+  operationId: 'servingPredictLabel',
+  summary: 'Predict by the version of a model that has a label',
+  params: ofLabel,
+}
+
+export const servingModelsSchema = {
+  operationId: 'servingModels',
+  tags,
+  summary: 'List the names of all models',
+  response: {
+    200: json('ServingModels', 'Every model in the folder', {
+      models: ['ads-funnel', 'census-income'],
+    } satisfies ServingModels),
+    ...servingErrorResponses('INTERNAL'),
+  },
+}
+
+const status = {
+  tags,
+  response: {
+    200: json('ServingStatus', 'States, the highest version first', {
+      name: 'ads-funnel',
+      ready: true,
+      model_version_status: [{ version: '1', state: 'AVAILABLE', status: { error_code: 'OK', error_message: '' } }],
+    } satisfies ServingStatus),
+    ...servingErrorResponses('MODEL_NOT_FOUND', 'VERSION_NOT_FOUND', 'INTERNAL'),
+  },
+}
+
+/** Of a model, of one version, and of the labelled one. */
+export const servingStatusSchemas = [
+  { ...status, operationId: 'servingStatus', summary: 'States of the versions of a model', params: ofModel },
+  { ...status, operationId: 'servingVersionStatus', summary: 'State of one version of a model', params: ofVersion },
+  { ...status, operationId: 'servingLabelStatus', summary: 'State of the version that has a label', params: ofLabel },
+]
+
+type TensorInfo = ServingSignatureDef['inputs'][string]
+const tensor = (name: string, dtype: TensorInfo['dtype'], ...sizes: string[]): Record<string, TensorInfo> => ({
+  [name]: { dtype, tensor_shape: { dim: sizes.map((size) => ({ size, name: '' })), unknown_rank: false }, name },
+})
+const outputs = {
+  ...tensor('ctr', 'DT_FLOAT', '-1'),
+  ...tensor('cvr', 'DT_FLOAT', '-1'),
+  ...tensor('ctcvr', 'DT_FLOAT', '-1'),
+}
+const method_name = 'tensorflow/serving/predict' as const
+
+const metadata = {
+  tags,
+  response: {
+    200: json('ServingMetadata', 'Its signatures', {
+      model_spec: { name: 'ads-funnel', signature_name: '', version: '1' },
+      metadata: {
+        signature_def: {
+          signature_def: {
+            serving_default: {
+              inputs: { ...tensor('sparse', 'DT_INT32', '-1', '10'), ...tensor('dense', 'DT_FLOAT', '-1', '5') },
+              outputs,
+              method_name,
+            },
+            features: {
+              inputs: { ...tensor('country', 'DT_STRING', '-1'), ...tensor('price', 'DT_FLOAT', '-1') },
+              outputs,
+              method_name,
+            },
+          },
+        },
+      },
+    } satisfies ServingMetadata),
+    ...servingErrorResponses('MODEL_NOT_FOUND', 'VERSION_NOT_FOUND', 'INTERNAL', 'NOT_READY', 'DRAINING'),
+  },
+}
+
+/** Of a model, of one version, and of the labelled one. */
+export const servingMetadataSchemas = [
+  { ...metadata, operationId: 'servingMetadata', summary: 'Signatures of a model', params: ofModel },
+  {
+    ...metadata,
+    operationId: 'servingVersionMetadata',
+    summary: 'Signatures of one version of a model',
+    params: ofVersion,
+  },
+  {
+    ...metadata,
+    operationId: 'servingLabelMetadata',
+    summary: 'Signatures of the version that has a label',
+    params: ofLabel,
+  },
+]

@@ -1,0 +1,83 @@
+import type { FastifyInstance } from 'fastify'
+import { ModelError } from '../../../model/base/errors.ts'
+import type { ModelStatus, VersionState, VersionStatus } from '../../../schemas/models.ts'
+import type {
+  ServingMetadata,
+  ServingModels,
+  ServingState,
+  ServingStatus,
+  ServingVersionStatus,
+} from '../../../schemas/serving.ts'
+import type { ServerContext } from '../../request/context.ts'
+import { find, type ServingParams, servingLabel, servingModel, servingVersion } from './serving.ts'
+import { servingMetadataSchemas, servingModelsSchema, servingStatusSchemas } from './serving-docs.ts'
+import { describeSignatures } from './serving-signatures.ts'
+
+/** What clients of TensorFlow Serving and of KServe's version 1 ask before they send anything: states, and signatures. */
+export async function servingMetadataRoutes(
+  app: FastifyInstance,
+  { context: { registry } }: { context: ServerContext },
+): Promise<void> {
+  const get = (url: string, schema: object, answer: (params: ServingParams) => Answer) =>
+    app.route<{ Params: ServingParams }>({
+      method: 'GET',
+      url,
+      schema,
+      // A string would be given a charset, which not all clients expect.
+      handler: async ({ params }, reply) =>
+        reply.type('application/json').send(Buffer.from(JSON.stringify(answer(params)))),
+    })
+
+  const metadata = (params: ServingParams): ServingMetadata => {
+    const { model, release } = find(params, (...asked) => registry.acquire(...asked))
+    try {
+      return describeSignatures(model)
+    } finally {
+      release()
+    }
+  }
+  const status = (params: ServingParams) =>
+    describeStatus(
+      params,
+      registry.list().find(({ name }) => name === params.model),
+    )
+
+  get('/v1/models', servingModelsSchema, () => ({ models: registry.list().map(({ name }) => name) }))
+  for (const [i, path] of [servingModel, servingVersion, servingLabel].entries()) {
+    get(path, servingStatusSchemas[i]!, status)
+    get(`${path}/metadata`, servingMetadataSchemas[i]!, metadata)
+  }
+}
+
+type Answer = ServingModels | ServingStatus | ServingMetadata
+
+/** The protocol's names. */
+const states: Record<VersionState, ServingState> = {
+  loading: 'LOADING',
+  ready: 'AVAILABLE',
+  draining: 'UNLOADING',
+  failed: 'END',
+}
+
+/** All versions, or the one asked for; throws in TensorFlow Serving's words where there is none. */
+function describeStatus({ model, version, label }: ServingParams, known: ModelStatus | undefined): ServingStatus {
+  if (known === undefined) throw new ModelError('MODEL_NOT_FOUND', `Could not find any versions of model ${model}`)
+  const labels = known.labels ?? {}
+  const wanted = label === undefined ? version : Object.hasOwn(labels, label) ? labels[label] : ''
+  const versions = known.versions.filter((candidate) => wanted === undefined || candidate.version === wanted)
+  if (wanted !== undefined && versions.length === 0) {
+    const which = label === undefined ? `version ${version}` : `a version labelled ${label}`
+    throw new ModelError('VERSION_NOT_FOUND', `Could not find ${which} of model ${model}`)
+  }
+  return {
+    name: model,
+    ready: versions.some(({ state }) => state === 'ready'),
+    model_version_status: versions.map(describeVersion),
+  }
+}
+
+function describeVersion({ version, state, error }: VersionStatus): ServingVersionStatus {
+  const status: ServingVersionStatus['status'] =
+    error === undefined ? { error_code: 'OK', error_message: '' } : { error_code: 'UNKNOWN', error_message: error }
+  return { version, state: states[state], status }
+}

@@ -1,0 +1,212 @@
+import type { Problem } from '../../../model/base/errors.ts'
+import { listNames, suggestNames } from '../../../model/base/known-names.ts'
+import { checkRowCount } from '../../../model/features/context.ts'
+import { describe } from '../../../model/features/field.ts'
+import { invalidRequest, Problems } from '../../../model/features/problems.ts'
+import type { QueryRows } from '../../../model/prediction/query-rows.ts'
+import type { InputTensor } from '../../../model/prediction/tensors.ts'
+import { isObject, pointer } from '../../../schemas/json.ts'
+import { decodeBase64, isBase64 } from '../../body/decode-base64.ts'
+import type { RequestModel } from '../../body/request-model.ts'
+import type { ServingBody } from './serving-request.ts'
+import { featuresSignature } from './serving-signatures.ts'
+
+export interface ServingRows {
+  rows: QueryRows
+  /** A problem of these rows, in terms of the body that they came in. */
+  inTermsOf(problem: Problem): Problem
+}
+
+/** The rows of a body for a model: named features, or tensors. Throws INVALID_REQUEST. */
+export function servingRows(body: ServingBody, model: RequestModel): ServingRows {
+  const { form, values, context } = body
+  // Before anything is made for each of them.
+  if (form === 'instances') checkRowCount((values as unknown[]).length, { maxRows: model.limits.maxRequestRows })
+  const sample = form === 'instances' ? (values as unknown[])[0] : values
+  const named = isObject(sample) && !isBase64(sample)
+  if (takesFeatures(body, model, named ? sample : undefined)) return featureRows(body, model, named)
+  const { inputs } = model.tensors
+  if (context !== undefined)
+    throw invalidRequest([{ path: '/context', message: 'is not possible: the model has no named features' }])
+  if (!named && inputs.length > 1) {
+    const path = form === 'instances' ? '/instances/0' : '/inputs'
+    throw invalidRequest([{ path, message: `must be an object with ${namesOf(inputs)}, not ${describe(sample)}` }])
+  }
+  if (form === 'inputs') {
+    const given = named ? sample : single(inputs[0]!.name, values)
+    return { rows: { form: 'inputs', inputs: given }, inTermsOf: named ? unchanged : withoutName('inputs') }
+  }
+  const given = named ? byInput(inputs, values as unknown[]) : single(inputs[0]!.name, values)
+  return { rows: { form: 'inputs', inputs: given }, inTermsOf: named ? byRow : withoutName('instances') }
+}
+
+/**
+ * A model with a manifest takes both: by what stands in the first row, or as columns. What is the name of a field and of a
+ * tensor is the field's, unless the request names the graph's own signature.
+ */
+function takesFeatures(
+  { signature, context, values, form }: ServingBody,
+  { bare, encoder, tensors }: RequestModel,
+  sample: Record<string, unknown> | undefined,
+): boolean {
+  if (bare) return false
+  if (signature === featuresSignature || context !== undefined) return true
+  const { byName, slots } = encoder.layout
+  if (sample === undefined) {
+    if (slots.length !== 1) return tensors.inputs.length !== 1
+    // Of the only field, or the only tensor: ids and scaled numbers are no strings.
+    const first = form === 'instances' ? (values as unknown[])[0] : Array.isArray(values) ? values[0] : values
+    return typeof first === 'string' || isBase64(first)
+  }
+  const names = new Set(tensors.inputs.map(({ name }) => name))
+  let field = false
+  let tensor = false
+  let other = false
+  for (const name in sample) {
+    field ||= byName.has(name)
+    if (names.has(name)) tensor = true
+    else other = true
+    if (field && other) break
+  }
+  if (!tensor) return true
+  return signature === undefined || other ? field : false
+}
+
+function featureRows(body: ServingBody, model: RequestModel, named: boolean): ServingRows {
+  const { form, context, values } = body
+  const { slots } = model.encoder.layout
+  const only = slots.length === 1 ? slots[0]!.name : undefined
+  let candidates = values
+  if (!named && only !== undefined) {
+    candidates = form === 'instances' ? (values as unknown[]).map((value) => single(only, value)) : single(only, values)
+  } else if (!named) {
+    const path = form === 'instances' ? '/instances/0' : '/inputs'
+    const sample = form === 'instances' ? (values as unknown[])[0] : values
+    const message = `must be an object by the names of features, or of the tensors ${namesOf(model.tensors.inputs)}, not ${describe(sample)}`
+    throw invalidRequest([{ path, message }])
+  }
+  const bare = named ? undefined : only
+  const inTermsOf = ({ path, message }: Problem): Problem => {
+    // Clients of the protocol know of no context: where there is none, a row would have what is missing.
+    if (context === undefined && path.startsWith('/context/'))
+      return { path: `/${form}${form === 'instances' ? '/0' : ''}${path.slice('/context'.length)}`, message }
+    if (!path.startsWith('/candidates')) return { path, message }
+    const [, , first, second] = path.split('/')
+    const place = bare === undefined ? path.slice('/candidates'.length) : inBare(form, first, second)
+    return { path: `/${form}${place}`, message }
+  }
+  if (body.base64) decodeAll(form, candidates, context, inTermsOf)
+  return { rows: { form: form === 'instances' ? 'rows' : 'columns', context, candidates }, inTermsOf }
+}
+
+/** Of the only field the row alone: `/3/country` of rows, `/country/3` of columns. */
+function inBare(form: ServingBody['form'], first: string | undefined, second: string | undefined): string {
+  const row = form === 'instances' ? first : second
+  return row === undefined ? '' : `/${row}`
+}
+
+/** Puts strings in the place of their base64. */
+function decodeAll(
+  form: ServingBody['form'],
+  candidates: unknown,
+  context: unknown,
+  inTermsOf: ServingRows['inTermsOf'],
+): void {
+  const problems = new Problems()
+  const decodeIn = (holder: Record<string, unknown> | unknown[], key: string | number, place: () => string) => {
+    const values = holder as Record<string | number, unknown>
+    const value = values[key]
+    if (!isBase64(value)) return
+    const decoded = decodeBase64(value)
+    if (decoded === undefined) {
+      const { path, message } = inTermsOf({ path: place(), message: 'must be base64 of UTF-8 text' })
+      problems.add(path, message)
+    } else values[key] = decoded
+  }
+  const decodeObject = (object: unknown, path: string) => {
+    if (!isObject(object)) return
+    for (const name in object) decodeIn(object, name, () => `${path}${pointer(name)}`)
+  }
+  decodeObject(context, '/context')
+  if (form === 'instances')
+    for (const [row, candidate] of (candidates as unknown[]).entries()) decodeObject(candidate, `/candidates/${row}`)
+  else if (isObject(candidates)) {
+    for (const name in candidates) {
+      const column = candidates[name]
+      if (!Array.isArray(column)) continue
+      for (let row = 0; row < column.length; row++) decodeIn(column, row, () => `/candidates${pointer(name)}/${row}`)
+    }
+  }
+  problems.throwIfAny()
+}
+
+/** Instances by input: of each an array [rows, …dims]. */
+function byInput(inputs: readonly InputTensor[], instances: unknown[]): Record<string, unknown[]> {
+  const problems = new Problems()
+  const places = new Map(inputs.map(({ name }, place) => [name, place]))
+  const columns = inputs.map(() => new Array<unknown>(instances.length))
+  for (let row = 0; row < instances.length; row++) {
+    const instance = instances[row]
+    if (!isObject(instance)) {
+      problems.add(`/instances/${row}`, `must be an object with ${namesOf(inputs)}, not ${describe(instance)}`)
+      continue
+    }
+    let given = 0
+    for (const name in instance) {
+      const place = places.get(name)
+      if (place === undefined)
+        problems.add(`/instances/${row}${pointer(name)}`, () => `is no input of this model${suggest(name, inputs)}`)
+      else {
+        columns[place]![row] = instance[name]
+        given++
+      }
+    }
+    if (given === inputs.length) continue
+    for (const { name, dims } of inputs)
+      if (!Object.hasOwn(instance, name))
+        problems.add(
+          `/instances/${row}${pointer(name)}`,
+          `is required: ${dims.length === 0 ? 'a number' : `[${dims.join(', ')}]`}`,
+        )
+  }
+  problems.throwIfAny()
+  const given = Object.create(null) as Record<string, unknown[]>
+  for (const [place, { name }] of inputs.entries()) given[name] = columns[place]!
+  return given
+}
+
+/** `/inputs/ids/3/7` of tensors gathered from rows. */
+function byRow({ path, message }: Problem): Problem {
+  const [, part, name, row, ...place] = path.split('/')
+  if (part !== 'inputs' || row === undefined) return { path, message }
+  return { path: ['', 'instances', row, name, ...place].join('/'), message }
+}
+
+/** `/inputs/ids/3/7` of the only tensor, whose name the body doesn't have. */
+function withoutName(form: ServingBody['form']): ServingRows['inTermsOf'] {
+  return ({ path, message }) => {
+    const [, part, , ...place] = path.split('/')
+    return part === 'inputs' ? { path: ['', form, ...place].join('/'), message } : { path, message }
+  }
+}
+
+function unchanged(problem: Problem): Problem {
+  return problem
+}
+
+function single(name: string, value: unknown): Record<string, unknown> {
+  const object = Object.create(null) as Record<string, unknown>
+  object[name] = value
+  return object
+}
+
+function namesOf(inputs: readonly InputTensor[]): string {
+  return listNames(inputs.map(({ name }) => name))
+}
+
+function suggest(wrong: string, inputs: readonly InputTensor[]): string {
+  return suggestNames(
+    wrong,
+    inputs.map(({ name }) => name),
+  )
+}

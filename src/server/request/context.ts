@@ -1,0 +1,36 @@
+import type { Clock } from '../../model/base/clock.ts'
+import type { Registry } from '../../model/registry/registry.ts'
+import type { LargeBodyReader } from '../body/large-body-reader.ts'
+import type { Metrics } from '../metrics/metrics.ts'
+import type { Admission } from '../overload/admission.ts'
+import type { PendingBytes } from '../overload/pending-bytes.ts'
+import type { RequestLog } from './request-log.ts'
+import type { Peers } from './siblings.ts'
+
+/** Set at SIGTERM: from then on the server is not ready, and asks clients to close their connections. */
+export interface Drain {
+  draining: boolean
+}
+
+/** What the routes work with; made in `main.ts`, or by a test. */
+export interface ServerContext {
+  registry: Registry
+  metrics: Metrics
+  clock: Clock
+  drain: Drain
+  admission: Admission
+  /** Undefined where this process is the only one. */
+  peers?: Peers | undefined
+  /** Reads bodies that would keep the event loop for long. */
+  reader: LargeBodyReader
+  /** Of request bodies that are being received. */
+  bodies: PendingBytes
+  /** Of answers that are being sent. */
+  answers: PendingBytes
+  /** Whether models may be loaded and unloaded on demand. */
+  admin: boolean
+  /** Undefined where requests are not logged. */
+  requestLog?: RequestLog | undefined
+  /** Deadline of requests that name none, ms. */
+  deadlineMs: number
+}

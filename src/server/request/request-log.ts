@@ -1,0 +1,123 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import fastifyPlugin from 'fastify-plugin'
+import { murmur3 } from '../../model/features/murmur3.ts'
+import type { LoadedModel } from '../../model/prediction/model.ts'
+
+/**
+ * One log line per request: what it asked, how it ended, and how long each stage took. The stages add up to the total.
+ * It exists only where requests are logged.
+ */
+export interface RequestLog {
+  /** Logs the request when its answer has been sent, or its connection has closed. */
+  follow(request: FastifyRequest, reply: FastifyReply): void
+  /** The model as a followed request asks it: notes what it is asked and when. */
+  watch(request: FastifyRequest, model: LoadedModel): LoadedModel
+}
+
+export interface RequestLogOptions {
+  /** Share of the requests that are logged, 0 to 1; server errors are always logged. */
+  sample: number
+  /** Milliseconds, monotonic. */
+  now(): number
+}
+
+/** What is known of a request so far; moments in ms on the clock. */
+interface Entry {
+  arrived: number
+  model?: LoadedModel
+  rows?: number
+  tasks?: string[]
+  /** Its body has been read and encoded. */
+  encoded?: number
+  /** Its first rows have left the queue. */
+  begun?: number
+  /** Its last rows have been computed. */
+  computed?: number
+}
+
+/** A client that closed its connection before its answer: no status was sent, and this is what proxies log. */
+const clientClosedRequest = 499
+
+export function createRequestLog({ sample, now }: RequestLogOptions): RequestLog {
+  const entries = new WeakMap<FastifyRequest, Entry>()
+
+  function write(request: FastifyRequest, { raw }: FastifyReply, entry: Entry): void {
+    const status = raw.writableEnded ? raw.statusCode : clientClosedRequest
+    const sampled = murmur3(request.id, 0) < sample * 2 ** 32
+    if (!sampled && (status < 500 || status === clientClosedRequest)) return
+    const { arrived, model, rows, tasks } = entry
+    request.log.info(
+      {
+        method: request.method,
+        url: request.url,
+        status,
+        model: model?.manifest.name,
+        version: model?.manifest.version,
+        rows,
+        tasks,
+        ...stagesOf(entry, now()),
+        total_ms: rounded(now() - arrived),
+      },
+      'request',
+    )
+  }
+
+  return {
+    follow(request, reply) {
+      const entry: Entry = { arrived: now() }
+      entries.set(request, entry)
+      reply.raw.once('close', () => write(request, reply, entry))
+    },
+    watch(request, model) {
+      const entry = entries.get(request)
+      if (entry === undefined) return model
+      entry.model = model
+      return {
+        ...model,
+        predict(query) {
+          const begun = (at: number) => {
+            entry.begun ??= at
+          }
+          const pending = model.predict({ ...query, begun })
+          entry.encoded = now()
+          entry.rows = pending.rows
+          const table = pending.table.then((table) => {
+            entry.computed = now()
+            entry.tasks = table.tasks.map(([name]) => name)
+            return table
+          })
+          return { ...pending, table }
+        },
+      }
+    },
+  }
+}
+
+/** Milliseconds of each stage that the request reached. */
+function stagesOf({ arrived, encoded, begun, computed }: Entry, ended: number): Record<string, number> {
+  if (encoded === undefined) return { read_ms: rounded(ended - arrived) }
+  const read_ms = rounded(encoded - arrived)
+  // Rows that need no engine, none at all, never wait.
+  const started = begun === undefined ? (computed ?? ended) : Math.max(begun, encoded)
+  const queue_ms = rounded(started - encoded)
+  if (begun === undefined && computed === undefined) return { read_ms, queue_ms }
+  const compute_ms = rounded((computed ?? ended) - started)
+  if (computed === undefined) return { read_ms, queue_ms, compute_ms }
+  return { read_ms, queue_ms, compute_ms, write_ms: rounded(ended - computed) }
+}
+
+const rounded = (ms: number) => Math.round(ms * 1000) / 1000
+
+/** Probes, scrapes and the documentation: they come by the clock, or to look. */
+const unlogged = /^\/(?:livez|readyz|metrics|docs(?:\/.*)?|v2\/health\/(?:live|ready))?$/
+
+/** Follows every request of the application that is worth a line. */
+export const requestLogging = fastifyPlugin(
+  async (app: FastifyInstance, { requestLog }: { requestLog: RequestLog }) => {
+    app.addHook('onRequest', (request, reply, done) => {
+      const path = request.routeOptions.url?.slice(app.prefix.length)
+      if (path === undefined || !unlogged.test(path)) requestLog.follow(request, reply)
+      done()
+    })
+  },
+)

@@ -1,0 +1,19 @@
+import type { InferStatistics } from '../../schemas/infer-model.ts'
+
+/** A model is to be taken in or out of service. */
+export interface ModelChange {
+  action: 'load' | 'unload'
+  model: string
+}
+
+/** Answers for all processes of the service, where this is one of several. */
+export interface Peers {
+  /** Why the service isn't ready; `own`: why this process isn't. */
+  unreadyReasons(own: string[]): Promise<string[]>
+  /** Metrics of all processes in the Prometheus text format; undefined where nobody can answer for them. */
+  metrics(): Promise<string | undefined>
+  /** What all processes have counted, summed by version; undefined where nobody can answer for them. */
+  statistics(): Promise<InferStatistics[] | undefined>
+  /** Changes it in all processes. Rejects with a ModelError where one of them refuses. */
+  change(change: ModelChange): Promise<void>
+}

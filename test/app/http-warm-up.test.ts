@@ -1,0 +1,150 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { createHttpWarmUp } from '../../src/app/http-warm-up.ts'
+import { systemClock } from '../../src/model/base/clock.ts'
+import type { LoadedModel } from '../../src/model/prediction/model.ts'
+import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
+import { perFeatureGraph } from '../support/per-feature.ts'
+import { send, startProcess } from '../support/process.ts'
+import { startTestServer } from '../support/server.ts'
+import { until } from '../support/until.ts'
+
+const drift = { features: { price: { edges: [1], shares: [0.5, 0.5] } }, tasks: {} }
+const models = await temporaryFolder(t)
+await writeTestBundle(models, { manifest: { drift } })
+
+interface Asked {
+  form: string
+  rows: number
+  /** Time that it may take, ms. */
+  time: number
+}
+
+/** What a warm-up asks its models, and what it logs. Time is the machine's, or passes by `tick` ms with each look at the clock. */
+function listen(ms: number, tick?: number) {
+  let time = 0
+  const now = () => {
+    time += tick!
+    return time
+  }
+  const lines: Record<string, any>[] = []
+  const log = (level: string) => (fields: any, msg?: string) => lines.push({ level, msg, ...fields })
+  const warmUp = createHttpWarmUp({
+    ms,
+    maxBodyBytes: 1_000_000,
+    now: tick === undefined ? systemClock.now : now,
+    log: { info: log('info'), warn: log('warn'), error: log('error') } as never,
+  })
+  const asked: Asked[] = []
+  const rehearse = (model: LoadedModel) =>
+    warmUp.run({
+      ...model,
+      predict: (query) => {
+        const pending = model.predict(query)
+        asked.push({ form: query.rows.form, rows: pending.rows, time: query.deadline - systemClock.now() })
+        return pending
+      },
+    })
+  return { warmUp, rehearse, lines, asked }
+}
+
+async function load(t: Test, folder: string, rehearse: (model: LoadedModel) => Promise<void>) {
+  return startTestServer(t, { models: folder, limits: { rehearse } })
+}
+
+t.test('a model is asked in every form and several sizes, by HTTP, before it is served', async (t) => {
+  const { warmUp, rehearse, lines, asked } = listen(1_000_000, 500)
+  await load(t, models, rehearse)
+  await warmUp.close()
+  t.same([...new Set(asked.map(({ form, rows }) => `${form} ${rows}`))].sort(), [
+    ...['columns 1', 'columns 100', 'columns 20', 'rows 1', 'rows 100', 'rows 20', 'tensors 1', 'tensors 100'],
+    'tensors 20',
+  ])
+  t.match(lines, [{ level: 'info', msg: 'warmed up by HTTP', model: 'ads', version: '1' }])
+  t.ok(lines[0]!.answers > 9 && lines[0]!.answers <= asked.length, String(lines[0]!.answers))
+  t.ok(lines[0]!.seconds >= 500 && lines[0]!.seconds <= 510, `for half of its time: ${lines[0]!.seconds} s`)
+  t.ok(
+    asked.every(({ time }) => time <= 500_000),
+    'no request may take longer',
+  )
+})
+
+t.test('a graph without a manifest is asked by the names of its inputs', async (t) => {
+  const folder = await temporaryFolder(t)
+  await mkdir(join(folder, 'shop/1'), { recursive: true })
+  await writeFile(join(folder, 'shop/1/model.onnx'), perFeatureGraph().toBytes())
+  const { warmUp, rehearse, lines, asked } = listen(100_000, 500)
+  await load(t, folder, rehearse)
+  await warmUp.close()
+  t.same([...new Set(asked.map(({ form }) => form))], ['inputs'])
+  t.match(lines, [{ level: 'info', model: 'shop' }])
+})
+
+t.test('what it asks is no traffic', async (t) => {
+  const { warmUp, rehearse, asked } = listen(1_000_000, 500)
+  const { registry, fastify } = await load(t, models, rehearse)
+  await warmUp.close()
+  t.ok(asked.length > 500, 'more than drift needs to be told')
+  const { model } = registry.live()[0]!
+  t.same(model.drift(), [])
+  t.match(model.stats(), { queuedRows: 0, requests: 0, inFlightBatches: 0 })
+  const metrics = (await fastify.inject('/metrics')).body
+  for (const name of ['requests_total', 'rows_total', 'batch_rows_count', 'infer_duration_seconds_count'])
+    t.notMatch(metrics, new RegExp(`^multigate_${name}\\{.* [1-9]`, 'm'), name)
+})
+
+t.test('a time of 0 asks nothing; nor does a warm-up that is closed', async (t) => {
+  const none = listen(0)
+  await load(t, models, none.rehearse)
+  await none.warmUp.close()
+  const closed = listen(1000)
+  await closed.warmUp.close()
+  await load(t, models, closed.rehearse)
+  t.same([...none.asked, ...none.lines, ...closed.asked, ...closed.lines], [])
+})
+
+t.test('it ends at once when it is closed', async (t) => {
+  const { warmUp, rehearse, lines, asked } = listen(600_000)
+  const loading = load(t, models, rehearse)
+  await until(() => asked.length > 20)
+  await warmUp.close()
+  await loading
+  t.match(lines, [{ level: 'info', msg: 'warmed up by HTTP' }])
+})
+
+t.test('a model that answers nothing well is served all the same', async (t) => {
+  const { warmUp, lines } = listen(100_000, 500)
+  const { registry } = await load(t, models, (model) =>
+    warmUp.run({
+      ...model,
+      predict: () => {
+        throw new Error('not today')
+      },
+    }),
+  )
+  await warmUp.close()
+  t.equal(registry.live().length, 1)
+  t.match(lines, [{ level: 'info', answers: 0 }])
+})
+
+t.test('one that nothing can be made up for is served all the same, and the log says so', async (t) => {
+  const { warmUp, lines } = listen(100_000, 500)
+  await load(t, models, (model) => warmUp.run({ ...model, encoder: {} as never }))
+  await warmUp.close()
+  t.equal(lines.length, 1, 'and nothing else')
+  t.match(lines[0], { level: 'warn', model: 'ads', msg: /first requests will be slow/, reason: /./ })
+})
+
+t.test('a process is ready when it has warmed up, and has counted nothing', async (t) => {
+  const { port, lines } = await startProcess(t, { MULTIGATE_MODELS: models, MULTIGATE_WARM_UP_MS: '1000' })
+  const said = lines().map(({ msg }) => msg)
+  t.ok(said.indexOf('warmed up by HTTP') > 0)
+  t.ok(said.indexOf('warmed up by HTTP') < said.indexOf('ready'))
+  t.equal((await send(port, '/readyz')).status, 200)
+  const { text } = await send(port, '/metrics')
+  t.notMatch(text, /^multigate_requests_total\{/m)
+  t.match(text, /^multigate_connections 1$/m)
+  t.match(text, /^multigate_plan_rows_total\{.*\} 0$/m)
+  t.notMatch(text, /^multigate_plan_rows_total\{.*\} [1-9]/m)
+})

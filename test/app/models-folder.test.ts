@@ -1,0 +1,95 @@
+import { mkdir, rename, rm, symlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
+import { type Process, run, send, startProcess } from '../support/process.ts'
+import { askAnew } from '../support/processes.ts'
+import { until } from '../support/until.ts'
+
+const context = { country: 'DE', hour: 21 }
+const candidates = [{ campaign: 'c9', price: 1.25 }]
+const bodyFor = (model: string) => JSON.stringify({ model, context, candidates })
+const predict = (port: number, model: string) => send(port, '/predict', { payload: bodyFor(model) })
+const polled = { MULTIGATE_POLL_SECONDS: '0.05' }
+const quiet = { MULTIGATE_PORT: '0', MULTIGATE_WORKERS: '1', MULTIGATE_WARM_UP_MS: '0', MULTIGATE_DEADLINE_MS: '60000' }
+
+async function portOf({ stdout }: Process): Promise<number> {
+  const listening = /listening at http:\/\/[^:]+:(\d+)/
+  await until(() => listening.test(stdout()))
+  return Number(listening.exec(stdout())![1])
+}
+const listed = async (port: number, name: string) =>
+  JSON.parse((await send(port, '/models')).text).models.find((model: any) => model.name === name)
+const series = async (port: number, begin: string) =>
+  (await askAnew(port, '/metrics')).text.split('\n').filter((line) => line.startsWith(begin))
+
+t.test('a volume that drops unloads nothing, and is reported; what is back is not loaded anew', async (t) => {
+  const folder = await temporaryFolder(t)
+  const [models, volume] = [join(folder, 'models'), join(folder, 'volume')]
+  /** All models go and come in one step, as with a volume. */
+  const mount = async (target: string) => {
+    await symlink(target, join(folder, 'next'))
+    await rename(join(folder, 'next'), models)
+  }
+  await mkdir(join(folder, 'empty'))
+  for (const name of ['a', 'b', 'c']) await writeTestBundle(volume, { name })
+  await mount('volume')
+  const { port, lines } = await startProcess(t, { MULTIGATE_MODELS: models, ...polled })
+  const missing = async () => Number((await series(port, 'multigate_models_missing '))[0]!.split(' ')[1])
+  t.equal(await missing(), 0)
+  await mount('empty')
+  await until(async () => (await missing()) === 3)
+  for (const name of ['a', 'b', 'c']) t.equal((await predict(port, name)).status, 200, name)
+  t.match(await listed(port, 'b'), { problem: /it vanished from the folder together with most others/ })
+  t.equal((await send(port, '/readyz')).status, 200)
+  await mount('volume')
+  await until(async () => (await missing()) === 0)
+  t.notOk('problem' in (await listed(port, 'b')))
+  // One alone is meant to go.
+  await rm(join(models, 'a'), { recursive: true })
+  await until(async () => (await predict(port, 'a')).status === 404)
+  t.equal(lines().filter(({ msg }) => msg === 'model loaded').length, 3)
+  t.ok(lines().some(({ msg }) => /^most models vanished from the folder together/.test(msg)))
+})
+
+t.test('models that stay away are unloaded when their time is over', async (t) => {
+  const models = await temporaryFolder(t)
+  await writeTestBundle(models)
+  const { port } = await startProcess(t, {
+    MULTIGATE_MODELS: models,
+    MULTIGATE_UNLOAD_AFTER_SECONDS: '0.2',
+    ...polled,
+  })
+  await rm(join(models, 'ads'), { recursive: true })
+  await until(async () => (await predict(port, 'ads')).status === 404)
+})
+
+for (const processes of ['1', '2']) {
+  t.test(`without a models folder, ${processes} end with 1 and say what to do, or wait`, async (t) => {
+    const folder = join(await temporaryFolder(t), 'later')
+    const variables = { ...quiet, ...polled, MULTIGATE_MODELS: folder, MULTIGATE_PROCESSES: processes }
+    const ended = run(t, variables)
+    t.equal(await ended.ended, 1)
+    t.equal(
+      ended.stderr(),
+      `multigate can't start: the models folder ${folder} doesn't exist; --models (MULTIGATE_MODELS) names another, --wait-for-models (MULTIGATE_WAIT_FOR_MODELS) waits for it\n`,
+    )
+    const waiting = run(t, variables, ['--wait-for-models'])
+    const port = await portOf(waiting)
+    await until(async () =>
+      (await askAnew(port, '/readyz')).text.includes("the models folder can't be read: it is missing"),
+    )
+    await writeTestBundle(folder)
+    await until(async () => (await askAnew(port, '/readyz')).status === 200)
+    t.equal((await predict(port, 'ads')).status, 200)
+  })
+}
+
+t.test('an empty folder ends nothing: its models may be on their way', async (t) => {
+  const models = await temporaryFolder(t)
+  const server = run(t, { ...quiet, ...polled, MULTIGATE_MODELS: models })
+  const port = await portOf(server)
+  await until(async () => (await send(port, '/readyz')).text.includes('there is no model in the folder'))
+  await writeTestBundle(models)
+  await until(async () => (await send(port, '/readyz')).status === 200)
+})

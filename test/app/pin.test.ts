@@ -1,0 +1,73 @@
+import { execFile } from 'node:child_process'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import t from 'tap'
+import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
+import { send, startProcess } from '../support/process.ts'
+import { until } from '../support/until.ts'
+
+const payload = JSON.stringify({
+  model: 'ads',
+  context: { country: 'DE', hour: 21 },
+  candidates: [{ campaign: 'c9', price: 1.25 }],
+})
+const predict = (port: number) => send(port, '/predict', { payload })
+const polled = { MULTIGATE_POLL_SECONDS: '0.05' }
+const cli = fileURLToPath(new URL('../../src/cli.js', import.meta.url))
+const multigate = (...args: string[]) => promisify(execFile)(process.execPath, [cli, ...args])
+const listed = async (port: number) =>
+  JSON.parse((await send(port, '/models')).text).models.find((model: any) => model.name === 'ads')
+
+t.test('a version is pinned and rolled back while it is served, without a further load', async (t) => {
+  const models = await temporaryFolder(t)
+  await writeTestBundle(models)
+  const { port, lines } = await startProcess(t, {
+    MULTIGATE_MODELS: models,
+    MULTIGATE_KEEP_PREVIOUS_SECONDS: '600',
+    ...polled,
+  })
+  const version = async () => JSON.parse((await predict(port)).text).version
+  await writeTestBundle(models, { version: '2', seed: 2 })
+  await until(async () => (await version()) === '2')
+  const pinned = await multigate('pin', 'ads', '1', '--models', models)
+  t.match(pinned.stdout, /^Version 1 of ads is pinned\./)
+  await until(async () => (await version()) === '1')
+  t.match(await listed(port), { pin: '1', default_version: '1' })
+  t.equal(JSON.parse((await send(port, '/models/ads')).text).version, '1')
+  const unpinned = await multigate('unpin', 'ads', '--models', models)
+  t.match(unpinned.stdout, /^Version 1 of ads is no longer pinned\./)
+  await until(async () => (await version()) === '2')
+  t.notOk('pin' in (await listed(port)))
+  t.match((await multigate('unpin', 'ads', '--models', models)).stdout, /^No version of ads was pinned/)
+  t.equal(lines().filter(({ msg }) => msg === 'model loaded').length, 2)
+  t.same(
+    lines().flatMap(({ msg, previous, version }) => (msg === 'another version answers' ? [[previous, version]] : [])),
+    [
+      ['1', '2'],
+      ['2', '1'],
+      ['1', '2'],
+    ],
+  )
+  await t.rejects(multigate('pin', 'ads', '7', '--models', models), {
+    code: 1,
+    stderr: 'ads has no version 7; it has 1, 2\n',
+  })
+  await t.rejects(multigate('pin', 'ads', 'newest', '--models', models), { code: 2, stderr: /positive whole number/ })
+  await t.rejects(multigate('pin', 'shop', '1', '--models', models), {
+    code: 1,
+    stderr: /There is no model "shop" in /,
+  })
+})
+
+t.test('a pin that can not be followed is reported, and what serves goes on', async (t) => {
+  const models = await temporaryFolder(t)
+  await writeTestBundle(models)
+  await writeFile(join(models, 'ads/labels.json'), '{"$pin": "9"}')
+  const { port, lines } = await startProcess(t, { MULTIGATE_MODELS: models, ...polled })
+  t.equal((await predict(port)).status, 200)
+  const problem = 'version 9 is pinned, but it is not in the folder; version 1 answers'
+  t.match(await listed(port), { pin: '9', problem })
+  t.ok(lines().some(({ msg, level }) => msg === `ads: ${problem}` && level === 40))
+})

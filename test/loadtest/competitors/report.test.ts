@@ -1,0 +1,144 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { tableOf, withTable } from '../../../loadtest/competitors/readme.ts'
+import { summaryTable, toMarkdown } from '../../../loadtest/competitors/report.ts'
+import { addTo, type CellResult, type PeersReport } from '../../../loadtest/competitors/results.ts'
+
+const root = join(import.meta.dirname, '../../../..')
+
+const closed = (requestsPerSecond: number, connections = 32) => ({
+  connections,
+  requestsPerSecond,
+  p50: 1,
+  p99: 2,
+  p999: 3,
+  errors: 0,
+  serverMs: 0.5,
+  generatorCores: 0.1,
+  otherCores: 0,
+})
+const quantiles = (p99: number) => ({ p50: 1, p99, p999: 2 * p99, max: 3 * p99 })
+const open = (load: number, lateness: number): CellResult['open'][number] => ({
+  load,
+  rate: load * 1000,
+  seconds: 2,
+  scheduled: load * 2000,
+  good: 500,
+  late: 0,
+  rejected: load * 2000 - 500,
+  failed: 0,
+  noConnection: 0,
+  latency: quantiles(40),
+  rejection: quantiles(7),
+  lateness: quantiles(lateness),
+  reasons: [],
+  generatorCores: 0.2,
+  generatorSeconds: 0.5,
+  otherCores: 0,
+  lone: { ms: 1.5, status: 200 },
+  raised: true,
+})
+const cell = (changes: Partial<CellResult>): CellResult => ({
+  server: 'multigate',
+  scenario: 'S3',
+  form: 'tensors',
+  candidates: 'new',
+  date: '2026-01-02 03:04',
+  workers: 2,
+  batch: 1,
+  bodyBytes: 27_000,
+  distinct: 4096,
+  closed: [closed(1000)],
+  open: [],
+  ...changes,
+})
+const report: PeersReport = {
+  machine: {
+    date: '2026-01-02 03:04',
+    processor: 'P',
+    cores: 2,
+    loadBefore: 0,
+    versions: { node: '22.0.0' },
+    settings: {},
+  },
+  method: {
+    short: false,
+    generator: 'wrk 4',
+    seconds: 4,
+    repeats: 3,
+    connections: [8, 32],
+    openSeconds: 2,
+    openConnections: 1024,
+    deadlineMs: 60,
+    mostRequestsPerSecond: 40_000,
+    largestDifference: 1.2e-7,
+  },
+  servers: [{ name: 'FastAPI', versions: { fastapi: '0.1.0' } }],
+  missing: [{ name: 'Triton', reason: 'not installed: no Python 3.12' }],
+  cells: [
+    cell({ server: 'fastify', scenario: 'S2', closed: [closed(4000)] }),
+    cell({ server: 'fastify', closed: [closed(500)] }),
+    cell({ scenario: 'S2', closed: [closed(6000, 8), closed(8000, 32)] }),
+    cell({ open: [open(0.8, 1), open(3, 9)] }),
+    cell({ candidates: 'seen', closed: [{ ...closed(1500), known: 0.97 }] }),
+  ],
+}
+
+t.test(
+  'the table for the README has a row for each server and form, multigate first, and – where there is nothing',
+  async (t) => {
+    t.same(summaryTable(report).split('\n'), [
+      '| server | S2: prod model, 1 row | S3: prod model, 1 user × 100 candidates | S3 at 3×: in 60 ms, of the maximum |',
+      '| --- | --: | --: | --: |',
+      '| multigate, tensors, new candidates | 8,000 | 1,000 | 25 % |',
+      '| multigate, tensors, candidates seen before | – | 1,500 | – |',
+      '| Fastify + onnxruntime-node in the handler | 4,000 | 500 | – |',
+    ])
+  },
+)
+
+t.test('the report says who was left out, what was late, and how servers compare', async (t) => {
+  const text = toMarkdown(report)
+  t.match(text, '**Left out: Triton**, not installed: no Python 3.12')
+  t.match(text, 'FastAPI: fastapi 0.1.0.')
+  t.match(text, '| multigate, tensors, candidates seen before | 1,500 | 1,500 – 1,500 | 150,000 | 3.00 |')
+  t.match(text, '| 97 % |')
+  t.match(text, '| multigate, tensors, new candidates | 0.8× | 800 | 250 | 31 % | 25 % |')
+  t.match(text, '| multigate, tensors, new candidates | 3× † | 3,000 |')
+  t.match(text, '| 1.00 / 7.00 |')
+})
+
+t.test('a table goes between the markers of a text, and is found there', async (t) => {
+  const text = 'a\n<!-- competitors -->\nold\n<!-- /competitors -->\nb\n'
+  t.equal(withTable(text, '| new |'), 'a\n<!-- competitors -->\n| new |\n<!-- /competitors -->\nb\n')
+  t.equal(tableOf(text), 'old')
+  t.throws(() => tableOf('no markers'), /no <!-- competitors -->/)
+})
+
+t.test('what was measured again replaces what there was, and the report says from when to when', async (t) => {
+  const again: PeersReport = {
+    ...report,
+    method: { ...report.method, largestDifference: 1e-8 },
+    servers: [{ name: 'Triton', versions: { triton: '0.2.0' } }],
+    missing: [],
+    cells: [cell({ closed: [closed(1234)], date: '2026-01-03 00:00' }), cell({ server: 'triton', form: 'oip' })],
+  }
+  const both = addTo(report, again)
+  t.equal(both.cells.length, report.cells.length + 1)
+  t.same(
+    both.servers.map(({ name }) => name),
+    ['FastAPI', 'Triton'],
+  )
+  t.same(both.missing, [])
+  t.equal(both.method.largestDifference, 1.2e-7)
+  const text = toMarkdown(both)
+  t.match(text, '2026-01-02 03:04 to 2026-01-03 00:00 UTC')
+  t.match(text, '| multigate, tensors, new candidates | 8,000 | 1,234 |')
+})
+
+t.test("the README's table is that of the results", async (t) => {
+  const results = JSON.parse(await readFile(join(root, 'loadtest/results/competitors.json'), 'utf8')) as PeersReport
+  t.equal(tableOf(await readFile(join(root, 'README.md'), 'utf8')), summaryTable(results))
+  t.equal(await readFile(join(root, 'loadtest/results/competitors.md'), 'utf8'), toMarkdown(results))
+})

@@ -1,0 +1,297 @@
+import { rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import fc from 'fast-check'
+import t from 'tap'
+import { type CompiledGraph, type CompileOptions, compile } from '../../../../src/model/compile/compile.ts'
+import { logitsOf } from '../../../../src/model/compile/int8/judge.ts'
+import type { InputRows } from '../../../../src/model/compile/int8/observe-ranges.ts'
+import type { FieldIds } from '../../../../src/model/compile/int8/quantised-table.ts'
+import { prepare } from '../../../../src/model/compile/prepare.ts'
+import type { PlanCosts, ReadyPlan } from '../../../../src/model/compile/store/plan-files.ts'
+import type { Batch } from '../../../../src/model/contracts/engine.ts'
+import { floatShape, type Graph } from '../../../../src/model/graph/graph.ts'
+import { openPlan } from '../../../../src/model/plan/planned.ts'
+import { temporaryFolder } from '../../../support/bundle.ts'
+import {
+  buildModel,
+  distance,
+  exampleModel,
+  output,
+  quantizationOf,
+  type RandomModel,
+  randomModel,
+  requestFor,
+  rowsOf,
+  sidesOf,
+} from '../../../support/compile/random-model.ts'
+import { answerWith, emptyGraph, operatorsOf, reread } from '../../../support/compile/run-graph.ts'
+
+const options = { intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 4 } as const
+const folder = await temporaryFolder(t)
+
+/** The model's plan in int8, whether or not it passes its check. */
+async function withInt8<T>(model: RandomModel, use: (plan: ReadyPlan) => Promise<T>, rows = 60): Promise<T> {
+  const quantization = await quantizationOf(model, buildModel(model), rows)
+  const { plan, problem } = await prepare(await requestFor(model, folder, { precision: 'int8', quantization }))
+  if (plan === undefined) throw new Error(problem)
+  try {
+    if (plan.description.int8 === undefined) throw new Error(plan.description.int8Problem)
+    return await use({ ...plan, precision: 'int8' })
+  } finally {
+    await rm(dirname(plan.folder), { recursive: true })
+  }
+}
+
+type Way = 'whole' | 'fresh' | 'known'
+
+/** Answers for some batches, computed in one way wherever that can be: all requests of a batch in one call, or each by itself. */
+async function answersBy(way: Way, plan: ReadyPlan, batches: Batch[], joined = true): Promise<Float32Array[]> {
+  const cost = (name: string) => {
+    const alone = name === way ? { a: 0, b: 1 } : { a: 10, b: 10 }
+    return { ...alone, joined: joined ? { a: alone.a, b: 0 } : alone }
+  }
+  const costs: PlanCosts = { whole: cost('whole'), fresh: cost('fresh'), known: cost('known'), parts: { a: 0, b: 0 } }
+  const planned = await openPlan({ ...plan, costs }, options, 64 << 20)
+  try {
+    const answers: Float32Array[] = []
+    for (const batch of batches) answers.push(await planned.run(batch))
+    return answers
+  } finally {
+    await planned.close()
+  }
+}
+
+/** Rows of one context each; numbers lie far outside of what scales were set by, now and then. */
+function requestsOf(model: RandomModel, count: number, seed: number): Batch[] {
+  return Array.from({ length: count }, (_, i) => {
+    const batch = rowsOf(model, 1 + ((i * 7) % 11), seed + i)
+    const { dense } = batch.inputs
+    if (dense && i % 2 === 1) for (let j = 0; j < dense.length; j += 3) dense[j]! *= 10
+    return oneContext(model, batch)
+  })
+}
+
+function oneContext(model: RandomModel, batch: Batch): Batch {
+  const sides = sidesOf(model)
+  for (const [name, values] of Object.entries(batch.inputs))
+    sides[name]!.forEach((side, column, { length }) => {
+      if (side === 'context') for (let at = column; at < values.length; at += length) values[at] = values[column]!
+    })
+  return batch
+}
+
+function joined(batches: Batch[]): Batch {
+  const inputs: Batch['inputs'] = {}
+  for (const [name, values] of Object.entries(batches[0]!.inputs)) {
+    const all = batches.flatMap(({ inputs }) => [...inputs[name]!])
+    inputs[name] = values instanceof Float32Array ? Float32Array.from(all) : Int32Array.from(all)
+  }
+  const requests = batches.map(({ rows }) => rows)
+  return { rows: requests.reduce((sum, rows) => sum + rows, 0), requests, inputs }
+}
+
+function flat(arrays: Float32Array[]): Float32Array {
+  return Float32Array.from(arrays.flatMap((values) => [...values]))
+}
+
+t.test('an answer depends neither on how it is computed nor on its batch-mates', async () => {
+  await fc.assert(
+    fc.asyncProperty(randomModel, fc.nat(), async (model, seed) => {
+      const requests = requestsOf(model, 4, seed)
+      await withInt8(model, async (plan) => {
+        const expected = flat(await answersBy('whole', plan, requests))
+        const batch = joined(requests)
+        const single = requests.flatMap(rowByRow)
+        const others = {
+          'all requests at once': flat(await answersBy('whole', plan, [batch])),
+          'row by row': flat(await answersBy('whole', plan, single)),
+          'by side': flat(await answersBy('fresh', plan, [batch])),
+          'by side, each alone': flat(await answersBy('fresh', plan, [batch], false)),
+          'row by row, by side': flat(await answersBy('fresh', plan, single)),
+          known: (await answersBy('known', plan, [batch, batch, batch]))[2]!,
+          'known, each alone': (await answersBy('known', plan, [batch, batch, batch], false))[2]!,
+          'row by row, known': flat(
+            (await answersBy('known', plan, [...single, ...single, ...single])).slice(-single.length),
+          ),
+        }
+        for (const [how, answers] of Object.entries(others)) {
+          const apart = distance(expected, answers)
+          if (!(apart <= 1e-6)) throw new Error(`${how}: ${apart} apart`)
+        }
+      })
+    }),
+    { numRuns: 15 },
+  )
+})
+
+t.test('a known candidate leads to the same bytes, however many there are', async (t) => {
+  // Of so many hidden units some lie where the last bit of a sum decides between two bytes.
+  const model: RandomModel = { ...exampleModel, experts: 4, width: 256, dim: 8 }
+  await withInt8(model, async (plan) => {
+    const requests = Array.from({ length: 4 }, (_, i) => oneContext(model, rowsOf(model, 800, i)))
+    const expected = flat(await answersBy('whole', plan, requests))
+    const known = (await answersBy('known', plan, [...requests, ...requests, ...requests])).slice(-requests.length)
+    const apart = distance(expected, flat(known))
+    t.ok(apart <= 1e-6, `${apart} apart`)
+  })
+})
+
+/** The logits of float32 and of int8 for some rows, the scales set by others. */
+async function logitsFor(
+  graph: Graph,
+  scales: InputRows,
+  rows: InputRows,
+  changes: Partial<CompileOptions> = {},
+): Promise<{ float32: Float32Array; int8: Float32Array; compiled: CompiledGraph }> {
+  const quantization = { scales, judged: undefined }
+  const compiled = await compile(reread(graph), { sides: undefined, fields: {}, quantization, ...changes })
+  if (compiled.int8 === undefined) throw new Error(compiled.int8Problem)
+  const [float32, int8] = [await logitsOf(compiled.float32.whole, rows), await logitsOf(compiled.int8.whole, rows)]
+  return { float32, int8, compiled }
+}
+
+t.test('near float32', async (t) => {
+  for (let seed = 1; seed <= 6; seed++) {
+    const model: RandomModel = { ...exampleModel, seed, dense: 4, logs: seed > 3, ids: seed > 3 ? 'int64' : 'int32' }
+    const quantization = await quantizationOf(model, buildModel(model), 500)
+    const compiled = await compile(reread(buildModel(model)), { sides: sidesOf(model), fields: {}, quantization })
+    t.match(compiled.int8?.verdict, { passed: true, reasons: [] }, `seed ${seed}`)
+    const kinds = operatorsOf(compiled.int8!.whole.graph).split(' ')
+    t.ok(kinds.includes('QGemm') && kinds.includes('QuantizeLinear'))
+  }
+})
+
+t.test('each feature has its own range, also of those made of the same columns', async (t) => {
+  const model: RandomModel = { ...exampleModel, fields: [], logs: true }
+  const wide = (seed: number) => {
+    const rows = rowsOf(model, 200, seed)
+    return { ...rows, inputs: { dense: rows.inputs.dense!.map((value) => value * 500) } }
+  }
+  const graph = buildModel(model)
+  // As large as their logarithms, the numbers would drown them.
+  const kernels = [...graph.constants.values()].filter(({ name }) => /^(expert\d_0|gate\d)\/kernel/.test(name))
+  for (const { rawData, dims } of kernels) {
+    const weights = new Float32Array(rawData.buffer as ArrayBuffer, rawData.byteOffset, rawData.byteLength / 4)
+    for (let i = 0; i < 3 * Number(dims[1]); i++) weights[i]! /= 500
+  }
+  t.equal(kernels.length, 4)
+  const { float32, int8 } = await logitsFor(graph, wide(1), wide(2))
+  t.ok(distance(float32, int8) < 0.1, `${distance(float32, int8)} apart`)
+})
+
+t.test('beyond the ranges that set the scales values are cut off, and never wrap', async (t) => {
+  const model: RandomModel = { ...exampleModel, dense: 2, experts: 1, tasks: 1 }
+  const row = rowsOf(model, 1, 1)
+  const rowWith = (value: number): InputRows => ({
+    rows: 1,
+    inputs: { ...row.inputs, dense: Float32Array.of(value, 0.5) },
+  })
+  const far = [10, 1e3, 1e9, 1e30]
+  for (const sign of [1, -1]) {
+    const all = await Promise.all(
+      far.map(async (value) => (await logitsFor(buildModel(model), rowsOf(model, 200, 2), rowWith(sign * value))).int8),
+    )
+    for (const logits of all) t.equal(distance(logits, all[0]!), 0)
+  }
+})
+
+t.test('a column that was always 0 takes part as soon as it is not', async (t) => {
+  const model: RandomModel = { ...exampleModel, dense: 3 }
+  const scales = rowsOf(model, 200, 1)
+  for (let i = 1; i < scales.inputs.dense!.length; i += 3) scales.inputs.dense![i] = 0
+  const [rows, without] = [rowsOf(model, 200, 2), rowsOf(model, 200, 2)]
+  for (let i = 1; i < without.inputs.dense!.length; i += 3) without.inputs.dense![i] = 0
+  const { float32, int8 } = await logitsFor(buildModel(model), scales, rows)
+  const effect = distance((await logitsFor(buildModel(model), scales, without)).float32, float32)
+  t.ok(distance(float32, int8) < effect / 3, `${distance(float32, int8)} apart, of ${effect}`)
+  // Nothing is known of any.
+  scales.inputs.dense!.fill(0)
+  const blind = await logitsFor(buildModel(model), scales, rowsOf(model, 50, 2))
+  t.ok(blind.int8.every(Number.isFinite))
+})
+
+t.test('weights that are all 0', async (t) => {
+  const model: RandomModel = { ...exampleModel, experts: 1, layers: 1, tasks: 1 }
+  const graph = buildModel(model)
+  for (const { name, rawData } of graph.constants.values()) if (/^(expert|tower)/.test(name)) rawData.fill(0)
+  const { float32, int8 } = await logitsFor(graph, rowsOf(model, 50, 1), rowsOf(model, 50, 2))
+  t.ok(distance(float32, int8) < 1e-6)
+})
+
+t.test('ids of fields that overlap, have no ids, or are not known', async (t) => {
+  const model: RandomModel = { ...exampleModel, dense: 0 }
+  const [scales, rows] = [rowsOf(model, 100, 1), rowsOf(model, 300, 2)]
+  const whole = { offset: 0, ids: 26 }
+  const blocks: Record<string, FieldIds[]> = {
+    'each its own': [
+      { offset: 0, ids: 5 },
+      { offset: 5, ids: 9 },
+      { offset: 14, ids: 12 },
+    ],
+    'the same for all': [whole, whole, whole],
+    'one within another': [{ offset: 0, ids: 5 }, whole, whole],
+    overlapping: [
+      { offset: 0, ids: 14 },
+      { offset: 5, ids: 21 },
+      { offset: 14, ids: 12 },
+    ],
+    'one known, the others not': [{ offset: 0, ids: 5 }],
+    'beyond the end of the table': [
+      { offset: 0, ids: 5 },
+      { offset: 5, ids: 9 },
+      { offset: 14, ids: 1000 },
+    ],
+  }
+  for (const [what, fields] of Object.entries(blocks)) {
+    const { float32, int8 } = await logitsFor(buildModel(model), scales, rows, { fields: { sparse: fields } })
+    t.ok(distance(float32, int8) < 0.1, `${what}: ${distance(float32, int8)} apart`)
+  }
+  // Nothing looks an id of the first field up.
+  const empty: RandomModel = { ...model, fields: [3, 9, 12] }
+  const rest = (seed: number): InputRows => {
+    const { rows, inputs } = rowsOf(empty, 100, seed)
+    for (let i = 0; i < inputs.sparse!.length; i += 3) inputs.sparse![i] = 3
+    return { rows, inputs }
+  }
+  const fields = {
+    sparse: [
+      { offset: 3, ids: 0 },
+      { offset: 3, ids: 9 },
+      { offset: 12, ids: 12 },
+    ],
+  }
+  const { float32, int8 } = await logitsFor(buildModel(empty), rest(1), rest(2), { fields })
+  t.ok(distance(float32, int8) < 0.1, `${distance(float32, int8)} apart`)
+})
+
+t.test('what can not be computed in int8 says so', async (t) => {
+  const { quantization, ...options } = {
+    quantization: { scales: rowsOf(exampleModel, 9, 1), judged: undefined },
+    sides: undefined,
+    fields: {},
+  }
+  const problemOf = async (graph: Graph) => (await compile(reread(graph), { ...options, quantization })).int8Problem
+  const odd = buildModel(exampleModel)
+  // Ids that depend on each other are no columns.
+  const sum = odd.node('ReduceSum', ['sparse', odd.integers([1])], { attributes: { keepdims: 1 } })
+  const same = odd.node('Mul', [odd.node('Sub', [sum, sum]), 'sparse'])
+  for (const node of odd.nodes) if (node.opType === 'Gather') node.input = [node.input[0]!, same]
+  t.equal(await problemOf(odd), 'no product of features was found')
+  const linear = emptyGraph({ dense: floatShape(-1, 3) })
+  const weights = linear.constant('w', Float32Array.of(1, 2, 3), [3, 1])
+  linear.node('Sigmoid', [linear.node('MatMul', ['dense', weights])], { outputs: [output] })
+  answerWith(linear, output)
+  t.equal(await problemOf(linear), 'no hidden layer was found whose values could be bytes')
+})
+
+function rowByRow({ rows, inputs }: Batch): Batch[] {
+  return Array.from({ length: rows }, (_, row) => ({
+    rows: 1,
+    inputs: Object.fromEntries(
+      Object.entries(inputs).map(([name, values]) => {
+        const width = values.length / rows
+        return [name, values.slice(row * width, (row + 1) * width)]
+      }),
+    ),
+  }))
+}

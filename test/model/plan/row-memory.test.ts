@@ -1,0 +1,90 @@
+import { readFile } from 'node:fs/promises'
+import fc from 'fast-check'
+import t from 'tap'
+import createWabt from 'wabt'
+import { createRowMemory, kernelBytes } from '../../../src/model/plan/row-memory.ts'
+
+/** The values of float32 arithmetic; a NaN and the sign of 0 count. */
+function differs(actual: Float32Array, expected: readonly number[]): boolean {
+  return actual.length !== expected.length || expected.some((value, i) => !Object.is(Math.fround(value), actual[i]))
+}
+
+const value = fc.oneof(
+  { weight: 8, arbitrary: fc.float({ noNaN: true }) },
+  fc.constantFrom(Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1e-45),
+)
+
+t.test('adds each request its context to what is kept of its candidates, for any widths', async () => {
+  const layer = fc.record({ width: fc.integer({ min: 1, max: 70 }), relu: fc.boolean(), apart: fc.boolean() })
+  await fc.assert(
+    fc.property(
+      fc.array(layer, { minLength: 1, maxLength: 4 }),
+      fc.array(fc.array(fc.nat({ max: 4 }), { maxLength: 6 }), { minLength: 1, maxLength: 4 }),
+      fc.array(value, { minLength: 7, maxLength: 50 }),
+      (layers, requests, values) => {
+        let columns = 0
+        const parts = layers.map(({ width, relu, apart }) => {
+          const context = apart ? columns : -1
+          if (apart) columns += width
+          return { width, relu, context }
+        })
+        const rows = requests.flat().length
+        const memory = createRowMemory({ layers: parts, slots: 5, mostRows: Math.max(rows, requests.length) })
+        let next = 0
+        const draw = () => values[next++ % values.length]!
+        const kept = parts.map(({ width }) => Float32Array.from({ length: 5 * width }, draw))
+        memory.keep(Int32Array.of(0, 1, 2, 3, 4), kept)
+        const contexts = Float32Array.from({ length: requests.length * columns }, draw)
+        const slots = requests.map((slots) => Int32Array.from(slots))
+        // Twice: what was there before must not matter.
+        for (let time = 0; time < 2; time++)
+          memory.add(slots, contexts).forEach((sums, layer) => {
+            const { width, relu, context } = parts[layer]!
+            const expected = requests.flatMap((slots, request) =>
+              slots.flatMap((slot) =>
+                Array.from({ length: width }, (_, i) => {
+                  const part = kept[layer]![slot * width + i]!
+                  const sum = Math.fround(part + (context < 0 ? 0 : contexts[request * columns + context + i]!))
+                  return relu && sum < 0 ? 0 : sum
+                }),
+              ),
+            )
+            if (differs(sums, expected)) throw new Error(`layer ${layer}: ${sums} is not ${expected}`)
+          })
+      },
+    ),
+    { numRuns: 300 },
+  )
+})
+
+t.test('reaches all of its memory, beyond 2 GiB too, and pays for what it touches alone', async (t) => {
+  const slots = 3_000_000
+  const before = process.memoryUsage().rss
+  const { keep, add } = createRowMemory({ layers: [{ width: 256, relu: true, context: 0 }], slots, mostRows: 2 })
+  for (const slot of [0, slots - 1]) keep(Int32Array.of(slot), [new Float32Array(256).fill(slot + 1)])
+  const [sums] = add([Int32Array.of(slots - 1, 0)], new Float32Array(256).fill(0.5))
+  t.match([sums![0], sums![255], sums![256], sums![511]], [slots + 0.5, slots + 0.5, 1.5, 1.5])
+  t.ok(process.memoryUsage().rss - before < 1e9)
+})
+
+t.test('refuses more than it has room for', async (t) => {
+  const { add } = createRowMemory({ layers: [{ width: 3, relu: false, context: -1 }], slots: 2, mostRows: 3 })
+  t.throws(() => add([Int32Array.of(0, 1), Int32Array.of(1, 1)], new Float32Array(0)), {
+    name: 'RangeError',
+    message: '4 rows are more than 3',
+  })
+  t.throws(
+    () => createRowMemory({ layers: [{ width: 2 ** 20, relu: false, context: -1 }], slots: 1024, mostRows: 1 }),
+    {
+      name: 'RangeError',
+    },
+  )
+})
+
+t.test('the kernel is what its source says', async (t) => {
+  const wabt = await createWabt()
+  const source = await readFile('src/model/plan/add-rows.wat', 'utf8')
+  const module = wabt.parseWat('add-rows.wat', source, { simd: true })
+  t.equal(Buffer.from(module.toBinary({}).buffer).toString('base64'), kernelBytes)
+  module.destroy()
+})

@@ -1,0 +1,150 @@
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { createLargeBodyReader } from '../../../src/server/body/large-body-reader.ts'
+import { smallBody } from '../../../src/server/body/read-json.ts'
+import { createPendingBytes } from '../../../src/server/overload/pending-bytes.ts'
+import { startTestServer } from '../../support/server.ts'
+
+const models = fileURLToPath(new URL('../../../../models', import.meta.url))
+
+/* A body that is padded beyond what is read in the event loop gets the same answer as without its padding. */
+
+const padding = ' '.repeat(smallBody)
+const padded = (body: unknown) => JSON.stringify(body).replace(/^\{/, `{${padding}`)
+
+const context = { country: 'DE', hour: 21, segment: 's17' }
+const rows = [
+  { id: 'a', campaign: 'c9', price: 1.25, bid: 2 },
+  { id: 'b', campaign: 'c4', price: 0.4, bid: 1 },
+]
+const columns = { id: ['a', 'b'], campaign: ['c9', 'c4'], price: [1.25, 0.4] }
+const sparse = [
+  [8, 47, 60, 96, 97, 105, 4491, 4563, 4577, 4582],
+  [8, 47, 60, 96, 97, 105, 4436, 4563, 4577, 4582],
+]
+
+const server = await startTestServer(t, {
+  models,
+  maxBodyBytes: 4_000_000,
+  registry: { unloaded: [], defaultModel: 'ads-funnel' },
+})
+
+async function ask(url: string, payload: string, headers: Record<string, string> = {}) {
+  const answer = await server.fastify.inject({
+    method: 'POST',
+    url,
+    payload,
+    headers: { 'content-type': 'application/json', ...headers },
+  })
+  const body = answer.json()
+  delete body.request_id
+  return { status: answer.statusCode, body }
+}
+
+for (const [name, url, body] of [
+  ['rows', '/predict', { context, candidates: rows }],
+  ['columns', '/predict', { context, candidates: columns }],
+  [
+    'tasks and options',
+    '/predict',
+    { context, candidates: rows, tasks: ['cvr'], options: { raw: true, rank: { by: 'ecpm', top_k: 1 } } },
+  ],
+  ['a bad row left out', '/predict', { context, candidates: [...rows, { campaign: 7 }], options: { partial: true } }],
+  ['bad rows', '/predict', { context, candidates: [...rows, { campaign: 7, prize: 1 }] }],
+  ['an unknown model', '/predict', { model: 'none', context, candidates: rows }],
+  ['no such option', '/predict', { context, candidates: rows, options: { rang: 1 } }],
+  [
+    'instances',
+    '/v1/models/ads-funnel:predict',
+    { instances: rows.map(({ id: _, bid: __, ...row }) => ({ ...context, ...row })) },
+  ],
+  ['bad instances', '/v1/models/ads-funnel:predict', { instances: [{ ...context, campaign: 1 }] }],
+  ['an unknown signature', '/v1/models/ads-funnel:predict', { signature_name: 'none', instances: rows }],
+  [
+    'features by name',
+    '/v2/models/ads-funnel/infer',
+    {
+      id: 'q',
+      inputs: [
+        ...Object.entries(context).map(([name, value]) => ({
+          name,
+          shape: [1],
+          datatype: typeof value === 'string' ? 'BYTES' : 'INT64',
+          data: [value],
+        })),
+        { name: 'campaign', shape: [2], datatype: 'BYTES', data: ['c9', 'c4'] },
+        { name: 'price', shape: [2], datatype: 'FP32', data: [1.25, 0.4] },
+      ],
+      outputs: [{ name: 'ctcvr' }],
+    },
+  ],
+  [
+    'a bad tensor',
+    '/v2/models/ads-funnel/infer',
+    { inputs: [{ name: 'campaign', shape: [1], datatype: 'BYTES', data: [7] }] },
+  ],
+] as const) {
+  t.test(`a large body gets the answer of a small one: ${name}`, async (t) => {
+    const small = await ask(url, JSON.stringify(body))
+    t.match(small.status, /^[24]/)
+    t.same(await ask(url, padded(body)), small)
+  })
+}
+
+t.test('tensors of a large body', async (t) => {
+  const dense = [
+    [1.25, 21],
+    [0.4, 21],
+  ]
+  const small = await ask('/predict', JSON.stringify({ sparse, dense }))
+  t.same(await ask('/predict', padded({ sparse, dense })), small)
+})
+
+t.test('unknown values of a large body count', async (t) => {
+  const body = { context: { ...context, segment: 'never seen' }, candidates: rows }
+  const count = async () => {
+    const { body } = await server.fastify.inject('/metrics')
+    return /^multigate_unknown_values_total\{.*model="ads-funnel".*feature="segment"\} (\d+)/m.exec(body)?.[1]
+  }
+  await ask('/predict', JSON.stringify(body))
+  const once = Number(await count())
+  await ask('/predict', padded(body))
+  t.equal(Number(await count()), 2 * once)
+})
+
+t.test('large bodies are read one after the other, each with its own answer', async (t) => {
+  const bodies = Array.from({ length: 6 }, (_, i) => ({
+    context: { ...context, hour: i },
+    candidates: rows.slice(0, 1 + (i % 2)),
+  }))
+  const small = await Promise.all(bodies.map((body) => ask('/predict', JSON.stringify(body))))
+  t.same(await Promise.all(bodies.map((body) => ask('/predict', padded(body)))), small)
+})
+
+t.test('a thread that dies fails the body that it reads, and is replaced', async (t) => {
+  const bodies = createPendingBytes({ maxBytes: 1000 })
+  const script = new URL(`data:text/javascript,${encodeURIComponent('process.exit(7)')}`)
+  const reader = createLargeBodyReader({ bodies, maxBodyBytes: 1000, maxRows: 10, script })
+  for (let i = 0; i < 2; i++) {
+    const reading = reader.read('predict', { bytes: Buffer.from('{}') }, () => {
+      throw new Error('unreachable')
+    })
+    await t.rejects(reading, { code: 'MODEL_FAILED', message: /ended: exit code 7/ })
+  }
+  t.equal(bodies.bytes, 0)
+  await reader.close()
+})
+
+t.test('bodies that wait make room, the largest first', async (t) => {
+  const bodies = createPendingBytes({ maxBytes: 1000 })
+  const reader = createLargeBodyReader({ bodies, maxBodyBytes: 1000, maxRows: 10 })
+  t.teardown(() => reader.close())
+  const read = (size: number) =>
+    reader.read('predict', { bytes: Buffer.from(`{}${' '.repeat(size)}`) }, () => {
+      throw new Error('asked')
+    })
+  const [first, second] = [read(100), read(950)]
+  await t.rejects(first, { message: 'asked' })
+  await t.rejects(second, { code: 'QUEUE_FULL' })
+  t.equal(bodies.bytes, 0)
+})

@@ -1,0 +1,126 @@
+import t from 'tap'
+import type { PredictionTable } from '../../../src/model/prediction/answer.ts'
+import type { LoadedModel } from '../../../src/model/prediction/model.ts'
+import { createMetrics } from '../../../src/server/metrics/metrics.ts'
+
+const modelOf = (name: string, version: string) =>
+  ({
+    manifest: { name, version, precision: 'int8' },
+    engine: 'onnx',
+    plan: { precision: 'float32' },
+    graphStats: async () => ({
+      rows: { exported: 1, whole: 20, fresh: 300, known: 4000 },
+      cache: { hits: 11, misses: 12, entries: 13, evictions: 14, bytes: 15 },
+    }),
+    stats: () => ({ queuedRows: 7, inFlightBatches: 2, requests: 1, predictedWaitSeconds: 0.25 }),
+    drift: () => [
+      { kind: 'feature', name: 'price', psi: 0.125 },
+      { kind: 'task', name: 'ctr', psi: 0.5 },
+    ],
+  }) as unknown as LoadedModel
+const tableOf = (values: number[], task = 'ctr') =>
+  ({ tasks: [[task, Float32Array.from(values)]] }) as unknown as PredictionTable
+
+function start() {
+  const live = [modelOf('ads', '1')]
+  const metrics = createMetrics({
+    models: () => live.map((model) => ({ name: model.manifest.name, version: model.manifest.version, model })),
+    pool: () => ({ workers: 2, alive: 1, replaced: 3 }),
+  })
+  return { live, metrics, read: () => metrics.registry.metrics() }
+}
+
+t.test('two of them live side by side', async (t) => {
+  const one = start()
+  const other = start()
+  one.metrics.request(undefined, 'ok', 0.001)
+  t.match(await one.read(), /multigate_requests_total\{.*outcome="ok"\} 1/)
+  t.notMatch(await other.read(), /outcome="ok"/)
+})
+
+t.test('gauges are read from what is live, at every scrape', async (t) => {
+  const { live, read } = start()
+  const labels = '\\{model="ads",version="1"\\}'
+  const first = await read()
+  t.match(first, new RegExp(`multigate_queue_rows${labels} 7`))
+  t.match(first, new RegExp(`multigate_in_flight_batches${labels} 2`))
+  t.match(first, new RegExp(`multigate_predicted_wait_seconds${labels} 0.25`))
+  t.match(first, /multigate_model_info\{model="ads",version="1",engine="onnx",precision="float32",architecture=""\} 1/)
+  t.match(first, /multigate_drift_psi\{model="ads",version="1",feature="price",task=""\} 0.125/)
+  t.match(first, /multigate_drift_psi\{model="ads",version="1",feature="",task="ctr"\} 0.5/)
+  t.match(first, /^multigate_workers 1$/m)
+  t.match(first, /^multigate_workers_replaced_total 3$/m)
+  t.match(await read(), /^multigate_workers_replaced_total 3$/m)
+  live[0] = modelOf('ads', '2')
+  const second = await read()
+  t.match(second, /multigate_queue_rows\{model="ads",version="2"\} 7/)
+  t.notMatch(second, /version="1"/)
+})
+
+t.test('workers are asked what they computed, and what they keep', async (t) => {
+  const { live, read } = start()
+  live.push({ ...modelOf('other', '1'), graphStats: async () => Promise.reject(new Error('all workers died')) })
+  live.push({ ...modelOf('saved', '1'), graphStats: async () => undefined })
+  for (const text of [await read(), await read()]) {
+    t.match(text, /^multigate_candidate_cache_hits_total\{model="ads",version="1"\} 11$/m)
+    t.match(text, /^multigate_candidate_cache_misses_total\{model="ads",version="1"\} 12$/m)
+    t.match(text, /^multigate_candidate_cache_entries\{model="ads",version="1"\} 13$/m)
+    t.match(text, /^multigate_candidate_cache_evictions_total\{model="ads",version="1"\} 14$/m)
+    t.match(text, /^multigate_candidate_cache_bytes\{model="ads",version="1"\} 15$/m)
+    t.match(text, /^multigate_plan_rows_total\{model="ads",version="1",plan="known"\} 4000$/m)
+    t.match(text, /^multigate_precision_fallback\{model="ads",version="1"\} 1$/m)
+    t.notMatch(text, /multigate_candidate_cache_hits_total\{model="(other|saved)"/)
+  }
+})
+
+t.test('the mean of predictions is of each task, over rows', async (t) => {
+  const { metrics, live, read } = start()
+  metrics.predicted(live[0]!, tableOf([0.25, 0.75]))
+  metrics.predicted(live[0]!, tableOf([1, 1]))
+  metrics.predicted(live[0]!, tableOf([]))
+  metrics.predicted(live[0]!, tableOf([0.125], 'cvr'))
+  const text = await read()
+  t.match(text, /multigate_prediction_mean\{model="ads",version="1",task="ctr"\} 0.75/)
+  t.match(text, /multigate_prediction_mean\{model="ads",version="1",task="cvr"\} 0.125/)
+})
+
+t.test('the mean follows when predictions change', async (t) => {
+  const { metrics, live, read } = start()
+  for (let i = 0; i < 100; i++) metrics.predicted(live[0]!, tableOf(new Array(1000).fill(0)))
+  for (let i = 0; i < 100; i++) metrics.predicted(live[0]!, tableOf(new Array(1000).fill(1)))
+  const [, mean] = /multigate_prediction_mean\{.*\} (\S+)/.exec(await read()) ?? []
+  t.ok(Number(mean) > 0.99, `${mean}`)
+})
+
+t.test('what a version counted is forgotten with it, and others stay', async (t) => {
+  const { metrics, live, read } = start()
+  const versions = [live[0]!, modelOf('ads', '11'), modelOf('ads-1', '1')]
+  live.length = 0
+  for (const model of versions) {
+    const { name, version } = model.manifest
+    metrics.request(model, 'ok', 0.01)
+    metrics.request(model, 'queue_full', 0.01)
+    metrics.encoded(model, 3, 0.001)
+    metrics.predicted(model, tableOf([0.5]))
+    metrics.unknownValue(name, version, 'country')
+    const observer = metrics.batchObserver(name, version)
+    observer.released?.({ rows: 3, requests: 1, reason: 'idle' })
+    observer.waited?.(0.001)
+    observer.computed?.(3, 0.001, 1)
+    observer.shed?.('queue_full')
+    observer.cancelled?.('queue')
+  }
+  const series = (text: string, name: string, version: string) =>
+    text.split('\n').filter((line) => line.includes(`model="${name}",`) && line.includes(`version="${version}"`)).length
+  const before = await read()
+  const counted = series(before, 'ads', '1')
+  t.ok(counted > 50)
+  await metrics.forget('ads', '1')
+  const after = await read()
+  t.equal(series(after, 'ads', '1'), 0)
+  t.equal(series(after, 'ads', '11'), counted)
+  t.equal(series(after, 'ads-1', '1'), counted)
+  // A version that comes again begins anew.
+  metrics.predicted(versions[0]!, tableOf([0.25]))
+  t.match(await read(), /multigate_prediction_mean\{model="ads",version="1",task="ctr"\} 0.25/)
+})

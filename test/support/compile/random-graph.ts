@@ -1,0 +1,157 @@
+import { floatShape, type Graph, type TensorShape } from '../../../src/model/graph/graph.ts'
+import { TensorProto_DataType as DataType } from '../../../src/model/graph/onnx_pb.ts'
+import { Dice } from './dice.ts'
+import { answerWith, emptyGraph, vocabulary } from './run-graph.ts'
+import { Writer } from './writer.ts'
+
+/** A tensor [batch, n]. */
+export interface Columns {
+  name: string
+  n: number
+}
+
+export interface RandomGraphOptions {
+  /** Whether tensors in the middle may be outputs, and be read by other parts too. */
+  shared?: boolean
+  /** Whether features may be anything but columns of the inputs, each for itself. */
+  wild?: boolean
+}
+
+/**
+ * A multi-task model like those that people export: tables and dense columns, experts and gates or a shared bottom,
+ * towers, probabilities. Its sizes, and how each part is written down, are random.
+ */
+export function randomGraph(seed: number, { shared = true, wild = true }: RandomGraphOptions = {}): Graph {
+  const dice = new Dice(seed)
+  const { graph, features } = randomFeatures(dice, wild)
+  const write = new Writer(graph, dice)
+  const middle: Columns[] = []
+  const x = write.detour(features)
+  const towers = dice.between(1, 3)
+  const width = dice.between(1, 6)
+  const inputs = dice.chance(0.7)
+    ? mixtures(write, dice, x, { tasks: towers, width, middle })
+    : Array.from({ length: towers }, () => undefined)
+  const bottom = inputs[0] === undefined ? write.mlp(x, [dice.between(1, 6), width], { middle }) : x
+  const logits = inputs.map((input) =>
+    write.mlp(input ?? bottom, dice.chance(0.7) ? [dice.between(1, 5), 1] : [1], { linear: true, middle }),
+  )
+  const joined = logits.length > 1 && dice.chance(0.6) ? [write.concat(logits)] : logits
+  const answers = joined.map(({ name }) => graph.node('Sigmoid', [name]))
+  if (shared && dice.chance(0.4))
+    answers.push(
+      ...dice
+        .shuffled(middle)
+        .slice(0, dice.between(1, 2))
+        .map((c) => c.name),
+    )
+  answerWith(graph, ...new Set(answers))
+  return graph
+}
+
+interface Sizes {
+  tasks: number
+  width: number
+  middle: Columns[]
+}
+
+/** What each task's tower reads. */
+function mixtures(write: Writer, dice: Dice, x: Columns, { tasks, width, middle }: Sizes): Columns[] {
+  const layers = Array.from({ length: dice.between(0, 2) }, () => dice.between(1, 5))
+  const linear = dice.chance(0.5)
+  const experts = Array.from({ length: dice.between(2, 4) }, () => write.mlp(x, [...layers, width], { linear, middle }))
+  const way = dice.pick(write.mixingWays)
+  return Array.from({ length: tasks }, () => {
+    const logits = write.dense(x, experts.length)
+    const gate = dice.chance(0.9)
+      ? write.softmax(logits)
+      : { name: write.graph.node('Sigmoid', [logits.name]), n: logits.n }
+    middle.push(gate)
+    const mixed = write.mix(experts, gate, dice.chance(0.8) ? way : dice.pick(write.mixingWays))
+    middle.push(mixed)
+    return mixed
+  })
+}
+
+/** A graph that has inputs and what is made of them, side by side, and no outputs yet. */
+export function randomFeatures(dice: Dice, wild = true): { graph: Graph; features: Columns } {
+  const fields = dice.between(1, 4)
+  const dense = dice.between(dice.chance(0.2) ? 0 : 1, 3)
+  const dtype = dice.pick([DataType.INT32, DataType.INT64, DataType.FLOAT])
+  // One input for all fields, or one a field, [batch] or [batch, 1].
+  const apart = dice.chance(0.25)
+  const inputs: Record<string, TensorShape> = {}
+  if (apart) for (let i = 0; i < fields; i++) inputs[`id:${i}`] = { dtype, dims: dice.pick([[-1], [-1, 1]]) }
+  else inputs.ids = { dtype, dims: [-1, fields] }
+  if (dense > 0) inputs.dense = floatShape(-1, dense)
+  const graph = emptyGraph(inputs)
+  const write = new Writer(graph, dice)
+  const integers = (name: string, n: number): Columns =>
+    dtype === DataType.FLOAT
+      ? { name: graph.node('Cast', [name], { attributes: { to: DataType.INT64 } }), n }
+      : { name, n }
+  const parts = apart
+    ? Array.from({ length: fields }, (_, i) =>
+        embed(write, dice, integers(`id:${i}`, 1), inputs[`id:${i}`]!.dims.length),
+      )
+    : embedAll(write, dice, integers('ids', fields), dtype !== DataType.INT32)
+  if (dense > 0) parts.push(...denseFeatures(write, dice, { name: 'dense', n: dense }, wild))
+  return { graph, features: parts.length === 1 && dice.chance(0.5) ? parts[0]! : write.concat(dice.shuffled(parts)) }
+}
+
+/** Ids [batch, n] by one table, or by one for each part. */
+function embedAll(write: Writer, dice: Dice, ids: Columns, wide: boolean): Columns[] {
+  if (!dice.chance(0.5)) return write.pick(ids).map((picked) => embed(write, dice, picked))
+  return [embed(write, dice, wide && dice.chance(0.3) ? countedFromEnd(write.graph, ids) : ids)]
+}
+
+/** Rows of a table for every id, flattened. */
+function embed(write: Writer, dice: Dice, ids: Columns, rank = 2): Columns {
+  const dim = dice.between(1, 4)
+  const table = write.constant('table', dice.floats(vocabulary * dim), [vocabulary, dim])
+  // A column of ids by itself is [batch, 1] or [batch].
+  const alone = rank === 2 && ids.n === 1 && dice.chance(0.5)
+  const name = alone ? write.graph.node('Squeeze', [ids.name, write.integers(1)]) : ids.name
+  const rows = write.graph.node('Gather', [table, name], { attributes: { axis: 0 } })
+  return write.flatten({ name: rows, n: ids.n * dim })
+}
+
+/** x < 0 ? x + rows : x, as Keras 3 writes it for tf2onnx; ids are int64. */
+function countedFromEnd(graph: Graph, ids: Columns): Columns {
+  const { name } = ids
+  const below = graph.node('Less', [name, graph.constant('zero', BigInt64Array.of(0n), [])])
+  const number = (condition: string) => graph.node('Cast', [condition], { attributes: { to: DataType.INT64 } })
+  const raised = graph.node('Add', [name, graph.constant('rows', BigInt64Array.of(BigInt(vocabulary)), [])])
+  const shifted = graph.node('Mul', [number(below), raised])
+  const kept = graph.node('Mul', [name, number(graph.node('Not', [below]))])
+  return { name: graph.node('Add', [shifted, kept]), n: ids.n }
+}
+
+function denseFeatures(write: Writer, dice: Dice, dense: Columns, wild: boolean): Columns[] {
+  if (wild && dice.chance(0.5)) return [write.dense(dense, dense.n * dice.between(1, 4))]
+  if (dice.chance(0.5)) return [dice.chance(0.5) ? dense : elementwise(write, dice, dense)]
+  return write.pick(dense).map((part) => (dice.chance(0.5) ? elementwise(write, dice, part) : part))
+}
+
+/** Functions of single values. */
+function elementwise({ graph, constant }: Writer, dice: Dice, { name, n }: Columns): Columns {
+  const vector = () =>
+    dice.chance(0.5) ? constant('vector', dice.floats(n), [n]) : constant('one', dice.floats(1), [])
+  switch (dice.below(4)) {
+    case 0: {
+      const positive = graph.node('Add', [graph.node('Abs', [name]), constant('one', Float32Array.of(1), [])])
+      return { name: graph.node('Log', [positive]), n }
+    }
+    case 1:
+      return { name: graph.node('Mul', dice.shuffled([graph.node('Sub', [name, vector()]), vector()])), n }
+    case 2:
+      return {
+        name: graph.node('Min', [graph.node('Max', [name, vector()]), constant('one', Float32Array.of(0.5), [1])]),
+        n,
+      }
+    default: {
+      const condition = graph.node('Greater', [name, vector()])
+      return { name: graph.node('Where', [condition, name, graph.node('Neg', [name])]), n }
+    }
+  }
+}

@@ -1,0 +1,159 @@
+import ort from 'onnxruntime-node'
+import type { PackedInput, PlanGraph, Sides, SplitGraphs } from '../../../src/model/compile/sides/split-sides.ts'
+import { planNames } from '../../../src/model/compile/sides/tensor-names.ts'
+import type { Graph } from '../../../src/model/graph/graph.ts'
+import { createRowMemory } from '../../../src/model/plan/row-memory.ts'
+import type { Dice } from './dice.ts'
+import { type Answers, answersOf, differenceOf, type Feeds, feedsOf } from './run-graph.ts'
+
+type Data = Float32Array | Int32Array | BigInt64Array
+
+/** Where a plan answers something else than the whole graph, on random requests and slots. */
+export async function breachOfPlans(
+  graph: Graph,
+  sides: Sides,
+  plans: SplitGraphs,
+  dice: Dice,
+): Promise<string | undefined> {
+  for (const requests of [[1], [2], [6], [2, 1, 3]]) {
+    const rows = requests.reduce((sum, count) => sum + count, 0)
+    const feeds = requestsOf(graph, sides, requests, dice)
+    if (rows > 2) sameCandidate(feeds, sides, 0, 3)
+    const expected = await answersOf(graph, [feeds])
+    if (plans.fresh) {
+      const breach = differenceOf(expected, [await answersOfFresh(plans.fresh, feeds, requests)])
+      if (breach) return `fresh: ${breach}`
+    }
+    if (plans.known) {
+      const size = rows + dice.between(0, 4)
+      const row = Array.from({ length: rows }, (_, i) => (rows > 2 && i === 3 ? 0 : i))
+      const candidates = Array.from({ length: rows }, (_, i) => i)
+      const slots = dice.shuffled(Array.from({ length: size }, (_, i) => i)).slice(0, rows)
+      const kept = { requests, candidates, slots, size, row }
+      const breach = differenceOf(expected, [await answersOfKnown(plans, feeds, kept)])
+      if (breach) return `known: ${breach}`
+    }
+  }
+  return undefined
+}
+
+/** Columns of a tensor [rows] or [rows, width]. */
+function columnsOf(tensor: ort.Tensor): number {
+  return tensor.dims[1] ?? 1
+}
+
+/** The first row of each request. */
+function firstsOf(requests: readonly number[]): number[] {
+  let start = 0
+  return requests.map((count) => {
+    start += count
+    return start - count
+  })
+}
+
+/** For each row the number of its request. */
+function numbersOf(requests: readonly number[]): number[] {
+  return requests.flatMap((count, request) => new Array<number>(count).fill(request))
+}
+
+/** Rows of requests: every row of one has the same context. */
+function requestsOf(graph: Graph, sides: Sides, requests: readonly number[], dice: Dice): Feeds {
+  const numbers = numbersOf(requests)
+  const firsts = firstsOf(requests)
+  const feeds = feedsOf(graph, numbers.length, dice)
+  for (const [name, tensor] of Object.entries(feeds)) {
+    const data = tensor.data as Data
+    const width = columnsOf(tensor)
+    sides[name]?.forEach((side, column) => {
+      if (side === 'context')
+        numbers.forEach((request, row) => {
+          data[row * width + column] = data[firsts[request]! * width + column]!
+        })
+    })
+  }
+  return feeds
+}
+
+/** Makes the candidate of one row that of another. */
+function sameCandidate(feeds: Feeds, sides: Sides, from: number, to: number): void {
+  for (const [name, tensor] of Object.entries(feeds)) {
+    const data = tensor.data as Data
+    const width = columnsOf(tensor)
+    sides[name]?.forEach((side, column) => {
+      if (side === 'candidate') data[to * width + column] = data[from * width + column]!
+    })
+  }
+}
+
+/** The columns that a plan's input takes of these rows. */
+function packed(feeds: Feeds, { input, columns }: PackedInput, rows: number[]): ort.Tensor {
+  const { type, data } = feeds[input]! as { type: 'float32' | 'int32' | 'int64'; data: Data }
+  const width = columnsOf(feeds[input]!)
+  const values = data.slice(0, 0).constructor as new (length: number) => Data
+  const taken = new values(rows.length * columns.length)
+  rows.forEach((row, i) => {
+    columns.forEach((column, j) => {
+      taken[i * columns.length + j] = data[row * width + column]!
+    })
+  })
+  return new ort.Tensor(type, taken as Float32Array, [rows.length, columns.length])
+}
+
+/** What a plan takes of these rows; `requests`: how many rows of each request there are. */
+function feedsOfPlan({ graph, context, rows }: PlanGraph, feeds: Feeds, wanted: number[], requests: number[]): Feeds {
+  const all: Feeds = {}
+  for (const input of context) all[input.name] = packed(feeds, input, firstsOf(requests))
+  for (const input of rows) all[input.name] = packed(feeds, input, wanted)
+  if (graph.inputs.some(({ name }) => name === planNames.requests)) {
+    const numbers = Int32Array.from(requests.length === 1 ? [0] : numbersOf(requests))
+    all[planNames.requests] = new ort.Tensor('int32', numbers, [numbers.length])
+  }
+  return all
+}
+
+const range = (n: number) => Array.from({ length: n }, (_, i) => i)
+
+/** What a plan answers for all rows of requests. */
+async function answersOfFresh(plan: PlanGraph, feeds: Feeds, requests: number[]): Promise<Answers> {
+  const rows = requests.reduce((sum, count) => sum + count, 0)
+  const [answers] = await answersOf(plan.graph, [feedsOfPlan(plan, feeds, range(rows), requests)])
+  return answers!
+}
+
+/**
+ * What the plan for known candidates answers, where candidate `candidates[i]` of the requests' rows is kept in slot
+ * `slots[i]` of slabs with `size` slots; all others hold what no answer may show. `row`: the row's place in `slots`.
+ */
+async function answersOfKnown(
+  { known, parts, context, layers }: SplitGraphs,
+  feeds: Feeds,
+  {
+    requests,
+    candidates,
+    slots,
+    size,
+    row,
+  }: { requests: number[]; candidates: number[]; slots: number[]; size: number; row: number[] },
+): Promise<Answers> {
+  const [kept] = await answersOf(parts!.graph, [feedsOfPlan(parts!, feeds, candidates, requests)])
+  const [contexts] = context ? await answersOf(context.graph, [feedsOfPlan(context, feeds, [], requests)]) : [{}]
+  const all = feedsOfPlan(known!, feeds, range(row.length), requests)
+  const memory = createRowMemory({ layers, slots: size, mostRows: row.length })
+  for (let slot = 0; slot < size; slot++)
+    memory.keep(
+      Int32Array.of(slot),
+      layers.map(({ width }) => new Float32Array(width).fill(Number.NaN)),
+    )
+  memory.keep(
+    Int32Array.from(slots),
+    layers.map((_, layer) => kept![planNames.part(layer)]!.values),
+  )
+  const slotsOf = firstsOf(requests).map((first, i) =>
+    Int32Array.from(row.slice(first, first + requests[i]!), (i) => slots[i]!),
+  )
+  memory.add(slotsOf, contexts?.[planNames.contexts]?.values ?? new Float32Array(0)).forEach((sums, layer) => {
+    all[planNames.sum(layer)] = new ort.Tensor('float32', sums, [row.length, layers[layer]!.width])
+  })
+  const [answers] = await answersOf(known!.graph, [all])
+  return answers!
+}

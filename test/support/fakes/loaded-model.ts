@@ -1,0 +1,62 @@
+import { createEncoder } from '../../../src/model/features/encoder.ts'
+import type { LoadedModel } from '../../../src/model/prediction/model.ts'
+import { tensorsOf } from '../../../src/model/prediction/tensors.ts'
+import { exampleManifest } from './manifest.ts'
+
+export interface FakeLoadedModel extends LoadedModel {
+  /** How often `close` was called. */
+  readonly closes: number
+  /** What `destroy` was called with. */
+  readonly destroyed: readonly unknown[]
+}
+
+/** A model that answers nothing, but says what was done to it. `closing` is what `close` waits for. */
+export function createFakeLoadedModel(
+  name: string,
+  version: string,
+  closing?: Promise<void>,
+  bare = false,
+): FakeLoadedModel {
+  const manifest = exampleManifest({ name, version })
+  const encoder = createEncoder(manifest.features)
+  const destroyed: unknown[] = []
+  let closes = 0
+  return {
+    manifest,
+    encoder,
+    tensors: tensorsOf(manifest, encoder.layout, undefined, false),
+    bare,
+    engine: 'fake',
+    plan: {
+      workers: 1,
+      maxBatchRows: 1,
+      precision: 'float32',
+      compiled: false,
+      compileSeconds: 0,
+      split: false,
+      notes: [],
+      verdict: undefined,
+    },
+    limits: { maxRequestRows: 10, maxDelayMs: 0 },
+    graphStats: async () => undefined,
+    check: () => [],
+    predict: () => ({
+      rows: 0,
+      encodeSeconds: 0,
+      engineSeconds: 0,
+      table: Promise.reject(new Error('a fake model answers nothing')),
+      cancel: () => undefined,
+    }),
+    stats: () => ({ queuedRows: 0, inFlightBatches: 0, requests: 0, predictedWaitSeconds: 0 }),
+    drift: () => [],
+    async close() {
+      closes++
+      await closing
+    },
+    destroy: (error) => destroyed.push(error),
+    get closes() {
+      return closes
+    },
+    destroyed,
+  }
+}

@@ -1,0 +1,143 @@
+import Fastify, { type FastifyInstance } from 'fastify'
+import type { Clock } from '../../src/model/base/clock.ts'
+import { systemClock } from '../../src/model/base/clock.ts'
+import { FairShare } from '../../src/model/batching/fair-share.ts'
+import { readBundle } from '../../src/model/bundle/read.ts'
+import { createEnginePool, type EnginePool, type EnginePoolOptions } from '../../src/model/engines/pool/pool.ts'
+import { type LoadOptions, loadModel } from '../../src/model/prediction/model.ts'
+import { Registry, type RegistryEvent, type RegistryOptions } from '../../src/model/registry/registry.ts'
+import { createFolderSource } from '../../src/model/registry/source.ts'
+import { app, serverOptions } from '../../src/server/app.ts'
+import { createLargeBodyReader } from '../../src/server/body/large-body-reader.ts'
+import { createMetrics, type Metrics } from '../../src/server/metrics/metrics.ts'
+import { registerProcessMetrics } from '../../src/server/metrics/process-metrics.ts'
+import type { Admission } from '../../src/server/overload/admission.ts'
+import { createPendingBytes, type PendingBytes } from '../../src/server/overload/pending-bytes.ts'
+import type { Drain } from '../../src/server/request/context.ts'
+import type { RequestLog } from '../../src/server/request/request-log.ts'
+import { inWorkers } from './held-pool.ts'
+
+export interface TestServer {
+  fastify: FastifyInstance
+  registry: Registry
+  metrics: Metrics
+  pool: EnginePool
+  drain: Drain
+  events: RegistryEvent[]
+  /** Sends a body to `POST /predict`. */
+  predict(
+    body: unknown,
+    headers?: Record<string, string>,
+  ): Promise<{ status: number; headers: Record<string, unknown>; body: any }>
+}
+
+export interface TestServerOptions {
+  models: string
+  clock?: Clock
+  pool?: Partial<EnginePoolOptions>
+  limits?: Partial<LoadOptions>
+  registry?: Partial<RegistryOptions>
+  maxBodyBytes?: number
+  /** Let cheap calls be computed in the calling thread. */
+  callingThread?: boolean
+  admission?: Admission
+  answers?: PendingBytes
+  logger?: object
+  requestLog?: RequestLog
+  admin?: boolean
+}
+
+/** Admits all there is. */
+const unlimited: Admission = {
+  enter: () => ({ admitted: true, arrived: systemClock.now(), read: () => undefined, leave: () => undefined }),
+}
+
+/** The whole application on a real engine, reached through `inject`; it doesn't listen. Models are loaded. */
+export async function startTestServer(
+  t: { teardown(callback: () => Promise<void>): void },
+  options: TestServerOptions,
+): Promise<TestServer> {
+  const clock = options.clock ?? systemClock
+  const whole = await createEnginePool({ engine: 'onnx', workers: 1, ...options.pool })
+  const pool = options.callingThread ? whole : inWorkers(whole)
+  const drain: Drain = { draining: false }
+  const events: RegistryEvent[] = []
+  const registry: Registry = new Registry({
+    source: createFolderSource(options.models),
+    load: async (name, version) =>
+      loadModel(await readBundle(options.models, name, version), {
+        pool,
+        clock,
+        // Nothing is handed over ahead of time: tests count what waits.
+        share: new FairShare(pool.size),
+        maxBatchRows: 64,
+        maxDelayMs: 0,
+        maxQueueRows: 1000,
+        maxRequestRows: 500,
+        observer: metrics.batchObserver(name, version),
+        onUnknown: (feature) => metrics.unknownValue(name, version, feature),
+        ...options.limits,
+      }),
+    mode: 'latest',
+    defaultModel: undefined,
+    requiredModels: [],
+    now: clock.now,
+    onEvent: (event) => events.push(event),
+    ...options.registry,
+  })
+  const metrics = createMetrics({
+    models: () => registry.live(),
+    summary: () => registry.summary(),
+    pool: () => pool.stats(),
+  })
+  registerProcessMetrics(metrics.registry)
+  const fastify = Fastify({
+    ...serverOptions({ maxBodyBytes: options.maxBodyBytes ?? 1_000_000, requestLog: options.requestLog }),
+    ...(options.logger ? { logger: options.logger } : {}),
+  })
+  const bodies = createPendingBytes({ maxBytes: Number.POSITIVE_INFINITY })
+  const maxBodyBytes = options.maxBodyBytes ?? 1_000_000
+  const reader = createLargeBodyReader({ bodies, maxBodyBytes, maxRows: 10_000 })
+  await fastify.register(app, {
+    context: {
+      reader,
+      registry,
+      metrics,
+      clock,
+      drain,
+      admission: options.admission ?? unlimited,
+      bodies,
+      answers: options.answers ?? createPendingBytes({ maxBytes: Number.POSITIVE_INFINITY }),
+      admin: options.admin ?? false,
+      // However slow the machine, nothing is late.
+      deadlineMs: 600_000,
+      requestLog: options.requestLog,
+    },
+    version: '0.0.0',
+  })
+  t.teardown(async () => {
+    await fastify.close()
+    await registry.close()
+    await reader.close()
+    await pool.close()
+  })
+  await registry.reconcile()
+  return {
+    fastify,
+    registry,
+    metrics,
+    pool,
+    drain,
+    events,
+    async predict(body, headers = {}) {
+      const payload = typeof body === 'string' ? body : JSON.stringify(body)
+      const answer = await fastify.inject({
+        method: 'POST',
+        url: '/predict',
+        payload,
+        headers: { 'content-type': 'application/json', ...headers },
+      })
+      return { status: answer.statusCode, headers: answer.headers, body: answer.json() }
+    },
+  }
+}

@@ -1,6 +1,6 @@
 import Fastify from 'fastify'
 import ort from 'onnxruntime-node'
-import { readBundle } from '../src/model/bundle/read.ts'
+import { readBundle } from '../src/model/version/read-version.ts'
 import { readLayersModel } from '../src/model/lower/layers/layers-model.ts'
 import { lowerLayersModel } from '../src/model/lower/layers/lower-layers.ts'
 import { portsOf } from '../src/model/prediction/bindings.ts'

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { readBundle } from '../src/model/bundle/read.ts'
+import { readBundle } from '../src/model/version/read-version.ts'
 import { encoderOf } from '../src/model/features/encoder.ts'
 import { createQueries, toBody, toInferRequest } from './bodies.ts'
 import { runClosedLoop } from './closed-loop.ts'

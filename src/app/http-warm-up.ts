@@ -9,6 +9,7 @@ import { sampleRequests } from '../model/prediction/sample-requests.ts'
 import { Registry } from '../model/registry/registry.ts'
 import { app, serverOptions } from '../server/app.ts'
 import { createLargeBodyReader } from '../server/body/large-body-reader.ts'
+import { readerScript } from '../server/protocols/reader-script.ts'
 import { createMetrics } from '../server/metrics/metrics.ts'
 import { createAdmission } from '../server/overload/admission.ts'
 import { createPendingBytes } from '../server/overload/pending-bytes.ts'
@@ -126,7 +127,7 @@ async function startServer(maxBodyBytes: number): Promise<Target> {
       clock: systemClock,
       drain: { draining: false },
       admission: createAdmission({ clock: systemClock, predictedWait: () => 0, slots: 1 }),
-      reader: createLargeBodyReader({ bodies, maxBodyBytes, maxRows: Number.POSITIVE_INFINITY }),
+      reader: createLargeBodyReader({ bodies, maxBodyBytes, maxRows: Number.POSITIVE_INFINITY, script: readerScript }),
       bodies,
       answers: createPendingBytes({ maxBytes: Number.POSITIVE_INFINITY }),
       admin: false,

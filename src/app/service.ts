@@ -3,18 +3,19 @@ import { homedir, tmpdir } from 'node:os'
 import { resolve } from 'node:path'
 import { systemClock } from '../model/base/clock.ts'
 import { reasonOf } from '../model/base/errors.ts'
-import { readBundle } from '../model/bundle/read.ts'
+import { readBundle } from '../model/version/read-version.ts'
 import { loadModel } from '../model/prediction/model.ts'
 import { Registry, type RegistryEvent } from '../model/registry/registry.ts'
 import { createFolderSource } from '../model/registry/source.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import type { AppOptions } from '../server/app.ts'
 import { createLargeBodyReader } from '../server/body/large-body-reader.ts'
+import { readerScript } from '../server/protocols/reader-script.ts'
 import { createMetrics, type Metrics } from '../server/metrics/metrics.ts'
 import { registerProcessMetrics } from '../server/metrics/process-metrics.ts'
 import { createAdmission } from '../server/overload/admission.ts'
 import { createPendingBytes } from '../server/overload/pending-bytes.ts'
-import type { Drain } from '../server/request/context.ts'
+import type { Drain } from '../server/plugins/draining.ts'
 import type { Peers } from '../server/request/siblings.ts'
 import type { HttpWarmUp } from './http-warm-up.ts'
 import { type Log, loadOptions, startPool } from './load-options.ts'
@@ -119,6 +120,7 @@ export async function createService(configuration: Configuration, options: Servi
     bodies,
     maxBodyBytes: configuration.MULTIGATE_MAX_BODY_BYTES,
     maxRows: configuration.MULTIGATE_MAX_REQUEST_ROWS,
+    script: readerScript,
   })
   const metrics = createMetrics({
     models: () => registry.live(),

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { moreFiles } from '../server/overload/accept-errors.ts'
 
 /*
  * The first moments of a process, before its own modules are loaded. It imports nothing but Node's own, so that signals are
@@ -45,10 +46,6 @@ function explain(code: string | undefined, message: string): string {
     return `the system refuses more threads or processes (${message}). Raise the limit: ulimit -u, in systemd TasksMax=, with containers --pids-limit`
   return message
 }
-
-/** What helps where a process has as many files and connections open as it may. */
-export const moreFiles =
-  'Raise the limit: ulimit -n 4096 at least, plus one for each connection; in systemd LimitNOFILE=, with containers --ulimit nofile='
 
 /** A log line in the form of the logger's, which is not loaded yet: its settings are read from the environment. */
 function writeLine(msg: string): void {

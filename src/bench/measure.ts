@@ -1,5 +1,5 @@
 import { logit } from '../model/compile/int8/judge.ts'
-import type { ReadyPlan } from '../model/compile/store/plan-files.ts'
+import type { ReadyPlan } from '../model/contracts/compiled-plan.ts'
 import type { Batch, Engine, GraphStats, LoadedGraph } from '../model/contracts/engine.ts'
 import { drawBatch, redraw } from './rows.ts'
 import type { Target } from './target.ts'

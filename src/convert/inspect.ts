@@ -4,7 +4,7 @@ import { formatBytes, formatTable, grouped } from '../model/base/text-table.ts'
 import type { SavedTensor } from '../model/contracts/saved-signature.ts'
 import { type GraphSummary, type NodeSummary, summarise } from '../model/graph/summary.ts'
 import { openGraph } from '../model/lower/read-graph.ts'
-import { survey } from '../model/manifestless/survey.ts'
+import { survey } from '../model/version/survey.ts'
 import type { SavedGraph } from './open-saved.ts'
 
 /** What `multigate inspect` tells of a saved graph. */

@@ -1,7 +1,7 @@
 import { ModelError } from '../model/base/errors.ts'
 import { formatError, formatTable } from '../model/base/text-table.ts'
 import { encoderOf } from '../model/features/encoder.ts'
-import { findBundle } from '../model/manifestless/open-version.ts'
+import { findBundle } from '../model/version/open-version.ts'
 import { askGraph } from './ask-graph.ts'
 import { differenceOf, readGolden } from './golden.ts'
 import { readText } from './read-options.ts'

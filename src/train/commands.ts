@@ -1,4 +1,4 @@
-import { readBundle } from '../model/bundle/read.ts'
+import { readBundle } from '../model/version/read-version.ts'
 import { createEngine } from '../model/engines/create.ts'
 import type { TensorFlowBackend } from '../model/engines/tensorflow/tensorflow-backend.ts'
 import { readDataset } from './dataset.ts'

@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { importModel } from '../../src/convert/import-model.ts'
-import { readBundle } from '../../src/model/bundle/read.ts'
+import { readBundle } from '../../src/model/version/read-version.ts'
 import { importOptions } from '../support/import-options.ts'
 import { counted, functional, input, layer, saveKeras } from '../support/keras/saved-model.ts'
 

@@ -1,4 +1,5 @@
-import { type PredictionTable, writeAnswer } from '../../src/model/prediction/answer.ts'
+import type { PredictionTable } from '../../src/model/contracts/prediction.ts'
+import { writeAnswer } from '../../src/model/prediction/answer.ts'
 
 type Row = Record<string, unknown>
 

@@ -2,18 +2,19 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import type { Clock } from '../../src/model/base/clock.ts'
 import { systemClock } from '../../src/model/base/clock.ts'
 import { FairShare } from '../../src/model/batching/fair-share.ts'
-import { readBundle } from '../../src/model/bundle/read.ts'
+import { readBundle } from '../../src/model/version/read-version.ts'
 import { createEnginePool, type EnginePool, type EnginePoolOptions } from '../../src/model/engines/pool/pool.ts'
 import { type LoadOptions, loadModel } from '../../src/model/prediction/model.ts'
 import { Registry, type RegistryEvent, type RegistryOptions } from '../../src/model/registry/registry.ts'
 import { createFolderSource } from '../../src/model/registry/source.ts'
 import { app, serverOptions } from '../../src/server/app.ts'
 import { createLargeBodyReader } from '../../src/server/body/large-body-reader.ts'
+import { readerScript } from '../../src/server/protocols/reader-script.ts'
 import { createMetrics, type Metrics } from '../../src/server/metrics/metrics.ts'
 import { registerProcessMetrics } from '../../src/server/metrics/process-metrics.ts'
 import type { Admission } from '../../src/server/overload/admission.ts'
 import { createPendingBytes, type PendingBytes } from '../../src/server/overload/pending-bytes.ts'
-import type { Drain } from '../../src/server/request/context.ts'
+import type { Drain } from '../../src/server/plugins/draining.ts'
 import type { RequestLog } from '../../src/server/request/request-log.ts'
 import { inWorkers } from './held-pool.ts'
 
@@ -97,7 +98,7 @@ export async function startTestServer(
   })
   const bodies = createPendingBytes({ maxBytes: Number.POSITIVE_INFINITY })
   const maxBodyBytes = options.maxBodyBytes ?? 1_000_000
-  const reader = createLargeBodyReader({ bodies, maxBodyBytes, maxRows: 10_000 })
+  const reader = createLargeBodyReader({ bodies, maxBodyBytes, maxRows: 10_000, script: readerScript })
   await fastify.register(app, {
     context: {
       reader,

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { readBundle } from '../../src/model/bundle/read.ts'
+import { readBundle } from '../../src/model/version/read-version.ts'
 import { readDataset } from '../../src/train/dataset.ts'
 import { formatInt8, judgeInt8 } from '../../src/train/int8.ts'
 import { readSpec } from '../../src/train/spec.ts'

@@ -1,5 +1,4 @@
-import type { Batch, Outputs, TensorData } from '../contracts/engine.ts'
-import type { SharedPart } from '../engines/memory/shared-rows.ts'
+import type { Batch, Outputs, SharedPart, TensorData } from '../contracts/engine.ts'
 
 /** Some rows of a request: `count` of them from row `start`. */
 export interface Part {

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join, normalize } from 'node:path'
 import type { Manifest } from '../../schemas/manifest.ts'
 import { ModelError } from '../base/errors.ts'
-import { manifestFile, parseManifest } from './read.ts'
+import { manifestFile, parseManifest } from './manifest.ts'
 
 export interface NewBundle {
   /** Everything but the checksums, which are computed here. */

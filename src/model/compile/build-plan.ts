@@ -1,9 +1,10 @@
 import { rm } from 'node:fs/promises'
+import type { PlanDescription } from '../contracts/compiled-plan.ts'
 import { settleTables } from '../graph/external-data.ts'
 import { readGraph } from '../lower/read-graph.ts'
 import { compile } from './compile.ts'
 import type { PrepareRequest } from './prepare.ts'
-import { makeFolder, type PlanDescription, savePlan, unfinished } from './store/plan-files.ts'
+import { makeFolder, savePlan, unfinished } from './store/plan-files.ts'
 
 /** Compiles into `folder`; what is needed meanwhile stands beside it, so that large tables are linked, not copied. */
 export async function buildPlan(

@@ -1,15 +1,14 @@
+import type { Effort, Verdict } from '../contracts/compiled-plan.ts'
 import type { Graph } from '../graph/graph.ts'
 import { equalise } from './int8/equalise.ts'
-import { compareLogits, type JudgedRows, logitsOf, meanShift, passesClearly, type Verdict } from './int8/judge.ts'
+import { compareLogits, type JudgedRows, logitsOf, meanShift, passesClearly } from './int8/judge.ts'
 import { calibrate, type InputRows } from './int8/observe-ranges.ts'
 import { quantise } from './int8/quantise.ts'
-import type { Effort } from './int8/quantise-layers.ts'
 import type { FieldIds, TableScales } from './int8/quantised-table.ts'
 import { shiftLogits } from './int8/shift-logits.ts'
-import { describe, optimise, type PassReport, type Watch } from './optimise.ts'
-import { type PlanGraph, type Sides, type SplitGraphs, splitSides } from './sides/split-sides.ts'
-
-export type Precision = 'float32' | 'int8'
+import { describe, optimise, type Watch } from './optimise.ts'
+import { type PlanGraph, type Sides, splitSides } from './sides/split-sides.ts'
+import type { CompiledGraph, Plans } from './store/compiled-graph.ts'
 
 export interface CompileOptions {
   /** Per input the side of each column; where they are not known, the graph is not taken apart. */
@@ -20,23 +19,6 @@ export interface CompileOptions {
   quantization: { scales: InputRows; judged: JudgedRows | undefined } | undefined
   /** Sees the graph after each pass over all of it. */
   watch?: Watch
-}
-
-/** The plans of one precision. */
-export interface Plans {
-  /** Any rows: inputs as saved. */
-  whole: PlanGraph
-  /** By side, or the reason why not. */
-  split: SplitGraphs | string
-}
-
-export interface CompiledGraph {
-  passes: PassReport[]
-  float32: Plans
-  /** If it was asked for and can be computed. */
-  int8: (Plans & { effort: Effort; verdict: Verdict | undefined; passes: PassReport[] }) | undefined
-  /** Why there is no int8, where it was asked for. */
-  int8Problem: string | undefined
 }
 
 /**

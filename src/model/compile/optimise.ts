@@ -1,5 +1,6 @@
 import { product } from '../base/dims.ts'
 import { reasonOf } from '../base/errors.ts'
+import type { PassReport } from '../contracts/compiled-plan.ts'
 import { bytesOf } from '../graph/external-data.ts'
 import type { Graph, Left } from '../graph/graph.ts'
 import { traceShapes } from '../graph/shapes.ts'
@@ -9,23 +10,6 @@ import { foldNormalisation } from './passes/fold-normalisation.ts'
 import { mergeChains } from './passes/merge-chains.ts'
 import { mergeSiblings } from './passes/merge-siblings.ts'
 import { mixExperts } from './passes/mix-experts.ts'
-
-/** What a pass did to a graph. */
-export interface PassReport {
-  pass: string
-  /** Places it changed. */
-  changes: number
-  /** Places it looked at and left alone, and why. */
-  left: string[]
-  /** After it. */
-  nodes: number
-  /** After it: multiplications (and additions) of all products by constants: for each row, and once a request. */
-  multiplications: number
-  multiplications_once: number
-  /** After it: bytes of all constants. */
-  bytes: number
-}
-
 /**
  * Rewrites a graph in place; answers how many places changed. Outputs stay the same but for rounding. What looks like its
  * business and isn't, it leaves as it is, and says why in `left`.

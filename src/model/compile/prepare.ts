@@ -3,14 +3,14 @@ import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { reasonOf } from '../base/errors.ts'
+import type { PlanDescription, Precision, ReadyPlan, Verdict } from '../contracts/compiled-plan.ts'
 import type { GraphSource } from '../contracts/engine.ts'
-import type { Precision } from './compile.ts'
-import type { JudgedRows, Verdict } from './int8/judge.ts'
+import type { JudgedRows } from './int8/judge.ts'
 import type { InputRows } from './int8/observe-ranges.ts'
 import type { FieldIds } from './int8/quantised-table.ts'
 import type { Sides } from './sides/split-sides.ts'
 import { cleanCache } from './store/clean-cache.ts'
-import { compilerVersion, makeFolder, type PlanDescription, type ReadyPlan, readPlan } from './store/plan-files.ts'
+import { compilerVersion, makeFolder, readPlan } from './store/plan-files.ts'
 
 export interface PrepareRequest {
   source: GraphSource

@@ -1,7 +1,5 @@
 import type { GraphFormat } from '../../schemas/manifest.ts'
-import type { ReadyPlan } from '../compile/store/plan-files.ts'
-import type { SharedPart } from '../engines/memory/shared-rows.ts'
-
+import type { ReadyPlan } from './compiled-plan.ts'
 /** Row-major tensor data of one input: [rows, width]. */
 export type TensorData = Int32Array | Float32Array
 
@@ -95,4 +93,33 @@ export interface Engine {
   /** What computes, for people: `onnx`, `tensorflow (native)`, `tensorflow (wasm)`, `tensorflow (cpu)`. */
   name: string
   load(source: GraphSource): Promise<LoadedGraph>
+}
+
+/*
+ * Memory that the threads share: requests are encoded straight into it, and a worker reads them there, so that nothing is
+ * copied, allocated or collected on the way. The engine takes no shared arrays: each worker copies the rows of a call once,
+ * into arrays that it uses again and again.
+ */
+
+/** A piece of shared memory with room for so many rows: the inputs one after the other, each [rows, width]. */
+export interface Slab {
+  id: number
+  rows: number
+  buffer: SharedArrayBuffer
+}
+
+/** Rows `start` … `start + count` of a slab. */
+export interface SharedPart {
+  slab: number
+  start: number
+  count: number
+}
+
+/** A request's rows in shared memory. */
+export interface RowBlock {
+  /** Row-major arrays by the graph's input names, of all rows of the block. */
+  inputs: Record<string, TensorData>
+  part: SharedPart
+  /** Gives the memory back: nothing may read or write it any more. */
+  release(): void
 }

@@ -1,6 +1,6 @@
 import type { DriftReference } from '../../schemas/manifest.ts'
+import type { PredictionTable } from '../contracts/prediction.ts'
 import type { EncodedRequest, Layout } from '../features/layout.ts'
-import type { PredictionTable } from '../prediction/answer.ts'
 import { type Bins, createBins } from './bins.ts'
 
 export interface Drift {

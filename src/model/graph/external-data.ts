@@ -1,6 +1,7 @@
 import { copyFile, link, realpath, stat, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { create, fromBinary } from '@bufbuild/protobuf'
+import type { TableFile } from '../contracts/compiled-plan.ts'
 import { elementSize } from './element-size.ts'
 import { type Graph, isExternal } from './graph.ts'
 import {
@@ -10,15 +11,6 @@ import {
   type TensorProto,
   TensorProtoSchema,
 } from './onnx_pb.ts'
-
-/** A file of external data: which one it was. */
-export interface TableFile {
-  path: string
-  bytes: number
-  /** When it was last changed, ms. */
-  changed: number
-}
-
 /** Tables this large, bytes, lie in files of their own, which all sessions, workers and processes map into memory once. */
 export const largeTable = 64 * 1024
 

@@ -1,6 +1,6 @@
 import type ort from 'onnxruntime-node'
 import { onnxruntime } from '../base/onnxruntime.ts'
-import type { PackedInput } from '../compile/sides/split-sides.ts'
+import type { PackedInput } from '../contracts/compiled-plan.ts'
 import type { Batch, TensorData } from '../contracts/engine.ts'
 
 /** Takes columns of an input of the saved graph, as a tensor of its own. What it answers lives until its next call. */

@@ -1,4 +1,4 @@
-import type { Cost } from '../compile/store/plan-files.ts'
+import type { Cost } from '../contracts/compiled-plan.ts'
 import type { Rows, Way } from './plan-graph.ts'
 
 /*

@@ -1,6 +1,6 @@
 import type { InferenceSession } from 'onnxruntime-node'
 import { concat } from '../base/concat.ts'
-import type { PlanPart, ReadyPlan } from '../compile/store/plan-files.ts'
+import type { PlanPart, ReadyPlan } from '../contracts/compiled-plan.ts'
 import type { Batch, GraphStats } from '../contracts/engine.ts'
 import { noCache } from '../contracts/graph-stats.ts'
 import { type Candidates, createCandidates, type Request } from './candidates.ts'

@@ -1,4 +1,4 @@
-import type { LayerParts } from '../compile/sides/split-sides.ts'
+import type { LayerParts } from '../contracts/compiled-plan.ts'
 
 /*
  * What is kept of candidates, in memory that a WebAssembly kernel (add-rows.wat) adds contexts in, and that ONNX Runtime

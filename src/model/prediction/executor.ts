@@ -1,8 +1,17 @@
 import type { Manifest } from '../../schemas/manifest.ts'
 import type { Clock } from '../base/clock.ts'
-import type { Batch, CallListener, GraphSource, GraphStats, LoadedGraph, Outputs } from '../contracts/engine.ts'
+import type {
+  Batch,
+  CallListener,
+  GraphSource,
+  GraphStats,
+  LoadedGraph,
+  Outputs,
+  RowBlock,
+  SharedPart,
+} from '../contracts/engine.ts'
 import { addStats } from '../contracts/graph-stats.ts'
-import type { RowBlock, RowGatherer, SharedPart } from '../engines/memory/shared-rows.ts'
+import type { RowGatherer } from '../engines/memory/shared-rows.ts'
 import type { PooledGraph } from '../engines/pool/pool.ts'
 import type { Encoder } from '../features/encoder.ts'
 import type { RowArrays } from '../features/layout.ts'

@@ -1,7 +1,7 @@
 import type { Manifest } from '../../schemas/manifest.ts'
 import type { Clock } from '../base/clock.ts'
 import { ModelError, reasonOf } from '../base/errors.ts'
-import type { PredictionTable } from './answer.ts'
+import type { PredictionTable } from '../contracts/prediction.ts'
 import type { LoadedModel } from './model.ts'
 import type { QueryRows } from './query-rows.ts'
 

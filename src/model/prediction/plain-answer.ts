@@ -1,6 +1,7 @@
 import type { Prediction, PredictionColumns } from '../../schemas/predict.ts'
+import type { PredictionTable } from '../contracts/prediction.ts'
 import type { CandidateId } from '../features/layout.ts'
-import { eachPlace, type PredictionTable } from './answer.ts'
+import { eachPlace } from './answer.ts'
 
 /*
  * Predictions as values, for who asks in the same process: what `writeAnswer` writes, with all digits.

@@ -4,7 +4,7 @@ import { ModelError, reasonOf } from '../../model/base/errors.ts'
 import type { Encoder, EncoderSource } from '../../model/features/encoder.ts'
 import type { QueryRows } from '../../model/prediction/query-rows.ts'
 import type { PendingBytes } from '../overload/pending-bytes.ts'
-import type { AskedBy, BodyBytes, Protocol } from './body-format.ts'
+import type { BodyBytes, BodyFormat } from './body-format.ts'
 import { boundsOf } from './json-bounds.ts'
 import { type Failure, placesOf, type ReaderAnswer, type ReaderRequest, type ReadOptions } from './reader-messages.ts'
 import type { RequestModel } from './request-model.ts'
@@ -18,10 +18,10 @@ export interface LargeBodyReader {
    * Opens a body, has `ask` find whom it asks, and encodes its rows for that model. Rejects as reading would throw; QUEUE_FULL
    * where it has to make room for others, MODEL_FAILED where the thread dies.
    */
-  read<P extends Protocol, Q extends ReaderQuery>(
-    protocol: P,
+  read<Asked, Q extends ReaderQuery>(
+    format: BodyFormat<Asked>,
     body: BodyBytes,
-    ask: (asked: AskedBy[P]) => Q,
+    ask: (asked: Asked) => Q,
   ): Promise<{ query: Q; rows: QueryRows }>
   /** Ends the thread. Idempotent. */
   close(): Promise<void>
@@ -40,8 +40,8 @@ export interface LargeBodyReaderOptions {
   maxBodyBytes: number
   /** Most rows of a request. */
   maxRows: number
-  /** What the thread runs; replaceable in tests. */
-  script?: URL
+  /** What the thread runs. */
+  script: URL
 }
 
 /** Models that the thread knows at once, and values of a vocabulary that are sent in one piece. */
@@ -52,8 +52,7 @@ const pieceOfVocabulary = 20_000
 const heapMiB = (maxBodyBytes: number) => 256 + Math.ceil((48 * maxBodyBytes) / 2 ** 20)
 
 export function createLargeBodyReader(options: LargeBodyReaderOptions): LargeBodyReader {
-  const { bodies, maxBodyBytes, maxRows } = options
-  const script = options.script ?? new URL('../protocols/reader-thread.js', import.meta.url)
+  const { bodies, maxBodyBytes, maxRows, script } = options
   const bounds = boundsOf(maxRows)
   let thread: ReaderThread | undefined
   let last: Promise<unknown> = Promise.resolve()
@@ -64,7 +63,7 @@ export function createLargeBodyReader(options: LargeBodyReaderOptions): LargeBod
   }
 
   return {
-    read(protocol, { bytes, headerLength }, ask) {
+    read(format, { bytes, headerLength }, ask) {
       let givenUp: ModelError | undefined
       const holder = bodies.open(() => {
         givenUp = new ModelError('QUEUE_FULL', 'Too many bytes of large bodies are waiting to be read', {
@@ -75,7 +74,7 @@ export function createLargeBodyReader(options: LargeBodyReaderOptions): LargeBod
       const reading = last.then(async () => {
         if (givenUp) throw givenUp
         const reader = running()
-        const opened = await reader.call({ type: 'open', protocol, bytes: whole(bytes), headerLength, bounds })
+        const opened = await reader.call({ type: 'open', format: format.name, bytes: whole(bytes), headerLength, bounds })
         const query = ask((opened as Extract<ReaderAnswer, { type: 'opened' }>).asked as never)
         const model = await reader.introduce(query.model)
         const answer = await reader.call({ type: 'encode', model, options: query.encoding })

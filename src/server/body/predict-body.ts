@@ -1,7 +1,7 @@
 import type { LoadedModel, PendingPrediction, Query } from '../../model/prediction/model.ts'
 import { ecpm } from '../../model/prediction/request-plan.ts'
-import { askInTerms } from '../request/ask-in-terms.ts'
-import { type AskedBy, type BodyBytes, openBody, type Protocol } from './body-format.ts'
+import { askInTerms } from './ask-in-terms.ts'
+import type { BodyBytes, BodyFormat } from './body-format.ts'
 import type { LargeBodyReader } from './large-body-reader.ts'
 import { smallBody } from './read-json.ts'
 
@@ -11,27 +11,27 @@ export interface BodyQuery extends Omit<Query, 'rows'> {
 }
 
 /** Hands a body's rows to the model that `ask` finds for it: in this turn of the event loop, or, where the body is large, later. */
-export function predictBody<P extends Protocol>(
+export function predictBody<Asked>(
   reader: LargeBodyReader,
-  protocol: P,
+  format: BodyFormat<Asked>,
   body: BodyBytes,
-  ask: (asked: AskedBy[P]) => BodyQuery,
+  ask: (asked: Asked) => BodyQuery,
 ): PendingPrediction | Promise<PendingPrediction> {
-  if (jsonBytes(body) > smallBody) return predictLater(reader, protocol, body, ask)
-  const { asked, rowsFor } = openBody[protocol](body)
+  if (jsonBytes(body) > smallBody) return predictLater(reader, format, body, ask)
+  const { asked, rowsFor } = format.open(body)
   const { model, ...query } = ask(asked)
   const { rows, inTermsOf } = rowsFor(model)
   const predict = () => model.predict({ rows, ...query })
   return inTermsOf === undefined ? predict() : askInTerms(inTermsOf, predict)
 }
 
-async function predictLater<P extends Protocol>(
+async function predictLater<Asked>(
   reader: LargeBodyReader,
-  protocol: P,
+  format: BodyFormat<Asked>,
   body: BodyBytes,
-  ask: (asked: AskedBy[P]) => BodyQuery,
+  ask: (asked: Asked) => BodyQuery,
 ): Promise<PendingPrediction> {
-  const { query, rows } = await reader.read(protocol, body, (asked) => {
+  const { query, rows } = await reader.read(format, body, (asked) => {
     const query = ask(asked)
     const { model, options = {} } = query
     // Reported together with what the thread finds wrong with the rows.

@@ -3,7 +3,6 @@ import type { EncoderSource } from '../../model/features/encoder.ts'
 import type { EncodedRequest, EncodeOptions } from '../../model/features/layout.ts'
 import type { LoadedModel } from '../../model/prediction/model.ts'
 import type { ModelTensors } from '../../model/prediction/tensors.ts'
-import type { Protocol } from './body-format.ts'
 import type { JsonBounds } from './json-bounds.ts'
 
 /*
@@ -12,7 +11,7 @@ import type { JsonBounds } from './json-bounds.ts'
  */
 
 export type ReaderRequest =
-  | { type: 'open'; protocol: Protocol; bytes: Uint8Array; headerLength: string | undefined; bounds: JsonBounds }
+  | { type: 'open'; format: string; bytes: Uint8Array; headerLength: string | undefined; bounds: JsonBounds }
   /** A model that bodies are read for. Its vocabularies follow, in pieces. */
   | {
       type: 'model'

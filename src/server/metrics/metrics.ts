@@ -1,7 +1,7 @@
 import { type Aggregator, Counter, Gauge, Registry as MetricsRegistry } from 'prom-client'
 import type { BatchObserver } from '../../model/batching/contract.ts'
+import type { PredictionTable } from '../../model/contracts/prediction.ts'
 import type { EnginePoolStats } from '../../model/engines/pool/pool.ts'
-import type { PredictionTable } from '../../model/prediction/answer.ts'
 import type { LoadedModel } from '../../model/prediction/model.ts'
 import { createTally, type TallySeries } from './bound-counter.ts'
 import { createHistogramTally, type HistogramSeries } from './bound-histogram.ts'

@@ -1,5 +1,5 @@
 import { Gauge, type Registry } from 'prom-client'
-import type { PredictionTable } from '../../model/prediction/answer.ts'
+import type { PredictionTable } from '../../model/contracts/prediction.ts'
 
 /** Rows after which an old prediction counts for little in the running mean. */
 const memory = 10_000

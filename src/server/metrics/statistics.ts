@@ -1,7 +1,6 @@
 import type { BatchObserver } from '../../model/batching/contract.ts'
 import type { LoadedModel } from '../../model/prediction/model.ts'
 import type { InferDuration, InferStatistics } from '../../schemas/infer-model.ts'
-import type { ServerContext } from '../request/context.ts'
 
 /**
  * Counts what each version does as clients of Triton ask for it: like the metrics, but by outcome and by the rows of a call,
@@ -79,11 +78,6 @@ export function createStatistics(now: () => number = Date.now): Statistics {
     forget: (name, version) => versions.delete(keyOf(name, version)),
     of: (name, version) => (versions.get(keyOf(name, version)) ?? new Counts()).report(name, version),
   }
-}
-
-/** What this process has counted of every version that is live. */
-export function ownStatistics({ registry, metrics }: Pick<ServerContext, 'registry' | 'metrics'>): InferStatistics[] {
-  return registry.live().map(({ name, version }) => metrics.statistics.of(name, version))
 }
 
 /** The sum of what several processes have counted of one version. */

@@ -1,5 +1,4 @@
 import type { Server } from 'node:net'
-import { moreFiles } from '../../app/start.ts'
 
 /** Shortest time between two log lines, ms: until descriptors are free, every turn of the event loop tries again. */
 const quiet = 60_000
@@ -19,3 +18,6 @@ export function surviveAcceptErrors(
     log.error({ err: error }, `a connection can't be accepted${hint}`)
   })
 }
+/** What helps where a process has as many files and connections open as it may. */
+export const moreFiles =
+  'Raise the limit: ulimit -n 4096 at least, plus one for each connection; in systemd LimitNOFILE=, with containers --ulimit nofile='

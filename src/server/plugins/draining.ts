@@ -1,7 +1,5 @@
 import type { FastifyInstance } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
-import type { Drain } from '../request/context.ts'
-
 /** While draining, every answer asks its client to close the connection: so none is idle, or reset, at the end. */
 export const draining = fastifyPlugin(async (app: FastifyInstance, { drain }: { drain: Drain }) => {
   app.addHook('onSend', (_request, reply, _payload, done) => {
@@ -9,3 +7,7 @@ export const draining = fastifyPlugin(async (app: FastifyInstance, { drain }: { 
     done()
   })
 })
+/** Set at SIGTERM: from then on the server is not ready, and asks clients to close their connections. */
+export interface Drain {
+  draining: boolean
+}

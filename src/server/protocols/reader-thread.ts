@@ -3,11 +3,18 @@ import { ModelError, reasonOf } from '../../model/base/errors.ts'
 import { type EncoderSource, encoderFrom } from '../../model/features/encoder.ts'
 import { inTerms, Problems } from '../../model/features/problems.ts'
 import { encodeQuery, unknownOf } from '../../model/prediction/query-rows.ts'
-import { type OpenBody, openBody } from '../body/body-format.ts'
+import type { BodyFormat, OpenBody } from '../body/body-format.ts'
 import { type Failure, type ReaderAnswer, type ReaderRequest, rowPlaces } from '../body/reader-messages.ts'
 import type { RequestModel } from '../body/request-model.ts'
+import { inferFormat } from './open-inference/infer-format.ts'
+import { predictFormat } from './predict/predict-format.ts'
+import { servingFormat } from './tensorflow-serving/serving-format.ts'
 
 /* The thread that reads large bodies: parses them and encodes their rows, so that the event loop only moves the result. */
+
+const formats = new Map<string, BodyFormat<unknown>>(
+  [predictFormat, inferFormat, servingFormat].map((format) => [format.name, format]),
+)
 
 /** A model, whose encoder is made when it is first asked for: by then its vocabularies are whole. */
 interface KnownModel extends Omit<RequestModel, 'encoder'> {
@@ -19,9 +26,9 @@ const models = new Map<number, KnownModel>()
 let unknown = new Map<string, number>()
 let opened: OpenBody<unknown> | undefined
 
-function open({ protocol, bytes, headerLength, bounds }: Extract<ReaderRequest, { type: 'open' }>): ReaderAnswer {
+function open({ format, bytes, headerLength, bounds }: Extract<ReaderRequest, { type: 'open' }>): ReaderAnswer {
   const { buffer, byteOffset, byteLength } = bytes
-  opened = openBody[protocol]({ bytes: Buffer.from(buffer, byteOffset, byteLength), headerLength }, bounds)
+  opened = formats.get(format)!.open({ bytes: Buffer.from(buffer, byteOffset, byteLength), headerLength }, bounds)
   return { type: 'opened', asked: opened.asked }
 }
 

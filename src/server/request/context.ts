@@ -4,13 +4,9 @@ import type { LargeBodyReader } from '../body/large-body-reader.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { Admission } from '../overload/admission.ts'
 import type { PendingBytes } from '../overload/pending-bytes.ts'
+import type { Drain } from '../plugins/draining.ts'
 import type { RequestLog } from './request-log.ts'
 import type { Peers } from './siblings.ts'
-
-/** Set at SIGTERM: from then on the server is not ready, and asks clients to close their connections. */
-export interface Drain {
-  draining: boolean
-}
 
 /** What the routes work with; made in `main.ts`, or by a test. */
 export interface ServerContext {

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { readBundle } from '../../../src/model/bundle/read.ts'
+import { readBundle } from '../../../src/model/version/read-version.ts'
 import { type NewBundle, writeBundle } from '../../../src/model/bundle/write.ts'
 
 const bundle: NewBundle = {

@@ -1,6 +1,7 @@
 import t from 'tap'
-import { type CompiledGraph, compile } from '../../../src/model/compile/compile.ts'
+import { compile } from '../../../src/model/compile/compile.ts'
 import { limits, logitsOf, meanShift } from '../../../src/model/compile/int8/judge.ts'
+import type { CompiledGraph } from '../../../src/model/compile/store/compiled-graph.ts'
 import type { Graph } from '../../../src/model/graph/graph.ts'
 import {
   buildModel,

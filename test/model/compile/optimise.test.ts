@@ -1,6 +1,7 @@
 import t from 'tap'
-import { describe, multiplicationsOf, optimise, type PassReport, passes } from '../../../src/model/compile/optimise.ts'
+import { describe, multiplicationsOf, optimise, passes } from '../../../src/model/compile/optimise.ts'
 import { splitSides } from '../../../src/model/compile/sides/split-sides.ts'
+import type { PassReport } from '../../../src/model/contracts/compiled-plan.ts'
 import { floatShape, type Graph } from '../../../src/model/graph/graph.ts'
 import { Dice } from '../../support/compile/dice.ts'
 import { assertLaw, breachOf, smallGraph } from '../../support/compile/law.ts'

@@ -1,7 +1,7 @@
 import t from 'tap'
+import type { PredictionTable } from '../../../src/model/contracts/prediction.ts'
 import { createDriftMonitor } from '../../../src/model/drift/monitor.ts'
 import { createEncoder } from '../../../src/model/features/encoder.ts'
-import type { PredictionTable } from '../../../src/model/prediction/answer.ts'
 import { testFeatures } from '../../support/bundle.ts'
 
 const encoder = createEncoder(testFeatures)

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { type PredictionTable, writeAnswer } from '../../../src/model/prediction/answer.ts'
+import type { PredictionTable } from '../../../src/model/contracts/prediction.ts'
+import { writeAnswer } from '../../../src/model/prediction/answer.ts'
 import { toColumns, toRows } from '../../support/predictions.ts'
 
 const tableOf = (changes: Partial<PredictionTable> = {}): PredictionTable => ({

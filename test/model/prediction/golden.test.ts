@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { parseManifest } from '../../../src/model/bundle/read.ts'
+import { parseManifest } from '../../../src/model/bundle/manifest.ts'
 import { servedOf } from '../../../src/model/prediction/served.ts'
 import type { Manifest } from '../../../src/schemas/manifest.ts'
 import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'

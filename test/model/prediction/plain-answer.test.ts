@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import type { PredictionTable } from '../../../src/model/prediction/answer.ts'
+import type { PredictionTable } from '../../../src/model/contracts/prediction.ts'
 import { toColumns, toRows } from '../../../src/model/prediction/plain-answer.ts'
 import * as written from '../../support/predictions.ts'
 

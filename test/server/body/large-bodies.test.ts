@@ -1,6 +1,8 @@
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { createLargeBodyReader } from '../../../src/server/body/large-body-reader.ts'
+import { predictFormat } from '../../../src/server/protocols/predict/predict-format.ts'
+import { readerScript } from '../../../src/server/protocols/reader-script.ts'
 import { smallBody } from '../../../src/server/body/read-json.ts'
 import { createPendingBytes } from '../../../src/server/overload/pending-bytes.ts'
 import { startTestServer } from '../../support/server.ts'
@@ -126,7 +128,7 @@ t.test('a thread that dies fails the body that it reads, and is replaced', async
   const script = new URL(`data:text/javascript,${encodeURIComponent('process.exit(7)')}`)
   const reader = createLargeBodyReader({ bodies, maxBodyBytes: 1000, maxRows: 10, script })
   for (let i = 0; i < 2; i++) {
-    const reading = reader.read('predict', { bytes: Buffer.from('{}') }, () => {
+    const reading = reader.read(predictFormat, { bytes: Buffer.from('{}') }, () => {
       throw new Error('unreachable')
     })
     await t.rejects(reading, { code: 'MODEL_FAILED', message: /ended: exit code 7/ })
@@ -137,10 +139,10 @@ t.test('a thread that dies fails the body that it reads, and is replaced', async
 
 t.test('bodies that wait make room, the largest first', async (t) => {
   const bodies = createPendingBytes({ maxBytes: 1000 })
-  const reader = createLargeBodyReader({ bodies, maxBodyBytes: 1000, maxRows: 10 })
+  const reader = createLargeBodyReader({ bodies, maxBodyBytes: 1000, maxRows: 10, script: readerScript })
   t.teardown(() => reader.close())
   const read = (size: number) =>
-    reader.read('predict', { bytes: Buffer.from(`{}${' '.repeat(size)}`) }, () => {
+    reader.read(predictFormat, { bytes: Buffer.from(`{}${' '.repeat(size)}`) }, () => {
       throw new Error('asked')
     })
   const [first, second] = [read(100), read(950)]

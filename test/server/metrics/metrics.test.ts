@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { PredictionTable } from '../../../src/model/prediction/answer.ts'
+import type { PredictionTable } from '../../../src/model/contracts/prediction.ts'
 import type { LoadedModel } from '../../../src/model/prediction/model.ts'
 import { createMetrics } from '../../../src/server/metrics/metrics.ts'
 

@@ -1,6 +1,7 @@
 import ort from 'onnxruntime-node'
-import type { PackedInput, PlanGraph, Sides, SplitGraphs } from '../../../src/model/compile/sides/split-sides.ts'
+import type { PlanGraph, Sides, SplitGraphs } from '../../../src/model/compile/sides/split-sides.ts'
 import { planNames } from '../../../src/model/compile/sides/tensor-names.ts'
+import type { PackedInput } from '../../../src/model/contracts/compiled-plan.ts'
 import type { Graph } from '../../../src/model/graph/graph.ts'
 import { createRowMemory } from '../../../src/model/plan/row-memory.ts'
 import type { Dice } from './dice.ts'

@@ -1,10 +1,10 @@
 import { join } from 'node:path'
 import { create } from '@bufbuild/protobuf'
+import type { PlanPart, TaskDifference, Verdict } from '../../contracts/compiled-plan.ts'
 import type { Graph } from '../../graph/graph.ts'
 import { ValueInfoProtoSchema } from '../../graph/onnx_pb.ts'
 import { auc } from '../../quality/metrics.ts'
 import type { PlanGraph } from '../sides/split-sides.ts'
-import type { PlanPart } from '../store/plan-files.ts'
 import { type InputRows, openSession, predictRows } from './observe-ranges.ts'
 
 /** Rows that int8 is judged on, none of which set its scales. */
@@ -12,26 +12,6 @@ export interface JudgedRows extends InputRows {
   /** float32 [rows, tasks]: 1, 0, or NaN outside the task's sample space. */
   labels: Float32Array | undefined
   tasks: string[]
-}
-
-/** How far a plan's answers are from those of the float32 plan. */
-export interface TaskDifference {
-  task: string
-  /** AUC of float32 − AUC of the plan; null where there are no labels, or so few that one pair would decide. */
-  auc_loss: number | null
-  /** |mean prediction ÷ float32's − 1|. */
-  mean_change: number
-  /** 99th percentile of the absolute difference of logits, and the largest. */
-  logit_p99: number
-  logit_max: number
-}
-
-export interface Verdict {
-  passed: boolean
-  rows: number
-  tasks: TaskDifference[]
-  /** What it fails on. */
-  reasons: string[]
 }
 
 /** The gate. */

@@ -1,3 +1,4 @@
+import type { Effort } from '../../contracts/compiled-plan.ts'
 import type { Segment } from '../../graph/columns.ts'
 import { weightsOf } from '../../graph/gemm.ts'
 import type { Graph } from '../../graph/graph.ts'
@@ -24,25 +25,6 @@ export interface QuantiseOptions {
   /** Per input of ids, per column the ids that it can hold: each field's rows of the table then have scales of their own. */
   fields: Record<string, FieldIds[]>
   effort: Effort
-}
-
-/** What is paid for exactness, in work. */
-export interface Effort {
-  /**
-   * How many times larger than the weights of tables a value's weights may be, on average, before the value is repeated
-   * so that each copy has a share of them.
-   */
-  spread: number
-  /**
-   * How often every input of a product that makes a hidden layer is repeated: its weights then are sums of so many int8,
-   * which divides their rounding error, and multiplies the work, by as much.
-   */
-  copies: number
-  /**
-   * Products whose weights are written as two int8 terms: those that make no hidden layer of the first (`gates`), or of
-   * any (`all`).
-   */
-  refine: 'none' | 'gates' | 'all'
 }
 
 /** New values may lie so far outside the range of those that set the scales. */

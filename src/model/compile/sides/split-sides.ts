@@ -1,3 +1,4 @@
+import type { LayerParts, PackedInput } from '../../contracts/compiled-plan.ts'
 import { type Segment, segmentsOf } from '../../graph/columns.ts'
 import { isGemm, weightsOf } from '../../graph/gemm.ts'
 import { floatShape, type Graph } from '../../graph/graph.ts'
@@ -11,13 +12,6 @@ export type Side = 'context' | 'candidate' | 'cross'
 /** Per input of the graph the side of each of its columns. */
 export type Sides = Record<string, readonly Side[]>
 
-/** Columns of one input of the saved graph that a plan takes as one input of its own, [rows, columns]. */
-export interface PackedInput {
-  name: string
-  input: string
-  columns: number[]
-}
-
 export interface PlanGraph {
   graph: Graph
   /** What belongs to the request: a row for each. */
@@ -26,16 +20,6 @@ export interface PlanGraph {
   rows: PackedInput[]
   /** What took the place of each first layer's output. */
   replaced: Map<FirstLayer, string>
-}
-
-/** What the parts of a first layer are. */
-export interface LayerParts {
-  /** Columns of its output. */
-  width: number
-  /** Whether `known` takes the sum of its parts after its ReLU. */
-  relu: boolean
-  /** The first of its columns in the contexts' part; −1: the context has none. */
-  context: number
 }
 
 /** A graph, its first layer taken apart by side. */

@@ -3,22 +3,13 @@ import { mkdir, readFile, realpath, rename, rm, stat, utimes, writeFile } from '
 import { dirname, join, resolve } from 'node:path'
 import { product } from '../../base/dims.ts'
 import { reasonOf } from '../../base/errors.ts'
-import {
-  checkTables,
-  external,
-  externalPlace,
-  largeTable,
-  linkOrCopy,
-  type TableFile,
-} from '../../graph/external-data.ts'
+import type { PlanDescription, PlanPart, PlanSet, Precision, TableFile } from '../../contracts/compiled-plan.ts'
+import { checkTables, external, externalPlace, largeTable, linkOrCopy } from '../../graph/external-data.ts'
 import { type Graph, isExternal } from '../../graph/graph.ts'
 import { isMarked } from '../../graph/ids.ts'
 import { TensorProto_DataType as DataType, type TensorProto } from '../../graph/onnx_pb.ts'
-import type { CompiledGraph, Plans, Precision } from '../compile.ts'
-import type { Verdict } from '../int8/judge.ts'
-import type { Effort } from '../int8/quantise-layers.ts'
-import type { PassReport } from '../optimise.ts'
-import type { LayerParts, PackedInput, PlanGraph } from '../sides/split-sides.ts'
+import type { PlanGraph } from '../sides/split-sides.ts'
+import type { CompiledGraph, Plans } from './compiled-graph.ts'
 
 /*
  * Compiled plans on disk: a folder of ONNX files, tables beside them, and plan.json.
@@ -28,70 +19,6 @@ import type { LayerParts, PackedInput, PlanGraph } from '../sides/split-sides.ts
 export const compilerVersion = 4
 
 export const planFile = 'plan.json'
-
-/** One graph of a plan: its file, and which columns of the saved graph's inputs each of its inputs takes. */
-export interface PlanPart {
-  file: string
-  context: PackedInput[]
-  rows: PackedInput[]
-}
-
-export interface PlanSet {
-  whole: PlanPart
-  fresh?: PlanPart
-  parts?: PlanPart
-  context?: PlanPart
-  known?: PlanPart
-  layers: LayerParts[]
-  /** Why the graph is not taken apart by side, if so. */
-  unsplit?: string
-}
-
-export interface PlanDescription {
-  compiler: number
-  /** Inputs of the saved graph: [rows, width]; `ids`: negative ones are to be refused, where the format alone doesn't say so. */
-  inputs: { name: string; dtype: 'int32' | 'float32'; width: number; ids?: true }[]
-  output: string
-  /** Columns of the output. */
-  width: number
-  passes: PassReport[]
-  float32: PlanSet
-  int8?: PlanSet & { effort: Effort; passes: PassReport[] }
-  int8Problem?: string
-  /** Files of the saved graph that the plan's tables were taken from. */
-  tables: TableFile[]
-  /** Bytes and SHA-256 of every file; of one that is too large to hash each time, when it was last changed, ms. */
-  files: Record<string, { bytes: number; sha256: string; changed?: number }>
-}
-
-/** A plan that is ready to be loaded; what crosses threads. */
-export interface ReadyPlan {
-  folder: string
-  description: PlanDescription
-  /** What is served, after int8 was judged here. */
-  precision: Precision
-  verdict: Verdict | undefined
-  /** Why another precision is served than was asked for. */
-  precisionProblem: string | undefined
-  /** Where it came from; `temporary` ones are removed when the model is closed. */
-  origin: 'compiled' | 'cached' | 'temporary'
-  /** What each graph costs, where that is not to be measured. */
-  costs?: PlanCosts
-}
-
-/** What a call of a graph takes for one request: `a`·rows + `b`, µs. */
-export interface Cost {
-  a: number
-  b: number
-  /** What a request takes that shares the call of others: the same; default: as much as alone. */
-  joined?: { a: number; b: number }
-}
-
-export type PlanCosts = Record<'whole' | 'fresh' | 'parts' | 'known', Cost> & {
-  /** To look up a candidate that was never seen, µs; default: nothing. */
-  lookUp?: number
-}
-
 /** Files up to this size are hashed when a plan is read from the cache; of larger ones the size is looked at. */
 const hashedBytes = 64 * 1024 * 1024
 

@@ -8,11 +8,12 @@ import type {
   GraphStats,
   LoadedGraph,
   Outputs,
+  RowBlock,
   Signature,
 } from '../../contracts/engine.ts'
 import { addStats } from '../../contracts/graph-stats.ts'
 import { createEngine, type EngineChoice } from '../create.ts'
-import { type RowBlock, type RowGatherer, SharedRows } from '../memory/shared-rows.ts'
+import { type RowGatherer, SharedRows } from '../memory/shared-rows.ts'
 import { createMember, leastBusy, type Member } from './pool-worker.ts'
 import type { Computed, WorkerNotice, WorkerSettings, WorkerTask } from './protocol.ts'
 import type { Run } from './run-queue.ts'

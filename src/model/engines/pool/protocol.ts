@@ -1,8 +1,6 @@
 import { ModelError, type ModelErrorCode, reasonOf } from '../../base/errors.ts'
-import type { Batch, GraphSource, Outputs } from '../../contracts/engine.ts'
+import type { Batch, GraphSource, Outputs, SharedPart, Slab } from '../../contracts/engine.ts'
 import type { EngineChoice } from '../create.ts'
-import type { SharedPart, Slab } from '../memory/shared-rows.ts'
-
 /* What an engine pool and its worker threads say to each other. */
 
 export interface WorkerSettings {

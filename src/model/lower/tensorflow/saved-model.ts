@@ -1,5 +1,5 @@
-import { readdir, readFile } from 'node:fs/promises'
-import { dirname, join, posix, resolve } from 'node:path'
+import { readFile } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import { fromBinary } from '@bufbuild/protobuf'
 import { ModelError, reasonOf } from '../../base/errors.ts'
 import { pathInside } from '../../base/path-inside.ts'
@@ -71,13 +71,6 @@ export async function readSavedModel(folder: string, file: string, signature?: s
     checkpoint = await openCheckpoint(folder, `${base}${variables}`)
   }
   return program
-}
-
-/** Files of variables that stand beside a SavedModel in the folder `beside` of `folder`, relative to it; none where it has none. */
-export async function variableFiles(folder: string, beside: string): Promise<string[]> {
-  const directory = posix.dirname(variables)
-  const names = await readdir(join(folder, beside, directory)).catch(() => [])
-  return names.filter((name) => name.startsWith('variables.')).map((name) => posix.join(directory, name))
 }
 
 async function readSignature(folder: string, file: string, wanted: string | undefined) {

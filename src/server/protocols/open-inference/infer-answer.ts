@@ -1,6 +1,6 @@
 import { suggestNames } from '../../../model/base/known-names.ts'
+import type { PredictionTable } from '../../../model/contracts/prediction.ts'
 import { invalidRequest } from '../../../model/features/problems.ts'
-import type { PredictionTable } from '../../../model/prediction/answer.ts'
 import { JsonWriter } from '../../../model/prediction/json-writer.ts'
 import type { OutputTensor } from '../../../model/prediction/tensors.ts'
 import type { InferRequest } from '../../../schemas/infer.ts'

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import type { OutputTensor } from '../../../model/prediction/tensors.ts'
-import type { AskedBy } from '../../body/body-format.ts'
 import { predictBody } from '../../body/predict-body.ts'
+import { type InferAsked, inferFormat } from './infer-format.ts'
 import { acceptAnyType, bytesOf } from '../../body/raw-body.ts'
 import type { ServerContext } from '../../request/context.ts'
 import { answerPrediction, bodyCounting, deadlineOf, predictionRoute } from '../../request/prediction-route.ts'
@@ -28,7 +28,7 @@ export async function inferRoutes(app: FastifyInstance, { context }: { context: 
 
 function infer(context: ServerContext, request: InferRoute, reply: FastifyReply): Promise<Buffer> {
   const { headers, params } = request
-  let asked: AskedBy['infer']
+  let asked: InferAsked
   let outputs: readonly OutputTensor[]
   return answerPrediction(
     context,
@@ -36,7 +36,7 @@ function infer(context: ServerContext, request: InferRoute, reply: FastifyReply)
     reply,
     (acquire, arrived) => {
       const headerLength = headers['inference-header-content-length'] as string | undefined
-      return predictBody(context.reader, 'infer', { bytes: bytesOf(request), headerLength }, (given) => {
+      return predictBody(context.reader, inferFormat, { bytes: bytesOf(request), headerLength }, (given) => {
         asked = given
         const { timeout } = asked.parameters ?? {}
         const deadline = arrived + deadlineOf(timeout ? timeout / 1000 : undefined, headers, context.deadlineMs)

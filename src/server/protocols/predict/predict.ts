@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { writeAnswer } from '../../../model/prediction/answer.ts'
 import type { QueryRows } from '../../../model/prediction/query-rows.ts'
 import { predictBody } from '../../body/predict-body.ts'
+import { predictFormat } from './predict-format.ts'
 import { createBytesParser } from '../../body/raw-body.ts'
 import type { ServerContext } from '../../request/context.ts'
 import { answerPrediction, bodyCounting, deadlineOf, predictionRoute } from '../../request/prediction-route.ts'
@@ -29,7 +30,7 @@ export async function predictRoutes(app: FastifyInstance, { context }: { context
         request,
         reply,
         (acquire, arrived) => {
-          return predictBody(context.reader, 'predict', { bytes }, (asked) => {
+          return predictBody(context.reader, predictFormat, { bytes }, (asked) => {
             const { model, version, label, tasks, options, problems } = asked
             form = asked.form
             const deadline = arrived + deadlineOf(options?.deadline_ms, headers, context.deadlineMs)

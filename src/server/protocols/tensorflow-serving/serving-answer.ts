@@ -1,4 +1,5 @@
-import { keyOf, type PredictionTable } from '../../../model/prediction/answer.ts'
+import type { PredictionTable } from '../../../model/contracts/prediction.ts'
+import { keyOf } from '../../../model/prediction/answer.ts'
 import { JsonWriter } from '../../../model/prediction/json-writer.ts'
 import type { OutputTensor } from '../../../model/prediction/tensors.ts'
 

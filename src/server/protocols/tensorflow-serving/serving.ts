@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from
 import { ModelError } from '../../../model/base/errors.ts'
 import { invalidRequest } from '../../../model/features/problems.ts'
 import { predictBody } from '../../body/predict-body.ts'
+import { servingFormat } from './serving-format.ts'
 import { acceptAnyType, bytesOf } from '../../body/raw-body.ts'
 import type { ServerContext } from '../../request/context.ts'
 import { answerPrediction, bodyCounting, deadlineOf, predictionRoute } from '../../request/prediction-route.ts'
@@ -55,7 +56,7 @@ function predict(context: ServerContext, request: FastifyRequest, reply: Fastify
     request,
     reply,
     (acquire, arrived) => {
-      return predictBody(context.reader, 'serving', { bytes: bytesOf(request) }, (asked) => {
+      return predictBody(context.reader, servingFormat, { bytes: bytesOf(request) }, (asked) => {
         form = asked.form
         const deadline = arrived + deadlineOf(undefined, headers, context.deadlineMs)
         const model = find(request.params as ServingParams, acquire)

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import type { Signature } from '../../../../src/model/contracts/engine.ts'
-import { type RowBlock, RowGatherer, SharedRows, type Slab } from '../../../../src/model/engines/memory/shared-rows.ts'
+import type { RowBlock, Signature, Slab } from '../../../../src/model/contracts/engine.ts'
+import { RowGatherer, SharedRows } from '../../../../src/model/engines/memory/shared-rows.ts'
 
 const inputs: Signature['inputs'] = [
   { name: 'ids', dtype: 'int32', width: 3 },

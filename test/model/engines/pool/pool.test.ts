@@ -1,6 +1,6 @@
 import t from 'tap'
 import { ModelError } from '../../../../src/model/base/errors.ts'
-import type { ReadyPlan } from '../../../../src/model/compile/store/plan-files.ts'
+import type { ReadyPlan } from '../../../../src/model/contracts/compiled-plan.ts'
 import type { GraphSource } from '../../../../src/model/contracts/engine.ts'
 import { createEnginePool, type EnginePoolOptions } from '../../../../src/model/engines/pool/pool.ts'
 import {

@@ -1,6 +1,8 @@
 import { readdir, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { type Bundle, manifestFile, readBundle } from '../bundle/read.ts'
+import { type Bundle } from '../bundle/read.ts'
+import { manifestFile } from '../bundle/manifest.ts'
+import { readBundle } from './read-version.ts'
 import { compareVersions } from '../registry/policy.ts'
 import { findGraph } from './manifestless.ts'
 

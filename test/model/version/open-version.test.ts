@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { findBundle } from '../../../src/model/manifestless/open-version.ts'
+import { findBundle } from '../../../src/model/version/open-version.ts'
 import { writeTestBundle } from '../../support/bundle.ts'
 
 t.test('a version is found by its folder, by its model, by name', async (t) => {

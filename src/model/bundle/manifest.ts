@@ -1,0 +1,64 @@
+import { readFile } from 'node:fs/promises'
+import { withCanonicalArchitecture } from '../../schemas/architecture.ts'
+import { check } from '../../schemas/check.ts'
+import { Manifest } from '../../schemas/manifest.ts'
+import type { ProblemItem } from '../../schemas/problem.ts'
+import { ModelError, reasonOf } from '../base/errors.ts'
+import { fileReason, sizeOfOrdinary } from '../base/regular-file.ts'
+import { contradictions } from './consistency.ts'
+import { readManifestInThread } from './manifest-in-thread.ts'
+
+export const manifestFile = 'manifest.json'
+
+/** Largest manifest, bytes: most are small, but vocabularies can be long. */
+const largestManifest = 256 * 1024 * 1024
+
+/** Manifests up to this size, bytes, are parsed in the calling thread: that takes a few milliseconds. */
+const smallManifest = 1 << 18
+
+/** Parses and checks a manifest's text; `where` names it in errors. */
+export function parseManifest(text: string, where: string): Manifest {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch (cause) {
+    return invalid(`${where} is not JSON: ${reasonOf(cause)}`)
+  }
+  const { manifest, problems } = checkManifest(json, where)
+  if (problems.length > 0) invalid(`${where}: ${problems.slice(0, 10).join('; ')}`)
+  return manifest
+}
+
+function checkManifest(json: unknown, where: string): { manifest: Manifest; problems: string[] } {
+  try {
+    const malformed: ProblemItem[] = []
+    const manifest = check(Manifest, withCanonicalArchitecture(json), '', malformed) as Manifest
+    const problems =
+      malformed.length > 0
+        ? malformed.map(({ path, message }) => `${path || '/'} ${message}`)
+        : contradictions(manifest)
+    return { manifest, problems }
+  } catch (cause) {
+    // The stack has overflown.
+    return invalid(`${where} can't be checked: ${reasonOf(cause)}`, cause)
+  }
+}
+
+/** Reads and checks a manifest; `where` names it in errors. Rejects with INVALID_BUNDLE. */
+export async function readManifest(path: string, where: string): Promise<Manifest> {
+  let text: string
+  try {
+    const size = await sizeOfOrdinary(path)
+    if (size > largestManifest) invalid(`${where} is larger than ${largestManifest} bytes`)
+    if (size > smallManifest) return await readManifestInThread({ path, where })
+    text = await readFile(path, 'utf8')
+  } catch (cause) {
+    if (cause instanceof ModelError) throw cause
+    return invalid(`${where} can't be read: ${fileReason(cause)}`, cause)
+  }
+  return parseManifest(text, where)
+}
+
+function invalid(message: string, cause?: unknown): never {
+  throw new ModelError('INVALID_BUNDLE', message, { cause })
+}

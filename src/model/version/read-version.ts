@@ -1,0 +1,50 @@
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ModelError } from '../base/errors.ts'
+import { manifestFile } from '../bundle/manifest.ts'
+import { type Bundle, readManifestBundle } from '../bundle/read.ts'
+import { type BareGraph, describeBareGraph, findGraph } from './manifestless.ts'
+
+/**
+ * Reads and verifies `<root>/<name>/<version>/`. A folder without a manifest, but with a graph, is asked with tensors alone;
+ * not so where other versions of the model have a manifest: then this one's is on its way, or was forgotten.
+ *
+ * Throws INVALID_BUNDLE, naming the file and the place in it, if the manifest is missing, malformed or contradicts itself
+ * or its folder, or if a file is missing, leaves the folder, or has another checksum.
+ */
+export async function readBundle(root: string, name: string, version: string): Promise<Bundle> {
+  const folder = join(root, name, version)
+  const graph = await bareGraph(root, name, version)
+  if (graph !== undefined) {
+    const { manifest, signature } = await describeBareGraph(folder, graph, { name, version })
+    return { folder, manifest, bare: { signature } }
+  }
+  return readManifestBundle(root, name, version)
+}
+
+/** The graph of a version that has no manifest, and whose model has none in any version. */
+async function bareGraph(root: string, name: string, version: string): Promise<BareGraph | undefined> {
+  const hasManifest = (folder: string) =>
+    stat(join(root, name, folder, manifestFile)).then(
+      () => true,
+      ({ code }) => code !== 'ENOENT' && code !== 'ENOTDIR',
+    )
+  if (await hasManifest(version)) return undefined
+  const graph = await findGraph(join(root, name, version), `${name}/${version}`)
+  if (graph === undefined) {
+    const keras = (await readdir(join(root, name, version)).catch(() => [])).find((file) =>
+      /\.(?:keras|h5)$/.test(file),
+    )
+    if (keras !== undefined)
+      invalid(`${name}/${version}/${keras} is what Keras saved: multigate import makes a version of it`)
+    return undefined
+  }
+  for (const other of await readdir(join(root, name)))
+    if (other !== version && (await hasManifest(other)))
+      invalid(`${name}/${version}/${manifestFile} is missing, though ${name}/${other} has one`)
+  return graph
+}
+
+function invalid(message: string): never {
+  throw new ModelError('INVALID_BUNDLE', message)
+}

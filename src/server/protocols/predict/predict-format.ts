@@ -1,0 +1,17 @@
+import type { QueryRows } from '../../../model/prediction/query-rows.ts'
+import type { BodyFormat } from '../../body/body-format.ts'
+import { defaultBounds } from '../../body/json-bounds.ts'
+import { readJson } from '../../body/read-json.ts'
+import { readTensors } from '../../body/read-tensors.ts'
+import { type AddressedQuery, readQuery } from './read-query.ts'
+
+/** What a body asks, without its rows. */
+export type PredictAsked = Omit<AddressedQuery, 'rows'> & { form: QueryRows['form'] }
+
+export const predictFormat: BodyFormat<PredictAsked> = {
+  name: 'predict',
+  open({ bytes }, bounds = defaultBounds) {
+    const { rows, ...asked } = readQuery(readTensors(bytes) ?? readJson(bytes, bounds))
+    return { asked: { ...asked, form: rows.form }, rowsFor: () => ({ rows }) }
+  },
+}

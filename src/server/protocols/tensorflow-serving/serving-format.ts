@@ -1,0 +1,16 @@
+import type { BodyFormat } from '../../body/body-format.ts'
+import { defaultBounds } from '../../body/json-bounds.ts'
+import { readServingBody, type ServingBody } from './serving-request.ts'
+import { servingRows } from './serving-rows.ts'
+
+/** What a body asks, without its rows. */
+export type ServingAsked = Pick<ServingBody, 'form' | 'signature'>
+
+export const servingFormat: BodyFormat<ServingAsked> = {
+  name: 'serving',
+  open({ bytes }, bounds = defaultBounds) {
+    const body = readServingBody(bytes, bounds)
+    const { form, signature } = body
+    return { asked: { form, signature }, rowsFor: (model) => servingRows(body, model) }
+  },
+}

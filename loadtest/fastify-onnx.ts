@@ -1,9 +1,9 @@
 import Fastify from 'fastify'
 import ort from 'onnxruntime-node'
-import { readBundle } from '../src/model/version/read-version.ts'
 import { readLayersModel } from '../src/model/lower/layers/layers-model.ts'
 import { lowerLayersModel } from '../src/model/lower/layers/lower-layers.ts'
 import { portsOf } from '../src/model/prediction/bindings.ts'
+import { readBundle } from '../src/model/version/read-version.ts'
 
 /*
  * The baseline "do it yourself": a child process with Fastify and onnxruntime-node in the handler, for tensors alone. The

@@ -14,8 +14,40 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit()
 })
 try {
-  const { runCli } = await import('./program.ts')
-  process.exitCode = await runCli(process.argv.slice(2), controller.signal, start)
+  process.exitCode = await run(process.argv.slice(2), controller.signal)
 } catch (error) {
   failStart(error)
+}
+
+/** Imports the commands' definitions; each command imports its own libraries when it runs. */
+async function run(args: string[], signal: AbortSignal): Promise<number> {
+  const [{ runProgram }, train, bench, graphs, imports, exports, verify, pin, settings] = await Promise.all([
+    import('./app/program.ts'),
+    import('./train/train-commands.ts'),
+    import('./bench/graph-commands.ts'),
+    import('./convert/graph-commands.ts'),
+    import('./convert/import-command.ts'),
+    import('./convert/export-command.ts'),
+    import('./convert/verify-command.ts'),
+    import('./app/pin-commands.ts'),
+    import('./config/configuration.ts'),
+  ])
+  const commands = [
+    train.createTrainCommand(signal),
+    train.createEvaluateCommand(signal),
+    bench.createCompileCommand(signal),
+    bench.createBenchCommand(signal),
+    graphs.createInspectCommand(),
+    graphs.createInitCommand(),
+    imports.createImportCommand(signal),
+    exports.createExportCommand(signal),
+    pin.createPinCommand(),
+    pin.createUnpinCommand(),
+    verify.createVerifyCommand(),
+    settings.createServeCommand(async (flags) => {
+      const { runServer } = await import('./cluster/run-server.ts')
+      await runServer(flags, start)
+    }),
+  ]
+  return runProgram(commands, args, signal)
 }

@@ -1,11 +1,11 @@
 import type { FastifyBaseLogger } from 'fastify'
+import { cacheFolder } from '../config/cache-folder.ts'
 import { systemClock } from '../model/base/clock.ts'
 import { callsAhead, FairShare } from '../model/batching/fair-share.ts'
 import { availableCores } from '../model/engines/pool/cores.ts'
 import { createEnginePool, type EnginePool } from '../model/engines/pool/pool.ts'
-import type { LoadOptions } from '../model/prediction/model.ts'
+import type { LoadOptions } from '../model/prediction/contract.ts'
 import type { Configuration } from '../schemas/configuration.ts'
-import { cacheFolder } from './cache-folder.ts'
 
 export type Log = Pick<FastifyBaseLogger, 'info' | 'warn' | 'error'>
 

@@ -2,9 +2,10 @@ import type { modelSettings, Settings } from '../config/settings.ts'
 import { systemClock } from '../model/base/clock.ts'
 import { ModelError } from '../model/base/errors.ts'
 import { invalidRequest } from '../model/features/problems.ts'
-import { findBundle } from '../model/version/open-version.ts'
-import { type LoadedModel, loadModel, type PendingPrediction } from '../model/prediction/model.ts'
+import type { LoadedModel, PendingPrediction } from '../model/prediction/contract.ts'
+import { loadModel } from '../model/prediction/model.ts'
 import { toColumns, toRows } from '../model/prediction/plain-answer.ts'
+import { findBundle } from '../model/version/open-version.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import type {
   ColumnsRequest,

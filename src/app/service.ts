@@ -1,21 +1,21 @@
-import { readFile } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { resolve } from 'node:path'
 import { systemClock } from '../model/base/clock.ts'
 import { reasonOf } from '../model/base/errors.ts'
-import { readBundle } from '../model/version/read-version.ts'
+import { multigateVersion } from '../model/base/project.ts'
 import { loadModel } from '../model/prediction/model.ts'
 import { Registry, type RegistryEvent } from '../model/registry/registry.ts'
 import { createFolderSource } from '../model/registry/source.ts'
+import { readBundle } from '../model/version/read-version.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import type { AppOptions } from '../server/app.ts'
 import { createLargeBodyReader } from '../server/body/large-body-reader.ts'
-import { readerScript } from '../server/protocols/reader-script.ts'
 import { createMetrics, type Metrics } from '../server/metrics/metrics.ts'
 import { registerProcessMetrics } from '../server/metrics/process-metrics.ts'
 import { createAdmission } from '../server/overload/admission.ts'
 import { createPendingBytes } from '../server/overload/pending-bytes.ts'
 import type { Drain } from '../server/plugins/draining.ts'
+import { readerScript } from '../server/protocols/reader-script.ts'
 import type { Peers } from '../server/request/siblings.ts'
 import type { HttpWarmUp } from './http-warm-up.ts'
 import { type Log, loadOptions, startPool } from './load-options.ts'
@@ -68,7 +68,7 @@ export async function createService(configuration: Configuration, options: Servi
   const { log, peers, connections, warmUp } = options
   const root = resolve(configuration.MULTIGATE_MODELS)
   await checkModelsFolder(root, configuration)
-  const version = await ownVersion()
+  const version = multigateVersion
   const pool = await startPool(configuration, log)
   const loading = loadOptions(configuration, pool, log)
   const { share } = loading
@@ -213,11 +213,4 @@ function report(event: RegistryEvent, log: Log, metrics: Metrics): void {
     case 'problem':
       log.warn(event.message)
   }
-}
-
-async function ownVersion(): Promise<string> {
-  const { version } = JSON.parse(await readFile(new URL('../../../package.json', import.meta.url), 'utf8')) as {
-    version: string
-  }
-  return version
 }

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import type { Prepared } from '../model/compile/prepare.ts'
 import { prepareInThread } from '../model/compile/prepare-in-thread.ts'
+import type { Prepared } from '../model/compile/prepare-request.ts'
 import type { ReadyPlan, TaskDifference } from '../model/contracts/compiled-plan.ts'
 import { createOnnxEngine } from '../model/engines/onnx/onnx.ts'
 import { type Measurement, measure } from './measure.ts'

@@ -1,7 +1,5 @@
-import type { Side } from '../model/compile/sides/split-sides.ts'
+import type { Side } from '../model/compile/sides/contract.ts'
 import type { Batch, TensorData } from '../model/contracts/engine.ts'
-import type { TargetInput } from './target.ts'
-
 /** Makes up a value of a column; `random` is uniform over [0, 1). */
 export type Draw = (random: () => number) => number
 
@@ -82,4 +80,11 @@ export function redraw(
       })
   }
   return other
+}
+export interface TargetInput {
+  name: string
+  dtype: 'int32' | 'float32'
+  /** By column. */
+  sides: Side[]
+  draws: Draw[]
 }

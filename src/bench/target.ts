@@ -4,19 +4,19 @@ import { ModelError } from '../model/base/errors.ts'
 import { type QuantizationRows, readQuantizationRows } from '../model/bundle/quantization.ts'
 import type { Bundle } from '../model/bundle/read.ts'
 import { optimise } from '../model/compile/optimise.ts'
-import type { PrepareRequest } from '../model/compile/prepare.ts'
-import type { Side, Sides } from '../model/compile/sides/split-sides.ts'
+import type { PrepareRequest } from '../model/compile/prepare-request.ts'
+import type { Side, Sides } from '../model/compile/sides/contract.ts'
 import { tableRows } from '../model/compile/sides/table-rows.ts'
 import type { GraphSource, Signature } from '../model/contracts/engine.ts'
 import { createOnnxEngine } from '../model/engines/onnx/onnx.ts'
 import { layoutOf } from '../model/features/layout.ts'
 import type { Graph } from '../model/graph/graph.ts'
 import { readGraph } from '../model/lower/read-graph.ts'
-import { findBundle } from '../model/version/open-version.ts'
 import { portsOf } from '../model/prediction/bindings.ts'
 import { describeGraph, outputsOf, savedGraph } from '../model/prediction/load-graph.ts'
+import { findBundle } from '../model/version/open-version.ts'
 import { type ColumnChoice, checkColumns } from './columns.ts'
-import { type Draw, drawRows, idDraw, normalDraw, sampleDraw } from './rows.ts'
+import { type Draw, drawRows, idDraw, normalDraw, sampleDraw, type TargetInput } from './rows.ts'
 
 /** A saved graph to be compiled or measured, and how to make up requests for it. */
 export interface Target {
@@ -28,14 +28,6 @@ export interface Target {
   /** Rows for int8: its own, so that it can be judged, or drawn ones. */
   quantization: PrepareRequest['quantization']
   verified: boolean
-}
-
-export interface TargetInput {
-  name: string
-  dtype: 'int32' | 'float32'
-  /** By column. */
-  sides: Side[]
-  draws: Draw[]
 }
 
 export interface TargetOptions {

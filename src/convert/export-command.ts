@@ -1,5 +1,4 @@
 import { Command, Option } from 'commander'
-import type { ConvertContext } from './context.ts'
 import type { ExportFormat } from './export-model.ts'
 
 interface ExportFlags {
@@ -11,7 +10,7 @@ interface ExportFlags {
 }
 
 /** `multigate export` */
-export function createExportCommand({ signal }: ConvertContext): Command {
+export function createExportCommand(signal: AbortSignal): Command {
   return new Command('export')
     .description("write a version's graph as ONNX, TensorFlow.js or Keras read it; see docs/import-export.md")
     .argument('<model>', "the folder of a version or a model, or a model's name")

@@ -1,7 +1,8 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { Value } from 'typebox/value'
+import { cacheFolder } from '../config/cache-folder.ts'
+import { multigateVersion } from '../model/base/project.ts'
 import { ModelName, TaskName, VersionName } from '../schemas/manifest.ts'
-import type { ConvertContext } from './context.ts'
 
 interface ImportFlags {
   name: string
@@ -20,7 +21,7 @@ interface ImportFlags {
 }
 
 /** `multigate import` */
-export function createImportCommand(context: ConvertContext): Command {
+export function createImportCommand(signal: AbortSignal): Command {
   return new Command('import')
     .description('make a version of a model that Keras saved; see docs/import-export.md')
     .argument('<path>', 'a .keras file, or an HDF5 file of weights (.weights.h5, .h5) or of a whole model')
@@ -74,11 +75,11 @@ Nothing is written before the version has been loaded and has answered its golde
         cross: flags.cross,
         allowUnused: flags.allowUnused,
         force,
-        cache: context.cacheFolder(cache),
+        cache: cacheFolder(cache ?? process.env.MULTIGATE_CACHE ?? ''),
         command: ['multigate import', path, '--name', name].join(' '),
-        multigateVersion: context.version,
+        multigateVersion,
         now: Date.now,
-        signal: context.signal,
+        signal,
         out: process.stdout,
         err: process.stderr,
       })

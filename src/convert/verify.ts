@@ -2,11 +2,11 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '../model/base/clock.ts'
-import { readBundle } from '../model/version/read-version.ts'
 import { type NewBundle, writeBundle } from '../model/bundle/write.ts'
 import { createEnginePool } from '../model/engines/pool/pool.ts'
-import type { ModelPlan } from '../model/prediction/load-graph.ts'
+import type { ModelPlan } from '../model/prediction/contract.ts'
 import { loadModel } from '../model/prediction/model.ts'
+import { readBundle } from '../model/version/read-version.ts'
 
 /** What becomes of a version when it is served. */
 export interface Verified {

@@ -1,6 +1,6 @@
-import { readBundle } from '../model/version/read-version.ts'
 import { createEngine } from '../model/engines/create.ts'
 import type { TensorFlowBackend } from '../model/engines/tensorflow/tensorflow-backend.ts'
+import { readBundle } from '../model/version/read-version.ts'
 import { readDataset } from './dataset.ts'
 import { formatInt8, judgeInt8 } from './int8.ts'
 import { predictLocally } from './local.ts'

@@ -1,6 +1,6 @@
 import t from 'tap'
+import type { TargetInput } from '../../src/bench/rows.ts'
 import { drawBatch, idDraw, normalDraw, redraw, sampleDraw } from '../../src/bench/rows.ts'
-import type { TargetInput } from '../../src/bench/target.ts'
 import { Dice } from '../support/compile/dice.ts'
 
 const inputs: TargetInput[] = [

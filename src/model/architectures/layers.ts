@@ -1,7 +1,7 @@
 import { initializers, input, layers, regularizers, type SymbolicTensor } from '@tensorflow/tfjs-layers'
 import type { ActivationName, GateFunction, Normalisation } from '../../schemas/architecture.ts'
 import { ModelError } from '../base/errors.ts'
-import { murmur3 } from '../features/murmur3.ts'
+import { murmur3 } from '../base/murmur3.ts'
 
 /*
  * The parts that all architectures share, of TensorFlow.js' own layers alone, so that any TensorFlow.js program opens a

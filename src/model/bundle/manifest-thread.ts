@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import { ModelError, reasonOf } from '../base/errors.ts'
-import type { ManifestFile, ManifestMessage } from './manifest-in-thread.ts'
 import { parseManifest } from './manifest.ts'
+import type { ManifestFile, ManifestMessage } from './manifest-in-thread.ts'
 
 /* A thread that reads one manifest, hands it over, and ends. */
 

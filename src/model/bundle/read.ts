@@ -94,4 +94,3 @@ async function variableFiles(folder: string, beside: string): Promise<string[]> 
   const names = await readdir(join(folder, beside, directory)).catch(() => [])
   return names.filter((name) => name.startsWith('variables.')).map((name) => posix.join(directory, name))
 }
-

@@ -3,7 +3,7 @@ import type { PlanDescription } from '../contracts/compiled-plan.ts'
 import { settleTables } from '../graph/external-data.ts'
 import { readGraph } from '../lower/read-graph.ts'
 import { compile } from './compile.ts'
-import type { PrepareRequest } from './prepare.ts'
+import type { PrepareRequest } from './prepare-request.ts'
 import { makeFolder, savePlan, unfinished } from './store/plan-files.ts'
 
 /** Compiles into `folder`; what is needed meanwhile stands beside it, so that large tables are linked, not copied. */

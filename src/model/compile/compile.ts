@@ -7,7 +7,8 @@ import { quantise } from './int8/quantise.ts'
 import type { FieldIds, TableScales } from './int8/quantised-table.ts'
 import { shiftLogits } from './int8/shift-logits.ts'
 import { describe, optimise, type Watch } from './optimise.ts'
-import { type PlanGraph, type Sides, splitSides } from './sides/split-sides.ts'
+import type { PlanGraph, Sides } from './sides/contract.ts'
+import { splitSides } from './sides/split-sides.ts'
 import type { CompiledGraph, Plans } from './store/compiled-graph.ts'
 
 export interface CompileOptions {

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { reasonOf } from '../base/errors.ts'
-import type { Prepared, PrepareRequest } from './prepare.ts'
+import type { Prepared, PrepareRequest } from './prepare-request.ts'
 
 /**
  * `prepare` in a thread of its own. Never rejects: a thread that dies is a problem like any other. `script` is what the

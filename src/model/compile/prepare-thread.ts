@@ -1,6 +1,7 @@
 import { setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
-import { type PrepareRequest, prepare } from './prepare.ts'
+import { prepare } from './prepare.ts'
+import type { PrepareRequest } from './prepare-request.ts'
 
 /*
  * A thread that compiles one graph and ends, so that compiling never blocks the event loop that answers requests. Where

@@ -3,38 +3,11 @@ import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { reasonOf } from '../base/errors.ts'
-import type { PlanDescription, Precision, ReadyPlan, Verdict } from '../contracts/compiled-plan.ts'
-import type { GraphSource } from '../contracts/engine.ts'
-import type { JudgedRows } from './int8/judge.ts'
+import type { PlanDescription, ReadyPlan, Verdict } from '../contracts/compiled-plan.ts'
 import type { InputRows } from './int8/observe-ranges.ts'
-import type { FieldIds } from './int8/quantised-table.ts'
-import type { Sides } from './sides/split-sides.ts'
+import type { Prepared, PrepareRequest } from './prepare-request.ts'
 import { cleanCache } from './store/clean-cache.ts'
 import { compilerVersion, makeFolder, readPlan } from './store/plan-files.ts'
-
-export interface PrepareRequest {
-  source: GraphSource
-  /** The output that is compiled: probabilities. */
-  output: string
-  sides: Sides | undefined
-  fields: Record<string, FieldIds[]>
-  precision: Precision
-  quantization: { scales: InputRows; judged: JudgedRows } | undefined
-  /** What identifies the graph's and the quantization rows' files: their checksums. */
-  identity: string
-  /** Folder of compiled plans; undefined for none. */
-  cache: string | undefined
-  now: number
-}
-
-export interface Prepared {
-  /** undefined where the graph is left alone. */
-  plan: ReadyPlan | undefined
-  /** Why it is left alone. */
-  problem: string | undefined
-  /** What did not hinder, but should be known. */
-  warnings: string[]
-}
 
 /**
  * A compiled plan of a saved graph, from the cache if it is there, else compiled, and kept in the cache if that can be

@@ -1,5 +1,4 @@
 import type { Problem } from '../base/errors.ts'
-import type { CandidateId } from '../features/layout.ts'
 
 /** Predictions by column: entry i of every column belongs to the same candidate. */
 export interface PredictionTable {
@@ -22,3 +21,5 @@ export interface PredictionTable {
   /** What is wrong with rows left out. */
   problems: Problem[]
 }
+/** Echoed as it was sent. */
+export type CandidateId = string | number

@@ -1,5 +1,5 @@
 import type { Field, IntegerField, NumericField, SparseField } from '../../schemas/features.ts'
-import { murmur3 } from './murmur3.ts'
+import { murmur3 } from '../base/murmur3.ts'
 import { createVocabulary, type Vocabulary } from './vocabulary.ts'
 
 /**

@@ -1,6 +1,7 @@
 import type { Field } from '../../schemas/features.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
 import type { Problem } from '../base/errors.ts'
+import type { CandidateId } from '../contracts/prediction.ts'
 import {
   createNumericFieldEncoder,
   createSparseFieldEncoder,
@@ -60,9 +61,6 @@ export interface EncodedRequest {
   /** The place of a row in the request, as a JSON pointer; `field` is one of its numeric fields, where one is to be named. */
   placeOf(row: number, field: string | undefined): string
 }
-
-/** Echoed as it was sent. */
-export type CandidateId = string | number
 
 /** Where a field's value goes: column `column` of `sparse` or `dense`. */
 export interface Slot {

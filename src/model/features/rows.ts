@@ -1,4 +1,5 @@
 import { isObject, pointer } from '../../schemas/json.ts'
+import type { CandidateId } from '../contracts/prediction.ts'
 import {
   bidProblem,
   bidRequired,
@@ -13,7 +14,7 @@ import {
   unknownField,
 } from './context.ts'
 import { describe, requiredMessage } from './field.ts'
-import type { CandidateId, EncodedRequest, EncodeOptions, Layout, Slot } from './layout.ts'
+import type { EncodedRequest, EncodeOptions, Layout, Slot } from './layout.ts'
 import { maxProblems, Problems } from './problems.ts'
 
 /** The first form of a request: named features, one object a candidate. */

@@ -5,8 +5,8 @@ import type { LayerParts, PlanSet } from '../contracts/compiled-plan.ts'
 import type { Batch } from '../contracts/engine.ts'
 import { CandidateCache, SEEN } from './candidate-cache.ts'
 import type { Packer } from './packing.ts'
-import type { Part, Way } from './plan-graph.ts'
 import { createRowMemory, mostBytes, type RowMemory, type RowMemoryOptions, slotWidth } from './row-memory.ts'
+import type { Part, Way } from './variant.ts'
 
 /** A request of the batch, and what is known of its candidates. */
 export interface Request {

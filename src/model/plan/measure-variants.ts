@@ -1,5 +1,5 @@
 import type { Batch } from '../contracts/engine.ts'
-import type { Rows, Way } from './plan-graph.ts'
+import type { Rows, Way } from './variant.ts'
 
 /** Rows of the requests of each call that is timed: what a row, a call, a joined request and its row cost follows from them. */
 const measuredRequests = [[1], [128], new Array<number>(8).fill(16), new Array<number>(64).fill(2)] as const

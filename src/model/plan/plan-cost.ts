@@ -1,11 +1,8 @@
 import type { Cost } from '../contracts/compiled-plan.ts'
-import type { Rows, Way } from './plan-graph.ts'
-
+import type { FullCost, Rows, Way } from './variant.ts'
 /*
  * What requests cost in a graph of a plan, µs: each in a call of its own, or in one with others.
  */
-
-export type FullCost = Required<Cost>
 
 /** What one request's rows cost by themselves. */
 export function costOf({ a, b }: Cost, rows: number): number {

@@ -1,45 +1,12 @@
 import { join } from 'node:path'
-import type ort from 'onnxruntime-node'
 import type { InferenceSession } from 'onnxruntime-node'
 import { concat } from '../base/concat.ts'
 import { ModelError, reasonOf } from '../base/errors.ts'
 import { onnxruntime } from '../base/onnxruntime.ts'
 import { planNames } from '../compile/sides/tensor-names.ts'
 import type { Cost, PlanPart } from '../contracts/compiled-plan.ts'
-import type { Batch } from '../contracts/engine.ts'
-import { createPacker, type Packer } from './packing.ts'
-import type { FullCost } from './plan-cost.ts'
-
-/** Rows of one request, or of any where no contexts are told apart; of known candidates with where each is kept. */
-export interface Rows {
-  rows: Int32Array
-  slots?: Int32Array
-}
-
-/** A way to compute rows. */
-export interface Way {
-  /** What it takes of the batch: of each request's first row, and of every row. */
-  context: readonly Packer[]
-  rows: readonly Packer[]
-  /** Whether each request has a context of its own in it. */
-  byRequest: boolean
-  /** Rows that it can compute in one call. */
-  mostRows: number
-  cost: FullCost
-  /** Each request has the context of its first row. */
-  run(batch: Batch, requests: readonly Rows[]): Promise<InferenceSession.OnnxValueMapType>
-}
-
-/** One graph of a plan, open in this thread. */
-export interface Part extends Way {
-  session: InferenceSession
-  /** `more`: inputs that the batch does not have. */
-  run(
-    batch: Batch,
-    requests: readonly Rows[],
-    more?: Record<string, ort.Tensor>,
-  ): Promise<InferenceSession.OnnxValueMapType>
-}
+import { createPacker } from './packing.ts'
+import type { FullCost, Part, Rows, Way } from './variant.ts'
 
 /** A cost as it is given. Rows of any requests share a call for nothing where no contexts are told apart. */
 export function fullCost({ byRequest }: Way, { a, b, joined = { a, b: byRequest ? b : 0 } }: Cost): FullCost {

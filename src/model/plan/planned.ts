@@ -7,7 +7,8 @@ import { type Candidates, createCandidates, type Request } from './candidates.ts
 import { measureWays } from './measure-variants.ts'
 import { sameContext } from './packing.ts'
 import { callsOf, costOf, shareOf, totalOf } from './plan-cost.ts'
-import { fullCost, openPart, type Part, type Rows, type Way } from './plan-graph.ts'
+import { fullCost, openPart } from './plan-graph.ts'
+import type { Part, Rows, Way } from './variant.ts'
 
 /** A compiled plan in this thread. One call at a time. */
 export interface PlannedGraph {

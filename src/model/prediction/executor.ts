@@ -16,7 +16,7 @@ import type { PooledGraph } from '../engines/pool/pool.ts'
 import type { Encoder } from '../features/encoder.ts'
 import type { RowArrays } from '../features/layout.ts'
 import { plainBatch, portsOf } from './bindings.ts'
-import type { LoadOptions } from './model.ts'
+import type { LoadOptions } from './contract.ts'
 
 /** Computes a version's batches: in a worker, or, those that are cheaper than their hand-over, in the calling thread. */
 export interface Executor {

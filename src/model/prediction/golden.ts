@@ -2,7 +2,7 @@ import type { Manifest } from '../../schemas/manifest.ts'
 import type { Clock } from '../base/clock.ts'
 import { ModelError, reasonOf } from '../base/errors.ts'
 import type { PredictionTable } from '../contracts/prediction.ts'
-import type { LoadedModel } from './model.ts'
+import type { LoadedModel } from './contract.ts'
 import type { QueryRows } from './query-rows.ts'
 
 /** While a version is loaded, no client waits for it: its checks may take this long, ms. */

@@ -6,44 +6,16 @@ import { reasonOf } from '../base/errors.ts'
 import { type QuantizationRows, readQuantizationRows } from '../bundle/quantization.ts'
 import type { Bundle } from '../bundle/read.ts'
 import type { InputRows } from '../compile/int8/observe-ranges.ts'
-import type { PrepareRequest } from '../compile/prepare.ts'
 import { prepareInThread } from '../compile/prepare-in-thread.ts'
-import type { Sides } from '../compile/sides/split-sides.ts'
+import type { PrepareRequest } from '../compile/prepare-request.ts'
+import type { Sides } from '../compile/sides/contract.ts'
 import { touchPlan } from '../compile/store/plan-files.ts'
-import type { ReadyPlan, Verdict } from '../contracts/compiled-plan.ts'
+import type { ReadyPlan } from '../contracts/compiled-plan.ts'
 import type { GraphSource } from '../contracts/engine.ts'
 import type { PooledGraph } from '../engines/pool/pool.ts'
 import { layoutOf } from '../features/layout.ts'
 import { namedInputs, portsOf } from './bindings.ts'
-import type { LoadOptions } from './model.ts'
-
-/** How a version is computed. */
-export interface ModelPlan {
-  workers: number
-  maxBatchRows: number
-  precision: 'float32' | 'int8'
-  /** The graph was compiled. */
-  compiled: boolean
-  /** Time to compile it, or to take its plan from the cache, s. */
-  compileSeconds: number
-  /** The first layer is computed by side: the context once a request, known candidates not at all. */
-  split: boolean
-  /** Why the graph runs as it was saved, or in another precision than asked for, or is not taken apart by side. */
-  notes: string[]
-  /** How int8 compares with float32 on held-out rows. */
-  verdict: Verdict | undefined
-}
-
-/** What became of compiling. */
-export interface Compiled {
-  /** What was loaded. */
-  source: GraphSource
-  plan: ReadyPlan | undefined
-  problem: string | undefined
-  seconds: number
-  /** Removes what is in nobody's cache. */
-  dispose(): Promise<void>
-}
+import type { Compiled, LoadOptions, ModelPlan } from './contract.ts'
 
 /** ONNX Runtime alone runs compiled plans. */
 const compilingEngine = 'onnx'

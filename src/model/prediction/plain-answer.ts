@@ -1,6 +1,5 @@
 import type { Prediction, PredictionColumns } from '../../schemas/predict.ts'
-import type { PredictionTable } from '../contracts/prediction.ts'
-import type { CandidateId } from '../features/layout.ts'
+import type { CandidateId, PredictionTable } from '../contracts/prediction.ts'
 import { eachPlace } from './answer.ts'
 
 /*

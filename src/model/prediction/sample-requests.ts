@@ -1,6 +1,6 @@
 import type { PredictRequest } from '../../schemas/predict.ts'
 import { drawRow } from '../features/draw-value.ts'
-import type { LoadedModel } from './model.ts'
+import type { LoadedModel } from './contract.ts'
 
 /** Rows of the requests. */
 const sizes = [1, 20, 100]

@@ -4,7 +4,7 @@ import type { Batcher } from '../batching/batcher.ts'
 import type { PooledGraph } from '../engines/pool/pool.ts'
 import type { Encoder } from '../features/encoder.ts'
 import { plainBatch, portsOf, toBatch } from './bindings.ts'
-import type { LoadOptions } from './model.ts'
+import type { LoadOptions } from './contract.ts'
 
 /** Tries a version with rows of its own. Rejects with INVALID_BUNDLE for what requests would meet otherwise. */
 export async function tryRows(manifest: Manifest, encoder: Encoder, graph: PooledGraph): Promise<void> {

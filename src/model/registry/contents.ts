@@ -1,6 +1,6 @@
 import type { VersionState } from '../../schemas/models.ts'
+import { compareVersions } from '../base/versions.ts'
 import type { KnownModel } from './entry.ts'
-import { compareVersions } from './policy.ts'
 
 /** A version in the models' folder, or one that still answers though it is gone from there. */
 export interface FolderVersion {

@@ -1,7 +1,7 @@
 import type { ModelStatus, VersionState } from '../../schemas/models.ts'
 import type { ModelErrorCode } from '../base/errors.ts'
-import type { LoadedModel } from '../prediction/model.ts'
-import { compareVersions } from './policy.ts'
+import { compareVersions } from '../base/versions.ts'
+import type { LoadedModel } from '../prediction/contract.ts'
 import type { SourceModel } from './source.ts'
 
 /**

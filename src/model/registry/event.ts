@@ -1,4 +1,4 @@
-import type { LoadedModel } from '../prediction/model.ts'
+import type { LoadedModel } from '../prediction/contract.ts'
 
 /** What the registry tells of what it does. */
 export type RegistryEvent =

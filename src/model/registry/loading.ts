@@ -1,5 +1,5 @@
 import { ModelError } from '../base/errors.ts'
-import type { LoadedModel } from '../prediction/model.ts'
+import type { LoadedModel } from '../prediction/contract.ts'
 import { type Entry, newEntry } from './entry.ts'
 import type { RegistryEvent } from './event.ts'
 import type { SourceVersion } from './source.ts'

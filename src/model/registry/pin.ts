@@ -3,7 +3,7 @@ import { readdir, realpath, rename, rm, stat, writeFile } from 'node:fs/promises
 import { dirname, join } from 'node:path'
 import { ModelError, reasonOf } from '../base/errors.ts'
 import { fileReason } from '../base/regular-file.ts'
-import { compareVersions } from './policy.ts'
+import { compareVersions } from '../base/versions.ts'
 import { isVersion, labelsFile, pinKey, readLabels } from './source.ts'
 
 /**

@@ -1,4 +1,5 @@
 import type { VersionState } from '../../schemas/models.ts'
+import { compareVersions } from '../base/versions.ts'
 import type { SourceVersion } from './source.ts'
 
 /** A version that the registry knows. */
@@ -94,9 +95,4 @@ function targetOf(
   if (isReady(pin) || good.some(({ version }) => version === pin)) return pin
   const stays = serving !== undefined && isReady(serving) && onDisk.some(({ version }) => version === serving)
   return stays ? serving : highest
-}
-
-/** Ascending numeric order of versions: positive integers without leading zeros. */
-export function compareVersions(a: string, b: string): number {
-  return a.length - b.length || (a < b ? -1 : a > b ? 1 : 0)
 }

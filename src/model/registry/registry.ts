@@ -1,6 +1,6 @@
 import type { ModelStatus } from '../../schemas/models.ts'
 import { ModelError, reasonOf } from '../base/errors.ts'
-import type { LoadedModel } from '../prediction/model.ts'
+import type { LoadedModel } from '../prediction/contract.ts'
 import { contentsOf, type FolderVersion } from './contents.ts'
 import { type KnownModel, statusOf, whyNotReady } from './entry.ts'
 import { findVersion, notReady } from './find.ts'

@@ -1,10 +1,10 @@
 import { readdir, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { type Bundle } from '../bundle/read.ts'
+import { compareVersions } from '../base/versions.ts'
 import { manifestFile } from '../bundle/manifest.ts'
-import { readBundle } from './read-version.ts'
-import { compareVersions } from '../registry/policy.ts'
+import type { Bundle } from '../bundle/read.ts'
 import { findGraph } from './manifestless.ts'
+import { readBundle } from './read-version.ts'
 
 /**
  * The version that a path means: a version's folder, a model's (then its highest version), or, where `models` is given, a

@@ -74,7 +74,13 @@ export function createLargeBodyReader(options: LargeBodyReaderOptions): LargeBod
       const reading = last.then(async () => {
         if (givenUp) throw givenUp
         const reader = running()
-        const opened = await reader.call({ type: 'open', format: format.name, bytes: whole(bytes), headerLength, bounds })
+        const opened = await reader.call({
+          type: 'open',
+          format: format.name,
+          bytes: whole(bytes),
+          headerLength,
+          bounds,
+        })
         const query = ask((opened as Extract<ReaderAnswer, { type: 'opened' }>).asked as never)
         const model = await reader.introduce(query.model)
         const answer = await reader.call({ type: 'encode', model, options: query.encoding })

@@ -1,4 +1,4 @@
-import type { LoadedModel, PendingPrediction, Query } from '../../model/prediction/model.ts'
+import type { LoadedModel, PendingPrediction, Query } from '../../model/prediction/contract.ts'
 import { ecpm } from '../../model/prediction/request-plan.ts'
 import { askInTerms } from './ask-in-terms.ts'
 import type { BodyBytes, BodyFormat } from './body-format.ts'

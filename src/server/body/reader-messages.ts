@@ -1,7 +1,7 @@
 import type { ModelErrorCode, Problem } from '../../model/base/errors.ts'
 import type { EncoderSource } from '../../model/features/encoder.ts'
 import type { EncodedRequest, EncodeOptions } from '../../model/features/layout.ts'
-import type { LoadedModel } from '../../model/prediction/model.ts'
+import type { LoadedModel } from '../../model/prediction/contract.ts'
 import type { ModelTensors } from '../../model/prediction/tensors.ts'
 import type { JsonBounds } from './json-bounds.ts'
 

@@ -1,6 +1,6 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { GraphStats } from '../../model/contracts/engine.ts'
-import type { MetricsSources } from './metrics.ts'
+import type { MetricsSources } from './sources.ts'
 
 const model = ['model', 'version']
 

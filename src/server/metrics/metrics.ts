@@ -1,26 +1,20 @@
 import { type Aggregator, Counter, Gauge, Registry as MetricsRegistry } from 'prom-client'
 import type { BatchObserver } from '../../model/batching/contract.ts'
 import type { PredictionTable } from '../../model/contracts/prediction.ts'
-import type { EnginePoolStats } from '../../model/engines/pool/pool.ts'
-import type { LoadedModel } from '../../model/prediction/model.ts'
+import type { LoadedModel } from '../../model/prediction/contract.ts'
 import { createTally, type TallySeries } from './bound-counter.ts'
 import { createHistogramTally, type HistogramSeries } from './bound-histogram.ts'
-import { type ConnectionSources, registerConnectionMetrics } from './connection-metrics.ts'
+import { registerConnectionMetrics } from './connection-metrics.ts'
 import { registerGraphMetrics } from './graph-metrics.ts'
 import { registerPredictionMeans } from './prediction-means.ts'
-import { type RegistrySources, registerRegistryMetrics } from './registry-metrics.ts'
+import { registerRegistryMetrics } from './registry-metrics.ts'
 import { removeSeries } from './remove-series.ts'
+import type { MetricsSources } from './sources.ts'
 import { createStatistics, type Statistics } from './statistics.ts'
 
 /** Seconds: 0.25 ms … 2.5 s, beyond the default deadline. */
 const durations = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
 const powersOfTwo = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
-
-/** What is live, asked for at every scrape. */
-export interface MetricsSources extends ConnectionSources, RegistrySources {
-  models(): { name: string; version: string; model: LoadedModel }[]
-  pool(): EnginePoolStats
-}
 
 /**
  * The service's metrics, in a registry of their own; `aggregator` says how gauges of several processes go together.

@@ -1,5 +1,5 @@
 import type { BatchObserver } from '../../model/batching/contract.ts'
-import type { LoadedModel } from '../../model/prediction/model.ts'
+import type { LoadedModel } from '../../model/prediction/contract.ts'
 import type { InferDuration, InferStatistics } from '../../schemas/infer-model.ts'
 
 /**

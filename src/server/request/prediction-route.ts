@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import { ModelError, reasonOf } from '../../model/base/errors.ts'
 import type { PredictionTable } from '../../model/contracts/prediction.ts'
-import type { LoadedModel, PendingPrediction } from '../../model/prediction/model.ts'
+import type { LoadedModel, PendingPrediction } from '../../model/prediction/contract.ts'
 import type { Lease } from '../../model/registry/registry.ts'
 import type { BodyCounting } from '../body/raw-body.ts'
 import { sendProblem } from '../errors/error-handler.ts'

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
-import { murmur3 } from '../../model/features/murmur3.ts'
-import type { LoadedModel } from '../../model/prediction/model.ts'
+import { murmur3 } from '../../model/base/murmur3.ts'
+import type { LoadedModel } from '../../model/prediction/contract.ts'
 
 /**
  * One log line per request: what it asked, how it ended, and how long each stage took. The stages add up to the total.

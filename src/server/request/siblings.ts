@@ -1,5 +1,4 @@
 import type { InferStatistics } from '../../schemas/infer-model.ts'
-import type { ServerContext } from './context.ts'
 
 /** A model is to be taken in or out of service. */
 export interface ModelChange {
@@ -17,8 +16,4 @@ export interface Peers {
   statistics(): Promise<InferStatistics[] | undefined>
   /** Changes it in all processes. Rejects with a ModelError where one of them refuses. */
   change(change: ModelChange): Promise<void>
-}
-/** What this process has counted of every version that is live. */
-export function ownStatistics({ registry, metrics }: Pick<ServerContext, 'registry' | 'metrics'>): InferStatistics[] {
-  return registry.live().map(({ name, version }) => metrics.statistics.of(name, version))
 }

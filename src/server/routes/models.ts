@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import type { LoadedModel } from '../../model/prediction/model.ts'
+import type { LoadedModel } from '../../model/prediction/contract.ts'
 import { noModel } from '../../model/registry/find.ts'
 import type { ModelDetails, ModelList } from '../../schemas/models.ts'
 import { problemResponses } from '../plugins/openapi.ts'

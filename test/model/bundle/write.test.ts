@@ -1,8 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { readBundle } from '../../../src/model/version/read-version.ts'
 import { type NewBundle, writeBundle } from '../../../src/model/bundle/write.ts'
+import { readBundle } from '../../../src/model/version/read-version.ts'
 
 const bundle: NewBundle = {
   manifest: {

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { murmur3 } from '../../../src/model/base/murmur3.ts'
 import {
   createNumericFieldEncoder,
   createSparseFieldEncoder,
@@ -7,7 +8,6 @@ import {
   idsOf,
   requiredMessage,
 } from '../../../src/model/features/field.ts'
-import { murmur3 } from '../../../src/model/features/murmur3.ts'
 import type { HashField, IntegerField, NumericField, Scaling, VocabularyField } from '../../../src/schemas/features.ts'
 
 const vocabulary = (changes: Partial<VocabularyField> = {}): VocabularyField => ({

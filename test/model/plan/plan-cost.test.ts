@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { callsOf, costOf, type FullCost, shareOf, totalOf } from '../../../src/model/plan/plan-cost.ts'
+import { callsOf, costOf, shareOf, totalOf } from '../../../src/model/plan/plan-cost.ts'
+import type { FullCost } from '../../../src/model/plan/variant.ts'
 
 /** Joined, a request of fewer than 20 rows is cheaper. */
 const cost: FullCost = { a: 2, b: 50, joined: { a: 4, b: 10 } }

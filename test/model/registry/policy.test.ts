@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { type Actions, compareVersions, type KnownVersion, nextActions } from '../../../src/model/registry/policy.ts'
+import { compareVersions } from '../../../src/model/base/versions.ts'
+import { type Actions, type KnownVersion, nextActions } from '../../../src/model/registry/policy.ts'
 import type { SourceVersion } from '../../../src/model/registry/source.ts'
 import type { VersionState } from '../../../src/schemas/models.ts'
 

@@ -1,10 +1,10 @@
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { createLargeBodyReader } from '../../../src/server/body/large-body-reader.ts'
-import { predictFormat } from '../../../src/server/protocols/predict/predict-format.ts'
-import { readerScript } from '../../../src/server/protocols/reader-script.ts'
 import { smallBody } from '../../../src/server/body/read-json.ts'
 import { createPendingBytes } from '../../../src/server/overload/pending-bytes.ts'
+import { predictFormat } from '../../../src/server/protocols/predict/predict-format.ts'
+import { readerScript } from '../../../src/server/protocols/reader-script.ts'
 import { startTestServer } from '../../support/server.ts'
 
 const models = fileURLToPath(new URL('../../../../models', import.meta.url))

@@ -1,5 +1,5 @@
 import ort from 'onnxruntime-node'
-import type { PlanGraph, Sides, SplitGraphs } from '../../../src/model/compile/sides/split-sides.ts'
+import type { PlanGraph, Sides, SplitGraphs } from '../../../src/model/compile/sides/contract.ts'
 import { planNames } from '../../../src/model/compile/sides/tensor-names.ts'
 import type { PackedInput } from '../../../src/model/contracts/compiled-plan.ts'
 import type { Graph } from '../../../src/model/graph/graph.ts'

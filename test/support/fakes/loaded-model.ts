@@ -1,5 +1,5 @@
 import { createEncoder } from '../../../src/model/features/encoder.ts'
-import type { LoadedModel } from '../../../src/model/prediction/model.ts'
+import type { LoadedModel } from '../../../src/model/prediction/contract.ts'
 import { tensorsOf } from '../../../src/model/prediction/tensors.ts'
 import { exampleManifest } from './manifest.ts'
 

@@ -4,7 +4,7 @@ import type { PlanPart, TaskDifference, Verdict } from '../../contracts/compiled
 import type { Graph } from '../../graph/graph.ts'
 import { ValueInfoProtoSchema } from '../../graph/onnx_pb.ts'
 import { auc } from '../../quality/metrics.ts'
-import type { PlanGraph } from '../sides/split-sides.ts'
+import type { PlanGraph } from '../sides/contract.ts'
 import { type InputRows, openSession, predictRows } from './observe-ranges.ts'
 
 /** Rows that int8 is judged on, none of which set its scales. */

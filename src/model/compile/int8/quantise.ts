@@ -2,19 +2,10 @@ import type { Segment } from '../../graph/columns.ts'
 import { weightsOf } from '../../graph/gemm.ts'
 import { floatShape, type Graph, type TensorShape } from '../../graph/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from '../../graph/onnx_pb.ts'
+import type { Emit, FirstLayer, Group, PlanGraph, Side, Sides, SplitGraphs } from '../sides/contract.ts'
 import { batchOf, columnsOf, embed, pickRows, rowIndexes } from '../sides/side-columns.ts'
 import { assemble, knownSum, ofRequest, readsContext } from '../sides/side-graphs.ts'
-import {
-  type Emit,
-  type FirstLayer,
-  firstLayers,
-  type Group,
-  type PlanGraph,
-  type Side,
-  type Sides,
-  type SplitGraphs,
-  splitLayers,
-} from '../sides/split-sides.ts'
+import { firstLayers, splitLayers } from '../sides/split-sides.ts'
 import { roundToBytes, sideBySide, sideBySideCopies, sumsOf, toBytes, toFloats, toInt8 } from './int8-matrix.ts'
 import { type QuantiseOptions, quantiseLayers } from './quantise-layers.ts'
 

@@ -2,7 +2,7 @@ import type { Segment } from '../../graph/columns.ts'
 import { weightsOf } from '../../graph/gemm.ts'
 import { declare, floatShape, type Graph } from '../../graph/graph.ts'
 import type { NodeProto } from '../../graph/onnx_pb.ts'
-import type { PlanGraph, Side, Sides } from './split-sides.ts'
+import type { PlanGraph, Side, Sides } from './contract.ts'
 import { planNames } from './tensor-names.ts'
 
 /*

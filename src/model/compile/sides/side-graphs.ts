@@ -1,8 +1,8 @@
 import { weightsOf } from '../../graph/gemm.ts'
 import { declare, floatShape, type Graph } from '../../graph/graph.ts'
 import { TensorProto_DataType as DataType, type ValueInfoProto } from '../../graph/onnx_pb.ts'
+import type { Emit, FirstLayer, Group, PlanGraph, Sides } from './contract.ts'
 import { rowIndexes } from './side-columns.ts'
-import type { Emit, FirstLayer, Group, PlanGraph, Sides } from './split-sides.ts'
 import { planNames } from './tensor-names.ts'
 
 /*

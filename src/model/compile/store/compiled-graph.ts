@@ -1,5 +1,5 @@
 import type { Effort, PassReport, Verdict } from '../../contracts/compiled-plan.ts'
-import type { PlanGraph, SplitGraphs } from '../sides/split-sides.ts'
+import type { PlanGraph, SplitGraphs } from '../sides/contract.ts'
 
 /** The plans of one precision. */
 export interface Plans {

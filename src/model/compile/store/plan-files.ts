@@ -8,7 +8,7 @@ import { checkTables, external, externalPlace, largeTable, linkOrCopy } from '..
 import { type Graph, isExternal } from '../../graph/graph.ts'
 import { isMarked } from '../../graph/ids.ts'
 import { TensorProto_DataType as DataType, type TensorProto } from '../../graph/onnx_pb.ts'
-import type { PlanGraph } from '../sides/split-sides.ts'
+import type { PlanGraph } from '../sides/contract.ts'
 import type { CompiledGraph, Plans } from './compiled-graph.ts'
 
 /*

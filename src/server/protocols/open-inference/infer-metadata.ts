@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { Slot } from '../../../model/features/layout.ts'
-import type { LoadedModel } from '../../../model/prediction/model.ts'
+import type { LoadedModel } from '../../../model/prediction/contract.ts'
 import type { Registry } from '../../../model/registry/registry.ts'
 import type { InferLive, InferModel, InferReady, InferServer } from '../../../schemas/infer.ts'
 import type { ServerContext } from '../../request/context.ts'

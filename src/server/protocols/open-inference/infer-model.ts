@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify'
-import type { LoadedModel } from '../../../model/prediction/model.ts'
+import type { LoadedModel } from '../../../model/prediction/contract.ts'
 import type { Registry } from '../../../model/registry/registry.ts'
 import type { InferConfig, InferStatisticsList } from '../../../schemas/infer-model.ts'
 import type { ServerContext } from '../../request/context.ts'
-import { ownStatistics } from '../../request/siblings.ts'
+import { ownStatistics } from '../../request/own-statistics.ts'
 import { type AskedModel, askModel, datatypeNames, platformOf } from './infer-metadata.ts'
 import {
   inferAllStatisticsSchema,

@@ -1,12 +1,12 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import type { OutputTensor } from '../../../model/prediction/tensors.ts'
 import { predictBody } from '../../body/predict-body.ts'
-import { type InferAsked, inferFormat } from './infer-format.ts'
 import { acceptAnyType, bytesOf } from '../../body/raw-body.ts'
 import type { ServerContext } from '../../request/context.ts'
 import { answerPrediction, bodyCounting, deadlineOf, predictionRoute } from '../../request/prediction-route.ts'
 import { encodeAnswer, outputsOf } from './infer-answer.ts'
 import { inferSchema, inferVersionSchema } from './infer-docs.ts'
+import { type InferAsked, inferFormat } from './infer-format.ts'
 
 /** Smallest answer that is compressed where its client would like that, bytes: below, it costs more than it saves. */
 const worthwhile = 1024

@@ -2,11 +2,11 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { writeAnswer } from '../../../model/prediction/answer.ts'
 import type { QueryRows } from '../../../model/prediction/query-rows.ts'
 import { predictBody } from '../../body/predict-body.ts'
-import { predictFormat } from './predict-format.ts'
 import { createBytesParser } from '../../body/raw-body.ts'
 import type { ServerContext } from '../../request/context.ts'
 import { answerPrediction, bodyCounting, deadlineOf, predictionRoute } from '../../request/prediction-route.ts'
 import { predictSchema } from './predict-docs.ts'
+import { predictFormat } from './predict-format.ts'
 import { orProblems } from './read-query.ts'
 
 const noBody = Buffer.alloc(0)

@@ -1,6 +1,6 @@
 import { ModelError, type Problem } from '../../../model/base/errors.ts'
 import { invalidRequest, maxProblems } from '../../../model/features/problems.ts'
-import type { Query } from '../../../model/prediction/model.ts'
+import type { Query } from '../../../model/prediction/contract.ts'
 import type { QueryRows } from '../../../model/prediction/query-rows.ts'
 import { isObject, pointer } from '../../../schemas/json.ts'
 import { PredictEnvelope } from '../../../schemas/predict.ts'

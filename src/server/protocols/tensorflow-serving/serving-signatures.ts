@@ -1,5 +1,5 @@
 import { invalidRequest } from '../../../model/features/problems.ts'
-import type { LoadedModel } from '../../../model/prediction/model.ts'
+import type { LoadedModel } from '../../../model/prediction/contract.ts'
 import type { OutputTensor } from '../../../model/prediction/tensors.ts'
 import type { ServingMetadata, ServingSignatureDef } from '../../../schemas/serving.ts'
 

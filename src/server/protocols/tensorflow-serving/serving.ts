@@ -2,12 +2,12 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from
 import { ModelError } from '../../../model/base/errors.ts'
 import { invalidRequest } from '../../../model/features/problems.ts'
 import { predictBody } from '../../body/predict-body.ts'
-import { servingFormat } from './serving-format.ts'
 import { acceptAnyType, bytesOf } from '../../body/raw-body.ts'
 import type { ServerContext } from '../../request/context.ts'
 import { answerPrediction, bodyCounting, deadlineOf, predictionRoute } from '../../request/prediction-route.ts'
 import { writeServingAnswer } from './serving-answer.ts'
 import { servingLabelSchema, servingSchema, servingVersionSchema } from './serving-docs.ts'
+import { servingFormat } from './serving-format.ts'
 import type { ServingBody } from './serving-request.ts'
 import { checkSignatureName, servingOutputs } from './serving-signatures.ts'
 

@@ -7,7 +7,7 @@ import {
   meanShift,
   passesClearly,
 } from '../../../../src/model/compile/int8/judge.ts'
-import type { PlanGraph } from '../../../../src/model/compile/sides/split-sides.ts'
+import type { PlanGraph } from '../../../../src/model/compile/sides/contract.ts'
 import { buildModel, distance, exampleModel, rowsOf, savedAnswers } from '../../../support/compile/random-model.ts'
 import { reread } from '../../../support/compile/run-graph.ts'
 

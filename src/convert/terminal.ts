@@ -1,12 +1,3 @@
-/** What the commands of this room are given by the command line as a whole. */
-export interface ConvertContext {
-  /** Of multigate. */
-  version: string
-  signal: AbortSignal
-  /** Folder of compiled plans, of an option that may be missing. */
-  cacheFolder(option: string | undefined): string | undefined
-}
-
 /** Where text goes: a standard stream, or a stand-in. */
 export interface Terminal {
   isTTY?: boolean

@@ -1,0 +1,82 @@
+// The rooms of src/, each with what it may import: `npm run lint` holds every import to it.  docs/architecture.md is the map.
+
+/** Rooms in the order of their imports: a room imports rooms of earlier lines alone. */
+const order = [
+  ['schemas'],
+  ['model/base'],
+  ['model/contracts', 'config'],
+  ['model/graph', 'model/architectures', 'model/features', 'model/calibration', 'model/quality'],
+  ['model/batching', 'model/drift', 'model/bundle'],
+  ['model/lower'],
+  ['model/compile'],
+  ['model/version', 'model/plan'],
+  ['model/engines'],
+  ['model/prediction'],
+  ['model/registry'],
+  ['server', 'train', 'convert', 'bench'],
+  ['app'],
+  ['cluster'],
+]
+
+/** Packages that a room must not import, whatever its place. */
+const packages = [
+  { rooms: ['model'], names: ['fastify', 'fastify-plugin', '@fastify/.+', 'prom-client'], why: 'model/ knows neither HTTP nor metrics' },
+  { rooms: ['train', 'convert', 'bench'], names: ['fastify', '@fastify/.+', 'prom-client'], why: 'tools serve nothing' },
+  { rooms: ['server', 'app', 'cluster'], names: ['@tensorflow/.+', 'onnxruntime-node'], why: 'models are reached through model/' },
+]
+
+const all = order.flat()
+const roomPath = (room) => `^src/${room}/`
+
+const rooms = order.flatMap((line, i) =>
+  line.map((room) => ({
+    name: `room: ${room}`,
+    comment: `${room}/ imports earlier rooms alone: see \`order\` in .dependency-cruiser.mjs.`,
+    severity: 'error',
+    from: { path: roomPath(room) },
+    to: {
+      path: '^src/',
+      pathNot: [room, ...order.slice(0, i).flat()].map(roomPath),
+    },
+  })),
+)
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+export default {
+  forbidden: [
+    ...rooms,
+    {
+      name: 'no room',
+      comment: 'Every folder of src/ has its place in `order`; only main, cli and index stand outside.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: [...all.map(roomPath), '^src/(main|cli|index)\\.ts$'] },
+      to: {},
+    },
+    {
+      name: 'no ring of files',
+      severity: 'error',
+      from: {},
+      to: { circular: true },
+    },
+    {
+      name: 'no ring of folders',
+      severity: 'error',
+      scope: 'folder',
+      from: {},
+      to: { circular: true },
+    },
+    ...packages.map(({ rooms, names, why }) => ({
+      name: `packages of ${rooms.join(', ')}`,
+      comment: why,
+      severity: 'error',
+      from: { path: rooms.map(roomPath) },
+      to: { path: names.map((name) => `node_modules/${name}/`) },
+    })),
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'require', 'node', 'default'] },
+  },
+}

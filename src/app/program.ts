@@ -1,0 +1,33 @@
+import { Command, CommanderError } from 'commander'
+import { ModelError, reasonOf } from '../model/base/errors.ts'
+import { multigateVersion } from '../model/base/project.ts'
+import { SpecError } from '../train/spec.ts'
+
+/** Exit codes: 1 anything failed, 2 wrong usage, 130 interrupted. */
+const interrupted = 130
+
+/**
+ * Runs the command line `args` with these commands, and resolves with the exit code. Reports a user's errors without a
+ * stack trace, unless the environment variable DEBUG is set.
+ */
+export async function runProgram(commands: Command[], args: string[], signal: AbortSignal): Promise<number> {
+  const program = new Command('multigate')
+    .description('Multi-task ranking models: train, evaluate, serve')
+    .version(multigateVersion)
+    .showHelpAfterError('(--help lists commands and options)')
+  for (const command of commands) program.addCommand(command)
+  for (const command of [program, ...commands]) command.exitOverride()
+  try {
+    await program.parseAsync(args, { from: 'user' })
+    return 0
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+    if (signal.aborted) {
+      console.error('Stopped; nothing was written.')
+      return interrupted
+    }
+    const expected = error instanceof SpecError || error instanceof ModelError
+    console.error(expected || !(error instanceof Error) || !process.env.DEBUG ? reasonOf(error) : error.stack)
+    return 1
+  }
+}

@@ -1,0 +1,12 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+
+/** The folder of package.json, for sources and compiled files alike. */
+export const projectRoot = folderOfPackage(import.meta.dirname)
+
+/** Version of multigate, as package.json has it. */
+export const multigateVersion: string = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8')).version
+
+function folderOfPackage(from: string): string {
+  return existsSync(join(from, 'package.json')) ? from : folderOfPackage(dirname(from))
+}

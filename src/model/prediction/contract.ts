@@ -1,0 +1,124 @@
+import type { Manifest } from '../../schemas/manifest.ts'
+import type { PredictOptions } from '../../schemas/predict.ts'
+import type { Clock } from '../base/clock.ts'
+import type { Problem } from '../base/errors.ts'
+import type { BatcherStats, BatchObserver } from '../batching/contract.ts'
+import type { FairShare } from '../batching/fair-share.ts'
+import type { PlanCosts, ReadyPlan, Verdict } from '../contracts/compiled-plan.ts'
+import type { GraphSource, GraphStats } from '../contracts/engine.ts'
+import type { PredictionTable } from '../contracts/prediction.ts'
+import type { Drift } from '../drift/monitor.ts'
+import type { EnginePool } from '../engines/pool/pool.ts'
+import type { Encoder } from '../features/encoder.ts'
+import type { QueryRows } from './query-rows.ts'
+import type { ModelTensors } from './tensors.ts'
+
+export interface Query {
+  rows: QueryRows
+  /** Default: all, derived ones too. */
+  tasks?: string[] | undefined
+  options?: PredictOptions | undefined
+  /** What is wrong with the request already: reported together with what else is. */
+  problems?: readonly Problem[] | undefined
+  /** When the answer is of no use any more, on the model's clock, ms. */
+  deadline: number
+  /** Called when rows of it begin to be computed, with the moment on the model's clock, ms; perhaps several times. */
+  begun?: ((at: number) => void) | undefined
+}
+
+export interface PendingPrediction {
+  /** Rows that are computed. */
+  rows: number
+  /** Seconds that encoding took. */
+  encodeSeconds: number
+  /** Seconds that the engine takes for it, by its cost model; 0 where it is not asked. */
+  engineSeconds: number
+  table: Promise<PredictionTable>
+  /** Gives the request up; `table` rejects with CANCELLED. */
+  cancel(): void
+}
+
+/** A model version that is loaded, verified and warm. */
+export interface LoadedModel {
+  manifest: Manifest
+  encoder: Encoder
+  /** What may be sent and had as tensors. */
+  tensors: ModelTensors
+  /** There is no manifest on disk: no named features, and answers that may be any numbers. */
+  bare: boolean
+  engine: string
+  plan: ModelPlan
+  /** Most rows of a request; and how long an idle worker waits for more, ms. */
+  limits: Pick<LoadOptions, 'maxRequestRows' | 'maxDelayMs'>
+  /** What the workers have computed, by plan, and keep; undefined where the engine doesn't count. */
+  graphStats(): Promise<GraphStats | undefined>
+  /** What is wrong with the tasks and options of a query, with its `problems`. Throws INVALID_REQUEST for the hundredth. */
+  check(query: Pick<Query, 'tasks' | 'options' | 'problems'>): Problem[]
+  /** Throws what is wrong with the query at once (INVALID_REQUEST, TOO_MANY_ROWS); all else comes with the promise. */
+  predict(query: Query): PendingPrediction
+  stats(): BatcherStats
+  /** How far live traffic has moved from what the model was judged on. */
+  drift(): Drift[]
+  /** Answers what is accepted, then frees everything. Idempotent. */
+  close(): Promise<void>
+  /** Rejects what is accepted. */
+  destroy(error: unknown): void
+}
+
+export interface LoadOptions {
+  pool: EnginePool
+  clock: Clock
+  /** Where and how graphs are compiled; undefined: they run as they were saved. */
+  compiler?: CompilerOptions
+  /** Whom the pool's workers are shared with; default: nobody. */
+  share?: FairShare
+  maxBatchRows: number
+  maxDelayMs: number
+  maxQueueRows: number
+  maxRequestRows: number
+  observer?: BatchObserver
+  /** Asks a version, as its clients will, before it is served; what it is asked then is no traffic. */
+  rehearse?(model: LoadedModel): Promise<void>
+  /** Hears of every value that fell into an out-of-vocabulary bucket. */
+  onUnknown?(field: string): void
+}
+
+export interface CompilerOptions {
+  /** Folder of compiled plans; undefined: they are kept nowhere. */
+  cache: string | undefined
+  /** Memory for what is kept of candidates, of all workers together, bytes; 0 for none. */
+  candidateBytes: number
+  /** Milliseconds since 1970. */
+  now(): number
+  /** Hears what did not hinder the version, but should be known. */
+  onWarning?(message: string): void
+  /** What the plan's graphs cost, instead of what each worker would measure: so tests decide which way rows go. */
+  costs?: PlanCosts
+}
+/** How a version is computed. */
+export interface ModelPlan {
+  workers: number
+  maxBatchRows: number
+  precision: 'float32' | 'int8'
+  /** The graph was compiled. */
+  compiled: boolean
+  /** Time to compile it, or to take its plan from the cache, s. */
+  compileSeconds: number
+  /** The first layer is computed by side: the context once a request, known candidates not at all. */
+  split: boolean
+  /** Why the graph runs as it was saved, or in another precision than asked for, or is not taken apart by side. */
+  notes: string[]
+  /** How int8 compares with float32 on held-out rows. */
+  verdict: Verdict | undefined
+}
+
+/** What became of compiling. */
+export interface Compiled {
+  /** What was loaded. */
+  source: GraphSource
+  plan: ReadyPlan | undefined
+  problem: string | undefined
+  seconds: number
+  /** Removes what is in nobody's cache. */
+  dispose(): Promise<void>
+}

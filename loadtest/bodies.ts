@@ -1,5 +1,5 @@
 import type { Encoder } from '../src/model/features/encoder.ts'
-import { portsOf } from '../src/model/prediction/bindings.ts'
+import { bindingsOf } from '../src/model/prediction/bindings.ts'
 import type { Features, Field } from '../src/schemas/features.ts'
 import type { Manifest } from '../src/schemas/manifest.ts'
 import { createDraw, createRandom, type Random, zipf } from '../src/train/random.ts'
@@ -65,7 +65,7 @@ export interface BinaryRequest {
 /** The query's tensors as bytes, by the Open Inference Protocol; the answer is to be bytes too. */
 export function toInferRequest({ context, candidates }: Query, manifest: Manifest, encoder: Encoder): BinaryRequest {
   const { rows, sparse, dense } = encoder.rows(context, candidates, { maxRows: candidates.length, partial: false })
-  const ports = portsOf(manifest)
+  const ports = bindingsOf(manifest)
   const tensors = [
     { name: ports.sparse, datatype: 'INT32', values: sparse },
     { name: ports.dense, datatype: 'FP32', values: dense },

@@ -2,7 +2,7 @@ import Fastify from 'fastify'
 import ort from 'onnxruntime-node'
 import { readLayersModel } from '../src/model/lower/layers/layers-model.ts'
 import { lowerLayersModel } from '../src/model/lower/layers/lower-layers.ts'
-import { portsOf } from '../src/model/prediction/bindings.ts'
+import { bindingsOf } from '../src/model/prediction/bindings.ts'
 import { readBundle } from '../src/model/version/read-version.ts'
 
 /*
@@ -16,7 +16,7 @@ process.on('disconnect', () => process.exit())
 
 const { folder, manifest } = await readBundle(root, name, version)
 const { file } = manifest.graph
-const { probabilities: output, ...inputs } = portsOf(manifest)
+const { probabilities: output, ...inputs } = bindingsOf(manifest)
 const graph = lowerLayersModel(await readLayersModel(folder, file), [output])
 const session = await ort.InferenceSession.create(graph, {
   graphOptimizationLevel: 'all',

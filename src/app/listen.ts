@@ -8,7 +8,7 @@ import type { Metrics } from '../server/metrics/metrics.ts'
 import { surviveAcceptErrors } from '../server/overload/accept-errors.ts'
 import { type ConnectionSource, listenOn } from '../server/overload/connections.ts'
 import { createRequestLog } from '../server/request/request-log.ts'
-import type { Peers } from '../server/request/siblings.ts'
+import type { Siblings } from '../server/request/siblings.ts'
 import { createHttpWarmUp } from './http-warm-up.ts'
 import { loggerOptions } from './logging.ts'
 import { createService } from './service.ts'
@@ -45,7 +45,7 @@ export interface ServeOptions {
   /** Default: the configured port. */
   connections?: ConnectionSource
   /** Other processes of the same service. */
-  peers?: Peers
+  peers?: Siblings
   /** Models that are not served until they are loaded on demand. */
   unloaded?: readonly string[]
 }

@@ -16,7 +16,7 @@ import { createAdmission } from '../server/overload/admission.ts'
 import { createPendingBytes } from '../server/overload/pending-bytes.ts'
 import type { Drain } from '../server/plugins/draining.ts'
 import { readerScript } from '../server/protocols/reader-script.ts'
-import type { Peers } from '../server/request/siblings.ts'
+import type { Siblings } from '../server/request/siblings.ts'
 import type { HttpWarmUp } from './http-warm-up.ts'
 import { type Log, loadOptions, startPool } from './load-options.ts'
 import { checkModelsFolder } from './models-folder.ts'
@@ -48,7 +48,7 @@ export interface Service {
 export interface ServiceOptions {
   log: Log
   /** Other processes of the same service. */
-  peers?: Peers | undefined
+  peers?: Siblings | undefined
   /** Connections that are open. */
   connections?(): number
   /** Models that are not served until they are loaded on demand. */

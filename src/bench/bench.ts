@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { prepareInThread } from '../model/compile/prepare-in-thread.ts'
 import type { Prepared } from '../model/compile/prepare-request.ts'
-import type { ReadyPlan, TaskDifference } from '../model/contracts/compiled-plan.ts'
+import type { CompiledPlan, TaskDifference } from '../model/contracts/compiled-plan.ts'
 import { createOnnxEngine } from '../model/engines/onnx/onnx.ts'
 import { type Measurement, measure } from './measure.ts'
 import type { Target } from './target.ts'
@@ -91,7 +91,7 @@ export async function dispose({ plan }: Prepared): Promise<void> {
 }
 
 /** A plan of each precision. */
-export function plansOf({ plan }: Prepared): { float32: ReadyPlan; int8: ReadyPlan | undefined } | undefined {
+export function plansOf({ plan }: Prepared): { float32: CompiledPlan; int8: CompiledPlan | undefined } | undefined {
   if (plan === undefined) return undefined
   return {
     float32: { ...plan, precision: 'float32' },

@@ -1,5 +1,5 @@
 import { logit } from '../model/compile/int8/judge.ts'
-import type { ReadyPlan } from '../model/contracts/compiled-plan.ts'
+import type { CompiledPlan } from '../model/contracts/compiled-plan.ts'
 import type { Batch, Engine, GraphStats, LoadedGraph } from '../model/contracts/engine.ts'
 import { drawBatch, redraw } from './rows.ts'
 import type { Target } from './target.ts'
@@ -31,7 +31,7 @@ export interface Measurement extends Contestant {
 export interface MeasureOptions {
   target: Target
   /** The graph's plans, compiled; undefined where it is left alone. */
-  plans: { float32: ReadyPlan; int8: ReadyPlan | undefined } | undefined
+  plans: { float32: CompiledPlan; int8: CompiledPlan | undefined } | undefined
   engine: Engine
   shape: { rows: number; requests: number }
   /** How long to measure each contestant, s. */
@@ -104,10 +104,10 @@ function createRunners(
     const graph = compiled[plan]
     const set = plan === 'float32' ? plans?.float32.description.float32 : plans?.int8?.description.int8
     if (graph === undefined || set === undefined) continue
-    const whole = hasContext && shape.rows > 1 && set.fresh !== undefined
+    const whole = hasContext && shape.rows > 1 && set.shared_context !== undefined
     runners.push({ plan, requests: whole ? 'context by row' : 'any', graph, next: draw(whole) })
-    if (set.fresh !== undefined) runners.push({ plan, requests: 'new candidates', graph, next: draw(false) })
-    if (set.known === undefined) continue
+    if (set.shared_context !== undefined) runners.push({ plan, requests: 'new candidates', graph, next: draw(false) })
+    if (set.cached === undefined) continue
     const known = drawBatch(inputs, shape, random)
     const next = () => redraw(inputs, known, shape, ['context', 'cross'], random)
     runners.push({ plan, requests: 'known candidates', graph, next })
@@ -144,10 +144,10 @@ async function compareAnswers(runner: Runner, exported: LoadedGraph, { target }:
   }
 }
 
-const ways = ['exported', 'whole', 'fresh', 'known'] as const
+const ways = ['exported', 'full', 'shared_context', 'cached'] as const
 
 function rowsBy(graph: LoadedGraph): GraphStats['rows'] {
-  return graph.stats?.().rows ?? { exported: 0, whole: 0, fresh: 0, known: 0 }
+  return graph.stats?.().rows ?? { exported: 0, full: 0, shared_context: 0, cached: 0 }
 }
 
 /** Per contestant and round the times of its calls, µs. */

@@ -5,7 +5,7 @@ import { compile } from '../model/compile/compile.ts'
 import { feedsOf, openSession } from '../model/compile/int8/observe-ranges.ts'
 import { describe } from '../model/compile/optimise.ts'
 import { prepareInThread } from '../model/compile/prepare-in-thread.ts'
-import type { PlanGraph } from '../model/compile/sides/contract.ts'
+import type { VariantGraph } from '../model/compile/sides/contract.ts'
 import type { CompiledGraph, Plans } from '../model/compile/store/compiled-graph.ts'
 import type { PassReport } from '../model/contracts/compiled-plan.ts'
 import type { Batch } from '../model/contracts/engine.ts'
@@ -161,14 +161,14 @@ function sizesOf({ float32, int8 }: CompiledGraph): PlanSize[] {
   return [...sizes('float32', float32), ...(int8 === undefined ? [] : sizes('int8', int8))]
 }
 
-function sizes(precision: PlanSize['precision'], { whole, split }: Plans): PlanSize[] {
-  const all: [PlanSize['graph'], PlanGraph | undefined][] = [['whole', whole]]
+function sizes(precision: PlanSize['precision'], { full, split }: Plans): PlanSize[] {
+  const all: [PlanSize['graph'], VariantGraph | undefined][] = [['whole', full]]
   if (typeof split !== 'string')
     all.push(
-      ['new candidates', split.fresh],
-      ["candidates' parts", split.parts],
-      ["contexts' parts", split.context],
-      ['known candidates', split.known],
+      ['new candidates', split.shared_context],
+      ["candidates' parts", split.candidate_encoder],
+      ["contexts' parts", split.context_encoder],
+      ['known candidates', split.cached],
     )
   return all.flatMap(([name, plan]) => {
     if (plan === undefined) return []

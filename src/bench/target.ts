@@ -12,7 +12,7 @@ import { createOnnxEngine } from '../model/engines/onnx/onnx.ts'
 import { layoutOf } from '../model/features/layout.ts'
 import type { Graph } from '../model/graph/graph.ts'
 import { readGraph } from '../model/lower/read-graph.ts'
-import { portsOf } from '../model/prediction/bindings.ts'
+import { bindingsOf } from '../model/prediction/bindings.ts'
 import { describeGraph, outputsOf, savedGraph } from '../model/prediction/load-graph.ts'
 import { findBundle } from '../model/version/open-version.ts'
 import { type ColumnChoice, checkColumns } from './columns.ts'
@@ -62,7 +62,8 @@ export async function openTarget(path: string, options: TargetOptions): Promise<
       `${path} is no ONNX file, no folder of a model or version, and no model in ${options.models}`,
     )
   const { name, version } = bundle.manifest
-  if (bundle.bare) return openBare(savedGraph(bundle, outputsOf(bundle.manifest)), `${name}/${version}`, options)
+  if (bundle.manifestless)
+    return openBare(savedGraph(bundle, outputsOf(bundle.manifest)), `${name}/${version}`, options)
   for (const option of ['context', 'cross', 'output'] as const)
     if (options[option] !== undefined)
       throw new ModelError('INVALID_REQUEST', `--${option} is for graphs without a manifest, which says it`)
@@ -73,7 +74,7 @@ async function openBundle(bundle: Bundle, random: () => number): Promise<Target>
   const { manifest } = bundle
   const rows = await readQuantizationRows(bundle)
   const described = describeGraph(manifest, rows)
-  const { sparse, dense } = portsOf(manifest)
+  const { sparse, dense } = bindingsOf(manifest)
   const layout = layoutOf(manifest)
   const width = { sparse: layout.sparse.length, dense: layout.dense.length }
   const inputs: TargetInput[] = []

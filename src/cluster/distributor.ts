@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 
 /** A process that can be given connections. */
-export interface Taker {
+export interface ConnectionReceiver {
   /** What is waited for is loaded. */
   ready: boolean
   /** It stops: it takes what it has been given, and no more. */
@@ -19,16 +19,16 @@ const mostPending = 4
  */
 export class Distributor {
   /** In the order of their turns, with what each has not yet taken, oldest first. */
-  #takers = new Map<Taker, Socket[]>()
+  #takers = new Map<ConnectionReceiver, Socket[]>()
   #waiting: Socket[] = []
 
-  add(taker: Taker): void {
+  add(taker: ConnectionReceiver): void {
     this.#takers.set(taker, [])
     this.update()
   }
 
   /** What it has not taken goes to others. */
-  remove(taker: Taker): void {
+  remove(taker: ConnectionReceiver): void {
     const pending = this.#takers.get(taker) ?? []
     this.#takers.delete(taker)
     this.#waiting.unshift(...pending)
@@ -41,7 +41,7 @@ export class Distributor {
   }
 
   /** The oldest that it was given is its own from now on. */
-  taken(taker: Taker): void {
+  taken(taker: ConnectionReceiver): void {
     this.#takers.get(taker)?.shift()?.destroy()
     this.update()
   }
@@ -71,7 +71,7 @@ export class Distributor {
     }
   }
 
-  #next(most: number): [Taker, Socket[]] | undefined {
+  #next(most: number): [ConnectionReceiver, Socket[]] | undefined {
     const all = [...this.#takers].filter(([taker]) => !taker.leaving)
     const ready = all.filter(([taker]) => taker.ready)
     return (ready.length > 0 ? ready : all).find(([, pending]) => pending.length < most)

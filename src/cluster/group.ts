@@ -5,7 +5,7 @@ import { sumStatistics } from '../server/metrics/statistics.ts'
 import { backOff } from './back-off.ts'
 import { Distributor } from './distributor.ts'
 import { ModelChanges } from './model-changes.ts'
-import { Member, type MemberEvents } from './server-process.ts'
+import { type MemberEvents, ServerProcess } from './server-process.ts'
 import { shareOf } from './share.ts'
 import { type Snapshot, Totals } from './totals.ts'
 
@@ -22,8 +22,8 @@ export interface GroupOptions {
 }
 
 /** The place of one process: the one that is there, and what was waited before it was started, ms. */
-interface Place {
-  member: Member | undefined
+interface ProcessSlot {
+  member: ServerProcess | undefined
   delay: number | undefined
 }
 
@@ -34,7 +34,7 @@ interface Place {
 export class Group {
   readonly distributor = new Distributor()
   readonly #options: GroupOptions
-  readonly #places: Place[]
+  readonly #places: ProcessSlot[]
   readonly #totals = new Totals()
   readonly #models = new ModelChanges()
   readonly #own = new Registry()
@@ -135,13 +135,13 @@ export class Group {
     for (const member of this.#members()) member.tell('started')
   }
 
-  #spawn(place: Place): void {
+  #spawn(place: ProcessSlot): void {
     const { configuration, url } = this.#options
     const unloaded = this.#models.unloaded
     // The primary process has looked for the folder: one that replaces another starts, wherever a volume is meanwhile.
     const share = { ...shareOf(configuration), MULTIGATE_WAIT_FOR_MODELS: configuration.MULTIGATE_POLL_SECONDS > 0 }
     const start = { configuration: share, url, started: this.#wasReady, unloaded }
-    const member = new Member(start, this.#events)
+    const member = new ServerProcess(start, this.#events)
     place.member = member
     member.ended.then((how) => this.#ended(place, member, how))
   }
@@ -176,7 +176,7 @@ export class Group {
     change: (change) => this.#models.change(change, () => this.#members()),
   }
 
-  #ended(place: Place, member: Member, how: number | string): void {
+  #ended(place: ProcessSlot, member: ServerProcess, how: number | string): void {
     this.distributor.remove(member)
     if (member.snapshot !== undefined) this.#totals.retire(member.snapshot)
     place.member = undefined
@@ -200,7 +200,7 @@ export class Group {
     const own = (await this.#own.getMetricsAsJSON()) as Snapshot
     const answers = await Promise.all(members.map((member) => member.metrics()))
     // Of those that have died meanwhile the counters are kept already.
-    const alive = (member: Member) => this.#members().includes(member)
+    const alive = (member: ServerProcess) => this.#members().includes(member)
     const current = answers.filter((answer, i) => answer !== undefined && alive(members[i]!)) as Snapshot[]
     const earlier = members.flatMap((member, i) =>
       answers[i] === undefined && member.snapshot !== undefined && alive(member) ? [member.snapshot] : [],
@@ -208,7 +208,7 @@ export class Group {
     return this.#totals.text([own, ...current], earlier)
   }
 
-  #members(): Member[] {
+  #members(): ServerProcess[] {
     return this.#places.flatMap(({ member }) => (member === undefined ? [] : [member]))
   }
 }

@@ -5,23 +5,23 @@ import { reasonOf } from '../model/base/errors.ts'
 import type { InferStatistics } from '../schemas/infer-model.ts'
 import type { ModelChange } from '../server/request/siblings.ts'
 import { type Channel, createChannel } from './channel.ts'
-import type { Taker } from './distributor.ts'
+import type { ConnectionReceiver } from './distributor.ts'
 import { longestAnswer, type Refusal, type Start } from './messages.ts'
 import type { Snapshot } from './totals.ts'
 
 /** What a process that serves asks of the primary one, and tells it. */
 export interface MemberEvents {
-  serving(member: Member): void
+  serving(member: ServerProcess): void
   /** It is to get connections. */
-  ready(member: Member): void
-  loaded(member: Member): void
-  taken(member: Member): void
+  ready(member: ServerProcess): void
+  loaded(member: ServerProcess): void
+  taken(member: ServerProcess): void
   /** It can't start, and why. */
-  failed(member: Member, reason: string): void
+  failed(member: ServerProcess, reason: string): void
   /** It got a signal: all are to stop. */
   stop(): void
   /** It stops alone. */
-  leaving(member: Member): void
+  leaving(member: ServerProcess): void
   metrics(): Promise<string>
   reasons(): Promise<string[]>
   statistics(): Promise<InferStatistics[]>
@@ -29,7 +29,7 @@ export interface MemberEvents {
 }
 
 /** A process that serves, as the primary one sees it. */
-export class Member implements Taker {
+export class ServerProcess implements ConnectionReceiver {
   readonly pid: number | undefined
   /** When it was started, ms. */
   readonly born = Date.now()

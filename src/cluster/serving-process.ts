@@ -7,7 +7,7 @@ import { longestStop } from '../config/configuration.ts'
 import { ModelError, reasonOf } from '../model/base/errors.ts'
 import type { InferStatistics } from '../schemas/infer-model.ts'
 import { ownStatistics } from '../server/request/own-statistics.ts'
-import type { ModelChange, Peers } from '../server/request/siblings.ts'
+import type { ModelChange, Siblings } from '../server/request/siblings.ts'
 import { type Channel, createChannel } from './channel.ts'
 import { createGivenConnections, type GivenConnections } from './inherited-connections.ts'
 import { longestAnswer, type Refusal, type Start } from './messages.ts'
@@ -106,7 +106,7 @@ function stop(): void {
   )
 }
 
-const peers: Peers = {
+const peers: Siblings = {
   async unreadyReasons(own) {
     if (started && own.length === 0) return []
     const all = channel.ask('reasons', 2 * longestAnswer.reasons) as Promise<string[]>

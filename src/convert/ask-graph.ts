@@ -1,6 +1,6 @@
 import { createEngine } from '../model/engines/create.ts'
 import { encoderOf } from '../model/features/encoder.ts'
-import { portsOf, toBatch } from '../model/prediction/bindings.ts'
+import { bindingsOf, toBatch } from '../model/prediction/bindings.ts'
 import { savedGraph } from '../model/prediction/load-graph.ts'
 import type { GoldenRows, Manifest } from '../schemas/manifest.ts'
 
@@ -15,7 +15,7 @@ export async function askGraph(
 ): Promise<number[][]> {
   const whole = { ...manifest, files: {} }
   const encoded = encoderOf(whole).rows(undefined, rows, { maxRows: rows.length, partial: false })
-  const { probabilities: output } = portsOf(whole)
+  const { probabilities: output } = bindingsOf(whole)
   const graph = await (await createEngine('auto', 1)).load(savedGraph({ folder, manifest: whole }, [output]))
   try {
     const answers = Array.from((await graph.run(toBatch(whole, encoded), [output]))[output]!)

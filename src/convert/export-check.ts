@@ -3,7 +3,7 @@ import type { Bundle } from '../model/bundle/read.ts'
 import type { GraphSource } from '../model/contracts/engine.ts'
 import { createEngine } from '../model/engines/create.ts'
 import { encoderOf } from '../model/features/encoder.ts'
-import { portsOf, toBatch } from '../model/prediction/bindings.ts'
+import { bindingsOf, toBatch } from '../model/prediction/bindings.ts'
 import { outputsOf } from '../model/prediction/load-graph.ts'
 import { unseenOptions } from './keras/assumptions.ts'
 import { blocksOf } from './keras/blocks.ts'
@@ -19,7 +19,7 @@ export async function checkGraph(
 ): Promise<number> {
   const golden = encodeGolden(manifest)
   const engine = await createEngine(engineName, 1)
-  const { probabilities: output, joined } = portsOf(manifest)
+  const { probabilities: output, joined } = bindingsOf(manifest)
   const loaded = await engine.load({ ...source, outputs: outputsOf(manifest), ...(joined && { joined }) })
   try {
     if (golden.rows === 0) return 0

@@ -9,7 +9,7 @@ import { partsOf } from '../model/lower/concatenate.ts'
 import { readLayersModel } from '../model/lower/layers/layers-model.ts'
 import { lowerLayersModel } from '../model/lower/layers/lower-layers.ts'
 import { readComplete } from '../model/lower/read-graph.ts'
-import { portsOf } from '../model/prediction/bindings.ts'
+import { bindingsOf } from '../model/prediction/bindings.ts'
 import { outputsOf, savedGraph } from '../model/prediction/load-graph.ts'
 import { findBundle } from '../model/version/open-version.ts'
 import { checkGraph, checkWeights } from './export-check.ts'
@@ -61,7 +61,7 @@ export async function exportModel(options: ExportOptions): Promise<ExportResult>
   const bundle = await findBundle(target, models)
   if (bundle === undefined)
     throw new ModelError('MODEL_NOT_FOUND', `${target} is no folder of a model or version, and no model in ${models}`)
-  if (bundle.bare)
+  if (bundle.manifestless)
     throw new ModelError('UNSUPPORTED_GRAPH', `${target} has no manifest: what its columns mean is not known`)
   progress(`writing ${basename(out)}`)
   await mkdir(dirname(out), { recursive: true })
@@ -166,7 +166,7 @@ const checkers: Record<ExportFormat, (bundle: Bundle, folder: string, name: stri
 
 /** Tensors of the graph that are asked for: where each task has its own, every one. */
 function savedOutputs(manifest: Bundle['manifest']): string[] {
-  return partsOf(outputsOf(manifest), portsOf(manifest).joined)
+  return partsOf(outputsOf(manifest), bindingsOf(manifest).joined)
 }
 
 function needLayers({ name, version, graph }: Bundle['manifest']): void {

@@ -45,8 +45,12 @@ export async function openSaved(path: string, models: string): Promise<SavedGrap
     const bundle = await findBundle(path, models)
     if (bundle !== undefined) {
       const { manifest } = bundle
-      const source = savedGraph(bundle, bundle.bare ? [] : outputsOf(manifest))
-      return { name: `${manifest.name}/${manifest.version}`, source, manifest: bundle.bare ? undefined : manifest }
+      const source = savedGraph(bundle, bundle.manifestless ? [] : outputsOf(manifest))
+      return {
+        name: `${manifest.name}/${manifest.version}`,
+        source,
+        manifest: bundle.manifestless ? undefined : manifest,
+      }
     }
     const graph = found && (await bare(given, undefined))
     if (graph) return graph

@@ -29,7 +29,7 @@ export async function verifyVersion(options: {
   const bundle = await findBundle(target, models)
   if (bundle === undefined)
     throw new ModelError('MODEL_NOT_FOUND', `${target} is no folder of a model or version, and no model in ${models}`)
-  if (bundle.bare)
+  if (bundle.manifestless)
     throw new ModelError('INVALID_REQUEST', `${target} has no manifest: multigate init writes one, and takes --golden`)
   const { manifest, folder } = bundle
   const tasks = manifest.tasks.map(({ name }) => name)

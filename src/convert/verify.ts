@@ -4,14 +4,14 @@ import { join } from 'node:path'
 import { systemClock } from '../model/base/clock.ts'
 import { type NewBundle, writeBundle } from '../model/bundle/write.ts'
 import { createEnginePool } from '../model/engines/pool/pool.ts'
-import type { ModelPlan } from '../model/prediction/contract.ts'
+import type { ServedPlan } from '../model/prediction/contract.ts'
 import { loadModel } from '../model/prediction/model.ts'
 import { readBundle } from '../model/version/read-version.ts'
 
 /** What becomes of a version when it is served. */
 export interface Verified {
   engine: string
-  plan: Pick<ModelPlan, 'compiled' | 'split' | 'notes'>
+  plan: Pick<ServedPlan, 'compiled' | 'split' | 'notes'>
 }
 
 /**

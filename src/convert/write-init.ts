@@ -117,14 +117,14 @@ async function graphOf(path: string, models: string) {
 
 const numbered = /^[1-9]\d*$/
 
-interface Place {
+interface VersionLocation {
   name: string
   version: string
   folder: string
   copied: boolean
 }
 
-function placeOf({ source }: SavedGraph, { name, version, models }: InitOptions): Place {
+function placeOf({ source }: SavedGraph, { name, version, models }: InitOptions): VersionLocation {
   const folder = resolve(source.folder)
   const inPlace = numbered.test(basename(folder))
   if (inPlace && name === undefined && version === undefined)

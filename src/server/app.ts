@@ -17,7 +17,7 @@ import { predictRoutes } from './protocols/predict/predict.ts'
 import { servingRoutes } from './protocols/tensorflow-serving/serving.ts'
 import { servingMetadataRoutes } from './protocols/tensorflow-serving/serving-metadata.ts'
 import type { ServerContext } from './request/context.ts'
-import { flight } from './request/prediction-route.ts'
+import { admittedRequest } from './request/prediction-route.ts'
 import { type RequestLog, requestLogging } from './request/request-log.ts'
 import { fieldValuesRoutes } from './routes/field-values.ts'
 import { modelRoutes } from './routes/models.ts'
@@ -45,7 +45,7 @@ export async function app(fastify: FastifyInstance, { context, version }: AppOpt
     await fastify.register(compress, { globalCompression: false, globalDecompression: false })
   }
   await fastify.register(unreadAnswers, { answers: context.answers, onGivenUp: () => context.metrics.shed('unread') })
-  fastify.decorateRequest(flight, null)
+  fastify.decorateRequest(admittedRequest, null)
   await fastify.register(openapi, { version })
   fastify.get('/', { schema: { hide: true } }, (_, reply) => reply.redirect(`${fastify.prefix}/docs`))
   await fastify.register(predictRoutes, { context })

@@ -8,7 +8,7 @@ import type { CsvData } from '../schemas/train-spec.ts'
 import type { Cell, Source } from './source.ts'
 import { SpecError } from './spec.ts'
 
-interface Part {
+interface CsvFile {
   /** Index of the file's first row among all rows. */
   first: number
   file: string
@@ -38,7 +38,7 @@ export async function openCsv(data: CsvData, specFile: string): Promise<Source> 
 
   const names = data.columns ?? (await readHeader(files[0]!, data, specFile))
   const missing = new Set(data.missing)
-  const parts: Part[] = []
+  const parts: CsvFile[] = []
 
   async function* rows(): AsyncGenerator<readonly Cell[]> {
     let index = 0
@@ -148,11 +148,11 @@ function createLines() {
   }
 }
 
-function partOf(parts: Part[], index: number): Part | undefined {
+function partOf(parts: CsvFile[], index: number): CsvFile | undefined {
   return parts.findLast(({ first }) => first <= index)
 }
 
-function lineOf(parts: Part[], index: number): number {
+function lineOf(parts: CsvFile[], index: number): number {
   const part = partOf(parts, index)
   return part ? part.lineOf(index - part.first) : index + 1
 }

@@ -1,4 +1,4 @@
-import type { Problem } from '../model/base/errors.ts'
+import type { Violation } from '../model/base/errors.ts'
 import { reasonOf } from '../model/base/errors.ts'
 import type { TrainField, TrainSpec } from '../schemas/train-spec.ts'
 import { createAdsFunnel } from './ads-funnel.ts'
@@ -34,7 +34,7 @@ export async function readDataset({ file, spec }: LoadedSpec, signal?: AbortSign
   const labels: number[][] = spec.tasks.map(() => [])
   const oracles: number[][] = spec.tasks.map(() => [])
   const times: number[] = []
-  const problems: Problem[] = []
+  const problems: Violation[] = []
 
   let rows = 0
   const attempt = <T>(path: string, read: Reader<T>, row: readonly Cell[]): T | undefined => {
@@ -88,7 +88,7 @@ async function openDataset({ file, spec }: LoadedSpec): Promise<{ source: Source
 }
 
 /** What is wrong with a spec's data, columns and expressions, without reading rows. */
-export async function columnProblems(loaded: LoadedSpec): Promise<Problem[]> {
+export async function columnProblems(loaded: LoadedSpec): Promise<Violation[]> {
   try {
     await openDataset(loaded)
     return []
@@ -106,7 +106,7 @@ interface Readers {
 
 /** Readers of what the spec names; throws a SpecError that lists every unknown column and wrong expression. */
 function compileSpec(spec: TrainSpec, source: Source, file: string): Readers {
-  const problems: Problem[] = []
+  const problems: Violation[] = []
   const column = (name: string, path: string): Reader<Cell> => {
     const index = source.columns.findIndex((candidate) => candidate.name === name)
     if (index < 0)

@@ -1,4 +1,4 @@
-import type { Problem } from '../model/base/errors.ts'
+import type { Violation } from '../model/base/errors.ts'
 import { createNumericFieldEncoder, createSparseFieldEncoder, type FieldEncoder } from '../model/features/field.ts'
 import type { Field, Scaling } from '../schemas/features.ts'
 import type { TrainField } from '../schemas/train-spec.ts'
@@ -23,8 +23,8 @@ export function fitFields(
   fields: readonly TrainField[],
   cells: readonly Cell[][],
   train: Int32Array,
-): { fields: Field[]; problems: Problem[] } {
-  const problems: Problem[] = []
+): { fields: Field[]; problems: Violation[] } {
+  const problems: Violation[] = []
   const fitted = fields.map((field, index) => {
     const column = cells[index]!
     const present = function* () {
@@ -52,8 +52,8 @@ export function encodeRows(
   rows: Int32Array,
   place: (row: number) => string,
   { maxProblems = 20, ownIds = false }: { maxProblems?: number; ownIds?: boolean } = {},
-): { encoded: EncodedRows; problems: Problem[] } {
-  const problems: Problem[] = []
+): { encoded: EncodedRows; problems: Violation[] } {
+  const problems: Violation[] = []
   const sparseFields = fields.filter(({ kind }) => kind !== 'numeric').length
   const denseFields = fields.length - sparseFields
   const sparse = new Int32Array(rows.length * sparseFields)

@@ -4,7 +4,7 @@ import type { Bundle } from '../model/bundle/read.ts'
 import { type JudgedRows, judgeFiles, limits } from '../model/compile/int8/judge.ts'
 import { prepareInThread } from '../model/compile/prepare-in-thread.ts'
 import type { Verdict } from '../model/contracts/compiled-plan.ts'
-import { namedInputs, portsOf } from '../model/prediction/bindings.ts'
+import { bindingsOf, namedInputs } from '../model/prediction/bindings.ts'
 import { describeGraph, savedGraph } from '../model/prediction/load-graph.ts'
 import type { TrainSpec } from '../schemas/train-spec.ts'
 import type { Dataset } from './dataset.ts'
@@ -46,7 +46,7 @@ export async function judgeInt8(
   const { plan, problem } = await prepareInThread({
     ...describeGraph(manifest, quantization),
     precision: 'int8',
-    source: savedGraph(bundle, [portsOf(manifest).probabilities]),
+    source: savedGraph(bundle, [bindingsOf(manifest).probabilities]),
     ...options,
   })
   const int8 = plan?.description.int8
@@ -55,7 +55,7 @@ export async function judgeInt8(
       'UNSUPPORTED_GRAPH',
       `${folder}: there is no int8 plan: ${plan?.description.int8Problem ?? problem}`,
     )
-  return judgeFiles(plan.folder, plan.description.float32.whole, int8.whole, judged)
+  return judgeFiles(plan.folder, plan.description.float32.full, int8.full, judged)
 }
 
 /** The comparison as a table of text. */

@@ -3,7 +3,7 @@ import type { Bundle } from '../model/bundle/read.ts'
 import { createCalibrator } from '../model/calibration/calibrator.ts'
 import type { Engine } from '../model/contracts/engine.ts'
 import { hasOwnIds } from '../model/features/layout.ts'
-import { namedInputs, portsOf } from '../model/prediction/bindings.ts'
+import { bindingsOf, namedInputs } from '../model/prediction/bindings.ts'
 import { savedGraph } from '../model/prediction/load-graph.ts'
 import type { TrainSpec } from '../schemas/train-spec.ts'
 import type { Dataset } from './dataset.ts'
@@ -30,7 +30,7 @@ export async function predictLocally(
 ): Promise<Predictions> {
   const { folder, manifest } = bundle
   const { tasks, derived } = manifest
-  const { probabilities: output } = portsOf(manifest)
+  const { probabilities: output } = bindingsOf(manifest)
   const { encoded } = encodeTestRows(bundle, file, spec, dataset)
   const loaded = await engine.load(savedGraph(bundle, [output]))
   const predictions: Record<string, Float64Array> = Object.fromEntries(

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { parseDocument } from 'yaml'
 import { closestName } from '../model/base/closest-name.ts'
-import { type Problem, reasonOf } from '../model/base/errors.ts'
+import { reasonOf, type Violation } from '../model/base/errors.ts'
 import { withCanonicalArchitecture } from '../schemas/architecture.ts'
 import { check } from '../schemas/check.ts'
 import { TrainSpec } from '../schemas/train-spec.ts'
@@ -12,9 +12,9 @@ import { defaultSelection, splitSelection, taskMetrics } from './selection.ts'
 /** A spec that can't be used, or data that doesn't fit it: every problem with its place. */
 export class SpecError extends Error {
   readonly file: string
-  readonly problems: Problem[]
+  readonly problems: Violation[]
 
-  constructor(file: string, problems: Problem[]) {
+  constructor(file: string, problems: Violation[]) {
     super(
       [`${file}:`, ...problems.map(({ path, message }) => `  ${path === '' ? '' : `${path} `}${message}`)].join('\n'),
     )
@@ -37,7 +37,7 @@ export interface LoadedSpec {
  */
 export async function readSpec(pathOrName: string, specsFolder: string): Promise<LoadedSpec> {
   const file = locate(pathOrName, specsFolder)
-  const problems: Problem[] = []
+  const problems: Violation[] = []
   const spec = check(TrainSpec, withCanonicalArchitecture(await readExtended(file, [])), '', problems) as TrainSpec
   if (problems.length === 0) problems.push(...contradictions(spec))
   if (problems.length > 0) throw new SpecError(file, problems)
@@ -87,8 +87,8 @@ async function readYaml(file: string): Promise<unknown> {
 }
 
 /** What the schema alone can't say. */
-function contradictions({ tasks, derived, fields, split, training }: TrainSpec): Problem[] {
-  const problems: Problem[] = []
+function contradictions({ tasks, derived, fields, split, training }: TrainSpec): Violation[] {
+  const problems: Violation[] = []
   const taskNames = new Set<string>()
   const addName = (seen: Set<string>, name: string, path: string) => {
     if (seen.has(name)) problems.push({ path, message: `${JSON.stringify(name)} is taken already` })

@@ -3,7 +3,7 @@ import { basename, join } from 'node:path'
 import type { LayersModel } from '@tensorflow/tfjs-layers'
 import { buildArchitecture } from '../model/architectures/build.ts'
 import { graphOutputs } from '../model/architectures/outputs.ts'
-import type { Problem } from '../model/base/errors.ts'
+import type { Violation } from '../model/base/errors.ts'
 import { encodeQuantizationRows } from '../model/bundle/quantization.ts'
 import { writeBundle } from '../model/bundle/write.ts'
 import { createCalibrator, sigmoid } from '../model/calibration/calibrator.ts'
@@ -136,7 +136,7 @@ function encodeDataset(
 ): { fields: Field[]; examples: EncodedParts } {
   const { fields, problems } = fitFields(spec.fields, cells, parts.train)
   if (problems.length > 0) throw new SpecError(file, problems)
-  const encode = (rows: Int32Array, problems: Problem[]): Examples => {
+  const encode = (rows: Int32Array, problems: Violation[]): Examples => {
     const { encoded, problems: found } = encodeRows(fields, cells, rows, place)
     problems.push(...found)
     return { encoded, labels: labels.map((values) => Int8Array.from(rows, (row) => values[row]!)) }

@@ -1,10 +1,10 @@
 import t from 'tap'
 import Type from 'typebox'
-import type { Problem } from '../../src/model/base/errors.ts'
+import type { Violation } from '../../src/model/base/errors.ts'
 import { check } from '../../src/schemas/check.ts'
 
 function problemsOf(schema: Type.TSchema, value: unknown): string[] {
-  const problems: Problem[] = []
+  const problems: Violation[] = []
   check(schema, value, '', problems)
   return problems.map(({ path, message }) => `${path} ${message}`)
 }

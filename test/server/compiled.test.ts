@@ -11,10 +11,10 @@ const shipped = join(import.meta.dirname, '../../../models/ads-funnel')
 const cache = await temporaryFolder(t)
 // Whatever they cost here, what is known is taken from before, and what is not has its context computed once.
 const costs = {
-  whole: { a: 10, b: 10 },
-  fresh: { a: 5, b: 5 },
-  parts: { a: 1, b: 1 },
-  known: { a: 1, b: 1 },
+  full: { a: 10, b: 10 },
+  shared_context: { a: 5, b: 5 },
+  candidate_encoder: { a: 1, b: 1 },
+  cached: { a: 1, b: 1 },
 }
 
 async function serve(
@@ -57,7 +57,7 @@ t.test('context once a request, candidates known from before: the same answers, 
   // Warming up and golden rows are no traffic.
   for (const name of ['entries', 'hits_total', 'misses_total'])
     t.equal(await metric(server, `multigate_candidate_cache_${name}`), 0, name)
-  for (const way of ['whole', 'fresh', 'known'])
+  for (const way of ['full', 'shared_context', 'cached'])
     t.equal(await metric(server, 'multigate_plan_rows_total', `,plan="${way}"`), 0, way)
   for (const hour of [1, 2, 3]) {
     const body = { model: 'ads-funnel', context: context(hour), candidates }
@@ -78,7 +78,7 @@ t.test('context once a request, candidates known from before: the same answers, 
   t.equal(await metric(server, 'multigate_candidate_cache_entries'), 3)
   t.ok((await metric(server, 'multigate_candidate_cache_hits_total')) >= 4)
   t.ok((await metric(server, 'multigate_candidate_cache_bytes')) > 0)
-  for (const way of ['whole', 'fresh', 'known'])
+  for (const way of ['full', 'shared_context', 'cached'])
     t.ok((await metric(server, 'multigate_plan_rows_total', `,plan="${way}"`)) > 0, way)
   t.equal(await metric(server, 'multigate_precision_fallback'), 0)
   // Gates are no probabilities: they come from the graph as it was saved.

@@ -28,7 +28,7 @@ export function setUp({ models = { ads: ['1'] }, beforeLoaded, ...options }: Set
   const loaded = new Map<string, FakeLoadedModel>()
   const closing = new Map<string, Promise<void>>()
   /** Versions without a manifest. */
-  const bare = new Set<string>()
+  const manifestless = new Set<string>()
   const registry = new Registry({
     source: async () => {
       if (disk.error) throw disk.error
@@ -44,7 +44,7 @@ export function setUp({ models = { ads: ['1'] }, beforeLoaded, ...options }: Set
       if (error !== undefined) throw error
       if (reason !== undefined) throw new Error(reason)
       await beforeLoaded?.(name, free)
-      const model = createFakeLoadedModel(name, version, closing.get(key), bare.has(key))
+      const model = createFakeLoadedModel(name, version, closing.get(key), manifestless.has(key))
       loaded.set(key, model)
       return model
     },
@@ -59,7 +59,7 @@ export function setUp({ models = { ads: ['1'] }, beforeLoaded, ...options }: Set
     },
     ...options,
   })
-  return { registry, disk, broken, errors, held, loads, events, turns, clock, loaded, closing, bare }
+  return { registry, disk, broken, errors, held, loads, events, turns, clock, loaded, closing, manifestless }
 }
 
 export function model(name: string, versions: string[], rest: Partial<SourceModel> = {}): SourceModel {

@@ -54,7 +54,7 @@ export function writeTopology(model: KerasModel, columns: ModelInputs, ids: numb
     source: string | { layer: string; node: number },
     name: string,
     whole: number[],
-    part: Part,
+    part: WeightBlock,
     dims: number[],
   ): string => {
     const [rows, width] = whole as [number, number]
@@ -168,7 +168,7 @@ export function writeTopology(model: KerasModel, columns: ModelInputs, ids: numb
   }
 }
 
-interface Part {
+interface WeightBlock {
   top: number
   height: number
   left: number

@@ -36,10 +36,10 @@ export const modelErrorCodes = [
 export type ModelErrorCode = (typeof modelErrorCodes)[number]
 
 /** One wrong value: `path` is a JSON pointer (RFC 6901) into the document that held it. */
-export type Problem = ProblemItem
+export type Violation = ProblemItem
 
 export interface ModelErrorDetails {
-  problems?: Problem[]
+  problems?: Violation[]
   retryAfterSeconds?: number
   stage?: 'queue' | 'compute'
   cause?: unknown
@@ -47,7 +47,7 @@ export interface ModelErrorDetails {
 
 export class ModelError extends Error {
   readonly code: ModelErrorCode
-  readonly problems: Problem[] | undefined
+  readonly problems: Violation[] | undefined
   readonly retryAfterSeconds: number | undefined
   readonly stage: 'queue' | 'compute' | undefined
 

@@ -3,7 +3,7 @@ import { ModelError } from '../base/errors.ts'
 import type { Outputs } from '../contracts/engine.ts'
 import type { BatcherOptions, BatcherStats, BatchRequest, ReleaseReason, Submission } from './contract.ts'
 import { createExpiryTimer, type ExpiryTimer } from './expiry-timer.ts'
-import type { Share } from './fair-share.ts'
+import type { FairModelShare } from './fair-share.ts'
 import { Forecast } from './forecast.ts'
 import type { Job, JobPiece } from './job.ts'
 import { DeadlineQueue } from './queue.ts'
@@ -26,7 +26,7 @@ import { join, place, slice } from './tensors.ts'
 export class Batcher {
   readonly #options: BatcherOptions
   readonly #clock: Clock
-  readonly #share: Share
+  readonly #share: FairModelShare
   readonly #forecast: Forecast
   readonly #queue = new DeadlineQueue<JobPiece>()
   readonly #retries: JobPiece[] = []

@@ -18,7 +18,7 @@ export class FairShare {
   /** Calls that have been started and are not over: so many slots at most, and what is handed on ahead. */
   #underWay = 0
   readonly #most: number
-  readonly #members = new Set<Member>()
+  readonly #members = new Set<Tenant>()
   /** Time used by whoever started last: who comes back from idleness starts from there, with no credit. */
   #virtualTime = 0
   /** Calls that have been started. */
@@ -38,8 +38,8 @@ export class FairShare {
     return Math.max(0, this.slots - this.#underWay)
   }
 
-  join(contender: Contender): Share {
-    const member: Member = { contender, used: this.#virtualTime, idle: true, lastStart: Number.NEGATIVE_INFINITY }
+  join(contender: FairModel): FairModelShare {
+    const member: Tenant = { contender, used: this.#virtualTime, idle: true, lastStart: Number.NEGATIVE_INFINITY }
     this.#members.add(member)
     return {
       free: () => this.free,
@@ -85,7 +85,7 @@ export class FairShare {
   #pump(): void {
     while (this.#underWay < this.slots || this.#mayGoAhead()) {
       const ahead = this.#underWay >= this.slots
-      let next: Member | undefined
+      let next: Tenant | undefined
       for (const member of this.#members) {
         if (!member.contender.ready(ahead)) {
           // What is not worth while ahead of its time may be waiting all the same.
@@ -105,7 +105,7 @@ export class FairShare {
   }
 
   /** A model waits for its own backlog, and for as much of each other's: but for no more than there is. */
-  #predictedWait(own: Member): number {
+  #predictedWait(own: Tenant): number {
     const backlog = own.contender.backlog()
     if (this.free > 0 && backlog === 0) return 0
     let others = 0
@@ -116,7 +116,7 @@ export class FairShare {
 }
 
 /** One model's work. */
-export interface Contender {
+export interface FairModel {
   /** Whether a call could start now; `ahead`: while all slots are busy, to be computed by one of them next. */
   ready(ahead: boolean): boolean
   /** Starts a call; its slot has been taken, and is given back by `release`. */
@@ -127,7 +127,7 @@ export interface Contender {
   underWay(): number
 }
 
-export interface Share {
+export interface FairModelShare {
   /** Slots that nobody uses. */
   free(): number
   /** Whether all slots are busy, and a call may be handed to one of them ahead of time. */
@@ -141,8 +141,8 @@ export interface Share {
   leave(): void
 }
 
-interface Member {
-  contender: Contender
+interface Tenant {
+  contender: FairModel
   /** Seconds used, counted from those of whoever was busy when it came. */
   used: number
   idle: boolean

@@ -1,6 +1,6 @@
 import type { Outputs } from '../contracts/engine.ts'
 import type { BatchRequest } from './contract.ts'
-import type { Piece } from './queue.ts'
+import type { QueuedSlice } from './queue.ts'
 
 /** A request under way. */
 export interface Job {
@@ -19,6 +19,6 @@ export interface Job {
   outputs: Outputs | undefined
 }
 
-export interface JobPiece extends Piece {
+export interface JobPiece extends QueuedSlice {
   job: Job
 }

@@ -1,7 +1,7 @@
-import type { Part } from './tensors.ts'
+import type { BatchSlice } from './tensors.ts'
 
 /** A part of a request that waits; `live()` turns false when the request has been settled meanwhile. */
-export interface Piece extends Part {
+export interface QueuedSlice extends BatchSlice {
   /** Pieces come up in the order of their deadlines, ms; at the same one in the order in which they came. */
   deadline: number
   live(): boolean
@@ -16,7 +16,7 @@ interface Entry<P> {
  * Earliest deadline first, counted in rows: a binary heap. A settled request's pieces stay until they come up or
  * outnumber the live ones, so that settling costs nothing and memory stays proportional to what is live.
  */
-export class DeadlineQueue<P extends Piece> {
+export class DeadlineQueue<P extends QueuedSlice> {
   #heap: Entry<P>[] = []
   #order = 0
   #rows = 0
@@ -116,6 +116,6 @@ export class DeadlineQueue<P extends Piece> {
   }
 }
 
-function isBefore<P extends Piece>(a: Entry<P>, b: Entry<P>): boolean {
+function isBefore<P extends QueuedSlice>(a: Entry<P>, b: Entry<P>): boolean {
   return a.piece.deadline < b.piece.deadline || (a.piece.deadline === b.piece.deadline && a.order < b.order)
 }

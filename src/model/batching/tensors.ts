@@ -1,14 +1,14 @@
 import type { Batch, Outputs, SharedPart, TensorData } from '../contracts/engine.ts'
 
 /** Some rows of a request: `count` of them from row `start`. */
-export interface Part {
+export interface BatchSlice {
   batch: Batch
   start: number
   count: number
 }
 
 /** One batch of all parts' rows, in order. Nothing is copied of a single whole request, nor of rows in shared memory. */
-export function join(parts: readonly Part[]): Batch {
+export function join(parts: readonly BatchSlice[]): Batch {
   const [first] = parts
   if (first === undefined) return { rows: 0, inputs: {} }
   if (parts.length === 1 && first.count === first.batch.rows) return first.batch
@@ -27,7 +27,7 @@ export function join(parts: readonly Part[]): Batch {
 }
 
 /** Where the rows are, if all of them are in shared memory. */
-function sharedParts(parts: readonly Part[]): SharedPart[] | undefined {
+function sharedParts(parts: readonly BatchSlice[]): SharedPart[] | undefined {
   const shared: SharedPart[] = []
   for (const { batch, start, count } of parts) {
     if (batch.shared?.length !== 1) return undefined
@@ -37,7 +37,7 @@ function sharedParts(parts: readonly Part[]): SharedPart[] | undefined {
   return shared
 }
 
-function joinInputs(parts: readonly Part[], first: Part, rows: number): Record<string, TensorData> {
+function joinInputs(parts: readonly BatchSlice[], first: BatchSlice, rows: number): Record<string, TensorData> {
   const inputs: Record<string, TensorData> = {}
   for (const [name, like] of Object.entries(first.batch.inputs)) {
     const width = like.length / first.batch.rows

@@ -14,7 +14,7 @@ export interface Bundle {
   folder: string
   manifest: Manifest
   /** The graph has no manifest: this one was made of what the graph says, and names no features. */
-  bare?: { signature: SavedSignature }
+  manifestless?: { signature: SavedSignature }
 }
 
 /**

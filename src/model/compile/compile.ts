@@ -7,7 +7,7 @@ import { quantise } from './int8/quantise.ts'
 import type { FieldIds, TableScales } from './int8/quantised-table.ts'
 import { shiftLogits } from './int8/shift-logits.ts'
 import { describe, optimise, type Watch } from './optimise.ts'
-import type { PlanGraph, Sides } from './sides/contract.ts'
+import type { Sides, VariantGraph } from './sides/contract.ts'
 import { splitSides } from './sides/split-sides.ts'
 import type { CompiledGraph, Plans } from './store/compiled-graph.ts'
 
@@ -43,8 +43,8 @@ const efforts: Effort[] = [
 export async function compile(graph: Graph, options: CompileOptions): Promise<CompiledGraph> {
   const passes = await optimise(graph, options.watch)
   const split = options.sides === undefined ? 'the sides of the fields are not known' : splitSides(graph, options.sides)
-  const whole = wholePlan(graph)
-  const compiled: CompiledGraph = { passes, float32: { whole, split }, int8: undefined, int8Problem: undefined }
+  const full = fullVariant(graph)
+  const compiled: CompiledGraph = { passes, float32: { full, split }, int8: undefined, int8Problem: undefined }
   if (options.quantization !== undefined) {
     try {
       compiled.int8 = await compileInt8(graph, options, options.quantization)
@@ -65,15 +65,15 @@ async function compileInt8(
   const hidden = equalise(equalised, maxima)
   if (hidden.size === 0) throw new Error('no hidden layer was found whose values could be bytes')
   const tables = new Map<string, TableScales>()
-  const float32 = wholePlan(graph)
+  const float32 = fullVariant(graph)
   const expected = { scales: await logitsOf(float32, scales), judged: judged && (await logitsOf(float32, judged)) }
   let best: NonNullable<CompiledGraph['int8']> | undefined
   for (const effort of efforts) {
     const plans = quantise(equalised, { hidden, ranges, sides, fields, tables, effort })
     await centre(expected.scales, plans, scales)
-    const report = describe(plans.whole.graph, 'quantise', hidden.size)
+    const report = describe(plans.full.graph, 'quantise', hidden.size)
     const verdict =
-      judged && expected.judged && compareLogits(expected.judged, await logitsOf(plans.whole, judged), judged)
+      judged && expected.judged && compareLogits(expected.judged, await logitsOf(plans.full, judged), judged)
     const int8 = { ...plans, effort, verdict, passes: [describe(equalised, 'equalise', hidden.size), report] }
     if (verdict === undefined || passesClearly(verdict)) return int8
     // Where none does clearly, the most exact of those that pass at all.
@@ -88,12 +88,12 @@ function isBetter(one: Verdict, other: Verdict): boolean {
 }
 
 /** Takes out what rounding adds to every row alike: logits are shifted so that mean probabilities are the expected ones. */
-async function centre(expected: Float32Array, { whole, split }: Plans, rows: InputRows): Promise<void> {
-  if (!endsInSigmoid(whole.graph)) return
-  const columns = whole.graph.shapes.get(whole.graph.outputs[0]!.name)?.dims.at(-1)
+async function centre(expected: Float32Array, { full, split }: Plans, rows: InputRows): Promise<void> {
+  if (!endsInSigmoid(full.graph)) return
+  const columns = full.graph.shapes.get(full.graph.outputs[0]!.name)?.dims.at(-1)
   if (columns === undefined || columns < 1) return
-  const shift = meanShift(expected, await logitsOf(whole, rows), columns)
-  for (const plan of [whole, ...(typeof split === 'string' ? [] : [split.fresh, split.known])])
+  const shift = meanShift(expected, await logitsOf(full, rows), columns)
+  for (const plan of [full, ...(typeof split === 'string' ? [] : [split.shared_context, split.cached])])
     if (plan !== undefined) shiftLogits(plan.graph, shift)
 }
 
@@ -102,7 +102,7 @@ function endsInSigmoid(graph: Graph): boolean {
 }
 
 /** The saved graph's own inputs, whole. */
-function wholePlan(graph: Graph): PlanGraph {
+function fullVariant(graph: Graph): VariantGraph {
   const rows = graph.inputs.map(({ name }) => {
     const width =
       graph.shapes

@@ -1,4 +1,4 @@
-import type { Precision, ReadyPlan } from '../contracts/compiled-plan.ts'
+import type { CompiledPlan, Precision } from '../contracts/compiled-plan.ts'
 import type { GraphSource } from '../contracts/engine.ts'
 import type { JudgedRows } from './int8/judge.ts'
 import type { InputRows } from './int8/observe-ranges.ts'
@@ -22,7 +22,7 @@ export interface PrepareRequest {
 
 export interface Prepared {
   /** undefined where the graph is left alone. */
-  plan: ReadyPlan | undefined
+  plan: CompiledPlan | undefined
   /** Why it is left alone. */
   problem: string | undefined
   /** What did not hinder, but should be known. */

@@ -3,7 +3,7 @@ import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { reasonOf } from '../base/errors.ts'
-import type { PlanDescription, ReadyPlan, Verdict } from '../contracts/compiled-plan.ts'
+import type { CompiledPlan, PlanDescription, Verdict } from '../contracts/compiled-plan.ts'
 import type { InputRows } from './int8/observe-ranges.ts'
 import type { Prepared, PrepareRequest } from './prepare-request.ts'
 import { cleanCache } from './store/clean-cache.ts'
@@ -45,7 +45,7 @@ async function compileAndStore(
   request: PrepareRequest,
   folder: string | undefined,
   warnings: string[],
-): Promise<Pick<ReadyPlan, 'folder' | 'description' | 'origin'>> {
+): Promise<Pick<CompiledPlan, 'folder' | 'description' | 'origin'>> {
   const { cache, now } = request
   // The compiler takes longer to load than a plan to be read from the cache: most starts do without it.
   const { buildPlan } = await import('./build-plan.ts')
@@ -90,8 +90,8 @@ function countDifferent({ rows, inputs }: InputRows): number {
 /** Which precision is served: int8 where it was asked for and passes its check here. */
 async function choose(
   { precision, quantization }: PrepareRequest,
-  { folder, description }: Pick<ReadyPlan, 'folder' | 'description'>,
-): Promise<Pick<ReadyPlan, 'precision' | 'verdict' | 'precisionProblem'>> {
+  { folder, description }: Pick<CompiledPlan, 'folder' | 'description'>,
+): Promise<Pick<CompiledPlan, 'precision' | 'verdict' | 'precisionProblem'>> {
   if (precision === 'float32') return { precision, verdict: undefined, precisionProblem: undefined }
   const refuse = (precisionProblem: string, verdict?: Verdict) => ({
     precision: 'float32' as const,
@@ -108,7 +108,7 @@ async function choose(
   let verdict: Verdict
   try {
     const { judgeFiles } = await import('./int8/judge.ts')
-    verdict = await judgeFiles(folder, description.float32.whole, description.int8.whole, quantization.judged)
+    verdict = await judgeFiles(folder, description.float32.full, description.int8.full, quantization.judged)
   } catch (error) {
     return refuse(`int8 can't be judged: ${reasonOf(error)}`)
   }

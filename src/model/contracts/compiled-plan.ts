@@ -1,16 +1,16 @@
 /** One graph of a plan: its file, and which columns of the saved graph's inputs each of its inputs takes. */
-export interface PlanPart {
+export interface VariantFile {
   file: string
   context: PackedInput[]
   rows: PackedInput[]
 }
 
-export interface PlanSet {
-  whole: PlanPart
-  fresh?: PlanPart
-  parts?: PlanPart
-  context?: PlanPart
-  known?: PlanPart
+export interface VariantFiles {
+  full: VariantFile
+  shared_context?: VariantFile
+  candidate_encoder?: VariantFile
+  context_encoder?: VariantFile
+  cached?: VariantFile
   layers: LayerParts[]
   /** Why the graph is not taken apart by side, if so. */
   unsplit?: string
@@ -24,8 +24,8 @@ export interface PlanDescription {
   /** Columns of the output. */
   width: number
   passes: PassReport[]
-  float32: PlanSet
-  int8?: PlanSet & { effort: Effort; passes: PassReport[] }
+  float32: VariantFiles
+  int8?: VariantFiles & { effort: Effort; passes: PassReport[] }
   int8Problem?: string
   /** Files of the saved graph that the plan's tables were taken from. */
   tables: TableFile[]
@@ -34,7 +34,7 @@ export interface PlanDescription {
 }
 
 /** A plan that is ready to be loaded; what crosses threads. */
-export interface ReadyPlan {
+export interface CompiledPlan {
   folder: string
   description: PlanDescription
   /** What is served, after int8 was judged here. */
@@ -56,7 +56,7 @@ export interface Cost {
   joined?: { a: number; b: number }
 }
 
-export type PlanCosts = Record<'whole' | 'fresh' | 'parts' | 'known', Cost> & {
+export type PlanCosts = Record<'full' | 'shared_context' | 'candidate_encoder' | 'cached', Cost> & {
   /** To look up a candidate that was never seen, µs; default: nothing. */
   lookUp?: number
 }

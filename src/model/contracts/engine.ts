@@ -1,5 +1,5 @@
 import type { GraphFormat } from '../../schemas/manifest.ts'
-import type { ReadyPlan } from './compiled-plan.ts'
+import type { CompiledPlan } from './compiled-plan.ts'
 /** Row-major tensor data of one input: [rows, width]. */
 export type TensorData = Int32Array | Float32Array
 
@@ -55,7 +55,7 @@ export interface GraphSource {
   /** Every output that may be wanted: of a layers model the names of layers, else the graph's output names. */
   outputs: string[]
   /** Its compiled plan, for engines that can run it: answers one of the outputs, for less. */
-  plan?: ReadyPlan
+  plan?: CompiledPlan
   /** Memory for what is kept of candidates, in each worker, bytes; 0 for none. */
   cacheBytes?: number
 }
@@ -63,7 +63,7 @@ export interface GraphSource {
 /** What a loaded graph has done, by plan, and what it keeps. */
 export interface GraphStats {
   /** Rows computed, by how. */
-  rows: { exported: number; whole: number; fresh: number; known: number }
+  rows: { exported: number; full: number; shared_context: number; cached: number }
   /** The cache of candidates: look-ups that found one, and did not, entries, and their bytes. */
   cache: { hits: number; misses: number; entries: number; evictions: number; bytes: number }
 }

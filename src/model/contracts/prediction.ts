@@ -1,4 +1,4 @@
-import type { Problem } from '../base/errors.ts'
+import type { Violation } from '../base/errors.ts'
 
 /** Predictions by column: entry i of every column belongs to the same candidate. */
 export interface PredictionTable {
@@ -19,7 +19,7 @@ export interface PredictionTable {
   /** Per row of the request, where asked for: fields with a value that the model doesn't know. */
   unknown?: (string[] | undefined)[] | undefined
   /** What is wrong with rows left out. */
-  problems: Problem[]
+  problems: Violation[]
 }
 /** Echoed as it was sent. */
 export type CandidateId = string | number

@@ -12,8 +12,8 @@ import {
   unknownField,
 } from './context.ts'
 import { describe, requiredMessage } from './field.ts'
-import type { EncodedRequest, EncodeOptions, Layout, Slot } from './layout.ts'
-import { Problems } from './problems.ts'
+import type { EncodedRequest, EncodeOptions, FieldColumn, Layout } from './layout.ts'
+import { Violations } from './problems.ts'
 
 /** The second form of a request: named features by column. */
 export function encodeColumns(
@@ -22,7 +22,7 @@ export function encodeColumns(
   candidates: unknown,
   options: EncodeOptions,
 ): EncodedRequest {
-  const problems = options.problems ?? new Problems()
+  const problems = options.problems ?? new Violations()
   const shared = encodeContext(layout, context, problems)
   const before = problems.list.length
   const columns = columnsOf(candidates, problems)
@@ -60,7 +60,7 @@ export function encodeColumns(
   return keepGoodRows(encoded, bad, { sparse: layout.sparse.length, dense: layout.dense.length })
 }
 
-function columnsOf(candidates: unknown, problems: Problems): [string, unknown[]][] {
+function columnsOf(candidates: unknown, problems: Violations): [string, unknown[]][] {
   const columns: [string, unknown[]][] = []
   if (!isObject(candidates)) {
     problems.add('/candidates', `must be an object of arrays, not ${describe(candidates)}`)
@@ -83,9 +83,9 @@ function checkNames(
   shared: EncodedContext,
   columns: readonly [string, unknown[]][],
   options: EncodeOptions,
-  problems: Problems,
-): Set<Slot> {
-  const seen = new Set<Slot>()
+  problems: Violations,
+): Set<FieldColumn> {
+  const seen = new Set<FieldColumn>()
   for (const [name] of columns) {
     const slot = layout.byName.get(name)
     if (slot !== undefined && shared.given.has(slot)) problems.add(`/candidates${pointer(name)}`, givenTwice)
@@ -102,7 +102,7 @@ function checkNames(
 }
 
 /** The length that all columns share; a problem for each that differs from the first. */
-function rowCount(columns: [string, unknown[]][], problems: Problems): number {
+function rowCount(columns: [string, unknown[]][], problems: Violations): number {
   const [first] = columns
   if (first === undefined) return 0
   const [firstName, { length: rows }] = first
@@ -120,7 +120,7 @@ function rowCount(columns: [string, unknown[]][], problems: Problems): number {
 
 function encodeColumn(
   layout: Layout,
-  slot: Slot,
+  slot: FieldColumn,
   values: unknown[],
   encoded: EncodedRequest,
   wrong: (row: number, message: string) => void,

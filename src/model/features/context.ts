@@ -2,8 +2,8 @@ import { isObject, pointer } from '../../schemas/json.ts'
 import { ModelError } from '../base/errors.ts'
 import { suggestNames } from '../base/known-names.ts'
 import { describe } from './field.ts'
-import { allocateRows, type EncodedRequest, type EncodeOptions, type Layout, type Slot } from './layout.ts'
-import type { Problems } from './problems.ts'
+import { allocateRows, type EncodedRequest, type EncodeOptions, type FieldColumn, type Layout } from './layout.ts'
+import type { Violations } from './problems.ts'
 
 /** The encoded context: a row to copy, in which only the candidate's own fields are left to fill in. */
 export interface EncodedContext {
@@ -11,13 +11,13 @@ export interface EncodedContext {
   sparse: Int32Array
   dense: Float32Array
   /** Fields that the context gives. */
-  given: Set<Slot>
+  given: Set<FieldColumn>
   /** Fields without a default that each candidate must give. */
-  required: Slot[]
+  required: FieldColumn[]
 }
 
 /** Encodes what holds for all candidates. Problems are gathered, not thrown. */
-export function encodeContext(layout: Layout, context: unknown, problems: Problems): EncodedContext {
+export function encodeContext(layout: Layout, context: unknown, problems: Violations): EncodedContext {
   const encoded: EncodedContext = {
     sparse: new Int32Array(layout.sparse.length),
     dense: new Float32Array(layout.dense.length),

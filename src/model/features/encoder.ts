@@ -26,11 +26,11 @@ export interface Encoder {
 }
 
 /** What encoders are made of: a manifest's fields, or the columns of a graph that has no manifest. */
-export type EncoderSource = { features: Features; ownIds: boolean } | { columns: readonly BareColumn[] }
+export type EncoderSource = { features: Features; ownIds: boolean } | { columns: readonly TensorColumn[] }
 
 export function encoderFrom(source: EncoderSource, onUnknown?: (field: string) => void): Encoder {
   return 'columns' in source
-    ? createBareEncoder(source.columns)
+    ? createTensorEncoder(source.columns)
     : createEncoder(source.features, onUnknown, source.ownIds)
 }
 
@@ -55,7 +55,7 @@ export function encoderOf(
 }
 
 /** A column of an input that no manifest describes. */
-export interface BareColumn {
+export interface TensorColumn {
   /** The input's name. */
   name: string
   integer: boolean
@@ -64,7 +64,7 @@ export interface BareColumn {
 }
 
 /** Encodes for a graph without a manifest: tensors alone, since no features have names. */
-export function createBareEncoder(columns: readonly BareColumn[]): Encoder {
+export function createTensorEncoder(columns: readonly TensorColumn[]): Encoder {
   const sparse = columns.filter(({ integer }) => integer)
   const dense = columns.filter(({ integer }) => !integer)
   const layout: Layout = {

@@ -1,6 +1,6 @@
 import type { Field } from '../../schemas/features.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
-import type { Problem } from '../base/errors.ts'
+import type { Violation } from '../base/errors.ts'
 import type { CandidateId } from '../contracts/prediction.ts'
 import {
   createNumericFieldEncoder,
@@ -8,7 +8,7 @@ import {
   type FieldEncoder,
   type SparseFieldEncoder,
 } from './field.ts'
-import type { Problems } from './problems.ts'
+import type { Violations } from './problems.ts'
 
 export interface EncodeOptions {
   /** Most rows of a request; more is TOO_MANY_ROWS. */
@@ -18,7 +18,7 @@ export interface EncodeOptions {
   /** Every candidate must have a bid. */
   bids?: boolean
   /** What is wrong with the request already: reported together with what is wrong with its rows. */
-  problems?: Problems
+  problems?: Violations
   /** Where to encode into; default: arrays of the request's own. */
   allocate?(rows: number): RowArrays | undefined
 }
@@ -57,13 +57,13 @@ export interface EncodedRequest {
   /** Per requested row, the fields with a value that the model doesn't know; where that is asked for. */
   unknown?: (string[] | undefined)[]
   /** What is wrong with the rows left out. */
-  problems: Problem[]
+  problems: Violation[]
   /** The place of a row in the request, as a JSON pointer; `field` is one of its numeric fields, where one is to be named. */
   placeOf(row: number, field: string | undefined): string
 }
 
 /** Where a field's value goes: column `column` of `sparse` or `dense`. */
-export interface Slot {
+export interface FieldColumn {
   name: string
   sparse: boolean
   column: number
@@ -73,8 +73,8 @@ export interface Slot {
 /** A model's fields, laid out. */
 export interface Layout {
   /** In manifest order. */
-  slots: Slot[]
-  byName: Map<string, Slot>
+  slots: FieldColumn[]
+  byName: Map<string, FieldColumn>
   sparse: SparseFieldEncoder[]
   dense: FieldEncoder[]
   /** Rows of the embedding table. */
@@ -105,7 +105,7 @@ export function layoutOf(manifest: Pick<Manifest, 'features' | 'graph'>): Layout
   return layOut(manifest.features, undefined, hasOwnIds(manifest))
 }
 
-function addDense(layout: Layout, field: Extract<Field, { kind: 'numeric' }>): Slot {
+function addDense(layout: Layout, field: Extract<Field, { kind: 'numeric' }>): FieldColumn {
   const encoder = createNumericFieldEncoder(field)
   layout.dense.push(encoder)
   return { name: field.name, sparse: false, column: layout.dense.length - 1, encoder }
@@ -116,7 +116,7 @@ function addSparse(
   field: Exclude<Field, { kind: 'numeric' }>,
   ownIds: boolean,
   onUnknown?: (field: string) => void,
-): Slot {
+): FieldColumn {
   const encoder = createSparseFieldEncoder(field, ownIds ? 0 : layout.ids, onUnknown)
   layout.ids += encoder.ids
   layout.sparse.push(encoder)

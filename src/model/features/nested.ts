@@ -1,7 +1,7 @@
 import { product } from '../base/dims.ts'
 import { describe } from './field.ts'
 import { NumberMatrix } from './matrix.ts'
-import type { Problems } from './problems.ts'
+import type { Violations } from './problems.ts'
 
 /**
  * Nested arrays of numbers, [rows, …dims], as one matrix [rows, width]; of `dims` [1] each row may be a plain number too.
@@ -11,7 +11,7 @@ export function flattenRows(
   value: unknown,
   dims: readonly number[],
   path: string,
-  problems: Problems,
+  problems: Violations,
 ): NumberMatrix | undefined {
   if (!Array.isArray(value) || value.length === 0) {
     problems.add(

@@ -1,24 +1,24 @@
-import { ModelError, type Problem } from '../base/errors.ts'
+import { ModelError, type Violation } from '../base/errors.ts'
 
 /** A request's problems are listed up to this many; the rest would only repeat them. */
-export const maxProblems = 100
+export const maxViolations = 100
 
 /**
  * Collects what is wrong with a request, to report all of it together. The hundredth problem ends the search: `add` throws
  * all of them, unless wrong rows are left out (`leaveOut`).
  */
-export class Problems {
-  readonly list: Problem[]
+export class Violations {
+  readonly list: Violation[]
   #leavesOut = false
 
   /** `found`: what is known to be wrong already; fewer than `maxProblems`. */
-  constructor(found: readonly Problem[] = []) {
+  constructor(found: readonly Violation[] = []) {
     this.list = [...found]
   }
 
   /** True once no more are listed. */
   get full(): boolean {
-    return this.list.length >= maxProblems
+    return this.list.length >= maxViolations
   }
 
   /** A message that costs work is given as a function: it is called only for a problem that is listed. */
@@ -48,7 +48,7 @@ export class Problems {
   }
 }
 
-export function invalidRequest(problems: Problem[]): ModelError {
+export function invalidRequest(problems: Violation[]): ModelError {
   const [first] = problems
   const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : ''
   const detail = first === undefined ? 'The request is invalid' : `${first.path || 'The body'} ${first.message}${more}`
@@ -56,7 +56,7 @@ export function invalidRequest(problems: Problem[]): ModelError {
 }
 
 /** Does `work`; the places of problems that it throws are translated, one by one. */
-export function inTerms<T>(inTermsOf: (problem: Problem) => Problem, work: () => T): T {
+export function inTerms<T>(inTermsOf: (problem: Violation) => Violation, work: () => T): T {
   try {
     return work()
   } catch (error) {
@@ -65,6 +65,6 @@ export function inTerms<T>(inTermsOf: (problem: Problem) => Problem, work: () =>
 }
 
 /** The error, the places of its problems translated if it has any. */
-export function translated(error: unknown, inTermsOf: (problem: Problem) => Problem): unknown {
+export function translated(error: unknown, inTermsOf: (problem: Violation) => Violation): unknown {
   return error instanceof ModelError && error.problems ? invalidRequest(error.problems.map(inTermsOf)) : error
 }

@@ -14,8 +14,8 @@ import {
   unknownField,
 } from './context.ts'
 import { describe, requiredMessage } from './field.ts'
-import type { EncodedRequest, EncodeOptions, Layout, Slot } from './layout.ts'
-import { maxProblems, Problems } from './problems.ts'
+import type { EncodedRequest, EncodeOptions, FieldColumn, Layout } from './layout.ts'
+import { maxViolations, Violations } from './problems.ts'
 
 /** The first form of a request: named features, one object a candidate. */
 export function encodeRows(
@@ -24,7 +24,7 @@ export function encodeRows(
   candidates: unknown,
   options: EncodeOptions,
 ): EncodedRequest {
-  const problems = options.problems ?? new Problems()
+  const problems = options.problems ?? new Violations()
   const shared = encodeContext(layout, context, problems)
   if (candidates === undefined) return contextAlone(layout, context, shared, problems, options)
   if (!Array.isArray(candidates) || candidates.length === 0) {
@@ -57,8 +57,8 @@ export function encodeRows(
 
 /** What candidates may not give, and must. */
 interface Wanted {
-  given: ReadonlySet<Slot>
-  required: readonly Slot[]
+  given: ReadonlySet<FieldColumn>
+  required: readonly FieldColumn[]
   bid: boolean
   /** Whether `reportAbsent` has taken out what no candidate has. */
   searched: boolean
@@ -68,7 +68,7 @@ function contextAlone(
   layout: Layout,
   context: unknown,
   shared: EncodedContext,
-  problems: Problems,
+  problems: Violations,
   options: EncodeOptions,
 ): EncodedRequest {
   if (context === undefined) problems.add('', 'must have candidates, a context, or tensors (sparse, dense)')
@@ -90,7 +90,7 @@ function encodeRow(
   candidates: readonly unknown[],
   row: number,
   encoded: EncodedRequest,
-  problems: Problems,
+  problems: Violations,
   partial: boolean,
 ): boolean {
   const candidate = candidates[row]
@@ -141,20 +141,20 @@ function encodeRow(
  * Reports what neither the context nor any candidate has, once: on the side that the field belongs to. It is no longer
  * `wanted` then. Where bad rows are left out, a candidate's own fields are each row's matter.
  */
-function reportAbsent(wanted: Wanted, candidates: readonly unknown[], problems: Problems, partial: boolean): void {
+function reportAbsent(wanted: Wanted, candidates: readonly unknown[], problems: Violations, partial: boolean): void {
   wanted.searched = true
   const first = candidates.findIndex(isObject)
   const inNone = (name: string) =>
     candidates.every((candidate) => !isObject(candidate) || !Object.hasOwn(candidate, name))
   // What is wrong with the context refuses the request, whatever rows were found bad before.
-  const ofRequest = partial ? new Problems() : problems
-  const absent = new Set<Slot>()
+  const ofRequest = partial ? new Violations() : problems
+  const absent = new Set<FieldColumn>()
   let searches = 0
   for (const slot of wanted.required) {
     const inContext = slot.encoder.field.side === 'context'
     if (Object.hasOwn(candidates[first] as object, slot.name) || (partial && !inContext)) continue
     // Each search ends in a problem, now or when its row is reached.
-    if (++searches > maxProblems) break
+    if (++searches > maxViolations) break
     if (!inNone(slot.name)) continue
     absent.add(slot)
     if (inContext) ofRequest.add(`/context${pointer(slot.name)}`, requiredMessage)

@@ -2,14 +2,14 @@ import { checkRowCount, keepGoodRows, noBids } from './context.ts'
 import { describe } from './field.ts'
 import { allocateRows, type EncodedRequest, type EncodeOptions, type Layout } from './layout.ts'
 import { NumberMatrix } from './matrix.ts'
-import { Problems } from './problems.ts'
+import { Violations } from './problems.ts'
 
 /**
  * The third form of a request: tensors in manifest order, ids checked against each field's range. Each is an array of
  * rows, or a NumberMatrix.
  */
 export function encodeTensors(layout: Layout, sparse: unknown, dense: unknown, options: EncodeOptions): EncodedRequest {
-  const problems = options.problems ?? new Problems()
+  const problems = options.problems ?? new Violations()
   const before = problems.list.length
   const sparseRows = matrix('sparse', sparse, layout.sparse.length, problems)
   const denseRows = matrix('dense', dense, layout.dense.length, problems)
@@ -107,7 +107,7 @@ function denseTensor({ dense }: Layout, target: Float32Array): Tensor {
 }
 
 /** The tensor's rows, if it is needed and there is at least one. */
-function matrix(name: 'sparse' | 'dense', value: unknown, width: number, problems: Problems): Rows | undefined {
+function matrix(name: 'sparse' | 'dense', value: unknown, width: number, problems: Violations): Rows | undefined {
   if (width === 0) {
     if (value !== undefined) problems.add(`/${name}`, `must be left out: the model has no ${name} fields`)
     return undefined
@@ -124,7 +124,7 @@ function countRows(rows: Rows): number {
   return rows instanceof NumberMatrix ? rows.rows : rows.length
 }
 
-function fill(rows: unknown[], { name, width, target, encode }: Tensor, problems: Problems, bad: Uint8Array): void {
+function fill(rows: unknown[], { name, width, target, encode }: Tensor, problems: Violations, bad: Uint8Array): void {
   for (let row = 0; row < rows.length; row++) {
     const values = rows[row]
     if (!Array.isArray(values) || values.length !== width) {
@@ -151,7 +151,7 @@ function fill(rows: unknown[], { name, width, target, encode }: Tensor, problems
 function fillFlat(
   { rows, width: given, values }: NumberMatrix,
   { name, width, target, encode, encodeAll }: Tensor,
-  problems: Problems,
+  problems: Violations,
   bad: Uint8Array,
 ): void {
   if (given !== width) {

@@ -1,12 +1,12 @@
 import { ModelError, reasonOf } from '../base/errors.ts'
 import { onnxruntime } from '../base/onnxruntime.ts'
 import { planNames } from '../compile/sides/tensor-names.ts'
-import type { LayerParts, PlanSet } from '../contracts/compiled-plan.ts'
+import type { LayerParts, VariantFiles } from '../contracts/compiled-plan.ts'
 import type { Batch } from '../contracts/engine.ts'
 import { CandidateCache, SEEN } from './candidate-cache.ts'
 import type { Packer } from './packing.ts'
 import { createRowMemory, mostBytes, type RowMemory, type RowMemoryOptions, slotWidth } from './row-memory.ts'
-import type { Part, Way } from './variant.ts'
+import type { OpenVariant, Variant } from './variant.ts'
 
 /** A request of the batch, and what is known of its candidates. */
 export interface Request {
@@ -30,8 +30,8 @@ const mostRows = 2048
 
 /** The candidates' parts of the first layer that are kept; undefined where there are none, or no room for them. */
 export function createCandidates(
-  { parts, context, known }: Record<'parts' | 'context' | 'known', Part | undefined>,
-  { layers }: Pick<PlanSet, 'layers'>,
+  { parts, context, known }: Record<'parts' | 'context' | 'known', OpenVariant | undefined>,
+  { layers }: Pick<VariantFiles, 'layers'>,
   bytes: number,
 ) {
   if (parts === undefined || known === undefined) return undefined
@@ -47,7 +47,7 @@ export function createCandidates(
   let counted = cache.stats()
 
   /** Computes and keeps the parts of rows, each in its slot. */
-  async function fill(part: Part, batch: Batch, rows: Int32Array, slots: Int32Array): Promise<void> {
+  async function fill(part: OpenVariant, batch: Batch, rows: Int32Array, slots: Int32Array): Promise<void> {
     try {
       const results = await part.run(batch, [{ rows }])
       memory.keep(
@@ -169,7 +169,12 @@ const measuredLookUps = 128
 const lookUpRounds = 31
 
 /** Adds the contexts' part to what is kept of candidates, and computes the rest. */
-function knownWay(context: Part | undefined, known: Part, layers: readonly LayerParts[], memory: RowMemory): Way {
+function knownWay(
+  context: OpenVariant | undefined,
+  known: OpenVariant,
+  layers: readonly LayerParts[],
+  memory: RowMemory,
+): Variant {
   return {
     context: context?.context ?? [],
     rows: known.rows,

@@ -1,5 +1,5 @@
 import type { Batch } from '../contracts/engine.ts'
-import type { Rows, Way } from './variant.ts'
+import type { RequestRows, Variant } from './variant.ts'
 
 /** Rows of the requests of each call that is timed: what a row, a call, a joined request and its row cost follows from them. */
 const measuredRequests = [[1], [128], new Array<number>(8).fill(16), new Array<number>(64).fill(2)] as const
@@ -13,7 +13,7 @@ const longest = 150
  * Learns what a row, a call and a request cost in each way here, by running them on zeros, in turns: whatever else the
  * machine does meanwhile, it does to all.
  */
-export async function measureWays(ways: readonly Way[]): Promise<void> {
+export async function measureWays(ways: readonly Variant[]): Promise<void> {
   const best = ways.map(() => measuredRequests.map(() => Number.POSITIVE_INFINITY))
   for (const [size, counts] of measuredRequests.entries()) {
     const requests = requestsOf(counts)
@@ -45,7 +45,7 @@ export async function measureWays(ways: readonly Way[]): Promise<void> {
   }
 }
 
-function requestsOf(counts: readonly number[]): Rows[] {
+function requestsOf(counts: readonly number[]): RequestRows[] {
   let start = 0
   return counts.map((count) => {
     start += count
@@ -55,7 +55,7 @@ function requestsOf(counts: readonly number[]): Rows[] {
 }
 
 /** A batch of zeros with every input of a way. */
-function zeros({ context, rows: perRow }: Way, rows: number): Batch {
+function zeros({ context, rows: perRow }: Variant, rows: number): Batch {
   const inputs: Batch['inputs'] = {}
   for (const { input, width, type } of [...context, ...perRow]) {
     const size = rows * Math.max(width, (inputs[input]?.length ?? 0) / rows)

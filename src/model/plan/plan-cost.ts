@@ -1,5 +1,5 @@
 import type { Cost } from '../contracts/compiled-plan.ts'
-import type { FullCost, Rows, Way } from './variant.ts'
+import type { FullCost, RequestRows, Variant } from './variant.ts'
 /*
  * What requests cost in a graph of a plan, µs: each in a call of its own, or in one with others.
  */
@@ -34,12 +34,15 @@ export function totalOf(cost: FullCost, requests: readonly number[]): number {
  * The calls in which requests cost least: one of all that gain by sharing it, and one for each of the others; more where
  * there are too many rows for one.
  */
-export function callsOf({ cost, mostRows }: Pick<Way, 'cost' | 'mostRows'>, requests: readonly Rows[]): Rows[][] {
+export function callsOf(
+  { cost, mostRows }: Pick<Variant, 'cost' | 'mostRows'>,
+  requests: readonly RequestRows[],
+): RequestRows[][] {
   const pieces = requests.flatMap((request) => cut(request, mostRows))
   const joined = pieces.filter(({ rows }) => joins(cost, rows.length))
   if (joined.length < 2) return pieces.map((piece) => [piece])
   const calls = pieces.filter(({ rows }) => !joins(cost, rows.length)).map((piece) => [piece])
-  let call: Rows[] = []
+  let call: RequestRows[] = []
   let taken = 0
   for (const piece of joined) {
     taken += piece.rows.length
@@ -53,7 +56,7 @@ export function callsOf({ cost, mostRows }: Pick<Way, 'cost' | 'mostRows'>, requ
   return calls
 }
 
-function cut({ rows, slots }: Rows, most: number): Rows[] {
+function cut({ rows, slots }: RequestRows, most: number): RequestRows[] {
   if (rows.length <= most) return [{ rows, ...(slots && { slots }) }]
   return Array.from({ length: Math.ceil(rows.length / most) }, (_, i) => {
     const [start, end] = [i * most, (i + 1) * most]

@@ -4,27 +4,27 @@ import { concat } from '../base/concat.ts'
 import { ModelError, reasonOf } from '../base/errors.ts'
 import { onnxruntime } from '../base/onnxruntime.ts'
 import { planNames } from '../compile/sides/tensor-names.ts'
-import type { Cost, PlanPart } from '../contracts/compiled-plan.ts'
+import type { Cost, VariantFile } from '../contracts/compiled-plan.ts'
 import { createPacker } from './packing.ts'
-import type { FullCost, Part, Rows, Way } from './variant.ts'
+import type { FullCost, OpenVariant, RequestRows, Variant } from './variant.ts'
 
 /** A cost as it is given. Rows of any requests share a call for nothing where no contexts are told apart. */
-export function fullCost({ byRequest }: Way, { a, b, joined = { a, b: byRequest ? b : 0 } }: Cost): FullCost {
+export function fullCost({ byRequest }: Variant, { a, b, joined = { a, b: byRequest ? b : 0 } }: Cost): FullCost {
   return { a, b, joined }
 }
 
 /** Rejects with MODEL_FAILED where the file can't be opened. */
 export async function openPart(
   folder: string,
-  part: PlanPart,
+  part: VariantFile,
   options: InferenceSession.SessionOptions,
-): Promise<Part> {
+): Promise<OpenVariant> {
   const session = await onnxruntime.InferenceSession.create(join(folder, part.file), options).catch((cause) => {
     throw new ModelError('MODEL_FAILED', `the compiled plan's ${part.file} can't be opened: ${reasonOf(cause)}`, {
       cause,
     })
   })
-  const packers = (inputs: PlanPart['rows']) =>
+  const packers = (inputs: VariantFile['rows']) =>
     inputs.flatMap((input) => {
       const metadata = session.inputMetadata.find(({ name }) => name === input.name)
       // What ends up unused is no input of the session any more.
@@ -34,7 +34,7 @@ export async function openPart(
   const rows = packers(part.rows)
   const byRequest = session.inputNames.includes(planNames.requests)
 
-  const run: Part['run'] = (batch, requests, more = {}) => {
+  const run: OpenVariant['run'] = (batch, requests, more = {}) => {
     const feeds = { ...more }
     const firsts = Int32Array.from(requests, ({ rows }) => rows[0]!)
     const all = concat(
@@ -62,7 +62,7 @@ export async function openPart(
 }
 
 /** The number of each row's request. */
-function numbersOf(requests: readonly Rows[], total: number): Int32Array {
+function numbersOf(requests: readonly RequestRows[], total: number): Int32Array {
   const numbers = new Int32Array(total)
   let start = 0
   requests.forEach(({ rows }, request) => {

@@ -1,6 +1,6 @@
 import type { InferenceSession } from 'onnxruntime-node'
 import { concat } from '../base/concat.ts'
-import type { PlanPart, ReadyPlan } from '../contracts/compiled-plan.ts'
+import type { CompiledPlan, VariantFile } from '../contracts/compiled-plan.ts'
 import type { Batch, GraphStats } from '../contracts/engine.ts'
 import { noCache } from '../contracts/graph-stats.ts'
 import { type Candidates, createCandidates, type Request } from './candidates.ts'
@@ -8,7 +8,7 @@ import { measureWays } from './measure-variants.ts'
 import { sameContext } from './packing.ts'
 import { callsOf, costOf, shareOf, totalOf } from './plan-cost.ts'
 import { fullCost, openPart } from './plan-graph.ts'
-import type { Part, Rows, Way } from './variant.ts'
+import type { OpenVariant, RequestRows, Variant } from './variant.ts'
 
 /** A compiled plan in this thread. One call at a time. */
 export interface PlannedGraph {
@@ -19,7 +19,7 @@ export interface PlannedGraph {
   close(): Promise<void>
 }
 
-type Ways = { whole: Way; fresh: Way | undefined; candidates: Candidates | undefined }
+type Ways = { whole: Variant; fresh: Variant | undefined; candidates: Candidates | undefined }
 
 /**
  * Opens a plan's graphs and learns what they cost here.
@@ -31,29 +31,29 @@ type Ways = { whole: Way; fresh: Way | undefined; candidates: Candidates | undef
  * `cacheBytes` bounds what is kept; 0 keeps nothing. Rejects with MODEL_FAILED where a file can't be opened.
  */
 export async function openPlan(
-  { folder, description, precision, costs }: ReadyPlan,
+  { folder, description, precision, costs }: CompiledPlan,
   options: InferenceSession.SessionOptions,
   cacheBytes: number,
 ): Promise<PlannedGraph> {
   const set = precision === 'int8' ? description.int8! : description.float32
-  const open: Part[] = []
+  const open: OpenVariant[] = []
   const close = async () => {
     await Promise.all(open.map(({ session }) => session.release()))
   }
-  const openIf = async (part: PlanPart | undefined) => {
+  const openIf = async (part: VariantFile | undefined) => {
     if (part === undefined) return undefined
     const opened = await openPart(folder, part, options)
     open.push(opened)
     return opened
   }
   try {
-    const whole = (await openIf(set.whole))!
-    const fresh = await openIf(set.fresh)
-    const parts = cacheBytes === 0 ? undefined : await openIf(set.parts)
-    const context = cacheBytes === 0 ? undefined : await openIf(set.context)
-    const known = cacheBytes === 0 ? undefined : await openIf(set.known)
+    const whole = (await openIf(set.full))!
+    const fresh = await openIf(set.shared_context)
+    const parts = cacheBytes === 0 ? undefined : await openIf(set.candidate_encoder)
+    const context = cacheBytes === 0 ? undefined : await openIf(set.context_encoder)
+    const known = cacheBytes === 0 ? undefined : await openIf(set.cached)
     const candidates = createCandidates({ parts, context, known }, set, cacheBytes)
-    const ways = { whole, fresh, parts, known: candidates?.way }
+    const ways = { full: whole, shared_context: fresh, candidate_encoder: parts, cached: candidates?.way }
     const entries = Object.entries(ways).flatMap(([name, way]) =>
       way === undefined ? [] : [[name as keyof typeof ways, way] as const],
     )
@@ -80,8 +80,8 @@ const rowsBySlot = 2
 
 function createPlan(open: Ways, output: string, lookUp: number): Omit<PlannedGraph, 'close'> {
   const { whole } = open
-  const rowsBy: GraphStats['rows'] = { exported: 0, whole: 0, fresh: 0, known: 0 }
-  const isCheaper = (way: Way, rows: number) => costOf(way.cost, rows) < costOf(whole.cost, rows)
+  const rowsBy: GraphStats['rows'] = { exported: 0, full: 0, shared_context: 0, cached: 0 }
+  const isCheaper = (way: Variant, rows: number) => costOf(way.cost, rows) < costOf(whole.cost, rows)
   const fresh = open.fresh && usualRows.some((rows) => isCheaper(open.fresh!, rows)) ? open.fresh : undefined
   /** A look-up costs more than was measured, since memory is far by then. */
   const lookUpCost = 3 * lookUp
@@ -169,7 +169,7 @@ function createPlan(open: Ways, output: string, lookUp: number): Omit<PlannedGra
   async function run(batch: Batch): Promise<Float32Array> {
     const requests = batch.requests ?? [batch.rows]
     const answer = createAnswer(batch.rows)
-    const runIn = async (name: 'whole' | 'fresh' | 'known', way: Way, calls: Rows[][]) => {
+    const runIn = async (name: 'full' | 'shared_context' | 'cached', way: Variant, calls: RequestRows[][]) => {
       for (const call of calls) {
         const { [output]: values } = await way.run(batch, call)
         const rows = concat(
@@ -184,7 +184,7 @@ function createPlan(open: Ways, output: string, lookUp: number): Omit<PlannedGra
     const inFullAll = divide(requests)
     const looked = looks(requests, inFullAll.cost)
     if (!looked && !inFullAll.viaFresh.includes(true)) {
-      await runIn('whole', whole, [[{ rows: rangeOf(0, batch.rows) }]])
+      await runIn('full', whole, [[{ rows: rangeOf(0, batch.rows) }]])
       return answer.values()
     }
     if (looked) candidates!.read(batch)
@@ -205,7 +205,7 @@ function createPlan(open: Ways, output: string, lookUp: number): Omit<PlannedGra
     for (const request of lookedUp) if (!taken.has(request)) inFull.push(rangeOf(request.start, request.count))
 
     await candidates?.keep(batch, viaKnown)
-    const kept: Rows[] = []
+    const kept: RequestRows[] = []
     for (const { rows, slots, never } of viaKnown) {
       if (rows.length > 0) kept.push({ rows: Int32Array.from(rows), slots: Int32Array.from(slots) })
       if (never.length > 0) inFull.push(Int32Array.from(never))
@@ -217,9 +217,9 @@ function createPlan(open: Ways, output: string, lookUp: number): Omit<PlannedGra
     const inFresh = inFull.flatMap((rows, i) => (viaFresh[i] ? [{ rows }] : []))
     const together = concat(Int32Array, [...inFull.filter((_, i) => !viaFresh[i]), Int32Array.from(loose)])
 
-    if (known && kept.length > 0) await runIn('known', known, callsOf(known, kept))
-    if (fresh && inFresh.length > 0) await runIn('fresh', fresh, callsOf(fresh, inFresh))
-    if (together.length > 0) await runIn('whole', whole, [[{ rows: together }]])
+    if (known && kept.length > 0) await runIn('cached', known, callsOf(known, kept))
+    if (fresh && inFresh.length > 0) await runIn('shared_context', fresh, callsOf(fresh, inFresh))
+    if (together.length > 0) await runIn('full', whole, [[{ rows: together }]])
     return answer.values()
   }
 
@@ -227,7 +227,7 @@ function createPlan(open: Ways, output: string, lookUp: number): Omit<PlannedGra
     run,
     stats: () => ({ rows: { ...rowsBy }, cache: candidates?.stats() ?? noCache }),
     reset() {
-      Object.assign(rowsBy, { exported: 0, whole: 0, fresh: 0, known: 0 })
+      Object.assign(rowsBy, { exported: 0, full: 0, shared_context: 0, cached: 0 })
       candidates?.reset()
       knownShare = 1
     },

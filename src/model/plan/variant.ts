@@ -5,13 +5,13 @@ import type { Batch } from '../contracts/engine.ts'
 import type { Packer } from './packing.ts'
 
 /** Rows of one request, or of any where no contexts are told apart; of known candidates with where each is kept. */
-export interface Rows {
+export interface RequestRows {
   rows: Int32Array
   slots?: Int32Array
 }
 
 /** A way to compute rows. */
-export interface Way {
+export interface Variant {
   /** What it takes of the batch: of each request's first row, and of every row. */
   context: readonly Packer[]
   rows: readonly Packer[]
@@ -21,16 +21,16 @@ export interface Way {
   mostRows: number
   cost: FullCost
   /** Each request has the context of its first row. */
-  run(batch: Batch, requests: readonly Rows[]): Promise<InferenceSession.OnnxValueMapType>
+  run(batch: Batch, requests: readonly RequestRows[]): Promise<InferenceSession.OnnxValueMapType>
 }
 
 /** One graph of a plan, open in this thread. */
-export interface Part extends Way {
+export interface OpenVariant extends Variant {
   session: InferenceSession
   /** `more`: inputs that the batch does not have. */
   run(
     batch: Batch,
-    requests: readonly Rows[],
+    requests: readonly RequestRows[],
     more?: Record<string, ort.Tensor>,
   ): Promise<InferenceSession.OnnxValueMapType>
 }

@@ -4,7 +4,7 @@ import type { Encoder } from '../features/encoder.ts'
 import type { EncodedRequest } from '../features/layout.ts'
 
 /** The tensors that a version's graph is asked with and answers, whatever it takes them from. */
-export interface Ports {
+export interface Bindings {
   /** int32 [rows, sparse fields]; undefined where there are none. */
   sparse: string | undefined
   /** float32 [rows, numeric fields]; undefined where there are none. */
@@ -15,10 +15,10 @@ export interface Ports {
   joined: JoinedTensors | undefined
 }
 
-const known = new WeakMap<Manifest['graph'], Ports>()
+const known = new WeakMap<Manifest['graph'], Bindings>()
 
 /** Where a graph has a tensor a field or a task, they are joined under a name of ours: see `GraphSource.joined`. */
-export function portsOf({ graph }: Pick<Manifest, 'graph'>): Ports {
+export function bindingsOf({ graph }: Pick<Manifest, 'graph'>): Bindings {
   const before = known.get(graph)
   if (before !== undefined) return before
   const joined: JoinedTensors = { inputs: {}, outputs: {} }
@@ -53,7 +53,7 @@ export function portsOf({ graph }: Pick<Manifest, 'graph'>): Ports {
 
 /** Encoded rows under the names of the graph's inputs; what it has no input for is left out. */
 export function namedInputs<S, D>(manifest: Pick<Manifest, 'graph'>, sparse: S, dense: D): Record<string, S | D> {
-  const inputs = portsOf(manifest)
+  const inputs = bindingsOf(manifest)
   const named: Record<string, S | D> = {}
   if (inputs.sparse !== undefined) named[inputs.sparse] = sparse
   if (inputs.dense !== undefined) named[inputs.dense] = dense

@@ -2,14 +2,14 @@ import type { Manifest } from '../../schemas/manifest.ts'
 import { ModelError } from '../base/errors.ts'
 import type { Signature } from '../contracts/engine.ts'
 import type { Layout } from '../features/layout.ts'
-import { portsOf } from './bindings.ts'
+import { bindingsOf } from './bindings.ts'
 
 /** Float32 counts exactly up to this. */
 const exactIntegers = 2 ** 24
 
 /** Throws INVALID_BUNDLE where a graph's inputs and output don't fit the manifest's fields and tasks. */
 export function checkSignature(manifest: Manifest, layout: Layout, signature: Signature): void {
-  const inputs = portsOf(manifest)
+  const inputs = bindingsOf(manifest)
   const where = `${manifest.name}/${manifest.version}/${manifest.graph.file}`
   const wrong = (message: string) => {
     throw new ModelError('INVALID_BUNDLE', `${where} doesn't fit its manifest: ${message}`)

@@ -1,25 +1,25 @@
 import type { Manifest } from '../../schemas/manifest.ts'
-import { ModelError, type Problem } from '../base/errors.ts'
+import { ModelError, type Violation } from '../base/errors.ts'
 import { createCalibrator } from '../calibration/calibrator.ts'
 import type { Outputs } from '../contracts/engine.ts'
 import type { PredictionTable } from '../contracts/prediction.ts'
 import type { EncodedRequest, Layout } from '../features/layout.ts'
-import { invalidRequest, maxProblems } from '../features/problems.ts'
-import { portsOf } from './bindings.ts'
-import type { Plan } from './request-plan.ts'
+import { invalidRequest, maxViolations } from '../features/problems.ts'
+import { bindingsOf } from './bindings.ts'
+import type { RequestPlan } from './request-plan.ts'
 
 /**
  * Turns a graph's outputs into what was asked for: calibrates, then composes, then ranks. A row whose answer is no number is
  * the request's fault: it is left out with `partial`, else INVALID_REQUEST is thrown; a number that is no probability is MODEL_FAILED.
  */
-export type Composer = (plan: Plan, request: EncodedRequest, outputs: Outputs) => PredictionTable
+export type Composer = (plan: RequestPlan, request: EncodedRequest, outputs: Outputs) => PredictionTable
 
 /** `anyNumber`: of a graph without a manifest nothing says that what it answers are probabilities. */
 export function createComposer(manifest: Manifest, layout: Pick<Layout, 'dense'>, anyNumber = false): Composer {
   const columns = new Map(manifest.tasks.map(({ name }, column) => [name, column]))
   const calibrators = new Map(manifest.tasks.map(({ name, calibration }) => [name, createCalibrator(calibration)]))
   const products = new Map(manifest.derived.map(({ name, product }) => [name, product]))
-  const output = portsOf(manifest).probabilities
+  const output = bindingsOf(manifest).probabilities
   const width = manifest.tasks.length
   const [least, most] = anyNumber ? [-Number.MAX_VALUE, Number.MAX_VALUE] : [0, 1]
 
@@ -99,10 +99,10 @@ function uncomputable(
   { dense }: Pick<Layout, 'dense'>,
   failed: ReadonlySet<number>,
   partial: boolean,
-): Problem[] {
+): Violation[] {
   const problems = [...request.problems]
   for (const entry of [...failed].sort((a, b) => a - b)) {
-    if (problems.length >= maxProblems) break
+    if (problems.length >= maxViolations) break
     let largest: number | undefined
     const size = (column: number) => Math.abs(request.dense[entry * dense.length + column]!)
     for (let column = 0; column < dense.length; column++)
@@ -117,7 +117,7 @@ function uncomputable(
 }
 
 /** The request without these entries. Its encoded rows are no longer of use. */
-function withoutRows(request: EncodedRequest, left: ReadonlySet<number>, problems: Problem[]): EncodedRequest {
+function withoutRows(request: EncodedRequest, left: ReadonlySet<number>, problems: Violation[]): EncodedRequest {
   const kept = keptOf(left, request.rows)
   return {
     ...request,
@@ -145,7 +145,7 @@ function multiply(factors: Float64Array[], rows: number): Float64Array {
 /** Best first; equal scores keep the request's order. */
 function rank(
   table: PredictionTable,
-  { bids, topK }: NonNullable<Plan['rank']>,
+  { bids, topK }: NonNullable<RequestPlan['rank']>,
   probability: Float64Array,
   request: EncodedRequest,
 ): PredictionTable {

@@ -1,10 +1,10 @@
 import type { Manifest } from '../../schemas/manifest.ts'
 import type { PredictOptions } from '../../schemas/predict.ts'
 import type { Clock } from '../base/clock.ts'
-import type { Problem } from '../base/errors.ts'
+import type { Violation } from '../base/errors.ts'
 import type { BatcherStats, BatchObserver } from '../batching/contract.ts'
 import type { FairShare } from '../batching/fair-share.ts'
-import type { PlanCosts, ReadyPlan, Verdict } from '../contracts/compiled-plan.ts'
+import type { CompiledPlan, PlanCosts, Verdict } from '../contracts/compiled-plan.ts'
 import type { GraphSource, GraphStats } from '../contracts/engine.ts'
 import type { PredictionTable } from '../contracts/prediction.ts'
 import type { Drift } from '../drift/monitor.ts'
@@ -19,7 +19,7 @@ export interface Query {
   tasks?: string[] | undefined
   options?: PredictOptions | undefined
   /** What is wrong with the request already: reported together with what else is. */
-  problems?: readonly Problem[] | undefined
+  problems?: readonly Violation[] | undefined
   /** When the answer is of no use any more, on the model's clock, ms. */
   deadline: number
   /** Called when rows of it begin to be computed, with the moment on the model's clock, ms; perhaps several times. */
@@ -45,15 +45,15 @@ export interface LoadedModel {
   /** What may be sent and had as tensors. */
   tensors: ModelTensors
   /** There is no manifest on disk: no named features, and answers that may be any numbers. */
-  bare: boolean
+  manifestless: boolean
   engine: string
-  plan: ModelPlan
+  plan: ServedPlan
   /** Most rows of a request; and how long an idle worker waits for more, ms. */
   limits: Pick<LoadOptions, 'maxRequestRows' | 'maxDelayMs'>
   /** What the workers have computed, by plan, and keep; undefined where the engine doesn't count. */
   graphStats(): Promise<GraphStats | undefined>
   /** What is wrong with the tasks and options of a query, with its `problems`. Throws INVALID_REQUEST for the hundredth. */
-  check(query: Pick<Query, 'tasks' | 'options' | 'problems'>): Problem[]
+  check(query: Pick<Query, 'tasks' | 'options' | 'problems'>): Violation[]
   /** Throws what is wrong with the query at once (INVALID_REQUEST, TOO_MANY_ROWS); all else comes with the promise. */
   predict(query: Query): PendingPrediction
   stats(): BatcherStats
@@ -96,7 +96,7 @@ export interface CompilerOptions {
   costs?: PlanCosts
 }
 /** How a version is computed. */
-export interface ModelPlan {
+export interface ServedPlan {
   workers: number
   maxBatchRows: number
   precision: 'float32' | 'int8'
@@ -113,10 +113,10 @@ export interface ModelPlan {
 }
 
 /** What became of compiling. */
-export interface Compiled {
+export interface CompileOutcome {
   /** What was loaded. */
   source: GraphSource
-  plan: ReadyPlan | undefined
+  plan: CompiledPlan | undefined
   problem: string | undefined
   seconds: number
   /** Removes what is in nobody's cache. */

@@ -15,7 +15,7 @@ import type { RowGatherer } from '../engines/memory/shared-rows.ts'
 import type { PooledGraph } from '../engines/pool/pool.ts'
 import type { Encoder } from '../features/encoder.ts'
 import type { RowArrays } from '../features/layout.ts'
-import { plainBatch, portsOf } from './bindings.ts'
+import { bindingsOf, plainBatch } from './bindings.ts'
 import type { LoadOptions } from './contract.ts'
 
 /** Computes a version's batches: in a worker, or, those that are cheaper than their hand-over, in the calling thread. */
@@ -71,7 +71,7 @@ export function createExecutor(graph: PooledGraph): Executor {
       }
     },
     allocateFor(manifest) {
-      const { sparse, dense } = portsOf(manifest)
+      const { sparse, dense } = bindingsOf(manifest)
       let block: RowBlock | undefined
       return {
         allocate(rows) {
@@ -92,7 +92,7 @@ export function createExecutor(graph: PooledGraph): Executor {
       if (pool.loadHere === undefined || graph.measure === undefined || compiler?.costs !== undefined) return
       // The engine of this thread is the first alone.
       if (graph.signature.engine !== undefined) return
-      output = portsOf(manifest).probabilities
+      output = bindingsOf(manifest).probabilities
       const most = await mostRowsHere(
         graph,
         (rows) => plainBatch(manifest, encoder, rows),

@@ -10,12 +10,12 @@ import { prepareInThread } from '../compile/prepare-in-thread.ts'
 import type { PrepareRequest } from '../compile/prepare-request.ts'
 import type { Sides } from '../compile/sides/contract.ts'
 import { touchPlan } from '../compile/store/plan-files.ts'
-import type { ReadyPlan } from '../contracts/compiled-plan.ts'
+import type { CompiledPlan } from '../contracts/compiled-plan.ts'
 import type { GraphSource } from '../contracts/engine.ts'
 import type { PooledGraph } from '../engines/pool/pool.ts'
 import { layoutOf } from '../features/layout.ts'
-import { namedInputs, portsOf } from './bindings.ts'
-import type { Compiled, LoadOptions, ModelPlan } from './contract.ts'
+import { bindingsOf, namedInputs } from './bindings.ts'
+import type { CompileOutcome, LoadOptions, ServedPlan } from './contract.ts'
 
 /** ONNX Runtime alone runs compiled plans. */
 const compilingEngine = 'onnx'
@@ -28,7 +28,7 @@ export async function loadGraph(
   bundle: Bundle,
   outputs: string[],
   { pool, compiler, clock }: LoadOptions,
-): Promise<{ graph: PooledGraph; compiled: Compiled }> {
+): Promise<{ graph: PooledGraph; compiled: CompileOutcome }> {
   const { manifest } = bundle
   const source = savedGraph(bundle, outputs)
   let seconds = 0
@@ -88,7 +88,7 @@ export async function loadGraph(
 const touchedEvery = 12 * 3600 * 1000
 
 /** Keeps other processes from removing a plan while it is served; answers how to stop. */
-function keepInCache({ folder }: ReadyPlan, clock: Clock): () => void {
+function keepInCache({ folder }: CompiledPlan, clock: Clock): () => void {
   let stop = clock.after(touchedEvery, touch)
   function touch() {
     touchPlan(folder)
@@ -102,7 +102,7 @@ export function outputsOf({ graph }: Manifest): string[] {
   const { logits, gates } = graph.outputs
   return [
     ...new Set([
-      portsOf({ graph }).probabilities,
+      bindingsOf({ graph }).probabilities,
       ...(logits === undefined ? [] : [logits]),
       ...Object.values(gates ?? {}),
     ]),
@@ -112,7 +112,7 @@ export function outputsOf({ graph }: Manifest): string[] {
 /** A version's graph as it was saved. */
 export function savedGraph({ folder, manifest: { graph } }: Bundle, outputs: string[]): GraphSource {
   const { format, file, signature } = graph
-  const { joined } = portsOf({ graph })
+  const { joined } = bindingsOf({ graph })
   return { folder, format, file, outputs, ...(signature !== undefined && { signature }), ...(joined && { joined }) }
 }
 
@@ -122,7 +122,7 @@ export function describeGraph(
   rows: QuantizationRows | undefined,
 ): Omit<PrepareRequest, 'source' | 'cache' | 'now'> {
   const { features, precision, files } = manifest
-  const ports = portsOf(manifest)
+  const ports = bindingsOf(manifest)
   const layout = layoutOf(manifest)
   const sides: Record<string, Sides[string]> = {}
   const sparse = features.filter(({ kind }) => kind !== 'numeric').map(({ side }) => side)
@@ -175,7 +175,7 @@ async function quantizationOf(
   }
 }
 
-function notesOf({ precisionProblem, verdict, precision }: ReadyPlan, unsplit: string | undefined): string[] {
+function notesOf({ precisionProblem, verdict, precision }: CompiledPlan, unsplit: string | undefined): string[] {
   const unjudged = precision === 'int8' ? (verdict?.tasks.filter(({ auc_loss }) => auc_loss === null) ?? []) : []
   return [
     ...(precisionProblem === undefined ? [] : [`float32 is served, not int8: ${precisionProblem}`]),
@@ -190,8 +190,8 @@ function notesOf({ precisionProblem, verdict, precision }: ReadyPlan, unsplit: s
 
 export function describePlan(
   { precision }: Manifest,
-  { plan, problem, seconds: compileSeconds }: Compiled,
-): Omit<ModelPlan, 'workers' | 'maxBatchRows'> {
+  { plan, problem, seconds: compileSeconds }: CompileOutcome,
+): Omit<ServedPlan, 'workers' | 'maxBatchRows'> {
   if (plan === undefined) {
     const notes = problem === undefined ? [] : [`the graph runs as it was saved: ${problem}`]
     if (precision === 'int8') notes.push('float32 is served: int8 needs a compiled plan')
@@ -202,7 +202,7 @@ export function describePlan(
     precision: plan.precision,
     compiled: true,
     compileSeconds,
-    split: set.fresh !== undefined || set.known !== undefined,
+    split: set.shared_context !== undefined || set.cached !== undefined,
     notes: notesOf(plan, set.unsplit),
     verdict: plan.verdict,
   }

@@ -6,21 +6,21 @@ import type { Bundle } from '../bundle/read.ts'
 import type { Outputs } from '../contracts/engine.ts'
 import { createDriftMonitor } from '../drift/monitor.ts'
 import { WorkerLostError } from '../engines/pool/worker-client.ts'
-import { createBareEncoder, encoderOf } from '../features/encoder.ts'
+import { createTensorEncoder, encoderOf } from '../features/encoder.ts'
 import type { EncodedRequest } from '../features/layout.ts'
-import { Problems } from '../features/problems.ts'
+import { Violations } from '../features/problems.ts'
 import { fillVocabularies } from '../features/vocabulary.ts'
 import { surveyJoined } from '../version/survey-in-thread.ts'
 import { toBatch } from './bindings.ts'
 import { checkSignature } from './check-signature.ts'
 import { createComposer } from './compose.ts'
-import type { Compiled, LoadedModel, LoadOptions } from './contract.ts'
+import type { CompileOutcome, LoadedModel, LoadOptions } from './contract.ts'
 import { createExecutor, type Executor } from './executor.ts'
 import { checkGoldenRows } from './golden.ts'
 import { describePlan, loadGraph, outputsOf, savedGraph } from './load-graph.ts'
 import { encodeQuery, unknownOf } from './query-rows.ts'
 import { createPlanner, type Planner } from './request-plan.ts'
-import { bareColumns, tensorsOf } from './tensors.ts'
+import { tensorColumns, tensorsOf } from './tensors.ts'
 import { tryRows, warm } from './warm-up.ts'
 
 /**
@@ -46,20 +46,20 @@ async function load(bundle: Bundle, options: LoadOptions): Promise<LoadedModel> 
   const outputs = outputsOf(manifest)
   // Golden rows are no traffic.
   let serving = false
-  const encoder = bundle.bare
-    ? createBareEncoder(bareColumns(bundle.bare.signature))
+  const encoder = bundle.manifestless
+    ? createTensorEncoder(tensorColumns(bundle.manifestless.signature))
     : encoderOf(manifest, (field) => serving && options.onUnknown?.(field))
   await fillVocabularies(encoder.layout.sparse, () => new Promise((resolve) => clock.soon(() => resolve())))
-  const saved = bundle.bare?.signature ?? (await surveyJoined(savedGraph(bundle, [])))
+  const saved = bundle.manifestless?.signature ?? (await surveyJoined(savedGraph(bundle, [])))
   const { graph, compiled } = await loadGraph(bundle, outputs, options)
-  const tensors = tensorsOf(manifest, encoder.layout, saved, bundle.bare !== undefined, graph.signature)
+  const tensors = tensorsOf(manifest, encoder.layout, saved, bundle.manifestless !== undefined, graph.signature)
   const executor = createExecutor(graph)
   const batcher = createBatcher(
     executor,
     options,
     whileTrue(() => serving, options.observer ?? {}),
   )
-  const parts = { manifest, encoder, tensors, bare: bundle.bare !== undefined, compiled }
+  const parts = { manifest, encoder, tensors, manifestless: bundle.manifestless !== undefined, compiled }
   const model = createModel(parts, executor, batcher, options)
   try {
     checkSignature(manifest, encoder.layout, graph.signature)
@@ -103,18 +103,18 @@ function createBatcher(executor: Executor, options: LoadOptions, observer?: Batc
 }
 
 /** What a model is, apart from how it is computed. */
-type ModelParts = Pick<LoadedModel, 'manifest' | 'encoder' | 'tensors' | 'bare'> & { compiled: Compiled }
+type ModelParts = Pick<LoadedModel, 'manifest' | 'encoder' | 'tensors' | 'manifestless'> & { compiled: CompileOutcome }
 
 function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, options: LoadOptions): LoadedModel {
-  const { manifest, encoder, tensors, bare, compiled } = parts
+  const { manifest, encoder, tensors, manifestless, compiled } = parts
   const plan = createPlanner(manifest)
-  const compose = createComposer(manifest, encoder.layout, bare)
+  const compose = createComposer(manifest, encoder.layout, manifestless)
   const monitor = createDriftMonitor(manifest.drift, encoder.layout)
   return {
     manifest,
     encoder,
     tensors,
-    bare,
+    manifestless,
     engine: options.pool.engine,
     plan: { workers: options.pool.size, maxBatchRows: options.maxBatchRows, ...describePlan(manifest, compiled) },
     limits: { maxRequestRows: options.maxRequestRows, maxDelayMs: options.maxDelayMs },
@@ -122,7 +122,7 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
     check: (query) => checkQuery(plan, query),
     predict({ rows, tasks, options: asked = {}, problems: found, deadline, begun }) {
       const started = options.clock.now()
-      const problems = new Problems(found)
+      const problems = new Violations(found)
       const planned = plan(tasks, asked, problems)
       const memory = executor.allocateFor(manifest)
       let encoded: EncodedRequest
@@ -192,7 +192,7 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
 }
 
 function checkQuery(plan: Planner, { tasks, options = {}, problems: found }: Parameters<LoadedModel['check']>[0]) {
-  const problems = new Problems(found)
+  const problems = new Violations(found)
   plan(tasks, options, problems)
   return problems.list
 }

@@ -1,11 +1,11 @@
 import type { Manifest } from '../../schemas/manifest.ts'
 import type { PredictOptions } from '../../schemas/predict.ts'
 import { listNames, suggestNames } from '../base/known-names.ts'
-import type { Problems } from '../features/problems.ts'
-import { portsOf } from './bindings.ts'
+import type { Violations } from '../features/problems.ts'
+import { bindingsOf } from './bindings.ts'
 
 /** What a request wants of a model, checked against it. */
-export interface Plan {
+export interface RequestPlan {
   /** Tasks to answer, in the order asked for. */
   tasks: string[]
   /** Tasks whose raw probabilities to answer. */
@@ -21,7 +21,7 @@ export interface Plan {
 }
 
 /** Checks `tasks` and `options` against the model. What is wrong is added to `problems`: then the plan means nothing. */
-export type Planner = (tasks: string[] | undefined, options: PredictOptions, problems: Problems) => Plan
+export type Planner = (tasks: string[] | undefined, options: PredictOptions, problems: Violations) => RequestPlan
 
 /** Expected revenue per thousand impressions. */
 export const ecpm = 'ecpm'
@@ -31,7 +31,7 @@ export function createPlanner(manifest: Manifest): Planner {
   const derived = new Map(manifest.derived.map(({ name, product }) => [name, product]))
   const all = [...base, ...derived.keys()]
   const gateOutputs = manifest.graph.outputs.gates ?? {}
-  const { probabilities } = portsOf(manifest)
+  const { probabilities } = bindingsOf(manifest)
   // The same array each time, so that the batcher sees at once that requests of a batch want the same.
   const plain = [probabilities]
   const withGates = [probabilities, ...new Set(Object.values(gateOutputs))]
@@ -51,7 +51,7 @@ export function createPlanner(manifest: Manifest): Planner {
       problems.add('/options/gates', 'is not possible: the model has no gates')
     if (options.unknown && all.includes('unknown'))
       problems.add('/options/unknown', 'is not possible: the model has a task called unknown')
-    const plan: Plan = {
+    const plan: RequestPlan = {
       tasks,
       raw: options.raw ? needed : [],
       gates: options.gates

@@ -10,10 +10,12 @@ const requestsOfAKind = 4
 
 /** Requests such as the model's clients may send, of several sizes and in each form that it takes; rows are drawn at random. */
 export function sampleRequests(model: LoadedModel): PredictRequest[] {
-  const { manifest, bare, limits } = model
+  const { manifest, manifestless, limits } = model
   return sizes.flatMap((size) => {
     const rows = Math.min(size, limits.maxRequestRows)
-    const requests = Array.from({ length: requestsOfAKind }, () => (bare ? [plain(model, rows)] : draw(model, rows)))
+    const requests = Array.from({ length: requestsOfAKind }, () =>
+      manifestless ? [plain(model, rows)] : draw(model, rows),
+    )
     return requests.flat().map((request) => ({ model: manifest.name, ...request }))
   })
 }

@@ -1,15 +1,15 @@
 import { pointer } from '../../schemas/json.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
-import type { Problem } from '../base/errors.ts'
+import type { Violation } from '../base/errors.ts'
 import { suggestNames } from '../base/known-names.ts'
 import type { Signature } from '../contracts/engine.ts'
 import { holdsIds, type SavedSignature, type SavedTensor, widthOf } from '../contracts/saved-signature.ts'
-import type { BareColumn, Encoder } from '../features/encoder.ts'
+import type { Encoder, TensorColumn } from '../features/encoder.ts'
 import type { EncodedRequest, EncodeOptions, Layout } from '../features/layout.ts'
 import { NumberMatrix } from '../features/matrix.ts'
 import { flattenRows } from '../features/nested.ts'
-import { inTerms, Problems } from '../features/problems.ts'
-import { portsOf } from './bindings.ts'
+import { inTerms, Violations } from '../features/problems.ts'
+import { bindingsOf } from './bindings.ts'
 
 /** A tensor that requests may send by its name: [rows, …dims]. */
 export interface InputTensor {
@@ -41,17 +41,17 @@ export interface ModelTensors {
 }
 
 /**
- * `saved` says what the graph has: needed where a role has several tensors, or there is no manifest (`bare`); `signature`, what
+ * `saved` says what the graph has: needed where a role has several tensors, or there is no manifest (`manifestless`); `signature`, what
  * the loaded graph takes.
  */
 export function tensorsOf(
   manifest: Manifest,
   layout: Layout,
   saved: SavedSignature | undefined,
-  bare: boolean,
+  manifestless: boolean,
   signature?: Signature,
 ): ModelTensors {
-  const ports = portsOf(manifest)
+  const ports = bindingsOf(manifest)
   const inputs: InputTensor[] = []
   for (const role of ['sparse', 'dense'] as const) {
     const name = ports[role]
@@ -68,13 +68,13 @@ export function tensorsOf(
       column += width
     }
   }
-  if (bare && saved !== undefined) return { inputs, outputs: savedOutputs(manifest, saved) }
+  if (manifestless && saved !== undefined) return { inputs, outputs: savedOutputs(manifest, saved) }
   const perTask = [...manifest.tasks, ...manifest.derived].map(({ name }) => ({ name, dims: [1], tasks: [name] }))
   return { inputs, outputs: perTask }
 }
 
 /** The columns that a graph without a manifest takes, in the order of its inputs. */
-export function bareColumns({ inputs }: SavedSignature): BareColumn[] {
+export function tensorColumns({ inputs }: SavedSignature): TensorColumn[] {
   return inputs.flatMap((input) => {
     const integer = holdsIds(input)
     return input.ids.map((ids) => ({ name: input.name, integer, ids }))
@@ -111,7 +111,7 @@ export interface GatheredTensors {
 export function gatherTensors(
   inputs: readonly InputTensor[],
   given: Record<string, unknown>,
-  problems = new Problems(),
+  problems = new Violations(),
 ): GatheredTensors {
   const before = problems.list.length
   const names = new Set(inputs.map(({ name }) => name))
@@ -160,7 +160,7 @@ function join(
 }
 
 /** Problems of encoded tensors, `/sparse/3/7`, in terms of the tensors that the request has: `/inputs/country/3`. */
-function inTensors(inputs: readonly InputTensor[]): (problem: Problem) => Problem {
+function inTensors(inputs: readonly InputTensor[]): (problem: Violation) => Violation {
   return ({ path, message }) => {
     const [, role, row, column] = path.split('/')
     const parts = inputs.filter((input) => input.role === role)

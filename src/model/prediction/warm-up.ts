@@ -3,7 +3,7 @@ import { ModelError, reasonOf } from '../base/errors.ts'
 import type { Batcher } from '../batching/batcher.ts'
 import type { PooledGraph } from '../engines/pool/pool.ts'
 import type { Encoder } from '../features/encoder.ts'
-import { plainBatch, portsOf, toBatch } from './bindings.ts'
+import { bindingsOf, plainBatch, toBatch } from './bindings.ts'
 import type { LoadOptions } from './contract.ts'
 
 /** Tries a version with rows of its own. Rejects with INVALID_BUNDLE for what requests would meet otherwise. */
@@ -18,7 +18,7 @@ async function checkLargestIds(manifest: Manifest, encoder: Encoder, graph: Pool
   if (sparse.length === 0) return
   const row = Int32Array.from(sparse, ({ largest }) => largest)
   const batch = toBatch(manifest, { rows: 1, sparse: row, dense: new Float32Array(dense.length) })
-  await graph.run(batch, [portsOf(manifest).probabilities]).catch((cause) => {
+  await graph.run(batch, [bindingsOf(manifest).probabilities]).catch((cause) => {
     const { name, version } = manifest
     const message = `${name}/${version}/${manifest.graph.file} doesn't fit its manifest: the largest ids of its fields (${row.join(', ')}) can't be computed: ${reasonOf(cause)}`
     throw new ModelError('INVALID_BUNDLE', message, { cause })
@@ -34,7 +34,7 @@ const tolerance = 1e-3
  */
 async function checkIndependence(manifest: Manifest, encoder: Encoder, graph: PooledGraph): Promise<void> {
   const { sparse, dense } = encoder.layout
-  const { probabilities } = portsOf(manifest)
+  const { probabilities } = bindingsOf(manifest)
   const rows = [
     { sparse: sparse.map(({ plain }) => plain), dense: dense.map(() => 0) },
     { sparse: sparse.map(({ largest }) => largest), dense: dense.map((_, column) => 1 + (column % 7)) },
@@ -75,7 +75,7 @@ export async function warm(
     const batch = plainBatch(manifest, encoder, rows)
     const started = options.clock.now()
     await Promise.all(
-      Array.from({ length: options.pool.size }, () => graph.run(batch, [portsOf(manifest).probabilities])),
+      Array.from({ length: options.pool.size }, () => graph.run(batch, [bindingsOf(manifest).probabilities])),
     )
     batcher.seed(rows, 1, (options.clock.now() - started) / 1000)
     if (rows === options.maxBatchRows) return

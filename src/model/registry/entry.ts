@@ -17,7 +17,7 @@ export interface Entry {
   state: VersionState
   model: LoadedModel | undefined
   /** Whether the model has no manifest. */
-  bare: boolean
+  manifestless: boolean
   error: string | undefined
   /** The kind of its failure; undefined of an unforeseen one, too. */
   failure: ModelErrorCode | undefined
@@ -49,7 +49,7 @@ export function newEntry(version: string, stamp: string): Entry {
     stamp,
     state: 'loading',
     model: undefined,
-    bare: false,
+    manifestless: false,
     error: undefined,
     failure: undefined,
     leases: 0,

@@ -26,7 +26,7 @@ export async function loadVersion(
   const started = options.now()
   try {
     entry.model = await options.load(name, version, free)
-    entry.bare = entry.model.bare
+    entry.manifestless = entry.model.manifestless
     entry.state = 'ready'
     const seconds = (options.now() - started) / 1000
     options.onEvent?.({ type: 'loaded', name, version, model: entry.model, seconds })
@@ -53,7 +53,14 @@ export async function refreshVersion(
   const started = options.now()
   try {
     const model = await options.load(name, version, free)
-    entries.set(version, { ...former, stamp, model, bare: model.bare, leases: 0, onReleased: undefined })
+    entries.set(version, {
+      ...former,
+      stamp,
+      model,
+      manifestless: model.manifestless,
+      leases: 0,
+      onReleased: undefined,
+    })
     options.onEvent?.({ type: 'loaded', name, version, model, seconds: (options.now() - started) / 1000 })
     return former
   } catch (error) {

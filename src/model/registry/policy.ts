@@ -8,7 +8,7 @@ export interface KnownVersion {
   state: VersionState
   stamp: string
   /** It was read without a manifest, which may have been on its way: it is read again when any of its files has changed. */
-  bare?: boolean
+  manifestless?: boolean
 }
 
 /** What should exist of a model, and what does. */
@@ -72,7 +72,9 @@ export function nextActions({ mode, source, labels, known, pin, serving, kept }:
   const goes = ({ version }: KnownVersion) =>
     successorReady || (version === kept && version !== serving && serving !== undefined && isReady(serving))
   const isStale = ({ version, stamp }: SourceVersion) =>
-    known.some((entry) => entry.version === version && entry.state === 'ready' && entry.bare && entry.stamp !== stamp)
+    known.some(
+      (entry) => entry.version === version && entry.state === 'ready' && entry.manifestless && entry.stamp !== stamp,
+    )
   return {
     target,
     load,

@@ -9,7 +9,7 @@ import { holdsIds, type SavedSignature, type SavedTensor, widthOf } from '../con
 import { surveyInThread } from './survey-in-thread.ts'
 
 /** A graph in a folder that has no manifest. */
-export interface BareGraph {
+export interface ManifestlessGraph {
   format: GraphFormat
   file: string
 }
@@ -25,7 +25,7 @@ const mostTasks = 256
  * The graph of a folder: `saved_model.pb`, `model.json` or a single `.onnx` file; undefined where there is none. Throws
  * INVALID_BUNDLE where there are several.
  */
-export async function findGraph(folder: string, where: string): Promise<BareGraph | undefined> {
+export async function findGraph(folder: string, where: string): Promise<ManifestlessGraph | undefined> {
   const names = await readdir(folder).catch(() => [])
   const found = names.filter((name) => name === 'saved_model.pb' || name === 'model.json' || name.endsWith('.onnx'))
   if (found.length > 1)
@@ -60,9 +60,9 @@ async function kindOfModelJson(path: string, where: string): Promise<'layers' | 
  * A manifest for a graph that has none: no named features, tasks after its outputs, and checksums, so that its compiled
  * plan is found again. Rejects like `survey`, with UNSUPPORTED_GRAPH for tensors that are no numbers.
  */
-export async function describeBareGraph(
+export async function describeManifestless(
   folder: string,
-  graph: BareGraph,
+  graph: ManifestlessGraph,
   { name, version }: { name: string; version: string },
 ): Promise<{ manifest: Manifest; signature: SavedSignature }> {
   const where = `${name}/${version}/${graph.file}`

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { ModelError } from '../base/errors.ts'
 import { manifestFile } from '../bundle/manifest.ts'
 import { type Bundle, readManifestBundle } from '../bundle/read.ts'
-import { type BareGraph, describeBareGraph, findGraph } from './manifestless.ts'
+import { describeManifestless, findGraph, type ManifestlessGraph } from './manifestless.ts'
 
 /**
  * Reads and verifies `<root>/<name>/<version>/`. A folder without a manifest, but with a graph, is asked with tensors alone;
@@ -16,14 +16,14 @@ export async function readBundle(root: string, name: string, version: string): P
   const folder = join(root, name, version)
   const graph = await bareGraph(root, name, version)
   if (graph !== undefined) {
-    const { manifest, signature } = await describeBareGraph(folder, graph, { name, version })
-    return { folder, manifest, bare: { signature } }
+    const { manifest, signature } = await describeManifestless(folder, graph, { name, version })
+    return { folder, manifest, manifestless: { signature } }
   }
   return readManifestBundle(root, name, version)
 }
 
 /** The graph of a version that has no manifest, and whose model has none in any version. */
-async function bareGraph(root: string, name: string, version: string): Promise<BareGraph | undefined> {
+async function bareGraph(root: string, name: string, version: string): Promise<ManifestlessGraph | undefined> {
   const hasManifest = (folder: string) =>
     stat(join(root, name, folder, manifestFile)).then(
       () => true,

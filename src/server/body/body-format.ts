@@ -1,4 +1,4 @@
-import type { Problem } from '../../model/base/errors.ts'
+import type { Violation } from '../../model/base/errors.ts'
 import type { QueryRows } from '../../model/prediction/query-rows.ts'
 import type { JsonBounds } from './json-bounds.ts'
 import type { RequestModel } from './request-model.ts'
@@ -7,7 +7,7 @@ import type { RequestModel } from './request-model.ts'
 export interface OpenBody<Asked> {
   asked: Asked
   /** Throws INVALID_REQUEST. `inTermsOf`: a problem of these rows in terms of the body that they came in. */
-  rowsFor(model: RequestModel): { rows: QueryRows; inTermsOf?: (problem: Problem) => Problem }
+  rowsFor(model: RequestModel): { rows: QueryRows; inTermsOf?: (problem: Violation) => Violation }
 }
 
 /** The bytes of a body; with the length of their JSON part, where tensors follow it as bytes. */

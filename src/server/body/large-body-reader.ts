@@ -158,7 +158,7 @@ function startThread(script: URL, maxOldGenerationSizeMb: number): ReaderThread 
         post(request, request.type === 'open' ? [request.bytes.buffer as ArrayBuffer] : [])
       })
     },
-    async introduce({ encoder, tensors, bare, limits }) {
+    async introduce({ encoder, tensors, manifestless, limits }) {
       const known = models.get(encoder)
       if (known !== undefined) return known
       const [oldest] = models
@@ -169,7 +169,7 @@ function startThread(script: URL, maxOldGenerationSizeMb: number): ReaderThread 
       const model = next++
       models.set(encoder, model)
       const { source, vocabularies } = withoutVocabularies(encoder.source)
-      post({ type: 'model', model, source, tensors, bare, limits })
+      post({ type: 'model', model, source, tensors, manifestless, limits })
       for (const [field, values] of vocabularies) {
         for (let start = 0; start < values.length; start += pieceOfVocabulary) {
           post({ type: 'vocabulary', model, field, values: values.slice(start, start + pieceOfVocabulary) })

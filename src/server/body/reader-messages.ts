@@ -1,4 +1,4 @@
-import type { ModelErrorCode, Problem } from '../../model/base/errors.ts'
+import type { ModelErrorCode, Violation } from '../../model/base/errors.ts'
 import type { EncoderSource } from '../../model/features/encoder.ts'
 import type { EncodedRequest, EncodeOptions } from '../../model/features/layout.ts'
 import type { LoadedModel } from '../../model/prediction/contract.ts'
@@ -18,7 +18,7 @@ export type ReaderRequest =
       model: number
       source: EncoderSource
       tensors: ModelTensors
-      bare: boolean
+      manifestless: boolean
       limits: LoadedModel['limits']
     }
   | { type: 'vocabulary'; model: number; field: number; values: string[] }
@@ -27,7 +27,7 @@ export type ReaderRequest =
 
 export interface ReadOptions extends Omit<EncodeOptions, 'allocate' | 'problems'> {
   /** What is wrong with the request already: reported together with what is wrong with its rows. */
-  found?: readonly Problem[] | undefined
+  found?: readonly Violation[] | undefined
   /** Say per row which fields have a value that the model doesn't know. */
   unknown: boolean
 }
@@ -46,7 +46,7 @@ export type ReaderAnswer =
 export interface Failure {
   message: string
   code?: ModelErrorCode
-  problems?: Problem[] | undefined
+  problems?: Violation[] | undefined
 }
 
 /** Places of rows in a body, and of numeric fields where those have places of their own: `row` stands for the row's number. */
@@ -62,7 +62,7 @@ const anyRow = 2 ** 52 + 1
 export function rowPlaces(
   placeOf: EncodedRequest['placeOf'],
   fields: readonly string[],
-  inTermsOf: (problem: Problem) => Problem = (problem) => problem,
+  inTermsOf: (problem: Violation) => Violation = (problem) => problem,
 ): RowPlaces {
   const place = (field?: string) => inTermsOf({ path: placeOf(anyRow, field), message: '' }).path
   const ofRow = place()

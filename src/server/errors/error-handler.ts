@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { ModelError } from '../../model/base/errors.ts'
-import { type Problem, problemDetails, toProblem } from './problem-details.ts'
+import { type ProblemAnswer, problemDetails, toProblem } from './problem-details.ts'
 
 /** Answers every error, unknown path and wrong method as problem details (RFC 9457); below `/v1` and `/v2` as those protocols have it. */
 export const problems = fastifyPlugin(async (app: FastifyInstance) => {
@@ -96,7 +96,7 @@ function prefersText(accept: string | undefined, path: string): boolean {
 /** Answers a problem, in the form that clients of the path expect, or in another (`text`). */
 export function sendProblem(
   reply: FastifyReply,
-  { body, retryAfterSeconds }: Problem,
+  { body, retryAfterSeconds }: ProblemAnswer,
   text = protocols.test(pathOf(reply.request)),
 ): FastifyReply {
   if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds)

@@ -35,13 +35,13 @@ const fromFastify: Record<string, ProblemCode> = {
   FST_CP_ERR_INVALID_CONTENT_ENCODING: 'UNSUPPORTED_MEDIA_TYPE',
 }
 
-export interface Problem {
+export interface ProblemAnswer {
   body: ProblemDetails
   retryAfterSeconds: number | undefined
 }
 
 /** Problem details of anything thrown. What is unforeseen tells clients nothing of the inside. */
-export function toProblem(error: unknown, requestId: string): Problem {
+export function toProblem(error: unknown, requestId: string): ProblemAnswer {
   if (error instanceof ModelError) {
     const code = fromModel[error.code] ?? (error.code as ProblemCode)
     const { stage, problems } = error

@@ -1,5 +1,5 @@
 import type { TSchema } from 'typebox'
-import type { Problem } from '../../model/base/errors.ts'
+import type { Violation } from '../../model/base/errors.ts'
 import { suggestNames } from '../../model/base/known-names.ts'
 
 interface ObjectSchema {
@@ -8,7 +8,7 @@ interface ObjectSchema {
 }
 
 /** Adds to the problem of a key that a schema doesn't know which one was probably meant, and which there are. */
-export function suggestKeys(schema: TSchema): (problem: Problem) => Problem {
+export function suggestKeys(schema: TSchema): (problem: Violation) => Violation {
   return ({ path, message }) => {
     const segments = path.split('/').slice(1)
     const key = segments.pop()

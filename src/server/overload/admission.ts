@@ -13,10 +13,10 @@ export interface Admission {
    * A request of so many bytes has arrived that is of use for so many ms; `bytes` undefined where they tell nothing of what
    * it costs: it doesn't say, or they are compressed.
    */
-  enter(deadlineMs: number, bytes: number | undefined): Ticket | Refusal
+  enter(deadlineMs: number, bytes: number | undefined): AdmittedEntry | Refusal
 }
 
-export interface Ticket {
+export interface AdmittedEntry {
   admitted: true
   /** When it arrived, on the clock, ms; at the earliest that is possible, where it has waited in its socket. */
   arrived: number

@@ -1,8 +1,8 @@
 import type { TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { Settings } from 'typebox/system'
-import type { Problem } from '../../model/base/errors.ts'
-import { invalidRequest, maxProblems } from '../../model/features/problems.ts'
+import type { Violation } from '../../model/base/errors.ts'
+import { invalidRequest, maxViolations } from '../../model/features/problems.ts'
 import { isObject } from '../../schemas/json.ts'
 import { maxTasks, PredictEnvelope } from '../../schemas/predict.ts'
 
@@ -37,7 +37,7 @@ export function checkEnvelope(body: unknown): PredictEnvelope {
 }
 
 /** Everything in which a value is not as its schema says, up to the limit of problems that are reported. */
-export function allProblems(checker: Checker, value: unknown): Problem[] {
+export function allProblems(checker: Checker, value: unknown): Violation[] {
   return allErrors(checker, shown(checker.schema as Shape, value)).flatMap(({ keyword, instancePath, message }) => {
     // Reported already, for each by its name, with the keyword `boolean`.
     if (keyword === 'additionalProperties') return []
@@ -46,19 +46,19 @@ export function allProblems(checker: Checker, value: unknown): Problem[] {
 }
 
 /** The same where null is as good as absent: only what else there could be helps. */
-export function helpfulProblems(checker: Checker, value: unknown): Problem[] {
+export function helpfulProblems(checker: Checker, value: unknown): Violation[] {
   return allProblems(checker, value).filter(({ message }) => !/^must be null$|anyOf/.test(message))
 }
 
 /** Problems of an array's items, each by its place below `path`; looks no further than the last one that is reported. */
-export function itemProblems(checker: Checker, items: readonly unknown[], path: string): Problem[] {
-  const problems: Problem[] = []
-  for (let i = 0; i < items.length && problems.length < maxProblems; i++) {
+export function itemProblems(checker: Checker, items: readonly unknown[], path: string): Violation[] {
+  const problems: Violation[] = []
+  for (let i = 0; i < items.length && problems.length < maxViolations; i++) {
     if (checker.Check(items[i])) continue
     for (const { path: place, message } of helpfulProblems(checker, items[i]))
       problems.push({ path: `${path}/${i}${place}`, message })
   }
-  return problems.slice(0, maxProblems)
+  return problems.slice(0, maxViolations)
 }
 
 /** The parts of JSON Schema that decide what of a value has to be shown. */
@@ -76,7 +76,7 @@ function shown({ properties, additionalProperties, items, maxItems, anyOf }: Sha
     const shape = anyOf.find((one) => (Array.isArray(value) ? one.items : isObject(value) && one.properties))
     return shape === undefined ? value : shown(shape, value)
   }
-  if (Array.isArray(value)) return items === undefined ? value : value.slice(0, (maxItems ?? maxProblems) + 1)
+  if (Array.isArray(value)) return items === undefined ? value : value.slice(0, (maxItems ?? maxViolations) + 1)
   if (properties === undefined || !isObject(value)) return value
   const part: Record<string, unknown> = {}
   for (const name in properties) {
@@ -87,13 +87,13 @@ function shown({ properties, additionalProperties, items, maxItems, anyOf }: Sha
   for (const name in value) {
     if (Object.hasOwn(properties, name)) continue
     part[name] = value[name]
-    if (++unknown === maxProblems) break
+    if (++unknown === maxViolations) break
   }
   return part
 }
 
 /** TypeBox hashes tasks to find repeated ones: millions of them, or deeply nested ones, are refused before. */
-function badTasks(body: unknown): Problem | undefined {
+function badTasks(body: unknown): Violation | undefined {
   const tasks: unknown = (body as PredictEnvelope | null)?.tasks
   if (!Array.isArray(tasks)) return undefined
   if (tasks.length > maxTasks) return { path: '/tasks', message: `must not have more than ${maxTasks} items` }
@@ -104,7 +104,7 @@ function badTasks(body: unknown): Problem | undefined {
 /** TypeBox gathers eight errors unless told otherwise, for the whole process: so it is told for this call alone. */
 function allErrors(checker: Checker, value: unknown): ReturnType<Checker['Errors']> {
   const { maxErrors } = Settings.Get()
-  Settings.Set({ maxErrors: maxProblems })
+  Settings.Set({ maxErrors: maxViolations })
   try {
     return checker.Errors(value)
   } finally {

@@ -1,7 +1,7 @@
 import { parentPort } from 'node:worker_threads'
 import { ModelError, reasonOf } from '../../model/base/errors.ts'
 import { type EncoderSource, encoderFrom } from '../../model/features/encoder.ts'
-import { inTerms, Problems } from '../../model/features/problems.ts'
+import { inTerms, Violations } from '../../model/features/problems.ts'
 import { encodeQuery, unknownOf } from '../../model/prediction/query-rows.ts'
 import type { BodyFormat, OpenBody } from '../body/body-format.ts'
 import { type Failure, type ReaderAnswer, type ReaderRequest, rowPlaces } from '../body/reader-messages.ts'
@@ -41,7 +41,7 @@ function encode({ model: key, options }: Extract<ReaderRequest, { type: 'encode'
   const { encoder } = model
   const { rows, inTermsOf } = body.rowsFor({ ...model, encoder })
   const { found, unknown: sayUnknown, ...rest } = options
-  const work = () => encodeQuery(rows, encoder, model.tensors.inputs, { ...rest, problems: new Problems(found) })
+  const work = () => encodeQuery(rows, encoder, model.tensors.inputs, { ...rest, problems: new Violations(found) })
   const whole = inTermsOf === undefined ? work() : inTerms(inTermsOf, work)
   if (sayUnknown) whole.unknown = unknownOf(rows, encoder.layout, whole)
   const { placeOf, ...encoded } = whole

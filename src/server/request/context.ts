@@ -6,7 +6,7 @@ import type { Admission } from '../overload/admission.ts'
 import type { PendingBytes } from '../overload/pending-bytes.ts'
 import type { Drain } from '../plugins/draining.ts'
 import type { RequestLog } from './request-log.ts'
-import type { Peers } from './siblings.ts'
+import type { Siblings } from './siblings.ts'
 
 /** What the routes work with; made in `main.ts`, or by a test. */
 export interface ServerContext {
@@ -16,7 +16,7 @@ export interface ServerContext {
   drain: Drain
   admission: Admission
   /** Undefined where this process is the only one. */
-  peers?: Peers | undefined
+  peers?: Siblings | undefined
   /** Reads bodies that would keep the event loop for long. */
   reader: LargeBodyReader
   /** Of request bodies that are being received. */

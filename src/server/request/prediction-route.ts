@@ -6,7 +6,7 @@ import type { Lease } from '../../model/registry/registry.ts'
 import type { BodyCounting } from '../body/raw-body.ts'
 import { sendProblem } from '../errors/error-handler.ts'
 import { problemDetails, toProblem } from '../errors/problem-details.ts'
-import type { Ticket } from '../overload/admission.ts'
+import type { AdmittedEntry } from '../overload/admission.ts'
 import { contentCoding } from '../plugins/decompression.ts'
 import type { ServerContext } from './context.ts'
 
@@ -16,18 +16,18 @@ import type { ServerContext } from './context.ts'
  */
 
 /** What is known of a request from its headers on. */
-interface Flight {
-  ticket: Ticket
+interface AdmittedRequest {
+  ticket: AdmittedEntry
   pending: PendingPrediction | undefined
   handled: boolean
 }
 
 /** What a request to a route that predicts is decorated with, once it has been admitted; no other plugin's name. */
-export const flight: unique symbol = Symbol('multigate.flight')
+export const admittedRequest: unique symbol = Symbol('multigate.flight')
 
 declare module 'fastify' {
   interface FastifyRequest {
-    [flight]: Flight | null
+    [admittedRequest]: AdmittedRequest | null
   }
 }
 
@@ -62,8 +62,8 @@ export function predictionRoute({
         sendProblem(reply, { body, retryAfterSeconds: Math.max(1, Math.ceil(retryAfterSeconds)) })
         return
       }
-      const own: Flight = { ticket, pending: undefined, handled: false }
-      request[flight] = own
+      const own: AdmittedRequest = { ticket, pending: undefined, handled: false }
+      request[admittedRequest] = own
       // The request's own signal fires as soon as a body has been read; the answer's `close` comes when the client is gone.
       reply.raw.once('close', () => {
         ticket.leave()
@@ -73,7 +73,7 @@ export function predictionRoute({
     },
     errorHandler(error, request, reply) {
       // A body that can't be read never reaches the handler.
-      if (!request[flight]?.handled) {
+      if (!request[admittedRequest]?.handled) {
         const outcome = request.raw.readableAborted ? 'cancelled' : outcomeOf(error)
         metrics.request(undefined, outcome, reply.elapsedTime / 1000)
       }
@@ -100,7 +100,7 @@ export async function answerPrediction<T>(
   ) => PendingPrediction | Promise<PendingPrediction>,
   encode: (model: LoadedModel, table: PredictionTable) => T,
 ): Promise<T> {
-  const own = request[flight]!
+  const own = request[admittedRequest]!
   own.handled = true
   let lease: Lease | undefined
   let outcome = 'ok'

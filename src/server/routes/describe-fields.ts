@@ -1,5 +1,5 @@
 import { unscale } from '../../model/features/draw-value.ts'
-import type { Layout, Slot } from '../../model/features/layout.ts'
+import type { FieldColumn, Layout } from '../../model/features/layout.ts'
 import type { Field } from '../../schemas/features.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
 import type { FieldDetails } from '../../schemas/models.ts'
@@ -9,7 +9,7 @@ const shownValues = 10
 
 /** What a client may send for each field of a model, in manifest order. */
 export function describeFields({ name, drift }: Manifest, { slots, sparse }: Layout): FieldDetails[] {
-  return slots.map(({ sparse: isSparse, column, encoder: { field } }: Slot) => {
+  return slots.map(({ sparse: isSparse, column, encoder: { field } }: FieldColumn) => {
     const { offset, ids } = (isSparse ? sparse[column] : undefined) ?? { offset: 0, ids: 0 }
     return {
       name: field.name,

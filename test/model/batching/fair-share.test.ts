@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { type Contender, FairShare, type Share } from '../../../src/model/batching/fair-share.ts'
+import { type FairModel, type FairModelShare, FairShare } from '../../../src/model/batching/fair-share.ts'
 
 /** A model with so many calls waiting, each of so many seconds; its calls end when the test says so. */
-interface FakeModel extends Contender {
-  share: Share
+interface FakeModel extends FairModel {
+  share: FairModelShare
   waiting: number
   running: number
   /** Seconds of calls that were started. */
@@ -14,7 +14,7 @@ interface FakeModel extends Contender {
 
 function join(fair: FairShare, seconds = 1, running: { model: FakeModel; seconds: number }[] = []): FakeModel {
   const model: FakeModel = {
-    share: undefined as unknown as Share,
+    share: undefined as unknown as FairModelShare,
     waiting: 0,
     running: 0,
     used: 0,

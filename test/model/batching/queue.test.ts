@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { DeadlineQueue, type Piece } from '../../../src/model/batching/queue.ts'
+import { DeadlineQueue, type QueuedSlice } from '../../../src/model/batching/queue.ts'
 
-interface Named extends Piece {
+interface Named extends QueuedSlice {
   name: number
 }
 

@@ -40,9 +40,9 @@ t.test('without quantization rows there is no int8, and no problem', async (t) =
   t.equal(compiled.int8, undefined)
   t.equal(compiled.int8Problem, undefined)
   t.equal(compiled.passes[0]?.pass, 'as saved')
-  t.ok(typeof compiled.float32.split !== 'string' && compiled.float32.split.known)
+  t.ok(typeof compiled.float32.split !== 'string' && compiled.float32.split.cached)
   const rows = rowsOf(exampleModel, 20, 1)
-  const { graph } = compiled.float32.whole
+  const { graph } = compiled.float32.full
   t.ok(distance(await savedAnswers(graph, rows), await savedAnswers(exampleGraph(), rows)) < 1e-6)
 })
 
@@ -83,8 +83,8 @@ t.test('what rounding adds to every row is taken out', async (t) => {
   const quantization = await quantizationOf(exampleModel, exampleGraph(), 300)
   const { float32, int8 } = await compile(exampleGraph(), { sides, fields: {}, quantization })
   const [expected, actual] = [
-    await logitsOf(float32.whole, quantization.scales),
-    await logitsOf(int8!.whole, quantization.scales),
+    await logitsOf(float32.full, quantization.scales),
+    await logitsOf(int8!.full, quantization.scales),
   ]
   for (const shift of meanShift(expected, actual, 2)) t.ok(Math.abs(shift) < 1e-5, `${shift}`)
 })

@@ -9,7 +9,7 @@ import { prepare } from '../../../src/model/compile/prepare.ts'
 import { prepareInThread } from '../../../src/model/compile/prepare-in-thread.ts'
 import type { Prepared, PrepareRequest } from '../../../src/model/compile/prepare-request.ts'
 import { planFile } from '../../../src/model/compile/store/plan-files.ts'
-import type { ReadyPlan } from '../../../src/model/contracts/compiled-plan.ts'
+import type { CompiledPlan } from '../../../src/model/contracts/compiled-plan.ts'
 import { external } from '../../../src/model/graph/external-data.ts'
 import { floatShape, type Graph } from '../../../src/model/graph/graph.ts'
 import {
@@ -41,8 +41,8 @@ const batch = rowsOf(exampleModel, 7, 5)
 const expected = await savedAnswers(buildModel(exampleModel), batch)
 
 /** What a plan's whole graph answers; a temporary plan is removed. */
-async function answers({ folder, description, origin }: ReadyPlan): Promise<Float32Array> {
-  const session = await ort.InferenceSession.create(join(folder, description.float32.whole.file), {
+async function answers({ folder, description, origin }: CompiledPlan): Promise<Float32Array> {
+  const session = await ort.InferenceSession.create(join(folder, description.float32.full.file), {
     logSeverityLevel: 4,
   })
   const feeds = {
@@ -55,7 +55,7 @@ async function answers({ folder, description, origin }: ReadyPlan): Promise<Floa
   return values
 }
 
-async function works(t: Test, { plan, problem }: Prepared, origin: ReadyPlan['origin']): Promise<void> {
+async function works(t: Test, { plan, problem }: Prepared, origin: CompiledPlan['origin']): Promise<void> {
   t.equal(problem, undefined)
   t.equal(plan?.origin, origin)
   t.ok(distance(await answers(plan!), expected) < 1e-5, 'it answers as the saved graph does')
@@ -102,9 +102,9 @@ t.test('a damaged plan is made anew, and that is said', async (t) => {
   const { plan } = await prepare(request)
   const own = plan!.folder
   const damages: [() => Promise<unknown>, RegExp | undefined][] = [
-    [() => truncate(join(own, 'float32-whole.onnx'), 100), /float32-whole\.onnx has 100 bytes, not \d+$/],
+    [() => truncate(join(own, 'float32-full.onnx'), 100), /float32-full\.onnx has 100 bytes, not \d+$/],
     [() => truncate(join(own, planFile), 70), /plan\.json is damaged$/],
-    [() => rm(join(own, 'float32-known.onnx')), /float32-known\.onnx is missing$/],
+    [() => rm(join(own, 'float32-cached.onnx')), /float32-cached\.onnx is missing$/],
     [() => replaceWithFile(own), /ENOTDIR/],
     [() => replaceWithFolder(join(own, planFile)), /EISDIR/],
     // As if there were none.

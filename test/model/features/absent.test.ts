@@ -73,8 +73,8 @@ t.test('by column a missing field is reported on its own side', async (t) => {
 })
 
 t.test('problems of the context do not hide those of columns, nor either those found before', async (t) => {
-  const { Problems } = await import('../../../src/model/features/problems.ts')
-  const found = () => new Problems([{ path: '/options/raw', message: 'must be boolean' }])
+  const { Violations } = await import('../../../src/model/features/problems.ts')
+  const found = () => new Violations([{ path: '/options/raw', message: 'must be boolean' }])
   t.same(
     problemsOf(() =>
       columns({ hour: 99 }, { campaign: ['c1', 'c9'], price: [1, 'x'] }, { ...partial, problems: found() }),

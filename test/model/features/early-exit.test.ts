@@ -2,7 +2,7 @@ import t from 'tap'
 import { createEncoder } from '../../../src/model/features/encoder.ts'
 import type { EncodeOptions } from '../../../src/model/features/layout.ts'
 import { flattenRows } from '../../../src/model/features/nested.ts'
-import { Problems } from '../../../src/model/features/problems.ts'
+import { Violations } from '../../../src/model/features/problems.ts'
 import { gatherTensors, type InputTensor } from '../../../src/model/prediction/tensors.ts'
 import { exampleManifest } from '../../support/fakes/manifest.ts'
 import { problemsOf } from '../../support/problems-of.ts'
@@ -111,11 +111,11 @@ t.test('tensors: rows and cells', async (t) => {
 
 t.test('nested arrays: rows, and numbers of a row', async (t) => {
   const bad = counted<unknown>(count, ['x'])
-  t.equal(problemsOf(() => flattenRows(bad.all, [1], '/inputs/a', new Problems())).length, 100)
+  t.equal(problemsOf(() => flattenRows(bad.all, [1], '/inputs/a', new Violations())).length, 100)
   // Twice: first as if they were plain numbers.
   t.ok(bad.visits() <= 103, `${bad.visits()} visited`)
   const wide = counted<unknown>(count, null)
-  t.equal(problemsOf(() => flattenRows([wide.all], [count], '/inputs/a', new Problems())).length, 100)
+  t.equal(problemsOf(() => flattenRows([wide.all], [count], '/inputs/a', new Violations())).length, 100)
   t.ok(wide.visits() <= 103, `${wide.visits()} visited`)
 })
 

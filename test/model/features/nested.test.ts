@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { flattenRows } from '../../../src/model/features/nested.ts'
-import { Problems } from '../../../src/model/features/problems.ts'
+import { Violations } from '../../../src/model/features/problems.ts'
 
 function flatten(value: unknown, dims: number[]) {
-  const problems = new Problems()
+  const problems = new Violations()
   const matrix = flattenRows(value, dims, '/x', problems)
   return {
     values: matrix && [...matrix.values],

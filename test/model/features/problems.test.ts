@@ -1,12 +1,12 @@
 import t from 'tap'
-import { invalidRequest, maxProblems, Problems } from '../../../src/model/features/problems.ts'
+import { invalidRequest, maxViolations, Violations } from '../../../src/model/features/problems.ts'
 
 t.test('no problem throws nothing', async (t) => {
-  t.doesNotThrow(() => new Problems().throwIfAny())
+  t.doesNotThrow(() => new Violations().throwIfAny())
 })
 
 t.test('problems are thrown all at once, the first of them in the message', async (t) => {
-  const problems = new Problems()
+  const problems = new Violations()
   problems.add('/a', 'is wrong')
   problems.add('/b', 'too')
   t.throws(() => problems.throwIfAny(), {
@@ -28,16 +28,16 @@ t.test('an invalid request without a problem still says so', async (t) => {
 })
 
 t.test('the hundredth problem ends the search: it is thrown with all before it', async (t) => {
-  const problems = new Problems()
+  const problems = new Violations()
   for (let i = 0; i < 99; i++) problems.add(`/${i}`, 'is wrong')
   t.equal(problems.full, false)
   t.throws(() => problems.add('/99', 'is wrong'), { code: 'INVALID_REQUEST', message: '/0 is wrong (and 99 more)' })
   t.equal(problems.list.length, 100)
-  t.equal(maxProblems, 100)
+  t.equal(maxViolations, 100)
 })
 
 t.test('where rows are left out, the hundredth problem is the last that is listed, or made a message of', async (t) => {
-  const problems = new Problems()
+  const problems = new Violations()
   t.equal(problems.leaveOut(), true)
   let messages = 0
   for (let i = 0; i < 150; i++) problems.add(`/${i}`, () => `is wrong ${messages++}`)
@@ -47,13 +47,13 @@ t.test('where rows are left out, the hundredth problem is the last that is liste
 })
 
 t.test('nothing is left out where the request is refused already', async (t) => {
-  const problems = new Problems([{ path: '/options/raw', message: 'must be boolean' }])
+  const problems = new Violations([{ path: '/options/raw', message: 'must be boolean' }])
   t.equal(problems.leaveOut(), false)
   t.throws(() => problems.throwIfAny(), { message: '/options/raw must be boolean' })
 })
 
 t.test('what was wrong before is thrown with what is found since, or not yet', async (t) => {
-  const problems = new Problems([{ path: '/a', message: 'is wrong' }])
+  const problems = new Violations([{ path: '/a', message: 'is wrong' }])
   t.doesNotThrow(() => problems.throwIfMore(1))
   problems.add('/b', 'too')
   t.throws(() => problems.throwIfMore(1), { message: '/a is wrong (and 1 more)' })

@@ -53,9 +53,9 @@ async function bySide(t: Test, graph: Graph): Promise<void> {
   )
   const plans = splitSides(graph, sides)
   if (typeof plans === 'string') throw new Error(plans)
-  t.ok(plans.fresh && plans.known && plans.parts)
-  t.ok(multiplicationsOf(plans.known!.graph) < multiplicationsOf(plans.fresh!.graph))
-  t.ok(multiplicationsOf(plans.fresh!.graph) < multiplicationsOf(graph))
+  t.ok(plans.shared_context && plans.cached && plans.candidate_encoder)
+  t.ok(multiplicationsOf(plans.cached!.graph) < multiplicationsOf(plans.shared_context!.graph))
+  t.ok(multiplicationsOf(plans.shared_context!.graph) < multiplicationsOf(graph))
   t.equal(await breachOfPlans(graph, sides, plans, new Dice(1)), undefined)
 }
 

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import ort from 'onnxruntime-node'
 import t from 'tap'
 import { prepare } from '../../../src/model/compile/prepare.ts'
-import type { Cost, PlanCosts, ReadyPlan } from '../../../src/model/contracts/compiled-plan.ts'
+import type { CompiledPlan, Cost, PlanCosts } from '../../../src/model/contracts/compiled-plan.ts'
 import type { Batch } from '../../../src/model/contracts/engine.ts'
 import { openPlan, type PlannedGraph } from '../../../src/model/plan/planned.ts'
 import { slotWidth } from '../../../src/model/plan/row-memory.ts'
@@ -26,7 +26,7 @@ const options = { intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 
 const folder = await temporaryFolder(t)
 
 /** A plan of the model, in a folder that is gone after `use`. */
-async function withPlan<T>(model: RandomModel, use: (plan: ReadyPlan) => Promise<T>): Promise<T> {
+async function withPlan<T>(model: RandomModel, use: (plan: CompiledPlan) => Promise<T>): Promise<T> {
   const { plan, problem } = await prepare(await requestFor(model, folder))
   if (plan === undefined) throw new Error(problem)
   try {
@@ -36,21 +36,26 @@ async function withPlan<T>(model: RandomModel, use: (plan: ReadyPlan) => Promise
   }
 }
 
-type Way = 'whole' | 'fresh' | 'known'
+type Way = 'full' | 'shared_context' | 'cached'
 
 /** Costs for which one of the ways is taken wherever it can be. */
 function costsFor(way: Way, joined?: Cost['joined']): PlanCosts {
   const cost = (name: Way) => ({ a: name === way ? 1 : 10, b: name === way ? 1 : 10, ...(joined && { joined }) })
-  return { whole: cost('whole'), fresh: cost('fresh'), known: cost('known'), parts: { a: 0, b: 0 } }
+  return {
+    full: cost('full'),
+    shared_context: cost('shared_context'),
+    cached: cost('cached'),
+    candidate_encoder: { a: 0, b: 0 },
+  }
 }
 
 /** What each way costs, by chance. */
 const randomCosts: fc.Arbitrary<PlanCosts> = fc.record({
-  whole: randomCost(),
-  fresh: randomCost(),
+  full: randomCost(),
+  shared_context: randomCost(),
   // Often the cheapest, so that candidates are kept, and driven out.
-  known: fc.oneof({ weight: 2, arbitrary: fc.constant({ a: 0, b: 1, joined: { a: 0, b: 0 } }) }, randomCost()),
-  parts: randomCost(),
+  cached: fc.oneof({ weight: 2, arbitrary: fc.constant({ a: 0, b: 1, joined: { a: 0, b: 0 } }) }, randomCost()),
+  candidate_encoder: randomCost(),
 })
 
 function randomCost() {
@@ -116,17 +121,17 @@ function batchesOf(model: RandomModel, { seed, batches, bounded, candidates, con
 }
 
 /** Memory for so many candidates: their values, their keys, and the tables that find them. */
-function bytesFor(plan: ReadyPlan, slots: number): number {
-  const { layers, known, parts } = plan.description.float32
-  if (known === undefined || parts === undefined || slots === 0) return slots * 500
-  const words = parts.rows.reduce((sum, { columns }) => sum + columns.length, slotWidth(layers))
+function bytesFor(plan: CompiledPlan, slots: number): number {
+  const { layers, cached, candidate_encoder } = plan.description.float32
+  if (cached === undefined || candidate_encoder === undefined || slots === 0) return slots * 500
+  const words = candidate_encoder.rows.reduce((sum, { columns }) => sum + columns.length, slotWidth(layers))
   return slots * (4 * words + 13) + 2 ** Math.ceil(Math.log2(slots * 2)) * 16
 }
 
-const rowsCounted = ({ rows }: ReturnType<PlannedGraph['stats']>) => rows.whole + rows.fresh + rows.known
+const rowsCounted = ({ rows }: ReturnType<PlannedGraph['stats']>) => rows.full + rows.shared_context + rows.cached
 
 t.test('answers are those of the saved graph, whatever is computed how', async (t) => {
-  const ways = { whole: 0, fresh: 0, known: 0, hits: 0, evictions: 0 }
+  const ways = { full: 0, shared_context: 0, cached: 0, hits: 0, evictions: 0 }
   await fc.assert(
     fc.asyncProperty(
       randomModel,
@@ -146,7 +151,7 @@ t.test('answers are those of the saved graph, whatever is computed how', async (
             }
             const stats = plan.stats()
             if (rowsCounted(stats) !== rows) throw new Error(`${JSON.stringify(stats)} does not add up to ${rows}`)
-            for (const way of ['whole', 'fresh', 'known'] as const) ways[way] += stats.rows[way]
+            for (const way of ['full', 'shared_context', 'cached'] as const) ways[way] += stats.rows[way]
             ways.hits += stats.cache.hits
             ways.evictions += stats.cache.evictions
           } finally {
@@ -206,10 +211,10 @@ t.test('what is known, seen and new stands in any order', async (t) => {
     fields: [500, 9, 90],
     sides: ['candidate', 'context', 'candidate', 'cross', 'cross', 'cross'],
   }
-  await withPlanned(model, 'known', 30, async (plan, check) => {
+  await withPlanned(model, 'cached', 30, async (plan, check) => {
     await check(requestOf(model, [0, 2, 5]))
     await check(requestOf(model, [0, 2, 1, 5]))
-    t.equal(plan.stats().rows.known, 3)
+    t.equal(plan.stats().rows.cached, 3)
     await check(requestOf(model, [0, 1, 2, 5], 2))
     await check(requestOf(model, [0, 7, 2, 7, 9, 5], 3))
     await check({ ...requestOf(model, [0, 9, 2, 8, 8], 4), requests: [5] })
@@ -223,13 +228,13 @@ t.test('a candidate is kept when it is asked for again, be it by the same reques
     fields: [5, 90, 12],
     sides: ['context', 'candidate', 'cross', 'context', 'candidate', 'cross'],
   }
-  await withPlanned(model, 'known', 30, async (plan, check) => {
+  await withPlanned(model, 'cached', 30, async (plan, check) => {
     await check(requestOf(model, [0, 1, 2]))
-    t.match(plan.stats(), { rows: { known: 0 }, cache: { hits: 0, misses: 3, entries: 0 } })
+    t.match(plan.stats(), { rows: { cached: 0 }, cache: { hits: 0, misses: 3, entries: 0 } })
     await check(requestOf(model, [2, 3], 2))
-    t.match(plan.stats(), { rows: { known: 1 }, cache: { hits: 0, misses: 5, entries: 1 } })
+    t.match(plan.stats(), { rows: { cached: 1 }, cache: { hits: 0, misses: 5, entries: 1 } })
     await check(requestOf(model, [2, 4, 4, 5], 3))
-    t.match(plan.stats(), { rows: { known: 4 }, cache: { hits: 1, misses: 8, entries: 2 } })
+    t.match(plan.stats(), { rows: { cached: 4 }, cache: { hits: 1, misses: 8, entries: 2 } })
     // Both requests miss it, and it gets one slot.
     await check({ ...requestOf(model, [6, 7, 6, 7], 4), requests: [2, 2] })
     t.match(plan.stats(), { rows: { exported: 0 }, cache: { entries: 4, evictions: 0 } })
@@ -243,7 +248,7 @@ t.test('candidates make room for others, and answers stay right', async (t) => {
     fields: [5, 900, 12],
     sides: ['context', 'candidate', 'cross', 'context', 'candidate', 'cross'],
   }
-  await withPlanned(model, 'known', 16, async (plan, check) => {
+  await withPlanned(model, 'cached', 16, async (plan, check) => {
     for (const first of [0, 15, 7, 0, 14, 3])
       for (let again = 0; again < 3; again++)
         await check(
@@ -255,28 +260,28 @@ t.test('candidates make room for others, and answers stay right', async (t) => {
         )
     const { rows, cache } = plan.stats()
     t.ok(cache.evictions > 15 && cache.entries <= 16, JSON.stringify(cache))
-    t.ok(rows.known > 100)
+    t.ok(rows.cached > 100)
   })
 })
 
 t.test('the context is computed once a request, where it is one', async (t) => {
   const model: RandomModel = { ...exampleModel, fields: [90, 9, 12] }
-  await withPlanned(model, 'fresh', 0, async (plan, check) => {
+  await withPlanned(model, 'shared_context', 0, async (plan, check) => {
     await check(requestOf(model, [0, 1, 2]))
-    t.same(plan.stats().rows, { exported: 0, whole: 0, fresh: 3, known: 0 })
+    t.same(plan.stats().rows, { exported: 0, full: 0, shared_context: 3, cached: 0 })
     const both = together([requestOf(model, [0, 1], 2), requestOf(model, [3], 3)])
     await check(both)
-    t.same(plan.stats().rows, { exported: 0, whole: 0, fresh: 6, known: 0 })
+    t.same(plan.stats().rows, { exported: 0, full: 0, shared_context: 6, cached: 0 })
     t.same(plan.stats().cache, { hits: 0, misses: 0, entries: 0, evictions: 0, bytes: 0 })
 
     // Not told apart, they are one request whose rows differ in the context.
     await check({ rows: 3, inputs: both.inputs })
-    t.same(plan.stats().rows, { exported: 0, whole: 3, fresh: 6, known: 0 })
+    t.same(plan.stats().rows, { exported: 0, full: 3, shared_context: 6, cached: 0 })
     // Contexts are compared by their bits.
     const odd = requestOf(model, [0, 1])
     for (const row of [0, 1]) odd.inputs.dense![row * 3] = Number.NaN
     await check(odd)
-    t.same(plan.stats().rows, { exported: 0, whole: 3, fresh: 8, known: 0 })
+    t.same(plan.stats().rows, { exported: 0, full: 3, shared_context: 8, cached: 0 })
   })
 })
 
@@ -293,7 +298,7 @@ function together(requests: Batch[]): Batch {
 t.test('requests that share a call keep their own contexts', async (t) => {
   const model: RandomModel = { ...exampleModel, fields: [90, 9, 12] }
   const contexts = [5, 6, 7, 8]
-  for (const way of ['fresh', 'known'] as const)
+  for (const way of ['shared_context', 'cached'] as const)
     await withPlanned(
       model,
       way,
@@ -308,7 +313,7 @@ t.test('requests that share a call keep their own contexts', async (t) => {
         const { prototype } = ort.InferenceSession as unknown as { prototype: ort.InferenceSession }
         const calls = t.capture(prototype, 'run', prototype.run)
         await plan.run(batches[2]!)
-        t.equal(calls().length, way === 'known' ? 3 : 1)
+        t.equal(calls().length, way === 'cached' ? 3 : 1)
         calls.restore()
         await check(batches[2]!)
         const { rows } = plan.stats()
@@ -323,35 +328,35 @@ t.test('more rows than are added at once are added in parts', async (t) => {
   const candidates = Array.from({ length: 5000 }, (_, i) => i % 30)
   await withPlanned(
     model,
-    'known',
+    'cached',
     30,
     async (plan, check) => {
       for (let i = 0; i < 3; i++) await check(requestOf(model, candidates, i))
       const batch = together([requestOf(model, [1, 2], 4), requestOf(model, candidates, 5), requestOf(model, [3], 6)])
       await check(batch)
-      t.ok(plan.stats().rows.known >= 5000 + batch.rows, JSON.stringify(plan.stats().rows))
+      t.ok(plan.stats().rows.cached >= 5000 + batch.rows, JSON.stringify(plan.stats().rows))
     },
     { a: 1, b: 0 },
   )
 })
 
 t.test('a field of the context that each candidate has its own of is computed for each', async (t) => {
-  await withPlanned(exampleModel, 'known', 30, async (plan, check) => {
+  await withPlanned(exampleModel, 'cached', 30, async (plan, check) => {
     const batch = requestOf(exampleModel, [0, 1, 0, 1])
     batch.inputs.dense![3 * 3]! += 1
     for (let i = 0; i < 3; i++) await check(batch)
-    t.match(plan.stats(), { rows: { whole: 12, fresh: 0, known: 0 }, cache: { entries: 0 } })
+    t.match(plan.stats(), { rows: { full: 12, shared_context: 0, cached: 0 }, cache: { entries: 0 } })
     // Another request of the same batch is none the worse.
     const both = requestOf(exampleModel, [0, 1, 0, 1, 2, 2])
     both.inputs.dense![1 * 3]! += 1
     await check({ ...both, requests: [4, 2] })
-    t.match(plan.stats(), { rows: { whole: 16, known: 2 }, cache: { entries: 1 } })
+    t.match(plan.stats(), { rows: { full: 16, cached: 2 }, cache: { entries: 1 } })
   })
 })
 
 t.test('after a call that failed the cache holds nothing wrong', async (t) => {
   const model: RandomModel = { ...exampleModel, fields: [5, 90, 12] }
-  await withPlanned(model, 'known', 30, async (plan, check) => {
+  await withPlanned(model, 'cached', 30, async (plan, check) => {
     const good = requestOf(model, [0, 1, 2])
     await check(good)
     const bad = requestOf(model, [0, 1, 3])
@@ -377,12 +382,12 @@ t.test('after a call that failed the cache holds nothing wrong', async (t) => {
 
 t.test('a number is the same candidate in whatever type it is given, and no other', async (t) => {
   const model: RandomModel = { ...exampleModel, fields: [], dense: 2, sides: ['candidate', 'cross'] }
-  await withPlanned(model, 'known', 30, async (plan, check) => {
+  await withPlanned(model, 'cached', 30, async (plan, check) => {
     // As an integer, the bits of 1.
     const bits = 0x3f800000
     for (let i = 0; i < 3; i++) await check({ rows: 1, inputs: { dense: Float32Array.of(1, 2) } })
     await check({ rows: 1, inputs: { dense: Int32Array.of(1, 2) } })
-    t.match(plan.stats(), { rows: { known: 3 }, cache: { entries: 1 } })
+    t.match(plan.stats(), { rows: { cached: 3 }, cache: { entries: 1 } })
     for (let i = 0; i < 2; i++) await check({ rows: 1, inputs: { dense: Int32Array.of(bits, 2) } })
     t.equal(plan.stats().cache.entries, 2)
   })
@@ -397,7 +402,7 @@ t.test('ids at both ends of the table, of every type', async (t) => {
       sparse: ids === 'float32' ? Float32Array.from(sparse) : Int32Array.from(sparse),
       dense: new Float32Array(9),
     }
-    for (const way of ['whole', 'fresh', 'known'] as const)
+    for (const way of ['full', 'shared_context', 'cached'] as const)
       await withPlanned(model, way, 30, async (plan, check) => {
         for (let i = 0; i < 3; i++) await check({ rows: 3, requests: [1, 1, 1], inputs })
         t.ok(plan.stats().rows[way] > 0, `${ids}, ${way}`)
@@ -407,9 +412,9 @@ t.test('ids at both ends of the table, of every type', async (t) => {
 
 t.test('without room for a few candidates nothing is kept', async (t) => {
   for (const slots of [0, 3, 15])
-    await withPlanned(exampleModel, 'known', slots, async (plan, check) => {
+    await withPlanned(exampleModel, 'cached', slots, async (plan, check) => {
       for (let i = 0; i < 3; i++) await check(requestOf(exampleModel, [0, 0]))
-      t.match(plan.stats(), { rows: { known: 0 }, cache: { entries: 0, bytes: 0 } })
+      t.match(plan.stats(), { rows: { cached: 0 }, cache: { entries: 0, bytes: 0 } })
     })
 })
 
@@ -432,7 +437,7 @@ t.test('says what there is no memory for', async (t) => {
 t.test('candidates are looked up where that has paid lately', async (t) => {
   const model: RandomModel = { ...exampleModel, fields: [5, 900, 12] }
   await withPlan(model, async (ready) => {
-    const costs = { ...costsFor('known'), lookUp: 1 }
+    const costs = { ...costsFor('cached'), lookUp: 1 }
     const plan = await openPlan({ ...ready, costs }, options, bytesFor(ready, 16))
     const lookUps = () => plan.stats().cache.hits + plan.stats().cache.misses
     const ask = async (first: number, times: number) => {
@@ -456,7 +461,7 @@ t.test('costs that are not given are measured', async (t) => {
   await withPlan(exampleModel, async (ready) => {
     for (const slots of [0, 3, 30]) {
       const plan = await openPlan(ready, options, bytesFor(ready, slots))
-      t.match(plan.stats(), { rows: { whole: 0, fresh: 0, known: 0 }, cache: { entries: 0 } })
+      t.match(plan.stats(), { rows: { full: 0, shared_context: 0, cached: 0 }, cache: { entries: 0 } })
       for (let i = 0; i < 3; i++) t.ok(distance(await plan.run(batch), expected) <= 1e-5)
       t.equal(rowsCounted(plan.stats()), 12)
       await plan.close()
@@ -466,10 +471,10 @@ t.test('costs that are not given are measured', async (t) => {
 
 t.test('names the file that it can not open', async (t) => {
   await withPlan(exampleModel, async (plan) => {
-    await rm(join(plan.folder, 'float32-parts.onnx'))
+    await rm(join(plan.folder, 'float32-candidate-encoder.onnx'))
     await t.rejects(openPlan(plan, options, 1 << 20), {
       code: 'MODEL_FAILED',
-      message: /^the compiled plan's float32-parts\.onnx can't be opened: /,
+      message: /^the compiled plan's float32-candidate-encoder\.onnx can't be opened: /,
     })
     // It isn't needed where nothing is kept.
     await (await openPlan(plan, options, 0)).close()

@@ -131,7 +131,12 @@ function randomCosts(dice: Dice): PlanCosts {
   const some = () => ({ a: dice.next(), b: dice.next() * dice.pick([1, 10, 100]) })
   const cost = () => ({ ...some(), joined: some() })
   const cheap = () => ({ a: dice.next() * 0.2, b: dice.next() * 5, joined: { a: dice.next() * 0.2, b: dice.next() } })
-  return { whole: cost(), fresh: dice.pick([cost, cheap])(), parts: cost(), known: dice.pick([cost, cheap])() }
+  return {
+    full: cost(),
+    shared_context: dice.pick([cost, cheap])(),
+    candidate_encoder: cost(),
+    cached: dice.pick([cost, cheap])(),
+  }
 }
 
 async function ask(model: LoadedModel, rows: Row[]): Promise<Float32Array[]> {
@@ -186,7 +191,7 @@ t.setTimeout(3_600_000)
 
 t.test(`answers of ${models} random models are those of their saved graphs`, async (t) => {
   const [root, cache] = [await temporaryFolder(t), await temporaryFolder(t)]
-  const rows = { exported: 0, whole: 0, fresh: 0, known: 0 }
+  const rows = { exported: 0, full: 0, shared_context: 0, cached: 0 }
   let evictions = 0
   for (let model = 0; model < models; model++) {
     const dice = new Dice(seed * 1_000_003 + model)
@@ -209,6 +214,7 @@ t.test(`answers of ${models} random models are those of their saved graphs`, asy
   }
   // The test says little where a way of computing was not taken.
   t.equal(rows.exported, 0)
-  for (const way of ['whole', 'fresh', 'known'] as const) t.ok(rows[way] > 0, `${rows[way]} rows went through ${way}`)
+  for (const way of ['full', 'shared_context', 'cached'] as const)
+    t.ok(rows[way] > 0, `${rows[way]} rows went through ${way}`)
   t.comment(`${evictions} candidates made room for others`)
 })

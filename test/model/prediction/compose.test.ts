@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { createEncoder } from '../../../src/model/features/encoder.ts'
 import type { EncodedRequest } from '../../../src/model/features/layout.ts'
-import { Problems } from '../../../src/model/features/problems.ts'
+import { Violations } from '../../../src/model/features/problems.ts'
 import { createComposer } from '../../../src/model/prediction/compose.ts'
 import { createPlanner } from '../../../src/model/prediction/request-plan.ts'
 import type { PredictOptions } from '../../../src/schemas/predict.ts'
@@ -13,7 +13,7 @@ const manifest = gatedManifest({
   tasks: [{ name: 'ctr', calibration: { method: 'negative_sampling', kept: 0.5 } }, { name: 'cvr' }],
 })
 const planner = createPlanner(manifest)
-const plan = (tasks: string[] | undefined, options: PredictOptions) => planner(tasks, options, new Problems())
+const plan = (tasks: string[] | undefined, options: PredictOptions) => planner(tasks, options, new Violations())
 const { layout } = createEncoder(manifest.features)
 const compose = createComposer(manifest, layout)
 

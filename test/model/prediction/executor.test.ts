@@ -178,7 +178,7 @@ t.test('nor one whose costs are given, nor by a pool that can not', async (t) =>
     cache: undefined,
     candidateBytes: 0,
     now: () => 0,
-    costs: { whole: part, fresh: part, parts: part, known: part },
+    costs: { full: part, shared_context: part, candidate_encoder: part, cached: part },
   }
   await open({ compiler })
   await open({ pool: createFakeEnginePool({ signature: { inputs: [], outputs: [] } }) })

@@ -195,7 +195,7 @@ t.test('without a compiler it is served as it was saved', async (t) => {
   const loaded = await load(await bundleWith(t), { compiler: undefined })
   t.match(loaded.plan, { precision: 'float32', compiled: false, split: false, verdict: undefined })
   t.same(loaded.plan.notes, [])
-  t.match(await loaded.graph.stats(), { rows: { exported: 0, whole: 0 } })
+  t.match(await loaded.graph.stats(), { rows: { exported: 0, full: 0 } })
   await free(loaded)
 })
 

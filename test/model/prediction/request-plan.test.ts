@@ -1,5 +1,5 @@
 import t from 'tap'
-import { Problems } from '../../../src/model/features/problems.ts'
+import { Violations } from '../../../src/model/features/problems.ts'
 import { createPlanner } from '../../../src/model/prediction/request-plan.ts'
 import type { Manifest } from '../../../src/schemas/manifest.ts'
 import type { PredictOptions } from '../../../src/schemas/predict.ts'
@@ -10,7 +10,7 @@ import { problemsOf } from '../../support/problems-of.ts'
 function plannerOf(manifest: Manifest) {
   const planner = createPlanner(manifest)
   return (tasks: string[] | undefined, options: PredictOptions) => {
-    const problems = new Problems()
+    const problems = new Violations()
     const plan = planner(tasks, options, problems)
     problems.throwIfAny()
     return plan

@@ -289,7 +289,9 @@ function source(text: string): SourceVersion[] {
 function states(text: string): KnownVersion[] {
   const entries = text === '' ? [] : text.split(', ')
   return entries.map((entry) => {
-    const [version, state] = entry.split(' ') as [string, VersionState | 'bare']
-    return state === 'bare' ? { version, state: 'ready', bare: true, stamp: 'old' } : { version, state, stamp: 'old' }
+    const [version, state] = entry.split(' ') as [string, VersionState | 'manifestless']
+    return state === 'manifestless'
+      ? { version, state: 'ready', manifestless: true, stamp: 'old' }
+      : { version, state, stamp: 'old' }
   })
 }

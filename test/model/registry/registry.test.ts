@@ -11,12 +11,12 @@ t.test('the highest version answers', async (t) => {
 })
 
 t.test('a graph that had no manifest gives way to what is on disk, without a gap', async (t) => {
-  const { registry, disk, events, loaded, bare } = setUp()
-  bare.add('ads/1')
+  const { registry, disk, events, loaded, manifestless } = setUp()
+  manifestless.add('ads/1')
   await registry.reconcile()
   const first = loaded.get('ads/1')!
   const lease = registry.acquire('ads')
-  bare.delete('ads/1')
+  manifestless.delete('ads/1')
   disk.models[0]!.versions[0]!.stamp = 'new'
   await registry.reconcile()
   const second = loaded.get('ads/1')!
@@ -37,8 +37,8 @@ t.test('a graph that had no manifest gives way to what is on disk, without a gap
 })
 
 t.test('a graph without a manifest goes on where what is on disk now is bad', async (t) => {
-  const { registry, disk, loads, events, loaded, bare, broken } = setUp()
-  bare.add('ads/1')
+  const { registry, disk, loads, events, loaded, manifestless, broken } = setUp()
+  manifestless.add('ads/1')
   await registry.reconcile()
   const first = loaded.get('ads/1')!
   disk.models[0]!.versions[0]!.stamp = 'new'

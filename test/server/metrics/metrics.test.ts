@@ -9,7 +9,7 @@ const modelOf = (name: string, version: string) =>
     engine: 'onnx',
     plan: { precision: 'float32' },
     graphStats: async () => ({
-      rows: { exported: 1, whole: 20, fresh: 300, known: 4000 },
+      rows: { exported: 1, full: 20, shared_context: 300, cached: 4000 },
       cache: { hits: 11, misses: 12, entries: 13, evictions: 14, bytes: 15 },
     }),
     stats: () => ({ queuedRows: 7, inFlightBatches: 2, requests: 1, predictedWaitSeconds: 0.25 }),
@@ -67,7 +67,7 @@ t.test('workers are asked what they computed, and what they keep', async (t) => 
     t.match(text, /^multigate_candidate_cache_entries\{model="ads",version="1"\} 13$/m)
     t.match(text, /^multigate_candidate_cache_evictions_total\{model="ads",version="1"\} 14$/m)
     t.match(text, /^multigate_candidate_cache_bytes\{model="ads",version="1"\} 15$/m)
-    t.match(text, /^multigate_plan_rows_total\{model="ads",version="1",plan="known"\} 4000$/m)
+    t.match(text, /^multigate_plan_rows_total\{model="ads",version="1",plan="cached"\} 4000$/m)
     t.match(text, /^multigate_precision_fallback\{model="ads",version="1"\} 1$/m)
     t.notMatch(text, /multigate_candidate_cache_hits_total\{model="(other|saved)"/)
   }

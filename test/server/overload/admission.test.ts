@@ -1,5 +1,5 @@
 import t from 'tap'
-import { createAdmission, type Refusal, type Ticket } from '../../../src/server/overload/admission.ts'
+import { type AdmittedEntry, createAdmission, type Refusal } from '../../../src/server/overload/admission.ts'
 import { createFakeClock } from '../../support/fakes/clock.ts'
 
 /** A thread that is never idle but when the test says so, and engines that take what the test says. */
@@ -26,7 +26,7 @@ function setUp() {
   return { clock, state, rest, enter, admit }
 }
 
-const isRefused = (answer: Ticket | Refusal): answer is Refusal => !answer.admitted
+const isRefused = (answer: AdmittedEntry | Refusal): answer is Refusal => !answer.admitted
 
 t.test('a calm server admits all', async (t) => {
   const { enter, rest } = setUp()

@@ -1,5 +1,5 @@
 import ort from 'onnxruntime-node'
-import type { PlanGraph, Sides, SplitGraphs } from '../../../src/model/compile/sides/contract.ts'
+import type { Sides, SplitGraphs, VariantGraph } from '../../../src/model/compile/sides/contract.ts'
 import { planNames } from '../../../src/model/compile/sides/tensor-names.ts'
 import type { PackedInput } from '../../../src/model/contracts/compiled-plan.ts'
 import type { Graph } from '../../../src/model/graph/graph.ts'
@@ -21,11 +21,11 @@ export async function breachOfPlans(
     const feeds = requestsOf(graph, sides, requests, dice)
     if (rows > 2) sameCandidate(feeds, sides, 0, 3)
     const expected = await answersOf(graph, [feeds])
-    if (plans.fresh) {
-      const breach = differenceOf(expected, [await answersOfFresh(plans.fresh, feeds, requests)])
+    if (plans.shared_context) {
+      const breach = differenceOf(expected, [await answersOfFresh(plans.shared_context, feeds, requests)])
       if (breach) return `fresh: ${breach}`
     }
-    if (plans.known) {
+    if (plans.cached) {
       const size = rows + dice.between(0, 4)
       const row = Array.from({ length: rows }, (_, i) => (rows > 2 && i === 3 ? 0 : i))
       const candidates = Array.from({ length: rows }, (_, i) => i)
@@ -101,7 +101,12 @@ function packed(feeds: Feeds, { input, columns }: PackedInput, rows: number[]): 
 }
 
 /** What a plan takes of these rows; `requests`: how many rows of each request there are. */
-function feedsOfPlan({ graph, context, rows }: PlanGraph, feeds: Feeds, wanted: number[], requests: number[]): Feeds {
+function feedsOfPlan(
+  { graph, context, rows }: VariantGraph,
+  feeds: Feeds,
+  wanted: number[],
+  requests: number[],
+): Feeds {
   const all: Feeds = {}
   for (const input of context) all[input.name] = packed(feeds, input, firstsOf(requests))
   for (const input of rows) all[input.name] = packed(feeds, input, wanted)
@@ -115,7 +120,7 @@ function feedsOfPlan({ graph, context, rows }: PlanGraph, feeds: Feeds, wanted: 
 const range = (n: number) => Array.from({ length: n }, (_, i) => i)
 
 /** What a plan answers for all rows of requests. */
-async function answersOfFresh(plan: PlanGraph, feeds: Feeds, requests: number[]): Promise<Answers> {
+async function answersOfFresh(plan: VariantGraph, feeds: Feeds, requests: number[]): Promise<Answers> {
   const rows = requests.reduce((sum, count) => sum + count, 0)
   const [answers] = await answersOf(plan.graph, [feedsOfPlan(plan, feeds, range(rows), requests)])
   return answers!
@@ -126,7 +131,7 @@ async function answersOfFresh(plan: PlanGraph, feeds: Feeds, requests: number[])
  * `slots[i]` of slabs with `size` slots; all others hold what no answer may show. `row`: the row's place in `slots`.
  */
 async function answersOfKnown(
-  { known, parts, context, layers }: SplitGraphs,
+  { cached, candidate_encoder, context_encoder, layers }: SplitGraphs,
   feeds: Feeds,
   {
     requests,
@@ -136,9 +141,13 @@ async function answersOfKnown(
     row,
   }: { requests: number[]; candidates: number[]; slots: number[]; size: number; row: number[] },
 ): Promise<Answers> {
-  const [kept] = await answersOf(parts!.graph, [feedsOfPlan(parts!, feeds, candidates, requests)])
-  const [contexts] = context ? await answersOf(context.graph, [feedsOfPlan(context, feeds, [], requests)]) : [{}]
-  const all = feedsOfPlan(known!, feeds, range(row.length), requests)
+  const [kept] = await answersOf(candidate_encoder!.graph, [
+    feedsOfPlan(candidate_encoder!, feeds, candidates, requests),
+  ])
+  const [contexts] = context_encoder
+    ? await answersOf(context_encoder.graph, [feedsOfPlan(context_encoder, feeds, [], requests)])
+    : [{}]
+  const all = feedsOfPlan(cached!, feeds, range(row.length), requests)
   const memory = createRowMemory({ layers, slots: size, mostRows: row.length })
   for (let slot = 0; slot < size; slot++)
     memory.keep(
@@ -155,6 +164,6 @@ async function answersOfKnown(
   memory.add(slotsOf, contexts?.[planNames.contexts]?.values ?? new Float32Array(0)).forEach((sums, layer) => {
     all[planNames.sum(layer)] = new ort.Tensor('float32', sums, [row.length, layers[layer]!.width])
   })
-  const [answers] = await answersOf(known!.graph, [all])
+  const [answers] = await answersOf(cached!.graph, [all])
   return answers!
 }

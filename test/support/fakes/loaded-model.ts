@@ -15,7 +15,7 @@ export function createFakeLoadedModel(
   name: string,
   version: string,
   closing?: Promise<void>,
-  bare = false,
+  manifestless = false,
 ): FakeLoadedModel {
   const manifest = exampleManifest({ name, version })
   const encoder = createEncoder(manifest.features)
@@ -25,7 +25,7 @@ export function createFakeLoadedModel(
     manifest,
     encoder,
     tensors: tensorsOf(manifest, encoder.layout, undefined, false),
-    bare,
+    manifestless,
     engine: 'fake',
     plan: {
       workers: 1,

@@ -1,10 +1,10 @@
 import { join } from 'node:path'
 import { create } from '@bufbuild/protobuf'
-import type { PlanPart, TaskDifference, Verdict } from '../../contracts/compiled-plan.ts'
+import type { TaskDifference, VariantFile, Verdict } from '../../contracts/compiled-plan.ts'
 import type { Graph } from '../../graph/graph.ts'
 import { ValueInfoProtoSchema } from '../../graph/onnx_pb.ts'
 import { auc } from '../../quality/metrics.ts'
-import type { PlanGraph } from '../sides/contract.ts'
+import type { VariantGraph } from '../sides/contract.ts'
 import { type InputRows, openSession, predictRows } from './observe-ranges.ts'
 
 /** Rows that int8 is judged on, none of which set its scales. */
@@ -37,8 +37,8 @@ const fewestPairs = 10 / limits.auc_loss
 /** Compares a plan with another on rows, both in files. */
 export async function judgeFiles(
   folder: string,
-  reference: PlanPart,
-  plan: PlanPart,
+  reference: VariantFile,
+  plan: VariantFile,
   rows: JudgedRows,
 ): Promise<Verdict> {
   const [expected, actual] = [await answersOf(folder, reference, rows), await answersOf(folder, plan, rows)]
@@ -46,7 +46,7 @@ export async function judgeFiles(
 }
 
 /** Logits of the answers of a plan's file. */
-async function answersOf(folder: string, { file, rows: packed }: PlanPart, rows: InputRows): Promise<Float32Array> {
+async function answersOf(folder: string, { file, rows: packed }: VariantFile, rows: InputRows): Promise<Float32Array> {
   const session = await openSession(join(folder, file))
   try {
     const inputs = Object.fromEntries(packed.map(({ name, input }) => [name, rows.inputs[input]!]))
@@ -57,7 +57,7 @@ async function answersOf(folder: string, { file, rows: packed }: PlanPart, rows:
 }
 
 /** Logits [rows, tasks] of a whole plan. */
-export async function logitsOf({ graph, rows: packed }: PlanGraph, rows: InputRows): Promise<Float32Array> {
+export async function logitsOf({ graph, rows: packed }: VariantGraph, rows: InputRows): Promise<Float32Array> {
   const { bytes, output, sigmoid } = beforeSigmoid(graph)
   const session = await openSession(bytes, graph.folder)
   try {

@@ -2,7 +2,7 @@ import type { Segment } from '../../graph/columns.ts'
 import { weightsOf } from '../../graph/gemm.ts'
 import { floatShape, type Graph, type TensorShape } from '../../graph/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from '../../graph/onnx_pb.ts'
-import type { Emit, FirstLayer, Group, PlanGraph, Side, Sides, SplitGraphs } from '../sides/contract.ts'
+import type { Emit, FirstLayer, Group, Side, Sides, SplitGraphs, VariantGraph } from '../sides/contract.ts'
 import { batchOf, columnsOf, embed, pickRows, rowIndexes } from '../sides/side-columns.ts'
 import { assemble, knownSum, ofRequest, readsContext } from '../sides/side-graphs.ts'
 import { firstLayers, splitLayers } from '../sides/split-sides.ts'
@@ -17,7 +17,7 @@ import { type QuantiseOptions, quantiseLayers } from './quantise-layers.ts'
  * point is 0), or MatMulIntegerToFloat at the end of a chain. All plans compute the same integers, in whatever order they
  * add them, so that a candidate's answer does not depend on whether it was known.
  */
-export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanGraph; split: SplitGraphs | string } {
+export function quantise(graph: Graph, options: QuantiseOptions): { full: VariantGraph; split: SplitGraphs | string } {
   const { effort } = options
   const layers = firstLayers(graph)
   if (layers.length === 0) throw new Error('no product of features was found')
@@ -34,28 +34,28 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
       segments.map(({ input }) => [input, new Array<Side>(graph.shapes.get(input)!.dims[1] ?? 1).fill('candidate')]),
     ),
   )
-  const whole = assemble(graph, layers, freshOf(everything))
-  if (typeof whole === 'string') throw new Error(whole)
-  finish(whole)
+  const full = assemble(graph, layers, sharedContextOf(everything))
+  if (typeof full === 'string') throw new Error(full)
+  finish(full)
   const split =
     options.sides === undefined
       ? 'the sides of the fields are not known'
       : splitLayers(graph, layers, options.sides, {
-          fresh: freshOf(options.sides),
-          known: knownOf(options.sides),
-          parts: partsOf(options.sides),
-          context: contextTerms(options.sides),
+          shared_context: sharedContextOf(options.sides),
+          cached: cachedOf(options.sides),
+          candidate_encoder: candidateEncoderOf(options.sides),
+          context_encoder: contextEncoderOf(options.sides),
         })
   if (typeof split !== 'string') {
-    if (split.fresh) finish(split.fresh)
-    if (split.parts) finish(split.parts)
-    if (split.context) finish(split.context)
-    if (split.known) finish(split.known)
+    if (split.shared_context) finish(split.shared_context)
+    if (split.candidate_encoder) finish(split.candidate_encoder)
+    if (split.context_encoder) finish(split.context_encoder)
+    if (split.cached) finish(split.cached)
   }
-  return { whole, split }
+  return { full, split }
 
   /** Bytes of the features of these sides: [rows, k]. */
-  function bytes(plan: PlanGraph, segments: Segment[], sides: Sides, wanted: Side[]): string | undefined {
+  function bytes(plan: VariantGraph, segments: Segment[], sides: Sides, wanted: Side[]): string | undefined {
     const { graph: target } = plan
     const batch = batchOf(wanted)
     const parts: string[] = []
@@ -111,7 +111,7 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
    * Per hidden layer of the group what its int32 sums begin with: the offset, and the context's part. A constant, or a row
    * for each request.
    */
-  function contextSums(plan: PlanGraph, group: Group, sides: Sides, x: string | undefined): Map<FirstLayer, string> {
+  function contextSums(plan: VariantGraph, group: Group, sides: Sides, x: string | undefined): Map<FirstLayer, string> {
     const { graph: target } = plan
     const members = group.filter((layer) => made.get(layer)!.hidden)
     const sums = new Map<FirstLayer, string>()
@@ -175,7 +175,7 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
     return rows
   }
 
-  function freshOf(sides: Sides): Emit {
+  function sharedContextOf(sides: Sides): Emit {
     return (plan, group) => {
       const [{ segments }] = group
       const context = bytes(plan, segments, sides, ['context'])
@@ -196,14 +196,14 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
     }
   }
 
-  function contextFloats(plan: PlanGraph, layer: FirstLayer, sides: Sides, x: string): string {
+  function contextFloats(plan: VariantGraph, layer: FirstLayer, sides: Sides, x: string): string {
     const { matrix, offset } = made.get(layer)!
     const rows = rowsOf(layer, sides, ['context'])
     return toFloats(plan.graph, x, matrix, rows, Float32Array.from(offset), 1)
   }
 
   /** Sums of integers as float32, or an offset: what a layer's sum has beside its rows' features. */
-  function contextTerms(sides: Sides): Emit {
+  function contextEncoderOf(sides: Sides): Emit {
     return (plan, group) => {
       const x = bytes(plan, group[0].segments, sides, ['context'])
       const sums = contextSums(plan, group, sides, x)
@@ -220,10 +220,10 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
     }
   }
 
-  function knownOf(sides: Sides): Emit {
+  function cachedOf(sides: Sides): Emit {
     return (plan, group) => {
       const { graph: target } = plan
-      const rest = readsContext(group, sides) ? undefined : contextTerms(sides)(plan, group)
+      const rest = readsContext(group, sides) ? undefined : contextEncoderOf(sides)(plan, group)
       const cross = bytes(plan, group[0].segments, sides, ['cross'])
       const crossRows = rowsOf(group[0], sides, ['cross'])
       return group.map((layer, i) => {
@@ -242,7 +242,7 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
   }
 
   /** Of a hidden layer the parts are sums of integers, which float32 adds without rounding: so all plans scale the same sum. */
-  function partsOf(sides: Sides): Emit {
+  function candidateEncoderOf(sides: Sides): Emit {
     return (plan, group) => {
       const x = bytes(plan, group[0].segments, sides, ['candidate'])!
       const rows = rowsOf(group[0], sides, ['candidate'])
@@ -254,7 +254,7 @@ export function quantise(graph: Graph, options: QuantiseOptions): { whole: PlanG
   }
 
   /** What comes after the first layers: products of hidden layers that are bytes now. */
-  function finish({ graph: target, replaced }: PlanGraph): void {
+  function finish({ graph: target, replaced }: VariantGraph): void {
     const open = [...replaced].flatMap(([layer, name]) => (made.get(layer)!.hidden ? [name] : []))
     for (let name = open.pop(); name !== undefined; name = open.pop()) {
       for (const user of [...target.users(name)]) {

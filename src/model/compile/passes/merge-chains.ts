@@ -54,14 +54,14 @@ function activateFirst(graph: Graph, split: NodeProto): void {
   })
 }
 
-interface Member {
+interface ChainLink {
   gemm: NodeProto | undefined
   k: number
   n: number
 }
 
 function mergeAfter(graph: Graph, split: NodeProto, left: Left): number {
-  const members: Member[] = []
+  const members: ChainLink[] = []
   for (const name of split.output) {
     const k = graph.shapes.get(name)?.dims[1]
     const [user, ...more] = graph.users(name)

@@ -6,7 +6,7 @@ import type { NodeProto } from '../../graph/onnx_pb.ts'
 export type Side = 'context' | 'candidate' | 'cross'
 /** Per input of the graph the side of each of its columns. */
 export type Sides = Record<string, readonly Side[]>
-export interface PlanGraph {
+export interface VariantGraph {
   graph: Graph
   /** What belongs to the request: a row for each. */
   context: PackedInput[]
@@ -19,16 +19,16 @@ export interface PlanGraph {
 /** A graph, its first layer taken apart by side. */
 export interface SplitGraphs {
   /** Requests' rows, all computed: context [requests, …], rows [rows, …], `planNames.requests`; if there are context columns. */
-  fresh: PlanGraph | undefined
+  shared_context: VariantGraph | undefined
   /** The candidates' part of the first layer: outputs `planNames.part(…)` [rows, width], one a layer; if there are candidate columns. */
-  parts: PlanGraph | undefined
+  candidate_encoder: VariantGraph | undefined
   /**
    * The contexts' part: output `planNames.contexts` [requests, …], side by side of all layers that read the context; if there
    * are candidate columns, and such layers.
    */
-  context: PlanGraph | undefined
+  context_encoder: VariantGraph | undefined
   /** Rows of which these two parts are known: inputs `planNames.sum(…)` [rows, width], and cross columns; if there are candidate columns. */
-  known: PlanGraph | undefined
+  cached: VariantGraph | undefined
   layers: LayerParts[]
 }
 
@@ -43,4 +43,4 @@ export interface FirstLayer {
 /** Products that read the same features. */
 export type Group = [FirstLayer, ...FirstLayer[]]
 /** Adds to a plan what takes the place of each layer's `output`; answers the names. */
-export type Emit = (plan: PlanGraph, group: Group) => string[]
+export type Emit = (plan: VariantGraph, group: Group) => string[]

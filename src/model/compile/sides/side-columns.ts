@@ -2,7 +2,7 @@ import type { Segment } from '../../graph/columns.ts'
 import { weightsOf } from '../../graph/gemm.ts'
 import { declare, floatShape, type Graph } from '../../graph/graph.ts'
 import type { NodeProto } from '../../graph/onnx_pb.ts'
-import type { PlanGraph, Side, Sides } from './contract.ts'
+import type { Side, Sides, VariantGraph } from './contract.ts'
 import { planNames } from './tensor-names.ts'
 
 /*
@@ -10,7 +10,7 @@ import { planNames } from './tensor-names.ts'
  */
 
 /** Adds what makes the features of these sides, [rows, k], to a plan. */
-export function features(plan: PlanGraph, segments: Segment[], sides: Sides, wanted: Side[]): string {
+export function features(plan: VariantGraph, segments: Segment[], sides: Sides, wanted: Side[]): string {
   const { graph } = plan
   const batch = batchOf(wanted)
   const parts: string[] = []
@@ -44,7 +44,7 @@ export function embed(
 
 /** Values (or ids) of those columns of a segment that belong to these sides, [batch, positions]; undefined if there are none. */
 export function columnsOf(
-  plan: PlanGraph,
+  plan: VariantGraph,
   { input, columns, build }: Segment,
   sides: Sides,
   wanted: Side[],
@@ -61,7 +61,7 @@ export function batchOf(wanted: readonly Side[]): number {
 }
 
 /** The plan's input that holds these columns of a saved input, in this order: [rows, columns]. */
-function pack(plan: PlanGraph, input: string, sides: Sides, wanted: Side[], picked: number[]): string {
+function pack(plan: VariantGraph, input: string, sides: Sides, wanted: Side[], picked: number[]): string {
   const { graph } = plan
   const batch = batchOf(wanted)
   const list = batch === 1 ? plan.context : plan.rows

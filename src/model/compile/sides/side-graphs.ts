@@ -1,7 +1,7 @@
 import { weightsOf } from '../../graph/gemm.ts'
 import { declare, floatShape, type Graph } from '../../graph/graph.ts'
 import { TensorProto_DataType as DataType, type ValueInfoProto } from '../../graph/onnx_pb.ts'
-import type { Emit, FirstLayer, Group, PlanGraph, Sides } from './contract.ts'
+import type { Emit, FirstLayer, Group, Sides, VariantGraph } from './contract.ts'
 import { rowIndexes } from './side-columns.ts'
 import { planNames } from './tensor-names.ts'
 
@@ -10,9 +10,9 @@ import { planNames } from './tensor-names.ts'
  */
 
 /** The graph with its first layers replaced; a reason where the inputs are read elsewhere too. */
-export function assemble(whole: Graph, layers: FirstLayer[], emit: Emit): PlanGraph | string {
+export function assemble(whole: Graph, layers: FirstLayer[], emit: Emit): VariantGraph | string {
   const graph = whole.copy()
-  const plan: PlanGraph = { graph, context: [], rows: [], replaced: new Map() }
+  const plan: VariantGraph = { graph, context: [], rows: [], replaced: new Map() }
   const former = new Set(graph.inputs.map(({ name }) => name))
   graph.inputs.splice(0)
   for (const group of groupsOf(layers)) {
@@ -34,7 +34,7 @@ export function assemble(whole: Graph, layers: FirstLayer[], emit: Emit): PlanGr
 }
 
 /** What first layers make of candidates: an output for each. */
-export function partsOf(whole: Graph, layers: FirstLayer[], emit: Emit): PlanGraph {
+export function partsOf(whole: Graph, layers: FirstLayer[], emit: Emit): VariantGraph {
   const plan = emptyPlan(whole)
   for (const group of groupsOf(layers))
     emit(plan, group).forEach((part, i) => {
@@ -52,7 +52,7 @@ export function contextsOf(
   layers: FirstLayer[],
   sides: Sides,
   emit: Emit,
-): { plan: PlanGraph; columns: Map<FirstLayer, number> } | undefined {
+): { plan: VariantGraph; columns: Map<FirstLayer, number> } | undefined {
   const plan = emptyPlan(whole)
   const { graph } = plan
   const columns = new Map<FirstLayer, number>()
@@ -78,7 +78,7 @@ export function contextsOf(
 }
 
 /** A plan that takes nothing and gives nothing yet. */
-function emptyPlan(whole: Graph): PlanGraph {
+function emptyPlan(whole: Graph): VariantGraph {
   const graph = whole.copy()
   graph.inputs.splice(0)
   graph.outputs.splice(0)
@@ -87,7 +87,7 @@ function emptyPlan(whole: Graph): PlanGraph {
   return { graph, context: [], rows: [], replaced: new Map() }
 }
 
-function addOutput({ graph }: PlanGraph, tensor: string, output: ValueInfoProto): void {
+function addOutput({ graph }: VariantGraph, tensor: string, output: ValueInfoProto): void {
   graph.node('Identity', [tensor], { outputs: [output.name], shape: graph.shapes.get(tensor)! })
   graph.outputs.push(output)
 }
@@ -109,7 +109,7 @@ export function readsContext([{ segments }]: Group, sides: Sides): boolean {
 }
 
 /** What the layer of that number makes of each row's candidate and context: an input, [rows, width]. */
-export function knownSum({ graph }: PlanGraph, layer: number, width: number): string {
+export function knownSum({ graph }: VariantGraph, layer: number, width: number): string {
   const name = planNames.sum(layer)
   graph.inputs.push(declare(name, floatShape(-1, width)))
   graph.shapes.set(name, floatShape(-1, width))
@@ -117,7 +117,7 @@ export function knownSum({ graph }: PlanGraph, layer: number, width: number): st
 }
 
 /** What was computed of each request's context, for its rows: [requests, n] → [rows, n], or [1, n] where there is one request. */
-export function ofRequest({ graph }: PlanGraph, values: string): string {
+export function ofRequest({ graph }: VariantGraph, values: string): string {
   const { requests } = planNames
   if (!graph.inputs.some(({ name }) => name === requests))
     graph.inputs.push(declare(requests, { dtype: DataType.INT32, dims: [-1] }, 'rows_or_1'))

@@ -1,7 +1,7 @@
 import { segmentsOf } from '../../graph/columns.ts'
 import { isGemm, weightsOf } from '../../graph/gemm.ts'
 import { floatShape, type Graph } from '../../graph/graph.ts'
-import type { Emit, FirstLayer, Group, PlanGraph, Side, Sides, SplitGraphs } from './contract.ts'
+import type { Emit, FirstLayer, Group, Side, Sides, SplitGraphs, VariantGraph } from './contract.ts'
 import { features, rowIndexes, rowsOf } from './side-columns.ts'
 import { assemble, contextsOf, knownSum, ofRequest, partsOf, readsContext, takeRelu } from './side-graphs.ts'
 import { planNames } from './tensor-names.ts'
@@ -30,11 +30,11 @@ export function firstLayers(graph: Graph): FirstLayer[] {
 
 /** How a kind of arithmetic computes the first layers of each plan. */
 export interface Emitter {
-  fresh: Emit
-  known: Emit
-  parts: Emit
+  shared_context: Emit
+  cached: Emit
+  candidate_encoder: Emit
   /** Asked for groups that read the context alone. */
-  context: Emit
+  context_encoder: Emit
 }
 
 /** Takes the first layers apart; answers a reason where that can't be done. */
@@ -50,38 +50,38 @@ export function splitLayers(graph: Graph, layers: FirstLayer[], sides: Sides, em
     if (segments.every(({ input, columns }) => columns.every((c) => sides[input]![c] === 'context')))
       return `the product ${gemm.name} reads the context alone`
 
-  const fresh = has('context') ? assemble(graph, layers, emit.fresh) : undefined
-  if (typeof fresh === 'string') return fresh
+  const shared_context = has('context') ? assemble(graph, layers, emit.shared_context) : undefined
+  if (typeof shared_context === 'string') return shared_context
   // Every first layer must have a part to be kept: then the candidate's columns are read nowhere else.
   const everywhere = layers.every(({ segments }) =>
     segments.some(({ input, columns }) => columns.some((c) => sides[input]![c] === 'candidate')),
   )
   if (!has('candidate') || !everywhere)
-    return { fresh, parts: undefined, context: undefined, known: undefined, layers: [] }
-  const known = assemble(graph, layers, emit.known)
-  if (typeof known === 'string') return known
-  const contexts = contextsOf(graph, layers, sides, emit.context)
+    return { shared_context, candidate_encoder: undefined, context_encoder: undefined, cached: undefined, layers: [] }
+  const cached = assemble(graph, layers, emit.cached)
+  if (typeof cached === 'string') return cached
+  const contexts = contextsOf(graph, layers, sides, emit.context_encoder)
   return {
-    fresh,
-    parts: partsOf(graph, layers, emit.parts),
-    context: contexts?.plan,
-    known,
+    shared_context,
+    candidate_encoder: partsOf(graph, layers, emit.candidate_encoder),
+    context_encoder: contexts?.plan,
+    cached,
     layers: layers.map((layer, i) => ({
       width: weightsOf(graph, layer.gemm).n,
-      relu: takeRelu(known.graph, planNames.sum(i)),
+      relu: takeRelu(cached.graph, planNames.sum(i)),
       context: contexts?.columns.get(layer) ?? -1,
     })),
   }
 }
 
 function floatEmitter(whole: Graph, layers: FirstLayer[], sides: Sides): Emitter {
-  const biasesOf = (plan: PlanGraph, group: Group) =>
+  const biasesOf = (plan: VariantGraph, group: Group) =>
     group.map(({ gemm }) => {
       const { n, b } = weightsOf(whole, gemm)
       return plan.graph.constant('bias', b, [n])
     })
   return {
-    fresh(plan, group) {
+    shared_context(plan, group) {
       const biases = readsContext(group, sides)
         ? contextOf(plan, whole, group, sides).map((sums) => ofRequest(plan, sums))
         : biasesOf(plan, group)
@@ -92,8 +92,8 @@ function floatEmitter(whole: Graph, layers: FirstLayer[], sides: Sides): Emitter
         return plan.graph.node('Gemm', [x, name, biases[i]!], { shape: floatShape(-1, w.dims[1]!) })
       })
     },
-    context: (plan, group) => contextOf(plan, whole, group, sides),
-    known(plan, group) {
+    context_encoder: (plan, group) => contextOf(plan, whole, group, sides),
+    cached(plan, group) {
       const biases = readsContext(group, sides) ? undefined : biasesOf(plan, group)
       const crossed = rowIndexes(group[0].segments, sides, ['cross']).length > 0
       const x = crossed ? features(plan, group[0].segments, sides, ['cross']) : undefined
@@ -108,7 +108,7 @@ function floatEmitter(whole: Graph, layers: FirstLayer[], sides: Sides): Emitter
         return plan.graph.node('Gemm', [x, name, sum], { shape })
       })
     },
-    parts(plan, group) {
+    candidate_encoder(plan, group) {
       const x = features(plan, group[0].segments, sides, ['candidate'])
       return group.map(({ gemm, segments }) => {
         const w = rowsOf(whole, gemm, segments, sides, ['candidate'])
@@ -120,7 +120,7 @@ function floatEmitter(whole: Graph, layers: FirstLayer[], sides: Sides): Emitter
 }
 
 /** Per layer of the group, which reads the context, its bias and the context's part: [requests, width]. */
-function contextOf(plan: PlanGraph, whole: Graph, group: Group, sides: Sides): string[] {
+function contextOf(plan: VariantGraph, whole: Graph, group: Group, sides: Sides): string[] {
   const { graph } = plan
   const members = group.map(({ gemm }) => weightsOf(whole, gemm))
   const [{ segments }] = group

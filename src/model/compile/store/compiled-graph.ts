@@ -1,10 +1,10 @@
 import type { Effort, PassReport, Verdict } from '../../contracts/compiled-plan.ts'
-import type { PlanGraph, SplitGraphs } from '../sides/contract.ts'
+import type { SplitGraphs, VariantGraph } from '../sides/contract.ts'
 
 /** The plans of one precision. */
 export interface Plans {
   /** Any rows: inputs as saved. */
-  whole: PlanGraph
+  full: VariantGraph
   /** By side, or the reason why not. */
   split: SplitGraphs | string
 }

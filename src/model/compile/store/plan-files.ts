@@ -3,12 +3,12 @@ import { mkdir, readFile, realpath, rename, rm, stat, utimes, writeFile } from '
 import { dirname, join, resolve } from 'node:path'
 import { product } from '../../base/dims.ts'
 import { reasonOf } from '../../base/errors.ts'
-import type { PlanDescription, PlanPart, PlanSet, Precision, TableFile } from '../../contracts/compiled-plan.ts'
+import type { PlanDescription, Precision, TableFile, VariantFile, VariantFiles } from '../../contracts/compiled-plan.ts'
 import { checkTables, external, externalPlace, largeTable, linkOrCopy } from '../../graph/external-data.ts'
 import { type Graph, isExternal } from '../../graph/graph.ts'
 import { isMarked } from '../../graph/ids.ts'
 import { TensorProto_DataType as DataType, type TensorProto } from '../../graph/onnx_pb.ts'
-import type { PlanGraph } from '../sides/contract.ts'
+import type { VariantGraph } from '../sides/contract.ts'
 import type { CompiledGraph, Plans } from './compiled-graph.ts'
 
 /*
@@ -16,7 +16,7 @@ import type { CompiledGraph, Plans } from './compiled-graph.ts'
  */
 
 /** Changes whenever the compiler may make something else of the same graph. */
-export const compilerVersion = 4
+export const compilerVersion = 5
 
 export const planFile = 'plan.json'
 /** Files up to this size are hashed when a plan is read from the cache; of larger ones the size is looked at. */
@@ -35,7 +35,7 @@ export async function savePlan(
     const writer = createWriter(building)
     const float32 = await writer.plans('float32', compiled.float32)
     const { int8 } = compiled
-    const { graph } = compiled.float32.whole
+    const { graph } = compiled.float32.full
     const description: PlanDescription = {
       compiler: compilerVersion,
       inputs: inputsOf(graph),
@@ -178,7 +178,7 @@ function createWriter(folder: string) {
     return external(tensor, file, start, length)
   }
 
-  async function part(name: string, { graph, context, rows }: PlanGraph): Promise<PlanPart> {
+  async function part(name: string, { graph, context, rows }: VariantGraph): Promise<VariantFile> {
     const file = `${name}.onnx`
     await put(file, (await moveTables(graph)).toBytes())
     return { file, context, rows }
@@ -186,14 +186,15 @@ function createWriter(folder: string) {
 
   return {
     files,
-    async plans(precision: Precision, { whole, split }: Plans): Promise<PlanSet> {
-      const set: PlanSet = { whole: await part(`${precision}-whole`, whole), layers: [] }
+    async plans(precision: Precision, { full, split }: Plans): Promise<VariantFiles> {
+      const set: VariantFiles = { full: await part(`${precision}-full`, full), layers: [] }
       if (typeof split === 'string') return { ...set, unsplit: split }
       set.layers = split.layers
-      if (split.fresh) set.fresh = await part(`${precision}-fresh`, split.fresh)
-      if (split.parts) set.parts = await part(`${precision}-parts`, split.parts)
-      if (split.context) set.context = await part(`${precision}-context`, split.context)
-      if (split.known) set.known = await part(`${precision}-known`, split.known)
+      if (split.shared_context) set.shared_context = await part(`${precision}-shared-context`, split.shared_context)
+      if (split.candidate_encoder)
+        set.candidate_encoder = await part(`${precision}-candidate-encoder`, split.candidate_encoder)
+      if (split.context_encoder) set.context_encoder = await part(`${precision}-context-encoder`, split.context_encoder)
+      if (split.cached) set.cached = await part(`${precision}-cached`, split.cached)
       return set
     },
   }

@@ -5,7 +5,7 @@ import { ModelError, reasonOf } from '../../base/errors.ts'
 import { onnxruntime } from '../../base/onnxruntime.ts'
 import { pathInside } from '../../base/path-inside.ts'
 import { fileReason, sizeOfOrdinary } from '../../base/regular-file.ts'
-import type { ReadyPlan } from '../../contracts/compiled-plan.ts'
+import type { CompiledPlan } from '../../contracts/compiled-plan.ts'
 import type { Batch, Engine, GraphSource, LoadedGraph, Outputs, Signature, TensorData } from '../../contracts/engine.ts'
 import { noCache } from '../../contracts/graph-stats.ts'
 import type { Graph } from '../../graph/graph.ts'
@@ -50,7 +50,7 @@ export async function createOnnxEngine({ threads }: { threads: number }): Promis
   }
 
   /** The plan answers what it was compiled for; other outputs come from the graph as it was saved, opened when asked for. */
-  async function loadPlanned(source: GraphSource, ready: ReadyPlan): Promise<LoadedGraph> {
+  async function loadPlanned(source: GraphSource, ready: CompiledPlan): Promise<LoadedGraph> {
     const { output, width } = ready.description
     const plan = await openPlan(ready, options, source.cacheBytes ?? 0)
     const inputs = ready.description.inputs.map(({ ids, ...input }) => input)
@@ -200,7 +200,7 @@ function graphOf(session: InferenceSession, { file, outputs }: GraphSource, ids:
   }
 
   // Counted too: a worker that could not load a version's compiled plan again computes with this.
-  const stats = () => ({ rows: { exported: rows, whole: 0, fresh: 0, known: 0 }, cache: { ...noCache } })
+  const stats = () => ({ rows: { exported: rows, full: 0, shared_context: 0, cached: 0 }, cache: { ...noCache } })
   return { signature, run, stats, close }
 }
 

@@ -2,7 +2,7 @@ import { RunQueue } from './run-queue.ts'
 import type { WorkerClient } from './worker-client.ts'
 
 /** A worker of a pool. */
-export interface Member {
+export interface PoolWorker {
   client: WorkerClient
   /** Graphs that this worker has loaded. */
   graphs: Set<number>
@@ -11,7 +11,7 @@ export interface Member {
   runs: RunQueue
 }
 
-export function createMember(client: WorkerClient): Member {
+export function createPoolWorker(client: WorkerClient): PoolWorker {
   return { client, graphs: new Set(), loading: 0, runs: new RunQueue() }
 }
 
@@ -19,15 +19,15 @@ export function createMember(client: WorkerClient): Member {
  * The least busy worker that has the graph; of two that are as busy, the one that turned to its call first. Counts calls
  * at once, so that two in a row go to two workers.
  */
-export function leastBusy(members: Iterable<Member>, graph: number): Member | undefined {
-  let best: Member | undefined
+export function leastBusy(members: Iterable<PoolWorker>, graph: number): PoolWorker | undefined {
+  let best: PoolWorker | undefined
   for (const member of members) {
     if (member.graphs.has(graph) && (best === undefined || isLessBusy(member, best))) best = member
   }
   return best
 }
 
-function isLessBusy(a: Member, b: Member): boolean {
+function isLessBusy(a: PoolWorker, b: PoolWorker): boolean {
   if (a.loading !== b.loading) return a.loading < b.loading
   return a.client.pending === b.client.pending ? a.runs.turned < b.runs.turned : a.client.pending < b.client.pending
 }

@@ -14,7 +14,7 @@ import type {
 import { addStats } from '../../contracts/graph-stats.ts'
 import { createEngine, type EngineChoice } from '../create.ts'
 import { type RowGatherer, SharedRows } from '../memory/shared-rows.ts'
-import { createMember, leastBusy, type Member } from './pool-worker.ts'
+import { createPoolWorker, leastBusy, type PoolWorker } from './pool-worker.ts'
 import type { Computed, WorkerNotice, WorkerSettings, WorkerTask } from './protocol.ts'
 import type { Run } from './run-queue.ts'
 import { createWorkerClient, type WorkerClient, WorkerLostError } from './worker-client.ts'
@@ -85,7 +85,7 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
   const sources = new Map<number, GraphSource>()
   const sharedRows = new Map<number, SharedRows>()
   let engineHere: Promise<Engine> | undefined
-  const members = new Set<Member>()
+  const members = new Set<PoolWorker>()
   /** Members, and those that are starting. */
   const clients = new Set<WorkerClient>()
   let waiting: (() => void)[] = []
@@ -100,7 +100,7 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
     try {
       const name = (await client.call({ type: 'start' })) as string
       if (closed) throw new ModelError('ENGINE_UNAVAILABLE', 'The engine pool has been closed')
-      const member = createMember(client)
+      const member = createPoolWorker(client)
       members.add(member)
       client.ended.then((reason) => lose(member, reason))
       return name
@@ -111,7 +111,7 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
     }
   }
 
-  function lose(member: Member, reason: string): void {
+  function lose(member: PoolWorker, reason: string): void {
     members.delete(member)
     clients.delete(member.client)
     if (closed) return
@@ -139,7 +139,7 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
    * Tries until it works: where all workers were lost, nobody else can answer for this graph. A compiled plan that can't be
    * loaded any more is given up for the graph as it was saved.
    */
-  async function reload(member: Member, graph: number, source: GraphSource, backoff: number): Promise<void> {
+  async function reload(member: PoolWorker, graph: number, source: GraphSource, backoff: number): Promise<void> {
     if (backoff > 0) await setTimeout(backoff, undefined, { signal: closing.signal }).catch(() => undefined)
     if (closed || !members.has(member) || !sources.has(graph)) return
     try {
@@ -152,7 +152,7 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
     }
   }
 
-  async function loadIn(member: Member, graph: number, source: GraphSource): Promise<Signature> {
+  async function loadIn(member: PoolWorker, graph: number, source: GraphSource): Promise<Signature> {
     member.loading++
     let signature: Signature
     try {
@@ -172,7 +172,7 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
     const all = [...members]
     const half = sources.size > 1 ? Math.ceil(all.length / 2) : all.length
     // One that has died meanwhile is replaced by one that loads whatever there is.
-    const load = (part: Member[]) =>
+    const load = (part: PoolWorker[]) =>
       Promise.all(part.filter((member) => members.has(member)).map((member) => loadIn(member, graph, source)))
     return [...(await load(all.slice(0, half))), ...(await load(all.slice(half)))]
   }
@@ -246,7 +246,7 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
     }
   }
 
-  async function compute(member: Member, task: WorkerTask, run: Run): Promise<Outputs> {
+  async function compute(member: PoolWorker, task: WorkerTask, run: Run): Promise<Outputs> {
     member.runs.add(run)
     try {
       const { outputs, seconds } = (await member.client.call(task)) as Computed
@@ -260,7 +260,7 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
   }
 
   /** Asks the least busy worker; where every one is being replaced, the first that has the graph. */
-  async function ask<T>(graph: number, call: (member: Member) => Promise<T>): Promise<T> {
+  async function ask<T>(graph: number, call: (member: PoolWorker) => Promise<T>): Promise<T> {
     for (;;) {
       if (closed || !sources.has(graph)) throw new ModelError('MODEL_FAILED', 'The graph has been closed')
       const member = leastBusy(members, graph)

@@ -14,7 +14,7 @@ export interface Frame {
 }
 
 /** An output of a node that computes something: no argument and no call. */
-export interface Place {
+export interface NodeOutput {
   frame: Frame
   node: NodeDef
   output: number
@@ -23,7 +23,7 @@ export interface Place {
 export interface Frames {
   main: Frame
   /** What a node's input stands for: arguments are followed to where they are given, calls into their function. */
-  resolve(frame: Frame, input: string): Place
+  resolve(frame: Frame, input: string): NodeOutput
   /** The frame of a call that is made in `frame`; undefined where the node is no call. */
   enter(frame: Frame, node: NodeDef): Frame | undefined
 }
@@ -54,7 +54,7 @@ export function createFrames(program: Program): Frames {
   let frames = 1
   let steps = 0
 
-  function resolve(from: Frame, wanted: string): Place {
+  function resolve(from: Frame, wanted: string): NodeOutput {
     let [frame, input] = [from, wanted]
     for (;;) {
       if (steps++ > mostSteps) throw unsupported(`more than ${mostSteps} calls and arguments to follow`)

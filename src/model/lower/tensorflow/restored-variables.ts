@@ -1,5 +1,5 @@
 import { ModelError } from '../../base/errors.ts'
-import { createFrames, dataInputs, type Frame, type Place } from './frames.ts'
+import { createFrames, dataInputs, type Frame, type NodeOutput } from './frames.ts'
 import type { Program } from './program.ts'
 
 /**
@@ -42,7 +42,7 @@ export function restoredVariables(program: Program, restore: string): Map<string
   }
   return found
 
-  function keyOf({ frame, node, output }: Place): string | undefined {
+  function keyOf({ frame, node, output }: NodeOutput): string | undefined {
     if (node.op !== 'RestoreV2') return undefined
     const names = through(frames.resolve, frame, dataInputs(node)[1])?.node.attr.value?.value
     if (names?.case !== 'tensor') return undefined
@@ -55,10 +55,10 @@ export function restoredVariables(program: Program, restore: string): Map<string
 
 /** What an input is, when nothing but names is followed. */
 function through(
-  resolve: (frame: Frame, input: string) => Place,
+  resolve: (frame: Frame, input: string) => NodeOutput,
   frame: Frame,
   input: string | undefined,
-): Place | undefined {
+): NodeOutput | undefined {
   if (input === undefined) return undefined
   let place = resolve(frame, input)
   for (let steps = 0; place.node.op === 'Identity' && steps < 100; steps++) {

@@ -15,7 +15,7 @@ const trailerBytes = 5
 /** A block of more than this is no index of variables. */
 const largestBlock = 1 << 28
 
-interface Place {
+interface BlockLocation {
   offset: number
   size: number
 }
@@ -37,7 +37,7 @@ export function readSortedTable(bytes: Uint8Array, file: string, crc: Crc32c): M
   const meta = footer.place()
   const index = footer.place()
 
-  function block({ offset, size }: Place): { content: Uint8Array; where: string } {
+  function block({ offset, size }: BlockLocation): { content: Uint8Array; where: string } {
     const where = `${file}: the block at byte ${offset}`
     if (size > largestBlock || offset + size + trailerBytes > start)
       throw new ModelError('INVALID_BUNDLE', `${where}: its ${size} bytes lie outside of the file`)
@@ -146,7 +146,7 @@ class Reader {
     throw new ModelError('INVALID_BUNDLE', `${this.#where}: is damaged at its byte ${this.at}`)
   }
 
-  place(): Place {
+  place(): BlockLocation {
     return { offset: this.varint(), size: this.varint() }
   }
 

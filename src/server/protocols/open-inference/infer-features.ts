@@ -26,7 +26,10 @@ const isFeature = ({ byName }: Layout, name: string): boolean => byName.has(name
  * The rows of a request: its tensors are the graph's own inputs, encoded; or each is a feature by its name, where the
  * model has a manifest. Throws INVALID_REQUEST.
  */
-export function readRows(body: InferBody, { tensors, encoder: { layout }, bare, limits }: RequestModel): QueryRows {
+export function readRows(
+  body: InferBody,
+  { tensors, encoder: { layout }, manifestless, limits }: RequestModel,
+): QueryRows {
   const { inputs } = body.request
   // Before anything is made for each of them.
   for (const { shape } of inputs) checkRowCount(shape[0] ?? 0, { maxRows: limits.maxRequestRows })
@@ -35,9 +38,10 @@ export function readRows(body: InferBody, { tensors, encoder: { layout }, bare, 
   const byName = inputs.some(
     ({ name, datatype }) => isFeature(layout, name) && (datatype === 'BYTES' || !isInput(name)),
   )
-  if (bare || !byName) {
+  if (manifestless || !byName) {
     for (const tensor of inputs)
-      if (!isInput(tensor.name) && !bare) throw wrongOf(tensor)(unknownTensor(tensor.name, tensors.inputs, layout))
+      if (!isInput(tensor.name) && !manifestless)
+        throw wrongOf(tensor)(unknownTensor(tensor.name, tensors.inputs, layout))
     return { form: 'inputs', inputs: readInputs(body, tensors.inputs) }
   }
   for (const tensor of inputs) {

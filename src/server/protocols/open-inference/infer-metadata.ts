@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import type { Slot } from '../../../model/features/layout.ts'
+import type { FieldColumn } from '../../../model/features/layout.ts'
 import type { LoadedModel } from '../../../model/prediction/contract.ts'
 import type { Registry } from '../../../model/registry/registry.ts'
 import type { InferLive, InferModel, InferReady, InferServer } from '../../../schemas/infer.ts'
@@ -102,7 +102,7 @@ export function askModel<T>(
 export const platformOf = ({ engine, manifest }: LoadedModel): string => `${engine}_${manifest.graph.format}`
 
 function describeModel(model: LoadedModel, versions: string[]): InferModel {
-  const { manifest, tensors, bare, encoder } = model
+  const { manifest, tensors, manifestless, encoder } = model
   const shape = (dims: number[]) => [-1, ...dims]
   return {
     name: manifest.name,
@@ -117,12 +117,12 @@ function describeModel(model: LoadedModel, versions: string[]): InferModel {
     parameters: {
       datatypes: Object.fromEntries(tensors.inputs.map((input) => [input.name, [...datatypesOf(input)]])),
       // Not among the inputs: clients that make data of their own send all of those.
-      ...(bare ? {} : { features: encoder.layout.slots.map(describeFeature) }),
+      ...(manifestless ? {} : { features: encoder.layout.slots.map(describeFeature) }),
     },
   }
 }
 
-function describeFeature({ encoder: { field, missing } }: Slot) {
+function describeFeature({ encoder: { field, missing } }: FieldColumn) {
   const { name, side, kind } = field
   const datatype = kind === 'numeric' ? 'FP64' : kind === 'integer' ? 'INT64' : 'BYTES'
   return { name, datatype, shape: [-1], side, required: typeof missing === 'string' }

@@ -1,5 +1,5 @@
-import type { Problem } from '../../../model/base/errors.ts'
-import { invalidRequest, maxProblems } from '../../../model/features/problems.ts'
+import type { Violation } from '../../../model/base/errors.ts'
+import { invalidRequest, maxViolations } from '../../../model/features/problems.ts'
 import { InferInput, InferRequest, InferRequestedOutput } from '../../../schemas/infer.ts'
 import { isObject } from '../../../schemas/json.ts'
 import type { JsonBounds } from '../../body/json-bounds.ts'
@@ -31,7 +31,7 @@ export function readBody(body: Buffer, headerLength: string | undefined, bounds?
 }
 
 /** What is wrong with the JSON part: tensors one by one, so that a million wrong ones cost no more than those reported. */
-function problemsOf(request: unknown): Problem[] {
+function problemsOf(request: unknown): Violation[] {
   if (!isObject(request)) return helpfulProblems(schema, request)
   const { id, parameters, inputs, outputs } = request
   // Their items come after.
@@ -43,7 +43,7 @@ function problemsOf(request: unknown): Problem[] {
     ...(Array.isArray(inputs) ? itemProblems(inputSchema, inputs, '/inputs') : []),
     ...(Array.isArray(outputs) ? itemProblems(outputSchema, outputs, '/outputs') : []),
   ]
-  return problems.slice(0, maxProblems)
+  return problems.slice(0, maxViolations)
 }
 
 /** An array as empty as it is, with nothing wrong in it; anything else as it is. */
@@ -99,7 +99,7 @@ function asks(parameters: object | null | undefined, names: string[]): string | 
 }
 
 /** A problem of a query, whose places are those of `POST /predict`, in this protocol's terms. */
-export function inTermsOf({ path, message }: Problem): Problem {
+export function inTermsOf({ path, message }: Violation): Violation {
   const [, part, name = '', ...place] = path.split('/')
   if ((part !== 'inputs' && part !== 'context' && part !== 'candidates') || name === '') return { path, message }
   const indices = place.length > 0 ? `[${place.join(', ')}]` : ''
@@ -107,7 +107,7 @@ export function inTermsOf({ path, message }: Problem): Problem {
 }
 
 /** Puts a tensor's name in the place of its number, where it has one. */
-function named(request: unknown): (problem: Problem) => Problem {
+function named(request: unknown): (problem: Violation) => Violation {
   return ({ path, message }) => {
     const [, part, index, ...place] = path.split('/')
     const tensors = part === 'inputs' || part === 'outputs' ? (request as Record<string, unknown>)[part] : undefined

@@ -1,5 +1,5 @@
-import { ModelError, type Problem } from '../../../model/base/errors.ts'
-import { invalidRequest, maxProblems } from '../../../model/features/problems.ts'
+import { ModelError, type Violation } from '../../../model/base/errors.ts'
+import { invalidRequest, maxViolations } from '../../../model/features/problems.ts'
 import type { Query } from '../../../model/prediction/contract.ts'
 import type { QueryRows } from '../../../model/prediction/query-rows.ts'
 import { isObject, pointer } from '../../../schemas/json.ts'
@@ -29,7 +29,7 @@ export function readQuery(body: unknown): AddressedQuery {
 }
 
 /** The tasks and options that nothing is wrong with: the model may find more. */
-function usable({ tasks, options }: PredictEnvelope, problems: readonly Problem[]): Pick<Query, 'tasks' | 'options'> {
+function usable({ tasks, options }: PredictEnvelope, problems: readonly Violation[]): Pick<Query, 'tasks' | 'options'> {
   const wrong = new Set(problems.map(({ path }) => path.split('/').slice(1, 3).join('/')))
   return {
     tasks: problems.some(({ path }) => path.startsWith('/tasks')) ? undefined : tasks,
@@ -40,7 +40,7 @@ function usable({ tasks, options }: PredictEnvelope, problems: readonly Problem[
 }
 
 /** Does `work`; if it throws, the problems that the request has already are thrown instead, where there are any. */
-export function orProblems<T>(problems: readonly Problem[] | undefined, work: () => T): T {
+export function orProblems<T>(problems: readonly Violation[] | undefined, work: () => T): T {
   try {
     return work()
   } catch (error) {
@@ -52,20 +52,20 @@ export function orProblems<T>(problems: readonly Problem[] | undefined, work: ()
 /** Says how to answer, not who is asked or with what. */
 const optional = /^\/(?:tasks|options)(?:\/|$)/
 
-function readEnvelope(body: unknown): { envelope: PredictEnvelope; problems: Problem[] } {
+function readEnvelope(body: unknown): { envelope: PredictEnvelope; problems: Violation[] } {
   try {
     return { envelope: checkEnvelope(body), problems: [] }
   } catch (error) {
     if (!(error instanceof ModelError && error.problems)) throw error
     const problems = error.problems.map(suggestKeys(PredictEnvelope))
-    const goOn = isObject(body) && problems.length < maxProblems && problems.every(({ path }) => optional.test(path))
+    const goOn = isObject(body) && problems.length < maxViolations && problems.every(({ path }) => optional.test(path))
     if (!goOn) throw invalidRequest(problems)
     return { envelope: body as PredictEnvelope, problems }
   }
 }
 
 /** Which of the four forms the body has. */
-function rowsOf({ context, candidates, sparse, dense, inputs }: PredictEnvelope, problems: Problem[]): QueryRows {
+function rowsOf({ context, candidates, sparse, dense, inputs }: PredictEnvelope, problems: Violation[]): QueryRows {
   if (inputs !== undefined) {
     onlyOne('tensors (inputs)', { context, candidates, sparse, dense }, problems)
     return { form: 'inputs', inputs }
@@ -78,9 +78,9 @@ function rowsOf({ context, candidates, sparse, dense, inputs }: PredictEnvelope,
   return { form: byColumn ? 'columns' : 'rows', context, candidates }
 }
 
-function onlyOne(form: string, others: Record<string, unknown>, problems: Problem[]): void {
+function onlyOne(form: string, others: Record<string, unknown>, problems: Violation[]): void {
   const given = Object.keys(others).filter((name) => others[name] !== undefined)
   if (given.length === 0) return
   const message = `is given beside ${form}: only one form is possible`
-  throw invalidRequest([...problems, ...given.map((name) => ({ path: `/${name}`, message }))].slice(0, maxProblems))
+  throw invalidRequest([...problems, ...given.map((name) => ({ path: `/${name}`, message }))].slice(0, maxViolations))
 }

@@ -1,8 +1,8 @@
-import type { Problem } from '../../../model/base/errors.ts'
+import type { Violation } from '../../../model/base/errors.ts'
 import { listNames, suggestNames } from '../../../model/base/known-names.ts'
 import { checkRowCount } from '../../../model/features/context.ts'
 import { describe } from '../../../model/features/field.ts'
-import { invalidRequest, Problems } from '../../../model/features/problems.ts'
+import { invalidRequest, Violations } from '../../../model/features/problems.ts'
 import type { QueryRows } from '../../../model/prediction/query-rows.ts'
 import type { InputTensor } from '../../../model/prediction/tensors.ts'
 import { isObject, pointer } from '../../../schemas/json.ts'
@@ -14,7 +14,7 @@ import { featuresSignature } from './serving-signatures.ts'
 export interface ServingRows {
   rows: QueryRows
   /** A problem of these rows, in terms of the body that they came in. */
-  inTermsOf(problem: Problem): Problem
+  inTermsOf(problem: Violation): Violation
 }
 
 /** The rows of a body for a model: named features, or tensors. Throws INVALID_REQUEST. */
@@ -46,10 +46,10 @@ export function servingRows(body: ServingBody, model: RequestModel): ServingRows
  */
 function takesFeatures(
   { signature, context, values, form }: ServingBody,
-  { bare, encoder, tensors }: RequestModel,
+  { manifestless, encoder, tensors }: RequestModel,
   sample: Record<string, unknown> | undefined,
 ): boolean {
-  if (bare) return false
+  if (manifestless) return false
   if (signature === featuresSignature || context !== undefined) return true
   const { byName, slots } = encoder.layout
   if (sample === undefined) {
@@ -85,14 +85,14 @@ function featureRows(body: ServingBody, model: RequestModel, named: boolean): Se
     const message = `must be an object by the names of features, or of the tensors ${namesOf(model.tensors.inputs)}, not ${describe(sample)}`
     throw invalidRequest([{ path, message }])
   }
-  const bare = named ? undefined : only
-  const inTermsOf = ({ path, message }: Problem): Problem => {
+  const manifestless = named ? undefined : only
+  const inTermsOf = ({ path, message }: Violation): Violation => {
     // Clients of the protocol know of no context: where there is none, a row would have what is missing.
     if (context === undefined && path.startsWith('/context/'))
       return { path: `/${form}${form === 'instances' ? '/0' : ''}${path.slice('/context'.length)}`, message }
     if (!path.startsWith('/candidates')) return { path, message }
     const [, , first, second] = path.split('/')
-    const place = bare === undefined ? path.slice('/candidates'.length) : inBare(form, first, second)
+    const place = manifestless === undefined ? path.slice('/candidates'.length) : inTensors(form, first, second)
     return { path: `/${form}${place}`, message }
   }
   if (body.base64) decodeAll(form, candidates, context, inTermsOf)
@@ -100,7 +100,7 @@ function featureRows(body: ServingBody, model: RequestModel, named: boolean): Se
 }
 
 /** Of the only field the row alone: `/3/country` of rows, `/country/3` of columns. */
-function inBare(form: ServingBody['form'], first: string | undefined, second: string | undefined): string {
+function inTensors(form: ServingBody['form'], first: string | undefined, second: string | undefined): string {
   const row = form === 'instances' ? first : second
   return row === undefined ? '' : `/${row}`
 }
@@ -112,7 +112,7 @@ function decodeAll(
   context: unknown,
   inTermsOf: ServingRows['inTermsOf'],
 ): void {
-  const problems = new Problems()
+  const problems = new Violations()
   const decodeIn = (holder: Record<string, unknown> | unknown[], key: string | number, place: () => string) => {
     const values = holder as Record<string | number, unknown>
     const value = values[key]
@@ -142,7 +142,7 @@ function decodeAll(
 
 /** Instances by input: of each an array [rows, …dims]. */
 function byInput(inputs: readonly InputTensor[], instances: unknown[]): Record<string, unknown[]> {
-  const problems = new Problems()
+  const problems = new Violations()
   const places = new Map(inputs.map(({ name }, place) => [name, place]))
   const columns = inputs.map(() => new Array<unknown>(instances.length))
   for (let row = 0; row < instances.length; row++) {
@@ -176,7 +176,7 @@ function byInput(inputs: readonly InputTensor[], instances: unknown[]): Record<s
 }
 
 /** `/inputs/ids/3/7` of tensors gathered from rows. */
-function byRow({ path, message }: Problem): Problem {
+function byRow({ path, message }: Violation): Violation {
   const [, part, name, row, ...place] = path.split('/')
   if (part !== 'inputs' || row === undefined) return { path, message }
   return { path: ['', 'instances', row, name, ...place].join('/'), message }
@@ -190,7 +190,7 @@ function withoutName(form: ServingBody['form']): ServingRows['inTermsOf'] {
   }
 }
 
-function unchanged(problem: Problem): Problem {
+function unchanged(problem: Violation): Violation {
   return problem
 }
 

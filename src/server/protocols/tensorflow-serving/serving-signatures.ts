@@ -10,12 +10,12 @@ const defaultSignature = 'serving_default'
 export const featuresSignature = 'features'
 
 /** Names by which a model may be asked: that of its graph, and `features` where it has a manifest. */
-export function signatureNames({ manifest, bare }: LoadedModel): string[] {
+export function signatureNames({ manifest, manifestless }: LoadedModel): string[] {
   const own = manifest.graph.signature
   return [
     defaultSignature,
     ...(own === undefined || own === defaultSignature ? [] : [own]),
-    ...(bare ? [] : [featuresSignature]),
+    ...(manifestless ? [] : [featuresSignature]),
   ]
 }
 
@@ -28,8 +28,8 @@ export function checkSignatureName(model: LoadedModel, name: string): void {
 }
 
 /** What a model answers, as this protocol has it: one number a row for each task, or the graph's own outputs. */
-export function servingOutputs({ tensors, bare }: LoadedModel): OutputTensor[] {
-  return bare ? tensors.outputs : tensors.outputs.map((output) => ({ ...output, dims: [] }))
+export function servingOutputs({ tensors, manifestless }: LoadedModel): OutputTensor[] {
+  return manifestless ? tensors.outputs : tensors.outputs.map((output) => ({ ...output, dims: [] }))
 }
 
 /** The answer to `GET …/metadata`. */
@@ -41,7 +41,7 @@ export function describeSignatures(model: LoadedModel): ServingMetadata {
     model.encoder.layout.slots.map(({ name, encoder }) => info(name, kinds[encoder.field.kind], [])),
   )
   const signatures = signatureNames(model).map((signature) => {
-    const inputs = signature === featuresSignature && !model.bare ? features : tensors
+    const inputs = signature === featuresSignature && !model.manifestless ? features : tensors
     return [signature, { inputs, outputs, method_name: 'tensorflow/serving/predict' }] as const
   })
   return {

@@ -7,7 +7,7 @@ import {
   meanShift,
   passesClearly,
 } from '../../../../src/model/compile/int8/judge.ts'
-import type { PlanGraph } from '../../../../src/model/compile/sides/contract.ts'
+import type { VariantGraph } from '../../../../src/model/compile/sides/contract.ts'
 import { buildModel, distance, exampleModel, rowsOf, savedAnswers } from '../../../support/compile/random-model.ts'
 import { reread } from '../../../support/compile/run-graph.ts'
 
@@ -126,7 +126,7 @@ t.test('logits are what a sigmoid reads, and else come from the probabilities', 
   const graph = buildModel(exampleModel)
   const batch = rowsOf(exampleModel, 300, 3)
   const probabilities = await savedAnswers(graph, batch)
-  const plan = (graph: PlanGraph['graph']): PlanGraph => ({
+  const plan = (graph: VariantGraph['graph']): VariantGraph => ({
     graph,
     context: [],
     rows: graph.inputs.map(({ name }) => ({ name, input: name, columns: [0, 1, 2] })),

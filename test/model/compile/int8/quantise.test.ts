@@ -8,7 +8,7 @@ import type { InputRows } from '../../../../src/model/compile/int8/observe-range
 import type { FieldIds } from '../../../../src/model/compile/int8/quantised-table.ts'
 import { prepare } from '../../../../src/model/compile/prepare.ts'
 import type { CompiledGraph } from '../../../../src/model/compile/store/compiled-graph.ts'
-import type { PlanCosts, ReadyPlan } from '../../../../src/model/contracts/compiled-plan.ts'
+import type { CompiledPlan, PlanCosts } from '../../../../src/model/contracts/compiled-plan.ts'
 import type { Batch } from '../../../../src/model/contracts/engine.ts'
 import { floatShape, type Graph } from '../../../../src/model/graph/graph.ts'
 import { openPlan } from '../../../../src/model/plan/planned.ts'
@@ -31,7 +31,7 @@ const options = { intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 
 const folder = await temporaryFolder(t)
 
 /** The model's plan in int8, whether or not it passes its check. */
-async function withInt8<T>(model: RandomModel, use: (plan: ReadyPlan) => Promise<T>, rows = 60): Promise<T> {
+async function withInt8<T>(model: RandomModel, use: (plan: CompiledPlan) => Promise<T>, rows = 60): Promise<T> {
   const quantization = await quantizationOf(model, buildModel(model), rows)
   const { plan, problem } = await prepare(await requestFor(model, folder, { precision: 'int8', quantization }))
   if (plan === undefined) throw new Error(problem)
@@ -43,15 +43,20 @@ async function withInt8<T>(model: RandomModel, use: (plan: ReadyPlan) => Promise
   }
 }
 
-type Way = 'whole' | 'fresh' | 'known'
+type Way = 'full' | 'shared_context' | 'cached'
 
 /** Answers for some batches, computed in one way wherever that can be: all requests of a batch in one call, or each by itself. */
-async function answersBy(way: Way, plan: ReadyPlan, batches: Batch[], joined = true): Promise<Float32Array[]> {
+async function answersBy(way: Way, plan: CompiledPlan, batches: Batch[], joined = true): Promise<Float32Array[]> {
   const cost = (name: string) => {
     const alone = name === way ? { a: 0, b: 1 } : { a: 10, b: 10 }
     return { ...alone, joined: joined ? { a: alone.a, b: 0 } : alone }
   }
-  const costs: PlanCosts = { whole: cost('whole'), fresh: cost('fresh'), known: cost('known'), parts: { a: 0, b: 0 } }
+  const costs: PlanCosts = {
+    full: cost('full'),
+    shared_context: cost('shared_context'),
+    cached: cost('cached'),
+    candidate_encoder: { a: 0, b: 0 },
+  }
   const planned = await openPlan({ ...plan, costs }, options, 64 << 20)
   try {
     const answers: Float32Array[] = []
@@ -100,19 +105,19 @@ t.test('an answer depends neither on how it is computed nor on its batch-mates',
     fc.asyncProperty(randomModel, fc.nat(), async (model, seed) => {
       const requests = requestsOf(model, 4, seed)
       await withInt8(model, async (plan) => {
-        const expected = flat(await answersBy('whole', plan, requests))
+        const expected = flat(await answersBy('full', plan, requests))
         const batch = joined(requests)
         const single = requests.flatMap(rowByRow)
         const others = {
-          'all requests at once': flat(await answersBy('whole', plan, [batch])),
-          'row by row': flat(await answersBy('whole', plan, single)),
-          'by side': flat(await answersBy('fresh', plan, [batch])),
-          'by side, each alone': flat(await answersBy('fresh', plan, [batch], false)),
-          'row by row, by side': flat(await answersBy('fresh', plan, single)),
-          known: (await answersBy('known', plan, [batch, batch, batch]))[2]!,
-          'known, each alone': (await answersBy('known', plan, [batch, batch, batch], false))[2]!,
+          'all requests at once': flat(await answersBy('full', plan, [batch])),
+          'row by row': flat(await answersBy('full', plan, single)),
+          'by side': flat(await answersBy('shared_context', plan, [batch])),
+          'by side, each alone': flat(await answersBy('shared_context', plan, [batch], false)),
+          'row by row, by side': flat(await answersBy('shared_context', plan, single)),
+          cached: (await answersBy('cached', plan, [batch, batch, batch]))[2]!,
+          'known, each alone': (await answersBy('cached', plan, [batch, batch, batch], false))[2]!,
           'row by row, known': flat(
-            (await answersBy('known', plan, [...single, ...single, ...single])).slice(-single.length),
+            (await answersBy('cached', plan, [...single, ...single, ...single])).slice(-single.length),
           ),
         }
         for (const [how, answers] of Object.entries(others)) {
@@ -130,8 +135,8 @@ t.test('a known candidate leads to the same bytes, however many there are', asyn
   const model: RandomModel = { ...exampleModel, experts: 4, width: 256, dim: 8 }
   await withInt8(model, async (plan) => {
     const requests = Array.from({ length: 4 }, (_, i) => oneContext(model, rowsOf(model, 800, i)))
-    const expected = flat(await answersBy('whole', plan, requests))
-    const known = (await answersBy('known', plan, [...requests, ...requests, ...requests])).slice(-requests.length)
+    const expected = flat(await answersBy('full', plan, requests))
+    const known = (await answersBy('cached', plan, [...requests, ...requests, ...requests])).slice(-requests.length)
     const apart = distance(expected, flat(known))
     t.ok(apart <= 1e-6, `${apart} apart`)
   })
@@ -147,7 +152,7 @@ async function logitsFor(
   const quantization = { scales, judged: undefined }
   const compiled = await compile(reread(graph), { sides: undefined, fields: {}, quantization, ...changes })
   if (compiled.int8 === undefined) throw new Error(compiled.int8Problem)
-  const [float32, int8] = [await logitsOf(compiled.float32.whole, rows), await logitsOf(compiled.int8.whole, rows)]
+  const [float32, int8] = [await logitsOf(compiled.float32.full, rows), await logitsOf(compiled.int8.full, rows)]
   return { float32, int8, compiled }
 }
 
@@ -157,7 +162,7 @@ t.test('near float32', async (t) => {
     const quantization = await quantizationOf(model, buildModel(model), 500)
     const compiled = await compile(reread(buildModel(model)), { sides: sidesOf(model), fields: {}, quantization })
     t.match(compiled.int8?.verdict, { passed: true, reasons: [] }, `seed ${seed}`)
-    const kinds = operatorsOf(compiled.int8!.whole.graph).split(' ')
+    const kinds = operatorsOf(compiled.int8!.full.graph).split(' ')
     t.ok(kinds.includes('QGemm') && kinds.includes('QuantizeLinear'))
   }
 })

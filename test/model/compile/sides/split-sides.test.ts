@@ -48,8 +48,8 @@ t.test('answers the same by side, for any sides of any columns', async (t) => {
         if (!reason.test(plans)) throw new Error(plans)
         return
       }
-      if (plans.fresh) split.fresh++
-      if (plans.known) split.known++
+      if (plans.shared_context) split.fresh++
+      if (plans.cached) split.known++
       const breach = await breachOfPlans(graph, sides, plans, dice)
       if (breach !== undefined) throw new Error(breach)
     }),
@@ -86,22 +86,22 @@ t.test('computes the context once a request, and the candidates not at all where
       [4, 5],
     ],
   )
-  t.same(plans.fresh!.context, [{ name: 'multigate:context:ids', input: 'ids', columns: [0, 2] }])
-  t.same(plans.fresh!.rows, [
+  t.same(plans.shared_context!.context, [{ name: 'multigate:context:ids', input: 'ids', columns: [0, 2] }])
+  t.same(plans.shared_context!.rows, [
     { name: 'multigate:rows:ids', input: 'ids', columns: [1] },
     { name: 'multigate:rows:x', input: 'x', columns: [0, 1] },
   ])
-  t.same(plans.parts!.context, [])
-  t.same(plans.parts!.rows, [
+  t.same(plans.candidate_encoder!.context, [])
+  t.same(plans.candidate_encoder!.rows, [
     { name: 'multigate:rows:ids', input: 'ids', columns: [1] },
     { name: 'multigate:rows:x', input: 'x', columns: [1] },
   ])
-  t.same(plans.known!.rows, [{ name: 'multigate:rows:x', input: 'x', columns: [0] }])
+  t.same(plans.cached!.rows, [{ name: 'multigate:rows:x', input: 'x', columns: [0] }])
   t.equal(multiplicationsOf(graph), 8 * 9)
-  t.equal(multiplicationsOf(plans.fresh!.graph), 4 * 9)
-  t.equal(multiplicationsOf(plans.known!.graph), 1 * 9)
-  t.equal(multiplicationsOf(plans.parts!.graph), 3 * 9)
-  for (const plan of [plans.fresh, plans.known, plans.parts])
+  t.equal(multiplicationsOf(plans.shared_context!.graph), 4 * 9)
+  t.equal(multiplicationsOf(plans.cached!.graph), 1 * 9)
+  t.equal(multiplicationsOf(plans.candidate_encoder!.graph), 3 * 9)
+  for (const plan of [plans.shared_context, plans.cached, plans.candidate_encoder])
     t.same(
       plan!.graph.inputs.map(({ name }) => name).filter((name) => !/^multigate:(requests|sum:\d)$/.test(name)),
       [...plan!.context, ...plan!.rows].map(({ name }) => name),
@@ -112,7 +112,7 @@ t.test('has no plan for a context or for candidates that there are none of', asy
   const graph = await prepared(twoProducts(), [canonicalise])
   const only = (ids: Side, x: Side) => splitSides(graph, { ids: [ids, ids, ids], x: [x, x] }) as SplitGraphs
   const withoutContext = only('candidate', 'cross')
-  t.equal(withoutContext.fresh, undefined)
+  t.equal(withoutContext.shared_context, undefined)
   t.equal(
     await breachOfPlans(
       graph,
@@ -122,13 +122,13 @@ t.test('has no plan for a context or for candidates that there are none of', asy
     ),
     undefined,
   )
-  t.same(withoutContext.known!.context, [])
+  t.same(withoutContext.cached!.context, [])
   const withoutCandidates = only('context', 'cross')
-  t.equal(withoutCandidates.known, undefined)
-  t.equal(withoutCandidates.parts, undefined)
-  t.ok(withoutCandidates.fresh)
+  t.equal(withoutCandidates.cached, undefined)
+  t.equal(withoutCandidates.candidate_encoder, undefined)
+  t.ok(withoutCandidates.shared_context)
   const withoutCross = only('context', 'candidate')
-  t.same(withoutCross.known!.rows, [])
+  t.same(withoutCross.cached!.rows, [])
 })
 
 const matrix = (g: Graph, k: number, n: number) => g.constant('kernel', new Dice(8).floats(k * n), [k, n])
@@ -199,8 +199,8 @@ t.test('keeps no parts where a product has no candidate', async (t) => {
   const sides: Sides = { x: halves, y: ['context', 'cross', 'cross', 'cross', 'cross', 'cross'] }
   const plans = splitSides(graph, sides)
   if (typeof plans === 'string') throw new Error(plans)
-  t.equal(plans.known, undefined)
-  t.equal(plans.parts, undefined)
+  t.equal(plans.cached, undefined)
+  t.equal(plans.candidate_encoder, undefined)
   t.equal(await breachOfPlans(graph, sides, plans, new Dice(1)), undefined)
 })
 
@@ -211,7 +211,7 @@ t.test('takes apart a product that is itself an output, and keeps its name', asy
   )
   const plans = splitSides(graph, { x: halves }) as SplitGraphs
   t.equal(await breachOfPlans(graph, { x: halves }, plans, new Dice(1)), undefined)
-  t.equal(plans.fresh!.graph.outputs[0]!.name, graph.outputs[0]!.name)
+  t.equal(plans.shared_context!.graph.outputs[0]!.name, graph.outputs[0]!.name)
 })
 
 t.test('takes columns in any order, and more than once', async (t) => {
@@ -231,6 +231,7 @@ t.test('survives being saved', async (t) => {
   const graph = await prepared(twoProducts(), [canonicalise])
   const sides: Sides = { ids: ['context', 'candidate', 'cross'], x: ['candidate', 'context'] }
   const plans = splitSides(graph, sides) as SplitGraphs
-  for (const plan of [plans.fresh!, plans.known!, plans.parts!]) Object.assign(plan, { graph: reread(plan.graph) })
+  for (const plan of [plans.shared_context!, plans.cached!, plans.candidate_encoder!])
+    Object.assign(plan, { graph: reread(plan.graph) })
   t.equal(await breachOfPlans(graph, sides, plans, new Dice(1)), undefined)
 })

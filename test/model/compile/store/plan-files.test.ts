@@ -49,9 +49,9 @@ t.test('what is saved is read again, and its files are plans that answer alike',
       { name: 'sparse', dtype: 'int32', width: 3 },
       { name: 'dense', dtype: 'float32', width: 3 },
     ],
-    float32: { whole: { file: 'float32-whole.onnx' }, parts: { rows: [{ columns: [1] }, { columns: [1] }] } },
+    float32: { full: { file: 'float32-full.onnx' }, candidate_encoder: { rows: [{ columns: [1] }, { columns: [1] }] } },
   })
-  const session = await ort.InferenceSession.create(join(folder, saved.float32.whole.file))
+  const session = await ort.InferenceSession.create(join(folder, saved.float32.full.file))
   const { inputs, rows } = rowsOf(exampleModel, 5, 1)
   const answers = await session.run({
     sparse: new ort.Tensor('int32', inputs.sparse as Int32Array, [rows, 3]),
@@ -72,11 +72,15 @@ t.test('says what is wrong with a plan', async (t) => {
   const damages: [string, (plan: string) => Promise<unknown>, RegExp][] = [
     [
       'a truncated graph',
-      (plan) => truncate(join(plan, 'float32-known.onnx'), 10),
-      /^float32-known\.onnx has 10 bytes, not \d+$/,
+      (plan) => truncate(join(plan, 'float32-cached.onnx'), 10),
+      /^float32-cached\.onnx has 10 bytes, not \d+$/,
     ],
-    ['a flipped bit', (plan) => flipBit(join(plan, 'float32-whole.onnx')), /^float32-whole\.onnx is damaged$/],
-    ['a missing file', (plan) => rm(join(plan, 'float32-parts.onnx')), /^float32-parts\.onnx is missing$/],
+    ['a flipped bit', (plan) => flipBit(join(plan, 'float32-full.onnx')), /^float32-full\.onnx is damaged$/],
+    [
+      'a missing file',
+      (plan) => rm(join(plan, 'float32-candidate-encoder.onnx')),
+      /^float32-candidate-encoder\.onnx is missing$/,
+    ],
     ['a truncated description', (plan) => truncate(join(plan, planFile), 300), /^plan\.json is damaged$/],
     ['an empty description', (plan) => truncate(join(plan, planFile), 0), /^plan\.json is damaged$/],
     ['text', (plan) => writeFile(join(plan, planFile), 'a plan'), /^plan\.json is damaged$/],
@@ -123,7 +127,7 @@ t.test('what stands in its place and is no plan gives way', async (t) => {
   const cache = await temporaryFolder(t)
   const folder = join(cache, 'plan')
   await mkdir(join(folder, 'empty'), { recursive: true })
-  await writeFile(join(folder, 'float32-whole.onnx'), 'remains')
+  await writeFile(join(folder, 'float32-full.onnx'), 'remains')
   await savePlan(folder, output, await compiled())
   t.ok(await readPlan(folder))
   t.same(await readdir(cache), ['plan'])
@@ -136,7 +140,7 @@ t.test('nothing is left behind where it can not be written', async (t) => {
   await t.rejects(savePlan(join(cache, 'file', 'plan'), output, await compiled()), { code: 'ENOTDIR' })
   const plans = await compiled()
   // Found only once files are being written.
-  plans.float32.whole.graph.shapes.delete(output)
+  plans.float32.full.graph.shapes.delete(output)
   await t.rejects(savePlan(join(cache, 'plan'), output, plans), {
     message: 'probabilities is not one row a row of the batch',
   })
@@ -231,7 +235,7 @@ t.test('tables', async (t) => {
         .sort(),
       ['table-0.bin', 'table-1.bin'],
     )
-    await answersLike(t, plan, saved.float32.whole.file, expected)
+    await answersLike(t, plan, saved.float32.full.file, expected)
     t.equal((await stat(join(folder, 'weights.bin'))).nlink, 2, 'the file of the model itself, not a copy')
   })
 
@@ -239,7 +243,7 @@ t.test('tables', async (t) => {
     const { graph, folder, expected } = await withTables(t, 'table-1.bin', 'file')
     const plan = join(folder, 'plan')
     const saved = await savePlan(plan, output, await compiledTables(graph))
-    await answersLike(t, plan, saved.float32.whole.file, expected)
+    await answersLike(t, plan, saved.float32.full.file, expected)
   })
 
   await t.test('a link, as Kubernetes mounts files, is followed', async (t) => {
@@ -249,7 +253,7 @@ t.test('tables', async (t) => {
     await symlink(join('..data', 'weights.bin'), join(folder, 'weights.bin'))
     const plan = join(folder, 'plan')
     const saved = await savePlan(plan, output, await compiledTables(graph))
-    await answersLike(t, plan, saved.float32.whole.file, expected)
+    await answersLike(t, plan, saved.float32.full.file, expected)
   })
 
   await t.test('one that was changed is noticed', async (t) => {
@@ -268,7 +272,7 @@ t.test('tables', async (t) => {
     const saved = await savePlan(plan, output, await compiledTables(graph))
     t.match(saved.files['table-0.bin'], { sha256: '', changed: Number })
     t.ok(await readPlan(plan))
-    await answersLike(t, plan, saved.float32.whole.file, expected)
+    await answersLike(t, plan, saved.float32.full.file, expected)
     await utimes(join(folder, 'weights.bin'), new Date(1e12), new Date(1e12))
     await t.rejects(readPlan(plan), { message: 'table-0.bin was changed' })
     await truncate(join(folder, 'weights.bin'), 64 * 1024 * 1024)

@@ -262,18 +262,23 @@ t.test('a compiled plan answers what it was made for, and the graph as it was sa
 })
 
 t.test('its rows are counted by how they are computed', async (t) => {
-  const ways = { whole: { a: 1, b: 1 }, fresh: { a: 9, b: 9 }, known: { a: 0, b: 0 }, parts: { a: 0, b: 0 } }
+  const ways = {
+    full: { a: 1, b: 1 },
+    shared_context: { a: 9, b: 9 },
+    cached: { a: 0, b: 0 },
+    candidate_encoder: { a: 0, b: 0 },
+  }
   const source = await planned(t, await saved(t))
   const graph = await engine.load({ ...source, plan: { ...source.plan!, costs: ways } })
   const same = { rows: 2, inputs: { sparse: Int32Array.of(0, 5, 0, 8), dense: Float32Array.of(0.5, -2) } }
   for (let i = 0; i < 3; i++) await graph.run(same, ['probabilities'])
   await graph.run(same, ['gate'])
   t.same(graph.stats!(), {
-    rows: { exported: 2, whole: 2, fresh: 0, known: 4 },
+    rows: { exported: 2, full: 2, shared_context: 0, cached: 4 },
     cache: { ...graph.stats!().cache, hits: 2, misses: 4, entries: 2, evictions: 0 },
   })
   await graph.close()
-  t.match((await engine.load(await saved(t))).stats?.(), { rows: { exported: 0, whole: 0 } })
+  t.match((await engine.load(await saved(t))).stats?.(), { rows: { exported: 0, full: 0 } })
 })
 
 t.test('a compiled plan refuses what the graph refuses, and stays usable', async (t) => {
@@ -320,6 +325,6 @@ t.test('a plan that can not be opened is refused at load', async (t) => {
   await rm(source.plan!.folder, { recursive: true })
   await t.rejects(engine.load(source), {
     code: 'MODEL_FAILED',
-    message: /^the compiled plan's float32-whole\.onnx can't be opened: /,
+    message: /^the compiled plan's float32-full\.onnx can't be opened: /,
   })
 })

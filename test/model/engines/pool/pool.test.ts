@@ -1,6 +1,6 @@
 import t from 'tap'
 import { ModelError } from '../../../../src/model/base/errors.ts'
-import type { ReadyPlan } from '../../../../src/model/contracts/compiled-plan.ts'
+import type { CompiledPlan } from '../../../../src/model/contracts/compiled-plan.ts'
 import type { GraphSource } from '../../../../src/model/contracts/engine.ts'
 import { createEnginePool, type EnginePoolOptions } from '../../../../src/model/engines/pool/pool.ts'
 import {
@@ -233,7 +233,7 @@ t.test('a replaced worker tries a graph again that it could not load', async (t)
 })
 
 t.test('a compiled plan that is gone is given up for the saved graph', async (t) => {
-  const plan = { folder: '/cache/plan' } as unknown as ReadyPlan
+  const plan = { folder: '/cache/plan' } as unknown as CompiledPlan
   const loads: GraphSource[] = []
   const load = async (source: GraphSource) => {
     loads.push(source)

@@ -153,7 +153,12 @@ t.test('where the graph has inputs called as features are, BYTES says that featu
   const encoder = createEncoder(testFeatures)
   const tensors = ['country', 'hour'].map((name, column) => ({ name, dims: [], width: 1, role: 'sparse', column }))
   const limits = { maxRequestRows: 20, maxDelayMs: 0 }
-  const model = { encoder, bare: false, limits, tensors: { inputs: tensors, outputs: [] } } as unknown as LoadedModel
+  const model = {
+    encoder,
+    manifestless: false,
+    limits,
+    tensors: { inputs: tensors, outputs: [] },
+  } as unknown as LoadedModel
   const read = (...inputs: object[]) => readRows(readBody(Buffer.from(JSON.stringify({ inputs })), undefined), model)
   t.match(read(strings('country', ['DE']), integers('hour', [21])), {
     form: 'columns',

@@ -1,9 +1,9 @@
-// Writes the table of settings, made from the configuration's schema, between the markers
-// `<!-- configuration -->` and `<!-- /configuration -->` of docs/configuration.md and README.md.
+// Writes the table of settings between the markers `<!-- configuration -->` and `<!-- /configuration -->` of
+// docs/configuration.md, from the schema of the configuration.
 //   node scripts/configuration-table.mjs            writes
-//   node scripts/configuration-table.mjs --check    writes nothing; ends with 1 where a file is out of date
+//   node scripts/configuration-table.mjs --check    writes nothing; exits with 1 when the table is out of date
 // Reads the compiled schema: compile first (npm run build).
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 const root = join(import.meta.dirname, '..')
@@ -11,30 +11,24 @@ const [begin, end] = ['<!-- configuration -->', '<!-- /configuration -->']
 
 const { Configuration } = await import(join(root, 'build/src/schemas/configuration.js'))
 const table = renderTable(Configuration)
-let outdated = 0
+const path = join(root, 'docs/configuration.md')
+const text = readFileSync(path, 'utf8')
+const from = text.indexOf(begin)
+const to = text.indexOf(end)
+const updated = `${text.slice(0, from)}${begin}\n${table}${text.slice(to)}`
 
-for (const file of ['docs/configuration.md', 'README.md']) {
-  const path = join(root, file)
-  if (!existsSync(path)) continue
-  const text = readFileSync(path, 'utf8')
-  const from = text.indexOf(begin)
-  const to = text.indexOf(end)
-  if (from < 0 || to < from) {
-    console.error(`${file} has no markers ${begin} … ${end}`)
-    outdated++
-    continue
-  }
-  const updated = `${text.slice(0, from)}${begin}\n${table}${text.slice(to)}`
-  if (updated === text) continue
-  if (process.argv.includes('--check')) {
-    console.error(`${file} is out of date: run node scripts/configuration-table.mjs`)
-    outdated++
-  } else {
-    writeFileSync(path, updated)
-    console.log(`${file} written`)
-  }
+if (from < 0 || to < from) fail(`has no markers ${begin} … ${end}`)
+else if (updated !== text && process.argv.includes('--check'))
+  fail('is out of date: run node scripts/configuration-table.mjs')
+else if (updated !== text) {
+  writeFileSync(path, updated)
+  console.log('docs/configuration.md written')
 }
-process.exitCode = outdated > 0 ? 1 : 0
+
+function fail(problem) {
+  console.error(`docs/configuration.md ${problem}`)
+  process.exitCode = 1
+}
 
 function renderTable({ properties }) {
   const rows = Object.entries(properties).map(([name, schema]) =>

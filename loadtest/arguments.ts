@@ -16,6 +16,8 @@ export interface Arguments {
   models: string
   model: string
   out: string | undefined
+  /** Whether the README's table is written too. */
+  readme: boolean
 }
 
 export function readArguments(argv: readonly string[]): Arguments {
@@ -39,7 +41,7 @@ export function readArguments(argv: readonly string[]): Arguments {
     .option('--model <name>', 'model to ask', 'ads-funnel')
     .option(
       '--out <file.md>',
-      'write the results here, and as JSON beside (default: a full run with no other option writes loadtest/results/latest.md)',
+      "write the results here, and as JSON beside (default: a full run with no other option writes loadtest/results/latest.md and the README's table)",
     )
     .addHelpText(
       'after',
@@ -54,6 +56,7 @@ export function readArguments(argv: readonly string[]): Arguments {
     repeats: repeats ?? (quick ? 2 : 3),
     scenarios: chosen ?? [...scenarios],
     out: out ?? (standard ? 'loadtest/results/latest.md' : undefined),
+    readme: standard,
   } as Arguments
 }
 

@@ -8,6 +8,11 @@ import * as competitors from './competitors/report.ts'
 import { addTo, type PeersReport } from './competitors/results.ts'
 import { runPeers } from './competitors/run.ts'
 import { describeMachine } from './machine.ts'
+import { readPeersArguments } from './peers/arguments.ts'
+import * as peers from './peers/report.ts'
+import { addTo, type PeersReport } from './peers/results.ts'
+import { runPeers } from './peers/run.ts'
+import { writeReadme } from './readme.ts'
 import { toMarkdown } from './report.ts'
 import { runLoadTest } from './run.ts'
 
@@ -38,6 +43,7 @@ async function measure(argv: string[]): Promise<void> {
   const options = readArguments(argv)
   const report = await runLoadTest(options, await describeMachine(new Date()), log)
   await tell(toMarkdown(report), report, options.out)
+  if (options.readme) await writeReadme({ own: report })
 }
 
 async function compareWithCompetitors(argv: string[]): Promise<void> {
@@ -46,9 +52,8 @@ async function compareWithCompetitors(argv: string[]): Promise<void> {
     ? await readReport(options.from)
     : await runPeers(options, await describeMachine(new Date()), log)
   const report = options.add && options.out ? addTo(await readReport(jsonOf(options.out)), measured) : measured
-  await tell(competitors.toMarkdown(report), report, options.out)
-  if (options.readme)
-    await writeFile('README.md', withTable(await readFile('README.md', 'utf8'), competitors.summaryTable(report)))
+  await tell(peers.toMarkdown(report), report, options.out)
+  if (options.readme) await writeReadme({ peers: report })
   const failed = measured.cells.flatMap(({ server, closed }) => closed.map(({ errors }) => ({ server, errors })))
   const ours = failed.find(({ server, errors }) => server === 'multigate' && errors > 0)
   if (ours) throw new Error(`${ours.errors} requests of a closed loop failed, see above`)

@@ -70,7 +70,7 @@ export function readPeersArguments(argv: readonly string[]): PeersArguments {
     .option('--from <file.json>', 'measure nothing: write these results of an earlier run once more')
     .option('--out <file.md>', `write the results here, and as JSON beside (a full run: ${standardOut})`)
     .option('--add', 'keep what there is at --out (which it needs) and was not measured now')
-    .option('--readme', 'put the table into README.md too (a full run does)')
+    .option('--readme', "write the README's table too (a full run does)")
   const given = command.parse(argv, { from: 'user' }).opts()
   const short = given.short === true
   const standard = argv.length === 0

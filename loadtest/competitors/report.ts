@@ -39,7 +39,7 @@ export function toMarkdown(report: PeersReport): string {
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`
 }
 
-/** Requests per second by scenario, for the README. */
+/** Requests per second by scenario. */
 export function summaryTable(report: PeersReport): string {
   const rows: Row[] = []
   for (const { server, form, candidates } of report.cells)

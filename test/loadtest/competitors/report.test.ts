@@ -1,9 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { tableOf, withTable } from '../../../loadtest/competitors/readme.ts'
-import { summaryTable, toMarkdown } from '../../../loadtest/competitors/report.ts'
-import { addTo, type CellResult, type PeersReport } from '../../../loadtest/competitors/results.ts'
+import { summaryTable, toMarkdown } from '../../../loadtest/peers/report.ts'
+import { addTo, type CellResult, type PeersReport } from '../../../loadtest/peers/results.ts'
 
 const root = join(import.meta.dirname, '../../../..')
 
@@ -85,18 +84,15 @@ const report: PeersReport = {
   ],
 }
 
-t.test(
-  'the table for the README has a row for each server and form, multigate first, and – where there is nothing',
-  async (t) => {
-    t.same(summaryTable(report).split('\n'), [
-      '| server | S2: prod model, 1 row | S3: prod model, 1 user × 100 candidates | S3 at 3×: in 60 ms, of the maximum |',
-      '| --- | --: | --: | --: |',
-      '| multigate, tensors, new candidates | 8,000 | 1,000 | 25 % |',
-      '| multigate, tensors, candidates seen before | – | 1,500 | – |',
-      '| Fastify + onnxruntime-node in the handler | 4,000 | 500 | – |',
-    ])
-  },
-)
+t.test('the overview has a row for each server and form, multigate first, and – where there is nothing', async (t) => {
+  t.same(summaryTable(report).split('\n'), [
+    '| server | S2: prod model, 1 row | S3: prod model, 1 user × 100 candidates | S3 at 3×: in 60 ms, of the maximum |',
+    '| --- | --: | --: | --: |',
+    '| multigate, tensors, new candidates | 8,000 | 1,000 | 25 % |',
+    '| multigate, tensors, candidates seen before | – | 1,500 | – |',
+    '| Fastify + onnxruntime-node in the handler | 4,000 | 500 | – |',
+  ])
+})
 
 t.test('the report says who was left out, what was late, and how servers compare', async (t) => {
   const text = toMarkdown(report)
@@ -107,13 +103,6 @@ t.test('the report says who was left out, what was late, and how servers compare
   t.match(text, '| multigate, tensors, new candidates | 0.8× | 800 | 250 | 31 % | 25 % |')
   t.match(text, '| multigate, tensors, new candidates | 3× † | 3,000 |')
   t.match(text, '| 1.00 / 7.00 |')
-})
-
-t.test('a table goes between the markers of a text, and is found there', async (t) => {
-  const text = 'a\n<!-- competitors -->\nold\n<!-- /competitors -->\nb\n'
-  t.equal(withTable(text, '| new |'), 'a\n<!-- competitors -->\n| new |\n<!-- /competitors -->\nb\n')
-  t.equal(tableOf(text), 'old')
-  t.throws(() => tableOf('no markers'), /no <!-- competitors -->/)
 })
 
 t.test('what was measured again replaces what there was, and the report says from when to when', async (t) => {
@@ -137,8 +126,7 @@ t.test('what was measured again replaces what there was, and the report says fro
   t.match(text, '| multigate, tensors, new candidates | 8,000 | 1,234 |')
 })
 
-t.test("the README's table is that of the results", async (t) => {
-  const results = JSON.parse(await readFile(join(root, 'loadtest/results/competitors.json'), 'utf8')) as PeersReport
-  t.equal(tableOf(await readFile(join(root, 'README.md'), 'utf8')), summaryTable(results))
-  t.equal(await readFile(join(root, 'loadtest/results/competitors.md'), 'utf8'), toMarkdown(results))
+t.test('the committed report is made from the committed results', async (t) => {
+  const results = JSON.parse(await readFile(join(root, 'loadtest/results/peers.json'), 'utf8')) as PeersReport
+  t.equal(await readFile(join(root, 'loadtest/results/peers.md'), 'utf8'), toMarkdown(results))
 })

@@ -23,7 +23,7 @@ export async function describeMachine(now: Date): Promise<Machine> {
   const versions: Record<string, string> = { node: process.versions.node, multigate: await versionOf('.') }
   for (const name of packages) versions[name] = await versionOf(join('node_modules', name))
   const settings = Object.entries(process.env).filter(
-    ([name]) => name.startsWith('MULTIGATE_') && name !== 'MULTIGATE_PEERS_PYTHON',
+    ([name]) => name.startsWith('MULTIGATE_') && name !== 'MULTIGATE_COMPETITORS_PYTHON',
   )
   return {
     date: now.toISOString().slice(0, 16).replace('T', ' '),

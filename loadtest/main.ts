@@ -2,16 +2,11 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { reasonOf } from '../src/model/base/errors.ts'
 import { readArguments } from './arguments.ts'
-import { readPeersArguments } from './competitors/arguments.ts'
-import { withTable } from './competitors/readme.ts'
-import * as competitors from './competitors/report.ts'
-import { addTo, type PeersReport } from './competitors/results.ts'
-import { runPeers } from './competitors/run.ts'
 import { describeMachine } from './machine.ts'
-import { readPeersArguments } from './peers/arguments.ts'
-import * as peers from './peers/report.ts'
-import { addTo, type PeersReport } from './peers/results.ts'
-import { runPeers } from './peers/run.ts'
+import { readComparisonArguments } from './competitors/arguments.ts'
+import * as competitors from './competitors/report.ts'
+import { addTo, type ComparisonReport } from './competitors/results.ts'
+import { runComparison } from './competitors/run.ts'
 import { writeReadme } from './readme.ts'
 import { toMarkdown } from './report.ts'
 import { runLoadTest } from './run.ts'
@@ -47,13 +42,13 @@ async function measure(argv: string[]): Promise<void> {
 }
 
 async function compareWithCompetitors(argv: string[]): Promise<void> {
-  const options = readPeersArguments(argv)
+  const options = readComparisonArguments(argv)
   const measured = options.from
     ? await readReport(options.from)
-    : await runPeers(options, await describeMachine(new Date()), log)
+    : await runComparison(options, await describeMachine(new Date()), log)
   const report = options.add && options.out ? addTo(await readReport(jsonOf(options.out)), measured) : measured
-  await tell(peers.toMarkdown(report), report, options.out)
-  if (options.readme) await writeReadme({ peers: report })
+  await tell(competitors.toMarkdown(report), report, options.out)
+  if (options.readme) await writeReadme({ competitors: report })
   const failed = measured.cells.flatMap(({ server, closed }) => closed.map(({ errors }) => ({ server, errors })))
   const ours = failed.find(({ server, errors }) => server === 'multigate' && errors > 0)
   if (ours) throw new Error(`${ours.errors} requests of a closed loop failed, see above`)
@@ -69,8 +64,8 @@ async function tellSwaps(argv: string[]): Promise<void> {
   await measureSwaps(argv, await describeMachine(new Date()), log)
 }
 
-async function readReport(file: string): Promise<PeersReport> {
-  return JSON.parse(await readFile(file, 'utf8')) as PeersReport
+async function readReport(file: string): Promise<ComparisonReport> {
+  return JSON.parse(await readFile(file, 'utf8')) as ComparisonReport
 }
 
 async function tell(markdown: string, report: unknown, out: string | undefined): Promise<void> {

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { type Columns, table, whole } from './markdown.ts'
-import { bestOf, type PeersReport } from './peers/results.ts'
-import type { ServerName } from './peers/servers.ts'
+import { bestOf, type ComparisonReport } from './competitors/results.ts'
+import type { ServerName } from './competitors/servers.ts'
 import type { Report } from './report.ts'
 
 /*
@@ -13,7 +13,7 @@ const end = '<!-- /benchmark -->'
 
 /** The results that the table is made from: of the comparison, and of the cheap ads-funnel model. */
 export interface Results {
-  peers: PeersReport
+  competitors: ComparisonReport
   own: Report
 }
 
@@ -25,12 +25,12 @@ const columns = {
 } satisfies Partial<Record<ServerName, string>>
 type Column = keyof typeof columns
 
-type Cell = Pick<PeersReport['cells'][number], 'scenario' | 'candidates'>
+type Cell = Pick<ComparisonReport['cells'][number], 'scenario' | 'candidates'>
 
 /** Five rows: throughput of a small and of a wide model, and goodput at three times the maximum. */
-export function benchmarkTable({ peers, own }: Results): string {
+export function benchmarkTable({ competitors, own }: Results): string {
   const cellOf = (server: Column, { scenario, candidates }: Cell) =>
-    peers.cells.find(
+    competitors.cells.find(
       (cell) =>
         cell.server === server &&
         cell.form === 'tensors' &&
@@ -71,9 +71,9 @@ export function benchmarkTable({ peers, own }: Results): string {
 /** Writes the table into README.md; results that are not given are the committed ones. */
 export async function writeReadme(results: Partial<Results>): Promise<void> {
   const committed = async (name: string) => JSON.parse(await readFile(`loadtest/results/${name}.json`, 'utf8'))
-  const peers: PeersReport = results.peers ?? (await committed('peers'))
+  const competitors: ComparisonReport = results.competitors ?? (await committed('competitors'))
   const own: Report = results.own ?? (await committed('latest'))
-  await writeFile('README.md', withTable(await readFile('README.md', 'utf8'), benchmarkTable({ peers, own })))
+  await writeFile('README.md', withTable(await readFile('README.md', 'utf8'), benchmarkTable({ competitors, own })))
 }
 
 /** A text with the table between its markers. Throws if it has no markers. */

@@ -90,5 +90,5 @@ async function proseOfCode(text) {
 
 /** Keeps the length and the lines. */
 function mask(text) {
-  return text.replaceAll(/[^\n]/g, '`')
+  return text.replaceAll(/[^\n]/g, '~')
 }

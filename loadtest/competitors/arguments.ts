@@ -4,7 +4,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import { type Scenario, scenarios } from './scenarios.ts'
 import { type ServerName, servers } from './servers.ts'
 
-export interface PeersArguments {
+export interface ComparisonArguments {
   short: boolean
   servers: ServerName[]
   scenarios: Scenario['name'][]
@@ -35,7 +35,7 @@ const serverNames = Object.keys(servers) as ServerName[]
 const scenarioNames = scenarios.map(({ name }) => name)
 const standardOut = 'loadtest/results/competitors.md'
 
-export function readPeersArguments(argv: readonly string[]): PeersArguments {
+export function readComparisonArguments(argv: readonly string[]): ComparisonArguments {
   const command = new Command('npm run loadtest -- competitors')
     .description(
       'Measure multigate and other model servers side by side: the same model, requests, cores and generators',

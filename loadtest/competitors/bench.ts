@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { generate } from '../generator.ts'
-import type { PeersArguments } from './arguments.ts'
+import type { ComparisonArguments } from './arguments.ts'
 import { type Answers, ask, checkAnswers, createReference, urlOf } from './check.ts'
 import type { ClosedLoop } from './closed-loop.ts'
 import { forms } from './forms.ts'
@@ -37,7 +37,7 @@ export type Measure = (cell: Cell, server: RunningServer) => Promise<void>
 /** Starts servers, checks them, measures, and keeps what comes of it. */
 export class Bench {
   largestDifference = 0
-  readonly #options: PeersArguments
+  readonly #options: ComparisonArguments
   readonly #folder: string
   readonly #requests: Requests
   readonly #closedLoop: ClosedLoop
@@ -49,7 +49,7 @@ export class Bench {
   #started = 0
 
   constructor(
-    options: PeersArguments,
+    options: ComparisonArguments,
     folder: string,
     requests: Requests,
     closedLoop: ClosedLoop,

@@ -29,7 +29,7 @@ export function readMissing(names: readonly string[], output: string): Map<strin
   )
 }
 
-/** The pinned packages of a peer, by name: of Python, and for a server in Rust its crates. */
+/** The pinned packages of a competitor, by name: of Python, and for a server in Rust its crates. */
 export async function pinnedVersions(name: string): Promise<Record<string, string>> {
   const packages = await readFile(join(competitorsFolder, 'requirements', `${name}.txt`), 'utf8')
   const crates = name === 'rust' ? await readFile(join(competitorsFolder, 'servers/rust/Cargo.toml'), 'utf8') : ''

@@ -1,6 +1,6 @@
 import { type Columns, decimal, kilo, table, whole } from '../markdown.ts'
 import { forms } from './forms.ts'
-import { type Best, bestOf, type CellResult, type PeersReport } from './results.ts'
+import { type Best, bestOf, type CellResult, type ComparisonReport } from './results.ts'
 import { meanRows, type Scenario, scenarios } from './scenarios.ts'
 import { type ServerName, servers } from './servers.ts'
 
@@ -10,7 +10,7 @@ const tooLateMs = 5
 /** A row of the overview: a server, a form, a kind of candidates. */
 type Row = Pick<CellResult, 'server' | 'form' | 'candidates'>
 
-export function toMarkdown(report: PeersReport): string {
+export function toMarkdown(report: ComparisonReport): string {
   const dates = report.cells.map(({ date }) => date).sort()
   const { machine, method, cells } = report
   const versions = Object.entries(machine.versions).map(([name, version]) => `${name} ${version}`)
@@ -40,7 +40,7 @@ export function toMarkdown(report: PeersReport): string {
 }
 
 /** Requests per second by scenario. */
-export function summaryTable(report: PeersReport): string {
+export function summaryTable(report: ComparisonReport): string {
   const rows: Row[] = []
   for (const { server, form, candidates } of report.cells)
     if (!rows.some((row) => row.server === server && row.form === form && row.candidates === candidates))
@@ -124,7 +124,7 @@ function openSection(scenario: Scenario, cells: readonly CellResult[]): string {
 
 const serverNames = Object.keys(servers) as ServerName[]
 
-function chosen({ cells }: PeersReport): Scenario[] {
+function chosen({ cells }: ComparisonReport): Scenario[] {
   return scenarios.filter(({ name }) => cells.some(({ scenario }) => scenario === name))
 }
 
@@ -137,7 +137,7 @@ function nameOf({ server, form, candidates }: Row): string {
   return parts.join(', ')
 }
 
-function describe({ name, versions }: PeersReport['servers'][number]): string {
+function describe({ name, versions }: ComparisonReport['servers'][number]): string {
   const packages = Object.entries(versions).map(([name, version]) => `${name} ${version}`)
   return `${name}: ${packages.join(', ')}.`
 }

@@ -24,7 +24,7 @@ export interface CellResult {
   open: (GeneratorResult & { load: number; rate: number; seconds: number; raised: boolean; otherCores: number })[]
 }
 
-export interface PeersReport {
+export interface ComparisonReport {
   machine: Machine
   method: {
     short: boolean
@@ -85,7 +85,7 @@ export function bestOf({ closed }: Pick<CellResult, 'closed'>): Best {
 }
 
 /** Earlier results with those of a run of only some cells: what it measured replaces what there was. */
-export function addTo(earlier: PeersReport, report: PeersReport): PeersReport {
+export function addTo(earlier: ComparisonReport, report: ComparisonReport): ComparisonReport {
   const cells = new Map([...earlier.cells, ...report.cells].map((cell) => [keyOf(cell), cell]))
   const newOnes = report.servers.map(({ name }) => name)
   const tried = [...newOnes, ...report.missing.map(({ name }) => name)]

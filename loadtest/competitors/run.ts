@@ -3,21 +3,21 @@ import { mkdir, mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { reasonOf } from '../../src/model/base/errors.ts'
 import type { Machine } from '../machine.ts'
-import type { PeersArguments } from './arguments.ts'
+import type { ComparisonArguments } from './arguments.ts'
 import { Bench, type Log, type Measure, mostRequestsPerSecond, openConnections, seed } from './bench.ts'
 import { createClosedLoop } from './closed-loop.ts'
 import { installPeers, pinnedVersions } from './installed-competitors.ts'
 import { planCells, planSessions, type Session } from './plan.ts'
 import { createRequests } from './requests.ts'
-import type { PeersReport } from './results.ts'
+import type { ComparisonReport } from './results.ts'
 import { scenarios } from './scenarios.ts'
 import { type ServerName, servers } from './servers.ts'
 
 /**
- * Installs what is missing, checks every server's answers, and measures all of them by turns. A peer that can't
+ * Installs what is missing, checks every server's answers, and measures all of them by turns. A competitor that can't
  * be installed or fails is left out from there on, and the report says so. Rejects where one that comes with this project fails.
  */
-export async function runPeers(options: PeersArguments, machine: Machine, log: Log): Promise<PeersReport> {
+export async function runComparison(options: ComparisonArguments, machine: Machine, log: Log): Promise<ComparisonReport> {
   await mkdir(options.cache, { recursive: true })
   const wanted = options.servers.filter((name) => servers[name].installed)
   const missing = await installPeers(wanted, options.python)
@@ -72,6 +72,6 @@ export async function runPeers(options: PeersArguments, machine: Machine, log: L
   }
 }
 
-async function describeServer(name: ServerName): Promise<PeersReport['servers'][number]> {
+async function describeServer(name: ServerName): Promise<ComparisonReport['servers'][number]> {
   return { name: servers[name].title, versions: servers[name].installed ? await pinnedVersions(name) : {} }
 }

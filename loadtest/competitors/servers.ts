@@ -116,7 +116,7 @@ export const servers = {
     title: 'Rust: axum + ort in the handler',
     ...installedPeer,
     launch: ({ files, port, setup, python }) => ({
-      command: join(python, 'rust/peer'),
+      command: join(python, 'rust/competitor'),
       args: [],
       env: {
         MODEL: files.onnx,

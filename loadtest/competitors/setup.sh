@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs the peers that are not written in JavaScript, each into a virtual environment of its own: FOLDER/<peer>.
-#   bash loadtest/competitors/setup.sh FOLDER [PEER …]
-# Does nothing for a peer that is there already with the same pinned packages.  Says on standard error what it does, and
-# on standard output one line a peer: `<peer>: ready` or `<peer>: not installed: <why>`.
+# Installs the competitors that are not written in JavaScript, each into a virtual environment of its own: FOLDER/<competitor>.
+#   bash loadtest/competitors/setup.sh FOLDER [COMPETITOR …]
+# Does nothing for a competitor that is there already with the same pinned packages.  Says on standard error what it does, and
+# on standard output one line a competitor: `<competitor>: ready` or `<competitor>: not installed: <why>`.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 folder=${1:?a folder}
@@ -15,7 +15,7 @@ say() { echo "$*" >&2; }
 # The first Python that VERSIONS (an expression of sys.version_info) holds for; with a shared library, if `shared` is asked for.
 python_for() {
   local versions=$1 shared=${2:-} candidate
-  for candidate in ${MULTIGATE_PEERS_PYTHON:-} python3.12 python3 python3.13 python3.11 \
+  for candidate in ${MULTIGATE_COMPETITORS_PYTHON:-} python3.12 python3 python3.13 python3.11 \
     "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.*/bin/python3 "$(uv python find 3.12 2>/dev/null)"; do
     if "$candidate" - "$versions" "$shared" <<'PYTHON' >/dev/null 2>&1; then
 import os, sys, sysconfig
@@ -31,14 +31,14 @@ PYTHON
 }
 
 install_packages() {
-  local peer=$1 python=$2 requirements=$here/requirements/$1.txt
-  say "$peer: installing $(paste -sd ' ' "$requirements") for $("$python" --version)"
-  rm -rf "${folder:?}/$peer"
+  local competitor=$1 python=$2 requirements=$here/requirements/$1.txt
+  say "$competitor: installing $(paste -sd ' ' "$requirements") for $("$python" --version)"
+  rm -rf "${folder:?}/$competitor"
   if command -v uv >/dev/null; then
-    uv venv --quiet --python "$python" "$folder/$peer" &&
-      uv pip install --quiet --python "$folder/$peer/bin/python" --requirement "$requirements"
+    uv venv --quiet --python "$python" "$folder/$competitor" &&
+      uv pip install --quiet --python "$folder/$competitor/bin/python" --requirement "$requirements"
   else
-    "$python" -m venv "$folder/$peer" && "$folder/$peer/bin/pip" install --quiet --requirement "$requirements"
+    "$python" -m venv "$folder/$competitor" && "$folder/$competitor/bin/pip" install --quiet --requirement "$requirements"
   fi >&2
 }
 
@@ -60,32 +60,32 @@ finish_rust() {
   library=$("$folder/rust/bin/python" -c 'import glob, os, onnxruntime; print(glob.glob(os.path.join(os.path.dirname(onnxruntime.__file__), "capi", "libonnxruntime.so.*"))[0])')
   cp -r "$here/servers/rust" "$folder/rust/source" &&
     (cd "$folder/rust/source" && cargo build --release --quiet >&2) &&
-    cp "$folder/rust/source/target/release/peer" "$folder/rust/peer" &&
+    cp "$folder/rust/source/target/release/competitor" "$folder/rust/competitor" &&
     rm -rf "$folder/rust/source/target" &&
     ln -sfn "$library" "$folder/rust/libonnxruntime.so"
 }
 
-for peer in "$@"; do
-  requirements=$here/requirements/$peer.txt
-  if cmp -s "$requirements" "$folder/$peer/installed.txt"; then
-    echo "$peer: ready"
+for competitor in "$@"; do
+  requirements=$here/requirements/$competitor.txt
+  if cmp -s "$requirements" "$folder/$competitor/installed.txt"; then
+    echo "$competitor: ready"
     continue
   fi
-  case $peer in
+  case $competitor in
     triton) needs='a Python 3.12 with a shared library (libpython3.12.so)' python=$(python_for 'version == (3, 12)' shared) ;;
     rust) needs='Cargo, and Python 3.11 to 3.13' python=$(command -v cargo >/dev/null && python_for '(3, 11) <= version <= (3, 13)') ;;
     *) needs='Python 3.11 to 3.13' python=$(python_for '(3, 11) <= version <= (3, 13)') ;;
   esac
   if [ -z "$python" ]; then
-    echo "$peer: not installed: it needs $needs; MULTIGATE_PEERS_PYTHON may name one"
-  elif ! install_packages "$peer" "$python"; then
-    echo "$peer: not installed: the installation failed, see above"
-  elif [ "$peer" = triton ] && ! finish_triton; then
-    echo "$peer: not installed: the wheel has no Python backend for this Python"
-  elif [ "$peer" = rust ] && ! finish_rust; then
-    echo "$peer: not installed: it does not compile, see above"
+    echo "$competitor: not installed: it needs $needs; MULTIGATE_COMPETITORS_PYTHON may name one"
+  elif ! install_packages "$competitor" "$python"; then
+    echo "$competitor: not installed: the installation failed, see above"
+  elif [ "$competitor" = triton ] && ! finish_triton; then
+    echo "$competitor: not installed: the wheel has no Python backend for this Python"
+  elif [ "$competitor" = rust ] && ! finish_rust; then
+    echo "$competitor: not installed: it does not compile, see above"
   else
-    cp "$requirements" "$folder/$peer/installed.txt"
-    echo "$peer: ready"
+    cp "$requirements" "$folder/$competitor/installed.txt"
+    echo "$competitor: ready"
   fi
 done

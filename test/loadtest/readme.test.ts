@@ -6,7 +6,7 @@ import { benchmarkTable, type Results, tableOf, withTable, writeReadme } from '.
 
 const root = join(import.meta.dirname, '../../..')
 const results: Results = {
-  peers: JSON.parse(await readFile(join(root, 'loadtest/results/peers.json'), 'utf8')),
+  competitors: JSON.parse(await readFile(join(root, 'loadtest/results/competitors.json'), 'utf8')),
   own: JSON.parse(await readFile(join(root, 'loadtest/results/latest.json'), 'utf8')),
 }
 
@@ -19,7 +19,7 @@ t.test('it has five rows of three servers, and says what was not measured', asyn
   t.equal(rows.length, 5)
   for (const row of rows) t.equal(row.split(' | ').length, 4)
   const without = {
-    peers: { ...results.peers, cells: results.peers.cells.filter(({ server }) => server !== 'rust') },
+    competitors: { ...results.competitors, cells: results.competitors.cells.filter(({ server }) => server !== 'rust') },
     own: { ...results.own, openLoop: [] },
   }
   const shorter = benchmarkTable(without).split('\n').slice(2)
@@ -47,7 +47,7 @@ t.test('a table goes between the markers of a text, and is found there', async (
 t.test('results of a run replace the committed ones of its kind', async (t) => {
   const folder = t.testdir({
     'README.md': '<!-- benchmark -->\n<!-- /benchmark -->\n',
-    loadtest: { results: { 'peers.json': JSON.stringify(results.peers), 'latest.json': JSON.stringify(results.own) } },
+    loadtest: { results: { 'competitors.json': JSON.stringify(results.competitors), 'latest.json': JSON.stringify(results.own) } },
   })
   const before = process.cwd()
   process.chdir(folder)
@@ -55,9 +55,9 @@ t.test('results of a run replace the committed ones of its kind', async (t) => {
   const own = { ...results.own, openLoop: [] }
   await writeReadme({ own })
   t.equal(tableOf(await readFile('README.md', 'utf8')), benchmarkTable({ ...results, own }))
-  const peers = { ...results.peers, cells: [] }
-  await writeReadme({ peers })
-  t.equal(tableOf(await readFile('README.md', 'utf8')), benchmarkTable({ ...results, peers }))
+  const competitors = { ...results.competitors, cells: [] }
+  await writeReadme({ competitors: competitors })
+  t.equal(tableOf(await readFile('README.md', 'utf8')), benchmarkTable({ ...results, competitors }))
 })
 
 t.test('only a full run writes the README', async (t) => {

@@ -1,4 +1,4 @@
-"""The model that every Python peer serves: an ONNX file, float32 [rows, tasks] of two tensors."""
+"""The model that every Python competitor serves: an ONNX file, float32 [rows, tasks] of two tensors."""
 
 import os
 

@@ -1,8 +1,8 @@
 import t from 'tap'
-import { readPeersArguments } from '../../../loadtest/competitors/arguments.ts'
+import { readComparisonArguments } from '../../../loadtest/competitors/arguments.ts'
 
 t.test('a full run has everything, and writes the results and the README', async (t) => {
-  const all = readPeersArguments([])
+  const all = readComparisonArguments([])
   t.match(all, {
     short: false,
     out: 'loadtest/results/competitors.md',
@@ -15,12 +15,12 @@ t.test('a full run has everything, and writes the results and the README', async
 })
 
 t.test('the short form installs nothing and writes nothing', async (t) => {
-  const { servers, out, readme } = readPeersArguments(['--short'])
+  const { servers, out, readme } = readComparisonArguments(['--short'])
   t.same({ servers, out, readme }, { servers: ['multigate', 'processes', 'fastify'], out: undefined, readme: false })
 })
 
 t.test('what is given holds, in the order of the tables', async (t) => {
-  const given = readPeersArguments(['--servers', 'mosec,multigate', '--connections', '1,2', '--open-duration', '0'])
+  const given = readComparisonArguments(['--servers', 'mosec,multigate', '--connections', '1,2', '--open-duration', '0'])
   t.match(given, {
     servers: ['multigate', 'mosec'],
     connections: [1, 2],

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { summaryTable, toMarkdown } from '../../../loadtest/peers/report.ts'
-import { addTo, type CellResult, type PeersReport } from '../../../loadtest/peers/results.ts'
+import { summaryTable, toMarkdown } from '../../../loadtest/competitors/report.ts'
+import { addTo, type CellResult, type ComparisonReport } from '../../../loadtest/competitors/results.ts'
 
 const root = join(import.meta.dirname, '../../../..')
 
@@ -52,7 +52,7 @@ const cell = (changes: Partial<CellResult>): CellResult => ({
   open: [],
   ...changes,
 })
-const report: PeersReport = {
+const report: ComparisonReport = {
   machine: {
     date: '2026-01-02 03:04',
     processor: 'P',
@@ -106,7 +106,7 @@ t.test('the report says who was left out, what was late, and how servers compare
 })
 
 t.test('what was measured again replaces what there was, and the report says from when to when', async (t) => {
-  const again: PeersReport = {
+  const again: ComparisonReport = {
     ...report,
     method: { ...report.method, largestDifference: 1e-8 },
     servers: [{ name: 'Triton', versions: { triton: '0.2.0' } }],
@@ -127,6 +127,6 @@ t.test('what was measured again replaces what there was, and the report says fro
 })
 
 t.test('the committed report is made from the committed results', async (t) => {
-  const results = JSON.parse(await readFile(join(root, 'loadtest/results/peers.json'), 'utf8')) as PeersReport
+  const results = JSON.parse(await readFile(join(root, 'loadtest/results/peers.json'), 'utf8')) as ComparisonReport
   t.equal(await readFile(join(root, 'loadtest/results/peers.md'), 'utf8'), toMarkdown(results))
 })

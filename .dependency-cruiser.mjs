@@ -20,9 +20,21 @@ const order = [
 
 /** Packages that a room must not import, whatever its place. */
 const packages = [
-  { rooms: ['model'], names: ['fastify', 'fastify-plugin', '@fastify/.+', 'prom-client'], why: 'model/ knows neither HTTP nor metrics' },
-  { rooms: ['train', 'convert', 'bench'], names: ['fastify', '@fastify/.+', 'prom-client'], why: 'tools serve nothing' },
-  { rooms: ['server', 'app', 'cluster'], names: ['@tensorflow/.+', 'onnxruntime-node'], why: 'models are reached through model/' },
+  {
+    rooms: ['model'],
+    names: ['fastify', 'fastify-plugin', '@fastify/.+', 'prom-client'],
+    why: 'model/ knows neither HTTP nor metrics',
+  },
+  {
+    rooms: ['train', 'convert', 'bench'],
+    names: ['fastify', '@fastify/.+', 'prom-client'],
+    why: 'tools serve nothing',
+  },
+  {
+    rooms: ['server', 'app', 'cluster'],
+    names: ['@tensorflow/.+', 'onnxruntime-node'],
+    why: 'models are reached through model/',
+  },
 ]
 
 const all = order.flat()

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
-import { type Columns, table, whole } from './markdown.ts'
 import { bestOf, type ComparisonReport } from './competitors/results.ts'
 import type { ServerName } from './competitors/servers.ts'
+import { type Columns, table, whole } from './markdown.ts'
 import type { Report } from './report.ts'
 
 /*

@@ -17,7 +17,11 @@ import { type ServerName, servers } from './servers.ts'
  * Installs what is missing, checks every server's answers, and measures all of them by turns. A competitor that can't
  * be installed or fails is left out from there on, and the report says so. Rejects where one that comes with this project fails.
  */
-export async function runComparison(options: ComparisonArguments, machine: Machine, log: Log): Promise<ComparisonReport> {
+export async function runComparison(
+  options: ComparisonArguments,
+  machine: Machine,
+  log: Log,
+): Promise<ComparisonReport> {
   await mkdir(options.cache, { recursive: true })
   const wanted = options.servers.filter((name) => servers[name].installed)
   const missing = await installPeers(wanted, options.python)

@@ -47,7 +47,9 @@ t.test('a table goes between the markers of a text, and is found there', async (
 t.test('results of a run replace the committed ones of its kind', async (t) => {
   const folder = t.testdir({
     'README.md': '<!-- benchmark -->\n<!-- /benchmark -->\n',
-    loadtest: { results: { 'competitors.json': JSON.stringify(results.competitors), 'latest.json': JSON.stringify(results.own) } },
+    loadtest: {
+      results: { 'competitors.json': JSON.stringify(results.competitors), 'latest.json': JSON.stringify(results.own) },
+    },
   })
   const before = process.cwd()
   process.chdir(folder)

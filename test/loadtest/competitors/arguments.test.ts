@@ -20,7 +20,14 @@ t.test('the short form installs nothing and writes nothing', async (t) => {
 })
 
 t.test('what is given holds, in the order of the tables', async (t) => {
-  const given = readComparisonArguments(['--servers', 'mosec,multigate', '--connections', '1,2', '--open-duration', '0'])
+  const given = readComparisonArguments([
+    '--servers',
+    'mosec,multigate',
+    '--connections',
+    '1,2',
+    '--open-duration',
+    '0',
+  ])
   t.match(given, {
     servers: ['multigate', 'mosec'],
     connections: [1, 2],

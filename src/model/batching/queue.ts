@@ -1,3 +1,4 @@
+import TinyQueue from 'tinyqueue'
 import type { BatchSlice } from './tensors.ts'
 
 /** A part of a request that waits; `live()` turns false when the request has been settled meanwhile. */
@@ -13,11 +14,11 @@ interface Entry<P> {
 }
 
 /**
- * Earliest deadline first, counted in rows: a binary heap. A settled request's pieces stay until they come up or
- * outnumber the live ones, so that settling costs nothing and memory stays proportional to what is live.
+ * Earliest deadline first, counted in rows. A settled request's pieces stay until they come up or outnumber the live
+ * ones, so that settling costs nothing and memory stays proportional to the live pieces.
  */
 export class DeadlineQueue<P extends QueuedSlice> {
-  #heap: Entry<P>[] = []
+  #heap = new TinyQueue<Entry<P>>([], compare)
   #order = 0
   #rows = 0
   #pieces = 0
@@ -35,9 +36,9 @@ export class DeadlineQueue<P extends QueuedSlice> {
   /** The first live piece; drops settled ones before it. */
   peek(): P | undefined {
     for (;;) {
-      const first = this.#heap[0]
+      const first = this.#heap.peek()
       if (first === undefined || first.piece.live()) return first?.piece
-      this.#removeFirst()
+      this.#heap.pop()
     }
   }
 
@@ -45,7 +46,6 @@ export class DeadlineQueue<P extends QueuedSlice> {
     this.#rows += piece.count
     this.#pieces++
     this.#heap.push({ piece, order: this.#order++ })
-    this.#rise(this.#heap.length - 1)
   }
 
   /** Takes the first live piece. */
@@ -54,7 +54,7 @@ export class DeadlineQueue<P extends QueuedSlice> {
     if (piece === undefined) return undefined
     this.#rows -= piece.count
     this.#pieces--
-    this.#removeFirst()
+    this.#heap.pop()
     return piece
   }
 
@@ -75,47 +75,13 @@ export class DeadlineQueue<P extends QueuedSlice> {
     this.#pieces -= pieces
     const dead = this.#heap.length - this.#pieces
     if (dead <= 64 || dead * 2 <= this.#heap.length) return
-    this.#heap = this.#heap.filter(({ piece }) => piece.live())
-    for (let i = (this.#heap.length >> 1) - 1; i >= 0; i--) this.#sink(i)
-  }
-
-  #removeFirst(): void {
-    const last = this.#heap.pop()!
-    if (this.#heap.length === 0) return
-    this.#heap[0] = last
-    this.#sink(0)
-  }
-
-  #rise(start: number): void {
-    const heap = this.#heap
-    for (let at = start; at > 0; ) {
-      const parent = (at - 1) >> 1
-      if (!isBefore(heap[at]!, heap[parent]!)) return
-      this.#swap(at, parent)
-      at = parent
-    }
-  }
-
-  #sink(start: number): void {
-    const heap = this.#heap
-    for (let at = start; ; ) {
-      let first = at
-      for (const child of [2 * at + 1, 2 * at + 2])
-        if (child < heap.length && isBefore(heap[child]!, heap[first]!)) first = child
-      if (first === at) return
-      this.#swap(at, first)
-      at = first
-    }
-  }
-
-  #swap(a: number, b: number): void {
-    const heap = this.#heap
-    const entry = heap[a]!
-    heap[a] = heap[b]!
-    heap[b] = entry
+    this.#heap = new TinyQueue(
+      this.#heap.data.filter(({ piece }) => piece.live()),
+      compare,
+    )
   }
 }
 
-function isBefore<P extends QueuedSlice>(a: Entry<P>, b: Entry<P>): boolean {
-  return a.piece.deadline < b.piece.deadline || (a.piece.deadline === b.piece.deadline && a.order < b.order)
+function compare(a: Entry<QueuedSlice>, b: Entry<QueuedSlice>): number {
+  return a.piece.deadline - b.piece.deadline || a.order - b.order
 }

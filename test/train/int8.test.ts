@@ -10,7 +10,7 @@ import { temporaryFolder } from '../support/bundle.ts'
 import { specs } from '../support/tiny.ts'
 
 const models = join(specs, '../../../models')
-const data = join(specs, '../../../../shared/data')
+const data = join(specs, '../../../data/census-income.test.gz')
 
 async function judgeOn(t: Test, specName: string, names: string[]) {
   const { file, spec } = await readSpec(specName, specs)
@@ -33,7 +33,7 @@ t.test('synthetic impressions', async (t) => {
   await judgeOn(t, 'ads-funnel', ['ads-funnel', 'ads-funnel-shared-bottom', 'ads-funnel-aitm'])
 })
 
-t.test('the census', { skip: !existsSync(data) && '../shared/data is not here' }, async (t) => {
+t.test('the census', { skip: !existsSync(data) && 'no data: npm run data -- census-income' }, async (t) => {
   await judgeOn(t, 'census-income', ['census-income'])
 })
 

@@ -17,7 +17,10 @@ import { startTestServer } from '../support/server.ts'
 import { specs } from '../support/tiny.ts'
 
 const root = join(specs, '../../..')
-const data = join(root, '../shared/data')
+
+/** Why a data set's test can't run, or false where its file is there. */
+const without = (name: string, file: string) =>
+  !existsSync(join(root, 'data', file)) && `no data: npm run data -- ${name}`
 
 t.test('every model keeps quantization rows, whose halves hold both classes of every task', async (t) => {
   const models = join(root, 'models')
@@ -44,7 +47,7 @@ t.test('every model keeps quantization rows, whose halves hold both classes of e
 
 t.test(
   'the census model on the test rows of its spec, asked through HTTP and in this process',
-  { skip: !existsSync(data) && '../shared/data is not here' },
+  { skip: without('census-income', 'census-income.test.gz') },
   async (t) => {
     const { file, spec } = await readSpec('census-income', specs)
     const dataset = await readDataset({ file, spec })
@@ -78,7 +81,7 @@ t.test(
 
 t.test(
   'movielens: derived columns and a split by time',
-  { skip: !existsSync(data) && '../shared/data is not here' },
+  { skip: without('movielens', 'movielens-100k-2016.csv.gz') },
   async (t) => {
     const { file, spec } = await readSpec('movielens', specs)
     const { rows, cells, labels, parts } = await readDataset({ file, spec })

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type * as OnnxRuntime from 'onnxruntime-node'
 import { ModelError, reasonOf } from './errors.ts'
+import { sendNoUsageData } from './usage-data.ts'
 
 /**
  * ONNX Runtime: as the package brings it along (scripts/bundle-onnxruntime.mjs), else as it is installed in a checkout. The
@@ -12,6 +13,7 @@ export const onnxruntime = openRuntime(join(import.meta.dirname, '../../..'))
 
 /** Of the folder that compiled files are in. Throws ENGINE_UNAVAILABLE, which says what to do. */
 export function openRuntime(build: string, { platform, arch } = process): typeof OnnxRuntime {
+  sendNoUsageData()
   const require = createRequire(join(build, 'package.json'))
   const bundled = join(build, 'onnxruntime-node')
   if (existsSync(bundled)) {

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { reasonOf } from '../base/errors.ts'
+import { sendNoUsageData } from '../base/usage-data.ts'
 import type { Prepared, PrepareRequest } from './prepare-request.ts'
 
 /**
@@ -10,6 +11,7 @@ export function prepareInThread(
   request: PrepareRequest,
   script = new URL('./prepare-thread.js', import.meta.url),
 ): Promise<Prepared> {
+  sendNoUsageData()
   return new Promise((resolve) => {
     const worker = new Worker(script, { workerData: request })
     const fail = (problem: string) => resolve({ plan: undefined, problem, warnings: [] })

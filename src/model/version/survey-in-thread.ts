@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { ModelError, type ModelErrorCode, reasonOf } from '../base/errors.ts'
+import { sendNoUsageData } from '../base/usage-data.ts'
 import type { GraphSource } from '../contracts/engine.ts'
 import type { SavedSignature } from '../contracts/saved-signature.ts'
 
@@ -8,6 +9,7 @@ export type SurveyAnswer = { signature: SavedSignature } | { code: ModelErrorCod
 
 /** `survey` in a thread of its own, so that a large graph doesn't hold up those who are answered meanwhile. */
 export async function surveyInThread(source: GraphSource): Promise<SavedSignature> {
+  sendNoUsageData()
   const answer = await new Promise<SurveyAnswer>((resolve) => {
     const worker = new Worker(new URL('./survey-thread.js', import.meta.url), { workerData: source })
     const fail = (message: string) => resolve({ code: 'UNSUPPORTED_GRAPH', message: `${source.file}: ${message}` })

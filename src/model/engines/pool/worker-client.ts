@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { ModelError, reasonOf } from '../../base/errors.ts'
+import { sendNoUsageData } from '../../base/usage-data.ts'
 import {
   unpackError,
   type WorkerNotice,
@@ -40,6 +41,7 @@ export function createWorkerClient(
   settings: WorkerSettings,
   script = new URL('./worker.js', import.meta.url),
 ): WorkerClient {
+  sendNoUsageData()
   const worker = new Worker(script, { workerData: settings })
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>()
   let nextId = 0

@@ -32,7 +32,7 @@ WORKDIR /app
 COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/build/src build/src
 COPY --from=build /app/build/onnxruntime-node build/onnxruntime-node
-COPY package.json ./
+COPY package.json LICENSE NOTICE ./
 COPY models /models
 # Mount a volume here, and a restarted container need not compile again.
 RUN mkdir /var/cache/multigate && chown 1000:1000 /var/cache/multigate

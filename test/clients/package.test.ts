@@ -14,7 +14,9 @@ import { temporaryFolder } from '../support/bundle.ts'
  */
 
 const root = join(import.meta.dirname, '../../..')
-const { dependencies, peerDependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
+const { dependencies, devDependencies, peerDependencies } = JSON.parse(
+  await readFile(join(root, 'package.json'), 'utf8'),
+)
 
 const project = await temporaryFolder(t)
 const modules = join(project, 'node_modules')
@@ -137,15 +139,32 @@ t.test('it has what it needs, and no tests', async (t) => {
     'build/src/model/base/onnxruntime.js',
     'README.md',
     'LICENSE',
+    'NOTICE',
+    'SECURITY.md',
     'docs/clients.md',
   ])
     t.ok(paths.includes(path), path)
   t.ok(paths.some((path) => /^models\/ads-funnel\/1\/.*\.bin$/.test(path)))
   t.ok(paths.includes('src/train/specs/ads-funnel.yaml'), 'specs that the command finds by name')
+  const expected =
+    /^((CHANGELOG|README|SECURITY)\.md|LICENSE|NOTICE|package\.json|(build\/src|build\/onnxruntime-node|docs|models|src\/train\/specs)\/.+)$/
   t.same(
-    paths.filter((path) => /test|loadtest|\.map$|node_modules|\.github|^\./.test(path)),
+    paths.filter((path) => !expected.test(path) || /(^|\/)(test|loadtest)\/|\.test\.|\.map$|node_modules/.test(path)),
     [],
+    'no tests, source maps or load tests',
   )
+  const notices = await readFile(join(bundled, 'ThirdPartyNotices.txt'), 'utf8')
+  t.match(notices, /^THIRD PARTY SOFTWARE NOTICES/, 'ONNX Runtime comes with its notices')
+  t.match(
+    await readFile(join(modules, 'multigate/NOTICE'), 'utf8'),
+    `ONNX Runtime ${devDependencies['onnxruntime-node']}`,
+  )
+})
+
+t.test('npm would publish it', async (t) => {
+  const { status, stderr } = await run(npm, ['publish', '--dry-run', '--offline'], join(modules, 'multigate'))
+  t.equal(status, 0, stderr)
+  t.notMatch(stderr, /auto-corrected/, 'npm corrects nothing in package.json')
 })
 
 t.test('a program in TypeScript is checked against its types, and runs', async (t) => {

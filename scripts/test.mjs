@@ -46,7 +46,7 @@ if (run.status === 0 && count.passed + count.failed + count.skipped === 0) {
   console.error('no test ran')
   count.failed = 1
 }
-if (whole && !(await checkCoverage(profiles))) count.failed++
+if (whole && !checkCoverage(profiles)) count.failed++
 rmSync(profiles, { recursive: true, force: true })
 
 console.log(`${count.passed} passed, ${count.failed} failed${count.skipped > 0 ? `, ${count.skipped} skipped` : ''}`)

@@ -22,7 +22,7 @@ for (const [id, { licenses: license, repository = '' }] of Object.entries(found)
   if (name === own.name) continue
   const expression = String(license)
   if (!isAllowed(expression)) problems.push(`${id}: the licence ${expression} is not among ${allowed.join(', ')}`)
-  licenses.set(name, [name, expression.replace(/^\((.*)\)$/, '$1'), repository])
+  licenses.set(name, [name, expression.replace(/^\((.*)\)$/, '$1'), repository && `<${repository}>`])
 }
 if (licenses.size === 0) problems.push('no package was found: run npm ci')
 

@@ -22,15 +22,16 @@ for (const [id, { licenses: license, repository = '' }] of Object.entries(found)
   if (name === own.name) continue
   const expression = String(license)
   if (!isAllowed(expression)) problems.push(`${id}: the licence ${expression} is not among ${allowed.join(', ')}`)
-  licenses.set(name, [name, expression.replace(/^\((.*)\)$/, '$1'), repository && `<${repository}>`])
+  licenses.set(name, [name, expression.replace(/^\((.*)\)$/, '$1'), repository === '' ? '—' : `<${repository}>`])
 }
 if (licenses.size === 0) problems.push('no package was found: run npm ci')
 
 const page = `# Licences of dependencies
 
-multigate is licensed under Apache-2.0. [NOTICE](../NOTICE) names what the package itself contains of others. npm installs the
-packages below with it, and the container image contains them, each with its own licence file. \`npm run licenses\` writes
-this page and refuses a licence that is not one of ${allowed.map((id) => `\`${id}\``).join(', ')}.
+multigate is licensed under Apache-2.0. [NOTICE](../NOTICE) names what the package itself contains of others. npm installs
+the packages below with it, and the container image contains them, each with its own licence file. \`npm run licenses\`
+writes this page and refuses a licence that is not one of
+${allowed.map((id) => `\`${id}\``).join(', ')}.
 
 | package | licence | source |
 | --- | --- | --- |

@@ -1,4 +1,4 @@
-import type { EnginePool } from '../../src/model/engines/pool/pool.ts'
+import type { EnginePool } from '../../src/model/engines/pool/contract.ts'
 
 export interface HeldPool {
   pool: EnginePool

@@ -1,27 +1,28 @@
 import type { Cost } from '../contracts/compiled-plan.ts'
 import type { FullCost, RequestRows, Variant } from './variant.ts'
+
 /*
- * What requests cost in a graph of a plan, µs: each in a call of its own, or in one with others.
+ * What requests cost in a variant, µs: each in a call of its own, or sharing a call.
  */
 
-/** What one request's rows cost by themselves. */
+/** The cost of one request's rows in a call of their own. */
 export function costOf({ a, b }: Cost, rows: number): number {
   return rows === 0 ? 0 : a * rows + b
 }
 
-/** Whether a request of so many rows costs less in a call of others than in its own. */
+/** Whether a request of so many rows costs less in another's call than in its own. */
 function joins({ a, b, joined }: FullCost, rows: number): boolean {
   return joined.a * rows + joined.b < a * rows + b
 }
 
-/** What a request's rows cost if all `requests` of a batch share one call: its own part, and its share of the call. */
+/** The cost of a request's rows when all `requests` of a batch share one call: its rows, and its share of the call. */
 export function shareOf(cost: FullCost, rows: number, requests: number): number {
   if (rows === 0 || requests === 1 || !joins(cost, rows)) return costOf(cost, rows)
   const { b, joined } = cost
   return Math.min(costOf(cost, rows), joined.a * rows + joined.b + Math.max(0, b - joined.b) / requests)
 }
 
-/** What requests of so many rows cost together. */
+/** The cost of requests of so many rows together. */
 export function totalOf(cost: FullCost, requests: readonly number[]): number {
   let total = 0
   let joined = 0
@@ -31,27 +32,27 @@ export function totalOf(cost: FullCost, requests: readonly number[]): number {
 }
 
 /**
- * The calls in which requests cost least: one of all that gain by sharing it, and one for each of the others; more where
- * there are too many rows for one.
+ * The cheapest calls for the requests: one shared by all that gain from sharing, and one for each of the others; more
+ * where a call would exceed `mostRows`.
  */
 export function callsOf(
   { cost, mostRows }: Pick<Variant, 'cost' | 'mostRows'>,
   requests: readonly RequestRows[],
 ): RequestRows[][] {
-  const pieces = requests.flatMap((request) => cut(request, mostRows))
-  const joined = pieces.filter(({ rows }) => joins(cost, rows.length))
-  if (joined.length < 2) return pieces.map((piece) => [piece])
-  const calls = pieces.filter(({ rows }) => !joins(cost, rows.length)).map((piece) => [piece])
+  const parts = requests.flatMap((request) => cut(request, mostRows))
+  const joined = parts.filter(({ rows }) => joins(cost, rows.length))
+  if (joined.length < 2) return parts.map((part) => [part])
+  const calls = parts.filter(({ rows }) => !joins(cost, rows.length)).map((part) => [part])
   let call: RequestRows[] = []
   let taken = 0
-  for (const piece of joined) {
-    taken += piece.rows.length
+  for (const part of joined) {
+    taken += part.rows.length
     if (call.length === 0 || taken > mostRows) {
       call = []
       calls.push(call)
-      taken = piece.rows.length
+      taken = part.rows.length
     }
-    call.push(piece)
+    call.push(part)
   }
   return calls
 }

@@ -4,38 +4,35 @@ import type { Cost } from '../contracts/compiled-plan.ts'
 import type { Batch } from '../contracts/engine.ts'
 import type { Packer } from './packing.ts'
 
-/** Rows of one request, or of any where no contexts are told apart; of known candidates with where each is kept. */
+/** Rows of one request, or of several where their contexts make no difference; of cached candidates with their slots. */
 export interface RequestRows {
   rows: Int32Array
   slots?: Int32Array
 }
 
-/** A way to compute rows. */
+/** A graph that computes rows of a batch. */
 export interface Variant {
-  /** What it takes of the batch: of each request's first row, and of every row. */
+  /** Columns that it reads of each request's first row, and of every row. */
   context: readonly Packer[]
   rows: readonly Packer[]
-  /** Whether each request has a context of its own in it. */
+  /** Whether requests in one call have contexts of their own. */
   byRequest: boolean
-  /** Rows that it can compute in one call. */
+  /** Most rows per call. */
   mostRows: number
   cost: FullCost
   /** Each request has the context of its first row. */
   run(batch: Batch, requests: readonly RequestRows[]): Promise<InferenceSession.OnnxValueMapType>
 }
 
-/** One graph of a plan, open in this thread. */
+/** A variant whose graph is open on this thread. */
 export interface OpenVariant extends Variant {
   session: InferenceSession
-  /** `more`: inputs that the batch does not have. */
+  /** `more`: inputs that the batch doesn't have. */
   run(
     batch: Batch,
     requests: readonly RequestRows[],
     more?: Record<string, ort.Tensor>,
   ): Promise<InferenceSession.OnnxValueMapType>
 }
-/*
- * What requests cost in a graph of a plan, µs: each in a call of its own, or in one with others.
- */
-
+/** A variant's cost, µs, with that of a request which shares its call. */
 export type FullCost = Required<Cost>

@@ -8,7 +8,7 @@ import type { CompiledPlan, PlanCosts, Verdict } from '../contracts/compiled-pla
 import type { GraphSource, GraphStats } from '../contracts/engine.ts'
 import type { PredictionTable } from '../contracts/prediction.ts'
 import type { Drift } from '../drift/monitor.ts'
-import type { EnginePool } from '../engines/pool/pool.ts'
+import type { EnginePool } from '../engines/pool/contract.ts'
 import type { Encoder } from '../features/encoder.ts'
 import type { QueryRows } from './query-rows.ts'
 import type { ModelTensors } from './tensors.ts'

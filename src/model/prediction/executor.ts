@@ -12,7 +12,7 @@ import type {
 } from '../contracts/engine.ts'
 import { addStats } from '../contracts/graph-stats.ts'
 import type { RowGatherer } from '../engines/memory/shared-rows.ts'
-import type { PooledGraph } from '../engines/pool/pool.ts'
+import type { PooledGraph } from '../engines/pool/contract.ts'
 import type { Encoder } from '../features/encoder.ts'
 import type { RowArrays } from '../features/layout.ts'
 import { bindingsOf, plainBatch } from './bindings.ts'

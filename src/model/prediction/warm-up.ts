@@ -1,7 +1,7 @@
 import type { Manifest } from '../../schemas/manifest.ts'
 import { ModelError, reasonOf } from '../base/errors.ts'
 import type { Batcher } from '../batching/batcher.ts'
-import type { PooledGraph } from '../engines/pool/pool.ts'
+import type { PooledGraph } from '../engines/pool/contract.ts'
 import type { Encoder } from '../features/encoder.ts'
 import { bindingsOf, plainBatch, toBatch } from './bindings.ts'
 import type { LoadOptions } from './contract.ts'

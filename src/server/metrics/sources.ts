@@ -1,4 +1,4 @@
-import type { EnginePoolStats } from '../../model/engines/pool/pool.ts'
+import type { EnginePoolStats } from '../../model/engines/pool/contract.ts'
 import type { LoadedModel } from '../../model/prediction/contract.ts'
 import type { ConnectionSources } from './connection-metrics.ts'
 import type { RegistrySources } from './registry-metrics.ts'

@@ -54,7 +54,7 @@ export function createFakeWorker(behaviour: FakeWorkerBehaviour = {}): FakeWorke
       if (task.type === 'unload') return undefined
       return new Promise((resolve, reject) => runs.push({ resolve, reject }))
     },
-    tell: (notice) => {
+    notify: (notice) => {
       heard.push(notice)
     },
     async stop() {

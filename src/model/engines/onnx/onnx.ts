@@ -12,7 +12,7 @@ import type { Graph } from '../../graph/graph.ts'
 import { isMarked } from '../../graph/ids.ts'
 import { tooLarge } from '../../graph/shapes.ts'
 import { completeGraph, openGraph } from '../../lower/read-graph.ts'
-import { openPlan } from '../../plan/planned.ts'
+import { openPlan } from '../../plan/open-plan.ts'
 import { refuseFloats, refuseNegative, valuesOf } from '../memory/arrays.ts'
 
 /** What fails in a call is thrown; ONNX Runtime need not write it to standard error too. */

@@ -22,8 +22,8 @@ export interface WorkerClient {
   /** Calls sent and not answered. */
   readonly pending: number
   call(task: WorkerTask): Promise<unknown>
-  /** Tells what needs no answer. */
-  tell(notice: WorkerNotice): void
+  /** Sends a notice, which is not answered. */
+  notify(notice: WorkerNotice): void
   /** Resolves with the reason when the thread has ended, however that came. */
   readonly ended: Promise<string>
   /** Ends the thread once it has answered what it was asked, or by force if it doesn't soon. Idempotent. */
@@ -77,7 +77,7 @@ export function createWorkerClient(
         worker.postMessage({ ...task, id })
       })
     },
-    tell(notice) {
+    notify(notice) {
       worker.postMessage(notice)
     },
     async stop() {

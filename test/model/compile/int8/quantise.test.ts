@@ -11,7 +11,7 @@ import type { CompiledGraph } from '../../../../src/model/compile/store/compiled
 import type { CompiledPlan, PlanCosts } from '../../../../src/model/contracts/compiled-plan.ts'
 import type { Batch } from '../../../../src/model/contracts/engine.ts'
 import { floatShape, type Graph } from '../../../../src/model/graph/graph.ts'
-import { openPlan } from '../../../../src/model/plan/planned.ts'
+import { openPlan } from '../../../../src/model/plan/open-plan.ts'
 import { temporaryFolder } from '../../../support/bundle.ts'
 import {
   buildModel,

@@ -2,7 +2,8 @@ import t from 'tap'
 import { ModelError } from '../../../../src/model/base/errors.ts'
 import type { CompiledPlan } from '../../../../src/model/contracts/compiled-plan.ts'
 import type { GraphSource } from '../../../../src/model/contracts/engine.ts'
-import { createEnginePool, type EnginePoolOptions } from '../../../../src/model/engines/pool/pool.ts'
+import type { EnginePoolOptions } from '../../../../src/model/engines/pool/contract.ts'
+import { createEnginePool } from '../../../../src/model/engines/pool/pool.ts'
 import {
   createFakeWorker,
   type FakeWorker,

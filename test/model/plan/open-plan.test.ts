@@ -6,7 +6,7 @@ import t from 'tap'
 import { prepare } from '../../../src/model/compile/prepare.ts'
 import type { CompiledPlan, Cost, PlanCosts } from '../../../src/model/contracts/compiled-plan.ts'
 import type { Batch } from '../../../src/model/contracts/engine.ts'
-import { openPlan, type PlannedGraph } from '../../../src/model/plan/planned.ts'
+import { type OpenPlan, openPlan } from '../../../src/model/plan/open-plan.ts'
 import { slotWidth } from '../../../src/model/plan/row-memory.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
 import { Dice } from '../../support/compile/dice.ts'
@@ -128,7 +128,7 @@ function bytesFor(plan: CompiledPlan, slots: number): number {
   return slots * (4 * words + 13) + 2 ** Math.ceil(Math.log2(slots * 2)) * 16
 }
 
-const rowsCounted = ({ rows }: ReturnType<PlannedGraph['stats']>) => rows.full + rows.shared_context + rows.cached
+const rowsCounted = ({ rows }: ReturnType<OpenPlan['stats']>) => rows.full + rows.shared_context + rows.cached
 
 t.test('answers are those of the saved graph, whatever is computed how', async (t) => {
   const ways = { full: 0, shared_context: 0, cached: 0, hits: 0, evictions: 0 }
@@ -172,7 +172,7 @@ async function withPlanned<T>(
   model: RandomModel,
   way: Way,
   slots: number,
-  use: (plan: PlannedGraph, check: (batch: Batch) => Promise<void>) => Promise<T>,
+  use: (plan: OpenPlan, check: (batch: Batch) => Promise<void>) => Promise<T>,
   joined?: Cost['joined'],
 ): Promise<T> {
   const graph = buildModel(model)
@@ -428,7 +428,7 @@ t.test('says what there is no memory for', async (t) => {
     await t.rejects(openPlan(plan, options, 1 << 20), {
       code: 'MODEL_FAILED',
       message:
-        'there is no memory for candidates (MULTIGATE_CANDIDATE_CACHE_BYTES=0 keeps none): could not allocate memory',
+        'there is no memory for the candidate cache (MULTIGATE_CANDIDATE_CACHE_BYTES=0 turns it off): could not allocate memory',
     })
     await (await openPlan(plan, options, 0)).close()
   })

@@ -8,30 +8,30 @@ import type { Cost, VariantFile } from '../contracts/compiled-plan.ts'
 import { createPacker } from './packing.ts'
 import type { FullCost, OpenVariant, RequestRows, Variant } from './variant.ts'
 
-/** A cost as it is given. Rows of any requests share a call for nothing where no contexts are told apart. */
+/** A cost with its default for joined requests: they share a call for free where their contexts make no difference. */
 export function fullCost({ byRequest }: Variant, { a, b, joined = { a, b: byRequest ? b : 0 } }: Cost): FullCost {
   return { a, b, joined }
 }
 
-/** Rejects with MODEL_FAILED where the file can't be opened. */
-export async function openPart(
+/** Opens one graph of a plan. Rejects with MODEL_FAILED where the file can't be opened. */
+export async function openVariant(
   folder: string,
-  part: VariantFile,
+  file: VariantFile,
   options: InferenceSession.SessionOptions,
 ): Promise<OpenVariant> {
-  const session = await onnxruntime.InferenceSession.create(join(folder, part.file), options).catch((cause) => {
-    throw new ModelError('MODEL_FAILED', `the compiled plan's ${part.file} can't be opened: ${reasonOf(cause)}`, {
+  const session = await onnxruntime.InferenceSession.create(join(folder, file.file), options).catch((cause) => {
+    throw new ModelError('MODEL_FAILED', `the compiled plan's ${file.file} can't be opened: ${reasonOf(cause)}`, {
       cause,
     })
   })
   const packers = (inputs: VariantFile['rows']) =>
     inputs.flatMap((input) => {
       const metadata = session.inputMetadata.find(({ name }) => name === input.name)
-      // What ends up unused is no input of the session any more.
+      // ONNX Runtime drops inputs that the graph doesn't use.
       return metadata?.isTensor ? [createPacker(input, metadata.type, metadata.shape.length)] : []
     })
-  const context = packers(part.context)
-  const rows = packers(part.rows)
+  const context = packers(file.context)
+  const rows = packers(file.rows)
   const byRequest = session.inputNames.includes(planNames.requests)
 
   const run: OpenVariant['run'] = (batch, requests, more = {}) => {
@@ -61,7 +61,7 @@ export async function openPart(
   }
 }
 
-/** The number of each row's request. */
+/** The index of each row's request. */
 function numbersOf(requests: readonly RequestRows[], total: number): Int32Array {
   const numbers = new Int32Array(total)
   let start = 0

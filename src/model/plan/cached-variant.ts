@@ -1,0 +1,36 @@
+import { onnxruntime } from '../base/onnxruntime.ts'
+import { planNames } from '../compile/sides/tensor-names.ts'
+import type { LayerParts } from '../contracts/compiled-plan.ts'
+import type { RowMemory } from './row-memory.ts'
+import type { OpenVariant, Variant } from './variant.ts'
+
+/** Adds the context's part of the first layer to the cached parts of candidates, and computes the rest of the graph. */
+export function createCachedVariant(
+  contextEncoder: OpenVariant | undefined,
+  cached: OpenVariant,
+  layers: readonly LayerParts[],
+  memory: RowMemory,
+): Variant {
+  return {
+    context: contextEncoder?.context ?? [],
+    rows: cached.rows,
+    byRequest: contextEncoder !== undefined,
+    mostRows: memory.mostRows,
+    cost: cached.cost,
+    async run(batch, requests) {
+      const contexts = await contextEncoder?.run(
+        batch,
+        requests.map(({ rows }) => ({ rows: rows.subarray(0, 1) })),
+      )
+      const sums = memory.add(
+        requests.map(({ slots }) => slots!),
+        (contexts?.[planNames.contexts]?.data as Float32Array | undefined) ?? new Float32Array(0),
+      )
+      const feeds = sums.map((values, layer) => {
+        const { width } = layers[layer]!
+        return [planNames.sum(layer), new onnxruntime.Tensor('float32', values, [values.length / width, width])]
+      })
+      return cached.run(batch, requests, Object.fromEntries(feeds))
+    },
+  }
+}

@@ -1,0 +1,73 @@
+import type { InferenceSession } from 'onnxruntime-node'
+import type { CompiledPlan, VariantFile } from '../contracts/compiled-plan.ts'
+import type { Batch, GraphStats } from '../contracts/engine.ts'
+import { createCandidates } from './candidates.ts'
+import { measureVariants } from './measure-variants.ts'
+import { fullCost, openVariant } from './open-variant.ts'
+import type { OpenVariant } from './variant.ts'
+import { VariantRunner } from './variant-runner.ts'
+
+/** A compiled plan, open on this thread. One call at a time. */
+export interface OpenPlan {
+  run(batch: Batch): Promise<Float32Array>
+  stats(): GraphStats
+  /** Clears the counts and the cached candidates. */
+  reset(): void
+  close(): Promise<void>
+}
+
+/**
+ * Opens the variants of a compiled plan and measures what they cost on this machine. `cacheBytes` bounds the memory of
+ * cached candidates; 0 caches none. Rejects with MODEL_FAILED where a file can't be opened.
+ */
+export async function openPlan(
+  { folder, description, precision, costs }: CompiledPlan,
+  options: InferenceSession.SessionOptions,
+  cacheBytes: number,
+): Promise<OpenPlan> {
+  const files = precision === 'int8' ? description.int8! : description.float32
+  const opened: OpenVariant[] = []
+  const close = async () => {
+    await Promise.all(opened.map(({ session }) => session.release()))
+  }
+  const open = async (file: VariantFile | undefined) => {
+    if (file === undefined) return undefined
+    const variant = await openVariant(folder, file, options)
+    opened.push(variant)
+    return variant
+  }
+  try {
+    const full = (await open(files.full))!
+    const sharedContext = await open(files.shared_context)
+    const caches = cacheBytes > 0
+    const candidateEncoder = caches ? await open(files.candidate_encoder) : undefined
+    const contextEncoder = caches ? await open(files.context_encoder) : undefined
+    const cached = caches ? await open(files.cached) : undefined
+    const candidates = createCandidates({ candidateEncoder, contextEncoder, cached }, files, cacheBytes)
+    const variants = {
+      full,
+      shared_context: sharedContext,
+      candidate_encoder: candidateEncoder,
+      cached: candidates?.variant,
+    }
+    const entries = Object.entries(variants).flatMap(([name, variant]) =>
+      variant === undefined ? [] : [[name as keyof typeof variants, variant] as const],
+    )
+    let lookUp = costs?.lookUp ?? 0
+    if (costs) for (const [name, variant] of entries) variant.cost = fullCost(variant, costs[name])
+    else {
+      lookUp = candidates?.measureLookUp() ?? 0
+      await measureVariants(entries.map(([, variant]) => variant))
+    }
+    const runner = new VariantRunner({ full, sharedContext, candidates }, description.output, lookUp)
+    return {
+      run: (batch) => runner.run(batch),
+      stats: () => runner.stats(),
+      reset: () => runner.reset(),
+      close,
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}

@@ -1,11 +1,11 @@
 // Puts a public data set where its spec looks, data/ in the checkout, and checks its SHA-256.
 //   npm run data -- census-income
-// Sources are tried in order: a copy in ../shared/data beside the checkout, then the places that publish the file.
+// A file in ../shared/data beside the checkout is linked; else the places that publish the file are tried in order.
 // The checksum is that of the decompressed text, because each place compresses it in its own way.
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { createReadStream, createWriteStream, existsSync } from 'node:fs'
-import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rename, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable, Transform } from 'node:stream'
@@ -49,16 +49,18 @@ async function provide(name, { file, sha256, rights, sources }) {
     }
     console.error(`${name}: data/${file} has another checksum; it is replaced`)
   }
-  const beside = join(root, '../shared/data', file)
-  const all = {
-    ...(existsSync(beside) && { '../shared/data': () => createReadStream(beside).pipe(createGunzip()) }),
-    ...sources,
-  }
   await mkdir(join(root, 'data'), { recursive: true })
+  const beside = join(root, '../shared/data', file)
+  if (existsSync(beside) && (await checksum(createReadStream(beside).pipe(createGunzip()))) === sha256) {
+    await rm(target, { force: true })
+    await symlink(beside, target)
+    console.log(`${name}: data/${file} links to ../shared/data`)
+    return true
+  }
   const work = await mkdtemp(join(tmpdir(), 'multigate-data-'))
   const partial = `${target}.partial`
   try {
-    for (const [source, open] of Object.entries(all)) {
+    for (const [source, open] of Object.entries(sources)) {
       try {
         const found = await write(await open(work), partial)
         if (found !== sha256) throw new Error(`SHA-256 ${found}, expected ${sha256}`)

@@ -1,11 +1,13 @@
-// Runs the compiled tests with tap, and checks what they cover of src/.
-//   npm test                            every test, then the coverage thresholds
-//   npm test -- test/model/x.test.ts    the named files (source or compiled), with tap's own options, and no thresholds
+// Runs the compiled tests with tap.
+//   npm run test:unit                   tests without network, child processes and Python: *.test.ts
+//   npm test                            those, and *.system.test.ts
+//   npm run test:full                   those, and *.full.test.ts, which take long; then the coverage thresholds
+//   npm test -- test/model/x.test.ts    the named files (source or compiled), with tap's own options
 // The last line is `N passed, N failed` (`, N skipped` where there were any).  It counts assertions; a missed coverage
 // threshold counts as one failure more.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Parser } from 'tap-parser'
@@ -25,8 +27,18 @@ if (!existsSync('node_modules/@tensorflow/tfjs-node/lib/napi-v8/tfjs_binding.nod
   console.error('Native TensorFlow is not prepared (npm run setup:tensorflow): tests of it use WebAssembly instead.')
 }
 
-const args = process.argv.slice(2).map((arg) => arg.replace(/^(?:\.\/)?(test\/.*)\.ts$/, 'build/$1.js'))
-const whole = args.length === 0
+const tiers = {
+  '--unit': (file) => !/\.(?:system|full)\.test\.js$/.test(file),
+  '--system': (file) => !/\.full\.test\.js$/.test(file),
+  '--full': () => true,
+}
+const [first = '--system', ...rest] = process.argv.slice(2)
+const tier = tiers[first]
+const measuresCoverage = first === '--full'
+const args =
+  tier === undefined
+    ? [first, ...rest].map((arg) => arg.replace(/^(?:\.\/)?(test\/.*)\.ts$/, 'build/$1.js'))
+    : [...testFiles().filter(tier), ...rest]
 // Only a terminal can show progress that overwrites itself.
 const reporter = process.stdout.isTTY ? 'terse' : './scripts/test-reporter.mjs'
 // Compiled plans of this run's compiler, not of whatever was here before.
@@ -35,7 +47,7 @@ const env = { ...process.env, MULTIGATE_CACHE: cache }
 const run = spawnSync(process.execPath, [tap, 'run', `--reporter=${reporter}`, `--output-file=${results}`, ...args], {
   stdio: 'inherit',
   // Node writes one profile per process here, and passes the variable on to worker threads and child processes.
-  env: whole ? { ...env, NODE_V8_COVERAGE: join(process.cwd(), profiles) } : env,
+  env: measuresCoverage ? { ...env, NODE_V8_COVERAGE: join(process.cwd(), profiles) } : env,
 })
 rmSync(cache, { recursive: true, force: true })
 
@@ -46,11 +58,18 @@ if (run.status === 0 && count.passed + count.failed + count.skipped === 0) {
   console.error('no test ran')
   count.failed = 1
 }
-if (whole && !checkCoverage(profiles)) count.failed++
+if (measuresCoverage && !checkCoverage(profiles)) count.failed++
 rmSync(profiles, { recursive: true, force: true })
 
 console.log(`${count.passed} passed, ${count.failed} failed${count.skipped > 0 ? `, ${count.skipped} skipped` : ''}`)
 process.exit(count.failed > 0 ? 1 : 0)
+
+function testFiles() {
+  return readdirSync('build/test', { recursive: true })
+    .filter((file) => file.endsWith('.test.js') && !file.includes('fixtures/'))
+    .map((file) => join('build/test', file))
+    .sort()
+}
 
 /** tap assembles its Test class from the configured plugins, once for every install and configuration. */
 function generateTap() {

@@ -1,0 +1,69 @@
+# Sourced by .ci/run and .ci/full: their steps, and what they install on a fresh Debian machine with Node, as root.
+export CI=true DEBIAN_FRONTEND=noninteractive
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+passed=0 failed=0 skipped=0
+
+# step SECONDS TITLE COMMAND…: output goes to the terminal and to a log.
+step() {
+  local limit=$1 title=$2 start=$SECONDS status
+  shift 2
+  echo "── $title"
+  timeout --kill-after=10 "$limit" "$@" </dev/null 2>&1 | tee "$logs/last"
+  status=${PIPESTATUS[0]}
+  [ "$status" -ne 124 ] || echo "$title: stopped after $limit s"
+  echo "── $title: $([ "$status" -eq 0 ] && echo done || echo "failed ($status)") in $((SECONDS - start)) s"
+  return "$status"
+}
+
+count() { if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi; }
+
+packages() {
+  local missing=()
+  # Where a container engine runs, scripts/check-image.sh takes that.
+  docker info >/dev/null 2>&1 || podman info >/dev/null 2>&1 || command -v buildah >/dev/null || missing+=(buildah)
+  [ ! -e ../shared/tools/base-image.sh ] || command -v debootstrap >/dev/null || missing+=(debootstrap)
+  # For the native part of TensorFlow; Python also for tritonclient and Keras, which tests install.
+  command -v g++ >/dev/null || missing+=(g++)
+  command -v make >/dev/null || missing+=(make)
+  python3 -m pip --version >/dev/null 2>&1 || missing+=(python3 python3-pip)
+  if grep -rqs playwright-core test && ! command -v chromium >/dev/null; then missing+=(chromium); fi
+  # For the load test; without it a generator in JavaScript takes more of the cores.
+  command -v wrk >/dev/null || missing+=(wrk)
+  # For promtool, which reads the metrics.
+  command -v promtool >/dev/null || missing+=(prometheus)
+  [ ${#missing[@]} -gt 0 ] || return 0
+  echo "installing ${missing[*]}"
+  apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+export -f packages
+
+
+prepare() {
+  step 210 packages bash -c packages || echo "some packages are missing; what needs them will say so"
+  step 180 dependencies node scripts/setup.mjs --no-build || { echo "0 passed, 1 failed"; exit 1; }
+  step 200 'native TensorFlow' npm run --silent setup:tensorflow ||
+    echo "native TensorFlow is not available: the tests use the wasm backend instead, and say so"
+  step 60 'data sets' node scripts/data.mjs census-income movielens ||
+    echo "a data set is missing: the tests that need it are skipped, and say so"
+}
+
+# run_tests SECONDS COMMAND…: adds the assertions that the tests' last line counts.
+run_tests() {
+  local status
+  step "$1" tests "${@:2}"
+  status=$?
+  if [[ $(grep -E '^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$' "$logs/last" | tail -n 1) =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)?$ ]]; then
+    passed=${BASH_REMATCH[1]} failed=${BASH_REMATCH[2]} skipped=${BASH_REMATCH[4]:-0}
+  fi
+  # Such as a run that did not compile, or was stopped.
+  if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then failed=1; fi
+}
+
+# The last line, and the exit code.
+summarise() {
+  local summary="$passed passed, $failed failed"
+  [ "$skipped" -eq 0 ] || summary+=", $skipped skipped"
+  echo "$summary"
+  [ "$failed" -eq 0 ]
+}

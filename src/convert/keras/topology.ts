@@ -14,165 +14,169 @@ export interface WrittenLayer {
 export interface Topology {
   layers: WrittenLayer[]
   inputs: { sparse?: string; dense?: string }
-  /** Layer of the joined table, where there are ids. */
+  /** Layer of the joined table; undefined without one. */
   table: string | undefined
-  /** Layer that answers [B, tasks]. */
+  /** Layer with the output [B, tasks]. */
   output: string
 }
 
-/**
- * A Keras graph as a layers model of two inputs at most: all columns of ids in one matrix, which one joined table is
- * looked up by, all numbers in another. What the model had as an input, or as an embedding's answer, is cut out of these.
- * `ids` rows of the joined table; undefined where each column has ids of its own, and the model keeps its tables.
- */
-export function writeTopology(model: KerasModel, columns: ModelInputs, ids: number | undefined): Topology {
-  const layers: WrittenLayer[] = []
-  const taken = new Set(model.layers.map(({ name }) => name))
-  const add = (
-    wanted: string,
-    className: string,
-    config: Record<string, unknown>,
-    inputs: (string | { layer: string; node: number })[],
-  ): string => {
-    let name = wanted
-    for (let n = 1; taken.has(name); n++) name = `${wanted}_${n}`
-    taken.add(name)
-    const inbound = inputs.map((input): [string, number, number, object] =>
-      typeof input === 'string' ? [input, 0, 0, {}] : [input.layer, input.node, 0, {}],
-    )
-    layers.push({
-      name,
-      class_name: className,
-      config: { name, ...config },
-      inbound_nodes: inbound.length > 0 ? [inbound] : [],
-    })
-    return name
-  }
+/** One application of a layer. */
+type Application = Pick<TensorReference, 'layer' | 'node'>
 
-  /** `height` rows from `top`, `width` columns from `left`, of a layer's [rows, columns], as `dims`. */
-  const cut = (
-    source: string | { layer: string; node: number },
-    name: string,
-    whole: number[],
-    part: WeightBlock,
-    dims: number[],
-  ): string => {
-    const [rows, width] = whole as [number, number]
-    const all = part.height === rows && part.width === width
-    const image = all ? source : add(`${name}/image`, 'Reshape', { target_shape: [rows, width, 1] }, [source])
-    const margins = [
-      [part.top, rows - part.top - part.height],
-      [part.left, width - part.left - part.width],
-    ]
-    const cropped = all
-      ? image
-      : add(`${name}/cut`, 'Cropping2D', { cropping: margins, data_format: 'channels_last' }, [image])
-    return add(name, 'Reshape', { target_shape: dims }, [cropped])
-  }
-
-  // What stands for a reference of the Keras model.
-  const instead = new Map<string, { layer: string; node: number }>()
-  const keyOf = ({ layer, node }: Pick<TensorReference, 'layer' | 'node'>) => `${node} ${layer}`
-  const inputs: Topology['inputs'] = {}
-  let table: string | undefined
-
-  if (columns.sparse.length > 0) {
-    const count = columnsOf(columns.sparse)
-    inputs.sparse = add(
-      'import/sparse',
-      'InputLayer',
-      { batch_input_shape: [null, count], dtype: 'int32', sparse: false },
-      [],
-    )
-    const found: string[] = []
-    for (const { name, dims, first, columns: height } of columns.sparse) {
-      const same = dims.join() === String(count)
-      const part = { top: first, height, left: 0, width: 1 }
-      found.push(same ? inputs.sparse : cut(inputs.sparse, `import/${name}`, [count, 1], part, dims))
-    }
-    if (ids === undefined)
-      columns.sparse.forEach(({ name }, i) => {
-        instead.set(keyOf({ layer: name, node: 0 }), { layer: found[i]!, node: 0 })
-      })
-    else table = lookUp(found, ids)
-  }
-  if (columns.dense.length > 0) {
-    const count = columnsOf(columns.dense)
-    inputs.dense = add(
-      'import/dense',
-      'InputLayer',
-      { batch_input_shape: [null, count], dtype: 'float32', sparse: false },
-      [],
-    )
-    for (const { name, dims, first, columns: height } of columns.dense) {
-      const same = dims.join() === String(count)
-      const part = { top: first, height, left: 0, width: 1 }
-      const layer = same ? inputs.dense : cut(inputs.dense, `import/${name}`, [count, 1], part, dims)
-      instead.set(keyOf({ layer: name, node: 0 }), { layer, node: 0 })
-    }
-  }
-
-  const written = new Map<string, WrittenLayer>()
-  for (const { layer, node, inputs: read } of model.steps) {
-    if (layer.operation === undefined || (ids !== undefined && layer.className === 'Embedding')) continue
-    const { name, className, config } = layer
-    const inbound = read.map((reference): [string, number, number, object] => {
-      const { layer, node } = instead.get(keyOf(reference))!
-      return [layer, node, 0, {}]
-    })
-    const known = written.get(name)
-    instead.set(keyOf({ layer: name, node }), { layer: name, node: known?.inbound_nodes.length ?? 0 })
-    if (known) known.inbound_nodes.push(inbound)
-    else {
-      const fresh = { name, class_name: className, config, inbound_nodes: [inbound] }
-      written.set(name, fresh)
-      layers.push(fresh)
-    }
-  }
-
-  return { layers, inputs, table, output: join() }
-
-  /** One table for all; what an input's columns look up is cut out of its ids, not out of what is found. */
-  function lookUp(found: string[], rows: number): string {
-    const table = add('import/table', 'Embedding', { input_dim: rows, output_dim: columns.tableWidth }, [])
-    layers.at(-1)!.inbound_nodes = found.map((name) => [[name, 0, 0, {}]])
-    columns.sparse.forEach(({ name, dims, columns: height, lookups }, input) => {
-      for (const { layer, node, at, width } of lookups) {
-        const source = { layer: table, node: input }
-        const part = { top: 0, height, left: at, width }
-        const label = `import/${name}/${layer}${node > 0 ? `/${node}` : ''}`
-        const whole = width === columns.tableWidth
-        const key = keyOf({ layer, node })
-        if (whole) instead.set(key, source)
-        else
-          instead.set(key, {
-            layer: cut(source, label, [height, columns.tableWidth], part, [...dims, width]),
-            node: 0,
-          })
-      }
-    })
-    return table
-  }
-
-  /** Several outputs side by side; one that is applied more than once gets a name of its own too. */
-  function join(): string {
-    const parts = model.outputs.map((output) => instead.get(keyOf(output))!)
-    const [only] = parts
-    const applied = written.get(only!.layer)?.inbound_nodes.length
-    if (parts.length === 1 && applied === 1) return only!.layer
-    const className = parts.length === 1 ? 'Activation' : 'Concatenate'
-    const config = parts.length === 1 ? { activation: 'linear' } : { axis: -1 }
-    const name = add('import/probabilities', className, config, [])
-    layers.at(-1)!.inbound_nodes = [parts.map(({ layer, node }) => [layer, node, 0, {}])]
-    return name
-  }
-}
-
-interface WeightBlock {
+/** A rectangle of a matrix [rows, columns]. */
+interface Rectangle {
   top: number
   height: number
   left: number
   width: number
 }
+
+/**
+ * Writes a Keras graph as a layers model of at most two inputs: one matrix with all columns of ids, one with all numbers.
+ * The model's own inputs and embeddings become slices of these inputs and of one joined table.
+ *
+ * `ids`: rows of the joined table; undefined where the model keeps its own tables, because each column has ids of its own.
+ */
+export function writeTopology(model: KerasModel, columns: ModelInputs, ids: number | undefined): Topology {
+  const writer = new TopologyWriter(model)
+  const inputs: Topology['inputs'] = {}
+  let table: string | undefined
+  if (columns.sparse.length > 0) {
+    const { input, slices } = writer.addInput('import/sparse', 'int32', columns.sparse)
+    inputs.sparse = input
+    if (ids === undefined) writer.replaceInputs(columns.sparse, slices)
+    else table = writer.addTable(slices, columns, ids)
+  }
+  if (columns.dense.length > 0) {
+    const { input, slices } = writer.addInput('import/dense', 'float32', columns.dense)
+    inputs.dense = input
+    writer.replaceInputs(columns.dense, slices)
+  }
+  writer.copyLayers(table !== undefined)
+  const output = writer.addOutput()
+  return { layers: writer.layers, inputs, table, output }
+}
+
+class TopologyWriter {
+  readonly layers: WrittenLayer[] = []
+  readonly #model: KerasModel
+  readonly #names: Set<string>
+  /** What each application in the Keras model became. */
+  readonly #replacements = new Map<string, Application>()
+  readonly #copied = new Map<string, WrittenLayer>()
+
+  constructor(model: KerasModel) {
+    this.#model = model
+    this.#names = new Set(model.layers.map(({ name }) => name))
+  }
+
+  /** Adds an input with the columns of several inputs side by side, and for each of them a slice in its own shape. */
+  addInput(name: string, dtype: 'int32' | 'float32', inputs: InputColumns[]): { input: string; slices: string[] } {
+    const count = columnsOf(inputs)
+    const input = this.#add(name, 'InputLayer', { batch_input_shape: [null, count], dtype, sparse: false }, [])
+    const slices = inputs.map(({ name, dims, first, columns }) => {
+      if (dims.join() === String(count)) return input
+      const rectangle = { top: first, height: columns, left: 0, width: 1 }
+      return this.#slice({ layer: input, node: 0 }, `import/${name}`, [count, 1], rectangle, dims)
+    })
+    return { input, slices }
+  }
+
+  replaceInputs(inputs: InputColumns[], slices: string[]): void {
+    inputs.forEach(({ name }, i) => {
+      this.#replace({ layer: name, node: 0 }, { layer: slices[i]!, node: 0 })
+    })
+  }
+
+  /** Adds one table for all embeddings. It is applied once per input: slicing the ids is cheaper than slicing their rows. */
+  addTable(slices: string[], { sparse, tableWidth }: ModelInputs, rows: number): string {
+    const table = this.#add('import/table', 'Embedding', { input_dim: rows, output_dim: tableWidth }, [])
+    this.layers.at(-1)!.inbound_nodes = slices.map((name) => [[name, 0, 0, {}]])
+    sparse.forEach(({ name, dims, columns: height, lookups }, input) => {
+      const source = { layer: table, node: input }
+      for (const { layer, node, at, width } of lookups) {
+        const label = `import/${name}/${layer}${node > 0 ? `/${node}` : ''}`
+        const rectangle = { top: 0, height, left: at, width }
+        const replacement =
+          width === tableWidth
+            ? source
+            : { layer: this.#slice(source, label, [height, tableWidth], rectangle, [...dims, width]), node: 0 }
+        this.#replace({ layer, node }, replacement)
+      }
+    })
+    return table
+  }
+
+  /** Copies every layer that the outputs need; embeddings only where there is no joined table. */
+  copyLayers(joinedTable: boolean): void {
+    for (const { layer, node, inputs } of this.#model.steps) {
+      if (layer.operation === undefined || (joinedTable && layer.className === 'Embedding')) continue
+      const { name, className, config } = layer
+      const inbound = inputs.map((input) => toInbound(this.#replacementOf(input)))
+      const copied = this.#copied.get(name)
+      this.#replace({ layer: name, node }, { layer: name, node: copied?.inbound_nodes.length ?? 0 })
+      if (copied) copied.inbound_nodes.push(inbound)
+      else {
+        const written = { name, class_name: className, config, inbound_nodes: [inbound] }
+        this.#copied.set(name, written)
+        this.layers.push(written)
+      }
+    }
+  }
+
+  /** Concatenates several outputs. One output keeps its layer, unless that layer is applied more than once. */
+  addOutput(): string {
+    const outputs = this.#model.outputs.map((output) => this.#replacementOf(output))
+    const [only] = outputs
+    const applications = this.#copied.get(only!.layer)?.inbound_nodes.length
+    if (outputs.length === 1 && applications === 1) return only!.layer
+    return outputs.length === 1
+      ? this.#add('import/probabilities', 'Activation', { activation: 'linear' }, outputs)
+      : this.#add('import/probabilities', 'Concatenate', { axis: -1 }, outputs)
+  }
+
+  /** Adds a layer under a free name and returns the name. */
+  #add(wanted: string, className: string, config: Record<string, unknown>, inputs: Application[]): string {
+    let name = wanted
+    for (let n = 1; this.#names.has(name); n++) name = `${wanted}_${n}`
+    this.#names.add(name)
+    const inbound_nodes = inputs.length > 0 ? [inputs.map(toInbound)] : []
+    this.layers.push({ name, class_name: className, config: { name, ...config }, inbound_nodes })
+    return name
+  }
+
+  /** Cuts a rectangle out of a layer's [rows, columns] and reshapes it to `dims`. */
+  #slice(
+    source: Application,
+    name: string,
+    [rows, columns]: [number, number],
+    { top, height, left, width }: Rectangle,
+    dims: number[],
+  ): string {
+    let cropped = source
+    if (height !== rows || width !== columns) {
+      const image = this.#add(`${name}/image`, 'Reshape', { target_shape: [rows, columns, 1] }, [source])
+      const cropping = [
+        [top, rows - top - height],
+        [left, columns - left - width],
+      ]
+      const config = { cropping, data_format: 'channels_last' }
+      cropped = { layer: this.#add(`${name}/cut`, 'Cropping2D', config, [{ layer: image, node: 0 }]), node: 0 }
+    }
+    return this.#add(name, 'Reshape', { target_shape: dims }, [cropped])
+  }
+
+  #replace(original: Application, replacement: Application): void {
+    this.#replacements.set(keyOf(original), replacement)
+  }
+
+  #replacementOf(original: Application): Application {
+    return this.#replacements.get(keyOf(original))!
+  }
+}
+
+const keyOf = ({ layer, node }: Application) => `${node} ${layer}`
+
+const toInbound = ({ layer, node }: Application): WrittenLayer['inbound_nodes'][number][number] => [layer, node, 0, {}]
 
 const columnsOf = (inputs: InputColumns[]) => inputs.reduce((sum, { dims }) => sum + product(dims), 0)

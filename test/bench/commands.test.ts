@@ -6,7 +6,7 @@ import { type CommonOptions, runBench, runCompile } from '../../src/bench/comman
 import type { CompileReport } from '../../src/bench/report-compile.ts'
 import { systemClock } from '../../src/model/base/clock.ts'
 import { createEnginePool } from '../../src/model/engines/pool/pool.ts'
-import { floatShape } from '../../src/model/graph/graph.ts'
+import { floatShape } from '../../src/model/graph/tensor-shape.ts'
 import { loadModel } from '../../src/model/prediction/model.ts'
 import { readBundle } from '../../src/model/version/read-version.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'

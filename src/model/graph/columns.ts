@@ -1,6 +1,8 @@
 import { clone } from '@bufbuild/protobuf'
 import { positive, product } from '../base/dims.ts'
-import { type Graph, intAttribute, isExternal } from './graph.ts'
+import { intAttribute } from './attributes.ts'
+import { isExternal } from './constants.ts'
+import type { Graph } from './graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto, NodeProtoSchema } from './onnx_pb.ts'
 
 /*

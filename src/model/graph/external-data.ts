@@ -2,8 +2,9 @@ import { copyFile, link, realpath, stat, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { create, fromBinary } from '@bufbuild/protobuf'
 import type { TableFile } from '../contracts/compiled-plan.ts'
+import { isExternal } from './constants.ts'
 import { elementSize } from './element-size.ts'
-import { type Graph, isExternal } from './graph.ts'
+import type { Graph } from './graph.ts'
 import {
   TensorProto_DataLocation as DataLocation,
   ModelProtoSchema,
@@ -11,6 +12,7 @@ import {
   type TensorProto,
   TensorProtoSchema,
 } from './onnx_pb.ts'
+
 /** Tables this large, bytes, lie in files of their own, which all sessions, workers and processes map into memory once. */
 export const largeTable = 64 * 1024
 

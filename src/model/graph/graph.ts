@@ -1,31 +1,18 @@
-import { clone, create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
+import { clone, create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { ModelError } from '../base/errors.ts'
+import { type AttributeValue, attributeOf } from './attributes.ts'
+import { type ConstantData, constantOf, floatsOf, integersOf } from './constants.ts'
+import { NodeIndex } from './node-index.ts'
 import {
-  type AttributeProto,
-  type AttributeProtoSchema,
-  AttributeProto_AttributeType as AttributeType,
-  TensorProto_DataLocation as DataLocation,
-  TensorProto_DataType as DataType,
   GraphProtoSchema,
   type ModelProto,
   ModelProtoSchema,
   type NodeProto,
   NodeProtoSchema,
   type TensorProto,
-  TensorProtoSchema,
   type ValueInfoProto,
-  ValueInfoProtoSchema,
 } from './onnx_pb.ts'
-
-/**
- * What is known of a tensor. A negative side −k stands for k times the batch: [−1, 16] is [batch, 16].
- */
-export interface TensorShape {
-  dtype: number
-  dims: number[]
-}
-
-export type AttributeValue = number | { float: number } | number[] | string
+import type { TensorShape } from './tensor-shape.ts'
 
 export interface NodeOptions {
   attributes?: Record<string, AttributeValue>
@@ -59,7 +46,7 @@ export class Graph {
   readonly #opsets: Map<string, bigint>
   readonly #taken = new Set<string>()
   readonly #floats = new Map<string, Float32Array>()
-  #index: { producer: Map<string, NodeProto>; users: Map<string, NodeProto[]> } | undefined
+  #index: NodeIndex | undefined
 
   constructor(parts: {
     inputs: ValueInfoProto[]
@@ -183,16 +170,10 @@ export class Graph {
     return this.nodeOf(opType, input, 1, shape ? { ...rest, shapes: [shape] } : rest)[0]!
   }
 
-  /** A constant of its own, named like `wanted`; `data` is not copied. */
-  constant(
-    wanted: string,
-    data: Float32Array | Int32Array | BigInt64Array | Int8Array | Uint8Array,
-    dims: number[],
-  ): string {
+  /** Adds a constant named like `wanted`; `data` is not copied. Returns its name. */
+  constant(wanted: string, data: ConstantData, dims: number[]): string {
     const name = this.fresh(wanted)
-    const rawData = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength)
-    const tensor = { name, dataType: dataTypeOf(data), dims: dims.map(BigInt), rawData }
-    this.constants.set(name, create(TensorProtoSchema, tensor))
+    this.constants.set(name, constantOf(name, data, dims))
     return name
   }
 
@@ -200,32 +181,20 @@ export class Graph {
     return this.constant(`integers:${values.join(',')}`, BigInt64Array.from(values, BigInt), [values.length])
   }
 
-  /** Values of a float32 constant; undefined for anything else, and for what lies in a file. */
+  /** Values of a float32 constant; undefined for anything else, and for external data. */
   floats(name: string): Float32Array | undefined {
-    const known = this.#floats.get(name)
-    if (known) return known
+    const cached = this.#floats.get(name)
+    if (cached) return cached
     const tensor = this.constants.get(name)
-    if (tensor?.dataType !== DataType.FLOAT || isExternal(tensor)) return undefined
-    const values = tensor.floatData.length > 0 ? Float32Array.from(tensor.floatData) : floatsOf(tensor.rawData)
-    this.#floats.set(name, values)
+    const values = tensor && floatsOf(tensor)
+    if (values) this.#floats.set(name, values)
     return values
   }
 
-  /** Values of a small integer constant of any width; undefined for anything else. */
+  /** Values of a small int32 or int64 constant; undefined for anything else. */
   integersOf(name: string): number[] | undefined {
     const tensor = this.constants.get(name)
-    if (tensor === undefined || isExternal(tensor)) return undefined
-    const { rawData: raw } = tensor
-    const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength)
-    if (tensor.dataType === DataType.INT64)
-      return raw.length > 0
-        ? Array.from({ length: raw.length / 8 }, (_, i) => Number(view.getBigInt64(i * 8, true)))
-        : tensor.int64Data.map(Number)
-    if (tensor.dataType === DataType.INT32)
-      return raw.length > 0
-        ? Array.from({ length: raw.length / 4 }, (_, i) => view.getInt32(i * 4, true))
-        : [...tensor.int32Data]
-    return undefined
+    return tensor && integersOf(tensor)
   }
 
   /** Dimensions of a constant. */
@@ -234,12 +203,12 @@ export class Graph {
   }
 
   producer(name: string): NodeProto | undefined {
-    return this.#indexed().producer.get(name)
+    return this.#indexed().producer(name)
   }
 
   /** Nodes that read a tensor, each once. */
   users(name: string): NodeProto[] {
-    return this.#indexed().users.get(name) ?? []
+    return this.#indexed().users(name)
   }
 
   isOutput(name: string): boolean {
@@ -255,10 +224,10 @@ export class Graph {
   /** Makes all that read `old` read `replacement`; an output of the graph keeps its name. */
   replace(old: string, replacement: string): void {
     if (this.isOutput(old)) {
-      const { producer } = this.#indexed()
-      const former = producer.get(old)
+      const index = this.#indexed()
+      const former = index.producer(old)
       if (former) former.output = former.output.map((name) => (name === old ? this.fresh(`${old}:former`) : name))
-      const node = producer.get(replacement)
+      const node = index.producer(replacement)
       if (node === undefined || this.isOutput(replacement)) {
         this.node('Identity', [replacement], { outputs: [old] })
         return
@@ -278,33 +247,10 @@ export class Graph {
     this.#index = undefined
   }
 
-  /** Drops what no output needs, and puts nodes in an order that can be computed. Throws where there is none. */
+  /** Drops nodes and constants that no output needs, and sorts nodes in an order of computation. Throws for a cycle. */
   tidy(): void {
-    const { producer } = this.#indexed()
-    const ordered: NodeProto[] = []
-    const state = new Map<NodeProto, 'open' | 'done'>()
-    // Not recursive: graphs may be deep.
-    const stack: { node: NodeProto; next: number }[] = []
-    const enter = (name: string) => {
-      const node = producer.get(name)
-      if (node === undefined || state.get(node) === 'done') return
-      if (state.get(node) === 'open') throw new ModelError('INVALID_BUNDLE', `the node ${node.name} depends on itself`)
-      state.set(node, 'open')
-      stack.push({ node, next: 0 })
-    }
-    for (const { name } of this.outputs) {
-      enter(name)
-      for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
-        if (top.next < top.node.input.length) enter(top.node.input[top.next++]!)
-        else {
-          stack.pop()
-          state.set(top.node, 'done')
-          ordered.push(top.node)
-        }
-      }
-    }
-    this.nodes = ordered
-    const read = new Set(ordered.flatMap(({ input }) => input))
+    this.nodes = this.#indexed().inOrder(this.outputs.map(({ name }) => name))
+    const read = new Set(this.nodes.flatMap(({ input }) => input))
     for (const name of [...this.constants.keys()])
       if (!read.has(name) && !this.isOutput(name)) {
         this.constants.delete(name)
@@ -313,75 +259,8 @@ export class Graph {
     this.#index = undefined
   }
 
-  #indexed() {
-    if (this.#index) return this.#index
-    const producer = new Map<string, NodeProto>()
-    const users = new Map<string, NodeProto[]>()
-    for (const node of this.nodes) {
-      for (const name of node.output) producer.set(name, node)
-      for (const name of new Set(node.input)) {
-        const list = users.get(name)
-        if (list) list.push(node)
-        else users.set(name, [node])
-      }
-    }
-    this.#index = { producer, users }
+  #indexed(): NodeIndex {
+    this.#index ??= new NodeIndex(this.nodes)
     return this.#index
   }
-}
-
-export function isExternal(tensor: TensorProto): boolean {
-  return tensor.dataLocation === DataLocation.EXTERNAL
-}
-
-export function attribute(node: NodeProto, name: string): AttributeProto | undefined {
-  return node.attribute.find((candidate) => candidate.name === name)
-}
-
-export function intAttribute(node: NodeProto, name: string, otherwise: number): number {
-  const found = attribute(node, name)
-  return found === undefined ? otherwise : Number(found.i)
-}
-
-export function floatAttribute(node: NodeProto, name: string, otherwise: number): number {
-  return attribute(node, name)?.f ?? otherwise
-}
-
-export function intsAttribute(node: NodeProto, name: string): number[] | undefined {
-  return attribute(node, name)?.ints.map(Number)
-}
-
-/** A declaration of an input or output; a negative side is free, −1 so many as `count` says. */
-export function declare(name: string, { dtype, dims }: TensorShape, count = 'batch'): ValueInfoProto {
-  const dim = dims.map((side) =>
-    side < 0
-      ? { value: { case: 'dimParam' as const, value: side === -1 ? count : `${count}*${-side}` } }
-      : { value: { case: 'dimValue' as const, value: BigInt(side) } },
-  )
-  return create(ValueInfoProtoSchema, {
-    name,
-    type: { value: { case: 'tensorType', value: { elemType: dtype, shape: { dim } } } },
-  })
-}
-
-export const floatShape = (...dims: number[]): TensorShape => ({ dtype: DataType.FLOAT, dims })
-
-function attributeOf(name: string, value: AttributeValue): MessageInitShape<typeof AttributeProtoSchema> {
-  if (typeof value === 'number') return { name, type: AttributeType.INT, i: BigInt(value) }
-  if (typeof value === 'string') return { name, type: AttributeType.STRING, s: new TextEncoder().encode(value) }
-  if (Array.isArray(value)) return { name, type: AttributeType.INTS, ints: value.map(BigInt) }
-  return { name, type: AttributeType.FLOAT, f: value.float }
-}
-
-function dataTypeOf(data: Float32Array | Int32Array | BigInt64Array | Int8Array | Uint8Array): number {
-  if (data instanceof Float32Array) return DataType.FLOAT
-  if (data instanceof Int32Array) return DataType.INT32
-  if (data instanceof BigInt64Array) return DataType.INT64
-  return data instanceof Int8Array ? DataType.INT8 : DataType.UINT8
-}
-
-/** Little-endian bytes as floats, copied only where they aren't aligned. */
-function floatsOf(bytes: Uint8Array): Float32Array {
-  const aligned = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes)
-  return new Float32Array(aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / 4)
 }

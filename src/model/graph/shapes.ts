@@ -2,8 +2,10 @@ import { create } from '@bufbuild/protobuf'
 import type ort from 'onnxruntime-node'
 import { product } from '../base/dims.ts'
 import { onnxruntime } from '../base/onnxruntime.ts'
+import { intAttribute } from './attributes.ts'
+import { isExternal } from './constants.ts'
 import { elementSize } from './element-size.ts'
-import { type Graph, intAttribute, isExternal } from './graph.ts'
+import type { Graph } from './graph.ts'
 import {
   TensorProto_DataType as DataType,
   NodeProtoSchema,

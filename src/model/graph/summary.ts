@@ -1,6 +1,7 @@
 import { product } from '../base/dims.ts'
+import { intAttribute } from './attributes.ts'
 import { elementSize } from './element-size.ts'
-import { type Graph, intAttribute } from './graph.ts'
+import type { Graph } from './graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from './onnx_pb.ts'
 import { traceShapes } from './shapes.ts'
 

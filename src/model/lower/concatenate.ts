@@ -2,9 +2,10 @@ import { product } from '../base/dims.ts'
 import { ModelError } from '../base/errors.ts'
 import type { JoinedTensors } from '../contracts/engine.ts'
 import { dtypeOf, sidesOf } from '../graph/declared.ts'
-import { declare, floatShape, type Graph } from '../graph/graph.ts'
+import type { Graph } from '../graph/graph.ts'
 import { isMarked, markIds } from '../graph/ids.ts'
 import { TensorProto_DataType as DataType } from '../graph/onnx_pb.ts'
+import { declare, floatShape } from '../graph/tensor-shape.ts'
 
 /**
  * Gives a graph the tensors that callers see in place of the several that it has: an input [batch, columns], int32 or

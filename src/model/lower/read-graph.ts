@@ -5,9 +5,10 @@ import { ModelError, reasonOf } from '../base/errors.ts'
 import { pathInside } from '../base/path-inside.ts'
 import { fileReason, sizeOfOrdinary } from '../base/regular-file.ts'
 import type { GraphSource } from '../contracts/engine.ts'
+import { isExternal } from '../graph/constants.ts'
 import { sidesOf } from '../graph/declared.ts'
 import { bytesOf, externalPlace, isTable } from '../graph/external-data.ts'
-import { Graph, isExternal } from '../graph/graph.ts'
+import { Graph } from '../graph/graph.ts'
 import {
   TensorProto_DataType as DataType,
   type TensorProto,

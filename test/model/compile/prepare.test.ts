@@ -11,7 +11,7 @@ import type { Prepared, PrepareRequest } from '../../../src/model/compile/prepar
 import { planFile } from '../../../src/model/compile/store/plan-files.ts'
 import type { CompiledPlan } from '../../../src/model/contracts/compiled-plan.ts'
 import { external } from '../../../src/model/graph/external-data.ts'
-import { floatShape, type Graph } from '../../../src/model/graph/graph.ts'
+import type { Graph } from '../../../src/model/graph/graph.ts'
 import {
   TensorProto_DataLocation as DataLocation,
   TensorProto_DataType as DataType,
@@ -20,6 +20,7 @@ import {
   ModelProtoSchema,
   StringStringEntryProtoSchema,
 } from '../../../src/model/graph/onnx_pb.ts'
+import { floatShape } from '../../../src/model/graph/tensor-shape.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
 import {
   buildModel,

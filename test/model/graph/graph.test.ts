@@ -1,15 +1,8 @@
 import { create } from '@bufbuild/protobuf'
 import t from 'tap'
-import {
-  attribute,
-  declare,
-  floatAttribute,
-  floatShape,
-  Graph,
-  intAttribute,
-  intsAttribute,
-  isExternal,
-} from '../../../src/model/graph/graph.ts'
+import { attribute, floatAttribute, intAttribute, intsAttribute } from '../../../src/model/graph/attributes.ts'
+import { isExternal } from '../../../src/model/graph/constants.ts'
+import { Graph } from '../../../src/model/graph/graph.ts'
 import {
   TensorProto_DataLocation as DataLocation,
   TensorProto_DataType as DataType,
@@ -17,6 +10,7 @@ import {
   ModelProtoSchema,
   TensorProtoSchema,
 } from '../../../src/model/graph/onnx_pb.ts'
+import { declare, floatShape } from '../../../src/model/graph/tensor-shape.ts'
 import { Dice } from '../../support/compile/dice.ts'
 import { smallGraph } from '../../support/compile/law.ts'
 import {

@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf'
 import t from 'tap'
-import { floatShape, type Graph, type TensorShape } from '../../../src/model/graph/graph.ts'
+import type { Graph } from '../../../src/model/graph/graph.ts'
 import {
   TensorProto_DataLocation as DataLocation,
   TensorProto_DataType as DataType,
@@ -8,6 +8,7 @@ import {
   TensorProtoSchema,
 } from '../../../src/model/graph/onnx_pb.ts'
 import { traceShapes } from '../../../src/model/graph/shapes.ts'
+import { floatShape, type TensorShape } from '../../../src/model/graph/tensor-shape.ts'
 import { smallGraph } from '../../support/compile/law.ts'
 import { answerWith, emptyGraph, operatorsOf, reread } from '../../support/compile/run-graph.ts'
 

@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { create, toBinary } from '@bufbuild/protobuf'
 import t, { type Test } from 'tap'
 import { prepareTensorFlow } from '../../../src/model/engines/tensorflow/tensorflow-backend.ts'
-import { floatShape, Graph, isExternal } from '../../../src/model/graph/graph.ts'
+import { isExternal } from '../../../src/model/graph/constants.ts'
+import { Graph } from '../../../src/model/graph/graph.ts'
 import {
   TensorProto_DataLocation as DataLocation,
   TensorProto_DataType as DataType,
@@ -12,6 +13,7 @@ import {
   StringStringEntryProtoSchema,
   TensorProtoSchema,
 } from '../../../src/model/graph/onnx_pb.ts'
+import { floatShape } from '../../../src/model/graph/tensor-shape.ts'
 import { readLayersModel } from '../../../src/model/lower/layers/layers-model.ts'
 import { lowerToGraph } from '../../../src/model/lower/layers/lower-layers.ts'
 import { readGraph } from '../../../src/model/lower/read-graph.ts'

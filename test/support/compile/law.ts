@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import type { Pass } from '../../../src/model/compile/optimise.ts'
-import { floatShape, type Graph, type Left } from '../../../src/model/graph/graph.ts'
+import type { Graph, Left } from '../../../src/model/graph/graph.ts'
 import { TensorProto_DataType as DataType } from '../../../src/model/graph/onnx_pb.ts'
 import { traceShapes } from '../../../src/model/graph/shapes.ts'
+import { floatShape } from '../../../src/model/graph/tensor-shape.ts'
 import { Dice } from './dice.ts'
 import { answersOf, answerWith, differenceOf, emptyGraph, feedsOf, operatorsOf, reread } from './run-graph.ts'
 

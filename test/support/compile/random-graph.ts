@@ -1,5 +1,6 @@
-import { floatShape, type Graph, type TensorShape } from '../../../src/model/graph/graph.ts'
+import type { Graph } from '../../../src/model/graph/graph.ts'
 import { TensorProto_DataType as DataType } from '../../../src/model/graph/onnx_pb.ts'
+import { floatShape, type TensorShape } from '../../../src/model/graph/tensor-shape.ts'
 import { Dice } from './dice.ts'
 import { answerWith, emptyGraph, vocabulary } from './run-graph.ts'
 import { Writer } from './writer.ts'

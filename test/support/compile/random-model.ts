@@ -8,8 +8,9 @@ import type { FieldIds } from '../../../src/model/compile/int8/quantised-table.t
 import type { PrepareRequest } from '../../../src/model/compile/prepare-request.ts'
 import type { Side } from '../../../src/model/compile/sides/contract.ts'
 import type { Batch } from '../../../src/model/contracts/engine.ts'
-import { floatShape, type Graph } from '../../../src/model/graph/graph.ts'
+import type { Graph } from '../../../src/model/graph/graph.ts'
 import { TensorProto_DataType as DataType } from '../../../src/model/graph/onnx_pb.ts'
+import { floatShape } from '../../../src/model/graph/tensor-shape.ts'
 import { Dice } from './dice.ts'
 import { type Answers, answersOf, answerWith, emptyGraph } from './run-graph.ts'
 

@@ -1,6 +1,7 @@
 import { isGemm, weightsOf } from '../../graph/gemm.ts'
-import { floatShape, type Graph } from '../../graph/graph.ts'
+import type { Graph } from '../../graph/graph.ts'
 import type { NodeProto } from '../../graph/onnx_pb.ts'
+import { floatShape } from '../../graph/tensor-shape.ts'
 
 /** What is largest, of each column of a tensor, over some rows. */
 export type Maxima = Map<string, Float32Array>

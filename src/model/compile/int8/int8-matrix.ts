@@ -1,5 +1,6 @@
-import { floatShape, type Graph, microsoft, type TensorShape } from '../../graph/graph.ts'
+import { type Graph, microsoft } from '../../graph/graph.ts'
 import { TensorProto_DataType as DataType } from '../../graph/onnx_pb.ts'
+import { floatShape, type TensorShape } from '../../graph/tensor-shape.ts'
 import { pickRows } from '../sides/side-columns.ts'
 
 /*

@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto'
 import { closeSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { create } from '@bufbuild/protobuf'
+import { isExternal } from '../../graph/constants.ts'
 import { external, externalPlace } from '../../graph/external-data.ts'
-import { type Graph, isExternal } from '../../graph/graph.ts'
+import type { Graph } from '../../graph/graph.ts'
 import {
   TensorProto_DataLocation as DataLocation,
   TensorProto_DataType as DataType,

@@ -1,6 +1,8 @@
-import { attribute, floatShape, type Graph, type TensorShape } from '../../graph/graph.ts'
+import { attribute } from '../../graph/attributes.ts'
+import type { Graph } from '../../graph/graph.ts'
 import { permute } from '../../graph/layout.ts'
 import type { NodeProto } from '../../graph/onnx_pb.ts'
+import { floatShape, type TensorShape } from '../../graph/tensor-shape.ts'
 
 /**
  * A sum of products, a row of the batch for itself, as a matrix product: by a constant, `bk,ekh->beh` is [batch, K]·[K, E·H];

@@ -1,6 +1,8 @@
+import { intAttribute } from '../../graph/attributes.ts'
 import { isGemm, weightsOf } from '../../graph/gemm.ts'
-import { floatShape, type Graph, intAttribute, type Left } from '../../graph/graph.ts'
+import type { Graph, Left } from '../../graph/graph.ts'
 import type { NodeProto } from '../../graph/onnx_pb.ts'
+import { floatShape } from '../../graph/tensor-shape.ts'
 
 /**
  * A product after a product, nothing between them → one product, where that takes fewer multiplications.

@@ -1,6 +1,8 @@
+import { intAttribute } from '../../graph/attributes.ts'
 import { isGemm, weightsOf } from '../../graph/gemm.ts'
-import { floatShape, type Graph, intAttribute, type Left } from '../../graph/graph.ts'
+import type { Graph, Left } from '../../graph/graph.ts'
 import type { NodeProto } from '../../graph/onnx_pb.ts'
+import { floatShape } from '../../graph/tensor-shape.ts'
 import { onlyRelu } from './merge-siblings.ts'
 
 /** A call costs about as much as so many multiplications: what a block-diagonal matrix may waste for each. */

@@ -1,6 +1,7 @@
 import { isGemm, weightsOf } from '../../graph/gemm.ts'
-import { floatShape, type Graph, type Left } from '../../graph/graph.ts'
+import type { Graph, Left } from '../../graph/graph.ts'
 import type { NodeProto } from '../../graph/onnx_pb.ts'
+import { floatShape } from '../../graph/tensor-shape.ts'
 
 /**
  * Columns of one product, all siblings together. Measured: one wide product and the copies that take it apart again are

@@ -1,6 +1,8 @@
 import { equal, positive } from '../../base/dims.ts'
-import { floatShape, type Graph, intAttribute, intsAttribute, type Left } from '../../graph/graph.ts'
+import { intAttribute, intsAttribute } from '../../graph/attributes.ts'
+import type { Graph, Left } from '../../graph/graph.ts'
 import type { NodeProto } from '../../graph/onnx_pb.ts'
+import { floatShape } from '../../graph/tensor-shape.ts'
 
 /** One task's mixture of experts: Σ_e gate[e]·expert[e]. */
 export interface Mixture {

@@ -1,8 +1,10 @@
 import { equal, product } from '../../base/dims.ts'
+import { floatAttribute, intAttribute, intsAttribute } from '../../graph/attributes.ts'
 import { isGemm, vectorOf, weightsOf } from '../../graph/gemm.ts'
-import { floatAttribute, floatShape, type Graph, intAttribute, intsAttribute } from '../../graph/graph.ts'
+import type { Graph } from '../../graph/graph.ts'
 import { broadcast, permute } from '../../graph/layout.ts'
 import type { NodeProto } from '../../graph/onnx_pb.ts'
+import { floatShape } from '../../graph/tensor-shape.ts'
 import { matMulOfEinsum } from './einsum.ts'
 import { bypass, type Rule } from './rule.ts'
 

@@ -1,4 +1,5 @@
-import { type Graph, isExternal } from '../../graph/graph.ts'
+import { isExternal } from '../../graph/constants.ts'
+import type { Graph } from '../../graph/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from '../../graph/onnx_pb.ts'
 
 /** Rewrites a node if it fits; answers whether it did. */

@@ -1,7 +1,8 @@
 import type { Segment } from '../../graph/columns.ts'
 import { weightsOf } from '../../graph/gemm.ts'
-import { declare, floatShape, type Graph } from '../../graph/graph.ts'
+import type { Graph } from '../../graph/graph.ts'
 import type { NodeProto } from '../../graph/onnx_pb.ts'
+import { declare, floatShape } from '../../graph/tensor-shape.ts'
 import type { Side, Sides, VariantGraph } from './contract.ts'
 import { planNames } from './tensor-names.ts'
 

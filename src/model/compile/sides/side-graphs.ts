@@ -1,6 +1,7 @@
 import { weightsOf } from '../../graph/gemm.ts'
-import { declare, floatShape, type Graph } from '../../graph/graph.ts'
+import type { Graph } from '../../graph/graph.ts'
 import { TensorProto_DataType as DataType, type ValueInfoProto } from '../../graph/onnx_pb.ts'
+import { declare, floatShape } from '../../graph/tensor-shape.ts'
 import type { Emit, FirstLayer, Group, Sides, VariantGraph } from './contract.ts'
 import { rowIndexes } from './side-columns.ts'
 import { planNames } from './tensor-names.ts'

@@ -1,6 +1,7 @@
 import { segmentsOf } from '../../graph/columns.ts'
 import { isGemm, weightsOf } from '../../graph/gemm.ts'
-import { floatShape, type Graph } from '../../graph/graph.ts'
+import type { Graph } from '../../graph/graph.ts'
+import { floatShape } from '../../graph/tensor-shape.ts'
 import type { Emit, FirstLayer, Group, Side, Sides, SplitGraphs, VariantGraph } from './contract.ts'
 import { features, rowIndexes, rowsOf } from './side-columns.ts'
 import { assemble, contextsOf, knownSum, ofRequest, partsOf, readsContext, takeRelu } from './side-graphs.ts'

@@ -2,7 +2,8 @@ import { create } from '@bufbuild/protobuf'
 import type ort from 'onnxruntime-node'
 import { product } from '../../base/dims.ts'
 import { onnxruntime } from '../../base/onnxruntime.ts'
-import { Graph, isExternal } from '../../graph/graph.ts'
+import { isExternal } from '../../graph/constants.ts'
+import { Graph } from '../../graph/graph.ts'
 import { type NodeProto, TensorProtoSchema, type ValueInfoProto, ValueInfoProtoSchema } from '../../graph/onnx_pb.ts'
 
 /** A result is folded up to so many elements, or as many as a constant that it is made of has; more is computed each time. */

@@ -10,8 +10,9 @@ import { prepare } from '../../../../src/model/compile/prepare.ts'
 import type { CompiledGraph } from '../../../../src/model/compile/store/compiled-graph.ts'
 import type { CompiledPlan, PlanCosts } from '../../../../src/model/contracts/compiled-plan.ts'
 import type { Batch } from '../../../../src/model/contracts/engine.ts'
-import { floatShape, type Graph } from '../../../../src/model/graph/graph.ts'
 import { openPlan } from '../../../../src/model/plan/open-plan.ts'
+import type { Graph } from '../../../../src/model/graph/graph.ts'
+import { floatShape } from '../../../../src/model/graph/tensor-shape.ts'
 import { temporaryFolder } from '../../../support/bundle.ts'
 import {
   buildModel,

@@ -6,8 +6,8 @@ import t, { type Test } from 'tap'
 import { prepare } from '../../../../src/model/compile/prepare.ts'
 import type { GraphSource } from '../../../../src/model/contracts/engine.ts'
 import { createOnnxEngine } from '../../../../src/model/engines/onnx/onnx.ts'
+import { isExternal } from '../../../../src/model/graph/constants.ts'
 import { externalPlace } from '../../../../src/model/graph/external-data.ts'
-import { isExternal } from '../../../../src/model/graph/graph.ts'
 import { readTensorflowGraph } from '../../../../src/model/lower/read-tensorflow-graph.ts'
 import {
   DataType,

@@ -1,35 +1,35 @@
 import type { Clock } from '../base/clock.ts'
 import { ModelError } from '../base/errors.ts'
-import type { Outputs } from '../contracts/engine.ts'
+import { countRows, distribute, wantedOutputs } from './call-outputs.ts'
 import type { BatcherOptions, BatcherStats, BatchRequest, ReleaseReason, Submission } from './contract.ts'
 import { createExpiryTimer, type ExpiryTimer } from './expiry-timer.ts'
-import type { FairModelShare } from './fair-share.ts'
+import type { ModelSlots } from './fair-share.ts'
 import { Forecast } from './forecast.ts'
-import type { Job, JobPiece } from './job.ts'
+import { Job, type JobSlice } from './job.ts'
 import { DeadlineQueue } from './queue.ts'
 import { expired, modelFailed, queueFull, refused } from './refusal.ts'
-import { join, place, slice } from './tensors.ts'
+import { concatenate } from './tensors.ts'
 
 /**
- * Gathers the rows of many requests into engine calls.
+ * Batches the rows of many requests into engine calls.
  *
- * Counts rows, not requests. An idle engine never waits (but see `maxDelayMs`); while all are busy, arrivals gather. Where
- * that makes rows no cheaper any more, a call is handed to a busy engine ahead of time (FairShare), to be its next.
- * The earliest deadline is served first, and each request is kept whole in one call unless it is larger than the batch
- * limit, or slots are idle that make it faster: then it is split, and put together again. What finds the queue full, or
- * can't be computed before its deadline by what calls have taken lately, is rejected at once. Expired and cancelled
- * requests are never computed. When a call throws, its requests are tried one by one, so that only the culprit fails.
+ * The limit of a batch is in rows, not requests. An idle engine never waits (but see `maxDelayMs`); while all engines are
+ * busy, requests queue. Once a larger batch would hardly be cheaper per row, the next call is handed to a busy engine ahead
+ * of time (see FairShare). The earliest deadline goes first. A request stays in one call unless it exceeds the batch limit
+ * or is faster on several idle slots; then it is split, and its outputs are put together again. A request that finds the
+ * queue full, or that recent call times say cannot meet its deadline, is rejected immediately. Expired and cancelled
+ * requests are not computed. When a call throws, its requests are retried one by one, so that only the cause fails.
  *
- * `close()` drains: it refuses new requests, and resolves when the last has been settled and no engine is busy.
- * `destroy(error)` rejects all that is under way. Both are idempotent.
+ * `close()` drains: it refuses new requests and resolves when all others are settled and no engine is busy.
+ * `destroy(error)` rejects all requests. Both are idempotent.
  */
 export class Batcher {
   readonly #options: BatcherOptions
   readonly #clock: Clock
-  readonly #share: FairModelShare
+  readonly #slots: ModelSlots
   readonly #forecast: Forecast
-  readonly #queue = new DeadlineQueue<JobPiece>()
-  readonly #retries: JobPiece[] = []
+  readonly #queue = new DeadlineQueue<JobSlice>()
+  readonly #retries: JobSlice[] = []
   readonly #jobs = new Set<Job>()
   #pumpPlanned = false
   #cancelDelay: (() => void) | undefined
@@ -43,18 +43,17 @@ export class Batcher {
     this.#clock = options.clock
     this.#forecast = new Forecast({ ...options, slots: options.share.slots })
     this.#expiry = createExpiryTimer(options.clock, (now) => this.#expireUntil(now))
-    this.#share = options.share.join({
+    this.#slots = options.share.join({
       ready: (ahead) => (ahead ? this.#isReadyAhead() : this.#isReady()),
       start: (ahead) => this.#start(ahead),
-      backlog: () => this.#forecast.ofBacklog(this.#queue.rows, this.#queue.pieces),
-      underWay: () => this.#forecast.left(),
+      backlog: () => this.#forecast.ofBacklog(this.#queue.rows, this.#queue.slices),
+      inFlight: () => this.#forecast.left(),
     })
   }
 
   submit(request: BatchRequest): Submission {
     const { maxBatchRows } = this.#options
-    const { batch, deadline } = request
-    const { rows } = batch
+    const { rows } = request.batch
     const now = this.#clock.now()
     if (!Number.isInteger(rows) || rows < 1) throw new RangeError(`a request has at least one row, not ${rows}`)
     const refusal = this.#refusal(request, now)
@@ -62,43 +61,22 @@ export class Batcher {
       request.released?.()
       return refused(refusal)
     }
-    const job: Job = {
-      request,
-      resolve: () => undefined,
-      reject: () => undefined,
-      submitted: now,
-      settled: false,
-      queuedPieces: 0,
-      queuedRows: 0,
-      startedPieces: 0,
-      missingRows: rows,
-      outputs: undefined,
-    }
-    const outputs = new Promise<Outputs>((resolve, reject) => {
-      job.resolve = resolve
-      job.reject = reject
-    })
+    const job = new Job(request, now)
     this.#jobs.add(job)
-    const live = () => !job.settled
-    for (let start = 0; start < rows; start += maxBatchRows) {
-      const count = Math.min(maxBatchRows, rows - start)
-      this.#queue.push({ job, batch, start, count, deadline, live })
-      job.queuedPieces++
-      job.queuedRows += count
-    }
-    this.#expiry.include(deadline)
-    // A full batch need not wait for what else arrives at this moment.
-    if (this.#queue.rows >= maxBatchRows && this.#share.free() > 0) this.#share.pump()
+    for (const slice of job.enqueue(maxBatchRows)) this.#queue.push(slice)
+    this.#expiry.include(request.deadline)
+    // A full batch need not wait for other arrivals of this turn of the event loop.
+    if (this.#queue.rows >= maxBatchRows && this.#slots.free() > 0) this.#slots.pump()
     else this.#planPump()
-    return { outputs, cancel: () => this.#cancel(job) }
+    return { outputs: job.outputs, cancel: () => this.#cancel(job) }
   }
 
-  /** Tells the cost model what a call took, so that it predicts well from the first request on (warm-up). */
+  /** Feeds the cost model a measured call, so that it predicts well from the first request on (warm-up). */
   seed(rows: number, requests: number, seconds: number): void {
     this.#forecast.observe(rows, requests, seconds)
   }
 
-  /** Seconds that a request of so many rows takes beside others, by what calls have taken lately. */
+  /** Seconds that a request of `rows` rows adds to a call, predicted from recent calls. */
   predict(rows: number): number {
     return this.#forecast.ofRequest(rows)
   }
@@ -108,7 +86,7 @@ export class Batcher {
       queuedRows: this.#queue.rows,
       inFlightBatches: this.#forecast.calls,
       requests: this.#jobs.size,
-      predictedWaitSeconds: this.#share.predictedWait(),
+      predictedWaitSeconds: this.#slots.predictedWait(),
     }
   }
 
@@ -116,7 +94,7 @@ export class Batcher {
     this.#closing = true
     this.#closed ??= new Promise((resolve) => {
       this.#onIdle = resolve
-      this.#settleIfIdle()
+      this.#closeIfIdle()
     })
     this.#planPump()
     return this.#closed
@@ -125,20 +103,20 @@ export class Batcher {
   destroy(error: unknown): void {
     this.#closing = true
     for (const job of this.#jobs) this.#fail(job, error)
-    this.#settleIfIdle()
+    this.#closeIfIdle()
   }
 
-  /** Why a request can't be taken, if so. */
+  /** The reason to refuse a request, if any. */
   #refusal({ batch: { rows }, deadline }: BatchRequest, now: number): ModelError | undefined {
     const { observer, maxQueueRows } = this.#options
-    if (this.#closing) return new ModelError('DRAINING', 'The model takes no new requests: it is being closed')
+    if (this.#closing) return new ModelError('DRAINING', 'The model is shutting down and accepts no new requests')
     if (deadline <= now) {
       observer?.shed?.('deadline')
       return expired('queue')
     }
-    // While nothing waits, any can be taken: else a very large one could never be answered.
+    // An empty queue accepts any request; otherwise a very large one could never be answered.
     if (this.#queue.rows === 0) return undefined
-    const wait = this.#share.predictedWait()
+    const wait = this.#slots.predictedWait()
     if (this.#queue.rows + rows > maxQueueRows) {
       observer?.shed?.('queue_full')
       return queueFull('queue_full', this.#queue.rows, wait)
@@ -149,22 +127,21 @@ export class Batcher {
     return queueFull('predicted_wait', this.#queue.rows, wait)
   }
 
-  /** Looks at the queue once everything that arrives at this moment is in it. */
+  /** Starts calls at the end of this turn of the event loop, when all its arrivals are queued. */
   #planPump(): void {
     if (this.#pumpPlanned) return
-    if (this.#share.free() === 0 && !(this.#share.mayGoAhead() && this.#fillsCall())) return
+    if (this.#slots.free() === 0 && !(this.#slots.mayStartAhead() && this.#fillsCall())) return
     this.#pumpPlanned = true
     this.#clock.soon(() => {
       this.#pumpPlanned = false
-      this.#share.pump()
+      this.#slots.pump()
     })
   }
 
   #isReady(): boolean {
     while (this.#retries.length > 0) {
-      const [piece] = this.#retries
-      if (piece!.live()) return true
-      this.#finish(this.#retries.shift()!)
+      if (this.#retries[0]!.live()) return true
+      this.#retries.shift()!.job.finishSlice()
     }
     this.#dropExpired()
     const first = this.#queue.peek()
@@ -172,12 +149,12 @@ export class Batcher {
   }
 
   #isReadyAhead(): boolean {
-    // What is tried alone waits for an idle engine: it may be what breaks it.
+    // A retry waits for an idle engine: it may be what breaks one.
     return this.#retries.length === 0 && this.#isReady() && this.#fillsCall()
   }
 
   #fillsCall(): boolean {
-    return this.#forecast.fillsCall(this.#queue.rows, this.#queue.pieces)
+    return this.#forecast.fillsCall(this.#queue.rows, this.#queue.slices)
   }
 
   #start(ahead: boolean): void {
@@ -190,46 +167,43 @@ export class Batcher {
     this.#run(this.#take(), ahead && reason === 'idle' ? 'ahead' : reason, ahead)
   }
 
-  /** Why a batch goes now; undefined where it should wait (and will be looked at again). */
+  /** Why a batch starts now; undefined if it should wait (a timer then checks again). */
   #releaseReason(): ReleaseReason | undefined {
     const { maxDelayMs, maxBatchRows } = this.#options
     if (this.#queue.rows >= maxBatchRows) return 'full'
     if (this.#closing) return 'drain'
     if (maxDelayMs === 0) return 'idle'
-    let oldest = Number.POSITIVE_INFINITY
-    for (const job of this.#jobs) {
-      if (job.queuedPieces === 0) continue
-      oldest = job.submitted
-      break
-    }
-    const wait = oldest + maxDelayMs - this.#clock.now()
+    const wait = this.#oldestQueued() + maxDelayMs - this.#clock.now()
     if (wait <= 0) return 'delay'
     this.#cancelDelay ??= this.#clock.after(wait, () => {
       this.#cancelDelay = undefined
-      this.#share.pump()
+      this.#slots.pump()
     })
     return undefined
   }
 
-  #take(): JobPiece[] {
-    const limit = this.#forecast.batchLimit(this.#queue.rows, this.#queue.pieces, this.#share.free() + 1)
-    const pieces: JobPiece[] = []
+  #oldestQueued(): number {
+    for (const job of this.#jobs) if (job.queuedSlices > 0) return job.submitted
+    return Number.POSITIVE_INFINITY
+  }
+
+  /** Takes the next batch out of the queue. */
+  #take(): JobSlice[] {
+    const limit = this.#forecast.batchLimit(this.#queue.rows, this.#queue.slices, this.#slots.free() + 1)
+    const slices: JobSlice[] = []
     let rows = 0
     for (;;) {
       const next = this.#queue.peek()
-      if (next === undefined || (rows > 0 && rows + next.count > limit)) return pieces
+      if (next === undefined || (rows > 0 && rows + next.count > limit)) return slices
       const taken = this.#queue.shiftRows(limit)!
-      const { job } = taken
-      job.queuedRows -= taken.count
-      if (taken === next) job.queuedPieces--
-      job.startedPieces++
-      pieces.push(taken)
+      taken.job.start(taken.count, taken === next)
+      slices.push(taken)
       rows += taken.count
       this.#dropExpired()
     }
   }
 
-  /** Settles requests at the queue's head whose deadline has passed before the timer could say so. */
+  /** Settles expired requests at the head of the queue, which the timer has not reached yet. */
   #dropExpired(): void {
     const now = this.#clock.now()
     for (;;) {
@@ -239,24 +213,24 @@ export class Batcher {
     }
   }
 
-  async #run(pieces: JobPiece[], reason: ReleaseReason, ahead: boolean): Promise<void> {
+  async #run(slices: JobSlice[], reason: ReleaseReason, ahead: boolean): Promise<void> {
     const { observer } = this.#options
-    const rows = pieces.reduce((sum, piece) => sum + piece.count, 0)
-    const call = this.#forecast.hand(rows, pieces.length)
-    observer?.released?.({ rows, requests: pieces.length, reason })
+    const rows = countRows(slices)
+    const call = this.#forecast.hand(rows, slices.length)
+    observer?.released?.({ rows, requests: slices.length, reason })
     const begun = () => {
       if (call.begun) return
       this.#forecast.begin(call)
       if (reason === 'isolated') return
-      for (const { job } of pieces) {
+      for (const { job } of slices) {
         observer?.waited?.((call.started - job.submitted) / 1000)
         job.request.begun?.(call.started)
       }
     }
     if (!ahead) begun()
-    let finished: readonly JobPiece[] = pieces
+    let finished: readonly JobSlice[] = slices
     try {
-      const outputs = await this.#options.execute(join(pieces), union(pieces), {
+      const outputs = await this.#options.execute(concatenate(slices), wantedOutputs(slices), {
         begun,
         took: (seconds) => {
           call.took = seconds
@@ -264,109 +238,70 @@ export class Batcher {
       })
       begun()
       const seconds = this.#forecast.took(call)
-      this.#forecast.observe(rows, pieces.length, seconds)
-      observer?.computed?.(rows, seconds, pieces.length)
-      this.#distribute(pieces, outputs, rows)
+      this.#forecast.observe(rows, slices.length, seconds)
+      observer?.computed?.(rows, seconds, slices.length)
+      distribute(slices, outputs, (job, all) => this.#settle(job, { outputs: all }))
     } catch (error) {
-      finished = this.#handleFailure(pieces, error)
+      finished = this.#handleFailure(slices, error)
     } finally {
-      for (const piece of finished) this.#finish(piece)
+      for (const { job } of finished) job.finishSlice()
       this.#forecast.end(call)
-      this.#share.release(this.#forecast.took(call))
-      this.#settleIfIdle()
+      this.#slots.release(this.#forecast.took(call))
+      this.#closeIfIdle()
     }
   }
 
-  #distribute(pieces: JobPiece[], outputs: Outputs, rows: number): void {
-    let row = 0
-    // All before any is taken: where the outputs are not what was wanted, every piece is tried again.
-    const parts = pieces.map(({ job, count }) => {
-      const part = slice(outputs, job.request.wanted, rows, row, count)
-      row += count
-      return part
-    })
-    for (const [i, { job, start, count }] of pieces.entries()) {
-      const part = parts[i]!
-      if (job.settled) continue
-      job.missingRows -= count
-      const whole = count === job.request.batch.rows
-      job.outputs = whole ? part : place(job.outputs, part, job.request.batch.rows, start, count)
-      if (job.missingRows === 0) {
-        this.#forget(job)
-        job.resolve(job.outputs)
-      }
+  /** Rejects the call's requests, or puts its slices aside to be retried alone; returns the slices that are finished. */
+  #handleFailure(slices: JobSlice[], error: unknown): readonly JobSlice[] {
+    const retry = slices.length > 1 && (this.#options.isolate?.(error) ?? true)
+    if (!retry) {
+      for (const { job } of slices) this.#fail(job, modelFailed(error))
+      return slices
     }
-  }
-
-  /** Fails the call's requests, or puts them by to be tried alone; answers the pieces that are done with. */
-  #handleFailure(pieces: JobPiece[], error: unknown): readonly JobPiece[] {
-    const tryAlone = pieces.length > 1 && (this.#options.isolate?.(error) ?? true)
-    if (!tryAlone) {
-      for (const { job } of pieces) this.#fail(job, modelFailed(error))
-      return pieces
-    }
-    this.#retries.push(...pieces)
+    this.#retries.push(...slices)
     return []
-  }
-
-  /** No engine reads this piece any more. */
-  #finish({ job }: JobPiece): void {
-    job.startedPieces--
-    if (job.settled && job.startedPieces === 0) job.request.released?.()
   }
 
   #cancel(job: Job): void {
     if (job.settled) return
-    this.#options.observer?.cancelled?.(job.queuedPieces > 0 ? 'queue' : 'compute')
+    this.#options.observer?.cancelled?.(job.stage)
     this.#fail(job, new ModelError('CANCELLED', 'The request was cancelled'))
-    this.#settleIfIdle()
+    this.#closeIfIdle()
   }
 
   #fail(job: Job, error: unknown): void {
-    if (job.settled) return
-    this.#forget(job)
-    job.reject(error)
+    if (!job.settled) this.#settle(job, { error })
   }
 
-  #forget(job: Job): void {
-    job.settled = true
+  #settle(job: Job, outcome: Parameters<Job['settle']>[0]): void {
     this.#jobs.delete(job)
-    if (job.queuedPieces > 0) this.#queue.forget(job.queuedPieces, job.queuedRows)
-    job.queuedPieces = 0
-    job.queuedRows = 0
-    if (job.startedPieces === 0) job.request.released?.()
+    const { slices, rows } = job.settle(outcome)
+    if (slices > 0) this.#queue.forget(slices, rows)
   }
 
   #expire(job: Job): void {
     this.#options.observer?.shed?.('deadline')
-    this.#fail(job, expired(job.queuedPieces > 0 ? 'queue' : 'compute'))
+    this.#fail(job, expired(job.stage))
   }
 
-  /** Settles what has expired; answers the next deadline. */
+  /** Settles expired requests; returns the next deadline. */
   #expireUntil(now: number): number {
     let next = Number.POSITIVE_INFINITY
     for (const job of this.#jobs) {
       if (job.request.deadline <= now) this.#expire(job)
       else next = Math.min(next, job.request.deadline)
     }
-    this.#settleIfIdle()
+    this.#closeIfIdle()
     return next
   }
 
-  #settleIfIdle(): void {
+  #closeIfIdle(): void {
     if (!this.#closing || this.#jobs.size > 0 || this.#forecast.calls > 0) return
-    // Settled while they waited for a slot to be tried alone.
-    for (const piece of this.#retries.splice(0)) this.#finish(piece)
-    this.#share.leave()
+    // Their requests were settled before a slot was free.
+    for (const { job } of this.#retries.splice(0)) job.finishSlice()
+    this.#slots.leave()
     this.#expiry.cancel()
     this.#cancelDelay?.()
     this.#onIdle?.()
   }
-}
-
-function union(pieces: readonly JobPiece[]): string[] {
-  const [first] = pieces
-  if (pieces.every(({ job }) => job.request.wanted === first?.job.request.wanted))
-    return [...(first?.job.request.wanted ?? [])]
-  return [...new Set(pieces.flatMap(({ job }) => job.request.wanted))]
 }

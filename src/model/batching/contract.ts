@@ -2,24 +2,24 @@ import type { Clock } from '../base/clock.ts'
 import type { Batch, CallListener, Outputs } from '../contracts/engine.ts'
 import type { FairShare } from './fair-share.ts'
 
-/* What a batcher takes, gives, and tells. */
+/* The requests, answers and events of a batcher. */
 
 export interface BatchRequest {
   batch: Batch
   /** Outputs to answer, by name. */
   wanted: readonly string[]
-  /** When the answer is of no use any more, on the batcher's clock, ms. */
+  /** On the batcher's clock, ms. */
   deadline: number
-  /** Called once, when no engine reads the batch any more: not before the request is settled, but maybe long after. */
+  /** Called once, when the request is settled and no engine reads the batch any more, which may be much later. */
   released?(): void
-  /** Rows of it have begun to be computed, at this moment on the batcher's clock, ms; perhaps several times. */
+  /** Called when an engine begins a slice of the request, perhaps several times; `at` is on the batcher's clock, ms. */
   begun?: ((at: number) => void) | undefined
 }
 
 export interface Submission {
   /** Row i answers row i. Rejects with a ModelError. */
   outputs: Promise<Outputs>
-  /** Gives the request up: rejects with CANCELLED, and what has not begun is never computed. */
+  /** Rejects `outputs` with CANCELLED; rows that have not begun are not computed. */
   cancel(): void
 }
 
@@ -28,36 +28,36 @@ export interface BatcherStats {
   inFlightBatches: number
   /** Requests accepted and not settled. */
   requests: number
-  /** When a request that arrived now would begin, seconds from now. */
+  /** Seconds until a request that arrived now would begin. */
   predictedWaitSeconds: number
 }
 
 export type ReleaseReason = 'idle' | 'ahead' | 'full' | 'delay' | 'drain' | 'isolated'
 
-/** Hears what the batcher does; every method is optional, and must not throw. */
+/** Receives events of a batcher; every method is optional and must not throw. */
 export interface BatchObserver {
   released?(batch: { rows: number; requests: number; reason: ReleaseReason }): void
-  /** A request, or a part of it, waited so long for its engine. */
+  /** A slice of a request waited this long for its engine. */
   waited?(seconds: number): void
-  /** An engine call over so many rows, of so many requests or parts of them, took so long. */
+  /** An engine call succeeded; `requests` counts slices of requests. */
   computed?(rows: number, seconds: number, requests: number): void
-  /** A request was refused, or gave up waiting. */
+  /** A request was refused or expired. */
   shed?(reason: 'queue_full' | 'predicted_wait' | 'deadline'): void
   cancelled?(stage: 'queue' | 'compute'): void
 }
 
 export interface BatcherOptions {
-  /** Most rows of one engine call; larger requests are split. */
+  /** Maximum rows of one engine call; larger requests are split. */
   maxBatchRows: number
-  /** How long an idle engine may wait for a fuller batch, ms; 0 never waits. */
+  /** Maximum time that an idle engine waits for a fuller batch, ms; 0 disables waiting. */
   maxDelayMs: number
-  /** Most rows waiting. */
+  /** Maximum rows in the queue. */
   maxQueueRows: number
-  /** The engine's slots, and whom they are shared with. */
+  /** The engine's slots, shared with other models. */
   share: FairShare
-  /** Runs one engine call. If `listener` hears nothing, it begins at once, and takes until it is answered. */
+  /** Runs one engine call. Unless `listener` is notified, the call begins immediately and lasts until it settles. */
   execute(batch: Batch, wanted: string[], listener: CallListener): Promise<Outputs>
-  /** Whether, after this error of a batch of several requests, each is tried alone. Default: always. */
+  /** Whether each request of a batch is retried alone after this error. Default: always. */
   isolate?(error: unknown): boolean
   clock: Clock
   observer?: BatchObserver

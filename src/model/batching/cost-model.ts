@@ -1,11 +1,11 @@
 /**
  * Predicts the time of one engine call: seconds = a · rows + b · requests + c, all at least 0, fitted online by least
- * squares with exponential forgetting, so that it follows a machine that becomes faster or slower. Knows how far it was
- * off lately, too.
+ * squares with exponential forgetting, so that it follows a machine that becomes faster or slower. Also tracks its recent
+ * error.
  */
 export interface CostModel {
   observe(rows: number, requests: number, seconds: number): void
-  /** Seconds that a call of so many rows of so many requests takes; 0 before anything was observed. */
+  /** Seconds of a call; 0 before the first observation. */
   predict(rows: number, requests: number): number
   /** Standard deviation of the actual time, as a share of the predicted one. */
   readonly spread: number
@@ -14,10 +14,10 @@ export interface CostModel {
 /** Weight of the past after each observation: about the last 50 calls count. */
 const memory = 0.98
 
-/** Weight of the belief that a call costs in proportion to its rows, where calls of one kind alone tell no more; of one call. */
+/** Ridge penalty of the other coefficients: while all calls are alike, cost is taken as proportional to rows. */
 const ridge = 1e-9
 
-/** A call far slower than predicted counts as so many times slower: one pause must not shut the door. */
+/** Limit of one relative error: a single pause must not make the model refuse everything. */
 const largestError = 3
 
 export function createCostModel(): CostModel {
@@ -58,20 +58,20 @@ export function createCostModel(): CostModel {
   }
 }
 
-/** Which coefficients may be other than 0, most first: what fits with all of them at least 0 is taken. */
+/** Coefficients that may differ from 0, largest subsets first. */
 const subsets = [[0, 1, 2], [0, 2], [0, 1], [1, 2], [0], [1], [2]] as const
 
-/** Used again by every fit: it is made for every call. */
+/** Reused, since every call is followed by a fit. */
 const matrix = new Float64Array(12)
 const solution = new Float64Array(3)
 
-/** Of all solutions without a negative coefficient, the one with the least squared error. */
+/** The solution without negative coefficients that has the least squared error. */
 function nonNegativeLeastSquares(products: Float64Array, moments: Float64Array, best: Float64Array): void {
   best.fill(0)
   let least = 0
   for (const subset of subsets) {
     if (!solve(products, moments, subset)) continue
-    // Squared error, but for what is the same for all.
+    // Squared error, up to a constant.
     let error = 0
     for (let i = 0; i < 3; i++) {
       error -= 2 * solution[i]! * moments[i]!
@@ -81,12 +81,12 @@ function nonNegativeLeastSquares(products: Float64Array, moments: Float64Array, 
       best.set(solution)
       least = error
     }
-    // Nothing with less freedom fits better.
+    // A smaller subset cannot fit better.
     if (subset.length === 3) return
   }
 }
 
-/** Gauss elimination of the normal equations of these coefficients, into `solution`; false where one comes out negative. */
+/** Gauss elimination of the normal equations of these coefficients, into `solution`; false if one is negative. */
 function solve(products: Float64Array, moments: Float64Array, subset: readonly number[]): boolean {
   const size = subset.length
   const width = size + 1

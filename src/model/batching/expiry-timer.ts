@@ -1,13 +1,13 @@
 import type { Clock } from '../base/clock.ts'
 
-/** One timer for many deadlines, set for the earliest. */
+/** One timer for many deadlines, set to the earliest. */
 export interface ExpiryTimer {
-  /** Makes sure that the timer rings at this time, on the clock, or before. */
+  /** Ensures that the timer fires at this time or earlier. */
   include(deadline: number): void
   cancel(): void
 }
 
-/** `onDue` settles what is due, and answers the next deadline; infinity where there is none. */
+/** `onDue` settles expired requests and returns the next deadline, or infinity if there is none. */
 export function createExpiryTimer(clock: Clock, onDue: (now: number) => number): ExpiryTimer {
   let next = Number.POSITIVE_INFINITY
   let stop: (() => void) | undefined

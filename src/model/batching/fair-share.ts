@@ -1,140 +1,141 @@
-/** Calls that a worker has beside the one it computes, where that is worth while: the next, so that it never waits for us. */
+/** Calls queued at a worker behind the one it computes, so that it need not wait for the main thread between calls. */
 export const callsAhead = 1
 
-/** A model that had none of so many calls has not been asked lately. */
+/** A model is idle if none of this many last calls were its own. */
 const activeStarts = 256
 
 /**
- * Shares an engine's slots among models: of those that have work, the one that has used the least time goes next
- * (start-time fair queueing), so that a flood of requests for one model doesn't starve the others.
+ * Shares an engine's slots among models: the model that has work and has used the least time goes next (start-time fair
+ * queueing), so that a flood of requests for one model does not starve the others.
  */
 export class FairShare {
   readonly slots: number
   /**
-   * Seconds until the thread that hands calls over comes round to it again, lately: slots are given work for so long, where
-   * one call ahead is less than that.
+   * Recent duration of one turn of the event loop, which hands calls over, in seconds: slots receive at least this much
+   * work ahead.
    */
   turnSeconds = 0
-  /** Calls that have been started and are not over: so many slots at most, and what is handed on ahead. */
-  #underWay = 0
-  readonly #most: number
-  readonly #members = new Set<Tenant>()
-  /** Time used by whoever started last: who comes back from idleness starts from there, with no credit. */
+  /** Calls started and not over, those handed over ahead of time included. */
+  #inFlight = 0
+  /** Limit of calls in flight, unless event loop turns are so long that workers would run out of work. */
+  readonly #maxInFlight: number
+  readonly #tenants = new Set<Tenant>()
+  /** Time used by the tenant that started last. A tenant that was idle continues from there, without credit. */
   #virtualTime = 0
-  /** Calls that have been started. */
+  /** Calls started since the beginning. */
   #starts = 0
 
   /**
-   * `slots`: engine calls that are computed at once. `ahead`: calls more that may be handed over to each, so that it need
-   * not wait for the next when it has done one.
+   * `slots`: engine calls computed in parallel. `ahead`: further calls that each slot may receive while it is busy, so that
+   * it need not wait for its next call.
    */
   constructor(slots: number, ahead = 0) {
     this.slots = slots
-    this.#most = slots * (1 + ahead)
+    this.#maxInFlight = slots * (1 + ahead)
   }
 
-  /** Slots that nobody uses. */
+  /** Unused slots. */
   get free(): number {
-    return Math.max(0, this.slots - this.#underWay)
+    return Math.max(0, this.slots - this.#inFlight)
   }
 
-  join(contender: FairModel): FairModelShare {
-    const member: Tenant = { contender, used: this.#virtualTime, idle: true, lastStart: Number.NEGATIVE_INFINITY }
-    this.#members.add(member)
+  join(work: ModelWork): ModelSlots {
+    const tenant: Tenant = { work, used: this.#virtualTime, idle: true, lastStart: Number.NEGATIVE_INFINITY }
+    this.#tenants.add(tenant)
     return {
       free: () => this.free,
-      mayGoAhead: () => this.#mayGoAhead(),
+      mayStartAhead: () => this.#mayStartAhead(),
       pump: () => this.#pump(),
       release: (seconds) => {
-        member.used += seconds
-        this.#underWay--
+        tenant.used += seconds
+        this.#inFlight--
         this.#pump()
       },
-      predictedWait: () => this.#predictedWait(member),
+      predictedWait: () => this.#predictedWait(tenant),
       leave: () => {
-        this.#members.delete(member)
+        this.#tenants.delete(tenant)
       },
     }
   }
 
   /**
-   * Seconds until a request would begin that is for whichever model has least to do, of those that were asked lately: what
-   * is too late for that is too late for any. Which model a request is for, its headers don't say.
+   * Seconds until a request for the least loaded active model would begin. A request that is too late for this model is too
+   * late for any; its headers do not say which model it is for.
    */
   predictedWait(): number {
     let least = Number.POSITIVE_INFINITY
-    for (const member of this.#members) {
-      const isActive = member.contender.backlog() > 0 || this.#starts - member.lastStart < activeStarts
-      if (isActive) least = Math.min(least, this.#predictedWait(member))
+    for (const tenant of this.#tenants) {
+      const isActive = tenant.work.backlog() > 0 || this.#starts - tenant.lastStart < activeStarts
+      if (isActive) least = Math.min(least, this.#predictedWait(tenant))
     }
     return Number.isFinite(least) ? least : 0
   }
 
-  #mayGoAhead(): boolean {
-    if (this.#underWay < this.slots || this.#most === this.slots) return false
-    return this.#underWay < this.#most || this.#left() < this.turnSeconds * this.slots
+  #mayStartAhead(): boolean {
+    if (this.#inFlight < this.slots || this.#maxInFlight === this.slots) return false
+    return this.#inFlight < this.#maxInFlight || this.#left() < this.turnSeconds * this.slots
   }
 
-  /** Seconds that are left of all calls under way. */
+  /** Predicted seconds left of all calls in flight. */
   #left(): number {
     let seconds = 0
-    for (const { contender } of this.#members) seconds += contender.underWay()
+    for (const { work } of this.#tenants) seconds += work.inFlight()
     return seconds
   }
 
   #pump(): void {
-    while (this.#underWay < this.slots || this.#mayGoAhead()) {
-      const ahead = this.#underWay >= this.slots
+    while (this.#inFlight < this.slots || this.#mayStartAhead()) {
+      const ahead = this.#inFlight >= this.slots
       let next: Tenant | undefined
-      for (const member of this.#members) {
-        if (!member.contender.ready(ahead)) {
-          // What is not worth while ahead of its time may be waiting all the same.
-          member.idle ||= !ahead
+      for (const tenant of this.#tenants) {
+        if (!tenant.work.ready(ahead)) {
+          // A tenant that would not start ahead of time may still have queued requests.
+          tenant.idle ||= !ahead
           continue
         }
-        if (member.idle) member.used = Math.max(member.used, this.#virtualTime)
-        member.idle = false
-        if (next === undefined || member.used < next.used) next = member
+        if (tenant.idle) tenant.used = Math.max(tenant.used, this.#virtualTime)
+        tenant.idle = false
+        if (next === undefined || tenant.used < next.used) next = tenant
       }
       if (next === undefined) return
       this.#virtualTime = next.used
       next.lastStart = this.#starts++
-      this.#underWay++
-      next.contender.start(ahead)
+      this.#inFlight++
+      next.work.start(ahead)
     }
   }
 
-  /** A model waits for its own backlog, and for as much of each other's: but for no more than there is. */
+  /** A model waits for its own backlog and for at most as much of each other backlog. */
   #predictedWait(own: Tenant): number {
-    const backlog = own.contender.backlog()
+    const backlog = own.work.backlog()
     if (this.free > 0 && backlog === 0) return 0
     let others = 0
-    for (const { contender } of this.#members)
-      if (contender !== own.contender) others += Math.min(backlog, contender.backlog())
+    for (const { work } of this.#tenants) if (work !== own.work) others += Math.min(backlog, work.backlog())
     return (this.#left() + backlog + others) / this.slots
   }
 }
 
-/** One model's work. */
-export interface FairModel {
-  /** Whether a call could start now; `ahead`: while all slots are busy, to be computed by one of them next. */
+/** The calls that one model has to compute. */
+export interface ModelWork {
+  /** Whether a call could start now; `ahead`: while all slots are busy, as the next call of one of them. */
   ready(ahead: boolean): boolean
-  /** Starts a call; its slot has been taken, and is given back by `release`. */
+  /** Starts a call in a slot that has been taken for it; `release` gives the slot back. */
   start(ahead: boolean): void
-  /** Predicted seconds of what waits. */
+  /** Predicted seconds of its queued rows. */
   backlog(): number
-  /** Predicted seconds that are left of the calls under way. */
-  underWay(): number
+  /** Predicted seconds left of its calls in flight. */
+  inFlight(): number
 }
 
-export interface FairModelShare {
-  /** Slots that nobody uses. */
+/** The shared slots, as one model uses them. */
+export interface ModelSlots {
+  /** Unused slots. */
   free(): number
-  /** Whether all slots are busy, and a call may be handed to one of them ahead of time. */
-  mayGoAhead(): boolean
-  /** Starts what can start. */
+  /** Whether all slots are busy and one of them may receive another call. */
+  mayStartAhead(): boolean
+  /** Starts calls of any model while slots may receive some. */
   pump(): void
-  /** Gives a slot back, used for so many seconds. */
+  /** Gives a slot back that was used for `seconds`. */
   release(seconds: number): void
   /** Seconds until a request of this model that arrived now would begin. */
   predictedWait(): number
@@ -142,10 +143,10 @@ export interface FairModelShare {
 }
 
 interface Tenant {
-  contender: FairModel
-  /** Seconds used, counted from those of whoever was busy when it came. */
+  work: ModelWork
+  /** Virtual time: seconds used, plus the virtual time at which it became active. */
   used: number
   idle: boolean
-  /** Which of all calls its last one was. */
+  /** Number of its last call, counted over all tenants. */
   lastStart: number
 }

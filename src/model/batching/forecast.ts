@@ -1,34 +1,34 @@
 import type { Clock } from '../base/clock.ts'
 import { createCostModel } from './cost-model.ts'
 
-/** A call under way. */
+/** A call in flight. */
 export interface Call {
-  /** Whether an engine computes it, or another one is before it. */
+  /** Whether the engine computes it; false while another call is ahead of it. */
   begun: boolean
-  /** When it was handed over, or had begun. */
+  /** When it began, or until then when it was handed over. */
   started: number
   /** Predicted seconds. */
   seconds: number
-  /** Seconds that its engine says it took; undefined where it says nothing. */
+  /** Seconds that the engine reported; undefined if it reported none. */
   took: number | undefined
 }
 
-/** Calls of which what they cost whatever they hold is at most this share are as cheap a row as larger ones, or nearly. */
+/** A batch is full enough when fixed overhead is at most this share of its cost. */
 const smallOverhead = 0.2
 
-/** A batch is cut up for slots that are idle if that saves at least so many seconds. */
+/** Seconds that splitting a batch over idle slots must save. */
 const leastGain = 0.0002
 
-/** Of a call that takes longer than predicted, this share of its predicted time is taken to be left. */
+/** A call that takes longer than predicted is assumed to have this share of its predicted time left. */
 const leastLeft = 0.1
 
-/** What a model's calls will take, by what they have taken lately: of what waits, of what is under way, of what comes. */
+/** Predicts durations of a model's queued, running and future calls from its recent ones. */
 export class Forecast {
   readonly #clock: Clock
   readonly #maxBatchRows: number
   readonly #slots: number
   readonly #cost = createCostModel()
-  readonly #underWay = new Set<Call>()
+  readonly #inFlight = new Set<Call>()
 
   constructor({ clock, maxBatchRows, slots }: { clock: Clock; maxBatchRows: number; slots: number }) {
     this.#clock = clock
@@ -36,82 +36,82 @@ export class Forecast {
     this.#slots = slots
   }
 
-  /** Calls under way. */
+  /** Calls in flight. */
   get calls(): number {
-    return this.#underWay.size
+    return this.#inFlight.size
   }
 
-  /** A call is handed to an engine. */
+  /** Records that a call was handed to an engine. */
   hand(rows: number, requests: number): Call {
     const seconds = this.#cost.predict(rows, requests)
     const call = { begun: false, started: this.#clock.now(), seconds, took: undefined }
-    this.#underWay.add(call)
+    this.#inFlight.add(call)
     return call
   }
 
-  /** The engine turns to it. */
+  /** Records that the engine has begun the call. */
   begin(call: Call): void {
     call.begun = true
     call.started = this.#clock.now()
   }
 
-  /** Seconds that the call has taken. */
+  /** Seconds since the call began, or those that the engine reported. */
   took(call: Call): number {
     return call.took ?? (this.#clock.now() - call.started) / 1000
   }
 
-  /** The call is over, well or not. */
+  /** Records that the call is over, successful or not. */
   end(call: Call): void {
-    this.#underWay.delete(call)
+    this.#inFlight.delete(call)
   }
 
-  /** Whether a call of so many rows, in so many pieces, would hardly be cheaper a row together with what comes next. */
-  fillsCall(rows: number, pieces: number): boolean {
+  /** Whether a call of `rows` rows in `slices` slices would hardly become cheaper per row if more rows joined it. */
+  fillsCall(rows: number, slices: number): boolean {
     if (rows >= this.#maxBatchRows) return true
-    const seconds = this.#cost.predict(rows, pieces)
+    const seconds = this.#cost.predict(rows, slices)
     return seconds > 0 && this.#cost.predict(0, 0) <= smallOverhead * seconds
   }
 
-  /** A call that went well took so long. */
+  /** Records the duration of a successful call. */
   observe(rows: number, requests: number, seconds: number): void {
     this.#cost.observe(rows, requests, seconds)
   }
 
-  /** Seconds that a request of so many rows adds to a call. */
+  /** Seconds that a request of `rows` rows adds to a call. */
   ofRequest(rows: number): number {
     return this.#cost.predict(rows, 1) - this.#cost.predict(0, 0)
   }
 
-  /** Seconds of so many waiting rows, in so many pieces. */
-  ofBacklog(rows: number, pieces: number): number {
+  /** Seconds of `rows` queued rows in `slices` slices. */
+  ofBacklog(rows: number, slices: number): number {
     if (rows === 0) return 0
     const calls = Math.ceil(rows / this.#maxBatchRows)
-    return this.#cost.predict(rows, pieces) + (calls - 1) * this.#cost.predict(0, 0)
+    return this.#cost.predict(rows, slices) + (calls - 1) * this.#cost.predict(0, 0)
   }
 
-  /** Seconds that are left of the calls under way. */
+  /** Seconds left of the calls in flight. */
   left(): number {
     const now = this.#clock.now()
     let sum = 0
-    for (const { begun, started, seconds } of this.#underWay)
+    for (const { begun, started, seconds } of this.#inFlight)
       sum += begun ? Math.max(leastLeft * seconds, seconds - (now - started) / 1000) : seconds
     return sum
   }
 
-  /** Seconds until a request of so many rows is computed that has to wait so long, behind so many rows; on the safe side. */
+  /** A cautious estimate of the seconds until a request is computed that waits `waitSeconds` behind `rowsBefore` rows. */
   untilComputed(rows: number, waitSeconds: number, rowsBefore: number): number {
-    // Of calls one after the other, some take longer than predicted and some less.
+    // Errors of successive predictions partly cancel.
     const calls = rowsBefore / this.#maxBatchRows / this.#slots + 1
     const spread = Math.min(1, this.#cost.spread / Math.sqrt(calls))
     return (waitSeconds + this.#cost.predict(Math.min(rows, this.#maxBatchRows), 1)) * (1 + spread)
   }
 
-  /** Rows of the next batch at most: fewer than the configured limit where that keeps idle slots busy, and is faster. */
-  batchLimit(rows: number, pieces: number, freeSlots: number): number {
-    const part = Math.ceil(rows / freeSlots)
-    if (freeSlots === 1 || part >= this.#maxBatchRows) return this.#maxBatchRows
-    const whole = this.#cost.predict(Math.min(rows, this.#maxBatchRows), pieces)
-    const gain = whole - this.#cost.predict(part, Math.ceil(pieces / freeSlots))
-    return gain >= leastGain ? part : this.#maxBatchRows
+  /** Row limit of the next batch: below the configured limit where splitting over idle slots is faster. */
+  batchLimit(rows: number, slices: number, freeSlots: number): number {
+    const share = Math.ceil(rows / freeSlots)
+    if (freeSlots === 1 || share >= this.#maxBatchRows) return this.#maxBatchRows
+    const undivided = this.#cost.predict(Math.min(rows, this.#maxBatchRows), slices)
+    const gain = undivided - this.#cost.predict(share, Math.ceil(slices / freeSlots))
+    return gain >= leastGain ? share : this.#maxBatchRows
   }
 }

@@ -1,87 +1,87 @@
 import TinyQueue from 'tinyqueue'
 import type { BatchSlice } from './tensors.ts'
 
-/** A part of a request that waits; `live()` turns false when the request has been settled meanwhile. */
+/** Queued rows of a request; `live()` is false once the request has been settled. */
 export interface QueuedSlice extends BatchSlice {
-  /** Pieces come up in the order of their deadlines, ms; at the same one in the order in which they came. */
+  /** Milliseconds. The earliest is first; equal deadlines are first in, first out. */
   deadline: number
   live(): boolean
 }
 
-interface Entry<P> {
-  piece: P
+interface Entry<S> {
+  slice: S
   order: number
 }
 
 /**
- * Earliest deadline first, counted in rows. A settled request's pieces stay until they come up or outnumber the live
- * ones, so that settling costs nothing and memory stays proportional to the live pieces.
+ * Earliest deadline first, counted in rows. Slices of settled requests stay until they reach the head or
+ * outnumber the live ones, so that settling is cheap and memory stays proportional to the live slices.
  */
-export class DeadlineQueue<P extends QueuedSlice> {
-  #heap = new TinyQueue<Entry<P>>([], compare)
+export class DeadlineQueue<S extends QueuedSlice> {
+  #heap = new TinyQueue<Entry<S>>([], compare)
   #order = 0
   #rows = 0
-  #pieces = 0
+  #slices = 0
 
-  /** Rows of live pieces. */
+  /** Rows of live slices. */
   get rows(): number {
     return this.#rows
   }
 
-  /** Live pieces. */
-  get pieces(): number {
-    return this.#pieces
+  /** Live slices. */
+  get slices(): number {
+    return this.#slices
   }
 
-  /** The first live piece; drops settled ones before it. */
-  peek(): P | undefined {
+  /** The first live slice; drops settled ones before it. */
+  peek(): S | undefined {
     for (;;) {
       const first = this.#heap.peek()
-      if (first === undefined || first.piece.live()) return first?.piece
+      if (first === undefined || first.slice.live()) return first?.slice
       this.#heap.pop()
     }
   }
 
-  push(piece: P): void {
-    this.#rows += piece.count
-    this.#pieces++
-    this.#heap.push({ piece, order: this.#order++ })
+  push(slice: S): void {
+    this.#rows += slice.count
+    this.#slices++
+    this.#heap.push({ slice, order: this.#order++ })
   }
 
-  /** Takes the first live piece. */
-  shift(): P | undefined {
-    const piece = this.peek()
-    if (piece === undefined) return undefined
-    this.#rows -= piece.count
-    this.#pieces--
+  /** Takes the first live slice. */
+  shift(): S | undefined {
+    const slice = this.peek()
+    if (slice === undefined) return undefined
+    this.#rows -= slice.count
+    this.#slices--
     this.#heap.pop()
-    return piece
+    return slice
   }
 
-  /** Takes the first rows of the first live piece; the rest keeps its place. */
-  shiftRows(count: number): P | undefined {
-    const piece = this.peek()
-    if (piece === undefined || piece.count <= count) return this.shift()
-    const taken = { ...piece, count }
-    piece.start += count
-    piece.count -= count
+  /** Takes at most `count` rows of the first live slice; its other rows stay first. */
+  shiftRows(count: number): S | undefined {
+    const slice = this.peek()
+    if (slice === undefined || slice.count <= count) return this.shift()
+    const taken = { ...slice, count }
+    slice.start += count
+    slice.count -= count
     this.#rows -= count
     return taken
   }
 
-  /** Says that `pieces` queued pieces with `rows` rows in all have been settled. */
-  forget(pieces: number, rows: number): void {
+  /** Stops counting `slices` queued slices, `rows` rows in all, whose request has been settled. */
+  forget(slices: number, rows: number): void {
     this.#rows -= rows
-    this.#pieces -= pieces
-    const dead = this.#heap.length - this.#pieces
+    this.#slices -= slices
+    const dead = this.#heap.length - this.#slices
     if (dead <= 64 || dead * 2 <= this.#heap.length) return
     this.#heap = new TinyQueue(
-      this.#heap.data.filter(({ piece }) => piece.live()),
+      this.#heap.data.filter(({ slice }) => slice.live()),
       compare,
     )
   }
 }
 
 function compare(a: Entry<QueuedSlice>, b: Entry<QueuedSlice>): number {
-  return a.piece.deadline - b.piece.deadline || a.order - b.order
+  return a.slice.deadline - b.slice.deadline || a.order - b.order
 }

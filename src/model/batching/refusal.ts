@@ -6,7 +6,7 @@ export function refused(error: ModelError): Submission {
 }
 
 export function expired(stage: 'queue' | 'compute'): ModelError {
-  const where = stage === 'queue' ? 'while it waited' : 'while it was computed'
+  const where = stage === 'queue' ? 'in the queue' : 'while it was computed'
   return new ModelError('DEADLINE_EXCEEDED', `The request's deadline passed ${where}`, { stage })
 }
 
@@ -22,7 +22,7 @@ export function queueFull(
 ): ModelError {
   const message =
     reason === 'queue_full'
-      ? `The queue is full: ${rows} rows wait`
-      : `The request can't be answered before its deadline: ${rows} rows wait, for about ${Math.round(retryAfterSeconds * 1000)} ms`
+      ? `The queue is full: ${rows} rows are waiting`
+      : `The request cannot meet its deadline: ${rows} rows are ahead of it, about ${Math.round(retryAfterSeconds * 1000)} ms`
   return new ModelError('QUEUE_FULL', message, { retryAfterSeconds })
 }

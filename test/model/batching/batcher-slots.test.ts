@@ -240,7 +240,7 @@ t.test('rows count once, though an answer fits them and not the others of their 
   const other = request(2, 20_000, ['pair'])
   const failed = t.rejects(batcher.submit(other).outputs, {
     code: 'MODEL_FAILED',
-    message: /answered no pair of 2 rows/,
+    message: /returned no output pair for 2 rows/,
   })
   const { outputs } = batcher.submit(cut)
   await clock.flush()

@@ -150,7 +150,7 @@ t.test('what could not be computed before its deadline is refused at once', asyn
   const waiting = batcher.submit(request(4))
   // A batch has just begun, one waits, then its own: 1.2 s.
   const error = await batcher.submit(request(4, 1100)).outputs.catch((error) => error)
-  t.match(error, { code: 'QUEUE_FULL', message: /before its deadline: 4 rows wait, for about 800 ms/ })
+  t.match(error, { code: 'QUEUE_FULL', message: /cannot meet its deadline: 4 rows are ahead of it, about 800 ms/ })
   t.ok(events.includes('shed: predicted_wait'))
   const inTime = batcher.submit(request(4, 1300))
   for (let i = 0; i < 3; i++) {
@@ -299,7 +299,7 @@ t.test('an engine that answers too little fails its request', async (t) => {
   const { outputs } = batcher.submit(request(2))
   quietly(outputs)
   await clock.flush()
-  await t.rejects(outputs, { code: 'MODEL_FAILED', message: /answered no sum of 2 rows/ })
+  await t.rejects(outputs, { code: 'MODEL_FAILED', message: /returned no output sum for 2 rows/ })
 })
 
 t.test('a split request fails as a whole, once', async (t) => {

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { type FairModel, type FairModelShare, FairShare } from '../../../src/model/batching/fair-share.ts'
+import { FairShare, type ModelSlots, type ModelWork } from '../../../src/model/batching/fair-share.ts'
 
 /** A model with so many calls waiting, each of so many seconds; its calls end when the test says so. */
-interface FakeModel extends FairModel {
-  share: FairModelShare
+interface FakeModel extends ModelWork {
+  share: ModelSlots
   waiting: number
   running: number
   /** Seconds of calls that were started. */
@@ -14,7 +14,7 @@ interface FakeModel extends FairModel {
 
 function join(fair: FairShare, seconds = 1, running: { model: FakeModel; seconds: number }[] = []): FakeModel {
   const model: FakeModel = {
-    share: undefined as unknown as FairModelShare,
+    share: undefined as unknown as ModelSlots,
     waiting: 0,
     running: 0,
     used: 0,
@@ -26,7 +26,7 @@ function join(fair: FairShare, seconds = 1, running: { model: FakeModel; seconds
       running.push({ model, seconds })
     },
     backlog: () => model.waiting * seconds,
-    underWay: () => model.running * seconds,
+    inFlight: () => model.running * seconds,
     submit(calls) {
       model.waiting += calls
       model.share.pump()

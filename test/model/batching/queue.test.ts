@@ -10,8 +10,8 @@ function create(name: number, deadline: number, count: number, settled: Set<numb
   return { name, deadline, count, start: 0, batch: { rows: count, inputs: {} }, live: () => !settled.has(name) }
 }
 
-/** What a piece is, without how it says whether it lives. */
-const tell = (piece: Named | undefined) => piece && [piece.name, piece.start, piece.count]
+/** A slice without its `live`. */
+const summaryOf = (slice: Named | undefined) => slice && [slice.name, slice.start, slice.count]
 
 const action = fc.oneof(
   {
@@ -31,11 +31,11 @@ const action = fc.oneof(
   // So many at once that the settled outnumber the live.
   {
     weight: 1,
-    arbitrary: fc.record({ type: fc.constant('forget' as const), pieces: fc.array(fc.nat(), { maxLength: 90 }) }),
+    arbitrary: fc.record({ type: fc.constant('forget' as const), slices: fc.array(fc.nat(), { maxLength: 90 }) }),
   },
   {
     weight: 1,
-    arbitrary: fc.record({ type: fc.constant('fill' as const), pieces: fc.integer({ min: 50, max: 120 }) }),
+    arbitrary: fc.record({ type: fc.constant('fill' as const), slices: fc.integer({ min: 50, max: 120 }) }),
   },
 )
 
@@ -47,10 +47,10 @@ t.test('it does what a sorted array does, whatever is settled meanwhile', async 
       let sorted: Named[] = []
       let nextName = 0
       const push = (deadline: number, count: number) => {
-        const piece = create(nextName++, deadline, count, settled)
-        queue.push(piece)
+        const slice = create(nextName++, deadline, count, settled)
+        queue.push(slice)
         const after = sorted.findIndex((other) => other.deadline > deadline)
-        sorted.splice(after < 0 ? sorted.length : after, 0, { ...piece })
+        sorted.splice(after < 0 ? sorted.length : after, 0, { ...slice })
       }
       const expect = (actual: unknown, expected: unknown) => {
         if (JSON.stringify(actual) !== JSON.stringify(expected))
@@ -62,40 +62,40 @@ t.test('it does what a sorted array does, whatever is settled meanwhile', async 
             push(step.deadline, step.count)
             break
           case 'fill':
-            for (let i = 0; i < step.pieces; i++) push((i * 5) % 7, 1 + (i % 3))
+            for (let i = 0; i < step.slices; i++) push((i * 5) % 7, 1 + (i % 3))
             break
           case 'shift':
-            expect(tell(queue.shift()), tell(sorted.shift()))
+            expect(summaryOf(queue.shift()), summaryOf(sorted.shift()))
             break
           case 'shiftRows': {
             const [first] = sorted
             if (first === undefined || first.count <= step.count) {
-              expect(tell(queue.shiftRows(step.count)), tell(sorted.shift()))
+              expect(summaryOf(queue.shiftRows(step.count)), summaryOf(sorted.shift()))
               break
             }
-            expect(tell(queue.shiftRows(step.count)), [first.name, first.start, step.count])
+            expect(summaryOf(queue.shiftRows(step.count)), [first.name, first.start, step.count])
             first.start += step.count
             first.count -= step.count
             break
           }
           case 'forget': {
             const gone = new Set(
-              step.pieces.map((i) => sorted[i % Math.max(1, sorted.length)]).filter((piece) => !!piece),
+              step.slices.map((i) => sorted[i % Math.max(1, sorted.length)]).filter((slice) => !!slice),
             )
             for (const { name } of gone) settled.add(name)
             let rows = 0
             for (const { count } of gone) rows += count
             queue.forget(gone.size, rows)
-            sorted = sorted.filter((piece) => !gone.has(piece))
+            sorted = sorted.filter((slice) => !gone.has(slice))
           }
         }
         expect(
-          [queue.pieces, queue.rows, tell(queue.peek())],
-          [sorted.length, sorted.reduce((sum, { count }) => sum + count, 0), tell(sorted[0])],
+          [queue.slices, queue.rows, summaryOf(queue.peek())],
+          [sorted.length, sorted.reduce((sum, { count }) => sum + count, 0), summaryOf(sorted[0])],
         )
       }
-      while (sorted.length > 0) expect(tell(queue.shift()), tell(sorted.shift()))
-      expect([queue.shift(), queue.shiftRows(1), queue.pieces, queue.rows], [undefined, undefined, 0, 0])
+      while (sorted.length > 0) expect(summaryOf(queue.shift()), summaryOf(sorted.shift()))
+      expect([queue.shift(), queue.shiftRows(1), queue.slices, queue.rows], [undefined, undefined, 0, 0])
     }),
     { numRuns: 1000 },
   )
@@ -106,7 +106,7 @@ t.test(
   async (t) => {
     const queue = new DeadlineQueue<Named>()
     for (const name of [0, 1, 2]) queue.push(create(name, 5, 4, new Set()))
-    const taken = [3, 3, 3, 3, 3].map((count) => tell(queue.shiftRows(count)))
+    const taken = [3, 3, 3, 3, 3].map((count) => summaryOf(queue.shiftRows(count)))
     t.same(taken, [
       [0, 0, 3],
       [0, 3, 1],
@@ -114,11 +114,11 @@ t.test(
       [1, 3, 1],
       [2, 0, 3],
     ])
-    t.same([queue.pieces, queue.rows], [1, 1])
+    t.same([queue.slices, queue.rows], [1, 1])
   },
 )
 
-t.test('pieces that are settled are not kept', async (t) => {
+t.test('settled slices are dropped', async (t) => {
   const settled = new Set<number>()
   const queue = new DeadlineQueue<Named>()
   const looks: number[] = []

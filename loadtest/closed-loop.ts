@@ -1,5 +1,6 @@
 import autocannon from 'autocannon'
-import { median, quantiles } from './quantile.ts'
+import { median } from '../src/model/base/median.ts'
+import { quantiles } from './quantile.ts'
 import type { Target } from './targets.ts'
 
 /** One run against one target; over several runs the median of each figure. */

@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Command } from 'commander'
+import { median } from '../src/model/base/median.ts'
 import { defaultCache } from './competitors/arguments.ts'
 import { seed } from './competitors/bench.ts'
 import { urlOf } from './competitors/check.ts'
@@ -13,7 +14,6 @@ import { type Scenario, scenarios } from './competitors/scenarios.ts'
 import { type ServerKind, servers, startServer } from './competitors/servers.ts'
 import { generate } from './generator.ts'
 import { describeMachine } from './machine.ts'
-import { median } from './quantile.ts'
 
 const { rates, repeats, out } = new Command('first-second')
   .description('Measure what the first clients of a process meet, with and without its warm-up')

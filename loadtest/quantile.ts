@@ -3,13 +3,6 @@ export function quantile(values: ArrayLike<number>, q: number): number {
   return ofSorted(Float64Array.from(values).sort(), q)
 }
 
-/** The middle one, or the mean of the two in the middle. */
-export function median(values: readonly number[]): number {
-  const sorted = Float64Array.from(values).sort()
-  const middle = (sorted.length - 1) / 2
-  return ((sorted[Math.floor(middle)] ?? Number.NaN) + (sorted[Math.ceil(middle)] ?? Number.NaN)) / 2
-}
-
 export interface Quantiles {
   p50: number
   p99: number

@@ -6,10 +6,10 @@ import { Agent, request } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { Command } from 'commander'
+import { median } from '../src/model/base/median.ts'
 import { startServing } from './children.ts'
 import type { Machine } from './machine.ts'
 import { table } from './markdown.ts'
-import { median } from './quantile.ts'
 
 /** The default limit of a body, bytes. */
 const largest = 4_194_304

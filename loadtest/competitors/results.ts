@@ -1,6 +1,6 @@
+import { median } from '../../src/model/base/median.ts'
 import type { GeneratorResult } from '../generator.ts'
 import type { Machine } from '../machine.ts'
-import { median } from '../quantile.ts'
 import type { ClosedRun } from './closed-loop.ts'
 import type { FormName } from './forms.ts'
 import type { Candidates } from './queries.ts'

@@ -1,3 +1,4 @@
+import { median } from '../model/base/median.ts'
 import { logit } from '../model/compile/int8/judge.ts'
 import type { CompiledPlan } from '../model/contracts/compiled-plan.ts'
 import type { Batch, Engine, GraphStats, LoadedGraph } from '../model/contracts/engine.ts'
@@ -169,10 +170,4 @@ async function takeTimes(runners: Runner[], options: MeasureOptions): Promise<nu
       times[i]!.push(taken.slice(coldCalls))
     }
   return times
-}
-
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = sorted.length >> 1
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }

@@ -8,11 +8,6 @@ export function idDraw(offset: number, ids: number): Draw {
   return (random) => offset + Math.floor(random() * ids)
 }
 
-/** Standard normal (Box and Muller). */
-export function normalDraw(): Draw {
-  return (random) => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random())
-}
-
 /** One of these values. */
 export function sampleDraw(values: Float64Array): Draw {
   return (random) => values[Math.floor(random() * values.length)]!

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { basename, dirname, extname, resolve } from 'node:path'
 import { ModelError } from '../model/base/errors.ts'
+import { standardNormal } from '../model/base/random.ts'
 import { type QuantizationRows, readQuantizationRows } from '../model/bundle/quantization.ts'
 import type { Bundle } from '../model/bundle/read.ts'
 import { optimise } from '../model/compile/optimise.ts'
@@ -16,7 +17,7 @@ import { bindingsOf } from '../model/prediction/bindings.ts'
 import { describeGraph, outputsOf, savedGraph } from '../model/prediction/load-graph.ts'
 import { findBundle } from '../model/version/open-version.ts'
 import { type ColumnChoice, checkColumns } from './columns.ts'
-import { type Draw, drawRows, idDraw, normalDraw, sampleDraw, type TargetInput } from './rows.ts'
+import { type Draw, drawRows, idDraw, sampleDraw, type TargetInput } from './rows.ts'
 
 /** A saved graph to be compiled or measured, and how to make up requests for it. */
 export interface Target {
@@ -92,7 +93,7 @@ async function openBundle(bundle: Bundle, random: () => number): Promise<Target>
     add(
       dense,
       'float32',
-      layout.dense.map((_, column) => columnOf(rows, 'dense', column, width.dense) ?? normalDraw()),
+      layout.dense.map((_, column) => columnOf(rows, 'dense', column, width.dense) ?? standardNormal),
     )
   const source = savedGraph(bundle, outputsOf(manifest))
   return {
@@ -189,7 +190,7 @@ function drawsOf(graph: Graph | undefined, input: string, dtype: TargetInput['dt
   return Array.from({ length: width }, (_, column) => {
     const ids = rows.get(column)
     if (ids !== undefined) return idDraw(0, ids)
-    return dtype === 'int32' ? idDraw(0, 1) : normalDraw()
+    return dtype === 'int32' ? idDraw(0, 1) : standardNormal
   })
 }
 

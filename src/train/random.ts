@@ -1,6 +1,7 @@
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
 import { uniformInt } from 'pure-rand/distribution/uniformInt'
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
+import { standardNormal } from '../model/base/random.ts'
 
 /** A seeded stream of random numbers: the same seed gives the same numbers on every machine. */
 export interface Random {
@@ -19,8 +20,7 @@ export function createRandom(seed: number): Random {
   return {
     uniform,
     integer: (bound) => uniformInt(generator, 0, bound - 1),
-    // Box-Muller; 1 − u is in (0, 1], so that its logarithm is finite.
-    normal: () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()),
+    normal: () => standardNormal(uniform),
   }
 }
 

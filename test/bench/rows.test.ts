@@ -1,11 +1,12 @@
 import t from 'tap'
 import type { TargetInput } from '../../src/bench/rows.ts'
-import { drawBatch, idDraw, normalDraw, redraw, sampleDraw } from '../../src/bench/rows.ts'
+import { drawBatch, idDraw, redraw, sampleDraw } from '../../src/bench/rows.ts'
+import { standardNormal } from '../../src/model/base/random.ts'
 import { Dice } from '../support/compile/dice.ts'
 
 const inputs: TargetInput[] = [
   { name: 'ids', dtype: 'int32', sides: ['context', 'candidate'], draws: [idDraw(100, 1000), idDraw(2000, 1000)] },
-  { name: 'numbers', dtype: 'float32', sides: ['cross', 'context'], draws: [normalDraw(), normalDraw()] },
+  { name: 'numbers', dtype: 'float32', sides: ['cross', 'context'], draws: [standardNormal, standardNormal] },
 ]
 const shape = { rows: 5, requests: 3 }
 const column = (data: ArrayLike<number>, i: number) =>
@@ -34,7 +35,7 @@ t.test('a batch is drawn anew in part', async (t) => {
 
 t.test('values follow their distributions', async (t) => {
   const dice = new Dice(3)
-  const values = Array.from({ length: 5000 }, () => normalDraw()(() => dice.next()))
+  const values = Array.from({ length: 5000 }, () => standardNormal(() => dice.next()))
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length
   const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length
   t.ok(Math.abs(mean) < 0.06 && Math.abs(variance - 1) < 0.1)

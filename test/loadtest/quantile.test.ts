@@ -1,5 +1,6 @@
 import t from 'tap'
-import { median, quantile, quantiles } from '../../loadtest/quantile.ts'
+import { quantile, quantiles } from '../../loadtest/quantile.ts'
+import { median } from '../../src/model/base/median.ts'
 
 t.test('quantiles are values that were there, by nearest rank', async (t) => {
   const hundred = Array.from({ length: 100 }, (_, i) => 100 - i)

@@ -1,7 +1,7 @@
 import type { TSchema } from 'typebox'
-import { Value } from 'typebox/value'
 import { product } from '../../model/base/dims.ts'
 import { ModelError } from '../../model/base/errors.ts'
+import { checkFormat } from '../../model/lower/check-format.ts'
 import type { TensorReference } from '../../model/lower/layers/layers-model.ts'
 import { KerasGraph, type KerasLayer, type KerasObject } from '../../schemas/keras.ts'
 import { layerOptions } from './layer-options.ts'
@@ -86,9 +86,7 @@ export function readGraph(model: KerasObject, file: string): KerasModel {
 }
 
 export function check<T extends TSchema>(schema: T, value: unknown, file: string) {
-  if (Value.Check(schema, value)) return value
-  const [problem] = Value.Errors(schema, value)
-  throw invalid(file, `is no Keras model that is known: ${problem?.instancePath || '/'} ${problem?.message}`)
+  return checkFormat(schema, value, file, 'is not a known Keras model')
 }
 
 export function unsupported({ name, className }: { name: string; className: string }, file: string, what: string) {

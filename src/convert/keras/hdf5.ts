@@ -1,6 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { Worker } from 'node:worker_threads'
 import { ModelError, reasonOf } from '../../model/base/errors.ts'
+import { fileProblem } from '../../model/base/regular-file.ts'
 
 /** A tensor of an HDF5 file. */
 export interface Tensor {
@@ -79,8 +80,7 @@ const readAtOnce = 1 << 26
 
 async function withFile<T>(path: string, use: (handle: FileHandle, size: number) => Promise<T>): Promise<T> {
   const handle = await open(path).catch((cause) => {
-    const reason = cause.code === 'ENOENT' ? 'is missing' : `can't be read: ${reasonOf(cause).split(', ')[0]}`
-    throw new ModelError('INVALID_BUNDLE', `${path}: ${reason}`, { cause })
+    throw new ModelError('INVALID_BUNDLE', `${path}: ${fileProblem(cause)}`, { cause })
   })
   try {
     const found = await handle.stat()

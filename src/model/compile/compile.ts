@@ -1,3 +1,4 @@
+import { product } from '../base/dims.ts'
 import type { Effort, Verdict } from '../contracts/compiled-plan.ts'
 import type { Graph } from '../graph/graph.ts'
 import { equalise } from './int8/equalise.ts'
@@ -104,11 +105,7 @@ function endsInSigmoid(graph: Graph): boolean {
 /** The saved graph's own inputs, whole. */
 function fullVariant(graph: Graph): VariantGraph {
   const rows = graph.inputs.map(({ name }) => {
-    const width =
-      graph.shapes
-        .get(name)
-        ?.dims.slice(1)
-        .reduce((size, side) => size * side, 1) ?? 1
+    const width = product(graph.shapes.get(name)?.dims.slice(1) ?? [])
     return { name, input: name, columns: Array.from({ length: width }, (_, i) => i) }
   })
   return { graph, context: [], rows, replaced: new Map() }

@@ -1,4 +1,5 @@
 import type { Field, HashField, NumericField, SparseField } from '../../schemas/features.ts'
+import { standardNormal } from '../base/random.ts'
 import { idsOf } from './field.ts'
 
 /** A row that a request may give for these fields, drawn at random. `random` is uniform over [0, 1). */
@@ -8,7 +9,7 @@ export function drawRow(fields: readonly Field[], random: () => number): Record<
 
 /** A value that a request may give for a field, drawn at random. `random` is uniform over [0, 1). */
 export function drawValue(field: Field, random: () => number): string | number {
-  if (field.kind === 'numeric') return unscale(field, Math.fround(normal(random)))
+  if (field.kind === 'numeric') return unscale(field, Math.fround(standardNormal(random)))
   if (field.kind === 'hash') return `value ${Math.floor(random() * 1e9)}`
   return nameOfId(field, Math.floor(random() * idsOf(field)))
 }
@@ -37,9 +38,4 @@ export function unscale({ scaling }: NumericField, scaled: number): number {
     case 'log1p':
       return Math.expm1(scaled * scaling.scale)
   }
-}
-
-/** Box and Muller's. */
-function normal(random: () => number): number {
-  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random())
 }

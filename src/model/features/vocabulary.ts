@@ -1,8 +1,8 @@
-/** Where each value of a vocabulary is in it. */
+/** Looks up the index of a value. */
 export interface Vocabulary {
-  /** Undefined where it is not in the vocabulary. The first look-up fills the whole table, unless it has been filled. */
+  /** Undefined for an unknown value. The first look-up fills the table, unless `fill` has. */
   indexOf(value: string): number | undefined
-  /** Adds up to `count` values to the table; answers whether any are left. */
+  /** Adds up to `count` values to the table; returns whether any are left. */
   fill(count: number): boolean
 }
 
@@ -23,16 +23,16 @@ export function createVocabulary(values: readonly string[]): Vocabulary {
   }
 }
 
-/** Values per turn of the event loop: a few milliseconds. */
-const slice = 20_000
+/** Values of a vocabulary that are handled in one turn of the event loop: a few milliseconds. */
+export const vocabularyChunk = 20_000
 
 /**
- * Fills the tables of all vocabularies, a slice per turn of the event loop, so that requests to other models are answered
- * meanwhile: a table of a million values takes most of a second. `turn` resolves in the next one.
+ * Fills the tables of all vocabularies in chunks, one per turn of the event loop, so that requests to other models are
+ * answered meanwhile: a table of a million values takes most of a second. `turn` resolves in the next turn.
  */
 export async function fillVocabularies(
   fields: Iterable<{ vocabulary?: Vocabulary | undefined }>,
   turn: () => Promise<void>,
 ): Promise<void> {
-  for (const { vocabulary } of fields) while (vocabulary?.fill(slice)) await turn()
+  for (const { vocabulary } of fields) while (vocabulary?.fill(vocabularyChunk)) await turn()
 }

@@ -1,6 +1,7 @@
 import { copyFile, link, realpath, stat, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { create, fromBinary } from '@bufbuild/protobuf'
+import { product } from '../base/dims.ts'
 import type { TableFile } from '../contracts/compiled-plan.ts'
 import { isExternal } from './constants.ts'
 import { elementSize } from './element-size.ts'
@@ -111,5 +112,5 @@ export async function linkOrCopy(from: string, to: string): Promise<void> {
 
 /** What a tensor's data takes in memory. */
 export function bytesOf({ dims, dataType }: TensorProto): number {
-  return dims.reduce((size, side) => size * Number(side), elementSize(dataType))
+  return product(dims.map(Number)) * elementSize(dataType)
 }

@@ -147,7 +147,7 @@ function shrinkTables(graph: Graph): void {
       name: graph.fresh('table'),
       dataType: table.dataType,
       dims: [1n, ...table.dims.slice(1)],
-      rawData: new Uint8Array(dims.slice(1).reduce((size, side) => size * side, elementSize(table.dataType))),
+      rawData: new Uint8Array(product(dims.slice(1)) * elementSize(table.dataType)),
     })
     graph.constants.set(small.name, small)
     // x − x, whatever the ids' type.

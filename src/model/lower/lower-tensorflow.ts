@@ -4,9 +4,10 @@ import { isTable, largeTable } from '../graph/external-data.ts'
 import { Graph } from '../graph/graph.ts'
 import { markIds } from '../graph/ids.ts'
 import { TensorProtoSchema, type ValueInfoProto, ValueInfoProtoSchema } from '../graph/onnx_pb.ts'
-import { type Application, type Builder, createBuilder, type Operator } from './tensorflow/application.ts'
+import type { Application, Operator } from './tensorflow/application.ts'
 import { type FlatGraph, type FlatNode, flatten } from './tensorflow/flatten.ts'
 import { foldConstants } from './tensorflow/fold-constants.ts'
+import { GraphWriter } from './tensorflow/graph-writer.ts'
 import { idInputs } from './tensorflow/id-inputs.ts'
 import { elementwise } from './tensorflow/operators/elementwise.ts'
 import { gathering } from './tensorflow/operators/gathering.ts'
@@ -46,10 +47,10 @@ export async function lowerProgram(program: Program, folder: string): Promise<Gr
   for (const { name, type, dims } of inputs.values())
     if (isKnown(dims)) graph.shapes.set(name!, { dtype: onnxTypeOf(type), dims: [...dims] })
   markIds(graph, idInputs(program, flat))
-  const builder = createBuilder(graph, program)
-  writeNodes(flat, inputs, graph, program, builder)
+  const writer = new GraphWriter(graph, program)
+  writeNodes(flat, inputs, graph, program, writer)
   graph.tidy()
-  await readStored(graph, program, builder)
+  await readStored(graph, program, writer)
   await foldConstants(graph)
   return graph
 }
@@ -59,7 +60,7 @@ function writeNodes(
   inputs: Map<string, Value>,
   graph: Graph,
   program: Program,
-  builder: Builder,
+  writer: GraphWriter,
 ): void {
   // Outputs have their names to themselves.
   for (const { key } of program.outputs)
@@ -79,7 +80,7 @@ function writeNodes(
   const values = new Map<FlatNode, Value[]>()
   for (const node of flat.nodes) {
     const given = node.inputs.map(({ node: before, output }) => answerOf(values, before, output, program))
-    const application = builder.of(node, given)
+    const application = writer.applicationOf(node, given)
     const operator = Object.hasOwn(operators, node.op) ? operators[node.op] : undefined
     if (operator === undefined) throw application.fail('this operator is not supported')
     values.set(node, apply(operator, application))
@@ -87,7 +88,7 @@ function writeNodes(
   for (const argument of program.outputs) {
     const { node, output } = flat.outputs.get(argument.key)!
     const value = answerOf(values, node, output, program)
-    graph.node('Identity', [builder.nameOf(value)], { outputs: [argument.key] })
+    graph.node('Identity', [writer.nameOf(value)], { outputs: [argument.key] })
     const dims = value.dims?.map((side, i) => side ?? sideOf(argument.shape, i))
     const all = dims ?? argument.shape?.map((_, i) => sideOf(argument.shape, i))
     if (isKnown(all)) graph.shapes.set(argument.key, { dtype: onnxTypeOf(value.type), dims: [...all] })
@@ -150,7 +151,7 @@ function declare(name: string, type: ElementType, dims: readonly Side[] | undefi
 }
 
 /** Reads variables into memory, but for large tables: those are checked, and stay in their files. */
-async function readStored(graph: Graph, program: Program, { stored }: Builder): Promise<void> {
+async function readStored(graph: Graph, program: Program, { stored }: GraphWriter): Promise<void> {
   const wanted = [...stored].filter(([name]) => graph.constants.has(name))
   const inFile = new Set(
     wanted.filter(([name, { length }]) => length >= largeTable && isTable(graph, name)).map(([name]) => name),

@@ -1,4 +1,5 @@
 import { ModelError, reasonOf } from '../base/errors.ts'
+import { median } from '../base/median.ts'
 import { planNames } from '../compile/sides/tensor-names.ts'
 import type { LayerParts, VariantFiles } from '../contracts/compiled-plan.ts'
 import type { Batch, GraphStats } from '../contracts/engine.ts'
@@ -149,7 +150,7 @@ export class Candidates {
       }
     }
     this.reset()
-    return times.sort((a, b) => a - b)[measuredRounds >> 1]!
+    return median(times)
   }
 
   /** Claims slots for the candidates of `seen` rows. Returns one row per slot that has to be filled. */

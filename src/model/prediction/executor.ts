@@ -1,5 +1,6 @@
 import type { Manifest } from '../../schemas/manifest.ts'
 import type { Clock } from '../base/clock.ts'
+import { median } from '../base/median.ts'
 import type {
   Batch,
   CallListener,
@@ -140,7 +141,7 @@ async function mostRowsHere(
     await graph.run(batchOf(1), wanted)
     seconds.push((clock.now() - started) / 1000)
   }
-  const roundTrip = seconds.sort((a, b) => a - b)[measuredCalls >> 1]!
+  const roundTrip = median(seconds)
   const handOver = Math.min(longestCall, roundTrip - (await graph.measure!(batchOf(1), wanted)))
   let most = 0
   for (let rows = 1; rows <= limit; rows *= 2) {

@@ -1,6 +1,5 @@
-import { Worker } from 'node:worker_threads'
 import { ModelError, type ModelErrorCode, reasonOf } from '../base/errors.ts'
-import { sendNoUsageData } from '../base/usage-data.ts'
+import { runThread } from '../base/one-shot-thread.ts'
 import type { GraphSource } from '../contracts/engine.ts'
 import type { SavedSignature } from '../contracts/saved-signature.ts'
 
@@ -9,13 +8,9 @@ export type SurveyAnswer = { signature: SavedSignature } | { code: ModelErrorCod
 
 /** `survey` in a thread of its own, so that a large graph doesn't hold up those who are answered meanwhile. */
 export async function surveyInThread(source: GraphSource): Promise<SavedSignature> {
-  sendNoUsageData()
-  const answer = await new Promise<SurveyAnswer>((resolve) => {
-    const worker = new Worker(new URL('./survey-thread.js', import.meta.url), { workerData: source })
-    const fail = (message: string) => resolve({ code: 'UNSUPPORTED_GRAPH', message: `${source.file}: ${message}` })
-    worker.once('message', resolve)
-    worker.once('error', (error) => fail(`reading it failed: ${reasonOf(error)}`))
-    worker.once('exit', (code) => fail(`the thread that read it ended with exit code ${code}`))
+  const script = new URL('./survey-thread.js', import.meta.url)
+  const answer = await runThread<SurveyAnswer>(script, source).catch((error) => {
+    throw new ModelError('UNSUPPORTED_GRAPH', `${source.file}: reading it failed: ${reasonOf(error)}`)
   })
   if ('signature' in answer) return answer.signature
   throw new ModelError(answer.code, answer.message)

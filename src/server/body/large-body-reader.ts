@@ -2,6 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { ModelError, reasonOf } from '../../model/base/errors.ts'
 import type { Encoder, EncoderSource } from '../../model/features/encoder.ts'
+import { vocabularyChunk } from '../../model/features/vocabulary.ts'
 import type { QueryRows } from '../../model/prediction/query-rows.ts'
 import type { PendingBytes } from '../overload/pending-bytes.ts'
 import type { BodyBytes, BodyFormat } from './body-format.ts'
@@ -44,9 +45,8 @@ export interface LargeBodyReaderOptions {
   script: URL
 }
 
-/** Models that the thread knows at once, and values of a vocabulary that are sent in one piece. */
+/** Models whose vocabularies the thread keeps. */
 const mostModels = 4
-const pieceOfVocabulary = 20_000
 
 /** Heap of the thread, MiB: a base, and 48 times the largest body, since JSON takes many times its text as objects. */
 const heapMiB = (maxBodyBytes: number) => 256 + Math.ceil((48 * maxBodyBytes) / 2 ** 20)
@@ -171,8 +171,8 @@ function startThread(script: URL, maxOldGenerationSizeMb: number): ReaderThread 
       const { source, vocabularies } = withoutVocabularies(encoder.source)
       post({ type: 'model', model, source, tensors, manifestless, limits })
       for (const [field, values] of vocabularies) {
-        for (let start = 0; start < values.length; start += pieceOfVocabulary) {
-          post({ type: 'vocabulary', model, field, values: values.slice(start, start + pieceOfVocabulary) })
+        for (let start = 0; start < values.length; start += vocabularyChunk) {
+          post({ type: 'vocabulary', model, field, values: values.slice(start, start + vocabularyChunk) })
           await turn()
         }
       }

@@ -35,7 +35,7 @@ t.test('a class of its own is code that a file does not hold', async (t) => {
 t.test('config.json that is none', async (t) => {
   await refused(t, '{"class_name": ', 'INVALID_BUNDLE', /config\.json is not JSON/)
   await refused(t, '[1]', 'INVALID_BUNDLE', /config\.json is no JSON object/)
-  await refused(t, {}, 'INVALID_BUNDLE', /is no Keras model that is known: .*class_name|is no Keras model/)
+  await refused(t, {}, 'INVALID_BUNDLE', /is not a known Keras model: .*class_name|is no Keras model/)
   await refused(
     t,
     `{"class_name": "Functional", "config": ${'['.repeat(100_000)}`,

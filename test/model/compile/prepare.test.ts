@@ -405,7 +405,7 @@ t.test('a thread that dies is a problem, not a crash', async (t) => {
   t.same(await prepareInThread(request, script), problemOf('compiling failed: told to die'))
   t.same(
     await prepareInThread({ ...request, identity: 'exit' }, script),
-    problemOf('the compiling thread ended with exit code 3'),
+    problemOf('compiling failed: its thread ended with exit code 3'),
   )
   t.match(await prepareInThread(request, new URL('./nowhere.js', import.meta.url)), {
     problem: /^compiling failed: Cannot find module/,

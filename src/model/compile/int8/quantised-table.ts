@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { closeSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { create } from '@bufbuild/protobuf'
+import { product } from '../../base/dims.ts'
 import { isExternal } from '../../graph/constants.ts'
 import { external, externalPlace } from '../../graph/external-data.ts'
 import type { Graph } from '../../graph/graph.ts'
@@ -96,7 +97,7 @@ function rangeOf(
 
 /** Takes a table's bytes, in memory or in a file, wherever its floats are. Without any they are 0. */
 function createSink(graph: Graph, { name: table, dims, ...tensor }: TensorProto, name: string) {
-  const size = dims.reduce((product, side) => product * Number(side), 1)
+  const size = product(dims.map(Number))
   const like = { name, dataType: DataType.UINT8, dims }
   if (tensor.dataLocation !== DataLocation.EXTERNAL) {
     const rawData = new Uint8Array(size)

@@ -1,3 +1,4 @@
+import { product } from '../../base/dims.ts'
 import { attribute } from '../../graph/attributes.ts'
 import type { Graph } from '../../graph/graph.ts'
 import { permute } from '../../graph/layout.ts'
@@ -25,8 +26,8 @@ export function matMulOfEinsum(graph: Graph, node: NodeProto): string | undefine
     { name: y, letters: b, own: [...b].filter((letter) => !a.includes(letter)) },
   ] as [Operand, Operand]
   if (graph.floats(x) !== undefined) operands.reverse()
-  const product = graph.floats(operands[1].name) === undefined ? computed : byConstant
-  return product(graph, operands, summed[0]!, { letters: out, shape })
+  const lower = graph.floats(operands[1].name) === undefined ? computed : byConstant
+  return lower(graph, operands, summed[0]!, { letters: out, shape })
 }
 
 /** [batch, K]·[K, …], the constant's own sides in the answer's order. */
@@ -38,11 +39,11 @@ function byConstant(graph: Graph, [rows, weights]: [Operand, Operand], k: string
   const dims = graph.dimsOf(weights.name)!
   const perm = [k, ...own].map((letter) => weights.letters.indexOf(letter))
   const [depth, ...sides] = perm.map((axis) => dims[axis]!) as [number, ...number[]]
-  const n = sides.reduce((size, side) => size * side, 1)
+  const n = product(sides)
   const kernel = graph.constant(`${weights.name}/matrix`, permute(graph.floats(weights.name)!, dims, perm), [depth, n])
-  const product = graph.node('MatMul', [rows.name, kernel], { shape: floatShape(-1, n) })
-  if (own.length === 1) return product
-  return graph.node('Reshape', [product, graph.integers(out.shape.dims)], { shape: out.shape })
+  const matMul = graph.node('MatMul', [rows.name, kernel], { shape: floatShape(-1, n) })
+  if (own.length === 1) return matMul
+  return graph.node('Reshape', [matMul, graph.integers(out.shape.dims)], { shape: out.shape })
 }
 
 /** [batch, …, K]·[batch, K, …]; either operand has one letter of its own at most. */
@@ -64,8 +65,8 @@ function computed(graph: Graph, operands: [Operand, Operand], k: string, out: An
   const [rows, columns] = operands
   const x = matrix(graph, rows, [rows.own[0], k])
   const y = matrix(graph, columns, [k, columns.own[0]])
-  const product = graph.node('MatMul', [x.name, y.name], { shape: floatShape(-1, x.dims[1]!, y.dims[2]!) })
-  return both ? product : graph.node('Reshape', [product, graph.integers(out.shape.dims)], { shape: out.shape })
+  const matMul = graph.node('MatMul', [x.name, y.name], { shape: floatShape(-1, x.dims[1]!, y.dims[2]!) })
+  return both ? matMul : graph.node('Reshape', [matMul, graph.integers(out.shape.dims)], { shape: out.shape })
 }
 
 interface Operand {

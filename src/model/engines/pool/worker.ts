@@ -1,5 +1,6 @@
 import { platform, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
+import { median } from '../../base/median.ts'
 import type { Batch, Engine, LoadedGraph, Outputs } from '../../contracts/engine.ts'
 import { createEngine } from '../create.ts'
 import { RowGatherer } from '../memory/shared-rows.ts'
@@ -115,5 +116,5 @@ async function measure(graph: LoadedGraph, batch: Batch, wanted: string[]): Prom
   for (let i = 0; i < measuredRuns; i++) {
     seconds.push((await timed(() => graph.run(batch, wanted))).seconds)
   }
-  return seconds.sort((a, b) => a - b)[measuredRuns >> 1]!
+  return median(seconds)
 }

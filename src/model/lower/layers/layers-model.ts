@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises'
-import type { TSchema } from 'typebox'
-import { Value } from 'typebox/value'
+import { product } from '../../base/dims.ts'
 import { ModelError, reasonOf } from '../../base/errors.ts'
 import { pathInside } from '../../base/path-inside.ts'
+import { fileProblem } from '../../base/regular-file.ts'
+import { checkFormat } from '../check-format.ts'
 import { LayersFile, ModelConfig } from './layers-format.ts'
 import { readShards } from './weight-shards.ts'
 
@@ -57,11 +58,11 @@ export async function readLayersModel(folder: string, file: string): Promise<Lay
   const parsed = await readJson(path, file)
   if ((parsed as { format?: unknown } | null)?.format === 'graph-model')
     throw new ModelError('UNSUPPORTED_GRAPH', `${file}: is a TensorFlow.js graph model; layers models alone are read`)
-  const { modelTopology, weightsManifest } = check(LayersFile, parsed, file)
+  const { modelTopology, weightsManifest } = checkFormat(LayersFile, parsed, file, 'is not a layers model')
   const topology = (modelTopology.model_config ?? modelTopology) as Record<string, unknown>
   if (typeof topology.class_name === 'string' && !['Model', 'Functional'].includes(topology.class_name))
     throw new ModelError('UNSUPPORTED_GRAPH', `${file}: models of class ${topology.class_name} are not supported`)
-  const { config } = check(ModelConfig, topology, file)
+  const { config } = checkFormat(ModelConfig, topology, file, 'is not a layers model')
 
   const layers = new Map<string, Layer>()
   for (const { name, class_name, config: options, inbound_nodes } of config.layers) {
@@ -103,7 +104,7 @@ function byteLength(file: string, weight: LayersFile['weightsManifest'][number][
     throw new ModelError('UNSUPPORTED_GRAPH', `${file}: the weight ${weight.name} is quantised`)
   if (weight.dtype !== 'float32' && weight.dtype !== 'int32')
     throw invalid(file, `the weight ${weight.name} has the dtype ${weight.dtype}, not float32 or int32`)
-  return weight.shape.reduce((product, side) => product * side, 4)
+  return product(weight.shape) * 4
 }
 
 function checkReferences(file: string, layers: Map<string, Layer>, references: TensorReference[]): void {
@@ -121,24 +122,14 @@ function toReference([layer, node, tensor]: [string, number, number, ...unknown[
 }
 
 async function readJson(path: string, file: string): Promise<unknown> {
-  const text = await readFile(path, 'utf8').catch((error) => fail(file, error))
+  const text = await readFile(path, 'utf8').catch((cause) => {
+    throw new ModelError('INVALID_BUNDLE', `${file}: ${fileProblem(cause)}`, { cause })
+  })
   try {
     return JSON.parse(text)
   } catch (cause) {
     throw new ModelError('INVALID_BUNDLE', `${file}: is not JSON: ${reasonOf(cause)}`, { cause })
   }
-}
-
-function check<T extends TSchema>(schema: T, value: unknown, file: string) {
-  if (Value.Check(schema, value)) return value
-  const [problem] = Value.Errors(schema, value)
-  throw invalid(file, `is not a layers model: ${problem?.instancePath || '/'} ${problem?.message}`)
-}
-
-function fail(name: string, error: NodeJS.ErrnoException): never {
-  throw new ModelError('INVALID_BUNDLE', `${name}: ${error.code === 'ENOENT' ? 'is missing' : error.message}`, {
-    cause: error,
-  })
 }
 
 function invalid(name: string, message: string): ModelError {

@@ -2,6 +2,7 @@ import { open, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { ModelError } from '../../base/errors.ts'
 import { pathInside } from '../../base/path-inside.ts'
+import { fileProblem } from '../../base/regular-file.ts'
 
 /** Consecutive shards, and the bytes that the weights in them take. */
 export interface ShardGroup {
@@ -53,10 +54,8 @@ async function readShard(path: string, name: string, target: Uint8Array): Promis
   }
 }
 
-function fail(name: string, error: NodeJS.ErrnoException): never {
-  throw new ModelError('INVALID_BUNDLE', `${name}: ${error.code === 'ENOENT' ? 'is missing' : error.message}`, {
-    cause: error,
-  })
+function fail(name: string, cause: unknown): never {
+  throw new ModelError('INVALID_BUNDLE', `${name}: ${fileProblem(cause)}`, { cause })
 }
 
 function invalid(name: string, message: string): ModelError {

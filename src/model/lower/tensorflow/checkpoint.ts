@@ -2,7 +2,7 @@ import { type FileHandle, open, readFile } from 'node:fs/promises'
 import { join, posix } from 'node:path'
 import { type DescMessage, fromBinary, type MessageShape } from '@bufbuild/protobuf'
 import { ModelError, reasonOf } from '../../base/errors.ts'
-import { sizeOfOrdinary } from '../../base/regular-file.ts'
+import { fileProblem, sizeOfOrdinary } from '../../base/regular-file.ts'
 import { type Crc32c, createCrc32c } from './crc32c.ts'
 import { readSortedTable } from './sorted-table.ts'
 import { type ElementType, elementTypeOf, nameOfType, sizeOf } from './tensor-data.ts'
@@ -141,10 +141,7 @@ function parse<T extends DescMessage>(schema: T, bytes: Uint8Array, file: string
 }
 
 function missing(file: string, cause: unknown): never {
-  const absent = (cause as NodeJS.ErrnoException).code === 'ENOENT'
-  throw new ModelError('INVALID_BUNDLE', `${file}: ${absent ? 'is missing' : `can't be read: ${reasonOf(cause)}`}`, {
-    cause,
-  })
+  throw new ModelError('INVALID_BUNDLE', `${file}: ${fileProblem(cause)}`, { cause })
 }
 
 function invalid(file: string, message: string): ModelError {

@@ -1,3 +1,4 @@
+import { product } from '../../base/dims.ts'
 import { ModelError } from '../../base/errors.ts'
 import type { WeightSpec } from './graph-model-format.ts'
 import { type ElementType, sizeOf, type TensorData } from './tensor-data.ts'
@@ -19,7 +20,7 @@ export function storedBytes({ name, shape, dtype, quantization }: WeightSpec, fi
       'INVALID_BUNDLE',
       `${file}: the weight ${name} is ${dtype}, quantised to ${quantization.dtype}`,
     )
-  return shape.reduce((size, side) => size * side, quantised[quantization.dtype]!)
+  return product(shape) * quantised[quantization.dtype]!
 }
 
 /**

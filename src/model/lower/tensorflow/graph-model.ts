@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { fromJson, type JsonValue } from '@bufbuild/protobuf'
-import { Value } from 'typebox/value'
 import { ModelError, reasonOf } from '../../base/errors.ts'
 import { pathInside } from '../../base/path-inside.ts'
-import { sizeOfOrdinary } from '../../base/regular-file.ts'
+import { fileProblem, sizeOfOrdinary } from '../../base/regular-file.ts'
+import { checkFormat } from '../check-format.ts'
 import { readShards } from '../layers/weight-shards.ts'
 import { GraphModelFile, type GraphModelSignature } from './graph-model-format.ts'
 import { decodeWeights, storedBytes } from './graph-model-weights.ts'
@@ -77,20 +77,15 @@ async function readFormat(folder: string, file: string): Promise<GraphModelFile>
     if (size > largestFile) throw new Error(`it has ${size} bytes, more than ${largestFile}`)
     text = await readFile(path, 'utf8')
   } catch (cause) {
-    const absent = (cause as NodeJS.ErrnoException).code === 'ENOENT'
-    throw new ModelError('INVALID_BUNDLE', `${file}: ${absent ? 'is missing' : `can't be read: ${reasonOf(cause)}`}`, {
-      cause,
-    })
+    throw new ModelError('INVALID_BUNDLE', `${file}: ${fileProblem(cause)}`, { cause })
   }
+  let json: unknown
   try {
-    const json: unknown = JSON.parse(text)
-    if (Value.Check(GraphModelFile, json)) return json
-    const [problem] = Value.Errors(GraphModelFile, json)
-    throw new Error(`is not a graph model: ${problem?.instancePath || '/'} ${problem?.message}`)
+    json = JSON.parse(text)
   } catch (cause) {
-    const reason = cause instanceof SyntaxError ? `is not JSON: ${cause.message}` : reasonOf(cause)
-    throw new ModelError('INVALID_BUNDLE', `${file}: ${reason}`, { cause })
+    throw new ModelError('INVALID_BUNDLE', `${file}: is not JSON: ${reasonOf(cause)}`, { cause })
   }
+  return checkFormat(GraphModelFile, json, file, 'is not a graph model')
 }
 
 function parseGraph({ modelTopology: { node, library } }: GraphModelFile, file: string): GraphDef {

@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path'
 import { fromBinary } from '@bufbuild/protobuf'
 import { ModelError, reasonOf } from '../../base/errors.ts'
 import { pathInside } from '../../base/path-inside.ts'
-import { sizeOfOrdinary } from '../../base/regular-file.ts'
+import { fileProblem, sizeOfOrdinary } from '../../base/regular-file.ts'
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts'
 import { type Argument, nodesByName, type Program } from './program.ts'
 import { restoredVariables } from './restored-variables.ts'
@@ -88,10 +88,7 @@ async function readSignature(folder: string, file: string, wanted: string | unde
 async function readMessage(folder: string, file: string): Promise<SavedModel> {
   const path = pathInside(folder, folder, file)
   const bytes = await read(path).catch((cause) => {
-    const absent = (cause as NodeJS.ErrnoException).code === 'ENOENT'
-    throw new ModelError('INVALID_BUNDLE', `${file}: ${absent ? 'is missing' : `can't be read: ${reasonOf(cause)}`}`, {
-      cause,
-    })
+    throw new ModelError('INVALID_BUNDLE', `${file}: ${fileProblem(cause)}`, { cause })
   })
   try {
     return fromBinary(SavedModelSchema, bytes, { readUnknownFields: false })

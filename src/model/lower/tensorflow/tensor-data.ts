@@ -1,3 +1,4 @@
+import { product } from '../../base/dims.ts'
 import { ModelError } from '../../base/errors.ts'
 import { TensorProto_DataType as Onnx } from '../../graph/onnx_pb.ts'
 import { DataType, type TensorProto } from './tensorflow_pb.ts'
@@ -36,7 +37,7 @@ export function onnxTypeOf(type: ElementType): Onnx {
 
 /** Bytes of a tensor; not finite, or no safe integer, for one that no memory holds. */
 export function sizeOf(type: ElementType, shape: readonly number[]): number {
-  return shape.reduce((size, side) => size * side, types[type].bytes)
+  return product(shape) * types[type].bytes
 }
 
 /** A constant: row-major, little-endian. */

@@ -508,13 +508,13 @@ t.test('bounds what functions and constants grow to', async (t) => {
     [
       'tiles without end',
       model({ nodes: grown('Tile') }),
-      /node big \(Tile\): computes \d+ elements a row/,
+      /node big \(Tile\): computes \d+ elements per row/,
       'UNSUPPORTED_GRAPH',
     ],
     [
       'a fill without end',
       model({ nodes: grown('Fill') }),
-      /node big \(Fill\): computes 1099511627776 elements a row/,
+      /node big \(Fill\): computes 1099511627776 elements per row/,
       'UNSUPPORTED_GRAPH',
     ],
     [

@@ -42,6 +42,8 @@ export interface ModelErrorDetails {
   problems?: Violation[]
   retryAfterSeconds?: number
   stage?: 'queue' | 'compute'
+  /** The cause may be gone on the next try; default: whether `cause` is an I/O error. */
+  transient?: boolean
   cause?: unknown
 }
 
@@ -50,6 +52,7 @@ export class ModelError extends Error {
   readonly problems: Violation[] | undefined
   readonly retryAfterSeconds: number | undefined
   readonly stage: 'queue' | 'compute' | undefined
+  readonly transient: boolean
 
   constructor(code: ModelErrorCode, message: string, details: ModelErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
@@ -58,7 +61,15 @@ export class ModelError extends Error {
     this.problems = details.problems
     this.retryAfterSeconds = details.retryAfterSeconds
     this.stage = details.stage
+    this.transient = details.transient ?? isTransient(details.cause)
   }
+}
+
+/** Whether an error comes from the file system or another system call (ENOENT, EIO, EMFILE, …), which may succeed on the next try. */
+export function isTransient(error: unknown): boolean {
+  if (error instanceof ModelError) return error.transient
+  const { syscall, code } = (error ?? {}) as NodeJS.ErrnoException
+  return typeof syscall === 'string' && typeof code === 'string'
 }
 
 /** The text of anything thrown, for messages that wrap it. */

@@ -13,7 +13,7 @@ export type ManifestMessage =
   | { manifest: Manifest }
   | { field: number; values: string[] }
   | { done: true }
-  | { code: ModelErrorCode; message: string }
+  | { code: ModelErrorCode; message: string; transient: boolean }
 
 /**
  * Reads and checks a large manifest in a thread of its own: a vocabulary of a million values would block the event loop for
@@ -26,7 +26,7 @@ export async function readManifestInThread(file: ManifestFile): Promise<Manifest
       new URL('./manifest-thread.js', import.meta.url),
       file,
       (message, post) => {
-        if ('code' in message) throw new ModelError(message.code, message.message)
+        if ('code' in message) throw new ModelError(message.code, message.message, message)
         if ('done' in message) return manifest
         if ('manifest' in message) manifest = message.manifest
         else append(manifest, message)

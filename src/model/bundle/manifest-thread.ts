@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
-import { ModelError, reasonOf } from '../base/errors.ts'
+import { isTransient, ModelError, reasonOf } from '../base/errors.ts'
 import { vocabularyChunk } from '../features/vocabulary.ts'
 import { parseManifest } from './manifest.ts'
 import type { ManifestFile, ManifestMessage } from './manifest-in-thread.ts'
@@ -27,5 +27,6 @@ try {
       await sendAndWait({ field, values: values.slice(start, start + vocabularyChunk) })
   send({ done: true })
 } catch (error) {
-  send({ code: error instanceof ModelError ? error.code : 'INVALID_BUNDLE', message: reasonOf(error) })
+  const code = error instanceof ModelError ? error.code : 'INVALID_BUNDLE'
+  send({ code, message: reasonOf(error), transient: isTransient(error) })
 }

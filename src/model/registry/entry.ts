@@ -2,6 +2,7 @@ import type { ModelStatus, VersionState } from '../../schemas/models.ts'
 import type { ModelErrorCode } from '../base/errors.ts'
 import { compareVersions } from '../base/versions.ts'
 import type { LoadedModel } from '../prediction/contract.ts'
+import type { Retry } from './retry.ts'
 import type { SourceModel } from './source.ts'
 
 /**
@@ -9,7 +10,7 @@ import type { SourceModel } from './source.ts'
  *
  *   (on disk) → loading → ready → draining → (gone)
  *                  ↓
- *               failed → (gone, or loading again, when one of its files changes)
+ *               failed → (gone, or loading again when one of its files changes; after an I/O error, with back-off)
  */
 export interface Entry {
   version: string
@@ -21,6 +22,8 @@ export interface Entry {
   error: string | undefined
   /** The kind of its failure; undefined of an unforeseen one, too. */
   failure: ModelErrorCode | undefined
+  /** The next try after an I/O error; undefined where none is planned. */
+  retry: Retry | undefined
   /** Requests that hold the version. */
   leases: number
   onReleased: (() => void) | undefined
@@ -52,6 +55,7 @@ export function newEntry(version: string, stamp: string): Entry {
     manifestless: false,
     error: undefined,
     failure: undefined,
+    retry: undefined,
     leases: 0,
     onReleased: undefined,
     drained: undefined,

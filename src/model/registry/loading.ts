@@ -2,6 +2,7 @@ import { ModelError } from '../base/errors.ts'
 import type { LoadedModel } from '../prediction/contract.ts'
 import { type Entry, newEntry } from './entry.ts'
 import type { RegistryEvent } from './event.ts'
+import { nextRetry, type Retry } from './retry.ts'
 import type { SourceVersion } from './source.ts'
 
 export interface LoadingOptions {
@@ -13,13 +14,17 @@ export interface LoadingOptions {
   onEvent?: ((event: RegistryEvent) => void) | undefined
 }
 
-/** Loads a version; its entry is `ready` then, or `failed` with the reason. Never rejects. */
+/**
+ * Loads a version; its entry is `ready` then, or `failed` with the reason. `former`: the try that an I/O error stopped. Never
+ * rejects.
+ */
 export async function loadVersion(
   name: string,
   entries: Map<string, Entry>,
   { version, stamp }: SourceVersion,
   options: LoadingOptions,
   free: () => void,
+  former?: Retry,
 ): Promise<void> {
   const entry = newEntry(version, stamp)
   entries.set(version, entry)
@@ -34,13 +39,14 @@ export async function loadVersion(
     entry.state = 'failed'
     entry.error = options.describe(error)
     entry.failure = error instanceof ModelError ? error.code : undefined
+    entry.retry = nextRetry(error, former, options.now())
     options.onEvent?.({ type: 'failed', name, version, error })
   }
 }
 
 /**
- * Puts what is on disk now in the place of a version; answers its former entry, to be closed. Where that fails, the version goes
- * on, and no more is tried with these files. Never rejects.
+ * Replaces a version by its files on disk; returns the former entry, to be closed. Where that fails, the former version goes on
+ * serving; these files are tried again only after an I/O error. Never rejects.
  */
 export async function refreshVersion(
   name: string,
@@ -58,13 +64,15 @@ export async function refreshVersion(
       stamp,
       model,
       manifestless: model.manifestless,
+      retry: undefined,
       leases: 0,
       onReleased: undefined,
     })
     options.onEvent?.({ type: 'loaded', name, version, model, seconds: (options.now() - started) / 1000 })
     return former
   } catch (error) {
-    former.stamp = stamp
+    former.retry = nextRetry(error, former.retry, options.now())
+    if (former.retry === undefined) former.stamp = stamp
     options.onEvent?.({ type: 'failed', name, version, error })
     return undefined
   }

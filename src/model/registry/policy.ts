@@ -7,6 +7,8 @@ export interface KnownVersion {
   version: string
   state: VersionState
   stamp: string
+  /** An I/O error stopped the last load: whether it is time to try again, though no file has changed. */
+  retry?: 'waiting' | 'due' | undefined
   /** It was read without a manifest, which may have been on its way: it is read again when any of its files has changed. */
   manifestless?: boolean
 }
@@ -32,7 +34,7 @@ export interface Actions {
   /** Versions that answer, to be replaced by what is on disk now. */
   refresh: SourceVersion[]
   unload: string[]
-  /** Failed versions that are gone, or have changed and are to be tried again. */
+  /** Failed versions that are gone, that have changed, or whose retry is due. */
   forget: string[]
 }
 
@@ -41,13 +43,15 @@ export interface Actions {
  *
  * `latest` keeps the target, those that have a label, and for a while the one that answered before; `all` keeps every version.
  * The target is the highest version that loads, or the one that is pinned. A version is unloaded only once its successor
- * answers, so that there is always one to ask; a version that failed is tried again when any of its files has changed.
+ * answers, so that there is always one to ask; a version that failed is tried again when any of its files has changed, or
+ * after a delay where an I/O error stopped it.
  */
 export function nextActions({ mode, source, labels, known, pin, serving, kept }: Situation): Actions {
   const onDisk = [...source].sort((a, b) => compareVersions(b.version, a.version))
   const failed = new Map(known.filter(({ state }) => state === 'failed').map((entry) => [entry.version, entry]))
   const forget = [...failed.values()].filter(
-    ({ version, stamp }) => onDisk.find((entry) => entry.version === version)?.stamp !== stamp,
+    ({ version, stamp, retry }) =>
+      retry === 'due' || onDisk.find((entry) => entry.version === version)?.stamp !== stamp,
   )
   for (const { version } of forget) failed.delete(version)
 
@@ -73,7 +77,12 @@ export function nextActions({ mode, source, labels, known, pin, serving, kept }:
     successorReady || (version === kept && version !== serving && serving !== undefined && isReady(serving))
   const isStale = ({ version, stamp }: SourceVersion) =>
     known.some(
-      (entry) => entry.version === version && entry.state === 'ready' && entry.manifestless && entry.stamp !== stamp,
+      (entry) =>
+        entry.version === version &&
+        entry.state === 'ready' &&
+        entry.manifestless &&
+        entry.stamp !== stamp &&
+        entry.retry !== 'waiting',
     )
   return {
     target,

@@ -3,6 +3,7 @@ import { type Entry, highestReady, pinProblem } from './entry.ts'
 import type { RegistryEvent } from './event.ts'
 import { type LoadingOptions, loadVersion, refreshVersion } from './loading.ts'
 import { nextActions } from './policy.ts'
+import { retryState } from './retry.ts'
 import type { Slots } from './slots.ts'
 import type { SourceModel, SourceVersion } from './source.ts'
 
@@ -61,13 +62,15 @@ export class ServedModel {
   async #act(source: SourceModel | undefined, slot: HeldSlot): Promise<boolean> {
     const { mode, onEvent, isClosing } = this.#options
     const { entries } = this
+    const now = this.#options.now()
+    const retries = new Map([...entries.values()].map(({ version, retry }) => [version, retry]))
     const { versions, labels, pin } = source ?? { versions: [], labels: {} }
     const { target, load, refresh, unload, forget } = nextActions({
       mode,
       source: versions,
       labels,
       pin,
-      known: [...entries.values()],
+      known: [...entries.values()].map((entry) => ({ ...entry, retry: retryState(entry.retry, now) })),
       serving: this.#serving,
       kept: this.#kept(),
     })
@@ -81,7 +84,7 @@ export class ServedModel {
     for (const version of load) {
       await slot.take()
       if (isClosing()) return false
-      await loadVersion(this.name, entries, version, this.#options, slot.free)
+      await loadVersion(this.name, entries, version, this.#options, slot.free, retries.get(version.version))
       this.#serve(target)
     }
     for (const version of refresh) {

@@ -31,6 +31,8 @@ async function bareGraph(root: string, name: string, version: string): Promise<M
     )
   if (await hasManifest(version)) return undefined
   const graph = await findGraph(join(root, name, version), `${name}/${version}`)
+  // The folder may have been gone for a moment.
+  if (graph !== undefined && (await hasManifest(version))) return undefined
   if (graph === undefined) {
     const keras = (await readdir(join(root, name, version)).catch(() => [])).find((file) =>
       /\.(?:keras|h5)$/.test(file),

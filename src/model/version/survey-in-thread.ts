@@ -4,7 +4,7 @@ import type { GraphSource } from '../contracts/engine.ts'
 import type { SavedSignature } from '../contracts/saved-signature.ts'
 
 /** What the thread answers: errors lose their class on the way. */
-export type SurveyAnswer = { signature: SavedSignature } | { code: ModelErrorCode; message: string }
+export type SurveyAnswer = { signature: SavedSignature } | { code: ModelErrorCode; message: string; transient: boolean }
 
 /** `survey` in a thread of its own, so that a large graph doesn't hold up those who are answered meanwhile. */
 export async function surveyInThread(source: GraphSource): Promise<SavedSignature> {
@@ -13,7 +13,7 @@ export async function surveyInThread(source: GraphSource): Promise<SavedSignatur
     throw new ModelError('UNSUPPORTED_GRAPH', `${source.file}: reading it failed: ${reasonOf(error)}`)
   })
   if ('signature' in answer) return answer.signature
-  throw new ModelError(answer.code, answer.message)
+  throw new ModelError(answer.code, answer.message, { transient: answer.transient })
 }
 
 /** The same of a graph that has several tensors for what is one to callers; undefined for any other. */

@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import { ModelError, reasonOf } from '../base/errors.ts'
+import { isTransient, ModelError, reasonOf } from '../base/errors.ts'
 import type { GraphSource } from '../contracts/engine.ts'
 import { survey } from './survey.ts'
 import type { SurveyAnswer } from './survey-in-thread.ts'
@@ -11,7 +11,7 @@ async function answer(): Promise<SurveyAnswer> {
     return { signature: await survey(workerData as GraphSource) }
   } catch (error) {
     const code = error instanceof ModelError ? error.code : 'UNSUPPORTED_GRAPH'
-    return { code, message: reasonOf(error) }
+    return { code, message: reasonOf(error), transient: isTransient(error) }
   }
 }
 

@@ -38,9 +38,9 @@ const cases: Case[] = [
   { name: 'the old version goes when the new one answers', disk: '1 2', known: '1 ready, 2 ready', unload: '1' },
   { name: 'the old version stays when the new one failed', disk: '1 2', known: '1 ready, 2 failed' },
   { name: 'a version that answers is not read again when it changes', disk: "1'", known: '1 ready' },
-  { name: 'unless it had no manifest', disk: "1'", known: '1 bare', refresh: '1' },
-  { name: 'which is not read again as it is', disk: '1', known: '1 bare' },
-  { name: 'nor when a higher one answers', disk: "1' 2", known: '1 bare, 2 ready', unload: '1' },
+  { name: 'unless it had no manifest', disk: "1'", known: '1 manifestless', refresh: '1' },
+  { name: 'which is not read again as it is', disk: '1', known: '1 manifestless' },
+  { name: 'nor when a higher one answers', disk: "1' 2", known: '1 manifestless, 2 ready', unload: '1' },
   { name: 'what drains already is left alone', disk: '1 2', known: '1 draining, 2 ready' },
   {
     name: 'a failed version with a changed manifest is tried again',
@@ -49,6 +49,16 @@ const cases: Case[] = [
     forget: '2',
     load: '2',
   },
+  { name: 'a version that an I/O error stopped waits for its retry', disk: '1 2', known: '1 ready, 2 waiting' },
+  {
+    name: 'a version whose retry is due is loaded again',
+    disk: '1 2',
+    known: '1 ready, 2 due',
+    forget: '2',
+    load: '2',
+  },
+  { name: 'a changed version whose refresh met an I/O error waits, too', disk: "1'", known: '1 stale-waiting' },
+  { name: 'and is refreshed when its retry is due', disk: "1'", known: '1 stale-due', refresh: '1' },
   { name: 'a failed version that is gone is forgotten', disk: '1', known: '1 ready, 2 failed', forget: '2' },
   { name: 'a version that answers is not loaded again when its manifest changes', disk: "1'", known: '1 ready' },
   { name: 'a model that is gone is unloaded', disk: '', known: '1 ready', unload: '1' },
@@ -289,9 +299,19 @@ function source(text: string): SourceVersion[] {
 function states(text: string): KnownVersion[] {
   const entries = text === '' ? [] : text.split(', ')
   return entries.map((entry) => {
-    const [version, state] = entry.split(' ') as [string, VersionState | 'manifestless']
-    return state === 'manifestless'
-      ? { version, state: 'ready', manifestless: true, stamp: 'old' }
-      : { version, state, stamp: 'old' }
+    const [version, word] = entry.split(' ') as [string, keyof typeof shorthand | VersionState]
+    return {
+      version,
+      stamp: 'old',
+      ...(word in shorthand ? shorthand[word as never] : { state: word as VersionState }),
+    }
   })
 }
+
+const shorthand = {
+  manifestless: { state: 'ready', manifestless: true },
+  waiting: { state: 'failed', retry: 'waiting' },
+  due: { state: 'failed', retry: 'due' },
+  'stale-waiting': { state: 'ready', manifestless: true, retry: 'waiting' },
+  'stale-due': { state: 'ready', manifestless: true, retry: 'due' },
+} satisfies Record<string, Partial<KnownVersion>>

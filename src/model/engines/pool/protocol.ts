@@ -1,4 +1,4 @@
-import { ModelError, type ModelErrorCode, reasonOf } from '../../base/errors.ts'
+import { isTransient, ModelError, type ModelErrorCode, reasonOf } from '../../base/errors.ts'
 import type { Batch, GraphSource, Outputs, SharedPart, Slab } from '../../contracts/engine.ts'
 import type { EngineChoice } from '../create.ts'
 /* What an engine pool and its worker threads say to each other. */
@@ -37,17 +37,22 @@ export interface Computed {
  */
 export type WorkerRequest = WorkerTask & { id: number }
 
-export type WorkerReply =
-  | { id: number; value: unknown }
-  | { id: number; error: { code: ModelErrorCode; message: string } }
+export type WorkerReply = { id: number; value: unknown } | { id: number; error: PackedError }
 
-/** Errors lose their class between threads: the code travels beside the message. */
-export function packError(error: unknown): { code: ModelErrorCode; message: string } {
-  return error instanceof ModelError
-    ? { code: error.code, message: error.message }
-    : { code: 'MODEL_FAILED', message: `The model failed: ${reasonOf(error)}` }
+export interface PackedError {
+  code: ModelErrorCode
+  message: string
+  transient: boolean
 }
 
-export function unpackError({ code, message }: { code: ModelErrorCode; message: string }): ModelError {
-  return new ModelError(code, message)
+/** Errors lose their class between threads: the code travels beside the message. */
+export function packError(error: unknown): PackedError {
+  const transient = isTransient(error)
+  return error instanceof ModelError
+    ? { code: error.code, message: error.message, transient }
+    : { code: 'MODEL_FAILED', message: `The model failed: ${reasonOf(error)}`, transient }
+}
+
+export function unpackError({ code, message, transient }: PackedError): ModelError {
+  return new ModelError(code, message, { transient })
 }

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import { create, fromBinary } from '@bufbuild/protobuf'
 import { product } from '../base/dims.ts'
 import type { TableFile } from '../contracts/compiled-plan.ts'
+import { checkGraphBounds } from './bounds.ts'
 import { isExternal } from './constants.ts'
 import { elementSize } from './element-size.ts'
 import type { Graph } from './graph.ts'
@@ -30,6 +31,7 @@ export function externalPlace(tensor: TensorProto): { location: string; start: n
 
 /** The files, relative to an ONNX file, that hold the data of its constants. Throws where it is no ONNX file. */
 export function externalFiles(bytes: Uint8Array): string[] {
+  checkGraphBounds(bytes)
   const { graph } = fromBinary(ModelProtoSchema, bytes)
   const constants = graph?.initializer.filter(isExternal) ?? []
   return [...new Set(constants.map((tensor) => externalPlace(tensor).location))]

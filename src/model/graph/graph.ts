@@ -1,6 +1,7 @@
 import { clone, create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { ModelError } from '../base/errors.ts'
 import { type AttributeValue, attributeOf } from './attributes.ts'
+import { checkGraphBounds } from './bounds.ts'
 import { type ConstantData, constantOf, floatsOf, integersOf } from './constants.ts'
 import { NodeIndex } from './node-index.ts'
 import {
@@ -94,6 +95,7 @@ export class Graph {
   }
 
   static parse(bytes: Uint8Array, folder: string): Graph {
+    checkGraphBounds(bytes)
     return Graph.from(fromBinary(ModelProtoSchema, bytes), folder)
   }
 

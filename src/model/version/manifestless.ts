@@ -1,11 +1,11 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import Value from 'typebox/value'
 import { type GraphFormat, type Manifest, TaskName } from '../../schemas/manifest.ts'
 import { ModelError } from '../base/errors.ts'
-import { sizeOfOrdinary } from '../base/regular-file.ts'
 import { checksums } from '../bundle/checksum.ts'
 import { holdsIds, type SavedSignature, type SavedTensor, widthOf } from '../contracts/saved-signature.ts'
+import { formatOfModelJson } from './model-json.ts'
 import { surveyInThread } from './survey-in-thread.ts'
 
 /** A graph in a folder that has no manifest. */
@@ -13,9 +13,6 @@ export interface ManifestlessGraph {
   format: GraphFormat
   file: string
 }
-
-/** Larger is no model.json. */
-const largestTopology = 512 * 1024 * 1024
 
 /** Most numbers of a row, and tasks: what manifests may have. */
 const widestRow = 65_536
@@ -36,24 +33,8 @@ export async function findGraph(folder: string, where: string): Promise<Manifest
   const [file] = found
   if (file === undefined) return undefined
   if (file === 'saved_model.pb') return { format: 'saved_model', file }
-  if (file === 'model.json') return { format: await kindOfModelJson(join(folder, file), `${where}/${file}`), file }
+  if (file === 'model.json') return { format: await formatOfModelJson(join(folder, file), `${where}/${file}`), file }
   return { format: 'onnx', file }
-}
-
-async function kindOfModelJson(path: string, where: string): Promise<'layers' | 'graph_model'> {
-  const invalid = (message: string, cause?: unknown) =>
-    new ModelError('INVALID_BUNDLE', `${where} ${message}`, { cause })
-  let json: unknown
-  try {
-    if ((await sizeOfOrdinary(path)) > largestTopology) throw invalid(`is larger than ${largestTopology} bytes`)
-    json = JSON.parse(await readFile(path, 'utf8'))
-  } catch (cause) {
-    if (cause instanceof ModelError) throw cause
-    throw invalid('is not JSON', cause)
-  }
-  const { format, modelTopology } = (json ?? {}) as { format?: unknown; modelTopology?: { node?: unknown } }
-  if (format === 'graph-model' || Array.isArray(modelTopology?.node)) return 'graph_model'
-  return 'layers'
 }
 
 /**

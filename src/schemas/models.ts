@@ -9,9 +9,9 @@ import { Calibration, Provenance, TaskQuality } from './manifest.ts'
 export type VersionState = Static<typeof VersionState>
 export const VersionState = Type.Union(
   [
-    Type.Literal('loading', { description: 'being read, checked and warmed' }),
+    Type.Literal('loading', { description: 'being read, checked and warmed up' }),
     Type.Literal('ready'),
-    Type.Literal('draining', { description: 'replaced; answers what it has accepted' }),
+    Type.Literal('draining', { description: 'replaced; finishes its accepted requests' }),
     Type.Literal('failed', { description: 'see `error`' }),
   ],
   { description: 'State of a version' },
@@ -20,7 +20,10 @@ export const VersionState = Type.Union(
 export type VersionStatus = Static<typeof VersionStatus>
 export const VersionStatus = Type.Object({
   version: Type.String(),
-  state: VersionState,
+  state: Type.Union(
+    [...VersionState.anyOf, Type.Literal('not_loaded', { description: 'in the folder, but not loaded' })],
+    { description: 'State of a version' },
+  ),
   engine: Type.Optional(Type.String({ description: 'What computes it, e.g. `onnx`, `tensorflow (wasm)`' })),
   precision: Type.Optional(Type.String({ examples: ['float32'] })),
   error: Type.Optional(Type.String({ description: 'Why it failed' })),
@@ -32,10 +35,12 @@ export const ModelStatus = Type.Object({
   default: Type.Boolean({ description: 'Answers requests that name no model' }),
   unloaded: Type.Optional(Type.Boolean({ description: 'Taken out of service, until it is loaded on demand' })),
   default_version: Type.Optional(Type.String({ description: 'Version that answers requests that name none' })),
-  pin: Type.Optional(Type.String({ description: 'Version that is pinned: it answers although a higher one exists' })),
+  pin: Type.Optional(Type.String({ description: 'Pinned version: it answers even if a higher one exists' })),
   labels: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'Version by label' })),
   problem: Type.Optional(
-    Type.String({ description: 'What is wrong with the folder of the model, or with its pin, though it may serve' }),
+    Type.String({
+      description: 'A problem with the folder, the pin or the labels of the model, which may serve nevertheless',
+    }),
   ),
   versions: Type.Array(VersionStatus),
 })
@@ -161,8 +166,12 @@ export const ModelDetails = Type.Intersect([
     ),
     example: Type.Optional(
       Type.Object(
-        { model: Type.String(), candidates: Type.Array(Type.Record(Type.String(), Type.Unknown())) },
-        { description: 'A body for `POST /predict`, with a value for every field' },
+        {
+          model: Type.String(),
+          context: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+          candidates: Type.Array(Type.Record(Type.String(), Type.Unknown())),
+        },
+        { description: 'An example body for `POST /predict`, with a value for every field' },
       ),
     ),
     quality: Type.Optional(Type.Record(Type.String(), TaskQuality)),

@@ -89,5 +89,10 @@ export const answering = (registry: Registry, name?: string, version?: string, l
   lease.release()
   return `${lease.model.manifest.name}/${lease.model.manifest.version}`
 }
+/** States of the versions that were loaded, or failed to. */
 export const states = (registry: Registry) =>
-  registry.list().flatMap(({ name, versions }) => versions.map(({ version, state }) => `${name}/${version} ${state}`))
+  registry
+    .list()
+    .flatMap(({ name, versions }) =>
+      versions.flatMap(({ version, state }) => (state === 'not_loaded' ? [] : [`${name}/${version} ${state}`])),
+    )

@@ -1,6 +1,8 @@
 import { ModelError } from '../base/errors.ts'
-import { suggestNames } from '../base/known-names.ts'
-import { type Entry, type KnownModel, whyNotReady } from './entry.ts'
+import { listNames, suggestNames } from '../base/known-names.ts'
+import { compareVersions } from '../base/versions.ts'
+import type { Entry, KnownModel } from './entry.ts'
+import { whyNotReadyBriefly } from './status.ts'
 
 /** The ready version that a request means. Throws MODEL_NOT_FOUND, VERSION_NOT_FOUND, or NOT_READY. */
 export function findVersion(model: KnownModel, version: string | undefined, label: string | undefined): Entry {
@@ -12,20 +14,39 @@ export function findVersion(model: KnownModel, version: string | undefined, labe
     return answering
   }
   const entry = entries.find((candidate) => candidate.version === asked)
-  if (entry === undefined) throw new ModelError('VERSION_NOT_FOUND', `${name} has no version ${asked} that is served`)
+  if (entry === undefined) throw new ModelError('VERSION_NOT_FOUND', notServed(model, asked, label))
   if (entry.state === 'ready') return entry
-  const reason = entry.error === undefined ? '' : `: ${entry.error}`
   throw new ModelError(
     entry.state === 'loading' ? 'NOT_READY' : 'VERSION_NOT_FOUND',
-    `Version ${asked} of ${name} is ${entry.state}${reason}`,
+    `Version ${asked} of ${name} ${describeState(entry, name)}`,
   )
 }
 
-/** That no version of it answers, and why. */
-export function notReady(model: KnownModel): ModelError {
+function notServed({ name, entries }: KnownModel, version: string, label: string | undefined): string {
+  const ready = entries.filter(({ state }) => state === 'ready').map((entry) => entry.version)
+  const served = ready.length === 0 ? 'it serves none now' : `it serves ${listNames(ready.sort(compareVersions))}`
+  return label === undefined
+    ? `${name} does not serve version ${version}; ${served}`
+    : `The label ${JSON.stringify(label)} of ${name} points to version ${version}, which is not served; ${served}`
+}
+
+/** Without the reason of a failure, which can name files and checksums. */
+function describeState({ state }: Entry, name: string): string {
+  switch (state) {
+    case 'failed':
+      return `failed to load; GET /models/${name} has the reason`
+    case 'draining':
+      return 'is being unloaded'
+    default:
+      return `is ${state}`
+  }
+}
+
+/** That no version of the model answers, and why; clients get a brief reason. */
+export function notReady(model: KnownModel, why = whyNotReadyBriefly): ModelError {
   const { name, source } = model
   if (source === undefined) return noModel(name, model.names())
-  return new ModelError('NOT_READY', `${name} can't answer: ${whyNotReady(model)}`)
+  return new ModelError('NOT_READY', `${name} can't answer: ${why(model)}`)
 }
 
 /** That there is no model of this name, and which there are. */

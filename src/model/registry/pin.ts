@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { ModelError, reasonOf } from '../base/errors.ts'
 import { fileReason } from '../base/regular-file.ts'
 import { compareVersions } from '../base/versions.ts'
-import { isVersion, labelsFile, pinKey, readLabels } from './source.ts'
+import { isVersion, labelsFile, parseJson, pinKey, readLabels } from './source.ts'
 
 /**
  * Pins a version of a model, in the file of its labels: a server that looks at the folder has it answer requests that name
@@ -52,7 +52,7 @@ async function edit(root: string, model: string, change: (entries: Entries) => E
     if (JSON.stringify(changed) !== JSON.stringify(entries)) await replace(path, changed, mode)
     return former === undefined ? undefined : String(former)
   } catch (error) {
-    if (error instanceof SyntaxError) throw invalid(`${place} is not JSON: ${error.message}`)
+    if (error instanceof Error && error.cause instanceof SyntaxError) throw invalid(`${place} ${error.message}`)
     throw error instanceof ModelError ? error : invalid(`${place} can't be changed: ${describe(error)}`)
   }
 }
@@ -60,7 +60,7 @@ async function edit(root: string, model: string, change: (entries: Entries) => E
 async function read(path: string): Promise<{ entries: Entries; mode: number | undefined }> {
   const found = await stat(path).catch((error) => (error.code === 'ENOENT' ? undefined : Promise.reject(error)))
   if (found === undefined) return { entries: {}, mode: undefined }
-  const entries: unknown = JSON.parse(await readLabels(path))
+  const entries: unknown = parseJson(await readLabels(path))
   if (typeof entries !== 'object' || entries === null || Array.isArray(entries))
     throw new Error('it must be an object of label: version')
   return { entries: entries as Entries, mode: found.mode }

@@ -1,4 +1,5 @@
-import { type KnownModel, whyNotReady } from './entry.ts'
+import type { KnownModel } from './entry.ts'
+import { whyNotReady } from './status.ts'
 
 /** What decides whether requests can be answered. */
 export interface ReadinessInput {

@@ -1,8 +1,9 @@
 import type { ModelStatus } from '../../schemas/models.ts'
 import { ModelError, reasonOf } from '../base/errors.ts'
+import { suggestNames } from '../base/known-names.ts'
 import type { LoadedModel } from '../prediction/contract.ts'
 import { contentsOf, type FolderVersion } from './contents.ts'
-import { type KnownModel, statusOf, whyNotReady } from './entry.ts'
+import type { KnownModel } from './entry.ts'
 import { findVersion, notReady } from './find.ts'
 import { FolderView } from './folder-view.ts'
 import type { LoadingOptions } from './loading.ts'
@@ -10,6 +11,7 @@ import { whyUnready } from './readiness.ts'
 import { ServedModel, type ServedModelOptions } from './served-model.ts'
 import { createSlots } from './slots.ts'
 import type { Source } from './source.ts'
+import { statusOf, whyNotReady } from './status.ts'
 import { type FailedVersion, failedOf, type ModelState, modelStates, stateOf } from './summary.ts'
 
 /** One version, held for one request: it is not closed before it is released. */
@@ -60,6 +62,7 @@ export class Registry {
   #looked = false
   #ready = false
   #closing = false
+  #defaultReported = false
 
   constructor(options: RegistryOptions) {
     this.#options = options
@@ -107,8 +110,8 @@ export class Registry {
       await this.#reconcileModel(name)
       const known = this.#known(name)
       const failed = known.entries.some(({ state }) => state === 'failed')
-      if (known.answering === undefined) throw notReady(known)
-      if (failed) throw new ModelError('NOT_READY', `${name} still answers by another version: ${whyNotReady(known)}`)
+      if (known.answering === undefined) throw notReady(known, whyNotReady)
+      if (failed) throw new ModelError('NOT_READY', `${name} is still served by another version: ${whyNotReady(known)}`)
     })
   }
 
@@ -225,6 +228,7 @@ export class Registry {
     const found = await this.#folder.look()
     this.#looked = true
     if (found) {
+      this.#reportDefault()
       const { models } = this.#folder
       if (models.some(({ versions }) => versions.length > 0)) this.#starting ??= new Set(models.map(({ name }) => name))
       // The default model first: it is what most requests mean.
@@ -275,9 +279,27 @@ export class Registry {
 
   #requireDefault(): string {
     const name = this.#defaultModel()
+    const missing = this.#looked ? this.#missingDefault() : undefined
+    if (missing !== undefined) throw new ModelError('MODEL_NOT_FOUND', `The request names no model, and ${missing}`)
     if (name !== undefined) return name
     if (this.#folder.models.length === 0) throw new ModelError('NOT_READY', 'There is no model')
-    throw new ModelError('MODEL_NOT_FOUND', 'The request names no model, and there is no default one')
+    throw new ModelError('MODEL_NOT_FOUND', 'The request names no model, and there is no default model')
+  }
+
+  /** That the configured default model does not exist, if so. */
+  #missingDefault(): string | undefined {
+    const { defaultModel } = this.#options
+    const names = this.#names()
+    if (defaultModel === undefined || names.includes(defaultModel)) return undefined
+    const known = suggestNames(defaultModel, names, 'the folder has')
+    return `the configured default model ${JSON.stringify(defaultModel)} does not exist${known}`
+  }
+
+  /** Warns once each time that the configured default model goes missing. */
+  #reportDefault(): void {
+    const missing = this.#missingDefault()
+    if (missing !== undefined && !this.#defaultReported) this.#options.onEvent?.({ type: 'problem', message: missing })
+    this.#defaultReported = missing !== undefined
   }
 
   #defaultModel(): string | undefined {

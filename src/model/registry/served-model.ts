@@ -1,11 +1,12 @@
 import { closeReleased, drain } from './drain.ts'
-import { type Entry, highestReady, pinProblem } from './entry.ts'
+import { type Entry, highestReady } from './entry.ts'
 import type { RegistryEvent } from './event.ts'
 import { type LoadingOptions, loadVersion, refreshVersion } from './loading.ts'
 import { nextActions } from './policy.ts'
 import { retryState } from './retry.ts'
 import type { Slots } from './slots.ts'
 import type { SourceModel, SourceVersion } from './source.ts'
+import { referenceProblem } from './status.ts'
 
 export interface ServedModelOptions extends LoadingOptions {
   mode: 'latest' | 'all'
@@ -27,8 +28,8 @@ export class ServedModel {
   readonly #replaced = new Set<Promise<void>>()
   /** The version that is to answer, once it was ready. */
   #serving: string | undefined
-  /** What was reported of its pin. */
-  #pinProblem: string | undefined
+  /** The problem of its pin and labels that was reported last. */
+  #problem: string | undefined
   #previous: { version: string; until: number } | undefined
 
   constructor(name: string, options: ServedModelOptions) {
@@ -55,7 +56,7 @@ export class ServedModel {
     } finally {
       slot.free()
     }
-    this.#reportPin(wanted())
+    this.#reportReferences(wanted())
   }
 
   /** Whether there was anything to do. */
@@ -107,13 +108,13 @@ export class ServedModel {
     await Promise.all([...drained, ...this.#replaced])
   }
 
-  #reportPin(source: SourceModel | undefined): void {
+  #reportReferences(source: SourceModel | undefined): void {
     const { name, entries } = this
     const known = { name, source, entries: [...entries.values()], unloaded: false, answering: this.answering() }
-    const problem = pinProblem(known)
-    if (problem !== undefined && problem !== this.#pinProblem)
+    const problem = referenceProblem(known)
+    if (problem !== undefined && problem !== this.#problem)
       this.#options.onEvent?.({ type: 'problem', message: `${name}: ${problem}` })
-    this.#pinProblem = problem
+    this.#problem = problem
   }
 
   #kept(): string | undefined {

@@ -107,8 +107,18 @@ export async function readLabels(path: string): Promise<string> {
   return readFile(path, 'utf8')
 }
 
+/** Throws an Error with a message of one line. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    // V8 quotes the text, line ends included.
+    throw new Error(`is not JSON: ${reasonOf(error).replaceAll(/\s+/g, ' ')}`, { cause: error })
+  }
+}
+
 function parseLabels(text: string): Pick<SourceModel, 'labels' | 'pin'> {
-  const parsed: unknown = JSON.parse(text)
+  const parsed = parseJson(text)
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
     throw new Error('must be an object of label: version')
   for (const [label, version] of Object.entries(parsed)) {

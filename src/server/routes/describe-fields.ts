@@ -50,10 +50,13 @@ function ofKind(field: Field, model: string, reference: Reference): Partial<Fiel
       const edges = reference && 'edges' in reference ? reference.edges : undefined
       return {
         ...(field.scaling.method === 'log1p' ? { exclusive_minimum: -1 } : {}),
-        ...(edges ? { usual: [unscale(field, edges[0]!), unscale(field, edges.at(-1)!)] } : {}),
+        ...(edges ? { usual: [edges[0]!, edges.at(-1)!].map((edge) => rounded(unscale(field, edge))) } : {}),
       }
     }
   }
 }
+
+/** Edges are float32, of which six digits are exact. */
+const rounded = (value: number) => Number(value.toPrecision(6))
 
 type Reference = NonNullable<Manifest['drift']>['features'][string] | undefined

@@ -80,6 +80,7 @@ export const modelDetailsExample: ModelDetails = {
     },
     { name: 'ctcvr', product: ['ctr', 'cvr'] },
   ],
+  example: { model: 'ads-funnel', context: { country: 'AT' }, candidates: [{ campaign: 'c2', price: 1.89 }] },
   quality: {
     ctr: {
       rows: 50_000,

@@ -6,6 +6,7 @@ import { problemResponses } from '../plugins/openapi.ts'
 import type { ServerContext } from '../request/context.ts'
 import { json, ofModel } from '../request/route-docs.ts'
 import { describeFields } from './describe-fields.ts'
+import { exampleOf } from './example.ts'
 import { modelDetailsExample, modelListExample } from './models-docs.ts'
 
 /** `GET /models` and `GET /models/{model}`: what is served, and what each model is. */
@@ -71,7 +72,7 @@ function describeModel({ manifest, encoder, tensors, engine, plan }: LoadedModel
       ...manifest.tasks.map((task) => ({ ...task, gate: graph.outputs.gates?.[task.name] !== undefined })),
       ...manifest.derived,
     ],
-    ...(manifest.golden ? { example: { model: manifest.name, candidates: manifest.golden.rows.slice(0, 1) } } : {}),
+    ...exampleOf(manifest),
     ...(quality === undefined ? {} : { quality }),
     plan: {
       engine,

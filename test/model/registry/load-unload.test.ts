@@ -90,7 +90,7 @@ t.test('a version that failed is tried again, though none of its files has chang
 t.test('a model that does not load says why', async (t) => {
   const { registry, broken, disk } = setUp({ models: { ads: ['1', '2'], other: ['1'] }, defaultModel: 'ads' })
   broken.set('ads/2', 'damaged')
-  await t.rejects(registry.load('ads'), notReady(/^ads still answers by another version: version 2 failed: damaged$/))
+  await t.rejects(registry.load('ads'), notReady(/^ads is still served by another version: version 2 failed: damaged$/))
   t.equal(answering(registry), 'ads/1')
   broken.set('other/1', 'misfit')
   await t.rejects(registry.load('other'), notReady(/^other can't answer: version 1 failed: misfit$/))

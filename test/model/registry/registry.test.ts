@@ -74,14 +74,20 @@ t.test('of several models, none is the default', async (t) => {
   await registry.reconcile()
   t.throws(() => registry.acquire(), {
     code: 'MODEL_NOT_FOUND',
-    message: 'The request names no model, and there is no default one',
+    message: 'The request names no model, and there is no default model',
   })
 })
 
 t.test('a default model that is not there is not found', async (t) => {
-  const { registry } = setUp({ defaultModel: 'gone' })
+  const { registry, events } = setUp({ defaultModel: 'gone' })
   await registry.reconcile()
-  t.throws(() => registry.acquire(), { code: 'MODEL_NOT_FOUND', message: 'There is no model called "gone"' })
+  await registry.reconcile()
+  const missing = 'the configured default model "gone" does not exist; the folder has ads'
+  t.throws(() => registry.acquire(), {
+    code: 'MODEL_NOT_FOUND',
+    message: `The request names no model, and ${missing}`,
+  })
+  t.same(events, [`problem: ${missing}`, 'loaded ads/1 in 0.5 s'], 'it is reported once')
 })
 
 t.test('where there is no model at all, none is ready', async (t) => {
@@ -108,14 +114,15 @@ t.test('a version that fails makes the next lower one answer', async (t) => {
   t.same(states(registry), ['ads/3 failed', 'ads/2 failed', 'ads/1 ready'])
 })
 
-t.test('a model whose versions all failed is not ready, with every reason', async (t) => {
+t.test('a model whose versions all failed is not ready; operators get every reason', async (t) => {
   const { registry, broken } = setUp({ models: { ads: ['1', '2'] } })
   broken.set('ads/1', 'damaged').set('ads/2', 'misfit')
   await registry.reconcile()
   t.throws(() => registry.acquire('ads'), {
     code: 'NOT_READY',
-    message: "ads can't answer: version 2 failed: misfit; version 1 failed: damaged",
+    message: "ads can't answer: version 2 failed to load; version 1 failed to load",
   })
+  t.same(registry.unreadyReasons(), ['ads: version 2 failed: misfit; version 1 failed: damaged'])
 })
 
 t.test('what is thrown need not be an error', async (t) => {
@@ -245,7 +252,7 @@ t.test('a draining version takes no new requests, even by its number', async (t)
   await registry.reconcile()
   t.throws(() => registry.acquire('ads', '1'), {
     code: 'VERSION_NOT_FOUND',
-    message: 'Version 1 of ads is draining',
+    message: 'Version 1 of ads is being unloaded',
   })
   lease.release()
 })
@@ -263,13 +270,13 @@ t.test('a new version that is broken leaves the old one answering', async (t) =>
   t.same(registry.unreadyReasons(), [])
 })
 
-t.test('a version that failed is not found, with the reason', async (t) => {
+t.test('a version that failed is not found, without the reason', async (t) => {
   const { registry, broken } = setUp({ models: { ads: ['1', '2'] } })
   broken.set('ads/2', 'damaged')
   await registry.reconcile()
   t.throws(() => registry.acquire('ads', '2'), {
     code: 'VERSION_NOT_FOUND',
-    message: 'Version 2 of ads is failed: damaged',
+    message: 'Version 2 of ads failed to load; GET /models/ads has the reason',
   })
 })
 
@@ -278,7 +285,7 @@ t.test('a version that is not served is not found', async (t) => {
   await registry.reconcile()
   t.throws(() => registry.acquire('ads', '1'), {
     code: 'VERSION_NOT_FOUND',
-    message: 'ads has no version 1 that is served',
+    message: 'ads does not serve version 1; it serves 2',
   })
 })
 
@@ -312,13 +319,17 @@ for (const label of ['canary', 'constructor']) {
 }
 
 t.test('a label of a version that is not there is not found', async (t) => {
-  const { registry, disk } = setUp()
+  const { registry, disk, events } = setUp()
   disk.models = [model('ads', ['1'], { labels: { stable: '7' } })]
   await registry.reconcile()
   t.throws(() => registry.acquire('ads', undefined, 'stable'), {
     code: 'VERSION_NOT_FOUND',
-    message: 'ads has no version 7 that is served',
+    message: 'The label "stable" of ads points to version 7, which is not served; it serves 1',
   })
+  const problem = 'label "stable" points to version 7, which is not in the folder'
+  t.match(registry.list(), [{ problem }])
+  await registry.reconcile()
+  t.same(events, ['loaded ads/1 in 0.5 s', `problem: ads: ${problem}`], 'it is reported once')
 })
 
 t.test('a label of a model of which nothing is left to say is not found', async (t) => {
@@ -449,6 +460,20 @@ t.test('a list tells the default, states, engines and errors, versions highest f
       versions: [
         { version: '10', state: 'failed', error: 'damaged' },
         { version: '2', state: 'ready', engine: 'fake', precision: 'float32' },
+      ],
+    },
+  ])
+})
+
+t.test('a list names versions that are not loaded', async (t) => {
+  const { registry } = setUp({ models: { ads: ['1', '2', '3'] } })
+  await registry.reconcile()
+  t.match(registry.list(), [
+    {
+      versions: [
+        { version: '3', state: 'ready' },
+        { version: '2', state: 'not_loaded' },
+        { version: '1', state: 'not_loaded' },
       ],
     },
   ])

@@ -131,7 +131,9 @@ t.test('labels are read', async (t) => {
 })
 
 for (const [text, problem] of [
-  ['{', /^a\/labels\.json .*JSON/],
+  ['{', /^a\/labels\.json is not JSON: .*$/],
+  ['{\n  stable\n}', /^a\/labels\.json is not JSON: \S.*$/],
+  ['"\n\n\n', /^a\/labels\.json is not JSON: \S.*$/],
   ['[]', 'a/labels.json must be an object of label: version'],
   ['null', 'a/labels.json must be an object of label: version'],
   ['"x"', 'a/labels.json must be an object of label: version'],

@@ -64,7 +64,8 @@ function describeStatus({ model, version, label }: ServingParams, known: ModelSt
   if (known === undefined) throw new ModelError('MODEL_NOT_FOUND', `Could not find any versions of model ${model}`)
   const labels = known.labels ?? {}
   const wanted = label === undefined ? version : Object.hasOwn(labels, label) ? labels[label] : ''
-  const versions = known.versions.filter((candidate) => wanted === undefined || candidate.version === wanted)
+  const loaded = known.versions.filter(isLoaded)
+  const versions = loaded.filter((candidate) => wanted === undefined || candidate.version === wanted)
   if (wanted !== undefined && versions.length === 0) {
     const which = label === undefined ? `version ${version}` : `a version labelled ${label}`
     throw new ModelError('VERSION_NOT_FOUND', `Could not find ${which} of model ${model}`)
@@ -76,7 +77,11 @@ function describeStatus({ model, version, label }: ServingParams, known: ModelSt
   }
 }
 
-function describeVersion({ version, state, error }: VersionStatus): ServingVersionStatus {
+type LoadedStatus = VersionStatus & { state: VersionState }
+
+const isLoaded = (status: VersionStatus): status is LoadedStatus => status.state !== 'not_loaded'
+
+function describeVersion({ version, state, error }: LoadedStatus): ServingVersionStatus {
   const status: ServingVersionStatus['status'] =
     error === undefined ? { error_code: 'OK', error_message: '' } : { error_code: 'UNKNOWN', error_message: error }
   return { version, state: states[state], status }

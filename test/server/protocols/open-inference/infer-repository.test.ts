@@ -66,7 +66,7 @@ t.test('a load finds what is new in the folder', async (t) => {
 
 t.test('a load says why it failed, and tries again', async (t) => {
   const failed = await post('/v2/repository/models/other/load', {})
-  t.match(errorOf(t, failed, 503), /^other still answers by another version: version 2 failed: .*model\.json/)
+  t.match(errorOf(t, failed, 503), /^other is still served by another version: version 2 failed: .*model\.json/)
   t.equal((await fastify.inject('/v2/models/other/ready')).statusCode, 200)
   await rename(join(models, 'other/2'), join(models, 'other/.2'))
   t.equal((await post('/v2/repository/models/other/load', {})).status, 200)
@@ -83,7 +83,7 @@ t.test('what is no request is refused', async (t) => {
   const file = { parameters: { 'file:1/model.onnx': 'AAAA' } }
   t.match(errorOf(t, await post('/v2/repository/models/ads/load', file), 400), /has "file:1\/model\.onnx"/)
   t.match(errorOf(t, await post('/v2/repository/models/ads/load', { parameters: 7 }), 400), /^\/parameters must be/)
-  t.match(errorOf(t, await post('/v2/repository/index', { ready: 1 }), 400), /^\/ready must be boolean/)
+  t.match(errorOf(t, await post('/v2/repository/index', { ready: 1 }), 400), /^\/ready must be true or false/)
   t.match(errorOf(t, await post('/v2/repository/index', '['), 400), /must be JSON/)
   errorOf(t, await post('/v2/repository/index', 'x'.repeat(70_000)), 413)
   errorOf(t, await post('/v2/repository/index', '{}', { 'content-encoding': 'zstd' }), 415)

@@ -3,6 +3,7 @@ import { envSchema } from 'env-schema'
 import { closestName } from '../model/base/closest-name.ts'
 import { reasonOf } from '../model/base/errors.ts'
 import { Configuration } from '../schemas/configuration.ts'
+import { plainMessage, type SchemaError } from '../schemas/plain-message.ts'
 
 /** A setting, by its environment variable. */
 export type Key = keyof Configuration
@@ -61,16 +62,16 @@ export function checkConfiguration(
   try {
     return envSchema<Configuration>({ schema: Configuration, data, env: false, dotenv: false })
   } catch (error) {
-    const { errors } = error as { errors?: { keyword: string; instancePath: string; message?: string }[] }
+    const { errors } = error as { errors?: SchemaError[] }
     if (errors === undefined) throw error
     throw new Error(
       errors
         // A choice has a problem for each value that it is not, and one for all of them.
         .filter(({ keyword }) => keyword !== 'const')
-        .map(({ instancePath, message }) => {
-          const key = instancePath.slice(1) as Key
+        .map((problem) => {
+          const key = problem.instancePath.slice(1) as Key
           const choices = properties[key].anyOf?.map((choice) => choice.const).join(', ')
-          return `${nameOf(key)} ${choices === undefined ? message : `must be one of ${choices}`}, not ${JSON.stringify(given[key])}`
+          return `${nameOf(key)} ${choices === undefined ? plainMessage(problem) : `must be one of ${choices}`}, not ${JSON.stringify(given[key])}`
         })
         .join('; '),
     )

@@ -1,6 +1,7 @@
 import type Type from 'typebox'
 import Value from 'typebox/value'
 import { isObject, pointer } from './json.ts'
+import { plainProblems } from './plain-message.ts'
 import type { ProblemItem } from './problem.ts'
 
 /** The parts of JSON Schema that specs are written in. */
@@ -111,8 +112,8 @@ function choices(members: Schema[]): string {
 }
 
 function addProblems(schema: Schema, value: unknown, path: string, problems: ProblemItem[]): void {
-  for (const { instancePath, message } of Value.Errors(schema as Type.TSchema, value)) {
-    problems.push({ path: `${path}${instancePath}`, message })
+  for (const error of Value.Errors(schema as Type.TSchema, value)) {
+    for (const problem of plainProblems(error)) problems.push({ ...problem, path: path + problem.path })
   }
 }
 

@@ -202,7 +202,7 @@ t.test('what is wrong is said when it is registered', async (t) => {
   }
   await t.rejects(register({ models }), /multigate needs a prefix/)
   await t.rejects(register({ prefix: '/rank', models, port: 80 }), /port is no setting here; there are models, /)
-  await t.rejects(register({ prefix: '/rank', models, workers: -1 }), /workers must be >= 0, not "-1"/)
+  await t.rejects(register({ prefix: '/rank', models, workers: -1 }), /workers must be at least 0, not "-1"/)
 })
 
 t.test('models that come later are taken, as the probe tells', async (t) => {

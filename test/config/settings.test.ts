@@ -41,9 +41,9 @@ t.test('what is wrong is said by the name it was given', async (t) => {
   fails({ port: 1, MULTIGATE_PORT: 1 }, 'MULTIGATE_PORT is given twice, as port too')
   fails(
     { port: 70000, maxBatchRows: 'many' },
-    'port must be <= 65535, not "70000"; maxBatchRows must be integer, not "many"',
+    'port must be at most 65535, not "70000"; maxBatchRows must be an integer, not "many"',
   )
-  fails({ MULTIGATE_PORT: true }, 'MULTIGATE_PORT must be integer, not "true"')
+  fails({ MULTIGATE_PORT: true }, 'MULTIGATE_PORT must be an integer, not "true"')
   fails({ engine: 'torch' }, 'engine must be one of auto, onnx, tensorflow, not "torch"')
   fails({ deadlineMs: Number.POSITIVE_INFINITY }, /deadlineMs must be/)
   fails({ models: null }, 'models must be text, a number or a boolean, not null')

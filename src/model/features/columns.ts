@@ -73,7 +73,7 @@ function columnsOf(candidates: unknown, problems: Violations): [string, unknown[
     if (Array.isArray(values)) columns.push([name, values])
     else problems.add(`/candidates${pointer(name)}`, `must be an array, not ${describe(values)}`)
   }
-  if (empty) problems.add('/candidates', 'must hold at least one column')
+  if (empty) problems.add('/candidates', 'must have at least one column')
   return columns
 }
 
@@ -106,7 +106,7 @@ function rowCount(columns: [string, unknown[]][], problems: Violations): number 
   const [first] = columns
   if (first === undefined) return 0
   const [firstName, { length: rows }] = first
-  if (rows === 0) problems.add(`/candidates${pointer(firstName)}`, 'must hold at least one value')
+  if (rows === 0) problems.add(`/candidates${pointer(firstName)}`, 'must have at least one value')
   for (const [name, values] of columns) {
     if (values.length !== rows) {
       problems.add(

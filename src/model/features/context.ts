@@ -24,8 +24,8 @@ export function encodeContext(layout: Layout, context: unknown, problems: Violat
     given: new Set(),
     required: [],
   }
-  if (context !== undefined && !isObject(context))
-    problems.add('/context', `must be an object, not ${describe(context)}`)
+  const isContext = context === undefined || isObject(context)
+  if (!isContext) problems.add('/context', `must be an object, not ${describe(context)}`)
   else if (context !== undefined) {
     // Not Object.entries, which takes seconds for a million keys.
     for (const name in context) {
@@ -45,8 +45,10 @@ export function encodeContext(layout: Layout, context: unknown, problems: Violat
   for (const slot of layout.slots) {
     if (encoded.given.has(slot)) continue
     const { missing } = slot.encoder
-    if (typeof missing === 'string') encoded.required.push(slot)
-    else if (slot.sparse) encoded.sparse[slot.column] = missing
+    if (typeof missing === 'string') {
+      // A context that is no object is one problem, not one for each of its fields.
+      if (isContext || slot.encoder.field.side !== 'context') encoded.required.push(slot)
+    } else if (slot.sparse) encoded.sparse[slot.column] = missing
     else encoded.dense[slot.column] = missing
   }
   return encoded

@@ -49,10 +49,15 @@ export class Violations {
 }
 
 export function invalidRequest(problems: Violation[]): ModelError {
-  const [first] = problems
-  const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : ''
-  const detail = first === undefined ? 'The request is invalid' : `${first.path || 'The body'} ${first.message}${more}`
-  return new ModelError('INVALID_REQUEST', detail, { problems })
+  return new ModelError('INVALID_REQUEST', describeProblems(problems, 1), { problems })
+}
+
+/** The first problems in a sentence, and how many more there are. */
+export function describeProblems(problems: readonly Violation[], shown: number): string {
+  if (problems.length === 0) return 'The request is invalid'
+  const first = problems.slice(0, shown).map(({ path, message }) => `${path || 'The body'} ${message}`)
+  const more = problems.length > shown ? ` (and ${problems.length - shown} more)` : ''
+  return first.join('; ') + more
 }
 
 /** Does `work`; the places of problems that it throws are translated, one by one. */

@@ -30,7 +30,9 @@ export function encodeRows(
   if (!Array.isArray(candidates) || candidates.length === 0) {
     problems.add(
       '/candidates',
-      Array.isArray(candidates) ? 'must hold at least one candidate' : `must be an array, not ${describe(candidates)}`,
+      Array.isArray(candidates)
+        ? 'must have at least one candidate'
+        : `must be an array of objects or an object of columns, not ${describe(candidates)}`,
     )
     problems.throwIfAny()
     throw new Error('unreachable')
@@ -72,7 +74,8 @@ function contextAlone(
   options: EncodeOptions,
 ): EncodedRequest {
   if (context === undefined) problems.add('', 'must have candidates, a context, or tensors (sparse, dense)')
-  else for (const slot of shared.required) problems.add(`/context${pointer(slot.name)}`, requiredMessage)
+  else if (isObject(context))
+    for (const slot of shared.required) problems.add(`/context${pointer(slot.name)}`, requiredMessage)
   if (options.bids) problems.add('/options/rank/by', noBids)
   problems.throwIfAny()
   return {

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { ModelError } from '../../model/base/errors.ts'
+import { describeProblems } from '../../model/features/problems.ts'
 import { type ProblemAnswer, problemDetails, toProblem } from './problem-details.ts'
 
 /** Answers every error, unknown path and wrong method as problem details (RFC 9457); below `/v1` and `/v2` as those protocols have it. */
@@ -93,6 +94,9 @@ function prefersText(accept: string | undefined, path: string): boolean {
   return accept?.includes('application/json') || protocols.test(path)
 }
 
+/** These protocols have no list of problems: the message names the first ones. */
+const problemsInText = 3
+
 /** Answers a problem, in the form that clients of the path expect, or in another (`text`). */
 export function sendProblem(
   reply: FastifyReply,
@@ -102,7 +106,9 @@ export function sendProblem(
   if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds)
   if (text) {
     // A string would be given a charset.
-    const error = Buffer.from(JSON.stringify({ error: body.detail }))
+    const { detail, errors = [] } = body
+    const message = errors.length > 1 ? describeProblems(errors, problemsInText) : detail
+    const error = Buffer.from(JSON.stringify({ error: message }))
     return reply.status(body.status).type('application/json').send(error)
   }
   return reply.status(body.status).type('application/problem+json').serializer(JSON.stringify).send(body)

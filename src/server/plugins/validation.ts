@@ -4,6 +4,7 @@ import { Settings } from 'typebox/system'
 import type { Violation } from '../../model/base/errors.ts'
 import { invalidRequest, maxViolations } from '../../model/features/problems.ts'
 import { isObject } from '../../schemas/json.ts'
+import { plainProblems, type SchemaError } from '../../schemas/plain-message.ts'
 import { maxTasks, PredictEnvelope } from '../../schemas/predict.ts'
 
 /*
@@ -15,7 +16,7 @@ import { maxTasks, PredictEnvelope } from '../../schemas/predict.ts'
 export interface Checker<T = unknown> {
   schema: TSchema
   Check(value: unknown): value is T
-  Errors(value: unknown): { keyword: string; instancePath: string; message: string }[]
+  Errors(value: unknown): SchemaError[]
 }
 
 export function createChecker<S extends TSchema>(schema: S) {
@@ -38,11 +39,14 @@ export function checkEnvelope(body: unknown): PredictEnvelope {
 
 /** Everything in which a value is not as its schema says, up to the limit of problems that are reported. */
 export function allProblems(checker: Checker, value: unknown): Violation[] {
-  return allErrors(checker, shown(checker.schema as Shape, value)).flatMap(({ keyword, instancePath, message }) => {
-    // Reported already, for each by its name, with the keyword `boolean`.
-    if (keyword === 'additionalProperties') return []
-    return [{ path: instancePath, message: keyword === 'boolean' ? 'is not known here' : message }]
-  })
+  return allErrors(checker, shown(checker.schema as Shape, value))
+    .flatMap((error) => {
+      // Each unknown name is already reported, with the keyword `boolean`.
+      if (error.keyword === 'additionalProperties') return []
+      if (error.keyword === 'boolean') return [{ path: error.instancePath, message: 'is not known here' }]
+      return plainProblems(error)
+    })
+    .slice(0, maxViolations)
 }
 
 /** The same where null is as good as absent: only what else there could be helps. */
@@ -96,9 +100,9 @@ function shown({ properties, additionalProperties, items, maxItems, anyOf }: Sha
 function badTasks(body: unknown): Violation | undefined {
   const tasks: unknown = (body as PredictEnvelope | null)?.tasks
   if (!Array.isArray(tasks)) return undefined
-  if (tasks.length > maxTasks) return { path: '/tasks', message: `must not have more than ${maxTasks} items` }
+  if (tasks.length > maxTasks) return { path: '/tasks', message: `must have at most ${maxTasks} items` }
   const nested = tasks.findIndex((task) => typeof task === 'object')
-  return nested < 0 ? undefined : { path: `/tasks/${nested}`, message: 'must be string' }
+  return nested < 0 ? undefined : { path: `/tasks/${nested}`, message: 'must be a string' }
 }
 
 /** TypeBox gathers eight errors unless told otherwise, for the whole process: so it is told for this call alone. */

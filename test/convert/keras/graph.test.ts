@@ -153,5 +153,5 @@ t.test('circles, gaps, doubles and giants are refused, with their place', async 
   ]
   t.ok(read(long(900)))
   t.throws(() => read(long(2000)), { code: 'UNSUPPORTED_GRAPH', message: /more than 1000 layers follow each other/ })
-  refused(long(10_001), /layers must not have more than 10000 items/)
+  refused(long(10_001), /layers must have at most 10000 items/)
 })

@@ -150,7 +150,7 @@ t.test('malformed JSON is refused', async (t) => {
 for (const text of ['null', '[]', '3', '"x"']) {
   t.test(`a manifest that is ${text} is refused`, async (t) => {
     const root = await models(t, { manifest: text })
-    await t.rejects(readBundle(root, 'ads', '1'), refused('ads/1/manifest.json: / must be object'))
+    await t.rejects(readBundle(root, 'ads', '1'), refused('ads/1/manifest.json: / must be an object'))
   })
 }
 
@@ -158,9 +158,9 @@ const malformed: [what: string, changes: object, message: RegExp][] = [
   ['of another format', { manifest: 2 }, /: \/manifest must be equal to constant/],
   ['with a name that is no name', { name: '../x' }, /: \/name must match pattern/],
   ['with a version that is no number', { version: '01' }, /: \/version must match pattern/],
-  ['with a version that is a number', { version: 1 }, /: \/version must be string/],
-  ['without features', { features: [] }, /: \/features must not have fewer than 1 items/],
-  ['without tasks', { tasks: [] }, /: \/tasks must not have fewer than 1 items/],
+  ['with a version that is a number', { version: 1 }, /: \/version must be a string/],
+  ['without features', { features: [] }, /: \/features must have at least 1 item/],
+  ['without tasks', { tasks: [] }, /: \/tasks must have at least 1 item/],
   ['with a reserved task', { tasks: [{ name: 'score' }] }, /: \/tasks\/0\/name must match pattern/],
   ['with a reserved field', { features: [{ ...exampleManifest().features[0]!, name: 'id' }] }, /\/features\/0\/name/],
   ['with a field of no known kind', { features: [{ name: 'x', side: 'context', kind: 'image' }] }, /\/features\/0/],
@@ -168,7 +168,7 @@ const malformed: [what: string, changes: object, message: RegExp][] = [
   [
     'with no quantization rows, but a file of them',
     { quantization: { file: 'model.onnx', rows: 0, labels: true } },
-    /: \/quantization\/rows must be >= 1/,
+    /: \/quantization\/rows must be at least 1/,
   ],
   [
     'with quantization rows outside its folder',

@@ -74,20 +74,20 @@ t.test('by column a missing field is reported on its own side', async (t) => {
 
 t.test('problems of the context do not hide those of columns, nor either those found before', async (t) => {
   const { Violations } = await import('../../../src/model/features/problems.ts')
-  const found = () => new Violations([{ path: '/options/raw', message: 'must be boolean' }])
+  const found = () => new Violations([{ path: '/options/raw', message: 'must be true or false' }])
   t.same(
     problemsOf(() =>
       columns({ hour: 99 }, { campaign: ['c1', 'c9'], price: [1, 'x'] }, { ...partial, problems: found() }),
     ),
     [
-      '/options/raw must be boolean',
+      '/options/raw must be true or false',
       '/context/hour must be from 0 to 23',
       '/candidates/campaign/1 is not in the field\'s vocabulary: "c9"',
       '/candidates/price/1 must be a number, not a string',
     ],
   )
   t.same(problems({ hour: 1 }, [{ ...candidate, price: 'x' }], { ...partial, problems: found() }), [
-    '/options/raw must be boolean',
+    '/options/raw must be true or false',
     '/candidates/0/price must be a number, not a string',
   ])
 })

@@ -44,11 +44,11 @@ t.test('a context that is no object is refused', async (t) => {
 })
 
 t.test('candidates without a column are refused', async (t) => {
-  t.same(problems({ ...context, campaign: 'c1', price: 1 }, {}), ['/candidates must hold at least one column'])
+  t.same(problems({ ...context, campaign: 'c1', price: 1 }, {}), ['/candidates must have at least one column'])
 })
 
 t.test('columns without a value are refused', async (t) => {
-  t.same(problems(context, { campaign: [], price: [] }), ['/candidates/campaign must hold at least one value'])
+  t.same(problems(context, { campaign: [], price: [] }), ['/candidates/campaign must have at least one value'])
 })
 
 t.test('a column that is no array is refused', async (t) => {

@@ -223,6 +223,11 @@ t.test('a number counts after scaling: a large one that scales into float32 is t
   t.equal(encode(1e39), Math.fround(1e29))
 })
 
+t.test('a number beyond float32 that log1p scales into it is accepted', async (t) => {
+  const { encode } = createNumericFieldEncoder(numeric({ method: 'log1p', scale: 1 }))
+  t.equal(encode(1e39), Math.fround(Math.log1p(1e39)))
+})
+
 t.test('every finite number is rounded to float32 once, or refused', async () => {
   const { encode } = createNumericFieldEncoder(numeric({ method: 'standard', mean: 0.1, deviation: 0.3 }))
   fc.assert(

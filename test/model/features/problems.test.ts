@@ -47,9 +47,9 @@ t.test('where rows are left out, the hundredth problem is the last that is liste
 })
 
 t.test('nothing is left out where the request is refused already', async (t) => {
-  const problems = new Violations([{ path: '/options/raw', message: 'must be boolean' }])
+  const problems = new Violations([{ path: '/options/raw', message: 'must be true or false' }])
   t.equal(problems.leaveOut(), false)
-  t.throws(() => problems.throwIfAny(), { message: '/options/raw must be boolean' })
+  t.throws(() => problems.throwIfAny(), { message: '/options/raw must be true or false' })
 })
 
 t.test('what was wrong before is thrown with what is found since, or not yet', async (t) => {

@@ -76,7 +76,8 @@ t.test('a context alone has no bids to rank by', async (t) => {
 
 for (const [what, value] of Object.entries({ null: null, 'an array': [], 'a string': 'x', 'a number': 3 })) {
   t.test(`a context that is ${what} is refused`, async (t) => {
-    t.same(problems(value, [{ ...candidate, hour: 1 }]), [`/context must be an object, not ${what}`])
+    t.same(problems(value, [candidate]), [`/context must be an object, not ${what}`], 'its fields are not missing, too')
+    t.same(problems(value, undefined), [`/context must be an object, not ${what}`])
   })
 
   t.test(`a candidate that is ${what} is refused`, async (t) => {
@@ -86,16 +87,16 @@ for (const [what, value] of Object.entries({ null: null, 'an array': [], 'a stri
 
 for (const [what, value] of Object.entries({ null: null, 'an object': {}, 'a string': 'x', 'a boolean': true })) {
   t.test(`candidates that are ${what} are refused`, async (t) => {
-    t.same(problems(context, value), [`/candidates must be an array, not ${what}`])
+    t.same(problems(context, value), [`/candidates must be an array of objects or an object of columns, not ${what}`])
   })
 }
 
 t.test('no candidate at all is refused', async (t) => {
-  t.same(problems(context, []), ['/candidates must hold at least one candidate'])
+  t.same(problems(context, []), ['/candidates must have at least one candidate'])
 })
 
 t.test('no candidate at all is refused in part too', async (t) => {
-  t.same(problems(context, [], partial), ['/candidates must hold at least one candidate'])
+  t.same(problems(context, [], partial), ['/candidates must have at least one candidate'])
 })
 
 t.test('more rows than allowed are refused as such', async (t) => {

@@ -21,14 +21,14 @@ t.test('items are checked up to the last problem that is reported, and no furthe
   const { items, looked } = wrongItems(5000)
   const problems = itemProblems(createChecker(Named), items, '/inputs')
   t.equal(problems.length, 100)
-  t.same(problems[99], { path: '/inputs/99/name', message: 'must be string' })
+  t.same(problems[99], { path: '/inputs/99/name', message: 'must be a string' })
   t.equal(looked(), 100)
 })
 
 t.test('a wrong item behind thousands of good ones is found', async (t) => {
   const items: unknown[] = Array.from({ length: 5000 }, () => ({ name: 'good' }))
   items[4999] = { name: 1 }
-  t.same(itemProblems(createChecker(Named), items, ''), [{ path: '/4999/name', message: 'must be string' }])
+  t.same(itemProblems(createChecker(Named), items, ''), [{ path: '/4999/name', message: 'must be a string' }])
 })
 
 t.test('unknown names are reported up to the limit; the rest is not shown to the schema', async (t) => {
@@ -79,5 +79,5 @@ t.test('the JSON part of an inference request is checked tensor by tensor', asyn
 
 t.test('null is as good as absent', async (t) => {
   const checker = createChecker(Type.Object({ id: Type.Optional(Type.Union([Type.String(), Type.Null()])) }))
-  t.same(helpfulProblems(checker, { id: 1 }), [{ path: '/id', message: 'must be string' }])
+  t.same(helpfulProblems(checker, { id: 1 }), [{ path: '/id', message: 'must be a string' }])
 })

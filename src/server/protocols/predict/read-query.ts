@@ -3,7 +3,7 @@ import { invalidRequest, maxViolations } from '../../../model/features/problems.
 import type { Query } from '../../../model/prediction/contract.ts'
 import type { QueryRows } from '../../../model/prediction/query-rows.ts'
 import { isObject, pointer } from '../../../schemas/json.ts'
-import { PredictEnvelope } from '../../../schemas/predict.ts'
+import { maxTasks, PredictEnvelope, type PredictOptions, type RankOptions } from '../../../schemas/predict.ts'
 import { suggestKeys } from '../../errors/suggest-keys.ts'
 import { checkEnvelope } from '../../plugins/validation.ts'
 
@@ -28,15 +28,25 @@ export function readQuery(body: unknown): AddressedQuery {
   return { model, version, label, rows, ...usable(envelope, problems), problems }
 }
 
-/** The tasks and options that nothing is wrong with: the model may find more. */
+/** The tasks and options that the model can still check, to report its problems together with these. */
 function usable({ tasks, options }: PredictEnvelope, problems: readonly Violation[]): Pick<Query, 'tasks' | 'options'> {
-  const wrong = new Set(problems.map(({ path }) => path.split('/').slice(1, 3).join('/')))
+  const wrong = new Set(problems.map(({ path }) => path))
+  const areNames = Array.isArray(tasks) && tasks.length <= maxTasks && tasks.every((task) => typeof task === 'string')
   return {
-    tasks: problems.some(({ path }) => path.startsWith('/tasks')) ? undefined : tasks,
-    options: isObject(options)
-      ? Object.fromEntries(Object.entries(options).filter(([name]) => !wrong.has(`options${pointer(name)}`)))
-      : undefined,
+    tasks: areNames && !problems.some(({ path }) => path.startsWith('/tasks/')) ? tasks : undefined,
+    options: isObject(options) ? usableOptions(options, wrong) : undefined,
   }
+}
+
+function usableOptions(options: PredictOptions, wrong: ReadonlySet<string>): PredictOptions {
+  const { rank, ...others } = withoutWrong(options, '/options', wrong)
+  if (!isObject(rank)) return others
+  const usable = withoutWrong(rank as RankOptions, '/options/rank', wrong)
+  return usable.by === undefined ? others : { ...others, rank: { ...usable, by: usable.by } }
+}
+
+function withoutWrong<T extends object>(value: T, path: string, wrong: ReadonlySet<string>): Partial<T> {
+  return Object.fromEntries(Object.entries(value).filter(([name]) => !wrong.has(path + pointer(name)))) as Partial<T>
 }
 
 /** Does `work`; if it throws, the problems that the request has already are thrown instead, where there are any. */

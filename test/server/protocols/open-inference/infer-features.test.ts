@@ -124,7 +124,7 @@ for (const [inputs, message] of [
   [[integers('hour', [24]), campaign, price], /^input "hour" must be from 0 to 23/],
   [[integers('hour', [3, 25]), campaign, price], /^input "hour"\[1\] must be from 0 to 23/],
   [[strings('hour', ['3']), campaign, price], /^input "hour" must be an? (number|integer), not a string/],
-  [[hour, integers('campaign', [1, 2]), price], /^input "campaign"\[0\] must be a string, not a number \(and 1 more\)/],
+  [[hour, integers('campaign', [1, 2]), price], /^input "campaign"\[0\] must be a string, not a number; input /],
   [[hour, campaign, floats('price', [1, 'x'])], /^input "price"\[1\] must be a number/],
   [[hour, strings('campaign', ['a', 7]), price], /^input "campaign"\[1\] must be a string/],
   [

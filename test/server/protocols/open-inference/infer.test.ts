@@ -124,9 +124,9 @@ t.test('a version may be named', async (t) => {
 t.test('what is wrong with a tensor is told by its name', async (t) => {
   const send = (json: unknown, ...tensors: ArrayBufferView[]) => infer(inferBody(json, ...tensors))
   const outside = await send(asBytes, Int32Array.of(0, 25, 30, 3, 3, -1), numbers)
-  t.equal(errorOf(t, outside, 400), 'input "sparse"[1, 1] is not an id of hour: must be from 4 to 27 (and 1 more)')
+  t.match(errorOf(t, outside, 400), /^input "sparse"\[1, 1\] is not an id of hour: must be from 4 to 27; input /)
   const infinite = await send(asBytes, ids, Float32Array.of(1, 2, Number.NaN, Number.POSITIVE_INFINITY))
-  t.equal(errorOf(t, infinite, 400), 'input "dense"[1, 0] must be finite (and 1 more)')
+  t.equal(errorOf(t, infinite, 400), 'input "dense"[1, 0] must be finite; input "dense"[1, 1] must be finite')
   const large = await send({ inputs: [asJson.inputs[0], { ...dense, data: [1, 2, 3, 1e39] }] })
   t.equal(errorOf(t, large, 400), 'input "dense"[1, 1] is too large for float32')
   t.equal(errorOf(t, await send({ inputs: [asJson.inputs[0]] }), 400), 'input "dense" is required: [rows, 2]')
@@ -137,7 +137,7 @@ t.test('what is wrong with a tensor is told by its name', async (t) => {
   )
   const output = await send({ ...asJson, outputs: [{ name: 'ctr' }, { name: 'probability' }] })
   t.equal(errorOf(t, output, 400), 'output "probability" is no output of this model; it has ctr, cvr, ctcvr')
-  t.match(errorOf(t, await send({ inputs: 7 }), 400), /^\/inputs must be array/)
+  t.match(errorOf(t, await send({ inputs: 7 }), 400), /^\/inputs must be an array/)
 })
 
 t.test('bodies that are no request', async (t) => {

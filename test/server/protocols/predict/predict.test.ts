@@ -265,6 +265,31 @@ t.test('everything wrong with the envelope is told at once', async (t) => {
     t.ok(paths.includes(path), path)
 })
 
+t.test("a schema's problem does not hide the model's problems of the same option", async (t) => {
+  const problems = async (more: object) => {
+    const { body } = await predict({ context, candidates: [ad], ...more })
+    return body.errors.map(({ path, message }: any) => `${path} ${message}`).sort()
+  }
+  t.match(await problems({ tasks: ['ctrr', 'ctr', 'ctr'] }), [
+    '/tasks must not have duplicate items',
+    /^\/tasks\/0 is no task of this model; did you mean "ctr"\?/,
+  ])
+  t.match(await problems({ options: { rank: { by: 'ctrr', top_k: 0 } } }), [
+    /^\/options\/rank\/by is no task of this model; did you mean "ctr"\?/,
+    '/options/rank/top_k must be at least 1',
+  ])
+  t.same(await problems({ options: { rank: { top_k: 0 } } }), [
+    '/options/rank/by is required',
+    '/options/rank/top_k must be at least 1',
+  ])
+  t.same(await problems({ options: { rank: { by: 7 } } }), ['/options/rank/by must be a string'])
+})
+
+t.test('a context that is no object is one problem', async (t) => {
+  const { body } = await predict({ context: null, candidates: [ad] })
+  t.same(body.errors, [{ path: '/context', message: 'must be an object, not null' }])
+})
+
 t.test('bodies that are no request', async (t) => {
   for (const [payload, message] of [
     ['', /empty/i],
@@ -279,8 +304,8 @@ t.test('bodies that are no request', async (t) => {
     ['{"candidates": "all"}', /must be an array/],
     ['{"candidates": {"price": 3}}', /must be an array/],
     ['{"candidates": {"price": [1, 2], "campaign": ["a"]}}', /1 values where .*price.* has 2/],
-    [`{"tasks": ${'['.repeat(50_000)}${']'.repeat(50_000)}}`, /\/tasks\/0 must be string/],
-    [JSON.stringify({ tasks: Array.from({ length: 513 }, (_, i) => `t${i}`) }), /more than 512 items/],
+    [`{"tasks": ${'['.repeat(50_000)}${']'.repeat(50_000)}}`, /\/tasks\/0 must be a string/],
+    [JSON.stringify({ tasks: Array.from({ length: 513 }, (_, i) => `t${i}`) }), /at most 512 items/],
     ['{"context": []}', /must be an object/],
     ['{"sparse": [[1, 2]], "candidates": []}', /only one form/],
     ['{"sparse": []}', /at least one/],

@@ -217,7 +217,7 @@ function nameTasks(outputs: SavedTensor[], said: string[] | undefined): string[]
   if (tasks.length !== columns)
     throw new ModelError(
       'INVALID_REQUEST',
-      `${count(tasks.length, 'task is named', 'tasks are named')}, but the outputs have ${count(columns, 'column', 'columns')}`,
+      `${count(tasks.length, 'task name')} given, but the outputs have ${count(columns, 'column')}`,
     )
   return tasks
 }
@@ -225,5 +225,3 @@ function nameTasks(outputs: SavedTensor[], said: string[] | undefined): string[]
 function count(number: number, what: string): string {
   return `${number} ${what}${number === 1 ? '' : 's'}`
 }
-
-const count = (number: number, one: string, many: string) => `${number} ${number === 1 ? one : many}`

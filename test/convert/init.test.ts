@@ -115,7 +115,7 @@ t.test('what the graph does not tell is asked for, and what does not fit is refu
       () => 'it is taken',
       ({ message }) => message,
     )
-  t.equal(await refusal({ tasks: ['a'] }), '1 task is named, but the outputs have 2 columns')
+  t.equal(await refusal({ tasks: ['a'] }), '1 task name given, but the outputs have 2 columns')
   t.match(await refusal({ outputs: ['nowhere'] }), /there is no output nowhere, but click \[rows, 1\], buy \[rows\]/)
   t.match(await refusal({ sides: { context: ['land'], cross: [] } }), /there is no field "land", but country, hour/)
   t.match(

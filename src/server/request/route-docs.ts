@@ -1,5 +1,5 @@
 import type { ProblemCode } from '../../schemas/problem.ts'
-import { component } from '../plugins/openapi.ts'
+import { component } from '../plugins/openapi-components.ts'
 
 /*
  * What the descriptions of several routes share.

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { Probe } from '../../schemas/models.ts'
-import { problemResponses } from '../plugins/openapi.ts'
+import { problemResponses } from '../plugins/openapi-errors.ts'
 import type { ServerContext } from '../request/context.ts'
 import { unreadyReasons } from '../request/readiness.ts'
 import { json } from '../request/route-docs.ts'

@@ -1,5 +1,6 @@
 import type { InferAnswer, InferModel, InferOutput, InferRequest } from '../../../schemas/infer.ts'
-import { component, inferErrorResponses } from '../../plugins/openapi.ts'
+import { component } from '../../plugins/openapi-components.ts'
+import { inferErrorResponses } from '../../plugins/openapi-errors.ts'
 import { idRows, json, numberRows, ofModel, ofVersion, predictionErrors } from '../../request/route-docs.ts'
 
 export const tags = ['open inference protocol']

@@ -1,5 +1,5 @@
 import type { InferConfig, InferDuration, InferStatisticsList } from '../../../schemas/infer-model.ts'
-import { inferErrorResponses } from '../../plugins/openapi.ts'
+import { inferErrorResponses } from '../../plugins/openapi-errors.ts'
 import { json, ofModel, ofVersion } from '../../request/route-docs.ts'
 import { tags } from './infer-docs.ts'
 

@@ -1,5 +1,6 @@
 import type { ProblemCode } from '../../../schemas/problem.ts'
-import { component, inferErrorResponses } from '../../plugins/openapi.ts'
+import { component } from '../../plugins/openapi-components.ts'
+import { inferErrorResponses } from '../../plugins/openapi-errors.ts'
 import { json, ofModel } from '../../request/route-docs.ts'
 import { tags } from './infer-docs.ts'
 

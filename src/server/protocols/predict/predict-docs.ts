@@ -1,4 +1,5 @@
-import { component, problemResponses } from '../../plugins/openapi.ts'
+import { component } from '../../plugins/openapi-components.ts'
+import { problemResponses } from '../../plugins/openapi-errors.ts'
 import { predictionErrors } from '../../request/route-docs.ts'
 
 const answer = { model: 'ads-funnel', version: '1', request_id: '0d4f3c5e-6d6b-4f0e-9a4f-8a4f3a1b2c3d' }

@@ -6,7 +6,8 @@ import type {
   ServingSignatureDef,
   ServingStatus,
 } from '../../../schemas/serving.ts'
-import { component, servingErrorResponses } from '../../plugins/openapi.ts'
+import { component } from '../../plugins/openapi-components.ts'
+import { servingErrorResponses } from '../../plugins/openapi-errors.ts'
 import { idRows, json, numberRows, ofLabel, ofModel, ofVersion, predictionErrors } from '../../request/route-docs.ts'
 
 const tags = ['tensorflow serving']

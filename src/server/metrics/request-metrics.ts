@@ -1,0 +1,93 @@
+import type { Registry } from 'prom-client'
+import type { LoadedModel } from '../../model/prediction/contract.ts'
+import { createTally, type TallySeries } from './bound-counter.ts'
+import { createHistogramTally, type HistogramSeries } from './bound-histogram.ts'
+import { durations } from './buckets.ts'
+
+/** Metrics that every prediction request adds to. */
+export interface RequestMetrics {
+  /** A request was answered; `model` is undefined where it names no served model. */
+  request(model: LoadedModel | undefined, outcome: string, seconds: number): void
+  encoded(model: LoadedModel, rows: number, seconds: number): void
+  /** Removes the series of a version. */
+  forget(model: string, version: string): Promise<unknown>
+}
+
+/** The series of one version. */
+interface ModelSeries {
+  labels: { model: string; version: string }
+  outcomes: Map<string, TallySeries>
+  rows: TallySeries
+  duration: HistogramSeries
+  encoding: HistogramSeries
+}
+
+export function registerRequestMetrics(registry: Registry): RequestMetrics {
+  const requests = createTally(
+    {
+      name: 'multigate_requests_total',
+      help: 'Prediction requests answered, by outcome',
+      labelNames: ['model', 'version', 'outcome'],
+    },
+    registry,
+  )
+  const rows = createTally(
+    {
+      name: 'multigate_rows_total',
+      help: 'Rows of prediction requests accepted',
+      labelNames: ['model', 'version'],
+    },
+    registry,
+  )
+  const duration = createHistogramTally(
+    {
+      name: 'multigate_request_duration_seconds',
+      help: 'Time from the arrival of a request to its response',
+      buckets: durations,
+    },
+    registry,
+  )
+  const encoding = createHistogramTally(
+    { name: 'multigate_encode_duration_seconds', help: 'Time to turn a request into tensors', buckets: durations },
+    registry,
+  )
+
+  const series = new WeakMap<LoadedModel, ModelSeries>()
+  const createSeries = (labels: ModelSeries['labels']): ModelSeries => ({
+    labels,
+    outcomes: new Map(),
+    rows: rows.series(labels),
+    duration: duration.series(labels),
+    encoding: encoding.series(labels),
+  })
+  const unnamed = createSeries({ model: '', version: '' })
+  const seriesOf = (model: LoadedModel | undefined): ModelSeries => {
+    if (model === undefined) return unnamed
+    let found = series.get(model)
+    if (found === undefined) {
+      found = createSeries({ model: model.manifest.name, version: model.manifest.version })
+      series.set(model, found)
+    }
+    return found
+  }
+
+  return {
+    request(model, outcome, seconds) {
+      const { labels, outcomes, duration } = seriesOf(model)
+      let count = outcomes.get(outcome)
+      if (count === undefined) {
+        count = requests.series({ ...labels, outcome })
+        outcomes.set(outcome, count)
+      }
+      count.add(1)
+      duration.observe(seconds)
+    },
+    encoded(model, count, seconds) {
+      const { rows, encoding } = seriesOf(model)
+      rows.add(count)
+      encoding.observe(seconds)
+    },
+    forget: (model, version) =>
+      Promise.all([requests, rows, duration, encoding].map((metric) => metric.forget(model, version))),
+  }
+}

@@ -118,7 +118,7 @@ export function createServeCommand(run: (flags: ConfigurationFlags) => Promise<v
   })
 }
 
-/** What is no flag of `serve`; the word after an unknown flag is taken for its value. */
+/** Arguments that are not flags of `serve`; the word after an unknown flag counts as its value. */
 function wrongArguments(args: readonly string[]): string[] {
   const flags = [...allSettings.map(flagOf), '--help']
   return args.flatMap((argument, i) => {

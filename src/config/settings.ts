@@ -9,7 +9,7 @@ import { checkConfiguration } from './configuration.ts'
 /** A setting, by its environment variable. */
 type Key = keyof Configuration
 
-/** The settings that say how a model is loaded and asked, whoever asks. */
+/** Settings for loading and querying a model, on the server and in the library. */
 export const modelSettings = [
   'MULTIGATE_ENGINE',
   'MULTIGATE_CACHE',

@@ -134,7 +134,7 @@ export const architectureAliases: Readonly<Record<string, ArchitectureName>> = {
   moe: 'mixture_of_experts',
 }
 
-/** The name that an alias stands for; any other text as it is. */
+/** The name that an alias stands for; any other text unchanged. */
 export function canonicalArchitecture(name: string): string {
   return Object.hasOwn(architectureAliases, name) ? architectureAliases[name]! : name
 }

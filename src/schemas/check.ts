@@ -20,7 +20,7 @@ interface Schema {
 /**
  * Checks `value` against `schema`, adds every problem to `problems` (paths are JSON pointers below `path`), and
  * returns a copy with defaults filled in. In a union of objects the member is chosen by the constant property that
- * tells them apart, so that problems speak of the one that was meant.
+ * distinguishes them, so that problems refer to the intended one.
  */
 export function check(schema: Type.TSchema, value: unknown, path: string, problems: ProblemItem[]): unknown {
   return checkPart(schema as Schema, value, path, problems)

@@ -29,5 +29,5 @@ export const ImportArchitecture = Type.Object(
     num_tasks: Type.Optional(Type.Integer({ minimum: 1 })),
     num_emb: Type.Optional(Type.Integer({ minimum: 1, description: 'Rows of the embedding table' })),
   },
-  { additionalProperties: true, description: "A class's arguments; what is left out follows from the weights' shapes" },
+  { additionalProperties: true, description: "A class's arguments; omitted ones follow from the weights' shapes" },
 )

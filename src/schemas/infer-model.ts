@@ -9,9 +9,12 @@ import Type, { type Static } from 'typebox'
 const ConfigTensor = Type.Object({
   name: Type.String(),
   data_type: Type.String({ examples: ['TYPE_INT32', 'TYPE_FP32'] }),
-  dims: Type.Array(Type.Integer(), { description: 'Without the rows' }),
+  dims: Type.Array(Type.Integer(), { description: 'Without the dimension of rows' }),
   reshape: Type.Optional(
-    Type.Object({ shape: Type.Array(Type.Integer()) }, { description: 'Of one number a row, which has no dimension' }),
+    Type.Object(
+      { shape: Type.Array(Type.Integer()) },
+      { description: 'For one number per row, which has no dimension' },
+    ),
   ),
 })
 
@@ -20,19 +23,19 @@ export type InferConfig = Static<typeof InferConfig>
 export const InferConfig = Type.Object({
   name: Type.String(),
   platform: Type.String({ description: 'As in the metadata' }),
-  backend: Type.String({ description: 'The engine that computes' }),
+  backend: Type.String({ description: 'The engine' }),
   version_policy: Type.Union([
     Type.Object({ latest: Type.Object({ num_versions: Type.Literal(1) }) }),
     Type.Object({ all: Type.Object({}) }),
   ]),
-  max_batch_size: Type.Integer({ description: 'Most rows of a request' }),
+  max_batch_size: Type.Integer({ description: 'Maximum rows per request' }),
   input: Type.Array(ConfigTensor),
   output: Type.Array(ConfigTensor),
   instance_group: Type.Array(
     Type.Object({
       name: Type.String(),
       kind: Type.Literal('KIND_CPU'),
-      count: Type.Integer({ description: 'Worker threads of a process' }),
+      count: Type.Integer({ description: 'Worker threads per process' }),
     }),
   ),
   dynamic_batching: Type.Object({
@@ -44,7 +47,7 @@ export const InferConfig = Type.Object({
 export type InferDuration = Static<typeof InferDuration>
 export const InferDuration = Type.Object({
   count: Type.Integer(),
-  ns: Type.Integer({ description: 'All together, nanoseconds' }),
+  ns: Type.Integer({ description: 'Total, nanoseconds' }),
 })
 
 const durations = {
@@ -58,7 +61,7 @@ export type InferStatistics = Static<typeof InferStatistics>
 export const InferStatistics = Type.Object({
   name: Type.String(),
   version: Type.String(),
-  last_inference: Type.Integer({ description: 'When the last request was answered, ms since 1970; 0: none was' }),
+  last_inference: Type.Integer({ description: 'Time of the last response, ms since 1970; 0: none yet' }),
   inference_count: Type.Integer({ description: 'Rows answered' }),
   execution_count: Type.Integer({ description: 'Engine calls' }),
   inference_stats: Type.Object({
@@ -69,7 +72,7 @@ export const InferStatistics = Type.Object({
     cache_hit: InferDuration,
   }),
   batch_stats: Type.Array(Type.Object({ batch_size: Type.Integer(), ...durations }), {
-    description: 'Engine calls by their rows; above 256 by the next power of two',
+    description: 'Engine calls by number of rows; above 256, by the next power of two',
   }),
 })
 

@@ -25,12 +25,12 @@ export const InferDatatype = Type.Union(
     Type.Literal('FP32'),
     Type.Literal('FP64'),
   ],
-  { description: 'Ids are integers or BOOL; numbers may be any. An integer beyond ±(2^53 − 1) is refused' },
+  { description: 'Ids are integers or BOOL; numbers have any type. Integers beyond ±(2^53 − 1) are rejected' },
 )
 
 const Shape = Type.Array(Type.Integer({ minimum: 0 }), {
   maxItems: 32,
-  description: 'Encoded: [rows, …], as the metadata says. A feature: [rows] or [rows, 1]; [1] holds for all rows',
+  description: 'Encoded: [rows, …], as in the metadata. A feature: [rows] or [rows, 1]; [1] applies to all rows',
   examples: [[2, 3]],
 })
 const BinarySize = Type.Integer({
@@ -42,23 +42,23 @@ export type InferInput = Static<typeof InferInput>
 export const InferInput = Type.Object(
   {
     name: Type.String({
-      description: "An input of the model's graph, as its metadata says; or a feature, `id` or `bid`",
+      description: "An input of the model's graph, as listed in its metadata; or a feature, `id` or `bid`",
     }),
     shape: Shape,
     datatype: Type.String({ description: 'BOOL, INT8 … INT64, UINT8 … UINT64, FP32 or FP64; strings: BYTES' }),
     parameters: optional(Type.Object({ binary_data_size: optional(BinarySize) })),
     data: Type.Optional(Type.Unknown({ description: 'Values, row-major: one flat array, or an array of rows' })),
   },
-  { description: 'A tensor: encoded ids or scaled numbers, fields in manifest order; or the values of one feature' },
+  { description: 'A tensor of encoded ids or scaled numbers, fields in manifest order; or the values of one feature' },
 )
 
 export type InferRequestedOutput = Static<typeof InferRequestedOutput>
 export const InferRequestedOutput = Type.Object({
-  name: Type.String({ description: "An output, as the model's metadata says: a task, derived ones too" }),
+  name: Type.String({ description: "An output listed in the model's metadata: a task, derived ones included" }),
   parameters: optional(
     Type.Object({
       binary_data: optional(
-        Type.Boolean({ description: 'Answer it as bytes after the JSON part; default: `binary_data_output`' }),
+        Type.Boolean({ description: 'Return it as bytes after the JSON part; default: `binary_data_output`' }),
       ),
     }),
   ),
@@ -68,34 +68,34 @@ export const InferRequestedOutput = Type.Object({
 export type InferRequest = Static<typeof InferRequest>
 export const InferRequest = Type.Object(
   {
-    id: optional(Type.String({ description: 'Echoed in the answer' })),
+    id: optional(Type.String({ description: 'Echoed in the response' })),
     parameters: optional(
       Type.Object({
         timeout: optional(
           Type.Number({
             minimum: 0,
             maximum: 600_000_000,
-            description: 'Time for the answer from arrival, µs; 0: as if it were not given',
+            description: 'Deadline from arrival, µs; 0: none given',
           }),
         ),
-        binary_data_output: optional(Type.Boolean({ description: 'Answer outputs as bytes after the JSON part' })),
+        binary_data_output: optional(Type.Boolean({ description: 'Return outputs as bytes after the JSON part' })),
       }),
     ),
     inputs: Type.Array(InferInput, { minItems: 1 }),
     outputs: optional(Type.Array(InferRequestedOutput, { description: 'Default: all' })),
   },
-  { description: 'Tensors, already encoded, under the names of the graph’s inputs; or features by name' },
+  { description: 'Encoded tensors by the names of the graph’s inputs, or features by name' },
 )
 
 export type InferOutput = Static<typeof InferOutput>
 export const InferOutput = Type.Object({
-  name: Type.String({ description: 'A task; of a graph without a manifest one of its own outputs' }),
-  shape: Type.Array(Type.Integer(), { description: '[rows, 1]; of a graph without a manifest [rows, …]' }),
+  name: Type.String({ description: 'A task; for a graph without a manifest, one of its outputs' }),
+  shape: Type.Array(Type.Integer(), { description: '[rows, 1]; for a graph without a manifest, [rows, …]' }),
   datatype: Type.Literal('FP32'),
   parameters: Type.Optional(Type.Object({ binary_data_size: BinarySize })),
   data: Type.Optional(
     Type.Array(Type.Union([Type.Number(), Type.Null()]), {
-      description: 'Row-major; probabilities, but of a graph without a manifest any numbers: null where not finite',
+      description: 'Row-major; probabilities, or any numbers for a graph without a manifest, null if not finite',
     }),
   ),
 })
@@ -104,8 +104,8 @@ export type InferAnswer = Static<typeof InferAnswer>
 export const InferAnswer = Type.Object({
   model_name: Type.String(),
   model_version: Type.String(),
-  id: Type.Optional(Type.String({ description: "The request's" })),
-  outputs: Type.Array(InferOutput, { description: 'The calibrated probabilities of each task that was asked for' }),
+  id: Type.Optional(Type.String({ description: "The request's id" })),
+  outputs: Type.Array(InferOutput, { description: 'The calibrated probabilities of each requested task' }),
 })
 
 /** `GET /v2`. */
@@ -113,7 +113,7 @@ export type InferServer = Static<typeof InferServer>
 export const InferServer = Type.Object({
   name: Type.String(),
   version: Type.String(),
-  extensions: Type.Array(Type.String(), { description: 'Of the protocol, that this server has' }),
+  extensions: Type.Array(Type.String(), { description: 'Protocol extensions of this server' }),
 })
 
 export type InferLive = Static<typeof InferLive>
@@ -121,7 +121,7 @@ export const InferLive = Type.Object({ live: Type.Boolean() })
 
 export type InferReady = Static<typeof InferReady>
 export const InferReady = Type.Object({
-  name: Type.Optional(Type.String({ description: 'The model asked for' })),
+  name: Type.Optional(Type.String({ description: 'The requested model' })),
   ready: Type.Boolean(),
   error: Type.Optional(Type.String({ description: 'Why the server is not ready' })),
 })
@@ -130,28 +130,28 @@ export type InferTensor = Static<typeof InferTensor>
 export const InferTensor = Type.Object({
   name: Type.String(),
   datatype: Type.String(),
-  shape: Type.Array(Type.Integer(), { description: '−1 stands for the rows' }),
+  shape: Type.Array(Type.Integer(), { description: '−1 is the number of rows' }),
 })
 
 /** A feature that requests may send by its name. */
 const Feature = Type.Object({
   name: Type.String(),
   datatype: Type.String({
-    description: 'BYTES for strings, INT64 for ids, FP64 for numbers; other numbers do as well',
+    description: 'BYTES for strings, INT64 for ids, FP64 for numbers; other number types are accepted',
   }),
   shape: Type.Array(Type.Integer(), { description: '[rows], or [1] for all rows' }),
   side: Side,
-  required: Type.Boolean({ description: 'It has no default' }),
+  required: Type.Boolean({ description: 'The field has no default' }),
 })
 
 /** `GET /v2/models/{model}`. */
 export type InferModel = Static<typeof InferModel>
 export const InferModel = Type.Object({
   name: Type.String(),
-  versions: Type.Array(Type.String(), { description: 'Versions that answer now' }),
-  platform: Type.String({ description: 'The engine that computes, and the format of the saved graph' }),
+  versions: Type.Array(Type.String(), { description: 'Served versions' }),
+  platform: Type.String({ description: 'The engine and the format of the saved graph' }),
   inputs: Type.Array(InferTensor),
-  outputs: Type.Array(InferTensor, { description: 'One a task; of a graph without a manifest its own' }),
+  outputs: Type.Array(InferTensor, { description: 'One per task; for a graph without a manifest, its own outputs' }),
   parameters: Type.Optional(
     Type.Object({
       datatypes: Type.Record(Type.String(), Type.Array(InferDatatype), {
@@ -160,7 +160,8 @@ export const InferModel = Type.Object({
       }),
       features: Type.Optional(
         Type.Array(Feature, {
-          description: 'What requests may send by name in place of `inputs`; left out for a graph without a manifest',
+          description:
+            'Features that requests may send by name instead of `inputs`; absent for a graph without a manifest',
         }),
       ),
     }),
@@ -169,4 +170,4 @@ export const InferModel = Type.Object({
 
 /** Every error below `/v1` and `/v2`. */
 export type InferError = Static<typeof InferError>
-export const InferError = Type.Object({ error: Type.String({ description: 'What went wrong, and where' }) })
+export const InferError = Type.Object({ error: Type.String({ description: 'The problem, and where it is' }) })

@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox'
 
 /*
- * `config.json` of a `.keras` file, as Keras 2.15 and Keras 3 write it: the parts that are read. What is left open here
+ * `config.json` of a `.keras` file, as Keras 2.15 and Keras 3 write it: the parts that are read. Everything left open here
  * differs between the two, or by class.
  */
 

@@ -115,7 +115,7 @@ export const Graph = Type.Object(
     ),
     outputs: Type.Object(
       {
-        probabilities: Tensors('float32 [batch, tasks], or one tensor a task'),
+        probabilities: Tensors('float32 [batch, tasks], or one tensor per task'),
         activation: Type.Optional(
           Type.Union([Type.Literal('none'), Type.Literal('sigmoid')], {
             description:

@@ -24,16 +24,16 @@ export const VersionStatus = Type.Object({
     [...VersionState.anyOf, Type.Literal('not_loaded', { description: 'in the folder, but not loaded' })],
     { description: 'State of a version' },
   ),
-  engine: Type.Optional(Type.String({ description: 'What computes it, e.g. `onnx`, `tensorflow (wasm)`' })),
+  engine: Type.Optional(Type.String({ description: 'The engine, such as `onnx` or `tensorflow (wasm)`' })),
   precision: Type.Optional(Type.String({ examples: ['float32'] })),
-  error: Type.Optional(Type.String({ description: 'Why it failed' })),
+  error: Type.Optional(Type.String({ description: 'Why it failed to load' })),
 })
 
 export type ModelStatus = Static<typeof ModelStatus>
 export const ModelStatus = Type.Object({
   name: Type.String(),
   default: Type.Boolean({ description: 'Answers requests that name no model' }),
-  unloaded: Type.Optional(Type.Boolean({ description: 'Taken out of service, until it is loaded on demand' })),
+  unloaded: Type.Optional(Type.Boolean({ description: 'Out of service until it is loaded on demand' })),
   default_version: Type.Optional(Type.String({ description: 'Version that answers requests that name none' })),
   pin: Type.Optional(Type.String({ description: 'Pinned version: it answers even if a higher one exists' })),
   labels: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'Version by label' })),
@@ -56,25 +56,25 @@ const Int8Check = Type.Object({
     Type.Object({
       task: Type.String(),
       auc_loss: Type.Union([Type.Number(), Type.Null()], {
-        description: 'AUC of float32 less that of int8; null without labels, or with too few to tell',
+        description: 'AUC of float32 minus that of int8; null without enough labels',
       }),
       mean_change: Type.Number({ description: "|mean prediction ÷ float32's − 1|" }),
       logit_p99: Type.Number({ description: '99th percentile of the difference of logits' }),
       logit_max: Type.Number({ description: 'The largest difference of logits' }),
     }),
   ),
-  reasons: Type.Array(Type.String(), { description: 'What it fails on' }),
+  reasons: Type.Array(Type.String(), { description: 'The failed checks' }),
 })
 
 const TensorDescription = Type.Object({
   name: Type.String(),
   dtype: Type.String({ examples: ['int32', 'float32'] }),
-  shape: Type.Array(Type.Integer(), { description: 'After the rows' }),
+  shape: Type.Array(Type.Integer(), { description: 'Without the dimension of rows' }),
 })
 
 const FieldValue = Type.Union([Type.String(), Type.Number()])
 
-/** What a client may send for a field. */
+/** The values that a client may send for a field. */
 export type FieldDetails = Static<typeof FieldDetails>
 export const FieldDetails = Type.Object(
   {
@@ -84,15 +84,14 @@ export const FieldDetails = Type.Object(
     type: Type.Union([Type.Literal('string'), Type.Literal('integer'), Type.Literal('number')], {
       description: 'JSON type of its values',
     }),
-    required: Type.Boolean({ description: 'A request must give it' }),
+    required: Type.Boolean({ description: 'A request must contain it' }),
     missing: Type.Union([Type.Literal('error'), Type.Literal('default')], {
-      description: 'What an absent or null value does: is refused (`error`), or counts as `default`',
+      description: 'Whether an absent or null value is rejected (`error`) or counts as `default`',
     }),
     default: Type.Optional(FieldValue),
     out_of_vocabulary: Type.Optional(
       Type.Union([Type.Literal('bucket'), Type.Literal('error')], {
-        description:
-          'What an unknown value does: shares one id with all other unknown values (`bucket`), or is refused (`error`)',
+        description: 'Whether an unknown value shares one id with all others (`bucket`) or is rejected (`error`)',
       }),
     ),
     values: Type.Optional(
@@ -100,17 +99,17 @@ export const FieldDetails = Type.Object(
         {
           count: Type.Integer(),
           first: Type.Array(Type.String(), { description: 'The first ten' }),
-          path: Type.String({ description: 'Where all of them are, in pages' }),
+          path: Type.String({ description: 'Path that lists all of them, in pages' }),
         },
         { description: 'Vocabulary fields: the known values' },
       ),
     ),
-    minimum: Type.Optional(Type.Integer({ description: 'Integer fields: the least known value' })),
+    minimum: Type.Optional(Type.Integer({ description: 'Integer fields: the smallest known value' })),
     maximum: Type.Optional(Type.Integer({ description: 'Integer fields: the largest known value' })),
     exclusive_minimum: Type.Optional(Type.Number({ description: 'Numeric fields: values must be greater' })),
     usual: Type.Optional(
       Type.Array(Type.Number(), {
-        description: 'Numeric fields: the first and last inner decile of the test rows, [low, high], before scaling',
+        description: 'Numeric fields: the 10th and 90th percentile of the test rows, [low, high], before scaling',
       }),
     ),
     encoding: Type.Object(
@@ -125,7 +124,7 @@ export const FieldDetails = Type.Object(
       { description: 'How values become the tensors of the graph' },
     ),
   },
-  { description: 'A field, and what a client may send for it' },
+  { description: 'A field and its accepted values' },
 )
 
 /** `GET /models/{model}/fields/{field}/values`. */
@@ -135,11 +134,11 @@ export const FieldValues = Type.Object({
   version: Type.String(),
   field: Type.String(),
   total: Type.Integer({ description: 'Values in all pages' }),
-  offset: Type.Integer({ description: 'Values before the first one here' }),
+  offset: Type.Integer({ description: 'Position of the first value of this page' }),
   values: Type.Array(Type.String()),
 })
 
-/** `GET /models/{model}`: the version that answers now, in full. */
+/** `GET /models/{model}`: the default version, in full. */
 export type ModelDetails = Static<typeof ModelDetails>
 export const ModelDetails = Type.Intersect([
   ModelStatus,
@@ -156,13 +155,13 @@ export const ModelDetails = Type.Intersect([
           name: Type.String(),
           description: Type.Optional(Type.String()),
           calibration: Type.Optional(Calibration),
-          product: Type.Optional(Type.Array(Type.String(), { description: 'Derived tasks: what is multiplied' })),
-          gate: Type.Optional(Type.Boolean({ description: 'Gate weights can be asked for' })),
+          product: Type.Optional(Type.Array(Type.String(), { description: 'Derived tasks: the factors' })),
+          gate: Type.Optional(Type.Boolean({ description: 'Gate weights are available' })),
         }),
       ),
     ),
     inputs: Type.Optional(
-      Type.Array(TensorDescription, { description: 'Tensors that may be sent by name: [rows, …]' }),
+      Type.Array(TensorDescription, { description: 'Tensors that clients may send by name: [rows, …]' }),
     ),
     example: Type.Optional(
       Type.Object(
@@ -181,14 +180,14 @@ export const ModelDetails = Type.Intersect([
         graph: Type.String({ description: 'Format of the saved graph' }),
         workers: Type.Integer(),
         max_batch_rows: Type.Integer(),
-        precision: Type.String({ description: 'What is computed in: `float32` or `int8`' }),
-        compiled: Type.Boolean({ description: 'The graph was compiled; else it runs as it was saved' }),
-        compile_seconds: Type.Number({ description: 'Time to compile it, or to take its plan from the cache, s' }),
+        precision: Type.String({ description: 'Precision of the computation: `float32` or `int8`' }),
+        compiled: Type.Boolean({ description: 'The graph was compiled; otherwise it runs as saved' }),
+        compile_seconds: Type.Number({ description: 'Seconds to compile it, or to load its plan from the cache' }),
         split_by_side: Type.Boolean({
-          description: "The context's part of the first layer is computed once a request, known candidates' not at all",
+          description: 'The context is computed once per request, and cached candidates are skipped',
         }),
         notes: Type.Array(Type.String(), {
-          description: 'Why the graph runs as it was saved, or not in the precision asked for, or not by side',
+          description: 'Why the graph runs as saved, in another precision, or without the split by side',
         }),
         int8_check: Type.Optional(Int8Check),
       }),

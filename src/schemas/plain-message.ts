@@ -34,7 +34,7 @@ const types: Record<string, string> = {
   string: 'a string',
 }
 
-/** What is wrong with a value, in plain English; the validator's own words where it has good ones. */
+/** The problem of a value in plain English; the validator's own message where that is clear. */
 export function plainMessage({ keyword, params, message }: SchemaError): string {
   const { type, limit = 0, multipleOf } = (params ?? {}) as Params
   switch (keyword) {

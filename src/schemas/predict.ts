@@ -10,20 +10,20 @@ import { ProblemItem } from './problem.ts'
 /** The value of one feature: a string (categorical), a number (integer ids and numbers), or null for "missing". */
 export type FeatureValue = Static<typeof FeatureValue>
 export const FeatureValue = Type.Union([Type.String(), Type.Number(), Type.Null()], {
-  description: 'A string for categorical fields, a number for integer ids and numeric fields, null where it is missing',
+  description: 'A string for categorical fields, a number for integer ids and numeric fields, null if missing',
 })
 
 export type Context = Static<typeof Context>
 export const Context = Type.Record(Type.String(), FeatureValue, {
-  description: 'Features that hold for all candidates',
+  description: 'Features shared by all candidates',
 })
 
 const id = Type.Union([Type.String(), Type.Integer()], {
-  description: 'Echoed with the prediction as it was sent: a string, or an integer within ±(2^53 − 1)',
+  description: 'Echoed unchanged with the prediction: a string, or an integer within ±(2^53 − 1)',
 })
 const bid = Type.Number({
   minimum: 0,
-  description: 'Price offered for a click or conversion; used by `rank` by `ecpm` alone',
+  description: 'Price offered for a click or conversion; used only to rank by `ecpm`',
 })
 
 export type Candidate = Static<typeof Candidate>
@@ -45,7 +45,7 @@ export const CandidateColumns = Type.Unsafe<
     { id: Type.Optional(Type.Array(id)), bid: Type.Optional(Type.Array(bid)) },
     {
       additionalProperties: Type.Array(FeatureValue),
-      description: 'All candidates by column: one array per feature, all of the same length',
+      description: 'All candidates as columns: one array per feature, all of the same length',
     },
   ),
 )
@@ -54,14 +54,14 @@ export type RankOptions = Static<typeof RankOptions>
 export const RankOptions = Type.Object(
   {
     by: Type.String({
-      description: 'A task, a derived task, or `ecpm` (1000 · bid · ctr, · cvr where the model has one)',
+      description: 'A task, a derived task, or `ecpm` (1000 · bid · ctr, times cvr if the model has it)',
       examples: ['ecpm', 'ctr'],
     }),
-    top_k: Type.Optional(Type.Integer({ minimum: 1, description: 'Answer the best so many only' })),
+    top_k: Type.Optional(Type.Integer({ minimum: 1, description: 'Return only this many, the best ones' })),
   },
   {
     additionalProperties: false,
-    description: 'Answer the best first, each with its `score` and its `index` in the request',
+    description: 'Return the best first, each with its `score` and its `index` in the request',
   },
 )
 
@@ -72,17 +72,19 @@ export const PredictOptions = Type.Object(
       Type.Number({
         exclusiveMinimum: 0,
         maximum: 600_000,
-        description: 'Time for the answer from arrival, ms; later it is 504',
+        description: 'Deadline from arrival, ms; a later response is 504',
       }),
     ),
-    gates: Type.Optional(Type.Boolean({ description: "Also answer each task's gate weights, one per expert" })),
-    raw: Type.Optional(Type.Boolean({ description: 'Also answer the probabilities before calibration' })),
+    gates: Type.Optional(Type.Boolean({ description: "Also return each task's gate weights, one per expert" })),
+    raw: Type.Optional(Type.Boolean({ description: 'Also return the probabilities before calibration' })),
     partial: Type.Optional(
-      Type.Boolean({ description: 'Answer good rows though others are bad: these are null, and listed in `errors`' }),
+      Type.Boolean({
+        description: 'Return valid rows even if others are invalid; those are null, and listed in `errors`',
+      }),
     ),
     unknown: Type.Optional(
       Type.Boolean({
-        description: 'Also answer which fields of each candidate had a value that the model does not know',
+        description: 'Also return the fields of each candidate whose value the model does not know',
       }),
     ),
     rank: Type.Optional(RankOptions),
@@ -104,7 +106,7 @@ const envelope = {
       minItems: 1,
       maxItems: maxTasks,
       uniqueItems: true,
-      description: 'Tasks to answer; default: all, derived ones too',
+      description: 'Tasks to return; default: all, derived ones included',
     }),
   ),
   options: Type.Optional(PredictOptions),
@@ -115,25 +117,25 @@ export const RowsRequest = Type.Object(
   { ...envelope, context: Type.Optional(Context), candidates: Type.Optional(Type.Array(Candidate, { minItems: 1 })) },
   {
     additionalProperties: false,
-    description: 'Named features, one object a candidate; without `candidates`, `context` is the one row',
+    description: 'Named features, one object per candidate; without `candidates`, `context` is the only row',
   },
 )
 
 export type ColumnsRequest = Static<typeof ColumnsRequest>
 export const ColumnsRequest = Type.Object(
   { ...envelope, context: Type.Optional(Context), candidates: CandidateColumns },
-  { additionalProperties: false, description: 'Named features by column; the answer is by column too' },
+  { additionalProperties: false, description: 'Named features as columns; the response has columns too' },
 )
 
 const sparse = Type.Array(Type.Array(Type.Integer()), {
-  description: 'int32 [rows, sparse fields], ids of the one shared id space',
+  description: 'int32 [rows, sparse fields], ids of the shared id space',
 })
 const dense = Type.Array(Type.Array(Type.Number()), { description: 'float32 [rows, dense fields], scaled' })
 
 export type TensorsRequest = Static<typeof TensorsRequest>
 export const TensorsRequest = Type.Object(
   { ...envelope, sparse, dense: Type.Optional(dense) },
-  { additionalProperties: false, description: 'Tensors, already encoded, fields in manifest order' },
+  { additionalProperties: false, description: 'Encoded tensors, fields in manifest order' },
 )
 
 export type DenseRequest = Static<typeof DenseRequest>
@@ -147,22 +149,22 @@ export const InputsRequest = Type.Object(
   {
     ...envelope,
     inputs: Type.Record(Type.String(), Type.Array(Type.Unknown()), {
-      description: "By the names of the graph's inputs, as `GET /models/{model}` lists them: [rows, …], numbers",
+      description: "Numbers [rows, …] by the names of the graph's inputs, which `GET /models/{model}` lists",
     }),
   },
   {
     additionalProperties: false,
-    description: "Tensors by the names of the graph's inputs: of any model, also one without a manifest",
+    description: "Tensors by the names of the graph's inputs; for any model, even without a manifest",
   },
 )
 
-/** The body of `POST /predict`, in one of its forms; no body of one form is taken for another. */
+/** The body of `POST /predict`, in one of its forms; the forms exclude each other. */
 export type PredictRequest = Static<typeof PredictRequest>
 export const PredictRequest = Type.Union([RowsRequest, ColumnsRequest, TensorsRequest, DenseRequest, InputsRequest], {
-  description: 'One user and N candidates: named features by row or by column, or tensors',
+  description: 'One user and N candidates: named features as rows or columns, or tensors',
 })
 
-/** The body with its rows still unread: what is checked before a model is chosen. */
+/** The body, its rows unchecked: this much is validated before a model is chosen. */
 export type PredictEnvelope = Static<typeof PredictEnvelope>
 export const PredictEnvelope = Type.Object(
   {
@@ -183,8 +185,8 @@ const echoedId = Type.Union([Type.String(), Type.Integer()])
 const ofOne = Type.Object(
   {
     id: Type.Optional(echoedId),
-    index: Type.Optional(Type.Integer({ description: 'With `rank`: the row of the request' })),
-    score: Type.Optional(Type.Number({ description: 'With `rank`: what was ranked by' })),
+    index: Type.Optional(Type.Integer({ description: 'With `rank`: the row in the request' })),
+    score: Type.Optional(Type.Number({ description: 'With `rank`: the value that orders the candidates' })),
     raw: Type.Optional(
       Type.Record(Type.String(), probability, { description: 'With `raw`: probabilities before calibration' }),
     ),
@@ -199,7 +201,7 @@ const ofOne = Type.Object(
       }),
     ),
   },
-  { additionalProperties: probability, description: 'A probability per task, by its name' },
+  { additionalProperties: probability, description: 'A probability per task, by name' },
 )
 
 /** One candidate's probabilities: a key per task, and what the options asked for. */
@@ -219,11 +221,11 @@ const byColumn = Type.Object(
   },
   {
     additionalProperties: Type.Array(orNull(probability)),
-    description: 'An array of probabilities per task, by its name; with `partial`, null for a row that is bad',
+    description: 'An array of probabilities per task, by name; with `partial`, null for an invalid row',
   },
 )
 
-/** The same by column. */
+/** The same as columns. */
 export type PredictionColumns = Static<typeof PredictionColumns>
 export const PredictionColumns = Type.Unsafe<Static<typeof byColumn> & { [task: string]: (number | null)[] }>(byColumn)
 
@@ -234,11 +236,10 @@ export const PredictAnswer = Type.Object(
     version: Type.String(),
     request_id: Type.String(),
     predictions: Type.Union([Type.Array(Type.Union([Prediction, Type.Null()])), PredictionColumns], {
-      description:
-        'Row i answers row i of the request, unless `rank` asks for an order; by column where the request was',
+      description: 'Row i answers row i of the request, unless `rank` orders them; columns if the request has columns',
     }),
     errors: Type.Optional(
-      Type.Array(ProblemItem, { description: 'With `partial`: what is wrong with the rows that are null' }),
+      Type.Array(ProblemItem, { description: 'With `partial`: the problems of the rows that are null' }),
     ),
   },
   { description: 'The probability of every task for every candidate' },

@@ -7,7 +7,7 @@ import Type, { type Static } from 'typebox'
 
 const Base64 = Type.Object(
   { b64: Type.String({ contentEncoding: 'base64' }) },
-  { additionalProperties: false, description: 'A string, as the base64 of its UTF-8 bytes' },
+  { additionalProperties: false, description: 'A string as base64 of its UTF-8 bytes' },
 )
 
 const Value = Type.Union([Type.String(), Type.Number(), Type.Null(), Base64, Type.Array(Type.Unknown())], {
@@ -17,15 +17,15 @@ const Value = Type.Union([Type.String(), Type.Number(), Type.Null(), Base64, Typ
 const envelope = {
   signature_name: Type.Optional(
     Type.Union([Type.String(), Type.Null()], {
-      description: 'One that the metadata lists; default: whichever the names of the inputs belong to',
+      description: 'A signature listed in the metadata; default: the one with these input names',
       examples: ['serving_default', 'features'],
     }),
   ),
-  parameters: Type.Optional(Type.Unknown({ description: 'Passed over: some clients always send it' })),
+  parameters: Type.Optional(Type.Unknown({ description: 'Ignored: some clients always send it' })),
 }
 
 export const ServingContext = Type.Record(Type.String(), Value, {
-  description: 'Of this server: named features that hold for all rows',
+  description: 'An extension of this server: named features shared by all rows',
 })
 
 /** One row by name. */
@@ -37,11 +37,11 @@ export const ServingInstances = Type.Object(
     ...envelope,
     instances: Type.Array(Type.Union([ServingInstance, Value]), {
       minItems: 1,
-      description: 'One object a row, by the names of features or tensors; a bare value where there is one input',
+      description: 'One object per row, by the names of features or tensors; a bare value if there is one input',
     }),
     context: Type.Optional(ServingContext),
   },
-  { additionalProperties: false, description: 'By row; answered by `predictions`' },
+  { additionalProperties: false, description: 'Row format; the response has `predictions`' },
 )
 
 /** Column form. */
@@ -49,20 +49,20 @@ export const ServingInputs = Type.Object(
   {
     ...envelope,
     inputs: Type.Union([Type.Record(Type.String(), Type.Array(Value)), Type.Array(Value)], {
-      description: 'An array a feature or tensor, all of the same length; a bare array where there is one input',
+      description: 'One array per feature or tensor, all of the same length; a bare array if there is one input',
     }),
     context: Type.Optional(ServingContext),
   },
-  { additionalProperties: false, description: 'By column; answered by `outputs`' },
+  { additionalProperties: false, description: 'Columnar format; the response has `outputs`' },
 )
 
 /** `POST /v1/models/{model}:predict`. */
 export type ServingRequest = Static<typeof ServingRequest>
 export const ServingRequest = Type.Union([ServingInstances, ServingInputs], {
-  description: 'Named features or tensors, by row or by column',
+  description: 'Named features or tensors, as rows or columns',
 })
 
-/** The body with its values still unread: what is checked before a model is chosen. */
+/** The body, its values unchecked: this much is validated before a model is chosen. */
 export type ServingEnvelope = Static<typeof ServingEnvelope>
 export const ServingEnvelope = Type.Object(
   {
@@ -78,36 +78,36 @@ const Output = Type.Union([Type.Number(), Type.Array(Type.Unknown())])
 
 /** One row's outputs, and its `id` where the request has one. */
 export const ServingPrediction = Type.Record(Type.String(), Type.Union([Output, Type.String()]), {
-  description: 'By output: a probability a task',
+  description: 'By output: one probability per task',
 })
 
-/** The same by column. */
+/** The same as columns. */
 export const ServingColumns = Type.Record(Type.String(), Type.Array(Type.Unknown()), {
-  description: 'By output, an array of all rows',
+  description: 'One array of all rows per output',
 })
 
 export const ServingPredictions = Type.Object(
   {
     predictions: Type.Array(Type.Union([Output, ServingPrediction]), {
-      description: 'One a row: an object by output, or its bare value where there is one output',
+      description: 'One per row: an object by output, or its bare value if there is one output',
     }),
   },
-  { description: 'By row' },
+  { description: 'Row format' },
 )
 
 export const ServingOutputs = Type.Object(
   {
     outputs: Type.Union([Type.Array(Output), ServingColumns], {
-      description: 'An array an output, or a bare array where there is one',
+      description: 'One array per output, or a bare array if there is one output',
     }),
   },
-  { description: 'By column' },
+  { description: 'Columnar format' },
 )
 
 /** The answer: `predictions` for `instances`, `outputs` for `inputs`. */
 export type ServingAnswer = Static<typeof ServingAnswer>
 export const ServingAnswer = Type.Union([ServingPredictions, ServingOutputs], {
-  description: 'Of a model with a manifest the calibrated probability of each task',
+  description: 'For a model with a manifest, the calibrated probability of each task',
 })
 
 /** `GET /v1/models`. */
@@ -127,7 +127,9 @@ export const ServingVersionStatus = Type.Object({
   version: Type.String(),
   state: ServingState,
   status: Type.Object({
-    error_code: Type.Union([Type.Literal('OK'), Type.Literal('UNKNOWN')], { description: 'UNKNOWN: it failed' }),
+    error_code: Type.Union([Type.Literal('OK'), Type.Literal('UNKNOWN')], {
+      description: 'UNKNOWN: it failed to load',
+    }),
     error_message: Type.String({ description: 'Why it failed' }),
   }),
 })
@@ -135,8 +137,8 @@ export const ServingVersionStatus = Type.Object({
 /** `GET /v1/models/{model}`. */
 export type ServingStatus = Static<typeof ServingStatus>
 export const ServingStatus = Type.Object({
-  name: Type.String({ description: "As KServe's protocol has it" }),
-  ready: Type.Boolean({ description: 'One of these versions answers' }),
+  name: Type.String({ description: "For clients of KServe's protocol" }),
+  ready: Type.Boolean({ description: 'At least one of these versions is served' }),
   model_version_status: Type.Array(ServingVersionStatus),
 })
 
@@ -149,7 +151,7 @@ const TensorInfo = Type.Object({
   ]),
   tensor_shape: Type.Object({
     dim: Type.Array(Type.Object({ size: Type.String(), name: Type.String() }), {
-      description: '"-1" stands for the rows',
+      description: '"-1" is the number of rows',
     }),
     unknown_rank: Type.Boolean(),
   }),
@@ -171,7 +173,7 @@ export const ServingMetadata = Type.Object({
     signature_def: Type.Object({
       signature_def: Type.Record(Type.String(), ServingSignatureDef, {
         description:
-          '`serving_default`: the tensors of the graph; `features`: its named features, where it has a manifest',
+          '`serving_default`: the tensors of the graph; `features`: its named features, if it has a manifest',
       }),
     }),
   }),

@@ -64,9 +64,7 @@ export const TrainTask = Type.Object(
     description: Type.Optional(Type.String()),
     label: expression('The label: true or false, 1 or 0; a row where a column that it names is missing has none'),
     where: Type.Optional(
-      expression(
-        "The task's sample space: rows where this is false, or can't be told, count for nothing in its loss and metrics",
-      ),
+      expression("The task's sample space: rows where this is false or unknown do not count in its loss and metrics"),
     ),
     weight: Type.Number({ exclusiveMinimum: 0, default: 1, description: "The task's weight in the loss" }),
     calibration: Type.Optional(Type.Literal('platt', { description: 'Fit σ(a · logit + b) on the validation rows' })),

@@ -15,7 +15,7 @@ import { describe, requiredMessage } from './field.ts'
 import type { EncodedRequest, EncodeOptions, FieldColumn, Layout } from './layout.ts'
 import { Violations } from './problems.ts'
 
-/** The second form of a request: named features by column. */
+/** The second form of a request: named features as columns. */
 export function encodeColumns(
   layout: Layout,
   context: unknown,
@@ -41,7 +41,7 @@ export function encodeColumns(
     ...repeatContext(layout, shared, rows, options),
   }
   const seen = checkNames(layout, shared, columns, options, problems)
-  // What is wrong with a whole column, not with single rows, refuses the request even where bad rows are left out.
+  // A problem of a whole column, not of single rows, rejects the request even if bad rows are left out.
   const partial = options.partial && problems.leaveOut()
   const bad = new Uint8Array(rows)
   for (const [name, values] of columns) {
@@ -77,7 +77,7 @@ function columnsOf(candidates: unknown, problems: Violations): [string, unknown[
   return columns
 }
 
-/** The fields that columns may give, and give. What is missing is reported on the side that the field belongs to. */
+/** The fields that columns may give, and give. Missing fields are reported on their own side. */
 function checkNames(
   layout: Layout,
   shared: EncodedContext,

@@ -16,7 +16,7 @@ export interface EncodedContext {
   required: FieldColumn[]
 }
 
-/** Encodes what holds for all candidates. Problems are gathered, not thrown. */
+/** Encodes what holds for all candidates. Problems are collected, not thrown. */
 export function encodeContext(layout: Layout, context: unknown, problems: Violations): EncodedContext {
   const encoded: EncodedContext = {
     sparse: new Int32Array(layout.sparse.length),
@@ -105,14 +105,14 @@ export function checkRowCount(rows: number, options: Pick<EncodeOptions, 'maxRow
   }
 }
 
-/** What is wrong with an `id`, if anything. */
+/** The problem of an `id`, if any. */
 export function idProblem(value: unknown): string | undefined {
   if (typeof value === 'string' || Number.isSafeInteger(value)) return undefined
   if (typeof value !== 'number') return `must be a string or an integer, not ${describe(value)}`
   return Number.isInteger(value) ? 'is beyond ±(2^53 − 1): send it as a string' : 'must be a string or an integer'
 }
 
-/** What is wrong with a `bid`, if anything. */
+/** The problem of a `bid`, if any. */
 export function bidProblem(value: unknown): string | undefined {
   if (typeof value !== 'number') return `must be a number, not ${describe(value)}`
   if (!(Number.isFinite(value) && value >= 0)) return 'must be a finite number of at least 0'
@@ -120,7 +120,7 @@ export function bidProblem(value: unknown): string | undefined {
   return Number.isFinite(1000 * value) ? undefined : 'is too large'
 }
 
-/** What is wrong with a name that is no field's. */
+/** The problem of a name that is not a field. */
 export function unknownField(name: string, parent: '/context' | '/candidates', { slots }: Layout): string {
   const inContext = parent === '/context'
   if (inContext && (name === 'id' || name === 'bid')) return "is a candidate's, and can't be given in the context"

@@ -17,7 +17,7 @@ export interface Encoder {
   layout: Layout
   /** What it was made of: `encoderFrom` makes another one, in any thread. */
   source: EncoderSource
-  /** One object a candidate; without candidates the context is the one row. */
+  /** One object per candidate; without candidates the context is the only row. */
   rows(context: unknown, candidates: unknown, options: EncodeOptions): EncodedRequest
   /** One array a field. */
   columns(context: unknown, candidates: unknown, options: EncodeOptions): EncodedRequest
@@ -34,7 +34,7 @@ export function encoderFrom(source: EncoderSource, onUnknown?: (field: string) =
     : createEncoder(source.features, onUnknown, source.ownIds)
 }
 
-/** `onUnknown` hears of every value that fell into an out-of-vocabulary bucket; `ownIds`: see `layOut`. */
+/** `onUnknown` receives the field of every value that fell into an out-of-vocabulary bucket; `ownIds`: see `layOut`. */
 export function createEncoder(features: Features, onUnknown?: (field: string) => void, ownIds = false): Encoder {
   const layout = layOut(features, onUnknown, ownIds)
   return {

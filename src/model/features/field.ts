@@ -40,7 +40,7 @@ export function idsOf(field: SparseField): number {
 
 /**
  * Unknown values take the field's first id where its policy is `bucket`, so that known ones follow in order.
- * `onUnknown` hears of each.
+ * `onUnknown` receives the field of each.
  */
 export function createSparseFieldEncoder(
   field: SparseField,

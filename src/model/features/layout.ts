@@ -17,7 +17,7 @@ export interface EncodeOptions {
   partial: boolean
   /** Every candidate must have a bid. */
   bids?: boolean
-  /** What is wrong with the request already: reported together with what is wrong with its rows. */
+  /** Problems found earlier; reported together with those of the rows. */
   problems?: Violations
   /** Where to encode into; default: arrays of the request's own. */
   allocate?(rows: number): RowArrays | undefined
@@ -29,7 +29,7 @@ export interface RowArrays {
   dense: Float32Array
 }
 
-/** Arrays for so many rows of a request. */
+/** Arrays for the rows of a request. */
 export function allocateRows({ sparse, dense }: Layout, rows: number, options: EncodeOptions): RowArrays {
   return (
     options.allocate?.(rows) ?? {
@@ -56,7 +56,7 @@ export interface EncodedRequest {
   bids?: (number | undefined)[]
   /** Per requested row, the fields with a value that the model doesn't know; where that is asked for. */
   unknown?: (string[] | undefined)[]
-  /** What is wrong with the rows left out. */
+  /** Problems of the rows that are left out. */
   problems: Violation[]
   /** The place of a row in the request, as a JSON pointer; `field` is one of its numeric fields, where one is to be named. */
   placeOf(row: number, field: string | undefined): string
@@ -87,7 +87,7 @@ export function hasOwnIds({ graph: { inputs } }: Pick<Manifest, 'graph'>): boole
 }
 
 /**
- * `onUnknown` hears of every value that fell into an out-of-vocabulary bucket. With `ownIds` each sparse field's ids begin
+ * `onUnknown` receives the field of every value that fell into an out-of-vocabulary bucket. With `ownIds` each sparse field's ids begin
  * at 0: those of a graph that has a tensor, and so a table, for each.
  */
 export function layOut(features: readonly Field[], onUnknown?: (field: string) => void, ownIds = false): Layout {

@@ -1,4 +1,4 @@
-/** Numbers by row, as they came: row-major [rows, width]. */
+/** Unscaled numbers, row-major [rows, width]. */
 export class NumberMatrix {
   readonly rows: number
   readonly width: number

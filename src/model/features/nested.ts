@@ -5,7 +5,7 @@ import type { Violations } from './problems.ts'
 
 /**
  * Nested arrays of numbers, [rows, …dims], as one matrix [rows, width]; of `dims` [1] each row may be a plain number too.
- * What is no number, ragged, or no array is told with its place below `path`; undefined then.
+ * Reports values that are not numbers, ragged arrays and missing arrays by their path below `path`, and returns undefined then.
  */
 export function flattenRows(
   value: unknown,
@@ -23,7 +23,7 @@ export function flattenRows(
   const width = product(dims)
   const values = new Float64Array(value.length * width)
   const before = problems.list.length
-  // One number a row is written with brackets or without.
+  // One number per row is written with or without brackets.
   const shape = dims.length === 1 && dims[0] === 1 && !Array.isArray(value[0]) ? [] : dims
   if (fillPlain(value, shape, values)) return new NumberMatrix(value.length, width, values)
   let next = 0

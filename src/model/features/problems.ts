@@ -4,14 +4,14 @@ import { ModelError, type Violation } from '../base/errors.ts'
 export const maxViolations = 100
 
 /**
- * Collects what is wrong with a request, to report all of it together. The hundredth problem ends the search: `add` throws
+ * Collects the problems of a request, to report them together. The hundredth problem ends the search: `add` throws
  * all of them, unless wrong rows are left out (`leaveOut`).
  */
 export class Violations {
   readonly list: Violation[]
   #leavesOut = false
 
-  /** `found`: what is known to be wrong already; fewer than `maxProblems`. */
+  /** `found`: problems found earlier; fewer than `maxViolations`. */
   constructor(found: readonly Violation[] = []) {
     this.list = [...found]
   }

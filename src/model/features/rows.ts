@@ -17,7 +17,7 @@ import { describe, requiredMessage } from './field.ts'
 import type { EncodedRequest, EncodeOptions, FieldColumn, Layout } from './layout.ts'
 import { maxViolations, Violations } from './problems.ts'
 
-/** The first form of a request: named features, one object a candidate. */
+/** The first form of a request: named features, one object per candidate. */
 export function encodeRows(
   layout: Layout,
   context: unknown,
@@ -149,7 +149,7 @@ function reportAbsent(wanted: Wanted, candidates: readonly unknown[], problems: 
   const first = candidates.findIndex(isObject)
   const inNone = (name: string) =>
     candidates.every((candidate) => !isObject(candidate) || !Object.hasOwn(candidate, name))
-  // What is wrong with the context refuses the request, whatever rows were found bad before.
+  // A problem of the context rejects the request, even if bad rows are left out.
   const ofRequest = partial ? new Violations() : problems
   const absent = new Set<FieldColumn>()
   let searches = 0

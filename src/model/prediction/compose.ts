@@ -93,7 +93,7 @@ export function createComposer(manifest: Manifest, layout: Pick<Layout, 'dense'>
 /** Numbers beyond it overflow float32 once they are squared. */
 const large = 1e18
 
-/** What is wrong with rows that the graph has no number for; throws INVALID_REQUEST unless they are left out (`partial`). */
+/** The problems of rows for which the graph computes no number; throws INVALID_REQUEST unless they are left out (`partial`). */
 function uncomputable(
   request: EncodedRequest,
   { dense }: Pick<Layout, 'dense'>,

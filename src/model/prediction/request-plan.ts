@@ -20,7 +20,7 @@ export interface RequestPlan {
   outputs: readonly string[]
 }
 
-/** Checks `tasks` and `options` against the model. What is wrong is added to `problems`: then the plan means nothing. */
+/** Checks `tasks` and `options` against the model. Adds its findings to `problems`; if there are any, the plan is meaningless. */
 export type Planner = (tasks: string[] | undefined, options: PredictOptions, problems: Violations) => RequestPlan
 
 /** Expected revenue per thousand impressions. */
@@ -32,7 +32,7 @@ export function createPlanner(manifest: Manifest): Planner {
   const all = [...base, ...derived.keys()]
   const gateOutputs = manifest.graph.outputs.gates ?? {}
   const { probabilities } = bindingsOf(manifest)
-  // The same array each time, so that the batcher sees at once that requests of a batch want the same.
+  // The same array each time, so that the batcher can compare by identity.
   const plain = [probabilities]
   const withGates = [probabilities, ...new Set(Object.values(gateOutputs))]
 

@@ -16,7 +16,7 @@ export interface InputTensor {
   name: string
   /** What the saved graph takes; requests may send it as any numbers that fit. */
   dtype: 'int32' | 'int64' | 'float32'
-  /** After the rows: [31], or [] for one number a row. */
+  /** After the rows: [31], or [] for one number per row. */
   dims: number[]
   /** Numbers of a row. */
   width: number
@@ -36,7 +36,7 @@ export interface OutputTensor {
 /** A model as those see it that ask it with tensors. */
 export interface ModelTensors {
   inputs: InputTensor[]
-  /** Of a model with a manifest one a task, [rows, 1], derived ones too; else those of the graph. */
+  /** With a manifest: one per task, derived ones included, [rows, 1]; otherwise the graph's outputs. */
   outputs: OutputTensor[]
 }
 

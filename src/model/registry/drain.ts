@@ -2,7 +2,7 @@ import { reasonOf } from '../base/errors.ts'
 import type { Entry } from './entry.ts'
 import type { RegistryEvent } from './event.ts'
 
-/** Whom it is told. */
+/** Receives `unloaded`. */
 type Listener = ((event: RegistryEvent) => void) | undefined
 
 /** Closes a version once nobody holds it; it takes nothing new from now on. Idempotent. */

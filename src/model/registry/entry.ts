@@ -34,7 +34,7 @@ export interface Entry {
 /** A model as the registry knows it. */
 export interface KnownModel {
   name: string
-  /** What is on disk; undefined where nothing is. */
+  /** The model's folder; undefined if there is none. */
   source: SourceModel | undefined
   /** Versions that were loaded, or failed. */
   entries: readonly Entry[]

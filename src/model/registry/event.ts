@@ -1,6 +1,6 @@
 import type { LoadedModel } from '../prediction/contract.ts'
 
-/** What the registry tells of what it does. */
+/** Reported by the registry. */
 export type RegistryEvent =
   | { type: 'loaded'; name: string; version: string; model: LoadedModel; seconds: number }
   | { type: 'failed'; name: string; version: string; error: unknown }

@@ -10,7 +10,7 @@ export interface FolderViewOptions {
   onProblem(message: string): void
 }
 
-/** What should exist: what the folder holds, as far as it is believed. A look that tells nothing changes nothing. */
+/** The models that should exist, from the latest valid scan of the folder. A failed scan changes nothing. */
 export class FolderView {
   readonly #options: FolderViewOptions
   #models: SourceModel[] = []
@@ -26,7 +26,7 @@ export class FolderView {
     return this.#models
   }
 
-  /** What is wrong with the folder or with models in it. */
+  /** Problems of the folder or of models in it. */
   get problem(): string | undefined {
     return this.#problem
   }
@@ -71,7 +71,7 @@ export class FolderView {
     const together =
       held.size === 0
         ? undefined
-        : `most models vanished from the folder together, and go on serving for ${this.#options.unloadAfterMs / 1000} s: ${[...held.keys()].join(', ')}`
+        : `most models vanished from the folder together and keep serving for ${this.#options.unloadAfterMs / 1000} s: ${[...held.keys()].join(', ')}`
     const own = this.#models.filter(({ name }) => !held.has(name)).map(({ problem }) => problem)
     const problems = [folderProblem, together, ...own].filter((text) => text !== undefined)
     this.#problem = problems.length > 0 ? problems.join('; ') : undefined
@@ -80,4 +80,4 @@ export class FolderView {
   }
 }
 
-const vanished = 'it vanished from the folder together with most others, and goes on serving for now'
+const vanished = 'it vanished from the folder together with most others and keeps serving for now'

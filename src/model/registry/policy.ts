@@ -23,7 +23,7 @@ export interface Situation {
   pin?: string | undefined
   /** The version that answers them now. */
   serving?: string | undefined
-  /** The version that answered them before, as long as it is kept for a roll-back. */
+  /** The version that answered them before, while it is kept for a roll-back. */
   kept?: string | undefined
 }
 
@@ -39,7 +39,7 @@ export interface Actions {
 }
 
 /**
- * What to do next for one model: a pure function of what should exist and what does.
+ * The next actions for one model: a pure function of the versions that should exist and those that do.
  *
  * `latest` keeps the target, those that have a label, and for a while the one that answered before; `all` keeps every version.
  * The target is the highest version that loads, or the one that is pinned. A version is unloaded only once its successor

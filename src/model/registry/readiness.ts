@@ -14,7 +14,7 @@ export interface ReadinessInput {
   answers(name: string): boolean
   /** The folder has been looked at. */
   looked: boolean
-  /** What is wrong with the folder as a whole. */
+  /** The problem of the folder as a whole. */
   problem: string | undefined
 }
 

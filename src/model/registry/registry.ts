@@ -32,7 +32,7 @@ export interface RegistryOptions extends Omit<LoadingOptions, 'describe'> {
   requiredModels: readonly string[]
   /** Models that are not served until they are loaded on demand; default: none. */
   unloaded?: readonly string[]
-  /** Most versions that are loaded side by side at the start; default: 1, as it is always once the registry is ready. */
+  /** Most versions that are loaded side by side at the start; default: 1, the limit once the registry is ready. */
   maxLoads?: number
   /** How long models that vanish from the folder together go on serving, ms; default: not at all. */
   unloadAfterMs?: number
@@ -116,7 +116,7 @@ export class Registry {
   }
 
   /**
-   * Takes the model out of service at once, until it is loaded on demand; what it has accepted is answered. Rejects with
+   * Takes the model out of service immediately, until it is loaded on demand; accepted requests are answered. Rejects with
    * MODEL_NOT_FOUND or DRAINING.
    */
   async unload(name: string): Promise<void> {

@@ -12,7 +12,7 @@ export interface ServedModelOptions extends LoadingOptions {
   mode: 'latest' | 'all'
   /** How long a version that has been replaced stays loaded, ms. */
   keepPreviousMs: number
-  /** Bounds how many versions are loaded at once, of all models together. */
+  /** Bounds how many versions of all models are loaded concurrently. */
   slots: Slots
   /** Nothing more is to be loaded. */
   isClosing(): boolean
@@ -76,7 +76,7 @@ export class ServedModel {
       kept: this.#kept(),
     })
     for (const version of forget) entries.delete(version)
-    // What is no longer needed depends on what answers.
+    // The versions that are no longer needed depend on the one that answers.
     if (this.#serve(target)) return true
     for (const version of unload) {
       const entry = entries.get(version)
@@ -96,7 +96,7 @@ export class ServedModel {
     return load.length + refresh.length + unload.length + forget.length > 0
   }
 
-  /** What is about to be freed, and what has failed, is forgotten: it can be loaded again then. */
+  /** Waits for draining versions and forgets failed ones, so that both can be loaded again. */
   async retry(): Promise<void> {
     await Promise.all([...this.entries.values()].map(({ drained }) => drained))
     for (const { version, state } of [...this.entries.values()]) if (state === 'failed') this.entries.delete(version)

@@ -17,13 +17,13 @@ export interface SourceModel {
   labels: Record<string, string>
   /** The version that is pinned, from the same file. */
   pin?: string
-  /** What is wrong with the model's folder as a whole. */
+  /** The problem of the model's folder as a whole. */
   problem?: string
-  /** What can't be told now, and so stays as it was: all of the model, or its labels. */
+  /** The part that can't be read now and keeps its former value: all of the model, or its labels. */
   unknown?: 'all' | 'labels'
 }
 
-/** Says which models and versions should exist. Rejects where that can't be told: then nothing changes. */
+/** Lists the models and versions that should exist. Rejects if they can't be read: then nothing changes. */
 export type Source = () => Promise<SourceModel[]>
 
 export const labelsFile = 'labels.json'
@@ -74,7 +74,7 @@ async function readModel(root: string, name: string): Promise<SourceModel | unde
   )
   const model: SourceModel = { name, versions, labels: {} }
   if (versions.length === 0)
-    model.problem = `${name} has no version: a version is a folder called by a number, e.g. ${name}/1`
+    model.problem = `${name} has no version: a version is a folder named by a number, such as ${name}/1`
   try {
     if (entries.includes(labelsFile)) Object.assign(model, parseLabels(await readLabels(join(folder, labelsFile))))
   } catch (error) {
@@ -84,7 +84,7 @@ async function readModel(root: string, name: string): Promise<SourceModel | unde
   return model
 }
 
-/** Without the path, which is none of a client's business. */
+/** Without the path, which clients must not see. */
 function reason(error: unknown): string {
   return (error as NodeJS.ErrnoException).syscall === undefined ? reasonOf(error) : fileReason(error)
 }
@@ -122,9 +122,9 @@ function parseLabels(text: string): Pick<SourceModel, 'labels' | 'pin'> {
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
     throw new Error('must be an object of label: version')
   for (const [label, version] of Object.entries(parsed)) {
-    if (typeof version !== 'string') throw new Error(`gives ${JSON.stringify(label)} no version: versions are strings`)
+    if (typeof version !== 'string') throw new Error(`maps ${JSON.stringify(label)} to a value that is not a string`)
     if (label === pinKey && !isVersion(version))
-      throw new Error(`pins ${JSON.stringify(version)}, which is no version: a version is a number, e.g. "3"`)
+      throw new Error(`pins ${JSON.stringify(version)}, which is not a version: a version is a number, such as "3"`)
     if (label !== pinKey && label.startsWith(reserved))
       throw new Error(`has the label ${JSON.stringify(label)}: no label begins with ${reserved}`)
   }

@@ -83,7 +83,7 @@ function tidy(graph: Graph, file: string): void {
 /** Outputs are often declared without their width: then the graph is run on zeros. */
 async function learnOutputs(graph: Graph): Promise<void> {
   if (graph.outputs.every((output) => sidesOf(graph, output) !== undefined)) return
-  // What can't be run here is told when it is loaded.
+  // Operators that can't run here are reported at load.
   await traceShapes(graph).catch(() => undefined)
 }
 
@@ -101,7 +101,7 @@ async function learnTables(graph: Graph): Promise<Map<string, { rows: Map<number
     for (const { name } of graph.inputs)
       tables.set(name, { rows: tableRows(optimised, name), count: tablesOf(optimised, name).size })
   } catch {
-    // What can't be compiled is served as it is, its ids unchecked.
+    // A graph that can't be compiled is served unchanged, its ids unchecked.
   }
   return tables
 }
@@ -123,7 +123,7 @@ function nameOf(tensor: ValueInfoProto): string {
   return names.get(dtypeOf(tensor)) ?? '?'
 }
 
-/** What leaves every id as it is, and where it is: columns that are taken apart are followed by the compiler alone. */
+/** Operators that keep every id and its position; only the compiler follows columns that are taken apart. */
 const passing = new Set(['Cast', 'Identity', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten'])
 
 /** Rows of the smallest table that a whole input is looked up in. */

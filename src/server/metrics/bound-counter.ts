@@ -1,21 +1,21 @@
 import { Counter, type Registry } from 'prom-client'
 import { removeSeries } from './remove-series.ts'
 
-/** A series of a counter, held by whoever counts. */
+/** A series of a counter, held by the code that counts. */
 export interface TallySeries {
   add(count: number): void
 }
 
 export interface Tally {
-  /** A series by its labels; asked for once, and kept. */
+  /** A series by its labels; requested once and kept. */
   series(labels: Record<string, string>): TallySeries
-  /** Lets go of a version's series. */
+  /** Removes a version's series. */
   forget(model: string, version: string): Promise<void>
 }
 
 /**
  * A counter for what is counted with every request: to add is to add to a number, and prom-client, which looks a series up by
- * its labels (1 µs), hears of it when it is scraped.
+ * its labels (1 µs), receives the sum at each scrape.
  */
 export function createTally(
   options: { name: string; help: string; labelNames: readonly string[] },

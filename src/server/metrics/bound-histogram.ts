@@ -1,14 +1,14 @@
 import type { Metric, MetricValueWithName, Registry } from 'prom-client'
 
-/** A series of a histogram, held by whoever observes. */
+/** A series of a histogram, held by the code that observes. */
 export interface HistogramSeries {
   observe(value: number): void
 }
 
 export interface HistogramTally {
-  /** A version's series; asked for once, and kept. */
+  /** A version's series; requested once and kept. */
   series(labels: VersionLabels): HistogramSeries
-  /** Lets go of a version's series. */
+  /** Removes a version's series. */
   forget(model: string, version: string): void
 }
 

@@ -24,18 +24,18 @@ export function registerConnectionMetrics(registry: Registry, sources: Connectio
     })
   now(
     'multigate_pending_body_bytes',
-    'Bytes of request bodies that are being received, without those of small ones',
+    'Bytes of large request bodies being received',
     () => sources.pendingBytes?.() ?? 0,
   )
   now(
     'multigate_pending_answer_bytes',
-    'Bytes of answers that clients have yet to read, without those of small ones',
+    'Bytes of large responses that clients have yet to read',
     () => sources.unreadBytes?.() ?? 0,
   )
-  now('multigate_connections', 'Connections that are open', () => sources.connections?.() ?? 0)
+  now('multigate_connections', 'Open connections', () => sources.connections?.() ?? 0)
   return new Counter({
     name: 'multigate_connections_refused_total',
-    help: 'Connections closed as they came, because as many were open as may be',
+    help: 'Connections closed on arrival because too many were open',
     registers,
   })
 }

@@ -4,7 +4,7 @@ import type { MetricsSources } from './sources.ts'
 
 const model = ['model', 'version']
 
-/** Metrics of compiled plans, asked of the worker threads: once a scrape, however many series come of it. */
+/** Metrics of compiled plans, requested from the worker threads once per scrape. */
 export function registerGraphMetrics(registry: Registry, models: MetricsSources['models']): void {
   const registers = [registry]
   let asking: ReturnType<typeof askWorkers> | undefined
@@ -28,22 +28,18 @@ export function registerGraphMetrics(registry: Registry, models: MetricsSources[
   const counter = (...all: Parameters<typeof settings>) => new Counter(settings(...all))
   const gauge = (...all: Parameters<typeof settings>) => new Gauge(settings(...all))
 
-  counter(
-    'multigate_candidate_cache_hits_total',
-    'Candidates whose part of the first layer was known from before',
-    ({ cache }) => cache.hits,
-  )
-  counter('multigate_candidate_cache_misses_total', 'Candidates that were not known', ({ cache }) => cache.misses)
+  counter('multigate_candidate_cache_hits_total', 'Candidates found in the cache', ({ cache }) => cache.hits)
+  counter('multigate_candidate_cache_misses_total', 'Candidates not found in the cache', ({ cache }) => cache.misses)
   counter(
     'multigate_candidate_cache_evictions_total',
-    'Candidates that made room for others',
+    'Candidates evicted from the cache',
     ({ cache }) => cache.evictions,
   )
-  gauge('multigate_candidate_cache_bytes', 'Bytes of known candidates, all workers', ({ cache }) => cache.bytes)
-  gauge('multigate_candidate_cache_entries', 'Known candidates, all workers', ({ cache }) => cache.entries)
+  gauge('multigate_candidate_cache_bytes', 'Bytes of cached candidates, all workers', ({ cache }) => cache.bytes)
+  gauge('multigate_candidate_cache_entries', 'Cached candidates, all workers', ({ cache }) => cache.entries)
   new Counter({
     name: 'multigate_plan_rows_total',
-    help: 'Rows computed, by plan: exported (as saved), whole (compiled), fresh (context once a request), known (candidates known)',
+    help: 'Rows computed, by plan: exported (as saved), full (compiled), shared_context (context once per request), cached (candidates cached)',
     labelNames: [...model, 'plan'],
     registers,
     async collect() {
@@ -55,7 +51,7 @@ export function registerGraphMetrics(registry: Registry, models: MetricsSources[
   })
   new Gauge({
     name: 'multigate_precision_fallback',
-    help: '1 where a version asks for int8 and float32 is served, since int8 failed its check or could not be compiled',
+    help: '1 if a version requests int8 but is served in float32, because int8 failed its check or could not be compiled',
     labelNames: model,
     registers,
     aggregator: 'max',

@@ -4,13 +4,13 @@ import { Counter, collectDefaultMetrics, type Registry } from 'prom-client'
 /** Gauges of prom-client that are named as only counters may be, which promtool refuses; they have twins without `_total`, by type. */
 const misnamed = ['nodejs_active_resources_total', 'nodejs_active_handles_total', 'nodejs_active_requests_total']
 
-/** What the process itself uses, whatever it does: once in a process. */
+/** Resources of the process; registered once per process. */
 export function registerProcessMetrics(registry: Registry): void {
   collectDefaultMetrics({ register: registry })
   for (const name of misnamed) registry.removeSingleMetric(name)
   new Counter({
     name: 'multigate_event_loop_busy_seconds_total',
-    help: 'Time in which the thread that reads requests and writes answers had something to do: near 1 a second and process, it is the limit',
+    help: 'Time that the event loop was busy; close to 1 per second and process, it is the bottleneck',
     registers: [registry],
     collect() {
       this.reset()

@@ -44,7 +44,7 @@ export function registerRegistryMetrics(registry: Registry, { summary }: Registr
   })
   new Gauge({
     name: 'multigate_models_missing',
-    help: 'Models that go on serving although they vanished from the folder, together with most others',
+    help: 'Models that keep serving although they vanished from the folder together with most others',
     registers,
     aggregator,
     collect() {

@@ -3,7 +3,7 @@ import type { LoadedModel } from '../../model/prediction/contract.ts'
 import type { ConnectionSources } from './connection-metrics.ts'
 import type { RegistrySources } from './registry-metrics.ts'
 
-/** What is live, asked for at every scrape. */
+/** The state of the service, read at every scrape. */
 export interface MetricsSources extends ConnectionSources, RegistrySources {
   models(): { name: string; version: string; model: LoadedModel }[]
   pool(): EnginePoolStats

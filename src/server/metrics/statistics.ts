@@ -4,7 +4,7 @@ import type { InferDuration, InferStatistics } from '../../schemas/infer-model.t
 
 /**
  * Counts what each version does as clients of Triton ask for it: like the metrics, but by outcome and by the rows of a call,
- * and per request where Triton counts so. A version's counts begin anew when it is loaded again.
+ * and per request where Triton counts so. A version's counts restart when it is loaded again.
  */
 export interface Statistics {
   /** A request to this version has been answered. */
@@ -20,7 +20,7 @@ export interface Statistics {
   of(name: string, version: string): InferStatistics
 }
 
-/** Calls of at most so many rows are counted by their exact number. */
+/** Calls of up to this many rows are counted by their exact number. */
 const exactRows = 256
 
 /** `now`: ms since 1970. */

@@ -20,19 +20,19 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { version }: {
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
       servers: [{ url: app.prefix || '/', description: 'This server' }],
-      // Whoever reaches the port may ask: keys are the business of what stands before it.
+      // Every client that reaches the port may send requests; authentication belongs to a proxy.
       security: [],
       tags: [
         { name: 'prediction', description: 'Probabilities for candidates' },
         {
           name: 'open inference protocol',
-          description: 'Version 2, with binary tensors, as KServe, Triton and MLServer speak it',
+          description: 'Version 2, with binary tensors, as in KServe, Triton and MLServer',
         },
         {
           name: 'tensorflow serving',
-          description: 'Its REST interface, which is version 1 of KServe’s protocol too',
+          description: 'Its REST interface, also version 1 of KServe’s protocol',
         },
-        { name: 'models', description: 'What is served' },
+        { name: 'models', description: 'Models and their versions' },
         { name: 'operation', description: 'Probes and metrics' },
       ],
     },
@@ -43,7 +43,7 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { version }: {
         typeof json.$id === 'string' ? nameOf(json.$id) : `schema-${i}`,
     },
   })
-  // In a context of its own: no other answer has these headers.
+  // In its own context: no other response has these headers.
   await app.register(async (docs) => {
     docs.addHook('onSend', (_request, reply, _payload, done) => {
       reply.headers(docsHeaders)
@@ -56,7 +56,7 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { version }: {
       uiConfig: { tryItOutEnabled: true, defaultModelsExpandDepth: 0, displayRequestDuration: true },
       theme: {
         title: 'multigate',
-        // There is one document, and one server: no need to choose.
+        // There is only one document and one server to choose from.
         css: [
           { filename: 'theme.css', content: '.swagger-ui .topbar, .swagger-ui .scheme-container { display: none }' },
         ],
@@ -66,8 +66,8 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { version }: {
 })
 
 /**
- * What a browser is to do with the documentation: run the scripts of this server alone, and show it in no other site's frame.
- * Swagger UI writes style attributes.
+ * Browsers may run only the scripts of this server, and no other site may frame the documentation. Swagger UI writes style
+ * attributes.
  */
 const docsHeaders = {
   'content-security-policy': [
@@ -85,7 +85,7 @@ const docsHeaders = {
   'referrer-policy': 'no-referrer',
 }
 
-/** Answers the document, of which there is one, from memory: to write it anew takes milliseconds, of the thread that answers everybody. */
+/** Serves the document from memory: writing it takes milliseconds of the event loop. */
 function answerOnce(app: FastifyInstance): onRequestHookHandler {
   const formats = {
     json: { type: 'application/json; charset=utf-8', write: () => JSON.stringify(app.swagger()) },

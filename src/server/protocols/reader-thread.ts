@@ -54,7 +54,7 @@ function failureOf(error: unknown): Failure {
   return { message: error instanceof Error ? (error.stack ?? error.message) : reasonOf(error) }
 }
 
-/** Answers; what is in typed arrays is moved, not copied. */
+/** Replies; typed arrays are moved, not copied. */
 function answer(work: () => ReaderAnswer): void {
   let reply: ReaderAnswer
   try {

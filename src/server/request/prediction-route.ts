@@ -15,7 +15,7 @@ import type { ServerContext } from './context.ts'
  * a version, what happens when the client goes away, and metrics.
  */
 
-/** What is known of a request from its headers on. */
+/** State of a request from its headers on. */
 interface AdmittedRequest {
   ticket: AdmittedEntry
   pending: PendingPrediction | undefined
@@ -42,7 +42,7 @@ export function predictionRoute({
   metrics,
   deadlineMs,
 }: ServerContext): Pick<RouteOptions, 'method' | 'validatorCompiler' | 'onRequest' | 'errorHandler'> {
-  /** The same for all; Fastify gathers a route's options anew for each who asks. */
+  /** Shared by all requests; Fastify collects a route's options on each access. */
   let bodyLimit: number | undefined
   return {
     method: 'POST',
@@ -77,10 +77,10 @@ export function predictionRoute({
         const outcome = request.raw.readableAborted ? 'cancelled' : outcomeOf(error)
         metrics.request(undefined, outcome, reply.elapsedTime / 1000)
       }
-      // Given up to make room for others: what is left of its body is not read.
+      // Dropped to make room for others: the rest of its body is not read.
       if (error instanceof ModelError && error.code === 'QUEUE_FULL' && !request.raw.complete)
         reply.header('connection', 'close')
-      // The application's handler answers, where an Error is thrown: anything else would be sent as it is.
+      // The application's handler answers, where an Error is thrown: anything else would be sent unchanged.
       throw error instanceof Error ? error : new Error(reasonOf(error))
     },
   }
@@ -116,7 +116,7 @@ export async function answerPrediction<T>(
       if (started instanceof Promise) began = Number.POSITIVE_INFINITY
       pending = started instanceof Promise ? await started : started
       own.pending = pending
-      // Gone while a large body was read: nobody has told the prediction.
+      // The client left while a large body was read; the prediction was not cancelled.
       if (reply.raw.destroyed) pending.cancel()
     } finally {
       own.ticket.read(own.pending?.engineSeconds, began)

@@ -21,7 +21,7 @@ export interface RequestLogOptions {
   now(): number
 }
 
-/** What is known of a request so far; moments in ms on the clock. */
+/** The state of a request; times in ms on the clock. */
 interface Entry {
   arrived: number
   model?: LoadedModel

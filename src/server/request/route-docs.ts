@@ -2,7 +2,7 @@ import type { ProblemCode } from '../../schemas/problem.ts'
 import { component } from '../plugins/openapi-components.ts'
 
 /*
- * What the descriptions of several routes share.
+ * Parts that the descriptions of several routes share.
  */
 
 const parameters = {

@@ -7,7 +7,7 @@ import type { FieldDetails } from '../../schemas/models.ts'
 /** Values of a vocabulary that a model's description shows. */
 const shownValues = 10
 
-/** What a client may send for each field of a model, in manifest order. */
+/** The accepted values of each field of a model, in manifest order. */
 export function describeFields({ name, drift }: Manifest, { slots, sparse }: Layout): FieldDetails[] {
   return slots.map(({ sparse: isSparse, column, encoder: { field } }: FieldColumn) => {
     const { offset, ids } = (isSparse ? sparse[column] : undefined) ?? { offset: 0, ids: 0 }

@@ -12,8 +12,8 @@ import { fieldValuesExample } from './models-docs.ts'
 const page = {
   type: 'object',
   properties: {
-    offset: { type: 'integer', minimum: 0, default: 0, description: 'Values before the first one of the answer' },
-    limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100, description: 'Most values of the answer' },
+    offset: { type: 'integer', minimum: 0, default: 0, description: 'Number of values to skip' },
+    limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100, description: 'Maximum number of values' },
   },
 } as const
 
@@ -30,7 +30,7 @@ export async function fieldValuesRoutes(app: FastifyInstance, { context }: { con
     schema: {
       operationId: 'getFieldValues',
       tags: ['models'],
-      summary: "List the known values of a vocabulary field, in pages, of the model's version that answers now",
+      summary: 'List the known values of a vocabulary field of the default version, in pages',
       params: ofField,
       querystring: page,
       response: {

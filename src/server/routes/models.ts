@@ -9,7 +9,7 @@ import { describeFields } from './describe-fields.ts'
 import { exampleOf } from './example.ts'
 import { modelDetailsExample, modelListExample } from './models-docs.ts'
 
-/** `GET /models` and `GET /models/{model}`: what is served, and what each model is. */
+/** `GET /models` and `GET /models/{model}`: the served models, and the details of each. */
 export async function modelRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
   const { registry } = context
 
@@ -21,7 +21,7 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
       tags: ['models'],
       summary: 'List models and the state of their versions',
       response: {
-        200: json('ModelList', 'Every model in the folder, broken ones with their reason', modelListExample),
+        200: json('ModelList', 'Every model in the folder, failed versions with their reason', modelListExample),
         ...problemResponses('INTERNAL'),
       },
     },
@@ -38,7 +38,7 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
       summary: 'Describe a model: fields, tasks, architecture, quality, plan',
       params: ofModel,
       response: {
-        200: json('ModelDetails', 'The model, with the version that answers now', modelDetailsExample),
+        200: json('ModelDetails', 'The model and its default version', modelDetailsExample),
         ...problemResponses('MODEL_NOT_FOUND', 'INTERNAL'),
       },
     },
@@ -52,7 +52,7 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
           name,
           known.map((model) => model.name),
         )
-      // A model that doesn't answer is described by its status alone.
+      // A model that is not served has only its status.
       const answering = status.default_version
       const live = registry.live().find((entry) => entry.name === name && entry.version === answering)
       return { ...status, ...(live ? describeModel(live.model) : {}) } as ModelDetails

@@ -54,8 +54,8 @@ t.test('what is not there can not be pinned, and what is broken is left alone', 
 })
 
 for (const [text, problem] of [
-  ['{"$pin": "newest"}', 'ads/labels.json pins "newest", which is no version: a version is a number, e.g. "3"'],
-  ['{"$pin": 3}', 'ads/labels.json gives "$pin" no version: versions are strings'],
+  ['{"$pin": "newest"}', 'ads/labels.json pins "newest", which is not a version: a version is a number, such as "3"'],
+  ['{"$pin": 3}', 'ads/labels.json maps "$pin" to a value that is not a string'],
   ['{"$stable": "1"}', 'ads/labels.json has the label "$stable": no label begins with $'],
 ] as const) {
   t.test(`${text} is a problem, and what was pinned stays`, async (t) => {

@@ -62,7 +62,7 @@ t.test('folders that are no positive integers are no versions', async (t) => {
 
 t.test('a model without a version is a problem', async (t) => {
   t.match(await scan(t, { 'a/': '' }), [
-    { name: 'a', versions: [], problem: 'a has no version: a version is a folder called by a number, e.g. a/1' },
+    { name: 'a', versions: [], problem: 'a has no version: a version is a folder named by a number, such as a/1' },
   ])
 })
 
@@ -137,7 +137,7 @@ for (const [text, problem] of [
   ['[]', 'a/labels.json must be an object of label: version'],
   ['null', 'a/labels.json must be an object of label: version'],
   ['"x"', 'a/labels.json must be an object of label: version'],
-  ['{ "stable": 1 }', 'a/labels.json gives "stable" no version: versions are strings'],
+  ['{ "stable": 1 }', 'a/labels.json maps "stable" to a value that is not a string'],
 ] as const) {
   t.test(`labels that are ${text} are a problem, and the versions stay`, async (t) => {
     const [model] = await scan(t, { 'a/1/manifest.json': '{}', 'a/labels.json': text })

@@ -77,7 +77,7 @@ t.test('models that vanish together go on serving, are reported once, and go whe
   }
   t.equal(answering(registry, 'b'), 'b/1')
   t.same(registry.unreadyReasons(), [])
-  t.same(events.slice(3), ['problem: most models vanished from the folder together, and go on serving for 300 s: b, c'])
+  t.same(events.slice(3), ['problem: most models vanished from the folder together and keep serving for 300 s: b, c'])
   t.same(registry.missing(), ['b', 'c'])
   t.match(registry.list(), [
     { name: 'a', problem: undefined },
@@ -107,7 +107,7 @@ t.test('a folder that is empty for a moment unloads nothing, and loads nothing a
   await registry.reconcile()
   await settled()
   t.same(loads, ['a/1', 'b/1'])
-  t.same(events.slice(2), ['problem: most models vanished from the folder together, and go on serving for 300 s: a, b'])
+  t.same(events.slice(2), ['problem: most models vanished from the folder together and keep serving for 300 s: a, b'])
   t.same(registry.missing(), [])
   t.notOk('problem' in registry.list()[0]!)
 })

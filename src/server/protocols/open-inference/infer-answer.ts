@@ -63,7 +63,7 @@ export function encodeAnswer(
   return { body: Buffer.concat([head, ...binary]), headerLength: head.length }
 }
 
-/** Columns of so many rows as one float32 array [rows, columns]. */
+/** Columns as one float32 array [rows, columns]. */
 function rowMajor(columns: readonly Float64Array[], rows: number): Float32Array {
   const [only] = columns
   if (columns.length === 1) return new Float32Array(only!)

@@ -62,7 +62,7 @@ function integer(size: number, min: number, max: number, fromBytes: Datatype['fr
   }
 }
 
-/** Doubles as they are: it is the encoder that refuses what the model can't take. */
+/** Doubles unchanged: the encoder rejects values that the model can't take. */
 function float64(numbers: unknown[]): Float64Array | BadValue {
   const values = new Float64Array(numbers.length)
   for (let index = 0; index < numbers.length; index++) {

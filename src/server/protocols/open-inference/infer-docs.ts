@@ -74,22 +74,22 @@ const bytes = (description: string, value: string) => ({
 const infer = {
   tags,
   description:
-    'The protocol of KServe, Triton and MLServer. Tensors stand in the JSON part, or as bytes after it, in the order ' +
-    'of `inputs`: then the header `Inference-Header-Content-Length` says how long the JSON part is. Any Content-Type will do.',
+    'The protocol of KServe, Triton and MLServer. Tensors are in the JSON part, or follow it as bytes in the order of ' +
+    '`inputs`; the header `Inference-Header-Content-Length` is then the length of the JSON part. Any Content-Type is accepted.',
   headers: {
     type: 'object',
     properties: {
       'inference-header-content-length': {
         type: 'string',
-        description: 'Bytes of the JSON part, before compression, where tensors follow it',
+        description: 'Bytes of the JSON part, before compression, if tensors follow it',
       },
       'x-request-id': {
         type: 'string',
-        description: "Echoed in the answer's header and the log; made where it is absent",
+        description: 'Echoed in the response header and the log; generated if absent',
       },
       'x-deadline-ms': {
         type: 'string',
-        description: 'Time for the answer, ms, where `parameters.timeout` does not say',
+        description: 'Deadline, ms, unless `parameters.timeout` is given',
       },
     },
   },
@@ -100,7 +100,7 @@ const infer = {
       'application/octet-stream': {
         schema: {
           type: 'string',
-          description: 'The JSON part, and the bytes of the tensors',
+          description: 'The JSON part, followed by the bytes of the tensors',
           'x-examples': { binary: { summary: 'The JSON part; 120 bytes of tensors follow it', value: binaryRequest } },
         },
       },
@@ -125,13 +125,13 @@ const infer = {
 export const inferSchema = {
   ...infer,
   operationId: 'infer',
-  summary: 'Infer by the highest good version of a model',
+  summary: 'Infer with the default version of a model',
   params: ofModel,
 }
 export const inferVersionSchema = {
   ...infer,
   operationId: 'inferVersion',
-  summary: 'Infer by one version of a model',
+  summary: 'Infer with one version of a model',
   params: ofVersion,
 }
 

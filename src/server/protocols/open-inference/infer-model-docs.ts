@@ -64,7 +64,7 @@ const config = {
 const statistics = {
   tags,
   description: 'Counted since a version was loaded, whatever the protocol; all processes together.',
-  response: { 200: json('InferStatisticsList', 'One entry a version', statisticsExample), ...errors },
+  response: { 200: json('InferStatisticsList', 'One entry per version', statisticsExample), ...errors },
 }
 
 export const inferConfigSchema = {

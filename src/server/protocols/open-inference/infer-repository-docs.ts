@@ -38,14 +38,14 @@ export const inferIndexSchema = {
 export const inferLoadSchema = {
   operationId: 'inferLoad',
   tags,
-  summary: 'Look at the folder now, and serve a model',
+  summary: 'Scan the folder now, and serve a model',
   description:
-    `${enabled} Serves a model again that was unloaded; versions that had failed are tried again. Answers when they are ` +
-    'loaded, in all processes; 503 with the reason where one is not.',
+    `${enabled} Serves an unloaded model again and retries failed versions. Responds when they are ` +
+    'loaded in all processes; 503 with the reason if one is not.',
   params: ofModel,
   body: body('InferRepositoryRequest', { plain: { value: {} } }),
   response: {
-    200: json('InferRepositoryAnswer', 'It answers requests', { name: 'ads-funnel', load: true }),
+    200: json('InferRepositoryAnswer', 'It is served', { name: 'ads-funnel', load: true }),
     ...inferErrorResponses(...errors, 'MODEL_NOT_FOUND', 'NOT_READY'),
   },
 }
@@ -54,11 +54,11 @@ export const inferUnloadSchema = {
   operationId: 'inferUnload',
   tags,
   summary: 'Take a model out of service',
-  description: `${enabled} Until it is loaded on demand, whatever the folder holds; what it has accepted is answered.`,
+  description: `${enabled} It stays out of service until it is loaded on demand; accepted requests are answered.`,
   params: ofModel,
   body: body('InferRepositoryRequest', { plain: { value: { parameters: { unload_dependents: false } } } }),
   response: {
-    200: json('InferRepositoryAnswer', 'It answers no more requests', { name: 'ads-funnel', unload: true }),
+    200: json('InferRepositoryAnswer', 'It is no longer served', { name: 'ads-funnel', unload: true }),
     ...inferErrorResponses(...errors, 'MODEL_NOT_FOUND'),
   },
 }

@@ -31,7 +31,7 @@ const longestBody = 65_536
 const indexRequest = createChecker(InferIndexRequest)
 const repositoryRequest = createChecker(InferRepositoryRequest)
 
-/** What is served, and taking models in and out of service, where administration is enabled. */
+/** The index of versions, and loading and unloading models if administration is enabled. */
 export async function inferRepositoryRoutes(
   app: FastifyInstance,
   { context }: { context: ServerContext },

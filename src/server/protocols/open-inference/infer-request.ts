@@ -10,7 +10,7 @@ const schema = createChecker(InferRequest)
 const inputSchema = createChecker(InferInput)
 const outputSchema = createChecker(InferRequestedOutput)
 
-/** A body taken apart: what was asked, and the bytes of the tensors after it. */
+/** The JSON part of a body, and the bytes of the tensors after it. */
 export interface InferBody {
   request: InferRequest
   binary: Buffer
@@ -30,7 +30,7 @@ export function readBody(body: Buffer, headerLength: string | undefined, bounds?
   return { request, binary: body.subarray(length) }
 }
 
-/** What is wrong with the JSON part: tensors one by one, so that a million wrong ones cost no more than those reported. */
+/** Problems of the JSON part, tensor by tensor, so that a million wrong ones cost no more than those reported. */
 function problemsOf(request: unknown): Violation[] {
   if (!isObject(request)) return helpfulProblems(schema, request)
   const { id, parameters, inputs, outputs } = request
@@ -46,7 +46,7 @@ function problemsOf(request: unknown): Violation[] {
   return problems.slice(0, maxViolations)
 }
 
-/** An array as empty as it is, with nothing wrong in it; anything else as it is. */
+/** An empty array for an array, so that its items are not checked; anything else unchanged. */
 function someOf(tensors: unknown): unknown {
   return Array.isArray(tensors) && tensors.length > 0 ? [{ name: '', shape: [], datatype: '' }] : tensors
 }

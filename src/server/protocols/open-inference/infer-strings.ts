@@ -6,7 +6,7 @@ const prefix = 4
 
 /**
  * The strings of a BYTES tensor as they come over the wire: each with its length before it, 32 bits little-endian.
- * `count` of them take all bytes, or that is told.
+ * Reports a problem unless `count` of them take all bytes.
  */
 export function stringsFromBytes(bytes: Buffer, count: number): string[] | BadValue {
   const strings: string[] = []
@@ -20,7 +20,7 @@ export function stringsFromBytes(bytes: Buffer, count: number): string[] | BadVa
       return { index, message: `is said to have ${length} bytes, but only ${bytes.length - start} are left` }
     offset = start + length
     const text = bytes.toString('utf8', start, offset)
-    // What is no text becomes U+FFFD, but that can be sent, too.
+    // Invalid UTF-8 becomes U+FFFD, which can also be sent.
     if (text.includes('\ufffd') && !isUtf8(bytes.subarray(start, offset))) return { index, message: 'must be UTF-8' }
     strings.push(text)
   }

@@ -9,7 +9,7 @@ import { stringsFromBytes, stringsFromJson } from './infer-strings.ts'
 /** An input of a model, as requests name it: `sparse` takes integers, `dense` any numbers. Ids that a graph takes as float32 may come so. */
 export type ModelInput = Pick<InputTensor, 'role' | 'name' | 'dims' | 'width'> & { dtype?: InputTensor['dtype'] }
 
-/** What is wrong with a tensor, or with a value of it: `place` is in brackets after its name. */
+/** The problem of a tensor or of one value, whose `place` is in brackets after the name. */
 export type Wrong = (message: string, place?: string) => Error
 
 /** Numbers of a tensor, or the first that is none. */
@@ -103,7 +103,7 @@ export function readInputs(
   return tensors
 }
 
-/** Tells what is wrong with a tensor by its name. */
+/** Reports the problem of a tensor by its name. */
 export function wrongOf({ name }: InferInput): Wrong {
   return (message, place = '') => invalidRequest([{ path: called('input', name) + place, message }])
 }
@@ -131,7 +131,7 @@ export function numberType(name: string): InferDatatype | undefined {
   return Object.hasOwn(datatypes, name) ? (name as InferDatatype) : undefined
 }
 
-/** [rows, …dims]; of one number a row, [rows] and [rows, 1] are the same. */
+/** [rows, …dims]; for one number per row, [rows] and [rows, 1] are the same. */
 function rowsOf({ shape }: InferInput, { dims, width }: ModelInput, wrong: Wrong): number {
   const [rows, ...sides] = shape
   const fits = sides.length === dims.length && sides.every((side, i) => side === dims[i])

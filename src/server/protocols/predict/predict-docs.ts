@@ -7,7 +7,7 @@ const context = { country: 'DE', hour: 21, segment: 's17' }
 
 const requestExamples = {
   rows: {
-    summary: 'Named features, one object a candidate',
+    summary: 'Named features, one object per candidate',
     value: {
       model: 'ads-funnel',
       context,
@@ -29,14 +29,14 @@ const requestExamples = {
     },
   },
   columns: {
-    summary: 'Named features by column',
+    summary: 'Named features as columns',
     value: { context, candidates: { id: ['ad-1', 'ad-2'], campaign: ['c9', 'c4'], price: [1.25, 0.4] } },
   },
 }
 
 const answerExamples = {
   rows: {
-    summary: 'One object a candidate',
+    summary: 'One object per candidate',
     value: {
       ...answer,
       predictions: [
@@ -56,7 +56,7 @@ const answerExamples = {
     },
   },
   columns: {
-    summary: 'By column',
+    summary: 'Columns',
     value: {
       ...answer,
       predictions: {
@@ -69,30 +69,30 @@ const answerExamples = {
   },
 }
 
-/** What `/docs` says of `POST /predict`. */
+/** The description of `POST /predict` in `/docs`. */
 export const predictSchema = {
   operationId: 'predict',
   tags: ['prediction'],
   summary: 'Predict the probability of every task for every candidate',
   description:
-    'One user (the context) and N candidates, in one of three forms: named features by row, by column, or tensors. ' +
-    'Nothing is coerced: a body with anything wrong in it is refused, with every problem and its place.',
+    'One user (the context) and N candidates, in one of three forms: named features as rows or columns, or tensors. ' +
+    'Nothing is coerced: an invalid body is rejected with every problem and its place.',
   headers: {
     type: 'object',
     properties: {
       'x-request-id': {
         type: 'string',
-        description: 'Echoed in the answer, its header and the log; made where it is absent',
+        description: 'Echoed in the response, its header and the log; generated if absent',
       },
       'x-deadline-ms': {
         type: 'number',
         exclusiveMinimum: 0,
         maximum: 600_000,
-        description: 'Time for the answer, ms, where `options.deadline_ms` does not say',
+        description: 'Deadline, ms, unless `options.deadline_ms` is given',
       },
     },
   },
-  // @fastify/swagger takes a body's examples from within its schema, and drops what stands beside a bare $ref.
+  // @fastify/swagger takes a body's examples from within its schema, and drops keys beside a bare $ref.
   body: {
     content: {
       'application/json': { schema: { allOf: [component('PredictRequest')], 'x-examples': requestExamples } },
@@ -100,7 +100,7 @@ export const predictSchema = {
   },
   response: {
     200: {
-      description: 'Row i answers row i of the request, unless `rank` asks for an order',
+      description: 'Row i answers row i of the request, unless `rank` orders them',
       content: { 'application/json': { schema: component('PredictAnswer'), examples: answerExamples } },
     },
     ...problemResponses(...predictionErrors),

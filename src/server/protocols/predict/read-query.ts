@@ -7,7 +7,7 @@ import { maxTasks, PredictEnvelope, type PredictOptions, type RankOptions } from
 import { suggestKeys } from '../../errors/suggest-keys.ts'
 import { checkEnvelope } from '../../plugins/validation.ts'
 
-/** What the body of `POST /predict` asks, and whom. */
+/** The query in a body of `POST /predict`, and the model that it is for. */
 export interface AddressedQuery extends Omit<Query, 'deadline'> {
   model: string | undefined
   version: string | undefined

@@ -4,7 +4,7 @@ import { JsonWriter } from '../../../model/prediction/json-writer.ts'
 import type { OutputTensor } from '../../../model/prediction/tensors.ts'
 
 /**
- * An answer without rows left out, as TensorFlow Serving writes it: `predictions`, a value a row, for `instances`, or
+ * An answer without rows left out, as TensorFlow Serving writes it: `predictions`, one value per row, for `instances`, or
  * `outputs`, an array an output, for `inputs`. Of one output its values stand bare, of several below their names; then a
  * row's `id` is echoed, where it has one.
  */

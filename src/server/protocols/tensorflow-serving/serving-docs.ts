@@ -16,7 +16,7 @@ const context = { country: 'DE', hour: 21, segment: 's17' }
 
 const requests: Record<string, { summary: string; value: ServingRequest }> = {
   rows: {
-    summary: 'Named features by row',
+    summary: 'Named features as rows',
     value: {
       instances: [
         { ...context, campaign: 'c9', price: 1.25 },
@@ -25,22 +25,22 @@ const requests: Record<string, { summary: string; value: ServingRequest }> = {
     },
   },
   columns: {
-    summary: "Named features by column, the user's once",
+    summary: "Named features as columns, the user's once",
     value: { context, inputs: { campaign: ['c9', 'c4'], price: [1.25, 0.4] } },
   },
   tensors: {
-    summary: 'Tensors by row',
+    summary: 'Tensors as rows',
     value: {
       signature_name: 'serving_default',
       instances: idRows.map((sparse, row) => ({ sparse, dense: numberRows[row]! })),
     },
   },
-  tensorColumns: { summary: 'Tensors by column', value: { inputs: { sparse: idRows, dense: numberRows } } },
+  tensorColumns: { summary: 'Tensors as columns', value: { inputs: { sparse: idRows, dense: numberRows } } },
 }
 
 const answers: Record<string, { summary: string; value: ServingAnswer }> = {
   rows: {
-    summary: 'An object a row',
+    summary: 'One object per row',
     value: {
       predictions: [
         { ctr: 0.0066139782, cvr: 0.034091803, ctcvr: 0.00022548244 },
@@ -49,7 +49,7 @@ const answers: Record<string, { summary: string; value: ServingAnswer }> = {
     },
   },
   columns: {
-    summary: 'An array a task',
+    summary: 'One array per task',
     value: {
       outputs: {
         ctr: [0.0066139782, 0.023276408],
@@ -59,7 +59,7 @@ const answers: Record<string, { summary: string; value: ServingAnswer }> = {
     },
   },
   tensors: {
-    summary: 'The same of tensors by row',
+    summary: 'Response to tensors as rows',
     value: {
       predictions: [
         { ctr: 0.0066182309, cvr: 0.03407641, ctcvr: 0.00022552555 },
@@ -68,7 +68,7 @@ const answers: Record<string, { summary: string; value: ServingAnswer }> = {
     },
   },
   tensorColumns: {
-    summary: 'The same of tensors by column',
+    summary: 'Response to tensors as columns',
     value: {
       outputs: {
         ctr: [0.0066182309, 0.023287849],
@@ -82,19 +82,19 @@ const answers: Record<string, { summary: string; value: ServingAnswer }> = {
 const predict = {
   tags,
   description:
-    'By row (`instances`) or by column (`inputs`), with named features or with the tensors of the graph, whichever the ' +
-    'names belong to. Any Content-Type will do. `:classify` and `:regress` are refused: no model has such a signature.',
+    'Row format (`instances`) or columnar format (`inputs`), with named features or the tensors of the graph, whichever ' +
+    'the names belong to. Any Content-Type is accepted. `:classify` and `:regress` are rejected: no model has such a signature.',
   headers: {
     type: 'object',
     properties: {
       'x-request-id': {
         type: 'string',
-        description: "Echoed in the answer's header and the log; made where it is absent",
+        description: 'Echoed in the response header and the log; generated if absent',
       },
-      'x-deadline-ms': { type: 'string', description: 'Time for the answer, ms' },
+      'x-deadline-ms': { type: 'string', description: 'Deadline, ms' },
     },
   },
-  // @fastify/swagger takes a body's examples from within its schema, and drops what stands beside a bare $ref.
+  // @fastify/swagger takes a body's examples from within its schema, and drops keys beside a bare $ref.
   body: {
     content: { 'application/json': { schema: { allOf: [component('ServingRequest')], 'x-examples': requests } } },
   },
@@ -107,23 +107,23 @@ const predict = {
   },
 }
 
-/** What `/docs` says of predicting by the default version, by a named one, and by a labelled one. */
+/** Prediction by the default version, a named version and a labelled version, in `/docs`. */
 export const servingSchema = {
   ...predict,
   operationId: 'servingPredict',
-  summary: 'Predict by the highest good version of a model',
+  summary: 'Predict with the default version of a model',
   params: ofModel,
 }
 export const servingVersionSchema = {
   ...predict,
   operationId: 'servingPredictVersion',
-  summary: 'Predict by one version of a model',
+  summary: 'Predict with one version of a model',
   params: ofVersion,
 }
 export const servingLabelSchema = {
   ...predict,
   operationId: 'servingPredictLabel',
-  summary: 'Predict by the version of a model that has a label',
+  summary: 'Predict with the labelled version of a model',
   params: ofLabel,
 }
 

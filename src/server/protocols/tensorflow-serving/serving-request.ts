@@ -27,7 +27,7 @@ export function readServingBody(bytes: Buffer, bounds?: JsonBounds): ServingBody
   if (instances !== undefined && inputs !== undefined)
     throw invalidRequest([{ path: '/inputs', message: 'is given beside instances: only one form is possible' }])
   if (instances === undefined && inputs === undefined)
-    throw invalidRequest([{ path: '', message: 'must have instances, by row, or inputs, by column' }])
+    throw invalidRequest([{ path: '', message: 'must have instances (rows) or inputs (columns)' }])
   const form = instances === undefined ? 'inputs' : 'instances'
   if (form === 'instances' && (!Array.isArray(instances) || instances.length === 0)) {
     const given = Array.isArray(instances) ? 'an empty one' : describe(instances)

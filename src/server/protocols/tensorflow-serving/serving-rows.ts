@@ -41,7 +41,7 @@ export function servingRows(body: ServingBody, model: RequestModel): ServingRows
 }
 
 /**
- * A model with a manifest takes both: by what stands in the first row, or as columns. What is the name of a field and of a
+ * A model with a manifest takes both: by what stands in the first row, or as columns. A name of both a field and a
  * tensor is the field's, unless the request names the graph's own signature.
  */
 function takesFeatures(

@@ -27,7 +27,7 @@ export function checkSignatureName(model: LoadedModel, name: string): void {
   throw invalidRequest([{ path: '/signature_name', message }])
 }
 
-/** What a model answers, as this protocol has it: one number a row for each task, or the graph's own outputs. */
+/** A model's outputs in this protocol: one number per row for each task, or the graph's own outputs. */
 export function servingOutputs({ tensors, manifestless }: LoadedModel): OutputTensor[] {
   return manifestless ? tensors.outputs : tensors.outputs.map((output) => ({ ...output, dims: [] }))
 }

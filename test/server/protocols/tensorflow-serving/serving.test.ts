@@ -177,7 +177,7 @@ for (const [body, message] of [
     { instances, signature_name: 7, a: 1, b: 2, c: 3 },
     /^\/a is not known here.*; \/b is not known here.*; \/c is not known here.* \(and 1 more\)$/,
   ],
-  [{}, 'The body must have instances, by row, or inputs, by column'],
+  [{}, 'The body must have instances (rows) or inputs (columns)'],
   [{ instances, inputs: columns }, '/inputs is given beside instances: only one form is possible'],
   [{ instances: {} }, '/instances must be an array of at least one row, not an object'],
   [{ instances: [] }, '/instances must be an array of at least one row, not an empty one'],

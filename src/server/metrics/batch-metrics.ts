@@ -6,7 +6,7 @@ import { removeSeries } from './remove-series.ts'
 
 /** Metrics of queues, batches and engine calls, and of requests that were shed or cancelled. */
 export interface BatchMetrics {
-  observer(model: string, version: string): BatchObserver
+  observer(model: string, version: string): Required<BatchObserver>
   /** A request was shed before its model was known. */
   shed(reason: 'busy' | 'pending_bytes' | 'unread'): void
   /** Removes the series of a version. */

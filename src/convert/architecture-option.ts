@@ -10,7 +10,7 @@ import {
 import { check } from '../schemas/check.ts'
 import { ImportArchitecture } from '../schemas/import.ts'
 import type { ProblemItem } from '../schemas/problem.ts'
-import { classNames } from './keras/open-keras.ts'
+import { classNames } from './keras/class-weights.ts'
 import type { ClassHints } from './keras/recognise.ts'
 import { checked, readText } from './read-options.ts'
 

@@ -1,65 +1,29 @@
 import fc from 'fast-check'
+import type { TSchema } from 'typebox'
 import type { ModelShape } from '../../src/model/architectures/layers.ts'
-import type { ArchitectureOptions } from '../../src/schemas/architecture.ts'
+import { ArchitectureOptions } from '../../src/schemas/architecture.ts'
 
-const width = fc.integer({ min: 1, max: 9 })
-const depth = fc.integer({ min: 1, max: 3 })
-const dropout = fc.constantFrom(0, 0.2)
-const embedding = { dim_emb: fc.integer({ min: 1, max: 5 }), embedding_l2: fc.constantFrom(0, 1e-4) }
-const towers = { num_hidden_tasks: depth, dim_hidden_tasks: width, dropout_tasks: dropout }
-const experts = {
-  num_experts: fc.integer({ min: 1, max: 4 }),
-  num_hidden_expert: depth,
-  dim_hidden_expert: width,
-  dropout_expert: dropout,
+/** Small values of an option, by its schema and its name. */
+function small(option: string, schema: TSchema): fc.Arbitrary<unknown> {
+  const { type, const: only, anyOf } = schema as { type?: string; const?: unknown; anyOf?: { const: unknown }[] }
+  if (only !== undefined) return fc.constant(only)
+  if (anyOf !== undefined) return fc.constantFrom(...anyOf.map((choice) => choice.const))
+  if (option.startsWith('num_hidden')) return fc.integer({ min: 1, max: 3 })
+  if (option.startsWith('num_')) return fc.integer({ min: 1, max: 4 })
+  if (option === 'dim_emb') return fc.integer({ min: 1, max: 5 })
+  if (type === 'integer') return fc.integer({ min: 1, max: 9 })
+  return option === 'embedding_l2' ? fc.constantFrom(0, 1e-4) : fc.constantFrom(0, 0.2)
 }
 
-/** What the reference fixes, and its variants change. */
-const variant = fc.record(
-  {
-    activation: fc.constantFrom('linear', 'relu', 'sigmoid', 'tanh'),
-    normalisation: fc.constantFrom('batch', 'none'),
-    gate_function: fc.constantFrom('softmax', 'linear', 'relu', 'sigmoid', 'tanh'),
-  },
-  { requiredKeys: [] },
-)
-
-const plainOptions: fc.Arbitrary<ArchitectureOptions> = fc.oneof(
-  fc.record({
-    name: fc.constant('shared_bottom' as const),
-    ...embedding,
-    num_hidden_shared: depth,
-    dim_hidden_shared: width,
-    dropout_shared: dropout,
-    ...towers,
+/** Any architecture, small. */
+export const randomOptions = fc.oneof(
+  ...ArchitectureOptions.anyOf.map(({ properties, required }) => {
+    const options = Object.entries(properties as Record<string, TSchema>)
+    return fc.record(Object.fromEntries(options.map(([option, schema]) => [option, small(option, schema)])), {
+      requiredKeys: [...required],
+    })
   }),
-  fc.record({ name: fc.constant('mixture_of_experts' as const), ...embedding, ...experts, ...towers }),
-  fc.record({ name: fc.constant('multi_gate' as const), ...embedding, ...experts, ...towers }),
-  fc.record({
-    name: fc.constant('aitm' as const),
-    ...embedding,
-    num_hidden_tower: depth,
-    dim_hidden_tower: width,
-    dropout_tower: dropout,
-    num_hidden_head: depth,
-    dim_hidden_head: width,
-    dropout_proj_head: dropout,
-  }),
-)
-
-/** Any of the four architectures, small. */
-export const randomOptions: fc.Arbitrary<ArchitectureOptions> = fc
-  .tuple(plainOptions, variant)
-  .map(([options, changes]) => change(options, changes))
-
-function change(options: ArchitectureOptions, changes: object): ArchitectureOptions {
-  const { gate_function, ...hidden } = changes as { gate_function?: string }
-  return {
-    ...options,
-    ...hidden,
-    ...('num_experts' in options && gate_function && { gate_function }),
-  } as ArchitectureOptions
-}
+) as fc.Arbitrary<ArchitectureOptions>
 
 /** One to three tasks, at least one field. */
 export const randomShape: fc.Arbitrary<ModelShape> = fc

@@ -1,4 +1,5 @@
 import type { ArchitectureOptions } from '../../schemas/architecture.ts'
+import { classOf } from './class-weights.ts'
 import { knownActivations } from './operations.ts'
 
 /** What the reference's classes do, where neither the file nor `--architecture` says otherwise. */
@@ -32,7 +33,8 @@ export function assumptionsOf(options: ArchitectureOptions, stated: Readonly<Rec
     if (options.normalisation !== 'none')
       assumed.push({ text: 'BatchNormalization before the activation, with epsilon 0.001' })
   }
-  if (options.name === 'aitm') assumed.push({ text: 'attention scores that are not scaled' })
+  const { assumption } = classOf(options.name)
+  if (assumption !== undefined) assumed.push({ text: assumption })
   assumed.push({ text: 'a sigmoid at the end of every task' })
   return assumed
 }

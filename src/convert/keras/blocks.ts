@@ -1,5 +1,5 @@
+import { nth } from '../../model/architectures/keras-class.ts'
 import { ModelError } from '../../model/base/errors.ts'
-import { nth } from './class-weights.ts'
 import type { Hdf5File, Tensor } from './hdf5.ts'
 
 /** A weight, and where it was found. */

@@ -1,4 +1,6 @@
+import type { RowNetwork } from '../../model/architectures/keras-class.ts'
 import { assumedOptions } from './assumptions.ts'
+import { classOf } from './class-weights.ts'
 import { activate, multiply } from './operations.ts'
 import type { RecognisedClass } from './recognise.ts'
 import { plainTasks } from './recognise.ts'
@@ -18,7 +20,6 @@ export function forwardClass(model: RecognisedClass, sparse: ArrayLike<number>, 
   const { options, weights } = model
   const { activation, normalisation } = { ...assumedOptions, ...options }
   const gateFunction = ('gate_function' in options ? options.gate_function : undefined) ?? assumedOptions.gate_function
-  const tasks = plainTasks(model.tasks)
   const of = (name: string) => weights.get(name)!.values
   const line = (x: Float64Array, layer: string) => {
     const kernel = weights.get(`${layer}/kernel`)!
@@ -46,52 +47,7 @@ export function forwardClass(model: RecognisedClass, sparse: ArrayLike<number>, 
     flat.set(of('embedding/embeddings').subarray(sparse[f]! * d, (sparse[f]! + 1) * d), f * d)
   if (model.denseFields > 0) flat.set(line(dense, 'dense_embedding'), model.sparseFields * d)
 
-  const answers = (inputs: Float64Array[], name: string) =>
-    Float64Array.from(tasks, (task, t) => activate(mlp(inputs[t]!, `${name}_${task}`), 1, 'sigmoid')[0]!)
-  switch (options.name) {
-    case 'shared_bottom': {
-      const shared = mlp(flat, 'shared')
-      return answers(
-        tasks.map(() => shared),
-        'tower',
-      )
-    }
-    case 'mixture_of_experts': {
-      const mixed = mix(
-        'gate',
-        Array.from({ length: options.num_experts }, (_, e) => mlp(flat, `expert_${e}`)),
-      )
-      return answers(
-        tasks.map(() => mixed),
-        'tower',
-      )
-    }
-    case 'multi_gate': {
-      const experts = Array.from({ length: options.num_experts }, (_, e) => mlp(flat, `expert_${e}`))
-      return answers(
-        tasks.map((task) => mix(`gate_${task}`, experts)),
-        'tower',
-      )
-    }
-    case 'aitm': {
-      const known = tasks.map((task) => mlp(flat, `tower_${task}`))
-      for (let t = 1; t < tasks.length; t++) known[t] = attend(line(known[t - 1]!, `transfer_${tasks[t]}`), known[t]!)
-      return answers(known, 'head')
-    }
-  }
-
-  /** Attention over two positions, its scores not scaled, its two outputs summed. */
-  function attend(transferred: Float64Array, own: Float64Array): Float64Array {
-    const pair = [transferred, own]
-    const [q, k, v] = ['query', 'key', 'value'].map((part) => pair.map((x) => line(x, `attention/${part}`)))
-    const out = new Float64Array(own.length)
-    for (const query of q!) {
-      const scores = Float64Array.from(k!, (key) => query.reduce((sum, value, i) => sum + value * key[i]!, 0))
-      const shares = activate(scores, 2, 'softmax')
-      v!.forEach((value, position) => {
-        for (let i = 0; i < out.length; i++) out[i]! += shares[position]! * value[i]!
-      })
-    }
-    return out
-  }
+  const row: RowNetwork = { flat, mlp, dense: line, mix, softmax: (x) => activate(x, x.length, 'softmax') }
+  const logits = classOf(options.name).forward(row, options, plainTasks(model.tasks))
+  return Float64Array.from(logits, (logit) => activate(logit, 1, 'sigmoid')[0]!)
 }

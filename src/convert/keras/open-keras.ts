@@ -6,6 +6,7 @@ import { KerasObject } from '../../schemas/keras.ts'
 import type { ProblemItem } from '../../schemas/problem.ts'
 import { readKerasArchive } from './archive.ts'
 import { blocksOf } from './blocks.ts'
+import { classNames } from './class-weights.ts'
 import { check as checkObject, readGraph } from './graph.ts'
 import { graphModel } from './graph-model.ts'
 import { type Hdf5File, largestHdf5, readHdf5, readStart, readWhole } from './hdf5.ts'
@@ -13,14 +14,6 @@ import type { ImportedModel } from './imported-model.ts'
 import { inputsOf } from './inputs.ts'
 import { layerWeights } from './layer-weights.ts'
 import { type ClassHints, recognise } from './recognise.ts'
-
-/** The reference's classes, by the names that Python gives them. */
-export const classNames: Record<string, ArchitectureOptions['name']> = {
-  SharedBottom: 'shared_bottom',
-  MixtureOfExperts: 'mixture_of_experts',
-  MultiGateMixtureOfExperts: 'multi_gate',
-  AITM: 'aitm',
-}
 
 /** What Keras writes of every model; no option of a class. */
 const ofEveryModel = ['name', 'trainable', 'dtype', 'num_tasks', 'num_emb']

@@ -1,8 +1,10 @@
+import type { ClassWeight, PartCounts } from '../../model/architectures/keras-class.ts'
+import { architectureOf } from '../../model/architectures/table.ts'
 import { ModelError } from '../../model/base/errors.ts'
-import type { ArchitectureName, ArchitectureOptions } from '../../schemas/architecture.ts'
+import { type ArchitectureName, type ArchitectureOptions, architectureNames } from '../../schemas/architecture.ts'
 import { type Assumption, assumedOptions, assumptionsOf } from './assumptions.ts'
 import type { Block, Found, MlpLayer } from './blocks.ts'
-import { type ClassShape, classWeights } from './class-weights.ts'
+import { type ClassShape, classNames, classOf, classWeights } from './class-weights.ts'
 
 /** What is known of a model beside its weights: by its configuration, or by whoever imports it. */
 export interface ClassHints {
@@ -39,16 +41,17 @@ export const plainTasks = (count: number) => Array.from({ length: count }, (_, t
  */
 export function recognise(blocks: Block[], hints: ClassHints, file: string): RecognisedClass {
   const parts = partsOf(blocks, file)
-  const name = hints.name ?? guessName(parts)
-  const experts = name === 'shared_bottom' ? 1 : (parts.gates[0]?.shape[1] ?? 0)
-  const tasks = name === 'aitm' ? parts.mlps.length / 2 : parts.mlps.length - experts
+  const counts = countsOf(parts)
+  const name = hints.name ?? guessName(counts, file)
+  const encoders = classOf(name).encoders(counts)
+  const tasks = parts.mlps.length - encoders
   if (!Number.isInteger(tasks) || tasks < 1)
     throw new ModelError(
       'INVALID_BUNDLE',
       `${file}: ${parts.mlps.length} MLPs and ${parts.gates.length} gates make no ${name}`,
     )
   contradict(hints.num_tasks, tasks, 'tasks', file)
-  contradict(hints.options.num_experts, name === 'shared_bottom' ? undefined : experts, 'experts', file)
+  contradict(hints.options.num_experts, architectureOf(name).gate && encoders, 'experts', file)
   const normalisation = inferNormalisation(parts)
   const stated = hints.options.normalisation ?? normalisation ?? assumedOptions.normalisation
   if (normalisation !== undefined && stated !== normalisation)
@@ -62,8 +65,9 @@ export function recognise(blocks: Block[], hints: ClassHints, file: string): Rec
     ...hints.options,
   } as ArchitectureOptions
   const shape = { ...inferShape(parts, hints, options.dim_emb, file), tasks: plainTasks(tasks) }
-  const weights = assign(name, parts, options, shape.tasks)
-  checkWeights(weights, options, shape, file)
+  const expected = classWeights(options, shape)
+  const weights = assign(parts, expected, shape.tasks)
+  checkWeights(weights, expected, options.name, file)
   return { options, ...shape, tasks, weights, assumed: assumptionsOf(options, hints.options) }
 }
 
@@ -93,17 +97,28 @@ function partsOf(blocks: Block[], file: string): Parts {
   return parts
 }
 
-function guessName({ gates, transfers, attention, mlps }: Parts): ArchitectureName {
-  if (attention !== undefined || transfers.length > 0) return 'aitm'
-  if (gates.length === 0) return 'shared_bottom'
-  // With one task the two are the same.
-  return gates.length > 1 && gates.length === mlps.length - gates[0]!.shape[1]! ? 'multi_gate' : 'mixture_of_experts'
+function countsOf({ mlps, gates, transfers, attention }: Parts): PartCounts {
+  return {
+    mlps: mlps.length,
+    gates: gates.length,
+    gateWidth: gates[0]?.shape[1] ?? 0,
+    transfers: attention !== undefined || transfers.length > 0,
+  }
+}
+
+function guessName(counts: PartCounts, file: string): ArchitectureName {
+  const name = architectureNames.find((name) => architectureOf(name).keras?.matches(counts))
+  if (name === undefined)
+    throw new ModelError(
+      'INVALID_BUNDLE',
+      `${file}: ${counts.mlps} MLPs and ${counts.gates} gates make none of ${Object.keys(classNames).join(', ')}`,
+    )
+  return name
 }
 
 function inferOptions(name: ArchitectureName, parts: Parts, tasks: number, file: string): ArchitectureOptions {
   const { mlps } = parts
   const dim_emb = parts.sparse?.shape[1] ?? parts.dense!.shape[1]! / parts.dense!.shape[0]!
-  const none = { embedding_l2: 0 }
   const sizes = (layers: MlpLayer[] | undefined) => {
     const kernel = layers?.[0]?.kernel
     const last = layers?.at(-1)?.kernel
@@ -116,40 +131,12 @@ function inferOptions(name: ArchitectureName, parts: Parts, tasks: number, file:
   }
   const first = sizes(mlps[0])
   const last = sizes(mlps[mlps.length - tasks])
-  const towers = { num_hidden_tasks: last.depth, dim_hidden_tasks: hiddenOf(last), dropout_tasks: 0 }
-  const experts = {
-    num_experts: mlps.length - tasks,
-    num_hidden_expert: first.depth,
-    dim_hidden_expert: first.output,
-    dropout_expert: 0,
-  }
-  switch (name) {
-    case 'shared_bottom':
-      return {
-        name,
-        dim_emb,
-        ...none,
-        num_hidden_shared: first.depth,
-        dim_hidden_shared: first.output,
-        dropout_shared: 0,
-        ...towers,
-      }
-    case 'mixture_of_experts':
-    case 'multi_gate':
-      return { name, dim_emb, ...none, ...experts, ...towers }
-    case 'aitm':
-      return {
-        name,
-        dim_emb,
-        ...none,
-        num_hidden_tower: first.depth,
-        dim_hidden_tower: first.output,
-        dropout_tower: 0,
-        num_hidden_head: last.depth,
-        dim_hidden_head: hiddenOf(last),
-        dropout_proj_head: 0,
-      }
-  }
+  const options = classOf(name).options({
+    encoders: mlps.length - tasks,
+    first,
+    last: { ...last, hidden: hiddenOf(last) },
+  })
+  return { name, dim_emb, embedding_l2: 0, ...options } as ArchitectureOptions
 }
 
 /** undefined where no layer is hidden. */
@@ -183,31 +170,25 @@ function inferShape(
 }
 
 /** Each weight under our name, by class and order. */
-function assign(
-  name: ArchitectureName,
-  parts: Parts,
-  options: ArchitectureOptions,
-  tasks: string[],
-): Map<string, Found> {
+function assign(parts: Parts, expected: ClassWeight[], tasks: string[]): Map<string, Found> {
   const weights = new Map<string, Found>()
   const set = (name: string, found: Found | undefined) => {
     if (found) weights.set(name, found)
   }
   set('embedding/embeddings', parts.sparse)
   set('dense_embedding/kernel', parts.dense)
-  parts.gates.forEach((kernel, t) => {
-    set(name === 'multi_gate' ? `gate_${tasks[t]}/kernel` : nthGate(t), kernel)
+  const gates = expected.map(({ name }) => name).filter((name) => /^gate(?:_.*)?\/kernel$/.test(name))
+  parts.gates.forEach((kernel, i) => {
+    set(gates[i] ?? nthGate(i), kernel)
   })
   parts.transfers.forEach(({ kernel, bias }, t) => {
     set(`transfer_${tasks[t + 1]}/kernel`, kernel)
     set(`transfer_${tasks[t + 1]}/bias`, bias)
   })
   for (const part of ['query', 'key', 'value'] as const) set(`attention/${part}/kernel`, parts.attention?.[part])
-  const { encoder, encoderDepth, tower, towerDepth } = namesOf(options, tasks)
-  const encoders = parts.mlps.length - tasks.length
+  const owners = [...mlpDepths(expected)]
   parts.mlps.forEach((layers, i) => {
-    const owner = i < encoders ? encoder(i) : tower(i - encoders)
-    const depth = i < encoders ? encoderDepth : towerDepth
+    const [owner, depth] = owners[i] ?? [`mlp:${i}`, layers.length]
     layers.forEach((layer, place) => {
       const dense = place === depth - 1 ? 'output' : `dense_${place}`
       for (const [weight, found] of Object.entries(layer))
@@ -217,32 +198,14 @@ function assign(
   return weights
 }
 
-/** What we call the MLPs that read the embedding, and those that answer. */
-function namesOf(options: ArchitectureOptions, tasks: string[]) {
-  const tower = (t: number) => `tower_${tasks[t]}`
-  switch (options.name) {
-    case 'aitm':
-      return {
-        encoder: tower,
-        encoderDepth: options.num_hidden_tower,
-        tower: (t: number) => `head_${tasks[t]}`,
-        towerDepth: options.num_hidden_head,
-      }
-    case 'shared_bottom':
-      return {
-        encoder: () => 'shared',
-        encoderDepth: options.num_hidden_shared,
-        tower,
-        towerDepth: options.num_hidden_tasks,
-      }
-    default:
-      return {
-        encoder: (e: number) => `expert_${e}`,
-        encoderDepth: options.num_hidden_expert,
-        tower,
-        towerDepth: options.num_hidden_tasks,
-      }
+/** The MLPs of a class in order, and how many layers each has. */
+function mlpDepths(expected: ClassWeight[]): Map<string, number> {
+  const depths = new Map<string, number>()
+  for (const { name } of expected) {
+    const [, owner] = /^(.+)\/(?:dense_\d+|output)\/kernel$/.exec(name) ?? []
+    if (owner !== undefined) depths.set(owner, (depths.get(owner) ?? 0) + 1)
   }
+  return depths
 }
 
 /** What was said must be what is there. */
@@ -255,12 +218,11 @@ const nthGate = (index: number) => (index === 0 ? 'gate/kernel' : `gate:${index}
 
 function checkWeights(
   weights: Map<string, Found>,
-  options: ArchitectureOptions,
-  shape: ClassShape,
+  expected: ClassWeight[],
+  architecture: ArchitectureName,
   file: string,
 ): void {
-  const expected = new Map(classWeights(options, shape).map((weight) => [weight.name, weight]))
-  for (const [name, { shape: wanted, keras2, keras3 }] of expected) {
+  for (const { name, shape: wanted, keras2, keras3 } of expected) {
     const found = weights.get(name)
     if (found === undefined) {
       const places = keras3 === undefined ? `/${keras2}` : `/${keras2}, Keras 3 at /${keras3}`
@@ -269,13 +231,14 @@ function checkWeights(
     if (found.shape.join() !== wanted.join())
       throw new ModelError(
         'INVALID_BUNDLE',
-        `${file}: /${found.path} is [${found.shape}], but ${name} of this ${options.name} must be [${wanted}]`,
+        `${file}: /${found.path} is [${found.shape}], but ${name} of this ${architecture} must be [${wanted}]`,
       )
   }
+  const known = new Set(expected.map(({ name }) => name))
   for (const [name, { path, shape }] of weights)
-    if (!expected.has(name))
+    if (!known.has(name))
       throw new ModelError(
         'INVALID_BUNDLE',
-        `${file}: /${path} [${shape}] is left over: a ${options.name} has no ${name}`,
+        `${file}: /${path} [${shape}] is left over: a ${architecture} has no ${name}`,
       )
 }

@@ -1,7 +1,8 @@
-import { type LayersModel, layers, type SymbolicTensor } from '@tensorflow/tfjs-layers'
+import type { SymbolicTensor } from '@tensorflow/tfjs-layers'
 import type { AitmOptions } from '../../schemas/architecture.ts'
-import { dense, embedInputs, type ModelShape, mlp, stack } from './layers.ts'
-import { answer } from './towers.ts'
+import type { Architecture } from './architecture.ts'
+import { type ClassWeight, mlpWeights, nth, type RowNetwork } from './keras-class.ts'
+import type { LayerKit } from './kit.ts'
 
 /**
  * AITM: each task receives, by attention, what the task before it learnt.
@@ -10,40 +11,63 @@ import { answer } from './towers.ts'
  * reference implementation: one attention block for all transfers, its scores not divided by √H, its two positions
  * summed.
  */
-export function aitm(options: AitmOptions, shape: ModelShape): LayersModel {
-  const { tasks, seed } = shape
-  const embedded = embedInputs(options, shape) // flat [B, (F + D)·d]
-  const towers = tasks.map((task) =>
-    mlp(embedded.flat, `tower_${task}`, seed, {
-      depth: options.num_hidden_tower,
-      hidden: options.dim_hidden_tower,
-      output: options.dim_hidden_tower,
-      dropout: options.dropout_tower,
-      activation: options.activation,
-      normalisation: options.normalisation,
+export const aitm: Architecture<AitmOptions> = {
+  logits(kit, options, flat, { tasks, seed }) {
+    const { activation, normalisation } = options
+    const towers = tasks.map((task) =>
+      kit.mlp(flat, `tower_${task}`, seed, {
+        depth: options.num_hidden_tower,
+        hidden: options.dim_hidden_tower,
+        output: options.dim_hidden_tower,
+        dropout: options.dropout_tower,
+        activation,
+        normalisation,
+      }),
+    ) // T × [B, H]
+    const attend = attention(kit, options.dim_hidden_tower, seed)
+    let known = towers[0]! // [B, H]
+    return tasks.map((task, t) => {
+      if (t > 0) {
+        const transfer = kit.dense(`transfer_${task}`, options.dim_hidden_tower, seed)
+        const transferred = transfer.apply(known) as SymbolicTensor // [B, H]
+        known = attend(`attend_${task}`, transferred, towers[t]!) // [B, H]
+      }
+      return kit.mlp(known, `head_${task}`, seed, {
+        depth: options.num_hidden_head,
+        hidden: options.dim_hidden_head,
+        output: 1,
+        dropout: options.dropout_proj_head,
+        activation,
+        normalisation,
+      }) // [B, 1]
+    })
+  },
+  keras: {
+    className: 'AITM',
+    keras3: false,
+    assumption: 'attention scores that are not scaled',
+    matches: ({ transfers }) => transfers,
+    encoders: ({ mlps }) => mlps / 2,
+    options: ({ first, last }) => ({
+      num_hidden_tower: first.depth,
+      dim_hidden_tower: first.output,
+      dropout_tower: 0,
+      num_hidden_head: last.depth,
+      dim_hidden_head: last.hidden,
+      dropout_proj_head: 0,
     }),
-  ) // T × [B, H]
-  const attend = attention(options.dim_hidden_tower, seed)
-  let known = towers[0]! // [B, H]
-  const logits = tasks.map((task, t) => {
-    if (t > 0) {
-      const transferred = dense(`transfer_${task}`, options.dim_hidden_tower, seed).apply(known) as SymbolicTensor // [B, H]
-      known = attend(`attend_${task}`, transferred, towers[t]!) // [B, H]
-    }
-    return mlp(known, `head_${task}`, seed, {
-      depth: options.num_hidden_head,
-      hidden: options.dim_hidden_head,
-      output: 1,
-      dropout: options.dropout_proj_head,
-      activation: options.activation,
-      normalisation: options.normalisation,
-    }) // [B, 1]
-  })
-  return answer(options.name, embedded, logits)
+    weights: aitmWeights,
+    forward(row, _, tasks) {
+      const known = tasks.map((task) => row.mlp(row.flat, `tower_${task}`))
+      for (let t = 1; t < tasks.length; t++)
+        known[t] = attendRow(row, row.dense(known[t - 1]!, `transfer_${tasks[t]}`), known[t]!)
+      return tasks.map((task, t) => row.mlp(known[t]!, `head_${task}`))
+    },
+  },
 }
 
 /** Self-attention over two positions, summed: [B, H], [B, H] → [B, H]. Its three kernels serve every transfer. */
-function attention(width: number, seed: number) {
+function attention({ layers, dense, stack }: LayerKit, width: number, seed: number) {
   const project = (name: string) => dense(`attention/${name}`, width, seed, { useBias: false })
   const [query, key, value] = [project('query'), project('key'), project('value')]
 
@@ -60,4 +84,46 @@ function attention(width: number, seed: number) {
     const mean = layers.globalAveragePooling1d({ name: `${name}/mean` }).apply(mixed) as SymbolicTensor // [B, H]
     return layers.add({ name: `${name}/sum` }).apply([mean, mean]) as SymbolicTensor // [B, H]
   }
+}
+
+/** The same of one row, from `transferred` [H] and `own` [H]. */
+function attendRow({ dense, softmax }: RowNetwork, transferred: Float64Array, own: Float64Array): Float64Array {
+  const pair = [transferred, own]
+  const [q, k, v] = ['query', 'key', 'value'].map((part) => pair.map((x) => dense(x, `attention/${part}`)))
+  const out = new Float64Array(own.length)
+  for (const query of q!) {
+    const scores = Float64Array.from(k!, (key) => query.reduce((sum, value, i) => sum + value * key[i]!, 0))
+    const shares = softmax(scores)
+    v!.forEach((value, position) => {
+      for (let i = 0; i < out.length; i++) out[i]! += shares[position]! * value[i]!
+    })
+  }
+  return out
+}
+
+function aitmWeights(options: AitmOptions, flat: number, tasks: string[]): ClassWeight[] {
+  const width = options.dim_hidden_tower
+  const tower = { depth: options.num_hidden_tower, hidden: width, output: width }
+  const head = { depth: options.num_hidden_head, hidden: options.dim_hidden_head, output: 1 }
+  const layer = (name: string, shape: number[], keras2: string) => ({ name, shape, keras2, keras3: undefined })
+  const transfers = tasks
+    .slice(1)
+    .flatMap((task, t) => [
+      layer(`transfer_${task}/kernel`, [width, width], `layers/${nth('dense', t)}/vars/0`),
+      layer(`transfer_${task}/bias`, [width], `layers/${nth('dense', t)}/vars/1`),
+    ])
+  const attention = ['query', 'key', 'value'].map((name) =>
+    layer(`attention/${name}/kernel`, [width, width], `layers/ait/${name}/vars/0`),
+  )
+  const mlps = (name: string, input: number, sizes: typeof tower, list: string) =>
+    tasks.flatMap((task, t) =>
+      mlpWeights(`${name}_${task}`, input, sizes, options, { keras2: `${list}/${nth('mlp', t)}` }),
+    )
+  return [
+    ...mlps('tower', flat, tower, 'towers'),
+    ...transfers,
+    // One task has nothing to attend to.
+    ...(tasks.length > 1 ? attention : []),
+    ...mlps('head', width, head, 'proj_heads'),
+  ]
 }

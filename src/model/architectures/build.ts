@@ -1,10 +1,9 @@
 import type { LayersModel } from '@tensorflow/tfjs-layers'
 import type { ArchitectureOptions } from '../../schemas/architecture.ts'
-import { aitm } from './aitm.ts'
-import type { ModelShape } from './layers.ts'
-import { mixtureOfExperts } from './mixture-of-experts.ts'
-import { multiGate } from './multi-gate.ts'
-import { sharedBottom } from './shared-bottom.ts'
+import { layerKit } from './kit.ts'
+import { embedInputs, type ModelShape } from './layers.ts'
+import { architectureOf } from './table.ts'
+import { answer } from './towers.ts'
 
 /**
  * A new model with fresh weights, on TensorFlow.js' current backend, which must be set and ready.
@@ -14,14 +13,7 @@ import { sharedBottom } from './shared-bottom.ts'
  * Throws INVALID_BUNDLE where there is no field at all.
  */
 export function buildArchitecture(options: ArchitectureOptions, shape: ModelShape): LayersModel {
-  switch (options.name) {
-    case 'shared_bottom':
-      return sharedBottom(options, shape)
-    case 'mixture_of_experts':
-      return mixtureOfExperts(options, shape)
-    case 'multi_gate':
-      return multiGate(options, shape)
-    case 'aitm':
-      return aitm(options, shape)
-  }
+  const embedded = embedInputs(options, shape) // flat [B, (F + D)·d]
+  const logits = architectureOf(options.name).logits(layerKit, options, embedded.flat, shape) // T × [B, 1]
+  return answer(options.name, embedded, logits)
 }

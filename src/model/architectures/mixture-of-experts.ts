@@ -1,18 +1,38 @@
-import type { LayersModel } from '@tensorflow/tfjs-layers'
 import type { MixtureOfExpertsOptions } from '../../schemas/architecture.ts'
-import { expertStack, gateExperts } from './experts.ts'
-import { embedInputs, type ModelShape } from './layers.ts'
-import { answer, tower } from './towers.ts'
+import type { Architecture } from './architecture.ts'
+import { expertOptions, expertsOf, expertWeights, gatePerTask, towerOptions, towerWeights } from './keras-class.ts'
 
 /**
  * Mixture of experts: one gate mixes the experts, and every task's tower reads the same mixture.
  *
  * R. Jacobs et al., Adaptive Mixtures of Local Experts, Neural Computation 3, 1991; as "OMoE" in J. Ma et al., KDD 2018.
  */
-export function mixtureOfExperts(options: MixtureOfExpertsOptions, shape: ModelShape): LayersModel {
-  const embedded = embedInputs(options, shape) // flat [B, (F + D)·d]
-  const experts = expertStack(embedded.flat, options, shape.seed) // [B, E, H]
-  const mixed = gateExperts(embedded.flat, experts, { gate: 'gate', mix: 'mix' }, shape.seed, options.gate_function) // [B, H]
-  const logits = shape.tasks.map((task) => tower(mixed, task, options, shape.seed)) // T × [B, 1]
-  return answer(options.name, embedded, logits)
+export const mixtureOfExperts: Architecture<MixtureOfExpertsOptions> = {
+  logits({ expertStack, gateExperts, tower }, options, flat, { tasks, seed }) {
+    const experts = expertStack(flat, options, seed) // [B, E, H]
+    const mixed = gateExperts(flat, experts, { gate: 'gate', mix: 'mix' }, seed, options.gate_function) // [B, H]
+    return tasks.map((task) => tower(mixed, task, options, seed))
+  },
+  gate: () => 'gate',
+  keras: {
+    className: 'MixtureOfExperts',
+    keras3: true,
+    matches: (parts) => parts.gates > 0 && !parts.transfers && !gatePerTask(parts),
+    encoders: ({ gateWidth }) => gateWidth,
+    options: (sizes) => ({ ...expertOptions(sizes), ...towerOptions(sizes) }),
+    weights: (options, flat, tasks) => [
+      ...expertWeights(options, flat),
+      {
+        name: 'gate/kernel',
+        shape: [flat, options.num_experts],
+        keras2: 'layers/dense/vars/0',
+        keras3: 'gate/vars/0',
+      },
+      ...towerWeights(options, options.dim_hidden_expert, tasks, options.num_experts),
+    ],
+    forward(row, options, tasks) {
+      const mixed = row.mix('gate', expertsOf(row, options))
+      return tasks.map((task) => row.mlp(mixed, `tower_${task}`))
+    },
+  },
 }

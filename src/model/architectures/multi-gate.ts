@@ -1,21 +1,41 @@
-import type { LayersModel } from '@tensorflow/tfjs-layers'
 import type { MultiGateOptions } from '../../schemas/architecture.ts'
-import { expertStack, gateExperts } from './experts.ts'
-import { embedInputs, type ModelShape } from './layers.ts'
-import { answer, tower } from './towers.ts'
+import type { Architecture } from './architecture.ts'
+import { expertOptions, expertsOf, expertWeights, gatePerTask, nth, towerOptions, towerWeights } from './keras-class.ts'
 
 /**
  * Multi-gate mixture of experts (MMoE): each task mixes the shared experts with a gate of its own.
  *
  * J. Ma et al., Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts, KDD 2018.
  */
-export function multiGate(options: MultiGateOptions, shape: ModelShape): LayersModel {
-  const embedded = embedInputs(options, shape) // flat [B, (F + D)·d]
-  const experts = expertStack(embedded.flat, options, shape.seed) // [B, E, H]
-  const logits = shape.tasks.map((task) => {
-    const names = { gate: `gate_${task}`, mix: `mix_${task}` }
-    const mixed = gateExperts(embedded.flat, experts, names, shape.seed, options.gate_function) // [B, H]
-    return tower(mixed, task, options, shape.seed) // [B, 1]
-  })
-  return answer(options.name, embedded, logits)
+export const multiGate: Architecture<MultiGateOptions> = {
+  logits({ expertStack, gateExperts, tower }, options, flat, { tasks, seed }) {
+    const experts = expertStack(flat, options, seed) // [B, E, H]
+    return tasks.map((task) => {
+      const names = { gate: `gate_${task}`, mix: `mix_${task}` }
+      const mixed = gateExperts(flat, experts, names, seed, options.gate_function) // [B, H]
+      return tower(mixed, task, options, seed)
+    })
+  },
+  gate: (task) => `gate_${task}`,
+  keras: {
+    className: 'MultiGateMixtureOfExperts',
+    keras3: true,
+    matches: (parts) => !parts.transfers && gatePerTask(parts),
+    encoders: ({ gateWidth }) => gateWidth,
+    options: (sizes) => ({ ...expertOptions(sizes), ...towerOptions(sizes) }),
+    weights: (options, flat, tasks) => [
+      ...expertWeights(options, flat),
+      ...tasks.map((task, t) => ({
+        name: `gate_${task}/kernel`,
+        shape: [flat, options.num_experts],
+        keras2: `layers/${nth('dense', t)}/vars/0`,
+        keras3: `gates/${nth('dense', t)}/vars/0`,
+      })),
+      ...towerWeights(options, options.dim_hidden_expert, tasks, options.num_experts),
+    ],
+    forward(row, options, tasks) {
+      const experts = expertsOf(row, options)
+      return tasks.map((task) => row.mlp(row.mix(`gate_${task}`, experts), `tower_${task}`))
+    },
+  },
 }

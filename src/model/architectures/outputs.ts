@@ -1,4 +1,5 @@
 import type { ArchitectureOptions } from '../../schemas/architecture.ts'
+import { architectureOf } from './table.ts'
 
 /** Names of the layers whose outputs a model answers with; a manifest's `graph.outputs`. */
 export interface GraphOutputs {
@@ -10,15 +11,12 @@ export interface GraphOutputs {
   gates?: Record<string, string>
 }
 
-/** Knows names alone, so that nobody needs TensorFlow.js to ask. */
+/** Needs no TensorFlow.js. */
 export function graphOutputs(options: ArchitectureOptions, tasks: string[]): GraphOutputs {
-  const outputs = { probabilities: 'probabilities', logits: 'logits' }
-  switch (options.name) {
-    case 'mixture_of_experts':
-      return { ...outputs, gates: Object.fromEntries(tasks.map((task) => [task, 'gate'])) }
-    case 'multi_gate':
-      return { ...outputs, gates: Object.fromEntries(tasks.map((task) => [task, `gate_${task}`])) }
-    default:
-      return outputs
+  const architecture = architectureOf(options.name)
+  return {
+    probabilities: 'probabilities',
+    logits: 'logits',
+    ...(architecture.gate && { gates: Object.fromEntries(tasks.map((task) => [task, architecture.gate!(task)])) }),
   }
 }

@@ -1,23 +1,46 @@
-import type { LayersModel } from '@tensorflow/tfjs-layers'
 import type { SharedBottomOptions } from '../../schemas/architecture.ts'
-import { embedInputs, type ModelShape, mlp } from './layers.ts'
-import { answer, tower } from './towers.ts'
+import type { Architecture } from './architecture.ts'
+import { mlpWeights, towerOptions, towerWeights } from './keras-class.ts'
 
 /**
  * Shared bottom: one encoder for all tasks, a tower per task on top.
  *
  * R. Caruana, Multitask Learning, Machine Learning 28, 1997.
  */
-export function sharedBottom(options: SharedBottomOptions, shape: ModelShape): LayersModel {
-  const embedded = embedInputs(options, shape) // flat [B, (F + D)·d]
-  const shared = mlp(embedded.flat, 'shared', shape.seed, {
-    depth: options.num_hidden_shared,
-    hidden: options.dim_hidden_shared,
-    output: options.dim_hidden_shared,
-    dropout: options.dropout_shared,
-    activation: options.activation,
-    normalisation: options.normalisation,
-  }) // [B, H]
-  const logits = shape.tasks.map((task) => tower(shared, task, options, shape.seed)) // T × [B, 1]
-  return answer(options.name, embedded, logits)
+export const sharedBottom: Architecture<SharedBottomOptions> = {
+  logits({ mlp, tower }, options, flat, { tasks, seed }) {
+    const shared = mlp(flat, 'shared', seed, {
+      depth: options.num_hidden_shared,
+      hidden: options.dim_hidden_shared,
+      output: options.dim_hidden_shared,
+      dropout: options.dropout_shared,
+      activation: options.activation,
+      normalisation: options.normalisation,
+    }) // [B, H]
+    return tasks.map((task) => tower(shared, task, options, seed))
+  },
+  keras: {
+    className: 'SharedBottom',
+    keras3: true,
+    matches: ({ gates, transfers }) => gates === 0 && !transfers,
+    encoders: () => 1,
+    options: (sizes) => ({
+      num_hidden_shared: sizes.first.depth,
+      dim_hidden_shared: sizes.first.output,
+      dropout_shared: 0,
+      ...towerOptions(sizes),
+    }),
+    weights(options, flat, tasks) {
+      const width = options.dim_hidden_shared
+      const shared = { depth: options.num_hidden_shared, hidden: width, output: width }
+      return [
+        ...mlpWeights('shared', flat, shared, options, { keras2: 'shared_encoder', keras3: 'layers/mlp' }),
+        ...towerWeights(options, width, tasks, 1),
+      ]
+    },
+    forward({ flat, mlp }, _, tasks) {
+      const shared = mlp(flat, 'shared')
+      return tasks.map((task) => mlp(shared, `tower_${task}`))
+    },
+  },
 }

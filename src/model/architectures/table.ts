@@ -1,0 +1,20 @@
+import type { ArchitectureName, ArchitectureOptions } from '../../schemas/architecture.ts'
+import { aitm } from './aitm.ts'
+import type { Architecture } from './architecture.ts'
+import { mixtureOfExperts } from './mixture-of-experts.ts'
+import { multiGate } from './multi-gate.ts'
+import { sharedBottom } from './shared-bottom.ts'
+
+type OptionsOf<Name> = Extract<ArchitectureOptions, { name: Name }>
+
+/** Every architecture by its name in a training specification and in a manifest. */
+const architectures: { readonly [Name in ArchitectureName]: Architecture<OptionsOf<Name>> } = {
+  shared_bottom: sharedBottom,
+  mixture_of_experts: mixtureOfExperts,
+  multi_gate: multiGate,
+  aitm,
+}
+
+export function architectureOf(name: ArchitectureName): Architecture {
+  return architectures[name]
+}

@@ -1,11 +1,11 @@
 import compress from '@fastify/compress'
 import { type FastifyInstance, type FastifyServerOptions, LogController } from 'fastify'
+import { createDecoders } from './body/decoders.ts'
 import { answerUnreadable } from './errors/client-error.ts'
 import { problems, sendProblem } from './errors/error-handler.ts'
 import { toProblem } from './errors/problem-details.ts'
 import { pipelining } from './overload/pipelining.ts'
 import { unreadAnswers } from './overload/unread-answers.ts'
-import { decompression } from './plugins/decompression.ts'
 import { draining } from './plugins/draining.ts'
 import { openapi } from './plugins/openapi.ts'
 import { requestId, requestIdOf, traceLogger } from './plugins/request-id.ts'
@@ -32,18 +32,18 @@ export interface AppOptions {
 /**
  * The whole HTTP interface as a Fastify plugin; it never listens. All that it sets up holds for its own routes alone.
  */
-export async function app(fastify: FastifyInstance, { context, version }: AppOptions): Promise<void> {
+export async function app(fastify: FastifyInstance, options: AppOptions): Promise<void> {
+  const { version } = options
+  // An application around this one may compress and decompress itself.
+  const hostCompresses = fastify.hasReplyDecorator('compress')
+  const context = hostCompresses ? options.context : { ...options.context, decoders: createDecoders() }
   await fastify.register(pipelining)
   if (context.requestLog !== undefined) await fastify.register(requestLogging, { requestLog: context.requestLog })
   await fastify.register(problems)
   await fastify.register(requestId)
   await fastify.register(draining, { drain: context.drain })
-  // An application around this one may compress and decompress itself; each can be done once only.
-  if (!fastify.hasReplyDecorator('compress')) {
-    await fastify.register(decompression)
-    // Small answers leave as they are; routes with large ones say so.
-    await fastify.register(compress, { globalCompression: false, globalDecompression: false })
-  }
+  // Routes with large responses ask for compression.
+  if (!hostCompresses) await fastify.register(compress, { globalCompression: false, globalDecompression: false })
   await fastify.register(unreadAnswers, { answers: context.answers, onGivenUp: () => context.metrics.shed('unread') })
   fastify.decorateRequest(admittedRequest, null)
   await fastify.register(openapi, { version })

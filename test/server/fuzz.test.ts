@@ -19,7 +19,7 @@ import { send, startVictim } from '../support/hostile-clients.ts'
  */
 
 const mebibyte = 2 ** 20
-const maxPending = 16 * mebibyte
+const maxPending = 32 * mebibyte
 
 /** By which a server may grow beyond its bounds: its heap before it is collected, threads' stacks, buffers of sockets. */
 const slack = 400 * mebibyte
@@ -182,6 +182,12 @@ groups('bombs, whole and cut short', [
   ...routes.map((route) => ({ ...whole, route, kind: 'bomb', coding: 'gzip' as const, damage: 'truncated' as const })),
   ...readers.map((route, i) => ({ ...whole, route, kind: 'bomb', coding: codings[i]! })),
 ])
+
+groups(
+  'brotli bodies of a hundred bytes with the largest window, each alone on its connection',
+  Array.from({ length: 60 }, () => ({ ...whole, route: 'predict' as const, kind: 'wide bomb', coding: 'br' as const })),
+  60,
+)
 
 groups('compressed bodies that are too dense, or too large decompressed', [
   ...readers.map((route, i) => ({ ...whole, route, kind: 'spaces', size: mebibyte, coding: codings[i]! })),

@@ -1,31 +1,33 @@
 import { errorCodes, type FastifyInstance, type FastifyRequest, type RequestPayload } from 'fastify'
 import { ModelError, reasonOf } from '../../model/base/errors.ts'
 import { invalidRequest } from '../../model/features/problems.ts'
-import type { PendingBytes } from '../overload/pending-bytes.ts'
-import { contentCoding } from '../plugins/decompression.ts'
+import type { Holder, PendingBytes } from '../overload/pending-bytes.ts'
+import { type Coding, contentCoding, type Decoders, isCoding } from './decoders.ts'
 
 type Done = (error: Error | null, body?: Buffer) => void
 
-/** Counts the bytes of bodies that are being received. */
-export interface BodyCounting {
+export interface BodyOptions {
+  /** Counts the bytes of bodies being received, and of their decoders. */
   bodies: PendingBytes
   /** A body was refused to make room for others. */
   onGivenUp(): void
+  /** Undefined where an application around this one decompresses bodies. */
+  decoders?: Decoders | undefined
 }
 
-/** A body that announces at most this many bytes isn't counted while it is received: a single packet may hold nearly as much. */
+/** An uncompressed body that announces at most this many bytes isn't counted: a single packet may hold nearly as much. */
 const smallBody = 1 << 16
 
 /** A compressed body may inflate to at most this many times its size; one of JSON stays far below. */
 const maxCompressionRatio = 100
 
-/** Bytes that any compressed body may inflate to, whatever its ratio. */
+/** Any compressed body may inflate to this many bytes, whatever its ratio. */
 const smallInflated = 1 << 18
 
-/** Gives the routes of a context their bodies as bytes, whatever their Content-Type is: clients send none, or a form's. */
-export function acceptAnyType(app: FastifyInstance, counting?: BodyCounting): void {
+/** Gives the routes of a context their bodies as bytes, whatever their Content-Type: clients send none, or a form's. */
+export function acceptAnyType(app: FastifyInstance, options: BodyOptions): void {
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', createBytesParser(counting))
+  app.addContentTypeParser('*', createBytesParser(options))
 }
 
 /** A request's body in such a context; empty where it has none. */
@@ -34,80 +36,158 @@ export function bytesOf({ body }: FastifyRequest): Buffer {
 }
 
 /**
- * A content type parser that answers the bytes of a body. Fastify's own copies each once more, even one that came in a single
- * piece; and what lies outside the heap makes V8 collect all of that, several times a second at a hundred candidates.
+ * A content type parser that returns the decompressed bytes of a body. Fastify's own parsers copy each body once more, even
+ * one of a single piece, and memory outside the heap makes V8 collect the whole heap.
  *
- * Refuses a body that is larger than the routes' limit (all routes of a context have the same), that inflates beyond measure,
- * that isn't as long as it announced, or that has to make room for others (QUEUE_FULL).
+ * Refuses a body that exceeds the routes' limit (all routes of a context have the same), inflates too much, differs from the
+ * announced length, or has to make room for others (QUEUE_FULL).
  */
-export function createBytesParser(counting?: BodyCounting) {
+export function createBytesParser(options: BodyOptions) {
   let limit: number | undefined
   return (request: FastifyRequest, payload: RequestPayload, done: Done): void => {
     limit ??= request.routeOptions.bodyLimit
-    const most = limit
     const { 'content-length': header } = request.headers
     const announced = header === undefined ? Number.NaN : Number(header)
-    if (announced > most) {
-      done(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE())
-      return
-    }
     const coding = contentCoding(request)
-    const isSmall = announced <= smallBody && coding === undefined
-    const holder = isSmall
-      ? undefined
-      : counting?.bodies.open(() => {
-          counting.onGivenUp()
-          const message = 'Too many bytes of request bodies are being received, and this body is the largest'
-          settle(new ModelError('QUEUE_FULL', message, { retryAfterSeconds: 1 }))
-        })
-    let pieces: Buffer[] = []
-    let length = 0
-    let settled = false
+    if (coding !== undefined && options.decoders && !isCoding(coding)) done(new UnsupportedCoding())
+    else if (announced > limit) done(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE())
+    else new ReceivedBody(options, request, payload, { limit, announced, coding }, done).receive()
+  }
+}
 
-    function settle(error: Error | null, body?: Buffer): void {
-      if (settled) return
-      settled = true
-      holder?.close()
-      pieces = []
-      payload.removeListener('data', take)
-      payload.removeListener('end', end)
-      payload.removeListener('close', close)
-      // Nobody reads the rest. A request itself can't be destroyed before it is answered: it passes over the rest.
-      if (error !== null && payload !== request.raw) payload.destroy()
-      done(error, body)
-    }
-    // A stream that another plugin put in its place may give text.
-    function take(given: Buffer | string): void {
-      const piece = typeof given === 'string' ? Buffer.from(given) : given
-      pieces.push(piece)
-      length += piece.length
-      const encoded = payload.receivedEncodedLength ?? 0
-      if (length > most || encoded > most) settle(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE())
-      else if (coding !== undefined && length > smallInflated && length > maxCompressionRatio * encoded)
-        settle(tooDense())
-      else holder?.add(piece.length)
-    }
-    function end(): void {
-      if (!Number.isNaN(announced) && (payload.receivedEncodedLength || length) !== announced)
-        settle(new errorCodes.FST_ERR_CTP_INVALID_CONTENT_LENGTH())
-      else settle(null, pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces, length))
-    }
-    /** Stays for as long as the stream lives: it can fail after its request has been answered. */
-    function fail(error: Error & { statusCode?: number }): void {
-      if (error.statusCode !== undefined && error.statusCode >= 400) settle(error)
-      else if (coding !== undefined)
-        settle(invalidRequest([{ path: '', message: `must be valid ${coding}: ${reasonOf(error)}` }]))
-      else settle(Object.assign(error, { statusCode: 400 }))
-    }
-    function close(): void {
-      fail(new Error('the connection was closed'))
-    }
-    payload.on('data', take)
-    payload.on('end', end)
-    payload.on('error', fail)
-    payload.on('close', close)
+interface ExpectedBody {
+  /** Most bytes, before and after decompression. */
+  limit: number
+  /** NaN where the request doesn't announce it. */
+  announced: number
+  coding: string | undefined
+}
+
+/** A body that is being received, then decompressed. */
+class ReceivedBody {
+  readonly #request: FastifyRequest
+  readonly #payload: RequestPayload
+  readonly #decoders: Decoders | undefined
+  readonly #expected: ExpectedBody
+  readonly #done: Done
+  readonly #holder: Holder | undefined
+  #pieces: Buffer[] = []
+  #length = 0
+  #settled = false
+  #giveUpDecoding: (() => void) | undefined
+
+  constructor(
+    { bodies, onGivenUp, decoders }: BodyOptions,
+    request: FastifyRequest,
+    payload: RequestPayload,
+    expected: ExpectedBody,
+    done: Done,
+  ) {
+    this.#request = request
+    this.#payload = payload
+    this.#decoders = decoders
+    this.#expected = expected
+    this.#done = done
+    if (expected.announced <= smallBody && expected.coding === undefined) return
+    this.#holder = bodies.open(() => {
+      onGivenUp()
+      const message = 'Too many bytes of request bodies are being received, and this body is the largest'
+      this.#settle(new ModelError('QUEUE_FULL', message, { retryAfterSeconds: 1 }))
+    })
+  }
+
+  receive(): void {
+    const payload = this.#payload
+    payload.on('data', this.#onData)
+    payload.on('end', this.#onEnd)
+    // Stays for as long as the stream lives: it can fail after its request has been answered.
+    payload.on('error', this.#fail)
+    payload.on('close', this.#onClose)
     payload.resume()
   }
+
+  #stopReceiving(): void {
+    const payload = this.#payload
+    payload.removeListener('data', this.#onData)
+    payload.removeListener('end', this.#onEnd)
+    payload.removeListener('close', this.#onClose)
+  }
+
+  #settle(error: Error | null, body?: Buffer): void {
+    if (this.#settled) return
+    this.#settled = true
+    this.#holder?.close()
+    this.#pieces = []
+    this.#stopReceiving()
+    this.#giveUpDecoding?.()
+    // Nobody reads the rest. A request itself can't be destroyed before it is answered: it passes over the rest.
+    if (error !== null && this.#payload !== this.#request.raw) this.#payload.destroy()
+    this.#done(error, body)
+  }
+
+  readonly #onData = (given: Buffer | string): void => {
+    // A stream that another plugin put in its place may give text.
+    const piece = typeof given === 'string' ? Buffer.from(given) : given
+    const { coding } = this.#expected
+    const isDecoded = coding !== undefined && !this.#decoders
+    this.#take(piece, isDecoded ? (this.#payload.receivedEncodedLength ?? 0) : undefined)
+  }
+
+  readonly #onEnd = (): void => {
+    const { announced, coding } = this.#expected
+    const body = () => concatenated(this.#pieces, this.#length)
+    if (!Number.isNaN(announced) && (this.#payload.receivedEncodedLength || this.#length) !== announced)
+      this.#settle(new errorCodes.FST_ERR_CTP_INVALID_CONTENT_LENGTH())
+    else if (coding !== undefined && this.#decoders) this.#decode(this.#decoders, coding as Coding, body())
+    else this.#settle(null, body())
+  }
+
+  readonly #onClose = (): void => this.#fail(new Error('the connection was closed'))
+
+  readonly #fail = (error: Error & { statusCode?: number }): void => {
+    const { coding } = this.#expected
+    if (error.statusCode !== undefined && error.statusCode >= 400) this.#settle(error)
+    else if (coding !== undefined)
+      this.#settle(invalidRequest([{ path: '', message: `must be valid ${coding}: ${reasonOf(error)}` }]))
+    else this.#settle(Object.assign(error, { statusCode: 400 }))
+  }
+
+  /** `encoded`: size of the compressed body that the piece comes from, as far as it has arrived; undefined if not decompressed. */
+  #take(piece: Buffer, encoded?: number): void {
+    const { limit } = this.#expected
+    this.#pieces.push(piece)
+    this.#length += piece.length
+    if (this.#length > limit || (encoded ?? 0) > limit) this.#settle(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE())
+    else if (encoded !== undefined && this.#length > smallInflated && this.#length > maxCompressionRatio * encoded)
+      this.#settle(tooDense())
+    else this.#holder?.add(piece.length)
+  }
+
+  #decode(decoders: Decoders, coding: Coding, encoded: Buffer): void {
+    this.#stopReceiving()
+    this.#pieces = []
+    this.#length = 0
+    const giveUp = decoders.decode(coding, encoded, {
+      start: (memory) => {
+        if (this.#request.raw.socket.destroyed) this.#onClose()
+        else this.#holder?.add(memory)
+        return !this.#settled
+      },
+      data: (piece) => this.#take(piece, encoded.length),
+      end: () => this.#settle(null, concatenated(this.#pieces, this.#length)),
+      error: this.#fail,
+    })
+    if (this.#settled) giveUp()
+    else this.#giveUpDecoding = giveUp
+  }
+}
+
+const concatenated = (pieces: Buffer[], length: number) =>
+  pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces, length)
+
+class UnsupportedCoding extends Error {
+  readonly statusCode = 415
+  readonly code = 'FST_CP_ERR_INVALID_CONTENT_ENCODING'
 }
 
 function tooDense(): Error {

@@ -1,5 +1,6 @@
 import type { Clock } from '../../model/base/clock.ts'
 import type { Registry } from '../../model/registry/registry.ts'
+import type { Decoders } from '../body/decoders.ts'
 import type { LargeBodyReader } from '../body/large-body-reader.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { Admission } from '../overload/admission.ts'
@@ -21,6 +22,8 @@ export interface ServerContext {
   reader: LargeBodyReader
   /** Of request bodies that are being received. */
   bodies: PendingBytes
+  /** Undefined where an application around this one decompresses bodies. */
+  decoders?: Decoders | undefined
   /** Of answers that are being sent. */
   answers: PendingBytes
   /** Whether models may be loaded and unloaded on demand. */

@@ -3,11 +3,11 @@ import { ModelError, reasonOf } from '../../model/base/errors.ts'
 import type { PredictionTable } from '../../model/contracts/prediction.ts'
 import type { LoadedModel, PendingPrediction } from '../../model/prediction/contract.ts'
 import type { Lease } from '../../model/registry/registry.ts'
-import type { BodyCounting } from '../body/raw-body.ts'
+import { contentCoding } from '../body/decoders.ts'
+import type { BodyOptions } from '../body/raw-body.ts'
 import { sendProblem } from '../errors/error-handler.ts'
 import { problemDetails, toProblem } from '../errors/problem-details.ts'
 import type { AdmittedEntry } from '../overload/admission.ts'
-import { contentCoding } from '../plugins/decompression.ts'
 import type { ServerContext } from './context.ts'
 
 /*
@@ -31,9 +31,9 @@ declare module 'fastify' {
   }
 }
 
-/** Bodies of predictions count among the bytes that are being received. */
-export function bodyCounting({ bodies, metrics }: ServerContext): BodyCounting {
-  return { bodies, onGivenUp: () => metrics.shed('pending_bytes') }
+/** How routes receive their bodies: counted among the pending bytes, and decompressed. */
+export function bodyOptions({ bodies, decoders, metrics }: ServerContext): BodyOptions {
+  return { bodies, decoders, onGivenUp: () => metrics.shed('pending_bytes') }
 }
 
 /** Route options that bring a request to its handler, or refuse it. The body comes as bytes. */

@@ -1,7 +1,11 @@
 import { PassThrough } from 'node:stream'
 import type { FastifyRequest, RequestPayload } from 'fastify'
 import t from 'tap'
+import { createDecoders } from '../../../src/server/body/decoders.ts'
 import { createBytesParser } from '../../../src/server/body/raw-body.ts'
+import { createPendingBytes } from '../../../src/server/overload/pending-bytes.ts'
+
+const bodies = createPendingBytes({ maxBytes: Number.POSITIVE_INFINITY })
 
 /** What the parser answers of a body that says it has so many bytes. */
 function read(length: number | undefined, send: (body: PassThrough) => void, bodyLimit = 100) {
@@ -9,7 +13,11 @@ function read(length: number | undefined, send: (body: PassThrough) => void, bod
   const body = new PassThrough()
   return new Promise<Buffer>((resolve, reject) => {
     const request = { headers, routeOptions: { bodyLimit } } as unknown as FastifyRequest
-    createBytesParser()(request, body as RequestPayload, (error, bytes) => (error ? reject(error) : resolve(bytes!)))
+    createBytesParser({ bodies, onGivenUp: () => undefined, decoders: createDecoders() })(
+      request,
+      body as RequestPayload,
+      (error, bytes) => (error ? reject(error) : resolve(bytes!)),
+    )
     send(body)
   })
 }

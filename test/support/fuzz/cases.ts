@@ -159,26 +159,34 @@ const encoders: Record<Choice['coding'], (bytes: Buffer) => Buffer> = {
   gzip: (bytes) => gzipSync(bytes, { level: 1 }),
   deflate: (bytes) => deflateSync(bytes, { level: 1 }),
   // The same window as gzip's: what its decoder looks back at is no larger.
-  br: (bytes) =>
-    brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 2, [constants.BROTLI_PARAM_LGWIN]: 15 } }),
+  br: (bytes) => brotli(bytes, 2, 15),
 }
 
 const bombs = new Map<string, Buffer>()
 
-/** A body that is a thousand times smaller than what it inflates to; made once. */
-function bombOf(coding: Choice['coding']): Buffer {
-  const bytes = bombs.get(coding) ?? encoders[coding === 'plain' ? 'gzip' : coding](Buffer.alloc(bomb, ' '))
-  bombs.set(coding, bytes)
+/** Bodies that are a thousand times smaller than what they inflate to, each made once; the decoder of a `wide bomb` allocates 16 MiB. */
+function bombOf(kind: string, coding: Choice['coding']): Buffer {
+  const name = `${kind} ${coding}`
+  const spaces = () => Buffer.alloc(bomb, ' ')
+  const bytes =
+    bombs.get(name) ??
+    (kind === 'wide bomb' ? brotli(spaces(), 5, 24) : encoders[coding === 'plain' ? 'gzip' : coding](spaces()))
+  bombs.set(name, bytes)
   return bytes
+}
+
+function brotli(bytes: Buffer, quality: number, window: number): Buffer {
+  const { BROTLI_PARAM_QUALITY, BROTLI_PARAM_LGWIN } = constants
+  return brotliCompressSync(bytes, { params: { [BROTLI_PARAM_QUALITY]: quality, [BROTLI_PARAM_LGWIN]: window } })
 }
 
 function buildCase(name: string, choice: Choice, random: Random, good: GoodKinds): Case {
   const { route, kind, size, coding, cut, damage, framing, ask } = choice
-  const isBomb = kind === 'bomb'
+  const isBomb = kind === 'bomb' || kind === 'wide bomb'
   const payload: Payload = isBomb
     ? { bytes: Buffer.alloc(0), headers: [], verdict: 'wrong' }
     : builderOf(route, kind, good)(size, random)
-  const whole = isBomb ? bombOf(coding) : encode(payload.bytes, choice)
+  const whole = isBomb ? bombOf(kind, coding) : encode(payload.bytes, choice)
   const body = damaged(whole, damage, random)
   const inflated = isBomb ? bomb : payload.bytes.length
   const complete = cut === 'none' && ask !== 'unread' && (framing === 'length' || framing === 'chunked')

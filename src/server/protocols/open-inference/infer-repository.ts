@@ -14,6 +14,7 @@ import { sendProblem } from '../../errors/error-handler.ts'
 import { problemDetails } from '../../errors/problem-details.ts'
 import { createChecker, helpfulProblems } from '../../plugins/validation.ts'
 import type { ServerContext } from '../../request/context.ts'
+import { bodyOptions } from '../../request/prediction-route.ts'
 import { inferIndexSchema, inferLoadSchema, inferUnloadSchema } from './infer-repository-docs.ts'
 
 /** Triton's words for what becomes of a version. */
@@ -37,7 +38,7 @@ export async function inferRepositoryRoutes(
   { context }: { context: ServerContext },
 ): Promise<void> {
   const { registry, peers, admin } = context
-  acceptAnyType(app)
+  acceptAnyType(app, bodyOptions(context))
 
   const post = (url: string, schema: object) =>
     ({

@@ -3,7 +3,7 @@ import type { OutputTensor } from '../../../model/prediction/tensors.ts'
 import { predictBody } from '../../body/predict-body.ts'
 import { acceptAnyType, bytesOf } from '../../body/raw-body.ts'
 import type { ServerContext } from '../../request/context.ts'
-import { answerPrediction, bodyCounting, deadlineOf, predictionRoute } from '../../request/prediction-route.ts'
+import { answerPrediction, bodyOptions, deadlineOf, predictionRoute } from '../../request/prediction-route.ts'
 import { encodeAnswer, outputsOf } from './infer-answer.ts'
 import { inferSchema, inferVersionSchema } from './infer-docs.ts'
 import { type InferAsked, inferFormat } from './infer-format.ts'
@@ -15,7 +15,7 @@ type InferRoute = FastifyRequest<{ Params: { model: string; version?: string } }
 
 /** `POST /v2/models/{model}[/versions/{version}]/infer`: the Open Inference Protocol, tensors as JSON or as bytes. */
 export async function inferRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
-  acceptAnyType(app, bodyCounting(context))
+  acceptAnyType(app, bodyOptions(context))
 
   const route: Omit<RouteOptions, 'url' | 'schema'> = {
     ...predictionRoute(context),

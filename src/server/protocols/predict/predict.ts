@@ -4,7 +4,7 @@ import type { QueryRows } from '../../../model/prediction/query-rows.ts'
 import { predictBody } from '../../body/predict-body.ts'
 import { createBytesParser } from '../../body/raw-body.ts'
 import type { ServerContext } from '../../request/context.ts'
-import { answerPrediction, bodyCounting, deadlineOf, predictionRoute } from '../../request/prediction-route.ts'
+import { answerPrediction, bodyOptions, deadlineOf, predictionRoute } from '../../request/prediction-route.ts'
 import { predictSchema } from './predict-docs.ts'
 import { predictFormat } from './predict-format.ts'
 import { orProblems } from './read-query.ts'
@@ -15,7 +15,7 @@ const noBody = Buffer.alloc(0)
 export async function predictRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
   // Read by the handler, which goes on to the tensors without a stop.
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', createBytesParser(bodyCounting(context)))
+  app.addContentTypeParser('application/json', createBytesParser(bodyOptions(context)))
 
   app.route({
     ...predictionRoute(context),

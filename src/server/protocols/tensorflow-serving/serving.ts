@@ -4,7 +4,7 @@ import { invalidRequest } from '../../../model/features/problems.ts'
 import { predictBody } from '../../body/predict-body.ts'
 import { acceptAnyType, bytesOf } from '../../body/raw-body.ts'
 import type { ServerContext } from '../../request/context.ts'
-import { answerPrediction, bodyCounting, deadlineOf, predictionRoute } from '../../request/prediction-route.ts'
+import { answerPrediction, bodyOptions, deadlineOf, predictionRoute } from '../../request/prediction-route.ts'
 import { writeServingAnswer } from './serving-answer.ts'
 import { servingLabelSchema, servingSchema, servingVersionSchema } from './serving-docs.ts'
 import { servingFormat } from './serving-format.ts'
@@ -25,7 +25,7 @@ export const servingLabel = `${servingModel}/labels/:label([^:/]+)`
 
 /** `POST /v1/models/{model}[/versions/{version}|/labels/{label}]:predict`: TensorFlow Serving's REST interface. */
 export async function servingRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
-  acceptAnyType(app, bodyCounting(context))
+  acceptAnyType(app, bodyOptions(context))
 
   const route = (
     url: string,

@@ -10,7 +10,7 @@ import { type ConnectionSource, listenOn } from '../server/overload/connections.
 import { createRequestLog } from '../server/request/request-log.ts'
 import type { Siblings } from '../server/request/siblings.ts'
 import { createHttpWarmUp } from './http-warm-up.ts'
-import { loggerOptions } from './logging.ts'
+import { createLogging } from './logging.ts'
 import { createService } from './service.ts'
 
 export interface RunningServer {
@@ -56,11 +56,13 @@ export async function serve(configuration: Configuration, options: ServeOptions 
   const requestLog = configuration.MULTIGATE_LOG_REQUESTS
     ? createRequestLog({ sample: configuration.MULTIGATE_LOG_SAMPLE, now: systemClock.now })
     : undefined
+  const { logger, reportDropped } = createLogging(configuration)
   const fastify = Fastify({
     ...serverOptions({ maxBodyBytes: configuration.MULTIGATE_MAX_BODY_BYTES, requestLog }),
-    logger: loggerOptions(configuration),
+    logger,
   })
   const { log } = fastify
+  reportDropped(log)
   let open = 0
   const service = await createService(configuration, {
     log,

@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { moreFiles } from '../server/overload/accept-errors.ts'
 
@@ -6,7 +7,7 @@ import { moreFiles } from '../server/overload/accept-errors.ts'
  * handled from the first line on; until Node runs it, a signal ends the process as the system does.
  */
 
-const signals = ['SIGTERM', 'SIGINT'] as const
+const signals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
 
 export interface Start {
   /** From now on others handle signals and what is thrown. Idempotent. */
@@ -60,5 +61,9 @@ function writeLine(msg: string): void {
     hostname: hostname(),
     msg,
   }
-  process.stdout.write(`${JSON.stringify(line)}\n`)
+  try {
+    writeSync(1, `${JSON.stringify(line)}\n`)
+  } catch {
+    // Nobody can read it, as on a full disk.
+  }
 }

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, Server } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
-import { type Logger, pino } from 'pino'
-import { loggerOptions } from '../app/logging.ts'
+import type { Logger } from 'pino'
+import { createLogger } from '../app/logging.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import { surviveAcceptErrors } from '../server/overload/accept-errors.ts'
 import { acceptWaiting } from '../server/overload/stop-listening.ts'
@@ -28,7 +28,7 @@ export async function startPrimary(
   configuration: Configuration,
   onStop: (closing: Promise<void>) => void,
 ): Promise<Primary> {
-  const log = pino(loggerOptions(configuration))
+  const log = createLogger(configuration)
   const server = createServer({ pauseOnConnect: true, noDelay: true })
   server.listen(configuration.MULTIGATE_PORT, configuration.MULTIGATE_HOST)
   await once(server, 'listening')

@@ -24,7 +24,7 @@ const signalledAt = (t: Test, module: string, signal: string, more: Record<strin
 
 t.test('a signal at any moment of the start ends it with 0 and a log line', async (t) => {
   for (const module of ['configuration.js', 'commander', 'serve.js', 'fastify', 'server/app.js']) {
-    for (const signal of module === 'fastify' ? ['SIGTERM', 'SIGINT'] : ['SIGTERM']) {
+    for (const signal of module === 'fastify' ? ['SIGTERM', 'SIGINT', 'SIGHUP'] : ['SIGTERM']) {
       const { ended, lines, stderr } = signalledAt(t, module, signal)
       t.equal(await ended, 0, `${signal} at ${module}`)
       t.match(lines().at(-1), { level: 30, pid: Number, msg: `${signal} before the start was over: stopped` }, module)

@@ -47,14 +47,21 @@ export function createHttpWarmUp({ ms, maxBodyBytes, log, now }: HttpWarmUpOptio
   let server: Promise<Target> | undefined
   const running = new Set<Promise<void>>()
 
-  async function warm(model: LoadedModel, started: number, until: number): Promise<void> {
+  async function warm(model: LoadedModel): Promise<void> {
     const { name, version } = model.manifest
+    const unwarmed = (reason: string) =>
+      log.warn({ model: name, version, reason }, 'no warm-up: first requests will be slow')
     const share = Math.ceil(connections / (running.size + 1))
     let answers = 0
     try {
       server ??= startServer(maxBodyBytes)
       const { serve, ask } = await server
       await serve(model)
+      // Time counts once the server answers, however slow the machine is.
+      const started = now()
+      ends ??= started + ms
+      if (closed || started >= ends) return
+      const until = (started + ends) / 2
       const bodies = sampleRequests(model).map((body) => Buffer.from(JSON.stringify(body)))
       let next = 0
       const askOn = async () => {
@@ -66,19 +73,21 @@ export function createHttpWarmUp({ ms, maxBodyBytes, log, now }: HttpWarmUpOptio
         }
       }
       await Promise.all(Array.from({ length: share }, askOn))
+      if (answers === 0 && !closed) {
+        unwarmed('no request was answered in time')
+        return
+      }
       const seconds = Number(((now() - started) / 1000).toFixed(3))
       log.info({ model: name, version, answers, seconds }, 'warmed up by HTTP')
     } catch (error) {
-      log.warn({ model: name, version, reason: reasonOf(error) }, 'no warm-up: first requests will be slow')
+      unwarmed(reasonOf(error))
     }
   }
 
   return {
     async run(model) {
-      const started = now()
-      ends ??= started + ms
-      if (closed || started >= ends) return
-      const warming = warm(model, started, (started + ends) / 2)
+      if (closed || ms === 0 || (ends !== undefined && now() >= ends)) return
+      const warming = warm(model)
       running.add(warming)
       await warming
       running.delete(warming)

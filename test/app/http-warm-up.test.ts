@@ -1,4 +1,5 @@
 import { mkdir, writeFile } from 'node:fs/promises'
+import { Server } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createHttpWarmUp } from '../../src/app/http-warm-up.ts'
@@ -147,4 +148,52 @@ t.test('a process is ready when it has warmed up, and has counted nothing', asyn
   t.match(text, /^multigate_connections 1$/m)
   t.match(text, /^multigate_plan_rows_total\{.*\} 0$/m)
   t.notMatch(text, /^multigate_plan_rows_total\{.*\} [1-9]/m)
+})
+
+/** A warm-up whose time passes by `perListen` ms while its server starts, and by 10 ms with each prediction. */
+function slowStart(ms: number, perListen: number) {
+  let time = 0
+  const { listen } = Server.prototype
+  Server.prototype.listen = function (this: Server, ...options: any[]) {
+    time += perListen
+    return listen.apply(this, options as never)
+  } as typeof listen
+  const lines: Record<string, any>[] = []
+  const log = (level: string) => (fields: any, msg?: string) => lines.push({ level, msg, ...fields })
+  const warmUp = createHttpWarmUp({
+    ms,
+    maxBodyBytes: 1_000_000,
+    now: () => time,
+    log: { info: log('info'), warn: log('warn'), error: log('error') } as never,
+  })
+  const predicting = (model: LoadedModel, predict: LoadedModel['predict']) =>
+    warmUp.run({
+      ...model,
+      predict: (query) => {
+        time += 10
+        return predict(query)
+      },
+    })
+  return { warmUp, lines, predicting, restore: () => (Server.prototype.listen = listen) }
+}
+
+t.test('time counts from when the server of the warm-up listens', async (t) => {
+  const { warmUp, lines, predicting, restore } = slowStart(1000, 10_000)
+  t.teardown(restore)
+  await load(t, models, (model) => predicting(model, model.predict))
+  await warmUp.close()
+  t.match(lines, [{ level: 'info', msg: 'warmed up by HTTP' }])
+  t.ok(lines[0]!.answers > 0)
+})
+
+t.test('a warm-up without an answer is a warning', async (t) => {
+  const { warmUp, lines, predicting, restore } = slowStart(1000, 0)
+  t.teardown(restore)
+  await load(t, models, (model) =>
+    predicting(model, () => {
+      throw new Error('broken')
+    }),
+  )
+  await warmUp.close()
+  t.match(lines, [{ level: 'warn', msg: /no warm-up/, reason: 'no request was answered in time' }])
 })

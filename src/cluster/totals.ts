@@ -40,7 +40,7 @@ export class Totals {
     const live = versionsOf(current)
     const retired = this.#retired.map((snapshot) => (live.size === 0 ? snapshot : onlyOf(snapshot, live)))
     const known = this.#retired.length
-    const sum = aggregate([...current, ...earlier.map(countersOf), ...retired])
+    const sum = aggregate([...withStatesOfOne(current), ...earlier.map(countersOf), ...retired])
     if (known > 0) {
       const compact = (await aggregate(retired).getMetricsAsJSON()) as Snapshot
       // Others may have died meanwhile.
@@ -55,6 +55,23 @@ function aggregate(snapshots: Snapshot[]) {
     snapshots.map((metrics) =>
       metrics.map((metric) => ({ ...metric, aggregator: aggregators[metric.name] ?? metric.aggregator ?? 'sum' })),
     ),
+  )
+}
+
+const stateGauge = 'multigate_models'
+
+/**
+ * Models by state are those of one process, so that they add up to the models in the folder: the process with the most failed
+ * models, and of several the one with the most ready ones.
+ */
+function withStatesOfOne(snapshots: Snapshot[]): Snapshot[] {
+  const count = (snapshot: Snapshot, state: string) =>
+    snapshot.find(({ name }) => name === stateGauge)?.values.find(({ labels }) => labels.state === state)?.value ?? -1
+  const [shown] = [...snapshots].sort(
+    (a, b) => count(b, 'failed') - count(a, 'failed') || count(b, 'ready') - count(a, 'ready'),
+  )
+  return snapshots.map((snapshot) =>
+    snapshot === shown ? snapshot : snapshot.filter(({ name }) => name !== stateGauge),
   )
 }
 

@@ -86,3 +86,27 @@ t.test('while all are dead nothing is forgotten; versions that are served no lon
     t.equal(value(text, 'crashes_total'), 11)
   }
 })
+
+t.test('models by state add up to the models in the folder', async (t) => {
+  const statesOf = async (states: Record<string, number>) => {
+    const registers = [new Registry()]
+    const gauge = new Gauge({
+      name: 'multigate_models',
+      help: 'm',
+      labelNames: ['state'],
+      registers,
+      aggregator: 'max',
+    })
+    for (const [state, count] of Object.entries(states)) gauge.set({ state }, count)
+    return (await registers[0]!.getMetricsAsJSON()) as Snapshot
+  }
+  const ready = await statesOf({ ready: 5, loading: 0, failed: 0 })
+  const starting = await statesOf({ ready: 0, loading: 5, failed: 0 })
+  const failing = await statesOf({ ready: 4, loading: 0, failed: 1 })
+  const shown = async (...snapshots: Snapshot[]) => {
+    const text = await new Totals().text([await snapshotOf(['1'], 1), ...snapshots], [])
+    return ['ready', 'loading', 'failed'].map((state) => value(text, `multigate_models{state="${state}"}`))
+  }
+  t.same(await shown(starting, ready), [5, 0, 0], 'one process starts')
+  t.same(await shown(ready, failing, starting), [4, 0, 1], 'one process can not load a model')
+})

@@ -58,6 +58,10 @@ t.test('every path is there below the prefix, in every protocol', async (t) => {
     t.equal((await host.inject(`/rank${path}`)).statusCode, 200, path)
     t.equal((await host.inject(path)).statusCode, 404, `${path} is nothing of the host's`)
   }
+  const { fields } = (await host.inject('/rank/models/ads')).json()
+  const { path } = fields.find(({ values }: any) => values !== undefined).values
+  t.equal(path, '/rank/models/ads/fields/country/values')
+  t.equal((await host.inject(path)).statusCode, 200)
   for (const path of ['/rank', '/rank/'])
     t.match(await host.inject(path), { statusCode: 302, headers: { location: '/rank/docs' } })
 })

@@ -55,18 +55,21 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
       // A model that is not served has only its status.
       const answering = status.default_version
       const live = registry.live().find((entry) => entry.name === name && entry.version === answering)
-      return { ...status, ...(live ? describeModel(live.model) : {}) } as ModelDetails
+      return { ...status, ...(live ? describeModel(live.model, app.prefix) : {}) } as ModelDetails
     },
   })
 }
 
-function describeModel({ manifest, encoder, tensors, engine, plan }: LoadedModel): Partial<ModelDetails> {
+function describeModel(
+  { manifest, encoder, tensors, engine, plan }: LoadedModel,
+  prefix: string,
+): Partial<ModelDetails> {
   const { version, description, architecture, quality, provenance, graph } = manifest
   return {
     version,
     ...(description === undefined ? {} : { description }),
     ...(architecture === undefined ? {} : { architecture }),
-    fields: describeFields(manifest, encoder.layout),
+    fields: describeFields(manifest, encoder.layout, prefix),
     inputs: tensors.inputs.map(({ name, dtype, dims }) => ({ name, dtype, shape: dims })),
     tasks: [
       ...manifest.tasks.map((task) => ({ ...task, gate: graph.outputs.gates?.[task.name] !== undefined })),

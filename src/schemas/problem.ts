@@ -3,7 +3,7 @@ import Type, { type Static } from 'typebox'
 export type ProblemItem = Static<typeof ProblemItem>
 export const ProblemItem = Type.Object({
   path: Type.String({
-    description: 'JSON pointer (RFC 6901) into the request body',
+    description: 'JSON pointer (RFC 6901) into the request body; `?name` for a query parameter',
     examples: ['/candidates/7/price'],
   }),
   message: Type.String({ examples: ['must be a number'] }),

@@ -4,18 +4,30 @@ import type { FieldValues } from '../../schemas/models.ts'
 import { sendProblem } from '../errors/error-handler.ts'
 import { problemDetails } from '../errors/problem-details.ts'
 import { problemResponses } from '../plugins/openapi-errors.ts'
+import { type QuerySchema, queryCompiler } from '../plugins/query.ts'
 import { askModel } from '../protocols/open-inference/infer-metadata.ts'
 import type { ServerContext } from '../request/context.ts'
 import { json, ofField } from '../request/route-docs.ts'
 import { fieldValuesExample } from './models-docs.ts'
 
 const page = {
-  type: 'object',
+  type: 'object' as const,
   properties: {
-    offset: { type: 'integer', minimum: 0, default: 0, description: 'Number of values to skip' },
-    limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100, description: 'Maximum number of values' },
+    offset: {
+      type: 'integer' as const,
+      minimum: 0,
+      default: 0,
+      description: 'Number of values to skip',
+    },
+    limit: {
+      type: 'integer' as const,
+      minimum: 1,
+      maximum: 1000,
+      default: 100,
+      description: 'Maximum number of values',
+    },
   },
-} as const
+} satisfies QuerySchema
 
 interface FieldValuesRoute {
   Params: { model: string; field: string }
@@ -38,6 +50,7 @@ export async function fieldValuesRoutes(app: FastifyInstance, { context }: { con
         ...problemResponses('INVALID_REQUEST', 'NOT_FOUND', 'MODEL_NOT_FOUND', 'INTERNAL', 'NOT_READY'),
       },
     },
+    validatorCompiler: queryCompiler,
     serializerCompiler: () => JSON.stringify,
     handler: async ({ params, query: { offset, limit } }, reply): Promise<FieldValues | FastifyReply> =>
       askModel(context.registry, { model: params.model }, ({ manifest: { name, version, features } }) => {

@@ -185,11 +185,34 @@ t.test('a vocabulary is listed in pages', async (t) => {
 })
 
 t.test('pages have bounds', async (t) => {
-  for (const query of ['?limit=0', '?limit=1001', '?offset=-1', '?limit=x', '?offset=1.5']) {
+  for (const query of [
+    '?limit=0',
+    '?limit=1001',
+    '?offset=-1',
+    '?limit=x',
+    '?offset=1.5',
+    '?limit=Infinity',
+    '?offset=1e999',
+    '?limit=',
+    '?limit=1&limit=2',
+  ]) {
     const { status, body } = await get(`/models/ads/fields/country/values${query}`)
     t.same([status, body.code], [400, 'INVALID_REQUEST'], query)
     t.match(body.detail, /offset|limit/, query)
   }
+})
+
+t.test('every problem of a query string is listed with its parameter', async (t) => {
+  const { status, body } = await get('/models/ads/fields/country/values?limit=abc&offset=-1&limt=5')
+  t.same([status, body.code], [400, 'INVALID_REQUEST'])
+  t.same(body.errors, [
+    { path: '?offset', message: 'must be a whole number of at least 0' },
+    { path: '?limit', message: 'must be a whole number from 1 to 1000' },
+    {
+      path: '?limt',
+      message: 'is not a parameter of this path; did you mean "limit"? It takes offset, limit',
+    },
+  ])
 })
 
 t.test('what has no list of values is 404', async (t) => {

@@ -1,5 +1,13 @@
 import { closestName } from './closest-name.ts'
 
+/** Most characters of a client's name in a message. */
+const longestName = 64
+
+/** The beginning of a name that a client gave: it may be megabytes long. */
+export function shortName(name: string): string {
+  return name.length > longestName ? `${name.slice(0, longestName)}…` : name
+}
+
 /** Most names in a message. */
 const most = 20
 

@@ -1,5 +1,5 @@
 import { ModelError } from '../base/errors.ts'
-import { listNames, suggestNames } from '../base/known-names.ts'
+import { listNames, shortName, suggestNames } from '../base/known-names.ts'
 import { compareVersions } from '../base/versions.ts'
 import type { Entry, KnownModel } from './entry.ts'
 import { whyNotReadyBriefly } from './status.ts'
@@ -52,13 +52,13 @@ export function notReady(model: KnownModel, why = whyNotReadyBriefly): ModelErro
 /** That there is no model of this name, and which there are. */
 export function noModel(name: string, names: readonly string[]): ModelError {
   const known = suggestNames(name, names, 'the folder has')
-  return new ModelError('MODEL_NOT_FOUND', `There is no model called ${JSON.stringify(name)}${known}`)
+  return new ModelError('MODEL_NOT_FOUND', `There is no model called ${JSON.stringify(shortName(name))}${known}`)
 }
 
 function labelled({ name, source }: KnownModel, label: string): string {
   const labels = source?.labels ?? {}
   const version = Object.hasOwn(labels, label) ? labels[label] : undefined
   if (version === undefined)
-    throw new ModelError('VERSION_NOT_FOUND', `${name} has no version labelled ${JSON.stringify(label)}`)
+    throw new ModelError('VERSION_NOT_FOUND', `${name} has no version labelled ${JSON.stringify(shortName(label))}`)
   return version
 }

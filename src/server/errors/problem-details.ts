@@ -1,5 +1,6 @@
 import type { FastifyError } from 'fastify'
 import { ModelError, type ModelErrorCode } from '../../model/base/errors.ts'
+import { shortName } from '../../model/base/known-names.ts'
 import type { ProblemCode, ProblemDetails, ProblemItem } from '../../schemas/problem.ts'
 
 /** What each code means on the wire. The one place where a code becomes an HTTP status. */
@@ -75,6 +76,25 @@ export function problemDetails(
   more: Pick<ProblemDetails, 'stage' | 'errors'> = {},
 ): ProblemDetails {
   const { status, title } = problemTable[code]
+  const { errors } = more
+  const [first] = errors ?? []
+  const short = errors && {
+    errors: errors.map(({ path, message }) => ({ path: shortPath(path), message: shortText(message) })),
+  }
+  const place = first !== undefined && detail.startsWith(first.path) ? first.path.length : 0
+  const shortDetail = shortText(shortPath(detail.slice(0, place)) + detail.slice(place))
   const type = `urn:multigate:problem:${code.toLowerCase().replaceAll('_', '-')}`
-  return { type, title, status, code, detail, request_id: requestId, ...more }
+  return { type, title, status, code, detail: shortDetail, request_id: requestId, ...more, ...short }
+}
+
+/** A place whose names are cut: a client's key may be megabytes long. */
+function shortPath(path: string): string {
+  return path.split('/').map(shortName).join('/')
+}
+
+/** Longer than any message about names of usual length. */
+const longestText = 4096
+
+function shortText(text: string): string {
+  return text.length > longestText ? `${text.slice(0, longestText)}…` : text
 }

@@ -74,3 +74,18 @@ t.test('anything thrown becomes a problem', async (t) => {
   const client = toProblem(Object.assign(new Error('too odd'), { statusCode: 400 }), 'id').body
   t.same([client.code, client.errors], ['INVALID_REQUEST', [{ path: '', message: 'too odd' }]])
 })
+
+t.test('names that a client gave are cut', async (t) => {
+  const key = 'x'.repeat(4_000_000)
+  const message = `is not known here${'!'.repeat(5000)}`
+  const error = new ModelError('INVALID_REQUEST', `/context/${key} ${message}`, {
+    problems: [{ path: `/context/${key}`, message }],
+  })
+  const { body } = toProblem(error, 'r')
+  const short = `/context/${'x'.repeat(64)}…`
+  t.equal(body.errors![0]!.path, short)
+  t.ok(body.detail.startsWith(`${short} is not known here`))
+  t.ok(JSON.stringify(body).length < 10_000)
+  const named = toProblem(new ModelError('MODEL_NOT_FOUND', `There is no model called ${key}`), 'r')
+  t.ok(named.body.detail.length < 5000)
+})

@@ -19,6 +19,21 @@ export function boundsOf(maxRows: number): JsonBounds {
   return { ...defaultBounds, containers: Math.max(containers, 20 * maxRows), values: Math.max(values, 200 * maxRows) }
 }
 
+/** Bodies up to this many bytes take a few milliseconds to parse, whatever they hold. */
+const tinyBody = 1 << 14
+
+/** And up to this many where they hold no more than `quickBounds`. */
+export const smallBody = 1 << 18
+
+/** More than usual requests hold. Each different name takes one to three microseconds to parse. */
+const quickBounds: JsonBounds = { ...defaultBounds, names: 1000, containers: 20_000 }
+
+/** Whether JSON of this many bytes, at the beginning of a body, can be parsed in the event loop without delaying other requests. */
+export function isQuick(body: Buffer, jsonBytes: number): boolean {
+  if (jsonBytes <= tinyBody) return true
+  return jsonBytes <= smallBody && whyCostly(body.subarray(0, jsonBytes), quickBounds) === undefined
+}
+
 /** Bits to count different names by their hashes: a power of two, several times as many. */
 const nameBits = 1 << 18
 

@@ -2,8 +2,8 @@ import type { LoadedModel, PendingPrediction, Query } from '../../model/predicti
 import { ecpm } from '../../model/prediction/request-plan.ts'
 import { askInTerms } from './ask-in-terms.ts'
 import type { BodyBytes, BodyFormat } from './body-format.ts'
+import { isQuick } from './json-bounds.ts'
 import type { LargeBodyReader } from './large-body-reader.ts'
-import { smallBody } from './read-json.ts'
 
 /** What a body asks, and whom. */
 export interface BodyQuery extends Omit<Query, 'rows'> {
@@ -17,7 +17,7 @@ export function predictBody<Asked>(
   body: BodyBytes,
   ask: (asked: Asked) => BodyQuery,
 ): PendingPrediction | Promise<PendingPrediction> {
-  if (jsonBytes(body) > smallBody) return predictLater(reader, format, body, ask)
+  if (!isQuick(body.bytes, jsonBytes(body))) return predictLater(reader, format, body, ask)
   const { asked, rowsFor } = format.open(body)
   const { model, ...query } = ask(asked)
   const { rows, inTermsOf } = rowsFor(model)

@@ -2,10 +2,7 @@ import { isAscii, isUtf8 } from 'node:buffer'
 import secureJson from 'secure-json-parse'
 import { reasonOf } from '../../model/base/errors.ts'
 import { invalidRequest } from '../../model/features/problems.ts'
-import { defaultBounds, type JsonBounds, whyCostly } from './json-bounds.ts'
-
-/** Bytes of JSON that take milliseconds to parse, whatever they are. */
-export const smallBody = 1 << 18
+import { defaultBounds, type JsonBounds, smallBody, whyCostly } from './json-bounds.ts'
 
 /** Reads a JSON body. Throws INVALID_REQUEST, with the place, where it is none, and for keys that would reach into an object's prototype. */
 export function readJson(body: Buffer, bounds: JsonBounds = defaultBounds): unknown {

@@ -9,6 +9,7 @@ import { unreadAnswers } from './overload/unread-answers.ts'
 import { draining } from './plugins/draining.ts'
 import { openapi } from './plugins/openapi.ts'
 import { requestId, requestIdOf, traceLogger } from './plugins/request-id.ts'
+import { strictHttp } from './plugins/strict-http.ts'
 import { inferRoutes } from './protocols/open-inference/infer.ts'
 import { inferMetadataRoutes } from './protocols/open-inference/infer-metadata.ts'
 import { inferModelRoutes } from './protocols/open-inference/infer-model.ts'
@@ -41,6 +42,7 @@ export async function app(fastify: FastifyInstance, options: AppOptions): Promis
   if (context.requestLog !== undefined) await fastify.register(requestLogging, { requestLog: context.requestLog })
   await fastify.register(problems)
   await fastify.register(requestId)
+  await fastify.register(strictHttp)
   await fastify.register(draining, { drain: context.drain })
   // Routes with large responses ask for compression.
   if (!hostCompresses) await fastify.register(compress, { globalCompression: false, globalDecompression: false })

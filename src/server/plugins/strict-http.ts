@@ -1,0 +1,27 @@
+import type { FastifyInstance } from 'fastify'
+import fastifyPlugin from 'fastify-plugin'
+import { ModelError } from '../../model/base/errors.ts'
+
+/** Refuses requests that Node's parser accepts, but no server should answer (RFC 9112, sections 3.2 and 6.1). */
+export const strictHttp = fastifyPlugin(async (app: FastifyInstance) => {
+  app.addHook('onRequest', (request, reply, done) => {
+    const message = fault(request.raw.rawHeaders, request.headers['transfer-encoding'])
+    if (message === undefined) {
+      done()
+      return
+    }
+    reply.header('connection', 'close')
+    done(new ModelError('INVALID_REQUEST', message, { problems: [{ path: '', message }] }))
+  })
+})
+
+function fault(rawHeaders: readonly string[], transferEncoding: string | undefined): string | undefined {
+  if (transferEncoding !== undefined && transferEncoding.trim().toLowerCase() !== 'chunked')
+    return 'The only supported Transfer-Encoding is chunked; Content-Encoding announces a compressed body'
+  let hosts = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts++
+  }
+  return hosts > 1 ? 'The request has more than one Host header' : undefined
+}

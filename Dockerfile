@@ -24,6 +24,7 @@ LABEL org.opencontainers.image.title="multigate" \
       org.opencontainers.image.description="Online inference for multi-task ranking models" \
       org.opencontainers.image.licenses="Apache-2.0"
 ENV NODE_ENV=production \
+    MALLOC_ARENA_MAX=2 \
     MULTIGATE_HOST=0.0.0.0 \
     MULTIGATE_PORT=3000 \
     MULTIGATE_MODELS=/models \

@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { systemClock } from '../model/base/clock.ts'
 import { reasonOf } from '../model/base/errors.ts'
 import { multigateVersion } from '../model/base/project.ts'
+import type { FairShare } from '../model/batching/fair-share.ts'
 import { loadModel } from '../model/prediction/model.ts'
 import { Registry, type RegistryEvent } from '../model/registry/registry.ts'
 import { createFolderSource } from '../model/registry/source.ts'
@@ -12,7 +13,7 @@ import type { AppOptions } from '../server/app.ts'
 import { createLargeBodyReader } from '../server/body/large-body-reader.ts'
 import { createMetrics, type Metrics } from '../server/metrics/metrics.ts'
 import { registerProcessMetrics } from '../server/metrics/process-metrics.ts'
-import { createAdmission } from '../server/overload/admission.ts'
+import { type Admission, createAdmission } from '../server/overload/admission.ts'
 import { createPendingBytes } from '../server/overload/pending-bytes.ts'
 import type { Drain } from '../server/plugins/draining.ts'
 import { readerScript } from '../server/protocols/reader-script.ts'
@@ -61,93 +62,39 @@ export interface ServiceOptions {
 const mostLoads = 4
 
 /**
- * Starts the workers. Rejects with ENGINE_UNAVAILABLE, or an Error where there is no models folder that can be read and it is not
- * to be waited for.
+ * Starts the workers. Rejects with ENGINE_UNAVAILABLE, or with an Error if the models folder can't be read and is not to be
+ * waited for.
  */
 export async function createService(configuration: Configuration, options: ServiceOptions): Promise<Service> {
-  const { log, peers, connections, warmUp } = options
+  const { log, connections, warmUp } = options
   const root = resolve(configuration.MULTIGATE_MODELS)
   await checkModelsFolder(root, configuration)
-  const version = multigateVersion
   const pool = await startPool(configuration, log)
   const loading = loadOptions(configuration, pool, log)
-  const { share } = loading
-  const hidePaths = createPathHider({ models: root, other: [loading.compiler?.cache, tmpdir(), homedir()] })
-  const describe = (error: unknown) => hidePaths(reasonOf(error))
   let onStarted: () => void = () => undefined
   const started = new Promise<void>((resolve) => {
     onStarted = resolve
   })
   const drain: Drain = { draining: false }
-  const registry = new Registry({
-    source: createFolderSource(root),
-    load: async (name, version, free) => {
-      const model = await loadModel(await readBundle(root, name, version), {
-        ...loading,
-        observer: metrics.batchObserver(name, version),
-        rehearse: async (model) => {
-          free()
-          await warmUp?.run(model)
-        },
-        onUnknown: (feature) => metrics.unknownValue(name, version, feature),
-      })
-      model.plan.notes = model.plan.notes.map(hidePaths)
-      return model
-    },
-    mode: configuration.MULTIGATE_VERSIONS,
-    defaultModel: configuration.MULTIGATE_DEFAULT_MODEL || undefined,
-    requiredModels: configuration.MULTIGATE_REQUIRED_MODELS.split(',')
-      .map((name) => name.trim())
-      .filter(Boolean),
-    unloaded: options.unloaded ?? [],
-    maxLoads: Math.min(mostLoads, 2 * pool.size),
-    unloadAfterMs: configuration.MULTIGATE_UNLOAD_AFTER_SECONDS * 1000,
-    keepPreviousMs: configuration.MULTIGATE_KEEP_PREVIOUS_SECONDS * 1000,
-    describe,
-    now: systemClock.now,
-    onEvent: (event) => {
-      report(event, log, metrics)
-      if (event.type !== 'ready') return
-      log.info({ models: registry.live().map(({ name, version }) => `${name}/${version}`) }, 'ready')
-      // Clients that wait for their answers have the cores to themselves.
-      warmUp?.close()
-      onStarted()
-    },
-  })
-  const pending = { maxBytes: configuration.MULTIGATE_MAX_PENDING_BYTES }
-  const [bodies, answers] = [createPendingBytes(pending), createPendingBytes(pending)]
-  const reader = createLargeBodyReader({
-    bodies,
-    maxBodyBytes: configuration.MULTIGATE_MAX_BODY_BYTES,
-    maxRows: configuration.MULTIGATE_MAX_REQUEST_ROWS,
-    script: readerScript,
-  })
+  const registry = createRegistry(configuration, options, { root, loading, metrics: () => metrics, onReady: onStarted })
+  const buffers = createBuffers(configuration)
   const metrics = createMetrics({
     models: () => registry.live(),
     summary: () => registry.summary(),
     pool: () => pool.stats(),
-    pendingBytes: () => bodies.bytes,
-    unreadBytes: () => answers.bytes,
+    pendingBytes: () => buffers.bodies.bytes,
+    unreadBytes: () => buffers.answers.bytes,
     ...(connections && { connections }),
   })
   registerProcessMetrics(metrics.registry)
   const context: AppOptions['context'] = {
+    ...buffers,
     registry,
     metrics,
     clock: systemClock,
     drain,
-    peers,
-    admission: createAdmission({
-      clock: systemClock,
-      predictedWait: () => share.predictedWait(),
-      slots: share.slots,
-      onTurn: (ms) => {
-        share.turnSeconds = ms / 1000
-      },
-    }),
-    reader,
-    bodies,
-    answers,
+    peers: options.peers,
+    admission: admissionBy(loading.share),
     admin: configuration.MULTIGATE_ADMIN,
     deadlineMs: configuration.MULTIGATE_DEADLINE_MS,
   }
@@ -159,14 +106,12 @@ export async function createService(configuration: Configuration, options: Servi
     return warmUp?.close()
   }
   return {
-    app: { context, version },
+    app: { context, version: multigateVersion },
     metrics,
     registry,
     async load(url) {
-      log.info(
-        { engine: pool.engine, workers: pool.size, models: root, ...(url && { docs: `${url}/docs` }) },
-        'loading models',
-      )
+      const docs = url && { docs: `${url}/docs` }
+      log.info({ engine: pool.engine, workers: pool.size, models: root, ...docs }, 'loading models')
       const loaded = registry.reconcile().then(() => {
         const reasons = registry.unreadyReasons()
         if (reasons.length > 0) log.warn({ reasons }, 'not ready')
@@ -185,10 +130,90 @@ export async function createService(configuration: Configuration, options: Servi
       await registry.close()
     },
     async close() {
-      await reader.close()
+      await buffers.reader.close()
       await pool.close()
     },
   }
+}
+
+interface RegistryParts {
+  /** The models folder. */
+  root: string
+  loading: ReturnType<typeof loadOptions>
+  /** Called once a model is loaded: the metrics need the registry first. */
+  metrics(): Metrics
+  /** The service is ready for the first time. */
+  onReady(): void
+}
+
+/** The models of the folder, loaded, warmed up and reported to the log and the metrics. */
+function createRegistry(
+  configuration: Configuration,
+  { log, warmUp, unloaded = [] }: ServiceOptions,
+  { root, loading, metrics, onReady }: RegistryParts,
+): Registry {
+  const hidePaths = createPathHider({ models: root, other: [loading.compiler?.cache, tmpdir(), homedir()] })
+  const registry: Registry = new Registry({
+    source: createFolderSource(root),
+    load: async (name, version, free) => {
+      const model = await loadModel(await readBundle(root, name, version), {
+        ...loading,
+        observer: metrics().batchObserver(name, version),
+        rehearse: async (model) => {
+          free()
+          await warmUp?.run(model)
+        },
+        onUnknown: (feature) => metrics().unknownValue(name, version, feature),
+      })
+      model.plan.notes = model.plan.notes.map(hidePaths)
+      return model
+    },
+    mode: configuration.MULTIGATE_VERSIONS,
+    defaultModel: configuration.MULTIGATE_DEFAULT_MODEL || undefined,
+    requiredModels: configuration.MULTIGATE_REQUIRED_MODELS.split(',')
+      .map((name) => name.trim())
+      .filter(Boolean),
+    unloaded,
+    maxLoads: Math.min(mostLoads, 2 * loading.pool.size),
+    unloadAfterMs: configuration.MULTIGATE_UNLOAD_AFTER_SECONDS * 1000,
+    keepPreviousMs: configuration.MULTIGATE_KEEP_PREVIOUS_SECONDS * 1000,
+    describe: (error) => hidePaths(reasonOf(error)),
+    now: systemClock.now,
+    onEvent: (event) => {
+      report(event, log, metrics())
+      if (event.type !== 'ready') return
+      log.info({ models: registry.live().map(({ name, version }) => `${name}/${version}`) }, 'ready')
+      // Clients that wait for their responses have the cores to themselves.
+      warmUp?.close()
+      onReady()
+    },
+  })
+  return registry
+}
+
+/** What holds the bytes of requests and responses, within the configured bounds. */
+function createBuffers(configuration: Configuration): Pick<AppOptions['context'], 'bodies' | 'answers' | 'reader'> {
+  const pending = { maxBytes: configuration.MULTIGATE_MAX_PENDING_BYTES }
+  const bodies = createPendingBytes(pending)
+  const reader = createLargeBodyReader({
+    bodies,
+    maxBodyBytes: configuration.MULTIGATE_MAX_BODY_BYTES,
+    maxRows: configuration.MULTIGATE_MAX_REQUEST_ROWS,
+    script: readerScript,
+  })
+  return { bodies, answers: createPendingBytes(pending), reader }
+}
+
+/** Admission by the predicted wait for the workers; they learn the duration of a turn of the event loop in return. */
+function admissionBy(share: FairShare): Admission {
+  return createAdmission({
+    clock: systemClock,
+    predictedWait: () => share.predictedWait(),
+    slots: share.slots,
+    onTurn: (ms) => {
+      share.turnSeconds = ms / 1000
+    },
+  })
 }
 
 function report(event: RegistryEvent, log: Log, metrics: Metrics): void {

@@ -54,10 +54,11 @@ export function createLogDestination(
     isTorn = false
     waiting = send(Buffer.concat([Buffer.from(end), waiting, bytes]))
     if (waiting.length > 0) {
-      retry ??= setTimeout(() => {
-        retry = undefined
-        sendAll(Buffer.alloc(0))
-      }, retryAfter).unref()
+      if (retry === undefined)
+        retry = setTimeout(() => {
+          retry = undefined
+          sendAll(Buffer.alloc(0))
+        }, retryAfter).unref()
     } else if (dropped > 0 && dropped === before) {
       const [lost, why] = [dropped, reason]
       dropped = 0

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { writeFile } from 'node:fs/promises'
+import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -40,6 +40,7 @@ t.test('a version is pinned and rolled back while it is served, without a furthe
   t.match(unpinned.stdout, /^Version 1 of ads is no longer pinned\./)
   await until(async () => (await version()) === '2')
   t.notOk('pin' in (await listed(port)))
+  t.notOk((await readdir(join(models, 'ads'))).includes('labels.json'), 'an empty file of labels is removed')
   t.match((await multigate('unpin', 'ads', '--models', models)).stdout, /^No version of ads was pinned/)
   t.equal(lines().filter(({ msg }) => msg === 'model loaded').length, 2)
   t.same(

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { readdir, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { lstat, readdir, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ModelError, reasonOf } from '../base/errors.ts'
 import { fileReason } from '../base/regular-file.ts'
@@ -39,7 +39,7 @@ async function versionsOf(root: string, model: string): Promise<string[]> {
 
 type Entries = Record<string, unknown>
 
-/** Puts other entries in the file's place in one step, so that no reader meets half of them. */
+/** Replaces the entries in one step, so that no reader sees half of them. A file without entries is removed. */
 async function edit(root: string, model: string, change: (entries: Entries) => Entries): Promise<string | undefined> {
   const link = join(root, model, labelsFile)
   const place = `${model}/${labelsFile}`
@@ -49,7 +49,11 @@ async function edit(root: string, model: string, change: (entries: Entries) => E
     const { entries, mode } = await read(path)
     const former = entries[pinKey]
     const changed = change(entries)
-    if (JSON.stringify(changed) !== JSON.stringify(entries)) await replace(path, changed, mode)
+    const linked = path !== link && (await lstat(link)).isSymbolicLink()
+    if (JSON.stringify(changed) !== JSON.stringify(entries)) {
+      if (Object.keys(changed).length === 0 && !linked) await rm(path)
+      else await replace(path, changed, mode)
+    }
     return former === undefined ? undefined : String(former)
   } catch (error) {
     if (error instanceof Error && error.cause instanceof SyntaxError) throw invalid(`${place} ${error.message}`)

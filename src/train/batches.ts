@@ -7,7 +7,7 @@ export interface Examples {
   labels: Int8Array[]
 }
 
-/** One step's rows, gathered into arrays that are used again for the next. */
+/** One step's rows, in arrays that the next step reuses. */
 export interface TrainBatch {
   rows: number
   /** int32 [rows, sparse fields] */
@@ -21,8 +21,8 @@ export interface TrainBatch {
 }
 
 /**
- * Bounds of the batches of `rows` rows. A rest of one row joins the batch before it: batch normalisation has no
- * variance to learn from a single row.
+ * Divides `rows` rows into batches. A last batch of one row joins the previous one: batch normalisation can't learn a variance
+ * from a single row.
  */
 export function batchBounds(rows: number, batchSize: number): { start: number; end: number }[] {
   const bounds: { start: number; end: number }[] = []
@@ -35,7 +35,7 @@ export function batchBounds(rows: number, batchSize: number): { start: number; e
   return bounds
 }
 
-/** Gathers rows of `examples` by number; the answer is valid until the next call. `largest` bounds the rows of a call. */
+/** Gathers rows of `examples` by index; the result is valid until the next call. `largest`: most rows per call. */
 export function createGather(
   { encoded, labels }: Examples,
   tasks: readonly Pick<TrainTask, 'weight'>[],

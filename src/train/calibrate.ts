@@ -1,15 +1,15 @@
 import { sigmoid } from '../model/calibration/calibrator.ts'
 import type { Calibration } from '../schemas/manifest.ts'
 
-/** Steps after which Newton's method has long converged on a convex function of two numbers. */
+/** More steps than Newton's method needs for a convex function of two numbers. */
 const maxSteps = 50
-/** Ridge of the second derivatives, so that a step exists where the logits are separable or all alike. */
+/** Ridge on the second derivatives, so that a step exists if the logits are separable or constant. */
 const ridge = 1e-6
 
 /**
- * Platt scaling: a and b of σ(a · logit + b) with the least logloss on held-out rows (Platt 1999, with his smoothed
- * targets, so that separable rows have a finite answer), by Newton's method. Without both classes: a = 1, b = 0.
- * Undefined where a is not above 0, as it may be for a weak task: that would reverse the ranking, or flatten it.
+ * Platt scaling: fits a and b of σ(a · logit + b) to held-out rows by Newton's method, minimising logloss with smoothed targets
+ * (Platt 1999), which keep a and b finite on separable rows. With a single class: a = 1, b = 0. Undefined unless a > 0: a
+ * weak task may otherwise get a calibration that reverses or flattens its ranking.
  */
 export function fitPlatt(
   labels: ArrayLike<number>,

@@ -5,21 +5,21 @@ import { readDataset } from './dataset.ts'
 import { formatInt8, judgeInt8 } from './int8.ts'
 import { predictLocally } from './local.ts'
 import { createProgress, type Terminal } from './progress.ts'
+import { readSpec } from './read-spec.ts'
 import { predictRemotely } from './remote.ts'
 import { formatKept, formatReport, reportQuality } from './report.ts'
-import { readSpec } from './spec.ts'
 
 interface CommonOptions {
   /** Path or name of the spec. */
   spec: string
-  /** Folder of the specs that have names. */
+  /** Folder of named specs. */
   specs: string
   /** Folder of models. */
   models: string
   signal: AbortSignal
   /** Results. */
   out: Terminal
-  /** Progress and remarks. */
+  /** Progress and notes. */
   err: Terminal
 }
 
@@ -28,16 +28,16 @@ export interface RunTrainOptions extends CommonOptions {
   backend: TensorFlowBackend | undefined
   /** For the manifest's provenance. */
   command: string
-  /** Of multigate. */
+  /** Version of multigate. */
   version: string
   now: () => number
 }
 
-/** `multigate train`: trains, writes the version, prints its report. */
+/** `multigate train`: trains a model, writes the version and prints its report. */
 export async function runTrain(options: RunTrainOptions): Promise<void> {
   const { models, force, command, version, now, signal, out, err } = options
   const loaded = await readSpec(options.spec, options.specs)
-  // Need TensorFlow.js, which is optional.
+  // These need TensorFlow.js, which is optional.
   const { prepareTensorFlow } = await import('../model/engines/tensorflow/tensorflow-backend.ts')
   const tensorflow = await prepareTensorFlow(options.backend)
   const { train } = await import('./train.ts')
@@ -66,11 +66,11 @@ export async function runTrain(options: RunTrainOptions): Promise<void> {
 }
 
 export interface RunEvaluateOptions extends CommonOptions {
-  /** Address of a service; without it the version on disk is judged. */
+  /** Address of a service; default: the version on disk. */
   url: string | undefined
   model: string | undefined
   modelVersion: string | undefined
-  /** Compare int8 with float32 on the test rows, too. */
+  /** Also compare int8 with float32 on the test rows. */
   int8: boolean
   /** Folder of compiled plans. */
   cache: string | undefined
@@ -79,7 +79,7 @@ export interface RunEvaluateOptions extends CommonOptions {
   sleep(milliseconds: number): Promise<unknown>
 }
 
-/** `multigate evaluate`: prints the report of a version on disk, or of what a service answers. */
+/** `multigate evaluate`: prints the report of a version on disk or of a running service. */
 export async function runEvaluate(options: RunEvaluateOptions): Promise<void> {
   const { models, url, modelVersion, fetch, sleep, signal, out, err } = options
   const { file, spec } = await readSpec(options.spec, options.specs)

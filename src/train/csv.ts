@@ -17,15 +17,15 @@ interface CsvFile {
 }
 
 interface Records {
-  /** The header too, if there is one. */
+  /** Includes the header, if there is one. */
   records: AsyncIterable<string[]>
-  /** Line, from 1, on which the n-th record begins; of records that were read. */
+  /** Line, from 1, on which the n-th record begins; only for records already read. */
   lineOf(record: number): number
 }
 
 /**
- * Rows of a spec's CSV files, streamed. Rejects with a SpecError for missing files, files whose headers differ, and
- * malformed lines, naming file and line.
+ * Streams the rows of a spec's CSV files. Rejects with a SpecError for missing files; reading them rejects for different headers
+ * and malformed lines, naming file and line.
  */
 export async function openCsv(data: CsvData, specFile: string): Promise<Source> {
   const files = data.csv.map((path) => resolve(dirname(specFile), path))
@@ -106,23 +106,23 @@ function readRecords(file: string, { separator, trim }: CsvData, to = -1): Recor
   const streams = file.endsWith('.gz')
     ? [createReadStream(file), createGunzip(), parser]
     : [createReadStream(file), parser]
-  // Errors of any stream reach the reader through the parser, which the pipeline destroys with them.
+  // On an error in any stream, the pipeline destroys the parser with it.
   pipeline(streams, () => {})
   return { records: parser, lineOf: lines.of }
 }
 
 /**
- * On which line each record begins: blank lines are no records, and a quoted cell may have line breaks. Only records that don't follow
- * the one before them on the next line take memory.
+ * Maps records to lines: blank lines are no records, and quoted cells may contain line breaks. Only records that do not directly
+ * follow the previous one take memory.
  */
 function createLines() {
   const jumps: { record: number; line: number }[] = []
   let records = 0
   let next = 1
-  // The parser takes a line break of two characters inside quotes for two.
+  // Inside quotes the parser counts a two-character line break twice.
   let surplus = 0
   return {
-    /** `end`: line on which the record ends, as the parser counts. */
+    /** `end`: line on which the record ends, according to the parser. */
     add(record: readonly string[], end: number) {
       let characters = 0
       let breaks = 0
@@ -138,7 +138,7 @@ function createLines() {
       surplus += characters - breaks
       records += 1
       next = line + breaks + 1
-      // Between jumps lines count by one, so the record after one of several lines is a jump too.
+      // Between jumps each record takes one line, so the record after a longer one is a jump too.
       if (breaks > 0) jumps.push({ record: records, line: next })
     },
     of(record: number): number {

@@ -1,74 +1,41 @@
-import type { Violation } from '../model/base/errors.ts'
-import { reasonOf } from '../model/base/errors.ts'
+import { reasonOf, type Violation } from '../model/base/errors.ts'
 import type { TrainField, TrainSpec } from '../schemas/train-spec.ts'
 import { createAdsFunnel } from './ads-funnel.ts'
 import { openCsv } from './csv.ts'
-import { compileExpression, knownColumns } from './expression.ts'
+import { compileExpression } from './expression.ts'
+import { createCellCheck } from './fields.ts'
+import { referenceProblems } from './references.ts'
+import { RowProblems } from './row-problems.ts'
 import type { Cell, Source } from './source.ts'
 import { type LoadedSpec, SpecError } from './spec.ts'
 import { type Parts, splitRows } from './split.ts'
 
-/** Every row of a spec's data, by column, before encoding. */
+/** All rows of a spec's data, as columns, before encoding. */
 export interface Dataset {
   rows: number
   /** Per field of the spec, per row: a string (vocabulary, hash), a number (integer, numeric), or null. */
   cells: Cell[][]
   /** Per task, per row: 1, 0, or −1 for rows outside the task's sample space. */
   labels: Int8Array[]
-  /** Per task the true probabilities, where the data knows them. */
+  /** Per task, the true probabilities, if the data has them. */
   oracles: (Float64Array | undefined)[]
   parts: Parts
-  /** Where a row stands, for messages. */
+  /** The place of a row, for messages. */
   place(row: number): string
 }
 
 type Reader<T> = (row: readonly Cell[]) => T
 
-/** Bad rows that are told before it gives up. */
-const maxRowProblems = 20
-
-/** Reads all rows of the data once. Rejects with a SpecError that lists what doesn't fit, with the place in the data. */
+/** Reads all rows of the data once. Rejects with a SpecError that lists what does not fit, with its place in the data. */
 export async function readDataset({ file, spec }: LoadedSpec, signal?: AbortSignal): Promise<Dataset> {
   const { source, readers } = await openDataset({ file, spec })
-  const cells: Cell[][] = spec.fields.map(() => [])
-  const labels: number[][] = spec.tasks.map(() => [])
-  const oracles: number[][] = spec.tasks.map(() => [])
-  const times: number[] = []
-  const problems: Violation[] = []
-
-  let rows = 0
-  const attempt = <T>(path: string, read: Reader<T>, row: readonly Cell[]): T | undefined => {
-    try {
-      return read(row)
-    } catch (error) {
-      problems.push({ path, message: `${source.place(rows)}: ${reasonOf(error)}` })
-      return undefined
-    }
-  }
-  for await (const row of source.rows()) {
-    readers.fields.forEach((read, index) => {
-      cells[index]!.push(attempt(`/fields/${index}`, read, row) ?? null)
-    })
-    readers.tasks.forEach(({ label, oracle }, index) => {
-      labels[index]!.push(attempt(`/tasks/${index}`, label, row) ?? -1)
-      if (oracle) oracles[index]!.push(attempt(`/tasks/${index}/oracle`, oracle, row) ?? Number.NaN)
-    })
-    if (readers.time) times.push(attempt('/split/column', readers.time, row) ?? Number.NaN)
-    rows += 1
-    if (problems.length >= maxRowProblems) break
-    // So that an interrupt is heard while a generator, which never waits, runs.
-    if (rows % 8192 === 0) {
-      await new Promise(setImmediate)
-      signal?.throwIfAborted()
-    }
-  }
-  if (problems.length > 0) throw new SpecError(file, problems)
-
+  const { rows, cells, labels, oracles, times } = await readRows(source, readers, file, signal)
   const parts = splitRows(spec.split, rows, readers.time && Float64Array.from(times))
+  const problems: Violation[] = []
   for (const part of ['train', 'validation', 'test'] as const) {
     const least = part === 'train' ? 2 : 1
     if (parts[part].length >= least) continue
-    problems.push({ path: `/split/${part}`, message: `holds ${parts[part].length} of ${rows} rows; it needs ${least}` })
+    problems.push({ path: `/split/${part}`, message: `has ${parts[part].length} of ${rows} rows; it needs ${least}` })
   }
   if (problems.length > 0) throw new SpecError(file, problems)
   return {
@@ -81,13 +48,62 @@ export async function readDataset({ file, spec }: LoadedSpec, signal?: AbortSign
   }
 }
 
-/** The data, and how its rows are read: no row is. Rejects with a SpecError that lists unknown columns and wrong expressions. */
-async function openDataset({ file, spec }: LoadedSpec): Promise<{ source: Source; readers: Readers }> {
-  const source = 'csv' in spec.data ? await openCsv(spec.data, file) : createAdsFunnel(spec.data)
-  return { source, readers: compileSpec(spec, source, file) }
+async function readRows(source: Source, readers: Readers, file: string, signal: AbortSignal | undefined) {
+  const cells: Cell[][] = readers.fields.map(() => [])
+  const labels: number[][] = readers.tasks.map(() => [])
+  const oracles: number[][] = readers.tasks.map(() => [])
+  const times: number[] = []
+  const problems = new RowProblems()
+  let rows = 0
+  const attempt = <T>(path: string, read: Reader<T>, row: readonly Cell[]): T | undefined => {
+    try {
+      return read(row)
+    } catch (error) {
+      problems.add(path, `${source.place(rows)}: ${reasonOf(error)}`)
+      return undefined
+    }
+  }
+  try {
+    for await (const row of source.rows()) {
+      readers.fields.forEach((read, index) => {
+        cells[index]!.push(attempt(`/fields/${index}`, read, row) ?? null)
+      })
+      readers.tasks.forEach(({ label, oracle }, index) => {
+        labels[index]!.push(attempt(`/tasks/${index}`, label, row) ?? -1)
+        if (oracle) oracles[index]!.push(attempt(`/tasks/${index}/oracle`, oracle, row) ?? Number.NaN)
+      })
+      if (readers.time) times.push(attempt('/split/column', readers.time, row) ?? Number.NaN)
+      rows += 1
+      if (problems.full) break
+      // A generator never waits: this lets an interrupt through.
+      if (rows % 8192 === 0) {
+        await new Promise(setImmediate)
+        signal?.throwIfAborted()
+      }
+    }
+  } catch (error) {
+    if (error instanceof SpecError) throw new SpecError(file, [...problems.list(), ...error.problems])
+    throw error
+  }
+  const found = problems.list()
+  if (found.length > 0) throw new SpecError(file, found)
+  return { rows, cells, labels, oracles, times }
 }
 
-/** What is wrong with a spec's data, columns and expressions, without reading rows. */
+/** Opens a spec's data. Rejects with a SpecError if its files or their headers are missing. */
+export async function openSource(data: TrainSpec['data'], file: string): Promise<Source> {
+  return 'csv' in data ? openCsv(data, file) : createAdsFunnel(data)
+}
+
+/** Opens the data without reading rows. Rejects with a SpecError that lists unknown columns and invalid expressions. */
+async function openDataset({ file, spec }: LoadedSpec): Promise<{ source: Source; readers: Readers }> {
+  const source = await openSource(spec.data, file)
+  const problems = referenceProblems(spec, source.columns)
+  if (problems.length > 0) throw new SpecError(file, problems)
+  return { source, readers: createReaders(spec, source) }
+}
+
+/** Problems of a spec's data, columns and expressions; no rows are read. */
 export async function columnProblems(loaded: LoadedSpec): Promise<Violation[]> {
   try {
     await openDataset(loaded)
@@ -104,55 +120,38 @@ interface Readers {
   time: Reader<number> | undefined
 }
 
-/** Readers of what the spec names; throws a SpecError that lists every unknown column and wrong expression. */
-function compileSpec(spec: TrainSpec, source: Source, file: string): Readers {
-  const problems: Violation[] = []
-  const column = (name: string, path: string): Reader<Cell> => {
-    const index = source.columns.findIndex((candidate) => candidate.name === name)
-    if (index < 0)
-      problems.push({
-        path,
-        message: `no column ${JSON.stringify(name)}${knownColumns(
-          name,
-          source.columns.map((known) => known.name),
-        )}`,
-      })
+/** Readers of a spec's columns and expressions, which are known to be valid. */
+function createReaders(spec: TrainSpec, { columns }: Source): Readers {
+  const column = (name: string): Reader<Cell> => {
+    const index = columns.findIndex((candidate) => candidate.name === name)
     return (row) => row[index] ?? null
   }
-  const expression = (text: string, path: string): Reader<Cell> => {
-    try {
-      return compileExpression(text, source.columns)
-    } catch (error) {
-      problems.push({ path, message: reasonOf(error) })
-      return () => null
-    }
+  const number = (read: Reader<Cell>): Reader<number> => {
+    return (row) => toNumber(read(row) ?? 'missing')
   }
-  const readers: Readers = {
-    fields: spec.fields.map((field, index) => {
-      const path = `/fields/${index}`
+  return {
+    fields: spec.fields.map((field) => {
+      const { expression } = field
       const read =
-        field.expression === undefined
-          ? column(field.column ?? field.name, field.column === undefined ? `${path}/name` : `${path}/column`)
-          : expression(field.expression, `${path}/expression`)
-      return (row) => toKind(field, read(row))
-    }),
-    tasks: spec.tasks.map((task, index) => {
-      const label = expression(task.label, `/tasks/${index}/label`)
-      const where = task.where === undefined ? () => 1 : expression(task.where, `/tasks/${index}/where`)
-      const oracle = task.oracle === undefined ? undefined : column(task.oracle, `/tasks/${index}/oracle`)
-      return {
-        label: (row) => toLabel(label, where, row),
-        oracle: oracle && ((row) => toNumber(oracle(row) ?? 'missing')),
+        expression === undefined ? column(field.column ?? field.name) : compileExpression(expression, columns)
+      const problemOf = createCellCheck(field)
+      return (row) => {
+        const cell = toKind(field, read(row))
+        const problem = problemOf(cell)
+        if (problem !== undefined) throw new Error(`${field.name} ${problem}`)
+        return cell
       }
     }),
-    time: undefined,
+    tasks: spec.tasks.map(({ label, where, oracle }) => {
+      const readLabel = compileExpression(label, columns)
+      const isInside = where === undefined ? () => 1 : compileExpression(where, columns)
+      return {
+        label: (row) => toLabel(readLabel, isInside, row),
+        oracle: oracle === undefined ? undefined : number(column(oracle)),
+      }
+    }),
+    time: spec.split.by === 'time' ? number(column(spec.split.column)) : undefined,
   }
-  if (spec.split.by === 'time') {
-    const time = column(spec.split.column, '/split/column')
-    readers.time = (row) => toNumber(time(row) ?? 'missing')
-  }
-  if (problems.length > 0) throw new SpecError(file, problems)
-  return readers
 }
 
 function toLabel(label: Reader<Cell>, where: Reader<Cell>, row: readonly Cell[]): number {

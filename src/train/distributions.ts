@@ -2,13 +2,13 @@ import type { Field } from '../schemas/features.ts'
 import type { Distribution, DriftReference } from '../schemas/manifest.ts'
 import type { EncodedRows } from './fields.ts'
 
-/** Equal-mass bins of numbers: deciles. */
+/** Number of equal-mass bins for numbers: deciles. */
 const numberBins = 10
 
-/** Ids with a bin of their own: the most frequent ones. */
+/** Number of ids, the most frequent ones, with their own bin. */
 const idBins = 15
 
-/** What the test rows held and were answered, field by field and task by task: live traffic is compared with it. */
+/** Distributions of fields and predictions on the test rows: the reference for drift of live traffic. */
 export function measureDistributions(
   fields: readonly Field[],
   { rows, sparse, dense, sparseFields, denseFields }: EncodedRows,
@@ -29,7 +29,7 @@ export function measureDistributions(
   return reference
 }
 
-/** Bins between quantiles; fewer where a value is so frequent that quantiles coincide. */
+/** Bins between quantiles; fewer if quantiles coincide because a value is frequent. */
 export function ofNumbers(values: Float64Array): Distribution {
   const sorted = values.slice().sort()
   const quantiles = Array.from(
@@ -58,7 +58,7 @@ export function ofIds(values: Float64Array): Distribution {
   }
 }
 
-/** Six decimals are enough for an index of two. */
+/** Rounded to six decimals, which is enough for a drift index. */
 function sharesOf(counts: Float64Array, total: number): number[] {
   return Array.from(counts, (count) => Number((count / total).toFixed(6)))
 }

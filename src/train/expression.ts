@@ -3,18 +3,18 @@ import { closestName } from '../model/base/closest-name.ts'
 import { reasonOf } from '../model/base/errors.ts'
 import type { Cell, Column } from './source.ts'
 
-/** What an expression yields: a number (true is 1), a string, or null where a column that it names is missing. */
+/** Yields a number (true is 1), a string, or null if a column in the expression is missing. */
 export type Compiled = (row: readonly Cell[]) => Cell
 
-/** Columns that a message lists. */
+/** Most columns that a message lists. */
 const mostShown = 100
 
 const identifier = /^[A-Za-z_][A-Za-z0-9_]*$/
 
 /**
- * Compiles a CEL expression over columns (https://cel.dev; strings and doubles, so numbers compare as `x >= 4.0`).
- * Columns whose names aren't identifiers can't be named. Throws an Error that says what is wrong with the expression;
- * the compiled function throws for a row that it can't be computed of.
+ * Compiles a CEL expression over columns (https://cel.dev). Columns are strings or doubles, so numbers compare as `x >= 4.0`, and
+ * only columns with identifiers as names can be used. Throws an Error that describes an invalid expression; the compiled function
+ * throws for rows that it can't be evaluated on.
  */
 export function compileExpression(text: string, columns: readonly Column[]): Compiled {
   const environment = new Environment()
@@ -48,6 +48,15 @@ export function compileExpression(text: string, columns: readonly Column[]): Com
   }
 }
 
+/** Throws an Error if the text is not an expression, whatever the columns are. */
+export function checkSyntax(text: string): void {
+  try {
+    new Environment().parse(text)
+  } catch (error) {
+    throw new Error(firstLine(error))
+  }
+}
+
 function toCell(value: unknown): Cell {
   if (typeof value === 'boolean') return value ? 1 : 0
   if (typeof value === 'bigint') return Number(value)
@@ -55,7 +64,7 @@ function toCell(value: unknown): Cell {
   throw new Error('must yield a boolean, a number or a string')
 }
 
-/** Every name in the expression's syntax tree, variables of macros included. */
+/** All names in the expression's syntax tree, variables of macros included. */
 function identifiers(node: unknown, found = new Set<string>()): Set<string> {
   if (Array.isArray(node)) for (const part of node) identifiers(part, found)
   else if (typeof node === 'object' && node !== null && 'op' in node) {
@@ -66,7 +75,7 @@ function identifiers(node: unknown, found = new Set<string>()): Set<string> {
   return found
 }
 
-/** An unknown name is most likely a column's, misspelt. */
+/** An unknown name is most likely a misspelt column. */
 function explain(message: string, columns: readonly Column[]): string {
   const unknown = /^Unknown variable: (.+)$/.exec(message)?.[1]
   if (unknown === undefined) return message
@@ -74,17 +83,17 @@ function explain(message: string, columns: readonly Column[]): string {
   return `no column ${JSON.stringify(unknown)}${knownColumns(unknown, names)}`
 }
 
-/** `; known are a, b; did you mean b?` */
+/** `; the columns are a, b; did you mean b?` */
 export function knownColumns(unknown: string, names: readonly string[]): string {
   const shown = [
     ...names.slice(0, mostShown),
     ...(names.length > mostShown ? [`… ${names.length - mostShown} more`] : []),
   ]
   const meant = closestName(unknown, names)
-  return `; known are ${shown.join(', ')}${meant === undefined ? '' : `; did you mean ${meant}?`}`
+  return `; the columns are ${shown.join(', ')}${meant === undefined ? '' : `; did you mean ${meant}?`}`
 }
 
-/** The library's messages go on with a drawing of the place. */
+/** The library's messages continue with a drawing of the place. */
 function firstLine(error: unknown): string {
   return reasonOf(error).split('\n')[0] ?? ''
 }

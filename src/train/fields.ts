@@ -1,13 +1,19 @@
 import type { Violation } from '../model/base/errors.ts'
-import { createNumericFieldEncoder, createSparseFieldEncoder, type FieldEncoder } from '../model/features/field.ts'
+import {
+  createNumericFieldEncoder,
+  createSparseFieldEncoder,
+  type FieldEncoder,
+  requiredMessage,
+} from '../model/features/field.ts'
 import type { Field, Scaling } from '../schemas/features.ts'
 import type { TrainField } from '../schemas/train-spec.ts'
+import { RowProblems } from './row-problems.ts'
 import type { Cell } from './source.ts'
 
-/** Encoded rows, row-major: what the network takes. */
+/** Encoded rows, row-major: the network's inputs. */
 export interface EncodedRows {
   rows: number
-  /** int32 [rows, sparse fields], ids of the one shared id space. */
+  /** int32 [rows, sparse fields], ids in the shared id space. */
   sparse: Int32Array
   /** float32 [rows, dense fields]. */
   dense: Float32Array
@@ -16,8 +22,8 @@ export interface EncodedRows {
 }
 
 /**
- * The manifest's fields: vocabularies and scaling are taken from the rows `train` alone, so that nothing of the others
- * leaks. A missing cell counts as its field's default. `cells` is per field, per row.
+ * Fits the manifest's fields: vocabularies and scaling come from the rows `train` only, so that the other rows do not leak into
+ * them. A missing cell counts as its field's default. `cells` is [field][row].
  */
 export function fitFields(
   fields: readonly TrainField[],
@@ -35,7 +41,7 @@ export function fitFields(
     }
     const fit = fitField(field, present())
     if (fit.kind === 'vocabulary' && fit.values.length === 0) {
-      problems.push({ path: `/fields/${index}`, message: 'no value of the training rows is frequent enough' })
+      problems.push({ path: `/fields/${index}`, message: 'no value is frequent enough in the training rows' })
     }
     return fit
   })
@@ -43,17 +49,34 @@ export function fitFields(
 }
 
 /**
- * Encodes `rows` of `cells` (per field, per row) by the manifest's fields. Cells that a request could not hold either
- * are told in `problems`, at most `maxProblems`; `place` says where a row stands.
+ * Creates a check of cells that needs no vocabulary or scaling: returns the problem of a cell that a request could not contain
+ * either. A value missing from the vocabulary is found by `encodeRows`.
+ */
+export function createCellCheck(field: TrainField): (cell: Cell) => string | undefined {
+  const encoder =
+    field.kind === 'integer'
+      ? createSparseFieldEncoder(field, 0)
+      : field.kind === 'numeric' && field.scaling === 'log1p'
+        ? createNumericFieldEncoder({ ...field, scaling: { method: 'log1p', scale: 1 } })
+        : undefined
+  return (cell) => {
+    if (cell === null) return field.missing === 'error' ? requiredMessage : undefined
+    const encoded = encoder?.encode(cell)
+    return typeof encoded === 'string' ? encoded : undefined
+  }
+}
+
+/**
+ * Encodes `rows` of `cells` ([field][row]) with the manifest's fields. Cells that a request could not contain either are added to
+ * `problems`; `place` gives the place of a row.
  */
 export function encodeRows(
   fields: readonly Field[],
   cells: readonly Cell[][],
   rows: Int32Array,
   place: (row: number) => string,
-  { maxProblems = 20, ownIds = false }: { maxProblems?: number; ownIds?: boolean } = {},
-): { encoded: EncodedRows; problems: Violation[] } {
-  const problems: Violation[] = []
+  { problems = new RowProblems(), ownIds = false }: { problems?: RowProblems; ownIds?: boolean } = {},
+): { encoded: EncodedRows; problems: RowProblems } {
   const sparseFields = fields.filter(({ kind }) => kind !== 'numeric').length
   const denseFields = fields.length - sparseFields
   const sparse = new Int32Array(rows.length * sparseFields)
@@ -64,11 +87,11 @@ export function encodeRows(
   fields.forEach((field, index) => {
     const fill = (encoder: FieldEncoder, target: Int32Array | Float32Array, first: number, width: number) => {
       const column = cells[index]!
-      for (let i = 0; i < rows.length && problems.length < maxProblems; i++) {
-        // An absent cell, not one that says null.
+      for (let i = 0; i < rows.length && !problems.full; i++) {
+        // A missing cell is absent, not null.
         const value = encoder.encode(column[rows[i]!] ?? undefined)
         if (typeof value === 'number') target[i * width + first] = value
-        else problems.push({ path: `/fields/${index}`, message: `${place(rows[i]!)}: ${field.name} ${value}` })
+        else problems.add(`/fields/${index}`, `${place(rows[i]!)}: ${field.name} ${value}`)
       }
     }
     if (field.kind === 'numeric') fill(createNumericFieldEncoder(field), dense, denseIndex++, denseFields)
@@ -104,7 +127,7 @@ function fitField(field: TrainField, present: Iterable<Cell>): Field {
   }
 }
 
-/** Values seen at least `minCount` times, in the order of their UTF-16 units, which no locale changes. */
+/** Values with at least `minCount` occurrences, in the order of their UTF-16 units, independent of the locale. */
 function vocabulary(cells: Iterable<Cell>, minCount: number): string[] {
   const counts = new Map<string, number>()
   for (const cell of cells) counts.set(String(cell), (counts.get(String(cell)) ?? 0) + 1)
@@ -114,7 +137,7 @@ function vocabulary(cells: Iterable<Cell>, minCount: number): string[] {
     .sort()
 }
 
-/** A column that never varies is left at its own scale. */
+/** A constant column keeps its own scale. */
 function fitScaling(method: Scaling['method'], numbers: Iterable<number>): Scaling {
   if (method === 'none') return { method }
   const { min, max, mean, deviation } = statistics(method === 'log1p' ? mapped(numbers, Math.log1p) : numbers)
@@ -131,7 +154,7 @@ function statistics(numbers: Iterable<number>): { min: number; max: number; mean
   let mean = 0
   let squares = 0
   for (const x of numbers) {
-    // log1p of a value that the field refuses; the encoder reports it with its place.
+    // log1p of a value that the field rejects.
     if (!Number.isFinite(x)) continue
     count += 1
     const delta = x - mean

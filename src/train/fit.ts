@@ -6,7 +6,7 @@ import { createSelection, validate } from './selection.ts'
 
 export interface StepReport {
   epoch: number
-  /** Rows of this epoch seen so far. */
+  /** Rows of this epoch so far. */
   rows: number
   totalRows: number
   /** Mean loss of the epoch so far. */
@@ -19,11 +19,11 @@ export interface EpochReport {
   epochs: number
   /** Mean loss over the epoch's steps, regularisation included. */
   loss: number
-  /** Σ_t weight_t · mean cross-entropy over the validation rows; infinite where it isn't a number. */
+  /** Σ_t weight_t · mean cross-entropy over the validation rows; infinite instead of NaN. */
   validationLoss: number
-  /** Per task, on the validation rows; null where one class is missing. */
+  /** Per task, on the validation rows; null if one class is missing. */
   validationAuc: (number | null)[]
-  /** What epochs are compared by, on the validation rows. */
+  /** The metric on the validation rows that compares epochs. */
   selection: { metric: string; value: number }
   rowsPerSecond: number
   /** Whether this is the best epoch so far. */
@@ -49,13 +49,13 @@ export interface FitInput {
 }
 
 export interface FitResult {
-  /** Epochs that ran. */
+  /** Number of epochs. */
   epochs: number
   kept: { epoch: number; metric: string; value: number }
 }
 
 /**
- * Fits the network and leaves it with the weights of the epoch that was best on the validation rows, by `training.select`.
+ * Fits the network and restores the weights of the best epoch on the validation rows, according to `training.select`.
  * Rejects with the signal's reason when aborted.
  */
 export async function fit(input: FitInput): Promise<FitResult> {
@@ -79,7 +79,7 @@ export async function fit(input: FitInput): Promise<FitResult> {
     const speed = (seen: number) => (seen * 1000) / Math.max(1, now() - started)
     let weightedLoss = 0
     for (const { start, end } of bounds) {
-      // Signals and progress bars live in the event loop.
+      // Lets signals and progress bars run.
       await new Promise(setImmediate)
       signal.throwIfAborted()
       weightedLoss += network.step(gather(order, start, end)) * (end - start)

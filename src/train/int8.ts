@@ -1,4 +1,5 @@
 import { ModelError } from '../model/base/errors.ts'
+import { formatTable } from '../model/base/text-table.ts'
 import { readQuantizationRows } from '../model/bundle/quantization.ts'
 import type { Bundle } from '../model/bundle/read.ts'
 import { type JudgedRows, judgeFiles, limits } from '../model/compile/int8/judge.ts'
@@ -9,12 +10,11 @@ import { describeGraph, savedGraph } from '../model/prediction/load-graph.ts'
 import type { TrainSpec } from '../schemas/train-spec.ts'
 import type { Dataset } from './dataset.ts'
 import { encodeTestRows } from './local.ts'
-import { formatTable } from './report.ts'
 
 /**
- * What int8 costs on a spec's test rows: the scales are set by the version's quantization rows, none of which is among them.
+ * Compares int8 with float32 on a spec's test rows. The version's quantization rows, which are not among them, set the scales.
  *
- * Rejects like `predictLocally`, and with UNSUPPORTED_GRAPH where there is no int8 plan.
+ * Rejects like `predictLocally`, and with UNSUPPORTED_GRAPH if there is no int8 plan.
  */
 export async function judgeInt8(
   bundle: Bundle,
@@ -27,7 +27,7 @@ export async function judgeInt8(
   const { tasks } = manifest
   const quantization = await readQuantizationRows(bundle)
   if (quantization === undefined)
-    throw new ModelError('INVALID_BUNDLE', `${folder} has no quantization rows to set the scales of int8 by`)
+    throw new ModelError('INVALID_BUNDLE', `${folder} has no quantization rows to set the scales of int8`)
   const { encoded, rows } = encodeTestRows(bundle, file, spec, dataset)
   const labels = new Float32Array(encoded.rows * tasks.length)
   tasks.forEach(({ name }, column) => {
@@ -51,10 +51,7 @@ export async function judgeInt8(
   })
   const int8 = plan?.description.int8
   if (plan === undefined || int8 === undefined)
-    throw new ModelError(
-      'UNSUPPORTED_GRAPH',
-      `${folder}: there is no int8 plan: ${plan?.description.int8Problem ?? problem}`,
-    )
+    throw new ModelError('UNSUPPORTED_GRAPH', `${folder} has no int8 plan: ${plan?.description.int8Problem ?? problem}`)
   return judgeFiles(plan.folder, plan.description.float32.full, int8.full, judged)
 }
 
@@ -70,6 +67,8 @@ export function formatInt8({ passed, rows, tasks, reasons }: Verdict): string {
     number(logit_p99, limits.logit_p99),
     number(logit_max),
   ])
-  const verdict = passed ? `within the limits, in brackets, on ${rows} test rows` : `too far off: ${reasons.join('; ')}`
-  return `${formatTable([header, ...lines])}\n${verdict}`
+  const verdict = passed
+    ? `within the limits (in brackets) on ${rows} test rows`
+    : `exceeds the limits: ${reasons.join('; ')}`
+  return `${formatTable(header, lines)}\n${verdict}`
 }

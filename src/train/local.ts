@@ -16,10 +16,10 @@ import { SpecError } from './spec.ts'
 const batchRows = 4096
 
 /**
- * The test rows' probabilities as a saved version answers them, computed in this process.
+ * Computes a saved version's probabilities for the test rows in this process.
  *
- * Rejects with a SpecError for rows that the version's fields refuse, and with INVALID_BUNDLE where the version lacks a
- * task of the spec or has a field that the spec doesn't make.
+ * Rejects with a SpecError for rows that the version's fields reject, and with INVALID_BUNDLE if the version lacks a task of the
+ * spec or has a field that the spec lacks.
  */
 export async function predictLocally(
   engine: Engine,
@@ -73,7 +73,7 @@ export async function predictLocally(
   return predictions
 }
 
-/** The test rows as a version's fields encode them, and their places in the data set. Throws like `predictLocally`. */
+/** Encodes the test rows with a version's fields; `rows` are their indexes in the data set. Throws like `predictLocally`. */
 export function encodeTestRows(
   { folder, manifest }: Bundle,
   file: string,
@@ -82,13 +82,15 @@ export function encodeTestRows(
 ): { encoded: EncodedRows; rows: Int32Array } {
   const cells = manifest.features.map(({ name }): Cell[] => {
     const index = spec.fields.findIndex((field) => field.name === name)
-    if (index < 0) throw new ModelError('INVALID_BUNDLE', `${folder}: the spec makes no field ${JSON.stringify(name)}`)
+    if (index < 0)
+      throw new ModelError('INVALID_BUNDLE', `${folder} has the field ${JSON.stringify(name)}, which the spec lacks`)
     return dataset.cells[index]!
   })
   const rows = dataset.parts.test
   const { encoded, problems } = encodeRows(manifest.features, cells, rows, dataset.place, {
     ownIds: hasOwnIds(manifest),
   })
-  if (problems.length > 0) throw new SpecError(file, problems)
+  const found = problems.list()
+  if (found.length > 0) throw new SpecError(file, found)
   return { encoded, rows }
 }

@@ -6,12 +6,12 @@ import type { TrainBatch } from './batches.ts'
 import type { EncodedRows } from './fields.ts'
 import type { Random } from './random.ts'
 
-/** Rows of one call where nothing is learnt. */
+/** Rows per call in inference. */
 const predictRows = 8192
 
-/** A network being fitted: one step of learning, and its answers. */
+/** A network in training. */
 export interface Network {
-  /** One step of Adam on a batch; the loss before it, regularisation included. */
+  /** Takes one step of Adam on a batch; returns the loss before it, with regularisation. */
   step(batch: TrainBatch): number
   /** float32 [rows, tasks], in inference mode (moving statistics, no dropout). */
   logits(rows: EncodedRows): Float32Array
@@ -25,7 +25,7 @@ export interface Network {
  * Loss of a step: Σ_t weight_t · mean over the rows in task t's sample space of the binary cross-entropy, computed
  * from logits as softplus(z) − z·y, which neither overflows nor loses digits; plus the layers' regularisation.
  *
- * `random` seeds the masks of dropout layers anew at each step.
+ * `random` seeds the masks of dropout layers at each step.
  */
 export function createNetwork(
   { tf, layers }: TensorFlow,
@@ -34,7 +34,7 @@ export function createNetwork(
   random: Random,
 ): Network {
   const network = layers.model({ inputs: model.inputs, outputs: model.getLayer('logits').output })
-  // A layer's variable is a protected property; training needs the variable itself, not a copy of its value.
+  // `read` returns a layer's variable, which is a protected property; training needs it, not a copy of its value.
   const variables = model.trainableWeights.map((weight) => weight.read() as Variable)
   const dropouts = model.layers.filter((layer) => layer.getClassName() === 'Dropout') as unknown as { seed: number }[]
   const optimizer = tf.train.adam(learningRate)

@@ -2,13 +2,13 @@ import { Presets, SingleBar } from 'cli-progress'
 import type { EpochReport, FitObserver } from './fit.ts'
 import { format } from './report.ts'
 
-/** Where progress goes: standard error, or a stand-in. */
+/** Output for progress: standard error, or a test double. */
 export interface Terminal {
   isTTY?: boolean
   write(text: string): unknown
 }
 
-/** Shows a fit: on a terminal a bar for each epoch, and a line after it; elsewhere the lines alone. */
+/** Prints a line after each epoch; on a terminal, also shows a bar during it. */
 export function createProgress(terminal: Terminal, tasks: readonly string[]): FitObserver & { stop(): void } {
   let bar: SingleBar | undefined
   const stop = () => {

@@ -3,13 +3,13 @@ import type { Examples } from './batches.ts'
 
 export const quantizationFile = 'quantization.bin'
 
-/** Rows kept: half of them set int8's scales, and 2,048 judge the loss that it costs. */
+/** Most rows: half of them set int8's scales, half measure its loss. */
 const mostRows = 4096
 
 /**
- * Rows for int8, of the validation rows: their labels are known, and nothing was learnt from them. All of them, or as
- * many as are kept, spread evenly and not by class, so that they stand for what is served. Every second one goes to the
- * second half, so that both halves are alike even where the data changes with its order.
+ * Chooses rows for int8 from the validation rows, which have labels and are not trained on. They are spread evenly, not by class,
+ * so that they represent traffic. Every second row goes to the second half, so that both halves are alike even if the data
+ * changes with its order.
  */
 export function chooseQuantizationRows({ encoded, labels }: Examples): QuantizationRows {
   const { sparse, dense, sparseFields, denseFields } = encoded
@@ -36,7 +36,7 @@ function spread(rows: number, count: number): number[] {
   return Array.from({ length: count }, (_, i) => Math.floor((i * rows) / count))
 }
 
-/** Those in even places, then those in odd places. */
+/** Elements with even indexes, then those with odd indexes. */
 function interleaved(numbers: readonly number[]): number[] {
   return [...numbers.filter((_, i) => i % 2 === 0), ...numbers.filter((_, i) => i % 2 === 1)]
 }

@@ -45,12 +45,12 @@ export function createDraw(weights: readonly number[]): (random: Random) => numb
   }
 }
 
-/** Zipf weights 1/(rank + 1)^exponent of `size` ranks. */
+/** Zipf weights 1/(rank + 1)^exponent for `size` ranks. */
 export function zipf(size: number, exponent: number): number[] {
   return Array.from({ length: size }, (_, rank) => (rank + 1) ** -exponent)
 }
 
-/** Puts `values` into a random order, in place (Fisher-Yates). */
+/** Shuffles `values` in place (Fisher–Yates). */
 export function shuffle(values: Int32Array, random: Random): void {
   for (let i = values.length - 1; i > 0; i--) {
     const j = random.integer(i + 1)

@@ -4,55 +4,66 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { parseDocument } from 'yaml'
 import { closestName } from '../model/base/closest-name.ts'
 import { reasonOf, type Violation } from '../model/base/errors.ts'
-import { withCanonicalArchitecture } from '../schemas/architecture.ts'
+import { architectureAliases, architectureNames, withCanonicalArchitecture } from '../schemas/architecture.ts'
 import { check } from '../schemas/check.ts'
+import { isObject } from '../schemas/json.ts'
 import { TrainSpec } from '../schemas/train-spec.ts'
+import { openSource } from './dataset.ts'
+import { referenceProblems } from './references.ts'
 import { defaultSelection, splitSelection, taskMetrics } from './selection.ts'
-
-/** A spec that can't be used, or data that doesn't fit it: every problem with its place. */
-export class SpecError extends Error {
-  readonly file: string
-  readonly problems: Violation[]
-
-  constructor(file: string, problems: Violation[]) {
-    super(
-      [`${file}:`, ...problems.map(({ path, message }) => `  ${path === '' ? '' : `${path} `}${message}`)].join('\n'),
-    )
-    this.name = 'SpecError'
-    this.file = file
-    this.problems = problems
-  }
-}
-
-export interface LoadedSpec {
-  /** Path of the file it was read from; paths inside it are relative to its folder. */
-  file: string
-  spec: TrainSpec
-}
+import type { Column } from './source.ts'
+import { type LoadedSpec, SpecError } from './spec.ts'
 
 /**
- * Reads a spec: a path of a YAML or JSON file, or the name of one in `specsFolder`.
- * `extends: other.yaml` takes the keys that a spec lacks from another one, relative to it.
- * Rejects with a SpecError that lists all problems.
+ * Reads a spec: the path of a YAML or JSON file, or the name of a spec in `specsFolder`. `extends: other.yaml`, a path relative to
+ * the spec, inherits the keys that the spec lacks. Rejects with a SpecError that lists all problems, those of columns and
+ * expressions included.
  */
 export async function readSpec(pathOrName: string, specsFolder: string): Promise<LoadedSpec> {
   const file = locate(pathOrName, specsFolder)
+  const written = withCanonicalArchitecture(await readExtended(file, []))
   const problems: Violation[] = []
-  const spec = check(TrainSpec, withCanonicalArchitecture(await readExtended(file, [])), '', problems) as TrainSpec
+  const spec = check(TrainSpec, written, '', problems) as TrainSpec
   if (problems.length === 0) problems.push(...contradictions(spec))
-  if (problems.length > 0) throw new SpecError(file, problems)
-  return { file, spec }
+  if (problems.length === 0) return { file, spec }
+  const named = problems.map((problem) => withArchitectures(problem, written))
+  throw new SpecError(file, [...named, ...(await dataProblems(spec, named, file))])
+}
+
+/** Problems of a spec's data, columns and expressions, where nothing else is wrong. */
+async function dataProblems(spec: Partial<TrainSpec>, problems: Violation[], file: string): Promise<Violation[]> {
+  const found: Violation[] = []
+  let columns: Column[] | undefined
+  if (!problems.some(({ path }) => path.startsWith('/data')))
+    try {
+      columns = (await openSource(spec.data!, file)).columns
+    } catch (error) {
+      if (!(error instanceof SpecError)) throw error
+      found.push(...error.problems)
+    }
+  found.push(...referenceProblems(spec, columns))
+  return found.filter(({ path }) => !problems.some((problem) => problem.path === path))
+}
+
+/** An unknown architecture: lists aliases too. */
+function withArchitectures(problem: Violation, spec: unknown): Violation {
+  if (problem.path !== '/architecture/name') return problem
+  const names = [...architectureNames, ...Object.keys(architectureAliases)]
+  const name = isObject(spec) && isObject(spec.architecture) ? spec.architecture.name : undefined
+  const message = `must name an architecture${known(typeof name === 'string' ? name : '', names)}`
+  return { ...problem, message }
 }
 
 function locate(pathOrName: string, specsFolder: string): string {
   if (existsSync(pathOrName) && /\.(ya?ml|json)$/.test(pathOrName)) return pathOrName
   const named = join(specsFolder, `${pathOrName}.yaml`)
   if (existsSync(named)) return named
-  const known = existsSync(specsFolder) ? readdirSync(specsFolder).filter((name) => name.endsWith('.yaml')) : []
-  const names = known.map((name) => basename(name, '.yaml')).join(', ')
-  throw new SpecError(pathOrName, [
-    { path: '', message: `no such spec: neither a .yaml or .json file, nor one of ${names || '(none)'}` },
-  ])
+  const files = existsSync(specsFolder) ? readdirSync(specsFolder).filter((name) => name.endsWith('.yaml')) : []
+  const names = files.map((name) => basename(name, '.yaml'))
+  const meant = closestName(pathOrName, names)
+  const suggestion = meant === undefined ? '' : `; did you mean ${meant}?`
+  const message = `no such spec: neither a .yaml or .json file nor one of ${names.join(', ') || '(none)'}${suggestion}`
+  throw new SpecError(pathOrName, [{ path: '', message }])
 }
 
 async function readExtended(file: string, seen: string[]): Promise<unknown> {
@@ -86,12 +97,12 @@ async function readYaml(file: string): Promise<unknown> {
   return document.toJS()
 }
 
-/** What the schema alone can't say. */
+/** Contradictions that the schema can't express. */
 function contradictions({ tasks, derived, fields, split, training }: TrainSpec): Violation[] {
   const problems: Violation[] = []
   const taskNames = new Set<string>()
   const addName = (seen: Set<string>, name: string, path: string) => {
-    if (seen.has(name)) problems.push({ path, message: `${JSON.stringify(name)} is taken already` })
+    if (seen.has(name)) problems.push({ path, message: `${JSON.stringify(name)} is already used` })
     seen.add(name)
   }
   tasks.forEach(({ name }, index) => {
@@ -136,8 +147,8 @@ function checkSelection(select: string, tasks: TrainSpec['tasks']): string | und
   return `must name a task and a metric${known(select, [defaultSelection, ...all])}`
 }
 
-/** `; known are a, b; did you mean b?` */
+/** `: a, b; did you mean b?` */
 function known(wrong: string, names: string[]): string {
   const meant = closestName(wrong, names)
-  return `; known are ${names.join(', ')}${meant === undefined ? '' : `; did you mean ${meant}?`}`
+  return `: ${names.join(', ')}${meant === undefined ? '' : `; did you mean ${meant}?`}`
 }

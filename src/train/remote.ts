@@ -5,17 +5,17 @@ import type { Cell } from './source.ts'
 
 /** Rows of one request. */
 const requestRows = 500
-/** Requests under way at once. */
+/** Concurrent requests. */
 const concurrency = 4
-/** Times that a request is sent again after 429 or 503. */
+/** Retries per request after 429 or 503. */
 const retries = 20
 
 export interface RemoteOptions {
   /** Base address of the service, e.g. `http://127.0.0.1:3000`. */
   url: string
-  /** Name under which the service knows the model. */
+  /** The service's name for the model. */
   model: string
-  /** Asks for this version; default: the service's choice. */
+  /** Requested version; default: the service's choice. */
   version?: string
   fetch: typeof fetch
   sleep(milliseconds: number): Promise<unknown>
@@ -23,8 +23,8 @@ export interface RemoteOptions {
 }
 
 /**
- * The test rows' probabilities as a service answers them: named features by column, `POST /predict`.
- * Rejects with the service's own words where it refuses, or with what is wrong with its answer.
+ * Requests the probabilities of the test rows from a service: columnar named features, `POST /predict`. Rejects with the
+ * service's own message if it rejects a request, or with the problem of its answer.
  */
 export async function predictRemotely(
   spec: TrainSpec,
@@ -73,12 +73,12 @@ async function ask(options: RemoteOptions, tasks: string[], candidates: Record<s
 function columnOf(answer: unknown, task: string, rows: number): number[] {
   const column = (answer as { predictions?: Record<string, unknown> }).predictions?.[task]
   if (!Array.isArray(column) || column.length !== rows || !column.every((value) => typeof value === 'number')) {
-    throw new Error(`The service answered no column of ${rows} numbers for ${task}`)
+    throw new Error(`The service's answer has no column of ${rows} numbers for ${task}`)
   }
   return column
 }
 
-/** RFC 9457's detail and the first problems, else the text as it is. */
+/** RFC 9457's detail and the first problems, or the text unchanged. */
 function detailOf(text: string): string {
   try {
     const {

@@ -1,3 +1,4 @@
+import { formatTable } from '../model/base/text-table.ts'
 import {
   auc,
   calibrationRatio,
@@ -15,16 +16,16 @@ import type { FitResult } from './fit.ts'
 export interface TaskReport {
   name: string
   quality: TaskQuality
-  /** Expected calibration error over ten bins of equal size; null without rows. */
+  /** Expected calibration error over ten equal-mass bins; null without rows. */
   calibrationError: number | null
 }
 
-/** Probabilities of the test rows, in order: per task and derived task, as served (calibrated, composed). */
+/** Served probabilities of the test rows (calibrated, composed), per task and derived task. */
 export type Predictions = Record<string, ArrayLike<number>>
 
 /**
- * Compares predictions of the test rows with what happened. A task is judged on its sample space alone. A derived task
- * is judged wherever its label is known: 0 where one factor's label is 0, 1 where all are 1.
+ * Compares predictions of the test rows with the labels. A task is judged on its sample space. A derived task is judged on the
+ * rows with a known label: 0 if one factor's label is 0, 1 if all are 1.
  */
 export function reportQuality(spec: TrainSpec, dataset: Dataset, predictions: Predictions): TaskReport[] {
   const index = new Map(spec.tasks.map(({ name }, task) => [name, task]))
@@ -41,7 +42,7 @@ export function reportQuality(spec: TrainSpec, dataset: Dataset, predictions: Pr
   return [...taskReports, ...derivedReports]
 }
 
-/** 1, 0, or −1 where it isn't known. */
+/** 1, 0, or −1 if unknown. */
 function productLabel(labels: number[]): number {
   if (labels.includes(0)) return 0
   return labels.includes(-1) ? -1 : 1
@@ -93,19 +94,12 @@ export function formatReport(reports: readonly TaskReport[]): string {
     format(calibrationError, 5),
     ...(withOracle ? [format(quality.oracle_auc, 4), format(quality.oracle_logloss, 5)] : []),
   ])
-  return formatTable([[...header, ...(withOracle ? ['oracle AUC', 'oracle logloss'] : [])], ...lines])
+  return formatTable([...header, ...(withOracle ? ['oracle AUC', 'oracle logloss'] : [])], lines)
 }
 
 /** Which epoch's weights were kept, and why. */
 export function formatKept({ epochs, kept }: FitResult): string {
-  return `epoch ${kept.epoch} of ${epochs} kept: the best on the validation rows by ${kept.metric}, ${format(kept.value, 5)}`
-}
-
-export function formatTable(lines: string[][]): string {
-  const widths = lines[0]!.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)))
-  return lines
-    .map((line) => line.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  '))
-    .join('\n')
+  return `kept epoch ${kept.epoch} of ${epochs}, the best on the validation rows: ${kept.metric} ${format(kept.value, 5)}`
 }
 
 export function format(value: number | null | undefined, digits: number): string {

@@ -2,28 +2,28 @@ import { auc, entropy } from '../model/quality/metrics.ts'
 import type { TrainTask } from '../schemas/train-spec.ts'
 import type { Examples } from './batches.ts'
 
-/** What decides which epoch is kept, where a spec names nothing. */
+/** Default metric that decides which epoch is kept. */
 export const defaultSelection = 'normalised_entropy'
 
 /** Metrics of one task that a spec may name, as `ctr.auc`. */
 export const taskMetrics = ['auc', 'logloss', 'normalised_entropy'] as const
 type TaskMetric = (typeof taskMetrics)[number]
 
-/** One epoch on the validation rows; per task null where it isn't defined, for want of rows or of one class. */
+/** One epoch's metrics on the validation rows; null per task without rows or with a single class. */
 export interface Validation {
-  /** Σ_t weight_t · logloss_t; infinite where it isn't a number. */
+  /** Σ_t weight_t · logloss_t; infinite instead of NaN. */
   loss: number
   auc: (number | null)[]
   logloss: (number | null)[]
   normalised_entropy: (number | null)[]
 }
 
-/** How epochs are compared. */
+/** A comparison of epochs. */
 export interface Selection {
   /** For people: `mean normalised entropy`, `ctr.auc`. */
   metric: string
   higherIsBetter: boolean
-  /** NaN where it isn't defined. */
+  /** NaN if undefined. */
   value(validation: Validation): number
 }
 
@@ -48,8 +48,8 @@ export function validate(
 }
 
 /**
- * `select` of a spec: undefined for the tasks' mean normalised entropy, where each task counts alike however large its loss and its
- * weight; or `<task>.<metric>`. Where no task has both classes in the validation rows, the loss decides.
+ * `select` of a spec: `<task>.<metric>`, or undefined for the mean normalised entropy of all tasks, in which every task counts
+ * equally whatever its loss and weight. If no task has both classes in the validation rows, the loss decides.
  */
 export function createSelection(select: string | undefined, tasks: readonly string[]): Selection {
   if (select === undefined || select === defaultSelection) {
@@ -62,7 +62,7 @@ export function createSelection(select: string | undefined, tasks: readonly stri
   return { metric: select, higherIsBetter: metric === 'auc', value }
 }
 
-/** `ctr.auc` → ctr, auc. Names of tasks may have dots. */
+/** `ctr.auc` → ctr, auc. Task names may contain dots. */
 export function splitSelection(select: string): { task: string; metric: string } {
   const dot = select.lastIndexOf('.')
   return { task: select.slice(0, Math.max(0, dot)), metric: select.slice(dot + 1) }

@@ -1,4 +1,4 @@
-/** A value of the data: null where there is none. */
+/** A value of the data; null if it is missing. */
 export type Cell = string | number | null
 
 export interface Column {
@@ -9,8 +9,8 @@ export interface Column {
 /** Rows of training data, read once, in a fixed order. */
 export interface Source {
   columns: Column[]
-  /** Where row `index` stands, for messages: `file.csv line 7`. */
+  /** Place of row `index`, for messages: `file.csv line 7`. */
   place(index: number): string
-  /** The rows; an array is as long as `columns` and may be reused for the next row. */
+  /** The rows; each array has the length of `columns` and may be reused for the next row. */
   rows(): AsyncIterable<readonly Cell[]> | Iterable<readonly Cell[]>
 }

@@ -1,7 +1,7 @@
 import type { Split } from '../schemas/train-spec.ts'
 import { createRandom } from './random.ts'
 
-/** Row numbers of each part, increasing; together all rows, each once. */
+/** Increasing row indexes of each part; together, all rows once. */
 export interface Parts {
   train: Int32Array
   validation: Int32Array
@@ -9,8 +9,8 @@ export interface Parts {
 }
 
 /**
- * Divides `rows` rows as the spec says; the same spec and data give the same parts.
- * `times` holds each row's time for a split by time.
+ * Divides `rows` rows according to the spec; the same spec and data give the same parts. `times`: each row's time, for a split by
+ * time.
  */
 export function splitRows(split: Split, rows: number, times: Float64Array | undefined): Parts {
   const position = positions(split, rows, times)
@@ -27,7 +27,7 @@ export function splitRows(split: Split, rows: number, times: Float64Array | unde
   }
 }
 
-/** A place in [0, 1) for each row; must be asked in row order. */
+/** A position in [0, 1) for each row; must be called in row order. */
 function positions(split: Split, rows: number, times: Float64Array | undefined): (row: number) => number {
   if (split.by === 'random') {
     const random = createRandom(split.seed)
@@ -38,7 +38,7 @@ function positions(split: Split, rows: number, times: Float64Array | undefined):
   return (row) => firstIndex(sorted, times[row]!) / rows
 }
 
-/** Index of the first element that is not below `value`. */
+/** Index of the first element ≥ `value`. */
 function firstIndex(sorted: Float64Array, value: number): number {
   let low = 0
   let high = sorted.length

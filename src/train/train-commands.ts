@@ -4,22 +4,23 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { cacheFolder } from '../config/cache-folder.ts'
 import { multigateVersion, projectRoot } from '../model/base/project.ts'
 
-/* `multigate train` and `multigate evaluate`: their libraries are imported when a command runs. */
+/* `multigate train` and `multigate evaluate`. Libraries are imported when a command runs. */
 
 const specs = join(projectRoot, 'src/train/specs')
-const specArgument = 'path of a spec (.yaml or .json), or the name of one in src/train/specs'
-const backendOption = new Option(
-  '--backend <name>',
-  'TensorFlow backend; default: the fastest that works here',
-).choices(['native', 'wasm', 'cpu'])
+const specArgument = 'path of a spec (.yaml or .json), or name of a spec in src/train/specs'
+const backendOption = new Option('--backend <name>', 'TensorFlow backend; default: the fastest available').choices([
+  'native',
+  'wasm',
+  'cpu',
+])
 
-/** `signal` stops the training; nothing is written then. */
+/** `signal` stops the training without writing anything. */
 export function createTrainCommand(signal: AbortSignal): Command {
   return new Command('train')
-    .description('make a model version of a training spec; see docs/training.md')
+    .description('train a model version from a spec; see docs/training.md')
     .argument('<spec>', specArgument)
-    .option('--models <folder>', 'where versions are written, as <folder>/<name>/<version>', 'models')
-    .option('--force', 'replace a version that is there already', false)
+    .option('--models <folder>', 'folder of models; the version is written to <folder>/<name>/<version>', 'models')
+    .option('--force', 'replace an existing version', false)
     .addOption(backendOption)
     .addHelpText(
       'after',
@@ -27,9 +28,9 @@ export function createTrainCommand(signal: AbortSignal): Command {
 Examples:
   multigate train census-income                  a spec that comes with the project
   multigate train my/spec.yaml --models /models  your own data
-  multigate train ads-funnel --force             again, in place of the version that is there
+  multigate train ads-funnel --force             replace the existing version
 
-Nothing is written before training is done; Ctrl-C leaves everything as it was.`,
+The version is written when training is complete; Ctrl-C leaves everything unchanged.`,
     )
     .action(async (spec: string, options: { models: string; force: boolean; backend?: 'native' | 'wasm' | 'cpu' }) => {
       const { runTrain } = await import('./commands.ts')
@@ -53,25 +54,23 @@ Nothing is written before training is done; Ctrl-C leaves everything as it was.`
 
 export function createEvaluateCommand(signal: AbortSignal): Command {
   return new Command('evaluate')
-    .description("judge a model on its spec's test rows: a version on disk, or a running service")
+    .description("evaluate a version on disk or a running service on a spec's test rows")
     .argument('<spec>', specArgument)
-    .option('--models <folder>', 'where the version is, as <folder>/<name>/<version>', 'models')
-    .option('--url <address>', 'ask a running service instead, through POST /predict', parseUrl)
-    .option('--model <name>', "the model's name; default: the spec's")
-    .option('--model-version <number>', "the version; default: the spec's on disk, the newest of a service")
+    .option('--models <folder>', 'folder of models', 'models')
+    .option('--url <address>', 'evaluate a running service instead, through POST /predict', parseUrl)
+    .option('--model <name>', "name of the model; default: the spec's")
+    .option('--model-version <number>', "the version; default: the spec's on disk, the service's choice with --url")
     .addOption(
-      new Option('--int8', 'say what int8 would cost on these rows, of a version on disk')
-        .conflicts('url')
-        .default(false),
+      new Option('--int8', 'also compare int8 with float32, for a version on disk').conflicts('url').default(false),
     )
     .addHelpText(
       'after',
       `
 Examples:
   multigate evaluate census-income                               models/census-income/1
-  multigate evaluate census-income --url http://127.0.0.1:3000   what a running service answers
+  multigate evaluate census-income --url http://127.0.0.1:3000   a running service
   multigate evaluate ads-funnel --model ads-funnel-moe           another model on the same rows
-  multigate evaluate ads-funnel --int8                           and what int8 would cost on them`,
+  multigate evaluate ads-funnel --int8                           also compare int8 with float32`,
     )
     .action(
       async (

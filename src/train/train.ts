@@ -3,7 +3,6 @@ import { basename, join } from 'node:path'
 import type { LayersModel } from '@tensorflow/tfjs-layers'
 import { buildArchitecture } from '../model/architectures/build.ts'
 import { graphOutputs } from '../model/architectures/outputs.ts'
-import type { Violation } from '../model/base/errors.ts'
 import { encodeQuantizationRows } from '../model/bundle/quantization.ts'
 import { writeBundle } from '../model/bundle/write.ts'
 import { createCalibrator, sigmoid } from '../model/calibration/calibrator.ts'
@@ -24,10 +23,11 @@ import { createNetwork, type Network } from './network.ts'
 import { chooseQuantizationRows, quantizationFile } from './quantization.ts'
 import { createRandom } from './random.ts'
 import { multiply, type Predictions, reportQuality, type TaskReport } from './report.ts'
+import { RowProblems } from './row-problems.ts'
 import { createSelection, insideSampleSpace, validate } from './selection.ts'
 import { type LoadedSpec, SpecError } from './spec.ts'
 
-/** Test rows kept in the manifest, with their answers. */
+/** Number of test rows in the manifest, with their answers. */
 const goldenRowCount = 8
 
 export interface TrainOptions {
@@ -47,10 +47,10 @@ export interface TrainOptions {
 }
 
 /**
- * Makes a model version of a spec and writes it; nothing is written before all is done. Answers its quality on the
- * test rows. The same spec, data and machine give the same weights, bit for bit.
+ * Trains a model version from a spec and writes it at the end. Returns its quality on the test rows. The same spec, data and
+ * machine give the same weights, bit for bit.
  *
- * Rejects with a SpecError for whatever is wrong with spec or data, and with the signal's reason when aborted.
+ * Rejects with a SpecError for an invalid spec or data that does not fit it, and with the signal's reason when aborted.
  */
 export async function train(
   loaded: LoadedSpec,
@@ -136,34 +136,31 @@ function encodeDataset(
 ): { fields: Field[]; examples: EncodedParts } {
   const { fields, problems } = fitFields(spec.fields, cells, parts.train)
   if (problems.length > 0) throw new SpecError(file, problems)
-  const encode = (rows: Int32Array, problems: Violation[]): Examples => {
-    const { encoded, problems: found } = encodeRows(fields, cells, rows, place)
-    problems.push(...found)
+  const found = new RowProblems()
+  const encode = (rows: Int32Array): Examples => {
+    const { encoded } = encodeRows(fields, cells, rows, place, { problems: found })
     return { encoded, labels: labels.map((values) => Int8Array.from(rows, (row) => values[row]!)) }
   }
-  const examples = {
-    train: encode(parts.train, problems),
-    validation: encode(parts.validation, problems),
-    test: encode(parts.test, problems),
-  }
-  if (problems.length > 0) throw new SpecError(file, problems.slice(0, 20))
+  const examples = { train: encode(parts.train), validation: encode(parts.validation), test: encode(parts.test) }
+  const listed = found.list()
+  if (listed.length > 0) throw new SpecError(file, listed)
   return { fields, examples }
 }
 
-/** A task without both classes teaches the network a constant at best: most likely its label or `where` is wrong. */
+/** A task with a single class teaches the network at most a constant: its label or `where` is probably wrong. */
 function warnOfOneClass(spec: TrainSpec, { labels }: Examples, log: TrainOptions['log']): void {
   spec.tasks.forEach(({ name }, task) => {
     const inside = labels[task]!.filter((label) => label >= 0)
     if (inside.includes(0) && inside.includes(1)) return
     const what =
       inside.length === 0
-        ? 'no training row counts for it'
-        : `all ${inside.length} training rows that count for it have the label ${inside[0]}`
-    log(`warning: task ${name} has nothing to learn: ${what}; look at its label and where`)
+        ? 'its sample space has no training rows'
+        : `all ${inside.length} training rows in its sample space have the label ${inside[0]}`
+    log(`warning: task ${name} has nothing to learn: ${what}; check its label and where`)
   })
 }
 
-/** A metric of a task that has one class alone in the validation rows can't compare epochs. */
+/** A metric can't compare epochs if the validation rows of its task have a single class. */
 function expectSelectable({ file, spec }: LoadedSpec, validation: Examples): void {
   const { tasks, training } = spec
   const selection = createSelection(
@@ -172,7 +169,7 @@ function expectSelectable({ file, spec }: LoadedSpec, validation: Examples): voi
   )
   const anything = validate(validation, tasks, new Float32Array(validation.encoded.rows * tasks.length))
   if (!Number.isNaN(selection.value(anything))) return
-  const message = `${selection.metric} is not defined: the validation rows that count for this task are none, or of one class`
+  const message = `${selection.metric} is undefined: the validation rows in the task's sample space have fewer than two classes`
   throw new SpecError(file, [{ path: '/training/select', message }])
 }
 
@@ -181,7 +178,7 @@ function calibrateTasks(spec: TrainSpec, network: Network, validation: Examples,
   return spec.tasks.map(({ name, description, calibration }, task) => {
     const inside = insideSampleSpace(validation.labels[task]!, logits, task, spec.tasks.length)
     const fitted = calibration && fitPlatt(inside.labels, inside.logits)
-    if (calibration && !fitted) log(`calibration of ${name} would reverse its ranking; left out`)
+    if (calibration && !fitted) log(`calibration of ${name} omitted: it would reverse the ranking`)
     return {
       name,
       ...(description === undefined ? {} : { description }),
@@ -190,7 +187,7 @@ function calibrateTasks(spec: TrainSpec, network: Network, validation: Examples,
   })
 }
 
-/** Probabilities as served, of logits [rows, tasks]. */
+/** Served probabilities from logits [rows, tasks]. */
 function predict(spec: TrainSpec, tasks: readonly Task[], logits: Float32Array): Predictions {
   const rows = logits.length / tasks.length
   const predictions: Record<string, Float64Array> = {}
@@ -209,7 +206,7 @@ function predict(spec: TrainSpec, tasks: readonly Task[], logits: Float32Array):
   return predictions
 }
 
-/** A few test rows, spread evenly, with the answers of the saved graph, opened anew. */
+/** A few evenly spread test rows, with the answers of the saved graph after reopening it. */
 async function goldenRows(
   tensorflow: TensorFlow,
   files: Record<string, Uint8Array>,

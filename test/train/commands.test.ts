@@ -31,7 +31,7 @@ t.test('evaluates what a service answers', async (t) => {
     err: { write: (text) => err.push(text) },
   }
   await runEvaluate(options)
-  t.match(out.join(''), /^task .*\nctr +80 +\d+ +0\.5000 /)
+  t.match(out.join(''), /^task .*\n─.*\nctr +80 +\d+ +0\.5000 /)
   t.same(err, ['tiny at http://service/base, 80 test rows of tiny\n'])
   await runEvaluate({ ...options, model: 'other', modelVersion: '2' })
   t.match(asked, [

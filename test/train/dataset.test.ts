@@ -2,7 +2,8 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { readDataset } from '../../src/train/dataset.ts'
-import { readSpec, SpecError } from '../../src/train/spec.ts'
+import { readSpec } from '../../src/train/read-spec.ts'
+import { SpecError } from '../../src/train/spec.ts'
 import { specs, tinyCsv, tinySpec } from '../support/tiny.ts'
 
 type TestDirs = Pick<typeof t, 'testdir'>
@@ -97,10 +98,10 @@ t.test('names unknown columns and wrong expressions together', async (t) => {
     split: { by: 'time', column: 'at' },
   }
   t.match(await problemsOf(t, changes, { 'tiny.csv': header + good }), [
-    /^\/fields\/0\/name no column "color"; known are colour, shop/,
+    /^\/fields\/0\/name no column "color"; the columns are colour, shop/,
     /^\/fields\/1\/column no column "y"/,
     /^\/fields\/2\/expression no such overload/,
-    /^\/tasks\/0\/label no column "clicks"; known are colour, .*; did you mean click\?$/,
+    /^\/tasks\/0\/label no column "clicks"; the columns are colour, .*; did you mean click\?$/,
     /^\/tasks\/0\/where Unexpected token/,
     /^\/tasks\/0\/oracle no column "truth"/,
     /^\/split\/column no column "at"/,
@@ -158,8 +159,27 @@ t.test('names the line of a bad cell', async (t) => {
     /^\/tasks\/0 tiny.csv line 8: .*cannot convert/,
     '/split/column tiny.csv line 8: must be a number, not "missing"',
   ])
-  const many = await problemsOf(t, {}, { 'tiny.csv': `${header}${'red,a,x,1,1,1\n'.repeat(50)}` })
-  t.equal(many.length, 20, 'gives up after twenty')
+})
+
+t.test('a bad column does not hide another, nor a malformed line', async (t) => {
+  const rows = Array.from({ length: 50 }, (_, i) => `red,a,${i === 8 ? 24.5 : 1},${i === 6 ? 'big' : 1},1,1`)
+  const two = await problemsOf(t, {}, { 'tiny.csv': `${header}${rows.join('\n')}\nred,a\n` })
+  t.match(two, [
+    '/fields/3 tiny.csv line 8: must be a number, not "big"',
+    /^\/fields\/2 tiny.csv line 10: hour must be an integer/,
+    '/data/csv/0 tiny.csv: line 52 has 2 cells, not 6',
+  ])
+  const bad = Array.from({ length: 50 }, (_, i) => `red,a,x,${i === 40 ? 'big' : 1},1,1`)
+  const many = await problemsOf(t, {}, { 'tiny.csv': `${header}${bad.join('\n')}\n` })
+  t.equal(many.length, 7)
+  t.match(many[5], '/fields/3 tiny.csv line 42: must be a number, not "big"')
+  t.equal(many[6], '/fields/2 and 45 more')
+  const everywhere = await problemsOf(
+    t,
+    { tasks: Array.from({ length: 6 }, (_, i) => ({ name: `t${i}`, label: 'int(click) + 5' })), derived: [] },
+    { 'tiny.csv': `${header}${'red,a,1,1,1,1\n'.repeat(50)}` },
+  )
+  t.equal(everywhere.filter((problem) => !/and \d+ more$/.test(problem)).length, 20, 'gives up after twenty')
 })
 
 t.test('names malformed files', async (t) => {
@@ -178,9 +198,9 @@ t.test('names malformed files', async (t) => {
 
 t.test('refuses parts that hold too few rows', async (t) => {
   t.match(await problemsOf(t, {}, { 'tiny.csv': `${header}red,a,1,1,1,1\n` }), [
-    '/split/train holds 1 of 1 rows; it needs 2',
-    '/split/validation holds 0 of 1 rows; it needs 1',
-    '/split/test holds 0 of 1 rows; it needs 1',
+    '/split/train has 1 of 1 rows; it needs 2',
+    '/split/validation has 0 of 1 rows; it needs 1',
+    '/split/test has 0 of 1 rows; it needs 1',
   ])
   t.same(await problemsOf(t, {}, { 'tiny.csv': tinyCsv(10) }), [])
 })

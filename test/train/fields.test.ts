@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { TrainField } from '../../src/schemas/train-spec.ts'
-import { encodeRows, fitFields } from '../../src/train/fields.ts'
+import { createCellCheck, encodeRows, fitFields } from '../../src/train/fields.ts'
 
 const place = (row: number) => `line ${row + 1}`
 const rows = (...values: number[]) => Int32Array.from(values)
@@ -96,12 +96,21 @@ t.test('cells that a request could not hold either are told with their place', a
     [0, -1],
   ]
   const fitted = fitFields(fields, cells, rows(0, 1)).fields
-  t.same(encodeRows(fitted, cells, rows(0, 1), place).problems, [
+  t.same(encodeRows(fitted, cells, rows(0, 1), place).problems.list(), [
     { path: '/fields/0', message: 'line 2: h is required: the field has no default' },
     { path: '/fields/1', message: 'line 2: i must be from 0 to 2' },
     { path: '/fields/2', message: 'line 2: x must be greater than −1' },
   ])
-  t.equal(encodeRows(fitted, cells, rows(0, 1), place, { maxProblems: 1 }).problems.length, 1)
+  const checks = fields.map(createCellCheck)
+  t.same(
+    cells.map((column, field) => column.map((cell) => checks[field]!(cell))),
+    [
+      [undefined, 'is required: the field has no default'],
+      [undefined, 'must be from 0 to 2'],
+      [undefined, 'must be greater than −1'],
+    ],
+    'these are found before fitting too',
+  )
   const { encoded } = encodeRows(fitted, cells, rows(0), place)
   t.equal(encoded.sparse[1], 4 + 1, 'the second field comes after the first one')
 })

@@ -5,7 +5,7 @@ import t, { type Test } from 'tap'
 import { readBundle } from '../../src/model/version/read-version.ts'
 import { readDataset } from '../../src/train/dataset.ts'
 import { formatInt8, judgeInt8 } from '../../src/train/int8.ts'
-import { readSpec } from '../../src/train/spec.ts'
+import { readSpec } from '../../src/train/read-spec.ts'
 import { temporaryFolder } from '../support/bundle.ts'
 import { specs } from '../support/tiny.ts'
 
@@ -25,7 +25,7 @@ async function judgeOn(t: Test, specName: string, names: string[]) {
       t.type(auc_loss, 'number', `${name}: there are labels enough to judge ${task}`)
       t.ok(logit_max > 0, `${name}: int8 is not float32`)
     }
-    t.match(formatInt8(verdict), /^int8 +AUC loss .*\n[\s\S]*\nwithin the limits, in brackets, on \d+ test rows$/)
+    t.match(formatInt8(verdict), /^int8 +AUC loss .*\n[\s\S]*\nwithin the limits \(in brackets\) on \d+ test rows$/)
   }
 }
 

@@ -1,6 +1,8 @@
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { readSpec, SpecError } from '../../src/train/spec.ts'
+import { readSpec } from '../../src/train/read-spec.ts'
+import { SpecError } from '../../src/train/spec.ts'
 import { specs, tinySpec } from '../support/tiny.ts'
 
 /** Problems of a spec, as `path message`. */
@@ -87,15 +89,56 @@ t.test('finds contradictions', async (t) => {
     split: { by: 'order', train: 0.6, validation: 0.2, test: 0.3 },
     training: { select: 'ctr.auk' },
   }
-  t.same(await problemsOf(t.testdir({ 'spec.yaml': JSON.stringify(spec) })), [
-    '/tasks/1/name "ctr" is taken already',
-    '/derived/0/product/1 "cvr" is not one of the tasks; known are ctr, ctr; did you mean ctr?',
-    '/derived/1/name "ctr" is taken already',
-    '/fields/1/name "colour" is taken already',
+  const columns = 'colour,shop,hour,size,click,sale\n'
+  t.same(await problemsOf(t.testdir({ 'tiny.csv': columns, 'spec.yaml': JSON.stringify(spec) })), [
+    '/tasks/1/name "ctr" is already used',
+    '/derived/0/product/1 "cvr" is not one of the tasks: ctr, ctr; did you mean ctr?',
+    '/derived/1/name "ctr" is already used',
+    '/fields/1/name "colour" is already used',
     '/fields/1 has both column and expression',
     '/split fractions must sum to 1, not 1.1',
-    '/training/select must name a task and a metric; known are normalised_entropy, ctr.auc, ctr.logloss, ctr.normalised_entropy, ctr.auc, ctr.logloss, ctr.normalised_entropy; did you mean ctr.auc?',
+    '/training/select must name a task and a metric: normalised_entropy, ctr.auc, ctr.logloss, ctr.normalised_entropy, ctr.auc, ctr.logloss, ctr.normalised_entropy; did you mean ctr.auc?',
   ])
+})
+
+t.test('the schema, columns and expressions are checked together', async (t) => {
+  const spec = {
+    ...tinySpec(),
+    fields: [
+      { name: 'colour', kind: 'colour' },
+      { name: 'color', kind: 'vocabulary' },
+      { name: 'large', kind: 'numeric', scaling: 'log', expression: 'size > 3.0' },
+    ],
+    tasks: [{ name: 'ctr', label: 'click ==', weight: 'high' }],
+    derived: [],
+  }
+  const columns = 'colour,shop,hour,size,click,sale\n'
+  t.match(await problemsOf(t.testdir({ 'tiny.csv': columns, 'spec.yaml': JSON.stringify(spec) })), [
+    /^\/tasks\/0\/weight must be number/,
+    /^\/fields\/0\/kind must be "vocabulary"/,
+    /^\/fields\/2\/scaling must be "standard"/,
+    /^\/fields\/1\/name no column "color"; .*; did you mean colour\?$/,
+    /^\/fields\/2\/expression no such overload: string > double/,
+    /^\/tasks\/0\/label Unexpected token/,
+  ])
+  t.match(
+    await problemsOf(t.testdir({ 'spec.yaml': JSON.stringify({ ...spec, data: { csv: [] } }) })),
+    [/^\/data\/csv/, /weight/, /kind/, /scaling/, /^\/tasks\/0\/label Unexpected token/],
+    'without columns, the syntax of expressions is checked',
+  )
+})
+
+t.test('an unknown architecture is reported with all names', async (t) => {
+  const folder = t.testdir({ 'tiny.csv': 'colour,shop,hour,size,click,sale\n' })
+  const problems = async (architecture: object) => {
+    await writeFile(join(folder, 'spec.json'), JSON.stringify({ ...tinySpec(), architecture }))
+    return problemsOf(folder, 'spec.json')
+  }
+  const names = 'shared_bottom, mixture_of_experts, multi_gate, aitm, mmoe, moe'
+  t.same(await problems({ name: 'mmoee' }), [
+    `/architecture/name must name an architecture: ${names}; did you mean mmoe?`,
+  ])
+  t.same(await problems({ num_experts: 2 }), [`/architecture/name must name an architecture: ${names}`])
 })
 
 t.test('an architecture may be called as papers do', async (t) => {
@@ -126,6 +169,7 @@ t.test('files that are no specs', async (t) => {
   t.match(await problemsOf(folder, 'broken.yaml'), [/line 2/])
   t.match(await problemsOf(folder, 'folder.yaml'), [/can't be read/])
   await t.rejects(readSpec('nothing', specs), { message: /no such spec: .*census-income/ })
+  await t.rejects(readSpec('ads-funel', specs), { message: /; did you mean ads-funnel\?$/ })
   await t.rejects(readSpec('nothing', join(folder, 'none')), { message: /nor one of \(none\)/ })
 })
 

@@ -100,7 +100,7 @@ t.test("tells the service's own words", async (t) => {
 t.test('an answer of another shape is refused', async (t) => {
   await t.rejects(
     ask(t, (_, response) => response.end('{"predictions":{"ctr":[1]}}')),
-    { message: 'The service answered no column of 500 numbers for ctr' },
+    { message: "The service's answer has no column of 500 numbers for ctr" },
   )
   await t.rejects(
     ask(t, (_, response) => response.end('{}')),

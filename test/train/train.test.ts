@@ -8,8 +8,9 @@ import { readBundle } from '../../src/model/version/read-version.ts'
 import { readDataset } from '../../src/train/dataset.ts'
 import type { EpochReport, FitObserver } from '../../src/train/fit.ts'
 import { predictLocally } from '../../src/train/local.ts'
+import { readSpec } from '../../src/train/read-spec.ts'
 import { reportQuality } from '../../src/train/report.ts'
-import { readSpec, SpecError } from '../../src/train/spec.ts'
+import { SpecError } from '../../src/train/spec.ts'
 import { type TrainOptions, train } from '../../src/train/train.ts'
 import { specs, tinyCsv, tinySpec } from '../support/tiny.ts'
 
@@ -113,7 +114,7 @@ t.test('a version that is there is not overwritten without force', async (t) => 
   const problems = (error as SpecError).problems.map(({ path, message }) => `${path} ${message}`)
   t.equal(problems.length, 3)
   t.match(problems[0], /^\/version .*tiny\/1 exists already/)
-  const columns = 'known are colour, shop, hour, size, click, sale'
+  const columns = 'the columns are colour, shop, hour, size, click, sale'
   t.equal(problems[1], `/fields/5/name no column "sise"; ${columns}; did you mean size?`)
   t.equal(problems[2], `/tasks/0/label no column "clik"; ${columns}; did you mean click?`)
   await trainIn(folder, { description: 'new' }, { force: true })
@@ -142,7 +143,7 @@ t.test('the epoch that is best by the metric of the spec is kept', async (t) => 
   const oneClass = { ...tinySpec().tasks[0], name: 'never', label: 'false' }
   const tasks = [...tinySpec().tasks, oneClass]
   await t.rejects(trainIn(folder, { version: 3, tasks, training: { ...training, select: 'never.auc' } }), {
-    message: /\/training\/select never\.auc is not defined: the validation rows/,
+    message: /\/training\/select never\.auc is undefined: the validation rows/,
   })
 })
 
@@ -199,7 +200,7 @@ t.test('the saved version answers as the network did', async (t) => {
   const without = { ...loaded.spec, fields: loaded.spec.fields.slice(1) }
   await t.rejects(predictLocally(engine, bundle, loaded.file, without, dataset), {
     code: 'INVALID_BUNDLE',
-    message: /makes no field "colour"/,
+    message: /has the field "colour", which the spec lacks/,
   })
   const renamed = { ...loaded.spec, derived: [{ name: 'other', product: ['ctr'] }] }
   await t.rejects(predictLocally(engine, bundle, loaded.file, renamed, dataset), {
@@ -227,8 +228,8 @@ t.test('warns of a task whose training rows are all of one class, and of one wit
   t.same(
     lines.filter((line) => line.startsWith('warning')),
     [
-      'warning: task always has nothing to learn: all 240 training rows that count for it have the label 1; look at its label and where',
-      'warning: task never has nothing to learn: no training row counts for it; look at its label and where',
+      'warning: task always has nothing to learn: all 240 training rows in its sample space have the label 1; check its label and where',
+      'warning: task never has nothing to learn: its sample space has no training rows; check its label and where',
     ],
   )
 })
@@ -245,6 +246,6 @@ t.test('leaves out a calibration that would reverse the ranking', async (t) => {
     training: { epochs: 1, batch_size: 16, learning_rate: 0.05 },
   }
   await trainIn(folder, changes, { log: (line) => lines.push(line) })
-  t.ok(lines.includes('calibration of ctr would reverse its ranking; left out'))
+  t.ok(lines.includes('calibration of ctr omitted: it would reverse the ranking'))
   t.notOk((await readBundle(join(folder, 'models'), 'tiny', '1')).manifest.tasks[0]!.calibration)
 })

@@ -1,14 +1,14 @@
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, Help, type Option } from 'commander'
 import { ModelError, reasonOf } from '../model/base/errors.ts'
 import { multigateVersion } from '../model/base/project.ts'
 import { SpecError } from '../train/spec.ts'
 
-/** Exit codes: 1 anything failed, 2 wrong usage, 130 interrupted. */
+/** Exit code after an interrupt; 2 stands for wrong usage, 1 for any other failure. */
 const interrupted = 130
 
 /**
- * Runs the command line `args` with these commands, and resolves with the exit code. Reports a user's errors without a
- * stack trace, unless the environment variable DEBUG is set.
+ * Runs the command line `args` with these commands and resolves with the exit code. Errors are printed without a stack trace; for
+ * unexpected errors the environment variable DEBUG adds it.
  */
 export async function runProgram(commands: Command[], args: string[], signal: AbortSignal): Promise<number> {
   const program = new Command('multigate')
@@ -16,7 +16,7 @@ export async function runProgram(commands: Command[], args: string[], signal: Ab
     .version(multigateVersion)
     .showHelpAfterError('(--help lists commands and options)')
   for (const command of commands) program.addCommand(command)
-  for (const command of [program, ...commands]) command.exitOverride()
+  for (const command of [program, ...commands]) command.exitOverride().configureHelp({ optionDescription })
   try {
     await program.parseAsync(args, { from: 'user' })
     return 0
@@ -30,4 +30,9 @@ export async function runProgram(commands: Command[], args: string[], signal: Ab
     console.error(expected || !(error instanceof Error) || !process.env.DEBUG ? reasonOf(error) : error.stack)
     return 1
   }
+}
+
+function optionDescription(option: Option): string {
+  const description = new Help().optionDescription(option)
+  return option.mandatory ? `${description} (required)` : description
 }

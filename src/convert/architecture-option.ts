@@ -15,8 +15,8 @@ import type { ClassHints } from './keras/recognise.ts'
 import { checked, readText } from './read-options.ts'
 
 /**
- * Reads `--architecture`: a file of a class's arguments (.yaml, .json), or the same in place, `mmoe,gate_function=sigmoid`: a class or
- * architecture, then options; each part may be left out. Rejects with INVALID_REQUEST, naming every part that is wrong.
+ * Reads `--architecture`: a file of a class's arguments (.yaml, .json), or an inline list such as `mmoe,gate_function=sigmoid`, the
+ * optional name of a class or architecture followed by options. Rejects with INVALID_REQUEST, naming every invalid part.
  */
 export async function readArchitecture(option: string): Promise<ClassHints> {
   const isFile = /\.(?:ya?ml|json)$/.test(option)
@@ -39,7 +39,7 @@ function parseOptions(option: string): Record<string, unknown> {
     const [key, value] = part.split(/=(.*)/s).map((text) => text.trim())
     if (value === undefined && index === 0) return ['name', key]
     if (!key || !value)
-      throw new ModelError('INVALID_REQUEST', `--architecture: ${JSON.stringify(part)} is no option=value`)
+      throw new ModelError('INVALID_REQUEST', `--architecture: ${JSON.stringify(part)} is not of the form option=value`)
     return [key, Number.isFinite(Number(value)) ? Number(value) : value]
   })
   return Object.fromEntries(entries)
@@ -52,11 +52,11 @@ function nameOf(written: string, place: string): ClassHints['name'] {
   const known = [...Object.keys(classNames), ...architectureNames, ...Object.keys(architectureAliases)]
   throw new ModelError(
     'INVALID_REQUEST',
-    `${place}: ${JSON.stringify(written)} is none of ${known.join(', ')}, and no .yaml or .json file${meant(written, known)}`,
+    `${place}: ${JSON.stringify(written)} is neither a .yaml or .json file nor one of ${known.join(', ')}${meant(written, known)}`,
   )
 }
 
-/** Options that an architecture has, or, where none is named, that any has. */
+/** Checks options against the named architecture, or against all of them. */
 function problemsOf(name: ClassHints['name'], options: Record<string, unknown>): string[] {
   const variants = ArchitectureOptions.anyOf.filter(({ properties }) => !name || properties.name.const === name)
   const known = new Map(variants.flatMap(({ properties }) => Object.entries(properties as Record<string, TSchema>)))
@@ -65,7 +65,7 @@ function problemsOf(name: ClassHints['name'], options: Record<string, unknown>):
     const schema = known.get(option)
     if (schema === undefined)
       return [
-        `${option} is no option of ${name ?? 'these classes'}${meant(option, known.keys()) || `; known are ${[...known.keys()].join(', ')}`}`,
+        `${option} is not an option of ${name ?? 'any class'}${meant(option, known.keys()) || `; the options are ${[...known.keys()].join(', ')}`}`,
       ]
     const problems: ProblemItem[] = []
     check(schema, value, '', problems)

@@ -6,11 +6,11 @@ import { showProgress, type Terminal } from './terminal.ts'
 interface Terminals {
   /** Results. */
   out: Terminal
-  /** Progress and remarks. */
+  /** Progress and notes. */
   err: Terminal
 }
 
-/** `multigate import`: writes the version, says what it is. */
+/** `multigate import`: writes the version and prints a summary. */
 export async function runImport({ out, err, ...options }: Omit<ImportOptions, 'progress'> & Terminals): Promise<void> {
   const progress = showProgress(err)
   try {
@@ -23,7 +23,7 @@ export async function runImport({ out, err, ...options }: Omit<ImportOptions, 'p
   }
 }
 
-/** `multigate export`: writes the file or folder, says what it takes. */
+/** `multigate export`: writes the file or folder and prints its inputs. */
 export async function runExport({
   stdout,
   stderr,
@@ -50,20 +50,20 @@ function formatExport(
     ...(dense.length > 0 ? [`${dense.length} numeric fields`] : []),
   ]
   const columns = `${name}/${version}: ${inputs.join(', ')}; tasks ${tasks.map(({ name }) => name).join(', ')}`
-  const made = Object.entries({ ...architecture, num_tasks: tasks.length, num_emb: ids })
+  const args = Object.entries({ ...architecture, num_tasks: tasks.length, num_emb: ids })
     .filter(([key]) => key !== 'name')
     .map(([key, value]) => `${key}=${value}`)
   return [
     columns,
     ...(to === 'keras-weights'
-      ? [`for the class of ${architecture?.name} on Keras ${keras}, made with ${made.join(', ')}`]
+      ? [`for the ${architecture?.name} class on Keras ${keras}, created with ${args.join(', ')}`]
       : []),
     `${checked} golden rows answered`,
     `written to ${out}`,
   ]
 }
 
-/** Last, and set apart: a version that looks right may answer wrongly in every row. */
+/** Printed last and set apart: a version that looks right may answer every row wrongly. */
 function formatUnchecked(
   { unchecked, manifest }: ImportResult,
   { path, models }: Pick<ImportOptions, 'path' | 'models'>,
@@ -73,13 +73,13 @@ function formatUnchecked(
   const stated = unchecked.flatMap(({ option }) => (option === undefined ? [] : [`${option}=…`]))
   return [
     '',
-    `WARNING: nothing has compared ${name}/${version} with the model that was trained.`,
-    `${path} holds the weights of a class, not its code. Assumed, because the file doesn't say:`,
+    `WARNING: nothing has compared ${name}/${version} with the trained model.`,
+    `${path} contains the weights of a class, not its code. The file does not state these assumptions:`,
     ...unchecked.map(({ text }) => `  ${text}`),
-    'If one of these is wrong, the version serves wrong probabilities, and nothing else will notice.',
-    `To check it, save some rows and what Keras answers to them (docs/import-export.md, "Golden rows"), then:`,
+    'If one of them is wrong, the version serves wrong probabilities, and no other check notices.',
+    `To check it, save some rows with Keras' answers (docs/import-export.md, "Golden rows"), then run`,
     `  multigate verify ${target} --golden answers.json`,
-    `or import again with --golden answers.json, which keeps these rows for every load${stated.length > 0 ? `; --architecture ${stated.join(',')} states what was assumed` : ''}.`,
+    `or import again with --golden answers.json, which also checks them at every load${stated.length > 0 ? `; --architecture ${stated.join(',')} replaces an assumption` : ''}.`,
   ]
 }
 
@@ -92,8 +92,8 @@ function formatImport({ folder, description, manifest, goldenFrom, notes, engine
     description,
     `${features.length - numeric} sparse and ${numeric} numeric fields; tasks ${tasks.map(({ name }) => name).join(', ')}`,
     goldenFrom === undefined
-      ? `${rows} rows drawn at random: the graph on ${engine}${compiled} agrees with our own float64 computation within ${golden?.tolerance}; Keras was not asked`
-      : `${rows} golden rows of ${goldenFrom}; answered within ${golden?.tolerance} on ${engine}${compiled}`,
+      ? `${rows} random rows: the graph on ${engine}${compiled} agrees with a float64 computation within ${golden?.tolerance}; Keras was not asked`
+      : `${rows} golden rows of ${goldenFrom}, answered within ${golden?.tolerance} on ${engine}${compiled}`,
     ...[...notes, ...plan.notes].map((note) => `note: ${note}`),
     `written to ${folder}`,
   ]

@@ -11,7 +11,7 @@ import { forwardClass } from './keras/forward-class.ts'
 import { largestHdf5, readHdf5, readWhole } from './keras/hdf5.ts'
 import { recognise } from './keras/recognise.ts'
 
-/** Asks an exported graph the golden rows; answers how many there are. Rejects with MODEL_FAILED where one differs. */
+/** Checks an exported graph's answers to the golden rows; returns their number. Rejects with MODEL_FAILED if one differs. */
 export async function checkGraph(
   { manifest }: Bundle,
   engineName: 'onnx' | 'tensorflow',
@@ -31,7 +31,7 @@ export async function checkGraph(
   }
 }
 
-/** The same of exported weights, read as an import reads them and computed in float64. */
+/** The same check for exported weights, read like an import and computed in float64. */
 export async function checkWeights({ manifest }: Bundle, path: string): Promise<number> {
   const file = await readHdf5(await readWhole(path, largestHdf5), path)
   const architecture = manifest.architecture!
@@ -64,7 +64,7 @@ function compare(manifest: Bundle['manifest'], answer: (row: number, task: numbe
       if (!(Math.abs(answer(row, t) - expected[t]!) <= golden.tolerance))
         throw new ModelError(
           'MODEL_FAILED',
-          `${name}/${version}: what was exported answers ${answer(row, t)} for ${task.name} in golden row ${row}, not ${expected[t]}`,
+          `${name}/${version}: the export answers ${answer(row, t)} for ${task.name} in golden row ${row}, not ${expected[t]}`,
         )
     })
   })

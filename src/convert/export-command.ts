@@ -12,19 +12,19 @@ interface ExportFlags {
 /** `multigate export` */
 export function createExportCommand(signal: AbortSignal): Command {
   return new Command('export')
-    .description("write a version's graph as ONNX, TensorFlow.js or Keras read it; see docs/import-export.md")
+    .description("export a version's graph to ONNX, TensorFlow.js or Keras; see docs/import-export.md")
     .argument('<model>', "the folder of a version or a model, or a model's name")
     .addOption(
-      new Option('--to <format>', 'what to write').choices(['onnx', 'tfjs', 'keras-weights']).makeOptionMandatory(),
+      new Option('--to <format>', 'format to write').choices(['onnx', 'tfjs', 'keras-weights']).makeOptionMandatory(),
     )
-    .requiredOption('--out <path>', 'the file, or for tfjs the folder')
-    .option('--models <folder>', 'folder of the models that have names', 'models')
+    .requiredOption('--out <path>', 'file to write; for tfjs, folder')
+    .option('--models <folder>', 'folder of models, for models given by name', 'models')
     .addOption(
-      new Option('--keras <version>', "of keras-weights: whose layout, Keras 3's or Keras 2.15's")
+      new Option('--keras <version>', 'for keras-weights: Keras version that loads them (2 stands for 2.15)')
         .choices(['2', '3'])
         .default('3'),
     )
-    .option('--force', 'replace what is there already', false)
+    .option('--force', 'replace an existing file or folder', false)
     .addHelpText(
       'after',
       `
@@ -33,7 +33,7 @@ Examples:
   multigate export models/ads-funnel/1 --to tfjs --out web/ads-funnel
   multigate export ads-funnel --to keras-weights --out ads-funnel.weights.h5
 
-What is written has answered the golden rows first. Ids are those of the manifest's fields, one range after the other.`,
+The export appears only after it answers the golden rows. Ids follow the manifest's fields, in consecutive ranges.`,
     )
     .action(async (target: string, { to, out, models, keras, force }: ExportFlags) => {
       const { runExport } = await import('./commands.ts')

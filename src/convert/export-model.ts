@@ -11,6 +11,7 @@ import { lowerLayersModel } from '../model/lower/layers/lower-layers.ts'
 import { readComplete } from '../model/lower/read-graph.ts'
 import { bindingsOf } from '../model/prediction/bindings.ts'
 import { outputsOf, savedGraph } from '../model/prediction/load-graph.ts'
+import { missingModel } from '../model/version/missing-model.ts'
 import { findBundle } from '../model/version/open-version.ts'
 import { checkGraph, checkWeights } from './export-check.ts'
 import type { KerasVersion } from './keras/write-weights.ts'
@@ -18,12 +19,12 @@ import type { KerasVersion } from './keras/write-weights.ts'
 export type ExportFormat = 'onnx' | 'tfjs' | 'keras-weights'
 
 export interface ExportOptions {
-  /** A version's or a model's folder, or a model's name. */
+  /** Folder of a version or a model, or a model's name. */
   target: string
   models: string
   to: ExportFormat
   out: string
-  /** Whose layout of weights. */
+  /** Keras version that loads the weights. */
   keras: KerasVersion
   force: boolean
   signal: AbortSignal
@@ -33,25 +34,25 @@ export interface ExportOptions {
 export interface ExportResult {
   out: string
   manifest: Bundle['manifest']
-  /** Golden rows that the exported file answered as the manifest says. */
+  /** Number of golden rows that the exported graph answered correctly. */
   checked: number
-  /** Rows of the embedding table, of Keras' weights. */
+  /** Rows of the embedding table, for weights of Keras. */
   ids: number | undefined
 }
 
 interface Written {
-  /** Below the folder, in the order in which they may appear. */
+  /** Relative to the folder, in the order in which they may appear. */
   files: string[]
   ids?: number
 }
 
 /**
- * Writes a version's graph as others read it: `onnx` one file (and those it names), `tfjs` the folder of a TensorFlow.js
- * layers model, `keras-weights` a `.weights.h5` for the reference's Python class. What is written is opened anew and asked
- * the golden rows before it appears, whole or not at all.
+ * Writes a version's graph in another format: `onnx`, one file and its external data; `tfjs`, the folder of a TensorFlow.js
+ * layers model; `keras-weights`, a `.weights.h5` for the reference's Python class. The result is opened and must answer the
+ * golden rows before it appears, completely or not at all.
  *
- * Rejects with MODEL_NOT_FOUND, INVALID_BUNDLE for a damaged version, UNSUPPORTED_GRAPH where the graph is none of that
- * format, INVALID_REQUEST where `out` is there already.
+ * Rejects with MODEL_NOT_FOUND, INVALID_BUNDLE for a damaged version, UNSUPPORTED_GRAPH if the format can't hold the graph,
+ * INVALID_REQUEST if `out` exists.
  */
 export async function exportModel(options: ExportOptions): Promise<ExportResult> {
   const { target, models, to, force, signal, progress } = options
@@ -59,17 +60,19 @@ export async function exportModel(options: ExportOptions): Promise<ExportResult>
   if (!force && (await exists(out)))
     throw new ModelError('INVALID_REQUEST', `${options.out} exists already; --force replaces it`)
   const bundle = await findBundle(target, models)
-  if (bundle === undefined)
-    throw new ModelError('MODEL_NOT_FOUND', `${target} is no folder of a model or version, and no model in ${models}`)
+  if (bundle === undefined) throw new ModelError('MODEL_NOT_FOUND', await missingModel(target, models))
   if (bundle.manifestless)
-    throw new ModelError('UNSUPPORTED_GRAPH', `${target} has no manifest: what its columns mean is not known`)
+    throw new ModelError(
+      'UNSUPPORTED_GRAPH',
+      `${target} has no manifest that describes its columns: multigate init writes one`,
+    )
   progress(`writing ${basename(out)}`)
   await mkdir(dirname(out), { recursive: true })
   const temporary = await mkdtemp(join(dirname(out), `.${basename(out)}-`))
   try {
     const { files, ids } = await writers[to](bundle, temporary, basename(out), options)
     signal.throwIfAborted()
-    progress('asking it the golden rows')
+    progress('checking its golden rows')
     const checked = await checkers[to](bundle, temporary, basename(out))
     signal.throwIfAborted()
     if (force) await rename(out, join(temporary, 'replaced')).catch(ignoreAbsent)
@@ -80,7 +83,7 @@ export async function exportModel(options: ExportOptions): Promise<ExportResult>
   }
 }
 
-/** Each writes below `folder`; `name` is the file or folder that was asked for. */
+/** Each writes into `folder`; `name` is the name of the requested file or folder. */
 const writers: Record<
   ExportFormat,
   (bundle: Bundle, folder: string, name: string, options: ExportOptions) => Promise<Written>
@@ -102,7 +105,10 @@ const writers: Record<
     const tables = externalFiles(bytes)
     for (const table of tables) {
       if (table.includes('/'))
-        throw new ModelError('UNSUPPORTED_GRAPH', `${graph.file} keeps tensors in ${table}, in a folder of its own`)
+        throw new ModelError(
+          'UNSUPPORTED_GRAPH',
+          `${graph.file} keeps tensors in another folder, ${table}, which can't be exported`,
+        )
       await cp(join(from, dirname(graph.file), table), join(folder, table))
     }
     return { files: [...tables, name] }
@@ -128,7 +134,7 @@ const writers: Record<
     if (architecture === undefined)
       throw new ModelError(
         'UNSUPPORTED_GRAPH',
-        `${manifest.name}/${manifest.version} is of none of the reference's classes: --to tfjs or --to onnx`,
+        `${manifest.name}/${manifest.version} is none of the reference's classes: use --to tfjs or --to onnx`,
       )
     const model = await readLayersModel(from, graph.file)
     const layout = layoutOf(manifest)
@@ -146,7 +152,7 @@ const writers: Record<
       shape,
       (weight) => {
         const found = model.weights.get(weight)
-        if (found === undefined) throw new ModelError('INVALID_BUNDLE', `${model.file}: there is no weight ${weight}`)
+        if (found === undefined) throw new ModelError('INVALID_BUNDLE', `${model.file} has no weight ${weight}`)
         return new Float32Array(found.data.slice().buffer)
       },
       keras,
@@ -156,7 +162,7 @@ const writers: Record<
   },
 }
 
-/** Each opens what was written, and answers how many golden rows it answered rightly. */
+/** Each opens the written graph, checks its answers to the golden rows and returns their number. */
 const checkers: Record<ExportFormat, (bundle: Bundle, folder: string, name: string) => Promise<number>> = {
   onnx: (bundle, folder, name) => checkGraph(bundle, 'onnx', { folder, format: 'onnx', file: name }),
   tfjs: (bundle, folder, name) =>
@@ -164,7 +170,7 @@ const checkers: Record<ExportFormat, (bundle: Bundle, folder: string, name: stri
   'keras-weights': (bundle, folder, name) => checkWeights(bundle, join(folder, name)),
 }
 
-/** Tensors of the graph that are asked for: where each task has its own, every one. */
+/** The graph's output tensors: several if each task has its own. */
 function savedOutputs(manifest: Bundle['manifest']): string[] {
   return partsOf(outputsOf(manifest), bindingsOf(manifest).joined)
 }
@@ -173,7 +179,7 @@ function needLayers({ name, version, graph }: Bundle['manifest']): void {
   if (graph.format !== 'layers')
     throw new ModelError(
       'UNSUPPORTED_GRAPH',
-      `${name}/${version} is ${graph.format === 'onnx' ? 'an ONNX file' : `a ${graph.format}`}: --to onnx alone can be had of it`,
+      `${name}/${version} is ${graph.format === 'onnx' ? 'an ONNX file' : `a ${graph.format}`}, which can only be exported with --to onnx`,
     )
 }
 

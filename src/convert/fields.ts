@@ -5,13 +5,13 @@ import type { Field, Side, SparseField } from '../schemas/features.ts'
 import type { IdRange, ImportedModel, SparseColumn } from './keras/imported-model.ts'
 
 export interface FieldChoice {
-  /** Fields that were said, with vocabularies and scalings of their own. */
+  /** Fields given by the user; default: plain ones. */
   features: Field[] | undefined
-  /** Ids of each sparse field, where no features are said. */
+  /** Without features: number of ids of each sparse field. */
   sizes: number[] | undefined
-  /** Names of fields, where no features are said. */
+  /** Without features: names of context and cross fields. */
   sides: { context: string[]; cross: string[] }
-  /** Rows of a table may belong to no field. */
+  /** Accept rows of a table that belong to no field. */
   allowUnused: boolean
 }
 
@@ -19,21 +19,21 @@ export interface ChosenFields {
   features: Field[]
   /** Per sparse field. */
   ranges: IdRange[]
-  /** Each field's ids begin at 0; else they follow each other in one table. */
+  /** Whether each field's ids begin at row 0; otherwise they follow each other in one table. */
   ownIds: boolean
-  /** What was decided, for people. */
+  /** Decisions, for people. */
   notes: string[]
 }
 
-/** Most bytes of a table that repeats rows of the model's own. */
+/** Largest table that repeats rows of the model's own tables, bytes. */
 const largestRepeated = 256 * 1024 * 1024
 
 /**
- * The fields of an imported model, and which rows of its tables each one's ids mean.
+ * Chooses the fields of an imported model and assigns rows of its tables to their ids.
  *
- * Columns that share a table use ranges of it one after the other, where their sizes add up to it; where no sizes are said, or
- * each is the whole table, each may use all of it. Throws INVALID_REQUEST where the fields said are not as many, have more ids than
- * the model has rows, or leave rows unused and `allowUnused` isn't set: one field that is too small shifts all after it.
+ * Columns that share a table use consecutive ranges if their sizes add up to its rows. Without sizes, or if each size equals
+ * the table, every column may use every row. Throws INVALID_REQUEST if the number of fields is wrong, if they have more ids
+ * than the model has rows, or if they leave rows unused without `allowUnused`: a field that is too small shifts all later ids.
  */
 export function chooseFields(model: ImportedModel, choice: FieldChoice): ChosenFields {
   const { features = plainFields(model, choice) } = choice
@@ -56,11 +56,11 @@ export function chooseFields(model: ImportedModel, choice: FieldChoice): ChosenF
   }
   const ownIds = ranges.length > 0 && ranges.every(({ first }) => first === 0)
   const bytes = ownIds ? 0 : ranges.reduce((sum, { ids }) => sum + ids, 0) * model.tableWidth * 4
-  // Without ranges of their own the fields are rows of the model's tables, none of which is needed twice.
+  // With own ids the model keeps its tables, and no row is stored twice.
   if (bytes > largestRepeated && notes.some((note) => note.includes(everyRow)))
     throw new ModelError(
       'INVALID_REQUEST',
-      `some fields share out a table and others use all of theirs, which would need a table of ${bytes} bytes: give all their own ranges`,
+      `some fields divide a table and others use all of theirs, which needs a table of ${bytes} bytes: give every field its own range`,
     )
   return { features, ranges, ownIds, notes }
 }
@@ -87,12 +87,12 @@ function rangesOf(
     if (known && !allowUnused && sizes.some((ids) => ids !== rows))
       throw new ModelError(
         'INVALID_REQUEST',
-        `${names} have ${total} ids, but share a table of ${rows} rows: sizes must add up to ${rows}, or each be ${rows} where every field uses every row; --allow-unused takes each field's ids from row 0 on (${listed(fields, sizes)})`,
+        `${names} have ${total} ids, but share a table of ${rows} rows: sizes must add up to ${rows}, or each must be ${rows} if every field uses every row; with --allow-unused each field's ids begin at row 0 (${listed(fields, sizes)})`,
       )
     notes.push(
       known
         ? `${names} have ${total} ids and share a table of ${rows} rows: ${everyRow}`
-        : `${names} share a table of ${rows} rows, and it is not known who uses which: ${everyRow}; --sizes or --features say it`,
+        : `${names} share a table of ${rows} rows: ${everyRow}, unless --sizes or --features give their sizes`,
     )
     return sizes.map((ids) => ({ first: 0, ids }))
   }
@@ -119,7 +119,7 @@ function listed(fields: [SparseColumn, SparseField][], sizes: number[]): string 
   return [...shown, ...(fields.length > most ? [`… ${fields.length - most} more`] : [])].join(', ')
 }
 
-/** Ids and numbers as the model itself takes them. */
+/** Fields with the model's own ids and unscaled numbers. */
 function plainFields({ sparse, dense }: ImportedModel, { sizes, sides }: FieldChoice): Field[] {
   if (sizes !== undefined) expectCount('sparse', sparse.length, sizes.length, '--sizes has')
   const names = fieldNames([...sparse.map(({ name }) => name), ...dense])
@@ -138,10 +138,10 @@ function plainFields({ sparse, dense }: ImportedModel, { sizes, sides }: FieldCh
 /** For `--context` and `--cross`. */
 export function unknownField(name: string, known: string[]): string {
   const meant = closestName(name, known)
-  return `there is no field ${JSON.stringify(name)}, but ${known.join(', ')}${meant === undefined ? '' : `; did you mean ${meant}?`}`
+  return `there is no field ${JSON.stringify(name)}; the fields are ${known.join(', ')}${meant === undefined ? '' : `; did you mean ${meant}?`}`
 }
 
-/** `id` and `bid` are no names of fields, and no two are alike. */
+/** Makes names unique and avoids `id` and `bid`. */
 function fieldNames(wanted: string[]): string[] {
   const taken = new Set(['id', 'bid'])
   return wanted.map((name) => {
@@ -152,7 +152,7 @@ function fieldNames(wanted: string[]): string[] {
   })
 }
 
-function expectCount(kind: string, wanted: number, said: number, who = 'the features have') {
-  if (wanted !== said)
-    throw new ModelError('INVALID_REQUEST', `${who} ${said} ${kind} fields, but the model takes ${wanted}`)
+function expectCount(kind: string, expected: number, given: number, subject = 'the features have') {
+  if (expected !== given)
+    throw new ModelError('INVALID_REQUEST', `${subject} ${given} ${kind} fields, but the model takes ${expected}`)
 }

@@ -1,30 +1,31 @@
+import { closestName } from '../model/base/closest-name.ts'
 import { ModelError } from '../model/base/errors.ts'
 import { drawRow } from '../model/features/draw-value.ts'
 import { createEncoder } from '../model/features/encoder.ts'
 import type { Field } from '../schemas/features.ts'
-import { isObject } from '../schemas/json.ts'
+import { isObject, pointer } from '../schemas/json.ts'
 import type { GoldenRows } from '../schemas/manifest.ts'
 import type { IdRange, ImportedModel } from './keras/imported-model.ts'
 import { nameValue } from './named-values.ts'
 
 type Row = GoldenRows['rows'][number]
 
-/** As many as `multigate train` keeps. */
+/** Golden rows drawn where no file gives them. */
 const drawnRows = 32
-/** A manifest's bound. */
+/** Largest number of golden rows in a manifest. */
 const mostRows = 1000
-/** A manifest's default; Keras' own reloads differ by less than 1e-6. */
+/** The manifest's default. Keras itself differs by less than 1e-6 after reloading a model. */
 const tolerance = 1e-5
 
-/** What the columns of a file of golden rows mean. */
+/** The meaning of the columns in a file of golden rows. */
 export interface GoldenColumns {
   features: Field[]
-  /** Per sparse field the id, as the model takes it, of the field's id 0. */
+  /** Per sparse field, the model's id for the field's id 0. */
   firsts: number[]
   tasks: string[]
 }
 
-/** What golden rows are made of. */
+/** A model that computes golden rows, and its fields. */
 export interface GoldenSource {
   model: ImportedModel
   features: Field[]
@@ -33,7 +34,7 @@ export interface GoldenSource {
   tasks: string[]
 }
 
-/** Rows drawn at random, and what the model says to them in float64. `random` is uniform over [0, 1). */
+/** Random rows with the model's answers, computed in float64. `random` is uniform over [0, 1). */
 export function drawGolden({ features, ...source }: GoldenSource, random: () => number): GoldenRows {
   const rows = Array.from({ length: drawnRows }, () => drawRow(features, random))
   const probabilities = evaluate(rows, { features, ...source })
@@ -42,7 +43,7 @@ export function drawGolden({ features, ...source }: GoldenSource, random: () => 
       if (!(value >= 0 && value <= 1))
         throw new ModelError(
           'UNSUPPORTED_GRAPH',
-          `the model answers ${value} for ${source.tasks[t]}, which is no probability: it should end in a sigmoid or a softmax`,
+          `the model answers ${value} for ${source.tasks[t]}, which is not a probability: it should end in a sigmoid or a softmax`,
         )
     })
   })
@@ -50,25 +51,41 @@ export function drawGolden({ features, ...source }: GoldenSource, random: () => 
 }
 
 /**
- * Rows with answers that the training framework itself gave, in one of two forms: `{rows: [{field: value}], probabilities: [[…]]}`,
- * or tensors as the model takes them, `{sparse: {data: [[…]]}, dense: {data: [[…]]}, probabilities: {data: [[…]]}}`.
+ * Rows with answers from the training framework, in one of two forms: `{rows: [{field: value}], probabilities: [[…]]}`, or
+ * tensors as the model takes them, `{sparse: {data: [[…]]}, dense: {data: [[…]]}, probabilities: {data: [[…]]}}`.
  *
- * Throws INVALID_REQUEST, naming `file` and the place, where they are malformed or don't fit the fields.
+ * Throws INVALID_REQUEST, naming `file` and the place, if they are malformed or do not fit the fields.
  */
 export function readGolden(written: unknown, file: string, columns: GoldenColumns): GoldenRows {
   const wrong = (message: string) => new ModelError('INVALID_REQUEST', `${file}: ${message}`)
-  if (!isObject(written)) throw wrong('is no JSON object')
+  if (!isObject(written)) throw wrong('is not a JSON object')
   const answers = matrix(written, 'probabilities', columns.tasks.length, wrong)
   const count = Math.min(answers.length, mostRows)
   const rows = Array.isArray(written.rows)
-    ? namedRows(written.rows, wrong)
+    ? namedRows(written.rows, columns.features, wrong)
     : tensorRows(written, answers.length, columns, wrong)
   if (rows.length !== answers.length) throw wrong(`has ${rows.length} rows and ${answers.length} answers`)
   const allowed = typeof written.tolerance === 'number' ? written.tolerance : tolerance
   return { rows: rows.slice(0, count), probabilities: answers.slice(0, count), tolerance: allowed }
 }
 
-/** The first answer that isn't the golden row's, in words; undefined where all are. `who` answered. */
+/** Violations that a message lists. */
+const mostListed = 10
+
+/** Runs `encode`; its errors about candidates become errors about the rows of `file`. */
+export async function placeErrors<T>(file: string, encode: () => T | Promise<T>): Promise<T> {
+  try {
+    return await encode()
+  } catch (error) {
+    if (!(error instanceof ModelError) || error.problems === undefined) throw error
+    const listed = error.problems
+      .slice(0, mostListed)
+      .map(({ path, message }) => `${path.replace(/^\/candidates/, '/rows')} ${message}`)
+    throw new ModelError('INVALID_REQUEST', `${file}: ${listed.join('; ')}`, { cause: error })
+  }
+}
+
+/** Describes the first answer that differs from its golden row; undefined if none does. `who` is the subject of the answer. */
 export function differenceOf(
   golden: GoldenRows,
   answers: number[][],
@@ -84,20 +101,21 @@ export function differenceOf(
   return undefined
 }
 
-/** `readGolden`, held against the file's weights in float64. Throws INVALID_REQUEST where they answer something else. */
-export function checkGolden(written: unknown, file: string, source: GoldenSource): GoldenRows {
+/** Like `readGolden`; also throws INVALID_REQUEST if the file's weights, evaluated in float64, give other answers. */
+export async function checkGolden(written: unknown, file: string, source: GoldenSource): Promise<GoldenRows> {
   const { features, ranges, tasks, model } = source
   const golden = readGolden(written, file, { features, firsts: ranges.map(({ first }) => first), tasks })
-  const difference = differenceOf(golden, evaluate(golden.rows, source), tasks, "the file's weights answer")
+  const answers = await placeErrors(file, () => evaluate(golden.rows, source))
+  const difference = differenceOf(golden, answers, tasks, "the file's weights answer")
   if (difference === undefined) return golden
   const assumed = model.assumed.map(({ text }) => text).join('; ')
   throw new ModelError(
     'INVALID_REQUEST',
-    `${file}: ${difference}${assumed && `. The file of weights doesn't say what was assumed: ${assumed}; --architecture states options`}`,
+    `${file}: ${difference}${assumed && `. The file of weights does not state what was assumed: ${assumed}; --architecture states options`}`,
   )
 }
 
-/** What the foreign model says to named rows. */
+/** The foreign model's answers to named rows. */
 function evaluate(rows: Row[], { model, features, ranges, ownIds }: GoldenSource): number[][] {
   const encoder = createEncoder(features, undefined, ownIds)
   const { sparse, dense } = encoder.rows(undefined, rows, { maxRows: mostRows, partial: false })
@@ -109,9 +127,19 @@ function evaluate(rows: Row[], { model, features, ranges, ownIds }: GoldenSource
   })
 }
 
-function namedRows(written: unknown, wrong: (message: string) => ModelError): Row[] {
+function namedRows(written: unknown, features: Field[], wrong: (message: string) => ModelError): Row[] {
   if (!Array.isArray(written) || !written.every(isObject)) throw wrong('/rows must be a list of objects')
-  return written as Row[]
+  const names = new Set(features.map(({ name }) => name))
+  const unknown = written.flatMap((row, i) =>
+    // Rows may be saved requests: `id` and `bid` are no fields, but have no influence.
+    Object.keys(row).flatMap((name) => (names.has(name) || name === 'id' || name === 'bid' ? [] : [{ i, name }])),
+  )
+  if (unknown.length === 0) return written as Row[]
+  const listed = unknown.slice(0, mostListed).map(({ i, name }) => {
+    const meant = closestName(name, names)
+    return `/rows/${i}${pointer(name)} is no field${meant === undefined ? '' : `; did you mean ${meant}?`}`
+  })
+  throw wrong(`${listed.join('; ')}; the fields are ${[...names].join(', ')}`)
 }
 
 function tensorRows(
@@ -134,7 +162,7 @@ function tensorRows(
   })
 }
 
-/** `{data: rows}` or rows; without columns it may be left out. */
+/** `{data: rows}` or rows; optional without columns. */
 function matrix(
   written: Record<string, unknown>,
   name: string,

@@ -1,8 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander'
-import { Value } from 'typebox/value'
 import { cacheFolder } from '../config/cache-folder.ts'
 import { multigateVersion } from '../model/base/project.ts'
-import { ModelName, TaskName, VersionName } from '../schemas/manifest.ts'
+import { parseModelName, parseNames, parseTaskNames, parseVersion } from './name-options.ts'
 
 interface ImportFlags {
   name: string
@@ -23,40 +22,40 @@ interface ImportFlags {
 /** `multigate import` */
 export function createImportCommand(signal: AbortSignal): Command {
   return new Command('import')
-    .description('make a version of a model that Keras saved; see docs/import-export.md')
-    .argument('<path>', 'a .keras file, or an HDF5 file of weights (.weights.h5, .h5) or of a whole model')
-    .requiredOption('--name <model>', 'name of the model', named(ModelName, 'name of a model'))
-    .option('--models <folder>', 'where versions are written, as <folder>/<name>/<version>', 'models')
-    .option('--model-version <number>', 'the version', named(VersionName, 'version'), '1')
-    .option('--features <file>', 'YAML or JSON: a list of fields as in a manifest, or {features, tasks, derived, …}')
-    .option('--sizes <numbers>', 'without --features: how many ids each sparse field has, in order', parseSizes)
-    .option('--context <fields>', 'without --features: fields that are the context, not the candidate', parseNames, [])
-    .option('--cross <fields>', 'without --features: fields that depend on both', parseNames, [])
+    .description('convert a model saved by Keras into a version; see docs/import-export.md')
+    .argument('<path>', 'a .keras file, or an HDF5 file (.weights.h5, .h5) with weights or a complete model')
+    .requiredOption('--name <model>', 'name of the model', parseModelName)
+    .option('--models <folder>', 'folder of models; the version is written to <folder>/<name>/<version>', 'models')
+    .option('--model-version <number>', 'the version', parseVersion, '1')
+    .option(
+      '--features <file>',
+      'YAML or JSON: a list of fields, as in a manifest, or an object {features, tasks, derived, …}',
+    )
+    .option('--sizes <numbers>', 'without --features: number of ids of each sparse field, in order', parseSizes)
+    .option('--context <fields>', 'without --features: context fields', parseNames, [])
+    .option('--cross <fields>', 'without --features: cross fields', parseNames, [])
     .option(
       '--tasks <names>',
-      "the tasks' names, in order; default: task_0, task_1, …, or the outputs' names",
-      parseTasks,
+      "names of the tasks, in order; default: task_0, task_1, …, or the outputs' names",
+      parseTaskNames,
     )
-    .option(
-      '--golden <file>',
-      'rows with the answers that Keras gave; default: rows drawn at random, answered in float64',
-    )
+    .option('--golden <file>', "rows with Keras' answers; default: random rows with answers computed in float64")
     .option(
       '--architecture <class>',
-      'of weights of a class: the class and what its file does not hold, as mmoe,gate_function=sigmoid,activation=relu, or a YAML or JSON file of its arguments',
+      'for a file of weights: the class and the options that the file does not contain, such as mmoe,gate_function=sigmoid,activation=relu, or a YAML or JSON file with its arguments',
     )
-    .option('--allow-unused', "take fields whose sizes don't add up to the rows of their embedding table", false)
-    .option('--cache <folder>', 'folder of compiled plans (MULTIGATE_CACHE; `off`: none)')
-    .option('--force', 'replace a version that is there already', false)
+    .option('--allow-unused', 'accept fields whose sizes do not add up to the rows of their embedding table', false)
+    .option('--cache <folder>', 'folder of compiled plans, or off (MULTIGATE_CACHE)')
+    .option('--force', 'replace an existing version', false)
     .addHelpText(
       'after',
       `
 Examples:
-  multigate import mmoe.keras --name ads                             what the file says is enough to begin with
+  multigate import mmoe.keras --name ads                             fields and tasks from the file
   multigate import mmoe.keras --name ads --features features.yaml --tasks ctr,cvr --golden answers.json
   multigate import mmoe.weights.h5 --name ads --architecture mmoe,gate_function=sigmoid --sizes 9,52,47
 
-Nothing is written before the version has been loaded and has answered its golden rows.`,
+The version is written only after it loads and answers its golden rows.`,
     )
     .action(async (path: string, flags: ImportFlags) => {
       const { runImport } = await import('./commands.ts')
@@ -84,23 +83,6 @@ Nothing is written before the version has been loaded and has answered its golde
         err: process.stderr,
       })
     })
-}
-
-function named(schema: typeof ModelName, what: string) {
-  return (value: string) => {
-    if (Value.Check(schema, value)) return value
-    throw new InvalidArgumentError(`${JSON.stringify(value)} can't be the ${what}.`)
-  }
-}
-
-function parseTasks(value: string): string[] {
-  return parseNames(value).map(named(TaskName, 'name of a task'))
-}
-
-function parseNames(value: string): string[] {
-  const names = value.split(',').map((name) => name.trim())
-  if (names.every((name) => name !== '')) return names
-  throw new InvalidArgumentError('must be names with commas between them.')
 }
 
 function parseSizes(value: string): number[] {

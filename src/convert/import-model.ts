@@ -4,6 +4,7 @@ import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
 import { ModelError } from '../model/base/errors.ts'
 import { writeBundle } from '../model/bundle/write.ts'
+import { servedOf } from '../model/prediction/served.ts'
 import { findGraph } from '../model/version/manifestless.ts'
 import type { GoldenRows, Manifest, Task } from '../schemas/manifest.ts'
 import { readArchitecture } from './architecture-option.ts'
@@ -20,7 +21,7 @@ export interface ImportOptions {
   name: string
   models: string
   version: string
-  /** Files that say what the model's own does not; undefined where nothing is said. */
+  /** Files with what the model's file does not contain. */
   features: string | undefined
   architecture: string | undefined
   golden: string | undefined
@@ -28,7 +29,7 @@ export interface ImportOptions {
   sizes: number[] | undefined
   context: string[]
   cross: string[]
-  /** Rows of an embedding table may belong to no field. */
+  /** Accept rows of an embedding table that belong to no field. */
   allowUnused: boolean
   force: boolean
   /** Folder of compiled plans. */
@@ -38,7 +39,7 @@ export interface ImportOptions {
   multigateVersion: string
   now: () => number
   signal: AbortSignal
-  /** Hears what is under way. */
+  /** Called with the current step; an empty text ends it. */
   progress(text: string): void
 }
 
@@ -46,39 +47,40 @@ export interface ImportResult extends Verified {
   folder: string
   description: string
   manifest: Omit<Manifest, 'files'>
-  /** Whether golden rows are Keras' own answers, or drawn. */
+  /** File of golden rows; undefined if they were drawn. */
   goldenFrom: string | undefined
-  /** What the file doesn't decide, and nobody has checked: empty where golden rows of Keras did. */
+  /** Assumptions that nothing has checked: empty if golden rows from Keras did. */
   unchecked: Assumption[]
   notes: string[]
 }
 
 /**
- * Makes a version of a model that Keras saved: reads it, decides what its columns mean, builds our graph, and loads it as
- * the server would. It is written last, whole or not at all.
+ * Converts a model saved by Keras into a version: reads it, assigns fields to its columns, builds the graph and loads it as
+ * the server does. The version is written last, completely or not at all.
  *
- * Rejects with ModelError: INVALID_BUNDLE for what is wrong with the model's file, UNSUPPORTED_GRAPH for what is not
- * known, INVALID_REQUEST for what was said beside it.
+ * Rejects with ModelError: INVALID_BUNDLE if the model's file is invalid, UNSUPPORTED_GRAPH if it uses something that is not
+ * supported, INVALID_REQUEST if an option does not fit it.
  */
 export async function importModel(options: ImportOptions): Promise<ImportResult> {
   const { path, name, models, version, force, signal, progress } = options
   const folder = join(models, name, version)
   await refuseGraph(options)
-  const said = options.features === undefined ? undefined : await readFeatures(options.features)
+  const stated = options.features === undefined ? undefined : await readFeatures(options.features)
   const hints = options.architecture === undefined ? undefined : await readArchitecture(options.architecture)
 
   progress(`reading ${basename(path)}`)
   const model = await openKeras(path, hints)
   signal.throwIfAborted()
   const fields = chooseFields(model, {
-    features: said?.features,
+    features: stated?.features,
     sizes: options.sizes,
     sides: { context: options.context, cross: options.cross },
     allowUnused: options.allowUnused,
   })
-  const tasks = chooseTasks(model, said?.tasks, options.tasks)
+  const tasks = chooseTasks(model, stated?.tasks, options.tasks)
   if (!force && (await exists(folder)))
     throw new ModelError('INVALID_REQUEST', `${folder} exists already; --force replaces it`)
+  const derived = stated?.derived ?? []
   const golden = await goldenOf(options, model, fields, tasks)
   signal.throwIfAborted()
 
@@ -93,21 +95,21 @@ export async function importModel(options: ImportOptions): Promise<ImportResult>
     manifest: 1,
     name,
     version,
-    description: said?.description ?? model.description,
+    description: stated?.description ?? model.description,
     ...(model.architecture && { architecture: model.architecture }),
     features: fields.features,
     tasks,
-    derived: said?.derived ?? [],
+    derived,
     graph: { ...graph, inputs: { ...graph.inputs, ...(fields.ownIds && { ids: 'per_field' }) } },
     precision: 'float32',
-    golden,
+    golden: { ...golden, served: servedOf({ tasks, derived }, golden.probabilities) },
     provenance: {
       created: new Date(options.now()).toISOString(),
       command: options.command,
       multigate: options.multigateVersion,
     },
   }
-  progress('loading it as the server would')
+  progress('loading it as the server does')
   const verified = await verifyBundle({ manifest, files }, options.cache, options.now)
   signal.throwIfAborted()
   await writeBundle(folder, { manifest, files }, { replace: force })
@@ -122,7 +124,7 @@ export async function importModel(options: ImportOptions): Promise<ImportResult>
   }
 }
 
-/** What is no file of Keras', but a graph that is served as it is, needs a manifest alone. */
+/** A graph in another format is not converted: it only needs a manifest. */
 async function refuseGraph(options: ImportOptions): Promise<void> {
   const { path, name, models, version, features, tasks, context, cross, golden } = options
   const isFolder = await stat(path).then(
@@ -144,18 +146,18 @@ async function refuseGraph(options: ImportOptions): Promise<void> {
   }).flatMap(([flag, value]) => (value === undefined ? [] : [`--${flag} ${value}`]))
   throw new ModelError(
     'INVALID_REQUEST',
-    `${path} is a graph that is served as it is; it needs a manifest alone:\n  multigate init ${[path, ...flags].join(' ')}`,
+    `${path} is served without conversion; it only needs a manifest:\n  multigate init ${[path, ...flags].join(' ')}`,
   )
 }
 
-function chooseTasks(model: ImportedModel, said: Task[] | undefined, names: string[] | undefined): Task[] {
-  if (said !== undefined && names !== undefined)
-    throw new ModelError('INVALID_REQUEST', 'the features file names the tasks, and --tasks does too: one is enough')
-  const tasks = said ?? (names ?? model.tasks).map((name) => ({ name }))
+function chooseTasks(model: ImportedModel, stated: Task[] | undefined, names: string[] | undefined): Task[] {
+  if (stated !== undefined && names !== undefined)
+    throw new ModelError('INVALID_REQUEST', 'the features file names the tasks: omit --tasks')
+  const tasks = stated ?? (names ?? model.tasks).map((name) => ({ name }))
   if (tasks.length !== model.tasks.length)
     throw new ModelError(
       'INVALID_REQUEST',
-      `${tasks.map(({ name }) => name).join(', ')} are ${tasks.length} tasks, but the model answers ${model.tasks.length}`,
+      `${tasks.map(({ name }) => name).join(', ')}: ${tasks.length} tasks, but the model has ${model.tasks.length}`,
     )
   return tasks
 }
@@ -169,7 +171,7 @@ async function goldenOf(
   const source = { model, ...fields, tasks: tasks.map(({ name }) => name) }
   progress('computing golden rows')
   if (golden !== undefined) return checkGolden(await readText(golden), golden, source)
-  // Always the same rows of the same model.
+  // The same model always gets the same rows.
   const generator = xoroshiro128plus(1)
   return drawGolden(source, () => uniformFloat64(generator))
 }

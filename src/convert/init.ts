@@ -7,37 +7,37 @@ import type { Field, Side } from '../schemas/features.ts'
 import type { Graph, Manifest } from '../schemas/manifest.ts'
 import { unknownField } from './fields.ts'
 
-/** What somebody said, where the graph doesn't tell. */
+/** Choices that the graph does not determine. */
 export interface ScaffoldChoice {
   name: string
   version: string
   /** In the order of the output's columns. */
   tasks: string[] | undefined
-  /** Which output has the probabilities, where there are several; or one a task. */
+  /** The output with the probabilities, or one output per task. */
   outputs: string[] | undefined
-  /** The fields, in order, in place of plain ones. */
+  /** The fields, in order; default: plain ones. */
   features: Field[] | undefined
   sides: { context: string[]; cross: string[] }
-  /** Rows of an embedding table may belong to no field. */
+  /** Accept rows of an embedding table that belong to no field. */
   allowUnused: boolean
 }
 
 export interface Scaffold {
   manifest: Omit<Manifest, 'files'>
-  /** What the graph told. */
+  /** Derived from the graph, for people. */
   found: string[]
-  /** What is left to fill in, and where. */
+  /** Left to fill in, with its place in the manifest. */
   left: string[]
 }
 
-/** Ids of a column that is looked up in no table: any that a field can have. */
+/** Ids of a column without a table: the most that a field can have. */
 const anyIds = 2 ** 31 - 2
 
 /**
- * A manifest with what a graph tells: a plain field for each column of its inputs, and its outputs as tasks. It can be served
- * as it is; what a person has to add is in `left`.
+ * Derives a manifest from a graph: one plain field per input column, one task per output. It can be served; `left` lists
+ * what a person should add.
  *
- * Throws UNSUPPORTED_GRAPH where the graph can't have a manifest, INVALID_REQUEST where what was said doesn't fit it.
+ * Throws UNSUPPORTED_GRAPH if no manifest can describe the graph, INVALID_REQUEST if a choice does not fit it.
  */
 export function scaffold(
   graph: Pick<Graph, 'format' | 'file'>,
@@ -50,24 +50,24 @@ export function scaffold(
   if (wide)
     throw new ModelError(
       'UNSUPPORTED_GRAPH',
-      `${graph.file}: it has ${sparse.length} inputs of ids, and ${wide.name} has ${widthOf(wide)} columns: there may be one such input, or one a field; without a manifest it can be served`,
+      `${graph.file} has ${sparse.length} inputs of ids, and ${wide.name} has ${widthOf(wide)} columns: a manifest supports one input of ids, or one per field; the graph can be served without a manifest`,
     )
   const found: string[] = []
   const left: string[] = []
   const features = choice.features ?? plainFields([...sparse, ...dense], choice.sides)
   expectFields(features, sparse, dense)
   if (choice.features !== undefined && !choice.allowUnused) expectSizes(features, sparse)
-  if (choice.features === undefined) tellFields(features, sparse, found, left)
+  if (choice.features === undefined) describeFields(features, sparse, found, left)
   const outputs = chooseOutputs(saved.outputs, choice.outputs, graph.file)
   const tasks = nameTasks(outputs, choice.tasks)
   const one = <T>(list: T[]) => (list.length === 1 ? list[0]! : list)
   found.push(`${outputs.map(({ name }) => name).join(', ')} → ${tasks.join(', ')}`)
   if (choice.tasks === undefined)
-    left.push('/tasks: what the columns of the output mean, by name: ctr, cvr, …; products of them as /derived')
+    left.push('/tasks: names for the columns of the output (ctr, cvr, …); products of tasks as /derived')
   const [ids] = sparse
   const wideIds = sparse.length === 1 && widthOf(ids!) > 1
   const tablePerColumn = wideIds && !ids!.shared && ids!.ids.some((rows) => rows !== undefined)
-  // Plain fields give ids as the graph takes them, each column all of them.
+  // A plain field takes every id of its column.
   const own = wideIds && (choice.features === undefined || tablePerColumn)
   if (choice.features && (own || sparse.length > 1))
     expectTables(features, sparse, { file: graph.file, left, allowUnused: choice.allowUnused })
@@ -93,7 +93,7 @@ export function scaffold(
 }
 
 function plainFields(inputs: SavedTensor[], sides: ScaffoldChoice['sides']): Field[] {
-  // A tensor's name is not a field's too: requests may name either.
+  // A field must not have a tensor's name: requests may use either.
   const names = new Set(['id', 'bid', ...inputs.filter((input) => widthOf(input) > 1).map((input) => input.name)])
   const free = (wanted: string) => {
     let name = wanted
@@ -125,15 +125,18 @@ function sideOf(name: string, { context, cross }: ScaffoldChoice['sides']): Side
 function expectFields(features: Field[], sparse: SavedTensor[], dense: SavedTensor[]): void {
   const columns = (tensors: SavedTensor[]) => tensors.reduce((sum, tensor) => sum + widthOf(tensor), 0)
   const ids = features.filter(({ kind }) => kind !== 'numeric').length
-  for (const [kind, said, wanted] of [
+  for (const [kind, given, expected] of [
     ['sparse', ids, columns(sparse)],
     ['numeric', features.length - ids, columns(dense)],
   ] as const)
-    if (said !== wanted)
-      throw new ModelError('INVALID_REQUEST', `the features have ${said} ${kind} fields, but the graph takes ${wanted}`)
+    if (given !== expected)
+      throw new ModelError(
+        'INVALID_REQUEST',
+        `the features have ${given} ${kind} fields, but the graph takes ${expected}`,
+      )
 }
 
-/** Ids of fields with sizes other than the table's rows mean other rows than the model was trained with: one table for all. */
+/** With one table for all fields, sizes that do not add up to its rows would shift ids to other rows. */
 function expectSizes(features: Field[], sparse: SavedTensor[]): void {
   const [only] = sparse
   if (only === undefined || sparse.length > 1 || widthOf(only) === 1 || !only.shared) return
@@ -141,13 +144,15 @@ function expectSizes(features: Field[], sparse: SavedTensor[]): void {
   const ids = fields.reduce((sum, field) => sum + idsOf(field), 0)
   const [rows] = only.ids
   if (rows === undefined || ids === rows) return
-  const said = `the features, ${fields[0]!.name} to ${fields.at(-1)!.name}, have ${ids} ids`
-  throw new ModelError('INVALID_REQUEST', `${said}, but the table has ${rows} rows: ${sizesWanted}`)
+  throw new ModelError(
+    'INVALID_REQUEST',
+    `the features, ${fields[0]!.name} to ${fields.at(-1)!.name}, have ${ids} ids, but the table has ${rows} rows: ${sizesWanted}`,
+  )
 }
 
-const sizesWanted = 'give the sizes that the model was trained with, or --allow-unused'
+const sizesWanted = 'give the sizes that the model was trained with, or use --allow-unused'
 
-/** The same where each column has a table of its own; what may stay unused is left to be looked at. */
+/** The same check where each column has its own table. With `allowUnused`, unused rows are listed in `left`. */
 function expectTables(
   features: Field[],
   sparse: SavedTensor[],
@@ -159,60 +164,56 @@ function expectTables(
     const rows = tables[column]
     const place = places[column]!
     if (rows === undefined || ids === rows) continue
-    const said = `/features/${place}: ${features[place]!.name} has ${ids} ids, but its table in ${file} has ${rows} rows`
-    if (ids > rows) throw new ModelError('INVALID_REQUEST', said)
-    if (!allowUnused) throw new ModelError('INVALID_REQUEST', `${said}: ${sizesWanted}`)
-    left.push(`${said}: is a value missing, or the id of unknown values (out_of_vocabulary)?`)
+    const difference = `/features/${place}: ${features[place]!.name} has ${ids} ids, but its table in ${file} has ${rows} rows`
+    if (ids > rows) throw new ModelError('INVALID_REQUEST', difference)
+    if (!allowUnused) throw new ModelError('INVALID_REQUEST', `${difference}: ${sizesWanted}`)
+    left.push(`${difference}: is a value missing, or the id of unknown values (out_of_vocabulary)?`)
   }
 }
 
-function tellFields(features: Field[], sparse: SavedTensor[], found: string[], left: string[]): void {
+function describeFields(features: Field[], sparse: SavedTensor[], found: string[], left: string[]): void {
   const sizes = features.flatMap((field) => (field.kind === 'integer' ? [field] : []))
   const numbers = features.length - sizes.length
-  if (sizes.length > 0) found.push(`${count(sizes.length, 'sparse field')}, ids as the graph takes them`)
-  if (numbers > 0) found.push(`${count(numbers, 'numeric field')}, as the graph takes them`)
-  left.push('/features/*/name: the names that requests use; ids and numbers are in the order of the graph’s columns')
-  left.push(
-    '/features/*/side: context (the user, the page) or candidate (the ad): what is the context’s is computed once a request',
-  )
+  if (sizes.length > 0) found.push(`${count(sizes.length, 'sparse field')}, with the ids that the graph takes`)
+  if (numbers > 0) found.push(`${count(numbers, 'numeric field')}, unscaled`)
+  left.push("/features/*/name: the names that requests use; keep the order of the graph's columns")
+  left.push('/features/*/side: context (user, page) or candidate (ad); context features are computed once per request')
   if (sizes.length > 0)
-    left.push('/features/*/kind: vocabulary with its values, or hash with its buckets, to send strings instead of ids')
+    left.push(
+      '/features/*/kind: vocabulary with its values, or hash with its buckets, if requests send strings instead of ids',
+    )
   const [shared] = sparse
   if (sparse.length === 1 && widthOf(shared!) > 1 && shared!.shared)
     left.push(
-      `/graph/inputs/ids: all columns are looked up in one table of ${shared!.ids[0]} rows; where each field has a range of its own, leave this out, and the fields' sizes add up to that`,
+      `/graph/inputs/ids: all columns share one table of ${shared!.ids[0]} rows; remove this property if each field has its own range of rows, with sizes that add up to the table`,
     )
   const unknown = sizes.filter(({ size }) => size === anyIds)
   if (unknown.length > 0)
     left.push(
-      `/features/*/size: how many ids ${unknown.map(({ name }) => name).join(', ')} can have, which the graph doesn't tell`,
+      `/features/*/size: the number of ids of ${unknown.map(({ name }) => name).join(', ')}, which the graph does not contain`,
     )
-  if (numbers > 0) left.push('/features/*/scaling: how numbers were scaled for training: standard, min_max, log1p')
+  if (numbers > 0) left.push('/features/*/scaling: the scaling used in training (standard, min_max, log1p)')
 }
 
-function chooseOutputs(outputs: SavedTensor[], said: string[] | undefined, file: string): SavedTensor[] {
+function chooseOutputs(outputs: SavedTensor[], chosen: string[] | undefined, file: string): SavedTensor[] {
   const floats = outputs.filter(({ dtype }) => dtype === 'float32')
   const names = floats.map((output) => `${output.name} [${['rows', ...output.dims].join(', ')}]`).join(', ')
-  if (floats.length === 0)
-    throw new ModelError('UNSUPPORTED_GRAPH', `${file}: it has no float32 output of a fixed width`)
-  if (said !== undefined)
-    return said.map((name) => {
+  if (floats.length === 0) throw new ModelError('UNSUPPORTED_GRAPH', `${file} has no float32 output of fixed width`)
+  if (chosen !== undefined)
+    return chosen.map((name) => {
       const output = floats.find((candidate) => candidate.name === name)
       if (output === undefined)
-        throw new ModelError('INVALID_REQUEST', `${file}: there is no output ${name}, but ${names}`)
+        throw new ModelError('INVALID_REQUEST', `${file} has no output ${name}; its outputs are ${names}`)
       return output
     })
-  // One a task, or one for all.
+  // One output per task, or one for all.
   if (floats.length > 1 && floats.some((output) => widthOf(output) > 1))
-    throw new ModelError(
-      'INVALID_REQUEST',
-      `${file}: which of its outputs are the probabilities? --output names one or several of ${names}`,
-    )
+    throw new ModelError('INVALID_REQUEST', `${file} has several outputs; --output chooses the probabilities: ${names}`)
   return floats
 }
 
-function nameTasks(outputs: SavedTensor[], said: string[] | undefined): string[] {
-  const tasks = said ?? taskNames(outputs)
+function nameTasks(outputs: SavedTensor[], names: string[] | undefined): string[] {
+  const tasks = names ?? taskNames(outputs)
   const columns = outputs.reduce((sum, output) => sum + widthOf(output), 0)
   if (tasks.length !== columns)
     throw new ModelError(

@@ -7,12 +7,12 @@ import { openGraph } from '../model/lower/read-graph.ts'
 import { survey } from '../model/version/survey.ts'
 import type { SavedGraph } from './open-saved.ts'
 
-/** What `multigate inspect` tells of a saved graph. */
+/** The description of a saved graph that `multigate inspect` prints. */
 export interface Inspection extends GraphSummary {
   name: string
   format: string
   file: string
-  /** Of all files of its folder. */
+  /** All files of its folder. */
   bytes: number
   inputs: SavedTensor[]
   outputs: SavedTensor[]
@@ -22,7 +22,7 @@ export interface Inspection extends GraphSummary {
 
 /** Rejects like `survey`. */
 export async function inspect({ name, source, manifest, unpacked }: SavedGraph): Promise<Inspection> {
-  // As it is saved, with every tensor by itself.
+  // The saved tensors, not joined.
   const { joined: _, ...saved } = source
   const { inputs, outputs } = await survey(saved)
   const summary = await summarise(await openGraph(saved))
@@ -49,7 +49,7 @@ async function bytesBelow(path: string): Promise<number> {
   return (await Promise.all(sizes)).reduce((sum, { size }) => sum + size, 0)
 }
 
-/** The inspection as text: what is asked and answered, then what has weights or computes products, then all of it in sum. */
+/** The inspection as text: inputs and outputs, layers with weights or products, and the totals. */
 export function formatInspection(inspection: Inspection): string {
   const { name, format, file, bytes, inputs, outputs, nodes, parameters, parameterBytes, flops, opset } = inspection
   const tensors = [
@@ -67,7 +67,7 @@ export function formatInspection(inspection: Inspection): string {
     formatTable(['', 'name', 'type', 'shape', 'ids'], tensors, 4),
     '',
     formatTable(
-      ['layer', 'operator', 'shape', 'parameters', 'FLOPs a row'],
+      ['layer', 'operator', 'shape', 'parameters', 'FLOPs per row'],
       main.map((node) => [
         node.name.startsWith(prefix) ? node.name.slice(prefix.length) : node.name,
         node.operator,
@@ -79,11 +79,11 @@ export function formatInspection(inspection: Inspection): string {
     ),
     ...(others.length === 0 ? [] : ['', `and ${countOperators(others)}`]),
     '',
-    `${grouped(parameters)} parameters, ${formatBytes(parameterBytes)}; ${grouped(flops)} FLOPs a row; opset ${opset}`,
+    `${grouped(parameters)} parameters, ${formatBytes(parameterBytes)}; ${grouped(flops)} FLOPs per row; opset ${opset}`,
   ].join('\n')
 }
 
-/** The folders that all names with folders begin with, as TensorFlow writes them. */
+/** The common folder prefix of all names with folders, as TensorFlow writes them. */
 function commonFolder(names: string[]): string {
   const [first, ...others] = names.filter((name) => name.includes('/'))
   if (first === undefined || others.length === 0) return ''

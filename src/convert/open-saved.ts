@@ -5,31 +5,32 @@ import { ModelError } from '../model/base/errors.ts'
 import type { GraphSource } from '../model/contracts/engine.ts'
 import { savedGraph } from '../model/prediction/load-graph.ts'
 import { findGraph } from '../model/version/manifestless.ts'
+import { missingModel } from '../model/version/missing-model.ts'
 import { findBundle } from '../model/version/open-version.ts'
 import type { Manifest } from '../schemas/manifest.ts'
 import { chooseFields } from './fields.ts'
 
-/** A saved graph wherever it lies. */
+/** A saved graph, found by path or name. */
 export interface SavedGraph {
   /** For people: `ads-funnel/1`, or the path. */
   name: string
   source: GraphSource
-  /** Of a version that has one. */
+  /** Undefined without one. */
   manifest: Manifest | undefined
-  /** The file that was unpacked for it. */
+  /** The file that the graph was unpacked from. */
   unpacked?: { format: string; path: string }
-  /** Frees what was unpacked to look into it. */
+  /** Removes the unpacked files. */
   dispose?(): Promise<void>
 }
 
 /**
- * What a path means: an ONNX file, a model.json, a SavedModel's folder or its saved_model.pb, what Keras saved (.keras, .h5), the
- * folder of a version or a model, or a model's name below `models`. Rejects with MODEL_NOT_FOUND where it is none of these.
+ * Opens an ONNX file, a model.json, a SavedModel's folder or its saved_model.pb, a file saved by Keras (.keras, .h5), the folder
+ * of a version or a model, or a model in `models` by name. Rejects with MODEL_NOT_FOUND if `path` is none of these.
  */
 export async function openSaved(path: string, models: string): Promise<SavedGraph> {
   const given = resolve(path)
   const found = await stat(given).catch(() => undefined)
-  const bare = async (folder: string, file: string | undefined): Promise<SavedGraph | undefined> => {
+  const graphIn = async (folder: string, file: string | undefined): Promise<SavedGraph | undefined> => {
     const graph =
       file !== undefined && extname(file) === '.onnx'
         ? { format: 'onnx' as const, file }
@@ -40,7 +41,7 @@ export async function openSaved(path: string, models: string): Promise<SavedGrap
     const file = basename(given)
     if (extname(file) === '.keras' || extname(file) === '.h5') return openKerasFile(given, path)
     if (extname(file) === '.onnx' || file === 'model.json' || file === 'saved_model.pb')
-      return (await bare(dirname(given), file))!
+      return (await graphIn(dirname(given), file))!
   } else {
     const bundle = await findBundle(path, models)
     if (bundle !== undefined) {
@@ -52,16 +53,14 @@ export async function openSaved(path: string, models: string): Promise<SavedGrap
         manifest: bundle.manifestless ? undefined : manifest,
       }
     }
-    const graph = found && (await bare(given, undefined))
+    const graph = found && (await graphIn(given, undefined))
     if (graph) return graph
   }
-  throw new ModelError(
-    'MODEL_NOT_FOUND',
-    `${path} is no graph (.onnx, model.json, saved_model.pb, .keras, .h5), no folder of one, no version or model, and no model in ${models}`,
-  )
+  const kinds = 'a graph (.onnx, model.json, saved_model.pb, .keras, .h5), the folder of a graph, model or version,'
+  throw new ModelError('MODEL_NOT_FOUND', await missingModel(path, models, kinds))
 }
 
-/** What an import would make of it, in a temporary folder. */
+/** Converts the file as an import does, in a temporary folder. */
 async function openKerasFile(file: string, name: string): Promise<SavedGraph> {
   const { openKeras } = await import('./keras/open-keras.ts')
   const model = await openKeras(file, undefined)
@@ -81,7 +80,7 @@ async function openKerasFile(file: string, name: string): Promise<SavedGraph> {
   return { name, source, manifest: undefined, unpacked: { format: 'keras', path: file }, dispose }
 }
 
-/** The outputs of a saved graph that a manifest names, as they are saved. */
+/** The outputs of a saved graph that its manifest names. */
 function outputsOf({ graph }: Manifest): string[] {
   const { probabilities, logits, gates } = graph.outputs
   return [...new Set([probabilities, logits ?? [], Object.values(gates ?? {})].flat())]

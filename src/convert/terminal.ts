@@ -4,7 +4,7 @@ export interface Terminal {
   write(text: string): unknown
 }
 
-/** On a terminal, a line that the next one replaces; an empty text takes it away. */
+/** Shows one line of progress on a terminal; each text replaces the previous one, an empty text clears it. */
 export function showProgress(terminal: Terminal): (text: string) => void {
   return (text) => {
     if (terminal.isTTY) terminal.write(`\r\x1b[K${text === '' ? '' : `${text} …`}`)

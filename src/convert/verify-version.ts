@@ -1,24 +1,25 @@
 import { ModelError } from '../model/base/errors.ts'
 import { formatError, formatTable } from '../model/base/text-table.ts'
 import { encoderOf } from '../model/features/encoder.ts'
+import { missingModel } from '../model/version/missing-model.ts'
 import { findBundle } from '../model/version/open-version.ts'
 import { askGraph } from './ask-graph.ts'
-import { differenceOf, readGolden } from './golden.ts'
+import { differenceOf, placeErrors, readGolden } from './golden.ts'
 import { readText } from './read-options.ts'
 
 export interface Verification {
   version: string
   rows: number
   tolerance: number
-  /** Largest difference of a probability, by task. */
+  /** Per task, the largest difference of a probability. */
   largest: { task: string; difference: number }[]
-  /** The first answer that differs by more than the tolerance, in words. */
+  /** Describes the first answer that differs by more than the tolerance. */
   difference: string | undefined
 }
 
 /**
- * Compares what a version's graph answers, before calibration, with answers that a file gives. Rejects with MODEL_NOT_FOUND, and
- * INVALID_REQUEST for a file that doesn't fit.
+ * Compares a version's uncalibrated answers with those in a file. Rejects with MODEL_NOT_FOUND, or with INVALID_REQUEST if the
+ * file does not fit the version.
  */
 export async function verifyVersion(options: {
   target: string
@@ -27,15 +28,14 @@ export async function verifyVersion(options: {
 }): Promise<Verification> {
   const { target, models, golden: file } = options
   const bundle = await findBundle(target, models)
-  if (bundle === undefined)
-    throw new ModelError('MODEL_NOT_FOUND', `${target} is no folder of a model or version, and no model in ${models}`)
+  if (bundle === undefined) throw new ModelError('MODEL_NOT_FOUND', await missingModel(target, models))
   if (bundle.manifestless)
-    throw new ModelError('INVALID_REQUEST', `${target} has no manifest: multigate init writes one, and takes --golden`)
+    throw new ModelError('INVALID_REQUEST', `${target} has no manifest: multigate init writes one and accepts --golden`)
   const { manifest, folder } = bundle
   const tasks = manifest.tasks.map(({ name }) => name)
   const firsts = encoderOf(manifest).layout.sparse.map(({ offset }) => offset)
   const golden = readGolden(await readText(file), file, { features: manifest.features, firsts, tasks })
-  const answers = await askGraph(folder, manifest, golden.rows)
+  const answers = await placeErrors(file, () => askGraph(folder, manifest, golden.rows))
   const differences = (task: number) =>
     answers.map((row, i) => Math.abs((row[task] ?? Number.NaN) - golden.probabilities[i]![task]!))
   return {
@@ -52,5 +52,7 @@ export function formatVerification({ version, rows, tolerance, largest, differen
     ['task', 'largest difference'],
     largest.map(({ task, difference }) => [task, formatError(difference)]),
   )
-  return difference === undefined ? `${table}\n${version} answers all ${rows} rows alike, within ${tolerance}` : table
+  return difference === undefined
+    ? `${table}\n${version} gives the same answers to all ${rows} rows, within ${tolerance}`
+    : table
 }

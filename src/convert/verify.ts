@@ -8,17 +8,17 @@ import type { ServedPlan } from '../model/prediction/contract.ts'
 import { loadModel } from '../model/prediction/model.ts'
 import { readBundle } from '../model/version/read-version.ts'
 
-/** What becomes of a version when it is served. */
+/** How a version will be served. */
 export interface Verified {
   engine: string
   plan: Pick<ServedPlan, 'compiled' | 'split' | 'notes'>
 }
 
 /**
- * Loads a version as the server would, before it is where a server looks: the graph fits its manifest, the golden rows
- * are answered, by the compiled graph where it compiles, and the largest ids are in the tables.
+ * Loads a version as the server does, outside the folder of models: the graph must fit its manifest, answer the golden rows
+ * (compiled, if it compiles) and contain the largest ids in its tables.
  *
- * `cache`: folder of compiled plans, of which the server then takes this one. Rejects with what the server would say.
+ * `cache`: folder of compiled plans; the server later reuses the plan. Rejects with the server's error.
  */
 export async function verifyBundle(bundle: NewBundle, cache: string | undefined, now: () => number): Promise<Verified> {
   const { name, version } = bundle.manifest

@@ -2,6 +2,7 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } fr
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
+import { Value } from 'typebox/value'
 import { ModelError } from '../model/base/errors.ts'
 import { compareVersions } from '../model/base/versions.ts'
 import { checksums } from '../model/bundle/checksum.ts'
@@ -10,12 +11,13 @@ import type { GraphSource } from '../model/contracts/engine.ts'
 import { drawRow } from '../model/features/draw-value.ts'
 import { encoderOf } from '../model/features/encoder.ts'
 import { externalFiles } from '../model/graph/external-data.ts'
+import { servedOf } from '../model/prediction/served.ts'
 import { findGraph } from '../model/version/manifestless.ts'
 import { readBundle } from '../model/version/read-version.ts'
 import { survey } from '../model/version/survey.ts'
-import type { Manifest } from '../schemas/manifest.ts'
+import { type GoldenRows, type Manifest, ModelName, VersionName } from '../schemas/manifest.ts'
 import { askGraph } from './ask-graph.ts'
-import { differenceOf, readGolden } from './golden.ts'
+import { differenceOf, placeErrors, readGolden } from './golden.ts'
 import { type ScaffoldChoice, scaffold } from './init.ts'
 import { openSaved, type SavedGraph } from './open-saved.ts'
 import { readText } from './read-options.ts'
@@ -24,12 +26,12 @@ export interface InitOptions extends Omit<ScaffoldChoice, 'name' | 'version'> {
   path: string
   /** Folder of models. */
   models: string
-  /** Default: those of the folder that the graph lies in, `<name>/<version>/`, or the file's name and 1. */
+  /** Default: those of the graph's folder, `<name>/<version>/`, or the file's name and 1. */
   name: string | undefined
   version: string | undefined
-  /** Rows with answers of the program that trained the model; default: rows drawn at random, answered by the graph. */
+  /** File of rows with answers from the program that trained the model; default: random rows, answered by the graph. */
   golden: string | undefined
-  /** Replaces what is there: a manifest, or the version that a graph is copied to. */
+  /** Replaces an existing manifest, or an existing version that the graph would be copied to. */
   force: boolean
 }
 
@@ -41,44 +43,49 @@ export interface InitResult {
   left: string[]
 }
 
-/** Rows that are drawn and answered, so that a version that answers otherwise is noticed. */
+/** Number of golden rows drawn where no file gives them. */
 const goldenRows = 16
 
 /**
- * Writes a manifest for a saved graph: beside it, where it lies in `<name>/<version>/`, else into a new version below
- * `models`, to which its files are copied. The version is whole, or not there.
+ * Writes a manifest for a saved graph. A graph in `<name>/<version>/` gets its manifest there; any other graph is copied
+ * into a new version below `models`. A version appears completely or not at all.
  *
- * Rejects with INVALID_REQUEST where there is a manifest already and `force` isn't set, where the graph gives other answers than the
- * golden rows, and like `survey` and `scaffold`.
+ * Rejects with INVALID_REQUEST if a name is invalid, if a manifest exists and `force` isn't set, or if the graph does not
+ * answer the golden rows; also like `survey` and `scaffold`. Nothing is written then.
  */
 export async function writeInit(options: InitOptions): Promise<InitResult> {
   const { path, models, force } = options
-  const saved = await openBare(path, models, force)
+  const saved = await openGraphAlone(path, models, force)
   const place = placeOf(saved, options)
+  checkNames(place)
   if (place.copied && !force && (await exists(place.folder)))
     throw new ModelError(
       'INVALID_REQUEST',
-      `${place.folder} is there already: --force replaces it, or name another --name or --model-version`,
+      `${place.folder} exists already: --force replaces it; --name or --model-version choose another`,
     )
   const { format, file } = saved.source
   const choice = { ...options, name: place.name, version: place.version }
   const { manifest, found, left } = scaffold({ format, file }, await survey(saved.source), choice)
-  if (options.golden === undefined) await answer(manifest, saved.source.folder, found, left)
-  else await compare(manifest, saved.source.folder, options.golden, found)
+  const golden =
+    options.golden === undefined
+      ? await drawGolden(manifest, saved.source.folder, found, left)
+      : await checkGolden(manifest, saved.source.folder, options.golden, found)
+  manifest.golden = { ...golden, served: servedOf(manifest, golden.probabilities) }
+  left.push('/tasks/*/calibration and /derived: then update /golden/served, or remove it')
   const temporary = await mkdtemp(join(await parentOf(place.folder), '.init-'))
   try {
-    const whole = join(temporary, 'new')
-    if (place.copied) await copyGraph(saved.source, whole)
-    else await mkdir(whole)
-    const files = await checksums(place.copied ? whole : place.folder)
+    const version = join(temporary, 'new')
+    if (place.copied) await copyGraph(saved.source, version)
+    else await mkdir(version)
+    const files = await checksums(place.copied ? version : place.folder)
     delete files[manifestFile]
     const text = `${JSON.stringify({ ...manifest, files }, undefined, 2)}\n`
     parseManifest(text, join(place.folder, manifestFile))
-    await writeFile(join(whole, manifestFile), text, { flag: 'wx' })
+    await writeFile(join(version, manifestFile), text, { flag: 'wx' })
     if (place.copied) {
       await rename(place.folder, join(temporary, 'replaced')).catch(ignoreAbsent)
-      await rename(whole, place.folder)
-    } else await rename(join(whole, manifestFile), join(place.folder, manifestFile))
+      await rename(version, place.folder)
+    } else await rename(join(version, manifestFile), join(place.folder, manifestFile))
   } finally {
     await rm(temporary, { recursive: true, force: true })
   }
@@ -86,24 +93,24 @@ export async function writeInit(options: InitOptions): Promise<InitResult> {
   return { folder: place.folder, manifest: (await readBundle(root, place.name, place.version)).manifest, found, left }
 }
 
-async function openBare(path: string, models: string, force: boolean): Promise<SavedGraph> {
+/** Opens a saved graph without its manifest. */
+async function openGraphAlone(path: string, models: string, force: boolean): Promise<SavedGraph> {
   if (extname(path) === '.keras' || extname(path) === '.h5')
-    throw new ModelError('INVALID_REQUEST', `${path} is what Keras saved: multigate import makes a version of it`)
+    throw new ModelError('INVALID_REQUEST', `${path} was saved by Keras: convert it with multigate import`)
   const saved = await openSaved(path, models).catch(async (error) => {
-    // A manifest that is wrong, or no longer fits its graph, is what a new one is to replace.
+    // The new manifest may replace one that is invalid or does not fit its graph.
     const graph =
       force && error instanceof ModelError && error.code === 'INVALID_BUNDLE' ? await graphOf(path, models) : undefined
     if (graph === undefined) throw error
     return { name: path, source: { ...graph, outputs: [] }, manifest: undefined }
   })
-  const there = await exists(join(saved.source.folder, manifestFile))
-  if (there && !force)
-    throw new ModelError('INVALID_REQUEST', `${path} has a manifest already: --force makes a new one`)
+  if (!force && (await exists(join(saved.source.folder, manifestFile))))
+    throw new ModelError('INVALID_REQUEST', `${path} has a manifest already: --force replaces it`)
   const { folder, format, file } = saved.source
   return { ...saved, source: { folder, format, file, outputs: [] } }
 }
 
-/** The graph of a version or of a model's highest version, whatever its manifest says. */
+/** The graph of a version, or of a model's highest version, regardless of its manifest. */
 async function graphOf(path: string, models: string) {
   for (const folder of [resolve(path), resolve(models, path)]) {
     const versions = (await readdir(folder).catch(() => [])).filter((name) => numbered.test(name))
@@ -136,12 +143,26 @@ function placeOf({ source }: SavedGraph, { name, version, models }: InitOptions)
   return { name: named, version: version ?? '1', folder: target, copied: target !== folder }
 }
 
+/** A name becomes a folder's name: both are checked before anything is written. */
+function checkNames({ name, version }: VersionLocation): void {
+  if (!Value.Check(ModelName, name))
+    throw new ModelError(
+      'INVALID_REQUEST',
+      `${JSON.stringify(name)} can't be the name of a model: --name chooses another`,
+    )
+  if (!Value.Check(VersionName, version))
+    throw new ModelError(
+      'INVALID_REQUEST',
+      `${JSON.stringify(version)} can't be a version: --model-version chooses another`,
+    )
+}
+
 async function parentOf(folder: string): Promise<string> {
   await mkdir(dirname(folder), { recursive: true })
   return dirname(folder)
 }
 
-/** An ONNX file with what it reads; of other formats the folder is the graph. */
+/** Copies an ONNX file with its external data; in other formats the folder is the graph. */
 async function copyGraph({ folder, format, file }: GraphSource, target: string): Promise<void> {
   await mkdir(target)
   const copy = (name: string) => cp(join(folder, name), join(target, name), { recursive: true })
@@ -150,45 +171,51 @@ async function copyGraph({ folder, format, file }: GraphSource, target: string):
   } else for (const name of await readdir(folder)) if (name !== manifestFile) await copy(name)
 }
 
-const logits = 'its answers lie outside of 0 … 1: they are taken for logits (/graph/outputs/activation)'
-
-/** Asks the graph rows drawn at random: these are the golden rows. Logits are known by lying outside of 0 … 1. */
-async function answer(manifest: Omit<Manifest, 'files'>, folder: string, found: string[], left: string[]) {
+/** Golden rows drawn at random and answered by the graph. Answers outside 0 … 1 show that its outputs are logits. */
+async function drawGolden(
+  manifest: Omit<Manifest, 'files'>,
+  folder: string,
+  found: string[],
+  left: string[],
+): Promise<GoldenRows> {
   const generator = xoroshiro128plus(1)
   const random = () => uniformFloat64(generator)
   const rows = Array.from({ length: goldenRows }, () => drawRow(manifest.features, random))
-  let answers = await askGraph(folder, manifest, rows)
-  if (answers.flat().some((value) => !(value >= 0 && value <= 1))) {
-    takeForLogits(manifest)
-    answers = await askGraph(folder, manifest, rows)
-    found.push(logits)
-    left.push('/graph/outputs/activation: whether the outputs really are logits')
+  let probabilities = await askGraph(folder, manifest, rows)
+  if (probabilities.flat().some((value) => !(value >= 0 && value <= 1))) {
+    outputLogits(manifest)
+    probabilities = await askGraph(folder, manifest, rows)
+    found.push('some answers lie outside 0 … 1, so the outputs are taken as logits (/graph/outputs/activation)')
+    left.push('/graph/outputs/activation: whether the outputs are logits')
   }
-  manifest.golden = { rows, probabilities: answers, tolerance: 1e-5 }
-  found.push(`${goldenRows} golden rows, drawn at random and answered by the graph as it is`)
-  left.push(
-    '/golden: rows with the answers that the program gave in which the model was trained (--golden), and /tasks/*/calibration',
-  )
+  found.push(`${goldenRows} golden rows, drawn at random and answered by this graph`)
+  left.push('/golden: rows with answers from the program that trained the model (--golden)')
+  return { rows, probabilities, tolerance: 1e-5 }
 }
 
-/** Asks the graph the rows of a file: its outputs are probabilities or logits, whichever gives the answers that the file has. */
-async function compare(manifest: Omit<Manifest, 'files'>, folder: string, file: string, found: string[]) {
+/** Golden rows of a file. Its outputs are probabilities or logits, whichever agree with the file's answers. */
+async function checkGolden(
+  manifest: Omit<Manifest, 'files'>,
+  folder: string,
+  file: string,
+  found: string[],
+): Promise<GoldenRows> {
   const tasks = manifest.tasks.map(({ name }) => name)
   const firsts = encoderOf(manifest).layout.sparse.map(({ offset }) => offset)
   const golden = readGolden(await readText(file), file, { features: manifest.features, firsts, tasks })
-  const difference = differenceOf(golden, await askGraph(folder, manifest, golden.rows), tasks, 'the graph answers')
+  const ask = () => placeErrors(file, () => askGraph(folder, manifest, golden.rows))
+  const difference = differenceOf(golden, await ask(), tasks, 'the graph answers')
   if (difference !== undefined) {
-    takeForLogits(manifest)
-    const answers = await askGraph(folder, manifest, golden.rows)
-    if (differenceOf(golden, answers, tasks, 'the graph answers') !== undefined)
+    outputLogits(manifest)
+    if (differenceOf(golden, await ask(), tasks, 'the graph answers') !== undefined)
       throw new ModelError('INVALID_REQUEST', `${file}: ${difference}`)
-    found.push('its outputs are logits, by the golden rows (/graph/outputs/activation)')
+    found.push('the outputs are logits, according to the golden rows (/graph/outputs/activation)')
   }
-  manifest.golden = golden
   found.push(`${golden.rows.length} golden rows of ${file}, which the graph answers within ${golden.tolerance}`)
+  return golden
 }
 
-function takeForLogits(manifest: Omit<Manifest, 'files'>): void {
+function outputLogits(manifest: Omit<Manifest, 'files'>): void {
   manifest.graph = { ...manifest.graph, outputs: { ...manifest.graph.outputs, activation: 'sigmoid' } }
 }
 

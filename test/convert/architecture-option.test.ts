@@ -18,7 +18,7 @@ t.test('an architecture is a name, of ours or of the class, or a file of argumen
   await writeFile(path, 'num_experts: 3')
   t.match(await readArchitecture(path), { name: undefined, options: { num_experts: 3 } })
   await writeFile(path, 'name: constructor')
-  await t.rejects(readArchitecture(path), { message: /"constructor" is none of SharedBottom/ })
+  await t.rejects(readArchitecture(path), { message: /"constructor" is neither .* nor one of SharedBottom/ })
 })
 
 t.test('papers’ names stand for ours', async (t) => {
@@ -37,12 +37,15 @@ t.test('options may stand in place, with a name or without', async (t) => {
 t.test('each option that is none, or has another value, is named', async (t) => {
   const refused = (option: string, message: RegExp) =>
     t.rejects(readArchitecture(option), { code: 'INVALID_REQUEST', message })
-  await refused('mmoe,gate_funtion=sigmoid', /gate_funtion is no option of multi_gate; did you mean gate_function\?/)
+  await refused(
+    'mmoe,gate_funtion=sigmoid',
+    /gate_funtion is not an option of multi_gate; did you mean gate_function\?/,
+  )
   await refused('mmoe,gate_function=cosine', /gate_function must be "softmax" or .*"sigmoid".*, not "cosine"/)
   await refused('mmoe,gate_function=cosine,activation=1', /gate_function must be .*; activation must be/)
   await refused('gate_function=cosine', /gate_function must be/)
-  await refused('aitm,gate_function=sigmoid', /gate_function is no option of aitm; known are dim_emb/)
+  await refused('aitm,gate_function=sigmoid', /gate_function is not an option of aitm; the options are dim_emb/)
   await refused('mmoe,normalisation=layer', /normalisation must be "batch" or "none", not "layer"/)
-  await refused('mmoe,gate_function', /"gate_function" is no option=value/)
-  await refused('mmoee', /"mmoee" is none of SharedBottom.*; did you mean mmoe\?/)
+  await refused('mmoe,gate_function', /"gate_function" is not of the form option=value/)
+  await refused('mmoee', /"mmoee" is neither .* nor one of SharedBottom.*; did you mean mmoe\?/)
 })

@@ -26,6 +26,12 @@ t.test('help has examples; wrong usage is told', async (t) => {
     stdout: /multigate import mmoe\.weights\.h5 --name ads --architecture mmoe,gate_function=sigmoid/,
   })
   t.match(await run('export', '--help'), { code: 0, stdout: /multigate export ads-funnel --to keras-weights/ })
+  t.match(await run('import', '--help'), { stdout: /--name <model> [^-]*\(required\)/ })
+  t.match(await run('verify', '--help'), { stdout: /--golden <file> [^-]*\(required\)/ })
+  const help = await run('export', '--help')
+  t.match(help.stdout, /--to <format> .*\(required\)\s+--out/s)
+  t.match(help.stdout, /--out <path> [^-]*\(required\)/)
+  t.equal(help.stdout.match(/\(required\)/g)!.length, 2)
   t.match(await run('import', 'x.keras'), { code: 2, stderr: /required option '--name <model>' not specified/ })
   t.match(await run('import', 'x', '--name', '../x'), { code: 2, stderr: /"\.\.\/x" can't be the name of a model/ })
   t.match(await run('import', 'x', '--name', 'x', '--tasks', 'ctr,id'), {
@@ -42,6 +48,17 @@ t.test('help has examples; wrong usage is told', async (t) => {
   t.match(await run('export', 'x', '--to', 'onnx'), { code: 2, stderr: /required option '--out <path>' not specified/ })
 })
 
+t.test('init checks names before it writes anything', async (t) => {
+  const folder = t.testdir({ 'shop.onnx': 'any' })
+  const models = join(folder, 'models')
+  const init = (...args: string[]) => run('init', join(folder, 'shop.onnx'), '--models', models, ...args)
+  for (const name of ['sh op', '../esc', ''])
+    t.match(await init('--name', name), { code: 2, stderr: /can't be the name of a model/ })
+  t.match(await init('--model-version', '0'), { code: 2, stderr: /can't be the version/ })
+  t.match(await init('--tasks', 'ctr,id'), { code: 2, stderr: /can't be the name of a task/ })
+  t.same(await readdir(folder), ['shop.onnx'])
+})
+
 t.test('weights of a class end with a warning, and can be verified', async (t) => {
   const folder = t.testdir()
   const models = join(folder, 'models')
@@ -55,10 +72,21 @@ t.test('weights of a class end with a warning, and can be verified', async (t) =
   const answers = join(folder, 'answers.json')
   const verify = ['verify', 'again', '--models', models, '--golden', answers]
   await writeFile(answers, JSON.stringify(golden))
-  t.match(await run(...verify), { code: 0, stdout: /again\/1 answers all 32 rows alike, within 0\.00001\n$/ })
+  t.match(await run(...verify), {
+    code: 0,
+    stdout: /again\/1 gives the same answers to all 32 rows, within 0\.00001\n$/,
+  })
+  const misspelt = golden.rows.map(({ country, ...row }: object & { country?: unknown }) => ({ ...row, land: country }))
+  await writeFile(answers, JSON.stringify({ ...golden, rows: misspelt }))
+  const refused = await run(...verify)
+  t.match(refused, { code: 1, stderr: /answers\.json: \/rows\/0\/land is no field; .*the fields are / })
+  t.notMatch(refused.stderr, /\bbid\b/)
   golden.probabilities[3][0] += 0.1
   await writeFile(answers, JSON.stringify(golden))
-  t.match(await run(...verify), { code: 1, stderr: /^again\/1 answers otherwise than .*\/probabilities\/3\/0 is/ })
+  t.match(await run(...verify), {
+    code: 1,
+    stderr: /^again\/1 does not give the answers of .*\/probabilities\/3\/0 is/,
+  })
 })
 
 t.test('a model comes and goes', async (t) => {
@@ -97,7 +125,7 @@ t.test('a model comes and goes', async (t) => {
       [
         '^test, a Keras model of 6 layers',
         '2 sparse and 1 numeric fields; tasks ctr, cvr',
-        '32 rows drawn at random: the graph on onnx, compiled agrees with our own float64 computation within 0.00001; .*',
+        '32 random rows: the graph on onnx, compiled agrees with a float64 computation within 0.00001; .*',
         'note: 2 fields, ids_0 to ids_1, share a table of 6 rows, .*',
         'written to .*models/ads/1\\n$',
       ].join('\\n'),
@@ -109,7 +137,7 @@ t.test('a model comes and goes', async (t) => {
   })
   t.match(await run('import', join(folder, 'none.keras'), '--name', 'x', '--models', models), {
     code: 1,
-    stderr: /none\.keras: is missing\n$/,
+    stderr: /none\.keras is missing\n$/,
   })
 
   const out = join(folder, 'ads.onnx')
@@ -119,6 +147,6 @@ t.test('a model comes and goes', async (t) => {
       /^ads\/1: 2 sparse fields, 1 numeric fields; tasks ctr, cvr\n32 golden rows answered\nwritten to .*ads\.onnx\n$/,
   })
   const weights = ['export', 'ads', '--models', models, '--to', 'keras-weights', '--out', join(folder, 'w.h5')]
-  t.match(await run(...weights), { code: 1, stderr: /ads\/1 is of none of the reference's classes/ })
+  t.match(await run(...weights), { code: 1, stderr: /ads\/1 is none of the reference's classes/ })
   t.same((await readdir(folder)).sort(), ['ads.onnx', 'model.keras', 'models'])
 })

@@ -86,7 +86,7 @@ t.test('an ONNX file is exported as it is, with its tables, and as nothing else'
   for (const to of ['tfjs', 'keras-weights'] as const)
     await t.rejects(exported(models, { target: 'own', to, out: join(models, to) }), {
       code: 'UNSUPPORTED_GRAPH',
-      message: /own\/1 is an ONNX file: --to onnx alone/,
+      message: /own\/1 is an ONNX file, which can only be exported with --to onnx/,
     })
 })
 
@@ -113,7 +113,7 @@ t.test('what is there is left alone; what fails leaves nothing', async (t) => {
   for (const to of ['onnx', 'tfjs', 'keras-weights'] as const)
     await t.rejects(exported(models, { target: 'ads/2', to, out: join(models, 'z') }), {
       code: 'MODEL_FAILED',
-      message: /ads\/2: what was exported answers .* for ctr in golden row 0/,
+      message: /ads\/2: the export answers .* for ctr in golden row 0/,
     })
   const stopped = AbortSignal.abort(new Error('interrupted'))
   await t.rejects(exported(models, { to: 'onnx', out: join(models, 'z'), signal: stopped }), { message: 'interrupted' })

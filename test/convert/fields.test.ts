@@ -55,7 +55,7 @@ t.test('else each uses all of it, and that is said', (t) => {
     { name: 'd', kind: 'numeric' },
   ])
   t.match(plain.notes, [
-    /2 fields, a to b, share a table of 10 rows, .*each may use every row; --sizes or --features say it/,
+    /2 fields, a to b, share a table of 10 rows: each may use every row, unless --sizes or --features/,
   ])
   const own = chooseFields(shared, { ...none, sizes: [10, 10, 5] })
   t.match(own.notes, [/have 20 ids and share a table of 10 rows: each may use every row/])
@@ -70,7 +70,7 @@ t.test('sizes that don’t add up to the table are refused, unless rows may stay
     [3, 5, 5],
     /a to b, have 8 ids, but the table has 10 rows: .*--allow-unused to leave the last 2 .*\(a 3, b 5\)/,
   )
-  refused([8, 9, 5], /a to b, have 17 ids, but share a table of 10 rows: sizes must add up to 10, or each be 10/)
+  refused([8, 9, 5], /a to b, have 17 ids, but share a table of 10 rows: sizes must add up to 10, or each must be 10/)
   refused([4, 6, 4], /the field c has 4 ids, but the table has 5 rows/)
   const allowed = (sizes: number[]) => chooseFields(shared, { ...none, sizes, allowUnused: true })
   t.match(allowed([3, 5, 5]).notes, [/the last 2 of 10 rows of a table belong to no field/])
@@ -87,7 +87,7 @@ t.test('ranges of one table are one id space; whole tables are one each', (t) =>
   t.equal(chooseFields(model([], ['d']), none).ownIds, false)
   const mixed = model([column('a', 10), column('b', 10), ...large.map((one) => ({ ...one, table: 1 }))], [], 16)
   const both = { ...none, sizes: [4, 6, ...Array.from({ length: 30 }, () => 1_000_000)] }
-  t.throws(() => chooseFields(mixed, both), { code: 'INVALID_REQUEST', message: /would need a table of \d+ bytes/ })
+  t.throws(() => chooseFields(mixed, both), { code: 'INVALID_REQUEST', message: /which needs a table of \d+ bytes/ })
   t.end()
 })
 
@@ -98,7 +98,7 @@ t.test('what is said must fit', (t) => {
   refused({ sizes: [1, 2] }, /--sizes has 2 sparse fields, but the model takes 1/)
   refused({ sizes: [11] }, /the field a has 11 ids, but its table has 10 rows/)
   refused({ features: [integer('x', 3)] }, /the features have 0 numeric fields, but the model takes 1/)
-  refused({ sides: { context: ['z'], cross: [] } }, /there is no field "z", but a, d$/)
+  refused({ sides: { context: ['z'], cross: [] } }, /there is no field "z"; the fields are a, d$/)
   t.match(chooseFields(two, { ...none, sides: { context: ['a'], cross: ['d'] } }).features, [
     { side: 'context' },
     { side: 'cross' },

@@ -86,10 +86,15 @@ derived:
   const { manifest, notes } = await importModel(importOptions(path, models, { features }))
   t.same(notes, [])
   t.match(manifest, { description: 'clicks', derived: [{ name: 'ctcvr' }], tasks: [{ calibration: { a: 1 } }, {}] })
+  const [[ctr, cvr, ctcvr] = []] = manifest.golden!.served!
+  const [raw] = manifest.golden!.probabilities
+  const calibrated = 1 / (1 + Math.exp(-(Math.log(raw![0]! / (1 - raw![0]!)) + 0.5)))
+  t.ok(Math.abs(ctr! - calibrated) < 1e-9, 'golden rows check the calibration')
+  t.same([cvr, ctcvr], [raw![1], ctr! * cvr!], 'and derived tasks')
   t.match(manifest.golden!.rows[0], { country: String, campaign: String, price: Number, hour: Number })
 
   const both = importModel(importOptions(path, models, { features, tasks: ['a', 'b'], force: true }))
-  await t.rejects(both, { message: /the features file names the tasks, and --tasks does too/ })
+  await t.rejects(both, { message: /the features file names the tasks: omit --tasks/ })
   const wrong = await file('wrong.json', [{ name: 'x', kind: 'numeric', side: 'nowhere' }])
   await t.rejects(importModel(importOptions(path, models, { features: wrong, force: true })), {
     code: 'INVALID_REQUEST',
@@ -108,7 +113,7 @@ t.test('golden rows: what Keras answered is held against the weights', async (t)
   const { rows, probabilities } = manifest.golden!
   const named = await file('named.json', { rows, probabilities })
   const result = await importModel(importOptions(path, models, { golden: named, force: true }))
-  t.same(result.manifest.golden, { rows, probabilities, tolerance: 1e-5 })
+  t.same(result.manifest.golden, { rows, probabilities, served: probabilities, tolerance: 1e-5 })
 
   const tensors = {
     sparse: { data: rows.map((row) => [row.ids_0, row.ids_1]) },
@@ -132,11 +137,17 @@ t.test('golden rows: what Keras answered is held against the weights', async (t)
   )
   await refused({ rows, probabilities: [[1]] }, /\/probabilities\/0 must be 2 numbers/)
   await refused({ rows: [1], probabilities }, /\/rows must be a list of objects/)
+  const changed = (row: object) => ({ rows: rows.map((golden, i) => (i === 1 ? row : golden)), probabilities })
+  await refused(
+    changed({ ...rows[1], id_0: 1 }),
+    /wrong\.json: \/rows\/1\/id_0 is no field; did you mean ids_0\?; the fields are ids_0, ids_1, numbers_0, numbers_1$/,
+  )
+  await refused(changed({ ...rows[1], ids_0: 'x' }), /wrong\.json: \/rows\/1\/ids_0 must be an integer/)
   await refused({ rows: rows.slice(1), probabilities }, /has 31 rows and 32 answers/)
   await refused({ ...tensors, sparse: [[1, 2]] }, /\/sparse has 1 rows, not 32/)
-  await refused({ ...tensors, sparse: rows.map(() => [1, 6]) }, /\/sparse\/0\/1 is no id of ids_1, which has 6/)
+  await refused({ ...tensors, sparse: rows.map(() => [1, 6]) }, /\/sparse\/0\/1 is 6, but the ids of ids_1 are 0 … 5/)
   await refused({ ...tensors, dense: undefined }, /\/dense must be a list of rows/)
-  await refused([], /is no JSON object/)
+  await refused([], /is not a JSON object/)
   t.same(await readdir(join(models, 'imported')), ['1'], 'nothing is half-written')
 })
 
@@ -160,7 +171,7 @@ t.test('a model that answers no probabilities is refused', async (t) => {
   const { path, models } = await saved(t, 'linear')
   await t.rejects(importModel(importOptions(path, models)), {
     code: 'UNSUPPORTED_GRAPH',
-    message: /which is no probability: it should end in a sigmoid/,
+    message: /which is not a probability: it should end in a sigmoid/,
   })
   await t.rejects(readdir(models), { code: 'ENOENT' })
 })
@@ -168,14 +179,14 @@ t.test('a model that answers no probabilities is refused', async (t) => {
 t.test('what was said must fit the model', async (t) => {
   const { path, models, folder } = await saved(t)
   await t.rejects(importModel(importOptions(path, models, { tasks: ['a'] })), {
-    message: /a are 1 tasks, but the model answers 2/,
+    message: /a: 1 tasks, but the model has 2/,
   })
   await t.rejects(importModel(importOptions(path, models, { architecture: 'transformer' })), {
     code: 'INVALID_REQUEST',
-    message: /"transformer" is none of SharedBottom, .*aitm/,
+    message: /"transformer" is neither .* nor one of SharedBottom, .*aitm/,
   })
   await t.rejects(importModel(importOptions(join(folder, 'none.keras'), models)), {
-    message: /none\.keras: is missing/,
+    message: /none\.keras is missing/,
   })
   await writeFile(join(folder, 'x.keras'), 'hello, world')
   await t.rejects(importModel(importOptions(join(folder, 'x.keras'), models)), {

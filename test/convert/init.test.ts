@@ -85,7 +85,7 @@ t.test('a graph elsewhere becomes a version, whole', { skip: noReference }, asyn
     t.ok(Math.abs(body.predictions[row].income - probabilities[row * 2]!) < 1e-5)
     t.ok(Math.abs(body.predictions[row].married - probabilities[row * 2 + 1]!) < 1e-5)
   }
-  await t.rejects(writeInit(options), { code: 'INVALID_REQUEST', message: /is there already/ })
+  await t.rejects(writeInit(options), { code: 'INVALID_REQUEST', message: /exists already/ })
   const second = await writeInit({ ...options, version: '2' })
   t.equal(second.manifest.version, '2')
 })
@@ -116,8 +116,14 @@ t.test('what the graph does not tell is asked for, and what does not fit is refu
       ({ message }) => message,
     )
   t.equal(await refusal({ tasks: ['a'] }), '1 task name given, but the outputs have 2 columns')
-  t.match(await refusal({ outputs: ['nowhere'] }), /there is no output nowhere, but click \[rows, 1\], buy \[rows\]/)
-  t.match(await refusal({ sides: { context: ['land'], cross: [] } }), /there is no field "land", but country, hour/)
+  t.match(
+    await refusal({ outputs: ['nowhere'] }),
+    /has no output nowhere; its outputs are click \[rows, 1\], buy \[rows\]/,
+  )
+  t.match(
+    await refusal({ sides: { context: ['land'], cross: [] } }),
+    /there is no field "land"; the fields are country, hour/,
+  )
   t.match(
     await refusal({
       features: [{ name: 'x', side: 'candidate', kind: 'numeric', scaling: { method: 'none' }, missing: 'error' }],
@@ -126,8 +132,10 @@ t.test('what the graph does not tell is asked for, and what does not fit is refu
   )
   t.match(
     await refusal({ path: join(folder, 'nowhere') }),
-    /is no graph \(\.onnx, model\.json, saved_model\.pb, \.keras, \.h5\)/,
+    /is neither a graph \(\.onnx, model\.json, saved_model\.pb, \.keras, \.h5\)/,
   )
+  for (const name of ['sh op', '../esc']) t.match(await refusal({ name }), /can't be the name of a model: --name/)
+  t.match(await refusal({ version: '1.0' }), /"1\.0" can't be a version/)
   t.same(await readdir(folder), ['model.onnx'], 'nothing was written')
 
   const wide = emptyGraph({ a: { dtype: DataType.INT64, dims: [-1, 2] }, b: { dtype: DataType.INT64, dims: [-1, 3] } })
@@ -135,7 +143,7 @@ t.test('what the graph does not tell is asked for, and what does not fit is refu
   wide.node('Concat', cast, { attributes: { axis: 1 }, outputs: ['all'] })
   wide.outputs.push(declare('all', floatShape(-1, 5)))
   await writeFile(path, wide.toBytes())
-  t.match(await refusal({}), /it has 2 inputs of ids, and a has 2 columns/)
+  t.match(await refusal({}), /has 2 inputs of ids, and a has 2 columns/)
 })
 
 t.test('fields that are said of a graph with a table a column have ids of their own', async (t) => {
@@ -207,7 +215,7 @@ t.test('force replaces a manifest by the model’s name, though its graph has ch
   t.match(again.manifest.tasks, [{ name: 'ctr' }, { name: 'cvr' }])
   const named = await writeInit({ ...defaults('shop', models), name: 'shop', force: true })
   t.equal(named.folder, first.folder, 'its own place is not copied to')
-  await t.rejects(writeInit(options), { message: /is there already: --force replaces it/ })
+  await t.rejects(writeInit(options), { message: /exists already: --force replaces it/ })
   const replaced = await writeInit({ ...options, force: true })
   t.match(replaced.manifest.tasks, [{ name: 'click' }, { name: 'buy' }])
   t.same([await readdir(models), await readdir(join(models, 'shop'))], [['shop'], ['1']], 'nothing is left over')
@@ -223,6 +231,11 @@ t.test('golden rows of the training program are held against the graph', async (
   const options = { ...defaults(path, models), name: 'shop', golden }
   const result = await writeInit(options)
   t.same(result.manifest.golden, manifest.golden)
+  t.same(manifest.golden!.served, manifest.golden!.probabilities)
+  t.ok(
+    result.left.some((line) => line.includes('/golden/served')),
+    'a calibration changes them',
+  )
   t.ok(result.found.some((line) => /16 golden rows of .*answers\.json/.test(line)))
   t.notOk(result.left.some((line) => line.startsWith('/golden')))
   const { rows, probabilities } = manifest.golden!
@@ -231,6 +244,16 @@ t.test('golden rows of the training program are held against the graph', async (
   await t.rejects(writeInit({ ...options, version: '2' }), {
     code: 'INVALID_REQUEST',
     message: /answers\.json: \/probabilities\/2\/0 is .*, but the graph answers/,
+  })
+  const misspelt = rows.map(({ country, ...row }, i) => ({ ...row, [i === 2 ? 'county' : 'country']: country! }))
+  await writeFile(golden, JSON.stringify({ rows: misspelt, probabilities }))
+  await t.rejects(writeInit({ ...options, version: '2' }), {
+    message: /answers\.json: \/rows\/2\/county is no field; did you mean country\?; the fields are country, hour/,
+  })
+  const wrong = rows.map((row, i) => (i === 2 ? { ...row, country: 99 } : row))
+  await writeFile(golden, JSON.stringify({ rows: wrong, probabilities }))
+  await t.rejects(writeInit({ ...options, version: '2' }), {
+    message: /answers\.json: \/rows\/2\/country must be from 0 to 4/,
   })
   t.same(await readdir(join(models, 'shop')), ['1'], 'nothing is half-written')
 })

@@ -32,7 +32,7 @@ t.test('a graph is told as it is saved', async (t) => {
   t.match(text, /^input +sizes +float32 +\[rows, 2, 2\]$/m)
   t.match(text, /^output +buy +float32 +\[rows\]$/m)
   t.match(text, /MatMul +\[rows, 8\] +88 +176$/m)
-  t.match(text, new RegExp(`^${parameters} parameters, .* B; .* FLOPs a row; opset 17$`, 'm'))
+  t.match(text, new RegExp(`^${parameters} parameters, .* B; .* FLOPs per row; opset 17$`, 'm'))
 })
 
 t.test('a version is told with its tasks, by name and by folder', async (t) => {
@@ -71,8 +71,10 @@ t.test(
 
 t.test('what is no graph is told', async (t) => {
   const folder = await temporaryFolder(t)
-  await t.rejects(openSaved(join(folder, 'x'), folder), { code: 'MODEL_NOT_FOUND', message: /is no graph/ })
-  await t.rejects(openSaved(folder, folder), { code: 'MODEL_NOT_FOUND', message: /is no graph/ })
-  const failed = await run(process.execPath, [cli, 'inspect', folder]).catch((error) => error)
-  t.match(failed, { code: 1, stderr: /is no graph/ })
+  await t.rejects(openSaved(join(folder, 'x'), folder), { code: 'MODEL_NOT_FOUND', message: /is neither a graph/ })
+  await t.rejects(openSaved(folder, folder), { code: 'MODEL_NOT_FOUND', message: /is neither a graph/ })
+  await writeTestBundle(folder, { name: 'ads-funnel' })
+  await t.rejects(openSaved('ads-funel', folder), { message: /nor a model in .*; did you mean ads-funnel\?$/ })
+  const failed = await run(process.execPath, [cli, 'inspect', join(folder, 'x')]).catch((error) => error)
+  t.match(failed, { code: 1, stderr: /is neither a graph/ })
 })

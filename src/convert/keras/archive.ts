@@ -3,32 +3,32 @@ import { type Entry, openPromise, type ZipFile } from 'yauzl'
 import { ModelError, reasonOf } from '../../model/base/errors.ts'
 import { largestHdf5 } from './hdf5.ts'
 
-/** The parts of a `.keras` file that say what a model is. */
+/** The parts of a `.keras` file that define a model. */
 export interface KerasArchive {
   config: string
   metadata: string
   weights: Uint8Array<ArrayBuffer>
 }
 
-/** Most bytes of each part, decompressed. A layer takes about 1 KiB of config.json. */
+/** Largest size of each part, decompressed, bytes. A layer takes about 1 KiB of config.json. */
 const parts: Record<keyof KerasArchive, { entry: string; most: number }> = {
   config: { entry: 'config.json', most: 16 * 1024 * 1024 },
   metadata: { entry: 'metadata.json', most: 1024 * 1024 },
   weights: { entry: 'model.weights.h5', most: largestHdf5 },
 }
 
-/** Keras writes three, and one for each asset, of which a model of numbers has none. */
+/** Keras writes three entries, and one per asset, which models without text do not have. */
 const mostEntries = 10_000
 
-/** Deflate makes up to 1032 of one byte; weights and JSON never come near. */
+/** Deflate expands one byte to at most 1032; weights and JSON stay far below. */
 const mostGrowth = 200
 const smallEntry = 1024 * 1024
 
 /**
- * Reads a `.keras` file, a zip archive. Nothing is unpacked to disk, and entries of other names are not looked at.
+ * Reads a `.keras` file, a zip archive, in memory. Other entries are ignored.
  *
- * Rejects with INVALID_BUNDLE, naming file and entry, where it is no zip archive, is truncated, lacks a part, has one
- * twice, encrypted, or larger than its bound, or larger than it says.
+ * Rejects with INVALID_BUNDLE, naming file and entry, if it is not a zip archive, is truncated, or if a part is missing,
+ * duplicate, encrypted, damaged, or larger than its bound or its declared size.
  */
 export async function readKerasArchive(path: string): Promise<KerasArchive> {
   const invalid = (message: string, cause: unknown) =>
@@ -56,12 +56,12 @@ export async function readKerasArchive(path: string): Promise<KerasArchive> {
   }
 }
 
-/** yauzl ends the stream with an error where more comes out, or less, than the entry says. */
+/** yauzl ends the stream with an error if its length is not the declared one. */
 async function readEntry(zip: ZipFile, entry: Entry, most: number): Promise<Uint8Array<ArrayBuffer>> {
   const { fileName, uncompressedSize: size } = entry
-  if (size > most) throw new Error(`${fileName} has ${size} bytes, more than ${most} can't be read`)
+  if (size > most) throw new Error(`${fileName} has ${size} bytes; at most ${most} can be read`)
   if (size > smallEntry && size > entry.compressedSize * mostGrowth)
-    throw new Error(`${fileName} has ${size} bytes in ${entry.compressedSize}: that is no model`)
+    throw new Error(`${fileName} expands from ${entry.compressedSize} to ${size} bytes, which no model does`)
   if (entry.isEncrypted()) throw new Error(`${fileName} is encrypted`)
   const bytes = new Uint8Array(size)
   let offset = 0

@@ -2,17 +2,17 @@ import type { ArchitectureOptions } from '../../schemas/architecture.ts'
 import { classOf } from './class-weights.ts'
 import { knownActivations } from './operations.ts'
 
-/** What the reference's classes do, where neither the file nor `--architecture` says otherwise. */
+/** Defaults of the reference's classes, used unless the file or `--architecture` states others. */
 export const assumedOptions = { gate_function: 'softmax', activation: 'relu', normalisation: 'batch' } as const
 
-/** Something that a file of weights doesn't decide. */
+/** A property that a file of weights does not determine. */
 export interface Assumption {
   text: string
-  /** The option of `--architecture` that states it; undefined where every class that can be imported has it. */
+  /** The option of `--architecture` that states it; undefined if every supported class has the property. */
   option?: 'gate_function' | 'activation'
 }
 
-/** What is taken for granted of a class with these options; `stated` are those that the file or a person gave. */
+/** Assumptions about a class with these options; `stated` are the options from the file or the user. */
 export function assumptionsOf(options: ArchitectureOptions, stated: Readonly<Record<string, unknown>>): Assumption[] {
   const assumed: Assumption[] = []
   const others = (option: string, values: readonly string[]) => values.filter((value) => value !== option).join(', ')
@@ -24,7 +24,7 @@ export function assumptionsOf(options: ArchitectureOptions, stated: Readonly<Rec
   if (hasHiddenLayers(options)) {
     if (stated.activation === undefined)
       assumed.push({
-        text: `activation=${assumedOptions.activation} of every hidden layer, not ${others(
+        text: `activation=${assumedOptions.activation} in every hidden layer, not ${others(
           assumedOptions.activation,
           knownActivations.filter((name) => name !== 'softmax'),
         )}`,
@@ -43,7 +43,7 @@ function hasHiddenLayers(options: ArchitectureOptions): boolean {
   return Object.entries(options).some(([name, value]) => name.startsWith('num_hidden') && Number(value) > 1)
 }
 
-/** The options that change what weights compute, and not which weights there are. */
+/** The options that change the computation, but not the set of weights. */
 export function unseenOptions(options: ArchitectureOptions): Record<string, unknown> {
   const { activation, gate_function } = options as { activation?: string; gate_function?: string }
   return { ...(activation && { activation }), ...(gate_function && { gate_function }) }

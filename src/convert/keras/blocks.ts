@@ -2,12 +2,12 @@ import { nth } from '../../model/architectures/keras-class.ts'
 import { ModelError } from '../../model/base/errors.ts'
 import type { Hdf5File, Tensor } from './hdf5.ts'
 
-/** A weight, and where it was found. */
+/** A weight and its path. */
 export interface Found extends Tensor {
   path: string
 }
 
-/** The parts that the reference's classes are made of, in their order. */
+/** The building blocks of the reference's classes, in order. */
 export type Block =
   | { kind: 'embedding'; sparse: Found | undefined; dense: Found | undefined }
   | { kind: 'mlp'; layers: MlpLayer[] }
@@ -15,21 +15,21 @@ export type Block =
   | { kind: 'transfer'; kernel: Found; bias: Found }
   | { kind: 'attention'; query: Found | undefined; key: Found | undefined; value: Found | undefined }
 
-/** One layer of an MLP: its weights by name, `kernel`, `bias`, and of its normalisation `gamma`, … */
+/** One layer of an MLP: its weights by name (`kernel`, `bias`), and those of its normalisation (`gamma`, …). */
 export type MlpLayer = Record<string, Found>
 
 /**
- * Lists of the reference's classes, in the order in which each kind stands in a model: what reads the embedding first.
- * `layers` holds whatever Keras came upon there first: experts in Keras 2, towers in Keras 3.
+ * Lists of MLPs in the reference's classes, in the order of a model: those that read the embedding come first. `layers` contains
+ * what Keras found there first: experts in Keras 2, towers in Keras 3.
  */
 const containers = ['experts', 'shared_encoder', 'layers', 'towers', 'proj_heads']
 
 const normalisation = ['gamma', 'beta', 'moving_mean', 'moving_variance']
 
 /**
- * The parts of a file of weights, `.weights.h5` of Keras 2 or 3 or a legacy HDF5 file, by their place and order; names
- * that Keras counts through a whole process say nothing. Throws INVALID_BUNDLE, naming file and path, for a weight that
- * is part of none.
+ * Finds the building blocks in a file of weights, a `.weights.h5` of Keras 2 or 3 or a legacy HDF5 file, by place and order:
+ * Keras numbers names per process, so they do not identify a weight. Throws INVALID_BUNDLE, naming file and path, for a
+ * weight that belongs to no block.
  */
 export function blocksOf(weights: Hdf5File): Block[] {
   const layers = weights.attributes.get('')?.layer_names
@@ -51,7 +51,7 @@ function positionalBlocks({ file, tensors }: Hdf5File): Block[] {
     else if (inMlp && rankOf(inMlp[1]!) !== undefined) {
       const [, mlp, kind, index = '0', place] = inMlp
       const name = (kind === 'dense' ? ['kernel', 'bias'] : normalisation)[Number(place)]
-      if (name === undefined) throw surplus(file, path)
+      if (name === undefined) throw unexpected(file, path)
       const layers = mlps.get(mlp!) ?? new Map<number, MlpLayer>()
       mlps.set(mlp!, layers)
       layers.set(Number(index), { ...layers.get(Number(index)), [name]: found })
@@ -60,7 +60,7 @@ function positionalBlocks({ file, tensors }: Hdf5File): Block[] {
       const parts = denses.get(dense[1]!) ?? []
       denses.set(dense[1]!, parts)
       parts[Number(dense[2])] = found
-    } else throw surplus(file, path)
+    } else throw unexpected(file, path)
   }
   const inOrder = [...mlps].sort(([a], [b]) => rankOf(a)! - rankOf(b)! || indexOf(a) - indexOf(b))
   const lines = [...denses].sort(([a], [b]) => indexOf(a) - indexOf(b))
@@ -74,7 +74,7 @@ function positionalBlocks({ file, tensors }: Hdf5File): Block[] {
   ]
 }
 
-/** A legacy file lists its layers, and of each its weights, in the model's order; what trains stands before what doesn't. */
+/** A legacy file lists its layers and their weights in the model's order, trainable weights before the others. */
 function legacyBlocks({ file, tensors, attributes }: Hdf5File, layers: string[]): Block[] {
   const blocks: Block[] = []
   const listed = new Set<string>()
@@ -85,7 +85,7 @@ function legacyBlocks({ file, tensors, attributes }: Hdf5File, layers: string[])
       const path = `${layer}/${name}`
       const tensor = tensors.get(path)
       if (tensor === undefined)
-        throw new ModelError('INVALID_BUNDLE', `${file}: lacks the weight /${path} that it lists`)
+        throw new ModelError('INVALID_BUNDLE', `${file} lacks the weight /${path}, which it lists`)
       listed.add(path)
       const at = path.lastIndexOf('/')
       const part = path.slice(at + 1).replace(/:\d+$/, '')
@@ -94,7 +94,7 @@ function legacyBlocks({ file, tensors, attributes }: Hdf5File, layers: string[])
     const block = legacyBlock([...byOwner.values()])
     if (block) blocks.push(block)
   }
-  for (const path of tensors.keys()) if (!listed.has(path)) throw surplus(file, path)
+  for (const path of tensors.keys()) if (!listed.has(path)) throw unexpected(file, path)
   return blocks
 }
 
@@ -108,7 +108,7 @@ function legacyBlock(owners: MlpLayer[]): Block | undefined {
   if (second === undefined && first.kernel && !first.bias) return { kind: 'gate', kernel: first.kernel }
   const layers: MlpLayer[] = []
   for (const owner of owners) {
-    // A normalisation belongs to the layer before it.
+    // A normalisation belongs to the preceding layer.
     if (owner.kernel || layers.length === 0) layers.push(owner)
     else Object.assign(layers.at(-1)!, owner)
   }
@@ -116,7 +116,7 @@ function legacyBlock(owners: MlpLayer[]): Block | undefined {
 }
 
 function denseBlock(file: string, path: string, kernel: Found | undefined, bias: Found | undefined): Block {
-  if (kernel === undefined) throw new ModelError('INVALID_BUNDLE', `${file}: lacks the weight /${path}/vars/0`)
+  if (kernel === undefined) throw new ModelError('INVALID_BUNDLE', `${file} lacks the weight /${path}/vars/0`)
   return bias === undefined ? { kind: 'gate', kernel } : { kind: 'transfer', kernel, bias }
 }
 
@@ -124,21 +124,21 @@ function consecutive(layers: Map<number, MlpLayer>, file: string, path: string):
   return Array.from({ length: layers.size }, (_, i) => {
     const layer = layers.get(i)
     if (layer?.kernel === undefined)
-      throw new ModelError('INVALID_BUNDLE', `${file}: lacks the weight /${path}/layers/${nth('dense', i)}/vars/0`)
+      throw new ModelError('INVALID_BUNDLE', `${file} lacks the weight /${path}/layers/${nth('dense', i)}/vars/0`)
     return layer
   })
 }
 
-function surplus(file: string, path: string): ModelError {
+function unexpected(file: string, path: string): ModelError {
   if (/layer_normalization/.test(path))
     return new ModelError(
       'UNSUPPORTED_GRAPH',
-      `${file}: the weight /${path} is of a LayerNormalization, which these classes can't be imported with; export the model as a SavedModel or as ONNX, and write its manifest with multigate init`,
+      `${file}: the weight /${path} belongs to a LayerNormalization, which imports of these classes do not support; export the model as a SavedModel or as ONNX, and write its manifest with multigate init`,
     )
-  return new ModelError('INVALID_BUNDLE', `${file}: the weight /${path} is part of none of the classes that are known`)
+  return new ModelError('INVALID_BUNDLE', `${file}: the weight /${path} belongs to none of the supported classes`)
 }
 
-/** Place of the list that an MLP is in. */
+/** Rank of the list that contains an MLP. */
 function rankOf(path: string): number | undefined {
   const rank = containers.indexOf(path.split('/')[0]!)
   return rank < 0 || path.split('/').length > 2 ? undefined : rank

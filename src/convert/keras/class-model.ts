@@ -9,7 +9,7 @@ import type { IdRange, ImportedModel } from './imported-model.ts'
 import { plainTasks, type RecognisedClass } from './recognise.ts'
 import { joinTables } from './tables.ts'
 
-/** A model of one of the reference's classes becomes the architecture of ours that it is. */
+/** Converts a model of one of the reference's classes into the same architecture here. */
 export function classModel(model: RecognisedClass, file: string): ImportedModel {
   const { options, sparseFields, denseFields, ids, tasks, weights, assumed } = model
   return {
@@ -24,7 +24,7 @@ export function classModel(model: RecognisedClass, file: string): ImportedModel 
     async build(ranges: IdRange[], names: string[], ownIds: boolean) {
       const total = ownIds ? ids : ranges.reduce((sum, { ids }) => sum + ids, 0)
       const shape = { sparseFields, denseFields, ids: total, tasks: names, seed: 1 }
-      // The same weights in the same order, of tasks that now have names.
+      // The same weights in the same order, for tasks that now have names.
       const [plain, named] = [plainTasks(tasks), names].map((tasks) => classWeights(options, { ...shape, tasks }))
       const values = new Map(named!.map(({ name }, i) => [name, weights.get(plain![i]!.name)!.values]))
       if (sparseFields > 0 && !ownIds) {
@@ -39,7 +39,7 @@ export function classModel(model: RecognisedClass, file: string): ImportedModel 
       try {
         const files = await layersModelFiles(tensorflow, built, ({ name }) => {
           const found = values.get(name)
-          if (found === undefined) throw new ModelError('INVALID_BUNDLE', `${file}: has no weight for ${name}`)
+          if (found === undefined) throw new ModelError('INVALID_BUNDLE', `${file} has no weight for ${name}`)
           return found
         })
         const inputs = { ...(sparseFields > 0 && { sparse: 'sparse' }), ...(denseFields > 0 && { dense: 'dense' }) }

@@ -5,14 +5,14 @@ import { activate, multiply } from './operations.ts'
 import type { RecognisedClass } from './recognise.ts'
 import { plainTasks } from './recognise.ts'
 
-/** Of BatchNormalization; Keras' default. */
+/** Keras' default for BatchNormalization. */
 const epsilon = 1e-3
 
 const vectors = ['gamma', 'beta', 'moving_mean', 'moving_variance']
 
 /**
- * One row through a model of the reference's classes, in float64, straight from the weights: what our layers model and
- * its ONNX graph are held against.
+ * Computes one row with a model of the reference's classes, in float64, directly from the weights. The converted layers model
+ * and its ONNX graph are compared with it.
  *
  * `sparse` [F] rows of the embedding table, `dense` [D] → probabilities [T].
  */

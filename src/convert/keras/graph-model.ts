@@ -9,7 +9,7 @@ import type { RowTensor } from './operations.ts'
 import { joinTables } from './tables.ts'
 import { writeTopology } from './topology.ts'
 
-/** A functional or sequential Keras model becomes a layers model of the same layers. */
+/** Converts a functional or sequential Keras model into a layers model with the same layers. */
 export function graphModel(model: KerasModel, columns: ModelInputs, weights: LayerWeights): ImportedModel {
   const sparse = sparseColumns(columns)
   const inputOf = new Map(
@@ -66,24 +66,24 @@ export function graphModel(model: KerasModel, columns: ModelInputs, weights: Lay
   }
 }
 
-/** Of several outputs the names, where each has one of its own; one output has no names for its columns. */
+/** Names of several outputs, if each has a meaningful one; a single output has no names for its columns. */
 function taskNames({ outputs, dimsOf, file }: KerasModel): string[] {
   const widths = outputs.map((output) => {
     const dims = dimsOf(output)
     if (dims.length !== 1)
       throw new ModelError(
         'UNSUPPORTED_GRAPH',
-        `${file}: its output ${output.layer} has the shape [${dims}], not one number a task`,
+        `${file}: its output ${output.layer} has the shape [${dims}], not one number per task`,
       )
     return dims[0]!
   })
   const names = outputs.map(({ layer }) => layer)
-  const spoken = names.every((name, i) => widths[i] === 1 && !/^(?:activation|dense|softmax)(?:_\d+)?$/.test(name))
-  if (names.length > 1 && spoken && new Set(names).size === names.length) return names
+  const meaningful = names.every((name, i) => widths[i] === 1 && !/^(?:activation|dense|softmax)(?:_\d+)?$/.test(name))
+  if (names.length > 1 && meaningful && new Set(names).size === names.length) return names
   return Array.from({ length: widths.reduce((sum, width) => sum + width, 0) }, (_, t) => `task_${t}`)
 }
 
-/** One row through the Keras graph itself, layer by layer, in float64. */
+/** Computes one row with the Keras graph itself, layer by layer, in float64. */
 function forward(
   model: KerasModel,
   weights: LayerWeights,

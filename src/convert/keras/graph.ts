@@ -19,38 +19,38 @@ export interface Step {
 export interface GraphLayer {
   name: string
   className: string
-  /** What a TensorFlow.js layer of that class takes, and nothing else. */
+  /** Only the options of a TensorFlow.js layer of that class. */
   config: Record<string, unknown>
-  /** undefined for an input. */
+  /** Undefined for an input. */
   operation: Operation | undefined
   applications: TensorReference[][]
-  /** Shape of a row, of an input. */
+  /** Shape of a row, for an input. */
   inputDims: number[] | undefined
 }
 
-/** A functional or sequential Keras model, checked: every layer is known, and every shape fits. */
+/** A checked functional or sequential Keras model: every layer is supported, and every shape fits. */
 export interface KerasModel {
   file: string
   name: string
-  /** In the order in which Keras keeps weights. */
+  /** In the order in which Keras stores weights. */
   layers: GraphLayer[]
   inputs: GraphLayer[]
   outputs: TensorReference[]
-  /** Applications that the outputs need, each after what it reads. */
+  /** Applications that the outputs need, each after its inputs. */
   steps: Step[]
   dimsOf(reference: TensorReference): number[]
 }
 
-/** Chains are followed by recursion when a graph is lowered. */
+/** Deepest chain of layers: lowering a graph recurses along chains. */
 const mostDeep = 1_000
-/** Numbers that one row makes in all layers together: thousands of times what a model of rows needs. */
+/** Most numbers that all layers together compute for one row: thousands of times the need of a ranking model. */
 const mostNumbers = 2 ** 24
 
 /**
  * Reads the graph of a functional or a sequential model.
  *
- * Throws INVALID_BUNDLE, naming the file and the place, where it is malformed or a layer depends on itself, and
- * UNSUPPORTED_GRAPH, naming the layer and its class, where one is not known, or used as is not known.
+ * Throws INVALID_BUNDLE, naming the file and the place, if it is malformed or a layer depends on itself, and
+ * UNSUPPORTED_GRAPH, naming the layer and its class, if a layer or its use is not supported.
  */
 export function readGraph(model: KerasObject, file: string): KerasModel {
   const { name = 'model', layers: written, ...ends } = check(KerasGraph, model.config, file)
@@ -86,7 +86,7 @@ export function readGraph(model: KerasObject, file: string): KerasModel {
 }
 
 export function check<T extends TSchema>(schema: T, value: unknown, file: string) {
-  return checkFormat(schema, value, file, 'is not a known Keras model')
+  return checkFormat(schema, value, file, 'is not a supported Keras model')
 }
 
 export function unsupported({ name, className }: { name: string; className: string }, file: string, what: string) {
@@ -109,33 +109,33 @@ function layerOf(written: KerasLayer, file: string): GraphLayer {
   }
 }
 
-/** Inputs as the model lists them; those that it doesn't list come last. */
+/** Inputs in the model's order; unlisted ones come last. */
 function inOrder(inputs: GraphLayer[], listed: TensorReference[]): GraphLayer[] {
   const places = new Map(listed.map(({ layer }, place) => [layer, place]))
   const placeOf = ({ name }: GraphLayer) => places.get(name) ?? listed.length
   return inputs.sort((a, b) => placeOf(a) - placeOf(b))
 }
 
-/** A sequential model's layers, each reading the one before; without an input layer its first layer says the shape. */
+/** A sequential model's layers, each reading the previous one; without an input layer, the first layer has the shape. */
 function chain(written: KerasLayer[], file: string): GraphLayer[] {
   const [first] = written
   const shape = first!.config.batch_input_shape ?? first!.config.batch_shape
   const input = { class_name: 'InputLayer', config: { name: 'input', batch_input_shape: shape, dtype: 'float32' } }
-  const whole = first!.class_name === 'InputLayer' ? written : [input, ...written]
-  const layers = whole.map((layer) => layerOf(layer, file))
+  const withInput = first!.class_name === 'InputLayer' ? written : [input, ...written]
+  const layers = withInput.map((layer) => layerOf(layer, file))
   layers.forEach((layer, i) => {
     layer.applications = i === 0 ? [] : [[{ layer: layers[i - 1]!.name, node: 0, tensor: 0 }]]
   })
   return layers
 }
 
-/** What the outputs need, each after what it reads. */
+/** Applications that the outputs need, each after its inputs. */
 function order(layers: Map<string, GraphLayer>, outputs: TensorReference[], file: string): Step[] {
   const done = new Map<string, Step & { depth: number }>()
   const open = new Set<string>()
   let numbers = 0
   const keyOf = ({ node, layer }: TensorReference) => `${node} ${layer}`
-  // No recursion: a chain may be as long as the file.
+  // Iterative, because a chain may be as long as the file.
   const stack = [...outputs].reverse()
   while (stack.length > 0) {
     const reference = stack.at(-1)!
@@ -147,14 +147,14 @@ function order(layers: Map<string, GraphLayer>, outputs: TensorReference[], file
     const { layer, inputs } = find(layers, reference, file)
     const waiting = inputs.filter((input) => !done.has(keyOf(input)))
     if (waiting.length > 0) {
-      const circle = open.has(key) || waiting.some((input) => open.has(keyOf(input)))
-      if (circle) throw invalid(file, `the layer ${layer.name} depends on itself`)
+      const cyclic = open.has(key) || waiting.some((input) => open.has(keyOf(input)))
+      if (cyclic) throw invalid(file, `the layer ${layer.name} depends on itself`)
       open.add(key)
       for (const input of waiting) stack.push(input)
       continue
     }
     const depth = Math.max(0, ...inputs.map((input) => done.get(keyOf(input))!.depth)) + 1
-    if (depth > mostDeep) throw unsupported(layer, file, `more than ${mostDeep} layers follow each other`)
+    if (depth > mostDeep) throw unsupported(layer, file, `ends a chain of more than ${mostDeep} layers`)
     const dims = dimsOf(
       layer,
       inputs.map((input) => done.get(keyOf(input))!.dims),
@@ -162,7 +162,7 @@ function order(layers: Map<string, GraphLayer>, outputs: TensorReference[], file
     )
     numbers += product(dims)
     if (numbers > mostNumbers)
-      throw unsupported(layer, file, `one row makes more than ${mostNumbers} numbers until here`)
+      throw unsupported(layer, file, `the layers up to here compute more than ${mostNumbers} numbers per row`)
     done.set(key, { layer, node: reference.node, inputs, dims, depth })
     open.delete(key)
     stack.pop()
@@ -172,16 +172,16 @@ function order(layers: Map<string, GraphLayer>, outputs: TensorReference[], file
 
 function find(layers: Map<string, GraphLayer>, { layer: name, node, tensor }: TensorReference, file: string) {
   const layer = layers.get(name)
-  if (layer === undefined) throw invalid(file, `there is no layer ${JSON.stringify(name)}, which another reads`)
+  if (layer === undefined) throw invalid(file, `a layer reads ${JSON.stringify(name)}, which does not exist`)
   if (tensor !== 0) throw unsupported(layer, file, 'several outputs are not supported')
   const inputs = layer.operation === undefined && node === 0 ? [] : layer.applications[node]
-  if (inputs === undefined) throw invalid(file, `the layer ${name} has no application ${node}, which another reads`)
+  if (inputs === undefined) throw invalid(file, `a layer reads application ${node} of ${name}, which does not exist`)
   return { layer, inputs }
 }
 
 function dimsOf({ operation, config, inputDims, ...layer }: GraphLayer, inputs: number[][], file: string): number[] {
   if (operation === undefined) return inputDims!
-  if (inputs.length === 0) throw unsupported(layer, file, 'reads nothing')
+  if (inputs.length === 0) throw unsupported(layer, file, 'has no inputs')
   try {
     return operation.dims(inputs, config)
   } catch (cause) {

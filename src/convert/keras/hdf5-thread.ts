@@ -5,24 +5,24 @@ import { reasonOf } from '../../model/base/errors.ts'
 import type { Hdf5Answer, Hdf5Task, Tensor } from './hdf5.ts'
 
 /*
- * A thread that reads one HDF5 file and ends. The library sees a file system in memory alone: a link, or a tensor whose
- * numbers are said to lie in another file, finds nothing there.
+ * A thread that reads one HDF5 file and ends. The library sees only a file system in memory, so links to other files, and tensors
+ * stored in other files, lead nowhere.
  */
 
-/** Keras nests a group in a group for each attribute and list on the way to a weight. */
+/** Deepest nesting of groups: Keras adds a level per attribute and list on the way to a weight. */
 const mostLevels = 32
-/** Groups and tensors; a model of a thousand layers has some ten thousand. */
+/** Most groups and tensors; a model of a thousand layers has about ten thousand. */
 const mostObjects = 100_000
-/** A dimension more than any weight has. */
+/** Most dimensions; weights have fewer. */
 const mostDimensions = 8
 
-/** Groups at the top that hold what training needs: slots of an optimizer, and metrics. */
+/** Top-level groups that only training needs: optimizer slots and metrics. */
 const ofTraining = new Set([
   ...['optimizer', 'optimizer_weights', 'metrics', 'compile_metrics', '_compile_metrics', 'loss_tracker'],
   ...['_loss_tracker', 'state', 'compile_loss'],
 ])
 
-/** Attributes that say in which order Keras wrote, and what. */
+/** Attributes that describe what Keras wrote, and in which order. */
 const wanted = ['layer_names', 'weight_names', 'model_config', 'keras_version', 'backend', 'name']
 
 class Unreadable extends Error {}
@@ -39,10 +39,10 @@ async function read({ bytes }: Hdf5Task): Promise<Hdf5Answer> {
     const { FS } = await h5wasm.ready
     FS.writeFile('model.h5', bytes)
     const file = new h5wasm.File('model.h5', 'r')
-    if (file.file_id < 0n) throw new Unreadable('is no HDF5 file, or is truncated')
+    if (file.file_id < 0n) throw new Unreadable('is not an HDF5 file, or is truncated')
     return { ok: true, ...walk(file, bytes.byteLength) }
   } catch (error) {
-    const problem = error instanceof Unreadable ? error.message : `is no sound HDF5 file: ${reasonOf(error)}`
+    const problem = error instanceof Unreadable ? error.message : `is not a valid HDF5 file: ${reasonOf(error)}`
     return { ok: false, problem }
   }
 }
@@ -58,27 +58,27 @@ function walk(file: InstanceType<typeof h5wasm.File>, size: number) {
     const found = textsOf(group)
     if (Object.keys(found).length > 0) attributes.push([path, found])
     for (const name of group.keys()) {
-      // Dropout's seed is an integer, and of training too.
+      // A dropout's seed is an integer, and only for training.
       if ((level === 0 && ofTraining.has(name)) || name === 'seed_generator') continue
       const inner = path === '' ? name : `${path}/${name}`
       if (++objects > mostObjects) throw new Unreadable(`has more than ${mostObjects} groups and tensors`)
       const entry = group.get(name)
       if (entry instanceof h5wasm.Group) visit(entry, inner, level + 1)
       else if (entry instanceof h5wasm.Dataset) tensors.push([inner, tensorOf(entry, inner)])
-      else throw new Unreadable(`/${inner} is a link that leads nowhere, or to another file`)
+      else throw new Unreadable(`/${inner} is a broken link, or a link to another file`)
     }
   }
 
   function tensorOf(dataset: InstanceType<typeof h5wasm.Dataset>, path: string): Tensor {
     const { shape, type, size: itemSize, vlen } = dataset.metadata
-    if (shape === null || shape.length > mostDimensions) throw new Unreadable(`/${path} is no tensor`)
+    if (shape === null || shape.length > mostDimensions) throw new Unreadable(`/${path} is not a tensor`)
     // 1 is HDF5's class of floating-point numbers.
     if (type !== 1 || vlen || (itemSize !== 4 && itemSize !== 8))
-      throw new Unreadable(`/${path} holds ${JSON.stringify(dataset.dtype)}, not float32 or float64`)
+      throw new Unreadable(`/${path} is of type ${JSON.stringify(dataset.dtype)}, not float32 or float64`)
     const count = product(shape)
     total += count * itemSize
-    // Keras doesn't compress: what is there is in the file.
-    if (total > size) throw new Unreadable(`/${path} [${shape}] claims more numbers than the file holds`)
+    // Keras does not compress tensors, so they can't exceed the file.
+    if (total > size) throw new Unreadable(`/${path} [${shape}] declares more numbers than the file contains`)
     const { value } = dataset
     const numbers = typeof value === 'number' ? [value] : (value as ArrayLike<number> | null)
     if (numbers === null || numbers.length !== count) throw new Unreadable(`/${path} can't be read`)
@@ -89,7 +89,7 @@ function walk(file: InstanceType<typeof h5wasm.File>, size: number) {
   return { tensors, attributes }
 }
 
-/** Long lists of names are cut up by Keras: `weight_names0`, `weight_names1`, …, since an attribute has 64 KiB at most. */
+/** Keras splits long lists of names (`weight_names0`, `weight_names1`, …), because an attribute has at most 64 KiB. */
 function textsOf(group: InstanceType<typeof h5wasm.Group>): Record<string, string | string[]> {
   const found: Record<string, string | string[]> = {}
   const { attrs } = group

@@ -10,13 +10,13 @@ export interface Tensor {
   values: Float32Array
 }
 
-/** What is read of an HDF5 file that Keras wrote. */
+/** The content of an HDF5 file written by Keras. */
 export interface Hdf5File {
   /** Path on disk, or within an archive, for messages. */
   file: string
-  /** By path in the file, without a slash at the front, in the file's own order. */
+  /** By path in the file, without a leading slash, in the file's order. */
   tensors: Map<string, Tensor>
-  /** Text attributes by path of their group; the root's path is empty. */
+  /** Text attributes by the path of their group; the root's path is empty. */
   attributes: Map<string, Record<string, string | string[]>>
 }
 
@@ -28,18 +28,18 @@ export type Hdf5Answer =
   | { ok: true; tensors: [string, Tensor][]; attributes: [string, Record<string, string | string[]>][] }
   | { ok: false; problem: string }
 
-/** The library keeps the whole file in memory, as one array. */
+/** Largest file, bytes: the library keeps it in memory as one array. */
 export const largestHdf5 = 2 ** 31 - 1
 
-/** Reading is a matter of seconds; a file that is made to lead the library in circles is given up, ms. */
+/** Longest time for reading, ms. It takes seconds, unless a malicious file makes the library loop. */
 const patience = 120_000
 
 /**
- * Reads an HDF5 file, given as bytes, which are taken away from the caller. What an optimizer keeps is left out.
+ * Reads an HDF5 file without its optimizer's state. The bytes are transferred from the caller.
  *
- * It is read in a thread of its own, from memory, so that nothing in the file reaches another file, and none holds this
- * thread. Rejects with INVALID_BUNDLE, naming the file and the place in it, where it is no HDF5 file, is truncated, holds
- * a link to another file, other numbers than float32 and float64, or claims more than its own size.
+ * A separate thread reads the file from memory, so that it can't reach other files and can't block this thread. Rejects with
+ * INVALID_BUNDLE, naming the file and the place in it, if it is not an HDF5 file, is truncated, contains a link to another file
+ * or numbers other than float32 and float64, or declares more than its own size.
  */
 export async function readHdf5(
   bytes: Uint8Array<ArrayBuffer>,
@@ -51,22 +51,21 @@ export async function readHdf5(
   return { file, tensors: new Map(answer.tensors), attributes: new Map(answer.attributes) }
 }
 
-/** A file's bytes, in memory of their own. Rejects with INVALID_BUNDLE if it can't be read, or is larger than `most`. */
+/** Reads a file into its own buffer. Rejects with INVALID_BUNDLE if it can't be read or is larger than `most` bytes. */
 export async function readWhole(path: string, most: number): Promise<Uint8Array<ArrayBuffer>> {
   return withFile(path, async (handle, size) => {
-    if (size > most)
-      throw new ModelError('INVALID_BUNDLE', `${path}: has ${size} bytes, more than ${most} can't be read`)
+    if (size > most) throw new ModelError('INVALID_BUNDLE', `${path} has ${size} bytes; at most ${most} can be read`)
     const bytes = new Uint8Array(size)
     for (let done = 0; done < bytes.length; ) {
-      const { bytesRead } = await handle.read(bytes, done, Math.min(bytes.length - done, readAtOnce), done)
-      if (bytesRead === 0) throw new ModelError('INVALID_BUNDLE', `${path}: ends after ${done} bytes`)
+      const { bytesRead } = await handle.read(bytes, done, Math.min(bytes.length - done, chunkBytes), done)
+      if (bytesRead === 0) throw new ModelError('INVALID_BUNDLE', `${path} ends after ${done} bytes`)
       done += bytesRead
     }
     return bytes
   })
 }
 
-/** The first bytes of a file, 0 where it is shorter. Rejects like `readWhole`. */
+/** The first bytes of a file, padded with 0. Rejects like `readWhole`. */
 export async function readStart(path: string, length: number): Promise<Uint8Array> {
   return withFile(path, async (handle) => {
     const start = new Uint8Array(length)
@@ -75,16 +74,16 @@ export async function readStart(path: string, length: number): Promise<Uint8Arra
   })
 }
 
-/** Linux reads 2 GiB at once at most, Node less. */
-const readAtOnce = 1 << 26
+/** Bytes per read: Linux limits one read to 2 GiB, Node to less. */
+const chunkBytes = 1 << 26
 
 async function withFile<T>(path: string, use: (handle: FileHandle, size: number) => Promise<T>): Promise<T> {
   const handle = await open(path).catch((cause) => {
-    throw new ModelError('INVALID_BUNDLE', `${path}: ${fileProblem(cause)}`, { cause })
+    throw new ModelError('INVALID_BUNDLE', `${path} ${fileProblem(cause)}`, { cause })
   })
   try {
     const found = await handle.stat()
-    if (!found.isFile()) throw new ModelError('INVALID_BUNDLE', `${path}: is no file`)
+    if (!found.isFile()) throw new ModelError('INVALID_BUNDLE', `${path} is not a file`)
     return await use(handle, found.size)
   } finally {
     await handle.close()
@@ -93,7 +92,7 @@ async function withFile<T>(path: string, use: (handle: FileHandle, size: number)
 
 function inThread(bytes: Uint8Array<ArrayBuffer>, script: URL, milliseconds: number): Promise<Hdf5Answer> {
   return new Promise((resolve) => {
-    // What the library prints of its errors is said in the answer, in words.
+    // The answer has the error; the library's own output is dropped.
     const worker = new Worker(script, { stdout: true, stderr: true })
     const answer = (answer: Hdf5Answer) => {
       clearTimeout(timer)

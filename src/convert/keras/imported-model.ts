@@ -2,23 +2,23 @@ import type { ArchitectureOptions } from '../../schemas/architecture.ts'
 import type { Graph } from '../../schemas/manifest.ts'
 import type { Assumption } from './assumptions.ts'
 
-/** One column of ids that a foreign model takes. */
+/** One column of ids among a foreign model's inputs. */
 export interface SparseColumn {
   /** For people, and as the default field's name. */
   name: string
-  /** Rows of the table that the model looks its ids up in. */
+  /** Rows of its embedding table. */
   rows: number
-  /** Columns of the same input and table: they may share it, each with a range of its own. */
+  /** Index of the table: columns with the same index share it, each with its own range or all of it. */
   table: number
 }
 
-/** Rows `first`, …, `first + ids − 1` of a column's table: what a field's ids mean to the foreign model. */
+/** Rows `first`, …, `first + ids − 1` of a column's table: the foreign model's rows for a field's ids. */
 export interface IdRange {
   first: number
   ids: number
 }
 
-/** A model of another framework, read and checked, before it is known what its columns mean. */
+/** A checked model of another framework, before fields are assigned to its columns. */
 export interface ImportedModel {
   /** For people, and the manifest. */
   description: string
@@ -28,18 +28,18 @@ export interface ImportedModel {
   dense: string[]
   /** Default names of the tasks. */
   tasks: string[]
-  /** Floats of the embedding, for one row of the table that is built. */
+  /** Width of the joined embedding table. */
   tableWidth: number
-  /** What its file doesn't decide; empty where the file holds the whole graph. */
+  /** Properties that its file does not determine; empty if the file contains the complete graph. */
   assumed: Assumption[]
   /**
-   * One row as the foreign framework computes it, in float64, without what is built: `sparse` ids of each column's table,
-   * `dense` numbers → what it answers, a number a task.
+   * Computes one row as the foreign framework does, in float64, independently of `build`: `sparse`, an id per column's table, and
+   * `dense` numbers → one number per task.
    */
   evaluate(sparse: ArrayLike<number>, dense: Float64Array): Float64Array
   /**
-   * Our graph of it. With `ownIds` each column's ids are rows of its own table, from 0; else those of column c are offset
-   * by the ranges before it, in one table for all.
+   * Builds the graph to serve. With `ownIds`, each column's ids are rows of its own table, from 0; otherwise the ids of column c are
+   * offset by the ranges before it, in one table for all columns.
    */
   build(
     ranges: IdRange[],

@@ -5,25 +5,25 @@ import { type Config, knownActivations } from './operations.ts'
 
 export interface LayerOptions {
   config: Config
-  /** Shape of a row, of an input alone. */
+  /** Shape of a row; only for an input. */
   inputDims?: number[]
 }
 
 type Refuse = (what: string) => ModelError
 
 /**
- * A layer's options as TensorFlow.js has them, of the classes that are known: what matters at inference, all else left
- * out. Nothing in a file is ever run.
+ * Converts a layer's options to those of TensorFlow.js, for the supported classes. Only options that matter for inference are
+ * kept, and no code in a file is ever run.
  */
 export function layerOptions({ class_name: className, config }: KerasLayer, refuse: Refuse): LayerOptions {
   if (className === 'InputLayer') return inputOptions(config, refuse)
   if (['Lambda', 'TFOpLambda', 'SlicingOpLambda'].includes(className))
-    throw refuse('holds code, which is never run; write it with ordinary layers')
+    throw refuse('contains code, which is never run; use ordinary layers instead')
   if (['Functional', 'Model', 'Sequential'].includes(className))
-    throw refuse('is a model within a model, which is not supported; build one graph of its layers')
-  if (!Object.hasOwn(known, className)) throw refuse('this class of layers is not supported')
+    throw refuse('is a nested model, which is not supported; build one graph of all layers')
+  if (!Object.hasOwn(known, className)) throw refuse('this class of layer is not supported')
   const dtype = nameOf(config.dtype)
-  if (dtype !== undefined && dtype !== 'float32') throw refuse(`computes in ${dtype}; float32 alone is supported`)
+  if (dtype !== undefined && dtype !== 'float32') throw refuse(`computes in ${dtype}; only float32 is supported`)
   return { config: known[className]!(config, refuse) }
 }
 
@@ -45,7 +45,7 @@ const known: Record<string, (config: Config, refuse: Refuse) => Config> = {
     units: countOf(config, 'units', refuse),
     activation: activationOf(config, refuse),
     use_bias: config.use_bias !== false,
-    ...(config.lora_rank ? fail(refuse, 'lora_rank is not supported: merge it first') : {}),
+    ...(config.lora_rank ? fail(refuse, 'lora_rank is not supported: merge the weights first') : {}),
     ...(config.quantization_config ? fail(refuse, 'quantised layers are not supported') : {}),
   }),
   Dot: ({ axes, normalize }, refuse) => (normalize ? fail(refuse, 'normalize is not supported') : { axes }),
@@ -54,7 +54,7 @@ const known: Record<string, (config: Config, refuse: Refuse) => Config> = {
     input_dim: countOf(config, 'input_dim', refuse),
     output_dim: countOf(config, 'output_dim', refuse),
     ...(config.mask_zero ? fail(refuse, 'mask_zero is not supported') : {}),
-    ...(config.lora_rank ? fail(refuse, 'lora_rank is not supported: merge it first') : {}),
+    ...(config.lora_rank ? fail(refuse, 'lora_rank is not supported: merge the weights first') : {}),
   }),
   Flatten: (config, refuse) => channelsLast(config, refuse),
   GlobalAveragePooling1D: (config, refuse) =>
@@ -63,12 +63,12 @@ const known: Record<string, (config: Config, refuse: Refuse) => Config> = {
   Multiply: nothing,
   ReLU: ({ max_value: most, negative_slope: slope, threshold }, refuse) => {
     if (slope || threshold) throw refuse('a negative slope or a threshold is not supported')
-    if (most !== null && most !== undefined && typeof most !== 'number') throw refuse('max_value is no number')
+    if (most !== null && most !== undefined && typeof most !== 'number') throw refuse('max_value is not a number')
     return { max_value: most ?? null }
   },
   Reshape: ({ target_shape: target }, refuse) => {
     if (!Array.isArray(target) || !target.every((side) => side === null || Number.isInteger(side)))
-      throw refuse(`can't take the shape ${JSON.stringify(target)}`)
+      throw refuse(`the target shape ${JSON.stringify(target)} is not supported`)
     return { target_shape: target }
   },
   Softmax: ({ axis }) => ({ axis: Array.isArray(axis) ? axis[0] : (axis ?? -1) }),
@@ -78,7 +78,7 @@ function inputOptions({ batch_shape, batch_input_shape, dtype, sparse, ragged }:
   const shape = batch_shape ?? batch_input_shape
   if (sparse === true || ragged === true) throw refuse('sparse and ragged inputs are not supported')
   if (!Array.isArray(shape) || !shape.slice(1).every((side) => Number.isSafeInteger(side) && side > 0))
-    throw refuse(`the shape ${JSON.stringify(shape)} is not supported: all but the batch must be known`)
+    throw refuse(`the shape ${JSON.stringify(shape)} is not supported: all dimensions except the batch must be fixed`)
   const name = nameOf(dtype) ?? 'float32'
   if (!/^(?:u?int(?:8|16|32|64)|float(?:16|32|64))$/.test(name)) throw refuse(`the dtype ${name} is not supported`)
   return { config: {}, inputDims: shape.slice(1) }
@@ -89,7 +89,7 @@ function channelsLast({ data_format: format }: Config, refuse: Refuse): Config {
   return {}
 }
 
-/** A name, or what Keras 3 writes of a function or a policy: its name among other things. */
+/** A name, or the name within Keras 3's description of a function or policy. */
 function nameOf(written: unknown): string | undefined {
   if (typeof written === 'string') return written
   if (!isObject(written)) return undefined
@@ -116,7 +116,7 @@ function countOf(config: Config, name: string, refuse: Refuse): number {
 
 function numberOf(config: Config, name: string, refuse: Refuse, otherwise: number): number {
   const value = config[name] ?? otherwise
-  if (typeof value !== 'number' || !Number.isFinite(value)) throw refuse(`${name} is no number`)
+  if (typeof value !== 'number' || !Number.isFinite(value)) throw refuse(`${name} is not a number`)
   return value
 }
 

@@ -3,14 +3,15 @@ import { ModelError } from '../../model/base/errors.ts'
 import { type GraphLayer, invalid, type KerasModel } from './graph.ts'
 import type { Hdf5File, Tensor } from './hdf5.ts'
 
-/** The weights of each layer, by the names that its operation gives them. */
+/** The weights of each layer, by their names in its operation. */
 export type LayerWeights = Map<string, Record<string, Tensor>>
 
 /**
- * The weights of a functional or sequential model's layers. In a `.weights.h5` each is found by its class and its place
- * among those of that class; a legacy file has them by the layer's name and lists them.
+ * Finds the weights of a functional or sequential model's layers. A `.weights.h5` stores them by the layer's class and its index
+ * within that class; a legacy file lists them by the layer's name.
  *
- * Throws INVALID_BUNDLE, naming file, path, expected and found shape, for one that is missing, left over or misshapen.
+ * Throws INVALID_BUNDLE, naming file, path, expected and actual shape, for a weight that is missing, unexpected or of the wrong
+ * shape.
  */
 export function layerWeights(model: KerasModel, weights: Hdf5File, below = ''): LayerWeights {
   const { file, tensors, attributes } = weights
@@ -28,7 +29,7 @@ export function layerWeights(model: KerasModel, weights: Hdf5File, below = ''): 
       legacy ? `${group}/${attributes.get(group)?.weight_names?.[index] ?? index}` : `${group}/vars/${index}`
     const use = read.get(layer)
     if (use === undefined) {
-      // Of what no output reads, nothing is wanted.
+      // No output needs this layer.
       for (const path of tensors.keys()) if (path.startsWith(`${group}/`)) taken.add(path)
       continue
     }
@@ -44,20 +45,20 @@ export function layerWeights(model: KerasModel, weights: Hdf5File, below = ''): 
   const prefix = below === '' ? '' : `${below}/`
   for (const [path, { shape }] of tensors)
     if (path.startsWith(prefix) && !taken.has(path))
-      throw invalid(file, `/${path} [${shape}] is left over: no layer of config.json has it`)
+      throw invalid(file, `/${path} [${shape}] is unexpected: no layer of config.json has it`)
   return found
 }
 
 function tensorAt({ file, tensors }: Hdf5File, path: string, shape: number[], layer: GraphLayer, name: string): Tensor {
   const tensor = tensors.get(path)
   const what = `${name} [${shape}] of layer ${layer.name} (${layer.className})`
-  if (tensor === undefined) throw new ModelError('INVALID_BUNDLE', `${file}: lacks /${path}, ${what}`)
+  if (tensor === undefined) throw new ModelError('INVALID_BUNDLE', `${file} lacks /${path}, ${what}`)
   if (tensor.shape.join() !== shape.join())
-    throw new ModelError('INVALID_BUNDLE', `${file}: /${path} is [${tensor.shape}], not ${what}`)
+    throw new ModelError('INVALID_BUNDLE', `${file}: /${path} has the shape [${tensor.shape}], not ${what}`)
   return tensor
 }
 
-/** `GlobalAveragePooling1D` → `global_average_pooling1d`, `ReLU` → `re_lu`: as Keras has it. */
+/** `GlobalAveragePooling1D` → `global_average_pooling1d`, `ReLU` → `re_lu`: as in Keras. */
 export function snakeCase(className: string): string {
   return className
     .replace(/\W+/g, '')

@@ -19,30 +19,30 @@ import { type ClassHints, recognise } from './recognise.ts'
 const ofEveryModel = ['name', 'trainable', 'dtype', 'num_tasks', 'num_emb']
 
 /**
- * Reads what Keras saved: a `.keras` archive, or an HDF5 file of weights or of a whole model.
+ * Reads a file saved by Keras: a `.keras` archive, or an HDF5 file with weights or a complete model.
  *
- * `said` is what is known of a model whose file holds weights alone. Rejects with INVALID_BUNDLE, UNSUPPORTED_GRAPH or
+ * `stated` describes a model whose file contains only weights. Rejects with INVALID_BUNDLE, UNSUPPORTED_GRAPH or
  * INVALID_REQUEST, naming the file and the place in it.
  */
-export async function openKeras(path: string, said: ClassHints | undefined): Promise<ImportedModel> {
+export async function openKeras(path: string, stated: ClassHints | undefined): Promise<ImportedModel> {
   const kind = await kindOf(path)
-  if (kind === 'hdf5') return openHdf5(path, said)
+  if (kind === 'hdf5') return openHdf5(path, stated)
   const { config: text, weights } = await readKerasArchive(path)
   const config = checkObject(KerasObject, parseJson(text, `${path}: config.json`), `${path}: config.json`)
   const read = () => readHdf5(weights, `${path}: model.weights.h5`)
   if (!Object.hasOwn(classNames, config.class_name)) {
-    refuseSaid(said, path)
+    refuseHints(stated, path)
     return openGraph(config, `${path}: config.json`, read)
   }
-  const hints = merge(hintsOf(config, `${path}: config.json`), said, path)
+  const hints = merge(hintsOf(config, `${path}: config.json`), stated, path)
   return openClass(await read(), hints)
 }
 
-async function openHdf5(path: string, said: ClassHints | undefined): Promise<ImportedModel> {
+async function openHdf5(path: string, stated: ClassHints | undefined): Promise<ImportedModel> {
   const file = await readHdf5(await readWhole(path, largestHdf5), path)
   const config = file.attributes.get('')?.model_config
-  if (config === undefined) return openClass(file, said ?? { options: {} })
-  refuseSaid(said, path)
+  if (config === undefined) return openClass(file, stated ?? { options: {} })
+  refuseHints(stated, path)
   const where = `${path}: /model_config`
   const parsed = checkObject(KerasObject, parseJson(String(config), where), where)
   return openGraph(parsed, where, async () => file, 'model_weights')
@@ -57,14 +57,14 @@ async function openGraph(
   if (!['Functional', 'Model', 'Sequential'].includes(config.class_name))
     throw new ModelError(
       'UNSUPPORTED_GRAPH',
-      `${where}: the class ${config.class_name} is Python code of its own, which a file does not hold; known are functional and sequential models, and ${Object.keys(classNames).join(', ')}`,
+      `${where}: the class ${config.class_name} is custom Python code, which the file does not contain; supported are functional and sequential models, and ${Object.keys(classNames).join(', ')}`,
     )
   const model = readSafely(() => readGraph(config, where), where)
   const columns = readSafely(() => inputsOf(model), where)
   return graphModel(model, columns, layerWeights(model, await read(), below))
 }
 
-/** Nesting that is deep enough overflows the stack of whatever looks at it. */
+/** Very deep nesting overflows the stack. */
 function readSafely<T>(read: () => T, where: string): T {
   try {
     return read()
@@ -82,7 +82,7 @@ async function openClass(weights: Hdf5File, hints: ClassHints): Promise<Imported
   return classModel({ ...model, options: checkOptions(model.options, file) }, file)
 }
 
-/** The arguments that the class was made with. */
+/** The arguments of the class. */
 function hintsOf({ class_name, config }: KerasObject, where: string): ClassHints {
   const name = classNames[class_name]!
   const { properties } = ArchitectureOptions.anyOf.find(({ properties }) => properties.name.const === name)!
@@ -90,33 +90,30 @@ function hintsOf({ class_name, config }: KerasObject, where: string): ClassHints
   for (const [key, value] of Object.entries(config)) {
     if (ofEveryModel.includes(key)) continue
     if (!Object.hasOwn(properties, key))
-      throw new ModelError('UNSUPPORTED_GRAPH', `${where}: ${class_name} has the option ${key}, which is not known`)
+      throw new ModelError('UNSUPPORTED_GRAPH', `${where}: ${class_name} has the option ${key}, which is not supported`)
     options[key] = value
   }
   const count = (key: string) => (typeof config[key] === 'number' ? config[key] : undefined)
   return { name, options, num_tasks: count('num_tasks'), num_emb: count('num_emb') }
 }
 
-function merge(own: ClassHints, said: ClassHints | undefined, path: string): ClassHints {
-  if (said?.name !== undefined && said.name !== own.name)
-    throw new ModelError('INVALID_REQUEST', `${path}: is a ${own.name}, not a ${said.name}`)
+function merge(own: ClassHints, stated: ClassHints | undefined, path: string): ClassHints {
+  if (stated?.name !== undefined && stated.name !== own.name)
+    throw new ModelError('INVALID_REQUEST', `${path} is a ${own.name}, not a ${stated.name}`)
   const options = { ...own.options }
-  for (const [option, value] of Object.entries(said?.options ?? {})) {
+  for (const [option, value] of Object.entries(stated?.options ?? {})) {
     if (options[option] !== undefined && options[option] !== value)
-      throw new ModelError(
-        'INVALID_REQUEST',
-        `${path}: is made with ${option}=${options[option]}, not ${option}=${value}`,
-      )
+      throw new ModelError('INVALID_REQUEST', `${path} has ${option}=${options[option]}, not ${option}=${value}`)
     options[option] = value
   }
-  return { ...own, options, sparseFields: said?.sparseFields }
+  return { ...own, options, sparseFields: stated?.sparseFields }
 }
 
-function refuseSaid(said: ClassHints | undefined, path: string): void {
-  if (said !== undefined)
+function refuseHints(stated: ClassHints | undefined, path: string): void {
+  if (stated !== undefined)
     throw new ModelError(
       'INVALID_REQUEST',
-      `${path}: holds its whole graph; --architecture is for the classes ${Object.keys(classNames).join(', ')} alone`,
+      `${path} contains its complete graph; --architecture is only for the classes ${Object.keys(classNames).join(', ')}`,
     )
 }
 
@@ -135,7 +132,7 @@ async function kindOf(path: string): Promise<'zip' | 'hdf5'> {
   const start = Buffer.from(await readStart(path, 8))
   if (start.subarray(0, 2).toString('latin1') === 'PK') return 'zip'
   if (start.toString('latin1') === '\x89HDF\r\n\x1a\n') return 'hdf5'
-  throw new ModelError('INVALID_BUNDLE', `${path}: is neither a .keras archive nor an HDF5 file`)
+  throw new ModelError('INVALID_BUNDLE', `${path} is neither a .keras archive nor an HDF5 file`)
 }
 
 function parseJson(text: string, where: string): unknown {
@@ -145,5 +142,5 @@ function parseJson(text: string, where: string): unknown {
   } catch (cause) {
     throw new ModelError('INVALID_BUNDLE', `${where} is not JSON: ${reasonOf(cause)}`, { cause })
   }
-  throw new ModelError('INVALID_BUNDLE', `${where} is no JSON object`)
+  throw new ModelError('INVALID_BUNDLE', `${where} is not a JSON object`)
 }

@@ -2,8 +2,8 @@ import { product } from '../../model/base/dims.ts'
 import { ModelError } from '../../model/base/errors.ts'
 
 /*
- * What each layer that can be imported means, in float64 and in the importer's own words, on one row: what a converted
- * model answers is held against this. Shapes are those of a row, without the batch.
+ * An independent definition of every layer that can be imported, for one row in float64. A converted model's answers are compared
+ * with it. Shapes are those of a row, without the batch.
  */
 
 /** One row's tensor, row-major. */
@@ -15,14 +15,14 @@ export interface RowTensor {
 export type Config = Record<string, unknown>
 
 export interface Operation {
-  /** The shape of what comes out. Throws UNSUPPORTED_GRAPH in words where the inputs don't fit. */
+  /** The shape of the output. Throws UNSUPPORTED_GRAPH if the inputs do not fit. */
   dims(inputs: number[][], config: Config): number[]
-  /** Names and shapes of the layer's weights, in the order in which Keras keeps them. */
+  /** Names and shapes of the layer's weights, in the order in which Keras stores them. */
   weights?(inputs: number[][], config: Config): [name: string, shape: number[]][]
   run(inputs: RowTensor[], config: Config, weights: Record<string, Float32Array>, dims: number[]): Float64Array
 }
 
-/** Products of numbers that a Dot of one row may take. */
+/** Most multiplications in a Dot of one row. */
 const mostProducts = 2 ** 26
 
 export function unfit(message: string): ModelError {
@@ -65,7 +65,8 @@ export const operations: Record<string, Operation> = {
   BatchNormalization: {
     dims(inputs, { axis }) {
       const dims = only(inputs)
-      if (dims.length !== 1 || axisOf(axis, 1) !== 0) throw unfit('normalises along the only axis of a row alone')
+      if (dims.length !== 1 || axisOf(axis, 1) !== 0)
+        throw unfit('is supported only along the last axis of an input of rank 2')
       return dims
     },
     weights(inputs, { scale, center }) {
@@ -90,7 +91,7 @@ export const operations: Record<string, Operation> = {
       const fits = inputs.every(
         (dims) => dims.length === first!.length && dims.every((side, i) => i === at || side === first![i]),
       )
-      if (!fits) throw unfit(`can't join ${shown(inputs)}`)
+      if (!fits) throw unfit(`can't concatenate ${shown(inputs)}`)
       return first!.with(
         at,
         inputs.reduce((sum, dims) => sum + dims[at]!, 0),
@@ -121,11 +122,11 @@ export const operations: Record<string, Operation> = {
     dims(inputs, { axes }) {
       const [x, y] = inputs
       if (inputs.length !== 2 || inputs.some((dims) => dims.length < 1 || dims.length > 2))
-        throw unfit('is known for two inputs of rank 2 or 3')
+        throw unfit('supports only two inputs of rank 2 or 3')
       const [over, under] = dotAxes(axes, x!, y!)
       if (x![over] !== y![under]) throw unfit(`can't multiply ${shown(inputs)} over ${JSON.stringify(axes)}`)
       if ((product(x!) * product(y!)) / x![over]! > mostProducts)
-        throw unfit(`multiplies ${shown(inputs)}, which is too much`)
+        throw unfit(`multiplies ${shown(inputs)}, which exceeds ${mostProducts} products`)
       const rest = [...x!.toSpliced(over, 1), ...y!.toSpliced(under, 1)]
       return rest.length === 0 ? [1] : rest
     },
@@ -156,7 +157,7 @@ export const operations: Record<string, Operation> = {
   GlobalAveragePooling1D: {
     dims(inputs) {
       const dims = only(inputs)
-      if (dims.length !== 2) throw unfit(`takes the mean of rows, not of ${shown(inputs)}`)
+      if (dims.length !== 2) throw unfit(`needs an input of rank 3, not ${shown(inputs)}`)
       return [dims[1]!]
     },
     run: ([x], _, __, [width]) =>
@@ -187,14 +188,14 @@ export const operations: Record<string, Operation> = {
   Softmax: {
     dims(inputs, { axis }) {
       const dims = only(inputs)
-      if (axisOf(axis, dims.length) !== dims.length - 1) throw unfit('is known along the last axis alone')
+      if (axisOf(axis, dims.length) !== dims.length - 1) throw unfit('is supported along the last axis only')
       return dims
     },
     run: ([x]) => activate(x!.values, x!.dims.at(-1)!, 'softmax'),
   },
 }
 
-/** Row after row of `width` values. */
+/** Applies the activation to rows of `width` values. */
 export function activate(values: Float64Array, width: number, activation: string): Float64Array {
   if (activation !== 'softmax') return values.map(activations[activation]!)
   const out = values.slice()
@@ -244,7 +245,7 @@ function dotAxes(axes: unknown, x: number[], y: number[]): [number, number] {
   return [axisOf(first, x.length), axisOf(second, y.length)]
 }
 
-/** The lines of a vector or a matrix along one axis. */
+/** The vectors of a vector or matrix along one axis. */
 function lines({ dims, values }: RowTensor, axis: number): Float64Array[] {
   if (dims.length === 1) return [values]
   const [rows, columns] = dims as [number, number]
@@ -257,16 +258,16 @@ function lines({ dims, values }: RowTensor, axis: number): Float64Array[] {
 
 function broadcast(inputs: number[][]): number[] {
   const [first] = inputs
-  if (inputs.length < 2) throw unfit('takes two inputs or more')
+  if (inputs.length < 2) throw unfit('needs at least two inputs')
   return first!.map((_, i) => {
     const sides = new Set(inputs.map((dims) => dims[i]!).filter((side) => side !== 1))
     if (sides.size > 1 || inputs.some((dims) => dims.length !== first!.length))
-      throw unfit(`can't merge ${shown(inputs)}`)
+      throw unfit(`can't broadcast ${shown(inputs)}`)
     return [...sides][0] ?? 1
   })
 }
 
-/** Place in a tensor of shape `own` of what stands at place `index` of the broadcast shape `dims`. */
+/** Maps `index` in the broadcast shape `dims` to an index in a tensor of shape `own`. */
 function repeated(index: number, dims: number[], own: number[]): number {
   let place = 0
   let rest = index

@@ -6,10 +6,10 @@ import { type Assumption, assumedOptions, assumptionsOf } from './assumptions.ts
 import type { Block, Found, MlpLayer } from './blocks.ts'
 import { type ClassShape, classNames, classOf, classWeights } from './class-weights.ts'
 
-/** What is known of a model beside its weights: by its configuration, or by whoever imports it. */
+/** Facts about a model that its weights do not contain, from its configuration or from the user. */
 export interface ClassHints {
   name?: ArchitectureName | undefined
-  /** Options that were said; the others follow from the weights. */
+  /** Stated options; the others follow from the weights. */
   options: Record<string, unknown>
   num_tasks?: number | undefined
   num_emb?: number | undefined
@@ -24,32 +24,39 @@ export interface RecognisedClass {
   /** Rows of the embedding table. */
   ids: number
   tasks: number
-  /** By our own names, of tasks called `task_0`, …. */
+  /** By multigate's names, for tasks named `task_0`, …. */
   weights: Map<string, Found>
-  /** What neither the weights nor the hints decide. */
+  /** Options that neither the weights nor the hints determine. */
   assumed: Assumption[]
 }
 
-/** Tasks have no names in a file. */
+/** Names for tasks, which have none in a file. */
 export const plainTasks = (count: number) => Array.from({ length: count }, (_, t) => `task_${t}`)
 
 /**
- * Finds out which class a file's weights are of, and its options; each weight's place follows from class and order.
+ * Determines the class of a file's weights and its options. The place of each weight follows from class and order.
  *
- * Throws INVALID_BUNDLE, naming the file, the path, the expected and the found shape, where a weight is missing, left
- * over or wrongly shaped, and INVALID_REQUEST where hints are missing or contradict the file.
+ * Throws INVALID_BUNDLE, naming the file, the path, the expected and the actual shape, if a weight is missing, unexpected or of
+ * the wrong shape, and INVALID_REQUEST if hints are missing or contradict the file. If the hints name the wrong class, the
+ * message names the classes that fit.
  */
 export function recognise(blocks: Block[], hints: ClassHints, file: string): RecognisedClass {
   const parts = partsOf(blocks, file)
-  const counts = countsOf(parts)
-  const name = hints.name ?? guessName(counts, file)
-  const encoders = classOf(name).encoders(counts)
+  const name = hints.name ?? guessName(countsOf(parts), file)
+  try {
+    return recogniseAs(name, parts, hints, file)
+  } catch (error) {
+    const fits = (other: ArchitectureName) => succeeds(() => recogniseAs(other, parts, { options: {} }, file))
+    const fitting = fits(name) ? [] : architectureNames.filter(fits)
+    if (!(error instanceof ModelError) || fitting.length === 0) throw error
+    throw new ModelError(error.code, `${noSuchClass(name, parts, file)}; they fit ${fitting.join(' or ')}`)
+  }
+}
+
+function recogniseAs(name: ArchitectureName, parts: Parts, hints: ClassHints, file: string): RecognisedClass {
+  const encoders = classOf(name).encoders(countsOf(parts))
   const tasks = parts.mlps.length - encoders
-  if (!Number.isInteger(tasks) || tasks < 1)
-    throw new ModelError(
-      'INVALID_BUNDLE',
-      `${file}: ${parts.mlps.length} MLPs and ${parts.gates.length} gates make no ${name}`,
-    )
+  if (!Number.isInteger(tasks) || tasks < 1) throw new ModelError('INVALID_BUNDLE', noSuchClass(name, parts, file))
   contradict(hints.num_tasks, tasks, 'tasks', file)
   contradict(hints.options.num_experts, architectureOf(name).gate && encoders, 'experts', file)
   const normalisation = inferNormalisation(parts)
@@ -57,7 +64,7 @@ export function recognise(blocks: Block[], hints: ClassHints, file: string): Rec
   if (normalisation !== undefined && stated !== normalisation)
     throw new ModelError(
       'INVALID_REQUEST',
-      `${file}: its hidden layers have ${normalisation === 'none' ? 'no normalisation' : 'a batch normalisation'}, not normalisation=${stated}`,
+      `${file}: its hidden layers have ${normalisation === 'none' ? 'no normalisation' : 'batch normalisation'}, not normalisation=${stated}`,
     )
   const options = {
     ...inferOptions(name, parts, tasks, file),
@@ -69,6 +76,19 @@ export function recognise(blocks: Block[], hints: ClassHints, file: string): Rec
   const weights = assign(parts, expected, shape.tasks)
   checkWeights(weights, expected, options.name, file)
   return { options, ...shape, tasks, weights, assumed: assumptionsOf(options, hints.options) }
+}
+
+function noSuchClass(name: ArchitectureName, { mlps, gates }: Parts, file: string): string {
+  return `${file}: ${mlps.length} MLPs and ${gates.length} gates make no ${name}`
+}
+
+function succeeds(attempt: () => unknown): boolean {
+  try {
+    attempt()
+    return true
+  } catch {
+    return false
+  }
 }
 
 interface Parts {
@@ -92,7 +112,7 @@ function partsOf(blocks: Block[], file: string): Parts {
   if (parts.mlps.length === 0 || (parts.sparse === undefined && parts.dense === undefined))
     throw new ModelError(
       'INVALID_BUNDLE',
-      `${file}: holds weights alone, and of none of the classes SharedBottom, MixtureOfExperts, MultiGateMixtureOfExperts and AITM; save the whole model as .keras`,
+      `${file} contains only weights, which fit none of the classes SharedBottom, MixtureOfExperts, MultiGateMixtureOfExperts and AITM; save the complete model as .keras`,
     )
   return parts
 }
@@ -125,7 +145,7 @@ function inferOptions(name: ArchitectureName, parts: Parts, tasks: number, file:
     if (layers === undefined || kernel?.shape[1] === undefined || last?.shape[1] === undefined)
       throw new ModelError(
         'INVALID_BUNDLE',
-        `${file}: has ${mlps.length} MLPs, too few for ${tasks} tasks, or one without kernels`,
+        `${file} has ${mlps.length} MLPs, too few for ${tasks} tasks, or an MLP without kernels`,
       )
     return { depth: layers.length, hidden: kernel.shape[1], output: last.shape[1] }
   }
@@ -139,7 +159,7 @@ function inferOptions(name: ArchitectureName, parts: Parts, tasks: number, file:
   return { name, dim_emb, embedding_l2: 0, ...options } as ArchitectureOptions
 }
 
-/** undefined where no layer is hidden. */
+/** Undefined without hidden layers. */
 function inferNormalisation({ mlps }: Parts): 'batch' | 'none' | undefined {
   const hidden = mlps.flatMap((layers) => layers.slice(0, -1))
   if (hidden.length === 0) return undefined
@@ -148,7 +168,7 @@ function inferNormalisation({ mlps }: Parts): 'batch' | 'none' | undefined {
     : 'none'
 }
 
-/** Of a tower of one layer nothing is hidden: any width is as good. */
+/** A tower with one layer has no hidden layer: any width will do. */
 const hiddenOf = ({ depth, hidden }: { depth: number; hidden: number }) => (depth > 1 ? hidden : 64)
 
 function inferShape(
@@ -163,7 +183,7 @@ function inferShape(
   if (!Number.isInteger(fields) || fields < 0 || fields > 0 !== (sparse !== undefined))
     throw new ModelError(
       'INVALID_BUNDLE',
-      `${file}: /${kernel.path} is [${kernel.shape}], which ${denseFields} dense features and any number of sparse fields, each ${dim_emb} wide, don't make`,
+      `${file}: /${kernel.path} has the shape [${kernel.shape}], which fits no number of sparse fields beside ${denseFields} dense features, each ${dim_emb} wide`,
     )
   contradict(hints.sparseFields, fields, 'sparse fields', file)
   return { sparseFields: fields, denseFields, ids: hints.num_emb ?? sparse?.shape[0] ?? 0 }
@@ -208,10 +228,10 @@ function mlpDepths(expected: ClassWeight[]): Map<string, number> {
   return depths
 }
 
-/** What was said must be what is there. */
-function contradict(said: unknown, found: number | undefined, what: string, file: string): void {
-  if (said !== undefined && found !== undefined && said !== found)
-    throw new ModelError('INVALID_REQUEST', `${file}: has ${found} ${what}, not ${said}`)
+/** Throws if a stated number is not the one in the file. */
+function contradict(stated: unknown, found: number | undefined, what: string, file: string): void {
+  if (stated !== undefined && found !== undefined && stated !== found)
+    throw new ModelError('INVALID_REQUEST', `${file} has ${found} ${what}, not ${stated}`)
 }
 
 const nthGate = (index: number) => (index === 0 ? 'gate/kernel' : `gate:${index}/kernel`)
@@ -226,12 +246,12 @@ function checkWeights(
     const found = weights.get(name)
     if (found === undefined) {
       const places = keras3 === undefined ? `/${keras2}` : `/${keras2}, Keras 3 at /${keras3}`
-      throw new ModelError('INVALID_BUNDLE', `${file}: lacks ${name} [${wanted}], which Keras 2 keeps at ${places}`)
+      throw new ModelError('INVALID_BUNDLE', `${file} lacks ${name} [${wanted}], which Keras 2 stores at ${places}`)
     }
     if (found.shape.join() !== wanted.join())
       throw new ModelError(
         'INVALID_BUNDLE',
-        `${file}: /${found.path} is [${found.shape}], but ${name} of this ${architecture} must be [${wanted}]`,
+        `${file}: /${found.path} has the shape [${found.shape}], but ${name} of this ${architecture} must be [${wanted}]`,
       )
   }
   const known = new Set(expected.map(({ name }) => name))
@@ -239,6 +259,6 @@ function checkWeights(
     if (!known.has(name))
       throw new ModelError(
         'INVALID_BUNDLE',
-        `${file}: /${path} [${shape}] is left over: a ${architecture} has no ${name}`,
+        `${file}: /${path} [${shape}] is unexpected: ${architecture} has no ${name}`,
       )
 }

@@ -1,14 +1,14 @@
 import type { IdRange } from './imported-model.ts'
 
-/** A part of an embedding's rows: `width` floats of each. */
+/** Part of an embedding table: `width` floats per row. */
 export interface TablePart {
   values: Float32Array
   width: number
 }
 
 /**
- * One table of all columns' ranges, one after the other: [Σ ids, width]. `partsOf` a column stand side by side in its
- * rows; what is left of a row is 0.
+ * Joins the ranges of all columns into one table: [Σ ids, width]. The parts of a column stand side by side in its rows; the
+ * rest of a row is 0.
  */
 export function joinTables(ranges: IdRange[], partsOf: (column: number) => TablePart[], width: number): Float32Array {
   const total = ranges.reduce((sum, { ids }) => sum + ids, 0)

@@ -5,14 +5,14 @@ import { type ClassShape, classWeights } from './class-weights.ts'
 
 export type KerasVersion = 2 | 3
 
-/** Weights by our names, `<layer>/<weight>`, row-major float32. */
+/** Weights by multigate's names, `<layer>/<weight>`, row-major float32. */
 export type WeightValues = (name: string) => Float32Array
 
 /**
- * A `.weights.h5` that the reference's class, made with the same arguments and built, loads with `load_weights`: by place,
- * as Keras 2.15 and Keras 3 look for them. `shape.ids` are the rows of its embedding table.
+ * Writes a `.weights.h5` that `load_weights` of the reference's class loads, once the class is created with the same arguments
+ * and built. Weights have the places where Keras 2.15 or Keras 3 expects them. `shape.ids`: rows of the embedding table.
  *
- * Throws UNSUPPORTED_GRAPH where the class does not build on that Keras, or needs what the model lacks.
+ * Throws UNSUPPORTED_GRAPH if the class does not build on that Keras, or if the model lacks something that it needs.
  */
 export async function writeKerasWeights(
   options: ArchitectureOptions,
@@ -23,12 +23,12 @@ export async function writeKerasWeights(
   if (shape.sparseFields === 0 || shape.denseFields === 0)
     throw new ModelError(
       'UNSUPPORTED_GRAPH',
-      `the reference's classes take sparse and dense inputs both; this model has ${shape.sparseFields === 0 ? 'no sparse' : 'no numeric'} fields`,
+      `the reference's classes need both sparse and dense inputs; this model has ${shape.sparseFields === 0 ? 'no sparse' : 'no numeric'} fields`,
     )
   if (options.normalisation === 'none')
     throw new ModelError(
       'UNSUPPORTED_GRAPH',
-      "the reference's classes normalise their hidden layers; this model doesn't: --to tfjs or --to onnx",
+      "the reference's classes normalise their hidden layers; this model doesn't: use --to tfjs or --to onnx",
     )
   const { FS } = await h5wasm.ready
   if (FS === null) throw new Error('HDF5 has no file system here')
@@ -41,7 +41,7 @@ export async function writeKerasWeights(
       if (place === undefined)
         throw new ModelError(
           'UNSUPPORTED_GRAPH',
-          `the reference's ${options.name} does not build on Keras 3; --keras 2`,
+          `the reference's ${options.name} does not build on Keras 3: use --keras 2`,
         )
       write(file, place, dims, values(name))
       places.push(place)
@@ -58,8 +58,8 @@ export async function writeKerasWeights(
 }
 
 /**
- * What has no weights of its own: Keras 2 wants a group of it all the same. What a model lacks, dropout or attention, is
- * never looked for.
+ * Layers without weights, for which Keras 2 still expects a group. Extra groups, such as those of an absent dropout, are never
+ * read.
  */
 function weightless(places: string[], version: KerasVersion): Set<string> {
   const below = version === 2 ? 'layers/' : ''
@@ -80,7 +80,7 @@ function write(file: InstanceType<typeof h5wasm.File>, place: string, shape: num
   group(file, place.slice(0, at)).create_dataset({ name: place.slice(at + 1), data, shape, dtype: '<f4' })
 }
 
-/** A group, and those it is in, made where they are not there. */
+/** Opens a group; creates it and its parents if needed. */
 function group(file: InstanceType<typeof h5wasm.File>, place: string): InstanceType<typeof h5wasm.Group> {
   let at: InstanceType<typeof h5wasm.Group> = file
   for (const name of place.split('/').filter((part) => part !== '.')) {

@@ -38,11 +38,11 @@ t.test('what is missing, twice, encrypted or damaged is refused by name', async 
 
 t.test('bombs are refused by what they say, and by what comes out', async (t) => {
   const bomb = Buffer.alloc(64 * 1024 * 1024)
-  await refused(t, zip([whole[0]!, whole[1]!, { ...weights, bytes: bomb, deflate: true }]), /that is no model/)
+  await refused(t, zip([whole[0]!, whole[1]!, { ...weights, bytes: bomb, deflate: true }]), /which no model does/)
   const lie = { ...weights, bytes: bomb, deflate: true, claims: { size: 1000 } }
   await refused(t, zip([whole[0]!, whole[1]!, lie]), /too many bytes in the stream/)
   const huge = { ...whole[1]!, deflate: true, claims: { size: 2 ** 31 } }
-  await refused(t, zip([whole[0]!, huge, weights]), /config\.json has 2147483648 bytes, more than/)
+  await refused(t, zip([whole[0]!, huge, weights]), /config\.json has 2147483648 bytes; at most/)
   const many = Array.from({ length: 10_001 }, (_, i) => text(`assets/${i}`, ''))
   await refused(t, zip([...whole, ...many]), /entries, more than 10000/)
 })

@@ -116,6 +116,32 @@ t.test('a class without normalisation is known by its weights', async (t) => {
   t.throws(() => blocksOf(other), { code: 'UNSUPPORTED_GRAPH', message: /LayerNormalization/ })
 })
 
+t.test('a file that is not of the stated class: the classes that fit are named', async (t) => {
+  const values = (name: string) => counted(...weights.find((weight) => weight.name === name)!.shape).values
+  for (const version of [2, 3] as const) {
+    const path = join(t.testdir(), `mmoe${version}.weights.h5`)
+    await writeFile(path, await writeKerasWeights(options, shape, values, version))
+    const open = (name: 'aitm' | 'shared_bottom') => openKeras(path, { name, options: {} })
+    const message = (name: string) => `${path}: 5 MLPs and 2 gates make no ${name}; they fit multi_gate`
+    await t.rejects(open('aitm'), { code: 'INVALID_BUNDLE', message: message('aitm') })
+    await t.rejects(open('shared_bottom'), { code: 'INVALID_BUNDLE', message: message('shared_bottom') })
+  }
+  const even = { ...multiGateOptions, num_experts: 4 } as ArchitectureOptions
+  const path = join(t.testdir(), 'even.weights.h5')
+  await writeFile(
+    path,
+    await writeKerasWeights(
+      even,
+      shape,
+      (name) => counted(...classWeights(even, shape).find((weight) => weight.name === name)!.shape).values,
+      3,
+    ),
+  )
+  await t.rejects(openKeras(path, { name: 'aitm', options: {} }), {
+    message: `${path}: 6 MLPs and 2 gates make no aitm; they fit multi_gate`,
+  })
+})
+
 const options = multiGateOptions
 const shape = { sparseFields: 2, denseFields: 1, ids: 5, tasks: plainTasks(2) }
 const weights = classWeights(options, shape)
@@ -143,11 +169,11 @@ t.test('a whole model of a class: its arguments, and weights that must be of the
       openKeras(await saved({ class_name: 'MultiGateMixtureOfExperts', config: { ...config, ...changed } }), as),
       { code, message },
     )
-  await refused({ num_experts: 4 }, 'INVALID_REQUEST', /mmoe\.keras: model\.weights\.h5: has 3 experts, not 4/)
+  await refused({ num_experts: 4 }, 'INVALID_REQUEST', /mmoe\.keras: model\.weights\.h5 has 3 experts, not 4/)
   await refused({ dim_hidden_tasks: 9 }, 'INVALID_BUNDLE', /of this multi_gate must be \[8,9\]/)
   await refused({ dropout_tasks: 7 }, 'INVALID_BUNDLE', /\/dropout_tasks/)
   await refused({}, 'INVALID_REQUEST', /is a multi_gate, not a aitm/, { name: 'aitm', options: {} })
-  await refused({}, 'INVALID_REQUEST', /is made with num_experts=3, not num_experts=4/, { options: { num_experts: 4 } })
+  await refused({}, 'INVALID_REQUEST', /has num_experts=3, not num_experts=4/, { options: { num_experts: 4 } })
   const sigmoid = { options: { gate_function: 'sigmoid' } }
   const stated = await openKeras(await saved({ class_name: 'MultiGateMixtureOfExperts', config }), sigmoid)
   t.match(stated.architecture, { gate_function: 'sigmoid' })
@@ -159,7 +185,7 @@ t.test('a whole model of a class: its arguments, and weights that must be of the
   const tensors = { 'layers/dense/vars/0': counted(1, 1), 'layers/dense/vars/1': counted(1) }
   const whole = await saveKeras(folder, functional(layers, ['out']), tensors, 'whole.keras')
   t.same((await openKeras(whole, undefined)).assumed, [], 'a graph says everything')
-  await t.rejects(openKeras(whole, sigmoid), { code: 'INVALID_REQUEST', message: /holds its whole graph/ })
+  await t.rejects(openKeras(whole, sigmoid), { code: 'INVALID_REQUEST', message: /contains its complete graph/ })
 })
 
 /** Weights as a legacy file has them: by layer, in the order of the layers; what trains before what doesn't. */
@@ -194,8 +220,8 @@ t.test('a legacy file is read in the order that it lists', async (t) => {
     t.same(values, counted(...weights.find((weight) => weight.name === name)!.shape).values, name)
   const unlisted = await legacy((layers) => layers.delete('gate_task_0'))
   t.throws(() => blocksOf(unlisted), {
-    message: /legacy\.h5: the weight \/gate_task_0\/m\/gate_task_0\/kernel:0 is part of none/,
+    message: /legacy\.h5: the weight \/gate_task_0\/m\/gate_task_0\/kernel:0 belongs to none/,
   })
   const missing = await legacy((layers) => layers.set('gate_task_0', ['m/none:0']))
-  t.throws(() => blocksOf(missing), { message: /lacks the weight \/gate_task_0\/m\/none:0 that it lists/ })
+  t.throws(() => blocksOf(missing), { message: /lacks the weight \/gate_task_0\/m\/none:0, which it lists/ })
 })

@@ -169,9 +169,9 @@ t.test('weights that do not fit are named, with their shapes', async (t) => {
   }
   await refused(
     { 'layers/dense/vars/0': counted(6, 5) },
-    /model\.keras: model\.weights\.h5: \/layers\/dense\/vars\/0 is \[6,5\], not kernel \[6,4\] of layer a \(Dense\)/,
+    /model\.keras: model\.weights\.h5: \/layers\/dense\/vars\/0 has the shape \[6,5\], not kernel \[6,4\] of layer a \(Dense\)/,
   )
-  await refused({ 'layers/dense_2/vars/0': counted(1) }, /\/layers\/dense_2\/vars\/0 \[1\] is left over/)
+  await refused({ 'layers/dense_2/vars/0': counted(1) }, /\/layers\/dense_2\/vars\/0 \[1\] is unexpected/)
   const { 'layers/dense_1/vars/1': _, ...fewer } = tensors
   const path = await saveKeras(t.testdir(), functional(layers, ['out']), fewer)
   await t.rejects(openKeras(path, undefined), { message: /lacks \/layers\/dense_1\/vars\/1, bias \[2\] of layer out/ })
@@ -186,11 +186,11 @@ t.test('uses of inputs that can not be kept are refused', async (t) => {
   const embedding = (from: string) => layer('Embedding', 'e', { input_dim: 4, output_dim: 2 }, [from])
   await refused(
     [embedding('x'), layer('Flatten', 'f', {}, ['e']), layer('Concatenate', 'out', {}, ['f', 'x'])],
-    /layer out \(Concatenate\): reads x as numbers, which embeddings read as ids/,
+    /layer out \(Concatenate\): reads x as numbers, but embeddings read it as ids/,
   )
   await refused(
     [layer('ReLU', 'r', {}, ['x']), embedding('r'), layer('Flatten', 'out', {}, ['e'])],
-    /looks up what is computed/,
+    /looks up computed ids/,
   )
   await refused([embedding('x'), layer('ReLU', 'out', {}, ['e'])], /its output out has the shape \[2,2\]/)
 })

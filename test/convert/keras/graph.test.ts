@@ -75,46 +75,46 @@ t.test('what is not known is named, and never run', async (t) => {
   const on = (className: string, config: object) => layer(className, 'out', config as Record<string, unknown>, ['x'])
   refused(
     [on('Lambda', { function: ['process.exit()'] })],
-    /config\.json: layer out \(Lambda\): holds code, which is never run/,
+    /config\.json: layer out \(Lambda\): contains code, which is never run/,
   )
-  refused([on('TFOpLambda', {})], /holds code/)
-  refused([on('Sequential', {})], /model within a model/)
-  refused([on('MultiHeadAttention', {})], /layer out \(MultiHeadAttention\): this class of layers is not supported/)
-  refused([on('constructor', {})], /this class of layers is not supported/)
+  refused([on('TFOpLambda', {})], /contains code/)
+  refused([on('Sequential', {})], /nested model/)
+  refused([on('MultiHeadAttention', {})], /layer out \(MultiHeadAttention\): this class of layer is not supported/)
+  refused([on('constructor', {})], /this class of layer is not supported/)
   refused([on('Dense', { units: 2, activation: 'gelu' })], /the activation "gelu" is not supported/)
   refused([on('Dense', { units: 2, activation: { class_name: 'function', config: 'mine' } })], /activation "mine"/)
   refused([on('Dense', { units: 2.5 })], /units must be a positive integer, not 2\.5/)
   refused(
     [on('Dense', { units: 2, dtype: { class_name: 'DTypePolicy', config: { name: 'mixed_float16' } } })],
-    /float32 alone/,
+    /only float32/,
   )
   refused([on('Dense', { units: 2, lora_rank: 4 })], /lora_rank/)
   refused([on('Dense', { units: 2, quantization_config: {} })], /quantised/)
   refused([on('Embedding', { input_dim: 3, output_dim: 2, mask_zero: true })], /mask_zero/)
   refused([on('BatchNormalization', { axis: -1, renorm: true })], /renorm/)
-  refused([on('BatchNormalization', { axis: -1, epsilon: 'small' })], /epsilon is no number/)
+  refused([on('BatchNormalization', { axis: -1, epsilon: 'small' })], /epsilon is not a number/)
   refused([on('BatchNormalization', { axis: 3 })], /has no axis 3/)
   refused([on('ReLU', { negative_slope: 0.1 })], /negative slope/)
   refused([on('ReLU', { max_value: 'a' })], /max_value/)
   refused([on('Reshape', { target_shape: [3] })], /\[4\] can't take the shape \[3\]/)
-  refused([on('Reshape', { target_shape: 'all' })], /can't take the shape "all"/)
+  refused([on('Reshape', { target_shape: 'all' })], /the target shape "all" is not supported/)
   refused([on('Reshape', { target_shape: [-1, -1] })], /can't take the shape/)
   refused([on('Flatten', { data_format: 'channels_first' })], /channels_first/)
-  refused([on('GlobalAveragePooling1D', {})], /takes the mean of rows/)
+  refused([on('GlobalAveragePooling1D', {})], /needs an input of rank 3, not \[4\]/)
   refused([on('GlobalAveragePooling1D', { keepdims: true })], /keepdims/)
   refused([on('Dot', { axes: 1 })], /two inputs/)
   refused([on('Dot', { axes: 1, normalize: true })], /normalize/)
-  refused([on('Add', {})], /takes two inputs or more/)
+  refused([on('Add', {})], /needs at least two inputs/)
   refused([on('Softmax', { axis: 5 })], /no axis 5/)
-  refused([layer('Add', 'out', {}, ['x', 'y']), input('y', 3)], /can't merge \[4\], \[3\]/)
-  refused([layer('Concatenate', 'out', { axis: 1 }, ['x', 'y']), input('y', 3, 2)], /can't join/)
+  refused([layer('Add', 'out', {}, ['x', 'y']), input('y', 3)], /can't broadcast \[4\], \[3\]/)
+  refused([layer('Concatenate', 'out', { axis: 1 }, ['x', 'y']), input('y', 3, 2)], /can't concatenate/)
   refused([layer('Dense', 'out', { units: 2 }, ['x', 'x'])], /has 2 inputs, not one/)
   refused(
     [layer('Reshape', 'wide', { target_shape: [4, 1] }, ['x']), layer('Dense', 'out', { units: 2 ** 30 }, ['wide'])],
-    /one row makes more than 16777216 numbers/,
+    /compute more than 16777216 numbers per row/,
   )
   t.throws(() => read([layer('InputLayer', 'out', { batch_shape: [null, null] })]), {
-    message: /all but the batch must be known/,
+    message: /all dimensions except the batch must be fixed/,
   })
   t.throws(() => read([layer('InputLayer', 'out', { batch_shape: [null, 2], ragged: true })]), { message: /ragged/ })
   t.throws(() => read([layer('InputLayer', 'out', { batch_shape: [null, 2], dtype: 'string' })]), {
@@ -126,11 +126,11 @@ t.test('calls with arguments are refused', async (t) => {
   const call = (node: object) => [input('x', 4), { ...dense('out', 'x'), inbound_nodes: [node] }]
   const x = { class_name: '__keras_tensor__', config: { keras_history: ['x', 0, 0] } }
   t.throws(() => read(call({ args: [x], kwargs: { training: true } })), { message: /is called with training/ })
-  t.throws(() => read(call({ args: [x, x], kwargs: {} })), { message: /called with more than its inputs/ })
-  t.throws(() => read(call({ args: [1], kwargs: {} })), { message: /no output of a layer: 1/ })
+  t.throws(() => read(call({ args: [x, x], kwargs: {} })), { message: /called with additional arguments/ })
+  t.throws(() => read(call({ args: [1], kwargs: {} })), { message: /reads 1, which is not the output of a layer/ })
   t.throws(() => read(call([['x', 0, 0, { y: 1 }]])), { message: /is called with y/ })
-  t.throws(() => read(call([['x', 'a', 0]])), { message: /no output of a layer/ })
-  t.throws(() => read(call({ args: [], kwargs: {} })), { message: /no output of a layer: nothing/ })
+  t.throws(() => read(call([['x', 'a', 0]])), { message: /not the output of a layer/ })
+  t.throws(() => read(call({ args: [], kwargs: {} })), { message: /reads nothing, which is not the output/ })
   t.ok(read(call({ args: [x], kwargs: { training: null, mask: null } })))
 })
 
@@ -139,19 +139,22 @@ t.test('circles, gaps, doubles and giants are refused, with their place', async 
     t.throws(() => read(layers, outputs), { code: 'INVALID_BUNDLE', message })
   refused([dense('out', 'other'), dense('other', 'out')], /config\.json: the layer \w+ depends on itself/)
   refused([dense('out', 'out')], /the layer out depends on itself/)
-  refused([dense('out', 'nothing')], /there is no layer "nothing", which another reads/)
+  refused([dense('out', 'nothing')], /reads "nothing", which does not exist/)
   refused([input('x', 2), dense('out', 'x'), dense('out', 'x')], /two layers are named out/)
-  refused([input('x', 2), layer('Dense', 'out', { units: 1 }, [['x', 3]])], /has no application 3/)
-  refused([input('x', 2)], /there is no layer "out"/)
+  refused(
+    [input('x', 2), layer('Dense', 'out', { units: 1 }, [['x', 3]])],
+    /reads application 3 of x, which does not exist/,
+  )
+  refused([input('x', 2)], /reads "out", which does not exist/)
   refused([], /\/config.*\/layers|\/layers/)
   t.throws(() => readGraph({ class_name: 'Functional', config: { layers: [input('x', 2)] } }, 'c'), {
-    message: /c: \/config\/output_layers are no references to layers/,
+    message: /c: \/config\/output_layers must be references to layers/,
   })
   const long = (length: number) => [
     input('l0', 2),
     ...Array.from({ length }, (_, i) => layer('ReLU', i === length - 1 ? 'out' : `l${i + 1}`, {}, [`l${i}`])),
   ]
   t.ok(read(long(900)))
-  t.throws(() => read(long(2000)), { code: 'UNSUPPORTED_GRAPH', message: /more than 1000 layers follow each other/ })
+  t.throws(() => read(long(2000)), { code: 'UNSUPPORTED_GRAPH', message: /a chain of more than 1000 layers/ })
   refused(long(10_001), /layers must have at most 10000 items/)
 })

@@ -1,10 +1,13 @@
+import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
+import { join, relative, resolve } from 'node:path'
+import { projectRoot } from '../model/base/project.ts'
 import { fileReason } from '../model/base/regular-file.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 
 /**
- * Rejects, saying what to do, where there is no models folder that can be read: a misspelt path is an error, not a service
- * without models. An empty folder is none: its models may be on their way.
+ * Rejects, saying what to do, if the models folder can't be read: a misspelt path is an error, not a service without models. An
+ * empty folder is accepted: its models may arrive later.
  */
 export async function checkModelsFolder(
   root: string,
@@ -12,7 +15,7 @@ export async function checkModelsFolder(
 ): Promise<void> {
   if (MULTIGATE_WAIT_FOR_MODELS && MULTIGATE_POLL_SECONDS === 0)
     throw new Error(
-      'MULTIGATE_WAIT_FOR_MODELS needs MULTIGATE_POLL_SECONDS above 0: nobody would look at the folder again',
+      'MULTIGATE_WAIT_FOR_MODELS needs MULTIGATE_POLL_SECONDS above 0: otherwise the folder is not scanned again',
     )
   if (MULTIGATE_WAIT_FOR_MODELS) return
   try {
@@ -21,7 +24,14 @@ export async function checkModelsFolder(
     const what =
       (error as NodeJS.ErrnoException).code === 'ENOENT' ? "doesn't exist" : `can't be read: ${fileReason(error)}`
     throw new Error(
-      `the models folder ${root} ${what}; --models (MULTIGATE_MODELS) names another, --wait-for-models (MULTIGATE_WAIT_FOR_MODELS) waits for it`,
+      `the models folder ${root} ${what}; --models (MULTIGATE_MODELS) names another${bundledModels(root)}, --wait-for-models (MULTIGATE_WAIT_FOR_MODELS) waits for it`,
     )
   }
+}
+
+/** Names the folder of the models that come with the package. */
+function bundledModels(root: string): string {
+  const bundled = join(projectRoot, 'models')
+  if (bundled === resolve(root) || !existsSync(bundled)) return ''
+  return ` (--models ${relative('', bundled)} serves the models of this package)`
 }

@@ -64,7 +64,7 @@ t.test('it starts without any model, says so, and takes one that comes', async (
 t.test('a folder that does not exist ends the start, unless it is to be waited for', async (t) => {
   const folder = join(await temporaryFolder(t), 'later')
   await t.rejects(start(t, folder), {
-    message: `the models folder ${folder} doesn't exist; --models (MULTIGATE_MODELS) names another, --wait-for-models (MULTIGATE_WAIT_FOR_MODELS) waits for it`,
+    message: `the models folder ${folder} doesn't exist; --models (MULTIGATE_MODELS) names another (--models models serves the models of this package), --wait-for-models (MULTIGATE_WAIT_FOR_MODELS) waits for it`,
   })
   await writeFile(`${folder}.txt`, '')
   await t.rejects(start(t, `${folder}.txt`), { message: /can't be read: ENOTDIR: not a directory;/ })

@@ -72,7 +72,7 @@ for (const processes of ['1', '2']) {
     t.equal(await ended.ended, 1)
     t.equal(
       ended.stderr(),
-      `multigate can't start: the models folder ${folder} doesn't exist; --models (MULTIGATE_MODELS) names another, --wait-for-models (MULTIGATE_WAIT_FOR_MODELS) waits for it\n`,
+      `multigate can't start: the models folder ${folder} doesn't exist; --models (MULTIGATE_MODELS) names another (--models models serves the models of this package), --wait-for-models (MULTIGATE_WAIT_FOR_MODELS) waits for it\n`,
     )
     const waiting = run(t, variables, ['--wait-for-models'])
     const port = await portOf(waiting)

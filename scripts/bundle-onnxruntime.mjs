@@ -1,6 +1,6 @@
-// Puts ONNX Runtime into build/onnxruntime-node, from where the package takes it: `npm pack` then holds all that computes, and
-// installing it runs no script.  onnxruntime-node's own install script downloads GPU libraries, and fails where their host is
-// out of reach.  Only what computes on a CPU is taken, for every platform or for those named:
+// Copies ONNX Runtime's CPU libraries to build/onnxruntime-node, for every platform or for those named.  The package contains
+// them, so installing it runs no script: onnxruntime-node's own install script downloads GPU libraries and fails if their host
+// can't be reached.
 //   node scripts/bundle-onnxruntime.mjs [--to FOLDER] [linux-x64] [linux-arm64] [darwin-arm64] [win32-x64] [win32-arm64]
 import {
   copyFileSync,
@@ -21,7 +21,7 @@ const { values, positionals: wanted } = parseArgs({ options: { to: { type: 'stri
 const to = values.to ?? join(root, 'build/onnxruntime-node')
 const binaries = 'bin/napi-v6'
 
-// onnxruntime.dll loads DirectML.dll, the only other library that it names, on first use of a GPU.
+// onnxruntime.dll needs no other library: it loads DirectML.dll only on the first use of a GPU.
 const library = { linux: 'libonnxruntime.so.1', darwin: 'libonnxruntime.1.dylib', win32: 'onnxruntime.dll' }
 
 const all = readdirSync(join(from, binaries)).flatMap((system) =>
@@ -40,7 +40,7 @@ for (const platform of wanted.length > 0 ? wanted : all) {
 }
 for (const file of readdirSync(join(from, 'dist'))) if (file.endsWith('.js')) take(join('dist', file))
 
-// Without scripts and dependencies, which are those of the install script.
+// Scripts and dependencies are omitted: they belong to the install script.
 const { name, version, license, author, repository, main } = JSON.parse(
   readFileSync(join(from, 'package.json'), 'utf8'),
 )

@@ -1,5 +1,5 @@
-// Asks a running server for the golden rows of every model that it serves, and compares the answers with those in the
-// models' manifests.    check-server.mjs URL MODELS_FOLDER
+// Requests the golden rows of every model from a running server and compares the answers with the manifests.
+//   node scripts/check-server.mjs URL MODELS_FOLDER
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
@@ -23,7 +23,7 @@ for (const { name, versions } of (await json('GET', '/models')).models) {
   const body = { model: name, version, candidates: golden.rows, options: { raw: true } }
   const { predictions } = await json('POST', '/predict', body)
   if (predictions?.length !== golden.rows.length)
-    fail(`${name}: ${golden.rows.length} rows asked, but answered ${predictions?.length}`)
+    fail(`${name}: ${golden.rows.length} rows requested, but the answer has ${predictions?.length}`)
   predictions.forEach((prediction, row) => {
     tasks.forEach((task, column) => {
       const expected = golden.probabilities[row][column]
@@ -33,11 +33,11 @@ for (const { name, versions } of (await json('GET', '/models')).models) {
       }
     })
   })
-  console.log(`${name}/${version}: ${golden.rows.length} golden rows answered as they should be`)
+  console.log(`${name}/${version}: ${golden.rows.length} golden rows answered correctly`)
   asked++
 }
 if (asked === 0)
-  fail(`no model with golden rows is served (of those in ${readdirSync(folder).join(', ') || 'an empty folder'})`)
+  fail(`the server has no model with golden rows (of those in ${readdirSync(folder).join(', ') || 'an empty folder'})`)
 
 async function json(method, path, body) {
   const reply = await fetch(new URL(path, url), {

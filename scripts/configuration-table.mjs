@@ -1,8 +1,8 @@
 // Writes the table of settings between the markers `<!-- configuration -->` and `<!-- /configuration -->` of
-// docs/configuration.md, from the schema of the configuration.
+// docs/configuration.md, from the configuration schema.
 //   node scripts/configuration-table.mjs            writes
 //   node scripts/configuration-table.mjs --check    writes nothing; exits with 1 when the table is out of date
-// Reads the compiled schema: compile first (npm run build).
+// Reads the compiled schema: run npm run build first.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 

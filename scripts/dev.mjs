@@ -1,4 +1,4 @@
-// `npm run dev`: compiles on every change, and restarts the server with what came out. Arguments go to the server.
+// `npm run dev`: compiles on every change and restarts the server. Arguments are passed to the server.
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 

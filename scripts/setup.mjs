@@ -1,5 +1,5 @@
-// Makes a checkout ready: installs the locked dependencies and compiles, each only when something changed.
-// Plain Node and nothing else, so that it runs on a fresh clone.  --no-build stops after the install.
+// Prepares a checkout: installs the locked dependencies and compiles, each only if something changed.
+// Uses Node's own modules only, so that it runs on a fresh clone.  --no-build stops after the install.
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -16,7 +16,7 @@ if (major < 20 || (major === 20 && minor < 19)) {
 const lockHash = createHash('sha256').update(readFileSync('package-lock.json')).update(process.version).digest('hex')
 step('node_modules/.multigate-setup', lockHash, 'Installing dependencies (once; about half a minute)', () => {
   npm('ci', '--loglevel=error', '--no-progress')
-  // Of the release that was installed before, perhaps.
+  // It may be from an older release.
   rmSync('build/onnxruntime-node', { recursive: true, force: true })
 })
 
@@ -25,7 +25,7 @@ if (!process.argv.includes('--no-build')) {
   const fingerprint = createHash('sha256')
   for (const file of sources.sort()) fingerprint.update(`${file} ${statSync(file).mtimeMs} ${statSync(file).size}\n`)
   step('build/.multigate-setup', fingerprint.digest('hex'), 'Compiling', () => {
-    // Outputs of deleted sources would otherwise stay behind and be run as tests.
+    // Outputs of deleted sources would otherwise run as tests.
     for (const file of ['src', 'test', 'loadtest'].flatMap((folder) => filesUnder(join('build', folder)))) {
       const source = file.replace(/^build\//, '').replace(/(\.d\.ts|\.js(\.map)?)$/, '.ts')
       if (/(\.d\.ts|\.js(\.map)?)$/.test(file) && !existsSync(source)) rmSync(file)
@@ -34,7 +34,7 @@ if (!process.argv.includes('--no-build')) {
   })
 }
 
-/** Runs `work` unless `stamp` already holds `value`; writes the stamp after success only. */
+/** Runs `work` unless `stamp` contains `value`; writes the stamp only after success. */
 function step(stamp, value, title, work) {
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === value) return
   console.error(`${title} …`)
@@ -48,7 +48,7 @@ function step(stamp, value, title, work) {
   writeFileSync(stamp, value)
 }
 
-/** npm as this process was started by it, else the one on PATH. */
+/** Runs the npm that started this process, or the one on PATH. */
 function npm(...args) {
   const cli = process.env.npm_execpath
   if (cli?.endsWith('.js')) execFileSync(process.execPath, [cli, ...args], { stdio: 'inherit' })

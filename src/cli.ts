@@ -1,14 +1,14 @@
 #!/usr/bin/env node
 import { beginStart, failStart, type Start } from './app/start.ts'
 
-// The command line's entry. Commands are loaded when signals are handled.
+// Entry of the command line. Signals are handled before commands are loaded.
 const [command] = process.argv.slice(2)
 const controller = new AbortController()
-// A server stops by itself; what other commands do is given up.
+// A server shuts down by itself; other commands are aborted.
 let start: Start | undefined
 if (command === 'serve') start = beginStart()
 else process.once('SIGINT', () => controller.abort(new Error('interrupted')))
-// Who reads no further, as `head`, has seen enough.
+// The reader of the output, such as `head`, has closed it.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error
   process.exit()

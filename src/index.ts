@@ -15,7 +15,7 @@ import type { Configuration } from './schemas/configuration.ts'
 import type { ColumnsRequest, PredictRequest } from './schemas/predict.ts'
 
 /*
- * multigate in another program's process: the package's only entry. docs/clients.md shows how it is used.
+ * multigate as a library: the only entry of the package. docs/clients.md has examples.
  */
 
 export type { ColumnsAnswer, Model, ModelOptions, PredictCall, RowsAnswer } from './app/local-model.ts'
@@ -38,14 +38,14 @@ export type {
 export type { ProblemItem } from './schemas/problem.ts'
 
 /**
- * Loads one model version into this process: a folder `<name>/<version>`, or `<name>`, then the highest version in it. It is
- * verified by its checksums and golden rows, compiled and warmed first, as when it is served.
+ * Loads one model version into this process: a folder `<name>/<version>`, or the highest version of a folder `<name>`. As on a
+ * server, its checksums and golden rows are verified, and it is compiled and warmed up.
  *
- * It computes in worker threads of its own, one per core unless `workers` says otherwise: who loads several models gives each
- * a share of the cores. `deadlineMs` holds for requests that name no deadline.
+ * The model computes in its own worker threads, one per core by default. To load several models, divide the cores with
+ * `workers`. `deadlineMs` is the deadline of requests without one.
  *
- * Rejects with MultigateError: MODEL_NOT_FOUND where there is none, INVALID_BUNDLE where it is damaged or contradicts
- * itself, UNSUPPORTED_GRAPH, ENGINE_UNAVAILABLE; and with an Error where an option is wrong.
+ * Rejects with MultigateError: MODEL_NOT_FOUND, INVALID_BUNDLE if the version is damaged or contradicts itself,
+ * UNSUPPORTED_GRAPH, ENGINE_UNAVAILABLE; with an Error if an option is invalid.
  */
 export async function loadModel(path: string, options: ModelOptions = {}): Promise<Model> {
   const { onWarning = () => undefined, ...settings } = options
@@ -71,25 +71,24 @@ export function predict(
 export type ServerOptions = Settings<Exclude<keyof Configuration, 'MULTIGATE_PROCESSES'>>
 
 export interface Server {
-  /** Where it listens, e.g. `http://127.0.0.1:3000`. */
+  /** Its address, e.g. `http://127.0.0.1:3000`. */
   readonly url: string
   /**
-   * Resolves when every model of the folder has been loaded, or has failed, and one answers; with `requiredModels`, when these
-   * answer. Rejects with MultigateError (NOT_READY), which says why, when all have been looked at and that isn't so; it may be
-   * later, as `/readyz` tells.
+   * Resolves when every model of the folder has loaded or failed and at least one answers; with `requiredModels`, these must
+   * answer. Otherwise rejects with MultigateError (NOT_READY) and the reason. The server may become ready later: see `/readyz`.
    */
   readonly ready: Promise<void>
-  /** Stops without losing an accepted request: `/readyz` says so for `drainDelayMs`, then what is under way is finished. Idempotent. */
+  /** Shuts down: `/readyz` fails for `drainDelayMs`, then accepted requests are completed. Idempotent. */
   close(): Promise<void>
 }
 
 /**
- * Serves a folder of models from this process, on a port of its own: `multigate serve`, without signals and without the
- * environment. Options are the settings of docs/configuration.md, `maxQueueRows` for MULTIGATE_MAX_QUEUE_ROWS, with their
+ * Serves a folder of models from this process on its own port, like `multigate serve` without signals and environment variables.
+ * Options are the settings of docs/configuration.md in camel case (`maxQueueRows` for MULTIGATE_MAX_QUEUE_ROWS), with the same
  * defaults.
  *
- * Resolves when it listens; models are loaded meanwhile. Rejects where an option is wrong, the port is taken, the
- * folder can't be read (unless `waitForModels`), or no engine works.
+ * Resolves when it listens, while models still load. Rejects if an option is invalid, the port is in use, the folder can't be read
+ * (unless `waitForModels`), or no engine works.
  */
 export async function createServer(options: ServerOptions = {}): Promise<Server> {
   const { serve } = await import('./app/listen.ts')
@@ -103,25 +102,25 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     const reasons = server.unreadyReasons()
     if (reasons.length > 0) throw new MultigateError(new ModelError('NOT_READY', reasons.join('; ')))
   })
-  // Who doesn't wait for it hears it from /readyz.
+  // Callers may ignore it and use /readyz.
   ready.catch(() => undefined)
   return { url: server.url, ready, close: server.close }
 }
 
 export type PluginOptions = Settings<Exclude<keyof Configuration, (typeof hostSettings)[number]>> & {
-  /** Where its paths begin, e.g. `/rank`: then `/rank/predict`, `/rank/docs`, `/rank/readyz`. */
+  /** Prefix of its paths, e.g. `/rank` for `/rank/predict`, `/rank/docs`, `/rank/readyz`. */
   prefix: string
-  /** Called once the models of the folder have been loaded, or have failed: why requests can't be answered; empty when ready. */
+  /** Called once all models of the folder have loaded or failed, with the reasons why it is not ready; none if it is. */
   onLoaded?: ((reasons: string[]) => void) | undefined
 }
 
 /**
- * The whole HTTP interface as a plugin of another Fastify 5 application, below a prefix. Options are the settings of
- * docs/configuration.md but those that are the host's.
+ * The complete HTTP interface as a plugin of another Fastify 5 application, below a prefix. Options are the settings of
+ * docs/configuration.md, except those that belong to the host.
  *
- * It keeps its error handler, parsers and hooks to itself; the host's hooks run for its routes too, and so do the host's
- * logger, timeouts and, where it has `@fastify/compress`, compression. Models are loaded while the host starts. When the
- * host closes, what is accepted is answered first.
+ * Its error handler, parsers and hooks apply to its own routes only. The host's hooks, logger, timeouts and, with
+ * `@fastify/compress`, compression apply to them too. Models load while the host starts. When the host closes, accepted requests
+ * are completed first.
  */
 export async function multigate(fastify: FastifyInstance, options: PluginOptions): Promise<void> {
   const { prefix: _, onLoaded = () => undefined, ...settings } = options

@@ -1,9 +1,9 @@
 import { beginStart, failStart } from './app/start.ts'
 
-// The process's entry: configuration → app → listen → graceful close. The same as `multigate serve`.
+// Entry of the server process: the same as `multigate serve`.
 const start = beginStart()
 try {
-  // Loaded when signals are handled.
+  // Signals are handled before these are loaded.
   const { createServeCommand } = await import('./config/configuration.ts')
   const { runServer } = await import('./cluster/run-server.ts')
   const command = createServeCommand((flags) => runServer(flags, start), 'npm start --')

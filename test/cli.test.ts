@@ -34,7 +34,7 @@ t.test('help has examples; wrong usage is told', async (t) => {
   t.match(await run('bench', 'x', '--seconds', '-1'), { code: 2, stderr: /must be a number above 0/ })
   t.match(await run('bench', 'x.onnx', '--context', 'sparse'), {
     code: 1,
-    stderr: /^sparse: columns are written like /,
+    stderr: /^sparse: columns have the form /,
   })
   t.match(await run('evaluate', 'x', '--int8', '--url', 'http://h'), { code: 2, stderr: /cannot be used with option/ })
 })
@@ -45,13 +45,13 @@ t.test('trains, evaluates the version on disk, refuses to overwrite it', async (
   const trained = await run('train', join(folder, 'spec.yaml'), '--models', models)
   t.match(trained, {
     code: 0,
-    stdout: /^task .*\nctr .*\ncvr .*\nctcvr /,
+    stdout: /^task .*\n─.*\nctr .*\ncvr .*\nctcvr /,
     stderr: /epoch 2\/2: .*\n.*\nwritten to .*tiny\/1/,
   })
   const evaluated = await run('evaluate', join(folder, 'spec.yaml'), '--models', models)
   t.match(evaluated, { code: 0, stderr: /tiny\/1 on tensorflow.*, 80 test rows of tiny/ })
-  const [table, kept] = trained.stdout.split(/(?=epoch)/)
-  t.match(kept, /^epoch \d of \d kept: the best on the validation rows by mean normalised entropy, \d\.\d+\n$/)
+  const [table, kept] = trained.stdout.split(/(?=kept epoch)/)
+  t.match(kept, /^kept epoch \d of \d, the best on the validation rows: mean normalised entropy \d\.\d+\n$/)
   t.equal(evaluated.stdout.split('\n').length, table!.split('\n').length)
   t.match(await run('train', join(folder, 'spec.yaml'), '--models', models), {
     code: 1,

@@ -2,7 +2,7 @@ import { formatError, formatTable, grouped } from '../model/base/text-table.ts'
 import type { BenchReport, Int8Report } from './bench.ts'
 import type { Measurement } from './measure.ts'
 
-/** A measurement for people. */
+/** The report as text. */
 export function formatBench(report: BenchReport): string {
   return [
     `${report.target}: ${formatInputs(report)}`,
@@ -20,16 +20,16 @@ function formatInputs({ inputs, threads }: BenchReport): string {
   return `${parts.join(', ')}; ${threads} thread${threads === 1 ? '' : 's'}`
 }
 
-/** What the words of the table mean. */
+/** Explains the words in the table. */
 const legend =
-  'requests: context by row (differs from row to row), new candidates (never seen), known candidates (seen before); through: whole\n' +
-  'graph, fresh (context once a request), known (candidates not at all), whichever is cheapest on this machine'
+  'requests: context per row (differs from row to row), new candidates, cached candidates\n' +
+  'variant: full graph, shared_context (context once per request), cached (candidates skipped): the cheapest on this machine'
 
 const measurementHeader = [
   'rows',
   'plan',
   'requests',
-  'through',
+  'variant',
   'µs',
   '× exported',
   'rows/s',
@@ -42,7 +42,7 @@ export function formatMeasurements(measurements: Measurement[]): string[] {
     measured.requests_per_call === 1 ? `${measured.rows}` : `${measured.requests_per_call} × ${measured.rows}`,
     measured.plan,
     measured.requests,
-    measured.way,
+    measured.variant,
     grouped(measured.microseconds),
     measured.speedup.toFixed(2),
     grouped(measured.rows_per_second),
@@ -69,8 +69,8 @@ export function formatInt8({ state, within_limits, tasks, reasons }: Int8Report)
     case 'refused':
       return `int8 fails its check and is not served: ${reasons.join('; ')} (${details})`
     case 'unverified':
-      return `int8 is unverified: there are no quantization rows, so made-up ones set its scales; on them it ${within_limits ? 'keeps within' : 'exceeds'} the limits of the check (${details})`
+      return `int8 is unverified: without quantization rows, random rows set its scales; on them it ${within_limits ? 'keeps' : 'exceeds'} the limits of the check (${details})`
     case 'impossible':
-      return `there is no int8 plan: ${reasons.join('; ')}`
+      return `no int8 plan: ${reasons.join('; ')}`
   }
 }

@@ -8,17 +8,17 @@ import { type Measurement, measure } from './measure.ts'
 import type { Target } from './target.ts'
 
 export interface BenchOptions {
-  /** Rows of a request: measured one after the other. */
+  /** Rows per request; each number is measured in turn. */
   rows: number[]
-  /** Requests of a call. */
+  /** Requests per call. */
   requests: number
-  /** How long to measure each plan at each number of rows, s. */
+  /** Time to measure each plan with each number of rows, s. */
   seconds: number
   threads: number
   random: () => number
   now: () => number
   signal: AbortSignal
-  /** Hears what is done. */
+  /** Called with the current step; an empty text ends it. */
   progress(text: string): void
 }
 
@@ -28,13 +28,13 @@ export interface BenchReport {
   threads: number
   measurements: Measurement[]
   int8: Int8Report
-  /** Why the graph runs as it was saved, or isn't taken apart by side. */
+  /** Why the graph runs uncompiled, or is not split by side. */
   notes: string[]
 }
 
-/** `unverified`: compared on rows that were made up. */
+/** `unverified`: compared on random rows. */
 export interface Int8Report {
-  /** Whether it keeps within the limits on the rows that were there. */
+  /** Whether it keeps the limits on the available rows. */
   within_limits: boolean
   state: 'passed' | 'refused' | 'unverified' | 'impossible'
   tasks: TaskDifference[]
@@ -74,23 +74,23 @@ async function benchPrepared(target: Target, prepared: Prepared, options: BenchO
     int8: describeInt8(target, prepared),
     notes: [
       ...prepared.warnings,
-      ...(prepared.problem === undefined ? [] : [`the graph runs as it was saved: ${prepared.problem}`]),
-      ...(unsplit === undefined ? [] : [`it is not taken apart by side: ${unsplit}`]),
+      ...(prepared.problem === undefined ? [] : [`the graph runs uncompiled: ${prepared.problem}`]),
+      ...(unsplit === undefined ? [] : [`it is not split by side: ${unsplit}`]),
     ],
   }
 }
 
-/** Both precisions, whatever the manifest says; in the temporary folder. */
+/** Compiles both precisions, regardless of the manifest, into a temporary folder. */
 export function prepareBoth({ request, quantization }: Target): Promise<Prepared> {
   return prepareInThread({ ...request, precision: 'int8', quantization, cache: undefined, now: Date.now() })
 }
 
-/** Removes a plan that is in no cache. */
+/** Removes a plan outside the cache. */
 export async function dispose({ plan }: Prepared): Promise<void> {
   if (plan?.origin === 'temporary') await rm(dirname(plan.folder), { recursive: true, force: true })
 }
 
-/** A plan of each precision. */
+/** The plan in each precision. */
 export function plansOf({ plan }: Prepared): { float32: CompiledPlan; int8: CompiledPlan | undefined } | undefined {
   if (plan === undefined) return undefined
   return {
@@ -104,7 +104,7 @@ export function describeInt8({ verified }: Target, { plan, problem }: Prepared):
     const reason = plan?.description.int8Problem ?? problem ?? 'it was not compiled'
     return { within_limits: false, state: 'impossible', tasks: [], reasons: [reason] }
   }
-  // Without a verdict there were too few rows, or they could not be computed.
+  // Without a verdict, there were too few rows or they could not be computed.
   const { passed, tasks, reasons } = plan.verdict ?? {
     passed: false,
     tasks: [],

@@ -6,10 +6,10 @@ export type ColumnChoice = Record<string, number[]>
 /**
  * `sparse=0-12,dense=0-5+9` → columns by input, both ends included.
  *
- * Throws INVALID_REQUEST that names the part which can't be read.
+ * Throws INVALID_REQUEST, naming an invalid part.
  */
 export function parseColumns(text: string): ColumnChoice {
-  // Whatever inputs are called, also `__proto__`.
+  // Inputs may have any name, such as `__proto__`.
   const choice: ColumnChoice = Object.create(null)
   for (const part of text.split(',')) {
     const [name, list, ...more] = part.split('=').map((side) => side.trim())
@@ -26,19 +26,22 @@ export function parseColumns(text: string): ColumnChoice {
 }
 
 function wrong(part: string): ModelError {
-  return new ModelError('INVALID_REQUEST', `${part}: columns are written like sparse=0-12,dense=0-5+9`)
+  return new ModelError('INVALID_REQUEST', `${part}: columns have the form sparse=0-12,dense=0-5+9`)
 }
 
-/** Throws INVALID_REQUEST for inputs and columns that a graph doesn't have. */
+/** Throws INVALID_REQUEST for inputs and columns that a graph does not have. */
 export function checkColumns(choice: ColumnChoice, inputs: { name: string; width: number }[], option: string): void {
   for (const [name, columns] of Object.entries(choice)) {
     const input = inputs.find((candidate) => candidate.name === name)
     if (input === undefined) {
       const names = inputs.map(({ name }) => name).join(', ')
-      throw new ModelError('INVALID_REQUEST', `${option}: there is no input ${name}, but ${names}`)
+      throw new ModelError('INVALID_REQUEST', `${option}: there is no input ${name}; the inputs are ${names}`)
     }
     const beyond = columns.find((column) => column >= input.width)
     if (beyond !== undefined)
-      throw new ModelError('INVALID_REQUEST', `${option}: ${name} has ${input.width} columns, there is no ${beyond}`)
+      throw new ModelError(
+        'INVALID_REQUEST',
+        `${option}: ${name} has ${input.width} columns, 0 … ${input.width - 1}, not ${beyond}`,
+      )
   }
 }

@@ -8,14 +8,14 @@ import { formatCompile } from './compile-report.ts'
 import { reportCompile } from './report-compile.ts'
 import { openTarget } from './target.ts'
 
-/** Where text goes: a standard stream, or a stand-in. */
+/** Output: a standard stream, or a test double. */
 interface Terminal {
   isTTY?: boolean
   write(text: string): unknown
 }
 
 export interface CommonOptions {
-  /** Path of an ONNX file, a version's or a model's folder, or a model's name. */
+  /** Path of an ONNX file, folder of a version or a model, or a model's name. */
   target: string
   models: string
   context: ColumnChoice | undefined
@@ -43,7 +43,7 @@ export async function runBench(
   out.write(json ? `${JSON.stringify(report, undefined, 2)}\n` : `${formatBench(report)}\n`)
 }
 
-/** `multigate compile`. Rejects with MODEL_FAILED where the plan could not be kept: that is what it is for. */
+/** `multigate compile`. Rejects with MODEL_FAILED if the plan could not be stored. */
 export async function runCompile(options: CommonOptions & { report: boolean; rows: number }): Promise<void> {
   const { report, rows, json, cache, signal, out } = options
   const random = createUniform(options.seed)
@@ -54,7 +54,7 @@ export async function runCompile(options: CommonOptions & { report: boolean; row
   progress('')
   out.write(json ? `${JSON.stringify(compiled, undefined, 2)}\n` : `${formatCompile(compiled)}\n`)
   if (compiled.compiled && cache !== undefined && compiled.kept === undefined)
-    throw new ModelError('MODEL_FAILED', `the plan could not be kept in ${cache}`)
+    throw new ModelError('MODEL_FAILED', `the plan could not be stored in ${cache}`)
 }
 
 function createUniform(seed: number): () => number {
@@ -62,7 +62,7 @@ function createUniform(seed: number): () => number {
   return () => uniformFloat64(generator)
 }
 
-/** On a terminal, a line that the next one replaces. */
+/** Shows one line of progress on a terminal; each text replaces the previous one, an empty text clears it. */
 function showProgress(terminal: Terminal): (text: string) => void {
   return (text) => {
     if (terminal.isTTY) terminal.write(`\r\x1b[K${text === '' ? '' : `${text} …`}`)

@@ -2,12 +2,12 @@ import { formatBytes, formatError, formatTable, grouped } from '../model/base/te
 import { formatInt8, formatMeasurements } from './bench-report.ts'
 import type { CompileReport } from './report-compile.ts'
 
-/** What compiling did, for people. */
+/** The report as text. */
 export function formatCompile(report: CompileReport): string {
   const { target, compiled, kept, seconds, precision, notes, int8, details } = report
-  const where = kept === undefined ? 'could not be kept' : `kept in ${kept}`
+  const where = kept === undefined ? 'could not be stored' : `stored in ${kept}`
   return [
-    compiled ? `${target}: ${precision}, ${where}; took ${seconds.toFixed(1)} s` : `${target}: left as it was saved`,
+    compiled ? `${target}: ${precision}, ${where}; took ${seconds.toFixed(1)} s` : `${target}: not compiled`,
     ...notes,
     ...(int8 === undefined ? [] : [formatInt8(int8)]),
     ...(details === undefined ? [] : formatDetails(details)),
@@ -40,10 +40,10 @@ function formatDetails({ rows, passes, plans, measurements }: NonNullable<Compil
   ])
   return [
     '',
-    formatTable(['pass', 'changes', 'nodes', 'FLOPs a row', 'constants', `µs (${rows} rows)`, 'max |Δp|'], passRows),
-    ...(left.length === 0 ? [] : ['', 'left alone:', ...left]),
+    formatTable(['pass', 'changes', 'nodes', 'FLOPs per row', 'constants', `µs (${rows} rows)`, 'max |Δp|'], passRows),
+    ...(left.length === 0 ? [] : ['', 'unchanged:', ...left]),
     '',
-    formatTable(['plan', 'graph', 'nodes', 'FLOPs a row', 'FLOPs a request', 'constants'], planRows, 2),
+    formatTable(['plan', 'graph', 'nodes', 'FLOPs per row', 'FLOPs per request', 'constants'], planRows, 2),
     '',
     ...formatMeasurements(measurements),
   ]

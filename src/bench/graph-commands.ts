@@ -3,14 +3,14 @@ import { cacheFolder } from '../config/cache-folder.ts'
 import { parseColumns } from './columns.ts'
 import type { CommonOptions } from './commands.ts'
 
-/* `multigate compile` and `multigate bench`: their libraries are imported when a command runs. */
+/* `multigate compile` and `multigate bench`. Libraries are imported when a command runs. */
 
 /** `signal` stops the command. */
 export function createCompileCommand(signal: AbortSignal): Command {
   return graphCommand(new Command('compile'))
-    .description('compile a saved graph into the cache that serving takes it from; docs/compiler.md')
-    .option('--report', 'say what each pass did, and measure it', false)
-    .option('--rows <number>', 'with --report: rows of the request that is measured', parseCount, 100)
+    .description('compile a saved graph into the cache that servers use; see docs/compiler.md')
+    .option('--report', 'describe and measure each pass', false)
+    .option('--rows <number>', 'with --report: rows per measured request', parseCount, 100)
     .addHelpText(
       'after',
       `
@@ -28,15 +28,15 @@ Examples:
 
 export function createBenchCommand(signal: AbortSignal): Command {
   return graphCommand(new Command('bench'))
-    .description('measure a saved graph on this machine: as exported, compiled, by side, in int8')
+    .description('measure a saved graph on this machine: as exported, compiled, split by side, in int8')
     .addOption(
-      new Option('--rows <numbers>', 'rows of a request, one after the other')
+      new Option('--rows <numbers>', 'rows per request, measured in turn')
         .argParser(parseCounts)
         .default([1, 32, 100, 256], '1,32,100,256'),
     )
-    .option('--requests <number>', 'requests of a call', parseCount, 1)
-    .option('--seconds <number>', 'how long to measure each plan with each number of rows', parsePositive, 1)
-    .option('--threads <number>', 'threads of a call, 64 at most', parseThreads, 1)
+    .option('--requests <number>', 'requests per call', parseCount, 1)
+    .option('--seconds <number>', 'time to measure each plan with each number of rows, s', parsePositive, 1)
+    .option('--threads <number>', 'threads per call, at most 64', parseThreads, 1)
     .addHelpText(
       'after',
       `
@@ -57,23 +57,23 @@ Examples:
     )
 }
 
-/** Adds the target and the options that both commands share. */
+/** Adds the argument and the options of both commands. */
 function graphCommand(command: Command): Command {
   return command
     .argument('<target>', "an ONNX file, the folder of a version or a model, or a model's name")
-    .option('--models <folder>', 'folder of the models that have names', 'models')
+    .option('--models <folder>', 'folder of models, for models given by name', 'models')
     .option(
       '--context <columns>',
-      "of an ONNX file: columns that belong to the context, as sparse=0-12,dense=0-5+9; all others are the candidate's",
+      'for an ONNX file: context columns, such as sparse=0-12,dense=0-5+9; the others belong to the candidate',
     )
-    .option('--cross <columns>', 'of an ONNX file: columns that depend on context and candidate')
-    .option('--output <name>', 'of an ONNX file: the output that is wanted, where it has several')
-    .option('--cache <folder>', 'folder of compiled plans (MULTIGATE_CACHE; `off`: none)')
-    .option('--seed <number>', 'of the rows that are made up', parseCount, 1)
+    .option('--cross <columns>', 'for an ONNX file: cross columns')
+    .option('--output <name>', 'for an ONNX file with several outputs: the output to compute')
+    .option('--cache <folder>', 'folder of compiled plans, or off (MULTIGATE_CACHE)')
+    .option('--seed <number>', 'seed of random rows', parseCount, 1)
     .option('--json', 'print JSON', false)
 }
 
-/** Options that `compile` and `bench` share. */
+/** Options of both commands. */
 interface GraphOptions {
   models: string
   context?: string
@@ -108,7 +108,7 @@ function parseCount(value: string): number {
 
 function parseThreads(value: string): number {
   if (parseCount(value) <= 64) return Number(value)
-  throw new InvalidArgumentError('must be 64 at most.')
+  throw new InvalidArgumentError('must be at most 64.')
 }
 
 function parseCounts(value: string): number[] {
@@ -117,5 +117,5 @@ function parseCounts(value: string): number[] {
 
 function parsePositive(value: string): number {
   if (Number(value) > 0 && Number(value) <= 3600) return Number(value)
-  throw new InvalidArgumentError('must be a number above 0, 3600 at most.')
+  throw new InvalidArgumentError('must be a number above 0 and at most 3600.')
 }

@@ -5,25 +5,25 @@ import type { Batch, Engine, GraphStats, LoadedGraph } from '../model/contracts/
 import { drawBatch, redraw } from './rows.ts'
 import type { Target } from './target.ts'
 
-/** A way to compute a request. */
+/** A plan and a kind of request. */
 export interface Contestant {
   plan: 'exported' | 'float32' | 'int8'
-  /** What is new about each request: anything, its context by row, its candidates, or these are known from before. */
-  requests: 'any' | 'context by row' | 'new candidates' | 'known candidates'
+  /** What changes from request to request: anything, the context of each row, the candidates, or only the context. */
+  requests: 'any' | 'context per row' | 'new candidates' | 'cached candidates'
 }
 
 export interface Measurement extends Contestant {
-  /** Rows of a request, and requests of a call. */
+  /** Rows per request, and requests per call. */
   rows: number
   requests_per_call: number
-  /** Time of a call, µs: of the median call. */
+  /** Median time of a call, µs. */
   microseconds: number
-  /** How many times as fast as the exported graph: median over rounds. */
+  /** Speed relative to the exported graph: median over rounds. */
   speedup: number
   rows_per_second: number
-  /** The graph that most rows went through: of a plan, what was cheapest. */
-  way: keyof GraphStats['rows']
-  /** Against the exported graph: the largest difference of a probability, of a logit, and its 99th percentile. */
+  /** The graph variant that computed most rows: the cheapest of the plan. */
+  variant: keyof GraphStats['rows']
+  /** Differences from the exported graph: largest of a probability, largest of a logit, 99th percentile of a logit. */
   error: number
   logit_error: number
   logit_error_p99: number
@@ -31,11 +31,11 @@ export interface Measurement extends Contestant {
 
 export interface MeasureOptions {
   target: Target
-  /** The graph's plans, compiled; undefined where it is left alone. */
+  /** The compiled plans; undefined if the graph is not compiled. */
   plans: { float32: CompiledPlan; int8: CompiledPlan | undefined } | undefined
   engine: Engine
   shape: { rows: number; requests: number }
-  /** How long to measure each contestant, s. */
+  /** Time to measure each contestant, s. */
   seconds: number
   random: () => number
   /** Milliseconds. */
@@ -43,12 +43,12 @@ export interface MeasureOptions {
   signal: AbortSignal
 }
 
-/** Calls in a row of one contestant, in each round; the first of them find the caches of the processor cold. */
+/** Calls of one contestant per round. The first ones run with cold processor caches and are not counted. */
 const callsInARow = 12
 const coldCalls = 2
 const fewestRounds = 5
 
-/** Memory for what is kept of candidates, bytes. */
+/** Memory for cached candidates, bytes. */
 const candidateBytes = 256 * 1024 * 1024
 
 interface Runner extends Contestant {
@@ -57,8 +57,8 @@ interface Runner extends Contestant {
 }
 
 /**
- * Measures every way to compute a target's requests of one shape, in turns: whatever slows the machine slows all of them.
- * Answers are compared before any time is taken.
+ * Measures every contestant on requests of one shape, in turns, so that a busy machine slows all of them equally. Answers are
+ * compared before anything is timed.
  */
 export async function measure(options: MeasureOptions): Promise<Measurement[]> {
   const { target, plans, engine } = options
@@ -105,32 +105,32 @@ function createRunners(
     const graph = compiled[plan]
     const set = plan === 'float32' ? plans?.float32.description.float32 : plans?.int8?.description.int8
     if (graph === undefined || set === undefined) continue
-    const whole = hasContext && shape.rows > 1 && set.shared_context !== undefined
-    runners.push({ plan, requests: whole ? 'context by row' : 'any', graph, next: draw(whole) })
+    const perRow = hasContext && shape.rows > 1 && set.shared_context !== undefined
+    runners.push({ plan, requests: perRow ? 'context per row' : 'any', graph, next: draw(perRow) })
     if (set.shared_context !== undefined) runners.push({ plan, requests: 'new candidates', graph, next: draw(false) })
     if (set.cached === undefined) continue
-    const known = drawBatch(inputs, shape, random)
-    const next = () => redraw(inputs, known, shape, ['context', 'cross'], random)
-    runners.push({ plan, requests: 'known candidates', graph, next })
+    const cached = drawBatch(inputs, shape, random)
+    const next = () => redraw(inputs, cached, shape, ['context', 'cross'], random)
+    runners.push({ plan, requests: 'cached candidates', graph, next })
   }
   return runners
 }
 
-type Comparison = Pick<Measurement, 'error' | 'logit_error' | 'logit_error_p99' | 'way'>
+type Comparison = Pick<Measurement, 'error' | 'logit_error' | 'logit_error_p99' | 'variant'>
 
 async function compareAnswers(runner: Runner, exported: LoadedGraph, { target }: MeasureOptions): Promise<Comparison> {
   const { output } = target.request
   const differences: number[] = []
   let error = 0
-  let way: Comparison['way'] = 'exported'
-  // Known candidates are so from the third request on.
+  let variant: Comparison['variant'] = 'exported'
+  // Candidates are cached from the third request on.
   for (let i = 0; i < 6; i++) {
     const batch = runner.next()
     const expected = (await exported.run(batch, [output]))[output]!.slice()
     const before = rowsBy(runner.graph)
     const actual = (await runner.graph.run(batch, [output]))[output]!
     const after = rowsBy(runner.graph)
-    way = ways.reduce((most, name) => (after[name] - before[name] > after[most] - before[most] ? name : most))
+    variant = variants.reduce((most, name) => (after[name] - before[name] > after[most] - before[most] ? name : most))
     expected.forEach((value, i) => {
       error = Math.max(error, Math.abs(value - actual[i]!))
       differences.push(Math.abs(logit(value) - logit(actual[i]!)))
@@ -141,17 +141,17 @@ async function compareAnswers(runner: Runner, exported: LoadedGraph, { target }:
     error,
     logit_error: differences.at(-1)!,
     logit_error_p99: differences[Math.floor((differences.length - 1) * 0.99)]!,
-    way,
+    variant,
   }
 }
 
-const ways = ['exported', 'full', 'shared_context', 'cached'] as const
+const variants = ['exported', 'full', 'shared_context', 'cached'] as const
 
 function rowsBy(graph: LoadedGraph): GraphStats['rows'] {
   return graph.stats?.().rows ?? { exported: 0, full: 0, shared_context: 0, cached: 0 }
 }
 
-/** Per contestant and round the times of its calls, µs. */
+/** Times of calls, µs: [contestant][round][call]. */
 async function takeTimes(runners: Runner[], options: MeasureOptions): Promise<number[][][]> {
   const { now, seconds, signal, target } = options
   const wanted = [target.request.output]

@@ -19,31 +19,31 @@ import { type Measurement, measure } from './measure.ts'
 import { drawBatch } from './rows.ts'
 import type { Target } from './target.ts'
 
-/** What a pass did, and what it was worth. */
+/** The effect of a pass. */
 export interface MeasuredPass extends PassReport {
-  /** Time of a call over the report's rows before and after it, µs; before the first, its own. */
+  /** Median time of a call with the report's rows before and after the pass, µs; for the first pass, both are equal. */
   microseconds_before: number
   microseconds: number
-  /** Largest difference of a probability from the saved graph's. */
+  /** Largest difference of a probability from the saved graph. */
   error: number
 }
 
 /** One graph of the plan. */
 export interface PlanSize extends Omit<PassReport, 'pass' | 'changes' | 'left'> {
   precision: 'float32' | 'int8'
-  graph: 'whole' | 'new candidates' | "candidates' parts" | "contexts' parts" | 'known candidates'
+  graph: 'full' | 'shared context' | 'candidate encoder' | 'context encoder' | 'cached'
 }
 
 export interface CompileReport {
   target: string
-  /** Where the plan is; undefined where it could not be kept, or the graph is left alone. */
+  /** The plan's folder; undefined if it could not be stored or the graph is not compiled. */
   kept: string | undefined
   compiled: boolean
   seconds: number
-  /** What is served, and why the graph is left alone, isn't taken apart by side, or whatever should be known. */
+  /** The precision to be served, and notes such as why the graph is not compiled or not split by side. */
   precision: string
   notes: string[]
-  /** Where int8 is asked for, or with `report`. */
+  /** With int8 precision, or with `report`. */
   int8?: Int8Report
   /** With `report`. */
   details?: { rows: number; passes: MeasuredPass[]; plans: PlanSize[]; measurements: Measurement[] }
@@ -53,18 +53,18 @@ export interface CompileReportOptions extends Pick<BenchOptions, 'random' | 'now
   /** Folder of compiled plans. */
   cache: string | undefined
   report: boolean
-  /** Rows of the request that passes are measured with. */
+  /** Rows of the request that measures passes. */
   rows: number
 }
 
-/** Calls in a row of one graph, of which the first find caches cold, and how often each has its turn. */
+/** Calls of one graph per round, of which the first run with cold caches, and the number of rounds. */
 const callsInARow = 8
 const coldCalls = 2
 const rounds = 6
 
 type Session = Awaited<ReturnType<typeof openSession>>
 
-/** Compiles a target into the cache; with `report` says what each pass did. */
+/** Compiles a target into the cache; with `report`, describes and measures each pass. */
 export async function reportCompile(target: Target, options: CompileReportOptions): Promise<CompileReport> {
   const { cache, now, progress } = options
   progress(`compiling ${target.name}`)
@@ -84,8 +84,8 @@ export async function reportCompile(target: Target, options: CompileReportOption
       precision: plan?.precision ?? 'float32',
       notes: [
         ...warnings,
-        ...(problem === undefined ? [] : [`the graph runs as it was saved: ${problem}`]),
-        ...(unsplit === undefined ? [] : [`it is not taken apart by side: ${unsplit}`]),
+        ...(problem === undefined ? [] : [`the graph runs uncompiled: ${problem}`]),
+        ...(unsplit === undefined ? [] : [`it is not split by side: ${unsplit}`]),
       ],
       ...(options.report || target.request.precision === 'int8' ? { int8: describeInt8(target, both) } : {}),
       ...(options.report && both.plan !== undefined ? { details: await detail(target, plansOf(both), options) } : {}),
@@ -105,7 +105,7 @@ async function detail(
   const { source, output, sides, fields } = target.request
   const batch = drawBatch(target.inputs, { rows, requests: 1 }, random)
 
-  /** Each graph, open, to be measured in turns once all are there. */
+  /** All graphs stay open, to be measured in turns. */
   const stages: { report: PassReport; session: Session }[] = []
   async function watch(report: PassReport, graph: Graph): Promise<void> {
     stages.push({ report, session: await openSession(graph.copy().toBytes(), graph.folder) })
@@ -130,7 +130,7 @@ async function detail(
   return { rows, passes, plans: sizesOf(compiled), measurements }
 }
 
-/** What each graph answers and takes: medians of calls in turns, so that a busy machine slows all alike. */
+/** Measures each graph in turns, so that a busy machine slows all of them equally. */
 async function measureStages(
   stages: { report: PassReport; session: Session }[],
   batch: Batch,
@@ -163,13 +163,13 @@ function sizesOf({ float32, int8 }: CompiledGraph): PlanSize[] {
 }
 
 function sizes(precision: PlanSize['precision'], { full, split }: Plans): PlanSize[] {
-  const all: [PlanSize['graph'], VariantGraph | undefined][] = [['whole', full]]
+  const all: [PlanSize['graph'], VariantGraph | undefined][] = [['full', full]]
   if (typeof split !== 'string')
     all.push(
-      ['new candidates', split.shared_context],
-      ["candidates' parts", split.candidate_encoder],
-      ["contexts' parts", split.context_encoder],
-      ['known candidates', split.cached],
+      ['shared context', split.shared_context],
+      ['candidate encoder', split.candidate_encoder],
+      ['context encoder', split.context_encoder],
+      ['cached', split.cached],
     )
   return all.flatMap(([name, plan]) => {
     if (plan === undefined) return []

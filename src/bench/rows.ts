@@ -1,19 +1,20 @@
 import type { Side } from '../model/compile/sides/contract.ts'
 import type { Batch, TensorData } from '../model/contracts/engine.ts'
-/** Makes up a value of a column; `random` is uniform over [0, 1). */
+
+/** Draws a value of a column; `random` is uniform over [0, 1). */
 export type Draw = (random: () => number) => number
 
-/** Any of these ids. */
+/** Draws one of `ids` ids from `offset`. */
 export function idDraw(offset: number, ids: number): Draw {
   return (random) => offset + Math.floor(random() * ids)
 }
 
-/** One of these values. */
+/** Draws one of these values. */
 export function sampleDraw(values: Float64Array): Draw {
   return (random) => values[Math.floor(random() * values.length)]!
 }
 
-/** Rows of every input, each value for itself: row-major. */
+/** Draws rows of every input, each value independently; row-major. */
 export function drawRows(inputs: TargetInput[], rows: number, random: () => number): Record<string, TensorData> {
   const drawn: Record<string, TensorData> = {}
   for (const { name, dtype, draws } of inputs) {
@@ -27,7 +28,7 @@ export function drawRows(inputs: TargetInput[], rows: number, random: () => numb
   return drawn
 }
 
-/** Writes one request's context into all of its rows. */
+/** Copies the context of a request's first row to its other rows. */
 function shareContext(inputs: TargetInput[], batch: Batch, start: number, count: number): void {
   for (const { name, sides } of inputs) {
     const data = batch.inputs[name]!
@@ -39,12 +40,12 @@ function shareContext(inputs: TargetInput[], batch: Batch, start: number, count:
   }
 }
 
-/** A batch of `requests` requests of `rows` rows: each with one context, unless `contextByRow`. */
+/** Draws a batch of `requests` requests with `rows` rows, each with one context unless `contextPerRow`. */
 export function drawBatch(
   inputs: TargetInput[],
   shape: { rows: number; requests: number },
   random: () => number,
-  contextByRow = false,
+  contextPerRow = false,
 ): Batch {
   const total = shape.rows * shape.requests
   const batch: Batch = {
@@ -52,12 +53,12 @@ export function drawBatch(
     requests: new Array<number>(shape.requests).fill(shape.rows),
     inputs: drawRows(inputs, total, random),
   }
-  if (!contextByRow)
+  if (!contextPerRow)
     for (let start = 0; start < total; start += shape.rows) shareContext(inputs, batch, start, shape.rows)
   return batch
 }
 
-/** The same batch with other values in the columns of these sides. */
+/** A copy of the batch with other values in the columns of these sides. */
 export function redraw(
   inputs: TargetInput[],
   batch: Batch,
@@ -76,10 +77,11 @@ export function redraw(
   }
   return other
 }
+
 export interface TargetInput {
   name: string
   dtype: 'int32' | 'float32'
-  /** By column. */
+  /** One per column. */
   sides: Side[]
   draws: Draw[]
 }

@@ -15,59 +15,60 @@ import type { Graph } from '../model/graph/graph.ts'
 import { readGraph } from '../model/lower/read-graph.ts'
 import { bindingsOf } from '../model/prediction/bindings.ts'
 import { describeGraph, outputsOf, savedGraph } from '../model/prediction/load-graph.ts'
+import { missingModel } from '../model/version/missing-model.ts'
 import { findBundle } from '../model/version/open-version.ts'
 import { type ColumnChoice, checkColumns } from './columns.ts'
 import { type Draw, drawRows, idDraw, sampleDraw, type TargetInput } from './rows.ts'
 
-/** A saved graph to be compiled or measured, and how to make up requests for it. */
+/** A saved graph to compile or measure, with random requests for it. */
 export interface Target {
   /** For people: `ads-funnel/1`, `prod.onnx`. */
   name: string
-  /** What serving would ask the compiler. */
+  /** The request that a server gives to the compiler. */
   request: Omit<PrepareRequest, 'cache' | 'now'>
   inputs: TargetInput[]
-  /** Rows for int8: its own, so that it can be judged, or drawn ones. */
+  /** Rows for int8: the version's own, or random ones, which can't verify it. */
   quantization: PrepareRequest['quantization']
   verified: boolean
 }
 
 export interface TargetOptions {
-  /** Folder of the models that have names. */
+  /** Folder of models, for models given by name. */
   models: string
-  /** Which columns belong to the context, and to neither side alone, of a graph without a manifest. */
+  /** Context and cross columns of a graph without a manifest. */
   context: ColumnChoice | undefined
   cross: ColumnChoice | undefined
-  /** Output of a graph without a manifest; default: its only one. */
+  /** Output of a graph without a manifest; default: its only output. */
   output: string | undefined
   /** Uniform over [0, 1). */
   random: () => number
 }
 
-/** Rows that are drawn where there are no quantization rows: half of them set int8's scales, half compare. */
+/** Number of random rows without quantization rows: half of them set int8's scales, half measure its loss. */
 const drawnRows = 2048
 
 /**
- * Opens a bundle (the folder of a version or of a model, or a model's name) or an ONNX file.
+ * Opens a bundle (the folder of a version or model, or a model's name) or an ONNX file.
  *
- * Rejects with ModelError where it can't be read, or an option names what isn't there.
+ * Rejects with ModelError if it can't be read or an option does not fit it.
  */
 export async function openTarget(path: string, options: TargetOptions): Promise<Target> {
   if (extname(path) === '.onnx') {
     const [folder, file] = [dirname(resolve(path)), basename(path)]
-    return openBare({ folder, format: 'onnx', file, outputs: [] }, file, options)
+    return openGraph({ folder, format: 'onnx', file, outputs: [] }, file, options)
   }
   const bundle = await findBundle(path, options.models)
   if (bundle === undefined)
     throw new ModelError(
       'MODEL_NOT_FOUND',
-      `${path} is no ONNX file, no folder of a model or version, and no model in ${options.models}`,
+      await missingModel(path, options.models, 'an ONNX file, the folder of a model or version,'),
     )
   const { name, version } = bundle.manifest
   if (bundle.manifestless)
-    return openBare(savedGraph(bundle, outputsOf(bundle.manifest)), `${name}/${version}`, options)
+    return openGraph(savedGraph(bundle, outputsOf(bundle.manifest)), `${name}/${version}`, options)
   for (const option of ['context', 'cross', 'output'] as const)
     if (options[option] !== undefined)
-      throw new ModelError('INVALID_REQUEST', `--${option} is for graphs without a manifest, which says it`)
+      throw new ModelError('INVALID_REQUEST', `--${option} is only for graphs without a manifest`)
   return openBundle(bundle, options.random)
 }
 
@@ -98,7 +99,7 @@ async function openBundle(bundle: Bundle, random: () => number): Promise<Target>
   const source = savedGraph(bundle, outputsOf(manifest))
   return {
     name: `${manifest.name}/${manifest.version}`,
-    // Serving reads the rows where int8 is asked for.
+    // Servers read the rows only for int8.
     request: { source, ...described, quantization: manifest.precision === 'int8' ? described.quantization : undefined },
     inputs,
     quantization:
@@ -123,7 +124,7 @@ function columnOf(
 }
 
 /** A graph without a manifest; `name` is for people. */
-async function openBare(
+async function openGraph(
   saved: GraphSource,
   name: string,
   { context, cross, output = saved.outputs[0], random }: TargetOptions,
@@ -131,7 +132,7 @@ async function openBare(
   const graph = await readGraph(saved, output)
   const source: GraphSource = { ...saved, outputs: [graph.outputs[0]!.name] }
   const signature = await signatureOf(source)
-  // What can't be compiled can be measured all the same; of its ids nothing is known then.
+  // A graph that can't be compiled can still be measured, without its ids' ranges.
   const optimised = await optimise(graph).then(
     () => graph,
     () => undefined,
@@ -142,13 +143,13 @@ async function openBare(
     sides: new Array<Side>(width).fill('candidate'),
     draws: drawsOf(optimised, name, dtype, width),
   }))
-  const known = inputs.map(({ name, sides }) => ({ name, width: sides.length }))
+  const widths = inputs.map(({ name, sides }) => ({ name, width: sides.length }))
   for (const [side, choice] of [
     ['context', context],
     ['cross', cross],
   ] as const) {
     if (choice === undefined) continue
-    checkColumns(choice, known, `--${side}`)
+    checkColumns(choice, widths, `--${side}`)
     for (const { name, sides } of inputs)
       for (const column of choice[name] ?? []) {
         if (sides[column] !== 'candidate')
@@ -184,7 +185,7 @@ async function signatureOf(source: GraphSource): Promise<Signature> {
   return loaded.signature
 }
 
-/** Ids where a table is looked up, else values. */
+/** Draws ids for columns with a table, otherwise numbers. */
 function drawsOf(graph: Graph | undefined, input: string, dtype: TargetInput['dtype'], width: number): Draw[] {
   const rows = graph === undefined ? new Map<number, number>() : tableRows(graph, input)
   return Array.from({ length: width }, (_, column) => {

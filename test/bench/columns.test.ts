@@ -21,9 +21,9 @@ t.test('inputs and columns that there are not are named', async (t) => {
   ]
   t.doesNotThrow(() => checkColumns({ sparse: [0, 2], dense: [0] }, inputs, '--context'))
   t.throws(() => checkColumns({ spares: [0] }, inputs, '--context'), {
-    message: '--context: there is no input spares, but sparse, dense',
+    message: '--context: there is no input spares; the inputs are sparse, dense',
   })
   t.throws(() => checkColumns({ sparse: [2, 3] }, inputs, '--cross'), {
-    message: '--cross: sparse has 3 columns, there is no 3',
+    message: '--cross: sparse has 3 columns, 0 … 2, not 3',
   })
 })

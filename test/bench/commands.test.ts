@@ -51,10 +51,10 @@ t.test("a file's columns are the candidate's, unless it is said otherwise", asyn
     report.measurements.map(({ rows, plan, requests }) => `${rows} ${plan} ${requests}`),
     [1, 8].flatMap((rows) => [
       `${rows} exported any`,
-      ...['float32', 'int8'].flatMap((plan) => ['any', 'known candidates'].map((kind) => `${rows} ${plan} ${kind}`)),
+      ...['float32', 'int8'].flatMap((plan) => ['any', 'cached candidates'].map((kind) => `${rows} ${plan} ${kind}`)),
     ]),
   )
-  t.ok(report.measurements.every(({ plan, way }) => (plan === 'exported') === (way === 'exported')))
+  t.ok(report.measurements.every(({ plan, variant }) => (plan === 'exported') === (variant === 'exported')))
   t.same(report.notes, [])
   t.equal(report.int8.state, 'unverified')
   t.type(report.int8.within_limits, 'boolean')
@@ -70,7 +70,7 @@ t.test('a file whose sides are given is measured by side; its answers are right'
   t.same(plans, [
     'exported any',
     ...['float32', 'int8'].flatMap((plan) =>
-      ['context by row', 'new candidates', 'known candidates'].map((kind) => `${plan} ${kind}`),
+      ['context per row', 'new candidates', 'cached candidates'].map((kind) => `${plan} ${kind}`),
     ),
   ])
   t.same(inputs, [
@@ -101,11 +101,11 @@ t.test('a bench is a table for people, with progress on a terminal', async (t) =
   await runBench({ ...options, ...quick })
   t.match(
     out(),
-    /^model\.onnx: sparse \(3 candidate\), dense \(3 candidate\); 1 thread\n\nrows +plan +requests +through +µs +× exported /,
+    /^model\.onnx: sparse \(3 candidate\), dense \(3 candidate\); 1 thread\n\nrows +plan +requests +variant +µs +× exported /,
   )
   t.match(
     out(),
-    /\nint8 is unverified: there are no quantization rows, so made-up ones set its scales; on them it (keeps within|exceeds) the limits of the check \(task_0: /,
+    /\nint8 is unverified: without quantization rows, random rows set its scales; on them it (keeps|exceeds) the limits of the check \(task_0: /,
   )
   t.match(err(), /compiling model\.onnx …[\s\S]*measuring 1 × 8 rows …/)
 })
@@ -115,10 +115,10 @@ t.test('compile puts a plan where serving finds it, and says what each pass did'
   const { options, out } = collect()
   const change = { target: 'ads', cache, rows: 4 }
   await runCompile({ ...options, ...change, report: true })
-  t.match(out(), /^ads\/1: float32, kept in .*cache\/[0-9a-f]{32}; took \d+\.\d s\nint8 is unverified/)
+  t.match(out(), /^ads\/1: float32, stored in .*cache\/[0-9a-f]{32}; took \d+\.\d s\nint8 is unverified/)
   for (const pass of ['as saved', 'canonicalise', 'fold normalisation', 'fold linear', 'mix experts', 'merge chains'])
     t.match(out(), new RegExp(`\\n${pass} +\\d+ +\\d+ +[\\d,]+ +[\\d.]+ KiB +[\\d,]+ → [\\d,]+ +\\d`), pass)
-  t.match(out(), /\nfloat32 +known candidates +\d+ +[\d,]+ +[\d,]+ /)
+  t.match(out(), /\nfloat32 +cached +\d+ +[\d,]+ +[\d,]+ /)
   t.equal((await readdir(cache)).length, 1)
 
   const again = collect()
@@ -145,9 +145,9 @@ t.test('compile puts a plan where serving finds it, and says what each pass did'
 t.test('compile fails where its plan can not be kept', async (t) => {
   const { options, out } = collect()
   await t.rejects(runCompile({ ...options, target: 'ads', cache: file, report: false, rows: 1 }), {
-    message: `the plan could not be kept in ${file}`,
+    message: `the plan could not be stored in ${file}`,
   })
-  t.match(out(), /^ads\/1: float32, could not be kept; took .*\n.*the compiled plan can't be kept in the cache/)
+  t.match(out(), /^ads\/1: float32, could not be stored; took .*\n.*the compiled plan can't be kept in the cache/)
 })
 
 t.test('a graph of which nothing can be compiled is measured as it is', async (t) => {
@@ -161,30 +161,27 @@ t.test('a graph of which nothing can be compiled is measured as it is', async (t
     ['exported', 'exported'],
   )
   const reason = 'it is written in operator set 12: 13 and later are compiled'
-  t.same(report.notes, [`the graph runs as it was saved: ${reason}`])
+  t.same(report.notes, [`the graph runs uncompiled: ${reason}`])
   t.match(report.int8, { state: 'impossible', reasons: [reason] })
   const { options, out } = collect()
   await runCompile({ ...options, target: old, report: true, rows: 10 })
-  t.match(
-    out(),
-    /^old\.onnx: left as it was saved\nthe graph runs as it was saved: .* set 12.*\nthere is no int8 plan: /,
-  )
+  t.match(out(), /^old\.onnx: not compiled\nthe graph runs uncompiled: .* set 12.*\nno int8 plan: /)
 })
 
 t.test('what is not there is named', async (t) => {
   const { options } = collect()
   const fails = (change: Partial<CommonOptions>, message: RegExp) =>
     t.rejects(runBench({ ...options, ...quick, ...change }), { message })
-  await fails({ target: 'nothing' }, /^nothing is no ONNX file, no folder of a model or version, and no model in /)
+  await fails(
+    { target: 'nothing' },
+    /^nothing is neither an ONNX file, the folder of a model or version, nor a model in /,
+  )
   await fails({ target: join(folder, 'nothing.onnx') }, /^nothing\.onnx: can't be read: it is missing$/)
   await fails({ output: 'other' }, /^model\.onnx: there is no output other, but probabilities$/)
-  await fails({ context: { spares: [1] } }, /^--context: there is no input spares, but /)
+  await fails({ context: { spares: [1] } }, /^--context: there is no input spares; the inputs are /)
   await fails({ context: { sparse: [0, 1] }, cross: { sparse: [1] } }, /^--cross: column 1 of sparse is named twice$/)
   await fails({ context: { sparse: [0, 0] } }, /^--context: column 0 of sparse is named twice$/)
-  await fails(
-    { target: 'ads', context: { sparse: [1] } },
-    /^--context is for graphs without a manifest, which says it$/,
-  )
+  await fails({ target: 'ads', context: { sparse: [1] } }, /^--context is only for graphs without a manifest$/)
   await mkdir(join(models, 'broken', '1'), { recursive: true })
   await writeFile(join(models, 'broken', '1', 'manifest.json'), '{')
   await fails({ target: 'broken' }, /^broken\/1\/manifest\.json is not JSON: /)

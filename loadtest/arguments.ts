@@ -16,36 +16,40 @@ export interface Arguments {
   models: string
   model: string
   out: string | undefined
-  /** Whether the README's table is written too. */
+  /** Whether to write the README's table too. */
   readme: boolean
 }
 
 export function readArguments(argv: readonly string[]): Arguments {
   const command = new Command('npm run loadtest --')
-    .description('Measure the server against bare Fastify on this machine: answers are checked, then timed')
+    .description('Measure the server and bare Fastify on this machine; answers are checked before they are timed')
     .option(
       '--quick',
-      'a smoke test under a minute: short runs, each twice, of a server that is hardly warm; for a rough look',
+      'a smoke test in less than a minute: two short runs each, on a barely warm server; for a rough look',
     )
     .option(
       '--duration <seconds>',
-      'one closed-loop run, s; an open-loop run takes three times as long (default: 2.5)',
+      'length of a closed-loop run, s; an open-loop run takes three times as long (default: 2.5)',
       number,
     )
-    .option('--repeats <count>', 'runs of each server and scenario, interleaved; medians are told (default: 3)', count)
+    .option(
+      '--repeats <count>',
+      'runs of each server and scenario, interleaved; the report has medians (default: 3)',
+      count,
+    )
     .option('--scenarios <names>', `comma-separated, of ${scenarios.join(', ')} (default: all)`, names)
-    .option('--connections <count>', 'of the closed loop', count, 32)
-    .option('--deadline <ms>', 'of the open loop, ms', number, 60)
-    .option('--url <url>', 'measure a server that runs already, e.g. http://127.0.0.1:3000', url)
-    .option('--models <folder>', 'folder of models; with --url, of the same models as the server has', 'models')
-    .option('--model <name>', 'model to ask', 'ads-funnel')
+    .option('--connections <count>', 'connections of the closed loop', count, 32)
+    .option('--deadline <ms>', 'deadline in the open loop, ms', number, 60)
+    .option('--url <url>', 'measure a running server, e.g. http://127.0.0.1:3000', url)
+    .option('--models <folder>', 'folder of models; with --url, the server must have the same models', 'models')
+    .option('--model <name>', 'model to request', 'ads-funnel')
     .option(
       '--out <file.md>',
-      "write the results here, and as JSON beside (default: a full run with no other option writes loadtest/results/latest.md and the README's table)",
+      "write the results here, and as JSON next to it (default: a full run without other options writes loadtest/results/latest.md and the README's table)",
     )
     .addHelpText(
       'after',
-      '\nBeside other servers: npm run loadtest -- competitors --help\nThe longest stall that a single request causes: npm run loadtest -- stalls --help\nMemory over many swaps of a version: npm run loadtest -- swaps --help\n\nExamples:\n  npm run loadtest\n  npm run loadtest -- --quick\n  npm run loadtest -- --url http://127.0.0.1:3000 --scenarios rows-100,open-loop\n',
+      '\nComparison with other servers: npm run loadtest -- competitors --help\nLongest stall caused by a single request: npm run loadtest -- stalls --help\nMemory over many swaps of a version: npm run loadtest -- swaps --help\n\nExamples:\n  npm run loadtest\n  npm run loadtest -- --quick\n  npm run loadtest -- --url http://127.0.0.1:3000 --scenarios rows-100,open-loop\n',
     )
   const { quick, duration, repeats, scenarios: chosen, out, ...rest } = command.parse(argv, { from: 'user' }).opts()
   const standard = argv.length === 0

@@ -1,4 +1,4 @@
-// What a large embedding table costs: memory and start-up time of a server with two workers, in float32 and in int8.
+// Measures the cost of a large embedding table: memory and startup time of a server with two workers, in float32 and in int8.
 //   node build/loadtest/big-table.js [--ids 10000000] [--workers 2] [--out loadtest/results/big-table.md]
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
@@ -20,10 +20,10 @@ import { startServing } from './children.ts'
 import { describeMachine } from './machine.ts'
 
 const { ids, workers, out } = new Command('big-table')
-  .description('Measure memory and start-up time of a server whose model has a large table')
+  .description('Measure memory and startup time of a server whose model has a large table')
   .option('--ids <number>', 'rows of the table', Number, 10_000_000)
   .option('--workers <number>', 'worker threads', Number, 2)
-  .option('--out <file.md>', 'write the results here as well')
+  .option('--out <file.md>', 'also write the results here')
   .parse()
   .opts<{ ids: number; workers: number; out?: string }>()
 
@@ -71,10 +71,10 @@ try {
   const text = `# A large table
 
 ${date}, ${processor}, Node ${versions.node}, onnxruntime-node ${versions['onnxruntime-node']}. A table of ${ids.toLocaleString('en')} ids × ${dim},
-${Math.round(table)} MiB in float32; ${workers} workers, each with the whole model. Memory: proportional set size, once every page of
-the table has been asked for. Made by \`node build/loadtest/big-table.js\`.
+${Math.round(table)} MiB in float32; ${workers} workers, each with the complete model. Memory: proportional set size, after every page of
+the table has been read. Made by \`node build/loadtest/big-table.js\`.
 
-| precision | start | ready after, s | of it compiling, s | memory of the process, MiB | of it files, shared, MiB | largest difference |
+| precision | start | ready after, s | compiling, s | process memory, MiB | shared files, MiB | largest difference |
 | --- | --- | --: | --: | --: | --: | --: |
 ${rows.map((cells) => `| ${cells.join(' | ')} |`).join('\n')}
 `
@@ -84,7 +84,7 @@ ${rows.map((cells) => `| ${cells.join(' | ')} |`).join('\n')}
   await rm(folder, { recursive: true, force: true })
 }
 
-/** A shared-bottom model whose table lies beside it. */
+/** Writes a shared-bottom model with its table in a separate file. */
 async function writeVersion(models: string, precision: 'float32' | 'int8'): Promise<void> {
   const version = join(models, 'big', '1')
   await mkdir(version, { recursive: true })
@@ -203,11 +203,11 @@ async function measure(models: string, precision: string): Promise<string[]> {
   }
 }
 
-/** Asks for so many random ids that no page of the table is left out; answers how far answers are off. */
+/** Requests enough random ids to read every page of the table; returns the largest difference of an answer. */
 async function askEverything(url: string, graph: string): Promise<number> {
   const perRequest = 500
   const pages = (ids * dim * 4) / 4096
-  // Each random id finds a new page with the share that is left: the logarithm of the number of pages, and some.
+  // Coupon collector: the number of draws grows with the logarithm of the number of pages.
   const requests = Math.ceil((pages * (Math.log(pages) + 2)) / (perRequest * fields)) * workers
   const ask = async () => {
     const { sparse, dense: values } = drawRows(perRequest)
@@ -254,7 +254,7 @@ function rowsOf(values: ArrayLike<number>, width: number): number[][] {
   )
 }
 
-/** Proportional set size, bytes: pages that are mapped several times count once. */
+/** Proportional set size, bytes: pages with several mappings count once. */
 async function memoryOf(pid: number): Promise<{ whole: number; files: number }> {
   const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8')
   const read = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0) * 1024

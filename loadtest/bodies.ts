@@ -7,7 +7,7 @@ import { createDraw, createRandom, type Random, zipf } from '../src/train/random
 type Value = string | number
 type Named = Record<string, Value>
 
-/** One user and the ads that compete for the place. */
+/** One user and the competing ads. */
 export interface Query {
   context: Named
   candidates: (Named & { id: string })[]
@@ -17,14 +17,14 @@ export interface Query {
 export const forms = ['rows', 'columns', 'tensors'] as const
 export type Form = (typeof forms)[number]
 
-/** Ads there are, popular and rare ones: their own values are the same in every request. */
+/** Number of ads. An ad's own values are the same in every request. */
 const catalogueSize = 5000
 /** Distinct values of a hashed field. */
 const hashedValues = 50_000
-/** Exponent of popularity, of the order seen in traffic of ads and pages. */
+/** Zipf exponent, typical of traffic on ads and pages. */
 const popularity = 1.05
 
-/** Makes queries for a model with these fields, seeded: candidates by Zipf popularity, none twice in a query. */
+/** Draws seeded queries for a model with these fields: distinct candidates, by Zipf popularity. */
 export function createQueries(features: Features, seed: number): (rows: number) => Query {
   const random = createRandom(seed)
   const draws = features.map((field) => ({ field, draw: createValues(field, random) }))
@@ -55,20 +55,20 @@ export function toBody(query: Query, form: Form, encoder: Encoder, envelope: Rec
   return JSON.stringify({ ...envelope, sparse: matrix(rows, sparse), dense: matrix(rows, dense) })
 }
 
-/** A request that says more than its body. */
+/** A request with its own path and headers. */
 export interface BinaryRequest {
   path: string
   headers: Record<string, string>
   body: Buffer
 }
 
-/** The query's tensors as bytes, by the Open Inference Protocol; the answer is to be bytes too. */
+/** The query's tensors as bytes, for the Open Inference Protocol; the answer is binary too. */
 export function toInferRequest({ context, candidates }: Query, manifest: Manifest, encoder: Encoder): BinaryRequest {
   const { rows, sparse, dense } = encoder.rows(context, candidates, { maxRows: candidates.length, partial: false })
-  const ports = bindingsOf(manifest)
+  const bindings = bindingsOf(manifest)
   const tensors = [
-    { name: ports.sparse, datatype: 'INT32', values: sparse },
-    { name: ports.dense, datatype: 'FP32', values: dense },
+    { name: bindings.sparse, datatype: 'INT32', values: sparse },
+    { name: bindings.dense, datatype: 'FP32', values: dense },
   ].filter(({ name }) => name !== undefined)
   const json = JSON.stringify({
     parameters: { binary_data_output: true },
@@ -90,7 +90,7 @@ export function toInferRequest({ context, candidates }: Query, manifest: Manifes
   }
 }
 
-/** Eight significant digits: as exact as float32 needs for probabilities to agree within 1e-6. */
+/** Eight significant digits: enough of float32 for probabilities to agree within 1e-6. */
 function matrix(rows: number, values: Int32Array | Float32Array): number[][] {
   const width = values.length / rows
   return Array.from({ length: rows }, (_, row) =>
@@ -117,7 +117,7 @@ function createValues(field: Field, random: Random): () => Value {
   }
 }
 
-/** Numbers that a model with this scaling has seen: about two deviations wide once scaled. */
+/** Numbers that are typical for this scaling: about two deviations wide after scaling. */
 function createNumbers(scaling: Extract<Field, { kind: 'numeric' }>['scaling'], random: Random): () => number {
   switch (scaling.method) {
     case 'standard':

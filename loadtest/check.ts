@@ -2,12 +2,12 @@ import type { Target } from './targets.ts'
 
 type Row = Record<string, unknown>
 
-/** Differences that float32 and its decimal text allow. */
+/** Differences caused by float32 and its decimal text. */
 const tolerance = { forms: 1e-6, engines: 1e-5 }
 
 /**
- * Asks the same rows in all three forms. Throws where an answer isn't 200, has another number of rows, holds what is no
- * probability, or the forms disagree: a fast wrong answer is a defect, and isn't timed.
+ * Requests the same rows in all three forms. Throws if a status is not 200, the number of rows is wrong, a value is not a
+ * probability, or the forms disagree: a fast wrong answer is a defect and is not timed.
  */
 export async function checkForms(
   target: Target,
@@ -15,14 +15,14 @@ export async function checkForms(
   tasks: string[],
   rows: number,
 ): Promise<void> {
-  const byRow = table(await ask(target, bodies.rows), tasks, rows)
-  const byColumn = table(await ask(target, bodies.columns), tasks, rows)
-  const byTensor = table(await ask(target, bodies.tensors), tasks, rows)
-  checkEqual('named rows and columns', byRow, byColumn, tolerance.forms)
-  checkEqual('named rows and tensors', byRow, byTensor, tolerance.forms)
+  const rowTable = table(await ask(target, bodies.rows), tasks, rows)
+  const columnTable = table(await ask(target, bodies.columns), tasks, rows)
+  const tensorTable = table(await ask(target, bodies.tensors), tasks, rows)
+  checkEqual('named rows and columns', rowTable, columnTable, tolerance.forms)
+  checkEqual('named rows and tensors', rowTable, tensorTable, tolerance.forms)
 }
 
-/** Asks tensors of both; the other one answers what ours is before calibration. */
+/** Sends tensors to both targets; the other one gives uncalibrated answers. */
 export async function checkUncalibrated(
   target: Target,
   other: Target,
@@ -43,7 +43,7 @@ export async function ask(target: Target, body: string): Promise<unknown> {
   return JSON.parse(text)
 }
 
-/** Probabilities [rows][tasks] of an answer, by row or by column. */
+/** Probabilities [rows][tasks] of an answer, as rows or columns. */
 function table(answer: unknown, tasks: string[], rows: number): number[][] {
   const { predictions } = answer as { predictions: Row[] | Record<string, unknown[]> }
   const cells = Array.isArray(predictions)
@@ -54,7 +54,7 @@ function table(answer: unknown, tasks: string[], rows: number): number[][] {
   if (cells.length !== rows) throw new Error(`the answer has ${cells.length} rows, not ${rows}`)
   for (const cell of cells.flat()) {
     if (!(typeof cell === 'number' && cell >= 0 && cell <= 1))
-      throw new Error(`the answer holds ${cell}: no probability`)
+      throw new Error(`the answer contains ${cell}, which is not a probability`)
   }
   return cells as number[][]
 }

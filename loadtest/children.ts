@@ -9,19 +9,19 @@ export interface ServingChild {
   stop(): Promise<void>
 }
 
-/** How long a child may take to listen, and to end after SIGTERM, ms. */
+/** Longest time until a child listens, and until it ends after SIGTERM, ms. */
 const listenPatience = 20_000
 const stopPatience = 5000
 
 const running = new Set<ChildProcess>()
 const groups = new Set<number>()
-// Whatever ends this process, its children end too.
+// Children end with this process.
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
   for (const leader of groups) signalGroup(leader, 'SIGKILL')
 })
 
-/** Starts a Node program and waits until it writes the address that it listens at; its last lines explain a failure. */
+/** Starts a Node program and waits until it prints its address; its last lines explain a failure. */
 export async function startServing(
   script: string,
   args: string[],
@@ -43,7 +43,7 @@ export async function startServing(
       const [, address] = /listening at (http:\/\/[^\s"]+)/.exec(output) ?? []
       if (address === undefined) return
       clearTimeout(timer)
-      // From now on what it writes is thrown away, unread: the generator has better things to do.
+      // Discards later output, so that it does not slow the generator.
       for (const stream of [child.stdout, child.stderr]) stream?.off('data', read).resume()
       resolve(address)
     }
@@ -51,7 +51,7 @@ export async function startServing(
     child.stderr?.setEncoding('utf8').on('data', read)
     exited.then(() => {
       clearTimeout(timer)
-      fail('ended at once')
+      fail('ended before it listened')
     })
   })
   return {
@@ -66,9 +66,9 @@ export async function startServing(
   }
 }
 
-/** A program of any kind that serves HTTP, with all processes that it starts. */
+/** Any program that serves HTTP, with all its processes. */
 export interface ServingGroup {
-  /** Its leader's process id, which is the group's. */
+  /** Process id of its leader and of the group. */
   leader: number
   stop(): Promise<void>
 }
@@ -78,13 +78,13 @@ export interface GroupOptions {
   args: readonly string[]
   env: NodeJS.ProcessEnv
   folder: string
-  /** Asked again and again until it says true; rejects while nothing listens. */
+  /** Polled until it resolves with true; rejects while nothing listens. */
   ready: () => Promise<boolean>
-  /** How long until it is ready, ms. */
+  /** Longest time until it is ready, ms. */
   patience: number
 }
 
-/** Starts a program as a process group of its own and waits until it is ready; its last lines explain a failure. */
+/** Starts a program in its own process group and waits until it is ready; its last lines explain a failure. */
 export async function startGroup({ command, args, env, folder, ready, patience }: GroupOptions): Promise<ServingGroup> {
   const child = spawn(command, args, { env, cwd: folder, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
@@ -133,6 +133,6 @@ function signalGroup(leader: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-leader, signal)
   } catch {
-    // All of it has ended.
+    // The group has ended.
   }
 }

@@ -3,27 +3,27 @@ import { median } from '../src/model/base/median.ts'
 import { quantiles } from './quantile.ts'
 import type { Target } from './targets.ts'
 
-/** One run against one target; over several runs the median of each figure. */
+/** One run against one target, or the medians of several runs. */
 export interface ClosedLoopResult {
   requestsPerSecond: number
-  /** ms, of answers. */
+  /** Latency of answers, ms. */
   p50: number
   p99: number
   p999: number
-  /** Processor time of the server for one request, ms. */
+  /** Server CPU time per request, ms. */
   cpuMs: number
-  /** Answers with another status than 200, and broken connections. */
+  /** Answers with a status other than 200, and broken connections. */
   errors: number
 }
 
 export interface Load {
-  /** As JSON for the target, or with a path and headers of their own. */
+  /** JSON for the target, or requests with their own path and headers. */
   bodies: readonly (string | { path?: string; headers: Record<string, string>; body: Buffer })[]
   connections: number
   seconds: number
 }
 
-/** Keeps every connection busy: each sends its next request when it has its answer. Each has its own share of the bodies. */
+/** Keeps every connection busy: each sends its next request when it receives an answer. Each has its own share of the bodies. */
 export async function runClosedLoop(
   target: Pick<Target, 'url' | 'cpuSeconds'>,
   { bodies, connections, seconds }: Load,
@@ -67,10 +67,7 @@ export async function runClosedLoop(
   }
 }
 
-/**
- * Compares targets under the same load: one run of each in turn, several times over, so that what else the machine does
- * meets all of them alike.
- */
+/** Compares targets under the same load, in alternating runs, so that other work on the machine affects all of them equally. */
 export async function compareTargets(
   targets: readonly Target[],
   load: Load,

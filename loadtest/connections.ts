@@ -5,33 +5,33 @@ import type { Reply, Transport } from './open-loop.ts'
 export interface ConnectionsOptions {
   host: string
   port: number
-  /** As they go on the wire; sent in turn. */
+  /** Complete requests, sent in turn. */
   requests: readonly Buffer[]
-  /** Most connections open at once. */
+  /** Most open connections. */
   limit: number
 }
 
-/** A pool of keep-alive connections, one request on each at a time. */
+/** A pool of keep-alive connections, each with one request at a time. */
 export interface Connections extends Transport {
-  /** Opens all that may be open: under overload a server's backlog of new ones overflows, and TCP tries again in seconds. */
+  /** Opens all connections in advance: under overload a server's backlog overflows, and TCP retries only after seconds. */
   openAll(): Promise<void>
-  /** Open now. */
+  /** Number of open connections. */
   readonly open: number
   destroy(): void
 }
 
-/** An answer rarely has more at once; then it comes in several pieces. */
+/** Size of the read buffer, bytes: a longer answer arrives in several chunks. */
 const readBytes = 64 * 1024
 
 /**
- * HTTP/1.1 on plain sockets: requests are bytes made beforehand, and of an answer only its status is read and its length
- * counted. About a fifth of what `node:http` costs, which matters where server and generator share their cores.
+ * HTTP/1.1 on plain sockets: requests are prepared bytes, and only the status and the length of an answer are read. It takes
+ * about a fifth of the time of `node:http`, which matters because server and generator share their cores.
  */
 export function createConnections({ host, port, requests, limit }: ConnectionsOptions): Connections {
   const sockets = new Set<Socket>()
-  // First in, first out: a server of several processes that share the connections is loaded evenly.
+  // First in, first out, to load the processes of a server evenly.
   const idle = new Set<Connection>()
-  // One for all: a socket's bytes are looked at before the next one is read.
+  // One buffer for all: the bytes of a socket are parsed before the next one is read.
   const buffer = Buffer.alloc(readBytes)
 
   interface Connection {
@@ -98,13 +98,13 @@ export function createConnections({ host, port, requests, limit }: ConnectionsOp
   }
 }
 
-/** Reads one answer after the other. */
+/** Parses consecutive answers. */
 export interface AnswerReader {
-  /** Takes the next bytes; true when the answer is whole. The bytes may be overwritten afterwards. */
+  /** Takes the next bytes; true if the answer is complete. The bytes may be overwritten afterwards. */
   take(chunk: Buffer): boolean
-  /** Of the last whole answer; 0 for one without Content-Length, whose end can't be known. */
+  /** Status of the last complete answer; 0 without Content-Length, because its end is unknown. */
   readonly status: number
-  /** The server closes the connection after it. */
+  /** Whether the server closes the connection after it. */
   readonly last: boolean
 }
 

@@ -6,9 +6,9 @@ import { bindingsOf } from '../src/model/prediction/bindings.ts'
 import { readBundle } from '../src/model/version/read-version.ts'
 
 /*
- * The baseline "do it yourself": a child process with Fastify and onnxruntime-node in the handler, for tensors alone. The
- * graph is the one that multigate runs. Every request is computed at once and by itself: no checks, no calibration, no
- * batching, no queue, no deadline. One thread computes, as in each worker of multigate.
+ * The "do it yourself" baseline: a child process with Fastify and onnxruntime-node in the handler, for tensors only, with the graph
+ * that multigate runs. Every request is computed immediately and separately, without checks, calibration, batching, queue or
+ * deadline, in one thread, as in each worker of multigate.
  */
 
 const [root = '', name = '', version = ''] = process.argv.slice(2)

@@ -1,4 +1,4 @@
-// What the first clients of a process meet, with and without its warm-up: each time a new process, asked as soon as it is ready.
+// Measures the first requests to a new process once it is ready, with and without warm-up.
 //   node build/loadtest/first-second.js [--rates S3=1200,S4=3500] [--repeats 5] [--out loadtest/results/first-second.md]
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -16,17 +16,17 @@ import { generate } from './generator.ts'
 import { describeMachine } from './machine.ts'
 
 const { rates, repeats, out } = new Command('first-second')
-  .description('Measure what the first clients of a process meet, with and without its warm-up')
-  .option('--rates <scenario=requests/s,…>', 'what is asked', 'S3=1200,S4=3500')
-  .option('--repeats <number>', 'processes of each kind; medians are told', Number, 5)
-  .option('--out <file.md>', 'write the results here as well')
+  .description('Measure the first requests to a new process, with and without warm-up')
+  .option('--rates <scenario=requests/s,…>', 'scenarios and request rates', 'S3=1200,S4=3500')
+  .option('--repeats <number>', 'processes of each kind; the report has medians', Number, 5)
+  .option('--out <file.md>', 'also write the results here')
   .parse()
   .opts<{ rates: string; repeats: number; out?: string }>()
 
-/** Tensors of candidates that come again. */
+/** Tensors, with recurring candidates. */
 const form = 'tensors'
 const deadlineMs = 60
-/** The first moment, and one after a second of the same load, s. */
+/** Lengths of the first interval and of the pause before the second, s. */
 const moment = 0.25
 const between = 1
 
@@ -41,7 +41,7 @@ try {
     const scenario = scenarios.find((known) => known.name === name)
     if (scenario === undefined || !(Number(rate) > 0)) throw new Error(`--rates: there is no ${name}=${rate}`)
     const { file } = await requests.file({ scenario, form, candidates: 'seen' })
-    const samples: Record<string, Sample[]> = { none: [], 'as by default': [] }
+    const samples: Record<string, Sample[]> = { none: [], default: [] }
     for (let i = 0; i < repeats; i++)
       for (const [warmUp, list] of Object.entries(samples)) {
         list.push(await measure(scenario, Number(rate), file, warmUp === 'none' ? { MULTIGATE_WARM_UP_MS: '0' } : {}))
@@ -59,11 +59,11 @@ try {
   const { date, processor, versions } = await describeMachine(new Date())
   const text = `# The first second
 
-${date}, ${processor}, Node ${versions.node}. A new process is asked as soon as it is ready: Poisson arrivals, JSON tensors of candidates seen
-before, each to be answered in ${deadlineMs} ms. The first ${moment * 1000} ms, and as many after ${between} s of the same load. Medians of ${repeats} processes each.
+${date}, ${processor}, Node ${versions.node}. A new process receives requests once it is ready: Poisson arrivals, JSON tensors with
+recurring candidates, a deadline of ${deadlineMs} ms. The first ${moment * 1000} ms, and as many after ${between} s of the same load. Medians of ${repeats} processes each.
 Made by \`node build/loadtest/first-second.js\`.
 
-| requests | offered, req/s | warm-up | ready after, s | at first in time | p50, ms | p99 | later | p50, ms | p99 |
+| requests | offered, req/s | warm-up | ready after, s | first: in time | p50, ms | p99 | later: in time | p50, ms | p99 |
 | --- | --: | --- | --: | --: | --: | --: | --: | --: | --: |
 ${rows.map((cells) => `| ${cells.join(' | ')} |`).join('\n')}
 `

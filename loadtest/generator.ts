@@ -11,42 +11,42 @@ import { readRequests } from './request-file.ts'
 import { poissonSchedule } from './schedule.ts'
 
 export interface GeneratorOptions {
-  /** Where to POST to. */
+  /** Target of the POST requests. */
   url: string
   headers: Record<string, string>
-  /** request-file.ts. */
+  /** Path of a file of requests (request-file.ts). */
   file: string
-  /** The first request of the run. */
+  /** Index of the run's first request. */
   start: number
   /** Requests per second. */
   rate: number
   seconds: number
   seed: number
   deadlineMs: number
-  /** How long to wait for answers after the last request, ms. */
+  /** Longest wait for answers after the last request, ms. */
   graceMs: number
   connections: number
 }
 
 export interface GeneratorResult extends OpenLoopResult {
-  /** Cores that the generator used: processor time ÷ time. */
+  /** Cores used by the generator: CPU time ÷ time. */
   generatorCores: number
-  /** Processor time of its whole process, s. */
+  /** CPU time of its process, s. */
   generatorSeconds: number
-  /** A lone request on a new connection, when all others have been answered or given up: time to its answer, ms. */
+  /** Time to the answer of a single request on a new connection after the run, ms. */
   lone: { ms: number; status: number | undefined }
 }
 
-/** Time to accept the connections that are open, ms. */
+/** Time for the server to accept the open connections, ms. */
 const acceptMs = 300
-/** A lone request is given up after this, ms. */
+/** Timeout of the single request, ms. */
 const lonePatience = 5000
-/** Before the server's processes, where the system allows it: a late generator measures itself. */
+/** Higher priority than the server's, if the system allows it: a late generator measures itself. */
 const priority = -10
 
 /**
- * An open loop in a process of its own, so that nothing else delays it, and of higher priority than the server's where
- * the system allows that (`raised`).
+ * Runs an open loop in a separate process, so that nothing else delays it, with a higher priority than the server if the system
+ * allows it (`raised`).
  */
 export async function generate(options: GeneratorOptions): Promise<GeneratorResult & { raised: boolean }> {
   const child = fork(fileURLToPath(import.meta.url), [], { serialization: 'advanced' })
@@ -77,7 +77,7 @@ async function run({ url, headers, file, start, ...options }: GeneratorOptions):
   const connections = createConnections({ host, port: Number(port || 80), requests, limit: options.connections })
   const schedule = poissonSchedule(options.rate, options.seconds, options.seed)
   await connections.openAll()
-  // They are open as soon as the system has them: the server may have to accept them still.
+  // The system reports them as open before the server accepts them.
   await setTimeout(acceptMs)
   const started = performance.now()
   const cpu = process.cpuUsage()
@@ -90,7 +90,7 @@ async function run({ url, headers, file, start, ...options }: GeneratorOptions):
   })
   const { user, system } = process.cpuUsage(cpu)
   const generatorCores = (user + system) / 1000 / (performance.now() - started)
-  // Closing a thousand connections first would delay it.
+  // Closing a thousand connections first would delay the result.
   const lone = await askAlone(host, Number(port || 80), requests[0]!)
   connections.destroy()
   const all = process.cpuUsage()

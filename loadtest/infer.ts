@@ -6,8 +6,8 @@ import { runClosedLoop } from './closed-loop.ts'
 import { startMultigate } from './targets.ts'
 
 /*
- * `node build/loadtest/infer.js [seconds] [rows] [model] [version]`: the same tensors as JSON to `POST /predict` and as
- * bytes to `POST /v2/models/{model}/infer`, in turn, three times over.
+ * `node build/loadtest/infer.js [seconds] [rows] [model] [version]`: compares the same tensors as JSON to `POST /predict` and as bytes
+ * to `POST /v2/models/{model}/infer`, in three alternating runs.
  */
 
 const [seconds = '5', rows = '100', model = 'ads-funnel', version = '1'] = process.argv.slice(2)
@@ -34,7 +34,7 @@ try {
       if (repeat > 0)
         console.log(
           `${form.padEnd(20)} ${requestsPerSecond.toFixed(0).padStart(6)} requests/s, p50 ${p50.toFixed(1)} ms, ` +
-            `p99 ${p99.toFixed(1)} ms, ${cpuMs.toFixed(3)} ms of processor each, ${errors} errors`,
+            `p99 ${p99.toFixed(1)} ms, ${cpuMs.toFixed(3)} ms CPU each, ${errors} errors`,
         )
     }
   }

@@ -2,15 +2,15 @@ import { readFile } from 'node:fs/promises'
 import { cpus, loadavg } from 'node:os'
 import { join } from 'node:path'
 
-/** Where and with what a run was made. */
+/** Machine and software of a run. */
 export interface Machine {
   date: string
   processor: string
   cores: number
-  /** Runnable tasks, mean of the last minute, before the run began: well below one on a quiet machine. */
+  /** Load average of the minute before the run: well below one on a quiet machine. */
   loadBefore: number
   versions: Record<string, string>
-  /** MULTIGATE_… variables that were set. */
+  /** MULTIGATE_… variables in the environment. */
   settings: Record<string, string>
 }
 

@@ -11,7 +11,7 @@ import { writeReadme } from './readme.ts'
 import { toMarkdown } from './report.ts'
 import { runLoadTest } from './run.ts'
 
-// Ending through `exit` ends the child processes too.
+// `exit` also ends the child processes.
 for (const [signal, code] of [
   ['SIGINT', 130],
   ['SIGTERM', 143],

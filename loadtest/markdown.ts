@@ -1,7 +1,7 @@
-/** Columns of a table: title → the cell of a row. Titles may end in spaces, to tell two of the same name apart. */
+/** Columns of a table: title → cell of a row. Trailing spaces distinguish equal titles. */
 export type Columns<T> = Record<string, (row: T) => string>
 
-/** As Markdown: the first column to the left, the others to the right. */
+/** A Markdown table; the first column is left-aligned, the others right-aligned. */
 export function table<T>(columns: Columns<T>, rows: readonly T[]): string {
   const names = Object.keys(columns)
   const line = (cells: string[]) => `| ${cells.join(' | ')} |`
@@ -16,7 +16,7 @@ export function whole(value: number): string {
   return Math.round(value).toLocaleString('en')
 }
 
-/** Three digits or so; – for none: NaN, which JSON turns into null. */
+/** About three digits; – for NaN, which JSON turns into null. */
 export function decimal(value: number | null): string {
   return value === null || Number.isNaN(value) ? '–' : value.toFixed(value < 10 ? 2 : 1)
 }

@@ -1,55 +1,55 @@
 import type { Clock } from '../src/model/base/clock.ts'
 import { type Quantiles, quantiles } from './quantile.ts'
 
-/** What became of a request: an HTTP status, or why there is none. */
+/** Outcome of a request: an HTTP status or an error. */
 export type Reply = { status: number } | { error: string }
 
-/** Sends requests; must be cheap, since what it costs is taken from the server on the same machine. */
+/** Sends requests. It must be cheap, because it shares the machine with the server. */
 export interface Transport {
-  /** Sends request number `index`, and calls `done` once. False where there is no connection for it: `done` isn't called. */
+  /** Sends request `index` and calls `done` once. Returns false, without calling `done`, if no connection is free. */
   send(index: number, done: (reply: Reply) => void): boolean
 }
 
 export interface OpenLoopOptions {
-  /** When each request is to be sent, ms from the start, ascending. */
+  /** Scheduled time of each request, ms from the start, ascending. */
   schedule: Float64Array
   transport: Transport
   clock: Clock
-  /** An answer later than this after its scheduled time is of no use, ms. */
+  /** Deadline after the scheduled time, ms. */
   deadlineMs: number
-  /** How long to wait for answers after the last request; then the rest have failed, ms. */
+  /** Longest wait for answers after the last request, ms; the rest have failed. */
   graceMs: number
 }
 
-/** How requests ended; together they are all that were scheduled. */
+/** Outcomes of requests; their sum is the number of scheduled requests. */
 export interface Outcomes {
   /** 200 within the deadline: the goodput. */
   good: number
-  /** 200, but later than that. */
+  /** 200 after the deadline. */
   late: number
-  /** 429, 503 or 504: refused or given up, and said so. */
+  /** 429, 503 or 504. */
   rejected: number
   /** Another status, a broken connection, or no answer at all. */
   failed: number
-  /** Not sent: all connections were busy, as many as may be open. */
+  /** Not sent: all connections were busy. */
   noConnection: number
 }
 
 export interface OpenLoopResult extends Outcomes {
   scheduled: number
-  /** Of answers with status 200, from the scheduled time, ms. */
+  /** Latency of answers with status 200, from the scheduled time, ms. */
   latency: Quantiles
-  /** Of rejections, from the scheduled time, ms. */
+  /** Latency of rejections, from the scheduled time, ms. */
   rejection: Quantiles
-  /** How long after its scheduled time a request was handed to the transport, ms: the generator's own fault. */
+  /** Delay between the scheduled time and sending, caused by the generator, ms. */
   lateness: Quantiles
-  /** Up to ten different reasons of failures. */
+  /** Up to ten different reasons for failures. */
   reasons: string[]
 }
 
 /**
- * Sends requests when the schedule says, whether or not earlier ones have been answered, and measures latency from the
- * scheduled time: so a server that stalls is charged for every request that would have come meanwhile.
+ * Sends requests at their scheduled times, regardless of earlier answers, and measures latency from the scheduled time. A stall
+ * therefore counts for every request that arrives during it.
  */
 export function runOpenLoop(options: OpenLoopOptions): Promise<OpenLoopResult> {
   const { schedule, transport, clock, deadlineMs, graceMs } = options
@@ -113,7 +113,7 @@ export function runOpenLoop(options: OpenLoopOptions): Promise<OpenLoopResult> {
       settle()
     }
 
-    // Timers count whole milliseconds, so what fell due in one leaves together: spinning would take a core from the server.
+    // Timers have millisecond resolution, so requests of the same millisecond are sent together: spinning would take a core.
     function tick(): void {
       while (next < schedule.length && start + schedule[next]! <= clock.now()) launch(next++)
       if (next < schedule.length) clock.after(start + schedule[next]! - clock.now(), tick)

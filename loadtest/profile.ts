@@ -3,8 +3,8 @@ import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /*
- * `node build/loadtest/profile.js <file.cpuprofile>`: the functions that took the most time of their own in a profile of
- * V8, as shares of the time in which the thread worked.
+ * `node build/loadtest/profile.js <file.cpuprofile>`: the functions with the most self time in a V8
+ * profile, as shares of the thread's busy time.
  */
 
 interface CpuProfile {
@@ -33,7 +33,7 @@ const idle = times.get('(idle)') ?? 0
 times.delete('(idle)')
 const busy = total - idle
 console.log(
-  `${(total / 1e6).toFixed(1)} s, of which ${((busy / total) * 100).toFixed(0)} % busy; own time as a share of that:`,
+  `${(total / 1e6).toFixed(1)} s, of which ${((busy / total) * 100).toFixed(0)} % busy; self time as a share of the busy time:`,
 )
 for (const [name, time] of [...times].sort((a, b) => b[1] - a[1]).slice(0, shown))
   console.log(`${((time / busy) * 100).toFixed(1).padStart(5)} %  ${name}`)

@@ -1,4 +1,4 @@
-/** The smallest value that at least the share `q` of all is not above (nearest rank); NaN where there is none. */
+/** The quantile `q` by nearest rank; NaN without values. */
 export function quantile(values: ArrayLike<number>, q: number): number {
   return ofSorted(Float64Array.from(values).sort(), q)
 }

@@ -11,13 +11,13 @@ import type { Report } from './report.ts'
 const begin = '<!-- benchmark -->'
 const end = '<!-- /benchmark -->'
 
-/** The results that the table is made from: of the comparison, and of the cheap ads-funnel model. */
+/** The results for the table: the comparison, and the cheap ads-funnel model. */
 export interface Results {
   competitors: ComparisonReport
   own: Report
 }
 
-/** The servers in the table, with their titles, which the load test of our own model uses too. */
+/** Titles of the servers in the table; the load test of ads-funnel has the same. */
 const columns = {
   multigate: 'multigate',
   rust: 'Rust: axum + ort',
@@ -68,7 +68,7 @@ export function benchmarkTable({ competitors, own }: Results): string {
   return table(shown, rows)
 }
 
-/** Writes the table into README.md; results that are not given are the committed ones. */
+/** Writes the table into README.md; the committed results are the default. */
 export async function writeReadme(results: Partial<Results>): Promise<void> {
   const committed = async (name: string) => JSON.parse(await readFile(`loadtest/results/${name}.json`, 'utf8'))
   const competitors: ComparisonReport = results.competitors ?? (await committed('competitors'))
@@ -76,13 +76,13 @@ export async function writeReadme(results: Partial<Results>): Promise<void> {
   await writeFile('README.md', withTable(await readFile('README.md', 'utf8'), benchmarkTable({ competitors, own })))
 }
 
-/** A text with the table between its markers. Throws if it has no markers. */
+/** Replaces the table between the markers of a text. Throws without markers. */
 export function withTable(text: string, table: string): string {
   const [from, to] = places(text)
   return `${text.slice(0, from)}\n${table}\n${text.slice(to)}`
 }
 
-/** The table between a text's markers. Throws if it has no markers. */
+/** The table between the markers of a text. Throws without markers. */
 export function tableOf(text: string): string {
   return text.slice(...places(text)).trim()
 }

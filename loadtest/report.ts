@@ -16,9 +16,9 @@ export interface ClosedLoopReport {
 export interface OpenLoopReport {
   target: string
   scenario: string
-  /** Times the closed-loop maximum of the same target and scenario. */
+  /** Multiple of the closed-loop maximum of the same target and scenario. */
   load: number
-  /** Scheduled, requests/s. */
+  /** Scheduled rate, requests/s. */
   rate: number
   seconds: number
   connections: number
@@ -41,20 +41,20 @@ export function toMarkdown(report: Report): string {
     '# Load test',
     [
       `${machine.date} UTC · ${machine.processor} · ${machine.cores} cores, load ${machine.loadBefore.toFixed(2)} before · ${versions.join(', ')}`,
-      `Model ${model.name}/${model.version} (${model.architecture}), engine ${model.engine}, ${model.workers} workers, at most ${model.maxBatchRows} rows a call${settings.length > 0 ? `, ${settings.join(' ')}` : ''}.`,
-      'The load generator shares the cores with the server. Made by `npm run loadtest`; what the figures mean: docs/performance.md.',
+      `Model ${model.name}/${model.version} (${model.architecture}), engine ${model.engine}, ${model.workers} workers, at most ${model.maxBatchRows} rows per call${settings.length > 0 ? `, ${settings.join(' ')}` : ''}.`,
+      'The load generator shares the cores with the server. Made by `npm run loadtest`; docs/performance.md explains the figures.',
     ].join('\n'),
   ]
   if (report.closedLoop.length > 0)
     parts.push(
       '## Closed loop',
-      `${method.connections} connections, each sends again when it has its answer. Median of ${method.repeats} runs of ${method.seconds} s a server, interleaved.`,
+      `${method.connections} connections, each sends its next request when it receives an answer. Median of ${method.repeats} interleaved runs of ${method.seconds} s per server.`,
       table(closedLoopColumns, report.closedLoop),
     )
   if (report.openLoop.length > 0)
     parts.push(
       '## Open loop',
-      `Poisson arrivals at a multiple of the same server's closed-loop maximum; latency from the scheduled time, of answers with status 200. Goodput: answered within ${method.deadlineMs} ms.`,
+      `Poisson arrivals at a multiple of the same server's closed-loop maximum; latency of answers with status 200, from the scheduled time. Goodput: answers within ${method.deadlineMs} ms.`,
       table(openLoopColumns, report.openLoop),
     )
   return `${parts.join('\n\n')}\n`

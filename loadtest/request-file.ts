@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { finished } from 'node:stream/promises'
 
-/** A request but for its first line: the same for every server that takes its form. */
+/** A request without its first line: the same for every server that supports its form. */
 export interface RequestContent {
   headers: Record<string, string>
   body: Buffer
@@ -11,8 +11,8 @@ export interface RequestContent {
 const mebibyte = 2 ** 20
 
 /**
- * Requests in one file, made once for every generator and server: of each its length in bytes (uint32, little-endian)
- * and then the request without its first line, which names the path and is the server's.
+ * Requests in one file, for all generators and servers: for each request its length in bytes (uint32, little-endian), then the
+ * request without its first line, whose path depends on the server.
  */
 export async function writeRequests(
   file: string,
@@ -45,14 +45,14 @@ export async function writeRequests(
   return { count, meanBytes: bytes / count }
 }
 
-/** Each as it goes on the wire, with these headers besides. */
+/** Complete requests with these additional headers. */
 export function readRequests(contents: Buffer, path: string, headers: Record<string, string>): Buffer[] {
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
   const first = Buffer.from(`POST ${path} HTTP/1.1\r\n${lines.join('')}`)
   return Array.from(rests(contents), (rest) => Buffer.concat([first, rest]))
 }
 
-/** Each as it was written, for a generator that writes its own heads. */
+/** Headers and bodies, for a generator that writes its own heads. */
 export function readContents(contents: Buffer): RequestContent[] {
   return Array.from(rests(contents), (rest) => {
     const end = rest.indexOf('\r\n\r\n')

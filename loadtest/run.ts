@@ -23,16 +23,16 @@ const closedScenarios: { name: Scenario; form: Form; rows: number }[] = [
   { name: 'columns-100', form: 'columns', rows: 100 },
   { name: 'tensors-100', form: 'tensors', rows: 100 },
 ]
-/** Different bodies of a scenario: enough that no cache of a server, and no branch predictor, knows them by heart. */
+/** Different bodies per scenario: enough to defeat caches and branch prediction. */
 const distinct = { few: 640, many: 6400 }
-/** Times the closed-loop maximum. */
+/** Multiples of the closed-loop maximum. */
 const loads = [0.5, 0.8, 1.5, 3]
-/** Of the baseline: where it is overloaded. */
+/** Multiples for the baseline, in overload. */
 const baselineLoads = [0.8, 1.5, 3]
-/** Most connections of the open loop, and how long it waits for the last answers, ms. */
+/** Most connections of the open loop, and its longest wait for the last answers, ms. */
 const openLoop = { connections: 1024, graceMs: 1000 }
 
-/** How long a server may take to say what it serves, ms. */
+/** Timeout for the description of the model, ms. */
 const patience = 10_000
 
 type Log = (line: string) => void
@@ -53,7 +53,7 @@ export async function runLoadTest(options: Arguments, machine: Machine, log: Log
     targets.push(bareFastify, ...(fastifyOnnx ? [fastifyOnnx] : []))
     const makeBodies = createBodies(bundle, options.model)
     await check(multigate, fastifyOnnx, bundle, makeBodies)
-    log('answers are right: every form, every row')
+    log('answers are correct in every form')
 
     const report: Report = {
       machine,
@@ -85,7 +85,7 @@ export async function runLoadTest(options: Arguments, machine: Machine, log: Log
         { ...load, bodies },
         options.repeats,
         (target, repeat, result) =>
-          log(`${name.padEnd(11)}  ${target.name.padEnd(26)}  ${repeat + 1}/${options.repeats}  ${tell(result)}`),
+          log(`${name.padEnd(11)}  ${target.name.padEnd(26)}  ${repeat + 1}/${options.repeats}  ${summary(result)}`),
       )
       report.closedLoop.push({
         scenario: name,
@@ -151,7 +151,7 @@ async function measureOpenLoop(
     return { target: target.name, scenario, load, rate, seconds, connections: openLoop.connections, result }
   } finally {
     await rm(folder, { recursive: true, force: true })
-    // What the server still has in its queues is not the next run's.
+    // Lets the server's queues drain before the next run.
     await new Promise((done) => setTimeout(done, 300))
   }
 }
@@ -162,7 +162,7 @@ function toContent(body: string): RequestContent {
 
 type MakeBodies = (form: Form, rows: number, count?: number) => string[]
 
-/** Bodies of a form: the same queries for each form. */
+/** Bodies in one form; the queries are the same for each form. */
 function createBodies({ manifest }: Bundle, model: string): MakeBodies {
   const encoder = encoderOf(manifest)
   return (form, rows, count = rows === 1 ? distinct.many : distinct.few) => {
@@ -208,7 +208,7 @@ async function describe(target: Target, model: string): Promise<ModelDetails> {
   return (await answer.json()) as ModelDetails
 }
 
-/** The vocabularies come from the manifest, and it must be that of the model that answers. */
+/** The vocabularies come from the manifest, which must be that of the server's model. */
 function checkFields({ fields = [], name, version }: ModelDetails, { folder, manifest }: Bundle): void {
   const sign = (list: readonly { name: string; side: string; kind: string }[]) =>
     list.map((field) => `${field.name} (${field.side}, ${field.kind})`).join(', ')
@@ -218,7 +218,7 @@ function checkFields({ fields = [], name, version }: ModelDetails, { folder, man
     )
 }
 
-function tell({ requestsPerSecond, p50, p99, errors }: ClosedLoopResult): string {
+function summary({ requestsPerSecond, p50, p99, errors }: ClosedLoopResult): string {
   const wrong = errors > 0 ? `, ${errors} ERRORS` : ''
   return `${Math.round(requestsPerSecond).toLocaleString('en').padStart(7)} req/s, p50 ${p50.toFixed(2)}, p99 ${p99.toFixed(2)} ms${wrong}`
 }

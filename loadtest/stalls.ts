@@ -1,4 +1,4 @@
-// How long any single request keeps the others waiting: a second client asks for /livez without a pause, and its longest wait counts.
+// Measures the longest stall caused by a single request: a second client requests /livez continuously.
 //   npm run loadtest -- stalls [--models models] [--repeats 5] [--out loadtest/results/stalls.md]
 
 import { writeFile } from 'node:fs/promises'
@@ -11,7 +11,7 @@ import { startServing } from './children.ts'
 import type { Machine } from './machine.ts'
 import { table } from './markdown.ts'
 
-/** The default limit of a body, bytes. */
+/** Default limit of a body, bytes. */
 const largest = 4_194_304
 
 const context = { country: 'DE', hour: 21, segment: 's17' }
@@ -21,18 +21,18 @@ const columns = (count: number) => {
   const rows = candidates(count)
   return { campaign: rows.map(({ campaign }) => campaign), price: rows.map(({ price }) => price) }
 }
-/** `head` and `tail` around as many of an item as a body may hold. */
+/** The largest body of repeated items between `head` and `tail`. */
 const full = (head: string, item: string, tail: string) =>
   `${head}${Array(Math.floor((largest - head.length - tail.length) / (item.length + 1))).fill(item)}${tail}`
 const infer = '/v2/models/ads-funnel/infer'
 const serving = '/v1/models/ads-funnel:predict'
 
 const cases: [name: string, path: string, body: string, gzip?: boolean][] = [
-  ['nothing but the second client', '/livez', ''],
+  ['second client only', '/livez', ''],
   ['100 candidates', '/predict', JSON.stringify({ context, candidates: candidates(100) })],
   ['2,000 candidates', '/predict', JSON.stringify({ context, candidates: candidates(2000) })],
   ['10,000 candidates', '/predict', JSON.stringify({ context, candidates: candidates(10_000) })],
-  ['10,000 candidates, by column', '/predict', JSON.stringify({ context, candidates: columns(10_000) })],
+  ['10,000 candidates as columns', '/predict', JSON.stringify({ context, candidates: columns(10_000) })],
   [
     '10,000 instances',
     serving,
@@ -64,7 +64,7 @@ function send(url: string, path: string, body: Buffer | undefined, headers = {},
       headers,
       ...(through && { agent: through }),
     })
-    // A refused body may end its connection.
+    // A rejected body may end its connection.
     sent.once('error', () => resolve(0))
     sent.once('response', (answer) => answer.resume().once('close', () => resolve(answer.statusCode ?? 0)))
     sent.end(body)
@@ -99,24 +99,24 @@ async function measure(
     ...(gzip && { 'content-encoding': 'gzip' }),
   }
   const status = body === '' ? 0 : await send(url, path, bytes, headers)
-  // What a request leaves behind, such as garbage, keeps others waiting, too.
+  // Garbage from a request also stalls later ones.
   await new Promise((resolve) => setTimeout(resolve, 300))
   over = true
   await asking
   return { status, stall: longest }
 }
 
-/** Sends each request several times, and writes how long the others waited. */
+/** Sends each request several times and reports the longest wait of the second client. */
 export async function measureStalls(
   argv: readonly string[],
   machine: Machine,
   log: (line: string) => void,
 ): Promise<void> {
   const { models, repeats, out } = new Command('npm run loadtest -- stalls')
-    .description('Measure how long any single request keeps the others waiting')
+    .description('Measure the longest stall caused by a single request')
     .option('--models <folder>', 'folder of models, with ads-funnel in it', 'models')
-    .option('--repeats <number>', 'times each is sent', Number, 5)
-    .option('--out <file.md>', 'write the results here as well')
+    .option('--repeats <number>', 'repetitions of each request', Number, 5)
+    .option('--out <file.md>', 'also write the results here')
     .parse(argv, { from: 'user' })
     .opts<{ models: string; repeats: number; out?: string }>()
   const script = fileURLToPath(new URL('../src/main.js', import.meta.url))

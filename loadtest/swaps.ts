@@ -1,4 +1,4 @@
-// What it costs in memory to load and unload a version again and again: the wide reference model, which is asked each time.
+// Measures memory while the wide reference model is loaded, requested and unloaded repeatedly.
 //   npm run loadtest -- swaps [--swaps 200] [--out loadtest/results/swaps.md]
 import { writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
@@ -16,16 +16,16 @@ interface Sample {
   resident: number
 }
 
-/** Unloads and loads the model many times, and writes how large the process was in between. */
+/** Unloads and loads the model many times and reports the size of the process. */
 export async function measureSwaps(
   argv: readonly string[],
   machine: Machine,
   log: (line: string) => void,
 ): Promise<void> {
   const { swaps, out } = new Command('npm run loadtest -- swaps')
-    .description('Measure the memory of a process that loads and unloads a version again and again')
-    .option('--swaps <number>', 'times the model is unloaded and loaded', Number, 200)
-    .option('--out <file.md>', 'write the results here as well')
+    .description('Measure the memory of a process that repeatedly loads and unloads a version')
+    .option('--swaps <number>', 'number of swaps', Number, 200)
+    .option('--out <file.md>', 'also write the results here')
     .parse(argv, { from: 'user' })
     .opts<{ swaps: number; out?: string }>()
   const { models } = await prepareModel(referenceModels.prod, defaultCache())
@@ -41,7 +41,7 @@ export async function measureSwaps(
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(body),
     })
-    if (!answer.ok) throw new Error(`${path} is answered by ${answer.status}: ${await answer.text()}`)
+    if (!answer.ok) throw new Error(`${path} answers ${answer.status}: ${await answer.text()}`)
     await answer.arrayBuffer()
   }
   const { sparse, dense } = referenceModels.prod

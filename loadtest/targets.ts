@@ -6,18 +6,18 @@ import { type ServingChild, startServing } from './children.ts'
 /** A server under test. */
 export interface Target {
   name: string
-  /** Of `POST /predict`. */
+  /** URL of `POST /predict`. */
   url: URL
-  /** Processor time that it has used since its start, s: all its threads. */
+  /** CPU time of all its threads since its start, s. */
   cpuSeconds(): Promise<number>
   stop(): Promise<void>
 }
 
 const built = join(import.meta.dirname, '..')
-/** How long the server may take to load and warm its models, ms. */
+/** Longest time for the server to load and warm up its models, ms. */
 const readyPatience = 60_000
 
-/** The real server, as `npm start` runs it, on a free port; MULTIGATE_… variables hold as always. */
+/** The server as `npm start` runs it, on a free port; MULTIGATE_… variables apply. */
 export async function startMultigate(models: string, model: string): Promise<Target> {
   const env = {
     ...process.env,
@@ -39,7 +39,7 @@ export async function startMultigate(models: string, model: string): Promise<Tar
   }
 }
 
-/** A server that runs already. */
+/** A running server. */
 export function multigateAt(base: string, child?: ServingChild): Target {
   return {
     name: 'multigate',
@@ -52,7 +52,7 @@ export function multigateAt(base: string, child?: ServingChild): Target {
   }
 }
 
-/** Fastify and nothing else (bare-fastify.ts); `answerWith` says what it is to answer from now on. */
+/** Bare Fastify (bare-fastify.ts); `answerWith` sets its answer. */
 export async function startBareFastify(): Promise<Target & { answerWith(answer: unknown): Promise<void> }> {
   const child = await startServing(join(built, 'loadtest/bare-fastify.js'), [], process.env)
   return {
@@ -83,7 +83,7 @@ function bare(name: string, child: ServingChild): Target {
   }
 }
 
-/** What a server says that may still become ready. */
+/** Reasons of a server that may still become ready. */
 const loading = /being loaded|waiting to be loaded/
 
 async function untilReady(base: string): Promise<void> {

@@ -37,12 +37,10 @@ const standardOut = 'loadtest/results/competitors.md'
 
 export function readComparisonArguments(argv: readonly string[]): ComparisonArguments {
   const command = new Command('npm run loadtest -- competitors')
-    .description(
-      'Measure multigate and other model servers side by side: the same model, requests, cores and generators',
-    )
+    .description('Compare multigate with other model servers: the same model, requests, cores and generators')
     .option(
       '--short',
-      'about a minute: no server that has to be installed, one number of connections, few open-loop runs',
+      'about a minute: only servers that need no installation, one number of connections, few open-loop runs',
     )
     .option('--servers <names>', `comma-separated, of ${serverNames.join(', ')}`, listOf(serverNames))
     .option(
@@ -57,20 +55,24 @@ export function readComparisonArguments(argv: readonly string[]): ComparisonArgu
       'closed-loop runs of each cell, interleaved, each in a new process (default: 3)',
       wholeNumber,
     )
-    .option('--connections <numbers>', 'comma-separated, of the closed loop (default: 8,32,64)', numbers)
-    .option('--loads <numbers>', "comma-separated, times a server's own maximum (default: 0.5,0.8,1.5,3)", numbers)
+    .option('--connections <numbers>', 'comma-separated, for the closed loop (default: 8,32,64)', numbers)
+    .option(
+      '--loads <numbers>',
+      "comma-separated multiples of a server's own maximum (default: 0.5,0.8,1.5,3)",
+      numbers,
+    )
     .option(
       '--open-scenarios <names>',
-      'comma-separated, of the open loop (default: those of --scenarios)',
+      'comma-separated, for the open loop (default: those of --scenarios)',
       listOf(scenarioNames),
     )
-    .option('--deadline <ms>', 'of the open loop, ms', wholeNumber, 60)
-    .option('--cache <folder>', 'of models, requests and the servers that are installed', defaultCache())
-    .option('--python <folder>', 'of the servers that are installed (default: venvs in the cache folder)')
-    .option('--from <file.json>', 'measure nothing: write these results of an earlier run once more')
-    .option('--out <file.md>', `write the results here, and as JSON beside (a full run: ${standardOut})`)
-    .option('--add', 'keep what there is at --out (which it needs) and was not measured now')
-    .option('--readme', "write the README's table too (a full run does)")
+    .option('--deadline <ms>', 'deadline in the open loop, ms', wholeNumber, 60)
+    .option('--cache <folder>', 'folder of models, requests and installed servers', defaultCache())
+    .option('--python <folder>', 'folder of installed servers (default: venvs in the cache folder)')
+    .option('--from <file.json>', 'write the results of an earlier run again, without measuring')
+    .option('--out <file.md>', `write the results here, and as JSON next to it (a full run: ${standardOut})`)
+    .option('--add', 'keep the results at --out that were not measured now (needs --out)')
+    .option('--readme', "also write the README's table (as a full run does)")
   const given = command.parse(argv, { from: 'user' }).opts()
   const short = given.short === true
   const standard = argv.length === 0

@@ -16,25 +16,25 @@ import { type RunningServer, type ServerKind, servers, startServer } from './ser
 export const seed = 7
 /** Most connections of the open loop. */
 export const openConnections = 1024
-/** How long the open loop waits for the last answers, ms. */
+/** Longest wait of the open loop for the last answers, ms. */
 const graceMs = 1000
-/** Between two open-loop runs, so that what the server still has in its queues is not the next one's, ms. */
+/** Pause between two open-loop runs, in which the server's queues drain, ms. */
 const pauseMs = 1000
-/** Before each cell is measured: what compiles while it runs has by then compiled what matters. */
+/** Warm-up before each cell, for just-in-time compilers. */
 const warmUpSeconds = { short: 1, full: 3 }
-/** Where others took more of the cores, a run is made again, so many times in all at most, and the quietest counts. */
+/** If others use more of the cores, a run is repeated, up to this number of runs; the quietest counts. */
 const quietCores = 0.15
 const attempts = 3
 /**
- * Requests per second that the open-loop generator still sends in time, at three quarters of a core: late by 3.5 ms (p99)
- * against a server that does nothing. What is more would measure the generator.
+ * Most requests per second that the open-loop generator sends in time, with three quarters of a core: 3.5 ms late (p99) with a
+ * server that does nothing. Higher rates would measure the generator.
  */
 export const mostRequestsPerSecond = 40_000
 
 export type Log = (line: string) => void
 export type Measure = (cell: Cell, server: RunningServer) => Promise<void>
 
-/** Starts servers, checks them, measures, and keeps what comes of it. */
+/** Starts, checks and measures servers, and collects the results. */
 export class Bench {
   largestDifference = 0
   readonly #options: ComparisonArguments
@@ -164,7 +164,7 @@ export class Bench {
 
   async #quietest<T extends { otherCores: number }>(measure: () => Promise<T>): Promise<T> {
     let best = await measure()
-    // The short form has no time to wait for quiet.
+    // The short form does not wait for a quiet machine.
     for (let i = 1; i < attempts && best.otherCores > quietCores && !this.#options.short; i++) {
       const again = await measure()
       if (again.otherCores < best.otherCores) best = again
@@ -172,7 +172,7 @@ export class Bench {
     return best
   }
 
-  /** Where a run of so many requests begins: where the last one ended, so that a candidate comes again as late as it can. */
+  /** First request of the next run: runs continue where the last one ended, so that candidates recur as late as possible. */
   #next(requests: number): number {
     const start = this.#sent
     this.#sent += Math.ceil(requests)
@@ -218,7 +218,7 @@ function nameOf({ server, scenario, form, candidates }: Cell): string {
   return `${scenario.name}  ${server.padEnd(9)}  ${form.padEnd(7)}  ${candidates.padEnd(4)}`
 }
 
-/** Candidates that multigate knew, and those that it didn't, so far. */
+/** multigate's counts of cached and new candidates so far. */
 async function hitsAndMisses({ server }: Cell, { base }: RunningServer): Promise<number[]> {
   if (server !== 'multigate') return []
   const text = await (await fetch(new URL('/metrics', base))).text()

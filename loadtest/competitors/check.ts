@@ -4,10 +4,10 @@ import { type ReferenceModel, tasks } from './models.ts'
 import type { Query } from './queries.ts'
 import type { RunningServer, ServerKind } from './servers.ts'
 
-/** Float32 sums in another order, and eight digits of text, differ by less; a wrong id or row by more. */
+/** Float32 sums in another order and eight digits of text differ by less, a wrong id or row by more. */
 export const tolerance = 1e-4
 
-/** Probabilities [rows, tasks], row-major, that a query must be answered with. */
+/** Expected probabilities of a query [rows, tasks], row-major. */
 export type Answers = (query: Query) => Promise<Float32Array>
 
 /** The exported graph in ONNX Runtime, in this process. */
@@ -23,9 +23,8 @@ export async function createReference(onnx: string, model: ReferenceModel): Prom
 }
 
 /**
- * Asks a server all queries at once, so that answers from batches are checked too. Throws where one isn't 200 or differs
- * from what it must be by more than the tolerance: a fast wrong answer is a defect, and isn't timed. Answers the largest
- * difference.
+ * Sends all queries to a server together, so that batches are checked too. Throws if a status is not 200 or an answer differs by
+ * more than the tolerance: a fast wrong answer is a defect and is not timed. Returns the largest difference.
  */
 export async function checkAnswers(
   server: RunningServer,
@@ -49,7 +48,7 @@ export function urlOf(base: URL, kind: ServerKind, form: FormName, model: Refere
   return new URL(kind.path ?? forms[form].path(model.name), base)
 }
 
-/** Throws where the answer isn't 200, or has another number of probabilities than rows and tasks. */
+/** Throws if the status is not 200 or the number of probabilities is wrong. */
 export async function ask(url: URL, form: Form, query: Query, model: ReferenceModel): Promise<number[]> {
   const { headers, body } = form.render(query, model)
   const answer = await fetch(url, { method: 'POST', headers, body: new Uint8Array(body) })

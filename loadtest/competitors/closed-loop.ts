@@ -9,17 +9,17 @@ import { withProcessorTime } from './processor-time.ts'
 /** One run against one server. */
 export interface ClosedRun {
   requestsPerSecond: number
-  /** ms, of answers. */
+  /** Latency of answers, ms. */
   p50: number
   p99: number
   p999: number
-  /** Answers with another status than 200, and broken connections. */
+  /** Answers with a status other than 200, and broken connections. */
   errors: number
-  /** Processor time of the server for one request, ms. */
+  /** Server CPU time per request, ms. */
   serverMs: number
-  /** Cores that the generator used: processor time ÷ time; NaN where it isn't known. */
+  /** Cores used by the generator: CPU time ÷ time; NaN if unknown. */
   generatorCores: number
-  /** Cores that anything else used meanwhile, this machine's host included: above a tenth or so, distrust the run. */
+  /** Cores used by everything else, including this machine's host: above about 0.1 the run is unreliable. */
   otherCores: number
 }
 
@@ -51,7 +51,7 @@ export interface ClosedLoop {
 
 const script = join(import.meta.dirname, '../../../loadtest/competitors/wrk.lua')
 
-/** By wrk where it is installed, which takes a fifth of the processor time of a generator in JavaScript; else by autocannon. */
+/** Uses wrk if it is installed, which takes a fifth of the CPU time of a generator in JavaScript; otherwise autocannon. */
 export function createClosedLoop(): ClosedLoop {
   const { stdout = '', error } = spawnSync('wrk', ['-v'], { encoding: 'utf8' })
   const measure = error ? withAutocannon : withWrk
@@ -87,7 +87,7 @@ async function withWrk({ url, file, start, connections, seconds }: ClosedLoad): 
   return readWrk(stdout)
 }
 
-/** What wrk.lua writes at the end. Throws where there is no such line. */
+/** The result line of wrk.lua. Throws without such a line. */
 export function readWrk(output: string): Measured {
   const line = output.split('\n').find((line) => line.startsWith('{"requests"'))
   if (line === undefined) throw new Error(`wrk ended without a result:\n${output.slice(-1000)}`)

@@ -2,11 +2,11 @@ import type { RequestContent } from '../request-file.ts'
 import { type ReferenceModel, tasks } from './models.ts'
 import type { Query } from './queries.ts'
 
-/** A way to put a query on the wire, and to read the answer. */
+/** A wire format of queries and answers. */
 export interface Form {
   /** For people. */
   title: string
-  /** Of the model of this name. */
+  /** Path for the model of this name. */
   path(model: string): string
   render(query: Query, model: ReferenceModel): RequestContent
   /** Probabilities [rows, tasks], row-major, of an answer with status 200. */
@@ -17,10 +17,10 @@ const inferPath = (model: string) => `/v2/models/${model}/infer`
 const binaryHeader = 'inference-header-content-length'
 
 /**
- * All forms by name; a further one is an entry here, and its name at the servers that take it (servers.ts).
+ * All forms by name. Servers list the names of their forms in servers.ts.
  *
- * `tensors` is what multigate and the hand-written servers take: matrices of encoded rows. `columns` is multigate's own:
- * the context once, the candidates by column. `oip` and `binary` are the Open Inference Protocol's JSON and its binary
+ * `tensors`, matrices of encoded rows, is the form of multigate and the hand-written servers. `columns` is multigate's own: one
+ * context, columnar candidates. `oip` and `binary` are the Open Inference Protocol's JSON and its binary
  * tensor extension.
  */
 export const forms = {
@@ -73,7 +73,7 @@ export const forms = {
       const { outputs } = JSON.parse(body.toString('utf8', 0, length)) as { outputs: { shape: [number, number] }[] }
       const values = Array.from({ length: (body.length - length) / 4 }, (_, i) => body.readFloatLE(length + i * 4))
       const [rows] = outputs[0]!.shape
-      // One tensor of all tasks, or a tensor a task.
+      // One tensor for all tasks, or one tensor per task.
       if (outputs.length === 1) return values
       return Array.from({ length: rows }, (_, row) => outputs.map((_, task) => values[task * rows + row]!)).flat()
     },
@@ -99,7 +99,7 @@ function tensorsOf(query: Query, model: ReferenceModel) {
   ] as const
 }
 
-/** Named as in `featuresOf`; ids counted within their field. */
+/** Names as in `featuresOf`; ids are relative to their field. */
 function toColumns(query: Query, { sparse, dense }: ReferenceModel) {
   const context: Record<string, number> = {}
   const candidates: Record<string, number[]> = {}
@@ -114,7 +114,7 @@ function toColumns(query: Query, { sparse, dense }: ReferenceModel) {
   return { context, candidates }
 }
 
-/** multigate answers objects, the hand-written servers a matrix. */
+/** multigate answers with objects, the hand-written servers with a matrix. */
 function rowsOf(answer: { predictions: Record<string, number>[] } | { probabilities: number[][] }): number[] {
   if ('probabilities' in answer) return answer.probabilities.flat()
   return answer.predictions.flatMap((row) => tasks.map((task) => row[task]!))

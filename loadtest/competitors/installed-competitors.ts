@@ -5,7 +5,7 @@ import { join } from 'node:path'
 
 const competitorsFolder = join(import.meta.dirname, '../../../loadtest/competitors')
 
-/** Installs these competitors where they are not there yet; answers why for each that can't be. What it does is on standard error. */
+/** Installs missing competitors; returns the reason for each failure. Progress goes to standard error. */
 export async function installPeers(names: readonly string[], folder: string): Promise<Map<string, string>> {
   if (names.length === 0) return new Map()
   const child = spawn('bash', [join(competitorsFolder, 'setup.sh'), folder, ...names], {
@@ -19,17 +19,17 @@ export async function installPeers(names: readonly string[], folder: string): Pr
   return readMissing(names, output)
 }
 
-/** Why each of these competitors is missing, of what setup.sh says. */
+/** Reasons why competitors are missing, from the output of setup.sh. */
 export function readMissing(names: readonly string[], output: string): Map<string, string> {
-  const said = new Map(output.split('\n').map((line) => [line.split(':')[0], line.slice(line.indexOf(':') + 2)]))
+  const reasons = new Map(output.split('\n').map((line) => [line.split(':')[0], line.slice(line.indexOf(':') + 2)]))
   return new Map(
     names
-      .map((name) => [name, said.get(name) ?? 'not installed: its set-up ended early'] as const)
+      .map((name) => [name, reasons.get(name) ?? 'not installed: its set-up ended early'] as const)
       .filter(([, state]) => state !== 'ready'),
   )
 }
 
-/** The pinned packages of a competitor, by name: of Python, and for a server in Rust its crates. */
+/** A competitor's pinned packages by name: Python packages, and crates of the server in Rust. */
 export async function pinnedVersions(name: string): Promise<Record<string, string>> {
   const packages = await readFile(join(competitorsFolder, 'requirements', `${name}.txt`), 'utf8')
   const crates = name === 'rust' ? await readFile(join(competitorsFolder, 'servers/rust/Cargo.toml'), 'utf8') : ''

@@ -16,7 +16,7 @@ import { createRandom } from '../../src/train/random.ts'
 /** A multi-gate mixture of experts with random weights, of the size of a real one. */
 export interface ReferenceModel {
   name: 'small' | 'prod'
-  /** The first `context` fields belong to the context, the others to the candidate; each has so many ids of its own. */
+  /** The first `context` fields belong to the context, the others to the candidate; each has `ids` ids of its own. */
   sparse: { fields: number; context: number; ids: number }
   dense: { fields: number; context: number }
   /** Embedding dimension. */

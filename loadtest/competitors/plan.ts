@@ -3,7 +3,7 @@ import type { Candidates } from './queries.ts'
 import type { Scenario } from './scenarios.ts'
 import { type ServerKind, type ServerName, type Setup, servers } from './servers.ts'
 
-/** What is measured together: a server, a scenario, and how its requests look. */
+/** A unit of measurement: a server, a scenario and a kind of request. */
 export interface Cell {
   server: ServerName
   scenario: Scenario
@@ -19,7 +19,7 @@ export interface Session {
   cells: Cell[]
 }
 
-/** In requests of one row every candidate is a new one. */
+/** In requests of one row, every candidate is new. */
 export function planCells(names: readonly ServerName[], chosen: readonly Scenario[]): Cell[] {
   return chosen.flatMap((scenario) =>
     names.flatMap((server) => {
@@ -30,7 +30,7 @@ export function planCells(names: readonly ServerName[], chosen: readonly Scenari
   )
 }
 
-/** Of every server as few processes as its set-ups allow; servers take turns, in another order each time. */
+/** As few processes per server as its set-ups allow; servers alternate, in a different order each time. */
 export function planSessions(cells: readonly Cell[], turn: number): Session[] {
   const sessions = new Map<string, Session>()
   for (const cell of cells) {

@@ -1,11 +1,11 @@
 import { readdir, readFile } from 'node:fs/promises'
 
-/** Linux counts processor time in hundredths of a second for user space, whatever the kernel does (USER_HZ). */
+/** Linux reports CPU time to user space in hundredths of a second (USER_HZ). */
 const ticksPerSecond = 100
 
 /**
- * Does `work`, which answers how much processor time the generator used, s; and adds how much the server's group used, s,
- * and on average how many cores anything else did, this machine's host included.
+ * Runs `work`, which resolves with the generator's CPU time, s. Adds the CPU time of the server's group, s, and the average number of
+ * cores used by everything else, including this machine's host.
  */
 export async function withProcessorTime<T extends { generatorSeconds: number }>(
   group: number,
@@ -18,7 +18,7 @@ export async function withProcessorTime<T extends { generatorSeconds: number }>(
   return { ...result, serverSeconds, otherCores: Math.max(0, others / ((performance.now() - started) / 1000)) }
 }
 
-/** Processor time of all processes of a group so far, those that live, s; NaN where there is no /proc. */
+/** CPU time of a group's running processes so far, s; NaN without /proc. */
 async function processorSeconds(group: number): Promise<number> {
   const names = await readdir('/proc').catch(() => undefined)
   if (names === undefined) return Number.NaN
@@ -29,21 +29,21 @@ async function processorSeconds(group: number): Promise<number> {
   return times.filter((time) => time?.group === group).reduce((sum, time) => sum + time!.seconds, 0)
 }
 
-/** Processor time of everything on this machine so far, and what its host took from it, s; NaN where there is no /proc. */
+/** CPU time of this machine so far, including time stolen by its host, s; NaN without /proc. */
 async function machineSeconds(): Promise<number> {
   const stat = await readFile('/proc/stat', 'latin1').catch(() => '')
   return parseMachineStat(stat)
 }
 
-/** Of the first line of `/proc/stat`: all but idle and waiting; the guest's time is in the user's already (proc(5)). */
+/** CPU time in the first line of `/proc/stat`: all except idle and waiting; user time includes guest time (proc(5)). */
 export function parseMachineStat(stat: string): number {
   const [user, nice, system, , , irq, softirq, steal] = (/^cpu +(.*)/.exec(stat)?.[1] ?? '').split(' ').map(Number)
   return (user! + nice! + system! + irq! + softirq! + steal!) / ticksPerSecond
 }
 
-/** The group and the processor time in a line of `/proc/<pid>/stat`; undefined where there is none (proc(5)). */
+/** The group and the CPU time in a line of `/proc/<pid>/stat`; undefined if it is empty (proc(5)). */
 export function parseStat(stat: string): { group: number; seconds: number } | undefined {
-  // The second field, the program's name, may hold spaces and brackets.
+  // The second field, the program's name, may contain spaces and brackets.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   if (fields.length < 13) return undefined
   return { group: Number(fields[2]), seconds: (Number(fields[11]) + Number(fields[12])) / ticksPerSecond }

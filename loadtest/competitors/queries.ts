@@ -11,13 +11,13 @@ export interface Query {
 }
 
 /**
- * Where candidates come from. `new`: no two are the same. `seen`: from a catalogue, by Zipf popularity, so that most have
- * been asked for before; none twice in a query. The user is another one in every query.
+ * Origin of candidates. `new`: all are different. `seen`: from a catalogue, by Zipf popularity, so that most were requested
+ * earlier; distinct within a query. Every query has a new user.
  */
 export type Candidates = 'new' | 'seen'
 
 export const catalogueSize = 5000
-/** Exponent of popularity, of the order seen in traffic of ads and pages. */
+/** Zipf exponent, typical of traffic on ads and pages. */
 const popularity = 1.05
 
 /** Draws queries, seeded. */

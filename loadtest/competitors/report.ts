@@ -4,7 +4,7 @@ import { type Best, bestOf, type CellResult, type ComparisonReport } from './res
 import { meanRows, type Scenario, scenarios } from './scenarios.ts'
 import { type ServerName, servers } from './servers.ts'
 
-/** Later than this, p99, the generator measures itself, ms. */
+/** A generator later than this (p99) measures itself, ms. */
 const tooLateMs = 5
 
 /** A row of the overview: a server, a form, a kind of candidates. */
@@ -20,20 +20,20 @@ export function toMarkdown(report: ComparisonReport): string {
     [
       `${dates[0]}${dates.at(-1) === dates[0] ? '' : ` to ${dates.at(-1)}`} UTC · ${machine.processor} · ${machine.cores} cores, load ${machine.loadBefore.toFixed(2)} before · ${versions.join(', ')}${settings.length > 0 ? ` · ${settings.join(' ')}` : ''}`,
       ...report.servers.filter(({ versions }) => Object.keys(versions).length > 0).map(describe),
-      `${method.short ? 'The short form, for a rough look. ' : ''}The load generator shares the cores with the server; others: what anything else on this machine used meanwhile, which should be next to nothing${method.short ? '' : ' (a disturbed run is made again, thrice at most, and the quietest counts)'}. Made by \`npm run loadtest -- competitors\`; what the figures mean: docs/performance.md.`,
-      `Answers were checked first: none differs from ONNX Runtime's on the exported graph by more than ${method.largestDifference.toExponential(1)}.`,
+      `${method.short ? 'The short form, for a rough look. ' : ''}The load generator shares the cores with the server; others: CPU use of everything else on this machine, which should be close to zero${method.short ? '' : ' (a disturbed run is repeated, at most three times, and the quietest counts)'}. Made by \`npm run loadtest -- competitors\`; docs/performance.md explains the figures.`,
+      `Answers were checked first; none differs from ONNX Runtime's on the exported graph by more than ${method.largestDifference.toExponential(1)}.`,
     ].join('\n'),
-    ...report.missing.map(({ name, reason }) => `**Left out: ${name}**, ${reason}`),
+    ...report.missing.map(({ name, reason }) => `**Omitted: ${name}**, ${reason}`),
     '## Requests per second',
     summaryTable(report),
     '## Closed loop',
-    `By ${method.generator}: each connection sends again when it has its answer. At ${list(method.connections)} connections; the number with the most answers is told. Median (least – most) of ${method.repeats} runs of ${method.seconds} s, servers by turns, each run in a new process.`,
+    `Generator: ${method.generator}. Each connection sends its next request when it receives an answer. At ${list(method.connections)} connections; the table has the number with the most answers. Median (least – most) of ${method.repeats} runs of ${method.seconds} s with alternating servers, each in a new process.`,
     ...chosen(report).map((scenario) => closedSection(scenario, cells)),
   ]
   if (cells.some(({ open }) => open.length > 0))
     parts.push(
       '## Open loop',
-      `Poisson arrivals at a multiple of the same row's closed-loop maximum, ${method.openSeconds} s, over at most ${method.openConnections} connections; latency from the scheduled time, of answers with status 200. Goodput: answered within ${method.deadlineMs} ms. Loads above ${whole(method.mostRequestsPerSecond)} req/s are left out: the generator would be measured. †: it was late by more than ${tooLateMs} ms (p99), which is in the latencies. Lone: a single request on a new connection right afterwards. The generator is one process of Node.js${cells.every(({ open }) => open.every(({ raised }) => raised)) ? ', of higher priority than the servers' : ''}.`,
+      `Poisson arrivals at a multiple of the same row's closed-loop maximum, ${method.openSeconds} s, over at most ${method.openConnections} connections; latency of answers with status 200, from the scheduled time. Goodput: answers within ${method.deadlineMs} ms. Loads above ${whole(method.mostRequestsPerSecond)} req/s are omitted: they would measure the generator. †: it was late by more than ${tooLateMs} ms (p99), which the latencies include. Single: one request on a new connection after the run. The generator is one process of Node.js${cells.every(({ open }) => open.every(({ raised }) => raised)) ? ', of higher priority than the servers' : ''}.`,
       ...chosen(report).map((scenario) => openSection(scenario, cells)),
     )
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`
@@ -88,7 +88,7 @@ function closedSection(scenario: Scenario, cells: readonly CellResult[]): string
     'others, cores': ({ best }) => decimal(best.otherCores),
     body: ({ cell }) => kilo(cell.bodyBytes),
     workers: ({ cell }) => `${cell.workers}${cell.batch > 1 ? ', batching' : ''}`,
-    'known candidates': ({ best }) => (best.known === undefined ? '' : percent(best.known)),
+    'cached candidates': ({ best }) => (best.known === undefined ? '' : percent(best.known)),
     errors: ({ errors }) => String(errors),
   }
   return `### ${scenario.name}: ${scenario.title}\n\n${table(columns, rows)}`
@@ -114,7 +114,8 @@ function openSection(scenario: Scenario, cells: readonly CellResult[]): string {
       run.rejected > 0 ? `${decimal(run.rejection.p50)} / ${decimal(run.rejection.p99)}` : '–',
     failed: ({ run }) => percent(run.failed / run.scheduled),
     'no connection': ({ run }) => percent(run.noConnection / run.scheduled),
-    'lone, ms': ({ run }) => (run.lone.status === 200 ? decimal(run.lone.ms) : `no (${run.lone.status ?? 'silence'})`),
+    'single, ms': ({ run }) =>
+      run.lone.status === 200 ? decimal(run.lone.ms) : `no (${run.lone.status ?? 'silence'})`,
     'generator late p50 / p99, ms': ({ run }) => `${decimal(run.lateness.p50)} / ${decimal(run.lateness.p99)}`,
     cores: ({ run }) => decimal(run.generatorCores),
     'others, cores': ({ run }) => decimal(run.otherCores),
@@ -128,12 +129,12 @@ function chosen({ cells }: ComparisonReport): Scenario[] {
   return scenarios.filter(({ name }) => cells.some(({ scenario }) => scenario === name))
 }
 
-/** multigate is told with its candidates, where they matter. */
+/** The server's title; for multigate with its candidates, where they matter. */
 function nameOf({ server, form, candidates }: Row): string {
   const { title, candidates: kinds, forms: known } = servers[server]
   const parts = [title]
   if (known.length > 1) parts.push(forms[form].title)
-  if (kinds.length > 1) parts.push(candidates === 'new' ? 'new candidates' : 'candidates seen before')
+  if (kinds.length > 1) parts.push(candidates === 'new' ? 'new candidates' : 'cached candidates')
   return parts.join(', ')
 }
 

@@ -18,7 +18,7 @@ export interface Requests {
 
 const sampled = 8
 
-/** Files go into `folder`; `fraction` asks for so many times fewer. */
+/** Files are written to `folder`; the number of requests is divided by `fraction`. */
 export function createRequests(folder: string, seed: number, fraction = 1): Requests {
   const files = new Map<string, ReturnType<Requests['file']>>()
 

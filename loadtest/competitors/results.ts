@@ -19,7 +19,7 @@ export interface CellResult {
   bodyBytes: number
   /** Different requests. */
   distinct: number
-  /** `known`: the share of candidates that multigate had kept what it needs of, as it counts them itself. */
+  /** `known`: share of cached candidates, by multigate's own counts. */
   closed: (ClosedRun & { connections: number; known?: number })[]
   open: (GeneratorResult & { load: number; rate: number; seconds: number; raised: boolean; otherCores: number })[]
 }
@@ -45,7 +45,7 @@ export interface ComparisonReport {
   cells: CellResult[]
 }
 
-/** A cell's closed loop at the number of connections where it answers most; medians over the repeats. */
+/** A cell's closed loop at the number of connections with the most answers; medians over the repeats. */
 export interface Best {
   connections: number
   requestsPerSecond: number
@@ -59,7 +59,7 @@ export interface Best {
   known: number | undefined
 }
 
-/** Throws RangeError where nothing has been measured. */
+/** Throws RangeError without measurements. */
 export function bestOf({ closed }: Pick<CellResult, 'closed'>): Best {
   const all = [...new Set(closed.map(({ connections }) => connections))].map((connections) => {
     const runs = closed.filter((run) => run.connections === connections)
@@ -84,7 +84,7 @@ export function bestOf({ closed }: Pick<CellResult, 'closed'>): Best {
   return others.reduce((best, other) => (other.requestsPerSecond > best.requestsPerSecond ? other : best), first)
 }
 
-/** Earlier results with those of a run of only some cells: what it measured replaces what there was. */
+/** Merges a run of some cells into earlier results; new measurements replace old ones. */
 export function addTo(earlier: ComparisonReport, report: ComparisonReport): ComparisonReport {
   const cells = new Map([...earlier.cells, ...report.cells].map((cell) => [keyOf(cell), cell]))
   const newOnes = report.servers.map(({ name }) => name)

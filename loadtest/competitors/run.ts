@@ -14,8 +14,8 @@ import { scenarios } from './scenarios.ts'
 import { type ServerName, servers } from './servers.ts'
 
 /**
- * Installs what is missing, checks every server's answers, and measures all of them by turns. A competitor that can't
- * be installed or fails is left out from there on, and the report says so. Rejects where one that comes with this project fails.
+ * Installs missing competitors, checks every server's answers, and measures the servers in turns. A competitor that can't be
+ * installed or fails is omitted, which the report mentions. Rejects if a server of this project fails.
  */
 export async function runComparison(
   options: ComparisonArguments,
@@ -25,11 +25,11 @@ export async function runComparison(
   await mkdir(options.cache, { recursive: true })
   const wanted = options.servers.filter((name) => servers[name].installed)
   const missing = await installPeers(wanted, options.python)
-  for (const [name, reason] of missing) log(`${name} is left out: ${reason}`)
+  for (const [name, reason] of missing) log(`${name} is omitted: ${reason}`)
   const names = options.servers.filter((name) => !missing.has(name))
   const chosen = scenarios.filter(({ name }) => options.scenarios.includes(name))
   const folder = await mkdtemp(join(options.cache, 'run-'))
-  // However this process ends.
+  // Runs at any exit of this process.
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
   const closedLoop = createClosedLoop()
   const requests = createRequests(join(folder, 'requests'), seed, options.short ? 4 : 1)
@@ -42,10 +42,10 @@ export async function runComparison(
       try {
         await bench.run(session, measure)
       } catch (error) {
-        // One that comes with this project has to work.
+        // A server of this project has to work.
         if (!servers[session.server].installed) throw error
         missing.set(session.server, `it failed: ${reasonOf(error)}`)
-        log(`${session.server} is left out: ${reasonOf(error)}`)
+        log(`${session.server} is omitted: ${reasonOf(error)}`)
       }
     }
   }

@@ -1,6 +1,6 @@
 import type { ReferenceModel } from './models.ts'
 
-/** What a request holds: a model's rows. */
+/** The model and rows of requests. */
 export interface Scenario {
   name: 'S1' | 'S2' | 'S3' | 'S4'
   title: string
@@ -8,8 +8,8 @@ export interface Scenario {
   /** Rows of the requests, in turn. */
   rows: readonly number[]
   /**
-   * Different requests: a candidate comes again after all others have come, and a server that keeps candidates has
-   * forgotten it by then. At 100 rows these are 409,600 candidates; multigate keeps some 32,000 of this model by default.
+   * Number of different requests. A candidate recurs after all others, when a cache of candidates has dropped it: 100 rows make
+   * 409,600 candidates, and multigate caches about 32,000 of this model by default.
    */
   distinct: number
 }
@@ -32,7 +32,7 @@ function repeat(value: number, times: number): number[] {
   return new Array<number>(times).fill(value)
 }
 
-/** Large and small ones by turns: 7 has no factor in common with 20. */
+/** Alternates large and small ones: 7 and 20 are coprime. */
 function scattered(values: readonly number[]): number[] {
   return values.map((_, i) => values[(i * 7) % values.length]!)
 }

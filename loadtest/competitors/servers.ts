@@ -10,24 +10,24 @@ import type { ModelFiles, ReferenceModel } from './models.ts'
 import type { Candidates } from './queries.ts'
 import type { Scenario } from './scenarios.ts'
 
-/** How a server is set up; the best one found for the scenario. */
+/** A server's set-up: the best one found for the scenario. */
 export interface Setup {
   workers: number
-  /** Most requests of one call; 1: no batching. */
+  /** Most requests per call; 1 without batching. */
   batch: number
 }
 
 export interface ServerKind {
   title: string
   forms: readonly FormName[]
-  /** `seen` too for a server that keeps what it knows of candidates. */
+  /** Includes `seen` for a server that caches candidates. */
   candidates: readonly Candidates[]
-  /** By setup.sh, at first use. */
+  /** Installed by setup.sh at first use. */
   installed: boolean
   setup(scenario: Scenario): Setup
-  /** Where it has another path than the form's. */
+  /** Path, if it is not the form's. */
   path?: string
-  /** It is told each request's deadline, and may refuse. */
+  /** Receives each request's deadline and may reject it. */
   deadlines: boolean
   launch(options: LaunchOptions): Promise<Launch> | Launch
 }
@@ -59,7 +59,7 @@ export interface RunningServer {
 
 const root = join(import.meta.dirname, '../../..')
 const sources = join(root, 'loadtest/competitors/servers')
-/** How long a server may take to load its model, ms. */
+/** Longest time for a server to load its model, ms. */
 const patience = 60_000
 
 /** For all alike, and what multigate does by default. */
@@ -87,7 +87,7 @@ export const servers = {
     launch: launchOurs,
   },
   processes: {
-    title: 'multigate, a process a core',
+    title: 'multigate, one process per core',
     forms: ['tensors'],
     candidates: ['new'],
     installed: false,
@@ -103,7 +103,7 @@ export const servers = {
     forms: ['tensors'],
     candidates: ['new'],
     installed: false,
-    // A cluster costs more than it brings where a request costs next to nothing.
+    // A cluster does not pay off for very cheap requests.
     setup: ({ model }) => ({ workers: model === 'small' ? 1 : cores, batch: 1 }),
     deadlines: false,
     launch: ({ files, port, setup }) => ({
@@ -151,7 +151,7 @@ export const servers = {
   mosec: {
     title: 'mosec + onnxruntime',
     ...installedPeer,
-    // Batching gains much where a call costs more than its rows, and loses where they fill a worker anyway.
+    // Batching helps if a call costs more than its rows, and hurts if they fill a worker anyway.
     setup: ({ name }) => (name === 'S2' ? { workers: 1, batch: 64 } : oneACore),
     path: '/inference',
     launch: ({ files, port, setup, python, folder }) => ({
@@ -168,7 +168,7 @@ export const servers = {
 
 export type ServerName = keyof typeof servers
 
-/** Starts a server on a free port, as a process group of its own, and waits until `answers` says that it does. */
+/** Starts a server on a free port in its own process group and waits until `answers` resolves with true. */
 export async function startServer(
   kind: ServerKind,
   options: Omit<LaunchOptions, 'port'>,
@@ -201,7 +201,7 @@ function launchOurs({ model, files, port, plans }: LaunchOptions): Launch {
       MULTIGATE_DEFAULT_MODEL: model.name,
       MULTIGATE_CACHE: plans,
       MULTIGATE_DRAIN_DELAY_MS: '0',
-      // Of requests that name none, those of the closed loop: nobody refuses them.
+      // Default deadline, for requests of the closed loop: none is rejected.
       MULTIGATE_DEADLINE_MS: '10000',
       MULTIGATE_LOG_LEVEL: 'error',
     },
@@ -242,7 +242,7 @@ dynamic_batching { max_queue_delay_microseconds: 0 }
     ],
     env: {
       ...pythonEnv(files),
-      // The stub is no virtual environment's Python: it is told where that one's packages are.
+      // The stub is not the virtual environment's Python, so it needs the path of its packages.
       PYTHONPATH: [sources, join(environment, 'lib/python3.12/site-packages')].join(':'),
       LD_LIBRARY_PATH: join(environment, 'python-library'),
     },

@@ -156,6 +156,7 @@ t.test('names the line of a bad cell', async (t) => {
     '/tasks/0 tiny.csv line 7: label must yield true or false, 1 or 0, not 2',
     '/tasks/1 tiny.csv line 7: where must yield true or false, not 7',
     '/split/column tiny.csv line 7: must be a number, not "noon"',
+    '/fields/2 tiny.csv line 8: hour is required: the field has no default',
     /^\/tasks\/0 tiny.csv line 8: .*cannot convert/,
     '/split/column tiny.csv line 8: must be a number, not "missing"',
   ])

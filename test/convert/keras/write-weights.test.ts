@@ -81,7 +81,7 @@ t.test('the class is guessed where nobody says it', async (t) => {
   const file = await written(3)
   t.throws(() => recognise(blocksOf(file), { name: 'multi_gate', options: {} }, 'x'), {
     code: 'INVALID_BUNDLE',
-    message: /x lacks gate_task_1\/kernel \[6,2\]/,
+    message: 'x: 4 MLPs and 1 gates make no multi_gate; they fit mixture_of_experts',
   })
 })
 
@@ -96,7 +96,7 @@ t.test('a weight that is missing, left over or misshapen is named, with path and
   )
   await refused(
     ({ tensors }) => tensors.set('experts/mlp_1/layers/dense_1/vars/0', counted(3, 4)),
-    /\/experts\/mlp_1\/layers\/dense_1\/vars\/0 is \[3,4\], but expert_1\/output\/kernel of this mixture_of_experts must be \[3,3\]/,
+    /\/experts\/mlp_1\/layers\/dense_1\/vars\/0 has the shape \[3,4\], but expert_1\/output\/kernel of this mixture_of_experts must be \[3,3\]/,
   )
   await refused(
     ({ tensors }) => tensors.set('experts/mlp/layers/dense_2/vars/0', counted(3, 3)),
@@ -104,7 +104,7 @@ t.test('a weight that is missing, left over or misshapen is named, with path and
   )
   await refused(
     ({ tensors }) => tensors.set('notes/vars/0', counted(1)),
-    /\/notes\/vars\/0 is part of none of the classes/,
+    /\/notes\/vars\/0 belongs to none of the supported classes/,
   )
   await refused(
     ({ tensors }) => tensors.delete('layers/mlp_2/layers/dense/vars/0'),
@@ -115,13 +115,13 @@ t.test('a weight that is missing, left over or misshapen is named, with path and
     /lacks the weight \/towers\/mlp\/layers\/dense\/vars\/0/,
     2,
   )
-  await refused(({ tensors }) => tensors.clear(), /holds weights alone, and of none of the classes/)
+  await refused(({ tensors }) => tensors.clear(), /contains only weights, which fit none of the classes/)
 })
 
 t.test('a gate too many is left over', async (t) => {
   const file = await written(3, ({ tensors }) => tensors.set('gates/dense/vars/0', counted(6, 2)))
   t.throws(() => recognise(blocksOf(file), { name: 'mixture_of_experts', options: {} }, 'x'), {
-    message: /x: \/gates\/dense\/vars\/0 \[6,2\] is unexpected: mixture_of_experts has no/,
+    message: 'x: 4 MLPs and 2 gates make no mixture_of_experts; they fit multi_gate',
   })
 })
 
@@ -129,9 +129,9 @@ t.test('hints must agree with the file', async (t) => {
   const blocks = blocksOf(await written(3))
   const refused = (hints: object, message: RegExp) =>
     t.throws(() => recognise(blocks, { options: {}, ...hints }, 'x'), { code: 'INVALID_REQUEST', message })
-  refused({ sparseFields: 3 }, /x: has 2 sparse fields, not 3/)
-  refused({ num_tasks: 1e9 }, /x: has 2 tasks, not 1000000000/)
-  refused({ options: { num_experts: 65536 } }, /x: has 2 experts, not 65536/)
+  refused({ sparseFields: 3 }, /x has 2 sparse fields, not 3/)
+  refused({ num_tasks: 1e9 }, /x has 2 tasks, not 1000000000/)
+  refused({ options: { num_experts: 65536 } }, /x has 2 experts, not 65536/)
   t.throws(() => recognise(blocks, { options: { dim_hidden_expert: 9 } }, 'x'), { message: /must be \[6,9\]/ })
   t.throws(() => recognise(blocks, { options: {}, num_emb: 6 }, 'x'), {
     message: /embeddings of this .* must be \[6,2\]/,
@@ -156,5 +156,5 @@ t.test('what the class can not hold is refused', async (t) => {
     dim_hidden_head: 2,
     dropout_proj_head: 0,
   }
-  await t.rejects(writeKerasWeights(aitm, shape, none, 3), { message: /does not build on Keras 3; --keras 2/ })
+  await t.rejects(writeKerasWeights(aitm, shape, none, 3), { message: /does not build on Keras 3: use --keras 2/ })
 })

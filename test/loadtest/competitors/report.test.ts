@@ -89,16 +89,16 @@ t.test('the overview has a row for each server and form, multigate first, and �
     '| server | S2: prod model, 1 row | S3: prod model, 1 user × 100 candidates | S3 at 3×: in 60 ms, of the maximum |',
     '| --- | --: | --: | --: |',
     '| multigate, tensors, new candidates | 8,000 | 1,000 | 25 % |',
-    '| multigate, tensors, candidates seen before | – | 1,500 | – |',
+    '| multigate, tensors, cached candidates | – | 1,500 | – |',
     '| Fastify + onnxruntime-node in the handler | 4,000 | 500 | – |',
   ])
 })
 
 t.test('the report says who was left out, what was late, and how servers compare', async (t) => {
   const text = toMarkdown(report)
-  t.match(text, '**Left out: Triton**, not installed: no Python 3.12')
+  t.match(text, '**Omitted: Triton**, not installed: no Python 3.12')
   t.match(text, 'FastAPI: fastapi 0.1.0.')
-  t.match(text, '| multigate, tensors, candidates seen before | 1,500 | 1,500 – 1,500 | 150,000 | 3.00 |')
+  t.match(text, '| multigate, tensors, cached candidates | 1,500 | 1,500 – 1,500 | 150,000 | 3.00 |')
   t.match(text, '| 97 % |')
   t.match(text, '| multigate, tensors, new candidates | 0.8× | 800 | 250 | 31 % | 25 % |')
   t.match(text, '| multigate, tensors, new candidates | 3× † | 3,000 |')

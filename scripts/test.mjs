@@ -2,9 +2,9 @@
 //   npm run test:unit                   tests without network, child processes and Python: *.test.ts
 //   npm test                            those, and *.system.test.ts
 //   npm run test:full                   those, and *.full.test.ts, which take long; then the coverage thresholds
-//   npm test -- test/model/x.test.ts    the named files (source or compiled), with tap's own options
-// The last line is `N passed, N failed` (`, N skipped` where there were any).  It counts assertions; a missed coverage
-// threshold counts as one failure more.
+//   npm test -- test/model/x.test.ts    the named files (source or compiled), with tap's options
+// The last line is `N passed, N failed` (and `, N skipped`, if any).  It counts assertions; a missed coverage threshold
+// counts as one more failure.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -39,7 +39,7 @@ const args =
   tier === undefined
     ? [first, ...rest].map((arg) => arg.replace(/^(?:\.\/)?(test\/.*)\.ts$/, 'build/$1.js'))
     : [...testFiles().filter(tier), ...rest]
-// Only a terminal can show progress that overwrites itself.
+// Only a terminal can overwrite its progress.
 const reporter = process.stdout.isTTY ? 'terse' : './scripts/test-reporter.mjs'
 // Compiled plans of this run's compiler, not of whatever was here before.
 const cache = mkdtempSync(join(tmpdir(), 'multigate-test-cache-'))
@@ -52,7 +52,7 @@ const run = spawnSync(process.execPath, [tap, 'run', `--reporter=${reporter}`, `
 rmSync(cache, { recursive: true, force: true })
 
 const count = countAssertions()
-// A test file that crashes or times out fails the run even where none of its assertions did.
+// A test file that crashes or times out fails the run even if none of its assertions failed.
 if (run.status !== 0 && count.failed === 0) count.failed = 1
 if (run.status === 0 && count.passed + count.failed + count.skipped === 0) {
   console.error('no test ran')
@@ -71,7 +71,7 @@ function testFiles() {
     .sort()
 }
 
-/** tap assembles its Test class from the configured plugins, once for every install and configuration. */
+/** tap builds its Test class from the configured plugins, once per install and configuration. */
 function generateTap() {
   const stamp = 'node_modules/.multigate-tap'
   const value = createHash('sha256')
@@ -97,7 +97,7 @@ function countAssertions() {
   parser.on('pass', () => count.passed++)
   parser.on('fail', ({ fullname, diag }) => {
     count.failed++
-    // Said again at the end, where it is found whatever the reporter showed.
+    // Repeated at the end, whatever the reporter printed.
     const { fileName = '', lineNumber = '' } = diag?.at ?? {}
     console.error(`FAILED ${fullname} ${fileName}:${lineNumber}`)
   })

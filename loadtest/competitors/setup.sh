@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs the competitors that are not written in JavaScript, each into a virtual environment of its own: FOLDER/<competitor>.
+# Installs the competitors that are not written in JavaScript, each into its own virtual environment: FOLDER/<competitor>.
 #   bash loadtest/competitors/setup.sh FOLDER [COMPETITOR …]
-# Does nothing for a competitor that is there already with the same pinned packages.  Says on standard error what it does, and
-# on standard output one line a competitor: `<competitor>: ready` or `<competitor>: not installed: <why>`.
+# Skips competitors that are installed with the same pinned packages.  Prints progress on standard error, and one line per
+# competitor on standard output: `<competitor>: ready` or `<competitor>: not installed: <why>`.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 folder=${1:?a folder}
@@ -12,7 +12,7 @@ mkdir -p "$folder"
 
 say() { echo "$*" >&2; }
 
-# The first Python that VERSIONS (an expression of sys.version_info) holds for; with a shared library, if `shared` is asked for.
+# The first Python for which VERSIONS (an expression of sys.version_info) is true; with `shared`, one with a shared library.
 python_for() {
   local versions=$1 shared=${2:-} candidate
   for candidate in ${MULTIGATE_COMPETITORS_PYTHON:-} python3.12 python3 python3.13 python3.11 \
@@ -42,7 +42,7 @@ install_packages() {
   fi >&2
 }
 
-# tritonserver finds its Python backend's stub beside the backend alone; the stub needs Python's shared library.
+# tritonserver looks for its Python backend's stub only next to the backend; the stub needs Python's shared library.
 finish_triton() {
   local python=$folder/triton/bin/python server version
   server=$("$python" -c 'import os, sysconfig; print(os.path.join(sysconfig.get_paths()["purelib"], "pytriton", "tritonserver"))')
@@ -53,7 +53,7 @@ finish_triton() {
     ln -sfn "$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')" "$folder/triton/python-library"
 }
 
-# Built with the crates of its Cargo.toml; the library is that of the Python package.
+# Built with the crates of its Cargo.toml; it uses the library of the Python package.
 finish_rust() {
   local library
   say "rust: compiling (half a minute)"

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
-import { Worker } from 'node:worker_threads'
 import { isTransient, ModelError, reasonOf } from '../base/errors.ts'
+import { runThread } from '../base/one-shot-thread.ts'
 import { fileReason, sizeOfOrdinary } from '../base/regular-file.ts'
 
 export type ModelJsonFormat = 'layers' | 'graph_model'
@@ -40,11 +40,8 @@ export async function readModelJson(path: string): Promise<ModelJsonAnswer> {
 }
 
 function readInThread(path: string): Promise<ModelJsonAnswer> {
-  return new Promise((resolve) => {
-    const worker = new Worker(new URL('./model-json-thread.js', import.meta.url), { workerData: path })
-    const fail = (reason: string) => resolve({ problem: `can't be read: ${reason}`, transient: false })
-    worker.once('message', resolve)
-    worker.once('error', (error) => fail(reasonOf(error)))
-    worker.once('exit', (code) => fail(`the thread that read it ended with exit code ${code}`))
-  })
+  return runThread<ModelJsonAnswer>(new URL('./model-json-thread.js', import.meta.url), path).catch((error) => ({
+    problem: `can't be read: ${reasonOf(error)}`,
+    transient: false,
+  }))
 }

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { reasonOf } from './errors.ts'
+import { sendNoUsageData } from './usage-data.ts'
 
 /** Why a thread ended without a result. */
 export class ThreadFailure extends Error {}
@@ -16,6 +17,8 @@ export function runThread<Result, Message = Result>(
   read: (message: Message, post: (answer: unknown) => void) => Result | undefined = (message) =>
     message as unknown as Result,
 ): Promise<Result> {
+  // The thread may load ONNX Runtime.
+  sendNoUsageData()
   return new Promise((resolve, reject) => {
     const thread = new Worker(script, { workerData: data })
     thread.on('message', (message: Message) => {

@@ -1,4 +1,4 @@
-import { layOut } from '../model/features/layout.ts'
+import { createLayout } from '../model/features/layout.ts'
 import { type ExportOptions, type ExportResult, exportModel } from './export-model.ts'
 import { type ImportOptions, type ImportResult, importModel } from './import-model.ts'
 import { showProgress, type Terminal } from './terminal.ts'
@@ -44,7 +44,7 @@ function formatExport(
   { to, keras }: Pick<ExportOptions, 'to' | 'keras'>,
 ): string[] {
   const { name, version, features, tasks, architecture } = manifest
-  const { sparse, dense } = layOut(features)
+  const { sparse, dense } = createLayout(features)
   const inputs = [
     ...(sparse.length > 0 ? [`${sparse.length} sparse fields`] : []),
     ...(dense.length > 0 ? [`${dense.length} numeric fields`] : []),

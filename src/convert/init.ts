@@ -1,7 +1,7 @@
 import { ModelError } from '../model/base/errors.ts'
 import { holdsIds, type SavedSignature, type SavedTensor, widthOf } from '../model/contracts/saved-signature.ts'
 import { idsOf } from '../model/features/field.ts'
-import { layOut } from '../model/features/layout.ts'
+import { createLayout } from '../model/features/layout.ts'
 import { taskNames } from '../model/version/manifestless.ts'
 import type { Field, Side } from '../schemas/features.ts'
 import type { Graph, Manifest } from '../schemas/manifest.ts'
@@ -160,7 +160,7 @@ function expectTables(
 ): void {
   const tables = sparse.flatMap(({ ids }) => ids)
   const places = features.flatMap(({ kind }, i) => (kind === 'numeric' ? [] : [i]))
-  for (const [column, { ids }] of layOut(features, undefined, true).sparse.entries()) {
+  for (const [column, { ids }] of createLayout(features, undefined, true).sparse.entries()) {
     const rows = tables[column]
     const place = places[column]!
     if (rows === undefined || ids === rows) continue

@@ -128,9 +128,9 @@ const files: Record<string, [bytes: Uint8Array, reason: RegExp]> = {
   unknown: [unknownOperator().toBytes(), /Whatever|whatever/],
   letters: [new TextEncoder().encode('not a graph at all'), /is not an ONNX file/],
   nothing: [new Uint8Array(), /model\.onnx/],
-  doubling: [doubling(40).toBytes(), /a tensor has a side of more than 2\^31/],
-  wider: [doubling(25).toBytes(), /the tensor \S+ has \d+ elements a row, more than 1048576/],
-  tiling: [tiling().toBytes(), /the tensor tile has 50331648 elements a row, more than 1048576/],
+  doubling: [doubling(40).toBytes(), /a tensor has a dimension of more than 2\^31/],
+  wider: [doubling(25).toBytes(), /the tensor \S+ has \d+ elements per row, more than 1048576/],
+  tiling: [tiling().toBytes(), /the tensor tile has 50331648 elements per row, more than 1048576/],
   mixing: [mixing().toBytes(), /depends on the other rows of the batch/],
   fixed: [fixed().toBytes(), /answers two rows with 1 numbers, and each by itself with 2/],
   nan: [

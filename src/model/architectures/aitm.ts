@@ -5,11 +5,10 @@ import { type ClassWeight, mlpWeights, nth, type RowNetwork } from './keras-clas
 import type { LayerKit } from './kit.ts'
 
 /**
- * AITM: each task receives, by attention, what the task before it learnt.
+ * AITM: each task receives the previous task's representation through attention.
  *
  * D. Xi et al., Modeling the Sequential Dependence among Audience Multi-step Conversions, KDD 2021, in the form of the
- * reference implementation: one attention block for all transfers, its scores not divided by √H, its two positions
- * summed.
+ * reference implementation: one attention block for all transfers, scores not divided by √H, and the two positions summed.
  */
 export const aitm: Architecture<AitmOptions> = {
   logits(kit, options, flat, { tasks, seed }) {

@@ -8,9 +8,9 @@ import { answer } from './towers.ts'
 /**
  * A new model with fresh weights, on TensorFlow.js' current backend, which must be set and ready.
  *
- * Inputs `sparse` int32 [B, F] and `dense` float32 [B, D], either absent where it has no columns; output
- * `probabilities` float32 [B, T]. `graphOutputs` names the layers to read besides.
- * Throws INVALID_BUNDLE where there is no field at all.
+ * Inputs `sparse` int32 [B, F] and `dense` float32 [B, D], either absent if it has no columns; output
+ * `probabilities` float32 [B, T]. `graphOutputs` names the other layers to read.
+ * Throws INVALID_BUNDLE if there is no field.
  */
 export function buildArchitecture(options: ArchitectureOptions, shape: ModelShape): LayersModel {
   const embedded = embedInputs(options, shape) // flat [B, (F + D)·d]

@@ -4,20 +4,20 @@ import { ModelError } from '../base/errors.ts'
 import { murmur3 } from '../base/murmur3.ts'
 
 /*
- * The parts that all architectures share, of TensorFlow.js' own layers alone, so that any TensorFlow.js program opens a
- * saved model. Every layer has a name of its own, and its initial weights follow from that name and the model's seed:
- * adding a task or an expert leaves the others' initial weights as they were.
+ * The parts that all architectures share. They use only standard layers, so that any TensorFlow.js program can load a saved
+ * model. Every layer has a unique name, and its initial weights follow from the name and the model's seed: adding a task or an
+ * expert does not change the initial weights of others.
  *
  * In shapes: B rows, F sparse fields, D dense features, d embedding dimension, T tasks.
  */
 
-/** What a model reads and answers, beside its options. */
+/** Inputs and outputs of a model. */
 export interface ModelShape {
   /** F: columns of the input `sparse`; 0 leaves the input out. */
   sparseFields: number
   /** D: columns of the input `dense`; 0 leaves the input out. */
   denseFields: number
-  /** Rows of the embedding table: every id is below. */
+  /** Rows of the embedding table; ids are smaller. */
   ids: number
   /** Names of the tasks, in the order of the output's columns. */
   tasks: string[]
@@ -32,7 +32,7 @@ export interface EmbeddedInputs {
 }
 
 /**
- * Every sparse id a row of one table, every dense feature a learnt direction scaled by its value, side by side.
+ * Embeds each sparse id as a row of one table and each dense feature as a learnt direction scaled by its value, concatenated.
  *
  * Inputs `sparse` int32 [B, F] and `dense` float32 [B, D].
  */
@@ -99,7 +99,7 @@ export function mlp(
   for (let i = 0; i < depth - 1; i++) {
     out = dense(`${name}/dense_${i}`, hidden, seed).apply(out) as SymbolicTensor // [B, hidden]
     if (normalisation === 'batch') {
-      // Keras' defaults; TensorFlow.js has the same, written out since a saved model depends on them.
+      // Keras' defaults, written out because saved models depend on them.
       const normalise = layers.batchNormalization({ name: `${name}/norm_${i}`, momentum: 0.99, epsilon: 1e-3 })
       out = normalise.apply(out) as SymbolicTensor // [B, hidden]
     }
@@ -115,7 +115,7 @@ export function mlp(
   return dense(`${name}/output`, output, seed).apply(out) as SymbolicTensor // [B, output]
 }
 
-/** A Dense layer, its kernel drawn by Keras' default, Glorot's uniform distribution; biases start at 0. */
+/** A Dense layer with Keras' default initialisation: Glorot uniform kernel, zero bias. */
 export function dense(
   name: string,
   units: number,
@@ -131,15 +131,15 @@ export function dense(
   })
 }
 
-/** Columns side by side: [B, a], [B, b], … → [B, a + b + …], as a layer of this name however many there are. */
+/** Concatenates columns: [B, a], [B, b], … → [B, a + b + …], in a layer of this name even for a single input. */
 export function join(name: string, parts: SymbolicTensor[]): SymbolicTensor {
-  // Concatenate wants two inputs at least.
+  // Concatenate needs at least two inputs.
   const layer =
     parts.length > 1 ? layers.concatenate({ name, axis: -1 }) : layers.activation({ name, activation: 'linear' })
   return layer.apply(parts.length > 1 ? parts : parts[0]!) as SymbolicTensor
 }
 
-/** Vectors of one width on top of each other: n × [B, w] → [B, n, w]. */
+/** Stacks vectors of one width: n × [B, w] → [B, n, w]. */
 export function stack(name: string, parts: SymbolicTensor[]): SymbolicTensor {
   const width = parts[0]!.shape[1]!
   const row =
@@ -149,7 +149,7 @@ export function stack(name: string, parts: SymbolicTensor[]): SymbolicTensor {
   return layers.reshape({ name, targetShape: [parts.length, width] }).apply(row) as SymbolicTensor // [B, n, w]
 }
 
-/** A layer's seed. Never 0, which TensorFlow.js takes for none. */
+/** A layer's seed. Never 0, which TensorFlow.js takes as no seed. */
 function seedOf(name: string, seed: number): number {
   return murmur3(name, seed) || 1
 }

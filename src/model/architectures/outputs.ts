@@ -1,13 +1,13 @@
 import type { ArchitectureOptions } from '../../schemas/architecture.ts'
 import { architectureOf } from './table.ts'
 
-/** Names of the layers whose outputs a model answers with; a manifest's `graph.outputs`. */
+/** Names of a model's output layers; a manifest's `graph.outputs`. */
 export interface GraphOutputs {
   /** [B, T] */
   probabilities: string
   /** [B, T] */
   logits: string
-  /** Per task the layer of its gate's weights [B, E], where the architecture has gates. */
+  /** Per task, the layer of its gate weights [B, E], if the architecture has gates. */
   gates?: Record<string, string>
 }
 

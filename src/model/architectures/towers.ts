@@ -22,10 +22,10 @@ export function tower(x: SymbolicTensor, task: string, options: TowersOptions, s
   })
 }
 
-/** The model that ends in these logits, T × [B, 1]: layers `logits` [B, T] and `probabilities` [B, T], its output. */
+/** The model with these logits, T × [B, 1]: layers `logits` [B, T] and `probabilities` [B, T], its output. */
 export function answer(name: string, { inputs }: EmbeddedInputs, logits: SymbolicTensor[]): LayersModel {
-  const joined = join('logits', logits) // [B, T]
+  const concatenated = join('logits', logits) // [B, T]
   const sigmoid = layers.activation({ name: 'probabilities', activation: 'sigmoid' })
-  const probabilities = sigmoid.apply(joined) as SymbolicTensor // [B, T]
+  const probabilities = sigmoid.apply(concatenated) as SymbolicTensor // [B, T]
   return model({ name, inputs, outputs: probabilities })
 }

@@ -2,9 +2,9 @@
 export interface Clock {
   /** Milliseconds, monotonic; the origin is arbitrary. */
   now(): number
-  /** Calls `callback` once, `ms` from now; answers how to cancel that. */
+  /** Calls `callback` once, `ms` from now; returns a function that cancels it. */
   after(ms: number, callback: () => void): () => void
-  /** Calls `callback` once what arrives at this moment has been taken in. */
+  /** Calls `callback` at the end of this turn of the event loop. */
   soon(callback: () => void): void
 }
 
@@ -14,7 +14,7 @@ export const systemClock: Clock = {
     const timer = setTimeout(callback, Math.max(0, ms))
     return () => clearTimeout(timer)
   },
-  // The check phase comes right after the poll phase in which sockets are read: requests that arrived together meet.
+  // The check phase follows the poll phase, which reads sockets: requests that arrived together are handled together.
   soon: (callback) => {
     setImmediate(callback)
   },

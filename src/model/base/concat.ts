@@ -1,6 +1,6 @@
 type Numbers = Float32Array | Int32Array | Uint8Array
 
-/** One array after the other; a single one is answered as it is. */
+/** Concatenates arrays; a single array is returned without a copy. */
 export function concat<T extends Numbers>(type: new (length: number) => T, arrays: readonly T[]): T {
   if (arrays.length === 1) return arrays[0]!
   const all = new type(arrays.reduce((sum, { length }) => sum + length, 0))

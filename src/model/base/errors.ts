@@ -2,40 +2,39 @@ import type { ProblemItem } from '../../schemas/problem.ts'
 import { missingPackage } from './optional-packages.ts'
 
 /**
- * The closed set of ways in which a model can refuse or fail.
+ * The closed set of codes with which a model refuses or fails.
  *
- * `model/` throws nothing else on purpose; `server/errors.ts` alone maps a code to an HTTP status, and
- * `docs/errors.md` lists them all.
+ * `model/` throws no other errors on purpose. Only `server/errors/` maps codes to HTTP statuses; `docs/errors.md` lists them.
  */
 export const modelErrorCodes = [
-  /** The request's values don't fit the model; `problems` says where. */
+  /** Values of the request do not fit the model; `problems` lists them. */
   'INVALID_REQUEST',
   'MODEL_NOT_FOUND',
   'VERSION_NOT_FOUND',
   'TOO_MANY_ROWS',
-  /** The queue's bound is reached; `retryAfterSeconds` is the predicted time until it has drained. */
+  /** The queue is full; `retryAfterSeconds` is the predicted time until it has drained. */
   'QUEUE_FULL',
   /** Accepted, but not answered in time; `stage` says where the request was. */
   'DEADLINE_EXCEEDED',
-  /** The caller gave up before the answer was there. */
+  /** The caller cancelled the request. */
   'CANCELLED',
   /** The engine threw, or its worker died, while it computed this request. */
   'MODEL_FAILED',
   /** No version of the model is loaded (yet). */
   'NOT_READY',
-  /** The model or the process is shutting down and takes nothing new. */
+  /** The model or the process is shutting down and accepts no new requests. */
   'DRAINING',
-  /** A bundle on disk is malformed, incomplete, damaged, or contradicts itself. */
+  /** A bundle on disk is malformed, incomplete, damaged or contradictory. */
   'INVALID_BUNDLE',
-  /** A graph holds something the engine can't run; the message names the layer or node. */
+  /** The engine cannot run a part of the graph; the message names the layer or node. */
   'UNSUPPORTED_GRAPH',
-  /** An engine was asked for that can't work on this machine. */
+  /** The requested engine does not work on this machine. */
   'ENGINE_UNAVAILABLE',
 ] as const
 
 export type ModelErrorCode = (typeof modelErrorCodes)[number]
 
-/** One wrong value: `path` is a JSON pointer (RFC 6901) into the document that held it. */
+/** One wrong value; `path` is a JSON pointer (RFC 6901) to it. */
 export type Violation = ProblemItem
 
 export interface ModelErrorDetails {

@@ -11,13 +11,13 @@ export function shortName(name: string): string {
 /** Most names in a message. */
 const most = 20
 
-/** The first names, and how many more there are. */
+/** The first names, and the number of the others. */
 export function listNames(names: readonly string[]): string {
   const shown = names.slice(0, most).join(', ')
   return names.length > most ? `${shown} and ${names.length - most} more` : shown
 }
 
-/** The end of a message about an unknown name: the known name that was probably meant, if one is close, and the known names. */
+/** The end of a message about an unknown name: a suggestion, if a known name is close, and the known names. */
 export function suggestNames(wrong: string, known: readonly string[], lead = 'it has'): string {
   if (known.length === 0) return ''
   const meant = closestName(wrong, known)

@@ -6,12 +6,12 @@ import { ModelError, reasonOf } from './errors.ts'
 import { sendNoUsageData } from './usage-data.ts'
 
 /**
- * ONNX Runtime: as the package brings it along (scripts/bundle-onnxruntime.mjs), else as it is installed in a checkout. The
- * types are those of `onnxruntime-node`, of which nothing else is imported.
+ * ONNX Runtime: the copy in the package (scripts/bundle-onnxruntime.mjs), or in a checkout the installed one. Only types are
+ * imported from `onnxruntime-node`.
  */
 export const onnxruntime = openRuntime(join(import.meta.dirname, '../../..'))
 
-/** Of the folder that compiled files are in. Throws ENGINE_UNAVAILABLE, which says what to do. */
+/** `build`: the folder of compiled files. Throws ENGINE_UNAVAILABLE with instructions. */
 export function openRuntime(build: string, { platform, arch } = process): typeof OnnxRuntime {
   sendNoUsageData()
   const require = createRequire(join(build, 'package.json'))

@@ -1,11 +1,11 @@
 /*
- * Packages that only some uses need. A checkout has them for its tests; a user of the package installs those that are wanted:
+ * Packages that only some uses need. A checkout has all of them for its tests; users of the package install what they need:
  * package.json lists them as optional peers.
  */
 
 const tensorflow = ['core', 'layers', 'converter', 'backend-wasm'].map((part) => `@tensorflow/tfjs-${part}@4`)
 
-/** What to install where a package is missing: TensorFlow.js works only with several of its packages together. */
+/** Packages to install if one is missing: TensorFlow.js needs several of its packages together. */
 export const optionalPackages: Record<string, string[]> = {
   '@tensorflow/tfjs-core': tensorflow,
   '@tensorflow/tfjs-layers': tensorflow,
@@ -16,7 +16,7 @@ export const optionalPackages: Record<string, string[]> = {
   h5wasm: ['h5wasm@0.10'],
 }
 
-/** What is missing and how to install it, of an import that failed for want of an optional package. */
+/** The missing optional package and how to install it, if that is why an import failed. */
 export function missingPackage(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined
   const name = /^Cannot find package '((?:@[^/']+\/)?[^/']+)/.exec(error.message)?.[1]

@@ -1,7 +1,7 @@
 import { isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { ModelError } from './errors.ts'
 
-/** The absolute path of `name` below `base`; INVALID_BUNDLE where it is absolute or leaves `folder`. */
+/** The absolute path of `name` below `base`; throws INVALID_BUNDLE if it is absolute or leaves `folder`. */
 export function pathInside(folder: string, base: string, name: string): string {
   const path = resolve(join(base, name))
   const fromFolder = relative(folder, path)

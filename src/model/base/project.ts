@@ -1,10 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
-/** The folder of package.json, for sources and compiled files alike. */
+/** The folder of package.json, from sources and compiled files alike. */
 export const projectRoot = folderOfPackage(import.meta.dirname)
 
-/** Version of multigate, as package.json has it. */
+/** Version of multigate in package.json. */
 export const multigateVersion: string = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8')).version
 
 function folderOfPackage(from: string): string {

@@ -1,4 +1,4 @@
-/** Columns side by side, the first `left` of them aligned to the left, the others to the right. */
+/** Aligns the first `left` columns to the left, the others to the right. */
 export function formatTable(header: string[], rows: string[][], left = 1): string {
   const widths = header.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]!.length)))
   const line = (cells: string[]) =>

@@ -20,7 +20,7 @@ export async function checksums(folder: string): Promise<Record<string, string>>
     const path = join(entry.parentPath, entry.name)
     const name = relative(folder, path).split(sep).join('/')
     try {
-      // A link may lead to a folder; a pipe would be waited for.
+      // A link may lead to a folder; a pipe would block.
       if ((await stat(path)).isFile()) files[name] = await sha256(path)
     } catch (cause) {
       throw new ModelError('INVALID_BUNDLE', `${name} can't be read: ${fileReason(cause)}`, { cause })

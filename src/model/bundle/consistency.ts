@@ -3,7 +3,7 @@ import { closestName } from '../base/closest-name.ts'
 import { requiredMessage } from '../features/field.ts'
 import { layoutOf } from '../features/layout.ts'
 
-/** What a well-formed manifest says against itself; each begins with a JSON pointer. Empty where all agrees. */
+/** Contradictions in a well-formed manifest; each begins with a JSON pointer. */
 export function contradictions(manifest: Manifest): string[] {
   return [
     ...features(manifest),
@@ -44,7 +44,7 @@ function tasks(manifest: Manifest): string[] {
       if (names.includes(name)) return
       const meant = closestName(name, names)
       problems.push(
-        `/derived/${i}/product/${j} is no task: ${JSON.stringify(name)}; known are ${names.join(', ')}${meant === undefined ? '' : `; did you mean ${meant}?`}`,
+        `/derived/${i}/product/${j} is not a task: ${JSON.stringify(name)}; known are ${names.join(', ')}${meant === undefined ? '' : `; did you mean ${meant}?`}`,
       )
     })
   })
@@ -83,12 +83,12 @@ function graph({ graph, features, tasks, files }: Manifest): string[] {
   const fields = features.filter(({ kind }) => kind !== 'numeric').length
   if (Array.isArray(own) && own.length > 1 && own.length !== fields)
     problems.push(
-      `/graph/inputs/sparse lists ${own.length} tensors for ${fields} sparse fields: it is one tensor, or one a field`,
+      `/graph/inputs/sparse lists ${own.length} tensors for ${fields} sparse fields: there must be one tensor, or one per field`,
     )
   if (graph.inputs.ids === 'shared' && Array.isArray(own) && own.length > 1)
     problems.push('/graph/inputs/ids must be per_field: each sparse field has a tensor')
   for (const name of Object.keys(graph.outputs.gates ?? {})) {
-    if (!tasks.some((task) => task.name === name)) problems.push(`/graph/outputs/gates/${name} is no task`)
+    if (!tasks.some((task) => task.name === name)) problems.push(`/graph/outputs/gates/${name} is not a task`)
   }
   return problems
 }
@@ -123,8 +123,8 @@ function drift({ drift, features, tasks, derived }: Manifest): string[] {
   const problems: string[] = []
   const check = (path: string, distribution: Distribution, known: boolean) => {
     const bins = 'ids' in distribution ? distribution.ids : distribution.edges
-    if (!known) problems.push(`${path} fits no field or task of that name`)
-    if (distribution.shares.length !== bins.length + 1) problems.push(`${path}/shares must be one more than its bins`)
+    if (!known) problems.push(`${path} matches no field or task of that name`)
+    if (distribution.shares.length !== bins.length + 1) problems.push(`${path}/shares must have one more value than there are bins`)
     const ascends = 'ids' in distribution || bins.every((edge, i) => i === 0 || edge > bins[i - 1]!)
     if (!ascends) problems.push(`${path}/edges must ascend`)
   }
@@ -146,7 +146,7 @@ function drift({ drift, features, tasks, derived }: Manifest): string[] {
   return problems
 }
 
-/** Places of names that stood before. */
+/** Indices of names that occur earlier in the list. */
 function repeated(names: readonly string[]): number[] {
   return names.flatMap((name, i) => (names.indexOf(name) < i ? [i] : []))
 }

@@ -10,10 +10,10 @@ import { readManifestInThread } from './manifest-in-thread.ts'
 
 export const manifestFile = 'manifest.json'
 
-/** Largest manifest, bytes: most are small, but vocabularies can be long. */
+/** Maximum size of a manifest, bytes: most are small, but vocabularies can be long. */
 const largestManifest = 256 * 1024 * 1024
 
-/** Manifests up to this size, bytes, are parsed in the calling thread: that takes a few milliseconds. */
+/** Manifests up to this size, bytes, are parsed in the calling thread, which takes a few milliseconds. */
 const smallManifest = 1 << 18
 
 /** Parses and checks a manifest's text; `where` names it in errors. */
@@ -39,7 +39,7 @@ function checkManifest(json: unknown, where: string): { manifest: Manifest; prob
         : contradictions(manifest)
     return { manifest, problems }
   } catch (cause) {
-    // The stack has overflown.
+    // Stack overflow.
     return invalid(`${where} can't be checked: ${reasonOf(cause)}`, cause)
   }
 }

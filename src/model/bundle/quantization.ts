@@ -1,13 +1,13 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Manifest } from '../../schemas/manifest.ts'
-import { ModelError, reasonOf } from '../base/errors.ts'
-import { sizeOfOrdinary } from '../base/regular-file.ts'
+import { ModelError } from '../base/errors.ts'
+import { fileReason, sizeOfOrdinary } from '../base/regular-file.ts'
 import { type Layout, layoutOf } from '../features/layout.ts'
 import type { Bundle } from './read.ts'
 
 /**
- * Encoded rows that were not trained on, row-major. The first ⌈rows / 2⌉ set the scales of int8, the others judge it.
+ * Encoded rows that were not used in training, row-major. The first ⌈rows / 2⌉ set the scales of int8, the others evaluate it.
  */
 export interface QuantizationRows {
   rows: number
@@ -19,14 +19,14 @@ export interface QuantizationRows {
   labels: Float32Array | undefined
 }
 
-/** Scales settle within some thousands of rows; these bounds only keep a wrong file from taking all memory. */
+/** Some thousands of rows suffice for scales; these limits only keep a wrong file from exhausting memory. */
 export const mostQuantizationRows = 100_000
 export const mostQuantizationBytes = 256 * 1024 * 1024
 
 const bytesPerValue = 4
 
 /**
- * The quantization rows of a version whose checksums `readBundle` has verified; undefined where it has none.
+ * The quantization rows of a version whose checksums `readBundle` has verified; undefined if it has none.
  *
  * Rejects with INVALID_BUNDLE, naming the file and the place in it, if it is larger than the bounds above or has another
  * size than the manifest says, or for an id outside its field's range, a dense value that is not finite, or a label other
@@ -55,7 +55,7 @@ export async function readQuantizationRows({ folder, manifest }: Bundle): Promis
   return { rows, sparse, dense, labels }
 }
 
-/** The bytes of the file that `readQuantizationRows` reads. Throws INVALID_BUNDLE where it would refuse their number. */
+/** The content of the file that `readQuantizationRows` reads. Throws INVALID_BUNDLE if it would be too large to be read. */
 export function encodeQuantizationRows({ rows, sparse, dense, labels = new Float32Array() }: QuantizationRows): Buffer {
   const bytes = Buffer.alloc(boundedSize(rows, sparse.length + dense.length + labels.length, 'quantization rows'))
   let offset = 0
@@ -72,20 +72,19 @@ function boundedSize(rows: number, values: number, where: string): number {
   return size
 }
 
-/** The size is looked at first, so that no more than `size` bytes are read. */
+/** Checks the size first, so that no more than `size` bytes are read. */
 async function readExactly(path: string, size: number, where: string): Promise<Buffer> {
   try {
     const actual = await sizeOfOrdinary(path)
-    if (actual !== size) invalid(`${where} has ${actual} bytes, not the ${size} that its manifest says`)
+    if (actual !== size) invalid(`${where} has ${actual} bytes, not ${size} as its manifest says`)
     return await readFile(path)
   } catch (cause) {
     if (cause instanceof ModelError) throw cause
-    // Without its place on this machine, which is nobody's business.
-    return invalid(`${where} can't be read: ${reasonOf(cause).split(', ')[0]}`, cause)
+    return invalid(`${where} can't be read: ${fileReason(cause)}`, cause)
   }
 }
 
-/** `count` values from the value numbered `first` on. */
+/** `count` values from index `first`. */
 function readFloats(bytes: Buffer, first: number, count: number): Float32Array {
   const values = new Float32Array(count)
   for (let i = 0; i < count; i++) values[i] = bytes.readFloatLE((first + i) * bytesPerValue)
@@ -99,7 +98,7 @@ function wrongId(sparse: Int32Array, { sparse: fields }: Layout): string | undef
   })
   if (bad < 0) return undefined
   const { offset, ids, field } = fields[bad % fields.length]!
-  return `${place('sparse', bad, fields.length)} is ${sparse[bad]}, no id of ${field.name}: must be from ${offset} to ${offset + ids - 1}`
+  return `${place('sparse', bad, fields.length)} is ${sparse[bad]}, not an id of ${field.name}: must be from ${offset} to ${offset + ids - 1}`
 }
 
 function wrongNumber(dense: Float32Array, { dense: fields }: Layout): string | undefined {
@@ -114,7 +113,7 @@ function wrongLabel(labels: Float32Array, tasks: Manifest['tasks']): string | un
   return `${place('labels', bad, tasks.length)} is ${labels[bad]}: a label of ${tasks[bad % tasks.length]!.name} must be 1, 0 or NaN`
 }
 
-/** Block, row and column. */
+/** JSON pointer to block, row and column. */
 const place = (block: string, index: number, width: number) => `/${block}/${Math.floor(index / width)}/${index % width}`
 
 function invalid(message: string, cause?: unknown): never {

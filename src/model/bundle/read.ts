@@ -13,15 +13,15 @@ export interface Bundle {
   /** Absolute path. */
   folder: string
   manifest: Manifest
-  /** The graph has no manifest: this one was made of what the graph says, and names no features. */
+  /** Whether the manifest was derived from the graph; such a manifest names no features. */
   manifestless?: { signature: SavedSignature }
 }
 
 /**
  * Reads and verifies `<root>/<name>/<version>/`, which has a manifest.
  *
- * Throws INVALID_BUNDLE, naming the file and the place in it, if the manifest is missing, malformed or contradicts itself
- * or its folder, or if a file is missing, leaves the folder, or has another checksum.
+ * Throws INVALID_BUNDLE, naming the file and the place in it, if the manifest is missing, malformed, or contradicts itself or
+ * its folder, or if a file is missing, is outside the folder, or has a different checksum.
  */
 export async function readManifestBundle(root: string, name: string, version: string): Promise<Bundle> {
   const folder = join(root, name, version)
@@ -42,7 +42,7 @@ async function verifyFiles(folder: string, manifest: Manifest, version: string):
     let actual: string
     try {
       const path = await realpath(join(folder, file))
-      // Not any name that begins with two dots: Kubernetes mounts files as links into a folder `..data`.
+      // Names may begin with two dots: Kubernetes mounts files as links into a folder `..data`.
       if (`${relative(inside, path)}${sep}`.startsWith(`..${sep}`))
         invalid(`${version}/${file} leads out of its folder`)
       await sizeOfOrdinary(path)
@@ -57,7 +57,7 @@ async function verifyFiles(folder: string, manifest: Manifest, version: string):
   }
 }
 
-/** Weights that the graph names must be listed too: else nobody would have looked at them. */
+/** Files of weights that the graph names must be listed too, so that their checksums are verified. */
 async function verifyShards(folder: string, { graph, files }: Manifest, where: string): Promise<void> {
   let shards: unknown[]
   try {
@@ -66,7 +66,7 @@ async function verifyShards(folder: string, { graph, files }: Manifest, where: s
         ? await variableFiles(folder, posix.dirname(graph.file))
         : namedFiles(graph.format, await readFile(join(folder, graph.file)))
   } catch {
-    // What is wrong with the graph itself, the engine says.
+    // The engine reports problems of the graph itself.
     return
   }
   for (const shard of shards) {
@@ -88,7 +88,7 @@ function invalid(message: string, cause?: unknown): never {
   throw new ModelError('INVALID_BUNDLE', message, { cause })
 }
 
-/** Files of variables that stand beside a SavedModel in the folder `beside` of `folder`, relative to it; none where it has none. */
+/** Variable files of the SavedModel in `folder`/`beside`, relative to the latter. */
 async function variableFiles(folder: string, beside: string): Promise<string[]> {
   const directory = 'variables'
   const names = await readdir(join(folder, beside, directory)).catch(() => [])

@@ -3,7 +3,7 @@ import type { Calibration } from '../../schemas/manifest.ts'
 /** Maps a raw probability in [0, 1] to a calibrated one in [0, 1]; monotone. */
 export type Calibrator = (probability: number) => number
 
-/** Without a calibration the raw probability is the answer. */
+/** Without a calibration, raw probabilities are unchanged. */
 export function createCalibrator(calibration: Calibration | undefined): Calibrator {
   if (calibration === undefined) return (probability) => probability
   switch (calibration.method) {
@@ -26,7 +26,7 @@ export function sigmoid(x: number): number {
   return 1 / (1 + Math.exp(-x))
 }
 
-/** Finite also at 0 and 1, which float32 probabilities reach. */
+/** Finite even at 0 and 1, which float32 probabilities can reach. */
 function logit(probability: number): number {
   const inside = Math.min(Math.max(probability, 1e-12), 1 - 1e-12)
   return Math.log(inside / (1 - inside))

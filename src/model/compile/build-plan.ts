@@ -6,7 +6,7 @@ import { compile } from './compile.ts'
 import type { PrepareRequest } from './prepare-request.ts'
 import { makeFolder, savePlan, unfinished } from './store/plan-files.ts'
 
-/** Compiles into `folder`; what is needed meanwhile stands beside it, so that large tables are linked, not copied. */
+/** Compiles into `folder`. Temporary files are beside it, so that large tables can be linked instead of copied. */
 export async function buildPlan(
   { source, output, sides, fields, precision, quantization }: PrepareRequest,
   folder: string,

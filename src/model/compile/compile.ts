@@ -13,19 +13,19 @@ import { splitSides } from './sides/split-sides.ts'
 import type { CompiledGraph, Plans } from './store/compiled-graph.ts'
 
 export interface CompileOptions {
-  /** Per input the side of each column; where they are not known, the graph is not taken apart. */
+  /** Per input, the side of each column; if unknown, the graph is not split. */
   sides: Sides | undefined
-  /** Per input of ids, the ids that each column can hold, where they are known. */
+  /** Per input of ids, the ids that each column can hold, if known. */
   fields: Record<string, FieldIds[]>
-  /** Rows for int8: the first part sets its scales, the second judges. Without them it is not compiled. */
+  /** Rows for int8: the first half sets its scales, the second evaluates it. Without them int8 is not compiled. */
   quantization: { scales: InputRows; judged: JudgedRows | undefined } | undefined
-  /** Sees the graph after each pass over all of it. */
+  /** Receives the graph after each pass. */
   watch?: Watch
 }
 
 /**
- * What int8 may cost, cheapest first: the first that clearly passes its check is taken. Measured: copies of dense values matter
- * most, second terms for the last layers next.
+ * Efforts of int8, cheapest first: the first that passes its evaluation by a margin is taken. Measured: copies of dense values
+ * matter most, second terms for the last layers next.
  */
 const efforts: Effort[] = [
   { spread: 4, copies: 1, refine: 'none' },
@@ -36,10 +36,10 @@ const efforts: Effort[] = [
 ]
 
 /**
- * A saved graph → plans that compute the same for less. Changes `graph`. Of tables in files it writes the bytes of int8 to
- * files beside them: see `settleTables`.
+ * Compiles a saved graph into cheaper graphs with the same outputs. Changes `graph`. For tables in files it writes int8 tables
+ * to files beside them: see `settleTables`.
  *
- * Rejects with an Error that says why where the graph is left alone: then it runs as it was saved.
+ * Rejects with an Error that gives the reason if the graph cannot be compiled; then it is served as saved.
  */
 export async function compile(graph: Graph, options: CompileOptions): Promise<CompiledGraph> {
   const passes = await optimise(graph, options.watch)
@@ -64,7 +64,7 @@ async function compileInt8(
   const { maxima, ranges } = await calibrate(graph, scales)
   const equalised = graph.copy()
   const hidden = equalise(equalised, maxima)
-  if (hidden.size === 0) throw new Error('no hidden layer was found whose values could be bytes')
+  if (hidden.size === 0) throw new Error('no hidden layer was found that could be computed in bytes')
   const tables = new Map<string, TableScales>()
   const float32 = fullVariant(graph)
   const expected = { scales: await logitsOf(float32, scales), judged: judged && (await logitsOf(float32, judged)) }
@@ -77,7 +77,7 @@ async function compileInt8(
       judged && expected.judged && compareLogits(expected.judged, await logitsOf(plans.full, judged), judged)
     const int8 = { ...plans, effort, verdict, passes: [describe(equalised, 'equalise', hidden.size), report] }
     if (verdict === undefined || passesClearly(verdict)) return int8
-    // Where none does clearly, the most exact of those that pass at all.
+    // If none passes by a margin, the most accurate of those that pass.
     if (best === undefined || isBetter(verdict, best.verdict!)) best = int8
   }
   return best!
@@ -88,7 +88,7 @@ function isBetter(one: Verdict, other: Verdict): boolean {
   return one.passed === other.passed ? worst(one) <= worst(other) : one.passed
 }
 
-/** Takes out what rounding adds to every row alike: logits are shifted so that mean probabilities are the expected ones. */
+/** Removes the bias of rounding: shifts logits so that mean probabilities are those of float32. */
 async function centre(expected: Float32Array, { full, split }: Plans, rows: InputRows): Promise<void> {
   if (!endsInSigmoid(full.graph)) return
   const columns = full.graph.shapes.get(full.graph.outputs[0]!.name)?.dims.at(-1)
@@ -102,7 +102,7 @@ function endsInSigmoid(graph: Graph): boolean {
   return graph.producer(graph.outputs[0]!.name)?.opType === 'Sigmoid'
 }
 
-/** The saved graph's own inputs, whole. */
+/** The variant with the saved graph's own inputs. */
 function fullVariant(graph: Graph): VariantGraph {
   const rows = graph.inputs.map(({ name }) => {
     const width = product(graph.shapes.get(name)?.dims.slice(1) ?? [])

@@ -11,12 +11,12 @@ import { mergeChains } from './passes/merge-chains.ts'
 import { mergeSiblings } from './passes/merge-siblings.ts'
 import { mixExperts } from './passes/mix-experts.ts'
 /**
- * Rewrites a graph in place; answers how many places changed. Outputs stay the same but for rounding. What looks like its
- * business and isn't, it leaves as it is, and says why in `left`.
+ * Rewrites a graph in place; returns the number of changes. Outputs stay the same except for rounding. `left` receives nodes
+ * that the pass considered but left unchanged, with reasons.
  */
 export type Pass = (graph: Graph, left: Left) => number
 
-/** In this order. A pass relies on the canonical form, which is made anew after each. */
+/** In order. Passes rely on the canonical form, which is restored after each. */
 export const passes: [name: string, pass: Pass][] = [
   ['canonicalise', canonicalise],
   ['fold normalisation', foldNormalisation],
@@ -26,21 +26,21 @@ export const passes: [name: string, pass: Pass][] = [
   ['merge chains', mergeChains],
 ]
 
-/** Sees the graph after each pass, and must not change it. */
+/** Receives the graph after each pass; must not change it. */
 export type Watch = (report: PassReport, graph: Graph) => Promise<void>
 
-/** So many places that were left alone are told; more are counted. */
+/** Maximum reasons reported per pass; others are counted. */
 const mostReasons = 20
 
-/** A graph of more nodes is left as it is: passes take time in proportion to the square of it. */
+/** Maximum nodes of a graph: passes take quadratic time. */
 const mostNodes = 2000
 
 /**
- * Makes a graph cheaper, in place, and reports each pass. Rejects if ONNX Runtime can't run it; throws a plain Error
- * where it is left alone.
+ * Optimises a graph in place and reports each pass. Rejects if ONNX Runtime cannot run it, and with a plain Error if it cannot
+ * be compiled.
  */
 export async function optimise(graph: Graph, watch?: Watch): Promise<PassReport[]> {
-  if (graph.opset < 13) throw new Error(`it is written in operator set ${graph.opset}: 13 and later are compiled`)
+  if (graph.opset < 13) throw new Error(`its operator set is ${graph.opset}: 13 and later are compiled`)
   if (graph.nodes.length > mostNodes) throw new Error(`it has ${graph.nodes.length} nodes, more than ${mostNodes}`)
   await traceShapes(graph)
   const reports = [describe(graph, 'as saved', 0)]
@@ -56,7 +56,7 @@ export async function optimise(graph: Graph, watch?: Watch): Promise<PassReport[
   return reports
 }
 
-/** A pass that throws is at fault, not the graph. */
+/** Names the pass that throws. */
 function perform(name: string, pass: () => number): number {
   try {
     return pass()
@@ -71,7 +71,7 @@ export function describe(graph: Graph, pass: string, changes: number, left: Left
     const key = `${opType} …: ${reason}`
     places.set(key, [...(places.get(key) ?? []), name || output[0]!])
   }
-  // What was left alone for one reason is told once.
+  // Nodes left unchanged for the same reason are reported together.
   const reasons = [...places].map(([key, [first, ...more]]) =>
     key.replace('…', more.length === 0 ? first! : `${first} and ${more.length} more`),
   )
@@ -88,7 +88,7 @@ export function describe(graph: Graph, pass: string, changes: number, left: Left
   }
 }
 
-/** Multiplications a row of products by constant matrices; products of two computed tensors are not counted. */
+/** Multiplications per row of products by constant matrices; products of two computed tensors are not counted. */
 export function multiplicationsOf(graph: Graph): number {
   return workOf(graph).multiplications
 }

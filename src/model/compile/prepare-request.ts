@@ -7,24 +7,24 @@ import type { Sides } from './sides/contract.ts'
 
 export interface PrepareRequest {
   source: GraphSource
-  /** The output that is compiled: probabilities. */
+  /** The output that is compiled: the probabilities. */
   output: string
   sides: Sides | undefined
   fields: Record<string, FieldIds[]>
   precision: Precision
   quantization: { scales: InputRows; judged: JudgedRows } | undefined
-  /** What identifies the graph's and the quantization rows' files: their checksums. */
+  /** Checksums of the files of the graph and of the quantization rows. */
   identity: string
-  /** Folder of compiled plans; undefined for none. */
+  /** Folder of compiled plans; undefined for no cache. */
   cache: string | undefined
   now: number
 }
 
 export interface Prepared {
-  /** undefined where the graph is left alone. */
+  /** undefined if the graph is served as saved. */
   plan: CompiledPlan | undefined
-  /** Why it is left alone. */
+  /** Why it is served as saved. */
   problem: string | undefined
-  /** What did not hinder, but should be known. */
+  /** Problems that did not prevent compilation. */
   warnings: string[]
 }

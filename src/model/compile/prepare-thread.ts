@@ -4,14 +4,14 @@ import { prepare } from './prepare.ts'
 import type { PrepareRequest } from './prepare-request.ts'
 
 /*
- * A thread that compiles one graph and ends, so that compiling never blocks the event loop that answers requests. Where
- * threads have priorities of their own, as on Linux, it gives way to those that answer.
+ * A thread that compiles one graph and ends, so that compiling does not block the event loop. On Linux, where threads have
+ * priorities, it runs at a lower one.
  */
 
 try {
   if (process.platform === 'linux') setPriority(10)
 } catch {
-  // Not allowed here: then it competes.
+  // Not permitted: it runs at normal priority.
 }
 
 parentPort?.postMessage(await prepare(workerData as PrepareRequest))

@@ -10,10 +10,10 @@ import { cleanCache } from './store/clean-cache.ts'
 import { compilerVersion, makeFolder, readPlan } from './store/plan-files.ts'
 
 /**
- * A compiled plan of a saved graph, from the cache if it is there, else compiled, and kept in the cache if that can be
- * written to. int8 is judged here, on this machine, each time.
+ * The compiled plan of a saved graph: from the cache, or else compiled, and stored in the cache if that is writable. int8 is
+ * evaluated on this machine each time.
  *
- * Never rejects: what can't be compiled is served as it was saved.
+ * Never rejects: a graph that cannot be compiled is served as saved.
  */
 export async function prepare(request: PrepareRequest): Promise<Prepared> {
   const warnings: string[] = []
@@ -33,9 +33,9 @@ async function fromCache(folder: string, warnings: string[]): Promise<PlanDescri
   try {
     return await readPlan(folder)
   } catch (error) {
-    // What is no folder holds no plan; that it can't be one is said when the plan is to be kept.
+    // A cache that is not a folder has no plans; storing the plan reports the problem.
     if ((await stat(dirname(folder)).catch(() => undefined))?.isDirectory() !== true) return undefined
-    warnings.push(`a compiled plan in the cache is not used and made anew: ${reasonOf(error)}`)
+    warnings.push(`a compiled plan in the cache is unusable and is compiled again: ${reasonOf(error)}`)
     await rm(folder, { recursive: true, force: true }).catch(() => undefined)
     return undefined
   }
@@ -47,7 +47,7 @@ async function compileAndStore(
   warnings: string[],
 ): Promise<Pick<CompiledPlan, 'folder' | 'description' | 'origin'>> {
   const { cache, now } = request
-  // The compiler takes longer to load than a plan to be read from the cache: most starts do without it.
+  // Loading the compiler takes longer than reading a plan from the cache, so it is imported only when needed.
   const { buildPlan } = await import('./build-plan.ts')
   let problem: string | undefined
   if (cache !== undefined && folder !== undefined) {
@@ -56,7 +56,7 @@ async function compileAndStore(
       await cleanCache(cache, now)
       return { folder, description: await buildPlan(request, folder), origin: 'compiled' }
     } catch (error) {
-      // What can't be compiled here can't be compiled elsewhere; but where the disk is at fault another may do.
+      // A system error may be due to the disk: then another folder may work. Other errors would occur there too.
       if ((error as NodeJS.ErrnoException).syscall === undefined) throw error
       problem = reasonOf(error)
     }
@@ -65,7 +65,7 @@ async function compileAndStore(
   try {
     const own = join(temporary, 'plan')
     const description = await buildPlan(request, own)
-    if (problem !== undefined) warnings.push(`the compiled plan can't be kept in the cache ${cache}: ${problem}`)
+    if (problem !== undefined) warnings.push(`the compiled plan can't be stored in the cache ${cache}: ${problem}`)
     return { folder: own, description, origin: 'temporary' }
   } catch (error) {
     await rm(temporary, { recursive: true, force: true })
@@ -73,7 +73,7 @@ async function compileAndStore(
   }
 }
 
-/** With fewer rows there is no 99th percentile to speak of. */
+/** With fewer rows the 99th percentile means nothing. */
 const fewestJudged = 100
 
 function countDifferent({ rows, inputs }: InputRows): number {
@@ -87,7 +87,7 @@ function countDifferent({ rows, inputs }: InputRows): number {
   return seen.size
 }
 
-/** Which precision is served: int8 where it was asked for and passes its check here. */
+/** The precision to serve: int8 if it was requested and passes its evaluation on this machine. */
 async function choose(
   { precision, quantization }: PrepareRequest,
   { folder, description }: Pick<CompiledPlan, 'folder' | 'description'>,
@@ -98,11 +98,11 @@ async function choose(
     verdict,
     precisionProblem,
   })
-  if (quantization === undefined) return refuse('the version has no quantization rows to check int8 with')
+  if (quantization === undefined) return refuse('the version has no quantization rows to evaluate int8 with')
   const rows = countDifferent(quantization.judged)
   if (rows < fewestJudged)
     return refuse(
-      `half of the quantization rows judge int8, at least ${fewestJudged} different ones: there are ${rows}`,
+      `half of the quantization rows evaluate int8: at least ${fewestJudged} different rows are needed, there are ${rows}`,
     )
   if (description.int8 === undefined) return refuse(description.int8Problem ?? 'int8 was not compiled')
   let verdict: Verdict
@@ -110,7 +110,7 @@ async function choose(
     const { judgeFiles } = await import('./int8/judge.ts')
     verdict = await judgeFiles(folder, description.float32.full, description.int8.full, quantization.judged)
   } catch (error) {
-    return refuse(`int8 can't be judged: ${reasonOf(error)}`)
+    return refuse(`int8 can't be evaluated: ${reasonOf(error)}`)
   }
   if (!verdict.passed) return refuse(verdict.reasons.join('; '), verdict)
   return { precision: 'int8', verdict, precisionProblem: undefined }
@@ -118,7 +118,7 @@ async function choose(
 
 function keyOf({ source, output, sides, fields, precision, quantization, identity }: PrepareRequest): string {
   const { format, file, signature, joined, outputs } = source
-  // Rows that could not be read this time make no plan for the next.
+  // A plan without int8, because its rows could not be read, must not be reused when they can.
   const int8 = precision === 'int8' && quantization !== undefined
   const read = [format, file, signature, joined, outputs]
   const parts = [compilerVersion, ...read, output, sides, fields, precision, int8, identity]

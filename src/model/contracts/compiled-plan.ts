@@ -1,4 +1,4 @@
-/** One graph of a plan: its file, and which columns of the saved graph's inputs each of its inputs takes. */
+/** One graph of a compiled plan: its file, and the columns of the saved graph's inputs that each of its inputs takes. */
 export interface VariantFile {
   file: string
   context: PackedInput[]
@@ -12,13 +12,13 @@ export interface VariantFiles {
   context_encoder?: VariantFile
   cached?: VariantFile
   layers: LayerParts[]
-  /** Why the graph is not taken apart by side, if so. */
+  /** Why the graph was not split by side, if so. */
   unsplit?: string
 }
 
 export interface PlanDescription {
   compiler: number
-  /** Inputs of the saved graph: [rows, width]; `ids`: negative ones are to be refused, where the format alone doesn't say so. */
+  /** Inputs of the saved graph: [rows, width]. `ids`: the engine must refuse negative values, which the format would allow. */
   inputs: { name: string; dtype: 'int32' | 'float32'; width: number; ids?: true }[]
   output: string
   /** Columns of the output. */
@@ -27,44 +27,44 @@ export interface PlanDescription {
   float32: VariantFiles
   int8?: VariantFiles & { effort: Effort; passes: PassReport[] }
   int8Problem?: string
-  /** Files of the saved graph that the plan's tables were taken from. */
+  /** Files of the saved graph that hold the plan's tables. */
   tables: TableFile[]
-  /** Bytes and SHA-256 of every file; of one that is too large to hash each time, when it was last changed, ms. */
+  /** Size and SHA-256 of every file; for files too large to hash at each start, the time of the last change, ms. */
   files: Record<string, { bytes: number; sha256: string; changed?: number }>
 }
 
-/** A plan that is ready to be loaded; what crosses threads. */
+/** A plan that is ready to be loaded; it can be sent to another thread. */
 export interface CompiledPlan {
   folder: string
   description: PlanDescription
-  /** What is served, after int8 was judged here. */
+  /** The precision that is served, after int8 was evaluated on this machine. */
   precision: Precision
   verdict: Verdict | undefined
-  /** Why another precision is served than was asked for. */
+  /** Why the requested precision is not served. */
   precisionProblem: string | undefined
-  /** Where it came from; `temporary` ones are removed when the model is closed. */
+  /** A `temporary` plan is removed when the model is closed. */
   origin: 'compiled' | 'cached' | 'temporary'
-  /** What each graph costs, where that is not to be measured. */
+  /** Costs of the graphs, if they are not to be measured. */
   costs?: PlanCosts
 }
 
-/** What a call of a graph takes for one request: `a`·rows + `b`, µs. */
+/** Duration of a graph's call for one request: `a`·rows + `b`, µs. */
 export interface Cost {
   a: number
   b: number
-  /** What a request takes that shares the call of others: the same; default: as much as alone. */
+  /** The same for a request that shares a call with others; default: as alone. */
   joined?: { a: number; b: number }
 }
 
 export type PlanCosts = Record<'full' | 'shared_context' | 'candidate_encoder' | 'cached', Cost> & {
-  /** To look up a candidate that was never seen, µs; default: nothing. */
+  /** Duration of a cache miss, µs; default: 0. */
   lookUp?: number
 }
 export type Precision = 'float32' | 'int8'
-/** How far a plan's answers are from those of the float32 plan. */
+/** Deviation of a plan's answers from those of the float32 plan. */
 export interface TaskDifference {
   task: string
-  /** AUC of float32 − AUC of the plan; null where there are no labels, or so few that one pair would decide. */
+  /** AUC of float32 − AUC of the plan; null without labels, or with too few of them. */
   auc_loss: number | null
   /** |mean prediction ÷ float32's − 1|. */
   mean_change: number
@@ -77,62 +77,62 @@ export interface Verdict {
   passed: boolean
   rows: number
   tasks: TaskDifference[]
-  /** What it fails on. */
+  /** Limits that it exceeds. */
   reasons: string[]
 }
-/** What a pass did to a graph. */
+/** Effect of a pass on a graph. */
 export interface PassReport {
   pass: string
-  /** Places it changed. */
+  /** Number of changes. */
   changes: number
-  /** Places it looked at and left alone, and why. */
+  /** Nodes that it considered and left unchanged, with reasons. */
   left: string[]
-  /** After it. */
+  /** After the pass. */
   nodes: number
-  /** After it: multiplications (and additions) of all products by constants: for each row, and once a request. */
+  /** After the pass, multiplications (and additions) of all products by constants: per row, and once per request. */
   multiplications: number
   multiplications_once: number
-  /** After it: bytes of all constants. */
+  /** After the pass, bytes of all constants. */
   bytes: number
 }
-/** What is paid for exactness, in work. */
+/** How much computation is spent on accuracy. */
 export interface Effort {
   /**
-   * How many times larger than the weights of tables a value's weights may be, on average, before the value is repeated
-   * so that each copy has a share of them.
+   * Average ratio of a value's weights to the weights of embeddings above which the value is repeated, so that each copy has
+   * a share of its weights.
    */
   spread: number
   /**
-   * How often every input of a product that makes a hidden layer is repeated: its weights then are sums of so many int8,
-   * which divides their rounding error, and multiplies the work, by as much.
+   * Copies of every input of a product that computes a hidden layer: each weight is then a sum of this number of int8 values,
+   * which divides its rounding error and multiplies the work by the number of copies.
    */
   copies: number
   /**
-   * Products whose weights are written as two int8 terms: those that make no hidden layer of the first (`gates`), or of
-   * any (`all`).
+   * Products whose weights are sums of two int8 terms: those in the first layers that are not hidden layers (`gates`), or all
+   * that are not hidden layers (`all`).
    */
   refine: 'none' | 'gates' | 'all'
 }
-/** What the parts of a first layer are. */
+/** The parts of a first layer. */
 export interface LayerParts {
   /** Columns of its output. */
   width: number
-  /** Whether `known` takes the sum of its parts after its ReLU. */
+  /** Whether the cached variant takes the sum of the parts after the ReLU. */
   relu: boolean
-  /** The first of its columns in the contexts' part; −1: the context has none. */
+  /** Its first column in the output of the context encoder; −1 if it does not read the context. */
   context: number
 }
 
-/** Columns of one input of the saved graph that a plan takes as one input of its own, [rows, columns]. */
+/** Columns of one input of the saved graph that are one input of a plan's graph, [rows, columns]. */
 export interface PackedInput {
   name: string
   input: string
   columns: number[]
 }
-/** A file of external data: which one it was. */
+/** Identifies the version of an external data file. */
 export interface TableFile {
   path: string
   bytes: number
-  /** When it was last changed, ms. */
+  /** Time of the last change, ms. */
   changed: number
 }

@@ -6,38 +6,38 @@ export type TensorData = Int32Array | Float32Array
 /** Inputs of one call, by the graph's own names; every array holds `rows` rows. */
 export interface Batch {
   rows: number
-  /** Rows of each request, in order; left out where all rows are one request's. */
+  /** Rows of each request, in order; undefined for a single request. */
   requests?: readonly number[]
   readonly inputs: Record<string, TensorData>
-  /** Where the rows are, in order, if they are in memory that the engine's threads share. */
+  /** Location of the rows, in order, if they are in shared memory. */
   shared?: readonly SharedPart[]
 }
 
 /** Outputs of one call, by name, row-major [rows, width]. */
 export type Outputs = Record<string, Float32Array>
 
-/** Hears how a call goes that was handed to an engine. */
+/** Receives the progress of an engine call. */
 export interface CallListener {
-  /** The engine turns to it: no other call is before it. */
+  /** The engine has begun the call; no other call is ahead of it. */
   begun?(): void
-  /** It took the engine so many seconds, without the hand-over and without what was before it. */
+  /** Seconds that the engine computed, without the hand-over and without earlier calls. */
   took?(seconds: number): void
 }
 
 export interface Signature {
   inputs: { name: string; dtype: 'int32' | 'float32'; width: number }[]
   outputs: { name: string; width: number }[]
-  /** What computes it, where that is another engine than the one that was asked. */
+  /** The engine that computes the graph, if it is not the requested one. */
   engine?: string
 }
 
 /**
- * Tensors of a graph that callers see as one, whose columns are theirs in this order: by the name that callers give it,
- * which no tensor of the graph has.
+ * Tensors of a graph that callers see as one, with their columns in this order. The key is its name to callers, which no
+ * tensor of the graph has.
  */
 export interface JoinedTensors {
   inputs: Record<string, { dtype: 'int32' | 'float32'; tensors: string[] }>
-  /** With `sigmoid`, of what they hold joined. */
+  /** `sigmoid` applies to the concatenated tensors. */
   outputs: Record<string, { sigmoid: boolean; tensors: string[] }>
 }
 
@@ -48,60 +48,60 @@ export interface GraphSource {
   format: GraphFormat
   /** Path of the graph's main file, relative to `folder`. */
   file: string
-  /** Of a SavedModel; default: `serving_default`, else `serve`, else the only one. */
+  /** Signature of a SavedModel; default: `serving_default`, else `serve`, else the only one. */
   signature?: string
-  /** Where several tensors are one to the callers. */
+  /** Tensors that callers see as one. */
   joined?: JoinedTensors
-  /** Every output that may be wanted: of a layers model the names of layers, else the graph's output names. */
+  /** Every output that may be requested: names of layers in a layers model, otherwise of the graph's outputs. */
   outputs: string[]
-  /** Its compiled plan, for engines that can run it: answers one of the outputs, for less. */
+  /** Its compiled plan, for engines that can run it: a faster way to compute one of the outputs. */
   plan?: CompiledPlan
-  /** Memory for what is kept of candidates, in each worker, bytes; 0 for none. */
+  /** Memory of the candidate cache in each worker, bytes; 0 disables the cache. */
   cacheBytes?: number
 }
 
-/** What a loaded graph has done, by plan, and what it keeps. */
+/** Rows that a loaded graph has computed, by variant, and its cache. */
 export interface GraphStats {
-  /** Rows computed, by how. */
+  /** Rows computed, by variant. */
   rows: { exported: number; full: number; shared_context: number; cached: number }
-  /** The cache of candidates: look-ups that found one, and did not, entries, and their bytes. */
+  /** The candidate cache. */
   cache: { hits: number; misses: number; entries: number; evictions: number; bytes: number }
 }
 
 /**
- * A graph ready to run. One caller at a time per graph: `run` is not called again before it has settled.
+ * A graph ready to run. `run` is not called again before the last call has settled.
  */
 export interface LoadedGraph {
   signature: Signature
   /** Computes the `wanted` outputs, a subset of the signature's. Rejects if the graph throws; the graph stays usable. */
   run(batch: Batch, wanted: string[]): Promise<Outputs>
-  /** Where the engine counts. */
+  /** If the engine counts. */
   stats?(): GraphStats
-  /** Forgets what `stats` counts, and what is kept: before the first request, once it has been tried. */
+  /** Clears counters and cache: after warm-up, before the first request. */
   reset?(): void
-  /** Frees what the graph holds; idempotent. */
+  /** Frees the graph's memory; idempotent. */
   close(): Promise<void>
 }
 
 /**
- * Computes graphs. Same inputs, same outputs, whatever the engine.
+ * Computes graphs. All engines compute the same outputs from the same inputs.
  *
- * `load` rejects with ModelError UNSUPPORTED_GRAPH, naming the layer or node, for a graph that can't run here, and
- * INVALID_BUNDLE, naming the file, for one that can't be read: never at the first request.
+ * `load`, never the first request, rejects with ModelError: UNSUPPORTED_GRAPH, naming the layer or node, for a graph that the
+ * engine cannot run, and INVALID_BUNDLE, naming the file, for one that cannot be read.
  */
 export interface Engine {
-  /** What computes, for people: `onnx`, `tensorflow (native)`, `tensorflow (wasm)`, `tensorflow (cpu)`. */
+  /** Display name: `onnx`, `tensorflow (native)`, `tensorflow (wasm)`, `tensorflow (cpu)`. */
   name: string
   load(source: GraphSource): Promise<LoadedGraph>
 }
 
 /*
- * Memory that the threads share: requests are encoded straight into it, and a worker reads them there, so that nothing is
- * copied, allocated or collected on the way. The engine takes no shared arrays: each worker copies the rows of a call once,
- * into arrays that it uses again and again.
+ * Memory shared by threads: requests are encoded directly into it and workers read them there, without copies, allocation or
+ * garbage collection. The engine does not accept shared arrays, so each worker copies the rows of a call once, into arrays
+ * that it reuses.
  */
 
-/** A piece of shared memory with room for so many rows: the inputs one after the other, each [rows, width]. */
+/** A block of shared memory for `rows` rows: all inputs one after the other, each [rows, width]. */
 export interface Slab {
   id: number
   rows: number
@@ -117,9 +117,9 @@ export interface SharedPart {
 
 /** A request's rows in shared memory. */
 export interface RowBlock {
-  /** Row-major arrays by the graph's input names, of all rows of the block. */
+  /** Row-major arrays of all rows of the block, by the graph's input names. */
   inputs: Record<string, TensorData>
   part: SharedPart
-  /** Gives the memory back: nothing may read or write it any more. */
+  /** Returns the memory, which must not be read or written afterwards. */
   release(): void
 }

@@ -1,30 +1,30 @@
 import { product } from '../base/dims.ts'
 
-/** A tensor that a saved graph is asked with, or answers. */
+/** An input or output of a saved graph. */
 export interface SavedTensor {
   name: string
-  /** `int32`, `float32`, …; `?` where it is none that has a name here. */
+  /** `int32`, `float32`, …; `?` for an unknown type. */
   dtype: string
-  /** Sides after the batch. */
+  /** Dimensions after the batch. */
   dims: number[]
-  /** Of an input of ids, by column: rows of the smallest table that it is looked up in; undefined where it is in none. */
+  /** Per column of an input of ids, the rows of the smallest table that it is looked up in; undefined for no table. */
   ids: (number | undefined)[]
-  /** Whether that is one table for all columns. */
+  /** Whether all columns share one table. */
   shared: boolean
 }
 
-/** Whether an input takes integers: Keras 3 exports ids as float32, but a table that they are looked up in tells. */
+/** Whether an input takes integers. Keras 3 exports ids as float32; a table that they are looked up in shows that they are ids. */
 export function holdsIds({ dtype, ids }: Pick<SavedTensor, 'dtype' | 'ids'>): boolean {
   return dtype !== 'float32' || (ids.length > 0 && ids.every((rows) => rows !== undefined))
 }
 
-/** Numbers of a row. */
+/** Values per row. */
 export function widthOf({ dims }: Pick<SavedTensor, 'dims'>): number {
   return product(dims)
 }
 
 export interface SavedSignature {
   inputs: SavedTensor[]
-  /** Those that have a row for each of the request's: of them alone can be asked. */
+  /** Only outputs with one row per row of the request, which clients can request. */
   outputs: SavedTensor[]
 }

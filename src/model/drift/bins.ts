@@ -1,16 +1,16 @@
 import type { Distribution } from '../../schemas/manifest.ts'
 
-/** Live counts over a distribution's bins, in which the past fades. */
+/** Live counts over a distribution's bins, with decay. */
 export interface Bins {
   add(value: number): void
-  /** Population stability index against the reference; undefined before there is enough to compare. */
+  /** Population stability index against the reference; undefined while there are too few values. */
   psi(): number | undefined
 }
 
-/** The past counts half when this many values have been counted: old traffic fades within about as many rows. */
+/** Values after which all counts are halved. */
 const halving = 20_000
 
-/** With fewer values chance alone would look like drift: its index is about bins ÷ values. */
+/** With fewer values chance alone would look like drift: without drift the index is about bins ÷ values. */
 const leastValues = 500
 
 /** `distribution.shares` are those of the reference. */
@@ -32,8 +32,8 @@ export function createBins({ shares, ...bins }: Distribution): Bins {
 }
 
 /**
- * Σ (live − reference) · ln(live ÷ reference) over bins, of shares smoothed by half a value a bin, so that an empty bin
- * weighs what it should. By convention 0.1 is a moderate change, 0.25 a major one.
+ * Σ (live − reference) · ln(live ÷ reference) over bins. Shares are smoothed by half a value per bin, so that empty bins keep
+ * the index finite. By convention 0.1 is a moderate change, 0.25 a major one.
  */
 export function populationStability(reference: readonly number[], counts: ArrayLike<number>): number {
   const total = Array.from(counts).reduce((sum, count) => sum + count, 0)

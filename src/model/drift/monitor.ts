@@ -10,15 +10,15 @@ export interface Drift {
   psi: number
 }
 
-/** Compares live traffic with what the model saw when it was judged. */
+/** Compares live traffic with the data that the model was evaluated on. */
 export interface DriftMonitor {
-  /** Takes a sample of an answered request. A ranked answer holds the best alone, so its probabilities are left out. */
+  /** Samples an answered request. A ranked answer holds only the best rows, so its probabilities are not sampled. */
   observe(request: EncodedRequest, table: PredictionTable): void
-  /** What has been seen often enough to compare. */
+  /** Features and tasks with enough observations. */
   report(): Drift[]
 }
 
-/** Most probabilities of a task counted per request: a large request shall not cost, or weigh, more. */
+/** Maximum probabilities sampled per task and request, so that a large request neither costs nor counts more. */
 const sampledRows = 16
 
 export function createDriftMonitor(reference: DriftReference | undefined, layout: Layout): DriftMonitor {
@@ -35,7 +35,7 @@ export function createDriftMonitor(reference: DriftReference | undefined, layout
   return {
     observe({ rows, sparse, dense }, table) {
       if (rows === 0) return
-      // One row of each request, another place each time: the context of a request is one observation, not one a row.
+      // One row per request, at a changing position: a request's context is a single observation.
       const row = requests++ % rows
       for (const feature of features) {
         const value = feature.sparse

@@ -27,7 +27,7 @@ export function encodeColumns(
   const before = problems.list.length
   const columns = columnsOf(candidates, problems)
   const rows = rowCount(columns, problems)
-  // Without columns of one length there are no rows to check.
+  // Rows can be checked only in columns of equal length.
   problems.throwIfMore(before)
   checkRowCount(rows, options)
 
@@ -101,7 +101,7 @@ function checkNames(
   return seen
 }
 
-/** The length that all columns share; a problem for each that differs from the first. */
+/** The common length of all columns; adds a problem for each that differs from the first. */
 function rowCount(columns: [string, unknown[]][], problems: Violations): number {
   const [first] = columns
   if (first === undefined) return 0

@@ -5,7 +5,7 @@ import { describe } from './field.ts'
 import { allocateRows, type EncodedRequest, type EncodeOptions, type FieldColumn, type Layout } from './layout.ts'
 import type { Violations } from './problems.ts'
 
-/** The encoded context: a row to copy, in which only the candidate's own fields are left to fill in. */
+/** The encoded context: a row to copy, in which only the candidate's fields are to be filled in. */
 export interface EncodedContext {
   /** int32 [sparse fields] and float32 [numeric fields]: the context's values, and the defaults of all other fields. */
   sparse: Int32Array
@@ -74,7 +74,7 @@ function repeat<T extends Int32Array | Float32Array>(row: T, all: T): void {
   for (let filled = row.length; filled < all.length; filled *= 2) all.copyWithin(filled, 0, filled)
 }
 
-/** Leaves out the bad rows, in place. */
+/** Removes bad rows, in place. */
 export function keepGoodRows(
   encoded: EncodedRequest,
   bad: Uint8Array,
@@ -116,19 +116,19 @@ export function idProblem(value: unknown): string | undefined {
 export function bidProblem(value: unknown): string | undefined {
   if (typeof value !== 'number') return `must be a number, not ${describe(value)}`
   if (!(Number.isFinite(value) && value >= 0)) return 'must be a finite number of at least 0'
-  // The score of a certain click, which must be finite too.
+  // The score at probability 1, which must be finite too.
   return Number.isFinite(1000 * value) ? undefined : 'is too large'
 }
 
 /** The problem of a name that is not a field. */
 export function unknownField(name: string, parent: '/context' | '/candidates', { slots }: Layout): string {
   const inContext = parent === '/context'
-  if (inContext && (name === 'id' || name === 'bid')) return "is a candidate's, and can't be given in the context"
+  if (inContext && (name === 'id' || name === 'bid')) return "belongs to a candidate and can't be given in the context"
   const known = slots.map((slot) => slot.name)
   return `is not a field of this model${suggestNames(name, inContext ? known : [...known, 'id', 'bid'])}`
 }
 
-export const givenTwice = 'is given in the context already'
+export const givenTwice = 'is already given in the context'
 
 export const bidRequired = 'is required to rank by ecpm'
 export const noBids = 'ecpm needs bids, which only candidates have'

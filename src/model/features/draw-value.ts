@@ -2,19 +2,19 @@ import type { Field, HashField, NumericField, SparseField } from '../../schemas/
 import { standardNormal } from '../base/random.ts'
 import { idsOf } from './field.ts'
 
-/** A row that a request may give for these fields, drawn at random. `random` is uniform over [0, 1). */
+/** A random row of valid values for these fields. `random` is uniform over [0, 1). */
 export function drawRow(fields: readonly Field[], random: () => number): Record<string, string | number> {
   return Object.fromEntries(fields.map((field) => [field.name, drawValue(field, random)]))
 }
 
-/** A value that a request may give for a field, drawn at random. `random` is uniform over [0, 1). */
+/** A random valid value of a field. `random` is uniform over [0, 1). */
 export function drawValue(field: Field, random: () => number): string | number {
   if (field.kind === 'numeric') return unscale(field, Math.fround(standardNormal(random)))
   if (field.kind === 'hash') return `value ${Math.floor(random() * 1e9)}`
   return nameOfId(field, Math.floor(random() * idsOf(field)))
 }
 
-/** The value of an id of the field, from 0; of its out-of-vocabulary bucket, one that is unknown. */
+/** The value of a field's id, from 0; for the out-of-vocabulary bucket, an unknown value. */
 export function nameOfId(field: Exclude<SparseField, HashField>, id: number): string | number {
   const bucket = field.out_of_vocabulary === 'bucket'
   if (field.kind === 'integer') return bucket ? (id === 0 ? field.size : id - 1) : id
@@ -26,7 +26,7 @@ export function nameOfId(field: Exclude<SparseField, HashField>, id: number): st
   return unknown
 }
 
-/** The value that is scaled to this number. */
+/** The inverse of scaling. */
 export function unscale({ scaling }: NumericField, scaled: number): number {
   switch (scaling.method) {
     case 'none':

@@ -2,30 +2,30 @@ import type { Features } from '../../schemas/features.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
 import { encodeColumns } from './columns.ts'
 import { createBareIntegerEncoder, createBareNumberEncoder } from './field.ts'
-import { type EncodedRequest, type EncodeOptions, hasOwnIds, type Layout, layOut } from './layout.ts'
+import { type EncodedRequest, type EncodeOptions, hasOwnIds, type Layout, createLayout } from './layout.ts'
 import { invalidRequest } from './problems.ts'
 import { encodeRows } from './rows.ts'
 import { encodeTensors } from './tensors.ts'
 
 /**
- * Turns requests into tensors.
+ * Encodes requests as tensors.
  *
- * Nothing is coerced or dropped: each method throws INVALID_REQUEST with a JSON pointer for every wrong value (at most
- * 100), or TOO_MANY_ROWS. The context is encoded once and copied to every row.
+ * Values are neither coerced nor dropped: methods throw INVALID_REQUEST with a JSON pointer to every wrong value (at most 100),
+ * or TOO_MANY_ROWS. The context is encoded once and copied to every row.
  */
 export interface Encoder {
   layout: Layout
-  /** What it was made of: `encoderFrom` makes another one, in any thread. */
+  /** Its source, from which `encoderFrom` makes an equal encoder in any thread. */
   source: EncoderSource
   /** One object per candidate; without candidates the context is the only row. */
   rows(context: unknown, candidates: unknown, options: EncodeOptions): EncodedRequest
-  /** One array a field. */
+  /** One array per field. */
   columns(context: unknown, candidates: unknown, options: EncodeOptions): EncodedRequest
-  /** Encoded already; every id must lie in its field's range. */
+  /** Encoded values; every id must be in its field's range. */
   tensors(sparse: unknown, dense: unknown, options: EncodeOptions): EncodedRequest
 }
 
-/** What encoders are made of: a manifest's fields, or the columns of a graph that has no manifest. */
+/** The source of an encoder: a manifest's fields, or the columns of a manifestless graph. */
 export type EncoderSource = { features: Features; ownIds: boolean } | { columns: readonly TensorColumn[] }
 
 export function encoderFrom(source: EncoderSource, onUnknown?: (field: string) => void): Encoder {
@@ -36,7 +36,7 @@ export function encoderFrom(source: EncoderSource, onUnknown?: (field: string) =
 
 /** `onUnknown` receives the field of every value that fell into an out-of-vocabulary bucket; `ownIds`: see `layOut`. */
 export function createEncoder(features: Features, onUnknown?: (field: string) => void, ownIds = false): Encoder {
-  const layout = layOut(features, onUnknown, ownIds)
+  const layout = createLayout(features, onUnknown, ownIds)
   return {
     layout,
     source: { features, ownIds },
@@ -46,7 +46,7 @@ export function createEncoder(features: Features, onUnknown?: (field: string) =>
   }
 }
 
-/** For a manifest's features, as its graph wants them. */
+/** An encoder of a manifest's features. */
 export function encoderOf(
   manifest: Pick<Manifest, 'features' | 'graph'>,
   onUnknown?: (field: string) => void,
@@ -54,16 +54,16 @@ export function encoderOf(
   return createEncoder(manifest.features, onUnknown, hasOwnIds(manifest))
 }
 
-/** A column of an input that no manifest describes. */
+/** A column of an input of a manifestless graph. */
 export interface TensorColumn {
   /** The input's name. */
   name: string
   integer: boolean
-  /** Rows of the table that it is looked up in, where that is known. */
+  /** Rows of the table that it is looked up in, if known. */
   ids: number | undefined
 }
 
-/** Encodes for a graph without a manifest: tensors alone, since no features have names. */
+/** An encoder for a manifestless graph: it accepts only tensors, since features have no names. */
 export function createTensorEncoder(columns: readonly TensorColumn[]): Encoder {
   const sparse = columns.filter(({ integer }) => integer)
   const dense = columns.filter(({ integer }) => !integer)

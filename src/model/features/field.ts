@@ -5,12 +5,12 @@ import { createVocabulary, type Vocabulary } from './vocabulary.ts'
 /**
  * Encodes the values of one field.
  *
- * `encode` answers a number (an id of the shared id space, or a float32) or, as a string, what is wrong with the value.
- * `undefined` and `null` mean that the value is missing.
+ * `encode` returns a number (an id of the shared id space, or a float32) or, as a string, why the value is invalid.
+ * `undefined` and `null` are missing values.
  */
 export interface FieldEncoder {
   field: Field
-  /** What `encode` answers for a missing value: the default's encoding, or the message that it is required. */
+  /** Result of `encode` for a missing value: the encoded default, or the message that a value is required. */
   missing: number | string
   encode(value: unknown): number | string
 }
@@ -21,9 +21,9 @@ export interface SparseFieldEncoder extends FieldEncoder {
   offset: number
   /** Number of ids, the out-of-vocabulary bucket included. */
   ids: number
-  /** Of a field with a vocabulary. */
+  /** For a field with a vocabulary. */
   vocabulary?: Vocabulary | undefined
-  /** An id like any other, to try the graph with; and the largest. */
+  /** Ids to try the graph with: an ordinary one and the largest. */
   plain: number
   largest: number
 }
@@ -49,8 +49,8 @@ export function createSparseFieldEncoder(
 ): SparseFieldEncoder {
   const vocabulary = field.kind === 'vocabulary' ? createVocabulary(field.values) : undefined
   const encodeKnown = known(field, offset, vocabulary, onUnknown)
-  // A default outside the vocabulary is the manifest's will, not a value that a client sent: it isn't counted. One value is
-  // looked for without filling the table: most encoders of a large vocabulary encode no other.
+  // A default outside the vocabulary was not sent by a client, so it is not counted. It is looked up without filling the
+  // table: many encoders of a large vocabulary look up no other value.
   const search = field.kind === 'vocabulary' ? searchOf(field.values) : undefined
   const missing = field.missing === 'error' ? requiredMessage : known(field, offset, search)(field.missing.default)
   const encode = (value: unknown) =>
@@ -60,8 +60,8 @@ export function createSparseFieldEncoder(
 }
 
 /**
- * A column of integers that no manifest describes, of the input `name`: rows of a table of `ids`, or, where that is not
- * known, any int32. No request names it, so it encodes nothing.
+ * An integer column of a manifestless graph's input `name`: rows of a table of `ids`, or any int32 if that is not known.
+ * Requests cannot name it, so it encodes nothing.
  */
 export function createBareIntegerEncoder(name: string, ids: number | undefined): SparseFieldEncoder {
   const size = ids ?? 2 ** 31 - 2
@@ -74,12 +74,12 @@ export function createBareIntegerEncoder(name: string, ids: number | undefined):
     missing: 'error',
   }
   const nothing = { field, missing: requiredMessage, encode: () => requiredMessage }
-  // The largest is tried with the graph: of what is no id, that would say nothing.
+  // The largest id is tried with the graph, which is pointless for values that are not ids.
   if (ids === undefined) return { ...nothing, offset: -(2 ** 31), ids: 2 ** 32, plain: 0, largest: 0 }
   return { ...nothing, offset: 0, ids, plain: 0, largest: ids - 1 }
 }
 
-/** A column of numbers that no manifest describes, of the input `name`. */
+/** A numeric column of a manifestless graph's input `name`. */
 export function createBareNumberEncoder(name: string): FieldEncoder {
   return createNumericFieldEncoder({
     name,
@@ -106,12 +106,12 @@ export function createNumericFieldEncoder(field: NumericField): FieldEncoder & {
   return { field, missing, encode }
 }
 
-/** What a missing value counts as, or that it is required. */
+/** The encoded default of a missing value, or the message that a value is required. */
 function missingValue(value: null | undefined, missing: number | string): number | string {
   return value === null && missing === requiredMessage ? nullMessage : missing
 }
 
-/** Looks through the values each time. */
+/** A linear search. */
 function searchOf(values: readonly string[]): Pick<Vocabulary, 'indexOf'> {
   return {
     indexOf(value) {
@@ -169,7 +169,7 @@ function scaler({ scaling }: NumericField): (value: number) => number | string {
   }
 }
 
-/** What a JSON value is, in a message. */
+/** The kind of a JSON value, for messages. */
 export function describe(value: unknown): string {
   if (value === null) return 'null'
   if (Array.isArray(value)) return 'an array'

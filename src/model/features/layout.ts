@@ -11,19 +11,19 @@ import {
 import type { Violations } from './problems.ts'
 
 export interface EncodeOptions {
-  /** Most rows of a request; more is TOO_MANY_ROWS. */
+  /** Maximum rows of a request; more is TOO_MANY_ROWS. */
   maxRows: number
-  /** Leave bad rows out and list their problems, instead of refusing the request. */
+  /** Leave out bad rows and list their problems instead of rejecting the request. */
   partial: boolean
   /** Every candidate must have a bid. */
   bids?: boolean
   /** Problems found earlier; reported together with those of the rows. */
   problems?: Violations
-  /** Where to encode into; default: arrays of the request's own. */
+  /** Arrays to encode into; default: new arrays. */
   allocate?(rows: number): RowArrays | undefined
 }
 
-/** int32 [rows, sparse fields] and float32 [rows, numeric fields]; what they hold is written over. */
+/** int32 [rows, sparse fields] and float32 [rows, numeric fields], to be overwritten. */
 export interface RowArrays {
   sparse: Int32Array
   dense: Float32Array
@@ -43,26 +43,26 @@ export function allocateRows({ sparse, dense }: Layout, rows: number, options: E
 export interface EncodedRequest {
   /** Rows of the request, bad ones included. */
   requested: number
-  /** Rows encoded: fewer than `requested` only where bad ones were left out (`partial`). */
+  /** Rows encoded: fewer than `requested` if bad rows were left out (`partial`). */
   rows: number
   /** int32 [rows, sparse fields], ids of the shared id space. */
   sparse: Int32Array
   /** float32 [rows, numeric fields], scaled. */
   dense: Float32Array
-  /** Place in the request of each encoded row, where bad ones were left out. */
+  /** Requested row of each encoded row, if bad rows were left out. */
   index?: Int32Array
-  /** Per requested row, where the request gives them. */
+  /** Per requested row, if the request gives them. */
   ids?: (CandidateId | undefined)[]
   bids?: (number | undefined)[]
-  /** Per requested row, the fields with a value that the model doesn't know; where that is asked for. */
+  /** Per requested row, the fields with a value that the model does not know, if requested. */
   unknown?: (string[] | undefined)[]
   /** Problems of the rows that are left out. */
   problems: Violation[]
-  /** The place of a row in the request, as a JSON pointer; `field` is one of its numeric fields, where one is to be named. */
+  /** JSON pointer to a row in the request, or to its numeric field `field`. */
   placeOf(row: number, field: string | undefined): string
 }
 
-/** Where a field's value goes: column `column` of `sparse` or `dense`. */
+/** The column of `sparse` or `dense` that holds a field. */
 export interface FieldColumn {
   name: string
   sparse: boolean
@@ -70,7 +70,7 @@ export interface FieldColumn {
   encoder: FieldEncoder
 }
 
-/** A model's fields, laid out. */
+/** The columns of a model's fields. */
 export interface Layout {
   /** In manifest order. */
   slots: FieldColumn[]
@@ -81,7 +81,7 @@ export interface Layout {
   ids: number
 }
 
-/** Whether each sparse field has ids of its own, from 0: so where each has a tensor, or the manifest says it. Else all share one id space. */
+/** Whether each sparse field's ids begin at 0: if each has its own tensor, or the manifest says so. Otherwise fields share one id space. */
 export function hasOwnIds({ graph: { inputs } }: Pick<Manifest, 'graph'>): boolean {
   return inputs.ids === 'per_field' || (Array.isArray(inputs.sparse) && inputs.sparse.length > 1)
 }
@@ -90,7 +90,7 @@ export function hasOwnIds({ graph: { inputs } }: Pick<Manifest, 'graph'>): boole
  * `onUnknown` receives the field of every value that fell into an out-of-vocabulary bucket. With `ownIds` each sparse field's ids begin
  * at 0: those of a graph that has a tensor, and so a table, for each.
  */
-export function layOut(features: readonly Field[], onUnknown?: (field: string) => void, ownIds = false): Layout {
+export function createLayout(features: readonly Field[], onUnknown?: (field: string) => void, ownIds = false): Layout {
   const layout: Layout = { slots: [], byName: new Map(), sparse: [], dense: [], ids: 0 }
   for (const field of features) {
     const slot = field.kind === 'numeric' ? addDense(layout, field) : addSparse(layout, field, ownIds, onUnknown)
@@ -100,9 +100,9 @@ export function layOut(features: readonly Field[], onUnknown?: (field: string) =
   return layout
 }
 
-/** The fields of a manifest, as its graph wants them. */
+/** The layout of a manifest's fields. */
 export function layoutOf(manifest: Pick<Manifest, 'features' | 'graph'>): Layout {
-  return layOut(manifest.features, undefined, hasOwnIds(manifest))
+  return createLayout(manifest.features, undefined, hasOwnIds(manifest))
 }
 
 function addDense(layout: Layout, field: Extract<Field, { kind: 'numeric' }>): FieldColumn {

@@ -42,7 +42,7 @@ export function flattenRows(
   return problems.list.length === before ? new NumberMatrix(value.length, width, values) : undefined
 }
 
-/** Rows that are plainly numbers, or arrays of numbers, as almost all are; false where there is more to look at, or to tell. */
+/** The fast path for rows that are numbers or arrays of numbers; false if any row is neither. */
 function fillPlain(rows: readonly unknown[], shape: readonly number[], values: Float64Array): boolean {
   const [side] = shape
   if (shape.length > 1) return false

@@ -1,6 +1,6 @@
 import { ModelError, type Violation } from '../base/errors.ts'
 
-/** A request's problems are listed up to this many; the rest would only repeat them. */
+/** Maximum problems listed per request. */
 export const maxViolations = 100
 
 /**
@@ -16,12 +16,12 @@ export class Violations {
     this.list = [...found]
   }
 
-  /** True once no more are listed. */
+  /** Whether no more problems are listed. */
   get full(): boolean {
     return this.list.length >= maxViolations
   }
 
-  /** A message that costs work is given as a function: it is called only for a problem that is listed. */
+  /** An expensive message is given as a function, which is called only if the problem is listed. */
   add(path: string, message: string | (() => string)): void {
     if (this.full) return
     this.list.push({ path, message: typeof message === 'string' ? message : message() })
@@ -29,20 +29,20 @@ export class Violations {
   }
 
   /**
-   * From now on problems are those of rows that are left out, and none of them is thrown. False where something else is wrong
-   * already: then the request is refused, and nothing is left out.
+   * From now on problems belong to rows that are left out, and are not thrown. Returns false if there are problems already:
+   * then the request is rejected instead.
    */
   leaveOut(): boolean {
     this.#leavesOut = this.list.length === 0
     return this.#leavesOut
   }
 
-  /** Throws INVALID_REQUEST if there is any problem. */
+  /** Throws INVALID_REQUEST if there is a problem. */
   throwIfAny(): void {
     if (this.list.length > 0) throw invalidRequest(this.list)
   }
 
-  /** The same if `add` was called since there were `before` problems. */
+  /** The same if there are more than `before` problems. */
   throwIfMore(before: number): void {
     if (this.list.length > before) this.throwIfAny()
   }
@@ -60,7 +60,7 @@ export function describeProblems(problems: readonly Violation[], shown: number):
   return first.join('; ') + more
 }
 
-/** Does `work`; the places of problems that it throws are translated, one by one. */
+/** Runs `work`, and translates the paths of the problems that it throws. */
 export function inTerms<T>(inTermsOf: (problem: Violation) => Violation, work: () => T): T {
   try {
     return work()
@@ -69,7 +69,7 @@ export function inTerms<T>(inTermsOf: (problem: Violation) => Violation, work: (
   }
 }
 
-/** The error, the places of its problems translated if it has any. */
+/** The error with the paths of its problems translated. */
 export function translated(error: unknown, inTermsOf: (problem: Violation) => Violation): unknown {
   return error instanceof ModelError && error.problems ? invalidRequest(error.problems.map(inTermsOf)) : error
 }

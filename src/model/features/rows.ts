@@ -57,12 +57,12 @@ export function encodeRows(
   return keepGoodRows(encoded, bad, { sparse: layout.sparse.length, dense: layout.dense.length })
 }
 
-/** What candidates may not give, and must. */
+/** Fields that candidates must not give, and must give. */
 interface Wanted {
   given: ReadonlySet<FieldColumn>
   required: readonly FieldColumn[]
   bid: boolean
-  /** Whether `reportAbsent` has taken out what no candidate has. */
+  /** Whether `reportAbsent` has removed fields that no candidate has. */
   searched: boolean
 }
 
@@ -86,7 +86,7 @@ function contextAlone(
   }
 }
 
-/** Writes one candidate into its row; false if anything about it is wrong. */
+/** Writes one candidate into its row; returns false if it has a problem. */
 function encodeRow(
   layout: Layout,
   wanted: Wanted,
@@ -108,7 +108,7 @@ function encodeRow(
   }
   let requiredSeen = 0
   for (const name in candidate) {
-    // Nothing more of it would be listed.
+    // No further problem would be listed.
     if (!good && problems.full) return false
     const value = candidate[name]
     const slot = layout.byName.get(name)
@@ -141,8 +141,8 @@ function encodeRow(
 }
 
 /**
- * Reports what neither the context nor any candidate has, once: on the side that the field belongs to. It is no longer
- * `wanted` then. Where bad rows are left out, a candidate's own fields are each row's matter.
+ * Reports fields that neither the context nor any candidate has, once, on the field's own side, and removes them from
+ * `wanted`. If bad rows are left out, fields of candidates are reported per row instead.
  */
 function reportAbsent(wanted: Wanted, candidates: readonly unknown[], problems: Violations, partial: boolean): void {
   wanted.searched = true
@@ -156,7 +156,7 @@ function reportAbsent(wanted: Wanted, candidates: readonly unknown[], problems: 
   for (const slot of wanted.required) {
     const inContext = slot.encoder.field.side === 'context'
     if (Object.hasOwn(candidates[first] as object, slot.name) || (partial && !inContext)) continue
-    // Each search ends in a problem, now or when its row is reached.
+    // Each search leads to a problem, here or at its row.
     if (++searches > maxViolations) break
     if (!inNone(slot.name)) continue
     absent.add(slot)
@@ -174,7 +174,7 @@ function noneHas({ length }: readonly unknown[]): string {
   return length === 1 ? '' : `; none of the ${length} candidates has it`
 }
 
-/** Takes a candidate's `id` or `bid`; a message if it is wrong, or no field at all. */
+/** Stores a candidate's `id` or `bid`; returns a message for an invalid value or an unknown name. */
 function reserved(
   name: string,
   value: unknown,

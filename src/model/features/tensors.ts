@@ -5,8 +5,8 @@ import { NumberMatrix } from './matrix.ts'
 import { Violations } from './problems.ts'
 
 /**
- * The third form of a request: tensors in manifest order, ids checked against each field's range. Each is an array of
- * rows, or a NumberMatrix.
+ * The third form of a request: tensors in manifest order, as arrays of rows or as NumberMatrix. Ids are checked against each
+ * field's range.
  */
 export function encodeTensors(layout: Layout, sparse: unknown, dense: unknown, options: EncodeOptions): EncodedRequest {
   const problems = options.problems ?? new Violations()
@@ -16,7 +16,7 @@ export function encodeTensors(layout: Layout, sparse: unknown, dense: unknown, o
   if (sparseRows && denseRows && countRows(sparseRows) !== countRows(denseRows)) {
     problems.add('/dense', `has ${countRows(denseRows)} rows where sparse has ${countRows(sparseRows)}`)
   }
-  // Without rows of one number there is nothing to check.
+  // Rows can be checked only if both tensors have the same number.
   problems.throwIfMore(before)
   if (options.bids) problems.add('/options/rank/by', noBids)
   const rows = countRows(sparseRows ?? denseRows ?? [])
@@ -50,9 +50,9 @@ interface Tensor {
   name: 'sparse' | 'dense'
   width: number
   target: Int32Array | Float32Array
-  /** The number to store, or what is wrong with it. */
+  /** The number to store, or why it is invalid. */
   encode(value: unknown, column: number): number | string
-  /** Stores all of them, row after row; false where one is wrong, and then what is stored means nothing. */
+  /** Stores all values; returns false if one is invalid, which leaves the target undefined. */
   encodeAll(values: NumberMatrix['values']): boolean
 }
 
@@ -97,7 +97,7 @@ function denseTensor({ dense }: Layout, target: Float32Array): Tensor {
     encodeAll(values) {
       for (let i = 0; i < values.length; i++) {
         const value = Math.fround(values[i]!)
-        // NaN where it is not finite.
+        // NaN if the value is not finite.
         if (value - value !== 0) return false
         target[i] = value
       }
@@ -106,7 +106,7 @@ function denseTensor({ dense }: Layout, target: Float32Array): Tensor {
   }
 }
 
-/** The tensor's rows, if it is needed and there is at least one. */
+/** The rows of a tensor, if the model has it and there is at least one row. */
 function matrix(name: 'sparse' | 'dense', value: unknown, width: number, problems: Violations): Rows | undefined {
   if (width === 0) {
     if (value !== undefined) problems.add(`/${name}`, `must be left out: the model has no ${name} fields`)
@@ -140,14 +140,14 @@ function fill(rows: unknown[], { name, width, target, encode }: Tensor, problems
       if (typeof code === 'string') {
         problems.add(`/${name}/${row}/${column}`, code)
         bad[row] = 1
-        // Nothing more of it would be listed.
+        // No further problem would be listed.
         if (problems.full) break
       } else target[row * width + column] = code
     }
   }
 }
 
-/** The same of numbers in one array. */
+/** The same for numbers in one array. */
 function fillFlat(
   { rows, width: given, values }: NumberMatrix,
   { name, width, target, encode, encodeAll }: Tensor,

@@ -1,9 +1,9 @@
 import type { EncodedRequest, Layout } from './layout.ts'
 
 /**
- * Per row of the request, the fields whose value is outside the vocabulary or range that the model knows, in manifest order;
- * undefined for a row that was left out. `given` says whether the request has a value for a field in a row: a default may be
- * outside the vocabulary too, but is no value that a client sent.
+ * Per row of the request, the fields whose value is outside the model's vocabulary or range, in manifest order; undefined for
+ * a row that was left out. `given` says whether the request has a value for a field in a row: a default outside the vocabulary
+ * does not count.
  */
 export function unknownFields(
   { slots, sparse }: Layout,

@@ -6,12 +6,12 @@ import type { Graph } from './graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto, NodeProtoSchema } from './onnx_pb.ts'
 
 /*
- * Where the columns of a tensor come from: which columns of the graph's inputs they depend on, and how.
+ * The origin of a tensor's columns: the columns of the graph's inputs that they depend on, and how they are computed.
  */
 
 /**
- * Consecutive columns of a tensor [batch, n] that are made of columns of one input, each for itself: of input column i
- * alone follow `dim` columns, either a row of an embedding table or (`table` undefined, `dim` 1) a function of its value.
+ * Consecutive columns of a tensor [batch, n] that are computed from columns of one input, each independently: input column i
+ * yields `dim` columns, either a row of an embedding table or (`table` undefined, `dim` 1) a function of its value.
  */
 export interface Segment {
   input: string
@@ -21,35 +21,35 @@ export interface Segment {
   table: string | undefined
   dim: number
   /**
-   * Adds to `target` what computes values (or ids, where there is a table) of the columns at `positions` of `columns`;
-   * `packed` [batch, positions] are these columns of the input. Answers its name, [batch, positions].
+   * Adds nodes to `target` that compute the values (or ids, if there is a table) of the columns at `positions` in `columns` from
+   * `packed`, these columns of the input. Returns their tensor, [batch, positions].
    */
   build(target: Graph, packed: string, positions: number[]): string
 }
 
-/** Segments of a tensor [batch, n], side by side; undefined where it is made in any other way. */
+/** The segments that a tensor [batch, n] is a concatenation of; undefined if it is computed in any other way. */
 export function segmentsOf(graph: Graph, name: string): Segment[] | undefined {
   return sideBySide(graph, name, new Map(), new Map())
 }
 
-/** More columns are no features. */
+/** Maximum segments: more cannot be features. */
 const mostSegments = 10_000
 
 function sideBySide(
   graph: Graph,
   name: string,
   found: Found,
-  joined: Map<string, Segment[] | undefined>,
+  concatenated: Map<string, Segment[] | undefined>,
 ): Segment[] | undefined {
   const shape = graph.shapes.get(name)
   if (shape?.dims.length !== 2 || shape.dims[0] !== -1) return undefined
   const node = graph.producer(name)
   if (node?.opType === 'Concat' && intAttribute(node, 'axis', 0) === 1) {
-    if (joined.has(name)) return joined.get(name)
-    const parts = node.input.map((part) => sideBySide(graph, part, found, joined))
+    if (concatenated.has(name)) return concatenated.get(name)
+    const parts = node.input.map((part) => sideBySide(graph, part, found, concatenated))
     const count = parts.reduce((sum, part) => sum + (part?.length ?? mostSegments), 0)
     const segments = count < mostSegments ? parts.flatMap((part) => part ?? []) : undefined
-    joined.set(name, segments)
+    concatenated.set(name, segments)
     return segments
   }
   const gather = node?.opType === 'Reshape' ? graph.producer(node.input[0]!) : node
@@ -71,10 +71,10 @@ type Source = Pick<Segment, 'input' | 'columns' | 'build'>
 const unary = new Set(['Cast', 'Neg', 'Abs', 'Log', 'Exp', 'Sqrt', 'Relu', 'Sigmoid', 'Tanh', 'Not', 'Floor', 'Ceil'])
 const binary = new Set(['Add', 'Sub', 'Mul', 'Div', 'Max', 'Min', 'Less', 'Greater', 'Equal', 'And', 'Or', 'Where'])
 
-/** What was found of tensors, by name: what is read several times is followed once. */
+/** Sources of tensors, by name: each tensor is followed once. */
 type Found = Map<string, Source | undefined>
 
-/** Follows a tensor back to one input, as long as its columns stay apart. */
+/** Follows a tensor back to one input, as long as its columns are independent. */
 function columnwise(graph: Graph, name: string, found: Found): Source | undefined {
   if (found.has(name)) return found.get(name)
   const source = follow(graph, name, found)
@@ -83,7 +83,7 @@ function columnwise(graph: Graph, name: string, found: Found): Source | undefine
   return settled
 }
 
-/** A builder that builds the same only once in each graph. */
+/** Makes a builder add equal nodes only once per graph. */
 function once(build: Segment['build']): Segment['build'] {
   const names = new WeakMap<Graph, Map<string, string>>()
   return (target, packed, positions) => {
@@ -108,7 +108,7 @@ function follow(graph: Graph, name: string, found: Found): Source | undefined {
   if (node === undefined || node.domain !== '') return undefined
   if (node.opType === 'Reshape') {
     const source = columnwise(graph, node.input[0]!, found)
-    // [batch] ↔ [batch, 1]: columns are always [batch, n] when they are built anew.
+    // [batch] ↔ [batch, 1]: rebuilt columns are always [batch, n].
     return source?.columns.length === width ? source : undefined
   }
   const picked = pickedColumns(graph, node, name)
@@ -149,7 +149,7 @@ function elementwise(graph: Graph, node: NodeProto, width: number, found: Found)
     build(target, packed, positions) {
       const copy = clone(NodeProtoSchema, node)
       copy.input = operands.map((operand) => operand.build(target, packed, positions))
-      // Operands are shared often, e.g. x < 0 ? x + n : x; what is the same is built once.
+      // Operands are often shared, e.g. x < 0 ? x + n : x; equal nodes are built once.
       const key = JSON.stringify([copy.opType, copy.input, copy.attribute.map(({ name, i, f }) => [name, `${i}`, f])])
       const known = built(target).get(key)
       if (known !== undefined) return known
@@ -183,7 +183,7 @@ function built(graph: Graph): Map<string, string> {
   return known
 }
 
-/** A constant that is one value for all columns, or one a column. */
+/** A constant of one value for all columns, or one value per column. */
 function constantOperand(graph: Graph, name: string, width: number): Operand | undefined {
   const tensor = graph.constants.get(name)!
   const dims = tensor.dims.map(Number)
@@ -219,7 +219,7 @@ function constantOperand(graph: Graph, name: string, width: number): Operand | u
   }
 }
 
-/** Columns of its input that a node picks, in order: of Gather and Slice over axis 1, and of Split. */
+/** Columns of its input that a node selects, in order: Gather and Slice over axis 1, and Split. */
 export function pickedColumns(graph: Graph, node: NodeProto, output: string): number[] | undefined {
   const dims = graph.shapes.get(node.input[0]!)?.dims
   if (dims?.length !== 2) return undefined

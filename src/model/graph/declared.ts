@@ -1,12 +1,12 @@
 import type { Graph } from './graph.ts'
 import type { ValueInfoProto } from './onnx_pb.ts'
 
-/** The element type that an input or output is declared with; 0 where it is none, or no tensor. */
+/** The declared element type of an input or output; 0 if there is none. */
 export function dtypeOf({ type }: ValueInfoProto): number {
   return type?.value.case === 'tensorType' ? type.value.value.elemType : 0
 }
 
-/** Sides of a tensor after the batch, as it is declared or else known of its shape; undefined where one isn't fixed. */
+/** Dimensions of a tensor after the batch, from its declaration or else its known shape; undefined if one is not fixed. */
 export function sidesOf(graph: Graph, { name, type }: ValueInfoProto): number[] | undefined {
   const declared = type?.value.case === 'tensorType' ? type.value.value.shape?.dim : undefined
   const dims =

@@ -9,7 +9,7 @@ const sizes = new Map<number, number>([
   ...[DOUBLE, INT64, UINT64].map((type) => [type, 8] as const),
 ])
 
-/** Bytes of one element of a constant; 1 for types that take a part of a byte, or none that is known. */
+/** Bytes of one element of a constant; 1 for unknown types and types smaller than a byte. */
 export function elementSize(dataType: number): number {
   return sizes.get(dataType) ?? 1
 }

@@ -15,10 +15,10 @@ import {
   TensorProtoSchema,
 } from './onnx_pb.ts'
 
-/** Tables this large, bytes, lie in files of their own, which all sessions, workers and processes map into memory once. */
+/** Tables of at least this size, bytes, have files of their own, which all sessions, workers and processes share by mapping. */
 export const largeTable = 64 * 1024
 
-/** Where external data lies: path relative to the graph's folder, and bytes. */
+/** Location of external data: path relative to the graph's folder, and byte range. */
 export function externalPlace(tensor: TensorProto): { location: string; start: number; length: number | undefined } {
   const entry = (key: string) => tensor.externalData.find((candidate) => candidate.key === key)?.value
   const length = entry('length')
@@ -29,7 +29,7 @@ export function externalPlace(tensor: TensorProto): { location: string; start: n
   }
 }
 
-/** The files, relative to an ONNX file, that hold the data of its constants. Throws where it is no ONNX file. */
+/** The files, relative to an ONNX file, that contain data of its constants. Throws if it is not an ONNX file. */
 export function externalFiles(bytes: Uint8Array): string[] {
   checkGraphBounds(bytes)
   const { graph } = fromBinary(ModelProtoSchema, bytes)
@@ -37,7 +37,7 @@ export function externalFiles(bytes: Uint8Array): string[] {
   return [...new Set(constants.map((tensor) => externalPlace(tensor).location))]
 }
 
-/** The same tensor, its data in a file. */
+/** The tensor with its data in a file. */
 export function external(
   { name, dataType, dims }: Pick<TensorProto, 'name' | 'dataType' | 'dims'>,
   file: string,
@@ -55,10 +55,10 @@ export function external(
 }
 
 /**
- * Brings a graph's large embedding tables into files of `folder`. A file is linked, or copied by the system where it can't
- * be: its table never passes through memory. Answers the files that were linked.
+ * Moves a graph's large embedding tables into files of `folder`. Existing files are linked, or else copied by the system, so
+ * that tables never pass through memory. Returns the files that were linked or copied.
  *
- * Rejects with the system's error where `folder` can't be written to.
+ * Rejects with the system's error if `folder` is not writable.
  */
 export async function settleTables(graph: Graph, folder: string): Promise<TableFile[]> {
   const files = new Map<string, string>()
@@ -67,7 +67,7 @@ export async function settleTables(graph: Graph, folder: string): Promise<TableF
   for (const [name, tensor] of graph.constants) {
     if (isExternal(tensor)) {
       const { location, start, length } = externalPlace(tensor)
-      // A link to a link would lead elsewhere from here.
+      // A relative symbolic link would lead elsewhere from `folder`.
       const path = await realpath(resolve(graph.folder, location))
       const file = files.get(path) ?? nextFile()
       if (!files.has(path)) {
@@ -92,7 +92,7 @@ async function describeFile(path: string): Promise<TableFile> {
   return { path, bytes: size, changed: mtimeMs }
 }
 
-/** Rejects with an Error that names the file which is not what it was. */
+/** Rejects with an Error that names the first file that has changed. */
 export async function checkTables(files: readonly TableFile[]): Promise<void> {
   for (const { path, bytes, changed } of files) {
     const now = await describeFile(path).catch(() => undefined)
@@ -101,18 +101,17 @@ export async function checkTables(files: readonly TableFile[]): Promise<void> {
   }
 }
 
-/** Whether a constant is read row by row alone. */
+/** Whether a constant is only read through lookups of rows. */
 export function isTable(graph: Graph, name: string): boolean {
   const reads = graph.users(name)
   return !graph.isOutput(name) && reads.every(({ opType, input }) => opType === 'Gather' && input[0] === name)
 }
 
 export async function linkOrCopy(from: string, to: string): Promise<void> {
-  // A link takes no room.
   await link(from, to).catch(() => copyFile(from, to))
 }
 
-/** What a tensor's data takes in memory. */
+/** Bytes of a tensor's data. */
 export function bytesOf({ dims, dataType }: TensorProto): number {
   return product(dims.map(Number)) * elementSize(dataType)
 }

@@ -16,7 +16,7 @@ export function weightsOf(graph: Graph, gemm: NodeProto): { k: number; n: number
   return { k, n, w: graph.floats(gemm.input[1]!)!, b }
 }
 
-/** A float constant that is one value a column, or one for all: [n], [1, n], [1] or []; as [n]. */
+/** A float constant of one value per column, or one for all columns ([n], [1, n], [1] or []), as [n]. */
 export function vectorOf(graph: Graph, name: string, n: number): Float32Array | undefined {
   const values = graph.floats(name)
   const dims = graph.dimsOf(name)

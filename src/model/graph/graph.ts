@@ -20,21 +20,21 @@ export interface NodeOptions {
   domain?: string
   /** Shapes of the outputs, where later passes need them. */
   shapes?: TensorShape[]
-  /** Names of the outputs; default: fresh ones. */
+  /** Names of the outputs; default: new names. */
   outputs?: string[]
 }
 
-/** Nodes that a pass left alone, and why. */
+/** Nodes that a pass left unchanged, with reasons. */
 export type Left = Map<NodeProto, string>
 
 /** The custom operators of ONNX Runtime. */
 export const microsoft = 'com.microsoft'
 
 /**
- * An ONNX graph to be rewritten: nodes, constants, and what is known of shapes.
+ * An ONNX graph to be rewritten: nodes, constants and known shapes.
  *
- * Passes change it in place: they add nodes, rewire what reads a tensor, and leave what nobody reads any more to
- * `tidy`. Messages are ONNX' own; large constants may lie in files (`external`), relative to `folder`.
+ * Passes change it in place: they add nodes, rewire the users of a tensor, and leave unused nodes to `tidy`. Nodes and
+ * constants are ONNX' own messages; large constants may be in files (`external`), relative to `folder`.
  */
 export class Graph {
   readonly inputs: ValueInfoProto[]
@@ -42,7 +42,7 @@ export class Graph {
   nodes: NodeProto[]
   readonly constants: Map<string, TensorProto>
   readonly shapes: Map<string, TensorShape>
-  /** Where external data lies. */
+  /** Folder of external data. */
   folder: string
   readonly #opsets: Map<string, bigint>
   readonly #taken = new Set<string>()
@@ -70,18 +70,18 @@ export class Graph {
   }
 
   /**
-   * The graph of an ONNX model. Throws UNSUPPORTED_GRAPH for what passes can't hold: functions, sparse constants, and
-   * graphs within nodes (If, Loop, Scan), which read tensors that no input of the node names.
+   * The graph of an ONNX model. Throws UNSUPPORTED_GRAPH for functions, sparse constants, and nodes with subgraphs (If, Loop,
+   * Scan), which read tensors that are not inputs of the node.
    */
   static from(model: ModelProto, folder: string): Graph {
     const { graph } = model
-    if (graph === undefined) throw new ModelError('INVALID_BUNDLE', 'an ONNX model without a graph')
+    if (graph === undefined) throw new ModelError('INVALID_BUNDLE', 'the ONNX model has no graph')
     if (model.functions.length > 0 || graph.sparseInitializer.length > 0)
       throw new ModelError('UNSUPPORTED_GRAPH', 'functions and sparse constants are not compiled')
     const nested = graph.node.find((node) =>
       node.attribute.some(({ g, graphs }) => g !== undefined || graphs.length > 0),
     )
-    if (nested) throw new ModelError('UNSUPPORTED_GRAPH', `${nested.opType} ${nested.name} holds a graph of its own`)
+    if (nested) throw new ModelError('UNSUPPORTED_GRAPH', `${nested.opType} ${nested.name} contains a subgraph`)
     const constants = new Set(graph.initializer.map(({ name }) => name))
     return new Graph({
       // Before IR version 4 constants were listed as inputs too.
@@ -99,7 +99,7 @@ export class Graph {
     return Graph.from(fromBinary(ModelProtoSchema, bytes), folder)
   }
 
-  /** A copy that shares constants' data alone. */
+  /** A copy that shares only the data of constants. */
   copy(): Graph {
     return new Graph({
       inputs: [...this.inputs],
@@ -118,7 +118,7 @@ export class Graph {
 
   toModel(): ModelProto {
     this.tidy()
-    // ONNX Runtime takes no name twice, and an output that passes rename leaves its node's name behind.
+    // ONNX Runtime requires unique names; a pass that renames an output leaves the node's name unchanged.
     const names = new Set<string>()
     for (const node of this.nodes) {
       if (names.has(node.name)) node.name = ''
@@ -151,7 +151,7 @@ export class Graph {
     return name
   }
 
-  /** Appends a node. Answers its outputs' names. */
+  /** Appends a node; returns the names of its outputs. */
   nodeOf(opType: string, input: string[], count: number, options: NodeOptions = {}): string[] {
     const output = options.outputs ?? Array.from({ length: count }, () => this.fresh(`${opType.toLowerCase()}`))
     for (const name of output) this.#taken.add(name)
@@ -166,7 +166,7 @@ export class Graph {
     return output
   }
 
-  /** Appends a node with one output; answers its name. */
+  /** Appends a node with one output; returns its name. */
   node(opType: string, input: string[], options: NodeOptions & { shape?: TensorShape } = {}): string {
     const { shape, ...rest } = options
     return this.nodeOf(opType, input, 1, shape ? { ...rest, shapes: [shape] } : rest)[0]!
@@ -217,13 +217,13 @@ export class Graph {
     return this.outputs.some((output) => output.name === name)
   }
 
-  /** Whether nobody but `user` reads a tensor. */
+  /** Whether only `user` reads a tensor. */
   isPrivate(name: string, user: NodeProto): boolean {
     const users = this.users(name)
     return !this.isOutput(name) && users.length === 1 && users[0] === user
   }
 
-  /** Makes all that read `old` read `replacement`; an output of the graph keeps its name. */
+  /** Replaces `old` by `replacement` in all users; an output of the graph keeps its name. */
   replace(old: string, replacement: string): void {
     if (this.isOutput(old)) {
       const index = this.#indexed()
@@ -244,7 +244,7 @@ export class Graph {
     this.#index = undefined
   }
 
-  /** Says that nodes were changed from outside. */
+  /** Must be called after nodes were changed from outside. */
   touch(): void {
     this.#index = undefined
   }

@@ -1,10 +1,10 @@
 import { product } from '../base/dims.ts'
 
 /*
- * Constants, row-major, in another layout.
+ * Constants in another layout; all are row-major.
  */
 
-/** With the sides in another order: side `perm[i]` becomes side i. */
+/** Transposes: dimension `perm[i]` becomes dimension i. */
 export function permute(values: Float32Array, dims: readonly number[], perm: readonly number[]): Float32Array {
   const strides = stridesOf(dims)
   return gather(
@@ -14,7 +14,7 @@ export function permute(values: Float32Array, dims: readonly number[], perm: rea
   )
 }
 
-/** Repeated to these sides, as element-wise operators do it; undefined where it doesn't fit into them. */
+/** Broadcasts to these dimensions, as element-wise operators do; undefined if that is impossible. */
 export function broadcast(values: Float32Array, dims: readonly number[], sides: readonly number[]) {
   const missing = sides.length - dims.length
   if (missing < 0 || dims.some((side, i) => side !== 1 && side !== sides[missing + i])) return undefined

@@ -1,7 +1,7 @@
 import { ModelError } from '../base/errors.ts'
 import type { NodeProto } from './onnx_pb.ts'
 
-/** Which nodes write and read each tensor, at the time when it was made. */
+/** The producer and users of each tensor; a snapshot. */
 export class NodeIndex {
   readonly #producers = new Map<string, NodeProto>()
   readonly #users = new Map<string, NodeProto[]>()

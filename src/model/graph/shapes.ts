@@ -13,19 +13,19 @@ import {
   ValueInfoProtoSchema,
 } from './onnx_pb.ts'
 
-/** Two batches that no other dimension is likely to equal, and neither divides the other. */
+/** Two batch sizes that no other dimension is likely to equal; neither divides the other. */
 const batches = [13, 17] as const
 
 const largeTable = 1 << 20
 
-/** Wider inputs are no features: to run the graph on them would take gigabytes. */
+/** Wider inputs cannot be features, and running the graph on them would take gigabytes. */
 const largestInput = 100_000
 
 /**
- * Learns the shape of every tensor by running the graph on zeros, at two batch sizes: a side that grows with the batch
- * is a multiple of it, any other is fixed. Whatever ONNX Runtime computes is understood so, however it is written.
+ * Determines the shape of every tensor by running the graph on zeros at two batch sizes: a dimension that grows with the batch
+ * is a multiple of it, any other is fixed. This works for every operator that ONNX Runtime supports.
  *
- * Fills `graph.shapes`. Rejects with what ONNX Runtime says if it can't run the graph.
+ * Fills `graph.shapes`. Rejects with ONNX Runtime's error if it cannot run the graph.
  */
 export async function traceShapes(graph: Graph): Promise<void> {
   const { session, names } = await openTraced(graph)
@@ -51,16 +51,16 @@ export async function traceShapes(graph: Graph): Promise<void> {
 }
 
 /**
- * What a graph computes that is larger than anything of a model: a file of a few kilobytes can ask for all the memory there is.
- * Told by ONNX Runtime's own inference of shapes, before anything is computed; undefined where nothing is, or it can't be told.
+ * Describes a tensor that is too large for a ranking model, if there is one: a file of a few kilobytes can require all memory.
+ * Uses ONNX Runtime's shape inference, before anything is computed; undefined if shapes cannot be inferred.
  */
 export async function tooLarge(graph: Graph): Promise<string | undefined> {
   let opened: Awaited<ReturnType<typeof openTraced>>
   try {
     opened = await openTraced(graph)
   } catch (error) {
-    // A side of more than 2^31 is not even told.
-    return /Invalid dimension/.test(String(error)) ? 'a tensor has a side of more than 2^31' : undefined
+    // ONNX Runtime does not load a graph with a larger dimension.
+    return /Invalid dimension/.test(String(error)) ? 'a tensor has a dimension of more than 2^31' : undefined
   }
   try {
     return largeTensor(opened.session)
@@ -69,7 +69,7 @@ export async function tooLarge(graph: Graph): Promise<string | undefined> {
   }
 }
 
-/** A session that answers every tensor of a graph; large tables are small ones in it. */
+/** A session that outputs every tensor of a graph; large tables are replaced by small ones. */
 async function openTraced(graph: Graph): Promise<{ session: ort.InferenceSession; names: Set<string> }> {
   graph.tidy()
   const traced = graph.copy()
@@ -84,7 +84,7 @@ async function openTraced(graph: Graph): Promise<{ session: ort.InferenceSession
   return { session, names }
 }
 
-/** Elements of a tensor, a row and in all where it has none: 1 GiB of float32 for a batch of 256 rows, and 2 GiB. */
+/** Maximum elements of a tensor, per row or (without rows) in all: 1 GiB of float32 for a batch of 256 rows, and 2 GiB. */
 const largest = { row: 2 ** 20, fixed: 2 ** 29 }
 
 function largeTensor({ outputMetadata }: ort.InferenceSession): string | undefined {
@@ -92,7 +92,7 @@ function largeTensor({ outputMetadata }: ort.InferenceSession): string | undefin
     if (!output.isTensor) continue
     const sides = output.shape.filter((side) => typeof side === 'number')
     const elements = product(sides)
-    const [most, where] = output.shape.length > sides.length ? [largest.row, ' a row'] : [largest.fixed, '']
+    const [most, where] = output.shape.length > sides.length ? [largest.row, ' per row'] : [largest.fixed, '']
     if (elements > most) return `the tensor ${output.name} has ${elements} elements${where}, more than ${most}`
   }
   return undefined
@@ -110,7 +110,7 @@ const dtypes = {
 async function runOn(session: ort.InferenceSession, batch: number): Promise<ort.InferenceSession.OnnxValueMapType> {
   const feeds: Record<string, ort.Tensor> = {}
   for (const input of session.inputMetadata) {
-    if (!input.isTensor) throw new Error(`the input ${input.name} is no tensor`)
+    if (!input.isTensor) throw new Error(`the input ${input.name} is not a tensor`)
     const dims = input.shape.map((side) => (typeof side === 'number' ? side : batch))
     const size = product(dims)
     if (size > largestInput * batch)
@@ -123,7 +123,7 @@ async function runOn(session: ort.InferenceSession, batch: number): Promise<ort.
   return await session.run(feeds, { logSeverityLevel: 4 })
 }
 
-/** Two observations as one: equal sides are fixed, those in proportion to the batches are multiples of it. */
+/** Combines two observations: equal dimensions are fixed, those in proportion to the batch are multiples of it. */
 function sidesOf(a: readonly number[], b: readonly number[]): number[] | undefined {
   if (a.length !== b.length) return undefined
   const sides: number[] = []
@@ -136,7 +136,7 @@ function sidesOf(a: readonly number[], b: readonly number[]): number[] | undefin
   return sides
 }
 
-/** Large tables are not needed for their shapes: every id reads the first row of a small one. */
+/** Replaces large tables by small ones, of which every id reads the first row: only shapes matter. */
 function shrinkTables(graph: Graph): void {
   for (const node of [...graph.nodes]) {
     const table = graph.constants.get(node.input[0] ?? '')

@@ -9,11 +9,11 @@ import { traceShapes } from './shapes.ts'
 export interface NodeSummary {
   name: string
   operator: string
-  /** Sides after the batch; undefined where they are not known. */
+  /** Dimensions after the batch; undefined if unknown. */
   shape: number[] | undefined
-  /** Weights that no node before it has. */
+  /** Weights that no earlier node reads. */
   parameters: number
-  /** Floating-point operations a row; a multiply-add is two. */
+  /** Floating-point operations per row; a multiply-add is two. */
   flops: number
 }
 
@@ -21,13 +21,13 @@ export interface GraphSummary {
   opset: number
   nodes: NodeSummary[]
   parameters: number
-  /** Of the parameters, as they are stored. */
+  /** Size of the stored parameters. */
   parameterBytes: number
-  /** A row. */
+  /** Per row. */
   flops: number
 }
 
-/** What a graph is made of, node by node in the order they are computed. Learns shapes by running it on zeros, where that is possible. */
+/** The nodes of a graph in order of computation. Determines shapes by running the graph on zeros, if possible. */
 export async function summarise(graph: Graph): Promise<GraphSummary> {
   graph.tidy()
   await traceShapes(graph).catch(() => undefined)
@@ -66,7 +66,7 @@ const weights = new Set<number>([
   DataType.UINT8,
 ])
 
-/** What moves values, and computes none. */
+/** Operators that move values without computing any. */
 const moving = new Set([
   'Gather',
   'Concat',
@@ -93,7 +93,7 @@ const moving = new Set([
 function flopsOf(graph: Graph, node: NodeProto, dims: number[] | undefined): number {
   const { opType, input } = node
   if (dims === undefined || moving.has(opType)) return 0
-  // A side −k is k a row; without a batch it is computed once, not for each row.
+  // A dimension −k is k per row; a tensor without a batch is computed once, not per row.
   const perRow = product(dims.map(Math.abs))
   if (!dims.some((side) => side < 0)) return 0
   if (opType === 'MatMul' || opType === 'Gemm') {

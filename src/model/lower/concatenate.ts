@@ -8,10 +8,9 @@ import { TensorProto_DataType as DataType } from '../graph/onnx_pb.ts'
 import { declare, floatShape } from '../graph/tensor-shape.ts'
 
 /**
- * Gives a graph the tensors that callers see in place of the several that it has: an input [batch, columns], int32 or
- * float32, whose columns are cut, converted and shaped as the graph wants them; an output [batch, columns], joined. Outputs
- * that are joined stay outputs too. Throws INVALID_BUNDLE for a tensor that isn't there, UNSUPPORTED_GRAPH for one that has
- * no fixed width.
+ * Adds tensors to a graph that callers use instead of several of its own: an input [batch, columns], int32 or float32, whose
+ * columns are split, converted and reshaped for the graph; an output [batch, columns], concatenated. Concatenated outputs
+ * remain outputs too. Throws INVALID_BUNDLE for a missing tensor, UNSUPPORTED_GRAPH for one without a fixed width.
  */
 export function joinTensors(graph: Graph, { inputs, outputs }: JoinedTensors, file: string): void {
   for (const [name, { dtype, tensors }] of Object.entries(inputs))
@@ -20,7 +19,7 @@ export function joinTensors(graph: Graph, { inputs, outputs }: JoinedTensors, fi
   graph.touch()
 }
 
-/** The saved graph's own outputs that these are, or are made of; each once. */
+/** The saved graph's outputs that these outputs consist of, each once. */
 export function partsOf(outputs: readonly string[], joined: JoinedTensors | undefined): string[] {
   return [...new Set(outputs.flatMap((name) => joined?.outputs[name]?.tensors ?? [name]))]
 }
@@ -45,7 +44,7 @@ function joinInputs(graph: Graph, name: string, dtype: number, parts: string[], 
     replaced.set(part, value)
     start += width
   }
-  // All at once: a graph may have thousands.
+  // In one loop: a graph may have thousands of inputs.
   for (const node of nodes) node.input = node.input.map((read) => replaced.get(read) ?? read)
   graph.touch()
   const former = new Set(parts)
@@ -69,8 +68,8 @@ function joinOutputs(graph: Graph, name: string, sigmoid: boolean, parts: string
   })
   const shape = floatShape(-1, total)
   const as = (last: boolean) => (last ? { shape, outputs: [name] } : { shape })
-  const whole = graph.node('Concat', columns, { attributes: { axis: 1 }, ...as(!sigmoid) })
-  if (sigmoid) graph.node('Sigmoid', [whole], as(true))
+  const concatenated = graph.node('Concat', columns, { attributes: { axis: 1 }, ...as(!sigmoid) })
+  if (sigmoid) graph.node('Sigmoid', [concatenated], as(true))
   graph.outputs.push(declare(name, shape))
 }
 

@@ -19,19 +19,19 @@ import type { Argument, Program } from './tensorflow/program.ts'
 import { type ElementType, elementTypeOf, nameOfType, newBudget, onnxTypeOf } from './tensorflow/tensor-data.ts'
 import { isKnown, type Side, type Value } from './tensorflow/value.ts'
 
-/** ONNX operator set: what ONNX Runtime has read since 1.13. */
+/** ONNX operator set, supported by ONNX Runtime since 1.13. */
 const opset = 17n
 
-/** Protobuf's, and so ONNX', limit for one message. */
+/** Protobuf's limit for one message, which applies to ONNX graphs. */
 const mostBytes = 2 ** 31 - 1
 
 /**
- * A TensorFlow program as an ONNX graph: operator by operator, nothing optimised but what constants alone make. All inputs
- * and outputs of its signature, by their keys; a first side of −1 is the batch. Large tables stay in their files, relative
- * to `folder`.
+ * Lowers a TensorFlow program to an ONNX graph, operator by operator, with constants folded. Inputs and outputs are those of
+ * its signature, named by their keys; a first dimension of −1 is the batch. Large tables stay in their files, relative to
+ * `folder`.
  *
- * Rejects with UNSUPPORTED_GRAPH naming the file, the node and its operator, and with INVALID_BUNDLE for graphs and
- * weights that are damaged.
+ * Rejects with UNSUPPORTED_GRAPH, naming the file, the node and its operator, and with INVALID_BUNDLE for damaged graphs and
+ * weights.
  */
 export async function lowerProgram(program: Program, folder: string): Promise<Graph> {
   const flat = flatten(program)
@@ -62,7 +62,7 @@ function writeNodes(
   program: Program,
   writer: GraphWriter,
 ): void {
-  // Outputs have their names to themselves.
+  // Reserves the names of outputs.
   for (const { key } of program.outputs)
     if (key === '' || graph.fresh(key) !== key)
       throw new ModelError(
@@ -96,7 +96,7 @@ function writeNodes(
   }
 }
 
-/** Operators trust that a graph is as TensorFlow would write it; what they can't make sense of it could not run either. */
+/** Operators expect graphs as TensorFlow writes them; TensorFlow could not run others either. */
 function apply(operator: Operator, application: Application): Value[] {
   try {
     return [operator(application)].flat()
@@ -131,7 +131,7 @@ function inputOf({ key, type: given, shape }: Argument, { file, int64 }: Program
   return { type, dims: shape.map((_, i) => sideOf(shape, i)), name: key }
 }
 
-/** −1 in front is the batch, elsewhere what is not known. */
+/** A first dimension of −1 is the batch; elsewhere −1 is unknown. */
 function sideOf(shape: number[] | undefined, i: number): Side {
   const side = shape?.[i]
   return side === undefined || (side < 0 && i > 0) ? undefined : Math.max(-1, side)
@@ -150,7 +150,7 @@ function declare(name: string, type: ElementType, dims: readonly Side[] | undefi
   })
 }
 
-/** Reads variables into memory, but for large tables: those are checked, and stay in their files. */
+/** Reads variables into memory, except large tables, which are checked and stay in their files. */
 async function readStored(graph: Graph, program: Program, { stored }: GraphWriter): Promise<void> {
   const wanted = [...stored].filter(([name]) => graph.constants.has(name))
   const inFile = new Set(

@@ -7,8 +7,8 @@ import type { Argument } from './tensorflow/program.ts'
 import { elementTypeOf, nameOfType } from './tensorflow/tensor-data.ts'
 
 /**
- * What a TensorFlow graph wants and answers by the word of its signature: for one that ONNX has no form of, and TensorFlow
- * computes. Which ids its tables have is not known. Rejects like `survey`.
+ * The declared inputs and outputs of a TensorFlow graph that cannot be lowered to ONNX, and that TensorFlow computes. The ids of
+ * its tables are not known. Rejects like `survey`.
  */
 export async function signatureOfProgram(source: GraphSource): Promise<SavedSignature> {
   const program = await readProgram(source)
@@ -30,10 +30,10 @@ function describe({ key, type }: Argument, dims: number[]): SavedTensor {
   return { name: key, dtype: elementTypeOf(type) ?? nameOfType(type), dims, ids, shared: false }
 }
 
-/** Wider tensors are no features, and no tasks. */
+/** Wider tensors are neither features nor tasks. */
 const widest = 65_536
 
-/** Sides after the batch; undefined where one is open, or there is no batch. */
+/** Dimensions after the batch; undefined if one is open or there is no batch. */
 function sidesOf({ shape }: Argument): number[] | undefined {
   const [batch, ...sides] = shape ?? []
   const width = product(sides)

@@ -22,15 +22,14 @@ import { lowerToGraph } from './layers/lower-layers.ts'
 import { readTensorflowGraph } from './read-tensorflow-graph.ts'
 
 /**
- * A saved graph, with one of its outputs alone (its only one, where none is named): whatever only others need is left out.
- * Of its external data, embedding tables alone stay where they are, to be mapped into memory; weights are read, since
- * passes look at them.
+ * A saved graph with only one of its outputs (its only one, if none is named); nodes for other outputs are dropped.
+ * Embedding tables in external files stay there, to be mapped into memory; other weights are read, since passes need them.
  *
  * Rejects like Engine.load, and with INVALID_BUNDLE for external data outside the folder.
  */
 export async function readGraph(source: GraphSource, output: string | undefined): Promise<Graph> {
   const { file, format, outputs } = source
-  // Of a layers model any layer may be had.
+  // In a layers model any layer can be an output.
   const asked = format === 'layers' && output !== undefined ? [...new Set([...outputs, output])] : outputs
   const graph = await openGraph({ ...source, outputs: asked })
   const names = graph.outputs.map(({ name }) => name).join(', ')
@@ -41,7 +40,7 @@ export async function readGraph(source: GraphSource, output: string | undefined)
       `${file}: there is no output ${output ?? 'at all'}${names && `, but ${names}`}`,
     )
   if (wanted.length > 1) {
-    throw new ModelError('INVALID_REQUEST', `${file}: which of its outputs is meant, ${names}?`)
+    throw new ModelError('INVALID_REQUEST', `${file}: name one of its outputs: ${names}`)
   }
   for (const name of source.outputs) checkOutput(graph, name, `${file}: `)
   graph.outputs.splice(0, Infinity, ...wanted)
@@ -51,14 +50,14 @@ export async function readGraph(source: GraphSource, output: string | undefined)
 }
 
 /**
- * Leaves a graph of `openGraph` with the outputs that may be asked for: what ONNX Runtime can be given. All its data is in it then
- * but for tables that lie in files, below the graph's `folder`. Rejects like `readGraph`.
+ * Prepares a graph of `openGraph` for ONNX Runtime: keeps only the outputs that may be requested, and reads all data except
+ * tables in files below the graph's `folder`. Rejects like `readGraph`.
  */
 export async function completeGraph(graph: Graph, source: GraphSource): Promise<void> {
   await complete(graph, source, (name) => !isTable(graph, name))
 }
 
-/** The same with all its data in it: a file that stands alone. */
+/** A graph with all its data, for a self-contained file. */
 export async function readComplete(source: GraphSource): Promise<Graph> {
   const graph = await openGraph(source)
   await complete(graph, source, () => true)
@@ -73,14 +72,14 @@ async function complete(graph: Graph, source: GraphSource, isRead: (name: string
   await readExternal(graph, source.folder, isRead)
 }
 
-/** A saved graph of any format, with all its outputs (of a layers model: `source.outputs`, or the model's own where there are none). */
+/** A saved graph of any format with all its outputs; for a layers model `source.outputs`, or the model's own if that is empty. */
 export async function openGraph(source: GraphSource): Promise<Graph> {
   const graph = await openSaved(source)
   const { joined, file } = source
   if (joined === undefined) return graph
   const parts = Object.values(joined.outputs).flatMap(({ tensors }) => tensors)
   const unclear = (output: ValueInfoProto) => parts.includes(output.name) && sidesOf(graph, output) === undefined
-  // Outputs are often declared without their width. What can't be run here is told when it is loaded.
+  // Outputs are often declared without their width. Loading reports a graph that cannot be run.
   if (graph.outputs.some(unclear)) {
     await readExternal(graph, source.folder, (name) => !isTable(graph, name))
     await traceShapes(graph).catch(() => undefined)
@@ -101,7 +100,7 @@ async function openSaved(source: GraphSource): Promise<Graph> {
   return parse(await readOnnx(path, file), dirname(path), file)
 }
 
-/** Protobuf's, and so ONNX', limit for one message. */
+/** Protobuf's limit for one message, which applies to ONNX files. */
 const largestFile = 2 ** 31 - 1
 
 async function readOnnx(path: string, file: string): Promise<Buffer> {
@@ -114,7 +113,7 @@ async function readOnnx(path: string, file: string): Promise<Buffer> {
   }
 }
 
-/** Rejects where data that a graph has in files is not there, or outside of its folder; reads none of it. */
+/** Rejects if external data is missing or outside the folder; reads none of it. */
 export const checkExternal = (graph: Graph, folder: string): Promise<void> => readExternal(graph, folder, () => false)
 
 async function readExternal(graph: Graph, folder: string, isWanted: (name: string) => boolean): Promise<void> {
@@ -126,7 +125,7 @@ async function readExternal(graph: Graph, folder: string, isWanted: (name: strin
   }
 }
 
-/** Other outputs may be asked for as well: what is wrong with them must be found before. */
+/** Outputs that may be requested later are checked too. */
 function checkOutput(graph: Graph, name: string, where: string): void {
   const output = graph.outputs.find((candidate) => candidate.name === name)
   if (output === undefined) throw new ModelError('INVALID_BUNDLE', `${where}there is no output ${name}`)
@@ -135,7 +134,7 @@ function checkOutput(graph: Graph, name: string, where: string): void {
     throw new ModelError('UNSUPPORTED_GRAPH', `${where}the output ${name} is not float32`)
 }
 
-/** Offsets and lengths are the file's word: they may lead outside of it. */
+/** Checks offset and length, which may lead outside the file. */
 async function checkPlace(path: string, tensor: TensorProto): Promise<void> {
   const { location, start, length = bytesOf(tensor) } = externalPlace(tensor)
   const size = await sizeOfOrdinary(path).catch((cause) => {

@@ -78,9 +78,9 @@ t.test('quantization rows whose file is not listed, and so has no checksum, are 
   t.same(found({ quantization, files: { ...exampleManifest().files, 'q.bin': '0'.repeat(64) } }), [])
 })
 
-t.test('a product of what is no task is told', async (t) => {
+t.test('a product of an unknown task is reported', async (t) => {
   t.same(found({ derived: [{ name: 'x', product: ['ctr', 'nothing'] }] }), [
-    '/derived/0/product/1 is no task: "nothing"; known are ctr, cvr',
+    '/derived/0/product/1 is not a task: "nothing"; known are ctr, cvr',
   ])
 })
 
@@ -92,7 +92,7 @@ t.test('a product of a derived task is told', async (t) => {
         { name: 'y', product: ['x'] },
       ],
     }),
-    ['/derived/1/product/0 is no task: "x"; known are ctr, cvr'],
+    ['/derived/1/product/0 is not a task: "x"; known are ctr, cvr'],
   )
 })
 
@@ -138,9 +138,9 @@ t.test('inputs that no field needs are told', async (t) => {
   t.same(found({ features: features.slice(4) }), ['/graph/inputs/sparse is given, but there are no sparse fields'])
 })
 
-t.test('gates of what is no task are told', async (t) => {
+t.test('gates of an unknown task are reported', async (t) => {
   t.same(found(withGraph({ outputs: { probabilities: 'p', gates: { ctr: 'g', ctcvr: 'h' } } })), [
-    '/graph/outputs/gates/ctcvr is no task',
+    '/graph/outputs/gates/ctcvr is not a task',
   ])
 })
 
@@ -177,12 +177,12 @@ t.test('distributions to compare live traffic with must fit the fields and tasks
     tasks: { ctr: ids, nothing: numbers, cvr: { edges: [1], shares: [1, 0, 0] } },
   }
   t.same(found({ drift: wrong }), [
-    '/drift/features/hour fits no field or task of that name',
-    '/drift/features/price fits no field or task of that name',
-    '/drift/features/nothing fits no field or task of that name',
+    '/drift/features/hour matches no field or task of that name',
+    '/drift/features/price matches no field or task of that name',
+    '/drift/features/nothing matches no field or task of that name',
     '/drift/features/age/edges must ascend',
-    '/drift/tasks/ctr fits no field or task of that name',
-    '/drift/tasks/nothing fits no field or task of that name',
-    '/drift/tasks/cvr/shares must be one more than its bins',
+    '/drift/tasks/ctr matches no field or task of that name',
+    '/drift/tasks/nothing matches no field or task of that name',
+    '/drift/tasks/cvr/shares must have one more value than there are bins',
   ])
 })

@@ -102,7 +102,7 @@ t.test('a file of another size is refused with both sizes', async (t) => {
     await truncate(join(folder, file), size)
     await t.rejects(
       readQuantizationRows(bundle),
-      refused(`ads/1/${file} has ${size} bytes, not the 96 that its manifest says`),
+      refused(`ads/1/${file} has ${size} bytes, not 96 as its manifest says`),
     )
   }
   await t.rejects(
@@ -116,18 +116,18 @@ const wrong: [what: string, change: (rows: QuantizationRows) => void, message: s
   [
     'an id above its field',
     ({ sparse }) => sparse.fill(3, 8, 9),
-    '/sparse/2/0 is 3, no id of country: must be from 0 to 2',
+    '/sparse/2/0 is 3, not an id of country: must be from 0 to 2',
   ],
   [
     'an id below its field',
     ({ sparse }) => sparse.fill(26, 6, 7),
-    '/sparse/1/2 is 26, no id of campaign: must be from 27 to 29',
+    '/sparse/1/2 is 26, not an id of campaign: must be from 27 to 29',
   ],
-  ['a negative id', ({ sparse }) => sparse.fill(-1, 0, 1), '/sparse/0/0 is -1, no id of country: must be from 0 to 2'],
+  ['a negative id', ({ sparse }) => sparse.fill(-1, 0, 1), '/sparse/0/0 is -1, not an id of country: must be from 0 to 2'],
   [
     'an id above all',
     ({ sparse }) => sparse.fill(80, 11, 12),
-    '/sparse/2/3 is 80, no id of creative: must be from 30 to 79',
+    '/sparse/2/3 is 80, not an id of creative: must be from 30 to 79',
   ],
   ['no number', ({ dense }) => dense.fill(Number.NaN, 0, 1), '/dense/0/0 is NaN: price must be finite'],
   [

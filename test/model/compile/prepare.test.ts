@@ -323,7 +323,7 @@ t.test('nor is what can not be read', async (t) => {
   const bytes = await readFile(join(folder, 'model.onnx'))
   const files: [string, Uint8Array | string, RegExp][] = [
     ['text', 'no graph at all', /^bad\.onnx: is not an ONNX file$/],
-    ['nothing', '', /^bad\.onnx: an ONNX model without a graph$/],
+    ['nothing', '', /^bad\.onnx: the ONNX model has no graph$/],
     ['half a file', bytes.subarray(0, bytes.length / 2), /^bad\.onnx: is not an ONNX file$/],
   ]
   for (const [what, content, message] of files) {

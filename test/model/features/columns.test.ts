@@ -91,7 +91,7 @@ t.test('a missing column without a default is refused once, not by row', async (
 })
 
 t.test('a field in the context and in a column is refused once', async (t) => {
-  t.same(problems(context, { ...candidates, hour: [1, 99] }), ['/candidates/hour is given in the context already'])
+  t.same(problems(context, { ...candidates, hour: [1, 99] }), ['/candidates/hour is already given in the context'])
 })
 
 t.test('every wrong cell is told', async (t) => {

@@ -178,13 +178,13 @@ for (const [field, value, message] of wrongValues) {
 
 t.test('a field in the context and in a candidate is refused', async (t) => {
   t.same(problems(context, [candidate, { ...candidate, hour: 21 }]), [
-    '/candidates/1/hour is given in the context already',
+    '/candidates/1/hour is already given in the context',
   ])
 })
 
 t.test('a field in both places is refused even where one is null', async (t) => {
   t.same(problems({ ...context, country: null }, [{ ...candidate, country: 'DE' }]), [
-    '/candidates/0/country is given in the context already',
+    '/candidates/0/country is already given in the context',
   ])
 })
 
@@ -196,8 +196,8 @@ t.test('id and bid are kept by row', async (t) => {
 
 t.test('id and bid are no part of the context', async (t) => {
   t.same(problems({ ...context, id: 'x', bid: 1 }, [candidate]), [
-    "/context/id is a candidate's, and can't be given in the context",
-    "/context/bid is a candidate's, and can't be given in the context",
+    "/context/id belongs to a candidate and can't be given in the context",
+    "/context/bid belongs to a candidate and can't be given in the context",
   ])
 })
 

@@ -290,12 +290,12 @@ t.test('reads a model', async (t) => {
     'with a graph in a node': [
       model({ node: [{ opType: 'If', name: 'choice', attribute: [{ name: 'then_branch', g: nested }] }] }),
       'UNSUPPORTED_GRAPH',
-      /^If choice holds a graph of its own$/,
+      /^If choice contains a subgraph$/,
     ],
     'with graphs in a node': [
       model({ node: [{ opType: 'Any', attribute: [{ name: 'branches', graphs: [nested] }] }] }),
       'UNSUPPORTED_GRAPH',
-      /^Any {2}holds a graph of its own$/,
+      /^Any {2}contains a subgraph$/,
     ],
   }
   for (const [name, [refusedModel, code, message]] of Object.entries(refused))

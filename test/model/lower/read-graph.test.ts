@@ -72,7 +72,7 @@ t.test('rejects what is no graph, or not in the folder, naming the file', async 
   const broken: [string, Uint8Array | string, RegExp][] = [
     ['another kind of file', '{"not": "ONNX"}', /^graph.onnx: is not an ONNX file$/],
     ['a file that was cut off', whole.subarray(0, whole.length - 10), /^graph.onnx: is not an ONNX file$/],
-    ['an empty file', '', /^graph.onnx: an ONNX model without a graph$/],
+    ['an empty file', '', /^graph.onnx: the ONNX model has no graph$/],
     ['a missing output', emptyGraph({}).toBytes(), /^graph.onnx: there is no output b(, but .*)?$/],
   ]
   for (const [what, bytes, message] of broken)

@@ -14,7 +14,7 @@ import type { EnginePool } from '../../../src/model/engines/pool/contract.ts'
 import { createEnginePool } from '../../../src/model/engines/pool/pool.ts'
 import { prepareTensorFlow } from '../../../src/model/engines/tensorflow/tensorflow-backend.ts'
 import { layersModelFiles } from '../../../src/model/engines/tensorflow/write-layers-model.ts'
-import { layOut } from '../../../src/model/features/layout.ts'
+import { createLayout } from '../../../src/model/features/layout.ts'
 import type { LoadedModel } from '../../../src/model/prediction/contract.ts'
 import { loadModel } from '../../../src/model/prediction/model.ts'
 import { readBundle } from '../../../src/model/version/read-version.ts'
@@ -47,7 +47,7 @@ function randomFeatures(dice: Dice): Features {
 async function writeRandomBundle(root: string, dice: Dice): Promise<Bundle> {
   const [architecture] = fc.sample(randomOptions, { numRuns: 1, seed: dice.below(2 ** 31) })
   const features = randomFeatures(dice)
-  const layout = layOut(features)
+  const layout = createLayout(features)
   const tasks = ['ctr', 'cvr', 'pay'].slice(0, dice.between(1, 3))
   const model = buildArchitecture(architecture!, {
     sparseFields: layout.sparse.length,
@@ -99,7 +99,7 @@ interface Row {
 
 /** Makes up requests: contexts and candidates that return, or new ones; sometimes a context by row. */
 function createRequests({ manifest }: Bundle, dice: Dice): () => Row[] {
-  const { sparse, dense } = layOut(manifest.features)
+  const { sparse, dense } = createLayout(manifest.features)
   const sides = {
     sparse: manifest.features.filter(({ kind }) => kind !== 'numeric').map(({ side }) => side),
     dense: manifest.features.filter(({ kind }) => kind === 'numeric').map(({ side }) => side),

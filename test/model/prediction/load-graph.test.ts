@@ -104,7 +104,7 @@ t.test('so is int8 with rows that can not be read', async (t) => {
   const bundle = await bundleWith(t, 10)
   await truncate(join(bundle.folder, 'rows.bin'), 11)
   const loaded = await load(bundle)
-  const reason = 'ads/1/rows.bin has 11 bytes, not the 280 that its manifest says'
+  const reason = 'ads/1/rows.bin has 11 bytes, not 280 as its manifest says'
   t.match(loaded.plan, { precision: 'float32', compiled: true, notes: [`float32 is served, not int8: ${reason}`] })
   t.same(loaded.warnings, [`ads/1: float32 is served, not int8: ${reason}`])
   await free(loaded)

@@ -3,23 +3,23 @@ import type { Graph } from '../../graph/graph.ts'
 import type { NodeProto } from '../../graph/onnx_pb.ts'
 import { floatShape } from '../../graph/tensor-shape.ts'
 
-/** What is largest, of each column of a tensor, over some rows. */
+/** The largest value of each column of a tensor, over some rows. */
 export type Maxima = Map<string, Float32Array>
 
 /** Steps of an unsigned byte. */
 export const steps = 255
 
 /**
- * New rows may go so far beyond what the rows that set the scales showed. Measured on held-out rows: without it the worst
- * errors, of values cut off, are 5 times larger; with it the usual ones are hardly so.
+ * Ratio of the representable range to the observed one. Measured on held-out rows: without it the worst errors, from clipped
+ * values, are 5 times larger; it hardly increases typical errors.
  */
 const headroom = 1.25
 
-/** A column that was hardly ever positive gets this share of the others' range: else a new row's value would be cut off. */
+/** A column that was hardly ever positive gets this share of the other ranges, so that values of new rows are not clipped. */
 const least = 0.05
 
 /**
- * The ReLUs between two products: what comes of them goes to products alone. Their values can be bytes.
+ * The ReLUs between two products, whose outputs only products read. Their values can be bytes.
  */
 export function hiddenLayers(graph: Graph): NodeProto[] {
   return graph.nodes.filter((node) => {
@@ -43,11 +43,11 @@ function feedsProducts(graph: Graph, name: string): boolean {
 }
 
 /**
- * Scales every hidden unit so that 255 is beyond its largest value, and what reads it by the inverse: since a ReLU commutes with
- * positive factors, the graph's outputs stay the same, and one scale, 1, fits all units. Nothing is lost to a unit whose
- * range is small.
+ * Scales every hidden unit so that 255 exceeds its largest value, and the weights that read it by the inverse. Since a ReLU
+ * commutes with positive factors, the graph's outputs stay the same, and the scale 1 fits all units, so that units of small
+ * range lose no precision.
  *
- * Answers the names of the scaled ReLUs' outputs.
+ * Returns the names of the scaled ReLUs' outputs.
  */
 export function equalise(graph: Graph, maxima: Maxima): Set<string> {
   const scaled = new Set<string>()

@@ -7,7 +7,7 @@ import { pickRows } from '../sides/side-columns.ts'
  * int8 matrices, and the nodes that multiply bytes by them.
  */
 
-/** A matrix [k, n] as int8 by column: w ≈ scale[j]·q (+ fine scale[j]·fine q). */
+/** A matrix [k, n] as int8 with a scale per column: w ≈ scale[j]·q (+ fine scale[j]·fine q). */
 export interface Int8Matrix {
   k: number
   n: number
@@ -56,7 +56,7 @@ export function toFloats(
   return graph.node('Add', [coarse, term(fine.q, fine.scale, undefined)], { shape: floatShape(batch, n) })
 }
 
-/** The matrix without its scale: what a product with it answers are integers. */
+/** The matrix without its scale: products with it are integers. */
 export function sumsOf({ k, n, q }: Int8Matrix): Int8Matrix {
   return { k, n, q, scale: new Float32Array(n).fill(1), fine: undefined }
 }
@@ -66,7 +66,7 @@ export function roundToBytes(graph: Graph, x: string, n: number): string {
   return graph.node('QuantizeLinear', [x, scalar(graph, 'one'), scalar(graph, 'zero')], { shape })
 }
 
-/** 1 as float32, 0 as a byte: once a graph. */
+/** 1 as float32, 0 as a byte: one constant per graph. */
 function scalar(graph: Graph, which: 'one' | 'zero'): string {
   const name = `int8/${which}`
   if (graph.constants.has(name)) return name
@@ -79,8 +79,8 @@ function zeros(graph: Graph, n: number): string {
 }
 
 /**
- * Weights by column, symmetric: 127 is the largest of each. A row that is there several times has a share of its weight
- * in each, which add up to its weight rounded. With `fine`, what rounding left, in the same way.
+ * Weights with a symmetric scale per column: 127 is the largest. Each copy of a repeated row has a share of its weight, and the
+ * shares add up to the rounded weight. `fine` adds the rounding errors as a second term.
  */
 export function toInt8(w: ArrayLike<number>, n: number, repeats: readonly number[], fine: boolean): Int8Matrix {
   const k = repeats.reduce((sum, count) => sum + count, 0)

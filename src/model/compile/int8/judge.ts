@@ -7,19 +7,19 @@ import { auc } from '../../quality/metrics.ts'
 import type { VariantGraph } from '../sides/contract.ts'
 import { type InputRows, openSession, predictRows } from './observe-ranges.ts'
 
-/** Rows that int8 is judged on, none of which set its scales. */
+/** Rows that evaluate int8; they did not set its scales. */
 export interface JudgedRows extends InputRows {
   /** float32 [rows, tasks]: 1, 0, or NaN outside the task's sample space. */
   labels: Float32Array | undefined
   tasks: string[]
 }
 
-/** The gate. */
+/** Limits that int8 must meet. */
 export const limits = { auc_loss: 1e-4, mean_change: 0.002, logit_p99: 0.05 }
 
 /**
- * The gate with a margin, for choosing what to pay for exactness: rows that nobody has seen yet differ. Where labels are
- * too few to measure a loss of AUC, logits must be the closer.
+ * The limits with a margin, for choosing the effort, since unseen rows differ. If there are too few labels to measure a loss of
+ * AUC, logits must be closer.
  */
 export function passesClearly({ passed, tasks }: Verdict): boolean {
   return (
@@ -31,10 +31,10 @@ export function passesClearly({ passed, tasks }: Verdict): boolean {
   )
 }
 
-/** With fewer pairs of a positive and a negative row, one pair that changes its order is more than a tenth of the limit. */
+/** With fewer pairs of a positive and a negative row, a single swapped pair exceeds a tenth of the limit. */
 const fewestPairs = 10 / limits.auc_loss
 
-/** Compares a plan with another on rows, both in files. */
+/** Compares two plans in files on rows. */
 export async function judgeFiles(
   folder: string,
   reference: VariantFile,
@@ -45,7 +45,7 @@ export async function judgeFiles(
   return compareLogits(expected, actual, rows)
 }
 
-/** Logits of the answers of a plan's file. */
+/** Logits computed by a plan's file. */
 async function answersOf(folder: string, { file, rows: packed }: VariantFile, rows: InputRows): Promise<Float32Array> {
   const session = await openSession(join(folder, file))
   try {
@@ -56,7 +56,7 @@ async function answersOf(folder: string, { file, rows: packed }: VariantFile, ro
   }
 }
 
-/** Logits [rows, tasks] of a whole plan. */
+/** Logits [rows, tasks] of a full variant. */
 export async function logitsOf({ graph, rows: packed }: VariantGraph, rows: InputRows): Promise<Float32Array> {
   const { bytes, output, sigmoid } = beforeSigmoid(graph)
   const session = await openSession(bytes, graph.folder)
@@ -69,7 +69,7 @@ export async function logitsOf({ graph, rows: packed }: VariantGraph, rows: Inpu
   }
 }
 
-/** The graph up to its logits, where it ends in a sigmoid: near 0 and 1 probabilities say little about them. */
+/** The graph up to its logits, if it ends in a sigmoid: near 0 and 1, probabilities lose their precision. */
 function beforeSigmoid(graph: Graph): { bytes: Uint8Array; output: string; sigmoid: boolean } {
   const { name } = graph.outputs[0]!
   const last = graph.producer(name)
@@ -123,12 +123,12 @@ function aucLoss(reference: Float32Array, other: Float32Array, labels: Float32Ar
   return before == null || after == null ? null : before - after
 }
 
-/** What has to be added to each column of the logits `other` [rows, columns] so that mean probabilities are `reference`'s. */
+/** Shift of each column of the logits `other` [rows, columns] that makes mean probabilities equal those of `reference`. */
 export function meanShift(reference: Float32Array, other: Float32Array, columns: number): Float32Array {
   return Float32Array.from({ length: columns }, (_, column) => {
     const wanted = meanProbability(columnOf(reference, column, columns))
     const own = columnOf(other, column, columns)
-    // The mean grows with the shift: bisection, to less than float32 tells apart.
+    // The mean grows with the shift: bisection, beyond the precision of float32.
     let [low, high] = [-widestShift, widestShift]
     for (let i = 0; i < 30; i++) {
       const middle = (low + high) / 2
@@ -139,7 +139,7 @@ export function meanShift(reference: Float32Array, other: Float32Array, columns:
   })
 }
 
-/** Logits that are further off can't be mended by a shift. */
+/** Maximum shift. */
 const widestShift = 1
 
 function columnOf(values: Float32Array, column: number, count: number): Float32Array {
@@ -151,8 +151,7 @@ function meanProbability(logits: Float32Array): number {
 }
 
 /**
- * The logit of a probability in float32, of which the least and the largest are taken to be 1e-7 and 1 − 1e-5: closer to 1
- * its last digit alone would move the logit.
+ * The logit of a float32 probability, clipped to 1e-7 and 1 − 1e-5: closer to 1, rounding of the probability would dominate.
  */
 export function logit(probability: number): number {
   const p = Math.min(1 - 1e-5, Math.max(1e-7, probability))

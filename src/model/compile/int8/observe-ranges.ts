@@ -8,16 +8,16 @@ import { firstLayers } from '../sides/split-sides.ts'
 import { hiddenLayers, type Maxima } from './equalise.ts'
 import { type Range, rangeKey } from './quantise-layers.ts'
 
-/** Rows of a graph's inputs, by input, row-major; ids as int32 or, where the graph takes them so, float32. */
+/** Rows of a graph's inputs, by input, row-major; ids as int32 or, if the graph takes them so, float32. */
 export interface InputRows {
   rows: number
   inputs: Record<string, Int32Array | Float32Array>
 }
 
-/** Rows that are computed at once: intermediate results are kept for no more. */
+/** Rows per call, which bounds the memory of intermediate results. */
 const chunk = 256
 
-/** A session on one thread, as workers have them; external data of a graph in memory is sought in `folder`. */
+/** A session on one thread, as in workers; external data of a graph in memory is in `folder`. */
 export function openSession(graph: Uint8Array | string, folder?: string): Promise<ort.InferenceSession> {
   const options: ort.InferenceSession.SessionOptions = {
     intraOpNumThreads: 1,
@@ -78,13 +78,13 @@ export async function predictRows(
   return all ?? new Float32Array()
 }
 
-/** What int8 needs to know of a graph: how large its hidden values become, and between what its features lie. */
+/** Ranges of a graph's hidden values and features, for int8. */
 export interface Calibration {
   maxima: Maxima
   ranges: Map<string, Range>
 }
 
-/** Runs the graph on rows and watches. */
+/** Runs the graph on rows and observes ranges. */
 export async function calibrate(graph: Graph, rows: InputRows): Promise<Calibration> {
   const watched = graph.copy()
   const hidden = hiddenLayers(watched).map(({ output }) => output[0]!)
@@ -95,7 +95,7 @@ export async function calibrate(graph: Graph, rows: InputRows): Promise<Calibrat
   const built = new Map<string, string>()
   for (const [key, segment] of values) {
     const positions = segment.columns.map((_, i) => i)
-    // An input itself can't be an output as well.
+    // An input cannot be an output too.
     built.set(key, watched.node('Identity', [segment.build(watched, packedInput(watched, segment), positions)]))
   }
   const names = [...hidden, ...built.values()]
@@ -140,7 +140,7 @@ export async function calibrate(graph: Graph, rows: InputRows): Promise<Calibrat
 function packedInput(graph: Graph, { input, columns }: Segment): string {
   const { dtype, dims } = graph.shapes.get(input)!
   const [, width] = dims
-  // A column of its own, [batch], is a matrix wherever its values are computed anew.
+  // A single column, [batch], becomes a matrix when its values are recomputed.
   if (width === undefined)
     return graph.node('Reshape', [input, graph.integers([-1, 1])], { shape: { dtype, dims: [-1, 1] } })
   if (columns.length === width && columns.every((column, i) => column === i)) return input

@@ -41,7 +41,7 @@ function quantiseProduct(
   const hidden = relu?.opType === 'Relu' && hiddenOutputs.has(relu.output[0]!)
   const copies = hidden ? effort.copies : 1
   const matrix = toInt8(w, n, new Array<number>(k).fill(copies), !hidden && effort.refine === 'all')
-  // Copies stand side by side: row i of the first, of the second, …
+  // Copies are concatenated: row i of the first, of the second, …
   const rows = Array.from({ length: k * copies }, (_, i) => (i % k) * copies + Math.floor(i / k))
   if (!hidden) {
     const product = toFloats(target, x, matrix, rows, b)

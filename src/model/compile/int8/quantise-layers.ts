@@ -45,7 +45,7 @@ export interface QuantisedSegment {
   repeats: number[]
   /** [step, lo] of column i, dimension d. */
   at(i: number, d: number): [number, number]
-  /** For values: step, and the byte that represents 0, by column. */
+  /** For values: step, and the byte that represents 0, per column. */
   scale: Float32Array
   zero: Uint8Array
 }

@@ -14,7 +14,7 @@ import {
 } from '../../graph/onnx_pb.ts'
 import { steps } from './equalise.ts'
 
-/** Ids of one field: a block of the table's rows. */
+/** Ids of one field: consecutive rows of the table. */
 export interface FieldIds {
   offset: number
   ids: number
@@ -24,18 +24,17 @@ export interface FieldIds {
 export interface TableScales {
   /** Name of the constant uint8 [ids, dim]. */
   name: string
-  /** [step, lo] of a field's dimension. */
+  /** [step, lo] of a dimension of a field. */
   at(field: FieldIds | undefined, dimension: number): [number, number]
   addTo(graph: Graph): void
 }
 
-/** Rows read at once. */
+/** Rows read together. */
 const chunkBytes = 4 << 20
 
 /**
- * Rounds a table to bytes; a quarter of its size. With `fields`, which must not overlap, each has a range of its own in
- * every dimension; rows of no field become 0. A table that lies in a file is read, and its bytes are written to a file
- * beside it, piece by piece.
+ * Rounds a table to bytes, a quarter of its size. With `fields`, which must not overlap, each field has its own range in every
+ * dimension; rows of no field become 0. A table in a file is read, and its bytes are written to a file beside it, in chunks.
  */
 export function quantiseTable(graph: Graph, table: string, fields: FieldIds[] | undefined): TableScales {
   const tensor = graph.constants.get(table)!
@@ -75,7 +74,7 @@ export function quantiseTable(graph: Graph, table: string, fields: FieldIds[] | 
   }
 }
 
-/** The least value of each dimension, and the step that brings 255 steps from there to the largest. */
+/** Per dimension, the smallest value, and the step of which 255 lead to the largest. */
 function rangeOf(
   graph: Graph,
   tensor: TensorProto,
@@ -95,7 +94,7 @@ function rangeOf(
   return { lo, step: lo.map((least, d) => (hi[d]! > least ? (hi[d]! - least) / steps : 1)) }
 }
 
-/** Takes a table's bytes, in memory or in a file, wherever its floats are. Without any they are 0. */
+/** Receives a table's bytes, in memory or in a file, like its floats. Unwritten bytes are 0. */
 function createSink(graph: Graph, { name: table, dims, ...tensor }: TensorProto, name: string) {
   const size = product(dims.map(Number))
   const like = { name, dataType: DataType.UINT8, dims }
@@ -119,7 +118,7 @@ function createSink(graph: Graph, { name: table, dims, ...tensor }: TensorProto,
   }
 }
 
-/** Rows of a float table, piece by piece. */
+/** Rows of a float table, in chunks. */
 function* pieces(
   graph: Graph,
   tensor: TensorProto,

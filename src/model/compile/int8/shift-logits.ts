@@ -1,6 +1,6 @@
 import type { Graph } from '../../graph/graph.ts'
 
-/** Adds to what the last sigmoid of a graph reads, by column. */
+/** Adds a shift per column to the input of a graph's last sigmoid. */
 export function shiftLogits(graph: Graph, shift: Float32Array): void {
   const sigmoid = graph.producer(graph.outputs[0]!.name)
   const logits = sigmoid?.input[0]

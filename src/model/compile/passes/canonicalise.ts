@@ -9,18 +9,18 @@ import { productRules } from './product-rules.ts'
 import { bypass, isPlainReshape, type Rule } from './rule.ts'
 
 /**
- * Many ways to write a graph → one, which the other passes know:
+ * Rewrites graphs in the canonical form that the other passes expect:
  *
- * - what does nothing is left out: Identity, Dropout, casts to the same type;
- * - whatever keeps the order of the elements is a Reshape to a fixed shape (Flatten, Squeeze, Unsqueeze, some Transpose),
- *   and never two in a row;
- * - rows are flattened before they are joined, so that features stand side by side in one Concat over axis 1;
+ * - nodes without effect are removed: Identity, Dropout, casts to the same type;
+ * - operators that keep the order of elements (Flatten, Squeeze, Unsqueeze, some Transpose) are a Reshape to a fixed shape,
+ *   never two in sequence;
+ * - rows are flattened before they are concatenated, so that features are in one Concat over axis 1;
  * - a product by a constant matrix is `Gemm(x, W, b)`, x [batch, k], W [k, n], b [n], without further attributes;
  * - an Einsum that is a matrix product is a MatMul;
- * - ids that may be negative, counted from a table's end, are left to Gather, which counts so too;
+ * - negative ids, counted from a table's end, are left to Gather, which counts likewise;
  * - normalisation is a Mul and an Add by vectors; Sub and Div by constants are Add and Mul.
  *
- * Answers how many nodes were rewritten. Operators that no pass knows are left alone: they are computed as they are.
+ * Returns the number of nodes that were rewritten. Operators that no pass knows are kept.
  */
 export function canonicalise(graph: Graph, left: Left): number {
   let changes = 0
@@ -37,12 +37,12 @@ export function canonicalise(graph: Graph, left: Left): number {
   }
   for (const node of graph.nodes) {
     if (node.domain !== '' || !understood.has(node.opType)) left.set(node, 'no pass knows this operator')
-    else if (node.opType === 'Gemm' && !isGemm(graph, node)) left.set(node, 'its weights are no plain constants')
+    else if (node.opType === 'Gemm' && !isGemm(graph, node)) left.set(node, 'its weights are not plain constants')
   }
   return changes
 }
 
-/** Operators that passes look at, or whose columns can be followed; the others are carried along. */
+/** Operators that passes handle, or whose columns can be followed; others are kept. */
 const understood = new Set(
   (
     'Gemm MatMul Gather Reshape Concat Split Slice ReduceSum Softmax Sigmoid Relu Add Sub Mul Div Cast Neg Abs Log Exp ' +
@@ -56,7 +56,7 @@ const dropConstantNode: Rule = (graph, node) => {
   return name !== undefined && bypass(graph, node, name)
 }
 
-/** What a Constant node holds, as a constant of the graph: answers its name. */
+/** Turns a Constant node into a constant of the graph; returns its name. */
 function constantOf(graph: Graph, node: NodeProto): string | undefined {
   const [held] = node.attribute
   const wanted = node.output[0]!
@@ -84,7 +84,7 @@ const dropIdentity: Rule = (graph, node) => {
 
 const reshapes = new Set(['Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Transpose'])
 
-/** Everything that keeps the order of the elements is one Reshape of what was there before. */
+/** Operators that keep the order of elements → one Reshape. */
 const toReshape: Rule = (graph, node) => {
   if (!reshapes.has(node.opType)) return false
   const [x] = node.input
@@ -92,7 +92,7 @@ const toReshape: Rule = (graph, node) => {
   const after = graph.shapes.get(node.output[0]!)
   if (before === undefined || after === undefined) return false
   if (node.opType === 'Transpose' && !keepsOrder(before.dims, intsAttribute(node, 'perm'))) return false
-  // Nothing but the batch may be open: one side of a Reshape can be.
+  // Only the batch may be open: a Reshape can infer one dimension.
   if (after.dims.filter((side) => side < 0).length !== 1) return false
   const target = after.dims.map((side) => (side < 0 ? -1 : side))
   const former = graph.producer(x!)
@@ -104,7 +104,7 @@ const toReshape: Rule = (graph, node) => {
   return bypass(graph, node, reshaped)
 }
 
-/** Reshape(Concat(a, b)) → Concat(Reshape(a), Reshape(b)): rows are flattened first, then joined side by side. */
+/** Reshape(Concat(a, b)) → Concat(Reshape(a), Reshape(b)): rows are flattened, then concatenated. */
 const flattenBeforeConcat: Rule = (graph, node) => {
   if (!isPlainReshape(graph, node)) return false
   const concat = graph.producer(node.input[0]!)
@@ -124,8 +124,8 @@ const flattenBeforeConcat: Rule = (graph, node) => {
   return bypass(graph, node, graph.node('Concat', parts, { attributes: { axis: 1 }, shape: after }))
 }
 
-/** A Concat over the last axis counts it from the front; one of one part, or of all parts of a Split, is nothing. */
-/** Concats of more parts are left as they are: those of the same part would double again and again. */
+/** Counts a Concat's axis from the front; removes a Concat of one part, or of all parts of a Split. */
+/** Maximum parts of a flattened Concat: nested Concats of the same part grow exponentially. */
 const mostParts = 1000
 
 const tidyConcat: Rule = (graph, node) => {
@@ -153,7 +153,7 @@ const tidyConcat: Rule = (graph, node) => {
   return bypass(graph, node, graph.node('Concat', parts, { attributes: { axis }, shape }))
 }
 
-/** x < 0 ? x + n : x as the ids of a table of n rows, as Keras 3 writes it: Gather counts negative ids like that itself. */
+/** Removes x < 0 ? x + n : x from ids of a table of n rows, as Keras 3 writes it: Gather handles negative ids likewise. */
 const dropNegativeIds: Rule = (graph, node) => {
   if (node.opType !== 'Gather' || intAttribute(node, 'axis', 0) !== 0) return false
   const rows = graph.dimsOf(node.input[0]!)?.[0]
@@ -171,7 +171,7 @@ const dropNegativeIds: Rule = (graph, node) => {
   return true
 }
 
-/** What a choice between two values is made of: the comparison, what is taken where it holds, and the other. */
+/** The parts of a choice between two values: the condition, the value if it holds, and the other. */
 interface Choice {
   below: NodeProto | undefined
   added: NodeProto | undefined
@@ -216,7 +216,7 @@ const rules: Rule[] = [
   ...productRules,
 ]
 
-/** Whether a Transpose moves nothing but sides of 1. */
+/** Whether a Transpose moves only dimensions of 1. */
 function keepsOrder(dims: readonly number[], perm: readonly number[] | undefined): boolean {
   const order = perm ?? dims.map((_, i) => dims.length - 1 - i)
   const moved = order.filter((axis) => dims[axis] !== 1)

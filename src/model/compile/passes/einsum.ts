@@ -6,10 +6,10 @@ import type { NodeProto } from '../../graph/onnx_pb.ts'
 import { floatShape, type TensorShape } from '../../graph/tensor-shape.ts'
 
 /**
- * A sum of products, a row of the batch for itself, as a matrix product: by a constant, `bk,ekh->beh` is [batch, K]·[K, E·H];
+ * A sum of products within rows of the batch, as a matrix product: by a constant, `bk,ekh->beh` is [batch, K]·[K, E·H];
  * of two computed tensors, `be,beh->bh` is [batch, 1, E]·[batch, E, H]. One letter is summed over.
  *
- * Adds what computes it, and answers its name; undefined, and nothing added, for any other equation.
+ * Adds its nodes and returns its name; undefined, without a change, for any other equation.
  */
 export function matMulOfEinsum(graph: Graph, node: NodeProto): string | undefined {
   const equation = new TextDecoder().decode(attribute(node, 'equation')?.s).replaceAll(' ', '')
@@ -30,7 +30,7 @@ export function matMulOfEinsum(graph: Graph, node: NodeProto): string | undefine
   return lower(graph, operands, summed[0]!, { letters: out, shape })
 }
 
-/** [batch, K]·[K, …], the constant's own sides in the answer's order. */
+/** [batch, K]·[K, …], the constant's own dimensions in the order of the output. */
 function byConstant(graph: Graph, [rows, weights]: [Operand, Operand], k: string, out: Answer): string | undefined {
   const [batch] = rows.own
   const own = [...out.letters.slice(1)]
@@ -46,11 +46,11 @@ function byConstant(graph: Graph, [rows, weights]: [Operand, Operand], k: string
   return graph.node('Reshape', [matMul, graph.integers(out.shape.dims)], { shape: out.shape })
 }
 
-/** [batch, …, K]·[batch, K, …]; either operand has one letter of its own at most. */
+/** [batch, …, K]·[batch, K, …]; each operand has at most one letter of its own. */
 function computed(graph: Graph, operands: [Operand, Operand], k: string, out: Answer): string | undefined {
   const batch = out.letters[0]!
   const own = operands.map((operand) => operand.own)
-  // Every letter has its place, and none but the batch is in both operands and the answer.
+  // Every letter has a role, and only the batch is in both operands and the output.
   const placed = operands.every(
     ({ letters, own }) => letters[0] === batch && own.length <= 1 && letters.length === 2 + own.length,
   )
@@ -81,7 +81,7 @@ interface Answer {
   shape: TensorShape
 }
 
-/** An operand as [batch, …, …], its sides in that order; one that it lacks is 1. */
+/** An operand as [batch, …, …], its dimensions in this order; a missing one is 1. */
 function matrix(graph: Graph, { name, letters }: Operand, order: (string | undefined)[]) {
   const { dims } = graph.shapes.get(name)!
   const sides = [-1, ...order.map((letter) => (letter === undefined ? 1 : dims[letters.indexOf(letter)]!))]

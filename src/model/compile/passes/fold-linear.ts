@@ -5,12 +5,12 @@ import type { NodeProto } from '../../graph/onnx_pb.ts'
 import { floatShape } from '../../graph/tensor-shape.ts'
 
 /**
- * A product after a product, nothing between them → one product, where that takes fewer multiplications.
+ * Two consecutive products → one product, if that takes fewer multiplications.
  *
- * `(x·W₁ + b₁)·W₂ + b₂ = x·(W₁·W₂) + (b₁·W₂ + b₂)`; also where x·W₁ + b₁ is one part of several, side by side: so the
- * projection of dense features disappears into the first layer of every expert. In double precision, rounded once.
+ * `(x·W₁ + b₁)·W₂ + b₂ = x·(W₁·W₂) + (b₁·W₂ + b₂)`; also if x·W₁ + b₁ is one part of a
+ * Concat: so the projection of dense features is folded into the first layer of every expert. In double precision, rounded once.
  *
- * Answers how many products were folded.
+ * Returns the number of products that were folded.
  */
 export function foldLinear(graph: Graph, left: Left): number {
   let folded = 0
@@ -27,17 +27,17 @@ export function foldLinear(graph: Graph, left: Left): number {
   return folded
 }
 
-/** Folding is done in JavaScript: so much of it takes some seconds. */
+/** Maximum multiplications of folding in JavaScript: some seconds. */
 const mostWork = 4e9
 
 interface Reader {
-  /** What the next products read: `inner`'s output itself, or a Concat with it. */
+  /** The tensor that the next products read: `inner`'s output, or a Concat of it. */
   joined: string
   parts: string[]
   gemms: NodeProto[]
 }
 
-/** Folds `inner` into the products that read it, if there are any and it pays. */
+/** Folds `inner` into the products that read it, if there are any and that saves multiplications. */
 function fold(graph: Graph, inner: NodeProto, left: Left): boolean {
   const output = inner.output[0]!
   const readers: Reader[] = []
@@ -63,15 +63,15 @@ function fold(graph: Graph, inner: NodeProto, left: Left): boolean {
       sum + parts.filter((part) => part === output).length * gemms.reduce((w, gemm) => w + widthOf(graph, gemm), 0),
     0,
   )
-  // Multiplications a row: x stays as it is, its product by W₁ may be needed by others all the same.
+  // Multiplications per row. The product by W₁ remains if other nodes read it.
   const work = k * n * width
   if (work > mostWork) {
-    left.set(inner, `to fold it takes ${work} multiplications, more than ${mostWork}`)
+    left.set(inner, `folding takes ${work} multiplications, more than ${mostWork}`)
     return false
   }
   const [apart, folded] = [n * width + (others ? 0 : k * n), k * width]
   if (folded >= apart) {
-    left.set(inner, `folded it would take ${folded} multiplications a row, not ${apart}`)
+    left.set(inner, `the folded product would take ${folded} multiplications per row instead of ${apart}`)
     return false
   }
   for (const reader of readers) foldInto(graph, inner, reader)

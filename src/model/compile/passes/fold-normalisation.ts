@@ -3,12 +3,12 @@ import type { Graph, Left } from '../../graph/graph.ts'
 import type { NodeProto } from '../../graph/onnx_pb.ts'
 
 /**
- * Scaling and shifting of columns → into the product before or after it, where it costs nothing.
+ * Folds scaling and shifting of columns into the product before or after it.
  *
- * `(x·W + b)·s + t = x·(W·diag s) + (b·s + t)`, and `(x·s + t)·W + b = x·(diag s·W) + (t·W + b)`. So BatchNorm, which
- * canonical graphs write as a Mul and an Add, disappears. In double precision, rounded once.
+ * `(x·W + b)·s + t = x·(W·diag s) + (b·s + t)`, and `(x·s + t)·W + b = x·(diag s·W) + (t·W + b)`. This
+ * removes BatchNorm, which canonical graphs write as a Mul and an Add. In double precision, rounded once.
  *
- * Answers how many nodes were folded.
+ * Returns the number of nodes that were folded.
  */
 export function foldNormalisation(graph: Graph, left: Left): number {
   let folded = 0
@@ -24,11 +24,11 @@ export function foldNormalisation(graph: Graph, left: Left): number {
   }
   for (const node of graph.nodes)
     if ((node.opType === 'Mul' || node.opType === 'Add') && node.input.some((name) => graph.floats(name) !== undefined))
-      left.set(node, 'no product that is its alone stands before or after it')
+      left.set(node, 'no product before or after it is connected to it alone')
   return folded
 }
 
-/** Into the Gemm before, if nobody else reads that. */
+/** Into the Gemm before, if nothing else reads that. */
 function backward(graph: Graph, node: NodeProto): boolean {
   for (const [x, c] of [node.input, [...node.input].reverse()] as [string, string][]) {
     const gemm = graph.producer(x)
@@ -56,7 +56,7 @@ function backward(graph: Graph, node: NodeProto): boolean {
   return false
 }
 
-/** Into the Gemms after, if they are all that read it. */
+/** Into the Gemms after, if only they read it. */
 function forward(graph: Graph, node: NodeProto): boolean {
   const output = node.output[0]!
   const users = graph.users(output)

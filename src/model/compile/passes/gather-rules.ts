@@ -4,8 +4,8 @@ import type { Graph } from '../../graph/graph.ts'
 import { bypass, isPlainReshape, type Rule } from './rule.ts'
 
 /**
- * Slice(Gather(table, ids)) → Gather(table's columns, ids): of a table that is wider than what is wanted, the rest is not
- * looked up, and what is found are whole rows again, which can be followed to their ids.
+ * Slice(Gather(table, ids)) → Gather(table's columns, ids): unused columns of a
+ * table are not looked up, and the result consists of complete rows, which can be followed to their ids.
  */
 const sliceTable: Rule = (graph, node) => {
   if (node.opType !== 'Slice' || graph.isOutput(node.output[0]!)) return false
@@ -18,7 +18,7 @@ const sliceTable: Rule = (graph, node) => {
   const [table, ids] = gather.input as [string, string]
   const dims = graph.dimsOf(table)
   const shape = graph.shapes.get(x!)
-  // One id a row.
+  // One id per row.
   if (dims?.length !== 2 || shape?.dims.length !== 2 || shape.dims[0] !== -1 || shape.dims[1] !== dims[1]) return false
   const found = graph.shapes.get(gather.output[0]!)
   const cut = columnsOf(graph, table, dims as [number, number], columns)
@@ -34,7 +34,7 @@ const sliceTable: Rule = (graph, node) => {
 
 const cutTables = new WeakMap<Graph, Map<string, string>>()
 
-/** Columns of a table, one constant for all that want the same. Answers its name. */
+/** Columns of a table, one constant for equal selections. Returns its name. */
 function columnsOf(
   graph: Graph,
   table: string,

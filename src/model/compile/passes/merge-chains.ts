@@ -5,17 +5,17 @@ import type { NodeProto } from '../../graph/onnx_pb.ts'
 import { floatShape } from '../../graph/tensor-shape.ts'
 import { onlyRelu } from './merge-siblings.ts'
 
-/** A call costs about as much as so many multiplications: what a block-diagonal matrix may waste for each. */
+/** Overhead of a call in multiplications, which a block-diagonal matrix may waste per product. */
 const wasteOfCall = 2500
 
 /**
- * Equal small products, each of its own columns of one tensor → one product by a block-diagonal matrix.
+ * Small products of equal size, each of separate columns of one tensor → one product by a block-diagonal matrix.
  *
- * Most of that matrix is zero: it pays where the products are so small that calling them is what costs. Larger ones stay
- * as they are: batched matrix products, [E, batch, k]·[E, k, n], were slower than E products from 4 rows on, since ONNX
- * Runtime packs the weights of a plain product once and those of a batched one at every call.
+ * Most of that matrix is zero, which pays only if the overhead of calls dominates. Larger products are kept: batched matrix
+ * products, [E, batch, k]·[E, k, n], were slower than E products from 4 rows on, since ONNX Runtime packs the weights of a plain
+ * product once and those of a batched product at every call.
  *
- * Answers how many products were merged.
+ * Returns the number of products that were merged.
  */
 export function mergeChains(graph: Graph, left: Left): number {
   let merged = 0
@@ -80,7 +80,7 @@ function mergeAfter(graph: Graph, split: NodeProto, left: Left): number {
   const n = members.reduce((sum, member) => sum + member.n, 0)
   const useful = members.reduce((sum, member) => sum + member.k * member.n, 0)
   if (k * n - useful > wasteOfCall * gemms.length) {
-    left.set(split, `one product of its parts would be ${k}×${n}, of which ${useful} multiplications are of use`)
+    left.set(split, `one product of its parts would be ${k}×${n}, with only ${useful} useful multiplications`)
     return 0
   }
 

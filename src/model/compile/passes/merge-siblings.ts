@@ -4,18 +4,18 @@ import type { NodeProto } from '../../graph/onnx_pb.ts'
 import { floatShape } from '../../graph/tensor-shape.ts'
 
 /**
- * Columns of one product, all siblings together. Measured: one wide product and the copies that take it apart again are
- * slower than a product for each expert as soon as these are wide (2 × 256 columns, say), since a layer's activations
- * then leave the nearest cache; narrow ones cost more to call than to compute.
+ * Maximum columns of a merged product. Measured: one wide product and the copies that split it again are slower than one
+ * product per expert if these are wide (such as 2 × 256 columns), since a layer's activations then exceed the nearest cache;
+ * narrow products cost more to call than to compute.
  */
 const widest = 512
-/** A product that is wider by itself gains nothing from company. */
+/** A product of more columns gains nothing from merging. */
 const narrow = 128
 
 /**
- * Products that read the same tensor → one product, then taken apart: experts' first layers, gates.
+ * Products that read the same tensor → one product and a Split: experts' first layers, gates.
  *
- * Where each is followed by a ReLU, that is done once too. Answers how many products were merged.
+ * If each is followed by a ReLU, that is merged too. Returns the number of products that were merged.
  */
 export function mergeSiblings(graph: Graph, left: Left): number {
   let merged = 0
@@ -51,7 +51,7 @@ export function mergeSiblings(graph: Graph, left: Left): number {
   for (const node of products) {
     const { n } = weightsOf(graph, node)
     const siblings = products.filter((other) => other.input[0] === node.input[0])
-    if (n > narrow && siblings.length > 1) left.set(node, `with ${n} columns it is as fast by itself`)
+    if (n > narrow && siblings.length > 1) left.set(node, `with ${n} columns merging makes it no faster`)
   }
   return merged
 }

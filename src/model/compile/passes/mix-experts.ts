@@ -8,18 +8,18 @@ import { canonicalise } from './canonicalise.ts'
 import { multiply } from './fold-linear.ts'
 import { findMixtures, type Mixture } from './mixtures.ts'
 
-/** With more tasks the mixture of all tasks' columns by all gates, of which a task needs its own, costs too much. */
+/** With more tasks, mixing all tasks' columns by all gates costs too much, since each task needs only its own. */
 const mostTasksThrough = 4
 
 /**
- * Mixtures of the same experts → one batched product, [batch, T, E]·[batch, E, H], however they were written: as a
- * product by a column or a row, or as a product and a sum.
+ * Mixtures of the same experts → one batched product, [batch, T, E]·[batch, E, H], whether they were written as a product by a
+ * column or a row, or as a product and a sum.
  *
- * A mixture is linear in its experts. Where these end in a linear layer, and the towers begin with one, the two become
- * one, `Σ_e g_e·(h_e·W_e + b_e)·W_t + b_t = Σ_e g_e·(h_e·(W_e·W_t) + (b_e·W_t + b_t))`, since a softmax' weights add up
- * to 1: done where it takes fewer multiplications.
+ * A mixture is linear in its experts. If these end in a linear layer and the towers begin with one, the two are merged,
+ * `Σ_e g_e·(h_e·W_e + b_e)·W_t + b_t = Σ_e g_e·(h_e·(W_e·W_t) + (b_e·W_t + b_t))`, since softmax
+ * weights add up to 1, if that takes fewer multiplications.
  *
- * Answers how many mixtures were rewritten.
+ * Returns the number of mixtures that were rewritten.
  */
 export function mixExperts(graph: Graph, left: Left): number {
   const done = new Set<NodeProto>()
@@ -30,7 +30,7 @@ export function mixExperts(graph: Graph, left: Left): number {
     if (mixtures.length === 0) break
     const mixed = mixThrough(graph, mixtures) ?? mixPlain(graph, mixtures)
     done.add(graph.producer(mixed)!)
-    // Others may mix what was mixed here, and are recognised in canonical form.
+    // Other mixtures may read these results, and are recognised in canonical form.
     canonicalise(graph, new Map())
     rewritten += mixtures.length
   }
@@ -38,7 +38,7 @@ export function mixExperts(graph: Graph, left: Left): number {
   return rewritten
 }
 
-/** Answers the product's name. */
+/** Returns the product's name. */
 function mixPlain(graph: Graph, mixtures: Mixture[]): string {
   const [{ experts, width }] = mixtures as [Mixture]
   const { product, row } = mix(graph, experts, width, mixtures) // row: [batch, T·H]
@@ -54,8 +54,8 @@ function mixPlain(graph: Graph, mixtures: Mixture[]): string {
 }
 
 /**
- * Merges the experts' last layer and the towers' first. Answers the product's name; undefined, and nothing changed, where
- * they aren't there or it doesn't pay.
+ * Merges the experts' last layer and the towers' first. Returns the product's name; undefined, without a change, if they do
+ * not exist or merging takes more multiplications.
  */
 function mixThrough(graph: Graph, mixtures: Mixture[]): string | undefined {
   const [{ experts, width }] = mixtures as [Mixture]
@@ -91,7 +91,7 @@ function mixThrough(graph: Graph, mixtures: Mixture[]): string | undefined {
     names.push(graph.constant(`${name}/through_bias`, bias, [columns]))
     return graph.node('Gemm', [last[e]!.input[0]!, ...names], { shape: floatShape(-1, columns) })
   })
-  // Every task's gate mixes every task's columns; each then takes its own.
+  // Every gate mixes the columns of every task; each task then selects its own.
   const { product, row } = mix(graph, folded, columns, mixtures) // row: [batch, T·columns]
   const sizes = mixtures.flatMap(() => heads.flatMap((tasks) => tasks.map(({ n }) => n)))
   const outputs = takeApart(graph, row, sizes)
@@ -120,7 +120,7 @@ function mix(graph: Graph, experts: string[], width: number, mixtures: Mixture[]
   return { product, row: reshape(graph, product, tasks * width) }
 }
 
-/** All tasks' gates, [batch, T, E]: one product and one softmax, where they read the same. */
+/** All tasks' gates, [batch, T, E]: one product and one softmax if they read the same tensor. */
 function gatesOf(graph: Graph, mixtures: Mixture[], count: number): string {
   const tasks = mixtures.length
   const softmaxes = mixtures.map(({ gate }) => graph.producer(gate))
@@ -164,7 +164,7 @@ function reshape(graph: Graph, name: string, ...sides: number[]): string {
   return graph.node('Reshape', [name, graph.integers([-1, ...sides])], { shape: floatShape(-1, ...sides) })
 }
 
-/** Puts `mixed` [batch, H] in the place of a mixture's output, whatever its shape. */
+/** Replaces a mixture's output, of any shape, by `mixed` [batch, H]. */
 function substitute(graph: Graph, node: NodeProto, mixed: string): void {
   const [output] = node.output
   const { dims } = graph.shapes.get(output!)!
@@ -174,7 +174,7 @@ function substitute(graph: Graph, node: NodeProto, mixed: string): void {
   graph.replace(output!, shaped)
 }
 
-/** The products that read a mixture, if they are all that do. */
+/** The products that read a mixture, if only products do. */
 function towersOf(graph: Graph, name: string, width: number): NodeProto[] | undefined {
   if (graph.isOutput(name)) return undefined
   const gemms: NodeProto[] = []
@@ -189,7 +189,7 @@ function towersOf(graph: Graph, name: string, width: number): NodeProto[] | unde
   return gemms.length > 0 ? gemms : undefined
 }
 
-/** Whether an expert is read by these mixtures alone, through Reshape, Concat and Transpose. */
+/** Whether only these mixtures read an expert, through Reshape, Concat and Transpose. */
 function isMixedAlone(graph: Graph, name: string, mixtures: Set<NodeProto>): boolean {
   if (graph.isOutput(name)) return false
   return graph.users(name).every((user) => {

@@ -6,7 +6,7 @@ import { floatShape } from '../../graph/tensor-shape.ts'
 
 /** One task's mixture of experts: Σ_e gate[e]·expert[e]. */
 export interface Mixture {
-  /** What computes it. */
+  /** The node that computes it. */
   node: NodeProto
   /** [batch, H] each. */
   experts: string[]
@@ -16,8 +16,8 @@ export interface Mixture {
 }
 
 /**
- * Some mixtures of the same experts, none of which depends on another's answer; none where all are `done`. Products that
- * look like one and aren't go to `left`.
+ * Some mixtures of the same experts that do not depend on each other; none if all are `done`. Products that look like mixtures
+ * but are not go to `left`.
  */
 export function findMixtures(graph: Graph, done: Set<NodeProto>, left: Left): Mixture[] {
   const found: Mixture[] = []
@@ -26,7 +26,7 @@ export function findMixtures(graph: Graph, done: Set<NodeProto>, left: Left): Mi
     const mixture = mixtureOf(graph, node, done)
     if (mixture === undefined) {
       const computed = node.opType === 'MatMul' && !node.input.some((name) => graph.constants.has(name))
-      if (computed) left.set(node, 'it is no mixture of experts that is known')
+      if (computed) left.set(node, 'it is not a known form of a mixture of experts')
       continue
     }
     const [first] = found
@@ -87,7 +87,7 @@ function pickedMixture(graph: Graph, node: NodeProto, done: Set<NodeProto>): Mix
   return gate === undefined ? undefined : { node, experts, gate, width: widthOf(graph, experts) }
 }
 
-/** `stack` [batch, E, H] (rows) or [batch, H, E] (columns), and a gate that fits. */
+/** `stack` [batch, E, H] (rows) or [batch, H, E] (columns), and a matching gate. */
 function pair(
   graph: Graph,
   node: NodeProto,
@@ -100,7 +100,7 @@ function pair(
   const dims = graph.shapes.get(gate)?.dims
   if (experts === undefined || dims?.length !== 3 || dims[0] !== -1) return undefined
   const count = experts.length
-  // A matrix product takes the gate as the other side, a product element by element as the same.
+  // A matrix product has the gate along the other dimension, an element-wise product along the same.
   const asRow = (layout === 'rows') === (how === 'matrix')
   if (asRow ? dims[1] !== 1 || dims[2] !== count : dims[1] !== count || dims[2] !== 1) return undefined
   const former = graph.producer(gate)
@@ -112,7 +112,7 @@ function pair(
   return { node, experts, gate: name, width: widthOf(graph, experts) }
 }
 
-/** The tensors [batch, H] that a stack was made of. */
+/** The tensors [batch, H] of a stack. */
 function expertsOf(graph: Graph, stack: string, layout: 'rows' | 'columns'): string[] | undefined {
   const node = graph.producer(stack)
   const dims = graph.shapes.get(stack)?.dims

@@ -18,7 +18,7 @@ const transposeConstant: Rule = (graph, node) => {
   return bypass(graph, node, graph.constant(`${name}/transposed`, permute(values, dims, [1, 0]), [dims[1]!, dims[0]!]))
 }
 
-/** MatMul by a constant matrix → Gemm; more than two dimensions are rows of a matrix meanwhile. */
+/** MatMul by a constant matrix → Gemm; more than two dimensions are flattened to rows for it. */
 const matMulToGemm: Rule = (graph, node) => {
   if (node.opType !== 'MatMul') return false
   const [x, w] = node.input as [string, string]
@@ -46,7 +46,7 @@ const einsumToMatMul: Rule = (graph, node) => {
   return product !== undefined && bypass(graph, node, product)
 }
 
-/** transB, alpha and beta go into the constants. */
+/** Folds transB, alpha and beta into the constants. */
 const plainGemm: Rule = (graph, node) => {
   if (node.opType !== 'Gemm' || node.attribute.length === 0) return false
   const [x, w, b] = node.input as [string, string, string?]
@@ -91,7 +91,7 @@ const biasIntoGemm: Rule = (graph, node) => {
   return false
 }
 
-/** Reshape(Gemm) + constant → Reshape(Gemm with bias), where every row of the product gets the same. */
+/** Reshape(Gemm) + constant → Reshape(Gemm with bias), if every row of the product gets the same. */
 const biasThroughReshape: Rule = (graph, node) => {
   if (node.opType !== 'Add') return false
   for (const [x, b] of [node.input, [...node.input].reverse()] as [string, string][]) {
@@ -124,7 +124,7 @@ const plainNormalisation: Rule = (graph, node) => {
   if (!gamma || !beta || !mean || !variance || shape?.dims.length !== 2) return false
   const epsilon = floatAttribute(node, 'epsilon', 1e-5)
   const scale = gamma.map((value, i) => value / Math.sqrt(variance[i]! + epsilon))
-  // In double precision until the end.
+  // In double precision.
   const shift = beta.map((value, i) => value - (mean[i]! * gamma[i]!) / Math.sqrt(variance[i]! + epsilon))
   const scaled = graph.node('Mul', [x, graph.constant(`${names[0]}/scale`, scale, [scale.length])], { shape })
   return bypass(
@@ -150,13 +150,13 @@ const plainArithmetic: Rule = (graph, node) => {
   )
 }
 
-/** Powers of two: for all others x · (1 / c) may be another number than x / c, which a Floor after it would show. */
+/** Powers of two: for others x · (1 / c) may differ from x / c, which a Floor after it would magnify. */
 function hasExactReciprocal(value: number): boolean {
   return value !== 0 && Number.isInteger(Math.log2(Math.abs(value))) && Math.fround(1 / value) !== 0
 }
 
 /**
- * Whether a node reads a product, or products alone read it, with nothing between but scaling and shifting: then it disappears
+ * Whether a node reads a product, or only products read it, with nothing between but scaling and shifting: then it is folded
  * into their weights.
  */
 function isNextToProduct(graph: Graph, node: NodeProto): boolean {
@@ -186,7 +186,7 @@ function hasConstant(graph: Graph, { input }: NodeProto): boolean {
   return input.filter((name) => graph.constants.has(name)).length === 1
 }
 
-/** Products by constants, and what may be part of them, in one form; `canonicalise` says which. */
+/** Canonical forms of products by constants and of operators that can be folded into them; see `canonicalise`. */
 export const productRules: Rule[] = [
   transposeConstant,
   matMulToGemm,

@@ -2,14 +2,14 @@ import { isExternal } from '../../graph/constants.ts'
 import type { Graph } from '../../graph/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from '../../graph/onnx_pb.ts'
 
-/** Rewrites a node if it fits; answers whether it did. */
+/** Rewrites a node if it matches; returns whether it did. */
 export type Rule = (graph: Graph, node: NodeProto) => boolean
 
-/** Takes a node out, and puts another tensor in the place of its output. */
+/** Removes a node and replaces its output by another tensor. */
 export function bypass(graph: Graph, node: NodeProto, replacement: string): true {
   graph.nodes.splice(graph.nodes.indexOf(node), 1)
   graph.touch()
-  // Its former output is an output of the graph perhaps, which the replacement's producer then takes over.
+  // If its output is an output of the graph, the replacement's producer takes over the name.
   graph.replace(node.output[0]!, replacement)
   return true
 }

@@ -7,10 +7,10 @@ import type { Side, Sides, VariantGraph } from './contract.ts'
 import { planNames } from './tensor-names.ts'
 
 /*
- * The features of some sides: the columns of a plan's inputs that they are made of, and the rows of a matrix that they meet.
+ * The features of some sides: the columns of a variant's inputs that they are computed from, and their rows in a matrix.
  */
 
-/** Adds what makes the features of these sides, [rows, k], to a plan. */
+/** Adds nodes that compute the features of these sides, [rows, k]. */
 export function features(plan: VariantGraph, segments: Segment[], sides: Sides, wanted: Side[]): string {
   const { graph } = plan
   const batch = batchOf(wanted)
@@ -29,7 +29,7 @@ export function features(plan: VariantGraph, segments: Segment[], sides: Sides, 
   return graph.node('Concat', parts, { attributes: { axis: 1 }, shape: floatShape(batch, width) })
 }
 
-/** Rows of a table, side by side: [batch, fields·dim]. */
+/** Rows of a table, concatenated: [batch, fields·dim]. */
 export function embed(
   graph: Graph,
   table: string,
@@ -43,7 +43,7 @@ export function embed(
   return graph.node('Reshape', [rows, graph.integers([-1, fields * dim])], { shape: flat })
 }
 
-/** Values (or ids) of those columns of a segment that belong to these sides, [batch, positions]; undefined if there are none. */
+/** Values (or ids) of a segment's columns of these sides, [batch, positions]; undefined if there are none. */
 export function columnsOf(
   plan: VariantGraph,
   { input, columns, build }: Segment,
@@ -56,12 +56,12 @@ export function columnsOf(
   return { values: build(plan.graph, pack(plan, input, sides, wanted, picked), positions), positions }
 }
 
-/** The batch side of a plan's tensor: the context is one row a request. */
+/** The first dimension of a variant's tensor: the context has one row per request. */
 export function batchOf(wanted: readonly Side[]): number {
   return wanted.length === 1 && wanted[0] === 'context' ? 1 : -1
 }
 
-/** The plan's input that holds these columns of a saved input, in this order: [rows, columns]. */
+/** The variant's input with these columns of a saved input, in this order: [rows, columns]. */
 function pack(plan: VariantGraph, input: string, sides: Sides, wanted: Side[], picked: number[]): string {
   const { graph } = plan
   const batch = batchOf(wanted)
@@ -85,7 +85,7 @@ function pack(plan: VariantGraph, input: string, sides: Sides, wanted: Side[], p
   })
 }
 
-/** The rows of a first layer's matrix that these sides' features meet. */
+/** The rows of a first layer's matrix for the features of these sides. */
 export function rowsOf(
   graph: Graph,
   gemm: NodeProto,
@@ -98,7 +98,7 @@ export function rowsOf(
   return { data: pickRows(w, n, rows), dims: [rows.length, n] }
 }
 
-/** Places of these sides' features among all, in order. */
+/** Indices of these sides' features among all, in order. */
 export function rowIndexes(segments: Segment[], sides: Sides, wanted: Side[]): number[] {
   const rows: number[] = []
   let row = 0

@@ -7,10 +7,10 @@ import { rowIndexes } from './side-columns.ts'
 import { planNames } from './tensor-names.ts'
 
 /*
- * The graphs that a graph is taken apart into, whatever the arithmetic of their first layers.
+ * The graph variants that a graph is split into, for any arithmetic of their first layers.
  */
 
-/** The graph with its first layers replaced; a reason where the inputs are read elsewhere too. */
+/** The graph with its first layers replaced; a reason if other nodes read the inputs too. */
 export function assemble(whole: Graph, layers: FirstLayer[], emit: Emit): VariantGraph | string {
   const graph = whole.copy()
   const plan: VariantGraph = { graph, context: [], rows: [], replaced: new Map() }
@@ -34,7 +34,7 @@ export function assemble(whole: Graph, layers: FirstLayer[], emit: Emit): Varian
   return plan
 }
 
-/** What first layers make of candidates: an output for each. */
+/** The candidate encoder: one output per first layer. */
 export function partsOf(whole: Graph, layers: FirstLayer[], emit: Emit): VariantGraph {
   const plan = emptyPlan(whole)
   for (const group of groupsOf(layers))
@@ -47,7 +47,7 @@ export function partsOf(whole: Graph, layers: FirstLayer[], emit: Emit): Variant
   return plan
 }
 
-/** What first layers make of contexts, in one output; and where in it each layer's begins. */
+/** The context encoder: one output, with the first column of each layer in it. */
 export function contextsOf(
   whole: Graph,
   layers: FirstLayer[],
@@ -72,13 +72,13 @@ export function contextsOf(
   const shape = floatShape(1, width)
   const split = graph.producer(first)
   const isWhole = split?.opType === 'Split' && split.output.join() === parts.join()
-  const joined = parts.length === 1 ? first : graph.node('Concat', parts, { attributes: { axis: 1 }, shape })
-  addOutput(plan, isWhole ? split.input[0]! : joined, declare(planNames.contexts, floatShape(-1, width), 'requests'))
+  const concatenated = parts.length === 1 ? first : graph.node('Concat', parts, { attributes: { axis: 1 }, shape })
+  addOutput(plan, isWhole ? split.input[0]! : concatenated, declare(planNames.contexts, floatShape(-1, width), 'requests'))
   graph.tidy()
   return { plan, columns }
 }
 
-/** A plan that takes nothing and gives nothing yet. */
+/** A variant without inputs and outputs. */
 function emptyPlan(whole: Graph): VariantGraph {
   const graph = whole.copy()
   graph.inputs.splice(0)
@@ -93,7 +93,7 @@ function addOutput({ graph }: VariantGraph, tensor: string, output: ValueInfoPro
   graph.outputs.push(output)
 }
 
-/** Layers by what they read. */
+/** Groups layers by the tensor that they read. */
 export function groupsOf(layers: FirstLayer[]): Iterable<Group> {
   const groups = new Map<string, Group>()
   for (const layer of layers) {
@@ -109,7 +109,7 @@ export function readsContext([{ segments }]: Group, sides: Sides): boolean {
   return rowIndexes(segments, sides, ['context']).length > 0
 }
 
-/** What the layer of that number makes of each row's candidate and context: an input, [rows, width]. */
+/** Adds an input: the sum of a layer over each row's candidate and context, [rows, width]. */
 export function knownSum({ graph }: VariantGraph, layer: number, width: number): string {
   const name = planNames.sum(layer)
   graph.inputs.push(declare(name, floatShape(-1, width)))
@@ -117,7 +117,7 @@ export function knownSum({ graph }: VariantGraph, layer: number, width: number):
   return name
 }
 
-/** What was computed of each request's context, for its rows: [requests, n] → [rows, n], or [1, n] where there is one request. */
+/** Repeats values per request for its rows: [requests, n] → [rows, n], or [1, n] for a single request. */
 export function ofRequest({ graph }: VariantGraph, values: string): string {
   const { requests } = planNames
   if (!graph.inputs.some(({ name }) => name === requests))
@@ -125,7 +125,7 @@ export function ofRequest({ graph }: VariantGraph, values: string): string {
   return graph.node('Gather', [values, requests], { attributes: { axis: 0 }, shape: graph.shapes.get(values)! })
 }
 
-/** Drops a ReLU of an input that nothing else reads; answers whether there was one. */
+/** Removes a ReLU if it is the only user of an input; returns whether it did. */
 export function takeRelu(graph: Graph, input: string): boolean {
   const [relu, ...more] = graph.users(input)
   if (relu?.opType !== 'Relu' || more.length > 0 || graph.isOutput(input)) return false

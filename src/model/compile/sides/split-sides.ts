@@ -8,17 +8,17 @@ import { assemble, contextsOf, knownSum, ofRequest, partsOf, readsContext, takeR
 import { planNames } from './tensor-names.ts'
 
 /**
- * The first layer by side: `x·W + b = context·W₁ + candidate·W₂ + cross·W₃ + b`.
+ * Splits the first layer by side: `x·W + b = context·W₁ + candidate·W₂ + cross·W₃ + b`.
  *
- * The first product is computed once a request and added as a bias, the second can be kept from request to request. Every
- * product that reads features directly is taken apart; answers the reason where something else reads them.
+ * The first product is computed once per request and added as a bias; the second can be cached across requests. Every product
+ * that reads features directly is split; returns a reason if other nodes read features.
  */
 export function splitSides(graph: Graph, sides: Sides): SplitGraphs | string {
   const layers = firstLayers(graph)
   return splitLayers(graph, layers, sides, floatEmitter(graph, layers, sides))
 }
 
-/** Every product of features. */
+/** All products of features. */
 export function firstLayers(graph: Graph): FirstLayer[] {
   const layers: FirstLayer[] = []
   for (const gemm of graph.nodes) {
@@ -29,31 +29,31 @@ export function firstLayers(graph: Graph): FirstLayer[] {
   return layers
 }
 
-/** How a kind of arithmetic computes the first layers of each plan. */
+/** Computes the first layers of each variant, in float32 or int8. */
 export interface Emitter {
   shared_context: Emit
   cached: Emit
   candidate_encoder: Emit
-  /** Asked for groups that read the context alone. */
+  /** Called only for groups that read the context. */
   context_encoder: Emit
 }
 
-/** Takes the first layers apart; answers a reason where that can't be done. */
+/** Splits the first layers; returns a reason if that is impossible. */
 export function splitLayers(graph: Graph, layers: FirstLayer[], sides: Sides, emit: Emitter): SplitGraphs | string {
   if (layers.length === 0) return 'no product of features was found'
   for (const { input, columns } of layers.flatMap(({ segments }) => segments))
     if (columns.some((c) => sides[input]?.[c] === undefined)) return `the sides of the input ${input} are not known`
   const has = (side: Side) =>
     layers.some(({ segments }) => segments.some(({ input, columns }) => columns.some((c) => sides[input]![c] === side)))
-  if (!has('context') && !has('candidate')) return 'no field belongs to the context or the candidate alone'
+  if (!has('context') && !has('candidate')) return 'no field belongs only to the context or only to the candidate'
   if (!has('candidate') && !has('cross')) return 'every field belongs to the context'
   for (const { gemm, segments } of layers)
     if (segments.every(({ input, columns }) => columns.every((c) => sides[input]![c] === 'context')))
-      return `the product ${gemm.name} reads the context alone`
+      return `the product ${gemm.name} reads only the context`
 
   const shared_context = has('context') ? assemble(graph, layers, emit.shared_context) : undefined
   if (typeof shared_context === 'string') return shared_context
-  // Every first layer must have a part to be kept: then the candidate's columns are read nowhere else.
+  // Every first layer must have a cacheable part: then the candidate's columns are read nowhere else.
   const everywhere = layers.every(({ segments }) =>
     segments.some(({ input, columns }) => columns.some((c) => sides[input]![c] === 'candidate')),
   )
@@ -120,7 +120,7 @@ function floatEmitter(whole: Graph, layers: FirstLayer[], sides: Sides): Emitter
   }
 }
 
-/** Per layer of the group, which reads the context, its bias and the context's part: [requests, width]. */
+/** Per layer of a group that reads the context, the bias plus the context's product: [requests, width]. */
 function contextOf(plan: VariantGraph, whole: Graph, group: Group, sides: Sides): string[] {
   const { graph } = plan
   const members = group.map(({ gemm }) => weightsOf(whole, gemm))

@@ -1,13 +1,13 @@
 import type { Graph } from '../../graph/graph.ts'
 import { firstLayers } from './split-sides.ts'
 
-/** Of an optimised graph: the tables that columns of an input are looked up in. */
+/** The tables of an optimised graph in which columns of an input are looked up. */
 export function tablesOf(graph: Graph, input: string): Set<string> {
   const segments = firstLayers(graph).flatMap((layer) => layer.segments)
   return new Set(segments.flatMap(({ table, input: read }) => (read === input && table !== undefined ? [table] : [])))
 }
 
-/** Of an optimised graph: per column of an input that looks up a table, how many rows that has. */
+/** Per column of an optimised graph's input, the rows of the table that it is looked up in. */
 export function tableRows(graph: Graph, input: string): Map<number, number> {
   const rows = new Map<number, number>()
   for (const { segments } of firstLayers(graph))

@@ -1,13 +1,13 @@
-/** What a plan's graphs take and give beside the saved graph's own tensors: called as no exporter calls anything. */
+/** Names of tensors that compiled graphs have beside the saved graph's own; the prefix avoids collisions. */
 export const planNames = {
-  /** Columns of a saved input that belong to the request, or to each row. */
+  /** Columns of a saved input that belong to the context or to each row. */
   packed: (owner: 'context' | 'rows', input: string) => `multigate:${owner}:${input}`,
-  /** What the first layers make of requests' contexts, side by side. */
+  /** Outputs of the first layers for the contexts, concatenated. */
   contexts: 'multigate:contexts',
-  /** For each row what a first layer makes of its candidate and its context. */
+  /** Per row, a first layer's sum over its candidate and context columns. */
   sum: (layer: number) => `multigate:sum:${layer}`,
-  /** Which request is each row's; one number where all rows are of one request. */
+  /** The request of each row; a single number for a single request. */
   requests: 'multigate:requests',
-  /** What a first layer makes of candidates. */
+  /** Output of a first layer for candidates. */
   part: (layer: number) => `multigate:part:${layer}`,
 }

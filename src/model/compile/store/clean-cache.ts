@@ -1,10 +1,10 @@
 import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** Plans that were not used for so long are removed, s. */
+/** Unused plans are removed after this time, s. */
 const keptSeconds = 7 * 24 * 3600
 
-/** Removes plans of the cache that nobody has used lately, and what interrupted writers left. Never rejects. */
+/** Removes unused plans and leftovers of interrupted writers. Never rejects. */
 export async function cleanCache(cache: string, now: number): Promise<void> {
   for (const name of await readdir(cache).catch(() => [])) {
     const path = join(cache, name)

@@ -16,14 +16,14 @@ import type { CompiledGraph, Plans } from './compiled-graph.ts'
  * Compiled plans on disk: a folder of ONNX files, tables beside them, and plan.json.
  */
 
-/** Changes whenever the compiler may make something else of the same graph. */
+/** Must change whenever the compiler's output for a graph may change. */
 export const compilerVersion = 5
 
 export const planFile = 'plan.json'
-/** Files up to this size are hashed when a plan is read from the cache; of larger ones the size is looked at. */
+/** Files up to this size are hashed when a plan is read from the cache; for larger ones size and time of change are checked. */
 const hashedBytes = 64 * 1024 * 1024
 
-/** Writes a plan as `folder`, which must not exist. Nothing is left behind if it fails. */
+/** Writes a plan to `folder`, which must not exist. Leaves nothing behind if it fails. */
 export async function savePlan(
   folder: string,
   output: string,
@@ -59,12 +59,12 @@ export async function savePlan(
   }
 }
 
-/** A name beside `folder` for what is not done yet; `cleanCache` knows what interrupted writers left by it. */
+/** A temporary name beside `folder`, by which `cleanCache` recognises leftovers of interrupted writers. */
 export function unfinished(folder: string): string {
   return `${folder}.${process.pid}.${randomUUID().slice(0, 8)}`
 }
 
-/** Gives a finished folder its name. Answers the plan that is there already, if another writer was faster. */
+/** Gives a finished folder its final name. Returns the existing plan if another writer was faster. */
 async function settle(building: string, folder: string): Promise<PlanDescription | undefined> {
   try {
     await rename(building, folder)
@@ -78,7 +78,7 @@ async function settle(building: string, folder: string): Promise<PlanDescription
   return other
 }
 
-/** Reads a plan and verifies it; undefined where there is none. Rejects with an Error that says what is wrong with it. */
+/** Reads and verifies a plan; undefined if there is none. Rejects with an Error if it is damaged. */
 export async function readPlan(folder: string): Promise<PlanDescription | undefined> {
   const text = await readFile(join(folder, planFile), 'utf8').catch((error) => {
     if (error.code === 'ENOENT') return undefined
@@ -86,7 +86,7 @@ export async function readPlan(folder: string): Promise<PlanDescription | undefi
   })
   if (text === undefined) return undefined
   const description = unseal(text)
-  // A table that was written over has been so in the plan, too, where it is a link.
+  // A linked table changes with its source file.
   await checkTables(description.tables)
   for (const [file, { bytes, sha256, changed }] of Object.entries(description.files)) {
     const path = join(folder, file)
@@ -101,13 +101,13 @@ export async function readPlan(folder: string): Promise<PlanDescription | undefi
   return description
 }
 
-/** Says that a plan is in use. Never rejects: a cache that can't be written to is never cleaned either. */
+/** Marks a plan as used. Never rejects: a cache that is not writable is never cleaned either. */
 export async function touchPlan(folder: string): Promise<void> {
   const now = new Date()
   await utimes(folder, now, now).catch(() => undefined)
 }
 
-/** mkdir −p. Node's own never ends where a file system refuses with ENOENT, as /proc does. */
+/** mkdir −p. Node's own never ends if a file system refuses with ENOENT, as /proc does. */
 export async function makeFolder(path: string): Promise<void> {
   try {
     await mkdir(path)
@@ -124,7 +124,7 @@ export async function makeFolder(path: string): Promise<void> {
 
 function createWriter(folder: string) {
   const files: PlanDescription['files'] = {}
-  /** Large tables that have been written, by their data or the path of their file. */
+  /** Large tables written so far, by data or path. */
   const tables = new Map<Uint8Array | string, string>()
 
   async function put(file: string, bytes: Uint8Array): Promise<void> {
@@ -140,7 +140,7 @@ function createWriter(folder: string) {
         : { bytes: size, sha256: '', changed: mtimeMs }
   }
 
-  /** Puts large tables into files; small ones stay where they are. */
+  /** Moves large tables into files; small ones stay in the graph. */
   async function moveTables(graph: Graph): Promise<Graph> {
     const moved = graph.copy()
     const done = new Set<TensorProto>()
@@ -155,7 +155,7 @@ function createWriter(folder: string) {
       const tensor = node.opType === 'Gather' && name !== undefined ? moved.constants.get(name) : undefined
       if (tensor !== undefined && (isExternal(tensor) || tensor.rawData.byteLength >= largeTable)) await move(tensor)
     }
-    // Whatever else is external would be sought beside the plan.
+    // Paths of external data are relative to the plan.
     for (const tensor of [...moved.constants.values()]) if (isExternal(tensor)) await move(tensor)
     return moved
   }
@@ -168,7 +168,7 @@ function createWriter(folder: string) {
       return external(tensor, file, 0, tensor.rawData.byteLength)
     }
     const { location, start, length } = externalPlace(tensor)
-    // A link to a link would lead elsewhere from here.
+    // A relative symbolic link would lead elsewhere from `folder`.
     const path = await realpath(resolve(from, location))
     const file = tables.get(path) ?? `table-${tables.size}.bin`
     if (!tables.has(path)) {
@@ -201,7 +201,7 @@ function createWriter(folder: string) {
   }
 }
 
-/** Inputs of a graph as engines take them: [rows, width]. */
+/** Inputs of a graph for engines: [rows, width]. */
 function inputsOf(graph: Graph): PlanDescription['inputs'] {
   return graph.inputs.map((input) => {
     const { name } = input
@@ -212,11 +212,11 @@ function inputsOf(graph: Graph): PlanDescription['inputs'] {
 
 function widthOf(graph: Graph, name: string): number {
   const dims = graph.shapes.get(name)?.dims
-  if (dims === undefined || dims[0] !== -1) throw new Error(`${name} is not one row a row of the batch`)
+  if (dims === undefined || dims[0] !== -1) throw new Error(`${name} does not have one row per row of the batch`)
   return product(dims.slice(1))
 }
 
-/** plan.json: a line with the SHA-256 of the rest, which is the description. */
+/** plan.json: the SHA-256 of the rest on the first line, then the description. */
 function seal(description: PlanDescription): string {
   const text = `${JSON.stringify(description, undefined, 1)}\n`
   return `${hashOf(text)}\n${text}`

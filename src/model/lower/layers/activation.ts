@@ -3,7 +3,7 @@ import { type Application, axisOf, type Lowering, only, unsupported } from './la
 
 const operators: Record<string, string> = { linear: 'Identity', relu: 'Relu', sigmoid: 'Sigmoid', tanh: 'Tanh' }
 
-/** The activation of that name applied to `input`; the last dimension is softmax's. */
+/** Applies the activation of this name to `input`; softmax runs over the last dimension. */
 export function activate({ layer, graph }: Application, activation: unknown, input: string, output: string): string {
   if (activation === 'softmax') return graph.node('Softmax', [input], output, { axis: { int: -1 } })
   const operator = typeof activation === 'string' && Object.hasOwn(operators, activation) && operators[activation]
@@ -41,7 +41,7 @@ export const lowerSoftmax: Lowering = (application) => {
   return same(input, application)
 }
 
-/** Dropout: nothing at inference. */
+/** Dropout does nothing at inference. */
 export const lowerIdentity: Lowering = (application) => {
   const input = only(application)
   application.graph.node('Identity', [input.name], application.output)

@@ -2,25 +2,25 @@ import { ModelError } from '../../base/errors.ts'
 import type { GraphBuilder, Value } from '../../graph/graph-builder.ts'
 import type { Layer } from './layers-model.ts'
 
-/** One application of a layer, to be written as ONNX nodes. */
+/** One application of a layer, to be lowered to ONNX nodes. */
 export interface Application {
   layer: Layer
   inputs: Value[]
-  /** Name that the output must have. */
+  /** Required name of the output. */
   output: string
   graph: GraphBuilder
   /** The layer's weight of that name as a constant of the graph, shared by all its applications; checks its shape. */
   weight(name: string, shape: number[]): string
 }
 
-/** Writes the nodes of one application and says what comes out. Throws UNSUPPORTED_GRAPH naming the layer. */
+/** Adds the nodes of one application; returns its output. Throws UNSUPPORTED_GRAPH naming the layer. */
 export type Lowering = (application: Application) => Value
 
 export function unsupported(layer: Layer, what: string): ModelError {
   return new ModelError('UNSUPPORTED_GRAPH', `layer ${layer.name} (${layer.className}): ${what}`)
 }
 
-/** The only input, which is of `rank` dimensions after the batch where that is given. */
+/** The only input; it must have `rank` dimensions after the batch, if that is given. */
 export function only({ layer, inputs }: Application, rank?: number): Value {
   const [input] = inputs
   if (input === undefined || inputs.length !== 1) throw unsupported(layer, `has ${inputs.length} inputs, not one`)

@@ -1,8 +1,8 @@
 import Type, { type Static } from 'typebox'
 
 /*
- * The parts of a TensorFlow.js layers model's model.json that are read here, as tfjs-layers 4 and Keras' converter write
- * them. Whatever else the file holds is left alone.
+ * The parts of a TensorFlow.js layers model's model.json that are read, as tfjs-layers 4 and Keras' converter write them. Other
+ * parts are ignored.
  */
 
 /** Output `tensor` of the `node`-th application of a layer. */
@@ -47,7 +47,7 @@ export const LayersFile = Type.Object({
   weightsManifest: Type.Array(
     Type.Object({
       paths: Type.Array(Type.String({ minLength: 1 }), { description: "Shards, relative to model.json's folder" }),
-      weights: Type.Array(WeightSpec, { description: 'Tensors, one after the other over the joined shards' }),
+      weights: Type.Array(WeightSpec, { description: 'Tensors, in order, over the concatenated shards' }),
     }),
   ),
 })

@@ -10,7 +10,7 @@ import { readShards } from './weight-shards.ts'
 /** One output of one application of a layer. */
 export interface TensorReference {
   layer: string
-  /** Which application of the layer, in the order of its `applications`. */
+  /** Index of the application in the layer's `applications`. */
   node: number
   tensor: number
 }
@@ -18,9 +18,9 @@ export interface TensorReference {
 export interface Layer {
   name: string
   className: string
-  /** As Keras writes it: snake_case keys. */
+  /** With Keras' snake_case keys. */
   config: Record<string, unknown>
-  /** Per application the inputs; a shared layer has several, an input layer none. */
+  /** Inputs per application; a shared layer has several applications, an input layer none. */
   applications: TensorReference[][]
 }
 
@@ -32,32 +32,32 @@ export interface Weight {
   data: Uint8Array
 }
 
-/** A TensorFlow.js layers model as it is on disk, checked but not interpreted. */
+/** A TensorFlow.js layers model, checked but not interpreted. */
 export interface LayersModel {
   /** Path of model.json, for messages. */
   file: string
-  /** What tf.loadLayersModel takes as `modelTopology`. */
+  /** `modelTopology` for tf.loadLayersModel. */
   topology: Record<string, unknown>
   layers: Map<string, Layer>
   inputs: TensorReference[]
   outputs: TensorReference[]
   /** By name, in the file's order: `<layer>/<weight>`. */
   weights: Map<string, Weight>
-  /** All weights, one after the other. */
+  /** All weights, concatenated. */
   weightData: ArrayBuffer
 }
 
 /**
  * Reads a layers model: `file` below `folder`, and the weight shards it names.
  *
- * Rejects with INVALID_BUNDLE, naming the file, where one is missing, malformed, of another size than its weights need,
- * or outside `folder`; with UNSUPPORTED_GRAPH where it is another kind of model, or its weights are quantised.
+ * Rejects with INVALID_BUNDLE, naming the file, if one is missing, malformed, of the wrong size or outside `folder`; with
+ * UNSUPPORTED_GRAPH for other kinds of models and quantised weights.
  */
 export async function readLayersModel(folder: string, file: string): Promise<LayersModel> {
   const path = pathInside(folder, folder, file)
   const parsed = await readJson(path, file)
   if ((parsed as { format?: unknown } | null)?.format === 'graph-model')
-    throw new ModelError('UNSUPPORTED_GRAPH', `${file}: is a TensorFlow.js graph model; layers models alone are read`)
+    throw new ModelError('UNSUPPORTED_GRAPH', `${file}: is a TensorFlow.js graph model, not a layers model`)
   const { modelTopology, weightsManifest } = checkFormat(LayersFile, parsed, file, 'is not a layers model')
   const topology = (modelTopology.model_config ?? modelTopology) as Record<string, unknown>
   if (typeof topology.class_name === 'string' && !['Model', 'Functional'].includes(topology.class_name))
@@ -110,10 +110,10 @@ function byteLength(file: string, weight: LayersFile['weightsManifest'][number][
 function checkReferences(file: string, layers: Map<string, Layer>, references: TensorReference[]): void {
   for (const { layer: name, node } of references) {
     const layer = layers.get(name)
-    if (layer === undefined) throw invalid(file, `there is no layer ${name}, which another reads`)
-    // An input layer lists no application, and has the one.
+    if (layer === undefined) throw invalid(file, `there is no layer ${name}, which another layer reads`)
+    // An input layer lists no application, but has one.
     if (node >= Math.max(1, layer.applications.length))
-      throw invalid(file, `the layer ${name} has no application ${node}, which another reads`)
+      throw invalid(file, `the layer ${name} has no application ${node}, which another layer reads`)
   }
 }
 

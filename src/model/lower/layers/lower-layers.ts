@@ -37,7 +37,7 @@ const lowerings: Record<string, Lowering> = {
   Softmax: lowerSoftmax,
 }
 
-/** Protobuf's, and so ONNX', limit for one message. */
+/** Protobuf's limit for one message, which applies to ONNX files. */
 const MOST_BYTES = 2 ** 31 - 1
 
 /** `lowerToGraph` as the bytes of an ONNX file. */
@@ -46,11 +46,10 @@ export function lowerLayersModel(model: LayersModel, outputs: string[]): Uint8Ar
 }
 
 /**
- * A layers model as an ONNX graph: layer by layer, nothing optimised, weights shared with `model`, not copied.
+ * Lowers a layers model to an ONNX graph, layer by layer, without optimisation. Weights are shared with `model`.
  *
- * Inputs are the model's input layers, [batch, …]; every name in `outputs` is a layer, and becomes a graph output of
- * that name. Tensors are named after the layer they come from, inner ones with a colon and the operator.
- * Throws UNSUPPORTED_GRAPH naming the layer and its class, INVALID_BUNDLE where a layer or a weight is missing.
+ * Inputs are the model's input layers, [batch, …]; every name in `outputs` is a layer that becomes an output of the graph. Tensors are named after the layer they come from, inner ones with a colon and the operator.
+ * Throws UNSUPPORTED_GRAPH naming the layer and its class, INVALID_BUNDLE if a layer or a weight is missing.
  */
 export function lowerToGraph(model: LayersModel, outputs: string[]): ModelProto {
   if (model.weightData.byteLength > MOST_BYTES)
@@ -117,7 +116,7 @@ export function lowerToGraph(model: LayersModel, outputs: string[]): ModelProto 
   return graph.finish(inputs, wanted)
 }
 
-/** The application whose output carries the layer's name: what the model itself answers with, else its only one. */
+/** The application whose output has the layer's name: the one that is an output of the model, or the only one. */
 function answerOf(model: LayersModel, layer: Layer): number | undefined {
   const own = model.outputs.find((output) => output.layer === layer.name)
   return own?.node ?? (layer.applications.length === 1 ? 0 : undefined)

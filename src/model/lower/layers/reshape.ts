@@ -10,7 +10,7 @@ export const lowerFlatten: Lowering = (application) => {
   return { ...input, name: output, dims: [product(input.dims)] }
 }
 
-/** [B, …] → [B, …target_shape], of which one side may be open, −1 or null: whatever is left. */
+/** [B, …] → [B, …target_shape], where one dimension may be −1 or null: the remaining elements. */
 export const lowerReshape: Lowering = (application) => {
   const { layer, graph, output } = application
   const input = only(application)
@@ -21,7 +21,7 @@ export const lowerReshape: Lowering = (application) => {
   const dims: number[] = target.map((side) => (side === -1 ? size / known : side))
   if (dims.length === 0 || !dims.every((side) => Number.isInteger(side) && side > 0) || product(dims) !== size)
     throw unsupported(layer, `[${input.dims}] can't take the shape ${JSON.stringify(shape)}`)
-  // In ONNX a side of 0 stays as it is: the batch.
+  // In ONNX 0 keeps a dimension: the batch.
   graph.node('Reshape', [input.name, graph.integers([0, ...dims])], output)
   return { ...input, name: output, dims }
 }
@@ -36,8 +36,8 @@ export const lowerGlobalAveragePooling1D: Lowering = (application) => {
 }
 
 /**
- * [B, h, w, c] → [B, h', w', c]: `cropping` [[top, bottom], [left, right]]. Where what is left stands together in a row,
- * it is one slice of the row, whose columns can be followed to their inputs.
+ * [B, h, w, c] → [B, h', w', c]: `cropping` [[top, bottom], [left, right]]. If the remaining elements are contiguous, they are
+ * one slice of the flattened row, whose columns can be followed to their inputs.
  */
 export const lowerCropping2D: Lowering = (application) => {
   const { layer, graph, output } = application
@@ -62,7 +62,7 @@ export const lowerCropping2D: Lowering = (application) => {
   return { ...input, name: output, dims }
 }
 
-/** Keras writes one number for all margins, or one a side, or a pair a side. */
+/** Keras writes one number for all margins, one per dimension, or a pair per dimension. */
 function marginsOf(cropping: unknown): [[number, number], [number, number]] | undefined {
   const sides = Array.isArray(cropping) ? cropping : [cropping, cropping]
   const pairs = sides.map((side) => (Array.isArray(side) ? side : [side, side]))
@@ -72,7 +72,7 @@ function marginsOf(cropping: unknown): [[number, number], [number, number]] | un
   return sound ? (pairs as [[number, number], [number, number]]) : undefined
 }
 
-/** Tensors alike but along `axis` → side by side. */
+/** Concatenates tensors that differ only along `axis`. */
 export const lowerConcatenate: Lowering = ({ layer, inputs, graph, output }) => {
   const [first] = inputs
   if (first === undefined) throw unsupported(layer, 'has no inputs')
@@ -83,9 +83,9 @@ export const lowerConcatenate: Lowering = ({ layer, inputs, graph, output }) => 
       dims.length === first.dims.length &&
       dims.every((side, i) => i === axis - 1 || side === first.dims[i]),
   )
-  if (!fits) throw unsupported(layer, `can't join ${inputs.map(({ dims }) => `[${dims}]`).join(', ')}`)
+  if (!fits) throw unsupported(layer, `can't concatenate ${inputs.map(({ dims }) => `[${dims}]`).join(', ')}`)
   const names = inputs.map(({ name }) => name)
   graph.node('Concat', names, output, { axis: { int: axis } })
-  const joined = inputs.reduce((sum, { dims }) => sum + dims[axis - 1]!, 0)
-  return { name: output, dtype: first.dtype, dims: first.dims.with(axis - 1, joined) }
+  const width = inputs.reduce((sum, { dims }) => sum + dims[axis - 1]!, 0)
+  return { name: output, dtype: first.dtype, dims: first.dims.with(axis - 1, width) }
 }

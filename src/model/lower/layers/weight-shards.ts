@@ -4,7 +4,7 @@ import { ModelError } from '../../base/errors.ts'
 import { pathInside } from '../../base/path-inside.ts'
 import { fileProblem } from '../../base/regular-file.ts'
 
-/** Consecutive shards, and the bytes that the weights in them take. */
+/** Consecutive shards, and the size of the weights in them. */
 export interface ShardGroup {
   /** Relative to the folder of the file that lists them. */
   paths: string[]
@@ -12,10 +12,9 @@ export interface ShardGroup {
 }
 
 /**
- * All shards that `file` lists, one after the other. Memory is taken only once they are seen to have the bytes that their
- * weights need.
+ * Concatenates all shards that `file` lists. Memory is allocated only after their sizes have been checked.
  *
- * Rejects with INVALID_BUNDLE, naming the shard, where one is missing, of another size, listed twice, or outside `folder`.
+ * Rejects with INVALID_BUNDLE, naming the shard, if one is missing, of the wrong size, listed twice, or outside `folder`.
  */
 export async function readShards(folder: string, file: string, groups: readonly ShardGroup[]): Promise<ArrayBuffer> {
   const shards = new Map<string, { name: string; size: number }>()

@@ -2,7 +2,7 @@ import { type ElementType, elementTypeOf } from './tensor-data.ts'
 import type { AttrValue_ListValue, DataType, NodeDef, TensorProto } from './tensorflow_pb.ts'
 
 /*
- * Attributes of a node. One that is absent, or of another kind, is `otherwise`: files leave out what an operator's default is.
+ * Attributes of a node. An absent attribute, or one of another kind, is `otherwise`: files omit default values.
  */
 
 type Attributes = NodeDef['attr']
@@ -52,7 +52,7 @@ export function tensorOf(attr: Attributes, name: string): TensorProto | undefine
   return held(attr, name, 'tensor')
 }
 
-/** undefined for types that are not computed with. */
+/** undefined for unsupported types. */
 export function elementOf(attr: Attributes, name: string, otherwise: ElementType): ElementType | undefined {
   const value = held(attr, name, 'type')
   return value === undefined ? otherwise : elementTypeOf(value)

@@ -12,40 +12,40 @@ import {
   BundleHeaderProto_Endianness as Endianness,
 } from './tensorflow_pb.ts'
 
-/** One tensor of a checkpoint, which lies somewhere in a file. */
+/** The location of a checkpoint's tensor. */
 export interface StoredTensor {
   key: string
   type: ElementType
   shape: number[]
-  /** File with it, relative to the model's folder. */
+  /** Relative to the model's folder. */
   file: string
   offset: number
-  /** Bytes: those of its type and shape. */
+  /** Bytes, as its type and shape require. */
   length: number
-  /** Masked CRC-32C of them. */
+  /** Masked CRC-32C of the bytes. */
   checksum: number
 }
 
-/** A checkpoint of TensorFlow's format V2 (its tensor_bundle.proto): an index, and files of tensors one after the other. */
+/** A checkpoint in TensorFlow's format V2 (its tensor_bundle.proto): an index, and files of concatenated tensors. */
 export interface Checkpoint {
   /** Path of the index, for messages. */
   file: string
-  /** The tensor of that key. Throws INVALID_BUNDLE where there is none, UNSUPPORTED_GRAPH for one in slices or of another type. */
+  /** The tensor of a key. Throws INVALID_BUNDLE if there is none, UNSUPPORTED_GRAPH for sliced tensors and unsupported types. */
   find(key: string): StoredTensor
-  /** Its bytes, row-major, little-endian. Rejects with INVALID_BUNDLE where they are not what was written. */
+  /** Its bytes, row-major, little-endian. Rejects with INVALID_BUNDLE if the checksum differs. */
   read(tensor: StoredTensor): Promise<Uint8Array<ArrayBuffer>>
-  /** Rejects like `read`, and keeps nothing in memory. */
+  /** Rejects like `read`, without keeping the bytes in memory. */
   verify(tensor: StoredTensor): Promise<void>
 }
 
-/** Larger ones are no index: an entry takes about a hundred bytes. */
+/** Maximum size of an index, bytes; an entry takes about a hundred. */
 const largestIndex = 1 << 26
 const chunkBytes = 1 << 20
 
 /**
  * Opens the checkpoint `prefix` below `folder`: `<prefix>.index` and `<prefix>.data-00000-of-00001` and so on.
  *
- * Rejects with INVALID_BUNDLE, naming the file and the place, where the index is missing or damaged.
+ * Rejects with INVALID_BUNDLE, naming the file and the place, if the index is missing or damaged.
  */
 export async function openCheckpoint(folder: string, prefix: string): Promise<Checkpoint> {
   const file = `${prefix}.index`
@@ -82,7 +82,7 @@ export async function openCheckpoint(folder: string, prefix: string): Promise<Ch
       throw invalid(file, `${key}: its bytes ${offset} to ${offset + length} lie outside of ${posix.basename(data)}`)
   }
 
-  /** Reads a tensor piece by piece into what `next` gives, and checks it. */
+  /** Reads a tensor in chunks into the buffers that `next` returns, and checks it. */
   async function walk(tensor: StoredTensor, next: (done: number) => Uint8Array): Promise<void> {
     await checkPlace(tensor)
     const own = await createCrc32c()

@@ -1,16 +1,16 @@
 import { createCRC32 } from 'hash-wasm'
 
-/** CRC-32C of bytes that come in pieces, as TensorFlow and LevelDB store it: masked. */
+/** Incremental CRC-32C, masked as TensorFlow and LevelDB store it. */
 export interface Crc32c {
   update(bytes: Uint8Array): void
-  /** The masked checksum of all that came since the last call. */
+  /** The masked checksum of all bytes since the last call. */
   masked(): number
 }
 
-/** Castagnoli's polynomial, its bits reversed. */
+/** Castagnoli's polynomial, bit-reversed. */
 const polynomial = 0x82f63b78
 
-/** Added to a checksum that is stored beside what it is of, so that nobody takes the checksum of a checksum (LevelDB's crc32c.h). */
+/** Added to stored checksums, since the CRC of data that contains its own CRC is problematic (LevelDB's crc32c.h). */
 const mask = 0xa282ead8
 
 export async function createCrc32c(): Promise<Crc32c> {

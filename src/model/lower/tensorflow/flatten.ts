@@ -3,11 +3,11 @@ import { createFrames, dataInputs, type Frame, type Frames } from './frames.ts'
 import { mostNodes, type Program } from './program.ts'
 import type { NodeDef } from './tensorflow_pb.ts'
 
-/** A node of the graph without calls. */
+/** A node of a graph with all function calls inlined. */
 export interface FlatNode {
-  /** Unique: where it is called from, and its own name. */
+  /** Unique: the calls that lead to it, and its own name. */
   name: string
-  /** Its own name alone. */
+  /** Its own name. */
   local: string
   op: string
   attr: NodeDef['attr']
@@ -21,16 +21,16 @@ export interface Tensor {
 }
 
 export interface FlatGraph {
-  /** What the outputs need, in an order in which it can be computed. */
+  /** Nodes that the outputs need, in an order of computation. */
   nodes: FlatNode[]
   /** By the signature's keys. */
   outputs: Map<string, Tensor>
 }
 
 /**
- * What a program's outputs need, functions put in the place of their calls.
+ * The nodes that a program's outputs need, with all function calls inlined.
  *
- * Throws INVALID_BUNDLE where nodes depend on themselves or on what isn't there, UNSUPPORTED_GRAPH where there are too many.
+ * Throws INVALID_BUNDLE for cycles and missing nodes, UNSUPPORTED_GRAPH for too many nodes.
  */
 export function flatten(program: Program, frames: Frames = createFrames(program)): FlatGraph {
   const { file } = program

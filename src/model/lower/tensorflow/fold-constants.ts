@@ -6,14 +6,14 @@ import { isExternal } from '../../graph/constants.ts'
 import { Graph } from '../../graph/graph.ts'
 import { type NodeProto, TensorProtoSchema, type ValueInfoProto, ValueInfoProtoSchema } from '../../graph/onnx_pb.ts'
 
-/** A result is folded up to so many elements, or as many as a constant that it is made of has; more is computed each time. */
+/** Maximum elements of a folded result, unless a constant that it is computed from has more. */
 const mostElements = 1 << 20
-/** Of all results. */
+/** Maximum elements of all results. */
 const mostInAll = 1 << 25
 
 /**
  * Computes what constants alone make, by ONNX Runtime, and puts the results in its place: Keras writes a normalisation as
- * the arithmetic of its weights. Outputs of the graph stay nodes. What ONNX Runtime can't compute stays as it is.
+ * the arithmetic of its weights. Outputs of the graph remain nodes, and so do nodes that ONNX Runtime cannot compute.
  */
 export async function foldConstants(graph: Graph): Promise<void> {
   const folded = foldable(graph)
@@ -58,7 +58,7 @@ async function run(part: Graph): Promise<ort.InferenceSession.OnnxValueMapType |
   }
 }
 
-/** Nodes that read constants, and each other, alone. The graph's nodes are in order. */
+/** Nodes that read only constants and each other. The graph's nodes are in order. */
 function foldable(graph: Graph): Set<NodeProto> {
   const folded = new Set<NodeProto>()
   const sizes = new Map<string, number>()
@@ -83,7 +83,7 @@ function foldable(graph: Graph): Set<NodeProto> {
   return folded
 }
 
-/** Of these nodes' outputs, those that others read. */
+/** Outputs of these nodes that other nodes read. */
 function resultsOf(graph: Graph, folded: Set<NodeProto>): string[] {
   return [...folded]
     .flatMap(({ output }) => output)

@@ -2,18 +2,18 @@ import { ModelError } from '../../base/errors.ts'
 import { nodesByName, type Program } from './program.ts'
 import type { FunctionDef, NodeDef } from './tensorflow_pb.ts'
 
-/** The main graph, or one call of a function: a place where names of nodes mean something. */
+/** The main graph, or one call of a function: a scope of node names. */
 export interface Frame {
-  /** Before the names of its nodes: '' or `call/`. */
+  /** Prefix of the names of its nodes: '' or `call/`. */
   path: string
   nodes: Map<string, NodeDef>
   function: FunctionDef | undefined
-  /** The call, in the frame that makes it. */
+  /** The call, in the calling frame. */
   caller: { frame: Frame; node: NodeDef } | undefined
   depth: number
 }
 
-/** An output of a node that computes something: no argument and no call. */
+/** An output of a node that is neither an argument nor a call. */
 export interface NodeOutput {
   frame: Frame
   node: NodeDef
@@ -22,19 +22,19 @@ export interface NodeOutput {
 
 export interface Frames {
   main: Frame
-  /** What a node's input stands for: arguments are followed to where they are given, calls into their function. */
+  /** The source of a node's input: arguments are followed to the caller, calls into their function. */
   resolve(frame: Frame, input: string): NodeOutput
-  /** The frame of a call that is made in `frame`; undefined where the node is no call. */
+  /** The frame of a call in `frame`; undefined if the node is not a call. */
   enter(frame: Frame, node: NodeDef): Frame | undefined
 }
 
-/** Calls within calls; Keras makes three to five. */
+/** Maximum depth of calls; Keras makes three to five. */
 const deepest = 100
 const mostFrames = 20_000
-/** Calls and arguments that are followed in all. */
+/** Maximum calls and arguments followed. */
 const mostSteps = 2_000_000
 
-/** Operators with several outputs that have names of their own within a function; the others number them. */
+/** Operators whose outputs have names within a function; those of others are numbered. */
 const normalised = ['y', 'batch_mean', 'batch_variance', 'reserve_space_1', 'reserve_space_2', 'reserve_space_3']
 const outputNames = new Map([
   ['FusedBatchNorm', normalised],
@@ -43,8 +43,8 @@ const outputNames = new Map([
 ])
 
 /**
- * Follows names through the calls of a program. Nothing is copied: a function that is called twice has two frames.
- * Throws INVALID_BUNDLE for names that nothing has and functions that call themselves; UNSUPPORTED_GRAPH for too many calls.
+ * Follows names through the calls of a program, without copies: a function that is called twice has two frames.
+ * Throws INVALID_BUNDLE for unknown names and recursive functions, UNSUPPORTED_GRAPH for too many calls.
  */
 export function createFrames(program: Program): Frames {
   const { file, functions } = program
@@ -71,7 +71,7 @@ export function createFrames(program: Program): Frames {
       const called = enter(frame, node)
       if (called === undefined) return { frame, node, output: outputOf(frame, node, rest) }
       const outputs = called.function!.signature?.outputArg.map((arg) => arg.name) ?? []
-      // Of a call the outputs are numbered; of a function that is its own operator they have names.
+      // Outputs of a call are numbered; those of a function used as an operator have names.
       const answer = rest.length === 2 && rest[0] !== 'output' ? rest[0]! : outputs[Number(rest.at(-1) ?? 0)]
       const { ret } = called.function!
       if (answer === undefined || !Object.hasOwn(ret, answer))
@@ -126,7 +126,7 @@ export function createFrames(program: Program): Frames {
   return { main, resolve, enter }
 }
 
-/** A node's inputs but those that only say what is to be done before. */
+/** A node's inputs without control dependencies. */
 export function dataInputs(node: NodeDef): string[] {
   return node.input.filter((input) => !input.startsWith('^'))
 }

@@ -1,8 +1,8 @@
 import Type, { type Static } from 'typebox'
 
 /*
- * The parts of a TensorFlow.js graph model's model.json that are read here, as tensorflowjs_converter writes them. Whatever
- * else the file holds is left alone. The graph itself is a GraphDef in protobuf's JSON form.
+ * The parts of a TensorFlow.js graph model's model.json that are read, as tensorflowjs_converter writes them. Other parts are
+ * ignored. The graph itself is a GraphDef in protobuf's JSON form.
  */
 
 const Argument = Type.Object({
@@ -52,7 +52,7 @@ export const GraphModelFile = Type.Object({
   weightsManifest: Type.Array(
     Type.Object({
       paths: Type.Array(Type.String({ minLength: 1 }), { description: "Shards, relative to model.json's folder" }),
-      weights: Type.Array(WeightSpec, { description: 'Tensors, one after the other over the joined shards' }),
+      weights: Type.Array(WeightSpec, { description: 'Tensors, in order, over the concatenated shards' }),
     }),
   ),
 })

@@ -3,11 +3,11 @@ import { ModelError } from '../../base/errors.ts'
 import type { WeightSpec } from './graph-model-format.ts'
 import { type ElementType, sizeOf, type TensorData } from './tensor-data.ts'
 
-/** Types that a graph model's weights have, in memory and, if they are not quantised, in their shard. */
+/** Types of a graph model's weights in memory and, unless quantised, in their shard. */
 const types = new Set<ElementType>(['float32', 'int32', 'bool'])
 const quantised: Record<string, number> = { uint8: 1, uint16: 2, float16: 2 }
 
-/** Bytes that a weight takes in its shard. Throws UNSUPPORTED_GRAPH for types that have no fixed size. */
+/** Size of a weight in its shard. Throws UNSUPPORTED_GRAPH for types without a fixed size. */
 export function storedBytes({ name, shape, dtype, quantization }: WeightSpec, file: string): number {
   const type = dtype as ElementType
   if (!types.has(type))
@@ -25,7 +25,7 @@ export function storedBytes({ name, shape, dtype, quantization }: WeightSpec, fi
 
 /**
  * Weights by name, those that are quantised decoded as TensorFlow.js does: value = stored · scale + min, in double
- * precision, rounded for integers. `data` holds exactly what they take.
+ * precision, rounded for integers. `data` contains nothing else.
  */
 export function decodeWeights(specs: readonly WeightSpec[], data: ArrayBuffer, file: string): Map<string, TensorData> {
   const weights = new Map<string, TensorData>()

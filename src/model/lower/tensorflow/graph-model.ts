@@ -10,33 +10,33 @@ import { decodeWeights, storedBytes } from './graph-model-weights.ts'
 import { type Argument, nodesByName, type Program } from './program.ts'
 import { DataType, type GraphDef, GraphDefSchema, type NodeDef } from './tensorflow_pb.ts'
 
-/** A TensorFlow.js graph model: its file as it is, its weights, and the program that both make. */
+/** A TensorFlow.js graph model: its parsed file, its weights, and the program that they define. */
 export interface GraphModel extends Program {
   json: GraphModelFile
-  /** As stored: all shards, one after the other. */
+  /** All shards, concatenated. */
   weightData: ArrayBuffer
 }
 
-/** A larger model.json is none: weights stand in shards. */
+/** Maximum size of model.json, bytes; weights are in shards. */
 const largestFile = 1 << 28
 
 /**
  * A TensorFlow.js graph model, as tensorflowjs_converter writes it: `file` (model.json) below `folder`, and the shards it
- * names. Arguments have the names of its signature.
+ * names. Arguments are named as in its signature.
  *
- * Rejects with INVALID_BUNDLE naming the file and place where something is missing, malformed, outside of `folder`, or of
- * another size than its weights need; with UNSUPPORTED_GRAPH for what is not read.
+ * Rejects with INVALID_BUNDLE, naming the file and place, if something is missing, malformed, outside `folder`, or of the wrong
+ * size; with UNSUPPORTED_GRAPH for unsupported parts.
  */
 export async function readGraphModel(folder: string, file: string, signature?: string): Promise<GraphModel> {
   if (signature !== undefined)
     throw new ModelError(
       'INVALID_BUNDLE',
-      `${file}: there is no signature ${signature}: a graph model has one, without a name`,
+      `${file}: there is no signature ${signature}: a graph model has a single unnamed one`,
     )
   const json = await readFormat(folder, file)
   const graph = parseGraph(json, file)
   if (json.modelInitializer !== undefined && json.modelInitializer !== null)
-    throw new ModelError('UNSUPPORTED_GRAPH', `${file}: has tables that a graph of its own initialises`)
+    throw new ModelError('UNSUPPORTED_GRAPH', `${file}: has tables with an initialiser graph, which is not supported`)
   const nodes = nodesByName(graph.node, file)
   const groups = json.weightsManifest.map(({ paths, weights }) => ({
     paths,
@@ -51,7 +51,7 @@ export async function readGraphModel(folder: string, file: string, signature?: s
   const variable = (name: string): never => {
     throw new ModelError(
       'UNSUPPORTED_GRAPH',
-      `${file}: the node ${name} is a variable, which a graph model has none of`,
+      `${file}: the node ${name} is a variable, which a graph model cannot have`,
     )
   }
   return {
@@ -106,9 +106,9 @@ function argumentsOf(signature: GraphModelSignature | undefined, nodes: Map<stri
     Object.entries(given).map(([key, { name, dtype, tensorShape }]) => {
       const type = dtype === undefined ? DataType.DT_INVALID : DataType[dtype as keyof typeof DataType]
       if (type === undefined)
-        throw new ModelError('INVALID_BUNDLE', `${file}: ${pointer}/${key}/dtype is no type: ${dtype}`)
+        throw new ModelError('INVALID_BUNDLE', `${file}: ${pointer}/${key}/dtype is not a type: ${dtype}`)
       const open = tensorShape === undefined || tensorShape.unknownRank === true
-      // Protobuf's JSON leaves out a size of 0.
+      // Protobuf's JSON omits a size of 0.
       return {
         key,
         tensor: name,
@@ -121,7 +121,7 @@ function argumentsOf(signature: GraphModelSignature | undefined, nodes: Map<stri
   return { inputs: read(signature.inputs ?? {}, '/signature/inputs'), outputs }
 }
 
-/** Early converters wrote no signature: then every Placeholder is an input, and every node that nobody reads an output. */
+/** Early converters wrote no signature: then every Placeholder is an input, and every unread node an output. */
 function argumentsOfGraph(nodes: Map<string, NodeDef>, file: string): { inputs: Argument[]; outputs: Argument[] } {
   const all = [...nodes.values()]
   const read = new Set(all.flatMap(({ input }) => input.map((name) => name.replace(/^\^/, '').split(':')[0]!)))

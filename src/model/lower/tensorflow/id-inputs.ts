@@ -2,15 +2,15 @@ import type { FlatGraph, FlatNode } from './flatten.ts'
 import type { Program } from './program.ts'
 import { elementTypeOf } from './tensor-data.ts'
 
-/** Operators of which input 1 counts rows of input 0, or elements. */
+/** Operators whose input 1 indexes rows or elements of input 0. */
 const lookUps = new Set(['Gather', 'GatherV2', 'GatherNd', 'ResourceGather'])
-/** What these answer is not made of their inputs' values. */
+/** Operators whose outputs do not depend on the values of their inputs. */
 const shapes = new Set(['Shape', 'ShapeN', 'Size', 'Rank', 'ZerosLike', 'OnesLike'])
 
 /**
- * Keys of the inputs that become rows of tables, however they are computed with before: of integers those that do so
- * anywhere, of floats (Keras 3 exports ids as such) those that are nothing else. Negative ones are errors to TensorFlow, or
- * count from a table's end, as they do to ONNX; nobody means them.
+ * Keys of the inputs that index tables, even after further computation: integers that do so anywhere, and floats (Keras 3
+ * exports ids as float) that do nothing else. Negative ids are errors in TensorFlow, or count from a table's end, as in ONNX;
+ * neither is intended.
  */
 export function idInputs({ inputs }: Program, flat: FlatGraph): Set<string> {
   const { some, only } = usedAsIds(flat)
@@ -21,11 +21,11 @@ export function idInputs({ inputs }: Program, flat: FlatGraph): Set<string> {
   return new Set(ids.map(({ key }) => key))
 }
 
-/** Names of nodes that are looked up by, somewhere, and of those that nothing else reads. */
+/** Names of nodes that are used as indices, and of those that are used for nothing else. */
 function usedAsIds({ nodes, outputs }: FlatGraph): { some: Set<string>; only: Set<string> } {
   const asIds = new Set<FlatNode>()
   const otherwise = new Set<FlatNode>([...outputs.values()].map(({ node }) => node))
-  // What reads a node comes after it.
+  // Users of a node come after it.
   for (const node of nodes.toReversed()) {
     if (shapes.has(node.op)) continue
     node.inputs.forEach(({ node: before }, i) => {

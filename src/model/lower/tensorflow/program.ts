@@ -5,16 +5,16 @@ import type { DataType, FunctionDef, NodeDef } from './tensorflow_pb.ts'
 
 /** An input or output of a signature. */
 export interface Argument {
-  /** Its name to callers. */
+  /** Its name for callers. */
   key: string
   /** Its tensor in the graph, `node` or `node:output`. */
   tensor: string
   type: DataType
-  /** A side that is open is −1, the first of an input is the batch; undefined where even the rank is open. */
+  /** −1 for an open dimension, of which the first is the batch; undefined if even the rank is open. */
   shape: number[] | undefined
 }
 
-/** A TensorFlow graph as it is on disk, checked but not interpreted: one signature of it. */
+/** One signature of a TensorFlow graph, checked but not interpreted. */
 export interface Program {
   /** Path of its file, for messages. */
   file: string
@@ -22,22 +22,22 @@ export interface Program {
   functions: Map<string, FunctionDef>
   inputs: Argument[]
   outputs: Argument[]
-  /** TensorFlow.js has no int64: its graphs say so, and compute in int32. */
+  /** The type that int64 is computed in: TensorFlow.js has only int32. */
   int64: 'int64' | 'int32'
-  /** The value of a constant that is kept beside the graph. */
+  /** The value of a constant that is stored outside the graph. */
   weight(name: string): TensorData | undefined
-  /** Where the value of a variable lies, by its node in the graph. Throws INVALID_BUNDLE where it was not saved. */
+  /** Location of a variable's value, by its node in the graph. Throws INVALID_BUNDLE if it was not saved. */
   variable(name: string): StoredTensor
-  /** Reads and checks such a value. */
+  /** Reads and checks a variable's value. */
   readVariable(tensor: StoredTensor): Promise<Uint8Array<ArrayBuffer>>
-  /** Checks one that stays where it is. */
+  /** Checks a value without keeping it in memory. */
   verifyVariable(tensor: StoredTensor): Promise<void>
 }
 
-/** More nodes are no ranking model: every one is looked at, and kept in memory several times. */
+/** Maximum nodes: each is visited, and copied in memory, several times. */
 export const mostNodes = 100_000
 
-/** Nodes by name. Throws INVALID_BUNDLE where two have the same, UNSUPPORTED_GRAPH for too many. */
+/** Nodes by name. Throws INVALID_BUNDLE for duplicate names, UNSUPPORTED_GRAPH for too many nodes. */
 export function nodesByName(nodes: readonly NodeDef[], where: string): Map<string, NodeDef> {
   if (nodes.length > mostNodes)
     throw new ModelError('UNSUPPORTED_GRAPH', `${where}: has ${nodes.length} nodes, more than ${mostNodes}`)

@@ -3,11 +3,11 @@ import { createFrames, dataInputs, type Frame, type NodeOutput } from './frames.
 import type { Program } from './program.ts'
 
 /**
- * Which tensor of the checkpoint each variable is given when the model is loaded: the variable's node in the main graph →
- * key. Read off the graph itself, from the operation that TensorFlow runs to restore: it assigns outputs of a RestoreV2,
- * which names the keys, to variables. Variables' own names need not be unique, nor be keys.
+ * Maps each variable's node in the main graph to the key of its tensor in the checkpoint. The mapping is read from the
+ * operation with which TensorFlow restores: it assigns outputs of a RestoreV2, which names the keys, to variables. Names of
+ * variables need not be unique, nor be keys.
  *
- * Throws INVALID_BUNDLE where that operation is not there.
+ * Throws INVALID_BUNDLE if that operation is missing.
  */
 export function restoredVariables(program: Program, restore: string): Map<string, string> {
   const { file } = program
@@ -36,7 +36,7 @@ export function restoredVariables(program: Program, restore: string): Map<string
       continue
     }
     const called = frames.enter(frame, node)
-    // All of a function is done when it is called.
+    // A call runs all nodes of a function.
     if (called !== undefined) for (const inner of called.nodes.keys()) open.push({ frame: called, name: inner })
     else for (const input of node.input) open.push({ frame, name: input.replace(/^\^/, '').split(':')[0]! })
   }
@@ -47,13 +47,13 @@ export function restoredVariables(program: Program, restore: string): Map<string
     const names = through(frames.resolve, frame, dataInputs(node)[1])?.node.attr.value?.value
     if (names?.case !== 'tensor') return undefined
     const { stringVal } = names.value
-    // One value stands for all.
+    // A single value is repeated.
     const bytes = stringVal[Math.min(output, stringVal.length - 1)]
     return bytes && new TextDecoder().decode(bytes)
   }
 }
 
-/** What an input is, when nothing but names is followed. */
+/** The source of an input, by name. */
 function through(
   resolve: (frame: Frame, input: string) => NodeOutput,
   frame: Frame,

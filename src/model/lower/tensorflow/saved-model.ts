@@ -18,11 +18,11 @@ import {
 export interface SavedProgram extends Program {
   /** Name of the signature. */
   signature: string
-  /** Tags of the graph that has it. */
+  /** Tags of its graph. */
   tags: string[]
 }
 
-/** Where a SavedModel keeps its variables, relative to its folder. */
+/** Prefix of a SavedModel's variables, relative to its folder. */
 const variables = 'variables/variables'
 
 /** Protobuf's limit for one message. */
@@ -30,10 +30,10 @@ const largestFile = 2 ** 31 - 1
 
 /**
  * A TensorFlow SavedModel, as Keras 2 saves and Keras 3 exports it: `file` (saved_model.pb) below `folder`, and its
- * variables beside it. `signature` names one of its signatures; else it is `serving_default`, `serve`, or the only one.
+ * variables beside it. `signature` names one of its signatures; default: `serving_default`, `serve`, or the only one.
  *
- * Rejects with INVALID_BUNDLE naming the file and place where something is missing or damaged, or there is no such
- * signature; with UNSUPPORTED_GRAPH for what is not read: sparse and ragged arguments.
+ * Rejects with INVALID_BUNDLE, naming the file and place, if something is missing or damaged, or there is no such signature;
+ * with UNSUPPORTED_GRAPH for sparse and ragged arguments.
  */
 export async function readSavedModel(folder: string, file: string, signature?: string): Promise<SavedProgram> {
   const { chosen, ...rest } = await readSignature(folder, file, signature)
@@ -115,7 +115,7 @@ function metaGraphOf({ metaGraphs }: SavedModel, file: string): MetaGraphDef {
 }
 
 function signatureOf({ signatureDef }: MetaGraphDef, wanted: string | undefined, file: string) {
-  // What is run when a model is loaded is a signature by form alone.
+  // The initialiser of a model has the form of a signature, but is not one.
   const names = Object.keys(signatureDef).filter((name) => !name.startsWith('__'))
   const name = wanted ?? ['serving_default', 'serve'].find((usual) => names.includes(usual)) ?? names[0]
   if (name === undefined) throw new ModelError('INVALID_BUNDLE', `${file}: has no signature`)
@@ -136,7 +136,7 @@ function isUsual(name: string): boolean {
   return name === 'serving_default' || name === 'serve'
 }
 
-/** In the order of their names: the file has none that means anything. */
+/** Sorted by name, since their order in the file means nothing. */
 function argumentsOf(infos: Record<string, TensorInfo>, where: string): Argument[] {
   return Object.entries(infos)
     .sort(([a], [b]) => (a < b ? -1 : 1))

@@ -4,15 +4,15 @@ import type { Crc32c } from './crc32c.ts'
 
 /*
  * LevelDB's table format (its doc/table_format.md), as TensorFlow writes it for the index of a checkpoint: blocks of sorted
- * entries, an index block that lists them, and a footer that says where that is.
+ * entries, an index block that lists them, and a footer with the location of the index.
  */
 
-/** Ends every table, after the places of two blocks: the metaindex' and the index'. */
+/** The end of every table, after the locations of the metaindex and index blocks. */
 const footerBytes = 48
 const magic = 0xdb4775248b80fb57n
-/** After each block: how it is compressed, and its checksum. */
+/** After each block, its compression and checksum. */
 const trailerBytes = 5
-/** A block of more than this is no index of variables. */
+/** Maximum size of a block. */
 const largestBlock = 1 << 28
 
 interface BlockLocation {
@@ -21,14 +21,14 @@ interface BlockLocation {
 }
 
 /**
- * All entries of a table, in its order: keys as text, values as bytes of `bytes` where they are not compressed.
- * Throws INVALID_BUNDLE naming `file` and the byte at which it is wrong.
+ * All entries of a table, in order: keys as text, values as views of `bytes` unless they are compressed.
+ * Throws INVALID_BUNDLE, naming `file` and the position of the error.
  */
 export function readSortedTable(bytes: Uint8Array, file: string, crc: Crc32c): Map<string, Uint8Array> {
   const fail = (message: string): never => {
     throw new ModelError('INVALID_BUNDLE', `${file}: ${message}`)
   }
-  if (bytes.length < footerBytes) fail(`has ${bytes.length} bytes, a table has ${footerBytes} at least`)
+  if (bytes.length < footerBytes) fail(`has ${bytes.length} bytes, fewer than the ${footerBytes} of a table`)
   const start = bytes.length - footerBytes
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (view.getBigUint64(bytes.length - 8, true) !== magic) fail('is not the index of a checkpoint')
@@ -58,13 +58,13 @@ export function readSortedTable(bytes: Uint8Array, file: string, crc: Crc32c): M
   const entries = new Map<string, Uint8Array>()
   let keys = 0
   let uncompressed = 0
-  // Empty, but a part of the file like others.
+  // Empty, but checked like other parts of the file.
   block(meta)
   const indexBlock = block(index)
   let covered = 0
   for (const [, value] of entriesOf(indexBlock.content, indexBlock.where)) {
     const place = new Reader(value, indexBlock.where).place()
-    // Blocks don't overlap: else one could be listed without end.
+    // Blocks must not overlap; otherwise one could be listed without end.
     covered += place.size + trailerBytes
     if (covered > start) fail(`the block at byte ${index.offset}: lists more blocks than the file has room for`)
     const { content, where } = block(place)
@@ -77,7 +77,7 @@ export function readSortedTable(bytes: Uint8Array, file: string, crc: Crc32c): M
   return entries
 }
 
-/** Each entry shares the beginning of its key with the one before. */
+/** Each entry shares a prefix of its key with the entry before. */
 function* entriesOf(block: Uint8Array, where: string): Generator<[string, Uint8Array]> {
   const damaged = (at: number) => new ModelError('INVALID_BUNDLE', `${where}: is damaged at its byte ${at}`)
   if (block.length < 4) throw damaged(0)
@@ -101,13 +101,13 @@ function* entriesOf(block: Uint8Array, where: string): Generator<[string, Uint8A
   }
 }
 
-/** Longer keys name no variable. */
+/** Maximum length of a key. */
 const largestKey = 1 << 16
-/** Of all keys: each may be a few bytes that are added to a long one. */
+/** Maximum length of all keys: each may add a few bytes to a long prefix. */
 const mostOfKeys = 1 << 26
 
 function uncompress(content: Uint8Array, where: string): Uint8Array {
-  // Snappy begins with the length of what was compressed; it makes 64 bytes of 3 at most.
+  // Snappy begins with the uncompressed length; it encodes at most 64 bytes in 3.
   const length = new Reader(content, where).varint()
   if (length > largestBlock || length > content.length * 32)
     throw new ModelError('INVALID_BUNDLE', `${where}: claims to be ${length} bytes, compressed to ${content.length}`)
@@ -132,7 +132,7 @@ class Reader {
     return this.at >= this.#bytes.length
   }
 
-  /** A number in groups of seven bits, the lowest first. */
+  /** A number in groups of seven bits, lowest first. */
   varint(): number {
     let value = 0
     for (let factor = 1; factor < 2 ** 53; factor *= 128) {

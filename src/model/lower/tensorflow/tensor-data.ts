@@ -3,7 +3,7 @@ import { ModelError } from '../../base/errors.ts'
 import { TensorProto_DataType as Onnx } from '../../graph/onnx_pb.ts'
 import { DataType, type TensorProto } from './tensorflow_pb.ts'
 
-/** Types of elements that are computed with. */
+/** Supported element types. */
 export type ElementType = 'float32' | 'float64' | 'int32' | 'int64' | 'bool' | 'uint8' | 'int8'
 
 const types: Record<ElementType, { tensorflow: DataType; onnx: Onnx; bytes: number }> = {
@@ -26,7 +26,7 @@ const typeNames = new Map<number, string>(
   Object.entries(DataType).map(([name, type]) => [type, name.replace(/^DT_/, '').toLowerCase()]),
 )
 
-/** TensorFlow's type as people write it: `float`, `string`, `resource`. */
+/** Readable name of a TensorFlow type: `float`, `string`, `resource`. */
 export function nameOfType(type: DataType): string {
   return typeNames.get(type) ?? `type ${type}`
 }
@@ -35,7 +35,7 @@ export function onnxTypeOf(type: ElementType): Onnx {
   return types[type].onnx
 }
 
-/** Bytes of a tensor; not finite, or no safe integer, for one that no memory holds. */
+/** Bytes of a tensor; may exceed the safe integers or be infinite. */
 export function sizeOf(type: ElementType, shape: readonly number[]): number {
   return product(shape) * types[type].bytes
 }
@@ -47,20 +47,20 @@ export interface TensorData {
   bytes: Uint8Array
 }
 
-/** What a graph may still take of memory that its file doesn't take: constants that are one value, repeated. */
+/** Memory that a graph may still use beyond the size of its file, for constants that repeat one value. */
 export interface Budget {
   bytes: number
 }
 
-/** Of one graph, bytes. */
+/** Per graph, bytes. */
 export function newBudget(): Budget {
   return { bytes: 1 << 26 }
 }
 
 /**
- * A TensorProto's values: as bytes, or as a list whose last value stands for all that follow.
+ * A TensorProto's values: as bytes, or as a list whose last value is repeated.
  *
- * Throws INVALID_BUNDLE where they don't fit its shape, UNSUPPORTED_GRAPH for other types; `where` begins the message.
+ * Throws INVALID_BUNDLE if they do not fit its shape, UNSUPPORTED_GRAPH for other types; `where` begins the message.
  */
 export function readTensorProto(proto: TensorProto, where: string, budget: Budget): TensorData {
   const type = elementTypeOf(proto.dtype)
@@ -90,7 +90,7 @@ export function readTensorProto(proto: TensorProto, where: string, budget: Budge
   const count = size / types[type].bytes
   if (values.length > count)
     throw new ModelError('INVALID_BUNDLE', `${where}: ${values.length} values for the shape [${shape}]`)
-  // Without any value they are all 0.
+  // Without values all elements are 0.
   for (let i = 0; i < count && values.length > 0; i++) set(i, values[Math.min(i, values.length - 1)]!)
   return { type, shape, bytes }
 }
@@ -123,7 +123,7 @@ function writer(type: ElementType, size: number) {
   return { bytes, set }
 }
 
-/** Integers of a constant; undefined for other types, and for more than `most`. */
+/** Integers of a constant; undefined for other types, and for more than `most` values. */
 export function integersOf({ type, bytes }: TensorData, most: number): number[] | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (type === 'int32' && bytes.length <= 4 * most)

@@ -2,41 +2,41 @@ import type { StoredTensor } from './checkpoint.ts'
 import type { ElementType, TensorData } from './tensor-data.ts'
 
 /**
- * A side of a tensor: a number, −k for k times the batch, or undefined where it is not known.
+ * A dimension of a tensor: a number, −k for k times the batch, or undefined if unknown.
  */
 export type Side = number | undefined
 
-/** k times the batch, as a number within a tensor. */
+/** k times the batch size, as an element of a tensor. */
 export interface Batches {
   batches: number
 }
 
-/** What an element of a small integer tensor is: a shape's sides, mostly. */
+/** An element of a small integer tensor, usually a dimension of a shape. */
 export type Content = number | Batches
 
-/** A tensor of the graph under construction, or what will be one when something reads it. */
+/** A tensor of the graph under construction, which is added when it is first read. */
 export interface Value {
   type: ElementType
-  /** undefined where not even the rank is known. */
+  /** undefined if not even the rank is known. */
   dims: Side[] | undefined
-  /** Its name in the ONNX graph; undefined until something reads it there. */
+  /** Its name in the ONNX graph; undefined until it is read. */
   name?: string
   /** A constant's value. */
   data?: TensorData
-  /** Elements in row-major order, where they are known, integers and few. */
+  /** Elements in row-major order, if they are few known integers. */
   contents?: readonly Content[]
-  /** It is no tensor but a variable, whose value lies here. */
+  /** Set for a variable instead of a tensor: the location of its value. */
   variable?: StoredTensor
 }
 
-/** More elements are no shape. */
+/** Maximum elements of a shape. */
 export const mostContents = 4096
 
 export function isNumbers(contents: readonly Content[] | undefined): contents is readonly number[] {
   return contents?.every((content) => typeof content === 'number') ?? false
 }
 
-/** A side as an element of a tensor; undefined where it is not known. */
+/** A dimension as an element of a tensor; undefined if unknown. */
 export function contentOf(side: Side): Content | undefined {
   return side !== undefined && side < 0 ? { batches: -side } : side
 }
@@ -52,7 +52,7 @@ export function times(a: Content, b: Content): Content | undefined {
   return undefined
 }
 
-/** Elements of a tensor, as a side; undefined where they are not known, or grow with the batch's square. */
+/** Number of elements of a tensor, as a dimension; undefined if unknown or quadratic in the batch. */
 export function elementsOf(dims: readonly Side[] | undefined): Side {
   let elements: Content | undefined = 1
   for (const side of dims ?? [undefined]) {
@@ -62,12 +62,12 @@ export function elementsOf(dims: readonly Side[] | undefined): Side {
   return elements === undefined ? undefined : sideOf(elements)
 }
 
-/** Dimensions of what is computed element by element. */
+/** Dimensions after broadcasting. */
 export function broadcast(a: readonly Side[] | undefined, b: readonly Side[] | undefined): Side[] | undefined {
   if (a === undefined || b === undefined) return undefined
   const rank = Math.max(a.length, b.length)
   return Array.from({ length: rank }, (_, i) => {
-    // Missing sides in front are 1.
+    // Missing leading dimensions are 1.
     const [x, y] = [a, b].map((dims) => (i < rank - dims.length ? 1 : dims[i - rank + dims.length]))
     if (x === 1) return y
     if (y === 1 || x === y) return x
@@ -76,7 +76,7 @@ export function broadcast(a: readonly Side[] | undefined, b: readonly Side[] | u
   })
 }
 
-/** Whether all is known: then passes may know it too. */
+/** Whether all dimensions are known. */
 export function isKnown(dims: readonly Side[] | undefined): dims is readonly number[] {
   return dims?.every((side) => side !== undefined) ?? false
 }

@@ -144,7 +144,7 @@ t.test('refuses what is malformed, naming file and place', async (t) => {
     [
       'an unknown type',
       (json) => (json.signature.inputs.features.dtype = 'DT_NONE'),
-      /\/signature\/inputs\/features\/dtype is no type: DT_NONE/,
+      /\/signature\/inputs\/features\/dtype is not a type: DT_NONE/,
     ],
     ['no outputs', (json) => (json.signature.outputs = {}), /\/signature\/outputs is empty/],
     [
@@ -231,7 +231,7 @@ t.test('refuses what is malformed, naming file and place', async (t) => {
     [
       'an initialiser',
       (json) => (json.modelInitializer = { node: [] }),
-      /has tables that a graph of its own initialises/,
+      /has tables with an initialiser graph/,
       'UNSUPPORTED_GRAPH',
     ],
   ]

@@ -3,7 +3,7 @@ import { elementOf, floatOf, textOf } from '../attributes.ts'
 import { onnxTypeOf } from '../tensor-data.ts'
 import { broadcast, type Content, times, type Value } from '../value.ts'
 
-/** Element by element: the same name and meaning in ONNX, or another name. */
+/** Element-wise operators with a counterpart in ONNX. */
 function unary(opType: string): Operator {
   return (application) => {
     const x = input(application, 0)
@@ -18,7 +18,7 @@ function test(opType: string): Operator {
   }
 }
 
-/** Two operands, the smaller repeated. */
+/** Two operands with broadcasting. */
 function pair(application: Application): [Value, Value] {
   const [x, y] = [input(application, 0), input(application, 1)]
   if (x.type !== y.type) throw application.fail(`its inputs are ${x.type} and ${y.type}`)
@@ -38,7 +38,7 @@ function binary(opType: string, known?: (a: Content, b: Content) => Content | un
   }
 }
 
-/** Of sides and their like the result is known when the graph is read. */
+/** Results over dimensions are computed when the graph is read. */
 function fold(x: Value, y: Value, known: (a: Content, b: Content) => Content | undefined): Content[] | undefined {
   const [a, b] = [x.contents, y.contents]
   if (a === undefined || b === undefined || (a.length !== b.length && a.length !== 1 && b.length !== 1))
@@ -82,7 +82,7 @@ const floorDiv: Operator = (application) => {
   )
   if (contents !== undefined) return { type: x.type, dims: broadcast(x.dims, y.dims), contents }
   if (!isInteger(x)) return floorOfQuotient(application, x, y)
-  // ONNX cuts off; without its remainder x has nothing to be cut.
+  // ONNX truncates; x minus its remainder divides exactly.
   return apply(application, 'Div', apply(application, 'Sub', x, apply(application, 'Mod', x, y)), y)
 }
 
@@ -136,7 +136,7 @@ const relu6: Operator = (application) => activate(application, 'Relu6', input(ap
 
 const leakyRelu: Operator = (application) => activate(application, 'LeakyRelu', input(application, 0))
 
-/** An activation by its TensorFlow name; answers undefined for none that is known. */
+/** An activation by its TensorFlow name; undefined for an unknown name. */
 export function activate(application: Application, name: string, x: Value): Value {
   if (name === 'Relu6') return between(application, x, application.scalar(x.type, 0), application.scalar(x.type, 6))
   if (name === 'LeakyRelu') {
@@ -161,7 +161,7 @@ const addN: Operator = (application) => {
   return rest.reduce((sum, value) => apply(application, 'Add', sum, value), first)
 }
 
-/** The vector goes along the last side. */
+/** The vector is along the last dimension. */
 export const biasAdd: Operator = (application) => {
   const [x, bias] = pair(application)
   if (textOf(application.node.attr, 'data_format', 'NHWC') !== 'NHWC' && ranked(application, 0).length > 2)
@@ -175,7 +175,7 @@ const selectV2: Operator = (application) => {
   return application.emit('Where', [condition, x, y], { type: x.type, dims })
 }
 
-/** The first version: a condition that is a vector chooses whole rows. */
+/** The first version of Select: a vector condition selects entire rows. */
 const select: Operator = (application) => {
   const condition = input(application, 0)
   const x = input(application, 1)
@@ -207,7 +207,7 @@ export function castTo(application: Application, x: Value, wanted: Value['type']
 
 const reciprocal = unary('Reciprocal')
 
-/** Operators that compute element by element. */
+/** Element-wise operators. */
 export const elementwise: Record<string, Operator> = {
   Abs: unary('Abs'),
   Atan: unary('Atan'),
@@ -257,7 +257,7 @@ export const elementwise: Record<string, Operator> = {
   Minimum: binary('Min', ofNumbers(Math.min)),
   Pow: binary('Pow'),
   RealDiv: binary('Div'),
-  // Of integers both cut off.
+  // Both truncate integers.
   Div: binary('Div'),
   TruncateDiv: binary('Div'),
   DivNoNan: divNoNan,

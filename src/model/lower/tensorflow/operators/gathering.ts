@@ -10,7 +10,7 @@ const gatherV2: Operator = (application) => {
   return gather(application, input(application, 0), axis[0]!)
 }
 
-/** Rows of a variable, which is a table. */
+/** Rows of a variable used as a table. */
 const resourceGather: Operator = (application) => {
   const table = application.stored(input(application, 0))
   if (intOf(application.node.attr, 'batch_dims', 0) !== 0)
@@ -44,7 +44,7 @@ const gatherNd: Operator = (application) => {
   return application.emit('GatherND', [x, wide], { type: x.type, dims })
 }
 
-/** Ones where an id is the number of its place. What lies outside of the depth is nowhere, as TensorFlow has it, unlike ONNX. */
+/** One-hot vectors. Ids outside the depth yield zeros, as in TensorFlow but not ONNX. */
 const oneHot: Operator = (application) => {
   const [ids, on, off] = [input(application, 0), input(application, 2), input(application, 3)]
   const [depth] = numbers(application, 1, 'depth')
@@ -75,13 +75,13 @@ const range: Operator = (application) => {
     if (!(length <= mostPlaces)) throw application.fail(`makes ${length} elements, more than ${mostPlaces}`)
     return { type, dims: [length], contents: Array.from({ length }, (_, i) => start + i * step) }
   }
-  // From 0 by 1 to a multiple of the batch is a row's number.
+  // A range from 0 to the batch in steps of 1 is the row number.
   const [start, limit, step] = given.map(({ contents }) => contents?.[0])
   const side: Side = start === 0 && step === 1 && typeof limit === 'object' ? -limit.batches : undefined
   return application.emit('Range', given, { type, dims: [side] })
 }
 
-/** A reduction over axes that are known. */
+/** A reduction over constant axes. */
 function reduction(opType: string): Operator {
   return (application) => {
     const { keeps, axes, dims } = reduced(application)
@@ -101,7 +101,7 @@ function reduce(
 ): Value {
   const result = { type: x.type, dims }
   const keepdims = keeps ? 1 : 0
-  // Of this operator set, a sum alone takes its axes as an input.
+  // In this operator set only ReduceSum takes its axes as an input.
   if (opType === 'ReduceSum') return application.emit(opType, [x, application.vector(axes)], result, { keepdims })
   return application.emit(opType, [x], result, { axes, keepdims })
 }
@@ -115,7 +115,7 @@ function reduced(application: Application) {
   return { keeps, axes, dims }
 }
 
-/** The number of elements of a shape, where that is known. */
+/** The number of elements of a shape, if known. */
 const prod: Operator = (application) => {
   const { contents, type, dims } = input(application, 0)
   const axes = input(application, 1).contents
@@ -153,7 +153,7 @@ function extreme(opType: string): Operator {
   }
 }
 
-/** Operators that look elements up, or sum them up. */
+/** Operators that look up or reduce elements. */
 export const gathering: Record<string, Operator> = {
   Gather: gatherV2,
   GatherV2: gatherV2,

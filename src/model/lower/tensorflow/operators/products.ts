@@ -15,7 +15,7 @@ const batchMatMul: Operator = (application) => {
   return product(application, a, b, boolOf(attr, 'adj_x', false), boolOf(attr, 'adj_y', false))
 }
 
-/** [.., m, k]·[.., k, n], either turned first. */
+/** [.., m, k]·[.., k, n], each optionally transposed. */
 function product(application: Application, a: Value, b: Value, turnA: boolean, turnB: boolean): Value {
   if (a.type !== b.type) throw application.fail(`its inputs are ${a.type} and ${b.type}`)
   const [x, y] = [turnA ? turned(application, a) : a, turnB ? turned(application, b) : b]
@@ -27,7 +27,7 @@ function productDims(a: readonly Side[] | undefined, b: readonly Side[] | undefi
   return [...(broadcast(a.slice(0, -2), b.slice(0, -2)) ?? []), a.at(-2), b.at(-1)]
 }
 
-/** The last two sides swapped. */
+/** Swaps the last two dimensions. */
 function turned(application: Application, x: Value): Value {
   const rank = x.dims?.length
   if (x.dims === undefined || rank === undefined || rank < 2)
@@ -38,7 +38,7 @@ function turned(application: Application, x: Value): Value {
   return application.emit('Transpose', [x], { type: x.type, dims }, { perm })
 }
 
-/** A product, a bias, an activation: what TensorFlow's optimiser makes of three nodes. */
+/** A product, a bias and an activation, fused by TensorFlow's optimiser. */
 const fusedMatMul: Operator = (application) => {
   const { attr } = application.node
   let result = matMul(application) as Value
@@ -69,7 +69,7 @@ const einsum: Operator = (application) => {
   return application.emit('Einsum', application.inputs, { type: first.type, dims }, { equation })
 }
 
-/** (x − mean) / √(variance + ε) · scale + offset over the last side, as a product and a sum by vectors. */
+/** (x − mean) / √(variance + ε) · scale + offset over the last dimension, as a Mul and an Add by vectors. */
 const fusedBatchNorm: Operator = (application) => {
   const { attr } = application.node
   const [x, scale, offset, mean, variance] = [0, 1, 2, 3, 4].map((i) => input(application, i)) as [
@@ -91,7 +91,7 @@ const fusedBatchNorm: Operator = (application) => {
   return [y, mean, variance]
 }
 
-/** Over the last side. */
+/** Over the last dimension. */
 function overLast(opType: string): Operator {
   return (application) => {
     const x = input(application, 0)
@@ -99,7 +99,7 @@ function overLast(opType: string): Operator {
   }
 }
 
-/** Products, and what is computed over a side as a whole. */
+/** Products, and operators over an entire dimension. */
 export const products: Record<string, Operator> = {
   MatMul: matMul,
   _FusedMatMul: fusedMatMul,

@@ -12,7 +12,7 @@ import {
   type Value,
 } from '../value.ts'
 
-/** Known as far as the tensor's sides are: what a Reshape makes of them needs no node then. */
+/** Known if the tensor's dimensions are; a Reshape to it then needs no node. */
 const shape: Operator = (application) => {
   const x = input(application, 0)
   const type = integerType(application, 'out_type')
@@ -53,7 +53,7 @@ const reshape: Operator = (application) => {
   })
 }
 
-/** The sides that a Reshape makes: −1 is what is left of the elements. */
+/** The dimensions after a Reshape; −1 is inferred from the number of elements. */
 function resolved(application: Application, from: Side[] | undefined, wanted: readonly Content[]): Side[] {
   const open = wanted.filter((content) => content === -1).length
   if (open > 1 || wanted.some((content) => typeof content === 'number' && (content < -1 || content > 2 ** 40)))
@@ -72,7 +72,7 @@ function quotient(all: number, rest: number): Side {
   return rest < 0 ? undefined : all < 0 ? -result : result
 }
 
-/** What ONNX is told: one side may be left open, and any may be that of the input (0). */
+/** The shape for ONNX' Reshape: one dimension may be open (−1), and any may be the input's (0). */
 function target(
   application: Application,
   from: Side[] | undefined,
@@ -131,7 +131,7 @@ const transpose: Operator = (application) => {
   return application.emit('Transpose', [x], { type: x.type, dims: perm.map((axis) => dims[axis]) }, { perm })
 }
 
-/** Tensors side by side along an axis that is there. */
+/** Concatenates tensors along an existing axis. */
 function concat(application: Application, parts: Value[], axisInput: number): Value {
   const [first] = parts
   if (first === undefined) throw application.fail('has no inputs')
@@ -154,7 +154,7 @@ function concat(application: Application, parts: Value[], axisInput: number): Va
   return application.emit('Concat', parts, { type: first.type, dims }, { axis })
 }
 
-/** Sides that are added are all known, or all multiples of the batch. */
+/** Dimensions can be added if all are known, or all are multiples of the batch. */
 function sumOf(sides: Side[]): Side {
   if (sides.some((side) => side === undefined || side < 0) && !sides.every((side) => side !== undefined && side < 0))
     return undefined
@@ -193,7 +193,7 @@ const broadcastTo: Operator = (application) => {
   return expand(application, x, wanted)
 }
 
-/** A tensor repeated to a shape, which may be computed. */
+/** Broadcasts a tensor to a shape, which may be computed. */
 export function expand(application: Application, x: Value, wanted: Value): Value {
   const dims = wanted.contents === undefined ? undefined : broadcast(x.dims, wanted.contents.map(sideOf))
   return application.emit('Expand', [x, castTo64(application, wanted)], { type: x.type, dims })
@@ -205,7 +205,7 @@ const fill: Operator = (application) => {
   return expand(application, value, wanted)
 }
 
-/** A tensor of the same shape, every element the same. */
+/** A tensor of the same shape with equal elements. */
 function alike(value: number): Operator {
   return (application) => {
     const x = input(application, 0)
@@ -223,7 +223,7 @@ const tile: Operator = (application) => {
   return application.emit('Tile', [x, castTo64(application, multiples)], { type: x.type, dims })
 }
 
-/** Operators that move or repeat elements, or tell of shapes. */
+/** Operators that move or repeat elements, or return shapes. */
 export const shapes: Record<string, Operator> = {
   Shape: shape,
   Rank: rank,

@@ -2,10 +2,10 @@ import { type Application, axisOf, input, numbers, type Operator, ranked } from 
 import { intOf } from '../attributes.ts'
 import { isNumbers, type Side, type Value } from '../value.ts'
 
-/** Beyond every side; ONNX takes it for the end, as it takes its negative for the beginning. */
+/** Beyond every dimension: ONNX takes it as the end, and its negative as the beginning. */
 const farEnd = 2 ** 31 - 1
 
-/** What is taken of one axis. */
+/** The part of one axis that is taken. */
 interface Range {
   axis: number
   start: number
@@ -13,7 +13,7 @@ interface Range {
   step: number
 }
 
-/** x[1:3, ..., 0, ::2, newaxis]: ranges, single elements, whole axes, new axes. */
+/** x[1:3, ..., 0, ::2, newaxis]: ranges, single elements, full axes, new axes. */
 const stridedSlice: Operator = (application) => {
   const { attr } = application.node
   const x = input(application, 0)
@@ -99,7 +99,7 @@ function lengthOf({ start, end, step }: Range, side: Side): Side {
   return Math.max(0, Math.ceil((clamp(end) - clamp(start)) / step))
 }
 
-/** From `begin`, so many elements of each axis; −1 for all that follow. */
+/** `size` elements of each axis from `begin`; −1 for all remaining elements. */
 const plainSlice: Operator = (application) => {
   const x = input(application, 0)
   const dims = ranked(application, 0)
@@ -109,7 +109,7 @@ const plainSlice: Operator = (application) => {
     throw application.fail('takes other axes than there are')
   const ranges = begin.flatMap((start, axis): Range[] => {
     const length = size[axis]!
-    // As many rows as there are.
+    // All rows.
     if (typeof length !== 'number') {
       if (start !== 0 || dims[axis] !== -length.batches) throw application.fail('its size is not a constant')
       return []
@@ -160,7 +160,7 @@ function checkParts({ fail }: Application, count: number): void {
   if (!(count >= 0 && count <= mostParts)) throw fail(`makes ${count} parts, more than ${mostParts}`)
 }
 
-/** Every element of an axis by itself. */
+/** The elements of an axis as separate tensors. */
 const unpack: Operator = (application) => {
   const { attr } = application.node
   const x = input(application, 0)

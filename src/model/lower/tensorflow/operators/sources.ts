@@ -8,7 +8,7 @@ const same: Operator = (application) => input(application, 0)
 
 const sameAll: Operator = ({ inputs }) => inputs
 
-/** A variable as such: its value is read by another node. */
+/** A variable, whose value another node reads. */
 const variable: Operator = ({ node, program }) => {
   const stored = program.variable(node.name)
   return { type: stored.type, dims: [...stored.shape], variable: stored }
@@ -16,10 +16,10 @@ const variable: Operator = ({ node, program }) => {
 
 const readVariable: Operator = (application) => application.stored(input(application, 0))
 
-/** The first version of TensorFlow's, which are read by being used. */
+/** TensorFlow 1 variables, which are read without a ReadVariableOp. */
 const oldVariable: Operator = (application) => application.stored(variable(application) as Value)
 
-/** What the graph reads: inputs of the signature, constants, variables. */
+/** Sources of a graph: inputs of the signature, constants, variables. */
 export function sources(inputs: ReadonlyMap<string, Value>, budget: Budget): Record<string, Operator> {
   const placeholder: Operator = ({ node, program }) => {
     const value = inputs.get(node.name)
@@ -63,7 +63,7 @@ function constantOf(data: TensorData): Value {
   return { type: data.type, dims: [...data.shape], data, ...(contents === undefined ? {} : { contents }) }
 }
 
-/** Where there is no int64, its constants are int32. */
+/** Without int64, its constants are int32. */
 function narrow(data: TensorData, { int64 }: Application['program']): TensorData {
   if (data.type !== 'int64' || int64 === 'int64') return data
   const wide = new BigInt64Array(new Uint8Array(data.bytes).buffer)

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Command } from 'commander'
 import ort from 'onnxruntime-node'
 import { encodeQuantizationRows } from '../src/model/bundle/quantization.ts'
-import { layoutOf } from '../src/model/features/layout.ts'
+import { createLayout } from '../src/model/features/layout.ts'
 import { external } from '../src/model/graph/external-data.ts'
 import { Graph } from '../src/model/graph/graph.ts'
 import { TensorProto_DataType as DataType } from '../src/model/graph/onnx_pb.ts'
@@ -51,7 +51,7 @@ const features: Features = [
     missing: 'error' as const,
   })),
 ]
-const layout = layoutOf(features)
+const layout = createLayout(features)
 
 const folder = await mkdtemp(join(tmpdir(), 'multigate-big-table-'))
 try {

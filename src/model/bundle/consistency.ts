@@ -124,7 +124,8 @@ function drift({ drift, features, tasks, derived }: Manifest): string[] {
   const check = (path: string, distribution: Distribution, known: boolean) => {
     const bins = 'ids' in distribution ? distribution.ids : distribution.edges
     if (!known) problems.push(`${path} matches no field or task of that name`)
-    if (distribution.shares.length !== bins.length + 1) problems.push(`${path}/shares must have one more value than there are bins`)
+    if (distribution.shares.length !== bins.length + 1)
+      problems.push(`${path}/shares must have one more value than there are bins`)
     const ascends = 'ids' in distribution || bins.every((edge, i) => i === 0 || edge > bins[i - 1]!)
     if (!ascends) problems.push(`${path}/edges must ascend`)
   }

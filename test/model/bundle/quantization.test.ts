@@ -123,7 +123,11 @@ const wrong: [what: string, change: (rows: QuantizationRows) => void, message: s
     ({ sparse }) => sparse.fill(26, 6, 7),
     '/sparse/1/2 is 26, not an id of campaign: must be from 27 to 29',
   ],
-  ['a negative id', ({ sparse }) => sparse.fill(-1, 0, 1), '/sparse/0/0 is -1, not an id of country: must be from 0 to 2'],
+  [
+    'a negative id',
+    ({ sparse }) => sparse.fill(-1, 0, 1),
+    '/sparse/0/0 is -1, not an id of country: must be from 0 to 2',
+  ],
   [
     'an id above all',
     ({ sparse }) => sparse.fill(80, 11, 12),

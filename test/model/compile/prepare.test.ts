@@ -118,7 +118,7 @@ t.test('a damaged plan is made anew, and that is said', async (t) => {
     if (reason === undefined) t.same(again.warnings, [])
     else {
       t.equal(again.warnings.length, 1)
-      t.match(again.warnings[0], /^a compiled plan in the cache is not used and made anew: /)
+      t.match(again.warnings[0], /^a compiled plan in the cache is unusable and is compiled again: /)
       t.match(again.warnings[0], reason)
     }
     await works(t, again, 'compiled')
@@ -144,7 +144,7 @@ t.test('a cache that can not be written to only costs time', async (t) => {
     const request = await requestFor(exampleModel, folder, { cache })
     const prepared = await prepare(request)
     t.equal(
-      prepared.warnings.at(-1)?.startsWith(`the compiled plan can't be kept in the cache ${cache}: E`),
+      prepared.warnings.at(-1)?.startsWith(`the compiled plan can't be stored in the cache ${cache}: E`),
       true,
       cache,
     )
@@ -163,7 +163,7 @@ t.test('so does a full disk', async (t) => {
   t.teardown(() => execFileSync('umount', [disk]))
   const prepared = await prepare(await requestFor(exampleModel, folder, { cache: disk }))
   t.equal(prepared.warnings.length, 1)
-  t.match(prepared.warnings[0], /^the compiled plan can't be kept in the cache .*: ENOSPC/)
+  t.match(prepared.warnings[0], /^the compiled plan can't be stored in the cache .*: ENOSPC/)
   await works(t, prepared, 'temporary')
   t.same(await readdir(disk), [])
 })
@@ -232,7 +232,7 @@ t.test('what can not be compiled is left alone, and it is said why', async (t) =
     [
       'an old operator set',
       () => requestOf(sigmoid, floatShape(-1, 2), 12),
-      /^it is written in operator set 12: 13 and later are compiled$/,
+      /^its operator set is 12: 13 and later are compiled$/,
     ],
     [
       'text as input',
@@ -265,7 +265,7 @@ t.test('what can not be compiled is left alone, and it is said why', async (t) =
           const twice = graph.node('Concat', ['x', 'x'], { attributes: { axis: 0 } })
           sigmoid(graph, twice)
         }),
-      /^probabilities is not one row a row of the batch$/,
+      /^probabilities does not have one row per row of the batch$/,
     ],
   ]
   for (const [what, request, message] of cases) {
@@ -315,7 +315,7 @@ t.test('a plan whose table lies in a file that was changed is made anew', async 
   await utimes(join(own, 'table.bin'), 1000, 1000)
   const anew = await prepare(request)
   t.match(anew, { plan: { origin: 'compiled' } })
-  t.match(anew.warnings, [/^a compiled plan in the cache is not used and made anew: .*table\.bin was changed$/])
+  t.match(anew.warnings, [/^a compiled plan in the cache is unusable and is compiled again: .*table\.bin was changed$/])
 })
 
 t.test('nor is what can not be read', async (t) => {

@@ -94,7 +94,7 @@ t.test('a version that asks for nothing is compiled in float32', async (t) => {
 
 t.test('int8 without rows to check it with is float32, and that is said', async (t) => {
   const loaded = await load(await bundleWith(t, 0))
-  const reason = 'the version has no quantization rows to check int8 with'
+  const reason = 'the version has no quantization rows to evaluate int8 with'
   t.match(loaded.plan, { precision: 'float32', compiled: true, notes: [`float32 is served, not int8: ${reason}`] })
   t.same(loaded.warnings, [`ads/1: float32 is served, not int8: ${reason}`])
   await free(loaded)
@@ -127,7 +127,7 @@ t.test('and with too few rows to judge it on', async (t) => {
     t.match(loaded.plan, {
       precision: 'float32',
       notes: [
-        `float32 is served, not int8: half of the quantization rows judge int8, at least 100 different ones: there are ${judged}`,
+        `float32 is served, not int8: half of the quantization rows evaluate int8: at least 100 different rows are needed, there are ${judged}`,
       ],
     })
     await free(loaded)

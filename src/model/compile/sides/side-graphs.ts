@@ -73,7 +73,11 @@ export function contextsOf(
   const split = graph.producer(first)
   const isWhole = split?.opType === 'Split' && split.output.join() === parts.join()
   const concatenated = parts.length === 1 ? first : graph.node('Concat', parts, { attributes: { axis: 1 }, shape })
-  addOutput(plan, isWhole ? split.input[0]! : concatenated, declare(planNames.contexts, floatShape(-1, width), 'requests'))
+  addOutput(
+    plan,
+    isWhole ? split.input[0]! : concatenated,
+    declare(planNames.contexts, floatShape(-1, width), 'requests'),
+  )
   graph.tidy()
   return { plan, columns }
 }

@@ -10,9 +10,9 @@ import { prepare } from '../../../../src/model/compile/prepare.ts'
 import type { CompiledGraph } from '../../../../src/model/compile/store/compiled-graph.ts'
 import type { CompiledPlan, PlanCosts } from '../../../../src/model/contracts/compiled-plan.ts'
 import type { Batch } from '../../../../src/model/contracts/engine.ts'
-import { openPlan } from '../../../../src/model/plan/open-plan.ts'
 import type { Graph } from '../../../../src/model/graph/graph.ts'
 import { floatShape } from '../../../../src/model/graph/tensor-shape.ts'
+import { openPlan } from '../../../../src/model/plan/open-plan.ts'
 import { temporaryFolder } from '../../../support/bundle.ts'
 import {
   buildModel,
@@ -288,7 +288,7 @@ t.test('what can not be computed in int8 says so', async (t) => {
   const weights = linear.constant('w', Float32Array.of(1, 2, 3), [3, 1])
   linear.node('Sigmoid', [linear.node('MatMul', ['dense', weights])], { outputs: [output] })
   answerWith(linear, output)
-  t.equal(await problemOf(linear), 'no hidden layer was found whose values could be bytes')
+  t.equal(await problemOf(linear), 'no hidden layer was found that could be computed in bytes')
 })
 
 function rowByRow({ rows, inputs }: Batch): Batch[] {

@@ -314,19 +314,19 @@ const reasons: Record<string, [(graph: Graph) => string, string]> = {
   ],
   'computed weights': [
     (g) => g.node('Gemm', ['x', g.node('Transpose', ['y'])]),
-    'Gemm: its weights are no plain constants',
+    'Gemm: its weights are not plain constants',
   ],
   'a transposed input': [
     (g) => g.node('Gemm', [g.node('Transpose', ['x']), matrix(g, 6, 4)], { attributes: { transA: 1 } }),
-    'Gemm: its weights are no plain constants',
+    'Gemm: its weights are not plain constants',
   ],
   'a bias that is computed': [
     (g) => g.node('Gemm', ['x', matrix(g, 6, 6), 'y'], { attributes: { beta: { float: 2 } } }),
-    'Gemm: its weights are no plain constants',
+    'Gemm: its weights are not plain constants',
   ],
   'a bias for each row': [
     (g) => g.node('Gemm', [vector(g, 2, 6), matrix(g, 6, 6), vector(g, 2, 1)], { attributes: { beta: { float: 2 } } }),
-    'Gemm: its weights are no plain constants',
+    'Gemm: its weights are not plain constants',
   ],
 }
 for (const [name, [write, reason]] of Object.entries(reasons))

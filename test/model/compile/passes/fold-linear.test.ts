@@ -91,21 +91,21 @@ t.test('folds what stands in a Concat twice', async (t) => {
 const kept: Record<string, [(graph: Graph) => string | string[], string[]]> = {
   'a bottleneck': [
     (g) => gemm(g, gemm(g, 'x', 6, 1), 1, 6),
-    ['Gemm: folded it would take 36 multiplications a row, not 12'],
+    ['Gemm: the folded product would take 36 multiplications per row instead of 12'],
   ],
   'a product that is an output itself, where that does not pay': [
     (g) => {
       const inner = gemm(g, 'x', 6, 6)
       return [inner, gemm(g, inner, 6, 4)]
     },
-    ['Gemm: folded it would take 24 multiplications a row, not 24'],
+    ['Gemm: the folded product would take 24 multiplications per row instead of 24'],
   ],
   'a product that something else reads': [
     (g) => {
       const inner = gemm(g, 'x', 6, 5)
       return [g.node('Relu', [inner]), gemm(g, concat(g, inner, 'y'), 11, 4)]
     },
-    ['Gemm: folded it would take 24 multiplications a row, not 20'],
+    ['Gemm: the folded product would take 24 multiplications per row instead of 20'],
   ],
   'products with an activation between them': [(g) => gemm(g, g.node('Relu', [gemm(g, 'x', 6, 9)]), 9, 2), []],
   'a Concat of rows below each other': [

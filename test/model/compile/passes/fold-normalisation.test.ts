@@ -55,7 +55,7 @@ t.test('counts what it folds', async (t) => {
   t.same(applied(graph, foldNormalisation), { changes: 2, reasons: [] })
 })
 
-const alone = 'no product that is its alone stands before or after it'
+const alone = 'no product before or after it is connected to it alone'
 const kept: Record<string, [(graph: Graph) => string | string[], string[]]> = {
   'what scales a product that is an output': [
     (g) => {

@@ -117,6 +117,6 @@ t.test('leaves alone products so large that most of the merged one would be for 
   )
   t.same(applied(graph, mergeChains), {
     changes: 0,
-    reasons: ['Split: one product of its parts would be 120×120, of which 7200 multiplications are of use'],
+    reasons: ['Split: one product of its parts would be 120×120, with only 7200 useful multiplications'],
   })
 })

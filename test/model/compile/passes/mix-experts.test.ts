@@ -223,7 +223,7 @@ t.test('mixes by what is itself a mixture', async (t) => {
 })
 
 t.test('leaves other products of computed tensors alone, and says so', async (t) => {
-  const reason = 'it is no mixture of experts that is known'
+  const reason = 'it is not a known form of a mixture of experts'
   const others: ((parts: Mmoe) => string)[] = [
     // Attention.
     ({ graph }) => {

@@ -142,7 +142,7 @@ t.test('nothing is left behind where it can not be written', async (t) => {
   // Found only once files are being written.
   plans.float32.full.graph.shapes.delete(output)
   await t.rejects(savePlan(join(cache, 'plan'), output, plans), {
-    message: 'probabilities is not one row a row of the batch',
+    message: 'probabilities does not have one row per row of the batch',
   })
   t.same(await readdir(cache), ['file'])
 })

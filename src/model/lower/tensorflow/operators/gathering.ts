@@ -6,7 +6,8 @@ import { castTo } from './elementwise.ts'
 const gatherV2: Operator = (application) => {
   const { attr } = application.node
   const axis = application.inputs.length < 3 ? [0] : numbers(application, 2, 'axis')
-  if (intOf(attr, 'batch_dims', 0) !== 0) throw application.fail('gathers by row of the batch, which is not supported')
+  if (intOf(attr, 'batch_dims', 0) !== 0)
+    throw application.fail('gathers within rows of the batch, which is not supported')
   return gather(application, input(application, 0), axis[0]!)
 }
 
@@ -14,7 +15,7 @@ const gatherV2: Operator = (application) => {
 const resourceGather: Operator = (application) => {
   const table = application.stored(input(application, 0))
   if (intOf(application.node.attr, 'batch_dims', 0) !== 0)
-    throw application.fail('gathers by row of the batch, which is not supported')
+    throw application.fail('gathers within rows of the batch, which is not supported')
   return gather(application, table, 0)
 }
 

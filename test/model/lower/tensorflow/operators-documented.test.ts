@@ -16,7 +16,7 @@ t.test('each operator has one lowering', async (t) => {
 })
 
 t.test('docs/import-export.md lists exactly these', async (t) => {
-  const text = await readFile(join(import.meta.dirname, '../../../../docs/import-export.md'), 'utf8')
+  const text = await readFile(join(import.meta.dirname, '../../../../../docs/import-export.md'), 'utf8')
   const [, list] = /<!-- operators -->\n```text\n([\s\S]*?)\n```/.exec(text) ?? []
   t.same(list?.split(/\s+/).sort(), operators)
 })

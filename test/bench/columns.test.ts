@@ -10,7 +10,7 @@ t.test('what can not be read is named', async (t) => {
   for (const wrong of ['', 'sparse', 'sparse=', '=1', 'a=1=2', 'a=x', 'a=3-1', 'a=1-', 'a=-1', 'a=1.5', 'a=99999999'])
     t.throws(() => parseColumns(`b=0,${wrong}`), {
       code: 'INVALID_REQUEST',
-      message: `${wrong}: columns are written like sparse=0-12,dense=0-5+9`,
+      message: `${wrong}: columns have the form sparse=0-12,dense=0-5+9`,
     })
 })
 

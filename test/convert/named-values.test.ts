@@ -68,10 +68,10 @@ t.test('drawn values are ones that a request may give', async () => {
 
 t.test('what no value stands for is said', async (t) => {
   const integer: Field = { ...common, kind: 'integer', size: 3, out_of_vocabulary: 'error' }
-  t.throws(() => nameValue(integer, 3, wrong), { message: /no id of f, which has 3/ })
-  t.throws(() => nameValue(integer, 0.5, wrong), { message: /no id of f/ })
+  t.throws(() => nameValue(integer, 3, wrong), { message: /3, but the ids of f are 0 … 2/ })
+  t.throws(() => nameValue(integer, 0.5, wrong), { message: /0\.5, but the ids of f are/ })
   const hash: Field = { ...common, kind: 'hash', buckets: 1_000_000, seed: 0 }
-  t.throws(() => nameValue(hash, 5, wrong), { message: /give rows by name/ })
+  t.throws(() => nameValue(hash, 5, wrong), { message: /give named rows/ })
   const logged: Field = { ...common, kind: 'numeric', scaling: { method: 'log1p', scale: 1 } }
-  t.throws(() => nameValue(logged, 1e6, wrong), { message: /which no value of f is scaled to/ })
+  t.throws(() => nameValue(logged, 1e6, wrong), { message: /which is not the scaled form of any value of f/ })
 })

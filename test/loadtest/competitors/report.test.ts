@@ -127,6 +127,8 @@ t.test('what was measured again replaces what there was, and the report says fro
 })
 
 t.test('the committed report is made from the committed results', async (t) => {
-  const results = JSON.parse(await readFile(join(root, 'loadtest/results/competitors.json'), 'utf8')) as ComparisonReport
+  const results = JSON.parse(
+    await readFile(join(root, 'loadtest/results/competitors.json'), 'utf8'),
+  ) as ComparisonReport
   t.equal(await readFile(join(root, 'loadtest/results/competitors.md'), 'utf8'), toMarkdown(results))
 })

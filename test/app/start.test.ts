@@ -23,7 +23,7 @@ const signalledAt = (t: Test, module: string, signal: string, more: Record<strin
   run(t, { ...variables, MODULE: module, SIGNAL: signal, ...more }, [], ['--import', preload])
 
 t.test('a signal at any moment of the start ends it with 0 and a log line', async (t) => {
-  for (const module of ['configuration.js', 'commander', 'serve.js', 'fastify', 'server/app.js']) {
+  for (const module of ['configuration.js', 'commander', 'listen.js', 'fastify', 'server/app.js']) {
     for (const signal of module === 'fastify' ? ['SIGTERM', 'SIGINT', 'SIGHUP'] : ['SIGTERM']) {
       const { ended, lines, stderr } = signalledAt(t, module, signal)
       t.equal(await ended, 0, `${signal} at ${module}`)

@@ -34,7 +34,7 @@ export function encoderFrom(source: EncoderSource, onUnknown?: (field: string) =
     : createEncoder(source.features, onUnknown, source.ownIds)
 }
 
-/** `onUnknown` receives the field of every value that fell into an out-of-vocabulary bucket; `ownIds`: see `layOut`. */
+/** `onUnknown` receives the field of every value that fell into an out-of-vocabulary bucket; `ownIds`: see `createLayout`. */
 export function createEncoder(features: Features, onUnknown?: (field: string) => void, ownIds = false): Encoder {
   const layout = createLayout(features, onUnknown, ownIds)
   return {

@@ -201,7 +201,7 @@ for (const [body, message] of [
   [{ instances: candidates }, '/instances/0/hour is required: the field has no default'],
   [
     { context, instances },
-    /^\/instances\/0\/country is given in the context already; \/instances\/0\/hour is .*; \/instances\/1\/.*\(and 1 more\)$/,
+    /^\/instances\/0\/country is already given in the context; \/instances\/0\/hour is .*; \/instances\/1\/.*\(and 1 more\)$/,
   ],
   [{ context: 7, instances: candidates }, /^\/context must be an object, not a number/],
   [{ inputs: { ...columns, price: [1] } }, '/inputs/price has 1 values where "country" has 2'],

@@ -38,7 +38,7 @@ export interface HttpWarmUpOptions {
   now(): number
 }
 
-/** Requests of a model at once, where no other is asked; with several, each has its share. */
+/** Parallel requests to one model; several models share them. */
 const connections = 16
 
 export function createHttpWarmUp({ ms, maxBodyBytes, log, now }: HttpWarmUpOptions): HttpWarmUp {
@@ -104,7 +104,7 @@ export function createHttpWarmUp({ ms, maxBodyBytes, log, now }: HttpWarmUpOptio
 interface Target {
   /** From now on this model answers too. */
   serve(model: LoadedModel): Promise<void>
-  /** The status of the body's answer: in so many ms at the latest. */
+  /** The status of the response, within `ms` at the latest. */
   ask(body: Buffer, deadlineMs: number): Promise<number | undefined>
   /** Idempotent. */
   stop(): Promise<void>

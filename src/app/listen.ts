@@ -26,7 +26,7 @@ export interface RunningServer {
   /** Why this process can't answer requests yet, or no longer; empty when ready. */
   unreadyReasons(): string[]
   /**
-   * Stops without losing an accepted request: not ready at once, goes on answering for the drain delay, finishes what
+   * Stops without losing an accepted request: is not ready any more, answers during the drain delay, finishes what
    * is under way, closes. Idempotent.
    */
   close(): Promise<void>

@@ -19,14 +19,14 @@ import { loadOptions, startPool } from './load-options.ts'
 import { MultigateError } from './multigate-error.ts'
 
 export type ModelOptions = Settings<(typeof modelSettings)[number]> & {
-  /** Hears what did not hinder the model, but should be known: a plan that could not be kept, a worker that died. */
+  /** Receives warnings: a plan that could not be cached, a worker that died. */
   onWarning?: ((message: string) => void) | undefined
 }
 
 type Answer<Predictions> = Omit<PredictAnswer, 'request_id' | 'predictions'> & { predictions: Predictions }
 /** Row i answers row i of the request, unless `rank` asks for an order; null is a bad row, with `partial` alone. */
 export type RowsAnswer = Answer<(Prediction | null)[]>
-/** The same by column, as the request was. */
+/** The same as columns, like the request. */
 export type ColumnsAnswer = Answer<PredictionColumns>
 
 export interface PredictCall {
@@ -42,7 +42,7 @@ export interface Model {
   readonly tasks: readonly string[]
   /**
    * The probability of every task for every candidate: what `POST /predict` answers to the same body. May be called many
-   * times at once; what waits is put together into batches.
+   * times in parallel; waiting requests are batched.
    *
    * Rejects with MultigateError.
    */
@@ -125,7 +125,7 @@ async function unlessAborted(pending: PendingPrediction, signal: AbortSignal | u
   }
 }
 
-/** Turns what is thrown inside into what is said outside; who gave up is told the reason that they gave. */
+/** Converts an internal error to the public one; an aborted call rejects with the signal's reason. */
 async function throwing<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
   try {
     return await work()

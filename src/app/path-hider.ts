@@ -38,7 +38,7 @@ function spellings(folder: string): string[] {
   try {
     spelt.add(realpathSync(folder))
   } catch {
-    // What doesn't exist has one spelling.
+    // A path that doesn't exist has no other spelling.
   }
   return [...spelt].map((path) => path.replace(/\/+$/, '')).filter((path) => path !== '')
 }

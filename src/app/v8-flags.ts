@@ -7,7 +7,7 @@ const growth = 300
  * Size of half of the young generation, MiB, as a flag of Node, which takes it when it starts alone: `npm start`, the image, and
  * several processes start so.
  *
- * Bodies of requests that are refused are garbage at once, but outside the heap: a collection of the young generation frees them.
+ * Bodies of refused requests are garbage immediately, but outside the heap: a collection of the young generation frees them.
  * Where that is as large as Node 24 makes it, 64 MiB of them come together first, and V8 collects the whole heap for it.
  */
 export const youngGeneration = '--max-semi-space-size=16'

@@ -1,4 +1,4 @@
-/** A process that served for so long did not die at once, ms. */
+/** A process that lived this long, ms, did not die at its start. */
 const longLife = 60_000
 
 const first = 500
@@ -6,7 +6,7 @@ const longest = 30_000
 
 /**
  * How long to wait before a process that has died is replaced, ms: not at all the first time, then twice as long each
- * time that it dies soon. `lived`: ms from its start; `previous`: what was waited before it was started.
+ * time that it dies soon. `lived`: ms from its start; `previous`: the delay before it was started.
  */
 export function backOff(lived: number, previous: number | undefined): number {
   if (previous === undefined || lived >= longLife) return 0

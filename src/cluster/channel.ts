@@ -23,7 +23,7 @@ export type Handlers = Record<string, (payload: never, socket: Socket | undefine
 export interface Channel {
   /** Says something that needs no answer; nothing happens where the other end has gone. A socket stays open here too. */
   tell(kind: string, payload?: unknown, socket?: Socket): void
-  /** Rejects if the other end fails, has gone, or hasn't answered in so many ms. */
+  /** Rejects if the other end fails, has gone, or hasn't answered in time (ms). */
   ask(kind: string, longest: number, payload?: unknown): Promise<unknown>
 }
 
@@ -43,7 +43,7 @@ export function createChannel(end: ChannelEnd, handlers: Handlers): Channel {
   let nextId = 0
 
   function post(message: Message, socket?: Socket): void {
-    // Whoever has gone in between is noticed by its disconnection.
+    // A process that is gone by then is noticed by its disconnection.
     if (end.connected) end.send?.(message, socket, { keepOpen: true }, () => undefined)
   }
 

@@ -2,14 +2,14 @@ import type { Socket } from 'node:net'
 
 /** A process that can be given connections. */
 export interface ConnectionReceiver {
-  /** What is waited for is loaded. */
+  /** The required models are loaded. */
   ready: boolean
   /** It stops: it takes what it has been given, and no more. */
   leaving: boolean
   give(socket: Socket): void
 }
 
-/** Connections that a process may have been given without having said that it took them: so many wait where it hangs. */
+/** Most connections handed to a process that it has not confirmed: these wait if it hangs. */
 const mostPending = 4
 
 /**

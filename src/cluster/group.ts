@@ -95,7 +95,7 @@ export class Group {
     if (wrong.length > 0) throw new Error(`processes ended before they had answered all: ${wrong.join(', ')}`)
   }
 
-  /** Ends every process at once. */
+  /** Ends every process immediately. */
   kill(): void {
     for (const member of this.#members()) member.kill()
   }

@@ -29,5 +29,5 @@ export interface Refusal {
   message: string
 }
 
-/** How long the primary waits for a process, ms; whoever asks the primary waits for twice as long. */
+/** How long the primary waits for a process, ms; a process that asks the primary waits twice as long. */
 export const longestAnswer = { metrics: 1000, reasons: 500, statistics: 1000, change: 600_000 }

@@ -1,7 +1,7 @@
 import type { ModelChange } from '../server/request/siblings.ts'
 import type { Refusal } from './messages.ts'
 
-/** A process that can be told. */
+/** A process that takes changes. */
 export interface Changeable {
   /** Why it refuses, if it does. */
   change(change: ModelChange): Promise<Refusal | undefined>
@@ -28,7 +28,7 @@ export class ModelChanges {
 
   async #change(change: ModelChange, members: readonly Changeable[]): Promise<Refusal | undefined> {
     const { action, model } = change
-    // Before they are told: one that starts meanwhile must know.
+    // Recorded first: a process that starts meanwhile needs it.
     const before = this.#unloaded.has(model)
     if (action === 'unload') this.#unloaded.add(model)
     else this.#unloaded.delete(model)

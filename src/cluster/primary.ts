@@ -12,7 +12,7 @@ export interface Primary {
   log: Logger
   /** Stops all processes without losing an accepted request. Idempotent. */
   close(): Promise<void>
-  /** Ends every process at once. */
+  /** Ends every process immediately. */
   kill(): void
 }
 
@@ -21,7 +21,7 @@ export interface Primary {
  *
  * Connections are accepted here, and not by node:cluster, whose last ones are reset when it stops, and which keeps open,
  * but unanswered, what it was giving to a process that died. Resolves when the first process takes connections; throws
- * where the port can't be listened on or the process can't start. `onStop` is told of a stop that a process's signal
+ * where the port can't be listened on or the process can't start. `onStop` is called for a stop that a process's signal
  * brought about.
  */
 export async function startPrimary(

@@ -9,7 +9,7 @@ import type { ConnectionReceiver } from './distributor.ts'
 import { longestAnswer, type Refusal, type Start } from './messages.ts'
 import type { Snapshot } from './totals.ts'
 
-/** What a process that serves asks of the primary one, and tells it. */
+/** Requests and events of a serving process, for the primary. */
 export interface MemberEvents {
   serving(member: ServerProcess): void
   /** It is to get connections. */
@@ -39,7 +39,7 @@ export class ServerProcess implements ConnectionReceiver {
   leaving = false
   /** What it has last answered. */
   snapshot: Snapshot | undefined
-  /** Resolves with its exit code, or the signal that ended it, when all that it had said has been heard. */
+  /** Resolves with its exit code, or the signal that ended it, when all its messages have been handled. */
   readonly ended: Promise<number | string>
   readonly #process: ChildProcess
   readonly #channel: Channel
@@ -82,7 +82,7 @@ export class ServerProcess implements ConnectionReceiver {
       statistics: () => events.statistics(),
       change: (change: ModelChange) => events.change(change),
     })
-    // Under `node --watch` it says which files it has read, for whoever watches to hear.
+    // Under `node --watch` the child reports the files that it has read.
     if (process.env.WATCH_REPORT_DEPENDENCIES) child.on('message', (message) => process.send?.(message))
     this.#channel.tell('start', start)
   }

@@ -38,7 +38,7 @@ const channel: Channel = createChannel(process, {
   start: (message: Start) => {
     start(message).catch((error) => {
       channel.tell('failed', reasonOf(error))
-      // The primary ends it when it has heard.
+      // The primary ends the process after this message.
     })
   },
   connection: (_, socket) => {
@@ -91,7 +91,7 @@ async function change({ action, model }: ModelChange): Promise<Refusal | undefin
     await registry[action](model)
     return undefined
   } catch (error) {
-    // What is unforeseen has no code of its own, and is none on the wire either.
+    // Unforeseen errors have no code, here and on the wire.
     return { code: error instanceof ModelError ? error.code : 'INVALID_BUNDLE', message: reasonOf(error) }
   }
 }

@@ -10,7 +10,7 @@ export interface CandidateCacheOptions {
   keyWords: number
   /** Floats that are kept in a slot. */
   width: number
-  /** Bound on all memory: what is kept, which lies elsewhere, keys, index, doorkeeper. */
+  /** Bound on all memory: cached values, which lie elsewhere, keys, index, doorkeeper. */
   bytes: number
   /** A hash, an int32, of the words [start, start + words); tests replace it to force collisions. */
   hash?: HashWords
@@ -18,7 +18,7 @@ export interface CandidateCacheOptions {
 
 export type HashWords = (keys: Int32Array, start: number, words: number) => number
 
-/** Answer of `find`: not cached, and not asked for lately. */
+/** Answer of `find`: not cached, and not asked for recently. */
 export const NEVER_SEEN = -1
 /** Answer of `find`: not cached, but asked for before (or, rarely, taken for one that was): worth keeping. */
 export const SEEN = -2
@@ -89,7 +89,7 @@ export class CandidateCache {
   }
 
   /**
-   * The slot of the candidate in that row of `keys` [rows, keyWords]; else SEEN where it has been asked for lately, in
+   * The slot of the candidate in that row of `keys` [rows, keyWords]; else SEEN where it has been asked for recently, in
    * this call or an earlier one; else NEVER_SEEN, and it is remembered. A slot claimed in this call is found whether or
    * not its values are written yet.
    */
@@ -114,7 +114,7 @@ export class CandidateCache {
 
   /**
    * A slot for the candidate in that row of `keys`, whose slab rows the caller then writes: the one it has, else a free
-   * one, else that of a candidate not used lately. -1 where this call uses every slot.
+   * one, else that of a candidate not used recently. -1 where this call uses every slot.
    */
   claim(keys: Int32Array, row: number): number {
     const start = row * this.#keyWords

@@ -34,8 +34,8 @@ export function usefulVariants({ full, shared_context: shared, cached, lookUp }:
 }
 
 /**
- * Which requests, of so many rows, the shared-context variant computes, and what all requests cost then, µs. The others go
- * through the full variant, in one call with `loose` further rows.
+ * Which requests the shared-context variant computes, and what all requests cost then, µs. `requests`: rows of each. The
+ * others go through the full variant, in one call with `loose` further rows.
  */
 export function divide(
   { full, shared_context: shared }: VariantCosts,
@@ -80,7 +80,7 @@ export function chooseCached(costs: VariantCosts, requests: readonly LookedUp[])
   return taken.map((rows) => rows > 0 && cost <= all.cost)
 }
 
-/** While look-ups don't pay, one batch in so many is looked up all the same: traffic may have changed. */
+/** While look-ups don't pay, one batch in eight is looked up all the same: traffic may have changed. */
 const probedBatches = 8
 /** Rows per cache slot after which the share of cached candidates is known. */
 const rowsPerSlot = 2
@@ -99,7 +99,7 @@ export class LookUpPolicy {
     this.#slots = slots
   }
 
-  /** Whether to look up the candidates of requests of so many rows, which cost `cost` µs without the cache. */
+  /** Whether to look up the candidates of requests with these rows, which cost `cost` µs without the cache. */
   wants(requests: readonly number[], cost: number): boolean {
     const { cached, lookUp } = this.#costs
     if (cached === undefined) return false

@@ -36,7 +36,7 @@ export function createPacker({ name, input, columns }: PackedInput, type: string
     if (values === undefined) throw new Error(`the batch has no input ${input}`)
     const width = values.length / batch.rows
     const dims = rank === 1 ? [rows.length] : [rows.length, count]
-    // All columns of all rows, as they are.
+    // All columns of all rows, unchanged.
     if (width === count && sameType(values) && isEveryRow(rows, batch.rows)) return tensor(values, dims)
     if (scratch.length < rows.length * count) scratch = make(rows.length * count)
     let to = 0

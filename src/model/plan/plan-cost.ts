@@ -10,7 +10,7 @@ export function costOf({ a, b }: Cost, rows: number): number {
   return rows === 0 ? 0 : a * rows + b
 }
 
-/** Whether a request of so many rows costs less in another's call than in its own. */
+/** Whether a request of `rows` rows costs less in another's call than in its own. */
 function joins({ a, b, joined }: FullCost, rows: number): boolean {
   return joined.a * rows + joined.b < a * rows + b
 }
@@ -22,7 +22,7 @@ export function shareOf(cost: FullCost, rows: number, requests: number): number 
   return Math.min(costOf(cost, rows), joined.a * rows + joined.b + Math.max(0, b - joined.b) / requests)
 }
 
-/** The cost of requests of so many rows together. */
+/** The cost of requests together, given the rows of each. */
 export function totalOf(cost: FullCost, requests: readonly number[]): number {
   let total = 0
   let joined = 0

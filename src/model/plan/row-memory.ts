@@ -1,7 +1,7 @@
 import type { LayerParts } from '../contracts/compiled-plan.ts'
 
 /*
- * What is kept of candidates, in memory that a WebAssembly kernel (add-rows.wat) adds contexts in, and that ONNX Runtime
+ * The cached parts of candidates, in memory that a WebAssembly kernel (add-rows.wat) adds contexts in, and that ONNX Runtime
  * reads: one pass over memory, where its own Gather, Add and Relu take three.
  */
 
@@ -9,7 +9,7 @@ export interface RowMemoryOptions {
   layers: readonly LayerParts[]
   /** Rows that can be kept. */
   slots: number
-  /** Rows that can be added at once. */
+  /** Most rows per `add`. */
   mostRows: number
 }
 
@@ -18,7 +18,7 @@ export interface RowMemory {
   /** Keeps rows of each layer's `parts` [rows, width], each in its slot. */
   keep(slots: Int32Array, parts: readonly Float32Array[]): void
   /**
-   * Of each layer, for all rows, request by request: what is kept in the row's slot + the request's row of `contexts` [requests, …],
+   * Of each layer, for all rows, request by request: the row's slot + the request's row of `contexts` [requests, …],
    * or nothing where the layer has no columns there. [rows, width] each; lives until the next call. Throws RangeError where
    * there are more rows than can be.
    */
@@ -32,7 +32,7 @@ declare const WebAssembly: {
   Instance: new (module: object, imports: object) => { exports: Record<string, unknown> }
 }
 
-/** What a memory can hold, all told: it is addressed by 32 bits. */
+/** Largest memory, bytes: it is addressed by 32 bits. */
 export const mostBytes = 2 ** 32
 
 const pageBytes = 2 ** 16

@@ -15,7 +15,7 @@ import { callsOf } from './plan-cost.ts'
 import { ScatteredOutput } from './scatter.ts'
 import type { RequestRows, Variant } from './variant.ts'
 
-/** A look-up takes so many times longer than measured: under load the cache's memory is in no processor cache. */
+/** A look-up takes this many times longer than measured: under load the cache's memory is in no processor cache. */
 const lookUpUnderLoad = 3
 
 type VariantName = 'full' | 'shared_context' | 'cached'

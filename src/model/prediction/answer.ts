@@ -8,7 +8,7 @@ export interface AnswerHeader {
   request_id: string
 }
 
-/** The answer as JSON, in UTF-8: predictions by row or by column, and the problems of rows left out. */
+/** The response as JSON, in UTF-8: predictions as rows or columns, and the problems of omitted rows. */
 export function writeAnswer(header: AnswerHeader, table: PredictionTable, form: 'rows' | 'columns'): Buffer {
   const json = new JsonWriter(sizeOf(table))
   const { model, version, request_id: id } = header
@@ -22,7 +22,7 @@ export function writeAnswer(header: AnswerHeader, table: PredictionTable, form: 
   return json.finish()
 }
 
-/** One object a candidate; null in the place of a row left out. */
+/** One object per candidate; null in place of an omitted row. */
 function writeRows(json: JsonWriter, table: PredictionTable): void {
   const { scores, ids, unknown } = table
   const entries = entriesOf(table)

@@ -17,7 +17,7 @@ export interface Bindings {
 
 const known = new WeakMap<Manifest['graph'], Bindings>()
 
-/** Where a graph has a tensor a field or a task, they are joined under a name of ours: see `GraphSource.joined`. */
+/** If a graph has one tensor per field or task, they are concatenated under our name: see `GraphSource.joined`. */
 export function bindingsOf({ graph }: Pick<Manifest, 'graph'>): Bindings {
   const before = known.get(graph)
   if (before !== undefined) return before
@@ -67,7 +67,7 @@ export function toBatch(
   return { rows, inputs: namedInputs(manifest, sparse, dense) }
 }
 
-/** A batch of so many rows, all alike: each field's first id, and zeros. */
+/** A batch of `rows` equal rows: each field's first id, and zeros. */
 export function plainBatch(manifest: Manifest, { layout }: Encoder, rows: number): Batch {
   const row = Int32Array.from(layout.sparse, ({ plain }) => plain)
   const sparse = new Int32Array(rows * row.length)

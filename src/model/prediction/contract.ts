@@ -18,7 +18,7 @@ export interface Query {
   /** Default: all, derived ones too. */
   tasks?: string[] | undefined
   options?: PredictOptions | undefined
-  /** What is wrong with the request already: reported together with what else is. */
+  /** Problems found before, reported together with the others. */
   problems?: readonly Violation[] | undefined
   /** When the answer is of no use any more, on the model's clock, ms. */
   deadline: number
@@ -52,9 +52,9 @@ export interface LoadedModel {
   limits: Pick<LoadOptions, 'maxRequestRows' | 'maxDelayMs'>
   /** What the workers have computed, by plan, and keep; undefined where the engine doesn't count. */
   graphStats(): Promise<GraphStats | undefined>
-  /** What is wrong with the tasks and options of a query, with its `problems`. Throws INVALID_REQUEST for the hundredth. */
+  /** Problems of a query's tasks and options, and its `problems`. Throws INVALID_REQUEST for the hundredth. */
   check(query: Pick<Query, 'tasks' | 'options' | 'problems'>): Violation[]
-  /** Throws what is wrong with the query at once (INVALID_REQUEST, TOO_MANY_ROWS); all else comes with the promise. */
+  /** Throws INVALID_REQUEST and TOO_MANY_ROWS synchronously; the promise rejects with all other errors. */
   predict(query: Query): PendingPrediction
   stats(): BatcherStats
   /** How far live traffic has moved from what the model was judged on. */
@@ -70,7 +70,7 @@ export interface LoadOptions {
   clock: Clock
   /** Where and how graphs are compiled; undefined: they run as they were saved. */
   compiler?: CompilerOptions
-  /** Whom the pool's workers are shared with; default: nobody. */
+  /** Shares the pool's workers with other models; default: not shared. */
   share?: FairShare
   maxBatchRows: number
   maxDelayMs: number
@@ -79,7 +79,7 @@ export interface LoadOptions {
   observer?: BatchObserver
   /** Asks a version, as its clients will, before it is served; what it is asked then is no traffic. */
   rehearse?(model: LoadedModel): Promise<void>
-  /** Hears of every value that fell into an out-of-vocabulary bucket. */
+  /** Called for every value that falls into an out-of-vocabulary bucket. */
   onUnknown?(field: string): void
 }
 
@@ -90,7 +90,7 @@ export interface CompilerOptions {
   candidateBytes: number
   /** Milliseconds since 1970. */
   now(): number
-  /** Hears what did not hinder the version, but should be known. */
+  /** Receives warnings, which don't stop the version. */
   onWarning?(message: string): void
   /** What the plan's graphs cost, instead of what each worker would measure: so tests decide which way rows go. */
   costs?: PlanCosts
@@ -114,7 +114,7 @@ export interface ServedPlan {
 
 /** What became of compiling. */
 export interface CompileOutcome {
-  /** What was loaded. */
+  /** The source that was loaded. */
   source: GraphSource
   plan: CompiledPlan | undefined
   problem: string | undefined

@@ -19,7 +19,7 @@ export class JsonWriter {
     this.#bytes = Buffer.allocUnsafe(Math.max(256, size))
   }
 
-  /** What was written; the writer is of no use any more. */
+  /** The JSON; the writer can't be used any more. */
   finish(): Buffer {
     return this.#bytes.subarray(0, this.#length)
   }

@@ -27,7 +27,7 @@ import { tryRows, warm } from './warm-up.ts'
  * Loads a verified bundle into the pool, asks its golden rows, and warms every batch size.
  *
  * Throws INVALID_BUNDLE if the graph doesn't fit the features or tasks, or a golden row is answered wrongly;
- * UNSUPPORTED_GRAPH if the engine can't run it. What was loaded until then is freed.
+ * UNSUPPORTED_GRAPH if the engine can't run it. Frees what it has loaded in that case.
  */
 export async function loadModel(bundle: Bundle, options: LoadOptions): Promise<LoadedModel> {
   const { name, version, graph } = bundle.manifest
@@ -197,7 +197,7 @@ function checkQuery(plan: Planner, { tasks, options = {}, problems: found }: Par
   return problems.list
 }
 
-/** Passes on what an observer hears only while the condition holds. */
+/** Notifies the observer only while the condition holds. */
 function whileTrue(condition: () => boolean, observer: BatchObserver): BatchObserver {
   return {
     released: (batch) => condition() && observer.released?.(batch),

@@ -6,7 +6,7 @@ import { eachPlace } from './answer.ts'
  * Predictions as values, for who asks in the same process: what `writeAnswer` writes, with all digits.
  */
 
-/** One object a candidate; null in the place of a row left out. */
+/** One object per candidate; null in place of an omitted row. */
 export function toRows(table: PredictionTable): (Prediction | null)[] {
   const { tasks, raw, gates, scores, ids, unknown } = table
   const entries = tasks[0]?.[1].length ?? 0

@@ -44,7 +44,7 @@ const comma = 0x2c
 
 /**
  * Why a body is not worth parsing: it holds more than its bounds allow. Millions of objects, values, brackets inside each
- * other or different names would keep the process for seconds. What is no JSON is left to the parser.
+ * other or different names would keep the process for seconds. Invalid JSON is left to the parser.
  */
 export function whyCostly(body: Buffer, bounds: JsonBounds): string | undefined {
   let depth = 0

@@ -16,7 +16,7 @@ import type { RequestModel } from './request-model.ts'
  */
 export interface LargeBodyReader {
   /**
-   * Opens a body, has `ask` find whom it asks, and encodes its rows for that model. Rejects as reading would throw; QUEUE_FULL
+   * Opens a body, has `ask` find its model, and encodes its rows for that model. Rejects as reading would throw; QUEUE_FULL
    * where it has to make room for others, MODEL_FAILED where the thread dies.
    */
   read<Asked, Q extends ReaderQuery>(

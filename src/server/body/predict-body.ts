@@ -5,7 +5,7 @@ import type { BodyBytes, BodyFormat } from './body-format.ts'
 import { isQuick } from './json-bounds.ts'
 import type { LargeBodyReader } from './large-body-reader.ts'
 
-/** What a body asks, and whom. */
+/** A body's query and its model. */
 export interface BodyQuery extends Omit<Query, 'rows'> {
   model: LoadedModel
 }

@@ -3,7 +3,7 @@ import { NumberMatrix } from '../../model/features/matrix.ts'
 import { parseText } from './read-json.ts'
 
 /*
- * Reads tensors out of a JSON body without an array a row in between. Only what is plainly an object with number matrices
+ * Reads tensors from a JSON body without an array per row in between. Only what is plainly an object with number matrices
  * under `sparse` and `dense` is read so; all else, and all that is wrong, is left to JSON.parse, whose answers these are.
  */
 
@@ -86,7 +86,7 @@ export function readTensors(body: Buffer): Record<string, unknown> | undefined {
   return read
 }
 
-/** Undefined where it is refused: what is wrong is told with its place in the whole body. */
+/** Undefined where it is refused: JSON.parse reports the problem with its place in the whole body. */
 function parseRest(text: string): Record<string, unknown> | undefined {
   try {
     return parseText(text) as Record<string, unknown>
@@ -193,7 +193,7 @@ function skipSpace(body: Buffer, at: number): number {
   }
 }
 
-/** The place after a string that begins at `at`; what is in it, JSON.parse will judge. */
+/** The place after a string that begins at `at`; JSON.parse checks its content. */
 function skipString(body: Buffer, at: number): number {
   let i = at + 1
   while (i < body.length && body[i] !== quote) i += body[i] === backslash ? 2 : 1

@@ -26,7 +26,7 @@ export type ReaderRequest =
   | { type: 'encode'; model: number; options: ReadOptions }
 
 export interface ReadOptions extends Omit<EncodeOptions, 'allocate' | 'problems'> {
-  /** What is wrong with the request already: reported together with what is wrong with its rows. */
+  /** Problems found before, reported together with those of the rows. */
   found?: readonly Violation[] | undefined
   /** Say per row which fields have a value that the model doesn't know. */
   unknown: boolean

@@ -1,4 +1,4 @@
 import type { LoadedModel } from '../../model/prediction/contract.ts'
 
-/** What has to be known of a model to read a request to it. */
+/** The parts of a model that reading a request needs. */
 export type RequestModel = Pick<LoadedModel, 'encoder' | 'tensors' | 'manifestless' | 'limits'>

@@ -41,7 +41,7 @@ export interface ProblemAnswer {
   retryAfterSeconds: number | undefined
 }
 
-/** Problem details of anything thrown. What is unforeseen tells clients nothing of the inside. */
+/** Problem details of anything thrown. Unforeseen errors reveal nothing internal to clients. */
 export function toProblem(error: unknown, requestId: string): ProblemAnswer {
   if (error instanceof ModelError) {
     const code = fromModel[error.code] ?? (error.code as ProblemCode)

@@ -4,14 +4,14 @@ import type { Clock } from '../../model/base/clock.ts'
 /**
  * Decides from a request's headers alone whether it can be answered in time.
  *
- * A flood saturates the thread that reads and answers, and fills the queues behind it: then every request is served, and
+ * A flood saturates the main thread, and fills the queues behind it: then every request is served, and
  * every one too late. So those that would be too late are refused before their body is read, which costs a fraction of
  * answering them. What a request costs the engines is known when it has been read; until then it is guessed by its bytes.
  */
 export interface Admission {
   /**
-   * A request of so many bytes has arrived that is of use for so many ms; `bytes` undefined where they tell nothing of what
-   * it costs: it doesn't say, or they are compressed.
+   * A request of `bytes` bytes has arrived, with a deadline in `deadlineMs`. `bytes` is undefined where its size says
+   * nothing about its cost: it is unknown, or the body is compressed.
    */
   enter(deadlineMs: number, bytes: number | undefined): AdmittedEntry | Refusal
 }
@@ -40,9 +40,9 @@ export interface AdmissionOptions {
   clock: Clock
   /** Seconds until the engines would begin with what came now. */
   predictedWait(): number
-  /** Engine calls at once. */
+  /** Parallel engine calls. */
   slots: number
-  /** Hears how long a turn of the event loop takes lately, ms, whenever that is known anew. */
+  /** Receives the recent length of an event-loop turn, ms, whenever it is updated. */
   onTurn?(ms: number): void
   /** Milliseconds that this thread has waited for something to do, since its start; replaceable in tests. */
   idleMs?(): number
@@ -57,7 +57,7 @@ const usableShare = 0.8
  */
 const longestWait = 0.5
 
-/** Bytes of a body that arrive at once, at most: a large one that is announced may take its time, or never come. */
+/** Most bytes of a body that arrive together: a large one that is announced may take its time, or never come. */
 const atOnce = 64 * 1024
 
 /** To read a request for longer than this, ms, keeps others waiting in their sockets. */
@@ -87,7 +87,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
   let earliest = lastStart
   /** When this thread last began to read for long, and how long it had been idle until then. */
   let busy: { began: number; idle: number } | undefined
-  /** How long a turn takes lately, ms. */
+  /** Recent length of a turn, ms. */
   let turnMs = 0
   /** What the last one took, ms. */
   let lastTook = 0
@@ -95,7 +95,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
   /** Called at the first request of a turn. */
   function beginTurn(now: number): void {
     const idle = idleMs()
-    // Where the loop had nothing to do in between, whoever is read now has just arrived; or while it was busy since then.
+    // Where the loop had nothing to do in between, a request that is read now has just arrived; or while it was busy since then.
     const slept = idle > lastIdle
     earliest = !slept ? lastStart : busy?.idle === idle ? busy.began : now
     const took = now - lastStart - (idle - lastIdle)

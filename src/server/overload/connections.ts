@@ -5,7 +5,7 @@ import { stopListening } from './stop-listening.ts'
 export interface ConnectionSource {
   /** Begins to take connections; answers the service's address, e.g. `http://127.0.0.1:3000`. */
   open(fastify: FastifyInstance): Promise<string>
-  /** Takes no new connections, and resolves once all that are open have ended, or after so many ms. */
+  /** Takes no new connections, and resolves once all that are open have ended, or when the time (ms) is over. */
   stop(longest: number): Promise<void>
   /** Once it has been stopped: resolves when all that are open have ended. */
   ended(): Promise<void>

@@ -3,7 +3,7 @@
  * that are being sent.
  *
  * What counts is what takes memory: of a body what has arrived, decompressed, and nothing of what is only announced. Where it
- * becomes too much, who has most is given up: so whoever holds many bytes back pays for it, and those that hold few don't notice.
+ * becomes too much, who has most is given up: so a client that holds many bytes back pays for it, and those that hold few don't notice.
  */
 export interface PendingBytes {
   /** Now. */
@@ -15,7 +15,7 @@ export interface PendingBytes {
 }
 
 export interface Holder {
-  /** So many bytes more, or fewer. */
+  /** Adds bytes; a negative number removes them. */
   add(bytes: number): void
   /** None any more: they have been read or sent, or the client has gone. Idempotent. */
   close(): void

@@ -21,7 +21,7 @@ interface Pipeline {
  * requests that take a while are not there yet: a client that sends on and reads nothing could have thousands. Beyond the
  * bound, requests wait, unread, until the client has taken earlier answers.
  *
- * It also tells an answer that waits behind others when its connection is closed, as Node tells only the first.
+ * It also closes a response that waits behind others when its connection closes: Node notifies only the first.
  */
 export const pipelining = fastifyPlugin(async (app: FastifyInstance) => {
   const pipelines = new WeakMap<Socket, Pipeline>()

@@ -6,13 +6,13 @@ import { setTimeout, setImmediate as turn } from 'node:timers/promises'
 /** Most turns of the event loop that are waited for quiet ones; each accepts one connection. */
 const mostTurns = 1000
 
-/** A turn is quiet if nobody connected in it and it was over in so many ms: then hardly anyone can be waiting. */
+/** A turn is quiet if nobody connected in it and it was over within this time, ms: then hardly anyone can be waiting. */
 const quietTurn = 0.5
 
 /**
- * Takes no new connections, and resolves once all that are open have ended, or after so many ms.
+ * Takes no new connections, and resolves once all that are open have ended, or when the time (ms) is over.
  *
- * An HTTP server's own `close` ends idle connections at once, one with its first request on the way among them: here
+ * An HTTP server's own `close` ends idle connections immediately, one with its first request on the way among them: here
  * they stay for as long as clients need to find out.
  */
 export async function stopListening(server: HttpServer, longest: number): Promise<void> {

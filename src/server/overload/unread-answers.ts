@@ -43,7 +43,7 @@ export const unreadAnswers = fastifyPlugin(async (app: FastifyInstance, { answer
       holder.add(-bytes)
     })
     holder.add(bytes)
-    // One answer may be larger than all that is allowed; several need not be asked for at once.
+    // One answer may be larger than all that is allowed; several need not be in flight together.
     if (answers.exceeded && connection.answers > 1 && !socket.destroyed) {
       onGivenUp()
       socket.destroy()
@@ -61,7 +61,7 @@ export const unreadAnswers = fastifyPlugin(async (app: FastifyInstance, { answer
   })
 })
 
-/** Of what is sent as it is read from a file there is only ever a little. */
+/** A file that is streamed holds only little in memory. */
 function bytesOf(payload: unknown): number {
   return typeof payload === 'string' || Buffer.isBuffer(payload) ? payload.length : 0
 }

@@ -105,7 +105,7 @@ function badTasks(body: unknown): Violation | undefined {
   return nested < 0 ? undefined : { path: `/tasks/${nested}`, message: 'must be a string' }
 }
 
-/** TypeBox gathers eight errors unless told otherwise, for the whole process: so it is told for this call alone. */
+/** TypeBox collects eight errors by default, a setting of the whole process: it is changed for this call alone. */
 function allErrors(checker: Checker, value: unknown): ReturnType<Checker['Errors']> {
   const { maxErrors } = Settings.Get()
   Settings.Set({ maxErrors: maxViolations })

@@ -21,7 +21,7 @@ interface OwnSlab extends Slab {
   live: number
 }
 
-/** Hears which slabs there are: workers must know a slab before they are asked for what is in it. */
+/** Is notified of slabs: workers must know a slab before a call refers to it. */
 export interface SlabListener {
   added(slab: Slab): void
   removed(id: number): void

@@ -122,7 +122,7 @@ interface Opened {
   ids: (input: { name: string; dtype: 'int32' | 'float32' }) => boolean
 }
 
-/** Refuses a graph that would take all the memory there is. What is wrong with it otherwise is told when it is opened. */
+/** Refuses a graph that would exhaust memory. Other faults are reported when the graph is opened. */
 async function checkMemory(graph: Graph, file: string): Promise<void> {
   const large = await tooLarge(graph)
   if (large !== undefined) throw unsupported(file, large)
@@ -140,7 +140,7 @@ async function open(source: GraphSource, options: InferenceSession.SessionOption
     const ids = idsOf(source, graph.inputs.filter(isMarked))
     return { session: await create(graph.toBytes(), { ...options, extra }), ids }
   }
-  // ONNX Runtime reads the file itself: what is wrong with it, it tells.
+  // ONNX Runtime reads the file itself, and reports its faults.
   const graph = await openGraph(source).catch(() => undefined)
   if (graph !== undefined) await checkMemory(graph, file)
   const path = pathInside(folder, folder, file)

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 
-/** Processor cores that are really ours: the container's CPU quota counts, not the host's cores. At least 1. */
+/** Available processor cores: the container's CPU quota counts, not the host's cores. At least 1. */
 export function availableCores(readText = (path: string) => readFileSync(path, 'utf8')): number {
   const quota = cgroupQuota(readText)
   return Math.max(1, Math.floor(Math.min(availableParallelism(), quota)))

@@ -17,7 +17,7 @@ export function createPoolWorker(client: WorkerClient): PoolWorker {
 
 /**
  * The least busy worker that has the graph; of two that are as busy, the one that turned to its call first. Counts calls
- * at once, so that two in a row go to two workers.
+ * immediately, so that two in a row go to two workers.
  */
 export function leastBusy(members: Iterable<PoolWorker>, graph: number): PoolWorker | undefined {
   let best: PoolWorker | undefined

@@ -20,7 +20,7 @@ export type WorkerTask =
   | { type: 'unload'; graph: number }
   | { type: 'stop' }
 
-/** What a worker is told, and doesn't answer. */
+/** Notices, which a worker doesn't answer. */
 export type WorkerNotice =
   | { type: 'add-slab'; graph: number; slab: Slab }
   | { type: 'remove-slab'; graph: number; slab: number }

@@ -14,8 +14,8 @@ import {
 } from './protocol.ts'
 
 /*
- * A worker thread of an engine pool: computes one call at a time, so that computing never blocks the event loop of the
- * thread that answers requests.
+ * A worker thread of an engine pool: computes one call at a time, so that computing never blocks the main
+ * thread's event loop.
  */
 
 const settings = workerData as WorkerSettings
@@ -40,7 +40,7 @@ parentPort?.on('message', (message: WorkerRequest | WorkerNotice) => {
 })
 
 /**
- * Where there are fewer cores than threads, the one that reads and answers requests comes first: it refuses at once what
+ * Where there are fewer cores than threads, the main thread comes first: it rejects immediately what
  * would be too late, and feeds the others.
  */
 function yieldToOthers(): void {

@@ -22,7 +22,7 @@ export interface TensorFlow {
 /**
  * TensorFlow.js with a working backend: the one wanted, else the fastest that loads here.
  *
- * The current backend belongs to the thread: whoever asks for another changes it for all of TensorFlow.js in it, and
+ * The current backend belongs to the thread: a request for another changes it for all of TensorFlow.js in it, and
  * tensors and models made before stay with the backend that made them.
  * Rejects with ENGINE_UNAVAILABLE, with each backend's reason, if none works.
  */

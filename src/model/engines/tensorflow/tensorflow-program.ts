@@ -16,7 +16,7 @@ export interface Runner {
   dispose(): void
 }
 
-/** So many rows are tried when a graph is loaded: more than one, to see that it takes them by the batch. */
+/** Rows of the trial when a graph is loaded: more than one, to see that it takes a batch. */
 const triedRows = 2
 
 interface Input {
@@ -31,7 +31,7 @@ interface Input {
 
 /**
  * A TensorFlow graph that TensorFlow itself computes, as a loaded graph. It is tried on rows of zeros, since TensorFlow.js
- * looks at operators only when it runs them: what is wrong is found now, and the widths of outputs are.
+ * looks at operators only when it runs them: the trial finds their faults, and the widths of outputs.
  */
 export async function loadProgram(
   tensorflow: TensorFlow,

@@ -19,7 +19,7 @@ export async function loadSavedModel(tensorflow: TensorFlow, source: GraphSource
     )
   if (basename(file) !== usualFile)
     throw new ModelError('UNSUPPORTED_GRAPH', `${file}: TensorFlow reads SavedModels from a file ${usualFile} alone`)
-  // What is damaged is found here, and said: libtensorflow may end the process.
+  // Reports damage here: libtensorflow may end the process.
   const program = await readSavedModel(folder, file, source.signature)
   const { node } = await import('@tensorflow/tfjs-node')
   await tensorflow.activate()

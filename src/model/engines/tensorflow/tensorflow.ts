@@ -13,7 +13,7 @@ import { loadSavedModel } from './tensorflow-saved-model.ts'
 /**
  * TensorFlow.js, in this thread: reads layers and graph models, and SavedModels where native TensorFlow is prepared.
  *
- * `backend` forces one; else it is the fastest that loads here. One backend a thread: an engine of another backend takes
+ * `backend` forces one; else it is the fastest that loads here. One backend per thread: an engine of another backend takes
  * over from an earlier one's only between calls. Rejects with ENGINE_UNAVAILABLE where none works.
  */
 export async function createTensorflowEngine(options: { backend?: TensorFlowBackend } = {}): Promise<Engine> {

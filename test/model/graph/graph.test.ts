@@ -284,7 +284,7 @@ t.test('reads a model', async (t) => {
 
   const nested = create(GraphProtoSchema, {})
   const refused: Record<string, [Parameters<typeof Graph.from>[0], string, RegExp]> = {
-    'without a graph': [create(ModelProtoSchema, {}), 'INVALID_BUNDLE', /without a graph/],
+    'without a graph': [create(ModelProtoSchema, {}), 'INVALID_BUNDLE', /has no graph/],
     'with functions': [model({}, { functions: [{ name: 'f' }] }), 'UNSUPPORTED_GRAPH', /^functions/],
     'with sparse constants': [model({ sparseInitializer: [{}] }), 'UNSUPPORTED_GRAPH', /sparse constants/],
     'with a graph in a node': [

@@ -193,9 +193,9 @@ t.test('several inputs and outputs stand below their names', async (t) => {
     t.equal(errorOf(t, await ask('shop', body), 400), message)
 })
 
-t.test('bodies with very many names are refused at once', async (t) => {
+t.test('bodies with very many names are refused immediately', async (t) => {
   const { ask } = await serve(t, { shop: perFeatureGraph().toBytes() })
   const junk = Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => [`junk-${i}`, 0]))
   for (const body of [{ instances: [{ ...shop[0], ...junk }] }, { inputs: { ...shopColumns, ...junk } }])
-    t.match(errorOf(t, await ask('shop', body), 400), /junk-0 is no input of this model.* \(and 99 more\)$/)
+    t.match(errorOf(t, await ask('shop', body), 400), /junk-0 is no input of this model.* \(and 97 more\)$/)
 })

@@ -185,7 +185,7 @@ t.test('what is unforeseen tells nothing of the inside, but is logged with its r
   const [line] = logged
   t.equal(logged.length, 1)
   t.match(line, { level: 50, request_id: 'unforeseen-1', code: 'INTERNAL' })
-  t.match(line?.err, { type: 'TypeError', message: /secret/, stack: /error-handler\.test/ })
+  t.match(line?.err, { type: 'TypeError', message: /secret/, stack: /error-handler\.system\.test/ })
 
   registry.acquire = () => {
     throw 'only text'

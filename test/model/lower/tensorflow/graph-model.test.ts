@@ -133,7 +133,7 @@ t.test('decodes quantised weights as TensorFlow.js does', async (t) => {
 t.test('refuses what is malformed, naming file and place', async (t) => {
   const cases: [string, (json: any) => void, RegExp, string?][] = [
     ['another format', (json) => (json.format = 'layers-model'), /^model.json: is not a graph model: \/format/],
-    ['no graph', (json) => delete json.modelTopology, /^model.json: is not a graph model: \/ /],
+    ['no graph', (json) => delete json.modelTopology, /^model.json: is not a graph model: \/modelTopology is required/],
     ['no nodes', (json) => (json.modelTopology.node = 'none'), /\/modelTopology\/node/],
     ['nodes that are none', (json) => (json.modelTopology.node = [3]), /\/modelTopology is not a graph/],
     [

@@ -32,7 +32,7 @@ t.test('is null where a column that it names is missing', async (t) => {
 
 t.test('refuses what is wrong before any row is read', async (t) => {
   t.throws(() => compileExpression('ratings >= 4', columns), {
-    message: 'no column "ratings"; known are rating, genres, click; did you mean rating?',
+    message: 'no column "ratings"; the columns are rating, genres, click; did you mean rating?',
   })
   t.throws(() => compileExpression('rating >', columns), { message: /Unexpected token/ })
   t.throws(() => compileExpression('rating >= 4.0', columns), { message: /no such overload/ })

@@ -1,4 +1,5 @@
 import { formatError, formatTable, grouped } from '../model/base/text-table.ts'
+import { count } from '../schemas/plain-message.ts'
 import type { BenchReport, Int8Report } from './bench.ts'
 import type { Measurement } from './measure.ts'
 
@@ -14,10 +15,10 @@ export function formatBench(report: BenchReport): string {
 
 function formatInputs({ inputs, threads }: BenchReport): string {
   const parts = inputs.map(({ name, context, candidate, cross }) => {
-    const sides = Object.entries({ context, candidate, cross }).filter(([, count]) => count > 0)
-    return `${name} (${sides.map(([side, count]) => `${count} ${side}`).join(', ')})`
+    const sides = Object.entries({ context, candidate, cross }).filter(([, columns]) => columns > 0)
+    return `${name} (${sides.map(([side, columns]) => `${columns} ${side}`).join(', ')})`
   })
-  return `${parts.join(', ')}; ${threads} thread${threads === 1 ? '' : 's'}`
+  return `${parts.join(', ')}; ${count(threads, 'thread')}`
 }
 
 /** Explains the words in the table. */

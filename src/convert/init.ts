@@ -5,6 +5,7 @@ import { createLayout } from '../model/features/layout.ts'
 import { taskNames } from '../model/version/manifestless.ts'
 import type { Field, Side } from '../schemas/features.ts'
 import type { Graph, Manifest } from '../schemas/manifest.ts'
+import { count } from '../schemas/plain-message.ts'
 import { unknownField } from './fields.ts'
 
 /** Choices that the graph does not determine. */
@@ -221,8 +222,4 @@ function nameTasks(outputs: SavedTensor[], names: string[] | undefined): string[
       `${count(tasks.length, 'task name')} given, but the outputs have ${count(columns, 'column')}`,
     )
   return tasks
-}
-
-function count(number: number, what: string): string {
-  return `${number} ${what}${number === 1 ? '' : 's'}`
 }

@@ -66,4 +66,5 @@ export function plainMessage({ keyword, params, message }: SchemaError): string 
   }
 }
 
-const count = (number: number, noun: string) => `${number} ${noun}${number === 1 ? '' : 's'}`
+/** A number and its noun, in the plural unless the number is 1. */
+export const count = (number: number, noun: string) => `${number} ${noun}${number === 1 ? '' : 's'}`

@@ -2,26 +2,10 @@ import { mkdir, rename, rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
-import { type Process, run, send, startProcess } from '../support/process.ts'
+import { run, send, startProcess } from '../support/process.ts'
 import { askAnew } from '../support/processes.ts'
 import { until } from '../support/until.ts'
-
-const context = { country: 'DE', hour: 21 }
-const candidates = [{ campaign: 'c9', price: 1.25 }]
-const bodyFor = (model: string) => JSON.stringify({ model, context, candidates })
-const predict = (port: number, model: string) => send(port, '/predict', { payload: bodyFor(model) })
-const polled = { MULTIGATE_POLL_SECONDS: '0.05' }
-const quiet = { MULTIGATE_PORT: '0', MULTIGATE_WORKERS: '1', MULTIGATE_WARM_UP_MS: '0', MULTIGATE_DEADLINE_MS: '60000' }
-
-async function portOf({ stdout }: Process): Promise<number> {
-  const listening = /listening at http:\/\/[^:]+:(\d+)/
-  await until(() => listening.test(stdout()))
-  return Number(listening.exec(stdout())![1])
-}
-const listed = async (port: number, name: string) =>
-  JSON.parse((await send(port, '/models')).text).models.find((model: any) => model.name === name)
-const series = async (port: number, begin: string) =>
-  (await askAnew(port, '/metrics')).text.split('\n').filter((line) => line.startsWith(begin))
+import { listed, polled, portOf, predict, quiet, series } from '../support/watched-server.ts'
 
 t.test('a volume that drops unloads nothing, and is reported; what is back is not loaded anew', async (t) => {
   const folder = await temporaryFolder(t)

@@ -1,4 +1,5 @@
 import type { Violation } from '../../../model/base/errors.ts'
+import { shortName } from '../../../model/base/known-names.ts'
 import { invalidRequest, maxViolations } from '../../../model/features/problems.ts'
 import { InferInput, InferRequest, InferRequestedOutput } from '../../../schemas/infer.ts'
 import { isObject } from '../../../schemas/json.ts'
@@ -119,7 +120,7 @@ function named(request: unknown): (problem: Violation) => Violation {
 
 /** A tensor by its name, which may be long. */
 export function called(what: 'input' | 'output', name: string): string {
-  return `${what} ${JSON.stringify(name.length > 64 ? `${name.slice(0, 64)}…` : name)}`
+  return `${what} ${JSON.stringify(shortName(name))}`
 }
 
 /** Some names, for a message. */

@@ -19,8 +19,11 @@ export function boundsOf(maxRows: number): JsonBounds {
   return { ...defaultBounds, containers: Math.max(containers, 20 * maxRows), values: Math.max(values, 200 * maxRows) }
 }
 
-/** Bodies up to this many bytes take a few milliseconds to parse, whatever they hold. */
-const tinyBody = 1 << 14
+/**
+ * Bodies up to this many bytes take a few milliseconds to parse, whatever they hold. To count what is in one takes nearly as
+ * long as to parse it, which requests of a hundred candidates need not pay for.
+ */
+const tinyBody = 1 << 16
 
 /** And up to this many where they hold no more than `quickBounds`. */
 export const smallBody = 1 << 18

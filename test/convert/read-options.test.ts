@@ -20,5 +20,5 @@ t.test('what is no file, or no YAML or JSON, is told', async (t) => {
   const folder = t.testdir({ 'x.json': '{', 'x.yaml': 'a: [' })
   await t.rejects(readText(join(folder, 'x.json')), { code: 'INVALID_REQUEST', message: /x\.json is not JSON/ })
   await t.rejects(readText(join(folder, 'x.yaml')), { code: 'INVALID_REQUEST', message: /x\.yaml: / })
-  await t.rejects(readText(folder), { message: /can't be read: it is no file/ })
+  await t.rejects(readText(folder), { message: /can't be read: it is not a file/ })
 })

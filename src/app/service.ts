@@ -23,6 +23,9 @@ import { type Log, loadOptions, startPool } from './load-options.ts'
 import { checkModelsFolder } from './models-folder.ts'
 import { createPathHider } from './path-hider.ts'
 
+/** The model of this project that answers requests that name none. */
+const shippedDefault = 'ads-funnel'
+
 /** All that stands behind the HTTP interface: models, workers, metrics. Whose the connections are makes no difference. */
 export interface Service {
   /** What `app` is registered with. */
@@ -170,6 +173,7 @@ function createRegistry(
     },
     mode: configuration.MULTIGATE_VERSIONS,
     defaultModel: configuration.MULTIGATE_DEFAULT_MODEL || undefined,
+    preferredModel: shippedDefault,
     requiredModels: configuration.MULTIGATE_REQUIRED_MODELS.split(',')
       .map((name) => name.trim())
       .filter(Boolean),
@@ -210,9 +214,7 @@ function admissionBy(share: FairShare): Admission {
     clock: systemClock,
     predictedWait: () => share.predictedWait(),
     slots: share.slots,
-    onTurn: (ms) => {
-      share.turnSeconds = ms / 1000
-    },
+    onTurn: (ms) => share.eventLoopTurn(ms),
   })
 }
 

@@ -10,11 +10,7 @@ const activeStarts = 256
  */
 export class FairShare {
   readonly slots: number
-  /**
-   * Recent duration of one turn of the event loop, which hands calls over, in seconds: slots receive at least this much
-   * work ahead.
-   */
-  turnSeconds = 0
+  #turnSeconds = 0
   /** Calls started and not over, those handed over ahead of time included. */
   #inFlight = 0
   /** Limit of calls in flight, unless event loop turns are so long that workers would run out of work. */
@@ -37,6 +33,14 @@ export class FairShare {
   /** Unused slots. */
   get free(): number {
     return Math.max(0, this.slots - this.#inFlight)
+  }
+
+  /**
+   * Tells the recent duration of one turn of the event loop, which hands calls over, in ms: slots receive at least this much
+   * work ahead.
+   */
+  eventLoopTurn(ms: number): void {
+    this.#turnSeconds = ms / 1000
   }
 
   join(work: ModelWork): ModelSlots {
@@ -73,7 +77,7 @@ export class FairShare {
 
   #mayStartAhead(): boolean {
     if (this.#inFlight < this.slots || this.#maxInFlight === this.slots) return false
-    return this.#inFlight < this.#maxInFlight || this.#left() < this.turnSeconds * this.slots
+    return this.#inFlight < this.#maxInFlight || this.#left() < this.#turnSeconds * this.slots
   }
 
   /** Predicted seconds left of all calls in flight. */

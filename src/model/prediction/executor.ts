@@ -42,6 +42,9 @@ export interface RequestMemory {
   allocate(rows: number): RowArrays | undefined
   /** What a batch says of its first `rows` rows in this memory. */
   shared(rows: number): { shared?: SharedPart[] }
+  /** One more reader, which calls `release` as well. */
+  keep(): void
+  /** Frees the memory once all of its readers have called it: one, and one for each `keep`. */
   release(): void
 }
 
@@ -74,6 +77,7 @@ export function createExecutor(graph: PooledGraph): Executor {
     allocateFor(manifest) {
       const { sparse, dense } = bindingsOf(manifest)
       let block: RowBlock | undefined
+      let readers = 1
       return {
         allocate(rows) {
           block = graph.allocate?.(rows)
@@ -85,7 +89,13 @@ export function createExecutor(graph: PooledGraph): Executor {
           )
         },
         shared: (rows) => (block ? { shared: [{ ...block.part, count: rows }] } : {}),
-        release: () => block?.release(),
+        keep() {
+          readers++
+        },
+        release() {
+          readers--
+          if (readers === 0) block?.release()
+        },
       }
     },
     async openHere({ pool, clock, maxBatchRows, compiler }, source, manifest, encoder) {

@@ -147,26 +147,22 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
         const table = Promise.resolve(compose(planned, encoded, {}))
         return { rows: 0, encodeSeconds, engineSeconds: 0, table, cancel: () => undefined }
       }
-      // Both the engine and the answer read the rows: the memory is free when both are done.
-      let readers = 2
-      const release = () => {
-        readers--
-        if (readers === 0) memory.release()
-      }
+      // Both the engine and the answer read the rows.
+      memory.keep()
       const answer = (out: Outputs) => {
         try {
           const table = compose(planned, encoded, out)
           monitor.observe(encoded, table)
           return table
         } finally {
-          release()
+          memory.release()
         }
       }
       const { outputs, cancel } = batcher.submit({
         batch: { ...toBatch(manifest, encoded), ...memory.shared(encoded.rows) },
         wanted: planned.outputs,
         deadline,
-        released: release,
+        released: memory.release,
         begun,
       })
       return {
@@ -175,7 +171,7 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
         engineSeconds: batcher.predict(encoded.rows),
         cancel,
         table: outputs.then(answer, (error) => {
-          release()
+          memory.release()
           throw error
         }),
       }

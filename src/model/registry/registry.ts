@@ -26,8 +26,10 @@ export type { RegistryEvent } from './event.ts'
 export interface RegistryOptions extends Omit<LoadingOptions, 'describe'> {
   source: Source
   mode: 'latest' | 'all'
-  /** Model of requests that name none; where undefined, `preferredDefault`, or the only one there is. */
+  /** Model of requests that name none; where undefined, `preferredModel`, or the only one there is. */
   defaultModel: string | undefined
+  /** Default model where none is configured, if it exists. */
+  preferredModel?: string
   /** Models that must answer for the registry to be ready; where empty, all that are found at the start are waited for. */
   requiredModels: readonly string[]
   /** Models that are not served until they are loaded on demand; default: none. */
@@ -41,8 +43,6 @@ export interface RegistryOptions extends Omit<LoadingOptions, 'describe'> {
   /** What clients may be given as the reason for a failure; default: all of it. */
   describe?(error: unknown): string
 }
-
-export const preferredDefault = 'ads-funnel'
 
 /**
  * Which versions live, and for how long. `reconcile` compares what should exist with what does and acts: loads, then
@@ -303,9 +303,10 @@ export class Registry {
   }
 
   #defaultModel(): string | undefined {
-    if (this.#options.defaultModel !== undefined) return this.#options.defaultModel
+    const { defaultModel, preferredModel } = this.#options
+    if (defaultModel !== undefined) return defaultModel
     const { models } = this.#folder
-    if (models.some(({ name }) => name === preferredDefault)) return preferredDefault
+    if (models.some(({ name }) => name === preferredModel)) return preferredModel
     return models.length === 1 ? models[0]!.name : undefined
   }
 }

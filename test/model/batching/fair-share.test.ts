@@ -171,10 +171,10 @@ t.test('slots are given work for a turn, where that is more than one call ahead'
     const model = join(fair, 0.001)
     model.submit(100)
     t.equal(model.running, 2 * (1 + ahead))
-    fair.turnSeconds = 0.005
+    fair.eventLoopTurn(5)
     model.share.pump()
     t.equal(model.running, most)
-    fair.turnSeconds = 0.0001
+    fair.eventLoopTurn(0.1)
     for (let i = 0; i < 7; i++) {
       model.running--
       model.share.release(0.001)

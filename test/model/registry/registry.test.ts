@@ -56,11 +56,11 @@ t.test('the default model is loaded first, then the others by name', async (t) =
   t.same(loads, ['b/1', 'a/1', 'c/1'])
 })
 
-t.test('a model called ads-funnel is the default where none is set', async (t) => {
-  const { registry, loads } = setUp({ models: { a: ['1'], 'ads-funnel': ['1'] } })
+t.test('the preferred model is the default where none is set', async (t) => {
+  const { registry, loads } = setUp({ models: { a: ['1'], b: ['1'] }, preferredModel: 'b' })
   await registry.reconcile()
-  t.same(loads, ['ads-funnel/1', 'a/1'])
-  t.equal(answering(registry), 'ads-funnel/1')
+  t.same(loads, ['b/1', 'a/1'])
+  t.equal(answering(registry), 'b/1')
 })
 
 t.test('the only model is the default', async (t) => {

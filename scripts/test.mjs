@@ -2,12 +2,11 @@
 //   npm run test:unit                   tests without network, child processes and Python: *.test.ts
 //   npm test                            those, and *.system.test.ts
 //   npm run test:full                   those, and *.full.test.ts, which take long; then the coverage thresholds
-//   npm test -- test/model/x.test.ts    the named files (source or compiled), with tap's options
+//   npm test -- test/model/x.test.ts    the named files (source or compiled)
 // The last line is `N passed, N failed` (and `, N skipped`, if any).  It counts assertions; a missed coverage threshold
 // counts as one more failure.
 import { spawnSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Parser } from 'tap-parser'
@@ -15,13 +14,11 @@ import { checkCoverage } from './coverage.mjs'
 
 process.chdir(join(import.meta.dirname, '..'))
 
-const tap = 'node_modules/tap/dist/esm/run.mjs'
 const results = 'coverage/results.tap'
 const profiles = 'coverage/v8'
 
 rmSync('coverage', { recursive: true, force: true })
 mkdirSync(profiles, { recursive: true })
-generateTap()
 
 if (!existsSync('node_modules/@tensorflow/tfjs-node/lib/napi-v8/tfjs_binding.node')) {
   console.error('Native TensorFlow is not prepared (npm run setup:tensorflow): tests of it use WebAssembly instead.')
@@ -35,16 +32,14 @@ const tiers = {
 const [first = '--system', ...rest] = process.argv.slice(2)
 const tier = tiers[first]
 const measuresCoverage = first === '--full'
-const args =
+const files =
   tier === undefined
     ? [first, ...rest].map((arg) => arg.replace(/^(?:\.\/)?(test\/.*)\.ts$/, 'build/$1.js'))
     : [...testFiles().filter(tier), ...rest]
-// Only a terminal can overwrite its progress.
-const reporter = process.stdout.isTTY ? 'terse' : './scripts/test-reporter.mjs'
 // Compiled plans of this run's compiler, not of whatever was here before.
 const cache = mkdtempSync(join(tmpdir(), 'multigate-test-cache-'))
 const env = { ...process.env, MULTIGATE_CACHE: cache }
-const run = spawnSync(process.execPath, [tap, 'run', `--reporter=${reporter}`, `--output-file=${results}`, ...args], {
+const run = spawnSync(process.execPath, ['scripts/run-test-files.mjs', results, ...files], {
   stdio: 'inherit',
   // Node writes one profile per process here, and passes the variable on to worker threads and child processes.
   env: measuresCoverage ? { ...env, NODE_V8_COVERAGE: join(process.cwd(), profiles) } : env,
@@ -69,24 +64,6 @@ function testFiles() {
     .filter((file) => file.endsWith('.test.js') && !file.includes('fixtures/'))
     .map((file) => join('build/test', file))
     .sort()
-}
-
-/** tap builds its Test class from the configured plugins, once per install and configuration. */
-function generateTap() {
-  const stamp = 'node_modules/.multigate-tap'
-  const value = createHash('sha256')
-    .update(readFileSync('package-lock.json'))
-    .update(readFileSync('.taprc'))
-    .update(process.cwd())
-    .digest('hex')
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === value) return
-  const build = spawnSync(process.execPath, [tap, 'build'], { encoding: 'utf8' })
-  if (build.status !== 0) {
-    process.stderr.write(build.stdout + build.stderr)
-    console.error('tap build: failed')
-    process.exit(1)
-  }
-  writeFileSync(stamp, value)
 }
 
 /** Counts the assertions at every depth of the run's TAP, without the lines that only close a block of them. */

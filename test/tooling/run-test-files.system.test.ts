@@ -14,9 +14,8 @@ function runTests(t: Test, files: Record<string, string>) {
   const child = spawn(
     process.execPath,
     [
-      join(root, 'node_modules/tap/dist/esm/run.mjs'),
-      'run',
-      `--reporter=${join(root, 'scripts/test-reporter.mjs')}`,
+      join(root, 'scripts/run-test-files.mjs'),
+      join(folder, 'results.tap'),
       ...Object.keys(files).map((name) => join(folder, name)),
     ],
     { cwd: root, env, stdio: ['ignore', 'pipe', 'inherit'] },

@@ -1,19 +1,36 @@
-// What `npm test` prints into a pipe: one line for each test file when it ends, with what failed in it.
+// Runs test files, several at a time, each in a process of its own; prints a line for each when it ends, with what failed.
+//   node scripts/run-test-files.mjs RESULTS FILE…    RESULTS: receives the TAP of all
+//
+// `tap run` does the same, but has every process and every worker thread of a test load its hooks, for coverage and mocks
+// that are not used here; that takes several times as long as the tests themselves.
+import { createWriteStream } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { t } from 'tap'
 
-/** tap renders a reporter as a component and gives it the whole run. This one draws nothing, and writes lines instead. */
-export default function fileLines({ test: run }) {
-  if (!known.has(run)) {
-    known.add(run)
-    const files = new Map()
-    run.on('subtestAdd', (file) => files.set(file, follow(file)))
-    // Its process has ended then: its exit code is known.
-    run.on('subtestEnd', (file) => report(file, files.get(file)))
-  }
-  return null
+/** Only a file that hangs takes so long, however busy the machine is; ms. */
+const timeout = 1_800_000
+
+const [results, ...files] = process.argv.slice(2)
+t.register()
+t.pipe(createWriteStream(results))
+t.jobs = Math.max(2, availableParallelism())
+t.setTimeout(0)
+const lines = new Map()
+t.on('subtestAdd', (file) => lines.set(file, follow(file)))
+// Its process has ended then: its exit code is known.
+t.on('subtestEnd', (file) => report(file, lines.get(file)))
+for (const file of files)
+  t.spawn('env', [...environment(), process.execPath, '--enable-source-maps', file], {
+    name: file,
+    buffered: true,
+    timeout,
+  })
+
+/** A test gets the variables of whoever started this; tap would add its hooks to Node's options. */
+function environment() {
+  const { NODE_OPTIONS = '' } = process.env
+  return [`NODE_OPTIONS=${NODE_OPTIONS}`, `TAP_TIMEOUT=${timeout / 1000}`]
 }
-
-/** Components are called for each drawing. */
-const known = new WeakSet()
 
 function follow(file) {
   const seen = { passed: 0, skipped: 0, failed: [] }

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { startGroup } from '../../loadtest/children.ts'
+import { until } from '../support/until.ts'
 
 const patience = 20_000
 
@@ -24,7 +25,8 @@ t.test('a group ends with all processes that it started, even those that do not 
   t.ok(alive(group.leader) && alive(child))
   await group.stop()
   // A killed process stays until its new parent has taken notice.
-  while (alive(child) && !(await readFile(`/proc/${child}/stat`, 'latin1').catch(() => ') Z')).includes(') Z')) {}
+  const state = () => readFile(`/proc/${child}/stat`, 'latin1').catch(() => ') Z')
+  await until(async () => !alive(child) || (await state()).includes(') Z'))
   t.notOk(alive(group.leader))
 })
 

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import { type Connections, createAnswerReader, createConnections } from '../../loadtest/connections.ts'
 import type { Reply } from '../../loadtest/open-loop.ts'
+import { until } from '../support/until.ts'
 
 const toRequest = (body: string) =>
   Buffer.from(
@@ -102,7 +103,7 @@ t.test('a connection that the server closes after its answer is not used again',
     1,
   )
   t.same(await send(connections, 0), { status: 429 })
-  while (connections.open > 0) await new Promise(setImmediate)
+  await until(() => connections.open === 0)
   t.same(await send(connections, 1), { status: 429 })
 })
 

@@ -150,9 +150,8 @@ attack('slow senders are answered when all has come', async (t) => {
     for (const { socket } of clients) socket.write(bytes.subarray(i, i + 40))
     await new Promise((resolve) => setImmediate(resolve))
   }
-  await until(() => clients.every(({ text }) => text().startsWith('HTTP/1.1 200')))
+  await t.resolves(until(() => clients.every(({ text }) => text().startsWith('HTTP/1.1 200'))))
   for (const { socket } of clients) socket.destroy()
-  t.pass()
 })
 
 attack('ordinary clients may send chunks without a length, many at once', async (t) => {
@@ -208,13 +207,13 @@ attack('clients that vanish are given up', async (t) => {
   }
   // Whole ones, until one is caught before its answer.
   const before = await metric('multigate_cancelled_total')
-  await until(async () => {
+  const caught = until(async () => {
     const { socket } = dial(port)
     await new Promise<void>((resolve) => socket.write(whole, () => resolve()))
     socket.resetAndDestroy()
     return (await metric('multigate_cancelled_total')) > before
   })
-  t.pass()
+  await t.resolves(caught)
 })
 
 attack('a client that asks on and on, and reads nothing, is read no further', async (t) => {
@@ -257,13 +256,13 @@ attack('ordinary clients may pipeline', async (t) => {
 attack('pipelined requests of a connection that is closed are cancelled', async (t) => {
   const one = head(`content-length: ${Buffer.byteLength(body)}`, patient) + body
   const before = await metric('multigate_cancelled_total')
-  await until(async () => {
+  const cancelled = until(async () => {
     const { socket } = dial(port)
     await new Promise<void>((resolve) => socket.write(one.repeat(50), () => resolve()))
     socket.resetAndDestroy()
     return (await metric('multigate_cancelled_total')) >= before + 10
   })
-  t.pass()
+  await t.resolves(cancelled)
 })
 
 t.test('it stops in spite of all that is held open', async (t) => {

@@ -34,9 +34,9 @@ t.test('a test file has its line when it ends, while others still run', async (t
   const { folder, text, ended } = runTests(t, {
     'waits.test.mjs': `
       import { existsSync } from 'node:fs'
-      import { setImmediate } from 'node:timers/promises'
+      import { setTimeout } from 'node:timers/promises'
       import t from 'tap'
-      while (!existsSync(new URL('seen', import.meta.url))) await setImmediate()
+      while (!existsSync(new URL('seen', import.meta.url))) await setTimeout(10)
       t.test('nested', async (t) => t.ok(true))
       t.ok(true)`,
     'quick.test.mjs': `

@@ -36,8 +36,8 @@ export class FairShare {
   }
 
   /**
-   * Tells the recent duration of one turn of the event loop, which hands calls over, in ms: slots receive at least this much
-   * work ahead.
+   * Slots receive at least this much work ahead: the recent duration, in ms, of one turn of the event loop, which hands calls
+   * over.
    */
   eventLoopTurn(ms: number): void {
     this.#turnSeconds = ms / 1000

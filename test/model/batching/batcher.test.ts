@@ -330,8 +330,7 @@ t.test('close() refuses new requests and answers all that were accepted', async 
 
 t.test('close() of an idle batcher resolves at once', async (t) => {
   const { batcher } = setUp()
-  await batcher.close()
-  t.pass()
+  await t.resolves(batcher.close())
 })
 
 t.test('close() waits for an engine that computes for nobody any more', async (t) => {

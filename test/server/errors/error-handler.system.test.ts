@@ -225,7 +225,7 @@ t.test('a full queue is 429 with Retry-After; what was accepted is answered', as
   const waiting = Array.from({ length: 4 }, () => predict(one))
   const { model, release } = registry.acquire('ads')
   release()
-  while (model.stats().queuedRows < 4) await new Promise((resolve) => setImmediate(resolve))
+  await until(() => model.stats().queuedRows >= 4)
   const refused = await predict(one)
   isProblem(t, refused, 'QUEUE_FULL')
   t.match(refused.headers['retry-after'], /^[1-9][0-9]*$/)

@@ -3,6 +3,7 @@ import { createServer } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { stopListening } from '../../../src/server/overload/stop-listening.ts'
+import { until } from '../../support/until.ts'
 
 async function start(t: Test) {
   const server = createServer((_, answer) => answer.setHeader('connection', 'close').end('here'))
@@ -35,7 +36,7 @@ t.test('connections that are open, or wait to be accepted, are answered; the las
   const stopped = stopListening(server, 10_000_000).then(() => {
     over = true
   })
-  while (server.listening) await new Promise((resolve) => setImmediate(resolve))
+  await until(() => !server.listening)
   for (const socket of sockets) {
     t.notOk(over)
     let text = ''

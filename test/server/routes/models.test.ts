@@ -5,6 +5,7 @@ import { Compile } from 'typebox/compile'
 import { FieldValues, ModelDetails, ModelList } from '../../../src/schemas/models.ts'
 import { multiGateOptions, temporaryFolder, testFeatures, writeTestBundle } from '../../support/bundle.ts'
 import { startTestServer } from '../../support/server.ts'
+import { until } from '../../support/until.ts'
 
 const models = await temporaryFolder(t)
 const quality = {
@@ -245,7 +246,7 @@ t.test('quality, description and what comes and goes', async (t) => {
   t.same([body.version, body.description, body.quality], ['12', 'Newest', quality])
   const unloaded = () =>
     server.events.some(({ type, ...event }) => type === 'unloaded' && 'name' in event && event.name === 'other')
-  while (!unloaded()) await new Promise((resolve) => setImmediate(resolve))
+  await until(unloaded)
   t.same(
     (await get('/models')).body.models.map(({ name }: any) => name),
     ['ads', 'empty'],

@@ -6,6 +6,7 @@ import { createEnginePool } from '../../../src/model/engines/pool/pool.ts'
 import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
 import { createHeldPool } from '../../support/held-pool.ts'
 import { startTestServer, type TestServer } from '../../support/server.ts'
+import { until } from '../../support/until.ts'
 
 const one = { context: { country: 'DE', hour: 21 }, candidates: [{ campaign: 'c9', price: 1.25 }] }
 
@@ -274,7 +275,7 @@ t.test('metrics', async (t) => {
     await rm(join(models, 'other'), { recursive: true })
     await server.registry.reconcile()
     t.equal((await server.predict(one)).body.version, '2')
-    while (forgotten.length < 2) await new Promise((resolve) => setImmediate(resolve))
+    await until(() => forgotten.length >= 2)
     await Promise.all(forgotten)
     const left = series(await scrape(server)).filter((name) => name.includes('model="'))
     t.same(

@@ -3,15 +3,13 @@ import t from 'tap'
 import { stringsFromBytes, stringsFromJson } from '../../../../src/server/protocols/open-inference/infer-strings.ts'
 import { stringBytes } from '../../../support/infer-body.ts'
 
-t.test('any strings come back as they were', async () => {
+t.test('any strings come back as they were', async (t) => {
   const strings = fc.array(fc.string({ unit: 'binary', maxLength: 20 }), { maxLength: 12 })
-  fc.assert(
-    fc.property(
-      strings,
-      (sent) => JSON.stringify(stringsFromBytes(stringBytes(sent), sent.length)) === JSON.stringify(sent),
-    ),
+  const same = fc.property(
+    strings,
+    (sent) => JSON.stringify(stringsFromBytes(stringBytes(sent), sent.length)) === JSON.stringify(sent),
   )
-  t.pass()
+  t.doesNotThrow(() => fc.assert(same))
 })
 
 t.test('bytes that are not so many strings are refused with their place', async (t) => {

@@ -95,7 +95,9 @@ t.test('a new version replaces the old under load, and no request fails', async 
   await until(() => byVersion('1').length > 20)
   await writeTestBundle(models, { version: '2', seed: 2 })
   await until(() => byVersion('2').length > 20)
-  await until(async () => (await ask(server, '/models')).body.models[0].versions.length === 1)
+  const stateOf = async (version: string) =>
+    (await ask(server, '/models')).body.models[0].versions.find((one: any) => one.version === version).state
+  await until(async () => (await stateOf('1')) === 'not_loaded')
   going = false
   await Promise.all(clients)
 

@@ -83,6 +83,7 @@ export async function startTestServer(
       }),
     mode: 'latest',
     defaultModel: undefined,
+    preferredModel: 'ads-funnel',
     requiredModels: [],
     now: clock.now,
     onEvent: (event) => events.push(event),

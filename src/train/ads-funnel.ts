@@ -54,18 +54,11 @@ interface Bias {
 /** Finds the biases that give a sample of impressions the wanted mean probabilities. */
 function solveBias(world: World, random: Random, options: AdsFunnelData): Bias {
   const sample = Array.from({ length: probeRows }, () => world.impression(random))
-  const click = bisect(
-    (bias) =>
-      mean(
-        sample,
-        ({ click }) => sigmoid(click + bias),
-        () => 1,
-      ) - options.click_rate,
-  )
-  const clicks = (impression: Impression) => sigmoid(impression.click + click)
-  const conversion = bisect(
-    (bias) => mean(sample, ({ conversion }) => sigmoid(conversion + bias), clicks) - options.conversion_rate,
-  )
+  const clicks = Float64Array.from(sample, ({ click }) => click)
+  const conversions = Float64Array.from(sample, ({ conversion }) => conversion)
+  const click = bisect((bias) => meanProbability(clicks, bias) - options.click_rate)
+  const clicked = clicks.map((logit) => sigmoid(logit + click))
+  const conversion = bisect((bias) => meanProbability(conversions, bias, clicked) - options.conversion_rate)
   return { click, conversion }
 }
 
@@ -110,17 +103,14 @@ function bisect(f: (x: number) => number): number {
   return (low + high) / 2
 }
 
-function mean(
-  sample: Impression[],
-  value: (impression: Impression) => number,
-  weight: (impression: Impression) => number,
-): number {
+/** Mean of `sigmoid(logit + bias)`, each weighted with `weights`; default: with 1. */
+function meanProbability(logits: Float64Array, bias: number, weights?: Float64Array): number {
   let sum = 0
   let total = 0
-  for (const impression of sample) {
-    const w = weight(impression)
-    sum += w * value(impression)
-    total += w
+  for (let i = 0; i < logits.length; i++) {
+    const weight = weights === undefined ? 1 : weights[i]!
+    sum += sigmoid(logits[i]! + bias) * weight
+    total += weight
   }
   return sum / total
 }

@@ -13,7 +13,8 @@ const timeout = 1_800_000
 const [results, ...files] = process.argv.slice(2)
 t.register()
 t.pipe(createWriteStream(results))
-t.jobs = Math.max(2, availableParallelism())
+// One more than cores: many tests wait for another process.
+t.jobs = availableParallelism() + 1
 t.setTimeout(0)
 const lines = new Map()
 t.on('subtestAdd', (file) => lines.set(file, follow(file)))

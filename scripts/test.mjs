@@ -1,5 +1,5 @@
 // Runs the compiled tests with tap.
-//   npm run test:unit                   tests without network, child processes and Python: *.test.ts
+//   npm run test:unit                   tests without network, child processes and Python, of seconds at most: *.test.ts
 //   npm test                            those, and *.system.test.ts
 //   npm run test:full                   those, and *.full.test.ts, which take long; then the coverage thresholds
 //   npm test -- test/model/x.test.ts    the named files (source or compiled)

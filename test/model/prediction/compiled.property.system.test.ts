@@ -25,7 +25,7 @@ import { Dice } from '../../support/compile/dice.ts'
 import { setWeights } from '../../support/layers-model.ts'
 import { randomOptions } from '../../support/random-architecture.ts'
 
-const models = Number(process.env.LAW_MODELS ?? 16)
+const models = Number(process.env.LAW_MODELS ?? 4)
 const seed = Number(process.env.LAW_SEED ?? 1)
 const tolerance = 1e-5
 

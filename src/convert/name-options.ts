@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander'
 import type { TString } from 'typebox'
-import { Value } from 'typebox/value'
+import { Check } from 'typebox/schema'
 import { ModelName, TaskName, VersionName } from '../schemas/manifest.ts'
 
 /* Parsers of command-line options that name models, versions, tasks and fields. */
@@ -23,7 +23,7 @@ export function parseTaskNames(value: string): string[] {
 
 function named(schema: TString, what: string) {
   return (value: string): string => {
-    if (Value.Check(schema, value)) return value
+    if (Check(schema, value)) return value
     throw new InvalidArgumentError(`${JSON.stringify(value)} can't be the ${what}.`)
   }
 }

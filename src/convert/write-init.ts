@@ -2,7 +2,7 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } fr
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
-import { Value } from 'typebox/value'
+import { Check } from 'typebox/schema'
 import { ModelError } from '../model/base/errors.ts'
 import { compareVersions } from '../model/base/versions.ts'
 import { checksums } from '../model/bundle/checksum.ts'
@@ -145,12 +145,12 @@ function placeOf({ source }: SavedGraph, { name, version, models }: InitOptions)
 
 /** A name becomes a folder's name: both are checked before anything is written. */
 function checkNames({ name, version }: VersionLocation): void {
-  if (!Value.Check(ModelName, name))
+  if (!Check(ModelName, name))
     throw new ModelError(
       'INVALID_REQUEST',
       `${JSON.stringify(name)} can't be the name of a model: --name chooses another`,
     )
-  if (!Value.Check(VersionName, version))
+  if (!Check(VersionName, version))
     throw new ModelError(
       'INVALID_REQUEST',
       `${JSON.stringify(version)} can't be a version: --model-version chooses another`,

@@ -1,5 +1,5 @@
 import type Type from 'typebox'
-import Value from 'typebox/value'
+import { Check, Errors } from 'typebox/schema'
 import { isObject, pointer } from './json.ts'
 import { plainProblems } from './plain-message.ts'
 import type { ProblemItem } from './problem.ts'
@@ -81,7 +81,7 @@ function checkUnion(union: Schema, members: Schema[], value: unknown, path: stri
     })
     return value
   }
-  if (!Value.Check(union as Type.TSchema, value)) problems.push({ path, message: `must be ${choices(members)}` })
+  if (!Check(union as Type.TSchema, value)) problems.push({ path, message: `must be ${choices(members)}` })
   return value
 }
 
@@ -112,7 +112,7 @@ function choices(members: Schema[]): string {
 }
 
 function addProblems(schema: Schema, value: unknown, path: string, problems: ProblemItem[]): void {
-  for (const error of Value.Errors(schema as Type.TSchema, value)) {
+  for (const error of Errors(schema as Type.TSchema, value)[1]) {
     for (const problem of plainProblems(error)) problems.push({ ...problem, path: path + problem.path })
   }
 }

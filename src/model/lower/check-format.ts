@@ -1,11 +1,11 @@
 import type { Static, TSchema } from 'typebox'
-import { Value } from 'typebox/value'
+import { Check, Errors } from 'typebox/schema'
 import { plainProblems } from '../../schemas/plain-message.ts'
 import { ModelError } from '../base/errors.ts'
 
 /** `value` if it has the form of `schema`; else throws INVALID_BUNDLE with the file, `problem`, and the first mismatch. */
 export function checkFormat<T extends TSchema>(schema: T, value: unknown, file: string, problem: string): Static<T> {
-  if (Value.Check(schema, value)) return value
-  const [mismatch] = Value.Errors(schema, value).flatMap(plainProblems)
+  if (Check(schema, value)) return value
+  const [mismatch] = Errors(schema, value)[1].flatMap(plainProblems)
   throw new ModelError('INVALID_BUNDLE', `${file}: ${problem}: ${mismatch?.path || '/'} ${mismatch?.message}`)
 }

@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import Value from 'typebox/value'
+import { Check } from 'typebox/schema'
 import { type GraphFormat, type Manifest, TaskName } from '../../schemas/manifest.ts'
 import { ModelError } from '../base/errors.ts'
 import { checksums } from '../bundle/checksum.ts'
@@ -88,7 +88,7 @@ export async function describeManifestless(
 export function taskNames(outputs: readonly Pick<SavedTensor, 'name' | 'dims'>[]): string[] {
   const names = outputs.map(({ name }) => name)
   const ownNames = outputs.length > 1 && outputs.every((output) => widthOf(output) === 1)
-  if (ownNames && names.every((name) => Value.Check(TaskName, name))) return names
+  if (ownNames && names.every((name) => Check(TaskName, name))) return names
   const total = outputs.reduce((sum, output) => sum + widthOf(output), 0)
   return Array.from({ length: total }, (_, task) => `task_${task}`)
 }

@@ -1,5 +1,5 @@
-import type { TSchema } from 'typebox'
-import { Compile } from 'typebox/compile'
+import type { Static, TSchema } from 'typebox'
+import { Compile } from 'typebox/schema'
 import { Settings } from 'typebox/system'
 import type { Violation } from '../../model/base/errors.ts'
 import { invalidRequest, maxViolations } from '../../model/features/problems.ts'
@@ -21,7 +21,11 @@ export interface Checker<T = unknown> {
 
 export function createChecker<S extends TSchema>(schema: S) {
   const compiled = Compile(schema)
-  return Object.assign(compiled, { schema })
+  return {
+    schema,
+    Check: (value: unknown): value is Static<S> => compiled.Check(value),
+    Errors: (value: unknown): SchemaError[] => compiled.Errors(value)[1],
+  }
 }
 
 const envelope = createChecker(PredictEnvelope)

@@ -27,7 +27,7 @@ t.test('each is tried against TensorFlow, or is another name of one that is', as
     'utf8',
   )
   const saved = await readFile(
-    join(import.meta.dirname, '../../../../../test/model/lower/tensorflow/saved-model.test.ts'),
+    join(import.meta.dirname, '../../../../../test/model/lower/tensorflow/saved-model.system.test.ts'),
     'utf8',
   )
   const named = new Set(

@@ -13,6 +13,7 @@ interface Params {
   type?: string | string[]
   limit?: number
   multipleOf?: number
+  allowedValue?: unknown
   requiredProperties?: string[]
 }
 
@@ -36,7 +37,7 @@ const types: Record<string, string> = {
 
 /** The problem of a value in plain English; the validator's own message where that is clear. */
 export function plainMessage({ keyword, params, message }: SchemaError): string {
-  const { type, limit = 0, multipleOf } = (params ?? {}) as Params
+  const { type, limit = 0, multipleOf, allowedValue } = (params ?? {}) as Params
   switch (keyword) {
     case 'type':
       return `must be ${[type ?? []]
@@ -61,6 +62,8 @@ export function plainMessage({ keyword, params, message }: SchemaError): string 
       return `must be less than ${limit}`
     case 'multipleOf':
       return `must be a multiple of ${multipleOf}`
+    case 'const':
+      return `must be ${JSON.stringify(allowedValue)}`
     default:
       return message ?? 'is invalid'
   }

@@ -5,6 +5,7 @@ import { plainMessage, plainProblems } from '../../src/schemas/plain-message.ts'
 
 const cases = [
   [Type.Boolean(), '1', 'must be true or false'],
+  [Type.Literal('x'), 'y', 'must be "x"'],
   [Type.Integer(), 1.5, 'must be an integer'],
   [Type.String({ minLength: 1 }), '', 'must have at least 1 character'],
   [Type.String({ minLength: 2 }), '', 'must have at least 2 characters'],

@@ -155,7 +155,7 @@ for (const text of ['null', '[]', '3', '"x"']) {
 }
 
 const malformed: [what: string, changes: object, message: RegExp][] = [
-  ['of another format', { manifest: 2 }, /: \/manifest must be equal to constant/],
+  ['of another format', { manifest: 2 }, /: \/manifest must be 1$/],
   ['with a name that is no name', { name: '../x' }, /: \/name must match pattern/],
   ['with a version that is no number', { version: '01' }, /: \/version must match pattern/],
   ['with a version that is a number', { version: 1 }, /: \/version must be a string/],

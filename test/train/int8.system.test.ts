@@ -43,6 +43,6 @@ t.test('refuses a version without quantization rows', async (t) => {
   const { quantization: _, ...manifest } = bundle.manifest
   await t.rejects(
     judgeInt8({ ...bundle, manifest }, file, spec, await readDataset({ file, spec }), { cache: undefined, now: 0 }),
-    { code: 'INVALID_BUNDLE', message: /ads-funnel\/1 has no quantization rows to set the scales of int8 by$/ },
+    { code: 'INVALID_BUNDLE', message: /ads-funnel\/1 has no quantization rows to set the scales of int8$/ },
   )
 })

@@ -289,8 +289,10 @@ export class Registry {
   /** That the configured default model does not exist, if so. */
   #missingDefault(): string | undefined {
     const { defaultModel } = this.#options
+    // Most requests that name no model end here.
+    if (defaultModel === undefined || this.#models.get(defaultModel)?.answering() !== undefined) return undefined
     const names = this.#names()
-    if (defaultModel === undefined || names.includes(defaultModel)) return undefined
+    if (names.includes(defaultModel)) return undefined
     const known = suggestNames(defaultModel, names, 'the folder has')
     return `the configured default model ${JSON.stringify(defaultModel)} does not exist${known}`
   }

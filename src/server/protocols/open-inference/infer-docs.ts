@@ -1,3 +1,4 @@
+import { multigateVersion } from '../../../model/base/project.ts'
 import type { InferAnswer, InferModel, InferOutput, InferRequest } from '../../../schemas/infer.ts'
 import { component } from '../../plugins/openapi-components.ts'
 import { inferErrorResponses } from '../../plugins/openapi-errors.ts'
@@ -142,7 +143,7 @@ export const inferServerSchema = {
   response: {
     200: json('InferServer', 'The server', {
       name: 'multigate',
-      version: '0.1.0',
+      version: multigateVersion,
       extensions: ['binary_tensor_data', 'model_configuration', 'statistics'],
     }),
     ...inferErrorResponses('INTERNAL'),

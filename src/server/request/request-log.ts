@@ -46,6 +46,7 @@ export function createRequestLog({ sample, now }: RequestLogOptions): RequestLog
     const sampled = murmur3(request.id, 0) < sample * 2 ** 32
     if (!sampled && (status < 500 || status === clientClosedRequest)) return
     const { arrived, model, rows, tasks } = entry
+    const ended = now()
     request.log.info(
       {
         method: request.method,
@@ -55,8 +56,8 @@ export function createRequestLog({ sample, now }: RequestLogOptions): RequestLog
         version: model?.manifest.version,
         rows,
         tasks,
-        ...stagesOf(entry, now()),
-        total_ms: rounded(now() - arrived),
+        ...stagesOf(entry, ended),
+        total_ms: rounded(ended - arrived),
       },
       'request',
     )

@@ -43,7 +43,7 @@ for (const name of names) if (!(await provide(name, dataSets[name]))) process.ex
 async function provide(name, { file, sha256, rights, sources }) {
   const target = join(root, 'data', file)
   if (existsSync(target)) {
-    if ((await checksum(createReadStream(target).pipe(createGunzip()))) === sha256) {
+    if ((await checksum(target)) === sha256) {
       console.log(`${name}: data/${file} is there`)
       return true
     }
@@ -51,24 +51,28 @@ async function provide(name, { file, sha256, rights, sources }) {
   }
   await mkdir(join(root, 'data'), { recursive: true })
   const beside = join(root, '../shared/data', file)
-  if (existsSync(beside) && (await checksum(createReadStream(beside).pipe(createGunzip()))) === sha256) {
-    await rm(target, { force: true })
-    await symlink(beside, target)
-    console.log(`${name}: data/${file} links to ../shared/data`)
-    return true
+  if (existsSync(beside)) {
+    try {
+      compare(await checksum(beside), sha256)
+      await rm(target, { force: true })
+      await symlink(beside, target)
+      console.log(`${name}: data/${file} links to ../shared/data`)
+      return true
+    } catch (error) {
+      refuse(name, '../shared/data', error)
+    }
   }
   const work = await mkdtemp(join(tmpdir(), 'multigate-data-'))
   const partial = `${target}.partial`
   try {
     for (const [source, open] of Object.entries(sources)) {
       try {
-        const found = await write(await open(work), partial)
-        if (found !== sha256) throw new Error(`SHA-256 ${found}, expected ${sha256}`)
+        compare(await write(await open(work), partial), sha256)
         await rename(partial, target)
         console.log(`${name}: data/${file} from ${source} (${rights})`)
         return true
       } catch (error) {
-        console.error(`${name}: not from ${source}: ${error.cause?.message ?? error.message}`)
+        refuse(name, source, error)
       }
     }
   } finally {
@@ -92,11 +96,19 @@ async function write(text, file) {
   return hash.digest('hex')
 }
 
-async function checksum(text) {
+/** SHA-256 of what a gzip file holds, as far as it is one. */
+async function checksum(file) {
   const hash = createHash('sha256')
-  // A file that is no gzip has no checksum.
-  await pipeline(text, hash).catch(() => {})
+  await pipeline(createReadStream(file), createGunzip(), hash).catch(() => {})
   return hash.digest('hex')
+}
+
+function compare(found, expected) {
+  if (found !== expected) throw new Error(`SHA-256 ${found}, expected ${expected}`)
+}
+
+function refuse(name, source, error) {
+  console.error(`${name}: not from ${source}: ${error.cause?.message ?? error.message}`)
 }
 
 /** A ZIP with a tar file in it. */

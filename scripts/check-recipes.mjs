@@ -1,8 +1,7 @@
 // Applies the recipes of docs/recipes.md to a copy of the tree, compiles it and runs their commands.
 //   node scripts/check-recipes.mjs [heading …]      all recipes, or those with these headings; exits with 1 if one fails
 // Blocks: ```ts title="path" is a new file, ```diff an edit, ```sh commands, and ```text after them what they print. Commands
-// of ```sh models="folder" run while a server on that folder answers. node_modules is linked, so `npm test -- file` runs as
-// `node file`: the runner would set itself up again for the copy. Needs git and bash.
+// of ```sh models="folder" run while a server on that folder answers. Needs git and bash.
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -151,8 +150,7 @@ async function runWhileServing(commands) {
 }
 
 function run(commands) {
-  const translated = commands.replaceAll(/npm test -- (test\/\S+)\.ts/g, 'node build/$1.js')
-  const { status, stdout, stderr } = spawnSync('bash', ['-eo', 'pipefail', '-c', translated], {
+  const { status, stdout, stderr } = spawnSync('bash', ['-eo', 'pipefail', '-c', commands], {
     cwd: copy,
     env,
     encoding: 'utf8',

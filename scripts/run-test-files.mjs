@@ -20,18 +20,14 @@ const lines = new Map()
 t.on('subtestAdd', (file) => lines.set(file, follow(file)))
 // Its process has ended then: its exit code is known.
 t.on('subtestEnd', (file) => report(file, lines.get(file)))
+// A test gets the variables of whoever started this; tap would add its hooks to Node's options.
+const environment = [`NODE_OPTIONS=${process.env.NODE_OPTIONS ?? ''}`, `TAP_TIMEOUT=${timeout / 1000}`]
 for (const file of files)
-  t.spawn('env', [...environment(), process.execPath, '--enable-source-maps', file], {
+  t.spawn('env', [...environment, process.execPath, '--enable-source-maps', file], {
     name: file,
     buffered: true,
     timeout,
   })
-
-/** A test gets the variables of whoever started this; tap would add its hooks to Node's options. */
-function environment() {
-  const { NODE_OPTIONS = '' } = process.env
-  return [`NODE_OPTIONS=${NODE_OPTIONS}`, `TAP_TIMEOUT=${timeout / 1000}`]
-}
 
 function follow(file) {
   const seen = { passed: 0, skipped: 0, failed: [] }

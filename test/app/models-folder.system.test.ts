@@ -2,10 +2,10 @@ import { mkdir, rename, rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
-import { run, send, startProcess } from '../support/process.ts'
+import { portOf, run, send, startProcess } from '../support/process.ts'
 import { askAnew } from '../support/processes.ts'
 import { until } from '../support/until.ts'
-import { listed, polled, portOf, predict, quiet, series } from '../support/watched-server.ts'
+import { listed, polled, predict, quiet, series } from '../support/watched-server.ts'
 
 t.test('a volume that drops unloads nothing, and is reported; what is back is not loaded anew', async (t) => {
   const folder = await temporaryFolder(t)

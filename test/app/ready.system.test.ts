@@ -2,10 +2,10 @@ import { cp, mkdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
-import { run, send } from '../support/process.ts'
+import { portOf, run, send } from '../support/process.ts'
 import { askAnew, startTwo } from '../support/processes.ts'
 import { until } from '../support/until.ts'
-import { listed, polled, portOf, predict, quiet, series } from '../support/watched-server.ts'
+import { listed, polled, predict, quiet, series } from '../support/watched-server.ts'
 
 /** Models a to d; d is broken, and more is broken than can be served: graphs of several kinds, a link to nothing. */
 async function severalModels(t: Parameters<typeof temporaryFolder>[0]): Promise<string> {

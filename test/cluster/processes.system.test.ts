@@ -3,7 +3,7 @@ import { Agent } from 'node:http'
 import t, { type Test } from 'tap'
 import { youngGeneration } from '../../src/app/v8-flags.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
-import { type Answer, type Process, run, send } from '../support/process.ts'
+import { type Answer, type Process, portOf, run, send } from '../support/process.ts'
 import { askAnew, keepAsking, metric, serving, startTwo } from '../support/processes.ts'
 import { until } from '../support/until.ts'
 
@@ -52,8 +52,7 @@ t.test('it is ready when all are, and nothing is compiled twice', async (t) => {
     MULTIGATE_CACHE: await temporaryFolder(t),
   })
   const { stdout, lines } = server
-  await until(() => /"msg":"listening at/.test(stdout()))
-  const port = Number(/listening at http:\/\/[^:]+:(\d+)/.exec(stdout())?.[1])
+  const port = await portOf(server)
   const reasons = new Set<string>()
   await until(async () => {
     const { status, text } = await askAnew(port, '/readyz')

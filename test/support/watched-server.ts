@@ -1,6 +1,5 @@
-import { type Process, send } from './process.ts'
+import { send } from './process.ts'
 import { askAnew } from './processes.ts'
-import { until } from './until.ts'
 
 /*
  * Servers whose models folder changes while they run, and what clients see of it.
@@ -18,12 +17,6 @@ export const quiet = {
   MULTIGATE_DEADLINE_MS: '60000',
 }
 
-/** The port of a server that may not be ready yet. */
-export async function portOf({ stdout }: Process): Promise<number> {
-  const listening = /listening at http:\/\/[^:]+:(\d+)/
-  await until(() => listening.test(stdout()))
-  return Number(listening.exec(stdout())![1])
-}
 export const listed = async (port: number, name: string) =>
   JSON.parse((await send(port, '/models')).text).models.find((model: any) => model.name === name)
 export const series = async (port: number, begin: string) =>

@@ -36,8 +36,8 @@ export class FairShare {
   }
 
   /**
-   * Slots receive at least this much work ahead: the recent duration, in ms, of one turn of the event loop, which hands calls
-   * over.
+   * The recent duration of one turn of the event loop, which hands calls over, in ms: slots receive at least that much work
+   * ahead.
    */
   eventLoopTurn(ms: number): void {
     this.#turnSeconds = ms / 1000

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { reasonOf } from '../base/errors.ts'
 import type { CompiledPlan, PlanDescription, Verdict } from '../contracts/compiled-plan.ts'
+import { largestWeight } from './int8/largest-weight.ts'
 import type { InputRows } from './int8/observe-ranges.ts'
 import type { Prepared, PrepareRequest } from './prepare-request.ts'
 import { cleanCache } from './store/clean-cache.ts'
@@ -121,6 +122,6 @@ function keyOf({ source, output, sides, fields, precision, quantization, identit
   // A plan without int8, because its rows could not be read, must not be reused when they can.
   const int8 = precision === 'int8' && quantization !== undefined
   const read = [format, file, signature, joined, outputs]
-  const parts = [compilerVersion, ...read, output, sides, fields, precision, int8, identity]
+  const parts = [compilerVersion, ...read, output, sides, fields, precision, int8 && largestWeight, identity]
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 32)
 }

@@ -2,6 +2,7 @@ import { type Graph, microsoft } from '../../graph/graph.ts'
 import { TensorProto_DataType as DataType } from '../../graph/onnx_pb.ts'
 import { floatShape, type TensorShape } from '../../graph/tensor-shape.ts'
 import { pickRows } from '../sides/side-columns.ts'
+import { largestWeight } from './largest-weight.ts'
 
 /*
  * int8 matrices, and the nodes that multiply bytes by them.
@@ -79,7 +80,7 @@ function zeros(graph: Graph, n: number): string {
 }
 
 /**
- * Weights with a symmetric scale per column: 127 is the largest. Each copy of a repeated row has a share of its weight, and the
+ * Weights with a symmetric scale per column. Each copy of a repeated row has a share of its weight, and the
  * shares add up to the rounded weight. `fine` adds the rounding errors as a second term.
  */
 export function toInt8(w: ArrayLike<number>, n: number, repeats: readonly number[], fine: boolean): Int8Matrix {
@@ -104,7 +105,7 @@ function roundColumns(
   repeats.forEach((count, from) => {
     for (let j = 0; j < n; j++) scale[j] = Math.max(scale[j]!, Math.abs(w[from * n + j]!) / count)
   })
-  for (let j = 0; j < n; j++) scale[j] = scale[j]! > 0 ? scale[j]! / 127 : 1
+  for (let j = 0; j < n; j++) scale[j] = scale[j]! > 0 ? scale[j]! / largestWeight : 1
   const q = new Int8Array(repeats.reduce((sum, count) => sum + count, 0) * n)
   let row = 0
   repeats.forEach((count, from) => {
@@ -112,7 +113,7 @@ function roundColumns(
       let left = Math.round(w[from * n + j]! / scale[j]!)
       for (let i = 0; i < count; i++) {
         const share = Math.round(left / (count - i))
-        q[(row + i) * n + j] = Math.max(-127, Math.min(127, share))
+        q[(row + i) * n + j] = Math.max(-largestWeight, Math.min(largestWeight, share))
         left -= share
       }
     }

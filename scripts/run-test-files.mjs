@@ -1,5 +1,7 @@
-// Runs test files, several at a time, each in a process of its own; prints a line for each when it ends, with what failed.
+// Runs test files, several at a time; prints a line for each when it ends, with what failed.
 //   node scripts/run-test-files.mjs RESULTS FILE…    RESULTS: receives the TAP of all
+// A file has a process of its own. Files of the unit tier share one with their neighbours: it takes longer to load what they
+// test than to test it.
 //
 // `tap run` does the same, but has every process and every worker thread of a test load its hooks, for coverage and mocks
 // that are not used here; that takes several times as long as the tests themselves.
@@ -9,6 +11,8 @@ import { t } from 'tap'
 
 /** Only a file that hangs takes so long, however busy the machine is; ms. */
 const timeout = 1_800_000
+/** Files of the unit tier in one process: few enough that the last process doesn't run alone for long. */
+const groupSize = 12
 
 const [results, ...files] = process.argv.slice(2)
 t.register()
@@ -16,50 +20,86 @@ t.pipe(createWriteStream(results))
 // One more than cores: many tests wait for another process.
 t.jobs = availableParallelism() + 1
 t.setTimeout(0)
-const lines = new Map()
-t.on('subtestAdd', (file) => lines.set(file, follow(file)))
-// Its process has ended then: its exit code is known.
-t.on('subtestEnd', (file) => report(file, lines.get(file)))
-// A test gets the variables of whoever started this; tap would add its hooks to Node's options.
-const environment = [`NODE_OPTIONS=${process.env.NODE_OPTIONS ?? ''}`, `TAP_TIMEOUT=${timeout / 1000}`]
-for (const file of files)
-  t.spawn('env', [...environment, process.execPath, '--enable-source-maps', file], {
-    name: file,
-    buffered: true,
-    timeout,
-  })
 
-function follow(file) {
-  const seen = { passed: 0, skipped: 0, failed: [] }
-  file.parser.on('pass', () => seen.passed++)
-  file.parser.on('skip', () => seen.skipped++)
-  file.parser.on('todo', () => seen.skipped++)
-  file.parser.on('fail', (assertion) => seen.failed.push(assertion))
-  return seen
+// tap doesn't know of a file in a group that asserts nothing.
+let anyFailed = false
+process.on('exit', (code) => {
+  if (anyFailed && code === 0) process.exitCode = 1
+})
+
+/** What one process runs, by the name that tap gives it. */
+const runs = new Map()
+t.on('subtestAdd', (process) => follow(process, runs.get(process.name)))
+// The process has ended then: its exit code is known.
+t.on('subtestEnd', (process) => finish(process, runs.get(process.name)))
+
+const isUnit = (file) => !/\.(?:system|full)\.test\.m?js$/.test(file)
+const unit = files.filter(isUnit)
+for (const file of files) if (!isUnit(file)) start([file], [file])
+while (unit.length > 0) {
+  const group = unit.splice(0, groupSize)
+  start(group, ['scripts/test-group.mjs', ...group])
 }
 
-function report(file, { passed, skipped, failed }) {
-  const { exitCode, signal, expired } = file.options
-  const ok = file.results?.ok && !exitCode && !signal && !expired
+function start(files, args) {
+  const name = files.length === 1 ? files[0] : `${files[0]} and ${files.length - 1} more`
+  runs.set(name, { grouped: args.length > files.length, waiting: new Set(files), seen: nothing() })
+  // A test gets the variables of whoever started this; tap would add its hooks to Node's options.
+  const environment = [`NODE_OPTIONS=${process.env.NODE_OPTIONS ?? ''}`, `TAP_TIMEOUT=${timeout / 1000}`]
+  t.spawn('env', [...environment, process.execPath, '--enable-source-maps', ...args], { name, buffered: true, timeout })
+}
+
+function follow({ parser }, run) {
+  parser.on('pass', () => run.seen.passed++)
+  parser.on('skip', () => run.seen.skipped++)
+  parser.on('todo', () => run.seen.skipped++)
+  parser.on('fail', (assertion) => run.seen.failed.push(assertion))
+  if (!run.grouped) return
+  // At the top of a group's TAP, an assertion is that a file passed; it follows the file's own.
+  parser.on('assert', ({ name, ok, time }) => {
+    if (!run.waiting.delete(name)) return
+    const { seen } = run
+    run.seen = nothing()
+    const silent = seen.passed + seen.skipped === 0 ? 'it asserts nothing' : ok ? undefined : 'it failed'
+    report(name, seen, time, seen.failed.length > 0 ? undefined : silent)
+  })
+}
+
+function finish(process, { grouped, waiting, seen }) {
   // A file can fail without any of its assertions: it crashed, was cut off, or asserted nothing.
-  const faults = ok || failed.length > 0 ? [] : [faultOf(file)]
+  const fault = faultOf(process)
+  const silent = fault !== undefined && seen.failed.length === 0
+  for (const file of waiting)
+    report(file, seen, process.time, grouped || silent ? (fault ?? 'it did not run') : undefined)
+  if (grouped && waiting.size === 0 && silent && !process.results?.failures.length)
+    report(process.name, seen, process.time, fault)
+}
+
+function nothing() {
+  return { passed: 0, skipped: 0, failed: [] }
+}
+
+function report(file, { passed, skipped, failed }, time, fault) {
+  const faults = fault === undefined ? [] : [fault]
+  const failures = failed.length + faults.length
+  anyFailed ||= failures > 0
   const counts = [`${passed} passed`]
-  if (!ok) counts.push(`${failed.length + faults.length} failed`)
+  if (failures > 0) counts.push(`${failures} failed`)
   if (skipped > 0) counts.push(`${skipped} skipped`)
-  const lines = [
-    `${ok ? 'ok    ' : 'FAILED'} ${sourceOf(file.name)}: ${counts.join(', ')}, ${(file.time / 1000).toFixed(1)} s`,
-  ]
+  const source = file.replace(/^build\/(.*)\.js$/, '$1.ts')
+  const lines = [`${failures > 0 ? 'FAILED' : 'ok    '} ${source}: ${counts.join(', ')}, ${(time / 1000).toFixed(1)} s`]
   for (const text of [...faults, ...failed.map(describe)]) lines.push(text.replace(/^/gm, '    '))
   // A pipe takes it before this returns.
   process.stdout.write(`${lines.join('\n')}\n`)
 }
 
-function faultOf({ options, results }) {
-  const { exitCode, signal, expired } = options
+/** Why the process as a whole failed; undefined if it did not. */
+function faultOf({ options: { exitCode, signal, expired }, results }) {
   if (expired) return 'it took longer than its timeout'
   if (signal) return `ended by ${signal}`
   if (exitCode) return `ended with exit code ${exitCode}`
-  return results?.failures.map(({ tapError }) => tapError).join('; ') || 'it failed'
+  if (!results?.ok) return results?.failures.map(({ tapError }) => tapError).join('; ') || 'it failed'
+  return undefined
 }
 
 function describe({ fullname, name, diag }) {
@@ -68,14 +108,10 @@ function describe({ fullname, name, diag }) {
   const values = Object.entries({ found, wanted, pattern }).filter(([, value]) => value !== undefined)
   const detail =
     diff ?? (values.length > 0 ? values.map(([key, value]) => `${key}: ${inspect(value)}`).join('\n') : stack)
-  return `not ok: ${fullname ?? name}${place}${detail === undefined ? '' : `\n${String(detail).trimEnd()}`}`
+  const path = (fullname ?? name).replace(/^\S+ and \d+ more > /, '')
+  return `not ok: ${path}${place}${detail === undefined ? '' : `\n${String(detail).trimEnd()}`}`
 }
 
 function inspect(value) {
   return typeof value === 'string' ? value : JSON.stringify(value)
-}
-
-/** build/test/x.test.js → test/x.test.ts */
-function sourceOf(name) {
-  return name.replace(/^build\/(.*)\.js$/, '$1.ts')
 }

@@ -166,9 +166,17 @@ t.test('broken versions are reported, and good ones serve', async (t) => {
   const server = await start(t, models, { MULTIGATE_DEFAULT_MODEL: 'ads' })
   await server.loaded
   t.equal((await ask(server, '/readyz')).status, 200)
-  const { body } = await ask(server, '/models')
-  const errorOf = (name: string, version = '1') =>
-    body.models.find((model: any) => model.name === name)?.versions.find((entry: any) => entry.version === version)
+  const versionOf = async (name: string, version: string) => {
+    const { body } = await ask(server, '/models')
+    const model = body.models.find((model: any) => model.name === name)
+    return model?.versions.find((entry: any) => entry.version === version)
+  }
+  // A file that is missing is looked for again: the version is loading meanwhile.
+  const failureOf = async (name: string, version = '1') => {
+    let found = await versionOf(name, version)
+    while (found?.state !== 'failed') found = await versionOf(name, version)
+    return found
+  }
   for (const [name, reason] of [
     ['not-json', /^not-json\/1\/manifest\.json is not JSON: /],
     ['not-valid', /^not-valid\/1\/manifest\.json: \/features\/0/],
@@ -180,11 +188,11 @@ t.test('broken versions are reported, and good ones serve', async (t) => {
     ['renamed', /^renamed\/1\/manifest\.json: \/name is "ads", but the folder is called renamed/],
     ['nothing', /^nothing\/1\/manifest\.json can't be read: it is missing/],
   ] as const) {
-    t.match(errorOf(name), { state: 'failed', error: reason }, name)
+    t.match(await failureOf(name), { state: 'failed', error: reason }, name)
     const answer = await ask(server, '/predict', { ...one, model: name })
     t.match(answer, { status: 503, body: { code: 'NOT_READY' } }, name)
   }
-  t.match(errorOf('ads', '2'), { state: 'failed', error: /^ads\/2\/manifest\.json: / })
+  t.match(await failureOf('ads', '2'), { state: 'failed', error: /^ads\/2\/manifest\.json: / })
   const answer = await ask(server, '/predict', { candidates: golden.golden!.rows, options: { raw: true } })
   t.match(answer, { status: 200, body: { model: 'ads', version: '1' } })
   t.ok(Math.abs(answer.body.predictions[0].raw.ctr - golden.golden!.probabilities[0]![0]!) < 1e-5)

@@ -42,10 +42,18 @@ export function failStart(error: unknown): never {
 
 function explain(code: string | undefined, message: string): string {
   if (code === 'EADDRINUSE') return `${message}; --port chooses another`
-  if (/\bE[MN]FILE\b/.test(message)) return `too few file descriptors (${message}). ${moreFiles}`
+  // Without descriptors to look for them, Node reports modules as missing.
+  const noDescriptor = code === 'ERR_MODULE_NOT_FOUND' && openFilesLimit() < 256
+  if (noDescriptor || /\bE[MN]FILE\b/.test(message)) return `too few file descriptors (${message}). ${moreFiles}`
   if (code === 'ERR_WORKER_INIT_FAILED' || /\bEAGAIN\b/.test(message))
     return `the system refuses more threads or processes (${message}). Raise the limit: ulimit -u, in systemd TasksMax=, with containers --pids-limit`
   return message
+}
+
+/** How many files the process may have open; infinity where the system has no such limit. */
+function openFilesLimit(): number {
+  const { userLimits } = process.report.getReport() as { userLimits?: { open_files?: { soft: number | 'unlimited' } } }
+  return Number(userLimits?.open_files?.soft ?? Number.POSITIVE_INFINITY) || Number.POSITIVE_INFINITY
 }
 
 /** A log line in the form of the logger's, which is not loaded yet: its settings are read from the environment. */

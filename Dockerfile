@@ -32,6 +32,7 @@ ENV NODE_ENV=production \
 WORKDIR /app
 COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/build/src build/src
+COPY --from=build /app/build/typebox build/typebox
 COPY --from=build /app/build/onnxruntime-node build/onnxruntime-node
 COPY package.json LICENSE NOTICE ./
 COPY models /models

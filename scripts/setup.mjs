@@ -21,6 +21,8 @@ step('node_modules/.multigate-setup', lockHash, 'Installing dependencies (once; 
 })
 
 if (!process.argv.includes('--no-build')) {
+  const run = (...command) => execFileSync(process.execPath, command, { stdio: 'inherit' })
+  step('build/typebox/.multigate-setup', lockHash, 'Bundling TypeBox', () => run('scripts/bundle-typebox.mjs'))
   const sources = ['src', 'test', 'loadtest'].flatMap(filesUnder).concat('tsconfig.json', 'package-lock.json')
   const fingerprint = createHash('sha256')
   for (const file of sources.sort()) fingerprint.update(`${file} ${statSync(file).mtimeMs} ${statSync(file).size}\n`)
@@ -30,7 +32,7 @@ if (!process.argv.includes('--no-build')) {
       const source = file.replace(/^build\//, '').replace(/(\.d\.ts|\.js(\.map)?)$/, '.ts')
       if (/(\.d\.ts|\.js(\.map)?)$/.test(file) && !existsSync(source)) rmSync(file)
     }
-    execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json'], { stdio: 'inherit' })
+    run('node_modules/typescript/bin/tsc', '-p', 'tsconfig.json')
   })
 }
 

@@ -1,4 +1,4 @@
-import Type, { type Static } from 'typebox'
+import Type, { type Static } from '#typebox'
 
 /*
  * Configuration: environment variables, each also a flag of `multigate serve` (MULTIGATE_MAX_QUEUE_ROWS is

@@ -1,4 +1,4 @@
-import Type, { type Static } from 'typebox'
+import Type, { type Static } from '#typebox'
 import { Scaling, Side } from './features.ts'
 import { Calibration, Provenance, TaskQuality } from './manifest.ts'
 

@@ -1,4 +1,4 @@
-import Type, { type Static } from 'typebox'
+import Type, { type Static } from '#typebox'
 import { ArchitectureOptions } from './architecture.ts'
 import { Side } from './features.ts'
 import { DerivedTask, ModelName, Precision, TaskName } from './manifest.ts'

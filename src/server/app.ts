@@ -38,6 +38,8 @@ export async function app(fastify: FastifyInstance, options: AppOptions): Promis
   // An application around this one may compress and decompress itself.
   const hostCompresses = fastify.hasReplyDecorator('compress')
   const context = hostCompresses ? options.context : { ...options.context, decoders: createDecoders() }
+  // Answers have the form of their types already: serializers made from schemas would only lengthen the start.
+  fastify.setSerializerCompiler(() => JSON.stringify)
   await fastify.register(pipelining)
   if (context.requestLog !== undefined) await fastify.register(requestLogging, { requestLog: context.requestLog })
   await fastify.register(problems)

@@ -5,6 +5,10 @@ import { type Test, test } from 'tap'
 
 const root = join(import.meta.dirname, '../../..')
 
+// Stands in for the script that bundles TypeBox.
+const bundle = `import { appendFileSync } from 'node:fs'
+appendFileSync('log', 'bundle\\n')`
+
 // Stands in for npm, and on `npm ci` puts a stand-in for tsc into node_modules; both keep a log of their calls.
 const npm = `
 const fs = require('node:fs')
@@ -17,7 +21,7 @@ fs.writeFileSync('node_modules/typescript/bin/tsc', "require('node:fs').appendFi
 /** A small project around the real script.  `setup` runs it and tells what it called, and how it ended. */
 function project(t: Test) {
   const folder = t.testdir({
-    scripts: {},
+    scripts: { 'bundle-typebox.mjs': bundle },
     src: { 'a.ts': '' },
     'tsconfig.json': '{}',
     'package-lock.json': '{}',
@@ -41,7 +45,7 @@ function project(t: Test) {
 
 test('setup installs and compiles a fresh clone, then nothing more', async (t) => {
   const { setup } = project(t)
-  t.match(setup(), { status: 0, calls: ['npm ci', 'tsc'] })
+  t.match(setup(), { status: 0, calls: ['npm ci', 'bundle', 'tsc'] })
   t.same(setup(), { status: 0, calls: [], output: '' })
 })
 

@@ -51,7 +51,6 @@ export async function fieldValuesRoutes(app: FastifyInstance, { context }: { con
       },
     },
     validatorCompiler: queryCompiler,
-    serializerCompiler: () => JSON.stringify,
     handler: async ({ params, query: { offset, limit } }, reply): Promise<FieldValues | FastifyReply> =>
       askModel(context.registry, { model: params.model }, ({ manifest: { name, version, features } }) => {
         const field = features.find((candidate) => candidate.name === params.field)

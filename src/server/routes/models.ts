@@ -25,7 +25,6 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
         ...problemResponses('INTERNAL'),
       },
     },
-    serializerCompiler: () => JSON.stringify,
     handler: async (): Promise<ModelList> => ({ models: registry.list() }),
   })
 
@@ -42,7 +41,6 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
         ...problemResponses('MODEL_NOT_FOUND', 'INTERNAL'),
       },
     },
-    serializerCompiler: () => JSON.stringify,
     handler: async (request): Promise<ModelDetails> => {
       const { model: name } = request.params
       const known = registry.list()

@@ -21,7 +21,6 @@ export async function operationRoutes(app: FastifyInstance, { context }: { conte
       summary: 'Is the process alive?',
       response: { 200: probe('The event loop answers', { status: 'ok' }), ...problemResponses('INTERNAL') },
     },
-    serializerCompiler: () => JSON.stringify,
     handler: async (): Promise<Probe> => ({ status: 'ok' }),
   })
 
@@ -41,7 +40,6 @@ export async function operationRoutes(app: FastifyInstance, { context }: { conte
         ...problemResponses('INTERNAL'),
       },
     },
-    serializerCompiler: () => JSON.stringify,
     handler: async (_, reply): Promise<Probe> => {
       const reasons = await unreadyReasons(context)
       if (reasons.length === 0) return { status: 'ok' }
@@ -70,7 +68,6 @@ export async function operationRoutes(app: FastifyInstance, { context }: { conte
         ...problemResponses('INTERNAL'),
       },
     },
-    serializerCompiler: () => String,
     handler: async (_, reply) => {
       // Those who ask meanwhile get the same.
       scrape ??= scrapeAll().finally(() => {

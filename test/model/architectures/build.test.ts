@@ -1,6 +1,6 @@
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import t from 'tap'
-import type { TSchema } from 'typebox'
+import type { TSchema } from '#typebox'
 import { buildArchitecture } from '../../../src/model/architectures/build.ts'
 import { graphOutputs } from '../../../src/model/architectures/outputs.ts'
 import { ModelError } from '../../../src/model/base/errors.ts'

@@ -27,8 +27,7 @@ export async function inferMetadataRoutes(
   { context, version }: { context: ServerContext; version: string },
 ): Promise<void> {
   const { registry, admin } = context
-  const serializerCompiler = () => JSON.stringify
-  const get = (url: string, schema: object) => ({ method: 'GET', url, schema, serializerCompiler }) as const
+  const get = (url: string, schema: object) => ({ method: 'GET', url, schema }) as const
 
   app.route({
     ...get('/v2', inferServerSchema),

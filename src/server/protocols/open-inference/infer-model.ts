@@ -16,8 +16,7 @@ import {
 /** What Triton's own tools ask of a model: its configuration, and what it has done. */
 export async function inferModelRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
   const { registry, peers } = context
-  const get = (url: string, schema: object) =>
-    ({ method: 'GET', url, schema, serializerCompiler: () => JSON.stringify }) as const
+  const get = (url: string, schema: object) => ({ method: 'GET', url, schema }) as const
 
   const all = async () => (await peers?.statistics()) ?? ownStatistics(context)
   const config = (asked: AskedModel) => askModel(registry, asked, (model) => describeConfig(model, registry.mode))

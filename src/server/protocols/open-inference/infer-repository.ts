@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { TSchema } from 'typebox'
+import type { TSchema } from '#typebox'
 import { invalidRequest } from '../../../model/features/problems.ts'
 import type { FolderVersion } from '../../../model/registry/contents.ts'
 import {
@@ -48,7 +48,6 @@ export async function inferRepositoryRoutes(
       bodyLimit: longestBody,
       // Bodies are described for /docs, and checked by the handler.
       validatorCompiler: () => () => true,
-      serializerCompiler: () => JSON.stringify,
       onRequest(request: FastifyRequest, reply: FastifyReply, done: () => void) {
         if (admin) done()
         else forbid(request, reply)

@@ -21,7 +21,6 @@ export async function predictRoutes(app: FastifyInstance, { context }: { context
     ...predictionRoute(context),
     url: '/predict',
     schema: predictSchema,
-    serializerCompiler: () => JSON.stringify,
     handler(request, reply) {
       const { headers, body: bytes = noBody, id } = request as FastifyRequest<{ Body: Buffer | undefined }>
       let form: QueryRows['form'] = 'rows'

@@ -21,7 +21,7 @@ try {
 
 /** Imports the commands' definitions; each command imports its own libraries when it runs. */
 async function run(args: string[], signal: AbortSignal): Promise<number> {
-  const [{ runProgram }, train, bench, graphs, imports, exports, verify, pin, settings] = await Promise.all([
+  const [{ runProgram }, train, bench, graphs, imports, exports, verify, pin, keys, settings] = await Promise.all([
     import('./app/program.ts'),
     import('./train/train-commands.ts'),
     import('./bench/graph-commands.ts'),
@@ -30,6 +30,7 @@ async function run(args: string[], signal: AbortSignal): Promise<number> {
     import('./convert/export-command.ts'),
     import('./convert/verify-command.ts'),
     import('./app/pin-commands.ts'),
+    import('./app/key-commands.ts'),
     import('./config/configuration.ts'),
   ])
   const commands = [
@@ -44,6 +45,7 @@ async function run(args: string[], signal: AbortSignal): Promise<number> {
     pin.createPinCommand(),
     pin.createUnpinCommand(),
     verify.createVerifyCommand(),
+    keys.createKeysCommand(),
     settings.createServeCommand(async (flags) => {
       const { runServer } = await import('./cluster/run-server.ts')
       await runServer(flags, start)

@@ -1,19 +1,25 @@
 import { setTimeout } from 'node:timers/promises'
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import type { Logger } from 'pino'
 import { systemClock } from '../model/base/clock.ts'
 import type { Registry } from '../model/registry/registry.ts'
 import type { Configuration } from '../schemas/configuration.ts'
-import { app, serverOptions } from '../server/app.ts'
+import { adminApp, app, serverOptions } from '../server/app.ts'
 import type { Metrics } from '../server/metrics/metrics.ts'
 import { surviveAcceptErrors } from '../server/overload/accept-errors.ts'
 import { type ConnectionSource, listenOn } from '../server/overload/connections.ts'
-import { createRequestLog } from '../server/request/request-log.ts'
+import type { Access } from '../server/request/access.ts'
+import { createRequestLog, type RequestLog } from '../server/request/request-log.ts'
 import type { Siblings } from '../server/request/siblings.ts'
+import { checkAccess } from './check-access.ts'
 import { createHttpWarmUp } from './http-warm-up.ts'
-import { createLogging } from './logging.ts'
+import { createLogger } from './logging.ts'
+import { openSecurity, type Security } from './security.ts'
 import { createService } from './service.ts'
+import type { Tls } from './tls.ts'
 
 export interface RunningServer {
+  log: Logger
   fastify: FastifyInstance
   /** Where it listens, e.g. `http://127.0.0.1:3000`. */
   url: string
@@ -23,6 +29,8 @@ export interface RunningServer {
   started: Promise<void>
   metrics: Metrics
   registry: Registry
+  /** Undefined where clients need no keys. */
+  access: Access | undefined
   /** Why this process can't answer requests yet, or no longer; empty when ready. */
   unreadyReasons(): string[]
   /**
@@ -44,6 +52,8 @@ const longestDelivery = 2_000
 export interface ServeOptions {
   /** Default: the configured port. */
   connections?: ConnectionSource
+  /** Default: the configured administration port, if there is one. */
+  adminConnections?: ConnectionSource | undefined
   /** Other processes of the same service. */
   peers?: Siblings
   /** Models that are not served until they are loaded on demand. */
@@ -52,17 +62,13 @@ export interface ServeOptions {
 
 /** Builds everything from its configuration and takes connections; models are loaded meanwhile. */
 export async function serve(configuration: Configuration, options: ServeOptions = {}): Promise<RunningServer> {
+  checkAccess(configuration)
   const connections = options.connections ?? listenOn(configuration.MULTIGATE_HOST, configuration.MULTIGATE_PORT)
+  const adminConnections = options.adminConnections ?? adminPortOf(configuration)
   const requestLog = configuration.MULTIGATE_LOG_REQUESTS
     ? createRequestLog({ sample: configuration.MULTIGATE_LOG_SAMPLE, now: systemClock.now })
     : undefined
-  const { logger, reportDropped } = createLogging(configuration)
-  const fastify = Fastify({
-    ...serverOptions({ maxBodyBytes: configuration.MULTIGATE_MAX_BODY_BYTES, requestLog }),
-    logger,
-  })
-  const { log } = fastify
-  reportDropped(log)
+  const log = createLogger(configuration)
   let open = 0
   const service = await createService(configuration, {
     log,
@@ -76,21 +82,35 @@ export async function serve(configuration: Configuration, options: ServeOptions 
     unloaded: options.unloaded,
     connections: () => open,
   })
-  fastify.server.on('connection', (socket) => {
-    open++
-    socket.once('close', () => {
-      open--
-    })
-  })
-  fastify.server.maxConnections = configuration.MULTIGATE_MAX_CONNECTIONS
-  surviveAcceptErrors(fastify.server, log, systemClock.now)
-  fastify.server.on('drop', () => service.metrics.connectionRefused())
+  const { metrics } = service
 
+  let security: Security | undefined
+  let fastify: FastifyInstance
+  let admin: FastifyInstance | undefined
   let url: string
   try {
-    await fastify.register(app, { ...service.app, context: { ...service.app.context, requestLog } })
+    security = await openSecurity(configuration, log, metrics)
+    const { access, tls } = security
+    const context = { ...service.app.context, requestLog, access }
+    const create = () => createHttpServer(configuration, { log, requestLog, tls, metrics })
+    fastify = create()
+    fastify.server.on('connection', (socket) => {
+      open++
+      socket.once('close', () => {
+        open--
+      })
+    })
+    const { corsOrigins } = security
+    await fastify.register(app, { ...service.app, context, adminApart: adminConnections !== undefined, corsOrigins })
+    if (adminConnections !== undefined) {
+      admin = create()
+      await admin.register(adminApp, { context })
+      await adminConnections.open(admin)
+    }
     url = await connections.open(fastify)
   } catch (error) {
+    security?.close()
+    await admin?.close()
     await service.close()
     throw error
   }
@@ -103,26 +123,62 @@ export async function serve(configuration: Configuration, options: ServeOptions 
     await setTimeout(configuration.MULTIGATE_DRAIN_DELAY_MS)
     await connections.stop(longestIdle)
     const closing = Promise.all([fastify.close(), connections.ended()])
+    security.close()
     // Clients that have begun to send may finish; none holds up the end by never doing so.
     await Promise.race([closing, setTimeout(longestArrival, undefined, { ref: false })])
     await service.finish()
     await Promise.race([closing, setTimeout(longestDelivery, undefined, { ref: false })])
     fastify.server.closeAllConnections()
     await closing
+    // Metrics are read to the end.
+    await adminConnections?.stop(0)
+    admin?.server.closeAllConnections()
+    await admin?.close()
     await service.close()
     log.info('stopped')
   }
   return {
+    log,
     fastify,
     url,
     loaded,
     started: service.started,
     metrics: service.metrics,
     registry: service.registry,
+    access: security.access,
     unreadyReasons: service.unreadyReasons,
     close: () => {
       closed ??= close()
       return closed
     },
   }
+}
+
+interface HttpServerOptions {
+  log: Logger
+  requestLog: RequestLog | undefined
+  tls: Tls | undefined
+  metrics: Metrics
+}
+
+/** A Fastify instance on an HTTP or HTTPS server, within the bounds on connections. */
+function createHttpServer(configuration: Configuration, { log, requestLog, tls, metrics }: HttpServerOptions) {
+  const options = {
+    ...serverOptions({ maxBodyBytes: configuration.MULTIGATE_MAX_BODY_BYTES, requestLog }),
+    loggerInstance: log as FastifyBaseLogger,
+  }
+  // Fastify has a type of its own for instances on HTTPS.
+  const fastify = Fastify((tls === undefined ? options : { ...options, https: tls.options }) as FastifyServerOptions)
+  const { server } = fastify
+  tls?.follow(server)
+  server.maxConnections = configuration.MULTIGATE_MAX_CONNECTIONS
+  surviveAcceptErrors(server, log, systemClock.now)
+  server.on('drop', () => metrics.connectionRefused())
+  return fastify
+}
+
+function adminPortOf(configuration: Configuration): ConnectionSource | undefined {
+  const { MULTIGATE_ADMIN_PORT, MULTIGATE_ADMIN_HOST, MULTIGATE_HOST } = configuration
+  if (MULTIGATE_ADMIN_PORT === 0) return undefined
+  return listenOn(MULTIGATE_ADMIN_HOST || MULTIGATE_HOST, MULTIGATE_ADMIN_PORT, 'administration at')
 }

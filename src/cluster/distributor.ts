@@ -1,12 +1,18 @@
 import type { Socket } from 'node:net'
 
+/** A connection, and the port that it came to. */
+export interface Connection {
+  socket: Socket
+  port: 'main' | 'admin'
+}
+
 /** A process that can be given connections. */
 export interface ConnectionReceiver {
   /** The required models are loaded. */
   ready: boolean
   /** It stops: it takes what it has been given, and no more. */
   leaving: boolean
-  give(socket: Socket): void
+  give(connection: Connection): void
 }
 
 /** Most connections handed to a process that it has not confirmed: these wait if it hangs. */
@@ -19,8 +25,8 @@ const mostPending = 4
  */
 export class Distributor {
   /** In the order of their turns, with what each has not yet taken, oldest first. */
-  #takers = new Map<ConnectionReceiver, Socket[]>()
-  #waiting: Socket[] = []
+  #takers = new Map<ConnectionReceiver, Connection[]>()
+  #waiting: Connection[] = []
 
   add(taker: ConnectionReceiver): void {
     this.#takers.set(taker, [])
@@ -35,14 +41,14 @@ export class Distributor {
     this.update()
   }
 
-  distribute(socket: Socket): void {
-    this.#waiting.push(socket)
+  distribute(connection: Connection): void {
+    this.#waiting.push(connection)
     this.update()
   }
 
   /** The oldest that it was given is its own from now on. */
   taken(taker: ConnectionReceiver): void {
-    this.#takers.get(taker)?.shift()?.destroy()
+    this.#takers.get(taker)?.shift()?.socket.destroy()
     this.update()
   }
 
@@ -54,7 +60,7 @@ export class Distributor {
   /** Gives all that waits, however much they have to take; where there is nobody, it is closed. */
   flush(): void {
     this.#give(Number.POSITIVE_INFINITY)
-    for (const socket of this.#waiting.splice(0)) socket.destroy()
+    for (const { socket } of this.#waiting.splice(0)) socket.destroy()
   }
 
   #give(most: number): void {
@@ -62,16 +68,16 @@ export class Distributor {
       const next = this.#next(most)
       if (next === undefined) return
       const [taker, pending] = next
-      const socket = this.#waiting.shift()!
+      const connection = this.#waiting.shift()!
       // Its turn comes again after all others'.
       this.#takers.delete(taker)
       this.#takers.set(taker, pending)
-      pending.push(socket)
-      taker.give(socket)
+      pending.push(connection)
+      taker.give(connection)
     }
   }
 
-  #next(most: number): [ConnectionReceiver, Socket[]] | undefined {
+  #next(most: number): [ConnectionReceiver, Connection[]] | undefined {
     const all = [...this.#takers].filter(([taker]) => !taker.leaving)
     const ready = all.filter(([taker]) => taker.ready)
     return (ready.length > 0 ? ready : all).find(([, pending]) => pending.length < most)

@@ -13,6 +13,8 @@ export interface GroupOptions {
   configuration: Configuration
   /** Where the service listens. */
   url: string
+  /** Where administration listens, if it has a port of its own. */
+  adminUrl: string | undefined
   log: {
     info(details: object, message: string): void
     error(details: object, message: string): void
@@ -136,11 +138,11 @@ export class Group {
   }
 
   #spawn(place: ProcessSlot): void {
-    const { configuration, url } = this.#options
+    const { configuration, url, adminUrl } = this.#options
     const unloaded = this.#models.unloaded
     // The primary process has looked for the folder: one that replaces another starts, wherever a volume is meanwhile.
     const share = { ...shareOf(configuration), MULTIGATE_WAIT_FOR_MODELS: configuration.MULTIGATE_POLL_SECONDS > 0 }
-    const start = { configuration: share, url, started: this.#wasReady, unloaded }
+    const start = { configuration: share, url, adminUrl, started: this.#wasReady, unloaded }
     const member = new ServerProcess(start, this.#events)
     place.member = member
     member.ended.then((how) => this.#ended(place, member, how))
@@ -174,6 +176,9 @@ export class Group {
     reasons: () => this.unreadyReasons(),
     statistics: () => this.statistics(),
     change: (change) => this.#models.change(change, () => this.#members()),
+    usage: (member, usage) => {
+      for (const other of this.#members()) if (other !== member) other.addUsage(usage)
+    },
   }
 
   #ended(place: ProcessSlot, member: ServerProcess, how: number | string): void {

@@ -1,14 +1,15 @@
 import type { ModelErrorCode } from '../model/base/errors.ts'
 import type { Configuration } from '../schemas/configuration.ts'
+import type { Usage } from '../server/security/rate-limits.ts'
 
 /*
- * primary → child: `start` (Start), `connection` (with its socket), `started` (all were ready once), `drain` (all stop),
- *   `closed` (no more connections come); asks `metrics` (Snapshot), `reasons` (string[], why it isn't ready),
+ * primary → child: `start` (Start), `connection` (its port, with its socket), `started` (all were ready once), `drain` (all stop),
+ *   `closed` (no more connections come), `usage` (KeyUsage, in other processes); asks `metrics` (Snapshot), `reasons` (string[], why it isn't ready),
  *   `statistics` (InferStatistics[]), `change` (ModelChange → Refusal or nothing).
  * child → primary: `serving` (can be given connections), `ready` (it is, or was when all were loaded or had failed: not yet),
  *   `loaded` (its models are, or have failed), `taken` (the oldest
  *   connection that it was given), `failed` (a reason: it can't start), `stop` (a signal: all are to stop), `leave` (it
- *   stops alone); asks `metrics` (string, of all processes), `reasons` (string[], of all processes), `statistics`
+ *   stops alone), `usage` (KeyUsage, since it last said); asks `metrics` (string, of all processes), `reasons` (string[], of all processes), `statistics`
  *   (InferStatistics[], of all processes), `change` (ModelChange, in all processes → Refusal or nothing).
  */
 
@@ -17,11 +18,19 @@ export interface Start {
   configuration: Configuration
   /** Where the service listens. */
   url: string
+  /** Where administration listens, if it has a port of its own. */
+  adminUrl: string | undefined
   /** Whether all processes were ready once. */
   started: boolean
   /** Models that were unloaded on demand. */
   unloaded: string[]
 }
+
+/** What keys have used, by their ids. */
+export type KeyUsage = ReadonlyMap<string, Usage>
+
+/** How often processes tell each other, ms. */
+export const usageInterval = 100
 
 /** Why a model was not loaded or unloaded. */
 export interface Refusal {

@@ -1,11 +1,12 @@
 import { once } from 'node:events'
-import { type AddressInfo, createServer, Server } from 'node:net'
+import { type AddressInfo, createServer, Server, type Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { createLogger } from '../app/logging.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import { surviveAcceptErrors } from '../server/overload/accept-errors.ts'
 import { acceptWaiting } from '../server/overload/stop-listening.ts'
+import type { Connection } from './distributor.ts'
 import { Group } from './group.ts'
 
 export interface Primary {
@@ -29,28 +30,31 @@ export async function startPrimary(
   onStop: (closing: Promise<void>) => void,
 ): Promise<Primary> {
   const log = createLogger(configuration)
-  const server = createServer({ pauseOnConnect: true, noDelay: true })
-  server.listen(configuration.MULTIGATE_PORT, configuration.MULTIGATE_HOST)
-  await once(server, 'listening')
-  surviveAcceptErrors(server, log, () => performance.now())
-  const address = server.address() as AddressInfo
-  const url = urlOf(address)
-  // Those that wait for a process: others are its own.
-  server.maxConnections = configuration.MULTIGATE_MAX_CONNECTIONS
+  const { MULTIGATE_ADMIN_PORT: adminPort, MULTIGATE_HOST: host, MULTIGATE_ADMIN_HOST } = configuration
+  const server = await listenAt(configuration.MULTIGATE_PORT, host, configuration, log)
+  const admin =
+    adminPort === 0 ? undefined : await listenAt(adminPort, MULTIGATE_ADMIN_HOST || host, configuration, log)
+  const scheme = configuration.MULTIGATE_TLS_CERT === '' ? 'http' : 'https'
+  const url = urlOf(server, scheme)
+  const adminUrl = admin && urlOf(admin, scheme)
   log.info({ processes: configuration.MULTIGATE_PROCESSES }, `listening at ${url}`)
+  if (adminUrl !== undefined) log.info(`administration at ${adminUrl}`)
 
   const group = new Group({
     configuration,
     url,
+    adminUrl,
     log,
     onStop: () => {
       if (closing === undefined) onStop(close())
     },
   })
-  server.on('connection', (socket) => {
+  const distribute = (port: Connection['port']) => (socket: Socket) => {
     socket.on('error', () => undefined)
-    group.distributor.distribute(socket)
-  })
+    group.distributor.distribute({ socket, port })
+  }
+  server.on('connection', distribute('main'))
+  admin?.on('connection', distribute('admin'))
 
   let closing: Promise<void> | undefined
   function close(): Promise<void> {
@@ -63,6 +67,7 @@ export async function startPrimary(
     await setTimeout(configuration.MULTIGATE_DRAIN_DELAY_MS)
     await acceptWaiting(server)
     Server.prototype.close.call(server)
+    if (admin !== undefined) Server.prototype.close.call(admin)
     await group.end()
     log.info('all processes stopped')
   }
@@ -71,14 +76,26 @@ export async function startPrimary(
     await group.start()
   } catch (error) {
     server.close()
+    admin?.close()
     group.kill()
     throw error
   }
   return { log, close, kill: () => group.kill() }
 }
 
+async function listenAt(port: number, host: string, configuration: Configuration, log: Logger): Promise<Server> {
+  const server = createServer({ pauseOnConnect: true, noDelay: true })
+  server.listen(port, host)
+  await once(server, 'listening')
+  surviveAcceptErrors(server, log, () => performance.now())
+  // Those that wait for a process: others are its own.
+  server.maxConnections = configuration.MULTIGATE_MAX_CONNECTIONS
+  return server
+}
+
 /** Where a browser on this machine finds it. */
-function urlOf({ address, port, family }: AddressInfo): string {
+function urlOf(server: Server, scheme: string): string {
+  const { address, port, family } = server.address() as AddressInfo
   const host = { '0.0.0.0': '127.0.0.1', '::': '::1' }[address] ?? address
-  return `http://${family === 'IPv6' ? `[${host}]` : host}:${port}`
+  return `${scheme}://${family === 'IPv6' ? `[${host}]` : host}:${port}`
 }

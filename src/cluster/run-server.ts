@@ -1,15 +1,18 @@
 import { resolve } from 'node:path'
 import closeWithGrace from 'close-with-grace'
+import { checkAccess, openToAll } from '../app/check-access.ts'
 import { checkModelsFolder } from '../app/models-folder.ts'
 import { graceOf } from '../app/shutdown.ts'
 import { failStart, type Start } from '../app/start.ts'
 import { collectSeldom } from '../app/v8-flags.ts'
 import { type ConfigurationFlags, type ReadConfiguration, readConfiguration } from '../config/configuration.ts'
+import type { Configuration } from '../schemas/configuration.ts'
 
 /** Serves until a signal says stop. A server that can't start says why and ends the process with 1. */
 export async function runServer(flags: ConfigurationFlags, start?: Start): Promise<void> {
   try {
     const read = readConfiguration(process.env, flags)
+    checkAccess(read.configuration)
     await (read.configuration.MULTIGATE_PROCESSES > 1 ? runSeveral(read, start) : runOne(read, start))
   } catch (error) {
     failStart(error)
@@ -20,8 +23,8 @@ async function runOne({ configuration, unknown }: ReadConfiguration, start: Star
   collectSeldom()
   const { serve } = await import('../app/listen.ts')
   const server = await serve(configuration)
-  const { log } = server.fastify
-  for (const name of unknown) log.warn(unknownSetting(name))
+  const { log } = server
+  warn(log, configuration, unknown)
   start?.over()
   closeWithGrace({ ...graceOf(configuration), logger: log }, async ({ err }) => {
     if (err) log.error({ err }, 'stopping after an unforeseen error')
@@ -43,7 +46,7 @@ async function runSeveral({ configuration, unknown }: ReadConfiguration, start: 
     )
   })
   const { log } = primary
-  for (const name of unknown) log.warn(unknownSetting(name))
+  warn(log, configuration, unknown)
   start?.over()
   closeWithGrace(
     {
@@ -65,4 +68,9 @@ async function runSeveral({ configuration, unknown }: ReadConfiguration, start: 
   )
 }
 
-const unknownSetting = (name: string) => `${name} is not a setting of multigate; see multigate serve --help`
+/** Warns once at startup, whatever the number of processes. */
+function warn(log: { warn(message: string): void }, configuration: Configuration, unknown: readonly string[]): void {
+  for (const name of unknown) log.warn(`${name} is not a setting of multigate; see multigate serve --help`)
+  const open = openToAll(configuration)
+  if (open !== undefined) log.warn(open)
+}

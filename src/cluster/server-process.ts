@@ -1,12 +1,11 @@
 import { type ChildProcess, fork } from 'node:child_process'
-import type { Socket } from 'node:net'
 import { serverArgv } from '../app/v8-flags.ts'
 import { reasonOf } from '../model/base/errors.ts'
 import type { InferStatistics } from '../schemas/infer-model.ts'
 import type { ModelChange } from '../server/request/siblings.ts'
 import { type Channel, createChannel } from './channel.ts'
-import type { ConnectionReceiver } from './distributor.ts'
-import { longestAnswer, type Refusal, type Start } from './messages.ts'
+import type { Connection, ConnectionReceiver } from './distributor.ts'
+import { type KeyUsage, longestAnswer, type Refusal, type Start } from './messages.ts'
 import type { Snapshot } from './totals.ts'
 
 /** Requests and events of a serving process, for the primary. */
@@ -26,6 +25,8 @@ export interface MemberEvents {
   reasons(): Promise<string[]>
   statistics(): Promise<InferStatistics[]>
   change(change: ModelChange): Promise<Refusal | undefined>
+  /** What keys have used there. */
+  usage(member: ServerProcess, usage: KeyUsage): void
 }
 
 /** A process that serves, as the primary one sees it. */
@@ -81,14 +82,20 @@ export class ServerProcess implements ConnectionReceiver {
       reasons: () => events.reasons(),
       statistics: () => events.statistics(),
       change: (change: ModelChange) => events.change(change),
+      usage: (usage: KeyUsage) => events.usage(this, usage),
     })
     // Under `node --watch` the child reports the files that it has read.
     if (process.env.WATCH_REPORT_DEPENDENCIES) child.on('message', (message) => process.send?.(message))
     this.#channel.tell('start', start)
   }
 
-  give(socket: Socket): void {
-    this.#channel.tell('connection', undefined, socket)
+  give({ socket, port }: Connection): void {
+    this.#channel.tell('connection', port, socket)
+  }
+
+  /** What keys have used in another process. */
+  addUsage(usage: KeyUsage): void {
+    this.#channel.tell('usage', usage)
   }
 
   /** `started`: all processes were ready once. `drain`: it is to stop. `closed`: no more connections come. */

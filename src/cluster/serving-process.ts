@@ -9,8 +9,9 @@ import type { InferStatistics } from '../schemas/infer-model.ts'
 import { ownStatistics } from '../server/request/own-statistics.ts'
 import type { ModelChange, Siblings } from '../server/request/siblings.ts'
 import { type Channel, createChannel } from './channel.ts'
+import type { Connection } from './distributor.ts'
 import { createGivenConnections, type GivenConnections } from './inherited-connections.ts'
-import { longestAnswer, type Refusal, type Start } from './messages.ts'
+import { type KeyUsage, longestAnswer, type Refusal, type Start, usageInterval } from './messages.ts'
 
 /*
  * A process of several that serve: started by the primary one, which gives it its configuration and its connections, and
@@ -24,6 +25,7 @@ const serving = new Promise<RunningServer>((resolve) => {
   onServing = resolve
 })
 let connections: GivenConnections | undefined
+let adminConnections: GivenConnections | undefined
 let beginning: Beginning | undefined
 let started = false
 /** Longest time that stopping takes, ms. */
@@ -41,8 +43,8 @@ const channel: Channel = createChannel(process, {
       // The primary ends the process after this message.
     })
   },
-  connection: (_, socket) => {
-    connections?.give(socket)
+  connection: (port: Connection['port'], socket) => {
+    ;(port === 'admin' ? adminConnections : connections)?.give(socket)
     channel.tell('taken')
   },
   started: () => {
@@ -52,21 +54,27 @@ const channel: Channel = createChannel(process, {
   reasons: () => server?.unreadyReasons(),
   statistics: () => (server === undefined ? [] : ownStatistics(server)),
   change,
+  usage: (usage: KeyUsage) => {
+    const guard = server?.access?.guard
+    guard?.limits.addUsage(usage, guard.keys)
+  },
   drain: stop,
-  closed: () => connections?.close(),
+  closed: noMoreConnections,
 })
 
 process.once('disconnect', () => {
-  connections?.close()
+  noMoreConnections()
   stop()
 })
 
-async function start({ configuration, url, started: before, unloaded }: Start): Promise<void> {
+async function start({ configuration, url, adminUrl, started: before, unloaded }: Start): Promise<void> {
   started ||= before
   collectSeldom()
   const given = createGivenConnections(url)
-  const running = await serve(configuration, { connections: given, peers, unloaded })
+  const givenAdmin = adminUrl === undefined ? undefined : createGivenConnections(adminUrl)
+  const running = await serve(configuration, { connections: given, adminConnections: givenAdmin, peers, unloaded })
   connections = given
+  adminConnections = givenAdmin
   server = running
   onServing(running)
   longest = longestStop(configuration)
@@ -77,11 +85,26 @@ async function start({ configuration, url, started: before, unloaded }: Start): 
     channel.tell(err ? 'leave' : 'stop')
     await running.close()
   })
+  reportUsage(running)
   channel.tell('serving')
   await running.started
   channel.tell('ready')
   await running.loaded
   channel.tell('loaded')
+}
+
+function noMoreConnections(): void {
+  connections?.close()
+  adminConnections?.close()
+}
+
+/** So that all processes together keep to the limits of keys. */
+function reportUsage({ access }: RunningServer): void {
+  if (access === undefined) return
+  setInterval(() => {
+    const usage = access.guard.limits.takeUsage()
+    if (usage.size > 0) channel.tell('usage', usage)
+  }, usageInterval).unref()
 }
 
 /** Here alone; one that is still starting does it when it serves. */

@@ -157,7 +157,46 @@ export const Configuration = Type.Object({
   }),
   MULTIGATE_ADMIN: Type.Boolean({
     default: false,
-    description: 'Let clients load and unload models on demand (`/v2/repository`)',
+    description:
+      'Let clients load and unload models on demand (`/v2/repository`); on an address other than loopback this needs `MULTIGATE_KEYS` or `MULTIGATE_ADMIN_PORT`',
+  }),
+  MULTIGATE_ADMIN_PORT: Type.Integer({
+    minimum: 0,
+    maximum: 65535,
+    default: 0,
+    description:
+      'A port of its own for administration and metrics, which the main port then no longer serves; it asks for no key; 0 turns it off',
+  }),
+  MULTIGATE_ADMIN_HOST: Type.String({
+    default: '',
+    description: 'Address of the administration port; when empty, that of `MULTIGATE_HOST`',
+  }),
+  MULTIGATE_KEYS: Type.String({
+    default: '',
+    description: 'File of keys (`multigate keys create`), read again when it changes; when empty, clients need no key',
+  }),
+  MULTIGATE_OPEN: Type.String({
+    default: 'probes,docs',
+    description: 'Comma-separated parts that need no key where there are keys: `probes`, `docs`, `metrics`, `predict`',
+  }),
+  MULTIGATE_TLS_CERT: Type.String({
+    default: '',
+    description:
+      'File of the certificate chain (PEM), read again when it changes; when empty, connections are not encrypted',
+  }),
+  MULTIGATE_TLS_KEY: Type.String({
+    default: '',
+    description: "File of the certificate's private key (PEM), read again when it changes",
+  }),
+  MULTIGATE_TLS_CLIENT_CA: Type.String({
+    default: '',
+    description:
+      'File of certificate authorities (PEM): clients must present a certificate of one of them (mutual TLS); when empty, they need none',
+  }),
+  MULTIGATE_CORS_ORIGINS: Type.String({
+    default: '',
+    description:
+      'Comma-separated origins whose pages may read responses, such as `https://ads.example.com`; when empty, none',
   }),
   MULTIGATE_LOG_LEVEL: Type.Union(
     [

@@ -14,6 +14,7 @@ export type ProblemCode = Static<typeof ProblemCode>
 export const ProblemCode = Type.Union(
   [
     Type.Literal('INVALID_REQUEST'),
+    Type.Literal('UNAUTHORIZED'),
     Type.Literal('FORBIDDEN'),
     Type.Literal('NOT_FOUND'),
     Type.Literal('MODEL_NOT_FOUND'),
@@ -23,6 +24,7 @@ export const ProblemCode = Type.Union(
     Type.Literal('BODY_TOO_LARGE'),
     Type.Literal('UNSUPPORTED_MEDIA_TYPE'),
     Type.Literal('QUEUE_FULL'),
+    Type.Literal('RATE_LIMITED'),
     Type.Literal('MODEL_FAILED'),
     Type.Literal('INTERNAL'),
     Type.Literal('NOT_READY'),

@@ -8,6 +8,8 @@ import { pipelining } from './overload/pipelining.ts'
 import { unreadAnswers } from './overload/unread-answers.ts'
 import { draining } from './plugins/draining.ts'
 import { openapi } from './plugins/openapi.ts'
+import { components } from './plugins/openapi-components.ts'
+import { documentSchemas } from './plugins/openapi-schemas.ts'
 import { requestId, requestIdOf, traceLogger } from './plugins/request-id.ts'
 import { strictHttp } from './plugins/strict-http.ts'
 import { inferRoutes } from './protocols/open-inference/infer.ts'
@@ -22,19 +24,24 @@ import { admittedRequest } from './request/prediction-route.ts'
 import { type RequestLog, requestLogging } from './request/request-log.ts'
 import { fieldValuesRoutes } from './routes/field-values.ts'
 import { modelRoutes } from './routes/models.ts'
-import { operationRoutes } from './routes/operation.ts'
+import { metricsRoutes, probeRoutes } from './routes/operation.ts'
+import { guarded } from './security/guarded.ts'
 
 export interface AppOptions {
   context: ServerContext
   /** Version of multigate, for the OpenAPI document. */
   version: string
+  /** Administration and metrics have a port of their own; default: false. */
+  adminApart?: boolean
+  /** Origins whose pages may read responses; default: none. */
+  corsOrigins?: readonly string[]
 }
 
 /**
  * The whole HTTP interface as a Fastify plugin; it never listens. All that it sets up holds for its own routes alone.
  */
 export async function app(fastify: FastifyInstance, options: AppOptions): Promise<void> {
-  const { version } = options
+  const { version, adminApart = false, corsOrigins = [] } = options
   // An application around this one may compress and decompress itself.
   const hostCompresses = fastify.hasReplyDecorator('compress')
   const context = hostCompresses ? options.context : { ...options.context, decoders: createDecoders() }
@@ -46,6 +53,14 @@ export async function app(fastify: FastifyInstance, options: AppOptions): Promis
   await fastify.register(requestId)
   await fastify.register(strictHttp)
   await fastify.register(draining, { drain: context.drain })
+  if (corsOrigins.length > 0) {
+    const { cors } = await import('./security/cors.ts')
+    await fastify.register(cors, { origins: corsOrigins })
+  }
+  if (context.access !== undefined) {
+    const { guard, metrics } = context.access
+    await fastify.register(guarded, { guard, onDenied: metrics.denied })
+  }
   // Routes with large responses ask for compression.
   if (!hostCompresses) await fastify.register(compress, { globalCompression: false, globalDecompression: false })
   await fastify.register(unreadAnswers, { answers: context.answers, onGivenUp: () => context.metrics.shed('unread') })
@@ -58,10 +73,24 @@ export async function app(fastify: FastifyInstance, options: AppOptions): Promis
   await fastify.register(servingRoutes, { context })
   await fastify.register(servingMetadataRoutes, { context })
   await fastify.register(inferModelRoutes, { context })
-  await fastify.register(inferRepositoryRoutes, { context })
   await fastify.register(modelRoutes, { context })
   await fastify.register(fieldValuesRoutes, { context })
-  await fastify.register(operationRoutes, { context })
+  await fastify.register(probeRoutes, { context })
+  if (adminApart) return
+  await fastify.register(inferRepositoryRoutes, { context })
+  await fastify.register(metricsRoutes, { context })
+}
+
+/** What the administration port serves: administration, metrics and probes. It asks for no key. */
+export async function adminApp(fastify: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
+  fastify.setSerializerCompiler(() => JSON.stringify)
+  await fastify.register(problems)
+  await fastify.register(requestId)
+  await fastify.register(strictHttp)
+  for (const schema of Object.values(documentSchemas(components))) fastify.addSchema(schema)
+  await fastify.register(probeRoutes, { context })
+  await fastify.register(inferRepositoryRoutes, { context: { ...context, decoders: createDecoders(), admin: true } })
+  await fastify.register(metricsRoutes, { context })
 }
 
 /** Options of the Fastify instance that `app` belongs into. */

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import t from 'tap'
-import { Distributor } from '../../src/cluster/distributor.ts'
+import { type Connection, Distributor } from '../../src/cluster/distributor.ts'
 
 interface FakeSocket {
   id: number
@@ -14,7 +14,7 @@ function start() {
     ready,
     leaving: false,
     given: [] as FakeSocket[],
-    give(socket: Socket) {
+    give({ socket }: Connection) {
       this.given.push(socket as unknown as FakeSocket)
     },
   })
@@ -26,7 +26,7 @@ function start() {
         this.destroyed = true
       },
     }
-    distributor.distribute(socket as unknown as Socket)
+    distributor.distribute({ socket: socket as unknown as Socket, port: 'main' })
     return socket
   }
   return { distributor, taker, connect }

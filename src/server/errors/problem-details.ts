@@ -6,6 +6,7 @@ import type { ProblemCode, ProblemDetails, ProblemItem } from '../../schemas/pro
 /** What each code means on the wire. The one place where a code becomes an HTTP status. */
 export const problemTable: Record<ProblemCode, { status: number; title: string }> = {
   INVALID_REQUEST: { status: 400, title: 'The request is invalid' },
+  UNAUTHORIZED: { status: 401, title: 'A key is needed' },
   FORBIDDEN: { status: 403, title: 'The request is not allowed here' },
   NOT_FOUND: { status: 404, title: 'There is nothing at this path' },
   MODEL_NOT_FOUND: { status: 404, title: 'There is no such model' },
@@ -15,6 +16,7 @@ export const problemTable: Record<ProblemCode, { status: number; title: string }
   BODY_TOO_LARGE: { status: 413, title: 'The body is too large' },
   UNSUPPORTED_MEDIA_TYPE: { status: 415, title: 'The body has a type or encoding that is not understood' },
   QUEUE_FULL: { status: 429, title: 'The server is overloaded' },
+  RATE_LIMITED: { status: 429, title: 'The key has used up its limit' },
   MODEL_FAILED: { status: 500, title: 'The model failed' },
   INTERNAL: { status: 500, title: 'Something unforeseen happened' },
   NOT_READY: { status: 503, title: 'The model is not ready' },

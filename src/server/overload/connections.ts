@@ -11,13 +11,13 @@ export interface ConnectionSource {
   ended(): Promise<void>
 }
 
-/** A port of the server's own. `open` throws where it can't be listened on. */
-export function listenOn(host: string, port: number): ConnectionSource {
+/** A port of the server's own; `what` begins its log line. `open` throws where it can't be listened on. */
+export function listenOn(host: string, port: number, what = 'listening at'): ConnectionSource {
   let fastify: FastifyInstance
   return {
     open(instance) {
       fastify = instance
-      return fastify.listen({ host, port, listenTextResolver: (address) => `listening at ${address}` })
+      return fastify.listen({ host, port, listenTextResolver: (address) => `${what} ${address}` })
     },
     stop: (longest) => stopListening(fastify.server, longest),
     async ended() {

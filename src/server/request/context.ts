@@ -6,6 +6,7 @@ import type { Metrics } from '../metrics/metrics.ts'
 import type { Admission } from '../overload/admission.ts'
 import type { PendingBytes } from '../overload/pending-bytes.ts'
 import type { Drain } from '../plugins/draining.ts'
+import type { Access } from './access.ts'
 import type { RequestLog } from './request-log.ts'
 import type { Siblings } from './siblings.ts'
 
@@ -26,6 +27,8 @@ export interface ServerContext {
   decoders?: Decoders | undefined
   /** Of answers that are being sent. */
   answers: PendingBytes
+  /** Undefined where clients need no keys. */
+  access?: Access | undefined
   /** Whether models may be loaded and unloaded on demand. */
   admin: boolean
   /** Undefined where requests are not logged. */

@@ -2,12 +2,14 @@ import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import { ModelError, reasonOf } from '../../model/base/errors.ts'
 import type { PredictionTable } from '../../model/contracts/prediction.ts'
 import type { LoadedModel, PendingPrediction } from '../../model/prediction/contract.ts'
-import type { Lease } from '../../model/registry/registry.ts'
+import type { Lease, Registry } from '../../model/registry/registry.ts'
 import { contentCoding } from '../body/decoders.ts'
 import type { BodyOptions } from '../body/raw-body.ts'
 import { sendProblem } from '../errors/error-handler.ts'
 import { problemDetails, toProblem } from '../errors/problem-details.ts'
 import type { AdmittedEntry } from '../overload/admission.ts'
+import { keyOf } from '../security/guarded.ts'
+import { viewFor } from '../security/model-view.ts'
 import type { ServerContext } from './context.ts'
 
 /*
@@ -91,17 +93,19 @@ export function predictionRoute({
  * clock; `encode` writes what the model answers.
  */
 export async function answerPrediction<T>(
-  { metrics, registry, clock, requestLog }: ServerContext,
+  { metrics, registry, clock, requestLog, access }: ServerContext,
   request: FastifyRequest,
   reply: FastifyReply,
   start: (
-    acquire: (...version: Parameters<typeof registry.acquire>) => LoadedModel,
+    acquire: (...version: Parameters<Registry['acquire']>) => LoadedModel,
     arrived: number,
   ) => PendingPrediction | Promise<PendingPrediction>,
   encode: (model: LoadedModel, table: PredictionTable) => T,
 ): Promise<T> {
   const own = request[admittedRequest]!
   own.handled = true
+  const key = access && keyOf(request)
+  const models = viewFor(registry, key)
   let lease: Lease | undefined
   let outcome = 'ok'
   let began = clock.now()
@@ -109,13 +113,14 @@ export async function answerPrediction<T>(
     let pending: PendingPrediction
     try {
       const started = start((...version) => {
-        lease = registry.acquire(...version)
+        lease = models.acquire(...version)
         return requestLog?.watch(request, lease.model) ?? lease.model
       }, own.ticket.arrived)
       // A large body is read elsewhere: it keeps no other request waiting.
       if (started instanceof Promise) began = Number.POSITIVE_INFINITY
       pending = started instanceof Promise ? await started : started
       own.pending = pending
+      if (key !== undefined) access?.guard.limits.rows(key, pending.rows)
       // The client left while a large body was read; the prediction was not cancelled.
       if (reply.raw.destroyed) pending.cancel()
     } finally {
@@ -125,6 +130,7 @@ export async function answerPrediction<T>(
     metrics.encoded(model, pending.rows, pending.encodeSeconds)
     const table = await pending.table
     metrics.predicted(model, table)
+    if (key !== undefined) access?.metrics.answered(key, pending.rows)
     const computed = clock.now()
     const answer = encode(model, table)
     metrics.written(model, (clock.now() - computed) / 1000)

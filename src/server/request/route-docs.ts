@@ -33,12 +33,15 @@ export const json = (name: string, description: string, value: unknown) => ({
 /** Why a prediction is refused, whatever the protocol. */
 export const predictionErrors: ProblemCode[] = [
   'INVALID_REQUEST',
+  'UNAUTHORIZED',
+  'FORBIDDEN',
   'MODEL_NOT_FOUND',
   'VERSION_NOT_FOUND',
   'TOO_MANY_ROWS',
   'BODY_TOO_LARGE',
   'UNSUPPORTED_MEDIA_TYPE',
   'QUEUE_FULL',
+  'RATE_LIMITED',
   'MODEL_FAILED',
   'INTERNAL',
   'NOT_READY',

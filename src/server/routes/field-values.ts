@@ -8,6 +8,8 @@ import { type QuerySchema, queryCompiler } from '../plugins/query.ts'
 import { askModel } from '../protocols/open-inference/infer-metadata.ts'
 import type { ServerContext } from '../request/context.ts'
 import { json, ofField } from '../request/route-docs.ts'
+import { keyOf } from '../security/guarded.ts'
+import { viewFor } from '../security/model-view.ts'
 import { fieldValuesExample } from './models-docs.ts'
 
 const page = {
@@ -51,8 +53,13 @@ export async function fieldValuesRoutes(app: FastifyInstance, { context }: { con
       },
     },
     validatorCompiler: queryCompiler,
-    handler: async ({ params, query: { offset, limit } }, reply): Promise<FieldValues | FastifyReply> =>
-      askModel(context.registry, { model: params.model }, ({ manifest: { name, version, features } }) => {
+    handler: async (request, reply): Promise<FieldValues | FastifyReply> =>
+      askModel(viewFor(context.registry, keyOf(request)), { model: request.params.model }, ({ manifest }) => {
+        const {
+          params,
+          query: { offset, limit },
+        } = request
+        const { name, version, features } = manifest
         const field = features.find((candidate) => candidate.name === params.field)
         if (field?.kind !== 'vocabulary') {
           const names = features.map((feature) => feature.name)

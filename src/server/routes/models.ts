@@ -5,6 +5,8 @@ import type { ModelDetails, ModelList } from '../../schemas/models.ts'
 import { problemResponses } from '../plugins/openapi-errors.ts'
 import type { ServerContext } from '../request/context.ts'
 import { json, ofModel } from '../request/route-docs.ts'
+import { keyOf } from '../security/guarded.ts'
+import { viewFor } from '../security/model-view.ts'
 import { describeFields } from './describe-fields.ts'
 import { exampleOf } from './example.ts'
 import { modelDetailsExample, modelListExample } from './models-docs.ts'
@@ -25,7 +27,7 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
         ...problemResponses('INTERNAL'),
       },
     },
-    handler: async (): Promise<ModelList> => ({ models: registry.list() }),
+    handler: async (request): Promise<ModelList> => ({ models: viewFor(registry, keyOf(request)).list() }),
   })
 
   app.route<{ Params: { model: string } }>({
@@ -43,7 +45,8 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
     },
     handler: async (request): Promise<ModelDetails> => {
       const { model: name } = request.params
-      const known = registry.list()
+      const models = viewFor(registry, keyOf(request))
+      const known = models.list()
       const status = known.find((candidate) => candidate.name === name)
       if (status === undefined)
         throw noModel(
@@ -52,7 +55,7 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
         )
       // A model that is not served has only its status.
       const answering = status.default_version
-      const live = registry.live().find((entry) => entry.name === name && entry.version === answering)
+      const live = models.live().find((entry) => entry.name === name && entry.version === answering)
       return { ...status, ...(live ? describeModel(live.model, app.prefix) : {}) } as ModelDetails
     },
   })

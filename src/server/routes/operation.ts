@@ -5,11 +5,8 @@ import type { ServerContext } from '../request/context.ts'
 import { unreadyReasons } from '../request/readiness.ts'
 import { json } from '../request/route-docs.ts'
 
-/** Probes and metrics. */
-export async function operationRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
-  const { metrics, peers } = context
-  let scrape: Promise<string> | undefined
-  const scrapeAll = async () => (await peers?.metrics()) ?? metrics.registry.metrics()
+/** Probes. */
+export async function probeRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
   const probe = (description: string, value: Probe) => json('Probe', description, value)
 
   app.route({
@@ -47,6 +44,13 @@ export async function operationRoutes(app: FastifyInstance, { context }: { conte
       return { status: 'unavailable', reasons }
     },
   })
+}
+
+/** `GET /metrics`. */
+export async function metricsRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
+  const { metrics, peers } = context
+  let scrape: Promise<string> | undefined
+  const scrapeAll = async () => (await peers?.metrics()) ?? metrics.registry.metrics()
 
   app.route({
     method: 'GET',
@@ -65,7 +69,7 @@ export async function operationRoutes(app: FastifyInstance, { context }: { conte
             },
           },
         },
-        ...problemResponses('INTERNAL'),
+        ...problemResponses('UNAUTHORIZED', 'FORBIDDEN', 'RATE_LIMITED', 'INTERNAL'),
       },
     },
     handler: async (_, reply) => {

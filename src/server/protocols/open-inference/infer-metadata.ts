@@ -1,10 +1,11 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { FieldColumn } from '../../../model/features/layout.ts'
 import type { LoadedModel } from '../../../model/prediction/contract.ts'
-import type { Registry } from '../../../model/registry/registry.ts'
 import type { InferLive, InferModel, InferReady, InferServer } from '../../../schemas/infer.ts'
 import type { ServerContext } from '../../request/context.ts'
 import { unreadyReasons } from '../../request/readiness.ts'
+import { keyOf } from '../../security/guarded.ts'
+import { type ModelView, viewFor } from '../../security/model-view.ts'
 import {
   inferLiveSchema,
   inferModelReadySchema,
@@ -53,23 +54,28 @@ export async function inferMetadataRoutes(
     },
   })
 
-  const describe = (asked: AskedModel): InferModel =>
-    askModel(registry, asked, (model) => describeModel(model, versionsOf(asked.model)))
+  const describe = (request: AskingRequest): InferModel =>
+    askModel(viewFor(registry, keyOf(request)), request.params, (model) =>
+      describeModel(model, versionsOf(request.params.model)),
+    )
   const versionsOf = (name: string) =>
     (registry.list().find((model) => model.name === name)?.versions ?? [])
       .filter(({ state }) => state === 'ready')
       .map(({ version }) => version)
-  const ready = (asked: AskedModel): InferReady =>
-    askModel(registry, asked, ({ manifest }) => ({ name: manifest.name, ready: true }))
+  const ready = (request: AskingRequest): InferReady =>
+    askModel(viewFor(registry, keyOf(request)), request.params, ({ manifest }) => ({
+      name: manifest.name,
+      ready: true,
+    }))
 
   for (const [path, modelSchema, readySchema] of [
     ['/v2/models/:model', inferModelSchema, inferModelReadySchema],
     ['/v2/models/:model/versions/:version', inferModelVersionSchema, inferModelVersionReadySchema],
   ] as const) {
-    app.route<{ Params: AskedModel }>({ ...get(path, modelSchema), handler: async ({ params }) => describe(params) })
+    app.route<{ Params: AskedModel }>({ ...get(path, modelSchema), handler: async (request) => describe(request) })
     app.route<{ Params: AskedModel }>({
       ...get(`${path}/ready`, readySchema),
-      handler: async ({ params }) => ready(params),
+      handler: async (request) => ready(request),
     })
   }
 }
@@ -83,13 +89,16 @@ export interface AskedModel {
   version?: string
 }
 
+/** A request whose path names a model. */
+export type AskingRequest = FastifyRequest<{ Params: AskedModel }>
+
 /** What a model that answers says of itself; throws as a request to it would. */
 export function askModel<T>(
-  registry: Registry,
+  models: Pick<ModelView, 'acquire'>,
   { model: name, version }: AskedModel,
   answer: (model: LoadedModel) => T,
 ): T {
-  const { model, release } = registry.acquire(name, version)
+  const { model, release } = models.acquire(name, version)
   try {
     return answer(model)
   } finally {

@@ -4,7 +4,9 @@ import type { Registry } from '../../../model/registry/registry.ts'
 import type { InferConfig, InferStatisticsList } from '../../../schemas/infer-model.ts'
 import type { ServerContext } from '../../request/context.ts'
 import { ownStatistics } from '../../request/own-statistics.ts'
-import { type AskedModel, askModel, datatypeNames, platformOf } from './infer-metadata.ts'
+import { keyOf } from '../../security/guarded.ts'
+import { viewFor } from '../../security/model-view.ts'
+import { type AskedModel, type AskingRequest, askModel, datatypeNames, platformOf } from './infer-metadata.ts'
 import {
   inferAllStatisticsSchema,
   inferConfigSchema,
@@ -19,17 +21,21 @@ export async function inferModelRoutes(app: FastifyInstance, { context }: { cont
   const get = (url: string, schema: object) => ({ method: 'GET', url, schema }) as const
 
   const all = async () => (await peers?.statistics()) ?? ownStatistics(context)
-  const config = (asked: AskedModel) => askModel(registry, asked, (model) => describeConfig(model, registry.mode))
-  async function statistics(asked: AskedModel): Promise<InferStatisticsList> {
-    askModel(registry, asked, () => undefined)
-    const { model, version } = asked
+  const config = (request: AskingRequest) =>
+    askModel(viewFor(registry, keyOf(request)), request.params, (model) => describeConfig(model, registry.mode))
+  async function statistics(request: AskingRequest): Promise<InferStatisticsList> {
+    askModel(viewFor(registry, keyOf(request)), request.params, () => undefined)
+    const { model, version } = request.params
     const stats = (await all()).filter((one) => one.name === model && (version ?? one.version) === one.version)
     return { model_stats: stats }
   }
 
   app.route({
     ...get('/v2/models/stats', inferAllStatisticsSchema),
-    handler: async (): Promise<InferStatisticsList> => ({ model_stats: await all() }),
+    handler: async (request): Promise<InferStatisticsList> => {
+      const models = keyOf(request)?.models
+      return { model_stats: (await all()).filter(({ name }) => models === undefined || models.has(name)) }
+    },
   })
   for (const [path, configSchema, statisticsSchema] of [
     ['/v2/models/:model', inferConfigSchema, inferStatisticsSchema],
@@ -37,11 +43,11 @@ export async function inferModelRoutes(app: FastifyInstance, { context }: { cont
   ] as const) {
     app.route<{ Params: AskedModel }>({
       ...get(`${path}/config`, configSchema),
-      handler: async ({ params }) => config(params),
+      handler: async (request) => config(request),
     })
     app.route<{ Params: AskedModel }>({
       ...get(`${path}/stats`, statisticsSchema),
-      handler: ({ params }) => statistics(params),
+      handler: (request) => statistics(request),
     })
   }
 }

@@ -9,6 +9,8 @@ import type {
   ServingVersionStatus,
 } from '../../../schemas/serving.ts'
 import type { ServerContext } from '../../request/context.ts'
+import { keyOf } from '../../security/guarded.ts'
+import { type ModelView, viewFor } from '../../security/model-view.ts'
 import { find, type ServingParams, servingLabel, servingModel, servingVersion } from './serving.ts'
 import { servingMetadataSchemas, servingModelsSchema, servingStatusSchemas } from './serving-docs.ts'
 import { describeSignatures } from './serving-signatures.ts'
@@ -18,31 +20,33 @@ export async function servingMetadataRoutes(
   app: FastifyInstance,
   { context: { registry } }: { context: ServerContext },
 ): Promise<void> {
-  const get = (url: string, schema: object, answer: (params: ServingParams) => Answer) =>
+  const get = (url: string, schema: object, answer: (params: ServingParams, models: ModelView) => Answer) =>
     app.route<{ Params: ServingParams }>({
       method: 'GET',
       url,
       schema,
       // A string would be given a charset, which not all clients expect.
-      handler: async ({ params }, reply) =>
-        reply.type('application/json').send(Buffer.from(JSON.stringify(answer(params)))),
+      handler: async (request, reply) => {
+        const described = answer(request.params, viewFor(registry, keyOf(request)))
+        return reply.type('application/json').send(Buffer.from(JSON.stringify(described)))
+      },
     })
 
-  const metadata = (params: ServingParams): ServingMetadata => {
-    const { model, release } = find(params, (...asked) => registry.acquire(...asked))
+  const metadata = (params: ServingParams, models: ModelView): ServingMetadata => {
+    const { model, release } = find(params, (...asked) => models.acquire(...asked))
     try {
       return describeSignatures(model)
     } finally {
       release()
     }
   }
-  const status = (params: ServingParams) =>
+  const status = (params: ServingParams, models: ModelView) =>
     describeStatus(
       params,
-      registry.list().find(({ name }) => name === params.model),
+      models.list().find(({ name }) => name === params.model),
     )
 
-  get('/v1/models', servingModelsSchema, () => ({ models: registry.list().map(({ name }) => name) }))
+  get('/v1/models', servingModelsSchema, (_, models) => ({ models: models.list().map(({ name }) => name) }))
   for (const [i, path] of [servingModel, servingVersion, servingLabel].entries()) {
     get(path, servingStatusSchemas[i]!, status)
     get(`${path}/metadata`, servingMetadataSchemas[i]!, metadata)

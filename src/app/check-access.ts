@@ -1,0 +1,39 @@
+import { isIP } from 'node:net'
+import type { Configuration } from '../schemas/configuration.ts'
+import { type Area, openAreas } from '../server/security/areas.ts'
+
+/** Throws an Error that says what to do where administration would be open to everyone who reaches the address. */
+export function checkAccess(configuration: Configuration): void {
+  const { MULTIGATE_ADMIN, MULTIGATE_ADMIN_PORT, MULTIGATE_HOST, MULTIGATE_KEYS } = configuration
+  openAreasOf(configuration)
+  if (!MULTIGATE_ADMIN || MULTIGATE_ADMIN_PORT !== 0 || MULTIGATE_KEYS !== '' || isLoopback(MULTIGATE_HOST)) return
+  throw new Error(
+    `MULTIGATE_ADMIN=true on ${MULTIGATE_HOST} would let everyone who reaches it unload models: set MULTIGATE_KEYS to a file of keys, MULTIGATE_ADMIN_PORT to a port that only administrators reach, or MULTIGATE_HOST to 127.0.0.1`,
+  )
+}
+
+/** What to say once of an address that others may reach, and that asks for nothing; undefined if there is nothing to say. */
+export function openToAll({
+  MULTIGATE_HOST,
+  MULTIGATE_KEYS,
+  MULTIGATE_TLS_CLIENT_CA,
+}: Configuration): string | undefined {
+  if (MULTIGATE_KEYS !== '' || MULTIGATE_TLS_CLIENT_CA !== '' || isLoopback(MULTIGATE_HOST)) return undefined
+  return `everyone who reaches ${MULTIGATE_HOST} can send requests; set MULTIGATE_KEYS to require keys`
+}
+
+/** The areas that need no key. Throws an Error that names one that does not exist. */
+export function openAreasOf({ MULTIGATE_OPEN }: Configuration): ReadonlySet<Area> {
+  const named = MULTIGATE_OPEN.split(',')
+    .map((name) => name.trim())
+    .filter(Boolean)
+  const wrong = named.find((name) => !openAreas.includes(name as Area))
+  if (wrong !== undefined)
+    throw new Error(`MULTIGATE_OPEN has ${JSON.stringify(wrong)}; it may have ${openAreas.join(', ')}`)
+  return new Set(named as Area[])
+}
+
+function isLoopback(host: string): boolean {
+  if (host === 'localhost' || host === '::1') return true
+  return isIP(host) === 4 && host.startsWith('127.')
+}

@@ -1,0 +1,90 @@
+import { createHash, randomBytes, randomUUID } from 'node:crypto'
+import { readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { reasonOf } from '../model/base/errors.ts'
+import { fileProblem } from '../model/base/regular-file.ts'
+import { formatTable } from '../model/base/text-table.ts'
+import type { KeyEntry, KeyFile } from '../schemas/keys.ts'
+import { Keyring } from '../server/security/keyring.ts'
+
+/** Bytes of randomness of a key. */
+const keyBytes = 32
+
+/**
+ * Adds a key, of which the file gets what recognises it; a file that is missing is created, for its owner alone. Rejects where the
+ * id is taken, or where the file can't be read or written.
+ */
+export async function addKey(
+  file: string,
+  entry: Omit<KeyEntry, 'sha256'>,
+): Promise<{ key: string; created: boolean }> {
+  const key = `mg_${randomBytes(keyBytes).toString('base64url')}`
+  const sha256 = createHash('sha256').update(key).digest('hex')
+  const { keys, missing } = await readFileOf(file)
+  if (keys.some(({ id }) => id === entry.id)) throw new Error(`${file} has a key ${entry.id} already; revoke it first`)
+  const { id, ...rest } = entry
+  await write(file, { keys: [...keys, { id, sha256, ...rest }] })
+  return { key, created: missing }
+}
+
+/** Rejects where there is no such key. */
+export async function removeKey(file: string, id: string): Promise<void> {
+  const { keys } = await readFileOf(file, true)
+  const left = keys.filter((entry) => entry.id !== id)
+  if (left.length === keys.length) throw new Error(`${file} has no key ${id}`)
+  await write(file, { keys: left })
+}
+
+/** The keys as a table. */
+export async function describeKeys(file: string, now = Date.now()): Promise<string> {
+  const { keys } = await readFileOf(file, true)
+  if (keys.length === 0) return `${file} has no keys.`
+  const rows = keys.map((key) => [
+    key.id,
+    key.scopes.join(', '),
+    key.models?.join(', ') ?? 'all',
+    String(key.requests_per_second ?? '—'),
+    String(key.rows_per_second ?? '—'),
+    key.expires === undefined ? 'never' : `${key.expires}${Date.parse(key.expires) <= now ? ' (expired)' : ''}`,
+  ])
+  return formatTable(['id', 'scopes', 'models', 'requests/s', 'rows/s', 'expires'], rows, 3)
+}
+
+async function readFileOf(file: string, mustExist = false): Promise<{ keys: KeyEntry[]; missing: boolean }> {
+  let text: string
+  try {
+    text = await readFile(file, 'utf8')
+  } catch (cause) {
+    if (!mustExist && (cause as NodeJS.ErrnoException).code === 'ENOENT') return { keys: [], missing: true }
+    throw new Error(`${file} ${fileProblem(cause)}`)
+  }
+  check(file, text)
+  return { keys: (JSON.parse(text) as KeyFile).keys, missing: false }
+}
+
+function check(file: string, text: string): void {
+  try {
+    new Keyring(text)
+  } catch (error) {
+    throw new Error(`${file} can't be used: ${reasonOf(error)}`)
+  }
+}
+
+/** In one step, so that no server reads half of it. */
+async function write(file: string, keys: KeyFile): Promise<void> {
+  const text = `${JSON.stringify(keys, null, 2)}\n`
+  check(file, text)
+  const path = await realpath(file).catch(() => file)
+  const mode = await stat(path).then(
+    (found) => found.mode & 0o777,
+    () => 0o600,
+  )
+  const temporary = join(dirname(path), `.keys-${randomUUID()}`)
+  try {
+    await writeFile(temporary, text, { mode })
+    await rename(temporary, path)
+  } catch (cause) {
+    await rm(temporary, { force: true })
+    throw new Error(`${file} can't be written: ${fileProblem(cause)}`)
+  }
+}

@@ -1,0 +1,105 @@
+import { Command, InvalidArgumentError, Option } from 'commander'
+import type { KeyEntry, Scope } from '../schemas/keys.ts'
+
+/** Output of `multigate keys`. */
+interface Out {
+  write(text: string): unknown
+}
+
+interface CreateOptions {
+  file: string
+  scope: Scope[]
+  model?: string[]
+  expires?: string
+  requestsPerSecond?: number
+  rowsPerSecond?: number
+}
+
+const scopes = ['predict', 'metrics', 'admin']
+const fileOption = () => new Option('--file <file>', 'file of keys').env('MULTIGATE_KEYS').default('keys.json')
+
+/** `multigate keys` */
+export function createKeysCommand(out: Out = process.stdout): Command {
+  const keys = new Command('keys').description('create, list and revoke the keys of clients')
+  keys
+    .command('create')
+    .description('add a key to the file, and print it: it is shown once, and stored nowhere')
+    .argument('<id>', 'what to call it in logs and metrics', parseId)
+    .addOption(new Option('--scope <scope...>', 'what it opens').choices(scopes).default(['predict']))
+    .option('--model <name...>', 'the only models that it opens')
+    .option('--expires <when>', 'ISO 8601 time, or days from now: 90d', parseExpiry)
+    .option('--requests-per-second <n>', 'limit, over all processes of a service', parseRate)
+    .option('--rows-per-second <n>', 'limit, over all processes of a service', parseRate)
+    .addOption(fileOption())
+    .addHelpText(
+      'after',
+      `
+Examples:
+  multigate keys create ranking-backend --file keys.json
+  multigate keys create prometheus --scope metrics --expires 365d
+  multigate keys create team-b --model ads-funnel --rows-per-second 50000
+
+Servers with MULTIGATE_KEYS=<file> follow within seconds. Clients send Authorization: Bearer <key>, or x-api-key: <key>.`,
+    )
+    .action(async (id: string, { file, ...options }: CreateOptions) => {
+      const { addKey } = await import('./edit-keys.ts')
+      const { key, created } = await addKey(file, entryOf(id, options))
+      process.stderr.write(
+        `${created ? `Created ${file}. ` : ''}The key ${id} is in ${file}; this is the only time that it is shown:\n`,
+      )
+      out.write(`${key}\n`)
+    })
+  keys
+    .command('list')
+    .description('list the keys of the file')
+    .addOption(fileOption())
+    .action(async ({ file }: { file: string }) => {
+      const { describeKeys } = await import('./edit-keys.ts')
+      out.write(`${await describeKeys(file)}\n`)
+    })
+  keys
+    .command('revoke')
+    .description('remove a key from the file')
+    .argument('<id>', 'its id')
+    .addOption(fileOption())
+    .action(async (id: string, { file }: { file: string }) => {
+      const { removeKey } = await import('./edit-keys.ts')
+      await removeKey(file, id)
+      out.write(`The key ${id} is revoked. Servers follow within seconds.\n`)
+    })
+  return keys
+}
+
+function entryOf(id: string, options: Omit<CreateOptions, 'file'>): Omit<KeyEntry, 'sha256'> {
+  const { scope, model, expires, requestsPerSecond, rowsPerSecond } = options
+  return {
+    id,
+    scopes: [...new Set(scope)],
+    ...(model === undefined ? {} : { models: [...new Set(model)] }),
+    created: new Date().toISOString(),
+    ...(expires === undefined ? {} : { expires }),
+    ...(requestsPerSecond === undefined ? {} : { requests_per_second: requestsPerSecond }),
+    ...(rowsPerSecond === undefined ? {} : { rows_per_second: rowsPerSecond }),
+  }
+}
+
+function parseId(value: string): string {
+  if (/^[A-Za-z0-9_.-]{1,64}$/.test(value)) return value
+  throw new InvalidArgumentError('must be 1 to 64 letters, digits, dots, dashes and underscores.')
+}
+
+const dayMs = 86_400_000
+
+function parseExpiry(value: string): string {
+  const [, days] = /^(\d{1,5})d$/.exec(value) ?? []
+  const time = days === undefined ? Date.parse(value) : Date.now() + Number(days) * dayMs
+  if (Number.isNaN(time)) throw new InvalidArgumentError('must be an ISO 8601 time, such as 2027-01-31, or days: 90d.')
+  if (time <= Date.now()) throw new InvalidArgumentError('is in the past.')
+  return new Date(time).toISOString()
+}
+
+function parseRate(value: string): number {
+  const rate = Number(value)
+  if (value.trim() !== '' && rate > 0 && rate <= 1e9) return rate
+  throw new InvalidArgumentError('must be a number above 0.')
+}

@@ -1,0 +1,79 @@
+import { readFile, stat } from 'node:fs/promises'
+import { reasonOf } from '../model/base/errors.ts'
+import { fileProblem } from '../model/base/regular-file.ts'
+import type { Area } from '../server/security/areas.ts'
+import { Guard } from '../server/security/guard.ts'
+import { Keyring } from '../server/security/keyring.ts'
+import { watchFiles } from './watched-files.ts'
+
+interface Log {
+  info(details: object, message: string): void
+  warn(details: object, message: string): void
+  error(details: object, message: string): void
+}
+
+/** Bytes of a file of keys, at most: 10,000 keys have 4 MB. */
+const longestFile = 16 * 1024 * 1024
+
+/**
+ * Reads a file of keys. Rejects with an Error that names the file where it is missing, broken, too large, or where everyone may
+ * write it.
+ */
+export async function readKeys(path: string): Promise<{ keyring: Keyring; warning: string | undefined }> {
+  try {
+    const found = await stat(path).catch((cause) => {
+      throw new Error(fileProblem(cause))
+    })
+    if (!found.isFile()) throw new Error('is not a file')
+    if (found.size > longestFile) throw new Error(`has ${found.size} bytes, more than ${longestFile}`)
+    if (process.platform !== 'win32' && (found.mode & 0o002) !== 0)
+      throw new Error('is writable by everyone, who could add keys; chmod o-w')
+    const text = await readFile(path, 'utf8').catch((cause) => {
+      throw new Error(fileProblem(cause))
+    })
+    const readable = process.platform !== 'win32' && (found.mode & 0o004) !== 0
+    return {
+      keyring: parse(text),
+      warning: readable ? 'is readable by everyone; it holds no keys, but lists their owners: chmod o-r' : undefined,
+    }
+  } catch (error) {
+    throw new Error(`the file of keys ${path} ${reasonOf(error)}`)
+  }
+}
+
+function parse(text: string): Keyring {
+  try {
+    return new Keyring(text)
+  } catch (error) {
+    throw new Error(`can't be used: ${reasonOf(error)}`)
+  }
+}
+
+export interface WatchedKeys {
+  guard: Guard
+  close(): void
+}
+
+/**
+ * The keys of a file, read again whenever it changes: one that can't be read changes nothing. Rejects where it can't be read at
+ * first.
+ */
+export async function openKeys(
+  path: string,
+  { open, now, log, onFailed }: { open: ReadonlySet<Area>; now(): number; log: Log; onFailed(): void },
+): Promise<WatchedKeys> {
+  const { keyring, warning } = await readKeys(path)
+  if (warning !== undefined) log.warn({ file: path }, `the file of keys ${warning}`)
+  const guard = new Guard({ keyring, open, now })
+  const close = watchFiles([path], async () => {
+    try {
+      const { keyring } = await readKeys(path)
+      guard.replace(keyring)
+      log.info({ file: path, keys: keyring.keys.map(({ id }) => id) }, 'keys have changed')
+    } catch (error) {
+      onFailed()
+      log.error({ file: path, reason: reasonOf(error) }, 'the keys of before stay')
+    }
+  })
+  return { guard, close }
+}

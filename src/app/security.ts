@@ -1,0 +1,38 @@
+import type { Configuration } from '../schemas/configuration.ts'
+import type { Metrics } from '../server/metrics/metrics.ts'
+import type { Access } from '../server/request/access.ts'
+import type { Log } from './load-options.ts'
+import type { Tls } from './tls.ts'
+
+/** What keeps others out; nothing of it is loaded where nothing is configured. */
+export interface Security {
+  access: Access | undefined
+  tls: Tls | undefined
+  corsOrigins: string[]
+  close(): void
+}
+
+/** Rejects with an Error that says what is wrong with a file of keys or certificates. */
+export async function openSecurity(configuration: Configuration, log: Log, metrics: Metrics): Promise<Security> {
+  const { MULTIGATE_KEYS, MULTIGATE_TLS_CERT, MULTIGATE_CORS_ORIGINS } = configuration
+  const corsOrigins = MULTIGATE_CORS_ORIGINS.split(',')
+    .map((origin) => origin.trim())
+    .filter(Boolean)
+  if (MULTIGATE_KEYS === '' && MULTIGATE_TLS_CERT === '')
+    return { access: undefined, tls: undefined, corsOrigins, close: () => undefined }
+  const [{ countReloads, openAccess }, { openTls }] = await Promise.all([import('./access.ts'), import('./tls.ts')])
+  const { registry } = metrics
+  const onFailed = countReloads(registry)
+  const access = await openAccess(configuration, { log, registry, onFailed: () => onFailed('keys') })
+  try {
+    const tls = await openTls(configuration, { log, registry, onFailed: () => onFailed('tls') })
+    const close = () => {
+      access?.close()
+      tls?.close()
+    }
+    return { access, tls, corsOrigins, close }
+  } catch (error) {
+    access?.close()
+    throw error
+  }
+}

@@ -1,0 +1,20 @@
+import type { Scope } from '../../schemas/keys.ts'
+
+/** Parts of the interface that can be open to all while others need a key. */
+export type Area = 'probes' | 'docs' | Scope
+
+/** Areas that can be open to all; administration never is. */
+export const openAreas: readonly Area[] = ['probes', 'docs', 'metrics', 'predict']
+
+/** The first that fits a route's path, below the application's prefix; what fits none is for `predict`. */
+const areas: [RegExp, Area][] = [
+  [/^\/(?:livez|readyz|v2\/health\/(?:live|ready))$/, 'probes'],
+  [/^\/(?:docs(?:\/.*)?)?$/, 'docs'],
+  [/^\/metrics$/, 'metrics'],
+  [/^\/(?:v2\/repository|debug)\//, 'admin'],
+]
+
+/** The area of a route, or of a path that no route answers. */
+export function areaOf(path: string): Area {
+  return areas.find(([pattern]) => pattern.test(path))?.[1] ?? 'predict'
+}

@@ -1,0 +1,46 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import fastifyPlugin from 'fastify-plugin'
+import { sendProblem } from '../errors/error-handler.ts'
+import { problemDetails } from '../errors/problem-details.ts'
+import { areaOf } from './areas.ts'
+import type { Denial, DenialReason, Guard } from './guard.ts'
+import type { Key } from './keyring.ts'
+
+/** What a request is decorated with: the key that it came with. */
+const presented: unique symbol = Symbol('multigate.key')
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    [presented]?: Key | undefined
+  }
+}
+
+/** The key that a request came with; undefined where none was asked for. */
+export function keyOf(request: FastifyRequest): Key | undefined {
+  return request[presented]
+}
+
+/** Refuses requests without a key that opens what they ask, by their headers alone. It is registered only where there are keys. */
+export const guarded = fastifyPlugin(
+  async (app: FastifyInstance, { guard, onDenied }: { guard: Guard; onDenied(reason: DenialReason): void }) => {
+    app.decorateRequest(presented, undefined)
+    app.addHook('onRequest', (request, reply, done) => {
+      const entered = guard.enter(request.headers, areaOf(request.routeOptions.url?.slice(app.prefix.length) ?? ''))
+      if (entered !== undefined && 'code' in entered) {
+        onDenied(entered.reason)
+        deny(entered, request, reply)
+        return
+      }
+      request[presented] = entered
+      done()
+    })
+  },
+)
+
+function deny({ code, detail, retryAfterSeconds }: Denial, { id }: FastifyRequest, reply: FastifyReply): void {
+  if (code === 'UNAUTHORIZED') reply.header('www-authenticate', 'Bearer realm="multigate"')
+  sendProblem(reply, {
+    body: problemDetails(code, detail, id),
+    retryAfterSeconds: retryAfterSeconds === undefined ? undefined : Math.max(1, Math.ceil(retryAfterSeconds)),
+  })
+}

@@ -1,0 +1,357 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { Agent, request } from 'node:https'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { connect } from 'node:tls'
+import t from 'tap'
+import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
+import { run, send, startProcess } from '../support/process.ts'
+import { until } from '../support/until.ts'
+
+/*
+ * Keys, TLS and the administration port, tried on the real process over real sockets.
+ */
+
+const models = await temporaryFolder(t)
+await writeTestBundle(models)
+await writeTestBundle(models, { name: 'other' })
+const candidates = [{ campaign: 'c9', price: 1.25 }]
+const payload = (more: object = {}) =>
+  JSON.stringify({ model: 'ads', context: { country: 'DE', hour: 21 }, candidates, ...more })
+
+const sha256 = (key: string) => createHash('sha256').update(key).digest('hex')
+const entry = (id: string, more: object = {}) => ({ id, sha256: sha256(`key-${id}`), scopes: ['predict'], ...more })
+
+/** Replaces the file in one step, as `multigate keys` does. */
+function writeKeys(file: string, ...keys: object[]): void {
+  writeFileSync(`${file}.new`, JSON.stringify({ keys }), { mode: 0o600 })
+  renameSync(`${file}.new`, file)
+}
+
+async function ask(port: number, path: string, key: string | undefined, body?: string) {
+  const answer = await fetch(`http://127.0.0.1:${port}${path}`, {
+    ...(body === undefined ? {} : { method: 'POST', body }),
+    headers: {
+      'content-type': 'application/json',
+      ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+    },
+  })
+  const text = await answer.text()
+  return { status: answer.status, headers: answer.headers, text }
+}
+
+/** A port that is free now. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+t.test('keys: what each opens, other keys without a restart, and a broken file that changes nothing', async (t) => {
+  const file = join(await temporaryFolder(t), 'keys.json')
+  writeKeys(
+    file,
+    entry('backend'),
+    entry('tenant', { models: ['other'] }),
+    entry('prometheus', { scopes: ['metrics'] }),
+    entry('slow', { requests_per_second: 1 }),
+    entry('old', { expires: '2020-01-01T00:00:00Z' }),
+  )
+  const { port, stdout, lines } = await startProcess(t, { MULTIGATE_MODELS: models, MULTIGATE_KEYS: file })
+  const predict = (key: string | undefined, more?: object) => ask(port, '/predict', key, payload(more))
+
+  t.equal((await ask(port, '/livez', undefined)).status, 200)
+  t.equal((await ask(port, '/docs/json', undefined)).status, 200)
+  const without = await predict(undefined)
+  t.match([without.status, without.headers.get('www-authenticate')], [401, 'Bearer realm="multigate"'])
+  t.match(JSON.parse(without.text), { code: 'UNAUTHORIZED' })
+  t.equal((await predict('key-nobody')).status, 401)
+  t.match(JSON.parse((await predict('key-old')).text), { code: 'UNAUTHORIZED', detail: /old has expired/ })
+  t.equal((await predict('key-backend')).status, 200)
+  t.equal((await ask(port, '/metrics', 'key-backend')).status, 403)
+  t.equal((await ask(port, '/v2/repository/index', 'key-backend', '{}')).status, 403)
+  const metrics = await ask(port, '/metrics', 'key-prometheus')
+  t.match(metrics.text, /^multigate_denied_total\{reason="unknown"\} 1$/m)
+  t.match(metrics.text, /^multigate_key_rows_total\{key="backend"\} 1$/m)
+  t.notMatch(metrics.text, /nobody/)
+
+  // A tenant's key opens its models, and tells of no others.
+  t.equal((await predict('key-tenant', { model: 'other' })).status, 200)
+  t.match(JSON.parse((await ask(port, '/predict', 'key-tenant', payload({ model: undefined }))).text), {
+    model: 'other',
+  })
+  for (const path of ['/models', '/v1/models', '/v2/models/stats'])
+    t.notMatch((await ask(port, path, 'key-tenant')).text, /"ads"/, path)
+  for (const [path, body] of [
+    ['/predict', payload()],
+    ['/models/ads', undefined],
+    ['/models/ads/fields/country/values', undefined],
+    ['/v1/models/ads', undefined],
+    ['/v1/models/ads/metadata', undefined],
+    ['/v1/models/ads:predict', '{"instances": [{}]}'],
+    ['/v2/models/ads', undefined],
+    ['/v2/models/ads/ready', undefined],
+    ['/v2/models/ads/config', undefined],
+    ['/v2/models/ads/stats', undefined],
+    ['/v2/models/ads/infer', '{"inputs": []}'],
+  ] as const) {
+    const answer = await ask(port, path, 'key-tenant', body)
+    const unknown = await ask(port, path.replace('ads', 'gone'), 'key-tenant', body?.replace('"ads"', '"gone"'))
+    t.ok(answer.status >= 400, path)
+    t.equal(answer.status, unknown.status, path)
+    t.equal(
+      answer.text.replaceAll('ads', 'gone').replace(/request_id":"[^"]+/, ''),
+      unknown.text.replace(/request_id":"[^"]+/, ''),
+      path,
+    )
+  }
+
+  // Limits.
+  t.equal((await predict('key-slow')).status, 200)
+  const limited = await predict('key-slow')
+  t.match([limited.status, limited.headers.get('retry-after')], [429, '1'])
+  t.match(JSON.parse(limited.text), { code: 'RATE_LIMITED' })
+
+  // Revoked and added, while it serves.
+  writeKeys(file, entry('new'))
+  await until(async () => (await predict('key-new')).status === 200)
+  t.equal((await predict('key-backend')).status, 401)
+  writeFileSync(file, '{"keys": [')
+  await until(() => stdout().includes('the keys of before stay'))
+  t.equal((await predict('key-new')).status, 200)
+  t.notMatch(stdout(), /key-\w/, 'no key is logged')
+  t.match(
+    lines().find(({ msg }: any) => msg === 'keys have changed'),
+    { keys: ['new'] },
+  )
+})
+
+t.test('keys that can not be used, and administration open to all, end the start', async (t) => {
+  const folder = await temporaryFolder(t)
+  const file = join(folder, 'keys.json')
+  const start = async (variables: Record<string, string>) => {
+    const { ended, stderr } = run(t, { MULTIGATE_PORT: '0', MULTIGATE_MODELS: models, ...variables })
+    return [await ended, stderr()]
+  }
+  t.match(await start({ MULTIGATE_KEYS: file }), [1, /the file of keys \S+keys\.json is missing/])
+  writeFileSync(file, '')
+  t.match(await start({ MULTIGATE_KEYS: file }), [1, /keys\.json can't be used: it is empty/])
+  writeKeys(file, entry('a'))
+  execFileSync('chmod', ['o+w', file])
+  t.match(await start({ MULTIGATE_KEYS: file }), [1, /keys\.json is writable by everyone/])
+  t.match(await start({ MULTIGATE_ADMIN: 'true', MULTIGATE_HOST: '0.0.0.0' }), [
+    1,
+    /MULTIGATE_ADMIN=true on 0\.0\.0\.0 would let everyone who reaches it unload models: set MULTIGATE_KEYS/,
+  ])
+  t.match(await start({ MULTIGATE_OPEN: 'probes,admin' }), [1, /MULTIGATE_OPEN has "admin"; it may have probes, docs/])
+})
+
+t.test('an address that others reach, without keys: it is said once', async (t) => {
+  const { stdout } = await startProcess(t, { MULTIGATE_MODELS: models, MULTIGATE_HOST: '0.0.0.0' })
+  t.equal(stdout().split('everyone who reaches 0.0.0.0 can send requests').length, 2)
+})
+
+t.test('the administration port has administration and metrics, and the main port has them no longer', async (t) => {
+  for (const processes of ['1', '2']) {
+    const adminPort = await freePort()
+    const server = await startProcess(
+      t,
+      { MULTIGATE_MODELS: models, MULTIGATE_ADMIN_PORT: String(adminPort), MULTIGATE_PROCESSES: processes },
+      processes === '1' ? 'ready' : 'all processes are ready',
+    )
+    const { port } = server
+    t.match((await send(adminPort, '/metrics')).text, /multigate_requests_total/)
+    t.equal((await send(adminPort, '/livez')).status, 200)
+    t.equal((await send(adminPort, '/v2/repository/models/other/unload', { payload: '{}' })).status, 200)
+    t.equal((await send(port, '/predict', { payload: payload({ model: 'other' }) })).status, 503)
+    t.equal((await send(adminPort, '/v2/repository/models/other/load', { payload: '{}' })).status, 200)
+    t.equal((await send(port, '/predict', { payload: payload({ model: 'other' }) })).status, 200)
+    t.equal((await send(adminPort, '/predict', { payload: payload() })).status, 404)
+    for (const path of ['/metrics', '/v2/repository/index']) t.equal((await send(port, path)).status, 404, path)
+    server.child.kill('SIGTERM')
+    t.equal(await server.ended, 0)
+  }
+})
+
+t.test('the limit of a key holds over all processes together', async (t) => {
+  const file = join(await temporaryFolder(t), 'keys.json')
+  writeKeys(file, entry('limited', { requests_per_second: 20 }))
+  const server = await startProcess(
+    t,
+    { MULTIGATE_MODELS: models, MULTIGATE_KEYS: file, MULTIGATE_PROCESSES: '2' },
+    'all processes are ready',
+  )
+  const began = performance.now()
+  let taken = 0
+  // Each request has a connection of its own, and so the next process.
+  while (performance.now() - began < 3000) {
+    const { status } = await fetch(`http://127.0.0.1:${server.port}/models`, {
+      headers: { 'x-api-key': 'key-limited', connection: 'close' },
+    })
+    if (status === 200) taken++
+  }
+  const seconds = (performance.now() - began) / 1000
+  // What each may use at first, and in the tenth of a second before it hears of the other.
+  t.ok(taken <= 20 * (seconds + 2) + 10, `${taken} in ${seconds} s`)
+})
+
+t.test('clients read responses from pages of the origins that are listed, and of no other', async (t) => {
+  const { port } = await startProcess(t, {
+    MULTIGATE_MODELS: models,
+    MULTIGATE_CORS_ORIGINS: 'https://a.example, https://b.example',
+  })
+  const allowed = async (origin: string) =>
+    (await fetch(`http://127.0.0.1:${port}/models`, { headers: { origin } })).headers.get('access-control-allow-origin')
+  t.equal(await allowed('https://b.example'), 'https://b.example')
+  t.equal(await allowed('https://c.example'), null)
+})
+
+const hasOpenssl = spawnSync('openssl', ['version']).status === 0
+const needsOpenssl = { skip: hasOpenssl ? false : 'openssl is not installed' }
+
+/** A certificate of the authority `by`, or an authority itself; its files. */
+function certify(folder: string, name: string, by?: string): { cert: string; key: string } {
+  const [cert, key] = [join(folder, `${name}.crt`), join(folder, `${name}.key`)]
+  const options = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', key, '-out', cert]
+  const subject = ['-subj', `/CN=${name}`, '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1', '-days', '30']
+  const issuer = by === undefined ? [] : ['-CA', join(folder, `${by}.crt`), '-CAkey', join(folder, `${by}.key`)]
+  execFileSync('openssl', ['req', '-x509', ...options, ...subject, ...issuer], { stdio: 'pipe' })
+  return { cert, key }
+}
+
+interface TlsAnswer {
+  status: number | undefined
+  subject: string | undefined
+}
+
+function askTls(port: number, agent: Agent, body?: string): Promise<TlsAnswer> {
+  return new Promise((resolve, reject) => {
+    const asked = request(
+      {
+        agent,
+        port,
+        host: '127.0.0.1',
+        path: '/predict',
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+      },
+      (answer) => {
+        const { subject } = (answer.socket as any).getPeerCertificate()
+        answer.resume().on('end', () => resolve({ status: answer.statusCode, subject: subject?.CN }))
+      },
+    )
+    asked.on('error', reject).end(body ?? payload())
+  })
+}
+
+for (const processes of ['1', '2'])
+  t.test(
+    `TLS, ${processes} processes: a certificate that is replaced under load loses nothing, one that doesn't fit is refused`,
+    needsOpenssl,
+    async (t) => {
+      const folder = await temporaryFolder(t)
+      const [first, second, third] = ['first', 'second', 'third'].map((name) => certify(folder, name))
+      const [cert, key] = [join(folder, 'tls.crt'), join(folder, 'tls.key')]
+      const install = (from: { cert: string; key: string }) => {
+        writeFileSync(cert, readFileSync(from.cert))
+        writeFileSync(key, readFileSync(from.key))
+      }
+      install(first!)
+      const server = await startProcess(
+        t,
+        { MULTIGATE_MODELS: models, MULTIGATE_TLS_CERT: cert, MULTIGATE_TLS_KEY: key, MULTIGATE_PROCESSES: processes },
+        processes === '1' ? 'ready' : 'all processes are ready',
+      )
+      const { port, stdout } = server
+      const once = () => new Agent({ rejectUnauthorized: false, keepAlive: false, maxCachedSessions: 0 })
+      const kept = new Agent({ rejectUnauthorized: false, keepAlive: true, maxSockets: 1 })
+      t.same(await askTls(port, once()), { status: 200, subject: 'first' })
+
+      // Load from new and kept connections, all the time.
+      const failures: unknown[] = []
+      let answered = 0
+      let loading = true
+      const client = async (agent: () => Agent) => {
+        while (loading)
+          await askTls(port, agent()).then(
+            ({ status }) => (status === 200 ? answered++ : failures.push(status)),
+            (error) => failures.push(error),
+          )
+      }
+      const clients = [client(once), client(once), client(() => kept)]
+
+      // Its certificate alone does not fit the key.
+      const refusals = () => stdout().split('the certificate of before stays').length - 1
+      writeFileSync(cert, readFileSync(second!.cert))
+      await until(() => refusals() >= Number(processes))
+      t.equal((await askTls(port, once())).subject, 'first')
+      writeFileSync(key, readFileSync(second!.key))
+      await until(async () => (await askTls(port, once())).subject === 'second')
+      install(third!)
+      await until(() => stdout().split('the certificate has changed').length - 1 >= 2 * Number(processes))
+      for (let i = 0; i < 4; i++) t.equal((await askTls(port, once())).subject, 'third')
+      t.equal((await askTls(port, kept)).subject, 'first', 'a connection keeps its certificate')
+      loading = false
+      await Promise.all(clients)
+      t.same(failures, [])
+      t.ok(answered > 20, String(answered))
+
+      // HTTP/1.1 alone.
+      const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['h2', 'http/1.1'] })
+      await new Promise((resolve) => socket.once('secureConnect', resolve))
+      t.equal(socket.alpnProtocol, 'http/1.1')
+      socket.destroy()
+      t.match((await send(port, '/livez')).error, /ECONNRESET|socket hang up/, 'without TLS nothing is answered')
+      kept.destroy()
+      server.child.kill('SIGTERM')
+      t.equal(await server.ended, 0)
+    },
+  )
+
+t.test('mutual TLS: a client needs a certificate of the authority', needsOpenssl, async (t) => {
+  const folder = await temporaryFolder(t)
+  const ours = certify(folder, 'server')
+  certify(folder, 'authority')
+  const client = certify(folder, 'client', 'authority')
+  const stranger = certify(folder, 'stranger')
+  const { port } = await startProcess(t, {
+    MULTIGATE_MODELS: models,
+    MULTIGATE_TLS_CERT: ours.cert,
+    MULTIGATE_TLS_KEY: ours.key,
+    MULTIGATE_TLS_CLIENT_CA: join(folder, 'authority.crt'),
+  })
+  const agent = (of?: { cert: string; key: string }) =>
+    new Agent({ rejectUnauthorized: false, ...(of && { cert: readFileSync(of.cert), key: readFileSync(of.key) }) })
+  t.equal((await askTls(port, agent(client))).status, 200)
+  await t.rejects(askTls(port, agent()))
+  await t.rejects(askTls(port, agent(stranger)))
+})
+
+t.test('certificates that can not be used end the start', needsOpenssl, async (t) => {
+  const folder = await temporaryFolder(t)
+  const [one, other] = [certify(folder, 'one'), certify(folder, 'other')]
+  const empty = join(folder, 'empty')
+  writeFileSync(empty, '')
+  for (const [cert, key, reason] of [
+    [one.cert, other.key, /MULTIGATE_TLS_KEY is not the key of MULTIGATE_TLS_CERT's certificate/],
+    [one.cert, '', /MULTIGATE_TLS_CERT needs MULTIGATE_TLS_KEY/],
+    [empty, one.key, /MULTIGATE_TLS_CERT is no certificate in PEM/],
+    [one.cert, empty, /MULTIGATE_TLS_KEY is no private key in PEM/],
+    [join(folder, 'none'), one.key, /MULTIGATE_TLS_CERT: \S+ is missing/],
+  ] as const) {
+    const { ended, stderr } = run(t, {
+      MULTIGATE_PORT: '0',
+      MULTIGATE_MODELS: models,
+      MULTIGATE_TLS_CERT: cert,
+      MULTIGATE_TLS_KEY: key,
+    })
+    t.equal(await ended, 1)
+    t.match(stderr(), reason)
+  }
+})

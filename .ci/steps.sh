@@ -32,6 +32,8 @@ packages() {
   command -v wrk >/dev/null || missing+=(wrk)
   # For promtool, which reads the metrics.
   command -v promtool >/dev/null || missing+=(prometheus)
+  # Certificates for tests of TLS.
+  command -v openssl >/dev/null || missing+=(openssl)
   [ ${#missing[@]} -gt 0 ] || return 0
   echo "installing ${missing[*]}"
   apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -15,6 +15,7 @@ import { createMetrics, type Metrics } from '../server/metrics/metrics.ts'
 import { registerProcessMetrics } from '../server/metrics/process-metrics.ts'
 import { type Admission, createAdmission } from '../server/overload/admission.ts'
 import { createPendingBytes } from '../server/overload/pending-bytes.ts'
+import { createSaturation } from '../server/overload/saturation.ts'
 import type { Drain } from '../server/plugins/draining.ts'
 import { readerScript } from '../server/protocols/reader-script.ts'
 import type { Siblings } from '../server/request/siblings.ts'
@@ -61,6 +62,9 @@ export interface ServiceOptions {
   warmUp?: HttpWarmUp | undefined
 }
 
+/** How often the saturation is sampled, ms. */
+const saturationInterval = 1000
+
 /** Most versions that are loaded side by side: each may take the memory of a compiler. */
 const mostLoads = 4
 
@@ -81,12 +85,22 @@ export async function createService(configuration: Configuration, options: Servi
   const drain: Drain = { draining: false }
   const registry = createRegistry(configuration, options, { root, loading, metrics: () => metrics, onReady: onStarted })
   const buffers = createBuffers(configuration)
+  const saturation = createSaturation({
+    clock: systemClock,
+    loopBusyMs: () => performance.eventLoopUtilization().active,
+    workerSeconds: () => loading.share.busySeconds,
+    workers: loading.share.slots,
+    predictedWait: () => loading.share.predictedWait(),
+    deadlineMs: configuration.MULTIGATE_DEADLINE_MS,
+  })
+  const sampling = setInterval(() => saturation.sample(), saturationInterval).unref()
   const metrics = createMetrics({
     models: () => registry.live(),
     summary: () => registry.summary(),
     pool: () => pool.stats(),
     pendingBytes: () => buffers.bodies.bytes,
     unreadBytes: () => buffers.answers.bytes,
+    saturation: () => saturation.value,
     ...(connections && { connections }),
   })
   registerProcessMetrics(metrics.registry)
@@ -133,6 +147,7 @@ export async function createService(configuration: Configuration, options: Servi
       await registry.close()
     },
     async close() {
+      clearInterval(sampling)
       await buffers.reader.close()
       await pool.close()
     },

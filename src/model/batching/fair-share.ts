@@ -10,6 +10,8 @@ const activeStarts = 256
  */
 export class FairShare {
   readonly slots: number
+  /** Time of all calls that are over, s. */
+  busySeconds = 0
   #turnSeconds = 0
   /** Calls started and not over, those handed over ahead of time included. */
   #inFlight = 0
@@ -52,6 +54,7 @@ export class FairShare {
       pump: () => this.#pump(),
       release: (seconds) => {
         tenant.used += seconds
+        this.busySeconds += seconds
         this.#inFlight--
         this.#pump()
       },

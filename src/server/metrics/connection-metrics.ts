@@ -8,6 +8,8 @@ export interface ConnectionSources {
   unreadBytes?(): number
   /** Connections that are open. */
   connections?(): number
+  /** How full the service is, 0 to 1. */
+  saturation?(): number
 }
 
 /** Answers a counter of connections that were closed as they came. */
@@ -32,6 +34,15 @@ export function registerConnectionMetrics(registry: Registry, sources: Connectio
     'Bytes of large responses that clients have yet to read',
     () => sources.unreadBytes?.() ?? 0,
   )
+  new Gauge({
+    name: 'multigate_saturation',
+    help: 'How full the service is, 0 to 1: the largest share of event loop, workers and tolerable wait, over about ten seconds',
+    registers,
+    aggregator: 'max',
+    collect() {
+      this.set(sources.saturation?.() ?? 0)
+    },
+  })
   now('multigate_connections', 'Open connections', () => sources.connections?.() ?? 0)
   return new Counter({
     name: 'multigate_connections_refused_total',

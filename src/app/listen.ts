@@ -11,6 +11,7 @@ import { type ConnectionSource, listenOn } from '../server/overload/connections.
 import type { Access } from '../server/request/access.ts'
 import { createRequestLog, type RequestLog } from '../server/request/request-log.ts'
 import type { Siblings } from '../server/request/siblings.ts'
+import { createSlowRequests, type SlowRequests } from '../server/request/slow-requests.ts'
 import { checkAccess } from './check-access.ts'
 import { createHttpWarmUp } from './http-warm-up.ts'
 import { createLogger } from './logging.ts'
@@ -31,6 +32,8 @@ export interface RunningServer {
   registry: Registry
   /** Undefined where clients need no keys. */
   access: Access | undefined
+  /** Undefined where the slowest requests are not kept. */
+  slow: SlowRequests | undefined
   /** Why this process can't answer requests yet, or no longer; empty when ready. */
   unreadyReasons(): string[]
   /**
@@ -65,9 +68,7 @@ export async function serve(configuration: Configuration, options: ServeOptions 
   checkAccess(configuration)
   const connections = options.connections ?? listenOn(configuration.MULTIGATE_HOST, configuration.MULTIGATE_PORT)
   const adminConnections = options.adminConnections ?? adminPortOf(configuration)
-  const requestLog = configuration.MULTIGATE_LOG_REQUESTS
-    ? createRequestLog({ sample: configuration.MULTIGATE_LOG_SAMPLE, now: systemClock.now })
-    : undefined
+  const { slow, requestLog } = createRecords(configuration)
   const log = createLogger(configuration)
   let open = 0
   const service = await createService(configuration, {
@@ -91,7 +92,7 @@ export async function serve(configuration: Configuration, options: ServeOptions 
   try {
     security = await openSecurity(configuration, log, metrics)
     const { access, tls } = security
-    const context = { ...service.app.context, requestLog, access }
+    const context = { ...service.app.context, requestLog, slow, access }
     const create = () => createHttpServer(configuration, { log, requestLog, tls, metrics })
     fastify = create()
     fastify.server.on('connection', (socket) => {
@@ -146,12 +147,22 @@ export async function serve(configuration: Configuration, options: ServeOptions 
     metrics: service.metrics,
     registry: service.registry,
     access: security.access,
+    slow,
     unreadyReasons: service.unreadyReasons,
     close: () => {
       closed ??= close()
       return closed
     },
   }
+}
+
+/** What is kept of requests that have ended; nothing where neither a log nor the slowest are asked for. */
+function createRecords(configuration: Configuration) {
+  const { MULTIGATE_LOG_REQUESTS: logs, MULTIGATE_LOG_SAMPLE, MULTIGATE_SLOW_REQUESTS: most } = configuration
+  const { now } = systemClock
+  const slow = most > 0 ? createSlowRequests({ most, now }) : undefined
+  const sample = logs ? MULTIGATE_LOG_SAMPLE : undefined
+  return { slow, requestLog: logs || slow ? createRequestLog({ sample, slow, now }) : undefined }
 }
 
 interface HttpServerOptions {

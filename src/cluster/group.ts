@@ -2,6 +2,8 @@ import { Counter, Gauge, Registry } from 'prom-client'
 import type { Configuration } from '../schemas/configuration.ts'
 import type { InferStatistics } from '../schemas/infer-model.ts'
 import { sumStatistics } from '../server/metrics/statistics.ts'
+import type { RequestRecord } from '../server/request/request-record.ts'
+import { slowest } from '../server/request/slow-requests.ts'
 import { backOff } from './back-off.ts'
 import { Distributor } from './distributor.ts'
 import { ModelChanges } from './model-changes.ts'
@@ -130,6 +132,12 @@ export class Group {
     return sumStatistics(all.flat())
   }
 
+  /** The slowest requests of all processes. */
+  async slow(): Promise<RequestRecord[]> {
+    const all = await Promise.all(this.#members().map((member) => member.slow()))
+    return slowest(all.flat(), this.#options.configuration.MULTIGATE_SLOW_REQUESTS)
+  }
+
   #allReady(): void {
     if (this.#wasReady) return
     this.#wasReady = true
@@ -175,6 +183,7 @@ export class Group {
     metrics: () => this.metrics(),
     reasons: () => this.unreadyReasons(),
     statistics: () => this.statistics(),
+    slow: () => this.slow(),
     change: (change) => this.#models.change(change, () => this.#members()),
     usage: (member, usage) => {
       for (const other of this.#members()) if (other !== member) other.addUsage(usage)

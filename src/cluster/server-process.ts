@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { serverArgv } from '../app/v8-flags.ts'
 import { reasonOf } from '../model/base/errors.ts'
 import type { InferStatistics } from '../schemas/infer-model.ts'
+import type { RequestRecord } from '../server/request/request-record.ts'
 import type { ModelChange } from '../server/request/siblings.ts'
 import { type Channel, createChannel } from './channel.ts'
 import type { Connection, ConnectionReceiver } from './distributor.ts'
@@ -24,6 +25,7 @@ export interface MemberEvents {
   metrics(): Promise<string>
   reasons(): Promise<string[]>
   statistics(): Promise<InferStatistics[]>
+  slow(): Promise<RequestRecord[]>
   change(change: ModelChange): Promise<Refusal | undefined>
   /** What keys have used there. */
   usage(member: ServerProcess, usage: KeyUsage): void
@@ -81,6 +83,7 @@ export class ServerProcess implements ConnectionReceiver {
       metrics: () => events.metrics(),
       reasons: () => events.reasons(),
       statistics: () => events.statistics(),
+      slow: () => events.slow(),
       change: (change: ModelChange) => events.change(change),
       usage: (usage: KeyUsage) => events.usage(this, usage),
     })
@@ -130,6 +133,12 @@ export class ServerProcess implements ConnectionReceiver {
   /** What it has counted; nothing where it doesn't answer in time. */
   async statistics(): Promise<InferStatistics[]> {
     const asked = this.#channel.ask('statistics', longestAnswer.statistics) as Promise<InferStatistics[]>
+    return asked.catch(() => [])
+  }
+
+  /** Its slowest requests; none where it doesn't answer in time. */
+  async slow(): Promise<RequestRecord[]> {
+    const asked = this.#channel.ask('slow', longestAnswer.slow) as Promise<RequestRecord[]>
     return asked.catch(() => [])
   }
 

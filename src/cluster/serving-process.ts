@@ -7,6 +7,7 @@ import { longestStop } from '../config/configuration.ts'
 import { ModelError, reasonOf } from '../model/base/errors.ts'
 import type { InferStatistics } from '../schemas/infer-model.ts'
 import { ownStatistics } from '../server/request/own-statistics.ts'
+import type { RequestRecord } from '../server/request/request-record.ts'
 import type { ModelChange, Siblings } from '../server/request/siblings.ts'
 import { type Channel, createChannel } from './channel.ts'
 import type { Connection } from './distributor.ts'
@@ -53,6 +54,7 @@ const channel: Channel = createChannel(process, {
   metrics: () => server?.metrics.registry.getMetricsAsJSON(),
   reasons: () => server?.unreadyReasons(),
   statistics: () => (server === undefined ? [] : ownStatistics(server)),
+  slow: () => server?.slow?.list() ?? [],
   change,
   usage: (usage: KeyUsage) => {
     const guard = server?.access?.guard
@@ -138,6 +140,7 @@ const peers: Siblings = {
   metrics: () => (channel.ask('metrics', 2 * longestAnswer.metrics) as Promise<string>).catch(() => undefined),
   statistics: () =>
     (channel.ask('statistics', 2 * longestAnswer.statistics) as Promise<InferStatistics[]>).catch(() => undefined),
+  slow: () => (channel.ask('slow', 2 * longestAnswer.slow) as Promise<RequestRecord[]>).catch(() => undefined),
   async change(change) {
     const asked = channel.ask('change', 2 * longestAnswer.change, change) as Promise<Refusal | undefined>
     const refusal = await asked.catch(

@@ -42,6 +42,7 @@ export const hostSettings = [
   'MULTIGATE_LOG_FORMAT',
   'MULTIGATE_LOG_REQUESTS',
   'MULTIGATE_LOG_SAMPLE',
+  'MULTIGATE_SLOW_REQUESTS',
 ] as const satisfies Key[]
 
 type CamelCase<S extends string> = S extends `${infer Head}_${infer Tail}` ? `${Head}${Capitalize<CamelCase<Tail>>}` : S

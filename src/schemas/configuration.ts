@@ -220,6 +220,13 @@ export const Configuration = Type.Object({
     description:
       'Log one line per request, except for probes, scrapes and `/docs`; otherwise only internal errors (500) are logged',
   }),
+  MULTIGATE_SLOW_REQUESTS: Type.Integer({
+    minimum: 0,
+    maximum: 1000,
+    default: 0,
+    description:
+      'How many of the slowest requests of each minute `GET /debug/slow` lists, without their values; 0 lists none',
+  }),
   MULTIGATE_LOG_SAMPLE: Type.Number({
     minimum: 0,
     maximum: 1,

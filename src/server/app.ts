@@ -22,6 +22,7 @@ import { servingMetadataRoutes } from './protocols/tensorflow-serving/serving-me
 import type { ServerContext } from './request/context.ts'
 import { admittedRequest } from './request/prediction-route.ts'
 import { type RequestLog, requestLogging } from './request/request-log.ts'
+import { debugRoutes } from './routes/debug.ts'
 import { fieldValuesRoutes } from './routes/field-values.ts'
 import { modelRoutes } from './routes/models.ts'
 import { metricsRoutes, probeRoutes } from './routes/operation.ts'
@@ -77,6 +78,7 @@ export async function app(fastify: FastifyInstance, options: AppOptions): Promis
   await fastify.register(fieldValuesRoutes, { context })
   await fastify.register(probeRoutes, { context })
   if (adminApart) return
+  await fastify.register(debugRoutes, { context })
   await fastify.register(inferRepositoryRoutes, { context })
   await fastify.register(metricsRoutes, { context })
 }
@@ -89,7 +91,9 @@ export async function adminApp(fastify: FastifyInstance, { context }: { context:
   await fastify.register(strictHttp)
   for (const schema of Object.values(documentSchemas(components))) fastify.addSchema(schema)
   await fastify.register(probeRoutes, { context })
-  await fastify.register(inferRepositoryRoutes, { context: { ...context, decoders: createDecoders(), admin: true } })
+  const own = { ...context, decoders: createDecoders(), admin: true }
+  await fastify.register(inferRepositoryRoutes, { context: own })
+  await fastify.register(debugRoutes, { context: own })
   await fastify.register(metricsRoutes, { context })
 }
 

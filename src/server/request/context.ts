@@ -9,6 +9,7 @@ import type { Drain } from '../plugins/draining.ts'
 import type { Access } from './access.ts'
 import type { RequestLog } from './request-log.ts'
 import type { Siblings } from './siblings.ts'
+import type { SlowRequests } from './slow-requests.ts'
 
 /** What the routes work with; made in `main.ts`, or by a test. */
 export interface ServerContext {
@@ -33,6 +34,8 @@ export interface ServerContext {
   admin: boolean
   /** Undefined where requests are not logged. */
   requestLog?: RequestLog | undefined
+  /** Undefined where the slowest requests are not kept. */
+  slow?: SlowRequests | undefined
   /** Deadline of requests that name none, ms. */
   deadlineMs: number
 }

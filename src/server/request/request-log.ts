@@ -2,6 +2,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { murmur3 } from '../../model/base/murmur3.ts'
 import type { LoadedModel } from '../../model/prediction/contract.ts'
+import type { RequestRecord } from './request-record.ts'
+import type { SlowRequests } from './slow-requests.ts'
 
 /**
  * One log line per request: what it asked, how it ended, and how long each stage took. The stages add up to the total.
@@ -15,8 +17,10 @@ export interface RequestLog {
 }
 
 export interface RequestLogOptions {
-  /** Share of the requests that are logged, 0 to 1; server errors are always logged. */
-  sample: number
+  /** Share of the requests that are logged, 0 to 1; server errors are always logged. Undefined: none is logged. */
+  sample: number | undefined
+  /** Keeps the slowest requests. */
+  slow?: SlowRequests | undefined
   /** Milliseconds, monotonic. */
   now(): number
 }
@@ -38,29 +42,28 @@ interface Entry {
 /** A client that closed its connection before its answer: no status was sent, and this is what proxies log. */
 const clientClosedRequest = 499
 
-export function createRequestLog({ sample, now }: RequestLogOptions): RequestLog {
+export function createRequestLog({ sample, slow, now }: RequestLogOptions): RequestLog {
   const entries = new WeakMap<FastifyRequest, Entry>()
 
   function write(request: FastifyRequest, { raw }: FastifyReply, entry: Entry): void {
     const status = raw.writableEnded ? raw.statusCode : clientClosedRequest
-    const sampled = murmur3(request.id, 0) < sample * 2 ** 32
-    if (!sampled && (status < 500 || status === clientClosedRequest)) return
+    const logged = sample !== undefined && (isServerError(status) || murmur3(request.id, 0) < sample * 2 ** 32)
+    if (!logged && slow === undefined) return
     const { arrived, model, rows, tasks } = entry
     const ended = now()
-    request.log.info(
-      {
-        method: request.method,
-        url: request.url,
-        status,
-        model: model?.manifest.name,
-        version: model?.manifest.version,
-        rows,
-        tasks,
-        ...stagesOf(entry, ended),
-        total_ms: rounded(ended - arrived),
-      },
-      'request',
-    )
+    const record: RequestRecord = {
+      method: request.method,
+      url: request.url,
+      status,
+      model: model?.manifest.name,
+      version: model?.manifest.version,
+      rows,
+      tasks,
+      ...stagesOf(entry, ended),
+      total_ms: rounded(ended - arrived),
+    }
+    if (logged) request.log.info(record, 'request')
+    slow?.add({ request_id: request.id, ended: new Date().toISOString(), ...record })
   }
 
   return {
@@ -94,8 +97,10 @@ export function createRequestLog({ sample, now }: RequestLogOptions): RequestLog
   }
 }
 
+const isServerError = (status: number) => status >= 500
+
 /** Milliseconds of each stage that the request reached. */
-function stagesOf({ arrived, encoded, begun, computed }: Entry, ended: number): Record<string, number> {
+function stagesOf({ arrived, encoded, begun, computed }: Entry, ended: number): Partial<RequestRecord> {
   if (encoded === undefined) return { read_ms: rounded(ended - arrived) }
   const read_ms = rounded(encoded - arrived)
   // Rows that need no engine, none at all, never wait.
@@ -110,7 +115,7 @@ function stagesOf({ arrived, encoded, begun, computed }: Entry, ended: number): 
 const rounded = (ms: number) => Math.round(ms * 1000) / 1000
 
 /** Probes, scrapes and the documentation: they come by the clock, or to look. */
-const unlogged = /^\/(?:livez|readyz|metrics|docs(?:\/.*)?|v2\/health\/(?:live|ready))?$/
+const unlogged = /^\/(?:livez|readyz|metrics|docs(?:\/.*)?|debug\/.*|v2\/health\/(?:live|ready))?$/
 
 /** Follows every request of the application that is worth a line. */
 export const requestLogging = fastifyPlugin(

@@ -1,5 +1,7 @@
 import type { InferStatistics } from '../../schemas/infer-model.ts'
 
+import type { RequestRecord } from './request-record.ts'
+
 /** A model is to be taken in or out of service. */
 export interface ModelChange {
   action: 'load' | 'unload'
@@ -14,6 +16,8 @@ export interface Siblings {
   metrics(): Promise<string | undefined>
   /** What all processes have counted, summed by version; undefined where nobody can answer for them. */
   statistics(): Promise<InferStatistics[] | undefined>
+  /** The slowest requests of all processes; undefined where nobody can answer for them. */
+  slow(): Promise<RequestRecord[] | undefined>
   /** Changes it in all processes. Rejects with a ModelError where one of them refuses. */
   change(change: ModelChange): Promise<void>
 }

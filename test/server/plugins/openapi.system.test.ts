@@ -87,6 +87,7 @@ t.test('every route is documented, and every documented route exists', async (t)
   const routes = fastify.printRoutes({ commonPrefix: false }).split('\n')
   t.ok(routes.length > 3)
   t.same(operations.map(({ method, path }) => `${method} ${path}`).sort(), [
+    'get /debug/slow',
     'get /livez',
     'get /metrics',
     'get /models',
@@ -112,6 +113,8 @@ t.test('every route is documented, and every documented route exists', async (t)
     'get /v2/models/{model}/versions/{version}/config',
     'get /v2/models/{model}/versions/{version}/ready',
     'get /v2/models/{model}/versions/{version}/stats',
+    'post /debug/heap-profile',
+    'post /debug/profile',
     'post /predict',
     'post /v1/models/{model}/labels/{label}:predict',
     'post /v1/models/{model}/versions/{version}:predict',

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import type { TSchema } from '#typebox'
 import { invalidRequest } from '../../../model/features/problems.ts'
 import type { FolderVersion } from '../../../model/registry/contents.ts'
@@ -10,9 +10,8 @@ import {
 } from '../../../schemas/infer-repository.ts'
 import { acceptAnyType, bytesOf } from '../../body/raw-body.ts'
 import { readJson } from '../../body/read-json.ts'
-import { sendProblem } from '../../errors/error-handler.ts'
-import { problemDetails } from '../../errors/problem-details.ts'
 import { createChecker, helpfulProblems } from '../../plugins/validation.ts'
+import { adminOnly } from '../../request/admin-only.ts'
 import type { ServerContext } from '../../request/context.ts'
 import { bodyOptions } from '../../request/prediction-route.ts'
 import { inferIndexSchema, inferLoadSchema, inferUnloadSchema } from './infer-repository-docs.ts'
@@ -37,7 +36,7 @@ export async function inferRepositoryRoutes(
   app: FastifyInstance,
   { context }: { context: ServerContext },
 ): Promise<void> {
-  const { registry, peers, admin } = context
+  const { registry, peers } = context
   acceptAnyType(app, bodyOptions(context))
 
   const post = (url: string, schema: object) =>
@@ -48,10 +47,7 @@ export async function inferRepositoryRoutes(
       bodyLimit: longestBody,
       // Bodies are described for /docs, and checked by the handler.
       validatorCompiler: () => () => true,
-      onRequest(request: FastifyRequest, reply: FastifyReply, done: () => void) {
-        if (admin) done()
-        else forbid(request, reply)
-      },
+      onRequest: adminOnly(context),
     }) as const
 
   app.route({
@@ -84,11 +80,6 @@ export async function inferRepositoryRoutes(
       },
     })
   }
-}
-
-function forbid({ id }: FastifyRequest, reply: FastifyReply): void {
-  const detail = 'Administration is not enabled here: it is by MULTIGATE_ADMIN=true'
-  sendProblem(reply, { body: problemDetails('FORBIDDEN', detail, id), retryAfterSeconds: undefined })
 }
 
 function read<T extends TSchema>(schema: ReturnType<typeof createChecker<T>>, body: Buffer) {

@@ -423,7 +423,12 @@ for (const [name, write] of Object.entries(graphs))
         if (!notOnCpu.has(name)) check(await answer(cpu, saveGraphModel(folder, graph)), 'cpu')
         if (native !== undefined) {
           const savedModel = saveSavedModel(folder, graph)
-          check(await answer(native, savedModel), 'native TensorFlow')
+          const expected = await answer(native, savedModel).catch((error) => {
+            // Some fusions exist only where oneDNN has kernels for the processor.
+            if (/Fusion is not implemented/.test(String(error))) return undefined
+            throw error
+          })
+          if (expected !== undefined) check(expected, 'native TensorFlow')
           check(await answer(onnx, savedModel), 'the SavedModel')
         }
       }),

@@ -1,0 +1,44 @@
+import type { RequestRecord } from './request-record.ts'
+
+/** The slowest requests of this minute and the last, slowest first. */
+export interface SlowRequests {
+  add(record: RequestRecord): void
+  list(): RequestRecord[]
+}
+
+const minute = 60_000
+
+/** `most`: requests that are kept of each minute; `now`: ms, monotonic. */
+export function createSlowRequests({ most, now }: { most: number; now(): number }): SlowRequests {
+  let current = { minute: Math.floor(now() / minute), records: [] as RequestRecord[] }
+  let last: RequestRecord[] = []
+
+  function turn(): void {
+    const at = Math.floor(now() / minute)
+    if (at === current.minute) return
+    last = at === current.minute + 1 ? current.records : []
+    current = { minute: at, records: [] }
+  }
+
+  return {
+    add(record) {
+      turn()
+      const { records } = current
+      if (records.length === most && record.total_ms <= records.at(-1)!.total_ms) return
+      records.push(record)
+      records.sort(slowestFirst)
+      if (records.length > most) records.pop()
+    },
+    list() {
+      turn()
+      return slowest([...current.records, ...last], most)
+    },
+  }
+}
+
+/** The `most` slowest of all processes' requests. */
+export function slowest(records: RequestRecord[], most: number): RequestRecord[] {
+  return records.sort(slowestFirst).slice(0, most)
+}
+
+const slowestFirst = (a: RequestRecord, b: RequestRecord) => b.total_ms - a.total_ms

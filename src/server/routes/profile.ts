@@ -1,0 +1,21 @@
+import { Session } from 'node:inspector/promises'
+import { setTimeout } from 'node:timers/promises'
+
+/** Records this thread for so many seconds. Answers a profile in the format of Chrome's developer tools. */
+export async function recordProfile(kind: 'cpu' | 'heap', seconds: number): Promise<object> {
+  const session = new Session()
+  session.connect()
+  try {
+    if (kind === 'cpu') {
+      await session.post('Profiler.enable')
+      await session.post('Profiler.start')
+      await setTimeout(seconds * 1000)
+      return (await session.post('Profiler.stop')).profile
+    }
+    await session.post('HeapProfiler.startSampling')
+    await setTimeout(seconds * 1000)
+    return (await session.post('HeapProfiler.stopSampling')).profile
+  } finally {
+    session.disconnect()
+  }
+}

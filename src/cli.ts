@@ -21,18 +21,20 @@ try {
 
 /** Imports the commands' definitions; each command imports its own libraries when it runs. */
 async function run(args: string[], signal: AbortSignal): Promise<number> {
-  const [{ runProgram }, train, bench, graphs, imports, exports, verify, pin, keys, settings] = await Promise.all([
-    import('./app/program.ts'),
-    import('./train/train-commands.ts'),
-    import('./bench/graph-commands.ts'),
-    import('./convert/graph-commands.ts'),
-    import('./convert/import-command.ts'),
-    import('./convert/export-command.ts'),
-    import('./convert/verify-command.ts'),
-    import('./app/pin-commands.ts'),
-    import('./app/key-commands.ts'),
-    import('./config/configuration.ts'),
-  ])
+  const [{ runProgram }, train, bench, graphs, imports, exports, verify, pin, keys, doctor, settings] =
+    await Promise.all([
+      import('./app/program.ts'),
+      import('./train/train-commands.ts'),
+      import('./bench/graph-commands.ts'),
+      import('./convert/graph-commands.ts'),
+      import('./convert/import-command.ts'),
+      import('./convert/export-command.ts'),
+      import('./convert/verify-command.ts'),
+      import('./app/pin-commands.ts'),
+      import('./app/key-commands.ts'),
+      import('./app/doctor-command.ts'),
+      import('./config/configuration.ts'),
+    ])
   const commands = [
     train.createTrainCommand(signal),
     train.createEvaluateCommand(signal),
@@ -46,6 +48,7 @@ async function run(args: string[], signal: AbortSignal): Promise<number> {
     pin.createUnpinCommand(),
     verify.createVerifyCommand(),
     keys.createKeysCommand(),
+    doctor.createDoctorCommand(),
     settings.createServeCommand(async (flags) => {
       const { runServer } = await import('./cluster/run-server.ts')
       await runServer(flags, start)

@@ -156,7 +156,7 @@ export async function serve(configuration: Configuration, options: ServeOptions 
   }
 }
 
-/** What is kept of requests that have ended; nothing where neither a log nor the slowest are asked for. */
+/** Records of requests that have ended; none without a request log and `MULTIGATE_SLOW_REQUESTS`. */
 function createRecords(configuration: Configuration) {
   const { MULTIGATE_LOG_REQUESTS: logs, MULTIGATE_LOG_SAMPLE, MULTIGATE_SLOW_REQUESTS: most } = configuration
   const { now } = systemClock

@@ -19,7 +19,8 @@ export async function runProgram(commands: Command[], args: string[], signal: Ab
   for (const command of [program, ...commands]) command.exitOverride().configureHelp({ optionDescription })
   try {
     await program.parseAsync(args, { from: 'user' })
-    return 0
+    // A command that reports failed checks sets it.
+    return Number(process.exitCode ?? 0)
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
     if (signal.aborted) {

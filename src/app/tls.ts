@@ -86,7 +86,7 @@ export async function openTls(
   }
 }
 
-async function readCredentials(configuration: TlsFiles): Promise<Credentials> {
+export async function readCredentials(configuration: TlsFiles): Promise<Credentials> {
   const read = (setting: keyof TlsFiles) =>
     readFile(configuration[setting]).catch((cause) => {
       throw new Error(`${setting}: ${configuration[setting]} ${fileProblem(cause)}`)

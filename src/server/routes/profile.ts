@@ -1,7 +1,7 @@
 import { Session } from 'node:inspector/promises'
 import { setTimeout } from 'node:timers/promises'
 
-/** Records this thread for so many seconds. Answers a profile in the format of Chrome's developer tools. */
+/** Records this thread for that time. Answers a profile in the format of Chrome's developer tools. */
 export async function recordProfile(kind: 'cpu' | 'heap', seconds: number): Promise<object> {
   const session = new Session()
   session.connect()

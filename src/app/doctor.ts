@@ -1,0 +1,166 @@
+import { existsSync, statSync } from 'node:fs'
+import { access, constants, readdir, readFile, statfs } from 'node:fs/promises'
+import { arch, cpus, release, totalmem, type } from 'node:os'
+import { dirname, resolve } from 'node:path'
+import { cacheFolder } from '../config/cache-folder.ts'
+import { allSettings, checkConfiguration, readConfiguration } from '../config/configuration.ts'
+import { reasonOf } from '../model/base/errors.ts'
+import { multigateVersion } from '../model/base/project.ts'
+import { fileProblem } from '../model/base/regular-file.ts'
+import { formatBytes } from '../model/base/text-table.ts'
+import { createEngine } from '../model/engines/create.ts'
+import { availableCores } from '../model/engines/pool/cores.ts'
+import type { Configuration } from '../schemas/configuration.ts'
+import { checkAccess } from './check-access.ts'
+
+/** A check: what it looked at, and the problem if there is one. */
+interface Finding {
+  name: string
+  detail: string
+  problem?: string
+}
+
+/** Fewest file descriptors that a server should have. */
+const fewestFiles = 4096
+
+/** Free bytes below which a disk counts as nearly full. */
+const leastFree = 1024 ** 3
+
+/**
+ * Looks at versions, the processor, the engine, settings, folders and limits. Answers a report, and how many checks failed. It
+ * names files, but reads no secret out.
+ */
+export async function examine(env: NodeJS.ProcessEnv): Promise<{ text: string; failed: number }> {
+  const facts = [
+    `multigate ${multigateVersion}, Node ${process.version}, ${type()} ${release()} ${arch()}`,
+    `${cpus()[0]?.model.trim() ?? 'unknown processor'}; ${availableCores()} of ${cpus().length} cores available; ${await features()}`,
+    `memory: ${formatBytes(await memoryLimit())}`,
+  ]
+  const findings: Finding[] = []
+  const configuration = readSettings(env, findings)
+  findings.push(...changedSettings(configuration))
+  findings.push(await engine(configuration))
+  findings.push(await models(configuration))
+  findings.push(await cache(configuration))
+  findings.push(...(await security(configuration)))
+  findings.push(openFiles())
+  const failed = findings.filter(({ problem }) => problem !== undefined).length
+  const lines = findings.map(
+    ({ name, detail, problem }) => `${problem === undefined ? 'ok    ' : 'FAILED'} ${name}: ${problem ?? detail}`,
+  )
+  const summary = failed === 0 ? 'All checks passed.' : `${failed} of ${findings.length} checks failed.`
+  return { text: [...facts, '', ...lines, '', summary].join('\n'), failed }
+}
+
+function readSettings(env: NodeJS.ProcessEnv, findings: Finding[]): Configuration {
+  try {
+    const { configuration, unknown } = readConfiguration(env, {})
+    for (const name of unknown) findings.push({ name, detail: '', problem: 'is not a setting' })
+    return configuration
+  } catch (error) {
+    findings.push({ name: 'settings', detail: '', problem: reasonOf(error) })
+    return checkConfiguration({})
+  }
+}
+
+function changedSettings(configuration: Configuration): Finding[] {
+  const defaults = checkConfiguration({})
+  const changed = allSettings.filter((key) => configuration[key] !== defaults[key])
+  return changed.map((key) => ({ name: key, detail: String(configuration[key]) }))
+}
+
+async function engine({ MULTIGATE_ENGINE }: Configuration): Promise<Finding> {
+  try {
+    const engine = await createEngine(MULTIGATE_ENGINE, 1)
+    return { name: 'engine', detail: engine.name }
+  } catch (error) {
+    return { name: 'engine', detail: '', problem: reasonOf(error) }
+  }
+}
+
+async function models({ MULTIGATE_MODELS }: Configuration): Promise<Finding> {
+  const folder = resolve(MULTIGATE_MODELS)
+  try {
+    const names = (await readdir(folder, { withFileTypes: true })).filter(
+      (entry) => !entry.isFile() && !entry.name.startsWith('.'),
+    )
+    const detail = `${folder}, ${names.length} ${names.length === 1 ? 'model' : 'models'}`
+    return { name: 'models', detail, ...(names.length === 0 && { problem: `${folder} holds no model` }) }
+  } catch (cause) {
+    return { name: 'models', detail: '', problem: `${folder} ${fileProblem(cause)}` }
+  }
+}
+
+async function cache({ MULTIGATE_CACHE }: Configuration): Promise<Finding> {
+  const folder = cacheFolder(MULTIGATE_CACHE)
+  if (folder === undefined) return { name: 'plan cache', detail: 'off' }
+  try {
+    // The server makes the folder: whether it can says the one above.
+    let existing = folder
+    while (!existsSync(existing)) existing = dirname(existing)
+    if (!statSync(existing).isDirectory()) throw new Error(`${existing} is not a folder`)
+    await access(existing, constants.W_OK)
+    const { bavail, bsize } = await statfs(existing)
+    const free = bavail * bsize
+    const detail = `${folder}, ${formatBytes(free)} free`
+    return { name: 'plan cache', detail, ...(free < leastFree && { problem: `${detail}: nearly full` }) }
+  } catch (cause) {
+    return { name: 'plan cache', detail: '', problem: `${folder} can't be written: ${reasonOf(cause)}` }
+  }
+}
+
+async function security(configuration: Configuration): Promise<Finding[]> {
+  const { MULTIGATE_KEYS, MULTIGATE_TLS_CERT } = configuration
+  const findings: Finding[] = []
+  const check = async (name: string, work: () => Promise<string>) => {
+    try {
+      findings.push({ name, detail: await work() })
+    } catch (error) {
+      findings.push({ name, detail: '', problem: reasonOf(error) })
+    }
+  }
+  await check('access', async () => {
+    checkAccess(configuration)
+    return MULTIGATE_KEYS === '' ? 'clients need no key' : 'clients need a key'
+  })
+  if (MULTIGATE_KEYS !== '')
+    await check('keys', async () => {
+      const { readKeys } = await import('./key-file.ts')
+      const { keyring, warning } = await readKeys(MULTIGATE_KEYS)
+      const expired = keyring.keys.filter(({ expires }) => expires <= Date.now()).length
+      return `${keyring.keys.length} keys, ${expired} expired${warning === undefined ? '' : `; the file ${warning}`}`
+    })
+  if (MULTIGATE_TLS_CERT !== '')
+    await check('certificate', async () => {
+      const { readCredentials } = await import('./tls.ts')
+      const { expires, problem } = await readCredentials(configuration)
+      if (problem !== undefined) throw new Error(`it ${problem}`)
+      return `valid until ${new Date(expires).toISOString()}`
+    })
+  return findings
+}
+
+function openFiles(): Finding {
+  const { userLimits } = process.report.getReport() as { userLimits?: { open_files?: { soft: number | 'unlimited' } } }
+  const soft = userLimits?.open_files?.soft
+  const few = typeof soft === 'number' && soft < fewestFiles
+  return {
+    name: 'open files',
+    detail: String(soft ?? 'no limit known'),
+    ...(few && { problem: `the limit is ${soft}; set ulimit -n to ${fewestFiles} or more` }),
+  }
+}
+
+/** What decides how fast matrices are multiplied. */
+async function features(): Promise<string> {
+  const text = await readFile('/proc/cpuinfo', 'latin1').catch(() => '')
+  const flags = new Set(/^(?:flags|Features)\s*:(.*)$/m.exec(text)?.[1]?.trim().split(/\s+/))
+  const known = ['avx2', 'avx512f', 'avx512_vnni', 'avx_vnni', 'amx_int8', 'amx_bf16', 'asimddp', 'i8mm', 'bf16', 'sve']
+  return known.filter((name) => flags.has(name)).join(', ') || 'features unknown'
+}
+
+/** The container's limit, or the machine's memory; bytes. */
+async function memoryLimit(): Promise<number> {
+  const limit = Number(await readFile('/sys/fs/cgroup/memory.max', 'utf8').catch(() => 'max'))
+  return Number.isFinite(limit) ? Math.min(limit, totalmem()) : totalmem()
+}

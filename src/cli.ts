@@ -21,7 +21,7 @@ try {
 
 /** Imports the commands' definitions; each command imports its own libraries when it runs. */
 async function run(args: string[], signal: AbortSignal): Promise<number> {
-  const [{ runProgram }, train, bench, graphs, imports, exports, verify, pin, keys, doctor, settings] =
+  const [{ runProgram }, train, bench, graphs, imports, exports, verify, pin, keys, doctor, signing, settings] =
     await Promise.all([
       import('./app/program.ts'),
       import('./train/train-commands.ts'),
@@ -33,6 +33,7 @@ async function run(args: string[], signal: AbortSignal): Promise<number> {
       import('./app/pin-commands.ts'),
       import('./app/key-commands.ts'),
       import('./app/doctor-command.ts'),
+      import('./app/sign-command.ts'),
       import('./config/configuration.ts'),
     ])
   const commands = [
@@ -49,6 +50,7 @@ async function run(args: string[], signal: AbortSignal): Promise<number> {
     verify.createVerifyCommand(),
     keys.createKeysCommand(),
     doctor.createDoctorCommand(),
+    signing.createSignCommand(),
     settings.createServeCommand(async (flags) => {
       const { runServer } = await import('./cluster/run-server.ts')
       await runServer(flags, start)

@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto'
 import { homedir, tmpdir } from 'node:os'
 import { resolve } from 'node:path'
 import { systemClock } from '../model/base/clock.ts'
@@ -7,7 +8,7 @@ import type { FairShare } from '../model/batching/fair-share.ts'
 import { loadModel } from '../model/prediction/model.ts'
 import { Registry, type RegistryEvent } from '../model/registry/registry.ts'
 import { createFolderSource } from '../model/registry/source.ts'
-import { readBundle } from '../model/version/read-version.ts'
+import { readSignedBundle } from '../model/version/signature.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import type { AppOptions } from '../server/app.ts'
 import { createLargeBodyReader } from '../server/body/large-body-reader.ts'
@@ -21,11 +22,15 @@ import { readerScript } from '../server/protocols/reader-script.ts'
 import type { Siblings } from '../server/request/siblings.ts'
 import type { HttpWarmUp } from './http-warm-up.ts'
 import { type Log, loadOptions, startPool } from './load-options.ts'
+import { readModelKeys } from './model-keys.ts'
 import { checkModelsFolder } from './models-folder.ts'
 import { createPathHider } from './path-hider.ts'
 
 /** The model of this project that answers requests that name none. */
 const shippedDefault = 'ads-funnel'
+
+/** How often the saturation is sampled, ms. */
+const saturationInterval = 1000
 
 /** All that stands behind the HTTP interface: models, workers, metrics. Whose the connections are makes no difference. */
 export interface Service {
@@ -62,9 +67,6 @@ export interface ServiceOptions {
   warmUp?: HttpWarmUp | undefined
 }
 
-/** How often the saturation is sampled, ms. */
-const saturationInterval = 1000
-
 /** Most versions that are loaded side by side: each may take the memory of a compiler. */
 const mostLoads = 4
 
@@ -76,6 +78,7 @@ export async function createService(configuration: Configuration, options: Servi
   const { log, connections, warmUp } = options
   const root = resolve(configuration.MULTIGATE_MODELS)
   await checkModelsFolder(root, configuration)
+  const modelKeys = await readModelKeys(configuration.MULTIGATE_MODEL_KEYS)
   const pool = await startPool(configuration, log)
   const loading = loadOptions(configuration, pool, log)
   let onStarted: () => void = () => undefined
@@ -83,7 +86,13 @@ export async function createService(configuration: Configuration, options: Servi
     onStarted = resolve
   })
   const drain: Drain = { draining: false }
-  const registry = createRegistry(configuration, options, { root, loading, metrics: () => metrics, onReady: onStarted })
+  const registry = createRegistry(configuration, options, {
+    root,
+    modelKeys,
+    loading,
+    metrics: () => metrics,
+    onReady: onStarted,
+  })
   const buffers = createBuffers(configuration)
   const saturation = createSaturation({
     clock: systemClock,
@@ -157,6 +166,8 @@ export async function createService(configuration: Configuration, options: Servi
 interface RegistryParts {
   /** The models folder. */
   root: string
+  /** Keys that may sign versions; where there are none, signatures are not checked. */
+  modelKeys: readonly KeyObject[]
   loading: ReturnType<typeof loadOptions>
   /** Called once a model is loaded: the metrics need the registry first. */
   metrics(): Metrics
@@ -168,13 +179,13 @@ interface RegistryParts {
 function createRegistry(
   configuration: Configuration,
   { log, warmUp, unloaded = [] }: ServiceOptions,
-  { root, loading, metrics, onReady }: RegistryParts,
+  { root, modelKeys, loading, metrics, onReady }: RegistryParts,
 ): Registry {
   const hidePaths = createPathHider({ models: root, other: [loading.compiler?.cache, tmpdir(), homedir()] })
   const registry: Registry = new Registry({
     source: createFolderSource(root),
     load: async (name, version, free) => {
-      const model = await loadModel(await readBundle(root, name, version), {
+      const model = await loadModel(await readSignedBundle(root, name, version, modelKeys), {
         ...loading,
         observer: metrics().batchObserver(name, version),
         rehearse: async (model) => {

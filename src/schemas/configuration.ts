@@ -171,6 +171,11 @@ export const Configuration = Type.Object({
     default: '',
     description: 'Address of the administration port; when empty, that of `MULTIGATE_HOST`',
   }),
+  MULTIGATE_MODEL_KEYS: Type.String({
+    default: '',
+    description:
+      'File of ed25519 public keys (PEM): only versions that one of them has signed (`multigate sign`) are served; when empty, signatures are not checked',
+  }),
   MULTIGATE_KEYS: Type.String({
     default: '',
     description: 'File of keys (`multigate keys create`), read again when it changes; when empty, clients need no key',

@@ -1,11 +1,12 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
+import { createHash, generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:https'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
+import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
 import { run, send, startProcess } from '../support/process.ts'
@@ -15,6 +16,7 @@ import { until } from '../support/until.ts'
  * Keys, TLS and the administration port, tried on the real process over real sockets.
  */
 
+const cli = fileURLToPath(new URL('../../src/cli.js', import.meta.url))
 const models = await temporaryFolder(t)
 await writeTestBundle(models)
 await writeTestBundle(models, { name: 'other' })
@@ -210,6 +212,29 @@ t.test('clients read responses from pages of the origins that are listed, and of
     (await fetch(`http://127.0.0.1:${port}/models`, { headers: { origin } })).headers.get('access-control-allow-origin')
   t.equal(await allowed('https://b.example'), 'https://b.example')
   t.equal(await allowed('https://c.example'), null)
+})
+
+t.test('with keys of models only signed versions are served', async (t) => {
+  const folder = await temporaryFolder(t)
+  await writeTestBundle(folder)
+  await writeTestBundle(folder, { name: 'forged' })
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519')
+  const [keys, signing] = [join(folder, 'model-keys.pem'), join(folder, 'signing.pem')]
+  writeFileSync(keys, publicKey.export({ format: 'pem', type: 'spki' }))
+  writeFileSync(signing, privateKey.export({ format: 'pem', type: 'pkcs8' }))
+  const sign = (name: string) =>
+    execFileSync(process.execPath, [cli, 'sign', join(folder, name, '1'), '--key', signing])
+  sign('ads')
+  const { port, stdout } = await startProcess(t, {
+    MULTIGATE_MODELS: folder,
+    MULTIGATE_MODEL_KEYS: keys,
+    MULTIGATE_POLL_SECONDS: '0.2',
+  })
+  t.equal((await send(port, '/predict', { payload: payload() })).status, 200)
+  t.equal((await send(port, '/predict', { payload: payload({ model: 'forged' }) })).status, 503)
+  t.match(stdout(), /forged\/1\/manifest\.json\.sig is missing/)
+  sign('forged')
+  await until(async () => (await send(port, '/predict', { payload: payload({ model: 'forged' }) })).status === 200)
 })
 
 const hasOpenssl = spawnSync('openssl', ['version']).status === 0

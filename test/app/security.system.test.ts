@@ -212,6 +212,13 @@ t.test('clients read responses from pages of the origins that are listed, and of
     (await fetch(`http://127.0.0.1:${port}/models`, { headers: { origin } })).headers.get('access-control-allow-origin')
   t.equal(await allowed('https://b.example'), 'https://b.example')
   t.equal(await allowed('https://c.example'), null)
+  const preflight = await fetch(`http://127.0.0.1:${port}/predict`, {
+    method: 'OPTIONS',
+    headers: { origin: 'https://a.example', 'access-control-request-method': 'POST' },
+  })
+  t.equal(preflight.status, 204)
+  t.match(preflight.headers.get('access-control-allow-headers'), /authorization/)
+  t.equal((await send(port, '/nothing')).status, 404)
 })
 
 t.test('with keys of models only signed versions are served', async (t) => {

@@ -9,6 +9,8 @@ export const problems = fastifyPlugin(async (app: FastifyInstance) => {
   const routes: { methods: Set<string>; pattern: RegExp }[] = []
 
   app.addHook('onRoute', ({ method, url }) => {
+    // Preflight requests are answered on any path, whether there is something or not.
+    if (url === '*') return
     const pattern = patternOf(url)
     const known = routes.find((route) => route.pattern.source === pattern.source)
     const entry = known ?? { methods: new Set<string>(), pattern }

@@ -6,6 +6,11 @@ import { type Area, openAreas } from '../server/security/areas.ts'
 export function checkAccess(configuration: Configuration): void {
   const { MULTIGATE_ADMIN, MULTIGATE_ADMIN_PORT, MULTIGATE_HOST, MULTIGATE_KEYS } = configuration
   openAreasOf(configuration)
+  const { MULTIGATE_TLS_CERT, MULTIGATE_TLS_KEY, MULTIGATE_TLS_CLIENT_CA } = configuration
+  if (MULTIGATE_TLS_CERT === '' && (MULTIGATE_TLS_KEY !== '' || MULTIGATE_TLS_CLIENT_CA !== ''))
+    throw new Error(
+      'MULTIGATE_TLS_KEY and MULTIGATE_TLS_CLIENT_CA need MULTIGATE_TLS_CERT: without it nothing is encrypted',
+    )
   if (!MULTIGATE_ADMIN || MULTIGATE_ADMIN_PORT !== 0 || MULTIGATE_KEYS !== '' || isLoopback(MULTIGATE_HOST)) return
   throw new Error(
     `MULTIGATE_ADMIN=true on ${MULTIGATE_HOST} would let everyone who reaches it unload models: set MULTIGATE_KEYS to a file of keys, MULTIGATE_ADMIN_PORT to a port that only administrators reach, or MULTIGATE_HOST to 127.0.0.1`,

@@ -1,8 +1,9 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { reasonOf } from '../model/base/errors.ts'
-import { fileProblem } from '../model/base/regular-file.ts'
+import { fileProblem, sizeOfOrdinary } from '../model/base/regular-file.ts'
 import { formatTable } from '../model/base/text-table.ts'
 import type { KeyEntry, KeyFile } from '../schemas/keys.ts'
 import { Keyring } from '../server/security/keyring.ts'
@@ -20,19 +21,54 @@ export async function addKey(
 ): Promise<{ key: string; created: boolean }> {
   const key = `mg_${randomBytes(keyBytes).toString('base64url')}`
   const sha256 = createHash('sha256').update(key).digest('hex')
-  const { keys, missing } = await readFileOf(file)
-  if (keys.some(({ id }) => id === entry.id)) throw new Error(`${file} has a key ${entry.id} already; revoke it first`)
-  const { id, ...rest } = entry
-  await write(file, { keys: [...keys, { id, sha256, ...rest }] })
-  return { key, created: missing }
+  return alone(file, async () => {
+    const { keys, missing } = await readFileOf(file)
+    if (keys.some(({ id }) => id === entry.id))
+      throw new Error(`${file} has a key ${entry.id} already; revoke it first`)
+    const { id, ...rest } = entry
+    await write(file, { keys: [...keys, { id, sha256, ...rest }] })
+    return { key, created: missing }
+  })
 }
 
 /** Rejects where there is no such key. */
 export async function removeKey(file: string, id: string): Promise<void> {
-  const { keys } = await readFileOf(file, true)
-  const left = keys.filter((entry) => entry.id !== id)
-  if (left.length === keys.length) throw new Error(`${file} has no key ${id}`)
-  await write(file, { keys: left })
+  await alone(file, async () => {
+    const { keys } = await readFileOf(file, true)
+    const left = keys.filter((entry) => entry.id !== id)
+    if (left.length === keys.length) throw new Error(`${file} has no key ${id}`)
+    await write(file, { keys: left })
+  })
+}
+
+/** How long another command may hold the file, ms; then it has died. */
+const longestEdit = 10_000
+
+/** Runs `work` while no other command changes the file: changes would be lost, revoked keys come back. */
+async function alone<T>(file: string, work: () => Promise<T>): Promise<T> {
+  const lock = `${file}.lock`
+  const began = Date.now()
+  for (;;) {
+    try {
+      await writeFile(lock, '', { flag: 'wx' })
+      break
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== 'EEXIST')
+        throw new Error(`${file} can't be written: ${fileProblem(cause)}`)
+      const held = await stat(lock).then(
+        ({ mtimeMs }) => Date.now() - mtimeMs,
+        () => 0,
+      )
+      if (held > longestEdit) await rm(lock, { force: true })
+      else if (Date.now() - began > 2 * longestEdit) throw new Error(`${file} is being changed by another command`)
+      await setTimeout(20)
+    }
+  }
+  try {
+    return await work()
+  } finally {
+    await rm(lock, { force: true })
+  }
 }
 
 /** The keys as a table. */
@@ -53,6 +89,8 @@ export async function describeKeys(file: string, now = Date.now()): Promise<stri
 async function readFileOf(file: string, mustExist = false): Promise<{ keys: KeyEntry[]; missing: boolean }> {
   let text: string
   try {
+    // A pipe would block.
+    await sizeOfOrdinary(file)
     text = await readFile(file, 'utf8')
   } catch (cause) {
     if (!mustExist && (cause as NodeJS.ErrnoException).code === 'ENOENT') return { keys: [], missing: true }

@@ -100,6 +100,6 @@ function parseExpiry(value: string): string {
 
 function parseRate(value: string): number {
   const rate = Number(value)
-  if (value.trim() !== '' && rate > 0 && rate <= 1e9) return rate
-  throw new InvalidArgumentError('must be a number above 0.')
+  if (value.trim() !== '' && rate >= 0.001 && rate <= 1e9) return rate
+  throw new InvalidArgumentError('must be a number of at least 0.001.')
 }

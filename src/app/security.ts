@@ -18,6 +18,9 @@ export async function openSecurity(configuration: Configuration, log: Log, metri
   const corsOrigins = MULTIGATE_CORS_ORIGINS.split(',')
     .map((origin) => origin.trim())
     .filter(Boolean)
+  for (const origin of corsOrigins)
+    if (!URL.canParse(origin) || new URL(origin).origin !== origin)
+      throw new Error(`MULTIGATE_CORS_ORIGINS: ${JSON.stringify(origin)} is no origin, such as https://ads.example.com`)
   if (MULTIGATE_KEYS === '' && MULTIGATE_TLS_CERT === '')
     return { access: undefined, tls: undefined, corsOrigins, close: () => undefined }
   const [{ countReloads, openAccess }, { openTls }] = await Promise.all([import('./access.ts'), import('./tls.ts')])

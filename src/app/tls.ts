@@ -4,7 +4,7 @@ import type { Server } from 'node:net'
 import { createSecureContext, type SecureContextOptions, type Server as TlsServer } from 'node:tls'
 import { Gauge, type Registry } from 'prom-client'
 import { reasonOf } from '../model/base/errors.ts'
-import { fileProblem } from '../model/base/regular-file.ts'
+import { fileProblem, sizeOfOrdinary } from '../model/base/regular-file.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import type { Log } from './load-options.ts'
 import { watchFiles } from './watched-files.ts'
@@ -87,10 +87,15 @@ export async function openTls(
 }
 
 export async function readCredentials(configuration: TlsFiles): Promise<Credentials> {
-  const read = (setting: keyof TlsFiles) =>
-    readFile(configuration[setting]).catch((cause) => {
+  const read = async (setting: keyof TlsFiles) => {
+    try {
+      // A pipe would block.
+      await sizeOfOrdinary(configuration[setting])
+      return await readFile(configuration[setting])
+    } catch (cause) {
       throw new Error(`${setting}: ${configuration[setting]} ${fileProblem(cause)}`)
-    })
+    }
+  }
   if (configuration.MULTIGATE_TLS_KEY === '')
     throw new Error('MULTIGATE_TLS_CERT needs MULTIGATE_TLS_KEY, the file of its private key')
   const cert = await read('MULTIGATE_TLS_CERT')

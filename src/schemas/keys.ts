@@ -4,7 +4,7 @@ import Type, { type Static } from '#typebox'
 export type Scope = Static<typeof Scope>
 export const Scope = Type.Union([Type.Literal('predict'), Type.Literal('metrics'), Type.Literal('admin')])
 
-const rate = (description: string) => Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1e9, description }))
+const rate = (description: string) => Type.Optional(Type.Number({ minimum: 0.001, maximum: 1e9, description }))
 
 export type KeyEntry = Static<typeof KeyEntry>
 export const KeyEntry = Type.Object(

@@ -114,6 +114,10 @@ t.test('keys: what each opens, other keys without a restart, and a broken file t
     )
   }
 
+  // A large body is not read.
+  const large = await send(port, '/predict', { payload: ' '.repeat(200_000) })
+  t.ok(large.status === 401 ? large.connection === 'close' : large.error !== undefined)
+
   // Limits.
   t.equal((await predict('key-slow')).status, 200)
   const limited = await predict('key-slow')
@@ -151,6 +155,8 @@ t.test('keys that can not be used, and administration open to all, end the start
     1,
     /MULTIGATE_ADMIN=true on 0\.0\.0\.0 would let everyone who reaches it unload models: set MULTIGATE_KEYS/,
   ])
+  t.match(await start({ MULTIGATE_TLS_CLIENT_CA: file, MULTIGATE_TLS_KEY: file }), [1, /need MULTIGATE_TLS_CERT/])
+  t.match(await start({ MULTIGATE_CORS_ORIGINS: '*' }), [1, /"\*" is no origin/])
   t.match(await start({ MULTIGATE_OPEN: 'probes,admin' }), [1, /MULTIGATE_OPEN has "admin"; it may have probes, docs/])
 })
 
@@ -175,6 +181,11 @@ t.test('the administration port has administration and metrics, and the main por
     t.equal((await send(adminPort, '/v2/repository/models/other/load', { payload: '{}' })).status, 200)
     t.equal((await send(port, '/predict', { payload: payload({ model: 'other' }) })).status, 200)
     t.equal((await send(adminPort, '/predict', { payload: payload() })).status, 404)
+    const foreign = await fetch(`http://127.0.0.1:${adminPort}/v2/repository/models/ads/unload`, {
+      method: 'POST',
+      headers: { origin: 'https://evil.example' },
+    })
+    t.equal(foreign.status, 403)
     for (const path of ['/metrics', '/v2/repository/index']) t.equal((await send(port, path)).status, 404, path)
     server.child.kill('SIGTERM')
     t.equal(await server.ended, 0)

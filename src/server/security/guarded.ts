@@ -3,6 +3,7 @@ import fastifyPlugin from 'fastify-plugin'
 import { sendProblem } from '../errors/error-handler.ts'
 import { problemDetails } from '../errors/problem-details.ts'
 import { areaOf } from './areas.ts'
+import { closeUnlessSmall } from './close-unless-small.ts'
 import type { Denial, DenialReason, Guard } from './guard.ts'
 import type { Key } from './keyring.ts'
 
@@ -37,7 +38,9 @@ export const guarded = fastifyPlugin(
   },
 )
 
-function deny({ code, detail, retryAfterSeconds }: Denial, { id }: FastifyRequest, reply: FastifyReply): void {
+function deny({ code, detail, retryAfterSeconds }: Denial, request: FastifyRequest, reply: FastifyReply): void {
+  const { id } = request
+  closeUnlessSmall(request, reply)
   if (code === 'UNAUTHORIZED') reply.header('www-authenticate', 'Bearer realm="multigate"')
   sendProblem(reply, {
     body: problemDetails(code, detail, id),

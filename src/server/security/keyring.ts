@@ -24,6 +24,9 @@ interface Entry {
 /** A key that is presented may be this long; a longer one is unknown, and not hashed. */
 const longestKey = 512
 
+/** Other texts are times to JavaScript, too. */
+const isoTime = /^\d{4}-\d\d-\d\d/
+
 const nothing = Buffer.alloc(32)
 
 /** The keys of a file, found by what a client presents. */
@@ -73,10 +76,14 @@ function parse(text: string): KeyFile['keys'] {
   if (problem !== undefined) throw new Error(`${problem.path || 'it'} ${problem.message}`)
   const { keys } = file as KeyFile
   const seen = new Set<string>()
-  for (const [i, { id, sha256, expires }] of keys.entries()) {
+  for (const [i, { id, sha256, expires, scopes, models }] of keys.entries()) {
     if (seen.has(id)) throw new Error(`/keys/${i}/id ${id} is there twice`)
     if (seen.has(sha256)) throw new Error(`/keys/${i}/sha256 is that of another entry`)
-    if (expires !== undefined && Number.isNaN(Date.parse(expires)))
+    if (models !== undefined && scopes.some((scope) => scope !== 'predict'))
+      throw new Error(
+        `/keys/${i}/models goes with the scope predict alone: metrics and administration are of all models`,
+      )
+    if (expires !== undefined && !(isoTime.test(expires) && Date.parse(expires) >= 0))
       throw new Error(`/keys/${i}/expires must be an ISO 8601 time, such as 2027-01-31T00:00:00Z`)
     seen.add(id).add(sha256)
   }

@@ -27,7 +27,8 @@ function restrict(registry: Registry, models: ReadonlySet<string>): ModelView {
         const message = `The request names no model, and there is no default model; the key opens ${listNames(names())}`
         throw new ModelError('MODEL_NOT_FOUND', message)
       }
-      if (!models.has(asked)) throw noModel(asked, names())
+      // One that is gone, too: the registry's own message would list all models.
+      if (!names().includes(asked)) throw noModel(asked, names())
       return registry.acquire(asked, version, label)
     },
   }

@@ -44,6 +44,11 @@ t.test('a file that is wrong says where, and quotes nothing of it', async (t) =>
     [file(entry('a', { scopes: ['root'] })), /^\/keys\/0\/scopes\/0 /],
     [file(entry('a', { models: [] })), /^\/keys\/0\/models /],
     [file(entry('a', { rows_per_second: 0 })), /^\/keys\/0\/rows_per_second /],
+    [file(entry('a', { expires: '1' })), /^\/keys\/0\/expires must be an ISO 8601 time/],
+    [
+      file(entry('a', { models: ['ads'], scopes: ['predict', 'admin'] })),
+      /^\/keys\/0\/models goes with the scope predict/,
+    ],
     [file(entry('a', { expires: 'soon' })), /^\/keys\/0\/expires must be an ISO 8601 time/],
     [file(entry('a', { limit: 1 })), /^\/keys\/0\/limit is not known here/],
     [file(entry('a'), entry('a', { sha256: sha256('other') })), '/keys/1/id a is there twice'],

@@ -30,7 +30,7 @@ t.test('other models are as if they were not there', async (t) => {
     ['ads', 'feed'],
   )
   t.equal(acquired(view, 'feed'), 'feed')
-  for (const name of ['secret', 'sekret', 'nothing'])
+  for (const name of ['secret', 'sekret', 'nothing', 'gone'])
     t.throws(() => view.acquire(name), {
       code: 'MODEL_NOT_FOUND',
       message: `There is no model called "${name}"; the folder has ads, feed`,

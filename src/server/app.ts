@@ -46,14 +46,7 @@ export async function app(fastify: FastifyInstance, options: AppOptions): Promis
   // An application around this one may compress and decompress itself.
   const hostCompresses = fastify.hasReplyDecorator('compress')
   const context = hostCompresses ? options.context : { ...options.context, decoders: createDecoders() }
-  // Answers have the form of their types already: serializers made from schemas would only lengthen the start.
-  fastify.setSerializerCompiler(() => JSON.stringify)
-  await fastify.register(pipelining)
-  if (context.requestLog !== undefined) await fastify.register(requestLogging, { requestLog: context.requestLog })
-  await fastify.register(problems)
-  await fastify.register(requestId)
-  await fastify.register(strictHttp)
-  await fastify.register(draining, { drain: context.drain })
+  await registerBasics(fastify, context)
   if (corsOrigins.length > 0) {
     const { cors } = await import('./security/cors.ts')
     await fastify.register(cors, { origins: corsOrigins })
@@ -64,7 +57,7 @@ export async function app(fastify: FastifyInstance, options: AppOptions): Promis
   }
   // Routes with large responses ask for compression.
   if (!hostCompresses) await fastify.register(compress, { globalCompression: false, globalDecompression: false })
-  await fastify.register(unreadAnswers, { answers: context.answers, onGivenUp: () => context.metrics.shed('unread') })
+  await boundAnswers(fastify, context)
   fastify.decorateRequest(admittedRequest, null)
   await fastify.register(openapi, { version })
   fastify.get('/', { schema: { hide: true } }, (_, reply) => reply.redirect(`${fastify.prefix}/docs`))
@@ -85,16 +78,31 @@ export async function app(fastify: FastifyInstance, options: AppOptions): Promis
 
 /** What the administration port serves: administration, metrics and probes. It asks for no key. */
 export async function adminApp(fastify: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
-  fastify.setSerializerCompiler(() => JSON.stringify)
-  await fastify.register(problems)
-  await fastify.register(requestId)
-  await fastify.register(strictHttp)
+  await registerBasics(fastify, context)
+  await boundAnswers(fastify, context)
   for (const schema of Object.values(documentSchemas(components))) fastify.addSchema(schema)
   await fastify.register(probeRoutes, { context })
   const own = { ...context, decoders: createDecoders(), admin: true }
   await fastify.register(inferRepositoryRoutes, { context: own })
   await fastify.register(debugRoutes, { context: own })
   await fastify.register(metricsRoutes, { context })
+}
+
+/** What both ports have in common, before any route: bounds on connections, ids, errors, and what happens at shutdown. */
+async function registerBasics(fastify: FastifyInstance, { requestLog, drain }: ServerContext): Promise<void> {
+  // Answers have the form of their types already: serializers made from schemas would only lengthen the start.
+  fastify.setSerializerCompiler(() => JSON.stringify)
+  await fastify.register(pipelining)
+  if (requestLog !== undefined) await fastify.register(requestLogging, { requestLog })
+  await fastify.register(problems)
+  await fastify.register(requestId)
+  await fastify.register(strictHttp)
+  await fastify.register(draining, { drain })
+}
+
+/** Bounds answers that nobody reads; registered after what compresses them. */
+async function boundAnswers(fastify: FastifyInstance, { answers, metrics }: ServerContext): Promise<void> {
+  await fastify.register(unreadAnswers, { answers, onGivenUp: () => metrics.shed('unread') })
 }
 
 /** Options of the Fastify instance that `app` belongs into. */

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { commaList } from '../config/comma-list.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import { type Area, openAreas } from '../server/security/areas.ts'
 
@@ -29,9 +30,7 @@ export function openToAll({
 
 /** The areas that need no key. Throws an Error that names one that does not exist. */
 export function openAreasOf({ MULTIGATE_OPEN }: Configuration): ReadonlySet<Area> {
-  const named = MULTIGATE_OPEN.split(',')
-    .map((name) => name.trim())
-    .filter(Boolean)
+  const named = commaList(MULTIGATE_OPEN)
   const wrong = named.find((name) => !openAreas.includes(name as Area))
   if (wrong !== undefined)
     throw new Error(`MULTIGATE_OPEN has ${JSON.stringify(wrong)}; it may have ${openAreas.join(', ')}`)

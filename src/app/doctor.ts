@@ -5,6 +5,7 @@ import { dirname, resolve } from 'node:path'
 import { cacheFolder } from '../config/cache-folder.ts'
 import { allSettings, checkConfiguration, readConfiguration } from '../config/configuration.ts'
 import { reasonOf } from '../model/base/errors.ts'
+import { processorFeatures } from '../model/base/processor.ts'
 import { multigateVersion } from '../model/base/project.ts'
 import { fileProblem } from '../model/base/regular-file.ts'
 import { formatBytes } from '../model/base/text-table.ts'
@@ -12,6 +13,7 @@ import { createEngine } from '../model/engines/create.ts'
 import { availableCores } from '../model/engines/pool/cores.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import { checkAccess } from './check-access.ts'
+import { openFilesLimit } from './open-files.ts'
 
 /** A check: what it looked at, and the problem if there is one. */
 interface Finding {
@@ -33,7 +35,7 @@ const leastFree = 1024 ** 3
 export async function examine(env: NodeJS.ProcessEnv): Promise<{ text: string; failed: number }> {
   const facts = [
     `multigate ${multigateVersion}, Node ${process.version}, ${type()} ${release()} ${arch()}`,
-    `${cpus()[0]?.model.trim() ?? 'unknown processor'}; ${availableCores()} of ${cpus().length} cores available; ${await features()}`,
+    `${cpus()[0]?.model.trim() ?? 'unknown processor'}; ${availableCores()} of ${cpus().length} cores available; ${features()}`,
     `memory: ${formatBytes(await memoryLimit())}`,
   ]
   const findings: Finding[] = []
@@ -141,22 +143,20 @@ async function security(configuration: Configuration): Promise<Finding[]> {
 }
 
 function openFiles(): Finding {
-  const { userLimits } = process.report.getReport() as { userLimits?: { open_files?: { soft: number | 'unlimited' } } }
-  const soft = userLimits?.open_files?.soft
-  const few = typeof soft === 'number' && soft < fewestFiles
+  const limit = openFilesLimit()
+  const few = limit < fewestFiles
   return {
     name: 'open files',
-    detail: String(soft ?? 'no limit known'),
-    ...(few && { problem: `the limit is ${soft}; set ulimit -n to ${fewestFiles} or more` }),
+    detail: Number.isFinite(limit) ? String(limit) : 'no limit known',
+    ...(few && { problem: `the limit is ${limit}; set ulimit -n to ${fewestFiles} or more` }),
   }
 }
 
 /** What decides how fast matrices are multiplied. */
-async function features(): Promise<string> {
-  const text = await readFile('/proc/cpuinfo', 'latin1').catch(() => '')
-  const flags = new Set(/^(?:flags|Features)\s*:(.*)$/m.exec(text)?.[1]?.trim().split(/\s+/))
+function features(): string {
+  const all = processorFeatures()
   const known = ['avx2', 'avx512f', 'avx512_vnni', 'avx_vnni', 'amx_int8', 'amx_bf16', 'asimddp', 'i8mm', 'bf16', 'sve']
-  return known.filter((name) => flags.has(name)).join(', ') || 'features unknown'
+  return known.filter((name) => all?.has(name)).join(', ') || 'features unknown'
 }
 
 /** The container's limit, or the machine's memory; bytes. */

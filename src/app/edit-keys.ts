@@ -1,9 +1,9 @@
-import { createHash, randomBytes, randomUUID } from 'node:crypto'
-import { readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { createHash, randomBytes } from 'node:crypto'
+import { readFile, realpath, rm, stat, writeFile } from 'node:fs/promises'
 import { setTimeout } from 'node:timers/promises'
 import { reasonOf } from '../model/base/errors.ts'
 import { fileProblem, sizeOfOrdinary } from '../model/base/regular-file.ts'
+import { replaceFile } from '../model/base/replace-file.ts'
 import { formatTable } from '../model/base/text-table.ts'
 import type { KeyEntry, KeyFile } from '../schemas/keys.ts'
 import { Keyring } from '../server/security/keyring.ts'
@@ -117,12 +117,7 @@ async function write(file: string, keys: KeyFile): Promise<void> {
     (found) => found.mode & 0o777,
     () => 0o600,
   )
-  const temporary = join(dirname(path), `.keys-${randomUUID()}`)
-  try {
-    await writeFile(temporary, text, { mode })
-    await rename(temporary, path)
-  } catch (cause) {
-    await rm(temporary, { force: true })
+  await replaceFile(path, text, mode).catch((cause) => {
     throw new Error(`${file} can't be written: ${fileProblem(cause)}`)
-  }
+  })
 }

@@ -4,13 +4,8 @@ import { fileProblem } from '../model/base/regular-file.ts'
 import type { Area } from '../server/security/areas.ts'
 import { Guard } from '../server/security/guard.ts'
 import { Keyring } from '../server/security/keyring.ts'
+import type { Log } from './load-options.ts'
 import { watchFiles } from './watched-files.ts'
-
-interface Log {
-  info(details: object, message: string): void
-  warn(details: object, message: string): void
-  error(details: object, message: string): void
-}
 
 /** Bytes of a file of keys, at most: 10,000 keys have 4 MB. */
 const longestFile = 16 * 1024 * 1024

@@ -1,3 +1,4 @@
+import { commaList } from '../config/comma-list.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import type { Metrics } from '../server/metrics/metrics.ts'
 import type { Access } from '../server/request/access.ts'
@@ -15,9 +16,7 @@ export interface Security {
 /** Rejects with an Error that says what is wrong with a file of keys or certificates. */
 export async function openSecurity(configuration: Configuration, log: Log, metrics: Metrics): Promise<Security> {
   const { MULTIGATE_KEYS, MULTIGATE_TLS_CERT, MULTIGATE_CORS_ORIGINS } = configuration
-  const corsOrigins = MULTIGATE_CORS_ORIGINS.split(',')
-    .map((origin) => origin.trim())
-    .filter(Boolean)
+  const corsOrigins = commaList(MULTIGATE_CORS_ORIGINS)
   for (const origin of corsOrigins)
     if (!URL.canParse(origin) || new URL(origin).origin !== origin)
       throw new Error(`MULTIGATE_CORS_ORIGINS: ${JSON.stringify(origin)} is no origin, such as https://ads.example.com`)

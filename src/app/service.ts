@@ -1,6 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import { homedir, tmpdir } from 'node:os'
 import { resolve } from 'node:path'
+import { commaList } from '../config/comma-list.ts'
 import { systemClock } from '../model/base/clock.ts'
 import { reasonOf } from '../model/base/errors.ts'
 import { multigateVersion } from '../model/base/project.ts'
@@ -200,9 +201,7 @@ function createRegistry(
     mode: configuration.MULTIGATE_VERSIONS,
     defaultModel: configuration.MULTIGATE_DEFAULT_MODEL || undefined,
     preferredModel: shippedDefault,
-    requiredModels: configuration.MULTIGATE_REQUIRED_MODELS.split(',')
-      .map((name) => name.trim())
-      .filter(Boolean),
+    requiredModels: commaList(configuration.MULTIGATE_REQUIRED_MODELS),
     unloaded,
     maxLoads: Math.min(mostLoads, 2 * loading.pool.size),
     unloadAfterMs: configuration.MULTIGATE_UNLOAD_AFTER_SECONDS * 1000,

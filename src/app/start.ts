@@ -1,6 +1,7 @@
 import { writeSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { moreFiles } from '../server/overload/accept-errors.ts'
+import { openFilesLimit } from './open-files.ts'
 
 /*
  * The first moments of a process, before its own modules are loaded. It imports nothing but Node's own, so that signals are
@@ -48,12 +49,6 @@ function explain(code: string | undefined, message: string): string {
   if (code === 'ERR_WORKER_INIT_FAILED' || /\bEAGAIN\b/.test(message))
     return `the system refuses more threads or processes (${message}). Raise the limit: ulimit -u, in systemd TasksMax=, with containers --pids-limit`
   return message
-}
-
-/** How many files the process may have open; infinity where the system has no such limit. */
-function openFilesLimit(): number {
-  const { userLimits } = process.report.getReport() as { userLimits?: { open_files?: { soft: number | 'unlimited' } } }
-  return Number(userLimits?.open_files?.soft ?? Number.POSITIVE_INFINITY) || Number.POSITIVE_INFINITY
 }
 
 /** A log line in the form of the logger's, which is not loaded yet: its settings are read from the environment. */

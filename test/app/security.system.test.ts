@@ -210,7 +210,7 @@ t.test('the limit of a key holds over all processes together', async (t) => {
     if (status === 200) taken++
   }
   const seconds = (performance.now() - began) / 1000
-  // What each may use at first, and in the tenth of a second before it hears of the other.
+  // Each process has a full bucket at first, and learns of the other's use after a tenth of a second.
   t.ok(taken <= 20 * (seconds + 2) + 10, `${taken} in ${seconds} s`)
 })
 

@@ -1,8 +1,8 @@
-import { randomUUID } from 'node:crypto'
-import { lstat, readdir, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { lstat, readdir, realpath, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { ModelError, reasonOf } from '../base/errors.ts'
 import { fileReason } from '../base/regular-file.ts'
+import { replaceFile } from '../base/replace-file.ts'
 import { compareVersions } from '../base/versions.ts'
 import { isVersion, labelsFile, parseJson, pinKey, readLabels } from './source.ts'
 
@@ -52,7 +52,7 @@ async function edit(root: string, model: string, change: (entries: Entries) => E
     const linked = path !== link && (await lstat(link)).isSymbolicLink()
     if (JSON.stringify(changed) !== JSON.stringify(entries)) {
       if (Object.keys(changed).length === 0 && !linked) await rm(path)
-      else await replace(path, changed, mode)
+      else await replaceFile(path, `${JSON.stringify(changed, null, 2)}\n`, mode)
     }
     return former === undefined ? undefined : String(former)
   } catch (error) {
@@ -68,17 +68,6 @@ async function read(path: string): Promise<{ entries: Entries; mode: number | un
   if (typeof entries !== 'object' || entries === null || Array.isArray(entries))
     throw new Error('it must be an object of label: version')
   return { entries: entries as Entries, mode: found.mode }
-}
-
-async function replace(path: string, entries: Entries, mode: number | undefined): Promise<void> {
-  const written = join(dirname(path), `.${labelsFile}.${process.pid}.${randomUUID().slice(0, 8)}`)
-  try {
-    await writeFile(written, `${JSON.stringify(entries, null, 2)}\n`, { flag: 'wx', ...(mode && { mode }) })
-    await rename(written, path)
-  } catch (error) {
-    await rm(written, { force: true })
-    throw error
-  }
 }
 
 const describe = (error: unknown) =>

@@ -1,8 +1,9 @@
-import { createPrivateKey, createPublicKey, type KeyObject, randomUUID, sign, verify } from 'node:crypto'
-import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ModelError } from '../base/errors.ts'
 import { fileProblem, sizeOfOrdinary } from '../base/regular-file.ts'
+import { replaceFile } from '../base/replace-file.ts'
 import { manifestFile } from '../bundle/manifest.ts'
 import type { Bundle } from '../bundle/read.ts'
 import { readBundle } from './read-version.ts'
@@ -44,14 +45,9 @@ export async function signVersion(folder: string, keyFile: string): Promise<stri
     throw new Error(`${join(folder, manifestFile)} ${fileProblem(cause)}`)
   })
   const path = join(folder, signatureFile)
-  const temporary = join(folder, `.signature-${randomUUID()}`)
-  try {
-    await writeFile(temporary, `${sign(null, manifest, key).toString('base64')}\n`)
-    await rename(temporary, path)
-  } catch (cause) {
-    await rm(temporary, { force: true })
+  await replaceFile(path, `${sign(null, manifest, key).toString('base64')}\n`).catch((cause) => {
     throw new Error(`${path} can't be written: ${fileProblem(cause)}`)
-  }
+  })
   return path
 }
 

@@ -1,0 +1,18 @@
+import { randomUUID } from 'node:crypto'
+import { rename, rm, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+
+/**
+ * Writes a file in one step, so that no reader sees half of it; `mode`: its permissions. Rejects with the system's error, and
+ * leaves what was there.
+ */
+export async function replaceFile(path: string, text: string, mode?: number): Promise<void> {
+  const written = join(dirname(path), `.${basename(path)}.${process.pid}.${randomUUID().slice(0, 8)}`)
+  try {
+    await writeFile(written, text, { flag: 'wx', ...(mode && { mode }) })
+    await rename(written, path)
+  } catch (error) {
+    await rm(written, { force: true })
+    throw error
+  }
+}

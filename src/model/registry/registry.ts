@@ -1,8 +1,8 @@
 import type { ModelStatus } from '../../schemas/models.ts'
 import { ModelError, reasonOf } from '../base/errors.ts'
-import { suggestNames } from '../base/known-names.ts'
 import type { LoadedModel } from '../prediction/contract.ts'
 import { contentsOf, type FolderVersion } from './contents.ts'
+import { DefaultModel } from './default-model.ts'
 import type { KnownModel } from './entry.ts'
 import { findVersion, notReady } from './find.ts'
 import { FolderView } from './folder-view.ts'
@@ -62,7 +62,7 @@ export class Registry {
   #looked = false
   #ready = false
   #closing = false
-  #defaultReported = false
+  readonly #default: DefaultModel
 
   constructor(options: RegistryOptions) {
     this.#options = options
@@ -84,6 +84,14 @@ export class Registry {
       now,
       unloadAfterMs: options.unloadAfterMs ?? 0,
       onProblem: (message) => onEvent?.({ type: 'problem', message }),
+    })
+    this.#default = new DefaultModel({
+      configured: options.defaultModel,
+      preferred: options.preferredModel,
+      inFolder: () => this.#folder.models,
+      names: () => this.#names(),
+      answers: (name) => this.#models.get(name)?.answering() !== undefined,
+      onMissing: (message) => onEvent?.({ type: 'problem', message }),
     })
   }
 
@@ -137,7 +145,7 @@ export class Registry {
    */
   acquire(name?: string, version?: string, label?: string): Lease {
     this.#refuseClosing()
-    const asked = name ?? this.#requireDefault()
+    const asked = name ?? this.#default.require(this.#looked)
     // Most requests mean just this one.
     const usual =
       (version ?? label) === undefined && !this.#unloaded.has(asked) ? this.#models.get(asked)?.answering() : undefined
@@ -158,7 +166,7 @@ export class Registry {
 
   /** Every model that should exist or does, by name. */
   list(): ModelStatus[] {
-    const defaultModel = this.#defaultModel()
+    const defaultModel = this.#default.name
     return this.#names().map((name) => statusOf(this.#known(name), name === defaultModel))
   }
 
@@ -228,11 +236,11 @@ export class Registry {
     const found = await this.#folder.look()
     this.#looked = true
     if (found) {
-      this.#reportDefault()
+      this.#default.report()
       const { models } = this.#folder
       if (models.some(({ versions }) => versions.length > 0)) this.#starting ??= new Set(models.map(({ name }) => name))
       // The default model first: it is what most requests mean.
-      const first = this.#defaultModel()
+      const first = this.#default.name
       const ordered = this.#names().sort((a, b) => Number(b === first) - Number(a === first))
       await Promise.all(ordered.map((name) => this.#reconcileModel(name)))
       for (const [name, model] of this.#models)
@@ -275,40 +283,5 @@ export class Registry {
       answering: model?.answering(),
       names: () => this.#names(),
     }
-  }
-
-  #requireDefault(): string {
-    const name = this.#defaultModel()
-    const missing = this.#looked ? this.#missingDefault() : undefined
-    if (missing !== undefined) throw new ModelError('MODEL_NOT_FOUND', `The request names no model, and ${missing}`)
-    if (name !== undefined) return name
-    if (this.#folder.models.length === 0) throw new ModelError('NOT_READY', 'There is no model')
-    throw new ModelError('MODEL_NOT_FOUND', 'The request names no model, and there is no default model')
-  }
-
-  /** That the configured default model does not exist, if so. */
-  #missingDefault(): string | undefined {
-    const { defaultModel } = this.#options
-    // Most requests that name no model end here.
-    if (defaultModel === undefined || this.#models.get(defaultModel)?.answering() !== undefined) return undefined
-    const names = this.#names()
-    if (names.includes(defaultModel)) return undefined
-    const known = suggestNames(defaultModel, names, 'the folder has')
-    return `the configured default model ${JSON.stringify(defaultModel)} does not exist${known}`
-  }
-
-  /** Warns once each time that the configured default model goes missing. */
-  #reportDefault(): void {
-    const missing = this.#missingDefault()
-    if (missing !== undefined && !this.#defaultReported) this.#options.onEvent?.({ type: 'problem', message: missing })
-    this.#defaultReported = missing !== undefined
-  }
-
-  #defaultModel(): string | undefined {
-    const { defaultModel, preferredModel } = this.#options
-    if (defaultModel !== undefined) return defaultModel
-    const { models } = this.#folder
-    if (models.some(({ name }) => name === preferredModel)) return preferredModel
-    return models.length === 1 ? models[0]!.name : undefined
   }
 }

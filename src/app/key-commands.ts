@@ -13,6 +13,8 @@ interface CreateOptions {
   expires?: string
   requestsPerSecond?: number
   rowsPerSecond?: number
+  queueShare?: number
+  cacheShare?: number
 }
 
 const scopes = ['predict', 'metrics', 'admin']
@@ -30,6 +32,8 @@ export function createKeysCommand(out: Out = process.stdout): Command {
     .option('--expires <when>', 'ISO 8601 time, or days from now: 90d', parseExpiry)
     .option('--requests-per-second <n>', 'limit, over all processes of a service', parseRate)
     .option('--rows-per-second <n>', 'limit, over all processes of a service', parseRate)
+    .option('--queue-share <n>', "largest share of a model's queue, 0 to 1", parseShare)
+    .option('--cache-share <n>', "largest share of a model's candidate cache, 0 to 1", parseShare)
     .addOption(fileOption())
     .addHelpText(
       'after',
@@ -38,6 +42,7 @@ Examples:
   multigate keys create ranking-backend --file keys.json
   multigate keys create prometheus --scope metrics --expires 365d
   multigate keys create team-b --model ads-funnel --rows-per-second 50000
+  multigate keys create backfill --queue-share 0.2 --cache-share 0.1
 
 Servers with MULTIGATE_KEYS=<file> follow within seconds. Clients send Authorization: Bearer <key>, or x-api-key: <key>.`,
     )
@@ -71,7 +76,7 @@ Servers with MULTIGATE_KEYS=<file> follow within seconds. Clients send Authoriza
 }
 
 function entryOf(id: string, options: Omit<CreateOptions, 'file'>): Omit<KeyEntry, 'sha256'> {
-  const { scope, model, expires, requestsPerSecond, rowsPerSecond } = options
+  const { scope, model, expires, requestsPerSecond, rowsPerSecond, queueShare, cacheShare } = options
   return {
     id,
     scopes: [...new Set(scope)],
@@ -80,6 +85,8 @@ function entryOf(id: string, options: Omit<CreateOptions, 'file'>): Omit<KeyEntr
     ...(expires === undefined ? {} : { expires }),
     ...(requestsPerSecond === undefined ? {} : { requests_per_second: requestsPerSecond }),
     ...(rowsPerSecond === undefined ? {} : { rows_per_second: rowsPerSecond }),
+    ...(queueShare === undefined ? {} : { queue_share: queueShare }),
+    ...(cacheShare === undefined ? {} : { cache_share: cacheShare }),
   }
 }
 
@@ -102,4 +109,10 @@ function parseRate(value: string): number {
   const rate = Number(value)
   if (value.trim() !== '' && rate >= 0.001 && rate <= 1e9) return rate
   throw new InvalidArgumentError('must be a number of at least 0.001.')
+}
+
+function parseShare(value: string): number {
+  const share = Number(value)
+  if (value.trim() !== '' && share >= 0.001 && share <= 1) return share
+  throw new InvalidArgumentError('must be a number from 0.001 to 1.')
 }

@@ -237,7 +237,7 @@ function createBuffers(configuration: Configuration): Pick<AppOptions['context']
 function admissionBy(share: FairShare): Admission {
   return createAdmission({
     clock: systemClock,
-    predictedWait: () => share.predictedWait(),
+    predictedWait: (tenant) => share.predictedWait(tenant),
     slots: share.slots,
     onTurn: (ms) => share.eventLoopTurn(ms),
   })

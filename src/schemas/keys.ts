@@ -6,6 +6,8 @@ export const Scope = Type.Union([Type.Literal('predict'), Type.Literal('metrics'
 
 const rate = (description: string) => Type.Optional(Type.Number({ minimum: 0.001, maximum: 1e9, description }))
 
+const share = (description: string) => Type.Optional(Type.Number({ minimum: 0.001, maximum: 1, description }))
+
 export type KeyEntry = Static<typeof KeyEntry>
 export const KeyEntry = Type.Object(
   {
@@ -23,6 +25,10 @@ export const KeyEntry = Type.Object(
     expires: Type.Optional(Type.String({ maxLength: 40, description: 'ISO 8601 time from which on it opens nothing' })),
     requests_per_second: rate('Requests per second, over all processes of the service; default: no limit'),
     rows_per_second: rate('Rows per second, over all processes of the service; default: no limit'),
+    queue_share: share(
+      "Largest share of a model's queue: of its rows (MULTIGATE_MAX_QUEUE_ROWS), and of the time until a request's deadline; default: 1",
+    ),
+    cache_share: share("Largest share of a model's candidate cache; default: 1"),
   },
   { additionalProperties: false },
 )

@@ -3,11 +3,11 @@ import { ModelError } from '../base/errors.ts'
 import { countRows, distribute, wantedOutputs } from './call-outputs.ts'
 import type { BatcherOptions, BatcherStats, BatchRequest, ReleaseReason, Submission } from './contract.ts'
 import { createExpiryTimer, type ExpiryTimer } from './expiry-timer.ts'
+import { FairQueue } from './fair-queue.ts'
 import type { ModelSlots } from './fair-share.ts'
 import { Forecast } from './forecast.ts'
 import { Job, type JobSlice } from './job.ts'
-import { DeadlineQueue } from './queue.ts'
-import { expired, modelFailed, queueFull, refused } from './refusal.ts'
+import { expired, modelFailed, refused, shedReason } from './refusal.ts'
 import { concatenate } from './tensors.ts'
 
 /**
@@ -15,7 +15,8 @@ import { concatenate } from './tensors.ts'
  *
  * The limit of a batch is in rows, not requests. An idle engine never waits (but see `maxDelayMs`); while all engines are
  * busy, requests queue. Once a larger batch would hardly be cheaper per row, the next call is handed to a busy engine ahead
- * of time (see FairShare). The earliest deadline goes first. A request stays in one call unless it exceeds the batch limit
+ * of time (see FairShare). Tenants take turns, and of a
+ * tenant the earliest deadline goes first. A request stays in one call unless it exceeds the batch limit
  * or is faster on several idle slots; then it is split, and its outputs are put together again. A request that finds the
  * queue full, or that recent call times say cannot meet its deadline, is rejected immediately. Expired and cancelled
  * requests are not computed. When a call throws, its requests are retried one by one, so that only the cause fails.
@@ -28,7 +29,7 @@ export class Batcher {
   readonly #clock: Clock
   readonly #slots: ModelSlots
   readonly #forecast: Forecast
-  readonly #queue = new DeadlineQueue<JobSlice>()
+  readonly #queue = new FairQueue<JobSlice>()
   readonly #retries: JobSlice[] = []
   readonly #jobs = new Set<Job>()
   #pumpPlanned = false
@@ -46,7 +47,10 @@ export class Batcher {
     this.#slots = options.share.join({
       ready: (ahead) => (ahead ? this.#isReadyAhead() : this.#isReady()),
       start: (ahead) => this.#start(ahead),
-      backlog: () => this.#forecast.ofBacklog(this.#queue.rows, this.#queue.slices),
+      backlog: (tenant) => {
+        const { rows, slices } = tenant === undefined ? this.#queue : this.#queue.ahead(tenant, 1)
+        return this.#forecast.ofBacklog(rows, slices)
+      },
       inFlight: () => this.#forecast.left(),
     })
   }
@@ -107,24 +111,13 @@ export class Batcher {
   }
 
   /** The reason to refuse a request, if any. */
-  #refusal({ batch: { rows }, deadline }: BatchRequest, now: number): ModelError | undefined {
-    const { observer, maxQueueRows } = this.#options
+  #refusal(request: BatchRequest, now: number): ModelError | undefined {
     if (this.#closing) return new ModelError('DRAINING', 'The model is shutting down and accepts no new requests')
-    if (deadline <= now) {
-      observer?.shed?.('deadline')
-      return expired('queue')
-    }
-    // An empty queue accepts any request; otherwise a very large one could never be answered.
-    if (this.#queue.rows === 0) return undefined
-    const wait = this.#slots.predictedWait()
-    if (this.#queue.rows + rows > maxQueueRows) {
-      observer?.shed?.('queue_full')
-      return queueFull('queue_full', this.#queue.rows, wait)
-    }
-    const seconds = this.#forecast.untilComputed(rows, wait, this.#queue.rows)
-    if (seconds * 1000 <= deadline - now) return undefined
-    observer?.shed?.('predicted_wait')
-    return queueFull('predicted_wait', this.#queue.rows, wait)
+    const parts = { queue: this.#queue, slots: this.#slots, forecast: this.#forecast }
+    const reason = shedReason(request, request.deadline - now, parts, this.#options)
+    if (reason === undefined) return undefined
+    this.#options.observer?.shed?.(reason.code)
+    return reason.error
   }
 
   /** Starts calls at the end of this turn of the event loop, when all its arrivals are queued. */
@@ -276,7 +269,7 @@ export class Batcher {
   #settle(job: Job, outcome: Parameters<Job['settle']>[0]): void {
     this.#jobs.delete(job)
     const { slices, rows } = job.settle(outcome)
-    if (slices > 0) this.#queue.forget(slices, rows)
+    if (slices > 0) this.#queue.forget(job.request.tenant?.id, slices, rows)
   }
 
   #expire(job: Job): void {

@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.ts'
 import type { Batch, CallListener, Outputs } from '../contracts/engine.ts'
+import type { Tenant } from '../contracts/tenant.ts'
 import type { FairShare } from './fair-share.ts'
 
 /* The requests, answers and events of a batcher. */
@@ -10,6 +11,8 @@ export interface BatchRequest {
   wanted: readonly string[]
   /** On the batcher's clock, ms. */
   deadline: number
+  /** Whose request it is; undefined where tenants are not told apart. */
+  tenant?: Tenant | undefined
   /** Called once, when the request is settled and no engine reads the batch any more, which may be much later. */
   released?(): void
   /** Called when an engine begins a slice of the request, perhaps several times; `at` is on the batcher's clock, ms. */
@@ -32,6 +35,9 @@ export interface BatcherStats {
   predictedWaitSeconds: number
 }
 
+/** Why a request was refused or given up: `quota`: its tenant has used up its share of the queue. */
+export type ShedReason = 'queue_full' | 'predicted_wait' | 'deadline' | 'quota'
+
 export type ReleaseReason = 'idle' | 'ahead' | 'full' | 'delay' | 'drain' | 'isolated'
 
 /** Receives events of a batcher; every method is optional and must not throw. */
@@ -42,7 +48,7 @@ export interface BatchObserver {
   /** An engine call succeeded; `requests` counts slices of requests. */
   computed?(rows: number, seconds: number, requests: number): void
   /** A request was refused or expired. */
-  shed?(reason: 'queue_full' | 'predicted_wait' | 'deadline'): void
+  shed?(reason: ShedReason): void
   cancelled?(stage: 'queue' | 'compute'): void
 }
 

@@ -17,8 +17,8 @@ export class FairShare {
   #inFlight = 0
   /** Limit of calls in flight, unless event loop turns are so long that workers would run out of work. */
   readonly #maxInFlight: number
-  readonly #tenants = new Set<Tenant>()
-  /** Time used by the tenant that started last. A tenant that was idle continues from there, without credit. */
+  readonly #models = new Set<ModelUse>()
+  /** Time used by the model that started last. A model that was idle continues from there, without credit. */
   #virtualTime = 0
   /** Calls started since the beginning. */
   #starts = 0
@@ -46,34 +46,35 @@ export class FairShare {
   }
 
   join(work: ModelWork): ModelSlots {
-    const tenant: Tenant = { work, used: this.#virtualTime, idle: true, lastStart: Number.NEGATIVE_INFINITY }
-    this.#tenants.add(tenant)
+    const model: ModelUse = { work, used: this.#virtualTime, idle: true, lastStart: Number.NEGATIVE_INFINITY }
+    this.#models.add(model)
     return {
+      total: this.slots,
       free: () => this.free,
       mayStartAhead: () => this.#mayStartAhead(),
       pump: () => this.#pump(),
       release: (seconds) => {
-        tenant.used += seconds
+        model.used += seconds
         this.busySeconds += seconds
         this.#inFlight--
         this.#pump()
       },
-      predictedWait: () => this.#predictedWait(tenant),
+      predictedWait: (backlog) => this.#predictedWait(model, backlog),
       leave: () => {
-        this.#tenants.delete(tenant)
+        this.#models.delete(model)
       },
     }
   }
 
   /**
    * Seconds until a request for the least loaded active model would begin. A request that is too late for this model is too
-   * late for any; its headers do not say which model it is for.
+   * late for any; its headers do not say which model it is for. `tenant`: whose request it is.
    */
-  predictedWait(): number {
+  predictedWait(tenant?: string): number {
     let least = Number.POSITIVE_INFINITY
-    for (const tenant of this.#tenants) {
-      const isActive = tenant.work.backlog() > 0 || this.#starts - tenant.lastStart < activeStarts
-      if (isActive) least = Math.min(least, this.#predictedWait(tenant))
+    for (const model of this.#models) {
+      const isActive = model.work.backlog() > 0 || this.#starts - model.lastStart < activeStarts
+      if (isActive) least = Math.min(least, this.#predictedWait(model, model.work.backlog(tenant)))
     }
     return Number.isFinite(least) ? least : 0
   }
@@ -86,23 +87,23 @@ export class FairShare {
   /** Predicted seconds left of all calls in flight. */
   #left(): number {
     let seconds = 0
-    for (const { work } of this.#tenants) seconds += work.inFlight()
+    for (const { work } of this.#models) seconds += work.inFlight()
     return seconds
   }
 
   #pump(): void {
     while (this.#inFlight < this.slots || this.#mayStartAhead()) {
       const ahead = this.#inFlight >= this.slots
-      let next: Tenant | undefined
-      for (const tenant of this.#tenants) {
-        if (!tenant.work.ready(ahead)) {
-          // A tenant that would not start ahead of time may still have queued requests.
-          tenant.idle ||= !ahead
+      let next: ModelUse | undefined
+      for (const model of this.#models) {
+        if (!model.work.ready(ahead)) {
+          // A model that would not start ahead of time may still have queued requests.
+          model.idle ||= !ahead
           continue
         }
-        if (tenant.idle) tenant.used = Math.max(tenant.used, this.#virtualTime)
-        tenant.idle = false
-        if (next === undefined || tenant.used < next.used) next = tenant
+        if (model.idle) model.used = Math.max(model.used, this.#virtualTime)
+        model.idle = false
+        if (next === undefined || model.used < next.used) next = model
       }
       if (next === undefined) return
       this.#virtualTime = next.used
@@ -113,11 +114,10 @@ export class FairShare {
   }
 
   /** A model waits for its own backlog and for at most as much of each other backlog. */
-  #predictedWait(own: Tenant): number {
-    const backlog = own.work.backlog()
+  #predictedWait(own: ModelUse, backlog = own.work.backlog()): number {
     if (this.free > 0 && backlog === 0) return 0
     let others = 0
-    for (const { work } of this.#tenants) if (work !== own.work) others += Math.min(backlog, work.backlog())
+    for (const { work } of this.#models) if (work !== own.work) others += Math.min(backlog, work.backlog())
     return (this.#left() + backlog + others) / this.slots
   }
 }
@@ -128,14 +128,16 @@ export interface ModelWork {
   ready(ahead: boolean): boolean
   /** Starts a call in a slot that has been taken for it; `release` gives the slot back. */
   start(ahead: boolean): void
-  /** Predicted seconds of its queued rows. */
-  backlog(): number
+  /** Predicted seconds of its queued rows; of a tenant: of those that go before its next request. */
+  backlog(tenant?: string): number
   /** Predicted seconds left of its calls in flight. */
   inFlight(): number
 }
 
 /** The shared slots, as one model uses them. */
 export interface ModelSlots {
+  /** All slots. */
+  total: number
   /** Unused slots. */
   free(): number
   /** Whether all slots are busy and one of them may receive another call. */
@@ -144,16 +146,19 @@ export interface ModelSlots {
   pump(): void
   /** Gives a slot back that was used for `seconds`. */
   release(seconds: number): void
-  /** Seconds until a request of this model that arrived now would begin. */
-  predictedWait(): number
+  /**
+   * Seconds until a request of this model that arrived now would begin; `backlog`: the predicted seconds of the rows before it,
+   * by default of all queued rows.
+   */
+  predictedWait(backlog?: number): number
   leave(): void
 }
 
-interface Tenant {
+interface ModelUse {
   work: ModelWork
   /** Virtual time: seconds used, plus the virtual time at which it became active. */
   used: number
   idle: boolean
-  /** Number of its last call, counted over all tenants. */
+  /** Number of its last call, counted over all models. */
   lastStart: number
 }

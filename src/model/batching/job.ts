@@ -1,10 +1,10 @@
 import type { Outputs } from '../contracts/engine.ts'
 import type { BatchRequest } from './contract.ts'
-import type { QueuedSlice } from './queue.ts'
+import type { TenantSlice } from './fair-queue.ts'
 import { place } from './tensors.ts'
 
 /** Consecutive rows of a request, to be computed by one engine call. */
-export interface JobSlice extends QueuedSlice {
+export interface JobSlice extends TenantSlice {
   job: Job
 }
 
@@ -43,10 +43,11 @@ export class Job {
   /** All its rows in slices of at most `maxRows`, counted as queued. */
   enqueue(maxRows: number): JobSlice[] {
     const { batch, deadline } = this.request
+    const tenant = this.request.tenant?.id
     const live = () => !this.settled
     const slices: JobSlice[] = []
     for (let start = 0; start < batch.rows; start += maxRows)
-      slices.push({ job: this, batch, start, count: Math.min(maxRows, batch.rows - start), deadline, live })
+      slices.push({ job: this, batch, start, count: Math.min(maxRows, batch.rows - start), deadline, tenant, live })
     this.queuedSlices = slices.length
     this.queuedRows = batch.rows
     return slices

@@ -1,5 +1,8 @@
 import { ModelError, reasonOf } from '../base/errors.ts'
-import type { Submission } from './contract.ts'
+import type { BatcherOptions, BatchRequest, ShedReason, Submission } from './contract.ts'
+import type { FairQueue, TenantSlice } from './fair-queue.ts'
+import type { ModelSlots } from './fair-share.ts'
+import type { Forecast } from './forecast.ts'
 
 export function refused(error: ModelError): Submission {
   return { outputs: Promise.reject(error), cancel: () => undefined }
@@ -15,14 +18,45 @@ export function modelFailed(error: unknown): ModelError {
   return new ModelError('MODEL_FAILED', `The model failed: ${reasonOf(error)}`, { cause: error })
 }
 
-export function queueFull(
-  reason: 'queue_full' | 'predicted_wait',
-  rows: number,
-  retryAfterSeconds: number,
-): ModelError {
-  const message =
-    reason === 'queue_full'
-      ? `The queue is full: ${rows} rows are waiting`
-      : `The request cannot meet its deadline: ${rows} rows are ahead of it, about ${Math.round(retryAfterSeconds * 1000)} ms`
-  return new ModelError('QUEUE_FULL', message, { retryAfterSeconds })
+/** What a batcher knows of its load. */
+interface Load {
+  queue: FairQueue<TenantSlice>
+  slots: ModelSlots
+  forecast: Forecast
+}
+
+/** Why a request that has `ms` left until its deadline is refused; undefined if it is accepted. */
+export function shedReason(
+  { batch: { rows }, tenant }: BatchRequest,
+  ms: number,
+  { queue, slots, forecast }: Load,
+  { maxQueueRows }: Pick<BatcherOptions, 'maxQueueRows'>,
+): { code: ShedReason; error: ModelError } | undefined {
+  if (ms <= 0) return { code: 'deadline', error: expired('queue') }
+  // An empty queue accepts any request; otherwise a very large one could never be answered.
+  if (queue.rows === 0) return undefined
+  const ahead = queue.ahead(tenant?.id, rows)
+  const wait = slots.predictedWait(forecast.ofBacklog(ahead.rows, ahead.slices))
+  const own = queue.of(tenant?.id)
+  const share = tenant?.queueShare ?? 1
+  // The same for a tenant's part of the queue.
+  if (share < 1 && own.rows > 0) {
+    const ownMs = (1000 * forecast.ofBacklog(own.rows, own.slices)) / slots.total
+    if (own.rows + rows > share * maxQueueRows || ownMs > share * ms) return queueFull('quota', own.rows, wait)
+  }
+  if (queue.rows + rows > maxQueueRows) return queueFull('queue_full', queue.rows, wait)
+  const seconds = forecast.untilComputed(rows, wait, ahead.rows)
+  return seconds * 1000 <= ms ? undefined : queueFull('predicted_wait', Math.round(ahead.rows), wait)
+}
+
+function queueFull(code: keyof typeof messages, rows: number, retryAfterSeconds: number) {
+  const message = messages[code](rows, Math.round(retryAfterSeconds * 1000))
+  return { code, error: new ModelError('QUEUE_FULL', message, { retryAfterSeconds }) }
+}
+
+const messages = {
+  queue_full: (rows: number) => `The queue is full: ${rows} rows are waiting`,
+  predicted_wait: (rows: number, ms: number) =>
+    `The request cannot meet its deadline: ${rows} rows are ahead of it, about ${ms} ms`,
+  quota: (rows: number) => `The key's share of the queue is full: ${rows} of its rows are waiting`,
 }

@@ -15,15 +15,22 @@ export function concatenate(slices: readonly BatchSlice[]): Batch {
   const rows = slices.reduce((sum, slice) => sum + slice.count, 0)
   const requests = slices.map(({ count }) => count)
   const shared = sharedRows(slices)
-  if (shared === undefined) return { rows, inputs: concatenateInputs(slices, first, rows), requests }
+  const tenants = tenantsOf(slices)
+  if (shared === undefined) return { rows, inputs: concatenateInputs(slices, first, rows), requests, tenants }
   return {
     rows,
     requests,
+    tenants,
     shared,
     get inputs() {
       return concatenateInputs(slices, first, rows)
     },
   }
+}
+
+function tenantsOf(slices: readonly BatchSlice[]): Batch['tenants'] {
+  if (slices.every(({ batch }) => batch.tenants === undefined)) return undefined
+  return slices.map(({ batch }) => batch.tenants?.[0])
 }
 
 /** The location of the rows, if all of them are in shared memory. */

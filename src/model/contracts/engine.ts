@@ -1,5 +1,7 @@
 import type { GraphFormat } from '../../schemas/manifest.ts'
 import type { CompiledPlan } from './compiled-plan.ts'
+import type { Tenant } from './tenant.ts'
+
 /** Row-major tensor data of one input: [rows, width]. */
 export type TensorData = Int32Array | Float32Array
 
@@ -8,6 +10,8 @@ export interface Batch {
   rows: number
   /** Rows of each request, in order; undefined for a single request. */
   requests?: readonly number[]
+  /** Whose requests they are, in order; undefined for a tenant without limit, or where none has one. */
+  tenants?: readonly (Tenant | undefined)[] | undefined
   readonly inputs: Record<string, TensorData>
   /** Location of the rows, in order, if they are in shared memory. */
   shared?: readonly SharedPart[]

@@ -1,4 +1,5 @@
 import { Doorkeeper } from './doorkeeper.ts'
+import { OwnedSlots, type SlotOwner } from './owned-slots.ts'
 
 /**
  * A bounded, exact cache of what the first layer makes of a candidate: one per worker thread, without locks.
@@ -56,6 +57,7 @@ export class CandidateCache {
   readonly #secondChance: Uint8Array
   readonly #freed: Int32Array
   readonly #doorkeeper: Doorkeeper
+  readonly #owned = new OwnedSlots()
   #freedCount = 0
   /** Slots from this one on have never been claimed. */
   #untouched = 0
@@ -116,22 +118,23 @@ export class CandidateCache {
 
   /**
    * A slot for the candidate in that row of `keys`, whose slab rows the caller then writes: the one it has, else a free
-   * one, else that of a candidate not used recently. -1 where this call uses every slot.
+   * one, else that of a candidate not used recently. An owner who has used up its share gets one of its own slots. -1 where
+   * this call uses every slot, or all that the owner may have.
    */
-  claim(keys: Int32Array, row: number): number {
+  claim(keys: Int32Array, row: number, owner?: SlotOwner): number {
     const start = row * this.#keyWords
     const hash = this.#hash(keys, start, this.#keyWords)
     const present = this.#lookUp(keys, start, hash)
     if (present >= 0) return this.#use(present)
     if (this.#inUse === this.slots) return -1
 
-    let slot: number
-    if (this.#freedCount > 0) slot = this.#freed[--this.#freedCount]!
-    else if (this.#untouched < this.slots) slot = this.#untouched++
-    else slot = this.#evict()
+    const isLimited = owner !== undefined && this.#owned.count(owner) >= Math.floor(owner.cacheShare * this.slots)
+    const slot = isLimited ? this.#evictFrom(owner) : this.#nextSlot()
+    if (slot < 0) return -1
+    if (owner !== undefined) this.#owned.add(owner, slot)
 
-    const own = slot * this.#keyWords
-    for (let i = 0; i < this.#keyWords; i++) this.#keys[own + i] = keys[start + i]!
+    const key = slot * this.#keyWords
+    for (let i = 0; i < this.#keyWords; i++) this.#keys[key + i] = keys[start + i]!
     let place = hash & this.#mask
     while (this.#index[place * 2] !== 0) place = (place + 1) & this.#mask
     this.#index[place * 2] = slot + 1
@@ -151,6 +154,7 @@ export class CandidateCache {
     if (lastCall === 0) return
     if (lastCall === this.#call) this.#inUse--
     this.#unlink(slot)
+    this.#owned.drop(slot)
     this.#lastCall[slot] = 0
     this.#freed[this.#freedCount++] = slot
   }
@@ -160,6 +164,7 @@ export class CandidateCache {
     this.#index.fill(0)
     this.#lastCall.fill(0)
     this.#doorkeeper.clear()
+    this.#owned.clear()
     this.#freedCount = 0
     this.#untouched = 0
     this.#hand = 0
@@ -212,11 +217,33 @@ export class CandidateCache {
       if (this.#lastCall[slot] === this.#call) continue
       if (this.#secondChance[slot] === 0) {
         this.#unlink(slot)
+        this.#owned.drop(slot)
         this.#evictions++
         return slot
       }
       this.#secondChance[slot] = 0
     }
+  }
+
+  /** A slot that nobody uses, or one that is taken away; at least one is not used by this call. */
+  #nextSlot(): number {
+    if (this.#freedCount > 0) return this.#freed[--this.#freedCount]!
+    if (this.#untouched < this.slots) return this.#untouched++
+    return this.#evict()
+  }
+
+  /** A slot of an owner that has used up its share, by CLOCK too; −1 where this call uses all of them. */
+  #evictFrom(owner: SlotOwner): number {
+    const slot = this.#owned.take(owner, (slot) => {
+      if (this.#lastCall[slot] === this.#call) return false
+      if (this.#secondChance[slot] === 0) return true
+      this.#secondChance[slot] = 0
+      return false
+    })
+    if (slot < 0) return -1
+    this.#unlink(slot)
+    this.#evictions++
+    return slot
   }
 
   /** Takes a slot out of the index, and moves up what it kept from its place: no tombstones, so nothing degrades. */

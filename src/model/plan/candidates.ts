@@ -5,6 +5,7 @@ import type { LayerParts, VariantFiles } from '../contracts/compiled-plan.ts'
 import type { Batch, GraphStats } from '../contracts/engine.ts'
 import { createCachedVariant } from './cached-variant.ts'
 import { CandidateCache, SEEN } from './candidate-cache.ts'
+import type { SlotOwner } from './owned-slots.ts'
 import type { Packer } from './packing.ts'
 import { createRowMemory, mostBytes, type RowMemory, type RowMemoryOptions, slotWidth } from './row-memory.ts'
 import type { OpenVariant, Variant } from './variant.ts'
@@ -13,6 +14,8 @@ import type { OpenVariant, Variant } from './variant.ts'
 export interface CandidateRows {
   start: number
   count: number
+  /** Whose request it is, where the tenant's share of the cache is limited. */
+  owner: SlotOwner | undefined
   /** Rows whose candidate is cached, or is about to be, and its slots. */
   rows: number[]
   slots: number[]
@@ -90,8 +93,8 @@ export class Candidates {
     this.#cache.begin()
   }
 
-  lookUp(start: number, count: number): CandidateRows {
-    const request: CandidateRows = { start, count, rows: [], slots: [], seen: [], never: [] }
+  lookUp(start: number, count: number, owner?: SlotOwner): CandidateRows {
+    const request: CandidateRows = { start, count, owner, rows: [], slots: [], seen: [], never: [] }
     for (let row = start; row < start + count; row++) {
       const slot = this.#cache.find(this.#keys, row)
       if (slot >= 0) {
@@ -159,7 +162,7 @@ export class Candidates {
     for (const request of requests)
       for (const row of request.seen) {
         const present = this.#cache.peek(this.#keys, row)
-        const slot = present >= 0 ? present : this.#cache.claim(this.#keys, row)
+        const slot = present >= 0 ? present : this.#cache.claim(this.#keys, row, request.owner)
         if (slot < 0) request.never.push(row)
         else {
           if (present < 0) toFill.set(slot, row)

@@ -121,9 +121,9 @@ export class VariantRunner {
     const uncached: Int32Array[] = []
     const lookedUp: CandidateRows[] = []
     let start = 0
-    for (const rows of requests) {
+    for (const [i, rows] of requests.entries()) {
       if (!sameContext(batch, this.#context, start, rows)) loose.push(...this.#range(start, rows))
-      else if (looksUp) lookedUp.push(this.#candidates!.lookUp(start, rows))
+      else if (looksUp) lookedUp.push(this.#candidates!.lookUp(start, rows, batch.tenants?.[i]))
       else uncached.push(this.#range(start, rows))
       start += rows
     }

@@ -7,6 +7,7 @@ import type { FairShare } from '../batching/fair-share.ts'
 import type { CompiledPlan, PlanCosts, Verdict } from '../contracts/compiled-plan.ts'
 import type { GraphSource, GraphStats } from '../contracts/engine.ts'
 import type { PredictionTable } from '../contracts/prediction.ts'
+import type { Tenant } from '../contracts/tenant.ts'
 import type { Drift } from '../drift/monitor.ts'
 import type { EnginePool } from '../engines/pool/contract.ts'
 import type { Encoder } from '../features/encoder.ts'
@@ -20,6 +21,8 @@ export interface Query {
   options?: PredictOptions | undefined
   /** Problems found before, reported together with the others. */
   problems?: readonly Violation[] | undefined
+  /** Whose request it is; undefined where tenants are not told apart. */
+  tenant?: Tenant | undefined
   /** When the answer is of no use any more, on the model's clock, ms. */
   deadline: number
   /** Called when rows of it begin to be computed, with the moment on the model's clock, ms; perhaps several times. */

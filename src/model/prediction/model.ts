@@ -4,6 +4,7 @@ import type { BatchObserver } from '../batching/contract.ts'
 import { callsAhead, FairShare } from '../batching/fair-share.ts'
 import type { Bundle } from '../bundle/read.ts'
 import type { Outputs } from '../contracts/engine.ts'
+import type { Tenant } from '../contracts/tenant.ts'
 import { createDriftMonitor } from '../drift/monitor.ts'
 import { WorkerLostError } from '../engines/pool/worker-client.ts'
 import { createTensorEncoder, encoderOf } from '../features/encoder.ts'
@@ -120,7 +121,7 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
     limits: { maxRequestRows: options.maxRequestRows, maxDelayMs: options.maxDelayMs },
     graphStats: () => executor.stats(),
     check: (query) => checkQuery(plan, query),
-    predict({ rows, tasks, options: asked = {}, problems: found, deadline, begun }) {
+    predict({ rows, tasks, options: asked = {}, problems: found, deadline, tenant, begun }) {
       const started = options.clock.now()
       const problems = new Violations(found)
       const planned = plan(tasks, asked, problems)
@@ -159,9 +160,14 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
         }
       }
       const { outputs, cancel } = batcher.submit({
-        batch: { ...toBatch(manifest, encoded), ...memory.shared(encoded.rows) },
+        batch: {
+          ...toBatch(manifest, encoded),
+          ...memory.shared(encoded.rows),
+          ...(limitsCache(tenant) && { tenants: [tenant] }),
+        },
         wanted: planned.outputs,
         deadline,
+        tenant,
         released: memory.release,
         begun,
       })
@@ -185,6 +191,11 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
     },
     destroy: (error) => batcher.destroy(error),
   }
+}
+
+/** Workers need know of no other tenant. */
+function limitsCache(tenant: Tenant | undefined): boolean {
+  return tenant !== undefined && tenant.cacheShare < 1
 }
 
 function checkQuery(plan: Planner, { tasks, options = {}, problems: found }: Parameters<LoadedModel['check']>[0]) {

@@ -41,7 +41,7 @@ export function registerBatchMetrics(registry: Registry): BatchMetrics {
       const ofRequests = requestsPerCall.series(labels)
       const ofWaits = waits.series(labels)
       const ofCalls = calls.series(labels)
-      for (const reason of ['queue_full', 'predicted_wait', 'deadline']) shed.inc({ ...labels, reason }, 0)
+      for (const reason of ['queue_full', 'predicted_wait', 'quota', 'deadline']) shed.inc({ ...labels, reason }, 0)
       for (const stage of ['queue', 'compute']) cancelled.inc({ ...labels, stage }, 0)
       return {
         released: ({ rows, requests, reason }) => {

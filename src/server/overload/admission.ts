@@ -11,9 +11,9 @@ import type { Clock } from '../../model/base/clock.ts'
 export interface Admission {
   /**
    * A request of `bytes` bytes has arrived, with a deadline in `deadlineMs`. `bytes` is undefined where its size says
-   * nothing about its cost: it is unknown, or the body is compressed.
+   * nothing about its cost: it is unknown, or the body is compressed. `tenant`: whose request it is; tenants take turns.
    */
-  enter(deadlineMs: number, bytes: number | undefined): AdmittedEntry | Refusal
+  enter(deadlineMs: number, bytes: number | undefined, tenant?: string): AdmittedEntry | Refusal
 }
 
 export interface AdmittedEntry {
@@ -38,8 +38,8 @@ export interface Refusal {
 
 export interface AdmissionOptions {
   clock: Clock
-  /** Seconds until the engines would begin with what came now. */
-  predictedWait(): number
+  /** Seconds until the engines would begin with what came now, of a tenant if there are several. */
+  predictedWait(tenant?: string): number
   /** Parallel engine calls. */
   slots: number
   /** Receives the recent length of an event-loop turn, ms, whenever it is updated. */
@@ -116,13 +116,13 @@ export function createAdmission(options: AdmissionOptions): Admission {
   }
 
   return {
-    enter(deadlineMs, bytes) {
+    enter(deadlineMs, bytes, tenant) {
       const now = clock.now()
       if (turnStart === undefined) beginTurn(now)
       const arrived = earliest
       const own = (bytes ?? 0) * secondsPerByte
       const soon = Math.min(bytes ?? 0, atOnce) * secondsPerByte
-      const engines = predictedWait() + (foreseen.now + foreseen.before) / slots
+      const engines = predictedWait(tenant) + (foreseen.now + foreseen.before) / slots
       const wait = now - arrived + turnsOfItsOwn * turnMs + 1000 * engines
       // Where nothing waits for the engines, any may try: else one that seems dear could never be answered.
       const total = wait + (engines > 0 ? 1000 * own : 0)

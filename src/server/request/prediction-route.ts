@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import { ModelError, reasonOf } from '../../model/base/errors.ts'
 import type { PredictionTable } from '../../model/contracts/prediction.ts'
+import type { Tenant } from '../../model/contracts/tenant.ts'
 import type { LoadedModel, PendingPrediction } from '../../model/prediction/contract.ts'
 import type { Lease, Registry } from '../../model/registry/registry.ts'
 import { contentCoding } from '../body/decoders.ts'
@@ -43,6 +44,7 @@ export function predictionRoute({
   admission,
   metrics,
   deadlineMs,
+  access,
 }: ServerContext): Pick<RouteOptions, 'method' | 'validatorCompiler' | 'onRequest' | 'errorHandler'> {
   /** Shared by all requests; Fastify collects a route's options on each access. */
   let bodyLimit: number | undefined
@@ -55,7 +57,7 @@ export function predictionRoute({
       const { headers } = request
       const deadline = headerDeadline(headers['x-deadline-ms']) ?? deadlineMs
       bodyLimit ??= request.routeOptions.bodyLimit
-      const ticket = admission.enter(deadline, expectedBytes(request, bodyLimit))
+      const ticket = admission.enter(deadline, expectedBytes(request, bodyLimit), access && keyOf(request)?.id)
       if (!ticket.admitted) {
         metrics.shed('busy')
         metrics.request(undefined, 'queue_full', reply.elapsedTime / 1000)
@@ -114,7 +116,8 @@ export async function answerPrediction<T>(
     try {
       const started = start((...version) => {
         lease = models.acquire(...version)
-        return requestLog?.watch(request, lease.model) ?? lease.model
+        const model = key === undefined ? lease.model : forTenant(lease.model, key.tenant)
+        return requestLog?.watch(request, model) ?? model
       }, own.ticket.arrived)
       // A large body is read elsewhere: it keeps no other request waiting.
       if (started instanceof Promise) began = Number.POSITIVE_INFINITY
@@ -142,6 +145,11 @@ export async function answerPrediction<T>(
     metrics.request(lease?.model, outcome, reply.elapsedTime / 1000)
     lease?.release()
   }
+}
+
+/** The model as a tenant asks it. */
+function forTenant(model: LoadedModel, tenant: Tenant): LoadedModel {
+  return { ...model, predict: (query) => model.predict({ ...query, tenant }) }
 }
 
 /** What a compressed body of JSON inflates to, roughly, as a multiple of its size. */

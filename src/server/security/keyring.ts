@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
+import type { Tenant } from '../../model/contracts/tenant.ts'
 import { KeyFile, type Scope } from '../../schemas/keys.ts'
 import { allProblems, createChecker } from '../plugins/validation.ts'
 
@@ -14,6 +15,8 @@ export interface Key {
   expires: number
   requestsPerSecond: number | undefined
   rowsPerSecond: number | undefined
+  /** What its requests may hold of a model's queue and candidate cache. */
+  tenant: Tenant
 }
 
 interface Entry {
@@ -38,7 +41,9 @@ export class Keyring {
   /** Throws an Error that says what is wrong with the text of a file of keys. */
   constructor(text: string) {
     const keys: Key[] = []
-    for (const { id, sha256, scopes, models, expires, requests_per_second, rows_per_second } of parse(text)) {
+    for (const { id, sha256, scopes, models, expires, requests_per_second, rows_per_second, ...shares } of parse(
+      text,
+    )) {
       const digest = Buffer.from(sha256, 'hex')
       const key: Key = {
         id,
@@ -47,6 +52,7 @@ export class Keyring {
         expires: expires === undefined ? Number.POSITIVE_INFINITY : Date.parse(expires),
         requestsPerSecond: requests_per_second,
         rowsPerSecond: rows_per_second,
+        tenant: { id, queueShare: shares.queue_share ?? 1, cacheShare: shares.cache_share ?? 1 },
       }
       const start = digest.readUInt32LE()
       const entries = this.#entries.get(start)

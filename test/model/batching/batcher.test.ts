@@ -386,3 +386,60 @@ t.test('abuse: a request without rows is a programming error', async (t) => {
     t.throws(() => batcher.submit({ ...request(1), batch: { rows, inputs: {} } }), RangeError)
   }
 })
+
+t.test('tenants take turns in the queue, and one that floods delays another by one turn', async (t) => {
+  const { clock, engine, batcher, request } = setUp({ maxBatchRows: 1, maxQueueRows: 100 })
+  const flood = { id: 'flood', queueShare: 1, cacheShare: 1 }
+  const other = { id: 'other', queueShare: 1, cacheShare: 1 }
+  const order: string[] = []
+  const submit = (tenant: typeof flood, deadlineMs: number) =>
+    batcher.submit({ ...request(1, deadlineMs), tenant }).outputs.then(() => order.push(tenant.id))
+  const all = Array.from({ length: 6 }, () => submit(flood, 1000))
+  await clock.flush()
+  // Its deadline is the latest of all.
+  all.push(submit(other, 9000))
+  for (let call = 0; call < 7; call++) {
+    engine.calls[0]!.finish()
+    await clock.flush()
+  }
+  await Promise.all(all)
+  t.ok(order.indexOf('other') <= 2, order.join())
+})
+
+t.test("a tenant's share bounds its rows in the queue, and nobody else's", async (t) => {
+  const { clock, batcher, request, events } = setUp({ maxBatchRows: 4, maxQueueRows: 12 })
+  const limited = { id: 'limited', queueShare: 0.5, cacheShare: 1 }
+  const free = { id: 'free', queueShare: 1, cacheShare: 1 }
+  quietly(batcher.submit(request(4)).outputs)
+  await clock.flush()
+  for (let i = 0; i < 3; i++) quietly(batcher.submit({ ...request(2), tenant: limited }).outputs)
+  await t.rejects(batcher.submit({ ...request(1), tenant: limited }).outputs, {
+    code: 'QUEUE_FULL',
+    message: "The key's share of the queue is full: 6 of its rows are waiting",
+  })
+  t.equal(events.at(-1), 'shed: quota')
+  quietly(batcher.submit({ ...request(6), tenant: free }).outputs)
+  t.equal(batcher.stats().queuedRows, 12)
+  batcher.destroy(new Error('over'))
+})
+
+t.test("a tenant's share bounds the time that it can keep the engine busy until its deadlines", async (t) => {
+  const { clock, engine, batcher, request, events } = setUp({ maxBatchRows: 1, maxQueueRows: 1000 })
+  // 10 ms a call.
+  for (let i = 0; i < 20; i++) batcher.seed(1, 1, 0.01)
+  const limited = { id: 'limited', queueShare: 0.25, cacheShare: 1 }
+  quietly(batcher.submit(request(1)).outputs)
+  await clock.flush()
+  let accepted = 0
+  while (!events.includes('shed: quota')) {
+    accepted++
+    quietly(batcher.submit({ ...request(1, 200), tenant: limited }).outputs)
+  }
+  // A quarter of 200 ms holds five calls; one more finds them within it.
+  t.equal(accepted - 1, 6)
+  t.equal(engine.calls.length, 1)
+  const { outputs } = batcher.submit({ ...request(1, 200), tenant: { ...limited, id: 'other' } })
+  t.equal(events.at(-1), 'shed: quota', 'another tenant is accepted')
+  quietly(outputs)
+  batcher.destroy(new Error('over'))
+})

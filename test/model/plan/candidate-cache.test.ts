@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { CandidateCache, hashWords, NEVER_SEEN, SEEN } from '../../../src/model/plan/candidate-cache.ts'
+import type { SlotOwner } from '../../../src/model/plan/owned-slots.ts'
 
 /** Memory for exactly `slots` of 2 words and 4 floats: 4 × (2 + 4) + 13 a slot, and 16 a place. */
 const bytesFor = (slots: number) => slots * 37 + 2 ** Math.ceil(Math.log2(slots * 2)) * 16
@@ -23,7 +24,14 @@ const candidate = fc.nat(CANDIDATES - 1)
 const step = fc.oneof(
   { weight: 3, arbitrary: fc.record({ type: fc.constant('begin' as const) }) },
   { weight: 12, arbitrary: fc.record({ type: fc.constant('find' as const), candidate }) },
-  { weight: 12, arbitrary: fc.record({ type: fc.constant('claim' as const), candidate }) },
+  {
+    weight: 12,
+    arbitrary: fc.record({
+      type: fc.constant('claim' as const),
+      candidate,
+      owner: fc.constantFrom(undefined, undefined, { id: 'half', cacheShare: 0.5 }, { id: 'few', cacheShare: 0.2 }),
+    }),
+  },
   // What a worker does: the candidates of a call, each found or else claimed.
   {
     weight: 3,
@@ -40,7 +48,7 @@ const step = fc.oneof(
 function createChecked(slots: number, hash: keyof typeof hashes) {
   const cache = new CandidateCache({ keyWords: 2, width: 4, bytes: bytesFor(slots), hash: hashes[hash] })
   if (cache.slots !== slots) throw new Error(`${cache.slots} slots, not ${slots}`)
-  const live = new Map<number, { slot: number; value: number }>()
+  const live = new Map<number, { slot: number; value: number; owner?: string | undefined }>()
   /** What was written last into each slot. */
   const held = new Map<number, number>()
   const inUse = new Set<number>()
@@ -70,11 +78,16 @@ function createChecked(slots: number, hash: keyof typeof hashes) {
       }
       return answer
     },
-    claim(candidate: number) {
-      const slot = cache.claim(keys, candidate)
+    claim(candidate: number, owner?: SlotOwner) {
+      const slot = cache.claim(keys, candidate, owner)
       const known = live.get(candidate)
+      const owned = [...live.values()].filter((entry) => owner !== undefined && entry.owner === owner.id)
+      const limited = owner !== undefined && owned.length === Math.floor(owner.cacheShare * slots)
       if (known) {
         if (slot !== known.slot) throw new Error(`claimed ${slot} instead of ${known.slot}`)
+      } else if (limited && owned.every(({ slot }) => inUse.has(slot))) {
+        if (slot !== -1) throw new Error(`claimed ${slot} where the owner uses all that it may have`)
+        return slot
       } else if (inUse.size === slots) {
         if (slot !== -1) throw new Error(`claimed ${slot} where all are in use`)
         return slot
@@ -83,14 +96,15 @@ function createChecked(slots: number, hash: keyof typeof hashes) {
         if (inUse.has(slot)) throw new Error(`claimed ${slot}, which is in use`)
         const loser = [...live].find(([, entry]) => entry.slot === slot)
         if (loser) {
-          if (live.size < slots) throw new Error('evicted where slots are free')
+          if (limited && loser[1].owner !== owner.id) throw new Error('evicted what is not its own')
+          if (live.size < slots && !limited) throw new Error('evicted where slots are free')
           live.delete(loser[0])
           evictions++
-        }
+        } else if (limited) throw new Error('it has more than its share')
       }
       inUse.add(slot)
       value++
-      live.set(candidate, { slot, value })
+      live.set(candidate, { slot, value, owner: known ? known.owner : owner?.id })
       held.set(slot, value)
       return slot
     },
@@ -133,7 +147,7 @@ for (const hash of Object.keys(hashes) as (keyof typeof hashes)[])
         const checked = createChecked(slots, hash)
         for (const step of steps) {
           if (step.type === 'find') checked.find(step.candidate)
-          else if (step.type === 'claim') checked.claim(step.candidate)
+          else if (step.type === 'claim') checked.claim(step.candidate, step.owner)
           else if (step.type === 'call') checked.call(step.candidates)
           else if (step.type === 'invalidate') checked.invalidate(step.slot)
           else checked[step.type]()
@@ -265,4 +279,23 @@ t.test('the hash tells apart small integers, floats of few digits and their plac
     t.ok(distinct.size > rows - 5, `${kind}: ${distinct.size} hashes`)
     t.ok(low.size > 0.52 * 65_536, `${kind}: ${low.size} places`)
   }
+})
+
+t.test("a tenant's catalogue evicts nothing of another's beyond its share", async (t) => {
+  const cache = new CandidateCache({ keyWords: 1, width: 4, bytes: 100_000 })
+  const catalogue = Int32Array.from({ length: cache.slots * 20 }, (_, i) => i)
+  const half = Math.floor(cache.slots / 2)
+  const limited = { id: 'limited', cacheShare: 0.25 }
+  for (let row = 0; row < half; row++) {
+    cache.begin()
+    cache.claim(catalogue, row)
+  }
+  for (let row = half; row < catalogue.length; row++) {
+    cache.begin()
+    cache.claim(catalogue, row, limited)
+  }
+  let left = 0
+  for (let row = 0; row < half; row++) if (cache.find(catalogue, row) >= 0) left++
+  t.equal(left, half)
+  t.equal(cache.stats().entries, half + Math.floor(cache.slots / 4))
 })

@@ -8,6 +8,7 @@ const key = (requestsPerSecond?: number, rowsPerSecond?: number, id = 'a'): Key 
   scopes: new Set(),
   models: undefined,
   expires: Number.POSITIVE_INFINITY,
+  tenant: { id, queueShare: 1, cacheShare: 1 },
   requestsPerSecond,
   rowsPerSecond,
 })

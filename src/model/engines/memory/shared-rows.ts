@@ -127,7 +127,7 @@ export class RowGatherer {
     this.#slabs.delete(id)
   }
 
-  gather(parts: readonly SharedPart[]): Batch {
+  gather(parts: readonly SharedPart[], tenants?: Batch['tenants']): Batch {
     const rows = parts.reduce((sum, { count }) => sum + count, 0)
     const inputs: Record<string, TensorData> = {}
     for (const { name, dtype, width } of this.#inputs) {
@@ -145,7 +145,7 @@ export class RowGatherer {
       }
       inputs[name] = array.subarray(0, to)
     }
-    return { rows, inputs, requests: parts.map(({ count }) => count) }
+    return { rows, inputs, requests: parts.map(({ count }) => count), tenants }
   }
 }
 

@@ -76,8 +76,9 @@ async function loadPooled(supervisor: WorkerSupervisor, graph: number, source: G
 type RunTask = Extract<WorkerTask, { type: 'run' | 'run-shared' }>
 
 function taskOf(graph: number, batch: Batch, wanted: string[]): RunTask {
-  const { shared: parts } = batch
-  return parts === undefined ? { type: 'run', graph, batch, wanted } : { type: 'run-shared', graph, parts, wanted }
+  const { shared: parts, tenants } = batch
+  if (parts === undefined) return { type: 'run', graph, batch, wanted }
+  return { type: 'run-shared', graph, parts, tenants, wanted }
 }
 
 async function run(supervisor: WorkerSupervisor, task: RunTask, listener?: CallListener): Promise<Outputs> {

@@ -13,7 +13,7 @@ export type WorkerTask =
   | { type: 'start' }
   | { type: 'load'; graph: number; source: GraphSource }
   | { type: 'run'; graph: number; batch: Batch; wanted: string[] }
-  | { type: 'run-shared'; graph: number; parts: readonly SharedPart[]; wanted: string[] }
+  | { type: 'run-shared'; graph: number; parts: readonly SharedPart[]; tenants: Batch['tenants']; wanted: string[] }
   | { type: 'measure'; graph: number; batch: Batch; wanted: string[] }
   | { type: 'stats'; graph: number }
   | { type: 'reset'; graph: number }

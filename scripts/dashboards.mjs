@@ -77,6 +77,12 @@ const dashboards = {
         '{{model}}/{{version}}',
       ],
       [
+        'Memory of versions',
+        'bytes',
+        `sum by (model, version, part) (multigate_resident_bytes{${model}})`,
+        '{{model}}/{{version}} {{part}}',
+      ],
+      [
         'Batch size (mean rows)',
         'short',
         `sum by (model) (${rate('multigate_batch_rows_sum', model)}) / sum by (model) (${rate('multigate_batch_rows_count', model)})`,

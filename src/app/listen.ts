@@ -9,12 +9,13 @@ import type { Metrics } from '../server/metrics/metrics.ts'
 import { surviveAcceptErrors } from '../server/overload/accept-errors.ts'
 import { type ConnectionSource, listenOn } from '../server/overload/connections.ts'
 import type { Access } from '../server/request/access.ts'
-import { createRequestLog, type RequestLog } from '../server/request/request-log.ts'
+import type { RequestTimeline } from '../server/request/request-timeline.ts'
 import type { Siblings } from '../server/request/siblings.ts'
-import { createSlowRequests, type SlowRequests } from '../server/request/slow-requests.ts'
+import type { SlowRequests } from '../server/request/slow-requests.ts'
 import { checkAccess } from './check-access.ts'
 import { createHttpWarmUp } from './http-warm-up.ts'
 import { createLogger } from './logging.ts'
+import { openRecords, type RequestRecords } from './request-records.ts'
 import { openSecurity, type Security } from './security.ts'
 import { createService } from './service.ts'
 import type { Tls } from './tls.ts'
@@ -68,7 +69,6 @@ export async function serve(configuration: Configuration, options: ServeOptions 
   checkAccess(configuration)
   const connections = options.connections ?? listenOn(configuration.MULTIGATE_HOST, configuration.MULTIGATE_PORT)
   const adminConnections = options.adminConnections ?? adminPortOf(configuration)
-  const { slow, requestLog } = createRecords(configuration)
   const log = createLogger(configuration)
   let open = 0
   const service = await createService(configuration, {
@@ -86,14 +86,17 @@ export async function serve(configuration: Configuration, options: ServeOptions 
   const { metrics } = service
 
   let security: Security | undefined
+  let records: RequestRecords | undefined
   let fastify: FastifyInstance
   let admin: FastifyInstance | undefined
   let url: string
   try {
     security = await openSecurity(configuration, log, metrics)
     const { access, tls } = security
-    const context = { ...service.app.context, requestLog, slow, access }
-    const create = () => createHttpServer(configuration, { log, requestLog, tls, metrics })
+    records = await openRecords(configuration, log, metrics.registry)
+    const { timeline } = records
+    const context = { ...service.app.context, timeline, slow: records.slow, access }
+    const create = () => createHttpServer(configuration, { log, timeline, tls, metrics })
     fastify = create()
     fastify.server.on('connection', (socket) => {
       open++
@@ -112,7 +115,7 @@ export async function serve(configuration: Configuration, options: ServeOptions 
   } catch (error) {
     security?.close()
     await admin?.close()
-    await service.close()
+    await Promise.all([service.close(), records?.close()])
     throw error
   }
   const loaded = service.load(url)
@@ -135,7 +138,7 @@ export async function serve(configuration: Configuration, options: ServeOptions 
     await adminConnections?.stop(0)
     admin?.server.closeAllConnections()
     await admin?.close()
-    await service.close()
+    await Promise.all([service.close(), records.close()])
     log.info('stopped')
   }
   return {
@@ -144,38 +147,26 @@ export async function serve(configuration: Configuration, options: ServeOptions 
     url,
     loaded,
     started: service.started,
-    metrics: service.metrics,
+    metrics,
     registry: service.registry,
     access: security.access,
-    slow,
+    slow: records.slow,
     unreadyReasons: service.unreadyReasons,
-    close: () => {
-      closed ??= close()
-      return closed
-    },
+    close: () => (closed ??= close()),
   }
-}
-
-/** Records of requests that have ended; none without a request log and `MULTIGATE_SLOW_REQUESTS`. */
-function createRecords(configuration: Configuration) {
-  const { MULTIGATE_LOG_REQUESTS: logs, MULTIGATE_LOG_SAMPLE, MULTIGATE_SLOW_REQUESTS: most } = configuration
-  const { now } = systemClock
-  const slow = most > 0 ? createSlowRequests({ most, now }) : undefined
-  const sample = logs ? MULTIGATE_LOG_SAMPLE : undefined
-  return { slow, requestLog: logs || slow ? createRequestLog({ sample, slow, now }) : undefined }
 }
 
 interface HttpServerOptions {
   log: Logger
-  requestLog: RequestLog | undefined
+  timeline: RequestTimeline | undefined
   tls: Tls | undefined
   metrics: Metrics
 }
 
 /** A Fastify instance on an HTTP or HTTPS server, within the bounds on connections. */
-function createHttpServer(configuration: Configuration, { log, requestLog, tls, metrics }: HttpServerOptions) {
+function createHttpServer(configuration: Configuration, { log, timeline, tls, metrics }: HttpServerOptions) {
   const options = {
-    ...serverOptions({ maxBodyBytes: configuration.MULTIGATE_MAX_BODY_BYTES, requestLog }),
+    ...serverOptions({ maxBodyBytes: configuration.MULTIGATE_MAX_BODY_BYTES, timeline }),
     loggerInstance: log as FastifyBaseLogger,
   }
   // Fastify has a type of its own for instances on HTTPS.

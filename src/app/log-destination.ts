@@ -11,6 +11,14 @@ export interface LogDestination {
   onRecovered: (dropped: number, reason: string) => void
 }
 
+/** Of this process, since its start. */
+let allDropped = 0
+
+/** Log lines of this process that could not be written, since its start. */
+export function droppedLogLines(): number {
+  return allDropped
+}
+
 /** Time until such lines are sent again, ms. */
 const retryAfter = 100
 
@@ -30,6 +38,7 @@ export function createLogDestination(
 
   function drop(error: unknown): void {
     dropped++
+    allDropped++
     reason = (error as Error).message
   }
   /** Bytes that could not be written now. */

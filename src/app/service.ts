@@ -23,6 +23,7 @@ import { readerScript } from '../server/protocols/reader-script.ts'
 import type { Siblings } from '../server/request/siblings.ts'
 import type { HttpWarmUp } from './http-warm-up.ts'
 import { type Log, loadOptions, startPool } from './load-options.ts'
+import { droppedLogLines } from './log-destination.ts'
 import { readModelKeys } from './model-keys.ts'
 import { checkModelsFolder } from './models-folder.ts'
 import { createPathHider } from './path-hider.ts'
@@ -113,7 +114,7 @@ export async function createService(configuration: Configuration, options: Servi
     saturation: () => saturation.value,
     ...(connections && { connections }),
   })
-  registerProcessMetrics(metrics.registry)
+  registerProcessMetrics(metrics.registry, droppedLogLines)
   const context: AppOptions['context'] = {
     ...buffers,
     registry,

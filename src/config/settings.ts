@@ -43,6 +43,9 @@ export const hostSettings = [
   'MULTIGATE_LOG_REQUESTS',
   'MULTIGATE_LOG_SAMPLE',
   'MULTIGATE_SLOW_REQUESTS',
+  'MULTIGATE_TRACES',
+  'MULTIGATE_TRACES_ENDPOINT',
+  'MULTIGATE_TRACES_SAMPLE',
 ] as const satisfies Key[]
 
 type CamelCase<S extends string> = S extends `${infer Head}_${infer Tail}` ? `${Head}${Capitalize<CamelCase<Tail>>}` : S

@@ -192,6 +192,17 @@ export const ModelDetails = Type.Intersect([
         int8_check: Type.Optional(Int8Check),
       }),
     ),
+    memory: Type.Optional(
+      Type.Object(
+        {
+          weights: Type.Integer({ description: 'The graph as saved, where it is open, in all workers' }),
+          variants: Type.Integer({ description: 'The compiled graphs, in all workers' }),
+          tables: Type.Integer({ description: 'Large tables, which are mapped files' }),
+          cache: Type.Integer({ description: 'Cached candidates of all workers' }),
+        },
+        { description: 'Bytes that it keeps in this process, by the sizes of its files' },
+      ),
+    ),
     provenance: Type.Optional(Provenance),
   }),
 ])

@@ -21,7 +21,7 @@ import { servingRoutes } from './protocols/tensorflow-serving/serving.ts'
 import { servingMetadataRoutes } from './protocols/tensorflow-serving/serving-metadata.ts'
 import type { ServerContext } from './request/context.ts'
 import { admittedRequest } from './request/prediction-route.ts'
-import { type RequestLog, requestLogging } from './request/request-log.ts'
+import { type RequestTimeline, requestFollowing } from './request/request-timeline.ts'
 import { debugRoutes } from './routes/debug.ts'
 import { fieldValuesRoutes } from './routes/field-values.ts'
 import { modelRoutes } from './routes/models.ts'
@@ -89,11 +89,11 @@ export async function adminApp(fastify: FastifyInstance, { context }: { context:
 }
 
 /** What both ports have in common, before any route: bounds on connections, ids, errors, and what happens at shutdown. */
-async function registerBasics(fastify: FastifyInstance, { requestLog, drain }: ServerContext): Promise<void> {
+async function registerBasics(fastify: FastifyInstance, { timeline, drain }: ServerContext): Promise<void> {
   // Answers have the form of their types already: serializers made from schemas would only lengthen the start.
   fastify.setSerializerCompiler(() => JSON.stringify)
   await fastify.register(pipelining)
-  if (requestLog !== undefined) await fastify.register(requestLogging, { requestLog })
+  if (timeline !== undefined) await fastify.register(requestFollowing, { timeline })
   await fastify.register(problems)
   await fastify.register(requestId)
   await fastify.register(strictHttp)
@@ -108,7 +108,7 @@ async function boundAnswers(fastify: FastifyInstance, { answers, metrics }: Serv
 /** Options of the Fastify instance that `app` belongs into. */
 export function serverOptions(options: {
   maxBodyBytes: number
-  requestLog?: RequestLog | undefined
+  timeline?: RequestTimeline | undefined
 }): FastifyServerOptions {
   return {
     bodyLimit: options.maxBodyBytes,
@@ -117,7 +117,8 @@ export function serverOptions(options: {
     pluginTimeout: 0,
     requestIdHeader: false,
     genReqId: (request) => requestIdOf(request),
-    childLoggerFactory: traceLogger,
+    // Traces add ids of their own.
+    ...(!options.timeline?.traces && { childLoggerFactory: traceLogger }),
     // A parameter is a model's name: at most so long.
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 128 },
     // A connection that is already open when the server closes is still answered.
@@ -129,7 +130,7 @@ export function serverOptions(options: {
     clientErrorHandler: answerUnreadable,
     // A path that can't be decoded, and the like: before any route is found, so that no hook sees the answer.
     frameworkErrors(error, request, reply) {
-      options.requestLog?.follow(request, reply)
+      options.timeline?.follow(request, reply)
       reply.header('x-request-id', request.id).header('connection', 'close')
       sendProblem(reply, toProblem(error, request.id))
     },

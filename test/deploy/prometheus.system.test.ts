@@ -92,6 +92,7 @@ async function startPrometheus(t: Test, targets: Record<string, { port: number; 
       `--storage.tsdb.path=${folder}/data`,
       '--web.listen-address=127.0.0.1:0',
       '--log.level=info',
+      '--enable-feature=exemplar-storage',
     ],
     { stdio: ['ignore', 'pipe', 'pipe'] },
   )
@@ -104,12 +105,29 @@ async function startPrometheus(t: Test, targets: Record<string, { port: number; 
   })
   await until(() => /Listening on.*address=127\.0\.0\.1:\d+/.test(log))
   const [, port] = /Listening on.*address=127\.0\.0\.1:(\d+)/.exec(log)!
-  return async (expression: string): Promise<{ metric: Record<string, string>; value: [number, string] }[]> => {
-    const answer = await fetch(`http://127.0.0.1:${port}/api/v1/query?query=${encodeURIComponent(expression)}`)
+  const ask = async (path: string) => {
+    const answer = await fetch(`http://127.0.0.1:${port}/api/v1/${path}`)
     const { status, data, error } = (await answer.json()) as any
-    if (status !== 'success') throw new Error(`${expression}: ${error}`)
-    return data.result
+    if (status !== 'success') throw new Error(`${path}: ${error}`)
+    return data
   }
+  return {
+    query: async (expression: string): Promise<{ metric: Record<string, string>; value: [number, string] }[]> =>
+      (await ask(`query?query=${encodeURIComponent(expression)}`)).result,
+    exemplars: (metric: string): Promise<{ exemplars: { labels: Record<string, string>; value: string }[] }[]> =>
+      ask(`query_exemplars?query=${metric}&start=${Date.now() / 1000 - 600}&end=${Date.now() / 1000 + 600}`),
+  }
+}
+
+/** A folder on a file system without room; where none can be mounted, one that can't be written to. */
+function fullDisk(t: Test, folder: string): string {
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24k', 'tmpfs', folder], { stdio: 'ignore' })
+  } catch {
+    return '/dev/full'
+  }
+  t.teardown(() => execFileSync('umount', [folder]))
+  return folder
 }
 
 const payload = (hour: number, more: object = {}) =>
@@ -147,7 +165,14 @@ t.test(
     const die = join(folder, 'die')
     const preload = fileURLToPath(new URL('../support/mortal-threads.js', import.meta.url))
     // One after the other: all at once would be slower.
-    const healthy = await startProcess(t, variables)
+    // No collector listens there: that is nobody's alert.
+    const traces = {
+      MULTIGATE_TRACES: 'http',
+      MULTIGATE_TRACES_ENDPOINT: 'http://127.0.0.1:1',
+      MULTIGATE_TRACES_SAMPLE: '1',
+    }
+    const healthy = await startProcess(t, { ...variables, ...traces })
+    const full = await startProcess(t, { ...variables, MULTIGATE_CACHE: fullDisk(t, await temporaryFolder(t)) })
     const overloaded = await startProcess(t, variables)
     const draining = await startProcess(t, { ...variables, MULTIGATE_DRAIN_DELAY_MS: '60000' })
     const failing = await startProcess(t, { MULTIGATE_MODELS: broken, MULTIGATE_POLL_SECONDS: '0.2' })
@@ -156,8 +181,9 @@ t.test(
     const several = await startProcess(t, { ...variables, MULTIGATE_PROCESSES: '2' }, 'all processes are ready')
     const expiring = await startProcess(t, { ...variables, MULTIGATE_TLS_CERT: cert, MULTIGATE_TLS_KEY: key })
     const gone = await startProcess(t, variables)
-    const query = await startPrometheus(t, {
+    const { query, exemplars } = await startPrometheus(t, {
       healthy,
+      full,
       overloaded,
       draining,
       failing,
@@ -169,10 +195,10 @@ t.test(
     })
     const up = await (async () => {
       let found = await query('up == 1')
-      while (found.length < 9) found = await query('up == 1')
+      while (found.length < 10) found = await query('up == 1')
       return found
     })()
-    t.equal(up.length, 9)
+    t.equal(up.length, 10)
 
     // Traffic as in the test rows for all but one, whose hour and price never change.
     let going = true
@@ -196,6 +222,7 @@ t.test(
 
     const expected: Record<string, string[]> = {
       healthy: [],
+      full: ['MultigateDiskFull'],
       overloaded: ['MultigateShedding'],
       draining: [],
       failing: ['MultigateVersionFailed'],
@@ -236,6 +263,8 @@ t.test(
           const plain = expr.replaceAll('$__rate_interval', '1m').replaceAll(/"\$\w+"/g, '".*"')
           t.ok((await query(plain)).length > 0, `${file}: ${title}: ${plain}`)
         }
+    const [first] = await exemplars('multigate_request_duration_seconds_bucket')
+    t.match(first?.exemplars[0]?.labels.trace_id, /^[0-9a-f]{32}$/, 'Prometheus reads the exemplars')
     going = false
     await traffic
   },

@@ -17,7 +17,7 @@ import type { Admission } from '../../src/server/overload/admission.ts'
 import { createPendingBytes, type PendingBytes } from '../../src/server/overload/pending-bytes.ts'
 import type { Drain } from '../../src/server/plugins/draining.ts'
 import { readerScript } from '../../src/server/protocols/reader-script.ts'
-import type { RequestLog } from '../../src/server/request/request-log.ts'
+import type { RequestTimeline } from '../../src/server/request/request-timeline.ts'
 import { inWorkers } from './held-pool.ts'
 
 export interface TestServer {
@@ -46,7 +46,7 @@ export interface TestServerOptions {
   admission?: Admission
   answers?: PendingBytes
   logger?: object
-  requestLog?: RequestLog
+  timeline?: RequestTimeline
   admin?: boolean
 }
 
@@ -94,9 +94,9 @@ export async function startTestServer(
     summary: () => registry.summary(),
     pool: () => pool.stats(),
   })
-  registerProcessMetrics(metrics.registry)
+  registerProcessMetrics(metrics.registry, () => 0)
   const fastify = Fastify({
-    ...serverOptions({ maxBodyBytes: options.maxBodyBytes ?? 1_000_000, requestLog: options.requestLog }),
+    ...serverOptions({ maxBodyBytes: options.maxBodyBytes ?? 1_000_000, timeline: options.timeline }),
     ...(options.logger ? { logger: options.logger } : {}),
   })
   const bodies = createPendingBytes({ maxBytes: Number.POSITIVE_INFINITY })
@@ -115,7 +115,7 @@ export async function startTestServer(
       admin: options.admin ?? false,
       // However slow the machine, nothing is late.
       deadlineMs: 600_000,
-      requestLog: options.requestLog,
+      timeline: options.timeline,
     },
     version: '0.0.0',
   })

@@ -5,6 +5,15 @@
 
 const tensorflow = ['core', 'layers', 'converter', 'backend-wasm'].map((part) => `@tensorflow/tfjs-${part}@4`)
 
+const openTelemetry = [
+  '@opentelemetry/api@1.9',
+  '@opentelemetry/core@2.12',
+  '@opentelemetry/resources@2.12',
+  '@opentelemetry/sdk-trace@2.12',
+  '@opentelemetry/exporter-trace-otlp-proto@0.223',
+  '@opentelemetry/exporter-trace-otlp-grpc@0.223',
+]
+
 /** Packages to install if one is missing: TensorFlow.js needs several of its packages together. */
 export const optionalPackages: Record<string, string[]> = {
   '@tensorflow/tfjs-core': tensorflow,
@@ -14,6 +23,12 @@ export const optionalPackages: Record<string, string[]> = {
   '@tensorflow/tfjs-backend-cpu': ['@tensorflow/tfjs-backend-cpu@4'],
   '@tensorflow/tfjs-node': ['@tensorflow/tfjs-node@4'],
   h5wasm: ['h5wasm@0.10'],
+  '@opentelemetry/api': openTelemetry,
+  '@opentelemetry/core': openTelemetry,
+  '@opentelemetry/resources': openTelemetry,
+  '@opentelemetry/sdk-trace': openTelemetry,
+  '@opentelemetry/exporter-trace-otlp-proto': openTelemetry,
+  '@opentelemetry/exporter-trace-otlp-grpc': openTelemetry,
 }
 
 /** The missing optional package and how to install it, if that is why an import failed. */

@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.ts'
 import { ModelError } from '../base/errors.ts'
-import { countRows, distribute, wantedOutputs } from './call-outputs.ts'
-import type { BatcherOptions, BatcherStats, BatchRequest, ReleaseReason, Submission } from './contract.ts'
+import { countRows, distribute, endCall, wantedOutputs } from './call-outputs.ts'
+import type { BatchCall, BatcherOptions, BatcherStats, BatchRequest, ReleaseReason, Submission } from './contract.ts'
 import { createExpiryTimer, type ExpiryTimer } from './expiry-timer.ts'
 import { FairQueue } from './fair-queue.ts'
 import type { ModelSlots } from './fair-share.ts'
@@ -211,13 +211,14 @@ export class Batcher {
     const rows = countRows(slices)
     const call = this.#forecast.hand(rows, slices.length)
     observer?.released?.({ rows, requests: slices.length, reason })
+    const seen: BatchCall = { rows, requests: slices.length, onEnd: [] }
     const begun = () => {
       if (call.begun) return
       this.#forecast.begin(call)
       if (reason === 'isolated') return
       for (const { job } of slices) {
         observer?.waited?.((call.started - job.submitted) / 1000)
-        job.request.begun?.(call.started)
+        job.request.begun?.(call.started, seen)
       }
     }
     if (!ahead) begun()
@@ -233,10 +234,12 @@ export class Batcher {
       const seconds = this.#forecast.took(call)
       this.#forecast.observe(rows, slices.length, seconds)
       observer?.computed?.(rows, seconds, slices.length)
+      endCall(seen, this.#clock.now())
       distribute(slices, outputs, (job, all) => this.#settle(job, { outputs: all }))
     } catch (error) {
       finished = this.#handleFailure(slices, error)
     } finally {
+      endCall(seen, this.#clock.now())
       for (const { job } of finished) job.finishSlice()
       this.#forecast.end(call)
       this.#slots.release(this.#forecast.took(call))

@@ -16,7 +16,16 @@ export interface BatchRequest {
   /** Called once, when the request is settled and no engine reads the batch any more, which may be much later. */
   released?(): void
   /** Called when an engine begins a slice of the request, perhaps several times; `at` is on the batcher's clock, ms. */
-  begun?: ((at: number) => void) | undefined
+  begun?: ((at: number, call: BatchCall) => void) | undefined
+}
+
+/** An engine call, as the requests see it whose slices it holds. */
+export interface BatchCall {
+  rows: number
+  /** Slices of requests. */
+  requests: number
+  /** Called when it is over, before its requests are settled; `at` is on the batcher's clock, ms. */
+  onEnd: ((at: number) => void)[]
 }
 
 export interface Submission {

@@ -1,7 +1,7 @@
 import { product } from '../base/dims.ts'
 import { reasonOf } from '../base/errors.ts'
 import type { PassReport } from '../contracts/compiled-plan.ts'
-import { bytesOf } from '../graph/external-data.ts'
+import { constantBytes } from '../graph/external-data.ts'
 import type { Graph, Left } from '../graph/graph.ts'
 import { traceShapes } from '../graph/shapes.ts'
 import { canonicalise } from './passes/canonicalise.ts'
@@ -84,7 +84,7 @@ export function describe(graph: Graph, pass: string, changes: number, left: Left
         : reasons,
     nodes: graph.nodes.length,
     ...workOf(graph),
-    bytes: [...graph.constants.values()].reduce((sum, tensor) => sum + bytesOf(tensor), 0),
+    bytes: constantBytes(graph),
   }
 }
 

@@ -64,12 +64,23 @@ export interface GraphSource {
   cacheBytes?: number
 }
 
-/** Rows that a loaded graph has computed, by variant, and its cache. */
+/** Bytes that a loaded graph keeps, beside its cache; by the sizes of its files, so that what an engine adds is not in them. */
+export interface GraphMemory {
+  /** Of the graph as it was saved, where it is open; in each worker. */
+  weights: number
+  /** Of the compiled plan's graphs that are open; in each worker. */
+  variants: number
+  /** Of large tables, which are mapped: workers share them, and the system pages them. */
+  tables: number
+}
+
+/** Rows that a loaded graph has computed, by variant; its cache, and its memory. */
 export interface GraphStats {
   /** Rows computed, by variant. */
   rows: { exported: number; full: number; shared_context: number; cached: number }
   /** The candidate cache. */
   cache: { hits: number; misses: number; entries: number; evictions: number; bytes: number }
+  memory: GraphMemory
 }
 
 /**

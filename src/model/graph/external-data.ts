@@ -112,6 +112,11 @@ export async function linkOrCopy(from: string, to: string): Promise<void> {
 }
 
 /** Bytes of a tensor's data. */
+/** Bytes of all constants of a graph. */
+export function constantBytes({ constants }: Pick<Graph, 'constants'>): number {
+  return [...constants.values()].reduce((sum, tensor) => sum + bytesOf(tensor), 0)
+}
+
 export function bytesOf({ dims, dataType }: TensorProto): number {
   return product(dims.map(Number)) * elementSize(dataType)
 }

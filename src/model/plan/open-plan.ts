@@ -1,6 +1,6 @@
 import type { InferenceSession } from 'onnxruntime-node'
-import type { CompiledPlan, VariantFile } from '../contracts/compiled-plan.ts'
-import type { Batch, GraphStats } from '../contracts/engine.ts'
+import type { CompiledPlan, PlanDescription, VariantFile } from '../contracts/compiled-plan.ts'
+import type { Batch, GraphMemory, GraphStats } from '../contracts/engine.ts'
 import { createCandidates } from './candidates.ts'
 import { measureVariants } from './measure-variants.ts'
 import { fullCost, openVariant } from './open-variant.ts'
@@ -10,7 +10,8 @@ import { VariantRunner } from './variant-runner.ts'
 /** A compiled plan, open on this thread. One call at a time. */
 export interface OpenPlan {
   run(batch: Batch): Promise<Float32Array>
-  stats(): GraphStats
+  stats(): Pick<GraphStats, 'rows' | 'cache'>
+  memory: Pick<GraphMemory, 'variants' | 'tables'>
   /** Clears the counts and the cached candidates. */
   reset(): void
   close(): Promise<void>
@@ -27,6 +28,7 @@ export async function openPlan(
 ): Promise<OpenPlan> {
   const files = precision === 'int8' ? description.int8! : description.float32
   const opened: OpenVariant[] = []
+  let variantBytes = 0
   const close = async () => {
     await Promise.all(opened.map(({ session }) => session.release()))
   }
@@ -34,6 +36,7 @@ export async function openPlan(
     if (file === undefined) return undefined
     const variant = await openVariant(folder, file, options)
     opened.push(variant)
+    variantBytes += description.files[file.file]?.bytes ?? 0
     return variant
   }
   try {
@@ -63,6 +66,7 @@ export async function openPlan(
     return {
       run: (batch) => runner.run(batch),
       stats: () => runner.stats(),
+      memory: { variants: variantBytes, tables: tableBytes(description) },
       reset: () => runner.reset(),
       close,
     }
@@ -70,4 +74,10 @@ export async function openPlan(
     await close()
     throw error
   }
+}
+
+/** Bytes of the tables beside the plan's graphs, and of those in files of the saved graph. */
+function tableBytes({ files, tables }: PlanDescription): number {
+  const beside = Object.entries(files).filter(([name]) => !name.endsWith('.onnx'))
+  return [...beside.map(([, file]) => file), ...tables].reduce((sum, { bytes }) => sum + bytes, 0)
 }

@@ -83,7 +83,7 @@ export class VariantRunner {
     return output.values
   }
 
-  stats(): GraphStats {
+  stats(): Pick<GraphStats, 'rows' | 'cache'> {
     return { rows: { ...this.#rows }, cache: this.#candidates?.stats() ?? noCache }
   }
 

@@ -2,7 +2,7 @@ import type { Manifest } from '../../schemas/manifest.ts'
 import type { PredictOptions } from '../../schemas/predict.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Violation } from '../base/errors.ts'
-import type { BatcherStats, BatchObserver } from '../batching/contract.ts'
+import type { BatcherStats, BatchObserver, BatchRequest } from '../batching/contract.ts'
 import type { FairShare } from '../batching/fair-share.ts'
 import type { CompiledPlan, PlanCosts, Verdict } from '../contracts/compiled-plan.ts'
 import type { GraphSource, GraphStats } from '../contracts/engine.ts'
@@ -26,7 +26,7 @@ export interface Query {
   /** When the answer is of no use any more, on the model's clock, ms. */
   deadline: number
   /** Called when rows of it begin to be computed, with the moment on the model's clock, ms; perhaps several times. */
-  begun?: ((at: number) => void) | undefined
+  begun?: BatchRequest['begun']
 }
 
 export interface PendingPrediction {
@@ -111,6 +111,8 @@ export interface ServedPlan {
   split: boolean
   /** Why the graph runs as it was saved, or in another precision than asked for, or is not taken apart by side. */
   notes: string[]
+  /** The compiled plan could not be stored in the cache. */
+  unstored: boolean
   /** How int8 compares with float32 on held-out rows. */
   verdict: Verdict | undefined
 }
@@ -122,6 +124,8 @@ export interface CompileOutcome {
   plan: CompiledPlan | undefined
   problem: string | undefined
   seconds: number
+  /** It was to be kept in the cache, and could not be. */
+  unstored: boolean
   /** Removes what is in nobody's cache. */
   dispose(): Promise<void>
 }

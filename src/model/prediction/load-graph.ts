@@ -36,7 +36,10 @@ export async function loadGraph(
     const graph = await pool.load(source)
     const { engine } = graph.signature
     const problem = engine === undefined ? reason : `${reason === undefined ? '' : `${reason}; `}${engine} computes it`
-    return { graph, compiled: { source, plan: undefined, problem, seconds, dispose: async () => undefined } }
+    return {
+      graph,
+      compiled: { source, plan: undefined, problem, seconds, unstored: false, dispose: async () => undefined },
+    }
   }
   if (compiler === undefined) return leave(undefined)
   const warn = (message: string) => compiler.onWarning?.(`${manifest.name}/${manifest.version}: ${message}`)
@@ -75,7 +78,14 @@ export async function loadGraph(
     const planned = { ...source, plan, cacheBytes }
     return {
       graph: await pool.load(planned),
-      compiled: { source: planned, plan, problem: undefined, seconds, dispose },
+      compiled: {
+        source: planned,
+        plan,
+        problem: undefined,
+        seconds,
+        unstored: compiler.cache !== undefined && plan.origin === 'temporary',
+        dispose,
+      },
     }
   } catch (error) {
     await dispose()
@@ -190,12 +200,12 @@ function notesOf({ precisionProblem, verdict, precision }: CompiledPlan, unsplit
 
 export function describePlan(
   { precision }: Manifest,
-  { plan, problem, seconds: compileSeconds }: CompileOutcome,
+  { plan, problem, seconds: compileSeconds, unstored }: CompileOutcome,
 ): Omit<ServedPlan, 'workers' | 'maxBatchRows'> {
   if (plan === undefined) {
     const notes = problem === undefined ? [] : [`the graph runs as it was saved: ${problem}`]
     if (precision === 'int8') notes.push('float32 is served: int8 needs a compiled plan')
-    return { precision: 'float32', compiled: false, compileSeconds, split: false, notes, verdict: undefined }
+    return { precision: 'float32', compiled: false, compileSeconds, split: false, notes, unstored, verdict: undefined }
   }
   const set = plan.precision === 'int8' ? plan.description.int8! : plan.description.float32
   return {
@@ -204,6 +214,7 @@ export function describePlan(
     compileSeconds,
     split: set.shared_context !== undefined || set.cached !== undefined,
     notes: notesOf(plan, set.unsplit),
+    unstored,
     verdict: plan.verdict,
   }
 }

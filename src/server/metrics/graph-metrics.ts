@@ -37,6 +37,19 @@ export function registerGraphMetrics(registry: Registry, models: MetricsSources[
   )
   gauge('multigate_candidate_cache_bytes', 'Bytes of cached candidates, all workers', ({ cache }) => cache.bytes)
   gauge('multigate_candidate_cache_entries', 'Cached candidates, all workers', ({ cache }) => cache.entries)
+  new Gauge({
+    name: 'multigate_resident_bytes',
+    help: 'Memory of a version, by part: weights (as saved) and variants (compiled), of all workers; cache (candidates); tables (mapped files)',
+    labelNames: [...model, 'part'],
+    registers,
+    async collect() {
+      const all = await ask()
+      this.reset()
+      for (const { labels, stats } of all)
+        for (const [part, bytes] of Object.entries({ ...stats.memory, cache: stats.cache.bytes }))
+          this.set({ ...labels, part }, bytes)
+    },
+  })
   new Counter({
     name: 'multigate_plan_rows_total',
     help: 'Rows computed, by plan: exported (as saved), full (compiled), shared_context (context once per request), cached (candidates cached)',
@@ -47,6 +60,17 @@ export function registerGraphMetrics(registry: Registry, models: MetricsSources[
       this.reset()
       for (const { labels, stats } of all)
         for (const [plan, rows] of Object.entries(stats.rows)) this.inc({ ...labels, plan }, rows)
+    },
+  })
+  new Gauge({
+    name: 'multigate_plan_unstored',
+    help: "1 if a version's compiled plan could not be stored in the cache, as on a full disk: each start compiles it again",
+    labelNames: model,
+    registers,
+    aggregator: 'max',
+    collect() {
+      this.reset()
+      for (const { name, version, model } of models()) this.set({ model: name, version }, Number(model.plan.unstored))
     },
   })
   new Gauge({
@@ -63,7 +87,7 @@ export function registerGraphMetrics(registry: Registry, models: MetricsSources[
   })
 }
 
-/** What workers have done, of every version with a compiled plan. */
+/** What workers have done and keep, of every version whose engine counts. */
 async function askWorkers(
   models: ReturnType<MetricsSources['models']>,
 ): Promise<{ labels: { model: string; version: string }; stats: GraphStats }[]> {

@@ -3,14 +3,16 @@ import type { BatchObserver } from '../../model/batching/contract.ts'
 import type { PredictionTable } from '../../model/contracts/prediction.ts'
 import type { LoadedModel } from '../../model/prediction/contract.ts'
 import { type BatchMetrics, registerBatchMetrics } from './batch-metrics.ts'
+import { durations } from './buckets.ts'
 import { registerConnectionMetrics } from './connection-metrics.ts'
+import { Exemplars } from './exemplars.ts'
 import { registerGraphMetrics } from './graph-metrics.ts'
 import { registerModelMetrics } from './model-metrics.ts'
 import { registerPoolMetrics } from './pool-metrics.ts'
 import { registerPredictionMeans } from './prediction-means.ts'
 import { registerRegistryMetrics } from './registry-metrics.ts'
 import { removeSeries } from './remove-series.ts'
-import { registerRequestMetrics } from './request-metrics.ts'
+import { registerRequestMetrics, requestDuration } from './request-metrics.ts'
 import type { MetricsSources } from './sources.ts'
 import { createStatistics, type Statistics } from './statistics.ts'
 
@@ -22,8 +24,10 @@ export interface Metrics {
   registry: MetricsRegistry
   /** Counts per version, for Triton's statistics. */
   statistics: Pick<Statistics, 'of'>
-  /** A prediction request was answered: `outcome` is `ok`, `cancelled`, or an error's code. */
-  request(model: LoadedModel | undefined, outcome: string, seconds: number): void
+  /** A prediction request was answered: `outcome` is `ok`, `cancelled`, or an error's code; `traceId`: of its trace, if it is kept. */
+  request(model: LoadedModel | undefined, outcome: string, seconds: number, traceId?: string): void
+  /** Traces that show what requests of a duration were like; where there are none, this costs nothing. */
+  exemplars: Exemplars
   /** A request was rejected before it was read, or its response dropped, whatever its model. */
   shed: BatchMetrics['shed']
   /** A connection was closed on arrival, because too many are open. */
@@ -50,6 +54,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
     registers: [registry],
   })
   const means = registerPredictionMeans(registry)
+  const exemplars = new Exemplars(requestDuration, durations)
   registerModelMetrics(registry, sources.models)
   registerGraphMetrics(registry, sources.models)
   registerRegistryMetrics(registry, sources)
@@ -59,7 +64,9 @@ export function createMetrics(sources: MetricsSources): Metrics {
   return {
     registry,
     statistics,
-    request(model, outcome, seconds) {
+    exemplars,
+    request(model, outcome, seconds, traceId) {
+      if (traceId !== undefined) exemplars.add(model?.manifest, seconds, traceId)
       if (model) statistics.request(model, outcome === 'ok', seconds)
       requests.request(model, outcome, seconds)
     },
@@ -92,6 +99,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
     unknownValue: (name, version, feature) => unknown.inc({ model: name, version, feature }),
     async forget(name, version) {
       statistics.forget(name, version)
+      exemplars.forget(name, version)
       means.forget(name, version)
       await Promise.all([
         requests.forget(name, version),

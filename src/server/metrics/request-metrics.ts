@@ -13,6 +13,9 @@ export interface RequestMetrics {
   forget(model: string, version: string): Promise<unknown>
 }
 
+/** The histogram of the durations of requests. */
+export const requestDuration = 'multigate_request_duration_seconds'
+
 /** The series of one version. */
 interface ModelSeries {
   labels: { model: string; version: string }
@@ -41,7 +44,7 @@ export function registerRequestMetrics(registry: Registry): RequestMetrics {
   )
   const duration = createHistogramTally(
     {
-      name: 'multigate_request_duration_seconds',
+      name: requestDuration,
       help: 'Time from the arrival of a request to its response',
       buckets: durations,
     },

@@ -7,7 +7,7 @@ import type { Admission } from '../overload/admission.ts'
 import type { PendingBytes } from '../overload/pending-bytes.ts'
 import type { Drain } from '../plugins/draining.ts'
 import type { Access } from './access.ts'
-import type { RequestLog } from './request-log.ts'
+import type { RequestTimeline } from './request-timeline.ts'
 import type { Siblings } from './siblings.ts'
 import type { SlowRequests } from './slow-requests.ts'
 
@@ -33,7 +33,7 @@ export interface ServerContext {
   /** Whether models may be loaded and unloaded on demand. */
   admin: boolean
   /** Undefined where requests are not logged. */
-  requestLog?: RequestLog | undefined
+  timeline?: RequestTimeline | undefined
   /** Undefined where the slowest requests are not kept. */
   slow?: SlowRequests | undefined
   /** Deadline of requests that name none, ms. */

@@ -45,6 +45,7 @@ export function predictionRoute({
   metrics,
   deadlineMs,
   access,
+  timeline,
 }: ServerContext): Pick<RouteOptions, 'method' | 'validatorCompiler' | 'onRequest' | 'errorHandler'> {
   /** Shared by all requests; Fastify collects a route's options on each access. */
   let bodyLimit: number | undefined
@@ -66,6 +67,7 @@ export function predictionRoute({
         sendProblem(reply, { body, retryAfterSeconds: Math.max(1, Math.ceil(retryAfterSeconds)) })
         return
       }
+      timeline?.admitted(request)
       const own: AdmittedRequest = { ticket, pending: undefined, handled: false }
       request[admittedRequest] = own
       // The request's own signal fires as soon as a body has been read; the answer's `close` comes when the client is gone.
@@ -95,7 +97,7 @@ export function predictionRoute({
  * clock; `encode` writes what the model answers.
  */
 export async function answerPrediction<T>(
-  { metrics, registry, clock, requestLog, access }: ServerContext,
+  { metrics, registry, clock, timeline, access }: ServerContext,
   request: FastifyRequest,
   reply: FastifyReply,
   start: (
@@ -117,7 +119,7 @@ export async function answerPrediction<T>(
       const started = start((...version) => {
         lease = models.acquire(...version)
         const model = key === undefined ? lease.model : forTenant(lease.model, key.tenant)
-        return requestLog?.watch(request, model) ?? model
+        return timeline?.watch(request, model) ?? model
       }, own.ticket.arrived)
       // A large body is read elsewhere: it keeps no other request waiting.
       if (started instanceof Promise) began = Number.POSITIVE_INFINITY
@@ -142,7 +144,7 @@ export async function answerPrediction<T>(
     outcome = outcomeOf(error)
     throw error
   } finally {
-    metrics.request(lease?.model, outcome, reply.elapsedTime / 1000)
+    metrics.request(lease?.model, outcome, reply.elapsedTime / 1000, timeline?.traceOf(request))
     lease?.release()
   }
 }

@@ -102,6 +102,7 @@ export const modelDetailsExample: ModelDetails = {
     split_by_side: true,
     notes: [],
   },
+  memory: { weights: 0, variants: 4_120_000, tables: 0, cache: 1_730_000 },
 }
 
 export const fieldValuesExample: FieldValues = {

@@ -56,9 +56,16 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
       // A model that is not served has only its status.
       const answering = status.default_version
       const live = models.live().find((entry) => entry.name === name && entry.version === answering)
-      return { ...status, ...(live ? describeModel(live.model, app.prefix) : {}) } as ModelDetails
+      if (live === undefined) return status as ModelDetails
+      return { ...status, ...describeModel(live.model, app.prefix), ...(await memoryOf(live.model)) } as ModelDetails
     },
   })
+}
+
+/** Nothing where the engine doesn't count. */
+async function memoryOf(model: LoadedModel): Promise<Pick<ModelDetails, 'memory'>> {
+  const stats = await model.graphStats().catch(() => undefined)
+  return stats === undefined ? {} : { memory: { ...stats.memory, cache: stats.cache.bytes } }
 }
 
 function describeModel(

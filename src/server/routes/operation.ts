@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { Probe } from '../../schemas/models.ts'
+import { acceptsOpenMetrics, openMetricsType } from '../metrics/exemplars.ts'
 import { problemResponses } from '../plugins/openapi-errors.ts'
 import type { ServerContext } from '../request/context.ts'
 import { unreadyReasons } from '../request/readiness.ts'
@@ -48,7 +49,7 @@ export async function probeRoutes(app: FastifyInstance, { context }: { context: 
 
 /** `GET /metrics`. */
 export async function metricsRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
-  const { metrics, peers } = context
+  const { metrics, peers, timeline } = context
   let scrape: Promise<string> | undefined
   const scrapeAll = async () => (await peers?.metrics()) ?? metrics.registry.metrics()
 
@@ -58,7 +59,7 @@ export async function metricsRoutes(app: FastifyInstance, { context }: { context
     schema: {
       operationId: 'metrics',
       tags: ['operation'],
-      summary: 'Metrics in the Prometheus text format',
+      summary: 'Metrics in the Prometheus text format, or as OpenMetrics with exemplars where traces are on',
       response: {
         200: {
           description: 'Prometheus text format 0.0.4',
@@ -72,12 +73,15 @@ export async function metricsRoutes(app: FastifyInstance, { context }: { context
         ...problemResponses('UNAUTHORIZED', 'FORBIDDEN', 'RATE_LIMITED', 'INTERNAL'),
       },
     },
-    handler: async (_, reply) => {
+    handler: async ({ headers }, reply) => {
       // Those who ask meanwhile get the same.
       scrape ??= scrapeAll().finally(() => {
         scrape = undefined
       })
-      return reply.type(metrics.registry.contentType).send(await scrape)
+      const text = await scrape
+      if (timeline?.traces && acceptsOpenMetrics(headers.accept))
+        return reply.type(openMetricsType).send(metrics.exemplars.toOpenMetrics(text))
+      return reply.type(metrics.registry.contentType).send(text)
     },
   })
 }

@@ -35,6 +35,7 @@ export function createFakeLoadedModel(
       compileSeconds: 0,
       split: false,
       notes: [],
+      unstored: false,
       verdict: undefined,
     },
     limits: { maxRequestRows: 10, maxDelayMs: 0 },

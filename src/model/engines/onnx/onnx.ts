@@ -7,7 +7,8 @@ import { pathInside } from '../../base/path-inside.ts'
 import { fileReason, sizeOfOrdinary } from '../../base/regular-file.ts'
 import type { CompiledPlan } from '../../contracts/compiled-plan.ts'
 import type { Batch, Engine, GraphSource, LoadedGraph, Outputs, Signature, TensorData } from '../../contracts/engine.ts'
-import { noCache } from '../../contracts/graph-stats.ts'
+import { noCache, noMemory } from '../../contracts/graph-stats.ts'
+import { constantBytes } from '../../graph/external-data.ts'
 import type { Graph } from '../../graph/graph.ts'
 import { isMarked } from '../../graph/ids.ts'
 import { tooLarge } from '../../graph/shapes.ts'
@@ -60,6 +61,7 @@ export async function createOnnxEngine({ threads }: { threads: number }): Promis
     )
     let exported: Promise<LoadedGraph> | undefined
     let exportedRows = 0
+    let exportedBytes = 0
     let open = true
     return {
       signature: { inputs, outputs: [{ name: output, width }] },
@@ -72,7 +74,9 @@ export async function createOnnxEngine({ threads }: { threads: number }): Promis
             throw error
           })
           exportedRows += batch.rows
-          return (await exported).run(batch, wanted)
+          const graph = await exported
+          exportedBytes = graph.stats?.().memory.weights ?? 0
+          return graph.run(batch, wanted)
         }
         for (const input of inputs) {
           const values = valuesOf(batch, input)
@@ -91,7 +95,8 @@ export async function createOnnxEngine({ threads }: { threads: number }): Promis
       },
       stats() {
         const stats = plan.stats()
-        return { ...stats, rows: { ...stats.rows, exported: exportedRows } }
+        const memory = { weights: exportedBytes, ...plan.memory }
+        return { ...stats, rows: { ...stats.rows, exported: exportedRows }, memory }
       },
       async close() {
         if (!open) return
@@ -104,9 +109,10 @@ export async function createOnnxEngine({ threads }: { threads: number }): Promis
   }
 
   async function loadExported(source: GraphSource): Promise<LoadedGraph> {
-    const { session, ids } = await open(source, options)
+    const opened = await open(source, options)
+    const { session } = opened
     try {
-      return graphOf(session, source, ids)
+      return graphOf(opened, source)
     } catch (error) {
       await session.release()
       throw error
@@ -120,6 +126,8 @@ export async function createOnnxEngine({ threads }: { threads: number }): Promis
 interface Opened {
   session: InferenceSession
   ids: (input: { name: string; dtype: 'int32' | 'float32' }) => boolean
+  /** Of the graph's weights. */
+  bytes: number
 }
 
 /** Refuses a graph that would exhaust memory. Other faults are reported when the graph is opened. */
@@ -138,16 +146,16 @@ async function open(source: GraphSource, options: InferenceSession.SessionOption
     await completeGraph(graph, source)
     const extra = { session: { ...(options.extra?.session as object), [tableFolder]: graph.folder } }
     const ids = idsOf(source, graph.inputs.filter(isMarked))
-    return { session: await create(graph.toBytes(), { ...options, extra }), ids }
+    return { session: await create(graph.toBytes(), { ...options, extra }), ids, bytes: constantBytes(graph) }
   }
   // ONNX Runtime reads the file itself, and reports its faults.
   const graph = await openGraph(source).catch(() => undefined)
   if (graph !== undefined) await checkMemory(graph, file)
   const path = pathInside(folder, folder, file)
-  await sizeOfOrdinary(path).catch((cause) => {
+  const size = await sizeOfOrdinary(path).catch((cause) => {
     throw new ModelError('INVALID_BUNDLE', `${file}: can't be read: ${fileReason(cause)}`, { cause })
   })
-  return { session: await create(path), ids: idsOf(source, []) }
+  return { session: await create(path), ids: idsOf(source, []), bytes: graph ? constantBytes(graph) : size }
 }
 
 /** Session option: where the large tables of a graph lie that is given as bytes. */
@@ -162,7 +170,7 @@ function idsOf({ format }: GraphSource, marked: { name: string }[]): Opened['ids
   return ({ name, dtype }) => (format === 'layers' ? dtype === 'int32' : names.has(name))
 }
 
-function graphOf(session: InferenceSession, { file, outputs }: GraphSource, ids: Opened['ids']): LoadedGraph {
+function graphOf({ session, ids, bytes }: Opened, { file, outputs }: GraphSource): LoadedGraph {
   const feeds = session.inputMetadata.map((input) => feedOf(file, input))
   const signature: Signature = {
     inputs: feeds.map(({ name, type, dims }) => ({
@@ -200,7 +208,11 @@ function graphOf(session: InferenceSession, { file, outputs }: GraphSource, ids:
   }
 
   // Counted too: a worker that could not load a version's compiled plan again computes with this.
-  const stats = () => ({ rows: { exported: rows, full: 0, shared_context: 0, cached: 0 }, cache: { ...noCache } })
+  const stats = () => ({
+    rows: { exported: rows, full: 0, shared_context: 0, cached: 0 },
+    cache: { ...noCache },
+    memory: { ...noMemory, weights: bytes },
+  })
   return { signature, run, stats, close }
 }
 

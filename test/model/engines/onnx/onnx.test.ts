@@ -271,14 +271,24 @@ t.test('its rows are counted by how they are computed', async (t) => {
   const source = await planned(t, await saved(t))
   const graph = await engine.load({ ...source, plan: { ...source.plan!, costs: ways } })
   const same = { rows: 2, inputs: { sparse: Int32Array.of(0, 5, 0, 8), dense: Float32Array.of(0.5, -2) } }
+  const { files } = source.plan!.description
+  const variants = Object.entries(files).reduce(
+    (sum, [name, { bytes }]) => sum + (name.endsWith('.onnx') ? bytes : 0),
+    0,
+  )
   for (let i = 0; i < 3; i++) await graph.run(same, ['probabilities'])
+  t.same(graph.stats!().memory, { weights: 0, variants, tables: 0 })
+  // That opens the graph as it was saved, too.
   await graph.run(same, ['gate'])
-  t.same(graph.stats!(), {
+  t.equal(graph.stats!().memory.weights, (await engine.load(await saved(t))).stats!().memory.weights)
+  t.match(graph.stats!(), {
     rows: { exported: 2, full: 2, shared_context: 0, cached: 4 },
     cache: { ...graph.stats!().cache, hits: 2, misses: 4, entries: 2, evictions: 0 },
   })
   await graph.close()
-  t.match((await engine.load(await saved(t))).stats?.(), { rows: { exported: 0, full: 0 } })
+  const exported = (await engine.load(await saved(t))).stats!()
+  t.match(exported, { rows: { exported: 0, full: 0 }, memory: { variants: 0, tables: 0 } })
+  t.ok(exported.memory.weights > 500)
 })
 
 t.test('a compiled plan refuses what the graph refuses, and stays usable', async (t) => {

@@ -1,26 +1,35 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { murmur3 } from '../../model/base/murmur3.ts'
+import type { BatchCall } from '../../model/batching/contract.ts'
 import type { LoadedModel } from '../../model/prediction/contract.ts'
+import type { RequestTrace, Traces } from '../telemetry/traces.ts'
 import type { RequestRecord } from './request-record.ts'
 import type { SlowRequests } from './slow-requests.ts'
 
 /**
- * One log line per request: what it asked, how it ended, and how long each stage took. The stages add up to the total.
- * It exists only where requests are logged.
+ * Follows each request from its headers to the end of its answer: what it asked, how it ended, and how long each stage took. The
+ * request log, the slowest requests and traces are made of it; it exists only where one of them is on.
  */
-export interface RequestLog {
-  /** Logs the request when its answer has been sent, or its connection has closed. */
+export interface RequestTimeline {
+  /** Whether traces are on. */
+  traces: boolean
+  /** From now on until its answer has been sent, or its connection has closed. */
   follow(request: FastifyRequest, reply: FastifyReply): void
+  /** A followed request has been admitted. */
+  admitted(request: FastifyRequest): void
   /** The model as a followed request asks it: notes what it is asked and when. */
   watch(request: FastifyRequest, model: LoadedModel): LoadedModel
+  /** Id of the trace that a followed request is in, if the trace is kept. */
+  traceOf(request: FastifyRequest): string | undefined
 }
 
-export interface RequestLogOptions {
+export interface RequestTimelineOptions {
   /** Share of the requests that are logged, 0 to 1; server errors are always logged. Undefined: none is logged. */
   sample: number | undefined
   /** Keeps the slowest requests. */
   slow?: SlowRequests | undefined
+  traces?: Traces | undefined
   /** Milliseconds, monotonic. */
   now(): number
 }
@@ -28,29 +37,34 @@ export interface RequestLogOptions {
 /** The state of a request; times in ms on the clock. */
 interface Entry {
   arrived: number
+  admitted?: number
   model?: LoadedModel
   rows?: number
   tasks?: string[]
-  /** Its body has been read and encoded. */
+  /** Its body has been read. */
+  read?: number
+  /** It has been encoded. */
   encoded?: number
   /** Its first rows have left the queue. */
   begun?: number
-  /** Its last rows have been computed. */
+  /** Its last rows have been computed, and the answer composed. */
   computed?: number
+  trace?: RequestTrace | undefined
 }
 
 /** A client that closed its connection before its answer: no status was sent, and this is what proxies log. */
 const clientClosedRequest = 499
 
-export function createRequestLog({ sample, slow, now }: RequestLogOptions): RequestLog {
+export function createRequestTimeline({ sample, slow, traces, now }: RequestTimelineOptions): RequestTimeline {
   const entries = new WeakMap<FastifyRequest, Entry>()
 
   function write(request: FastifyRequest, { raw }: FastifyReply, entry: Entry): void {
     const status = raw.writableEnded ? raw.statusCode : clientClosedRequest
+    const ended = now()
+    entry.trace?.end({ ...entry, status, ended })
     const logged = sample !== undefined && (isServerError(status) || murmur3(request.id, 0) < sample * 2 ** 32)
     if (!logged && slow === undefined) return
     const { arrived, model, rows, tasks } = entry
-    const ended = now()
     const record: RequestRecord = {
       method: request.method,
       url: request.url,
@@ -67,10 +81,20 @@ export function createRequestLog({ sample, slow, now }: RequestLogOptions): Requ
   }
 
   return {
+    traces: traces !== undefined,
     follow(request, reply) {
       const entry: Entry = { arrived: now() }
+      if (traces !== undefined) {
+        entry.trace = traces.begin(request, entry.arrived)
+        reply.header('traceresponse', entry.trace.header)
+        request.log = request.log.child(entry.trace.ids)
+      }
       entries.set(request, entry)
       reply.raw.once('close', () => write(request, reply, entry))
+    },
+    admitted(request) {
+      const entry = entries.get(request)
+      if (entry !== undefined) entry.admitted = now()
     },
     watch(request, model) {
       const entry = entries.get(request)
@@ -79,10 +103,13 @@ export function createRequestLog({ sample, slow, now }: RequestLogOptions): Requ
       return {
         ...model,
         predict(query) {
-          const begun = (at: number) => {
+          const begun = (at: number, call: BatchCall) => {
             entry.begun ??= at
+            entry.trace?.computing(at, call)
           }
+          const read = now()
           const pending = model.predict({ ...query, begun })
+          entry.read = read
           entry.encoded = now()
           entry.rows = pending.rows
           const table = pending.table.then((table) => {
@@ -94,6 +121,7 @@ export function createRequestLog({ sample, slow, now }: RequestLogOptions): Requ
         },
       }
     },
+    traceOf: (request) => entries.get(request)?.trace?.sampledId,
   }
 }
 
@@ -115,14 +143,14 @@ function stagesOf({ arrived, encoded, begun, computed }: Entry, ended: number): 
 const rounded = (ms: number) => Math.round(ms * 1000) / 1000
 
 /** Probes, scrapes and the documentation: they come by the clock, or to look. */
-const unlogged = /^\/(?:livez|readyz|metrics|docs(?:\/.*)?|debug\/.*|v2\/health\/(?:live|ready))?$/
+const unfollowed = /^\/(?:livez|readyz|metrics|docs(?:\/.*)?|debug\/.*|v2\/health\/(?:live|ready))?$/
 
-/** Follows every request of the application that is worth a line. */
-export const requestLogging = fastifyPlugin(
-  async (app: FastifyInstance, { requestLog }: { requestLog: RequestLog }) => {
+/** Follows every request of the application that is worth it. */
+export const requestFollowing = fastifyPlugin(
+  async (app: FastifyInstance, { timeline }: { timeline: RequestTimeline }) => {
     app.addHook('onRequest', (request, reply, done) => {
       const path = request.routeOptions.url?.slice(app.prefix.length)
-      if (path === undefined || !unlogged.test(path)) requestLog.follow(request, reply)
+      if (path === undefined || !unfollowed.test(path)) timeline.follow(request, reply)
       done()
     })
   },

@@ -3,7 +3,7 @@ import { type AddressInfo, connect } from 'node:net'
 import t, { type Test } from 'tap'
 import { systemClock } from '../../../src/model/base/clock.ts'
 import { createEnginePool } from '../../../src/model/engines/pool/pool.ts'
-import { createRequestLog } from '../../../src/server/request/request-log.ts'
+import { createRequestTimeline } from '../../../src/server/request/request-timeline.ts'
 import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
 import { createFakeAdmission } from '../../support/fakes/admission.ts'
 import { createHeldPool } from '../../support/held-pool.ts'
@@ -26,7 +26,7 @@ async function start(t: Test, { sample = 1 } = {}) {
     models,
     admission,
     limits: { pool: held.pool },
-    requestLog: createRequestLog({ sample, now: systemClock.now }),
+    timeline: createRequestTimeline({ sample, now: systemClock.now }),
     logger: { level: 'info', stream: { write: (line: string) => lines.push(JSON.parse(line)) } },
   })
   return { ...server, lines, held }

@@ -27,6 +27,7 @@ try {
   if (command === 'competitors') await compareWithCompetitors(rest)
   else if (command === 'stalls') await tellStalls(rest)
   else if (command === 'swaps') await tellSwaps(rest)
+  else if (command === 'tenants') await tellTenants(rest)
   else await measure(process.argv.slice(2))
   process.exit(0)
 } catch (error) {
@@ -62,6 +63,11 @@ async function tellStalls(argv: string[]): Promise<void> {
 async function tellSwaps(argv: string[]): Promise<void> {
   const { measureSwaps } = await import('./swaps.ts')
   await measureSwaps(argv, await describeMachine(new Date()), log)
+}
+
+async function tellTenants(argv: string[]): Promise<void> {
+  const { measureTenants } = await import('./tenants.ts')
+  await measureTenants(argv, await describeMachine(new Date()), log)
 }
 
 async function readReport(file: string): Promise<ComparisonReport> {

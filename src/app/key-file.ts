@@ -67,7 +67,7 @@ export async function openKeys(
       log.info({ file: path, keys: keyring.keys.map(({ id }) => id) }, 'keys have changed')
     } catch (error) {
       onFailed()
-      log.error({ file: path, reason: reasonOf(error) }, 'the keys of before stay')
+      log.error({ file: path, reason: reasonOf(error) }, 'the former keys stay')
     }
   })
   return { guard, close }

@@ -6,7 +6,7 @@ import { createSlowRequests, type SlowRequests } from '../server/request/slow-re
 import type { Log } from './load-options.ts'
 import { openTraces } from './traces.ts'
 
-/** What is kept or sent of requests that have ended. */
+/** Records of requests that have ended. */
 export interface RequestRecords {
   /** Undefined where the slowest requests are not kept. */
   slow: SlowRequests | undefined

@@ -68,7 +68,7 @@ export async function openTls(
       log.info({ expires: new Date(expires).toISOString() }, 'the certificate has changed')
     } catch (error) {
       onFailed()
-      log.error({ reason: reasonOf(error) }, 'the certificate of before stays')
+      log.error({ reason: reasonOf(error) }, 'the former certificate stays')
     }
   })
   const verifies = configuration.MULTIGATE_TLS_CLIENT_CA !== ''

@@ -129,7 +129,7 @@ t.test('keys: what each opens, other keys without a restart, and a broken file t
   await until(async () => (await predict('key-new')).status === 200)
   t.equal((await predict('key-backend')).status, 401)
   writeFileSync(file, '{"keys": [')
-  await until(() => stdout().includes('the keys of before stay'))
+  await until(() => stdout().includes('the former keys stay'))
   t.equal((await predict('key-new')).status, 200)
   t.notMatch(stdout(), /key-\w/, 'no key is logged')
   t.match(
@@ -190,6 +190,72 @@ t.test('the administration port has administration and metrics, and the main por
     server.child.kill('SIGTERM')
     t.equal(await server.ended, 0)
   }
+})
+
+t.test('a flood of wrong keys is held, and keeps no good request waiting', async (t) => {
+  const file = join(await temporaryFolder(t), 'keys.json')
+  writeKeys(file, entry('backend'), entry('prometheus', { scopes: ['metrics'] }))
+  const { port, stdout } = await startProcess(t, { MULTIGATE_MODELS: models, MULTIGATE_KEYS: file })
+  const order: string[] = []
+  const refused = (key: string) => ask(port, '/predict', key, payload()).then(({ status }) => order.push(`${status}`))
+  await Promise.all(Array.from({ length: 110 }, (_, i) => refused(`wrong-secret-${i}`)))
+  t.equal(order.filter((status) => status === '401').length, 110)
+  order.length = 0
+  const held = Promise.all(Array.from({ length: 30 }, () => refused('wrong-secret')))
+  const good = await ask(port, '/predict', 'key-backend', payload())
+  order.push(`${good.status}`)
+  await held
+  t.ok(order.indexOf('200') < 29, 'the good one comes later, and is answered before most of them')
+
+  // Clients that leave while their refusals are held leave nothing behind.
+  const leaving = new AbortController()
+  const abandoned = Array.from({ length: 20 }, () =>
+    fetch(`http://127.0.0.1:${port}/predict`, { method: 'POST', body: payload(), signal: leaving.signal }).catch(
+      () => 0,
+    ),
+  )
+  await until(() => true)
+  leaving.abort()
+  await Promise.all(abandoned)
+  t.equal((await ask(port, '/predict', 'key-backend', payload())).status, 200)
+  const metrics = await ask(port, '/metrics', 'key-prometheus')
+  t.match(metrics.text, /^multigate_denied_total\{reason="unknown"\} 140$/m)
+  t.notMatch(stdout(), /wrong-secret/)
+})
+
+t.test("a key's share of the queue is its own: others are answered while it is used up", async (t) => {
+  const file = join(await temporaryFolder(t), 'keys.json')
+  writeKeys(
+    file,
+    entry('limited', { queue_share: 0.01, cache_share: 0.5 }),
+    entry('free'),
+    entry('prometheus', { scopes: ['metrics'] }),
+  )
+  const { port } = await startProcess(t, {
+    MULTIGATE_MODELS: models,
+    MULTIGATE_KEYS: file,
+    // Requests wait for each other, long enough to meet in the queue.
+    MULTIGATE_MAX_DELAY_MS: '1000',
+    MULTIGATE_MAX_QUEUE_ROWS: '1000',
+    MULTIGATE_MAX_BATCH_ROWS: '256',
+  })
+  const rows = (count: number) => payload({ candidates: Array.from({ length: count }, () => candidates[0]) })
+  const first = ask(port, '/predict', 'key-limited', rows(10))
+  await until(async () =>
+    /^multigate_queue_rows\{model="ads",version="1"\} 10$/m.test((await ask(port, '/metrics', 'key-prometheus')).text),
+  )
+  const second = await ask(port, '/predict', 'key-limited', rows(1))
+  t.match([second.status, second.headers.get('retry-after')], [429, /^[1-9]/])
+  t.match(JSON.parse(second.text), {
+    code: 'QUEUE_FULL',
+    detail: "The key's share of the queue is full: 10 of its rows are waiting",
+  })
+  const other = await ask(port, '/predict', 'key-free', rows(200))
+  t.equal(other.status, 200)
+  t.equal((await first).status, 200)
+  const metrics = await ask(port, '/metrics', 'key-prometheus')
+  t.match(metrics.text, /^multigate_shed_total\{model="ads",version="1",reason="quota"\} 1$/m)
+  t.match(metrics.text, /^multigate_resident_bytes\{model="ads",version="1",part="variants"\} [1-9]/m)
 })
 
 t.test('the limit of a key holds over all processes together', async (t) => {
@@ -330,7 +396,7 @@ for (const processes of ['1', '2'])
       const clients = [client(once), client(once), client(() => kept)]
 
       // Its certificate alone does not fit the key.
-      const refusals = () => stdout().split('the certificate of before stays').length - 1
+      const refusals = () => stdout().split('the former certificate stays').length - 1
       writeFileSync(cert, readFileSync(second!.cert))
       await until(() => refusals() >= Number(processes))
       t.equal((await askTls(port, once())).subject, 'first')

@@ -11,7 +11,7 @@ export interface BatchRequest {
   wanted: readonly string[]
   /** On the batcher's clock, ms. */
   deadline: number
-  /** Whose request it is; undefined where tenants are not told apart. */
+  /** Whose request it is; undefined where there is only one tenant. */
   tenant?: Tenant | undefined
   /** Called once, when the request is settled and no engine reads the batch any more, which may be much later. */
   released?(): void

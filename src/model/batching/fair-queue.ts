@@ -1,7 +1,7 @@
 import { DeadlineQueue, type QueuedSlice } from './queue.ts'
 
 export interface TenantSlice extends QueuedSlice {
-  /** Id of the tenant whose request it is; undefined where tenants are not told apart. */
+  /** Id of the tenant whose request it is; undefined where there is only one tenant. */
   tenant: string | undefined
 }
 
@@ -20,7 +20,7 @@ interface Queued {
 }
 
 /**
- * The queue of a model: tenants take turns, by rows (start-time fair queueing), and of a tenant the earliest deadline is first.
+ * The queue of a model: tenants take turns, each row counts (start-time fair queueing), and of a tenant the earliest deadline is first.
  * A tenant that floods the model delays the others by as much as they ask for themselves.
  */
 export class FairQueue<S extends TenantSlice> {
@@ -42,7 +42,7 @@ export class FairQueue<S extends TenantSlice> {
     return this.#slices
   }
 
-  /** What is queued of a tenant. */
+  /** The queued slices of a tenant. */
   of(tenant: string | undefined): Queued {
     return this.#queues.get(tenant)?.queue ?? { rows: 0, slices: 0 }
   }

@@ -21,7 +21,7 @@ export interface Query {
   options?: PredictOptions | undefined
   /** Problems found before, reported together with the others. */
   problems?: readonly Violation[] | undefined
-  /** Whose request it is; undefined where tenants are not told apart. */
+  /** Whose request it is; undefined where there is only one tenant. */
   tenant?: Tenant | undefined
   /** When the answer is of no use any more, on the model's clock, ms. */
   deadline: number

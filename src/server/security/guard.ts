@@ -3,6 +3,7 @@ import type { Scope } from '../../schemas/keys.ts'
 import type { Area } from './areas.ts'
 import type { Key, Keyring } from './keyring.ts'
 import { RateLimits } from './rate-limits.ts'
+import { RefusalDelay } from './refusal-delay.ts'
 
 /** Why a request is refused. */
 export interface Denial {
@@ -10,6 +11,8 @@ export interface Denial {
   /** For the metrics. */
   reason: DenialReason
   detail: string
+  /** How long the refusal is to be held, ms: beyond some a second, each is. */
+  delayMs: number
   /** RATE_LIMITED: seconds until it is worth while to come again. */
   retryAfterSeconds?: number
 }
@@ -35,10 +38,12 @@ export class Guard {
   readonly limits: RateLimits
   readonly #open: ReadonlySet<Area>
   readonly #wallClock: () => number
+  readonly #delay: RefusalDelay
   #keyring: Keyring
 
   constructor({ keyring, open, now, wallClock = Date.now }: GuardOptions) {
     this.limits = new RateLimits(now)
+    this.#delay = new RefusalDelay(now)
     this.#open = open
     this.#wallClock = wallClock
     this.#keyring = keyring
@@ -59,27 +64,36 @@ export class Guard {
     if (this.#open.has(area)) return undefined
     const presented = presentedKey(headers)
     if (presented === undefined)
-      return unauthorized('missing', 'A key is needed: Authorization: Bearer <key>, or x-api-key: <key>')
+      return this.#unauthorized('missing', 'A key is needed: Authorization: Bearer <key>, or x-api-key: <key>')
     const key = this.#keyring.find(presented)
-    if (key === undefined) return unauthorized('unknown', 'The key is not known here')
-    if (key.expires <= this.#wallClock()) return unauthorized('expired', `The key ${key.id} has expired`)
+    if (key === undefined) return this.#unauthorized('unknown', 'The key is not known here')
+    if (key.expires <= this.#wallClock()) return this.#unauthorized('expired', `The key ${key.id} has expired`)
     const scope = scopeOf(area)
     if (scope !== undefined && !key.scopes.has(scope))
-      return { code: 'FORBIDDEN', reason: 'scope', detail: `The key ${key.id} has not the scope ${scope}` }
+      return this.#deny(key.id, {
+        code: 'FORBIDDEN',
+        reason: 'scope',
+        detail: `The key ${key.id} lacks the scope ${scope}`,
+      })
     const wait = this.limits.request(key)
     if (wait === 0) return key
     const detail = `The key ${key.id} has used up its limit; the next request can be taken in ${wait.toFixed(3)} s`
-    return { code: 'RATE_LIMITED', reason: 'rate', detail, retryAfterSeconds: wait }
+    return this.#deny(key.id, { code: 'RATE_LIMITED', reason: 'rate', detail, retryAfterSeconds: wait })
+  }
+
+  #unauthorized(reason: DenialReason, detail: string): Denial {
+    return this.#deny('', { code: 'UNAUTHORIZED', reason, detail })
+  }
+
+  /** Of a key, or of all who have none. */
+  #deny(key: string, denial: Omit<Denial, 'delayMs'>): Denial {
+    return { ...denial, delayMs: this.#delay.next(key) }
   }
 }
 
 /** Any key opens what has no scope. */
 function scopeOf(area: Area): Scope | undefined {
   return area === 'probes' || area === 'docs' ? undefined : area
-}
-
-function unauthorized(reason: DenialReason, detail: string): Denial {
-  return { code: 'UNAUTHORIZED', reason, detail }
 }
 
 /** What the client presents as its key; undefined where it presents none. */

@@ -29,7 +29,8 @@ export const guarded = fastifyPlugin(
       const entered = guard.enter(request.headers, areaOf(request.routeOptions.url?.slice(app.prefix.length) ?? ''))
       if (entered !== undefined && 'code' in entered) {
         onDenied(entered.reason)
-        deny(entered, request, reply)
+        if (entered.delayMs === 0) deny(entered, request, reply)
+        else denyLater(entered, request, reply)
         return
       }
       request[presented] = entered
@@ -37,6 +38,11 @@ export const guarded = fastifyPlugin(
     })
   },
 )
+
+function denyLater(denial: Denial, request: FastifyRequest, reply: FastifyReply): void {
+  const timer = setTimeout(() => deny(denial, request, reply), denial.delayMs)
+  reply.raw.once('close', () => clearTimeout(timer))
+}
 
 function deny({ code, detail, retryAfterSeconds }: Denial, request: FastifyRequest, reply: FastifyReply): void {
   const { id } = request

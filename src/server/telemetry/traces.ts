@@ -23,7 +23,7 @@ export interface RequestTrace {
   end(request: TracedRequest): void
 }
 
-/** What is known of a request when it has ended; stages that it did not reach are undefined. */
+/** A request that has ended; stages that it did not reach are undefined. */
 export interface TracedRequest {
   arrived: number
   admitted?: number

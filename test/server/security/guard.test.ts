@@ -35,7 +35,7 @@ t.test('what opens what', async (t) => {
   t.match(enter(undefined, 'predict'), { code: 'UNAUTHORIZED', reason: 'missing', detail: /Authorization: Bearer/ })
   t.match(enter('k', 'predict'), { code: 'UNAUTHORIZED', reason: 'unknown' })
   t.match(enter('k1', 'predict'), { id: 'asks' })
-  t.match(enter('k1', 'metrics'), { code: 'FORBIDDEN', reason: 'scope', detail: /asks has not the scope metrics/ })
+  t.match(enter('k1', 'metrics'), { code: 'FORBIDDEN', reason: 'scope', detail: /asks lacks the scope metrics/ })
   t.match(enter('k1', 'admin'), { code: 'FORBIDDEN' })
   t.match(enter('k2', 'metrics'), { id: 'scrapes' })
   t.match(enter('k2', 'predict'), { code: 'FORBIDDEN' })

@@ -19,6 +19,7 @@ export interface RequestRecords {
 /** The request log, the slowest requests and traces, each where the settings ask for it. */
 export async function openRecords(configuration: Configuration, log: Log, registry: Registry): Promise<RequestRecords> {
   const { MULTIGATE_LOG_REQUESTS: logs, MULTIGATE_LOG_SAMPLE, MULTIGATE_SLOW_REQUESTS: most } = configuration
+  const bodies = configuration.MULTIGATE_SLOW_BODIES
   const { now } = systemClock
   const traces = await openTraces(configuration, { log, registry })
   const slow = most > 0 ? createSlowRequests({ most, now }) : undefined
@@ -26,7 +27,7 @@ export async function openRecords(configuration: Configuration, log: Log, regist
   const isNeeded = logs || slow !== undefined || traces !== undefined
   return {
     slow,
-    timeline: isNeeded ? createRequestTimeline({ sample, slow, traces, now }) : undefined,
+    timeline: isNeeded ? createRequestTimeline({ sample, slow, bodies, traces, now }) : undefined,
     close: async () => traces?.close(),
   }
 }

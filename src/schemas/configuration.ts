@@ -232,6 +232,11 @@ export const Configuration = Type.Object({
     description:
       'How many of the slowest requests of each minute `GET /debug/slow` lists, without their values; 0 lists none',
   }),
+  MULTIGATE_SLOW_BODIES: Type.Boolean({
+    default: false,
+    description:
+      'List the bodies of the slowest requests too, up to 64 KiB each, without the fields that the manifest marks `log: drop` and with hashes of those marked `log: hash`',
+  }),
   MULTIGATE_LOG_SAMPLE: Type.Number({
     minimum: 0,
     maximum: 1,

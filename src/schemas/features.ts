@@ -31,6 +31,14 @@ const missing = <T extends Type.TSchema>(value: T) =>
     description: 'What an absent or null value does: is refused (`error`), or counts as `default`',
   })
 
+/** Where values of requests are kept. */
+export const LoggedAs = Type.Optional(
+  Type.Union([Type.Literal('hash'), Type.Literal('drop')], {
+    description:
+      'Where bodies of requests are kept (`MULTIGATE_SLOW_BODIES`): as a hash, or not at all; default: as they are',
+  }),
+)
+
 export type VocabularyField = Static<typeof VocabularyField>
 export const VocabularyField = Type.Object(
   {
@@ -40,6 +48,7 @@ export const VocabularyField = Type.Object(
     values: Type.Array(Type.String(), { minItems: 1, uniqueItems: true, description: 'The known values, in id order' }),
     out_of_vocabulary: OutOfVocabulary,
     missing: missing(Type.String()),
+    log: LoggedAs,
   },
   { additionalProperties: false, description: 'A string looked up in a list' },
 )
@@ -53,6 +62,7 @@ export const HashField = Type.Object(
     buckets: Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1, description: 'Number of ids' }),
     seed: Type.Integer({ minimum: 0, maximum: 2 ** 32 - 1, default: 0, description: 'Seed of the hash' }),
     missing: missing(Type.String()),
+    log: LoggedAs,
   },
   {
     additionalProperties: false,
@@ -69,6 +79,7 @@ export const IntegerField = Type.Object(
     size: Type.Integer({ minimum: 1, maximum: 2 ** 31 - 2, description: 'Known ids are 0 … size − 1' }),
     out_of_vocabulary: OutOfVocabulary,
     missing: missing(Type.Integer()),
+    log: LoggedAs,
   },
   { additionalProperties: false, description: 'An integer that is an id already' },
 )
@@ -95,7 +106,7 @@ export const Scaling = Type.Union(
 
 export type NumericField = Static<typeof NumericField>
 export const NumericField = Type.Object(
-  { name, side: Side, kind: Type.Literal('numeric'), scaling: Scaling, missing: missing(Type.Number()) },
+  { name, side: Side, kind: Type.Literal('numeric'), scaling: Scaling, missing: missing(Type.Number()), log: LoggedAs },
   { additionalProperties: false, description: 'A number' },
 )
 

@@ -1,6 +1,6 @@
 import Type, { type Static } from '#typebox'
 import { ArchitectureOptions } from './architecture.ts'
-import { Side } from './features.ts'
+import { LoggedAs, Side } from './features.ts'
 import { DerivedTask, ModelName, Precision, TaskName } from './manifest.ts'
 
 /*
@@ -108,6 +108,7 @@ export const TrainField = Type.Union(
         }),
         out_of_vocabulary: outOfVocabulary,
         missing: missing(Type.String()),
+        log: LoggedAs,
       },
       { ...strict, description: 'A string looked up in the list of values of the training rows' },
     ),
@@ -118,6 +119,7 @@ export const TrainField = Type.Union(
         buckets: Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1, description: 'Number of ids' }),
         seed: Type.Integer({ minimum: 0, maximum: 2 ** 32 - 1, default: 0, description: 'Seed of the hash' }),
         missing: missing(Type.String()),
+        log: LoggedAs,
       },
       { ...strict, description: 'A string hashed to an id' },
     ),
@@ -128,6 +130,7 @@ export const TrainField = Type.Union(
         size: Type.Integer({ minimum: 1, maximum: 2 ** 31 - 2, description: 'Known ids are 0 … size − 1' }),
         out_of_vocabulary: outOfVocabulary,
         missing: missing(Type.Integer()),
+        log: LoggedAs,
       },
       { ...strict, description: 'An integer that is an id already' },
     ),
@@ -143,6 +146,7 @@ export const TrainField = Type.Union(
           },
         ),
         missing: missing(Type.Number()),
+        log: LoggedAs,
       },
       { ...strict, description: 'A number' },
     ),

@@ -105,6 +105,11 @@ export function encodeRows(
 }
 
 function fitField(field: TrainField, present: Iterable<Cell>): Field {
+  const fitted = fitKind(field, present)
+  return field.log === undefined ? fitted : { ...fitted, log: field.log }
+}
+
+function fitKind(field: TrainField, present: Iterable<Cell>): Field {
   const { name, side } = field
   if (field.kind === 'vocabulary') {
     const { kind, out_of_vocabulary, missing } = field

@@ -1,4 +1,4 @@
-/** A request that has ended: its stages, in ms, add up to `total_ms`. No values of its body. */
+/** A request that has ended: its stages, in ms, add up to `total_ms`. */
 export interface RequestRecord {
   request_id?: string
   /** ISO 8601. */
@@ -15,4 +15,6 @@ export interface RequestRecord {
   compute_ms?: number
   write_ms?: number
   total_ms: number
+  /** Where bodies are kept: as redact-body.ts leaves it. */
+  body?: unknown
 }

@@ -3,7 +3,9 @@ import fastifyPlugin from 'fastify-plugin'
 import { murmur3 } from '../../model/base/murmur3.ts'
 import type { BatchCall } from '../../model/batching/contract.ts'
 import type { LoadedModel } from '../../model/prediction/contract.ts'
+import { bytesOf } from '../body/raw-body.ts'
 import type { RequestTrace, Traces } from '../telemetry/traces.ts'
+import { redactBody } from './redact-body.ts'
 import type { RequestRecord } from './request-record.ts'
 import type { SlowRequests } from './slow-requests.ts'
 
@@ -29,6 +31,8 @@ export interface RequestTimelineOptions {
   sample: number | undefined
   /** Keeps the slowest requests. */
   slow?: SlowRequests | undefined
+  /** Keeps the bodies of the slowest requests, too; default: false. */
+  bodies?: boolean
   traces?: Traces | undefined
   /** Milliseconds, monotonic. */
   now(): number
@@ -55,7 +59,13 @@ interface Entry {
 /** A client that closed its connection before its answer: no status was sent, and this is what proxies log. */
 const clientClosedRequest = 499
 
-export function createRequestTimeline({ sample, slow, traces, now }: RequestTimelineOptions): RequestTimeline {
+export function createRequestTimeline({
+  sample,
+  slow,
+  bodies = false,
+  traces,
+  now,
+}: RequestTimelineOptions): RequestTimeline {
   const entries = new WeakMap<FastifyRequest, Entry>()
 
   function write(request: FastifyRequest, { raw }: FastifyReply, entry: Entry): void {
@@ -77,7 +87,10 @@ export function createRequestTimeline({ sample, slow, traces, now }: RequestTime
       total_ms: rounded(ended - arrived),
     }
     if (logged) request.log.info(record, 'request')
-    slow?.add({ request_id: request.id, ended: new Date().toISOString(), ...record })
+    slow?.add(
+      { request_id: request.id, ended: new Date().toISOString(), ...record },
+      bodies ? () => redactBody(bytesOf(request), model?.manifest) : undefined,
+    )
   }
 
   return {

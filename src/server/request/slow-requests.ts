@@ -2,7 +2,8 @@ import type { RequestRecord } from './request-record.ts'
 
 /** The slowest requests of this minute and the last, slowest first. */
 export interface SlowRequests {
-  add(record: RequestRecord): void
+  /** Keeps the request if it is one of the slowest; `body` is then called for what is to be kept of its body. */
+  add(record: RequestRecord, body?: () => unknown): void
   list(): RequestRecord[]
 }
 
@@ -21,11 +22,12 @@ export function createSlowRequests({ most, now }: { most: number; now(): number 
   }
 
   return {
-    add(record) {
+    add(record, body) {
       turn()
       const { records } = current
       if (records.length === most && record.total_ms <= records.at(-1)!.total_ms) return
-      records.push(record)
+      const kept = body?.()
+      records.push(kept === undefined ? record : { ...record, body: kept })
       records.sort(slowestFirst)
       if (records.length > most) records.pop()
     },

@@ -59,7 +59,8 @@ export async function debugRoutes(app: FastifyInstance, { context }: { context: 
     schema: {
       operationId: 'slowRequests',
       tags: ['operation'],
-      summary: 'The slowest requests of this minute and the last, with their stages, without their values',
+      summary:
+        'The slowest requests of this minute and the last, with their stages; with their bodies only if `MULTIGATE_SLOW_BODIES` is set',
       response: {
         200: response('Slowest first; none unless `MULTIGATE_SLOW_REQUESTS` is set', slowExample),
         ...errors,

@@ -1,3 +1,5 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
 import { send, startProcess } from '../../support/process.ts'
@@ -42,6 +44,29 @@ t.test('the slowest requests of all processes are listed with their stages, and 
     t.notMatch(text, /campaign|country|price/)
     t.notMatch(stdout(), /"msg":"request"/, 'they are not logged')
   }
+})
+
+t.test('bodies are listed only if a setting says so, and fields as the manifest says', async (t) => {
+  const marked = await temporaryFolder(t)
+  await writeTestBundle(marked)
+  const manifest = join(marked, 'ads/1/manifest.json')
+  const content = JSON.parse(readFileSync(manifest, 'utf8'))
+  for (const field of content.features) {
+    if (field.name === 'country') field.log = 'drop'
+    if (field.name === 'campaign') field.log = 'hash'
+  }
+  writeFileSync(manifest, JSON.stringify(content))
+  const { port } = await startProcess(t, {
+    MULTIGATE_MODELS: marked,
+    MULTIGATE_ADMIN: 'true',
+    MULTIGATE_SLOW_REQUESTS: '5',
+    MULTIGATE_SLOW_BODIES: 'true',
+  })
+  t.equal((await send(port, '/predict', { payload })).status, 200)
+  await until(async () => JSON.parse((await send(port, '/debug/slow')).text).requests.length === 1)
+  const [{ body }] = JSON.parse((await send(port, '/debug/slow')).text).requests
+  t.match(body, { context: { hour: 21 }, candidates: [{ campaign: /^[0-9a-f]{16}$/, price: 1.25 }] })
+  t.notOk('country' in body.context)
 })
 
 t.test('profiles are what Chrome reads; one at a time', async (t) => {

@@ -1,0 +1,85 @@
+import t from 'tap'
+import type { Features } from '../../../src/schemas/features.ts'
+import { redactBody } from '../../../src/server/request/redact-body.ts'
+
+const field = (name: string, log?: 'hash' | 'drop') => ({
+  name,
+  side: 'context' as const,
+  kind: 'numeric' as const,
+  scaling: { method: 'none' as const },
+  missing: 'error' as const,
+  ...(log && { log }),
+})
+const features: Features = [field('user', 'hash'), field('income', 'drop'), field('price')]
+const redacted = (body: unknown, marked: Features = features) =>
+  redactBody(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), { features: marked }) as any
+
+/** None of the secret values, wherever they stood. */
+const hides = (value: unknown) => !/u-17|4711/.test(JSON.stringify(value))
+
+t.test('rows and columns: marked fields are hashes or missing, all others are as they were', async (t) => {
+  const rows = redacted({
+    model: 'ads',
+    context: { user: 'u-17', income: 4711, price: 2 },
+    candidates: [
+      { id: 'ad-1', price: 3, income: 4711 },
+      { price: 4, user: 'u-17' },
+    ],
+    tasks: ['ctr'],
+    options: { deadline_ms: 50 },
+  })
+  t.match(rows, {
+    model: 'ads',
+    context: { user: /^[0-9a-f]{16}$/, price: 2 },
+    candidates: [{ id: 'ad-1', price: 3 }, { price: 4 }],
+    tasks: ['ctr'],
+    options: { deadline_ms: 50 },
+  })
+  t.equal(rows.context.user, rows.candidates[1].user, 'equal values have equal hashes')
+  t.ok(hides(rows))
+  const columns = redacted({ candidates: { user: ['u-17', null, 'u-18'], income: [4711], price: [1, 2, 3] } })
+  t.match(columns.candidates, { user: [/^[0-9a-f]{16}$/, null, /^[0-9a-f]{16}$/], price: [1, 2, 3] })
+  t.not(columns.candidates.user[0], columns.candidates.user[2])
+  t.ok(hides(columns))
+})
+
+t.test('other protocols, and values without the names of fields', async (t) => {
+  const infer = redacted({
+    inputs: [
+      { name: 'user', shape: [1], datatype: 'BYTES', data: ['u-17'] },
+      { name: 'income', shape: [1], datatype: 'FP32', data: [4711] },
+      { name: 'price', shape: [1], datatype: 'FP32', data: [2] },
+      { name: 'dense', shape: [1, 3], datatype: 'FP32', data: [4711, 2, 3] },
+    ],
+  })
+  t.same(
+    infer.inputs.map(({ name, data }: any) => [name, Array.isArray(data)]),
+    [
+      ['user', true],
+      ['income', false],
+      ['price', true],
+      ['dense', false],
+    ],
+  )
+  for (const body of [
+    infer,
+    redacted({ sparse: [[4711]], dense: [[4711, 1]] }),
+    redacted({ instances: [{ user: 'u-17', price: 1 }, [4711]] }),
+    redacted({ instances: [4711, 'u-17'] }),
+    redacted({ inputs: { user: ['u-17'], income: [[4711]], price: [1] } }),
+    redacted({ inputs: [[4711]] }),
+    redacted({ candidates: [4711, 'u-17'] }),
+    redacted({ context: { nested: [4711, ['u-17']] } }),
+    redacted({ context: [{ income: 4711 }], candidates: [[{ user: 'u-17' }]] }),
+  ])
+    t.ok(hides(body), JSON.stringify(body))
+})
+
+t.test('without marks a body is kept whole; what is no body is not kept', async (t) => {
+  const body = { context: { user: 'u-17' }, dense: [[1]] }
+  t.same(redacted(body, [field('user')]), body)
+  t.equal(redacted('{"context":', []), undefined)
+  t.equal(redacted('', []), undefined)
+  t.equal(redacted(`"${'x'.repeat(70_000)}"`, []), undefined)
+  t.equal(redactBody(Buffer.from('{"user": "u-17"}'), undefined), undefined, 'nothing is known of the fields')
+})

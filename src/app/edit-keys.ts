@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { readFile, realpath, rm, stat, writeFile } from 'node:fs/promises'
+import { readFile, readlink, realpath, rm, stat, writeFile } from 'node:fs/promises'
 import { setTimeout } from 'node:timers/promises'
 import { reasonOf } from '../model/base/errors.ts'
 import { fileProblem, sizeOfOrdinary } from '../model/base/regular-file.ts'
@@ -95,11 +95,21 @@ async function readFileOf(file: string, mustExist = false): Promise<{ keys: KeyE
     await sizeOfOrdinary(file)
     text = await readFile(file, 'utf8')
   } catch (cause) {
-    if (!mustExist && (cause as NodeJS.ErrnoException).code === 'ENOENT') return { keys: [], missing: true }
+    if (!mustExist && (cause as NodeJS.ErrnoException).code === 'ENOENT') {
+      const link = await readlink(file).catch(() => undefined)
+      if (link !== undefined) throw new Error(`${file} is a link to ${link}, which is missing`)
+      return { keys: [], missing: true }
+    }
     throw new Error(`${file} ${fileProblem(cause)}`)
   }
+  if (await isWritableByAll(file)) throw new Error(`${file} is writable by everyone, who could add keys: chmod o-w`)
   check(file, text)
   return { keys: (JSON.parse(text) as KeyFile).keys, missing: false }
+}
+
+/** Not on Windows, where the mode says nothing. */
+async function isWritableByAll(file: string): Promise<boolean> {
+  return process.platform !== 'win32' && ((await stat(file)).mode & 0o002) !== 0
 }
 
 function check(file: string, text: string): void {

@@ -5,6 +5,7 @@ import { systemClock } from '../model/base/clock.ts'
 import type { Registry } from '../model/registry/registry.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import { adminApp, app, serverOptions } from '../server/app.ts'
+import { holdContinue } from '../server/body/expect-continue.ts'
 import type { Metrics } from '../server/metrics/metrics.ts'
 import { surviveAcceptErrors } from '../server/overload/accept-errors.ts'
 import { type ConnectionSource, listenOn } from '../server/overload/connections.ts'
@@ -174,6 +175,7 @@ function createHttpServer(configuration: Configuration, { log, timeline, tls, me
   const { server } = fastify
   tls?.follow(server)
   server.maxConnections = configuration.MULTIGATE_MAX_CONNECTIONS
+  holdContinue(server)
   surviveAcceptErrors(server, log, systemClock.now)
   server.on('drop', () => metrics.connectionRefused())
   return fastify

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { chmodSync, existsSync, lstatSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { addKey, describeKeys, removeKey } from '../../src/app/edit-keys.ts'
@@ -15,7 +15,7 @@ t.test('a key is printed once, and recognised by the file', async (t) => {
   const text = readFileSync(file, 'utf8')
   t.notOk(text.includes(key))
   t.match(new Keyring(text).find(key), { id: 'a' })
-  t.match(await describeKeys(file), /^a +predict +ads +— +10 +never$/m)
+  t.match(await describeKeys(file), /^a +predict +ads +— +10 +— +— +never$/m)
   await t.rejects(addKey(file, entry('a')), /has a key a already/)
   await t.rejects(removeKey(file, 'b'), /has no key b/)
   await removeKey(file, 'a')
@@ -35,4 +35,12 @@ t.test('a file that is none changes nothing', async (t) => {
   const folder = await temporaryFolder(t)
   await t.rejects(addKey(join(folder, 'none/keys.json'), entry('a')), /can't be written/)
   await t.rejects(describeKeys('/dev/zero'), /pipe or a device/)
+  const link = join(folder, 'link')
+  symlinkSync('gone/keys.json', link)
+  await t.rejects(addKey(link, entry('a')), /link is a link to gone\/keys\.json, which is missing/)
+  t.ok(lstatSync(link).isSymbolicLink())
+  const open = join(folder, 'open.json')
+  await addKey(open, entry('a'))
+  chmodSync(open, 0o666)
+  await t.rejects(addKey(open, entry('b')), /is writable by everyone, who could add keys: chmod o-w/)
 })

@@ -3,7 +3,7 @@ import { createHash, generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:https'
-import { createServer } from 'node:net'
+import { connect as connectPlain, createServer } from 'node:net'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
 import { fileURLToPath } from 'node:url'
@@ -190,6 +190,52 @@ t.test('the administration port has administration and metrics, and the main por
     server.child.kill('SIGTERM')
     t.equal(await server.ended, 0)
   }
+})
+
+t.test('a body is asked for only once its key is accepted; a large one that is refused is not read', async (t) => {
+  const file = join(await temporaryFolder(t), 'keys.json')
+  writeKeys(file, entry('backend'))
+  const { port } = await startProcess(t, { MULTIGATE_MODELS: models, MULTIGATE_KEYS: file })
+  /** What the server answers to these headers; the body is sent when it is asked for. */
+  const converse = (head: string[], body = payload()) =>
+    new Promise<string>((resolve) => {
+      const socket = connectPlain(port, '127.0.0.1')
+      let text = ''
+      let sent = false
+      socket.setEncoding('utf8').on('data', (part) => {
+        text += part
+        if (!sent && text.startsWith('HTTP/1.1 100 Continue\r\n\r\n')) {
+          sent = true
+          socket.write(body)
+        }
+        if (/^HTTP\/1.1 [2-5]/m.test(text) && text.includes('\r\n\r\n{')) socket.destroy()
+      })
+      socket.on('close', () => resolve(text))
+      const length = `content-length: ${Buffer.byteLength(body)}`
+      socket.write(`${[...head, 'host: a', 'content-type: application/json', length].join('\r\n')}\r\n\r\n`)
+    })
+  const expect = 'expect: 100-continue'
+  const good = await converse(['POST /predict HTTP/1.1', 'x-api-key: key-backend', expect])
+  t.match(good, /^HTTP\/1.1 100 Continue\r\n\r\nHTTP\/1.1 200 /)
+  t.notMatch(good, /connection: close/i)
+  t.match(
+    await converse(['POST /predict HTTP/1.1', 'x-api-key: wrong', expect]),
+    /^HTTP\/1.1 401 [\s\S]*connection: close/i,
+  )
+  t.match(
+    await converse(['POST /nowhere HTTP/1.1', 'x-api-key: key-backend', expect]),
+    /^HTTP\/1.1 404 [\s\S]*connection: close/i,
+  )
+  t.match(
+    await converse(['POST /nowhere HTTP/1.1', 'x-api-key: key-backend'], ' '.repeat(100_000)),
+    /^HTTP\/1.1 404 [\s\S]*connection: close/i,
+  )
+  t.match(
+    await converse(['PUT /predict HTTP/1.1', 'x-api-key: key-backend'], ' '.repeat(100_000)),
+    /^HTTP\/1.1 405 [\s\S]*connection: close/i,
+  )
+  const twice = ['POST /predict HTTP/1.1', 'authorization: Bearer key-backend', 'authorization: Bearer wrong']
+  t.match(await converse(twice), /^HTTP\/1.1 400 [\s\S]*more than one Authorization header/)
 })
 
 t.test('a flood of wrong keys is held, and keeps no good request waiting', async (t) => {

@@ -3,6 +3,7 @@ import { ModelError, reasonOf } from '../../model/base/errors.ts'
 import { invalidRequest } from '../../model/features/problems.ts'
 import type { Holder, PendingBytes } from '../overload/pending-bytes.ts'
 import { type Coding, contentCoding, type Decoders, isCoding } from './decoders.ts'
+import { askForBody } from './expect-continue.ts'
 
 type Done = (error: Error | null, body?: Buffer) => void
 
@@ -104,6 +105,7 @@ class ReceivedBody {
     payload.on('error', this.#fail)
     payload.on('close', this.#onClose)
     payload.resume()
+    askForBody(this.#request.raw)
   }
 
   #stopReceiving(): void {

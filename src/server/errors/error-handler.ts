@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { ModelError } from '../../model/base/errors.ts'
 import { describeProblems } from '../../model/features/problems.ts'
+import { closeUnlessSmall } from './close-unless-small.ts'
 import { type ProblemAnswer, problemDetails, toProblem } from './problem-details.ts'
 
 /** Answers every error, unknown path and wrong method as problem details (RFC 9457); below `/v1` and `/v2` as those protocols have it. */
@@ -42,6 +43,7 @@ export const problems = fastifyPlugin(async (app: FastifyInstance) => {
   app.setNotFoundHandler(notFound)
 
   function notFound(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+    closeUnlessSmall(request, reply)
     const path = request.url.split('?', 1)[0] ?? ''
     const allowed = [
       ...new Set(routes.filter(({ pattern }) => pattern.test(path)).flatMap(({ methods }) => [...methods])),

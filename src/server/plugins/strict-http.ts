@@ -19,9 +19,12 @@ function fault(rawHeaders: readonly string[], transferEncoding: string | undefin
   if (transferEncoding !== undefined && transferEncoding.trim().toLowerCase() !== 'chunked')
     return 'The only supported Transfer-Encoding is chunked; Content-Encoding announces a compressed body'
   let hosts = 0
+  let authorizations = 0
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!
     if (name.length === 4 && name.toLowerCase() === 'host') hosts++
+    else if (name.length === 13 && name.toLowerCase() === 'authorization') authorizations++
   }
-  return hosts > 1 ? 'The request has more than one Host header' : undefined
+  if (hosts > 1) return 'The request has more than one Host header'
+  return authorizations > 1 ? 'The request has more than one Authorization header' : undefined
 }

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { closeUnlessSmall } from '../errors/close-unless-small.ts'
 import { sendProblem } from '../errors/error-handler.ts'
 import { problemDetails } from '../errors/problem-details.ts'
-import { closeUnlessSmall } from '../security/close-unless-small.ts'
 import { keyOf } from '../security/guarded.ts'
 
 /** A hook that refuses requests where administration is not enabled. */

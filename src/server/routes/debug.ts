@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
+import { ModelError } from '../../model/base/errors.ts'
 import { acceptAnyType } from '../body/raw-body.ts'
 import { sendProblem } from '../errors/error-handler.ts'
 import { problemDetails } from '../errors/problem-details.ts'
@@ -97,7 +98,12 @@ export async function debugRoutes(app: FastifyInstance, { context }: { context: 
         recording = true
         try {
           const { recordProfile } = await import('./profile.ts')
-          return await recordProfile(kind, request.query.seconds)
+          const left = new AbortController()
+          reply.raw.once('close', () => left.abort())
+          return await recordProfile(kind, request.query.seconds, left.signal)
+        } catch (error) {
+          if (!reply.raw.destroyed) throw error
+          throw new ModelError('CANCELLED', 'The client went away')
         } finally {
           recording = false
         }

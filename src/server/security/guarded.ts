@@ -1,9 +1,9 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
+import { closeUnlessSmall } from '../errors/close-unless-small.ts'
 import { sendProblem } from '../errors/error-handler.ts'
 import { problemDetails } from '../errors/problem-details.ts'
 import { areaOf } from './areas.ts'
-import { closeUnlessSmall } from './close-unless-small.ts'
 import type { Denial, DenialReason, Guard } from './guard.ts'
 import type { Key } from './keyring.ts'
 

@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
@@ -80,6 +82,18 @@ t.test('profiles are what Chrome reads; one at a time', async (t) => {
   const heap = await post('/debug/heap-profile?seconds=1')
   t.match(JSON.parse(heap.text), { head: { callFrame: {}, children: [] } })
   t.equal((await post('/debug/profile?seconds=61')).status, 400)
+  // Another can begin as soon as a client has left.
+  let socket: Socket
+  await until(async () => {
+    socket = connect(port, '127.0.0.1')
+    socket.write('POST /debug/profile?seconds=60 HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n')
+    await once(socket, 'connect')
+    const { status } = await post('/debug/heap-profile?seconds=1')
+    if (status !== 429) socket.destroy()
+    return status === 429
+  })
+  socket!.destroy()
+  await until(async () => (await post('/debug/heap-profile?seconds=1')).status === 200)
 })
 
 t.test('without administration they are forbidden', async (t) => {

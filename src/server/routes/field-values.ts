@@ -7,9 +7,8 @@ import { problemResponses } from '../plugins/openapi-errors.ts'
 import { type QuerySchema, queryCompiler } from '../plugins/query.ts'
 import { askModel } from '../protocols/open-inference/infer-metadata.ts'
 import type { ServerContext } from '../request/context.ts'
+import { modelsOf } from '../request/models-of.ts'
 import { json, ofField } from '../request/route-docs.ts'
-import { keyOf } from '../security/guarded.ts'
-import { viewFor } from '../security/model-view.ts'
 import { fieldValuesExample } from './models-docs.ts'
 
 const page = {
@@ -54,7 +53,7 @@ export async function fieldValuesRoutes(app: FastifyInstance, { context }: { con
     },
     validatorCompiler: queryCompiler,
     handler: async (request, reply): Promise<FieldValues | FastifyReply> =>
-      askModel(viewFor(context.registry, keyOf(request)), { model: request.params.model }, ({ manifest }) => {
+      askModel(modelsOf(request, context.registry), { model: request.params.model }, ({ manifest }) => {
         const {
           params,
           query: { offset, limit },

@@ -4,9 +4,8 @@ import { noModel } from '../../model/registry/find.ts'
 import type { ModelDetails, ModelList } from '../../schemas/models.ts'
 import { problemResponses } from '../plugins/openapi-errors.ts'
 import type { ServerContext } from '../request/context.ts'
+import { modelsOf } from '../request/models-of.ts'
 import { json, ofModel } from '../request/route-docs.ts'
-import { keyOf } from '../security/guarded.ts'
-import { viewFor } from '../security/model-view.ts'
 import { describeFields } from './describe-fields.ts'
 import { exampleOf } from './example.ts'
 import { modelDetailsExample, modelListExample } from './models-docs.ts'
@@ -27,7 +26,7 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
         ...problemResponses('INTERNAL'),
       },
     },
-    handler: async (request): Promise<ModelList> => ({ models: viewFor(registry, keyOf(request)).list() }),
+    handler: async (request): Promise<ModelList> => ({ models: modelsOf(request, registry).list() }),
   })
 
   app.route<{ Params: { model: string } }>({
@@ -45,7 +44,7 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
     },
     handler: async (request): Promise<ModelDetails> => {
       const { model: name } = request.params
-      const models = viewFor(registry, keyOf(request))
+      const models = modelsOf(request, registry)
       const known = models.list()
       const status = known.find((candidate) => candidate.name === name)
       if (status === undefined)

@@ -3,9 +3,9 @@ import type { FieldColumn } from '../../../model/features/layout.ts'
 import type { LoadedModel } from '../../../model/prediction/contract.ts'
 import type { InferLive, InferModel, InferReady, InferServer } from '../../../schemas/infer.ts'
 import type { ServerContext } from '../../request/context.ts'
+import { modelsOf } from '../../request/models-of.ts'
 import { unreadyReasons } from '../../request/readiness.ts'
-import { keyOf } from '../../security/guarded.ts'
-import { type ModelView, viewFor } from '../../security/model-view.ts'
+import type { ModelView } from '../../security/model-view.ts'
 import {
   inferLiveSchema,
   inferModelReadySchema,
@@ -55,7 +55,7 @@ export async function inferMetadataRoutes(
   })
 
   const describe = (request: AskingRequest): InferModel =>
-    askModel(viewFor(registry, keyOf(request)), request.params, (model) =>
+    askModel(modelsOf(request, registry), request.params, (model) =>
       describeModel(model, versionsOf(request.params.model)),
     )
   const versionsOf = (name: string) =>
@@ -63,7 +63,7 @@ export async function inferMetadataRoutes(
       .filter(({ state }) => state === 'ready')
       .map(({ version }) => version)
   const ready = (request: AskingRequest): InferReady =>
-    askModel(viewFor(registry, keyOf(request)), request.params, ({ manifest }) => ({
+    askModel(modelsOf(request, registry), request.params, ({ manifest }) => ({
       name: manifest.name,
       ready: true,
     }))

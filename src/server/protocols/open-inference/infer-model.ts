@@ -3,9 +3,9 @@ import type { LoadedModel } from '../../../model/prediction/contract.ts'
 import type { Registry } from '../../../model/registry/registry.ts'
 import type { InferConfig, InferStatisticsList } from '../../../schemas/infer-model.ts'
 import type { ServerContext } from '../../request/context.ts'
+import { modelsOf } from '../../request/models-of.ts'
 import { ownStatistics } from '../../request/own-statistics.ts'
 import { keyOf } from '../../security/guarded.ts'
-import { viewFor } from '../../security/model-view.ts'
 import { type AskedModel, type AskingRequest, askModel, datatypeNames, platformOf } from './infer-metadata.ts'
 import {
   inferAllStatisticsSchema,
@@ -22,9 +22,9 @@ export async function inferModelRoutes(app: FastifyInstance, { context }: { cont
 
   const all = async () => (await peers?.statistics()) ?? ownStatistics(context)
   const config = (request: AskingRequest) =>
-    askModel(viewFor(registry, keyOf(request)), request.params, (model) => describeConfig(model, registry.mode))
+    askModel(modelsOf(request, registry), request.params, (model) => describeConfig(model, registry.mode))
   async function statistics(request: AskingRequest): Promise<InferStatisticsList> {
-    askModel(viewFor(registry, keyOf(request)), request.params, () => undefined)
+    askModel(modelsOf(request, registry), request.params, () => undefined)
     const { model, version } = request.params
     const stats = (await all()).filter((one) => one.name === model && (version ?? one.version) === one.version)
     return { model_stats: stats }

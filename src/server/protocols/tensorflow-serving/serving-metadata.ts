@@ -9,8 +9,8 @@ import type {
   ServingVersionStatus,
 } from '../../../schemas/serving.ts'
 import type { ServerContext } from '../../request/context.ts'
-import { keyOf } from '../../security/guarded.ts'
-import { type ModelView, viewFor } from '../../security/model-view.ts'
+import { modelsOf } from '../../request/models-of.ts'
+import type { ModelView } from '../../security/model-view.ts'
 import { find, type ServingParams, servingLabel, servingModel, servingVersion } from './serving.ts'
 import { servingMetadataSchemas, servingModelsSchema, servingStatusSchemas } from './serving-docs.ts'
 import { describeSignatures } from './serving-signatures.ts'
@@ -27,7 +27,7 @@ export async function servingMetadataRoutes(
       schema,
       // A string would be given a charset, which not all clients expect.
       handler: async (request, reply) => {
-        const described = answer(request.params, viewFor(registry, keyOf(request)))
+        const described = answer(request.params, modelsOf(request, registry))
         return reply.type('application/json').send(Buffer.from(JSON.stringify(described)))
       },
     })

@@ -35,7 +35,7 @@ const missing = <T extends Type.TSchema>(value: T) =>
 export const LoggedAs = Type.Optional(
   Type.Union([Type.Literal('hash'), Type.Literal('drop')], {
     description:
-      'Where bodies of requests are kept (`MULTIGATE_SLOW_BODIES`): as a hash, or not at all; default: as they are',
+      'Where bodies of requests are kept (`MULTIGATE_SLOW_BODIES`): as a hash, or not at all; default: unchanged',
   }),
 )
 

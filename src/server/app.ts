@@ -117,8 +117,7 @@ export function serverOptions(options: {
     pluginTimeout: 0,
     requestIdHeader: false,
     genReqId: (request) => requestIdOf(request),
-    // Traces add ids of their own.
-    ...(!options.timeline?.traces && { childLoggerFactory: traceLogger }),
+    childLoggerFactory: options.timeline?.childLogger ?? traceLogger,
     // A parameter is a model's name: at most so long.
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 128 },
     // A connection that is already open when the server closes is still answered.

@@ -1,9 +1,9 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 
-/** Responses to requests with `Expect: 100-continue` whose clients have not been told to send their bodies. */
+/** Responses to requests with `Expect: 100-continue` whose clients have not been asked for their bodies. */
 const waiting = new WeakMap<IncomingMessage, ServerResponse>()
 
-/** Leaves it to `askForBody` when a client is told to send its body; Node would do so before anything is checked. */
+/** Leaves it to `askForBody` when a client is asked for its body; Node would do so before anything is checked. */
 export function holdContinue(server: Server): void {
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     waiting.set(request, response)

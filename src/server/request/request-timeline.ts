@@ -4,7 +4,8 @@ import { murmur3 } from '../../model/base/murmur3.ts'
 import type { BatchCall } from '../../model/batching/contract.ts'
 import type { LoadedModel } from '../../model/prediction/contract.ts'
 import { bytesOf } from '../body/raw-body.ts'
-import type { RequestTrace, Traces } from '../telemetry/traces.ts'
+import type { traceLogger } from '../plugins/request-id.ts'
+import type { RequestTrace, TraceIds, Traces } from '../telemetry/traces.ts'
 import { redactBody } from './redact-body.ts'
 import type { RequestRecord } from './request-record.ts'
 import type { SlowRequests } from './slow-requests.ts'
@@ -14,8 +15,8 @@ import type { SlowRequests } from './slow-requests.ts'
  * request log, the slowest requests and traces are made of it; it exists only where one of them is on.
  */
 export interface RequestTimeline {
-  /** Whether traces are on. */
-  traces: boolean
+  /** Creates the logger of a request, with the ids of its trace; undefined where traces are off. */
+  childLogger: typeof traceLogger | undefined
   /** From now on until its answer has been sent, or its connection has closed. */
   follow(request: FastifyRequest, reply: FastifyReply): void
   /** A followed request has been admitted. */
@@ -66,7 +67,10 @@ export function createRequestTimeline({
   traces,
   now,
 }: RequestTimelineOptions): RequestTimeline {
+  /** Others than traced requests are followed, too. */
+  const keepsAll = sample !== undefined || slow !== undefined
   const entries = new WeakMap<FastifyRequest, Entry>()
+  const traceIds = new WeakMap<object, TraceIds>()
 
   function write(request: FastifyRequest, { raw }: FastifyReply, entry: Entry): void {
     const status = raw.writableEnded ? raw.statusCode : clientClosedRequest
@@ -94,13 +98,20 @@ export function createRequestTimeline({
   }
 
   return {
-    traces: traces !== undefined,
+    childLogger:
+      traces &&
+      ((logger, bindings, options, raw) => {
+        const ids = traces.identify(raw.headers)
+        traceIds.set(raw, ids)
+        return logger.child({ ...bindings, ...ids }, options)
+      }),
     follow(request, reply) {
       const entry: Entry = { arrived: now() }
-      if (traces !== undefined) {
-        entry.trace = traces.begin(request, entry.arrived)
-        reply.header('traceresponse', entry.trace.header)
-        request.log = request.log.child(entry.trace.ids)
+      const ids = traceIds.get(request.raw)
+      if (ids !== undefined) {
+        reply.header('traceresponse', `00-${ids.trace_id}-${ids.span_id}-${ids.trace_flags}`)
+        if (ids.trace_flags === '01') entry.trace = traces?.begin(ids, request, entry.arrived)
+        else if (!keepsAll) return
       }
       entries.set(request, entry)
       reply.raw.once('close', () => write(request, reply, entry))
@@ -134,7 +145,7 @@ export function createRequestTimeline({
         },
       }
     },
-    traceOf: (request) => entries.get(request)?.trace?.sampledId,
+    traceOf: (request) => entries.get(request)?.trace?.id,
   }
 }
 

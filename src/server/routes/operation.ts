@@ -79,7 +79,7 @@ export async function metricsRoutes(app: FastifyInstance, { context }: { context
         scrape = undefined
       })
       const text = await scrape
-      if (timeline?.traces && acceptsOpenMetrics(headers.accept))
+      if (timeline?.childLogger && acceptsOpenMetrics(headers.accept))
         return reply.type(openMetricsType).send(metrics.exemplars.toOpenMetrics(text))
       return reply.type(metrics.registry.contentType).send(text)
     },

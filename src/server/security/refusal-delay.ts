@@ -1,4 +1,4 @@
-/** Refusals of a client that are sent immediately: so many together, and so many a second in the long run. */
+/** Refusals of a client that are sent immediately: together, and per second in the long run. */
 const free = 100
 const freePerSecond = 10
 

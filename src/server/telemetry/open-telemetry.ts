@@ -6,21 +6,25 @@ import {
   SpanKind,
   SpanStatusCode,
   type TextMapGetter,
+  TraceFlags,
   type Tracer,
   trace,
 } from '@opentelemetry/api'
-import { type ExportResult, ExportResultCode, W3CTraceContextPropagator } from '@opentelemetry/core'
+import { type ExportResult, ExportResultCode, parseTraceParent, W3CTraceContextPropagator } from '@opentelemetry/core'
 import { defaultResource, detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources'
 import {
+  AlwaysOnSampler,
   BatchSpanProcessor,
-  ParentBasedSampler,
+  type IdGenerator,
+  RandomIdGenerator,
+  SamplingDecision,
   type SpanExporter,
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from '@opentelemetry/sdk-trace'
 import type { FastifyRequest } from 'fastify'
 import type { BatchCall } from '../../model/batching/contract.ts'
-import type { RequestTrace, TracedRequest, Traces } from './traces.ts'
+import type { RequestTrace, TracedRequest, TraceIds, Traces } from './traces.ts'
 
 /*
  * Traces by OpenTelemetry: loaded only where they are on. A request's span has one child for each stage. Each engine call that
@@ -54,18 +58,31 @@ export function createOpenTelemetry(options: OpenTelemetryOptions): Traces {
     exportTimeoutMillis: exportTimeout,
     scheduledDelayMillis: 1_000,
   })
+  const ids = new PresetIds()
   const provider = new TracerProvider({
     resource: defaultResource()
       .merge(resourceFromAttributes({ 'service.name': 'multigate', 'service.version': version }))
       .merge(detectResources({ detectors: [envDetector] })),
-    sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(sample) }),
+    // `identify` has decided before a span begins.
+    sampler: new AlwaysOnSampler(),
+    idGenerator: ids,
     spanProcessors: [processor],
   })
   const tracer = provider.getTracer('multigate', version)
-  const calls = new WeakMap<BatchCall, Span>()
+  const sampler = new TraceIdRatioBasedSampler(sample)
+  const shared: Shared = { tracer, calls: new WeakMap(), ids, now }
   let closed: Promise<void> | undefined
   return {
-    begin: (request, arrived) => new OpenTelemetryTrace({ tracer, calls, now }, request, arrived),
+    identify({ traceparent }) {
+      const parent = typeof traceparent === 'string' ? parseTraceParent(traceparent) : null
+      const trace_id = parent?.traceId ?? ids.random.generateTraceId()
+      const isKept =
+        parent === null
+          ? sampler.shouldSample(ROOT_CONTEXT, trace_id).decision === SamplingDecision.RECORD_AND_SAMPLED
+          : (parent.traceFlags & TraceFlags.SAMPLED) !== 0
+      return { trace_id, span_id: ids.random.generateSpanId(), trace_flags: isKept ? '01' : '00' }
+    },
+    begin: (ids, request, arrived) => new OpenTelemetryTrace(shared, ids, request, arrived),
     close: () => {
       closed ??= Promise.race([provider.shutdown().catch(() => undefined), pause(longestClose)])
       return closed
@@ -73,11 +90,31 @@ export function createOpenTelemetry(options: OpenTelemetryOptions): Traces {
   }
 }
 
+/** Random ids, but for the next span those that were chosen for it. */
+class PresetIds implements IdGenerator {
+  readonly random = new RandomIdGenerator()
+  #next: TraceIds | undefined
+
+  /** Runs `start` with these ids for the first span that it starts. */
+  with<T>(ids: TraceIds, start: () => T): T {
+    this.#next = ids
+    try {
+      return start()
+    } finally {
+      this.#next = undefined
+    }
+  }
+
+  generateTraceId = () => this.#next?.trace_id ?? this.random.generateTraceId()
+  generateSpanId = () => this.#next?.span_id ?? this.random.generateSpanId()
+}
+
 /** What all traces share. */
 interface Shared {
   tracer: Tracer
   /** The span of each call that holds rows of a traced request. */
   calls: WeakMap<BatchCall, Span>
+  ids: PresetIds
   now(): number
 }
 
@@ -88,9 +125,7 @@ const headers: TextMapGetter<FastifyRequest['headers']> = {
 }
 
 class OpenTelemetryTrace implements RequestTrace {
-  readonly ids: RequestTrace['ids']
-  readonly header: string
-  readonly sampledId: string | undefined
+  readonly id: string
   readonly #shared: Shared
   readonly #span: Span
   readonly #context: Context
@@ -99,7 +134,8 @@ class OpenTelemetryTrace implements RequestTrace {
   /** When the last call with rows of the request ended. */
   #inferred: number | undefined
 
-  constructor(shared: Shared, request: FastifyRequest, arrived: number) {
+  constructor(shared: Shared, ids: TraceIds, request: FastifyRequest, arrived: number) {
+    this.id = ids.trace_id
     const { method, url, id, routeOptions } = request
     this.#shared = shared
     this.#epoch = Date.now() - shared.now()
@@ -113,17 +149,12 @@ class OpenTelemetryTrace implements RequestTrace {
     }
     const startTime = this.#epoch + arrived
     const name = route === undefined ? method : `${method} ${route}`
-    this.#span = shared.tracer.startSpan(name, { kind: SpanKind.SERVER, startTime, attributes }, parent)
+    const options = { kind: SpanKind.SERVER, startTime, attributes }
+    this.#span = shared.ids.with(ids, () => shared.tracer.startSpan(name, options, parent))
     this.#context = trace.setSpan(parent, this.#span)
-    const { traceId, spanId, traceFlags } = this.#span.spanContext()
-    const flags = traceFlags.toString(16).padStart(2, '0')
-    this.ids = { trace_id: traceId, span_id: spanId, trace_flags: flags }
-    this.header = `00-${traceId}-${spanId}-${flags}`
-    this.sampledId = this.#span.isRecording() ? traceId : undefined
   }
 
   computing(at: number, call: BatchCall): void {
-    if (!this.#span.isRecording()) return
     const { tracer, calls } = this.#shared
     const infer = tracer.startSpan('infer', { startTime: this.#epoch + at }, this.#context)
     let batch = calls.get(call)
@@ -141,7 +172,6 @@ class OpenTelemetryTrace implements RequestTrace {
 
   end(request: TracedRequest): void {
     const span = this.#span
-    if (!span.isRecording()) return
     const { admitted, read, encoded, begun, computed, ended, status, model, rows } = request
     this.#stage('admission', request.arrived, admitted)
     this.#stage('read', admitted, read ?? (admitted === undefined ? undefined : ended))
@@ -160,7 +190,7 @@ class OpenTelemetryTrace implements RequestTrace {
     span.end(this.#epoch + ended)
   }
 
-  /** In the trace of the first request: whether a trace is kept is decided with its first span. */
+  /** A child of the first request's span. */
   #startBatch(at: number, call: BatchCall, infer: Span): Span {
     const attributes = { 'multigate.batch.rows': call.rows, 'multigate.batch.requests': call.requests }
     const parent = trace.setSpan(ROOT_CONTEXT, infer)

@@ -1,23 +1,29 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyRequest } from 'fastify'
 import type { BatchCall } from '../../model/batching/contract.ts'
 import type { LoadedModel } from '../../model/prediction/contract.ts'
 
 /* Traces of requests as the server sees them; open-telemetry.ts makes them. All times are in ms on the service's clock. */
 
+/** Identifies a request's span, in log lines too. */
+export interface TraceIds {
+  trace_id: string
+  span_id: string
+  /** `01`: the trace is kept. */
+  trace_flags: '00' | '01'
+}
+
 export interface Traces {
-  /** Begins a request's trace, or continues that of its W3C `traceparent` header. */
-  begin(request: FastifyRequest, arrived: number): RequestTrace
+  /** A span of a new trace, or of that in the W3C `traceparent` header. Decides whether the trace is kept; cheap. */
+  identify(headers: IncomingHttpHeaders): TraceIds
+  /** Begins the span of a request whose trace is kept. */
+  begin(ids: TraceIds, request: FastifyRequest, arrived: number): RequestTrace
   /** Sends what has not been sent, for a limited time. Idempotent. */
   close(): Promise<void>
 }
 
 export interface RequestTrace {
-  /** For log lines. */
-  ids: { trace_id: string; span_id: string; trace_flags: string }
-  /** Value of the W3C `traceresponse` header. */
-  header: string
-  /** The trace's id, if it is kept. */
-  sampledId: string | undefined
+  id: string
   /** Rows of the request are being computed by this call. */
   computing(at: number, call: BatchCall): void
   end(request: TracedRequest): void

@@ -22,7 +22,7 @@ t.test('while spans cannot be sent, memory is bounded', async (t) => {
   const run = (requests: number) => {
     for (let i = 0; i < requests; i++) {
       const arrived = now()
-      const trace = traces.begin(request as unknown as FastifyRequest, arrived)
+      const trace = traces.begin(traces.identify({}), request as unknown as FastifyRequest, arrived)
       const call = { rows: 1, requests: 1, onEnd: [] as ((at: number) => void)[] }
       trace.computing(now(), call)
       for (const onEnd of call.onEnd) onEnd(now())
@@ -57,7 +57,7 @@ t.test('a wall clock that jumps moves no stage out of its request', async (t) =>
   })
   let clock = 1000
   const wall = Date.now
-  const trace = traces.begin(request as unknown as FastifyRequest, clock)
+  const trace = traces.begin(traces.identify({}), request as unknown as FastifyRequest, clock)
   Date.now = () => wall() - 3_600_000
   t.teardown(() => {
     Date.now = wall
@@ -70,4 +70,31 @@ t.test('a wall clock that jumps moves no stage out of its request', async (t) =>
   t.equal(Math.round(whole.end - whole.start), 10)
   t.equal(spans.length, 7)
   for (const { name, start, end } of spans) t.ok(start >= whole.start - 0.01 && end <= whole.end + 0.01, name)
+})
+
+t.test('a trace is kept as its parent is, else by its id', async (t) => {
+  const start = (sample: number) =>
+    createOpenTelemetry({
+      exporter: { export: () => undefined, shutdown: async () => undefined },
+      sample,
+      version: '0',
+      now,
+      onExported: () => undefined,
+    })
+  const [none, half, all] = [start(0), start(0.5), start(1)]
+  const id = '0af7651916cd43dd8448eb211c80319c'
+  for (const [traces, flags] of [
+    [none, '01'],
+    [all, '00'],
+  ] as const) {
+    const ids = traces.identify({ traceparent: `00-${id}-b7ad6b7169203331-${flags}` })
+    t.match(ids, { trace_id: id, trace_flags: flags, span_id: /^[0-9a-f]{16}$/ })
+    t.not(ids.span_id, 'b7ad6b7169203331')
+  }
+  for (const traceparent of ['nonsense', `00-${'0'.repeat(32)}-b7ad6b7169203331-01`, undefined]) {
+    t.match(none.identify({ traceparent }), { trace_id: /^[0-9a-f]{32}$/, trace_flags: '00' })
+    t.equal(all.identify({ traceparent }).trace_flags, '01')
+  }
+  const kept = Array.from({ length: 2000 }, () => half.identify({})).filter((ids) => ids.trace_flags === '01').length
+  t.ok(kept > 800 && kept < 1200, `${kept} of 2000`)
 })

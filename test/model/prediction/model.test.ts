@@ -76,6 +76,7 @@ t.test('a loaded model says what it is and what computes it', async (t) => {
     compileSeconds: 0,
     split: false,
     notes: [],
+    unstored: false,
     verdict: undefined,
   })
   t.equal(model.manifest.name, 'ads')

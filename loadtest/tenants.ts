@@ -27,6 +27,8 @@ const deadlineMs = 100
 const flooders = {
   /** Its rate is limited, and its share of the queue and of the cache. */
   limited: { requests_per_second: 200, queue_share: 0.1, cache_share: 0.1 },
+  /** Its requests in progress are limited, and its share of the queue and of the cache. */
+  concurrent: { concurrent_requests: 2, queue_share: 0.1, cache_share: 0.1 },
   /** Only its share of the queue and of the cache. */
   shared: { queue_share: 0.1, cache_share: 0.1 },
   /** Nothing is limited; tenants take turns. */
@@ -44,6 +46,7 @@ const phases: Phase[] = [
   { name: 'alone', flooder: undefined, rate: 0 },
   { name: 'the other asks 150/s, within its limit', flooder: 'limited', rate: 150 },
   { name: 'the other floods: rate and shares limited', flooder: 'limited', rate: undefined },
+  { name: 'the other floods: two requests at a time, and shares', flooder: 'concurrent', rate: undefined },
   { name: 'the other floods: shares limited', flooder: 'shared', rate: undefined },
   { name: 'the other floods: nothing limited', flooder: 'unlimited', rate: undefined },
 ]

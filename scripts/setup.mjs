@@ -14,7 +14,7 @@ if (major < 20 || (major === 20 && minor < 19)) {
 }
 
 const lockHash = createHash('sha256').update(readFileSync('package-lock.json')).update(process.version).digest('hex')
-step('node_modules/.multigate-setup', lockHash, 'Installing dependencies (once; about half a minute)', () => {
+step('node_modules/.multigate-setup', lockHash, 'Installing dependencies (once; about a minute)', () => {
   npm('ci', '--loglevel=error', '--no-progress')
   // It may be from an older release.
   rmSync('build/onnxruntime-node', { recursive: true, force: true })

@@ -27,5 +27,6 @@ export function countReloads(registry: Registry): (what: 'keys' | 'tls') => void
     labelNames: ['what'],
     registers: [registry],
   })
+  for (const what of ['keys', 'tls']) failures.inc({ what }, 0)
   return (what) => failures.inc({ what })
 }

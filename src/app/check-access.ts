@@ -18,14 +18,19 @@ export function checkAccess(configuration: Configuration): void {
   )
 }
 
-/** What to say once of an address that others may reach, and that asks for nothing; undefined if there is nothing to say. */
-export function openToAll({
-  MULTIGATE_HOST,
-  MULTIGATE_KEYS,
-  MULTIGATE_TLS_CLIENT_CA,
-}: Configuration): string | undefined {
-  if (MULTIGATE_KEYS !== '' || MULTIGATE_TLS_CLIENT_CA !== '' || isLoopback(MULTIGATE_HOST)) return undefined
-  return `everyone who reaches ${MULTIGATE_HOST} can send requests; set MULTIGATE_KEYS to require keys`
+/** Warnings of addresses that others may reach, and that ask for nothing. */
+export function openToAll(configuration: Configuration): string[] {
+  const { MULTIGATE_HOST, MULTIGATE_KEYS, MULTIGATE_TLS_CLIENT_CA } = configuration
+  if (MULTIGATE_TLS_CLIENT_CA !== '') return []
+  const { MULTIGATE_ADMIN_HOST: adminHost, MULTIGATE_ADMIN_PORT } = configuration
+  const warnings: string[] = []
+  if (MULTIGATE_KEYS === '' && !isLoopback(MULTIGATE_HOST))
+    warnings.push(`everyone who reaches ${MULTIGATE_HOST} can send requests; set MULTIGATE_KEYS to require keys`)
+  if (MULTIGATE_ADMIN_PORT !== 0 && !isLoopback(adminHost))
+    warnings.push(
+      `everyone who reaches the administration port on ${adminHost} can unload models and record profiles: let only administrators and Prometheus reach it`,
+    )
+  return warnings
 }
 
 /** The areas that need no key. Throws an Error that names one that does not exist. */

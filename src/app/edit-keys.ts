@@ -81,11 +81,16 @@ export async function describeKeys(file: string, now = Date.now()): Promise<stri
     key.models?.join(', ') ?? 'all',
     String(key.requests_per_second ?? '—'),
     String(key.rows_per_second ?? '—'),
+    String(key.concurrent_requests ?? '—'),
     String(key.queue_share ?? '—'),
     String(key.cache_share ?? '—'),
     key.expires === undefined ? 'never' : `${key.expires}${Date.parse(key.expires) <= now ? ' (expired)' : ''}`,
   ])
-  return formatTable(['id', 'scopes', 'models', 'requests/s', 'rows/s', 'queue', 'cache', 'expires'], rows, 3)
+  return formatTable(
+    ['id', 'scopes', 'models', 'requests/s', 'rows/s', 'at a time', 'queue', 'cache', 'expires'],
+    rows,
+    3,
+  )
 }
 
 async function readFileOf(file: string, mustExist = false): Promise<{ keys: KeyEntry[]; missing: boolean }> {

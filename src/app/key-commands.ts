@@ -13,6 +13,7 @@ interface CreateOptions {
   expires?: string
   requestsPerSecond?: number
   rowsPerSecond?: number
+  concurrentRequests?: number
   queueShare?: number
   cacheShare?: number
 }
@@ -32,8 +33,9 @@ export function createKeysCommand(out: Out = process.stdout): Command {
     .option('--expires <when>', 'ISO 8601 time, or days from now: 90d', parseExpiry)
     .option('--requests-per-second <n>', 'limit, over all processes of a service', parseRate)
     .option('--rows-per-second <n>', 'limit, over all processes of a service', parseRate)
-    .option('--queue-share <n>', "largest share of a model's queue, 0 to 1", parseShare)
-    .option('--cache-share <n>', "largest share of a model's candidate cache, 0 to 1", parseShare)
+    .option('--concurrent-requests <n>', 'requests at a time, in each process of a service', parseCount)
+    .option('--queue-share <n>', "largest share of a model's queue, 0.001 to 1", parseShare)
+    .option('--cache-share <n>', "largest share of a model's candidate cache, 0.001 to 1", parseShare)
     .addOption(fileOption())
     .addHelpText(
       'after',
@@ -42,7 +44,7 @@ Examples:
   multigate keys create ranking-backend --file keys.json
   multigate keys create prometheus --scope metrics --expires 365d
   multigate keys create team-b --model ads-funnel --rows-per-second 50000
-  multigate keys create backfill --queue-share 0.2 --cache-share 0.1
+  multigate keys create backfill --concurrent-requests 2 --rows-per-second 5000 --queue-share 0.2 --cache-share 0.1
 
 Servers with MULTIGATE_KEYS=<file> follow within seconds. Clients send Authorization: Bearer <key>, or x-api-key: <key>.`,
     )
@@ -50,7 +52,7 @@ Servers with MULTIGATE_KEYS=<file> follow within seconds. Clients send Authoriza
       const { addKey } = await import('./edit-keys.ts')
       const { key, created } = await addKey(file, entryOf(id, options))
       process.stderr.write(
-        `${created ? `Created ${file}. ` : ''}The key ${id} is in ${file}; this is the only time that it is shown:\n`,
+        `${created ? `Created ${file}. ` : ''}Added ${id} to ${file}. This is its key; it is shown only now:\n`,
       )
       out.write(`${key}\n`)
     })
@@ -76,7 +78,8 @@ Servers with MULTIGATE_KEYS=<file> follow within seconds. Clients send Authoriza
 }
 
 function entryOf(id: string, options: Omit<CreateOptions, 'file'>): Omit<KeyEntry, 'sha256'> {
-  const { scope, model, expires, requestsPerSecond, rowsPerSecond, queueShare, cacheShare } = options
+  const { scope, model, expires, requestsPerSecond, rowsPerSecond } = options
+  const { concurrentRequests, queueShare, cacheShare } = options
   return {
     id,
     scopes: [...new Set(scope)],
@@ -85,6 +88,7 @@ function entryOf(id: string, options: Omit<CreateOptions, 'file'>): Omit<KeyEntr
     ...(expires === undefined ? {} : { expires }),
     ...(requestsPerSecond === undefined ? {} : { requests_per_second: requestsPerSecond }),
     ...(rowsPerSecond === undefined ? {} : { rows_per_second: rowsPerSecond }),
+    ...(concurrentRequests === undefined ? {} : { concurrent_requests: concurrentRequests }),
     ...(queueShare === undefined ? {} : { queue_share: queueShare }),
     ...(cacheShare === undefined ? {} : { cache_share: cacheShare }),
   }
@@ -115,4 +119,10 @@ function parseShare(value: string): number {
   const share = Number(value)
   if (value.trim() !== '' && share >= 0.001 && share <= 1) return share
   throw new InvalidArgumentError('must be a number from 0.001 to 1.')
+}
+
+function parseCount(value: string): number {
+  const count = Number(value)
+  if (Number.isInteger(count) && count >= 1 && count <= 1_000_000) return count
+  throw new InvalidArgumentError('must be a whole number of at least 1.')
 }

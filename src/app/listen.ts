@@ -9,6 +9,7 @@ import { holdContinue } from '../server/body/expect-continue.ts'
 import type { Metrics } from '../server/metrics/metrics.ts'
 import { surviveAcceptErrors } from '../server/overload/accept-errors.ts'
 import { type ConnectionSource, listenOn } from '../server/overload/connections.ts'
+import { ignoreClosed } from '../server/overload/pipelining.ts'
 import type { Access } from '../server/request/access.ts'
 import type { RequestTimeline } from '../server/request/request-timeline.ts'
 import type { Siblings } from '../server/request/siblings.ts'
@@ -176,13 +177,14 @@ function createHttpServer(configuration: Configuration, { log, timeline, tls, me
   tls?.follow(server)
   server.maxConnections = configuration.MULTIGATE_MAX_CONNECTIONS
   holdContinue(server)
+  ignoreClosed(server)
   surviveAcceptErrors(server, log, systemClock.now)
   server.on('drop', () => metrics.connectionRefused())
   return fastify
 }
 
 function adminPortOf(configuration: Configuration): ConnectionSource | undefined {
-  const { MULTIGATE_ADMIN_PORT, MULTIGATE_ADMIN_HOST, MULTIGATE_HOST } = configuration
+  const { MULTIGATE_ADMIN_PORT, MULTIGATE_ADMIN_HOST } = configuration
   if (MULTIGATE_ADMIN_PORT === 0) return undefined
-  return listenOn(MULTIGATE_ADMIN_HOST || MULTIGATE_HOST, MULTIGATE_ADMIN_PORT, 'administration at')
+  return listenOn(MULTIGATE_ADMIN_HOST, MULTIGATE_ADMIN_PORT, 'administration at')
 }

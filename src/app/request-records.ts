@@ -20,6 +20,7 @@ export interface RequestRecords {
 export async function openRecords(configuration: Configuration, log: Log, registry: Registry): Promise<RequestRecords> {
   const { MULTIGATE_LOG_REQUESTS: logs, MULTIGATE_LOG_SAMPLE, MULTIGATE_SLOW_REQUESTS: most } = configuration
   const bodies = configuration.MULTIGATE_SLOW_BODIES
+  if (bodies && most === 0) log.warn('MULTIGATE_SLOW_BODIES has no effect without MULTIGATE_SLOW_REQUESTS')
   const { now } = systemClock
   const traces = await openTraces(configuration, { log, registry })
   const slow = most > 0 ? createSlowRequests({ most, now }) : undefined

@@ -66,16 +66,16 @@ function isHttpUrl(text: string): boolean {
 
 /** Counts spans, and warns now and then where they can't be sent. */
 function reportExports(log: Log, registry: Registry): (spans: number, error: Error | undefined) => void {
-  let counter: Counter | undefined
+  const spans = new Counter({
+    name: 'multigate_spans_total',
+    help: 'Spans of traces, by result: exported or failed',
+    labelNames: ['result'],
+    registers: [registry],
+  })
+  for (const result of ['exported', 'failed']) spans.inc({ result }, 0)
   let warned = Number.NEGATIVE_INFINITY
-  return (spans, error) => {
-    counter ??= new Counter({
-      name: 'multigate_spans_total',
-      help: 'Spans of traces, by result: exported or failed',
-      labelNames: ['result'],
-      registers: [registry],
-    })
-    counter.inc({ result: error === undefined ? 'exported' : 'failed' }, spans)
+  return (count, error) => {
+    spans.inc({ result: error === undefined ? 'exported' : 'failed' }, count)
     if (error === undefined || systemClock.now() - warned < warningInterval) return
     warned = systemClock.now()
     log.warn({ reason: error.message }, 'traces could not be sent; requests are not affected')

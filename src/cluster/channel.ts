@@ -63,10 +63,9 @@ export function createChannel(end: ChannelEnd, handlers: Handlers): Channel {
     }
     Promise.resolve()
       .then(() => handler(payload as never, undefined))
-      .then(
-        (value) => post({ kind: answer, id, payload: value }),
-        (error) => post({ kind: refusal, id, payload: String(error) }),
-      )
+      .then((value) => post({ kind: answer, id, payload: value }))
+      // Of the handler, or of an answer that can't be sent.
+      .catch((error) => post({ kind: refusal, id, payload: String(error) }))
   })
   end.once('disconnect', () => {
     for (const { reject } of asked.values()) reject(new Error(gone))

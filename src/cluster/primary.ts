@@ -30,10 +30,9 @@ export async function startPrimary(
   onStop: (closing: Promise<void>) => void,
 ): Promise<Primary> {
   const log = createLogger(configuration)
-  const { MULTIGATE_ADMIN_PORT: adminPort, MULTIGATE_HOST: host, MULTIGATE_ADMIN_HOST } = configuration
+  const { MULTIGATE_ADMIN_PORT: adminPort, MULTIGATE_HOST: host, MULTIGATE_ADMIN_HOST: adminHost } = configuration
   const server = await listenAt(configuration.MULTIGATE_PORT, host, configuration, log)
-  const admin =
-    adminPort === 0 ? undefined : await listenAt(adminPort, MULTIGATE_ADMIN_HOST || host, configuration, log)
+  const admin = adminPort === 0 ? undefined : await listenAt(adminPort, adminHost, configuration, log)
   const scheme = configuration.MULTIGATE_TLS_CERT === '' ? 'http' : 'https'
   const url = urlOf(server, scheme)
   const adminUrl = admin && urlOf(admin, scheme)

@@ -71,6 +71,5 @@ async function runSeveral({ configuration, unknown }: ReadConfiguration, start: 
 /** Warns once at startup, whatever the number of processes. */
 function warn(log: { warn(message: string): void }, configuration: Configuration, unknown: readonly string[]): void {
   for (const name of unknown) log.warn(`${name} is not a setting of multigate; see multigate serve --help`)
-  const open = openToAll(configuration)
-  if (open !== undefined) log.warn(open)
+  for (const open of openToAll(configuration)) log.warn(open)
 }

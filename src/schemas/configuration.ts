@@ -168,8 +168,9 @@ export const Configuration = Type.Object({
       'A port of its own for administration and metrics, which the main port then no longer serves; it asks for no key; 0 turns it off',
   }),
   MULTIGATE_ADMIN_HOST: Type.String({
-    default: '',
-    description: 'Address of the administration port; when empty, that of `MULTIGATE_HOST`',
+    minLength: 1,
+    default: '127.0.0.1',
+    description: 'Address of the administration port; `0.0.0.0` lets other hosts administer, without a key',
   }),
   MULTIGATE_MODEL_KEYS: Type.String({
     default: '',

@@ -25,6 +25,13 @@ export const KeyEntry = Type.Object(
     expires: Type.Optional(Type.String({ maxLength: 40, description: 'ISO 8601 time from which on it opens nothing' })),
     requests_per_second: rate('Requests per second, over all processes of the service; default: no limit'),
     rows_per_second: rate('Rows per second, over all processes of the service; default: no limit'),
+    concurrent_requests: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 1_000_000,
+        description: 'Requests in progress at a time, in each process of the service; default: no limit',
+      }),
+    ),
     queue_share: share(
       "Largest share of a model's queue: of its rows (MULTIGATE_MAX_QUEUE_ROWS), and of the time until a request's deadline; default: 1",
     ),

@@ -15,7 +15,7 @@ t.test('a key is printed once, and recognised by the file', async (t) => {
   const text = readFileSync(file, 'utf8')
   t.notOk(text.includes(key))
   t.match(new Keyring(text).find(key), { id: 'a' })
-  t.match(await describeKeys(file), /^a +predict +ads +— +10 +— +— +never$/m)
+  t.match(await describeKeys(file), /^a +predict +ads +— +10 +— +— +— +never$/m)
   await t.rejects(addKey(file, entry('a')), /has a key a already/)
   await t.rejects(removeKey(file, 'b'), /has no key b/)
   await removeKey(file, 'a')

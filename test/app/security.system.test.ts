@@ -161,7 +161,13 @@ t.test('keys that can not be used, and administration open to all, end the start
 })
 
 t.test('an address that others reach, without keys: it is said once', async (t) => {
-  const { stdout } = await startProcess(t, { MULTIGATE_MODELS: models, MULTIGATE_HOST: '0.0.0.0' })
+  const { stdout } = await startProcess(t, {
+    MULTIGATE_MODELS: models,
+    MULTIGATE_HOST: '0.0.0.0',
+    MULTIGATE_ADMIN_PORT: String(await freePort()),
+    MULTIGATE_ADMIN_HOST: '0.0.0.0',
+  })
+  t.equal(stdout().split('the administration port on 0.0.0.0 can unload models').length, 2)
   t.equal(stdout().split('everyone who reaches 0.0.0.0 can send requests').length, 2)
 })
 
@@ -243,10 +249,16 @@ t.test('a flood of wrong keys is held, and keeps no good request waiting', async
   writeKeys(file, entry('backend'), entry('prometheus', { scopes: ['metrics'] }))
   const { port, stdout } = await startProcess(t, { MULTIGATE_MODELS: models, MULTIGATE_KEYS: file })
   const order: string[] = []
-  const refused = (key: string) => ask(port, '/predict', key, payload()).then(({ status }) => order.push(`${status}`))
+  const connections = new Set<string | null>()
+  const refused = (key: string) =>
+    ask(port, '/predict', key, payload()).then(({ status, headers }) => {
+      connections.add(headers.get('connection'))
+      order.push(`${status}`)
+    })
   await Promise.all(Array.from({ length: 110 }, (_, i) => refused(`wrong-secret-${i}`)))
   t.equal(order.filter((status) => status === '401').length, 110)
   order.length = 0
+  t.ok(connections.has('close'), 'what is pipelined behind a held refusal is not read')
   const held = Promise.all(Array.from({ length: 30 }, () => refused('wrong-secret')))
   const good = await ask(port, '/predict', 'key-backend', payload())
   order.push(`${good.status}`)
@@ -274,6 +286,7 @@ t.test("a key's share of the queue is its own: others are answered while it is u
   writeKeys(
     file,
     entry('limited', { queue_share: 0.01, cache_share: 0.5 }),
+    entry('single', { concurrent_requests: 1 }),
     entry('free'),
     entry('prometheus', { scopes: ['metrics'] }),
   )
@@ -296,9 +309,17 @@ t.test("a key's share of the queue is its own: others are answered while it is u
     code: 'QUEUE_FULL',
     detail: "The key's share of the queue is full: 10 of its rows are waiting",
   })
+  const single = [1, 2].map(() => ask(port, '/predict', 'key-single', rows(1)))
   const other = await ask(port, '/predict', 'key-free', rows(200))
   t.equal(other.status, 200)
   t.equal((await first).status, 200)
+  const answers = await Promise.all(single)
+  t.same(answers.map(({ status }) => status).sort(), [200, 429])
+  t.match(JSON.parse(answers.find(({ status }) => status === 429)!.text), {
+    code: 'RATE_LIMITED',
+    detail: /single has 1 requests in progress/,
+  })
+  t.equal((await ask(port, '/predict', 'key-single', rows(200))).status, 200, 'once it has been answered')
   const metrics = await ask(port, '/metrics', 'key-prometheus')
   t.match(metrics.text, /^multigate_shed_total\{model="ads",version="1",reason="quota"\} 1$/m)
   t.match(metrics.text, /^multigate_resident_bytes\{model="ads",version="1",part="variants"\} [1-9]/m)

@@ -86,7 +86,11 @@ async function read(folder: string, file: string, where: string, longest = Numbe
     return await readFile(path)
   } catch (cause) {
     if (cause instanceof ModelError) throw cause
-    throw new ModelError('INVALID_BUNDLE', `${where}/${file} ${fileProblem(cause)}${hint}`, { cause })
+    throw new ModelError('INVALID_BUNDLE', `${where}/${file} ${fileProblem(cause)}${hint}`, {
+      cause,
+      // A version that is not signed will not be until its folder changes.
+      ...((cause as NodeJS.ErrnoException).code === 'ENOENT' && { transient: false }),
+    })
   }
 }
 

@@ -12,7 +12,7 @@ export function registerAccessMetrics(registry: Registry, keys: () => readonly K
   const registers = [registry]
   const denied = new Counter({
     name: 'multigate_denied_total',
-    help: 'Requests refused for their key: it is missing, unknown or expired, lacks the scope, or has used up its limit',
+    help: 'Requests refused for their key: it is missing, unknown or expired, lacks the scope, or has used up a limit',
     labelNames: ['reason'],
     registers,
   })

@@ -68,5 +68,8 @@ export const openMetricsType = 'application/openmetrics-text; version=1.0.0; cha
 
 /** Whether a client that sent this `Accept` header reads OpenMetrics. */
 export function acceptsOpenMetrics(accept: string | undefined): boolean {
-  return accept?.includes('application/openmetrics-text') ?? false
+  const types = accept?.split(',') ?? []
+  return types.some(
+    (type) => /^\s*application\/openmetrics-text\b/.test(type) && !/;\s*q=0(?:\.0*)?\s*(?:;|$)/.test(type),
+  )
 }

@@ -1,64 +1,102 @@
 import { createHmac, randomBytes } from 'node:crypto'
-import type { Manifest } from '../../schemas/manifest.ts'
+import type { Features } from '../../schemas/features.ts'
 
 /** Bodies above this size are not kept, bytes. */
 const largestBody = 65_536
 
+/** Bodies with deeper arrays and objects are not kept: what writes them out later may use the stack. */
+const deepest = 32
+
 /** Of this process: equal values have equal hashes until it ends, and none can be looked up in a table. */
 const secret = randomBytes(32)
 
-/** Properties whose lists hold no values of fields. */
-const plain = new Set(['tasks', 'shape'])
+/** Properties of a body, of a candidate and of a tensor that hold no values of fields. */
+const envelope = ['model', 'version', 'label', 'tasks', 'options', 'signature_name']
+const ofCandidate = ['id', 'bid']
+const ofTensor = ['name', 'shape', 'datatype']
 
-/** Properties that hold encoded values of several fields. */
-const encoded = new Set(['sparse', 'dense', 'b64'])
+/** What is known of a request when its body is to be kept. */
+export interface KeptRequest {
+  /** Undefined where it named no model that is served. */
+  features: Features | undefined
+  /** It was valid: each of its values is in the place of a field. */
+  valid: boolean
+}
 
 /**
  * A request's body as it may be kept: fields that the manifest marks `log: drop` are missing, of those marked `log: hash` there
- * are hashes. Where a field is marked, values without a field's name are missing too, such as tensors of several fields.
+ * are hashes. Where a field is marked, only bodies of valid requests are kept, and of them what is known to be no value of a
+ * marked field: tensors of several fields are missing too.
  *
- * Undefined for a body that is empty, too large, or not JSON.
+ * Undefined for a body that is not to be kept, too large, too deep, or not JSON.
  */
-export function redactBody(bytes: Buffer, manifest: Pick<Manifest, 'features'> | undefined): unknown {
-  // Without a model nothing is known of its fields.
-  if (manifest === undefined || bytes.length === 0 || bytes.length > largestBody) return undefined
+export function redactBody(bytes: Buffer, { features, valid }: KeptRequest): unknown {
+  if (features === undefined || bytes.length === 0 || bytes.length > largestBody) return undefined
   let body: unknown
   try {
     body = JSON.parse(bytes.toString())
   } catch {
     return undefined
   }
-  const marks = new Map(manifest.features.flatMap(({ name, log }) => (log === undefined ? [] : [[name, log] as const])))
-  if (marks.size === 0) return body
-  const fields = new Set(manifest.features.map(({ name }) => name))
-  return redact(body)
+  if (isDeep(body)) return undefined
+  if (features.every(({ log }) => log === undefined)) return body
+  return valid && isObject(body) ? redact(body, new Map(features.map(({ name, log }) => [name, log]))) : undefined
+}
 
-  function redact(value: unknown): unknown {
-    if (Array.isArray(value)) return value.filter((item) => typeof item === 'object').map(redact)
-    if (!isObject(value)) return value
-    // A tensor of the Open Inference Protocol: of one field, or of several.
-    if (typeof value.name === 'string' && 'data' in value) {
-      const { data, ...rest } = value
-      const kept = fields.has(value.name) ? keep(value.name, data) : undefined
-      return kept === undefined ? rest : { ...rest, data: kept }
-    }
-    const entries = Object.entries(value).map(([name, inner]) => [name, keep(name, inner)] as const)
-    return Object.fromEntries(entries.filter(([, kept]) => kept !== undefined))
-  }
+type Marks = ReadonlyMap<string, 'hash' | 'drop' | undefined>
 
-  function keep(name: string, value: unknown): unknown {
+function redact(body: Record<string, unknown>, marks: Marks): Record<string, unknown> {
+  const { context, candidates, instances, inputs } = body
+  const kept = pick(body, envelope)
+  if (isObject(context)) kept.context = redactFields(context, marks)
+  // Rows, or columns.
+  if (Array.isArray(candidates)) kept.candidates = candidates.map((row) => redactCandidate(row, marks))
+  else if (isObject(candidates)) kept.candidates = redactCandidate(candidates, marks)
+  if (Array.isArray(instances))
+    kept.instances = instances.filter(isObject).map((instance) => redactFields(instance, marks))
+  if (isObject(inputs)) kept.inputs = redactFields(inputs, marks)
+  else if (Array.isArray(inputs)) kept.inputs = inputs.filter(isObject).map((tensor) => redactTensor(tensor, marks))
+  return kept
+}
+
+function redactCandidate(row: unknown, marks: Marks): Record<string, unknown> {
+  return isObject(row) ? { ...pick(row, ofCandidate), ...redactFields(row, marks) } : {}
+}
+
+/** A tensor of the Open Inference Protocol: its values only if they are one field's. */
+function redactTensor(tensor: Record<string, unknown>, marks: Marks): Record<string, unknown> {
+  const { name, data } = tensor
+  const values = typeof name === 'string' ? redactFields({ [name]: data }, marks)[name] : undefined
+  return { ...pick(tensor, ofTensor), ...(values !== undefined && { data: values }) }
+}
+
+function redactFields(values: Record<string, unknown>, marks: Marks): Record<string, unknown> {
+  const entries = Object.entries(values).flatMap(([name, value]) => {
     const mark = marks.get(name)
-    if (mark === 'drop') return undefined
-    if (mark === 'hash') return hashed(value)
-    if (fields.has(name) || plain.has(name)) return value
-    return encoded.has(name) ? undefined : redact(value)
-  }
+    if (!marks.has(name) || mark === 'drop') return []
+    return [[name, mark === 'hash' ? hashed(value) : value] as const]
+  })
+  return Object.fromEntries(entries)
 }
 
 function hashed(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(hashed)
-  if (value === null) return null
+  if (value === null || value === undefined) return value
   return createHmac('sha256', secret).update(JSON.stringify(value)).digest('hex').slice(0, 16)
+}
+
+function pick(values: Record<string, unknown>, names: readonly string[]): Record<string, unknown> {
+  return Object.fromEntries(names.filter((name) => Object.hasOwn(values, name)).map((name) => [name, values[name]]))
+}
+
+/** Level by level, without recursion. */
+function isDeep(value: unknown): boolean {
+  let level = [value]
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > deepest) return true
+    level = level.flatMap((item) => (typeof item === 'object' && item !== null ? Object.values(item) : []))
+  }
+  return false
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -81,7 +81,8 @@ export function createRequestTimeline({
     const { arrived, model, rows, tasks } = entry
     const record: RequestRecord = {
       method: request.method,
-      url: request.url,
+      // A query may hold values of fields by mistake.
+      url: request.url.split('?', 1)[0]!,
       status,
       model: model?.manifest.name,
       version: model?.manifest.version,
@@ -93,7 +94,9 @@ export function createRequestTimeline({
     if (logged) request.log.info(record, 'request')
     slow?.add(
       { request_id: request.id, ended: new Date().toISOString(), ...record },
-      bodies ? () => redactBody(bytesOf(request), model?.manifest) : undefined,
+      bodies
+        ? () => redactBody(bytesOf(request), { features: model?.manifest.features, valid: entry.encoded !== undefined })
+        : undefined,
     )
   }
 

@@ -1,7 +1,7 @@
 import type { Scope } from '../../schemas/keys.ts'
 
-/** Parts of the interface that can be open to all while others need a key. */
-export type Area = 'probes' | 'docs' | Scope
+/** Parts of the interface that can be open to all while others need a key; `unknown`: paths that nothing answers. */
+export type Area = 'probes' | 'docs' | 'unknown' | Scope
 
 /** Areas that can be open to all; administration never is. */
 export const openAreas: readonly Area[] = ['probes', 'docs', 'metrics', 'predict']
@@ -14,7 +14,8 @@ const areas: [RegExp, Area][] = [
   [/^\/(?:v2\/repository|debug)\//, 'admin'],
 ]
 
-/** The area of a route, or of a path that no route answers. */
-export function areaOf(path: string): Area {
+/** The area of a route; undefined: that no route answers. */
+export function areaOf(path: string | undefined): Area {
+  if (path === undefined) return 'unknown'
   return areas.find(([pattern]) => pattern.test(path))?.[1] ?? 'predict'
 }

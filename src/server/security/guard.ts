@@ -17,7 +17,7 @@ export interface Denial {
   retryAfterSeconds?: number
 }
 
-export const denialReasons = ['missing', 'unknown', 'expired', 'scope', 'rate'] as const
+export const denialReasons = ['missing', 'unknown', 'expired', 'scope', 'rate', 'concurrency'] as const
 export type DenialReason = (typeof denialReasons)[number]
 
 export interface GuardOptions {
@@ -59,7 +59,10 @@ export class Guard {
     this.limits.keep(keyring.keys)
   }
 
-  /** The key of a request to an area; undefined where the area is open to all, or why the request is refused. */
+  /**
+   * The key of a request to an area; undefined where the area is open to all, or why the request is refused. Where the key
+   * limits requests in progress, `limits.end` has to be called when the request has ended.
+   */
   enter(headers: IncomingHttpHeaders, area: Area): Key | Denial | undefined {
     if (this.#open.has(area)) return undefined
     const presented = presentedKey(headers)
@@ -75,8 +78,13 @@ export class Guard {
         reason: 'scope',
         detail: `The key ${key.id} lacks the scope ${scope}`,
       })
+    if (!this.limits.begin(key)) {
+      const detail = `The key ${key.id} has ${key.concurrentRequests} requests in progress, as many as it may`
+      return this.#deny(key.id, { code: 'RATE_LIMITED', reason: 'concurrency', detail, retryAfterSeconds: 1 })
+    }
     const wait = this.limits.request(key)
     if (wait === 0) return key
+    this.limits.end(key)
     const detail = `The key ${key.id} has used up its limit; the next request can be taken in ${wait.toFixed(3)} s`
     return this.#deny(key.id, { code: 'RATE_LIMITED', reason: 'rate', detail, retryAfterSeconds: wait })
   }
@@ -93,7 +101,7 @@ export class Guard {
 
 /** Any key opens what has no scope. */
 function scopeOf(area: Area): Scope | undefined {
-  return area === 'probes' || area === 'docs' ? undefined : area
+  return area === 'probes' || area === 'docs' || area === 'unknown' ? undefined : area
 }
 
 /** What the client presents as its key; undefined where it presents none. */

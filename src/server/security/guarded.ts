@@ -26,7 +26,7 @@ export const guarded = fastifyPlugin(
   async (app: FastifyInstance, { guard, onDenied }: { guard: Guard; onDenied(reason: DenialReason): void }) => {
     app.decorateRequest(presented, undefined)
     app.addHook('onRequest', (request, reply, done) => {
-      const entered = guard.enter(request.headers, areaOf(request.routeOptions.url?.slice(app.prefix.length) ?? ''))
+      const entered = guard.enter(request.headers, areaOf(request.routeOptions.url?.slice(app.prefix.length)))
       if (entered !== undefined && 'code' in entered) {
         onDenied(entered.reason)
         if (entered.delayMs === 0) deny(entered, request, reply)
@@ -34,12 +34,15 @@ export const guarded = fastifyPlugin(
         return
       }
       request[presented] = entered
+      if (entered?.concurrentRequests !== undefined) reply.raw.once('close', () => guard.limits.end(entered))
       done()
     })
   },
 )
 
 function denyLater(denial: Denial, request: FastifyRequest, reply: FastifyReply): void {
+  // Requests that are pipelined behind it would be held at the same time.
+  reply.header('connection', 'close')
   const timer = setTimeout(() => deny(denial, request, reply), denial.delayMs)
   reply.raw.once('close', () => clearTimeout(timer))
 }

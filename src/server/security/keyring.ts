@@ -15,6 +15,8 @@ export interface Key {
   expires: number
   requestsPerSecond: number | undefined
   rowsPerSecond: number | undefined
+  /** Requests in progress at a time. */
+  concurrentRequests: number | undefined
   /** What its requests may hold of a model's queue and candidate cache. */
   tenant: Tenant
 }
@@ -41,7 +43,7 @@ export class Keyring {
   /** Throws an Error that says what is wrong with the text of a file of keys. */
   constructor(text: string) {
     const keys: Key[] = []
-    for (const { id, sha256, scopes, models, expires, requests_per_second, rows_per_second, ...shares } of parse(
+    for (const { id, sha256, scopes, models, expires, requests_per_second, rows_per_second, ...others } of parse(
       text,
     )) {
       const digest = Buffer.from(sha256, 'hex')
@@ -52,7 +54,8 @@ export class Keyring {
         expires: expires === undefined ? Number.POSITIVE_INFINITY : Date.parse(expires),
         requestsPerSecond: requests_per_second,
         rowsPerSecond: rows_per_second,
-        tenant: { id, queueShare: shares.queue_share ?? 1, cacheShare: shares.cache_share ?? 1 },
+        concurrentRequests: others.concurrent_requests,
+        tenant: { id, queueShare: others.queue_share ?? 1, cacheShare: others.cache_share ?? 1 },
       }
       const start = digest.readUInt32LE()
       const entries = this.#entries.get(start)

@@ -53,6 +53,8 @@ export class RateLimits {
   readonly #now: () => number
   readonly #buckets = new Map<string, Buckets>()
   #unreported = new Map<string, Usage>()
+  /** Requests in progress in this process, of keys that limit them. */
+  readonly #inProgress = new Map<string, number>()
 
   /** `now`: ms, monotonic. */
   constructor(now: () => number) {
@@ -69,6 +71,21 @@ export class RateLimits {
     buckets.requests?.take(1, now)
     this.#report(key.id, 1, 0)
     return 0
+  }
+
+  /** Begins a request, which `end` ends; false, and begins none, where the key has as many in progress as it may. */
+  begin({ id, concurrentRequests }: Key): boolean {
+    if (concurrentRequests === undefined) return true
+    const inProgress = this.#inProgress.get(id) ?? 0
+    if (inProgress >= concurrentRequests) return false
+    this.#inProgress.set(id, inProgress + 1)
+    return true
+  }
+
+  end({ id }: Key): void {
+    const inProgress = this.#inProgress.get(id) ?? 0
+    if (inProgress > 1) this.#inProgress.set(id, inProgress - 1)
+    else this.#inProgress.delete(id)
   }
 
   /** Takes the rows of a request. */

@@ -11,8 +11,8 @@ const field = (name: string, log?: 'hash' | 'drop') => ({
   ...(log && { log }),
 })
 const features: Features = [field('user', 'hash'), field('income', 'drop'), field('price')]
-const redacted = (body: unknown, marked: Features = features) =>
-  redactBody(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), { features: marked }) as any
+const redacted = (body: unknown, marked: Features | undefined = features, valid = true) =>
+  redactBody(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), { features: marked, valid }) as any
 
 /** None of the secret values, wherever they stood. */
 const hides = (value: unknown) => !/u-17|4711/.test(JSON.stringify(value))
@@ -75,11 +75,43 @@ t.test('other protocols, and values without the names of fields', async (t) => {
     t.ok(hides(body), JSON.stringify(body))
 })
 
+t.test('what has no place for a value of a field is left out, wherever a client puts it', async (t) => {
+  const secret = 'u-17'
+  for (const body of [
+    { inputs: [{ name: 'price', shape: [1], datatype: 'FP32', data: [1], user: secret, parameters: { x: secret } }] },
+    { id: secret, inputs: [], outputs: [{ name: 'ctr', parameters: { x: secret } }] },
+    { candidates: [{ price: 1, name: 'x', data: 1, user: secret }] },
+    { context: { User: secret } },
+    { context: { other: { user: secret } } },
+    { context: secret, candidates: secret, instances: secret, inputs: secret },
+  ])
+    t.ok(hides(redacted(body)), JSON.stringify(body))
+  const named = [...features, field('context'), field('inputs')]
+  t.ok(hides(redacted({ context: { user: secret, context: 1 }, inputs: { income: [4711] } }, named)))
+  t.equal(
+    redacted({ context: { price: secret } }, features, false),
+    undefined,
+    'an invalid request may put it anywhere',
+  )
+})
+
+t.test('deep bodies are not kept, and harm nothing', async (t) => {
+  const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`
+  for (const body of [`{"context":{"user":${deep}}}`, `{"context":{"x":${deep}}}`, deep]) {
+    t.equal(redacted(body), undefined)
+    t.equal(redacted(body, [field('user')]), undefined)
+  }
+})
+
 t.test('without marks a body is kept whole; what is no body is not kept', async (t) => {
   const body = { context: { user: 'u-17' }, dense: [[1]] }
   t.same(redacted(body, [field('user')]), body)
   t.equal(redacted('{"context":', []), undefined)
   t.equal(redacted('', []), undefined)
   t.equal(redacted(`"${'x'.repeat(70_000)}"`, []), undefined)
-  t.equal(redactBody(Buffer.from('{"user": "u-17"}'), undefined), undefined, 'nothing is known of the fields')
+  t.equal(
+    redactBody(Buffer.from('{"user": "u-17"}'), { features: undefined, valid: true }),
+    undefined,
+    'nothing is known of the fields',
+  )
 })

@@ -80,7 +80,7 @@ t.test('every protocol is logged, and what is refused too', async (t) => {
       ['/v1/models/ads:predict', 200, 'ads', 1],
       ['/v2/models/ads/infer', 400, undefined, undefined],
       ['/models', 200, undefined, undefined],
-      ['/nothing?here', 404, undefined, undefined],
+      ['/nothing', 404, undefined, undefined],
       ['/%zz', 400, undefined, undefined],
     ],
   )

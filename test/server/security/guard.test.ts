@@ -40,6 +40,8 @@ t.test('what opens what', async (t) => {
   t.match(enter('k2', 'metrics'), { id: 'scrapes' })
   t.match(enter('k2', 'predict'), { code: 'FORBIDDEN' })
   t.match(enter('k3', 'admin'), { id: 'rules' })
+  t.match(enter('k2', 'unknown'), { id: 'scrapes' }, 'any key gets the 404 of an unknown path')
+  t.match(enter(undefined, 'unknown'), { reason: 'missing' })
   t.match(start([]).enter('k2', 'docs'), { id: 'scrapes' }, 'any key opens the documentation')
 })
 

@@ -8,6 +8,7 @@ const key = (requestsPerSecond?: number, rowsPerSecond?: number, id = 'a'): Key 
   scopes: new Set(),
   models: undefined,
   expires: Number.POSITIVE_INFINITY,
+  concurrentRequests: undefined,
   tenant: { id, queueShare: 1, cacheShare: 1 },
   requestsPerSecond,
   rowsPerSecond,
@@ -101,4 +102,16 @@ t.test('processes that tell each other keep to the limit together', async (t) =>
   // Ten seconds, and what they may use before they hear of each other.
   t.ok(taken <= 10 * 50 + 3 * 50, String(taken))
   t.ok(taken >= 10 * 50 - 50, String(taken))
+})
+
+t.test('requests in progress are limited by key, and each that ends makes room for one', async (t) => {
+  const limits = new RateLimits(() => 0)
+  const two = { ...key(), concurrentRequests: 2 }
+  t.same([limits.begin(two), limits.begin(two), limits.begin(two)], [true, true, false])
+  limits.end(two)
+  t.same([limits.begin(two), limits.begin(two)], [true, false])
+  t.equal(limits.begin({ ...two, id: 'b' }), true, 'another key has its own')
+  t.equal(limits.begin(key()), true, 'no limit')
+  for (let i = 0; i < 5; i++) limits.end(two)
+  t.same([limits.begin(two), limits.begin(two), limits.begin(two)], [true, true, false])
 })

@@ -9,7 +9,6 @@ import { holdContinue } from '../server/body/expect-continue.ts'
 import type { Metrics } from '../server/metrics/metrics.ts'
 import { surviveAcceptErrors } from '../server/overload/accept-errors.ts'
 import { type ConnectionSource, listenOn } from '../server/overload/connections.ts'
-import { ignoreClosed } from '../server/overload/pipelining.ts'
 import type { Access } from '../server/request/access.ts'
 import type { RequestTimeline } from '../server/request/request-timeline.ts'
 import type { Siblings } from '../server/request/siblings.ts'
@@ -177,7 +176,6 @@ function createHttpServer(configuration: Configuration, { log, timeline, tls, me
   tls?.follow(server)
   server.maxConnections = configuration.MULTIGATE_MAX_CONNECTIONS
   holdContinue(server)
-  ignoreClosed(server)
   surviveAcceptErrors(server, log, systemClock.now)
   server.on('drop', () => metrics.connectionRefused())
   return fastify

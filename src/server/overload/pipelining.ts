@@ -1,7 +1,8 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
+import { ignoreRest } from './ignore-rest.ts'
 
 /** Pipelined requests of one connection that are under way: read, computed, or answered and not yet taken by the client. */
 const mostUnderWay = 16
@@ -14,15 +15,6 @@ interface Pipeline {
   underWay: Set<ServerResponse>
   /** Each goes on with a request. */
   waiting: (() => void)[]
-}
-
-/**
- * Has a server ignore what Node still reads of a connection that has been closed: a piece of 64 KiB may hold thousands of requests.
- */
-export function ignoreClosed(server: Server): void {
-  const emit = server.emit.bind(server) as (event: string | symbol, ...args: unknown[]) => boolean
-  server.emit = (event: string | symbol, ...args: unknown[]) =>
-    event === 'request' && (args[0] as IncomingMessage).socket.destroyed ? true : emit(event, ...args)
 }
 
 /**
@@ -70,6 +62,7 @@ export const pipelining = fastifyPlugin(async (app: FastifyInstance) => {
     const { socket } = request.raw
     const pipeline = pipelineOf(socket)
     if (socket.destroyed || pipeline.waiting.length >= mostWaiting) {
+      ignoreRest(socket)
       socket.destroy()
       reply.hijack()
     } else if (pipeline.underWay.size < mostUnderWay) {

@@ -3,6 +3,7 @@ import fastifyPlugin from 'fastify-plugin'
 import { closeUnlessSmall } from '../errors/close-unless-small.ts'
 import { sendProblem } from '../errors/error-handler.ts'
 import { problemDetails } from '../errors/problem-details.ts'
+import { ignoreRest } from '../overload/ignore-rest.ts'
 import { areaOf } from './areas.ts'
 import type { Denial, DenialReason, Guard } from './guard.ts'
 import type { Key } from './keyring.ts'
@@ -42,6 +43,7 @@ export const guarded = fastifyPlugin(
 
 function denyLater(denial: Denial, request: FastifyRequest, reply: FastifyReply): void {
   // Requests that are pipelined behind it would be held at the same time.
+  ignoreRest(request.raw.socket)
   reply.header('connection', 'close')
   const timer = setTimeout(() => deny(denial, request, reply), denial.delayMs)
   reply.raw.once('close', () => clearTimeout(timer))

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 
-/** Node's parser of a connection, as far as it is used here; no documented interface. */
+/** Node's parser of a connection, the part that is used here; no documented interface. */
 interface Parser {
   /** Receives each request once its headers are there; 0: its body follows as usual. */
   onIncoming(): number

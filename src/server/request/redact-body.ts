@@ -15,7 +15,7 @@ const envelope = ['model', 'version', 'label', 'tasks', 'options', 'signature_na
 const ofCandidate = ['id', 'bid']
 const ofTensor = ['name', 'shape', 'datatype']
 
-/** What is known of a request when its body is to be kept. */
+/** A request whose body is to be kept. */
 export interface KeptRequest {
   /** Undefined where it named no model that is served. */
   features: Features | undefined

@@ -7,8 +7,16 @@ export const cors = fastifyPlugin(async (app: FastifyInstance, { origins }: { or
   await app.register(fastifyCors, {
     origin: [...origins],
     methods: ['GET', 'POST'],
-    allowedHeaders: ['authorization', 'content-type', 'x-api-key', 'x-deadline-ms', 'x-request-id'],
-    exposedHeaders: ['retry-after', 'x-request-id'],
+    allowedHeaders: [
+      'authorization',
+      'content-type',
+      'x-api-key',
+      'x-deadline-ms',
+      'x-request-id',
+      'traceparent',
+      'tracestate',
+    ],
+    exposedHeaders: ['retry-after', 'x-request-id', 'traceresponse'],
     maxAge: 600,
   })
 })

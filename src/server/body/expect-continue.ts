@@ -11,7 +11,7 @@ export function holdContinue(server: Server): void {
     response.shouldKeepAlive = false
     server.emit('request', request, response)
   })
-  // Another expectation is ignored: Node would answer it with a status of its own.
+  // Another expectation is refused like any other fault: Node's own answer would know of no key, and count nowhere.
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
     server.emit('request', request, response)
   })

@@ -1,11 +1,12 @@
+import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { ModelError } from '../../model/base/errors.ts'
 
-/** Refuses requests that Node's parser accepts, but no server should answer (RFC 9112, sections 3.2 and 6.1). */
+/** Refuses requests that Node's parser accepts, but no server should answer (RFC 9112, sections 3.2 and 6.1), and expectations that it can't meet. */
 export const strictHttp = fastifyPlugin(async (app: FastifyInstance) => {
   app.addHook('onRequest', (request, reply, done) => {
-    const message = fault(request.raw.rawHeaders, request.headers['transfer-encoding'])
+    const message = fault(request.raw)
     if (message === undefined) {
       done()
       return
@@ -15,9 +16,12 @@ export const strictHttp = fastifyPlugin(async (app: FastifyInstance) => {
   })
 })
 
-function fault(rawHeaders: readonly string[], transferEncoding: string | undefined): string | undefined {
+function fault({ rawHeaders, headers }: IncomingMessage): string | undefined {
+  const { 'transfer-encoding': transferEncoding, expect } = headers
   if (transferEncoding !== undefined && transferEncoding.trim().toLowerCase() !== 'chunked')
     return 'The only supported Transfer-Encoding is chunked; Content-Encoding announces a compressed body'
+  if (expect !== undefined && expect.toLowerCase() !== '100-continue')
+    return 'The only supported Expect is 100-continue'
   let hosts = 0
   let authorizations = 0
   for (let i = 0; i < rawHeaders.length; i += 2) {

@@ -22,12 +22,18 @@ const started = performance.now()
 const seconds = () => ((performance.now() - started) / 1000).toFixed(0).padStart(3)
 const log = (line: string) => console.error(`${seconds()} s  ${line}`)
 
+/** Measurements that print a page of their own. */
+const measurements: Record<string, () => Promise<typeof import('./stalls.ts').measureStalls>> = {
+  stalls: async () => (await import('./stalls.ts')).measureStalls,
+  swaps: async () => (await import('./swaps.ts')).measureSwaps,
+  tenants: async () => (await import('./tenants.ts')).measureTenants,
+}
+
 try {
   const [command, ...rest] = process.argv.slice(2)
   if (command === 'competitors') await compareWithCompetitors(rest)
-  else if (command === 'stalls') await tellStalls(rest)
-  else if (command === 'swaps') await tellSwaps(rest)
-  else if (command === 'tenants') await tellTenants(rest)
+  else if (command !== undefined && Object.hasOwn(measurements, command))
+    await (await measurements[command]!())(rest, await describeMachine(new Date()), log)
   else await measure(process.argv.slice(2))
   process.exit(0)
 } catch (error) {
@@ -53,21 +59,6 @@ async function compareWithCompetitors(argv: string[]): Promise<void> {
   const failed = measured.cells.flatMap(({ server, closed }) => closed.map(({ errors }) => ({ server, errors })))
   const ours = failed.find(({ server, errors }) => server === 'multigate' && errors > 0)
   if (ours) throw new Error(`${ours.errors} requests of a closed loop failed, see above`)
-}
-
-async function tellStalls(argv: string[]): Promise<void> {
-  const { measureStalls } = await import('./stalls.ts')
-  await measureStalls(argv, await describeMachine(new Date()), log)
-}
-
-async function tellSwaps(argv: string[]): Promise<void> {
-  const { measureSwaps } = await import('./swaps.ts')
-  await measureSwaps(argv, await describeMachine(new Date()), log)
-}
-
-async function tellTenants(argv: string[]): Promise<void> {
-  const { measureTenants } = await import('./tenants.ts')
-  await measureTenants(argv, await describeMachine(new Date()), log)
 }
 
 async function readReport(file: string): Promise<ComparisonReport> {

@@ -1,5 +1,5 @@
 // Measures what one tenant's flood does to another: p99 of the second while the first keeps to its limit, and while it floods.
-//   npm run loadtest -- tenants [--model ads-funnel] [--seconds 5] [--rounds 5] [--out loadtest/results/tenants.md]
+//   npm run loadtest -- tenants [--models models] [--seconds 6] [--rounds 5] [--out loadtest/results/tenants.md]
 
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -14,6 +14,7 @@ import { median } from '../src/model/base/median.ts'
 import { startServing } from './children.ts'
 import type { Machine } from './machine.ts'
 import { table } from './markdown.ts'
+import { quantiles } from './quantile.ts'
 
 /** Requests per second of the tenant that is measured. */
 const ownRate = 100
@@ -148,9 +149,9 @@ async function measure(url: string, phase: Phase, seconds: number, row: Row): Pr
   await new Promise((resolve) => setTimeout(resolve, 1000))
   const answers = await askEvenly(url, ownRate, seconds - 2)
   const times = answers.filter(({ status }) => status === 200).map(({ ms }) => ms)
-  times.sort((a, b) => a - b)
-  row.p50.push(times[Math.floor(times.length * 0.5)] ?? Number.NaN)
-  row.p99.push(times[Math.floor(times.length * 0.99)] ?? Number.NaN)
+  const { p50, p99 } = quantiles(times)
+  row.p50.push(p50)
+  row.p99.push(p99)
   row.sent += answers.length
   row.failed += answers.length - times.length
   for (const [status, n] of Object.entries(await flooding)) row.other[status] = (row.other[status] ?? 0) + n

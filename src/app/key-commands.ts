@@ -19,6 +19,12 @@ interface CreateOptions {
 }
 
 const scopes = ['predict', 'metrics', 'admin']
+const parseRate = numbers('a number of at least 0.001', (rate) => rate >= 0.001 && rate <= 1e9)
+const parseShare = numbers('a number from 0.001 to 1', (share) => share >= 0.001 && share <= 1)
+const parseCount = numbers(
+  'a whole number of at least 1',
+  (count) => Number.isInteger(count) && count >= 1 && count <= 1_000_000,
+)
 const fileOption = () => new Option('--file <file>', 'file of keys').env('MULTIGATE_KEYS').default('keys.json')
 
 /** `multigate keys` */
@@ -109,20 +115,11 @@ function parseExpiry(value: string): string {
   return new Date(time).toISOString()
 }
 
-function parseRate(value: string): number {
-  const rate = Number(value)
-  if (value.trim() !== '' && rate >= 0.001 && rate <= 1e9) return rate
-  throw new InvalidArgumentError('must be a number of at least 0.001.')
-}
-
-function parseShare(value: string): number {
-  const share = Number(value)
-  if (value.trim() !== '' && share >= 0.001 && share <= 1) return share
-  throw new InvalidArgumentError('must be a number from 0.001 to 1.')
-}
-
-function parseCount(value: string): number {
-  const count = Number(value)
-  if (Number.isInteger(count) && count >= 1 && count <= 1_000_000) return count
-  throw new InvalidArgumentError('must be a whole number of at least 1.')
+/** A parser of numbers; `what`: those that it takes. */
+function numbers(what: string, takes: (value: number) => boolean): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (text.trim() !== '' && takes(value)) return value
+    throw new InvalidArgumentError(`must be ${what}.`)
+  }
 }

@@ -23,12 +23,7 @@ export const optionalPackages: Record<string, string[]> = {
   '@tensorflow/tfjs-backend-cpu': ['@tensorflow/tfjs-backend-cpu@4'],
   '@tensorflow/tfjs-node': ['@tensorflow/tfjs-node@4'],
   h5wasm: ['h5wasm@0.10'],
-  '@opentelemetry/api': openTelemetry,
-  '@opentelemetry/core': openTelemetry,
-  '@opentelemetry/resources': openTelemetry,
-  '@opentelemetry/sdk-trace': openTelemetry,
-  '@opentelemetry/exporter-trace-otlp-proto': openTelemetry,
-  '@opentelemetry/exporter-trace-otlp-grpc': openTelemetry,
+  ...Object.fromEntries(openTelemetry.map((wanted) => [wanted.slice(0, wanted.lastIndexOf('@')), openTelemetry])),
 }
 
 /** The missing optional package and how to install it, if that is why an import failed. */

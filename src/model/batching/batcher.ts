@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.ts'
 import { ModelError } from '../base/errors.ts'
-import { countRows, distribute, endCall, wantedOutputs } from './call-outputs.ts'
+import { countRows, distribute, wantedOutputs } from './call-outputs.ts'
 import type { BatchCall, BatcherOptions, BatcherStats, BatchRequest, ReleaseReason, Submission } from './contract.ts'
 import { createExpiryTimer, type ExpiryTimer } from './expiry-timer.ts'
 import { FairQueue } from './fair-queue.ts'
@@ -15,11 +15,11 @@ import { concatenate } from './tensors.ts'
  *
  * The limit of a batch is in rows, not requests. An idle engine never waits (but see `maxDelayMs`); while all engines are
  * busy, requests queue. Once a larger batch would hardly be cheaper per row, the next call is handed to a busy engine ahead
- * of time (see FairShare). Tenants take turns, and of a
- * tenant the earliest deadline goes first. A request stays in one call unless it exceeds the batch limit
- * or is faster on several idle slots; then it is split, and its outputs are put together again. A request that finds the
- * queue full, or that recent call times say cannot meet its deadline, is rejected immediately. Expired and cancelled
- * requests are not computed. When a call throws, its requests are retried one by one, so that only the cause fails.
+ * of time (see FairShare). Tenants take turns, and of a tenant the earliest deadline goes first. A request stays in one call
+ * unless it exceeds the batch limit or is faster on several idle slots; then it is split, and its outputs are put together
+ * again. A request that finds the queue full, or that recent call times say cannot meet its deadline, is rejected
+ * immediately. Expired and cancelled requests are not computed. When a call throws, its requests are retried one by one, so
+ * that only the cause fails.
  *
  * `close()` drains: it refuses new requests and resolves when all others are settled and no engine is busy.
  * `destroy(error)` rejects all requests. Both are idempotent.
@@ -234,12 +234,11 @@ export class Batcher {
       const seconds = this.#forecast.took(call)
       this.#forecast.observe(rows, slices.length, seconds)
       observer?.computed?.(rows, seconds, slices.length)
-      endCall(seen, this.#clock.now())
       distribute(slices, outputs, (job, all) => this.#settle(job, { outputs: all }))
     } catch (error) {
       finished = this.#handleFailure(slices, error)
     } finally {
-      endCall(seen, this.#clock.now())
+      for (const onEnd of seen.onEnd) onEnd(this.#clock.now())
       for (const { job } of finished) job.finishSlice()
       this.#forecast.end(call)
       this.#slots.release(this.#forecast.took(call))

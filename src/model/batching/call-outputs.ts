@@ -1,5 +1,4 @@
 import type { Outputs } from '../contracts/engine.ts'
-import type { BatchCall } from './contract.ts'
 import type { Job, JobSlice } from './job.ts'
 import { slice } from './tensors.ts'
 
@@ -38,9 +37,4 @@ export function distribute(
 
 export function countRows(slices: readonly JobSlice[]): number {
   return slices.reduce((sum, { count }) => sum + count, 0)
-}
-
-/** Says once that a call is over. */
-export function endCall(call: BatchCall, at: number): void {
-  for (const onEnd of call.onEnd.splice(0)) onEnd(at)
 }

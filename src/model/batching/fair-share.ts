@@ -73,8 +73,9 @@ export class FairShare {
   predictedWait(tenant?: string): number {
     let least = Number.POSITIVE_INFINITY
     for (const model of this.#models) {
-      const isActive = model.work.backlog() > 0 || this.#starts - model.lastStart < activeStarts
-      if (isActive) least = Math.min(least, this.#predictedWait(model, model.work.backlog(tenant)))
+      const backlog = model.work.backlog(tenant)
+      const isActive = backlog > 0 || this.#starts - model.lastStart < activeStarts
+      if (isActive) least = Math.min(least, this.#predictedWait(model, backlog))
     }
     return Number.isFinite(least) ? least : 0
   }

@@ -32,7 +32,7 @@ export interface ServerContext {
   access?: Access | undefined
   /** Whether models may be loaded and unloaded on demand. */
   admin: boolean
-  /** Undefined where requests are not logged. */
+  /** Undefined where requests are neither logged, kept nor traced. */
   timeline?: RequestTimeline | undefined
   /** Undefined where the slowest requests are not kept. */
   slow?: SlowRequests | undefined

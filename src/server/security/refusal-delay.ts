@@ -7,8 +7,8 @@ const shortest = 150
 const longest = 450
 
 /**
- * Slows down who asks again and again what is refused: a refusal is cheap, and thousands a second would still keep the event
- * loop from those who are welcome. A client that waits for its answers then floods no faster than its connections allow.
+ * Slows down clients whose requests are refused again and again: a refusal is cheap, and thousands a second would still keep
+ * the event loop from other clients. A client that waits for its answers then floods no faster than its connections allow.
  */
 export class RefusalDelay {
   readonly #now: () => number

@@ -210,7 +210,7 @@ t.test('a receiver that hangs, refuses or dies harms no request', needsReceiver,
   t.match(lines().at(-1), { msg: 'stopped' })
 })
 
-t.test('wrong settings are told at start', async (t) => {
+t.test('wrong settings are reported at startup', async (t) => {
   const { run } = await import('../../support/process.ts')
   const server = run(t, {
     MULTIGATE_MODELS: models,

@@ -64,7 +64,8 @@ export class Guard {
    * limits requests in progress, `limits.end` has to be called when the request has ended.
    */
   enter(headers: IncomingHttpHeaders, area: Area): Key | Denial | undefined {
-    if (this.#open.has(area)) return undefined
+    // Where predictions are open to all, there is nothing to hide of unknown paths.
+    if (this.#open.has(area === 'unknown' ? 'predict' : area)) return undefined
     const presented = presentedKey(headers)
     if (presented === undefined)
       return this.#unauthorized('missing', 'A key is needed: Authorization: Bearer <key>, or x-api-key: <key>')

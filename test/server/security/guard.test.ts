@@ -42,6 +42,11 @@ t.test('what opens what', async (t) => {
   t.match(enter('k3', 'admin'), { id: 'rules' })
   t.match(enter('k2', 'unknown'), { id: 'scrapes' }, 'any key gets the 404 of an unknown path')
   t.match(enter(undefined, 'unknown'), { reason: 'missing' })
+  t.equal(
+    start(['predict']).enter(undefined, 'unknown'),
+    undefined,
+    'no key is needed for it where predictions are open',
+  )
   t.match(start([]).enter('k2', 'docs'), { id: 'scrapes' }, 'any key opens the documentation')
 })
 

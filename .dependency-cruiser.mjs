@@ -13,7 +13,7 @@ const order = [
   ['model/engines'],
   ['model/prediction'],
   ['model/registry'],
-  ['server', 'train', 'convert', 'bench'],
+  ['server', 'train', 'convert', 'bench', 'sync'],
   ['app'],
   ['cluster'],
 ]

@@ -32,6 +32,8 @@ packages() {
   command -v wrk >/dev/null || missing+=(wrk)
   # For promtool, which reads the metrics.
   command -v promtool >/dev/null || missing+=(prometheus)
+  # A registry of artefacts, for multigate sync.
+  command -v docker-registry >/dev/null || missing+=(docker-registry)
   # Certificates for tests of TLS.
   command -v openssl >/dev/null || missing+=(openssl)
   [ ${#missing[@]} -gt 0 ] || return 0

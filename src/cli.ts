@@ -21,7 +21,7 @@ try {
 
 /** Imports the commands' definitions; each command imports its own libraries when it runs. */
 async function run(args: string[], signal: AbortSignal): Promise<number> {
-  const [{ runProgram }, train, bench, graphs, imports, exports, verify, pin, keys, doctor, signing, settings] =
+  const [{ runProgram }, train, bench, graphs, imports, exports, verify, pin, keys, doctor, signing, sync, settings] =
     await Promise.all([
       import('./app/program.ts'),
       import('./train/train-commands.ts'),
@@ -34,6 +34,7 @@ async function run(args: string[], signal: AbortSignal): Promise<number> {
       import('./app/key-commands.ts'),
       import('./app/doctor-command.ts'),
       import('./app/sign-command.ts'),
+      import('./app/sync-commands.ts'),
       import('./config/configuration.ts'),
     ])
   const commands = [
@@ -51,6 +52,8 @@ async function run(args: string[], signal: AbortSignal): Promise<number> {
     keys.createKeysCommand(),
     doctor.createDoctorCommand(),
     signing.createSignCommand(),
+    sync.createIndexCommand(),
+    sync.createSyncCommand(signal),
     settings.createServeCommand(async (flags) => {
       const { runServer } = await import('./cluster/run-server.ts')
       await runServer(flags, start)

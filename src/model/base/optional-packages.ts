@@ -23,6 +23,8 @@ export const optionalPackages: Record<string, string[]> = {
   '@tensorflow/tfjs-backend-cpu': ['@tensorflow/tfjs-backend-cpu@4'],
   '@tensorflow/tfjs-node': ['@tensorflow/tfjs-node@4'],
   h5wasm: ['h5wasm@0.10'],
+  '@aws-sdk/client-s3': ['@aws-sdk/client-s3@3'],
+  'google-auth-library': ['google-auth-library@10'],
   ...Object.fromEntries(openTelemetry.map((wanted) => [wanted.slice(0, wanted.lastIndexOf('@')), openTelemetry])),
 }
 

@@ -1,0 +1,55 @@
+import t from 'tap'
+import { openSource } from '../../src/sync/open-source.ts'
+import { parseOciManifest, parseOciReference } from '../../src/sync/sources/oci.ts'
+
+t.test('each kind of source by its address, without credentials in its name', async (t) => {
+  const names = {
+    models: 'models',
+    '/mnt/models': '/mnt/models',
+    'file:///mnt/my%20models': '/mnt/my models',
+    'https://models.example.com/ads/': 'https://models.example.com/ads',
+    'https://me:secret@models.example.com': 'https://models.example.com',
+    's3://bucket': 's3://bucket',
+    's3://bucket//a/b/': 's3://bucket/a/b',
+    'gs://bucket/a': 'gs://bucket/a',
+    'oci://registry.example.com:5000/team/models': 'oci://registry.example.com:5000/team/models:latest',
+  }
+  for (const [address, name] of Object.entries(names)) t.equal((await openSource(address, {})).name, name)
+})
+
+t.test('references of artefacts', async (t) => {
+  t.same(parseOciReference('host:5000/a/b:prod'), { registry: 'host:5000', repository: 'a/b', reference: 'prod' })
+  const digest = `sha256:${'0'.repeat(64)}`
+  t.same(parseOciReference(`host/a@${digest}`), { registry: 'host', repository: 'a', reference: digest })
+  for (const wrong of ['', 'host', 'host/', 'host/A', 'host/a:b:c', 'host/a@sha256:12', 'u@host/a'])
+    t.equal(parseOciReference(wrong), undefined, wrong)
+})
+
+t.test('layers are files of models', async (t) => {
+  const digest = `sha256:${'1'.repeat(64)}`
+  const layer = (title: string | undefined, more: object = {}) => ({
+    digest,
+    size: 3,
+    annotations: { ...(title && { 'org.opencontainers.image.title': title }), ...more },
+  })
+  const parse = (...layers: object[]) => parseOciManifest(JSON.stringify({ layers }))
+  const file = { bytes: 3, sha256: '1'.repeat(64) }
+  t.same(parse(layer('index.json'), layer('ads/7/a/b'), layer('ads/7.json'), layer('ads/labels.json')), {
+    format: 1,
+    models: { ads: { versions: { 7: { 'a/b': file } }, files: { '7.json': file, 'labels.json': file } } },
+  })
+  t.throws(() => parse(), /lists no model/)
+  t.throws(() => parse(layer('index.json')), /lists no model/)
+  t.throws(
+    () => parse(layer(undefined)),
+    /\/layers\/0 is titled undefined, not as a file such as ads\/7\/manifest\.json/,
+  )
+  t.throws(() => parse(layer('ads/7/a'), layer('readme')), /\/layers\/1 is titled "readme"/)
+  t.throws(() => parse(layer('ads/7/../../x')), /is not a path inside its folder/)
+  t.throws(
+    () => parse(layer('models', { 'io.deis.oras.content.unpack': 'true' })),
+    /is an archive of a folder: push files/,
+  )
+  t.throws(() => parse({ ...layer('ads/7/a'), digest: 'md5:1' }), /is no artefact: \/layers\/0\/digest must/)
+  t.same(Object.keys(parse(layer('__proto__/7/a')).models), ['__proto__'])
+})

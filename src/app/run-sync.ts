@@ -9,7 +9,16 @@ import { openSource } from '../sync/open-source.ts'
 import { Synchroniser, type SyncPass } from '../sync/synchroniser.ts'
 import type { Log } from './load-options.ts'
 import { createLogger } from './logging.ts'
-import type { SyncCommandOptions } from './sync-commands.ts'
+
+export interface SyncCommandOptions {
+  once?: true
+  /** Seconds. */
+  interval: number
+  /** Seconds. */
+  keep: number
+  port?: number
+  host?: string
+}
 
 /** Runs `multigate sync` until it is done or stopped; resolves with the exit code. */
 export async function runSync(

@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander'
+import type { SyncCommandOptions } from './run-sync.ts'
 
 /** `multigate sync` */
 export function createSyncCommand(signal: AbortSignal): Command {
@@ -33,16 +34,6 @@ https:// sends MULTIGATE_SYNC_TOKEN as a bearer token; oci:// uses those of dock
       const { runSync } = await import('./run-sync.ts')
       process.exitCode = await runSync(source, folder, options, signal)
     })
-}
-
-export interface SyncCommandOptions {
-  once?: true
-  /** Seconds. */
-  interval: number
-  /** Seconds. */
-  keep: number
-  port?: number
-  host?: string
 }
 
 /** `multigate index` */

@@ -56,7 +56,7 @@ export async function runSync(
     },
     onFailure(error) {
       metrics.passed(undefined)
-      log.error({ reason: reasonOf(error) }, 'the source could not be read; the folder stays as it is')
+      log.error({ reason: reasonOf(error) }, 'the source could not be read; the folder stays unchanged')
     },
   })
   server?.close()
@@ -72,7 +72,7 @@ async function copyOnce(synchroniser: Synchroniser, log: Log, signal: AbortSigna
     present = pass.present
   } catch (error) {
     signal.throwIfAborted()
-    log.error({ reason: reasonOf(error) }, 'the source could not be read; the folder stays as it is')
+    log.error({ reason: reasonOf(error) }, 'the source could not be read; the folder stays unchanged')
   }
   if (present > 0 || (await synchroniser.holdsModels())) return 0
   log.error('the folder holds no model')

@@ -25,7 +25,7 @@ Examples:
   multigate sync oci://registry/team/models:prod /models --once
 
 Every file is checked against its SHA-256, and a version appears in one step. If the source is away, empty or wrong,
-the folder stays as it is. A version never changes: a changed one is refused, publish a new one.
+the folder stays unchanged. A version never changes: a changed one is refused, publish a new one.
 
 Credentials: s3:// and gs:// find them as the tools of Amazon and Google do; AWS_ENDPOINT_URL_S3 names another S3 server.
 https:// sends MULTIGATE_SYNC_TOKEN as a bearer token; oci:// uses those of docker login.`,

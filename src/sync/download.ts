@@ -23,7 +23,7 @@ export interface DownloadOptions {
   onBytes(bytes: number): void
   /** Milliseconds before the next try; default: a second, then two, each up to half as long again. */
   delay?: ((tried: number) => number) | undefined
-  /** Longest that a file of so many bytes may take, ms; default: a minute, and its time at 64 KiB per second. */
+  /** Longest that a file of this many bytes may take, ms; default: a minute, and its time at 64 KiB per second. */
   patience?: ((bytes: number) => number) | undefined
 }
 
@@ -116,7 +116,7 @@ async function downloadOnce(
   }
 }
 
-/** A fault of this machine, such as a full disk, which no further try mends. */
+/** A fault of this machine, such as a full disk, which no further try fixes. */
 function local(error: Error): never {
   throw Object.assign(error, { local: true })
 }

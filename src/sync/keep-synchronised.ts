@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { Synchroniser, SyncPass } from './synchroniser.ts'
 
 export interface KeepOptions {
-  /** Time between two passes, on average, ms: each is up to a fifth shorter or longer, so that a fleet doesn't ask all at once. */
+  /** Time between two passes, on average, ms: each is up to a fifth shorter or longer, so that a fleet doesn't ask at the same moment. */
   interval: number
   signal: AbortSignal
   onPass(pass: SyncPass): void

@@ -174,7 +174,7 @@ t.test(
     sameFiles(t, to, from)
     const cold = sync(t, [address, to, '--once'])
     t.equal(await cold.ended, 0, 'the last good copy is enough to start')
-    t.match(cold.output(), /the source could not be read; the folder stays as it is/)
+    t.match(cold.output(), /the source could not be read; the folder stays unchanged/)
     sidecar.child.kill('SIGKILL')
     await sidecar.ended
     renameSync(join(to, 'ads', next, 'manifest.json'), join(to, 'ads', next, 'manifest.lost'))

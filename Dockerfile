@@ -11,18 +11,31 @@ COPY tsconfig.json ./
 COPY scripts scripts
 COPY src src
 # ONNX Runtime for this platform alone.
-RUN npm run build -- "linux-$(node -p process.arch)"
+RUN npm run build -- "linux-$(node -p process.arch)" \
+ && find build/src -type f \( -name '*.map' -o -name '*.d.ts' \) -delete \
+ && node scripts/sbom.mjs > build/sbom.cdx.json
 
 FROM ${NODE_IMAGE} AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 # Without TensorFlow.js, which is optional and serves only where it is chosen as the engine.
 RUN --mount=type=secret,id=npmrc,target=/root/.npmrc,required=false npm ci --omit=dev --no-progress
+# Half of what is installed is only for development.
+RUN find node_modules -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' \) -delete
 
 FROM ${NODE_IMAGE}
+ARG NODE_IMAGE
+# Known to who builds: the version, the commit, and when.
+ARG VERSION
+ARG REVISION
+ARG CREATED
 LABEL org.opencontainers.image.title="multigate" \
       org.opencontainers.image.description="Online inference for multi-task ranking models" \
-      org.opencontainers.image.licenses="Apache-2.0"
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.base.name="docker.io/library/${NODE_IMAGE}"
 ENV NODE_ENV=production \
     MALLOC_ARENA_MAX=2 \
     MULTIGATE_HOST=0.0.0.0 \
@@ -35,6 +48,8 @@ COPY --from=build /app/build/src build/src
 COPY --from=build /app/build/typebox build/typebox
 COPY --from=build /app/build/onnxruntime-node build/onnxruntime-node
 COPY package.json LICENSE NOTICE ./
+# The bill of materials, where scanners look for it.
+COPY --from=build /app/build/sbom.cdx.json sbom.cdx.json
 COPY models /models
 # Mount a volume here, and a restarted container need not compile again.
 RUN mkdir /var/cache/multigate && chown 1000:1000 /var/cache/multigate

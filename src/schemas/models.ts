@@ -21,8 +21,15 @@ export type VersionStatus = Static<typeof VersionStatus>
 export const VersionStatus = Type.Object({
   version: Type.String(),
   state: Type.Union(
-    [...VersionState.anyOf, Type.Literal('not_loaded', { description: 'in the folder, but not loaded' })],
+    [
+      ...VersionState.anyOf,
+      Type.Literal('scheduled', { description: 'loaded; waits for `activate_at`' }),
+      Type.Literal('not_loaded', { description: 'in the folder, but not loaded' }),
+    ],
     { description: 'State of a version' },
+  ),
+  activate_at: Type.Optional(
+    Type.String({ description: 'When it takes effect, or took effect', examples: ['2026-12-01T09:00:00.000Z'] }),
   ),
   engine: Type.Optional(Type.String({ description: 'The engine, such as `onnx` or `tensorflow (wasm)`' })),
   precision: Type.Optional(Type.String({ examples: ['float32'] })),

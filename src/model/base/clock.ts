@@ -19,3 +19,6 @@ export const systemClock: Clock = {
     setImmediate(callback)
   },
 }
+
+/** Milliseconds since 1970, which may jump when the system's clock is set. */
+export const wallClock: Pick<Clock, 'now' | 'after'> = { now: Date.now, after: systemClock.after }

@@ -24,6 +24,8 @@ export interface Entry {
   failure: ModelErrorCode | undefined
   /** The next try after an I/O error; undefined where none is planned. */
   retry: Retry | undefined
+  /** The time at which it took effect, of its schedule; undefined where it has none, or that has not come. */
+  activated: number | undefined
   /** Requests that hold the version. */
   leases: number
   onReleased: (() => void) | undefined
@@ -38,6 +40,8 @@ export interface KnownModel {
   source: SourceModel | undefined
   /** Versions that were loaded, or failed. */
   entries: readonly Entry[]
+  /** Versions that don't answer requests that name none yet. */
+  scheduled: ReadonlySet<string>
   /** It was taken out of service. */
   unloaded: boolean
   /** Names of all models on disk. */
@@ -56,18 +60,19 @@ export function newEntry(version: string, stamp: string): Entry {
     error: undefined,
     failure: undefined,
     retry: undefined,
+    activated: undefined,
     leases: 0,
     onReleased: undefined,
     drained: undefined,
   }
 }
 
-/** The highest version that can answer. */
-export function highestReady(entries: Iterable<Entry>): Entry | undefined {
+/** The highest version that can answer and may. */
+export function highestReady(entries: Iterable<Entry>, scheduled: ReadonlySet<string>): Entry | undefined {
   let highest: Entry | undefined
   for (const entry of entries) {
-    if (entry.state === 'ready' && (highest === undefined || compareVersions(entry.version, highest.version) > 0))
-      highest = entry
+    if (entry.state !== 'ready' || scheduled.has(entry.version)) continue
+    if (highest === undefined || compareVersions(entry.version, highest.version) > 0) highest = entry
   }
   return highest
 }

@@ -21,16 +21,17 @@ export interface LoadingOptions {
 export async function loadVersion(
   name: string,
   entries: Map<string, Entry>,
-  { version, stamp }: SourceVersion,
+  next: SourceVersion,
   options: LoadingOptions,
   free: () => void,
   former?: Retry,
 ): Promise<void> {
+  const { version, stamp } = next
   const entry = newEntry(version, stamp)
   entries.set(version, entry)
   const started = options.now()
   try {
-    entry.model = await options.load(name, version, free)
+    entry.model = await load(name, next, options, free)
     entry.manifestless = entry.model.manifestless
     entry.state = 'ready'
     const seconds = (options.now() - started) / 1000
@@ -51,14 +52,15 @@ export async function loadVersion(
 export async function refreshVersion(
   name: string,
   entries: Map<string, Entry>,
-  { version, stamp }: SourceVersion,
+  next: SourceVersion,
   options: LoadingOptions,
   free: () => void,
 ): Promise<Entry | undefined> {
+  const { version, stamp } = next
   const former = entries.get(version)!
   const started = options.now()
   try {
-    const model = await options.load(name, version, free)
+    const model = await load(name, next, options, free)
     entries.set(version, {
       ...former,
       stamp,
@@ -76,4 +78,9 @@ export async function refreshVersion(
     options.onEvent?.({ type: 'failed', name, version, error })
     return undefined
   }
+}
+
+async function load(name: string, { version, problem }: SourceVersion, options: LoadingOptions, free: () => void) {
+  if (problem !== undefined) throw new ModelError('INVALID_BUNDLE', problem)
+  return options.load(name, version, free)
 }

@@ -4,7 +4,8 @@ import { ModelError, reasonOf } from '../base/errors.ts'
 import { fileReason } from '../base/regular-file.ts'
 import { replaceFile } from '../base/replace-file.ts'
 import { compareVersions } from '../base/versions.ts'
-import { isVersion, labelsFile, parseJson, pinKey, readLabels } from './source.ts'
+import { parseJson } from './json-file.ts'
+import { isVersion, labelsFile, pinKey, readLabels } from './source.ts'
 
 /**
  * Pins a version of a model, in the file of its labels: a server that looks at the folder has it answer requests that name

@@ -11,6 +11,8 @@ export interface KnownVersion {
   retry?: 'waiting' | 'due' | undefined
   /** It was read without a manifest, which may have been on its way: it is read again when any of its files has changed. */
   manifestless?: boolean
+  /** The `activateAt` that has come for it: setting the clock back changes nothing. */
+  activated?: number | undefined
 }
 
 /** What should exist of a model, and what does. */
@@ -25,6 +27,8 @@ export interface Situation {
   serving?: string | undefined
   /** The version that answered them before, while it is kept for a roll-back. */
   kept?: string | undefined
+  /** By the wall clock, ms since 1970. */
+  time: number
 }
 
 export interface Actions {
@@ -36,17 +40,19 @@ export interface Actions {
   unload: string[]
   /** Failed versions that are gone, that have changed, or whose retry is due. */
   forget: string[]
+  /** Versions that don't answer requests that name none yet: their time has not come, or can't be read. */
+  scheduled: string[]
 }
 
 /**
  * The next actions for one model: a pure function of the versions that should exist and those that do.
  *
  * `latest` keeps the target, those that have a label, and for a while the one that answered before; `all` keeps every version.
- * The target is the highest version that loads, or the one that is pinned. A version is unloaded only once its successor
- * answers, so that there is always one to ask; a version that failed is tried again when any of its files has changed, or
- * after a delay where an I/O error stopped it.
+ * The target is the highest version that loads and whose time has come, or the one that is pinned. The next one that will be is
+ * loaded in advance. A version is unloaded only once its successor answers, so that there is always one to ask; a version that
+ * failed is tried again when any of its files has changed, or after a delay where an I/O error stopped it.
  */
-export function nextActions({ mode, source, labels, known, pin, serving, kept }: Situation): Actions {
+export function nextActions({ mode, source, labels, known, pin, serving, kept, time }: Situation): Actions {
   const onDisk = [...source].sort((a, b) => compareVersions(b.version, a.version))
   const failed = new Map(known.filter(({ state }) => state === 'failed').map((entry) => [entry.version, entry]))
   const forget = [...failed.values()].filter(
@@ -55,16 +61,24 @@ export function nextActions({ mode, source, labels, known, pin, serving, kept }:
   )
   for (const { version } of forget) failed.delete(version)
 
-  const good = onDisk.filter(({ version }) => !failed.has(version))
+  const isGood = ({ version }: SourceVersion) => !failed.has(version)
+  const good = onDisk.filter(isGood)
   const state = (version: string) => known.find((entry) => entry.version === version && !forget.includes(entry))?.state
   const isReady = (version: string) => state(version) === 'ready'
-  const target = targetOf(good, onDisk, pin, serving, isReady)
+  // A file that can't be read, as while it is written, doesn't take away the version that answers.
+  const waits = ({ version, activateAt = 0, problem }: SourceVersion) =>
+    problem === undefined
+      ? activateAt > time && known.find((entry) => entry.version === version)?.activated !== activateAt
+      : version !== serving
+  const target = targetOf({ good, onDisk, pin, serving, isReady, waits })
+  const scheduled = onDisk.filter((version) => version.version !== target && waits(version))
+  const next = pin === undefined ? nextOf(scheduled.filter(isGood), target) : []
 
   const labelled = new Set(Object.values(labels))
   const successorReady = target === undefined ? onDisk.length === 0 : isReady(target)
-  const keeps = (version: string) => version === kept && isReady(version) && successorReady
-  const isWanted = ({ version }: SourceVersion) =>
-    mode === 'all' || version === target || labelled.has(version) || keeps(version)
+  const keeps = (version: string) => version === kept && isReady(version) && successorReady && next.length === 0
+  const isWanted = (one: SourceVersion) =>
+    mode === 'all' || one.version === target || labelled.has(one.version) || keeps(one.version) || next.includes(one)
   const wanted = good.filter(isWanted).sort((a, b) => Number(b.version === target) - Number(a.version === target))
 
   const load = wanted.filter(({ version }) => state(version) === undefined)
@@ -90,20 +104,33 @@ export function nextActions({ mode, source, labels, known, pin, serving, kept }:
     refresh: wanted.filter(isStale),
     unload: unwanted.filter(goes).map(({ version }) => version),
     forget: forget.map(({ version }) => version),
+    scheduled: scheduled.map(({ version }) => version),
   }
 }
 
-/** A pin that can't be followed leaves what serves; a pinned version that serves stays, though its folder is gone. */
-function targetOf(
-  good: readonly SourceVersion[],
-  onDisk: readonly SourceVersion[],
-  pin: string | undefined,
-  serving: string | undefined,
-  isReady: (version: string) => boolean,
-): string | undefined {
-  const highest = good[0]?.version
+/** Versions to load before their time, above the target: the first whose time comes, and those whose time can't be read, which fail. */
+function nextOf(scheduled: readonly SourceVersion[], target = '0'): SourceVersion[] {
+  const higher = scheduled.filter(({ version }) => compareVersions(version, target) > 0)
+  const timed = higher.filter(({ problem }) => problem === undefined)
+  const [first] = timed.sort((a, b) => a.activateAt! - b.activateAt! || compareVersions(b.version, a.version))
+  return higher.filter((version) => version === first || version.problem !== undefined)
+}
+
+interface TargetInput extends Pick<Situation, 'pin' | 'serving'> {
+  good: readonly SourceVersion[]
+  onDisk: readonly SourceVersion[]
+  isReady(version: string): boolean
+  waits(version: SourceVersion): boolean
+}
+
+/**
+ * A pin that can't be followed leaves what serves; a pinned version that serves stays, though its folder is gone. So does what
+ * serves where every version waits for its time.
+ */
+function targetOf({ good, onDisk, pin, serving, isReady, waits }: TargetInput): string | undefined {
+  const stays = serving !== undefined && isReady(serving) && onDisk.some(({ version }) => version === serving)
+  const highest = good.find((version) => !waits(version))?.version ?? (stays ? serving : undefined)
   if (pin === undefined || onDisk.length === 0) return highest
   if (isReady(pin) || good.some(({ version }) => version === pin)) return pin
-  const stays = serving !== undefined && isReady(serving) && onDisk.some(({ version }) => version === serving)
   return stays ? serving : highest
 }

@@ -1,27 +1,24 @@
 import type { ModelStatus } from '../../schemas/models.ts'
+import { type Clock, wallClock } from '../base/clock.ts'
 import { ModelError, reasonOf } from '../base/errors.ts'
 import type { LoadedModel } from '../prediction/contract.ts'
+import { ActivationTimer } from './activation-timer.ts'
 import { contentsOf, type FolderVersion } from './contents.ts'
 import { DefaultModel } from './default-model.ts'
 import type { KnownModel } from './entry.ts'
 import { findVersion, notReady } from './find.ts'
 import { FolderView } from './folder-view.ts'
+import { type Lease, leaseOf } from './lease.ts'
 import type { LoadingOptions } from './loading.ts'
 import { whyUnready } from './readiness.ts'
 import { ServedModel, type ServedModelOptions } from './served-model.ts'
 import { createSlots } from './slots.ts'
-import type { Source } from './source.ts'
+import type { Source, SourceModel } from './source.ts'
 import { statusOf, whyNotReady } from './status.ts'
-import { type FailedVersion, failedOf, type ModelState, modelStates, stateOf } from './summary.ts'
-
-/** One version, held for one request: it is not closed before it is released. */
-export interface Lease {
-  model: LoadedModel
-  /** Idempotent. */
-  release(): void
-}
+import { failedOf, type ModelState, modelStates, type RegistrySummary, scheduledOf, stateOf } from './summary.ts'
 
 export type { RegistryEvent } from './event.ts'
+export type { Lease } from './lease.ts'
 
 export interface RegistryOptions extends Omit<LoadingOptions, 'describe'> {
   source: Source
@@ -40,6 +37,8 @@ export interface RegistryOptions extends Omit<LoadingOptions, 'describe'> {
   unloadAfterMs?: number
   /** How long a version that has been replaced stays loaded, ms; default: not at all. */
   keepPreviousMs?: number
+  /** By which versions take effect, ms since 1970; default: the system's. */
+  wallClock?: Pick<Clock, 'now' | 'after'>
   /** What clients may be given as the reason for a failure; default: all of it. */
   describe?(error: unknown): string
 }
@@ -63,6 +62,7 @@ export class Registry {
   #ready = false
   #closing = false
   readonly #default: DefaultModel
+  readonly #timer: ActivationTimer
 
   constructor(options: RegistryOptions) {
     this.#options = options
@@ -74,6 +74,7 @@ export class Registry {
       now,
       describe,
       keepPreviousMs: options.keepPreviousMs ?? 0,
+      wallClock: options.wallClock ?? wallClock,
       // Clients that wait for their answers come before versions that wait to be loaded.
       slots: createSlots(() => (this.#ready ? 1 : maxLoads)),
       isClosing: () => this.#closing,
@@ -84,6 +85,14 @@ export class Registry {
       now,
       unloadAfterMs: options.unloadAfterMs ?? 0,
       onProblem: (message) => onEvent?.({ type: 'problem', message }),
+    })
+    this.#timer = new ActivationTimer({
+      clock: options.wallClock ?? wallClock,
+      onDue: () => {
+        for (const [name, model] of this.#models) model.turn(() => this.#wanted(name))
+        this.#setTimer()
+        this.#inTurn(() => this.#reconcileModels())
+      },
     })
     this.#default = new DefaultModel({
       configured: options.defaultModel,
@@ -111,8 +120,7 @@ export class Registry {
   load(name: string): Promise<void> {
     return this.#inTurn(async () => {
       this.#refuseClosing()
-      if (!(await this.#folder.look()))
-        throw new ModelError('NOT_READY', `${name} can't be loaded: ${this.#folder.problem}`)
+      if (!(await this.#look())) throw new ModelError('NOT_READY', `${name} can't be loaded: ${this.#folder.problem}`)
       this.#unloaded.delete(name)
       await this.#models.get(name)?.retry()
       await this.#reconcileModel(name)
@@ -145,23 +153,12 @@ export class Registry {
    */
   acquire(name?: string, version?: string, label?: string): Lease {
     this.#refuseClosing()
+    this.#timer.check()
     const asked = name ?? this.#default.require(this.#looked)
     // Most requests mean just this one.
     const usual =
       (version ?? label) === undefined && !this.#unloaded.has(asked) ? this.#models.get(asked)?.answering() : undefined
-    const entry = usual ?? findVersion(this.#known(asked), version, label)
-    const { model } = entry
-    if (model === undefined) throw new Error('a ready version has a model')
-    entry.leases++
-    let held = true
-    return {
-      model,
-      release: () => {
-        if (!held) return
-        held = false
-        if (--entry.leases === 0) entry.onReleased?.()
-      },
-    }
+    return leaseOf(usual ?? findVersion(this.#known(asked), version, label))
   }
 
   /** Every model that should exist or does, by name. */
@@ -180,13 +177,14 @@ export class Registry {
     return [...this.#folder.held.keys()]
   }
 
-  /** How many models are in each state, and which versions failed. */
-  summary(): { states: Record<ModelState, number>; failed: FailedVersion[]; missing: number } {
+  /** How many models are in each state, which versions failed, and which wait for their time. */
+  summary(): RegistrySummary {
     const models = this.#names().map((name) => this.#known(name))
     const count = (state: ModelState) => models.filter((model) => stateOf(model) === state).length
     return {
       states: Object.fromEntries(modelStates.map((state) => [state, count(state)])) as Record<ModelState, number>,
       failed: models.flatMap(failedOf),
+      scheduled: models.flatMap(scheduledOf),
       missing: this.#folder.held.size,
     }
   }
@@ -215,6 +213,7 @@ export class Registry {
   /** Drains every version. */
   async close(): Promise<void> {
     this.#closing = true
+    this.#timer.close()
     await this.#working
     await Promise.all([...this.#models.values()].map((model) => model.close()))
   }
@@ -222,6 +221,7 @@ export class Registry {
   /** Rejects what every version has accepted. */
   destroy(error: unknown): void {
     this.#closing = true
+    this.#timer.close()
     for (const { model } of this.live()) model.destroy(error)
   }
 
@@ -233,27 +233,45 @@ export class Registry {
   }
 
   async #reconcile(): Promise<void> {
-    const found = await this.#folder.look()
+    const found = await this.#look()
     this.#looked = true
     if (found) {
       this.#default.report()
       const { models } = this.#folder
       if (models.some(({ versions }) => versions.length > 0)) this.#starting ??= new Set(models.map(({ name }) => name))
-      // The default model first: it is what most requests mean.
-      const first = this.#default.name
-      const ordered = this.#names().sort((a, b) => Number(b === first) - Number(a === first))
-      await Promise.all(ordered.map((name) => this.#reconcileModel(name)))
-      for (const [name, model] of this.#models)
-        if (model.isEmpty && this.#folder.of(name) === undefined) this.#models.delete(name)
+      await this.#reconcileModels()
     }
     this.#noteReady()
   }
 
+  async #reconcileModels(): Promise<void> {
+    // The default model first: it is what most requests mean.
+    const first = this.#default.name
+    const ordered = this.#names().sort((a, b) => Number(b === first) - Number(a === first))
+    await Promise.all(ordered.map((name) => this.#reconcileModel(name)))
+    for (const [name, model] of this.#models)
+      if (model.isEmpty && this.#folder.of(name) === undefined) this.#models.delete(name)
+  }
+
+  async #look(): Promise<boolean> {
+    const found = await this.#folder.look()
+    if (!this.#closing) this.#setTimer()
+    return found
+  }
+
+  #setTimer(): void {
+    this.#timer.set(this.#folder.models.flatMap(({ versions }) => versions.map(({ activateAt = 0 }) => activateAt)))
+  }
+
+  /** What should exist of a model. */
+  #wanted(name: string): SourceModel | undefined {
+    return this.#unloaded.has(name) ? undefined : this.#folder.of(name)
+  }
+
   async #reconcileModel(name: string): Promise<void> {
-    const wanted = () => (this.#unloaded.has(name) ? undefined : this.#folder.of(name))
     const model = this.#models.get(name) ?? new ServedModel(name, this.#served)
     this.#models.set(name, model)
-    await model.reconcile(wanted)
+    await model.reconcile(() => this.#wanted(name))
     this.#starting?.delete(name)
     this.#noteReady()
   }
@@ -279,6 +297,7 @@ export class Registry {
       name,
       source: this.#folder.of(name),
       entries: [...(model?.entries.values() ?? [])],
+      scheduled: model?.scheduled ?? new Set(),
       unloaded: this.#unloaded.has(name),
       answering: model?.answering(),
       names: () => this.#names(),

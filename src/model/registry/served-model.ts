@@ -1,8 +1,9 @@
+import type { Clock } from '../base/clock.ts'
 import { closeReleased, drain } from './drain.ts'
 import { type Entry, highestReady } from './entry.ts'
 import type { RegistryEvent } from './event.ts'
 import { type LoadingOptions, loadVersion, refreshVersion } from './loading.ts'
-import { nextActions } from './policy.ts'
+import { type Actions, nextActions } from './policy.ts'
 import { retryState } from './retry.ts'
 import type { Slots } from './slots.ts'
 import type { SourceModel, SourceVersion } from './source.ts'
@@ -14,6 +15,8 @@ export interface ServedModelOptions extends LoadingOptions {
   keepPreviousMs: number
   /** Bounds how many versions of all models are loaded concurrently. */
   slots: Slots
+  /** Milliseconds since 1970. */
+  wallClock: Pick<Clock, 'now'>
   /** Nothing more is to be loaded. */
   isClosing(): boolean
   onEvent?: ((event: RegistryEvent) => void) | undefined
@@ -31,6 +34,8 @@ export class ServedModel {
   /** The problem of its pin and labels that was reported last. */
   #problem: string | undefined
   #previous: { version: string; until: number } | undefined
+  /** Versions that don't answer requests that name none yet. */
+  #scheduled: ReadonlySet<string> = new Set()
 
   constructor(name: string, options: ServedModelOptions) {
     this.name = name
@@ -42,39 +47,38 @@ export class ServedModel {
     return this.entries.size === 0 && this.#replaced.size === 0
   }
 
+  get scheduled(): ReadonlySet<string> {
+    return this.#scheduled
+  }
+
   /** The version that answers requests that name none. */
   answering(): Entry | undefined {
     const entry = this.#serving === undefined ? undefined : this.entries.get(this.#serving)
-    return entry?.state === 'ready' ? entry : highestReady(this.entries.values())
+    return entry?.state === 'ready' ? entry : highestReady(this.entries.values(), this.#scheduled)
   }
 
   /** Acts until nothing is left to do: a version that fails makes the next lower one wanted. `wanted`: what should exist. */
   async reconcile(wanted: () => SourceModel | undefined): Promise<void> {
     const slot = new HeldSlot(this.#options.slots)
     try {
-      while (!this.#options.isClosing()) if (!(await this.#act(wanted(), slot))) break
+      while (!this.#options.isClosing()) if (!(await this.#act(wanted, slot))) break
     } finally {
       slot.free()
     }
     this.#reportReferences(wanted())
   }
 
+  /** Has the version answer that should by now, if it is loaded, without waiting for what is being loaded. */
+  turn(wanted: () => SourceModel | undefined): void {
+    this.#serve(this.#nextActions(wanted()).target)
+  }
+
   /** Whether there was anything to do. */
-  async #act(source: SourceModel | undefined, slot: HeldSlot): Promise<boolean> {
-    const { mode, onEvent, isClosing } = this.#options
+  async #act(wanted: () => SourceModel | undefined, slot: HeldSlot): Promise<boolean> {
+    const { onEvent, isClosing } = this.#options
     const { entries } = this
-    const now = this.#options.now()
     const retries = new Map([...entries.values()].map(({ version, retry }) => [version, retry]))
-    const { versions, labels, pin } = source ?? { versions: [], labels: {} }
-    const { target, load, refresh, unload, forget } = nextActions({
-      mode,
-      source: versions,
-      labels,
-      pin,
-      known: [...entries.values()].map((entry) => ({ ...entry, retry: retryState(entry.retry, now) })),
-      serving: this.#serving,
-      kept: this.#kept(),
-    })
+    const { target, load, refresh, unload, forget } = this.#nextActions(wanted())
     for (const version of forget) entries.delete(version)
     // The versions that are no longer needed depend on the one that answers.
     if (this.#serve(target)) return true
@@ -86,7 +90,8 @@ export class ServedModel {
       await slot.take()
       if (isClosing()) return false
       await loadVersion(this.name, entries, version, this.#options, slot.free, retries.get(version.version))
-      this.#serve(target)
+      // Meanwhile the time of another version may have come.
+      this.turn(wanted)
     }
     for (const version of refresh) {
       await slot.take()
@@ -94,6 +99,32 @@ export class ServedModel {
       await this.#refresh(version, slot.free)
     }
     return load.length + refresh.length + unload.length + forget.length > 0
+  }
+
+  #nextActions(source: SourceModel | undefined): Actions {
+    const { mode, now, wallClock } = this.#options
+    const { versions, labels, pin } = source ?? { versions: [], labels: {} }
+    const time = wallClock.now()
+    for (const { version, activateAt } of versions) {
+      const entry = this.entries.get(version)
+      if (entry !== undefined && activateAt !== undefined && activateAt <= time) entry.activated = activateAt
+    }
+    const actions = nextActions({
+      mode,
+      source: versions,
+      labels,
+      pin,
+      known: [...this.entries.values()].map((entry) => ({ ...entry, retry: retryState(entry.retry, now()) })),
+      serving: this.#serving,
+      kept: this.#kept(),
+      time,
+    })
+    // One that is gone before its time must not answer while another is loaded.
+    const gone = [...this.#scheduled].filter(
+      (version) => this.entries.has(version) && !versions.some((known) => known.version === version),
+    )
+    this.#scheduled = new Set([...actions.scheduled, ...gone])
+    return actions
   }
 
   /** Waits for draining versions and forgets failed ones, so that both can be loaded again. */
@@ -109,8 +140,9 @@ export class ServedModel {
   }
 
   #reportReferences(source: SourceModel | undefined): void {
-    const { name, entries } = this
-    const known = { name, source, entries: [...entries.values()], unloaded: false, answering: this.answering() }
+    const { name, scheduled } = this
+    const entries = [...this.entries.values()]
+    const known = { name, source, entries, scheduled, unloaded: false, answering: this.answering() }
     const problem = referenceProblem(known)
     if (problem !== undefined && problem !== this.#problem)
       this.#options.onEvent?.({ type: 'problem', message: `${name}: ${problem}` })

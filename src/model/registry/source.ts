@@ -2,12 +2,18 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { reasonOf } from '../base/errors.ts'
 import { fileReason, sizeOfOrdinary } from '../base/regular-file.ts'
+import { parseJson } from './json-file.ts'
+import { readSchedule } from './schedule.ts'
 
 /** A version that should exist. */
 export interface SourceVersion {
   version: string
   /** Changes when any of the version's files does: a version that failed is tried again then. */
   stamp: string
+  /** When it takes effect, ms since 1970; undefined: immediately. */
+  activateAt?: number
+  /** Why that can't be said: the version is not loaded. */
+  problem?: string
 }
 
 export interface SourceModel {
@@ -40,13 +46,16 @@ const largestLabels = 1024 * 1024
 /** What every ext4 volume has at its root. */
 const lostAndFound = 'lost+found'
 
-/** `<root>/<name>/<version>/`, versions being positive integers, and an optional `<root>/<name>/labels.json`. */
-export function createFolderSource(root: string): Source {
+/**
+ * `<root>/<name>/<version>/`, versions being positive integers, each with an optional `<root>/<name>/<version>.json`, and an
+ * optional `<root>/<name>/labels.json`. `now`: by the wall clock, ms since 1970.
+ */
+export function createFolderSource(root: string, now: () => number = Date.now): Source {
   return async () => {
     const folders = await readdir(root, { withFileTypes: true })
     const models = folders
       .filter((entry) => !entry.name.startsWith('.') && entry.name !== lostAndFound && !entry.isFile())
-      .map(({ name }) => readModel(root, name))
+      .map(({ name }) => readModel(root, name, now()))
     return (await Promise.all(models)).filter((model) => model !== undefined).sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 }
@@ -59,7 +68,7 @@ export function keepUnknown(model: SourceModel, before: SourceModel | undefined)
   return model.unknown === 'labels' ? { ...model, ...kept } : { ...model, versions, ...kept }
 }
 
-async function readModel(root: string, name: string): Promise<SourceModel | undefined> {
+async function readModel(root: string, name: string, now: number): Promise<SourceModel | undefined> {
   const folder = join(root, name)
   let entries: string[]
   try {
@@ -69,9 +78,7 @@ async function readModel(root: string, name: string): Promise<SourceModel | unde
     return { name, versions: [], labels: {}, problem: `${name} can't be read: ${reason(error)}`, unknown: 'all' }
   }
   const numbered = entries.filter(isVersion)
-  const versions = await Promise.all(
-    numbered.map(async (version) => ({ version, stamp: await stampOf(join(folder, version)) })),
-  )
+  const versions = await Promise.all(numbered.map((version) => readVersion(root, name, version, now)))
   const model: SourceModel = { name, versions, labels: {} }
   if (versions.length === 0)
     model.problem = `${name} has no version: a version is a folder named by a number, such as ${name}/1`
@@ -82,6 +89,13 @@ async function readModel(root: string, name: string): Promise<SourceModel | unde
     model.unknown = 'labels'
   }
   return model
+}
+
+async function readVersion(root: string, name: string, version: string, now: number): Promise<SourceVersion> {
+  const stamp = await stampOf(join(root, name, version))
+  const schedule = await readSchedule(root, name, version, now)
+  // A version that failed for its schedule is tried again when that is another one.
+  return { version, stamp: schedule.problem === undefined ? stamp : `${stamp}\n${schedule.problem}`, ...schedule }
 }
 
 /** Without the path, which clients must not see. */
@@ -105,16 +119,6 @@ async function stampOf(folder: string): Promise<string> {
 export async function readLabels(path: string): Promise<string> {
   if ((await sizeOfOrdinary(path)) > largestLabels) throw new Error(`is larger than ${largestLabels} bytes`)
   return readFile(path, 'utf8')
-}
-
-/** Throws an Error with a message of one line. */
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch (error) {
-    // V8 quotes the text, line ends included.
-    throw new Error(`is not JSON: ${reasonOf(error).replaceAll(/\s+/g, ' ')}`, { cause: error })
-  }
 }
 
 function parseLabels(text: string): Pick<SourceModel, 'labels' | 'pin'> {

@@ -1,6 +1,7 @@
 import type { ModelStatus, VersionStatus } from '../../schemas/models.ts'
 import { compareVersions } from '../base/versions.ts'
 import type { Entry, KnownModel } from './entry.ts'
+import type { SourceVersion } from './source.ts'
 
 /** Why a model without a ready version has none, for operators. */
 export function whyNotReady(model: KnownModel): string {
@@ -12,13 +13,18 @@ export function whyNotReadyBriefly(model: KnownModel): string {
   return why(model, ({ version }) => `version ${version} failed to load`)
 }
 
-function why({ entries, source, unloaded }: KnownModel, failure: (entry: Entry) => string): string {
+function why({ entries, source, scheduled, unloaded }: KnownModel, failure: (entry: Entry) => string): string {
   if (unloaded) return 'it was unloaded'
   if (entries.some(({ state }) => state === 'loading')) return 'it is being loaded'
   const failed = entries.filter(({ error }) => error !== undefined)
-  if (failed.length > 0) return failed.map(failure).join('; ')
+  const times = source?.versions.filter(({ version }) => scheduled.has(version)) ?? []
+  const reasons = [...failed.map(failure), ...times.flatMap(whyScheduled)]
+  if (reasons.length > 0) return reasons.join('; ')
   return source === undefined ? 'there is no such model' : (source.problem ?? 'it is waiting to be loaded')
 }
+
+const whyScheduled = ({ version, activateAt }: SourceVersion) =>
+  activateAt === undefined ? [] : [`version ${version} takes effect at ${new Date(activateAt).toISOString()}`]
 
 /** The status of a model in `GET /models`; highest version first. */
 export function statusOf(model: KnownModel, isDefault: boolean): ModelStatus {
@@ -37,17 +43,23 @@ export function statusOf(model: KnownModel, isDefault: boolean): ModelStatus {
   }
 }
 
-function versionsOf({ entries, source }: KnownModel): VersionStatus[] {
+function versionsOf({ entries, source, scheduled }: KnownModel): VersionStatus[] {
+  const times = new Map(source?.versions.map(({ version, activateAt }) => [version, activateAt]))
+  const timeOf = (version: string) => {
+    const time = times.get(version)
+    return time === undefined ? {} : { activate_at: new Date(time).toISOString() }
+  }
   const loaded = new Set(entries.map(({ version }) => version))
   const others = source?.versions.filter(({ version }) => !loaded.has(version)) ?? []
   const statuses = [
     ...entries.map(({ version, state, model, error }) => ({
       version,
-      state,
+      state: state === 'ready' && scheduled.has(version) ? ('scheduled' as const) : state,
+      ...timeOf(version),
       ...(model ? { engine: model.engine, precision: model.plan.precision } : {}),
       ...(error === undefined ? {} : { error }),
     })),
-    ...others.map(({ version }) => ({ version, state: 'not_loaded' as const })),
+    ...others.map(({ version }) => ({ version, state: 'not_loaded' as const, ...timeOf(version) })),
   ]
   return statuses.sort((a, b) => compareVersions(b.version, a.version))
 }
@@ -56,9 +68,9 @@ function problemOf(model: KnownModel): string | undefined {
   return joined([model.source?.problem, referenceProblem(model)])
 }
 
-/** Problems of a model's pin and labels; it may serve nevertheless. */
+/** Problems of a model's pin, labels and schedules; it may serve nevertheless. */
 export function referenceProblem(model: Omit<KnownModel, 'names'>): string | undefined {
-  return joined([pinProblem(model), ...labelProblems(model)])
+  return joined([pinProblem(model), ...labelProblems(model), ...scheduleProblems(model)])
 }
 
 function joined(problems: (string | undefined)[]): string | undefined {
@@ -85,4 +97,12 @@ function labelProblems({ source, entries, unloaded }: Omit<KnownModel, 'names'>)
     .map(
       ([label, version]) => `label ${JSON.stringify(label)} points to version ${version}, which is not in the folder`,
     )
+}
+
+/** Schedules that can't be followed; where a version failed for that, its error says so. */
+function scheduleProblems({ source, entries }: Omit<KnownModel, 'names'>): string[] {
+  const failed = new Set(entries.filter(({ state }) => state === 'failed').map(({ version }) => version))
+  return (source?.versions ?? []).flatMap(({ version, problem }) =>
+    problem === undefined || failed.has(version) ? [] : [problem],
+  )
 }

@@ -14,6 +14,21 @@ export interface FailedVersion {
   reason: FailureReason
 }
 
+/** A version that waits for its time, ms since 1970. */
+export interface ScheduledVersion {
+  name: string
+  version: string
+  activateAt: number
+}
+
+export interface RegistrySummary {
+  states: Record<ModelState, number>
+  failed: readonly FailedVersion[]
+  scheduled: readonly ScheduledVersion[]
+  /** Models that go on serving although they vanished from the folder. */
+  missing: number
+}
+
 /** A model is as its best version. */
 export function stateOf({ entries, answering, unloaded, source }: KnownModel): ModelState {
   if (unloaded) return 'unloaded'
@@ -29,6 +44,14 @@ export function failedOf({ name, entries, source }: KnownModel): FailedVersion[]
   return entries
     .filter(({ state, version }) => state === 'failed' && there.has(version))
     .map(({ version, failure }) => ({ name, version, reason: reasonOf(failure) }))
+}
+
+/** Versions in the folder whose time has not come, loaded or not. */
+export function scheduledOf({ name, scheduled, source }: KnownModel): ScheduledVersion[] {
+  const versions = source?.versions.filter(({ version }) => scheduled.has(version)) ?? []
+  return versions.flatMap(({ version, activateAt }) =>
+    activateAt === undefined ? [] : [{ name, version, activateAt }],
+  )
 }
 
 const reasonOf = (code: ModelErrorCode | undefined): FailureReason =>

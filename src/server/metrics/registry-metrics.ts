@@ -1,20 +1,12 @@
 import { Gauge, type Registry } from 'prom-client'
-import type { FailedVersion, ModelState } from '../../model/registry/summary.ts'
-import { modelStates } from '../../model/registry/summary.ts'
+import { modelStates, type RegistrySummary } from '../../model/registry/summary.ts'
 
 /** What the registry says of its models; asked for at every scrape. */
 export interface RegistrySources {
   summary?: (() => RegistrySummary) | undefined
 }
 
-export interface RegistrySummary {
-  states: Record<ModelState, number>
-  failed: readonly FailedVersion[]
-  /** Models that go on serving although they vanished from the folder. */
-  missing: number
-}
-
-/** Models by state, versions that failed, and models that vanished. Series go with the versions that they are of. */
+/** Models by state, versions that failed or are scheduled, and models that vanished. Series go with the versions that they are of. */
 export function registerRegistryMetrics(registry: Registry, { summary }: RegistrySources): void {
   if (summary === undefined) return
   const registers = [registry]
@@ -40,6 +32,18 @@ export function registerRegistryMetrics(registry: Registry, { summary }: Registr
     collect() {
       this.reset()
       for (const { name, version, reason } of summary().failed) this.set({ model: name, version, reason }, 1)
+    },
+  })
+  new Gauge({
+    name: 'multigate_version_activation_timestamp_seconds',
+    help: 'When a scheduled version takes effect, until it does',
+    labelNames: ['model', 'version'],
+    registers,
+    aggregator,
+    collect() {
+      this.reset()
+      for (const { name, version, activateAt } of summary().scheduled)
+        this.set({ model: name, version }, activateAt / 1000)
     },
   })
   new Gauge({

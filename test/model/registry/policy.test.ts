@@ -8,7 +8,7 @@ import type { VersionState } from '../../../src/schemas/models.ts'
 interface Case {
   name: string
   mode?: 'latest' | 'all'
-  /** Versions on disk; `2'` is version 2 with a changed manifest. */
+  /** Versions on disk; `2'` is version 2 with a changed manifest, `2@9` takes effect at 9, `2@?` has a broken schedule. It is 5. */
   disk: string
   labels?: Record<string, string>
   pin?: string
@@ -22,6 +22,7 @@ interface Case {
   refresh?: string
   unload?: string
   forget?: string
+  scheduled?: string
 }
 
 const cases: Case[] = [
@@ -188,6 +189,157 @@ const cases: Case[] = [
     serving: '3',
     known: '1 ready, 2 ready, 3 ready',
   },
+  {
+    name: 'a version is loaded before its time',
+    disk: '1 2@9',
+    known: '1 ready',
+    load: '2',
+    target: '1',
+    scheduled: '2',
+  },
+  { name: 'and then waits for it', disk: '1 2@9', known: '1 ready, 2 ready', target: '1', scheduled: '2' },
+  { name: 'it answers when its time has come', disk: '1 2@5', known: '1 ready, 2 ready', target: '2', unload: '1' },
+  { name: 'a time long ago means immediately', disk: '1 2@1', known: '1 ready', load: '2', target: '2' },
+  { name: 'what answers is loaded first', disk: '1 2@9', load: '1 2', target: '1', scheduled: '2' },
+  { name: 'where all versions wait, none answers', disk: '1@9', known: '1 ready', scheduled: '1' },
+  {
+    name: 'of several that wait, the one whose time comes first is loaded',
+    disk: '1 2@9 3@8 4@9',
+    known: '1 ready',
+    load: '3',
+    scheduled: '4 3 2',
+  },
+  { name: 'of one time, the highest', disk: '1 2@9 3@9', known: '1 ready', load: '3', scheduled: '3 2' },
+  {
+    name: 'where that failed, the next',
+    disk: '1 2@9 3@8',
+    known: '1 ready, 3 failed',
+    load: '2',
+    target: '1',
+    scheduled: '3 2',
+  },
+  {
+    name: 'one that failed is not the target when its time has come',
+    disk: '1 2@5',
+    known: '1 ready, 2 failed',
+    target: '1',
+  },
+  { name: 'one below the target is not loaded', disk: '1@9 2', known: '2 ready', target: '2', scheduled: '1' },
+  {
+    name: 'a higher version without a time answers first, and one below it is not needed any more',
+    disk: '1 2@9 3',
+    known: '1 ready, 2 ready, 3 ready',
+    serving: '1',
+    target: '3',
+    unload: '1 2',
+    scheduled: '2',
+  },
+  {
+    name: 'one that is gone before its time is unloaded',
+    disk: '1',
+    serving: '1',
+    known: '1 ready, 2 ready',
+    target: '1',
+    unload: '2',
+  },
+  {
+    name: 'a pin does not wait',
+    disk: '1 2@9',
+    pin: '2',
+    serving: '1',
+    known: '1 ready, 2 ready',
+    target: '2',
+    unload: '1',
+  },
+  {
+    name: 'below a pin, none is loaded in advance',
+    disk: '1 2@9',
+    pin: '1',
+    known: '1 ready',
+    target: '1',
+    scheduled: '2',
+  },
+  {
+    name: 'a pinned version stays when the time of a higher one comes',
+    disk: '1 2@5',
+    pin: '1',
+    known: '1 ready',
+    target: '1',
+  },
+  {
+    name: 'of all versions, those that wait are loaded too',
+    mode: 'all',
+    disk: '1 2@9 3@8',
+    load: '1 3 2',
+    target: '1',
+    scheduled: '3 2',
+  },
+  {
+    name: 'a labelled version is loaded, whatever its time',
+    disk: '1 2@9 3@8',
+    labels: { next: '2' },
+    known: '1 ready, 3 ready',
+    load: '2',
+    scheduled: '3 2',
+  },
+  {
+    name: 'what is kept for a roll-back makes room for the next',
+    disk: '1 2 3@9',
+    serving: '2',
+    kept: '1',
+    known: '1 ready, 2 ready',
+    load: '3',
+    unload: '1',
+    scheduled: '3',
+  },
+  {
+    name: 'a version that answers waits again when its time is put off, once another answers',
+    disk: '1 2@9',
+    serving: '2',
+    known: '2 ready',
+    load: '1',
+    target: '1',
+    scheduled: '2',
+  },
+  {
+    name: 'the only version that answers stays, though its time is put off',
+    disk: '2@9',
+    serving: '2',
+    known: '2 ready',
+    target: '2',
+  },
+  {
+    name: 'a clock that is set back takes nothing back',
+    disk: '1 2@9',
+    serving: '2',
+    known: '1 ready, 2 activated',
+    target: '2',
+    unload: '1',
+  },
+  {
+    name: 'a broken schedule is loaded, to fail',
+    disk: '1 2@?',
+    known: '1 ready',
+    load: '2',
+    target: '1',
+    scheduled: '2',
+  },
+  {
+    name: 'it does not keep the next from being loaded',
+    disk: '1 2@9 3@?',
+    known: '1 ready',
+    load: '3 2',
+    scheduled: '3 2',
+  },
+  {
+    name: 'a version that waits does not answer when its schedule breaks',
+    disk: '1 2@?',
+    serving: '1',
+    known: '1 ready, 2 ready',
+    target: '1',
+    scheduled: '2',
+  },
+  { name: 'one that answers goes on', disk: '1 2@?', serving: '2', known: '2 ready', target: '2' },
 ]
 
 for (const { name, mode = 'latest', disk, labels = {}, known = '', load = '', refresh = '', ...more } of cases) {
@@ -206,6 +358,7 @@ for (const { name, mode = 'latest', disk, labels = {}, known = '', load = '', re
       pin,
       serving,
       kept,
+      time: 5,
     })
     t.same(
       { load: loads.map(({ version }) => version), refresh: refreshes.map(({ version }) => version), ...rest },
@@ -214,6 +367,7 @@ for (const { name, mode = 'latest', disk, labels = {}, known = '', load = '', re
         refresh: words(refresh),
         unload: words(gone.unload ?? ''),
         forget: words(gone.forget ?? ''),
+        scheduled: words(gone.scheduled ?? ''),
       },
     )
     if (gone.target !== undefined) t.equal(target, gone.target)
@@ -232,9 +386,14 @@ t.test('a version is as high as itself', async (t) => {
 const version = fc.integer({ min: 1, max: 5 }).map(String)
 const situation = fc.record({
   mode: fc.constantFrom('latest' as const, 'all' as const),
-  disk: fc.uniqueArray(fc.record({ version, stamp: fc.constantFrom('old', 'new') }), {
-    selector: (entry) => entry.version,
-  }),
+  disk: fc.uniqueArray(
+    fc.oneof(
+      fc.record({ version, stamp: fc.constantFrom('old', 'new') }),
+      fc.record({ version, stamp: fc.constantFrom('old', 'new'), activateAt: fc.constantFrom(1, 5, 9) }),
+      fc.record({ version, stamp: fc.constantFrom('old', 'new'), problem: fc.constant('is broken') }),
+    ),
+    { selector: (entry) => entry.version },
+  ),
   known: fc.uniqueArray(
     fc.record({
       version,
@@ -253,7 +412,7 @@ const situation = fc.record({
 t.test('whatever the states, the only version that answers is never taken away while any is on disk', async () => {
   fc.assert(
     fc.property(situation, ({ mode, disk, known, labels, pin, serving, kept }) => {
-      const { unload } = nextActions({ mode, source: disk, labels, known, pin, serving, kept })
+      const { unload } = nextActions({ mode, source: disk, labels, known, pin, serving, kept, time: 5 })
       const ready = known.filter(({ state }) => state === 'ready').map((entry) => entry.version)
       return disk.length === 0 || unload.length === 0 || ready.some((entry) => !unload.includes(entry))
     }),
@@ -265,7 +424,7 @@ t.test('whatever the states and outcomes, doing as told comes to an end', async 
     fc.property(situation, fc.func(fc.boolean()), ({ mode, disk, known, labels, pin, serving, kept }, succeeds) => {
       let states: KnownVersion[] = known
       for (let round = 0; round < 20; round++) {
-        const actions = nextActions({ mode, source: disk, labels, known: states, pin, serving, kept })
+        const actions = nextActions({ mode, source: disk, labels, known: states, pin, serving, kept, time: 5 })
         if (count(actions) === 0) return true
         states = [
           ...states.filter(
@@ -293,7 +452,11 @@ function words(text: string): string[] {
 }
 
 function source(text: string): SourceVersion[] {
-  return words(text).map((word) => ({ version: word.replace("'", ''), stamp: word.endsWith("'") ? 'new' : 'old' }))
+  return words(text).map((word) => {
+    const [, version, changed, time] = /^(\d+)('?)(?:@(.+))?$/.exec(word)!
+    const schedule = time === undefined ? {} : time === '?' ? { problem: 'is broken' } : { activateAt: Number(time) }
+    return { version: version!, stamp: changed ? 'new' : 'old', ...schedule }
+  })
 }
 
 function states(text: string): KnownVersion[] {
@@ -309,6 +472,7 @@ function states(text: string): KnownVersion[] {
 }
 
 const shorthand = {
+  activated: { state: 'ready', activated: 9 },
   manifestless: { state: 'ready', manifestless: true },
   waiting: { state: 'failed', retry: 'waiting' },
   due: { state: 'failed', retry: 'due' },

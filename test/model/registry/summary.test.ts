@@ -20,6 +20,7 @@ t.test('each model counts in the state of its best version', async (t) => {
       { name: 'bad', version: '1', reason: 'unforeseen' },
       { name: 'good', version: '2', reason: 'unforeseen' },
     ],
+    scheduled: [],
     missing: 0,
   })
   loading.open()

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { ModelError } from '../../../model/base/errors.ts'
-import type { ModelStatus, VersionState, VersionStatus } from '../../../schemas/models.ts'
+import type { ModelStatus, VersionStatus } from '../../../schemas/models.ts'
 import type {
   ServingMetadata,
   ServingModels,
@@ -56,9 +56,10 @@ export async function servingMetadataRoutes(
 type Answer = ServingModels | ServingStatus | ServingMetadata
 
 /** The protocol's names. */
-const states: Record<VersionState, ServingState> = {
+const states: Record<LoadedStatus['state'], ServingState> = {
   loading: 'LOADING',
   ready: 'AVAILABLE',
+  scheduled: 'AVAILABLE',
   draining: 'UNLOADING',
   failed: 'END',
 }
@@ -76,12 +77,12 @@ function describeStatus({ model, version, label }: ServingParams, known: ModelSt
   }
   return {
     name: model,
-    ready: versions.some(({ state }) => state === 'ready'),
+    ready: versions.some(({ state }) => states[state] === 'AVAILABLE'),
     model_version_status: versions.map(describeVersion),
   }
 }
 
-type LoadedStatus = VersionStatus & { state: VersionState }
+type LoadedStatus = VersionStatus & { state: Exclude<VersionStatus['state'], 'not_loaded'> }
 
 const isLoaded = (status: VersionStatus): status is LoadedStatus => status.state !== 'not_loaded'
 

@@ -1,0 +1,70 @@
+// Prints a CycloneDX bill of materials of what an installation contains, by the lock file.
+//   node scripts/sbom.mjs > sbom.cdx.json
+import { spawnSync } from 'node:child_process'
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+
+const root = join(import.meta.dirname, '..')
+const description = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href)
+  process.stdout.write(`${JSON.stringify(billOfMaterials(), null, 2)}\n`)
+
+/** A CycloneDX bill of materials of what an installation contains. Throws an Error where npm fails. */
+export function billOfMaterials() {
+  // `npm sbom --omit dev` leaves out what development packages need too, so it is given a project without those.
+  const work = mkdtempSync(join(tmpdir(), 'multigate-sbom-'))
+  try {
+    const {
+      devDependencies = {},
+      peerDependencies,
+      peerDependenciesMeta,
+      overrides,
+      scripts,
+      ...installed
+    } = description
+    writeFileSync(join(work, 'package.json'), JSON.stringify(installed))
+    cpSync(join(root, 'package-lock.json'), join(work, 'package-lock.json'))
+    npm(work, 'install', '--package-lock-only', '--offline', '--ignore-scripts', '--no-audit', '--no-fund')
+    const bill = JSON.parse(npm(work, 'sbom', '--sbom-format=cyclonedx', '--package-lock-only'))
+    // npm takes the folder's name.
+    bill.metadata.component.name = description.name
+    const runtime = devDependencies['onnxruntime-node']
+    if (runtime !== undefined) addBundled(bill, 'onnxruntime-node', runtime)
+    return bill
+  } finally {
+    rmSync(work, { recursive: true, force: true })
+  }
+}
+
+/** A development package whose files `npm run build` puts into the package. */
+function addBundled({ metadata, components, dependencies }, name, version) {
+  const reference = `${name}@${version}`
+  components.push({
+    'bom-ref': reference,
+    type: 'library',
+    name,
+    version,
+    scope: 'required',
+    purl: `pkg:npm/${reference}`,
+    licenses: [{ license: { id: 'MIT' } }],
+  })
+  const own = metadata.component['bom-ref']
+  dependencies.find(({ ref }) => ref === own)?.dependsOn.push(reference)
+  dependencies.push({ ref: reference, dependsOn: [] })
+}
+
+function npm(cwd, ...args) {
+  const windows = process.platform === 'win32'
+  const run = spawnSync(windows ? 'npm.cmd' : 'npm', args, {
+    cwd,
+    encoding: 'utf8',
+    shell: windows,
+    maxBuffer: 1 << 26,
+  })
+  if (run.status !== 0) throw new Error(`npm ${args[0]} failed: ${run.stderr}`)
+  return run.stdout
+}
+

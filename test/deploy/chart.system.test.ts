@@ -270,6 +270,25 @@ t.test('values that make no sense are refused, and the message names the place',
   }
 })
 
+t.test('the values of docs/kubernetes.md are accepted, and name the Secrets that it makes', { skip }, async (t) => {
+  const page = readFileSync(join(root, 'docs/kubernetes.md'), 'utf8')
+  const [, block] = /```yaml\n([\s\S]*?)```/.exec(page)!
+  const { objects, error } = await render(t, helm, parse(block!))
+  t.equal(error, undefined)
+  const kindsOf = objects.map(({ kind }) => kind)
+  for (const kind of ['ScaledObject', 'ServiceMonitor', 'PrometheusRule', 'ConfigMap', 'NetworkPolicy', 'Pod'])
+    t.ok(kindsOf.includes(kind), kind)
+  const made = [...page.matchAll(/create secret generic (\S+)/g)].map(([, name]) => name)
+  for (const secret of [...made, 'multigate-tls']) t.match(JSON.stringify(objects), `"secretName":"${secret}"`)
+  const documented = [...page.matchAll(/`([a-zA-Z]+(?:\.[a-zA-Z]+)+)`/g)].map(([, path]) => path!)
+  const schema = JSON.parse(readFileSync(join(chart, 'values.schema.json'), 'utf8'))
+  for (const path of documented.filter((path) => path.split('.')[0]! in schema.properties))
+    t.ok(
+      path.split('.').reduce((at: any, name) => at?.properties?.[name], schema),
+      `${path} is a value`,
+    )
+})
+
 t.test('an older Kubernetes is refused', { skip }, async (t) => {
   t.match((await render(t, helm, {}, ['--kube-version=1.28.9'])).error, /requires kubeVersion: >=1\.29/)
 })

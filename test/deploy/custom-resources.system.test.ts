@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -79,8 +79,28 @@ t.test('the example of Argo Rollouts fits the chart that it is installed with', 
   const analyses = rollout.spec.strategy.canary.steps.flatMap(({ analysis }: any) => analysis ?? [])
   for (const { templates, args } of analyses) {
     t.same(templates, [{ templateName: template.metadata.name }])
-    t.match(args, [{ name: 'canary', valueFrom: { podTemplateHashValue: 'Latest' } }])
+    t.match(args, [
+      { name: 'canary', valueFrom: { podTemplateHashValue: 'Latest' } },
+      { name: 'stable', valueFrom: { podTemplateHashValue: 'Stable' } },
+    ])
   }
   for (const { provider } of template.spec.metrics)
     t.match(provider.prometheus.query, `${label.replaceAll('-', '_')}="{{args.canary}}"`)
+})
+
+t.test('the queries of the autoscaler and the analysis are PromQL', { skip }, async (t) => {
+  if (spawnSync('promtool', ['--version']).status !== 0) return t.comment('promtool is not installed')
+  const { objects } = await render(t, helm, valueSets.saturation!)
+  const [trigger] = objects.find(({ kind }) => kind === 'ScaledObject').spec.triggers
+  const analysis = inFile('examples/rollout.yaml')[1].spec.metrics.map(({ provider }: any) => provider.prometheus.query)
+  const queries = [trigger.metadata.query, ...analysis].map((query) => query.replaceAll(/\{\{args\.\w+\}\}/g, 'abc'))
+  t.equal(queries.length, 4)
+  const check = async (expressions: string[]) => {
+    const file = join(await temporaryFolder(t), 'rules.yaml')
+    const rules = expressions.map((expr, i) => ({ record: `query:${i}`, expr }))
+    await writeFile(file, JSON.stringify({ groups: [{ name: 'queries', rules }] }))
+    return spawnSync('promtool', ['check', 'rules', file], { encoding: 'utf8' })
+  }
+  t.match(await check(queries), { status: 0, stdout: /4 rules found/ })
+  t.not((await check([`${queries[0]})`])).status, 0)
 })

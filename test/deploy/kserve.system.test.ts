@@ -16,6 +16,13 @@ const root = join(import.meta.dirname, '../../..')
 const { spec } = parse(readFileSync(join(root, 'deploy/kserve/serving-runtime.yaml'), 'utf8'))
 const [container] = spec.containers
 
+t.test('KServe expands one template, and Kubernetes no variable', async (t) => {
+  const script: string = container.args[0]
+  t.same(script.match(/\{\{.*?\}\}/g), ['{{.Name}}'])
+  t.equal(script.match(/\{\{/g)?.length, 1)
+  t.notMatch(script, /\$\(/)
+})
+
 /** The port of the container's own command, whose /mnt/models is `models`. */
 async function start(t: Test, folder: string, models: string): Promise<number> {
   const [command, ...options] = container.command

@@ -126,7 +126,7 @@ function values(settings) {
 
 const models = () => ({
   models: object({
-    source: text('Where models are copied from', { pattern: '^((s3|gs|https|http|oci|file)://[^\\s]+)?$' }),
+    source: text('Where models are copied from', { pattern: '^((s3|gs|https?|oci)://[^\\s]+)?$' }),
     existingClaim: name('Claim of a volume with models'),
     fromImage: flag('Whether the models in the image serve where there is neither a source nor a claim'),
     sizeLimit: quantity('Largest size of the copy of a source'),
@@ -135,6 +135,7 @@ const models = () => ({
       port: port('Port of metrics and `/livez`'),
       env: list('Variables, such as credentials'),
       envFrom: list('Secrets and ConfigMaps of variables'),
+      volumeMounts: list('Mounts of extraVolumes, such as files of credentials'),
       resources: smallResources,
     }),
   }),

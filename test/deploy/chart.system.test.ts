@@ -68,6 +68,8 @@ async function kinds(t: Test, values: object): Promise<Record<string, any>> {
   return Object.fromEntries(objects.map((object) => [object.kind, object]))
 }
 
+const podsOf = (objects: any[]): any[] =>
+  objects.flatMap(({ kind, spec }) => (kind === 'Pod' ? [spec] : kind === 'Deployment' ? [spec.template.spec] : []))
 const podOf = ({ Deployment }: Record<string, any>) => Deployment.spec.template.spec
 const serverOf = (objects: Record<string, any>) => podOf(objects).containers[0]
 
@@ -83,9 +85,7 @@ t.test('a pod gets the time that the server needs to stop', { skip }, async (t) 
 t.test('pods have guaranteed resources and no privileges', { skip }, async (t) => {
   for (const [name, values] of Object.entries(valueSets)) {
     const { objects } = await render(t, helm, values)
-    const pods = objects.flatMap(({ kind, spec }) =>
-      kind === 'Pod' ? [spec] : kind === 'Deployment' ? [spec.template.spec] : [],
-    )
+    const pods = podsOf(objects)
     t.equal(pods.length, 2, name)
     for (const pod of pods) {
       t.match(pod, { automountServiceAccountToken: false, enableServiceLinks: false })
@@ -168,6 +168,16 @@ t.test('a source is copied once before the server starts, and then kept current'
   t.same(mountOf(sync), { name: 'models', mountPath: '/models' })
   t.same(mountOf(pod.containers[0]), { name: 'models', mountPath: '/models', readOnly: true })
   t.notOk(mountOf(serverOf(await kinds(t, {}))), 'models of the image')
+
+  // Every container has the volumes that it mounts.
+  for (const [name, values] of Object.entries(valueSets))
+    for (const pod of podsOf((await render(t, helm, values)).objects))
+      for (const { volumeMounts = [] } of [...(pod.initContainers ?? []), ...pod.containers])
+        for (const mount of volumeMounts)
+          t.ok(
+            pod.volumes.some((volume: { name: string }) => volume.name === mount.name),
+            `${name}: ${mount.name}`,
+          )
 })
 
 t.test('rules and dashboards are those of deploy/', { skip }, async (t) => {

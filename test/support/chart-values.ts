@@ -22,7 +22,11 @@ export const valueSets: Record<string, object> = {
     models: {
       source: 's3://models/ranking',
       sizeLimit: '20Gi',
-      sync: { intervalSeconds: 30, envFrom: [{ secretRef: { name: 's3' } }] },
+      sync: {
+        intervalSeconds: 30,
+        envFrom: [{ secretRef: { name: 's3' } }],
+        volumeMounts: [{ name: 'more', mountPath: '/credentials', readOnly: true }],
+      },
     },
     keys: { secret: 'multigate-keys' },
     tls: { secret: 'multigate-tls', clientCa: { secret: 'multigate-client-ca' }, clientSecret: 'multigate-client' },

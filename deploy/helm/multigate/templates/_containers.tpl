@@ -50,6 +50,9 @@ securityContext:
 volumeMounts:
   - { name: models, mountPath: /models }
   - { name: tmp, mountPath: /tmp }
+  {{- with $sync.volumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- end }}
 
 {{/* How a probe asks for `path`. With mutual TLS it needs a certificate, which the kubelet has not: then node asks. */}}

@@ -36,6 +36,8 @@ packages() {
   command -v docker-registry >/dev/null || missing+=(docker-registry)
   # Certificates for tests of TLS.
   command -v openssl >/dev/null || missing+=(openssl)
+  # Checks the unit of systemd.
+  command -v systemd-analyze >/dev/null || missing+=(systemd)
   [ ${#missing[@]} -gt 0 ] || return 0
   echo "installing ${missing[*]}"
   apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
@@ -48,6 +50,7 @@ prepare() {
   step 180 dependencies node scripts/setup.mjs --no-build || { echo "0 passed, 1 failed"; exit 1; }
   step 200 'native TensorFlow' npm run --silent setup:tensorflow ||
     echo "native TensorFlow is not available: the tests use the wasm backend instead, and say so"
+  step 900 Helm node scripts/setup-helm.mjs || echo "Helm can't be built: the tests of the chart are skipped, and say so"
   step 60 'data sets' node scripts/data.mjs census-income movielens ||
     echo "a data set is missing: the tests that need it are skipped, and say so"
 }

@@ -71,17 +71,16 @@ function next(from, wanted) {
   return wanted
 }
 
-/** How texts name a version: the tarball, and the version in use. */
+/** How texts name a version: the tarball, the version in use, the image, and the chart. */
 function names(of) {
-  return [`multigate-${of}.tgz`, `multigate ${of},`]
+  return [`multigate-${of}.tgz`, `multigate ${of},`, `multigate:${of}`, `version: ${of}`, `appVersion: ${of}`]
 }
 
 /** Files that name the version, other than measurements and history. */
 function naming(of) {
   const patterns = names(of).flatMap((name) => ['-e', name])
-  const found = spawnSync('git', ['grep', '-lF', ...patterns, '--', '*.md', '*.yml', ':!loadtest', ':!CHANGELOG.md'], {
-    encoding: 'utf8',
-  })
+  const paths = ['*.md', '*.yml', 'deploy/*.yaml', ':!loadtest', ':!CHANGELOG.md']
+  const found = spawnSync('git', ['grep', '-lF', ...patterns, '--', ...paths], { encoding: 'utf8' })
   return found.stdout.split('\n').filter(Boolean)
 }
 

@@ -1,19 +1,39 @@
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { ModelError } from '../model/base/errors.ts'
+
+interface VerifyOptions {
+  golden?: string
+  models: string
+  url?: string
+  keyFile?: string
+  ca?: string
+  clientCert?: string
+  clientKey?: string
+}
 
 /** `multigate verify` */
 export function createVerifyCommand(): Command {
   return new Command('verify')
-    .description('compare a version with answers from the program that trained its model; see docs/import-export.md')
-    .argument('<target>', "the folder of a version or a model, or a model's name")
-    .requiredOption('--golden <file>', 'YAML or JSON: rows with the answers of that program')
-    .option('--models <folder>', 'folder of models, for models given by name', 'models')
+    .description(
+      'compare a version with answers from the program that trained its model, or a running service with its golden rows; see docs/import-export.md',
+    )
+    .argument('[target]', "the folder of a version or a model, or a model's name")
+    .option('--golden <file>', 'YAML or JSON: rows with the answers of that program (required without --url)')
+    .option('--models <folder>', 'folder of models, for models given by name and for --url', 'models')
+    .addOption(
+      new Option('--url <address>', 'a running service: send it the golden rows of every model').conflicts('golden'),
+    )
+    .option('--key-file <file>', 'file of an API key, for --url')
+    .option('--ca <file>', 'certificate authorities (PEM) to trust, for --url')
+    .option('--client-cert <file>', 'client certificate (PEM) for mutual TLS, for --url')
+    .option('--client-key <file>', "the client certificate's private key (PEM), for --url")
     .addHelpText(
       'after',
       `
 Examples:
   multigate verify ads --golden answers.json             the highest version in models/ads
   multigate verify models/ads/2 --golden answers.json
+  multigate verify --url http://127.0.0.1:3000           every model that a service serves
 
 answers.json has rows of named features, or tensors as the model takes them:
   {"rows": [{"country": 3, "price": 1.5}], "probabilities": [[0.021, 0.34]]}
@@ -21,12 +41,29 @@ answers.json has rows of named features, or tensors as the model takes them:
 
 Exit codes: 0 all answers agree, 1 at least one differs.`,
     )
-    .action(async (target: string, { golden, models }: { golden: string; models: string }) => {
-      const { verifyVersion, formatVerification } = await import('./verify-version.ts')
-      const verification = await verifyVersion({ target, golden, models })
-      process.stdout.write(`${formatVerification(verification)}\n`)
-      const { version, difference } = verification
-      if (difference !== undefined)
-        throw new ModelError('MODEL_FAILED', `${version} does not give the answers of ${golden}: ${difference}`)
+    .action(async (target: string | undefined, options: VerifyOptions, command: Command) => {
+      const { golden, models, url } = options
+      if (url !== undefined) {
+        if (target !== undefined) command.error(`error: --url checks every model; leave out ${target}`)
+        if (!/^https?:/.test(url) || !URL.canParse(url))
+          command.error(`error: --url ${url} is no http:// or https:// address`)
+        await checkService({ ...options, url })
+      } else if (target === undefined) command.error("error: missing argument 'target', or --url")
+      else if (golden === undefined) command.error("error: required option '--golden <file>' not specified")
+      else await checkVersion(target, golden, models)
     })
+}
+
+async function checkVersion(target: string, golden: string, models: string): Promise<void> {
+  const { verifyVersion, formatVerification } = await import('./verify-version.ts')
+  const verification = await verifyVersion({ target, golden, models })
+  process.stdout.write(`${formatVerification(verification)}\n`)
+  const { version, difference } = verification
+  if (difference !== undefined)
+    throw new ModelError('MODEL_FAILED', `${version} does not give the answers of ${golden}: ${difference}`)
+}
+
+async function checkService({ models, ...address }: VerifyOptions & { url: string }): Promise<void> {
+  const { verifyService, formatServed } = await import('./verify-service.ts')
+  process.stdout.write(`${formatServed(await verifyService(address, models))}\n`)
 }

@@ -34,6 +34,7 @@ function repository(t: Test, log = changelog) {
     }),
     'CHANGELOG.md': log,
     'README.md': 'npm install ./multigate-0.1.0.tgz, or ./other-0.1.0.tgz\n',
+    deploy: { 'Chart.yaml': 'name: multigate\nversion: 0.1.0\nappVersion: 0.1.0\nkubeVersion: ">=0.1.0"\n' },
     '.gitignore': '/release/\n',
   })
   for (const name of ['release.mjs', 'release-files.mjs'])
@@ -69,6 +70,7 @@ test('a release is one commit, with its notes and bill of materials', async (t) 
     /## \[Unreleased\]\n\n## \[0\.2\.0\] - \d{4}-\d\d-\d\d\n\n### Added\n\n- A thing\.\n\n## \[0\.1\.0\]/,
   )
   t.equal(read('README.md'), 'npm install ./multigate-0.2.0.tgz, or ./other-0.1.0.tgz\n')
+  t.match(read('deploy/Chart.yaml'), '\nversion: 0.2.0\nappVersion: 0.2.0\nkubeVersion: ">=0.1.0"\n')
   t.equal(read('release/notes.md'), '### Added\n\n- A thing.\n')
   t.match(JSON.parse(read('release/sbom.cdx.json')), {
     bomFormat: 'CycloneDX',
@@ -83,7 +85,7 @@ test('without --tag there is none, and a dry run changes nothing', async (t) => 
   const before = git('rev-parse', 'HEAD')
   t.match(release('0.3.1', '--dry-run', '--tag'), {
     status: 0,
-    stdout: '0.1.0 → 0.3.1: package.json, package-lock.json, CHANGELOG.md, README.md\n',
+    stdout: '0.1.0 → 0.3.1: package.json, package-lock.json, CHANGELOG.md, README.md, deploy/Chart.yaml\n',
   })
   t.same([git('rev-parse', 'HEAD'), git('status', '--porcelain'), git('tag', '--list')], [before, '', ''])
   t.notOk(existsSync(join(folder, 'release')))

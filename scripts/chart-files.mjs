@@ -1,0 +1,62 @@
+// Writes the parts of the Helm chart that follow from the rest of the repository: values.schema.json, the versions in
+// Chart.yaml, and its copies of deploy/prometheus and deploy/grafana. Helm reads no files outside the chart.
+//   node scripts/chart-files.mjs            writes
+//   node scripts/chart-files.mjs --check    writes nothing; ends with 1 where a file is out of date
+// Reads the compiled configuration: run npm run build first.
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { settingsSchema, valuesSchema } from './values-schema.mjs'
+
+const root = join(import.meta.dirname, '..')
+const chart = 'deploy/helm/multigate'
+const check = process.argv.includes('--check')
+
+const { Configuration } = await import(join(root, 'build/src/schemas/configuration.js'))
+const { settingName } = await import(join(root, 'build/src/config/settings.js'))
+const { version } = JSON.parse(read('package.json'))
+
+const wanted = new Map([
+  ['Chart.yaml', read(`${chart}/Chart.yaml`).replaceAll(/^((?:appV|v)ersion:) .*$/gm, `$1 ${version}`)],
+  ['values.schema.json', `${JSON.stringify(valuesSchema(settingsSchema(Configuration, settingName)), undefined, 2)}\n`],
+])
+for (const [folder, extension] of [
+  ['prometheus', '.yaml'],
+  ['grafana', '.json'],
+])
+  for (const file of readdirSync(join(root, 'deploy', folder)))
+    if (file.endsWith(extension) && !file.endsWith('.test.yaml'))
+      wanted.set(`files/${folder}/${file}`, read(`deploy/${folder}/${file}`))
+
+for (const [path, text] of wanted) {
+  const file = join(root, chart, path)
+  if (existsSync(file) && readFileSync(file, 'utf8') === text) continue
+  if (check) outdated(path)
+  else write(file, text)
+}
+for (const path of copies()) {
+  if (wanted.has(path)) continue
+  if (check) outdated(path)
+  else rmSync(join(root, chart, path))
+}
+
+function read(path) {
+  return readFileSync(join(root, path), 'utf8')
+}
+
+function write(file, text) {
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(file, text)
+}
+
+function copies() {
+  const folder = join(root, chart, 'files')
+  const entries = existsSync(folder) ? readdirSync(folder, { recursive: true, withFileTypes: true }) : []
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => `files/${entry.parentPath.slice(folder.length + 1)}/${entry.name}`)
+}
+
+function outdated(path) {
+  console.error(`${chart}/${path} is out of date: run node scripts/chart-files.mjs`)
+  process.exitCode = 1
+}

@@ -1,0 +1,83 @@
+/*
+ * Values of the chart, by what they are for: between them they use everything that it has.
+ */
+export const valueSets: Record<string, object> = {
+  minimal: {},
+  everything: {
+    fullnameOverride: 'ranker',
+    image: { repository: 'registry.example.com/multigate', digest: `sha256:${'0a'.repeat(32)}`, pullPolicy: 'Always' },
+    imagePullSecrets: [{ name: 'registry' }],
+    replicas: 3,
+    resources: { cpus: 4, memory: '6Gi' },
+    settings: {
+      requiredModels: 'ads-funnel,census-income',
+      maxPendingBytes: 1073741824,
+      candidateCacheBytes: 536870912,
+      tracesSample: 0.001,
+      traces: 'grpc',
+      tracesEndpoint: 'http://collector.observability:4317',
+      logRequests: true,
+      drainDelayMs: 2500,
+    },
+    models: {
+      source: 's3://models/ranking',
+      sizeLimit: '20Gi',
+      sync: {
+        intervalSeconds: 30,
+        envFrom: [{ secretRef: { name: 's3' } }],
+        volumeMounts: [{ name: 'more', mountPath: '/credentials', readOnly: true }],
+      },
+    },
+    keys: { secret: 'multigate-keys' },
+    tls: { secret: 'multigate-tls', clientCa: { secret: 'multigate-client-ca' }, clientSecret: 'multigate-client' },
+    modelKeys: { configMap: 'model-keys' },
+    cache: { existingClaim: 'plans' },
+    service: { type: 'LoadBalancer', port: 443, annotations: { 'example.com/internal': 'true' } },
+    autoscaling: { mode: 'cpu', minReplicas: 3, maxReplicas: 30 },
+    podDisruptionBudget: { maxUnavailable: '20%' },
+    updateStrategy: { maxSurge: '25%' },
+    topologySpread: { zone: 'DoNotSchedule', node: 'none' },
+    networkPolicy: {
+      serving: { from: [{ podSelector: { matchLabels: { app: 'ads-backend' } } }] },
+      egress: { extra: [{ to: [{ podSelector: { matchLabels: { app: 'collector' } } }], ports: [{ port: 4317 }] }] },
+    },
+    metrics: {
+      serviceMonitor: {
+        enabled: true,
+        labels: { release: 'prometheus' },
+        podTargetLabels: ['rollouts-pod-template-hash'],
+      },
+      prometheusRule: { enabled: true, labels: { release: 'prometheus' } },
+      dashboards: { enabled: true, annotations: { 'grafana/folder': 'Ranking' } },
+    },
+    serviceAccount: { annotations: { 'eks.amazonaws.com/role-arn': 'arn:aws:iam::1:role/models' } },
+    podAnnotations: { 'example.com/team': 'ads' },
+    podLabels: { team: 'ads' },
+    nodeSelector: { 'kubernetes.io/arch': 'amd64' },
+    tolerations: [{ key: 'dedicated', operator: 'Equal', value: 'ranking', effect: 'NoSchedule' }],
+    affinity: { nodeAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [] } },
+    priorityClassName: 'serving',
+    extraEnv: [{ name: 'OTEL_SERVICE_NAME', value: 'ranker' }],
+    extraEnvFrom: [{ configMapRef: { name: 'otel' } }],
+    extraVolumes: [{ name: 'more', emptyDir: {} }],
+    extraVolumeMounts: [{ name: 'more', mountPath: '/more' }],
+    extraContainers: [{ name: 'beside', image: 'busybox:1.37' }],
+    initContainers: [{ name: 'before', image: 'busybox:1.37' }],
+    tests: { keySecret: { name: 'multigate-test-key' } },
+  },
+  saturation: {
+    autoscaling: { mode: 'saturation', saturation: { prometheusUrl: 'http://prometheus.monitoring:9090' } },
+  },
+  source: {
+    models: { source: 'gs://models/ranking', sync: { env: [{ name: 'HTTPS_PROXY', value: 'http://proxy:3128' }] } },
+  },
+  claim: { models: { existingClaim: 'models', fromImage: false } },
+  'one port': {
+    settings: { adminPort: 0, host: '::' },
+    keys: { secret: 'multigate-keys' },
+    networkPolicy: { enabled: false },
+    podDisruptionBudget: { enabled: false },
+    serviceAccount: { create: false },
+    metrics: { serviceMonitor: { enabled: true, keySecret: { name: 'prometheus-key' } } },
+  },
+}

@@ -32,6 +32,9 @@ packages() {
   command -v wrk >/dev/null || missing+=(wrk)
   # For promtool, which reads the metrics.
   command -v promtool >/dev/null || missing+=(prometheus)
+  # For a fleet of servers behind a load balancer.
+  command -v haproxy >/dev/null || missing+=(haproxy)
+  command -v ip >/dev/null || missing+=(iproute2)
   # Certificates for tests of TLS.
   command -v openssl >/dev/null || missing+=(openssl)
   [ ${#missing[@]} -gt 0 ] || return 0

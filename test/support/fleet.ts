@@ -112,6 +112,7 @@ export async function createFleet(t: Test, { versions, rate, startBalancer }: Fl
       const ended = new Promise((resolve) => client.once('close', resolve))
       client.kill('SIGTERM')
       await ended
+      await until(() => balancer.logged().length >= exchanges().length)
     },
   }
 }

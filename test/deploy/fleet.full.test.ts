@@ -53,10 +53,8 @@ async function checkFleet(t: Test, startBalancer: FleetOptions['startBalancer'])
   const meanwhile = balancer.logged().slice(before)
   fleet.toggleLink()
   const [first, second, slow] = servers.map((server) => meanwhile.filter((one) => one.server === server).length)
-  t.ok(
-    slow! < first! && slow! < second!,
-    `the server behind the slow link gets ${slow} requests, not ${first} or ${second}`,
-  )
+  // One of the others may have started just now, and get fewer for that.
+  t.ok(2 * slow! < Math.max(first!, second!), `behind the slow link ${slow} requests, elsewhere ${first} and ${second}`)
 
   fleet.publish('2')
   await allSay(fleet, 'another version answers', '2')

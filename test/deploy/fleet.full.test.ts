@@ -70,7 +70,9 @@ async function checkFleet(t: Test, startBalancer: FleetOptions['startBalancer'])
     balancer.logged().reduce((sum, { retries }) => sum + retries, 0),
     'its statistics count what its log says',
   )
-  return t.test('a catalogue has its server, and moves only when that one is gone', (t) => checkCatalogues(t, fleet))
+  return t.test('a catalogue has its server, and most move only when that one is gone', (t) =>
+    checkCatalogues(t, fleet),
+  )
 }
 
 async function checkCatalogues(t: Test, fleet: Fleet): Promise<void> {
@@ -95,10 +97,14 @@ async function checkCatalogues(t: Test, fleet: Fleet): Promise<void> {
     await until(() => wanted.every((id) => found().has(id)))
     return wanted.map((id) => found().get(id)!)
   }
+  for (const server of servers) await until(() => fleet.balancer.isUp(server))
   const first = await ask()
   t.same([...new Set(first)].sort(), servers, 'each server has some')
   t.ok(catalogues.every((_, i) => first[2 * i] === first[2 * i + 1]))
   await outage(fleet, 's2', 'SIGKILL')
   const second = await ask()
-  t.ok(second.every((server, i) => (first[i] === 's2' ? server !== 's2' : server === first[i])))
+  t.notOk(second.includes('s2'))
+  const moved = second.filter((server, i) => first[i] !== 's2' && server !== first[i]).length
+  // Envoy gives the servers that are left more places on the ring, which takes a few catalogues from each other.
+  t.ok(moved <= second.length / 6, `${moved} moved needlessly; before: ${first}, after: ${second}`)
 }

@@ -66,17 +66,18 @@ async function start(t: Test, network: Network, command: string): Promise<Balanc
       () => false,
     )
   })
-  /** Whether the active checks of a server fail. */
-  const fails = async (server: string): Promise<boolean> => {
+  /** Whether the active checks of a server fail, of either variant: each has its own. */
+  const fails = async (server: string): Promise<boolean[]> => {
     const { cluster_statuses: clusters } = JSON.parse(await ask('/clusters?format=json'))
-    const { host_statuses: hosts } = clusters.find(({ name }: { name: string }) => name === 'multigate')
-    return hosts.find((host: any) => nameOf(host.address.socket_address.address) === server).health_status
-      .failed_active_health_check
+    return clusters.map(({ host_statuses: hosts }: any) => {
+      const host = hosts.find(({ address }: any) => nameOf(address.socket_address.address) === server)
+      return host.health_status.failed_active_health_check === true
+    })
   }
   return {
     port: 8080,
-    isUp: async (server) => !(await fails(server)),
-    isDown: fails,
+    isUp: async (server) => !(await fails(server)).includes(true),
+    isDown: async (server) => !(await fails(server)).includes(false),
     resent: async () =>
       Number(/upstream_rq_retry: (\d+)/.exec(await ask('/stats?filter=multigate.upstream_rq_retry$'))?.[1]),
     logged: () => log.split('\n').slice(0, -1).flatMap(read),

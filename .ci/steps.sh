@@ -34,6 +34,9 @@ packages() {
   command -v promtool >/dev/null || missing+=(prometheus)
   # A registry of artefacts, for multigate sync.
   command -v docker-registry >/dev/null || missing+=(docker-registry)
+  # For a fleet of servers behind a load balancer.
+  command -v haproxy >/dev/null || missing+=(haproxy)
+  command -v ip >/dev/null || missing+=(iproute2)
   # Certificates for tests of TLS.
   command -v openssl >/dev/null || missing+=(openssl)
   # Checks the unit of systemd.

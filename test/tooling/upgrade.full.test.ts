@@ -83,12 +83,17 @@ async function requestsFor(url: string, models: string): Promise<Request[]> {
   for (const model of readdirSync(models, { withFileTypes: true }).filter((entry) => entry.isDirectory())) {
     const { name } = model
     const [version] = readdirSync(join(models, name)).filter((entry) => /^\d+$/.test(entry))
-    const { golden } = JSON.parse(readFileSync(join(models, name, version!, 'manifest.json'), 'utf8'))
+    const { golden, features } = JSON.parse(readFileSync(join(models, name, version!, 'manifest.json'), 'utf8'))
     const { example } = (await (await fetch(`${url}/models/${name}`)).json()) as { example: object }
-    const { inputs } = (await (await fetch(`${url}/v2/models/${name}`)).json()) as {
-      inputs: { name: string; datatype: string }[]
-    }
-    const tensors = inputs.filter((input) => golden.rows[0][input.name] !== undefined)
+    // Named features, as the server encodes them.
+    const inputs = (features as { name: string; kind: string }[])
+      .filter(({ name }) => golden.rows[0][name] !== undefined)
+      .map(({ name, kind }) => ({
+        name,
+        shape: [golden.rows.length],
+        datatype: kind === 'numeric' ? 'FP64' : kind === 'integer' ? 'INT64' : 'BYTES',
+        data: golden.rows.map((row: Record<string, unknown>) => row[name]),
+      }))
     requests.push(
       { path: `/models/${name}` },
       { path: `/v2/models/${name}` },

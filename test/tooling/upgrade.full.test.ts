@@ -86,13 +86,14 @@ async function requestsFor(url: string, models: string): Promise<Request[]> {
     const { golden, features } = JSON.parse(readFileSync(join(models, name, version!, 'manifest.json'), 'utf8'))
     const { example } = (await (await fetch(`${url}/models/${name}`)).json()) as { example: object }
     // Named features, as the server encodes them.
+    const [row] = golden.rows
     const inputs = (features as { name: string; kind: string }[])
-      .filter(({ name }) => golden.rows[0][name] !== undefined)
+      .filter(({ name }) => row[name] !== undefined && row[name] !== null)
       .map(({ name, kind }) => ({
         name,
-        shape: [golden.rows.length],
+        shape: [1],
         datatype: kind === 'numeric' ? 'FP64' : kind === 'integer' ? 'INT64' : 'BYTES',
-        data: golden.rows.map((row: Record<string, unknown>) => row[name]),
+        data: [row[name]],
       }))
     requests.push(
       { path: `/models/${name}` },
@@ -107,14 +108,7 @@ async function requestsFor(url: string, models: string): Promise<Request[]> {
       { path: `/v1/models/${name}:predict`, body: { instances: golden.rows } },
       {
         path: `/v2/models/${name}/infer`,
-        body: {
-          inputs: tensors.map(({ name, datatype }) => ({
-            name,
-            datatype,
-            shape: [1, 1],
-            data: [golden.rows[0][name]],
-          })),
-        },
+        body: { inputs },
       },
     )
   }

@@ -21,26 +21,41 @@ try {
 
 /** Imports the commands' definitions; each command imports its own libraries when it runs. */
 async function run(args: string[], signal: AbortSignal): Promise<number> {
-  const [{ runProgram }, train, bench, graphs, imports, exports, verify, pin, keys, doctor, signing, settings] =
-    await Promise.all([
-      import('./app/program.ts'),
-      import('./train/train-commands.ts'),
-      import('./bench/graph-commands.ts'),
-      import('./convert/graph-commands.ts'),
-      import('./convert/import-command.ts'),
-      import('./convert/export-command.ts'),
-      import('./convert/verify-command.ts'),
-      import('./app/pin-commands.ts'),
-      import('./app/key-commands.ts'),
-      import('./app/doctor-command.ts'),
-      import('./app/sign-command.ts'),
-      import('./config/configuration.ts'),
-    ])
+  const [
+    { runProgram },
+    train,
+    bench,
+    graphs,
+    imports,
+    exports,
+    verify,
+    pin,
+    keys,
+    doctor,
+    signing,
+    capacity,
+    settings,
+  ] = await Promise.all([
+    import('./app/program.ts'),
+    import('./train/train-commands.ts'),
+    import('./bench/graph-commands.ts'),
+    import('./convert/graph-commands.ts'),
+    import('./convert/import-command.ts'),
+    import('./convert/export-command.ts'),
+    import('./convert/verify-command.ts'),
+    import('./app/pin-commands.ts'),
+    import('./app/key-commands.ts'),
+    import('./app/doctor-command.ts'),
+    import('./app/sign-command.ts'),
+    import('./capacity/commands.ts'),
+    import('./config/configuration.ts'),
+  ])
   const commands = [
     train.createTrainCommand(signal),
     train.createEvaluateCommand(signal),
     bench.createCompileCommand(signal),
     bench.createBenchCommand(signal),
+    capacity.createCapacityCommand(signal),
     graphs.createInspectCommand(),
     graphs.createInitCommand(),
     imports.createImportCommand(signal),

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { poissonSchedule } from '../../loadtest/schedule.ts'
+import { poissonSchedule } from '../../src/load/schedule.ts'
 
 t.test('it has the rate that was asked for, and gaps as spread out as independent arrivals have', async (t) => {
   const times = poissonSchedule(500, 100, 1)

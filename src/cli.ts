@@ -56,6 +56,7 @@ async function run(args: string[], signal: AbortSignal): Promise<number> {
     bench.createCompileCommand(signal),
     bench.createBenchCommand(signal),
     capacity.createCapacityCommand(signal),
+    capacity.createTuneCommand(signal),
     graphs.createInspectCommand(),
     graphs.createInitCommand(),
     imports.createImportCommand(signal),

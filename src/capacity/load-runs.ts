@@ -49,9 +49,10 @@ export const inProgress = 32
 const graceMs = 1000
 /** Pause in which queues drain and connections settle, ms. */
 const pauseMs = 200
-/** Length of a warm-up run, s, and most of them. */
+/** Length of a warm-up run, s; runs that are no cheaper before it ends; most of them. */
 const warmUpSeconds = 0.5
-const mostWarmUps = 12
+const steadyRuns = 3
+const mostWarmUps = 20
 
 /** Loads one server with one kind of requests, over connections of its own. */
 export class LoadRuns {
@@ -93,13 +94,13 @@ export class LoadRuns {
     this.#connections.destroy()
   }
 
-  /** As many requests as the server can answer, until it no longer becomes faster. */
+  /** As many requests as the server can answer, until they no longer become cheaper: V8 has compiled what is called often. */
   async warmUp(): Promise<void> {
-    let best = 0
-    for (let slower = 0, runs = 0; slower < 2 && runs < mostWarmUps; runs++) {
-      const { rate } = await this.closed(warmUpSeconds)
-      slower = rate < best * 1.05 ? slower + 1 : 0
-      best = Math.max(best, rate)
+    let least = Number.POSITIVE_INFINITY
+    for (let runs = 0, steady = 0; steady < steadyRuns && runs < mostWarmUps; runs++) {
+      const { processorSeconds } = await this.closed(warmUpSeconds)
+      steady = processorSeconds > least * 0.95 ? steady + 1 : 0
+      least = Math.min(least, processorSeconds)
     }
   }
 

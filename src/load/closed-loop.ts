@@ -1,5 +1,5 @@
 import type { Clock } from '../model/base/clock.ts'
-import type { Transport } from './open-loop.ts'
+import { isRejection, type Transport } from './open-loop.ts'
 
 export interface ClosedLoopOptions {
   transport: Transport
@@ -12,6 +12,8 @@ export interface ClosedLoopOptions {
 export interface ClosedLoopResult {
   /** Answers with status 200. */
   answers: number
+  /** 429, 503 or 504. */
+  rejected: number
   /** Other answers, and broken connections. */
   failed: number
   /** Up to ten different reasons for failures. */
@@ -25,14 +27,15 @@ export function runClosedLoop({ transport, clock, inProgress, seconds }: ClosedL
   const start = clock.now()
   const end = start + seconds * 1000
   const reasons = new Set<string>()
-  let [next, running, answers, failed] = [0, 0, 0, 0]
+  let [next, running, answers, rejected, failed] = [0, 0, 0, 0, 0]
   return new Promise((resolve) => {
     const fail = (reason: string) => {
       failed++
       if (reasons.size < 10) reasons.add(reason)
     }
     const over = () => {
-      if (running === 0) resolve({ answers, failed, reasons: [...reasons], seconds: (clock.now() - start) / 1000 })
+      if (running === 0)
+        resolve({ answers, rejected, failed, reasons: [...reasons], seconds: (clock.now() - start) / 1000 })
     }
     function ask(): void {
       running++
@@ -40,6 +43,7 @@ export function runClosedLoop({ transport, clock, inProgress, seconds }: ClosedL
         running--
         if ('error' in reply) fail(reply.error)
         else if (reply.status === 200) answers++
+        else if (isRejection(reply.status)) rejected++
         else fail(`status ${reply.status}`)
         // A server that is gone fails immediately: the loop ends instead of spinning.
         if (clock.now() < end && !('error' in reply)) ask()

@@ -23,6 +23,11 @@ export interface OpenLoopOptions {
   onAnswer?(index: number, latency: number): void
 }
 
+/** Whether a status says that the server sheds the request. */
+export function isRejection(status: number): boolean {
+  return status === 429 || status === 503 || status === 504
+}
+
 /** Outcomes of requests; their sum is the number of scheduled requests. */
 export interface Outcomes {
   /** 200 within the deadline: the goodput. */
@@ -105,7 +110,7 @@ export function runOpenLoop(options: OpenLoopOptions): Promise<OpenLoopResult> {
           options.onAnswer?.(index, latency)
           if (latency <= deadlineMs) outcomes.good++
           else outcomes.late++
-        } else if (reply.status === 429 || reply.status === 503 || reply.status === 504) {
+        } else if (isRejection(reply.status)) {
           rejections.push(clock.now() - due)
           outcomes.rejected++
         } else fail(`status ${reply.status}`)

@@ -72,7 +72,7 @@ export async function startServing(
 }
 
 /** Reasons of a server that may still become ready. */
-const loading = /being loaded|waiting to be loaded/
+const loading = / is being |waiting to be loaded/
 
 /** Waits until a server of multigate is ready. */
 export async function untilReady(base: string): Promise<void> {

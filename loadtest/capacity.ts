@@ -94,6 +94,7 @@ async function compare(wanted: Case, placement: Placement, seconds: number, log:
   const measured = await measureCost({ ...wanted, cached, seconds, placement, seed: 1, signal, progress })
   const host = { cores: placement.serverCores, processes: measured.cost.processes }
   const highest = highestRate(measured.cost, host, p99Ms)
+  if (highest === 0) throw new Error(`${wanted.model}: no rate keeps p99 within ${p99Ms} ms; is the machine busy?`)
   const rate = checkedAt * highest
   const predicted = forecast(measured.cost, host, rate)
   progress(`load test at ${Math.round(rate)} requests/s`)
@@ -131,7 +132,7 @@ async function measureLoad(
   const server = await startMeasuredServer({ models, model, settings, wrapper: placement.wrapper })
   try {
     const load = await LoadRuns.open(server, requests, 2, new AbortController().signal)
-    await load.warmUp()
+    await load.warmUp(seconds)
     const run = await load.open(rate, seconds)
     const measured = await load.steps(
       steps.map((factor) => factor * highest),

@@ -143,9 +143,10 @@ function dominant({ measured, plan, demand }: CapacityReport): string[] {
 }
 
 function assumptions({ measured, demand, plan }: CapacityReport): string[] {
-  const cached = Number.isNaN(measured.cached)
-    ? 'The served graph does not look candidates up.'
-    : `${percent(measured.cached)} of the measured candidates were cached.`
+  const cached =
+    measured.cached === undefined
+      ? 'The served graph does not look candidates up.'
+      : `${percent(measured.cached)} of the measured candidates were cached.`
   return [
     `Requests are named columns as JSON over kept connections, without TLS, keys and compression. ${cached}`,
     `A core of a pod is as fast as one here, and the cost per request falls with utilisation as measured here (${measured.callRequests.toFixed(1)} requests per engine call at ${percent(measured.cost.points[1]!.utilisation)}).`,

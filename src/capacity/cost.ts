@@ -103,12 +103,12 @@ function waitFor(
 
 /** p99 waits that are known, in service times: searches ask for the same ones again. */
 const waits = new Map<string, number>()
-/** Steps of the utilisation. */
-const step = 1 / 400
+/** Utilisations between 0 and 1 that differ. */
+const steps = 400
 
 function wait(servers: number, utilisation: number): number {
   if (utilisation > fullUtilisation) return Number.POSITIVE_INFINITY
-  const rounded = Math.max(step, Math.round(utilisation / step) * step)
+  const rounded = Math.max(1, Math.round(utilisation * steps)) / steps
   const key = `${servers} ${rounded}`
   let known = waits.get(key)
   if (known === undefined) {

@@ -49,8 +49,8 @@ export const inProgress = 32
 const graceMs = 1000
 /** Pause in which queues drain and connections settle, ms. */
 const pauseMs = 200
-/** Length of a warm-up run, s; runs that are no cheaper before it ends; most of them. */
-const warmUpSeconds = 0.5
+/** Longest warm-up run, s; runs that are no cheaper before it ends; most of them. */
+const longestWarmUp = 0.5
 const steadyRuns = 3
 const mostWarmUps = 20
 
@@ -94,11 +94,16 @@ export class LoadRuns {
     this.#connections.destroy()
   }
 
-  /** As many requests as the server can answer, until they no longer become cheaper: V8 has compiled what is called often. */
-  async warmUp(): Promise<void> {
+  /**
+   * As many requests as the server can answer, until they no longer become cheaper: V8 has compiled what is called often.
+   * `seconds` is the length of the measurements that follow.
+   */
+  async warmUp(seconds: number): Promise<void> {
+    const length = Math.min(longestWarmUp, seconds / 4)
     let least = Number.POSITIVE_INFINITY
     for (let runs = 0, steady = 0; steady < steadyRuns && runs < mostWarmUps; runs++) {
-      const { processorSeconds } = await this.closed(warmUpSeconds)
+      const { processorSeconds, rate } = await this.closed(length)
+      if (rate === 0) return
       steady = processorSeconds > least * 0.95 ? steady + 1 : 0
       least = Math.min(least, processorSeconds)
     }
@@ -134,7 +139,7 @@ export class LoadRuns {
         transport: this.#transport(),
         clock: systemClock,
         deadlineMs: boundMs,
-        graceMs,
+        graceMs: Math.max(graceMs, boundMs),
         onAnswer: (index, latency) => latencies[starts.findIndex((start) => start > index) - 1]!.push(latency),
       }),
     )

@@ -38,8 +38,8 @@ export interface MeasuredCost {
   engine: EngineCost[]
   /** Requests per engine call at the middle load. */
   callRequests: number
-  /** Share of the candidates that were cached; NaN where candidates are not looked up. */
-  cached: number
+  /** Share of the candidates that were cached; undefined where candidates are not looked up. */
+  cached: number | undefined
   /** Memory of a cached candidate, bytes; undefined where none is cached. */
   entryBytes: number | undefined
   /** p99 of the load generator's own delay at the highest load, ms. */
@@ -52,9 +52,9 @@ export interface MeasuredCost {
 const loads = [0.2, 0.5, 0.8]
 /** Different requests; their new candidates change in each round. */
 const distinct = 500
-/** Fewest requests of an open loop: its p99 is of these; and its longest time, s. */
+/** Fewest requests of an open loop, since its p99 is of these, unless it then takes this many times as long. */
 const fewestRequests = 300
-const longest = 15
+const longest = 5
 /** Share of a measurement that the engine's variants, and single rows, take. */
 const brief = 0.25
 
@@ -102,7 +102,7 @@ export async function measureCost(options: MeasureCostOptions): Promise<Measured
       eventLoop: splitEventLoop(full, many, single.run, single.requests),
       engine,
       callRequests: runs[1]!.callRequests,
-      cached: runs[1]!.cached,
+      cached: Number.isNaN(runs[1]!.cached) ? undefined : runs[1]!.cached,
       entryBytes,
       otherCores: Math.max(...runs.map((run) => run.otherCores)),
       generatorDelay: runs.at(-1)!.result.lateness.p99,
@@ -121,14 +121,14 @@ async function loadServer(server: MeasuredServer, requests: PredictRequests, opt
   const load = await LoadRuns.open(server, requests, seed, signal)
   try {
     progress('warming up')
-    await load.warmUp()
+    await load.warmUp(seconds)
     progress('measuring the highest rate')
     const full = await load.closed(seconds)
     const runs: OpenRun[] = []
     for (const share of loads) {
       const rate = share * full.rate
       progress(`measuring ${Math.round(rate).toLocaleString('en')} requests/s`)
-      runs.push(await load.open(rate, Math.min(longest, Math.max(seconds, fewestRequests / rate))))
+      runs.push(await load.open(rate, Math.min(longest * seconds, Math.max(seconds, fewestRequests / rate))))
     }
     const { cacheBytes, cacheEntries } = await server.usage()
     return { full, runs, entryBytes: cacheEntries > 0 ? cacheBytes / cacheEntries : undefined }
@@ -142,7 +142,7 @@ async function loadSingleRows(server: MeasuredServer, requests: PredictRequests,
   progress('measuring requests with one candidate')
   const load = await LoadRuns.open(server, requests, seed, signal)
   try {
-    await load.warmUp()
+    await load.warmUp(seconds)
     return { requests, run: await load.closed(seconds * brief * 2) }
   } finally {
     load.close()

@@ -35,6 +35,8 @@ export interface TrialOptions {
 const share = 0.99
 /** Steps of the load, as multiples of the maximum of the settings at the start: in ratios of 1.08, from 0.5 to 1.6. */
 const steps = Array.from({ length: 16 }, (_, i) => 1.08 ** (i - 9))
+/** Fewest requests of a step: a share of fewer means little. */
+const fewestRequests = 50
 /** Steps of the first, short look. */
 const look = [4, 8, 10]
 /** Factors for a maximum that proves too high or too low for the bound, and how often it is changed. */
@@ -62,7 +64,7 @@ export class TrialRunner {
     const opened = await this.open(settings)
     try {
       for (let changes = 0; ; changes++) {
-        const measured = await this.#steps(opened.load, steps.keys(), steps.length)
+        const measured = await this.#steps(opened.load)
         const goodput = fastest(measured)
         const factor = goodput === 0 ? lower : goodput === measured.at(-1)!.rate ? higher : 1
         if (factor === 1 || (goodput > 0 && changes === mostChanges))
@@ -80,9 +82,9 @@ export class TrialRunner {
     if (this.#maximum === undefined) return this.#first(settings)
     const opened = await this.open(settings)
     try {
-      const glance = needed > 0 ? await this.#steps(opened.load, look, 1) : undefined
+      const glance = needed > 0 ? await this.#steps(opened.load, look) : undefined
       const stopped = glance !== undefined && fastest(glance) < needed && !rising(glance)
-      const measured = stopped ? glance : await this.#steps(opened.load, steps.keys(), steps.length)
+      const measured = stopped ? glance : await this.#steps(opened.load)
       const { p50, p99, processor } = await this.#compare(opened.load)
       return { settings, goodput: fastest(measured), stopped, p50, p99, processor, steps: measured }
     } finally {
@@ -104,8 +106,8 @@ export class TrialRunner {
       try {
         for (let round = 1; round <= rounds; round++) {
           progress(round)
-          goodputs.before.push(fastest(await this.#steps(first.load, steps.keys(), steps.length)))
-          goodputs.after.push(fastest(await this.#steps(second.load, steps.keys(), steps.length)))
+          goodputs.before.push(fastest(await this.#steps(first.load)))
+          goodputs.after.push(fastest(await this.#steps(second.load)))
         }
       } finally {
         await second.close()
@@ -128,8 +130,9 @@ export class TrialRunner {
     })
     try {
       const load = await LoadRuns.open(server, this.#requests(), seed, signal)
-      await load.warmUp()
-      this.#maximum ??= (await load.closed(1)).rate
+      await load.warmUp(this.#options.seconds)
+      this.#maximum ??= (await load.closed(Math.min(1, this.#options.seconds))).rate
+      if (this.#maximum === 0) throw infeasible(p99Ms, [])
       return {
         load,
         close: async () => {
@@ -148,11 +151,12 @@ export class TrialRunner {
     return createPredictRequests({ model, features, candidates, cached, distinct, seed })
   }
 
-  /** Load at some of the steps; each takes its part of a trial's time. */
-  #steps(load: LoadRuns, which: Iterable<number>, parts: number): Promise<Step[]> {
+  /** Load at some of the steps; each takes its part of a trial's time, or longer for the fewest requests. */
+  #steps(load: LoadRuns, which: Iterable<number> = steps.keys()): Promise<Step[]> {
     const rates = Array.from(which, (step) => steps[step]! * this.#maximum!)
-    const seconds = parts === 1 ? this.#options.seconds / steps.length : this.#options.seconds / parts
-    return load.steps(rates, seconds, this.#options.p99Ms)
+    const { seconds, p99Ms } = this.#options
+    const wanted = Math.max(seconds / steps.length, fewestRequests / rates[0]!)
+    return load.steps(rates, Math.min(seconds, wanted), p99Ms)
   }
 
   async #compare(load: LoadRuns): Promise<{ p50: number; p99: number; processor: number }> {
@@ -163,14 +167,12 @@ export class TrialRunner {
 }
 
 function infeasible(p99Ms: number, measured: readonly Step[]): ModelError {
-  const { rate, p99 } = measured.reduce((best, step) => (step.p99 < best.p99 ? step : best))
-  const lowest = Number.isNaN(p99)
-    ? ''
-    : `; the lowest measured p99 is ${p99.toFixed(2)} ms, at ${Math.round(rate)} requests/s`
-  return new ModelError(
-    'INVALID_REQUEST',
-    `--p99 ${p99Ms}: not feasible with the current settings at any measured rate${lowest}`,
-  )
+  const answered = measured.filter(({ p99 }) => !Number.isNaN(p99)).sort((a, b) => a.p99 - b.p99)
+  const lowest = answered.map(
+    ({ rate, p99 }) => `; the lowest is ${p99.toFixed(2)} ms, at ${Math.round(rate)} requests/s`,
+  )[0]
+  const reason = `not feasible with the current settings at any measured rate${lowest ?? ''}`
+  return new ModelError('INVALID_REQUEST', `--p99 ${p99Ms}: ${reason}`)
 }
 
 /** The highest rate of a step at which enough requests were answered in time; 0 if there is none. */

@@ -1,6 +1,7 @@
 import { formatBytes, formatTable, grouped } from '../model/base/text-table.ts'
 import { count } from '../schemas/plain-message.ts'
 import { popularity } from './catalogue.ts'
+import { warnOfOthers } from './load-runs.ts'
 import type { MeasuredCost } from './measure-cost.ts'
 import { type CapacityPlan, type Demand, framing, safeUtilisation } from './plan.ts'
 
@@ -10,9 +11,6 @@ export interface CapacityReport {
   plan: CapacityPlan
 }
 
-/** Most cores that other programs may use without a warning. */
-const quietCores = 0.15
-
 /** The report as text. */
 export function formatCapacity(report: CapacityReport): string {
   const { demand, measured } = report
@@ -20,12 +18,7 @@ export function formatCapacity(report: CapacityReport): string {
   return [
     heading,
     '',
-    ...(measured.otherCores > quietCores
-      ? [
-          `Other programs used ${measured.otherCores.toFixed(1)} cores: stop them and measure again, or distrust the figures.`,
-          '',
-        ]
-      : []),
+    ...warnOfOthers([measured]),
     `Measured on this machine (${measured.processorName}, server on ${count(measured.cost.cores, 'core')}):`,
     '',
     pointTable(measured),
@@ -150,7 +143,7 @@ function assumptions({ measured, demand, plan }: CapacityReport): string[] {
   return [
     `Requests are named columns as JSON over kept connections, without TLS, keys and compression. ${cached}`,
     `A core of a pod is as fast as one here, and the cost per request falls with utilisation as measured here (${measured.callRequests.toFixed(1)} requests per engine call at ${percent(measured.cost.points[1]!.utilisation)}).`,
-    `Arrivals are independent (Poisson). p99 is that at the lowest measured load, plus the p99 wait for ${count(demand.podCores, 'core')} (M/D/c) or an event loop (M/D/1), scaled to the highest measured load.`,
+    `Arrivals are independent (Poisson). p99 is that at the lowest measured load, plus the p99 wait for ${count(demand.podCores, 'core')} (M/D/c) or an event loop (M/D/1), scaled to the highest measured load. Latency includes the load generator's own delay (${measured.generatorDelay.toFixed(1)} ms at p99).`,
     `Cores and event loops are busy for at most ${percent(safeUtilisation)}, even without one zone.`,
     ...(plan.cache === undefined
       ? []

@@ -41,6 +41,16 @@ export interface Step extends Quantiles {
   good: number
 }
 
+/** Most cores that other programs may use without a warning. */
+const quietCores = 0.15
+
+/** A warning if other programs used the processor during these runs. */
+export function warnOfOthers(runs: readonly Pick<Run, 'otherCores'>[]): string[] {
+  const most = Math.max(...runs.map(({ otherCores }) => otherCores))
+  if (most <= quietCores) return []
+  return [`Other programs used ${most.toFixed(1)} cores: stop them and measure again, or distrust the figures.`, '']
+}
+
 /** Connections of the open loop; enough for the longest queues that a bound of latency allows. */
 const mostConnections = 256
 /** Requests in progress of the closed loop. */

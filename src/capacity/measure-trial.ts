@@ -12,6 +12,8 @@ export interface MeasuredTrial extends Trial {
   p50: number
   p99: number
   processor: number
+  /** Cores that other programs used meanwhile. */
+  otherCores: number
   /** The load's steps: latency by rate. */
   steps: Step[]
 }
@@ -85,8 +87,7 @@ export class TrialRunner {
       const glance = needed > 0 ? await this.#steps(opened.load, look) : undefined
       const stopped = glance !== undefined && fastest(glance) < needed && !rising(glance)
       const measured = stopped ? glance : await this.#steps(opened.load)
-      const { p50, p99, processor } = await this.#compare(opened.load)
-      return { settings, goodput: fastest(measured), stopped, p50, p99, processor, steps: measured }
+      return { settings, goodput: fastest(measured), stopped, ...(await this.#compare(opened.load)), steps: measured }
     } finally {
       await opened.close()
     }
@@ -159,10 +160,11 @@ export class TrialRunner {
     return load.steps(rates, Math.min(seconds, wanted), p99Ms)
   }
 
-  async #compare(load: LoadRuns): Promise<{ p50: number; p99: number; processor: number }> {
+  async #compare(load: LoadRuns): Promise<Pick<MeasuredTrial, 'p50' | 'p99' | 'processor' | 'otherCores'>> {
     const { seconds, p99Ms } = this.#options
     const run = await load.open(comparedAt * this.#maximum!, seconds * comparedShare, p99Ms)
-    return { p50: run.result.latency.p50, p99: run.result.latency.p99, processor: run.processorSeconds * 1e6 }
+    const { p50, p99 } = run.result.latency
+    return { p50, p99, processor: run.processorSeconds * 1e6, otherCores: run.otherCores }
   }
 }
 

@@ -9,6 +9,8 @@ const area = { left: 70, right: 560, top: 60, bottom: 480 }
 const colours = ['#000000', '#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#999999']
 /** Latency at the top, as a multiple of the bound; steps above it leave the picture. */
 const top = 2
+/** Pixels of a legend's entry. */
+const legendHeight = 35
 
 /** p99 by rate of all settings that were measured completely, with the bound, as SVG. */
 export function plotTune(report: TuneReport): string {
@@ -29,7 +31,7 @@ export function plotTune(report: TuneReport): string {
     ...axes(x, y, [least, most], top * report.p99_ms),
     `<clipPath id="area"><rect x="${area.left}" y="${area.top}" width="${area.right - area.left}" height="${area.bottom - area.top}"/></clipPath>`,
     bound(y(report.p99_ms), report.p99_ms),
-    ...trials.map((trial, i) => line(trial, colours[i % colours.length]!, x, y)),
+    ...trials.map((trial, i) => line(trial, i, x, y)),
     ...legend(trials, report),
     '</svg>\n',
   ].join('\n')
@@ -76,30 +78,38 @@ function bound(at: number, ms: number): string {
 }
 
 /** The steps with answers; the fastest that kept the bound is marked. */
-function line({ steps }: MeasuredTrial, colour: string, x: Scale, y: Scale): string {
+function line({ steps }: MeasuredTrial, index: number, x: Scale, y: Scale): string {
   const points = steps.filter(({ p99 }) => !Number.isNaN(p99))
   const path = points.map(({ rate, p99 }) => `${x(rate)} ${y(p99)}`).join('L')
   const mark = points.find(({ rate }) => rate === fastest(steps))
-  const circle = mark === undefined ? '' : `<circle cx="${x(mark.rate)}" cy="${y(mark.p99)}" r="5" fill="${colour}"/>`
-  return `<g clip-path="url(#area)"><path d="M${path}" fill="none" stroke="${colour}" stroke-width="2" stroke-linejoin="round"/>${circle}</g>`
+  const circle = mark === undefined ? '' : `<circle cx="${x(mark.rate)}" cy="${y(mark.p99)}" r="5" fill="${colours[index % colours.length]}"/>`
+  return `<g clip-path="url(#area)"><path d="M${path}" fill="none" ${strokeOf(index)} stroke-width="2" stroke-linejoin="round"/>${circle}</g>`
 }
 
 function legend(trials: readonly MeasuredTrial[], report: TuneReport): string[] {
   const left = area.right + 30
   return [
     ...trials.flatMap((trial, i) => {
-      const at = area.top + 10 + i * 40
+      const at = area.top + 10 + i * legendHeight
       return [
-        `<path d="M${left} ${at}h24" stroke="${colours[i % colours.length]}" stroke-width="3"/>`,
-        ...labelOf(trial, report.current)
-          .replaceAll('MULTIGATE_', '')
-          .split(' ')
-          .slice(0, 2)
-          .map((part, j) => text(left + 34, at + 4 + j * 15, part)),
+        `<path d="M${left} ${at}h24" stroke-width="3" ${strokeOf(i)}/>`,
+        ...linesOf(labelOf(trial, report.current)).map((part, line) => text(left + 34, at + 4 + line * 15, part)),
       ]
     }),
     text(left, area.bottom + 20, '● fastest step that keeps the bound', 'fill="#444444"'),
   ]
+}
+
+/** Two settings per line, without their common beginning. */
+function linesOf(label: string): string[] {
+  const parts = label.replaceAll('MULTIGATE_', '').split(' ')
+  return parts.flatMap((_, i) => (i % 2 === 0 ? [parts.slice(i, i + 2).join(' ')] : []))
+}
+
+/** A colour, dashed from the ninth line on. */
+function strokeOf(index: number): string {
+  const dashes = index < colours.length ? '' : ' stroke-dasharray="7 3"'
+  return `stroke="${colours[index % colours.length]}"${dashes}`
 }
 
 function text(x: number, y: number, content: string, attributes = ''): string {

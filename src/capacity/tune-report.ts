@@ -1,5 +1,6 @@
 import { formatTable, grouped } from '../model/base/text-table.ts'
 import { count } from '../schemas/plain-message.ts'
+import { warnOfOthers } from './load-runs.ts'
 import type { MeasuredTrial } from './measure-trial.ts'
 import type { Confirmation } from './search-settings.ts'
 import { formatSettings, type TunedSettings } from './tuned-settings.ts'
@@ -27,6 +28,7 @@ export function formatTune(report: TuneReport): string {
   return [
     `${target}: ${count(candidates, 'candidate')}, p99 within ${p99_ms} ms; ${processorName}, server on ${count(cores, 'core')}${shared ? ' that the load generator shares' : ''}`,
     '',
+    ...warnOfOthers(report.trials),
     trialTable(report),
     '',
     'Goodput: highest rate at which 99 % of the requests are answered within the bound. Latency and processor time are at',

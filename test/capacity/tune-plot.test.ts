@@ -26,6 +26,7 @@ const trial = (change: Partial<MeasuredTrial>): MeasuredTrial => ({
   p50: 1,
   p99: 2,
   processor: 300,
+  otherCores: 0,
   steps: [step(1000, 3), step(2000, 8, 0.99), step(3000, 60, 0.5)],
   ...change,
 })

@@ -126,12 +126,10 @@ function dominant({ measured, plan, demand }: CapacityReport): string[] {
   const lines = [
     `${part} dominate${part === 'The workers' ? '' : 's'}: ${percent(share)} of the processor time at full load. The event loop takes ${eventLoop.request.toFixed(1)} µs per request and ${bytes.toFixed(1)} µs for its bytes (${(eventLoop.byte * 1000).toFixed(2)} ns per byte); the engine alone takes from ${least.toFixed(1)} µs for ${count(demand.candidates, 'candidate')}.`,
   ]
-  if (plan.utilisation < safeUtilisation - 0.01)
-    lines.push(
-      plan.processes < demand.podCores || plan.p99 > demand.p99Ms * 0.98
-        ? `The bound on p99 keeps utilisation below ${percent(safeUtilisation)}.`
-        : `The event loops keep utilisation below ${percent(safeUtilisation)}.`,
-    )
+  if (plan.utilisation < safeUtilisation - 0.01) {
+    const limit = plan.p99 > 0.98 * demand.p99Ms ? 'bound on p99' : 'number of event loops'
+    lines.push(`The ${limit} keeps utilisation below ${percent(safeUtilisation)}.`)
+  }
   return lines
 }
 

@@ -82,7 +82,10 @@ function line({ steps }: MeasuredTrial, index: number, x: Scale, y: Scale): stri
   const points = steps.filter(({ p99 }) => !Number.isNaN(p99))
   const path = points.map(({ rate, p99 }) => `${x(rate)} ${y(p99)}`).join('L')
   const mark = points.find(({ rate }) => rate === fastest(steps))
-  const circle = mark === undefined ? '' : `<circle cx="${x(mark.rate)}" cy="${y(mark.p99)}" r="5" fill="${colours[index % colours.length]}"/>`
+  const circle =
+    mark === undefined
+      ? ''
+      : `<circle cx="${x(mark.rate)}" cy="${y(mark.p99)}" r="5" fill="${colours[index % colours.length]}"/>`
   return `<g clip-path="url(#area)"><path d="M${path}" fill="none" ${strokeOf(index)} stroke-width="2" stroke-linejoin="round"/>${circle}</g>`
 }
 

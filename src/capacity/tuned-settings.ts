@@ -6,7 +6,7 @@ export type TunedSettings = Pick<
   'MULTIGATE_PROCESSES' | 'MULTIGATE_WORKERS' | 'MULTIGATE_MAX_BATCH_ROWS' | 'MULTIGATE_MAX_DELAY_MS'
 >
 
-/** What is tried together: each group in turn, the other groups being as good as known so far. */
+/** Settings that are tried together: each group in turn, with the best known settings of the others. */
 export const groups = ['processes', 'batch-rows', 'delay'] as const
 export type Group = (typeof groups)[number]
 

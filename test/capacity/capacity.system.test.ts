@@ -40,7 +40,7 @@ t.test('a model is measured and the demand computed, as JSON and as a table', as
   for (const line of [
     /\nprocessor time per request +[\d.]+ µs\n/,
     /\npods +\d+ of 4 cores, \d+ in each of 3 zones; /,
-    /\nsettings per pod +MULTIGATE_PROCESSES=\d MULTIGATE_WORKERS=\d /,
+    /\nsettings per pod +MULTIGATE_PROCESSES=\d MULTIGATE_WORKERS=\d\b/,
     /\nnetwork in +[\d.]+ Mbit\/s; per pod /,
     /\ncost per million predictions +[\d.e-]+ /,
     /\nThe (event loop dominates|workers dominate): \d+ % of the processor time/,

@@ -13,9 +13,9 @@ const order = [
   ['model/engines'],
   ['model/prediction'],
   ['model/registry'],
-  ['server', 'train', 'convert', 'bench', 'sync'],
+  ['server', 'train', 'convert', 'bench', 'sync', 'load'],
   ['app'],
-  ['cluster'],
+  ['cluster', 'capacity'],
 ]
 
 /** Packages that a room must not import, whatever its place. */
@@ -26,7 +26,7 @@ const packages = [
     why: 'model/ knows neither HTTP nor metrics',
   },
   {
-    rooms: ['train', 'convert', 'bench'],
+    rooms: ['train', 'convert', 'bench', 'load', 'capacity'],
     names: ['fastify', '@fastify/.+', 'prom-client'],
     why: 'tools serve nothing',
   },

@@ -1,70 +1,14 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** A child process that serves HTTP. */
-export interface ServingChild {
-  url: string
-  process: ChildProcess
-  stop(): Promise<void>
-}
-
-/** Longest time until a child listens, and until it ends after SIGTERM, ms. */
-const listenPatience = 20_000
+/** Longest time until a program ends after SIGTERM, ms. */
 const stopPatience = 5000
 
-const running = new Set<ChildProcess>()
 const groups = new Set<number>()
-// Children end with this process.
+// Groups end with this process.
 process.on('exit', () => {
-  for (const child of running) child.kill('SIGKILL')
   for (const leader of groups) signalGroup(leader, 'SIGKILL')
 })
-
-/** Starts a Node program and waits until it prints its address; its last lines explain a failure. */
-export async function startServing(
-  script: string,
-  args: string[],
-  env: NodeJS.ProcessEnv,
-  nodeArgs: string[] = [],
-): Promise<ServingChild> {
-  const child = spawn(process.execPath, [...nodeArgs, script, ...args], {
-    env,
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-  })
-  running.add(child)
-  const exited = once(child, 'exit').then(() => running.delete(child))
-  let output = ''
-  const url = await new Promise<string>((resolve, reject) => {
-    const fail = (why: string) => reject(new Error(`${script} ${why}:\n${output.slice(-2000)}`))
-    const timer = setTimeout(() => fail('does not listen'), listenPatience)
-    const read = (chunk: string) => {
-      output += chunk
-      const [, address] = /listening at (http:\/\/[^\s"]+)/.exec(output) ?? []
-      if (address === undefined) return
-      clearTimeout(timer)
-      // Discards later output, so that it does not slow the generator.
-      for (const stream of [child.stdout, child.stderr]) stream?.off('data', read).resume()
-      resolve(address)
-    }
-    child.stdout?.setEncoding('utf8').on('data', read)
-    child.stderr?.setEncoding('utf8').on('data', read)
-    exited.then(() => {
-      clearTimeout(timer)
-      fail('ended before it listened')
-    })
-  })
-  return {
-    url,
-    process: child,
-    async stop() {
-      child.kill('SIGTERM')
-      const timer = setTimeout(() => child.kill('SIGKILL'), stopPatience)
-      await exited
-      clearTimeout(timer)
-    },
-  }
-}
 
 /** Any program that serves HTTP, with all its processes. */
 export interface ServingGroup {

@@ -1,6 +1,6 @@
 import autocannon from 'autocannon'
+import { quantiles } from '../src/load/quantile.ts'
 import { median } from '../src/model/base/median.ts'
-import { quantiles } from './quantile.ts'
 import type { Target } from './targets.ts'
 
 /** One run against one target, or the medians of several runs. */

@@ -4,11 +4,11 @@ import { readFile } from 'node:fs/promises'
 import { setPriority } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { createConnections } from '../src/load/connections.ts'
+import { type OpenLoopResult, type Reply, runOpenLoop } from '../src/load/open-loop.ts'
+import { poissonSchedule } from '../src/load/schedule.ts'
 import { systemClock } from '../src/model/base/clock.ts'
-import { createConnections } from './connections.ts'
-import { type OpenLoopResult, type Reply, runOpenLoop } from './open-loop.ts'
 import { readRequests } from './request-file.ts'
-import { poissonSchedule } from './schedule.ts'
 
 export interface GeneratorOptions {
   /** Target of the POST requests. */

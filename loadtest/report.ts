@@ -1,7 +1,7 @@
+import type { OpenLoopResult } from '../src/load/open-loop.ts'
 import type { ClosedLoopResult } from './closed-loop.ts'
 import type { Machine } from './machine.ts'
 import { type Columns, decimal, kilo, table, whole } from './markdown.ts'
-import type { OpenLoopResult } from './open-loop.ts'
 
 export interface ClosedLoopReport {
   scenario: string

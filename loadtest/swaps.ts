@@ -3,7 +3,7 @@
 import { writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
-import { startServing } from './children.ts'
+import { startServing } from '../src/load/serving.ts'
 import { defaultCache } from './competitors/arguments.ts'
 import { prepareModel, referenceModels } from './competitors/models.ts'
 import type { Machine } from './machine.ts'

@@ -1,7 +1,6 @@
 import { join } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
 import { serverArgv } from '../src/app/v8-flags.ts'
-import { type ServingChild, startServing } from './children.ts'
+import { type ServingChild, startServing, untilReady } from '../src/load/serving.ts'
 
 /** A server under test. */
 export interface Target {
@@ -14,8 +13,6 @@ export interface Target {
 }
 
 const built = join(import.meta.dirname, '..')
-/** Longest time for the server to load and warm up its models, ms. */
-const readyPatience = 60_000
 
 /** The server as `npm start` runs it, on a free port; MULTIGATE_… variables apply. */
 export async function startMultigate(models: string, model: string): Promise<Target> {
@@ -80,19 +77,5 @@ function bare(name: string, child: ServingChild): Target {
       return (user + system) / 1e6
     },
     stop: () => child.stop(),
-  }
-}
-
-/** Reasons of a server that may still become ready. */
-const loading = /being loaded|waiting to be loaded/
-
-async function untilReady(base: string): Promise<void> {
-  const patience = Date.now() + readyPatience
-  for (;;) {
-    const answer = await fetch(new URL('/readyz', base))
-    const text = await answer.text()
-    if (answer.status === 200) return
-    if (Date.now() > patience || !loading.test(text)) throw new Error(`the server does not become ready: ${text}`)
-    await setTimeout(50)
   }
 }

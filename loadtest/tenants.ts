@@ -10,11 +10,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
+import { quantiles } from '../src/load/quantile.ts'
+import { startServing } from '../src/load/serving.ts'
 import { median } from '../src/model/base/median.ts'
-import { startServing } from './children.ts'
 import type { Machine } from './machine.ts'
 import { table } from './markdown.ts'
-import { quantiles } from './quantile.ts'
 
 /** Requests per second of the tenant that is measured. */
 const ownRate = 100

@@ -1,6 +1,5 @@
-import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
-import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
 import { ModelError } from '../model/base/errors.ts'
+import { createUniform } from '../model/base/random.ts'
 import { type BenchOptions, bench } from './bench.ts'
 import { formatBench } from './bench-report.ts'
 import type { ColumnChoice } from './columns.ts'
@@ -9,7 +8,7 @@ import { reportCompile } from './report-compile.ts'
 import { openTarget } from './target.ts'
 
 /** Output: a standard stream, or a test double. */
-interface Terminal {
+export interface Terminal {
   isTTY?: boolean
   write(text: string): unknown
 }
@@ -57,13 +56,8 @@ export async function runCompile(options: CommonOptions & { report: boolean; row
     throw new ModelError('MODEL_FAILED', `the plan could not be stored in ${cache}`)
 }
 
-function createUniform(seed: number): () => number {
-  const generator = xoroshiro128plus(seed)
-  return () => uniformFloat64(generator)
-}
-
 /** Shows one line of progress on a terminal; each text replaces the previous one, an empty text clears it. */
-function showProgress(terminal: Terminal): (text: string) => void {
+export function showProgress(terminal: Terminal): (text: string) => void {
   return (text) => {
     if (terminal.isTTY) terminal.write(`\r\x1b[K${text === '' ? '' : `${text} …`}`)
   }

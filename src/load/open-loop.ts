@@ -1,4 +1,4 @@
-import type { Clock } from '../src/model/base/clock.ts'
+import type { Clock } from '../model/base/clock.ts'
 import { type Quantiles, quantiles } from './quantile.ts'
 
 /** Outcome of a request: an HTTP status or an error. */
@@ -19,6 +19,13 @@ export interface OpenLoopOptions {
   deadlineMs: number
   /** Longest wait for answers after the last request, ms; the rest have failed. */
   graceMs: number
+  /** Called for each answer with status 200, with its latency from the scheduled time, ms. */
+  onAnswer?(index: number, latency: number): void
+}
+
+/** Whether a status says that the server sheds the request. */
+export function isRejection(status: number): boolean {
+  return status === 429 || status === 503 || status === 504
 }
 
 /** Outcomes of requests; their sum is the number of scheduled requests. */
@@ -100,9 +107,10 @@ export function runOpenLoop(options: OpenLoopOptions): Promise<OpenLoopResult> {
         else if (reply.status === 200) {
           const latency = clock.now() - due
           latencies.push(latency)
+          options.onAnswer?.(index, latency)
           if (latency <= deadlineMs) outcomes.good++
           else outcomes.late++
-        } else if (reply.status === 429 || reply.status === 503 || reply.status === 504) {
+        } else if (isRejection(reply.status)) {
           rejections.push(clock.now() - due)
           outcomes.rejected++
         } else fail(`status ${reply.status}`)

@@ -5,7 +5,7 @@ import {
   type Reply,
   runOpenLoop,
   type Transport,
-} from '../../loadtest/open-loop.ts'
+} from '../../src/load/open-loop.ts'
 import type { Clock } from '../../src/model/base/clock.ts'
 import { createFakeClock, type FakeClock } from '../support/fakes/clock.ts'
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { quantile, quantiles } from '../../loadtest/quantile.ts'
+import { quantile, quantiles } from '../../src/load/quantile.ts'
 import { median } from '../../src/model/base/median.ts'
 
 t.test('quantiles are values that were there, by nearest rank', async (t) => {

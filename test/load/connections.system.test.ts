@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t from 'tap'
-import { type Connections, createAnswerReader, createConnections } from '../../loadtest/connections.ts'
-import type { Reply } from '../../loadtest/open-loop.ts'
+import { type Connections, createAnswerReader, createConnections } from '../../src/load/connections.ts'
+import type { Reply } from '../../src/load/open-loop.ts'
 import { until } from '../support/until.ts'
 
 const toRequest = (body: string) =>

@@ -17,6 +17,8 @@ export interface Connections extends Transport {
   openAll(): Promise<void>
   /** Number of open connections. */
   readonly open: number
+  /** Bytes of all answers so far. */
+  readonly bytesRead: number
   destroy(): void
 }
 
@@ -33,6 +35,7 @@ export function createConnections({ host, port, requests, limit }: ConnectionsOp
   const idle = new Set<Connection>()
   // One buffer for all: the bytes of a socket are parsed before the next one is read.
   const buffer = Buffer.alloc(readBytes)
+  let bytesRead = 0
 
   interface Connection {
     socket: Socket
@@ -43,6 +46,7 @@ export function createConnections({ host, port, requests, limit }: ConnectionsOp
   function add(): Connection {
     const answer = createAnswerReader()
     const read = (length: number) => {
+      bytesRead += length
       if (!answer.take(buffer.subarray(0, length))) return true
       const { done } = connection
       connection.done = undefined
@@ -77,6 +81,9 @@ export function createConnections({ host, port, requests, limit }: ConnectionsOp
   return {
     get open() {
       return sockets.size
+    },
+    get bytesRead() {
+      return bytesRead
     },
     async openAll() {
       while (sockets.size < limit) {

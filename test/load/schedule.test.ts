@@ -1,5 +1,5 @@
 import t from 'tap'
-import { poissonSchedule } from '../../loadtest/schedule.ts'
+import { poissonSchedule, steppedSchedule } from '../../src/load/schedule.ts'
 
 t.test('it has the rate that was asked for, and gaps as spread out as independent arrivals have', async (t) => {
   const times = poissonSchedule(500, 100, 1)
@@ -25,4 +25,13 @@ t.test('the same seed gives the same times, another one others', async (t) => {
 
 t.test('a rate of nothing is refused', async (t) => {
   for (const rate of [0, -1, Number.NaN]) t.throws(() => poissonSchedule(rate, 1, 1), RangeError)
+})
+
+t.test('steps follow each other, each with its rate', async (t) => {
+  const { times, starts } = steppedSchedule([100, 1000], 2, 7)
+  t.equal(starts.length, 3)
+  t.same([starts[0], starts[2]], [0, times.length])
+  t.ok(times.every((at, i) => at >= (times[i - 1] ?? 0)))
+  t.ok(times[starts[1]! - 1]! < 2000 && times[starts[1]!]! >= 2000)
+  t.ok(Math.abs(starts[1]! - 200) < 60 && Math.abs(times.length - starts[1]! - 2000) < 180)
 })

@@ -67,4 +67,3 @@ function npm(cwd, ...args) {
   if (run.status !== 0) throw new Error(`npm ${args[0]} failed: ${run.stderr}`)
   return run.stdout
 }
-

@@ -72,7 +72,12 @@ export function planFaults(seconds: number, swaps: number, seed: number): Planne
 export const burstFactor = 3
 
 /** Times of requests, ms from the start, ascending: a Poisson process of `rate` per second, three times as fast in bursts. */
-export function planArrivals(rate: number, seconds: number, faults: readonly PlannedFault[], seed: number): Float64Array {
+export function planArrivals(
+  rate: number,
+  seconds: number,
+  faults: readonly PlannedFault[],
+  seed: number,
+): Float64Array {
   const bursts = faults.filter(({ kind }) => kind === 'burst')
   const inBurst = (ms: number) => bursts.some(({ at, seconds }) => ms >= at * 1000 && ms < (at + seconds) * 1000)
   const random = createRandom(seed + 1)

@@ -42,7 +42,8 @@ export function createPublisher(options: PublisherOptions): Publisher {
     if (version === undefined) throw new Error('there are too few versions')
     await rename(join(staging, version), join(folder, version))
     for (const name of await readdir(folder))
-      if (/^\d+$/.test(name) && Number(name) <= Number(version) - kept) await rm(join(folder, name), { recursive: true })
+      if (/^\d+$/.test(name) && Number(name) <= Number(version) - kept)
+        await rm(join(folder, name), { recursive: true })
     return version
   }
 

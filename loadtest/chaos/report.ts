@@ -109,7 +109,9 @@ processes and threads, ${whole(total.unbound)} lost otherwise, ${whole(total.wro
 function rowsOf({ during, total }: Accounts): Row[] {
   const rows = (['none', ...faultKinds] as const).flatMap((kind): Row[] => {
     const tally = during.get(kind)
-    return tally === undefined ? [] : [{ ...tally, name: names[kind], events: kind === 'none' ? '–' : String(tally.events) }]
+    return tally === undefined
+      ? []
+      : [{ ...tally, name: names[kind], events: kind === 'none' ? '–' : String(tally.events) }]
   })
   return [...rows, { ...total, name: '**all**', events: '–' }]
 }

@@ -136,7 +136,17 @@ async function runIn(folder: string, disks: (Disk | undefined)[], options: Chaos
     await ended
     if (stop.how !== 0) faults.wrong.push(`the service ended with ${stop.how} after SIGTERM, not 0`)
     const { calls, strangers, longestStall } = load
-    return { options, calls, strangers, ...faults, scrapes: scraper.all, memory: memory.samples, stop, longestStall, serverLog: server.log() }
+    return {
+      options,
+      calls,
+      strangers,
+      ...faults,
+      scrapes: scraper.all,
+      memory: memory.samples,
+      stop,
+      longestStall,
+      serverLog: server.log(),
+    }
   } finally {
     hostile.end()
     server.kill()
@@ -164,10 +174,7 @@ async function prepareVersions(
 }
 
 /** Makes each fault at its time; resolves when the service has recovered from all. */
-async function makeFaults(
-  plan: readonly PlannedFault[],
-  make: (fault: PlannedFault) => Promise<void>,
-): Promise<void> {
+async function makeFaults(plan: readonly PlannedFault[], make: (fault: PlannedFault) => Promise<void>): Promise<void> {
   const start = performance.now()
   const last = new Map<string, Promise<void>>()
   await Promise.all(

@@ -27,7 +27,11 @@ export function judgeRun(run: ChaosRun): ChaosVerdict {
   const memory = fitMemory(run.memory, run.stop.at)
   const { unboundCalls, wrongCalls, lateCalls, total } = accounts
   const violations = [
-    ...listed(unboundCalls, 'request was lost that no killed process or thread held', 'requests were lost that no killed process or thread held'),
+    ...listed(
+      unboundCalls,
+      'request was lost that no killed process or thread held',
+      'requests were lost that no killed process or thread held',
+    ),
     ...listed(wrongCalls, 'answer is wrong', 'answers are wrong'),
     ...(lateCalls.length > mostLate * total.sent
       ? listed(lateCalls, 'answer is late without a frozen process', 'answers are late without a frozen process')
@@ -75,7 +79,9 @@ function scrapeFaults({ scrapes, losses }: ChaosRun): string[] {
   const killed = losses.filter(({ kind }) => kind === 'killed process').length
   return [
     ...(failed.length > 0
-      ? [`${failed.length} scrapes failed while all processes ran, the first at ${(failed[0]!.at / 1000).toFixed(1)} s: ${failed[0]!.failed}`]
+      ? [
+          `${failed.length} scrapes failed while all processes ran, the first at ${(failed[0]!.at / 1000).toFixed(1)} s: ${failed[0]!.failed}`,
+        ]
       : []),
     ...(replaced > killed ? [`${replaced} processes were replaced, and only ${killed} killed`] : []),
   ]
@@ -87,7 +93,9 @@ function memoryFaults({ options }: ChaosRun, memory: MemoryFit | undefined): str
   if (memory === undefined) return ['memory was not measured: there were never enough processes']
   const { growth, level } = memory
   if (growth <= mostGrowth * level) return []
-  return [`memory grew from ${toMebibytes(level)} to ${toMebibytes(level + growth)} MiB after the first tenth of the run`]
+  return [
+    `memory grew from ${toMebibytes(level)} to ${toMebibytes(level + growth)} MiB after the first tenth of the run`,
+  ]
 }
 
 export function toMebibytes(bytes: number): string {

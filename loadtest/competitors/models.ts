@@ -151,12 +151,7 @@ function build(model: ReferenceModel, seed: number): LayersModel {
   return answer('multi_gate', embedded, logits)
 }
 
-function twoLayers(
-  x: SymbolicTensor,
-  name: string,
-  [hidden, output]: [number, number],
-  seed: number,
-): SymbolicTensor {
+function twoLayers(x: SymbolicTensor, name: string, [hidden, output]: [number, number], seed: number): SymbolicTensor {
   const first = dense(`${name}/hidden`, hidden, seed).apply(x) as SymbolicTensor
   const active = layers.reLU({ name: `${name}/relu` }).apply(first) as SymbolicTensor
   return dense(`${name}/output`, output, seed).apply(active) as SymbolicTensor

@@ -186,13 +186,7 @@ function brotli(bytes: Buffer, quality: number, window: number): Buffer {
   return brotliCompressSync(bytes, { params: { [BROTLI_PARAM_QUALITY]: quality, [BROTLI_PARAM_LGWIN]: window } })
 }
 
-function buildCase(
-  name: string,
-  choice: Choice,
-  random: Random,
-  good: GoodKinds,
-  headers: readonly string[],
-): Case {
+function buildCase(name: string, choice: Choice, random: Random, good: GoodKinds, headers: readonly string[]): Case {
   const { route, kind, size, coding, cut, damage, framing, ask } = choice
   const isBomb = kind === 'bomb' || kind === 'wide bomb'
   const payload: Payload = isBomb

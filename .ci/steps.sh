@@ -34,6 +34,8 @@ packages() {
   command -v promtool >/dev/null || missing+=(prometheus)
   # Certificates for tests of TLS.
   command -v openssl >/dev/null || missing+=(openssl)
+  # For clocks that jump (loadtest -- chaos).
+  command -v faketime >/dev/null || missing+=(faketime)
   [ ${#missing[@]} -gt 0 ] || return 0
   echo "installing ${missing[*]}"
   apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

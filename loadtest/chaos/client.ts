@@ -4,7 +4,8 @@ import { AnswerStream, type HttpAnswer } from './answers.ts'
 
 /** How a request ended. */
 export type Ending =
-  | { answer: HttpAnswer; port: number }
+  /** `waited`: until the connection was open and the request could leave, ms. */
+  | { answer: HttpAnswer; port: number; waited: number }
   /** No answer came, and why; `port` is the client's, 0 where it wasn't connected. */
   | { lost: string; port: number }
 
@@ -32,6 +33,8 @@ export interface Client {
 
 interface Waiting {
   id: string
+  /** When it was to be sent, ms. */
+  since: number
   done: (ending: Ending) => void
   timer: NodeJS.Timeout
 }
@@ -47,6 +50,7 @@ class Connection {
   /** The client's, known once it is connected. */
   #port = 0
   #reason = 'the connection was closed'
+  #openSince = Number.POSITIVE_INFINITY
   onIdle: (connection: Connection) => void = () => undefined
 
   constructor(options: ClientOptions, onClosed: (connection: Connection) => void) {
@@ -63,7 +67,10 @@ class Connection {
     this.#socket.on('error', fail)
     this.#socket.on('data', (chunk: Buffer) => this.#read(chunk))
     this.ready = new Promise((resolve) => {
-      this.#socket.once('secureConnect', resolve)
+      this.#socket.once('secureConnect', () => {
+        this.#openSince = performance.now()
+        resolve()
+      })
       this.#socket.once('close', () => {
         resolve()
         onClosed(this)
@@ -72,12 +79,12 @@ class Connection {
     })
   }
 
-  send(waiting: Omit<Waiting, 'timer'>, bytes: Buffer): void {
+  send(waiting: Pick<Waiting, 'id' | 'done'>, bytes: Buffer): void {
     const timer = setTimeout(() => {
       this.#settle({ lost: 'no answer in time', port: this.#port })
       this.destroy()
     }, this.#options.patience)
-    this.#waiting = { ...waiting, timer }
+    this.#waiting = { ...waiting, timer, since: performance.now() }
     this.#socket.write(bytes)
   }
 
@@ -102,7 +109,7 @@ class Connection {
     }
     const isLast = answer.headers.get('connection')?.toLowerCase() === 'close'
     if (isLast) this.destroy()
-    this.#settle({ answer, port: this.#port })
+    this.#settle({ answer, port: this.#port, waited: Math.max(0, this.#openSince - this.#waiting.since) })
     if (!isLast) this.onIdle(this)
   }
 

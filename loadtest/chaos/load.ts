@@ -72,8 +72,9 @@ export async function startLoad(options: LoadOptions): Promise<Load> {
     const bytes = Buffer.concat([Buffer.from(`${heads[which]}x-request-id: ${id}\r\n\r\n`), requests[which]!.body])
     const wasSent = client.send(id, bytes, (ending) => {
       call.end = now()
-      // An answer waits to be read while the generator stands still.
-      const took = call.end - at - stalls.within(at, call.end)
+      // A deadline counts from the request's arrival. An answer waits to be read while the generator stands still.
+      const left = at + ('answer' in ending ? ending.waited : 0)
+      const took = call.end - left - stalls.within(left, call.end)
       Object.assign(call, judge(ending, requests[which]!, took, deadline), { port: ending.port })
       if (call.outcome === 'no listener' && call.at < stopsAt) call.outcome = 'lost'
       if (call.outcome === 'failed' || call.outcome === 'lost') call.pid = holderOf(call.port)

@@ -5,7 +5,7 @@ import type { Accounts, FaultEvent, Tally } from './accounts.ts'
 import { burstFactor, type FaultKind, faultKinds } from './plan.ts'
 import { type ChaosRun, deadline } from './run.ts'
 import { processCount } from './server.ts'
-import { type ChaosVerdict, mostGrowth, toMebibytes } from './verdict.ts'
+import { type ChaosVerdict, mostGrowth, mostLate, toMebibytes } from './verdict.ts'
 import { tolerance } from './versions.ts'
 
 const names: Record<FaultKind | 'none', string> = {
@@ -58,7 +58,7 @@ ${table<Row>(
 )}
 
 A request that met several faults counts for each. Refused: ${accounts.refusals.map(([reason, count]) => `${reason} ${whole(count)}`).join(', ') || 'none'}.
-Late: right, but more than ${deadline.toleranceMs} ms after the deadline. ${notSent(accounts)}
+Late: right, but more than ${deadline.toleranceMs} ms after the deadline, which counts from sending; at most ${(mostLate * 100).toFixed(1)} % may be. ${notSent(accounts)}
 
 Latency of right answers: p50 ${latency.p50.toFixed(1)} ms, p99 ${latency.p99.toFixed(1)} ms, largest ${latency.max.toFixed(0)} ms. The generator itself
 stood still for at most ${longestStall.toFixed(0)} ms. ${whole(scrapes.length)} scrapes of \`/metrics\`; ${failedScrapes} failed, because their process was killed or stood still.
@@ -124,7 +124,7 @@ function memoryText({ memory }: ChaosVerdict): string {
   if (memory === undefined) return 'Not measured: the run was too short.'
   const { level, growth, from, to, samples } = memory
   return `A line through the proportional set sizes (PSS) of all processes, ${samples} samples from ${(from / 1000).toFixed(0)} s to ${(to / 1000).toFixed(0)} s, begins at ${toMebibytes(level)} MiB and
-changes by ${growth < 0 ? '−' : '+'}${toMebibytes(Math.abs(growth))} MiB; the bound is +${(mostGrowth * 100).toFixed(0)} %. Samples without all processes, as after a kill, are left out.`
+changes by ${growth < 0 ? '−' : '+'}${toMebibytes(Math.abs(growth))} MiB; the bound is +${toMebibytes(mostGrowth)} MiB. Samples without all processes, as after a kill, are left out.`
 }
 
 function hostileText({ hostile }: ChaosRun): string {

@@ -83,7 +83,7 @@ export async function startChaosServer(options: ChaosServerOptions): Promise<Cha
   const own = Object.entries(process.env).filter(([name]) => !name.startsWith('MULTIGATE_'))
   const set = Object.entries(settings).map(([name, value]) => [name, String(value)])
   const child = spawn(process.execPath, [...serverArgv([]), main], {
-    env: { ...Object.fromEntries([...own, ...set]), ...env },
+    env: { ...Object.fromEntries([...own, ...set]), MALLOC_ARENA_MAX: '2', ...env },
     detached: true,
     stdio: ['ignore', output, output],
   })

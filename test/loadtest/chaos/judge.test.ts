@@ -13,7 +13,7 @@ const deadline = { deadlineMs: 100, toleranceMs: 50 }
 
 function verdictOf(answer: Partial<HttpAnswer> & { json?: unknown }, took = 10) {
   const { status = 200, headers = new Map(), json, body = Buffer.from(JSON.stringify(json)) } = answer
-  const { outcome, reason } = judge({ answer: { status, headers, body }, port: 1 }, request, took, deadline)
+  const { outcome, reason } = judge({ answer: { status, headers, body }, port: 1, waited: 0 }, request, took, deadline)
   return `${outcome}: ${reason}`
 }
 const prediction = (version: string, ctr: number, cvr: number) => ({ version, predictions: [{ ctr, cvr }] })

@@ -39,8 +39,10 @@ export interface Loss {
   ports: ReadonlySet<number>
 }
 
-/** Longest time until a client notices that its connection is dead: it shares its cores with the server, ms. */
+/** Longest time for which a client sends on a connection that is dead, ms: it shares its cores with the server. */
 const noticeMs = 1500
+/** Longest time until such a request has ended, ms: a client waits for 10 s. */
+const endMs = 12_000
 
 /**
  * Binds requests without a good answer to what took them. A killed process loses at most one request for each connection that it held, sent
@@ -59,7 +61,7 @@ export function bindLosses(calls: readonly Call[], losses: readonly Loss[]): Map
 }
 
 function isDueTo({ outcome, at, end, port, pid }: Call, loss: Loss): boolean {
-  const isMeanwhile = at <= loss.until + noticeMs && end >= loss.at && end <= loss.until + 2 * noticeMs
+  const isMeanwhile = at <= loss.until + noticeMs && end >= loss.at && end <= loss.until + endMs
   if (!isMeanwhile) return false
   if (outcome === 'lost') return loss.kind === 'killed process' && loss.ports.has(port)
   if (outcome === 'failed') return loss.kind === 'killed thread' && pid === loss.pid && at <= loss.at

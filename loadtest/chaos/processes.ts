@@ -16,15 +16,11 @@ export function childrenOf(pid: number): number[] {
 
 /** Ports of the clients whose connections to `serverPort` a process holds; none where it has ended. */
 export function clientPortsOf(pid: number, serverPort: number): Set<number> {
-  try {
-    const held = socketInodes(pid)
-    const connections = parseTcpTable(readFileSync(`/proc/${pid}/net/tcp`, 'latin1'))
-    const here = connections.filter(({ localPort, inode }) => localPort === serverPort && held.has(inode))
-    return new Set(here.map(({ remotePort }) => remotePort))
-  } catch (error) {
-    if (stateOf(pid) === undefined) return new Set()
-    throw error
-  }
+  const held = socketInodes(pid)
+  // All processes here have the same network.
+  const connections = parseTcpTable(readFileSync('/proc/self/net/tcp', 'latin1'))
+  const here = connections.filter(({ localPort, inode }) => localPort === serverPort && held.has(inode))
+  return new Set(here.map(({ remotePort }) => remotePort))
 }
 
 export interface TcpConnection {
@@ -52,15 +48,22 @@ function portOf(address: string): number {
 function socketInodes(pid: number): Set<number> {
   const folder = `/proc/${pid}/fd`
   const inodes = new Set<number>()
-  for (const name of readdirSync(folder)) {
-    try {
-      const [, inode] = /^socket:\[(\d+)\]$/.exec(readlinkSync(`${folder}/${name}`)) ?? []
-      if (inode !== undefined) inodes.add(Number(inode))
-    } catch {
-      // It was closed meanwhile.
-    }
+  for (const name of orElse(() => readdirSync(folder), [])) {
+    const target = orElse(() => readlinkSync(`${folder}/${name}`), '')
+    const [, inode] = /^socket:\[(\d+)\]$/.exec(target) ?? []
+    if (inode !== undefined) inodes.add(Number(inode))
   }
   return inodes
+}
+
+/** What `read` answers, or `otherwise` where the process or its file was closed meanwhile. */
+function orElse<T>(read: () => T, otherwise: T): T {
+  try {
+    return read()
+  } catch (error) {
+    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return otherwise
+    throw error
+  }
 }
 
 /** State of a process, such as `T` for stopped; undefined where it has ended. */

@@ -27,12 +27,12 @@ type Row = Tally & { name: string; events: string }
 export function toMarkdown(run: ChaosRun, verdict: ChaosVerdict, machine: Machine, picture?: string): string {
   const { options, stop, longestStall, scrapes } = run
   const { accounts, violations } = verdict
-  const { processor, cores, versions, date } = machine
+  const { processor, cores, versions, date, loadBefore } = machine
   const latency = quantiles(run.calls.filter(({ outcome }) => outcome === 'right').map(({ at, end }) => end - at))
   const failedScrapes = scrapes.filter(({ failed }) => failed !== undefined).length
   return `# The test that tries to lose an answer
 
-${date}, ${processor}, ${cores} cores, Node ${versions.node}. ${processCount} processes over TLS, with keys and an administration port, are asked
+${date}, ${processor}, ${cores} cores, load average before ${loadBefore.toFixed(1)}, Node ${versions.node}. ${processCount} processes over TLS, with keys and an administration port, are asked
 ${options.rate} times a second for ${(options.seconds / 60).toFixed(1)} minutes, within ${deadline.deadlineMs} ms, at times that do not depend on the answers, while the faults of the
 table happen (seed ${options.seed}); then SIGTERM comes while the load goes on. Every answer of status 200 is compared with ONNX Runtime's to
 the exported graph of the version that it names, within ${tolerance}. Made by \`npm run loadtest -- chaos\`.
@@ -60,7 +60,7 @@ ${table<Row>(
 A request that met several faults counts for each. Refused: ${accounts.refusals.map(([reason, count]) => `${reason} ${whole(count)}`).join(', ') || 'none'}.
 Late: right, but more than ${deadline.toleranceMs} ms after the deadline, which counts from sending; at most ${(mostLate * 100).toFixed(1)} % may be. ${notSent(accounts)}
 
-Latency of right answers: p50 ${latency.p50.toFixed(1)} ms, p99 ${latency.p99.toFixed(1)} ms, largest ${latency.max.toFixed(0)} ms. The generator itself
+Latency of right answers, with the time to connect and the generator's own stalls: p50 ${latency.p50.toFixed(1)} ms, p99 ${latency.p99.toFixed(1)} ms, largest ${latency.max.toFixed(0)} ms. The generator itself
 stood still for at most ${longestStall.toFixed(0)} ms. ${whole(scrapes.length)} scrapes of \`/metrics\`; ${failedScrapes} failed, because their process was killed or stood still.
 After SIGTERM, the service ended with ${stop.how} after ${((stop.end - stop.at) / 1000).toFixed(1)} s.
 

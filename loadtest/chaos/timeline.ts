@@ -42,7 +42,7 @@ export function drawTimeline({ calls, events, memory, stop }: Pick<ChaosRun, 'ca
   const seconds = Math.ceil(Math.max(1, stop.end, ...lastOf(calls)) / 1000)
   const x: Scale = (ms) => left + (ms / 1000 / seconds) * plotWidth
   const perSecond = countBySecond(calls, seconds)
-  let top = 64
+  let top = 88
   const rates = drawRates(perSecond, top, x)
   top += heights.rates + heights.gap
   const latency = drawLatency(perSecond, top, x)
@@ -214,8 +214,8 @@ function timeAxis(seconds: number, bottom: number, x: Scale): string[] {
 function stopLine(at: number, bottom: number, x: Scale): string[] {
   const where = n(x(at))
   return [
-    `<line x1="${where}" x2="${where}" y1="58" y2="${bottom}" stroke="${colours.text}" stroke-dasharray="4 3"/>`,
-    text(x(at), 52, 'SIGTERM', 'middle'),
+    `<line x1="${where}" x2="${where}" y1="72" y2="${bottom}" stroke="${colours.text}" stroke-dasharray="4 3"/>`,
+    text(x(at), 66, 'SIGTERM', 'middle'),
   ]
 }
 
@@ -228,10 +228,10 @@ function text(x: number, y: number, content: string, anchor = 'start'): string {
   return `<text x="${n(x)}" y="${n(y)}" text-anchor="${anchor}">${escaped(content)}</text>`
 }
 
-/** The next of 1, 2, 5, 10, 20, … that is at least this. */
+/** The next round number that is at least this, and whose half is round, too. */
 export function niceAbove(value: number): number {
   const power = 10 ** Math.floor(Math.log10(value))
-  return [1, 2, 5, 10].map((factor) => factor * power).find((nice) => nice >= value - 1e-9)!
+  return [1, 2, 3, 4, 5, 6, 8, 10].map((factor) => factor * power).find((nice) => nice >= value - 1e-9)!
 }
 
 const n = (value: number) => Number(value.toFixed(1))

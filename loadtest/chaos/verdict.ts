@@ -14,7 +14,10 @@ export interface ChaosVerdict {
  * processes, four of 16 MiB each, come and go with hostile clients.
  */
 export const mostGrowth = 192 * 2 ** 20
-/** Late answers while no process stood still, as a share of all: clients and server share their cores with other programs. */
+/**
+ * Late answers while no process stood still, as a share of all. Runs on two cores that other programs kept busy had 0.3 % of them, after a
+ * process was killed in a burst; whether a quiet machine has any is not known.
+ */
 export const mostLate = 0.005
 /** Shorter runs say nothing about memory, s. */
 const leastForMemory = 120

@@ -40,6 +40,7 @@ t.test(
   needs,
   async (t) => {
     let swallowed = 0
+    let chunks = 0
     const run = await runChaos({
       ...options,
       seconds: 5,
@@ -51,10 +52,9 @@ t.test(
         between: async (port) => {
           const proxy = createServer((client) => {
             const server = connect(port, '127.0.0.1')
-            let chunks = 0
             server.on('data', (bytes) => {
-              // The handshake is a few; later ones are answers.
-              if (swallowed === 0 && ++chunks > 15) {
+              // Handshakes come first; this one is an answer.
+              if (swallowed === 0 && ++chunks > 250) {
                 swallowed++
                 client.destroy()
                 server.destroy()
@@ -75,10 +75,13 @@ t.test(
     })
     const { accounts, violations } = judgeRun(run)
     t.equal(swallowed, 1)
-    t.match(accounts.total, { unbound: 1, bound: 0 })
+    // After SIGTERM the proxy accepts connections that the server would refuse.
+    const before = accounts.unboundCalls.filter(({ at }) => at < run.stop.at)
+    t.equal(before.length, 1)
+    t.equal(accounts.total.bound, 0)
     t.ok(accounts.total.wrong > 0)
     t.ok(accounts.total.right > accounts.total.wrong)
-    t.match(violations.join('\n'), /^1 request was lost that no killed process or thread held/m)
+    t.match(violations.join('\n'), /^\d+ requests? (?:was|were) lost that no killed process or thread held/m)
     t.match(violations.join('\n'), /^\d+ answers? (?:is|are) wrong: .* differs by /m)
   },
 )

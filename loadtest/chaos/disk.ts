@@ -25,6 +25,12 @@ export async function mountDisk(folder: string, bytes: number): Promise<Disk | u
   }
   const ballast = join(folder, 'ballast')
   let isMounted = true
+  const unmount = () => {
+    if (isMounted) execFileSync('umount', ['--lazy', folder], { stdio: 'ignore' })
+    isMounted = false
+  }
+  // Also where the run is interrupted.
+  process.once('exit', unmount)
   return {
     fill() {
       const file = openSync(ballast, 'w')
@@ -33,8 +39,8 @@ export async function mountDisk(folder: string, bytes: number): Promise<Disk | u
     },
     empty: () => rmSync(ballast, { force: true }),
     unmount() {
-      if (isMounted) execFileSync('umount', ['--lazy', folder], { stdio: 'ignore' })
-      isMounted = false
+      process.off('exit', unmount)
+      unmount()
     },
   }
 }

@@ -43,6 +43,8 @@ packages() {
   command -v systemd-analyze >/dev/null || missing+=(systemd)
   # An emulator, for the tests of arm64 in the full tier.
   [ -z "${FULL:-}" ] || command -v qemu-aarch64 >/dev/null || missing+=(qemu-user libstdc++6-arm64-cross)
+  # For clocks that jump (loadtest -- chaos).
+  command -v faketime >/dev/null || missing+=(faketime)
   [ ${#missing[@]} -gt 0 ] || return 0
   echo "installing ${missing[*]}"
   apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -25,6 +25,7 @@ const log = (line: string) => console.error(`${seconds()} s  ${line}`)
 /** Measurements that print a page of their own. */
 const measurements: Record<string, () => Promise<typeof import('./stalls.ts').measureStalls>> = {
   capacity: async () => (await import('./capacity.ts')).measureCapacity,
+  chaos: async () => (await import('./chaos/chaos.ts')).measureChaos,
   stalls: async () => (await import('./stalls.ts')).measureStalls,
   swaps: async () => (await import('./swaps.ts')).measureSwaps,
   tenants: async () => (await import('./tenants.ts')).measureTenants,

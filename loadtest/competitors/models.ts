@@ -15,7 +15,7 @@ import { createRandom } from '../../src/train/random.ts'
 
 /** A multi-gate mixture of experts with random weights, of the size of a real one. */
 export interface ReferenceModel {
-  name: 'small' | 'prod'
+  name: string
   /** The first `context` fields belong to the context, the others to the candidate; each has `ids` ids of its own. */
   sparse: { fields: number; context: number; ids: number }
   dense: { fields: number; context: number }
@@ -29,7 +29,7 @@ export interface ReferenceModel {
 
 export const tasks = ['ctr', 'cvr']
 
-export const referenceModels: Record<ReferenceModel['name'], ReferenceModel> = {
+export const referenceModels: Record<'small' | 'prod', ReferenceModel> = {
   small: {
     name: 'small',
     sparse: { fields: 5, context: 2, ids: 20 },
@@ -102,15 +102,16 @@ export function featuresOf({ sparse, dense }: ReferenceModel): Features {
   ]
 }
 
-async function writeModel(model: ReferenceModel, folder: string): Promise<void> {
+/** Writes a version of a model as a bundle; other weights for each seed. */
+export async function writeModel(model: ReferenceModel, folder: string, version = '1', weights = seed): Promise<void> {
   const tensorFlow = await prepareTensorFlow()
-  const built = build(model)
-  randomiseWeights(tensorFlow, built)
+  const built = build(model, weights)
+  randomiseWeights(tensorFlow, built, weights)
   await writeBundle(folder, {
     manifest: {
       manifest: 1,
       name: model.name,
-      version: '1',
+      version,
       description: 'Random weights, for the load test',
       features: featuresOf(model),
       tasks: tasks.map((name) => ({ name })),
@@ -129,7 +130,7 @@ async function writeModel(model: ReferenceModel, folder: string): Promise<void> 
 }
 
 /** Of the project's own parts, but without normalisation layers, which ONNX Runtime would not fold for the competitors. */
-function build(model: ReferenceModel): LayersModel {
+function build(model: ReferenceModel, seed: number): LayersModel {
   const { sparse, embedding, experts, expert, tower } = model
   const shape: ModelShape = {
     sparseFields: sparse.fields,
@@ -141,23 +142,23 @@ function build(model: ReferenceModel): LayersModel {
   const embedded = embedInputs({ dim_emb: embedding, embedding_l2: 0 }, shape)
   const stacked = stack(
     'experts',
-    Array.from({ length: experts }, (_, e) => twoLayers(embedded.flat, `expert_${e}`, expert)),
+    Array.from({ length: experts }, (_, e) => twoLayers(embedded.flat, `expert_${e}`, expert, seed)),
   )
   const logits = tasks.map((task) => {
     const mixed = gateExperts(embedded.flat, stacked, { gate: `gate_${task}`, mix: `mix_${task}` }, seed)
-    return twoLayers(mixed, `tower_${task}`, [tower, 1])
+    return twoLayers(mixed, `tower_${task}`, [tower, 1], seed)
   })
   return answer('multi_gate', embedded, logits)
 }
 
-function twoLayers(x: SymbolicTensor, name: string, [hidden, output]: [number, number]): SymbolicTensor {
+function twoLayers(x: SymbolicTensor, name: string, [hidden, output]: [number, number], seed: number): SymbolicTensor {
   const first = dense(`${name}/hidden`, hidden, seed).apply(x) as SymbolicTensor
   const active = layers.reLU({ name: `${name}/relu` }).apply(first) as SymbolicTensor
   return dense(`${name}/output`, output, seed).apply(active) as SymbolicTensor
 }
 
 /** Initial biases are 0 and initial embeddings tiny: a wrong id or a dropped bias would not show in the answers. */
-function randomiseWeights({ tf }: TensorFlow, model: LayersModel): void {
+function randomiseWeights({ tf }: TensorFlow, model: LayersModel, seed: number): void {
   const random = createRandom(seed)
   for (const weight of model.weights) {
     const deviation = /bias/.test(weight.originalName) ? 0.1 : /^embedding\//.test(weight.originalName) ? 0.5 : 0

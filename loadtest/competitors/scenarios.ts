@@ -1,10 +1,10 @@
-import type { ReferenceModel } from './models.ts'
+import type { referenceModels } from './models.ts'
 
 /** The model and rows of requests. */
 export interface Scenario {
   name: 'S1' | 'S2' | 'S3' | 'S4'
   title: string
-  model: ReferenceModel['name']
+  model: keyof typeof referenceModels
   /** Rows of the requests, in turn. */
   rows: readonly number[]
   /**

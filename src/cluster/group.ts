@@ -196,7 +196,7 @@ export class Group {
     place.member = undefined
     this.#onFailed(new Error(`its first process ended before it served: ${how}`))
     if (this.#state === 'stopping') return
-    place.delay = backOff(Date.now() - member.born, place.delay)
+    place.delay = backOff(performance.now() - member.born, place.delay)
     this.#options.log.error(
       { process: member.pid, ended: how, delay_ms: place.delay },
       'a process died; another takes its place',

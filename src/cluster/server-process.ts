@@ -34,8 +34,8 @@ export interface MemberEvents {
 /** A process that serves, as the primary one sees it. */
 export class ServerProcess implements ConnectionReceiver {
   readonly pid: number | undefined
-  /** When it was started, ms. */
-  readonly born = Date.now()
+  /** When it was started, ms of the monotonic clock. */
+  readonly born = performance.now()
   /** It can be given connections. */
   serving = false
   ready = false

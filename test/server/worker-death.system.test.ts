@@ -59,6 +59,26 @@ t.test('a worker thread that dies under load takes its call with it, and nothing
   t.match(registry.live()[0]!.model.stats(), { queuedRows: 0, inFlightBatches: 0, requests: 0 })
 })
 
+t.test('a version that loads while its worker thread dies is loaded again', async (t) => {
+  const folder = await temporaryFolder(t)
+  await writeTestBundle(folder)
+  const flag = new Int32Array(new SharedArrayBuffer(4))
+  const { registry, pool } = await startTestServer(t, {
+    models: folder,
+    pool: { workers: 1, createWorker: (settings) => createWorkerClient({ ...settings, flag } as never, script) },
+  })
+  const state = () => registry.list()[0]!.versions.find(({ version }) => version === '2')?.state
+  await writeTestBundle(folder, { version: '2' })
+  flag[0] = 1
+  await registry.reconcile()
+  t.equal(state(), 'failed', 'it is not known whether the version killed the thread')
+  t.equal(pool.stats().replaced, 1)
+  await until(async () => {
+    await registry.reconcile()
+    return state() === 'ready'
+  })
+})
+
 t.test('nothing piles up on a connection that is kept', async (t) => {
   const { fastify } = await startTestServer(t, { models })
   const sockets: Socket[] = []

@@ -43,6 +43,8 @@ export interface ModelErrorDetails {
   stage?: 'queue' | 'compute'
   /** The cause may be gone on the next try; default: whether `cause` is an I/O error. */
   transient?: boolean
+  /** Most tries after the first where the cause may be gone; default: no limit. */
+  mostRetries?: number
   cause?: unknown
 }
 
@@ -52,6 +54,7 @@ export class ModelError extends Error {
   readonly retryAfterSeconds: number | undefined
   readonly stage: 'queue' | 'compute' | undefined
   readonly transient: boolean
+  readonly mostRetries: number
 
   constructor(code: ModelErrorCode, message: string, details: ModelErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
@@ -61,6 +64,7 @@ export class ModelError extends Error {
     this.retryAfterSeconds = details.retryAfterSeconds
     this.stage = details.stage
     this.transient = details.transient ?? isTransient(details.cause)
+    this.mostRetries = details.mostRetries ?? Number.POSITIVE_INFINITY
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Manifest } from '../../schemas/manifest.ts'
 import type { Clock } from '../base/clock.ts'
-import { ModelError, reasonOf } from '../base/errors.ts'
+import { isTransient, ModelError, reasonOf } from '../base/errors.ts'
 import type { PredictionTable } from '../contracts/prediction.ts'
 import type { LoadedModel } from './contract.ts'
 import type { QueryRows } from './query-rows.ts'
@@ -18,6 +18,8 @@ export async function checkGoldenRows(model: LoadedModel, clock: Clock): Promise
     const rows: QueryRows = { form: 'rows', context: undefined, candidates: golden.rows }
     table = await model.predict({ rows, options: { raw: true }, deadline: clock.now() + loadDeadline }).table
   } catch (cause) {
+    // A thread that died says nothing about the version.
+    if (isTransient(cause)) throw cause
     throw wrong(`its golden rows can't be answered: ${reasonOf(cause)}`)
   }
   tasks.forEach((task, column) => {

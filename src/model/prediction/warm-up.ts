@@ -1,5 +1,5 @@
 import type { Manifest } from '../../schemas/manifest.ts'
-import { ModelError, reasonOf } from '../base/errors.ts'
+import { isTransient, ModelError, reasonOf } from '../base/errors.ts'
 import type { Batcher } from '../batching/batcher.ts'
 import type { PooledGraph } from '../engines/pool/contract.ts'
 import type { Encoder } from '../features/encoder.ts'
@@ -19,6 +19,8 @@ async function checkLargestIds(manifest: Manifest, encoder: Encoder, graph: Pool
   const row = Int32Array.from(sparse, ({ largest }) => largest)
   const batch = toBatch(manifest, { rows: 1, sparse: row, dense: new Float32Array(dense.length) })
   await graph.run(batch, [bindingsOf(manifest).probabilities]).catch((cause) => {
+    // A thread that died says nothing about the version.
+    if (isTransient(cause)) throw cause
     const { name, version } = manifest
     const message = `${name}/${version}/${manifest.graph.file} doesn't fit its manifest: the largest ids of its fields (${row.join(', ')}) can't be computed: ${reasonOf(cause)}`
     throw new ModelError('INVALID_BUNDLE', message, { cause })

@@ -1,6 +1,6 @@
-import { isTransient } from '../base/errors.ts'
+import { isTransient, ModelError } from '../base/errors.ts'
 
-/** When a version that an I/O error stopped is loaded again. */
+/** When a version that an I/O error or a lost thread stopped is loaded again. */
 export interface Retry {
   /** Failures in a row. */
   failures: number
@@ -17,6 +17,7 @@ const longestDelay = 60_000
 export function nextRetry(error: unknown, former: Retry | undefined, now: number): Retry | undefined {
   if (!isTransient(error)) return undefined
   const failures = (former?.failures ?? 0) + 1
+  if (error instanceof ModelError && failures > error.mostRetries) return undefined
   return { failures, at: now + Math.min(longestDelay, firstDelay * 2 ** (failures - 1)) }
 }
 

@@ -2,6 +2,7 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { ModelError } from '../../../src/model/base/errors.ts'
+import { WorkerLostError } from '../../../src/model/engines/pool/worker-client.ts'
 import { Registry } from '../../../src/model/registry/registry.ts'
 import { createFolderSource } from '../../../src/model/registry/source.ts'
 import { answering, setUp, states } from '../../support/controlled.ts'
@@ -42,6 +43,20 @@ t.test('the delay between tries doubles up to one minute', async (t) => {
     await registry.reconcile()
     t.equal(loads.length, before + 1)
   }
+})
+
+t.test('a version whose load met a dead thread is loaded again, three times at most', async (t) => {
+  const { registry, errors, clock, loads } = setUp()
+  errors.set('ads/1', new WorkerLostError('exit code 9'))
+  await registry.reconcile()
+  for (const delay of [1000, 2000, 4000]) {
+    clock.now += delay
+    await registry.reconcile()
+  }
+  t.equal(loads.length, 4)
+  clock.now += 600_000
+  await registry.reconcile()
+  t.equal(loads.length, 4, 'it would take a thread with each try')
 })
 
 t.test('a damaged version is not loaded again', async (t) => {

@@ -104,12 +104,18 @@ function builderOf(route: RouteName, kind: string, good: GoodKinds): Kind {
   return kinds[kind]!
 }
 
-/** Case `index` of a seed; what `fixed` says is not drawn. */
-export function drawCase(seed: number, index: number, fixed: Partial<Choice>, good: GoodKinds): Case {
+/** Case `index` of a seed; what `fixed` says is not drawn. Each of its requests has these headers, too. */
+export function drawCase(
+  seed: number,
+  index: number,
+  fixed: Partial<Choice>,
+  good: GoodKinds,
+  headers: readonly string[] = [],
+): Case {
   const random = createRandom(Math.imul(seed, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b))
   const choice = { ...drawChoice(random, fixed, good), ...fixed }
   if (choice.ask === 'unread') Object.assign(choice, unread(choice))
-  return buildCase(`case ${index} of seed ${seed}`, choice, random, good)
+  return buildCase(`case ${index} of seed ${seed}`, choice, random, good, headers)
 }
 
 function pick<T>(all: readonly T[], random: Random): T {
@@ -180,7 +186,7 @@ function brotli(bytes: Buffer, quality: number, window: number): Buffer {
   return brotliCompressSync(bytes, { params: { [BROTLI_PARAM_QUALITY]: quality, [BROTLI_PARAM_LGWIN]: window } })
 }
 
-function buildCase(name: string, choice: Choice, random: Random, good: GoodKinds): Case {
+function buildCase(name: string, choice: Choice, random: Random, good: GoodKinds, headers: readonly string[]): Case {
   const { route, kind, size, coding, cut, damage, framing, ask } = choice
   const isBomb = kind === 'bomb' || kind === 'wide bomb'
   const payload: Payload = isBomb
@@ -191,7 +197,7 @@ function buildCase(name: string, choice: Choice, random: Random, good: GoodKinds
   const inflated = isBomb ? bomb : payload.bytes.length
   const complete = cut === 'none' && ask !== 'unread' && (framing === 'length' || framing === 'chunked')
   const asked = requests[ask]
-  const request = frame(choice, body, payload.headers, random)
+  const request = frame(choice, body, [...headers, ...payload.headers], random)
   const last = complete ? 'GET /livez HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n' : ''
   const exact = (damage === 'none' || damage === 'members') && choice.label === undefined && complete
   const bounds = { encoded: body.length, inflated, coding: isBomb && coding === 'plain' ? 'gzip' : coding }

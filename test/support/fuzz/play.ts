@@ -17,9 +17,14 @@ export interface Outcome {
 /** Turns of the event loop that a client waits for the system to take what it sends, where nothing is read of it. */
 const patience = 2000
 
+/** A connection to a port of this machine. */
+export type Dial = (port: number) => Socket
+
+const dialPlain: Dial = (port) => connect(port, '127.0.0.1')
+
 /** Sends a case; resolves when its connection has ended, or is held open with everything sent. */
-export async function play(port: number, one: Case): Promise<Outcome> {
-  const socket = connect(port, '127.0.0.1')
+export async function play(port: number, one: Case, dial = dialPlain): Promise<Outcome> {
+  const socket = dial(port)
   let text = ''
   let error: string | undefined
   socket.on('error', (reason: NodeJS.ErrnoException) => (error ??= reason.code ?? reason.message))

@@ -10,10 +10,19 @@ import {
   type WorkerTask,
 } from './protocol.ts'
 
+/**
+ * How often a version is loaded again whose thread died meanwhile. The cause may have been another model's call; or it is the version, which
+ * would take other models' calls with each thread.
+ */
+const loadsAfterDeath = 3
+
 /** A worker thread died while it computed. Trying the same rows on another could kill that too. */
 export class WorkerLostError extends ModelError {
   constructor(reason: string) {
-    super('MODEL_FAILED', `The engine's worker thread died while it computed this request: ${reason}`)
+    super('MODEL_FAILED', `The engine's worker thread died while it computed this request: ${reason}`, {
+      transient: true,
+      mostRetries: loadsAfterDeath,
+    })
   }
 }
 

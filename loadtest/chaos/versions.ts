@@ -1,0 +1,104 @@
+import { join } from 'node:path'
+import { onnxruntime } from '../../src/model/base/onnxruntime.ts'
+import { layersModelFile } from '../../src/model/engines/tensorflow/write-layers-model.ts'
+import { readLayersModel } from '../../src/model/lower/layers/layers-model.ts'
+import { lowerLayersModel } from '../../src/model/lower/layers/lower-layers.ts'
+import { forms } from '../competitors/forms.ts'
+import { type ReferenceModel, tasks, writeModel } from '../competitors/models.ts'
+import { createQueries, type Query } from '../competitors/queries.ts'
+
+/** Large enough for workers to compute it, small enough for two processes and their clients to share two cores. */
+export const chaosModel: ReferenceModel = {
+  name: 'chaos',
+  sparse: { fields: 10, context: 4, ids: 200 },
+  dense: { fields: 8, context: 4 },
+  embedding: 8,
+  experts: 4,
+  expert: [64, 32],
+  tower: 16,
+}
+
+/** A request, and what each version must answer. */
+export interface KnownRequest {
+  /** The body of `POST /predict`. */
+  body: Buffer
+  /** By version: probabilities [rows, tasks], row-major. */
+  expected: Map<string, Float32Array>
+}
+
+/** Rows of the requests in turn. */
+const rowCounts = [1, 3, 10, 30]
+const requestCount = 24
+
+/** The tolerance of golden rows (docs/compatibility.md). */
+export const tolerance = 1e-5
+/** By which versions must differ in every request, so that one taken for the other is noticed. */
+const leastDifference = 100 * tolerance
+
+/** Requests for the model, in its three forms in turn; nothing is expected of them yet. */
+export function createKnownRequests(seed: number): (KnownRequest & { query: Query })[] {
+  const draw = createQueries(chaosModel, 'seen', seed)
+  return Array.from({ length: requestCount }, (_, i) => {
+    const query = draw(rowCounts[i % rowCounts.length]!)
+    const form = i % 3 === 0 ? forms.columns : forms.tensors
+    const body = JSON.parse(form.render(query, chaosModel).body.toString())
+    return { query, body: Buffer.from(JSON.stringify({ model: chaosModel.name, ...body })), expected: new Map() }
+  })
+}
+
+/**
+ * Writes a version into the folder, with weights of its own, and adds to each request what ONNX Runtime answers with the exported graph,
+ * as `multigate export` writes it: our compiler has no part in it.
+ */
+export async function addVersion(
+  requests: readonly (KnownRequest & { query: Query })[],
+  folder: string,
+  version: string,
+): Promise<void> {
+  const bundle = join(folder, version)
+  await writeModel(chaosModel, bundle, version, 1000 + Number(version))
+  const graph = lowerLayersModel(await readLayersModel(bundle, layersModelFile), ['probabilities'])
+  const session = await onnxruntime.InferenceSession.create(graph)
+  for (const { query, expected } of requests) {
+    const { rows, sparse, dense } = query
+    const results = await session.run({
+      sparse: new onnxruntime.Tensor('int32', sparse, [rows, chaosModel.sparse.fields]),
+      dense: new onnxruntime.Tensor('float32', Float32Array.from(dense), [rows, chaosModel.dense.fields]),
+    })
+    expected.set(version, Float32Array.from(results.probabilities!.data as Float32Array))
+  }
+  await session.release()
+  checkDistinct(requests, version)
+}
+
+function checkDistinct(requests: readonly KnownRequest[], version: string): void {
+  for (const { expected } of requests)
+    for (const [other, values] of expected)
+      if (other !== version && largestDifference(values, expected.get(version)!) < leastDifference)
+        throw new Error(`versions ${other} and ${version} answer a request alike: a mix-up would not be noticed`)
+}
+
+/** NaN counts as infinitely far. */
+export function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  if (a.length !== b.length) return Number.POSITIVE_INFINITY
+  let largest = 0
+  for (let i = 0; i < a.length; i++) {
+    const difference = Math.abs(a[i]! - b[i]!)
+    if (!(difference <= largest)) largest = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference
+  }
+  return largest
+}
+
+interface Predicted {
+  version: string
+  predictions: Record<string, number>[] | Record<string, number[]>
+}
+
+/** The version that an answer names, and its probabilities [rows, tasks], row-major. */
+export function readPrediction(body: Buffer): { version: string; values: number[] } {
+  const { version, predictions } = JSON.parse(body.toString()) as Predicted
+  const values = Array.isArray(predictions)
+    ? predictions.flatMap((row) => tasks.map((task) => row[task]!))
+    : predictions[tasks[0]!]!.flatMap((_, row) => tasks.map((task) => predictions[task]![row]!))
+  return { version, values }
+}

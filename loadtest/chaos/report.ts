@@ -1,6 +1,6 @@
+import { quantiles } from '../../src/load/quantile.ts'
 import type { Machine } from '../machine.ts'
 import { table, whole } from '../markdown.ts'
-import { quantiles } from '../quantile.ts'
 import type { Accounts, FaultEvent, Tally } from './accounts.ts'
 import { burstFactor, type FaultKind, faultKinds } from './plan.ts'
 import { type ChaosRun, deadline } from './run.ts'

@@ -18,7 +18,7 @@ export const mostGrowth = 192 * 2 ** 20
  * Late answers while no process stood still, as a share of all. Runs on two cores that other programs kept busy had 0.3 % of them, after a
  * process was killed in a burst; whether a quiet machine has any is not known.
  */
-export const mostLate = 0.005
+export const mostLate = 0.001
 /** Shorter runs say nothing about memory, s. */
 const leastForMemory = 120
 /** Examples of each kind in the list. */

@@ -138,7 +138,8 @@ async function measureLoad(
   const server = await startMeasuredServer({ models, model, settings, wrapper: placement.wrapper })
   try {
     const load = await LoadRuns.open(server, requests, 2, new AbortController().signal)
-    await load.warmUp(seconds)
+    // As long as the prediction's server has run before its measurements.
+    await load.warmUp(3 * seconds)
     const run = await load.open(rate, seconds)
     const measured = await load.steps(
       steps.map((factor) => factor * highest),

@@ -116,6 +116,7 @@ function values(settings) {
       maxUnavailable: pods('Pods that a drain of nodes may stop together'),
     }),
     updateStrategy: object({ maxSurge: pods(), maxUnavailable: pods() }),
+    progressDeadlineSeconds: integer(30, 86_400, 'How long a rollout may make no progress before it counts as failed'),
     topologySpread: object({ zone: spread, node: spread }, 'How evenly pods are spread'),
     networkPolicy: networkPolicy(),
     metrics: metrics(),
@@ -161,6 +162,8 @@ const autoscaling = () =>
       prometheusUrl: text('Address of Prometheus', { pattern: '^(https?://[^\\s]+)?$' }),
       target: { type: 'number', exclusiveMinimum: 0, maximum: 1, description: 'Saturation of each pod to keep' },
       query: text('PromQL of the saturation of all pods'),
+      authenticationRef: free('TriggerAuthentication of KEDA, for a Prometheus that asks for one'),
+      metadata: map('Further metadata of the trigger, such as authModes'),
     }),
     scaleUp: object({ pods: integer(1, 1000, 'Pods that may be added per 15 s') }),
     scaleDown: object({

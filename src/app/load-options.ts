@@ -33,6 +33,7 @@ export function loadOptions(
     clock: systemClock,
     compiler: {
       cache: cacheFolder(configuration.MULTIGATE_CACHE),
+      cacheBytes: configuration.MULTIGATE_CACHE_BYTES,
       candidateBytes: configuration.MULTIGATE_CANDIDATE_CACHE_BYTES,
       now: Date.now,
       onWarning: (message) => log.warn(message),

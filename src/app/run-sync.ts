@@ -16,6 +16,7 @@ export interface SyncCommandOptions {
   interval: number
   /** Seconds. */
   keep: number
+  maxBytes?: number
   port?: number
   host?: string
 }
@@ -38,6 +39,7 @@ export async function runSync(
     source,
     folder,
     keep: options.once ? undefined : options.keep * 1000,
+    mostBytes: options.maxBytes,
     now: () => performance.now(),
     onBytes: metrics.bytes,
   })

@@ -13,6 +13,7 @@ export function createSyncCommand(signal: AbortSignal): Command {
     .option('--once', 'copy what is new and exit; exit code 1 if the folder then holds no model')
     .option('--interval <seconds>', 'time between two comparisons', number(1, 86_400), 60)
     .option('--keep <seconds>', 'how long a version stays after the source dropped it', number(0, 31_536_000), 600)
+    .option('--max-bytes <bytes>', 'most that the copies may take; default: what the disk has', number(1, 2 ** 50))
     .option('--port <port>', 'port for /metrics and /livez; default: none', number(0, 65_535))
     .option('--host <address>', 'its address; default: MULTIGATE_HOST, else 127.0.0.1')
     .addHelpText(

@@ -13,6 +13,7 @@ type Key = keyof Configuration
 export const modelSettings = [
   'MULTIGATE_ENGINE',
   'MULTIGATE_CACHE',
+  'MULTIGATE_CACHE_BYTES',
   'MULTIGATE_CANDIDATE_CACHE_BYTES',
   'MULTIGATE_WORKERS',
   'MULTIGATE_MAX_BATCH_ROWS',

@@ -71,6 +71,13 @@ export const Configuration = Type.Object({
     description:
       "Folder for compiled graphs; when empty, `multigate/plans` in the user's cache folder; `off` compiles at every startup",
   }),
+  MULTIGATE_CACHE_BYTES: Type.Integer({
+    minimum: 0,
+    maximum: 1_125_899_906_842_624,
+    default: 0,
+    description:
+      'Most bytes of compiled graphs in the folder: before one is added, the least recently loaded ones beyond that are removed; 0: no limit. Graphs that were not loaded for a week are removed in any case',
+  }),
   MULTIGATE_CANDIDATE_CACHE_BYTES: Type.Integer({
     minimum: 0,
     maximum: 1_099_511_627_776,

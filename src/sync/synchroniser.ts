@@ -16,6 +16,8 @@ export interface SyncOptions extends Pick<DownloadOptions, 'source' | 'onBytes' 
   folder: string
   /** How long a version stays after the source stopped listing it, ms; undefined: for ever. */
   keep: number | undefined
+  /** Most bytes that the copies may take together; undefined: what the disk has. */
+  mostBytes?: number | undefined
   /** Milliseconds, monotonic. */
   now(): number
 }
@@ -114,6 +116,7 @@ export class Synchroniser {
       if (!isSame) throw new Error(`${keyOf(id)} has changed at the source; a version never changes: publish a new one`)
     }
     await checkSpace(folder, keyOf(id), files)
+    await this.#checkLimit(id, files)
     const copy = join(this.#work, 'version')
     try {
       await mkdir(copy)
@@ -124,6 +127,17 @@ export class Synchroniser {
     } finally {
       await rm(copy, { recursive: true, force: true })
     }
+  }
+
+  async #checkLimit(id: VersionId, files: IndexedFiles): Promise<void> {
+    const { folder, mostBytes } = this.#options
+    if (mostBytes === undefined) return
+    let taken = 0
+    for (const other of await this.#records.list())
+      if (keyOf(other) !== keyOf(id) && (await exists(join(folder, other.model, other.version))))
+        taken += bytesOf((await this.#records.find(other)) ?? {})
+    if (taken + bytesOf(files) > mostBytes)
+      throw new Error(`${keyOf(id)} has ${bytesOf(files)} bytes, and the copies take ${taken} of at most ${mostBytes}`)
   }
 
   /** Moves a whole copy to its place. */
@@ -219,9 +233,13 @@ function versionsOf({ models }: SyncIndex): [VersionId, IndexedFiles][] {
     .map(({ id, files }) => [id, files])
 }
 
+function bytesOf(files: IndexedFiles): number {
+  return Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0)
+}
+
 async function checkSpace(folder: string, name: string, files: IndexedFiles): Promise<void> {
   const { bavail, bsize } = await statfs(folder)
-  const needed = Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0)
+  const needed = bytesOf(files)
   if (needed > bavail * bsize)
     throw new Error(`${name} has ${needed} bytes, and the disk of ${folder} has ${bavail * bsize} left`)
 }

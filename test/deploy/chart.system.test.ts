@@ -145,7 +145,7 @@ t.test('one autoscaler at a time, which owns the number of pods', { skip }, asyn
     {
       metricType: 'AverageValue',
       metadata: {
-        query: 'sum(multigate_saturation{namespace="ranking",pod=~"ads-multigate-.*"})',
+        query: 'sum(multigate_saturation{namespace="ranking",pod=~"ads-multigate-[a-z0-9]+-[a-z0-9]{5}"})',
         threshold: '0.65',
       },
     },

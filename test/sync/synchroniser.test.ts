@@ -296,6 +296,15 @@ t.test('a model larger than the disk is refused before it is copied', async (t) 
   t.equal(present, 1)
 })
 
+t.test('copies take no more than they may', async (t) => {
+  const { from, to } = await setUp(t)
+  const sync = await open(to, from, { mostBytes: 16 })
+  const { problems } = await sync.run(signal)
+  t.same(problems, ['ads/1 has 10 bytes, and the copies take 7 of at most 16'])
+  t.same(Object.keys(contents(to)), ['ads/2/manifest.json'])
+  t.same((await (await open(to, from, { mostBytes: 17 })).run(signal)).problems, [])
+})
+
 t.test('several can work on one folder', async (t) => {
   const { from, to } = await setUp(t)
   for (let v = 3; v < 20; v++)

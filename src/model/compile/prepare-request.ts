@@ -17,6 +17,8 @@ export interface PrepareRequest {
   identity: string
   /** Folder of compiled plans; undefined for no cache. */
   cache: string | undefined
+  /** Most that they may take, bytes; 0 or undefined: no limit. */
+  cacheBytes?: number | undefined
   now: number
 }
 

@@ -54,7 +54,7 @@ async function compileAndStore(
   if (cache !== undefined && folder !== undefined) {
     try {
       await makeFolder(cache)
-      await cleanCache(cache, now)
+      await cleanCache(cache, now, request.cacheBytes)
       return { folder, description: await buildPlan(request, folder), origin: 'compiled' }
     } catch (error) {
       // A system error may be due to the disk: then another folder may work. Other errors would occur there too.

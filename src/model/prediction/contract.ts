@@ -89,6 +89,8 @@ export interface LoadOptions {
 export interface CompilerOptions {
   /** Folder of compiled plans; undefined: they are kept nowhere. */
   cache: string | undefined
+  /** Most that they may take, bytes; 0 or undefined: no limit. */
+  cacheBytes?: number
   /** Memory for what is kept of candidates, of all workers together, bytes; 0 for none. */
   candidateBytes: number
   /** Milliseconds since 1970. */

@@ -52,6 +52,7 @@ export async function loadGraph(
     ...describeGraph(manifest, rows),
     source,
     cache: compiler.cache,
+    cacheBytes: compiler.cacheBytes,
     now: compiler.now(),
   })
   seconds = (clock.now() - started) / 1000

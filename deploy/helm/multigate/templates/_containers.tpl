@@ -5,6 +5,11 @@
 - name: MULTIGATE_{{ $name | snakecase | upper }}
   value: {{ include "multigate.text" $value | quote }}
 {{- end }}
+{{- if and (not .cache.existingClaim) (not (hasKey .settings "cacheBytes")) }}
+# Four fifths of cache.sizeLimit: beyond it the pod would be evicted.
+- name: MULTIGATE_CACHE_BYTES
+  value: {{ include "multigate.bytes" .cache.sizeLimit | quote }}
+{{- end }}
 {{- if .keys.secret }}
 - name: MULTIGATE_KEYS
   value: /etc/multigate/keys/{{ .keys.file }}
@@ -34,7 +39,7 @@
 {{- $sync := .root.Values.models.sync }}
 image: {{ include "multigate.image" .root | quote }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
-command: ["node", "build/src/cli.js", "sync", {{ .root.Values.models.source | quote }}, "/models", {{ .more }}]
+command: ["node", "build/src/cli.js", "sync", {{ .root.Values.models.source | quote }}, "/models", "--max-bytes", {{ include "multigate.bytes" .root.Values.models.sizeLimit | quote }}, {{ .more }}]
 {{- with $sync.env }}
 env:
   {{- toYaml . | nindent 2 }}

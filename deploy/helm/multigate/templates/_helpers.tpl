@@ -85,6 +85,14 @@ requests: { cpu: {{ .cpu | quote }}, memory: {{ .memory | quote }} }
 limits: { cpu: {{ .cpu | quote }}, memory: {{ .memory | quote }} }
 {{- end }}
 
+{{/* Four fifths of a quantity such as 10Gi, in bytes. */}}
+{{- define "multigate.bytes" -}}
+{{- $number := regexFind "^[0-9.]+" . | float64 }}
+{{- $unit := regexFind "[A-Za-z]*$" . }}
+{{- $units := dict "" 1 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 }}
+{{- mulf $number (get $units $unit | float64) 0.8 | int64 }}
+{{- end }}
+
 {{/* A value as the text of a variable: numbers without an exponent. */}}
 {{- define "multigate.text" -}}
 {{- if kindIs "string" . }}{{ . }}{{ else }}{{ toJson . }}{{ end }}

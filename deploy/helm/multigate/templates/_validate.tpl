@@ -40,6 +40,9 @@
 {{- if and .settings.admin (not .settings.adminPort) (not .keys.secret) (not .settings.keys) }}
 {{- fail "settings.admin lets everyone who reaches the service unload models: set keys.secret, or settings.adminPort" }}
 {{- end }}
+{{- if and .metrics.serviceMonitor.enabled (not .settings.adminPort) (or .keys.secret .settings.keys) (not .metrics.serviceMonitor.keySecret.name) }}
+{{- fail "metrics.serviceMonitor.keySecret.name is missing: without settings.adminPort, /metrics needs a key" }}
+{{- end }}
 {{- if gt (int .autoscaling.minReplicas) (int .autoscaling.maxReplicas) }}
 {{- fail (printf "autoscaling.minReplicas is %d, above autoscaling.maxReplicas, %d" (int .autoscaling.minReplicas) (int .autoscaling.maxReplicas)) }}
 {{- end }}

@@ -175,6 +175,30 @@ t.test('cleaning removes what nobody has used lately, and nothing else', async (
   await cleanCache('/dev/null', now)
 })
 
+t.test('cleaning keeps plans within a limit of bytes, the most recently loaded ones first', async (t) => {
+  const cache = await temporaryFolder(t)
+  const now = Date.now()
+  const ages = { a: 0, b: 59_000, c: hour, d: 2 * hour, e: 3 * hour }
+  for (const [digit, age] of Object.entries(ages)) {
+    const folder = join(cache, digit.repeat(32))
+    await mkdir(folder)
+    await writeFile(join(folder, 'file'), '12345')
+    await utimes(folder, new Date(now - age), new Date(now - age))
+  }
+  const left = async (most: number) => {
+    await cleanCache(cache, now, most)
+    return (await readdir(cache))
+      .map((name) => name[0])
+      .sort()
+      .join('')
+  }
+  t.equal(await left(0), 'abcde')
+  t.equal(await left(25), 'abcde')
+  t.equal(await left(20), 'abcd')
+  t.equal(await left(14), 'ab')
+  t.equal(await left(1), 'ab', 'servers that start may be about to load the recent ones')
+})
+
 t.test('to read a plan is to use it', async (t) => {
   const cache = await temporaryFolder(t)
   const folder = join(cache, 'e'.repeat(32))

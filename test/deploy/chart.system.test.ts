@@ -147,6 +147,7 @@ t.test('one autoscaler at a time, which owns the number of pods', { skip }, asyn
       metadata: {
         query: 'sum(multigate_saturation{namespace="ranking",pod=~"ads-multigate-[a-z0-9]+-[a-z0-9]{5}"})',
         threshold: '0.65',
+        ignoreNullValues: 'false',
       },
     },
   ])
@@ -161,9 +162,15 @@ t.test('one autoscaler at a time, which owns the number of pods', { skip }, asyn
 t.test('a source is copied once before the server starts, and then kept current', { skip }, async (t) => {
   const pod = podOf(await kinds(t, valueSets.source!))
   const [first, sync] = pod.initContainers
-  t.same(first.command, ['node', 'build/src/cli.js', 'sync', 'gs://models/ranking', '/models', '--once'])
+  // Four fifths of models.sizeLimit, 10Gi.
+  const limit = ['--max-bytes', '8589934592']
+  t.same(first.command, ['node', 'build/src/cli.js', 'sync', 'gs://models/ranking', '/models', ...limit, '--once'])
   t.equal(sync.restartPolicy, 'Always')
-  t.same(sync.command.slice(3), ['gs://models/ranking', '/models', '--interval', '60', '--port', '9091'])
+  const variable = ({ env }: any, wanted: string) => env.find(({ name }: any) => name === wanted)?.value
+  t.equal(variable(pod.containers[0], 'MULTIGATE_CACHE_BYTES'), '858993459', 'four fifths of cache.sizeLimit')
+  const given = podOf(await kinds(t, { cache: { sizeLimit: '1.5Ti' }, settings: { cacheBytes: 7 } }))
+  t.equal(variable(given.containers[0], 'MULTIGATE_CACHE_BYTES'), '7')
+  t.same(sync.command.slice(3), ['gs://models/ranking', '/models', ...limit, '--interval', '60', '--port', '9091'])
   const mountOf = ({ volumeMounts }: any) => volumeMounts.find(({ name }: any) => name === 'models')
   t.same(mountOf(sync), { name: 'models', mountPath: '/models' })
   t.same(mountOf(pod.containers[0]), { name: 'models', mountPath: '/models', readOnly: true })

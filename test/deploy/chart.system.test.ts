@@ -220,7 +220,7 @@ t.test('administration and metrics are reached by those who are named', { skip }
   t.match(admin.from, [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } }])
   t.same(
     spec.egress.map(({ ports }: any) => ports.map(({ port }: any) => port)),
-    [[53, 53], [443], [4317]],
+    [[53, 53, 5353, 5353], [443], [80, 988], [4317]],
   )
   const nobody = (await kinds(t, { networkPolicy: { admin: { from: [] } } })).NetworkPolicy.spec
   t.equal(nobody.ingress.length, 1)

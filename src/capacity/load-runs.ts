@@ -63,6 +63,9 @@ const pauseMs = 200
 const longestWarmUp = 0.5
 const steadyRuns = 3
 const mostWarmUps = 20
+/** Fewest answers of which a cost is measured, and the longest time that is taken for them, s. */
+export const fewestAnswers = 20
+const longestRun = 60
 
 /** Loads one server with one kind of requests, over connections of its own. */
 export class LoadRuns {
@@ -112,20 +115,27 @@ export class LoadRuns {
     const length = Math.min(longestWarmUp, seconds / 4)
     let least = Number.POSITIVE_INFINITY
     for (let runs = 0, steady = 0; steady < steadyRuns && runs < mostWarmUps; runs++) {
-      const { processorSeconds, rate } = await this.closed(length)
-      if (rate === 0) return
+      const { processorSeconds } = await this.closed(length)
       steady = processorSeconds > least * 0.95 ? steady + 1 : 0
       least = Math.min(least, processorSeconds)
     }
   }
 
-  /** As many requests as the server can answer. Throws if one fails. */
+  /**
+   * As many requests as the server can answer; longer where these are too few to tell what they cost. Throws if one fails, or
+   * hardly any is answered.
+   */
   async closed(seconds: number): Promise<Run> {
-    const run = await this.#measure(() =>
-      runClosedLoop({ transport: this.#transport(), clock: systemClock, inProgress, seconds }),
-    )
-    if (run.result.failed > 0) throw new Error(`${run.result.failed} requests failed: ${run.result.reasons.join(', ')}`)
-    return run
+    for (let length = seconds; ; length *= 2) {
+      const run = await this.#measure(() =>
+        runClosedLoop({ transport: this.#transport(), clock: systemClock, inProgress, seconds: length }),
+      )
+      const { answers, failed, reasons } = run.result
+      if (failed > 0) throw new Error(`${failed} requests failed: ${reasons.join(', ')}`)
+      if (answers >= fewestAnswers) return run
+      if (length > longestRun)
+        throw new Error(`the server answered only ${answers} requests in ${Math.round(length)} s; is the machine busy?`)
+    }
   }
 
   /** Poisson arrivals at this rate. Throws if a request fails. */

@@ -8,7 +8,7 @@ import type { Features } from '../schemas/features.ts'
 import type { Placement } from './cores.ts'
 import type { CostPoint, RequestCost } from './cost.ts'
 import { type EngineCost, measureEngine } from './engine-cost.ts'
-import { LoadRuns, type OpenRun, type Run } from './load-runs.ts'
+import { fewestAnswers, LoadRuns, type OpenRun, type Run } from './load-runs.ts'
 import { type MeasuredServer, startMeasuredServer } from './measured-server.ts'
 import { openModelToLoad } from './model-to-load.ts'
 
@@ -128,7 +128,8 @@ async function loadServer(server: MeasuredServer, requests: PredictRequests, opt
     for (const share of loads) {
       const rate = share * full.rate
       progress(`measuring ${Math.round(rate).toLocaleString('en')} requests/s`)
-      runs.push(await load.open(rate, Math.min(longest * seconds, Math.max(seconds, fewestRequests / rate))))
+      const wanted = Math.min(longest * seconds, Math.max(seconds, fewestRequests / rate))
+      runs.push(await load.open(rate, Math.max(wanted, fewestAnswers / rate)))
     }
     const { cacheBytes, cacheEntries } = await server.usage()
     return { full, runs, entryBytes: cacheEntries > 0 ? cacheBytes / cacheEntries : undefined }

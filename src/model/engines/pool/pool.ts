@@ -1,3 +1,4 @@
+import { ModelError } from '../../base/errors.ts'
 import type { Batch, CallListener, Engine, GraphSource, GraphStats, Outputs } from '../../contracts/engine.ts'
 import { addStats } from '../../contracts/graph-stats.ts'
 import { createEngine } from '../create.ts'
@@ -44,7 +45,8 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
 async function loadPooled(supervisor: WorkerSupervisor, graph: number, source: GraphSource): Promise<PooledGraph> {
   try {
     const [signature] = await supervisor.load(graph, source)
-    if (signature === undefined) throw new Error('no worker is alive')
+    // The next one takes its place soon.
+    if (signature === undefined) throw new ModelError('ENGINE_UNAVAILABLE', 'no worker is alive', { transient: true })
     const rows = new SharedRows(signature.inputs, {
       added: (slab) => supervisor.notify({ type: 'add-slab', graph, slab }),
       removed: (slab) => supervisor.notify({ type: 'remove-slab', graph, slab }),

@@ -176,6 +176,17 @@ t.test('while every worker is being replaced, calls wait', async (t) => {
   t.ok(await run)
 })
 
+t.test('a graph that is to be loaded while every worker is being replaced can be loaded later', async (t) => {
+  const { pool, workers, nextWorker } = await setUp(t, { workers: 1 })
+  const replaced = nextWorker()
+  workers[0]!.die('gone')
+  await settle()
+  await t.rejects(pool.load(source), { code: 'ENGINE_UNAVAILABLE', message: 'no worker is alive', transient: true })
+  await replaced
+  while (pool.stats().alive === 0) await settle()
+  t.ok(await pool.load(source))
+})
+
 t.test('a worker that dies at its start is tried again', async (t) => {
   const { pool, workers, nextWorker } = await setUp(t, { workers: 1 }, [
     {},

@@ -4,11 +4,11 @@ import { once } from 'node:events'
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { request } from 'node:https'
-import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { serverArgv } from '../../src/app/v8-flags.ts'
+import { freePort } from '../free-port.ts'
 import type { Certificates } from './certificates.ts'
 import { childrenOf } from './processes.ts'
 
@@ -153,15 +153,6 @@ export function askAdmin(
 
 function entryOf([id, key]: [string, string]) {
   return { id, sha256: createHash('sha256').update(key).digest('hex'), scopes: ['predict'] }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 function killGroup(leader: number): void {

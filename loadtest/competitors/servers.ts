@@ -1,10 +1,9 @@
-import { once } from 'node:events'
 import { copyFile, mkdir, writeFile } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { serverArgv } from '../../src/app/v8-flags.ts'
 import { type ServingGroup, startGroup } from '../children.ts'
+import { freePort } from '../free-port.ts'
 import type { FormName } from './forms.ts'
 import type { ModelFiles, ReferenceModel } from './models.ts'
 import type { Candidates } from './queries.ts'
@@ -247,13 +246,4 @@ dynamic_batching { max_queue_delay_microseconds: 0 }
       LD_LIBRARY_PATH: join(environment, 'python-library'),
     },
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

@@ -1,8 +1,8 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { reasonOf } from '../model/base/errors.ts'
 import { replaceFile } from '../model/base/replace-file.ts'
 import { checksums, sha256 } from '../model/bundle/checksum.ts'
+import { parseJson } from '../model/registry/json-file.ts'
 import { createFolderSource, isVersion, labelsFile } from '../model/registry/source.ts'
 import { check } from '../schemas/check.ts'
 import type { ProblemItem } from '../schemas/problem.ts'
@@ -19,12 +19,7 @@ export const largestIndex = 32 * 1024 * 1024
 
 /** Parses an index. Throws an Error that names the wrong place; an index without a model is wrong, too. */
 export function parseIndex(text: string): SyncIndex {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (error) {
-    throw new Error(`is not JSON: ${reasonOf(error).replaceAll(/\s+/g, ' ')}`, { cause: error })
-  }
+  const value = parseJson(text)
   const problems: ProblemItem[] = []
   const index = check(SyncIndex, value, '', problems) as SyncIndex
   if (problems.length > 0) throw new Error(`${problems[0]!.path || 'the document'} ${problems[0]!.message}`)

@@ -1,13 +1,13 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash, generateKeyPairSync } from 'node:crypto'
-import { once } from 'node:events'
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:https'
-import { connect as connectPlain, createServer } from 'node:net'
+import { connect as connectPlain } from 'node:net'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { freePort } from '../../loadtest/free-port.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
 import { run, send, startProcess } from '../support/process.ts'
 import { until } from '../support/until.ts'
@@ -43,16 +43,6 @@ async function ask(port: number, path: string, key: string | undefined, body?: s
   })
   const text = await answer.text()
   return { status: answer.status, headers: answer.headers, text }
-}
-
-/** A port that is free now. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 t.test('keys: what each opens, other keys without a restart, and a broken file that changes nothing', async (t) => {

@@ -328,7 +328,7 @@ t.test('unfinished copies of a process that died are removed', async (t) => {
   t.ok(existsSync(elsewhere))
 })
 
-t.test('stops when it is told to', async (t) => {
+t.test('stops when its signal is aborted', async (t) => {
   const { from, to } = await setUp(t)
   const controller = new AbortController()
   const hanging = () => {

@@ -307,7 +307,7 @@ for (const [text, problem] of [
     const { activateAt, problem: found, stamp } = await read(t, text)
     t.match(found, problem)
     t.equal(activateAt, undefined)
-    t.equal(stamp, `\n${found}`, 'the version is tried again when it is mended')
+    t.equal(stamp, `\n${found}`, 'the version is tried again when it is corrected')
   })
 }
 

@@ -72,19 +72,31 @@ async function writeRecord(path: string, files: IndexedFiles): Promise<void> {
   await replaceFile(path, JSON.stringify(files))
 }
 
-/** Whether a version is on disk with these files. */
-export type Verify = (id: VersionId, files: IndexedFiles) => Promise<boolean>
+export function keyOf({ model, version }: VersionId): string {
+  return `${model}/${version}`
+}
 
 /** Checks versions on disk; a version is only read again after one of its files has changed. */
-export function createVerifier(folder: string): Verify {
-  const verified = new Map<string, { stamp: string; files: IndexedFiles }>()
-  return async ({ model, version }, files) => {
-    const place = join(folder, model, version)
-    const key = `${model}/${version}`
-    const stamp = await stampOf(place, files)
-    const known = verified.get(key)
+export class Verifier {
+  readonly #folder: string
+  readonly #verified = new Map<string, { stamp: string; files: IndexedFiles }>()
+
+  constructor(folder: string) {
+    this.#folder = folder
+  }
+
+  /** Notes a version whose files were checked on their way to the disk: they are not read again. */
+  async trust(id: VersionId, files: IndexedFiles): Promise<void> {
+    this.#verified.set(keyOf(id), { stamp: await this.#stampOf(id, files), files })
+  }
+
+  /** Whether a version is on disk with these files. */
+  async verify(id: VersionId, files: IndexedFiles): Promise<boolean> {
+    const place = join(this.#folder, keyOf(id))
+    const stamp = await this.#stampOf(id, files)
+    const known = this.#verified.get(keyOf(id))
     if (known?.stamp === stamp && isDeepStrictEqual(known.files, files)) return true
-    verified.delete(key)
+    this.#verified.delete(keyOf(id))
     for (const [path, file] of Object.entries(files)) {
       const found = await sha256(join(place, path)).catch((error: NodeJS.ErrnoException) => {
         if (error.code === 'ENOENT' || error.code === 'ENOTDIR' || error.code === 'EISDIR') return undefined
@@ -92,17 +104,17 @@ export function createVerifier(folder: string): Verify {
       })
       if (found !== file.sha256) return false
     }
-    verified.set(key, { stamp, files })
+    this.#verified.set(keyOf(id), { stamp, files })
     return true
   }
-}
 
-async function stampOf(place: string, files: IndexedFiles): Promise<string> {
-  const stamps = Object.keys(files).map(async (path) => {
-    const found = await stat(join(place, path)).catch(() => undefined)
-    return found && `${found.ino} ${found.size} ${found.mtimeMs}`
-  })
-  return (await Promise.all(stamps)).join()
+  async #stampOf(id: VersionId, files: IndexedFiles): Promise<string> {
+    const stamps = Object.keys(files).map(async (path) => {
+      const found = await stat(join(this.#folder, keyOf(id), path)).catch(() => undefined)
+      return found && `${found.ino} ${found.size} ${found.mtimeMs}`
+    })
+    return (await Promise.all(stamps)).join()
+  }
 }
 
 async function namesIn(folder: string): Promise<string[]> {

@@ -8,7 +8,7 @@ import { labelsFile } from '../model/registry/source.ts'
 import type { IndexedFiles, SyncIndex } from '../schemas/sync-index.ts'
 import { type DownloadOptions, download, downloadFiles } from './download.ts'
 import { isBesideVersions, scheduleOf } from './index-file.ts'
-import { createVerifier, openRecords, type Records, type Verify, type VersionId } from './records.ts'
+import { keyOf, openRecords, type Records, Verifier, type VersionId } from './records.ts'
 import { openWorkFolder } from './work-folder.ts'
 
 export interface SyncOptions extends Pick<DownloadOptions, 'source' | 'onBytes' | 'delay' | 'patience'> {
@@ -40,7 +40,7 @@ export interface SyncPass {
 export class Synchroniser {
   readonly #options: SyncOptions
   readonly #records: Records
-  readonly #verify: Verify
+  readonly #verifier: Verifier
   /** Where unfinished copies are. */
   readonly #work: string
   /** When a version was first missing from the index. */
@@ -51,7 +51,7 @@ export class Synchroniser {
     this.#options = options
     this.#work = work
     this.#records = openRecords(options.folder)
-    this.#verify = createVerifier(options.folder)
+    this.#verifier = new Verifier(options.folder)
   }
 
   /** Makes the folder, if it is missing. Rejects with the system's error if it can't be written. */
@@ -108,7 +108,7 @@ export class Synchroniser {
     if (await exists(place)) {
       const recorded = await this.#records.find(id)
       const isSame = isDeepStrictEqual(recorded, files)
-      if (await this.#verify(id, files)) {
+      if (await this.#verifier.verify(id, files)) {
         if (!isSame) await this.#records.write(id, files)
         return false
       }
@@ -152,14 +152,14 @@ export class Synchroniser {
       const { code } = error as NodeJS.ErrnoException
       if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error
       // Another sync was faster, or what is there is damaged: then it may be away for a moment.
-      if (await this.#verify(id, files)) return
+      if (await this.#verifier.verify(id, files)) return
       await rename(place, damaged)
       await rename(copy, place)
     } finally {
       await rm(damaged, { recursive: true, force: true })
     }
     await flush(model)
-    await this.#verify(id, files)
+    await this.#verifier.trust(id, files)
   }
 
   /** Brings a file beside a model's versions up to date, if the source has it. */
@@ -215,10 +215,6 @@ export class Synchroniser {
       removed.push(id)
     }
   }
-}
-
-function keyOf({ model, version }: VersionId): string {
-  return `${model}/${version}`
 }
 
 /** The newest of every model first. */

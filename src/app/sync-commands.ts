@@ -1,4 +1,5 @@
-import { Command, InvalidArgumentError } from 'commander'
+import { Command } from 'commander'
+import { wholeNumber } from '../config/option-numbers.ts'
 import type { SyncCommandOptions } from './run-sync.ts'
 
 /** `multigate sync` */
@@ -11,10 +12,10 @@ export function createSyncCommand(signal: AbortSignal): Command {
     )
     .argument('<folder>', 'models folder that becomes the copy')
     .option('--once', 'copy what is new and exit; exit code 1 if the folder then holds no model')
-    .option('--interval <seconds>', 'time between two comparisons', number(1, 86_400), 60)
-    .option('--keep <seconds>', 'how long a version stays after the source dropped it', number(0, 31_536_000), 600)
-    .option('--max-bytes <bytes>', 'most that the copies may take; default: what the disk has', number(1, 2 ** 50))
-    .option('--port <port>', 'port for /metrics and /livez; default: none', number(0, 65_535))
+    .option('--interval <seconds>', 'time between two comparisons', wholeNumber(1, 86_400), 60)
+    .option('--keep <seconds>', 'how long a version stays after the source dropped it', wholeNumber(0, 31_536_000), 600)
+    .option('--max-bytes <bytes>', 'most that the copies may take; default: what the disk has', wholeNumber(1, 2 ** 50))
+    .option('--port <port>', 'port for /metrics and /livez; default: none', wholeNumber(0, 65_535))
     .option('--host <address>', 'its address; default: MULTIGATE_HOST, else 127.0.0.1')
     .addHelpText(
       'after',
@@ -48,12 +49,4 @@ export function createIndexCommand(out: { write(text: string): unknown } = proce
       const { models, versions, bytes } = await writeIndex(folder)
       out.write(`${folder}/${indexFile}: ${models} models, ${versions} versions, ${(bytes / 1e6).toFixed(1)} MB\n`)
     })
-}
-
-function number(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text)
-    if (text.trim() !== '' && Number.isInteger(value) && value >= least && value <= most) return value
-    throw new InvalidArgumentError(`must be a whole number from ${least} to ${most}.`)
-  }
 }

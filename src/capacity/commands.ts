@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander'
+import { numberFrom, wholeNumber } from '../config/option-numbers.ts'
 import { type Group, groups } from './tuned-settings.ts'
 
 /* `multigate capacity` and `multigate tune`. Libraries are imported when a command runs. */
@@ -100,22 +101,6 @@ function loadCommand(command: Command): Command {
     .requiredOption('--p99 <ms>', 'bound of the 99th percentile of the latency, ms', numberFrom(0.01, 60_000))
     .option('--cached <share>', 'share of the candidates that are cached, 0 to 1', numberFrom(0, 1), 0.8)
     .option('--json', 'print JSON', false)
-}
-
-function numberFrom(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = text.trim() === '' ? Number.NaN : Number(text)
-    if (!(value >= least && value <= most)) throw new InvalidArgumentError(`must be a number from ${least} to ${most}.`)
-    return value
-  }
-}
-
-function wholeNumber(least: number, most: number): (text: string) => number {
-  return (text) => {
-    if (!/^\d{1,9}$/.test(text) || Number(text) < least || Number(text) > most)
-      throw new InvalidArgumentError(`must be a whole number from ${least} to ${most}.`)
-    return Number(text)
-  }
 }
 
 function parseGroups(text: string): Group[] {

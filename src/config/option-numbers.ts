@@ -1,0 +1,19 @@
+import { InvalidArgumentError } from 'commander'
+
+/** A parser of the numbers from `least` to `most`, for options of commands. */
+export function numberFrom(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === '' ? Number.NaN : Number(text)
+    if (!(value >= least && value <= most)) throw new InvalidArgumentError(`must be a number from ${least} to ${most}.`)
+    return value
+  }
+}
+
+/** The same of whole numbers, written as digits. */
+export function wholeNumber(least: number, most: number): (text: string) => number {
+  return (text) => {
+    if (!/^\d{1,16}$/.test(text) || Number(text) < least || Number(text) > most)
+      throw new InvalidArgumentError(`must be a whole number from ${least} to ${most}.`)
+    return Number(text)
+  }
+}

@@ -149,7 +149,9 @@ inside node -e '
   const bill = JSON.parse(require("node:fs").readFileSync("sbom.cdx.json", "utf8"))
   for (const name of ["fastify", "onnxruntime-node"])
     if (!bill.components.some((component) => component.name === name)) throw new Error(`${name} is missing`)' || die "its bill of materials"
-node scripts/check-server.mjs "http://127.0.0.1:$port" models || { logs; die "its answers"; }
+# shellcheck disable=SC2016
+inside sh -c 'node build/src/cli.js verify --url "http://127.0.0.1:$MULTIGATE_PORT" --models "$MULTIGATE_MODELS"' ||
+  { logs; die "its answers"; }
 added=$(inside du --summarize --block-size=1000000 --total /app /models | awk 'END { print $1 }')
 [ "$added" -le 150 ] || die "it adds $added MB to its base, more than 150"
 stop_server

@@ -71,8 +71,10 @@ export async function writeIndex(folder: string): Promise<{ models: number; vers
     if (problem !== undefined) throw new Error(problem)
     const model: IndexedModel = { versions: {} }
     for (const { version } of versions) {
-      model.versions[version] = await indexFiles(join(folder, name, version))
+      const files = await indexFiles(join(folder, name, version))
+      model.versions[version] = files
       count.versions++
+      count.bytes += bytesOf(files)
     }
     for (const file of [labelsFile, ...versions.map(({ version }) => scheduleOf(version))]) {
       const found = await stat(join(folder, name, file)).catch(() => undefined)
@@ -84,12 +86,15 @@ export async function writeIndex(folder: string): Promise<{ models: number; vers
     count.models++
   }
   if (count.models === 0) throw new Error(`${folder} holds no model: a model is a folder such as ${folder}/ads/1`)
-  for (const { versions } of Object.values(models))
-    for (const files of Object.values(versions)) for (const { bytes } of Object.values(files)) count.bytes += bytes
   const index: SyncIndex = { format: 1, models }
   checkNames(index)
   await replaceFile(join(folder, indexFile), `${JSON.stringify(index, undefined, 1)}\n`, 0o644)
   return count
+}
+
+/** Of all these files together. */
+export function bytesOf(files: IndexedFiles): number {
+  return Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0)
 }
 
 async function indexFiles(folder: string): Promise<IndexedFiles> {

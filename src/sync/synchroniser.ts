@@ -7,7 +7,7 @@ import { sha256 } from '../model/bundle/checksum.ts'
 import { labelsFile } from '../model/registry/source.ts'
 import type { IndexedFiles, SyncIndex } from '../schemas/sync-index.ts'
 import { type DownloadOptions, download, downloadFiles } from './download.ts'
-import { isBesideVersions, scheduleOf } from './index-file.ts'
+import { bytesOf, isBesideVersions, scheduleOf } from './index-file.ts'
 import { keyOf, openRecords, type Records, Verifier, type VersionId } from './records.ts'
 import { openWorkFolder } from './work-folder.ts'
 
@@ -227,10 +227,6 @@ function versionsOf({ models }: SyncIndex): [VersionId, IndexedFiles][] {
     )
     .sort((a, b) => a.age - b.age)
     .map(({ id, files }) => [id, files])
-}
-
-function bytesOf(files: IndexedFiles): number {
-  return Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0)
 }
 
 async function checkSpace(folder: string, name: string, files: IndexedFiles): Promise<void> {

@@ -1,17 +1,12 @@
 import { ModelError } from '../model/base/errors.ts'
 import { createUniform } from '../model/base/random.ts'
+import { showProgress, type Terminal } from '../model/base/terminal.ts'
 import { type BenchOptions, bench } from './bench.ts'
 import { formatBench } from './bench-report.ts'
 import type { ColumnChoice } from './columns.ts'
 import { formatCompile } from './compile-report.ts'
 import { reportCompile } from './report-compile.ts'
 import { openTarget } from './target.ts'
-
-/** Output: a standard stream, or a test double. */
-export interface Terminal {
-  isTTY?: boolean
-  write(text: string): unknown
-}
 
 export interface CommonOptions {
   /** Path of an ONNX file, folder of a version or a model, or a model's name. */
@@ -54,11 +49,4 @@ export async function runCompile(options: CommonOptions & { report: boolean; row
   out.write(json ? `${JSON.stringify(compiled, undefined, 2)}\n` : `${formatCompile(compiled)}\n`)
   if (compiled.compiled && cache !== undefined && compiled.kept === undefined)
     throw new ModelError('MODEL_FAILED', `the plan could not be stored in ${cache}`)
-}
-
-/** Shows one line of progress on a terminal; each text replaces the previous one, an empty text clears it. */
-export function showProgress(terminal: Terminal): (text: string) => void {
-  return (text) => {
-    if (terminal.isTTY) terminal.write(`\r\x1b[K${text === '' ? '' : `${text} …`}`)
-  }
 }

@@ -1,4 +1,4 @@
-import { showProgress, type Terminal } from '../bench/commands.ts'
+import { showProgress, type Terminal } from '../model/base/terminal.ts'
 import { type CapacityReport, formatCapacity } from './capacity-report.ts'
 import { placeOnCores } from './cores.ts'
 import { measureCost } from './measure-cost.ts'

@@ -1,7 +1,7 @@
+import { showProgress, type Terminal } from '../model/base/terminal.ts'
 import { createLayout } from '../model/features/layout.ts'
 import { type ExportOptions, type ExportResult, exportModel } from './export-model.ts'
 import { type ImportOptions, type ImportResult, importModel } from './import-model.ts'
-import { showProgress, type Terminal } from './terminal.ts'
 
 interface Terminals {
   /** Results. */

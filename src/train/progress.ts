@@ -1,12 +1,7 @@
 import { Presets, SingleBar } from 'cli-progress'
+import type { Terminal } from '../model/base/terminal.ts'
 import type { EpochReport, FitObserver } from './fit.ts'
 import { format } from './report.ts'
-
-/** Output for progress: standard error, or a test double. */
-export interface Terminal {
-  isTTY?: boolean
-  write(text: string): unknown
-}
 
 /** Prints a line after each epoch; on a terminal, also shows a bar during it. */
 export function createProgress(terminal: Terminal, tasks: readonly string[]): FitObserver & { stop(): void } {

@@ -1,0 +1,352 @@
+import Type, { type Static, type TSchema } from '#typebox'
+import { TaskName } from './manifest.ts'
+
+/*
+ * `report.json` of an evaluation: how good a model version is on labelled rows. The HTML report shows the same numbers.
+ * Optional parts are absent where they do not apply.
+ */
+
+const strict = { additionalProperties: false } as const
+const count = (description: string) => Type.Integer({ minimum: 0, description })
+const orNull = <T extends TSchema>(value: T) => Type.Union([value, Type.Null()])
+
+export type Estimate = Static<typeof Estimate>
+export const Estimate = Type.Object(
+  {
+    value: orNull(Type.Number()),
+    low: orNull(Type.Number()),
+    high: orNull(Type.Number()),
+  },
+  {
+    ...strict,
+    description: 'A metric with its 95 % interval; null where it is undefined, such as the AUC of one class',
+  },
+)
+
+/** Metrics of predictions of one task on one set of rows. */
+export const metricNames = ['auc', 'logloss', 'normalised_entropy', 'calibration_ratio', 'ece'] as const
+export type MetricName = (typeof metricNames)[number]
+
+export type Metrics = Static<typeof Metrics>
+export const Metrics = Type.Object(
+  {
+    auc: Estimate,
+    logloss: Estimate,
+    normalised_entropy: Estimate,
+    calibration_ratio: Estimate,
+    ece: Estimate,
+  },
+  {
+    ...strict,
+    description:
+      'AUC: area under the ROC curve. logloss: mean binary cross-entropy, nats. normalised_entropy: logloss ÷ entropy of the base rate. calibration_ratio: mean prediction ÷ observed rate. ece: expected calibration error over ten bins of equal weight, debiased',
+  },
+)
+
+export type ReliabilityBin = Static<typeof ReliabilityBin>
+export const ReliabilityBin = Type.Object(
+  {
+    rows: count('Rows'),
+    positives: count('Positive rows'),
+    predicted: Type.Number({ description: 'Mean prediction' }),
+    observed: Type.Number({ description: 'Positive rate' }),
+    low: Type.Number({ description: '95 % interval of the positive rate (Wilson)' }),
+    high: Type.Number(),
+  },
+  strict,
+)
+
+export type Slice = Static<typeof Slice>
+export const Slice = Type.Object(
+  {
+    field: Type.String({ description: 'Field or column' }),
+    value: Type.String({ description: 'Its value or range, for people' }),
+    kind: Type.Union(
+      [
+        Type.Literal('value'),
+        Type.Literal('range'),
+        Type.Literal('missing'),
+        Type.Literal('unknown'),
+        Type.Literal('others'),
+      ],
+      {
+        description:
+          '`value`: one value; `range`: of a number; `missing`: no value; `unknown`: values outside the vocabulary; `others`: values too rare to be judged by themselves',
+      },
+    ),
+    values: count('Number of values in it'),
+    rows: count("Rows in the task's sample space"),
+    positives: count('Positive rows'),
+    metrics: Metrics,
+  },
+  { ...strict, description: 'One part of the rows, by the value of a field' },
+)
+
+export type TaskEvaluation = Static<typeof TaskEvaluation>
+export const TaskEvaluation = Type.Object(
+  {
+    name: TaskName,
+    description: Type.Optional(Type.String()),
+    product: Type.Optional(Type.Array(Type.String(), { description: 'Of a derived task: its factors' })),
+    rows: count("Rows in the task's sample space"),
+    positives: count('Positive rows'),
+    base_rate: orNull(Type.Number({ description: 'Weighted positive rate' })),
+    calibration: Type.Optional(Type.String({ description: 'Method of its calibration' })),
+    metrics: Metrics,
+    ece_measured: orNull(Type.Number({ description: 'Expected calibration error before debiasing' })),
+    ece_perfect: Type.Optional(
+      Type.Object(
+        { low: Type.Number(), high: Type.Number() },
+        { ...strict, description: 'Where 95 % of measured ECEs of perfectly calibrated predictions lie at this size' },
+      ),
+    ),
+    gauc: Type.Optional(
+      Type.Object(
+        {
+          by_rows: Estimate,
+          by_positives: Estimate,
+          equally: Estimate,
+          groups: count('Groups with both classes'),
+          one_class_groups: count('Groups with one class, which have no AUC and do not count'),
+        },
+        { ...strict, description: 'Mean AUC within groups, weighted by rows, by positives, and equally' },
+      ),
+    ),
+    oracle: Type.Optional(
+      Type.Object(
+        { auc: orNull(Type.Number()), logloss: orNull(Type.Number()), normalised_entropy: orNull(Type.Number()) },
+        { ...strict, description: 'Metrics of the true probability, where the data has it' },
+      ),
+    ),
+    baselines: Type.Object(
+      {
+        base_rate: Type.Object({ logloss: orNull(Type.Number()) }, { ...strict, description: 'The best constant' }),
+        logistic: Type.Optional(
+          Type.Object(
+            { metrics: Metrics, fitted: Type.String({ description: 'On which rows' }) },
+            { ...strict, description: 'Logistic regression on the same fields' },
+          ),
+        ),
+      },
+      { ...strict, description: 'What simpler predictions reach on the same rows' },
+    ),
+    roc: Type.Object(
+      { fpr: Type.Array(Type.Number()), tpr: Type.Array(Type.Number()) },
+      { ...strict, description: 'False and true positive rates; points of the curve' },
+    ),
+    reliability: Type.Object(
+      {
+        served: Type.Array(ReliabilityBin),
+        uncalibrated: Type.Optional(Type.Array(ReliabilityBin)),
+      },
+      { ...strict, description: 'Bins of equal weight, lowest predictions first' },
+    ),
+    histogram: Type.Object(
+      {
+        edges: Type.Array(Type.Number(), { description: 'Of bins of probability; equal steps of its logit' }),
+        negatives: Type.Array(Type.Number(), { description: 'Share of the negative rows per bin' }),
+        positives: Type.Array(Type.Number(), { description: 'Share of the positive rows per bin' }),
+      },
+      strict,
+    ),
+    slices: Type.Array(Slice, { description: 'Worst calibrated first' }),
+  },
+  { ...strict, description: 'One task or derived task' },
+)
+
+export type Verdict = Static<typeof Verdict>
+export const Verdict = Type.Union(
+  [Type.Literal('better'), Type.Literal('worse'), Type.Literal('no difference shown')],
+  { description: 'What the interval of a difference shows' },
+)
+
+export type Difference = Static<typeof Difference>
+export const Difference = Type.Object(
+  {
+    a: orNull(Type.Number({ description: 'Metric of the first version' })),
+    b: orNull(Type.Number({ description: 'Metric of the second version' })),
+    difference: {
+      ...Estimate,
+      description: 'b − a with its paired 95 % interval; of calibration_ratio, of its distance from 1',
+    },
+    verdict: Type.Optional(Verdict),
+  },
+  strict,
+)
+
+export type Comparison = Static<typeof Comparison>
+export const Comparison = Type.Object(
+  {
+    a: Type.String({ description: 'The version compared with, `<model>/<version>`' }),
+    b: Type.String({ description: 'The judged version' }),
+    verdict: Verdict,
+    reasons: Type.Array(Type.String(), { description: 'What the verdict follows from' }),
+    tasks: Type.Array(
+      Type.Object(
+        {
+          name: TaskName,
+          verdict: Verdict,
+          metrics: Type.Object(
+            {
+              auc: Difference,
+              logloss: Difference,
+              normalised_entropy: Difference,
+              calibration_ratio: Difference,
+              ece: Difference,
+            },
+            strict,
+          ),
+          gauc: Type.Optional(Difference),
+          ranking: Type.Optional(
+            Type.Object(
+              {
+                groups: count('Groups of at least two rows'),
+                k: count('Length of the top list'),
+                overlap: {
+                  ...Estimate,
+                  description: 'Mean share of the first version’s top k that the second ranks there too',
+                },
+                correlation: { ...Estimate, description: 'Mean rank correlation within groups (Spearman)' },
+              },
+              { ...strict, description: 'How alike both versions rank within groups' },
+            ),
+          ),
+        },
+        strict,
+      ),
+    ),
+  },
+  { ...strict, description: 'Paired comparison of two versions on the same rows' },
+)
+
+export type PublishOutcome = Static<typeof PublishOutcome>
+export const PublishOutcome = Type.Object(
+  {
+    passed: Type.Boolean(),
+    conditions: Type.Array(
+      Type.Object(
+        {
+          condition: Type.String({ description: 'For people: `ctr auc ≥ 0.72`' }),
+          passed: Type.Boolean(),
+          found: Type.String({ description: 'What was found instead or as well: `0.7312 (0.7250 … 0.7374)`' }),
+        },
+        strict,
+      ),
+    ),
+  },
+  { ...strict, description: 'Conditions that a version must meet to be published' },
+)
+
+export type DriftRow = Static<typeof DriftRow>
+export const DriftRow = Type.Object(
+  {
+    kind: Type.Union([Type.Literal('feature'), Type.Literal('task')]),
+    name: Type.String(),
+    psi: Type.Number({ description: 'Population stability index; by convention .1 is moderate, .25 major' }),
+    bins: Type.Array(Type.String(), { description: 'Names of the bins' }),
+    reference: Type.Array(Type.Number(), { description: 'Shares when the version was made' }),
+    rows: Type.Array(Type.Number(), { description: 'Shares of these rows' }),
+  },
+  strict,
+)
+
+export type GateUse = Static<typeof GateUse>
+export const GateUse = Type.Object(
+  {
+    experts: count('Number of experts'),
+    rows: count('Rows sampled'),
+    tasks: Type.Array(
+      Type.Object(
+        { task: Type.String(), weights: Type.Array(Type.Number({ description: 'Mean weight per expert' })) },
+        strict,
+      ),
+    ),
+    slices: Type.Array(
+      Type.Object(
+        {
+          field: Type.String(),
+          value: Type.String(),
+          task: Type.String(),
+          rows: Type.Integer(),
+          weights: Type.Array(Type.Number()),
+        },
+        strict,
+      ),
+      { description: 'Mean weights of the largest slices' },
+    ),
+  },
+  { ...strict, description: 'How the gates weight the experts' },
+)
+
+export type Epoch = Static<typeof Epoch>
+export const Epoch = Type.Object(
+  {
+    epoch: Type.Integer(),
+    loss: Type.Number({ description: 'Mean loss of the steps, regularisation included' }),
+    validation_loss: orNull(Type.Number()),
+    auc: Type.Record(Type.String(), orNull(Type.Number()), { description: 'Per task, on the validation rows' }),
+  },
+  { description: 'One pass over the training rows' },
+)
+
+export type EvaluationReport = Static<typeof EvaluationReport>
+export const EvaluationReport = Type.Object(
+  {
+    report: Type.Literal(1, { description: 'Version of this format' }),
+    created: Type.String({ description: 'ISO 8601 time' }),
+    command: Type.String(),
+    multigate: Type.String({ description: 'Version of multigate' }),
+    seed: Type.Integer({ description: 'Of the bootstrap' }),
+    replicates: Type.Integer({ description: 'Of the bootstrap' }),
+    model: Type.Object(
+      {
+        name: Type.String(),
+        version: Type.String(),
+        description: Type.Optional(Type.String()),
+        url: Type.Optional(Type.String({ description: 'The service that predicted' })),
+        engine: Type.Optional(Type.String()),
+        precision: Type.Optional(Type.String()),
+        compiled: Type.Optional(Type.Boolean()),
+        architecture: Type.Optional(Type.Unknown({ description: 'Options, as in the manifest' })),
+        graph: Type.Optional(Type.String({ description: 'Format of the saved graph' })),
+        digest: Type.Optional(Type.String({ description: 'SHA-256 of the saved graph' })),
+        bytes: Type.Optional(Type.Integer({ description: 'Size of its files' })),
+        fields: Type.Array(
+          Type.Object(
+            {
+              name: Type.String(),
+              side: Type.String(),
+              kind: Type.String(),
+              ids: Type.Optional(Type.Integer({ description: 'Number of ids' })),
+              unknown: Type.Number({ description: 'Share of the rows whose value the model does not know' }),
+            },
+            strict,
+          ),
+        ),
+        provenance: Type.Optional(Type.Unknown({ description: 'As in the manifest' })),
+      },
+      strict,
+    ),
+    data: Type.Object(
+      {
+        spec: Type.String({ description: 'The spec’s file name' }),
+        source: Type.String({ description: 'Files or generator' }),
+        rows: count('Rows read'),
+        part: Type.String({ description: 'Which of them are judged: `all`, or a part of the split' }),
+        judged: count('Rows judged'),
+        group: Type.Optional(Type.String({ description: 'Column of the groups' })),
+        groups: Type.Optional(count('Groups among the judged rows')),
+        weight: Type.Optional(Type.String({ description: 'Column of the weights' })),
+      },
+      strict,
+    ),
+    warnings: Type.Array(Type.String()),
+    tasks: Type.Array(TaskEvaluation),
+    comparison: Type.Optional(Comparison),
+    publish: Type.Optional(PublishOutcome),
+    drift: Type.Optional(Type.Array(DriftRow)),
+    gates: Type.Optional(GateUse),
+    history: Type.Optional(Type.Array(Epoch)),
+  },
+  { ...strict, description: 'report.json: an evaluation of a model version' },
+)

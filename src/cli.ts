@@ -24,6 +24,7 @@ async function run(args: string[], signal: AbortSignal): Promise<number> {
   const [
     { runProgram },
     train,
+    evaluate,
     bench,
     graphs,
     imports,
@@ -39,6 +40,7 @@ async function run(args: string[], signal: AbortSignal): Promise<number> {
   ] = await Promise.all([
     import('./app/program.ts'),
     import('./train/train-commands.ts'),
+    import('./evaluate/evaluate-commands.ts'),
     import('./bench/graph-commands.ts'),
     import('./convert/graph-commands.ts'),
     import('./convert/import-command.ts'),
@@ -54,7 +56,9 @@ async function run(args: string[], signal: AbortSignal): Promise<number> {
   ])
   const commands = [
     train.createTrainCommand(signal),
-    train.createEvaluateCommand(signal),
+    evaluate.createEvaluateCommand(signal),
+    evaluate.createCompareCommand(signal),
+    evaluate.createCalibrateCommand(signal),
     bench.createCompileCommand(signal),
     bench.createBenchCommand(signal),
     capacity.createCapacityCommand(signal),

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type LayersModel, layers, type SymbolicTensor } from '@tensorflow/tfjs-layers'
+import { createRandom } from '../../src/data/random.ts'
 import { gateExperts } from '../../src/model/architectures/experts.ts'
 import { dense, embedInputs, type ModelShape, stack } from '../../src/model/architectures/layers.ts'
 import { answer } from '../../src/model/architectures/towers.ts'
@@ -11,7 +12,6 @@ import { layersModelFile, layersModelFiles } from '../../src/model/engines/tenso
 import { readLayersModel } from '../../src/model/lower/layers/layers-model.ts'
 import { lowerLayersModel } from '../../src/model/lower/layers/lower-layers.ts'
 import type { Features, Side } from '../../src/schemas/features.ts'
-import { createRandom } from '../../src/train/random.ts'
 
 /** A multi-gate mixture of experts with random weights, of the size of a real one. */
 export interface ReferenceModel {

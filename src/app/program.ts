@@ -1,7 +1,7 @@
 import { Command, CommanderError, Help, type Option } from 'commander'
+import { SpecError } from '../data/spec.ts'
 import { ModelError, reasonOf } from '../model/base/errors.ts'
 import { multigateVersion } from '../model/base/project.ts'
-import { SpecError } from '../train/spec.ts'
 
 /** Exit code after an interrupt; 2 stands for wrong usage, 1 for any other failure. */
 const interrupted = 130

@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { type AskService, connectService, type ServiceAddress } from '../client/service-client.ts'
 import { ModelError } from '../model/base/errors.ts'
 import { manifestFile } from '../model/bundle/manifest.ts'
 import type { Manifest } from '../schemas/manifest.ts'
@@ -7,7 +8,6 @@ import type { ModelList } from '../schemas/models.ts'
 import type { Prediction } from '../schemas/predict.ts'
 import { differenceOf } from './golden.ts'
 import { readText } from './read-options.ts'
-import { type AskService, connectService, type ServiceAddress } from './service-client.ts'
 
 /** A version that a service answers with. */
 export interface ServedVersion {

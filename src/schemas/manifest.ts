@@ -64,6 +64,10 @@ export const DerivedTask = Type.Object(
   {
     name: TaskName,
     product: Type.Array(TaskName, { minItems: 1, description: 'Tasks whose calibrated probabilities are multiplied' }),
+    calibration: Type.Optional({
+      ...Calibration,
+      description: 'Maps the product to a calibrated probability, which is never above a factor',
+    }),
   },
   { additionalProperties: false, description: 'A probability composed of others, e.g. ctcvr = ctr · cvr' },
 )
@@ -247,7 +251,16 @@ export const Provenance = Type.Object(
         { description: 'The epoch whose weights these are, and what it was best by on the validation rows' },
       ),
     ),
+    history: Type.Optional(
+      Type.Array(Type.Unknown(), { description: 'Loss and AUC of each epoch, on training and validation rows' }),
+    ),
     rows: Type.Optional(Type.Object({ train: Type.Integer(), validation: Type.Integer(), test: Type.Integer() })),
+    calibration: Type.Optional(
+      Type.Object(
+        { from: Type.String(), data: Type.String(), rows: Type.Integer() },
+        { description: 'The version that was recalibrated, and the rows that its calibration was fitted to' },
+      ),
+    ),
     engine: Type.Optional(Type.String()),
     multigate: Type.Optional(Type.String({ description: 'Version of multigate' })),
   },

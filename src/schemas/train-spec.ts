@@ -1,76 +1,39 @@
 import Type, { type Static } from '#typebox'
 import { ArchitectureOptions } from './architecture.ts'
 import { LoggedAs, Side } from './features.ts'
-import { DerivedTask, ModelName, Precision, TaskName } from './manifest.ts'
+import { ModelName, Precision, TaskName } from './manifest.ts'
+import { column, expression, RowData, rowsCommon, Split, seed, strict, taskCommon } from './rows-spec.ts'
 
 /*
  * A training specification: everything `multigate train` needs to make a model version out of data.
  * Expressions are CEL (Common Expression Language) over the data's columns; see docs/training.md.
  */
 
-const strict = { additionalProperties: false } as const
-const column = (description: string) => Type.String({ minLength: 1, maxLength: 256, description })
-const expression = (description: string) => Type.String({ minLength: 1, maxLength: 4096, description })
-const fraction = (value: number, description: string) =>
-  Type.Number({ exclusiveMinimum: 0, exclusiveMaximum: 1, default: value, description })
-const seed = Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1, default: 1, description: 'Seed' })
-
-export type CsvData = Static<typeof CsvData>
-export const CsvData = Type.Object(
-  {
-    csv: Type.Array(Type.String({ minLength: 1 }), {
-      minItems: 1,
-      description: 'CSV files, read one after the other; paths relative to the spec; `.gz` is decompressed',
-    }),
-    columns: Type.Optional(
-      Type.Array(column('Name of a column'), {
-        minItems: 1,
-        uniqueItems: true,
-        description: "The columns' names, of files without a header; else the first line of each file names them",
-      }),
-    ),
-    separator: Type.String({ minLength: 1, maxLength: 1, default: ',', description: 'Character between cells' }),
-    trim: Type.Boolean({ default: false, description: 'Remove white space around every cell' }),
-    missing: Type.Array(Type.String(), { default: [''], description: 'Cells that mean "no value"' }),
-  },
-  { ...strict, description: 'Rows of CSV files; every column is a string' },
-)
-
-export type AdsFunnelData = Static<typeof AdsFunnelData>
-export const AdsFunnelData = Type.Object(
-  {
-    generator: Type.Literal('ads-funnel'),
-    rows: Type.Integer({ minimum: 1, maximum: 100_000_000, default: 100_000, description: 'Impressions' }),
-    seed,
-    click_rate: fraction(0.025, 'Mean probability of a click'),
-    conversion_rate: fraction(0.12, 'Mean probability that a click converts'),
-    relation: Type.Number({
-      minimum: -1,
-      maximum: 1,
-      default: 0.6,
-      description: 'Correlation of the tastes that lead to a click and to a conversion',
-    }),
-  },
-  { ...strict, description: 'Synthetic ad impressions whose true probabilities are known' },
-)
-
-export type TrainData = Static<typeof TrainData>
-export const TrainData = Type.Union([CsvData, AdsFunnelData], { description: 'Where the rows come from' })
+export type CalibrationMethod = Static<typeof CalibrationMethod>
+export const CalibrationMethod = Type.Union([Type.Literal('platt'), Type.Literal('isotonic'), Type.Literal('auto')], {
+  description:
+    'Fitted on the validation rows. `platt`: σ(a · logit + b); `isotonic`: a monotone step function; `auto`: isotonic where it has 1,000 positives and wins on held-out halves, else platt',
+})
 
 export type TrainTask = Static<typeof TrainTask>
 export const TrainTask = Type.Object(
   {
-    name: TaskName,
+    ...taskCommon,
     description: Type.Optional(Type.String()),
-    label: expression('The label: true or false, 1 or 0; a row where a column that it names is missing has none'),
-    where: Type.Optional(
-      expression("The task's sample space: rows where this is false or unknown do not count in its loss and metrics"),
-    ),
     weight: Type.Number({ exclusiveMinimum: 0, default: 1, description: "The task's weight in the loss" }),
-    calibration: Type.Optional(Type.Literal('platt', { description: 'Fit σ(a · logit + b) on the validation rows' })),
-    oracle: Type.Optional(column('Column that holds the true probability, for the report alone')),
+    calibration: Type.Optional(CalibrationMethod),
   },
   { ...strict, description: 'One output of the network' },
+)
+
+export type TrainDerivedTask = Static<typeof TrainDerivedTask>
+export const TrainDerivedTask = Type.Object(
+  {
+    name: TaskName,
+    product: Type.Array(TaskName, { minItems: 1, description: 'Tasks whose calibrated probabilities are multiplied' }),
+    calibration: Type.Optional(CalibrationMethod),
+  },
+  { ...strict, description: 'A probability composed of others, e.g. ctcvr = ctr · cvr' },
 )
 
 const fieldCommon = {
@@ -154,28 +117,6 @@ export const TrainField = Type.Union(
   { description: 'One input field' },
 )
 
-const fractions = {
-  train: fraction(0.6, 'Share of the rows that is learnt from'),
-  validation: fraction(0.2, 'Share of the rows for early stopping and calibration'),
-  test: fraction(0.2, 'Share of the rows for the report'),
-}
-
-export type Split = Static<typeof Split>
-export const Split = Type.Union(
-  [
-    Type.Object(
-      { by: Type.Literal('order'), ...fractions },
-      { ...strict, description: 'First rows train, last rows test' },
-    ),
-    Type.Object(
-      { by: Type.Literal('time'), column: column('Column of numbers that grow with time'), ...fractions },
-      { ...strict, description: 'Earliest rows train, latest test; rows of one time stay together' },
-    ),
-    Type.Object({ by: Type.Literal('random'), seed, ...fractions }, { ...strict, description: 'Each row is drawn' }),
-  ],
-  { description: 'Which rows train, which validate, which test; fractions sum to 1' },
-)
-
 export type Training = Static<typeof Training>
 export const Training = Type.Object(
   {
@@ -201,6 +142,13 @@ export const Training = Type.Object(
           'What the validation rows compare epochs by: `<task>.auc`, `<task>.logloss` or `<task>.normalised_entropy`; default: the mean of all tasks’ normalised entropy',
       }),
     ),
+    unknown: Type.Number({
+      minimum: 0,
+      exclusiveMaximum: 1,
+      default: 0,
+      description:
+        'Share of the values of vocabulary and integer fields that count as unknown in each step, so that the row of unknown values is learnt',
+    }),
     shuffle: Type.Boolean({ default: true, description: 'Draw a new order of the training rows each epoch' }),
   },
   { ...strict, description: 'How the network is fitted' },
@@ -217,14 +165,19 @@ export const TrainSpec = Type.Object(
       description: 'Version to write',
     }),
     description: Type.Optional(Type.String()),
-    data: TrainData,
+    data: RowData,
     tasks: Type.Array(TrainTask, {
       minItems: 1,
       maxItems: 256,
       description: "Tasks, in the order of the network's outputs",
     }),
-    derived: Type.Array(DerivedTask, { default: [], maxItems: 256, description: 'Probabilities composed of others' }),
+    derived: Type.Array(TrainDerivedTask, {
+      default: [],
+      maxItems: 256,
+      description: 'Probabilities composed of others',
+    }),
     fields: Type.Array(TrainField, { minItems: 1, maxItems: 4096, description: 'Input fields, in order' }),
+    ...rowsCommon,
     split: Split,
     architecture: ArchitectureOptions,
     training: Training,

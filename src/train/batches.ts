@@ -1,10 +1,12 @@
+import type { EncodedRows } from '../data/encode-rows.ts'
 import type { TrainTask } from '../schemas/train-spec.ts'
-import type { EncodedRows } from './fields.ts'
 
 /** Encoded rows with their labels: per task, per row 1, 0, or −1 outside the task's sample space. */
 export interface Examples {
   encoded: EncodedRows
   labels: Int8Array[]
+  /** Per row its weight; undefined: each weighs 1. */
+  weights?: Float32Array | undefined
 }
 
 /** One step's rows, in arrays that the next step reuses. */
@@ -16,7 +18,7 @@ export interface TrainBatch {
   dense: Float32Array
   /** float32 [rows, tasks]; 0 outside the sample space. */
   labels: Float32Array
-  /** float32 [rows, tasks]: weight_t ÷ rows of the batch in task t's sample space; 0 outside. */
+  /** float32 [rows, tasks]: weight_t · the row's weight ÷ Σ weight of the batch's rows in task t's sample space; 0 outside. */
   coefficients: Float32Array
 }
 
@@ -37,7 +39,7 @@ export function batchBounds(rows: number, batchSize: number): { start: number; e
 
 /** Gathers rows of `examples` by index; the result is valid until the next call. `largest`: most rows per call. */
 export function createGather(
-  { encoded, labels }: Examples,
+  { encoded, labels, weights }: Examples,
   tasks: readonly Pick<TrainTask, 'weight'>[],
   largest: number,
 ): (order: Int32Array, start: number, end: number) => TrainBatch {
@@ -56,11 +58,12 @@ export function createGather(
     tasks.forEach(({ weight }, task) => {
       const values = labels[task]!
       let inside = 0
-      for (let i = start; i < end; i++) if (values[order[i]!]! >= 0) inside += 1
+      for (let i = start; i < end; i++) if (values[order[i]!]! >= 0) inside += weights?.[order[i]!] ?? 1
       for (let i = 0; i < rows; i++) {
         const label = values[order[start + i]!]!
         targets[i * tasks.length + task] = label > 0 ? 1 : 0
-        coefficients[i * tasks.length + task] = label < 0 ? 0 : weight / inside
+        coefficients[i * tasks.length + task] =
+          label < 0 || inside === 0 ? 0 : (weight * (weights?.[order[start + i]!] ?? 1)) / inside
       }
     })
     return {

@@ -1,22 +1,29 @@
+import { readSpec } from '../data/read-spec.ts'
+import { formatEvaluation } from '../evaluate/format.ts'
+import { notGoodEnough } from '../evaluate/run-evaluate.ts'
+import { writeReport } from '../evaluate/write-report.ts'
 import type { Terminal } from '../model/base/terminal.ts'
-import { createEngine } from '../model/engines/create.ts'
 import type { TensorFlowBackend } from '../model/engines/tensorflow/tensorflow-backend.ts'
-import { readBundle } from '../model/version/read-version.ts'
-import { readDataset } from './dataset.ts'
-import { formatInt8, judgeInt8 } from './int8.ts'
-import { predictLocally } from './local.ts'
-import { createProgress } from './progress.ts'
-import { readSpec } from './read-spec.ts'
-import { predictRemotely } from './remote.ts'
-import { formatKept, formatReport, reportQuality } from './report.ts'
+import { createProgress, formatKept } from './progress.ts'
 
-interface CommonOptions {
+export interface RunTrainOptions {
   /** Path or name of the spec. */
   spec: string
   /** Folder of named specs. */
   specs: string
   /** Folder of models. */
   models: string
+  force: boolean
+  backend: TensorFlowBackend | undefined
+  /** Folder for report.html and report.json. */
+  report: string | undefined
+  /** Folder of compiled plans. */
+  cache: string | undefined
+  /** For the manifest's provenance. */
+  command: string
+  /** Version of multigate. */
+  version: string
+  now: () => number
   signal: AbortSignal
   /** Results. */
   out: Terminal
@@ -24,19 +31,12 @@ interface CommonOptions {
   err: Terminal
 }
 
-export interface RunTrainOptions extends CommonOptions {
-  force: boolean
-  backend: TensorFlowBackend | undefined
-  /** For the manifest's provenance. */
-  command: string
-  /** Version of multigate. */
-  version: string
-  now: () => number
-}
-
-/** `multigate train`: trains a model, writes the version and prints its report. */
-export async function runTrain(options: RunTrainOptions): Promise<void> {
-  const { models, force, command, version, now, signal, out, err } = options
+/**
+ * `multigate train`: trains a model, writes the version and prints its report. Resolves with the exit code: that of a version that
+ * does not meet its conditions, and was not written, is 3.
+ */
+export async function runTrain(options: RunTrainOptions): Promise<number> {
+  const { models, force, cache, command, version, now, signal, out, err } = options
   const loaded = await readSpec(options.spec, options.specs)
   // These need TensorFlow.js, which is optional.
   const { prepareTensorFlow } = await import('../model/engines/tensorflow/tensorflow-backend.ts')
@@ -48,10 +48,11 @@ export async function runTrain(options: RunTrainOptions): Promise<void> {
   )
   const log = (line: string) => err.write(`${line}\n`)
   try {
-    const result = await train(loaded, {
+    const { report, fitted, folder } = await train(loaded, {
       tensorflow,
       models,
       force,
+      cache,
       command,
       multigateVersion: version,
       now,
@@ -59,47 +60,11 @@ export async function runTrain(options: RunTrainOptions): Promise<void> {
       observer,
       log,
     })
-    out.write(`${formatReport(result.reports)}\n${formatKept(result.fitted)}\n`)
-    log(`written to ${result.folder}`)
+    out.write(`${formatEvaluation(report)}\n\n${formatKept(fitted)}\n`)
+    if (options.report !== undefined) log(`report written to ${await writeReport(options.report, report)}`)
+    log(folder === undefined ? 'nothing was written' : `written to ${folder}`)
+    return folder === undefined ? notGoodEnough : 0
   } finally {
     observer.stop()
   }
-}
-
-export interface RunEvaluateOptions extends CommonOptions {
-  /** Address of a service; default: the version on disk. */
-  url: string | undefined
-  model: string | undefined
-  modelVersion: string | undefined
-  /** Also compare int8 with float32 on the test rows. */
-  int8: boolean
-  /** Folder of compiled plans. */
-  cache: string | undefined
-  now: () => number
-  fetch: typeof fetch
-  sleep(milliseconds: number): Promise<unknown>
-}
-
-/** `multigate evaluate`: prints the report of a version on disk or of a running service. */
-export async function runEvaluate(options: RunEvaluateOptions): Promise<void> {
-  const { models, url, modelVersion, fetch, sleep, signal, out, err } = options
-  const { file, spec } = await readSpec(options.spec, options.specs)
-  const model = options.model ?? spec.name
-  const dataset = await readDataset({ file, spec }, signal)
-  const rows = dataset.parts.test.length
-  if (url !== undefined) {
-    err.write(`${model} at ${url}, ${rows} test rows of ${spec.name}\n`)
-    const version = modelVersion === undefined ? {} : { version: modelVersion }
-    const predictions = await predictRemotely(spec, dataset, { url, model, ...version, fetch, sleep, signal })
-    out.write(`${formatReport(reportQuality(spec, dataset, predictions))}\n`)
-    return
-  }
-  const bundle = await readBundle(models, model, modelVersion ?? String(spec.version))
-  const engine = await createEngine('tensorflow', 1)
-  err.write(`${bundle.folder} on ${engine.name}, ${rows} test rows of ${spec.name}\n`)
-  const predictions = await predictLocally(engine, bundle, file, spec, dataset)
-  out.write(`${formatReport(reportQuality(spec, dataset, predictions))}\n`)
-  if (!options.int8) return
-  const { cache, now } = options
-  out.write(`\n${formatInt8(await judgeInt8(bundle, file, spec, dataset, { cache, now: now() }))}\n`)
 }

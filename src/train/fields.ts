@@ -1,25 +1,10 @@
+import type { CellColumn } from '../data/columns.ts'
+import type { FieldReading } from '../data/readers.ts'
+import type { Cell } from '../data/source.ts'
 import type { Violation } from '../model/base/errors.ts'
-import {
-  createNumericFieldEncoder,
-  createSparseFieldEncoder,
-  type FieldEncoder,
-  requiredMessage,
-} from '../model/features/field.ts'
+import { createNumericFieldEncoder, createSparseFieldEncoder, requiredMessage } from '../model/features/field.ts'
 import type { Field, Scaling } from '../schemas/features.ts'
 import type { TrainField } from '../schemas/train-spec.ts'
-import { RowProblems } from './row-problems.ts'
-import type { Cell } from './source.ts'
-
-/** Encoded rows, row-major: the network's inputs. */
-export interface EncodedRows {
-  rows: number
-  /** int32 [rows, sparse fields], ids in the shared id space. */
-  sparse: Int32Array
-  /** float32 [rows, dense fields]. */
-  dense: Float32Array
-  sparseFields: number
-  denseFields: number
-}
 
 /**
  * Fits the manifest's fields: vocabularies and scaling come from the rows `train` only, so that the other rows do not leak into
@@ -27,7 +12,7 @@ export interface EncodedRows {
  */
 export function fitFields(
   fields: readonly TrainField[],
-  cells: readonly Cell[][],
+  cells: readonly CellColumn[],
   train: Int32Array,
 ): { fields: Field[]; problems: Violation[] } {
   const problems: Violation[] = []
@@ -35,7 +20,7 @@ export function fitFields(
     const column = cells[index]!
     const present = function* () {
       for (const row of train) {
-        const cell = column[row] ?? (field.missing === 'error' ? null : field.missing.default)
+        const cell = column.at(row) ?? (field.missing === 'error' ? null : field.missing.default)
         if (cell !== null) yield cell
       }
     }
@@ -52,7 +37,7 @@ export function fitFields(
  * Creates a check of cells that needs no vocabulary or scaling: returns the problem of a cell that a request could not contain
  * either. A value missing from the vocabulary is found by `encodeRows`.
  */
-export function createCellCheck(field: TrainField): (cell: Cell) => string | undefined {
+function createCellCheck(field: TrainField): (cell: Cell) => string | undefined {
   const encoder =
     field.kind === 'integer'
       ? createSparseFieldEncoder(field, 0)
@@ -66,42 +51,16 @@ export function createCellCheck(field: TrainField): (cell: Cell) => string | und
   }
 }
 
-/**
- * Encodes `rows` of `cells` ([field][row]) with the manifest's fields. Cells that a request could not contain either are added to
- * `problems`; `place` gives the place of a row.
- */
-export function encodeRows(
-  fields: readonly Field[],
-  cells: readonly Cell[][],
-  rows: Int32Array,
-  place: (row: number) => string,
-  { problems = new RowProblems(), ownIds = false }: { problems?: RowProblems; ownIds?: boolean } = {},
-): { encoded: EncodedRows; problems: RowProblems } {
-  const sparseFields = fields.filter(({ kind }) => kind !== 'numeric').length
-  const denseFields = fields.length - sparseFields
-  const sparse = new Int32Array(rows.length * sparseFields)
-  const dense = new Float32Array(rows.length * denseFields)
-  let offset = 0
-  let sparseIndex = 0
-  let denseIndex = 0
-  fields.forEach((field, index) => {
-    const fill = (encoder: FieldEncoder, target: Int32Array | Float32Array, first: number, width: number) => {
-      const column = cells[index]!
-      for (let i = 0; i < rows.length && !problems.full; i++) {
-        // A missing cell is absent, not null.
-        const value = encoder.encode(column[rows[i]!] ?? undefined)
-        if (typeof value === 'number') target[i * width + first] = value
-        else problems.add(`/fields/${index}`, `${place(rows[i]!)}: ${field.name} ${value}`)
-      }
-    }
-    if (field.kind === 'numeric') fill(createNumericFieldEncoder(field), dense, denseIndex++, denseFields)
-    else {
-      const encoder = createSparseFieldEncoder(field, offset)
-      fill(encoder, sparse, sparseIndex++, sparseFields)
-      if (!ownIds) offset += encoder.ids
-    }
-  })
-  return { encoded: { rows: rows.length, sparse, dense, sparseFields, denseFields }, problems }
+/** How the fields of a training spec are read. */
+export function readingsOf(fields: readonly TrainField[]): FieldReading[] {
+  return fields.map((field, index) => ({
+    name: field.name,
+    path: `/fields/${index}`,
+    kind: field.kind === 'vocabulary' || field.kind === 'hash' ? 'string' : 'number',
+    column: field.column,
+    expression: field.expression,
+    problemOf: createCellCheck(field),
+  }))
 }
 
 function fitField(field: TrainField, present: Iterable<Cell>): Field {

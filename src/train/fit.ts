@@ -1,7 +1,8 @@
+import { type Random, shuffle } from '../data/random.ts'
+import type { Epoch } from '../schemas/evaluation.ts'
 import type { Training, TrainTask } from '../schemas/train-spec.ts'
 import { batchBounds, createGather, type Examples } from './batches.ts'
 import type { Network } from './network.ts'
-import { type Random, shuffle } from './random.ts'
 import { createSelection, validate } from './selection.ts'
 
 export interface StepReport {
@@ -52,6 +53,7 @@ export interface FitResult {
   /** Number of epochs. */
   epochs: number
   kept: { epoch: number; metric: string; value: number }
+  history: Epoch[]
 }
 
 /**
@@ -71,6 +73,7 @@ export async function fit(input: FitInput): Promise<FitResult> {
   const sign = higherIsBetter ? -1 : 1
   let best = { epoch: 0, value: sign * Number.POSITIVE_INFINITY, weights: network.snapshot() }
 
+  const history: Epoch[] = []
   let epoch = 0
   while (epoch < training.epochs && epoch - best.epoch < training.patience) {
     epoch += 1
@@ -90,6 +93,12 @@ export async function fit(input: FitInput): Promise<FitResult> {
     const reached = Number.isFinite(validation.loss) ? value(validation) : Number.NaN
     const isBest = sign * reached < sign * best.value
     if (isBest) best = { epoch, value: reached, weights: network.snapshot() }
+    history.push({
+      epoch,
+      loss: weightedLoss / rows,
+      validation_loss: Number.isFinite(validation.loss) ? validation.loss : null,
+      auc: Object.fromEntries(tasks.map(({ name }, task) => [name, validation.auc[task] ?? null])),
+    })
     observer.epoch({
       epoch,
       epochs: training.epochs,
@@ -103,5 +112,5 @@ export async function fit(input: FitInput): Promise<FitResult> {
   }
   if (best.epoch === 0) throw new Error('The loss is not a number from the first epoch on; try a smaller learning rate')
   network.restore(best.weights)
-  return { epochs: epoch, kept: { epoch: best.epoch, metric, value: best.value } }
+  return { epochs: epoch, kept: { epoch: best.epoch, metric, value: best.value }, history }
 }

@@ -1,10 +1,10 @@
 import type { Scalar, Tensor, Tensor2D, Variable } from '@tensorflow/tfjs-core'
 import type { LayersModel } from '@tensorflow/tfjs-layers'
+import type { EncodedRows } from '../data/encode-rows.ts'
+import type { Random } from '../data/random.ts'
 import { concat } from '../model/base/concat.ts'
 import type { TensorFlow } from '../model/engines/tensorflow/tensorflow-backend.ts'
 import type { TrainBatch } from './batches.ts'
-import type { EncodedRows } from './fields.ts'
-import type { Random } from './random.ts'
 
 /** Rows per call in inference. */
 const predictRows = 8192

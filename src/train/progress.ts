@@ -1,7 +1,7 @@
 import { Presets, SingleBar } from 'cli-progress'
+import { formatNumber } from '../evaluate/format.ts'
 import type { Terminal } from '../model/base/terminal.ts'
-import type { EpochReport, FitObserver } from './fit.ts'
-import { format } from './report.ts'
+import type { EpochReport, FitObserver, FitResult } from './fit.ts'
 
 /** Prints a line after each epoch; on a terminal, also shows a bar during it. */
 export function createProgress(terminal: Terminal, tasks: readonly string[]): FitObserver & { stop(): void } {
@@ -39,9 +39,14 @@ function createBar(terminal: Terminal): SingleBar {
 
 function epochLine(report: EpochReport, tasks: readonly string[]): string {
   const { epoch, epochs, loss, validationLoss, validationAuc, selection, rowsPerSecond, best } = report
-  const aucs = tasks.map((task, index) => `${task} ${format(validationAuc[index], 4)}`).join(', ')
+  const aucs = tasks.map((task, index) => `${task} ${formatNumber(validationAuc[index], 4)}`).join(', ')
   const mark = best ? ', best so far' : ''
-  return `epoch ${epoch}/${epochs}: loss ${loss.toFixed(5)}, validation loss ${validationLoss.toFixed(5)}, validation AUC ${aucs}, ${selection.metric} ${format(selection.value, 5)}, ${thousands(rowsPerSecond)} rows/s${mark}`
+  return `epoch ${epoch}/${epochs}: loss ${loss.toFixed(5)}, validation loss ${validationLoss.toFixed(5)}, validation AUC ${aucs}, ${selection.metric} ${formatNumber(selection.value, 5)}, ${thousands(rowsPerSecond)} rows/s${mark}`
 }
 
 const thousands = (value: number) => Math.round(value).toLocaleString('en')
+
+/** Which epoch's weights were kept, and why. */
+export function formatKept({ epochs, kept }: FitResult): string {
+  return `kept epoch ${kept.epoch} of ${epochs}, the best on the validation rows: ${kept.metric} ${formatNumber(kept.value, 5)}`
+}

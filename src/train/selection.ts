@@ -1,13 +1,7 @@
+import { defaultSelection, splitSelection, type TaskMetric } from '../data/epoch-metrics.ts'
 import { auc, entropy } from '../model/quality/metrics.ts'
 import type { TrainTask } from '../schemas/train-spec.ts'
 import type { Examples } from './batches.ts'
-
-/** Default metric that decides which epoch is kept. */
-export const defaultSelection = 'normalised_entropy'
-
-/** Metrics of one task that a spec may name, as `ctr.auc`. */
-export const taskMetrics = ['auc', 'logloss', 'normalised_entropy'] as const
-type TaskMetric = (typeof taskMetrics)[number]
 
 /** One epoch's metrics on the validation rows; null per task without rows or with a single class. */
 export interface Validation {
@@ -60,12 +54,6 @@ export function createSelection(select: string | undefined, tasks: readonly stri
   const index = tasks.indexOf(task)
   const value = (validation: Validation) => validation[metric as TaskMetric][index] ?? Number.NaN
   return { metric: select, higherIsBetter: metric === 'auc', value }
-}
-
-/** `ctr.auc` → ctr, auc. Task names may contain dots. */
-export function splitSelection(select: string): { task: string; metric: string } {
-  const dot = select.lastIndexOf('.')
-  return { task: select.slice(0, Math.max(0, dot)), metric: select.slice(dot + 1) }
 }
 
 /** A task's labels and logits on the rows of its sample space; `logits` is [rows, width]. */

@@ -1,10 +1,16 @@
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { Command, InvalidArgumentError, Option } from 'commander'
+import { Command, Option } from 'commander'
 import { cacheFolder } from '../config/cache-folder.ts'
 import { multigateVersion, projectRoot } from '../model/base/project.ts'
 
-/* `multigate train` and `multigate evaluate`. Libraries are imported when a command runs. */
+/* `multigate train`. Libraries are imported when it runs. */
+
+interface TrainCommandOptions {
+  models: string
+  force: boolean
+  report?: string
+  backend?: 'native' | 'wasm' | 'cpu'
+}
 
 const specs = join(projectRoot, 'src/train/specs')
 const specArgument = 'path of a spec (.yaml or .json), or name of a spec in src/train/specs'
@@ -21,6 +27,7 @@ export function createTrainCommand(signal: AbortSignal): Command {
     .argument('<spec>', specArgument)
     .option('--models <folder>', 'folder of models; the version is written to <folder>/<name>/<version>', 'models')
     .option('--force', 'replace an existing version', false)
+    .option('--report <folder>', 'write report.html and report.json into this folder')
     .addOption(backendOption)
     .addHelpText(
       'after',
@@ -30,18 +37,20 @@ Examples:
   multigate train my/spec.yaml --models /models  your own data
   multigate train ads-funnel --force             replace the existing version
 
-The version is written when training is complete; Ctrl-C leaves everything unchanged.`,
+The version is written when training is complete; Ctrl-C leaves everything unchanged. A version that does not meet the\nconditions under \`publish\` in its spec is not written, and the exit code is 3.`,
     )
-    .action(async (spec: string, options: { models: string; force: boolean; backend?: 'native' | 'wasm' | 'cpu' }) => {
+    .action(async (spec: string, options: TrainCommandOptions) => {
       const { runTrain } = await import('./commands.ts')
-      const { models, force, backend } = options
+      const { models, force, report, backend } = options
       const command = ['multigate train', spec, ...(backend ? ['--backend', backend] : [])].join(' ')
-      await runTrain({
+      process.exitCode = await runTrain({
         spec,
         specs,
         models,
         force,
         backend,
+        report,
+        cache: cacheFolder(process.env.MULTIGATE_CACHE ?? ''),
         command,
         version: multigateVersion,
         now: Date.now,
@@ -50,56 +59,4 @@ The version is written when training is complete; Ctrl-C leaves everything uncha
         err: process.stderr,
       })
     })
-}
-
-export function createEvaluateCommand(signal: AbortSignal): Command {
-  return new Command('evaluate')
-    .description("evaluate a version on disk or a running service on a spec's test rows")
-    .argument('<spec>', specArgument)
-    .option('--models <folder>', 'folder of models', 'models')
-    .option('--url <address>', 'evaluate a running service instead, through POST /predict', parseUrl)
-    .option('--model <name>', "name of the model; default: the spec's")
-    .option('--model-version <number>', "the version; default: the spec's on disk, the service's choice with --url")
-    .addOption(
-      new Option('--int8', 'also compare int8 with float32, for a version on disk').conflicts('url').default(false),
-    )
-    .addHelpText(
-      'after',
-      `
-Examples:
-  multigate evaluate census-income                               models/census-income/1
-  multigate evaluate census-income --url http://127.0.0.1:3000   a running service
-  multigate evaluate ads-funnel --model ads-funnel-moe           another model on the same rows
-  multigate evaluate ads-funnel --int8                           also compare int8 with float32`,
-    )
-    .action(
-      async (
-        spec: string,
-        options: { models: string; url?: string; model?: string; modelVersion?: string; int8: boolean },
-      ) => {
-        const { runEvaluate } = await import('./commands.ts')
-        const { models, url, model, modelVersion, int8 } = options
-        await runEvaluate({
-          spec,
-          specs,
-          models,
-          url,
-          model,
-          modelVersion,
-          int8,
-          cache: cacheFolder(process.env.MULTIGATE_CACHE ?? ''),
-          now: Date.now,
-          fetch,
-          sleep,
-          signal,
-          out: process.stdout,
-          err: process.stderr,
-        })
-      },
-    )
-}
-
-function parseUrl(value: string): string {
-  if (URL.canParse(value) && /^https?:/.test(value)) return value
-  throw new InvalidArgumentError('must be an http:// or https:// address.')
 }

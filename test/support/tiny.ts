@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { createRandom } from '../../src/train/random.ts'
+import { createRandom } from '../../src/data/random.ts'
 
 /** Specs of the project, from the compiled tests' place: build/test/train. */
 export const specs = join(import.meta.dirname, '../../../src/train/specs')

@@ -1,6 +1,9 @@
 import t from 'tap'
+import { columnOf } from '../../src/data/columns.ts'
+import { encodeRows } from '../../src/data/encode-rows.ts'
+import type { Cell } from '../../src/data/source.ts'
 import type { TrainField } from '../../src/schemas/train-spec.ts'
-import { createCellCheck, encodeRows, fitFields } from '../../src/train/fields.ts'
+import { fitFields, readingsOf } from '../../src/train/fields.ts'
 
 const place = (row: number) => `line ${row + 1}`
 const rows = (...values: number[]) => Int32Array.from(values)
@@ -16,10 +19,10 @@ t.test('vocabularies come from the training rows alone', async (t) => {
     missing: { default: '?' },
   }
   const cells = [['b', 'a', 'b', 'a', null, null, 'rare', 'later', 'later']]
-  const { fields, problems } = fitFields([field], cells, rows(0, 1, 2, 3, 4, 5, 6))
+  const { fields, problems } = fitFields([field], cells.map(columnOf), rows(0, 1, 2, 3, 4, 5, 6))
   t.same(problems, [])
   t.match(fields[0], { kind: 'vocabulary', values: ['?', 'a', 'b'], missing: { default: '?' } })
-  const { encoded } = encodeRows(fields, cells, rows(0, 1, 4, 6, 7), place)
+  const { encoded } = encodeRows(fields, cells.map(columnOf), rows(0, 1, 4, 6, 7), place)
   t.same([...encoded.sparse], [3, 2, 1, 0, 0], 'unknown values share the first id')
 })
 
@@ -32,7 +35,7 @@ t.test('a vocabulary without values is refused', async (t) => {
     out_of_vocabulary: 'bucket',
     missing: 'error',
   }
-  const { problems } = fitFields([field], [['a', 'b']], rows(0, 1))
+  const { problems } = fitFields([field], [['a', 'b']].map(columnOf), rows(0, 1))
   t.match(problems, [{ path: '/fields/0', message: /no value/ }])
 })
 
@@ -47,12 +50,12 @@ t.test('scaling comes from the training rows alone', async (t) => {
   const column = [1, null, 5, 1000]
   const methods = ['standard', 'min_max', 'log1p', 'none'] as const
   const cells = methods.map(() => column)
-  const { fields } = fitFields(methods.map(numeric), cells, rows(0, 1, 2))
+  const { fields } = fitFields(methods.map(numeric), cells.map(columnOf), rows(0, 1, 2))
   const deviation = Math.sqrt(8 / 3)
   t.match(fields[0], { scaling: { method: 'standard', mean: 3, deviation } })
   t.match(fields[1], { scaling: { method: 'min_max', min: 1, max: 5 } })
   t.match(fields[3], { scaling: { method: 'none' } })
-  const { encoded } = encodeRows(fields, cells, rows(1, 2), place)
+  const { encoded } = encodeRows(fields, cells.map(columnOf), rows(1, 2), place)
   t.equal(encoded.denseFields, 4)
   t.same([...encoded.dense].slice(0, 2), [0, 0.5])
   t.equal(encoded.dense[3], 3)
@@ -74,13 +77,13 @@ t.test('columns that never vary keep their scale', async (t) => {
       [2, 2],
       [2, 2],
       [2, 2],
-    ],
+    ].map(columnOf),
     rows(0, 1),
   ).fields
   t.match(constant[0], { scaling: { mean: 2, deviation: 1 } })
   t.match(constant[1], { scaling: { min: 2, max: 3 } })
   t.match(constant[2], { scaling: { scale: 1 } })
-  const empty = fitFields(methods.map(numeric), [[null], [null], [null]], rows(0)).fields
+  const empty = fitFields(methods.map(numeric), [[null], [null], [null]].map(columnOf), rows(0)).fields
   t.match(empty[0], { scaling: { mean: 0, deviation: 1 } })
 })
 
@@ -90,20 +93,20 @@ t.test('cells that a request could not hold either are told with their place', a
     { ...common, name: 'i', kind: 'integer', size: 3, out_of_vocabulary: 'error', missing: 'error' },
     { ...common, name: 'x', kind: 'numeric', scaling: 'log1p', missing: 'error' },
   ]
-  const cells = [
+  const cells: Cell[][] = [
     ['a', null],
     [1, 3],
     [0, -1],
   ]
-  const fitted = fitFields(fields, cells, rows(0, 1)).fields
-  t.same(encodeRows(fitted, cells, rows(0, 1), place).problems.list(), [
+  const fitted = fitFields(fields, cells.map(columnOf), rows(0, 1)).fields
+  t.same(encodeRows(fitted, cells.map(columnOf), rows(0, 1), place).problems.list(), [
     { path: '/fields/0', message: 'line 2: h is required: the field has no default' },
     { path: '/fields/1', message: 'line 2: i must be from 0 to 2' },
     { path: '/fields/2', message: 'line 2: x must be greater than −1' },
   ])
-  const checks = fields.map(createCellCheck)
+  const checks = readingsOf(fields)
   t.same(
-    cells.map((column, field) => column.map((cell) => checks[field]!(cell))),
+    cells.map((column, field) => column.map((cell) => checks[field]!.problemOf!(cell))),
     [
       [undefined, 'is required: the field has no default'],
       [undefined, 'must be from 0 to 2'],
@@ -111,6 +114,6 @@ t.test('cells that a request could not hold either are told with their place', a
     ],
     'these are found before fitting too',
   )
-  const { encoded } = encodeRows(fitted, cells, rows(0), place)
+  const { encoded } = encodeRows(fitted, cells.map(columnOf), rows(0), place)
   t.equal(encoded.sparse[1], 4 + 1, 'the second field comes after the first one')
 })

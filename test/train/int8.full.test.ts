@@ -2,10 +2,11 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { readDataset } from '../../src/data/dataset.ts'
+import { readSpec } from '../../src/data/read-spec.ts'
+import { formatInt8, judgeInt8 } from '../../src/evaluate/int8.ts'
 import { readBundle } from '../../src/model/version/read-version.ts'
-import { readDataset } from '../../src/train/dataset.ts'
-import { formatInt8, judgeInt8 } from '../../src/train/int8.ts'
-import { readSpec } from '../../src/train/read-spec.ts'
+import { readingsOf } from '../../src/train/fields.ts'
 import { temporaryFolder } from '../support/bundle.ts'
 import { specs } from '../support/tiny.ts'
 
@@ -14,18 +15,18 @@ const data = join(specs, '../../../data/census-income.test.gz')
 
 async function judgeOn(t: Test, specName: string, names: string[]) {
   const { file, spec } = await readSpec(specName, specs)
-  const dataset = await readDataset({ file, spec })
+  const dataset = await readDataset({ file, spec }, readingsOf(spec.fields))
   const cache = await temporaryFolder(t)
   for (const name of names) {
     const bundle = await readBundle(models, name, '1')
-    const verdict = await judgeInt8(bundle, file, spec, dataset, { cache, now: Date.now() })
+    const verdict = await judgeInt8(bundle, spec, dataset, dataset.parts.test, { cache, now: Date.now() })
     t.ok(verdict.passed, `${name}: ${verdict.reasons.join('; ') || 'within the limits'}`)
     t.equal(verdict.rows, dataset.parts.test.length)
     for (const { task, auc_loss, logit_max } of verdict.tasks) {
       t.type(auc_loss, 'number', `${name}: there are labels enough to judge ${task}`)
       t.ok(logit_max > 0, `${name}: int8 is not float32`)
     }
-    t.match(formatInt8(verdict), /^int8 +AUC loss .*\n[\s\S]*\nwithin the limits \(in brackets\) on \d+ test rows$/)
+    t.match(formatInt8(verdict), /^int8 +AUC loss .*\n[\s\S]*\nwithin the limits \(in brackets\) on \d+ rows$/)
   }
 }
 
@@ -41,8 +42,9 @@ t.test('refuses a version without quantization rows', async (t) => {
   const { file, spec } = await readSpec('ads-funnel', specs)
   const bundle = await readBundle(models, 'ads-funnel', '1')
   const { quantization: _, ...manifest } = bundle.manifest
-  await t.rejects(
-    judgeInt8({ ...bundle, manifest }, file, spec, await readDataset({ file, spec }), { cache: undefined, now: 0 }),
-    { code: 'INVALID_BUNDLE', message: /ads-funnel\/1 has no quantization rows to set the scales of int8$/ },
-  )
+  const dataset = await readDataset({ file, spec }, readingsOf(spec.fields))
+  await t.rejects(judgeInt8({ ...bundle, manifest }, spec, dataset, dataset.parts.test, { cache: undefined, now: 0 }), {
+    code: 'INVALID_BUNDLE',
+    message: /ads-funnel\/1 has no quantization rows to set the scales of int8$/,
+  })
 })

@@ -1,11 +1,11 @@
 import t from 'tap'
+import { createRandom } from '../../src/data/random.ts'
 import { buildArchitecture } from '../../src/model/architectures/build.ts'
 import { prepareTensorFlow } from '../../src/model/engines/tensorflow/tensorflow-backend.ts'
 import { layersModelFiles, openLayersModel } from '../../src/model/engines/tensorflow/write-layers-model.ts'
 import type { ArchitectureOptions } from '../../src/schemas/architecture.ts'
 import { batchBounds, createGather, type Examples } from '../../src/train/batches.ts'
 import { createNetwork } from '../../src/train/network.ts'
-import { createRandom } from '../../src/train/random.ts'
 
 const tensorflow = await prepareTensorFlow()
 const { tf } = tensorflow

@@ -1,5 +1,6 @@
 import t from 'tap'
-import { createSelection, splitSelection, validate } from '../../src/train/selection.ts'
+import { splitSelection } from '../../src/data/epoch-metrics.ts'
+import { createSelection, validate } from '../../src/train/selection.ts'
 
 const tasks = [{ weight: 1 }, { weight: 10 }]
 const logit = (p: number) => Math.log(p / (1 - p))

@@ -1,18 +1,15 @@
 import { existsSync } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { readDataset } from '../../src/data/dataset.ts'
+import { encodeRows } from '../../src/data/encode-rows.ts'
+import { readSpec } from '../../src/data/read-spec.ts'
 import { readQuantizationRows } from '../../src/model/bundle/quantization.ts'
-import { createEngine } from '../../src/model/engines/create.ts'
 import { readBundle } from '../../src/model/version/read-version.ts'
-import { readDataset } from '../../src/train/dataset.ts'
-import { encodeRows } from '../../src/train/fields.ts'
-import { predictLocally } from '../../src/train/local.ts'
+import { readingsOf } from '../../src/train/fields.ts'
 import { chooseQuantizationRows } from '../../src/train/quantization.ts'
-import { readSpec } from '../../src/train/read-spec.ts'
-import { predictRemotely } from '../../src/train/remote.ts'
-import { reportQuality } from '../../src/train/report.ts'
+import { evaluateToJson } from '../support/evaluate.ts'
 import { startTestServer } from '../support/server.ts'
 import { specs } from '../support/tiny.ts'
 
@@ -50,7 +47,7 @@ t.test(
   { skip: without('census-income', 'census-income.test.gz') },
   async (t) => {
     const { file, spec } = await readSpec('census-income', specs)
-    const dataset = await readDataset({ file, spec })
+    const dataset = await readDataset({ file, spec }, readingsOf(spec.fields))
     t.equal(dataset.rows, 99_762)
     t.same(
       [dataset.parts.train.length, dataset.parts.validation.length, dataset.parts.test.length],
@@ -66,14 +63,12 @@ t.test(
     )
     const server = await startTestServer(t, { models: join(root, 'models') })
     const url = await server.fastify.listen({ host: '127.0.0.1', port: 0 })
-    const { signal } = new AbortController()
-    for (const predictions of [
-      await predictRemotely(spec, dataset, { url, model: 'census-income', fetch, sleep, signal }),
-      await predictLocally(await createEngine('tensorflow', 1), bundle, file, spec, dataset),
-    ]) {
-      for (const { name, quality } of reportQuality(spec, dataset, predictions)) {
-        t.ok(quality.auc! >= (name === 'income_50k' ? 0.93 : 0.99), `${name} AUC ${quality.auc}`)
-        t.ok(Math.abs(quality.auc! - bundle.manifest.quality![name]!.auc!) < 1e-5, 'as its manifest says')
+    for (const service of [{ url }, undefined]) {
+      const report = await evaluateToJson({ data: 'census-income', service, models: join(root, 'models') })
+      for (const { name, metrics } of report.tasks) {
+        const { value } = metrics.auc
+        t.ok(value! >= (name === 'income_50k' ? 0.93 : 0.99), `${name} AUC ${value}`)
+        t.ok(Math.abs(value! - bundle.manifest.quality![name]!.auc!) < 1e-5, 'as its manifest says')
       }
     }
   },
@@ -84,12 +79,12 @@ t.test(
   { skip: without('movielens', 'movielens-100k-2016.csv.gz') },
   async (t) => {
     const { file, spec } = await readSpec('movielens', specs)
-    const { rows, cells, labels, parts } = await readDataset({ file, spec })
+    const { rows, cells, labels, parts } = await readDataset({ file, spec }, readingsOf(spec.fields))
     const field = (name: string) => cells[spec.fields.findIndex((candidate) => candidate.name === name)]!
     t.equal(rows, 100_004)
     t.same([parts.train.length, parts.validation.length, parts.test.length], [60_003, 20_001, 20_000])
     // The first row: film 21, "Comedy|Crime|Thriller", rated 3.0.
-    t.same([field('movie_id')[0], field('comedy')[0], field('drama')[0], labels[0]![0]], ['21', 1, 0, 0])
+    t.same([field('movie_id').at(0), field('comedy').at(0), field('drama').at(0), labels[0]![0]], ['21', 1, 0, 0])
     t.same([labels[0]![1], labels[1]![1]], [1, 1], 'the second one is rated 5.0')
   },
 )

@@ -52,6 +52,10 @@ function tasks(manifest: Manifest): string[] {
     const problem = calibration && calibrationProblem(calibration)
     if (problem) problems.push(`/tasks/${i}/calibration ${problem}`)
   })
+  manifest.derived.forEach(({ calibration }, i) => {
+    const problem = calibration && calibrationProblem(calibration)
+    if (problem) problems.push(`/derived/${i}/calibration ${problem}`)
+  })
   return problems
 }
 

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { mkdir, mkdtemp, open, rename, rm } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { copyFile, mkdir, mkdtemp, open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join, normalize } from 'node:path'
 import type { Manifest } from '../../schemas/manifest.ts'
 import { ModelError } from '../base/errors.ts'
@@ -8,8 +9,14 @@ import { manifestFile, parseManifest } from './manifest.ts'
 export interface NewBundle {
   /** Everything but the checksums, which are computed here. */
   manifest: Omit<Manifest, 'files'>
-  /** Contents by path below the version's folder. */
-  files: Record<string, Uint8Array>
+  /** Contents by path below the version's folder, or a verified file to copy. */
+  files: Record<string, Uint8Array | CopiedFile>
+}
+
+/** A file of another version, whose checksum is known. */
+export interface CopiedFile {
+  from: string
+  sha256: string
 }
 
 /**
@@ -28,7 +35,9 @@ export async function writeBundle(
     const forbidden = isAbsolute(path) || normalize(path).startsWith('..') || normalize(path) === manifestFile
     if (forbidden) throw new ModelError('INVALID_BUNDLE', `${JSON.stringify(path)} can't be a file of a version`)
   }
-  const checksums = Object.fromEntries(Object.entries(files).map(([path, bytes]) => [path, sha256(bytes)]))
+  const checksums = Object.fromEntries(
+    Object.entries(files).map(([path, file]) => [path, file instanceof Uint8Array ? sha256(file) : file.sha256]),
+  )
   const text = `${JSON.stringify({ ...manifest, files: checksums }, undefined, 2)}\n`
   parseManifest(text, join(folder, manifestFile))
 
@@ -36,7 +45,7 @@ export async function writeBundle(
   const temporary = await mkdtemp(join(dirname(folder), `.${basename(folder)}-`))
   try {
     const whole = join(temporary, 'new')
-    for (const [path, bytes] of Object.entries(files)) await writeFlushed(join(whole, path), bytes)
+    for (const [path, file] of Object.entries(files)) await place(join(whole, path), file)
     await writeFlushed(join(whole, manifestFile), Buffer.from(text))
     await flushFolder(whole)
     if (replace) await rename(folder, join(temporary, 'old')).catch(ignoreAbsent)
@@ -48,6 +57,19 @@ export async function writeBundle(
     await flushFolder(dirname(folder))
   } finally {
     await rm(temporary, { recursive: true, force: true })
+  }
+}
+
+async function place(path: string, file: Uint8Array | CopiedFile): Promise<void> {
+  if (file instanceof Uint8Array) return writeFlushed(path, file)
+  await mkdir(dirname(path), { recursive: true })
+  // Without taking room twice where the file system can do that.
+  await copyFile(file.from, path, constants.COPYFILE_FICLONE)
+  const copy = await open(path, 'r')
+  try {
+    await copy.sync()
+  } finally {
+    await copy.close()
   }
 }
 

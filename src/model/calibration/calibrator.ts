@@ -27,7 +27,7 @@ export function sigmoid(x: number): number {
 }
 
 /** Finite even at 0 and 1, which float32 probabilities can reach. */
-function logit(probability: number): number {
+export function logit(probability: number): number {
   const inside = Math.min(Math.max(probability, 1e-12), 1 - 1e-12)
   return Math.log(inside / (1 - inside))
 }

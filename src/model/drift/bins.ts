@@ -14,8 +14,9 @@ const halving = 20_000
 const leastValues = 500
 
 /** `distribution.shares` are those of the reference. */
-export function createBins({ shares, ...bins }: Distribution): Bins {
-  const binOf = 'ids' in bins ? binOfId(bins.ids) : binOfNumber(bins.edges)
+export function createBins(distribution: Distribution): Bins {
+  const { shares } = distribution
+  const binOf = createBinOf(distribution)
   const counts = new Float64Array(shares.length)
   let total = 0
   return {
@@ -29,6 +30,11 @@ export function createBins({ shares, ...bins }: Distribution): Bins {
     },
     psi: () => (total < leastValues ? undefined : populationStability(shares, counts)),
   }
+}
+
+/** Finds the bin of an encoded value. */
+export function createBinOf(distribution: Distribution): (value: number) => number {
+  return 'ids' in distribution ? binOfId(distribution.ids) : binOfNumber(distribution.edges)
 }
 
 /**

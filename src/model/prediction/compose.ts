@@ -1,6 +1,7 @@
 import type { Manifest } from '../../schemas/manifest.ts'
 import { ModelError, type Violation } from '../base/errors.ts'
 import { createCalibrator } from '../calibration/calibrator.ts'
+import { createDerivedCalculator, multiply } from '../calibration/derived.ts'
 import type { Outputs } from '../contracts/engine.ts'
 import type { PredictionTable } from '../contracts/prediction.ts'
 import type { EncodedRequest, Layout } from '../features/layout.ts'
@@ -18,7 +19,9 @@ export type Composer = (plan: RequestPlan, request: EncodedRequest, outputs: Out
 export function createComposer(manifest: Manifest, layout: Pick<Layout, 'dense'>, anyNumber = false): Composer {
   const columns = new Map(manifest.tasks.map(({ name }, column) => [name, column]))
   const calibrators = new Map(manifest.tasks.map(({ name, calibration }) => [name, createCalibrator(calibration)]))
-  const products = new Map(manifest.derived.map(({ name, product }) => [name, product]))
+  const derived = new Map(
+    manifest.derived.map((task) => [task.name, { product: task.product, compute: createDerivedCalculator(task) }]),
+  )
   const output = bindingsOf(manifest).probabilities
   const width = manifest.tasks.length
   const [least, most] = anyNumber ? [-Number.MAX_VALUE, Number.MAX_VALUE] : [0, 1]
@@ -59,8 +62,8 @@ export function createComposer(manifest: Manifest, layout: Pick<Layout, 'dense'>
     const probabilityOf = (name: string): Float64Array => {
       let values = calibrated.get(name)
       if (values === undefined) {
-        const product = products.get(name)
-        values = product ? multiply(product.map(probabilityOf), rows) : rawOf(name).map(calibrators.get(name)!)
+        const task = derived.get(name)
+        values = task ? task.compute(task.product.map(probabilityOf), rows) : rawOf(name).map(calibrators.get(name)!)
         calibrated.set(name, values)
       }
       return values
@@ -134,12 +137,6 @@ function pickOutputs(outputs: Outputs, left: ReadonlySet<number>, rows: number):
 
 function keptOf(left: ReadonlySet<number>, rows: number): number[] {
   return Array.from({ length: rows }, (_, entry) => entry).filter((entry) => !left.has(entry))
-}
-
-function multiply(factors: Float64Array[], rows: number): Float64Array {
-  const product = new Float64Array(rows).fill(1)
-  for (const factor of factors) for (let row = 0; row < rows; row++) product[row]! *= factor[row]!
-  return product
 }
 
 /** Best first; equal scores keep the request's order. */

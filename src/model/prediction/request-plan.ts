@@ -32,6 +32,7 @@ export function createPlanner(manifest: Manifest): Planner {
   const all = [...base, ...derived.keys()]
   const gateOutputs = manifest.graph.outputs.gates ?? {}
   const { probabilities } = bindingsOf(manifest)
+  const earning = earningTasks(manifest)
   // The same array each time, so that the batcher can compare by identity.
   const plain = [probabilities]
   const withGates = [probabilities, ...new Set(Object.values(gateOutputs))]
@@ -63,10 +64,6 @@ export function createPlanner(manifest: Manifest): Planner {
     }
     if (options.rank) {
       const { by, top_k } = options.rank
-      const product =
-        by === ecpm && base.includes('ctr')
-          ? ['ctr', 'cvr'].filter((name) => base.includes(name))
-          : (derived.get(by) ?? [by])
       const click = base.includes('ctr')
       if (by === ecpm && !click)
         problems.add(
@@ -75,8 +72,18 @@ export function createPlanner(manifest: Manifest): Planner {
         )
       else if (by !== ecpm && !all.includes(by))
         problems.add('/options/rank/by', unknownTask(by, click ? [...all, ecpm] : all))
-      else plan.rank = { tasks: product, bids: by === ecpm, topK: top_k ?? Number.POSITIVE_INFINITY }
+      else
+        plan.rank = { tasks: by === ecpm ? earning : [by], bids: by === ecpm, topK: top_k ?? Number.POSITIVE_INFINITY }
     }
     return plan
   }
+}
+
+/** The tasks whose product is the probability that an impression earns its bid: of a conversion, else of a click. */
+function earningTasks({ tasks, derived }: Manifest): string[] {
+  const factors = ['ctr', 'cvr'].filter((name) => tasks.some((task) => task.name === name))
+  const composed = derived.find(
+    ({ product }) => product.length === factors.length && factors.every((name) => product.includes(name)),
+  )
+  return composed && factors.length > 1 ? [composed.name] : factors
 }

@@ -1,5 +1,6 @@
 import type { Manifest } from '../../schemas/manifest.ts'
 import { createCalibrator } from '../calibration/calibrator.ts'
+import { createDerivedCalculator } from '../calibration/derived.ts'
 
 /**
  * What a version serves for raw probabilities [rows, tasks]: calibrated and composed, per row one value per task and then one
@@ -10,9 +11,19 @@ export function servedOf(
   raw: readonly (readonly number[])[],
 ): number[][] {
   const calibrators = tasks.map(({ calibration }) => createCalibrator(calibration))
+  const calculators = derived.map((task) => ({ product: task.product, compute: createDerivedCalculator(task) }))
   return raw.map((row) => {
     const served = calibrators.map((calibrate, column) => calibrate(row[column]!))
-    const byName = new Map(tasks.map(({ name }, column) => [name, served[column]!]))
-    return [...served, ...derived.map(({ product }) => product.reduce((p, name) => p * byName.get(name)!, 1))]
+    const byName = new Map(tasks.map(({ name }, column) => [name, [served[column]!]]))
+    return [
+      ...served,
+      ...calculators.map(
+        ({ product, compute }) =>
+          compute(
+            product.map((name) => byName.get(name)!),
+            1,
+          )[0]!,
+      ),
+    ]
   })
 }

@@ -1,0 +1,87 @@
+import { readFile } from 'node:fs/promises'
+import { request as requestHttp } from 'node:http'
+import { request as requestHttps } from 'node:https'
+import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ModelError, reasonOf } from '../model/base/errors.ts'
+import { fileProblem } from '../model/base/regular-file.ts'
+
+/** How to reach a running service. Files are paths. */
+export interface ServiceAddress {
+  url: string
+  /** File of an API key. */
+  keyFile?: string | undefined
+  /** File of certificate authorities (PEM); default: Node's. */
+  ca?: string | undefined
+  /** Files of a client certificate and its key (PEM), for mutual TLS. */
+  clientCert?: string | undefined
+  clientKey?: string | undefined
+}
+
+/** Resolves with the JSON of an answer. Rejects with MODEL_FAILED, which says what the service answers instead. */
+export type AskService = (method: 'GET' | 'POST', path: string, body?: object) => Promise<unknown>
+
+/** Longest time for an answer, ms. */
+const patience = 30_000
+/** Retries after 429 and 503, each after the time that the service asks for. */
+const mostRetries = 20
+
+/** Rejects with INVALID_REQUEST if a file can't be read. */
+export async function connectService(address: ServiceAddress): Promise<AskService> {
+  const [key, ca, cert, certKey] = await Promise.all(
+    [address.keyFile, address.ca, address.clientCert, address.clientKey].map(readOptional),
+  )
+  const tls = { ...(ca && { ca }), ...(cert && { cert }), ...(certKey && { key: certKey }) }
+  return async (method, path, body) => {
+    const url = new URL(path, address.url)
+    const headers = {
+      accept: 'application/json',
+      // Golden rows are checked, not the time that they take.
+      'x-deadline-ms': String(patience),
+      ...(body && { 'content-type': 'application/json' }),
+      ...(key && { authorization: `Bearer ${key.trim()}` }),
+    }
+    const text = body && JSON.stringify(body)
+    let { status, answer, retryAfter } = await send(url, { method, headers, ...tls }, text)
+    for (let retry = 0; (status === 429 || status === 503) && retry < mostRetries; retry++) {
+      await sleep(1000 * (retryAfter || 0.1))
+      ;({ status, answer, retryAfter } = await send(url, { method, headers, ...tls }, text))
+    }
+    if (status !== 200)
+      throw new ModelError('MODEL_FAILED', `${method} ${url} answers ${status}: ${answer.slice(0, 500)}`)
+    try {
+      return JSON.parse(answer)
+    } catch {
+      throw new ModelError('MODEL_FAILED', `${method} ${url} does not answer JSON: ${answer.slice(0, 100)}`)
+    }
+  }
+}
+
+interface ServiceAnswer {
+  status: number
+  answer: string
+  /** Seconds; 0 if the service does not say. */
+  retryAfter: number
+}
+
+function send(url: URL, options: object, body: string | undefined): Promise<ServiceAnswer> {
+  const request = url.protocol === 'https:' ? requestHttps : requestHttp
+  return new Promise((resolve, reject) => {
+    const failed = (cause: Error) =>
+      reject(new ModelError('MODEL_FAILED', `${url} can't be reached: ${reasonOf(cause)}`, { cause }))
+    const sent = request(url, { ...options, signal: AbortSignal.timeout(patience), agent: false })
+    sent.once('error', failed)
+    sent.once('response', (response) => {
+      const retryAfter = Number(response.headers['retry-after']) || 0
+      text(response).then((answer) => resolve({ status: response.statusCode ?? 0, answer, retryAfter }), failed)
+    })
+    sent.end(body)
+  })
+}
+
+async function readOptional(path: string | undefined): Promise<string | undefined> {
+  if (path === undefined) return undefined
+  return readFile(path, 'utf8').catch((cause) => {
+    throw new ModelError('INVALID_REQUEST', `${path} ${fileProblem(cause)}`, { cause })
+  })
+}

@@ -1,0 +1,196 @@
+import { reasonOf, type Violation } from '../model/base/errors.ts'
+import type { RowData, RowsSpec } from '../schemas/rows-spec.ts'
+import { createAdsFunnel } from './ads-funnel.ts'
+import { type CellColumn, LabelColumn, NumberColumn, StringColumn } from './columns.ts'
+import { openCsv } from './csv.ts'
+import { type ColumnBytes, MemoryCheck } from './memory-check.ts'
+import { createReaders, type FieldReading, type Readers } from './readers.ts'
+import { referenceProblems } from './references.ts'
+import { RowProblems } from './row-problems.ts'
+import type { Source } from './source.ts'
+import { SpecError } from './spec.ts'
+import { type Parts, splitRows } from './split.ts'
+
+/** All rows of a spec's data, as columns, before encoding. */
+export interface Dataset {
+  rows: number
+  /** Per field, in the order they were asked for. */
+  cells: CellColumn[]
+  /** Per task, per row: 1, 0, or −1 for rows outside the task's sample space. */
+  labels: Int8Array[]
+  /** Per task, the true probabilities, if the data has them. */
+  oracles: (Float64Array | undefined)[]
+  /** Without a split, all rows are test rows. */
+  parts: Parts
+  /** Per row its group, if the spec names a column of groups. */
+  groups: StringColumn | undefined
+  /** Per row its weight, ≥ 0, if the spec names a column of weights. */
+  weights: Float64Array | undefined
+  /** Columns of slices that are no fields. */
+  slices: { name: string; column: CellColumn }[]
+  /** The place of a row, for messages. */
+  place(row: number): string
+}
+
+/** What of a spec says how its rows are read. */
+export type RowsToRead = Pick<RowsSpec, 'data' | 'tasks' | 'group' | 'weight' | 'slices' | 'split'>
+
+export interface ReadOptions {
+  signal?: AbortSignal | undefined
+  /** Called now and then with the number of rows read and, if known, their share of all. */
+  onProgress?: ((rows: number, share: number | undefined) => void) | undefined
+  /** Bytes that the columns may take; default: what is available. */
+  memory?: number | undefined
+}
+
+/** Rows between two looks at the signal, the memory and the progress. */
+const pause = 8192
+
+/**
+ * Reads all rows of the data once, `fields` as columns. Rejects with a SpecError that lists what does not fit, with its place in
+ * the data, or that says that the memory does not suffice, before it does not.
+ */
+export async function readDataset(
+  { file, spec }: { file: string; spec: RowsToRead },
+  fields: readonly FieldReading[],
+  options: ReadOptions = {},
+): Promise<Dataset> {
+  const { source, readers } = await openDataset({ file, spec }, fields)
+  const read = await readRows(source, readers, file, options)
+  if (read.rows === 0) throw new SpecError(file, [{ path: '/data', message: 'has no rows' }])
+  const problems: Violation[] = []
+  if (read.weights?.every((weight) => weight === 0))
+    problems.push({ path: '/weight', message: 'is 0 in all rows: nothing would count' })
+  const parts = partsOf(spec.split, read, problems)
+  if (problems.length > 0) throw new SpecError(file, problems)
+  return { ...read, parts, place: source.place }
+}
+
+function partsOf(
+  split: RowsSpec['split'],
+  { rows, times, groups }: { rows: number; times: Float64Array | undefined; groups: StringColumn | undefined },
+  problems: Violation[],
+): Parts {
+  const none = new Int32Array()
+  if (split === undefined)
+    return { train: none, validation: none, test: Int32Array.from({ length: rows }, (_, row) => row) }
+  const parts = splitRows(split, rows, { times, groups })
+  for (const part of ['train', 'validation', 'test'] as const) {
+    const least = part === 'train' ? 2 : 1
+    if (parts[part].length >= least) continue
+    const equal = split.by === 'time' && times?.every((time) => time === times[0])
+    const why = equal ? `: all rows have the same ${split.column}, ${times![0]}` : ''
+    const message = `has ${parts[part].length} of ${rows} rows; it needs ${least}${why}`
+    problems.push({ path: `/split/${part}`, message })
+  }
+  return parts
+}
+
+async function readRows(source: Source, readers: Readers, file: string, options: ReadOptions) {
+  const { signal, onProgress } = options
+  const cells = readers.fields.map(({ kind }) => (kind === 'string' ? new StringColumn() : new NumberColumn()))
+  const labels = readers.tasks.map(() => new LabelColumn())
+  const oracles = readers.tasks.map(() => new NumberColumn())
+  const groups = readers.group && new StringColumn()
+  const weights = readers.weight && new NumberColumn()
+  const times = readers.time && new NumberColumn()
+  const slices = readers.slices.map(({ name, kind }) => ({
+    name,
+    column: kind === 'string' ? new StringColumn() : new NumberColumn(),
+  }))
+  const columns: CellColumn[] = [...cells, ...slices.map(({ column }) => column), ...oracles]
+  for (const column of [groups, weights, times]) if (column) columns.push(column)
+  const problems = new RowProblems()
+  const memory = new MemoryCheck(options.memory)
+  let rows = 0
+  const attempt = <T>(path: string, read: (row: readonly never[]) => T, row: readonly unknown[]): T | null => {
+    try {
+      return read(row as readonly never[])
+    } catch (error) {
+      problems.add(path, `${source.place(rows)}: ${reasonOf(error)}`)
+      return null
+    }
+  }
+  try {
+    for await (const row of source.rows()) {
+      for (const [index, { path, read }] of readers.fields.entries())
+        cells[index]!.push(attempt(path, read, row) as never)
+      for (const [index, { label, oracle }] of readers.tasks.entries()) {
+        labels[index]!.push(attempt(`/tasks/${index}`, label, row) ?? -1)
+        if (oracle) oracles[index]!.push(attempt(`/tasks/${index}/oracle`, oracle, row))
+      }
+      if (readers.group) groups!.push(attempt('/group', readers.group, row))
+      if (readers.weight) weights!.push(attempt('/weight', readers.weight, row))
+      if (readers.time) times!.push(attempt('/split/column', readers.time, row))
+      for (const [index, { read }] of readers.slices.entries())
+        slices[index]!.column.push(attempt(`/slices/${index}`, read, row) as never)
+      rows += 1
+      if (problems.full) break
+      // A generator never waits: this lets an interrupt through.
+      if (rows % pause === 0) {
+        await new Promise(setImmediate)
+        signal?.throwIfAborted()
+        const share = source.progress()
+        onProgress?.(rows, share)
+        memory.check(rows, share, bytesOf(columns), file)
+      }
+    }
+  } catch (error) {
+    if (error instanceof SpecError) throw new SpecError(file, [...problems.list(), ...error.problems])
+    throw error
+  }
+  const found = problems.list()
+  if (found.length > 0) throw new SpecError(file, found)
+  return {
+    rows,
+    cells,
+    labels: labels.map((column) => column.flat()),
+    oracles: oracles.map((column) => (column.length > 0 ? column.flat() : undefined)),
+    groups,
+    weights: weights?.flat(),
+    times: times?.flat(),
+    slices,
+  }
+}
+
+function bytesOf(columns: readonly CellColumn[]): ColumnBytes {
+  const total = { rows: 0, values: 0 }
+  for (const { bytes } of columns) {
+    total.rows += bytes.rows
+    total.values += bytes.values
+  }
+  return total
+}
+
+/** Opens a spec's data. Rejects with a SpecError if its files or their headers are missing. */
+export async function openSource(data: RowData, file: string): Promise<Source> {
+  if ('csv' in data) return openCsv(data, file)
+  if ('generator' in data) return createAdsFunnel(data)
+  const { openParquet } = await import('./parquet.ts')
+  return openParquet(data, file)
+}
+
+/** Opens the data without reading rows. Rejects with a SpecError that lists unknown columns and invalid expressions. */
+async function openDataset(
+  { file, spec }: { file: string; spec: RowsToRead },
+  fields: readonly FieldReading[],
+): Promise<{ source: Source; readers: Readers }> {
+  const source = await openSource(spec.data, file)
+  const problems = referenceProblems(spec, fields, source.columns)
+  if (problems.length > 0) throw new SpecError(file, problems)
+  return { source, readers: createReaders(spec, fields, source.columns) }
+}
+
+/** Problems of a spec's data, columns and expressions; no rows are read. */
+export async function columnProblems(
+  loaded: { file: string; spec: RowsToRead },
+  fields: readonly FieldReading[],
+): Promise<Violation[]> {
+  try {
+    await openDataset(loaded, fields)
+    return []
+  } catch (error) {
+    if (error instanceof SpecError) return error.problems
+    throw error
+  }
+}

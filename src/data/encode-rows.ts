@@ -1,0 +1,53 @@
+import { createNumericFieldEncoder, createSparseFieldEncoder, type FieldEncoder } from '../model/features/field.ts'
+import type { Field } from '../schemas/features.ts'
+import type { CellColumn } from './columns.ts'
+import { RowProblems } from './row-problems.ts'
+
+/** Encoded rows, row-major: the network's inputs. */
+export interface EncodedRows {
+  rows: number
+  /** int32 [rows, sparse fields], ids in the shared id space. */
+  sparse: Int32Array
+  /** float32 [rows, dense fields]. */
+  dense: Float32Array
+  sparseFields: number
+  denseFields: number
+}
+
+/**
+ * Encodes `rows` of `cells` ([field][row]) with the manifest's fields. Cells that a request could not contain either are added to
+ * `problems`; `place` gives the place of a row.
+ */
+export function encodeRows(
+  fields: readonly Field[],
+  cells: readonly CellColumn[],
+  rows: Int32Array,
+  place: (row: number) => string,
+  { problems = new RowProblems(), ownIds = false }: { problems?: RowProblems; ownIds?: boolean } = {},
+): { encoded: EncodedRows; problems: RowProblems } {
+  const sparseFields = fields.filter(({ kind }) => kind !== 'numeric').length
+  const denseFields = fields.length - sparseFields
+  const sparse = new Int32Array(rows.length * sparseFields)
+  const dense = new Float32Array(rows.length * denseFields)
+  let offset = 0
+  let sparseIndex = 0
+  let denseIndex = 0
+  fields.forEach((field, index) => {
+    const fill = (encoder: FieldEncoder, target: Int32Array | Float32Array, first: number, width: number) => {
+      const column = cells[index]!
+      for (let i = 0; i < rows.length && !problems.full; i++) {
+        // A missing cell is absent, not null.
+        const value = encoder.encode(column.at(rows[i]!) ?? undefined)
+        if (typeof value === 'number') target[i * width + first] = value
+        else problems.add(`/fields/${index}`, `${place(rows[i]!)}: ${field.name} ${value}`)
+      }
+    }
+    if (field.kind === 'numeric') fill(createNumericFieldEncoder(field), dense, denseIndex++, denseFields)
+    else {
+      const encoder = createSparseFieldEncoder(field, offset)
+      fill(encoder, sparse, sparseIndex++, sparseFields)
+      if (!ownIds) offset += encoder.ids
+    }
+  })
+  return { encoded: { rows: rows.length, sparse, dense, sparseFields, denseFields }, problems }
+}

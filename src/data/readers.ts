@@ -1,0 +1,124 @@
+import type { RowsSpec } from '../schemas/rows-spec.ts'
+import { compileExpression } from './expression.ts'
+import type { Cell, Column } from './source.ts'
+
+type Reader<T> = (row: readonly Cell[]) => T
+
+/** A field to read: from a column or by an expression. */
+export interface FieldReading {
+  name: string
+  /** Its place in the spec, for messages. */
+  path: string
+  kind: 'string' | 'number'
+  /** Default: the field's name. */
+  column?: string | undefined
+  expression?: string | undefined
+  /** Describes what is wrong with a cell, if anything is. */
+  problemOf?(cell: Cell): string | undefined
+}
+
+/** Readers of one row, by what they read. They throw an Error for values that don't fit. */
+export interface Readers {
+  fields: { path: string; kind: 'string' | 'number'; read: Reader<Cell> }[]
+  /** `label`: 1, 0, or −1 outside the sample space. */
+  tasks: { label: Reader<number>; oracle: Reader<number> | undefined }[]
+  group: Reader<string | null> | undefined
+  weight: Reader<number> | undefined
+  time: Reader<number> | undefined
+  /** Of slices that are no fields. */
+  slices: { name: string; kind: 'string' | 'number'; read: Reader<Cell> }[]
+}
+
+/** Creates the readers of columns and expressions, which are known to be valid. */
+export function createReaders(
+  spec: Pick<RowsSpec, 'tasks' | 'group' | 'weight' | 'slices' | 'split'>,
+  fields: readonly FieldReading[],
+  columns: readonly Column[],
+): Readers {
+  const column = (name: string): Reader<Cell> => {
+    const index = columns.findIndex((candidate) => candidate.name === name)
+    return (row) => row[index] ?? null
+  }
+  const number = (read: Reader<Cell>): Reader<number> => {
+    return (row) => toNumber(read(row) ?? 'missing')
+  }
+  const { group, weight, split, slices = [] } = spec
+  return {
+    fields: fields.map((field) => {
+      const { expression, kind, path } = field
+      const read =
+        expression === undefined ? column(field.column ?? field.name) : compileExpression(expression, columns)
+      return { path, kind, read: checked(field, read) }
+    }),
+    tasks: spec.tasks.map(({ label, where, oracle }) => {
+      const readLabel = compileExpression(label, columns)
+      const isInside = where === undefined ? () => 1 : compileExpression(where, columns)
+      return {
+        label: (row) => toLabel(readLabel, isInside, row),
+        oracle: oracle === undefined ? undefined : probability(number(column(oracle))),
+      }
+    }),
+    group: group === undefined ? undefined : string(column(group)),
+    weight: weight === undefined ? undefined : weightOf(number(column(weight))),
+    time: split?.by === 'time' ? number(column(split.column)) : undefined,
+    slices: slices
+      .filter((name) => !fields.some((field) => field.name === name))
+      .map((name) => {
+        const kind = columns.find((candidate) => candidate.name === name)?.type === 'double' ? 'number' : 'string'
+        const read = column(name)
+        return { name, kind, read: kind === 'string' ? string(read) : read }
+      }),
+  }
+}
+
+function checked(field: FieldReading, read: Reader<Cell>): Reader<Cell> {
+  const { name, kind, problemOf } = field
+  return (row) => {
+    const found = read(row)
+    const cell = found === null ? null : kind === 'string' ? String(found) : toNumber(found)
+    const problem = problemOf?.(cell)
+    if (problem !== undefined) throw new Error(`${name} ${problem}`)
+    return cell
+  }
+}
+
+function string(read: Reader<Cell>): Reader<string | null> {
+  return (row) => {
+    const cell = read(row)
+    return cell === null ? null : String(cell)
+  }
+}
+
+function weightOf(read: Reader<number>): Reader<number> {
+  return (row) => {
+    const weight = read(row)
+    if (weight < 0) throw new Error(`a weight must not be negative, as ${weight} is`)
+    return weight
+  }
+}
+
+function probability(read: Reader<number>): Reader<number> {
+  return (row) => {
+    const value = read(row)
+    if (value < 0 || value > 1) throw new Error(`a probability must lie between 0 and 1, not be ${value}`)
+    return value
+  }
+}
+
+function toLabel(label: Reader<Cell>, where: Reader<Cell>, row: readonly Cell[]): number {
+  const inside = where(row)
+  if (inside === null || inside === 0) return -1
+  if (inside !== 1) throw new Error(`where must yield true or false, not ${JSON.stringify(inside)}`)
+  const value = label(row)
+  if (value === null) return -1
+  if (value !== 0 && value !== 1)
+    throw new Error(`label must yield true or false, 1 or 0, not ${JSON.stringify(value)}`)
+  return value
+}
+
+function toNumber(cell: string | number): number {
+  const number = typeof cell === 'number' || cell.trim() === '' ? cell : Number(cell)
+  if (typeof number !== 'number' || !Number.isFinite(number))
+    throw new Error(`must be a number, not ${JSON.stringify(cell)}`)
+  return number
+}

@@ -1,0 +1,169 @@
+import { centralInterval, createResampling, type Resampling } from '../model/quality/bootstrap.ts'
+import { byGroup, groupedAuc } from '../model/quality/gauc.ts'
+import { type Judgement, judge, undefinedEstimate } from '../model/quality/judge.ts'
+import { inverseNormal, z95 } from '../model/quality/normal.ts'
+import { aucVariance, rank } from '../model/quality/ranking.ts'
+import type { Comparison, Difference, MetricName, Verdict } from '../schemas/comparison.ts'
+import { compareRankings } from './compare-rankings.ts'
+import type { Evaluation } from './evaluate.ts'
+import type { PredictedTask } from './evaluate-task.ts'
+
+type TaskComparison = Comparison['tasks'][number]
+
+/** Metrics that decide: how well the version ranks, and how good its probabilities are. */
+const deciding = ['auc', 'normalised_entropy'] as const
+/** Probability that any verdict of a comparison is wrong if there is no difference. */
+const level = 0.05
+
+/**
+ * Compares two versions on the same rows. Every interval is that of the paired difference, over groups where there are some. The
+ * verdict goes by AUC and normalised entropy of all tasks, with Bonferroni's correction for their number: `worse` if any is surely
+ * worse, `better` if any is surely better and none is worse.
+ */
+export function compare(
+  names: { a: string; b: string },
+  pairs: readonly { a: PredictedTask; b: PredictedTask }[],
+  resampling: Resampling,
+): Comparison {
+  const z = inverseNormal(1 - level / (2 * deciding.length * Math.max(1, pairs.length)))
+  const tasks = pairs.map(({ a, b }) => compareTask(a, b, resampling, z))
+  const decisions = tasks.flatMap((task) =>
+    deciding.map((metric) => ({ task: task.name, metric, ...task.metrics[metric] })),
+  )
+  const told = decisions.filter(({ verdict }) => verdict === 'better' || verdict === 'worse')
+  return {
+    ...names,
+    verdict: overall(decisions.map(({ verdict }) => verdict!)),
+    reasons:
+      told.length === 0
+        ? ['no interval of AUC or normalised entropy excludes "no difference"']
+        : told.map(({ task, metric, verdict, difference }) => reasonOf(task, metric, verdict!, difference)),
+    tasks,
+  }
+}
+
+/** Compares two versions that were judged on the same rows, on the tasks that both have. */
+export function comparisonOf(a: Evaluation, b: Evaluation): Comparison {
+  const pairs = b.tasks.flatMap((task) => {
+    const other = a.tasks.find(({ name }) => name === task.name)
+    return other ? [{ a: other, b: task }] : []
+  })
+  const nameOf = ({ report: { model } }: Evaluation) => `${model.name}/${model.version}`
+  const { seed, replicates } = b.report
+  return compare({ a: nameOf(a), b: nameOf(b) }, pairs, createResampling(b.groups.count, replicates, seed))
+}
+
+function compareTask(a: PredictedTask, b: PredictedTask, resampling: Resampling, z: number): TaskComparison {
+  const [orderA, orderB] = [rank(a.predictions), rank(b.predictions)]
+  const [judgedA, judgedB] = [judge(a, orderA, resampling), judge(b, orderB, resampling)]
+  const pair = { a: judgedA, b: judgedB }
+  const metrics = {
+    auc: aucDifference(a, orderA, pair, z),
+    logloss: difference(pair, 'logloss', z),
+    normalised_entropy: difference(pair, 'normalised_entropy', z),
+    calibration_ratio: difference(pair, 'calibration_ratio', z, (ratio) => Math.abs(ratio - 1)),
+    ece: difference(pair, 'ece', z),
+  }
+  const { groups } = a
+  const grouped = groups && {
+    a: groupedAuc({ ...a, groups }, orderA, resampling),
+    b: groupedAuc({ ...b, groups }, orderB, resampling),
+  }
+  return {
+    name: a.name,
+    verdict: overall(deciding.map((metric) => metrics[metric].verdict!)),
+    metrics,
+    ...(grouped && {
+      gauc: {
+        a: grouped.a.by_rows.value,
+        b: grouped.b.by_rows.value,
+        difference: estimate(
+          grouped.a.by_rows.value,
+          grouped.b.by_rows.value,
+          grouped.b.replicates.map((value, i) => value - grouped.a.replicates[i]!),
+        ),
+      },
+    }),
+    ...(groups && { ranking: compareRankings(a, b, byGroup(groups, orderA), resampling) }),
+  }
+}
+
+/** `distance` maps a metric to what is compared: less is better. */
+function difference(
+  { a, b }: { a: Judgement; b: Judgement },
+  metric: Exclude<MetricName, 'auc'>,
+  z: number,
+  distance = (value: number) => value,
+): Difference {
+  const [valueA, valueB] = [a.metrics[metric].value, b.metrics[metric].value]
+  const drawn = b.replicates[metric].map((value, i) => distance(value) - distance(a.replicates[metric][i]!))
+  const found = estimate(valueA === null ? null : distance(valueA), valueB === null ? null : distance(valueB), drawn)
+  return { a: valueA, b: valueB, difference: found, verdict: verdictOf(found.value, deviationOf(drawn), z, -1) }
+}
+
+function aucDifference(
+  rows: PredictedTask,
+  order: Uint32Array,
+  { a, b }: { a: Judgement; b: Judgement },
+  z: number,
+): Difference {
+  const [first, second] = [a.auc, b.auc]
+  if (first === undefined || second === undefined)
+    return { a: null, b: null, difference: undefinedEstimate, verdict: 'no difference shown' }
+  const value = second.auc - first.auc
+  const deviation = Math.sqrt(
+    aucVariance(
+      {
+        labels: rows.labels,
+        weights: rows.weights,
+        order,
+        groups: rows.groups,
+        positive: first.positive,
+        negative: first.negative,
+      },
+      (row) => second.components[row]! - second.auc - (first.components[row]! - first.auc),
+    ),
+  )
+  return {
+    a: first.auc,
+    b: second.auc,
+    difference: { value, low: value - z95 * deviation, high: value + z95 * deviation },
+    verdict: verdictOf(value, deviation, z, 1),
+  }
+}
+
+function estimate(a: number | null, b: number | null, drawn: Float64Array): Difference['difference'] {
+  if (a === null || b === null) return undefinedEstimate
+  return { value: b - a, ...(centralInterval(drawn) ?? { low: null, high: null }) }
+}
+
+/** `sign`: 1 if more is better. Differences of rounding alone show nothing. */
+function verdictOf(value: number | null, deviation: number, z: number, sign: 1 | -1): Verdict {
+  if (value === null || !Number.isFinite(deviation) || Math.abs(value) <= Math.max(z * deviation, 1e-9))
+    return 'no difference shown'
+  return sign * value > 0 ? 'better' : 'worse'
+}
+
+function deviationOf(values: Float64Array): number {
+  const finite = values.filter(Number.isFinite)
+  const mean = finite.reduce((sum, value) => sum + value, 0) / finite.length
+  return Math.sqrt(finite.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (finite.length - 1))
+}
+
+function overall(verdicts: readonly Verdict[]): Verdict {
+  if (verdicts.includes('worse')) return 'worse'
+  return verdicts.includes('better') ? 'better' : 'no difference shown'
+}
+
+const titles = { auc: 'AUC', normalised_entropy: 'normalised entropy' }
+
+function reasonOf(
+  task: string,
+  metric: (typeof deciding)[number],
+  verdict: Verdict,
+  { value, low, high }: Difference['difference'],
+) {
+  const text = (number: number | null) =>
+    number === null ? '–' : `${number < 0 ? '−' : '+'}${Math.abs(number).toFixed(4)}`
+  return `${task}: ${titles[metric]} is ${verdict}, ${text(value)} (${text(low)} … ${text(high)})`
+}

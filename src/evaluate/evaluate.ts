@@ -1,0 +1,182 @@
+import { basename } from 'node:path'
+import type { Dataset } from '../data/dataset.ts'
+import { describeData } from '../data/describe-data.ts'
+import type { LoadedRows } from '../data/spec.ts'
+import { SpecError } from '../data/spec.ts'
+import type { Violation } from '../model/base/errors.ts'
+import { multiply } from '../model/calibration/derived.ts'
+import { createResampling } from '../model/quality/bootstrap.ts'
+import type { EvaluationReport } from '../schemas/evaluation.ts'
+import type { Manifest } from '../schemas/manifest.ts'
+import { logisticBaselines } from './baselines.ts'
+import { compareDistributions } from './drift.ts'
+import { evaluateTask, type PredictedTask } from './evaluate-task.ts'
+import { describeGates } from './gates.ts'
+import { historyOf } from './history.ts'
+import { repeatedRows } from './overlap.ts'
+import type { Predictor, PredictorTask } from './predictor.ts'
+import type { ScoredPart } from './score-rows.ts'
+import { sliceRows } from './slices.ts'
+import { groupRows, type RowGroups, taskRows } from './task-rows.ts'
+
+/** Replicates of the bootstrap: for whole tasks, and for slices. */
+export const replicates = 1000
+const sliceReplicates = 400
+const sliceBuckets = 1024
+
+/** Which rows are judged. */
+export type PartName = 'all' | 'train' | 'validation' | 'test'
+
+export interface EvaluateInput {
+  loaded: LoadedRows
+  dataset: Dataset
+  part: PartName
+  predictor: Pick<Predictor, 'model' | 'fields' | 'tasks'>
+  scored: ScoredPart
+  /** Of a version on disk: for drift. */
+  manifest?: Manifest | undefined
+  seed: number
+  command: string
+  multigateVersion: string
+  now: number
+  onProgress?(what: string): void
+}
+
+/** An evaluation, and what comparisons and gates need of it. */
+export interface Evaluation {
+  report: EvaluationReport
+  tasks: PredictedTask[]
+  groups: RowGroups
+  /** The judged rows, as indexes in the data set. */
+  rows: Int32Array
+}
+
+/** Rows of a part; all of them without a split, and for `all`. */
+export function rowsOfPart({ parts, rows }: Pick<Dataset, 'parts' | 'rows'>, part: PartName): Int32Array {
+  if (part !== 'all') return parts[part]
+  return parts.test.length === rows ? parts.test : Int32Array.from({ length: rows }, (_, row) => row)
+}
+
+/**
+ * Judges predictions of labelled rows. Throws a SpecError if the spec's tasks do not fit the version's, or if the judged rows of
+ * every task have one class alone.
+ */
+export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
+  const { loaded, dataset, part, predictor, scored, manifest, seed, onProgress = () => undefined } = input
+  const { file, spec } = loaded
+  const { rows } = scored
+  const pause = async (what: string) => {
+    onProgress(what)
+    await new Promise(setImmediate)
+  }
+  const groups = groupRows(dataset, rows)
+  const tasks = taskRows({ file, spec }, predictor.tasks, dataset, rows, groups).map((task): PredictedTask => {
+    const described = predictor.tasks.find(({ name }) => name === task.name)!
+    const pick = (values: ArrayLike<number>) => Float64Array.from(task.positions, (position) => values[position]!)
+    const before = uncalibrated(described, scored)
+    return { ...task, predictions: pick(scored.predictions[task.name]!), uncalibrated: before && pick(before) }
+  })
+  const oneClass = oneClassProblems(spec, tasks)
+  if (oneClass.length === tasks.length) throw new SpecError(file, oneClass)
+  const slicings = sliceRows(spec.slices, predictor.fields, dataset, rows, scored.unknown)
+  const resampling = createResampling(groups.count, replicates, seed)
+  const coarse = createResampling(Math.min(sliceBuckets, groups.count), sliceReplicates, seed)
+  await pause('fitting baselines')
+  const baselines = logisticBaselines({ file, spec }, predictor.fields, predictor.tasks, dataset, rows, tasks)
+  const evaluated: EvaluationReport['tasks'] = []
+  for (const task of tasks) {
+    await pause(`judging ${task.name}`)
+    const described = predictor.tasks.find(({ name }) => name === task.name)!
+    const context = { resampling, coarse, slicings, seed }
+    evaluated.push(evaluateTask(described, task, baselines.get(task.name), context))
+  }
+  await pause('comparing distributions')
+  const drift = manifest ? compareDistributions(manifest, dataset, scored) : []
+  const history = historyOf(predictor.model.provenance)
+  const report: EvaluationReport = {
+    report: 1,
+    created: new Date(input.now).toISOString(),
+    command: input.command,
+    multigate: input.multigateVersion,
+    seed,
+    replicates,
+    model: { ...withoutUndefined(predictor.model), fields: fieldsOf(predictor, scored) },
+    data: {
+      spec: basename(file),
+      source: describeData(spec.data),
+      rows: dataset.rows,
+      part: spec.split === undefined ? 'all' : part,
+      judged: rows.length,
+      ...(spec.group !== undefined && { group: spec.group, groups: groups.groups!.count }),
+      ...(spec.weight !== undefined && { weight: spec.weight }),
+    },
+    warnings: [
+      ...oneClass.map(({ path, message }) => `${path} ${message}`),
+      ...warningsOf(dataset, rows, tasks, groups),
+    ],
+    tasks: evaluated,
+    ...(drift.length > 0 && { drift }),
+    ...(scored.gates && { gates: describeGates(scored.gates, slicings) }),
+    ...(history && { history }),
+  }
+  return { report, tasks, groups, rows }
+}
+
+/** A task's probabilities without its own calibration; undefined if it has none. */
+function uncalibrated(
+  { name, product, calibration }: PredictorTask,
+  { rows, raw, predictions }: ScoredPart,
+): ArrayLike<number> | undefined {
+  if (calibration === undefined) return undefined
+  if (product === undefined) return raw[name]
+  return multiply(
+    product.map((factor) => predictions[factor]!),
+    rows.length,
+  )
+}
+
+/** Tasks whose judged rows have one class alone, of which most metrics are undefined. */
+function oneClassProblems(spec: LoadedRows['spec'], tasks: readonly PredictedTask[]): Violation[] {
+  return tasks.flatMap(({ name, labels, positives }) => {
+    if (positives > 0 && positives < labels.length) return []
+    const index = spec.tasks.findIndex((task) => task.name === name)
+    const found =
+      labels.length === 0 ? 'no judged row has a label' : `all ${labels.length} judged rows have the label ${labels[0]}`
+    const path = index < 0 ? '/tasks' : `/tasks/${index}`
+    return [{ path, message: `${name} can't be judged: ${found}; check its label and where` }]
+  })
+}
+
+function fieldsOf({ fields }: Pick<Predictor, 'fields'>, { rows, unknown }: ScoredPart) {
+  return fields.map(({ name, side, kind, ids }) => {
+    const marks = unknown.get(name)
+    const share = marks ? marks.reduce((sum, mark) => sum + mark, 0) / rows.length : 0
+    return { name, side, kind, ...(ids !== undefined && { ids }), unknown: share }
+  })
+}
+
+function warningsOf(
+  dataset: Dataset,
+  rows: Int32Array,
+  tasks: readonly PredictedTask[],
+  { groups }: RowGroups,
+): string[] {
+  const warnings: string[] = []
+  const repeated = repeatedRows(dataset, rows)
+  if (repeated > 0)
+    warnings.push(
+      `${repeated.toLocaleString('en')} of ${rows.length.toLocaleString('en')} judged rows also occur among the training rows, with the same fields and labels: metrics may be too good`,
+    )
+  for (const { name, positives, labels } of tasks) {
+    const rarer = Math.min(positives, labels.length - positives)
+    if (rarer > 0 && rarer < 50)
+      warnings.push(`${name} has only ${rarer} rows of its rarer class: its intervals are rough`)
+  }
+  if (groups && groups.count < 50)
+    warnings.push(`there are only ${groups.count} groups: intervals over groups are too narrow`)
+  return warnings
+}
+
+function withoutUndefined<T extends object>(object: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as never
+}

@@ -1,0 +1,92 @@
+import type { Violation } from '../model/base/errors.ts'
+import { createCalibrator } from '../model/calibration/calibrator.ts'
+import { createDerivedCalculator, multiply } from '../model/calibration/derived.ts'
+import { fitCalibration } from '../model/calibration/fit-calibration.ts'
+import type { DerivedTask, Manifest, Task } from '../schemas/manifest.ts'
+import type { CalibrationMethod } from '../schemas/train-spec.ts'
+import type { TaskRows } from './task-rows.ts'
+
+/** Positives, and negatives, that a calibration needs. */
+export const leastOfClass = 50
+
+/** Tasks of a version with their calibrations. */
+export type CalibratedTasks = Pick<Manifest, 'tasks' | 'derived'>
+
+/** Which tasks to calibrate how, and with which rows. */
+export interface FitInput {
+  version: CalibratedTasks
+  method: CalibrationMethod
+  /** Names of the tasks and derived tasks to calibrate. */
+  wanted: ReadonlySet<string>
+  /** Labelled rows per task; positions index `raw`. */
+  rows: readonly TaskRows[]
+  /** Probabilities before calibration, per task. */
+  raw: Readonly<Record<string, Float64Array>>
+}
+
+/**
+ * Fits the calibrations of tasks, then those of derived tasks to the products of what they yield. Tasks that are not wanted keep
+ * theirs. Problems: tasks with too few rows of a class, and those whose calibration would reverse the ranking.
+ */
+export function fitVersion(input: FitInput): { version: CalibratedTasks; problems: Violation[] } {
+  const { version, raw } = input
+  const problems: Violation[] = []
+  const fit = <T extends Task | DerivedTask>(task: T, path: string, values: ArrayLike<number>): T => {
+    const rows = input.rows.find(({ name }) => name === task.name)
+    if (!input.wanted.has(task.name) || rows === undefined) return task
+    const few = tooFew(rows)
+    if (few !== undefined) {
+      problems.push({ path, message: `${task.name} ${few}` })
+      return task
+    }
+    const calibration = fitCalibration(input.method, {
+      labels: rows.labels,
+      probabilities: Float64Array.from(rows.positions, (position) => values[position]!),
+      weights: rows.weights,
+      buckets: rows.buckets,
+    })
+    if (calibration === undefined) {
+      const message = `${task.name} can't be calibrated: by these rows, a higher prediction does not mean a higher rate; check label and where, or leave it out by --tasks`
+      problems.push({ path, message })
+      return task
+    }
+    return { ...task, calibration }
+  }
+  const tasks = version.tasks.map((task, index) => fit(task, `/tasks/${index}`, raw[task.name]!))
+  const served = serveTasks(tasks, raw)
+  const derived = version.derived.map((task, index) => fit(task, `/derived/${index}`, productOf(task, served)))
+  return { version: { tasks, derived }, problems }
+}
+
+function tooFew({ positives, labels }: TaskRows): string | undefined {
+  const negatives = labels.length - positives
+  const [found, what] = positives < negatives ? [positives, 'positives'] : [negatives, 'negatives']
+  if (found >= leastOfClass) return undefined
+  return `has ${found} ${what} among the rows to fit to; a calibration needs ${leastOfClass}: ${leastOfClass - found} are missing`
+}
+
+/** What a version serves for raw probabilities, per task and derived task. */
+export function serve(
+  { tasks, derived }: CalibratedTasks,
+  raw: Readonly<Record<string, Float64Array>>,
+): Record<string, Float64Array> {
+  const served = serveTasks(tasks, raw)
+  const rows = Object.values(raw)[0]?.length ?? 0
+  for (const task of derived)
+    served[task.name] = createDerivedCalculator(task)(
+      task.product.map((factor) => served[factor]!),
+      rows,
+    )
+  return served
+}
+
+function serveTasks(tasks: readonly Task[], raw: Readonly<Record<string, Float64Array>>): Record<string, Float64Array> {
+  return Object.fromEntries(tasks.map(({ name, calibration }) => [name, raw[name]!.map(createCalibrator(calibration))]))
+}
+
+function productOf({ product }: DerivedTask, served: Readonly<Record<string, Float64Array>>): Float64Array {
+  return multiply(
+    product.map((factor) => served[factor]!),
+    served[product[0]!]!.length,
+  )
+}

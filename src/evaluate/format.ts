@@ -1,0 +1,122 @@
+import { formatTable, grouped } from '../model/base/text-table.ts'
+import { type Comparison, type Estimate, type MetricName, metricNames } from '../schemas/comparison.ts'
+import type { EvaluationReport, PublishOutcome, TaskEvaluation } from '../schemas/evaluation.ts'
+
+export const metricTitles: Record<MetricName, string> = {
+  auc: 'AUC',
+  logloss: 'log-loss',
+  normalised_entropy: 'normalised entropy',
+  calibration_ratio: 'calibration ratio',
+  ece: 'ECE',
+}
+
+/** Decimals of each metric. */
+const digits: Record<MetricName, number> = { auc: 4, logloss: 5, normalised_entropy: 4, calibration_ratio: 3, ece: 5 }
+
+export function formatNumber(value: number | null | undefined, decimals: number): string {
+  return value === null || value === undefined ? '–' : value.toFixed(decimals)
+}
+
+/** `0.7902 (0.7841 … 0.7963)` */
+export function formatEstimate(estimate: Estimate, metric: MetricName): string {
+  return `${formatNumber(estimate.value, digits[metric])} ${formatInterval(estimate, digits[metric])}`.trimEnd()
+}
+
+function formatInterval({ low, high }: Estimate, decimals: number): string {
+  return low === null || high === null ? '' : `(${low.toFixed(decimals)} … ${high.toFixed(decimals)})`
+}
+
+/** A report as text, task by task. */
+export function formatEvaluation({ tasks, warnings, comparison, publish }: EvaluationReport): string {
+  return [
+    ...tasks.map(formatTask),
+    ...(comparison ? [formatComparison(comparison)] : []),
+    ...(publish ? [formatPublish(publish)] : []),
+    ...warnings.map((warning) => `warning: ${warning}`),
+  ].join('\n\n')
+}
+
+function formatTask(task: TaskEvaluation): string {
+  const { name, rows, positives, base_rate: rate, metrics, baselines, oracle, gauc, ece_perfect: perfect } = task
+  const { logistic } = baselines
+  const baseOf: Partial<Record<MetricName, number | null>> = {
+    auc: 0.5,
+    logloss: baselines.base_rate.logloss,
+    normalised_entropy: 1,
+    calibration_ratio: 1,
+  }
+  const columns = [
+    'value',
+    '95 % interval',
+    'base rate',
+    ...(logistic ? ['logistic'] : []),
+    ...(oracle ? ['truth'] : []),
+  ]
+  const lines = metricNames.map((metric) => {
+    const decimals = digits[metric]
+    const truth = metric in (oracle ?? {}) ? oracle![metric as keyof typeof oracle] : undefined
+    return [
+      metricTitles[metric],
+      formatNumber(metrics[metric].value, decimals),
+      formatInterval(metrics[metric], decimals).replace(/[()]/g, ''),
+      baseOf[metric] === undefined ? '' : formatNumber(baseOf[metric], decimals),
+      ...(logistic ? [formatNumber(logistic.metrics[metric].value, decimals)] : []),
+      ...(oracle ? [truth === undefined ? '' : formatNumber(truth, decimals)] : []),
+    ]
+  })
+  const share = rate === null ? '' : `, base rate ${(100 * rate).toPrecision(3)} %`
+  const notes = [
+    ...(gauc
+      ? [
+          `  GAUC ${formatEstimate(gauc.by_rows, 'auc')} by rows, ${formatEstimate(gauc.by_positives, 'auc')} by positives, ${formatEstimate(gauc.equally, 'auc')} equally; ${grouped(gauc.groups)} groups, ${grouped(gauc.one_class_groups)} more have one class`,
+        ]
+      : []),
+    ...(perfect
+      ? [
+          `  ECE before debiasing ${formatNumber(task.ece_measured, 5)}; perfect calibration would give ${perfect.low.toFixed(5)} … ${perfect.high.toFixed(5)}`,
+        ]
+      : []),
+  ]
+  const title = `${name}: ${grouped(rows)} rows, ${grouped(positives)} positives${share}`
+  return [title, formatTable(['', ...columns], lines).replaceAll(/^/gm, '  '), ...notes].join('\n')
+}
+
+/** A comparison as text. */
+export function formatComparison({ a, b, verdict, reasons, tasks }: Comparison): string {
+  const lines = tasks.flatMap(({ name, metrics }) =>
+    metricNames.map((metric) => {
+      const { a: first, b: second, difference, verdict: shown } = metrics[metric]
+      const decimals = digits[metric]
+      return [
+        `${name} ${metricTitles[metric]}`,
+        formatNumber(first, decimals),
+        formatNumber(second, decimals),
+        formatNumber(difference.value, decimals),
+        formatInterval(difference, decimals).replace(/[()]/g, ''),
+        shown ?? '',
+      ]
+    }),
+  )
+  const rankings = tasks.flatMap(({ name, ranking }) =>
+    ranking
+      ? [
+          `${name}: ${formatNumber(ranking.overlap.value, 3)} of the top ${ranking.k} of a group are the same; rank correlation ${formatNumber(ranking.correlation.value, 3)} over ${grouped(ranking.groups)} groups`,
+        ]
+      : [],
+  )
+  return [
+    formatTable(['', a, b, 'difference', '95 % interval', 'verdict'], lines),
+    ...rankings,
+    `${b} compared with ${a}: ${verdict} (${reasons.join('; ')})`,
+  ].join('\n')
+}
+
+export function formatPublish({ passed, conditions }: PublishOutcome): string {
+  const lines = conditions.map(
+    (condition) => `  ${condition.passed ? '✓' : '✗'} ${condition.condition}: ${condition.found}`,
+  )
+  return [
+    passed ? 'meets the conditions to be published' : 'does not meet the conditions to be published',
+    ...lines,
+  ].join('\n')
+}

@@ -1,0 +1,112 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { CellColumn } from '../data/columns.ts'
+import type { Dataset } from '../data/dataset.ts'
+import type { LoadedRows } from '../data/spec.ts'
+import { ModelError } from '../model/base/errors.ts'
+import type { Bundle } from '../model/bundle/read.ts'
+import { type NewBundle, writeBundle } from '../model/bundle/write.ts'
+import { readBundle } from '../model/version/read-version.ts'
+import type { EvaluationReport } from '../schemas/evaluation.ts'
+import { comparisonOf } from './compare.ts'
+import { type Evaluation, evaluate, rowsOfPart } from './evaluate.ts'
+import { judgeInt8Safely } from './int8.ts'
+import { openLocalPredictor } from './local-predictor.ts'
+import { previousVersion } from './previous-version.ts'
+import { checkPublish } from './publish.ts'
+import { type ScoredPart, scoreRows } from './score-rows.ts'
+
+export interface JudgeNewOptions {
+  /** Folder of models, in which the version before is looked for. */
+  models: string
+  command: string
+  multigateVersion: string
+  now: () => number
+  cache: string | undefined
+  /** Names of the fields in the data set's cells, in order. */
+  fields: readonly string[]
+  signal: AbortSignal
+  log(line: string): void
+}
+
+/**
+ * Judges a version that is not written yet, on the test rows, as it will be served, and checks the spec's conditions of publishing.
+ * `options.fields` names the columns in `dataset.cells`. Rejects like `loadModel` and `evaluate`.
+ */
+export async function judgeNewVersion(
+  bundle: NewBundle,
+  loaded: Omit<LoadedRows, 'trains'>,
+  dataset: Dataset,
+  options: JudgeNewOptions,
+): Promise<{ report: EvaluationReport; scored: ScoredPart }> {
+  const { name, version } = bundle.manifest
+  const root = await mkdtemp(join(tmpdir(), 'multigate-judge-'))
+  try {
+    await writeBundle(join(root, name, version), bundle)
+    const judged = await judgeVersion(await readBundle(root, name, version), loaded, dataset, options)
+    const { report } = judged.evaluation
+    const { publish } = loaded.spec
+    if (publish?.not_worse) {
+      const before = await previousVersion(options.models, name)
+      if (before)
+        report.comparison = comparisonOf(
+          (await judgeVersion(before, loaded, dataset, options)).evaluation,
+          judged.evaluation,
+        )
+    }
+    if (publish) report.publish = checkPublish(publish, { report, int8: judged.int8 })
+    return { report, scored: judged.scored }
+  } finally {
+    await rm(root, { recursive: true, force: true })
+  }
+}
+
+async function judgeVersion(
+  bundle: Bundle,
+  loaded: Omit<LoadedRows, 'trains'>,
+  dataset: Dataset,
+  { fields, command, multigateVersion, now, cache, signal, log }: JudgeNewOptions,
+): Promise<{
+  evaluation: Evaluation
+  scored: ScoredPart
+  int8: Awaited<ReturnType<typeof judgeInt8Safely>> | undefined
+}> {
+  const rows = rowsOfPart(dataset, 'test')
+  const own = { ...dataset, cells: cellsOf(bundle, fields, dataset) }
+  const predictor = await openLocalPredictor(bundle, { cache, now, onWarning: log })
+  try {
+    const scored = await scoreRows(predictor, own, rows, { file: loaded.file, signal })
+    const evaluation = await evaluate({
+      loaded: { ...loaded, trains: undefined },
+      dataset: own,
+      part: 'test',
+      predictor,
+      scored,
+      manifest: bundle.manifest,
+      seed: 1,
+      command,
+      multigateVersion,
+      now: now(),
+    })
+    const int8 = loaded.spec.publish?.int8
+      ? await judgeInt8Safely(bundle, loaded.spec, own, rows, { cache, now: now() })
+      : undefined
+    return { evaluation, scored, int8 }
+  } finally {
+    await predictor.close()
+  }
+}
+
+/** The cells of a version's fields. */
+function cellsOf({ folder, manifest }: Bundle, fields: readonly string[], { cells }: Dataset): CellColumn[] {
+  return manifest.features.map(({ name }) => {
+    const column = cells[fields.indexOf(name)]
+    if (column === undefined)
+      throw new ModelError(
+        'INVALID_BUNDLE',
+        `${folder} can't be compared: it has the field ${name}, which the rows lack`,
+      )
+    return column
+  })
+}

@@ -1,0 +1,4 @@
+import type { EvaluationReport } from '../../schemas/evaluation.ts'
+export async function renderReport(_report: EvaluationReport): Promise<string> {
+  return ''
+}

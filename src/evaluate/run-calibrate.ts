@@ -1,0 +1,213 @@
+import { dirname, join } from 'node:path'
+import type { Dataset } from '../data/dataset.ts'
+import { describeData } from '../data/describe-data.ts'
+import { measureDistributions } from '../data/distributions.ts'
+import { encodeRows } from '../data/encode-rows.ts'
+import { readRowsSpec } from '../data/read-spec.ts'
+import { type LoadedRows, SpecError } from '../data/spec.ts'
+import { ModelError } from '../model/base/errors.ts'
+import type { Bundle } from '../model/bundle/read.ts'
+import { type CopiedFile, type NewBundle, writeBundle } from '../model/bundle/write.ts'
+import { hasOwnIds } from '../model/features/layout.ts'
+import { servedOf } from '../model/prediction/served.ts'
+import type { Calibration, Manifest } from '../schemas/manifest.ts'
+import type { CalibrationMethod } from '../schemas/train-spec.ts'
+import { comparisonOf } from './compare.ts'
+import { readConditions } from './conditions.ts'
+import { type Evaluation, evaluate, rowsOfPart } from './evaluate.ts'
+import { type CalibratedTasks, fitVersion, serve } from './fit-version.ts'
+import { judgeInt8Safely } from './int8.ts'
+import { findVersion } from './local-predictor.ts'
+import type { Predictor } from './predictor.ts'
+import { versionsOnDisk } from './previous-version.ts'
+import { createProgress } from './progress.ts'
+import { checkPublish } from './publish.ts'
+import { qualityOf } from './quality.ts'
+import { notGoodEnough, openOnDisk, partOf, printReport, type RowsOptions } from './run-evaluate.ts'
+import type { ScoredPart } from './score-rows.ts'
+import { readRowsFor, scoreWithProgress } from './session.ts'
+import { groupRows, type TaskRows, taskRows } from './task-rows.ts'
+
+export interface RunCalibrateOptions extends RowsOptions {
+  target: string
+  method: CalibrationMethod
+  /** Default: all tasks and derived tasks that the rows have labels for. */
+  tasks: string[] | undefined
+  dryRun: boolean
+}
+
+/**
+ * `multigate calibrate`: fits a version's calibration to labelled rows and writes the next version, with the same graph. Resolves with
+ * the exit code: 3 if the new version does not meet its conditions, and was not written.
+ */
+export async function runCalibrate(options: RunCalibrateOptions): Promise<number> {
+  const { models, err, signal, now } = options
+  const loaded = await readRowsSpec(options.data, options.specs)
+  const conditions = (await readConditions(options.gate, loaded)) ?? loaded.spec.publish
+  const progress = createProgress(err)
+  progress.stage(`opening ${options.target}`)
+  const bundle = await findVersion(options.target, models)
+  const predictor = await openOnDisk(bundle, options)
+  try {
+    const shared = await readRowsFor(loaded, [predictor], { signal, progress })
+    const dataset = shared.datasetOf(predictor)
+    const part = partOf(loaded, options.part)
+    const context = { file: loaded.file, signal, progress }
+    const rows = rowsOfPart(dataset, part)
+    const scored = await scoreWithProgress(predictor, dataset, rows, context)
+    // Without a split, halves of the rows judge each other.
+    const split = loaded.spec.split !== undefined
+    const fitted = split ? await scoreWithProgress(predictor, dataset, dataset.parts.validation, context) : scored
+    progress.stage('calibrating')
+    const fit = createFit(loaded, bundle.manifest, dataset, fitted, options)
+    const version = fit()
+    const predictions = split ? serve(version, scored.raw) : crossServe(fit, dataset, scored)
+    const judge = (manifest: Manifest, served: ScoredPart): Promise<Evaluation> =>
+      evaluate({
+        ...{ loaded, dataset, part, manifest, scored: served, seed: options.seed, command: options.command },
+        predictor: {
+          ...predictor,
+          tasks: [...manifest.tasks, ...manifest.derived],
+          model: modelOf(predictor, manifest),
+        },
+        multigateVersion: options.version,
+        now: now(),
+        onProgress: (what) => progress.stage(what),
+      })
+    const next = await nextManifest(bundle, version, loaded, fitted.rows.length, options)
+    const before = await judge(bundle.manifest, scored)
+    const after = await judge(next, { ...scored, predictions })
+    const { report } = after
+    report.comparison = comparisonOf(before, after)
+    const int8 = conditions?.int8
+      ? await judgeInt8Safely(bundle, loaded.spec, dataset, rows, { cache: options.cache, now: now() })
+      : undefined
+    if (conditions) report.publish = checkPublish(conditions, { report, int8 })
+    progress.stop()
+    await printReport(report, options)
+    describeCalibrations(bundle.manifest, version, err)
+    if (report.publish?.passed === false) {
+      err.write('nothing was written\n')
+      return notGoodEnough
+    }
+    if (options.dryRun) return 0
+    const { encoded } = encodeRows(next.features, dataset.cells, rows, dataset.place, { ownIds: hasOwnIds(next) })
+    const drift = measureDistributions(next.features, encoded, predictions)
+    signal.throwIfAborted()
+    const folder = join(dirname(bundle.folder), next.version)
+    await writeBundle(folder, newBundle(bundle, { ...next, quality: qualityOf(report), drift }))
+    err.write(`written to ${folder}\n`)
+    return 0
+  } finally {
+    progress.stop()
+    await predictor.close()
+  }
+}
+
+type Fit = (half?: 0 | 1) => CalibratedTasks
+
+/** A function that fits the calibrations to all rows, or to those of one half. It throws a SpecError if they can't be fitted. */
+function createFit(
+  loaded: LoadedRows,
+  { tasks, derived }: Manifest,
+  dataset: Dataset,
+  { rows, raw }: ScoredPart,
+  { method, tasks: asked }: RunCalibrateOptions,
+): Fit {
+  const labelled = taskRows(loaded, [...tasks, ...derived], dataset, rows, groupRows(dataset, rows))
+  const known = labelled.map(({ name }) => name)
+  const unknown = asked?.find((name) => !known.includes(name))
+  if (unknown !== undefined)
+    throw new ModelError('INVALID_REQUEST', `--tasks ${unknown}: the rows have labels of ${known.join(', ')}`)
+  return (half) => {
+    const own = half === undefined ? labelled : labelled.map((task) => halfOf(task, half))
+    const wanted = new Set(asked ?? known)
+    const { version, problems } = fitVersion({ version: { tasks, derived }, method, wanted, rows: own, raw })
+    if (problems.length > 0) throw new SpecError(loaded.file, problems)
+    return version
+  }
+}
+
+/** The rows of even or of odd buckets. */
+function halfOf(task: TaskRows, half: 0 | 1): TaskRows {
+  const inside = (_: number, i: number) => task.buckets[i]! % 2 === half
+  const labels = task.labels.filter(inside)
+  return {
+    ...task,
+    labels,
+    positions: task.positions.filter(inside),
+    weights: task.weights?.filter(inside),
+    buckets: task.buckets.filter(inside),
+    groups: undefined,
+    positives: labels.reduce((sum, label) => sum + label, 0),
+  }
+}
+
+/** Predictions by calibrations that were fitted to the other half of the groups. */
+function crossServe(fit: Fit, dataset: Dataset, { rows, raw }: ScoredPart): Record<string, Float64Array> {
+  const { buckets } = groupRows(dataset, rows)
+  const even = serve(fit(1), raw)
+  const odd = serve(fit(0), raw)
+  return Object.fromEntries(
+    Object.keys(even).map((name) => [
+      name,
+      even[name]!.map((value, i) => (buckets[i]! % 2 === 0 ? value : odd[name]![i]!)),
+    ]),
+  )
+}
+
+/** The manifest of the next version, without what is measured. */
+async function nextManifest(
+  { folder, manifest }: Bundle,
+  { tasks, derived }: CalibratedTasks,
+  { spec }: LoadedRows,
+  rows: number,
+  { command, version, now }: RunCalibrateOptions,
+): Promise<Manifest> {
+  const [highest = manifest.version] = await versionsOnDisk(dirname(dirname(folder)), manifest.name)
+  const { golden } = manifest
+  return {
+    ...manifest,
+    version: String(BigInt(highest) + 1n),
+    tasks,
+    derived,
+    ...(golden && { golden: { ...golden, served: servedOf({ tasks, derived }, golden.probabilities) } }),
+    provenance: {
+      ...manifest.provenance,
+      created: new Date(now()).toISOString(),
+      command,
+      multigate: version,
+      calibration: { from: `${manifest.name}/${manifest.version}`, data: describeData(spec.data), rows },
+    },
+  }
+}
+
+/** The same files with another manifest. */
+function newBundle({ folder }: Bundle, { files, ...manifest }: Manifest): NewBundle {
+  const copies = Object.entries(files).map(([path, sha256]): [string, CopiedFile] => [
+    path,
+    { from: join(folder, path), sha256 },
+  ])
+  return { manifest, files: Object.fromEntries(copies) }
+}
+
+function modelOf({ model }: Predictor, { version, provenance }: Manifest): Predictor['model'] {
+  return { ...model, version, provenance }
+}
+
+function describeCalibrations(before: CalibratedTasks, after: CalibratedTasks, err: RowsOptions['err']): void {
+  const old = new Map([...before.tasks, ...before.derived].map(({ name, calibration }) => [name, calibration]))
+  for (const { name, calibration } of [...after.tasks, ...after.derived])
+    if (calibration && calibration !== old.get(name)) err.write(`${name}: ${describe(calibration)}\n`)
+}
+
+function describe(calibration: Calibration): string {
+  switch (calibration.method) {
+    case 'platt':
+      return `platt, σ(${calibration.a.toPrecision(4)} · logit ${calibration.b < 0 ? '−' : '+'} ${Math.abs(calibration.b).toPrecision(4)})`
+    case 'isotonic':
+      return `isotonic, ${calibration.x.length} points`
+    case 'negative_sampling':
+      return `negative sampling, ${calibration.kept} kept`
+  }
+}

@@ -1,0 +1,194 @@
+import type { ServiceAddress } from '../client/service-client.ts'
+import { readRowsSpec } from '../data/read-spec.ts'
+import { type LoadedRows, SpecError } from '../data/spec.ts'
+import type { Terminal } from '../model/base/terminal.ts'
+import type { Bundle } from '../model/bundle/read.ts'
+import type { EvaluationReport } from '../schemas/evaluation.ts'
+import { comparisonOf } from './compare.ts'
+import { readConditions } from './conditions.ts'
+import { type Evaluation, evaluate, type PartName, rowsOfPart } from './evaluate.ts'
+import { formatEvaluation } from './format.ts'
+import { formatInt8, type JudgedInt8, judgeInt8Safely } from './int8.ts'
+import { findVersion, openLocalPredictor } from './local-predictor.ts'
+import { writePredictions } from './predictions-file.ts'
+import type { Predictor } from './predictor.ts'
+import { previousVersion } from './previous-version.ts'
+import { createProgress, type Progress } from './progress.ts'
+import { checkPublish } from './publish.ts'
+import { openServicePredictor } from './service-predictor.ts'
+import { readRowsFor, type SharedRows, scoreWithProgress } from './session.ts'
+import { writeReport } from './write-report.ts'
+
+/** What all commands about labelled rows take. */
+export interface RowsOptions {
+  /** Path or name of the spec of the rows. */
+  data: string
+  /** Folder of named specs. */
+  specs: string
+  /** Folder of models. */
+  models: string
+  /** Which rows; default: those of the test part. */
+  part: PartName | undefined
+  /** Seed of the bootstrap. */
+  seed: number
+  /** Folder for report.html and report.json. */
+  report: string | undefined
+  /** Print JSON instead of text. */
+  json: boolean
+  /** A file of conditions, true for those of the spec. */
+  gate: string | boolean | undefined
+  /** For provenance. */
+  command: string
+  version: string
+  /** Folder of compiled plans. */
+  cache: string | undefined
+  now: () => number
+  signal: AbortSignal
+  out: Terminal
+  err: Terminal
+}
+
+export interface RunEvaluateOptions extends RowsOptions {
+  /** `<model>`, `<model>/<version>` or a folder; default: the version that the spec trains. */
+  target: string | undefined
+  /** Default: the one that the spec trains. */
+  modelVersion: string | undefined
+  /** A service to ask instead of a version on disk. */
+  service: ServiceAddress | undefined
+  /** Also compare int8 with float32. */
+  int8: boolean
+  /** File for the predictions, one line per row and task. */
+  predictions: string | undefined
+}
+
+/** Exit code for a version that is worse, or that does not meet its conditions. */
+export const notGoodEnough = 3
+
+/** `multigate evaluate`: judges a version on labelled rows and prints a report. Resolves with the exit code. */
+export async function runEvaluate(options: RunEvaluateOptions): Promise<number> {
+  const { models, service, out, err, signal } = options
+  const loaded = await readRowsSpec(options.data, options.specs)
+  const target = options.target ?? targetOf(loaded, options.modelVersion)
+  const conditions = await readConditions(options.gate, loaded)
+  const progress = createProgress(err)
+  const opened: Predictor[] = []
+  try {
+    progress.stage(`opening ${target}`)
+    const bundle = service ? undefined : await findVersion(target, models)
+    const predictor = bundle ? await openOnDisk(bundle, options) : await openServed(service!, target)
+    opened.push(predictor)
+    const before = conditions?.not_worse ? await openPrevious(predictor, bundle, options) : undefined
+    if (before) opened.push(before.predictor)
+    const shared = await readRowsFor(loaded, opened, { signal, progress })
+    const part = partOf(loaded, options.part)
+    const judged = { ...options, loaded, shared, part, progress }
+    const evaluation = await judgePredictor(judged, predictor, bundle)
+    const { report } = evaluation
+    if (before)
+      report.comparison = comparisonOf(await judgePredictor(judged, before.predictor, before.bundle), evaluation)
+    const int8 = await int8Of(bundle, options.int8 || conditions?.int8 === true, judged)
+    if (conditions) report.publish = checkPublish(conditions, { report, int8 })
+    progress.stop()
+    if (options.predictions !== undefined) await writePredictions(options.predictions, evaluation, shared.dataset)
+    await printReport(report, options)
+    if (int8?.verdict && !options.json) out.write(`\n${formatInt8(int8.verdict)}\n`)
+    else if (int8?.problem) err.write(`int8 was not judged: ${int8.problem}\n`)
+    return report.publish?.passed === false ? notGoodEnough : 0
+  } finally {
+    progress.stop()
+    for (const predictor of opened) await predictor.close()
+  }
+}
+
+/** The version that a training spec writes. */
+export function targetOf({ file, trains }: LoadedRows, version?: string): string {
+  if (trains) return `${trains.name}/${version ?? trains.version}`
+  const message = 'describes rows alone: say which model they judge, as in `multigate evaluate <model> --data <spec>`'
+  throw new SpecError(file, [{ path: '', message }])
+}
+
+/** Test rows if the spec splits its rows, else all. */
+export function partOf({ file, spec }: LoadedRows, asked: PartName | undefined): PartName {
+  if (asked !== undefined && asked !== 'all' && spec.split === undefined)
+    throw new SpecError(file, [
+      { path: '/split', message: `is missing, so there is no part ${asked}: all rows are judged` },
+    ])
+  return asked ?? (spec.split === undefined ? 'all' : 'test')
+}
+
+export function openOnDisk(
+  bundle: Bundle,
+  { cache, now, err }: Pick<RowsOptions, 'cache' | 'now' | 'err'>,
+): Promise<Predictor> {
+  return openLocalPredictor(bundle, { cache, now, onWarning: (message) => err.write(`${message}\n`) })
+}
+
+/** `<model>` or `<model>/<version>` of a service. */
+export function openServed(service: ServiceAddress, target: string): Promise<Predictor> {
+  const [, name, version] = /^(.*?)(?:\/([1-9]\d*))?$/.exec(target)!
+  return openServicePredictor(service, name!, version)
+}
+
+/** The version on disk that a new one must not be worse than. */
+async function openPrevious(
+  { model }: Predictor,
+  bundle: Bundle | undefined,
+  options: RowsOptions,
+): Promise<{ predictor: Predictor; bundle: Bundle } | undefined> {
+  const before = await previousVersion(options.models, model.name, bundle?.manifest.version)
+  return before && { predictor: await openOnDisk(before, options), bundle: before }
+}
+
+export interface JudgeContext extends RowsOptions {
+  loaded: LoadedRows
+  shared: SharedRows
+  part: PartName
+  progress: Progress
+}
+
+/** Judges one version on the shared rows. */
+export async function judgePredictor(
+  { loaded, shared, part, progress, signal, seed, command, version, now }: JudgeContext,
+  predictor: Predictor,
+  bundle: Bundle | undefined,
+): Promise<Evaluation> {
+  const dataset = shared.datasetOf(predictor)
+  const rows = rowsOfPart(dataset, part)
+  const scored = await scoreWithProgress(predictor, dataset, rows, { file: loaded.file, signal, progress })
+  return evaluate({
+    loaded,
+    dataset,
+    part,
+    predictor,
+    scored,
+    manifest: bundle?.manifest,
+    seed,
+    command,
+    multigateVersion: version,
+    now: now(),
+    onProgress: (what) => progress.stage(what),
+  })
+}
+
+async function int8Of(
+  bundle: Bundle | undefined,
+  wanted: boolean,
+  context: JudgeContext,
+): Promise<JudgedInt8 | undefined> {
+  if (!wanted) return undefined
+  if (bundle === undefined) return { verdict: undefined, problem: 'int8 is judged for versions on disk alone' }
+  const { loaded, shared, part, cache, now } = context
+  const fields = bundle.manifest.features.map(({ name, side, kind }) => ({ name, side, kind, ids: undefined }))
+  const dataset = shared.datasetOf({ fields })
+  return judgeInt8Safely(bundle, loaded.spec, dataset, rowsOfPart(dataset, part), { cache, now: now() })
+}
+
+/** Prints a report, and writes it to its folder. */
+export async function printReport(report: EvaluationReport, options: RowsOptions): Promise<void> {
+  options.out.write(`${options.json ? JSON.stringify(report, undefined, 2) : formatEvaluation(report)}\n`)
+  await writeReportTo(report, options)
+}
+
+export async function writeReportTo(report: EvaluationReport, { report: folder, err }: RowsOptions): Promise<void> {
+  if (folder !== undefined) err.write(`report written to ${await writeReport(folder, report)}\n`)
+}

@@ -1,0 +1,172 @@
+import { type CellColumn, StringColumn } from '../data/columns.ts'
+import type { Dataset } from '../data/dataset.ts'
+import type { Resampling } from '../model/quality/bootstrap.ts'
+import { quantile } from '../model/quality/bootstrap.ts'
+import { judge } from '../model/quality/judge.ts'
+import type { Slice } from '../schemas/evaluation.ts'
+import type { PredictorField } from './predictor.ts'
+import type { TaskRows } from './task-rows.ts'
+
+/** Rows and positives below which a value is judged with others. */
+const leastRows = 200
+const leastPositives = 10
+/** Most values of a field that is sliced without being asked for. */
+const fewValues = 50
+/** Most slices by value per field. */
+const mostValues = 100
+/** Ranges of numbers. */
+const ranges = 5
+
+/** Judged rows by the value of a field. */
+export interface Slicing {
+  field: string
+  /** Per judged row, the number of its slice. */
+  of: Uint16Array
+  slices: Pick<Slice, 'value' | 'kind'>[]
+}
+
+/**
+ * Slices of the judged rows: by the fields and columns asked for, else by each field of few values; and by each field with
+ * values that the model does not know. `unknown`: see `ScoredPart`.
+ */
+export function sliceRows(
+  asked: readonly string[] | undefined,
+  fields: readonly PredictorField[],
+  dataset: Dataset,
+  rows: Int32Array,
+  unknown: ReadonlyMap<string, Uint8Array>,
+): Slicing[] {
+  const slicings: Slicing[] = []
+  fields.forEach(({ name }, index) => {
+    const marks = unknown.get(name)
+    const column = dataset.cells[index]!
+    const few = column instanceof StringColumn && column.values.length <= fewValues
+    if (asked ? asked.includes(name) : few) slicings.push(sliceBy(name, column, rows, marks))
+    else if (marks) slicings.push(sliceUnknown(name, rows.length, marks))
+  })
+  for (const { name, column } of dataset.slices) slicings.push(sliceBy(name, column, rows, undefined))
+  return slicings
+}
+
+function sliceUnknown(field: string, rows: number, marks: Uint8Array): Slicing {
+  const slices: Slicing['slices'] = [
+    { value: 'known', kind: 'others' },
+    { value: 'unknown', kind: 'unknown' },
+  ]
+  return { field, of: Uint16Array.from({ length: rows }, (_, i) => marks[i]!), slices }
+}
+
+function sliceBy(field: string, column: CellColumn, rows: Int32Array, marks: Uint8Array | undefined): Slicing {
+  const slices: Slicing['slices'] = []
+  const numbers = new Map<string, number>()
+  const numberOf = (value: string, kind: Slice['kind']) => {
+    const key = `${kind} ${value}`
+    let number = numbers.get(key)
+    if (number === undefined) {
+      number = slices.push({ value, kind }) - 1
+      numbers.set(key, number)
+    }
+    return number
+  }
+  const nameOf = column instanceof StringColumn ? frequent(column, rows) : rangeNames(column, rows)
+  const of = Uint16Array.from(rows, (row, i) => {
+    if (marks?.[i]) return numberOf('unknown', 'unknown')
+    const cell = column.at(row)
+    if (cell === null) return numberOf('missing', 'missing')
+    const { value, kind } = nameOf(cell)
+    return numberOf(value, kind)
+  })
+  return { field, of, slices }
+}
+
+type Namer = (cell: string | number) => Pick<Slice, 'value' | 'kind'>
+
+function frequent(column: StringColumn, rows: Int32Array): Namer {
+  const counts = new Map<string, number>()
+  for (const row of rows) {
+    const value = column.at(row)
+    if (value !== null) counts.set(value, (counts.get(value) ?? 0) + 1)
+  }
+  const kept = new Set(
+    [...counts]
+      .sort(([, a], [, b]) => b - a)
+      .slice(0, mostValues)
+      .map(([value]) => value),
+  )
+  return (cell) =>
+    kept.has(cell as string) ? { value: cell as string, kind: 'value' } : { value: 'others', kind: 'others' }
+}
+
+function rangeNames(column: CellColumn, rows: Int32Array): Namer {
+  const sorted = Float64Array.from(rows, (row) => (column.at(row) as number | null) ?? Number.NaN)
+    .filter((value) => !Number.isNaN(value))
+    .sort()
+  const edges = [...new Set(Array.from({ length: ranges - 1 }, (_, i) => quantile(sorted, (i + 1) / ranges)))]
+  const text = (value: number) => String(Number(value.toPrecision(4)))
+  return (cell) => {
+    const bin = edges.findIndex((edge) => (cell as number) <= edge)
+    if (edges.length === 0 || bin === 0) return { value: `≤ ${text(edges[0] ?? (cell as number))}`, kind: 'range' }
+    if (bin < 0) return { value: `> ${text(edges.at(-1)!)}`, kind: 'range' }
+    return { value: `${text(edges[bin - 1]!)} … ${text(edges[bin]!)}`, kind: 'range' }
+  }
+}
+
+/** Judges a task by slices, worst calibrated first: by how far from 1 the interval of the calibration ratio is, then the ratio. */
+export function judgeSlices(
+  task: TaskRows & { predictions: Float64Array },
+  order: Uint32Array,
+  slicings: readonly Slicing[],
+  resampling: Resampling,
+): Slice[] {
+  return slicings.flatMap((slicing) => judgeSlicing(task, order, slicing, resampling)).sort(byCalibration)
+}
+
+function judgeSlicing(
+  task: TaskRows & { predictions: Float64Array },
+  order: Uint32Array,
+  { field, of, slices }: Slicing,
+  resampling: Resampling,
+): Slice[] {
+  const sliceOf = (row: number) => of[task.positions[row]!]!
+  const counted = slices.map(() => ({ rows: 0, positives: 0 }))
+  for (const row of order) {
+    const slice = counted[sliceOf(row)]!
+    slice.rows++
+    if (task.labels[row]) slice.positives++
+  }
+  // Values too rare to be judged, and those that were pooled already, make one slice.
+  const pooled = new Set<number>()
+  slices.forEach(({ kind }, i) => {
+    const { rows, positives } = counted[i]!
+    const rare = rows < leastRows || Math.min(positives, rows - positives) < leastPositives
+    if (kind === 'others' || (rare && kind !== 'unknown')) pooled.add(i)
+  })
+  const parts = slices.flatMap((slice, i) => (pooled.has(i) ? [] : [{ ...slice, values: 1, members: new Set([i]) }]))
+  const known = slices.length === 2 && slices[0]!.value === 'known'
+  if (pooled.size > 0 && !known) parts.push({ value: 'others', kind: 'others', values: pooled.size, members: pooled })
+  const least = parts.length === 1 && parts[0]!.kind === 'others'
+  if (least) return []
+  return parts.flatMap(({ value, kind, values, members }) => {
+    const inside = order.filter((row) => members.has(sliceOf(row)))
+    if (inside.length === 0) return []
+    const { metrics } = judge(task, inside, resampling)
+    const positives = inside.reduce((sum, row) => sum + task.labels[row]!, 0)
+    return [{ field, value, kind, values, rows: inside.length, positives, metrics }]
+  })
+}
+
+function byCalibration(a: Slice, b: Slice): number {
+  return surelyWrong(b) - surelyWrong(a) || wrong(b) - wrong(a)
+}
+
+/** The least |ln ratio| in the ratio's interval. */
+function surelyWrong({ metrics }: Slice): number {
+  const { low, high } = metrics.calibration_ratio
+  if (low === null || high === null || (low <= 1 && high >= 1)) return 0
+  return low > 1 ? Math.log(low) : -Math.log(Math.max(high, 1e-9))
+}
+
+function wrong({ metrics }: Slice): number {
+  const { value } = metrics.calibration_ratio
+  return value === null ? -1 : Math.abs(Math.log(Math.max(value, 1e-9)))
+}

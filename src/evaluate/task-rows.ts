@@ -1,0 +1,169 @@
+import type { Dataset } from '../data/dataset.ts'
+import { SpecError } from '../data/spec.ts'
+import type { Violation } from '../model/base/errors.ts'
+import { murmur3 } from '../model/base/murmur3.ts'
+import { multiply } from '../model/calibration/derived.ts'
+import { mostBuckets } from '../model/quality/bootstrap.ts'
+import type { ScoredRows } from '../model/quality/judge.ts'
+import type { Groups } from '../model/quality/ranking.ts'
+import type { RowsSpec } from '../schemas/rows-spec.ts'
+import type { PredictorTask } from './predictor.ts'
+
+/** Groups and buckets of the bootstrap of some rows of a data set. */
+export interface RowGroups {
+  /** Undefined where the rows have no groups: then each is one. */
+  groups: Groups | undefined
+  /** Per row, below `count`. */
+  buckets: Uint32Array
+  count: number
+}
+
+/** The rows of a task's sample space. Arrays have one element per row. */
+export interface TaskRows extends Omit<ScoredRows, 'predictions'> {
+  name: string
+  /** Positions among the judged rows. */
+  positions: Int32Array
+  labels: Uint8Array
+  weights: Float64Array | undefined
+  /** True probabilities, where the data has them. */
+  oracle: Float64Array | undefined
+  positives: number
+}
+
+/** Groups of the rows, numbered in the order of their first row. A row without a group is its own. */
+export function groupRows(dataset: Pick<Dataset, 'groups'>, rows: Int32Array): RowGroups {
+  const { groups: column } = dataset
+  const buckets = new Uint32Array(rows.length)
+  if (column === undefined) {
+    const count = Math.min(mostBuckets, rows.length)
+    rows.forEach((row, i) => {
+      buckets[i] = rows.length <= mostBuckets ? i : scatter(row) % mostBuckets
+    })
+    return { groups: undefined, buckets, count }
+  }
+  const of = new Uint32Array(rows.length)
+  const numbers = new Map<number, number>()
+  const names: string[] = []
+  rows.forEach((row, i) => {
+    const code = column.codeAt(row)
+    let number = code < 0 ? undefined : numbers.get(code)
+    if (number === undefined) {
+      number = names.length
+      names.push(code < 0 ? `\0${row}` : column.values[code]!)
+      if (code >= 0) numbers.set(code, number)
+    }
+    of[i] = number
+  })
+  // By name, so that the same groups share a bucket in every evaluation.
+  const bucketOf = names.map((name, number) => (names.length <= mostBuckets ? number : murmur3(name, 0) % mostBuckets))
+  for (let i = 0; i < of.length; i++) buckets[i] = bucketOf[of[i]!]!
+  return { groups: { of, count: names.length }, buckets, count: Math.min(mostBuckets, names.length) }
+}
+
+/** Mixes a row's number, so that neighbours fall into different buckets. */
+function scatter(row: number): number {
+  const mixed = Math.imul(row ^ (row >>> 16), 0x45d9f3b)
+  return (mixed ^ (mixed >>> 16)) >>> 0
+}
+
+/**
+ * The labelled rows of each task and derived task that the spec has labels for. A derived task without labels of its own has those
+ * of its factors: 0 if one is 0, 1 if all are 1, else none.
+ *
+ * Throws a SpecError if the spec names a task that the version lacks, or none that it has.
+ */
+export function taskRows(
+  { file, spec }: { file: string; spec: RowsSpec },
+  tasks: readonly PredictorTask[],
+  dataset: Dataset,
+  rows: Int32Array,
+  { groups, buckets }: RowGroups,
+): TaskRows[] {
+  checkTasks(file, spec, tasks)
+  const labelled = new Map(spec.tasks.map((task, index) => [task.name, index]))
+  const found: TaskRows[] = []
+  for (const { name, product } of tasks) {
+    const own = labelled.get(name)
+    const factors = own === undefined ? product?.map((factor) => labelled.get(factor)) : [own]
+    if (factors === undefined || factors.includes(undefined)) continue
+    const indexes = factors as number[]
+    const labelOf = (row: number) => productLabel(indexes.map((task) => dataset.labels[task]![row]!))
+    const oracles = indexes.map((task) => dataset.oracles[task])
+    const oracle = oracles.every((values) => values !== undefined) ? multiply(oracles, dataset.rows) : undefined
+    const sampled = indexes.filter((task) => spec.tasks[task]!.negatives_kept !== undefined)
+    /** How many rows a row stands for: its negative label was kept with some probability. */
+    const timesOf = (row: number) =>
+      sampled.reduce(
+        (times, task) => (dataset.labels[task]![row] === 0 ? times / spec.tasks[task]!.negatives_kept! : times),
+        1,
+      )
+    found.push(
+      select(name, dataset, rows, {
+        labelOf,
+        oracle,
+        timesOf: sampled.length > 0 ? timesOf : undefined,
+        groups,
+        buckets,
+      }),
+    )
+  }
+  return found
+}
+
+/** 1, 0, or −1 if unknown. */
+function productLabel(labels: number[]): number {
+  if (labels.includes(0)) return 0
+  return labels.includes(-1) ? -1 : 1
+}
+
+interface Selection {
+  labelOf(row: number): number
+  oracle: Float64Array | undefined
+  /** Undefined where every row stands for itself. */
+  timesOf: ((row: number) => number) | undefined
+  groups: Groups | undefined
+  buckets: Uint32Array
+}
+
+function select(
+  name: string,
+  dataset: Dataset,
+  rows: Int32Array,
+  { labelOf, oracle, timesOf, groups, buckets }: Selection,
+): TaskRows {
+  const known = Int8Array.from(rows, labelOf)
+  const positions = new Int32Array(known.filter((label) => label >= 0).length)
+  let next = 0
+  known.forEach((label, i) => {
+    if (label >= 0) positions[next++] = i
+  })
+  const labels = Uint8Array.from(positions, (i) => known[i]!)
+  const weighted = dataset.weights !== undefined || timesOf !== undefined
+  return {
+    name,
+    positions,
+    labels,
+    weights: weighted
+      ? Float64Array.from(positions, (i) => (dataset.weights?.[rows[i]!] ?? 1) * (timesOf?.(rows[i]!) ?? 1))
+      : undefined,
+    groups: groups && { of: Uint32Array.from(positions, (i) => groups.of[i]!), count: groups.count },
+    buckets: Uint32Array.from(positions, (i) => buckets[i]!),
+    oracle: oracle && Float64Array.from(positions, (i) => oracle[rows[i]!]!),
+    positives: labels.reduce((sum, label) => sum + label, 0),
+  }
+}
+
+function checkTasks(file: string, spec: RowsSpec, tasks: readonly PredictorTask[]): void {
+  const names = tasks.map(({ name }) => name)
+  const problems = spec.tasks.flatMap(({ name }, index): Violation[] =>
+    names.includes(name)
+      ? []
+      : [
+          {
+            path: `/tasks/${index}/name`,
+            message: `${JSON.stringify(name)} is no task of the model: ${names.join(', ')}`,
+          },
+        ],
+  )
+  if (problems.length > 0) throw new SpecError(file, problems)
+}

@@ -1,0 +1,83 @@
+import type { Calibration } from '../../schemas/manifest.ts'
+
+type Isotonic = Extract<Calibration, { method: 'isotonic' }>
+
+/** Most points of a calibration: more would not change it visibly. */
+const mostPoints = 256
+
+/** Rows that share one calibrated probability. */
+interface Block {
+  /** Σ weight, Σ weight · probability, Σ weight of positives. */
+  weight: number
+  probability: number
+  positive: number
+}
+
+/**
+ * Isotonic regression (pool adjacent violators; Zadrozny and Elkan 2002): the non-decreasing function of the probability that is
+ * closest to the labels, drawn through the means of its steps. Its values stay half a row away from 0 and 1, so that no
+ * log-loss is infinite. Undefined unless there are two steps: then nothing is ranked.
+ */
+export function fitIsotonic(
+  labels: ArrayLike<number>,
+  probabilities: ArrayLike<number>,
+  weights?: ArrayLike<number>,
+): Isotonic | undefined {
+  const order = Uint32Array.from({ length: labels.length }, (_, i) => i).sort(
+    (a, b) => probabilities[a]! - probabilities[b]!,
+  )
+  const blocks: Block[] = []
+  let total = 0
+  for (let start = 0, end = 0; start < order.length; start = end) {
+    const block = { weight: 0, probability: 0, positive: 0 }
+    for (; end < order.length && probabilities[order[end]!] === probabilities[order[start]!]; end++) {
+      const row = order[end]!
+      const weight = weights ? weights[row]! : 1
+      block.weight += weight
+      block.probability += weight * probabilities[row]!
+      if (labels[row]) block.positive += weight
+    }
+    if (block.weight === 0) continue
+    total += block.weight
+    blocks.push(block)
+    // A step that is not higher than the one before is one with it.
+    while (blocks.length > 1 && rateOf(blocks.at(-1)!) <= rateOf(blocks.at(-2)!)) {
+      const last = blocks.pop()!
+      const before = blocks.at(-1)!
+      before.weight += last.weight
+      before.probability += last.probability
+      before.positive += last.positive
+    }
+  }
+  const points = thin(blocks)
+  const least = 0.5 / total
+  const x: number[] = []
+  const y: number[] = []
+  for (const block of points) {
+    const at = block.probability / block.weight
+    if (x.length > 0 && at <= x.at(-1)!) continue
+    x.push(at)
+    y.push(Math.min(1 - least, Math.max(least, rateOf(block))))
+  }
+  return x.length < 2 ? undefined : { method: 'isotonic', x, y }
+}
+
+const rateOf = ({ positive, weight }: Block) => positive / weight
+
+/** At most `mostPoints` blocks: neighbours of little weight are merged, which keeps them ascending. */
+function thin(blocks: readonly Block[]): readonly Block[] {
+  if (blocks.length <= mostPoints) return blocks
+  const merged: Block[] = []
+  const step = blocks.length / mostPoints
+  for (let i = 0; i < mostPoints; i++) {
+    const part = blocks.slice(Math.floor(i * step), Math.floor((i + 1) * step))
+    merged.push(
+      part.reduce((sum, block) => ({
+        weight: sum.weight + block.weight,
+        probability: sum.probability + block.probability,
+        positive: sum.positive + block.positive,
+      })),
+    )
+  }
+  return merged
+}

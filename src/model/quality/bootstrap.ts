@@ -1,0 +1,76 @@
+import { createUniform } from '../base/random.ts'
+
+/** Sets of rows that are resampled together, at most: more would give the same intervals at a higher cost. */
+export const mostBuckets = 4096
+
+/**
+ * Weights of a Poisson bootstrap (Hanley and MacGibbon 2006; Chamandy et al. 2012): in each replicate a bucket of rows counts
+ * Poisson(1) times. Rows of one bucket are resampled together, so buckets are groups or sums of several groups.
+ */
+export interface Resampling {
+  buckets: number
+  replicates: number
+  /** Uint8 [replicates, buckets]. */
+  counts: Uint8Array
+}
+
+/** The same seed gives the same weights. */
+export function createResampling(buckets: number, replicates: number, seed: number): Resampling {
+  const uniform = createUniform(seed)
+  const counts = new Uint8Array(replicates * buckets)
+  for (let i = 0; i < counts.length; i++) counts[i] = poisson1(uniform())
+  return { buckets, replicates, counts }
+}
+
+/** The quantile of Poisson(1) at `u`. */
+function poisson1(u: number): number {
+  let count = 0
+  let probability = Math.exp(-1)
+  let cumulative = probability
+  while (u > cumulative && count < 20) {
+    count++
+    probability /= count
+    cumulative += probability
+  }
+  return count
+}
+
+/**
+ * Sums of `width` statistics in every replicate. `sums`: [buckets, width], each bucket's sums. Returns [replicates, width].
+ */
+export function resample({ buckets, replicates, counts }: Resampling, sums: Float64Array, width: number): Float64Array {
+  // Slices fill few buckets.
+  const filled: number[] = []
+  for (let bucket = 0; bucket < buckets; bucket++)
+    for (let i = 0; i < width; i++)
+      if (sums[bucket * width + i] !== 0) {
+        filled.push(bucket)
+        break
+      }
+  const result = new Float64Array(replicates * width)
+  for (let replicate = 0; replicate < replicates; replicate++) {
+    const to = replicate * width
+    for (const bucket of filled) {
+      const count = counts[replicate * buckets + bucket]!
+      if (count === 0) continue
+      const from = bucket * width
+      for (let i = 0; i < width; i++) result[to + i]! += count * sums[from + i]!
+    }
+  }
+  return result
+}
+
+/** The central 95 % of the finite values; null if half of them are not finite. */
+export function centralInterval(values: Float64Array): { low: number; high: number } | null {
+  const finite = values.filter((value) => Number.isFinite(value)).sort()
+  if (finite.length < values.length / 2 || finite.length === 0) return null
+  return { low: quantile(finite, 0.025), high: quantile(finite, 0.975) }
+}
+
+/** Linear interpolation between order statistics. */
+export function quantile(sorted: Float64Array, share: number): number {
+  const at = share * (sorted.length - 1)
+  const low = Math.floor(at)
+  const high = Math.min(sorted.length - 1, low + 1)
+  return sorted[low]! + (at - low) * (sorted[high]! - sorted[low]!)
+}

@@ -1,0 +1,139 @@
+import type { Estimate, Metrics } from '../../schemas/comparison.ts'
+import { centralInterval, type Resampling, resample } from './bootstrap.ts'
+import { assignBins } from './calibration-bins.ts'
+import { lossOf } from './metrics.ts'
+import { meanAbsolute, z95 } from './normal.ts'
+import { type AucComponents, aucComponents, aucVariance, type Groups, type Values } from './ranking.ts'
+
+/** Bins of the calibration error. */
+export const errorBins = 10
+
+/** Labelled predictions of one task. All arrays have one element per row. */
+export interface ScoredRows {
+  /** 1 or 0. */
+  labels: Values
+  /** Probabilities in [0, 1]. */
+  predictions: Values
+  /** ≥ 0; undefined: all rows weigh 1. */
+  weights: Values | undefined
+  /** Rows that are alike, such as those of one user; undefined: none are. */
+  groups: Groups | undefined
+  /** Bucket of the bootstrap; rows of one group share one. */
+  buckets: Uint32Array
+}
+
+/** Metrics of predictions, and what paired comparisons need of them. */
+export interface Judgement {
+  metrics: Metrics
+  /** Expected calibration error before debiasing. */
+  eceMeasured: number | null
+  auc: AucComponents | undefined
+  /** Per replicate of the bootstrap. */
+  replicates: Record<Exclude<keyof Metrics, 'auc'>, Float64Array>
+}
+
+/** Statistics per bucket: weight, positive weight, loss, prediction; then the residual of each bin. */
+const sumsBeforeBins = 4
+const width = sumsBeforeBins + errorBins
+
+/**
+ * Judges the rows in `order` (lowest prediction first, from `rank`). AUC has DeLong's interval, clustered where there are groups; the
+ * other metrics have percentiles of the bootstrap. The calibration error is debiased: the mean error that chance adds is
+ * subtracted (Kumar et al., Verified Uncertainty Calibration, 2019), and its interval is moved likewise.
+ */
+export function judge(rows: ScoredRows, order: Uint32Array, resampling: Resampling): Judgement {
+  const { labels, predictions, weights, groups } = rows
+  const sums = sumBuckets(rows, order, resampling.buckets)
+  const total = new Float64Array(width)
+  for (let i = 0; i < sums.length; i++) total[i % width]! += sums[i]!
+  const draws = resample(resampling, sums, width)
+  const each = (metric: (sums: Float64Array, at: number) => number) =>
+    Float64Array.from({ length: resampling.replicates }, (_, replicate) => metric(draws, replicate * width))
+  const replicates = {
+    logloss: each(loglossOf),
+    normalised_entropy: each(normalisedEntropyOf),
+    calibration_ratio: each(calibrationRatioOf),
+    ece: each(calibrationErrorOf),
+  }
+  const measured = calibrationErrorOf(total, 0)
+  const bias = chanceError(draws, total, resampling.replicates) - measured
+  // A replicate has the chance of the rows and that of its own draw.
+  replicates.ece = replicates.ece.map((error) => Math.max(0, error - 2 * bias))
+  const auc = aucComponents(labels, predictions, weights, order)
+  const estimate = (value: number, drawn: Float64Array): Estimate =>
+    Number.isFinite(value) ? { value, ...(centralInterval(drawn) ?? { low: null, high: null }) } : undefinedEstimate
+  return {
+    metrics: {
+      auc: auc ? aucEstimate(auc, { labels, weights, order, groups }) : undefinedEstimate,
+      logloss: estimate(loglossOf(total, 0), replicates.logloss),
+      normalised_entropy: estimate(normalisedEntropyOf(total, 0), replicates.normalised_entropy),
+      calibration_ratio: estimate(calibrationRatioOf(total, 0), replicates.calibration_ratio),
+      ece: estimate(Math.max(0, measured - bias), replicates.ece),
+    },
+    eceMeasured: Number.isFinite(measured) ? measured : null,
+    auc,
+    replicates,
+  }
+}
+
+export const undefinedEstimate: Estimate = { value: null, low: null, high: null }
+
+function sumBuckets({ labels, predictions, weights, buckets }: ScoredRows, order: Uint32Array, count: number) {
+  const bins = assignBins(predictions, weights, order, errorBins)
+  const sums = new Float64Array(count * width)
+  for (const row of order) {
+    const weight = weights ? weights[row]! : 1
+    const prediction = predictions[row]!
+    const positive = labels[row] ? weight : 0
+    const at = (buckets[row]! % count) * width
+    sums[at]! += weight
+    sums[at + 1]! += positive
+    sums[at + 2]! += weight * lossOf(labels[row]!, prediction)
+    sums[at + 3]! += weight * prediction
+    sums[at + sumsBeforeBins + bins[row]!]! += weight * prediction - positive
+  }
+  return sums
+}
+
+function loglossOf(sums: Float64Array, at: number): number {
+  return sums[at + 2]! / sums[at]!
+}
+
+function normalisedEntropyOf(sums: Float64Array, at: number): number {
+  const rate = sums[at + 1]! / sums[at]!
+  return loglossOf(sums, at) / -(rate * Math.log(rate) + (1 - rate) * Math.log1p(-rate))
+}
+
+function calibrationRatioOf(sums: Float64Array, at: number): number {
+  return sums[at + 3]! / sums[at + 1]!
+}
+
+function calibrationErrorOf(sums: Float64Array, at: number): number {
+  let error = 0
+  for (let bin = 0; bin < errorBins; bin++) error += Math.abs(sums[at + sumsBeforeBins + bin]!)
+  return error / sums[at]!
+}
+
+/** The calibration error that is expected of rows whose bins deviate as these do, chance included. */
+function chanceError(draws: Float64Array, total: Float64Array, replicates: number): number {
+  let error = 0
+  for (let bin = sumsBeforeBins; bin < width; bin++) {
+    let squares = 0
+    for (let replicate = 0; replicate < replicates; replicate++)
+      squares += (draws[replicate * width + bin]! - total[bin]!) ** 2
+    error += meanAbsolute(total[bin]!, Math.sqrt(squares / replicates))
+  }
+  return error / total[0]!
+}
+
+function aucEstimate(
+  { auc, components, positive, negative }: AucComponents,
+  rows: Pick<ScoredRows, 'labels' | 'weights' | 'groups'> & { order: Uint32Array },
+): Estimate {
+  const deviation = Math.sqrt(aucVariance({ ...rows, positive, negative }, (row) => components[row]! - auc))
+  return {
+    value: auc,
+    low: Math.max(0, auc - z95 * deviation),
+    high: Math.min(1, auc + z95 * deviation),
+  }
+}

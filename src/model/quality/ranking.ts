@@ -1,0 +1,135 @@
+/** Numbers of rows: plain and typed arrays alike. */
+export type Values = ArrayLike<number>
+
+/** Row numbers, lowest prediction first. O(n log n). */
+export function rank(predictions: Values): Uint32Array {
+  const order = Uint32Array.from({ length: predictions.length }, (_, index) => index)
+  return order.sort((a, b) => predictions[a]! - predictions[b]!)
+}
+
+/** What an AUC is the mean of. */
+export interface AucComponents {
+  auc: number
+  /**
+   * Per row: of a positive one the share of the negative weight that scores lower, of a negative one the share of the positive
+   * weight that scores higher, ties counting half.
+   */
+  components: Float64Array
+  /** Weight of the positive and of the negative rows. */
+  positive: number
+  negative: number
+}
+
+/**
+ * The area under the ROC curve (Mann-Whitney U) with its structural components (DeLong et al., Biometrics 1988; computed from ranks,
+ * Sun and Xu 2014); undefined if one class is missing or has no weight. `labels`: 1 or 0; `order`: rows by `rank`, perhaps some of
+ * them alone.
+ */
+export function aucComponents(
+  labels: Values,
+  predictions: Values,
+  weights: Values | undefined,
+  order: Uint32Array,
+): AucComponents | undefined {
+  let positive = 0
+  let negative = 0
+  for (const row of order) {
+    const weight = weights ? weights[row]! : 1
+    if (labels[row]) positive += weight
+    else negative += weight
+  }
+  if (positive === 0 || negative === 0) return undefined
+  const components = new Float64Array(labels.length)
+  let lowerPositive = 0
+  let lowerNegative = 0
+  let area = 0
+  for (let start = 0, end = 0; start < order.length; start = end) {
+    const value = predictions[order[start]!]!
+    let tiedPositive = 0
+    let tiedNegative = 0
+    for (; end < order.length && predictions[order[end]!] === value; end++) {
+      const row = order[end]!
+      const weight = weights ? weights[row]! : 1
+      if (labels[row]) tiedPositive += weight
+      else tiedNegative += weight
+    }
+    const ofPositive = (lowerNegative + tiedNegative / 2) / negative
+    const ofNegative = (positive - lowerPositive - tiedPositive / 2) / positive
+    for (let i = start; i < end; i++) components[order[i]!] = labels[order[i]!] ? ofPositive : ofNegative
+    area += tiedPositive * ofPositive
+    lowerPositive += tiedPositive
+    lowerNegative += tiedNegative
+  }
+  return { auc: area / positive, components, positive, negative }
+}
+
+/** Rows that are alike: per row a number below `count`. */
+export interface Groups {
+  of: Uint32Array
+  count: number
+}
+
+/** Variance of an AUC, or covariance structure of a difference of two, from components centred at their AUC. */
+export interface VarianceInput {
+  labels: Values
+  weights: Values | undefined
+  order: Uint32Array
+  groups: Groups | undefined
+  positive: number
+  negative: number
+}
+
+/**
+ * Variance of Σ w · c ÷ Σ w over positive rows, as DeLong's estimate; with groups, Obuchowski's for clustered data (Biometrics 1997),
+ * which is the same where each group is one row. `centred(row)`: the row's component minus the AUC, or the difference of two such.
+ */
+export function aucVariance(
+  { labels, weights, order, groups, positive, negative }: VarianceInput,
+  centred: (row: number) => number,
+): number {
+  const weightOf = (row: number) => (weights ? weights[row]! : 1)
+  if (groups === undefined) {
+    let [positives, negatives, ofPositives, ofNegatives] = [0, 0, 0, 0]
+    for (const row of order) {
+      const square = (weightOf(row) * centred(row)) ** 2
+      if (labels[row]) {
+        positives++
+        ofPositives += square
+      } else {
+        negatives++
+        ofNegatives += square
+      }
+    }
+    return (bessel(positives) * ofPositives) / positive ** 2 + (bessel(negatives) * ofNegatives) / negative ** 2
+  }
+  const sums = new Float64Array(2 * groups.count)
+  const present = new Uint8Array(2 * groups.count)
+  for (const row of order) {
+    const place = 2 * groups.of[row]! + (labels[row] ? 1 : 0)
+    sums[place]! += weightOf(row) * centred(row)
+    present[place] = 1
+  }
+  const counted = { positive: 0, negative: 0, any: 0 }
+  let [ofPositives, ofNegatives, ofBoth] = [0, 0, 0]
+  for (let group = 0; group < groups.count; group++) {
+    const negativeSum = sums[2 * group]!
+    const positiveSum = sums[2 * group + 1]!
+    ofNegatives += negativeSum ** 2
+    ofPositives += positiveSum ** 2
+    ofBoth += positiveSum * negativeSum
+    counted.negative += present[2 * group]!
+    counted.positive += present[2 * group + 1]!
+    counted.any += present[2 * group]! | present[2 * group + 1]!
+  }
+  return Math.max(
+    0,
+    (bessel(counted.positive) * ofPositives) / positive ** 2 +
+      (bessel(counted.negative) * ofNegatives) / negative ** 2 +
+      (2 * bessel(counted.any) * ofBoth) / (positive * negative),
+  )
+}
+
+/** n / (n − 1): makes the estimate of a variance unbiased. */
+function bessel(count: number): number {
+  return count > 1 ? count / (count - 1) : 0
+}

@@ -1,0 +1,205 @@
+import Type, { type Static } from '#typebox'
+import { TaskName } from './manifest.ts'
+
+/*
+ * Labelled rows: where they are, what their labels mean, and how they are grouped, weighted, sliced and split. A training spec
+ * (train-spec.ts) says the same of its rows. Expressions are CEL (Common Expression Language) over the data's columns.
+ */
+
+export const strict = { additionalProperties: false } as const
+export const column = (description: string) => Type.String({ minLength: 1, maxLength: 256, description })
+export const expression = (description: string) => Type.String({ minLength: 1, maxLength: 4096, description })
+const fraction = (value: number, description: string) =>
+  Type.Number({ exclusiveMinimum: 0, exclusiveMaximum: 1, default: value, description })
+export const seed = Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1, default: 1, description: 'Seed' })
+
+export type CsvData = Static<typeof CsvData>
+export const CsvData = Type.Object(
+  {
+    csv: Type.Array(Type.String({ minLength: 1 }), {
+      minItems: 1,
+      description: 'CSV files, read one after the other; paths relative to the spec; `.gz` is decompressed',
+    }),
+    columns: Type.Optional(
+      Type.Array(column('Name of a column'), {
+        minItems: 1,
+        uniqueItems: true,
+        description: "The columns' names, of files without a header; else the first line of each file names them",
+      }),
+    ),
+    separator: Type.String({ minLength: 1, maxLength: 1, default: ',', description: 'Character between cells' }),
+    trim: Type.Boolean({ default: false, description: 'Remove white space around every cell' }),
+    missing: Type.Array(Type.String(), { default: [''], description: 'Cells that mean "no value"' }),
+  },
+  { ...strict, description: 'Rows of CSV files; every column is a string' },
+)
+
+export type AdsFunnelData = Static<typeof AdsFunnelData>
+export const AdsFunnelData = Type.Object(
+  {
+    generator: Type.Literal('ads-funnel'),
+    rows: Type.Integer({ minimum: 1, maximum: 100_000_000, default: 100_000, description: 'Impressions' }),
+    seed,
+    click_rate: fraction(0.025, 'Mean probability of a click'),
+    conversion_rate: fraction(0.12, 'Mean probability that a click converts'),
+    relation: Type.Number({
+      minimum: -1,
+      maximum: 1,
+      default: 0.6,
+      description: 'Correlation of the tastes that lead to a click and to a conversion',
+    }),
+  },
+  { ...strict, description: 'Synthetic ad impressions whose true probabilities are known' },
+)
+
+export type ParquetData = Static<typeof ParquetData>
+export const ParquetData = Type.Object(
+  {
+    parquet: Type.Array(Type.String({ minLength: 1 }), {
+      minItems: 1,
+      description: 'Parquet files, read one after the other; paths relative to the spec',
+    }),
+    missing: Type.Array(Type.String(), {
+      default: [''],
+      description: 'Strings that mean "no value", besides null',
+    }),
+  },
+  { ...strict, description: 'Rows of Parquet files; columns are numbers or strings' },
+)
+
+export type RowData = Static<typeof RowData>
+export const RowData = Type.Union([CsvData, ParquetData, AdsFunnelData], {
+  description: 'Where the rows come from',
+})
+
+const fractions = {
+  train: fraction(0.6, 'Share of the rows that is learnt from'),
+  validation: fraction(0.2, 'Share of the rows for early stopping and calibration'),
+  test: fraction(0.2, 'Share of the rows for the report'),
+}
+
+export type Split = Static<typeof Split>
+export const Split = Type.Union(
+  [
+    Type.Object(
+      { by: Type.Literal('order'), ...fractions },
+      { ...strict, description: 'First rows train, last rows test' },
+    ),
+    Type.Object(
+      { by: Type.Literal('time'), column: column('Column of numbers that grow with time'), ...fractions },
+      { ...strict, description: 'Earliest rows train, latest test; rows of one time stay together' },
+    ),
+    Type.Object({ by: Type.Literal('random'), seed, ...fractions }, { ...strict, description: 'Each row is drawn' }),
+    Type.Object(
+      { by: Type.Literal('group'), seed, ...fractions },
+      { ...strict, description: "Each group is drawn; a group's rows stay together" },
+    ),
+  ],
+  { description: 'Which rows train, which validate, which test; fractions sum to 1' },
+)
+
+/** What rows know of a task. */
+export const taskCommon = {
+  name: TaskName,
+  label: expression('The label: true or false, 1 or 0; a row where a column that it names is missing has none'),
+  where: Type.Optional(
+    expression("The task's sample space: rows where this is false or unknown do not count in its loss and metrics"),
+  ),
+  negatives_kept: Type.Optional(
+    Type.Number({
+      exclusiveMinimum: 0,
+      maximum: 1,
+      description:
+        'Share of the negatives that the rows hold, after down-sampling: metrics weight each of them by its inverse',
+    }),
+  ),
+  oracle: Type.Optional(column('Column that holds the true probability, for the report alone')),
+}
+
+export type RowsTask = Static<typeof RowsTask>
+export const RowsTask = Type.Object(taskCommon, { ...strict, description: "A task's labels" })
+
+export type RowsField = Static<typeof RowsField>
+export const RowsField = Type.Object(
+  {
+    name: Type.String({ minLength: 1, maxLength: 128, description: "Name of the model's field" }),
+    column: Type.Optional(column("Column that holds the values; default: the field's name")),
+    expression: Type.Optional(expression('Computes the values from columns, instead of `column`')),
+  },
+  { ...strict, description: 'Where the values of a field are' },
+)
+
+const Bounds = Type.Object(
+  {
+    min: Type.Optional(Type.Number({ description: 'The metric must be at least this' })),
+    max: Type.Optional(Type.Number({ description: 'The metric must be at most this' })),
+  },
+  { ...strict, minProperties: 1 },
+)
+
+export type Publish = Static<typeof Publish>
+export const Publish = Type.Object(
+  {
+    metrics: Type.Optional(
+      Type.Record(
+        TaskName,
+        Type.Object(
+          {
+            auc: Type.Optional(Bounds),
+            logloss: Type.Optional(Bounds),
+            normalised_entropy: Type.Optional(Bounds),
+            calibration_ratio: Type.Optional(Bounds),
+            ece: Type.Optional(Bounds),
+          },
+          { ...strict, minProperties: 1 },
+        ),
+        { description: 'Bounds of metrics, per task or derived task' },
+      ),
+    ),
+    not_worse: Type.Optional(
+      Type.Boolean({ description: 'The paired comparison with the highest version on disk must not find it worse' }),
+    ),
+    int8: Type.Optional(Type.Boolean({ description: 'int8 must pass its check' })),
+  },
+  { ...strict, minProperties: 1, description: 'What a version must fulfil to be written' },
+)
+
+/** How rows are grouped, weighted and sliced. */
+export const rowsCommon = {
+  group: Type.Optional(
+    column(
+      'Column that names the group of a row, such as the user: intervals and GAUC respect that rows of a group are alike',
+    ),
+  ),
+  weight: Type.Optional(column("Column of the rows' weights, in loss and metrics; default: every row weighs 1")),
+  slices: Type.Optional(
+    Type.Array(column('Field or column'), {
+      maxItems: 256,
+      uniqueItems: true,
+      description:
+        'Fields or columns by whose values the report judges parts of the rows; default: fields of at most 50 values',
+    }),
+  ),
+  publish: Type.Optional(Publish),
+}
+
+export type RowsSpec = Static<typeof RowsSpec>
+export const RowsSpec = Type.Object(
+  {
+    description: Type.Optional(Type.String()),
+    data: RowData,
+    tasks: Type.Array(RowsTask, {
+      minItems: 1,
+      maxItems: 256,
+      description: "Labels of the model's tasks; of its derived tasks too, where they do not follow from those",
+    }),
+    fields: Type.Array(RowsField, {
+      default: [],
+      maxItems: 4096,
+      description: 'Fields whose values are not in the column of their name',
+    }),
+    ...rowsCommon,
+    split: Type.Optional(Split),
+  },
+  { ...strict, description: 'Labelled rows to judge or to calibrate a model with' },
+)

@@ -1,0 +1,44 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { splitRows } from '../../src/data/split.ts'
+
+const fractions = { train: 0.6, validation: 0.2, test: 0.2 }
+
+t.test('by order', async (t) => {
+  const { train, validation, test } = splitRows({ by: 'order', ...fractions }, 10)
+  t.same([...train], [0, 1, 2, 3, 4, 5])
+  t.same([...validation], [6, 7])
+  t.same([...test], [8, 9])
+})
+
+t.test('by time: rows of one time stay together', async (t) => {
+  const times = Float64Array.of(5, 1, 1, 1, 2, 2, 3, 4, 4, 4)
+  const { train, validation, test } = splitRows({ by: 'time', column: 'at', ...fractions }, 10, { times })
+  t.same([...train], [1, 2, 3, 4, 5, 6], 'in row order')
+  t.same([...validation], [7, 8, 9])
+  t.same([...test], [0])
+})
+
+t.test('at random: by its seed', async (t) => {
+  const parts = (seed: number) => splitRows({ by: 'random', seed, ...fractions }, 1000)
+  t.same(parts(1), parts(1))
+  t.not(parts(1).train.join(), parts(2).train.join())
+  t.ok(Math.abs(parts(1).train.length - 600) < 60)
+})
+
+t.test('every row is in one part', async () => {
+  const by = fc.constantFrom('order' as const, 'time' as const, 'random' as const)
+  fc.assert(
+    fc.property(by, fc.array(fc.integer({ min: 0, max: 9 }), { maxLength: 50 }), (by, times) => {
+      const split =
+        by === 'order'
+          ? { by, ...fractions }
+          : by === 'time'
+            ? { by, column: 'at', ...fractions }
+            : { by, seed: 1, ...fractions }
+      const { train, validation, test } = splitRows(split, times.length, { times: Float64Array.from(times) })
+      const all = [...train, ...validation, ...test].sort((a, b) => a - b)
+      return all.length === times.length && all.every((row, i) => row === i)
+    }),
+  )
+})

@@ -1,0 +1,35 @@
+import { type RunEvaluateOptions, runEvaluate } from '../../src/evaluate/run-evaluate.ts'
+import type { EvaluationReport } from '../../src/schemas/evaluation.ts'
+import { specs } from './tiny.ts'
+
+/** What `multigate evaluate` and its kin take, unless a test says otherwise; output is dropped. */
+export const evaluateDefaults: Omit<RunEvaluateOptions, 'data'> = {
+  specs,
+  models: 'models',
+  target: undefined,
+  modelVersion: undefined,
+  service: undefined,
+  int8: false,
+  predictions: undefined,
+  part: undefined,
+  seed: 1,
+  report: undefined,
+  json: false,
+  gate: undefined,
+  command: 'multigate evaluate',
+  version: '0.0.0',
+  cache: undefined,
+  now: () => 0,
+  signal: new AbortController().signal,
+  out: { write: () => true },
+  err: { write: () => true },
+}
+
+/** The report of an evaluation. */
+export async function evaluateToJson(
+  options: Partial<RunEvaluateOptions> & Pick<RunEvaluateOptions, 'data'>,
+): Promise<EvaluationReport> {
+  const out: string[] = []
+  await runEvaluate({ ...evaluateDefaults, ...options, json: true, out: { write: (text) => out.push(text) } })
+  return JSON.parse(out.join(''))
+}

@@ -43,6 +43,7 @@ export function createAdsFunnel(options: AdsFunnelData): Source {
       const world = createWorld(createRandom(options.seed), options.relation)
       const bias = solveBias(world, createRandom(options.seed + 1), options)
       const random = createRandom(options.seed + 2)
+      for (let skipped = 0; skipped < options.skip; skipped++) toCells(world.impression(random), bias, random)
       for (; read < options.rows; read++) yield toCells(world.impression(random), bias, random)
     },
   }

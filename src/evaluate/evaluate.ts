@@ -36,6 +36,8 @@ export interface EvaluateInput {
   /** Of a version on disk: for drift. */
   manifest?: Manifest | undefined
   seed: number
+  /** Only what a comparison needs: no baselines, slices or distributions. */
+  brief?: boolean
   command: string
   multigateVersion: string
   now: number
@@ -62,7 +64,17 @@ export function rowsOfPart({ parts, rows }: Pick<Dataset, 'parts' | 'rows'>, par
  * every task have one class alone.
  */
 export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
-  const { loaded, dataset, part, predictor, scored, manifest, seed, onProgress = () => undefined } = input
+  const {
+    loaded,
+    dataset,
+    part,
+    predictor,
+    scored,
+    manifest,
+    seed,
+    brief = false,
+    onProgress = () => undefined,
+  } = input
   const { file, spec } = loaded
   const { rows } = scored
   const pause = async (what: string) => {
@@ -78,20 +90,22 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
   })
   const oneClass = oneClassProblems(spec, tasks)
   if (oneClass.length === tasks.length) throw new SpecError(file, oneClass)
-  const slicings = sliceRows(spec.slices, predictor.fields, dataset, rows, scored.unknown)
+  const slicings = brief ? [] : sliceRows(spec.slices, predictor.fields, dataset, rows, scored.unknown)
   const resampling = createResampling(groups.count, replicates, seed)
   const coarse = createResampling(Math.min(sliceBuckets, groups.count), sliceReplicates, seed)
-  await pause('fitting baselines')
-  const baselines = logisticBaselines({ file, spec }, predictor.fields, predictor.tasks, dataset, rows, tasks)
+  if (!brief) await pause('fitting baselines')
+  const baselines = brief
+    ? undefined
+    : logisticBaselines({ file, spec }, predictor.fields, predictor.tasks, dataset, rows, tasks)
   const evaluated: EvaluationReport['tasks'] = []
   for (const task of tasks) {
     await pause(`judging ${task.name}`)
     const described = predictor.tasks.find(({ name }) => name === task.name)!
     const context = { resampling, coarse, slicings, seed }
-    evaluated.push(evaluateTask(described, task, baselines.get(task.name), context))
+    evaluated.push(evaluateTask(described, task, baselines?.get(task.name), context))
   }
   await pause('comparing distributions')
-  const drift = manifest ? compareDistributions(manifest, dataset, scored) : []
+  const drift = manifest && !brief ? compareDistributions(manifest, dataset, scored) : []
   const history = historyOf(predictor.model.provenance)
   const report: EvaluationReport = {
     report: 1,

@@ -51,7 +51,7 @@ export async function judgeNewVersion(
       const before = await previousVersion(options.models, name)
       if (before)
         report.comparison = comparisonOf(
-          (await judgeVersion(before, loaded, dataset, options)).evaluation,
+          (await judgeVersion(before, loaded, dataset, { ...options, brief: true })).evaluation,
           judged.evaluation,
         )
     }
@@ -66,7 +66,7 @@ async function judgeVersion(
   bundle: Bundle,
   loaded: Omit<LoadedRows, 'trains'>,
   dataset: Dataset,
-  { fields, command, multigateVersion, now, cache, signal, log }: JudgeNewOptions,
+  { brief = false, fields, command, multigateVersion, now, cache, signal, log }: JudgeNewOptions & { brief?: boolean },
 ): Promise<{
   evaluation: Evaluation
   scored: ScoredPart
@@ -84,6 +84,7 @@ async function judgeVersion(
       predictor,
       scored,
       manifest: bundle.manifest,
+      brief,
       seed: 1,
       command,
       multigateVersion,

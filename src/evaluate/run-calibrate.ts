@@ -62,9 +62,10 @@ export async function runCalibrate(options: RunCalibrateOptions): Promise<number
     const fit = createFit(loaded, bundle.manifest, dataset, fitted, options)
     const version = fit()
     const predictions = split ? serve(version, scored.raw) : crossServe(fit, dataset, scored)
-    const judge = (manifest: Manifest, served: ScoredPart): Promise<Evaluation> =>
+    const judge = (manifest: Manifest, served: ScoredPart, brief = false): Promise<Evaluation> =>
       evaluate({
-        ...{ loaded, dataset, part, manifest, scored: served, seed: options.seed, command: options.command },
+        ...{ loaded, dataset, part, manifest, scored: served, brief, seed: options.seed },
+        command: options.command,
         predictor: {
           ...predictor,
           tasks: [...manifest.tasks, ...manifest.derived],
@@ -75,7 +76,7 @@ export async function runCalibrate(options: RunCalibrateOptions): Promise<number
         onProgress: (what) => progress.stage(what),
       })
     const next = await nextManifest(bundle, version, loaded, fitted.rows.length, options)
-    const before = await judge(bundle.manifest, scored)
+    const before = await judge(bundle.manifest, scored, true)
     const after = await judge(next, { ...scored, predictions })
     const { report } = after
     report.comparison = comparisonOf(before, after)

@@ -40,7 +40,7 @@ export async function runCompare(options: RunCompareOptions): Promise<number> {
     const shared = await readRowsFor(loaded, opened, { signal, progress })
     const context = { ...options, loaded, shared, part: partOf(loaded, options.part), progress }
     const [a, b] = [
-      await judgePredictor(context, versions[0]!.predictor, versions[0]!.bundle),
+      await judgePredictor(context, versions[0]!.predictor, versions[0]!.bundle, { brief: true }),
       await judgePredictor(context, versions[1]!.predictor, versions[1]!.bundle),
     ]
     progress.stage('comparing')

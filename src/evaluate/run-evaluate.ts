@@ -85,7 +85,10 @@ export async function runEvaluate(options: RunEvaluateOptions): Promise<number> 
     const evaluation = await judgePredictor(judged, predictor, bundle)
     const { report } = evaluation
     if (before)
-      report.comparison = comparisonOf(await judgePredictor(judged, before.predictor, before.bundle), evaluation)
+      report.comparison = comparisonOf(
+        await judgePredictor(judged, before.predictor, before.bundle, { brief: true }),
+        evaluation,
+      )
     const int8 = await int8Of(bundle, options.int8 || conditions?.int8 === true, judged)
     if (conditions) report.publish = checkPublish(conditions, { report, int8 })
     progress.stop()
@@ -151,6 +154,7 @@ export async function judgePredictor(
   { loaded, shared, part, progress, signal, seed, command, version, now }: JudgeContext,
   predictor: Predictor,
   bundle: Bundle | undefined,
+  { brief = false } = {},
 ): Promise<Evaluation> {
   const dataset = shared.datasetOf(predictor)
   const rows = rowsOfPart(dataset, part)
@@ -162,6 +166,7 @@ export async function judgePredictor(
     predictor,
     scored,
     manifest: bundle?.manifest,
+    brief,
     seed,
     command,
     multigateVersion: version,

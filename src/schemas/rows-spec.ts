@@ -39,6 +39,12 @@ export const AdsFunnelData = Type.Object(
   {
     generator: Type.Literal('ads-funnel'),
     rows: Type.Integer({ minimum: 1, maximum: 100_000_000, default: 100_000, description: 'Impressions' }),
+    skip: Type.Integer({
+      minimum: 0,
+      maximum: 100_000_000,
+      default: 0,
+      description: 'Impressions of the same world to leave out before them, such as those that were trained on',
+    }),
     seed,
     click_rate: fraction(0.025, 'Mean probability of a click'),
     conversion_rate: fraction(0.12, 'Mean probability that a click converts'),

@@ -1,4 +1,5 @@
 import type { EncodedRows } from '../data/encode-rows.ts'
+import type { Random } from '../data/random.ts'
 import type { TrainTask } from '../schemas/train-spec.ts'
 
 /** Encoded rows with their labels: per task, per row 1, 0, or −1 outside the task's sample space. */
@@ -37,11 +38,29 @@ export function batchBounds(rows: number, batchSize: number): { start: number; e
   return bounds
 }
 
-/** Gathers rows of `examples` by index; the result is valid until the next call. `largest`: most rows per call. */
+/** Makes a share of the known values unknown, so that a network learns what to answer then. */
+export interface Masking {
+  /** Share of the values, 0 to 1. */
+  share: number
+  /** Per sparse field the id of unknown values; −1 where it has none. */
+  unknown: Int32Array
+  random: Random
+}
+
+function mask({ share, unknown, random }: Masking, sparse: Int32Array, start: number): void {
+  for (let field = 0; field < unknown.length; field++)
+    if (unknown[field]! >= 0 && random.uniform() < share) sparse[start + field] = unknown[field]!
+}
+
+/**
+ * Gathers rows of `examples` by index; the result is valid until the next call. `largest`: most rows per call; `masking`: undefined
+ * leaves all values as they are.
+ */
 export function createGather(
   { encoded, labels, weights }: Examples,
   tasks: readonly Pick<TrainTask, 'weight'>[],
   largest: number,
+  masking?: Masking,
 ): (order: Int32Array, start: number, end: number) => TrainBatch {
   const { sparseFields, denseFields } = encoded
   const sparse = new Int32Array(largest * sparseFields)
@@ -53,6 +72,7 @@ export function createGather(
     for (let i = 0; i < rows; i++) {
       const row = order[start + i]!
       for (let f = 0; f < sparseFields; f++) sparse[i * sparseFields + f] = encoded.sparse[row * sparseFields + f]!
+      if (masking) mask(masking, sparse, i * sparseFields)
       for (let f = 0; f < denseFields; f++) dense[i * denseFields + f] = encoded.dense[row * denseFields + f]!
     }
     tasks.forEach(({ weight }, task) => {

@@ -2,7 +2,7 @@ import type { CellColumn } from '../data/columns.ts'
 import type { FieldReading } from '../data/readers.ts'
 import type { Cell } from '../data/source.ts'
 import type { Violation } from '../model/base/errors.ts'
-import { createNumericFieldEncoder, createSparseFieldEncoder, requiredMessage } from '../model/features/field.ts'
+import { createNumericFieldEncoder, createSparseFieldEncoder, idsOf, requiredMessage } from '../model/features/field.ts'
 import type { Field, Scaling } from '../schemas/features.ts'
 import type { TrainField } from '../schemas/train-spec.ts'
 
@@ -49,6 +49,18 @@ function createCellCheck(field: TrainField): (cell: Cell) => string | undefined 
     const encoded = encoder?.encode(cell)
     return typeof encoded === 'string' ? encoded : undefined
   }
+}
+
+/** Per sparse field, in order, the id of values outside its vocabulary or range; −1 where a field refuses them or hashes. */
+export function unknownIdsOf(fields: readonly Field[]): Int32Array {
+  const ids: number[] = []
+  let offset = 0
+  for (const field of fields) {
+    if (field.kind === 'numeric') continue
+    ids.push(field.kind !== 'hash' && field.out_of_vocabulary === 'bucket' ? offset : -1)
+    offset += idsOf(field)
+  }
+  return Int32Array.from(ids)
 }
 
 /** How the fields of a training spec are read. */

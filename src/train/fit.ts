@@ -43,6 +43,8 @@ export interface FitInput {
   tasks: readonly Pick<TrainTask, 'name' | 'weight'>[]
   training: Training
   random: Random
+  /** Per sparse field the id of unknown values; −1 where it has none. */
+  unknownIds: Int32Array
   /** Milliseconds. */
   now: () => number
   signal: AbortSignal
@@ -64,7 +66,8 @@ export async function fit(input: FitInput): Promise<FitResult> {
   const { network, train, tasks, training, random, now, signal, observer } = input
   const rows = train.encoded.rows
   const bounds = batchBounds(rows, training.batch_size)
-  const gather = createGather(train, tasks, Math.max(...bounds.map(({ start, end }) => end - start)))
+  const masking = training.unknown > 0 ? { share: training.unknown, unknown: input.unknownIds, random } : undefined
+  const gather = createGather(train, tasks, Math.max(...bounds.map(({ start, end }) => end - start)), masking)
   const order = Int32Array.from({ length: rows }, (_, row) => row)
   const { metric, higherIsBetter, value } = createSelection(
     training.select,

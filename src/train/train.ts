@@ -23,7 +23,7 @@ import type { DerivedTask, GoldenRows, Manifest, Quantization, Task } from '../s
 import type { TrainSpec } from '../schemas/train-spec.ts'
 import type { Examples } from './batches.ts'
 import { calibrateTasks } from './calibrate-tasks.ts'
-import { fitFields, readingsOf } from './fields.ts'
+import { fitFields, readingsOf, unknownIdsOf } from './fields.ts'
 import { type FitObserver, type FitResult, fit } from './fit.ts'
 import { goldenRows } from './golden-rows.ts'
 import { createNetwork } from './network.ts'
@@ -93,7 +93,10 @@ export async function train(
   try {
     const { training, tasks } = spec
     expectSelectable(loaded, examples.validation)
-    const fitted = await fit({ network, ...examples, tasks, training, random, now, signal, observer })
+    const fitted = await fit({
+      ...{ network, ...examples, tasks, training, random, now, signal, observer },
+      unknownIds: unknownIdsOf(fields),
+    })
     log(`fitted in ${seconds(now() - started)}`)
 
     const calibrated = calibrateTasks(spec, examples.validation, network.logits(examples.validation.encoded), log)

@@ -5,6 +5,7 @@ import type { Cell } from '../../src/data/source.ts'
 const options = {
   generator: 'ads-funnel',
   rows: 30_000,
+  skip: 0,
   seed: 5,
   click_rate: 0.03,
   conversion_rate: 0.15,

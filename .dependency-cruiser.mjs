@@ -13,6 +13,8 @@ const order = [
   ['model/engines'],
   ['model/prediction'],
   ['model/registry'],
+  ['data'],
+  ['evaluate'],
   ['server', 'train', 'convert', 'bench', 'sync', 'load'],
   ['app'],
   ['cluster', 'capacity'],

@@ -1,0 +1,25 @@
+import type { Estimate, MetricName, Metrics } from '../../../schemas/evaluation.ts'
+import { metricNames } from '../../../schemas/evaluation.ts'
+import { type Content, html, type Markup } from './html.ts'
+import { decimal, digits, range, signed, signedRange, titles } from './numbers.ts'
+import type { Column } from './table.ts'
+
+/** A value with its interval beneath. */
+export function estimateCell(estimate: Estimate, decimals: number): Markup {
+  return stacked(decimal(estimate.value, decimals), range(estimate, decimals))
+}
+
+/** A difference with its interval beneath. */
+export function differenceCell(estimate: Estimate, decimals: number): Markup {
+  return stacked(signed(estimate.value, decimals), signedRange(estimate, decimals))
+}
+
+function stacked(value: Content, below: string | undefined): Markup {
+  return html`${value}${below !== undefined && html` <span class="ci">${below}</span>`}`
+}
+
+export const metricColumns: Column[] = metricNames.map((metric) => ({ title: titles[metric], end: true }))
+
+/** All metrics in the order of `metricColumns`. */
+export const metricCells = (metrics: Metrics): Markup[] =>
+  metricNames.map((metric: MetricName) => estimateCell(metrics[metric], digits[metric]))

@@ -1,0 +1,12 @@
+import { type Content, html, type Markup } from './html.ts'
+
+/** A chart with its title, and how to read it. */
+export function figure(title: Content, reading: Content, ...drawings: Content[]): Markup {
+  return html`<figure><figcaption><strong>${title}</strong>${reading !== undefined && html` <span>${reading}</span>`}</figcaption>
+${drawings}</figure>
+`
+}
+
+/** Figures side by side, as many as the screen is wide. */
+export const grid = (figures: readonly Content[]) => html`<div class="grid">${figures}</div>
+`

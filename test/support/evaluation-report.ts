@@ -58,6 +58,10 @@ function around(value: number | null, half: number): Estimate {
   return { value, low: value - half, high: value + half * 0.96 }
 }
 
+function within01({ value, low, high }: Estimate): Estimate {
+  return { value, low: low === null ? null : Math.max(0, low), high: high === null ? null : Math.min(1, high) }
+}
+
 function metricsOf(labels: ArrayLike<number>, predictions: ArrayLike<number>): Metrics {
   const positives = Array.from(labels).reduce((sum, label) => sum + label, 0)
   const relative = 1.96 / Math.sqrt(Math.max(positives, 1))
@@ -65,7 +69,7 @@ function metricsOf(labels: ArrayLike<number>, predictions: ArrayLike<number>): M
   const loss = logloss(labels, predictions)
   const measured = expectedCalibrationError(labels, predictions)
   return {
-    auc: around(auc(labels, predictions), relative * 0.3),
+    auc: within01(around(auc(labels, predictions), relative * 0.3)),
     logloss: around(loss, (loss ?? 0) * relative * 0.8),
     normalised_entropy: around(normalisedEntropy(labels, predictions), relative * 0.1),
     calibration_ratio:
@@ -482,7 +486,7 @@ export const hostileTexts = [
   'اسم الحقل بالعربية \u202e مقلوب',
   'W'.repeat(500),
   '広告の表示位置と掲載面の名前'.repeat(20),
-  '&amp; &#60; ${signal} {{datum.x}}',
+  '&amp; &#60; {{datum.x}} $& $1',
   'nul \u0000, bell \u0007, half \ud800, line\nfeed',
 ]
 

@@ -1,6 +1,6 @@
 import type { EvaluationReport } from '../../schemas/evaluation.ts'
 import { type Content, html, Markup, name } from './base/html.ts'
-import { count, counted } from './base/numbers.ts'
+import { count, counted, time } from './base/numbers.ts'
 import { styles } from './base/styles.ts'
 import { loadDraw } from './charts/draw.ts'
 import { cardSection } from './sections/card.ts'
@@ -69,7 +69,7 @@ function header(report: EvaluationReport, sections: readonly Section[]): Markup 
   const { model, data, created, warnings, tasks } = report
   return html`<header>
 <h1>${name(`${model.name}/${model.version}`)}</h1>
-<p class="by">Evaluation on ${counted(data.judged, 'row')} (${name(data.part)} of ${name(data.source)}), ${counted(tasks.length, 'task')}, ${name(created)}</p>
+<p class="by">Evaluation on ${counted(data.judged, 'row')} (${name(data.part)} of ${name(data.source)}), ${counted(tasks.length, 'task')}, ${name(time(created))}</p>
 ${verdictBox(report)}${
   warnings.length > 0 &&
   html`<section class="warnings" aria-labelledby="warnings"><h2 id="warnings">! ${count(warnings.length)} ${warnings.length === 1 ? 'warning' : 'warnings'}</h2>

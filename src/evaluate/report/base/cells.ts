@@ -1,17 +1,17 @@
 import type { Estimate, MetricName, Metrics } from '../../../schemas/evaluation.ts'
 import { metricNames } from '../../../schemas/evaluation.ts'
 import { type Content, html, type Markup } from './html.ts'
-import { decimal, digits, range, signed, signedRange, titles } from './numbers.ts'
+import { digits, range, signedRange, signedValue, titles, plainValue } from './numbers.ts'
 import type { Column } from './table.ts'
 
 /** A value with its interval beneath. */
 export function estimateCell(estimate: Estimate, decimals: number): Markup {
-  return stacked(decimal(estimate.value, decimals), range(estimate, decimals))
+  return stacked(plainValue(estimate, decimals), range(estimate, decimals))
 }
 
 /** A difference with its interval beneath. */
 export function differenceCell(estimate: Estimate, decimals: number): Markup {
-  return stacked(signed(estimate.value, decimals), signedRange(estimate, decimals))
+  return stacked(signedValue(estimate, decimals), signedRange(estimate, decimals))
 }
 
 function stacked(value: Content, below: string | undefined): Markup {

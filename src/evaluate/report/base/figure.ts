@@ -7,6 +7,12 @@ ${drawings}</figure>
 `
 }
 
+/** A small chart beside its text, or below it where the screen is narrow. */
+export const strip = (title: Content, reading: Content, drawing: Content) =>
+  html`<figure class="side"><figcaption><strong>${title}</strong> <span>${reading}</span></figcaption>
+${drawing}</figure>
+`
+
 /** Figures side by side, as many as the screen is wide. */
 export const grid = (figures: readonly Content[]) => html`<div class="grid">${figures}</div>
 `

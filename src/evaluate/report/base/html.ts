@@ -33,9 +33,11 @@ export function clean(text: string): string {
   return text.replaceAll(/(?![\t\n])\p{Cc}|\p{Cs}|[\ufdd0-\ufdef\ufffe\uffff]/gu, '\ufffd')
 }
 
-/** A name or value from the data: the direction of its script does not touch the text around it, and long ones end after some lines. */
+/** A name or value from the data: the direction of its script does not touch the text around it, long ones are
+ * cut after some lines, and lines can break between the words of an identifier. */
 export function name(text: string): Markup {
-  return text.length > 80 ? html`<bdi class="long" title="${text}">${text}</bdi>` : html`<bdi>${text}</bdi>`
+  const breakable = join(text.split(/(?<=[_./:-])(?=\w)/), new Markup('<wbr>'))
+  return text.length > 80 ? html`<bdi class="long">${breakable}</bdi>` : html`<bdi>${breakable}</bdi>`
 }
 
 /** Contents with `separator` between them. */

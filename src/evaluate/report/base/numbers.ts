@@ -28,45 +28,47 @@ export function decimal(value: number | null | undefined, decimals: number): str
   return fixed(value, enough(value, decimals))
 }
 
-/** `+.0031`. */
-export function signed(value: number | null | undefined, decimals: number): string {
-  const text = decimal(value, decimals)
-  return typeof value === 'number' && value > 0 ? `+${text}` : text
-}
-
 /** `(.7841 … .7963)`; undefined where there is no interval. */
-export function range({ value, low, high }: Estimate, decimals: number, format = fixed): string | undefined {
+export function range(estimate: Estimate, decimals: number, format = fixed): string | undefined {
+  const { low, high } = estimate
   if (low === null || high === null) return undefined
-  const shown = enough(value ?? 0, decimals)
+  const shown = decimalsOf(estimate, decimals)
   return `(${format(low, shown)} … ${format(high, shown)})`
 }
 
-/** `.7902 (.7841 … .7963)`. */
-export function interval(estimate: Estimate, decimals: number): string {
-  return [decimal(estimate.value, decimals), range(estimate, decimals)].filter((part) => part !== undefined).join(' ')
+/** `(+.0012 … +.0050)`. */
+export const signedRange = (estimate: Estimate, decimals: number) => range(estimate, decimals, withSign)
+
+/** The value of an estimate: as many decimals as its interval. */
+export function plainValue(estimate: Estimate, decimals: number, format = fixed): string {
+  return estimate.value === null ? undefinedValue : format(estimate.value, decimalsOf(estimate, decimals))
 }
 
-/** `(+.0012 … +.0050)`. */
-export function signedRange(estimate: Estimate, decimals: number): string | undefined {
-  return range(estimate, decimals, (value, shown) => {
-    const text = fixed(value, shown)
-    return value > 0 && text !== '0' ? `+${text}` : text
-  })
-}
+/** `+.0031`. */
+export const signedValue = (estimate: Estimate, decimals: number) => plainValue(estimate, decimals, withSign)
+
+/** `.7902 (.7841 … .7963)`. */
+export const interval = (estimate: Estimate, decimals: number) =>
+  joined(plainValue(estimate, decimals), range(estimate, decimals))
 
 /** `+.0031 (+.0012 … +.0050)`. */
-export function signedInterval(estimate: Estimate, decimals: number): string {
-  return [signed(estimate.value, decimals), signedRange(estimate, decimals)]
-    .filter((part) => part !== undefined)
-    .join(' ')
-}
+export const signedInterval = (estimate: Estimate, decimals: number) =>
+  joined(signedValue(estimate, decimals), signedRange(estimate, decimals))
 
-/** `2.1 %` for .021: three significant digits, at most four decimals. */
+const joined = (value: string, range: string | undefined) => (range === undefined ? value : `${value} ${range}`)
+
+/** `2.10 %` for .021: three significant digits, at most four decimals. */
 export function percent(share: number | null | undefined): string {
   if (share === null || share === undefined) return undefinedValue
   const value = Math.abs(share * 100)
   const decimals = value === 0 ? 0 : Math.min(4, Math.max(0, 2 - Math.floor(Math.log10(value))))
-  return `${minus(share)}${Number(value.toFixed(decimals))}\u00a0%`
+  return `${minus(share)}${value.toFixed(decimals)}\u00a0%`
+}
+
+/** `2025-03-04 09:30 UTC` of an ISO 8601 time. */
+export function time(text: string): string {
+  const [, day, minute] = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d(?:\.\d+)?)?Z$/.exec(text) ?? []
+  return day === undefined ? text : `${day} ${minute} UTC`
 }
 
 /** `12,345`. */
@@ -84,6 +86,16 @@ function fixed(value: number, decimals: number): string {
 }
 
 const minus = (value: number) => (value < 0 ? '−' : '')
+
+function withSign(value: number, decimals: number): string {
+  const text = fixed(value, decimals)
+  return value > 0 && text !== '0' ? `+${text}` : text
+}
+
+/** The largest of the three decides: digits far below the width of the interval mean nothing. */
+function decimalsOf({ value, low, high }: Estimate, decimals: number): number {
+  return enough(Math.max(...[value, low, high].map((part) => Math.abs(part ?? 0))), decimals)
+}
 
 function enough(value: number, decimals: number): number {
   if (value === 0) return decimals

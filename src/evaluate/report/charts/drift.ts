@@ -1,10 +1,12 @@
 import type { DriftRow } from '../../../schemas/evaluation.ts'
 import { decimal, percent } from '../base/numbers.ts'
 import type { Chart } from './draw.ts'
-import { colours, fit, frame, legend, percentLabels } from './theme.ts'
+import { colours, fit, frame, labelMargin, legend, linearTicks, percentLabels } from './theme.ts'
 
-const left = 132
 const binHeight = 20
+
+/** Of names of bins, pixels. */
+const widest = 120
 
 /** More bins than this are not drawn. */
 export const mostBins = 12
@@ -17,8 +19,12 @@ export function driftChart({ name, bins, reference, rows, psi }: DriftRow): Char
     .toSorted((a, b) => change(b) - change(a))
     .slice(0, mostBins)
     .sort((a, b) => a.i - b.i)
+  const left = labelMargin(
+    drawn.map(({ bin }) => bin),
+    widest,
+  )
   const values = drawn.map(({ bin, was, now }, row) => ({
-    label: fit(bin, left - 12),
+    label: fit(bin, widest),
     was,
     now,
     zero: 0,
@@ -29,10 +35,11 @@ export function driftChart({ name, bins, reference, rows, psi }: DriftRow): Char
     middle: (row + 0.5) * binHeight,
   }))
   const height = drawn.length * binHeight
+  const most = Math.max(...drawn.flatMap(({ was, now }) => [was, now])) * 1.05 || 1
   const x = {
     type: 'quantitative',
-    scale: { domain: [0, Math.max(...drawn.flatMap(({ was, now }) => [was, now])) * 1.05 || 1], nice: false },
-    axis: { title: 'Share of the rows', tickCount: 3, labelExpr: percentLabels },
+    scale: { domain: [0, most], nice: false },
+    axis: { title: 'Share of the rows', values: linearTicks(most, 4), labelExpr: percentLabels },
   }
   const y = { type: 'quantitative', axis: null, scale: { domain: [height, 0], nice: false } }
   const bar = (field: string, from: string, to: string, mark: object) => ({

@@ -1,10 +1,12 @@
 import type { Comparison, Difference, MetricName } from '../../../schemas/evaluation.ts'
 import { digits, signedInterval, titles } from '../base/numbers.ts'
 import type { Chart } from './draw.ts'
-import { colours, decimalLabels, fit, frame, type Layer } from './theme.ts'
+import { colours, decimalLabels, fit, frame, type Layer, labelMargin } from './theme.ts'
 
-const left = 104
 const rowHeight = 28
+
+/** Of names of tasks, pixels. */
+const widest = 120
 
 /** Differences of one metric, one row per task. Undefined where no task has one. */
 export function forestChart({ tasks }: Comparison, metric: MetricName | 'gauc'): Chart | undefined {
@@ -14,8 +16,12 @@ export function forestChart({ tasks }: Comparison, metric: MetricName | 'gauc'):
     return difference && value !== null ? [{ name: task.name, difference, value }] : []
   })
   if (rows.length === 0) return undefined
+  const left = labelMargin(
+    rows.map(({ name }) => name),
+    widest,
+  )
   const values = rows.map(({ name, difference, value }, row) => ({
-    label: fit(name, left - 14),
+    label: fit(name, widest),
     value,
     low: difference.difference.low ?? value,
     high: difference.difference.high ?? value,

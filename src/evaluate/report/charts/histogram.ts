@@ -1,7 +1,7 @@
 import type { TaskEvaluation } from '../../../schemas/evaluation.ts'
 import type { Chart } from './draw.ts'
 import { logit, logitTicks } from './probability-axis.ts'
-import { colours, frame, type Layer, legend, percentLabels, plotWidth, titleAbove } from './theme.ts'
+import { colours, frame, type Layer, legend, linearTicks, percentLabels, plotWidth, titleAbove } from './theme.ts'
 
 const left = 56
 
@@ -25,10 +25,17 @@ export function histogramChart({ name, histogram }: TaskEvaluation): Chart | und
       labelExpr: percentLabels.replace('datum.value', `(${label})`),
     },
   }
+  const most = Math.max(...negatives, ...positives) * 1.05 || 1
   const y = {
     field: 'share',
     type: 'quantitative',
-    axis: { title: 'Share of the rows of each kind', tickCount: 5, labelExpr: percentLabels, ...titleAbove(left) },
+    scale: { domain: [0, most], nice: false },
+    axis: {
+      title: 'Share of the rows of each kind',
+      values: linearTicks(most, 5),
+      labelExpr: percentLabels,
+      ...titleAbove(left),
+    },
   }
   const bars = negatives.map((share, i) => ({ from: edges[i], to: edges[i + 1], share }))
   // The outline begins and ends on the axis.
@@ -39,7 +46,7 @@ export function histogramChart({ name, histogram }: TaskEvaluation): Chart | und
     { from: edges.at(-1), share: 0 },
   ]
   const layer: Layer[] = [
-    { data: { values: bars }, mark: negativeMark, encoding: { x, x2: { field: 'to' }, y } },
+    { data: { values: bars }, mark: negativeMark, encoding: { x, x2: { field: 'to' }, y, y2: { datum: 0 } } },
     { data: { values: outline }, mark: positiveMark, encoding: { x, y, order: { value: 0 } } },
     ...legend(
       [
@@ -53,16 +60,15 @@ export function histogramChart({ name, histogram }: TaskEvaluation): Chart | und
   const spec = frame({ height: pixels, left, top: 54, layer })
   return {
     spec,
-    words: `Predictions of ${name}: ${most(histogram, negatives)} of the negative rows, ${most(histogram, positives)} of the positive rows are most frequent`,
+    words: `Predictions of ${name}: ${mode(histogram, negatives)} of the negative rows, ${mode(histogram, positives)} of the positive rows are most frequent`,
   }
 }
 
 const negativeMark = {
-  type: 'bar',
+  type: 'rect',
   fill: colours.pale,
   stroke: colours.paleLine,
   strokeWidth: 0.5,
-  binSpacing: 0,
 }
 const negativeKey = {
   type: 'point',
@@ -88,7 +94,7 @@ function finiteLogits(edges: readonly number[]): number[] {
   })
 }
 
-function most({ edges }: TaskEvaluation['histogram'], shares: readonly number[]): string {
+function mode({ edges }: TaskEvaluation['histogram'], shares: readonly number[]): string {
   const bin = shares.indexOf(Math.max(...shares))
   const [from, to] = [edges[bin]!, edges[bin + 1]!].map((edge) => Number((edge * 100).toPrecision(2)))
   return `${from} to ${to} %`

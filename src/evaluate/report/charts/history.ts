@@ -1,7 +1,7 @@
 import type { Epoch } from '../../../schemas/evaluation.ts'
 import { decimal, digits } from '../base/numbers.ts'
 import type { Chart } from './draw.ts'
-import { colours, decimalLabels, frame, type Layer, legend, titleAbove } from './theme.ts'
+import { colours, frame, type Layer, legend, titleAbove, valueLabels } from './theme.ts'
 
 const left = 56
 const height = 180
@@ -67,7 +67,7 @@ function lineChart(title: string, lines: readonly Line[], keys: Layer[] = []) {
     field: 'value',
     type: 'quantitative',
     scale: { domain: [lowest - margin, highest + margin], nice: false, zero: false },
-    axis: { title, tickCount: 4, labelExpr: decimalLabels(), ...titleAbove(left) },
+    axis: { title, tickCount: 4, labelExpr: valueLabels, ...titleAbove(left) },
   }
   const layer = lines.flatMap(({ values, marks }) => [
     { data: { values }, mark: marks.line, encoding: { x, y } },

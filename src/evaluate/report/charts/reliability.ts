@@ -2,7 +2,17 @@ import type { ReliabilityBin, TaskEvaluation } from '../../../schemas/evaluation
 import { percent } from '../base/numbers.ts'
 import type { Chart } from './draw.ts'
 import { limits, logarithmicTicks, needsLogarithm } from './probability-axis.ts'
-import { colours, frame, type Key, type Layer, legend, percentLabels, plotWidth, titleAbove } from './theme.ts'
+import {
+  colours,
+  frame,
+  type Key,
+  type Layer,
+  legend,
+  linearTicks,
+  percentLabels,
+  plotWidth,
+  titleAbove,
+} from './theme.ts'
 
 const left = 56
 
@@ -23,7 +33,7 @@ export function reliabilityChart({ name, reliability }: TaskEvaluation): Chart |
     axis: {
       title,
       labelExpr: percentLabels,
-      ...(logarithmic ? { values: logarithmicTicks(domain, pixels, gap) } : { tickCount: 5 }),
+      ...(logarithmic ? { values: logarithmicTicks(domain, pixels, gap) } : { values: linearTicks(domain[1], 5) }),
     },
   })
   const x = channel('Mean prediction of the bin', 50)

@@ -84,8 +84,18 @@ export const titleAbove = (left: number) =>
 export const decimalLabels = (sign = '') =>
   `datum.value == 0 ? '0' : replace(format(datum.value, '${sign}~r'), regexp('\\\\b0\\\\.'), '.')`
 
+/** Axis labels of values: as many decimals as their steps need. */
+export const valueLabels = "replace(datum.label, regexp('\\\\b0\\\\.'), '.')"
+
 /** Axis labels such as `2 %`, of shares. */
 export const percentLabels = "format(datum.value * 100, '.3~r') + '\u00a0%'"
+
+/** Steps of a linear axis from 0: 1, 2 or 5 times a power of ten, at most `most` of them. */
+export function linearTicks(high: number, most: number): number[] {
+  const power = 10 ** Math.floor(Math.log10(high / most))
+  const step = [1, 2, 5, 10].map((times) => times * power).find((step) => high / step <= most) ?? high
+  return Array.from({ length: Math.floor(high / step + 1e-9) + 1 }, (_, i) => Number((i * step).toPrecision(6)))
+}
 
 /** Width of text at most, pixels: as wide as in any usual font. */
 export function textWidth(text: string, size = font): number {
@@ -111,6 +121,11 @@ export function fit(text: string, width: number): string {
     cut += character
   }
   return `${cut}…`
+}
+
+/** Left margin for labels that are at most `widest` pixels wide. */
+export function labelMargin(labels: readonly string[], widest: number): number {
+  return 14 + Math.ceil(Math.max(24, ...labels.map((label) => Math.min(widest, textWidth(fit(label, widest))))))
 }
 
 export interface Key {

@@ -1,7 +1,7 @@
 import { formatBytes } from '../../../model/base/text-table.ts'
 import type { EvaluationReport } from '../../../schemas/evaluation.ts'
 import { type Content, html, type Markup, name } from '../base/html.ts'
-import { count } from '../base/numbers.ts'
+import { count, decimal, time } from '../base/numbers.ts'
 import { glossary } from './glossary.ts'
 import type { SectionOf } from './section.ts'
 
@@ -52,6 +52,9 @@ function modelOf({ model }: EvaluationReport): Entry[] {
   )
 }
 
+/** Of text that is not just a name. */
+const readers: Record<string, (text: string) => Content> = { command: code, created: (text) => name(time(text)) }
+
 const terms: Record<string, string> = {
   created: 'Created',
   command: 'Command',
@@ -68,13 +71,13 @@ function provenanceOf({ model: { provenance } }: EvaluationReport): Entry[] {
   if (typeof provenance !== 'object' || provenance === null) return []
   return Object.entries(provenance).map(([key, value]) => [
     terms[key] ?? key,
-    key === 'command' && typeof value === 'string' ? code(value) : described(value),
+    readers[key] && typeof value === 'string' ? readers[key](value) : described(value),
   ])
 }
 
 function evaluationOf({ data, command, created, seed, replicates, multigate }: EvaluationReport): Entry[] {
   return known([
-    ['Created', name(created)],
+    ['Created', name(time(created))],
     ['Command', code(command)],
     ['Specification', name(data.spec)],
     ['Source', name(data.source)],
@@ -94,10 +97,10 @@ function evaluationOf({ data, command, created, seed, replicates, multigate }: E
 /** A value of any shape: objects as `key value` pairs. */
 function described(value: unknown): Content {
   if (value === undefined || value === null) return undefined
-  if (typeof value === 'number') return Number.isInteger(value) ? count(value) : String(value)
+  if (typeof value === 'number') return Number.isInteger(value) ? count(value) : decimal(value, 5).replace(/0+$/, '')
   if (typeof value !== 'object') return name(String(value))
   const nested = Object.values(value).some((inner) => typeof inner === 'object' && inner !== null)
   if (Array.isArray(value) || nested) return html`<pre>${JSON.stringify(value, null, 2)}</pre>`
-  const pairs = Object.entries(value).map(([key, inner]) => html`${name(key)} <b>${name(String(inner))}</b>`)
+  const pairs = Object.entries(value).map(([key, inner]) => html`${name(key)} <b>${described(inner)}</b>`)
   return pairs.map((pair, i) => html`${i > 0 && ', '}${pair}`)
 }

@@ -39,6 +39,7 @@ function differenceTable({ tasks }: Comparison) {
   ])
   return table({
     caption: 'Differences per task and metric',
+    kind: 'inline',
     columns: [
       { title: 'Task, metric' },
       ...['a', 'b', 'Difference'].map((title) => ({ title, end: true })),
@@ -53,7 +54,7 @@ function differenceRow(task: string, metric: MetricName | 'gauc', difference: Di
   const shown = difference.verdict ?? shows(difference, metric)
   return {
     cells: [
-      html`${task} <span class="nowrap">${titles[metric]}</span>`,
+      html`${task}: <span class="nowrap">${titles[metric]}</span>`,
       decimal(a, digits[metric]),
       decimal(b, digits[metric]),
       differenceCell(difference.difference, digits[metric]),

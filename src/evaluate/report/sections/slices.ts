@@ -25,7 +25,7 @@ function sliceTable({ name: task, slices }: TaskEvaluation) {
   return longTable(
     {
       caption: `Calibration and AUC of slices, ${task}`,
-      kind: 'slices',
+      kind: 'inline',
       columns: [
         { title: 'Slice' },
         { title: 'Calibration ratio', end: true },

@@ -1,6 +1,6 @@
 import type { TaskEvaluation } from '../../../schemas/evaluation.ts'
 import { estimateCell, metricCells, metricColumns } from '../base/cells.ts'
-import { html, name } from '../base/html.ts'
+import { html, join, name } from '../base/html.ts'
 import { count, decimal, digits, percent } from '../base/numbers.ts'
 import { type Row, table } from '../base/table.ts'
 import type { SectionOf } from './section.ts'
@@ -8,9 +8,12 @@ import type { SectionOf } from './section.ts'
 /** Metrics of all tasks, with what simpler predictions and the truth reach. */
 export const summarySection: SectionOf = ({ tasks, replicates, data }) => {
   if (tasks.length === 0) return undefined
+  const fitted = [...new Set(tasks.flatMap(({ baselines }) => baselines.logistic?.fitted ?? []))]
   const body = html`<p>Each value stands above its 95 % interval, which comes from ${count(replicates)} bootstrap replicates${
     data.group !== undefined && html` over groups (<bdi>${data.group}</bdi>)`
-  }. A model is worth its cost where it beats the grey rows: the best constant, and logistic regression on the same fields. A dash means that the metric is undefined.</p>
+  }. A model is worth its cost where it beats the grey rows: the base rate, which is the best constant${
+    fitted.length > 0 && html`, and logistic regression on the same fields (fitted on ${join(fitted.map(name), ', ')})`
+  }.${tasks.some(({ oracle }) => oracle) && ' The oracle predicts the true probability: nothing can be better.'} A dash means that the metric is undefined.</p>
 ${table({
   caption: 'Metrics per task',
   kind: 'wide',
@@ -42,13 +45,7 @@ function rowsOf(task: TaskEvaluation): Row[] {
   if (logistic)
     rows.push({
       kind: 'under',
-      cells: [
-        html`logistic regression <span class="tag">(fitted on ${name(logistic.fitted)})</span>`,
-        '',
-        '',
-        '',
-        ...metricCells(logistic.metrics),
-      ],
+      cells: ['logistic regression', '', '', '', ...metricCells(logistic.metrics)],
     })
   if (task.oracle) {
     const { auc, logloss, normalised_entropy } = task.oracle
@@ -57,7 +54,7 @@ function rowsOf(task: TaskEvaluation): Row[] {
       decimal(logloss, digits.logloss),
       decimal(normalised_entropy, digits.normalised_entropy),
     ]
-    rows.push({ kind: 'under', cells: ['oracle: the true probability', '', '', '', ...cells, '', ''] })
+    rows.push({ kind: 'under', cells: ['oracle', '', '', '', ...cells, '', ''] })
   }
   return rows
 }

@@ -1,5 +1,5 @@
 import type { TaskEvaluation } from '../../../schemas/evaluation.ts'
-import { figure, grid } from '../base/figure.ts'
+import { figure, grid, strip } from '../base/figure.ts'
 import { type Content, html, type Markup, name } from '../base/html.ts'
 import { decimal, digits, interval } from '../base/numbers.ts'
 import type { Draw } from '../charts/draw.ts'
@@ -22,9 +22,10 @@ ${parts}`
 async function taskPart(task: TaskEvaluation, draw: Draw): Promise<Markup | undefined> {
   const figures = [await roc(task, draw), await reliability(task, draw), await histogram(task, draw)]
   const drawn = figures.filter((part) => part !== undefined)
-  if (drawn.length === 0) return undefined
+  const error = await ece(task, draw)
+  if (drawn.length === 0 && error === undefined) return undefined
   return html`<h3>${task.name}</h3>
-${task.description !== undefined && html`<p>${name(task.description)}</p>`}${grid(drawn)}`
+${task.description !== undefined && html`<p>${name(task.description)}</p>`}${drawn.length > 0 && grid(drawn)}${error}`
 }
 
 async function roc(task: TaskEvaluation, draw: Draw) {
@@ -36,21 +37,24 @@ async function roc(task: TaskEvaluation, draw: Draw) {
 async function reliability(task: TaskEvaluation, draw: Draw) {
   const chart = reliabilityChart(task)
   if (chart === undefined) return undefined
-  const { calibration, reliability, ece_measured: measured, ece_perfect: perfect } = task
+  const { calibration, reliability } = task
   const reading = html`Points above the dashed diagonal are predicted too low, points below too high; bars are 95 % intervals.${
     calibration !== undefined && html` Calibrated by ${name(calibration)}.`
   }${reliability.served.some(({ positives }) => positives === 0) && ' Bins without a positive stand at the lower edge.'}`
-  const strip = eceChart(task)
-  return figure(
-    `Reliability of ${task.name}`,
-    reading,
-    await draw(chart),
-    strip &&
-      html`<p class="quiet small">Measured calibration error: ${decimal(measured, digits.ece)}. Of perfectly calibrated predictions of this many rows, 95 % measure ${decimal(perfect?.low, digits.ece)} … ${decimal(perfect?.high, digits.ece)}. ${
-        measured! > perfect!.high ? 'It is outside: the miscalibration is real.' : 'It is within: chance explains it.'
-      }</p>
-${await draw(strip)}`,
-  )
+  return figure(`Reliability of ${task.name}`, reading, await draw(chart))
+}
+
+async function ece(task: TaskEvaluation, draw: Draw) {
+  const chart = eceChart(task)
+  const { ece_measured: measured, ece_perfect: perfect } = task
+  if (chart === undefined || measured === null || perfect === undefined) return undefined
+  const [low, high] = [perfect.low, perfect.high].map((value) => decimal(value, digits.ece))
+  const conclusion =
+    measured > perfect.high
+      ? 'It lies above: the miscalibration is real.'
+      : 'It does not lie above: chance alone explains it.'
+  const reading = `Even perfect calibration does not measure 0. Of perfectly calibrated predictions of this many rows, 95 % measure ${low} … ${high}; this task measures ${decimal(measured, digits.ece)}. ${conclusion}`
+  return strip(`Calibration error of ${task.name}`, reading, await draw(chart))
 }
 
 async function histogram(task: TaskEvaluation, draw: Draw) {

@@ -16,8 +16,12 @@ const marks: Record<Tone, string> = { good: '✓ ', bad: '✗ ', caution: '! ', 
 export function verdictBox(report: EvaluationReport): Markup {
   const { tone, title, reasons } = judge(report)
   return html`<section class="verdict ${tone}" aria-labelledby="verdict"><h2 id="verdict">${marks[tone]}${title}</h2>
-<ul>${[...reasons, ...report.tasks.map(sentence)].map((line) => html`<li>${line}</li>\n`)}</ul>
-</section>
+${reasons}${
+  reasons.length > 0 &&
+  report.tasks.length > 0 &&
+  html`<p>By itself:</p>
+`
+}${bullets(report.tasks.map(sentence))}</section>
 `
 }
 
@@ -46,17 +50,31 @@ function judge({ publish, comparison, tasks }: EvaluationReport): Judgement {
 
 function outcome({ conditions }: PublishOutcome): Content[] {
   const failed = conditions.filter(({ passed }) => !passed)
-  if (failed.length === 0) return [`${counted(conditions.length, 'condition')} checked, all met.`]
+  if (failed.length === 0)
+    return [
+      html`<p>${counted(conditions.length, 'condition')} checked, all met.</p>
+`,
+    ]
   return [
-    `${failed.length} of ${counted(conditions.length, 'condition')} failed:`,
-    ...failed.map(({ condition, found }) => html`${name(condition)}: found ${name(found)}`),
+    html`<p>${failed.length} of ${counted(conditions.length, 'condition')} failed:</p>
+`,
+    bullets(failed.map(({ condition, found }) => html`${name(condition)}: found ${name(found)}`)),
   ]
 }
+
+const bullets = (lines: readonly Content[]) =>
+  lines.length > 0 &&
+  html`<ul>${lines.map((line) => html`<li>${line}</li>\n`)}</ul>
+`
 
 const words = { better: 'Better than', worse: 'Worse than', 'no difference shown': 'No difference shown from' } as const
 
 function compared({ verdict, a, reasons }: Comparison): Content[] {
-  return [html`${words[verdict]} ${name(a)}${reasons.length > 0 ? ':' : '.'}`, ...reasons.map(name)]
+  return [
+    html`<p>${words[verdict]} ${name(a)}${reasons.length > 0 ? ':' : '.'}</p>
+`,
+    bullets(reasons.map(name)),
+  ]
 }
 
 /** `ctr: AUC .7902 (.7841 … .7963), predicts 2.1 % too low (…)`. */

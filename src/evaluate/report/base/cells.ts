@@ -1,7 +1,7 @@
 import type { Estimate, MetricName, Metrics } from '../../../schemas/evaluation.ts'
 import { metricNames } from '../../../schemas/evaluation.ts'
 import { type Content, html, type Markup } from './html.ts'
-import { digits, range, signedRange, signedValue, titles, plainValue } from './numbers.ts'
+import { digits, plainValue, range, signedRange, signedValue, titles } from './numbers.ts'
 import type { Column } from './table.ts'
 
 /** A value with its interval beneath. */

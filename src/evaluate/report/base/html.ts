@@ -36,7 +36,10 @@ export function clean(text: string): string {
 /** A name or value from the data: the direction of its script does not touch the text around it, long ones are
  * cut after some lines, and lines can break between the words of an identifier. */
 export function name(text: string): Markup {
-  const breakable = join(text.split(/(?<=[_./:-])(?=\w)/), new Markup('<wbr>'))
+  const breakable = join(
+    text.split(/(?<=[A-Za-z0-9][_/:-])(?=[A-Za-z])|(?<=[A-Za-z]\.)(?=[A-Za-z])/),
+    new Markup('<wbr>'),
+  )
   return text.length > 80 ? html`<bdi class="long">${breakable}</bdi>` : html`<bdi>${breakable}</bdi>`
 }
 

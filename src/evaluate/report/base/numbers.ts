@@ -78,7 +78,7 @@ export const count = (value: number) => value.toLocaleString('en')
 export const counted = (value: number, one: string, many = `${one}s`) => `${count(value)} ${value === 1 ? one : many}`
 
 /** With exactly these decimals; whatever rounds to nothing is 0. */
-function fixed(value: number, decimals: number): string {
+export function fixed(value: number, decimals: number): string {
   if (value === 0) return '0'
   const text = Math.abs(value).toFixed(decimals)
   if (Number(text) === 0) return '0'

@@ -62,7 +62,7 @@ pre{margin:8px 0;padding:12px;background:var(--panel);border-radius:6px;white-sp
 .good>h2,td .good{color:var(--good)}
 .bad>h2,td .bad{color:var(--bad)}
 .caution>h2{color:var(--caution)}
-td .good,td .bad{font-weight:600}
+td .good,td .bad,td b{font-weight:600;white-space:nowrap}
 .verdict p{margin:10px 0 2px}
 .verdict ul{margin:4px 0 0;padding-left:22px}
 .verdict li{margin:4px 0}
@@ -87,7 +87,7 @@ th[scope=row]{font-weight:500;min-width:124px;max-width:420px;overflow-wrap:anyw
 td.start{min-width:76px;overflow-wrap:anywhere}
 td.start:has(bdi){min-width:92px}
 .scroll .long{max-width:300px}
-.lead>*{font-weight:600}
+.lead>td,.lead>th[scope=row]{font-weight:600}
 .lead .ci{font-weight:400}
 .under th{padding-left:14px;font-weight:400;color:var(--muted)}
 .ci{display:block;font-size:13px;white-space:nowrap}
@@ -121,12 +121,14 @@ dd{margin:0}
 dl.glossary dt{color:var(--ink);font-weight:600}
 footer{margin-top:56px;padding-top:16px;padding-bottom:32px;font-size:14px}
 @media (min-width:900px){
-.inline .ci{display:inline-block;margin-left:6px;min-width:17ch;text-align:left}
+.inline .ci{display:inline-block;margin-left:6px;min-width:16ch}
+.signs .ci{min-width:20ch}
 }
 @media (max-width:600px){
 header,main,footer{padding-left:16px;padding-right:16px}
 h1{font-size:24px}
-.scroll th:first-child{position:sticky;left:0;background:var(--paper);z-index:1;max-width:150px;padding-right:12px;min-width:112px}
+.scroll th:first-child{position:sticky;left:0;background:var(--paper);z-index:1;max-width:150px;padding-right:10px;min-width:108px}
+.scroll td,.scroll thead th+th{padding-right:14px}
 .under th{padding-left:8px}
 dl{grid-template-columns:minmax(0,1fr);gap:0}
 dd{margin:0 0 10px}

@@ -7,9 +7,9 @@ import { interval } from '../base/numbers.ts'
  * hundreds of rows: written here rather than drawn by vega.
  */
 
-const width = 180
+const width = 136
 const height = 18
-const margin = 22
+const margin = 18
 
 /** Factors at which an axis can end. */
 const ends = [1.1, 1.25, 1.5, 2, 3, 4]

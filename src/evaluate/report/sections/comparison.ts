@@ -13,7 +13,7 @@ const all = [...metricNames, 'gauc'] as const
 /** Paired differences from another version. */
 export const comparisonSection: SectionOf = async ({ comparison }, draw) => {
   if (comparison === undefined) return undefined
-  const body = html`<p>Both versions predicted the same rows. <b>a</b> is ${name(comparison.a)}, <b>b</b> is ${name(comparison.b)}, and a difference is b − a. The intervals are paired, so that they are narrower than those of the two values. An interval that includes 0 shows no difference.</p>
+  const body = html`<p>Both versions predicted the same rows. <b>a</b> is ${name(comparison.a)}, <b>b</b> is ${name(comparison.b)}, and a difference is b − a. The intervals are paired, so that they are narrower than those of the two values. An interval that includes 0 shows no difference, and its circle is hollow; a filled circle is better, a square worse.</p>
 ${grid(await forests(comparison, draw))}${differenceTable(comparison)}${rankingTable(comparison)}`
   return { id: 'comparison', title: 'Comparison', body }
 }
@@ -39,7 +39,7 @@ function differenceTable({ tasks }: Comparison) {
   ])
   return table({
     caption: 'Differences per task and metric',
-    kind: 'inline',
+    kind: 'inline signs',
     columns: [
       { title: 'Task, metric' },
       ...['a', 'b', 'Difference'].map((title) => ({ title, end: true })),

@@ -1,13 +1,13 @@
 import type { GateUse } from '../../../schemas/evaluation.ts'
 import { type Content, html, name } from '../base/html.ts'
-import { count, decimal } from '../base/numbers.ts'
+import { count, fixed } from '../base/numbers.ts'
 import { table } from '../base/table.ts'
 import type { SectionOf } from './section.ts'
 
 /** Mean weights of the experts per task and slice. */
 export const gatesSection: SectionOf = ({ gates }) => {
   if (gates === undefined || gates.tasks.length === 0) return undefined
-  const even = decimal(1 / gates.experts, 2)
+  const even = fixed(1 / gates.experts, 2)
   const body = html`<p>Mean weight that the gate of each task gives to each expert, over ${count(gates.rows)} sampled rows. Equal use would be ${even} each. An expert that no task weights is wasted; equal rows mean that the gates treat tasks or slices alike.</p>
 ${table({
   caption: 'Weights of the experts per task',
@@ -40,4 +40,4 @@ const expertColumns = ({ experts }: GateUse) =>
 
 /** Numbers over a shade of their size. */
 const cells = (weights: readonly number[]): Content[] =>
-  weights.map((weight) => html`<span class="shade" style="--w:${weight.toFixed(3)}">${decimal(weight, 2)}</span>`)
+  weights.map((weight) => html`<span class="shade" style="--w:${weight.toFixed(3)}">${fixed(weight, 2)}</span>`)

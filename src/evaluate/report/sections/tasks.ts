@@ -39,7 +39,7 @@ async function reliability(task: TaskEvaluation, draw: Draw) {
   if (chart === undefined) return undefined
   const { calibration, reliability } = task
   const reading = html`Points above the dashed diagonal are predicted too low, points below too high; bars are 95 % intervals.${
-    calibration !== undefined && html` Calibrated by ${name(calibration)}.`
+    calibration !== undefined && html` Calibration: ${name(calibration)}.`
   }${reliability.served.some(({ positives }) => positives === 0) && ' Bins without a positive stand at the lower edge.'}`
   return figure(`Reliability of ${task.name}`, reading, await draw(chart))
 }
@@ -51,8 +51,8 @@ async function ece(task: TaskEvaluation, draw: Draw) {
   const [low, high] = [perfect.low, perfect.high].map((value) => decimal(value, digits.ece))
   const conclusion =
     measured > perfect.high
-      ? 'It lies above: the miscalibration is real.'
-      : 'It does not lie above: chance alone explains it.'
+      ? 'That is more than chance explains: the miscalibration is real.'
+      : 'Chance alone explains that.'
   const reading = `Even perfect calibration does not measure 0. Of perfectly calibrated predictions of this many rows, 95 % measure ${low} … ${high}; this task measures ${decimal(measured, digits.ece)}. ${conclusion}`
   return strip(`Calibration error of ${task.name}`, reading, await draw(chart))
 }

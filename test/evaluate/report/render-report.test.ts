@@ -165,7 +165,7 @@ t.test('all slices, fields and drifts are there', async (t) => {
     drift!.length +
     model.fields.length
   t.equal(rows, expected)
-  t.equal([...html.matchAll(/25 more slices/g)].length, 3)
+  t.equal([...html.matchAll(/<summary>25 more</g)].length, 3)
   const psis = [...drift!].sort((a, b) => b.psi - a.psi).map(({ name }) => name)
   const table = html.slice(html.indexOf('<caption>Population stability index'))
   t.match(
@@ -195,4 +195,33 @@ t.test('a task without positives is reported, not broken', async (t) => {
   t.match(text, ' – ')
   t.match(text, '.00312 (.00290 … .00330)')
   t.notMatch(text, 'ROC of')
+})
+
+t.test('parts may be almost empty', async (t) => {
+  const report = evaluationReport()
+  const [task] = report.tasks
+  const html = await renderReport({
+    ...report,
+    tasks: [
+      {
+        ...task!,
+        roc: { fpr: [], tpr: [] },
+        reliability: { served: [] },
+        histogram: { edges: [], negatives: [], positives: [] },
+        ece_measured: 0,
+        ece_perfect: { low: 0, high: 0 },
+        slices: task!.slices.slice(0, 1),
+      },
+      { ...task!, name: 'constant', histogram: { edges: [0, 0.5, 1], negatives: [1, 0], positives: [0, 1] } },
+    ],
+    comparison: { ...report.comparison!, tasks: [], reasons: [] },
+    publish: { passed: true, conditions: [] },
+    drift: [{ kind: 'feature', name: 'empty', psi: 0, bins: [], reference: [], rows: [] }],
+    gates: { experts: 1, rows: 0, tasks: [{ task: 'ctr', weights: [1] }], slices: [] },
+    history: [{ epoch: 1, loss: 0.5, validation_loss: null, auc: { ctr: null, cvr: 0.5 } }],
+  })
+  for (const broken of ['NaN', 'Infinity', '="undefined']) t.notOk(html.includes(broken), broken)
+  t.notOk(/<(?:tbody|div[^>]*|ul|dl[^>]*)>\s*<\//.test(html), 'nothing is empty')
+  t.same(linksOf(html), ['summary', 'tasks', 'slices', 'gates', 'drift', 'history', 'fields', 'card'])
+  t.match(textOf(html), 'No validation loss was recorded.')
 })

@@ -14,5 +14,7 @@ ${drawing}</figure>
 `
 
 /** Figures side by side, as many as the screen is wide. */
-export const grid = (figures: readonly Content[]) => html`<div class="grid">${figures}</div>
+export const grid = (figures: readonly Content[]) =>
+  figures.length > 0 &&
+  html`<div class="grid">${figures}</div>
 `

@@ -113,6 +113,7 @@ svg text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",
 .strip circle.on,.strip path.on{fill:var(--paper)}
 .strip circle.off,.strip path.off{fill:var(--second)}
 .bar{display:inline-block;vertical-align:middle;height:10px;margin-left:8px;background:linear-gradient(90deg,var(--first) calc(var(--w)*100%),var(--pale) 0);width:64px;-webkit-print-color-adjust:exact;print-color-adjust:exact}
+.bar.none{visibility:hidden}
 details{margin:8px 0 16px}
 summary{cursor:pointer;padding:8px 0;color:var(--first);font-weight:500}
 dl{display:grid;grid-template-columns:180px minmax(0,80ch);gap:4px 24px;margin:12px 0;font-size:15px}

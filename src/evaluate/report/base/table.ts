@@ -38,7 +38,7 @@ ${groups.map((rows) => html`<tbody>${rows.map(row)}</tbody>\n`)}</table>
 `
 }
 
-/** The first `shown` rows, and the others behind a line to open. `others` names them: `slices`. */
+/** The first `shown` rows, and the others behind a line to open; `others` is their caption. */
 export function longTable(
   whole: Omit<Table, 'groups'> & { rows: readonly Row[] },
   shown: number,
@@ -50,8 +50,8 @@ export function longTable(
   const hidden = rows.length - first
   return html`${table({ ...rest, caption, groups: [rows.slice(0, first)] })}${
     hidden > 0 &&
-    html`<details><summary>${hidden} more ${others}</summary>
-${table({ ...rest, caption: `${caption}: the others`, groups: [rows.slice(first)] })}</details>
+    html`<details><summary>${hidden} more</summary>
+${table({ ...rest, caption: others, groups: [rows.slice(first)] })}</details>
 `
   }`
 }

@@ -1,5 +1,5 @@
 import type { DriftRow } from '../../../schemas/evaluation.ts'
-import { decimal, percent } from '../base/numbers.ts'
+import { fixed, percent } from '../base/numbers.ts'
 import type { Chart } from './draw.ts'
 import { colours, fit, frame, labelMargin, legend, linearTicks, percentLabels } from './theme.ts'
 
@@ -11,8 +11,9 @@ const widest = 120
 /** More bins than this are not drawn. */
 export const mostBins = 12
 
-/** Shares per bin, when the version was made and now. */
-export function driftChart({ name, bins, reference, rows, psi }: DriftRow): Chart {
+/** Shares per bin, when the version was made and now; undefined without bins. */
+export function driftChart({ name, bins, reference, rows, psi }: DriftRow): Chart | undefined {
+  if (bins.length === 0) return undefined
   const all = bins.map((bin, i) => ({ bin, was: reference[i] ?? 0, now: rows[i] ?? 0, i }))
   const change = ({ was, now }: { was: number; now: number }) => Math.abs(now - was)
   const drawn = all
@@ -69,7 +70,7 @@ export function driftChart({ name, bins, reference, rows, psi }: DriftRow): Char
     ],
   })
   const words = drawn.map(({ bin, was, now }) => `${bin} ${percent(was)} then, ${percent(now)} now`)
-  return { spec, words: `Distribution of ${name}, index ${decimal(psi, 3)}: ${words.join('; ')}` }
+  return { spec, words: `Distribution of ${name}, index ${fixed(psi, 3)}: ${words.join('; ')}` }
 }
 
 const wasMark = { fill: colours.pale, stroke: colours.paleLine, strokeWidth: 1 }

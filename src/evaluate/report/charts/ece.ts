@@ -6,7 +6,7 @@ import { colours, decimalLabels, frame, legend } from './theme.ts'
 /** The measured error beside the range that perfect calibration would give; undefined where either is unknown. */
 export function eceChart({ name, ece_measured: measured, ece_perfect: perfect }: TaskEvaluation): Chart | undefined {
   if (measured === null || perfect === undefined) return undefined
-  const most = Math.max(measured, perfect.high) * 1.1
+  const most = Math.max(measured, perfect.high) * 1.1 || 1
   const x = {
     type: 'quantitative',
     scale: { domain: [0, most], nice: false },

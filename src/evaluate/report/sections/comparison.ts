@@ -10,9 +10,9 @@ import type { SectionOf } from './section.ts'
 
 const all = [...metricNames, 'gauc'] as const
 
-/** Paired differences from another version. */
+/** Paired differences from another version; without tasks the verdict says everything. */
 export const comparisonSection: SectionOf = async ({ comparison }, draw) => {
-  if (comparison === undefined) return undefined
+  if (comparison === undefined || comparison.tasks.length === 0) return undefined
   const body = html`<p>Both versions predicted the same rows. <b>a</b> is ${name(comparison.a)}, <b>b</b> is ${name(comparison.b)}, and a difference is b − a. The intervals are paired, so that they are narrower than those of the two values. An interval that includes 0 shows no difference, and its circle is hollow; a filled circle is better, a square worse.</p>
 ${grid(await forests(comparison, draw))}${differenceTable(comparison)}${rankingTable(comparison)}`
   return { id: 'comparison', title: 'Comparison', body }

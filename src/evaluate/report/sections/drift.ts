@@ -1,7 +1,7 @@
 import type { DriftRow } from '../../../schemas/evaluation.ts'
 import { figure, grid } from '../base/figure.ts'
 import { type Content, html, name } from '../base/html.ts'
-import { decimal } from '../base/numbers.ts'
+import { fixed } from '../base/numbers.ts'
 import { longTable } from '../base/table.ts'
 import type { Draw } from '../charts/draw.ts'
 import { driftChart, mostBins } from '../charts/drift.ts'
@@ -20,14 +20,14 @@ ${grid(await charts(sorted.slice(0, drawn), draw))}${longTable(
     caption: 'Population stability index',
     columns: [{ title: 'Name' }, { title: 'Kind' }, { title: 'PSI', end: true }, { title: 'Change' }],
     rows: sorted.map(({ kind, name: field, psi }) => ({
-      cells: [name(field), kind === 'task' ? 'predictions of a task' : 'field', decimal(psi, 3), change(psi)],
+      cells: [name(field), kind === 'task' ? 'predictions of a task' : 'field', fixed(psi, 3), change(psi)],
     })),
   },
   10,
-  'fields and tasks',
+  'Population stability index, smaller changes',
 )}${
   rest.length > 0 &&
-  html`<details><summary>Charts of ${rest.length} more</summary>
+  html`<details><summary>${rest.length} more charts</summary>
 ${grid(await charts(rest, draw))}</details>
 `
 }`
@@ -38,9 +38,9 @@ async function charts(rows: readonly DriftRow[], draw: Draw): Promise<Content[]>
   const figures: Content[] = []
   for (const row of rows) {
     const cut = row.bins.length > mostBins ? `; the ${mostBins} bins that changed most` : ''
-    figures.push(
-      figure(name(row.name), `PSI ${decimal(row.psi, 3)}, ${level(row.psi)}${cut}.`, await draw(driftChart(row))),
-    )
+    const chart = driftChart(row)
+    if (chart === undefined) continue
+    figures.push(figure(name(row.name), `PSI ${fixed(row.psi, 3)}, ${level(row.psi)}${cut}.`, await draw(chart)))
   }
   return figures
 }

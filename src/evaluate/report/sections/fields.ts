@@ -24,12 +24,12 @@ ${longTable(
         name(field.side),
         name(field.kind),
         field.ids === undefined ? '' : count(field.ids),
-        html`${percent(field.unknown)}<span class="bar" style="--w:${field.unknown.toFixed(3)}"></span>`,
+        html`${percent(field.unknown)}<span class="${field.unknown > 0 ? 'bar' : 'bar none'}" style="--w:${field.unknown.toFixed(3)}"></span>`,
       ],
     })),
   },
   40,
-  'fields',
+  'Fields with fewer unknown values',
 )}`
   return { id: 'fields', title: 'Fields', body }
 }

@@ -24,7 +24,7 @@ function sliceTable({ name: task, slices }: TaskEvaluation) {
   const scale = ratioScale(slices.map(({ metrics }) => metrics.calibration_ratio))
   return longTable(
     {
-      caption: `Calibration and AUC of slices, ${task}`,
+      caption: `${task}: worst calibrated slices`,
       kind: 'inline',
       columns: [
         { title: 'Slice' },
@@ -37,7 +37,7 @@ function sliceTable({ name: task, slices }: TaskEvaluation) {
       rows: slices.map((slice) => ({ cells: cellsOf(slice, scale) })),
     },
     shown,
-    'slices',
+    `${task}: more slices`,
   )
 }
 

@@ -19,7 +19,7 @@ export function verdictBox(report: EvaluationReport): Markup {
 ${reasons}${
   reasons.length > 0 &&
   report.tasks.length > 0 &&
-  html`<p>By itself:</p>
+  html`<p>Per task:</p>
 `
 }${bullets(report.tasks.map(sentence))}</section>
 `

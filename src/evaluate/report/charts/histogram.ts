@@ -38,6 +38,11 @@ export function histogramChart({ name, histogram }: TaskEvaluation): Chart | und
     },
   }
   const bars = negatives.map((share, i) => ({ from: edges[i], to: edges[i + 1], share }))
+  const kinds = [
+    { text: 'negative rows', mark: negativeKey, shares: negatives },
+    { text: 'positive rows', mark: positiveKey, shares: positives },
+  ].filter(({ shares }) => shares.some((share) => share > 0))
+  const hasPositives = kinds.some(({ shares }) => shares === positives)
   // The outline begins and ends on the axis.
   const outline = [
     { from: edges[0], share: 0 },
@@ -47,21 +52,14 @@ export function histogramChart({ name, histogram }: TaskEvaluation): Chart | und
   ]
   const layer: Layer[] = [
     { data: { values: bars }, mark: negativeMark, encoding: { x, x2: { field: 'to' }, y, y2: { datum: 0 } } },
-    { data: { values: outline }, mark: positiveMark, encoding: { x, y, order: { value: 0 } } },
-    ...legend(
-      [
-        { text: 'negative rows', mark: negativeKey },
-        { text: 'positive rows', mark: positiveKey },
-      ],
-      -38,
-      -left + 4,
-    ),
+    ...(hasPositives
+      ? [{ data: { values: outline }, mark: positiveMark, encoding: { x, y, order: { value: 0 } } }]
+      : []),
+    ...legend(kinds, -38, -left + 4),
   ]
   const spec = frame({ height: pixels, left, top: 54, layer })
-  return {
-    spec,
-    words: `Predictions of ${name}: ${mode(histogram, negatives)} of the negative rows, ${mode(histogram, positives)} of the positive rows are most frequent`,
-  }
+  const words = kinds.map(({ text, shares }) => `${mode(histogram, shares)} among the ${text}`)
+  return { spec, words: `Predictions of ${name}: the most frequent are ${words.join(', ')}` }
 }
 
 const negativeMark = {

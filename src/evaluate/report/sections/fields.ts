@@ -13,18 +13,18 @@ ${longTable(
     caption: 'Fields of the model',
     columns: [
       { title: 'Field' },
+      { title: 'Unknown values', end: true },
       { title: 'Side' },
       { title: 'Kind' },
       { title: 'Ids', end: true },
-      { title: 'Unknown values', end: true },
     ],
     rows: sorted.map((field) => ({
       cells: [
         name(field.name),
+        html`${percent(field.unknown)}<span class="${field.unknown > 0 ? 'bar' : 'bar none'}" style="--w:${field.unknown.toFixed(3)}"></span>`,
         name(field.side),
         name(field.kind),
         field.ids === undefined ? '' : count(field.ids),
-        html`${percent(field.unknown)}<span class="${field.unknown > 0 ? 'bar' : 'bar none'}" style="--w:${field.unknown.toFixed(3)}"></span>`,
       ],
     })),
   },

@@ -75,7 +75,7 @@ function gaucTable(tasks: readonly TaskEvaluation[]) {
     ]
   })
   if (rows.length === 0) return undefined
-  const titles = ['weighted by rows', 'weighted by positives', 'equally', 'Groups', 'Groups of one class']
+  const titles = ['Weight: rows', 'Weight: positives', 'Equal weight', 'Groups', 'Groups of one class']
   return html`<p>GAUC is the mean AUC within groups: how well the model ranks what competes in one request. Groups of one class have no AUC and do not count.</p>
 ${table({
   caption: 'AUC within groups (GAUC)',

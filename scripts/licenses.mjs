@@ -11,7 +11,7 @@ import satisfies from 'spdx-satisfies'
 const root = join(import.meta.dirname, '..')
 
 // Licences without obligations beyond attribution, by their SPDX identifiers.
-const allowed = ['0BSD', 'Apache-2.0', 'BlueOak-1.0.0', 'BSD-2-Clause', 'BSD-3-Clause', 'ISC', 'MIT']
+const allowed = ['0BSD', 'Apache-2.0', 'BlueOak-1.0.0', 'BSD-2-Clause', 'BSD-3-Clause', 'ISC', 'MIT', 'Unlicense']
 
 const problems = []
 const own = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))

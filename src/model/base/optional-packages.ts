@@ -5,6 +5,8 @@
 
 const tensorflow = ['core', 'layers', 'converter', 'backend-wasm'].map((part) => `@tensorflow/tfjs-${part}@4`)
 
+const vega = ['vega@6', 'vega-lite@6']
+
 const openTelemetry = [
   '@opentelemetry/api@1.9',
   '@opentelemetry/core@2.12',
@@ -25,6 +27,8 @@ export const optionalPackages: Record<string, string[]> = {
   h5wasm: ['h5wasm@0.10'],
   '@aws-sdk/client-s3': ['@aws-sdk/client-s3@3'],
   'google-auth-library': ['google-auth-library@10'],
+  vega,
+  'vega-lite': vega,
   ...Object.fromEntries(openTelemetry.map((wanted) => [wanted.slice(0, wanted.lastIndexOf('@')), openTelemetry])),
 }
 

@@ -1,0 +1,150 @@
+import type { TopLevelSpec } from 'vega-lite'
+import { clean } from '../base/html.ts'
+
+/** All charts are as wide as a phone's page, so that nothing shrinks; pixels. */
+export const chartWidth = 340
+
+export const font = 12
+
+/** Colours of the style sheet: they follow the reader's theme. */
+export const colours = {
+  ink: 'var(--ink)',
+  muted: 'var(--muted)',
+  line: 'var(--line)',
+  first: 'var(--first)',
+  second: 'var(--second)',
+  pale: 'var(--pale)',
+  paleLine: 'var(--pale-line)',
+  paper: 'var(--paper)',
+} as const
+
+/** A layer of vega-lite. */
+export type Layer = Record<string, unknown>
+
+export interface Frame {
+  /** Of the plot within the axes, pixels. */
+  height: number
+  left: number
+  right?: number
+  top?: number
+  bottom?: number
+  layer: Layer[]
+}
+
+/** A chart of fixed size: its axes and labels must fit into the margins, for the server cannot measure text. */
+export function frame({ height, left, right = 16, top = 10, bottom = 42, layer }: Frame): TopLevelSpec {
+  return {
+    width: plotWidth(left, right),
+    height,
+    padding: { left, right, top, bottom },
+    autosize: 'none',
+    background: 'transparent',
+    config,
+    data: { values: [{}] },
+    layer,
+  } as unknown as TopLevelSpec
+}
+
+export const plotWidth = (left: number, right = 16) => chartWidth - left - right
+
+const config = {
+  aria: false,
+  view: { stroke: null },
+  axis: {
+    labelColor: colours.muted,
+    labelFontSize: font,
+    labelLimit: 0,
+    labelPadding: 4,
+    titleColor: colours.ink,
+    titleFontSize: font,
+    titleFontWeight: 'normal',
+    titleLimit: 0,
+    gridColor: colours.line,
+    gridOpacity: 0.6,
+    domainColor: colours.line,
+    tickColor: colours.line,
+    tickSize: 4,
+  },
+  axisX: { minExtent: 20, maxExtent: 20, titlePadding: 4 },
+  text: { fontSize: font, fill: colours.ink },
+} as const
+
+/** The y axis's title stands above it, where it can be read without turning the head. */
+export const titleAbove = (left: number) =>
+  ({
+    titleAngle: 0,
+    titleAlign: 'left',
+    titleBaseline: 'bottom',
+    titleAnchor: 'end',
+    titleX: 4 - left,
+    titleY: -8,
+  }) as const
+
+/** Axis labels such as `.02`, with the sign of a difference if wanted. */
+export const decimalLabels = (sign = '') =>
+  `datum.value == 0 ? '0' : replace(format(datum.value, '${sign}~r'), regexp('\\\\b0\\\\.'), '.')`
+
+/** Axis labels of values: as many decimals as their steps need. */
+export const valueLabels = "replace(datum.label, regexp('\\\\b0\\\\.'), '.')"
+
+/** Axis labels such as `2 %`, of shares. */
+export const percentLabels = "format(datum.value * 100, '.3~r') + '\u00a0%'"
+
+/** Steps of a linear axis from 0: 1, 2 or 5 times a power of ten, at most `most` of them. */
+export function linearTicks(high: number, most: number): number[] {
+  const power = 10 ** Math.floor(Math.log10(high / most))
+  const step = [1, 2, 5, 10].map((times) => times * power).find((step) => high / step <= most) ?? high
+  return Array.from({ length: Math.floor(high / step + 1e-9) + 1 }, (_, i) => Number((i * step).toPrecision(6)))
+}
+
+/** Width of text at most, pixels: as wide as in any usual font. */
+export function textWidth(text: string, size = font): number {
+  let width = 0
+  for (const character of text) width += widthOf(character) * size
+  return width
+}
+
+function widthOf(character: string): number {
+  if (/[ilj.,:;'| ]/.test(character)) return 0.36
+  if (/[a-z0-9]/.test(character)) return 0.64
+  // Letters of Latin and its like; everything beyond may be as wide as high.
+  return character.codePointAt(0)! < 0x700 && !/[MW@%…]/.test(character) ? 0.78 : 1.05
+}
+
+/** Text on one line, cut with … to a width in pixels. */
+export function fit(text: string, width: number): string {
+  const line = clean(text).replaceAll(/\s+/g, ' ').trim()
+  if (textWidth(line) <= width) return line
+  let cut = ''
+  for (const character of line) {
+    if (textWidth(`${cut}${character}…`) > width) break
+    cut += character
+  }
+  return `${cut}…`
+}
+
+/** Left margin for labels that are at most `widest` pixels wide. */
+export function labelMargin(labels: readonly string[], widest: number): number {
+  return 14 + Math.ceil(Math.max(24, ...labels.map((label) => Math.min(widest, textWidth(fit(label, widest))))))
+}
+
+export interface Key {
+  text: string
+  mark: object
+}
+
+/** A legend in one line above the plot, from its left edge. */
+export function legend(keys: readonly Key[], y = -14, from = 0): Layer[] {
+  let x = from
+  return keys.flatMap(({ text, mark }) => {
+    const at = x
+    x += 18 + textWidth(text) + 10
+    return [
+      { mark, encoding: { x: { value: at + 6 }, y: { value: y } } },
+      {
+        mark: { type: 'text', align: 'left', baseline: 'middle', text },
+        encoding: { x: { value: at + 18 }, y: { value: y } },
+      },
+    ]
+  })
+}

@@ -76,7 +76,7 @@ function metricsOf(labels: ArrayLike<number>, predictions: ArrayLike<number>): M
   }
 }
 
-function binsOf(labels: Uint8Array, predictions: Float64Array): ReliabilityBin[] {
+function reliabilityOf(labels: Uint8Array, predictions: Float64Array): ReliabilityBin[] {
   const order = Array.from(predictions.keys()).sort((a, b) => predictions[a]! - predictions[b]!)
   return Array.from({ length: 10 }, (_, bin) => {
     const rows = order.slice(Math.floor((bin * order.length) / 10), Math.floor(((bin + 1) * order.length) / 10))
@@ -207,7 +207,7 @@ function taskOf(name: string, shape: Shape, random: () => number): TaskEvaluatio
       logistic: { metrics: logistic, fitted: 'the training rows' },
     },
     roc: rocOf(labels, served),
-    reliability: { served: binsOf(labels, served), uncalibrated: binsOf(labels, raw) },
+    reliability: { served: reliabilityOf(labels, served), uncalibrated: reliabilityOf(labels, raw) },
     histogram: histogramOf(labels, served),
     slices: slicesOf(shape, random),
   }

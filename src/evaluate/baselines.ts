@@ -42,7 +42,7 @@ export function logisticBaselines(
       const predictions = Float64Array.from(rows.positions, (position) => predict(fitted.length + position))
       baselines.set(rows.name, {
         predictions,
-        fitted: `${fitted.length.toLocaleString('en')} rows of the training part`,
+        fitted: `${fitted.length.toLocaleString('en')} training rows`,
       })
     }
     return baselines
@@ -51,7 +51,7 @@ export function logisticBaselines(
   for (const rows of judgedTasks) {
     if (rows.positives === 0) continue
     const by = rows.groups ? 'groups' : 'rows'
-    baselines.set(rows.name, { predictions: crossFit(linear, rows), fitted: `cross-fitted in ${folds} folds of ${by}` })
+    baselines.set(rows.name, { predictions: crossFit(linear, rows), fitted: `the other ${by}, in ${folds} folds` })
   }
   return baselines
 }

@@ -143,9 +143,11 @@ function judgeSlicing(
   })
   const parts = slices.flatMap((slice, i) => (pooled.has(i) ? [] : [{ ...slice, values: 1, members: new Set([i]) }]))
   const known = slices.length === 2 && slices[0]!.value === 'known'
-  if (pooled.size > 0 && !known) parts.push({ value: 'others', kind: 'others', values: pooled.size, members: pooled })
-  const least = parts.length === 1 && parts[0]!.kind === 'others'
-  if (least) return []
+  const [only] = pooled
+  if (pooled.size === 1 && only !== undefined && !known) parts.push({ ...slices[only]!, values: 1, members: pooled })
+  else if (pooled.size > 1 && !known)
+    parts.push({ value: 'others', kind: 'others', values: pooled.size, members: pooled })
+  if (parts.length === 1 && !known) return []
   return parts.flatMap(({ value, kind, values, members }) => {
     const inside = order.filter((row) => members.has(sliceOf(row)))
     if (inside.length === 0) return []

@@ -3,8 +3,9 @@ import { request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ModelError, reasonOf } from '../model/base/errors.ts'
+import { ModelError, reasonOf, type Violation } from '../model/base/errors.ts'
 import { fileProblem } from '../model/base/regular-file.ts'
+import { isObject } from '../schemas/json.ts'
 
 /** How to reach a running service. Files are paths. */
 export interface ServiceAddress {
@@ -18,7 +19,9 @@ export interface ServiceAddress {
   clientKey?: string | undefined
 }
 
-/** Resolves with the JSON of an answer. Rejects with MODEL_FAILED, which says what the service answers instead. */
+/**
+ * Resolves with the JSON of an answer. Rejects with MODEL_FAILED, which says what the service answers instead and lists its problems.
+ */
 export type AskService = (method: 'GET' | 'POST', path: string, body?: object) => Promise<unknown>
 
 /** Longest time for an answer, ms. */
@@ -47,8 +50,10 @@ export async function connectService(address: ServiceAddress): Promise<AskServic
       await sleep(1000 * (retryAfter || 0.1))
       ;({ status, answer, retryAfter } = await send(url, { method, headers, ...tls }, text))
     }
-    if (status !== 200)
-      throw new ModelError('MODEL_FAILED', `${method} ${url} answers ${status}: ${answer.slice(0, 500)}`)
+    if (status !== 200) {
+      const { detail, problems } = problemOf(answer)
+      throw new ModelError('MODEL_FAILED', `${method} ${url} answers ${status}: ${detail}`, { problems })
+    }
     try {
       return JSON.parse(answer)
     } catch {
@@ -84,4 +89,28 @@ async function readOptional(path: string | undefined): Promise<string | undefine
   return readFile(path, 'utf8').catch((cause) => {
     throw new ModelError('INVALID_REQUEST', `${path} ${fileProblem(cause)}`, { cause })
   })
+}
+
+/** Most problems that a message lists. */
+const mostListed = 5
+
+/** What problem details (RFC 9457) say, or the text itself. */
+function problemOf(answer: string): { detail: string; problems: Violation[] } {
+  const plain = { detail: answer.slice(0, 500), problems: [] }
+  let body: unknown
+  try {
+    body = JSON.parse(answer)
+  } catch {
+    return plain
+  }
+  if (!isObject(body)) return plain
+  const said = body.detail ?? body.title
+  const problems = (Array.isArray(body.errors) ? body.errors : []).filter(isViolation)
+  if (typeof said !== 'string') return plain
+  const listed = problems.slice(0, mostListed).map(({ path, message }) => `${path} ${message}`)
+  return { detail: [said, ...listed].join('; '), problems }
+}
+
+function isViolation(value: unknown): value is Violation {
+  return isObject(value) && typeof value.path === 'string' && typeof value.message === 'string'
 }

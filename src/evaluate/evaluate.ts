@@ -179,7 +179,7 @@ function warningsOf(
   const repeated = repeatedRows(dataset, rows)
   if (repeated > 0)
     warnings.push(
-      `${repeated.toLocaleString('en')} of ${rows.length.toLocaleString('en')} judged rows also occur among the training rows, with the same fields and labels: metrics may be too good`,
+      `${repeated.toLocaleString('en')} of ${rows.length.toLocaleString('en')} judged rows also occur among the training rows, with the same fields and labels: metrics are too good if these are copies`,
     )
   for (const { name, positives, labels } of tasks) {
     const rarer = Math.min(positives, labels.length - positives)

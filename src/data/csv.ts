@@ -1,10 +1,11 @@
-import { createReadStream, existsSync, statSync } from 'node:fs'
-import { basename, dirname, resolve } from 'node:path'
+import { createReadStream, statSync } from 'node:fs'
+import { basename } from 'node:path'
 import { pipeline } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { type Parser, parse } from 'csv-parse'
 import { reasonOf } from '../model/base/errors.ts'
 import type { CsvData } from '../schemas/rows-spec.ts'
+import { locateFiles } from './files.ts'
 import type { Cell, Source } from './source.ts'
 import { SpecError } from './spec.ts'
 
@@ -30,14 +31,7 @@ interface Records {
  * and malformed lines, naming file and line.
  */
 export async function openCsv(data: CsvData, specFile: string): Promise<Source> {
-  const files = data.csv.map((path) => resolve(dirname(specFile), path))
-  const absent = data.csv.flatMap((path, index) =>
-    existsSync(files[index]!)
-      ? []
-      : [{ path: `/data/csv/${index}`, message: `no such file: ${path} (relative to the spec)` }],
-  )
-  if (absent.length > 0) throw new SpecError(specFile, absent)
-
+  const files = locateFiles(data.csv, '/data/csv', specFile)
   const names = data.columns ?? (await readHeader(files[0]!, data, specFile))
   const missing = new Set(data.missing)
   const parts: CsvFile[] = []

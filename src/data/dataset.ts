@@ -112,7 +112,7 @@ async function readRows(source: Source, readers: Readers, file: string, options:
     }
   }
   try {
-    for await (const row of source.rows()) {
+    for await (const row of source.rows(readers.columns)) {
       for (const [index, { path, read }] of readers.fields.entries())
         cells[index]!.push(attempt(path, read, row) as never)
       for (const [index, { label, oracle }] of readers.tasks.entries()) {
@@ -176,7 +176,7 @@ async function openDataset(
   fields: readonly FieldReading[],
 ): Promise<{ source: Source; readers: Readers }> {
   const source = await openSource(spec.data, file)
-  const problems = referenceProblems(spec, fields, source.columns)
+  const problems = referenceProblems(spec, fields, source)
   if (problems.length > 0) throw new SpecError(file, problems)
   return { source, readers: createReaders(spec, fields, source.columns) }
 }

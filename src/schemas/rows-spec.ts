@@ -64,7 +64,11 @@ export const ParquetData = Type.Object(
       description: 'Strings that mean "no value", besides null',
     }),
   },
-  { ...strict, description: 'Rows of Parquet files; columns are numbers or strings' },
+  {
+    ...strict,
+    description:
+      'Rows of Parquet files; columns are strings or numbers: true is 1 and false 0, dates and times are seconds since 1970, UTC',
+  },
 )
 
 export type RowData = Static<typeof RowData>

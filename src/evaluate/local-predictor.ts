@@ -12,6 +12,8 @@ import { type PredictedRows, type Predictor, rowErrorOf } from './predictor.ts'
 
 /** Rows of a call: enough for the products of matrices to be fast. */
 const callRows = 1024
+/** Longest that a call may take, ms: a timer can't wait much longer. */
+const patience = 86_400_000
 
 export interface LocalPredictorOptions {
   /** Folder of compiled plans; undefined: they are kept nowhere. */
@@ -89,7 +91,7 @@ export async function openLocalPredictor(bundle: Bundle, options: LocalPredictor
         const { table } = loaded.predict({
           rows: { form: 'columns', context: undefined, candidates },
           options: { raw: true, unknown: true, ...(asked.gates && gates && { gates: true }) },
-          deadline: Number.MAX_SAFE_INTEGER,
+          deadline: systemClock.now() + patience,
         })
         const { tasks, raw, gates: weights, unknown } = await table
         return {

@@ -3,6 +3,7 @@ import type { Dataset } from '../data/dataset.ts'
 import type { Resampling } from '../model/quality/bootstrap.ts'
 import { quantile } from '../model/quality/bootstrap.ts'
 import { judge } from '../model/quality/judge.ts'
+import { count, createPick, divide } from '../model/quality/parts.ts'
 import type { Slice } from '../schemas/evaluation.ts'
 import type { PredictorField } from './predictor.ts'
 import type { TaskRows } from './task-rows.ts'
@@ -127,30 +128,37 @@ function judgeSlicing(
   { field, of, slices }: Slicing,
   resampling: Resampling,
 ): Slice[] {
-  const sliceOf = (row: number) => of[task.positions[row]!]!
-  const counted = slices.map(() => ({ rows: 0, positives: 0 }))
-  for (const row of order) {
-    const slice = counted[sliceOf(row)]!
-    slice.rows++
-    if (task.labels[row]) slice.positives++
+  const sliceOf = Uint16Array.from(task.positions, (position) => of[position]!)
+  const rowsOf = new Uint32Array(slices.length)
+  const positivesOf = new Uint32Array(slices.length)
+  for (let row = 0; row < sliceOf.length; row++) {
+    rowsOf[sliceOf[row]!]!++
+    positivesOf[sliceOf[row]!]! += task.labels[row]!
   }
   // Values too rare to be judged, and those that were pooled already, make one slice.
   const pooled = new Set<number>()
   slices.forEach(({ kind }, i) => {
-    const { rows, positives } = counted[i]!
+    const [rows, positives] = [rowsOf[i]!, positivesOf[i]!]
     const rare = rows < leastRows || Math.min(positives, rows - positives) < leastPositives
     if (kind === 'others' || (rare && kind !== 'unknown')) pooled.add(i)
   })
-  const parts = slices.flatMap((slice, i) => (pooled.has(i) ? [] : [{ ...slice, values: 1, members: new Set([i]) }]))
+  const parts = slices.flatMap((slice, i) => (pooled.has(i) ? [] : [{ ...slice, values: 1, members: [i] }]))
   const known = slices.length === 2 && slices[0]!.value === 'known'
-  if (pooled.size > 0 && !known) parts.push({ value: 'others', kind: 'others', values: pooled.size, members: pooled })
+  if (pooled.size > 0 && !known)
+    parts.push({ value: 'others', kind: 'others', values: pooled.size, members: [...pooled] })
   const least = parts.length === 1 && parts[0]!.kind === 'others'
   if (least) return []
-  return parts.flatMap(({ value, kind, values, members }) => {
-    const inside = order.filter((row) => members.has(sliceOf(row)))
+  const partOf = new Int32Array(slices.length).fill(-1)
+  parts.forEach(({ members }, part) => {
+    for (const member of members) partOf[member] = part
+  })
+  const insides = divide(order, parts.length, (row) => partOf[sliceOf[row]!]!)
+  const pick = createPick(task)
+  return parts.flatMap(({ value, kind, values, members }, part) => {
+    const inside = insides[part]!
     if (inside.length === 0) return []
-    const { metrics } = judge(task, inside, resampling)
-    const positives = inside.reduce((sum, row) => sum + task.labels[row]!, 0)
+    const { metrics } = judge(pick(inside), count(inside.length), resampling)
+    const positives = members.reduce((sum, member) => sum + positivesOf[member]!, 0)
     return [{ field, value, kind, values, rows: inside.length, positives, metrics }]
   })
 }

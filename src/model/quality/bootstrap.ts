@@ -39,7 +39,49 @@ function poisson1(u: number): number {
  * Sums of `width` statistics in every replicate. `sums`: [buckets, width], each bucket's sums. Returns [replicates, width].
  */
 export function resample({ buckets, replicates, counts }: Resampling, sums: Float64Array, width: number): Float64Array {
-  // Slices fill few buckets.
+  const filled = filledBuckets(buckets, sums, width)
+  // By statistic, padded to a multiple of the sums that one pass makes.
+  const columns = Array.from({ length: Math.ceil(width / perPass) * perPass }, (_, i) =>
+    i < width ? Float64Array.from(filled, (bucket) => sums[bucket * width + i]!) : new Float64Array(filled.length),
+  )
+  const result = new Float64Array(replicates * width)
+  const times = new Float64Array(filled.length)
+  for (let replicate = 0; replicate < replicates; replicate++) {
+    for (let k = 0; k < times.length; k++) times[k] = counts[replicate * buckets + filled[k]!]!
+    for (let i = 0; i < width; i += perPass) sumProducts(times, columns, i, result, replicate * width, width)
+  }
+  return result
+}
+
+/** Statistics that one pass over the buckets sums: as many as a processor can keep in registers. */
+const perPass = 4
+
+/** The statistics from `first`, each the sum of its products with `times`; sums are made in the order of the buckets. */
+function sumProducts(
+  times: Float64Array,
+  columns: readonly Float64Array[],
+  first: number,
+  result: Float64Array,
+  to: number,
+  width: number,
+): void {
+  const [a, b, c, d] = [columns[first]!, columns[first + 1]!, columns[first + 2]!, columns[first + 3]!]
+  let [sumA, sumB, sumC, sumD] = [0, 0, 0, 0]
+  for (let k = 0; k < times.length; k++) {
+    const count = times[k]!
+    sumA += count * a[k]!
+    sumB += count * b[k]!
+    sumC += count * c[k]!
+    sumD += count * d[k]!
+  }
+  result[to + first] = sumA
+  if (first + 1 < width) result[to + first + 1] = sumB
+  if (first + 2 < width) result[to + first + 2] = sumC
+  if (first + 3 < width) result[to + first + 3] = sumD
+}
+
+/** Buckets with anything in them: slices fill few. */
+function filledBuckets(buckets: number, sums: Float64Array, width: number): Uint32Array {
   const filled: number[] = []
   for (let bucket = 0; bucket < buckets; bucket++)
     for (let i = 0; i < width; i++)
@@ -47,17 +89,7 @@ export function resample({ buckets, replicates, counts }: Resampling, sums: Floa
         filled.push(bucket)
         break
       }
-  const result = new Float64Array(replicates * width)
-  for (let replicate = 0; replicate < replicates; replicate++) {
-    const to = replicate * width
-    for (const bucket of filled) {
-      const count = counts[replicate * buckets + bucket]!
-      if (count === 0) continue
-      const from = bucket * width
-      for (let i = 0; i < width; i++) result[to + i]! += count * sums[from + i]!
-    }
-  }
-  return result
+  return Uint32Array.from(filled)
 }
 
 /** The central 95 % of the finite values; null if half of them are not finite. */

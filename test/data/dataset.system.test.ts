@@ -198,7 +198,9 @@ t.test('names malformed files', async (t) => {
     /two.csv: line 1 names other columns than tiny.csv/,
   ])
   const zipped = { data: { csv: ['tiny.csv.gz'] } }
-  t.match(await problemsOf(t, zipped, { 'tiny.csv.gz': 'not gzip' }), [/tiny.csv.gz: incorrect header check/])
+  t.match(await problemsOf(t, zipped, { 'tiny.csv.gz': 'not gzip' }), [
+    '/data/csv/0 tiny.csv.gz: is no valid gzip file (incorrect header check)',
+  ])
 })
 
 t.test('refuses parts that hold too few rows', async (t) => {

@@ -49,8 +49,8 @@ export async function openCsv(data: CsvData, specFile: string): Promise<Source> 
           parser.push(piece, last)
           for (let record = parser.next(); record !== undefined; record = parser.next()) {
             if (header) {
-              if (record.join('\n') !== header.join('\n'))
-                throw new Error(`line ${parser.line} names other columns than ${basename(files[0]!)}`)
+              const difference = differenceOf(record, header, basename(files[0]!))
+              if (difference !== undefined) throw new Error(`line ${parser.line} names ${difference}`)
               header = undefined
               continue
             }
@@ -99,6 +99,16 @@ async function readHeader(file: string, data: CsvData, specFile: string): Promis
   } catch (error) {
     throw new SpecError(specFile, [{ path: '/data/csv/0', message: `${basename(file)}: ${problemOf(error)}` }])
   }
+}
+
+/** How a header differs from that of the first file. */
+function differenceOf(header: readonly string[], first: readonly string[], file: string): string | undefined {
+  const absent = first.find((name) => !header.includes(name))
+  if (absent !== undefined) return `no column ${JSON.stringify(absent)}, which ${file} has`
+  const added = header.find((name) => !first.includes(name))
+  if (added !== undefined) return `a column ${JSON.stringify(added)}, which ${file} has not`
+  if (header.length !== first.length) return 'a column twice'
+  return header.every((name, i) => name === first[i]) ? undefined : `the columns in another order than ${file}`
 }
 
 interface Input {

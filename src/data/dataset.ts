@@ -78,12 +78,20 @@ function partsOf(
   for (const part of ['train', 'validation', 'test'] as const) {
     const least = part === 'train' ? 2 : 1
     if (parts[part].length >= least) continue
-    const equal = split.by === 'time' && times?.every((time) => time === times[0])
-    const why = equal ? `: all rows have the same ${split.column}, ${times![0]}` : ''
-    const message = `has ${parts[part].length} of ${rows} rows; it needs ${least}${why}`
+    const message = `has ${parts[part].length} of ${rows} rows; it needs ${least}${reasonOfFew(split, times)}`
     problems.push({ path: `/split/${part}`, message })
   }
   return parts
+}
+
+/** Why a part may have few of many rows. */
+function reasonOfFew(split: NonNullable<RowsSpec['split']>, times: Float64Array | undefined): string {
+  if (split.by === 'group') return ': rows of one group stay together'
+  if (split.by !== 'time') return ''
+  const equal = times?.every((time) => time === times[0])
+  return equal
+    ? `: all rows have the same ${split.column}, ${times![0]}`
+    : `: rows of the same ${split.column} stay together`
 }
 
 async function readRows(source: Source, readers: Readers, file: string, options: ReadOptions) {

@@ -49,7 +49,11 @@ export function createReaders(
     return compiled
   }
   const number = (read: Reader<Cell>): Reader<number> => {
-    return (row) => toNumber(read(row) ?? 'missing')
+    return (row) => {
+      const cell = read(row)
+      if (cell === null) throw new Error('must be a number, and is missing')
+      return toNumber(cell)
+    }
   }
   const { group, weight, split, slices = [] } = spec
   return {

@@ -166,7 +166,10 @@ export async function judgePredictor(
     command,
     multigateVersion: version,
     now: now(),
-    onProgress: (what) => progress.stage(what),
+    onProgress(what) {
+      signal.throwIfAborted()
+      progress.stage(what)
+    },
   })
 }
 

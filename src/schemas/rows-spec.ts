@@ -18,7 +18,8 @@ export const CsvData = Type.Object(
   {
     csv: Type.Array(Type.String({ minLength: 1 }), {
       minItems: 1,
-      description: 'CSV files, read one after the other; paths relative to the spec; `.gz` is decompressed',
+      description:
+        'CSV files in UTF-8, read one after the other; paths relative to the spec; `.gz` is decompressed; text in another encoding is refused',
     }),
     columns: Type.Optional(
       Type.Array(column('Name of a column'), {

@@ -60,55 +60,72 @@ function sliceUnknown(field: string, rows: number, marks: Uint8Array): Slicing {
 function sliceBy(field: string, column: CellColumn, rows: Int32Array, marks: Uint8Array | undefined): Slicing {
   const slices: Slicing['slices'] = []
   const numbers = new Map<string, number>()
-  const numberOf = (value: string, kind: Slice['kind']) => {
+  const numberOf = ({ value, kind }: Slicing['slices'][number]) => {
     const key = `${kind} ${value}`
-    let number = numbers.get(key)
-    if (number === undefined) {
-      number = slices.push({ value, kind }) - 1
-      numbers.set(key, number)
-    }
+    const number = numbers.get(key) ?? slices.push({ value, kind }) - 1
+    numbers.set(key, number)
     return number
   }
-  const nameOf = column instanceof StringColumn ? frequent(column, rows) : rangeNames(column, rows)
+  const classes = column instanceof StringColumn ? frequent(column, rows) : rangesOf(column, rows)
+  // Each class is named once, and in the order of its first row.
+  const numberOfClass: (number | undefined)[] = []
   const of = Uint16Array.from(rows, (row, i) => {
-    if (marks?.[i]) return numberOf('unknown', 'unknown')
-    const cell = column.at(row)
-    if (cell === null) return numberOf('missing', 'missing')
-    const { value, kind } = nameOf(cell)
-    return numberOf(value, kind)
+    if (marks?.[i]) return numberOf({ value: 'unknown', kind: 'unknown' })
+    const place = classes.of(row)
+    if (place < 0) return numberOf({ value: 'missing', kind: 'missing' })
+    numberOfClass[place] ??= numberOf(classes.name(row))
+    return numberOfClass[place]
   })
   return { field, of, slices }
 }
 
-type Namer = (cell: string | number) => Pick<Slice, 'value' | 'kind'>
-
-function frequent(column: StringColumn, rows: Int32Array): Namer {
-  const counts = new Map<string, number>()
-  for (const row of rows) {
-    const value = column.at(row)
-    if (value !== null) counts.set(value, (counts.get(value) ?? 0) + 1)
-  }
-  const kept = new Set(
-    [...counts]
-      .sort(([, a], [, b]) => b - a)
-      .slice(0, mostValues)
-      .map(([value]) => value),
-  )
-  return (cell) =>
-    kept.has(cell as string) ? { value: cell as string, kind: 'value' } : { value: 'others', kind: 'others' }
+/** Classes of the rows by the value of a column. */
+interface Classes {
+  /** Number of the row's class; −1 where the value is missing. */
+  of(row: number): number
+  /** Name of the class of a row whose value is not missing. */
+  name(row: number): Slicing['slices'][number]
 }
 
-function rangeNames(column: CellColumn, rows: Int32Array): Namer {
+function frequent(column: StringColumn, rows: Int32Array): Classes {
+  const { values } = column
+  const counts = new Uint32Array(values.length)
+  // Of equally frequent values, those that come first are kept.
+  const met: number[] = []
+  for (const row of rows) {
+    const code = column.codeAt(row)
+    if (code >= 0 && counts[code]!++ === 0) met.push(code)
+  }
+  const kept = new Set(met.sort((a, b) => counts[b]! - counts[a]!).slice(0, mostValues))
+  return {
+    of: (row) => column.codeAt(row),
+    name(row) {
+      const code = column.codeAt(row)
+      return kept.has(code) ? { value: values[code]!, kind: 'value' } : { value: 'others', kind: 'others' }
+    },
+  }
+}
+
+function rangesOf(column: CellColumn, rows: Int32Array): Classes {
   const sorted = Float64Array.from(rows, (row) => (column.at(row) as number | null) ?? Number.NaN)
     .filter((value) => !Number.isNaN(value))
     .sort()
   const edges = [...new Set(Array.from({ length: ranges - 1 }, (_, i) => quantile(sorted, (i + 1) / ranges)))]
   const text = (value: number) => String(Number(value.toPrecision(4)))
-  return (cell) => {
-    const bin = edges.findIndex((edge) => (cell as number) <= edge)
-    if (edges.length === 0 || bin === 0) return { value: `≤ ${text(edges[0] ?? (cell as number))}`, kind: 'range' }
-    if (bin < 0) return { value: `> ${text(edges.at(-1)!)}`, kind: 'range' }
-    return { value: `${text(edges[bin - 1]!)} … ${text(edges[bin]!)}`, kind: 'range' }
+  const of = (row: number) => {
+    const value = column.at(row) as number | null
+    if (value === null) return -1
+    const bin = edges.findIndex((edge) => value <= edge)
+    return bin < 0 ? edges.length : bin
+  }
+  return {
+    of,
+    name(row) {
+      const bin = of(row)
+      if (bin === 0) return { value: `≤ ${text(edges[0]!)}`, kind: 'range' }
+      if (bin === edges.length) return { value: `> ${text(edges.at(-1)!)}`, kind: 'range' }
+      return { value: `${text(edges[bin - 1]!)} … ${text(edges[bin]!)}`, kind: 'range' }
+    },
   }
 }
 

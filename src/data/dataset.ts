@@ -121,17 +121,20 @@ async function readRows(source: Source, readers: Readers, file: string, options:
   }
   try {
     for await (const row of source.rows(readers.columns)) {
-      for (const [index, { path, read }] of readers.fields.entries())
+      for (let index = 0; index < cells.length; index++) {
+        const { path, read } = readers.fields[index]!
         cells[index]!.push(attempt(path, read, row) as never)
-      for (const [index, { label, oracle }] of readers.tasks.entries()) {
+      }
+      for (let index = 0; index < labels.length; index++) {
+        const { label, oracle } = readers.tasks[index]!
         labels[index]!.push(attempt(`/tasks/${index}`, label, row) ?? -1)
         if (oracle) oracles[index]!.push(attempt(`/tasks/${index}/oracle`, oracle, row))
       }
       if (readers.group) groups!.push(attempt('/group', readers.group, row))
       if (readers.weight) weights!.push(attempt('/weight', readers.weight, row))
       if (readers.time) times!.push(attempt('/split/column', readers.time, row))
-      for (const [index, { read }] of readers.slices.entries())
-        slices[index]!.column.push(attempt(`/slices/${index}`, read, row) as never)
+      for (let index = 0; index < slices.length; index++)
+        slices[index]!.column.push(attempt(`/slices/${index}`, readers.slices[index]!.read, row) as never)
       rows += 1
       if (problems.full) break
       // A generator never waits: this lets an interrupt through.

@@ -144,8 +144,9 @@ function labelHint(text: string, value: string | number): string {
 }
 
 function toNumber(cell: string | number): number {
-  const number = typeof cell === 'number' || cell.trim() === '' ? cell : Number(cell)
-  if (typeof number !== 'number' || !Number.isFinite(number))
+  const number = Number(cell)
+  // White space alone would be 0.
+  if (!Number.isFinite(number) || (number === 0 && typeof cell === 'string' && cell.trim() === ''))
     throw new Error(`must be a number, not ${typeof cell === 'number' ? cell : JSON.stringify(cell)}`)
   return number
 }

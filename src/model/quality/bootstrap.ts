@@ -40,44 +40,45 @@ function poisson1(u: number): number {
  */
 export function resample({ buckets, replicates, counts }: Resampling, sums: Float64Array, width: number): Float64Array {
   const filled = filledBuckets(buckets, sums, width)
-  // By statistic, padded to a multiple of the sums that one pass makes.
-  const columns = Array.from({ length: Math.ceil(width / perPass) * perPass }, (_, i) =>
-    i < width ? Float64Array.from(filled, (bucket) => sums[bucket * width + i]!) : new Float64Array(filled.length),
-  )
+  // Padded to a multiple of the statistics that one pass sums.
+  const stride = Math.ceil(width / perPass) * perPass
+  const packed = new Float64Array(filled.length * stride)
+  for (let k = 0; k < filled.length; k++)
+    for (let i = 0; i < width; i++) packed[k * stride + i] = sums[filled[k]! * width + i]!
   const result = new Float64Array(replicates * width)
   const times = new Float64Array(filled.length)
+  const summed = new Float64Array(stride)
   for (let replicate = 0; replicate < replicates; replicate++) {
     for (let k = 0; k < times.length; k++) times[k] = counts[replicate * buckets + filled[k]!]!
-    for (let i = 0; i < width; i += perPass) sumProducts(times, columns, i, result, replicate * width, width)
+    for (let first = 0; first < width; first += perPass) sumProducts(times, packed, stride, first, summed)
+    for (let i = 0; i < width; i++) result[replicate * width + i] = summed[i]!
   }
   return result
 }
 
-/** Statistics that one pass over the buckets sums: as many as a processor can keep in registers. */
-const perPass = 4
+/** Statistics that one pass over the buckets sums: as many as fit into a processor's registers. */
+const perPass = 7
 
-/** The statistics from `first`, each the sum of its products with `times`; sums are made in the order of the buckets. */
+/** Sums the products of `perPass` statistics from `first` with `times`, in the order of the buckets. */
 function sumProducts(
   times: Float64Array,
-  columns: readonly Float64Array[],
+  packed: Float64Array,
+  stride: number,
   first: number,
-  result: Float64Array,
-  to: number,
-  width: number,
+  summed: Float64Array,
 ): void {
-  const [a, b, c, d] = [columns[first]!, columns[first + 1]!, columns[first + 2]!, columns[first + 3]!]
-  let [sumA, sumB, sumC, sumD] = [0, 0, 0, 0]
-  for (let k = 0; k < times.length; k++) {
+  let [a, b, c, d, e, f, g] = [0, 0, 0, 0, 0, 0, 0]
+  for (let k = 0, at = first; k < times.length; k++, at += stride) {
     const count = times[k]!
-    sumA += count * a[k]!
-    sumB += count * b[k]!
-    sumC += count * c[k]!
-    sumD += count * d[k]!
+    a += count * packed[at]!
+    b += count * packed[at + 1]!
+    c += count * packed[at + 2]!
+    d += count * packed[at + 3]!
+    e += count * packed[at + 4]!
+    f += count * packed[at + 5]!
+    g += count * packed[at + 6]!
   }
-  result[to + first] = sumA
-  if (first + 1 < width) result[to + first + 1] = sumB
-  if (first + 2 < width) result[to + first + 2] = sumC
-  if (first + 3 < width) result[to + first + 3] = sumD
+  summed.set([a, b, c, d, e, f, g], first)
 }
 
 /** Buckets with anything in them: slices fill few. */

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { StringCache } from './string-cache.ts'
 
 /*
  * CSV as RFC 4180 describes it, from bytes: cells between separators, in quotes where they hold separators, line breaks or
@@ -11,10 +12,6 @@ const carriageReturn = 0x0d
 const mebibyte = 2 ** 20
 /** Longest record: a longer one is most likely a quote that is never closed, or no CSV. */
 const mostBytes = 4 * mebibyte
-/** Strings that are kept to be found again, a power of 2. */
-const cached = 2 ** 17
-/** Longer cells are hardly found again. */
-const longestCached = 64
 
 export interface CsvOptions {
   /** One character. */
@@ -31,7 +28,7 @@ export class CsvParser {
   readonly #trim: boolean
   /** 1 for bytes that end a cell without quotes, or must not be in it. */
   readonly #special = new Uint8Array(256)
-  readonly #strings = new Array<string | undefined>(cached)
+  readonly #strings = new StringCache()
   readonly #cells: string[] = []
   #bytes: Buffer = Buffer.alloc(0)
   /** Where the next record begins, or blank lines before it. */
@@ -68,6 +65,7 @@ export class CsvParser {
     this.line = this.#nextLine
     const bytes = this.#bytes
     const cells = this.#cells
+    const special = this.#special
     let at = this.#at
     let breaks = 0
     for (let cell = 0; ; cell++) {
@@ -83,18 +81,11 @@ export class CsvParser {
         at = end + 1
         if (this.#trim) while (isBlank(bytes[at])) at++
       } else {
-        let hash = 0x811c9dc5
-        let high = 0
-        for (; at < bytes.length; at++) {
-          const byte = bytes[at]!
-          if (this.#special[byte] === 1 && !this.#isContent(at)) break
-          hash = Math.imul(hash ^ byte, 0x01000193)
-          high |= byte
-        }
+        for (; at < bytes.length; at++) if (special[bytes[at]!] === 1 && !this.#isContent(at)) break
         if (at === bytes.length && !this.#last) return undefined
         let end = at
         if (this.#trim) while (end > first && isBlank(bytes[end - 1])) end--
-        text = high < 0x80 ? this.#intern(first, end, hash) : this.#decode(first, end)
+        text = this.#strings.find(bytes, first, end) ?? this.#strings.add(bytes, first, end, this.#decode(first, end))
       }
       if (at === bytes.length && !this.#last) return undefined
       cells[cell] = text
@@ -176,24 +167,6 @@ export class CsvParser {
       if (at + 1 === bytes.length && !this.#last) return -1
       if (bytes[at + 1] !== quote) return at
     }
-  }
-
-  /** A string of ASCII bytes; equal ones are most often one string. */
-  #intern(from: number, end: number, hash: number): string {
-    const bytes = this.#bytes
-    const length = end - from
-    if (length === 0) return ''
-    if (length > longestCached) return bytes.toString('latin1', from, end)
-    const slot = (hash ^ (hash >>> 15)) & (cached - 1)
-    const known = this.#strings[slot]
-    if (known !== undefined && known.length === length) {
-      let i = 0
-      while (i < length && known.charCodeAt(i) === bytes[from + i]) i++
-      if (i === length) return known
-    }
-    const text = bytes.toString('latin1', from, end)
-    this.#strings[slot] = text
-    return text
   }
 
   #decode(from: number, end: number): string {

@@ -117,8 +117,8 @@ export class CsvParser {
   }
 
   /**
-   * What is after a cell: the length of the separator; minus that of the line break, 0 at the end of the file; or that more bytes
-   * are needed.
+   * What follows a cell: a separator, as its length; a line break, as minus its length; the end of the file, as 0; or `more` where
+   * the bytes do not say it yet.
    */
   #after(at: number): number | 'more' {
     const bytes = this.#bytes

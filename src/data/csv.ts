@@ -16,7 +16,7 @@ interface CsvFile {
   lines: Lines
 }
 
-/** Bytes that are read at once. */
+/** Bytes of one read. */
 const pieceBytes = 2 ** 18
 
 /**

@@ -39,7 +39,7 @@ export interface ReadOptions {
   signal?: AbortSignal | undefined
   /** Called now and then with the number of rows read and, if known, their share of all. */
   onProgress?: ((rows: number, share: number | undefined) => void) | undefined
-  /** Bytes that the columns may take; default: what is available. */
+  /** Bytes that the columns may take; default: those available. */
   memory?: number | undefined
 }
 

@@ -24,6 +24,6 @@ export interface Source {
    * cells are needed, where others may hold anything; default: all.
    */
   rows(wanted?: ReadonlySet<number>): AsyncIterable<readonly Cell[]> | Iterable<readonly Cell[]>
-  /** Share of the data that has been read, 0 to 1, about; undefined if it can't be told. */
+  /** Share of the data that has been read, 0 to 1, about; undefined if nothing says so. */
   progress(): number | undefined
 }

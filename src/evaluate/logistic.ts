@@ -7,7 +7,7 @@ const epochs = 3
 /** Step of AdaGrad, and what a weight is pulled to 0 by per step; chosen on census-income and ads-funnel. */
 const rate = 0.1
 const ridge = 1e-6
-/** Numbers beyond so many deviations count as so many. */
+/** Numbers beyond this many deviations count as this many. */
 const mostDeviations = 5
 
 /** Rows as a logistic regression takes them: one weight per value of a field, and one per number. */
@@ -90,7 +90,7 @@ export function fitLogistic(
   labels: ArrayLike<number>,
   sampleWeights: ArrayLike<number> | undefined,
 ): (position: number) => number {
-  // Each weight, followed by the sum of its squared gradients: both are needed at once.
+  // Each weight, followed by the sum of its squared gradients: an update needs both.
   const state = new Float64Array(2 * count)
   for (let place = 0; place < count; place++) state[2 * place + 1] = 1e-8
   let [total, positive] = [0, 0]

@@ -25,7 +25,7 @@ export function count(length: number): Uint32Array {
 }
 
 /**
- * Copies some of the rows, in an order: to judge few of many rows costs as much as they are then. Groups keep their order, and
+ * Copies some of the rows, in an order: judging few of many rows then costs no more than those. Groups keep their order, and
  * with it what is summed over them.
  */
 export function createPick(rows: ScoredRows): (order: Uint32Array) => ScoredRows {

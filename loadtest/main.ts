@@ -26,6 +26,7 @@ const log = (line: string) => console.error(`${seconds()} s  ${line}`)
 const measurements: Record<string, () => Promise<typeof import('./stalls.ts').measureStalls>> = {
   capacity: async () => (await import('./capacity.ts')).measureCapacity,
   chaos: async () => (await import('./chaos/chaos.ts')).measureChaos,
+  evaluate: async () => (await import('./evaluate.ts')).measureEvaluate,
   stalls: async () => (await import('./stalls.ts')).measureStalls,
   swaps: async () => (await import('./swaps.ts')).measureSwaps,
   tenants: async () => (await import('./tenants.ts')).measureTenants,

@@ -1,10 +1,11 @@
-import { createReadStream, existsSync, statSync } from 'node:fs'
-import { basename, dirname, resolve } from 'node:path'
-import { pipeline } from 'node:stream'
+import { createReadStream, statSync } from 'node:fs'
+import { basename } from 'node:path'
+import { pipeline, type Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
-import { type Parser, parse } from 'csv-parse'
 import { reasonOf } from '../model/base/errors.ts'
 import type { CsvData } from '../schemas/rows-spec.ts'
+import { CsvParser } from './csv-parser.ts'
+import { locateFiles } from './files.ts'
 import type { Cell, Source } from './source.ts'
 import { SpecError } from './spec.ts'
 
@@ -12,32 +13,18 @@ interface CsvFile {
   /** Index of the file's first row among all rows. */
   first: number
   file: string
-  /** Line, from 1, on which the file's n-th row begins. */
-  lineOf(row: number): number
+  lines: Lines
 }
 
-interface Records {
-  /** Includes the header, if there is one. */
-  records: AsyncIterable<string[]>
-  /** Line, from 1, on which the n-th record begins; only for records already read. */
-  lineOf(record: number): number
-  /** Bytes of the file that have been read, compressed ones if it is. */
-  bytesRead(): number
-}
+/** Bytes of one read. */
+const pieceBytes = 2 ** 18
 
 /**
  * Streams the rows of a spec's CSV files. Rejects with a SpecError for missing files; reading them rejects for different headers
  * and malformed lines, naming file and line.
  */
 export async function openCsv(data: CsvData, specFile: string): Promise<Source> {
-  const files = data.csv.map((path) => resolve(dirname(specFile), path))
-  const absent = data.csv.flatMap((path, index) =>
-    existsSync(files[index]!)
-      ? []
-      : [{ path: `/data/csv/${index}`, message: `no such file: ${path} (relative to the spec)` }],
-  )
-  if (absent.length > 0) throw new SpecError(specFile, absent)
-
+  const files = locateFiles(data.csv, '/data/csv', specFile)
   const names = data.columns ?? (await readHeader(files[0]!, data, specFile))
   const missing = new Set(data.missing)
   const parts: CsvFile[] = []
@@ -45,32 +32,42 @@ export async function openCsv(data: CsvData, specFile: string): Promise<Source> 
   const total = bytes.reduce((sum, size) => sum + size, 0)
   let bytesRead = () => 0
 
-  async function* rows(): AsyncGenerator<readonly Cell[]> {
+  async function* rows(wanted: ReadonlySet<number> = new Set(names.keys())): AsyncGenerator<readonly Cell[]> {
+    const indexes = [...wanted]
+    const row = names.map((): Cell => null)
     let index = 0
     for (const [fileIndex, file] of files.entries()) {
       let header = data.columns ? undefined : names
-      const { records, lineOf: lineOfRecord, bytesRead: bytesOfFile } = readRecords(file, data)
+      const input = openFile(file)
       const before = bytes.slice(0, fileIndex).reduce((sum, size) => sum + size, 0)
-      bytesRead = () => before + bytesOfFile()
-      const headers = header ? 1 : 0
-      parts[fileIndex] = { first: index, file, lineOf: (row) => lineOfRecord(row + headers) }
+      bytesRead = () => before + input.bytesRead()
+      const lines = createLines()
+      parts[fileIndex] = { first: index, file, lines }
+      const parser = new CsvParser(data)
       try {
-        for await (const record of records) {
-          if (header) {
-            if (record.join('\n') !== header.join('\n'))
-              throw new Error(`line ${lineOfRecord(0)} names other columns than ${basename(files[0]!)}`)
-            header = undefined
-            continue
+        for await (const { piece, last } of input.pieces) {
+          parser.push(piece, last)
+          for (let record = parser.next(); record !== undefined; record = parser.next()) {
+            if (header) {
+              const difference = differenceOf(record, header, basename(files[0]!))
+              if (difference !== undefined) throw new Error(`line ${parser.line} names ${difference}`)
+              header = undefined
+              continue
+            }
+            if (record.length !== names.length)
+              throw new Error(`line ${parser.line} has ${record.length} cells, not ${names.length}`)
+            lines.add(parser.line)
+            for (const column of indexes) {
+              const cell = record[column]!
+              row[column] = missing.has(cell) ? null : cell
+            }
+            yield row
+            index += 1
           }
-          if (record.length !== names.length) {
-            throw new Error(`line ${lineOf(parts, index)} has ${record.length} cells, not ${names.length}`)
-          }
-          yield record.map((cell) => (missing.has(cell) ? null : cell))
-          index += 1
         }
       } catch (error) {
         throw new SpecError(specFile, [
-          { path: `/data/csv/${fileIndex}`, message: `${basename(file)}: ${reasonOf(error)}` },
+          { path: `/data/csv/${fileIndex}`, message: `${basename(file)}: ${problemOf(error)}` },
         ])
       }
     }
@@ -78,7 +75,10 @@ export async function openCsv(data: CsvData, specFile: string): Promise<Source> 
 
   return {
     columns: names.map((name) => ({ name, type: 'string' })),
-    place: (index) => `${basename(partOf(parts, index)?.file ?? '')} line ${lineOf(parts, index)}`,
+    place(index) {
+      const part = parts.findLast(({ first }) => first <= index)
+      return part ? `${basename(part.file)} line ${part.lines.of(index - part.first)}` : `row ${index + 1}`
+    },
     rows,
     progress: () => (total === 0 ? undefined : bytesRead() / total),
   }
@@ -86,80 +86,83 @@ export async function openCsv(data: CsvData, specFile: string): Promise<Source> 
 
 async function readHeader(file: string, data: CsvData, specFile: string): Promise<string[]> {
   try {
-    for await (const record of readRecords(file, data, 1).records) {
-      const twice = record.find((name, index) => record.indexOf(name) !== index)
+    const parser = new CsvParser(data)
+    for await (const { piece, last } of openFile(file).pieces) {
+      parser.push(piece, last)
+      const names = parser.next()
+      if (names === undefined) continue
+      const twice = names.find((name, index) => names.indexOf(name) !== index)
       if (twice !== undefined) throw new Error(`the header names ${JSON.stringify(twice)} twice`)
-      return record
+      return [...names]
     }
     throw new Error('is empty')
   } catch (error) {
-    throw new SpecError(specFile, [{ path: '/data/csv/0', message: `${basename(file)}: ${reasonOf(error)}` }])
+    throw new SpecError(specFile, [{ path: '/data/csv/0', message: `${basename(file)}: ${problemOf(error)}` }])
   }
 }
 
-function readRecords(file: string, { separator, trim }: CsvData, to = -1): Records {
-  const lines = createLines()
-  const parser: Parser = parse({
-    delimiter: separator,
-    trim,
-    bom: true,
-    skip_empty_lines: true,
-    relax_column_count: true,
-    to,
-    on_record: (record: string[], { lines: end }) => {
-      lines.add(record, end)
-      return record
-    },
-  })
-  const bytes = createReadStream(file)
-  const streams = file.endsWith('.gz') ? [bytes, createGunzip(), parser] : [bytes, parser]
-  // On an error in any stream, the pipeline destroys the parser with it.
-  pipeline(streams, () => {})
-  return { records: parser, lineOf: lines.of, bytesRead: () => bytes.bytesRead }
+/** How a header differs from that of the first file. */
+function differenceOf(header: readonly string[], first: readonly string[], file: string): string | undefined {
+  const absent = first.find((name) => !header.includes(name))
+  if (absent !== undefined) return `no column ${JSON.stringify(absent)}, which ${file} has`
+  const added = header.find((name) => !first.includes(name))
+  if (added !== undefined) return `a column ${JSON.stringify(added)}, which ${file} has not`
+  if (header.length !== first.length) return 'a column twice'
+  return header.every((name, i) => name === first[i]) ? undefined : `the columns in another order than ${file}`
 }
 
-/**
- * Maps records to lines: blank lines are no records, and quoted cells may contain line breaks. Only records that do not directly
- * follow the previous one take memory.
- */
-function createLines() {
-  const jumps: { record: number; line: number }[] = []
-  let records = 0
-  let next = 1
-  // Inside quotes the parser counts a two-character line break twice.
-  let surplus = 0
+interface Input {
+  pieces: AsyncIterable<{ piece: Buffer; last: boolean }>
+  /** Bytes of the file that have been read, compressed ones if it is. */
+  bytesRead(): number
+}
+
+function openFile(file: string): Input {
+  const bytes = createReadStream(file, { highWaterMark: pieceBytes })
+  // On an error in one stream, the pipeline destroys the other with it.
+  const stream: Readable = file.endsWith('.gz')
+    ? pipeline(bytes, createGunzip({ chunkSize: pieceBytes }), () => {})
+    : bytes
+  async function* pieces() {
+    for await (const piece of stream) yield { piece: piece as Buffer, last: false }
+    yield { piece: Buffer.alloc(0), last: true }
+  }
+  return { pieces: pieces(), bytesRead: () => bytes.bytesRead }
+}
+
+function problemOf(error: unknown): string {
+  const { code } = error as NodeJS.ErrnoException
+  if (code === 'Z_BUF_ERROR') return 'ends too early: the compressed file is only a part of one'
+  return code?.startsWith('Z_') ? `is no valid gzip file (${reasonOf(error)})` : reasonOf(error)
+}
+
+interface Lines {
+  /** The next row begins on this line. */
+  add(line: number): void
+  /** Line, from 1, on which the n-th row begins; only for rows already read. */
+  of(row: number): number
+}
+
+/** Maps rows to lines: only rows that do not begin on the line after the previous one's take memory. */
+function createLines(): Lines {
+  const jumps: { row: number; line: number }[] = []
+  let rows = 0
+  let next = 0
   return {
-    /** `end`: line on which the record ends, according to the parser. */
-    add(record: readonly string[], end: number) {
-      let characters = 0
-      let breaks = 0
-      for (const cell of record) {
-        if (!cell.includes('\n') && !cell.includes('\r')) continue
-        for (const [found] of cell.matchAll(/\r\n|\r|\n/g)) {
-          characters += found.length
-          breaks += 1
-        }
-      }
-      const line = end - characters - surplus
-      if (line !== next || records === 0) jumps.push({ record: records, line })
-      surplus += characters - breaks
-      records += 1
-      next = line + breaks + 1
-      // Between jumps each record takes one line, so the record after a longer one is a jump too.
-      if (breaks > 0) jumps.push({ record: records, line: next })
+    add(line) {
+      if (line !== next) jumps.push({ row: rows, line })
+      rows += 1
+      next = line + 1
     },
-    of(record: number): number {
-      const jump = jumps.findLast((candidate) => candidate.record <= record)
-      return jump === undefined ? 1 : jump.line + record - jump.record
+    of(row) {
+      let [low, high] = [0, jumps.length]
+      while (high - low > 1) {
+        const middle = (low + high) >>> 1
+        if (jumps[middle]!.row <= row) low = middle
+        else high = middle
+      }
+      const jump = jumps[low]
+      return jump === undefined ? 1 : jump.line + row - jump.row
     },
   }
-}
-
-function partOf(parts: CsvFile[], index: number): CsvFile | undefined {
-  return parts.findLast(({ first }) => first <= index)
-}
-
-function lineOf(parts: CsvFile[], index: number): number {
-  const part = partOf(parts, index)
-  return part ? part.lineOf(index - part.first) : index + 1
 }

@@ -39,7 +39,7 @@ export interface ReadOptions {
   signal?: AbortSignal | undefined
   /** Called now and then with the number of rows read and, if known, their share of all. */
   onProgress?: ((rows: number, share: number | undefined) => void) | undefined
-  /** Bytes that the columns may take; default: what is available. */
+  /** Bytes that the columns may take; default: those available. */
   memory?: number | undefined
 }
 
@@ -78,12 +78,20 @@ function partsOf(
   for (const part of ['train', 'validation', 'test'] as const) {
     const least = part === 'train' ? 2 : 1
     if (parts[part].length >= least) continue
-    const equal = split.by === 'time' && times?.every((time) => time === times[0])
-    const why = equal ? `: all rows have the same ${split.column}, ${times![0]}` : ''
-    const message = `has ${parts[part].length} of ${rows} rows; it needs ${least}${why}`
+    const message = `has ${parts[part].length} of ${rows} rows; it needs ${least}${reasonOfFew(split, times)}`
     problems.push({ path: `/split/${part}`, message })
   }
   return parts
+}
+
+/** Why a part may have few of many rows. */
+function reasonOfFew(split: NonNullable<RowsSpec['split']>, times: Float64Array | undefined): string {
+  if (split.by === 'group') return ': rows of one group stay together'
+  if (split.by !== 'time') return ''
+  const equal = times?.every((time) => time === times[0])
+  return equal
+    ? `: all rows have the same ${split.column}, ${times![0]}`
+    : `: rows of the same ${split.column} stay together`
 }
 
 async function readRows(source: Source, readers: Readers, file: string, options: ReadOptions) {
@@ -112,18 +120,21 @@ async function readRows(source: Source, readers: Readers, file: string, options:
     }
   }
   try {
-    for await (const row of source.rows()) {
-      for (const [index, { path, read }] of readers.fields.entries())
+    for await (const row of source.rows(readers.columns)) {
+      for (let index = 0; index < cells.length; index++) {
+        const { path, read } = readers.fields[index]!
         cells[index]!.push(attempt(path, read, row) as never)
-      for (const [index, { label, oracle }] of readers.tasks.entries()) {
+      }
+      for (let index = 0; index < labels.length; index++) {
+        const { label, oracle } = readers.tasks[index]!
         labels[index]!.push(attempt(`/tasks/${index}`, label, row) ?? -1)
         if (oracle) oracles[index]!.push(attempt(`/tasks/${index}/oracle`, oracle, row))
       }
       if (readers.group) groups!.push(attempt('/group', readers.group, row))
       if (readers.weight) weights!.push(attempt('/weight', readers.weight, row))
       if (readers.time) times!.push(attempt('/split/column', readers.time, row))
-      for (const [index, { read }] of readers.slices.entries())
-        slices[index]!.column.push(attempt(`/slices/${index}`, read, row) as never)
+      for (let index = 0; index < slices.length; index++)
+        slices[index]!.column.push(attempt(`/slices/${index}`, readers.slices[index]!.read, row) as never)
       rows += 1
       if (problems.full) break
       // A generator never waits: this lets an interrupt through.
@@ -176,7 +187,7 @@ async function openDataset(
   fields: readonly FieldReading[],
 ): Promise<{ source: Source; readers: Readers }> {
   const source = await openSource(spec.data, file)
-  const problems = referenceProblems(spec, fields, source.columns)
+  const problems = referenceProblems(spec, fields, source)
   if (problems.length > 0) throw new SpecError(file, problems)
   return { source, readers: createReaders(spec, fields, source.columns) }
 }

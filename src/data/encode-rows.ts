@@ -1,6 +1,6 @@
 import { createNumericFieldEncoder, createSparseFieldEncoder, type FieldEncoder } from '../model/features/field.ts'
 import type { Field } from '../schemas/features.ts'
-import type { CellColumn } from './columns.ts'
+import { type CellColumn, StringColumn } from './columns.ts'
 import { RowProblems } from './row-problems.ts'
 
 /** Encoded rows, row-major: the network's inputs. */
@@ -34,10 +34,9 @@ export function encodeRows(
   let denseIndex = 0
   fields.forEach((field, index) => {
     const fill = (encoder: FieldEncoder, target: Int32Array | Float32Array, first: number, width: number) => {
-      const column = cells[index]!
+      const encode = encoderOf(cells[index]!, encoder)
       for (let i = 0; i < rows.length && !problems.full; i++) {
-        // A missing cell is absent, not null.
-        const value = encoder.encode(column.at(rows[i]!) ?? undefined)
+        const value = encode(rows[i]!)
         if (typeof value === 'number') target[i * width + first] = value
         else problems.add(`/fields/${index}`, `${place(rows[i]!)}: ${field.name} ${value}`)
       }
@@ -50,4 +49,19 @@ export function encodeRows(
     }
   })
   return { encoded: { rows: rows.length, sparse, dense, sparseFields, denseFields }, problems }
+}
+
+/** Encodes the cell of a row; each string once. A missing cell is absent, not null. */
+function encoderOf(column: CellColumn, { encode }: FieldEncoder): (row: number) => number | string {
+  if (!(column instanceof StringColumn)) return (row) => encode(column.at(row) ?? undefined)
+  const known = new Array<number | string | undefined>(column.values.length + 1).fill(undefined)
+  return (row) => {
+    const place = column.codeAt(row) + 1
+    let value = known[place]
+    if (value === undefined) {
+      value = encode(column.at(row) ?? undefined)
+      known[place] = value
+    }
+    return value
+  }
 }

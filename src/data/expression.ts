@@ -1,13 +1,19 @@
 import { type ASTNode, Environment } from '@marcbachmann/cel-js'
 import { closestName } from '../model/base/closest-name.ts'
 import { reasonOf } from '../model/base/errors.ts'
-import type { Cell, Column } from './source.ts'
+import type { Cell, Column, UnusableColumn } from './source.ts'
 
 /** Yields a number (true is 1), a string, or null if a column in the expression is missing. */
-export type Compiled = (row: readonly Cell[]) => Cell
+export interface Compiled {
+  (row: readonly Cell[]): Cell
+  /** Indexes of the columns in the expression. */
+  readonly columns: readonly number[]
+}
 
 /** Most columns that a message lists. */
 const mostShown = 100
+/** Most columns whose type a message explains. */
+const mostExplained = 3
 
 const identifier = /^[A-Za-z_][A-Za-z0-9_]*$/
 
@@ -16,24 +22,33 @@ const identifier = /^[A-Za-z_][A-Za-z0-9_]*$/
  * only columns with identifiers as names can be used. Throws an Error that describes an invalid expression; the compiled function
  * throws for rows that it can't be evaluated on.
  */
-export function compileExpression(text: string, columns: readonly Column[]): Compiled {
+export function compileExpression(
+  text: string,
+  columns: readonly Column[],
+  unusable: readonly UnusableColumn[] = [],
+): Compiled {
   const environment = new Environment()
-  for (const { name, type } of columns) if (identifier.test(name)) environment.registerVariable(name, type)
-  let evaluate: ReturnType<Environment['parse']>
-  try {
-    evaluate = environment.parse(text)
-  } catch (error) {
-    throw new Error(firstLine(error))
+  const mentioned = identifiers(parse(environment, text).ast)
+  const refused = unusable.find(({ name }) => mentioned.has(name))
+  if (refused) throw new Error(unusableColumn(refused))
+  const used = columns
+    .map((column, index) => ({ ...column, index }))
+    .filter(({ name }) => mentioned.has(name) && identifier.test(name))
+  for (const { name, type } of used) {
+    try {
+      environment.registerVariable(name, type)
+    } catch {
+      // Names of types, such as `string`.
+      throw new Error(`${name} means a type in expressions, so the column of that name can't be used in them`)
+    }
   }
+  const evaluate = parse(environment, text)
   const verdict = evaluate.check()
-  if (!verdict.valid) throw new Error(explain(firstLine(verdict.error), columns))
+  if (!verdict.valid) throw new Error(explain(firstLine(verdict.error), columns, used))
   if (!['bool', 'int', 'double', 'string', 'dyn'].includes(String(verdict.type))) {
     throw new Error(`must yield a boolean, a number or a string, not ${verdict.type}`)
   }
-  const named = columns.map(({ name }, index) => ({ name, index }))
-  const mentioned = identifiers(evaluate.ast)
-  const used = named.filter(({ name }) => mentioned.has(name))
-  return (row) => {
+  const compiled = (row: readonly Cell[]): Cell => {
     const context: Record<string, Cell> = {}
     for (const { name, index } of used) {
       const cell = row[index]
@@ -46,12 +61,17 @@ export function compileExpression(text: string, columns: readonly Column[]): Com
       throw new Error(firstLine(error))
     }
   }
+  return Object.assign(compiled, { columns: used.map(({ index }) => index) })
 }
 
 /** Throws an Error if the text is not an expression, whatever the columns are. */
 export function checkSyntax(text: string): void {
+  parse(new Environment(), text)
+}
+
+function parse(environment: Environment, text: string): ReturnType<Environment['parse']> {
   try {
-    new Environment().parse(text)
+    return environment.parse(text)
   } catch (error) {
     throw new Error(firstLine(error))
   }
@@ -75,16 +95,34 @@ function identifiers(node: unknown, found = new Set<string>()): Set<string> {
   return found
 }
 
-/** An unknown name is most likely a misspelt column. */
-function explain(message: string, columns: readonly Column[]): string {
+/** An unknown name is most likely a misspelt column, and other problems are values of another type than a column's. */
+function explain(message: string, columns: readonly Column[], used: readonly Column[]): string {
   const unknown = /^Unknown variable: (.+)$/.exec(message)?.[1]
-  if (unknown === undefined) return message
-  const names = columns.map(({ name }) => name).filter((name) => identifier.test(name))
-  return `no column ${JSON.stringify(unknown)}${knownColumns(unknown, names)}`
+  if (unknown !== undefined) {
+    const names = columns.map(({ name }) => name).filter((name) => identifier.test(name))
+    return unknownColumn(unknown, names, [])
+  }
+  return [message, ...used.slice(0, mostExplained).map(typeHint)].join('; ')
+}
+
+function typeHint({ name, type }: Column): string {
+  return type === 'double'
+    ? `${name} is a number, as in ${name} == 1.0`
+    : `${name} is a string, as in ${name} == "1" or double(${name}) > 0.5`
+}
+
+/** What to say of a column that rows can't be read from: it has another type, or there is none of the name. */
+export function unknownColumn(name: string, names: readonly string[], unusable: readonly UnusableColumn[]): string {
+  const found = unusable.find((column) => column.name === name)
+  return found ? unusableColumn(found) : `no column ${JSON.stringify(name)}${knownColumns(name, names)}`
+}
+
+function unusableColumn({ name, type }: UnusableColumn): string {
+  return `column ${JSON.stringify(name)} is ${type}: only strings, numbers, dates and times can be used`
 }
 
 /** `; the columns are a, b; did you mean b?` */
-export function knownColumns(unknown: string, names: readonly string[]): string {
+function knownColumns(unknown: string, names: readonly string[]): string {
   const shown = [
     ...names.slice(0, mostShown),
     ...(names.length > mostShown ? [`… ${names.length - mostShown} more`] : []),

@@ -1,8 +1,8 @@
 import { formatBytes } from '../model/base/text-table.ts'
 import { SpecError } from './spec.ts'
 
-/** Share of the available memory that columns may take: the rest is for what comes after reading. */
-const usable = 0.6
+/** Share of the available memory that columns may take: what comes after reading takes more than twice as much; measured. */
+const usable = 0.3
 
 /** What columns take, bytes. */
 export interface ColumnBytes {

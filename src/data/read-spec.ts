@@ -13,7 +13,7 @@ import { openSource } from './dataset.ts'
 import { defaultSelection, splitSelection, taskMetrics } from './epoch-metrics.ts'
 import type { FieldReading } from './readers.ts'
 import { referenceProblems } from './references.ts'
-import type { Column } from './source.ts'
+import type { Source } from './source.ts'
 import { type LoadedRows, type LoadedSpec, SpecError } from './spec.ts'
 
 /**
@@ -56,15 +56,15 @@ async function checkTrainSpec(file: string, read: unknown): Promise<LoadedSpec> 
 /** Problems of a spec's data, columns and expressions, where nothing else is wrong. */
 async function dataProblems(spec: Partial<RowsSpec>, problems: Violation[], file: string): Promise<Violation[]> {
   const found: Violation[] = []
-  let columns: Column[] | undefined
+  let source: Source | undefined
   if (!problems.some(({ path }) => path.startsWith('/data')))
     try {
-      columns = (await openSource(spec.data!, file)).columns
+      source = await openSource(spec.data!, file)
     } catch (error) {
       if (!(error instanceof SpecError)) throw error
       found.push(...error.problems)
     }
-  found.push(...referenceProblems(spec, uncheckedFields(spec.fields), columns))
+  found.push(...referenceProblems(spec, uncheckedFields(spec.fields), source))
   return found.filter(({ path }) => !problems.some((problem) => problem.path === path))
 }
 

@@ -19,6 +19,8 @@ export interface FieldReading {
 
 /** Readers of one row, by what they read. They throw an Error for values that don't fit. */
 export interface Readers {
+  /** Indexes of the columns that are read. */
+  columns: ReadonlySet<number>
   fields: { path: string; kind: 'string' | 'number'; read: Reader<Cell> }[]
   /** `label`: 1, 0, or −1 outside the sample space. */
   tasks: { label: Reader<number>; oracle: Reader<number> | undefined }[]
@@ -35,26 +37,37 @@ export function createReaders(
   fields: readonly FieldReading[],
   columns: readonly Column[],
 ): Readers {
+  const used = new Set<number>()
   const column = (name: string): Reader<Cell> => {
     const index = columns.findIndex((candidate) => candidate.name === name)
+    used.add(index)
     return (row) => row[index] ?? null
   }
+  const compile = (text: string): Reader<Cell> => {
+    const compiled = compileExpression(text, columns)
+    for (const index of compiled.columns) used.add(index)
+    return compiled
+  }
   const number = (read: Reader<Cell>): Reader<number> => {
-    return (row) => toNumber(read(row) ?? 'missing')
+    return (row) => {
+      const cell = read(row)
+      if (cell === null) throw new Error('must be a number, and is missing')
+      return toNumber(cell)
+    }
   }
   const { group, weight, split, slices = [] } = spec
   return {
+    columns: used,
     fields: fields.map((field) => {
       const { expression, kind, path } = field
-      const read =
-        expression === undefined ? column(field.column ?? field.name) : compileExpression(expression, columns)
+      const read = expression === undefined ? column(field.column ?? field.name) : compile(expression)
       return { path, kind, read: checked(field, read) }
     }),
     tasks: spec.tasks.map(({ label, where, oracle }) => {
-      const readLabel = compileExpression(label, columns)
-      const isInside = where === undefined ? () => 1 : compileExpression(where, columns)
+      const readLabel = compile(label)
+      const isInside = where === undefined ? () => 1 : compile(where)
       return {
-        label: (row) => toLabel(readLabel, isInside, row),
+        label: (row) => toLabel(label, readLabel, isInside, row),
         oracle: oracle === undefined ? undefined : probability(number(column(oracle))),
       }
     }),
@@ -66,7 +79,7 @@ export function createReaders(
       .map((name) => {
         const kind = columns.find((candidate) => candidate.name === name)?.type === 'double' ? 'number' : 'string'
         const read = column(name)
-        return { name, kind, read: kind === 'string' ? string(read) : read }
+        return { name, kind, read: kind === 'string' ? string(read) : finite(read) }
       }),
   }
 }
@@ -89,6 +102,13 @@ function string(read: Reader<Cell>): Reader<string | null> {
   }
 }
 
+function finite(read: Reader<Cell>): Reader<number | null> {
+  return (row) => {
+    const cell = read(row)
+    return cell === null ? null : toNumber(cell)
+  }
+}
+
 function weightOf(read: Reader<number>): Reader<number> {
   return (row) => {
     const weight = read(row)
@@ -105,20 +125,28 @@ function probability(read: Reader<number>): Reader<number> {
   }
 }
 
-function toLabel(label: Reader<Cell>, where: Reader<Cell>, row: readonly Cell[]): number {
+function toLabel(text: string, label: Reader<Cell>, where: Reader<Cell>, row: readonly Cell[]): number {
   const inside = where(row)
   if (inside === null || inside === 0) return -1
   if (inside !== 1) throw new Error(`where must yield true or false, not ${JSON.stringify(inside)}`)
   const value = label(row)
   if (value === null) return -1
   if (value !== 0 && value !== 1)
-    throw new Error(`label must yield true or false, 1 or 0, not ${JSON.stringify(value)}`)
+    throw new Error(`label must yield true or false, 1 or 0, not ${JSON.stringify(value)}${labelHint(text, value)}`)
   return value
 }
 
+/** A label that is a column alone, of values that are no labels. */
+function labelHint(text: string, value: string | number): string {
+  if (!/^\s*\w+\s*$/.test(text)) return ''
+  const positive = typeof value === 'number' ? '> 0.0' : `== ${JSON.stringify(value === '0' ? '1' : value)}`
+  return `: say which values are positive, as in ${text.trim()} ${positive}`
+}
+
 function toNumber(cell: string | number): number {
-  const number = typeof cell === 'number' || cell.trim() === '' ? cell : Number(cell)
-  if (typeof number !== 'number' || !Number.isFinite(number))
-    throw new Error(`must be a number, not ${JSON.stringify(cell)}`)
+  const number = Number(cell)
+  // White space alone would be 0.
+  if (!Number.isFinite(number) || (number === 0 && typeof cell === 'string' && cell.trim() === ''))
+    throw new Error(`must be a number, not ${typeof cell === 'number' ? cell : JSON.stringify(cell)}`)
   return number
 }

@@ -1,8 +1,8 @@
 import { reasonOf, type Violation } from '../model/base/errors.ts'
 import { isObject } from '../schemas/json.ts'
-import { checkSyntax, compileExpression, knownColumns } from './expression.ts'
+import { checkSyntax, compileExpression, unknownColumn } from './expression.ts'
 import type { FieldReading } from './readers.ts'
-import type { Column } from './source.ts'
+import type { Source } from './source.ts'
 
 /** A column or an expression in a spec, with its place. */
 interface Reference {
@@ -13,6 +13,8 @@ interface Reference {
   hint?: string
 }
 
+type Columns = Pick<Source, 'columns' | 'unusable'>
+
 /**
  * Lists unknown columns and invalid expressions of a spec and of fields. The spec may be invalid elsewhere: parts of a wrong
  * shape are skipped. Without `columns`, because the data can't be read, only the syntax of expressions is checked.
@@ -20,7 +22,7 @@ interface Reference {
 export function referenceProblems(
   spec: unknown,
   fields: readonly FieldReading[],
-  columns: readonly Column[] | undefined,
+  columns: Columns | undefined,
 ): Violation[] {
   return [...fields.map(referenceOf), ...referencesOf(spec, fields)].flatMap(({ path, kind, text, hint = '' }) => {
     const message = kind === 'expression' ? expressionProblem(text, columns) : columnProblem(text, columns)
@@ -37,20 +39,20 @@ function referenceOf({ name, path, column, expression }: FieldReading): Referenc
   return { path: mentioned ? `${path}/name` : path, kind: 'column', text: name, hint }
 }
 
-function expressionProblem(text: string, columns: readonly Column[] | undefined): string | undefined {
+function expressionProblem(text: string, known: Columns | undefined): string | undefined {
   try {
-    if (columns === undefined) checkSyntax(text)
-    else compileExpression(text, columns)
+    if (known === undefined) checkSyntax(text)
+    else compileExpression(text, known.columns, known.unusable)
     return undefined
   } catch (error) {
     return reasonOf(error)
   }
 }
 
-function columnProblem(name: string, columns: readonly Column[] | undefined): string | undefined {
-  if (columns === undefined || columns.some((column) => column.name === name)) return undefined
-  const names = columns.map((column) => column.name)
-  return `no column ${JSON.stringify(name)}${knownColumns(name, names)}`
+function columnProblem(name: string, known: Columns | undefined): string | undefined {
+  if (known === undefined || known.columns.some((column) => column.name === name)) return undefined
+  const names = known.columns.map((column) => column.name)
+  return unknownColumn(name, names, known.unusable ?? [])
 }
 
 function referencesOf(spec: unknown, fields: readonly FieldReading[]): Reference[] {

@@ -84,7 +84,11 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
   const groups = groupRows(dataset, rows)
   const tasks = taskRows({ file, spec }, predictor.tasks, dataset, rows, groups).map((task): PredictedTask => {
     const described = predictor.tasks.find(({ name }) => name === task.name)!
-    const pick = (values: ArrayLike<number>) => Float64Array.from(task.positions, (position) => values[position]!)
+    const pick = (values: ArrayLike<number>) => {
+      const picked = new Float64Array(task.positions.length)
+      for (let i = 0; i < picked.length; i++) picked[i] = values[task.positions[i]!]!
+      return picked
+    }
     const before = uncalibrated(described, scored)
     return { ...task, predictions: pick(scored.predictions[task.name]!), uncalibrated: before && pick(before) }
   })

@@ -12,8 +12,8 @@ import { type PredictedRows, type Predictor, rowErrorOf } from './predictor.ts'
 
 /** Rows of a call: enough for the products of matrices to be fast. */
 const callRows = 1024
-/** Longest that a call may wait and compute, ms: nobody waits for it but this process. */
-const patience = 600_000
+/** Longest that a call may take, ms: a timer can't wait much longer. */
+const patience = 86_400_000
 
 export interface LocalPredictorOptions {
   /** Folder of compiled plans; undefined: they are kept nowhere. */

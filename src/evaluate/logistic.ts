@@ -7,7 +7,7 @@ const epochs = 3
 /** Step of AdaGrad, and what a weight is pulled to 0 by per step; chosen on census-income and ads-funnel. */
 const rate = 0.1
 const ridge = 1e-6
-/** Numbers beyond so many deviations count as so many. */
+/** Numbers beyond this many deviations count as this many. */
 const mostDeviations = 5
 
 /** Rows as a logistic regression takes them: one weight per value of a field, and one per number. */
@@ -90,8 +90,9 @@ export function fitLogistic(
   labels: ArrayLike<number>,
   sampleWeights: ArrayLike<number> | undefined,
 ): (position: number) => number {
-  const weights = new Float64Array(count)
-  const squares = new Float64Array(count).fill(1e-8)
+  // Each weight, followed by the sum of its squared gradients: an update needs both.
+  const state = new Float64Array(2 * count)
+  for (let place = 0; place < count; place++) state[2 * place + 1] = 1e-8
   let [total, positive] = [0, 0]
   for (let i = 0; i < positions.length; i++) {
     const weight = sampleWeights ? sampleWeights[i]! : 1
@@ -104,7 +105,7 @@ export function fitLogistic(
   let biasSquares = 1e-8
   const scoreOf = (position: number) => {
     let score = bias
-    for (let at = position * fields, end = at + fields; at < end; at++) score += weights[places[at]!]! * values[at]!
+    for (let at = position * fields, end = at + fields; at < end; at++) score += state[2 * places[at]!]! * values[at]!
     return score
   }
   for (let epoch = 0; epoch < epochs; epoch++) {
@@ -113,10 +114,12 @@ export function fitLogistic(
       const weight = sampleWeights ? scale * sampleWeights[i]! : 1
       const error = weight * (sigmoid(scoreOf(position)) - (labels[i] ? 1 : 0))
       for (let at = position * fields, end = at + fields; at < end; at++) {
-        const place = places[at]!
-        const gradient = error * values[at]! + ridge * weights[place]!
-        squares[place]! += gradient * gradient
-        weights[place]! -= (rate * gradient) / Math.sqrt(squares[place]!)
+        const place = 2 * places[at]!
+        const before = state[place]!
+        const gradient = error * values[at]! + ridge * before
+        const squares = state[place + 1]! + gradient * gradient
+        state[place + 1] = squares
+        state[place] = before - (rate * gradient) / Math.sqrt(squares)
       }
       biasSquares += error * error
       bias -= (rate * error) / Math.sqrt(biasSquares)

@@ -59,6 +59,8 @@ export interface RunEvaluateOptions extends RowsOptions {
   int8: boolean
   /** File for the predictions, one line per row and task. */
   predictions: string | undefined
+  /** Default: on the terminal. */
+  progress?: Progress | undefined
 }
 
 /** Exit code for a version that is worse, or that does not meet its conditions. */
@@ -70,7 +72,7 @@ export async function runEvaluate(options: RunEvaluateOptions): Promise<number> 
   const loaded = await readRowsSpec(options.data, options.specs)
   const target = options.target ?? targetOf(loaded, options.modelVersion)
   const conditions = await readConditions(options.gate, loaded)
-  const progress = createProgress(err)
+  const { progress = createProgress(err) } = options
   const opened: Predictor[] = []
   try {
     progress.stage(`opening ${target}`)
@@ -171,7 +173,10 @@ export async function judgePredictor(
     command,
     multigateVersion: version,
     now: now(),
-    onProgress: (what) => progress.stage(what),
+    onProgress(what) {
+      signal.throwIfAborted()
+      progress.stage(what)
+    },
   })
 }
 

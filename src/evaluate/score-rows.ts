@@ -1,5 +1,7 @@
+import type { CellColumn } from '../data/columns.ts'
 import type { Dataset } from '../data/dataset.ts'
 import type { FieldReading } from '../data/readers.ts'
+import type { Cell } from '../data/source.ts'
 import { SpecError } from '../data/spec.ts'
 import type { RowsSpec } from '../schemas/rows-spec.ts'
 import { type PredictedRows, type Predictor, type PredictorField, RowError } from './predictor.ts'
@@ -74,7 +76,7 @@ export async function scoreRows(
       next += predictor.mostRows
       const part = rows.subarray(start, start + predictor.mostRows)
       const asked = Object.fromEntries(
-        predictor.fields.map(({ name }, field) => [name, Array.from(part, (row) => dataset.cells[field]!.at(row))]),
+        predictor.fields.map(({ name }, field) => [name, cellsOf(dataset.cells[field]!, part)]),
       )
       const answer = await predictor.predict(asked, { gates: true }).catch((error) => {
         // The other calls need not begin.
@@ -95,6 +97,12 @@ export async function scoreRows(
   await Promise.all(Array.from({ length: predictor.concurrency }, work))
   if (sampled.length > 0) scored.gates = gatesOf(sampled.sort((a, b) => a.position - b.position))
   return scored
+}
+
+function cellsOf(column: CellColumn, rows: Int32Array): Cell[] {
+  const cells: Cell[] = []
+  for (let i = 0; i < rows.length; i++) cells.push(column.at(rows[i]!))
+  return cells
 }
 
 function keepAnswers(scored: ScoredPart, answer: PredictedRows, start: number, rows: number): void {

@@ -3,6 +3,7 @@ import type { Dataset } from '../data/dataset.ts'
 import type { Resampling } from '../model/quality/bootstrap.ts'
 import { quantile } from '../model/quality/bootstrap.ts'
 import { judge } from '../model/quality/judge.ts'
+import { count, createPick, divide } from '../model/quality/parts.ts'
 import type { Slice } from '../schemas/evaluation.ts'
 import type { PredictorField } from './predictor.ts'
 import type { TaskRows } from './task-rows.ts'
@@ -59,55 +60,72 @@ function sliceUnknown(field: string, rows: number, marks: Uint8Array): Slicing {
 function sliceBy(field: string, column: CellColumn, rows: Int32Array, marks: Uint8Array | undefined): Slicing {
   const slices: Slicing['slices'] = []
   const numbers = new Map<string, number>()
-  const numberOf = (value: string, kind: Slice['kind']) => {
+  const numberOf = ({ value, kind }: Slicing['slices'][number]) => {
     const key = `${kind} ${value}`
-    let number = numbers.get(key)
-    if (number === undefined) {
-      number = slices.push({ value, kind }) - 1
-      numbers.set(key, number)
-    }
+    const number = numbers.get(key) ?? slices.push({ value, kind }) - 1
+    numbers.set(key, number)
     return number
   }
-  const nameOf = column instanceof StringColumn ? frequent(column, rows) : rangeNames(column, rows)
+  const classes = column instanceof StringColumn ? frequent(column, rows) : rangesOf(column, rows)
+  // Each class is named once, and in the order of its first row.
+  const numberOfClass: (number | undefined)[] = []
   const of = Uint16Array.from(rows, (row, i) => {
-    if (marks?.[i]) return numberOf('unknown', 'unknown')
-    const cell = column.at(row)
-    if (cell === null) return numberOf('missing', 'missing')
-    const { value, kind } = nameOf(cell)
-    return numberOf(value, kind)
+    if (marks?.[i]) return numberOf({ value: 'unknown', kind: 'unknown' })
+    const place = classes.of(row)
+    if (place < 0) return numberOf({ value: 'missing', kind: 'missing' })
+    numberOfClass[place] ??= numberOf(classes.name(row))
+    return numberOfClass[place]
   })
   return { field, of, slices }
 }
 
-type Namer = (cell: string | number) => Pick<Slice, 'value' | 'kind'>
-
-function frequent(column: StringColumn, rows: Int32Array): Namer {
-  const counts = new Map<string, number>()
-  for (const row of rows) {
-    const value = column.at(row)
-    if (value !== null) counts.set(value, (counts.get(value) ?? 0) + 1)
-  }
-  const kept = new Set(
-    [...counts]
-      .sort(([, a], [, b]) => b - a)
-      .slice(0, mostValues)
-      .map(([value]) => value),
-  )
-  return (cell) =>
-    kept.has(cell as string) ? { value: cell as string, kind: 'value' } : { value: 'others', kind: 'others' }
+/** Classes of the rows by the value of a column. */
+interface Classes {
+  /** Number of the row's class; −1 where the value is missing. */
+  of(row: number): number
+  /** Name of the class of a row whose value is not missing. */
+  name(row: number): Slicing['slices'][number]
 }
 
-function rangeNames(column: CellColumn, rows: Int32Array): Namer {
+function frequent(column: StringColumn, rows: Int32Array): Classes {
+  const { values } = column
+  const counts = new Uint32Array(values.length)
+  // Of equally frequent values, those that come first are kept.
+  const met: number[] = []
+  for (const row of rows) {
+    const code = column.codeAt(row)
+    if (code >= 0 && counts[code]!++ === 0) met.push(code)
+  }
+  const kept = new Set(met.sort((a, b) => counts[b]! - counts[a]!).slice(0, mostValues))
+  return {
+    of: (row) => column.codeAt(row),
+    name(row) {
+      const code = column.codeAt(row)
+      return kept.has(code) ? { value: values[code]!, kind: 'value' } : { value: 'others', kind: 'others' }
+    },
+  }
+}
+
+function rangesOf(column: CellColumn, rows: Int32Array): Classes {
   const sorted = Float64Array.from(rows, (row) => (column.at(row) as number | null) ?? Number.NaN)
     .filter((value) => !Number.isNaN(value))
     .sort()
   const edges = [...new Set(Array.from({ length: ranges - 1 }, (_, i) => quantile(sorted, (i + 1) / ranges)))]
   const text = (value: number) => String(Number(value.toPrecision(4)))
-  return (cell) => {
-    const bin = edges.findIndex((edge) => (cell as number) <= edge)
-    if (edges.length === 0 || bin === 0) return { value: `≤ ${text(edges[0] ?? (cell as number))}`, kind: 'range' }
-    if (bin < 0) return { value: `> ${text(edges.at(-1)!)}`, kind: 'range' }
-    return { value: `${text(edges[bin - 1]!)} … ${text(edges[bin]!)}`, kind: 'range' }
+  const of = (row: number) => {
+    const value = column.at(row) as number | null
+    if (value === null) return -1
+    const bin = edges.findIndex((edge) => value <= edge)
+    return bin < 0 ? edges.length : bin
+  }
+  return {
+    of,
+    name(row) {
+      const bin = of(row)
+      if (bin === 0) return { value: `≤ ${text(edges[0]!)}`, kind: 'range' }
+      if (bin === edges.length) return { value: `> ${text(edges.at(-1)!)}`, kind: 'range' }
+      return { value: `${text(edges[bin - 1]!)} … ${text(edges[bin]!)}`, kind: 'range' }
+    },
   }
 }
 
@@ -127,32 +145,38 @@ function judgeSlicing(
   { field, of, slices }: Slicing,
   resampling: Resampling,
 ): Slice[] {
-  const sliceOf = (row: number) => of[task.positions[row]!]!
-  const counted = slices.map(() => ({ rows: 0, positives: 0 }))
-  for (const row of order) {
-    const slice = counted[sliceOf(row)]!
-    slice.rows++
-    if (task.labels[row]) slice.positives++
+  const sliceOf = Uint16Array.from(task.positions, (position) => of[position]!)
+  const rowsOf = new Uint32Array(slices.length)
+  const positivesOf = new Uint32Array(slices.length)
+  for (let row = 0; row < sliceOf.length; row++) {
+    rowsOf[sliceOf[row]!]!++
+    positivesOf[sliceOf[row]!]! += task.labels[row]!
   }
   // Values too rare to be judged, and those that were pooled already, make one slice.
   const pooled = new Set<number>()
   slices.forEach(({ kind }, i) => {
-    const { rows, positives } = counted[i]!
+    const [rows, positives] = [rowsOf[i]!, positivesOf[i]!]
     const rare = rows < leastRows || Math.min(positives, rows - positives) < leastPositives
     if (kind === 'others' || (rare && kind !== 'unknown')) pooled.add(i)
   })
-  const parts = slices.flatMap((slice, i) => (pooled.has(i) ? [] : [{ ...slice, values: 1, members: new Set([i]) }]))
+  const parts = slices.flatMap((slice, i) => (pooled.has(i) ? [] : [{ ...slice, values: 1, members: [i] }]))
   const known = slices.length === 2 && slices[0]!.value === 'known'
   const [only] = pooled
-  if (pooled.size === 1 && only !== undefined && !known) parts.push({ ...slices[only]!, values: 1, members: pooled })
+  if (pooled.size === 1 && only !== undefined && !known) parts.push({ ...slices[only]!, values: 1, members: [only] })
   else if (pooled.size > 1 && !known)
-    parts.push({ value: 'others', kind: 'others', values: pooled.size, members: pooled })
+    parts.push({ value: 'others', kind: 'others', values: pooled.size, members: [...pooled] })
   if (parts.length === 1 && !known) return []
-  return parts.flatMap(({ value, kind, values, members }) => {
-    const inside = order.filter((row) => members.has(sliceOf(row)))
+  const partOf = new Int32Array(slices.length).fill(-1)
+  parts.forEach(({ members }, part) => {
+    for (const member of members) partOf[member] = part
+  })
+  const insides = divide(order, parts.length, (row) => partOf[sliceOf[row]!]!)
+  const pick = createPick(task)
+  return parts.flatMap(({ value, kind, values, members }, part) => {
+    const inside = insides[part]!
     if (inside.length === 0) return []
-    const { metrics } = judge(task, inside, resampling)
-    const positives = inside.reduce((sum, row) => sum + task.labels[row]!, 0)
+    const { metrics } = judge(pick(inside), count(inside.length), resampling)
+    const positives = members.reduce((sum, member) => sum + positivesOf[member]!, 0)
     return [{ field, value, kind, values, rows: inside.length, positives, metrics }]
   })
 }

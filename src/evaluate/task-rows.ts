@@ -87,7 +87,7 @@ export function taskRows(
     const factors = own === undefined ? product?.map((factor) => labelled.get(factor)) : [own]
     if (factors === undefined || factors.includes(undefined)) continue
     const indexes = factors as number[]
-    const labelOf = (row: number) => productLabel(indexes.map((task) => dataset.labels[task]![row]!))
+    const labelOf = productLabel(indexes.map((task) => dataset.labels[task]!))
     const oracles = indexes.map((task) => dataset.oracles[task])
     const oracle = oracles.every((values) => values !== undefined) ? multiply(oracles, dataset.rows) : undefined
     const sampled = indexes.filter((task) => spec.tasks[task]!.negatives_kept !== undefined)
@@ -110,10 +110,18 @@ export function taskRows(
   return found
 }
 
-/** 1, 0, or −1 if unknown. */
-function productLabel(labels: number[]): number {
-  if (labels.includes(0)) return 0
-  return labels.includes(-1) ? -1 : 1
+/** Of a row: 1, 0, or −1 if unknown. */
+function productLabel(labels: readonly Int8Array[]): (row: number) => number {
+  const [only] = labels
+  if (labels.length === 1) return (row) => only![row]!
+  return (row) => {
+    let unknown = false
+    for (const column of labels) {
+      if (column[row] === 0) return 0
+      unknown ||= column[row] === -1
+    }
+    return unknown ? -1 : 1
+  }
 }
 
 interface Selection {
@@ -131,13 +139,19 @@ function select(
   rows: Int32Array,
   { labelOf, oracle, timesOf, groups, buckets }: Selection,
 ): TaskRows {
-  const known = Int8Array.from(rows, labelOf)
-  const positions = new Int32Array(known.filter((label) => label >= 0).length)
+  const every = new Int32Array(rows.length)
+  const known = new Uint8Array(rows.length)
   let next = 0
-  known.forEach((label, i) => {
-    if (label >= 0) positions[next++] = i
-  })
-  const labels = Uint8Array.from(positions, (i) => known[i]!)
+  let positives = 0
+  for (let i = 0; i < rows.length; i++) {
+    const label = labelOf(rows[i]!)
+    if (label < 0) continue
+    every[next] = i
+    known[next++] = label
+    positives += label
+  }
+  const positions = every.slice(0, next)
+  const labels = known.slice(0, next)
   const weighted = dataset.weights !== undefined || timesOf !== undefined
   return {
     name,
@@ -146,11 +160,17 @@ function select(
     weights: weighted
       ? Float64Array.from(positions, (i) => (dataset.weights?.[rows[i]!] ?? 1) * (timesOf?.(rows[i]!) ?? 1))
       : undefined,
-    groups: groups && { of: Uint32Array.from(positions, (i) => groups.of[i]!), count: groups.count },
-    buckets: Uint32Array.from(positions, (i) => buckets[i]!),
+    groups: groups && { of: pickOf(groups.of, positions), count: groups.count },
+    buckets: pickOf(buckets, positions),
     oracle: oracle && Float64Array.from(positions, (i) => oracle[rows[i]!]!),
-    positives: labels.reduce((sum, label) => sum + label, 0),
+    positives,
   }
+}
+
+function pickOf(values: Uint32Array, positions: Int32Array): Uint32Array {
+  const picked = new Uint32Array(positions.length)
+  for (let i = 0; i < positions.length; i++) picked[i] = values[positions[i]!]!
+  return picked
 }
 
 function checkTasks(file: string, spec: RowsSpec, tasks: readonly PredictorTask[]): void {

@@ -18,7 +18,8 @@ export const CsvData = Type.Object(
   {
     csv: Type.Array(Type.String({ minLength: 1 }), {
       minItems: 1,
-      description: 'CSV files, read one after the other; paths relative to the spec; `.gz` is decompressed',
+      description:
+        'CSV files in UTF-8, read one after the other; paths relative to the spec; `.gz` is decompressed; text in another encoding is refused',
     }),
     columns: Type.Optional(
       Type.Array(column('Name of a column'), {
@@ -70,7 +71,11 @@ export const ParquetData = Type.Object(
       description: 'Strings that mean "no value", besides null',
     }),
   },
-  { ...strict, description: 'Rows of Parquet files; columns are numbers or strings' },
+  {
+    ...strict,
+    description:
+      'Rows of Parquet files; columns are strings or numbers: true is 1 and false 0, dates and times are seconds since 1970, UTC',
+  },
 )
 
 export type RowData = Static<typeof RowData>

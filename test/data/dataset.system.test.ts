@@ -162,7 +162,7 @@ t.test('names the line of a bad cell', async (t) => {
     '/split/column tiny.csv line 7: must be a number, not "noon"',
     '/fields/2 tiny.csv line 8: hour is required: the field has no default',
     /^\/tasks\/0 tiny.csv line 8: .*cannot convert/,
-    '/split/column tiny.csv line 8: must be a number, not "missing"',
+    '/split/column tiny.csv line 8: must be a number, and is missing',
   ])
 })
 
@@ -195,10 +195,12 @@ t.test('names malformed files', async (t) => {
   t.match(await problemsOf(t, {}, { 'tiny.csv': `${header + good}red,"a\n` }), [/^\/data\/csv\/0 tiny.csv: /])
   const two = { data: { csv: ['tiny.csv', 'two.csv'] } }
   t.match(await problemsOf(t, two, { 'tiny.csv': header + good, 'two.csv': 'a,b\n' }), [
-    /two.csv: line 1 names other columns than tiny.csv/,
+    '/data/csv/1 two.csv: line 1 names no column "colour", which tiny.csv has',
   ])
   const zipped = { data: { csv: ['tiny.csv.gz'] } }
-  t.match(await problemsOf(t, zipped, { 'tiny.csv.gz': 'not gzip' }), [/tiny.csv.gz: incorrect header check/])
+  t.match(await problemsOf(t, zipped, { 'tiny.csv.gz': 'not gzip' }), [
+    '/data/csv/0 tiny.csv.gz: is no valid gzip file (incorrect header check)',
+  ])
 })
 
 t.test('refuses parts that hold too few rows', async (t) => {

@@ -47,3 +47,38 @@ t.test('throws for a row that it cannot be computed of', async (t) => {
   t.throws(() => liked(['four', 'Comedy', 1, 'x']), { message: /cannot convert to double/ })
   t.throws(() => compileExpression('dyn([1])', columns)(row), { message: 'must yield a boolean, a number or a string' })
 })
+
+t.test('explains values of another type than a column', async (t) => {
+  const message = (text: string) => {
+    try {
+      compileExpression(text, [
+        { name: 'clicked', type: 'string' },
+        { name: 'price', type: 'double' },
+      ])
+      return ''
+    } catch (error) {
+      return (error as Error).message
+    }
+  }
+  t.equal(
+    message('clicked == 1'),
+    'no such overload: string == int; clicked is a string, as in clicked == "1" or double(clicked) > 0.5',
+  )
+  t.equal(message('price == "1"'), 'no such overload: double == string; price is a number, as in price == 1.0')
+  t.equal(message('price == 1'), 'no such overload: double == int; price is a number, as in price == 1.0')
+  t.match(message('clicked && price > 0.0'), /^Logical operator .*; clicked is a string, .*; price is a number, /)
+})
+
+t.test('a column may have the name of a type', async (t) => {
+  const typed = [
+    { name: 'type', type: 'string' as const },
+    { name: 'double', type: 'string' as const },
+    { name: 'x', type: 'string' as const },
+  ]
+  const compiled = compileExpression('double(x) > 1.0', typed)
+  t.equal(compiled(['a', 'b', '2']), 1)
+  t.same(compiled.columns, [2])
+  t.throws(() => compileExpression('type == "a"', typed), {
+    message: "type means a type in expressions, so the column of that name can't be used in them",
+  })
+})

@@ -92,11 +92,11 @@ t.test('finds contradictions', async (t) => {
   const columns = 'colour,shop,hour,size,click,sale\n'
   t.same(await problemsOf(t.testdir({ 'tiny.csv': columns, 'spec.yaml': JSON.stringify(spec) })), [
     '/tasks/1/name "ctr" is already used',
-    '/derived/0/product/1 "cvr" is not one of the tasks: ctr, ctr; did you mean ctr?',
-    '/derived/1/name "ctr" is already used',
     '/fields/1/name "colour" is already used',
     '/fields/1 has both column and expression',
     '/split fractions must sum to 1, not 1.1',
+    '/derived/0/product/1 "cvr" is not one of the tasks: ctr, ctr; did you mean ctr?',
+    '/derived/1/name "ctr" is already used',
     '/training/select must name a task and a metric: normalised_entropy, ctr.auc, ctr.logloss, ctr.normalised_entropy, ctr.auc, ctr.logloss, ctr.normalised_entropy; did you mean ctr.auc?',
   ])
 })

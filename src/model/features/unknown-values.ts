@@ -21,9 +21,10 @@ export function unknownFields(
   for (let entry = 0; entry < encoded.rows; entry++) {
     const row = encoded.index?.[entry] ?? entry
     const first = entry * sparse.length
-    unknown[row] = fields.flatMap(({ name, column, bucket, byDefault }) =>
-      encoded.sparse[first + column] === bucket && (!byDefault || given(row, name)) ? [name] : [],
-    )
+    const names: string[] = []
+    for (const { name, column, bucket, byDefault } of fields)
+      if (encoded.sparse[first + column] === bucket && (!byDefault || given(row, name))) names.push(name)
+    unknown[row] = names
   }
   return unknown
 }

@@ -39,7 +39,50 @@ function poisson1(u: number): number {
  * Sums of `width` statistics in every replicate. `sums`: [buckets, width], each bucket's sums. Returns [replicates, width].
  */
 export function resample({ buckets, replicates, counts }: Resampling, sums: Float64Array, width: number): Float64Array {
-  // Slices fill few buckets.
+  const filled = filledBuckets(buckets, sums, width)
+  // Padded to a multiple of the statistics that one pass sums.
+  const stride = Math.ceil(width / perPass) * perPass
+  const packed = new Float64Array(filled.length * stride)
+  for (let k = 0; k < filled.length; k++)
+    for (let i = 0; i < width; i++) packed[k * stride + i] = sums[filled[k]! * width + i]!
+  const result = new Float64Array(replicates * width)
+  const times = new Float64Array(filled.length)
+  const summed = new Float64Array(stride)
+  for (let replicate = 0; replicate < replicates; replicate++) {
+    for (let k = 0; k < times.length; k++) times[k] = counts[replicate * buckets + filled[k]!]!
+    for (let first = 0; first < width; first += perPass) sumProducts(times, packed, stride, first, summed)
+    for (let i = 0; i < width; i++) result[replicate * width + i] = summed[i]!
+  }
+  return result
+}
+
+/** Statistics that one pass over the buckets sums: as many as fit into a processor's registers. */
+const perPass = 7
+
+/** Sums the products of `perPass` statistics from `first` with `times`, in the order of the buckets. */
+function sumProducts(
+  times: Float64Array,
+  packed: Float64Array,
+  stride: number,
+  first: number,
+  summed: Float64Array,
+): void {
+  let [a, b, c, d, e, f, g] = [0, 0, 0, 0, 0, 0, 0]
+  for (let k = 0, at = first; k < times.length; k++, at += stride) {
+    const count = times[k]!
+    a += count * packed[at]!
+    b += count * packed[at + 1]!
+    c += count * packed[at + 2]!
+    d += count * packed[at + 3]!
+    e += count * packed[at + 4]!
+    f += count * packed[at + 5]!
+    g += count * packed[at + 6]!
+  }
+  summed.set([a, b, c, d, e, f, g], first)
+}
+
+/** Buckets with anything in them: slices fill few. */
+function filledBuckets(buckets: number, sums: Float64Array, width: number): Uint32Array {
   const filled: number[] = []
   for (let bucket = 0; bucket < buckets; bucket++)
     for (let i = 0; i < width; i++)
@@ -47,17 +90,7 @@ export function resample({ buckets, replicates, counts }: Resampling, sums: Floa
         filled.push(bucket)
         break
       }
-  const result = new Float64Array(replicates * width)
-  for (let replicate = 0; replicate < replicates; replicate++) {
-    const to = replicate * width
-    for (const bucket of filled) {
-      const count = counts[replicate * buckets + bucket]!
-      if (count === 0) continue
-      const from = bucket * width
-      for (let i = 0; i < width; i++) result[to + i]! += count * sums[from + i]!
-    }
-  }
-  return result
+  return Uint32Array.from(filled)
 }
 
 /** The central 95 % of the finite values; null if half of them are not finite. */

@@ -1,10 +1,11 @@
+import { sortIndexes } from './sort-indexes.ts'
+
 /** Numbers of rows: plain and typed arrays alike. */
 export type Values = ArrayLike<number>
 
-/** Row numbers, lowest prediction first. O(n log n). */
+/** Row numbers, lowest prediction first, and of equal ones the first row first. O(n). */
 export function rank(predictions: Values): Uint32Array {
-  const order = Uint32Array.from({ length: predictions.length }, (_, index) => index)
-  return order.sort((a, b) => predictions[a]! - predictions[b]!)
+  return sortIndexes(predictions)
 }
 
 /** What an AUC is the mean of. */

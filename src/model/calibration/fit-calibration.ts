@@ -1,5 +1,6 @@
 import type { Calibration } from '../../schemas/manifest.ts'
 import type { CalibrationMethod } from '../../schemas/train-spec.ts'
+import { foldOf } from '../base/scatter.ts'
 import { lossOf } from '../quality/metrics.ts'
 import { createCalibrator, logit } from './calibrator.ts'
 import { fitIsotonic } from './fit-isotonic.ts'
@@ -57,9 +58,9 @@ function heldOutLoss(fit: Fit, rows: CalibrationRows): number {
   return loss
 }
 
-/** The rows of even or of odd buckets. */
+/** The rows of one half of the buckets. */
 export function halfOf(rows: CalibrationRows, half: 0 | 1): CalibrationRows {
-  const kept = rows.labels.map((_, i) => (rows.buckets[i]! % 2 === half ? 1 : 0))
+  const kept = rows.labels.map((_, i) => (foldOf(rows.buckets[i]!, 2) === half ? 1 : 0))
   const inside = (_: number, i: number) => kept[i] === 1
   return {
     labels: rows.labels.filter(inside),

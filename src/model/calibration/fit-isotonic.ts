@@ -1,4 +1,5 @@
 import type { Calibration } from '../../schemas/manifest.ts'
+import { effectiveRows } from './effective-rows.ts'
 
 type Isotonic = Extract<Calibration, { method: 'isotonic' }>
 
@@ -27,7 +28,6 @@ export function fitIsotonic(
     (a, b) => probabilities[a]! - probabilities[b]!,
   )
   const blocks: Block[] = []
-  let total = 0
   for (let start = 0, end = 0; start < order.length; start = end) {
     const block = { weight: 0, probability: 0, positive: 0 }
     for (; end < order.length && probabilities[order[end]!] === probabilities[order[start]!]; end++) {
@@ -38,7 +38,6 @@ export function fitIsotonic(
       if (labels[row]) block.positive += weight
     }
     if (block.weight === 0) continue
-    total += block.weight
     blocks.push(block)
     // A step that is not higher than the one before is one with it.
     while (blocks.length > 1 && rateOf(blocks.at(-1)!) <= rateOf(blocks.at(-2)!)) {
@@ -50,7 +49,7 @@ export function fitIsotonic(
     }
   }
   const points = thin(blocks)
-  const least = 0.5 / total
+  const least = 0.5 / effectiveRows(labels.length, (i) => (weights ? weights[i]! : 1))
   const x: number[] = []
   const y: number[] = []
   for (const block of points) {
@@ -64,7 +63,7 @@ export function fitIsotonic(
 
 const rateOf = ({ positive, weight }: Block) => positive / weight
 
-/** At most `mostPoints` blocks: neighbours of little weight are merged, which keeps them ascending. */
+/** At most `mostPoints` blocks: runs of neighbours are merged, which keeps them ascending. */
 function thin(blocks: readonly Block[]): readonly Block[] {
   if (blocks.length <= mostPoints) return blocks
   const merged: Block[] = []

@@ -124,10 +124,13 @@ function aucDifference(
       (row) => second.components[row]! - second.auc - (first.components[row]! - first.auc),
     ),
   )
+  const interval = Number.isNaN(deviation)
+    ? { low: null, high: null }
+    : { low: value - z95 * deviation, high: value + z95 * deviation }
   return {
     a: first.auc,
     b: second.auc,
-    difference: { value, low: value - z95 * deviation, high: value + z95 * deviation },
+    difference: { value, ...interval },
     verdict: verdictOf(value, deviation, z, 1),
   }
 }

@@ -36,7 +36,8 @@ function poisson1(u: number): number {
 }
 
 /**
- * Sums of `width` statistics in every replicate. `sums`: [buckets, width], each bucket's sums. Returns [replicates, width].
+ * Sums of `width` statistics in every replicate. `sums`: [buckets, width], each bucket's sums. Returns [replicates, width]; NaN where
+ * fewer than two buckets have rows, because one says nothing of how much they differ.
  */
 export function resample({ buckets, replicates, counts }: Resampling, sums: Float64Array, width: number): Float64Array {
   // Slices fill few buckets.
@@ -48,6 +49,7 @@ export function resample({ buckets, replicates, counts }: Resampling, sums: Floa
         break
       }
   const result = new Float64Array(replicates * width)
+  if (filled.length < 2) return result.fill(Number.NaN)
   for (let replicate = 0; replicate < replicates; replicate++) {
     const to = replicate * width
     for (const bucket of filled) {

@@ -39,7 +39,9 @@ const width = sumsBeforeBins + errorBins
 /**
  * Judges the rows in `order` (lowest prediction first, from `rank`). AUC has DeLong's interval, clustered where there are groups; the
  * other metrics have percentiles of the bootstrap. The calibration error is debiased: the mean error that chance adds is
- * subtracted (Kumar et al., Verified Uncertainty Calibration, 2019), and its interval is moved likewise.
+ * subtracted (Kumar et al., Verified Uncertainty Calibration, 2019), and its interval is moved likewise. Chance adds most where
+ * bins are calibrated; Kumar's estimate takes each deviation of a bin for real and subtracts less than half of it, so
+ * deviations are shrunk first (James and Stein's positive part).
  */
 export function judge(rows: ScoredRows, order: Uint32Array, resampling: Resampling): Judgement {
   const { labels, predictions, weights, groups } = rows
@@ -56,9 +58,11 @@ export function judge(rows: ScoredRows, order: Uint32Array, resampling: Resampli
     ece: each(calibrationErrorOf),
   }
   const measured = calibrationErrorOf(total, 0)
-  const bias = chanceError(draws, total, resampling.replicates) - measured
-  // A replicate has the chance of the rows and that of its own draw.
-  replicates.ece = replicates.ece.map((error) => Math.max(0, error - 2 * bias))
+  const deviations = binDeviations(draws, total, resampling.replicates)
+  const bias = chanceError(total, deviations, shrunk)
+  // A replicate has the chance of the rows and that of its own draw, whose bins deviate as the measured ones do.
+  const drawBias = chanceError(total, deviations, (residual) => residual)
+  replicates.ece = replicates.ece.map((error) => Math.max(0, error - drawBias - bias))
   const auc = aucComponents(labels, predictions, weights, order)
   const estimate = (value: number, drawn: Float64Array): Estimate =>
     Number.isFinite(value) ? { value, ...(centralInterval(drawn) ?? { low: null, high: null }) } : undefinedEstimate
@@ -114,16 +118,40 @@ function calibrationErrorOf(sums: Float64Array, at: number): number {
   return error / sums[at]!
 }
 
-/** The calibration error that is expected of rows whose bins deviate as these do, chance included. */
-function chanceError(draws: Float64Array, total: Float64Array, replicates: number): number {
-  let error = 0
-  for (let bin = sumsBeforeBins; bin < width; bin++) {
+/** Standard deviation of each bin's residual. */
+function binDeviations(draws: Float64Array, total: Float64Array, replicates: number): Float64Array {
+  return Float64Array.from({ length: errorBins }, (_, bin) => {
+    const at = sumsBeforeBins + bin
     let squares = 0
     for (let replicate = 0; replicate < replicates; replicate++)
-      squares += (draws[replicate * width + bin]! - total[bin]!) ** 2
-    error += meanAbsolute(total[bin]!, Math.sqrt(squares / replicates))
-  }
+      squares += (draws[replicate * width + at]! - total[at]!) ** 2
+    return Math.sqrt(squares / replicates)
+  })
+}
+
+/** What chance adds to the calibration error of rows whose bins truly deviate by `truth` of what is measured. */
+function chanceError(
+  total: Float64Array,
+  deviations: Float64Array,
+  truth: (residual: number, deviation: number) => number,
+): number {
+  let error = 0
+  deviations.forEach((deviation, bin) => {
+    const residual = truth(total[sumsBeforeBins + bin]!, deviation)
+    error += meanAbsolute(residual, deviation) - Math.abs(residual)
+  })
   return error / total[0]!
+}
+
+function shrunk(residual: number, deviation: number): number {
+  return residual === 0 ? 0 : residual * Math.max(0, 1 - (deviation / residual) ** 2)
+}
+
+/** Rows, or groups with rows, of the class that has fewer of them. */
+function rarerOf({ labels, order, groups }: Pick<ScoredRows, 'labels' | 'groups'> & { order: Uint32Array }): number {
+  const classes = [new Set<number>(), new Set<number>()] as const
+  for (const row of order) classes[labels[row] ? 1 : 0].add(groups ? groups.of[row]! : row)
+  return Math.min(classes[0].size, classes[1].size)
 }
 
 function aucEstimate(
@@ -131,6 +159,9 @@ function aucEstimate(
   rows: Pick<ScoredRows, 'labels' | 'weights' | 'groups'> & { order: Uint32Array },
 ): Estimate {
   const deviation = Math.sqrt(aucVariance({ ...rows, positive, negative }, (row) => components[row]! - auc))
+  if (Number.isNaN(deviation)) return { value: auc, low: null, high: null }
+  // Where all pairs are in order, no variance is seen: the limit is that of the rarer class, each of which might not have been.
+  if (auc === 1) return { value: 1, low: 0.025 ** (1 / rarerOf(rows)), high: 1 }
   return {
     value: auc,
     low: Math.max(0, auc - z95 * deviation),

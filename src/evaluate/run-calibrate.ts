@@ -120,11 +120,17 @@ function createFit(
   const unknown = asked?.find((name) => !known.includes(name))
   if (unknown !== undefined)
     throw new ModelError('INVALID_REQUEST', `--tasks ${unknown}: the rows have labels of ${known.join(', ')}`)
+  const wanted = new Set(asked ?? known)
+  // What `auto` picks for all rows is also fitted to halves, so that they judge what is written.
+  const picked = new Map<string, CalibrationMethod>()
   return (half) => {
     const own = half === undefined ? labelled : labelled.map((task) => halfOf(task, half))
-    const wanted = new Set(asked ?? known)
-    const { version, problems } = fitVersion({ version: { tasks, derived }, method, wanted, rows: own, raw })
+    const methodOf = (task: string) => picked.get(task) ?? method
+    const { version, problems } = fitVersion({ version: { tasks, derived }, methodOf, wanted, rows: own, raw })
     if (problems.length > 0) throw new SpecError(loaded.file, problems)
+    if (half === undefined)
+      for (const { name, calibration } of [...version.tasks, ...version.derived])
+        if (calibration && calibration.method !== 'negative_sampling') picked.set(name, calibration.method)
     return version
   }
 }

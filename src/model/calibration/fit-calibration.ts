@@ -58,9 +58,9 @@ function heldOutLoss(fit: Fit, rows: CalibrationRows): number {
   return loss
 }
 
-/** The rows of one half of the buckets. */
+/** The rows of one half of the buckets, each half with rows of both folds of two. */
 export function halfOf(rows: CalibrationRows, half: 0 | 1): CalibrationRows {
-  const kept = rows.labels.map((_, i) => (foldOf(rows.buckets[i]!, 2) === half ? 1 : 0))
+  const kept = rows.labels.map((_, i) => (foldOf(rows.buckets[i]!, 4) >> 1 === half ? 1 : 0))
   const inside = (_: number, i: number) => kept[i] === 1
   return {
     labels: rows.labels.filter(inside),

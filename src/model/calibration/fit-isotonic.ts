@@ -1,4 +1,5 @@
 import type { Calibration } from '../../schemas/manifest.ts'
+import { rank } from '../quality/ranking.ts'
 import { effectiveRows } from './effective-rows.ts'
 
 type Isotonic = Extract<Calibration, { method: 'isotonic' }>
@@ -7,7 +8,7 @@ type Isotonic = Extract<Calibration, { method: 'isotonic' }>
 const mostPoints = 256
 
 /** Rows that share one calibrated probability. */
-interface Block {
+export interface Block {
   /** Σ weight, Σ weight · probability, Σ weight of positives. */
   weight: number
   probability: number
@@ -24,9 +25,26 @@ export function fitIsotonic(
   probabilities: ArrayLike<number>,
   weights?: ArrayLike<number>,
 ): Isotonic | undefined {
-  const order = Uint32Array.from({ length: labels.length }, (_, i) => i).sort(
-    (a, b) => probabilities[a]! - probabilities[b]!,
-  )
+  const points = thin(poolAdjacent(labels, probabilities, weights))
+  const least = 0.5 / effectiveRows(labels.length, (i) => (weights ? weights[i]! : 1))
+  const x: number[] = []
+  const y: number[] = []
+  for (const block of points) {
+    const at = block.probability / block.weight
+    if (x.length > 0 && at <= x.at(-1)!) continue
+    x.push(at)
+    y.push(Math.min(1 - least, Math.max(least, rateOf(block))))
+  }
+  return x.length < 2 ? undefined : { method: 'isotonic', x, y }
+}
+
+/** The steps of the isotonic regression, lowest first. */
+export function poolAdjacent(
+  labels: ArrayLike<number>,
+  probabilities: ArrayLike<number>,
+  weights?: ArrayLike<number>,
+): Block[] {
+  const order = rank(probabilities)
   const blocks: Block[] = []
   for (let start = 0, end = 0; start < order.length; start = end) {
     const block = { weight: 0, probability: 0, positive: 0 }
@@ -48,17 +66,7 @@ export function fitIsotonic(
       before.positive += last.positive
     }
   }
-  const points = thin(blocks)
-  const least = 0.5 / effectiveRows(labels.length, (i) => (weights ? weights[i]! : 1))
-  const x: number[] = []
-  const y: number[] = []
-  for (const block of points) {
-    const at = block.probability / block.weight
-    if (x.length > 0 && at <= x.at(-1)!) continue
-    x.push(at)
-    y.push(Math.min(1 - least, Math.max(least, rateOf(block))))
-  }
-  return x.length < 2 ? undefined : { method: 'isotonic', x, y }
+  return blocks
 }
 
 const rateOf = ({ positive, weight }: Block) => positive / weight

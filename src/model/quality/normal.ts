@@ -37,7 +37,9 @@ export function meanAbsolute(mean: number, deviation: number): number {
 export function inverseNormal(probability: number): number {
   if (probability <= 0) return Number.NEGATIVE_INFINITY
   if (probability >= 1) return Number.POSITIVE_INFINITY
-  let [low, high] = [-40, 40]
+  // 1 − p is exact, and Φ near 0 is precise.
+  if (probability > 0.5) return -inverseNormal(1 - probability)
+  let [low, high] = [-40, 0]
   while (high - low > 1e-13) {
     const middle = (low + high) / 2
     if (middle === low || middle === high) break

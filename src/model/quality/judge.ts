@@ -40,12 +40,12 @@ const width = sumsBeforeBins + errorBins
  * Judges the rows in `order` (lowest prediction first, from `rank`). AUC has DeLong's interval, clustered where there are groups; the
  * other metrics have percentiles of the bootstrap. The calibration error is debiased: the mean error that chance adds is
  * subtracted (Kumar et al., Verified Uncertainty Calibration, 2019), and its interval is moved likewise. Chance adds most where
- * bins are calibrated; Kumar's estimate takes each deviation of a bin for real and subtracts less than half of it, so
- * deviations are shrunk first (James and Stein's positive part).
+ * bins are calibrated; Kumar's estimate takes all that is measured for real and then subtracts less than half of it, so the
+ * bins' residuals are shrunk first (James and Stein 1961).
  */
 export function judge(rows: ScoredRows, order: Uint32Array, resampling: Resampling): Judgement {
   const { labels, predictions, weights, groups } = rows
-  const sums = sumBuckets(rows, order, resampling.buckets)
+  const { sums, variances } = sumBuckets(rows, order, resampling.buckets)
   const total = new Float64Array(width)
   for (let i = 0; i < sums.length; i++) total[i % width]! += sums[i]!
   const draws = resample(resampling, sums, width)
@@ -58,10 +58,12 @@ export function judge(rows: ScoredRows, order: Uint32Array, resampling: Resampli
     ece: each(calibrationErrorOf),
   }
   const measured = calibrationErrorOf(total, 0)
-  const deviations = binDeviations(draws, total, resampling.replicates)
-  const bias = chanceError(total, deviations, shrunk)
+  const drawn = binDeviations(draws, total, resampling.replicates)
+  // Replicates do not show how bins without positives might deviate; their predictions do.
+  const deviations = drawn.map((deviation, bin) => Math.max(deviation, Math.sqrt(variances[bin]!)))
+  const bias = chanceError(total, deviations, trueShare(total, deviations))
   // A replicate has the chance of the rows and that of its own draw, whose bins deviate as the measured ones do.
-  const drawBias = chanceError(total, deviations, (residual) => residual)
+  const drawBias = chanceError(total, drawn, 1)
   replicates.ece = replicates.ece.map((error) => Math.max(0, error - drawBias - bias))
   const auc = aucComponents(labels, predictions, weights, order)
   const estimate = (value: number, drawn: Float64Array): Estimate =>
@@ -82,9 +84,11 @@ export function judge(rows: ScoredRows, order: Uint32Array, resampling: Resampli
 
 export const undefinedEstimate: Estimate = { value: null, low: null, high: null }
 
+/** Sums of each bucket, and each bin's variance of the residual if the predictions are calibrated. */
 function sumBuckets({ labels, predictions, weights, buckets }: ScoredRows, order: Uint32Array, count: number) {
   const bins = assignBins(predictions, weights, order, errorBins)
   const sums = new Float64Array(count * width)
+  const variances = new Float64Array(errorBins)
   for (const row of order) {
     const weight = weights ? weights[row]! : 1
     const prediction = predictions[row]!
@@ -95,8 +99,9 @@ function sumBuckets({ labels, predictions, weights, buckets }: ScoredRows, order
     sums[at + 2]! += weight * lossOf(labels[row]!, prediction)
     sums[at + 3]! += weight * prediction
     sums[at + sumsBeforeBins + bins[row]!]! += weight * prediction - positive
+    variances[bins[row]!]! += weight ** 2 * prediction * (1 - prediction)
   }
-  return sums
+  return { sums, variances }
 }
 
 function loglossOf(sums: Float64Array, at: number): number {
@@ -129,22 +134,25 @@ function binDeviations(draws: Float64Array, total: Float64Array, replicates: num
   })
 }
 
-/** What chance adds to the calibration error of rows whose bins truly deviate by `truth` of what is measured. */
-function chanceError(
-  total: Float64Array,
-  deviations: Float64Array,
-  truth: (residual: number, deviation: number) => number,
-): number {
+/** What chance adds to the calibration error of rows whose bins truly deviate by `share` of what is measured. */
+function chanceError(total: Float64Array, deviations: Float64Array, share: number): number {
   let error = 0
   deviations.forEach((deviation, bin) => {
-    const residual = truth(total[sumsBeforeBins + bin]!, deviation)
+    const residual = share * total[sumsBeforeBins + bin]!
     error += meanAbsolute(residual, deviation) - Math.abs(residual)
   })
   return error / total[0]!
 }
 
-function shrunk(residual: number, deviation: number): number {
-  return residual === 0 ? 0 : residual * Math.max(0, 1 - (deviation / residual) ** 2)
+/** The share of the bins' residuals that is no chance: James and Stein's estimate, at least 0. */
+function trueShare(total: Float64Array, deviations: Float64Array): number {
+  let [bins, squares] = [0, 0]
+  deviations.forEach((deviation, bin) => {
+    if (deviation === 0) return
+    bins++
+    squares += (total[sumsBeforeBins + bin]! / deviation) ** 2
+  })
+  return squares === 0 ? 0 : Math.max(0, 1 - bins / squares)
 }
 
 /** Rows, or groups with rows, of the class that has fewer of them. */

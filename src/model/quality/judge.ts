@@ -155,10 +155,15 @@ function trueShare(total: Float64Array, deviations: Float64Array): number {
   return squares === 0 ? 0 : Math.max(0, 1 - bins / squares)
 }
 
-/** Rows, or groups with rows, of the class that has fewer of them. */
-function rarerOf({ labels, order, groups }: Pick<ScoredRows, 'labels' | 'groups'> & { order: Uint32Array }): number {
+/** Rows of weight, or groups with such rows, of the class that has fewer of them. */
+function rarerOf({
+  labels,
+  weights,
+  order,
+  groups,
+}: Omit<ScoredRows, 'predictions' | 'buckets'> & { order: Uint32Array }): number {
   const classes = [new Set<number>(), new Set<number>()] as const
-  for (const row of order) classes[labels[row] ? 1 : 0].add(groups ? groups.of[row]! : row)
+  for (const row of order) if (weights?.[row] !== 0) classes[labels[row] ? 1 : 0].add(groups ? groups.of[row]! : row)
   return Math.min(classes[0].size, classes[1].size)
 }
 

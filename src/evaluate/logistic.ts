@@ -6,7 +6,7 @@ import type { PredictorField } from './predictor.ts'
 
 /** Penalty on the squares of the weights, in rows; chosen on census-income and ads-funnel. */
 const ridge = 2
-/** Numbers beyond so many deviations count as so many. */
+/** Numbers further from the mean than these standard deviations count as this far. */
 const mostDeviations = 5
 
 /** Rows as a logistic regression takes them: one weight per value of a field, and one per number. */

@@ -13,7 +13,7 @@ export const isotonicPositives = 1000
 export interface CalibrationRows {
   /** 1 or 0. */
   labels: Uint8Array
-  /** What is to be calibrated: probabilities of a task, or products of a derived one. */
+  /** Values to calibrate: probabilities of a task, or products of a derived one. */
   probabilities: Float64Array
   /** ≥ 0; default: 1 per row. */
   weights?: Float64Array | undefined

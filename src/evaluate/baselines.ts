@@ -1,4 +1,5 @@
 import type { Dataset } from '../data/dataset.ts'
+import { foldOf } from '../model/base/scatter.ts'
 import { entropy } from '../model/quality/metrics.ts'
 import type { RowsSpec } from '../schemas/rows-spec.ts'
 import { encodeLinear, fitLogistic, type LinearRows } from './logistic.ts'
@@ -61,7 +62,7 @@ function crossFit(linear: LinearRows, { positions, labels, weights, buckets }: T
   for (let fold = 0; fold < folds; fold++) {
     const inside: number[] = []
     const others: number[] = []
-    for (let i = 0; i < positions.length; i++) (buckets[i]! % folds === fold ? inside : others).push(i)
+    for (let i = 0; i < positions.length; i++) (foldOf(buckets[i]!, folds) === fold ? inside : others).push(i)
     const fitted = thin(Int32Array.from(others), mostFitted)
     const predict = fitLogistic(
       linear,

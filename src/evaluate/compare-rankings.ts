@@ -54,8 +54,8 @@ function overlap(rows: Uint32Array, a: Float64Array, b: Float64Array): number {
   return top(b).filter((row) => first.has(row)).length / k
 }
 
-/** Correlation of mid-ranks; undefined where all scores of a version are equal. */
-function spearman(rows: Uint32Array, a: Float64Array, b: Float64Array): number | undefined {
+/** Spearman's correlation of the rows' scores by mid-ranks; undefined where all scores of a version are equal. */
+export function spearman(rows: Uint32Array, a: Float64Array, b: Float64Array): number | undefined {
   const [x, y] = [midRanks(rows, a), midRanks(rows, b)]
   const mean = (rows.length - 1) / 2
   let [xx, yy, xy] = [0, 0, 0]

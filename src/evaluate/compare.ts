@@ -124,10 +124,13 @@ function aucDifference(
       (row) => second.components[row]! - second.auc - (first.components[row]! - first.auc),
     ),
   )
+  const interval = Number.isNaN(deviation)
+    ? { low: null, high: null }
+    : { low: value - z95 * deviation, high: value + z95 * deviation }
   return {
     a: first.auc,
     b: second.auc,
-    difference: { value, low: value - z95 * deviation, high: value + z95 * deviation },
+    difference: { value, ...interval },
     verdict: verdictOf(value, deviation, z, 1),
   }
 }
@@ -144,8 +147,10 @@ function verdictOf(value: number | null, deviation: number, z: number, sign: 1 |
   return sign * value > 0 ? 'better' : 'worse'
 }
 
+/** NaN of fewer than two finite values. */
 function deviationOf(values: Float64Array): number {
   const finite = values.filter(Number.isFinite)
+  if (finite.length < 2) return Number.NaN
   const mean = finite.reduce((sum, value) => sum + value, 0) / finite.length
   return Math.sqrt(finite.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (finite.length - 1))
 }

@@ -108,12 +108,13 @@ function rocOf({ labels, predictions, weights }: PredictedTask, order: Uint32Arr
 
 function reliabilityOf({ labels, weights }: TaskRows, predictions: Float64Array, order: Uint32Array): ReliabilityBin[] {
   const assigned = assignBins(predictions, weights, order, reliabilityBins)
-  return binsOf(labels, predictions, weights, order, assigned).map(({ rows, positives, predicted, observed }) => ({
+  const bins = binsOf(labels, predictions, weights, order, assigned)
+  return bins.map(({ rows, positives, effective, predicted, observed }) => ({
     rows,
     positives,
     predicted,
     observed,
-    ...wilson(observed, rows),
+    ...wilson(observed, effective),
   }))
 }
 

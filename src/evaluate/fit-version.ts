@@ -15,7 +15,8 @@ export type CalibratedTasks = Pick<Manifest, 'tasks' | 'derived'>
 /** Which tasks to calibrate how, and with which rows. */
 export interface FitInput {
   version: CalibratedTasks
-  method: CalibrationMethod
+  /** Of each task. */
+  methodOf(task: string): CalibrationMethod
   /** Names of the tasks and derived tasks to calibrate. */
   wanted: ReadonlySet<string>
   /** Labelled rows per task; positions index `raw`. */
@@ -39,7 +40,7 @@ export function fitVersion(input: FitInput): { version: CalibratedTasks; problem
       problems.push({ path, message: `${task.name} ${few}` })
       return task
     }
-    const calibration = fitCalibration(input.method, {
+    const calibration = fitCalibration(input.methodOf(task.name), {
       labels: rows.labels,
       probabilities: Float64Array.from(rows.positions, (position) => values[position]!),
       weights: rows.weights,

@@ -6,6 +6,7 @@ import { encodeRows } from '../data/encode-rows.ts'
 import { readRowsSpec } from '../data/read-spec.ts'
 import { type LoadedRows, SpecError } from '../data/spec.ts'
 import { ModelError } from '../model/base/errors.ts'
+import { foldOf } from '../model/base/scatter.ts'
 import type { Bundle } from '../model/bundle/read.ts'
 import { type CopiedFile, type NewBundle, writeBundle } from '../model/bundle/write.ts'
 import { hasOwnIds } from '../model/features/layout.ts'
@@ -120,18 +121,24 @@ function createFit(
   const unknown = asked?.find((name) => !known.includes(name))
   if (unknown !== undefined)
     throw new ModelError('INVALID_REQUEST', `--tasks ${unknown}: the rows have labels of ${known.join(', ')}`)
+  const wanted = new Set(asked ?? known)
+  // What `auto` picks for all rows is also fitted to halves, so that they judge what is written.
+  const picked = new Map<string, CalibrationMethod>()
   return (half) => {
     const own = half === undefined ? labelled : labelled.map((task) => halfOf(task, half))
-    const wanted = new Set(asked ?? known)
-    const { version, problems } = fitVersion({ version: { tasks, derived }, method, wanted, rows: own, raw })
+    const methodOf = (task: string) => picked.get(task) ?? method
+    const { version, problems } = fitVersion({ version: { tasks, derived }, methodOf, wanted, rows: own, raw })
     if (problems.length > 0) throw new SpecError(loaded.file, problems)
+    if (half === undefined)
+      for (const { name, calibration } of [...version.tasks, ...version.derived])
+        if (calibration && calibration.method !== 'negative_sampling') picked.set(name, calibration.method)
     return version
   }
 }
 
-/** The rows of even or of odd buckets. */
+/** The rows of one half of the buckets. */
 function halfOf(task: TaskRows, half: 0 | 1): TaskRows {
-  const inside = (_: number, i: number) => task.buckets[i]! % 2 === half
+  const inside = (_: number, i: number) => foldOf(task.buckets[i]!, 2) === half
   const labels = task.labels.filter(inside)
   return {
     ...task,
@@ -147,12 +154,11 @@ function halfOf(task: TaskRows, half: 0 | 1): TaskRows {
 /** Predictions by calibrations that were fitted to the other half of the groups. */
 function crossServe(fit: Fit, dataset: Dataset, { rows, raw }: ScoredPart): Record<string, Float64Array> {
   const { buckets } = groupRows(dataset, rows)
-  const even = serve(fit(1), raw)
-  const odd = serve(fit(0), raw)
+  const [first, second] = [serve(fit(1), raw), serve(fit(0), raw)]
   return Object.fromEntries(
-    Object.keys(even).map((name) => [
+    Object.keys(first).map((name) => [
       name,
-      even[name]!.map((value, i) => (buckets[i]! % 2 === 0 ? value : odd[name]![i]!)),
+      first[name]!.map((value, i) => (foldOf(buckets[i]!, 2) === 0 ? value : second[name]![i]!)),
     ]),
   )
 }

@@ -2,6 +2,7 @@ import type { Dataset } from '../data/dataset.ts'
 import { SpecError } from '../data/spec.ts'
 import type { Violation } from '../model/base/errors.ts'
 import { murmur3 } from '../model/base/murmur3.ts'
+import { scatter } from '../model/base/scatter.ts'
 import { multiply } from '../model/calibration/derived.ts'
 import { mostBuckets } from '../model/quality/bootstrap.ts'
 import type { ScoredRows } from '../model/quality/judge.ts'
@@ -58,12 +59,6 @@ export function groupRows(dataset: Pick<Dataset, 'groups'>, rows: Int32Array): R
   const bucketOf = names.map((name, number) => (names.length <= mostBuckets ? number : murmur3(name, 0) % mostBuckets))
   for (let i = 0; i < of.length; i++) buckets[i] = bucketOf[of[i]!]!
   return { groups: { of, count: names.length }, buckets, count: Math.min(mostBuckets, names.length) }
-}
-
-/** Mixes a row's number, so that neighbours fall into different buckets. */
-function scatter(row: number): number {
-  const mixed = Math.imul(row ^ (row >>> 16), 0x45d9f3b)
-  return (mixed ^ (mixed >>> 16)) >>> 0
 }
 
 /**

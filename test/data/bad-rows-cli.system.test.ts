@@ -14,7 +14,14 @@ import { until } from '../support/until.ts'
 
 const root = join(import.meta.dirname, '../../..')
 const cli = join(root, 'build/src/cli.js')
-const options = { generator: 'ads-funnel' as const, seed: 1, click_rate: 0.1, conversion_rate: 0.3, relation: 0.6 }
+const options = {
+  generator: 'ads-funnel' as const,
+  skip: 0,
+  seed: 1,
+  click_rate: 0.1,
+  conversion_rate: 0.3,
+  relation: 0.6,
+}
 const names = adsFunnelColumns.map(({ name }) => name)
 
 /** Rows of the model ads-funnel as CSV, the header first. */

@@ -1,5 +1,6 @@
 import type { Calibration } from '../../schemas/manifest.ts'
 import type { CalibrationMethod } from '../../schemas/train-spec.ts'
+import { foldOf } from '../base/scatter.ts'
 import { lossOf } from '../quality/metrics.ts'
 import { createCalibrator, logit } from './calibrator.ts'
 import { fitIsotonic } from './fit-isotonic.ts'
@@ -12,7 +13,7 @@ export const isotonicPositives = 1000
 export interface CalibrationRows {
   /** 1 or 0. */
   labels: Uint8Array
-  /** What is to be calibrated: probabilities of a task, or products of a derived one. */
+  /** Values to calibrate: probabilities of a task, or products of a derived one. */
   probabilities: Float64Array
   /** ≥ 0; default: 1 per row. */
   weights?: Float64Array | undefined
@@ -57,9 +58,9 @@ function heldOutLoss(fit: Fit, rows: CalibrationRows): number {
   return loss
 }
 
-/** The rows of even or of odd buckets. */
+/** The rows of one half of the buckets, each half with rows of both folds of two. */
 export function halfOf(rows: CalibrationRows, half: 0 | 1): CalibrationRows {
-  const kept = rows.labels.map((_, i) => (rows.buckets[i]! % 2 === half ? 1 : 0))
+  const kept = rows.labels.map((_, i) => (foldOf(rows.buckets[i]!, 4) >> 1 === half ? 1 : 0))
   const inside = (_: number, i: number) => kept[i] === 1
   return {
     labels: rows.labels.filter(inside),

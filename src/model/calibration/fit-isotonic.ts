@@ -1,4 +1,6 @@
 import type { Calibration } from '../../schemas/manifest.ts'
+import { rank } from '../quality/ranking.ts'
+import { effectiveRows } from './effective-rows.ts'
 
 type Isotonic = Extract<Calibration, { method: 'isotonic' }>
 
@@ -6,7 +8,7 @@ type Isotonic = Extract<Calibration, { method: 'isotonic' }>
 const mostPoints = 256
 
 /** Rows that share one calibrated probability. */
-interface Block {
+export interface Block {
   /** Σ weight, Σ weight · probability, Σ weight of positives. */
   weight: number
   probability: number
@@ -23,34 +25,8 @@ export function fitIsotonic(
   probabilities: ArrayLike<number>,
   weights?: ArrayLike<number>,
 ): Isotonic | undefined {
-  const order = Uint32Array.from({ length: labels.length }, (_, i) => i).sort(
-    (a, b) => probabilities[a]! - probabilities[b]!,
-  )
-  const blocks: Block[] = []
-  let total = 0
-  for (let start = 0, end = 0; start < order.length; start = end) {
-    const block = { weight: 0, probability: 0, positive: 0 }
-    for (; end < order.length && probabilities[order[end]!] === probabilities[order[start]!]; end++) {
-      const row = order[end]!
-      const weight = weights ? weights[row]! : 1
-      block.weight += weight
-      block.probability += weight * probabilities[row]!
-      if (labels[row]) block.positive += weight
-    }
-    if (block.weight === 0) continue
-    total += block.weight
-    blocks.push(block)
-    // A step that is not higher than the one before is one with it.
-    while (blocks.length > 1 && rateOf(blocks.at(-1)!) <= rateOf(blocks.at(-2)!)) {
-      const last = blocks.pop()!
-      const before = blocks.at(-1)!
-      before.weight += last.weight
-      before.probability += last.probability
-      before.positive += last.positive
-    }
-  }
-  const points = thin(blocks)
-  const least = 0.5 / total
+  const points = thin(poolAdjacent(labels, probabilities, weights))
+  const least = 0.5 / effectiveRows(labels.length, (i) => (weights ? weights[i]! : 1))
   const x: number[] = []
   const y: number[] = []
   for (const block of points) {
@@ -62,9 +38,40 @@ export function fitIsotonic(
   return x.length < 2 ? undefined : { method: 'isotonic', x, y }
 }
 
+/** The steps of the isotonic regression, lowest first. */
+export function poolAdjacent(
+  labels: ArrayLike<number>,
+  probabilities: ArrayLike<number>,
+  weights?: ArrayLike<number>,
+): Block[] {
+  const order = rank(probabilities)
+  const blocks: Block[] = []
+  for (let start = 0, end = 0; start < order.length; start = end) {
+    const block = { weight: 0, probability: 0, positive: 0 }
+    for (; end < order.length && probabilities[order[end]!] === probabilities[order[start]!]; end++) {
+      const row = order[end]!
+      const weight = weights ? weights[row]! : 1
+      block.weight += weight
+      block.probability += weight * probabilities[row]!
+      if (labels[row]) block.positive += weight
+    }
+    if (block.weight === 0) continue
+    blocks.push(block)
+    // A step that is not higher than the one before is one with it.
+    while (blocks.length > 1 && rateOf(blocks.at(-1)!) <= rateOf(blocks.at(-2)!)) {
+      const last = blocks.pop()!
+      const before = blocks.at(-1)!
+      before.weight += last.weight
+      before.probability += last.probability
+      before.positive += last.positive
+    }
+  }
+  return blocks
+}
+
 const rateOf = ({ positive, weight }: Block) => positive / weight
 
-/** At most `mostPoints` blocks: neighbours of little weight are merged, which keeps them ascending. */
+/** At most `mostPoints` blocks: runs of neighbours are merged, which keeps them ascending. */
 function thin(blocks: readonly Block[]): readonly Block[] {
   if (blocks.length <= mostPoints) return blocks
   const merged: Block[] = []

@@ -36,7 +36,8 @@ function poisson1(u: number): number {
 }
 
 /**
- * Sums of `width` statistics in every replicate. `sums`: [buckets, width], each bucket's sums. Returns [replicates, width].
+ * Sums of `width` statistics in every replicate. `sums`: [buckets, width], each bucket's sums. Returns [replicates, width]; NaN where
+ * fewer than two buckets have rows, because one says nothing of how much they differ.
  */
 export function resample({ buckets, replicates, counts }: Resampling, sums: Float64Array, width: number): Float64Array {
   const filled = filledBuckets(buckets, sums, width)
@@ -46,6 +47,7 @@ export function resample({ buckets, replicates, counts }: Resampling, sums: Floa
   for (let k = 0; k < filled.length; k++)
     for (let i = 0; i < width; i++) packed[k * stride + i] = sums[filled[k]! * width + i]!
   const result = new Float64Array(replicates * width)
+  if (filled.length < 2) return result.fill(Number.NaN)
   const times = new Float64Array(filled.length)
   const summed = new Float64Array(stride)
   for (let replicate = 0; replicate < replicates; replicate++) {

@@ -6,6 +6,8 @@ export interface CalibrationBin {
   rows: number
   positives: number
   weight: number
+  /** Rows of equal weight that would tell as much: (Σ weight)² ÷ Σ weight² (Kish 1965). */
+  effective: number
   /** Weighted mean prediction and positive rate. */
   predicted: number
   observed: number
@@ -46,6 +48,8 @@ export function assignBins(
   return assigned
 }
 
+const none: CalibrationBin = { rows: 0, positives: 0, weight: 0, effective: 0, predicted: 0, observed: 0 }
+
 /** Means of the bins that have rows. */
 export function binsOf(
   labels: Values,
@@ -56,11 +60,12 @@ export function binsOf(
 ): CalibrationBin[] {
   const found = new Map<number, CalibrationBin>()
   for (const row of order) {
-    const bin = found.get(assigned[row]!) ?? { rows: 0, positives: 0, weight: 0, predicted: 0, observed: 0 }
+    const bin = found.get(assigned[row]!) ?? { ...none }
     found.set(assigned[row]!, bin)
     const weight = weights ? weights[row]! : 1
     bin.rows++
     bin.weight += weight
+    bin.effective += weight ** 2
     bin.predicted += weight * predictions[row]!
     if (!labels[row]) continue
     bin.positives++
@@ -68,7 +73,12 @@ export function binsOf(
   }
   return [...found.values()]
     .filter(({ weight }) => weight > 0)
-    .map((bin) => ({ ...bin, predicted: bin.predicted / bin.weight, observed: bin.observed / bin.weight }))
+    .map((bin) => ({
+      ...bin,
+      effective: bin.weight ** 2 / bin.effective,
+      predicted: bin.predicted / bin.weight,
+      observed: bin.observed / bin.weight,
+    }))
 }
 
 /** Wilson's 95 % interval of a rate that was observed on `rows` rows. */

@@ -12,7 +12,7 @@ const width = 2 * kinds.length
 
 /** A mean of groups' AUCs by each weighting, and what paired comparisons need of it. */
 export interface GroupedAuc extends Gauc {
-  /** Per replicate of the bootstrap, weighted by rows. */
+  /** Per replicate of the bootstrap, with rows as weights. */
   replicates: Float64Array
 }
 

@@ -39,11 +39,13 @@ const width = sumsBeforeBins + errorBins
 /**
  * Judges the rows in `order` (lowest prediction first, from `rank`). AUC has DeLong's interval, clustered where there are groups; the
  * other metrics have percentiles of the bootstrap. The calibration error is debiased: the mean error that chance adds is
- * subtracted (Kumar et al., Verified Uncertainty Calibration, 2019), and its interval is moved likewise.
+ * subtracted (Kumar et al., Verified Uncertainty Calibration, 2019), and its interval is moved likewise. Chance adds most where
+ * bins are calibrated; Kumar's estimate takes all that is measured for real and then subtracts less than half of it, so the
+ * bins' residuals are shrunk first (James and Stein 1961).
  */
 export function judge(rows: ScoredRows, order: Uint32Array, resampling: Resampling): Judgement {
   const { labels, predictions, weights, groups } = rows
-  const sums = sumBuckets(rows, order, resampling.buckets)
+  const { sums, variances } = sumBuckets(rows, order, resampling.buckets)
   const total = new Float64Array(width)
   for (let i = 0; i < sums.length; i++) total[i % width]! += sums[i]!
   const draws = resample(resampling, sums, width)
@@ -56,9 +58,13 @@ export function judge(rows: ScoredRows, order: Uint32Array, resampling: Resampli
     ece: each(calibrationErrorOf),
   }
   const measured = calibrationErrorOf(total, 0)
-  const bias = chanceError(draws, total, resampling.replicates) - measured
-  // A replicate has the chance of the rows and that of its own draw.
-  replicates.ece = replicates.ece.map((error) => Math.max(0, error - 2 * bias))
+  const drawn = binDeviations(draws, total, resampling.replicates)
+  // Replicates do not show how bins without positives might deviate; their predictions do.
+  const deviations = drawn.map((deviation, bin) => Math.max(deviation, Math.sqrt(variances[bin]!)))
+  const bias = chanceError(total, deviations, trueShare(total, deviations))
+  // A replicate has the chance of the rows and that of its own draw, whose bins deviate as the measured ones do.
+  const drawBias = chanceError(total, drawn, 1)
+  replicates.ece = replicates.ece.map((error) => Math.max(0, error - drawBias - bias))
   const auc = aucComponents(labels, predictions, weights, order)
   const estimate = (value: number, drawn: Float64Array): Estimate =>
     Number.isFinite(value) ? { value, ...(centralInterval(drawn) ?? { low: null, high: null }) } : undefinedEstimate
@@ -78,9 +84,11 @@ export function judge(rows: ScoredRows, order: Uint32Array, resampling: Resampli
 
 export const undefinedEstimate: Estimate = { value: null, low: null, high: null }
 
+/** Sums of each bucket, and each bin's variance of the residual if the predictions are calibrated. */
 function sumBuckets({ labels, predictions, weights, buckets }: ScoredRows, order: Uint32Array, count: number) {
   const bins = assignBins(predictions, weights, order, errorBins)
   const sums = new Float64Array(count * width)
+  const variances = new Float64Array(errorBins)
   for (const row of order) {
     const weight = weights ? weights[row]! : 1
     const prediction = predictions[row]!
@@ -91,8 +99,9 @@ function sumBuckets({ labels, predictions, weights, buckets }: ScoredRows, order
     sums[at + 2]! += weight * lossOf(labels[row]!, prediction)
     sums[at + 3]! += weight * prediction
     sums[at + sumsBeforeBins + bins[row]!]! += weight * prediction - positive
+    variances[bins[row]!]! += weight ** 2 * prediction * (1 - prediction)
   }
-  return sums
+  return { sums, variances }
 }
 
 function loglossOf(sums: Float64Array, at: number): number {
@@ -114,16 +123,48 @@ function calibrationErrorOf(sums: Float64Array, at: number): number {
   return error / sums[at]!
 }
 
-/** The calibration error that is expected of rows whose bins deviate as these do, chance included. */
-function chanceError(draws: Float64Array, total: Float64Array, replicates: number): number {
-  let error = 0
-  for (let bin = sumsBeforeBins; bin < width; bin++) {
+/** Standard deviation of each bin's residual. */
+function binDeviations(draws: Float64Array, total: Float64Array, replicates: number): Float64Array {
+  return Float64Array.from({ length: errorBins }, (_, bin) => {
+    const at = sumsBeforeBins + bin
     let squares = 0
     for (let replicate = 0; replicate < replicates; replicate++)
-      squares += (draws[replicate * width + bin]! - total[bin]!) ** 2
-    error += meanAbsolute(total[bin]!, Math.sqrt(squares / replicates))
-  }
+      squares += (draws[replicate * width + at]! - total[at]!) ** 2
+    return Math.sqrt(squares / replicates)
+  })
+}
+
+/** What chance adds to the calibration error of rows whose bins truly deviate by `share` of what is measured. */
+function chanceError(total: Float64Array, deviations: Float64Array, share: number): number {
+  let error = 0
+  deviations.forEach((deviation, bin) => {
+    const residual = share * total[sumsBeforeBins + bin]!
+    error += meanAbsolute(residual, deviation) - Math.abs(residual)
+  })
   return error / total[0]!
+}
+
+/** The share of the bins' residuals that is no chance: James and Stein's estimate, at least 0. */
+function trueShare(total: Float64Array, deviations: Float64Array): number {
+  let [bins, squares] = [0, 0]
+  deviations.forEach((deviation, bin) => {
+    if (deviation === 0) return
+    bins++
+    squares += (total[sumsBeforeBins + bin]! / deviation) ** 2
+  })
+  return squares === 0 ? 0 : Math.max(0, 1 - bins / squares)
+}
+
+/** Rows of weight, or groups with such rows, of the class that has fewer of them. */
+function rarerOf({
+  labels,
+  weights,
+  order,
+  groups,
+}: Omit<ScoredRows, 'predictions' | 'buckets'> & { order: Uint32Array }): number {
+  const classes = [new Set<number>(), new Set<number>()] as const
+  for (const row of order) if (weights?.[row] !== 0) classes[labels[row] ? 1 : 0].add(groups ? groups.of[row]! : row)
+  return Math.min(classes[0].size, classes[1].size)
 }
 
 function aucEstimate(
@@ -131,6 +172,9 @@ function aucEstimate(
   rows: Pick<ScoredRows, 'labels' | 'weights' | 'groups'> & { order: Uint32Array },
 ): Estimate {
   const deviation = Math.sqrt(aucVariance({ ...rows, positive, negative }, (row) => components[row]! - auc))
+  if (Number.isNaN(deviation)) return { value: auc, low: null, high: null }
+  // Where all pairs are in order, no variance is seen: the limit is that of the rarer class, each of which might not have been.
+  if (auc === 1) return { value: 1, low: 0.025 ** (1 / rarerOf(rows)), high: 1 }
   return {
     value: auc,
     low: Math.max(0, auc - z95 * deviation),

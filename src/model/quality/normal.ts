@@ -33,11 +33,16 @@ export function meanAbsolute(mean: number, deviation: number): number {
   return deviation * Math.sqrt(2 / Math.PI) * Math.exp((-z * z) / 2) + mean * (1 - 2 * normalCdf(-z))
 }
 
-/** The x below which a share `probability` of a standard normal distribution lies; by bisection, to 1e-12. */
+/** The x below which a share `probability` of a standard normal distribution lies, ±∞ of 0 and 1; by bisection, to 1e-13. */
 export function inverseNormal(probability: number): number {
-  let [low, high] = [-40, 40]
-  while (high - low > 1e-12) {
+  if (probability <= 0) return Number.NEGATIVE_INFINITY
+  if (probability >= 1) return Number.POSITIVE_INFINITY
+  // 1 − p is exact, and Φ near 0 is precise.
+  if (probability > 0.5) return -inverseNormal(1 - probability)
+  let [low, high] = [-40, 0]
+  while (high - low > 1e-13) {
     const middle = (low + high) / 2
+    if (middle === low || middle === high) break
     if (normalCdf(middle) < probability) low = middle
     else high = middle
   }

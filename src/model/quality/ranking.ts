@@ -83,6 +83,7 @@ export interface VarianceInput {
 /**
  * Variance of Σ w · c ÷ Σ w over positive rows, as DeLong's estimate; with groups, Obuchowski's for clustered data (Biometrics 1997),
  * which is the same where each group is one row. `centred(row)`: the row's component minus the AUC, or the difference of two such.
+ * NaN where one class has a single row, or a single group with rows of it: one says nothing of how much they differ.
  */
 export function aucVariance(
   { labels, weights, order, groups, positive, negative }: VarianceInput,
@@ -92,6 +93,7 @@ export function aucVariance(
   if (groups === undefined) {
     let [positives, negatives, ofPositives, ofNegatives] = [0, 0, 0, 0]
     for (const row of order) {
+      if (weightOf(row) === 0) continue
       const square = (weightOf(row) * centred(row)) ** 2
       if (labels[row]) {
         positives++
@@ -106,6 +108,7 @@ export function aucVariance(
   const sums = new Float64Array(2 * groups.count)
   const present = new Uint8Array(2 * groups.count)
   for (const row of order) {
+    if (weightOf(row) === 0) continue
     const place = 2 * groups.of[row]! + (labels[row] ? 1 : 0)
     sums[place]! += weightOf(row) * centred(row)
     present[place] = 1
@@ -130,7 +133,7 @@ export function aucVariance(
   )
 }
 
-/** n / (n − 1): makes the estimate of a variance unbiased. */
+/** n / (n − 1): makes the estimate of a variance unbiased; NaN if there is none. */
 function bessel(count: number): number {
-  return count > 1 ? count / (count - 1) : 0
+  return count > 1 ? count / (count - 1) : Number.NaN
 }

@@ -1,0 +1,76 @@
+/** Steps at most; each evaluates the loss once, seldom more often. */
+const mostSteps = 40
+/** Done when a step lowers the loss by less than this share. */
+const leastGain = 1e-5
+/** Steps that the shape of the loss is learnt from. */
+const remembered = 8
+
+interface Step {
+  move: Float64Array
+  /** Change of the gradient. */
+  change: Float64Array
+  /** 1 ÷ (move · change). */
+  inverse: number
+}
+
+/**
+ * Minimises a convex function by L-BFGS (Liu and Nocedal, On the Limited Memory BFGS Method, 1989), changing `at` in place.
+ * `curvature`: about the second derivative by each number, > 0.
+ */
+export function minimise(
+  lossAt: (at: Float64Array) => { loss: number; gradient: Float64Array },
+  at: Float64Array,
+  curvature: Float64Array,
+): void {
+  let now = lossAt(at)
+  const steps: Step[] = []
+  for (let step = 0; step < mostSteps; step++) {
+    const direction = newtonStep(now.gradient, steps, curvature)
+    const slope = dot(now.gradient, direction)
+    if (!(slope > 0)) return
+    // Shorten the step until the loss falls enough (Armijo).
+    let size = 1
+    let next: Float64Array
+    let found: typeof now
+    for (;;) {
+      next = at.map((value, i) => value - size * direction[i]!)
+      found = lossAt(next)
+      if (found.loss <= now.loss - 1e-4 * size * slope) break
+      size /= 2
+      if (size < 1e-6) return
+    }
+    const move = next.map((value, i) => value - at[i]!)
+    const change = found.gradient.map((value, i) => value - now.gradient[i]!)
+    const curved = dot(move, change)
+    if (curved > 0) steps.push({ move, change, inverse: 1 / curved })
+    if (steps.length > remembered) steps.shift()
+    const gain = now.loss - found.loss
+    at.set(next)
+    now = found
+    if (gain <= leastGain * Math.abs(now.loss)) return
+  }
+}
+
+/** The gradient times the inverse of the second derivatives, as far as the steps tell them. */
+function newtonStep(gradient: Float64Array, steps: readonly Step[], curvature: Float64Array): Float64Array {
+  const direction = gradient.slice()
+  const shares: number[] = []
+  for (const { move, change, inverse } of steps.toReversed()) {
+    const share = inverse * dot(move, direction)
+    shares.push(share)
+    add(direction, -share, change)
+  }
+  for (let i = 0; i < direction.length; i++) direction[i]! /= curvature[i]!
+  for (const { move, change, inverse } of steps) add(direction, shares.pop()! - inverse * dot(change, direction), move)
+  return direction
+}
+
+function dot(a: Float64Array, b: Float64Array): number {
+  let sum = 0
+  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!
+  return sum
+}
+
+function add(to: Float64Array, times: number, values: Float64Array): void {
+  for (let i = 0; i < to.length; i++) to[i]! += times * values[i]!
+}

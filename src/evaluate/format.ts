@@ -68,7 +68,7 @@ function formatTask(task: TaskEvaluation): string {
   const notes = [
     ...(gauc
       ? [
-          `  GAUC ${formatEstimate(gauc.by_rows, 'auc')} by rows, ${formatEstimate(gauc.by_positives, 'auc')} by positives, ${formatEstimate(gauc.equally, 'auc')} equally; ${grouped(gauc.groups)} groups, ${grouped(gauc.one_class_groups)} more have one class`,
+          `  GAUC ${formatEstimate(gauc.by_rows, 'auc')} weighted by their rows, ${formatEstimate(gauc.by_positives, 'auc')} by their positives, ${formatEstimate(gauc.equally, 'auc')} equally; ${grouped(gauc.groups)} groups, ${grouped(gauc.one_class_groups)} more have one class`,
         ]
       : []),
     ...(perfect

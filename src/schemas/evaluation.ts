@@ -75,7 +75,7 @@ export const TaskEvaluation = Type.Object(
           groups: count('Groups with both classes'),
           one_class_groups: count('Groups with one class, which have no AUC and do not count'),
         },
-        { ...strict, description: 'Mean AUC within groups, weighted by rows, by positives, and equally' },
+        { ...strict, description: 'Mean AUC within groups, weighted by their rows, by their positives, and equally' },
       ),
     ),
     oracle: Type.Optional(
@@ -129,7 +129,7 @@ export const PublishOutcome = Type.Object(
         {
           condition: Type.String({ description: 'For people: `ctr auc ≥ 0.72`' }),
           passed: Type.Boolean(),
-          found: Type.String({ description: 'What was found instead or as well: `0.7312 (0.7250 … 0.7374)`' }),
+          found: Type.String({ description: 'The value found, for people: `0.7312 (0.7250 … 0.7374)`' }),
         },
         strict,
       ),

@@ -54,7 +54,7 @@ function mask({ share, unknown, random }: Masking, sparse: Int32Array, start: nu
 
 /**
  * Gathers rows of `examples` by index; the result is valid until the next call. `largest`: most rows per call; `masking`: undefined
- * leaves all values as they are.
+ * leaves all values unchanged.
  */
 export function createGather(
   { encoded, labels, weights }: Examples,

@@ -13,6 +13,8 @@ export interface CoverageOptions {
   replicates: number
   /** Rows whose metrics are the truth. */
   truth: number
+  /** The first set's seed: others for each population, because rows of one seed share their random numbers. */
+  seed: number
   /** Judge rows as if they had no groups. */
   ignoreGroups?: boolean
 }
@@ -20,7 +22,7 @@ export interface CoverageOptions {
 /** In what share of simulated sets of rows the 95 % intervals contain the population's metrics. */
 export function coverageOf(
   population: Population,
-  { rows, sets, replicates, truth, ignoreGroups }: CoverageOptions,
+  { rows, sets, replicates, truth, seed, ignoreGroups }: CoverageOptions,
 ): Coverage {
   const everything = drawRows(population, truth, 1)
   const { metrics: true_ } = judge(everything, rank(everything.predictions), createResampling(2, 2, 1))
@@ -31,7 +33,7 @@ export function coverageOf(
   )
   const inside: Coverage = { auc: 0, logloss: 0, normalised_entropy: 0, calibration_ratio: 0 }
   for (let set = 0; set < sets; set++) {
-    const drawn = drawRows(population, rows, 1000 + set)
+    const drawn = drawRows(population, rows, seed + set)
     const judged = ignoreGroups ? { ...drawn, groups: undefined, buckets: drawn.buckets.map((_, row) => row) } : drawn
     const { metrics } = judge(judged, rank(judged.predictions), resampling)
     for (const name of covered) {

@@ -8,8 +8,8 @@ import { groupRows, type TaskRows, taskRows } from './task-rows.ts'
 
 /** Most rows that a logistic regression is fitted to: more would hardly improve it. */
 const mostFitted = 200_000
-/** Parts of cross-fitting. */
-const folds = 5
+/** Parts of cross-fitting: of many rows, two leave enough to fit to. */
+const foldsOf = (rows: number) => (rows > 2 * mostFitted ? 2 : 5)
 
 /** Predictions of logistic regression for a task's rows, and on what it was fitted; undefined without rows to fit it to. */
 export interface Baseline {
@@ -52,12 +52,16 @@ export function logisticBaselines(
   for (const rows of judgedTasks) {
     if (rows.positives === 0) continue
     const by = rows.groups ? 'groups' : 'rows'
-    baselines.set(rows.name, { predictions: crossFit(linear, rows), fitted: `the other ${by}, in ${folds} folds` })
+    const folds = foldsOf(rows.positions.length)
+    baselines.set(rows.name, {
+      predictions: crossFit(linear, rows, folds),
+      fitted: `the other ${by}, in ${folds} folds`,
+    })
   }
   return baselines
 }
 
-function crossFit(linear: LinearRows, { positions, labels, weights, buckets }: TaskRows): Float64Array {
+function crossFit(linear: LinearRows, { positions, labels, weights, buckets }: TaskRows, folds: number): Float64Array {
   const predictions = new Float64Array(positions.length)
   for (let fold = 0; fold < folds; fold++) {
     const inside: number[] = []

@@ -40,7 +40,9 @@ export function createEvaluateCommand(signal: AbortSignal): Command {
       '--model-version <number>',
       'the version; default: the highest on disk, or the one that a service answers with',
     )
-    .option('--int8', 'also compare int8 with float32, for a version on disk', false)
+    .addOption(
+      new Option('--int8', 'also compare int8 with float32, for a version on disk').conflicts('url').default(false),
+    )
     .option('--predictions <file>', 'also write the predictions: CSV, .csv.gz is compressed')
   addRowsOptions(command, 'conditions that the version must meet, else the exit code is 3')
   addServiceOptions(command)

@@ -98,12 +98,18 @@ t.test('ranking by a task goes by that task', async (t) => {
   })
 })
 
-t.test('ranking by a derived task goes by its factors', async (t) => {
-  t.same(plan(['ctr'], { rank: { by: 'ctcvr', top_k: 3 } }).rank, { tasks: ['ctr', 'cvr'], bids: false, topK: 3 })
+t.test('ranking by a derived task goes by that task, which may have a calibration', async (t) => {
+  t.same(plan(['ctr'], { rank: { by: 'ctcvr', top_k: 3 } }).rank, { tasks: ['ctcvr'], bids: false, topK: 3 })
 })
 
 t.test('ecpm is click times conversion times bid', async (t) => {
-  t.same(plan(['ctr'], { rank: { by: 'ecpm', top_k: 1 } }).rank, { tasks: ['ctr', 'cvr'], bids: true, topK: 1 })
+  t.same(plan(['ctr'], { rank: { by: 'ecpm', top_k: 1 } }).rank, { tasks: ['ctcvr'], bids: true, topK: 1 })
+  const factors = plannerOf(exampleManifest({ derived: [{ name: 'other', product: ['cvr'] }] }))
+  t.same(
+    factors(undefined, { rank: { by: 'ecpm' } }).rank?.tasks,
+    ['ctr', 'cvr'],
+    'without a task that is their product',
+  )
 })
 
 t.test('ecpm is click times bid where there is no conversion', async (t) => {

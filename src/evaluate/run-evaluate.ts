@@ -2,6 +2,7 @@ import type { ServiceAddress } from '../client/service-client.ts'
 import { readRowsSpec } from '../data/read-spec.ts'
 import { type LoadedRows, SpecError } from '../data/spec.ts'
 import type { Terminal } from '../model/base/terminal.ts'
+import { grouped } from '../model/base/text-table.ts'
 import type { Bundle } from '../model/bundle/read.ts'
 import type { EvaluationReport } from '../schemas/evaluation.ts'
 import { comparisonOf } from './compare.ts'
@@ -94,6 +95,7 @@ export async function runEvaluate(options: RunEvaluateOptions): Promise<number> 
     const int8 = await int8Of(bundle, options.int8 || conditions?.int8 === true, judged)
     if (conditions) report.publish = checkPublish(conditions, { report, int8 })
     progress.stop()
+    err.write(`${judgedLine(report)}\n`)
     if (options.predictions !== undefined) await writePredictions(options.predictions, evaluation, shared.dataset)
     await printReport(report, options)
     if (int8?.verdict && !options.json) out.write(`\n${formatInt8(int8.verdict)}\n`)
@@ -103,6 +105,13 @@ export async function runEvaluate(options: RunEvaluateOptions): Promise<number> 
     progress.stop()
     for (const predictor of opened) await predictor.close()
   }
+}
+
+/** What was judged by what: `shop/7 by onnx, 20,000 test rows of rows.yaml`. */
+function judgedLine({ model, data }: EvaluationReport): string {
+  const by = model.url ?? model.engine ?? 'an unknown engine'
+  const part = data.part === 'all' ? '' : `${data.part} `
+  return `${model.name}/${model.version} by ${by}, ${grouped(data.judged)} ${part}rows of ${data.spec}`
 }
 
 /** The version that a training spec writes. */

@@ -23,6 +23,8 @@ export interface FitInput {
   rows: readonly TaskRows[]
   /** Probabilities before calibration, per task. */
   raw: Readonly<Record<string, Float64Array>>
+  /** Calibrations to take where these rows can't be fitted to: a half of the rows may be too few. Default: a problem. */
+  otherwise?: CalibratedTasks | undefined
 }
 
 /**
@@ -35,8 +37,11 @@ export function fitVersion(input: FitInput): { version: CalibratedTasks; problem
   const fit = <T extends Task | DerivedTask>(task: T, path: string, values: ArrayLike<number>): T => {
     const rows = input.rows.find(({ name }) => name === task.name)
     if (!input.wanted.has(task.name) || rows === undefined) return task
-    const few = tooFew(rows)
+    const fallback = [...(input.otherwise?.tasks ?? []), ...(input.otherwise?.derived ?? [])]
+    const other = fallback.find(({ name }) => name === task.name) as T | undefined
+    const few = tooFew(rows, other ? 1 : leastOfClass)
     if (few !== undefined) {
+      if (other) return other
       problems.push({ path, message: `${task.name} ${few}` })
       return task
     }
@@ -47,6 +52,7 @@ export function fitVersion(input: FitInput): { version: CalibratedTasks; problem
       buckets: rows.buckets,
     })
     if (calibration === undefined) {
+      if (other) return other
       const message = `${task.name} can't be calibrated: by these rows, a higher prediction does not mean a higher rate; check label and where, or leave it out by --tasks`
       problems.push({ path, message })
       return task
@@ -59,11 +65,11 @@ export function fitVersion(input: FitInput): { version: CalibratedTasks; problem
   return { version: { tasks, derived }, problems }
 }
 
-function tooFew({ positives, labels }: TaskRows): string | undefined {
+function tooFew({ positives, labels }: TaskRows, least: number): string | undefined {
   const negatives = labels.length - positives
   const [found, what] = positives < negatives ? [positives, 'positives'] : [negatives, 'negatives']
-  if (found >= leastOfClass) return undefined
-  return `has ${found} ${what} among the rows to fit to; a calibration needs ${leastOfClass}: ${leastOfClass - found} are missing`
+  if (found >= least) return undefined
+  return `has ${found} ${what} among the rows to fit to; a calibration needs ${least}: ${least - found} are missing; give more rows, or leave it out by --tasks`
 }
 
 /** What a version serves for raw probabilities, per task and derived task. */

@@ -124,14 +124,24 @@ function createFit(
   const wanted = new Set(asked ?? known)
   // What `auto` picks for all rows is also fitted to halves, so that they judge what is written.
   const picked = new Map<string, CalibrationMethod>()
+  let whole: CalibratedTasks | undefined
   return (half) => {
     const own = half === undefined ? labelled : labelled.map((task) => halfOf(task, half))
     const methodOf = (task: string) => picked.get(task) ?? method
-    const { version, problems } = fitVersion({ version: { tasks, derived }, methodOf, wanted, rows: own, raw })
+    const otherwise = half === undefined ? undefined : whole
+    const { version, problems } = fitVersion({
+      version: { tasks, derived },
+      methodOf,
+      wanted,
+      rows: own,
+      raw,
+      otherwise,
+    })
     if (problems.length > 0) throw new SpecError(loaded.file, problems)
-    if (half === undefined)
-      for (const { name, calibration } of [...version.tasks, ...version.derived])
-        if (calibration && calibration.method !== 'negative_sampling') picked.set(name, calibration.method)
+    if (half !== undefined) return version
+    whole = version
+    for (const { name, calibration } of [...version.tasks, ...version.derived])
+      if (calibration && calibration.method !== 'negative_sampling') picked.set(name, calibration.method)
     return version
   }
 }

@@ -210,6 +210,10 @@ t.test('refuses to calibrate with too few rows of a class, or rows that contradi
     message:
       /few\.yaml:\n {2}\/tasks\/0 ctr has \d+ positives among the rows to fit to; a calibration needs 50: \d+ are missing/,
   })
+  const enough = await shop.spec('enough.yaml', {
+    tasks: [{ name: 'ctr', label: 'click == "1" && int(user.substring(1)) < 150' }],
+  })
+  t.equal(await calibrating(shop, enough, { dryRun: true }).done, 0, 'halves may have fewer')
   const reversed = await shop.spec('reversed.yaml', { tasks: [{ name: 'ctr', label: 'click == "0"' }] })
   await t.rejects(calibrating(shop, reversed).done, { message: /ctr can't be calibrated: by these rows, a higher/ })
   const unknown = await shop.spec('unknown.yaml', { tasks: [{ name: 'xtr', label: 'click == "0"' }] })

@@ -107,7 +107,7 @@ export async function runEvaluate(options: RunEvaluateOptions): Promise<number> 
   }
 }
 
-/** What was judged by what: `shop/7 by onnx, 20,000 test rows of rows.yaml`. */
+/** The judged version, its engine and the rows, for people: `shop/7 by onnx, 20,000 test rows of rows.yaml`. */
 function judgedLine({ model, data }: EvaluationReport): string {
   const by = model.url ?? model.engine ?? 'an unknown engine'
   const part = data.part === 'all' ? '' : `${data.part} `

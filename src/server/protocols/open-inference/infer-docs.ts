@@ -43,7 +43,7 @@ const answers: Record<string, { summary: string; value: InferAnswer }> = {
       outputs: [
         ctr,
         { ...ctr, name: 'cvr', data: [0.03407641, 0.22104901] },
-        { ...ctr, name: 'ctcvr', data: [0.00022552444, 0.0051477559] },
+        { ...ctr, name: 'ctcvr', data: [0.00017351813, 0.0051291762] },
       ],
     },
   },

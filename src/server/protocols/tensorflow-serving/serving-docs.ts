@@ -43,8 +43,8 @@ const answers: Record<string, { summary: string; value: ServingAnswer }> = {
     summary: 'One object per row',
     value: {
       predictions: [
-        { ctr: 0.0066139782, cvr: 0.034091803, ctcvr: 0.00022548244 },
-        { ctr: 0.023276408, cvr: 0.22113149, ctcvr: 0.0051471468 },
+        { ctr: 0.0066139782, cvr: 0.034091803, ctcvr: 0.00017348314 },
+        { ctr: 0.023276408, cvr: 0.22113149, ctcvr: 0.0051285192 },
       ],
     },
   },
@@ -54,7 +54,7 @@ const answers: Record<string, { summary: string; value: ServingAnswer }> = {
       outputs: {
         ctr: [0.0066139782, 0.023276408],
         cvr: [0.034091803, 0.22113149],
-        ctcvr: [0.00022548244, 0.0051471468],
+        ctcvr: [0.00017348314, 0.0051285192],
       },
     },
   },
@@ -62,8 +62,8 @@ const answers: Record<string, { summary: string; value: ServingAnswer }> = {
     summary: 'Response to tensors as rows',
     value: {
       predictions: [
-        { ctr: 0.0066182309, cvr: 0.03407641, ctcvr: 0.00022552555 },
-        { ctr: 0.023287849, cvr: 0.22104895, ctcvr: 0.0051477546 },
+        { ctr: 0.0066182309, cvr: 0.03407641, ctcvr: 0.00017351905 },
+        { ctr: 0.023287849, cvr: 0.22104895, ctcvr: 0.0051291748 },
       ],
     },
   },
@@ -73,7 +73,7 @@ const answers: Record<string, { summary: string; value: ServingAnswer }> = {
       outputs: {
         ctr: [0.0066182309, 0.023287849],
         cvr: [0.03407641, 0.22104895],
-        ctcvr: [0.00022552555, 0.0051477546],
+        ctcvr: [0.00017351905, 0.0051291748],
       },
     },
   },

@@ -7,7 +7,7 @@ const controller = new AbortController()
 // A server shuts down by itself; other commands are aborted.
 let start: Start | undefined
 if (command === 'serve') start = beginStart()
-else process.once('SIGINT', () => controller.abort(new Error('interrupted')))
+else for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => controller.abort(new Error('interrupted')))
 // The reader of the output, such as `head`, has closed it.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error

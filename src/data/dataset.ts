@@ -1,4 +1,5 @@
 import { reasonOf, type Violation } from '../model/base/errors.ts'
+import { sum } from '../model/quality/metrics.ts'
 import type { RowData, RowsSpec } from '../schemas/rows-spec.ts'
 import { createAdsFunnel } from './ads-funnel.ts'
 import { type CellColumn, LabelColumn, NumberColumn, StringColumn } from './columns.ts'
@@ -61,6 +62,8 @@ export async function readDataset(
   const problems: Violation[] = []
   if (read.weights?.every((weight) => weight === 0))
     problems.push({ path: '/weight', message: 'is 0 in all rows: nothing would count' })
+  if (read.weights && !Number.isFinite(sum(read.weights)))
+    problems.push({ path: '/weight', message: 'adds up to more than a number can be: give smaller weights' })
   const parts = partsOf(spec.split, read, problems)
   if (problems.length > 0) throw new SpecError(file, problems)
   return { ...read, parts, place: source.place }

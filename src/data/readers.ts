@@ -88,7 +88,7 @@ function checked(field: FieldReading, read: Reader<Cell>): Reader<Cell> {
   const { name, kind, problemOf } = field
   return (row) => {
     const found = read(row)
-    const cell = found === null ? null : kind === 'string' ? String(found) : toNumber(found)
+    const cell = found === null ? null : kind === 'string' ? String(found) : toNumber(found, name)
     const problem = problemOf?.(cell)
     if (problem !== undefined) throw new Error(`${name} ${problem}`)
     return cell
@@ -143,10 +143,13 @@ function labelHint(text: string, value: string | number): string {
   return `: say which values are positive, as in ${text.trim()} ${positive}`
 }
 
-function toNumber(cell: string | number): number {
+/** The number of a cell; throws an Error that names what it is of. */
+function toNumber(cell: string | number, name = ''): number {
   const number = Number(cell)
   // White space alone would be 0.
   if (!Number.isFinite(number) || (number === 0 && typeof cell === 'string' && cell.trim() === ''))
-    throw new Error(`must be a number, not ${typeof cell === 'number' ? cell : JSON.stringify(cell)}`)
+    throw new Error(
+      `${name === '' ? '' : `${name} `}must be a number, not ${typeof cell === 'number' ? cell : JSON.stringify(cell)}`,
+    )
   return number
 }

@@ -53,20 +53,25 @@ export function logisticBaselines(
     if (rows.positives === 0) continue
     const by = rows.groups ? 'groups' : 'rows'
     const folds = foldsOf(rows.positions.length)
-    baselines.set(rows.name, {
-      predictions: crossFit(linear, rows, folds),
-      fitted: `the other ${by}, in ${folds} folds`,
-    })
+    const predictions = crossFit(linear, rows, folds)
+    if (predictions) baselines.set(rows.name, { predictions, fitted: `the other ${by}, in ${folds} folds` })
   }
   return baselines
 }
 
-function crossFit(linear: LinearRows, { positions, labels, weights, buckets }: TaskRows, folds: number): Float64Array {
+/** Predicts each fold by a fit to the others; undefined if all rows are in one fold. */
+function crossFit(
+  linear: LinearRows,
+  { positions, labels, weights, buckets }: TaskRows,
+  folds: number,
+): Float64Array | undefined {
   const predictions = new Float64Array(positions.length)
   for (let fold = 0; fold < folds; fold++) {
     const inside: number[] = []
     const others: number[] = []
     for (let i = 0; i < positions.length; i++) (foldOf(buckets[i]!, folds) === fold ? inside : others).push(i)
+    // One group is all there is.
+    if (others.length === 0) return undefined
     const fitted = thin(Int32Array.from(others), mostFitted)
     const predict = fitLogistic(
       linear,

@@ -30,10 +30,11 @@ export function compare(
   const decisions = tasks.flatMap((task) =>
     deciding.map((metric) => ({ task: task.name, metric, ...task.metrics[metric] })),
   )
-  const told = decisions.filter(({ verdict }) => verdict === 'better' || verdict === 'worse')
+  const verdict = overall(decisions.map((decision) => decision.verdict!))
+  const told = decisions.filter((decision) => decision.verdict === verdict && verdict !== 'no difference shown')
   return {
     ...names,
-    verdict: overall(decisions.map(({ verdict }) => verdict!)),
+    verdict,
     reasons:
       told.length === 0
         ? ['no interval of AUC or normalised entropy excludes "no difference"']

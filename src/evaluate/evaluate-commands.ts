@@ -120,8 +120,8 @@ export function createCalibrateCommand(signal: AbortSignal): Command {
     .addHelpText(
       'after',
       `
-If the spec splits its rows, the validation part is fitted to and the test part judges; else each half of the rows judges what
-was fitted to the other.
+If the spec splits its rows, the validation part is fitted to and the test part judges; else the version is fitted to all rows,
+and half of them judges what is fitted to the other half.
 
 Examples:
   multigate calibrate shop --data last-week.yaml --report out          writes models/shop/<next version>

@@ -30,7 +30,7 @@ export type PartName = 'all' | 'train' | 'validation' | 'test'
 export interface EvaluateInput {
   loaded: LoadedRows
   dataset: Dataset
-  part: PartName
+  part: PartName | 'half'
   predictor: Pick<Predictor, 'model' | 'fields' | 'tasks'>
   scored: ScoredPart
   /** Of a version on disk: for drift. */
@@ -123,7 +123,7 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
       spec: basename(file),
       source: describeData(spec.data),
       rows: dataset.rows,
-      part: spec.split === undefined ? 'all' : part,
+      part: part === 'half' || spec.split !== undefined ? part : 'all',
       judged: rows.length,
       ...(spec.group !== undefined && { group: spec.group, groups: groups.groups!.count }),
       ...(spec.weight !== undefined && { weight: spec.weight }),
@@ -131,6 +131,7 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
     warnings: [
       ...oneClass.map(({ path, message }) => `${path} ${message}`),
       ...warningsOf(dataset, rows, tasks, groups),
+      ...evaluated.flatMap(weaknessOf),
     ],
     tasks: evaluated,
     ...(drift.length > 0 && { drift }),
@@ -193,6 +194,22 @@ function warningsOf(
   if (groups && groups.count < 50)
     warnings.push(`there are only ${groups.count} groups: intervals over groups are too narrow`)
   return warnings
+}
+
+/** What a simpler prediction does better. */
+function weaknessOf({ name, metrics, baselines }: EvaluationReport['tasks'][number]): string[] {
+  const { auc, normalised_entropy: entropy } = metrics
+  const { auc: other } = baselines.logistic?.metrics ?? {}
+  const weak: string[] = []
+  if (entropy.low !== null && entropy.low > 1)
+    weak.push(
+      `${name} predicts worse than its base rate: the normalised entropy is ${entropy.value!.toFixed(3)}, above 1`,
+    )
+  if (other && auc.high !== null && other.low !== null && auc.high < other.low)
+    weak.push(
+      `${name} ranks worse than logistic regression on the same fields: AUC ${auc.value!.toFixed(4)}, not ${other.value!.toFixed(4)}`,
+    )
+  return weak
 }
 
 function withoutUndefined<T extends object>(object: T): { [K in keyof T]: Exclude<T[K], undefined> } {

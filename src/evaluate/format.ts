@@ -14,7 +14,9 @@ export const metricTitles: Record<MetricName, string> = {
 const digits: Record<MetricName, number> = { auc: 4, logloss: 5, normalised_entropy: 4, calibration_ratio: 3, ece: 5 }
 
 export function formatNumber(value: number | null | undefined, decimals: number): string {
-  return value === null || value === undefined ? '–' : value.toFixed(decimals)
+  if (value === null || value === undefined) return '–'
+  const text = value.toFixed(decimals)
+  return Number(text) === 0 ? text.replace('-', '') : text
 }
 
 /** `0.7902 (0.7841 … 0.7963)` */
@@ -23,7 +25,7 @@ export function formatEstimate(estimate: Estimate, metric: MetricName): string {
 }
 
 function formatInterval({ low, high }: Estimate, decimals: number): string {
-  return low === null || high === null ? '' : `(${low.toFixed(decimals)} … ${high.toFixed(decimals)})`
+  return low === null || high === null ? '' : `(${formatNumber(low, decimals)} … ${formatNumber(high, decimals)})`
 }
 
 /** A report as text, task by task. */
@@ -106,6 +108,7 @@ export function formatComparison({ a, b, verdict, reasons, tasks }: Comparison):
   )
   return [
     formatTable(['', a, b, 'difference', '95 % interval', 'verdict'], lines),
+    'The difference of a calibration ratio is that of its distance from 1.',
     ...rankings,
     `${b} compared with ${a}: ${verdict} (${reasons.join('; ')})`,
   ].join('\n')

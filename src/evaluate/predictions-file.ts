@@ -1,11 +1,11 @@
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
-import { rename, rm } from 'node:fs/promises'
+import { realpath, rename, rm, stat } from 'node:fs/promises'
 import { finished } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
 import type { Dataset } from '../data/dataset.ts'
 import { ModelError } from '../model/base/errors.ts'
-import { fileProblem } from '../model/base/regular-file.ts'
+import { fileReason } from '../model/base/regular-file.ts'
 import type { Evaluation } from './evaluate.ts'
 
 /**
@@ -13,9 +13,12 @@ import type { Evaluation } from './evaluate.ts'
  * ends with `.gz` is compressed. The file appears whole or not at all. Rejects with INVALID_REQUEST if it can't be written.
  */
 export async function writePredictions(path: string, { tasks, rows }: Evaluation, dataset: Dataset): Promise<void> {
-  const partial = `${path}.partial`
+  const target = await realpath(path).catch(() => path)
+  const there = await stat(target).catch(() => undefined)
+  // A device or a pipe is written to; a file is replaced.
+  const partial = there === undefined || there.isFile() ? `${target}.${process.pid}.partial` : undefined
   try {
-    const file = createWriteStream(partial)
+    const file = createWriteStream(partial ?? target)
     const out = path.endsWith('.gz') ? createGzip() : file
     if (out !== file) out.pipe(file)
     const done = finished(file)
@@ -32,10 +35,10 @@ export async function writePredictions(path: string, { tasks, rows }: Evaluation
       }
     out.end()
     await done
-    await rename(partial, path)
+    if (partial) await rename(partial, target)
   } catch (cause) {
-    await rm(partial, { force: true })
-    throw new ModelError('INVALID_REQUEST', `${path} ${fileProblem(cause)}`, { cause })
+    if (partial) await rm(partial, { force: true })
+    throw new ModelError('INVALID_REQUEST', `${path} can't be written: ${fileReason(cause)}`, { cause })
   }
 }
 

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Dataset } from '../data/dataset.ts'
 import { describeData } from '../data/describe-data.ts'
@@ -11,11 +12,12 @@ import type { Bundle } from '../model/bundle/read.ts'
 import { type CopiedFile, type NewBundle, writeBundle } from '../model/bundle/write.ts'
 import { hasOwnIds } from '../model/features/layout.ts'
 import { servedOf } from '../model/prediction/served.ts'
+import { signatureFile } from '../model/version/signature.ts'
 import type { Calibration, Manifest } from '../schemas/manifest.ts'
 import type { CalibrationMethod } from '../schemas/train-spec.ts'
 import { comparisonOf } from './compare.ts'
 import { readConditions } from './conditions.ts'
-import { type Evaluation, evaluate, rowsOfPart } from './evaluate.ts'
+import { type Evaluation, evaluate, type PartName, rowsOfPart } from './evaluate.ts'
 import { type CalibratedTasks, fitVersion, serve } from './fit-version.ts'
 import { judgeInt8Safely } from './int8.ts'
 import { findVersion } from './local-predictor.ts'
@@ -25,9 +27,10 @@ import { createProgress } from './progress.ts'
 import { checkPublish } from './publish.ts'
 import { qualityOf } from './quality.ts'
 import { notGoodEnough, openOnDisk, partOf, printReport, type RowsOptions } from './run-evaluate.ts'
-import type { ScoredPart } from './score-rows.ts'
+import { type ScoredPart, selectRows } from './score-rows.ts'
 import { readRowsFor, scoreWithProgress } from './session.ts'
 import { groupRows, type TaskRows, taskRows } from './task-rows.ts'
+import { checkReportFolder } from './write-report.ts'
 
 export interface RunCalibrateOptions extends RowsOptions {
   target: string
@@ -45,6 +48,7 @@ export async function runCalibrate(options: RunCalibrateOptions): Promise<number
   const { models, err, signal, now } = options
   const loaded = await readRowsSpec(options.data, options.specs)
   const conditions = (await readConditions(options.gate, loaded)) ?? loaded.spec.publish
+  if (options.report !== undefined) await checkReportFolder(options.report)
   const progress = createProgress(err)
   progress.stage(`opening ${options.target}`)
   const bundle = await findVersion(options.target, models)
@@ -56,16 +60,16 @@ export async function runCalibrate(options: RunCalibrateOptions): Promise<number
     const context = { file: loaded.file, signal, progress }
     const rows = rowsOfPart(dataset, part)
     const scored = await scoreWithProgress(predictor, dataset, rows, context)
-    // Without a split, halves of the rows judge each other.
     const split = loaded.spec.split !== undefined
     const fitted = split ? await scoreWithProgress(predictor, dataset, dataset.parts.validation, context) : scored
     progress.stage('calibrating')
     const fit = createFit(loaded, bundle.manifest, dataset, fitted, options)
     const version = fit()
-    const predictions = split ? serve(version, scored.raw) : crossServe(fit, dataset, scored)
+    const judged = judgedRows(loaded, fit, version, dataset, scored, part)
+    const predictions = serve(judged.version, judged.scored.raw)
     const judge = (manifest: Manifest, served: ScoredPart, brief = false): Promise<Evaluation> =>
       evaluate({
-        ...{ loaded, dataset, part, manifest, scored: served, brief, seed: options.seed },
+        ...{ loaded, dataset, part: judged.part, manifest, scored: served, brief, seed: options.seed },
         command: options.command,
         predictor: {
           ...predictor,
@@ -77,12 +81,12 @@ export async function runCalibrate(options: RunCalibrateOptions): Promise<number
         onProgress: (what) => progress.stage(what),
       })
     const next = await nextManifest(bundle, version, loaded, fitted.rows.length, options)
-    const before = await judge(bundle.manifest, scored, true)
-    const after = await judge(next, { ...scored, predictions })
+    const before = await judge(bundle.manifest, judged.scored, true)
+    const after = await judge(next, { ...judged.scored, predictions })
     const { report } = after
     report.comparison = comparisonOf(before, after)
     const int8 = conditions?.int8
-      ? await judgeInt8Safely(bundle, loaded.spec, dataset, rows, { cache: options.cache, now: now() })
+      ? await judgeInt8Safely(bundle, loaded.spec, dataset, judged.scored.rows, { cache: options.cache, now: now() })
       : undefined
     if (conditions) report.publish = checkPublish(conditions, { report, int8 })
     progress.stop()
@@ -93,12 +97,18 @@ export async function runCalibrate(options: RunCalibrateOptions): Promise<number
       return notGoodEnough
     }
     if (options.dryRun) return 0
-    const { encoded } = encodeRows(next.features, dataset.cells, rows, dataset.place, { ownIds: hasOwnIds(next) })
+    const { encoded } = encodeRows(next.features, dataset.cells, judged.scored.rows, dataset.place, {
+      ownIds: hasOwnIds(next),
+    })
     const drift = measureDistributions(next.features, encoded, predictions)
     signal.throwIfAborted()
     const folder = join(dirname(bundle.folder), next.version)
     await writeBundle(folder, newBundle(bundle, { ...next, quality: qualityOf(report), drift }))
     err.write(`written to ${folder}\n`)
+    if (existsSync(join(bundle.folder, signatureFile)))
+      err.write(
+        `${bundle.manifest.name}/${bundle.manifest.version} is signed, the new version is not: multigate sign ${folder}\n`,
+      )
     return 0
   } finally {
     progress.stop()
@@ -161,16 +171,27 @@ function halfOf(task: TaskRows, half: 0 | 1): TaskRows {
   }
 }
 
-/** Predictions by calibrations that were fitted to the other half of the groups. */
-function crossServe(fit: Fit, dataset: Dataset, { rows, raw }: ScoredPart): Record<string, Float64Array> {
-  const { buckets } = groupRows(dataset, rows)
-  const [first, second] = [serve(fit(1), raw), serve(fit(0), raw)]
-  return Object.fromEntries(
-    Object.keys(first).map((name) => [
-      name,
-      first[name]!.map((value, i) => (foldOf(buckets[i]!, 2) === 0 ? value : second[name]![i]!)),
-    ]),
-  )
+/** Which rows judge the new calibrations, and by which calibrations: those that were not fitted to them. */
+interface Judged {
+  scored: ScoredPart
+  version: CalibratedTasks
+  part: PartName | 'half'
+}
+
+/** With a split, its parts; else half of the groups judges what is fitted to the other half. One group alone judges itself. */
+function judgedRows(
+  loaded: LoadedRows,
+  fit: Fit,
+  whole: CalibratedTasks,
+  dataset: Dataset,
+  scored: ScoredPart,
+  part: PartName,
+): Judged {
+  if (loaded.spec.split !== undefined) return { scored, version: whole, part }
+  const { buckets } = groupRows(dataset, scored.rows)
+  const positions = Int32Array.from(scored.rows, (_, i) => i).filter((i) => foldOf(buckets[i]!, 2) === 0)
+  if (positions.length === 0 || positions.length === scored.rows.length) return { scored, version: whole, part }
+  return { scored: selectRows(scored, positions), version: fit(1), part: 'half' }
 }
 
 /** The manifest of the next version, without what is measured. */

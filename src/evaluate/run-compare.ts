@@ -15,6 +15,7 @@ import {
   writeReportTo,
 } from './run-evaluate.ts'
 import { readRowsFor } from './session.ts'
+import { checkReportFolder } from './write-report.ts'
 
 export interface RunCompareOptions extends RowsOptions {
   a: string
@@ -26,6 +27,7 @@ export interface RunCompareOptions extends RowsOptions {
 export async function runCompare(options: RunCompareOptions): Promise<number> {
   const { models, service, err, out, signal, json } = options
   const loaded = await readRowsSpec(options.data, options.specs)
+  if (options.report !== undefined) await checkReportFolder(options.report)
   const progress = createProgress(err)
   const opened: Predictor[] = []
   try {

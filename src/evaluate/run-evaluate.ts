@@ -18,7 +18,7 @@ import { createProgress, type Progress } from './progress.ts'
 import { checkPublish } from './publish.ts'
 import { openServicePredictor } from './service-predictor.ts'
 import { readRowsFor, type SharedRows, scoreWithProgress } from './session.ts'
-import { writeReport } from './write-report.ts'
+import { checkReportFolder, writeReport } from './write-report.ts'
 
 /** What all commands about labelled rows take. */
 export interface RowsOptions {
@@ -73,6 +73,7 @@ export async function runEvaluate(options: RunEvaluateOptions): Promise<number> 
   const loaded = await readRowsSpec(options.data, options.specs)
   const target = options.target ?? targetOf(loaded, options.modelVersion)
   const conditions = await readConditions(options.gate, loaded)
+  if (options.report !== undefined) await checkReportFolder(options.report)
   const { progress = createProgress(err) } = options
   const opened: Predictor[] = []
   try {

@@ -126,3 +126,30 @@ function gatesOf(sampled: { position: number; weights: Record<string, ArrayLike<
     weights: Object.fromEntries(tasks.map((task) => [task, sampled.map(({ weights }) => Array.from(weights[task]!))])),
   }
 }
+
+/** The answers to some of the rows. `positions`: ascending. */
+export function selectRows({ rows, predictions, raw, unknown, gates }: ScoredPart, positions: Int32Array): ScoredPart {
+  const pick = (columns: Record<string, Float64Array>) =>
+    Object.fromEntries(
+      Object.entries(columns).map(([name, values]) => [name, Float64Array.from(positions, (i) => values[i]!)]),
+    )
+  const placeOf = new Map(Array.from(positions, (position, i) => [position, i]))
+  const kept = Array.from(gates?.positions ?? [], (position, i) => ({ place: placeOf.get(position), i })).filter(
+    ({ place }) => place !== undefined,
+  )
+  return {
+    rows: Int32Array.from(positions, (i) => rows[i]!),
+    predictions: pick(predictions),
+    raw: pick(raw),
+    unknown: new Map([...unknown].map(([field, marks]) => [field, Uint8Array.from(positions, (i) => marks[i]!)])),
+    gates:
+      gates && kept.length > 0
+        ? {
+            positions: Int32Array.from(kept, ({ place }) => place!),
+            weights: Object.fromEntries(
+              Object.entries(gates.weights).map(([task, weights]) => [task, kept.map(({ i }) => weights[i]!)]),
+            ),
+          }
+        : undefined,
+  }
+}

@@ -1,7 +1,9 @@
-import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { constants, existsSync } from 'node:fs'
+import { access, stat } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { ModelError } from '../model/base/errors.ts'
-import { fileProblem } from '../model/base/regular-file.ts'
+import { makeFolder } from '../model/base/make-folder.ts'
+import { fileReason } from '../model/base/regular-file.ts'
 import { replaceFile } from '../model/base/replace-file.ts'
 import type { EvaluationReport } from '../schemas/evaluation.ts'
 
@@ -11,11 +13,30 @@ export async function writeReport(folder: string, report: EvaluationReport): Pro
   const html = await renderReport(report)
   const page = join(folder, 'report.html')
   try {
-    await mkdir(folder, { recursive: true })
+    await makeFolder(resolve(folder))
     await replaceFile(page, html)
     await replaceFile(join(folder, 'report.json'), `${JSON.stringify(report, undefined, 2)}\n`)
   } catch (cause) {
-    throw new ModelError('INVALID_REQUEST', `${folder} ${fileProblem(cause)}`, { cause })
+    throw unwritable(folder, cause)
   }
   return page
+}
+
+/**
+ * Checks that a report can be written into a folder, which need not be there, so that a long evaluation does not end in vain. Rejects
+ * with INVALID_REQUEST if it can't.
+ */
+export async function checkReportFolder(folder: string): Promise<void> {
+  let there = resolve(folder)
+  while (!existsSync(there) && dirname(there) !== there) there = dirname(there)
+  try {
+    if (!(await stat(there)).isDirectory()) throw new Error(`${there} is no folder`)
+    await access(there, constants.W_OK)
+  } catch (cause) {
+    throw unwritable(folder, cause)
+  }
+}
+
+function unwritable(path: string, cause: unknown): ModelError {
+  return new ModelError('INVALID_REQUEST', `${path} can't be written: ${fileReason(cause)}`, { cause })
 }

@@ -233,7 +233,10 @@ export const EvaluationReport = Type.Object(
         spec: Type.String({ description: 'The spec’s file name' }),
         source: Type.String({ description: 'Files or generator' }),
         rows: count('Rows read'),
-        part: Type.String({ description: 'Which of them are judged: `all`, or a part of the split' }),
+        part: Type.String({
+          description:
+            'Which of them are judged: `all`, a part of the split, or `half`, where a calibration was fitted to the other half',
+        }),
         judged: count('Rows judged'),
         group: Type.Optional(Type.String({ description: 'Column of the groups' })),
         groups: Type.Optional(count('Groups among the judged rows')),

@@ -118,7 +118,7 @@ export const taskCommon = {
   ),
   negatives_kept: Type.Optional(
     Type.Number({
-      exclusiveMinimum: 0,
+      minimum: 1e-6,
       maximum: 1,
       description:
         'Share of the negatives that the rows hold, after down-sampling: metrics weight each of them by its inverse',

@@ -141,7 +141,7 @@ t.test('a line of 100 MB takes little memory', async (t) => {
 
 t.test('quotes', async (t) => {
   const csv = 'user,price,click\n"a\nb",1,1\n"say ""hi""",x,0\n'
-  t.same(await problemsOf(t, csv), ['/fields rows.csv line 4: must be a number, not "x"'])
+  t.same(await problemsOf(t, csv), ['/fields rows.csv line 4: price must be a number, not "x"'])
   t.same(await problemsOf(t, `${good}"c,1,1\nd,1,1\n`), [
     '/data/csv/0 rows.csv: line 4 opens a quote that is never closed',
   ])

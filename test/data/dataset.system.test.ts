@@ -139,7 +139,9 @@ t.test('lines are counted as an editor counts them', async (t) => {
       name,
     )
     const bad = [...lines, '', 'red,a,noon,1,1,0'].join(end)
-    t.same(await problemsOf(t, {}, { 'tiny.csv': bad }), ['/fields/2 tiny.csv line 17: must be a number, not "noon"'])
+    t.same(await problemsOf(t, {}, { 'tiny.csv': bad }), [
+      '/fields/2 tiny.csv line 17: hour must be a number, not "noon"',
+    ])
     const short = [...lines, '', 'red,a'].join(end)
     t.match(await problemsOf(t, {}, { 'tiny.csv': short }), [/tiny.csv: line 17 has 2 cells, not 6/])
   }
@@ -156,7 +158,7 @@ t.test('names the line of a bad cell', async (t) => {
   }
   const csv = `${header + good}red,a,noon,1,2,7\nred,a,,1,x,0\n`
   t.match(await problemsOf(t, changes, { 'tiny.csv': csv }), [
-    '/fields/2 tiny.csv line 7: must be a number, not "noon"',
+    '/fields/2 tiny.csv line 7: hour must be a number, not "noon"',
     '/tasks/0 tiny.csv line 7: label must yield true or false, 1 or 0, not 2',
     '/tasks/1 tiny.csv line 7: where must yield true or false, not 7',
     '/split/column tiny.csv line 7: must be a number, not "noon"',
@@ -170,14 +172,14 @@ t.test('a bad column does not hide another, nor a malformed line', async (t) => 
   const rows = Array.from({ length: 50 }, (_, i) => `red,a,${i === 8 ? 24.5 : 1},${i === 6 ? 'big' : 1},1,1`)
   const two = await problemsOf(t, {}, { 'tiny.csv': `${header}${rows.join('\n')}\nred,a\n` })
   t.match(two, [
-    '/fields/3 tiny.csv line 8: must be a number, not "big"',
+    '/fields/3 tiny.csv line 8: size must be a number, not "big"',
     /^\/fields\/2 tiny.csv line 10: hour must be an integer/,
     '/data/csv/0 tiny.csv: line 52 has 2 cells, not 6',
   ])
   const bad = Array.from({ length: 50 }, (_, i) => `red,a,x,${i === 40 ? 'big' : 1},1,1`)
   const many = await problemsOf(t, {}, { 'tiny.csv': `${header}${bad.join('\n')}\n` })
   t.equal(many.length, 7)
-  t.match(many[5], '/fields/3 tiny.csv line 42: must be a number, not "big"')
+  t.match(many[5], '/fields/3 tiny.csv line 42: size must be a number, not "big"')
   t.equal(many[6], '/fields/2 and 45 more')
   const everywhere = await problemsOf(
     t,

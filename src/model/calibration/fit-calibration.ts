@@ -39,7 +39,9 @@ function platt({ labels, probabilities, weights }: CalibrationRows): Calibration
   return fitPlatt(labels, probabilities.map(logit), weights)
 }
 
+/** It can draw a curve through any rows: whether they rise at all, platt says. */
 function isotonic({ labels, probabilities, weights }: CalibrationRows): Calibration | undefined {
+  if (platt({ labels, probabilities, weights, buckets: [] }) === undefined) return undefined
   return fitIsotonic(labels, probabilities, weights)
 }
 

@@ -6,6 +6,8 @@ type Isotonic = Extract<Calibration, { method: 'isotonic' }>
 
 /** Most points of a calibration: more would not change it visibly. */
 const mostPoints = 256
+/** Rows of a step, at least; of few rows, a tenth of them. */
+const leastRows = 50
 
 /** Rows that share one calibrated probability. */
 export interface Block {
@@ -25,8 +27,12 @@ export function fitIsotonic(
   probabilities: ArrayLike<number>,
   weights?: ArrayLike<number>,
 ): Isotonic | undefined {
-  const points = thin(poolAdjacent(labels, probabilities, weights))
-  const least = 0.5 / effectiveRows(labels.length, (i) => (weights ? weights[i]! : 1))
+  const weightOf = (i: number) => (weights ? weights[i]! : 1)
+  const rows = effectiveRows(labels.length, weightOf)
+  const blocks = poolAdjacent(labels, probabilities, weights)
+  const total = blocks.reduce((sum, block) => sum + block.weight, 0)
+  const points = thin(blocks, total * Math.min(leastRows / rows, 0.1))
+  const least = 0.5 / rows
   const x: number[] = []
   const y: number[] = []
   for (const block of points) {
@@ -71,20 +77,33 @@ export function poolAdjacent(
 
 const rateOf = ({ positive, weight }: Block) => positive / weight
 
-/** At most `mostPoints` blocks: runs of neighbours are merged, which keeps them ascending. */
-function thin(blocks: readonly Block[]): readonly Block[] {
-  if (blocks.length <= mostPoints) return blocks
-  const merged: Block[] = []
-  const step = blocks.length / mostPoints
-  for (let i = 0; i < mostPoints; i++) {
-    const part = blocks.slice(Math.floor(i * step), Math.floor((i + 1) * step))
-    merged.push(
-      part.reduce((sum, block) => ({
-        weight: sum.weight + block.weight,
-        probability: sum.probability + block.probability,
-        positive: sum.positive + block.positive,
-      })),
-    )
+/**
+ * At most `mostPoints` blocks, each of at least the weight `least`: neighbours are merged, which keeps them ascending. A step of a few
+ * rows at an end would otherwise set what many predictions become.
+ */
+function thin(blocks: readonly Block[], least: number): readonly Block[] {
+  const heavy: Block[] = []
+  let open: Block | undefined
+  for (const block of blocks) {
+    open = open ? merge(open, block) : block
+    if (open.weight < least) continue
+    heavy.push(open)
+    open = undefined
   }
-  return merged
+  if (open) heavy.push(merge(heavy.pop() ?? noRows, open))
+  if (heavy.length <= mostPoints) return heavy
+  const step = heavy.length / mostPoints
+  return Array.from({ length: mostPoints }, (_, i) =>
+    heavy.slice(Math.floor(i * step), Math.floor((i + 1) * step)).reduce(merge),
+  )
+}
+
+const noRows: Block = { weight: 0, probability: 0, positive: 0 }
+
+function merge(a: Block, b: Block): Block {
+  return {
+    weight: a.weight + b.weight,
+    probability: a.probability + b.probability,
+    positive: a.positive + b.positive,
+  }
 }

@@ -91,6 +91,7 @@ export function byGroup({ of, count }: Groups, order: Uint32Array): { offsets: U
 
 /** AUC of rows that are ordered by prediction; undefined if one class is missing. */
 function aucOf({ labels, predictions, weights }: ScoredRows, rows: Uint32Array) {
+  if (rows.some((row) => Number.isNaN(predictions[row]))) return undefined
   let [positive, negative, area] = [0, 0, 0]
   for (let start = 0, end = 0; start < rows.length; start = end) {
     const value = predictions[rows[start]!]!

@@ -61,7 +61,7 @@ t.test('an isotonic calibration is monotone, inside 0 and 1, and of at most 256 
     const calibrate = createCalibrator({ method: 'isotonic', x, y })
     const mean = probabilities.reduce((sum, p) => sum + calibrate(p), 0)
     const positives = labels.reduce((sum, label) => sum + label, 0)
-    t.ok(Math.abs(mean / positives - 1) < 0.03, `calibration ratio ${mean / positives}`)
+    t.ok(Math.abs(mean / positives - 1) < (count < 100 ? 0.05 : 0.03), `calibration ratio ${mean / positives}`)
   }
 })
 

@@ -35,7 +35,7 @@ export function aucComponents(
   let positive = 0
   let negative = 0
   for (const row of order) {
-    // What is no number has no place in an order.
+    // NaN has no place in an order.
     if (Number.isNaN(predictions[row])) return undefined
     const weight = weights ? weights[row]! : 1
     if (labels[row]) positive += weight

@@ -11,6 +11,7 @@ import { RowsSpec } from '../schemas/rows-spec.ts'
 import { TrainSpec } from '../schemas/train-spec.ts'
 import { openSource } from './dataset.ts'
 import { defaultSelection, splitSelection, taskMetrics } from './epoch-metrics.ts'
+import { publishProblems } from './publish-problems.ts'
 import type { FieldReading } from './readers.ts'
 import { referenceProblems } from './references.ts'
 import type { Source } from './source.ts'
@@ -150,12 +151,13 @@ function contradictions({ tasks, derived, fields, training, ...spec }: TrainSpec
   return problems
 }
 
-function contradictionsOfRows({ tasks, fields, split, group }: Omit<RowsSpec, 'data'>): Violation[] {
+function contradictionsOfRows({ tasks, fields, split, group, publish }: Omit<RowsSpec, 'data'>): Violation[] {
   const problems = [...repeated(tasks, '/tasks'), ...repeated(fields, '/fields')]
   fields.forEach((field, index) => {
     if (field.column !== undefined && field.expression !== undefined)
       problems.push({ path: `/fields/${index}`, message: 'has both column and expression' })
   })
+  problems.push(...publishProblems(publish, '/publish'))
   if (split === undefined) return problems
   const sum = split.train + split.validation + split.test
   if (Math.abs(sum - 1) > 1e-9)

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { parse } from 'yaml'
+import { publishProblems } from '../data/publish-problems.ts'
 import { type LoadedRows, SpecError } from '../data/spec.ts'
 import { reasonOf, type Violation } from '../model/base/errors.ts'
 import { check } from '../schemas/check.ts'
@@ -26,6 +27,7 @@ export async function readConditions(
   }
   const problems: Violation[] = []
   const publish = check(Publish, written, '', problems) as Publish
+  if (problems.length === 0) problems.push(...publishProblems(publish, ''))
   if (problems.length > 0) throw new SpecError(gate, problems)
   return publish
 }

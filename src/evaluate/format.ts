@@ -34,7 +34,7 @@ export function formatEvaluation({ tasks, warnings, comparison, publish }: Evalu
     ...tasks.map(formatTask),
     ...(comparison ? [formatComparison(comparison)] : []),
     ...(publish ? [formatPublish(publish)] : []),
-    ...warnings.map((warning) => `warning: ${warning}`),
+    ...(warnings.length > 0 ? [warnings.map((warning) => `warning: ${warning}`).join('\n')] : []),
   ].join('\n\n')
 }
 

@@ -11,6 +11,7 @@ interface Schema {
   default?: unknown
   anyOf?: Schema[]
   properties?: Record<string, Schema>
+  patternProperties?: Record<string, Schema>
   required?: string[]
   additionalProperties?: boolean
   items?: Schema
@@ -30,6 +31,8 @@ function checkPart(schema: Schema, value: unknown, path: string, problems: Probl
   if (schema.anyOf) return checkUnion(schema, schema.anyOf, value, path, problems)
   if (schema.type === 'object' && schema.properties && isObject(value))
     return checkObject(schema, value, path, problems)
+  if (schema.type === 'object' && schema.patternProperties && isObject(value))
+    return checkRecord(schema.patternProperties, value, path, problems)
   if (schema.type === 'array' && schema.items && Array.isArray(value)) {
     const { items } = schema
     if (isAnyString(items) && value.every((item) => typeof item === 'string')) {
@@ -44,6 +47,25 @@ function checkPart(schema: Schema, value: unknown, path: string, problems: Probl
   }
   addProblems(schema, value, path, problems)
   return value
+}
+
+/** Checks an object whose names follow patterns. */
+function checkRecord(
+  patterns: Record<string, Schema>,
+  value: Record<string, unknown>,
+  path: string,
+  problems: ProblemItem[],
+): unknown {
+  const parts = Object.entries(patterns).map(([pattern, part]) => ({ names: new RegExp(pattern), part }))
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => {
+      const at = `${path}${pointer(key)}`
+      const part = parts.find(({ names }) => names.test(key))?.part
+      if (part) return [key, checkPart(part, item, at, problems)]
+      problems.push({ path: at, message: 'is no valid name' })
+      return [key, item]
+    }),
+  )
 }
 
 function checkObject(schema: Schema, value: Record<string, unknown>, path: string, problems: ProblemItem[]): unknown {

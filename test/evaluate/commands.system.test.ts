@@ -200,6 +200,8 @@ t.test('a version that does not meet its conditions is written nowhere', async (
     { passed: true },
     { condition: 'int8 passes its check', passed: false, found: /no quantization rows/ },
   ])
+  await writeFile(gate, 'metrics: { ctr: { auc: { min: 0.9, max: 0.5 } } }\n')
+  await t.rejects(runEvaluate({ ...evaluated, gate }), { message: /\/metrics\/ctr\/auc min 0\.9 is above max 0\.5/ })
   await writeFile(gate, 'metrics: { ctr: { auk: { min: 0.5 } } }\n')
   await t.rejects(runEvaluate({ ...evaluated, gate }), { message: /gate\.yaml:\n {2}\/metrics\/ctr.*auk/ })
   await t.rejects(runEvaluate({ ...evaluated, data: await shop.spec('plain.yaml'), gate: true }), {

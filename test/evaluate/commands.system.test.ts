@@ -1,4 +1,5 @@
-import { lstat, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { cp, lstat, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
@@ -293,4 +294,22 @@ t.test('one group, weights that add up to infinity, a folder that is none, a dev
     message: /^\/dev\/full can't be written: ENOSPC/,
   })
   t.ok((await lstat('/dev/full')).isCharacterDevice())
+})
+
+t.test('a full disk leaves no half of a version', async (t) => {
+  const disk = await temporaryFolder(t)
+  const version = join(shop.models, 'shop/1')
+  const sizes = await Promise.all((await readdir(version)).map(async (file) => (await lstat(join(version, file))).size))
+  const kilobytes = Math.ceil(sizes.reduce((sum, size) => sum + size, 0) / 1024)
+  try {
+    const size = `size=${kilobytes + 4 * sizes.length + 8}k`
+    execFileSync('mount', ['-t', 'tmpfs', '-o', size, 'tmpfs', disk], { stdio: 'ignore' })
+  } catch {
+    return t.comment('skipped: no file system can be mounted here')
+  }
+  t.teardown(() => execFileSync('umount', [disk]))
+  await cp(version, join(disk, 'shop/1'), { recursive: true })
+  const { done } = calibrating({ ...shop, models: disk }, await shop.spec('rows.yaml'))
+  await t.rejects(done, { code: 'ENOSPC' })
+  t.same(await readdir(join(disk, 'shop')), ['1'])
 })

@@ -32,7 +32,7 @@ function checkPart(schema: Schema, value: unknown, path: string, problems: Probl
   if (schema.type === 'object' && schema.properties && isObject(value))
     return checkObject(schema, value, path, problems)
   if (schema.type === 'object' && schema.patternProperties && isObject(value))
-    return checkRecord(schema.patternProperties, value, path, problems)
+    return checkRecord(schema, schema.patternProperties, value, path, problems)
   if (schema.type === 'array' && schema.items && Array.isArray(value)) {
     const { items } = schema
     if (isAnyString(items) && value.every((item) => typeof item === 'string')) {
@@ -51,18 +51,21 @@ function checkPart(schema: Schema, value: unknown, path: string, problems: Probl
 
 /** Checks an object whose names follow patterns. */
 function checkRecord(
+  { additionalProperties }: Schema,
   patterns: Record<string, Schema>,
   value: Record<string, unknown>,
   path: string,
   problems: ProblemItem[],
 ): unknown {
+  // JSON Schema lets other names be, unless it says otherwise.
+  const strict = additionalProperties === false
   const parts = Object.entries(patterns).map(([pattern, part]) => ({ names: new RegExp(pattern), part }))
   return Object.fromEntries(
     Object.entries(value).map(([key, item]) => {
       const at = `${path}${pointer(key)}`
       const part = parts.find(({ names }) => names.test(key))?.part
       if (part) return [key, checkPart(part, item, at, problems)]
-      problems.push({ path: at, message: 'is no valid name' })
+      if (strict) problems.push({ path: at, message: 'is no valid name' })
       return [key, item]
     }),
   )

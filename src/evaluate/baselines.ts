@@ -1,6 +1,6 @@
 import type { Dataset } from '../data/dataset.ts'
 import { foldOf } from '../model/base/scatter.ts'
-import { entropy } from '../model/quality/metrics.ts'
+import { entropyOf } from '../model/quality/metrics.ts'
 import type { RowsSpec } from '../schemas/rows-spec.ts'
 import { encodeLinear, fitLogistic, type LinearRows } from './logistic.ts'
 import type { PredictorField, PredictorTask } from './predictor.ts'
@@ -90,22 +90,18 @@ function thin(rows: Int32Array, most: number): Int32Array {
   return Int32Array.from({ length: most }, (_, i) => rows[Math.floor((i * rows.length) / most)]!)
 }
 
-/** Logloss of the best constant, weighted. */
+/** Rate of the positives, and logloss of the best constant, weighted. */
 export function baseLogloss({ labels, weights }: Pick<TaskRows, 'labels' | 'weights'>): {
   rate: number | null
   logloss: number | null
 } {
-  if (weights === undefined) {
-    const rate = labels.length === 0 ? null : labels.reduce((sum, label) => sum + label, 0) / labels.length
-    return { rate, logloss: entropy(labels) }
-  }
   let [total, positive] = [0, 0]
   labels.forEach((label, i) => {
-    total += weights[i]!
-    if (label) positive += weights[i]!
+    const weight = weights?.[i] ?? 1
+    total += weight
+    if (label) positive += weight
   })
   if (total === 0) return { rate: null, logloss: null }
   const rate = positive / total
-  const logloss = rate > 0 && rate < 1 ? -(rate * Math.log(rate) + (1 - rate) * Math.log1p(-rate)) : null
-  return { rate, logloss }
+  return { rate, logloss: rate > 0 && rate < 1 ? entropyOf(rate) : null }
 }

@@ -21,8 +21,6 @@ export interface LocalPredictorOptions {
   /** Milliseconds since 1970. */
   now(): number
   onWarning(message: string): void
-  /** Default: the version's own. */
-  precision?: 'float32' | 'int8' | undefined
 }
 
 /**
@@ -39,22 +37,19 @@ export async function findVersion(target: string, models: string): Promise<Bundl
 
 /** Loads a version as a server does: compiled where that is possible, its golden rows checked. */
 export async function openLocalPredictor(bundle: Bundle, options: LocalPredictorOptions): Promise<Predictor> {
-  const { cache, now, onWarning, precision } = options
-  const manifest = precision === undefined ? bundle.manifest : { ...bundle.manifest, precision }
+  const { cache, now, onWarning } = options
+  const { manifest } = bundle
   const pool = await createEnginePool({ engine: 'auto', workers: availableCores() })
   const concurrency = 2 * pool.size
-  const loaded = await loadModel(
-    { ...bundle, manifest },
-    {
-      pool,
-      clock: systemClock,
-      compiler: { cache, candidateBytes: 0, now, onWarning },
-      maxBatchRows: callRows,
-      maxDelayMs: 0,
-      maxQueueRows: callRows * concurrency,
-      maxRequestRows: callRows,
-    },
-  ).catch(async (error) => {
+  const loaded = await loadModel(bundle, {
+    pool,
+    clock: systemClock,
+    compiler: { cache, candidateBytes: 0, now, onWarning },
+    maxBatchRows: callRows,
+    maxDelayMs: 0,
+    maxQueueRows: callRows * concurrency,
+    maxRequestRows: callRows,
+  }).catch(async (error) => {
     await pool.close()
     throw error
   })

@@ -1,5 +1,5 @@
 import { Presets, SingleBar } from 'cli-progress'
-import type { Terminal } from '../model/base/terminal.ts'
+import { showProgress, type Terminal } from '../model/base/terminal.ts'
 import { grouped } from '../model/base/text-table.ts'
 
 /** Shows how far a long command is, on a terminal alone. */
@@ -13,11 +13,12 @@ export interface Progress {
 
 /** A bar with rows and the remaining time for stages with a total, else a line. */
 export function createProgress(terminal: Terminal): Progress {
+  const show = showProgress(terminal)
   let bar: SingleBar | undefined
   let current = ''
   const stop = () => {
     bar?.stop()
-    if (bar === undefined && current !== '') terminal.write('\r\x1b[K')
+    if (bar === undefined && current !== '') show('')
     bar = undefined
     current = ''
   }
@@ -28,15 +29,12 @@ export function createProgress(terminal: Terminal): Progress {
         stop()
         current = stage
       }
-      if (total === undefined) terminal.write(`\r\x1b[K${stage}: ${grouped(done)} rows …`)
+      if (total === undefined) show(`${stage}: ${grouped(done)} rows`)
       else if (bar) {
         bar.setTotal(total)
         bar.update(done, { stage, rows: grouped(done) })
       } else {
-        const format = '{stage} {bar} {percentage} %  {rows} rows  {eta_formatted} left'
-        const stream = terminal as NodeJS.WritableStream
-        const options = { stream, format, clearOnComplete: true, hideCursor: true, gracefulExit: false }
-        bar = new SingleBar(options, Presets.shades_classic)
+        bar = createBar(terminal, '{stage} {bar} {percentage} %  {rows} rows  {eta_formatted} left')
         bar.start(total, done, { stage, rows: grouped(done) })
       }
     },
@@ -44,8 +42,15 @@ export function createProgress(terminal: Terminal): Progress {
       if (!terminal.isTTY) return
       stop()
       current = name
-      terminal.write(`\r\x1b[K${name} …`)
+      show(name)
     },
     stop,
   }
+}
+
+/** A bar on a terminal, in the format of cli-progress. */
+export function createBar(terminal: Terminal, format: string): SingleBar {
+  const stream = terminal as NodeJS.WritableStream
+  const options = { stream, format, clearOnComplete: true, hideCursor: true, gracefulExit: false }
+  return new SingleBar(options, Presets.shades_classic)
 }

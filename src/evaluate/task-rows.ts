@@ -65,7 +65,7 @@ export function groupRows(dataset: Pick<Dataset, 'groups'>, rows: Int32Array): R
  * The labelled rows of each task and derived task that the spec has labels for. A derived task without labels of its own has those
  * of its factors: 0 if one is 0, 1 if all are 1, else none.
  *
- * Throws a SpecError if the spec names a task that the version lacks, or none that it has.
+ * Throws a SpecError if the spec names a task that the version lacks.
  */
 export function taskRows(
   { file, spec }: { file: string; spec: RowsSpec },
@@ -105,8 +105,8 @@ export function taskRows(
   return found
 }
 
-/** Of a row: 1, 0, or −1 if unknown. */
-function productLabel(labels: readonly Int8Array[]): (row: number) => number {
+/** The label of a product of tasks, per row: 0 if one label is 0, 1 if all are 1, −1 if it is unknown. */
+export function productLabel(labels: readonly Int8Array[]): (row: number) => number {
   const [only] = labels
   if (labels.length === 1) return (row) => only![row]!
   return (row) => {

@@ -1,3 +1,4 @@
+import { productLabel } from '../evaluate/task-rows.ts'
 import { createCalibrator, sigmoid } from '../model/calibration/calibrator.ts'
 import { multiply } from '../model/calibration/derived.ts'
 import { fitCalibration } from '../model/calibration/fit-calibration.ts'
@@ -48,7 +49,8 @@ export function calibrateTasks(
   const served = tasks.map(({ calibration }, task) => raw[task]!.map(createCalibrator(calibration)))
   const derived = spec.derived.map(({ name, product, calibration }): DerivedTask => {
     const factors = product.map((factor) => spec.tasks.findIndex((task) => task.name === factor))
-    const known = Int8Array.from({ length: rows }, (_, row) => productLabel(factors.map((task) => labels[task]![row]!)))
+    const labelOf = productLabel(factors.map((task) => labels[task]!))
+    const known = Int8Array.from({ length: rows }, (_, row) => labelOf(row))
     const values = multiply(
       factors.map((task) => served[task]!),
       rows,
@@ -56,10 +58,4 @@ export function calibrateTasks(
     return { name, product, ...fit(name, calibration, known, values) }
   })
   return { tasks, derived }
-}
-
-/** 1, 0, or −1 if unknown. */
-function productLabel(labels: number[]): number {
-  if (labels.includes(0)) return 0
-  return labels.includes(-1) ? -1 : 1
 }

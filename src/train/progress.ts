@@ -1,5 +1,6 @@
-import { Presets, SingleBar } from 'cli-progress'
+import type { SingleBar } from 'cli-progress'
 import { formatNumber } from '../evaluate/format.ts'
+import { createBar } from '../evaluate/progress.ts'
 import type { Terminal } from '../model/base/terminal.ts'
 import type { EpochReport, FitObserver, FitResult } from './fit.ts'
 
@@ -16,7 +17,7 @@ export function createProgress(terminal: Terminal, tasks: readonly string[]): Fi
       const payload = { epoch, loss: loss.toFixed(5), speed: thousands(rowsPerSecond) }
       if (bar) bar.update(rows, payload)
       else {
-        bar = createBar(terminal)
+        bar = createBar(terminal, barFormat)
         bar.start(totalRows, rows, payload)
       }
     },
@@ -28,14 +29,7 @@ export function createProgress(terminal: Terminal, tasks: readonly string[]): Fi
   }
 }
 
-function createBar(terminal: Terminal): SingleBar {
-  const stream = terminal as NodeJS.WritableStream
-  const shape = 'epoch {epoch} {bar} {percentage} %  {speed} rows/s  loss {loss}'
-  return new SingleBar(
-    { stream, format: shape, clearOnComplete: true, hideCursor: true, gracefulExit: false },
-    Presets.shades_classic,
-  )
-}
+const barFormat = 'epoch {epoch} {bar} {percentage} %  {speed} rows/s  loss {loss}'
 
 function epochLine(report: EpochReport, tasks: readonly string[]): string {
   const { epoch, epochs, loss, validationLoss, validationAuc, selection, rowsPerSecond, best } = report

@@ -73,7 +73,7 @@ t.test('many groups fall into buckets by their names', async (t) => {
   t.ok(new Set(whole.buckets).size > 3500)
 })
 
-t.test('a task that the version lacks is told', async (t) => {
+t.test('a task that the version lacks is reported', async (t) => {
   const wrong = { tasks: [{ name: 'ctr' }, { name: 'xtr' }] } as RowsSpec
   t.throws(() => selected(dataset({ labels }), wrong), {
     message: 'rows.yaml:\n  /tasks/1/name "xtr" is no task of the model: ctr, cvr, ctcvr',

@@ -16,7 +16,7 @@ const examples: Examples = {
 }
 const order = Int32Array.from({ length: rows }, (_, row) => row)
 
-t.test('a share of the values becomes unknown, anew in each step; the rows stay as they are', async (t) => {
+t.test('a share of the values becomes unknown, drawn again in each step; the rows stay as they are', async (t) => {
   const masking = { share: 0.1, unknown: Int32Array.of(0, -1), random: createRandom(1) }
   const gather = createGather(examples, [{ weight: 1 }], rows, masking)
   const masked = () => [...gather(order, 0, rows).sparse].filter((id) => id === 0).length

@@ -1,7 +1,7 @@
 import type { Estimate, Metrics } from '../../schemas/comparison.ts'
 import { centralInterval, type Resampling, resample } from './bootstrap.ts'
 import { assignBins } from './calibration-bins.ts'
-import { lossOf } from './metrics.ts'
+import { entropyOf, lossOf } from './metrics.ts'
 import { meanAbsolute, z95 } from './normal.ts'
 import { type AucComponents, aucComponents, aucVariance, type Groups, type Values } from './ranking.ts'
 
@@ -109,8 +109,7 @@ function loglossOf(sums: Float64Array, at: number): number {
 }
 
 function normalisedEntropyOf(sums: Float64Array, at: number): number {
-  const rate = sums[at + 1]! / sums[at]!
-  return loglossOf(sums, at) / -(rate * Math.log(rate) + (1 - rate) * Math.log1p(-rate))
+  return loglossOf(sums, at) / entropyOf(sums[at + 1]! / sums[at]!)
 }
 
 function calibrationRatioOf(sums: Float64Array, at: number): number {

@@ -50,6 +50,11 @@ export function logloss(labels: Values, predictions: Values): number | null {
 export function entropy(labels: Values): number | null {
   const rate = sum(labels) / labels.length
   if (labels.length === 0 || rate === 0 || rate === 1) return null
+  return entropyOf(rate)
+}
+
+/** Entropy of a rate, nats; NaN for 0 and 1. */
+export function entropyOf(rate: number): number {
   return -(rate * Math.log(rate) + (1 - rate) * Math.log1p(-rate))
 }
 

@@ -148,6 +148,14 @@ function contradictions({ tasks, derived, fields, training, ...spec }: TrainSpec
       problems.push({ path: `/derived/${index}/product/${i}`, message })
     })
   })
+  tasks.forEach(({ name, entire_space }, index) => {
+    entire_space?.forEach((factor, i) => {
+      const path = `/tasks/${index}/entire_space/${i}`
+      if (factor === name) problems.push({ path, message: 'is the task itself, which its product contains already' })
+      else if (!names.includes(factor))
+        problems.push({ path, message: `${JSON.stringify(factor)} is not one of the tasks${known(factor, names)}` })
+    })
+  })
   const selection = training.select === undefined ? undefined : checkSelection(training.select, tasks)
   if (selection !== undefined) problems.push({ path: '/training/select', message: selection })
   return problems

@@ -183,7 +183,7 @@ export type Epoch = Static<typeof Epoch>
 export const Epoch = Type.Object(
   {
     epoch: Type.Integer(),
-    loss: Type.Number({ description: 'Mean loss of the steps, regularisation included' }),
+    loss: Type.Number({ description: 'Mean loss of the steps, without the penalty on embeddings' }),
     validation_loss: orNull(Type.Number()),
     auc: Type.Record(Type.String(), orNull(Type.Number()), { description: 'Per task, on the validation rows' }),
   },

@@ -255,6 +255,8 @@ export const Provenance = Type.Object(
       Type.Array(Type.Unknown(), { description: 'Loss and AUC of each epoch, on training and validation rows' }),
     ),
     rows: Type.Optional(Type.Object({ train: Type.Integer(), validation: Type.Integer(), test: Type.Integer() })),
+    from: Type.Optional(Type.String({ description: 'The version whose weights training started from' })),
+    threads: Type.Optional(Type.Integer({ description: 'Threads of training, on which the weights depend' })),
     calibration: Type.Optional(
       Type.Object(
         { from: Type.String(), data: Type.String(), rows: Type.Integer() },

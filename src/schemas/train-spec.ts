@@ -21,6 +21,14 @@ export const TrainTask = Type.Object(
     ...taskCommon,
     description: Type.Optional(Type.String()),
     weight: Type.Number({ exclusiveMinimum: 0, default: 1, description: "The task's weight in the loss" }),
+    entire_space: Type.Optional(
+      Type.Array(TaskName, {
+        minItems: 1,
+        uniqueItems: true,
+        description:
+          "Trains the task over all rows, as ESMM does: its term of the loss is that of its probability times these tasks', with their product's label",
+      }),
+    ),
     calibration: Type.Optional(CalibrationMethod),
   },
   { ...strict, description: 'One output of the network' },
@@ -149,6 +157,21 @@ export const Training = Type.Object(
       description:
         'Share of the values of vocabulary and integer fields that count as unknown in each step, so that the row of unknown values is learnt',
     }),
+    task_weights: Type.Union([Type.Literal('fixed'), Type.Literal('uncertainty')], {
+      default: 'fixed',
+      description:
+        'What weighs the terms of the loss: `weight` of each task, or that times a weight learnt from its uncertainty (Kendall 2018)',
+    }),
+    order_penalty: Type.Number({
+      minimum: 0,
+      default: 0,
+      description:
+        'Weight of a penalty where a task is more probable than the task before it, as in AITM, where it is 0.6',
+    }),
+    freeze: Type.Array(Type.String({ minLength: 1, maxLength: 256 }), {
+      default: [],
+      description: 'Weights that are not trained: names in which `*` stands for anything, such as `embedding/*`',
+    }),
     shuffle: Type.Boolean({ default: true, description: 'Draw a new order of the training rows each epoch' }),
   },
   { ...strict, description: 'How the network is fitted' },
@@ -179,7 +202,7 @@ export const TrainSpec = Type.Object(
     fields: Type.Array(TrainField, { minItems: 1, maxItems: 4096, description: 'Input fields, in order' }),
     ...rowsCommon,
     split: Type.Optional(Split),
-    architecture: ArchitectureOptions,
+    architecture: Type.Optional(ArchitectureOptions),
     training: Training,
     precision: Precision,
   },

@@ -4,7 +4,7 @@ import { multiply } from '../model/calibration/derived.ts'
 import { fitCalibration } from '../model/calibration/fit-calibration.ts'
 import type { DerivedTask, Task } from '../schemas/manifest.ts'
 import type { TrainSpec } from '../schemas/train-spec.ts'
-import type { Examples } from './batches.ts'
+import type { Examples } from './examples.ts'
 
 /**
  * Fits the calibrations that a spec asks for to held-out rows. `logits`: [rows, tasks]. A calibration that would reverse or flatten

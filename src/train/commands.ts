@@ -1,10 +1,25 @@
+import { join, resolve } from 'node:path'
 import { readSpec } from '../data/read-spec.ts'
 import { formatEvaluation } from '../evaluate/format.ts'
+import { findVersion } from '../evaluate/local-predictor.ts'
+import { versionsOnDisk } from '../evaluate/previous-version.ts'
 import { notGoodEnough } from '../evaluate/run-evaluate.ts'
 import { writeReport } from '../evaluate/write-report.ts'
+import { murmur3 } from '../model/base/murmur3.ts'
 import type { Terminal } from '../model/base/terminal.ts'
-import type { TensorFlowBackend } from '../model/engines/tensorflow/tensorflow-backend.ts'
+import type { TrainSpec } from '../schemas/train-spec.ts'
 import { createProgress, formatKept } from './progress.ts'
+import { openRunFolder } from './run-folder.ts'
+
+/** A run of a version in a folder of models. */
+const runName = ({ name, version }: TrainSpec, models: string) =>
+  `${name}-${version}-${murmur3(resolve(models), 0).toString(16)}`
+
+/** The version after the highest on disk. */
+async function nextVersion(models: string, name: string): Promise<number> {
+  const [highest = '0'] = await versionsOnDisk(models, name)
+  return Number(highest) + 1
+}
 
 export interface RunTrainOptions {
   /** Path or name of the spec. */
@@ -14,7 +29,12 @@ export interface RunTrainOptions {
   /** Folder of models. */
   models: string
   force: boolean
-  backend: TensorFlowBackend | undefined
+  threads: number
+  /** The version to go on from: a folder, or `<name>[/<version>]` in `models`. */
+  from: string | undefined
+  /** Folder of the run; undefined: one in `cache`. */
+  run: string | undefined
+  resume: boolean
   /** Folder for report.html and report.json. */
   report: string | undefined
   /** Folder of compiled plans. */
@@ -38,19 +58,27 @@ export interface RunTrainOptions {
 export async function runTrain(options: RunTrainOptions): Promise<number> {
   const { models, force, cache, command, version, now, signal, out, err } = options
   const loaded = await readSpec(options.spec, options.specs)
-  // These need TensorFlow.js, which is optional.
-  const { prepareTensorFlow } = await import('../model/engines/tensorflow/tensorflow-backend.ts')
-  const tensorflow = await prepareTensorFlow(options.backend)
+  const from = options.from === undefined ? undefined : await findVersion(options.from, models)
+  if (from) loaded.spec.version = await nextVersion(models, loaded.spec.name)
+  const { spec } = loaded
+  const folder = options.run ?? (cache && join(cache, 'runs', runName(spec, models)))
+  if (folder === undefined && options.resume)
+    throw new Error('there is no cache folder: name the folder of the run by --run')
+  const run = folder === undefined ? undefined : await openRunFolder(folder)
+  if (options.resume && !run?.unfinished) throw new Error(`${folder} holds no unfinished run`)
   const { train } = await import('./train.ts')
   const observer = createProgress(
     err,
-    loaded.spec.tasks.map(({ name }) => name),
+    spec.tasks.map(({ name }) => name),
   )
   const log = (line: string) => err.write(`${line}\n`)
   try {
     const { report, fitted, folder } = await train(loaded, {
-      tensorflow,
       models,
+      threads: options.threads,
+      from,
+      run,
+      resume: options.resume,
       force,
       cache,
       command,

@@ -1,50 +1,50 @@
-import type { LayersModel } from '@tensorflow/tfjs-layers'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Dataset } from '../data/dataset.ts'
 import type { EncodedRows } from '../data/encode-rows.ts'
-import { openLayersModel } from '../model/engines/tensorflow/open-layers-model.ts'
-import type { TensorFlow } from '../model/engines/tensorflow/tensorflow-backend.ts'
+import { createOnnxEngine } from '../model/engines/onnx/onnx.ts'
+import { bindingsOf, namedInputs } from '../model/prediction/bindings.ts'
 import type { GoldenRows } from '../schemas/manifest.ts'
-import type { TrainSpec } from '../schemas/train-spec.ts'
+import type { Saved } from './network/network.ts'
 
 /** Number of test rows in the manifest, with their answers. */
 const goldenRowCount = 8
 
-/** A few evenly spread test rows, with the answers of the saved graph after reopening it. */
+/** A few evenly spread test rows, with the answers of the saved graph after reopening it. `names` are the cells' fields. */
 export async function goldenRows(
-  tensorflow: TensorFlow,
-  files: Record<string, Uint8Array>,
-  spec: TrainSpec,
+  { graph, files }: Saved,
+  names: readonly string[],
   { cells, parts }: Dataset,
   test: EncodedRows,
 ): Promise<GoldenRows> {
   const count = Math.min(goldenRowCount, test.rows)
   const picked = Array.from({ length: count }, (_, i) => Math.floor((i * test.rows) / count))
-  const model = await openLayersModel(tensorflow, files)
+  const row = <T extends Int32Array | Float32Array>(values: T, width: number, i: number) =>
+    values.slice(i * width, (i + 1) * width) as T
+  const folder = await mkdtemp(join(tmpdir(), 'multigate-golden-'))
   try {
+    for (const [name, bytes] of Object.entries(files)) await writeFile(join(folder, name), bytes)
+    const { probabilities: output, joined } = bindingsOf({ graph })
+    const { file, format } = graph
+    const engine = await createOnnxEngine({ threads: 1 })
+    const loaded = await engine.load({ folder, file, format, outputs: [output], ...(joined && { joined }) })
+    const probabilities: number[][] = []
+    for (const i of picked) {
+      const inputs = namedInputs(
+        { graph },
+        row(test.sparse, test.sparseFields, i),
+        row(test.dense, test.denseFields, i),
+      )
+      probabilities.push(Array.from((await loaded.run({ rows: 1, inputs }, [output]))[output]!))
+    }
+    await loaded.close()
     return {
-      rows: picked.map((i) =>
-        Object.fromEntries(spec.fields.map(({ name }, field) => [name, cells[field]!.at(parts.test[i]!)])),
-      ),
-      probabilities: picked.map((i) => probabilitiesOf(tensorflow, model, test, i)),
+      rows: picked.map((i) => Object.fromEntries(names.map((name, field) => [name, cells[field]!.at(parts.test[i]!)]))),
+      probabilities,
       tolerance: 1e-5,
     }
   } finally {
-    model.dispose()
+    await rm(folder, { recursive: true, force: true })
   }
-}
-
-function probabilitiesOf({ tf }: TensorFlow, model: LayersModel, test: EncodedRows, row: number): number[] {
-  return tf.tidy(() => {
-    const inputs = model.inputNames.map((name) => {
-      const width = name === 'sparse' ? test.sparseFields : test.denseFields
-      const data = name === 'sparse' ? test.sparse : test.dense
-      return tf.tensor2d(
-        data.subarray(row * width, (row + 1) * width),
-        [1, width],
-        name === 'sparse' ? 'int32' : 'float32',
-      )
-    })
-    const output = model.predict(inputs)
-    return Array.from((Array.isArray(output) ? output[0]! : output).dataSync())
-  })
 }

@@ -1,5 +1,5 @@
 import type { QuantizationRows } from '../model/bundle/quantization.ts'
-import type { Examples } from './batches.ts'
+import type { Examples } from './examples.ts'
 
 export const quantizationFile = 'quantization.bin'
 

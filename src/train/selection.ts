@@ -1,7 +1,7 @@
 import { defaultSelection, splitSelection, type TaskMetric } from '../data/epoch-metrics.ts'
 import { auc, entropy } from '../model/quality/metrics.ts'
 import type { TrainTask } from '../schemas/train-spec.ts'
-import type { Examples } from './batches.ts'
+import type { Examples } from './examples.ts'
 
 /** One epoch's metrics on the validation rows; null per task without rows or with a single class. */
 export interface Validation {

@@ -1,66 +1,46 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { columnProblems, type Dataset, readDataset } from '../data/dataset.ts'
+import { columnProblems, readDataset } from '../data/dataset.ts'
 import { describeData } from '../data/describe-data.ts'
 import { measureDistributions } from '../data/distributions.ts'
-import { encodeRows } from '../data/encode-rows.ts'
-import { createRandom } from '../data/random.ts'
-import { RowProblems } from '../data/row-problems.ts'
 import { type LoadedSpec, SpecError } from '../data/spec.ts'
 import { judgeNewVersion } from '../evaluate/judge-new-version.ts'
 import { qualityOf } from '../evaluate/quality.ts'
-import { buildArchitecture } from '../model/architectures/build.ts'
-import { graphOutputs } from '../model/architectures/outputs.ts'
 import { encodeQuantizationRows } from '../model/bundle/quantization.ts'
 import { writeBundle } from '../model/bundle/write.ts'
-import { openLayersModel } from '../model/engines/tensorflow/open-layers-model.ts'
-import type { TensorFlow } from '../model/engines/tensorflow/tensorflow-backend.ts'
 import { idsOf } from '../model/features/field.ts'
-import { layersModelFile, layersModelFiles, setWeights } from '../model/lower/layers/write-layers-model.ts'
+import { hasOwnIds } from '../model/features/layout.ts'
 import { servedOf } from '../model/prediction/served.ts'
 import type { EvaluationReport } from '../schemas/evaluation.ts'
 import type { Field } from '../schemas/features.ts'
 import type { DerivedTask, GoldenRows, Manifest, Quantization, Task } from '../schemas/manifest.ts'
 import type { TrainSpec } from '../schemas/train-spec.ts'
-import type { Examples } from './batches.ts'
 import { calibrateTasks } from './calibrate-tasks.ts'
-import { fitFields, readingsOf, unknownIdsOf } from './fields.ts'
-import { type FitObserver, type FitResult, fit } from './fit.ts'
+import { type EncodedParts, encodeDataset, expectSelectable, warnOfOneClass } from './encode-dataset.ts'
+import { readingsOf } from './fields.ts'
+import { fieldsOf, sidesOf } from './fields-of-run.ts'
+import type { FitResult } from './fit.ts'
+import { fitNetwork } from './fit-network.ts'
 import { goldenRows } from './golden-rows.ts'
-import { createNetwork } from './network.ts'
+import type { Network } from './network/network.ts'
+import { startNetwork } from './network/start.ts'
+import type { TrainOptions } from './options.ts'
 import { chooseQuantizationRows, quantizationFile } from './quantization.ts'
-import { createSelection, validate } from './selection.ts'
-
-export interface TrainOptions {
-  tensorflow: TensorFlow
-  /** Folder of models; the version goes to `<models>/<name>/<version>`. */
-  models: string
-  /** Replace a version that is there already. */
-  force: boolean
-  /** For the manifest's provenance. */
-  command: string
-  multigateVersion: string
-  /** Milliseconds since 1970. */
-  now: () => number
-  signal: AbortSignal
-  observer: FitObserver
-  /** Folder of compiled plans, for judging the version. */
-  cache: string | undefined
-  log(line: string): void
-}
 
 /**
  * Trains a model version from a spec, judges it on the test rows as it will be served, and writes it, unless it fails the spec's
- * conditions of publishing: then `folder` is undefined. The same spec, data and machine give the same weights, bit for bit.
+ * conditions of publishing: then `folder` is undefined. The same spec, data, machine and number of threads give the same
+ * weights, bit for bit.
  *
- * Rejects with a SpecError for an invalid spec or data that does not fit it, and with the signal's reason when aborted.
+ * Rejects with a SpecError for an invalid spec or data that does not fit it, with UNSUPPORTED_GRAPH for a network that can't be
+ * trained, and with the signal's reason when aborted.
  */
 export async function train(
   loaded: LoadedSpec,
   options: TrainOptions,
 ): Promise<{ folder: string | undefined; report: EvaluationReport; fitted: FitResult }> {
   const { spec, file } = loaded
-  const { tensorflow, now, signal, observer, log } = options
+  const { from, run, now, signal, log } = options
   const folder = join(options.models, spec.name, String(spec.version))
   if (existsSync(folder) && !options.force) {
     const exists = { path: '/version', message: `${folder} exists already; --force replaces it` }
@@ -69,7 +49,8 @@ export async function train(
 
   const started = now()
   const dataset = await readDataset(loaded, readingsOf(spec.fields), { signal })
-  const { fields, examples } = encodeDataset(loaded, dataset)
+  const { fields, cells } = fieldsOf(loaded, dataset, from)
+  const examples = encodeDataset(file, fields, { ...dataset, cells }, from !== undefined && hasOwnIds(from.manifest))
   const rows = {
     train: dataset.parts.train.length,
     validation: dataset.parts.validation.length,
@@ -78,152 +59,78 @@ export async function train(
   log(
     `${spec.name}: ${rows.train} rows to train, ${rows.validation} to validate, ${rows.test} to test, read in ${seconds(now() - started)}`,
   )
-
   warnOfOneClass(spec, examples.train, log)
+  expectSelectable(loaded, examples.validation)
 
-  const built = buildArchitecture(spec.architecture, {
-    sparseFields: examples.train.encoded.sparseFields,
-    denseFields: examples.train.encoded.denseFields,
-    ids: fields.reduce((ids, field) => ids + (field.kind === 'numeric' ? 0 : idsOf(field)), 0),
-    tasks: spec.tasks.map(({ name }) => name),
+  const network = await startNetwork(loaded, shapeOf(spec, fields, examples), from)
+  const threads = options.threads === 1 ? 'one thread' : `${options.threads} threads`
+  log(`${network.title} with ${network.size} weights to train, on ${threads}`)
+  const { fitted, logits, valuesOf } = await fitNetwork(loaded, network, examples, fields, options)
+  log(`fitted in ${seconds(now() - started)}`)
+
+  const calibrated = calibrateTasks(spec, examples.validation, logits, log)
+  const chosen = chooseQuantizationRows(examples.validation)
+  const quantization = { file: quantizationFile, rows: chosen.rows, labels: true }
+  const saved = await network.save(valuesOf)
+  const files = { ...saved.files, [quantizationFile]: encodeQuantizationRows(chosen) }
+  signal.throwIfAborted()
+  const names = fields.map(({ name }) => name)
+  const golden = await goldenRows(saved, names, { ...dataset, cells }, examples.test.encoded)
+  const described = describeBundle(spec, fields, network, saved.graph, calibrated, quantization, golden, {
+    created: new Date(now()).toISOString(),
+    command: options.command,
+    data: describeData(spec.data),
     seed: spec.training.seed,
+    epochs: fitted.epochs,
+    kept: fitted.kept,
+    history: fitted.history,
+    rows,
+    ...(from && { from: `${from.manifest.name}/${from.manifest.version}` }),
+    threads: options.threads,
+    engine: 'onnxruntime',
+    multigate: options.multigateVersion,
   })
-  const model = await openLayersModel(tensorflow, layersModelFiles(built))
-  log(`${spec.architecture.name} with ${model.countParams()} weights, on TensorFlow (${tensorflow.backend})`)
-  const random = createRandom(spec.training.seed)
-  const network = createNetwork(tensorflow, model, spec.training.learning_rate, random)
-  try {
-    const { training, tasks } = spec
-    expectSelectable(loaded, examples.validation)
-    const fitted = await fit({
-      ...{ network, ...examples, tasks, training, random, now, signal, observer },
-      unknownIds: unknownIdsOf(fields),
-    })
-    log(`fitted in ${seconds(now() - started)}`)
-
-    const calibrated = calibrateTasks(spec, examples.validation, network.logits(examples.validation.encoded), log)
-    const chosen = chooseQuantizationRows(examples.validation)
-    const quantization = { file: quantizationFile, rows: chosen.rows, labels: true }
-    const trained = network.snapshot()
-    const places = new Map(model.weights.map(({ originalName }, i) => [originalName, i]))
-    setWeights(built, ({ name }) => trained[places.get(name)!]!)
-    const files = {
-      ...layersModelFiles(built),
-      [quantizationFile]: encodeQuantizationRows(chosen),
-    }
-    signal.throwIfAborted()
-    const golden = await goldenRows(tensorflow, files, spec, dataset, examples.test.encoded)
-    const described = describeBundle(spec, fields, calibrated, quantization, golden, {
-      created: new Date(now()).toISOString(),
-      command: options.command,
-      data: describeData(spec.data),
-      seed: training.seed,
-      epochs: fitted.epochs,
-      kept: fitted.kept,
-      history: fitted.history,
-      rows,
-      engine: `tensorflow (${tensorflow.backend})`,
-      multigate: options.multigateVersion,
-    })
-    const judged = await judgeNewVersion({ manifest: described, files }, loaded, dataset, {
-      ...options,
-      fields: spec.fields.map(({ name }) => name),
-    })
-    const { report, scored } = judged
-    if (report.publish?.passed === false) return { folder: undefined, report, fitted }
+  const own = { ...dataset, cells }
+  const judged = await judgeNewVersion({ manifest: described, files }, loaded, own, { ...options, fields: names })
+  const { report, scored } = judged
+  if (report.publish?.passed !== false) {
     signal.throwIfAborted()
     const drift = measureDistributions(fields, examples.test.encoded, scored.predictions)
     const manifest = { ...described, quality: qualityOf(report), drift }
     await writeBundle(folder, { manifest, files }, { replace: options.force })
-    return { folder, report, fitted }
-  } finally {
-    network.dispose()
   }
+  await run?.remove()
+  return { folder: report.publish?.passed === false ? undefined : folder, report, fitted }
 }
 
-interface EncodedParts {
-  train: Examples
-  validation: Examples
-  test: Examples
-}
-
-function encodeDataset(
-  { file, spec }: LoadedSpec,
-  { cells, labels, weights, parts, place }: Dataset,
-): { fields: Field[]; examples: EncodedParts } {
-  const { fields, problems } = fitFields(spec.fields, cells, parts.train)
-  if (problems.length > 0) throw new SpecError(file, problems)
-  const found = new RowProblems()
-  const encode = (rows: Int32Array): Examples => {
-    const { encoded } = encodeRows(fields, cells, rows, place, { problems: found })
-    return {
-      encoded,
-      labels: labels.map((values) => Int8Array.from(rows, (row) => values[row]!)),
-      weights: weights && Float32Array.from(rows, (row) => weights[row]!),
-    }
+function shapeOf(spec: TrainSpec, fields: readonly Field[], { train: { encoded } }: EncodedParts) {
+  return {
+    sparseFields: encoded.sparseFields,
+    denseFields: encoded.denseFields,
+    ids: fields.reduce((ids, field) => ids + (field.kind === 'numeric' ? 0 : idsOf(field)), 0),
+    sides: sidesOf(fields),
+    tasks: spec.tasks.map(({ name }) => name),
+    seed: spec.training.seed,
   }
-  const examples = { train: encode(parts.train), validation: encode(parts.validation), test: encode(parts.test) }
-  const listed = found.list()
-  if (listed.length > 0) throw new SpecError(file, listed)
-  return { fields, examples }
-}
-
-/** A task with a single class teaches the network at most a constant: its label or `where` is probably wrong. */
-function warnOfOneClass(spec: TrainSpec, { labels }: Examples, log: TrainOptions['log']): void {
-  spec.tasks.forEach(({ name }, task) => {
-    const inside = labels[task]!.filter((label) => label >= 0)
-    if (inside.includes(0) && inside.includes(1)) return
-    const what =
-      inside.length === 0
-        ? 'its sample space has no training rows'
-        : `all ${inside.length} training rows in its sample space have the label ${inside[0]}`
-    log(`warning: task ${name} has nothing to learn: ${what}; check its label and where`)
-  })
-}
-
-/** A metric can't compare epochs if the validation rows of its task have a single class. */
-function expectSelectable({ file, spec }: LoadedSpec, validation: Examples): void {
-  const { tasks, training } = spec
-  const selection = createSelection(
-    training.select,
-    tasks.map(({ name }) => name),
-  )
-  const anything = validate(validation, tasks, new Float32Array(validation.encoded.rows * tasks.length))
-  if (!Number.isNaN(selection.value(anything))) return
-  const message = `${selection.metric} is undefined: the validation rows in the task's sample space have fewer than two classes`
-  throw new SpecError(file, [{ path: '/training/select', message }])
 }
 
 function describeBundle(
   spec: TrainSpec,
   features: Field[],
+  { architecture }: Network,
+  graph: Manifest['graph'],
   { tasks, derived }: { tasks: Task[]; derived: DerivedTask[] },
   quantization: Quantization,
   golden: GoldenRows,
   provenance: NonNullable<Manifest['provenance']>,
 ): Omit<Manifest, 'files'> {
-  const sparse = features.some(({ kind }) => kind !== 'numeric')
-  const dense = features.some(({ kind }) => kind === 'numeric')
   return {
     manifest: 1,
     name: spec.name,
     version: String(spec.version),
     ...(spec.description === undefined ? {} : { description: spec.description }),
-    architecture: spec.architecture,
-    features,
-    tasks,
-    derived,
-    graph: {
-      format: 'layers',
-      file: layersModelFile,
-      inputs: { ...(sparse ? { sparse: 'sparse' } : {}), ...(dense ? { dense: 'dense' } : {}) },
-      outputs: graphOutputs(
-        spec.architecture,
-        spec.tasks.map(({ name }) => name),
-      ),
-    },
-    precision: spec.precision,
-    quantization,
+    ...(architecture && { architecture }),
+    ...{ features, tasks, derived, graph, precision: spec.precision, quantization },
     golden: { ...golden, served: servedOf({ tasks, derived }, golden.probabilities) },
     provenance,
   }

@@ -144,8 +144,8 @@ t.test('an unknown architecture is reported with all names', async (t) => {
 t.test('an architecture may be called as papers do', async (t) => {
   const named = (name: string) => ({ ...tinySpec(), architecture: { name } })
   const folder = t.testdir({ 'mmoe.json': JSON.stringify(named('mmoe')), 'moe.json': JSON.stringify(named('moe')) })
-  t.equal((await readSpec(join(folder, 'mmoe.json'), specs)).spec.architecture.name, 'multi_gate')
-  t.equal((await readSpec(join(folder, 'moe.json'), specs)).spec.architecture.name, 'mixture_of_experts')
+  t.equal((await readSpec(join(folder, 'mmoe.json'), specs)).spec.architecture!.name, 'multi_gate')
+  t.equal((await readSpec(join(folder, 'moe.json'), specs)).spec.architecture!.name, 'mixture_of_experts')
 })
 
 t.test('extends another spec, key by key', async (t) => {
@@ -157,7 +157,7 @@ t.test('extends another spec, key by key', async (t) => {
   })
   const { spec } = await readSpec(join(folder, 'spec.yaml'), specs)
   t.equal(spec.name, 'other')
-  t.equal(spec.architecture.name, 'shared_bottom')
+  t.equal(spec.architecture!.name, 'shared_bottom')
   t.equal(spec.fields.length, tinySpec().fields.length)
   t.same(await problemsOf(folder, 'loop.yaml'), ['/extends extends itself'])
   t.same(await problemsOf(folder, 'number.yaml'), ['/extends must be the path of a spec'])

@@ -13,7 +13,7 @@ export interface TrainedNormalisation {
   /** Names of the constants or inputs that hold the moving statistics [C]. */
   movingMean: string
   movingVariance: string
-  /** Tensors with the batch's mean and (biased) variance, C elements each. */
+  /** Tensors with the batch's mean and (biased) variance [C]. */
   mean: string
   variance: string
   /** Share of the moving statistics that a step keeps. */
@@ -67,7 +67,7 @@ export function differentiate(graph: Graph, loss: string, tensors: readonly stri
     })
   }
   const gradients = new Map(tensors.flatMap((name) => (sums.has(name) ? [[name, sums.get(name)!]] : [])))
-  return { gradients, normalisations: [...written].map(([node, moments]) => describe(node, moments)) }
+  return { gradients, normalisations: [...written].map(([node, moments]) => describe(append, node, moments)) }
 }
 
 function backward(application: Application, moments: Moments | undefined): (string | undefined)[] {
@@ -110,12 +110,13 @@ const constantInValue = new Set([
 const isTrained = (node: NodeProto): boolean =>
   node.opType === 'BatchNormalization' && intAttribute(node, 'training_mode', 0) === 1
 
-function describe(node: NodeProto, { mean, variance }: Moments): TrainedNormalisation {
+function describe(append: Appender, node: NodeProto, { mean, variance }: Moments): TrainedNormalisation {
+  const [movingMean, movingVariance] = node.input.slice(3) as [string, string]
   return {
-    movingMean: node.input[3]!,
-    movingVariance: node.input[4]!,
-    mean,
-    variance,
+    movingMean,
+    movingVariance,
+    mean: append.reshapeLike(mean, movingMean),
+    variance: append.reshapeLike(variance, movingVariance),
     momentum: floatAttribute(node, 'momentum', 0.9),
   }
 }

@@ -74,6 +74,10 @@ async function openTraced(graph: Graph): Promise<{ session: ort.InferenceSession
   graph.tidy()
   const traced = graph.copy()
   shrinkTables(traced)
+  // ONNX Runtime can't train; the shapes are the same.
+  for (const node of traced.nodes)
+    if (node.opType === 'BatchNormalization')
+      node.attribute = node.attribute.filter(({ name }) => name !== 'training_mode')
   const names = new Set(traced.nodes.flatMap(({ output }) => output.filter((name) => name !== '')))
   traced.outputs.splice(0, Infinity, ...[...names].map((name) => create(ValueInfoProtoSchema, { name })))
   const session = await onnxruntime.InferenceSession.create(traced.toBytes(), {

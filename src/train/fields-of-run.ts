@@ -1,0 +1,52 @@
+import type { CellColumn } from '../data/columns.ts'
+import type { Dataset } from '../data/dataset.ts'
+import { type LoadedSpec, SpecError } from '../data/spec.ts'
+import type { Bundle } from '../model/bundle/read.ts'
+import type { Field, Side } from '../schemas/features.ts'
+import { fitFields } from './fields.ts'
+
+/**
+ * The fields of the version to be: fitted to the training rows, or those of the version that training goes on from, whose tables have
+ * a row for each value. `cells` are theirs, in order.
+ *
+ * Throws a SpecError where a field can't be fitted, or the spec lacks one of that version's or has one of another kind.
+ */
+export function fieldsOf(
+  { spec, file }: LoadedSpec,
+  { cells, parts }: Dataset,
+  from: Bundle | undefined,
+): { fields: Field[]; cells: CellColumn[] } {
+  if (from === undefined) {
+    const { fields, problems } = fitFields(spec.fields, cells, parts.train)
+    if (problems.length > 0) throw new SpecError(file, problems)
+    return { fields, cells }
+  }
+  const { features, name, version } = from.manifest
+  const title = `${name}/${version}`
+  const problems: { path: string; message: string }[] = []
+  const columns = features.map((field) => {
+    const index = spec.fields.findIndex((candidate) => candidate.name === field.name)
+    const written = spec.fields[index]
+    if (written === undefined)
+      problems.push({ path: '/fields', message: `lacks ${field.name}, a field of ${title}, which --from continues` })
+    else if (written.kind !== field.kind)
+      problems.push({ path: `/fields/${index}/kind`, message: `must be ${field.kind}, as in ${title}` })
+    return cells[index]!
+  })
+  spec.fields.forEach((field, index) => {
+    if (!features.some(({ name }) => name === field.name))
+      problems.push({
+        path: `/fields/${index}`,
+        message: `${field.name} is no field of ${title}, which --from continues`,
+      })
+  })
+  if (problems.length > 0) throw new SpecError(file, problems)
+  return { fields: features, cells: columns }
+}
+
+/** The sides of the columns of the network's inputs. */
+export function sidesOf(fields: readonly Field[]): { sparse: Side[]; dense: Side[] } {
+  const sides = (numeric: boolean) =>
+    fields.filter(({ kind }) => (kind === 'numeric') === numeric).map(({ side }) => side)
+  return { sparse: sides(false), dense: sides(true) }
+}

@@ -1,0 +1,114 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { product } from '../../model/base/dims.ts'
+import { ModelError } from '../../model/base/errors.ts'
+import type { Bundle } from '../../model/bundle/read.ts'
+import type { GraphSource } from '../../model/contracts/engine.ts'
+import { Appender } from '../../model/differentiate/appender.ts'
+import { constantOf, floatsOf } from '../../model/graph/constants.ts'
+import { Graph } from '../../model/graph/graph.ts'
+import { TensorProto_DataType as DataType, type NodeProto } from '../../model/graph/onnx_pb.ts'
+import { traceShapes } from '../../model/graph/shapes.ts'
+import { readComplete } from '../../model/lower/read-graph.ts'
+import { bindingsOf } from '../../model/prediction/bindings.ts'
+import { tablesOf } from '../graph/look-ups.ts'
+import type { Network } from './network.ts'
+
+/** Probabilities closer to 0 and 1 have no logit in float32. */
+const closest = 1e-6
+
+/**
+ * The graph of an ONNX version, whatever made it. Its weights are trained: matrices of products, biases, scales of normalisations and
+ * embedding tables; other constants and normalisations' statistics are not. `frozen` weights stay as they are.
+ *
+ * Rejects with UNSUPPORTED_GRAPH where nothing can be trained.
+ */
+export async function onnxNetwork(bundle: Bundle, frozen: (name: string) => boolean): Promise<Network> {
+  const { manifest, folder } = bundle
+  const { file } = manifest.graph
+  const { sparse, dense, probabilities, joined } = bindingsOf(manifest)
+  const source: GraphSource = {
+    ...{ folder, file, format: 'onnx', outputs: [probabilities] },
+    ...(joined && { joined }),
+  }
+  const graph = await readComplete(source)
+  const names = weightsOf(graph)
+  const trained = new Set(names.filter((name) => !frozen(name)))
+  if (trained.size === 0) throw new ModelError('UNSUPPORTED_GRAPH', `${file}: there is no weight to train`)
+  const values = (name: string): Float32Array => {
+    const constant = graph.constants.get(name)
+    const floats = constant && floatsOf(constant)
+    if (floats === undefined) throw new Error(`there is no weight ${name}`)
+    return floats
+  }
+  return {
+    title: file,
+    architecture: manifest.architecture,
+    names,
+    size: [...trained].reduce((sum, name) => sum + product(graph.dimsOf(name)!), 0),
+    async open() {
+      const training = graph.copy()
+      await traceShapes(training)
+      const logits = logitsOf(training, probabilities)
+      return {
+        training,
+        inference: training.copy(),
+        logits,
+        inputs: { sparse, dense },
+        trained,
+        masks: [],
+        l2: new Map(),
+      }
+    },
+    values,
+    async save(valuesOf) {
+      const bytes = await readFile(join(folder, file))
+      const whole = Graph.parse(bytes, folder)
+      for (const name of trained) {
+        const changed = valuesOf(name)
+        const before = whole.constants.get(name)
+        if (changed && before) whole.constants.set(name, constantOf(name, changed.slice(), before.dims.map(Number)))
+      }
+      const { graph: described } = manifest
+      return { graph: described, files: { [file]: whole.toBytes() } }
+    },
+  }
+}
+
+/** Names of the constants that training changes. */
+function weightsOf(graph: Graph): string[] {
+  const names = new Set(tablesOf(graph))
+  const add = (name: string | undefined, fewest: number) => {
+    const constant = name === undefined ? undefined : graph.constants.get(name)
+    if (constant?.dataType === DataType.FLOAT && product(constant.dims.map(Number)) >= fewest) names.add(constant.name)
+  }
+  const isProduct = (node: NodeProto | undefined) => node?.opType === 'MatMul' || node?.opType === 'Gemm'
+  for (const node of graph.nodes) {
+    const [a, b, c] = node.input
+    if (isProduct(node)) {
+      add(a, 2)
+      add(b, 1)
+      if (node.opType === 'Gemm') add(c, 1)
+    } else if (node.opType === 'BatchNormalization' || node.opType === 'LayerNormalization') {
+      add(b, 1)
+      add(c, 1)
+    } else if (node.opType === 'Add') {
+      // A bias: what else is added need not be a weight.
+      if (isProduct(graph.producer(a!))) add(b, 1)
+      if (isProduct(graph.producer(b!))) add(a, 1)
+    }
+  }
+  return [...names]
+}
+
+/** The tensor of logits [B, T] behind probabilities: the sigmoid's input, or computed of them where there is no sigmoid. */
+function logitsOf(graph: Graph, probabilities: string): string {
+  const producer = graph.producer(probabilities)
+  if (producer?.opType === 'Sigmoid') return producer.input[0]!
+  const append = new Appender(graph)
+  const dims = append.dims(probabilities)
+  const bounds = [append.scalar(closest), append.scalar(1 - closest)]
+  const clipped = append.op('Clip', [probabilities, ...bounds], dims)
+  const rest = append.subtract(append.scalar(1), clipped)
+  return append.subtract(append.unary('Log', clipped), append.unary('Log', rest))
+}

@@ -1,0 +1,28 @@
+import type { Bundle } from '../model/bundle/read.ts'
+import type { FitObserver } from './fit.ts'
+import type { RunFolder } from './run-folder.ts'
+
+export interface TrainOptions {
+  /** Folder of models; the version goes to `<models>/<name>/<version>`. */
+  models: string
+  /** Replace a version that is there already. */
+  force: boolean
+  /** Threads; the weights depend on their number. */
+  threads: number
+  /** The version to go on from; undefined: initial weights. */
+  from: Bundle | undefined
+  /** Where an interrupted run can go on; undefined: nowhere. */
+  run: RunFolder | undefined
+  /** Go on with the run in `run`. */
+  resume: boolean
+  /** For the manifest's provenance. */
+  command: string
+  multigateVersion: string
+  /** Milliseconds since 1970. */
+  now: () => number
+  signal: AbortSignal
+  observer: FitObserver
+  /** Folder of compiled plans, for judging the version. */
+  cache: string | undefined
+  log(line: string): void
+}

@@ -1,0 +1,81 @@
+/** Adam (D. Kingma and J. Ba, Adam: A Method for Stochastic Optimization, ICLR 2015) with its usual decay rates. */
+export const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-7 } as const
+
+/** What depends on the number of steps taken, `step` included, which counts from 1. */
+export interface StepScale {
+  /** Learning rate ÷ (1 − β1ᵗ). */
+  rate: number
+  /** 1 ÷ √(1 − β2ᵗ) */
+  scale: number
+}
+
+export function stepScale(learningRate: number, step: number): StepScale {
+  return { rate: learningRate / (1 - adam.beta1 ** step), scale: 1 / Math.sqrt(1 - adam.beta2 ** step) }
+}
+
+/** TypeScript knows it by the types of browsers alone. */
+declare const WebAssembly: {
+  Memory: new (pages: { initial: number; maximum: number }) => { buffer: ArrayBuffer }
+  Module: new (bytes: Uint8Array) => object
+  Instance: new (module: object, imports: object) => { exports: Record<string, unknown> }
+}
+
+const pageBytes = 2 ** 16
+
+/** The kernel reads four numbers at a time. */
+const vector = 4
+
+/** Weights, their moments and gradients side by side, in memory that ONNX Runtime and the kernel (adam.wat) share. */
+export interface AdamMemory {
+  /** `size` floats each. */
+  weights: Float32Array
+  first: Float32Array
+  second: Float32Array
+  gradients: Float32Array
+  /** Steps the first `count` weights, a multiple of 4. */
+  step(count: number, scale: StepScale): void
+}
+
+/** Throws RangeError where the system refuses the memory, or it would exceed 4 GiB. */
+export function createAdamMemory(size: number): AdamMemory {
+  const floats = Math.ceil(size / vector) * vector
+  const pages = Math.ceil((floats * 4 * 4) / pageBytes)
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages })
+  const { exports } = new WebAssembly.Instance(kernel, { adam: { memory } })
+  const step = exports.step as Kernel
+  const part = (index: number) => new Float32Array(memory.buffer, index * floats * 4, size)
+  const [weights, first, second, gradients] = [part(0), part(1), part(2), part(3)]
+  return {
+    weights,
+    first,
+    second,
+    gradients,
+    step(count, { rate, scale }) {
+      const bytes = count * 4
+      if (count % vector !== 0 || count > floats) throw new RangeError(`${count} weights are no multiple of ${vector}`)
+      const { beta1, beta2, epsilon } = adam
+      const at = (index: number) => index * floats * 4
+      step(at(0), at(1), at(2), at(3), bytes, 1 - beta1, 1 - beta2, rate, scale, epsilon)
+    },
+  }
+}
+
+/** Addresses and sizes are in bytes. */
+type Kernel = (
+  weights: number,
+  first: number,
+  second: number,
+  gradients: number,
+  bytes: number,
+  keep1: number,
+  keep2: number,
+  rate: number,
+  scale: number,
+  epsilon: number,
+) => void
+
+/** adam.wat, compiled. */
+export const kernelBytes =
+  'AGFzbQEAAAABDgFgCn9/f39/fX19fX0AAhABBGFkYW0GbWVtb3J5AgAAAwIBAAcIAQRzdGVwAAAK1AEB0QECAX8IeyAF/RMhDiAG/RMhDyAH/RMhECAI/RMhESAJ/RMhEiAAIARqIQoCQANAIAAgCk8NASAD/QAEACELIAH9AAQAIQwgDCALIAz95QEgDv3mAf3kASEMIAEgDP0LBAAgAv0ABAAhDSANIAsgC/3mASAN/eUBIA/95gH95AEhDSACIA39CwQAIAAgAP0ABAAgDCAQ/eYBIA394wEgEf3mASAS/eQB/ecB/eUB/QsEACAAQRBqIQAgAUEQaiEBIAJBEGohAiADQRBqIQMMAAsLCw=='
+
+const kernel = new WebAssembly.Module(Buffer.from(kernelBytes, 'base64'))

@@ -1,0 +1,61 @@
+import type ort from 'onnxruntime-node'
+import { product } from '../../model/base/dims.ts'
+import type { StepPlan } from '../graph/step-plan.ts'
+import type { TableMemory } from './table-updates.ts'
+import { type Tensors, tensor } from './tensors.ts'
+
+/** Looks up rows of tables for a batch, in memory that the next batch reuses. */
+export class RowReader {
+  readonly #plan: StepPlan
+  readonly #tables: readonly TableMemory[]
+  readonly #indexes: ort.InferenceSession | undefined
+  /** Ids of a row of the batch, per look-up. */
+  readonly perRow: number[]
+  readonly widths: number[]
+  readonly #rows: Float32Array[]
+
+  /** `most`: rows of the largest batch; `indexes`: a session of the plan's graph. */
+  constructor(plan: StepPlan, tables: readonly TableMemory[], indexes: ort.InferenceSession | undefined, most: number) {
+    this.#plan = plan
+    this.#tables = tables
+    this.#indexes = indexes
+    this.perRow = plan.lookUps.map(({ dims }) => product(dims))
+    this.widths = plan.lookUps.map(({ table }) => plan.tables[table]!.width)
+    this.#rows = this.perRow.map((count, i) => new Float32Array(most * count * this.widths[i]!))
+  }
+
+  /** The rows' numbers, per look-up. */
+  async idsOf(inputs: Tensors): Promise<Int32Array[]> {
+    const { lookUps } = this.#plan
+    if (lookUps.length === 0) return []
+    const indexes = this.#indexes
+    const read = indexes && Object.fromEntries(indexes.inputNames.map((name) => [name, inputs[name]!]))
+    const computed: Tensors = read ? ((await indexes.run(read)) as Tensors) : {}
+    return lookUps.map(({ indexes: name }) => toInt32((computed[name] ?? inputs[name]!).data))
+  }
+
+  /** The graphs' inputs: [rows, …dims, width] per look-up. */
+  read(rows: number, ids: readonly Int32Array[]): Tensors {
+    const read: Tensors = {}
+    this.#plan.lookUps.forEach(({ input, table, dims }, i) => {
+      const width = this.widths[i]!
+      const values = this.#rows[i]!.subarray(0, ids[i]!.length * width)
+      copyRows(this.#tables[table]!.values, width, ids[i]!, values)
+      read[input] = tensor(values, [rows, ...dims, width])
+    })
+    return read
+  }
+}
+
+/** Rows of a table [ids, width]. */
+function copyRows(table: Float32Array, width: number, ids: Int32Array, out: Float32Array): void {
+  for (let i = 0; i < ids.length; i++) {
+    const from = ids[i]! * width
+    const to = i * width
+    for (let j = 0; j < width; j++) out[to + j] = table[from + j]!
+  }
+}
+
+function toInt32(data: ort.Tensor['data']): Int32Array {
+  return data instanceof Int32Array ? data : Int32Array.from(data as BigInt64Array, Number)
+}

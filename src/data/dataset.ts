@@ -5,12 +5,13 @@ import { createAdsFunnel } from './ads-funnel.ts'
 import { type CellColumn, LabelColumn, NumberColumn, StringColumn } from './columns.ts'
 import { openCsv } from './csv.ts'
 import { type ColumnBytes, MemoryCheck } from './memory-check.ts'
+import { partsOf } from './parts.ts'
 import { createReaders, type FieldReading, type Readers } from './readers.ts'
 import { referenceProblems } from './references.ts'
 import { RowProblems } from './row-problems.ts'
 import type { Source } from './source.ts'
 import { SpecError } from './spec.ts'
-import { type Parts, splitRows } from './split.ts'
+import type { Parts } from './split.ts'
 
 /** All rows of a spec's data, as columns, before encoding. */
 export interface Dataset {
@@ -21,7 +22,7 @@ export interface Dataset {
   labels: Int8Array[]
   /** Per task, the true probabilities, if the data has them. */
   oracles: (Float64Array | undefined)[]
-  /** Without a split, all rows are test rows. */
+  /** Without parts in the spec, all rows are test rows. Rows of files that are used in part may be in none. */
   parts: Parts
   /** Per row its group, if the spec names a column of groups. */
   groups: StringColumn | undefined
@@ -64,37 +65,9 @@ export async function readDataset(
     problems.push({ path: '/weight', message: 'is 0 in all rows: nothing would count' })
   if (read.weights && !Number.isFinite(sum(read.weights)))
     problems.push({ path: '/weight', message: 'adds up to more than a number can be: give smaller weights' })
-  const parts = partsOf(spec.split, read, problems)
+  const parts = partsOf(spec, { ...read, own: source.ownRows?.() ?? { validation: 0, test: 0 } }, problems)
   if (problems.length > 0) throw new SpecError(file, problems)
   return { ...read, parts, place: source.place }
-}
-
-function partsOf(
-  split: RowsSpec['split'],
-  { rows, times, groups }: { rows: number; times: Float64Array | undefined; groups: StringColumn | undefined },
-  problems: Violation[],
-): Parts {
-  const none = new Int32Array()
-  if (split === undefined)
-    return { train: none, validation: none, test: Int32Array.from({ length: rows }, (_, row) => row) }
-  const parts = splitRows(split, rows, { times, groups })
-  for (const part of ['train', 'validation', 'test'] as const) {
-    const least = part === 'train' ? 2 : 1
-    if (parts[part].length >= least) continue
-    const message = `has ${parts[part].length} of ${rows} rows; it needs ${least}${reasonOfFew(split, times)}`
-    problems.push({ path: `/split/${part}`, message })
-  }
-  return parts
-}
-
-/** Why a part may have few of many rows. */
-function reasonOfFew(split: NonNullable<RowsSpec['split']>, times: Float64Array | undefined): string {
-  if (split.by === 'group') return ': rows of one group stay together'
-  if (split.by !== 'time') return ''
-  const equal = times?.every((time) => time === times[0])
-  return equal
-    ? `: all rows have the same ${split.column}, ${times![0]}`
-    : `: rows of the same ${split.column} stay together`
 }
 
 async function readRows(source: Source, readers: Readers, file: string, options: ReadOptions) {

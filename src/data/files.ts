@@ -1,15 +1,43 @@
 import { existsSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import type { CsvData, ParquetData } from '../schemas/rows-spec.ts'
 import { SpecError } from './spec.ts'
 
-/** The files of a spec, whose paths are relative to it. Throws a SpecError that lists those that do not exist. */
-export function locateFiles(paths: readonly string[], place: string, specFile: string): string[] {
-  const files = paths.map((path) => resolve(dirname(specFile), path))
-  const absent = paths.flatMap((path, index) =>
-    existsSync(files[index]!)
-      ? []
-      : [{ path: `${place}/${index}`, message: `no such file: ${path} (relative to the spec)` }],
+/** A part of the rows that may have files of its own. */
+export type OwnPart = 'validation' | 'test'
+
+export interface DataFile {
+  path: string
+  /** Its place in the spec, for messages. */
+  place: string
+  /** The part that its rows belong to; undefined: those that the split says. */
+  part: OwnPart | undefined
+}
+
+/**
+ * The files of a spec, whose paths are relative to it: first those that the split divides, then those of validation and of test.
+ * Throws a SpecError that lists those that do not exist.
+ */
+export function locateFiles(data: CsvData | ParquetData, specFile: string): DataFile[] {
+  const [form, paths] = 'csv' in data ? ['csv', data.csv] : ['parquet', data.parquet]
+  const listed = [
+    { paths, place: `/data/${form}`, part: undefined },
+    { paths: data.validation?.files ?? [], place: '/data/validation/files', part: 'validation' as const },
+    { paths: data.test?.files ?? [], place: '/data/test/files', part: 'test' as const },
+  ].flatMap(({ paths, place, part }) =>
+    paths.map((written, index) => ({
+      written,
+      file: { path: resolve(dirname(specFile), written), place: `${place}/${index}`, part },
+    })),
   )
-  if (absent.length > 0) throw new SpecError(specFile, absent)
-  return files
+  const absent = listed.filter(({ file }) => !existsSync(file.path))
+  if (absent.length > 0)
+    throw new SpecError(specFile, [
+      ...absent.map(({ written, file }) => ({
+        path: file.place,
+        message: `no such file: ${written} (relative to the spec)`,
+      })),
+      ...(data.obtain === undefined ? [] : [{ path: '/data/obtain', message: data.obtain.trim() }]),
+    ])
+  return listed.map(({ file }) => file)
 }

@@ -27,19 +27,21 @@ interface ParquetFile {
  * data and for integers beyond 2^53.
  */
 export async function openParquet(data: ParquetData, specFile: string): Promise<Source> {
-  const paths = locateFiles(data.parquet, '/data/parquet', specFile)
+  const located = locateFiles(data, specFile)
   const library: Library = { ...(await import('hyparquet')), ...(await import('hyparquet-compressors')) }
   const problems: Violation[] = []
   const files: ParquetFile[] = []
+  const own = { validation: 0, test: 0 }
   let rows = 0
-  for (const [index, path] of paths.entries()) {
+  for (const { path, place, part } of located) {
     try {
       const file = await openFile(library, path, rows)
-      if (files[0]) problems.push(...differences(file, files[0], index))
+      if (files[0]) problems.push(...differences(file, files[0], place))
       files.push(file)
       rows += file.rows
+      if (part) own[part] += file.rows
     } catch (error) {
-      problems.push({ path: `/data/parquet/${index}`, message: `${basename(path)}: ${reasonOf(error)}` })
+      problems.push({ path: place, message: `${basename(path)}: ${reasonOf(error)}` })
     }
   }
   if (problems.length > 0) throw new SpecError(specFile, problems)
@@ -62,7 +64,7 @@ export async function openParquet(data: ParquetData, specFile: string): Promise<
             await readColumn(library, file, group, column, missing).catch((error) => {
               const place = error instanceof ValueError ? ` row ${first + error.row + 1}` : ''
               const message = `${file.name}${place}: column ${column.name} ${reasonOf(error)}`
-              throw new SpecError(specFile, [{ path: `/data/parquet/${index}`, message }])
+              throw new SpecError(specFile, [{ path: located[index]!.place, message }])
             }),
           )
         const record: Cell[] = columns.map(() => null)
@@ -84,6 +86,7 @@ export async function openParquet(data: ParquetData, specFile: string): Promise<
       return `${file.name} row ${index - file.first + 1}`
     },
     rows: read,
+    ownRows: () => own,
     progress: () => (rows === 0 ? undefined : done / rows),
   }
 }
@@ -105,7 +108,7 @@ async function openFile(library: Library, path: string, first: number): Promise<
   return { name, first, rows: Number(metadata.num_rows), buffer, metadata, types }
 }
 
-function differences(file: ParquetFile, first: ParquetFile, index: number): Violation[] {
+function differences(file: ParquetFile, first: ParquetFile, place: string): Violation[] {
   const messages: string[] = []
   for (const [name, { description }] of first.types) {
     const own = file.types.get(name)?.description
@@ -114,7 +117,7 @@ function differences(file: ParquetFile, first: ParquetFile, index: number): Viol
   }
   for (const name of file.types.keys())
     if (!first.types.has(name)) messages.push(`column ${name} is not in ${first.name}`)
-  return messages.map((message) => ({ path: `/data/parquet/${index}`, message: `${file.name}: ${message}` }))
+  return messages.map((message) => ({ path: place, message: `${file.name}: ${message}` }))
 }
 
 async function readColumn(

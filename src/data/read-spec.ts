@@ -13,6 +13,7 @@ import { RowsSpec } from '../schemas/rows-spec.ts'
 import { TrainSpec } from '../schemas/train-spec.ts'
 import { openSource } from './dataset.ts'
 import { defaultSelection, splitSelection, taskMetrics } from './epoch-metrics.ts'
+import { hasParts, partProblems } from './parts.ts'
 import { publishProblems } from './publish-problems.ts'
 import type { FieldReading } from './readers.ts'
 import { referenceProblems } from './references.ts'
@@ -138,6 +139,7 @@ async function readYaml(file: string): Promise<unknown> {
 /** Contradictions that the schema can't express. */
 function contradictions({ tasks, derived, fields, training, ...spec }: TrainSpec): Violation[] {
   const problems = contradictionsOfRows({ tasks, fields, ...spec })
+  if (!hasParts(spec)) problems.push({ path: '/split', message: 'is required' })
   const names = tasks.map((task) => task.name)
   derived.forEach(({ name, product }, index) => {
     if ([...names, ...derived.slice(0, index).map((task) => task.name)].includes(name))
@@ -156,18 +158,14 @@ function contradictions({ tasks, derived, fields, training, ...spec }: TrainSpec
   return problems
 }
 
-function contradictionsOfRows({ tasks, fields, split, group, publish }: Omit<RowsSpec, 'data'>): Violation[] {
+function contradictionsOfRows({ data, tasks, fields, split, group, publish }: RowsSpec): Violation[] {
   const problems = [...repeated(tasks, '/tasks'), ...repeated(fields, '/fields')]
   fields.forEach((field, index) => {
     if (field.column !== undefined && field.expression !== undefined)
       problems.push({ path: `/fields/${index}`, message: 'has both column and expression' })
   })
-  problems.push(...publishProblems(publish, '/publish'))
-  if (split === undefined) return problems
-  const sum = split.train + split.validation + split.test
-  if (Math.abs(sum - 1) > 1e-9)
-    problems.push({ path: '/split', message: `fractions must sum to 1, not ${Number(sum.toFixed(9))}` })
-  if (split.by === 'group' && group === undefined)
+  problems.push(...publishProblems(publish, '/publish'), ...partProblems({ data, split }))
+  if (split?.by === 'group' && group === undefined)
     problems.push({ path: '/split/by', message: 'needs a column of groups: name it as `group`' })
   return problems
 }

@@ -1,3 +1,5 @@
+import type { OwnPart } from './files.ts'
+
 /** A value of the data; null if it is missing. */
 export type Cell = string | number | null
 
@@ -24,6 +26,8 @@ export interface Source {
    * cells are needed, where others may hold anything; default: all.
    */
   rows(wanted?: ReadonlySet<number>): AsyncIterable<readonly Cell[]> | Iterable<readonly Cell[]>
+  /** Rows of the files that are a part of their own, once all are read: the last ones are those of test, before them validation. */
+  ownRows?(): Record<OwnPart, number>
   /** Share of the data that has been read, 0 to 1, about; undefined if nothing says so. */
   progress(): number | undefined
 }

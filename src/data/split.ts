@@ -3,12 +3,15 @@ import type { Split } from '../schemas/rows-spec.ts'
 import type { StringColumn } from './columns.ts'
 import { createRandom } from './random.ts'
 
-/** Increasing row indexes of each part; together, all rows once. */
-export interface Parts {
-  train: Int32Array
-  validation: Int32Array
-  test: Int32Array
+/** Per part, its share of the rows that are divided; 0 for a part with files of its own. */
+export interface Shares {
+  train: number
+  validation: number
+  test: number
 }
+
+/** Increasing row indexes of each part. */
+export type Parts = Record<keyof Shares, Int32Array>
 
 /** Per row, what some splits go by. */
 export interface SplitColumns {
@@ -16,22 +19,26 @@ export interface SplitColumns {
   groups?: StringColumn | undefined
 }
 
-/**
- * Divides `rows` rows according to the spec; the same spec and data give the same parts.
- */
-export function splitRows(split: Split, rows: number, { times, groups }: SplitColumns = {}): Parts {
+/** Divides `rows` rows according to the spec: each is in one part. The same spec and data give the same parts. */
+export function splitRows(split: Split, shares: Shares, rows: number, { times, groups }: SplitColumns = {}): Parts {
   const position = positions(split, rows, times, groups)
-  const parts = { train: [] as number[], validation: [] as number[], test: [] as number[] }
+  const until = shares.train + shares.validation
+  // Without a test part, the sum may be a little below 1.
+  const validation = shares.test === 0 ? 1 : until
+  const parts = new Uint8Array(rows)
+  const counts = [0, 0, 0]
   for (let row = 0; row < rows; row++) {
     const at = position(row)
-    const part = at < split.train ? 'train' : at < split.train + split.validation ? 'validation' : 'test'
-    parts[part].push(row)
+    const part = at < shares.train ? 0 : shares.validation > 0 && at < validation ? 1 : 2
+    parts[row] = part
+    counts[part]!++
   }
-  return {
-    train: Int32Array.from(parts.train),
-    validation: Int32Array.from(parts.validation),
-    test: Int32Array.from(parts.test),
-  }
+  const [train, validated, test] = counts.map((count, part) => {
+    const indexes = new Int32Array(count)
+    for (let row = 0, i = 0; i < count; row++) if (parts[row] === part) indexes[i++] = row
+    return indexes
+  })
+  return { train: train!, validation: validated!, test: test! }
 }
 
 /** A position in [0, 1) for each row; must be called in row order. */

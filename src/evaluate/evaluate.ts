@@ -1,6 +1,7 @@
 import { basename } from 'node:path'
 import type { Dataset } from '../data/dataset.ts'
 import { describeData } from '../data/describe-data.ts'
+import { hasParts, rowsInParts } from '../data/parts.ts'
 import type { LoadedRows } from '../data/spec.ts'
 import { SpecError } from '../data/spec.ts'
 import type { Violation } from '../model/base/errors.ts'
@@ -53,10 +54,10 @@ export interface Evaluation {
   rows: Int32Array
 }
 
-/** Rows of a part; all of them without a split, and for `all`. */
+/** Rows of a part; those of all parts for `all`, which without parts are all rows. */
 export function rowsOfPart({ parts, rows }: Pick<Dataset, 'parts' | 'rows'>, part: PartName): Int32Array {
   if (part !== 'all') return parts[part]
-  return parts.test.length === rows ? parts.test : Int32Array.from({ length: rows }, (_, row) => row)
+  return parts.test.length === rows ? parts.test : rowsInParts(parts, rows)
 }
 
 /**
@@ -123,7 +124,7 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
       spec: basename(file),
       source: describeData(spec.data),
       rows: dataset.rows,
-      part: part === 'half' || spec.split !== undefined ? part : 'all',
+      part: part === 'half' || hasParts(spec) ? part : 'all',
       judged: rows.length,
       ...(spec.group !== undefined && { group: spec.group, groups: groups.groups!.count }),
       ...(spec.weight !== undefined && { weight: spec.weight }),

@@ -4,6 +4,7 @@ import type { Dataset } from '../data/dataset.ts'
 import { describeData } from '../data/describe-data.ts'
 import { measureDistributions } from '../data/distributions.ts'
 import { encodeRows } from '../data/encode-rows.ts'
+import { hasParts } from '../data/parts.ts'
 import { readRowsSpec } from '../data/read-spec.ts'
 import { type LoadedRows, SpecError } from '../data/spec.ts'
 import { ModelError } from '../model/base/errors.ts'
@@ -60,7 +61,7 @@ export async function runCalibrate(options: RunCalibrateOptions): Promise<number
     const context = { file: loaded.file, signal, progress }
     const rows = rowsOfPart(dataset, part)
     const scored = await scoreWithProgress(predictor, dataset, rows, context)
-    const split = loaded.spec.split !== undefined
+    const split = hasParts(loaded.spec)
     const fitted = split ? await scoreWithProgress(predictor, dataset, dataset.parts.validation, context) : scored
     progress.stage('calibrating')
     const fit = createFit(loaded, bundle.manifest, dataset, fitted, options)
@@ -178,7 +179,7 @@ interface Judged {
   part: PartName | 'half'
 }
 
-/** With a split, its parts; else half of the groups judges what is fitted to the other half. One group alone judges itself. */
+/** With parts, those; else half of the groups judges what is fitted to the other half. One group alone judges itself. */
 function judgedRows(
   loaded: LoadedRows,
   fit: Fit,
@@ -187,7 +188,7 @@ function judgedRows(
   scored: ScoredPart,
   part: PartName,
 ): Judged {
-  if (loaded.spec.split !== undefined) return { scored, version: whole, part }
+  if (hasParts(loaded.spec)) return { scored, version: whole, part }
   const { buckets } = groupRows(dataset, scored.rows)
   const positions = Int32Array.from(scored.rows, (_, i) => i).filter((i) => foldOf(buckets[i]!, 2) === 0)
   if (positions.length === 0 || positions.length === scored.rows.length) return { scored, version: whole, part }

@@ -1,4 +1,5 @@
 import type { ServiceAddress } from '../client/service-client.ts'
+import { hasParts } from '../data/parts.ts'
 import { readRowsSpec } from '../data/read-spec.ts'
 import { type LoadedRows, SpecError } from '../data/spec.ts'
 import type { Terminal } from '../model/base/terminal.ts'
@@ -122,13 +123,13 @@ export function targetOf({ file, trains }: LoadedRows, version?: string): string
   throw new SpecError(file, [{ path: '', message }])
 }
 
-/** Test rows if the spec splits its rows, else all. */
+/** Test rows if the spec divides its rows, else all. */
 export function partOf({ file, spec }: LoadedRows, asked: PartName | undefined): PartName {
-  if (asked !== undefined && asked !== 'all' && spec.split === undefined)
+  if (asked !== undefined && asked !== 'all' && !hasParts(spec))
     throw new SpecError(file, [
       { path: '/split', message: `is missing, so there is no part ${asked}: all rows are judged` },
     ])
-  return asked ?? (spec.split === undefined ? 'all' : 'test')
+  return asked ?? (hasParts(spec) ? 'test' : 'all')
 }
 
 export function openOnDisk(

@@ -97,6 +97,11 @@ function checkObject(schema: Schema, value: Record<string, unknown>, path: strin
 function checkUnion(union: Schema, members: Schema[], value: unknown, path: string, problems: ProblemItem[]): unknown {
   const objects = members.filter((member) => member.properties)
   if (isObject(value) && objects.length > 0) {
+    // Where some members have a constant whose key is given, it is one of those.
+    const tagged = objects.filter(({ properties = {} }) =>
+      Object.entries(properties).some(([key, { const: constant }]) => constant !== undefined && key in value),
+    )
+    if (tagged.length > 0 && tagged.length < objects.length) return checkUnion(union, tagged, value, path, problems)
     const chosen = chooseMember(objects, value)
     if (chosen) return checkObject(chosen, value, path, problems)
     const key = tagOf(objects)

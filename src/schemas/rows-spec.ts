@@ -9,9 +9,30 @@ import { TaskName } from './manifest.ts'
 export const strict = { additionalProperties: false } as const
 export const column = (description: string) => Type.String({ minLength: 1, maxLength: 256, description })
 export const expression = (description: string) => Type.String({ minLength: 1, maxLength: 4096, description })
+const share = (description: string) => Type.Number({ exclusiveMinimum: 0, exclusiveMaximum: 1, description })
 const fraction = (value: number, description: string) =>
   Type.Number({ exclusiveMinimum: 0, exclusiveMaximum: 1, default: value, description })
 export const seed = Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1, default: 1, description: 'Seed' })
+
+export type PartFiles = Static<typeof PartFiles>
+export const PartFiles = Type.Object(
+  {
+    files: Type.Array(Type.String({ minLength: 1 }), {
+      minItems: 1,
+      description: 'Files of the same form and columns as those of `csv` or `parquet`',
+    }),
+    last: Type.Optional(share('Share of their rows, the last ones, that are the part; the others are not used')),
+  },
+  { ...strict, description: 'Files whose rows are one part; `split` divides the other files' },
+)
+
+const filesCommon = {
+  validation: Type.Optional(PartFiles),
+  test: Type.Optional(PartFiles),
+  obtain: Type.Optional(
+    Type.String({ maxLength: 1024, description: 'Where the files come from, for the message if one is missing' }),
+  ),
+}
 
 export type CsvData = Static<typeof CsvData>
 export const CsvData = Type.Object(
@@ -31,6 +52,7 @@ export const CsvData = Type.Object(
     separator: Type.String({ minLength: 1, maxLength: 1, default: ',', description: 'Character between cells' }),
     trim: Type.Boolean({ default: false, description: 'Remove white space around every cell' }),
     missing: Type.Array(Type.String(), { default: [''], description: 'Cells that mean "no value"' }),
+    ...filesCommon,
   },
   { ...strict, description: 'Rows of CSV files; every column is a string' },
 )
@@ -70,6 +92,7 @@ export const ParquetData = Type.Object(
       default: [''],
       description: 'Strings that mean "no value", besides null',
     }),
+    ...filesCommon,
   },
   {
     ...strict,
@@ -84,9 +107,9 @@ export const RowData = Type.Union([CsvData, ParquetData, AdsFunnelData], {
 })
 
 const fractions = {
-  train: fraction(0.6, 'Share of the rows that is learnt from'),
-  validation: fraction(0.2, 'Share of the rows for early stopping and calibration'),
-  test: fraction(0.2, 'Share of the rows for the report'),
+  train: Type.Optional(share('Share of the rows that is learnt from; default: 0.6, or 0.8 of two parts')),
+  validation: Type.Optional(share('Share of the rows for early stopping and calibration; default: 0.2')),
+  test: Type.Optional(share('Share of the rows for the report; default: 0.2')),
 }
 
 export type Split = Static<typeof Split>
@@ -106,7 +129,10 @@ export const Split = Type.Union(
       { ...strict, description: "Each group is drawn; a group's rows stay together" },
     ),
   ],
-  { description: 'Which rows train, which validate, which test; fractions sum to 1' },
+  {
+    description:
+      'Which rows train, which validate, which test; fractions sum to 1. A part that has files of its own in `data` has none',
+  },
 )
 
 /** What rows know of a task. */

@@ -178,7 +178,7 @@ export const TrainSpec = Type.Object(
     }),
     fields: Type.Array(TrainField, { minItems: 1, maxItems: 4096, description: 'Input fields, in order' }),
     ...rowsCommon,
-    split: Split,
+    split: Type.Optional(Split),
     architecture: ArchitectureOptions,
     training: Training,
     precision: Precision,

@@ -78,10 +78,20 @@ test('a copy beside the checkout is taken, if it is the right one', async (t) =>
   t.match(run('census-income'), { status: 1, stderr: /not from ..\/shared\/data: SHA-256/ })
   writeFileSync(beside, 'no archive')
   t.match(run('census-income'), { status: 1, stderr: /not from ..\/shared\/data: .*\n[\s\S]*no source has it/ })
-  const real = join(root, 'data/census-income.test.gz')
-  if (!existsSync(real)) return t.comment('the data set is not here: npm run data -- census-income')
-  copyFileSync(real, beside)
-  t.match(run('census-income'), { status: 0, stdout: /links to ..\/shared\/data/ })
+  const [test, training] = ['test', 'data'].map((half) => join(root, `data/census-income.${half}.gz`)) as [
+    string,
+    string,
+  ]
+  if (!existsSync(test) || !existsSync(training))
+    return t.comment('the data set is not here: npm run data -- census-income')
+  copyFileSync(test, beside)
+  t.match(
+    run('census-income'),
+    { status: 1, stdout: /test.gz links to/, stderr: /no source has it/ },
+    'one half is not all',
+  )
+  copyFileSync(training, join(folder, '../shared/data/census-income.data.gz'))
+  t.match(run('census-income'), { status: 0, stdout: /test.gz is there\n.*data.gz links to ..\/shared\/data/ })
   t.ok(readFileSync(join(folder, 'data/census-income.test.gz')).length > 1e6)
   t.match(run('census-income'), { status: 0, stdout: /is there/ })
 })

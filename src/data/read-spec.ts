@@ -2,6 +2,8 @@ import { existsSync, readdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { parseDocument } from 'yaml'
+import { optionProblems } from '../model/architectures/check-options.ts'
+import { sidesOf } from '../model/architectures/side-inputs.ts'
 import { closestName } from '../model/base/closest-name.ts'
 import { reasonOf, type Violation } from '../model/base/errors.ts'
 import { architectureAliases, architectureNames, withCanonicalArchitecture } from '../schemas/architecture.ts'
@@ -156,6 +158,9 @@ function contradictions({ tasks, derived, fields, training, ...spec }: TrainSpec
         problems.push({ path, message: `${JSON.stringify(factor)} is not one of the tasks${known(factor, names)}` })
     })
   })
+  const about = { tasks: names, sides: sidesOf(fields) }
+  for (const { path, message } of spec.architecture ? optionProblems(spec.architecture, about) : [])
+    problems.push({ path: `/architecture${path}`, message })
   const selection = training.select === undefined ? undefined : checkSelection(training.select, tasks)
   if (selection !== undefined) problems.push({ path: '/training/select', message: selection })
   return problems

@@ -111,6 +111,11 @@ function checkUnion(union: Schema, members: Schema[], value: unknown, path: stri
     })
     return value
   }
+  // A list among members of other types, or a record: problems refer to it.
+  const fitting = Array.isArray(value)
+    ? members.filter(({ type }) => type === 'array')
+    : members.filter(({ patternProperties }) => isObject(value) && patternProperties)
+  if (fitting.length === 1) return checkPart(fitting[0]!, value, path, problems)
   if (!Check(union as Type.TSchema, value)) problems.push({ path, message: `must be ${choices(members)}` })
   return value
 }
@@ -134,9 +139,11 @@ function tagOf(objects: Schema[]): string | undefined {
 
 function choices(members: Schema[]): string {
   return members
-    .map(({ const: constant, properties }) => {
+    .map(({ const: constant, properties, patternProperties, type }) => {
       if (constant !== undefined) return JSON.stringify(constant)
-      return properties ? `an object with ${Object.keys(properties).join(', ')}` : 'another type'
+      if (properties) return `an object with ${Object.keys(properties).join(', ')}`
+      if (patternProperties) return 'an object'
+      return type === 'array' ? 'a list' : 'another type'
     })
     .join(' or ')
 }

@@ -2,7 +2,7 @@ import type { CellColumn } from '../data/columns.ts'
 import type { Dataset } from '../data/dataset.ts'
 import { type LoadedSpec, SpecError } from '../data/spec.ts'
 import type { Bundle } from '../model/bundle/read.ts'
-import type { Field, Side } from '../schemas/features.ts'
+import type { Field } from '../schemas/features.ts'
 import { fitFields } from './fields.ts'
 
 /**
@@ -42,11 +42,4 @@ export function fieldsOf(
   })
   if (problems.length > 0) throw new SpecError(file, problems)
   return { fields: features, cells: columns }
-}
-
-/** The sides of the columns of the network's inputs. */
-export function sidesOf(fields: readonly Field[]): { sparse: Side[]; dense: Side[] } {
-  const sides = (numeric: boolean) =>
-    fields.filter(({ kind }) => (kind === 'numeric') === numeric).map(({ side }) => side)
-  return { sparse: sides(false), dense: sides(true) }
 }

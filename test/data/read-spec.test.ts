@@ -39,7 +39,7 @@ t.test('lists all problems at once, each with its path', async (t) => {
       { name: 'size', kind: 'numeric', scaling: 'log', missing: { default: 'x' }, side: 'left' },
     ],
     split: { by: 'time', train: 2 },
-    architecture: { name: 'multi_gate', num_experts: 0, experts: 4 },
+    architecture: { name: 'multi_gate', num_experts: -1, experts: 4 },
     data: { generator: 'clicks' },
     precision: 'int4',
   }
@@ -58,7 +58,7 @@ t.test('lists all problems at once, each with its path', async (t) => {
     /^\/fields\/2\/side must be "context" or "candidate" or "cross"/,
     /^\/split\/column is required/,
     /^\/split\/train must be less than 1/,
-    /^\/architecture\/num_experts must be at least 1/,
+    /^\/architecture\/num_experts must be at least 0/,
     /^\/architecture\/experts is unknown/,
     /^\/data\/generator must be "ads-funnel"$/,
     /^\/precision must be "float32" or "int8"/,
@@ -134,7 +134,7 @@ t.test('an unknown architecture is reported with all names', async (t) => {
     await writeFile(join(folder, 'spec.json'), JSON.stringify({ ...tinySpec(), architecture }))
     return problemsOf(folder, 'spec.json')
   }
-  const names = 'shared_bottom, mixture_of_experts, multi_gate, aitm, mmoe, moe'
+  const names = 'shared_bottom, mixture_of_experts, multi_gate, aitm, ple, esmm, single_task, mmoe, moe, omoe'
   t.same(await problems({ name: 'mmoee' }), [
     `/architecture/name must name an architecture: ${names}; did you mean mmoe?`,
   ])
@@ -185,4 +185,29 @@ t.test('the specs of the project are sound, and found by name', async (t) => {
     const { spec } = await readSpec(name, specs)
     t.equal(spec.name, name)
   }
+})
+
+t.test('options of an architecture fit the tasks and the fields', async (t) => {
+  const written = (architecture: object) => ({ 'spec.json': JSON.stringify({ ...tinySpec(), architecture }) })
+  const problems = async (architecture: object) =>
+    (await problemsOf(t.testdir(written(architecture)), 'spec.json')).filter((problem) => !problem.startsWith('/data'))
+  const task = tinySpec().tasks[0]!.name
+  t.same(await problems({ name: 'omoe', num_experts_candidate: 1, num_experts: 0, dims_tasks: [8] }), [])
+  t.same(await problems({ name: 'mmoe', num_experts: 0 }), [
+    '/architecture/num_experts must be at least 1 without num_experts_context and num_experts_candidate',
+  ])
+  t.equal(
+    (await problems({ name: 'esmm', dims_tasks: { nobody: [8] } }))[0],
+    `/architecture/dims_tasks lacks the task "${task}"`,
+  )
+  t.match(
+    (await problems({ name: 'esmm', dims_tasks: { nobody: [8] } })).at(-1),
+    /dims_tasks\/nobody is not one of the tasks: /,
+  )
+  t.match(await problems({ name: 'ple', dims_expert: [] }), [/^\/architecture\/dims_expert /])
+  t.match(await problems({ name: 'ple', dims_tasks: { [task]: ['wide'] } }), [
+    new RegExp(`^/architecture/dims_tasks/${task}/0 must be`),
+  ])
+  t.match(await problems({ name: 'ple', dims_tasks: 7 }), [/^\/architecture\/dims_tasks must be a list or an object$/])
+  t.match(await problems({ name: 'ple', gate_temperature: 0 }), [/^\/architecture\/gate_temperature /])
 })

@@ -1,4 +1,4 @@
-import type { ClassWeight, KerasClass } from '../../model/architectures/keras-class.ts'
+import { type ClassWeight, type KerasClass, optionsBeyondReference } from '../../model/architectures/keras-class.ts'
 import type { ModelShape } from '../../model/architectures/layers.ts'
 import { architectureOf } from '../../model/architectures/table.ts'
 import { ModelError } from '../../model/base/errors.ts'
@@ -25,10 +25,16 @@ export function classOf(name: ArchitectureName): KerasClass {
   return keras
 }
 
-/** Every weight of an architecture, in the order of its layers. Throws UNSUPPORTED_GRAPH where it has no class in Keras. */
+/** Every weight of an architecture, in the order of its layers. Throws UNSUPPORTED_GRAPH where Keras has no such class. */
 export function classWeights(options: ArchitectureOptions, shape: ClassShape): ClassWeight[] {
   const { sparseFields: F, denseFields: D, ids, tasks } = shape
   const keras = classOf(options.name)
+  const beyond = optionsBeyondReference(options)
+  if (beyond.length > 0)
+    throw new ModelError(
+      'UNSUPPORTED_GRAPH',
+      `the reference's class ${keras.className} has no ${beyond.join(', ')}: such models are neither imported from Keras nor exported to it; use tfjs or onnx`,
+    )
   const embedding: ClassWeight[] = []
   const embed = (name: string, shape: number[], path: string) =>
     embedding.push({

@@ -1,40 +1,38 @@
 import type { AitmOptions } from '../../schemas/architecture.ts'
 import type { Architecture } from './architecture.ts'
 import { type ClassWeight, mlpWeights, nth, type RowNetwork } from './keras-class.ts'
-import { embedInputs, mlp, stack } from './layers.ts'
+import { embedInputs, evenWidths, mlp, stack } from './layers.ts'
 import type { LayersBuilder, SymbolicTensor } from './layers-builder.ts'
 
 /**
  * AITM: each task receives the previous task's representation through attention.
  *
- * D. Xi et al., Modeling the Sequential Dependence among Audience Multi-step Conversions, KDD 2021, in the form of the
- * reference implementation: one attention block for all transfers, scores not divided by √H, and the two positions summed.
+ * D. Xi et al., Modeling the Sequential Dependence among Audience Multi-step Conversions, KDD 2021,
+ * by default in the form of the reference implementation: one attention block for all transfers, in which each position attends to
+ * both, scores not divided by √H, and the two positions summed.
  */
 export const aitm: Architecture<AitmOptions> = {
   logits(layers, options, inputs, shape) {
-    const { tasks } = shape
+    const { activation, normalisation, form } = options
     const flat = embedInputs(layers, inputs, options, shape) // [B, (F + D)·d]
-    const { activation, normalisation } = options
-    const towers = tasks.map((task) =>
+    const towers = shape.tasks.map((task) =>
       mlp(layers, flat, `tower_${task}`, {
-        depth: options.num_hidden_tower,
-        hidden: options.dim_hidden_tower,
-        output: options.dim_hidden_tower,
+        widths: options.dims_tower ?? evenWidths(options.num_hidden_tower, options.dim_hidden_tower),
         dropout: options.dropout_tower,
         activation,
         normalisation,
       }),
     ) // T × [B, H]
+    const { num_hidden_head: depth, dim_hidden_head: hidden, dims_head: dims } = options
     let known = towers[0]! // [B, H]
-    return tasks.map((task, t) => {
+    return shape.tasks.map((task, t) => {
+      const own = towers[t]!
       if (t > 0) {
-        const transferred = layers.dense(`transfer_${task}`, known, options.dim_hidden_tower) // [B, H]
-        known = attend(layers, `attend_${task}`, transferred, towers[t]!) // [B, H]
+        const transferred = layers.dense(`transfer_${task}`, known, own.dims[0]!) // [B, H]
+        known = form === 'published' ? weigh(layers, task, transferred, own) : attend(layers, task, transferred, own)
       }
       return mlp(layers, known, `head_${task}`, {
-        depth: options.num_hidden_head,
-        hidden: options.dim_hidden_head,
-        output: 1,
+        widths: dims === undefined ? evenWidths(depth, hidden, 1) : [...dims, 1],
         dropout: options.dropout_proj_head,
         activation,
         normalisation,
@@ -66,7 +64,8 @@ export const aitm: Architecture<AitmOptions> = {
 }
 
 /** Self-attention over two positions, summed: [B, H], [B, H] → [B, H]. Its three kernels serve every transfer. */
-function attend(layers: LayersBuilder, name: string, transferred: SymbolicTensor, own: SymbolicTensor): SymbolicTensor {
+function attend(layers: LayersBuilder, task: string, transferred: SymbolicTensor, own: SymbolicTensor): SymbolicTensor {
+  const name = `attend_${task}`
   const pair = stack(layers, `${name}/pair`, [transferred, own]) // [B, 2, H]
   const width = own.dims[0]!
   const project = (part: string) => layers.dense(`attention/${part}`, pair, width, { useBias: false }) // [B, 2, H]
@@ -79,7 +78,25 @@ function attend(layers: LayersBuilder, name: string, transferred: SymbolicTensor
   return layers.add(`${name}/sum`, [mean, mean]) // [B, H]
 }
 
-/** The same of one row, from `transferred` [H] and `own` [H]. */
+/**
+ * The paper's transfer: `Σ_u softmax_u(⟨q(u), k(u)⟩ / √H) v(u)` over the two positions u: [B, H], [B, H] → [B, H]. Its kernels
+ * serve this transfer alone.
+ */
+function weigh(layers: LayersBuilder, task: string, transferred: SymbolicTensor, own: SymbolicTensor): SymbolicTensor {
+  const width = own.dims[0]!
+  const project = (part: string, x: SymbolicTensor) =>
+    layers.dense(`attention_${task}/${part}`, x, width, { useBias: false }) // [B, H]
+  const name = `attend_${task}`
+  const scores = [transferred, own].map((x, i) =>
+    layers.dot(`${name}/score_${i}`, project('query', x), project('key', x), [1, 1]),
+  ) // 2 × [B, 1]
+  const scaled = layers.rescaling(`${name}/scaled`, layers.concatenate(`${name}/scores`, scores), 1 / Math.sqrt(width))
+  const weights = layers.activation(`${name}/weights`, scaled, 'softmax') // [B, 2]
+  const values = [transferred, own].map((x) => project('value', x)) // 2 × [B, H]
+  return layers.dot(`${name}/sum`, weights, stack(layers, `${name}/values`, values), [1, 1]) // [B, H]
+}
+
+/** The reference's transfer of one row, from `transferred` [H] and `own` [H]. */
 function attendRow({ dense, softmax }: RowNetwork, transferred: Float64Array, own: Float64Array): Float64Array {
   const pair = [transferred, own]
   const [q, k, v] = ['query', 'key', 'value'].map((part) => pair.map((x) => dense(x, `attention/${part}`)))

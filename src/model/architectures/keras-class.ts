@@ -23,6 +23,28 @@ export interface KerasClass<Options extends ArchitectureOptions = ArchitectureOp
   forward(row: RowNetwork, options: Options, tasks: string[]): Float64Array[]
 }
 
+/** Options that the reference's classes lack, with the value that stands for their absence. */
+const beyondReference: Record<string, unknown> = {
+  dims_expert: undefined,
+  dims_shared: undefined,
+  dims_tower: undefined,
+  dims_head: undefined,
+  dims_tasks: undefined,
+  output_expert: 'linear',
+  output_shared: 'linear',
+  gate_temperature: 1,
+  num_experts_context: 0,
+  num_experts_candidate: 0,
+  form: 'reference',
+}
+
+/** The options of a model that no class of the reference has. */
+export function optionsBeyondReference(options: ArchitectureOptions): string[] {
+  return Object.entries(options).flatMap(([name, value]) =>
+    Object.hasOwn(beyondReference, name) && value !== undefined && value !== beyondReference[name] ? [name] : [],
+  )
+}
+
 /** What a file of weights holds, counted. */
 export interface PartCounts {
   mlps: number

@@ -139,12 +139,28 @@ export class LayersBuilder {
    */
   dot(name: string, x: SymbolicTensor, y: SymbolicTensor, axes: [number, number]): SymbolicTensor {
     const rest = [...x.dims.toSpliced(axes[0] - 1, 1), ...y.dims.toSpliced(axes[1] - 1, 1)]
-    return this.#apply(name, { className: 'Dot', config: { axes, normalize: false } }, [x, y], rest)
+    // Two vectors leave one number.
+    const dims = rest.length > 0 ? rest : [1]
+    return this.#apply(name, { className: 'Dot', config: { axes, normalize: false } }, [x, y], dims)
   }
 
   /** Element by element. */
   add(name: string, parts: SymbolicTensor[]): SymbolicTensor {
     return this.#apply(name, { className: 'Add' }, parts)
+  }
+
+  rescaling(name: string, x: SymbolicTensor, scale: number): SymbolicTensor {
+    return this.#apply(name, { className: 'Rescaling', config: { scale, offset: 0 } }, [x])
+  }
+
+  /** [B, h, w, c] → [B, h, columns, c], from column `left` on. */
+  cropping2D(name: string, x: SymbolicTensor, left: number, columns: number): SymbolicTensor {
+    const cropping = [
+      [0, 0],
+      [left, x.dims[1]! - left - columns],
+    ]
+    const config = { cropping, data_format: 'channels_last' }
+    return this.#apply(name, { className: 'Cropping2D', config }, [x], x.dims.with(1, columns))
   }
 
   /** [B, n, w] → [B, w]: the mean over n. */
@@ -183,7 +199,7 @@ export class LayersBuilder {
     return { weights, weightData }
   }
 
-  /** Answers float32 [B, …dims], by default of the first input's dimensions. */
+  /** Answers [B, …dims], by default of the first input's dimensions; ids stay ids until they are embedded. */
   #apply(
     name: string,
     { className, config, weights = {} }: Definition,
@@ -204,7 +220,12 @@ export class LayersBuilder {
     } else this.#expectSame(known, layer, weights)
     const { inbound_nodes: nodes } = this.#layers.get(name)!
     nodes.push(inputs.map(({ layer, node }) => [layer, node, 0, {}]))
-    return { layer: name, node: nodes.length - 1, dtype: 'float32', dims }
+    return {
+      layer: name,
+      node: nodes.length - 1,
+      dtype: className === 'Embedding' ? 'float32' : inputs[0]!.dtype,
+      dims,
+    }
   }
 
   /** Applied again, a layer must be the same one. */

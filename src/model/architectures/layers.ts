@@ -1,4 +1,5 @@
 import type { ActivationName, Normalisation } from '../../schemas/architecture.ts'
+import type { Side } from '../../schemas/features.ts'
 import { ModelError } from '../base/errors.ts'
 import type { LayersModel } from '../lower/layers/layers-model.ts'
 import type { LayersBuilder, SymbolicTensor } from './layers-builder.ts'
@@ -17,6 +18,8 @@ export interface ModelShape {
   denseFields: number
   /** Rows of the embedding table; ids are smaller. */
   ids: number
+  /** What the value of each column depends on; needed for experts of one side. */
+  sides?: { sparse: Side[]; dense: Side[] }
   /** Names of the tasks, in the order of the output's columns. */
   tasks: string[]
   /** Same seed, same initial weights. */
@@ -48,25 +51,44 @@ export function embedInputs(
   layers: LayersBuilder,
   { sparse, dense }: ModelInputs,
   options: { dim_emb: number; embedding_l2: number },
-  { denseFields, ids }: ModelShape,
+  { ids }: ModelShape,
+  names: EmbeddingNames = sharedEmbedding,
 ): SymbolicTensor {
   const parts: SymbolicTensor[] = []
   if (sparse !== undefined) {
-    const embedded = layers.embedding('embedding', sparse, ids, options.dim_emb, options.embedding_l2) // [B, F, d]
-    parts.push(layers.flatten('embedding_flat', embedded)) // [B, F·d]
+    const embedded = layers.embedding(names.table, sparse, ids, options.dim_emb, options.embedding_l2) // [B, F, d]
+    parts.push(layers.flatten(names.flat, embedded)) // [B, F·d]
   }
-  if (dense !== undefined)
-    parts.push(layers.dense('dense_embedding', dense, denseFields * options.dim_emb, { useBias: false })) // [B, D·d]
-  return concatenateColumns(layers, 'features', parts) // [B, (F + D)·d]
+  if (dense !== undefined) {
+    const width = dense.dims[0]! * options.dim_emb
+    parts.push(layers.dense(names.dense, dense, width, { useBias: false })) // [B, D·d]
+  }
+  return concatenateColumns(layers, names.features, parts) // [B, (F + D)·d]
+}
+
+/** Names of the layers that embed inputs. */
+export interface EmbeddingNames {
+  /** The table of sparse ids. */
+  table: string
+  /** Its rows, flat. */
+  flat: string
+  dense: string
+  /** Everything, concatenated. */
+  features: string
+}
+
+const sharedEmbedding: EmbeddingNames = {
+  table: 'embedding',
+  flat: 'embedding_flat',
+  dense: 'dense_embedding',
+  features: 'features',
 }
 
 export interface MlpOptions {
-  /** Layers, the linear output layer included. */
-  depth: number
-  /** Width of the hidden layers. */
-  hidden: number
-  /** Width of the output. */
-  output: number
+  /** Of the layers, the output's last. */
+  widths: number[]
+  /** Whether the last layer is linear, by default, or like those before it. */
+  output?: 'linear' | 'hidden' | undefined
   dropout: number
   /** Of the hidden layers; default: relu. */
   activation?: ActivationName | undefined
@@ -74,16 +96,17 @@ export interface MlpOptions {
   normalisation?: Normalisation | undefined
 }
 
-/** (depth − 1) × [Dense → BatchNorm → activation → Dropout], then a linear Dense: [B, any] → [B, output]. */
+/** Hidden layers, each Dense → BatchNorm → activation → Dropout, then a linear Dense: [B, any] → [B, last width]. */
 export function mlp(
   layers: LayersBuilder,
   x: SymbolicTensor,
   name: string,
-  { depth, hidden, output, dropout, activation = 'relu', normalisation = 'batch' }: MlpOptions,
+  { widths, output, dropout, activation = 'relu', normalisation = 'batch' }: MlpOptions,
 ): SymbolicTensor {
   let out = x
-  for (let i = 0; i < depth - 1; i++) {
-    out = layers.dense(`${name}/dense_${i}`, out, hidden) // [B, hidden]
+  const hidden = output === 'hidden' ? widths : widths.slice(0, -1)
+  for (const [i, width] of hidden.entries()) {
+    out = layers.dense(`${name}/dense_${i}`, out, width)
     if (normalisation === 'batch') out = layers.batchNormalization(`${name}/norm_${i}`, out)
     out =
       activation === 'relu'
@@ -91,7 +114,12 @@ export function mlp(
         : layers.activation(`${name}/${activation}_${i}`, out, activation)
     if (dropout > 0) out = layers.dropout(`${name}/dropout_${i}`, out, dropout)
   }
-  return layers.dense(`${name}/output`, out, output) // [B, output]
+  return output === 'hidden' ? out : layers.dense(`${name}/output`, out, widths.at(-1)!)
+}
+
+/** Widths of `depth` layers: all of them `hidden` wide but the last. */
+export function evenWidths(depth: number, hidden: number, output = hidden): number[] {
+  return [...Array<number>(depth - 1).fill(hidden), output]
 }
 
 /** Concatenates columns: [B, a], [B, b], … → [B, a + b + …], in a layer of this name even for a single input. */

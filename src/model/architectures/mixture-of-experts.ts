@@ -13,8 +13,8 @@ import { tower } from './towers.ts'
 export const mixtureOfExperts: Architecture<MixtureOfExpertsOptions> = {
   logits(layers, options, inputs, shape) {
     const flat = embedInputs(layers, inputs, options, shape) // [B, (F + D)·d]
-    const experts = expertStack(layers, flat, options) // [B, E, H]
-    const mixed = gateExperts(layers, flat, experts, { gate: 'gate', mix: 'mix' }, options.gate_function) // [B, H]
+    const experts = expertStack(layers, flat, inputs, options, shape) // [B, E, H]
+    const mixed = gateExperts(layers, flat, experts, { gate: 'gate', mix: 'mix' }, options) // [B, H]
     return shape.tasks.map((task) => tower(layers, mixed, task, options))
   },
   gate: () => 'gate',

@@ -13,10 +13,10 @@ import { tower } from './towers.ts'
 export const multiGate: Architecture<MultiGateOptions> = {
   logits(layers, options, inputs, shape) {
     const flat = embedInputs(layers, inputs, options, shape) // [B, (F + D)·d]
-    const experts = expertStack(layers, flat, options) // [B, E, H]
+    const experts = expertStack(layers, flat, inputs, options, shape) // [B, E, H]
     return shape.tasks.map((task) => {
       const names = { gate: `gate_${task}`, mix: `mix_${task}` }
-      const mixed = gateExperts(layers, flat, experts, names, options.gate_function) // [B, H]
+      const mixed = gateExperts(layers, flat, experts, names, options) // [B, H]
       return tower(layers, mixed, task, options)
     })
   },

@@ -1,7 +1,7 @@
 import type { SharedBottomOptions } from '../../schemas/architecture.ts'
 import type { Architecture } from './architecture.ts'
 import { mlpWeights, towerOptions, towerWeights } from './keras-class.ts'
-import { embedInputs, mlp } from './layers.ts'
+import { embedInputs, evenWidths, mlp } from './layers.ts'
 import { tower } from './towers.ts'
 
 /**
@@ -13,9 +13,8 @@ export const sharedBottom: Architecture<SharedBottomOptions> = {
   logits(layers, options, inputs, shape) {
     const flat = embedInputs(layers, inputs, options, shape) // [B, (F + D)·d]
     const shared = mlp(layers, flat, 'shared', {
-      depth: options.num_hidden_shared,
-      hidden: options.dim_hidden_shared,
-      output: options.dim_hidden_shared,
+      widths: options.dims_shared ?? evenWidths(options.num_hidden_shared, options.dim_hidden_shared),
+      output: options.output_shared,
       dropout: options.dropout_shared,
       activation: options.activation,
       normalisation: options.normalisation,

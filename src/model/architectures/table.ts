@@ -1,9 +1,12 @@
 import type { ArchitectureName, ArchitectureOptions } from '../../schemas/architecture.ts'
 import { aitm } from './aitm.ts'
 import type { Architecture } from './architecture.ts'
+import { esmm } from './esmm.ts'
 import { mixtureOfExperts } from './mixture-of-experts.ts'
 import { multiGate } from './multi-gate.ts'
+import { ple } from './ple.ts'
 import { sharedBottom } from './shared-bottom.ts'
+import { singleTask } from './single-task.ts'
 
 type OptionsOf<Name> = Extract<ArchitectureOptions, { name: Name }>
 
@@ -13,6 +16,9 @@ const architectures: { readonly [Name in ArchitectureName]: Architecture<Options
   mixture_of_experts: mixtureOfExperts,
   multi_gate: multiGate,
   aitm,
+  ple,
+  esmm,
+  single_task: singleTask,
 }
 
 export function architectureOf(name: ArchitectureName): Architecture {

@@ -5,7 +5,7 @@ import { stepInputs } from './step-plan.ts'
 
 /** A term of the loss: the cross-entropy of a product of tasks' probabilities. */
 export interface LossTerm {
-  /** Columns of the logits; one for a task of its own. */
+  /** Columns of the logits; a single one: a task alone. */
   factors: number[]
 }
 

@@ -42,7 +42,7 @@ export function layersNetwork(
     async open() {
       const lower = (training: boolean) => Graph.from(lowerToGraph(model, [outputs.logits], { training }), '.')
       const training = lower(true)
-      // What is frozen keeps its statistics.
+      // A frozen normalisation keeps its statistics.
       for (const node of training.nodes)
         if (node.opType === 'BatchNormalization' && frozen(node.input[3]!))
           node.attribute = node.attribute.filter(({ name }) => name !== 'training_mode')

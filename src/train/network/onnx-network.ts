@@ -19,7 +19,7 @@ const closest = 1e-6
 
 /**
  * The graph of an ONNX version, whatever made it. Its weights are trained: matrices of products, biases, scales of normalisations and
- * embedding tables; other constants and normalisations' statistics are not. `frozen` weights stay as they are.
+ * embedding tables; other constants and normalisations' statistics are not. `frozen` weights stay unchanged.
  *
  * Rejects with UNSUPPORTED_GRAPH where nothing can be trained.
  */

@@ -9,7 +9,7 @@ import { createTensorflowEngine } from '../../../src/model/engines/tensorflow/te
 import { prepareTensorFlow } from '../../../src/model/engines/tensorflow/tensorflow-backend.ts'
 import { layersModelFiles, setWeights } from '../../../src/model/lower/layers/write-layers-model.ts'
 import { openBuilt, saveLayersModel, writeFiles } from '../../support/layers-model.ts'
-import { randomOptions, randomShape } from '../../support/random-architecture.ts'
+import { randomArchitecture } from '../../support/random-architecture.ts'
 import { noReference, readReference, referenceModels } from '../../support/reference.ts'
 
 /*
@@ -77,11 +77,10 @@ t.test('random architectures answer alike on every engine', async (t) => {
   let runs = 0
   await fc.assert(
     fc.asyncProperty(
-      randomOptions,
-      randomShape,
+      randomArchitecture,
       fc.integer({ min: 1, max: 9 }),
       fc.noShrink(fc.nat()),
-      async (options, shape, rows, seed) => {
+      async ({ options, shape }, rows, seed) => {
         const random = uniform(seed)
         const built = buildArchitecture(options, shape)
         setWeights(built, ({ name, shape: [rows = 1, columns] }) =>
@@ -118,7 +117,7 @@ t.test('random architectures answer alike on every engine', async (t) => {
           }
       },
     ),
-    { numRuns: 40 },
+    { numRuns: 70 },
   )
   t.pass(`${runs} architectures`)
 })

@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { buildArchitecture } from '../../../src/model/architectures/build.ts'
 import { graphOutputs } from '../../../src/model/architectures/outputs.ts'
+import { sidesOf } from '../../../src/model/architectures/side-inputs.ts'
 import { systemClock } from '../../../src/model/base/clock.ts'
 import type { Bundle } from '../../../src/model/bundle/read.ts'
 import { writeBundle } from '../../../src/model/bundle/write.ts'
@@ -42,11 +43,13 @@ function randomFeatures(dice: Dice): Features {
 }
 
 async function writeRandomBundle(root: string, dice: Dice): Promise<Bundle> {
-  const [architecture] = fc.sample(randomOptions, { numRuns: 1, seed: dice.below(2 ** 31) })
   const features = randomFeatures(dice)
   const layout = createLayout(features)
   const tasks = ['ctr', 'cvr', 'pay'].slice(0, dice.between(1, 3))
+  const sides = sidesOf(features)
+  const [architecture] = fc.sample(randomOptions({ tasks, sides }), { numRuns: 1, seed: dice.below(2 ** 31) })
   const model = buildArchitecture(architecture!, {
+    sides,
     sparseFields: layout.sparse.length,
     denseFields: layout.dense.length,
     ids: layout.ids,

@@ -2,6 +2,7 @@ import { segmentsOf } from '../../graph/columns.ts'
 import { isGemm, weightsOf } from '../../graph/gemm.ts'
 import type { Graph } from '../../graph/graph.ts'
 import { floatShape } from '../../graph/tensor-shape.ts'
+import { repeatContexts } from './context-nodes.ts'
 import type { Emit, FirstLayer, Group, Side, Sides, SplitGraphs, VariantGraph } from './contract.ts'
 import { features, rowIndexes, rowsOf } from './side-columns.ts'
 import { assemble, contextsOf, knownSum, ofRequest, partsOf, readsContext, takeRelu } from './side-graphs.ts'
@@ -34,6 +35,8 @@ export interface Emitter {
   shared_context: Emit
   cached: Emit
   candidate_encoder: Emit
+  /** Groups that read nothing but the context: their products, [requests, width]; absent where they can't be split. */
+  context?: Emit
   /** Called only for groups that read the context. */
   context_encoder: Emit
 }
@@ -47,11 +50,12 @@ export function splitLayers(graph: Graph, layers: FirstLayer[], sides: Sides, em
     layers.some(({ segments }) => segments.some(({ input, columns }) => columns.some((c) => sides[input]![c] === side)))
   if (!has('context') && !has('candidate')) return 'no field belongs only to the context or only to the candidate'
   if (!has('candidate') && !has('cross')) return 'every field belongs to the context'
-  for (const { gemm, segments } of layers)
-    if (segments.every(({ input, columns }) => columns.every((c) => sides[input]![c] === 'context')))
-      return `the product ${gemm.name} reads only the context`
+  const isContext = ({ segments }: FirstLayer) =>
+    segments.every(({ input, columns }) => columns.every((c) => sides[input]![c] === 'context'))
+  const only = layers.find(isContext)
+  if (only !== undefined && emit.context === undefined) return `the product ${only.gemm.name} reads only the context`
 
-  const shared_context = has('context') ? assemble(graph, layers, emit.shared_context) : undefined
+  const shared_context = has('context') ? assembleShared(graph, layers, isContext, emit) : undefined
   if (typeof shared_context === 'string') return shared_context
   // Every first layer must have a cacheable part: then the candidate's columns are read nowhere else.
   const everywhere = layers.every(({ segments }) =>
@@ -75,6 +79,24 @@ export function splitLayers(graph: Graph, layers: FirstLayer[], sides: Sides, em
   }
 }
 
+/** The variant of a shared context: what depends on the context alone is computed once per request. */
+function assembleShared(
+  graph: Graph,
+  layers: FirstLayer[],
+  isContext: (layer: FirstLayer) => boolean,
+  emit: Emitter,
+): VariantGraph | string {
+  const contexts: string[] = []
+  const plan = assemble(graph, layers, (plan, group) => {
+    if (!isContext(group[0])) return emit.shared_context(plan, group)
+    const products = emit.context!(plan, group)
+    contexts.push(...products)
+    return products
+  })
+  if (typeof plan !== 'string' && contexts.length > 0) repeatContexts(plan, contexts)
+  return plan
+}
+
 function floatEmitter(whole: Graph, layers: FirstLayer[], sides: Sides): Emitter {
   const biasesOf = (plan: VariantGraph, group: Group) =>
     group.map(({ gemm }) => {
@@ -93,6 +115,7 @@ function floatEmitter(whole: Graph, layers: FirstLayer[], sides: Sides): Emitter
         return plan.graph.node('Gemm', [x, name, biases[i]!], { shape: floatShape(-1, w.dims[1]!) })
       })
     },
+    context: (plan, group) => contextOf(plan, whole, group, sides),
     context_encoder: (plan, group) => contextOf(plan, whole, group, sides),
     cached(plan, group) {
       const biases = readsContext(group, sides) ? undefined : biasesOf(plan, group)

@@ -9,6 +9,7 @@ import { type Lowering, unsupported } from './layer-lowering.ts'
 import type { Layer, LayersModel, TensorReference } from './layers-model.ts'
 import { lowerAdd, lowerAverage, lowerDot, lowerMaximum, lowerMultiply } from './merge.ts'
 import { lowerBatchNormalization } from './normalisation.ts'
+import { lowerRescaling } from './rescaling.ts'
 import {
   lowerConcatenate,
   lowerCropping2D,
@@ -33,6 +34,7 @@ const lowerings: Record<string, Lowering> = {
   Maximum: lowerMaximum,
   Multiply: lowerMultiply,
   ReLU: lowerReLU,
+  Rescaling: lowerRescaling,
   Reshape: lowerReshape,
   Softmax: lowerSoftmax,
 }

@@ -1,13 +1,15 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { columnProblems, type Dataset, readDataset } from '../data/dataset.ts'
+import { columnProblems, type Dataset, judgingBytes, readDataset } from '../data/dataset.ts'
 import { describeData } from '../data/describe-data.ts'
 import { measureDistributions } from '../data/distributions.ts'
-import { encodeRows } from '../data/encode-rows.ts'
+import { encodeParts } from '../data/encode-parts.ts'
 import { createRandom } from '../data/random.ts'
 import { RowProblems } from '../data/row-problems.ts'
 import { type LoadedSpec, SpecError } from '../data/spec.ts'
+import { rowsToFit } from '../evaluate/baselines.ts'
 import { judgeNewVersion } from '../evaluate/judge-new-version.ts'
+import { repeatedRows } from '../evaluate/overlap.ts'
 import { qualityOf } from '../evaluate/quality.ts'
 import { buildArchitecture } from '../model/architectures/build.ts'
 import { graphOutputs } from '../model/architectures/outputs.ts'
@@ -29,6 +31,9 @@ import { goldenRows } from './golden-rows.ts'
 import { createNetwork } from './network.ts'
 import { chooseQuantizationRows, quantizationFile } from './quantization.ts'
 import { createSelection, validate } from './selection.ts'
+
+/** Bytes per row and field: 4 of the encoded form of all rows, and judging of a third of them. */
+const bytesAfter = 4 + judgingBytes / 3
 
 export interface TrainOptions {
   tensorflow: TensorFlow
@@ -67,7 +72,7 @@ export async function train(
   }
 
   const started = now()
-  const dataset = await readDataset(loaded, readingsOf(spec.fields), { signal })
+  const dataset = await readDataset(loaded, readingsOf(spec.fields), { signal, bytesAfter })
   const { fields, examples } = encodeDataset(loaded, dataset)
   const rows = {
     train: dataset.parts.train.length,
@@ -142,25 +147,31 @@ interface EncodedParts {
   test: Examples
 }
 
-function encodeDataset(
-  { file, spec }: LoadedSpec,
-  { cells, labels, weights, parts, place }: Dataset,
-): { fields: Field[]; examples: EncodedParts } {
+/** Fits the fields and encodes the parts. Lets go of the cells that judging does not need. */
+function encodeDataset({ file, spec }: LoadedSpec, dataset: Dataset): { fields: Field[]; examples: EncodedParts } {
+  const { cells, labels, weights, parts } = dataset
   const { fields, problems } = fitFields(spec.fields, cells, parts.train)
   if (problems.length > 0) throw new SpecError(file, problems)
+  dataset.repeatedTests = repeatedRows(dataset, parts.test)
   const found = new RowProblems()
-  const encode = (rows: Int32Array): Examples => {
-    const { encoded } = encodeRows(fields, cells, rows, place, { problems: found })
-    return {
-      encoded,
-      labels: labels.map((values) => Int8Array.from(rows, (row) => values[row]!)),
-      weights: weights && Float32Array.from(rows, (row) => weights[row]!),
-    }
-  }
-  const examples = { train: encode(parts.train), validation: encode(parts.validation), test: encode(parts.test) }
+  const encoded = encodeParts(fields, dataset, [parts.test, rowsToFit(parts.train)], found)
   const listed = found.list()
   if (listed.length > 0) throw new SpecError(file, listed)
-  return { fields, examples }
+  const examplesOf = (part: keyof EncodedParts): Examples => ({
+    encoded: encoded[part],
+    labels: labels.map((values) => pick(values, parts[part], new Int8Array(parts[part].length))),
+    weights: weights && pick(weights, parts[part], new Float32Array(parts[part].length)),
+  })
+  return {
+    fields,
+    examples: { train: examplesOf('train'), validation: examplesOf('validation'), test: examplesOf('test') },
+  }
+}
+
+/** Fills `target` with the values of the rows. */
+function pick<T extends Int8Array | Float32Array>(values: ArrayLike<number>, rows: Int32Array, target: T): T {
+  for (let i = 0; i < rows.length; i++) target[i] = values[rows[i]!]!
+  return target
 }
 
 /** A task with a single class teaches the network at most a constant: its label or `where` is probably wrong. */

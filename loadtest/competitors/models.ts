@@ -1,16 +1,14 @@
 import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type LayersModel, layers, type SymbolicTensor } from '@tensorflow/tfjs-layers'
 import { createRandom } from '../../src/data/random.ts'
 import { gateExperts } from '../../src/model/architectures/experts.ts'
-import { dense, embedInputs, type ModelShape, stack } from '../../src/model/architectures/layers.ts'
-import { answer } from '../../src/model/architectures/towers.ts'
+import { answer, embedInputs, inputsOf, type ModelShape, stack } from '../../src/model/architectures/layers.ts'
+import { LayersBuilder, type SymbolicTensor } from '../../src/model/architectures/layers-builder.ts'
 import { writeBundle } from '../../src/model/bundle/write.ts'
-import { prepareTensorFlow, type TensorFlow } from '../../src/model/engines/tensorflow/tensorflow-backend.ts'
-import { layersModelFile, layersModelFiles } from '../../src/model/engines/tensorflow/write-layers-model.ts'
-import { readLayersModel } from '../../src/model/lower/layers/layers-model.ts'
+import { type LayersModel, readLayersModel } from '../../src/model/lower/layers/layers-model.ts'
 import { lowerLayersModel } from '../../src/model/lower/layers/lower-layers.ts'
+import { layersModelFile, layersModelFiles } from '../../src/model/lower/layers/write-layers-model.ts'
 import type { Features, Side } from '../../src/schemas/features.ts'
 
 /** A multi-gate mixture of experts with random weights, of the size of a real one. */
@@ -57,7 +55,7 @@ export interface ModelFiles {
 }
 
 /** Changes with what is made here, so that a cache of an older form isn't taken for it. */
-const format = 1
+const format = 2
 const seed = 11
 
 /** Makes a model in the folder `cache` if it isn't there yet; the same weights on every machine. */
@@ -104,9 +102,8 @@ export function featuresOf({ sparse, dense }: ReferenceModel): Features {
 
 /** Writes a version of a model as a bundle; other weights for each seed. */
 export async function writeModel(model: ReferenceModel, folder: string, version = '1', weights = seed): Promise<void> {
-  const tensorFlow = await prepareTensorFlow()
   const built = build(model, weights)
-  randomiseWeights(tensorFlow, built, weights)
+  randomiseWeights(built, weights)
   await writeBundle(folder, {
     manifest: {
       manifest: 1,
@@ -124,9 +121,8 @@ export async function writeModel(model: ReferenceModel, folder: string, version 
       },
       precision: 'float32',
     },
-    files: await layersModelFiles(tensorFlow, built),
+    files: layersModelFiles(built),
   })
-  built.dispose()
 }
 
 /** Of the project's own parts, but without normalisation layers, which ONNX Runtime would not fold for the competitors. */
@@ -139,36 +135,39 @@ function build(model: ReferenceModel, seed: number): LayersModel {
     tasks,
     seed,
   }
-  const embedded = embedInputs({ dim_emb: embedding, embedding_l2: 0 }, shape)
+  const layers = new LayersBuilder(seed)
+  const inputs = inputsOf(layers, shape)
+  const flat = embedInputs(layers, inputs, { dim_emb: embedding, embedding_l2: 0 }, shape)
   const stacked = stack(
+    layers,
     'experts',
-    Array.from({ length: experts }, (_, e) => twoLayers(embedded.flat, `expert_${e}`, expert, seed)),
+    Array.from({ length: experts }, (_, e) => twoLayers(layers, flat, `expert_${e}`, expert)),
   )
   const logits = tasks.map((task) => {
-    const mixed = gateExperts(embedded.flat, stacked, { gate: `gate_${task}`, mix: `mix_${task}` }, seed)
-    return twoLayers(mixed, `tower_${task}`, [tower, 1], seed)
+    const mixed = gateExperts(layers, flat, stacked, { gate: `gate_${task}`, mix: `mix_${task}` })
+    return twoLayers(layers, mixed, `tower_${task}`, [tower, 1])
   })
-  return answer('multi_gate', embedded, logits)
+  return answer(layers, 'multi_gate', inputs, logits)
 }
 
-function twoLayers(x: SymbolicTensor, name: string, [hidden, output]: [number, number], seed: number): SymbolicTensor {
-  const first = dense(`${name}/hidden`, hidden, seed).apply(x) as SymbolicTensor
-  const active = layers.reLU({ name: `${name}/relu` }).apply(first) as SymbolicTensor
-  return dense(`${name}/output`, output, seed).apply(active) as SymbolicTensor
+function twoLayers(
+  layers: LayersBuilder,
+  x: SymbolicTensor,
+  name: string,
+  [hidden, output]: [number, number],
+): SymbolicTensor {
+  const active = layers.relu(`${name}/relu`, layers.dense(`${name}/hidden`, x, hidden))
+  return layers.dense(`${name}/output`, active, output)
 }
 
 /** Initial biases are 0 and initial embeddings tiny: a wrong id or a dropped bias would not show in the answers. */
-function randomiseWeights({ tf }: TensorFlow, model: LayersModel, seed: number): void {
+function randomiseWeights({ weights }: LayersModel, seed: number): void {
   const random = createRandom(seed)
-  for (const weight of model.weights) {
-    const deviation = /bias/.test(weight.originalName) ? 0.1 : /^embedding\//.test(weight.originalName) ? 0.5 : 0
+  for (const { name, data } of weights.values()) {
+    const deviation = /bias/.test(name) ? 0.1 : /^embedding\//.test(name) ? 0.5 : 0
     if (deviation === 0) continue
-    const shape = weight.shape as number[]
-    const size = shape.reduce((product, length) => product * length, 1)
-    const values = Float32Array.from({ length: size }, () => deviation * random.normal())
-    const tensor = tf.tensor(values, shape)
-    weight.write(tensor)
-    tensor.dispose()
+    const values = new Float32Array(data.buffer, data.byteOffset, data.byteLength / 4)
+    for (let i = 0; i < values.length; i++) values[i] = deviation * random.normal()
   }
 }
 

@@ -1,8 +1,8 @@
 import type { LayersModel } from '@tensorflow/tfjs-layers'
 import type { Dataset } from '../data/dataset.ts'
 import type { EncodedRows } from '../data/encode-rows.ts'
+import { openLayersModel } from '../model/engines/tensorflow/open-layers-model.ts'
 import type { TensorFlow } from '../model/engines/tensorflow/tensorflow-backend.ts'
-import { openLayersModel } from '../model/engines/tensorflow/write-layers-model.ts'
 import type { GoldenRows } from '../schemas/manifest.ts'
 import type { TrainSpec } from '../schemas/train-spec.ts'
 

@@ -15,9 +15,10 @@ import { buildArchitecture } from '../model/architectures/build.ts'
 import { graphOutputs } from '../model/architectures/outputs.ts'
 import { encodeQuantizationRows } from '../model/bundle/quantization.ts'
 import { writeBundle } from '../model/bundle/write.ts'
+import { openLayersModel } from '../model/engines/tensorflow/open-layers-model.ts'
 import type { TensorFlow } from '../model/engines/tensorflow/tensorflow-backend.ts'
-import { layersModelFile, layersModelFiles } from '../model/engines/tensorflow/write-layers-model.ts'
 import { idsOf } from '../model/features/field.ts'
+import { layersModelFile, layersModelFiles, setWeights } from '../model/lower/layers/write-layers-model.ts'
 import { servedOf } from '../model/prediction/served.ts'
 import type { EvaluationReport } from '../schemas/evaluation.ts'
 import type { Field } from '../schemas/features.ts'
@@ -85,13 +86,14 @@ export async function train(
 
   warnOfOneClass(spec, examples.train, log)
 
-  const model = buildArchitecture(spec.architecture, {
+  const built = buildArchitecture(spec.architecture, {
     sparseFields: examples.train.encoded.sparseFields,
     denseFields: examples.train.encoded.denseFields,
     ids: fields.reduce((ids, field) => ids + (field.kind === 'numeric' ? 0 : idsOf(field)), 0),
     tasks: spec.tasks.map(({ name }) => name),
     seed: spec.training.seed,
   })
+  const model = await openLayersModel(tensorflow, layersModelFiles(built))
   log(`${spec.architecture.name} with ${model.countParams()} weights, on TensorFlow (${tensorflow.backend})`)
   const random = createRandom(spec.training.seed)
   const network = createNetwork(tensorflow, model, spec.training.learning_rate, random)
@@ -107,8 +109,11 @@ export async function train(
     const calibrated = calibrateTasks(spec, examples.validation, network.logits(examples.validation.encoded), log)
     const chosen = chooseQuantizationRows(examples.validation)
     const quantization = { file: quantizationFile, rows: chosen.rows, labels: true }
+    const trained = network.snapshot()
+    const places = new Map(model.weights.map(({ originalName }, i) => [originalName, i]))
+    setWeights(built, ({ name }) => trained[places.get(name)!]!)
     const files = {
-      ...(await layersModelFiles(tensorflow, model)),
+      ...layersModelFiles(built),
       [quantizationFile]: encodeQuantizationRows(chosen),
     }
     signal.throwIfAborted()

@@ -5,11 +5,12 @@ import { buildArchitecture } from '../../src/model/architectures/build.ts'
 import { graphOutputs } from '../../src/model/architectures/outputs.ts'
 import { writeBundle } from '../../src/model/bundle/write.ts'
 import { prepareTensorFlow } from '../../src/model/engines/tensorflow/tensorflow-backend.ts'
-import { layersModelFiles } from '../../src/model/engines/tensorflow/write-layers-model.ts'
 import { createEncoder } from '../../src/model/features/encoder.ts'
+import { layersModelFiles } from '../../src/model/lower/layers/write-layers-model.ts'
 import type { ArchitectureOptions } from '../../src/schemas/architecture.ts'
 import type { Features } from '../../src/schemas/features.ts'
 import type { Manifest } from '../../src/schemas/manifest.ts'
+import { openBuilt } from './layers-model.ts'
 
 /** One field of every kind, on every side. */
 export const testFeatures: Features = [
@@ -65,7 +66,7 @@ export async function writeTestBundle(root: string, bundle: TestBundle = {}): Pr
   const encoder = createEncoder(features)
   const { layout } = encoder
   const tasks = ['ctr', 'cvr']
-  const model = buildArchitecture(architecture, {
+  const built = buildArchitecture(architecture, {
     sparseFields: layout.sparse.length,
     denseFields: layout.dense.length,
     ids: layout.ids,
@@ -77,6 +78,7 @@ export async function writeTestBundle(root: string, bundle: TestBundle = {}): Pr
     { country: 'XX', hour: 0, campaign: 'c1', price: 0, views: 4 },
   ]
   const { sparse, dense } = encoder.rows(undefined, rows, { maxRows: 10, partial: false })
+  const model = await openBuilt(tensorFlow, built)
   const answer = model.predict([
     tf.tensor2d(sparse, [rows.length, layout.sparse.length], 'int32'),
     tf.tensor2d(dense, [rows.length, layout.dense.length]),
@@ -103,11 +105,7 @@ export async function writeTestBundle(root: string, bundle: TestBundle = {}): Pr
     golden: { rows, probabilities, tolerance: 1e-5 },
     ...bundle.manifest,
   }
-  await writeBundle(
-    join(root, name, version),
-    { manifest, files: await layersModelFiles(tensorFlow, model) },
-    { replace: true },
-  )
+  await writeBundle(join(root, name, version), { manifest, files: layersModelFiles(built) }, { replace: true })
   return manifest
 }
 

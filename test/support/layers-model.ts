@@ -1,13 +1,27 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { io } from '@tensorflow/tfjs-core'
-import type { LayersModel } from '@tensorflow/tfjs-layers'
+import type { LayersModel as RunnableModel } from '@tensorflow/tfjs-layers'
+import { openLayersModel } from '../../src/model/engines/tensorflow/open-layers-model.ts'
 import type { TensorFlow } from '../../src/model/engines/tensorflow/tensorflow-backend.ts'
+import type { LayersModel } from '../../src/model/lower/layers/layers-model.ts'
+import { layersModelFiles } from '../../src/model/lower/layers/write-layers-model.ts'
+
+/** A built model as TensorFlow.js opens its files. */
+export function openBuilt(tensorflow: TensorFlow, model: LayersModel): Promise<RunnableModel> {
+  return openLayersModel(tensorflow, layersModelFiles(model))
+}
+
+/** Writes files by their names below `folder`. */
+export async function writeFiles(folder: string, files: Record<string, Uint8Array>): Promise<void> {
+  await mkdir(folder, { recursive: true })
+  for (const [path, bytes] of Object.entries(files)) await writeFile(join(folder, path), bytes)
+}
 
 /** Saves a model as TensorFlow.js does: model.json and its weights, cut into `shards` files. */
 export async function saveLayersModel(
   { tf }: TensorFlow,
-  model: LayersModel,
+  model: RunnableModel,
   folder: string,
   shards = 1,
 ): Promise<void> {
@@ -31,7 +45,7 @@ export async function saveLayersModel(
 /** Overwrites a model's weights by their names, `<layer>/<weight>`; `values` must have every one. */
 export function setWeights(
   { tf }: TensorFlow,
-  model: LayersModel,
+  model: RunnableModel,
   values: (name: string, shape: number[]) => Float32Array | undefined,
 ): void {
   for (const weight of model.weights) {

@@ -1,8 +1,7 @@
 import { buildArchitecture } from '../../model/architectures/build.ts'
 import { graphOutputs } from '../../model/architectures/outputs.ts'
 import { ModelError } from '../../model/base/errors.ts'
-import { prepareTensorFlow } from '../../model/engines/tensorflow/tensorflow-backend.ts'
-import { layersModelFile, layersModelFiles } from '../../model/engines/tensorflow/write-layers-model.ts'
+import { layersModelFile, layersModelFiles, setWeights } from '../../model/lower/layers/write-layers-model.ts'
 import { classWeights } from './class-weights.ts'
 import { forwardClass } from './forward-class.ts'
 import type { IdRange, ImportedModel } from './imported-model.ts'
@@ -34,21 +33,16 @@ export function classModel(model: RecognisedClass, file: string): ImportedModel 
           joinTables(ranges, () => [table], options.dim_emb),
         )
       }
-      const tensorflow = await prepareTensorFlow()
       const built = buildArchitecture(options, shape)
-      try {
-        const files = await layersModelFiles(tensorflow, built, ({ name }) => {
-          const found = values.get(name)
-          if (found === undefined) throw new ModelError('INVALID_BUNDLE', `${file} has no weight for ${name}`)
-          return found
-        })
-        const inputs = { ...(sparseFields > 0 && { sparse: 'sparse' }), ...(denseFields > 0 && { dense: 'dense' }) }
-        return {
-          graph: { format: 'layers' as const, file: layersModelFile, inputs, outputs: graphOutputs(options, names) },
-          files,
-        }
-      } finally {
-        built.dispose()
+      setWeights(built, ({ name }) => {
+        const found = values.get(name)
+        if (found === undefined) throw new ModelError('INVALID_BUNDLE', `${file} has no weight for ${name}`)
+        return found
+      })
+      const inputs = { ...(sparseFields > 0 && { sparse: 'sparse' }), ...(denseFields > 0 && { dense: 'dense' }) }
+      return {
+        graph: { format: 'layers' as const, file: layersModelFile, inputs, outputs: graphOutputs(options, names) },
+        files: layersModelFiles(built),
       }
     },
   }

@@ -1,6 +1,6 @@
 import { product } from '../../model/base/dims.ts'
 import { ModelError } from '../../model/base/errors.ts'
-import { layersFiles, layersModelFile, type WeightSpec } from '../../model/engines/tensorflow/write-layers-model.ts'
+import { layersFiles, layersModelFile, type WeightSpec } from '../../model/lower/layers/write-layers-model.ts'
 import type { KerasModel } from './graph.ts'
 import type { ImportedModel } from './imported-model.ts'
 import { denseNames, type InputColumns, type ModelInputs, sparseColumns } from './inputs.ts'
@@ -57,10 +57,9 @@ export function graphModel(model: KerasModel, columns: ModelInputs, weights: Lay
         keras_version: 'tfjs-layers 4.22.0',
         backend: 'tensor_flow.js',
       }
-      const topology = { modelTopology, format: 'layers-model', generatedBy: 'multigate', convertedBy: null }
       return {
         graph: { format: 'layers' as const, file: layersModelFile, inputs, outputs: { probabilities: output } },
-        files: layersFiles(topology, specs, values),
+        files: layersFiles(modelTopology, specs, values),
       }
     },
   }

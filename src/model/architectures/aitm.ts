@@ -1,8 +1,8 @@
-import type { SymbolicTensor } from '@tensorflow/tfjs-layers'
 import type { AitmOptions } from '../../schemas/architecture.ts'
 import type { Architecture } from './architecture.ts'
 import { type ClassWeight, mlpWeights, nth, type RowNetwork } from './keras-class.ts'
-import type { LayerKit } from './kit.ts'
+import { embedInputs, mlp, stack } from './layers.ts'
+import type { LayersBuilder, SymbolicTensor } from './layers-builder.ts'
 
 /**
  * AITM: each task receives the previous task's representation through attention.
@@ -11,10 +11,12 @@ import type { LayerKit } from './kit.ts'
  * reference implementation: one attention block for all transfers, scores not divided by √H, and the two positions summed.
  */
 export const aitm: Architecture<AitmOptions> = {
-  logits(kit, options, flat, { tasks, seed }) {
+  logits(layers, options, inputs, shape) {
+    const { tasks } = shape
+    const flat = embedInputs(layers, inputs, options, shape) // [B, (F + D)·d]
     const { activation, normalisation } = options
     const towers = tasks.map((task) =>
-      kit.mlp(flat, `tower_${task}`, seed, {
+      mlp(layers, flat, `tower_${task}`, {
         depth: options.num_hidden_tower,
         hidden: options.dim_hidden_tower,
         output: options.dim_hidden_tower,
@@ -23,15 +25,13 @@ export const aitm: Architecture<AitmOptions> = {
         normalisation,
       }),
     ) // T × [B, H]
-    const attend = attention(kit, options.dim_hidden_tower, seed)
     let known = towers[0]! // [B, H]
     return tasks.map((task, t) => {
       if (t > 0) {
-        const transfer = kit.dense(`transfer_${task}`, options.dim_hidden_tower, seed)
-        const transferred = transfer.apply(known) as SymbolicTensor // [B, H]
-        known = attend(`attend_${task}`, transferred, towers[t]!) // [B, H]
+        const transferred = layers.dense(`transfer_${task}`, known, options.dim_hidden_tower) // [B, H]
+        known = attend(layers, `attend_${task}`, transferred, towers[t]!) // [B, H]
       }
-      return kit.mlp(known, `head_${task}`, seed, {
+      return mlp(layers, known, `head_${task}`, {
         depth: options.num_hidden_head,
         hidden: options.dim_hidden_head,
         output: 1,
@@ -66,23 +66,17 @@ export const aitm: Architecture<AitmOptions> = {
 }
 
 /** Self-attention over two positions, summed: [B, H], [B, H] → [B, H]. Its three kernels serve every transfer. */
-function attention({ layers, dense, stack }: LayerKit, width: number, seed: number) {
-  const project = (name: string) => dense(`attention/${name}`, width, seed, { useBias: false })
+function attend(layers: LayersBuilder, name: string, transferred: SymbolicTensor, own: SymbolicTensor): SymbolicTensor {
+  const pair = stack(layers, `${name}/pair`, [transferred, own]) // [B, 2, H]
+  const width = own.dims[0]!
+  const project = (part: string) => layers.dense(`attention/${part}`, pair, width, { useBias: false }) // [B, 2, H]
   const [query, key, value] = [project('query'), project('key'), project('value')]
-
-  return (name: string, transferred: SymbolicTensor, own: SymbolicTensor): SymbolicTensor => {
-    const pair = stack(`${name}/pair`, [transferred, own]) // [B, 2, H]
-    const q = query.apply(pair) as SymbolicTensor // [B, 2, H]
-    const k = key.apply(pair) as SymbolicTensor // [B, 2, H]
-    const v = value.apply(pair) as SymbolicTensor // [B, 2, H]
-    const scores = layers.dot({ name: `${name}/scores`, axes: [2, 2] }).apply([q, k]) as SymbolicTensor // [B, 2, 2]
-    const softmax = layers.activation({ name: `${name}/weights`, activation: 'softmax' })
-    const weights = softmax.apply(scores) as SymbolicTensor // [B, 2, 2]
-    const mixed = layers.dot({ name: `${name}/mixed`, axes: [2, 1] }).apply([weights, v]) as SymbolicTensor // [B, 2, H]
-    // No standard layer sums over positions; twice the mean of two is the sum, exactly.
-    const mean = layers.globalAveragePooling1d({ name: `${name}/mean` }).apply(mixed) as SymbolicTensor // [B, H]
-    return layers.add({ name: `${name}/sum` }).apply([mean, mean]) as SymbolicTensor // [B, H]
-  }
+  const scores = layers.dot(`${name}/scores`, query, key, [2, 2]) // [B, 2, 2]
+  const weights = layers.activation(`${name}/weights`, scores, 'softmax') // [B, 2, 2]
+  const mixed = layers.dot(`${name}/mixed`, weights, value, [2, 1]) // [B, 2, H]
+  // No standard layer sums over positions; twice the mean of two is the sum, exactly.
+  const mean = layers.globalAveragePooling1D(`${name}/mean`, mixed) // [B, H]
+  return layers.add(`${name}/sum`, [mean, mean]) // [B, H]
 }
 
 /** The same of one row, from `transferred` [H] and `own` [H]. */

@@ -1,19 +1,19 @@
-import type { LayersModel } from '@tensorflow/tfjs-layers'
 import type { ArchitectureOptions } from '../../schemas/architecture.ts'
-import { layerKit } from './kit.ts'
-import { embedInputs, type ModelShape } from './layers.ts'
+import type { LayersModel } from '../lower/layers/layers-model.ts'
+import { answer, inputsOf, type ModelShape } from './layers.ts'
+import { LayersBuilder } from './layers-builder.ts'
 import { architectureOf } from './table.ts'
-import { answer } from './towers.ts'
 
 /**
- * A new model with fresh weights, on TensorFlow.js' current backend, which must be set and ready.
+ * A new model with initial weights.
  *
  * Inputs `sparse` int32 [B, F] and `dense` float32 [B, D], either absent if it has no columns; output
  * `probabilities` float32 [B, T]. `graphOutputs` names the other layers to read.
  * Throws INVALID_BUNDLE if there is no field.
  */
 export function buildArchitecture(options: ArchitectureOptions, shape: ModelShape): LayersModel {
-  const embedded = embedInputs(options, shape) // flat [B, (F + D)·d]
-  const logits = architectureOf(options.name).logits(layerKit, options, embedded.flat, shape) // T × [B, 1]
-  return answer(options.name, embedded, logits)
+  const layers = new LayersBuilder(shape.seed)
+  const inputs = inputsOf(layers, shape)
+  const logits = architectureOf(options.name).logits(layers, options, inputs, shape) // T × [B, 1]
+  return answer(layers, options.name, inputs, logits)
 }

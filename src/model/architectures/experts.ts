@@ -1,6 +1,6 @@
-import { layers, type SymbolicTensor } from '@tensorflow/tfjs-layers'
 import type { ActivationName, GateFunction, Normalisation } from '../../schemas/architecture.ts'
-import { dense, mlp, stack } from './layers.ts'
+import { mlp, stack } from './layers.ts'
+import type { LayersBuilder, SymbolicTensor } from './layers-builder.ts'
 
 export interface ExpertsOptions {
   num_experts: number
@@ -12,11 +12,11 @@ export interface ExpertsOptions {
 }
 
 /** E experts, each an MLP of its own over the same input: [B, any] → [B, E, H]. */
-export function expertStack(x: SymbolicTensor, options: ExpertsOptions, seed: number): SymbolicTensor {
+export function expertStack(layers: LayersBuilder, x: SymbolicTensor, options: ExpertsOptions): SymbolicTensor {
   const experts = Array.from(
     { length: options.num_experts },
     (_, e) =>
-      mlp(x, `expert_${e}`, seed, {
+      mlp(layers, x, `expert_${e}`, {
         depth: options.num_hidden_expert,
         hidden: options.dim_hidden_expert,
         output: options.dim_hidden_expert,
@@ -25,7 +25,7 @@ export function expertStack(x: SymbolicTensor, options: ExpertsOptions, seed: nu
         normalisation: options.normalisation,
       }), // [B, H]
   )
-  return stack('experts', experts) // [B, E, H]
+  return stack(layers, 'experts', experts) // [B, E, H]
 }
 
 /**
@@ -34,13 +34,12 @@ export function expertStack(x: SymbolicTensor, options: ExpertsOptions, seed: nu
  * x [B, any], experts [B, E, H] → [B, H]. The gate's layer is `gate`, its output [B, E].
  */
 export function gateExperts(
+  layers: LayersBuilder,
   x: SymbolicTensor,
   experts: SymbolicTensor,
   names: { gate: string; mix: string },
-  seed: number,
   activation: GateFunction = 'softmax',
 ): SymbolicTensor {
-  const count = experts.shape[1]!
-  const gate = dense(names.gate, count, seed, { useBias: false, activation }).apply(x) as SymbolicTensor // [B, E]
-  return layers.dot({ name: names.mix, axes: [1, 1] }).apply([gate, experts]) as SymbolicTensor // [B, H]
+  const gate = layers.dense(names.gate, x, experts.dims[0]!, { useBias: false, activation }) // [B, E]
+  return layers.dot(names.mix, gate, experts, [1, 1]) // [B, H]
 }

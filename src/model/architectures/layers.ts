@@ -1,12 +1,10 @@
-import { initializers, input, layers, regularizers, type SymbolicTensor } from '@tensorflow/tfjs-layers'
-import type { ActivationName, GateFunction, Normalisation } from '../../schemas/architecture.ts'
+import type { ActivationName, Normalisation } from '../../schemas/architecture.ts'
 import { ModelError } from '../base/errors.ts'
-import { murmur3 } from '../base/murmur3.ts'
+import type { LayersModel } from '../lower/layers/layers-model.ts'
+import type { LayersBuilder, SymbolicTensor } from './layers-builder.ts'
 
 /*
- * The parts that all architectures share. They use only standard layers, so that any TensorFlow.js program can load a saved
- * model. Every layer has a unique name, and its initial weights follow from the name and the model's seed: adding a task or an
- * expert does not change the initial weights of others.
+ * The parts that all architectures share.
  *
  * In shapes: B rows, F sparse fields, D dense features, d embedding dimension, T tasks.
  */
@@ -25,49 +23,41 @@ export interface ModelShape {
   seed: number
 }
 
-export interface EmbeddedInputs {
-  inputs: SymbolicTensor[]
-  /** [B, (F + D)·d] */
-  flat: SymbolicTensor
+/** At least one of the two. */
+export interface ModelInputs {
+  /** Ids, int32 [B, F] */
+  sparse: SymbolicTensor | undefined
+  /** Values, float32 [B, D] */
+  dense: SymbolicTensor | undefined
+}
+
+/** Throws INVALID_BUNDLE if there is no field. */
+export function inputsOf(layers: LayersBuilder, { sparseFields, denseFields }: ModelShape): ModelInputs {
+  if (sparseFields + denseFields === 0) throw new ModelError('INVALID_BUNDLE', 'a model needs at least one field')
+  return {
+    sparse: sparseFields > 0 ? layers.input('sparse', sparseFields, 'int32') : undefined,
+    dense: denseFields > 0 ? layers.input('dense', denseFields, 'float32') : undefined,
+  }
 }
 
 /**
- * Embeds each sparse id as a row of one table and each dense feature as a learnt direction scaled by its value, concatenated.
- *
- * Inputs `sparse` int32 [B, F] and `dense` float32 [B, D].
+ * Embeds each sparse id as a row of one table and each dense feature as a learnt direction scaled by its value, concatenated:
+ * [B, (F + D)·d].
  */
 export function embedInputs(
+  layers: LayersBuilder,
+  { sparse, dense }: ModelInputs,
   options: { dim_emb: number; embedding_l2: number },
-  { sparseFields, denseFields, ids, seed }: ModelShape,
-): EmbeddedInputs {
-  const inputs: SymbolicTensor[] = []
+  { denseFields, ids }: ModelShape,
+): SymbolicTensor {
   const parts: SymbolicTensor[] = []
-  if (sparseFields > 0) {
-    const sparse = input({ name: 'sparse', shape: [sparseFields], dtype: 'int32' }) // [B, F]
-    const table = layers.embedding({
-      name: 'embedding',
-      inputDim: ids,
-      outputDim: options.dim_emb,
-      // Keras' default: uniform in ±0.05.
-      embeddingsInitializer: initializers.randomUniform({
-        minval: -0.05,
-        maxval: 0.05,
-        seed: seedOf('embedding', seed),
-      }),
-      ...(options.embedding_l2 > 0 ? { embeddingsRegularizer: regularizers.l2({ l2: options.embedding_l2 }) } : {}),
-    })
-    const embedded = table.apply(sparse) // [B, F, d]
-    inputs.push(sparse)
-    parts.push(layers.flatten({ name: 'embedding_flat' }).apply(embedded) as SymbolicTensor) // [B, F·d]
+  if (sparse !== undefined) {
+    const embedded = layers.embedding('embedding', sparse, ids, options.dim_emb, options.embedding_l2) // [B, F, d]
+    parts.push(layers.flatten('embedding_flat', embedded)) // [B, F·d]
   }
-  if (denseFields > 0) {
-    const values = input({ name: 'dense', shape: [denseFields], dtype: 'float32' }) // [B, D]
-    const embedded = dense('dense_embedding', denseFields * options.dim_emb, seed, { useBias: false })
-    inputs.push(values)
-    parts.push(embedded.apply(values) as SymbolicTensor) // [B, D·d]
-  }
-  if (parts.length === 0) throw new ModelError('INVALID_BUNDLE', 'a model needs at least one field')
-  return { inputs, flat: join('features', parts) } // [B, (F + D)·d]
+  if (dense !== undefined)
+    parts.push(layers.dense('dense_embedding', dense, denseFields * options.dim_emb, { useBias: false })) // [B, D·d]
+  return concatenateColumns(layers, 'features', parts) // [B, (F + D)·d]
 }
 
 export interface MlpOptions {
@@ -84,72 +74,47 @@ export interface MlpOptions {
   normalisation?: Normalisation | undefined
 }
 
-/**
- * (depth − 1) × [Dense → BatchNorm → activation → Dropout], then a linear Dense.
- *
- * [B, any] → [B, output]. Dropout layers carry no seed: TensorFlow.js would draw the same mask at every step.
- */
+/** (depth − 1) × [Dense → BatchNorm → activation → Dropout], then a linear Dense: [B, any] → [B, output]. */
 export function mlp(
+  layers: LayersBuilder,
   x: SymbolicTensor,
   name: string,
-  seed: number,
   { depth, hidden, output, dropout, activation = 'relu', normalisation = 'batch' }: MlpOptions,
 ): SymbolicTensor {
   let out = x
   for (let i = 0; i < depth - 1; i++) {
-    out = dense(`${name}/dense_${i}`, hidden, seed).apply(out) as SymbolicTensor // [B, hidden]
-    if (normalisation === 'batch') {
-      // Keras' defaults, written out because saved models depend on them.
-      const normalise = layers.batchNormalization({ name: `${name}/norm_${i}`, momentum: 0.99, epsilon: 1e-3 })
-      out = normalise.apply(out) as SymbolicTensor // [B, hidden]
-    }
-    const activate =
+    out = layers.dense(`${name}/dense_${i}`, out, hidden) // [B, hidden]
+    if (normalisation === 'batch') out = layers.batchNormalization(`${name}/norm_${i}`, out)
+    out =
       activation === 'relu'
-        ? layers.reLU({ name: `${name}/relu_${i}` })
-        : layers.activation({ name: `${name}/${activation}_${i}`, activation })
-    out = activate.apply(out) as SymbolicTensor // [B, hidden]
-    if (dropout > 0) {
-      out = layers.dropout({ name: `${name}/dropout_${i}`, rate: dropout }).apply(out) as SymbolicTensor // [B, hidden]
-    }
+        ? layers.relu(`${name}/relu_${i}`, out)
+        : layers.activation(`${name}/${activation}_${i}`, out, activation)
+    if (dropout > 0) out = layers.dropout(`${name}/dropout_${i}`, out, dropout)
   }
-  return dense(`${name}/output`, output, seed).apply(out) as SymbolicTensor // [B, output]
-}
-
-/** A Dense layer with Keras' default initialisation: Glorot uniform kernel, zero bias. */
-export function dense(
-  name: string,
-  units: number,
-  seed: number,
-  options: { useBias?: boolean; activation?: GateFunction } = {},
-) {
-  return layers.dense({
-    name,
-    units,
-    kernelInitializer: initializers.glorotUniform({ seed: seedOf(name, seed) }),
-    biasInitializer: initializers.zeros(),
-    ...options,
-  })
+  return layers.dense(`${name}/output`, out, output) // [B, output]
 }
 
 /** Concatenates columns: [B, a], [B, b], … → [B, a + b + …], in a layer of this name even for a single input. */
-export function join(name: string, parts: SymbolicTensor[]): SymbolicTensor {
+export function concatenateColumns(layers: LayersBuilder, name: string, parts: SymbolicTensor[]): SymbolicTensor {
   // Concatenate needs at least two inputs.
-  const layer =
-    parts.length > 1 ? layers.concatenate({ name, axis: -1 }) : layers.activation({ name, activation: 'linear' })
-  return layer.apply(parts.length > 1 ? parts : parts[0]!) as SymbolicTensor
+  return parts.length > 1 ? layers.concatenate(name, parts) : layers.activation(name, parts[0]!, 'linear')
 }
 
 /** Stacks vectors of one width: n × [B, w] → [B, n, w]. */
-export function stack(name: string, parts: SymbolicTensor[]): SymbolicTensor {
-  const width = parts[0]!.shape[1]!
-  const row =
-    parts.length > 1
-      ? (layers.concatenate({ name: `${name}/row`, axis: -1 }).apply(parts) as SymbolicTensor)
-      : parts[0]! // [B, n·w]
-  return layers.reshape({ name, targetShape: [parts.length, width] }).apply(row) as SymbolicTensor // [B, n, w]
+export function stack(layers: LayersBuilder, name: string, parts: SymbolicTensor[]): SymbolicTensor {
+  const row = parts.length > 1 ? layers.concatenate(`${name}/row`, parts) : parts[0]! // [B, n·w]
+  return layers.reshape(name, row, [parts.length, parts[0]!.dims[0]!]) // [B, n, w]
 }
 
-/** A layer's seed. Never 0, which TensorFlow.js takes as no seed. */
-function seedOf(name: string, seed: number): number {
-  return murmur3(name, seed) || 1
+/** The model with these logits, T × [B, 1]: layers `logits` [B, T] and `probabilities` [B, T], its output. */
+export function answer(
+  layers: LayersBuilder,
+  name: string,
+  { sparse, dense }: ModelInputs,
+  logits: SymbolicTensor[],
+): LayersModel {
+  const concatenated = concatenateColumns(layers, 'logits', logits) // [B, T]
+  const probabilities = layers.activation('probabilities', concatenated, 'sigmoid') // [B, T]
+  const inputs = [sparse, dense].filter((input) => input !== undefined)
+  return layers.model(name, inputs, probabilities)
 }

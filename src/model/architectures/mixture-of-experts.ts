@@ -1,6 +1,9 @@
 import type { MixtureOfExpertsOptions } from '../../schemas/architecture.ts'
 import type { Architecture } from './architecture.ts'
+import { expertStack, gateExperts } from './experts.ts'
 import { expertOptions, expertsOf, expertWeights, gatePerTask, towerOptions, towerWeights } from './keras-class.ts'
+import { embedInputs } from './layers.ts'
+import { tower } from './towers.ts'
 
 /**
  * Mixture of experts: one gate mixes the experts, and every task's tower reads the same mixture.
@@ -8,10 +11,11 @@ import { expertOptions, expertsOf, expertWeights, gatePerTask, towerOptions, tow
  * R. Jacobs et al., Adaptive Mixtures of Local Experts, Neural Computation 3, 1991; as "OMoE" in J. Ma et al., KDD 2018.
  */
 export const mixtureOfExperts: Architecture<MixtureOfExpertsOptions> = {
-  logits({ expertStack, gateExperts, tower }, options, flat, { tasks, seed }) {
-    const experts = expertStack(flat, options, seed) // [B, E, H]
-    const mixed = gateExperts(flat, experts, { gate: 'gate', mix: 'mix' }, seed, options.gate_function) // [B, H]
-    return tasks.map((task) => tower(mixed, task, options, seed))
+  logits(layers, options, inputs, shape) {
+    const flat = embedInputs(layers, inputs, options, shape) // [B, (F + D)·d]
+    const experts = expertStack(layers, flat, options) // [B, E, H]
+    const mixed = gateExperts(layers, flat, experts, { gate: 'gate', mix: 'mix' }, options.gate_function) // [B, H]
+    return shape.tasks.map((task) => tower(layers, mixed, task, options))
   },
   gate: () => 'gate',
   keras: {

@@ -1,6 +1,9 @@
 import type { MultiGateOptions } from '../../schemas/architecture.ts'
 import type { Architecture } from './architecture.ts'
+import { expertStack, gateExperts } from './experts.ts'
 import { expertOptions, expertsOf, expertWeights, gatePerTask, nth, towerOptions, towerWeights } from './keras-class.ts'
+import { embedInputs } from './layers.ts'
+import { tower } from './towers.ts'
 
 /**
  * Multi-gate mixture of experts (MMoE): each task mixes the shared experts with a gate of its own.
@@ -8,12 +11,13 @@ import { expertOptions, expertsOf, expertWeights, gatePerTask, nth, towerOptions
  * J. Ma et al., Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts, KDD 2018.
  */
 export const multiGate: Architecture<MultiGateOptions> = {
-  logits({ expertStack, gateExperts, tower }, options, flat, { tasks, seed }) {
-    const experts = expertStack(flat, options, seed) // [B, E, H]
-    return tasks.map((task) => {
+  logits(layers, options, inputs, shape) {
+    const flat = embedInputs(layers, inputs, options, shape) // [B, (F + D)·d]
+    const experts = expertStack(layers, flat, options) // [B, E, H]
+    return shape.tasks.map((task) => {
       const names = { gate: `gate_${task}`, mix: `mix_${task}` }
-      const mixed = gateExperts(flat, experts, names, seed, options.gate_function) // [B, H]
-      return tower(mixed, task, options, seed)
+      const mixed = gateExperts(layers, flat, experts, names, options.gate_function) // [B, H]
+      return tower(layers, mixed, task, options)
     })
   },
   gate: (task) => `gate_${task}`,

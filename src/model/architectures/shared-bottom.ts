@@ -1,6 +1,8 @@
 import type { SharedBottomOptions } from '../../schemas/architecture.ts'
 import type { Architecture } from './architecture.ts'
 import { mlpWeights, towerOptions, towerWeights } from './keras-class.ts'
+import { embedInputs, mlp } from './layers.ts'
+import { tower } from './towers.ts'
 
 /**
  * Shared bottom: one encoder for all tasks, a tower per task on top.
@@ -8,8 +10,9 @@ import { mlpWeights, towerOptions, towerWeights } from './keras-class.ts'
  * R. Caruana, Multitask Learning, Machine Learning 28, 1997.
  */
 export const sharedBottom: Architecture<SharedBottomOptions> = {
-  logits({ mlp, tower }, options, flat, { tasks, seed }) {
-    const shared = mlp(flat, 'shared', seed, {
+  logits(layers, options, inputs, shape) {
+    const flat = embedInputs(layers, inputs, options, shape) // [B, (F + D)·d]
+    const shared = mlp(layers, flat, 'shared', {
       depth: options.num_hidden_shared,
       hidden: options.dim_hidden_shared,
       output: options.dim_hidden_shared,
@@ -17,7 +20,7 @@ export const sharedBottom: Architecture<SharedBottomOptions> = {
       activation: options.activation,
       normalisation: options.normalisation,
     }) // [B, H]
-    return tasks.map((task) => tower(shared, task, options, seed))
+    return shape.tasks.map((task) => tower(layers, shared, task, options))
   },
   keras: {
     className: 'SharedBottom',

@@ -12,9 +12,8 @@ import { writeBundle } from '../../../src/model/bundle/write.ts'
 import type { PlanCosts } from '../../../src/model/contracts/compiled-plan.ts'
 import type { EnginePool } from '../../../src/model/engines/pool/contract.ts'
 import { createEnginePool } from '../../../src/model/engines/pool/pool.ts'
-import { prepareTensorFlow } from '../../../src/model/engines/tensorflow/tensorflow-backend.ts'
-import { layersModelFiles } from '../../../src/model/engines/tensorflow/write-layers-model.ts'
 import { createLayout } from '../../../src/model/features/layout.ts'
+import { layersModelFiles, setWeights } from '../../../src/model/lower/layers/write-layers-model.ts'
 import type { LoadedModel } from '../../../src/model/prediction/contract.ts'
 import { loadModel } from '../../../src/model/prediction/model.ts'
 import { readBundle } from '../../../src/model/version/read-version.ts'
@@ -22,14 +21,12 @@ import type { Features } from '../../../src/schemas/features.ts'
 import type { Manifest } from '../../../src/schemas/manifest.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
 import { Dice } from '../../support/compile/dice.ts'
-import { setWeights } from '../../support/layers-model.ts'
 import { randomOptions } from '../../support/random-architecture.ts'
 
 const models = Number(process.env.LAW_MODELS ?? 4)
 const seed = Number(process.env.LAW_SEED ?? 1)
 const tolerance = 1e-5
 
-const tensorFlow = await prepareTensorFlow('cpu')
 const pools = await Promise.all([1, 2, 3].map((workers) => createEnginePool({ engine: 'onnx', workers })))
 t.teardown(() => Promise.all(pools.map((pool) => pool.close())))
 
@@ -57,7 +54,7 @@ async function writeRandomBundle(root: string, dice: Dice): Promise<Bundle> {
     seed: dice.below(1000),
   })
   // Biases, normalisations and all. Not so large that float32 itself is no exacter than the law.
-  setWeights(tensorFlow, model, (name, shape) => {
+  setWeights(model, ({ name, shape }) => {
     const values = dice.floats(
       shape.reduce((size, side) => size * side, 1),
       0.6,
@@ -83,12 +80,7 @@ async function writeRandomBundle(root: string, dice: Dice): Promise<Bundle> {
     },
     precision: 'float32',
   }
-  await writeBundle(
-    join(root, 'ads', '1'),
-    { manifest, files: await layersModelFiles(tensorFlow, model) },
-    { replace: true },
-  )
-  model.dispose()
+  await writeBundle(join(root, 'ads', '1'), { manifest, files: layersModelFiles(model) }, { replace: true })
   return readBundle(root, 'ads', '1')
 }
 

@@ -41,10 +41,16 @@ export const lowerSoftmax: Lowering = (application) => {
   return same(input, application)
 }
 
-/** Dropout does nothing at inference. */
-export const lowerIdentity: Lowering = (application) => {
+/** Identity at inference; in training, a product with a mask that the caller draws. */
+export const lowerDropout: Lowering = (application) => {
+  const { layer, graph, output, training, mask } = application
   const input = only(application)
-  application.graph.node('Identity', [input.name], application.output)
+  if (!training) graph.node('Identity', [input.name], output)
+  else {
+    const { noise_shape: noise } = layer.config
+    if (noise !== null && noise !== undefined) throw unsupported(layer, 'noise_shape is not supported in training')
+    graph.node('Mul', [input.name, mask(input.dims)], output)
+  }
   return same(input, application)
 }
 

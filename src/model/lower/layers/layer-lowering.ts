@@ -9,8 +9,12 @@ export interface Application {
   /** Required name of the output. */
   output: string
   graph: GraphBuilder
+  /** Whether the layer is lowered as it computes in training. */
+  training: boolean
   /** The layer's weight of that name as a constant of the graph, shared by all its applications; checks its shape. */
   weight(name: string, shape: number[]): string
+  /** A new input of the graph, float32 [B, …dims], for a mask of this application; its name. */
+  mask(dims: number[]): string
 }
 
 /** Adds the nodes of one application; returns its output. Throws UNSUPPORTED_GRAPH naming the layer. */

@@ -60,6 +60,14 @@ export async function readLayersModel(folder: string, file: string): Promise<Lay
     throw new ModelError('UNSUPPORTED_GRAPH', `${file}: is a TensorFlow.js graph model, not a layers model`)
   const { modelTopology, weightsManifest } = checkFormat(LayersFile, parsed, file, 'is not a layers model')
   const topology = (modelTopology.model_config ?? modelTopology) as Record<string, unknown>
+  return { file, topology, ...layersOf(file, topology), ...(await readWeights(folder, file, weightsManifest)) }
+}
+
+/** The layers of a `modelTopology`. Throws as `readLayersModel` does. */
+export function layersOf(
+  file: string,
+  topology: Record<string, unknown>,
+): Pick<LayersModel, 'layers' | 'inputs' | 'outputs'> {
   if (typeof topology.class_name === 'string' && !['Model', 'Functional'].includes(topology.class_name))
     throw new ModelError('UNSUPPORTED_GRAPH', `${file}: models of class ${topology.class_name} are not supported`)
   const { config } = checkFormat(ModelConfig, topology, file, 'is not a layers model')
@@ -78,8 +86,7 @@ export async function readLayersModel(folder: string, file: string): Promise<Lay
   const outputs = config.output_layers.map(toReference)
   checkReferences(file, layers, [...inputs, ...outputs])
   for (const layer of layers.values()) checkReferences(file, layers, layer.applications.flat())
-
-  return { file, topology, layers, inputs, outputs, ...(await readWeights(folder, file, weightsManifest)) }
+  return { layers, inputs, outputs }
 }
 
 async function readWeights(folder: string, file: string, manifest: LayersFile['weightsManifest']) {

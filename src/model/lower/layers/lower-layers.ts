@@ -2,7 +2,7 @@ import { toBinary } from '@bufbuild/protobuf'
 import { ModelError } from '../../base/errors.ts'
 import { GraphBuilder, type Value } from '../../graph/graph-builder.ts'
 import { type ModelProto, ModelProtoSchema } from '../../graph/onnx_pb.ts'
-import { lowerActivation, lowerIdentity, lowerReLU, lowerSoftmax } from './activation.ts'
+import { lowerActivation, lowerDropout, lowerReLU, lowerSoftmax } from './activation.ts'
 import { lowerDense } from './dense.ts'
 import { lowerEmbedding } from './embedding.ts'
 import { type Lowering, unsupported } from './layer-lowering.ts'
@@ -26,7 +26,7 @@ const lowerings: Record<string, Lowering> = {
   Cropping2D: lowerCropping2D,
   Dense: lowerDense,
   Dot: lowerDot,
-  Dropout: lowerIdentity,
+  Dropout: lowerDropout,
   Embedding: lowerEmbedding,
   Flatten: lowerFlatten,
   GlobalAveragePooling1D: lowerGlobalAveragePooling1D,
@@ -40,6 +40,11 @@ const lowerings: Record<string, Lowering> = {
 /** Protobuf's limit for one message, which applies to ONNX files. */
 const MOST_BYTES = 2 ** 31 - 1
 
+export interface LowerOptions {
+  /** Lower layers as they compute in training, not as they answer. */
+  training?: boolean
+}
+
 /** `lowerToGraph` as the bytes of an ONNX file. */
 export function lowerLayersModel(model: LayersModel, outputs: string[]): Uint8Array<ArrayBuffer> {
   return toBinary(ModelProtoSchema, lowerToGraph(model, outputs))
@@ -49,15 +54,19 @@ export function lowerLayersModel(model: LayersModel, outputs: string[]): Uint8Ar
  * Lowers a layers model to an ONNX graph, layer by layer, without optimisation. Weights are shared with `model`.
  *
  * Inputs are the model's input layers, [batch, …]; every name in `outputs` is a layer that becomes an output of the graph. Tensors are named after the layer they come from, inner ones with a colon and the operator.
+ *
+ * With `training`, normalisation takes the statistics of the batch (`training_mode`), and a dropout layer multiplies by an
+ * input of the graph of its own, `<layer>:mask`, float32 of the shape of what it drops.
  * Throws UNSUPPORTED_GRAPH naming the layer and its class, INVALID_BUNDLE if a layer or a weight is missing.
  */
-export function lowerToGraph(model: LayersModel, outputs: string[]): ModelProto {
+export function lowerToGraph(model: LayersModel, outputs: string[], options: LowerOptions = {}): ModelProto {
   if (model.weightData.byteLength > MOST_BYTES)
     throw new ModelError('UNSUPPORTED_GRAPH', `${model.file}: its weights exceed the 2 GiB that an ONNX graph holds`)
   const graph = new GraphBuilder(model.layers.keys())
   const constants = new Map<string, string>()
   const values = new Map<string, Value>()
   const underWay = new Set<string>()
+  const masks: Value[] = []
   const inputs = model.inputs.map(({ layer }) => inputOf(layerOf(model, layer)))
 
   function lower({ layer: name, node, tensor }: TensorReference): Value {
@@ -81,7 +90,13 @@ export function lowerToGraph(model: LayersModel, outputs: string[]): ModelProto 
       inputs: (layer.applications[node] ?? []).map(lower),
       output: node === answerOf(model, layer) ? layer.name : graph.fresh(`${layer.name}:${node}`),
       graph,
+      training: options.training ?? false,
       weight: (name, shape) => constantOf(layer, name, shape),
+      mask(dims) {
+        const name = graph.fresh(`${layer.name}:mask`)
+        masks.push({ name, dtype: 'float32', dims })
+        return name
+      },
     })
   }
 
@@ -113,7 +128,7 @@ export function lowerToGraph(model: LayersModel, outputs: string[]): ModelProto 
       )
     return lower({ layer: name, node, tensor: 0 })
   })
-  return graph.finish(inputs, wanted)
+  return graph.finish([...inputs, ...masks], wanted)
 }
 
 /** The application whose output has the layer's name: the one that is an output of the model, or the only one. */

@@ -7,7 +7,6 @@ import { prepare } from '../../../../src/model/compile/prepare.ts'
 import type { Sides } from '../../../../src/model/compile/sides/contract.ts'
 import type { Batch, GraphSource } from '../../../../src/model/contracts/engine.ts'
 import { createOnnxEngine } from '../../../../src/model/engines/onnx/onnx.ts'
-import { prepareTensorFlow } from '../../../../src/model/engines/tensorflow/tensorflow-backend.ts'
 import {
   AttributeProto_AttributeType as AttributeType,
   TensorProto_DataType as DataType,
@@ -19,10 +18,10 @@ import {
 } from '../../../../src/model/graph/onnx_pb.ts'
 import { readLayersModel } from '../../../../src/model/lower/layers/layers-model.ts'
 import { lowerToGraph } from '../../../../src/model/lower/layers/lower-layers.ts'
+import { layersModelFiles } from '../../../../src/model/lower/layers/write-layers-model.ts'
 import { temporaryFolder } from '../../../support/bundle.ts'
-import { saveLayersModel } from '../../../support/layers-model.ts'
+import { writeFiles } from '../../../support/layers-model.ts'
 
-const tensorflow = await prepareTensorFlow('cpu')
 const built = buildArchitecture(
   {
     name: 'mixture_of_experts',
@@ -44,7 +43,7 @@ const batch = { rows: 2, inputs: { sparse: Int32Array.of(0, 5, 3, 8), dense: Flo
 
 async function saved(t: { testdir(): string }): Promise<GraphSource> {
   const folder = t.testdir()
-  await saveLayersModel(tensorflow, built, folder)
+  await writeFiles(folder, layersModelFiles(built))
   return { folder, format: 'layers', file: 'model.json', outputs }
 }
 

@@ -7,7 +7,8 @@ import { buildArchitecture } from '../../../../src/model/architectures/build.ts'
 import type { Engine, GraphSource } from '../../../../src/model/contracts/engine.ts'
 import { createTensorflowEngine } from '../../../../src/model/engines/tensorflow/tensorflow.ts'
 import { prepareTensorFlow } from '../../../../src/model/engines/tensorflow/tensorflow-backend.ts'
-import { saveLayersModel } from '../../../support/layers-model.ts'
+import { layersModelFiles } from '../../../../src/model/lower/layers/write-layers-model.ts'
+import { saveLayersModel, writeFiles } from '../../../support/layers-model.ts'
 
 const tensorflow = await prepareTensorFlow('cpu')
 const { tf, layers } = tensorflow
@@ -32,7 +33,7 @@ const batch = { rows: 2, inputs: { sparse: Int32Array.of(0, 5, 3, 8), dense: Flo
 async function saved(t: { testdir(): string }): Promise<GraphSource> {
   const folder = t.testdir()
   await tensorflow.activate()
-  await saveLayersModel(tensorflow, built, folder)
+  await writeFiles(folder, layersModelFiles(built))
   return { folder, format: 'layers', file: 'model.json', outputs }
 }
 
@@ -115,7 +116,7 @@ t.test('refuses at load what it can not run or read', async (t) => {
   const engine = engines.at(-1)!
   const source = await saved(t)
   const path = join(source.folder, 'model.json')
-  const text = await readFile(path, 'utf8')
+  const text = JSON.stringify(JSON.parse(await readFile(path, 'utf8')))
   const load = async (content: string, change: Partial<GraphSource> = {}) => {
     await writeFile(path, content)
     return engine.load({ ...source, ...change })

@@ -5,22 +5,25 @@ import { buildArchitecture } from '../../../../src/model/architectures/build.ts'
 import type { ModelErrorCode } from '../../../../src/model/base/errors.ts'
 import { prepareTensorFlow } from '../../../../src/model/engines/tensorflow/tensorflow-backend.ts'
 import { readLayersModel } from '../../../../src/model/lower/layers/layers-model.ts'
-import { saveLayersModel } from '../../../support/layers-model.ts'
+import { openBuilt, saveLayersModel } from '../../../support/layers-model.ts'
 
 const tensorflow = await prepareTensorFlow('cpu')
-const model = buildArchitecture(
-  {
-    name: 'shared_bottom',
-    dim_emb: 3,
-    embedding_l2: 0,
-    num_hidden_shared: 2,
-    dim_hidden_shared: 5,
-    dropout_shared: 0,
-    num_hidden_tasks: 1,
-    dim_hidden_tasks: 4,
-    dropout_tasks: 0,
-  },
-  { sparseFields: 2, denseFields: 1, ids: 9, tasks: ['ctr', 'cvr'], seed: 1 },
+const model = await openBuilt(
+  tensorflow,
+  buildArchitecture(
+    {
+      name: 'shared_bottom',
+      dim_emb: 3,
+      embedding_l2: 0,
+      num_hidden_shared: 2,
+      dim_hidden_shared: 5,
+      dropout_shared: 0,
+      num_hidden_tasks: 1,
+      dim_hidden_tasks: 4,
+      dropout_tasks: 0,
+    },
+    { sparseFields: 2, denseFields: 1, ids: 9, tasks: ['ctr', 'cvr'], seed: 1 },
+  ),
 )
 
 async function saved(t: { testdir(): string }, shards = 2): Promise<string> {

@@ -246,6 +246,42 @@ t.test('refuses what contradicts itself', async (t) => {
   await t.rejects(lower(['last']), invalid(/^model\.json: the layer last depends on itself$/))
 })
 
+t.test('in training, normalisation takes the batch and dropout a mask', async (t) => {
+  const { folder } = await saved(t, ({ x }) => {
+    const drop = tfl.dropout({ name: 'drop', rate: 0.5 })
+    const normal = apply(
+      tfl.batchNormalization({ name: 'normal', momentum: 0.9 }),
+      apply(drop, apply(tfl.dense({ name: 'dense', units: 6 }), x)),
+    )
+    return apply(tfl.dense({ name: 'last', units: 1 }), normal)
+  })
+  const model = await readLayersModel(folder, 'model.json')
+  const { node: plain, input: given } = lowerToGraph(model, ['last']).graph!
+  const names = given.map(({ name }) => name)
+  t.notOk(plain.some(({ attribute }) => attribute.some(({ name }) => name === 'training_mode')))
+  t.same(lowerToGraph(model, ['last'], { training: false }).graph!.node, plain)
+
+  const { node, input } = lowerToGraph(model, ['last'], { training: true }).graph!
+  t.same(
+    input.map(({ name }) => name),
+    [...names, 'drop:mask'],
+  )
+  const type = input.at(-1)!.type!.value
+  t.match(type, { case: 'tensorType', value: { elemType: 1 } })
+  const dims = type.case === 'tensorType' ? type.value.shape!.dim.map(({ value }) => value.value) : []
+  t.same(dims, ['batch', 6n])
+  const normal = node.find(({ opType }) => opType === 'BatchNormalization')!
+  t.same(normal.output, ['normal'])
+  t.equal(normal.input.length, 5)
+  const attributes = new Map(normal.attribute.map((attribute) => [attribute.name, attribute]))
+  t.equal(attributes.get('training_mode')!.i, 1n)
+  t.ok(Math.abs(attributes.get('momentum')!.f - 0.9) < 1e-6)
+  t.match(
+    node.find(({ name }) => name === 'drop'),
+    { opType: 'Mul', input: ['dense', 'drop:mask'] },
+  )
+})
+
 async function saved(t: { testdir(): string }, graph: (inputs: Inputs) => SymbolicTensor) {
   const x = layers.input({ name: 'x', shape: [6] })
   const y = layers.input({ name: 'y', shape: [6] })

@@ -1,0 +1,72 @@
+import { product } from '../../base/dims.ts'
+import { floatAttribute, intAttribute } from '../../graph/attributes.ts'
+import type { Appender } from '../appender.ts'
+import type { Rule } from '../rule.ts'
+
+/* Products of matrices. ONNX Runtime fuses a transposition with the product that reads it. */
+
+/**
+ * A [… m, k] · B [… k, n] with gradient G [… m, n]: G·Bᵀ and Aᵀ·G, summed over what was repeated.
+ *
+ * A matrix of weights that many rows share takes all rows in one product.
+ */
+const matMul: Rule = ({ append, gradient, node, wanted }) => {
+  const [a, b] = node.input as [string, string]
+  const [left, right] = [append.dims(a), append.dims(b)]
+  if (left.length < 2 || right.length < 2) throw new Error('products of vectors are not supported')
+  return [
+    wanted(0) ? append.sumTo(multiply(append, gradient, append.transposeMatrices(b)), a) : undefined,
+    wanted(1) ? gradientOfRight(append, a, b, gradient) : undefined,
+  ]
+}
+
+function gradientOfRight(append: Appender, a: string, b: string, gradient: string): string {
+  const [left, right] = [append.dims(a), append.dims(b)]
+  if (right.length > 2) return append.sumTo(multiply(append, append.transposeMatrices(a), gradient), b)
+  const [k, n] = right as [number, number]
+  const [rows, out] = left.length === 2 ? [a, gradient] : [flat(append, a, k), flat(append, gradient, n)]
+  return append.op('Gemm', [rows, out], [k, n], { transA: 1 })
+}
+
+/** All rows of matrices [… m, width] as one matrix. */
+function flat(append: Appender, x: string, width: number): string {
+  // At most one side is a multiple of the batch size, so that the product is one too.
+  const rows = product(append.dims(x).slice(0, -1))
+  return append.op('Reshape', [x, append.graph.integers([-1, width])], [rows, width])
+}
+
+function multiply(append: Appender, a: string, b: string): string {
+  const [left, right] = [append.dims(a), append.dims(b)]
+  const batch = left.length > right.length ? left.slice(0, -2) : right.slice(0, -2)
+  const sides = batch.map((side, axis) => {
+    const [x, y] = [left[left.length - 2 - batch.length + axis], right[right.length - 2 - batch.length + axis]]
+    return x === undefined ? (y ?? side) : x === 1 ? (y ?? 1) : x
+  })
+  return append.op('MatMul', [a, b], [...sides, left.at(-2)!, right.at(-1)!])
+}
+
+/** α·A'·B' + β·C, where A' and B' may be transposed. */
+const gemm: Rule = ({ append, gradient, node, wanted }) => {
+  const [a, b, c] = node.input as [string, string, string | undefined]
+  const [transA, transB] = [intAttribute(node, 'transA', 0), intAttribute(node, 'transB', 0)]
+  const alpha = floatAttribute(node, 'alpha', 1)
+  const beta = floatAttribute(node, 'beta', 1)
+  const times = (x: string, y: string, flags: { transA?: number; transB?: number }, like: string) =>
+    append.op('Gemm', [x, y], append.dims(like), { ...flags, ...(alpha === 1 ? {} : { alpha: { float: alpha } }) })
+  // dA' = G·B'ᵀ and dB' = A'ᵀ·G; a transposed input takes a transposed gradient.
+  const dA = () =>
+    transA ? times(b, gradient, { transA: transB, transB: 1 }, a) : times(gradient, b, { transB: 1 - transB }, a)
+  const dB = () =>
+    transB ? times(gradient, a, { transA: 1, transB: transA }, b) : times(a, gradient, { transA: 1 - transA }, b)
+  const dC = (like: string) => {
+    const summed = append.sumTo(gradient, like)
+    return beta === 1 ? summed : append.multiply(summed, append.scalar(beta))
+  }
+  return [
+    wanted(0) ? dA() : undefined,
+    wanted(1) ? dB() : undefined,
+    c !== undefined && c !== '' && wanted(2) ? dC(c) : undefined,
+  ]
+}
+
+export const matmulRules: Record<string, Rule> = { MatMul: matMul, Gemm: gemm }

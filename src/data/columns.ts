@@ -1,10 +1,6 @@
+import { Blocks, type KeptRows } from './column-blocks.ts'
 import type { ColumnBytes } from './memory-check.ts'
 import type { Cell } from './source.ts'
-
-/** Rows of one block: columns grow by blocks, so that growing copies nothing. */
-const blockBits = 16
-const blockRows = 1 << blockBits
-const blockMask = blockRows - 1
 
 /** A string with its places in a list and a map, without its characters; measured. */
 const bytesPerValue = 80
@@ -14,48 +10,15 @@ export interface CellColumn extends Iterable<Cell> {
   readonly length: number
   /** What it takes, about. */
   readonly bytes: ColumnBytes
-  /** The value of a row; null if it is missing. */
+  /** The value of a row; null if it is missing. Throws an Error for a row that was let go. */
   at(row: number): Cell
+  /** Lets go of a block's other rows. */
+  keep(kept: KeptRows, block: number): void
 }
 
-/** A growing column of numbers of one type. */
-class Blocks<T extends Float64Array | Uint32Array | Int8Array> {
-  readonly #blocks: T[] = []
-  readonly #allocate: (length: number) => T
-  length = 0
-
-  constructor(allocate: (length: number) => T) {
-    this.#allocate = allocate
-  }
-
-  push(value: number): void {
-    const row = this.length++
-    const block = row >>> blockBits
-    if (block === this.#blocks.length) this.#blocks.push(this.#allocate(blockRows))
-    this.#blocks[block]![row & blockMask] = value
-  }
-
-  at(row: number): number {
-    return this.#blocks[row >>> blockBits]![row & blockMask]!
-  }
-
-  /** Allocated bytes. */
-  get bytes(): number {
-    return this.#blocks.reduce((sum, block) => sum + block.byteLength, 0)
-  }
-
-  flat(): T {
-    const whole = this.#allocate(this.length)
-    this.#blocks.forEach((block, i) => {
-      whole.set(block.subarray(0, this.length - i * blockRows), i * blockRows)
-    })
-    return whole
-  }
-}
-
-/** Strings, each stored once; a row holds its number. 4 bytes per row. */
+/** Strings, each stored once; a row holds its number, in 1, 2 or 4 bytes. */
 export class StringColumn implements CellColumn {
-  readonly #codes = new Blocks((length) => new Uint32Array(length))
+  readonly #codes = new Blocks([Uint8Array, Uint16Array, Uint32Array])
   readonly #numbers = new Map<string, number>()
   #valueBytes = 0
   /** Distinct values, in the order of their first row. */
@@ -89,6 +52,10 @@ export class StringColumn implements CellColumn {
     return code === 0 ? null : this.values[code - 1]!
   }
 
+  keep(kept: KeptRows, block: number): void {
+    this.#codes.keep(kept, block)
+  }
+
   /** Number of the row's value in `values`, or −1 if it is missing. */
   codeAt(row: number): number {
     return this.#codes.at(row) - 1
@@ -99,9 +66,9 @@ export class StringColumn implements CellColumn {
   }
 }
 
-/** Finite numbers; NaN stands for a missing one. 8 bytes per row. */
+/** Finite numbers; NaN stands for a missing one. 4 bytes per row where all of a block are float32, else 8. */
 export class NumberColumn implements CellColumn {
-  readonly #numbers = new Blocks((length) => new Float64Array(length))
+  readonly #numbers = new Blocks([Float32Array, Float64Array])
 
   get length(): number {
     return this.#numbers.length
@@ -120,9 +87,13 @@ export class NumberColumn implements CellColumn {
     return Number.isNaN(value) ? null : value
   }
 
+  keep(kept: KeptRows, block: number): void {
+    this.#numbers.keep(kept, block)
+  }
+
   /** All rows in one array; NaN where the number is missing. */
   flat(): Float64Array {
-    return this.#numbers.flat()
+    return this.#numbers.copyTo(new Float64Array(this.length))
   }
 
   *[Symbol.iterator](): Iterator<number | null> {
@@ -132,14 +103,14 @@ export class NumberColumn implements CellColumn {
 
 /** Labels: 1, 0, or −1 for rows without one. 1 byte per row. */
 export class LabelColumn {
-  readonly #labels = new Blocks((length) => new Int8Array(length))
+  readonly #labels = new Blocks([Int8Array])
 
   push(label: number): void {
     this.#labels.push(label)
   }
 
   flat(): Int8Array {
-    return this.#labels.flat()
+    return this.#labels.copyTo(new Int8Array(this.#labels.length))
   }
 }
 

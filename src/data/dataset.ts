@@ -12,6 +12,7 @@ import { RowProblems } from './row-problems.ts'
 import type { Source } from './source.ts'
 import { SpecError } from './spec.ts'
 import type { Parts } from './split.ts'
+import { createSyntheticTasks } from './synthetic-tasks.ts'
 
 /** All rows of a spec's data, as columns, before encoding. */
 export interface Dataset {
@@ -30,6 +31,8 @@ export interface Dataset {
   weights: Float64Array | undefined
   /** Columns of slices that are no fields. */
   slices: { name: string; column: CellColumn }[]
+  /** Test rows that are training rows too, where it was counted before cells were let go. */
+  repeatedTests?: number
   /** The place of a row, for messages. */
   place(row: number): string
 }
@@ -41,9 +44,14 @@ export interface ReadOptions {
   signal?: AbortSignal | undefined
   /** Called now and then with the number of rows read and, if known, their share of all. */
   onProgress?: ((rows: number, share: number | undefined) => void) | undefined
-  /** Bytes that the columns may take; default: those available. */
+  /** Bytes that columns and what is made of them may take; default: those available. */
   memory?: number | undefined
+  /** Bytes per row and field of what is made of the columns; default: those of judging all rows. */
+  bytesAfter?: number | undefined
 }
+
+/** Bytes per row and field of judging: encoded once for drift, 4, and once for the logistic regression, 8. */
+export const judgingBytes = 12
 
 /** Rows between two looks at the signal, the memory and the progress. */
 const pause = 8192
@@ -119,7 +127,9 @@ async function readRows(source: Source, readers: Readers, file: string, options:
         signal?.throwIfAborted()
         const share = source.progress()
         onProgress?.(rows, share)
-        memory.check(rows, share, bytesOf(columns), file)
+        const taken = bytesOf(columns)
+        taken.rows += rows * cells.length * (options.bytesAfter ?? judgingBytes)
+        memory.check(rows, share, taken, file)
       }
     }
   } catch (error) {
@@ -152,7 +162,7 @@ function bytesOf(columns: readonly CellColumn[]): ColumnBytes {
 /** Opens a spec's data. Rejects with a SpecError if its files or their headers are missing. */
 export async function openSource(data: RowData, file: string): Promise<Source> {
   if ('csv' in data) return openCsv(data, file)
-  if ('generator' in data) return createAdsFunnel(data)
+  if ('generator' in data) return data.generator === 'ads-funnel' ? createAdsFunnel(data) : createSyntheticTasks(data)
   const { openParquet } = await import('./parquet.ts')
   return openParquet(data, file)
 }

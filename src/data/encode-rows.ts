@@ -3,15 +3,23 @@ import type { Field } from '../schemas/features.ts'
 import { type CellColumn, StringColumn } from './columns.ts'
 import { RowProblems } from './row-problems.ts'
 
+/** Rows that are encoded field by field; the encoded form of this many stays in a core's cache. */
+const stripRows = 2048
+
 /** Encoded rows, row-major: the network's inputs. */
 export interface EncodedRows {
   rows: number
-  /** int32 [rows, sparse fields], ids in the shared id space. */
+  /** int32 [rows, sparse fields], ids in the shared id space; in memory that threads can share. */
   sparse: Int32Array
-  /** float32 [rows, dense fields]. */
+  /** float32 [rows, dense fields]; likewise. */
   dense: Float32Array
   sparseFields: number
   denseFields: number
+}
+
+export interface EncodeOptions {
+  problems?: RowProblems
+  ownIds?: boolean
 }
 
 /**
@@ -23,32 +31,62 @@ export function encodeRows(
   cells: readonly CellColumn[],
   rows: Int32Array,
   place: (row: number) => string,
-  { problems = new RowProblems(), ownIds = false }: { problems?: RowProblems; ownIds?: boolean } = {},
+  { problems = new RowProblems(), ownIds = false }: EncodeOptions = {},
 ): { encoded: EncodedRows; problems: RowProblems } {
+  const encoded = allocateRows(fields, rows.length)
+  createRowsEncoder(fields, cells, place, { problems, ownIds })(rows, 0, rows.length, encoded)
+  return { encoded, problems }
+}
+
+/** Zeros for `rows` encoded rows. */
+export function allocateRows(fields: readonly Field[], rows: number): EncodedRows {
   const sparseFields = fields.filter(({ kind }) => kind !== 'numeric').length
   const denseFields = fields.length - sparseFields
-  const sparse = new Int32Array(rows.length * sparseFields)
-  const dense = new Float32Array(rows.length * denseFields)
+  const shared = (values: number) => new SharedArrayBuffer(4 * values)
+  return {
+    rows,
+    sparse: new Int32Array(shared(rows * sparseFields)),
+    dense: new Float32Array(shared(rows * denseFields)),
+    sparseFields,
+    denseFields,
+  }
+}
+
+/** Encodes `rows[from]` to `rows[end − 1]` into the same rows of `target`. */
+type RowsEncoder = (rows: Int32Array, from: number, end: number, target: EncodedRows) => void
+
+/** Creates a function that encodes some rows after others, each string once. */
+export function createRowsEncoder(
+  fields: readonly Field[],
+  cells: readonly CellColumn[],
+  place: (row: number) => string,
+  { problems, ownIds = false }: EncodeOptions & { problems: RowProblems },
+): RowsEncoder {
   let offset = 0
   let sparseIndex = 0
   let denseIndex = 0
-  fields.forEach((field, index) => {
-    const fill = (encoder: FieldEncoder, target: Int32Array | Float32Array, first: number, width: number) => {
-      const encode = encoderOf(cells[index]!, encoder)
-      for (let i = 0; i < rows.length && !problems.full; i++) {
+  const encoders = fields.map((field, index) => {
+    const column = cells[index]!
+    if (field.kind === 'numeric')
+      return { first: denseIndex++, isSparse: false, encode: encoderOf(column, createNumericFieldEncoder(field)) }
+    const encoder = createSparseFieldEncoder(field, offset)
+    if (!ownIds) offset += encoder.ids
+    return { first: sparseIndex++, isSparse: true, encode: encoderOf(column, encoder) }
+  })
+  const encodeStrip: RowsEncoder = (rows, from, end, { sparse, dense, sparseFields, denseFields }) => {
+    encoders.forEach(({ first, isSparse, encode }, index) => {
+      const [target, width] = isSparse ? [sparse, sparseFields] : [dense, denseFields]
+      for (let i = from; i < end && !problems.full; i++) {
         const value = encode(rows[i]!)
         if (typeof value === 'number') target[i * width + first] = value
-        else problems.add(`/fields/${index}`, `${place(rows[i]!)}: ${field.name} ${value}`)
+        else problems.add(`/fields/${index}`, `${place(rows[i]!)}: ${fields[index]!.name} ${value}`)
       }
-    }
-    if (field.kind === 'numeric') fill(createNumericFieldEncoder(field), dense, denseIndex++, denseFields)
-    else {
-      const encoder = createSparseFieldEncoder(field, offset)
-      fill(encoder, sparse, sparseIndex++, sparseFields)
-      if (!ownIds) offset += encoder.ids
-    }
-  })
-  return { encoded: { rows: rows.length, sparse, dense, sparseFields, denseFields }, problems }
+    })
+  }
+  return (rows, from, end, target) => {
+    for (let strip = from; strip < end; strip += stripRows)
+      encodeStrip(rows, strip, Math.min(end, strip + stripRows), target)
+  }
 }
 
 /** Encodes the cell of a row; each string once. A missing cell is absent, not null. */

@@ -1,10 +1,10 @@
 import { formatBytes } from '../model/base/text-table.ts'
 import { SpecError } from './spec.ts'
 
-/** Share of the available memory that columns may take: what comes after reading takes more than twice as much; measured. */
-const usable = 0.3
+/** Share of the available memory that columns and what is made of them may take; the rest is for the program, and for garbage. */
+const usable = 0.75
 
-/** What columns take, bytes. */
+/** What columns and what is made of them take, bytes. */
 export interface ColumnBytes {
   /** Grows with every row. */
   rows: number

@@ -63,8 +63,8 @@ function positions(
   return (row) => firstIndex(sorted, times[row]!) / rows
 }
 
-/** Index of the first element ≥ `value`. */
-function firstIndex(sorted: Float64Array, value: number): number {
+/** Index of the first element ≥ `value`; of ascending elements. */
+export function firstIndex(sorted: Float64Array, value: number): number {
   let low = 0
   let high = sorted.length
   while (low < high) {

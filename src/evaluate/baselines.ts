@@ -32,7 +32,7 @@ export function logisticBaselines(
   const { train } = dataset.parts
   const baselines = new Map<string, Baseline>()
   if (train.length > 0 && judged !== train) {
-    const fitted = thin(train, mostFitted)
+    const fitted = rowsToFit(train)
     const both = Int32Array.from([...fitted, ...judged])
     const linear = encodeLinear(fields, dataset.cells, both)
     const trained = taskRows({ file, spec }, tasks, dataset, fitted, groupRows({ groups: undefined }, fitted))
@@ -57,6 +57,11 @@ export function logisticBaselines(
     if (predictions) baselines.set(rows.name, { predictions, fitted: `the other ${by}, in ${folds} folds` })
   }
   return baselines
+}
+
+/** The training rows that a logistic regression is fitted to. */
+export function rowsToFit(train: Int32Array): Int32Array {
+  return thin(train, mostFitted)
 }
 
 /** Predicts each fold by a fit to the others; undefined if all rows are in one fold. */

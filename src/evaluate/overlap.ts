@@ -1,15 +1,23 @@
 import { type CellColumn, StringColumn } from '../data/columns.ts'
 import type { Dataset } from '../data/dataset.ts'
+import { firstIndex } from '../data/split.ts'
 
 /** Number of the rows that also occur among the training rows, with the same fields and labels. */
 export function repeatedRows(dataset: Dataset, rows: Int32Array): number {
-  const { train } = dataset.parts
+  const { parts, repeatedTests } = dataset
+  const { train } = parts
+  if (rows === parts.test && repeatedTests !== undefined) return repeatedTests
   if (train.length === 0 || rows === train) return 0
   const hash = rowHash(dataset)
-  const trained = new Set<number>()
-  for (const row of train) trained.add(hash(row))
+  // A set of them would take several times the memory.
+  const trained = new Float64Array(train.length)
+  for (let i = 0; i < train.length; i++) trained[i] = hash(train[i]!)
+  trained.sort()
   let repeated = 0
-  for (const row of rows) if (trained.has(hash(row))) repeated++
+  for (const row of rows) {
+    const sought = hash(row)
+    if (trained[firstIndex(trained, sought)] === sought) repeated++
+  }
   return repeated
 }
 

@@ -81,6 +81,29 @@ export const AdsFunnelData = Type.Object(
   { ...strict, description: 'Synthetic ad impressions whose true probabilities are known' },
 )
 
+export type SyntheticTasksData = Static<typeof SyntheticTasksData>
+export const SyntheticTasksData = Type.Object(
+  {
+    generator: Type.Literal('synthetic-tasks'),
+    rows: Type.Integer({ minimum: 1, maximum: 100_000_000, default: 100_000, description: 'Rows' }),
+    skip: Type.Integer({ minimum: 0, maximum: 100_000_000, default: 0, description: 'Rows to leave out before them' }),
+    seed,
+    dim: Type.Integer({ minimum: 2, maximum: 4096, default: 100, description: 'Number of inputs, x1, x2, …' }),
+    correlation: Type.Number({
+      minimum: -1,
+      maximum: 1,
+      default: 0.5,
+      description: 'Cosine of the angle between the directions that the two tasks depend on',
+    }),
+    sines: Type.Integer({ minimum: 0, maximum: 1000, default: 10, description: 'Number of sines in each target' }),
+  },
+  {
+    ...strict,
+    description:
+      'Two regression targets, y1 and y2, of known correlation: the synthetic tasks of Ma et al., KDD 2018, section 3.2',
+  },
+)
+
 export type ParquetData = Static<typeof ParquetData>
 export const ParquetData = Type.Object(
   {
@@ -102,7 +125,7 @@ export const ParquetData = Type.Object(
 )
 
 export type RowData = Static<typeof RowData>
-export const RowData = Type.Union([CsvData, ParquetData, AdsFunnelData], {
+export const RowData = Type.Union([CsvData, ParquetData, AdsFunnelData, SyntheticTasksData], {
   description: 'Where the rows come from',
 })
 

@@ -1,7 +1,9 @@
 import type { Dataset } from '../data/dataset.ts'
-import { encodeRows } from '../data/encode-rows.ts'
+import { encodeParts } from '../data/encode-parts.ts'
 import { RowProblems } from '../data/row-problems.ts'
 import { type LoadedSpec, SpecError } from '../data/spec.ts'
+import { rowsToFit } from '../evaluate/baselines.ts'
+import { repeatedRows } from '../evaluate/overlap.ts'
 import type { Field } from '../schemas/features.ts'
 import type { TrainSpec } from '../schemas/train-spec.ts'
 import type { Examples } from './examples.ts'
@@ -13,26 +15,29 @@ export interface EncodedParts {
   test: Examples
 }
 
-/** Encodes the rows of each part. Throws a SpecError that lists cells which a request could not contain either. */
-export function encodeDataset(
-  file: string,
-  fields: readonly Field[],
-  { cells, labels, weights, parts, place }: Dataset,
-  ownIds: boolean,
-): EncodedParts {
+/**
+ * Encodes the rows of each part, and lets go of the cells that judging does not need. Throws a SpecError that lists cells which a
+ * request could not contain either.
+ */
+export function encodeDataset(file: string, fields: readonly Field[], dataset: Dataset, ownIds: boolean): EncodedParts {
+  const { labels, weights, parts } = dataset
+  dataset.repeatedTests = repeatedRows(dataset, parts.test)
   const found = new RowProblems()
-  const encode = (rows: Int32Array): Examples => {
-    const { encoded } = encodeRows(fields, cells, rows, place, { problems: found, ownIds })
-    return {
-      encoded,
-      labels: labels.map((values) => Int8Array.from(rows, (row) => values[row]!)),
-      weights: weights && Float32Array.from(rows, (row) => weights[row]!),
-    }
-  }
-  const examples = { train: encode(parts.train), validation: encode(parts.validation), test: encode(parts.test) }
+  const encoded = encodeParts(fields, dataset, [parts.test, rowsToFit(parts.train)], { problems: found, ownIds })
   const listed = found.list()
   if (listed.length > 0) throw new SpecError(file, listed)
-  return examples
+  const examplesOf = (part: keyof EncodedParts): Examples => ({
+    encoded: encoded[part],
+    labels: labels.map((values) => pick(values, parts[part], new Int8Array(parts[part].length))),
+    weights: weights && pick(weights, parts[part], new Float32Array(parts[part].length)),
+  })
+  return { train: examplesOf('train'), validation: examplesOf('validation'), test: examplesOf('test') }
+}
+
+/** Fills `target` with the values of the rows. */
+function pick<T extends Int8Array | Float32Array>(values: ArrayLike<number>, rows: Int32Array, target: T): T {
+  for (let i = 0; i < rows.length; i++) target[i] = values[rows[i]!]!
+  return target
 }
 
 /** A task with a single class teaches the network at most a constant: its label or `where` is probably wrong. */

@@ -1,4 +1,3 @@
-import type { CellColumn } from '../data/columns.ts'
 import type { Dataset } from '../data/dataset.ts'
 import { type LoadedSpec, SpecError } from '../data/spec.ts'
 import type { Bundle } from '../model/bundle/read.ts'
@@ -7,19 +6,16 @@ import { fitFields } from './fields.ts'
 
 /**
  * The fields of the version to be: fitted to the training rows, or those of the version that training goes on from, whose tables have
- * a row for each value. `cells` are theirs, in order.
+ * a row for each value. The data set's cells become those of the fields, in their order.
  *
  * Throws a SpecError where a field can't be fitted, or the spec lacks one of that version's or has one of another kind.
  */
-export function fieldsOf(
-  { spec, file }: LoadedSpec,
-  { cells, parts }: Dataset,
-  from: Bundle | undefined,
-): { fields: Field[]; cells: CellColumn[] } {
+export function fieldsOf({ spec, file }: LoadedSpec, dataset: Dataset, from: Bundle | undefined): Field[] {
+  const { cells, parts } = dataset
   if (from === undefined) {
     const { fields, problems } = fitFields(spec.fields, cells, parts.train)
     if (problems.length > 0) throw new SpecError(file, problems)
-    return { fields, cells }
+    return fields
   }
   const { features, name, version } = from.manifest
   const title = `${name}/${version}`
@@ -41,5 +37,6 @@ export function fieldsOf(
       })
   })
   if (problems.length > 0) throw new SpecError(file, problems)
-  return { fields: features, cells: columns }
+  dataset.cells = columns
+  return features
 }

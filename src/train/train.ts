@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { columnProblems, readDataset } from '../data/dataset.ts'
+import { columnProblems, judgingBytes, readDataset } from '../data/dataset.ts'
 import { describeData } from '../data/describe-data.ts'
 import { measureDistributions } from '../data/distributions.ts'
 import { type LoadedSpec, SpecError } from '../data/spec.ts'
@@ -28,6 +28,9 @@ import { startNetwork } from './network/start.ts'
 import type { TrainOptions } from './options.ts'
 import { chooseQuantizationRows, quantizationFile } from './quantization.ts'
 
+/** Bytes per row and field: 4 of the encoded form of all rows, and judging of a third of them. */
+const bytesAfter = 4 + judgingBytes / 3
+
 /**
  * Trains a model version from a spec, judges it on the test rows as it will be served, and writes it, unless it fails the spec's
  * conditions of publishing: then `folder` is undefined. The same spec, data, machine and number of threads give the same
@@ -49,9 +52,9 @@ export async function train(
   }
 
   const started = now()
-  const dataset = await readDataset(loaded, readingsOf(spec.fields), { signal })
-  const { fields, cells } = fieldsOf(loaded, dataset, from)
-  const examples = encodeDataset(file, fields, { ...dataset, cells }, from !== undefined && hasOwnIds(from.manifest))
+  const dataset = await readDataset(loaded, readingsOf(spec.fields), { signal, bytesAfter })
+  const fields = fieldsOf(loaded, dataset, from)
+  const examples = encodeDataset(file, fields, dataset, from !== undefined && hasOwnIds(from.manifest))
   const rows = {
     train: dataset.parts.train.length,
     validation: dataset.parts.validation.length,
@@ -76,7 +79,7 @@ export async function train(
   const files = { ...saved.files, [quantizationFile]: encodeQuantizationRows(chosen) }
   signal.throwIfAborted()
   const names = fields.map(({ name }) => name)
-  const golden = await goldenRows(saved, names, { ...dataset, cells }, examples.test.encoded)
+  const golden = await goldenRows(saved, names, dataset, examples.test.encoded)
   const described = describeBundle(spec, fields, network, saved.graph, calibrated, quantization, golden, {
     created: new Date(now()).toISOString(),
     command: options.command,
@@ -91,8 +94,7 @@ export async function train(
     engine: 'onnxruntime',
     multigate: options.multigateVersion,
   })
-  const own = { ...dataset, cells }
-  const judged = await judgeNewVersion({ manifest: described, files }, loaded, own, { ...options, fields: names })
+  const judged = await judgeNewVersion({ manifest: described, files }, loaded, dataset, { ...options, fields: names })
   const { report, scored } = judged
   if (report.publish?.passed !== false) {
     signal.throwIfAborted()

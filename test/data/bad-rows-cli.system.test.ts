@@ -6,6 +6,7 @@ import { text } from 'node:stream/consumers'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { adsFunnelColumns, createAdsFunnel } from '../../src/data/ads-funnel.ts'
+import { tinyCsv, tinySpec } from '../support/tiny.ts'
 import { until } from '../support/until.ts'
 
 /*
@@ -46,7 +47,10 @@ function withQuality(row: number, value: string): string {
 const spec = { data: { csv: ['rows.csv'] }, tasks: [{ name: 'ctr', label: 'click == "1"' }] }
 
 function start(folder: string, node: string[] = [], report = join(folder, 'report')) {
-  const args = ['evaluate', 'ads-funnel', '--data', join(folder, 'rows.yaml'), '--report', report]
+  return run(['evaluate', 'ads-funnel', '--data', join(folder, 'rows.yaml'), '--report', report], node)
+}
+
+function run(args: string[], node: string[] = []) {
   const child = spawn(process.execPath, [...node, cli, ...args], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
   const output = Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
   return { child, ended: output.then(([stdout, stderr, [code, signal]]) => ({ stdout, stderr, code: code ?? signal })) }
@@ -113,6 +117,12 @@ t.test('rows that memory does not hold', async (t) => {
   const { stderr, code } = await start(folder, ['--import', preload]).ended
   t.match(stderr, /rows\.yaml:\n {2}\/data about \d+,000 rows would take .* of memory, and .* are available/)
   t.equal(code, 1)
+  const training = { ...tinySpec(), data: { csv: ['tiny.csv'] } }
+  const trained = t.testdir({ 'tiny.csv': tinyCsv(20_000), 'tiny.yaml': JSON.stringify(training) })
+  const args = ['train', join(trained, 'tiny.yaml'), '--models', join(trained, 'models'), '--backend', 'wasm']
+  const refused = await run(args, ['--import', preload]).ended
+  t.match(refused.stderr, /tiny\.yaml:\n {2}\/data about \d+,000 rows would take .* of memory, and .* are available/)
+  t.equal(refused.code, 1)
 })
 
 t.test('Ctrl-C while rows are read', { skip: process.platform !== 'linux' && 'needs /proc' }, async (t) => {

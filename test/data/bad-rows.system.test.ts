@@ -167,4 +167,7 @@ t.test('more rows than memory', async (t) => {
     /^\/data about \d+,000 rows would take .* of memory, and .* are available: give fewer rows, or more memory$/,
   ])
   t.same(await problemsOf(t, many, { group: 'user' }, { memory: 100_000_000 }), [])
+  const few = `user,price,click\n${'a,1,1\n'.repeat(20_000)}`
+  t.same(await problemsOf(t, few, {}, { memory: 200_000, bytesAfter: 0 }), [], 'the columns fit')
+  t.match(await problemsOf(t, few, {}, { memory: 200_000 }), [/^\/data .* of memory/], 'what is made of them does not')
 })

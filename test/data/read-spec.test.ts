@@ -60,7 +60,7 @@ t.test('lists all problems at once, each with its path', async (t) => {
     /^\/split\/train must be less than 1/,
     /^\/architecture\/num_experts must be at least 0/,
     /^\/architecture\/experts is unknown/,
-    /^\/data\/generator must be "ads-funnel"$/,
+    /^\/data\/generator must be "ads-funnel" or "synthetic-tasks"$/,
     /^\/precision must be "float32" or "int8"/,
   ]) {
     t.ok(

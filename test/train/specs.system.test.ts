@@ -21,7 +21,7 @@ async function encode(name: string, data?: (written: RowData) => object) {
   const dataset = await readDataset({ file, spec }, readingsOf(spec.fields))
   const { fields, problems } = fitFields(spec.fields, dataset.cells, dataset.parts.train)
   const found = new RowProblems()
-  const encoded = encodeParts(fields, dataset, [dataset.parts.test], found)
+  const encoded = encodeParts(fields, dataset, [dataset.parts.test], { problems: found, ownIds: false })
   return { dataset, encoded, problems: [...problems, ...found.list()] }
 }
 

@@ -1,3 +1,4 @@
+import { equal } from '../base/dims.ts'
 import { ModelError, reasonOf } from '../base/errors.ts'
 import { floatAttribute, intAttribute } from '../graph/attributes.ts'
 import type { Graph } from '../graph/graph.ts'
@@ -63,11 +64,22 @@ export function differentiate(graph: Graph, loss: string, tensors: readonly stri
       const name = node.input[input]!
       if (gradient === undefined || !dependent.has(name)) return
       const other = sums.get(name)
-      sums.set(name, other === undefined ? gradient : append.add(other, gradient))
+      sums.set(name, other === undefined ? gradient : addTo(append, other, gradient))
     })
   }
   const gradients = new Map(tensors.flatMap((name) => (sums.has(name) ? [[name, sums.get(name)!]] : [])))
   return { gradients, normalisations: [...written].map(([node, moments]) => describe(append, node, moments)) }
+}
+
+/** The sum of two gradients. A product of matrices that nothing else reads adds the other as it goes. */
+function addTo(append: Appender, other: string, gradient: string): string {
+  const product = append.graph.producer(gradient)
+  const plain = product?.opType === 'Gemm' && product.input.length === 2
+  if (!plain || append.graph.users(gradient).length > 0 || !equal(append.dims(other), append.dims(gradient)))
+    return append.add(other, gradient)
+  product.input.push(other)
+  append.graph.touch()
+  return gradient
 }
 
 function backward(application: Application, moments: Moments | undefined): (string | undefined)[] {

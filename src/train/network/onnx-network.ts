@@ -82,7 +82,7 @@ function weightsOf(graph: Graph): string[] {
     const constant = name === undefined ? undefined : graph.constants.get(name)
     if (constant?.dataType === DataType.FLOAT && product(constant.dims.map(Number)) >= fewest) names.add(constant.name)
   }
-  const isProduct = (node: NodeProto | undefined) => node?.opType === 'MatMul' || node?.opType === 'Gemm'
+  const isProduct = (node: NodeProto | undefined) => ['MatMul', 'Gemm', 'Einsum'].includes(node?.opType ?? '')
   for (const node of graph.nodes) {
     const [a, b, c] = node.input
     if (isProduct(node)) {

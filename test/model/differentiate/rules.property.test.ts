@@ -166,6 +166,31 @@ const cases: Case[] = [
       build: op('Gemm', ['x', 'w', 'b'], { transA: 1, transB, alpha: { float: 0.5 }, beta: { float: 2 } }),
     },
   ]),
+  {
+    name: 'Einsum of a gate and experts',
+    inputs: { x: [-1, 3], y: [-1, 3, 2] },
+    build: op('Einsum', ['x', 'y'], { equation: 'be, beh -> bh' }),
+  },
+  {
+    name: 'Einsum of all gates and experts',
+    inputs: { x: [-1, 2, 3], y: [-1, 3, 2] },
+    build: op('Einsum', ['x', 'y'], { equation: 'bte,beh->bth' }),
+  },
+  {
+    name: 'Einsum of rows by a stack of weights',
+    inputs: { x: [-1, 3], w: [2, 3, 4] },
+    build: op('Einsum', ['x', 'w'], { equation: 'bi,eih->beh' }),
+  },
+  {
+    name: 'Einsum without an arrow',
+    inputs: { x: [-1, 3], w: [3, 2] },
+    build: op('Einsum', ['x', 'w'], { equation: 'ik,kj' }),
+  },
+  {
+    name: 'Einsum of one operand',
+    inputs: { x: [-1, 3, 2] },
+    build: op('Einsum', ['x'], { equation: 'abc->acb' }),
+  },
   { name: 'Gemm without bias', inputs: { x: [-1, 3], w: [3, 2] }, build: op('Gemm', ['x', 'w']) },
   { name: 'Reshape', inputs: { x: [-1, 6] }, build: (g) => g.node('Reshape', ['x', g.integers([-1, 2, 3])]) },
   { name: 'Flatten', inputs: { x: [-1, 2, 3] }, build: op('Flatten') },

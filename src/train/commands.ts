@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { readSpec } from '../data/read-spec.ts'
 import { formatEvaluation } from '../evaluate/format.ts'
@@ -5,11 +6,12 @@ import { findVersion } from '../evaluate/local-predictor.ts'
 import { versionsOnDisk } from '../evaluate/previous-version.ts'
 import { notGoodEnough } from '../evaluate/run-evaluate.ts'
 import { writeReport } from '../evaluate/write-report.ts'
+import { ModelError } from '../model/base/errors.ts'
 import { murmur3 } from '../model/base/murmur3.ts'
 import type { Terminal } from '../model/base/terminal.ts'
 import type { TrainSpec } from '../schemas/train-spec.ts'
 import { createProgress, formatKept } from './progress.ts'
-import { openRunFolder } from './run-folder.ts'
+import { historyFile, openRunFolder } from './run-folder.ts'
 
 /** A run of a version in a folder of models. */
 const runName = ({ name, version }: TrainSpec, models: string) =>
@@ -19,6 +21,13 @@ const runName = ({ name, version }: TrainSpec, models: string) =>
 async function nextVersion(models: string, name: string): Promise<number> {
   const [highest = '0'] = await versionsOnDisk(models, name)
   return Number(highest) + 1
+}
+
+/** After a failure: a run that can go on stays, what is left of another goes. */
+async function leave(folder: string, log: (line: string) => void): Promise<void> {
+  const run = await openRunFolder(folder)
+  if (run.unfinished) log(`the run in ${folder} can go on after its last complete epoch: --resume`)
+  else await run.remove()
 }
 
 export interface RunTrainOptions {
@@ -65,7 +74,7 @@ export async function runTrain(options: RunTrainOptions): Promise<number> {
   if (folder === undefined && options.resume)
     throw new Error('there is no cache folder: name the folder of the run by --run')
   const run = folder === undefined ? undefined : await openRunFolder(folder)
-  if (options.resume && !run?.unfinished) throw new Error(`${folder} holds no unfinished run`)
+  if (options.resume && !run?.unfinished) throw new ModelError('INVALID_REQUEST', `${folder} holds no unfinished run`)
   const { train } = await import('./train.ts')
   const observer = createProgress(
     err,
@@ -89,9 +98,18 @@ export async function runTrain(options: RunTrainOptions): Promise<number> {
       log,
     })
     out.write(`${formatEvaluation(report)}\n\n${formatKept(fitted)}\n`)
-    if (options.report !== undefined) log(`report written to ${await writeReport(options.report, report)}`)
+    if (options.report !== undefined) {
+      log(`report written to ${await writeReport(options.report, report)}`)
+      const lines = fitted.history.map((epoch) => `${JSON.stringify(epoch)}\n`)
+      await writeFile(join(options.report, historyFile), lines.join(''))
+    }
     log(folder === undefined ? 'nothing was written' : `written to ${folder}`)
     return folder === undefined ? notGoodEnough : 0
+  } catch (error) {
+    observer.stop()
+    // A run that could not go on is unchanged.
+    if (folder !== undefined && !(error instanceof ModelError)) await leave(folder, log)
+    throw error
   } finally {
     observer.stop()
   }

@@ -15,6 +15,9 @@ export interface StepReport {
   /** Mean loss of the epoch so far. */
   loss: number
   rowsPerSecond: number
+  epochs: number
+  /** Seconds that the remaining rows take at this speed, if all epochs are taken. */
+  secondsLeft: number
 }
 
 export interface EpochReport {
@@ -128,10 +131,15 @@ export async function fit(input: FitInput): Promise<FitResult> {
     signal.throwIfAborted()
     epoch += 1
     const started = now()
-    const report = ({ rows: seen, weightedLoss }: EpochProgress) => ({
-      ...{ epoch, rows: seen, totalRows: rows, loss: weightedLoss / Math.max(1, seen) },
-      rowsPerSecond: (seen * 1000) / Math.max(1, now() - started),
-    })
+    const report = ({ rows: seen, weightedLoss }: EpochProgress): StepReport => {
+      const rowsPerSecond = (seen * 1000) / Math.max(1, now() - started)
+      const left = (training.epochs - epoch + 1) * rows - seen
+      return {
+        ...{ epoch, epochs: training.epochs, rows: seen, totalRows: rows, rowsPerSecond },
+        loss: weightedLoss / Math.max(1, seen),
+        secondsLeft: left / Math.max(1, rowsPerSecond),
+      }
+    }
     const order = orderOf(rows, epoch, training)
     const { failed, progress } = await trainer.epoch({ epoch, order, bounds, stepsBefore: steps }, (progress) =>
       observer.step(report(progress)),

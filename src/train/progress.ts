@@ -12,9 +12,14 @@ export function createProgress(terminal: Terminal, tasks: readonly string[]): Fi
     bar = undefined
   }
   return {
-    step({ epoch, rows, totalRows, loss, rowsPerSecond }) {
+    step({ epoch, epochs, rows, totalRows, loss, rowsPerSecond, secondsLeft }) {
       if (!terminal.isTTY) return
-      const payload = { epoch, loss: loss.toFixed(5), speed: thousands(rowsPerSecond) }
+      const payload = {
+        of: `${epoch}/${epochs}`,
+        loss: loss.toFixed(5),
+        speed: thousands(rowsPerSecond),
+        left: duration(secondsLeft),
+      }
       if (bar) bar.update(rows, payload)
       else {
         bar = createBar(terminal, barFormat)
@@ -29,13 +34,20 @@ export function createProgress(terminal: Terminal, tasks: readonly string[]): Fi
   }
 }
 
-const barFormat = 'epoch {epoch} {bar} {percentage} %  {speed} rows/s  loss {loss}'
+const barFormat = 'epoch {of} {bar} {percentage} %  {speed} rows/s  at most {left} left  loss {loss}'
 
 function epochLine(report: EpochReport, tasks: readonly string[]): string {
   const { epoch, epochs, loss, validationLoss, validationAuc, selection, rowsPerSecond, best } = report
   const aucs = tasks.map((task, index) => `${task} ${formatNumber(validationAuc[index], 4)}`).join(', ')
   const mark = best ? ', best so far' : ''
   return `epoch ${epoch}/${epochs}: loss ${loss.toFixed(5)}, validation loss ${validationLoss.toFixed(5)}, validation AUC ${aucs}, ${selection.metric} ${formatNumber(selection.value, 5)}, ${thousands(rowsPerSecond)} rows/s${mark}`
+}
+
+/** `42 s`, `3 min`, `1 h 20 min` */
+function duration(seconds: number): string {
+  if (seconds < 100) return `${Math.ceil(seconds)} s`
+  const minutes = Math.ceil(seconds / 60)
+  return minutes < 100 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }
 
 const thousands = (value: number) => Math.round(value).toLocaleString('en')

@@ -1,7 +1,7 @@
 import { appendFile, open, readdir, readFile, rm, rmdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import Type, { type Static } from '#typebox'
-import { reasonOf } from '../model/base/errors.ts'
+import { ModelError, reasonOf } from '../model/base/errors.ts'
 import { makeFolder } from '../model/base/make-folder.ts'
 import { replaceFile } from '../model/base/replace-file.ts'
 import { check } from '../schemas/check.ts'
@@ -26,7 +26,8 @@ const RunFile = Type.Object({
 type RunFile = Static<typeof RunFile>
 
 const runFile = 'run.json'
-const historyFile = 'history.jsonl'
+/** A line of JSON per epoch. */
+export const historyFile = 'history.jsonl'
 
 /** What a run depends on, by names for people: `spec`, `data`, `threads`. */
 export type RunIdentity = Record<string, string>
@@ -65,7 +66,8 @@ export async function openRunFolder(path: string): Promise<RunFolder> {
       const run = await readRun(path)
       for (const [name, value] of Object.entries(wanted))
         if (run.identity[name] !== value)
-          throw new Error(
+          throw new ModelError(
+            'INVALID_REQUEST',
             `${join(path, runFile)}: the run has another ${name}${differenceOf(run.identity[name], value)}; it can't go on with this one: start without --resume`,
           )
       identity = wanted
@@ -115,7 +117,7 @@ function differenceOf(before: string | undefined, now: string): string {
     const [a, b] = [JSON.parse(before ?? ''), JSON.parse(now)] as Record<string, unknown>[]
     const keys = [...new Set([...Object.keys(a!), ...Object.keys(b!)])]
     const changed = keys.filter((key) => JSON.stringify(a![key]) !== JSON.stringify(b![key]))
-    return `, in ${changed.map((key) => `/${key}`).join(', ')}`
+    return changed.length === 0 ? '' : `, in ${changed.map((key) => `/${key}`).join(', ')}`
   } catch {
     return ''
   }
@@ -125,17 +127,21 @@ async function readRun(path: string): Promise<RunFile> {
   const file = join(path, runFile)
   const text = await readFile(file, 'utf8').catch((cause) => {
     const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT'
-    throw new Error(missing ? `${path} holds no unfinished run` : `${file}: can't be read: ${reasonOf(cause)}`, {
-      cause,
-    })
+    throw new ModelError(
+      'INVALID_REQUEST',
+      missing ? `${path} holds no unfinished run` : `${file}: can't be read: ${reasonOf(cause)}`,
+      {
+        cause,
+      },
+    )
   })
   try {
     const problems: { path: string; message: string }[] = []
     const run = check(RunFile, JSON.parse(text), '', problems)
-    if (problems.length > 0) throw new Error(`${problems[0]!.path} ${problems[0]!.message}`)
+    if (problems.length > 0) throw new ModelError('INVALID_REQUEST', `${problems[0]!.path} ${problems[0]!.message}`)
     return run as RunFile
   } catch (cause) {
-    throw new Error(`${file}: is no run of multigate: ${reasonOf(cause)}`, { cause })
+    throw new ModelError('INVALID_REQUEST', `${file}: is no run of multigate: ${reasonOf(cause)}`, { cause })
   }
 }
 
@@ -184,19 +190,20 @@ async function writeArrays(path: string, arrays: readonly Float32Array[]): Promi
 
 async function readArrays(path: string, sizes: readonly number[]): Promise<Float32Array[]> {
   const file = await open(path, 'r').catch((cause) => {
-    throw new Error(`${path}: can't be read: ${reasonOf(cause)}`, { cause })
+    throw new ModelError('INVALID_REQUEST', `${path}: can't be read: ${reasonOf(cause)}`, { cause })
   })
   try {
     const expected = sizes.reduce((sum, size) => sum + size * 4, 0)
     const { size } = await file.stat()
-    if (size !== expected) throw new Error(`${path}: has ${size} bytes, not the ${expected} that this network needs`)
+    if (size !== expected)
+      throw new ModelError('INVALID_REQUEST', `${path}: has ${size} bytes, not the ${expected} that this network needs`)
     const arrays: Float32Array[] = []
     for (const length of sizes) {
       const array = new Float32Array(length)
       const bytes = bytesOf(array)
       for (let done = 0; done < bytes.length; ) {
         const { bytesRead } = await file.read(bytes, done, Math.min(most, bytes.length - done), null)
-        if (bytesRead === 0) throw new Error(`${path}: ends too early`)
+        if (bytesRead === 0) throw new ModelError('INVALID_REQUEST', `${path}: ends too early`)
         done += bytesRead
       }
       arrays.push(array)

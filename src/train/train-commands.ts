@@ -29,7 +29,7 @@ export function createTrainCommand(signal: AbortSignal): Command {
     .argument('<spec>', specArgument)
     .option('--models <folder>', 'folder of models; the version is written to <folder>/<name>/<version>', 'models')
     .option('--force', 'replace an existing version', false)
-    .option('--report <folder>', 'write report.html and report.json into this folder')
+    .option('--report <folder>', 'write report.html, report.json and history.jsonl into this folder')
     .addOption(threadsOption)
     .option('--from <model>', 'go on from a version, by its folder or as <name>[/<version>]; writes the next version')
     .option('--resume', 'go on with a run that was interrupted', false)

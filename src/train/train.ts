@@ -67,9 +67,11 @@ export async function train(
   expectSelectable(loaded, examples.validation)
 
   const network = await startNetwork(loaded, shapeOf(spec, fields, examples), from)
-  const threads = options.threads === 1 ? 'one thread' : `${options.threads} threads`
-  log(`${network.title} with ${network.size} weights to train, on ${threads}`)
-  const { fitted, logits, valuesOf } = await fitNetwork(loaded, network, examples, fields, options)
+  const threads = threadsFor(options.threads, Math.min(rows.train, spec.training.batch_size), log)
+  log(
+    `${network.title} with ${network.size} weights to train, on ${threads === 1 ? 'one thread' : `${threads} threads`}`,
+  )
+  const { fitted, logits, valuesOf } = await fitNetwork(loaded, network, examples, fields, { ...options, threads })
   log(`fitted in ${seconds(now() - started)}`)
 
   const calibrated = calibrateTasks(spec, examples.validation, logits, log)
@@ -90,7 +92,7 @@ export async function train(
     history: fitted.history,
     rows,
     ...(from && { from: `${from.manifest.name}/${from.manifest.version}` }),
-    threads: options.threads,
+    threads,
     engine: 'onnxruntime',
     multigate: options.multigateVersion,
   })
@@ -104,6 +106,13 @@ export async function train(
   }
   await run?.remove()
   return { folder: report.publish?.passed === false ? undefined : folder, report, fitted }
+}
+
+/** At most as many threads as have two rows of a step each: one row has no variance. */
+function threadsFor(wanted: number, stepRows: number, log: (line: string) => void): number {
+  const most = Math.max(1, Math.floor(stepRows / 2))
+  if (wanted > most) log(`steps of ${stepRows} rows are divided among ${most} threads at most`)
+  return Math.min(wanted, most)
 }
 
 function shapeOf(spec: TrainSpec, fields: readonly Field[], { train: { encoded } }: EncodedParts) {

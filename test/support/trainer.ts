@@ -23,6 +23,7 @@ export interface TrainerSetup extends Partial<Pick<TrainerOptions, 'threads' | '
   terms?: Term[]
   orderPenalty?: number
   uncertainty?: boolean
+  signal?: AbortSignal
 }
 
 /** A network of a built-in architecture in training, with all rows in one step; it ends with the test. */
@@ -48,7 +49,7 @@ export async function openTrainer(t: Test, setup: TrainerSetup) {
     termWeights: terms.map(({ weight }) => weight),
     largestStep: count,
     unknown: setup.unknown ?? { share: 0, ids: new Int32Array(shape.sparseFields).fill(-1) },
-    signal: new AbortController().signal,
+    signal: setup.signal ?? new AbortController().signal,
   })
   t.teardown(() => trainer.close())
   const order = Int32Array.from({ length: count }, (_, row) => row)

@@ -2,7 +2,7 @@ import { PassThrough } from 'node:stream'
 import t from 'tap'
 import { createProgress } from '../../src/train/progress.ts'
 
-const step = { epoch: 1, rows: 50, totalRows: 100, loss: 0.5, rowsPerSecond: 12_345.6 }
+const step = { epoch: 1, epochs: 3, secondsLeft: 41.2, rows: 50, totalRows: 100, loss: 0.5, rowsPerSecond: 12_345.6 }
 const epoch = {
   epoch: 1,
   epochs: 3,
@@ -36,12 +36,13 @@ t.test('a bar on a terminal', async (t) => {
   })
   const progress = createProgress(stream, ['ctr', 'cvr'])
   progress.step(step)
-  progress.step({ ...step, rows: 60 })
+  progress.step({ ...step, rows: 60, secondsLeft: 130 })
+  progress.step({ ...step, rows: 70, secondsLeft: 6100 })
   progress.stop()
   progress.step(step)
   progress.epoch(epoch)
   progress.stop()
   const text = String(stream.read())
-  t.match(text, /epoch 1 .*50 % {2}12,346 rows\/s {2}loss 0\.50000/)
+  t.match(text, /epoch 1\/3 .*50 % {2}12,346 rows\/s {2}at most 42 s left {2}loss 0\.50000/)
   t.ok(text.endsWith(line))
 })

@@ -179,6 +179,14 @@ t.test('dense fields alone, sparse fields alone, every architecture', async (t) 
   }
 })
 
+t.test('more threads than a step has pairs of rows', async (t) => {
+  const lines: string[] = []
+  const training = { ...tinySpec().training, batch_size: 7 }
+  const { report } = await trainIn(t.testdir({}), { training }, { threads: 9, log: (line) => lines.push(line) })
+  t.ok(lines.includes('steps of 7 rows are divided among 3 threads at most'))
+  t.ok(report.tasks[0]!.metrics.auc.value !== null)
+})
+
 t.test('refuses data that its fields cannot hold', async (t) => {
   const strict = [{ name: 'size', kind: 'numeric' }]
   await t.rejects(trainIn(t.testdir({}), { fields: strict }), {

@@ -46,6 +46,8 @@ export interface RowGradients {
 
 /** Memory in which threads meet. */
 export interface SharedState {
+  /** Whether threads compute: see activity.ts. */
+  activity: Int32Array
   /** The barrier's. */
   barrier: Int32Array
   /** Of each thread the loss of its part of the step. */

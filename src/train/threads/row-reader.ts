@@ -8,14 +8,19 @@ import { type Tensors, tensor } from './tensors.ts'
 export class RowReader {
   readonly #plan: StepPlan
   readonly #tables: readonly TableMemory[]
-  readonly #indexes: ort.InferenceSession | undefined
+  readonly #indexes: ((inputs: Tensors) => Promise<Tensors>) | undefined
   /** Ids of a row of the batch, per look-up. */
   readonly perRow: number[]
   readonly widths: number[]
   readonly #rows: Float32Array[]
 
-  /** `most`: rows of the largest batch; `indexes`: a session of the plan's graph. */
-  constructor(plan: StepPlan, tables: readonly TableMemory[], indexes: ort.InferenceSession | undefined, most: number) {
+  /** `most`: rows of the largest batch; `indexes`: computes the plan's graph of indexes. */
+  constructor(
+    plan: StepPlan,
+    tables: readonly TableMemory[],
+    indexes: ((inputs: Tensors) => Promise<Tensors>) | undefined,
+    most: number,
+  ) {
     this.#plan = plan
     this.#tables = tables
     this.#indexes = indexes
@@ -28,9 +33,7 @@ export class RowReader {
   async idsOf(inputs: Tensors): Promise<Int32Array[]> {
     const { lookUps } = this.#plan
     if (lookUps.length === 0) return []
-    const indexes = this.#indexes
-    const read = indexes && Object.fromEntries(indexes.inputNames.map((name) => [name, inputs[name]!]))
-    const computed: Tensors = read ? ((await indexes.run(read)) as Tensors) : {}
+    const computed = (await this.#indexes?.(inputs)) ?? {}
     return lookUps.map(({ indexes: name }) => toInt32((computed[name] ?? inputs[name]!).data))
   }
 

@@ -3,6 +3,7 @@ import { product } from '../../model/base/dims.ts'
 import { murmur3 } from '../../model/base/murmur3.ts'
 import { onnxruntime } from '../../model/base/onnxruntime.ts'
 import { type Place, type StepPlan, stepInputs } from '../graph/step-plan.ts'
+import { active } from './activity.ts'
 import { type AdamMemory, createAdamMemory, stepScale } from './adam.ts'
 import type { RowGradients, SharedRows, StepBounds, ThreadSetup } from './contract.ts'
 import { Exchange } from './exchange.ts'
@@ -41,7 +42,9 @@ export class Stepper {
 
   /** Rejects with ONNX Runtime's error if it can't run the graphs. */
   static async create(setup: ThreadSetup): Promise<Stepper> {
-    const open = (graph: Uint8Array) => onnxruntime.InferenceSession.create(graph, sessionOptions)
+    const { activity } = setup.shared
+    const open = (graph: Uint8Array) =>
+      active(activity, setup.thread, () => onnxruntime.InferenceSession.create(graph, sessionOptions))
     const { step, inference, indexes } = setup.plan
     return new Stepper(setup, {
       step: await open(step),
@@ -72,7 +75,7 @@ export class Stepper {
     this.#updates = plan.tables.map((table, i) =>
       table.trained ? new TableUpdates(table, tables[i]!, thread, threads) : undefined,
     )
-    this.#reader = new RowReader(plan, tables, sessions.indexes, largest)
+    this.#reader = new RowReader(plan, tables, this.#indexes, largest)
     const { perRow, widths } = this.#reader
     this.#rowGradients = perRow.map((count, i) => new Float32Array(largest * count * widths[i]!))
     this.#masks = plan.masks.map(({ dims }) => new Float32Array(largest * product(dims)))
@@ -99,8 +102,8 @@ export class Stepper {
   /** Writes logits [rows, tasks] of rows `start` to `end`, in inference mode, into `logits`. */
   async logits(shared: SharedRows, start: number, end: number, logits: Float32Array): Promise<void> {
     const { sparse, dense, sparseFields, denseFields } = shared
-    const { inference, indexes } = this.#sessions
-    const reader = new RowReader(this.#plan, this.#setup.tables, indexes, Math.min(inferenceRows, end - start))
+    const { inference } = this.#sessions
+    const reader = new RowReader(this.#plan, this.#setup.tables, this.#indexes, Math.min(inferenceRows, end - start))
     for (let from = start; from < end; from += inferenceRows) {
       const to = Math.min(end, from + inferenceRows)
       // ONNX Runtime takes no shared memory.
@@ -109,7 +112,7 @@ export class Stepper {
       const inputs = this.#inputs(to - from, ids, numbers)
       const rows = reader.read(to - from, await reader.idsOf(inputs))
       const feeds: Tensors = { ...inputs, ...rows, ...this.#parameters, ...this.#statistics }
-      const answers = await inference.run(chosen(feeds, inference.inputNames))
+      const answers = await this.#run(inference, feeds)
       logits.set(answers[this.#plan.logits]!.data as Float32Array, from * this.#plan.tasks)
     }
   }
@@ -132,8 +135,21 @@ export class Stepper {
       if (gradient) results[gradient] = tensor(gradients[i]!, [rows, ...dims, this.#reader.widths[i]!])
     })
     const session = this.#sessions.step
-    await session.run(chosen(feeds, session.inputNames), results)
+    await this.#run(session, feeds, results)
     return ids.map((list, i) => ({ ids: list, gradients: gradients[i]! }))
+  }
+
+  /** Computes the rows' numbers of look-ups; undefined where they are inputs. */
+  get #indexes() {
+    const { indexes } = this.#sessions
+    return indexes && ((feeds: Tensors) => this.#run(indexes, feeds))
+  }
+
+  /** `results`: tensors to write answers into; default: new ones for all outputs. */
+  #run(session: ort.InferenceSession, feeds: Tensors, results?: Tensors): Promise<Tensors> {
+    const read = chosen(feeds, session.inputNames)
+    const run = () => (results ? session.run(read, results) : session.run(read)) as Promise<Tensors>
+    return active(this.#setup.shared.activity, this.#setup.thread, run)
   }
 
   #inputs(rows: number, sparse: Int32Array, dense: Float32Array): Tensors {

@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { reasonOf } from '../../model/base/errors.ts'
+import { Stopped } from './activity.ts'
 import type { ThreadAnswer, ThreadRequest, ThreadSetup } from './contract.ts'
 import { Stepper } from './stepper.ts'
 
@@ -8,8 +9,11 @@ import { Stepper } from './stepper.ts'
 const port = parentPort!
 const answer = (message: ThreadAnswer) => port.postMessage(message)
 
-const fail = (error: unknown) =>
+const fail = (error: unknown) => {
+  // Nobody waits for a thread that was asked to stop.
+  if (error instanceof Stopped) return
   answer({ kind: 'error', message: reasonOf(error), code: (error as { code?: string }).code })
+}
 
 try {
   const stepper = await Stepper.create(workerData as ThreadSetup)

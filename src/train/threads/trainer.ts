@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { product } from '../../model/base/dims.ts'
 import type { StepPlan } from '../graph/step-plan.ts'
+import { activityLength, stop } from './activity.ts'
 import type {
   SharedExamples,
   SharedRows,
@@ -88,20 +89,21 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
     return new Worker(new URL('thread.js', import.meta.url), { workerData: setup })
   })
   const close = async () => {
+    await stop(shared.activity)
     await Promise.all(workers.map((worker) => worker.terminate()))
   }
   /** Threads that wait for each other can only be ended. */
   const failed = new Promise<never>((_, reject) => {
-    const stop = (reason: unknown) => {
+    const end = (reason: unknown) => {
       reject(reason)
       void close()
     }
-    signal.addEventListener('abort', () => stop(signal.reason), { once: true })
+    signal.addEventListener('abort', () => end(signal.reason), { once: true })
     for (const worker of workers) {
-      worker.once('error', stop)
-      worker.once('exit', (code) => stop(new Error(`a thread of training ended with code ${code}`)))
+      worker.once('error', end)
+      worker.once('exit', (code) => end(new Error(`a thread of training ended with code ${code}`)))
       worker.on('message', (answer: ThreadAnswer) => {
-        if (answer.kind === 'error') stop(Object.assign(new Error(answer.message), { code: answer.code }))
+        if (answer.kind === 'error') end(Object.assign(new Error(answer.message), { code: answer.code }))
       })
     }
   })
@@ -171,6 +173,7 @@ function createSharedState({ plan, threads, examples, largestStep }: TrainerOpti
   const largest = Math.ceil(largestStep / threads)
   const each = <T>(make: () => T) => Array.from({ length: alone ? 0 : threads }, make)
   return {
+    activity: shareIntegers(activityLength(threads)),
     barrier: shareIntegers(2),
     losses: new Float64Array(new SharedArrayBuffer(threads * 8)),
     progress: new Float64Array(new SharedArrayBuffer(3 * 8)),

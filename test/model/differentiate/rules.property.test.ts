@@ -127,6 +127,32 @@ const cases: Case[] = [
   { name: 'MatMul of a stack by weights', inputs: { x: [-1, 2, 3], w: [3, 4] }, build: op('MatMul', ['x', 'w']) },
   { name: 'MatMul of two stacks', inputs: { x: [-1, 2, 3], y: [-1, 3, 2] }, build: op('MatMul', ['x', 'y']) },
   { name: 'MatMul of weights by a stack', inputs: { w: [2, 3], x: [-1, 3, 2] }, build: op('MatMul', ['w', 'x']) },
+  {
+    name: 'MatMul of a stack of rows by a stack',
+    inputs: { x: [-1, 1, 3], y: [-1, 3, 2] },
+    build: op('MatMul', ['x', 'y']),
+  },
+  {
+    name: 'MatMul, the same twice',
+    inputs: { x: [-1, 3], w: [3, 3] },
+    build: (g) => g.node('Add', [g.node('MatMul', ['x', 'w']), g.node('MatMul', [g.node('MatMul', ['x', 'w']), 'w'])]),
+  },
+  {
+    name: 'MatMul beside a path around it',
+    inputs: { x: [-1, 3], w: [3, 3], v: [3, 2], u: [3, 2] },
+    build: (g) => {
+      const around = g.node('Add', [g.node('MatMul', ['x', 'w']), 'x'])
+      return g.node('Add', [g.node('MatMul', [around, 'v']), g.node('MatMul', ['x', 'u'])])
+    },
+  },
+  {
+    name: 'MatMul of the same sum twice',
+    inputs: { x: [-1, 3], y: [-1, 3], v: [3, 2], u: [3, 2] },
+    build: (g) => {
+      const sum = g.node('Add', ['x', 'y'])
+      return g.node('Add', [g.node('MatMul', [g.node('Add', [sum, 'x']), 'v']), g.node('MatMul', ['x', 'u'])])
+    },
+  },
   { name: 'MatMul, a stack repeated', inputs: { x: [-1, 1, 2, 3], y: [4, 3, 2] }, build: op('MatMul', ['x', 'y']) },
   ...[0, 1].flatMap((transB): Case[] => [
     {

@@ -189,3 +189,16 @@ t.test('with batch normalisation, threads share the statistics of their parts', 
   for (const { offset, size } of plan.statistics)
     t.ok(weights.subarray(offset, offset + size).every((value) => Number.isFinite(value)))
 })
+
+t.test('ends while its threads compute, and rejects with the reason', async (t) => {
+  for (let i = 0; i < 8; i++) {
+    const controller = new AbortController()
+    const setup = { rows: manyRows(20_000), threads: 2, signal: controller.signal }
+    const { step } = await create(t, {}, setup)
+    setTimeout(() => controller.abort(new Error('enough')), i * 3)
+    const endless = async () => {
+      for (;;) await step()
+    }
+    await t.rejects(endless(), { message: 'enough' })
+  }
+})

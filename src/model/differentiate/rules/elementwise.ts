@@ -73,8 +73,7 @@ const clip: Rule = (application) => {
   return [append.multiply(gradient, append.indicator('Equal', node.input[0]!, node.output[0]!))]
 }
 
-/** y = x·max(x, 0) ÷ x: 1 where x is positive. */
-const relu = scaled(({ append }, _, y) => append.unary('Sign', y))
+const relu = scaled(({ append }, _, y) => append.indicator('Greater', y, append.scalar(0)))
 
 const leakyRelu = scaled(({ append, node }, x) => {
   const slope = floatAttribute(node, 'alpha', 0.01)

@@ -14,10 +14,40 @@ const matMul: Rule = ({ append, gradient, node, wanted }) => {
   const [a, b] = node.input as [string, string]
   const [left, right] = [append.dims(a), append.dims(b)]
   if (left.length < 2 || right.length < 2) throw new Error('products of vectors are not supported')
+  if (left.at(-2) === 1 && right.length > 2 && left.length === right.length)
+    return vectors(append, a, b, gradient, wanted)
   return [
-    wanted(0) ? append.sumTo(multiply(append, gradient, append.transposeMatrices(b)), a) : undefined,
+    wanted(0) ? gradientOfLeft(append, a, b, gradient) : undefined,
     wanted(1) ? gradientOfRight(append, a, b, gradient) : undefined,
   ]
+}
+
+/**
+ * Of stacks [… 1, k] · [… k, n]: the products are of a vector and a matrix, and of two vectors, for which multiplying element by
+ * element is faster than a product of matrices per row.
+ */
+function vectors(
+  append: Appender,
+  a: string,
+  b: string,
+  gradient: string,
+  wanted: (input: number) => boolean,
+): (string | undefined)[] {
+  const dA = () => {
+    const along = append.multiply(b, gradient) // [… k, n]
+    const summed = append.reduce('ReduceSum', along, [append.dims(along).length - 1], true) // [… k, 1]
+    return append.sumTo(append.transposeMatrices(summed), a)
+  }
+  return [
+    wanted(0) ? dA() : undefined,
+    wanted(1) ? append.sumTo(append.multiply(append.transposeMatrices(a), gradient), b) : undefined,
+  ]
+}
+
+function gradientOfLeft(append: Appender, a: string, b: string, gradient: string): string {
+  const dims = append.dims(a)
+  if (dims.length === 2 && append.dims(b).length === 2) return append.op('Gemm', [gradient, b], dims, { transB: 1 })
+  return append.sumTo(multiply(append, gradient, append.transposeMatrices(b)), a)
 }
 
 function gradientOfRight(append: Appender, a: string, b: string, gradient: string): string {

@@ -90,7 +90,8 @@ async function begin(
   if (run === undefined) return undefined
   if (!resume) {
     if (run.unfinished) log(`starting from the beginning; --resume would go on with the unfinished run in ${run.path}`)
-    await run.start(identity)
+    // A folder that can't be written is reported when the first epoch is saved.
+    await run.start(identity).catch(() => undefined)
     return undefined
   }
   const resumed = await run.resume(identity, plan)

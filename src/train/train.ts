@@ -24,7 +24,7 @@ import type { FitResult } from './fit.ts'
 import { fitNetwork } from './fit-network.ts'
 import { goldenRows } from './golden-rows.ts'
 import type { Network } from './network/network.ts'
-import { startNetwork } from './network/start.ts'
+import { expectStart, startNetwork } from './network/start.ts'
 import type { TrainOptions } from './options.ts'
 import { chooseQuantizationRows, quantizationFile } from './quantization.ts'
 
@@ -51,6 +51,7 @@ export async function train(
     throw new SpecError(file, [exists, ...(await columnProblems(loaded, readingsOf(spec.fields)))])
   }
 
+  expectStart(loaded, from)
   const started = now()
   const dataset = await readDataset(loaded, readingsOf(spec.fields), { signal, bytesAfter })
   const fields = fieldsOf(loaded, dataset, from)

@@ -29,6 +29,7 @@ const measurements: Record<string, () => Promise<typeof import('./stalls.ts').me
   evaluate: async () => (await import('./evaluate.ts')).measureEvaluate,
   stalls: async () => (await import('./stalls.ts')).measureStalls,
   swaps: async () => (await import('./swaps.ts')).measureSwaps,
+  training: async () => (await import('./training.ts')).measureTraining,
   tenants: async () => (await import('./tenants.ts')).measureTenants,
 }
 

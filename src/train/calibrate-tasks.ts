@@ -1,10 +1,10 @@
-import { productLabel } from '../evaluate/task-rows.ts'
 import { createCalibrator, sigmoid } from '../model/calibration/calibrator.ts'
 import { multiply } from '../model/calibration/derived.ts'
 import { fitCalibration } from '../model/calibration/fit-calibration.ts'
 import type { DerivedTask, Task } from '../schemas/manifest.ts'
 import type { TrainSpec } from '../schemas/train-spec.ts'
 import type { Examples } from './examples.ts'
+import { termLabels } from './terms.ts'
 
 /**
  * Fits the calibrations that a spec asks for to held-out rows. `logits`: [rows, tasks]. A calibration that would reverse or flatten
@@ -12,29 +12,29 @@ import type { Examples } from './examples.ts'
  */
 export function calibrateTasks(
   spec: TrainSpec,
-  { labels, weights, encoded }: Examples,
+  rows: Examples,
   logits: Float32Array,
   log: (line: string) => void,
 ): { tasks: Task[]; derived: DerivedTask[] } {
-  const { rows } = encoded
   const width = spec.tasks.length
   /** Probabilities that the saved graph answers: float32. */
   const raw = spec.tasks.map((_, task) =>
-    Float64Array.from({ length: rows }, (_, row) => Math.fround(sigmoid(logits[row * width + task]!))),
+    Float64Array.from({ length: rows.encoded.rows }, (_, row) => Math.fround(sigmoid(logits[row * width + task]!))),
   )
   const fit = (
     name: string,
     method: TrainSpec['tasks'][number]['calibration'],
-    known: Int8Array,
+    factors: number[],
     values: Float64Array,
   ) => {
     if (method === undefined) return {}
-    const inside = (_: number, row: number) => known[row]! >= 0
+    const { labels, weights } = termLabels({ factors }, spec.tasks, rows)
+    const inside = (_: number, row: number) => labels[row]! >= 0
     const calibration = fitCalibration(method, {
-      labels: Uint8Array.from(known.filter(inside)),
+      labels: Uint8Array.from(labels.filter(inside)),
       probabilities: values.filter(inside),
       weights: weights && Float64Array.from(weights).filter(inside),
-      buckets: Uint32Array.from(known, (_, row) => row).filter(inside),
+      buckets: Uint32Array.from(labels, (_, row) => row).filter(inside),
     })
     if (calibration === undefined) log(`calibration of ${name} omitted: it would reverse or flatten the ranking`)
     return calibration === undefined ? {} : { calibration }
@@ -43,19 +43,17 @@ export function calibrateTasks(
     ({ name, description, calibration }, task): Task => ({
       name,
       ...(description === undefined ? {} : { description }),
-      ...fit(name, calibration, labels[task]!, raw[task]!),
+      ...fit(name, calibration, [task], raw[task]!),
     }),
   )
   const served = tasks.map(({ calibration }, task) => raw[task]!.map(createCalibrator(calibration)))
   const derived = spec.derived.map(({ name, product, calibration }): DerivedTask => {
     const factors = product.map((factor) => spec.tasks.findIndex((task) => task.name === factor))
-    const labelOf = productLabel(factors.map((task) => labels[task]!))
-    const known = Int8Array.from({ length: rows }, (_, row) => labelOf(row))
     const values = multiply(
       factors.map((task) => served[task]!),
-      rows,
+      rows.encoded.rows,
     )
-    return { name, product, ...fit(name, calibration, known, values) }
+    return { name, product, ...fit(name, calibration, factors, values) }
   })
   return { tasks, derived }
 }

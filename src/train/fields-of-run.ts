@@ -27,6 +27,12 @@ export function fieldsOf({ spec, file }: LoadedSpec, dataset: Dataset, from: Bun
       problems.push({ path: '/fields', message: `lacks ${field.name}, a field of ${title}, which --from continues` })
     else if (written.kind !== field.kind)
       problems.push({ path: `/fields/${index}/kind`, message: `must be ${field.kind}, as in ${title}` })
+    else
+      for (const key of ['size', 'buckets', 'seed'] as const) {
+        const [before, now] = [field, written].map((one) => (one as Partial<Record<typeof key, number>>)[key])
+        if (before !== now)
+          problems.push({ path: `/fields/${index}/${key}`, message: `must be ${before}, as in ${title}` })
+      }
     return cells[index]!
   })
   spec.fields.forEach((field, index) => {

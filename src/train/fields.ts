@@ -51,14 +51,17 @@ function createCellCheck(field: TrainField): (cell: Cell) => string | undefined 
   }
 }
 
-/** Per sparse field, in order, the id of values outside its vocabulary or range; −1 where a field refuses them or hashes. */
-export function unknownIdsOf(fields: readonly Field[]): Int32Array {
+/**
+ * Per sparse field, in order, the id of values outside its vocabulary or range; −1 where a field refuses them or hashes. `ownIds`:
+ * each field's ids begin at 0.
+ */
+export function unknownIdsOf(fields: readonly Field[], ownIds: boolean): Int32Array {
   const ids: number[] = []
   let offset = 0
   for (const field of fields) {
     if (field.kind === 'numeric') continue
     ids.push(field.kind !== 'hash' && field.out_of_vocabulary === 'bucket' ? offset : -1)
-    offset += idsOf(field)
+    if (!ownIds) offset += idsOf(field)
   }
   return Int32Array.from(ids)
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { LoadedSpec } from '../data/spec.ts'
-import { reasonOf } from '../model/base/errors.ts'
+import { ModelError, reasonOf } from '../model/base/errors.ts'
+import { hasOwnIds } from '../model/features/layout.ts'
 import type { Field } from '../schemas/features.ts'
 import type { TrainSpec } from '../schemas/train-spec.ts'
 import type { EncodedParts } from './encode-dataset.ts'
@@ -35,7 +36,7 @@ export async function fitNetwork(
 ): Promise<FittedNetwork> {
   const { training, tasks } = spec
   const terms = termsOf(tasks)
-  const plan = await makeStepPlan(await network.open(), {
+  const plan = await planOf(network, {
     terms,
     orderPenalty: training.order_penalty,
     uncertainty: training.task_weights === 'uncertainty',
@@ -49,7 +50,7 @@ export async function fitNetwork(
     values: (name) => (name === logVarianceName ? new Float32Array(terms.length) : network.values(name)),
     termWeights: terms.map(({ weight }) => weight),
     largestStep: Math.min(train.encoded.rows, training.batch_size + 2 * threads),
-    unknown: { share: training.unknown, ids: unknownIdsOf(fields) },
+    unknown: { share: training.unknown, ids: unknownIdsOf(fields, from !== undefined && hasOwnIds(from.manifest)) },
   })
   try {
     const start = `${from?.manifest.name ?? ''} ${from?.manifest.version ?? ''}`
@@ -67,6 +68,15 @@ export async function fitNetwork(
     return { fitted, logits: await trainer.logits(rows), valuesOf: valuesOf(plan, fitted.weights) }
   } finally {
     await trainer.close()
+  }
+}
+
+async function planOf(network: Network, loss: Parameters<typeof makeStepPlan>[1]): Promise<StepPlan> {
+  try {
+    return await makeStepPlan(await network.open(), loss)
+  } catch (cause) {
+    if (!(cause instanceof ModelError)) throw cause
+    throw new ModelError(cause.code, `${network.title} can't be trained: ${cause.message}`, { cause })
   }
 }
 

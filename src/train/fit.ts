@@ -61,7 +61,7 @@ export interface FitInput {
   /** Number of training rows. */
   rows: number
   validation: Examples
-  tasks: readonly Pick<TrainTask, 'name' | 'weight'>[]
+  tasks: readonly Pick<TrainTask, 'name' | 'weight' | 'negatives_kept'>[]
   training: Training
   /** Where an interrupted run stopped; the trainer has its state already. */
   resumed: (FitProgress & { kept: KeptWeights }) | undefined

@@ -1,7 +1,8 @@
 import { defaultSelection, splitSelection, type TaskMetric } from '../data/epoch-metrics.ts'
-import { auc, entropy } from '../model/quality/metrics.ts'
+import { auc, entropyOf } from '../model/quality/metrics.ts'
 import type { TrainTask } from '../schemas/train-spec.ts'
 import type { Examples } from './examples.ts'
+import { type TermLabels, termLabels } from './terms.ts'
 
 /** One epoch's metrics on the validation rows; null per task without rows or with a single class. */
 export interface Validation {
@@ -21,17 +22,19 @@ export interface Selection {
   value(validation: Validation): number
 }
 
-/** Metrics of logits [rows, tasks]. */
+/** Metrics of logits [rows, tasks]. Weights of rows count in all of them but AUC. */
 export function validate(
-  { labels }: Pick<Examples, 'labels'>,
-  tasks: readonly Pick<TrainTask, 'weight'>[],
+  rows: Pick<Examples, 'labels' | 'weights'>,
+  tasks: readonly Pick<TrainTask, 'weight' | 'negatives_kept'>[],
   logits: ArrayLike<number>,
 ): Validation {
   const validation: Validation = { loss: 0, auc: [], logloss: [], normalised_entropy: [] }
   tasks.forEach(({ weight }, task) => {
-    const inside = insideSampleSpace(labels[task]!, logits, task, tasks.length)
-    const logloss = inside.labels.length > 0 ? crossEntropy(inside.labels, inside.logits) / inside.labels.length : null
-    const base = entropy(inside.labels)
+    const inside = insideSampleSpace(termLabels({ factors: [task] }, tasks, rows), logits, task, tasks.length)
+    const total = inside.weights.reduce((sum, weight) => sum + weight, 0)
+    const logloss = total > 0 ? crossEntropy(inside) / total : null
+    const rate = inside.labels.reduce((sum, label, i) => sum + label * inside.weights[i]!, 0) / total
+    const base = rate > 0 && rate < 1 ? entropyOf(rate) : null
     validation.loss += weight * (logloss ?? 0)
     validation.auc.push(auc(inside.labels, inside.logits))
     validation.logloss.push(logloss)
@@ -56,24 +59,32 @@ export function createSelection(select: string | undefined, tasks: readonly stri
   return { metric: select, higherIsBetter: metric === 'auc', value }
 }
 
-/** A task's labels and logits on the rows of its sample space; `logits` is [rows, width]. */
-export function insideSampleSpace(
-  labels: Int8Array,
+interface InsideRows {
+  labels: number[]
+  logits: number[]
+  weights: number[]
+}
+
+/** What is known of the rows in a task's sample space; `logits` is [rows, width]. */
+function insideSampleSpace(
+  { labels, weights }: TermLabels,
   logits: ArrayLike<number>,
   task: number,
   width: number,
-): { labels: number[]; logits: number[] } {
-  const inside = { labels: [] as number[], logits: [] as number[] }
+): InsideRows {
+  const inside: InsideRows = { labels: [], logits: [], weights: [] }
   labels.forEach((label, row) => {
     if (label < 0) return
     inside.labels.push(label)
     inside.logits.push(logits[row * width + task]!)
+    inside.weights.push(weights?.[row] ?? 1)
   })
   return inside
 }
 
-function crossEntropy(labels: number[], logits: number[]): number {
-  return logits.reduce((sum, z, i) => sum + Math.max(z, 0) - z * labels[i]! + Math.log1p(Math.exp(-Math.abs(z))), 0)
+function crossEntropy({ labels, logits, weights }: InsideRows): number {
+  const of = (z: number, label: number) => Math.max(z, 0) - z * label + Math.log1p(Math.exp(-Math.abs(z)))
+  return logits.reduce((sum, z, i) => sum + weights[i]! * of(z, labels[i]!), 0)
 }
 
 function mean(values: (number | null)[]): number | undefined {

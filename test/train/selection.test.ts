@@ -39,3 +39,16 @@ t.test('where no task has both classes the loss decides', async (t) => {
   t.equal(createSelection(undefined, ['ctr']).value(validation), Math.log(2))
   t.equal(validate({ labels: [Int8Array.of(1)] }, [{ weight: 1 }], [Number.NaN]).loss, Number.POSITIVE_INFINITY)
 })
+
+t.test('weights of rows and of negatives that stand for several count', async (t) => {
+  const labels = [Int8Array.of(1, 0, 0, -1)]
+  const logits = [1, -1, 0, 5]
+  const loss = [1, 1].map((z) => Math.log1p(Math.exp(-z))).concat(Math.log(2)) as [number, number, number]
+  const weighted = validate({ labels, weights: Float32Array.of(3, 1, 1, 9) }, [{ weight: 1 }], logits)
+  t.ok(Math.abs(weighted.logloss[0]! - (3 * loss[0] + loss[1] + loss[2]) / 5) < 1e-6)
+  const kept = validate({ labels }, [{ weight: 1, negatives_kept: 0.25 }], logits)
+  const mean = (loss[0] + 4 * loss[1] + 4 * loss[2]) / 9
+  t.ok(Math.abs(kept.logloss[0]! - mean) < 1e-6)
+  const base = -(Math.log(1 / 9) / 9 + (8 / 9) * Math.log(8 / 9))
+  t.ok(Math.abs(kept.normalised_entropy[0]! - mean / base) < 1e-6)
+})

@@ -173,11 +173,39 @@ t.test('dense fields alone, sparse fields alone, every architecture', async (t) 
   const dense = await trainIn(t.testdir({}), { fields: fields.slice(3), training: one, version: 7 })
   t.match(dense.folder, /tiny\/7$/)
   t.ok(sparse.report.tasks[0]!.metrics.auc.value !== null && dense.report.tasks[0]!.metrics.auc.value !== null)
-  for (const name of ['shared_bottom', 'mixture_of_experts', 'aitm']) {
+  for (const name of ['shared_bottom', 'mixture_of_experts', 'aitm', 'ple', 'esmm', 'single_task']) {
     const { report } = await trainIn(t.testdir({}), { architecture: { name, dim_emb: 2 }, training: one })
     t.ok(Number.isFinite(report.tasks[0]!.metrics.logloss.value), name)
   }
 })
+
+t.test(
+  'losses over the entire space, with an order penalty, uncertainty weights and negatives that stand for several',
+  async (t) => {
+    const [ctr, cvr] = tinySpec().tasks
+    const tasks = [ctr, { ...cvr, entire_space: ['ctr'] }]
+    const training = { ...tinySpec().training, order_penalty: 0.6, task_weights: 'uncertainty' }
+    const architecture = { name: 'esmm', dim_emb: 4 }
+    const { report } = await trainIn(t.testdir({}), { tasks, training, architecture })
+    t.ok(report.tasks.every(({ metrics }) => metrics.auc.value !== null))
+
+    // Half of the negatives count twice, so that predictions are those of all rows.
+    const folder = t.testdir({})
+    const sampled = [{ ...ctr, negatives_kept: 0.5 }]
+    const spec = { tasks: sampled, derived: [], training: { ...tinySpec().training, epochs: 8 } }
+    const { report: weighted } = await trainIn(folder, spec)
+    const { report: plain } = await trainIn(folder, {
+      ...spec,
+      tasks: [{ ...ctr, calibration: undefined }],
+      version: 2,
+    })
+    const ratio = ({ tasks }: EvaluationReport) => tasks[0]!.metrics.calibration_ratio.value!
+    t.ok(ratio(weighted) > 0.7 && ratio(weighted) < 1.4, `${ratio(weighted)}`)
+    t.ok(ratio(plain) > 0.7 && ratio(plain) < 1.4, `${ratio(plain)}`)
+    const rateOf = ({ tasks }: EvaluationReport) => tasks[0]!.base_rate!
+    t.ok(rateOf(weighted) < 0.8 * rateOf(plain), 'the rates are not the same')
+  },
+)
 
 t.test('more threads than a step has pairs of rows', async (t) => {
   const lines: string[] = []

@@ -50,6 +50,8 @@ export function differentiate(graph: Graph, loss: string, tensors: readonly stri
   for (const node of order) if (isTrained(node)) written.set(node, writeOutNormalisation(append, node))
 
   const sums = new Map<string, string>([[loss, append.scalar(1)]])
+  /** Gradients that stand for some tensor: what they are must not change. */
+  const known = new Set(sums.values())
   for (const node of order.toReversed()) {
     const gradients = node.output.map((name) => sums.get(name))
     if (!node.output.some((name) => dependent.has(name)) || gradients.every((name) => name === undefined)) continue
@@ -64,14 +66,17 @@ export function differentiate(graph: Graph, loss: string, tensors: readonly stri
       const name = node.input[input]!
       if (gradient === undefined || !dependent.has(name)) return
       const other = sums.get(name)
-      sums.set(name, other === undefined ? gradient : addTo(append, other, gradient))
+      const own = !known.has(gradient)
+      const sum = other === undefined ? gradient : own ? addTo(append, other, gradient) : append.add(other, gradient)
+      sums.set(name, sum)
+      known.add(sum)
     })
   }
   const gradients = new Map(tensors.flatMap((name) => (sums.has(name) ? [[name, sums.get(name)!]] : [])))
   return { gradients, normalisations: [...written].map(([node, moments]) => describe(append, node, moments)) }
 }
 
-/** The sum of two gradients. A product of matrices that nothing else reads adds the other as it goes. */
+/** The sum of two gradients, of which the second stands for nothing else: a product of matrices adds the first as it goes. */
 function addTo(append: Appender, other: string, gradient: string): string {
   const product = append.graph.producer(gradient)
   const plain = product?.opType === 'Gemm' && product.input.length === 2

@@ -1,4 +1,5 @@
 import type { Rule } from './rule.ts'
+import { einsumRules } from './rules/einsum.ts'
 import { elementwiseRules } from './rules/elementwise.ts'
 import { lookUpRules } from './rules/look-up.ts'
 import { matmulRules } from './rules/matmul.ts'
@@ -9,6 +10,7 @@ import { softmaxRules } from './rules/softmax.ts'
 
 const rules: ReadonlyMap<string, Rule> = new Map(
   Object.entries({
+    ...einsumRules,
     ...elementwiseRules,
     ...lookUpRules,
     ...matmulRules,

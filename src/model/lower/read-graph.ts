@@ -64,6 +64,13 @@ export async function readComplete(source: GraphSource): Promise<Graph> {
   return graph
 }
 
+/** A saved graph with all its outputs and data. */
+export async function readWhole(source: GraphSource): Promise<Graph> {
+  const graph = await openGraph(source)
+  await readExternal(graph, source.folder, () => true)
+  return graph
+}
+
 async function complete(graph: Graph, source: GraphSource, isRead: (name: string) => boolean): Promise<void> {
   for (const name of source.outputs) checkOutput(graph, name, `${source.file}: `)
   const wanted = graph.outputs.filter(({ name }) => source.outputs.includes(name))

@@ -1,21 +1,18 @@
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { product } from '../../model/base/dims.ts'
 import { ModelError } from '../../model/base/errors.ts'
 import type { Bundle } from '../../model/bundle/read.ts'
 import type { GraphSource } from '../../model/contracts/engine.ts'
-import { Appender } from '../../model/differentiate/appender.ts'
 import { constantOf, floatsOf } from '../../model/graph/constants.ts'
-import { Graph } from '../../model/graph/graph.ts'
+import { dtypeOf, sidesOf } from '../../model/graph/declared.ts'
+import type { Graph } from '../../model/graph/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from '../../model/graph/onnx_pb.ts'
 import { traceShapes } from '../../model/graph/shapes.ts'
-import { readComplete } from '../../model/lower/read-graph.ts'
+import { declare, floatShape } from '../../model/graph/tensor-shape.ts'
+import { readComplete, readWhole } from '../../model/lower/read-graph.ts'
 import { bindingsOf } from '../../model/prediction/bindings.ts'
 import { tablesOf } from '../graph/look-ups.ts'
+import { logitsOf } from './logits.ts'
 import type { Network } from './network.ts'
-
-/** Probabilities closer to 0 and 1 have no logit in float32. */
-const closest = 1e-6
 
 /**
  * The graph of an ONNX version, whatever made it. Its weights are trained: matrices of products, biases, scales of normalisations and
@@ -34,7 +31,7 @@ export async function onnxNetwork(bundle: Bundle, frozen: (name: string) => bool
   const graph = await readComplete(source)
   const names = weightsOf(graph)
   const trained = new Set(names.filter((name) => !frozen(name)))
-  if (trained.size === 0) throw new ModelError('UNSUPPORTED_GRAPH', `${file}: there is no weight to train`)
+  if (names.length === 0) throw new ModelError('UNSUPPORTED_GRAPH', `${file}: there is no weight to train`)
   const values = (name: string): Float32Array => {
     const constant = graph.constants.get(name)
     const floats = constant && floatsOf(constant)
@@ -48,8 +45,11 @@ export async function onnxNetwork(bundle: Bundle, frozen: (name: string) => bool
     size: [...trained].reduce((sum, name) => sum + product(graph.dimsOf(name)!), 0),
     async open() {
       const training = graph.copy()
+      if (sparse !== undefined) takeInt32(training, sparse)
       await traceShapes(training)
       const logits = logitsOf(training, probabilities)
+      // What no output reads is dropped.
+      training.outputs.splice(0, Infinity, declare(logits, training.shapes.get(logits) ?? floatShape()))
       return {
         training,
         inference: training.copy(),
@@ -62,8 +62,7 @@ export async function onnxNetwork(bundle: Bundle, frozen: (name: string) => bool
     },
     values,
     async save(valuesOf) {
-      const bytes = await readFile(join(folder, file))
-      const whole = Graph.parse(bytes, folder)
+      const whole = await readWhole({ folder, file, format: 'onnx', outputs: [] })
       for (const name of trained) {
         const changed = valuesOf(name)
         const before = whole.constants.get(name)
@@ -75,6 +74,19 @@ export async function onnxNetwork(bundle: Bundle, frozen: (name: string) => bool
   }
 }
 
+/** Makes an input of ids int32, as training rows are. */
+function takeInt32(graph: Graph, name: string): void {
+  const index = graph.inputs.findIndex((input) => input.name === name)
+  const input = graph.inputs[index]
+  const wanted = input && dtypeOf(input)
+  if (wanted === undefined || wanted === DataType.INT32) return
+  const readers = [...graph.nodes]
+  const ids = graph.node('Cast', [name], { attributes: { to: wanted } })
+  for (const node of readers) node.input = node.input.map((read) => (read === name ? ids : read))
+  graph.inputs[index] = declare(name, { dtype: DataType.INT32, dims: [-1, ...(sidesOf(graph, input!) ?? [])] })
+  graph.touch()
+}
+
 /** Names of the constants that training changes. */
 function weightsOf(graph: Graph): string[] {
   const names = new Set(tablesOf(graph))
@@ -82,7 +94,7 @@ function weightsOf(graph: Graph): string[] {
     const constant = name === undefined ? undefined : graph.constants.get(name)
     if (constant?.dataType === DataType.FLOAT && product(constant.dims.map(Number)) >= fewest) names.add(constant.name)
   }
-  const isProduct = (node: NodeProto | undefined) => node?.opType === 'MatMul' || node?.opType === 'Gemm'
+  const isProduct = (node: NodeProto | undefined) => ['MatMul', 'Gemm', 'Einsum'].includes(node?.opType ?? '')
   for (const node of graph.nodes) {
     const [a, b, c] = node.input
     if (isProduct(node)) {
@@ -99,16 +111,4 @@ function weightsOf(graph: Graph): string[] {
     }
   }
   return [...names]
-}
-
-/** The tensor of logits [B, T] behind probabilities: the sigmoid's input, or computed of them where there is no sigmoid. */
-function logitsOf(graph: Graph, probabilities: string): string {
-  const producer = graph.producer(probabilities)
-  if (producer?.opType === 'Sigmoid') return producer.input[0]!
-  const append = new Appender(graph)
-  const dims = append.dims(probabilities)
-  const bounds = [append.scalar(closest), append.scalar(1 - closest)]
-  const clipped = append.op('Clip', [probabilities, ...bounds], dims)
-  const rest = append.subtract(append.scalar(1), clipped)
-  return append.subtract(append.unary('Log', clipped), append.unary('Log', rest))
 }

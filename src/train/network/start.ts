@@ -29,6 +29,9 @@ export async function startNetwork(
       '/architecture',
       `is another one than that of ${title}, which --from continues; leave it out to keep that`,
     )
+  const tasks = manifest.tasks.map(({ name }) => name)
+  if (shape.tasks.join() !== tasks.join())
+    throw refuse('/tasks', `must be those of ${title}, which --from continues, in their order: ${tasks.join(', ')}`)
   const { format } = manifest.graph
   const frozen = frozenBy(freeze)
   let network: Network
@@ -51,5 +54,6 @@ export async function startNetwork(
       `/training/freeze/${freeze.indexOf(unused[0]!)}`,
       `${JSON.stringify(unused[0])} matches none of the weights of ${title}, such as ${network.names.slice(0, 5).join(', ')}`,
     )
+  if (network.size === 0) throw refuse('/training/freeze', `leaves no weight of ${title} to train`)
   return network
 }

@@ -1,6 +1,6 @@
 import type ort from 'onnxruntime-node'
 import { product } from '../../model/base/dims.ts'
-import type { StepPlan } from '../graph/step-plan.ts'
+import type { StepPlan, Table } from '../graph/step-plan.ts'
 import type { TableMemory } from './table-updates.ts'
 import { type Tensors, tensor } from './tensors.ts'
 
@@ -43,11 +43,18 @@ export class RowReader {
     this.#plan.lookUps.forEach(({ input, table, dims }, i) => {
       const width = this.widths[i]!
       const values = this.#rows[i]!.subarray(0, ids[i]!.length * width)
+      expectRows(ids[i]!, this.#plan.tables[table]!)
       copyRows(this.#tables[table]!.values, width, ids[i]!, values)
       read[input] = tensor(values, [rows, ...dims, width])
     })
     return read
   }
+}
+
+/** Throws an Error naming the table where an id has no row. */
+function expectRows(ids: Int32Array, { name, rows }: Table): void {
+  for (let i = 0; i < ids.length; i++)
+    if (ids[i]! < 0 || ids[i]! >= rows) throw new Error(`the table ${name} has ${rows} rows, and none of id ${ids[i]}`)
 }
 
 /** Rows of a table [ids, width]. */

@@ -58,6 +58,24 @@ t.test('what a rule does not support is refused by place, with the reason', asyn
   })
 })
 
+t.test('sums of products that have no rule are refused by place, with the reason', async (t) => {
+  for (const [equation, inputs, reason] of [
+    ['bi,bi->b', ['x', 'one'], 'sides i that differ are not supported'],
+    ['bi,bj->bj', ['x', 'x'], 'the sum over i, a side of one operand alone, is not supported'],
+    ['b...->b...', ['x'], 'the equation b...->b... is not supported'],
+    ['ii->i', ['square'], 'the equation ii->i is not supported'],
+  ] as const) {
+    const { graph, loss } = await graphOf((g) => {
+      const x = g.node('Identity', ['x'])
+      g.node('ReduceSum', [x, g.integers([1])], { attributes: { keepdims: 1 }, outputs: ['one'] })
+      g.node('MatMul', [g.node('Transpose', [x], { attributes: { perm: [1, 0] } }), x], { outputs: ['square'] })
+      const y = g.node('Einsum', [...inputs], { attributes: { equation } })
+      return g.node('Reshape', [y, g.integers([-1, 1])])
+    })
+    t.throws(() => differentiate(graph, loss, ['x']), { message: `Einsum einsum: ${reason}` }, equation)
+  }
+})
+
 t.test('operator sets before 13 are refused', async (t) => {
   const graph = emptyGraph({ x: floatShape(-1, 4) }, 12)
   t.throws(() => differentiate(graph, 'x', ['x']), {

@@ -137,6 +137,22 @@ const cases: Case[] = [
     inputs: { x: [-1, 3], w: [3, 3] },
     build: (g) => g.node('Add', [g.node('MatMul', ['x', 'w']), g.node('MatMul', [g.node('MatMul', ['x', 'w']), 'w'])]),
   },
+  {
+    name: 'MatMul beside a path around it',
+    inputs: { x: [-1, 3], w: [3, 3], v: [3, 2], u: [3, 2] },
+    build: (g) => {
+      const around = g.node('Add', [g.node('MatMul', ['x', 'w']), 'x'])
+      return g.node('Add', [g.node('MatMul', [around, 'v']), g.node('MatMul', ['x', 'u'])])
+    },
+  },
+  {
+    name: 'MatMul of the same sum twice',
+    inputs: { x: [-1, 3], y: [-1, 3], v: [3, 2], u: [3, 2] },
+    build: (g) => {
+      const sum = g.node('Add', ['x', 'y'])
+      return g.node('Add', [g.node('MatMul', [g.node('Add', [sum, 'x']), 'v']), g.node('MatMul', ['x', 'u'])])
+    },
+  },
   { name: 'MatMul, a stack repeated', inputs: { x: [-1, 1, 2, 3], y: [4, 3, 2] }, build: op('MatMul', ['x', 'y']) },
   ...[0, 1].flatMap((transB): Case[] => [
     {
@@ -150,6 +166,31 @@ const cases: Case[] = [
       build: op('Gemm', ['x', 'w', 'b'], { transA: 1, transB, alpha: { float: 0.5 }, beta: { float: 2 } }),
     },
   ]),
+  {
+    name: 'Einsum of a gate and experts',
+    inputs: { x: [-1, 3], y: [-1, 3, 2] },
+    build: op('Einsum', ['x', 'y'], { equation: 'be, beh -> bh' }),
+  },
+  {
+    name: 'Einsum of all gates and experts',
+    inputs: { x: [-1, 2, 3], y: [-1, 3, 2] },
+    build: op('Einsum', ['x', 'y'], { equation: 'bte,beh->bth' }),
+  },
+  {
+    name: 'Einsum of rows by a stack of weights',
+    inputs: { x: [-1, 3], w: [2, 3, 4] },
+    build: op('Einsum', ['x', 'w'], { equation: 'bi,eih->beh' }),
+  },
+  {
+    name: 'Einsum without an arrow',
+    inputs: { x: [-1, 3], w: [3, 2] },
+    build: op('Einsum', ['x', 'w'], { equation: 'ik,kj' }),
+  },
+  {
+    name: 'Einsum of one operand',
+    inputs: { x: [-1, 3, 2] },
+    build: op('Einsum', ['x'], { equation: 'abc->acb' }),
+  },
   { name: 'Gemm without bias', inputs: { x: [-1, 3], w: [3, 2] }, build: op('Gemm', ['x', 'w']) },
   { name: 'Reshape', inputs: { x: [-1, 6] }, build: (g) => g.node('Reshape', ['x', g.integers([-1, 2, 3])]) },
   { name: 'Flatten', inputs: { x: [-1, 2, 3] }, build: op('Flatten') },

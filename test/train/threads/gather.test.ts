@@ -1,4 +1,5 @@
 import t from 'tap'
+import type { Field } from '../../../src/schemas/features.ts'
 import { unknownIdsOf } from '../../../src/train/fields.ts'
 import { stepBounds } from '../../../src/train/fit.ts'
 import type { TermLabels } from '../../../src/train/terms.ts'
@@ -84,14 +85,15 @@ t.test('weights of rows weight the loss', async (t) => {
 
 t.test('the ids of unknown values, where a field has them', async (t) => {
   const common = { side: 'candidate', missing: 'error' } as const
-  const ids = unknownIdsOf([
+  const fields: Field[] = [
     { ...common, name: 'a', kind: 'vocabulary', values: ['x', 'y'], out_of_vocabulary: 'bucket' },
     { ...common, name: 'n', kind: 'numeric', scaling: { method: 'none' } },
     { ...common, name: 'h', kind: 'hash', buckets: 7, seed: 0 },
     { ...common, name: 'e', kind: 'integer', size: 4, out_of_vocabulary: 'error' },
     { ...common, name: 'i', kind: 'integer', size: 4, out_of_vocabulary: 'bucket' },
-  ])
-  t.same([...ids], [0, -1, -1, 14])
+  ]
+  t.same([...unknownIdsOf(fields, false)], [0, -1, -1, 14])
+  t.same([...unknownIdsOf(fields, true)], [0, -1, -1, 0], 'a table per field')
 })
 
 t.test('steps never end in fewer rows than batch normalisation needs', async (t) => {

@@ -1,0 +1,144 @@
+// Measures training: rows per second of a step alone and of `multigate train`, beside Keras and PyTorch, all on one core.
+//   npm run loadtest -- training [--keras PYTHON] [--pytorch PYTHON] [--out loadtest/results/training.md]
+import { execFile } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { loadavg, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { Command } from 'commander'
+import type { Machine } from './machine.ts'
+import { whole } from './markdown.ts'
+import { type NetworkName, networks } from './training/networks.ts'
+import { type TrainingCell, type TrainingReport, toMarkdown } from './training/report.ts'
+import { writeTrainingFiles } from './training/rows.ts'
+
+interface Options {
+  rounds: number
+  seconds: number
+  batches: string
+  networks: string
+  core: number
+  keras?: string
+  pytorch?: string
+  out?: string
+}
+
+interface Measured {
+  rate: number
+  /** Rows per second of processor time, of steps. */
+  processorRate?: number
+  /** Of the whole command. */
+  seconds?: number
+}
+
+interface Program {
+  title: string
+  run(network: NetworkName, batch: number): Promise<Measured>
+}
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const run = promisify(execFile)
+
+export async function measureTraining(
+  argv: readonly string[],
+  machine: Machine,
+  log: (line: string) => void,
+): Promise<void> {
+  const options = new Command('npm run loadtest -- training')
+    .description('Measure training, beside Keras and PyTorch where they are; needs taskset')
+    .option('--rounds <count>', 'rounds, interleaved', Number, 3)
+    .option('--seconds <seconds>', 'length of a measurement', Number, 4)
+    .option('--batches <sizes>', 'comma-separated', '512,2048')
+    .option('--networks <names>', 'comma-separated, of small and wide', 'small,wide')
+    .option(
+      '--core <number>',
+      'the core that programs are pinned to; two threads also use the one before it',
+      Number,
+      1,
+    )
+    .option('--keras <python>', 'Python with tensorflow, e.g. of a virtual environment with tensorflow-cpu==2.15.*')
+    .option('--pytorch <python>', 'Python with torch')
+    .option('--out <file.md>', 'also write the results here, and raw ones beside it')
+    .parse(argv, { from: 'user' })
+    .opts<Options>()
+  const folder = await mkdtemp(join(tmpdir(), 'multigate-training-'))
+  try {
+    const report = await measure(programsOf(options, folder), options, machine, log)
+    const text = toMarkdown(report)
+    console.log(`\n${text}`)
+    if (options.out === undefined) return
+    await writeFile(options.out, text)
+    await writeFile(options.out.replace(/(\.md)?$/, '.json'), `${JSON.stringify(report, null, 2)}\n`)
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+}
+
+function programsOf({ core, seconds, keras, pytorch }: Options, folder: string): Program[] {
+  const pinned = async (cores: string, command: string, args: string[]) => {
+    const env = { ...process.env, TF_CPP_MIN_LOG_LEVEL: '3', MULTIGATE_CACHE: 'off', OMP_NUM_THREADS: '1' }
+    return run('taskset', ['-c', cores, command, ...args], { env, cwd: root })
+  }
+  const lastNumbers = (text: string): Measured => {
+    const [rate, processorRate] = text.trim().split('\n').at(-1)!.split(' ').map(Number) as [number, number]
+    return { rate, processorRate }
+  }
+  const own = (threads: number) => async (network: NetworkName, batch: number) => {
+    const script = fileURLToPath(new URL('training/own-step.js', import.meta.url))
+    const cores = threads === 1 ? `${core}` : `${core - 1},${core}`
+    const args = [script, network, `${batch}`, `${threads}`, `${seconds}`]
+    return lastNumbers((await pinned(cores, process.execPath, args)).stdout)
+  }
+  const python = (command: string, script: string) => async (network: NetworkName, batch: number) => {
+    const args = [join(root, 'loadtest/training', script), JSON.stringify(networks[network]), `${batch}`, `${seconds}`]
+    return lastNumbers((await pinned(`${core}`, command, args)).stdout)
+  }
+  const command = async (network: NetworkName, batch: number): Promise<Measured> => {
+    await writeTrainingFiles(folder, networks[network], batch)
+    const cli = fileURLToPath(new URL('../src/cli.js', import.meta.url))
+    const args = [cli, 'train', join(folder, 'bench.json'), '--models', join(folder, 'models'), '--force']
+    const begun = performance.now()
+    const { stderr } = await pinned(`${core}`, process.execPath, args)
+    const rate = /([\d,]+) rows\/s/.exec(stderr)?.[1]?.replaceAll(',', '')
+    return { rate: Number(rate), seconds: (performance.now() - begun) / 1000 }
+  }
+  return [
+    { title: 'multigate, step', run: own(1) },
+    { title: '`multigate train`', run: command },
+    ...(keras ? [{ title: 'Keras, step', run: python(keras, 'keras_step.py') }] : []),
+    ...(pytorch ? [{ title: 'PyTorch, step', run: python(pytorch, 'torch_step.py') }] : []),
+    { title: 'multigate, step, two threads on two cores', run: own(2) },
+  ]
+}
+
+async function measure(
+  programs: readonly Program[],
+  { rounds, seconds, batches, networks: names }: Options,
+  machine: Machine,
+  log: (line: string) => void,
+): Promise<TrainingReport> {
+  const cells: TrainingCell[] = names.split(',').flatMap((name) => {
+    if (!Object.hasOwn(networks, name)) throw new Error(`there is no network ${name}, but small and wide`)
+    const network = name as NetworkName
+    return batches
+      .split(',')
+      .flatMap((batch) => programs.map(({ title }) => ({ network, batch: Number(batch), program: title, rates: [] })))
+  })
+  const loads: number[] = []
+  for (let round = 1; round <= rounds; round++) {
+    loads.push(loadavg()[0]!)
+    for (const cell of cells) {
+      const { network, batch, program, rates } = cell
+      const { rate, processorRate, seconds } = await programs
+        .find(({ title }) => title === program)!
+        .run(network, batch)
+      if (!(rate > 0)) throw new Error(`${program}: no rate was measured`)
+      rates.push(rate)
+      if (processorRate !== undefined) cell.processorRates = [...(cell.processorRates ?? []), processorRate]
+      if (seconds !== undefined) cell.seconds = [...(cell.seconds ?? []), seconds]
+      log(`round ${round} of ${rounds}: ${network}, batch ${batch}, ${program}: ${whole(rate)} rows/s`)
+    }
+  }
+  return { machine, seconds, loads, cells }
+}

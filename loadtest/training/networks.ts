@@ -1,0 +1,43 @@
+import type { ArchitectureOptions } from '../../src/schemas/architecture.ts'
+
+/** A network to train, in every program the same. */
+export interface BenchNetwork {
+  title: string
+  sparseFields: number
+  denseFields: number
+  /** Rows of the embedding table. */
+  ids: number
+  dim: number
+  experts: number
+  /** Widths of an expert's layers, the linear output's last. */
+  expert: number[]
+  /** Width of a tower's hidden layer. */
+  tower: number
+  tasks: string[]
+  /** Rows of the file for `multigate train`. */
+  fileRows: number
+}
+
+export const networks = {
+  small: {
+    title: '12 + 6 fields, 1,000 ids, d 8, 4 experts 64-32',
+    ...{ sparseFields: 12, denseFields: 6, ids: 1000, dim: 8, experts: 4, expert: [64, 32], tower: 32 },
+    ...{ tasks: ['a', 'b'], fileRows: 200_000 },
+  },
+  wide: {
+    title: '26 + 13 fields, 100,000 ids, d 16, 8 experts 256-128',
+    ...{ sparseFields: 26, denseFields: 13, ids: 100_000, dim: 16, experts: 8, expert: [256, 128], tower: 32 },
+    ...{ tasks: ['a', 'b'], fileRows: 40_000 },
+  },
+} satisfies Record<string, BenchNetwork>
+
+export type NetworkName = keyof typeof networks
+
+/** Options of the multi-gate mixture of experts. */
+export function optionsOf({ dim, experts, expert, tower }: BenchNetwork): ArchitectureOptions {
+  return {
+    ...{ name: 'multi_gate', dim_emb: dim, embedding_l2: 0, num_experts: experts, dims_expert: expert },
+    ...{ num_hidden_expert: expert.length, dim_hidden_expert: expert.at(-1)!, dropout_expert: 0 },
+    ...{ num_hidden_tasks: 2, dim_hidden_tasks: tower, dropout_tasks: 0 },
+  }
+}

@@ -1,0 +1,47 @@
+import { createWriteStream } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { createRandom } from '../../src/data/random.ts'
+import { type BenchNetwork, optionsOf } from './networks.ts'
+
+/** Writes `rows.csv` and `bench.json`, a spec that trains this network on it for one epoch. */
+export async function writeTrainingFiles(folder: string, network: BenchNetwork, batch: number): Promise<void> {
+  await pipeline(Readable.from(csvOf(network)), createWriteStream(join(folder, 'rows.csv')))
+  await writeFile(join(folder, 'bench.json'), JSON.stringify(specOf(network, batch)))
+}
+
+const names = (letter: string, count: number) => Array.from({ length: count }, (_, i) => `${letter}${i}`)
+
+/** Lines of CSV, the header first. Labels follow from the first number. */
+export function* csvOf({ sparseFields, denseFields, ids, tasks, fileRows }: BenchNetwork): Generator<string> {
+  yield `${[...names('s', sparseFields), ...names('d', denseFields), ...tasks].join()}\n`
+  const random = createRandom(1)
+  const known = knownIds(ids, sparseFields)
+  for (let row = 0; row < fileRows; row++) {
+    const numbers = Array.from({ length: denseFields }, () => random.normal())
+    const labels = tasks.map(() => Number(random.uniform() < 1 / (1 + Math.exp(1 - numbers[0]!))))
+    const values = Array.from({ length: sparseFields }, () => random.integer(known))
+    yield `${[...values, ...numbers.map((value) => value.toFixed(4)), ...labels].join()}\n`
+  }
+}
+
+/** Every field has an id for unknown values beside them. */
+const knownIds = (ids: number, fields: number) => Math.floor(ids / fields) - 1
+
+export function specOf(network: BenchNetwork, batch: number): object {
+  const { sparseFields, denseFields, ids, tasks } = network
+  return {
+    name: 'bench',
+    data: { csv: ['rows.csv'] },
+    tasks: tasks.map((name) => ({ name, label: `${name} == "1"` })),
+    fields: [
+      ...names('s', sparseFields).map((name) => ({ name, kind: 'integer', size: knownIds(ids, sparseFields) })),
+      ...names('d', denseFields).map((name) => ({ name, kind: 'numeric', scaling: 'none' })),
+    ],
+    split: { by: 'order', train: 0.8, validation: 0.1, test: 0.1 },
+    architecture: optionsOf(network),
+    training: { epochs: 1, batch_size: batch, learning_rate: 0.001, seed: 1 },
+  }
+}

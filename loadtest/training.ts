@@ -137,7 +137,8 @@ async function measure(
       rates.push(rate)
       if (processorRate !== undefined) cell.processorRates = [...(cell.processorRates ?? []), processorRate]
       if (seconds !== undefined) cell.seconds = [...(cell.seconds ?? []), seconds]
-      log(`round ${round} of ${rounds}: ${network}, batch ${batch}, ${program}: ${whole(rate)} rows/s`)
+      const busy = processorRate === undefined ? '' : `, ${whole(processorRate)} per second of processor time`
+      log(`round ${round} of ${rounds}: ${network}, batch ${batch}, ${program}: ${whole(rate)} rows/s${busy}`)
     }
   }
   return { machine, seconds, loads, cells }

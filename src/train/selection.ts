@@ -65,7 +65,7 @@ interface InsideRows {
   weights: number[]
 }
 
-/** What is known of the rows in a task's sample space; `logits` is [rows, width]. */
+/** The rows in a task's sample space; `logits` is [rows, width]. */
 function insideSampleSpace(
   { labels, weights }: TermLabels,
   logits: ArrayLike<number>,

@@ -93,6 +93,11 @@ t.test('the embedding table is penalised, rows that are not read too', async (t)
   t.ok((await squares()) < before / 2)
 })
 
+t.test('an id without a row in its table is named', async (t) => {
+  const { step } = await create(t, {}, { rows: { ...rows, sparse: Int32Array.of(0, 3, 1, 7, 2, 3, 0, 4) } })
+  await t.rejects(step(), { message: 'the table embedding/embeddings has 5 rows, and none of id 7' })
+})
+
 t.test('learns, moves the statistics of batch normalisation, and goes back', async (t) => {
   const { step, trainer, logits, plan } = await create(t, {}, { learningRate: 0.05 })
   const read = await trainer.read()

@@ -26,6 +26,8 @@ export interface JudgeNewOptions {
   cache: string | undefined
   /** Names of the fields in the data set's cells, in order. */
   fields: readonly string[]
+  /** Only metrics and their intervals: no baselines, slices or distributions. */
+  brief?: boolean
   signal: AbortSignal
   log(line: string): void
 }
@@ -66,7 +68,7 @@ async function judgeVersion(
   bundle: Bundle,
   loaded: Omit<LoadedRows, 'trains'>,
   dataset: Dataset,
-  { brief = false, fields, command, multigateVersion, now, cache, signal, log }: JudgeNewOptions & { brief?: boolean },
+  { brief = false, fields, command, multigateVersion, now, cache, signal, log }: JudgeNewOptions,
 ): Promise<{
   evaluation: Evaluation
   scored: ScoredPart

@@ -24,5 +24,7 @@ export interface TrainOptions {
   observer: FitObserver
   /** Folder of compiled plans, for judging the version. */
   cache: string | undefined
+  /** Judge by metrics and their intervals alone: no baselines, slices or distributions. */
+  brief?: boolean
   log(line: string): void
 }

@@ -112,6 +112,15 @@ t.test('the same seed gives the same model, bit for bit', async (t) => {
   t.notOk(first.equals(await weights('tiny', { training: { ...tinySpec().training, seed: 4 } })))
 })
 
+t.test('a brief report has the same metrics, without baselines', async (t) => {
+  const [whole, brief] = [await trainIn(t.testdir()), await trainIn(t.testdir(), {}, { brief: true, force: true })]
+  const metrics = ({ report }: typeof whole) => report.tasks.map(({ metrics }) => metrics)
+  const logistic = ({ report }: typeof whole) => report.tasks.some(({ baselines }) => baselines.logistic)
+  t.same(metrics(brief), metrics(whole))
+  t.ok(logistic(whole))
+  t.notOk(logistic(brief))
+})
+
 t.test('a version that is there is not overwritten without force', async (t) => {
   const folder = t.testdir({})
   await trainIn(folder)

@@ -1,0 +1,95 @@
+import { createHash } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { cpus, tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const root = join(import.meta.dirname, '../..')
+const specs = join(root, 'src/train/specs')
+
+/**
+ * Trains what `raw.runs` lacks of an experiment: each variant on each part, from each of the seeds 1 … `seeds`. `keep` is called with
+ * the raw figures after each run. Runs whose spec has changed do not count, and are dropped.
+ */
+export async function trainRuns(experiment, raw, { seeds, only, signal, keep }) {
+  const { train, createProgress, multigateVersion } = await buildOf()
+  const highest = Math.max(seeds, ...raw.runs.map(({ seed }) => seed))
+  const runs = await plan(experiment, highest)
+  raw.runs = raw.runs.filter((run) => runs.some(({ key, digest }) => key === keyOf(run) && digest === run.spec))
+  const missing = runs.filter(
+    ({ key, variant, seed }) =>
+      seed <= seeds && (only === undefined || variant === only) && !raw.runs.some((run) => keyOf(run) === key),
+  )
+  const models = await mkdtemp(join(tmpdir(), 'multigate-results-'))
+  try {
+    for (const [index, { part, variant, seed, digest, loaded }] of missing.entries()) {
+      signal.throwIfAborted()
+      process.stderr.write(`\n[${index + 1}/${missing.length}] ${part}, ${variant}, seed ${seed}\n`)
+      const started = Date.now()
+      const names = loaded.spec.tasks.map(({ name }) => name)
+      const observer = createProgress(process.stderr, names)
+      let weights
+      const log = (line) => {
+        process.stderr.write(`${line}\n`)
+        weights ??= /with (\d+) weights/.exec(line)?.[1]
+      }
+      const { report, fitted } = await train(loaded, {
+        ...{ models, force: true, threads: 1, from: undefined, run: undefined, resume: false, brief: true },
+        ...{ command: 'results', multigateVersion, now: Date.now, signal, observer, cache: undefined, log },
+      }).finally(observer.stop)
+      const tasks = Object.fromEntries(
+        report.tasks.map(({ name, rows, positives, metrics }) => [name, { rows, positives, ...metrics }]),
+      )
+      const seconds = Math.round((Date.now() - started) / 1000)
+      const { epochs, kept } = fitted
+      const run = { part, variant, seed, spec: digest, weights: Number(weights), epochs, kept: kept.epoch, seconds }
+      raw.runs.push({ ...run, tasks })
+      raw.machine = { processor: cpus()[0].model.trim(), node: process.versions.node, multigate: multigateVersion }
+      await keep(raw)
+    }
+  } finally {
+    await rm(models, { recursive: true, force: true })
+  }
+}
+
+const keyOf = ({ part, variant, seed }) => JSON.stringify([part, variant, seed])
+
+async function buildOf() {
+  const [{ train }, { createProgress }, { multigateVersion }] = await Promise.all(
+    ['train/train.js', 'train/progress.js', 'model/base/project.js'].map(
+      (file) => import(join(root, 'build/src', file)),
+    ),
+  )
+  return { train, createProgress, multigateVersion }
+}
+
+/** All runs, seed by seed, so that an interrupted experiment has some of each. */
+async function plan({ parts, variants, spec, training }, seeds) {
+  const runs = []
+  for (let seed = 1; seed <= seeds; seed++)
+    for (const [part, { spec: name = spec, change = () => ({}) }] of Object.entries(parts))
+      for (const [variant, changeNetwork] of Object.entries(variants)) {
+        const loaded = await changed(name, (base) => {
+          const data = { ...base, training: { ...base.training, ...training }, ...change(base, seed) }
+          const network = { ...data, ...changeNetwork(data) }
+          return { ...network, training: { ...network.training, seed } }
+        })
+        const digest = createHash('sha256').update(JSON.stringify(loaded.spec)).digest('hex').slice(0, 16)
+        runs.push({ key: keyOf({ part, variant, seed }), part, variant, seed, digest, loaded })
+      }
+  return runs
+}
+
+/** A named spec with changes, checked as if they were written in a file. */
+async function changed(name, change) {
+  const { readSpec } = await import(join(root, 'build/src/data/read-spec.js'))
+  const base = await readSpec(name, specs)
+  const folder = await mkdtemp(join(tmpdir(), 'multigate-results-'))
+  try {
+    const file = join(folder, `${name}.json`)
+    await writeFile(file, JSON.stringify(change(base.spec)))
+    const { spec } = await readSpec(file, specs)
+    return { file: base.file, spec }
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}

@@ -58,7 +58,7 @@ if (await hostAnswers()) {
 if (process.platform !== 'linux' || process.arch !== 'x64') {
   fail(
     `no other source of libtensorflow for ${process.platform}-${process.arch}.\n` +
-      'Set TFJS_NODE_CDN_STORAGE to a mirror, or train and serve with the wasm backend, which needs no setup.',
+      'Set TFJS_NODE_CDN_STORAGE to a mirror, or serve with the wasm backend, which needs no setup.',
   )
 }
 

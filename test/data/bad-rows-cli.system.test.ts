@@ -119,7 +119,7 @@ t.test('rows that memory does not hold', async (t) => {
   t.equal(code, 1)
   const training = { ...tinySpec(), data: { csv: ['tiny.csv'] } }
   const trained = t.testdir({ 'tiny.csv': tinyCsv(20_000), 'tiny.yaml': JSON.stringify(training) })
-  const args = ['train', join(trained, 'tiny.yaml'), '--models', join(trained, 'models'), '--backend', 'wasm']
+  const args = ['train', join(trained, 'tiny.yaml'), '--models', join(trained, 'models')]
   const refused = await run(args, ['--import', preload]).ended
   t.match(refused.stderr, /tiny\.yaml:\n {2}\/data about \d+,000 rows would take .* of memory, and .* are available/)
   t.equal(refused.code, 1)

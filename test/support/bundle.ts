@@ -52,6 +52,8 @@ export interface TestBundle {
   version?: string
   /** Different seeds, different answers. */
   seed?: number
+  /** Factor of the weights that embed numbers; default: 1. */
+  numberScale?: number
   architecture?: ArchitectureOptions
   /** Changes to the manifest before it is written. */
   manifest?: Partial<Manifest>
@@ -59,7 +61,7 @@ export interface TestBundle {
 
 /** Writes a real, untrained model: tasks ctr and cvr, derived ctcvr, with golden rows of its own. Answers its manifest. */
 export async function writeTestBundle(root: string, bundle: TestBundle = {}): Promise<Omit<Manifest, 'files'>> {
-  const { name = 'ads', version = '1', seed = 1, architecture = multiGateOptions } = bundle
+  const { name = 'ads', version = '1', seed = 1, numberScale = 1, architecture = multiGateOptions } = bundle
   const tensorFlow = await prepareTensorFlow('cpu')
   const { tf } = tensorFlow
   const features = bundle.manifest?.features ?? testFeatures
@@ -78,6 +80,13 @@ export async function writeTestBundle(root: string, bundle: TestBundle = {}): Pr
     { country: 'XX', hour: 0, campaign: 'c1', price: 0, views: 4 },
   ]
   const { sparse, dense } = encoder.rows(undefined, rows, { maxRows: 10, partial: false })
+  if (numberScale !== 1) {
+    const { data } = built.weights.get('dense_embedding/kernel')!
+    const kernel = new Float32Array(data.buffer, data.byteOffset, data.byteLength / 4)
+    kernel.forEach((value, i) => {
+      kernel[i] = value * numberScale
+    })
+  }
   const model = await openBuilt(tensorFlow, built)
   const answer = model.predict([
     tf.tensor2d(sparse, [rows.length, layout.sparse.length], 'int32'),

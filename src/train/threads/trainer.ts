@@ -88,9 +88,11 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
     }
     return new Worker(new URL('thread.js', import.meta.url), { workerData: setup })
   })
+  let closed: Promise<unknown> | undefined
+  /** Once: a thread that was ended on the point of a call says for ever that it computes. */
   const close = async () => {
-    await stop(shared.activity)
-    await Promise.all(workers.map((worker) => worker.terminate()))
+    closed ??= stop(shared.activity).then(() => Promise.all(workers.map((worker) => worker.terminate())))
+    await closed
   }
   /** Threads that wait for each other can only be ended. */
   const failed = new Promise<never>((_, reject) => {

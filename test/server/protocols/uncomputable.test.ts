@@ -11,7 +11,7 @@ const models = await temporaryFolder(t)
 const features = testFeatures.map((field) =>
   field.name === 'views' && field.kind === 'numeric' ? { ...field, scaling: { method: 'none' as const } } : field,
 )
-await writeTestBundle(models, { manifest: { features } })
+await writeTestBundle(models, { manifest: { features }, numberScale: 100 })
 const lines: string[] = []
 const logger = { level: 'info', stream: { write: (line: string) => lines.push(line) } }
 const { fastify, predict } = await startTestServer(t, { models, logger })

@@ -54,7 +54,7 @@ export async function fitNetwork(
   })
   try {
     const start = `${from?.manifest.name ?? ''} ${from?.manifest.version ?? ''}`
-    const identity = identityOf(spec, threads, `${start} ${digestOf([train, validation])}`)
+    const identity = () => identityOf(spec, threads, `${start} ${digestOf([train, validation])}`)
     const resumed = await begin(run, resume, identity, plan, log)
     if (resumed) await trainer.write(resumed.state)
     const rows = sharedRows(validation)
@@ -83,7 +83,7 @@ async function planOf(network: Network, loss: Parameters<typeof makeStepPlan>[1]
 async function begin(
   run: RunFolder | undefined,
   resume: boolean,
-  identity: RunIdentity,
+  identity: () => RunIdentity,
   plan: StepPlan,
   log: TrainOptions['log'],
 ) {
@@ -91,10 +91,10 @@ async function begin(
   if (!resume) {
     if (run.unfinished) log(`starting from the beginning; --resume would go on with the unfinished run in ${run.path}`)
     // A folder that can't be written is reported when the first epoch is saved.
-    await run.start(identity).catch(() => undefined)
+    await run.start(identity()).catch(() => undefined)
     return undefined
   }
-  const resumed = await run.resume(identity, plan)
+  const resumed = await run.resume(identity(), plan)
   log(`going on after epoch ${resumed.epoch}, from ${run.path}`)
   return resumed
 }

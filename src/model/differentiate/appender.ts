@@ -28,11 +28,6 @@ export class Appender {
     return known
   }
 
-  isFloat(name: string): boolean {
-    const dtype = this.graph.shapes.get(name)?.dtype ?? this.graph.constants.get(name)?.dataType
-    return dtype === DataType.FLOAT
-  }
-
   op(opType: string, inputs: string[], dims: Dims, attributes: Record<string, AttributeValue> = {}): string {
     return this.node(opType, inputs, { dtype: DataType.FLOAT, dims: [...dims] }, attributes)
   }

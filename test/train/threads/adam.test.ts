@@ -53,7 +53,7 @@ t.test('a step is that of the paper, and leaves the rest alone', async (t) => {
   t.throws(() => memory.step(size + 8, stepScale(0.1, 1)), RangeError)
 })
 
-t.test('rows of a table take the same step, whoever reads them, and others none', async (t) => {
+t.test('only the rows of a table that a batch reads are stepped, alike on any number of threads', async (t) => {
   const width = 4
   const table = { name: 'table', rows: size / width, width, trained: true, l2: 0 }
   for (const threads of [1, 2, 3]) {

@@ -26,14 +26,19 @@ function momentsOf(append: Appender, x: string, axes: number[], epsilon: number)
   return { centred, inverse: append.unary('Reciprocal', deviation), mean, variance }
 }
 
-/** The gradient of x where y = scale · centred · inverse and `towards` is the gradient of centred · inverse. */
-function throughMoments(append: Appender, { centred, inverse }: Moments, axes: number[], towards: string): string {
-  const mean = append.reduce('ReduceMean', towards, axes, true)
-  const along = append.reduce('ReduceMean', append.multiply(towards, centred), axes, true)
-  // towards − mean − x̂·mean(towards·x̂), all times 1/σ
+/**
+ * g − mean(g) − x̂·mean(g·x̂), where g is the gradient of x̂ up to a factor: times 1/σ and that factor, the gradient of x. `mean`
+ * and `along` are the means of g and of g · centred over the axes.
+ */
+function throughMoments(
+  append: Appender,
+  { centred, inverse }: Moments,
+  gradient: string,
+  mean: string,
+  along: string,
+): string {
   const slope = append.multiply(append.multiply(along, inverse), inverse)
-  const rest = append.subtract(append.subtract(towards, mean), append.multiply(centred, slope))
-  return append.multiply(rest, inverse)
+  return append.subtract(append.subtract(gradient, mean), append.multiply(centred, slope))
 }
 
 /** Every axis but the channels'. */
@@ -81,8 +86,7 @@ export function trainedNormalisation(application: Application, moments: Moments)
     return append.reshapeLike(append.multiply(mean, count), like)
   }
   const dX = () => {
-    const slope = append.multiply(append.multiply(along, inverse), inverse)
-    const rest = append.subtract(append.subtract(gradient, sum), append.multiply(centred, slope))
+    const rest = throughMoments(append, moments, gradient, sum, along)
     return append.multiply(rest, append.multiply(inverse, channels(append, gamma, rank)))
   }
   return [
@@ -118,8 +122,14 @@ const layerNormalization: Rule = ({ append, gradient, node, wanted }) => {
   const axes = Array.from({ length: rank - first }, (_, i) => first + i)
   const moments = momentsOf(append, x, axes, floatAttribute(node, 'epsilon', 1e-5))
   const normalised = append.multiply(moments.centred, moments.inverse)
+  const dX = () => {
+    const towards = append.multiply(gradient, gamma)
+    const mean = append.reduce('ReduceMean', towards, axes, true)
+    const along = append.reduce('ReduceMean', append.multiply(towards, moments.centred), axes, true)
+    return append.multiply(throughMoments(append, moments, towards, mean, along), moments.inverse)
+  }
   return [
-    wanted(0) ? throughMoments(append, moments, axes, append.multiply(gradient, gamma)) : undefined,
+    wanted(0) ? dX() : undefined,
     wanted(1) ? append.sumTo(append.multiply(gradient, normalised), gamma) : undefined,
     beta !== undefined && wanted(2) ? append.sumTo(gradient, beta) : undefined,
   ]

@@ -8,7 +8,8 @@ import { quantise } from './int8/quantise.ts'
 import type { FieldIds, TableScales } from './int8/quantised-table.ts'
 import { shiftLogits } from './int8/shift-logits.ts'
 import { describe, optimise, type Watch } from './optimise.ts'
-import type { Sides, VariantGraph } from './sides/contract.ts'
+import type { CutGraph, Sides, VariantGraph } from './sides/contract.ts'
+import { cutRegions, uncut } from './sides/cut-regions.ts'
 import { splitSides } from './sides/split-sides.ts'
 import type { CompiledGraph, Plans } from './store/compiled-graph.ts'
 
@@ -43,7 +44,7 @@ const efforts: Effort[] = [
  */
 export async function compile(graph: Graph, options: CompileOptions): Promise<CompiledGraph> {
   const passes = await optimise(graph, options.watch)
-  const split = options.sides === undefined ? 'the sides of the fields are not known' : splitSides(graph, options.sides)
+  const split = options.sides === undefined ? unknownSides : splitSides(graph, options.sides)
   const full = fullVariant(graph)
   const compiled: CompiledGraph = { passes, float32: { full, split }, int8: undefined, int8Problem: undefined }
   if (options.quantization !== undefined) {
@@ -56,21 +57,33 @@ export async function compile(graph: Graph, options: CompileOptions): Promise<Co
   return compiled
 }
 
+const unknownSides = 'the sides of the fields are not known'
+
+/** The graph with its regions cut out, or uncut and why. */
+function cutOf(graph: Graph, sides: Sides | undefined): { graph: CutGraph; unsplit: string | undefined } {
+  const cut = sides === undefined ? unknownSides : cutRegions(graph, sides)
+  return typeof cut === 'string'
+    ? { graph: uncut(graph, sides ?? {}), unsplit: cut }
+    : { graph: cut, unsplit: undefined }
+}
+
 async function compileInt8(
   graph: Graph,
   { sides, fields }: CompileOptions,
   { scales, judged }: NonNullable<CompileOptions['quantization']>,
 ): Promise<NonNullable<CompiledGraph['int8']>> {
-  const { maxima, ranges } = await calibrate(graph, scales)
+  const cut = cutOf(graph, sides)
+  const { maxima, ranges } = await calibrate(cut.graph, scales)
   const equalised = graph.copy()
-  const hidden = equalise(equalised, maxima)
+  const hidden = equalise(equalised, maxima, new Set(cut.graph.regions.values()))
   if (hidden.size === 0) throw new Error('no hidden layer was found that could be computed in bytes')
+  const { graph: equalisedCut, unsplit } = cutOf(equalised, sides)
   const tables = new Map<string, TableScales>()
   const float32 = fullVariant(graph)
   const expected = { scales: await logitsOf(float32, scales), judged: judged && (await logitsOf(float32, judged)) }
   let best: NonNullable<CompiledGraph['int8']> | undefined
   for (const effort of efforts) {
-    const plans = quantise(equalised, { hidden, ranges, sides, fields, tables, effort })
+    const plans = quantise(equalisedCut, { hidden, ranges, unsplit, fields, tables, effort })
     await centre(expected.scales, plans, scales)
     const report = describe(plans.full.graph, 'quantise', hidden.size)
     const verdict =

@@ -113,10 +113,12 @@ export interface Effort {
    */
   refine: 'none' | 'gates' | 'all'
 }
-/** The parts of a first layer. */
+/** What the cached variant is given of a first layer, or of a tensor that depends on one side alone. */
 export interface LayerParts {
   /** Columns of its output. */
   width: number
+  /** Whether the candidate has a part in it, which is kept; kept layers come first. */
+  kept: boolean
   /** Whether the cached variant takes the sum of the parts after the ReLU. */
   relu: boolean
   /** Its first column in the output of the context encoder; −1 if it does not read the context. */

@@ -32,6 +32,47 @@ export function segmentsOf(graph: Graph, name: string): Segment[] | undefined {
   return sideBySide(graph, name, new Map(), new Map())
 }
 
+/** The segments of a tensor's columns, or undefined, as `segmentsOf` finds them; [batch, …] counts as [batch, n]. */
+export type FeatureFinder = (name: string) => Segment[] | undefined
+
+/** Finds the features among a graph's tensors; the graph must not change meanwhile. */
+export function featureFinder(graph: Graph): FeatureFinder {
+  const found: Found = new Map()
+  const concatenated = new Map<string, Segment[] | undefined>()
+  const known = new Map<string, Segment[] | undefined>()
+  return (name) => {
+    if (!known.has(name)) known.set(name, featuresOf(graph, name, found, concatenated))
+    return known.get(name)
+  }
+}
+
+function featuresOf(
+  graph: Graph,
+  name: string,
+  found: Found,
+  concatenated: Map<string, Segment[] | undefined>,
+): Segment[] | undefined {
+  const dims = graph.shapes.get(name)?.dims
+  if (dims === undefined || dims[0] !== -1 || dims.slice(1).some((side) => side < 1)) return undefined
+  if (dims.length === 2) return sideBySide(graph, name, found, concatenated)
+  const width = product(dims.slice(1))
+  const looked = lookUp(graph, graph.producer(name), width, found)
+  if (looked !== undefined) return [looked]
+  const source = columnwise(graph, name, found)
+  return source?.columns.length === width ? [{ ...source, table: undefined, dim: 1 }] : undefined
+}
+
+/** The segment of a Gather of table rows, `width` columns in all. */
+function lookUp(graph: Graph, gather: NodeProto | undefined, width: number, found: Found): Segment | undefined {
+  if (gather?.opType !== 'Gather' || intAttribute(gather, 'axis', 0) !== 0) return undefined
+  const [table, ids] = gather.input as [string, string]
+  const dims = graph.dimsOf(table)
+  if (dims?.length !== 2 || graph.constants.get(table)?.dataType !== DataType.FLOAT) return undefined
+  const source = columnwise(graph, ids, found)
+  if (source === undefined || source.columns.length * dims[1]! !== width) return undefined
+  return { ...source, table, dim: dims[1]! }
+}
+
 /** Maximum segments: more cannot be features. */
 const mostSegments = 10_000
 
@@ -54,13 +95,8 @@ function sideBySide(
   }
   const gather = node?.opType === 'Reshape' ? graph.producer(node.input[0]!) : node
   if (gather?.opType === 'Gather' && intAttribute(gather, 'axis', 0) === 0) {
-    const [table, ids] = gather.input as [string, string]
-    const dims = graph.dimsOf(table)
-    const source = columnwise(graph, ids, found)
-    if (dims?.length !== 2 || graph.constants.get(table)?.dataType !== DataType.FLOAT || source === undefined)
-      return undefined
-    if (source.columns.length * dims[1]! !== shape.dims[1]) return undefined
-    return [{ ...source, table, dim: dims[1]! }]
+    const looked = lookUp(graph, gather, shape.dims[1]!, found)
+    return looked && [looked]
   }
   const source = columnwise(graph, name, found)
   return source && [{ ...source, table: undefined, dim: 1 }]
@@ -112,7 +148,13 @@ function follow(graph: Graph, name: string, found: Found): Source | undefined {
     return source?.columns.length === width ? source : undefined
   }
   const picked = pickedColumns(graph, node, name)
-  if (picked !== undefined) {
+  if (
+    picked !== undefined &&
+    graph.shapes
+      .get(node.input[0]!)!
+      .dims.slice(2)
+      .every((side) => side === 1)
+  ) {
     const source = columnwise(graph, node.input[0]!, found)
     if (source === undefined || picked.some((i) => i < 0 || i >= source.columns.length)) return undefined
     return {
@@ -219,14 +261,15 @@ function constantOperand(graph: Graph, name: string, width: number): Operand | u
   }
 }
 
-/** Columns of its input that a node selects, in order: Gather and Slice over axis 1, and Split. */
+/** Columns of its input, [batch, columns, …], that a node selects, in order: Gather and Slice over axis 1, and Split. */
 export function pickedColumns(graph: Graph, node: NodeProto, output: string): number[] | undefined {
   const dims = graph.shapes.get(node.input[0]!)?.dims
-  if (dims?.length !== 2) return undefined
+  if (dims === undefined || dims.length < 2) return undefined
+  const rank = dims.length
   const width = dims[1]!
-  if (node.opType === 'Gather' && positive(intAttribute(node, 'axis', 0), 2) === 1)
+  if (node.opType === 'Gather' && positive(intAttribute(node, 'axis', 0), rank) === 1)
     return graph.integersOf(node.input[1]!)?.map((i) => positive(i, width))
-  if (node.opType === 'Split' && positive(intAttribute(node, 'axis', 0), 2) === 1) {
+  if (node.opType === 'Split' && positive(intAttribute(node, 'axis', 0), rank) === 1) {
     const sizes = node.output.map((name) => graph.shapes.get(name)?.dims[1])
     const at = node.output.indexOf(output)
     if (sizes.some((size) => size === undefined)) return undefined
@@ -238,7 +281,7 @@ export function pickedColumns(graph: Graph, node: NodeProto, output: string): nu
     if (given.some((name) => name !== '' && !graph.constants.has(name))) return undefined
     const [starts, ends, axes, steps] = given.map((name) => graph.integersOf(name))
     if (starts?.length !== 1 || ends?.length !== 1 || (steps !== undefined && steps[0] !== 1)) return undefined
-    if (positive(axes?.[0] ?? 0, 2) !== 1) return undefined
+    if (positive(axes?.[0] ?? 0, rank) !== 1) return undefined
     const from = Math.max(0, positive(starts[0]!, width))
     const to = Math.min(width, positive(ends[0]!, width))
     return Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i)

@@ -4,7 +4,7 @@ import type { LayerParts } from '../contracts/compiled-plan.ts'
 import type { RowMemory } from './row-memory.ts'
 import type { OpenVariant, Variant } from './variant.ts'
 
-/** Adds the context's part of the first layer to the cached parts of candidates, and computes the rest of the graph. */
+/** Adds the contexts' part of each layer to the cached part of the candidate, and computes the rest of the graph. */
 export function createCachedVariant(
   contextEncoder: OpenVariant | undefined,
   cached: OpenVariant,
@@ -12,9 +12,9 @@ export function createCachedVariant(
   memory: RowMemory,
 ): Variant {
   return {
-    context: contextEncoder?.context ?? [],
+    context: [...(contextEncoder?.context ?? []), ...cached.context],
     rows: cached.rows,
-    byRequest: contextEncoder !== undefined,
+    byRequest: contextEncoder !== undefined || cached.byRequest,
     mostRows: memory.mostRows,
     cost: cached.cost,
     async run(batch, requests) {

@@ -74,7 +74,7 @@ export class Candidates {
 
   constructor({ encoder, contextEncoder, cached, layers, keyWords, cache }: CandidatesOptions) {
     // Per row its sums, and the context's part of each.
-    const rowBytes = 8 * slotWidth(layers)
+    const rowBytes = 8 * layers.reduce((sum, { width }) => sum + width, 0)
     const rows = Math.max(1, Math.min(mostRows, Math.floor(callBytes / rowBytes)))
     this.slots = cache.slots
     this.#encoder = encoder
@@ -179,7 +179,7 @@ export class Candidates {
       const results = await this.#encoder.run(batch, [{ rows }])
       this.#memory.keep(
         slots,
-        this.#layers.map((_, layer) => results[planNames.part(layer)]!.data as Float32Array),
+        this.#layers.flatMap(({ kept }, layer) => (kept ? [results[planNames.part(layer)]!.data as Float32Array] : [])),
       )
     } catch (error) {
       for (const slot of slots) this.#cache.invalidate(slot)

@@ -15,7 +15,7 @@ export interface RowMemoryOptions {
 
 export interface RowMemory {
   readonly mostRows: number
-  /** Keeps rows of each layer's `parts` [rows, width], each in its slot. */
+  /** Keeps rows of each kept layer's `parts` [rows, width], each in its slot. */
   keep(slots: Int32Array, parts: readonly Float32Array[]): void
   /**
    * Of each layer, for all rows, request by request: the row's slot + the request's row of `contexts` [requests, …],
@@ -39,7 +39,7 @@ const pageBytes = 2 ** 16
 
 /** Floats of a slot: a whole number of the processor's cache lines. */
 export function slotWidth(layers: readonly LayerParts[]): number {
-  return Math.ceil(layers.reduce((sum, { width }) => sum + width, 0) / 16) * 16
+  return Math.ceil(layers.reduce((sum, { width, kept }) => sum + (kept ? width : 0), 0) / 16) * 16
 }
 
 /**
@@ -64,7 +64,7 @@ export function createRowMemory({ layers, slots, mostRows }: RowMemoryOptions): 
   const sumsAt = widths.map((width) => place(mostRows * width))
   const slotBytes = slotWidth(layers) * 4
   const slabAt = place((slots * slotBytes) / 4)
-  const offsets = widths.map((_, layer) => widths.slice(0, layer).reduce((sum, width) => sum + width * 4, 0))
+  const offsets = offsetsOf(layers)
   const pages = Math.ceil(end / pageBytes)
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages })
   const { exports } = new WebAssembly.Instance(kernel, { rows: { memory } })
@@ -94,7 +94,7 @@ export function createRowMemory({ layers, slots, mostRows }: RowMemoryOptions): 
       }
       floats.set(contexts, contextsAt / 4)
       const contextBytes = (contexts.length / requests.length) * 4
-      return layers.map(({ width, relu, context }, layer) => {
+      return layers.map(({ width, kept, relu, context }, layer) => {
         const bytes = width * 4
         const floor = relu ? 0 : Number.NEGATIVE_INFINITY
         let start = 0
@@ -103,13 +103,25 @@ export function createRowMemory({ layers, slots, mostRows }: RowMemoryOptions): 
           const row = context < 0 ? zerosAt : contextsAt + i * contextBytes + context * 4
           const slots = slotsAt + start * 4
           const out = sumsAt[layer]! + start * bytes
-          addRows(slabAt + offsets[layer]!, slotBytes, slots, length, row, bytes, floor, out)
+          // Of a layer of which nothing is kept, every slot is the same row of zeros.
+          const [slab, stride] = kept ? [slabAt + offsets[layer]!, slotBytes] : [zerosAt, 0]
+          addRows(slab, stride, slots, length, row, bytes, floor, out)
           start += length
         }
         return new Float32Array(memory.buffer, sumsAt[layer]!, rows * width)
       })
     },
   }
+}
+
+/** Of each layer the place of its part in a slot, bytes; kept layers come first. */
+function offsetsOf(layers: readonly LayerParts[]): number[] {
+  let end = 0
+  return layers.map(({ width, kept }) => {
+    const start = end
+    if (kept) end += width * 4
+    return start
+  })
 }
 
 /** Addresses and sizes are in bytes; an address beyond 2^31 wraps around, and is read as it was. */

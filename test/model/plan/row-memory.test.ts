@@ -15,7 +15,12 @@ const value = fc.oneof(
 )
 
 t.test('adds each request its context to what is kept of its candidates, for any widths', async () => {
-  const layer = fc.record({ width: fc.integer({ min: 1, max: 70 }), relu: fc.boolean(), apart: fc.boolean() })
+  const layer = fc.record({
+    width: fc.integer({ min: 1, max: 70 }),
+    kept: fc.boolean(),
+    relu: fc.boolean(),
+    apart: fc.boolean(),
+  })
   await fc.assert(
     fc.property(
       fc.array(layer, { minLength: 1, maxLength: 4 }),
@@ -23,27 +28,30 @@ t.test('adds each request its context to what is kept of its candidates, for any
       fc.array(value, { minLength: 7, maxLength: 50 }),
       (layers, requests, values) => {
         let columns = 0
-        const parts = layers.map(({ width, relu, apart }) => {
+        const inOrder = layers.toSorted((a, b) => Number(b.kept) - Number(a.kept))
+        const parts = inOrder.map(({ width, kept, relu, apart }) => {
           const context = apart ? columns : -1
           if (apart) columns += width
-          return { width, relu, context }
+          return { width, kept, relu, context }
         })
         const rows = requests.flat().length
         const memory = createRowMemory({ layers: parts, slots: 5, mostRows: Math.max(rows, requests.length) })
         let next = 0
         const draw = () => values[next++ % values.length]!
-        const kept = parts.map(({ width }) => Float32Array.from({ length: 5 * width }, draw))
-        memory.keep(Int32Array.of(0, 1, 2, 3, 4), kept)
+        const ofSlots = parts
+          .filter(({ kept }) => kept)
+          .map(({ width }) => Float32Array.from({ length: 5 * width }, draw))
+        memory.keep(Int32Array.of(0, 1, 2, 3, 4), ofSlots)
         const contexts = Float32Array.from({ length: requests.length * columns }, draw)
         const slots = requests.map((slots) => Int32Array.from(slots))
         // Twice: what was there before must not matter.
         for (let time = 0; time < 2; time++)
           memory.add(slots, contexts).forEach((sums, layer) => {
-            const { width, relu, context } = parts[layer]!
+            const { width, kept, relu, context } = parts[layer]!
             const expected = requests.flatMap((slots, request) =>
               slots.flatMap((slot) =>
                 Array.from({ length: width }, (_, i) => {
-                  const part = kept[layer]![slot * width + i]!
+                  const part = kept ? ofSlots[layer]![slot * width + i]! : 0
                   const sum = Math.fround(part + (context < 0 ? 0 : contexts[request * columns + context + i]!))
                   return relu && sum < 0 ? 0 : sum
                 }),
@@ -60,7 +68,11 @@ t.test('adds each request its context to what is kept of its candidates, for any
 t.test('reaches all of its memory, beyond 2 GiB too, and pays for what it touches alone', async (t) => {
   const slots = 3_000_000
   const before = process.memoryUsage().rss
-  const { keep, add } = createRowMemory({ layers: [{ width: 256, relu: true, context: 0 }], slots, mostRows: 2 })
+  const { keep, add } = createRowMemory({
+    layers: [{ width: 256, kept: true, relu: true, context: 0 }],
+    slots,
+    mostRows: 2,
+  })
   for (const slot of [0, slots - 1]) keep(Int32Array.of(slot), [new Float32Array(256).fill(slot + 1)])
   const [sums] = add([Int32Array.of(slots - 1, 0)], new Float32Array(256).fill(0.5))
   t.match([sums![0], sums![255], sums![256], sums![511]], [slots + 0.5, slots + 0.5, 1.5, 1.5])
@@ -68,13 +80,18 @@ t.test('reaches all of its memory, beyond 2 GiB too, and pays for what it touche
 })
 
 t.test('refuses more than it has room for', async (t) => {
-  const { add } = createRowMemory({ layers: [{ width: 3, relu: false, context: -1 }], slots: 2, mostRows: 3 })
+  const { add } = createRowMemory({
+    layers: [{ width: 3, kept: true, relu: false, context: -1 }],
+    slots: 2,
+    mostRows: 3,
+  })
   t.throws(() => add([Int32Array.of(0, 1), Int32Array.of(1, 1)], new Float32Array(0)), {
     name: 'RangeError',
     message: '4 rows are more than 3',
   })
   t.throws(
-    () => createRowMemory({ layers: [{ width: 2 ** 20, relu: false, context: -1 }], slots: 1024, mostRows: 1 }),
+    () =>
+      createRowMemory({ layers: [{ width: 2 ** 20, kept: true, relu: false, context: -1 }], slots: 1024, mostRows: 1 }),
     {
       name: 'RangeError',
     },

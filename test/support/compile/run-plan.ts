@@ -152,11 +152,11 @@ async function answersOfKnown(
   for (let slot = 0; slot < size; slot++)
     memory.keep(
       Int32Array.of(slot),
-      layers.map(({ width }) => new Float32Array(width).fill(Number.NaN)),
+      layers.filter(({ kept }) => kept).map(({ width }) => new Float32Array(width).fill(Number.NaN)),
     )
   memory.keep(
     Int32Array.from(slots),
-    layers.map((_, layer) => kept![planNames.part(layer)]!.values),
+    layers.flatMap((layer, i) => (layer.kept ? [kept![planNames.part(i)]!.values] : [])),
   )
   const slotsOf = firstsOf(requests).map((first, i) =>
     Int32Array.from(row.slice(first, first + requests[i]!), (i) => slots[i]!),

@@ -19,9 +19,10 @@ const headroom = 1.25
 const least = 0.05
 
 /**
- * The ReLUs between two products, whose outputs only products read. Their values can be bytes.
+ * The ReLUs between two products, whose outputs only products read, and which are no `edges` of regions. Their values can
+ * be bytes.
  */
-export function hiddenLayers(graph: Graph): NodeProto[] {
+export function hiddenLayers(graph: Graph, edges: ReadonlySet<string> = new Set()): NodeProto[] {
   return graph.nodes.filter((node) => {
     const [x] = node.input
     const gemm = graph.producer(x!)
@@ -29,15 +30,15 @@ export function hiddenLayers(graph: Graph): NodeProto[] {
       node.opType === 'Relu' &&
       isGemm(graph, gemm) &&
       graph.isPrivate(x!, node) &&
-      feedsProducts(graph, node.output[0]!)
+      feedsProducts(graph, node.output[0]!, edges)
     )
   })
 }
 
-function feedsProducts(graph: Graph, name: string): boolean {
-  if (graph.isOutput(name)) return false
+function feedsProducts(graph: Graph, name: string, edges: ReadonlySet<string>): boolean {
+  if (graph.isOutput(name) || edges.has(name)) return false
   return graph.users(name).every((user) => {
-    if (user.opType === 'Split') return user.output.every((part) => feedsProducts(graph, part))
+    if (user.opType === 'Split') return user.output.every((part) => feedsProducts(graph, part, edges))
     return isGemm(graph, user) && user.input[0] === name
   })
 }
@@ -49,11 +50,11 @@ function feedsProducts(graph: Graph, name: string): boolean {
  *
  * Returns the names of the scaled ReLUs' outputs.
  */
-export function equalise(graph: Graph, maxima: Maxima): Set<string> {
+export function equalise(graph: Graph, maxima: Maxima, edges?: ReadonlySet<string>): Set<string> {
   const scaled = new Set<string>()
-  for (const relu of hiddenLayers(graph)) {
-    const largest = maxima.get(relu.output[0]!)
-    const gemm = graph.producer(relu.input[0]!)
+  for (const { input, output } of hiddenLayers(graph, edges)) {
+    const largest = maxima.get(output[0]!)
+    const gemm = graph.producer(input[0]!)
     if (largest === undefined || gemm === undefined) continue
     const { k, n, w, b } = weightsOf(graph, gemm)
     const mean = largest.reduce((sum, value) => sum + value, 0) / n
@@ -74,8 +75,8 @@ export function equalise(graph: Graph, maxima: Maxima): Set<string> {
       ),
     ]
     graph.touch()
-    scaleReaders(graph, relu.output[0]!, scales)
-    scaled.add(relu.output[0]!)
+    scaleReaders(graph, output[0]!, scales)
+    scaled.add(output[0]!)
   }
   graph.tidy()
   return scaled

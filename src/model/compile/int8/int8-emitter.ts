@@ -1,43 +1,53 @@
 import { TensorProto_DataType as DataType } from '../../graph/onnx_pb.ts'
 import { floatShape, type TensorShape } from '../../graph/tensor-shape.ts'
-import type { Emit, FirstLayer, Group, Side, Sides, VariantGraph } from '../sides/contract.ts'
-import { pickRows, rowIndexes } from '../sides/side-columns.ts'
-import { knownSum, ofRequest, readsContext } from '../sides/side-graphs.ts'
-import type { Emitter } from '../sides/split-sides.ts'
+import type { Emit, Emitter, FirstLayer, Group, RegionEmitter, Side, Sides, VariantGraph } from '../sides/contract.ts'
+import { batchOf, pickRows, rowIndexes } from '../sides/side-columns.ts'
+import { ofRequest, readsSide } from '../sides/side-graphs.ts'
 import { featureBytes } from './feature-bytes.ts'
 import { roundToBytes, sideBySide, sumsOf, toBytes, toFloats } from './int8-matrix.ts'
 import type { QuantisedLayers } from './quantise-layers.ts'
 
 /** Computes the first layers of each graph variant in int8. */
 export class Int8Emitter implements Emitter {
-  readonly #layers: FirstLayer[]
+  readonly regions: RegionEmitter
   readonly #quantised: QuantisedLayers
   readonly #sides: Sides
   /** How often each embedding is repeated. */
   readonly #copies: number
 
-  constructor(layers: FirstLayer[], quantised: QuantisedLayers, sides: Sides, copies: number) {
-    this.#layers = layers
+  /** `groups`: the products of features in regions, by output. */
+  constructor(groups: RegionEmitter['groups'], quantised: QuantisedLayers, sides: Sides, copies: number) {
+    this.regions = { groups, emit: (plan, group, wanted) => this.#alone(plan, group, wanted) }
     this.#quantised = quantised
     this.#sides = sides
     this.#copies = copies
   }
 
   readonly shared_context: Emit = (plan, group) => {
-    const context = this.#bytes(plan, group, ['context'])
+    if (!readsSide(group[0], this.#sides, 'context')) return this.#alone(plan, group, ['candidate', 'cross'])
+    const context = this.#bytes(plan, group, ['context'])!
     const x = this.#bytes(plan, group, ['candidate', 'cross'])!
     const sums = this.#contextSums(plan, group, context)
     const rows = this.#rowsOf(group[0], ['candidate', 'cross'])
     return group.map((layer) => {
-      const { matrix, offset, hidden } = this.#quantised.layers.get(layer)!
-      if (hidden) {
-        const sum = sums.get(layer)!
-        return toBytes(plan.graph, x, matrix, rows, context === undefined ? sum : ofRequest(plan, sum))
-      }
-      if (context === undefined) return toFloats(plan.graph, x, matrix, rows, Float32Array.from(offset))
+      const { matrix, hidden } = this.#quantised.layers.get(layer)!
+      if (hidden) return toBytes(plan.graph, x, matrix, rows, ofRequest(plan, sums.get(layer)!))
       const shared = ofRequest(plan, this.#contextFloats(plan, layer, context))
       const own = toFloats(plan.graph, x, matrix, rows, undefined)
       return plan.graph.node('Add', [own, shared], { shape: floatShape(-1, matrix.n) })
+    })
+  }
+
+  /** Layers that read columns of these sides and no others. */
+  #alone(plan: VariantGraph, group: Group, wanted: Side[]): string[] {
+    const x = this.#bytes(plan, group, wanted)!
+    const sums = this.#contextSums(plan, group, undefined)
+    const rows = this.#rowsOf(group[0], wanted)
+    const batch = batchOf(wanted)
+    return group.map((layer) => {
+      const { matrix, offset, hidden } = this.#quantised.layers.get(layer)!
+      if (hidden) return toBytes(plan.graph, x, matrix, rows, sums.get(layer)!, batch)
+      return toFloats(plan.graph, x, matrix, rows, Float32Array.from(offset), batch)
     })
   }
 
@@ -63,16 +73,16 @@ export class Int8Emitter implements Emitter {
     })
   }
 
-  readonly cached: Emit = (plan, group) => {
+  readonly cached: Emitter['cached'] = (plan, group, sumOf) => {
     const { graph: target } = plan
-    const rest = readsContext(group, this.#sides) ? undefined : this.context_encoder(plan, group)
+    const rest = readsSide(group[0], this.#sides, 'context') ? undefined : this.context_encoder(plan, group)
     const cross = this.#bytes(plan, group, ['cross'])
     const crossRows = this.#rowsOf(group[0], ['cross'])
     return group.map((layer, i) => {
       const { matrix, hidden } = this.#quantised.layers.get(layer)!
       const { n } = matrix
       const shape = floatShape(-1, n)
-      const terms = [knownSum(plan, this.#layers.indexOf(layer), n), ...(rest ? [rest[i]!] : [])]
+      const terms = [sumOf(layer), rest?.[i]].filter((term) => term !== undefined)
       if (cross !== undefined)
         terms.push(toFloats(target, cross, hidden ? sumsOf(matrix) : matrix, crossRows, undefined))
       const sum = terms.reduce((sum, term) => target.node('Add', [sum, term], { shape }))

@@ -17,18 +17,18 @@ export interface Int8Matrix {
   fine: { q: Int8Array; scale: Float32Array } | undefined
 }
 
-export function sideBySideCopies(graph: Graph, x: string, copies: number, k: number): string {
-  const shape: TensorShape = { dtype: DataType.UINT8, dims: [-1, k * copies] }
+export function sideBySideCopies(graph: Graph, x: string, copies: number, k: number, batch: number): string {
+  const shape: TensorShape = { dtype: DataType.UINT8, dims: [batch, k * copies] }
   return graph.node('Concat', new Array<string>(copies).fill(x), { attributes: { axis: 1 }, shape })
 }
 
 /** bytes(x·Q·scale), negative ones 0: [batch, k] → [batch, n]. `sums` int32 is added before scaling. */
-export function toBytes(graph: Graph, x: string, matrix: Int8Matrix, rows: number[], sums: string): string {
+export function toBytes(graph: Graph, x: string, matrix: Int8Matrix, rows: number[], sums: string, batch = -1): string {
   const { n, q, scale } = matrix
   const [one, zero] = [scalar(graph, 'one'), scalar(graph, 'zero')]
   const weights = graph.constant('int8', pickRows(q, n, rows), [rows.length, n])
   const inputs = [x, one, zero, weights, graph.constant('scale', scale, [n]), zeros(graph, n), sums, one, zero]
-  return graph.node('QGemm', inputs, { domain: microsoft, shape: { dtype: DataType.UINT8, dims: [-1, n] } })
+  return graph.node('QGemm', inputs, { domain: microsoft, shape: { dtype: DataType.UINT8, dims: [batch, n] } })
 }
 
 /** x·Q·scale + bias: [batch, k] → float32 [batch, n]. */

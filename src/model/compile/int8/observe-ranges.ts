@@ -4,7 +4,8 @@ import { onnxruntime } from '../../base/onnxruntime.ts'
 import type { Segment } from '../../graph/columns.ts'
 import type { Graph } from '../../graph/graph.ts'
 import { ValueInfoProtoSchema } from '../../graph/onnx_pb.ts'
-import { firstLayers } from '../sides/split-sides.ts'
+import type { CutGraph } from '../sides/contract.ts'
+import { firstLayers, regionalLayers } from '../sides/split-sides.ts'
 import { hiddenLayers, type Maxima } from './equalise.ts'
 import { type Range, rangeKey } from './quantise-layers.ts'
 
@@ -85,18 +86,18 @@ export interface Calibration {
 }
 
 /** Runs the graph on rows and observes ranges. */
-export async function calibrate(graph: Graph, rows: InputRows): Promise<Calibration> {
-  const watched = graph.copy()
-  const hidden = hiddenLayers(watched).map(({ output }) => output[0]!)
+export async function calibrate(cut: CutGraph, rows: InputRows): Promise<Calibration> {
+  const watched = cut.whole.copy()
+  const hidden = hiddenLayers(watched, new Set(cut.regions.values())).map(({ output }) => output[0]!)
   const values = new Map<string, Segment>()
-  for (const { gemm, segments } of firstLayers(watched))
+  for (const { gemm, segments } of [...firstLayers(cut.rest), ...regionalLayers(cut)])
     for (const [i, segment] of segments.entries())
       if (segment.table === undefined) values.set(rangeKey(gemm.input[0]!, i), segment)
   const built = new Map<string, string>()
   for (const [key, segment] of values) {
     const positions = segment.columns.map((_, i) => i)
     // An input cannot be an output too.
-    built.set(key, watched.node('Identity', [segment.build(watched, packedInput(watched, segment), positions)]))
+    built.set(key, watched.node('Identity', [segment.build(watched, packedInput(watched, cut, segment), positions)]))
   }
   const names = [...hidden, ...built.values()]
   watched.outputs.splice(0, Infinity, ...names.map((name) => create(ValueInfoProtoSchema, { name })))
@@ -136,9 +137,11 @@ export async function calibrate(graph: Graph, rows: InputRows): Promise<Calibrat
   return { maxima, ranges }
 }
 
-/** The columns of a segment, picked from its input. */
-function packedInput(graph: Graph, { input, columns }: Segment): string {
-  const { dtype, dims } = graph.shapes.get(input)!
+/** The columns of a segment, picked from its input or its region. */
+function packedInput(graph: Graph, { rest, regions }: CutGraph, { input: source, columns }: Segment): string {
+  const { dtype, dims } = rest.shapes.get(source)!
+  const tensor = regions.get(source)
+  const input = tensor === undefined ? source : graph.node('Reshape', [tensor, graph.integers([-1, dims[1]!])])
   const [, width] = dims
   // A single column, [batch], becomes a matrix when its values are recomputed.
   if (width === undefined)

@@ -2,6 +2,7 @@ import { weightsOf } from '../../graph/gemm.ts'
 import type { Graph } from '../../graph/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from '../../graph/onnx_pb.ts'
 import type { VariantGraph } from '../sides/contract.ts'
+import { nameInWhole } from '../sides/tensor-names.ts'
 import { sideBySideCopies, toBytes, toFloats, toInt8 } from './int8-matrix.ts'
 import type { QuantisedLayers, QuantiseOptions } from './quantise-layers.ts'
 
@@ -38,19 +39,20 @@ function quantiseProduct(
 ): string | undefined {
   const { k, n, w, b } = weightsOf(target, gemm)
   const [relu] = target.users(gemm.output[0]!)
-  const hidden = relu?.opType === 'Relu' && hiddenOutputs.has(relu.output[0]!)
+  const hidden = relu?.opType === 'Relu' && hiddenOutputs.has(nameInWhole(relu.output[0]!))
+  const batch = target.shapes.get(gemm.output[0]!)?.dims[0] ?? -1
   const copies = hidden ? effort.copies : 1
   const matrix = toInt8(w, n, new Array<number>(k).fill(copies), !hidden && effort.refine === 'all')
   // Copies are concatenated: row i of the first, of the second, …
   const rows = Array.from({ length: k * copies }, (_, i) => (i % k) * copies + Math.floor(i / k))
   if (!hidden) {
-    const product = toFloats(target, x, matrix, rows, b)
+    const product = toFloats(target, x, matrix, rows, b, batch)
     drop(target, gemm, gemm.output[0]!, product)
     return undefined
   }
   const sums = Int32Array.from(b, (value, j) => Math.round(value / matrix.scale[j]!))
-  const all = copies === 1 ? x : sideBySideCopies(target, x, copies, k)
-  const bytes = toBytes(target, all, matrix, rows, target.constant('sums', sums, [n]))
+  const all = copies === 1 ? x : sideBySideCopies(target, x, copies, k, batch)
+  const bytes = toBytes(target, all, matrix, rows, target.constant('sums', sums, [n]), batch)
   const name = relu.output[0]!
   target.nodes.splice(target.nodes.indexOf(gemm), 1)
   drop(target, relu, name, bytes)

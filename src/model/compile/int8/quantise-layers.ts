@@ -2,7 +2,7 @@ import type { Effort } from '../../contracts/compiled-plan.ts'
 import type { Segment } from '../../graph/columns.ts'
 import { weightsOf } from '../../graph/gemm.ts'
 import type { Graph } from '../../graph/graph.ts'
-import type { FirstLayer, Sides } from '../sides/contract.ts'
+import type { CutGraph, FirstLayer } from '../sides/contract.ts'
 import { groupsOf } from '../sides/side-graphs.ts'
 import { steps } from './equalise.ts'
 import { type Int8Matrix, toInt8 } from './int8-matrix.ts'
@@ -19,7 +19,8 @@ export interface QuantiseOptions {
   hidden: Set<string>
   /** Observed ranges of features that are values rather than ids, by `rangeKey`. */
   ranges: Map<string, Range>
-  sides: Sides | undefined
+  /** Why the graph is not split by side, if so. */
+  unsplit: string | undefined
   /** Tables that are already quantised, by name. */
   tables: Map<string, TableScales>
   /** Per input of ids, the ids that each column can hold: then each field's rows of a table have their own scales. */
@@ -68,7 +69,11 @@ export interface QuantisedLayers {
 }
 
 /** Quantises first layers: their features become bytes, whose scales are folded into the weights. */
-export function quantiseLayers(graph: Graph, layers: FirstLayer[], options: QuantiseOptions): QuantisedLayers {
+export function quantiseLayers(
+  { rest: graph }: CutGraph,
+  layers: FirstLayer[],
+  options: QuantiseOptions,
+): QuantisedLayers {
   const quantised: QuantisedLayers = { layers: new Map(), segments: new Map() }
   for (const group of groupsOf(layers)) {
     const [{ segments, gemm }] = group

@@ -1,13 +1,13 @@
 import type { Graph } from '../../graph/graph.ts'
-import type { FirstLayer, Side, Sides, SplitGraphs, VariantGraph } from '../sides/contract.ts'
-import { assemble } from '../sides/side-graphs.ts'
-import { firstLayers, splitLayers } from '../sides/split-sides.ts'
+import type { CutGraph, FirstLayer, Side, Sides, SplitGraphs, VariantGraph } from '../sides/contract.ts'
+import { assemble, groupsOf } from '../sides/side-graphs.ts'
+import { firstLayers, regionalLayers, splitLayers } from '../sides/split-sides.ts'
 import { Int8Emitter } from './int8-emitter.ts'
 import { quantiseHiddenLayers } from './quantise-hidden.ts'
 import { type QuantiseOptions, quantiseLayers } from './quantise-layers.ts'
 
 /**
- * The int8 variants of a graph: the full one and those by side. Scales are fixed, so that a row's answer does not depend on
+ * The int8 variants of a cut graph: the full one and those by side. Scales are fixed, so that a row's answer does not depend on
  * the other rows of its batch.
  *
  * Features are bytes: tables are stored as bytes, values are rounded to 256 steps of their range. Scales are folded into the
@@ -15,25 +15,26 @@ import { type QuantiseOptions, quantiseLayers } from './quantise-layers.ts'
  * 0), or MatMulIntegerToFloat at the end of a chain. All variants compute the same integers, in any order of addition, so
  * that a candidate's answer does not depend on whether it was cached.
  */
-export function quantise(graph: Graph, options: QuantiseOptions): { full: VariantGraph; split: SplitGraphs | string } {
-  const layers = firstLayers(graph)
-  if (layers.length === 0) throw new Error('no product of features was found')
-  for (const layer of layers) {
-    // The ReLU after a hidden layer's product is replaced with it.
-    const [relu, ...more] = graph.users(layer.gemm.output[0]!)
-    if (relu?.opType === 'Relu' && more.length === 0 && options.hidden.has(relu.output[0]!))
-      layer.output = relu.output[0]!
-  }
-  const quantised = quantiseLayers(graph, layers, options)
-  const emitter = (sides: Sides) => new Int8Emitter(layers, quantised, sides, options.effort.copies)
+export function quantise(cut: CutGraph, options: QuantiseOptions): { full: VariantGraph; split: SplitGraphs | string } {
+  const layers = firstLayers(cut.rest)
+  const regional = regionalLayers(cut)
+  if (layers.length + regional.length === 0) throw new Error('no product of features was found')
+  takeHidden(cut.rest, layers, options.hidden)
+  takeHidden(cut.whole, regional, options.hidden)
+  const all = [...layers, ...regional]
+  const quantised = quantiseLayers(cut, all, options)
+  const groups = new Map(
+    [...groupsOf(regional)].flatMap((group) => group.map(({ output }) => [output, group] as const)),
+  )
+  const emitter = (sides: Sides) => new Int8Emitter(groups, quantised, sides, options.effort.copies)
   const finish = (variant: VariantGraph) => quantiseHiddenLayers(variant, quantised.layers, options)
 
-  const full = assemble(graph, layers, emitter(allCandidate(graph, layers)).shared_context)
+  const sides = allCandidate(cut)
+  const whole = emitter(sides)
+  const full = assemble({ cut, layers, sides, emitter: whole }, whole.shared_context)
   if (typeof full === 'string') throw new Error(full)
   finish(full)
-  const { sides } = options
-  const split =
-    sides === undefined ? 'the sides of the fields are not known' : splitLayers(graph, layers, sides, emitter(sides))
+  const split = options.unsplit ?? splitLayers({ cut, layers, emitter: emitter(cut.sides) })
   if (typeof split !== 'string') {
     for (const variant of [split.shared_context, split.candidate_encoder, split.context_encoder, split.cached])
       if (variant) finish(variant)
@@ -41,11 +42,17 @@ export function quantise(graph: Graph, options: QuantiseOptions): { full: Varian
   return { full, split }
 }
 
+/** The ReLU after a hidden layer's product is replaced with it. */
+function takeHidden(graph: Graph, layers: FirstLayer[], hidden: ReadonlySet<string>): void {
+  for (const layer of layers) {
+    const [relu, ...more] = graph.users(layer.gemm.output[0]!)
+    if (relu?.opType === 'Relu' && more.length === 0 && hidden.has(relu.output[0]!)) layer.output = relu.output[0]!
+  }
+}
+
 /** Sides that leave every feature in its row: no context, no cache. */
-function allCandidate(graph: Graph, layers: FirstLayer[]): Sides {
+function allCandidate({ rest }: CutGraph): Sides {
   return Object.fromEntries(
-    layers.flatMap(({ segments }) =>
-      segments.map(({ input }) => [input, new Array<Side>(graph.shapes.get(input)!.dims[1] ?? 1).fill('candidate')]),
-    ),
+    rest.inputs.map(({ name }) => [name, new Array<Side>(rest.shapes.get(name)!.dims[1] ?? 1).fill('candidate')]),
   )
 }

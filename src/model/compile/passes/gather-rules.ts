@@ -32,6 +32,40 @@ const sliceTable: Rule = (graph, node) => {
   return bypass(graph, node, graph.node('Reshape', [looked, graph.integers(flat.dims)], { shape: flat }))
 }
 
+/**
+ * Slice, Gather and Split over the fields of rows that are looked up, [batch, fields, dim] → the same over their ids, so that fields of
+ * different sides are looked up apart.
+ */
+const sliceFields: Rule = (graph, node) => {
+  if (node.opType !== 'Slice' && node.opType !== 'Gather' && node.opType !== 'Split') return false
+  const looked = graph.producer(node.input[0]!)
+  if (looked?.opType !== 'Gather' || looked === node || intAttribute(looked, 'axis', 0) !== 0) return false
+  const [table, ids] = looked.input as [string, string]
+  const idShape = graph.shapes.get(ids)
+  if (graph.dimsOf(table)?.length !== 2 || idShape?.dims.length !== 2 || idShape.dims[0] !== -1) return false
+  const picks = node.output.map((output) => pickedColumns(graph, node, output))
+  if (picks.some((fields) => fields === undefined || fields.length === 0)) return false
+  const shapes = node.output.map((output) => graph.shapes.get(output))
+  if (shapes.some((shape) => shape === undefined)) return false
+  node.output.forEach((output, i) => {
+    const fields = picks[i]!
+    const shape = shapes[i]!
+    const dims = [-1, fields.length]
+    const picked = graph.node('Gather', [ids, graph.integers(fields)], {
+      attributes: { axis: 1 },
+      shape: { ...idShape, dims },
+    })
+    const found = { ...shape, dims: [...dims, shape.dims.at(-1)!] }
+    const rows = graph.node('Gather', [table, picked], { attributes: { axis: 0 }, shape: found })
+    // A Gather by one index drops the dimension.
+    const value = shape.dims.length === 3 ? rows : graph.node('Reshape', [rows, graph.integers(shape.dims)], { shape })
+    graph.replace(output, value)
+  })
+  graph.nodes.splice(graph.nodes.indexOf(node), 1)
+  graph.touch()
+  return true
+}
+
 const cutTables = new WeakMap<Graph, Map<string, string>>()
 
 /** Columns of a table, one constant for equal selections. Returns its name. */
@@ -58,4 +92,4 @@ function columnsOf(
   return made
 }
 
-export const gatherRules: Rule[] = [sliceTable]
+export const gatherRules: Rule[] = [sliceTable, sliceFields]

@@ -1,8 +1,9 @@
+import type { PackedInput } from '../../contracts/compiled-plan.ts'
 import type { Segment } from '../../graph/columns.ts'
 import { weightsOf } from '../../graph/gemm.ts'
 import type { Graph } from '../../graph/graph.ts'
 import type { NodeProto } from '../../graph/onnx_pb.ts'
-import { declare, floatShape } from '../../graph/tensor-shape.ts'
+import { declare, floatShape, type TensorShape } from '../../graph/tensor-shape.ts'
 import type { Side, Sides, VariantGraph } from './contract.ts'
 import { planNames } from './tensor-names.ts'
 
@@ -25,8 +26,12 @@ export function features(plan: VariantGraph, segments: Segment[], sides: Sides, 
     width += size
     parts.push(table === undefined ? values : embed(graph, table, values, [batch, positions.length, dim]))
   }
-  if (parts.length === 1) return parts[0]!
-  return graph.node('Concat', parts, { attributes: { axis: 1 }, shape: floatShape(batch, width) })
+  return sideBySide(graph, parts, floatShape(batch, width))
+}
+
+/** Concatenates tensors [batch, …] over axis 1. */
+export function sideBySide(graph: Graph, parts: readonly string[], shape: TensorShape): string {
+  return parts.length === 1 ? parts[0]! : graph.node('Concat', [...parts], { attributes: { axis: 1 }, shape })
 }
 
 /** Rows of a table, concatenated: [batch, fields·dim]. */
@@ -61,28 +66,42 @@ export function batchOf(wanted: readonly Side[]): number {
   return wanted.length === 1 && wanted[0] === 'context' ? 1 : -1
 }
 
-/** The variant's input with these columns of a saved input, in this order: [rows, columns]. */
+/** These columns of a saved input or of a region, which are all of the wanted sides: [batch, columns]. */
 function pack(plan: VariantGraph, input: string, sides: Sides, wanted: Side[], picked: number[]): string {
   const { graph } = plan
   const batch = batchOf(wanted)
-  const list = batch === 1 ? plan.context : plan.rows
-  const name = planNames.packed(batch === 1 ? 'context' : 'rows', input)
-  let packed = list.find((candidate) => candidate.name === name)
-  const dtype = graph.shapes.get(input)!.dtype
-  if (packed === undefined) {
-    const columns = sides[input]!.flatMap((side, column) => (wanted.includes(side) ? [column] : []))
-    packed = { name, input, columns }
-    list.push(packed)
-    const shape = { dtype, dims: [batch, columns.length] }
-    graph.inputs.push(declare(name, { dtype, dims: [-1, columns.length] }, batch === 1 ? 'requests' : 'batch'))
-    graph.shapes.set(name, shape)
-  }
-  const places = picked.map((column) => packed.columns.indexOf(column))
-  if (places.length === packed.columns.length && places.every((place, i) => place === i)) return name
-  return graph.node('Gather', [name, graph.integers(places)], {
-    attributes: { axis: 1 },
-    shape: { dtype, dims: [batch, places.length] },
-  })
+  const { dtype } = graph.shapes.get(input)!
+  const columns = sides[input]!.flatMap((side, column) => (wanted.includes(side) ? [column] : []))
+  const name = plan.region?.(input, wanted) ?? packedInput(plan, { input, columns }, batch)
+  const places = picked.map((column) => columns.indexOf(column))
+  return pickColumns(graph, name, places, { dtype, dims: [batch, columns.length] })
+}
+
+/** Columns of a tensor of this shape. */
+export function pickColumns(
+  graph: Graph,
+  name: string,
+  places: readonly number[],
+  { dtype, dims }: TensorShape,
+): string {
+  const [batch, width] = dims as [number, number]
+  if (places.length === width && places.every((place, i) => place === i)) return name
+  const shape = { dtype, dims: [batch, places.length] }
+  return graph.node('Gather', [name, graph.integers(places)], { attributes: { axis: 1 }, shape })
+}
+
+/** The variant's input of these columns. */
+function packedInput({ graph, context, rows }: VariantGraph, wanted: Omit<PackedInput, 'name'>, batch: number): string {
+  const list = batch === 1 ? context : rows
+  const { input, columns } = wanted
+  const same = list.find((packed) => packed.input === input && packed.columns.join() === columns.join())
+  if (same !== undefined) return same.name
+  const { dtype } = graph.shapes.get(input)!
+  const name = graph.fresh(planNames.packed(batch === 1 ? 'context' : 'rows', input))
+  list.push({ name, input, columns })
+  graph.inputs.push(declare(name, { dtype, dims: [-1, columns.length] }, batch === 1 ? 'requests' : 'batch'))
+  graph.shapes.set(name, { dtype, dims: [batch, columns.length] })
+  return name
 }
 
 /** The rows of a first layer's matrix for the features of these sides. */

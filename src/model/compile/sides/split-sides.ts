@@ -2,21 +2,36 @@ import { segmentsOf } from '../../graph/columns.ts'
 import { isGemm, weightsOf } from '../../graph/gemm.ts'
 import type { Graph } from '../../graph/graph.ts'
 import { floatShape } from '../../graph/tensor-shape.ts'
-import { repeatContexts } from './context-nodes.ts'
-import type { Emit, FirstLayer, Group, Side, Sides, SplitGraphs, VariantGraph } from './contract.ts'
+import type { CutGraph, Emitter, FirstLayer, Group, Sides, SplitGraphs, VariantGraph } from './contract.ts'
+import { cutRegions } from './cut-regions.ts'
 import { features, rowIndexes, rowsOf } from './side-columns.ts'
-import { assemble, contextsOf, knownSum, ofRequest, partsOf, readsContext, takeRelu } from './side-graphs.ts'
+import {
+  assemble,
+  contextsOf,
+  knownSum,
+  ofRequest,
+  partsOf,
+  readsOf,
+  readsSide,
+  regionsRead,
+  type SplitOptions,
+  takeRelu,
+  widthOf,
+} from './side-graphs.ts'
 import { planNames } from './tensor-names.ts'
 
 /**
- * Splits the first layer by side: `x·W + b = context·W₁ + candidate·W₂ + cross·W₃ + b`.
+ * Splits a graph by side.
  *
- * The first product is computed once per request and added as a bias; the second can be cached across requests. Every product
- * that reads features directly is split; returns a reason if other nodes read features.
+ * What depends on the context alone is computed once per request, and what depends on the candidate alone can be cached across
+ * requests, at any depth. So are the shares of the products that combine them: `x·W + b = context·W₁ + candidate·W₂ + cross·W₃ +
+ * b`. Returns a reason if the graph can't be split.
  */
 export function splitSides(graph: Graph, sides: Sides): SplitGraphs | string {
-  const layers = firstLayers(graph)
-  return splitLayers(graph, layers, sides, floatEmitter(graph, layers, sides))
+  const cut = cutRegions(graph, sides)
+  if (typeof cut === 'string') return cut
+  const layers = firstLayers(cut.rest)
+  return splitLayers({ cut, layers, emitter: floatEmitter(cut) })
 }
 
 /** All products of features. */
@@ -30,112 +45,96 @@ export function firstLayers(graph: Graph): FirstLayer[] {
   return layers
 }
 
-/** Computes the first layers of each variant, in float32 or int8. */
-export interface Emitter {
-  shared_context: Emit
-  cached: Emit
-  candidate_encoder: Emit
-  /** Groups that read nothing but the context: their products, [requests, width]; absent where they can't be split. */
-  context?: Emit
-  /** Called only for groups that read the context. */
-  context_encoder: Emit
+/** The products of features in regions. */
+export function regionalLayers({ whole, rest, regions }: CutGraph): FirstLayer[] {
+  if (regions.size === 0) return []
+  const others = new Set(rest.nodes.flatMap(({ output }) => output))
+  return firstLayers(whole).filter(({ output }) => !others.has(output))
 }
 
-/** Splits the first layers; returns a reason if that is impossible. */
-export function splitLayers(graph: Graph, layers: FirstLayer[], sides: Sides, emit: Emitter): SplitGraphs | string {
-  if (layers.length === 0) return 'no product of features was found'
-  for (const { input, columns } of layers.flatMap(({ segments }) => segments))
-    if (columns.some((c) => sides[input]?.[c] === undefined)) return `the sides of the input ${input} are not known`
-  const has = (side: Side) =>
-    layers.some(({ segments }) => segments.some(({ input, columns }) => columns.some((c) => sides[input]![c] === side)))
-  if (!has('context') && !has('candidate')) return 'no field belongs only to the context or only to the candidate'
-  if (!has('candidate') && !has('cross')) return 'every field belongs to the context'
-  const isContext = ({ segments }: FirstLayer) =>
-    segments.every(({ input, columns }) => columns.every((c) => sides[input]![c] === 'context'))
-  const only = layers.find(isContext)
-  if (only !== undefined && emit.context === undefined) return `the product ${only.gemm.name} reads only the context`
-
-  const shared_context = has('context') ? assembleShared(graph, layers, isContext, emit) : undefined
+/** The variants of a cut graph; returns a reason if it can't be split. */
+export function splitLayers(options: SplitOptions): SplitGraphs | string {
+  const { cut, layers, emitter } = options
+  const { sides, regions } = cut
+  if (layers.length === 0 && regions.size === 0) return 'no product of features was found'
+  const shared_context = cut.read.has('context') ? assemble(options, emitter.shared_context) : undefined
   if (typeof shared_context === 'string') return shared_context
-  // Every first layer must have a cacheable part: then the candidate's columns are read nowhere else.
-  const everywhere = layers.every(({ segments }) =>
-    segments.some(({ input, columns }) => columns.some((c) => sides[input]![c] === 'candidate')),
-  )
-  if (!has('candidate') || !everywhere)
+
+  // What the cached variant gets of a row's candidate and context; first what is kept of candidates.
+  const read = regionsRead(cut, readsOf(cut, layers))
+  const ofSide = (side: 'candidate' | 'context') => [
+    ...layers.filter((layer) => readsSide(layer, sides, side)),
+    ...read.filter((input) => sides[input]![0] === side),
+  ]
+  const kept = ofSide('candidate')
+  if (kept.length === 0)
     return { shared_context, candidate_encoder: undefined, context_encoder: undefined, cached: undefined, layers: [] }
-  const cached = assemble(graph, layers, emit.cached)
+  const given = [...new Set([...kept, ...ofSide('context')])]
+  const sum = (plan: VariantGraph, layer: FirstLayer | string) => {
+    const index = given.indexOf(layer)
+    return index < 0 ? undefined : knownSum(plan, index, widthOf(cut, layer))
+  }
+  const cached = assemble(
+    options,
+    (plan, group) => emitter.cached(plan, group, (layer) => sum(plan, layer)),
+    (plan, input) => sum(plan, input),
+  )
   if (typeof cached === 'string') return cached
-  const contexts = contextsOf(graph, layers, sides, emit.context_encoder)
+  const contexts = contextsOf(options, ofSide('context'))
   return {
     shared_context,
-    candidate_encoder: partsOf(graph, layers, emit.candidate_encoder),
+    candidate_encoder: partsOf(options, kept),
     context_encoder: contexts?.plan,
     cached,
-    layers: layers.map((layer, i) => ({
-      width: weightsOf(graph, layer.gemm).n,
+    layers: given.map((layer, i) => ({
+      width: widthOf(cut, layer),
+      kept: i < kept.length,
       relu: takeRelu(cached.graph, planNames.sum(i)),
       context: contexts?.columns.get(layer) ?? -1,
     })),
   }
 }
 
-/** The variant of a shared context: what depends on the context alone is computed once per request. */
-function assembleShared(
-  graph: Graph,
-  layers: FirstLayer[],
-  isContext: (layer: FirstLayer) => boolean,
-  emit: Emitter,
-): VariantGraph | string {
-  const contexts: string[] = []
-  const plan = assemble(graph, layers, (plan, group) => {
-    if (!isContext(group[0])) return emit.shared_context(plan, group)
-    const products = emit.context!(plan, group)
-    contexts.push(...products)
-    return products
-  })
-  if (typeof plan !== 'string' && contexts.length > 0) repeatContexts(plan, contexts)
-  return plan
-}
-
-function floatEmitter(whole: Graph, layers: FirstLayer[], sides: Sides): Emitter {
+function floatEmitter({ rest, sides }: CutGraph): Emitter {
   const biasesOf = (plan: VariantGraph, group: Group) =>
     group.map(({ gemm }) => {
-      const { n, b } = weightsOf(whole, gemm)
+      const { n, b } = weightsOf(rest, gemm)
       return plan.graph.constant('bias', b, [n])
     })
   return {
     shared_context(plan, group) {
-      const biases = readsContext(group, sides)
-        ? contextOf(plan, whole, group, sides).map((sums) => ofRequest(plan, sums))
+      const biases = readsSide(group[0], sides, 'context')
+        ? contextOf(plan, rest, group, sides).map((sums) => ofRequest(plan, sums))
         : biasesOf(plan, group)
       const x = features(plan, group[0].segments, sides, ['candidate', 'cross'])
       return group.map(({ gemm, segments }, i) => {
-        const w = rowsOf(whole, gemm, segments, sides, ['candidate', 'cross'])
+        const w = rowsOf(rest, gemm, segments, sides, ['candidate', 'cross'])
         const name = plan.graph.constant(`${gemm.input[1]}/rows`, w.data, w.dims)
         return plan.graph.node('Gemm', [x, name, biases[i]!], { shape: floatShape(-1, w.dims[1]!) })
       })
     },
-    context: (plan, group) => contextOf(plan, whole, group, sides),
-    context_encoder: (plan, group) => contextOf(plan, whole, group, sides),
-    cached(plan, group) {
-      const biases = readsContext(group, sides) ? undefined : biasesOf(plan, group)
+    context_encoder: (plan, group) => contextOf(plan, rest, group, sides),
+    cached(plan, group, sumOf) {
+      const biases = readsSide(group[0], sides, 'context') ? undefined : biasesOf(plan, group)
       const crossed = rowIndexes(group[0].segments, sides, ['cross']).length > 0
       const x = crossed ? features(plan, group[0].segments, sides, ['cross']) : undefined
       return group.map((layer, i) => {
-        const { n } = weightsOf(whole, layer.gemm)
-        const shape = floatShape(-1, n)
-        let sum = knownSum(plan, layers.indexOf(layer), n)
-        if (biases) sum = plan.graph.node('Add', [sum, biases[i]!], { shape })
-        if (x === undefined) return sum
-        const w = rowsOf(whole, layer.gemm, layer.segments, sides, ['cross'])
+        const shape = floatShape(-1, weightsOf(rest, layer.gemm).n)
+        const sum = sumOf(layer)
+        const start =
+          sum !== undefined && biases !== undefined
+            ? plan.graph.node('Add', [sum, biases[i]!], { shape })
+            : (sum ?? biases![i]!)
+        if (x === undefined) return start
+        const w = rowsOf(rest, layer.gemm, layer.segments, sides, ['cross'])
         const name = plan.graph.constant(`${layer.gemm.input[1]}/cross`, w.data, w.dims)
-        return plan.graph.node('Gemm', [x, name, sum], { shape })
+        return plan.graph.node('Gemm', [x, name, start], { shape })
       })
     },
     candidate_encoder(plan, group) {
       const x = features(plan, group[0].segments, sides, ['candidate'])
       return group.map(({ gemm, segments }) => {
-        const w = rowsOf(whole, gemm, segments, sides, ['candidate'])
+        const w = rowsOf(rest, gemm, segments, sides, ['candidate'])
         const name = plan.graph.constant(`${gemm.input[1]}/candidate`, w.data, w.dims)
         return plan.graph.node('Gemm', [x, name], { shape: floatShape(-1, w.dims[1]!) })
       })

@@ -17,7 +17,7 @@ import type { CompiledGraph, Plans } from './compiled-graph.ts'
  */
 
 /** Must change whenever the compiler's output for a graph may change. */
-export const compilerVersion = 6
+export const compilerVersion = 7
 
 export const planFile = 'plan.json'
 /** Files up to this size are hashed when a plan is read from the cache; for larger ones size and time of change are checked. */

@@ -2,6 +2,7 @@ import t from 'tap'
 import { calibrate, feedsOf, openSession, predictRows } from '../../../../src/model/compile/int8/observe-ranges.ts'
 import { rangeKey } from '../../../../src/model/compile/int8/quantise-layers.ts'
 import { optimise } from '../../../../src/model/compile/optimise.ts'
+import { uncut } from '../../../../src/model/compile/sides/cut-regions.ts'
 import { TensorProto_DataType as DataType } from '../../../../src/model/graph/onnx_pb.ts'
 import { floatShape } from '../../../../src/model/graph/tensor-shape.ts'
 import { buildModel, distance, exampleModel, rowsOf, savedAnswers } from '../../../support/compile/random-model.ts'
@@ -53,7 +54,7 @@ t.test('largest hidden values, and the range of every feature that is a number',
   const x = Float32Array.from({ length: rows * 3 }, (_, i) =>
     i % 3 === 2 ? 7 : -3 + (6 * Math.floor(i / 3)) / (rows - 1),
   )
-  const { maxima, ranges } = await calibrate(read, { rows, inputs: { x } })
+  const { maxima, ranges } = await calibrate(uncut(read, {}), { rows, inputs: { x } })
   t.equal(maxima.size, 1)
   t.ok(distance([...maxima.values()][0]!, [3.5, 2.5]) < 1e-5)
   const first = read.nodes.find(({ opType }) => opType === 'Gemm')!
@@ -75,7 +76,10 @@ t.test('a column that is an input of its own', async (t) => {
   answerWith(graph, 'z')
   const read = reread(graph)
   await optimise(read)
-  const { ranges } = await calibrate(read, { rows: 2, inputs: { x: Float32Array.of(-1, 4), y: Float32Array.of(2, 3) } })
+  const { ranges } = await calibrate(uncut(read, {}), {
+    rows: 2,
+    inputs: { x: Float32Array.of(-1, 4), y: Float32Array.of(2, 3) },
+  })
   t.same(
     [...ranges.values()].map(({ lo, hi }) => [lo[0], hi[0]]).sort(),
     [
@@ -91,6 +95,6 @@ t.test('of a graph without hidden layers and numbers there is nothing to learn',
   answerWith(graph, 'y')
   const read = reread(graph)
   await optimise(read)
-  const { maxima, ranges } = await calibrate(read, { rows: 1, inputs: { x: Float32Array.of(1, 2) } })
+  const { maxima, ranges } = await calibrate(uncut(read, {}), { rows: 1, inputs: { x: Float32Array.of(1, 2) } })
   t.same([maxima.size, ranges.size], [0, 0])
 })

@@ -1,0 +1,156 @@
+import { product } from '../../base/dims.ts'
+import { type FeatureFinder, featureFinder, type Segment } from '../../graph/columns.ts'
+import type { Graph } from '../../graph/graph.ts'
+import { TensorProto_DataType as DataType, type NodeProto } from '../../graph/onnx_pb.ts'
+import { declare, floatShape } from '../../graph/tensor-shape.ts'
+import type { CutGraph, Side, Sides } from './contract.ts'
+
+/*
+ * Which parts of a graph depend on one side alone. A user's tower reads the context: it is computed once per request. A
+ * candidate's tower can be kept. Both may be of any depth and of any operators, for rows are independent of each other.
+ */
+
+/** Cuts the regions out of a graph; returns a reason if there is nothing to split. */
+export function cutRegions(whole: Graph, sides: Sides): CutGraph | string {
+  for (const { name } of whole.inputs) {
+    const width = product(whole.shapes.get(name)?.dims.slice(1) ?? [])
+    if (whole.users(name).length === 0) continue
+    for (let column = 0; column < width; column++)
+      if (sides[name]?.[column] === undefined) return `the sides of the input ${name} are not known`
+  }
+  const rest = whole.copy()
+  const features = featureFinder(rest)
+  const owners = ownersOf(rest, features, sides)
+  const read = new Set(rest.outputs.flatMap(({ name }) => [...(owners.get(name) ?? [])]))
+  if (!read.has('context') && !read.has('candidate'))
+    return 'no field belongs only to the context or only to the candidate'
+  if (!read.has('candidate') && !read.has('cross')) return 'every field belongs to the context'
+
+  const regions = new Map<string, string>()
+  const all: Record<string, readonly Side[]> = { ...sides }
+  for (const tensor of edgesOf(rest, features, owners)) {
+    const [side] = owners.get(tensor)!
+    const shape = rest.shapes.get(tensor)!
+    const width = product(shape.dims.slice(1))
+    const input = rest.fresh(`${tensor}/region`)
+    const flat = floatShape(-1, width)
+    rest.inputs.push(declare(input, flat))
+    rest.shapes.set(input, flat)
+    regions.set(input, tensor)
+    all[input] = new Array<Side>(width).fill(side!)
+    const value = shape.dims.length === 2 ? input : rest.node('Reshape', [input, rest.integers(shape.dims)], { shape })
+    rest.replace(tensor, value)
+  }
+  keepLive(rest)
+  return {
+    whole,
+    rest,
+    sides: all,
+    regions,
+    read,
+    features: { whole: featureFinder(whole), rest: featureFinder(rest) },
+  }
+}
+
+/** A graph that is not cut. */
+export function uncut(whole: Graph, sides: Sides): CutGraph {
+  const features = featureFinder(whole)
+  return {
+    whole,
+    rest: whole,
+    sides,
+    regions: new Map(),
+    read: new Set(),
+    features: { whole: features, rest: features },
+  }
+}
+
+/** Drops nodes, but no constants: the variants that regions are added to need them. */
+function keepLive(graph: Graph): void {
+  graph.touch()
+  const live = new Set<NodeProto>()
+  const open = graph.outputs.map(({ name }) => name)
+  for (let name = open.pop(); name !== undefined; name = open.pop()) {
+    const node = graph.producer(name)
+    if (node === undefined || live.has(node)) continue
+    live.add(node)
+    open.push(...node.input)
+  }
+  graph.nodes = graph.nodes.filter((node) => live.has(node))
+  graph.touch()
+}
+
+type Owners = ReadonlyMap<string, ReadonlySet<Side>>
+
+/** The sides that each tensor depends on; none for what depends on the number of rows alone. */
+function ownersOf(graph: Graph, features: FeatureFinder, sides: Sides): Owners {
+  const owners = new Map<string, ReadonlySet<Side>>()
+  for (const { name } of graph.inputs) owners.set(name, new Set(sides[name]))
+  const ofTensor = (name: string): Iterable<Side> => {
+    const segments = features(name)
+    return segments === undefined ? (owners.get(name) ?? []) : sidesOfSegments(segments, sides)
+  }
+  for (const node of graph.nodes) {
+    const owner = countsRows(graph, node)
+      ? []
+      : node.opType === 'Shape' || node.opType === 'Size'
+        ? everySide
+        : node.input.flatMap((name) => [...ofTensor(name)])
+    for (const output of node.output) owners.set(output, new Set(features(output) ? ofTensor(output) : owner))
+  }
+  return owners
+}
+
+const everySide: Side[] = ['context', 'candidate', 'cross']
+
+function sidesOfSegments(segments: readonly Segment[], sides: Sides): Side[] {
+  return segments.flatMap(({ input, columns }) => columns.map((column) => sides[input]![column]!))
+}
+
+/** Whether a node yields a shape [rows, …] whose other sides are known. */
+export function countsRows(graph: Graph, { opType, input }: NodeProto): boolean {
+  const dims = graph.shapes.get(input[0] ?? '')?.dims
+  return opType === 'Shape' && dims !== undefined && dims[0] === -1 && dims.slice(1).every((side) => side >= 0)
+}
+
+/** The tensors of regions that the other nodes, or the outputs, read. */
+function edgesOf(graph: Graph, features: FeatureFinder, owners: Owners): Set<string> {
+  const edges = new Set<string>()
+  const seen = new Set<NodeProto>()
+  const open = graph.outputs.map(({ name }) => name)
+  for (let name = open.pop(); name !== undefined; name = open.pop()) {
+    if (features(name) !== undefined) continue
+    const node = graph.producer(name)
+    if (node === undefined) continue
+    if (isEdge(graph, name, node, owners.get(name))) edges.add(name)
+    else if (!seen.has(node)) {
+      seen.add(node)
+      open.push(...node.input)
+    }
+  }
+  return edges
+}
+
+const products = new Set(['Gemm', 'MatMul', 'Einsum', 'Conv', 'LSTM', 'GRU'])
+
+/** Whether a tensor of a region is worth to be kept, or repeated for rows, instead of being computed for each row. */
+function isEdge(
+  graph: Graph,
+  name: string,
+  { opType, input }: NodeProto,
+  owner: ReadonlySet<Side> | undefined,
+): boolean {
+  if (owner?.size !== 1 || owner.has('cross')) return false
+  const shape = graph.shapes.get(name)
+  if (shape?.dtype !== DataType.FLOAT || shape.dims[0] !== -1 || shape.dims.slice(1).some((side) => side < 1))
+    return false
+  if (products.has(opType)) return true
+  // What only repeats values takes less time than to read the repeated ones back.
+  const sizes = input.map((read) => (graph.constants.has(read) ? 0 : sizeOf(graph, read)))
+  return sizeOf(graph, name) <= sizes.reduce((sum, size) => sum + size, 0)
+}
+
+/** Elements per row. */
+function sizeOf(graph: Graph, name: string): number {
+  return Math.abs(product(graph.shapes.get(name)?.dims ?? [0]))
+}

@@ -102,11 +102,10 @@ function workOf(graph: Graph): Pick<PassReport, 'multiplications' | 'multiplicat
     const dims = graph.dimsOf(name!)
     const shape = graph.shapes.get(output[0]!)?.dims
     if (dims === undefined) continue
-    const repeated = shape && shape.length > 2 ? product(shape.slice(1, -1)) : 1
-    const each = product(dims) * repeated
-    // The context is one row.
-    if (shape?.[0] === 1) once += each
-    else multiplications += each * Math.abs(shape?.[0] ?? 1)
+    const times = shape === undefined ? 1 : Math.abs(product(shape.slice(0, -1)))
+    // What is computed once a request has a fixed shape.
+    if (shape?.every((side) => side >= 0)) once += product(dims) * times
+    else multiplications += product(dims) * times
   }
   return { multiplications, multiplications_once: once }
 }

@@ -56,7 +56,9 @@ function featuresOf(
   if (dims === undefined || dims[0] !== -1 || dims.slice(1).some((side) => side < 1)) return undefined
   if (dims.length === 2) return sideBySide(graph, name, found, concatenated)
   const width = product(dims.slice(1))
-  const looked = lookUp(graph, graph.producer(name), width, found)
+  const node = graph.producer(name)
+  const gather = node?.opType === 'Reshape' ? graph.producer(node.input[0]!) : node
+  const looked = lookUp(graph, gather, width, found)
   if (looked !== undefined) return [looked]
   const source = columnwise(graph, name, found)
   return source?.columns.length === width ? [{ ...source, table: undefined, dim: 1 }] : undefined

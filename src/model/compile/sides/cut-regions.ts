@@ -107,10 +107,9 @@ function sidesOfSegments(segments: readonly Segment[], sides: Sides): Side[] {
   return segments.flatMap(({ input, columns }) => columns.map((column) => sides[input]![column]!))
 }
 
-/** Whether a node yields a shape [rows, …] whose other sides are known. */
+/** Whether a node yields a shape of which all is known but the number of rows. */
 export function countsRows(graph: Graph, { opType, input }: NodeProto): boolean {
-  const dims = graph.shapes.get(input[0] ?? '')?.dims
-  return opType === 'Shape' && dims !== undefined && dims[0] === -1 && dims.slice(1).every((side) => side >= 0)
+  return opType === 'Shape' && graph.shapes.has(input[0] ?? '')
 }
 
 /** The tensors of regions that the other nodes, or the outputs, read. */

@@ -15,8 +15,8 @@ export class RegionNodes {
   readonly #cut: CutGraph
   readonly #sides: Sides
   readonly #emitter: RegionEmitter | undefined
-  /** Tensors of the whole graph, as they are named in the variant. */
-  readonly #names = new Map<string, string>()
+  /** Tensors of the whole graph, as they are named in the variant: computed for each row, or once a request. */
+  readonly #names = { rows: new Map<string, string>(), requests: new Map<string, string>() }
 
   /** `sides`: of the inputs' columns, as the variant takes them. */
   constructor(plan: VariantGraph, cut: CutGraph, sides: Sides, emitter: RegionEmitter | undefined) {
@@ -31,21 +31,25 @@ export class RegionNodes {
     const tensor = this.#cut.regions.get(input)
     if (tensor === undefined) return undefined
     // Features first: they are the inputs that rows can be counted by.
-    for (const name of this.#featuresUnder(tensor)) this.#add(name, wanted)
+    for (const name of this.#featuresUnder(tensor, this.#namesFor(wanted))) this.#add(name, wanted)
     const value = this.#add(tensor, wanted)
     const { dims } = this.#cut.whole.shapes.get(tensor)!
     if (dims.length === 2) return value
     const shape = { dtype: DataType.FLOAT, dims: [batchOf(wanted), product(dims.slice(1))] }
-    return this.#once(`${tensor}/region`, () => reshape(this.#plan.graph, value, shape))
+    return this.#once(`${tensor}/region`, wanted, () => reshape(this.#plan.graph, value, shape))
   }
 
-  #featuresUnder(tensor: string): Set<string> {
+  #namesFor(wanted: Side[]): Map<string, string> {
+    return batchOf(wanted) === 1 ? this.#names.requests : this.#names.rows
+  }
+
+  #featuresUnder(tensor: string, known: ReadonlyMap<string, string>): Set<string> {
     const { whole, features } = this.#cut
     const found = new Set<string>()
     const seen = new Set<string>()
     const open = [tensor]
     for (let name = open.pop(); name !== undefined; name = open.pop()) {
-      if (seen.has(name) || this.#names.has(name)) continue
+      if (seen.has(name) || known.has(name)) continue
       seen.add(name)
       if (features.whole(name) !== undefined) found.add(name)
       else {
@@ -56,9 +60,10 @@ export class RegionNodes {
     return found
   }
 
-  #once(name: string, add: () => string): string {
-    const known = this.#names.get(name) ?? add()
-    this.#names.set(name, known)
+  #once(name: string, wanted: Side[], add: () => string): string {
+    const names = this.#namesFor(wanted)
+    const known = names.get(name) ?? add()
+    names.set(name, known)
     return known
   }
 
@@ -66,40 +71,44 @@ export class RegionNodes {
   #add(name: string, wanted: Side[]): string {
     const { whole } = this.#cut
     if (name === '' || whole.constants.has(name)) return name
-    const known = this.#names.get(name)
+    const names = this.#namesFor(wanted)
+    const known = names.get(name)
     if (known !== undefined) return known
     const segments = this.#cut.features.whole(name)
     const shape = shapeFor(whole.shapes.get(name), wanted)
     if (segments !== undefined) {
       const value = features(this.#plan, segments, this.#sides, wanted)
-      return this.#once(name, () => (shape?.dims.length === 2 ? value : reshape(this.#plan.graph, value, shape!)))
+      return this.#once(name, wanted, () =>
+        shape?.dims.length === 2 ? value : reshape(this.#plan.graph, value, shape!),
+      )
     }
     const group = this.#emitter?.groups.get(name)
     if (group !== undefined) {
       const outputs = this.#emitter!.emit(this.#plan, group, wanted)
       group.forEach((layer, i) => {
-        this.#names.set(layer.output, outputs[i]!)
+        names.set(layer.output, outputs[i]!)
         this.#plan.replaced.set(layer, outputs[i]!)
       })
-      return this.#names.get(name)!
+      return names.get(name)!
     }
     const node = whole.producer(name)!
     if (countsRows(whole, node)) {
       const list = batchOf(wanted) === 1 ? this.#plan.context : this.#plan.rows
-      return this.#once(name, () => rowShape(this.#plan.graph, list[0]!.name, whole, node))
+      return this.#once(name, wanted, () => rowShape(this.#plan.graph, list[0]!.name, whole, node))
     }
     this.#copy(node, wanted)
-    return this.#names.get(name)!
+    return names.get(name)!
   }
 
   #copy(node: NodeProto, wanted: Side[]): void {
     const { graph } = this.#plan
+    const names = this.#namesFor(wanted)
     const copy = clone(NodeProtoSchema, node)
     copy.input = node.input.map((name) => this.#add(name, wanted))
     copy.output = node.output.map((name) => {
       if (name === '') return name
-      const own = planNames.region(name)
-      this.#names.set(name, own)
+      const own = planNames.region(batchOf(wanted) === 1 ? 'requests' : 'rows', name)
+      names.set(name, own)
       const shape = shapeFor(this.#cut.whole.shapes.get(name), wanted)
       if (shape !== undefined) graph.shapes.set(own, shape)
       return own
@@ -133,13 +142,13 @@ export function rowCount(graph: Graph, input: string): string {
 /** What a Shape of the whole graph, see `countsRows`, yields for the rows of `input`. */
 export function rowShape(graph: Graph, input: string, whole: Graph, node: NodeProto): string {
   const { dims } = whole.shapes.get(node.input[0]!)!
-  const start = intAttribute(node, 'start', 0)
-  const end = intAttribute(node, 'end', dims.length)
-  const places = dims.map((_, place) => place).slice(start, end)
-  const shape = { dtype: DataType.INT64, dims: [places.length] }
-  const fixed = places.filter((place) => place > 0).map((place) => dims[place]!)
-  if (fixed.length === places.length) return graph.integers(fixed)
-  const count = rowCount(graph, input)
-  if (fixed.length === 0) return count
-  return graph.node('Concat', [count, graph.integers(fixed)], { attributes: { axis: 0 }, shape })
+  const wanted = dims.slice(intAttribute(node, 'start', 0), intAttribute(node, 'end', dims.length))
+  const shape = { dtype: DataType.INT64, dims: [1] }
+  const sides = wanted.map((side) => {
+    if (side >= 0) return graph.integers([side])
+    const count = rowCount(graph, input)
+    return side === -1 ? count : graph.node('Mul', [count, graph.integers([-side])], { shape })
+  })
+  if (sides.length === 1) return sides[0]!
+  return graph.node('Concat', sides, { attributes: { axis: 0 }, shape: { ...shape, dims: [sides.length] } })
 }

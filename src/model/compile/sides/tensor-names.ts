@@ -10,13 +10,11 @@ export const planNames = {
   requests: 'multigate:requests',
   /** Output of a first layer for candidates. */
   part: (layer: number) => `multigate:part:${layer}`,
-  /** A tensor of the context alone or of the candidate alone. */
-  region: (tensor: string) => `${regionPrefix}${tensor}`,
+  /** A tensor that depends on one side alone, for each row or once a request. */
+  region: (each: 'rows' | 'requests', tensor: string) => `multigate:region:${each}:${tensor}`,
 }
-
-const regionPrefix = 'multigate:region:'
 
 /** The name that a tensor has in the whole graph. */
 export function nameInWhole(tensor: string): string {
-  return tensor.startsWith(regionPrefix) ? tensor.slice(regionPrefix.length) : tensor
+  return tensor.replace(/^multigate:region:(rows|requests):/, '')
 }

@@ -103,7 +103,7 @@ function workOf(graph: Graph): Pick<PassReport, 'multiplications' | 'multiplicat
     const shape = graph.shapes.get(output[0]!)?.dims
     if (dims === undefined) continue
     const times = shape === undefined ? 1 : Math.abs(product(shape.slice(0, -1)))
-    // What is computed once a request has a fixed shape.
+    // Values computed once a request have a fixed shape.
     if (shape?.every((side) => side >= 0)) once += product(dims) * times
     else multiplications += product(dims) * times
   }

@@ -7,6 +7,8 @@ import type { Columns } from './random-graph.ts'
 import { answerWith, emptyGraph, vocabulary } from './run-graph.ts'
 import { Writer } from './writer.ts'
 
+type Activation = 'Relu' | 'Tanh' | 'Silu' | 'LayerNormalization'
+
 /** Ids in a sequence, and the dimension of their embeddings. */
 const [steps, dim] = [4, 3]
 
@@ -14,12 +16,15 @@ const [steps, dim] = [4, 3]
  * A model of towers: what users did is pooled or attended to, users and candidates have layers of their own, and meet late, in a
  * product or in further layers.
  */
-export function randomTowers(seed: number): { graph: Graph; sides: Sides } {
+export function randomTowers(
+  seed: number,
+  { activations = ['Relu', 'Tanh', 'Silu', 'LayerNormalization'] }: { activations?: Activation[] } = {},
+): { graph: Graph; sides: Sides } {
   const dice = new Dice(seed)
   const graph = emptyGraph({ ids: { dtype: DataType.INT64, dims: [-1, 2 * steps] }, dense: floatShape(-1, 6) })
-  const towers = new Towers(graph, dice)
-  const user = towers.tower('user', 0)
-  const candidate = towers.tower('candidate', 1)
+  const towers = new Towers(graph, dice, activations)
+  const user = towers.tower(0)
+  const candidate = towers.tower(1)
   const cross = towers.dense(4, 6)
   const met = dice.shuffled([
     ...(dice.chance(0.6) ? [towers.dot(user, candidate)] : []),
@@ -48,8 +53,10 @@ class Towers {
   readonly #dice: Dice
   readonly #write: Writer
   readonly #table: string
+  readonly #activations: Activation[]
 
-  constructor(graph: Graph, dice: Dice) {
+  constructor(graph: Graph, dice: Dice, activations: Activation[]) {
+    this.#activations = activations
     this.#graph = graph
     this.#dice = dice
     this.#write = new Writer(graph, dice)
@@ -57,7 +64,7 @@ class Towers {
   }
 
   /** What is known of one side: half of the ids, and two numbers. */
-  tower(_name: string, half: number): Columns {
+  tower(half: number): Columns {
     const pooled = this.#pool(this.#sequence(half), this.#ids(half))
     const x = this.#write.concat([pooled, this.dense(2 * half, 2 * half + 2)])
     return this.layers([x], this.#dice.between(2, 5))
@@ -147,18 +154,17 @@ class Towers {
 
   #activate({ name, n }: Columns): Columns {
     const graph = this.#graph
-    switch (this.#dice.below(4)) {
-      case 0:
+    const activation = this.#dice.pick(this.#activations)
+    switch (activation) {
+      case 'Silu':
         return { name: graph.node('Mul', [name, graph.node('Sigmoid', [name])]), n }
-      case 1: {
+      case 'LayerNormalization': {
         const vector = () => graph.constant('norm', this.#dice.floats(n), [n])
         const inputs = [name, vector(), vector()]
         return { name: graph.node('LayerNormalization', inputs, { attributes: { axis: -1 } }), n }
       }
-      case 2:
-        return { name: graph.node('Tanh', [name]), n }
       default:
-        return { name: graph.node('Relu', [name]), n }
+        return { name: graph.node(activation, [name]), n }
     }
   }
 

@@ -9,18 +9,21 @@ import { type Answers, answersOf, differenceOf, type Feeds, feedsOf } from './ru
 
 type Data = Float32Array | Int32Array | BigInt64Array
 
-/** Where a plan answers something else than the whole graph, on random requests and slots. */
+/**
+ * Where a plan answers something else than the whole graph, or than its variant `full`, on random requests and slots.
+ */
 export async function breachOfPlans(
   graph: Graph,
   sides: Sides,
   plans: SplitGraphs,
   dice: Dice,
+  full?: VariantGraph,
 ): Promise<string | undefined> {
   for (const requests of [[1], [2], [6], [2, 1, 3]]) {
     const rows = requests.reduce((sum, count) => sum + count, 0)
     const feeds = requestsOf(graph, sides, requests, dice)
     if (rows > 2) sameCandidate(feeds, sides, 0, 3)
-    const expected = await answersOf(graph, [feeds])
+    const expected = full ? [await answersOfFresh(full, feeds, requests)] : await answersOf(graph, [feeds])
     if (plans.shared_context) {
       const breach = differenceOf(expected, [await answersOfFresh(plans.shared_context, feeds, requests)])
       if (breach) return `fresh: ${breach}`

@@ -41,10 +41,10 @@ export interface VariantGraph {
 export interface SplitGraphs {
   /** Rows of requests: context [requests, …], rows [rows, …], `planNames.requests`; if there are context columns. */
   shared_context: VariantGraph | undefined
-  /** What is kept of candidates: one output `planNames.part(…)` [rows, width] per kept layer; if there are candidate columns. */
+  /** The kept parts of candidates: one output `planNames.part(…)` [rows, width] per kept layer; if there are candidate columns. */
   candidate_encoder: VariantGraph | undefined
   /**
-   * What is computed of contexts: output `planNames.contexts` [requests, …], concatenated over all layers that read the context;
+   * The contexts' parts: output `planNames.contexts` [requests, …], concatenated over all layers that read the context;
    * if there are such layers and candidate columns.
    */
   context_encoder: VariantGraph | undefined

@@ -1,9 +1,10 @@
 import { product } from '../../base/dims.ts'
 import { type FeatureFinder, featureFinder, type Segment } from '../../graph/columns.ts'
 import type { Graph } from '../../graph/graph.ts'
-import { TensorProto_DataType as DataType, type NodeProto } from '../../graph/onnx_pb.ts'
+import type { NodeProto } from '../../graph/onnx_pb.ts'
 import { declare, floatShape } from '../../graph/tensor-shape.ts'
 import type { CutGraph, Side, Sides } from './contract.ts'
+import { edgesOf, type Owners } from './edges.ts'
 
 /*
  * Which parts of a graph depend on one side alone. A user's tower reads the context: it is computed once per request. A
@@ -80,8 +81,6 @@ function keepLive(graph: Graph): void {
   graph.touch()
 }
 
-type Owners = ReadonlyMap<string, ReadonlySet<Side>>
-
 /** The sides that each tensor depends on; none for what depends on the number of rows alone. */
 function ownersOf(graph: Graph, features: FeatureFinder, sides: Sides): Owners {
   const owners = new Map<string, ReadonlySet<Side>>()
@@ -110,46 +109,4 @@ function sidesOfSegments(segments: readonly Segment[], sides: Sides): Side[] {
 /** Whether a node yields a shape of which all is known but the number of rows. */
 export function countsRows(graph: Graph, { opType, input }: NodeProto): boolean {
   return opType === 'Shape' && graph.shapes.has(input[0] ?? '')
-}
-
-/** The tensors of regions that the other nodes, or the outputs, read. */
-function edgesOf(graph: Graph, features: FeatureFinder, owners: Owners): Set<string> {
-  const edges = new Set<string>()
-  const seen = new Set<NodeProto>()
-  const open = graph.outputs.map(({ name }) => name)
-  for (let name = open.pop(); name !== undefined; name = open.pop()) {
-    if (features(name) !== undefined) continue
-    const node = graph.producer(name)
-    if (node === undefined) continue
-    if (isEdge(graph, name, node, owners.get(name))) edges.add(name)
-    else if (!seen.has(node)) {
-      seen.add(node)
-      open.push(...node.input)
-    }
-  }
-  return edges
-}
-
-const products = new Set(['Gemm', 'MatMul', 'Einsum', 'Conv', 'LSTM', 'GRU'])
-
-/** Whether a tensor of a region is worth to be kept, or repeated for rows, instead of being computed for each row. */
-function isEdge(
-  graph: Graph,
-  name: string,
-  { opType, input }: NodeProto,
-  owner: ReadonlySet<Side> | undefined,
-): boolean {
-  if (owner?.size !== 1 || owner.has('cross')) return false
-  const shape = graph.shapes.get(name)
-  if (shape?.dtype !== DataType.FLOAT || shape.dims[0] !== -1 || shape.dims.slice(1).some((side) => side < 1))
-    return false
-  if (products.has(opType)) return true
-  // What only repeats values takes less time than to read the repeated ones back.
-  const sizes = input.map((read) => (graph.constants.has(read) ? 0 : sizeOf(graph, read)))
-  return sizeOf(graph, name) <= sizes.reduce((sum, size) => sum + size, 0)
-}
-
-/** Elements per row. */
-function sizeOf(graph: Graph, name: string): number {
-  return Math.abs(product(graph.shapes.get(name)?.dims ?? [0]))
 }

@@ -15,7 +15,7 @@ export class RegionNodes {
   readonly #cut: CutGraph
   readonly #sides: Sides
   readonly #emitter: RegionEmitter | undefined
-  /** Tensors of the whole graph, as they are named in the variant: computed for each row, or once a request. */
+  /** The variant's names of the whole graph's tensors: computed for each row, or once a request. */
   readonly #names = { rows: new Map<string, string>(), requests: new Map<string, string>() }
 
   /** `sides`: of the inputs' columns, as the variant takes them. */

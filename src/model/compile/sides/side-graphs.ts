@@ -57,7 +57,7 @@ export function assemble(
   return plan
 }
 
-/** What is read of features beside the first layers. */
+/** Reads of features by other nodes than the first layers. */
 export interface Reads {
   /** Tensors of the rest that are features. */
   features: Set<string>
@@ -81,7 +81,7 @@ export function readsOf({ rest, features }: CutGraph, layers: readonly FirstLaye
   return reads
 }
 
-/** The regions whose tensors are read as they are. */
+/** The regions that are read directly, not by a first layer. */
 export function regionsRead({ regions, features }: CutGraph, reads: Reads): string[] {
   const inputs = [...reads.features].flatMap((name) => features.rest(name)!.map(({ input }) => input))
   return [...new Set(inputs)].filter((input) => regions.has(input))
@@ -94,7 +94,7 @@ function replaceReads(plan: VariantGraph, cut: CutGraph, sides: Sides, reads: Re
     cut.features
       .rest(name)!
       .every(({ input, columns }) => columns.every((column) => sides[input]![column] === 'context'))
-  // What is repeated for rows comes last: then there are rows to be counted.
+  // Values repeated for rows come last: then there are rows to be counted.
   const names = [...reads.features].sort((a, b) => Number(isShared(a)) - Number(isShared(b)))
   for (const name of names) {
     const segments = cut.features.rest(name)!

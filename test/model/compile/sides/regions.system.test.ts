@@ -1,10 +1,14 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { compile } from '../../../../src/model/compile/compile.ts'
 import { optimise } from '../../../../src/model/compile/optimise.ts'
 import { splitSides } from '../../../../src/model/compile/sides/split-sides.ts'
+import type { Graph } from '../../../../src/model/graph/graph.ts'
+import { floatShape } from '../../../../src/model/graph/tensor-shape.ts'
 import { Dice } from '../../../support/compile/dice.ts'
 import { prepared } from '../../../support/compile/law.ts'
 import { randomTowers } from '../../../support/compile/random-towers.ts'
+import { answerWith, emptyGraph, feedsOf } from '../../../support/compile/run-graph.ts'
 import { breachOfPlans } from '../../../support/compile/run-plan.ts'
 
 t.test('answers the same where users and candidates have towers of their own', async (t) => {
@@ -31,3 +35,71 @@ t.test('answers the same where users and candidates have towers of their own', a
   )
   t.ok(found.context > 20 && found.candidate > 20 && found.both > 40, JSON.stringify(found))
 })
+
+t.test('in int8 a row has one answer, however it is computed', async (t) => {
+  let compiled = 0
+  await fc.assert(
+    fc.asyncProperty(fc.nat(), async (seed) => {
+      const { graph, sides } = randomTowers(seed, { activations: ['Relu', 'Relu', 'Relu', 'Tanh'] })
+      const read = await prepared(graph)
+      const dice = new Dice(seed)
+      const feeds = feedsOf(read, 60, dice)
+      const inputs = {
+        ids: Int32Array.from(feeds.ids!.data as BigInt64Array, Number),
+        dense: feeds.dense!.data as Float32Array,
+      }
+      const { float32, int8, int8Problem } = await compile(read, {
+        sides,
+        fields: {},
+        quantization: { scales: { rows: 60, inputs }, judged: undefined },
+      })
+      if (int8 === undefined) {
+        if (!/^no hidden layer|^no product of features/.test(int8Problem!)) throw new Error(int8Problem)
+        return
+      }
+      if (typeof int8.split === 'string') return
+      compiled++
+      const breach = await breachOfPlans(float32.full.graph, sides, int8.split, dice, int8.full)
+      if (breach !== undefined) throw new Error(breach)
+    }),
+    { numRuns: 60 },
+  )
+  t.ok(compiled > 20, `${compiled} graphs`)
+})
+
+t.test('keeps what is cheaper to read back than to compute', async (t) => {
+  const edges: Record<string, [(g: Graph, x: string) => string, number[]]> = {
+    'the end of narrow layers': [(g, x) => g.node('Relu', [gemm(g, g.node('Relu', [gemm(g, x, 4, 64)]), 64, 8)]), [8]],
+    'what wide values are made of': [
+      (g, x) => {
+        const hidden = g.node('Tanh', [gemm(g, x, 4, 24)])
+        const [column, row] = [
+          [24, 1],
+          [1, 24],
+        ].map((dims) => g.node('Reshape', [hidden, g.integers([-1, ...dims])]))
+        return g.node('Reshape', [g.node('Mul', [column!, row!]), g.integers([-1, 24 * 24])])
+      },
+      [24],
+    ],
+  }
+  for (const [name, [write, widths]] of Object.entries(edges)) {
+    const graph = emptyGraph({ x: floatShape(-1, 4), y: floatShape(-1, 1) })
+    answerWith(graph, scaled(graph, write(graph, 'x')))
+    const plans = splitSides(await prepared(graph), { x: new Array(4).fill('candidate'), y: ['cross'] })
+    if (typeof plans === 'string') throw new Error(plans)
+    t.same(
+      plans.layers.map(({ width }) => width),
+      widths,
+      name,
+    )
+  }
+})
+
+/** Something that reads the cross column too, and no product. */
+function scaled(graph: Graph, x: string): string {
+  return graph.node('Sigmoid', [graph.node('Mul', [x, 'y'])])
+}
+
+function gemm(graph: Graph, x: string, k: number, n: number): string {
+  return graph.node('Gemm', [x, graph.constant('kernel', new Dice(1).floats(k * n), [k, n])])
+}

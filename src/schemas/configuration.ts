@@ -83,7 +83,7 @@ export const Configuration = Type.Object({
     maximum: 1_099_511_627_776,
     default: 268_435_456,
     description:
-      'Memory for cached candidates (their part of the first layer) per model version, shared by all workers and processes, in bytes; 0 turns the cache off',
+      'Memory for cached candidates (the parts of the model that depend on them alone) per model version, shared by all workers and processes, in bytes; 0 turns the cache off',
   }),
   MULTIGATE_PROCESSES: Type.Integer({
     minimum: 1,

@@ -2,7 +2,7 @@ import { Doorkeeper } from './doorkeeper.ts'
 import { OwnedSlots, type SlotOwner } from './owned-slots.ts'
 
 /**
- * A bounded, exact cache of what the first layer makes of a candidate: one per worker thread, without locks.
+ * A bounded, exact cache of what depends on a candidate alone: one per worker thread, without locks.
  *
  * A key is the candidate's encoded columns as int32 words, floats by their bits; hits compare whole keys. Its values are
  * a row of float32 (row-memory.ts), by slot number: here is which slot is whose. A call runs `begin()`, then

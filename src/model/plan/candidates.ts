@@ -43,7 +43,7 @@ interface CandidatesOptions {
   cache: CandidateCache
 }
 
-/** A cache of the candidates' parts of the first layer; undefined where the graph has none, or there is no room for them. */
+/** A cache of candidates' parts; undefined where the graph has none, or there is no room for them. */
 export function createCandidates(
   variants: Record<'candidateEncoder' | 'contextEncoder' | 'cached', OpenVariant | undefined>,
   { layers }: Pick<VariantFiles, 'layers'>,

@@ -31,6 +31,7 @@ export function randomTowers(
     ...(dice.chance(0.4) ? [towers.attention(candidate)] : []),
     ...(dice.chance(0.7) ? [towers.layers([user, candidate, ...(dice.chance(0.5) ? [cross] : [])])] : []),
     ...(dice.chance(0.3) ? [towers.outer(user, candidate)] : []),
+    ...(dice.chance(0.3) ? [towers.wide(towers.dense(2, 4), towers.dense(4, 5))] : []),
     towers.layers(dice.chance(0.5) ? [user, cross] : [candidate, cross]),
   ])
   const logits = towers.layers(met, 2)
@@ -85,6 +86,12 @@ class Towers {
   dot(a: Columns, b: Columns): Columns {
     const n = Math.min(a.n, b.n)
     const product = this.#graph.node('Mul', [this.#slice(a.name, 0, n), this.#slice(b.name, 0, n)])
+    return { name: this.#graph.node('ReduceSum', [product, this.#graph.integers([1])]), n: 1 }
+  }
+
+  /** So many sums of a few numbers that nobody would keep them. */
+  wide(a: Columns, b: Columns): Columns {
+    const product = this.#graph.node('Mul', [this.#write.dense(a, 40).name, b.name])
     return { name: this.#graph.node('ReduceSum', [product, this.#graph.integers([1])]), n: 1 }
   }
 

@@ -82,9 +82,10 @@ export function quantiseLayers(
         ? quantiseValues(segment, options.ranges.get(rangeKey(gemm.input[0]!, i)), options)
         : quantiseIds(segment, segment.table, graph, layers, options),
     )
-    segments.forEach((segment, i) => {
-      quantised.segments.set(segment, own[i]!)
-    })
+    for (const layer of group)
+      layer.segments.forEach((segment, i) => {
+        quantised.segments.set(segment, own[i]!)
+      })
     const scaled = group.map((layer) => foldScales(graph, layer, own))
     repeatValues(segments, own, scaled, options.effort)
     group.forEach((layer, i) => {

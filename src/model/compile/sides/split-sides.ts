@@ -60,10 +60,13 @@ export function splitLayers(options: SplitOptions): SplitGraphs | string {
   const shared_context = cut.read.has('context') ? assemble(options, emitter.shared_context) : undefined
   if (typeof shared_context === 'string') return shared_context
 
-  // What the cached variant gets of a row's candidate and context; first what is kept of candidates.
+  // A product of the candidate alone that is no region is cheaper to compute than to keep.
+  const isOfCandidate = (layer: FirstLayer) =>
+    !readsSide(layer, sides, 'context') && !readsSide(layer, sides, 'cross')
+  // The cached variant gets parts of each row's candidate and context; kept parts come first.
   const read = regionsRead(cut, readsOf(cut, layers))
   const ofSide = (side: 'candidate' | 'context') => [
-    ...layers.filter((layer) => readsSide(layer, sides, side)),
+    ...layers.filter((layer) => readsSide(layer, sides, side) && !isOfCandidate(layer)),
     ...read.filter((input) => sides[input]![0] === side),
   ]
   const kept = ofSide('candidate')
@@ -76,7 +79,10 @@ export function splitLayers(options: SplitOptions): SplitGraphs | string {
   }
   const cached = assemble(
     options,
-    (plan, group) => emitter.cached(plan, group, (layer) => sum(plan, layer)),
+    (plan, group) =>
+      isOfCandidate(group[0])
+        ? emitter.shared_context(plan, group)
+        : emitter.cached(plan, group, (layer) => sum(plan, layer)),
     (plan, input) => sum(plan, input),
   )
   if (typeof cached === 'string') return cached

@@ -69,6 +69,7 @@ t.test('in int8 a row has one answer, however it is computed', async (t) => {
 
 t.test('keeps what is cheaper to read back than to compute', async (t) => {
   const edges: Record<string, [(g: Graph, x: string) => string, number[]]> = {
+    'no wide product of few numbers': [(g, x) => gemm(g, x, 4, 64), []],
     'the end of narrow layers': [(g, x) => g.node('Relu', [gemm(g, g.node('Relu', [gemm(g, x, 4, 64)]), 64, 8)]), [8]],
     'what wide values are made of': [
       (g, x) => {

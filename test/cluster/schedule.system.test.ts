@@ -59,6 +59,7 @@ t.test('processes turn together, neither before the time nor after it', async (t
   schedule(new Date(at).toISOString())
   await until(async () => (await metric(port, gauge)) === at / 1000)
   await until(() => all('ready'))
+  await until(async () => answers.some(({ sent }) => sent >= at))
   going = false
   await Promise.all(clients)
   const [early, late] = [answers.filter(({ received }) => received < at), answers.filter(({ sent }) => sent >= at)]

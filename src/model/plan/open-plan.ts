@@ -18,7 +18,7 @@ export interface OpenPlan {
 }
 
 /**
- * Opens the variants of a compiled plan and measures what they cost on this machine. `cacheBytes` bounds the memory of
+ * Opens the variants of a compiled plan, measures what they cost on this machine, and closes those that never pay. `cacheBytes` bounds the memory of
  * cached candidates; 0 caches none. Rejects with MODEL_FAILED where a file can't be opened.
  */
 export async function openPlan(
@@ -27,16 +27,17 @@ export async function openPlan(
   cacheBytes: number,
 ): Promise<OpenPlan> {
   const files = precision === 'int8' ? description.int8! : description.float32
-  const opened: OpenVariant[] = []
-  let variantBytes = 0
-  const close = async () => {
-    await Promise.all(opened.map(({ session }) => session.release()))
+  /** By variant, the bytes of its file. */
+  const opened = new Map<OpenVariant, number>()
+  const release = async (variants: Iterable<OpenVariant | undefined>) => {
+    for (const variant of variants)
+      if (variant !== undefined && opened.delete(variant)) await variant.session.release()
   }
+  const close = () => release([...opened.keys()])
   const open = async (file: VariantFile | undefined) => {
     if (file === undefined) return undefined
     const variant = await openVariant(folder, file, options)
-    opened.push(variant)
-    variantBytes += description.files[file.file]?.bytes ?? 0
+    opened.set(variant, description.files[file.file]?.bytes ?? 0)
     return variant
   }
   try {
@@ -63,6 +64,10 @@ export async function openPlan(
       await measureVariants(entries.map(([, variant]) => variant))
     }
     const runner = new VariantRunner({ full, sharedContext, candidates }, description.output, lookUp)
+    const { used } = runner
+    if (!used.shared_context) await release([sharedContext])
+    if (!used.cached) await release([candidateEncoder, contextEncoder, cached])
+    const variantBytes = [...opened.values()].reduce((sum, bytes) => sum + bytes, 0)
     return {
       run: (batch) => runner.run(batch),
       stats: () => runner.stats(),

@@ -26,6 +26,9 @@ const vector = (graph: Graph, ...dims: number[]) =>
 const shaped = (graph: Graph, name: string, ...sides: number[]) =>
   graph.node('Reshape', [name, graph.integers([-1, ...sides])])
 
+/** Two fields, [batch, 2, 3]. */
+const lookedUp = (graph: Graph) => graph.node('Gather', [vector(graph, 7, 3), 'ids'])
+
 t.test('changes no answer, whatever the graph', () => assertLaw(randomGraph, (graph) => canonicalise(graph, new Map())))
 
 t.test('a quotient stays exact where something is made of it before it is weighted', async (t) => {
@@ -96,6 +99,18 @@ const forms: Record<string, [(graph: Graph) => string | string[], string]> = {
       return g.node('Concat', [part(0, 2), part(1, 3), part(0, 2)], axis(1))
     },
     'Slice Gather Reshape Relu Gather Reshape Relu Gather Reshape Relu Concat',
+  ],
+  'some fields of all that were looked up': [
+    (g) => g.node('Slice', [lookedUp(g), ...[-1, 2, -2].map((place) => g.integers([place]))]),
+    'Gather Gather',
+  ],
+  'one field of all that were looked up': [
+    (g) => g.node('Gather', [lookedUp(g), g.constant('first', BigInt64Array.of(0n), [])], axis(1)),
+    'Gather Gather Reshape',
+  ],
+  'all fields that were looked up, each for itself': [
+    (g) => g.nodeOf('Split', [lookedUp(g), g.integers([1, 1])], 2, axis(-2)).map((field) => g.node('Relu', [field])),
+    'Gather Gather Relu Gather Gather Relu',
   ],
   'rows joined, then flattened': [
     (g) => g.node('Flatten', [g.node('Concat', [shaped(g, 'x', 2, 3), shaped(g, 'y', 2, 3)], axis(1))]),

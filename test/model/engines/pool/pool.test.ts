@@ -177,11 +177,16 @@ t.test('while every worker is being replaced, calls wait', async (t) => {
 })
 
 t.test('a graph that is to be loaded while every worker is being replaced can be loaded later', async (t) => {
-  const { pool, workers, nextWorker } = await setUp(t, { workers: 1 })
+  let begin!: () => void
+  const begun = new Promise<void>((resolve) => {
+    begin = resolve
+  })
+  const { pool, workers, nextWorker } = await setUp(t, { workers: 1 }, [{}, { start: () => begun }])
   const replaced = nextWorker()
   workers[0]!.die('gone')
   await settle()
   await t.rejects(pool.load(source), { code: 'ENGINE_UNAVAILABLE', message: 'no worker is alive', transient: true })
+  begin()
   await replaced
   while (pool.stats().alive === 0) await settle()
   t.ok(await pool.load(source))

@@ -49,7 +49,7 @@ export function readArguments(argv: readonly string[]): Arguments {
     )
     .addHelpText(
       'after',
-      '\nComparison with other servers: npm run loadtest -- competitors --help\nLongest stall caused by a single request: npm run loadtest -- stalls --help\nPrediction of multigate capacity, and a load test: npm run loadtest -- capacity --help\nJudging a version on many rows: npm run loadtest -- evaluate --help\nTraining, beside Keras and PyTorch: npm run loadtest -- training --help\nMemory over many swaps of a version: npm run loadtest -- swaps --help\nFaults under load: npm run loadtest -- chaos --help\n\nExamples:\n  npm run loadtest\n  npm run loadtest -- --quick\n  npm run loadtest -- --url http://127.0.0.1:3000 --scenarios rows-100,open-loop\n',
+      '\nComparison with other servers: npm run loadtest -- competitors --help\nLongest stall caused by a single request: npm run loadtest -- stalls --help\nPrediction of multigate capacity, and a load test: npm run loadtest -- capacity --help\nJudging a version on many rows: npm run loadtest -- evaluate --help\nTraining, beside Keras and PyTorch: npm run loadtest -- training --help\nMemory over many swaps of a version: npm run loadtest -- swaps --help\nStart-up time and memory of many models: npm run loadtest -- models --help\nFaults under load: npm run loadtest -- chaos --help\n\nExamples:\n  npm run loadtest\n  npm run loadtest -- --quick\n  npm run loadtest -- --url http://127.0.0.1:3000 --scenarios rows-100,open-loop\n',
     )
   const { quick, duration, repeats, scenarios: chosen, out, ...rest } = command.parse(argv, { from: 'user' }).opts()
   const standard = argv.length === 0

@@ -1,3 +1,4 @@
+import type { Cost, PlanCosts } from '../contracts/compiled-plan.ts'
 import { costOf, shareOf, totalOf } from './plan-cost.ts'
 import type { FullCost } from './variant.ts'
 
@@ -23,6 +24,25 @@ export interface LookedUp {
 
 /** Request sizes, rows, for which a variant has to pay at least once to be used at all. */
 const usualRows = [1, 4, 16, 64, 256, 1024]
+
+/** A look-up takes this many times longer than measured: under load the cache's memory is in no processor cache. */
+export const lookUpUnderLoad = 3
+
+/** Which variants beside the full one are ever worth their call, by costs as measured. */
+export function payingVariants(costs: Partial<PlanCosts> & Pick<PlanCosts, 'full'>): {
+  shared_context: boolean
+  cached: boolean
+} {
+  // For single requests it makes no difference what joined ones cost.
+  const whole = (cost: Cost | undefined) => cost && { ...cost, joined: cost.joined ?? cost }
+  const { shared_context, cached } = usefulVariants({
+    full: whole(costs.full)!,
+    shared_context: whole(costs.shared_context),
+    cached: whole(costs.cached),
+    lookUp: lookUpUnderLoad * (costs.lookUp ?? 0),
+  })
+  return { shared_context: shared_context !== undefined, cached: cached !== undefined }
+}
 
 /** Without the variants that are dearer than the others at every usual size. */
 export function usefulVariants({ full, shared_context: shared, cached, lookUp }: VariantCosts): VariantCosts {

@@ -1,10 +1,12 @@
 import type { InferenceSession } from 'onnxruntime-node'
-import type { CompiledPlan, PlanDescription, VariantFile } from '../contracts/compiled-plan.ts'
+import type { CompiledPlan, PlanCosts, PlanDescription, VariantFile } from '../contracts/compiled-plan.ts'
 import type { Batch, GraphMemory, GraphStats } from '../contracts/engine.ts'
 import { createCandidates } from './candidates.ts'
+import { payingVariants } from './choose-variant.ts'
+import { readCosts, writeCosts } from './kept-costs.ts'
 import { measureVariants } from './measure-variants.ts'
 import { fullCost, openVariant } from './open-variant.ts'
-import type { OpenVariant } from './variant.ts'
+import type { OpenVariant, Variant } from './variant.ts'
 import { VariantRunner } from './variant-runner.ts'
 
 /** A compiled plan, open on this thread. One call at a time. */
@@ -18,68 +20,81 @@ export interface OpenPlan {
 }
 
 /**
- * Opens the variants of a compiled plan, measures what they cost on this machine, and closes those that never pay. `cacheBytes` bounds the memory of
- * cached candidates; 0 caches none. Rejects with MODEL_FAILED where a file can't be opened.
+ * Opens the variants of a compiled plan that pay on this machine. They are measured where nobody has measured them lately.
+ * `cacheBytes` bounds the memory of cached candidates; 0 caches none. Rejects with MODEL_FAILED where a file can't be opened.
  */
 export async function openPlan(
-  { folder, description, precision, costs }: CompiledPlan,
+  plan: CompiledPlan,
   options: InferenceSession.SessionOptions,
   cacheBytes: number,
 ): Promise<OpenPlan> {
+  const { folder, description, precision } = plan
   const files = precision === 'int8' ? description.int8! : description.float32
+  const threads = options.intraOpNumThreads ?? 1
+  const caches = cacheBytes > 0 && files.candidate_encoder !== undefined
+  const names: VariantName[] = ['full']
+  if (files.shared_context) names.push('shared_context')
+  if (caches) names.push('candidate_encoder', 'cached')
+  const measured = caches ? [...names, 'lookUp' as const] : names
+  const known = plan.costs ?? (await readCosts(folder, precision, threads, measured))
+  const pays = known ? payingVariants(known) : { shared_context: true, cached: true }
+
   /** By variant, the bytes of its file. */
   const opened = new Map<OpenVariant, number>()
   const release = async (variants: Iterable<OpenVariant | undefined>) => {
-    for (const variant of variants)
-      if (variant !== undefined && opened.delete(variant)) await variant.session.release()
+    for (const variant of variants) if (variant !== undefined && opened.delete(variant)) await variant.session.release()
   }
-  const close = () => release([...opened.keys()])
-  const open = async (file: VariantFile | undefined) => {
-    if (file === undefined) return undefined
+  const open = async (file: VariantFile | undefined, wanted = true) => {
+    if (file === undefined || !wanted) return undefined
     const variant = await openVariant(folder, file, options)
     opened.set(variant, description.files[file.file]?.bytes ?? 0)
     return variant
   }
   try {
     const full = (await open(files.full))!
-    const sharedContext = await open(files.shared_context)
-    const caches = cacheBytes > 0
-    const candidateEncoder = caches ? await open(files.candidate_encoder) : undefined
-    const contextEncoder = caches ? await open(files.context_encoder) : undefined
-    const cached = caches ? await open(files.cached) : undefined
-    const candidates = createCandidates({ candidateEncoder, contextEncoder, cached }, files, cacheBytes)
-    const variants = {
-      full,
-      shared_context: sharedContext,
-      candidate_encoder: candidateEncoder,
-      cached: candidates?.variant,
+    const sharedContext = await open(files.shared_context, pays.shared_context)
+    const parts = {
+      candidateEncoder: await open(files.candidate_encoder, caches && pays.cached),
+      contextEncoder: await open(files.context_encoder, caches && pays.cached),
+      cached: await open(files.cached, caches && pays.cached),
     }
-    const entries = Object.entries(variants).flatMap(([name, variant]) =>
-      variant === undefined ? [] : [[name as keyof typeof variants, variant] as const],
-    )
-    let lookUp = costs?.lookUp ?? 0
-    if (costs) for (const [name, variant] of entries) variant.cost = fullCost(variant, costs[name])
+    const candidates = createCandidates(parts, files, cacheBytes)
+    const variants: [VariantName, Variant | undefined][] = [
+      ['full', full],
+      ['shared_context', sharedContext],
+      ['candidate_encoder', parts.candidateEncoder],
+      ['cached', candidates?.variant],
+    ]
+    const entries = variants.flatMap(([name, variant]) => (variant === undefined ? [] : [[name, variant] as const]))
+    let lookUp = known?.lookUp ?? 0
+    if (known) for (const [name, variant] of entries) variant.cost = fullCost(variant, known[name]!)
     else {
       lookUp = candidates?.measureLookUp() ?? 0
       await measureVariants(entries.map(([, variant]) => variant))
+      const costs = Object.fromEntries(entries.map(([name, { cost }]) => [name, cost]))
+      // A temporary plan is opened once, mostly.
+      if (plan.origin !== 'temporary')
+        await writeCosts(folder, precision, threads, { full: full.cost, ...costs, lookUp })
     }
     const runner = new VariantRunner({ full, sharedContext, candidates }, description.output, lookUp)
     const { used } = runner
     if (!used.shared_context) await release([sharedContext])
-    if (!used.cached) await release([candidateEncoder, contextEncoder, cached])
-    const variantBytes = [...opened.values()].reduce((sum, bytes) => sum + bytes, 0)
+    if (!used.cached) await release(Object.values(parts))
+    const bytes = [...opened.values()].reduce((sum, bytes) => sum + bytes, 0)
     return {
       run: (batch) => runner.run(batch),
       stats: () => runner.stats(),
-      memory: { variants: variantBytes, tables: tableBytes(description) },
+      memory: { variants: bytes, tables: tableBytes(description) },
       reset: () => runner.reset(),
-      close,
+      close: () => release([...opened.keys()]),
     }
   } catch (error) {
-    await close()
+    await release([...opened.keys()])
     throw error
   }
 }
+
+type VariantName = Exclude<keyof PlanCosts, 'lookUp'>
 
 /** Bytes of the tables beside the plan's graphs, and of those in files of the saved graph. */
 function tableBytes({ files, tables }: PlanDescription): number {

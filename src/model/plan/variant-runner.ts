@@ -7,6 +7,7 @@ import {
   divide,
   type LookedUp,
   LookUpPolicy,
+  lookUpUnderLoad,
   usefulVariants,
   type VariantCosts,
 } from './choose-variant.ts'
@@ -14,9 +15,6 @@ import { type Packer, sameContext } from './packing.ts'
 import { callsOf } from './plan-cost.ts'
 import { ScatteredOutput } from './scatter.ts'
 import type { RequestRows, Variant } from './variant.ts'
-
-/** A look-up takes this many times longer than measured: under load the cache's memory is in no processor cache. */
-const lookUpUnderLoad = 3
 
 type VariantName = 'full' | 'shared_context' | 'cached'
 

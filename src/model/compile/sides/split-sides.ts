@@ -61,8 +61,7 @@ export function splitLayers(options: SplitOptions): SplitGraphs | string {
   if (typeof shared_context === 'string') return shared_context
 
   // A product of the candidate alone that is no region is cheaper to compute than to keep.
-  const isOfCandidate = (layer: FirstLayer) =>
-    !readsSide(layer, sides, 'context') && !readsSide(layer, sides, 'cross')
+  const isOfCandidate = (layer: FirstLayer) => !readsSide(layer, sides, 'context') && !readsSide(layer, sides, 'cross')
   // The cached variant gets parts of each row's candidate and context; kept parts come first.
   const read = regionsRead(cut, readsOf(cut, layers))
   const ofSide = (side: 'candidate' | 'context') => [

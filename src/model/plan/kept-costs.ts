@@ -1,0 +1,68 @@
+import { readFile } from 'node:fs/promises'
+import { cpus } from 'node:os'
+import { join } from 'node:path'
+import { wallClock } from '../base/clock.ts'
+import { replaceFile } from '../base/replace-file.ts'
+import type { PlanCosts, Precision } from '../contracts/compiled-plan.ts'
+
+/*
+ * Measured costs, kept beside the plan. Other workers and processes, and the next start, need not measure, and open the variants
+ * that pay and no others.
+ */
+
+/** After this time, ms, costs are measured again: the machine may have been busy. */
+const validFor = 24 * 3600 * 1000
+
+/** Of the variants that were open. */
+export type MeasuredCosts = Partial<PlanCosts> & Pick<PlanCosts, 'full'>
+
+interface KeptCosts {
+  machine: string
+  /** ms since 1970 */
+  measured: number
+  costs: MeasuredCosts
+}
+
+/** Costs measured on this machine lately, of all variants in `names`; undefined if there are none. Never rejects. */
+export async function readCosts(
+  folder: string,
+  precision: Precision,
+  threads: number,
+  names: readonly (keyof PlanCosts)[],
+): Promise<MeasuredCosts | undefined> {
+  try {
+    const { machine, measured, costs }: KeptCosts = JSON.parse(await readFile(fileOf(folder, precision), 'utf8'))
+    const age = wallClock.now() - measured
+    const usable = machine === machineName(threads) && age >= 0 && age < validFor
+    return usable && names.every((name) => isCost(costs[name])) ? costs : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Keeps measured costs, if the folder is writable. Never rejects. */
+export async function writeCosts(
+  folder: string,
+  precision: Precision,
+  threads: number,
+  costs: MeasuredCosts,
+): Promise<void> {
+  const kept: KeptCosts = { machine: machineName(threads), measured: wallClock.now(), costs }
+  await replaceFile(fileOf(folder, precision), `${JSON.stringify(kept)}\n`).catch(() => undefined)
+}
+
+function fileOf(folder: string, precision: Precision): string {
+  return join(folder, `costs-${precision}.json`)
+}
+
+function machineName(threads: number): string {
+  const processors = cpus()
+  return `${processors.length} × ${processors[0]?.model}, ${threads} per call, Node ${process.version}`
+}
+
+/** A cost of a variant, or a number of µs. */
+function isCost(value: unknown): boolean {
+  if (typeof value === 'number') return value >= 0
+  const { a, b, joined } = (value ?? {}) as { a?: unknown; b?: unknown; joined?: { a?: unknown; b?: unknown } }
+  return [a, b, joined?.a, joined?.b].every((part) => typeof part === 'number' && part >= 0)
+}

@@ -7,7 +7,7 @@ import type { CompiledPlan, PlanDescription, Verdict } from '../contracts/compil
 import { largestWeight } from './int8/largest-weight.ts'
 import type { InputRows } from './int8/observe-ranges.ts'
 import type { Prepared, PrepareRequest } from './prepare-request.ts'
-import { cleanCache } from './store/clean-cache.ts'
+import { cleanCache, sizeOf } from './store/clean-cache.ts'
 import { compilerVersion, makeFolder, readPlan } from './store/plan-files.ts'
 
 /**
@@ -27,6 +27,28 @@ export async function prepare(request: PrepareRequest): Promise<Prepared> {
     return { plan: { ...stored, ...(await choose(request, stored)) }, problem: undefined, warnings }
   } catch (error) {
     return { plan: undefined, problem: reasonOf(error), warnings }
+  }
+}
+
+/** Largest plan that is read without a thread, bytes: hashing it takes a few milliseconds. */
+const smallPlan = 4 * 2 ** 20
+
+/**
+ * A small float32 plan from the cache, read in this thread; undefined for any other plan. A thread takes longer to start than to
+ * read such a plan. Never rejects: a damaged plan is left to `prepare`.
+ */
+export async function prepareSmall(request: PrepareRequest): Promise<Prepared | undefined> {
+  const { cache, precision } = request
+  if (cache === undefined || precision !== 'float32') return undefined
+  const folder = join(cache, keyOf(request))
+  try {
+    if ((await sizeOf(folder)) > smallPlan) return undefined
+    const description = await readPlan(folder)
+    if (description === undefined) return undefined
+    const plan = { folder, description, origin: 'cached' as const, precision, verdict: undefined }
+    return { plan: { ...plan, precisionProblem: undefined }, problem: undefined, warnings: [] }
+  } catch {
+    return undefined
   }
 }
 

@@ -23,7 +23,7 @@ interface KeptCosts {
   costs: MeasuredCosts
 }
 
-/** Costs measured on this machine lately, of all variants in `names`; undefined if there are none. Never rejects. */
+/** Costs measured on this machine recently, of all variants in `names`; undefined if there are none. Never rejects. */
 export async function readCosts(
   folder: string,
   precision: Precision,

@@ -20,7 +20,7 @@ export interface OpenPlan {
 }
 
 /**
- * Opens the variants of a compiled plan that pay on this machine. They are measured where nobody has measured them lately.
+ * Opens the variants of a compiled plan that pay on this machine. Variants without recent measurements are measured.
  * `cacheBytes` bounds the memory of cached candidates; 0 caches none. Rejects with MODEL_FAILED where a file can't be opened.
  */
 export async function openPlan(

@@ -411,3 +411,28 @@ t.test('a thread that dies is a problem, not a crash', async (t) => {
     problem: /^compiling failed: Cannot find module/,
   })
 })
+
+t.test('a small plan in the cache needs no thread', async (t) => {
+  const cache = await temporaryFolder(t)
+  const request = await requestFor(exampleModel, folder, { cache })
+  const nowhere = new URL('./nowhere.js', import.meta.url)
+  const needsThread = async (changes: object, what: string) =>
+    t.match(await prepareInThread({ ...request, ...changes }, nowhere), { problem: /Cannot find module/ }, what)
+  await needsThread({}, 'a plan that is not there')
+  const first = await prepareInThread(request)
+  const again = await prepareInThread(request, nowhere)
+  t.same(again, { ...first, plan: { ...first.plan, origin: 'cached' } })
+  await needsThread({ precision: 'int8' }, 'int8 is judged each time')
+  const { folder: plan } = first.plan!
+  const wide = join(plan, 'wide.bin')
+  await writeFile(wide, new Uint8Array(5 * 2 ** 20))
+  await needsThread({}, 'a large plan')
+  await rm(wide)
+  t.ok((await prepareInThread(request, nowhere)).plan)
+  await writeFile(join(plan, 'plan.json'), 'damaged')
+  await needsThread({}, 'a damaged plan')
+  t.match(await prepareInThread(request), {
+    plan: { origin: 'compiled' },
+    warnings: [/unusable and is compiled again/],
+  })
+})

@@ -40,7 +40,7 @@ async function remove(path: string): Promise<void> {
 }
 
 /** Of the files in a folder, bytes. */
-async function sizeOf(folder: string): Promise<number> {
+export async function sizeOf(folder: string): Promise<number> {
   const sizes = (await readdir(folder).catch(() => [])).map((name) => stat(join(folder, name)).catch(() => undefined))
   return (await Promise.all(sizes)).reduce((sum, found) => sum + (found?.size ?? 0), 0)
 }

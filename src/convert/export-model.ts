@@ -1,6 +1,7 @@
 import { cp, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { ModelError } from '../model/base/errors.ts'
+import { makeFolder } from '../model/base/make-folder.ts'
 import type { Bundle } from '../model/bundle/read.ts'
 import { layoutOf } from '../model/features/layout.ts'
 import { externalFiles } from '../model/graph/external-data.ts'
@@ -67,7 +68,7 @@ export async function exportModel(options: ExportOptions): Promise<ExportResult>
       `${target} has no manifest that describes its columns: multigate init writes one`,
     )
   progress(`writing ${basename(out)}`)
-  await mkdir(dirname(out), { recursive: true })
+  await makeFolder(dirname(out))
   const temporary = await mkdtemp(join(dirname(out), `.${basename(out)}-`))
   try {
     const { files, ids } = await writers[to](bundle, temporary, basename(out), options)
@@ -122,7 +123,7 @@ const writers: Record<
     await mkdir(join(folder, name))
     await cp(join(from, read.file), join(folder, name, layersModelFile))
     for (const shard of new Set(shards)) {
-      await mkdir(dirname(join(folder, name, shard)), { recursive: true })
+      await makeFolder(dirname(join(folder, name, shard)))
       await cp(join(from, dirname(manifest.graph.file), shard), join(folder, name, shard))
     }
     return { files: [name] }

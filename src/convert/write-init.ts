@@ -4,6 +4,7 @@ import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
 import { Check } from '#typebox/schema'
 import { ModelError } from '../model/base/errors.ts'
+import { makeFolder } from '../model/base/make-folder.ts'
 import { compareVersions } from '../model/base/versions.ts'
 import { checksums } from '../model/bundle/checksum.ts'
 import { manifestFile, parseManifest } from '../model/bundle/manifest.ts'
@@ -158,7 +159,7 @@ function checkNames({ name, version }: VersionLocation): void {
 }
 
 async function parentOf(folder: string): Promise<string> {
-  await mkdir(dirname(folder), { recursive: true })
+  await makeFolder(dirname(folder))
   return dirname(folder)
 }
 

@@ -31,7 +31,12 @@ export function partProblems({ data, split }: SaysParts): Violation[] {
   const { train, validation, test } = sharesOf(split, data)
   const sum = train + validation + test
   if (Math.abs(sum - 1) <= 1e-9) return []
-  return [{ path: '/split', message: `fractions must sum to 1, not ${Number(sum.toFixed(9))}` }]
+  const said = Object.entries({ train, validation, test }).flatMap(([part, share]) =>
+    own.includes(part as OwnPart)
+      ? []
+      : `${part} ${share}${split[part as keyof Shares] === undefined ? ' (default)' : ''}`,
+  )
+  return [{ path: '/split', message: `fractions must sum to 1, not ${Number(sum.toFixed(9))}: ${said.join(', ')}` }]
 }
 
 /** Shares of the rows that the split divides, with defaults. */

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
-import { mkdir, open, rm } from 'node:fs/promises'
+import { open, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { addAbortSignal } from 'node:stream'
 import { setTimeout as wait } from 'node:timers/promises'
+import { makeFolder } from '../model/base/make-folder.ts'
 import type { IndexedFile, IndexedFiles } from '../schemas/sync-index.ts'
 import type { SyncSource } from './source.ts'
 
@@ -40,8 +41,7 @@ export async function downloadFiles(
   const failed = new AbortController()
   const signal = AbortSignal.any([options.signal, failed.signal])
   const waiting = Object.entries(files)
-  for (const parent of new Set(waiting.map(([path]) => dirname(path))))
-    await mkdir(join(folder, parent), { recursive: true })
+  for (const parent of new Set(waiting.map(([path]) => dirname(path)))) await makeFolder(join(folder, parent))
   const stream = async () => {
     for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
       const [path, file] = next

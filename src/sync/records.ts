@@ -1,6 +1,7 @@
-import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
+import { makeFolder } from '../model/base/make-folder.ts'
 import { fileProblem } from '../model/base/regular-file.ts'
 import { replaceFile } from '../model/base/replace-file.ts'
 import { sha256 } from '../model/bundle/checksum.ts'
@@ -68,7 +69,7 @@ async function readRecord(path: string): Promise<IndexedFiles | undefined> {
 }
 
 async function writeRecord(path: string, files: IndexedFiles): Promise<void> {
-  await mkdir(dirname(path), { recursive: true })
+  await makeFolder(dirname(path))
   await replaceFile(path, JSON.stringify(files))
 }
 

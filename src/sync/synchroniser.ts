@@ -2,6 +2,7 @@ import { mkdir, open, rename, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { reasonOf } from '../model/base/errors.ts'
+import { makeFolder } from '../model/base/make-folder.ts'
 import { compareVersions } from '../model/base/versions.ts'
 import { sha256 } from '../model/bundle/checksum.ts'
 import { labelsFile } from '../model/registry/source.ts'
@@ -56,7 +57,7 @@ export class Synchroniser {
 
   /** Makes the folder, if it is missing. Rejects with the system's error if it can't be written. */
   static async open(options: SyncOptions): Promise<Synchroniser> {
-    await mkdir(options.folder, { recursive: true })
+    await makeFolder(options.folder)
     return new Synchroniser(options, await openWorkFolder(options.folder))
   }
 
@@ -145,7 +146,7 @@ export class Synchroniser {
     const model = join(this.#options.folder, id.model)
     const place = join(model, id.version)
     const damaged = join(this.#work, 'damaged')
-    await mkdir(model, { recursive: true })
+    await makeFolder(model)
     try {
       await rename(copy, place)
     } catch (error) {
@@ -174,7 +175,7 @@ export class Synchroniser {
     const copy = join(this.#work, name)
     await rm(copy, { force: true })
     await download(`${model}/${name}`, file, copy, { ...this.#options, signal })
-    await mkdir(join(folder, model), { recursive: true })
+    await makeFolder(join(folder, model))
     await rename(copy, path)
   }
 

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { makeFolder } from '../model/base/make-folder.ts'
 import { syncFolder } from './records.ts'
 
 /** Age from which on an unfinished copy belongs to nobody, ms. */
@@ -16,7 +17,7 @@ const ours = new Set<string>()
  */
 export async function openWorkFolder(folder: string): Promise<string> {
   const root = join(folder, syncFolder, 'unfinished')
-  await mkdir(root, { recursive: true })
+  await makeFolder(root)
   for (const name of await readdir(root)) {
     const path = join(root, name)
     if (isOfDeadProcess(name) || (await ageOf(path)) > abandoned) await rm(path, { recursive: true, force: true })

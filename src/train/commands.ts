@@ -7,6 +7,7 @@ import { versionsOnDisk } from '../evaluate/previous-version.ts'
 import { notGoodEnough } from '../evaluate/run-evaluate.ts'
 import { writeReport } from '../evaluate/write-report.ts'
 import { ModelError } from '../model/base/errors.ts'
+import { expectFolder } from '../model/base/expect-folder.ts'
 import { murmur3 } from '../model/base/murmur3.ts'
 import type { Terminal } from '../model/base/terminal.ts'
 import type { TrainSpec } from '../schemas/train-spec.ts'
@@ -75,6 +76,9 @@ export async function runTrain(options: RunTrainOptions): Promise<number> {
     throw new Error('there is no cache folder: name the folder of the run by --run')
   const run = folder === undefined ? undefined : await openRunFolder(folder)
   if (options.resume && !run?.unfinished) throw new ModelError('INVALID_REQUEST', `${folder} holds no unfinished run`)
+  await expectFolder('--models', models)
+  if (options.report !== undefined) await expectFolder('--report', options.report)
+  if (options.run !== undefined) await expectFolder('--run', options.run)
   const { train } = await import('./train.ts')
   const observer = createProgress(
     err,
@@ -98,12 +102,12 @@ export async function runTrain(options: RunTrainOptions): Promise<number> {
       log,
     })
     out.write(`${formatEvaluation(report)}\n\n${formatKept(fitted)}\n`)
+    log(folder === undefined ? 'nothing was written' : `written to ${folder}`)
     if (options.report !== undefined) {
       log(`report written to ${await writeReport(options.report, report)}`)
       const lines = fitted.history.map((epoch) => `${JSON.stringify(epoch)}\n`)
       await writeFile(join(options.report, historyFile), lines.join(''))
     }
-    log(folder === undefined ? 'nothing was written' : `written to ${folder}`)
     return folder === undefined ? notGoodEnough : 0
   } catch (error) {
     observer.stop()

@@ -28,8 +28,8 @@ export function fieldsOf({ spec, file }: LoadedSpec, dataset: Dataset, from: Bun
     else if (written.kind !== field.kind)
       problems.push({ path: `/fields/${index}/kind`, message: `must be ${field.kind}, as in ${title}` })
     else
-      for (const key of ['size', 'buckets', 'seed'] as const) {
-        const [before, now] = [field, written].map((one) => (one as Partial<Record<typeof key, number>>)[key])
+      for (const key of ['side', 'size', 'buckets', 'seed'] as const) {
+        const [before, now] = [field, written].map((one) => (one as Partial<Record<typeof key, unknown>>)[key])
         if (before !== now)
           problems.push({ path: `/fields/${index}/${key}`, message: `must be ${before}, as in ${title}` })
       }

@@ -91,7 +91,9 @@ async function begin(
   if (!resume) {
     if (run.unfinished) log(`starting from the beginning; --resume would go on with the unfinished run in ${run.path}`)
     // A folder that can't be written is reported when the first epoch is saved.
-    await run.start(identity()).catch(() => undefined)
+    await run.start(identity()).catch((error) => {
+      if (error instanceof ModelError) throw error
+    })
     return undefined
   }
   const resumed = await run.resume(identity(), plan)

@@ -26,6 +26,8 @@ const RunFile = Type.Object({
 type RunFile = Static<typeof RunFile>
 
 const runFile = 'run.json'
+/** Holds the id of the process whose run it is. */
+const lockFile = 'run.pid'
 /** A line of JSON per epoch. */
 export const historyFile = 'history.jsonl'
 
@@ -64,6 +66,7 @@ export async function openRunFolder(path: string): Promise<RunFolder> {
     unfinished,
     async resume(wanted, plan) {
       const run = await readRun(path)
+      await lock(path)
       for (const [name, value] of Object.entries(wanted))
         if (run.identity[name] !== value)
           throw new ModelError(
@@ -79,8 +82,9 @@ export async function openRunFolder(path: string): Promise<RunFolder> {
     },
     async start(wanted) {
       identity = wanted
-      await clear(path)
       await makeFolder(path)
+      await lock(path)
+      await clear(path)
     },
     async save({ epoch, steps, best, history }, state, kept) {
       const { weights, first, second, tables } = state
@@ -101,7 +105,9 @@ export async function openRunFolder(path: string): Promise<RunFolder> {
       if (kept) for (let old = 1; old < epoch; old++) await rm(join(path, bestFile(old)), { force: true })
     },
     async remove() {
+      if ((await ownerOf(path)) !== undefined) return
       await clear(path)
+      await rm(join(path, lockFile), { force: true })
       // Other files keep it.
       await rmdir(path).catch(() => undefined)
     },
@@ -211,6 +217,33 @@ async function readArrays(path: string, sizes: readonly number[]): Promise<Float
     return arrays
   } finally {
     await file.close()
+  }
+}
+
+/** Takes the folder for this process. Rejects with INVALID_REQUEST while another process has it. */
+async function lock(path: string): Promise<void> {
+  const file = join(path, lockFile)
+  const owner = await ownerOf(path)
+  if (owner !== undefined)
+    throw new ModelError(
+      'INVALID_REQUEST',
+      `${path} belongs to a run of process ${owner}, which is alive: name another folder by --run, or delete ${file} if that process is no training`,
+    )
+  await replaceFile(file, `${process.pid}\n`)
+}
+
+/** The other process that has the folder, if it is alive. */
+async function ownerOf(path: string): Promise<number | undefined> {
+  const owner = Number(await readFile(join(path, lockFile), 'utf8').catch(() => ''))
+  return owner > 0 && owner !== process.pid && isAlive(owner) ? owner : undefined
+}
+
+function isAlive(id: number): boolean {
+  try {
+    process.kill(id, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }
 

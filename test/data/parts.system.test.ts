@@ -127,7 +127,7 @@ t.test('contradictions are named with their place', async (t) => {
     /^\/split\/test .*leave it out/,
   ])
   t.match(await problemsOf(t, { data: { csv, test }, split: { ...order, train: 0.6 } }), [
-    /^\/split fractions must sum to 1, not 0.8$/,
+    /^\/split fractions must sum to 1, not 0.8: train 0.6, validation 0.2 \(default\)$/,
   ])
   t.match(await problemsOf(t, { data: { csv, test: { ...test, last: 1 } }, split: order }), [/^\/data\/test\/last /])
   t.match(await problemsOf(t, { data: { csv, test: ['late.csv'] }, split: order }), [/^\/data\/test must be an object/])

@@ -94,7 +94,7 @@ t.test('finds contradictions', async (t) => {
     '/tasks/1/name "ctr" is already used',
     '/fields/1/name "colour" is already used',
     '/fields/1 has both column and expression',
-    '/split fractions must sum to 1, not 1.1',
+    '/split fractions must sum to 1, not 1.1: train 0.6, validation 0.2, test 0.3',
     '/derived/0/product/1 "cvr" is not one of the tasks: ctr, ctr; did you mean ctr?',
     '/derived/1/name "ctr" is already used',
     '/training/select must name a task and a metric: normalised_entropy, ctr.auc, ctr.logloss, ctr.normalised_entropy, ctr.auc, ctr.logloss, ctr.normalised_entropy; did you mean ctr.auc?',

@@ -241,11 +241,12 @@ t.test('a spec that contradicts the version is refused by place', async (t) => {
   await refuses({ fields: [...fields, more] }, /\/fields\/5 click is no field of tiny\/1, which --from continues/)
   const kind = { name: 'colour', kind: 'hash', buckets: 4, missing: { default: '' } }
   const bucket = { ...fields[1], buckets: 9 }
-  const wider = { ...fields[2], size: 25 }
+  const wider = { ...fields[2], size: 25, side: 'cross' }
   await refuses(
     { fields: [kind, bucket, wider, ...fields.slice(3)] },
     /\/fields\/0\/kind must be vocabulary, as in tiny\/1/,
     /\/fields\/1\/buckets must be 8, as in tiny\/1/,
+    /\/fields\/2\/side must be context, as in tiny\/1/,
     /\/fields\/2\/size must be 24, as in tiny\/1/,
   )
   await refuses(

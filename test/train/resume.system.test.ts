@@ -68,7 +68,7 @@ t.test('after Ctrl-C nothing is written but the run, which goes on', async (t) =
   t.equal(code, 130)
   t.match(lines.join('\n'), /the run in .*run can go on after its last complete epoch: --resume/)
   t.notOk((await readdir(folder)).includes('models'))
-  t.match((await readdir(run)).sort().join(), /best-1.bin,history.jsonl,run.json,state-1.bin/)
+  t.match((await readdir(run)).sort().join(), /best-1.bin,history.jsonl,run.json,run.pid,state-1.bin/)
   t.match(await runCli([...args, '--resume']), { code: 0 })
 })
 
@@ -97,6 +97,39 @@ t.test('a run does not go on with another spec, data or number of threads, or wi
   await writeFile(join(run, 'notes.txt'), 'mine')
   t.match(await runCli(args), { code: 0, stderr: /starting from the beginning; --resume would go on/ })
   t.same(await readdir(run), ['notes.txt'], 'files of others stay')
+})
+
+t.test('two processes do not share a run', async (t) => {
+  t.testdir({})
+  const { args, folder, run } = await shop(t, { training: { ...training, epochs: 200, patience: 200 } })
+  const first = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
+  const ended = once(first, 'exit')
+  for await (const line of createInterface(first.stderr)) if (/^epoch 1\/200/.test(line)) break
+  const before = await readFile(join(run, 'run.pid'), 'utf8')
+  for (const more of [[], ['--resume']]) {
+    const { code, stderr } = await runCli([...args, ...more])
+    t.equal(code, 1)
+    t.match(stderr, `run belongs to a run of process ${first.pid}, which is alive`)
+  }
+  t.equal(await readFile(join(run, 'run.pid'), 'utf8'), before)
+  t.ok((await readdir(run)).includes('run.json'))
+  first.kill('SIGKILL')
+  await ended
+  await writeFile(join(folder, 'spec.yaml'), JSON.stringify({ ...tinySpec(), training: { ...training, epochs: 1 } }))
+  t.match(await runCli(args), { code: 0, stderr: /starting from the beginning/ })
+  t.notOk((await readdir(folder)).includes('run'))
+})
+
+t.test('folders that can not be written to are named before anything is read', async (t) => {
+  t.testdir({})
+  const { args, folder } = await shop(t, { data: { csv: ['absent.csv'] } })
+  const file = join(folder, 'tiny.csv')
+  for (const option of ['--models', '--report', '--run']) {
+    const { code, stderr } = await runCli([...args, option, file])
+    t.equal(code, 1)
+    t.match(stderr, `${option} ${file}: ${file} is not a folder`)
+    t.match(await runCli([...args, option, join(file, 'below')]), { code: 1, stderr: /tiny\.csv is not a folder/ })
+  }
 })
 
 t.test('a learning rate that explodes: the step is named, and the last good epoch kept', async (t) => {

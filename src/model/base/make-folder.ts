@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /**
@@ -6,13 +6,20 @@ import { dirname } from 'node:path'
  * ENOENT, as /proc does. Rejects with the system's error.
  */
 export async function makeFolder(path: string): Promise<void> {
-  const attempt = () =>
-    mkdir(path).catch((error: NodeJS.ErrnoException) => (error.code === 'EEXIST' ? undefined : Promise.reject(error)))
   try {
-    await attempt()
+    await make(path)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || dirname(path) === path) throw error
     await makeFolder(dirname(path))
-    await attempt()
+    await make(path)
+  }
+}
+
+async function make(path: string): Promise<void> {
+  try {
+    await mkdir(path)
+  } catch (error) {
+    const exists = (error as NodeJS.ErrnoException).code === 'EEXIST'
+    if (!exists || !(await stat(path)).isDirectory()) throw error
   }
 }

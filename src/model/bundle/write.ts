@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
-import { copyFile, mkdir, mkdtemp, open, rename, rm } from 'node:fs/promises'
+import { copyFile, mkdtemp, open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join, normalize } from 'node:path'
 import type { Manifest } from '../../schemas/manifest.ts'
 import { ModelError } from '../base/errors.ts'
+import { makeFolder } from '../base/make-folder.ts'
 import { manifestFile, parseManifest } from './manifest.ts'
 
 export interface NewBundle {
@@ -41,7 +42,7 @@ export async function writeBundle(
   const text = `${JSON.stringify({ ...manifest, files: checksums }, undefined, 2)}\n`
   parseManifest(text, join(folder, manifestFile))
 
-  await mkdir(dirname(folder), { recursive: true })
+  await makeFolder(dirname(folder))
   const temporary = await mkdtemp(join(dirname(folder), `.${basename(folder)}-`))
   try {
     const whole = join(temporary, 'new')
@@ -62,7 +63,7 @@ export async function writeBundle(
 
 async function place(path: string, file: Uint8Array | CopiedFile): Promise<void> {
   if (file instanceof Uint8Array) return writeFlushed(path, file)
-  await mkdir(dirname(path), { recursive: true })
+  await makeFolder(dirname(path))
   // Without taking room twice where the file system can do that.
   await copyFile(file.from, path, constants.COPYFILE_FICLONE)
   const copy = await open(path, 'r')
@@ -74,7 +75,7 @@ async function place(path: string, file: Uint8Array | CopiedFile): Promise<void>
 }
 
 async function writeFlushed(path: string, bytes: Uint8Array): Promise<void> {
-  await mkdir(dirname(path), { recursive: true })
+  await makeFolder(dirname(path))
   const file = await open(path, 'wx')
   try {
     await file.writeFile(bytes)

@@ -1,10 +1,11 @@
 import { rm } from 'node:fs/promises'
+import { makeFolder } from '../base/make-folder.ts'
 import type { PlanDescription } from '../contracts/compiled-plan.ts'
 import { settleTables } from '../graph/external-data.ts'
 import { readGraph } from '../lower/read-graph.ts'
 import { compile } from './compile.ts'
 import type { PrepareRequest } from './prepare-request.ts'
-import { makeFolder, savePlan, unfinished } from './store/plan-files.ts'
+import { savePlan, unfinished } from './store/plan-files.ts'
 
 /** Compiles into `folder`. Temporary files are beside it, so that large tables can be linked instead of copied. */
 export async function buildPlan(

@@ -3,12 +3,13 @@ import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { reasonOf } from '../base/errors.ts'
+import { makeFolder } from '../base/make-folder.ts'
 import type { CompiledPlan, PlanDescription, Verdict } from '../contracts/compiled-plan.ts'
 import { largestWeight } from './int8/largest-weight.ts'
 import type { InputRows } from './int8/observe-ranges.ts'
 import type { Prepared, PrepareRequest } from './prepare-request.ts'
 import { cleanCache, sizeOf } from './store/clean-cache.ts'
-import { compilerVersion, makeFolder, readPlan } from './store/plan-files.ts'
+import { compilerVersion, readPlan } from './store/plan-files.ts'
 
 /**
  * The compiled plan of a saved graph: from the cache, or else compiled, and stored in the cache if that is writable. int8 is

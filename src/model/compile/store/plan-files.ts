@@ -1,8 +1,9 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { mkdir, readFile, realpath, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { readFile, realpath, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
 import { product } from '../../base/dims.ts'
 import { reasonOf } from '../../base/errors.ts'
+import { makeFolder } from '../../base/make-folder.ts'
 import type { PlanDescription, Precision, TableFile, VariantFile, VariantFiles } from '../../contracts/compiled-plan.ts'
 import { isExternal } from '../../graph/constants.ts'
 import { checkTables, external, externalPlace, largeTable, linkOrCopy } from '../../graph/external-data.ts'
@@ -105,21 +106,6 @@ export async function readPlan(folder: string): Promise<PlanDescription | undefi
 export async function touchPlan(folder: string): Promise<void> {
   const now = new Date()
   await utimes(folder, now, now).catch(() => undefined)
-}
-
-/** mkdir −p. Node's own never ends if a file system refuses with ENOENT, as /proc does. */
-export async function makeFolder(path: string): Promise<void> {
-  try {
-    await mkdir(path)
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'EEXIST' && (await stat(path)).isDirectory()) return
-    if (code !== 'ENOENT' || dirname(path) === path) throw error
-    await makeFolder(dirname(path))
-    await mkdir(path).catch((error) => {
-      if (error.code !== 'EEXIST') throw error
-    })
-  }
 }
 
 function createWriter(folder: string) {

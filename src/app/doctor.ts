@@ -1,10 +1,10 @@
-import { existsSync, statSync } from 'node:fs'
-import { access, constants, readdir, readFile, statfs } from 'node:fs/promises'
+import { readdir, readFile, statfs } from 'node:fs/promises'
 import { arch, cpus, release, totalmem, type } from 'node:os'
-import { dirname, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { cacheFolder } from '../config/cache-folder.ts'
 import { allSettings, checkConfiguration, readConfiguration } from '../config/configuration.ts'
 import { reasonOf } from '../model/base/errors.ts'
+import { existingFolder } from '../model/base/existing-folder.ts'
 import { processorFeatures } from '../model/base/processor.ts'
 import { multigateVersion } from '../model/base/project.ts'
 import { fileProblem } from '../model/base/regular-file.ts'
@@ -98,11 +98,7 @@ async function cache({ MULTIGATE_CACHE }: Configuration): Promise<Finding> {
   if (folder === undefined) return { name: 'plan cache', detail: 'off' }
   try {
     // The server makes the folder: whether it can says the one above.
-    let existing = folder
-    while (!existsSync(existing)) existing = dirname(existing)
-    if (!statSync(existing).isDirectory()) throw new Error(`${existing} is not a folder`)
-    await access(existing, constants.W_OK)
-    const { bavail, bsize } = await statfs(existing)
+    const { bavail, bsize } = await statfs(await existingFolder(folder))
     const free = bavail * bsize
     const detail = `${folder}, ${formatBytes(free)} free`
     return { name: 'plan cache', detail, ...(free < leastFree && { problem: `${detail}: nearly full` }) }

@@ -1,7 +1,6 @@
-import { constants, existsSync } from 'node:fs'
-import { access, stat } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { ModelError } from '../model/base/errors.ts'
+import { existingFolder } from '../model/base/existing-folder.ts'
 import { makeFolder } from '../model/base/make-folder.ts'
 import { fileReason } from '../model/base/regular-file.ts'
 import { replaceFile } from '../model/base/replace-file.ts'
@@ -27,14 +26,9 @@ export async function writeReport(folder: string, report: EvaluationReport): Pro
  * with INVALID_REQUEST if it can't.
  */
 export async function checkReportFolder(folder: string): Promise<void> {
-  let there = resolve(folder)
-  while (!existsSync(there) && dirname(there) !== there) there = dirname(there)
-  try {
-    if (!(await stat(there)).isDirectory()) throw new Error(`${there} is no folder`)
-    await access(there, constants.W_OK)
-  } catch (cause) {
+  await existingFolder(folder).catch((cause) => {
     throw unwritable(folder, cause)
-  }
+  })
 }
 
 function unwritable(path: string, cause: unknown): ModelError {

@@ -3,6 +3,7 @@ import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { makeFolder } from '../model/base/make-folder.ts'
+import { isAlive } from '../model/base/process-alive.ts'
 import { syncFolder } from './records.ts'
 
 /** Age from which on an unfinished copy belongs to nobody, ms. */
@@ -33,12 +34,7 @@ function isOfDeadProcess(name: string): boolean {
   const [, host, id] = /^(.*)-(\d+)-\w+$/.exec(name) ?? []
   if (host !== hostname()) return false
   if (Number(id) === process.pid) return !ours.has(name)
-  try {
-    process.kill(Number(id), 0)
-    return false
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ESRCH'
-  }
+  return !isAlive(Number(id))
 }
 
 async function ageOf(path: string): Promise<number> {

@@ -6,8 +6,8 @@ import { findVersion } from '../evaluate/local-predictor.ts'
 import { versionsOnDisk } from '../evaluate/previous-version.ts'
 import { notGoodEnough } from '../evaluate/run-evaluate.ts'
 import { writeReport } from '../evaluate/write-report.ts'
-import { ModelError } from '../model/base/errors.ts'
-import { expectFolder } from '../model/base/expect-folder.ts'
+import { ModelError, reasonOf } from '../model/base/errors.ts'
+import { existingFolder } from '../model/base/existing-folder.ts'
 import { murmur3 } from '../model/base/murmur3.ts'
 import type { Terminal } from '../model/base/terminal.ts'
 import type { TrainSpec } from '../schemas/train-spec.ts'
@@ -29,6 +29,13 @@ async function leave(folder: string, log: (line: string) => void): Promise<void>
   const run = await openRunFolder(folder)
   if (run.unfinished) log(`the run in ${folder} can go on after its last complete epoch: --resume`)
   else await run.remove()
+}
+
+/** Rejects with INVALID_REQUEST where nothing can be written to the folder that an option names. */
+async function expectFolder(option: string, path: string): Promise<void> {
+  await existingFolder(path).catch((cause) => {
+    throw new ModelError('INVALID_REQUEST', `${option} ${path}: ${reasonOf(cause)}`, { cause })
+  })
 }
 
 export interface RunTrainOptions {

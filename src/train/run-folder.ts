@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import Type, { type Static } from '#typebox'
 import { ModelError, reasonOf } from '../model/base/errors.ts'
 import { makeFolder } from '../model/base/make-folder.ts'
+import { isAlive } from '../model/base/process-alive.ts'
 import { replaceFile } from '../model/base/replace-file.ts'
 import { check } from '../schemas/check.ts'
 import { Epoch } from '../schemas/evaluation.ts'
@@ -236,15 +237,6 @@ async function lock(path: string): Promise<void> {
 async function ownerOf(path: string): Promise<number | undefined> {
   const owner = Number(await readFile(join(path, lockFile), 'utf8').catch(() => ''))
   return owner > 0 && owner !== process.pid && isAlive(owner) ? owner : undefined
-}
-
-function isAlive(id: number): boolean {
-  try {
-    process.kill(id, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
 }
 
 /** Removes a run's own files, and no others. */

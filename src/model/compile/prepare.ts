@@ -46,8 +46,8 @@ export async function prepareSmall(request: PrepareRequest): Promise<Prepared | 
     if ((await sizeOf(folder)) > smallPlan) return undefined
     const description = await readPlan(folder)
     if (description === undefined) return undefined
-    const plan = { folder, description, origin: 'cached' as const, precision, verdict: undefined }
-    return { plan: { ...plan, precisionProblem: undefined }, problem: undefined, warnings: [] }
+    const stored = { folder, description, origin: 'cached' as const }
+    return { plan: { ...stored, ...(await choose(request, stored)) }, problem: undefined, warnings: [] }
   } catch {
     return undefined
   }

@@ -29,7 +29,7 @@ export interface Segment {
 
 /** The segments that a tensor [batch, n] is a concatenation of; undefined if it is computed in any other way. */
 export function segmentsOf(graph: Graph, name: string): Segment[] | undefined {
-  return sideBySide(graph, name, new Map(), new Map())
+  return graph.shapes.get(name)?.dims.length === 2 ? sideBySide(graph, name, new Map(), new Map()) : undefined
 }
 
 /** The segments of a tensor's columns, or undefined, as `segmentsOf` finds them; [batch, …] counts as [batch, n]. */
@@ -38,35 +38,20 @@ export type FeatureFinder = (name: string) => Segment[] | undefined
 /** Finds the features among a graph's tensors; the graph must not change meanwhile. */
 export function featureFinder(graph: Graph): FeatureFinder {
   const found: Found = new Map()
-  const concatenated = new Map<string, Segment[] | undefined>()
+  const concatenated: Concatenated = new Map()
   const known = new Map<string, Segment[] | undefined>()
   return (name) => {
-    if (!known.has(name)) known.set(name, featuresOf(graph, name, found, concatenated))
+    const empty = graph.shapes
+      .get(name)
+      ?.dims.slice(1)
+      .some((side) => side < 1)
+    if (!known.has(name)) known.set(name, empty ? undefined : sideBySide(graph, name, found, concatenated))
     return known.get(name)
   }
 }
 
-function featuresOf(
-  graph: Graph,
-  name: string,
-  found: Found,
-  concatenated: Map<string, Segment[] | undefined>,
-): Segment[] | undefined {
-  const dims = graph.shapes.get(name)?.dims
-  if (dims === undefined || dims[0] !== -1 || dims.slice(1).some((side) => side < 1)) return undefined
-  if (dims.length === 2) return sideBySide(graph, name, found, concatenated)
-  const width = product(dims.slice(1))
-  const node = graph.producer(name)
-  const gather = node?.opType === 'Reshape' ? graph.producer(node.input[0]!) : node
-  const looked = lookUp(graph, gather, width, found)
-  if (looked !== undefined) return [looked]
-  const source = columnwise(graph, name, found)
-  return source?.columns.length === width ? [{ ...source, table: undefined, dim: 1 }] : undefined
-}
-
 /** The segment of a Gather of table rows, `width` columns in all. */
-function lookUp(graph: Graph, gather: NodeProto | undefined, width: number, found: Found): Segment | undefined {
-  if (gather?.opType !== 'Gather' || intAttribute(gather, 'axis', 0) !== 0) return undefined
+function lookUp(graph: Graph, gather: NodeProto, width: number, found: Found): Segment | undefined {
   const [table, ids] = gather.input as [string, string]
   const dims = graph.dimsOf(table)
   if (dims?.length !== 2 || graph.constants.get(table)?.dataType !== DataType.FLOAT) return undefined
@@ -78,16 +63,14 @@ function lookUp(graph: Graph, gather: NodeProto | undefined, width: number, foun
 /** Maximum segments: more cannot be features. */
 const mostSegments = 10_000
 
-function sideBySide(
-  graph: Graph,
-  name: string,
-  found: Found,
-  concatenated: Map<string, Segment[] | undefined>,
-): Segment[] | undefined {
-  const shape = graph.shapes.get(name)
-  if (shape?.dims.length !== 2 || shape.dims[0] !== -1) return undefined
+/** The segments of each Concat that was followed. */
+type Concatenated = Map<string, Segment[] | undefined>
+
+function sideBySide(graph: Graph, name: string, found: Found, concatenated: Concatenated): Segment[] | undefined {
+  const dims = graph.shapes.get(name)?.dims
+  if (dims === undefined || dims[0] !== -1) return undefined
   const node = graph.producer(name)
-  if (node?.opType === 'Concat' && intAttribute(node, 'axis', 0) === 1) {
+  if (dims.length === 2 && node?.opType === 'Concat' && intAttribute(node, 'axis', 0) === 1) {
     if (concatenated.has(name)) return concatenated.get(name)
     const parts = node.input.map((part) => sideBySide(graph, part, found, concatenated))
     const count = parts.reduce((sum, part) => sum + (part?.length ?? mostSegments), 0)
@@ -96,12 +79,13 @@ function sideBySide(
     return segments
   }
   const gather = node?.opType === 'Reshape' ? graph.producer(node.input[0]!) : node
+  const width = product(dims.slice(1))
   if (gather?.opType === 'Gather' && intAttribute(gather, 'axis', 0) === 0) {
-    const looked = lookUp(graph, gather, shape.dims[1]!, found)
+    const looked = lookUp(graph, gather, width, found)
     return looked && [looked]
   }
   const source = columnwise(graph, name, found)
-  return source && [{ ...source, table: undefined, dim: 1 }]
+  return source?.columns.length === width ? [{ ...source, table: undefined, dim: 1 }] : undefined
 }
 
 type Source = Pick<Segment, 'input' | 'columns' | 'build'>

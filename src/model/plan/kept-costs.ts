@@ -55,9 +55,15 @@ function fileOf(folder: string, precision: Precision): string {
   return join(folder, `costs-${precision}.json`)
 }
 
+let processors: string | undefined
+
+/** Reading what processors there are takes a millisecond: once in each thread. */
 function machineName(threads: number): string {
-  const processors = cpus()
-  return `${processors.length} × ${processors[0]?.model}, ${threads} per call, Node ${process.version}`
+  if (processors === undefined) {
+    const all = cpus()
+    processors = `${all.length} × ${all[0]?.model}`
+  }
+  return `${processors}, ${threads} per call, Node ${process.version}`
 }
 
 /** A cost of a variant, or a number of µs. */

@@ -3,7 +3,7 @@ import type { CompiledPlan, PlanCosts, PlanDescription, VariantFile } from '../c
 import type { Batch, GraphMemory, GraphStats } from '../contracts/engine.ts'
 import { createCandidates } from './candidates.ts'
 import { payingVariants } from './choose-variant.ts'
-import { readCosts, writeCosts } from './kept-costs.ts'
+import { type MeasuredCosts, readCosts, writeCosts } from './kept-costs.ts'
 import { measureVariants } from './measure-variants.ts'
 import { fullCost, openVariant } from './open-variant.ts'
 import type { OpenVariant, Variant } from './variant.ts'
@@ -37,7 +37,9 @@ export async function openPlan(
   if (caches) names.push('candidate_encoder', 'cached')
   const measured = caches ? [...names, 'lookUp' as const] : names
   const known = plan.costs ?? (await readCosts(folder, precision, threads, measured))
-  const pays = known ? payingVariants(known) : { shared_context: true, cached: true }
+  const pays = known && payingVariants(known)
+  const wantsShared = pays?.shared_context !== false
+  const wantsCached = caches && pays?.cached !== false
 
   /** By variant, the bytes of its file. */
   const opened = new Map<OpenVariant, number>()
@@ -52,11 +54,11 @@ export async function openPlan(
   }
   try {
     const full = (await open(files.full))!
-    const sharedContext = await open(files.shared_context, pays.shared_context)
+    const sharedContext = await open(files.shared_context, wantsShared)
     const parts = {
-      candidateEncoder: await open(files.candidate_encoder, caches && pays.cached),
-      contextEncoder: await open(files.context_encoder, caches && pays.cached),
-      cached: await open(files.cached, caches && pays.cached),
+      candidateEncoder: await open(files.candidate_encoder, wantsCached),
+      contextEncoder: await open(files.context_encoder, wantsCached),
+      cached: await open(files.cached, wantsCached),
     }
     const candidates = createCandidates(parts, files, cacheBytes)
     const variants: [VariantName, Variant | undefined][] = [
@@ -66,20 +68,19 @@ export async function openPlan(
       ['cached', candidates?.variant],
     ]
     const entries = variants.flatMap(([name, variant]) => (variant === undefined ? [] : [[name, variant] as const]))
-    let lookUp = known?.lookUp ?? 0
-    if (known) for (const [name, variant] of entries) variant.cost = fullCost(variant, known[name]!)
+    let costs: MeasuredCosts | undefined = known
+    if (costs) for (const [name, variant] of entries) variant.cost = fullCost(variant, costs[name]!)
     else {
-      lookUp = candidates?.measureLookUp() ?? 0
+      const lookUp = candidates?.measureLookUp() ?? 0
       await measureVariants(entries.map(([, variant]) => variant))
-      const costs = Object.fromEntries(entries.map(([name, { cost }]) => [name, cost]))
+      costs = { full: full.cost, ...Object.fromEntries(entries.map(([name, { cost }]) => [name, cost])), lookUp }
       // A temporary plan is opened once, mostly.
-      if (plan.origin !== 'temporary')
-        await writeCosts(folder, precision, threads, { full: full.cost, ...costs, lookUp })
+      if (plan.origin !== 'temporary') await writeCosts(folder, precision, threads, costs)
+      const paying = payingVariants(costs)
+      if (!paying.shared_context) await release([sharedContext])
+      if (!paying.cached) await release(Object.values(parts))
     }
-    const runner = new VariantRunner({ full, sharedContext, candidates }, description.output, lookUp)
-    const { used } = runner
-    if (!used.shared_context) await release([sharedContext])
-    if (!used.cached) await release(Object.values(parts))
+    const runner = new VariantRunner({ full, sharedContext, candidates }, description.output, costs.lookUp ?? 0)
     const bytes = [...opened.values()].reduce((sum, bytes) => sum + bytes, 0)
     return {
       run: (batch) => runner.run(batch),

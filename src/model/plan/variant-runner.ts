@@ -64,11 +64,6 @@ export class VariantRunner {
     this.#output = output
   }
 
-  /** Which variants beside the full one are ever worth their call. */
-  get used(): { shared_context: boolean; cached: boolean } {
-    return { shared_context: this.#sharedContext !== undefined, cached: this.#candidates !== undefined }
-  }
-
   /** The output, [batch.rows, width]. */
   async run(batch: Batch): Promise<Float32Array> {
     const requests = batch.requests ?? [batch.rows]

@@ -89,7 +89,7 @@ class Towers {
     return { name: this.#graph.node('ReduceSum', [product, this.#graph.integers([1])]), n: 1 }
   }
 
-  /** So many sums of a few numbers that nobody would keep them. */
+  /** A product of few numbers that is so wide that it is cheaper to compute than to keep. */
   wide(a: Columns, b: Columns): Columns {
     const product = this.#graph.node('Mul', [this.#write.dense(a, 40).name, b.name])
     return { name: this.#graph.node('ReduceSum', [product, this.#graph.integers([1])]), n: 1 }

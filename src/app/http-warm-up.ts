@@ -9,10 +9,12 @@ import { sampleRequests } from '../model/prediction/sample-requests.ts'
 import { Registry } from '../model/registry/registry.ts'
 import { app, serverOptions } from '../server/app.ts'
 import { createLargeBodyReader } from '../server/body/large-body-reader.ts'
+import { addFastPath } from '../server/fast-path/fast-path.ts'
 import { createMetrics } from '../server/metrics/metrics.ts'
 import { createAdmission } from '../server/overload/admission.ts'
 import { createPendingBytes } from '../server/overload/pending-bytes.ts'
 import { readerScript } from '../server/protocols/reader-script.ts'
+import type { ServerContext } from '../server/request/context.ts'
 import type { Log } from './load-options.ts'
 
 /**
@@ -128,21 +130,20 @@ async function startServer(maxBodyBytes: number): Promise<Target> {
   })
   const fastify = Fastify(serverOptions({ maxBodyBytes }))
   const bodies = createPendingBytes({ maxBytes: Number.POSITIVE_INFINITY })
-  await fastify.register(app, {
-    version: '',
-    context: {
-      registry,
-      metrics: createMetrics({ models: () => [], pool: () => ({ workers: 0, alive: 0, replaced: 0 }) }),
-      clock: systemClock,
-      drain: { draining: false },
-      admission: createAdmission({ clock: systemClock, predictedWait: () => 0, slots: 1 }),
-      reader: createLargeBodyReader({ bodies, maxBodyBytes, maxRows: Number.POSITIVE_INFINITY, script: readerScript }),
-      bodies,
-      answers: createPendingBytes({ maxBytes: Number.POSITIVE_INFINITY }),
-      admin: false,
-      deadlineMs: 1000,
-    },
-  })
+  const context: ServerContext = {
+    registry,
+    metrics: createMetrics({ models: () => [], pool: () => ({ workers: 0, alive: 0, replaced: 0 }) }),
+    clock: systemClock,
+    drain: { draining: false },
+    admission: createAdmission({ clock: systemClock, predictedWait: () => 0, slots: 1 }),
+    reader: createLargeBodyReader({ bodies, maxBodyBytes, maxRows: Number.POSITIVE_INFINITY, script: readerScript }),
+    bodies,
+    answers: createPendingBytes({ maxBytes: Number.POSITIVE_INFINITY }),
+    admin: false,
+    deadlineMs: 1000,
+  }
+  await fastify.register(app, { version: '', context })
+  addFastPath(fastify.server, { context, log: fastify.log, maxBodyBytes })
   await fastify.listen({ host: '127.0.0.1', port: 0 })
   const { port } = fastify.server.address() as AddressInfo
   const agent = new Agent({ keepAlive: true })

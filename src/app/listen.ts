@@ -6,6 +6,7 @@ import type { Registry } from '../model/registry/registry.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import { adminApp, app, serverOptions } from '../server/app.ts'
 import { holdContinue } from '../server/body/expect-continue.ts'
+import { addFastPath } from '../server/fast-path/fast-path.ts'
 import type { Metrics } from '../server/metrics/metrics.ts'
 import { surviveAcceptErrors } from '../server/overload/accept-errors.ts'
 import { type ConnectionSource, listenOn } from '../server/overload/connections.ts'
@@ -107,6 +108,7 @@ export async function serve(configuration: Configuration, options: ServeOptions 
     })
     const { corsOrigins } = security
     await fastify.register(app, { ...service.app, context, adminApart: adminConnections !== undefined, corsOrigins })
+    addFastPath(fastify.server, { context, log, maxBodyBytes: configuration.MULTIGATE_MAX_BODY_BYTES })
     if (adminConnections !== undefined) {
       admin = create()
       await admin.register(adminApp, { context })

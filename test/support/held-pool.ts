@@ -63,6 +63,6 @@ export function createHeldPool(inner: EnginePool): HeldPool {
 }
 
 /** The pool without the calling thread: even the cheapest call goes to a worker. */
-export function inWorkers({ loadHere: _, ...pool }: EnginePool): EnginePool {
+export function inWorkers({ openSmall: _, ...pool }: EnginePool): EnginePool {
   return pool
 }

@@ -1,13 +1,15 @@
 import type { Clock } from '../base/clock.ts'
 import { ModelError } from '../base/errors.ts'
+import type { Batch, Outputs } from '../contracts/engine.ts'
 import { countRows, distribute, wantedOutputs } from './call-outputs.ts'
 import type { BatchCall, BatcherOptions, BatcherStats, BatchRequest, ReleaseReason, Submission } from './contract.ts'
 import { createExpiryTimer, type ExpiryTimer } from './expiry-timer.ts'
 import { FairQueue } from './fair-queue.ts'
 import type { ModelSlots } from './fair-share.ts'
 import { Forecast } from './forecast.ts'
+import { computeNow, type ImmediateRequest } from './immediate.ts'
 import { Job, type JobSlice } from './job.ts'
-import { expired, modelFailed, refused, shedReason } from './refusal.ts'
+import { draining, expired, modelFailed, refused, shedReason } from './refusal.ts'
 import { concatenate } from './tensors.ts'
 
 /**
@@ -75,6 +77,12 @@ export class Batcher {
     return { outputs: job.outputs, cancel: () => this.#cancel(job) }
   }
 
+  /** Computes a request in this thread, ahead of all that is queued. Throws what `submit` rejects with. */
+  computeNow(request: ImmediateRequest, compute: (batch: Batch) => Outputs): Outputs {
+    if (this.#closing) throw draining()
+    return computeNow(request, compute, this.#options)
+  }
+
   /** Feeds the cost model a measured call, so that it predicts well from the first request on (warm-up). */
   seed(rows: number, requests: number, seconds: number): void {
     this.#forecast.observe(rows, requests, seconds)
@@ -112,7 +120,7 @@ export class Batcher {
 
   /** The reason to refuse a request, if any. */
   #refusal(request: BatchRequest, now: number): ModelError | undefined {
-    if (this.#closing) return new ModelError('DRAINING', 'The model is shutting down and accepts no new requests')
+    if (this.#closing) return draining()
     const parts = { queue: this.#queue, slots: this.#slots, forecast: this.#forecast }
     const reason = shedReason(request, request.deadline - now, parts, this.#options)
     if (reason === undefined) return undefined

@@ -47,7 +47,7 @@ export interface BatcherStats {
 /** Why a request was refused or given up: `quota`: its tenant has used up its share of the queue. */
 export type ShedReason = 'queue_full' | 'predicted_wait' | 'deadline' | 'quota'
 
-export type ReleaseReason = 'idle' | 'ahead' | 'full' | 'delay' | 'drain' | 'isolated'
+export type ReleaseReason = 'immediate' | 'idle' | 'ahead' | 'full' | 'delay' | 'drain' | 'isolated'
 
 /** Receives events of a batcher; every method is optional and must not throw. */
 export interface BatchObserver {

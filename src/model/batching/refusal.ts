@@ -13,6 +13,10 @@ export function expired(stage: 'queue' | 'compute'): ModelError {
   return new ModelError('DEADLINE_EXCEEDED', `The request's deadline passed ${where}`, { stage })
 }
 
+export function draining(): ModelError {
+  return new ModelError('DRAINING', 'The model is shutting down and accepts no new requests')
+}
+
 export function modelFailed(error: unknown): ModelError {
   if (error instanceof ModelError) return error
   return new ModelError('MODEL_FAILED', `The model failed: ${reasonOf(error)}`, { cause: error })

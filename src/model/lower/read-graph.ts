@@ -123,7 +123,12 @@ async function readOnnx(path: string, file: string): Promise<Buffer> {
 /** Rejects if external data is missing or outside the folder; reads none of it. */
 export const checkExternal = (graph: Graph, folder: string): Promise<void> => readExternal(graph, folder, () => false)
 
-async function readExternal(graph: Graph, folder: string, isWanted: (name: string) => boolean): Promise<void> {
+/** Reads the external data of wanted constants. Rejects with INVALID_BUNDLE if it is missing, damaged or outside the folder. */
+export async function readExternal(
+  graph: Graph,
+  folder: string,
+  isWanted: (name: string) => boolean = () => true,
+): Promise<void> {
   for (const tensor of [...graph.constants.values()]) {
     if (!isExternal(tensor)) continue
     const place = pathInside(folder, graph.folder, externalPlace(tensor).location)

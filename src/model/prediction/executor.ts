@@ -6,28 +6,25 @@ import type {
   CallListener,
   GraphSource,
   GraphStats,
-  LoadedGraph,
   Outputs,
   RowBlock,
   SharedPart,
 } from '../contracts/engine.ts'
-import { addStats } from '../contracts/graph-stats.ts'
-import type { RowGatherer } from '../engines/memory/shared-rows.ts'
 import type { PooledGraph } from '../engines/pool/contract.ts'
+import type { SmallGraph } from '../engines/small/small-graph.ts'
 import type { Encoder } from '../features/encoder.ts'
 import type { RowArrays } from '../features/layout.ts'
 import { bindingsOf, plainBatch } from './bindings.ts'
 import type { LoadOptions } from './contract.ts'
 
-/** Computes a version's batches: in a worker, or, those that are cheaper than their hand-over, in the calling thread. */
+/** Computes a version's batches in the workers, and those that are cheaper than their hand-over in the calling thread. */
 export interface Executor {
   run(batch: Batch, wanted: string[], listener?: CallListener): Promise<Outputs>
+  /** Computes a batch of at most `rowsHere` rows in the calling thread. Throws where the graph does. */
+  runHere(batch: Batch): Outputs
   /** Memory for one request's rows, shared with the workers where they can. */
   allocateFor(manifest: Manifest): RequestMemory
-  /**
-   * Opens the graph in the calling thread if it pays for batches of one row at least. What a call costs is measured in a
-   * worker, so that no large graph is opened here.
-   */
+  /** Opens a small graph in the calling thread if batches of one row at least pay there. */
   openHere(options: LoadOptions, source: GraphSource, manifest: Manifest, encoder: Encoder): Promise<void>
   /** Most rows of a batch that is computed in the calling thread; 0: none is. */
   readonly rowsHere: number
@@ -48,31 +45,27 @@ export interface RequestMemory {
   release(): void
 }
 
-/** Calls whose hand-over is measured; the median counts. */
+/** Calls that are measured; the median counts. */
 const measuredCalls = 15
+
+/** Calls after which V8 has compiled a small graph's steps. */
+const warmCalls = 200
 
 /** Longest that a call may keep the calling thread, s: more than to hand it over costs that thread would be its loss under load. */
 const longestCall = 0.00004
 
 export function createExecutor(graph: PooledGraph): Executor {
-  let here: LoadedGraph | undefined
-  /** It takes one call at a time. */
-  let busy = false
+  let here: SmallGraph | undefined
   let rowsHere = 0
+  let computedHere = 0
   let output = ''
-  let gatherer: RowGatherer | undefined
 
   return {
-    async run(batch, wanted, listener) {
-      const fits = here && !busy && batch.rows <= rowsHere && wanted.length === 1 && wanted[0] === output
-      if (!here || !fits) return graph.run(batch, wanted, listener)
-      listener?.begun?.()
-      busy = true
-      try {
-        return await here.run(batch.shared ? gatherer!.gather(batch.shared) : batch, wanted)
-      } finally {
-        busy = false
-      }
+    run: (batch, wanted, listener) => graph.run(batch, wanted, listener),
+    runHere(batch) {
+      if (here === undefined) throw new Error('no graph is open in this thread')
+      computedHere += batch.rows
+      return { [output]: here.run(batch) }
     },
     allocateFor(manifest) {
       const { sparse, dense } = bindingsOf(manifest)
@@ -98,65 +91,57 @@ export function createExecutor(graph: PooledGraph): Executor {
         },
       }
     },
-    async openHere({ pool, clock, maxBatchRows, compiler }, source, manifest, encoder) {
+    async openHere({ pool, clock, maxBatchRows, compiler }, { plan }, manifest, encoder) {
       // Where costs are given, they decide alone.
-      if (pool.loadHere === undefined || graph.measure === undefined || compiler?.costs !== undefined) return
-      // The engine of this thread is the first alone.
-      if (graph.signature.engine !== undefined) return
+      if (pool.openSmall === undefined || graph.measure === undefined || compiler?.costs !== undefined) return
+      // int8 answers differ, and a row's answer depends on no other rows.
+      if (plan === undefined || plan.precision !== 'float32') return
+      const small = await pool.openSmall(plan)
+      if (small === undefined) return
       output = bindingsOf(manifest).probabilities
-      const most = await mostRowsHere(
-        graph,
-        (rows) => plainBatch(manifest, encoder, rows),
-        [output],
-        maxBatchRows,
-        clock,
-      )
-      if (most === 0) return
-      // Computes nothing, but is closed with the others, until it has been warmed.
-      here = await pool.loadHere({ ...source, cacheBytes: 0 })
-      for (let rows = 1; rows <= most; rows *= 2) await here.run(plainBatch(manifest, encoder, rows), [output])
-      gatherer = graph.follow?.()
-      rowsHere = most
+      const batchOf = (rows: number) => plainBatch(manifest, encoder, rows)
+      for (let i = 0; i < warmCalls; i++) small.run(batchOf(1))
+      const seconds = (batch: Batch) => {
+        const started = clock.now()
+        small.run(batch)
+        return (clock.now() - started) / 1000
+      }
+      const most = Math.min(longestCall, await handOver(graph, batchOf(1), [output], clock))
+      for (let rows = 1; rows <= maxBatchRows; rows *= 2) {
+        const batch = batchOf(rows)
+        if (median(Array.from({ length: measuredCalls }, () => seconds(batch))) > most) break
+        rowsHere = rows
+      }
+      if (rowsHere > 0) here = small
     },
     get rowsHere() {
       return rowsHere
     },
     async stats() {
       const stats = await graph.stats()
-      const own = here?.stats?.()
-      return stats && own ? addStats(stats, own) : stats
+      if (stats === undefined || here === undefined) return stats
+      const { rows, memory } = stats
+      return {
+        ...stats,
+        rows: { ...rows, full: rows.full + computedHere },
+        memory: { ...memory, variants: memory.variants + here.bytes },
+      }
     },
     async reset() {
       await graph.reset()
-      here?.reset?.()
+      computedHere = 0
     },
-    async close() {
-      await graph.close()
-      await here?.close()
-    },
+    close: () => graph.close(),
   }
 }
 
-/** Rows of the largest batch that costs less time than its hand-over to a worker; 0 where none does. */
-async function mostRowsHere(
-  graph: PooledGraph,
-  batchOf: (rows: number) => Batch,
-  wanted: string[],
-  limit: number,
-  clock: Clock,
-): Promise<number> {
+/** Seconds that it takes to hand a batch to a worker, and its answer back. */
+async function handOver(graph: PooledGraph, batch: Batch, wanted: string[], clock: Clock): Promise<number> {
   const seconds: number[] = []
   for (let i = 0; i < measuredCalls; i++) {
     const started = clock.now()
-    await graph.run(batchOf(1), wanted)
+    await graph.run(batch, wanted)
     seconds.push((clock.now() - started) / 1000)
   }
-  const roundTrip = median(seconds)
-  const handOver = Math.min(longestCall, roundTrip - (await graph.measure!(batchOf(1), wanted)))
-  let most = 0
-  for (let rows = 1; rows <= limit; rows *= 2) {
-    if ((await graph.measure!(batchOf(rows), wanted)) > handOver) break
-    most = rows
-  }
-  return most
+  return median(seconds) - (await graph.measure!(batch, wanted))
 }

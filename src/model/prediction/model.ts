@@ -148,6 +148,20 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
         const table = Promise.resolve(compose(planned, encoded, {}))
         return { rows: 0, encodeSeconds, engineSeconds: 0, table, cancel: () => undefined }
       }
+      if (encoded.rows <= executor.rowsHere && planned.outputs.length === 1) {
+        const table = settled(() => {
+          try {
+            const batch = toBatch(manifest, encoded)
+            const out = batcher.computeNow({ batch, deadline, tenant, begun }, executor.runHere)
+            const table = compose(planned, encoded, out)
+            monitor.observe(encoded, table)
+            return table
+          } finally {
+            memory.release()
+          }
+        })
+        return { rows: encoded.rows, encodeSeconds, engineSeconds: 0, table, cancel: () => undefined }
+      }
       // Both the engine and the answer read the rows.
       memory.keep()
       const answer = (out: Outputs) => {
@@ -190,6 +204,15 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
       await compiled.dispose()
     },
     destroy: (error) => batcher.destroy(error),
+  }
+}
+
+/** What a function has returned or thrown, as a promise. */
+function settled<T>(compute: () => T): Promise<T> {
+  try {
+    return Promise.resolve(compute())
+  } catch (error) {
+    return Promise.reject(error)
   }
 }
 

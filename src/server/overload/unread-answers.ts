@@ -13,50 +13,49 @@ interface Options {
   onGivenUp(): void
 }
 
+const connections = new WeakMap<Socket, { holder: Holder; answers: number }>()
+
+/** What a connection holds; given back, whatever became of its answers, when it closes. */
+function connectionOf(socket: Socket, { answers, onGivenUp }: Options) {
+  const known = connections.get(socket)
+  if (known !== undefined) return known
+  const holder = answers.open(() => {
+    onGivenUp()
+    socket.destroy()
+  })
+  const connection = { holder, answers: 0 }
+  connections.set(socket, connection)
+  socket.once('close', () => holder.close())
+  return connection
+}
+
 /**
- * Bounds what clients leave unread: an answer lies in memory until its client takes it, and one that asks on and never reads could
- * leave hundreds. Large answers count, and those that wait behind others of their connection.
+ * Counts an answer of `bytes` bytes that is about to be sent, if it may lie in memory until its client takes it: a client that asks on
+ * and never reads could leave hundreds. Large answers count, and those that wait behind others of their connection.
  */
-export const unreadAnswers = fastifyPlugin(async (app: FastifyInstance, { answers, onGivenUp }: Options) => {
-  const connections = new WeakMap<Socket, { holder: Holder; answers: number }>()
-
-  /** What a connection holds; given back, whatever became of its answers, when it closes. */
-  function connectionOf(socket: Socket) {
-    const known = connections.get(socket)
-    if (known !== undefined) return known
-    const holder = answers.open(() => {
-      onGivenUp()
-      socket.destroy()
-    })
-    const connection = { holder, answers: 0 }
-    connections.set(socket, connection)
-    socket.once('close', () => holder.close())
-    return connection
+export function countUnread(answer: ServerResponse, socket: Socket, bytes: number, options: Options): void {
+  // Of a connection that has been closed nothing is kept: neither it nor the answer closes once more.
+  if (socket.destroyed || answer.destroyed || bytes === 0) return
+  if (bytes <= smallAnswer && answer.socket !== null && socket.writableLength === 0) return
+  const connection = connectionOf(socket, options)
+  const { holder } = connection
+  connection.answers++
+  answer.once('close', () => {
+    connection.answers--
+    holder.add(-bytes)
+  })
+  holder.add(bytes)
+  // One answer may be larger than all that is allowed; several need not be in flight together.
+  if (options.answers.exceeded && connection.answers > 1 && !socket.destroyed) {
+    options.onGivenUp()
+    socket.destroy()
   }
+}
 
-  function count(socket: Socket, answer: ServerResponse, bytes: number): void {
-    const connection = connectionOf(socket)
-    const { holder } = connection
-    connection.answers++
-    answer.once('close', () => {
-      connection.answers--
-      holder.add(-bytes)
-    })
-    holder.add(bytes)
-    // One answer may be larger than all that is allowed; several need not be in flight together.
-    if (answers.exceeded && connection.answers > 1 && !socket.destroyed) {
-      onGivenUp()
-      socket.destroy()
-    }
-  }
-
+/** Bounds what clients of an application leave unread. */
+export const unreadAnswers = fastifyPlugin(async (app: FastifyInstance, options: Options) => {
   app.addHook('onSend', ({ raw: { socket } }, { raw: answer }, payload, done) => {
-    // Of a connection that has been closed nothing is kept: neither it nor the answer closes once more.
-    if (!socket.destroyed && !answer.destroyed) {
-      const bytes = bytesOf(payload)
-      if (bytes > smallAnswer || (bytes > 0 && (answer.socket === null || socket.writableLength > 0)))
-        count(socket, answer, bytes)
-    }
+    countUnread(answer, socket, bytesOf(payload), options)
     done()
   })
 })

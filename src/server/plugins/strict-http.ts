@@ -16,7 +16,8 @@ export const strictHttp = fastifyPlugin(async (app: FastifyInstance) => {
   })
 })
 
-function fault({ rawHeaders, headers }: IncomingMessage): string | undefined {
+/** Why a request is refused, if it is. */
+export function fault({ rawHeaders, headers }: IncomingMessage): string | undefined {
   const { 'transfer-encoding': transferEncoding, expect } = headers
   if (transferEncoding !== undefined && transferEncoding.trim().toLowerCase() !== 'chunked')
     return 'The only supported Transfer-Encoding is chunked; Content-Encoding announces a compressed body'

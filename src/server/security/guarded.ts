@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { closeUnlessSmall } from '../errors/close-unless-small.ts'
 import { sendProblem } from '../errors/error-handler.ts'
-import { problemDetails } from '../errors/problem-details.ts'
+import { type ProblemAnswer, problemDetails } from '../errors/problem-details.ts'
 import { ignoreRest } from '../overload/ignore-rest.ts'
 import { areaOf } from './areas.ts'
 import type { Denial, DenialReason, Guard } from './guard.ts'
@@ -49,12 +49,20 @@ function denyLater(denial: Denial, request: FastifyRequest, reply: FastifyReply)
   reply.raw.once('close', () => clearTimeout(timer))
 }
 
-function deny({ code, detail, retryAfterSeconds }: Denial, request: FastifyRequest, reply: FastifyReply): void {
-  const { id } = request
+function deny(denial: Denial, request: FastifyRequest, reply: FastifyReply): void {
   closeUnlessSmall(request, reply)
-  if (code === 'UNAUTHORIZED') reply.header('www-authenticate', 'Bearer realm="multigate"')
-  sendProblem(reply, {
+  reply.headers(denialHeaders(denial))
+  sendProblem(reply, denialProblem(denial, request.id))
+}
+
+/** What a denied request is answered. */
+export function denialProblem({ code, detail, retryAfterSeconds }: Denial, id: string): ProblemAnswer {
+  return {
     body: problemDetails(code, detail, id),
     retryAfterSeconds: retryAfterSeconds === undefined ? undefined : Math.max(1, Math.ceil(retryAfterSeconds)),
-  })
+  }
+}
+
+export function denialHeaders({ code }: Denial): Record<string, string> {
+  return code === 'UNAUTHORIZED' ? { 'www-authenticate': 'Bearer realm="multigate"' } : {}
 }

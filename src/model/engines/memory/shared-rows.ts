@@ -33,7 +33,6 @@ export class SharedRows {
   readonly #listener: SlabListener
   readonly #slabRows: number
   readonly #slabs = new Map<number, OwnSlab>()
-  readonly #followers: RowGatherer[] = []
   #spare: OwnSlab[] = []
   #current: OwnSlab | undefined
   #nextId = 0
@@ -43,14 +42,6 @@ export class SharedRows {
     this.#listener = listener
     const rowBytes = inputs.reduce((sum, { width }) => sum + width * bytesPerValue, 0)
     this.#slabRows = Math.max(256, Math.floor(slabBytes / Math.max(1, rowBytes)))
-  }
-
-  /** Copies rows in this thread, whatever slabs there will be. */
-  follow(): RowGatherer {
-    const gatherer = new RowGatherer(this.#inputs)
-    for (const slab of this.#slabs.values()) gatherer.add(slab)
-    this.#followers.push(gatherer)
-    return gatherer
   }
 
   /** All there are, for a worker that is new. */
@@ -91,7 +82,6 @@ export class SharedRows {
     const slab = { id: this.#nextId++, rows, buffer, views: viewsOf(buffer, rows, this.#inputs), next: 0, live: 0 }
     this.#slabs.set(slab.id, slab)
     this.#listener.added({ id: slab.id, rows, buffer })
-    for (const follower of this.#followers) follower.add(slab)
     return slab
   }
 
@@ -105,7 +95,6 @@ export class SharedRows {
     }
     this.#slabs.delete(slab.id)
     this.#listener.removed(slab.id)
-    for (const follower of this.#followers) follower.remove(slab.id)
   }
 }
 

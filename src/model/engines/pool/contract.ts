@@ -1,15 +1,15 @@
+import type { CompiledPlan } from '../../contracts/compiled-plan.ts'
 import type {
   Batch,
   CallListener,
   GraphSource,
   GraphStats,
-  LoadedGraph,
   Outputs,
   RowBlock,
   Signature,
 } from '../../contracts/engine.ts'
 import type { EngineChoice } from '../create.ts'
-import type { RowGatherer } from '../memory/shared-rows.ts'
+import type { SmallGraph } from '../small/small-graph.ts'
 import type { WorkerSettings } from './protocol.ts'
 import type { WorkerClient } from './worker-client.ts'
 
@@ -19,8 +19,6 @@ export interface PooledGraph {
   run(batch: Batch, wanted: string[], listener?: CallListener): Promise<Outputs>
   /** Shared memory to encode a request into, without a copy for the workers; a batch names it as `shared`. */
   allocate?(rows: number): RowBlock
-  /** Copies rows in shared memory for an engine on the calling thread. */
-  follow?(): RowGatherer
   /** Seconds that a worker takes for the batch, without the hand-over; the median of several calls. */
   measure?(batch: Batch, wanted: string[]): Promise<number>
   /** Counts of the workers that are alive; undefined where the engine doesn't count. */
@@ -45,8 +43,8 @@ export interface EnginePool {
   size: number
   /** Loads a graph in every worker. Rejects like Engine.load. */
   load(source: GraphSource): Promise<PooledGraph>
-  /** Loads a graph on the calling thread: for one whose calls cost less than their hand-over. */
-  loadHere?(source: GraphSource): Promise<LoadedGraph>
+  /** Opens a plan's graph in the calling thread, if it is small: its calls may cost less than their hand-over. */
+  openSmall?(plan: CompiledPlan): Promise<SmallGraph | undefined>
   stats(): EnginePoolStats
   /** Ends the workers, once they have answered their calls. Idempotent. */
   close(): Promise<void>

@@ -1,8 +1,9 @@
 import { ModelError } from '../../base/errors.ts'
-import type { Batch, CallListener, Engine, GraphSource, GraphStats, Outputs } from '../../contracts/engine.ts'
+import type { CompiledPlan } from '../../contracts/compiled-plan.ts'
+import type { Batch, CallListener, GraphSource, GraphStats, Outputs } from '../../contracts/engine.ts'
 import { addStats } from '../../contracts/graph-stats.ts'
-import { createEngine } from '../create.ts'
 import { SharedRows } from '../memory/shared-rows.ts'
+import { openSmallGraph, type SmallGraph } from '../small/small-graph.ts'
 import type { EnginePool, EnginePoolOptions, PooledGraph } from './contract.ts'
 import type { PoolWorker } from './pool-worker.ts'
 import type { Computed, WorkerSettings, WorkerTask } from './protocol.ts'
@@ -25,21 +26,19 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
     throw error
   })
   let nextGraph = 0
-  let engineHere: Promise<Engine> | undefined
   return {
     engine: names[0] ?? 'none',
     size: options.workers,
     load: (source) => loadPooled(supervisor, nextGraph++, source),
-    // Other engines are too heavy for the main thread.
-    ...(names[0] === 'onnx' && {
-      async loadHere(source: GraphSource) {
-        engineHere ??= createEngine('onnx', settings.threads)
-        return (await engineHere).load(source)
-      },
-    }),
+    openSmall,
     stats: () => ({ workers: options.workers, alive: supervisor.workers.size, replaced: supervisor.replaced }),
     close: () => supervisor.close(),
   }
+}
+
+async function openSmall(plan: CompiledPlan): Promise<SmallGraph | undefined> {
+  const small = await openSmallGraph(plan)
+  return typeof small === 'string' ? undefined : small
 }
 
 async function loadPooled(supervisor: WorkerSupervisor, graph: number, source: GraphSource): Promise<PooledGraph> {
@@ -57,7 +56,6 @@ async function loadPooled(supervisor: WorkerSupervisor, graph: number, source: G
       signature,
       run: (batch, wanted, listener) => run(supervisor, taskOf(graph, batch, wanted), listener),
       allocate: (count) => rows.allocate(count),
-      follow: () => rows.follow(),
       measure: (batch, wanted) =>
         supervisor.callOne(
           graph,

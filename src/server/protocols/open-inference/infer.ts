@@ -3,7 +3,8 @@ import type { OutputTensor } from '../../../model/prediction/tensors.ts'
 import { predictBody } from '../../body/predict-body.ts'
 import { acceptAnyType, bytesOf } from '../../body/raw-body.ts'
 import type { ServerContext } from '../../request/context.ts'
-import { answerPrediction, bodyOptions, deadlineOf, predictionRoute } from '../../request/prediction-route.ts'
+import { answerPrediction, deadlineOf } from '../../request/exchange.ts'
+import { admittedRequest, bodyOptions, predictionRoute } from '../../request/prediction-route.ts'
 import { encodeAnswer, outputsOf } from './infer-answer.ts'
 import { inferSchema, inferVersionSchema } from './infer-docs.ts'
 import { type InferAsked, inferFormat } from './infer-format.ts'
@@ -32,8 +33,7 @@ function infer(context: ServerContext, request: InferRoute, reply: FastifyReply)
   let outputs: readonly OutputTensor[]
   return answerPrediction(
     context,
-    request,
-    reply,
+    request[admittedRequest]!,
     (acquire, arrived) => {
       const headerLength = headers['inference-header-content-length'] as string | undefined
       return predictBody(context.reader, inferFormat, { bytes: bytesOf(request), headerLength }, (given) => {

@@ -4,12 +4,18 @@ import type { QueryRows } from '../../../model/prediction/query-rows.ts'
 import { predictBody } from '../../body/predict-body.ts'
 import { createBytesParser } from '../../body/raw-body.ts'
 import type { ServerContext } from '../../request/context.ts'
-import { answerPrediction, bodyOptions, deadlineOf, predictionRoute } from '../../request/prediction-route.ts'
+import { answerPrediction, deadlineOf, type Exchange } from '../../request/exchange.ts'
+import { admittedRequest, bodyOptions, predictionRoute } from '../../request/prediction-route.ts'
 import { predictSchema } from './predict-docs.ts'
 import { predictFormat } from './predict-format.ts'
 import { orProblems } from './read-query.ts'
 
 const noBody = Buffer.alloc(0)
+
+export const predictPath = '/predict'
+
+/** Of responses with predictions. */
+export const predictType = 'application/json; charset=utf-8'
 
 /** `POST /predict`: the probability of every task for every candidate. */
 export async function predictRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
@@ -19,34 +25,33 @@ export async function predictRoutes(app: FastifyInstance, { context }: { context
 
   app.route({
     ...predictionRoute(context),
-    url: '/predict',
+    url: predictPath,
     schema: predictSchema,
-    handler(request, reply) {
-      const { headers, body: bytes = noBody, id } = request as FastifyRequest<{ Body: Buffer | undefined }>
-      let form: QueryRows['form'] = 'rows'
-      return answerPrediction(
-        context,
-        request,
-        reply,
-        (acquire, arrived) => {
-          return predictBody(context.reader, predictFormat, { bytes }, (asked) => {
-            const { model, version, label, tasks, options, problems } = asked
-            form = asked.form
-            const deadline = arrived + deadlineOf(options?.deadline_ms, headers, context.deadlineMs)
-            return {
-              model: orProblems(problems, () => acquire(model, version, label)),
-              tasks,
-              options,
-              problems,
-              deadline,
-            }
-          })
-        },
-        ({ manifest: { name, version } }, table) => {
-          reply.header('content-type', 'application/json; charset=utf-8')
-          return writeAnswer({ model: name, version, request_id: id }, table, form === 'columns' ? 'columns' : 'rows')
-        },
-      )
+    async handler(request, reply) {
+      const { body = noBody } = request as FastifyRequest<{ Body: Buffer | undefined }>
+      const answer = await predict(context, request[admittedRequest]!, body)
+      reply.header('content-type', predictType)
+      return answer
     },
   })
+}
+
+/** The response to a request with this body, as JSON. Rejects with what is wrong with it. */
+export function predict(context: ServerContext, exchange: Exchange, bytes: Buffer): Promise<Buffer> {
+  const { headers, id } = exchange
+  let form: QueryRows['form'] = 'rows'
+  return answerPrediction(
+    context,
+    exchange,
+    (acquire, arrived) => {
+      return predictBody(context.reader, predictFormat, { bytes }, (asked) => {
+        const { model, version, label, tasks, options, problems } = asked
+        form = asked.form
+        const deadline = arrived + deadlineOf(options?.deadline_ms, headers, context.deadlineMs)
+        return { model: orProblems(problems, () => acquire(model, version, label)), tasks, options, problems, deadline }
+      })
+    },
+    ({ manifest: { name, version } }, table) =>
+      writeAnswer({ model: name, version, request_id: id }, table, form === 'columns' ? 'columns' : 'rows'),
+  )
 }

@@ -4,7 +4,8 @@ import { invalidRequest } from '../../../model/features/problems.ts'
 import { predictBody } from '../../body/predict-body.ts'
 import { acceptAnyType, bytesOf } from '../../body/raw-body.ts'
 import type { ServerContext } from '../../request/context.ts'
-import { answerPrediction, bodyOptions, deadlineOf, predictionRoute } from '../../request/prediction-route.ts'
+import { answerPrediction, deadlineOf } from '../../request/exchange.ts'
+import { admittedRequest, bodyOptions, predictionRoute } from '../../request/prediction-route.ts'
 import { writeServingAnswer } from './serving-answer.ts'
 import { servingLabelSchema, servingSchema, servingVersionSchema } from './serving-docs.ts'
 import { servingFormat } from './serving-format.ts'
@@ -53,8 +54,7 @@ function predict(context: ServerContext, request: FastifyRequest, reply: Fastify
   let form: ServingBody['form']
   return answerPrediction(
     context,
-    request,
-    reply,
+    request[admittedRequest]!,
     (acquire, arrived) => {
       return predictBody(context.reader, servingFormat, { bytes: bytesOf(request) }, (asked) => {
         form = asked.form
@@ -73,11 +73,10 @@ function predict(context: ServerContext, request: FastifyRequest, reply: Fastify
 
 /** Models here have signatures for `predict` alone. */
 function refuse(verb: 'classify' | 'regress') {
-  return (context: ServerContext, request: FastifyRequest, reply: FastifyReply): Promise<Buffer> =>
+  return (context: ServerContext, request: FastifyRequest): Promise<Buffer> =>
     answerPrediction(
       context,
-      request,
-      reply,
+      request[admittedRequest]!,
       (acquire) => {
         find(request.params as ServingParams, acquire)
         const message = `can't be asked to ${verb}: its signatures are for predict, so send {"instances": …} or {"inputs": …} to :predict`

@@ -61,12 +61,10 @@ t.test("no row is mixed with another request's, and memory that is released is u
         parts: fc.array(fc.tuple(fc.nat(), fc.nat(), fc.nat()), { minLength: 1, maxLength: 4 }),
       }),
     },
-    { weight: 1, arbitrary: fc.record({ type: fc.constant('follow' as const) }) },
   )
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const { rows, gatherer, slabs } = setUp()
-      const gatherers = [gatherer]
       const live: { block: RowBlock; n: number; size: number }[] = []
       let made = 0
       for (const step of steps) {
@@ -96,20 +94,16 @@ t.test("no row is mixed with another request's, and memory that is released is u
                 part: { ...block.part, start: block.part.start + start, count: 1 + (count % (size - start)) },
               }
             })
-            for (const gatherer of gatherers) {
-              const batch = gatherer.gather(parts.map(({ part }) => part))
-              let at = 0
-              for (const { n, start, part } of parts) {
-                check(batch.inputs, at, n, start, part.count)
-                at += part.count
-              }
-              if (batch.rows !== at || batch.inputs.ids!.length !== at * 3)
-                throw new Error(`${batch.rows} rows, not ${at}`)
+            const batch = gatherer.gather(parts.map(({ part }) => part))
+            let at = 0
+            for (const { n, start, part } of parts) {
+              check(batch.inputs, at, n, start, part.count)
+              at += part.count
             }
+            if (batch.rows !== at || batch.inputs.ids!.length !== at * 3)
+              throw new Error(`${batch.rows} rows, not ${at}`)
             break
           }
-          case 'follow':
-            gatherers.push(rows.follow())
         }
         for (const { block, n, size } of live) check(block.inputs, 0, n, 0, size)
         const known = rows.slabs().map(({ id }) => id)

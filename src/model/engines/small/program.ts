@@ -1,0 +1,53 @@
+import type { Heap } from './dense-row.ts'
+
+/** A tensor of one row: its address in the heap, bytes, and its dimensions after the batch. */
+export interface RowTensor {
+  at: number
+  dims: readonly number[]
+  integers: boolean
+}
+
+/** Computes a part of a row. */
+export type Step = () => void
+
+/** What computes one row: steps in their order, over tensors that have their places in one heap. */
+export class Program {
+  /** Bytes of the heap. */
+  bytes = 0
+  readonly constants: { at: number; values: Float32Array }[] = []
+  readonly steps: ((heap: Heap) => Step)[] = []
+
+  /** Room for `elements` numbers, beginning with a line of the processor's cache. */
+  place(elements: number): number {
+    const at = this.bytes
+    this.bytes = Math.ceil((at + elements * 4) / 64) * 64
+    return at
+  }
+
+  constant(values: Float32Array): number {
+    const at = this.place(values.length)
+    this.constants.push({ at, values })
+    return at
+  }
+}
+
+/** Numbers of a run to be copied; places are counted in numbers, not bytes. */
+export interface Run {
+  from: number
+  to: number
+  count: number
+}
+
+/** Copies numbers; runs that follow one another become one. */
+export function copyRuns(runs: readonly Run[]): (heap: Heap) => Step {
+  const joined: Run[] = []
+  for (const { from, to, count } of runs) {
+    const last = joined.at(-1)
+    if (last && last.from + last.count === from && last.to + last.count === to) last.count += count
+    else joined.push({ from, to, count })
+  }
+  return ({ integers }) =>
+    () => {
+      for (const { from, to, count } of joined) for (let i = 0; i < count; i++) integers[to + i] = integers[from + i]!
+    }
+}

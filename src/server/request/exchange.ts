@@ -1,0 +1,133 @@
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import { ModelError } from '../../model/base/errors.ts'
+import type { PredictionTable } from '../../model/contracts/prediction.ts'
+import type { Tenant } from '../../model/contracts/tenant.ts'
+import type { LoadedModel, PendingPrediction } from '../../model/prediction/contract.ts'
+import type { Lease, Registry } from '../../model/registry/registry.ts'
+import { type ProblemAnswer, problemDetails, toProblem } from '../errors/problem-details.ts'
+import type { AdmittedEntry, Refusal } from '../overload/admission.ts'
+import type { Key } from '../security/keyring.ts'
+import { viewFor } from '../security/model-view.ts'
+import type { ServerContext } from './context.ts'
+
+/*
+ * What all predictions share, whatever their bodies look like and whichever way they came in: the deadline, the lease of a version, what
+ * happens when the client goes away, and metrics.
+ */
+
+/** A request to be predicted, from its admission to its answer. */
+export interface Exchange {
+  readonly headers: IncomingHttpHeaders
+  readonly id: string
+  readonly response: ServerResponse
+  readonly ticket: AdmittedEntry
+  /** That it came with; undefined where clients need none. */
+  readonly key: Key | undefined
+  /** ms since it arrived. */
+  elapsed(): number
+  /** Where its timeline is kept: the model as it asks it, and the id of its trace. */
+  readonly followed?: { watch(model: LoadedModel): LoadedModel; trace(): string | undefined } | undefined
+  pending: PendingPrediction | undefined
+  /** Its body has been read. */
+  handled: boolean
+}
+
+/** How a request is answered that would be too late. */
+export function busyProblem({ message, retryAfterSeconds }: Refusal, id: string): ProblemAnswer {
+  const body = problemDetails('QUEUE_FULL', message, id)
+  return { body, retryAfterSeconds: Math.max(1, Math.ceil(retryAfterSeconds)) }
+}
+
+/** Settles an exchange when its response closes, sent or not: where its client has gone, it is cancelled. */
+export function closeWith(exchange: Exchange): void {
+  const { response, ticket } = exchange
+  // The request's own signal fires as soon as a body has been read; the response's `close` comes when the client is gone.
+  response.once('close', () => {
+    ticket.leave()
+    if (!response.writableEnded) exchange.pending?.cancel()
+  })
+}
+
+/**
+ * Answers a request whose body has arrived: `start` reads it and hands it to a model, with the time of its arrival, ms on the
+ * clock; `encode` writes what the model answers.
+ */
+export async function answerPrediction<T>(
+  { metrics, registry, clock, access }: ServerContext,
+  exchange: Exchange,
+  start: (
+    acquire: (...version: Parameters<Registry['acquire']>) => LoadedModel,
+    arrived: number,
+  ) => PendingPrediction | Promise<PendingPrediction>,
+  encode: (model: LoadedModel, table: PredictionTable) => T,
+): Promise<T> {
+  const { ticket, key, response } = exchange
+  exchange.handled = true
+  const models = viewFor(registry, key)
+  let lease: Lease | undefined
+  let outcome = 'ok'
+  let began = clock.now()
+  try {
+    let pending: PendingPrediction
+    try {
+      const started = start((...version) => {
+        lease = models.acquire(...version)
+        const model = key === undefined ? lease.model : forTenant(lease.model, key.tenant)
+        return exchange.followed?.watch(model) ?? model
+      }, ticket.arrived)
+      // A large body is read elsewhere: it keeps no other request waiting.
+      if (started instanceof Promise) began = Number.POSITIVE_INFINITY
+      pending = started instanceof Promise ? await started : started
+      exchange.pending = pending
+      if (key !== undefined) access?.guard.limits.rows(key, pending.rows)
+      // The client left while a large body was read; the prediction was not cancelled.
+      if (response.destroyed) pending.cancel()
+    } finally {
+      ticket.read(exchange.pending?.engineSeconds, began)
+    }
+    const { model } = lease!
+    metrics.encoded(model, pending.rows, pending.encodeSeconds)
+    const table = await pending.table
+    metrics.predicted(model, table)
+    if (key !== undefined) access?.metrics.answered(key, pending.rows)
+    const computed = clock.now()
+    const answer = encode(model, table)
+    metrics.written(model, (clock.now() - computed) / 1000)
+    return answer
+  } catch (error) {
+    outcome = outcomeOf(error)
+    throw error
+  } finally {
+    metrics.request(lease?.model, outcome, exchange.elapsed() / 1000, exchange.followed?.trace())
+    lease?.release()
+  }
+}
+
+/** The model as a tenant asks it. */
+function forTenant(model: LoadedModel, tenant: Tenant): LoadedModel {
+  return { ...model, predict: (query) => model.predict({ ...query, tenant }) }
+}
+
+/** `cancelled`, or the code of the error that the client gets. */
+export function outcomeOf(error: unknown): string {
+  if (error instanceof ModelError && error.code === 'CANCELLED') return 'cancelled'
+  return toProblem(error, '').body.code.toLowerCase()
+}
+
+/** Milliseconds from arrival: what the body asks for, else the header, else the configured default. */
+export function deadlineOf(asked: number | undefined, headers: IncomingHttpHeaders, fallback: number): number {
+  if (asked !== undefined) return asked
+  const header = headers['x-deadline-ms']
+  if (header === undefined) return fallback
+  const value = headerDeadline(header)
+  if (value !== undefined) return value
+  const message = 'The header x-deadline-ms must be a number of milliseconds, above 0 and at most 600000'
+  throw new ModelError('INVALID_REQUEST', message, { problems: [{ path: '', message }] })
+}
+
+/** The header's deadline, ms; undefined where it is none. */
+export function headerDeadline(header: string | string[] | undefined): number | undefined {
+  if (typeof header !== 'string' || header.trim() === '') return undefined
+  const value = Number(header)
+  return value > 0 && value <= 600_000 ? value : undefined
+}

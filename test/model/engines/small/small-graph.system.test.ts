@@ -1,0 +1,113 @@
+import { readFile, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import fc from 'fast-check'
+import t from 'tap'
+import { prepare } from '../../../../src/model/compile/prepare.ts'
+import type { CompiledPlan } from '../../../../src/model/contracts/compiled-plan.ts'
+import { Program, type RowTensor } from '../../../../src/model/engines/small/program.ts'
+import { openSmallGraph } from '../../../../src/model/engines/small/small-graph.ts'
+import { translate } from '../../../../src/model/engines/small/translate.ts'
+import { floatShape } from '../../../../src/model/graph/tensor-shape.ts'
+import { temporaryFolder } from '../../../support/bundle.ts'
+import {
+  buildModel,
+  distance,
+  exampleModel,
+  type RandomModel,
+  randomModel,
+  requestFor,
+  rowsOf,
+  savedAnswers,
+} from '../../../support/compile/random-model.ts'
+import { answerWith, emptyGraph } from '../../../support/compile/run-graph.ts'
+
+const folder = await temporaryFolder(t)
+
+async function withPlan<T>(model: RandomModel, use: (plan: CompiledPlan) => Promise<T>): Promise<T> {
+  const { plan, problem } = await prepare(await requestFor(model, folder))
+  if (plan === undefined) throw new Error(problem)
+  try {
+    return await use(plan)
+  } finally {
+    await rm(dirname(plan.folder), { recursive: true })
+  }
+}
+
+t.test('a small graph answers as the saved one, for whatever is compiled', async (t) => {
+  let opened = 0
+  const reasons = new Set<string>()
+  await fc.assert(
+    fc.asyncProperty(randomModel, fc.integer({ min: 1, max: 9 }), fc.nat(), async (model, rows, seed) => {
+      await withPlan(model, async (plan) => {
+        const small = await openSmallGraph(plan)
+        if (typeof small === 'string') {
+          reasons.add(small)
+          return
+        }
+        opened++
+        // Twice: what was computed before must not matter.
+        for (const batch of [rowsOf(model, rows, seed), rowsOf(model, rows, seed + 1)]) {
+          const apart = distance(await savedAnswers(buildModel(model), batch), small.run(batch))
+          if (!(apart <= 1e-5)) throw new Error(`answers are ${apart} apart`)
+        }
+      })
+    }),
+    { numRuns: 100 },
+  )
+  t.ok(opened >= 90, `${opened} of 100 were opened: ${[...reasons]}`)
+})
+
+t.test('an id that a table does not have is refused, and the graph stays of use', async (t) => {
+  await withPlan(exampleModel, async (plan) => {
+    const small = await openSmallGraph(plan)
+    if (typeof small === 'string') throw new Error(small)
+    const batch = rowsOf(exampleModel, 2, 1)
+    const before = small.run(batch).slice()
+    for (const id of [1000, -1000]) {
+      const wrong = rowsOf(exampleModel, 2, 1)
+      wrong.inputs.sparse![4] = id
+      t.throws(() => small.run(wrong), { name: 'RangeError' }, `${id}`)
+    }
+    t.same(small.run(batch), before)
+  })
+})
+
+t.test('a plan whose file is gone is reported, not taken for a graph that is not small', async (t) => {
+  await withPlan(exampleModel, async (plan) => {
+    await t.rejects(openSmallGraph({ ...plan, folder: join(plan.folder, 'none') }), { code: 'ENOENT' })
+    t.type(await readFile(join(plan.folder, plan.description.float32.full.file)), Buffer)
+  })
+})
+
+t.test('what is not computed row by row is named', async (t) => {
+  const weights = (graph: ReturnType<typeof emptyGraph>, dims: number[]) =>
+    graph.constant('w', new Float32Array(dims.reduce((a, b) => a * b, 1)).fill(0.5), dims)
+  const cases: [string, RegExp, (graph: ReturnType<typeof emptyGraph>) => string][] = [
+    ['another operator', /Erf is not computed/, (graph) => graph.node('Erf', ['x'])],
+    ['a custom one', /no standard operator/, (graph) => graph.node('Gelu', ['x'], { domain: 'com.microsoft' })],
+    ['a sum over the batch', /ReduceSum/, (graph) => graph.node('ReduceSum', ['x'])],
+    ['a softmax over the batch', /inner axis/, (graph) => graph.node('Softmax', ['x'], { attributes: { axis: 0 } })],
+    ['rows joined', /joins rows/, (graph) => graph.node('Flatten', ['x'], { attributes: { axis: 0 } })],
+    ['rows moved', /Reshape to/, (graph) => graph.node('Reshape', ['x', graph.integers([2, -1])])],
+    [
+      'a batch cut',
+      /is the batch/,
+      (graph) => graph.node('Slice', ['x', ...[0, 1, 0].map((i) => graph.integers([i]))]),
+    ],
+    ['batches joined', /is the batch/, (graph) => graph.node('Concat', ['x', 'x'], { attributes: { axis: 0 } })],
+    [
+      'a transposed product',
+      /transposed/,
+      (graph) => graph.node('Gemm', ['x', weights(graph, [3, 4])], { attributes: { transB: 1 } }),
+    ],
+    ['what is the same for all', /same for all rows/, (graph) => graph.node('Identity', [weights(graph, [1, 4])])],
+    ['a wider constant', /wider constant/, (graph) => graph.node('Add', ['x', weights(graph, [2, 4])])],
+  ]
+  for (const [name, message, write] of cases) {
+    const graph = emptyGraph({ x: floatShape(4) })
+    answerWith(graph, write(graph))
+    const program = new Program()
+    const inputs = new Map<string, RowTensor>([['x', { at: program.place(4), dims: [4], integers: false }]])
+    t.throws(() => translate(graph, program, inputs, graph.outputs[0]!.name), { message }, name)
+  }
+})

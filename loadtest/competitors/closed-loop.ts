@@ -15,7 +15,7 @@ export interface ClosedRun {
   p999: number
   /** Answers with a status other than 200, and broken connections. */
   errors: number
-  /** Server CPU time per request, ms. */
+  /** Server CPU time per response, whatever its status, ms. */
   serverMs: number
   /** Cores used by the generator: CPU time ÷ time; NaN if unknown. */
   generatorCores: number
@@ -61,7 +61,7 @@ export function createClosedLoop(): ClosedLoop {
       const { answers, serverSeconds, generatorSeconds, ...run } = await withProcessorTime(load.group, () =>
         measure(load),
       )
-      return { ...run, serverMs: (serverSeconds / answers) * 1000 }
+      return { ...run, serverMs: (serverSeconds / (answers + run.errors)) * 1000 }
     },
   }
 }

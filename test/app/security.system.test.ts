@@ -288,7 +288,9 @@ t.test("a key's share of the queue is its own: others are answered while it is u
     MULTIGATE_MAX_QUEUE_ROWS: '1000',
     MULTIGATE_MAX_BATCH_ROWS: '256',
   })
-  const rows = (count: number) => payload({ candidates: Array.from({ length: count }, () => candidates[0]) })
+  // With gates they are computed by workers, and wait for them.
+  const rows = (count: number) =>
+    payload({ candidates: Array.from({ length: count }, () => candidates[0]), options: { gates: true } })
   const first = ask(port, '/predict', 'key-limited', rows(10))
   await until(async () =>
     /^multigate_queue_rows\{model="ads",version="1"\} 10$/m.test((await ask(port, '/metrics', 'key-prometheus')).text),

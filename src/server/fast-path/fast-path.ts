@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import type { FastifyBaseLogger } from 'fastify'
 import { reasonOf } from '../../model/base/errors.ts'
 import { type ProblemAnswer, toProblem } from '../errors/problem-details.ts'
+import type { Refusal } from '../overload/admission.ts'
 import { ignoreRest } from '../overload/ignore-rest.ts'
 import { countUnread } from '../overload/unread-answers.ts'
 import { requestIdOf, traceIdOf } from '../plugins/request-id.ts'
@@ -16,6 +17,21 @@ import type { Key } from '../security/keyring.ts'
 
 /** Largest body that comes this way, bytes: a single packet may hold nearly as much. */
 const mostBytes = 1 << 16
+
+const problemType = 'application/problem+json'
+
+/** Stands for a request's id. */
+const placeholder = '<request id>'
+
+/** Refusals that are kept, by their messages. */
+const mostRefusals = 1000
+
+interface KeptRefusal {
+  status: number
+  before: string
+  after: string
+  retryAfter: string
+}
 
 export interface FastPathOptions {
   context: ServerContext
@@ -56,7 +72,8 @@ class FastPath {
   readonly #mostBytes: number
   readonly #unread: Parameters<typeof countUnread>[3]
 
-  #unsent: { socket: Socket; response: ServerResponse; body: Buffer }[] = []
+  readonly #refusals = new Map<string, KeptRefusal>()
+  #unsent: { socket: Socket; response: ServerResponse; body: string }[] = []
 
   constructor({ context, log, maxBodyBytes }: FastPathOptions) {
     this.#context = context
@@ -112,7 +129,7 @@ class FastPath {
     if (!ticket.admitted) {
       metrics.shed('busy')
       metrics.request(undefined, 'queue_full', elapsed() / 1000)
-      this.#sendProblem(asked, busyProblem(ticket, id))
+      this.#refuse(asked, ticket)
       return
     }
     const exchange: Exchange = { headers, id, response, ticket, key, elapsed, pending: undefined, handled: false }
@@ -122,7 +139,7 @@ class FastPath {
     request.once('end', () => {
       const body = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
       predict(this.#context, exchange, body).then(
-        (answer) => this.#send(asked, 200, ['content-type', predictType], answer),
+        (answer) => this.#send(asked, 200, ['content-type', predictType], answer.toString('latin1')),
         (error) => this.#sendError(asked, error),
       )
     })
@@ -131,6 +148,21 @@ class FastPath {
       if (!exchange.handled) metrics.request(undefined, 'cancelled', elapsed() / 1000)
       response.destroy()
     })
+  }
+
+  /** Refusals are many, and alike: each is written once. */
+  #refuse(asked: Asked, refusal: Refusal): void {
+    const { id } = asked
+    let known = this.#refusals.get(refusal.message)
+    if (known === undefined) {
+      const { body, retryAfterSeconds } = busyProblem(refusal, placeholder)
+      const [before = '', after = ''] = JSON.stringify(body).split(placeholder)
+      known = { status: body.status, before, after, retryAfter: String(retryAfterSeconds) }
+      if (this.#refusals.size >= mostRefusals) this.#refusals.clear()
+      this.#refusals.set(refusal.message, known)
+    }
+    const { status, before, after, retryAfter } = known
+    this.#send(asked, status, ['content-type', problemType, 'retry-after', retryAfter], `${before}${id}${after}`)
   }
 
   #sendError(asked: Asked, error: unknown): void {
@@ -152,12 +184,13 @@ class FastPath {
   }
 
   #sendProblem(asked: Asked, { body, retryAfterSeconds }: ProblemAnswer, more: string[] = []): void {
-    const headers = ['content-type', 'application/problem+json', ...more]
+    const headers = ['content-type', problemType, ...more]
     if (retryAfterSeconds !== undefined) headers.push('retry-after', String(retryAfterSeconds))
-    this.#send(asked, body.status, headers, Buffer.from(JSON.stringify(body)))
+    this.#send(asked, body.status, headers, Buffer.from(JSON.stringify(body)).toString('latin1'))
   }
 
-  #send({ request, response, id }: Asked, status: number, headers: string[], body: Buffer): void {
+  /** `body`: its bytes as Latin-1; as text it leaves in one piece with its headers. */
+  #send({ request, response, id }: Asked, status: number, headers: string[], body: string): void {
     headers.push('x-request-id', id, 'content-length', String(body.length))
     if (this.#context.drain.draining) headers.push('connection', 'close')
     response.writeHead(status, headers)
@@ -174,8 +207,7 @@ class FastPath {
     this.#unsent = []
     for (const { socket, response, body } of unsent) {
       countUnread(response, socket, body.length, this.#unread)
-      // Latin-1 is byte for byte; and as text it leaves in one piece with its headers.
-      response.end(body.toString('latin1'), 'latin1')
+      response.end(body, 'latin1')
     }
   }
 }

@@ -1,8 +1,8 @@
-import { Counter, type Registry } from 'prom-client'
+import type { Registry } from 'prom-client'
 import type { BatchObserver } from '../../model/batching/contract.ts'
+import { createTally, type TallySeries } from './bound-counter.ts'
 import { createHistogramTally } from './bound-histogram.ts'
 import { durations, powersOfTwo } from './buckets.ts'
-import { removeSeries } from './remove-series.ts'
 
 /** Metrics of queues, batches and engine calls, and of requests that were shed or cancelled. */
 export interface BatchMetrics {
@@ -16,7 +16,7 @@ export interface BatchMetrics {
 export function registerBatchMetrics(registry: Registry): BatchMetrics {
   const model = ['model', 'version'] as const
   const counter = <L extends string>(name: string, help: string, label: L) =>
-    new Counter({ name, help, labelNames: [...model, label], registers: [registry] })
+    createTally({ name, help, labelNames: [...model, label] }, registry)
   const histogram = (name: string, help: string, buckets: readonly number[]) =>
     createHistogramTally({ name, help, buckets }, registry)
 
@@ -31,8 +31,9 @@ export function registerBatchMetrics(registry: Registry): BatchMetrics {
   const releases = counter('multigate_batch_release_total', 'Engine calls, by what released them', 'reason')
   const shed = counter('multigate_shed_total', 'Requests rejected or dropped under load, by reason', 'reason')
   const cancelled = counter('multigate_cancelled_total', 'Requests whose client went away, by stage', 'stage')
-  // Present from the start: a rate needs two values of a counter.
-  for (const reason of ['busy', 'pending_bytes', 'unread']) shed.inc({ model: '', version: '', reason }, 0)
+  const unnamed = seriesBy(['busy', 'pending_bytes', 'unread'], (reason) =>
+    shed.series({ model: '', version: '', reason }, true),
+  )
 
   return {
     observer(name, version) {
@@ -41,25 +42,38 @@ export function registerBatchMetrics(registry: Registry): BatchMetrics {
       const ofRequests = requestsPerCall.series(labels)
       const ofWaits = waits.series(labels)
       const ofCalls = calls.series(labels)
-      for (const reason of ['queue_full', 'predicted_wait', 'quota', 'deadline']) shed.inc({ ...labels, reason }, 0)
-      for (const stage of ['queue', 'compute']) cancelled.inc({ ...labels, stage }, 0)
+      const ofReleases = seriesBy(['immediate', 'idle', 'ahead', 'full', 'delay', 'drain', 'isolated'], (reason) =>
+        releases.series({ ...labels, reason }),
+      )
+      const ofShed = seriesBy(['queue_full', 'predicted_wait', 'quota', 'deadline'], (reason) =>
+        shed.series({ ...labels, reason }, true),
+      )
+      const ofCancelled = seriesBy(['queue', 'compute'], (stage) => cancelled.series({ ...labels, stage }, true))
       return {
         released: ({ rows, requests, reason }) => {
           ofRows.observe(rows)
           ofRequests.observe(requests)
-          releases.inc({ ...labels, reason })
+          ofReleases[reason].add(1)
         },
         waited: (seconds) => ofWaits.observe(seconds),
         computed: (_rows, seconds) => ofCalls.observe(seconds),
-        shed: (reason) => shed.inc({ ...labels, reason }),
-        cancelled: (stage) => cancelled.inc({ ...labels, stage }),
+        shed: (reason) => ofShed[reason].add(1),
+        cancelled: (stage) => ofCancelled[stage].add(1),
       }
     },
-    shed: (reason) => shed.inc({ model: '', version: '', reason }),
+    shed: (reason) => unnamed[reason].add(1),
     forget: (name, version) =>
-      Promise.all([
-        ...[waits, calls, rowsPerCall, requestsPerCall].map((metric) => metric.forget(name, version)),
-        ...[releases, shed, cancelled].map((metric) => removeSeries(metric, name, version)),
-      ]),
+      Promise.all(
+        [waits, calls, rowsPerCall, requestsPerCall, releases, shed, cancelled].map((metric) =>
+          metric.forget(name, version),
+        ),
+      ),
   }
+}
+
+function seriesBy<const L extends string>(
+  values: readonly L[],
+  series: (value: L) => TallySeries,
+): Record<L, TallySeries> {
+  return Object.fromEntries(values.map((value) => [value, series(value)])) as Record<L, TallySeries>
 }

@@ -7,8 +7,8 @@ export interface TallySeries {
 }
 
 export interface Tally {
-  /** A series by its labels; requested once and kept. */
-  series(labels: Record<string, string>): TallySeries
+  /** A series by its labels; requested once and kept. `present`: it is exposed before anything is counted. */
+  series(labels: Record<string, string>, present?: boolean): TallySeries
   /** Removes a version's series. */
   forget(model: string, version: string): Promise<void>
 }
@@ -34,7 +34,9 @@ export function createTally(
     },
   })
   return {
-    series(labels) {
+    series(labels, present = false) {
+      // A rate needs two values of a counter.
+      if (present) counter.inc(labels, 0)
       const held = { labels, pending: 0 }
       open.push(held)
       return {

@@ -52,11 +52,11 @@ async function startReceiver(t: Test) {
 const start = (t: Test, variables: Record<string, string>) =>
   startProcess(t, { MULTIGATE_MODELS: models, MULTIGATE_TRACES_SAMPLE: '1', ...variables })
 
-const ask = (port: number, headers: Record<string, string> = {}) =>
+const ask = (port: number, headers: Record<string, string> = {}, asked = body) =>
   fetch(`http://127.0.0.1:${port}/predict`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
-    body,
+    body: asked,
   })
 
 for (const protocol of ['http', 'grpc'] as const)
@@ -122,7 +122,9 @@ t.test('requests of one batch link to its span', needsReceiver, async (t) => {
     MULTIGATE_MAX_DELAY_MS: '500',
     MULTIGATE_MAX_BATCH_ROWS: '4',
   })
-  await Promise.all(Array.from({ length: 4 }, () => ask(port)))
+  // With gates a worker computes it.
+  const gated = JSON.stringify({ ...JSON.parse(body), options: { gates: true } })
+  await Promise.all(Array.from({ length: 4 }, () => ask(port, {}, gated)))
   await until(() => spans.filter(({ name }) => name.startsWith('POST')).length === 4)
   await until(() => spans.some(({ name }) => name === 'batch'))
   const shared = spans.find(({ name, attributes }) => name === 'batch' && attributes['multigate.batch.requests'] > 1)!

@@ -137,7 +137,7 @@ export function createRequestTimeline({
           const read = now()
           const pending = model.predict({ ...query, begun })
           entry.read = read
-          // Where it was computed at once, that was over before `predict` returned.
+          // Where it was computed immediately, that was over before `predict` returned.
           entry.encoded = read + pending.encodeSeconds * 1000
           entry.rows = pending.rows
           const table = pending.table.then((table) => {

@@ -16,14 +16,20 @@ export interface Query {
  */
 export type Candidates = 'new' | 'seen'
 
-export const catalogueSize = 5000
-/** Zipf exponent, typical of traffic on ads and pages. */
-const popularity = 1.05
+/** Ads that candidates are drawn from; popularity follows Zipf's law with this exponent. */
+export interface Catalogue {
+  ads: number
+  exponent: number
+}
+
+/** The exponent is typical of traffic on ads and pages. */
+const seen: Catalogue = { ads: 5000, exponent: 1.05 }
+export const catalogueSize = seen.ads
 
 /** Draws queries, seeded. */
 export function createQueries(
   { sparse, dense }: ReferenceModel,
-  candidates: Candidates,
+  candidates: Candidates | Catalogue,
   seed: number,
 ): (rows: number) => Query {
   const random = createRandom(seed)
@@ -38,15 +44,16 @@ export function createQueries(
       numbers: range(columns.dense).map(() => Math.round(random.normal() * 1e5) / 1e5),
     }
   }
-  const drawCandidates = candidates === 'new' ? drawNew : createCatalogue(random)
+  const drawCandidates =
+    candidates === 'new' ? drawNew : createCatalogue(random, candidates === 'seen' ? seen : candidates)
 
   function drawNew(rows: number): Values[] {
     return Array.from({ length: rows }, () => draw('candidate'))
   }
 
-  function createCatalogue(random: Random): (rows: number) => Values[] {
-    const catalogue = Array.from({ length: catalogueSize }, () => draw('candidate'))
-    const drawIndex = createDraw(zipf(catalogueSize, popularity))
+  function createCatalogue(random: Random, { ads, exponent }: Catalogue): (rows: number) => Values[] {
+    const catalogue = Array.from({ length: ads }, () => draw('candidate'))
+    const drawIndex = createDraw(zipf(ads, exponent))
     return (rows) => {
       const chosen = new Set<number>()
       while (chosen.size < rows) chosen.add(drawIndex(random))

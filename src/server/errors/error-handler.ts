@@ -110,10 +110,15 @@ export function sendProblem(
   if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds)
   if (text) {
     // A string would be given a charset.
-    const { detail, errors = [] } = body
-    const message = errors.length > 1 ? describeProblems(errors, problemsInText) : detail
-    const error = Buffer.from(JSON.stringify({ error: message }))
-    return reply.status(body.status).type('application/json').send(error)
+    return reply
+      .status(body.status)
+      .type('application/json')
+      .send(Buffer.from(problemText(body)))
   }
   return reply.status(body.status).type('application/problem+json').serializer(JSON.stringify).send(body)
+}
+
+/** A problem as clients of these protocols read it. */
+export function problemText({ detail, errors = [] }: ProblemAnswer['body']): string {
+  return JSON.stringify({ error: errors.length > 1 ? describeProblems(errors, problemsInText) : detail })
 }

@@ -2,23 +2,25 @@ import type { IncomingHttpHeaders, IncomingMessage, RequestListener, Server, Ser
 import type { Socket } from 'node:net'
 import type { FastifyBaseLogger } from 'fastify'
 import { reasonOf } from '../../model/base/errors.ts'
+import { problemText } from '../errors/error-handler.ts'
 import { type ProblemAnswer, toProblem } from '../errors/problem-details.ts'
 import type { Refusal } from '../overload/admission.ts'
 import { ignoreRest } from '../overload/ignore-rest.ts'
 import { countUnread } from '../overload/unread-answers.ts'
 import { requestIdOf, traceIdOf } from '../plugins/request-id.ts'
 import { fault } from '../plugins/strict-http.ts'
-import { predict, predictPath, predictType } from '../protocols/predict/predict.ts'
+import { inferRoute } from '../protocols/open-inference/infer.ts'
+import { predictRoute } from '../protocols/predict/predict.ts'
+import { servingRoute } from '../protocols/tensorflow-serving/serving.ts'
 import type { ServerContext } from '../request/context.ts'
 import { busyProblem, closeWith, type Exchange, headerDeadline, outcomeOf } from '../request/exchange.ts'
+import type { OrdinaryRoute, WrittenResponse } from '../request/ordinary-route.ts'
 import type { Denial } from '../security/guard.ts'
 import { denialHeaders, denialProblem } from '../security/guarded.ts'
 import type { Key } from '../security/keyring.ts'
 
 /** Largest body that comes this way, bytes: a single packet may hold nearly as much. */
 const mostBytes = 1 << 16
-
-const problemType = 'application/problem+json'
 
 /** Stands for a request's id. */
 const placeholder = '<request id>'
@@ -28,8 +30,8 @@ const mostRefusals = 1000
 
 interface KeptRefusal {
   status: number
-  before: string
-  after: string
+  /** Of the body, between its request's id. */
+  parts: string[]
   retryAfter: string
 }
 
@@ -41,7 +43,7 @@ export interface FastPathOptions {
 }
 
 /**
- * Answers the ordinary requests of a server, `POST /predict` with a small JSON body, without Fastify's hooks, streams and promises, which cost
+ * Answers the ordinary requests of a server, predictions with a small body, without Fastify's hooks, streams and promises, which cost
  * more than a small model. The answers are the same; all that is not ordinary is left to Fastify.
  *
  * A server whose requests are followed (logged, kept or traced) has no fast path.
@@ -52,13 +54,38 @@ export function addFastPath(server: Server, options: FastPathOptions): void {
   const rest = server.listeners('request') as RequestListener[]
   server.removeAllListeners('request')
   server.on('request', (request, response) => {
-    if (path.takes(request, response)) path.answer(request, response)
+    const route = path.routeOf(request, response)
+    if (route !== undefined) path.answer(route, request, response)
     else for (const listener of rest) listener.call(server, request, response)
   })
 }
 
+/** A route, with what the path of a request names. */
+interface Matched {
+  problemsAsText: boolean
+  respond(context: ServerContext, exchange: Exchange, bytes: Buffer): Promise<WrittenResponse>
+}
+
+/** Finds the route of an ordinary request; undefined where it is not ordinary. */
+type Match = (url: string, headers: IncomingHttpHeaders) => Matched | undefined
+
+function matching<Params>(route: OrdinaryRoute<Params>): Match {
+  const { types, problemsAsText } = route
+  return (url, headers) => {
+    const params = route.match(url)
+    if (params === undefined || !types.has(headers['content-type'] ?? '') || route.asksMore?.(headers)) return undefined
+    return {
+      problemsAsText,
+      respond: (context, exchange, bytes) => route.respond(context, exchange, params, bytes),
+    }
+  }
+}
+
+const matches: readonly Match[] = [matching(predictRoute), matching(inferRoute), matching(servingRoute)]
+
 /** A request that came this way. */
 interface Asked {
+  route: Matched
   request: IncomingMessage
   response: ServerResponse
   id: string
@@ -72,7 +99,7 @@ class FastPath {
   readonly #mostBytes: number
   readonly #unread: Parameters<typeof countUnread>[3]
 
-  readonly #refusals = new Map<string, KeptRefusal>()
+  readonly #refusals = { text: new Map<string, KeptRefusal>(), problem: new Map<string, KeptRefusal>() }
   #unsent: { socket: Socket; response: ServerResponse; body: string }[] = []
 
   constructor({ context, log, maxBodyBytes }: FastPathOptions) {
@@ -82,22 +109,23 @@ class FastPath {
     this.#unread = { answers: context.answers, onGivenUp: () => context.metrics.shed('unread') }
   }
 
-  /** Whether a request is ordinary; nothing has been done about it if not. */
-  takes(request: IncomingMessage, { socket }: ServerResponse): boolean {
-    if (request.url !== predictPath || request.method !== 'POST') return false
+  /** The route of a request; undefined where it is not ordinary: nothing has been done about it then. */
+  routeOf(request: IncomingMessage, { socket }: ServerResponse): Matched | undefined {
+    const { method, headers, url = '' } = request
+    if (method !== 'POST' || !isPlain(headers, this.#mostBytes)) return undefined
     // Pipelined behind others, or as its connection is about to be closed.
-    if (socket === null || this.#context.drain.draining) return false
-    return isPlain(request.headers) && this.#fits(request.headers) && fault(request) === undefined
+    if (socket === null || this.#context.drain.draining) return undefined
+    for (const match of matches) {
+      const route = match(url, headers)
+      if (route !== undefined) return fault(request) === undefined ? route : undefined
+    }
+    return undefined
   }
 
-  #fits({ 'content-length': length }: IncomingHttpHeaders): boolean {
-    return length !== undefined && Number(length) <= this.#mostBytes
-  }
-
-  answer(request: IncomingMessage, response: ServerResponse): void {
+  answer(route: Matched, request: IncomingMessage, response: ServerResponse): void {
     const { access, clock } = this.#context
     const { headers } = request
-    const asked: Asked = { request, response, id: requestIdOf(request), arrived: clock.now() }
+    const asked: Asked = { route, request, response, id: requestIdOf(request), arrived: clock.now() }
     const entered = access?.guard.enter(headers, 'predict')
     if (entered === undefined || !('code' in entered)) {
       if (entered?.concurrentRequests !== undefined) response.once('close', () => access!.guard.limits.end(entered))
@@ -138,8 +166,8 @@ class FastPath {
     request.on('data', (piece: Buffer) => pieces.push(piece))
     request.once('end', () => {
       const body = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
-      predict(this.#context, exchange, body).then(
-        (answer) => this.#send(asked, 200, ['content-type', predictType], answer.toString('latin1')),
+      asked.route.respond(this.#context, exchange, body).then(
+        ({ headers, body }) => this.#send(asked, 200, headers, body.toString('latin1')),
         (error) => this.#sendError(asked, error),
       )
     })
@@ -152,17 +180,19 @@ class FastPath {
 
   /** Refusals are many, and alike: each is written once. */
   #refuse(asked: Asked, refusal: Refusal): void {
-    const { id } = asked
-    let known = this.#refusals.get(refusal.message)
+    const { problemsAsText } = asked.route
+    const kept = this.#refusals[problemsAsText ? 'text' : 'problem']
+    let known = kept.get(refusal.message)
     if (known === undefined) {
       const { body, retryAfterSeconds } = busyProblem(refusal, placeholder)
-      const [before = '', after = ''] = JSON.stringify(body).split(placeholder)
-      known = { status: body.status, before, after, retryAfter: String(retryAfterSeconds) }
-      if (this.#refusals.size >= mostRefusals) this.#refusals.clear()
-      this.#refusals.set(refusal.message, known)
+      const text = problemsAsText ? problemText(body) : JSON.stringify(body)
+      known = { status: body.status, parts: text.split(placeholder), retryAfter: String(retryAfterSeconds) }
+      if (kept.size >= mostRefusals) kept.clear()
+      kept.set(refusal.message, known)
     }
-    const { status, before, after, retryAfter } = known
-    this.#send(asked, status, ['content-type', problemType, 'retry-after', retryAfter], `${before}${id}${after}`)
+    const { status, parts, retryAfter } = known
+    const headers = ['content-type', typeOfProblem(asked.route), 'retry-after', retryAfter]
+    this.#send(asked, status, headers, parts.join(asked.id))
   }
 
   #sendError(asked: Asked, error: unknown): void {
@@ -184,9 +214,11 @@ class FastPath {
   }
 
   #sendProblem(asked: Asked, { body, retryAfterSeconds }: ProblemAnswer, more: string[] = []): void {
-    const headers = ['content-type', problemType, ...more]
+    const { problemsAsText } = asked.route
+    const headers = ['content-type', typeOfProblem(asked.route), ...more]
     if (retryAfterSeconds !== undefined) headers.push('retry-after', String(retryAfterSeconds))
-    this.#send(asked, body.status, headers, Buffer.from(JSON.stringify(body)).toString('latin1'))
+    const text = problemsAsText ? problemText(body) : JSON.stringify(body)
+    this.#send(asked, body.status, headers, Buffer.from(text).toString('latin1'))
   }
 
   /** `body`: its bytes as Latin-1; as text it leaves in one piece with its headers. */
@@ -212,15 +244,20 @@ class FastPath {
   }
 }
 
+function typeOfProblem({ problemsAsText }: Matched): string {
+  return problemsAsText ? 'application/json' : 'application/problem+json'
+}
+
 function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(reasonOf(error))
 }
 
-/** Headers that ask for nothing but an answer to a JSON body. */
-function isPlain(headers: IncomingHttpHeaders): boolean {
-  const type = headers['content-type']
+/** Whether headers announce a small body, and ask for nothing but an answer. */
+function isPlain(headers: IncomingHttpHeaders, mostBytes: number): boolean {
+  const { 'content-length': length } = headers
   return (
-    (type === 'application/json' || type === 'application/json; charset=utf-8') &&
+    length !== undefined &&
+    Number(length) <= mostBytes &&
     headers['content-encoding'] === undefined &&
     headers['transfer-encoding'] === undefined &&
     headers.expect === undefined &&

@@ -82,6 +82,49 @@ const raw = (line: string, body: string, ...headers: string[]) =>
 const json = 'content-type: application/json'
 const asked = JSON.stringify({ context, candidates })
 
+const named = (path: string, body: string | Buffer, ...headers: string[]) =>
+  Buffer.concat([
+    Buffer.from(
+      [`POST ${path} HTTP/1.1`, 'host: a', ...headers, `content-length: ${body.length}`, '', ''].join('\r\n'),
+    ),
+    Buffer.from(body),
+  ])
+const inputs = [
+  { name: 'sparse', shape: [1, 3], datatype: 'INT32', data: tensors.sparse },
+  { name: 'dense', shape: [1, 2], datatype: 'FP32', data: tensors.dense },
+]
+const infer = JSON.stringify({ id: 'mine', inputs })
+const bytesOut = JSON.stringify({ inputs, parameters: { binary_data_output: true } })
+const instances = JSON.stringify({ instances: [{ sparse: tensors.sparse[0], dense: tensors.dense[0] }] })
+
+/** Of the protocols of other servers. */
+const others: Record<string, string | Buffer> = {
+  infer: named('/v2/models/ads/infer', infer, json),
+  'infer a version': named('/v2/models/ads/versions/1/infer', infer, json),
+  'infer bytes': named(
+    '/v2/models/ads/infer',
+    bytesOut,
+    'content-type: application/octet-stream',
+    `inference-header-content-length: ${bytesOut.length}`,
+  ),
+  'infer nothing': named('/v2/models/ads/infer', '{}', json),
+  'infer with no JSON': named('/v2/models/ads/infer', '{', json),
+  'infer by none': named('/v2/models/adz/infer', infer, json),
+  'infer by a version that is none': named('/v2/models/ads/versions/7/infer', infer, json),
+  'infer, compressed perhaps': named('/v2/models/ads/infer', infer, json, 'accept-encoding: gzip'),
+  'infer by an encoded name': named('/v2/models/%61ds/infer', infer, json),
+  'infer without a type': named('/v2/models/ads/infer', infer),
+  'infer problems as such': named('/v2/models/ads/infer', '{}', json, 'accept: application/problem+json'),
+  serving: named('/v1/models/ads:predict', instances, json),
+  'serving a version': named('/v1/models/ads/versions/1:predict', instances, json),
+  'serving a label that is none': named('/v1/models/ads/labels/stable:predict', instances, json),
+  'serving by none': named('/v1/models/adz:predict', instances, json),
+  'serving nothing': named('/v1/models/ads:predict', '{}', json),
+  'serving another signature': named('/v1/models/ads:predict', `{"signature_name":"x",${instances.slice(1)}`, json),
+  'serving a form': named('/v1/models/ads:predict', instances, 'content-type: application/x-www-form-urlencoded'),
+  'serving to classify': named('/v1/models/ads:classify', instances, json),
+}
+
 const requests: Record<string, string | Buffer> = {
   rows: post({ context, candidates }),
   columns: post({ context, candidates: { campaign: ['c9'], price: [1] } }),
@@ -135,7 +178,7 @@ const requests: Record<string, string | Buffer> = {
 }
 
 t.test('responses are the same by either way', async (t) => {
-  for (const [name, request] of Object.entries(requests)) {
+  for (const [name, request] of Object.entries({ ...requests, ...others })) {
     const [one, other] = [await respond(fast.port, request), await respond(slow.port, request)]
     t.equal(one, other, name)
     t.match(one, /^HTTP\/1.1 \d{3}/, name)
@@ -145,12 +188,18 @@ t.test('responses are the same by either way', async (t) => {
 t.test('and so are those to bodies that chance has damaged', async () => {
   await fc.assert(
     fc.asyncProperty(
-      fc.constantFrom(asked, JSON.stringify(tensors), JSON.stringify({ context, candidates: { campaign: ['c9'] } })),
+      fc.constantFrom(
+        ['/predict', asked] as const,
+        ['/predict', JSON.stringify(tensors)] as const,
+        ['/predict', JSON.stringify({ context, candidates: { campaign: ['c9'] } })] as const,
+        ['/v2/models/ads/infer', infer] as const,
+        ['/v1/models/ads:predict', instances] as const,
+      ),
       fc.array(fc.record({ at: fc.nat(), byte: fc.nat({ max: 255 }) }), { minLength: 1, maxLength: 3 }),
-      async (body, damage) => {
+      async ([path, body], damage) => {
         const bytes = Buffer.from(body)
         for (const { at, byte } of damage) bytes[at % bytes.length] = byte
-        const request = Buffer.concat([Buffer.from(head(`content-length: ${bytes.length}`)), bytes])
+        const request = named(path, bytes, json)
         const [one, other] = [await respond(fast.port, request), await respond(slow.port, request)]
         if (one !== other) throw new Error(`${one}\nis not\n${other}`)
       },
@@ -237,16 +286,24 @@ t.test('only ordinary requests come this way', async (t) => {
   t.teardown(() => server.close())
   const { port } = server.address() as AddressInfo
   let name = ''
-  for (const request of Object.entries(requests)) {
+  for (const request of Object.entries({ ...requests, ...others })) {
     name = request[0]
     const status = Number((await respond(port, request[1])).slice(9, 12))
     t.ok([202, 429, 417].includes(status), `${name}: ${status}`)
   }
-  const others = Object.keys(requests).slice(Object.keys(requests).indexOf('another type'))
+  const odd = Object.keys(requests).slice(Object.keys(requests).indexOf('another type'))
   t.same(
-    taken.filter((name) => others.includes(name)),
+    taken.filter((name) => odd.includes(name)),
     ['a charset', 'HTTP/1.0', 'a connection to be closed', 'errors as JSON'],
   )
+  const left = Object.keys(others).filter((name) => !taken.includes(name))
+  t.same(left, [
+    'infer, compressed perhaps',
+    'infer by an encoded name',
+    'infer without a type',
+    'serving a form',
+    'serving to classify',
+  ])
   t.ok(taken.includes('rows') && taken.includes('no JSON'))
   t.notOk(taken.includes('too many bytes'))
 })

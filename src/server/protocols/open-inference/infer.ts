@@ -1,18 +1,22 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import type { FastifyInstance, RouteOptions } from 'fastify'
 import type { OutputTensor } from '../../../model/prediction/tensors.ts'
 import { predictBody } from '../../body/predict-body.ts'
 import { acceptAnyType, bytesOf } from '../../body/raw-body.ts'
 import type { ServerContext } from '../../request/context.ts'
-import { answerPrediction, deadlineOf } from '../../request/exchange.ts'
+import { answerPrediction, deadlineOf, type Exchange } from '../../request/exchange.ts'
+import { type OrdinaryRoute, plainName } from '../../request/ordinary-route.ts'
 import { admittedRequest, bodyOptions, predictionRoute } from '../../request/prediction-route.ts'
-import { encodeAnswer, outputsOf } from './infer-answer.ts'
+import { type EncodedAnswer, encodeAnswer, outputsOf } from './infer-answer.ts'
 import { inferSchema, inferVersionSchema } from './infer-docs.ts'
 import { type InferAsked, inferFormat } from './infer-format.ts'
 
 /** Smallest answer that is compressed where its client would like that, bytes: below, it costs more than it saves. */
 const worthwhile = 1024
 
-type InferRoute = FastifyRequest<{ Params: { model: string; version?: string } }>
+interface InferParams {
+  model: string
+  version?: string | undefined
+}
 
 /** `POST /v2/models/{model}[/versions/{version}]/infer`: the Open Inference Protocol, tensors as JSON or as bytes. */
 export async function inferRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
@@ -21,22 +25,49 @@ export async function inferRoutes(app: FastifyInstance, { context }: { context: 
   const route: Omit<RouteOptions, 'url' | 'schema'> = {
     ...predictionRoute(context),
     compress: { encodings: ['gzip', 'deflate', 'identity'], threshold: worthwhile, zlibOptions: { level: 1 } },
-    handler: (request, reply) => infer(context, request as InferRoute, reply),
+    async handler(request, reply) {
+      const exchange = request[admittedRequest]!
+      const answer = await infer(context, exchange, request.params as InferParams, bytesOf(request))
+      reply.headers(headersOf(answer))
+      return answer.body
+    },
   }
   app.route({ ...route, url: '/v2/models/:model/infer', schema: inferSchema })
   app.route({ ...route, url: '/v2/models/:model/versions/:version/infer', schema: inferVersionSchema })
 }
 
-function infer(context: ServerContext, request: InferRoute, reply: FastifyReply): Promise<Buffer> {
-  const { headers, params } = request
+const paths = new RegExp(`^/v2/models/(${plainName})(?:/versions/(${plainName}))?/infer$`)
+
+export const inferRoute: OrdinaryRoute<InferParams> = {
+  match(url) {
+    const [, model, version] = paths.exec(url) ?? []
+    return model === undefined ? undefined : { model, version }
+  },
+  types: new Set(['application/json', 'application/octet-stream']),
+  // Where its client would like that, a large response is compressed.
+  asksMore: ({ 'accept-encoding': accepts = 'identity' }) => accepts !== 'identity',
+  problemsAsText: true,
+  async respond(context, exchange, params, bytes) {
+    const answer = await infer(context, exchange, params, bytes)
+    return { headers: Object.entries(headersOf(answer)).flat(), body: answer.body }
+  },
+}
+
+function headersOf({ headerLength }: EncodedAnswer): Record<string, string> {
+  if (headerLength === undefined) return { 'content-type': 'application/json' }
+  return { 'inference-header-content-length': String(headerLength), 'content-type': 'application/octet-stream' }
+}
+
+function infer(context: ServerContext, exchange: Exchange, params: InferParams, bytes: Buffer): Promise<EncodedAnswer> {
+  const { headers } = exchange
   let asked: InferAsked
   let outputs: readonly OutputTensor[]
   return answerPrediction(
     context,
-    request[admittedRequest]!,
+    exchange,
     (acquire, arrived) => {
       const headerLength = headers['inference-header-content-length'] as string | undefined
-      return predictBody(context.reader, inferFormat, { bytes: bytesOf(request), headerLength }, (given) => {
+      return predictBody(context.reader, inferFormat, { bytes, headerLength }, (given) => {
         asked = given
         const { timeout } = asked.parameters ?? {}
         const deadline = arrived + deadlineOf(timeout ? timeout / 1000 : undefined, headers, context.deadlineMs)
@@ -46,11 +77,6 @@ function infer(context: ServerContext, request: InferRoute, reply: FastifyReply)
         return { model, tasks, deadline }
       })
     },
-    ({ manifest }, table) => {
-      const { body: answer, headerLength } = encodeAnswer(manifest, asked, outputs, table)
-      if (headerLength === undefined) reply.type('application/json')
-      else reply.header('inference-header-content-length', headerLength).type('application/octet-stream')
-      return answer
-    },
+    ({ manifest }, table) => encodeAnswer(manifest, asked, outputs, table),
   )
 }

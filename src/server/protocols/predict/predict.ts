@@ -5,6 +5,7 @@ import { predictBody } from '../../body/predict-body.ts'
 import { createBytesParser } from '../../body/raw-body.ts'
 import type { ServerContext } from '../../request/context.ts'
 import { answerPrediction, deadlineOf, type Exchange } from '../../request/exchange.ts'
+import type { OrdinaryRoute } from '../../request/ordinary-route.ts'
 import { admittedRequest, bodyOptions, predictionRoute } from '../../request/prediction-route.ts'
 import { predictSchema } from './predict-docs.ts'
 import { predictFormat } from './predict-format.ts'
@@ -12,10 +13,10 @@ import { orProblems } from './read-query.ts'
 
 const noBody = Buffer.alloc(0)
 
-export const predictPath = '/predict'
+const path = '/predict'
 
 /** Of responses with predictions. */
-export const predictType = 'application/json; charset=utf-8'
+const answerType = 'application/json; charset=utf-8'
 
 /** `POST /predict`: the probability of every task for every candidate. */
 export async function predictRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
@@ -25,19 +26,29 @@ export async function predictRoutes(app: FastifyInstance, { context }: { context
 
   app.route({
     ...predictionRoute(context),
-    url: predictPath,
+    url: path,
     schema: predictSchema,
     async handler(request, reply) {
       const { body = noBody } = request as FastifyRequest<{ Body: Buffer | undefined }>
       const answer = await predict(context, request[admittedRequest]!, body)
-      reply.header('content-type', predictType)
+      reply.header('content-type', answerType)
       return answer
     },
   })
 }
 
+export const predictRoute: OrdinaryRoute<true> = {
+  match: (url) => url === path || undefined,
+  types: new Set(['application/json', 'application/json; charset=utf-8']),
+  problemsAsText: false,
+  respond: async (context, exchange, _, bytes) => ({
+    headers: ['content-type', answerType],
+    body: await predict(context, exchange, bytes),
+  }),
+}
+
 /** The response to a request with this body, as JSON. Rejects with what is wrong with it. */
-export function predict(context: ServerContext, exchange: Exchange, bytes: Buffer): Promise<Buffer> {
+function predict(context: ServerContext, exchange: Exchange, bytes: Buffer): Promise<Buffer> {
   const { headers, id } = exchange
   let form: QueryRows['form'] = 'rows'
   return answerPrediction(

@@ -1,10 +1,11 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import type { FastifyInstance, RouteOptions } from 'fastify'
 import { ModelError } from '../../../model/base/errors.ts'
 import { invalidRequest } from '../../../model/features/problems.ts'
 import { predictBody } from '../../body/predict-body.ts'
 import { acceptAnyType, bytesOf } from '../../body/raw-body.ts'
 import type { ServerContext } from '../../request/context.ts'
-import { answerPrediction, deadlineOf } from '../../request/exchange.ts'
+import { answerPrediction, deadlineOf, type Exchange } from '../../request/exchange.ts'
+import { type OrdinaryRoute, plainName } from '../../request/ordinary-route.ts'
 import { admittedRequest, bodyOptions, predictionRoute } from '../../request/prediction-route.ts'
 import { writeServingAnswer } from './serving-answer.ts'
 import { servingLabelSchema, servingSchema, servingVersionSchema } from './serving-docs.ts'
@@ -31,54 +32,76 @@ export async function servingRoutes(app: FastifyInstance, { context }: { context
   const route = (
     url: string,
     schema: object,
-    handler: (context: ServerContext, request: FastifyRequest, reply: FastifyReply) => Promise<Buffer>,
+    answer: (exchange: Exchange, params: ServingParams, bytes: Buffer) => Promise<Buffer>,
   ): RouteOptions => ({
     ...predictionRoute(context),
     url,
     schema,
-    handler: (request, reply) => handler(context, request, reply),
+    async handler(request, reply) {
+      const bytes = await answer(request[admittedRequest]!, request.params as ServingParams, bytesOf(request))
+      reply.type(answerType)
+      return bytes
+    },
   })
+  const predicted = (exchange: Exchange, params: ServingParams, bytes: Buffer) =>
+    predict(context, exchange, params, bytes)
   for (const [path, schema] of [
     [servingModel, servingSchema],
     [servingVersion, servingVersionSchema],
     [servingLabel, servingLabelSchema],
   ] as const) {
-    app.route(route(`${path}::predict`, schema, predict))
+    app.route(route(`${path}::predict`, schema, predicted))
     for (const verb of ['classify', 'regress'] as const)
-      app.route(route(`${path}::${verb}`, { hide: true }, refuse(verb)))
+      app.route(route(`${path}::${verb}`, { hide: true }, refuse(context, verb)))
   }
 }
 
-function predict(context: ServerContext, request: FastifyRequest, reply: FastifyReply): Promise<Buffer> {
-  const { headers } = request
+const answerType = 'application/json'
+
+const paths = new RegExp(`^/v1/models/(${plainName})(?:/(versions|labels)/(${plainName}))?:predict$`)
+
+export const servingRoute: OrdinaryRoute<ServingParams> = {
+  match(url) {
+    const [, model, kind, name] = paths.exec(url) ?? []
+    if (model === undefined) return undefined
+    if (kind === undefined || name === undefined) return { model }
+    return kind === 'versions' ? { model, version: name } : { model, label: name }
+  },
+  types: new Set(['application/json']),
+  problemsAsText: true,
+  respond: async (context, exchange, params, bytes) => ({
+    headers: ['content-type', answerType],
+    body: await predict(context, exchange, params, bytes),
+  }),
+}
+
+function predict(context: ServerContext, exchange: Exchange, params: ServingParams, bytes: Buffer): Promise<Buffer> {
+  const { headers } = exchange
   let form: ServingBody['form']
   return answerPrediction(
     context,
-    request[admittedRequest]!,
+    exchange,
     (acquire, arrived) => {
-      return predictBody(context.reader, servingFormat, { bytes: bytesOf(request) }, (asked) => {
+      return predictBody(context.reader, servingFormat, { bytes }, (asked) => {
         form = asked.form
         const deadline = arrived + deadlineOf(undefined, headers, context.deadlineMs)
-        const model = find(request.params as ServingParams, acquire)
+        const model = find(params, acquire)
         if (asked.signature !== undefined) checkSignatureName(model, asked.signature)
         return { model, deadline }
       })
     },
-    (model, table) => {
-      reply.type('application/json')
-      return writeServingAnswer(servingOutputs(model), table, form)
-    },
+    (model, table) => writeServingAnswer(servingOutputs(model), table, form),
   )
 }
 
 /** Models here have signatures for `predict` alone. */
-function refuse(verb: 'classify' | 'regress') {
-  return (context: ServerContext, request: FastifyRequest): Promise<Buffer> =>
+function refuse(context: ServerContext, verb: 'classify' | 'regress') {
+  return (exchange: Exchange, params: ServingParams): Promise<Buffer> =>
     answerPrediction(
       context,
-      request[admittedRequest]!,
+      exchange,
       (acquire) => {
-        find(request.params as ServingParams, acquire)
+        find(params, acquire)
         const message = `can't be asked to ${verb}: its signatures are for predict, so send {"instances": …} or {"inputs": …} to :predict`
         throw invalidRequest([{ path: 'The model', message }])
       },

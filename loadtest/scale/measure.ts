@@ -4,7 +4,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { ClosedLoop } from '../competitors/closed-loop.ts'
 import { forms } from '../competitors/forms.ts'
 import { prepareModel } from '../competitors/models.ts'
-import { scenarios } from '../competitors/scenarios.ts'
 import { type ServerKind, servers, startServer } from '../competitors/servers.ts'
 import { writeRequests } from '../request-file.ts'
 import { type Point, queriesOf } from './axes.ts'
@@ -39,6 +38,15 @@ const warmUp = 2
 /** After readiness, before memory is read, ms. */
 const settled = 1000
 
+/** Requests repeat: with the cache, their candidates would not be new for long. */
+const withoutCache: ServerKind = {
+  ...servers.multigate,
+  async launch(options) {
+    const launch = await servers.multigate.launch(options)
+    return { ...launch, env: { ...launch.env, MULTIGATE_CANDIDATE_CACHE_BYTES: '0' } }
+  },
+}
+
 /** Starts a server for a point, and loads it. */
 export async function measurePoint(
   point: Point,
@@ -51,12 +59,12 @@ export async function measurePoint(
     copies === 1 ? files.models : await copyModels(files.models, model.name, copies, join(folder, 'models'))
   const file = join(folder, 'requests')
   await writeRequests(file, rendered(point))
-  const kind: ServerKind = servers.multigate
+  const kind = point.catalogue === undefined ? withoutCache : servers.multigate
   const started = performance.now()
   const server = await startServer(
     kind,
     {
-      ...{ model, files: { ...files, models }, setup: kind.setup(scenarios[0]!), python: '' },
+      ...{ model, files: { ...files, models }, setup: servers.multigate.setup(), python: '' },
       ...{ folder, plans: join(cache, 'plans') },
     },
     async (base) => (await fetch(new URL('/readyz', base))).ok,

@@ -47,6 +47,7 @@ export class Batcher {
     this.#forecast = new Forecast({ ...options, slots: options.share.slots })
     this.#expiry = createExpiryTimer(options.clock, (now) => this.#expireUntil(now))
     this.#slots = options.share.join({
+      hasAny: () => this.#jobs.size + this.#retries.length + this.#forecast.calls > 0,
       ready: (ahead) => (ahead ? this.#isReadyAhead() : this.#isReady()),
       start: (ahead) => this.#start(ahead),
       backlog: (tenant) => {
@@ -69,6 +70,7 @@ export class Batcher {
     }
     const job = new Job(request, now)
     this.#jobs.add(job)
+    this.#slots.wake()
     for (const slice of job.enqueue(maxBatchRows)) this.#queue.push(slice)
     this.#expiry.include(request.deadline)
     // A full batch need not wait for other arrivals of this turn of the event loop.

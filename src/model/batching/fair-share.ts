@@ -17,7 +17,8 @@ export class FairShare {
   #inFlight = 0
   /** Limit of calls in flight, unless event loop turns are so long that workers would run out of work. */
   readonly #maxInFlight: number
-  readonly #models = new Set<ModelUse>()
+  /** Models that have work, or had some lately: of many models, few. */
+  readonly #awake = new Set<ModelUse>()
   /** Time used by the model that started last. A model that was idle continues from there, without credit. */
   #virtualTime = 0
   /** Calls started since the beginning. */
@@ -47,9 +48,11 @@ export class FairShare {
 
   join(work: ModelWork): ModelSlots {
     const model: ModelUse = { work, used: this.#virtualTime, idle: true, lastStart: Number.NEGATIVE_INFINITY }
-    this.#models.add(model)
     return {
       total: this.slots,
+      wake: () => {
+        this.#awake.add(model)
+      },
       free: () => this.free,
       mayStartAhead: () => this.#mayStartAhead(),
       pump: () => this.#pump(),
@@ -61,7 +64,7 @@ export class FairShare {
       },
       predictedWait: (backlog) => this.#predictedWait(model, backlog),
       leave: () => {
-        this.#models.delete(model)
+        this.#awake.delete(model)
       },
     }
   }
@@ -72,10 +75,9 @@ export class FairShare {
    */
   predictedWait(tenant?: string): number {
     let least = Number.POSITIVE_INFINITY
-    for (const model of this.#models) {
+    for (const model of this.#awake) {
       const backlog = model.work.backlog(tenant)
-      const isActive = backlog > 0 || this.#starts - model.lastStart < activeStarts
-      if (isActive) least = Math.min(least, this.#predictedWait(model, backlog))
+      if (backlog > 0 || this.#wasActive(model)) least = Math.min(least, this.#predictedWait(model, backlog))
     }
     return Number.isFinite(least) ? least : 0
   }
@@ -88,18 +90,25 @@ export class FairShare {
   /** Predicted seconds left of all calls in flight. */
   #left(): number {
     let seconds = 0
-    for (const { work } of this.#models) seconds += work.inFlight()
+    for (const { work } of this.#awake) seconds += work.inFlight()
     return seconds
+  }
+
+  #wasActive({ lastStart }: ModelUse): boolean {
+    return this.#starts - lastStart < activeStarts
   }
 
   #pump(): void {
     while (this.#inFlight < this.slots || this.#mayStartAhead()) {
       const ahead = this.#inFlight >= this.slots
       let next: ModelUse | undefined
-      for (const model of this.#models) {
-        if (!model.work.ready(ahead)) {
+      for (const model of this.#awake) {
+        const { work } = model
+        if (!work.ready(ahead)) {
           // A model that would not start ahead of time may still have queued requests.
-          model.idle ||= !ahead
+          if (ahead) continue
+          model.idle = true
+          if (!work.hasAny() && !this.#wasActive(model)) this.#awake.delete(model)
           continue
         }
         if (model.idle) model.used = Math.max(model.used, this.#virtualTime)
@@ -118,13 +127,15 @@ export class FairShare {
   #predictedWait(own: ModelUse, backlog = own.work.backlog()): number {
     if (this.free > 0 && backlog === 0) return 0
     let others = 0
-    for (const { work } of this.#models) if (work !== own.work) others += Math.min(backlog, work.backlog())
+    for (const { work } of this.#awake) if (work !== own.work) others += Math.min(backlog, work.backlog())
     return (this.#left() + backlog + others) / this.slots
   }
 }
 
 /** The calls that one model has to compute. */
 export interface ModelWork {
+  /** Whether there is any, queued or in flight. */
+  hasAny(): boolean
   /** Whether a call could start now; `ahead`: while all slots are busy, as the next call of one of them. */
   ready(ahead: boolean): boolean
   /** Starts a call in a slot that has been taken for it; `release` gives the slot back. */
@@ -139,6 +150,8 @@ export interface ModelWork {
 export interface ModelSlots {
   /** All slots. */
   total: number
+  /** It has work from now on; called before any of it can start. */
+  wake(): void
   /** Unused slots. */
   free(): number
   /** Whether all slots are busy and one of them may receive another call. */

@@ -18,6 +18,7 @@ function join(fair: FairShare, seconds = 1, running: { model: FakeModel; seconds
     waiting: 0,
     running: 0,
     used: 0,
+    hasAny: () => model.waiting + model.running > 0,
     ready: () => model.waiting > 0,
     start() {
       model.waiting--
@@ -29,6 +30,7 @@ function join(fair: FairShare, seconds = 1, running: { model: FakeModel; seconds
     inFlight: () => model.running * seconds,
     submit(calls) {
       model.waiting += calls
+      model.share.wake()
       model.share.pump()
     },
   }
@@ -197,4 +199,43 @@ t.test('a model waits for its own and as much of the others, divided by the slot
   t.equal(busy.share.predictedWait(), 7.5, 'and three of the other')
   t.equal(quiet.share.predictedWait(), 4, 'three of its own and three of the other')
   t.equal(fair.predictedWait(), 4, 'the least of those that are asked')
+})
+
+t.test('of many models, those that have had no work for long are not looked at', async (t) => {
+  const fair = new FairShare(1)
+  let looked = 0
+  const models = Array.from({ length: 200 }, () => {
+    const model = join(fair)
+    const { backlog, inFlight, ready } = model
+    return Object.assign(model, {
+      backlog(tenant?: string) {
+        looked++
+        return backlog(tenant)
+      },
+      inFlight() {
+        looked++
+        return inFlight()
+      },
+      ready(ahead: boolean) {
+        looked++
+        return ready(ahead)
+      },
+    })
+  })
+  const compute = (model: FakeModel) => {
+    model.submit(1)
+    model.running--
+    model.share.release(1)
+  }
+  for (const model of models) compute(model)
+  for (let i = 0; i < 300; i++) compute(models[0]!)
+  looked = 0
+  fair.predictedWait()
+  models[0]!.share.predictedWait()
+  compute(models[0]!)
+  t.ok(looked > 0 && looked < 20, `${looked} looks at 200 models`)
+  // One that comes back is served.
+  models[199]!.submit(2)
+  t.equal(models[199]!.running, 1)
+  t.ok(models[199]!.share.predictedWait() > 0)
 })

@@ -44,13 +44,13 @@ const withModel = (change: Partial<ReferenceModel>, name: string): Point => ({
 export const axes: readonly Axis[] = [
   {
     name: 'rows',
-    title: 'candidates of a request',
+    title: 'candidates per request',
     values: [1, 3, 10, 30, 100, 300, 1000, 3000, 10_000],
     pointOf: (rows) => ({ ...usual, rows, connections: rows > 1000 ? 2 : 8, distinct: Math.max(8, 20_000 / rows) }),
   },
   {
     name: 'fields',
-    title: 'fields, two thirds of them categorical',
+    title: 'fields',
     values: [3, 6, 15, 30, 60, 150, 300],
     pointOf: (fields) =>
       withModel(
@@ -69,25 +69,25 @@ export const axes: readonly Axis[] = [
   },
   {
     name: 'ids',
-    title: 'ids of the embedding table (16 floats each)',
+    title: 'ids (16 floats each)',
     values: [1000, 10_000, 100_000, 1_000_000, 10_000_000],
     pointOf: (ids) => withModel({ sparse: { ...middle.sparse, ids: ids / 10 } }, `ids-${ids}`),
   },
   {
     name: 'models',
-    title: 'models that are served, one of them asked',
+    title: 'models',
     values: [1, 5, 20, 50, 100, 200],
     pointOf: (copies) => ({ ...usual, model: referenceModels.small, rows: 1, copies, distinct: 4096 }),
   },
   {
     name: 'connections',
-    title: 'connections, each asks again when it has its response',
+    title: 'connections',
     values: [1, 10, 100, 1000, 5000],
     pointOf: (connections) => ({ ...usual, model: referenceModels.small, rows: 1, connections, distinct: 4096 }),
   },
   {
     name: 'popularity',
-    title: 'Zipf exponent of the popularity of 200,000 ads',
+    title: 'Zipf exponent, 200,000 ads',
     values: [0.4, 0.6, 0.8, 1, 1.2, 1.4],
     pointOf: (exponent) => ({
       ...usual,

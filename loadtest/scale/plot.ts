@@ -24,7 +24,7 @@ const shown: Record<string, { title: string; of(sample: Sample): number; log?: b
   connections: [{ title: 'CPU per request, µs', of: ({ cpuMicros }) => cpuMicros }],
   popularity: [
     { title: 'CPU per request, µs', of: ({ cpuMicros }) => cpuMicros },
-    { title: 'share of candidates in the cache', of: ({ hitRate }) => hitRate ?? 0, log: false },
+    { title: 'found in the cache', of: ({ hitRate }) => hitRate ?? 0, log: false },
   ],
 }
 
@@ -35,19 +35,21 @@ export async function drawCurves(curves: readonly Curve[]): Promise<string> {
       const points = samples.map(({ value, sample }) => ({ x: value, y: of(sample) }))
       const logX = axis.name !== 'popularity'
       const last = points.at(-1)!
-      const scale = (isLog: boolean) => ({ type: isLog ? 'log' : 'linear', zero: false })
-      const x = {
-        field: 'x',
-        type: 'quantitative',
-        title: axis.title,
-        scale: scale(logX),
-        axis: { format: '~s', tickCount: 5 },
-      }
-      const y = { field: 'y', type: 'quantitative', title, scale: scale(log), axis: { format: '~s', tickCount: 4 } }
+      const scale = (isLog: boolean) => ({ type: isLog ? 'log' : 'linear', zero: false, nice: !logX })
+      const axisOf = (title: string, isLog: boolean, format = '~s') => ({
+        title,
+        scale: scale(isLog),
+        axis: { format, tickCount: 4 },
+      })
+      const x = { field: 'x', type: 'quantitative', ...axisOf(axis.title, logX, logX ? '~s' : '.1f') }
+      const y = { field: 'y', type: 'quantitative', ...axisOf(title, log, log ? '~s' : '.0%') }
+      // Through the last point, as far as the curve goes down.
+      const least = Math.min(...points.map((point) => point.y))
+      const from = Math.max(points[0]!.x, (last.x * least) / last.y)
       const proportional = [
+        { x: from, y: (last.y * from) / last.x },
         { x: last.x, y: last.y },
-        { x: points[0]!.x, y: (last.y * points[0]!.x) / last.x },
-      ].map(({ x, y }) => ({ x, y: Math.max(y, Math.min(...points.map((point) => point.y))) }))
+      ]
       return {
         width: 260,
         height: 150,
@@ -66,7 +68,7 @@ export async function drawCurves(curves: readonly Curve[]): Promise<string> {
       }
     }),
   )
-  const spec = { background: 'white', padding: 12, columns: 2, spacing: 30, concat: charts }
+  const spec = { background: 'white', padding: 12, columns: 2, spacing: 24, concat: charts }
   const log = logger(errors)
   const view = new View(parse(compile(spec as never, { logger: log }).spec), { renderer: 'none', logger: log })
   const svg = await view.toSVG()

@@ -49,8 +49,9 @@ export async function measureScale(
 
 ${date}, ${processor}, ${availableParallelism()} cores, Node ${versions.node}, onnxruntime-node ${versions['onnxruntime-node']}. One server per value, defaults, no
 deadline; ${closedLoop.generator}, which shares the cores, for ${seconds} s. Except for what grows: an MMoE of 10 categorical and 5 numeric fields,
-4 experts of 64 and 32, 100 new candidates per request, 8 connections. Models and connections: the small model, one
-candidate. No candidate is cached, but for popularity: there it is the wide model, with the default cache. "Growth": the factor of the cost ÷ the factor of what grows,
+4 experts of 64 and 32, 100 new candidates per request, 8 connections. Fields: two thirds are categorical. Models, of which one is
+asked, and connections, each of which asks again when it has its response: the small model, one candidate. No candidate is
+cached, but for popularity: there it is the wide model, with the default cache. "Growth": the factor of the cost ÷ the factor of what grows,
 from the value before; at most 1 is linear or better. Made by \`npm run loadtest -- scale\`.
 ${picture === undefined ? '' : `\n![Curves of cost](${basename(picture)})\n`}
 ${curves.map(section).join('\n\n')}

@@ -17,7 +17,7 @@ export class FairShare {
   #inFlight = 0
   /** Limit of calls in flight, unless event loop turns are so long that workers would run out of work. */
   readonly #maxInFlight: number
-  /** Models that have work, or had some lately: of many models, few. */
+  /** Models that have work, or had some recently: of many models, few. */
   readonly #awake = new Set<ModelUse>()
   /** Time used by the model that started last. A model that was idle continues from there, without credit. */
   #virtualTime = 0

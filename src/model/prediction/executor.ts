@@ -16,6 +16,7 @@ import type { Encoder } from '../features/encoder.ts'
 import type { RowArrays } from '../features/layout.ts'
 import { bindingsOf, plainBatch } from './bindings.ts'
 import type { LoadOptions } from './contract.ts'
+import { answersAlike } from './warm-up.ts'
 
 /** Computes a version's batches in the workers, and those that are cheaper than their hand-over in the calling thread. */
 export interface Executor {
@@ -97,7 +98,7 @@ export function createExecutor(graph: PooledGraph): Executor {
       // int8 answers differ, and a row's answer depends on no other rows.
       if (plan === undefined || plan.precision !== 'float32') return
       const small = await pool.openSmall(plan)
-      if (small === undefined) return
+      if (small === undefined || !(await answersAlike(manifest, encoder, graph, small.run))) return
       output = bindingsOf(manifest).probabilities
       const batchOf = (rows: number) => plainBatch(manifest, encoder, rows)
       for (let i = 0; i < warmCalls; i++) small.run(batchOf(1))

@@ -1,6 +1,7 @@
 import type { Manifest } from '../../schemas/manifest.ts'
 import { isTransient, ModelError, reasonOf } from '../base/errors.ts'
 import type { Batcher } from '../batching/batcher.ts'
+import type { Batch } from '../contracts/engine.ts'
 import type { PooledGraph } from '../engines/pool/contract.ts'
 import type { Encoder } from '../features/encoder.ts'
 import { bindingsOf, plainBatch, toBatch } from './bindings.ts'
@@ -27,28 +28,50 @@ async function checkLargestIds(manifest: Manifest, encoder: Encoder, graph: Pool
   })
 }
 
-/** A row's answer may differ so much by its batch-mates: float32 sums in another order. */
+/** A row's answer may differ so much by its batch-mates, and by what computes it: float32 sums in another order. */
 const tolerance = 1e-3
+
+const differ = (a: number, b: number) => !Object.is(a, b) && !(Math.abs(a - b) <= tolerance * Math.max(1, Math.abs(a)))
+
+/** Two rows that differ in every column. */
+function twoRows({ layout: { sparse, dense } }: Encoder): { sparse: number[]; dense: number[] }[] {
+  return [
+    { sparse: sparse.map(({ plain }) => plain), dense: dense.map(() => 0) },
+    { sparse: sparse.map(({ largest }) => largest), dense: dense.map((_, column) => 1 + (column % 7)) },
+  ]
+}
+
+function batchOf(manifest: Manifest, rows: ReturnType<typeof twoRows>): Batch {
+  return toBatch(manifest, {
+    rows: rows.length,
+    sparse: Int32Array.from(rows.flatMap((row) => row.sparse)),
+    dense: Float32Array.from(rows.flatMap((row) => row.dense)),
+  })
+}
+
+/** Whether another way to compute a graph answers as its workers do. */
+export async function answersAlike(
+  manifest: Manifest,
+  encoder: Encoder,
+  graph: PooledGraph,
+  compute: (batch: Batch) => Float32Array,
+): Promise<boolean> {
+  const { probabilities } = bindingsOf(manifest)
+  const batch = batchOf(manifest, twoRows(encoder))
+  const expected = (await graph.run(batch, [probabilities]))[probabilities]!
+  const answers = compute(batch)
+  return answers.every((value, i) => !differ(value, expected[i]!))
+}
 
 /**
  * Asks two different rows together and each by itself: an answer that depends on a row's batch-mates would be another request's
  * doing. Throws INVALID_BUNDLE for that, for an output that isn't as many rows as were asked, and where neither answer is a number.
  */
 async function checkIndependence(manifest: Manifest, encoder: Encoder, graph: PooledGraph): Promise<void> {
-  const { sparse, dense } = encoder.layout
   const { probabilities } = bindingsOf(manifest)
-  const rows = [
-    { sparse: sparse.map(({ plain }) => plain), dense: dense.map(() => 0) },
-    { sparse: sparse.map(({ largest }) => largest), dense: dense.map((_, column) => 1 + (column % 7)) },
-  ]
-  const ask = async (asked: typeof rows): Promise<Float32Array> => {
-    const batch = {
-      rows: asked.length,
-      sparse: Int32Array.from(asked.flatMap((row) => row.sparse)),
-      dense: Float32Array.from(asked.flatMap((row) => row.dense)),
-    }
-    return (await graph.run(toBatch(manifest, batch), [probabilities]))[probabilities]!.slice()
-  }
+  const rows = twoRows(encoder)
+  const ask = async (asked: typeof rows): Promise<Float32Array> =>
+    (await graph.run(batchOf(manifest, asked), [probabilities]))[probabilities]!.slice()
   const wrong = (message: string) =>
     new ModelError('INVALID_BUNDLE', `${manifest.name}/${manifest.version}/${manifest.graph.file}: ${message}`)
   const together = await ask(rows)
@@ -56,9 +79,7 @@ async function checkIndependence(manifest: Manifest, encoder: Encoder, graph: Po
   if (together.length !== alone.length)
     throw wrong(`it answers two rows with ${together.length} numbers, and each by itself with ${alone.length}`)
   if (alone.every((value) => Number.isNaN(value))) throw wrong('it answers NaN: are its weights numbers?')
-  const differs = alone.findIndex(
-    (value, i) => Math.abs(value - together[i]!) > tolerance * Math.max(1, Math.abs(value)),
-  )
+  const differs = alone.findIndex((value, i) => differ(value, together[i]!))
   if (differs >= 0)
     throw wrong(
       `its answer for a row depends on the other rows of the batch: ${alone[differs]} by itself, ${together[differs]} beside another`,

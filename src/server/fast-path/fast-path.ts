@@ -172,7 +172,7 @@ class FastPath {
       )
     })
     // Its client has gone before all of it came.
-    request.once('error', () => {
+    request.on('error', () => {
       if (!exchange.handled) metrics.request(undefined, 'cancelled', elapsed() / 1000)
       response.destroy()
     })

@@ -149,6 +149,19 @@ t.test('nor is one opened whose costs are given, in int8, as it was saved, or by
   t.equal(opened(), 0)
 })
 
+t.test('a graph that answers otherwise here than in a worker stays there', async (t) => {
+  const wrong: EnginePool = {
+    ...pool,
+    openSmall: async (plan) => {
+      const small = (await pool.openSmall!(plan))!
+      return { ...small, run: (batch) => small.run(batch).map((value) => value + 0.01) }
+    },
+  }
+  const { executor, open } = setUp(() => 0)
+  await open({ pool: wrong })
+  t.equal(executor.rowsHere, 0)
+})
+
 t.test('no more rows than a batch may have are computed here', async (t) => {
   const { executor, open } = setUp(() => 0)
   await open({ maxBatchRows: 5 })

@@ -119,7 +119,10 @@ function checkAddress(asked: { model?: unknown; version?: unknown; label?: unkno
 async function unlessAborted(pending: PendingPrediction, signal: AbortSignal | undefined) {
   signal?.addEventListener('abort', pending.cancel, { once: true })
   try {
-    return await pending.table
+    const table = await pending.table
+    // A small model may have answered before the signal came.
+    signal?.throwIfAborted()
+    return table
   } finally {
     signal?.removeEventListener('abort', pending.cancel)
   }

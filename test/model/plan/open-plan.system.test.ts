@@ -1,9 +1,8 @@
 import { rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import ort from 'onnxruntime-node'
 import t from 'tap'
-import { prepare } from '../../../src/model/compile/prepare.ts'
 import type { CompiledPlan, Cost, PlanCosts } from '../../../src/model/contracts/compiled-plan.ts'
 import type { Batch } from '../../../src/model/contracts/engine.ts'
 import { type OpenPlan, openPlan } from '../../../src/model/plan/open-plan.ts'
@@ -16,25 +15,14 @@ import {
   exampleModel,
   type RandomModel,
   randomModel,
-  requestFor,
   rowsOf,
   savedAnswers,
   sidesOf,
+  withPlan,
 } from '../../support/compile/random-model.ts'
 
 const options = { intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 4 } as const
 const folder = await temporaryFolder(t)
-
-/** A plan of the model, in a folder that is gone after `use`. */
-async function withPlan<T>(model: RandomModel, use: (plan: CompiledPlan) => Promise<T>): Promise<T> {
-  const { plan, problem } = await prepare(await requestFor(model, folder))
-  if (plan === undefined) throw new Error(problem)
-  try {
-    return await use(plan)
-  } finally {
-    await rm(dirname(plan.folder), { recursive: true })
-  }
-}
 
 type Way = 'full' | 'shared_context' | 'cached'
 
@@ -140,7 +128,7 @@ t.test('answers are those of the saved graph, whatever is computed how', async (
       randomCosts,
       async (model, traffic, slots, costs) => {
         const graph = buildModel(model)
-        await withPlan(model, async (ready) => {
+        await withPlan(model, folder, async (ready) => {
           const plan = await openPlan({ ...ready, costs }, options, bytesFor(ready, slots))
           try {
             let rows = 0
@@ -176,7 +164,7 @@ async function withPlanned<T>(
   joined?: Cost['joined'],
 ): Promise<T> {
   const graph = buildModel(model)
-  return withPlan(model, async (ready) => {
+  return withPlan(model, folder, async (ready) => {
     const plan = await openPlan({ ...ready, costs: costsFor(way, joined) }, options, bytesFor(ready, slots))
     try {
       return await use(plan, async (batch) => {
@@ -424,7 +412,7 @@ t.test('says what there is no memory for', async (t) => {
     throw new RangeError('could not allocate memory')
   }
   t.intercept(WebAssembly, 'Memory', { value: Memory })
-  await withPlan(exampleModel, async (plan) => {
+  await withPlan(exampleModel, folder, async (plan) => {
     await t.rejects(openPlan(plan, options, 1 << 20), {
       code: 'MODEL_FAILED',
       message:
@@ -436,7 +424,7 @@ t.test('says what there is no memory for', async (t) => {
 
 t.test('candidates are looked up where that has paid lately', async (t) => {
   const model: RandomModel = { ...exampleModel, fields: [5, 900, 12] }
-  await withPlan(model, async (ready) => {
+  await withPlan(model, folder, async (ready) => {
     const costs = { ...costsFor('cached'), lookUp: 1 }
     const plan = await openPlan({ ...ready, costs }, options, bytesFor(ready, 16))
     const lookUps = () => plan.stats().cache.hits + plan.stats().cache.misses
@@ -458,7 +446,7 @@ t.test('costs that are not given are measured', async (t) => {
   const graph = buildModel(exampleModel)
   const batch = requestOf(exampleModel, [0, 1, 2, 0])
   const expected = await savedAnswers(graph, batch)
-  await withPlan(exampleModel, async (ready) => {
+  await withPlan(exampleModel, folder, async (ready) => {
     for (const slots of [0, 3, 30]) {
       const plan = await openPlan(ready, options, bytesFor(ready, slots))
       t.match(plan.stats(), { rows: { full: 0, shared_context: 0, cached: 0 }, cache: { entries: 0 } })
@@ -470,7 +458,7 @@ t.test('costs that are not given are measured', async (t) => {
 })
 
 t.test('names the file that it can not open', async (t) => {
-  await withPlan(exampleModel, async (plan) => {
+  await withPlan(exampleModel, folder, async (plan) => {
     await rm(join(plan.folder, 'float32-candidate-encoder.onnx'))
     await t.rejects(openPlan(plan, options, 1 << 20), {
       code: 'MODEL_FAILED',

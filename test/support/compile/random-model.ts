@@ -1,12 +1,14 @@
-import { mkdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import fc from 'fast-check'
 import ort from 'onnxruntime-node'
 import type { JudgedRows } from '../../../src/model/compile/int8/judge.ts'
 import type { InputRows } from '../../../src/model/compile/int8/observe-ranges.ts'
 import type { FieldIds } from '../../../src/model/compile/int8/quantised-table.ts'
+import { prepare } from '../../../src/model/compile/prepare.ts'
 import type { PrepareRequest } from '../../../src/model/compile/prepare-request.ts'
 import type { Side } from '../../../src/model/compile/sides/contract.ts'
+import type { CompiledPlan } from '../../../src/model/contracts/compiled-plan.ts'
 import type { Batch } from '../../../src/model/contracts/engine.ts'
 import type { Graph } from '../../../src/model/graph/graph.ts'
 import { TensorProto_DataType as DataType } from '../../../src/model/graph/onnx_pb.ts'
@@ -212,6 +214,21 @@ export async function requestFor(
     cache: undefined,
     now: Date.now(),
     ...changes,
+  }
+}
+
+/** A plan of the model, written to a folder, that is gone after `use`. */
+export async function withPlan<T>(
+  model: RandomModel,
+  folder: string,
+  use: (plan: CompiledPlan) => Promise<T>,
+): Promise<T> {
+  const { plan, problem } = await prepare(await requestFor(model, folder))
+  if (plan === undefined) throw new Error(problem)
+  try {
+    return await use(plan)
+  } finally {
+    await rm(dirname(plan.folder), { recursive: true })
   }
 }
 

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { product } from '../../base/dims.ts'
-import type { CompiledPlan, PackedInput } from '../../contracts/compiled-plan.ts'
+import type { CompiledPlan } from '../../contracts/compiled-plan.ts'
 import type { Batch, TensorData } from '../../contracts/engine.ts'
 import { constantBytes } from '../../graph/external-data.ts'
 import { Graph } from '../../graph/graph.ts'
@@ -22,23 +22,29 @@ export interface SmallGraph {
 /** Most bytes of the constants of a small graph, tables included. */
 const mostBytes = 2 ** 24
 
+/** Most multiplications for a row: more never take less time than a hand-over, so that such a graph is not even read. */
+const mostMultiplications = 2 ** 19
+
 /**
- * Opens the full float32 graph of a plan. Resolves with the reason where it isn't small: its constants are large, or it
+ * Opens the full float32 graph of a plan. Resolves with the reason where it isn't small: it computes or keeps much, or it
  * has a node that isn't computed one row at a time. Rejects where its files can't be read.
  */
 export async function openSmallGraph({ folder, description }: CompiledPlan): Promise<SmallGraph | string> {
   const { file, rows: packed, context } = description.float32.full
+  const { multiplications = 0 } = description.passes.at(-1) ?? {}
+  if (multiplications > mostMultiplications) return `a row takes ${multiplications} multiplications`
   if ((description.files[file]?.bytes ?? 0) > mostBytes) return 'its file is large'
   const graph = Graph.parse(await readFile(join(folder, file)), folder)
   if (constantBytes(graph) > mostBytes) return 'its constants are large'
   await readExternal(graph, folder)
   const program = new Program()
   const inputs = new Map<string, RowTensor>()
-  const feeds = [...context, ...packed].map((input) => {
-    const { dtype } = description.inputs.find(({ name }) => name === input.input)!
-    const at = program.place(input.columns.length)
-    inputs.set(input.name, { at, dims: [input.columns.length], integers: dtype === 'int32' })
-    return feedOf(input, dtype, at / 4, description.inputs.find(({ name }) => name === input.input)!.width)
+  const feeds = [...context, ...packed].map(({ name, input, columns }): Feed => {
+    const { dtype, width } = description.inputs.find((candidate) => candidate.name === input)!
+    const integers = dtype === 'int32'
+    const at = program.place(columns.length)
+    inputs.set(name, { at, dims: [columns.length], integers })
+    return { input, integers, to: at / 4, columns, width }
   })
   let output: RowTensor
   try {
@@ -61,10 +67,6 @@ interface Feed {
   columns: readonly number[]
   /** Of the input. */
   width: number
-}
-
-function feedOf({ input, columns }: PackedInput, dtype: 'int32' | 'float32', to: number, width: number): Feed {
-  return { input, integers: dtype === 'int32', to, columns, width }
 }
 
 function compute(program: Program, feeds: readonly Feed[], output: RowTensor, width: number): SmallGraph {

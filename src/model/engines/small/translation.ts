@@ -11,15 +11,15 @@ export type Translator = (translation: Translation, node: NodeProto) => void
 
 /** The state of a translation: a program as far as it has come, and the tensors that it computes. */
 export class Translation {
+  readonly program: Program
   readonly #graph: Graph
-  readonly #program: Program
   readonly #tensors: Map<string, RowTensor>
   readonly #placed = new Map<string, number>()
   readonly #clipped = new Set<NodeProto>()
 
   constructor(graph: Graph, program: Program, tensors: Map<string, RowTensor>) {
     this.#graph = graph
-    this.#program = program
+    this.program = program
     this.#tensors = tensors
   }
 
@@ -27,14 +27,6 @@ export class Translation {
     const found = this.#tensors.get(name)
     if (found === undefined) throw new NotSmall(`${name} is the same for all rows`)
     return found
-  }
-
-  get graph(): Graph {
-    return this.#graph
-  }
-
-  get program(): Program {
-    return this.#program
   }
 
   isConstant(name: string): boolean {
@@ -51,7 +43,7 @@ export class Translation {
 
   /** Place of a constant in the heap, bytes; each is placed once. */
   placed(name: string, values: Float32Array): number {
-    const known = this.#placed.get(name) ?? this.#program.constant(values)
+    const known = this.#placed.get(name) ?? this.program.constant(values)
     this.#placed.set(name, known)
     return known
   }
@@ -64,7 +56,7 @@ export class Translation {
 
   /** Room for an output. */
   result(name: string, dims: readonly number[], integers = false): RowTensor {
-    const tensor = { at: this.#program.place(product(dims)), dims, integers }
+    const tensor = { at: this.program.place(product(dims)), dims, integers }
     this.#tensors.set(name, tensor)
     return tensor
   }
@@ -75,7 +67,7 @@ export class Translation {
   }
 
   copy(runs: readonly Run[]): void {
-    this.#program.steps.push(copyRuns(runs))
+    this.program.steps.push(copyRuns(runs))
   }
 
   /** Whether a ReLU is all that reads a product, perhaps reshaped: the product computes it too. The ReLU is a copy then. */

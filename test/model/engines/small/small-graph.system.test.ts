@@ -1,9 +1,7 @@
-import { readFile, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
-import { prepare } from '../../../../src/model/compile/prepare.ts'
-import type { CompiledPlan } from '../../../../src/model/contracts/compiled-plan.ts'
 import { Program, type RowTensor } from '../../../../src/model/engines/small/program.ts'
 import { openSmallGraph } from '../../../../src/model/engines/small/small-graph.ts'
 import { translate } from '../../../../src/model/engines/small/translate.ts'
@@ -13,32 +11,21 @@ import {
   buildModel,
   distance,
   exampleModel,
-  type RandomModel,
   randomModel,
-  requestFor,
   rowsOf,
   savedAnswers,
+  withPlan,
 } from '../../../support/compile/random-model.ts'
 import { answerWith, emptyGraph } from '../../../support/compile/run-graph.ts'
 
 const folder = await temporaryFolder(t)
-
-async function withPlan<T>(model: RandomModel, use: (plan: CompiledPlan) => Promise<T>): Promise<T> {
-  const { plan, problem } = await prepare(await requestFor(model, folder))
-  if (plan === undefined) throw new Error(problem)
-  try {
-    return await use(plan)
-  } finally {
-    await rm(dirname(plan.folder), { recursive: true })
-  }
-}
 
 t.test('a small graph answers as the saved one, for whatever is compiled', async (t) => {
   let opened = 0
   const reasons = new Set<string>()
   await fc.assert(
     fc.asyncProperty(randomModel, fc.integer({ min: 1, max: 9 }), fc.nat(), async (model, rows, seed) => {
-      await withPlan(model, async (plan) => {
+      await withPlan(model, folder, async (plan) => {
         const small = await openSmallGraph(plan)
         if (typeof small === 'string') {
           reasons.add(small)
@@ -58,7 +45,7 @@ t.test('a small graph answers as the saved one, for whatever is compiled', async
 })
 
 t.test('an id that a table does not have is refused, and the graph stays of use', async (t) => {
-  await withPlan(exampleModel, async (plan) => {
+  await withPlan(exampleModel, folder, async (plan) => {
     const small = await openSmallGraph(plan)
     if (typeof small === 'string') throw new Error(small)
     const batch = rowsOf(exampleModel, 2, 1)
@@ -72,8 +59,16 @@ t.test('an id that a table does not have is refused, and the graph stays of use'
   })
 })
 
+t.test('a graph that computes much is not even read', async (t) => {
+  await withPlan(exampleModel, folder, async (plan) => {
+    const passes = plan.description.passes.map((pass) => ({ ...pass, multiplications: 2 ** 20 }))
+    const large = { ...plan, folder: join(plan.folder, 'none'), description: { ...plan.description, passes } }
+    t.equal(await openSmallGraph(large), 'a row takes 1048576 multiplications')
+  })
+})
+
 t.test('a plan whose file is gone is reported, not taken for a graph that is not small', async (t) => {
-  await withPlan(exampleModel, async (plan) => {
+  await withPlan(exampleModel, folder, async (plan) => {
     await t.rejects(openSmallGraph({ ...plan, folder: join(plan.folder, 'none') }), { code: 'ENOENT' })
     t.type(await readFile(join(plan.folder, plan.description.float32.full.file)), Buffer)
   })

@@ -75,6 +75,11 @@ export function isTransient(error: unknown): boolean {
   return typeof syscall === 'string' && typeof code === 'string'
 }
 
+/** Anything thrown, as an Error. */
+export function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(reasonOf(error))
+}
+
 /** The text of anything thrown, for messages that wrap it. */
 export function reasonOf(error: unknown): string {
   return missingPackage(error) ?? (error instanceof Error ? error.message : String(error))

@@ -1,3 +1,4 @@
+import { compileKernel } from '../base/wasm-kernel.ts'
 import type { LayerParts } from '../contracts/compiled-plan.ts'
 
 /*
@@ -25,17 +26,8 @@ export interface RowMemory {
   add(slots: readonly Int32Array[], contexts: Float32Array): Float32Array[]
 }
 
-/** TypeScript knows it by the types of browsers alone. */
-declare const WebAssembly: {
-  Memory: new (pages: { initial: number; maximum: number }) => { buffer: ArrayBuffer }
-  Module: new (bytes: Uint8Array) => object
-  Instance: new (module: object, imports: object) => { exports: Record<string, unknown> }
-}
-
 /** Largest memory, bytes: it is addressed by 32 bits. */
 export const mostBytes = 2 ** 32
-
-const pageBytes = 2 ** 16
 
 /** Floats of a slot: a whole number of the processor's cache lines. */
 export function slotWidth(layers: readonly LayerParts[]): number {
@@ -65,12 +57,10 @@ export function createRowMemory({ layers, slots, mostRows }: RowMemoryOptions): 
   const slotBytes = slotWidth(layers) * 4
   const slabAt = place((slots * slotBytes) / 4)
   const offsets = offsetsOf(layers)
-  const pages = Math.ceil(end / pageBytes)
-  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages })
-  const { exports } = new WebAssembly.Instance(kernel, { rows: { memory } })
+  const { buffer, exports } = createKernel(end)
   const addRows = exports.addRows as AddRows
-  const floats = new Float32Array(memory.buffer)
-  const integers = new Int32Array(memory.buffer)
+  const floats = new Float32Array(buffer)
+  const integers = new Int32Array(buffer)
 
   return {
     mostRows,
@@ -108,7 +98,7 @@ export function createRowMemory({ layers, slots, mostRows }: RowMemoryOptions): 
           addRows(slab, stride, slots, length, row, bytes, floor, out)
           start += length
         }
-        return new Float32Array(memory.buffer, sumsAt[layer]!, rows * width)
+        return new Float32Array(buffer, sumsAt[layer]!, rows * width)
       })
     },
   }
@@ -140,4 +130,4 @@ type AddRows = (
 export const kernelBytes =
   'AGFzbQEAAAABDAFgCH9/f39/f31/AAIQAQRyb3dzBm1lbW9yeQIAAAMCAQAHCwEHYWRkUm93cwAACrICAa8CAwF7BX8BfSAG/RMhCCACIANBAnRqIQkgBUFAcSENIAchCwJAA0AgAiAJTw0BIAAgAigCACABbGohCkEAIQwCQANAIAwgDU8NASALIAxqIAogDGr9AAQAIAQgDGr9AAQA/eQBIAj96wH9CwQAIAsgDGogCiAMav0ABBAgBCAMav0ABBD95AEgCP3rAf0LBBAgCyAMaiAKIAxq/QAEICAEIAxq/QAEIP3kASAI/esB/QsEICALIAxqIAogDGr9AAQwIAQgDGr9AAQw/eQBIAj96wH9CwQwIAxBwABqIQwMAAsLAkADQCAMIAVPDQEgCiAMaioCACAEIAxqKgIAkiEOIAsgDGogBiAOIA4gBl0bOAIAIAxBBGohDAwACwsgCyAFaiELIAJBBGohAgwACwsL'
 
-const kernel = new WebAssembly.Module(Buffer.from(kernelBytes, 'base64'))
+const createKernel = compileKernel(kernelBytes, 'rows')

@@ -149,7 +149,7 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
         return { rows: 0, encodeSeconds, engineSeconds: 0, table, cancel: () => undefined }
       }
       if (encoded.rows <= executor.rowsHere && planned.outputs.length === 1) {
-        const table = settled(() => {
+        const computeNow = async () => {
           try {
             const batch = toBatch(manifest, encoded)
             const out = batcher.computeNow({ batch, deadline, tenant, begun }, executor.runHere)
@@ -159,8 +159,8 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
           } finally {
             memory.release()
           }
-        })
-        return { rows: encoded.rows, encodeSeconds, engineSeconds: 0, table, cancel: () => undefined }
+        }
+        return { rows: encoded.rows, encodeSeconds, engineSeconds: 0, table: computeNow(), cancel: () => undefined }
       }
       // Both the engine and the answer read the rows.
       memory.keep()
@@ -204,15 +204,6 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
       await compiled.dispose()
     },
     destroy: (error) => batcher.destroy(error),
-  }
-}
-
-/** What a function has returned or thrown, as a promise. */
-function settled<T>(compute: () => T): Promise<T> {
-  try {
-    return Promise.resolve(compute())
-  } catch (error) {
-    return Promise.reject(error)
   }
 }
 

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyBaseLogger } from 'fastify'
-import { reasonOf } from '../../model/base/errors.ts'
+import { asError } from '../../model/base/errors.ts'
 import { problemText } from '../errors/error-handler.ts'
 import { type ProblemAnswer, toProblem } from '../errors/problem-details.ts'
 import type { Refusal } from '../overload/admission.ts'
@@ -246,10 +246,6 @@ class FastPath {
 
 function typeOfProblem({ problemsAsText }: Matched): string {
   return problemsAsText ? 'application/json' : 'application/problem+json'
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(reasonOf(error))
 }
 
 /** Whether headers announce a small body, and ask for nothing but an answer. */

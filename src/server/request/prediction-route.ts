@@ -1,5 +1,5 @@
 import type { FastifyRequest, RouteOptions } from 'fastify'
-import { ModelError, reasonOf } from '../../model/base/errors.ts'
+import { asError, ModelError } from '../../model/base/errors.ts'
 import { contentCoding } from '../body/decoders.ts'
 import type { BodyOptions } from '../body/raw-body.ts'
 import { sendProblem } from '../errors/error-handler.ts'
@@ -80,7 +80,7 @@ export function predictionRoute({
       if (error instanceof ModelError && error.code === 'QUEUE_FULL' && !request.raw.complete)
         reply.header('connection', 'close')
       // The application's handler answers, where an Error is thrown: anything else would be sent unchanged.
-      throw error instanceof Error ? error : new Error(reasonOf(error))
+      throw asError(error)
     },
   }
 }

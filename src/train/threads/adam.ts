@@ -1,3 +1,5 @@
+import { compileKernel } from '../../model/base/wasm-kernel.ts'
+
 /** Adam (D. Kingma and J. Ba, Adam: A Method for Stochastic Optimization, ICLR 2015) with its usual decay rates. */
 export const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-7 } as const
 
@@ -12,15 +14,6 @@ export interface StepScale {
 export function stepScale(learningRate: number, step: number): StepScale {
   return { rate: learningRate / (1 - adam.beta1 ** step), scale: 1 / Math.sqrt(1 - adam.beta2 ** step) }
 }
-
-/** TypeScript knows it by the types of browsers alone. */
-declare const WebAssembly: {
-  Memory: new (pages: { initial: number; maximum: number }) => { buffer: ArrayBuffer }
-  Module: new (bytes: Uint8Array) => object
-  Instance: new (module: object, imports: object) => { exports: Record<string, unknown> }
-}
-
-const pageBytes = 2 ** 16
 
 /** The kernel reads four numbers at a time. */
 const vector = 4
@@ -39,11 +32,9 @@ export interface AdamMemory {
 /** Throws RangeError where the system refuses the memory, or it would exceed 4 GiB. */
 export function createAdamMemory(size: number): AdamMemory {
   const floats = Math.ceil(size / vector) * vector
-  const pages = Math.ceil((floats * 4 * 4) / pageBytes)
-  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages })
-  const { exports } = new WebAssembly.Instance(kernel, { adam: { memory } })
+  const { buffer, exports } = createKernel(floats * 4 * 4)
   const step = exports.step as Kernel
-  const part = (index: number) => new Float32Array(memory.buffer, index * floats * 4, size)
+  const part = (index: number) => new Float32Array(buffer, index * floats * 4, size)
   const [weights, first, second, gradients] = [part(0), part(1), part(2), part(3)]
   return {
     weights,
@@ -78,4 +69,4 @@ type Kernel = (
 export const kernelBytes =
   'AGFzbQEAAAABDgFgCn9/f39/fX19fX0AAhABBGFkYW0GbWVtb3J5AgAAAwIBAAcIAQRzdGVwAAAK1AEB0QECAX8IeyAF/RMhDiAG/RMhDyAH/RMhECAI/RMhESAJ/RMhEiAAIARqIQoCQANAIAAgCk8NASAD/QAEACELIAH9AAQAIQwgDCALIAz95QEgDv3mAf3kASEMIAEgDP0LBAAgAv0ABAAhDSANIAsgC/3mASAN/eUBIA/95gH95AEhDSACIA39CwQAIAAgAP0ABAAgDCAQ/eYBIA394wEgEf3mASAS/eQB/ecB/eUB/QsEACAAQRBqIQAgAUEQaiEBIAJBEGohAiADQRBqIQMMAAsLCw=='
 
-const kernel = new WebAssembly.Module(Buffer.from(kernelBytes, 'base64'))
+const createKernel = compileKernel(kernelBytes, 'adam')

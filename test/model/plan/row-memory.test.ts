@@ -1,8 +1,7 @@
-import { readFile } from 'node:fs/promises'
 import fc from 'fast-check'
 import t from 'tap'
-import createWabt from 'wabt'
 import { createRowMemory, kernelBytes } from '../../../src/model/plan/row-memory.ts'
+import { compiledSource } from '../../support/kernel-source.ts'
 
 /** The values of float32 arithmetic; a NaN and the sign of 0 count. */
 function differs(actual: Float32Array, expected: readonly number[]): boolean {
@@ -99,9 +98,5 @@ t.test('refuses more than it has room for', async (t) => {
 })
 
 t.test('the kernel is what its source says', async (t) => {
-  const wabt = await createWabt()
-  const source = await readFile('src/model/plan/add-rows.wat', 'utf8')
-  const module = wabt.parseWat('add-rows.wat', source, { simd: true })
-  t.equal(Buffer.from(module.toBinary({}).buffer).toString('base64'), kernelBytes)
-  module.destroy()
+  t.equal(await compiledSource('src/model/plan/add-rows.wat'), kernelBytes)
 })

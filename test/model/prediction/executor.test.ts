@@ -1,8 +1,10 @@
 import t from 'tap'
 import { systemClock } from '../../../src/model/base/clock.ts'
+import type { CompiledPlan } from '../../../src/model/contracts/compiled-plan.ts'
 import type { Batch } from '../../../src/model/contracts/engine.ts'
 import type { EnginePool, PooledGraph } from '../../../src/model/engines/pool/contract.ts'
 import { createEnginePool } from '../../../src/model/engines/pool/pool.ts'
+import type { SmallGraph } from '../../../src/model/engines/small/small-graph.ts'
 import { createEncoder } from '../../../src/model/features/encoder.ts'
 import type { LoadOptions } from '../../../src/model/prediction/contract.ts'
 import { createExecutor } from '../../../src/model/prediction/executor.ts'
@@ -32,6 +34,12 @@ const { graph: inWorker, compiled } = await loadGraph(bundle, outputsOf(manifest
 t.teardown(() => compiled.dispose())
 const { source } = compiled
 
+async function openSmall(plan: CompiledPlan): Promise<SmallGraph> {
+  const small = await pool.openSmall!(plan)
+  if (typeof small === 'string') throw new Error(small)
+  return small
+}
+
 /** A hand-over takes a tenth of a millisecond; a call in this thread what the test says, ms. */
 function setUp(costOf: (rows: number) => number) {
   let now = 0
@@ -49,17 +57,15 @@ function setUp(costOf: (rows: number) => number) {
   const watched: EnginePool = {
     ...pool,
     async openSmall(plan) {
-      const small = await pool.openSmall!(plan)
+      const small = await openSmall(plan)
       opened++
-      return (
-        small && {
-          ...small,
-          run(batch) {
-            now += costOf(batch.rows)
-            return small.run(batch)
-          },
-        }
-      )
+      return {
+        ...small,
+        run(batch) {
+          now += costOf(batch.rows)
+          return small.run(batch)
+        },
+      }
     },
   }
   const executor = createExecutor(graph)
@@ -153,7 +159,7 @@ t.test('a graph that answers otherwise here than in a worker stays there', async
   const wrong: EnginePool = {
     ...pool,
     openSmall: async (plan) => {
-      const small = (await pool.openSmall!(plan))!
+      const small = await openSmall(plan)
       return { ...small, run: (batch) => small.run(batch).map((value) => value + 0.01) }
     },
   }

@@ -43,8 +43,8 @@ export interface EnginePool {
   size: number
   /** Loads a graph in every worker. Rejects like Engine.load. */
   load(source: GraphSource): Promise<PooledGraph>
-  /** Opens a plan's graph in the calling thread, if it is small: its calls may cost less than their hand-over. */
-  openSmall?(plan: CompiledPlan): Promise<SmallGraph | undefined>
+  /** Opens a plan's graph in the calling thread, where its calls may cost less than their hand-over; or why it isn't small. */
+  openSmall?(plan: CompiledPlan): Promise<SmallGraph | string>
   stats(): EnginePoolStats
   /** Ends the workers, once they have answered their calls. Idempotent. */
   close(): Promise<void>

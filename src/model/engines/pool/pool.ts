@@ -1,9 +1,8 @@
 import { ModelError } from '../../base/errors.ts'
-import type { CompiledPlan } from '../../contracts/compiled-plan.ts'
 import type { Batch, CallListener, GraphSource, GraphStats, Outputs } from '../../contracts/engine.ts'
 import { addStats } from '../../contracts/graph-stats.ts'
 import { SharedRows } from '../memory/shared-rows.ts'
-import { openSmallGraph, type SmallGraph } from '../small/small-graph.ts'
+import { openSmallGraph } from '../small/small-graph.ts'
 import type { EnginePool, EnginePoolOptions, PooledGraph } from './contract.ts'
 import type { PoolWorker } from './pool-worker.ts'
 import type { Computed, WorkerSettings, WorkerTask } from './protocol.ts'
@@ -30,15 +29,10 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
     engine: names[0] ?? 'none',
     size: options.workers,
     load: (source) => loadPooled(supervisor, nextGraph++, source),
-    openSmall,
+    openSmall: openSmallGraph,
     stats: () => ({ workers: options.workers, alive: supervisor.workers.size, replaced: supervisor.replaced }),
     close: () => supervisor.close(),
   }
-}
-
-async function openSmall(plan: CompiledPlan): Promise<SmallGraph | undefined> {
-  const small = await openSmallGraph(plan)
-  return typeof small === 'string' ? undefined : small
 }
 
 async function loadPooled(supervisor: WorkerSupervisor, graph: number, source: GraphSource): Promise<PooledGraph> {

@@ -1,8 +1,7 @@
-import { readFile } from 'node:fs/promises'
 import fc from 'fast-check'
 import t from 'tap'
-import createWabt from 'wabt'
 import { createHeap, kernelBytes } from '../../../../src/model/engines/small/dense-row.ts'
+import { compiledSource } from '../../../support/kernel-source.ts'
 
 const value = fc.oneof(
   { weight: 12, arbitrary: fc.float({ noNaN: true, min: -1000, max: 1000 }) },
@@ -39,9 +38,5 @@ t.test('sums as float32 does, for any widths, and leaves all else unchanged', as
 })
 
 t.test('the kernel is what its source says', async (t) => {
-  const wabt = await createWabt()
-  const source = await readFile('src/model/engines/small/dense-row.wat', 'utf8')
-  const module = wabt.parseWat('dense-row.wat', source, { simd: true })
-  t.equal(Buffer.from(module.toBinary({}).buffer).toString('base64'), kernelBytes)
-  module.destroy()
+  t.equal(await compiledSource('src/model/engines/small/dense-row.wat'), kernelBytes)
 })

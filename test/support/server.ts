@@ -11,12 +11,14 @@ import { createFolderSource } from '../../src/model/registry/source.ts'
 import { readBundle } from '../../src/model/version/read-version.ts'
 import { app, serverOptions } from '../../src/server/app.ts'
 import { createLargeBodyReader } from '../../src/server/body/large-body-reader.ts'
+import { addFastPath } from '../../src/server/fast-path/fast-path.ts'
 import { createMetrics, type Metrics } from '../../src/server/metrics/metrics.ts'
 import { registerProcessMetrics } from '../../src/server/metrics/process-metrics.ts'
 import type { Admission } from '../../src/server/overload/admission.ts'
 import { createPendingBytes, type PendingBytes } from '../../src/server/overload/pending-bytes.ts'
 import type { Drain } from '../../src/server/plugins/draining.ts'
 import { readerScript } from '../../src/server/protocols/reader-script.ts'
+import type { ServerContext } from '../../src/server/request/context.ts'
 import type { RequestTimeline } from '../../src/server/request/request-timeline.ts'
 import { inWorkers } from './held-pool.ts'
 
@@ -55,7 +57,7 @@ const unlimited: Admission = {
   enter: () => ({ admitted: true, arrived: systemClock.now(), read: () => undefined, leave: () => undefined }),
 }
 
-/** The whole application on a real engine, reached through `inject`; it doesn't listen. Models are loaded. */
+/** The whole application on a real engine, reached through `inject`; it listens where a test says so. Models are loaded. */
 export async function startTestServer(
   t: { teardown(callback: () => Promise<void>): void },
   options: TestServerOptions,
@@ -102,23 +104,23 @@ export async function startTestServer(
   const bodies = createPendingBytes({ maxBytes: Number.POSITIVE_INFINITY })
   const maxBodyBytes = options.maxBodyBytes ?? 1_000_000
   const reader = createLargeBodyReader({ bodies, maxBodyBytes, maxRows: 10_000, script: readerScript })
-  await fastify.register(app, {
-    context: {
-      reader,
-      registry,
-      metrics,
-      clock,
-      drain,
-      admission: options.admission ?? unlimited,
-      bodies,
-      answers: options.answers ?? createPendingBytes({ maxBytes: Number.POSITIVE_INFINITY }),
-      admin: options.admin ?? false,
-      // However slow the machine, nothing is late.
-      deadlineMs: 600_000,
-      timeline: options.timeline,
-    },
-    version: '0.0.0',
-  })
+  const context: ServerContext = {
+    reader,
+    registry,
+    metrics,
+    clock,
+    drain,
+    admission: options.admission ?? unlimited,
+    bodies,
+    answers: options.answers ?? createPendingBytes({ maxBytes: Number.POSITIVE_INFINITY }),
+    admin: options.admin ?? false,
+    // However slow the machine, nothing is late.
+    deadlineMs: 600_000,
+    timeline: options.timeline,
+  }
+  await fastify.register(app, { context, version: '0.0.0' })
+  // `inject` does not take it; what listens is like the real server.
+  addFastPath(fastify.server, { context, log: fastify.log, maxBodyBytes })
   t.teardown(async () => {
     await fastify.close()
     await registry.close()

@@ -26,9 +26,20 @@ export interface GeneratorOptions {
   /** Longest wait for answers after the last request, ms. */
   graceMs: number
   connections: number
+  /** Whether the result has every answer with status 200. */
+  listAnswers?: boolean
+}
+
+/** Answers with status 200, in the order of arrival. */
+export interface Answers {
+  /** When each request was due, ms since 1970. */
+  due: Float64Array
+  /** From then until the answer, ms. */
+  latency: Float64Array
 }
 
 export interface GeneratorResult extends OpenLoopResult {
+  answers?: Answers
   /** Cores used by the generator: CPU time ÷ time. */
   generatorCores: number
   /** CPU time of its process, s. */
@@ -81,12 +92,21 @@ async function run({ url, headers, file, start, ...options }: GeneratorOptions):
   await setTimeout(acceptMs)
   const started = performance.now()
   const cpu = process.cpuUsage()
+  const origin = performance.timeOrigin + systemClock.now()
+  const indexes: number[] = []
+  const latencies: number[] = []
   const result = await runOpenLoop({
     schedule,
     transport: { send: (index, done) => connections.send(start + index, done) },
     clock: systemClock,
     deadlineMs: options.deadlineMs,
     graceMs: options.graceMs,
+    ...(options.listAnswers && {
+      onAnswer(index, latency) {
+        indexes.push(index)
+        latencies.push(latency)
+      },
+    }),
   })
   const { user, system } = process.cpuUsage(cpu)
   const generatorCores = (user + system) / 1000 / (performance.now() - started)
@@ -94,7 +114,17 @@ async function run({ url, headers, file, start, ...options }: GeneratorOptions):
   const lone = await askAlone(host, Number(port || 80), requests[0]!)
   connections.destroy()
   const all = process.cpuUsage()
-  return { ...result, generatorCores, generatorSeconds: (all.user + all.system) / 1e6, lone }
+  const answers = {
+    due: Float64Array.from(indexes, (index) => origin + schedule[index]!),
+    latency: Float64Array.from(latencies),
+  }
+  return {
+    ...result,
+    generatorCores,
+    generatorSeconds: (all.user + all.system) / 1e6,
+    lone,
+    ...(options.listAnswers && { answers }),
+  }
 }
 
 async function askAlone(host: string, port: number, request: Buffer): Promise<GeneratorResult['lone']> {

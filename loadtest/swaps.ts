@@ -1,84 +1,237 @@
-// Measures memory while the wide reference model is loaded, requested and unloaded repeatedly.
-//   npm run loadtest -- swaps [--swaps 200] [--out loadtest/results/swaps.md]
-import { writeFile } from 'node:fs/promises'
+// Measures latency and memory while versions with new weights replace each other under load.
+//   npm run loadtest -- swaps [--swaps 30] [--rate 300] [--out loadtest/results/swaps.md]
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
-import { startServing } from '../src/load/serving.ts'
+import { quantile } from '../src/load/quantile.ts'
+import { startServing, untilReady } from '../src/load/serving.ts'
 import { defaultCache } from './competitors/arguments.ts'
-import { prepareModel, referenceModels } from './competitors/models.ts'
+import { referenceModels, writeModel } from './competitors/models.ts'
+import { createRequests } from './competitors/requests.ts'
+import { scenarios } from './competitors/scenarios.ts'
+import { type Answers, generate } from './generator.ts'
 import type { Machine } from './machine.ts'
-import { table } from './markdown.ts'
+import { decimal, table } from './markdown.ts'
 
 const mebibyte = 2 ** 20
+const seed = 5
+const deadlineMs = 100
+/** Bound of the compiled plans, bytes. */
+const planBytes = 500_000_000
+/** Answers of a new version that count as its first ones. */
+const firstAnswers = 1000
+/** Load before the first swap, and after the first answers of each, s. */
+const quietSeconds = 3
 
-interface Sample {
-  swaps: number
+const model = referenceModels.prod
+
+interface Swap {
+  number: number
+  /** ms since 1970: the version was published; it answered. */
+  published: number
+  answered: number
+  /** Bytes, once its first answers were over. */
   resident: number
 }
 
-/** Unloads and loads the model many times and reports the size of the process. */
+type Phase = 'quiet' | 'loading' | 'first'
+
+/** Publishes one version after the other while an open loop asks, and reports latency by phase, and memory. */
 export async function measureSwaps(
   argv: readonly string[],
   machine: Machine,
   log: (line: string) => void,
 ): Promise<void> {
-  const { swaps, out } = new Command('npm run loadtest -- swaps')
-    .description('Measure the memory of a process that repeatedly loads and unloads a version')
-    .option('--swaps <number>', 'number of swaps', Number, 200)
+  const { swaps, rate, out, server } = new Command('npm run loadtest -- swaps')
+    .description('Measure latency and memory while versions replace each other under load')
+    .option('--swaps <number>', 'number of swaps', Number, 30)
+    .option('--rate <number>', 'requests per second, of 100 candidates each', Number, 300)
+    .option('--server <main.js>', 'another build of the server')
     .option('--out <file.md>', 'also write the results here')
     .parse(argv, { from: 'user' })
-    .opts<{ swaps: number; out?: string }>()
-  const { models } = await prepareModel(referenceModels.prod, defaultCache())
-  const script = fileURLToPath(new URL('../src/main.js', import.meta.url))
-  const settings = { MULTIGATE_ADMIN: 'true', MULTIGATE_POLL_SECONDS: '0', MULTIGATE_WARM_UP_MS: '0' }
-  const args = ['--port', '0', '--models', models]
-  const server = await startServing(script, args, { ...process.env, ...settings })
-  const { url } = server
-  const get = async (path: string) => (await fetch(new URL(path, url))).text()
-  const post = async (path: string, body: unknown) => {
-    const answer = await fetch(new URL(path, url), {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(body),
+    .opts<{ swaps: number; rate: number; out?: string; server?: string }>()
+  const folder = await mkdtemp(join(tmpdir(), 'multigate-swaps-'))
+  try {
+    const { file } = await createRequests(join(defaultCache(), 'swaps'), seed).file({
+      scenario: scenarios.find(({ name }) => name === 'S3')!,
+      form: 'tensors',
+      candidates: 'seen',
     })
-    if (!answer.ok) throw new Error(`${path} answers ${answer.status}: ${await answer.text()}`)
-    await answer.arrayBuffer()
+    const done = await swapUnderLoad(folder, { swaps, rate, file, server }, log)
+    const text = report(machine, rate, done)
+    console.log(text)
+    if (out) await writeFile(out, text)
+  } finally {
+    await rm(folder, { recursive: true, force: true })
   }
-  const { sparse, dense } = referenceModels.prod
-  const rows = Array.from({ length: 100 }, (_, row) => row)
-  const body = {
-    sparse: rows.map((row) =>
-      Array.from({ length: sparse.fields }, (_, field) => field * sparse.ids + ((row * 31) % sparse.ids)),
-    ),
-    dense: rows.map((row) => Array.from({ length: dense.fields }, (_, field) => (row + field) / 100)),
-  }
-  while ((await fetch(new URL('/readyz', url))).status !== 200) await new Promise((resolve) => setTimeout(resolve, 100))
-  const samples: Sample[] = []
-  const sample = async (done: number) => {
-    const metrics = await get('/metrics')
-    const resident = Number(/^process_resident_memory_bytes (\S+)/m.exec(metrics)?.[1]) / mebibyte
-    samples.push({ swaps: done, resident })
-    log(`${done} swaps: ${resident.toFixed(0)} MiB resident`)
-  }
-  for (let done = 0; ; done++) {
-    for (let i = 0; i < 10; i++) await post('/predict', { model: 'prod', ...body })
-    if (done % 20 === 0 || done === 10 || done === swaps) await sample(done)
-    if (done === swaps) break
-    await post('/v2/repository/models/prod/unload', {})
-    await post('/v2/repository/models/prod/load', {})
-  }
-  await server.stop()
-  const { date, processor, versions } = machine
-  const text = `# Memory after loading and unloading a version
+}
 
-${date}, ${processor}, Node ${versions.node}. The reference model prod is unloaded and loaded again, and asked for 100 rows ten times after each load.
-Made by \`npm run loadtest -- swaps\`.
+interface Settings {
+  swaps: number
+  rate: number
+  file: string
+  server: string | undefined
+}
 
-${table<Sample>(
-  { swaps: ({ swaps }) => String(swaps), 'resident, MiB': ({ resident }) => resident.toFixed(0) },
-  samples,
+interface Measured {
+  answers: Answers
+  scheduled: number
+  good: number
+  swaps: Swap[]
+  /** Bytes before the first swap. */
+  resident: number
+}
+
+async function swapUnderLoad(
+  folder: string,
+  { swaps, rate, file, server: script = fileURLToPath(new URL('../src/main.js', import.meta.url)) }: Settings,
+  log: (line: string) => void,
+): Promise<Measured> {
+  const models = join(folder, 'models')
+  await publish(await prepare(folder, 1), models, 1)
+  const env = {
+    MULTIGATE_ADMIN: 'true',
+    MULTIGATE_POLL_SECONDS: '0',
+    MULTIGATE_CACHE: join(folder, 'plans'),
+    MULTIGATE_CACHE_BYTES: String(planBytes),
+  }
+  const server = await startServing(script, ['--port', '0', '--models', models], { ...process.env, ...env })
+  try {
+    await untilReady(server.url)
+    const load = (seconds: number, start: number) =>
+      generate({
+        url: new URL('/predict', server.url).href,
+        headers: { 'x-deadline-ms': String(deadlineMs) },
+        ...{ file, start, rate, seconds, seed, deadlineMs, graceMs: 2000, connections: 256, listAnswers: true },
+      })
+    await load(5, 0)
+    const resident = await residentBytes(server.url)
+    const answers: Answers[] = []
+    const done: Swap[] = []
+    let [scheduled, good] = [0, 0]
+    for (let number = 1; number <= swaps; number++) {
+      const prepared = await prepare(folder, number + 1)
+      // Long enough for the version to load, its first answers, and a quiet time.
+      const running = load(loadSeconds(rate, done), number * 7919)
+      await sleep(quietSeconds * 1000)
+      const published = Date.now()
+      await publish(prepared, models, number + 1)
+      await post(server.url, `/v2/repository/models/${model.name}/load`)
+      const answered = Date.now()
+      await rm(join(models, model.name, String(number)), { recursive: true })
+      const result = await running
+      answers.push(result.answers!)
+      scheduled += result.scheduled
+      good += result.good
+      done.push({ number, published, answered, resident: await residentBytes(server.url) })
+      log(
+        `swap ${number}: ${((answered - published) / 1000).toFixed(1)} s, ${describe(result.answers!, done.slice(-1))}`,
+      )
+    }
+    const all = (key: keyof Answers) => Float64Array.from(answers.flatMap((part) => [...part[key]]))
+    return { answers: { due: all('due'), latency: all('latency') }, scheduled, good, swaps: done, resident }
+  } finally {
+    await server.stop()
+  }
+}
+
+/** Seconds of load around a swap: longer than the slowest so far took. */
+function loadSeconds(rate: number, done: readonly Swap[]): number {
+  const slowest = Math.max(6000, ...done.map(({ published, answered }) => 1.3 * (answered - published)))
+  return 2 * quietSeconds + slowest / 1000 + firstAnswers / rate
+}
+
+/** Writes a version with weights of its own, which therefore has to be compiled. */
+async function prepare(folder: string, version: number): Promise<string> {
+  const prepared = join(folder, 'new')
+  await writeModel(model, prepared, String(version), version)
+  return prepared
+}
+
+/** Makes a version appear, complete. */
+async function publish(prepared: string, models: string, version: number): Promise<void> {
+  await mkdir(join(models, model.name), { recursive: true })
+  await rename(prepared, join(models, model.name, String(version)))
+}
+
+async function post(base: string, path: string): Promise<void> {
+  const answer = await fetch(new URL(path, base), {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '{}',
+  })
+  const text = await answer.text()
+  if (!answer.ok) throw new Error(`${path} answers ${answer.status}: ${text}`)
+}
+
+async function residentBytes(base: string): Promise<number> {
+  const metrics = await (await fetch(new URL('/metrics', base))).text()
+  return Number(/^process_resident_memory_bytes (\S+)/m.exec(metrics)?.[1])
+}
+
+/** Latencies by phase, ms: while a version loads, the first answers after it does, and all others. */
+function phasesOf({ due, latency }: Answers, swaps: readonly Swap[]): Record<Phase, number[]> {
+  const phases: Record<Phase, number[]> = { quiet: [], loading: [], first: [] }
+  const firsts = swaps.map(() => 0)
+  const order = Array.from(due.keys()).sort((a, b) => due[a]! - due[b]!)
+  for (const i of order) {
+    const swap = swaps.findLastIndex(({ published }) => published <= due[i]!)
+    if (swap < 0) phases.quiet.push(latency[i]!)
+    else if (due[i]! < swaps[swap]!.answered) phases.loading.push(latency[i]!)
+    else if (firsts[swap]! < firstAnswers) {
+      firsts[swap]!++
+      phases.first.push(latency[i]!)
+    } else phases.quiet.push(latency[i]!)
+  }
+  return phases
+}
+
+function describe(answers: Answers, swaps: readonly Swap[]): string {
+  const { quiet, loading, first } = phasesOf(answers, swaps)
+  const p99 = (values: number[]) => `${decimal(quantile(values, 0.99))} ms`
+  return `p99 quiet ${p99(quiet)}, loading ${p99(loading)}, first answers ${p99(first)}`
+}
+
+function report({ date, processor, versions }: Machine, rate: number, measured: Measured): string {
+  const { answers, swaps, scheduled, good, resident } = measured
+  const phases = phasesOf(answers, swaps)
+  const p99 = (phase: Phase) => quantile(phases[phase], 0.99)
+  const names: [Phase, string][] = [
+    ['quiet', 'no version is loading'],
+    ['loading', 'a version is loading'],
+    ['first', `first ${firstAnswers} answers of a version`],
+  ]
+  const memory = [0, 1, 10, 20, 40, 80, 120, 160, 200].filter((count) => count <= swaps.length)
+  if (!memory.includes(swaps.length)) memory.push(swaps.length)
+  const seconds = swaps.map((swap) => (swap.answered - swap.published) / 1000)
+  return `# Versions that replace each other under load
+
+${date}, ${processor}, Node ${versions.node}. The reference model prod, ${rate} requests/s of 100 candidates, Poisson arrivals, a
+deadline of ${deadlineMs} ms; ${swaps.length} versions, each with new weights, are compiled, verified, warmed and put in the place of their
+predecessors. A version takes ${decimal(quantile(seconds, 0.5))} s from its publication to its first answer (median). ${decimal((100 * good) / scheduled)} % of ${scheduled}
+requests were answered within the deadline. Made by \`npm run loadtest -- swaps\`.
+
+${table<[Phase, string]>(
+  {
+    '': ([, name]) => name,
+    answers: ([phase]) => String(phases[phase].length),
+    'p50, ms': ([phase]) => decimal(quantile(phases[phase], 0.5)),
+    'p99, ms': ([phase]) => decimal(p99(phase)),
+    '÷ quiet': ([phase]) => decimal(p99(phase) / p99('quiet')),
+    'p99.9, ms': ([phase]) => decimal(quantile(phases[phase], 0.999)),
+  },
+  names,
+)}
+
+${table<number>(
+  {
+    swaps: String,
+    'resident, MiB': (count) => ((count === 0 ? resident : swaps[count - 1]!.resident) / mebibyte).toFixed(0),
+  },
+  memory,
 )}
 `
-  console.log(text)
-  if (out) await writeFile(out, text)
 }

@@ -12,6 +12,8 @@ export interface VariantFiles {
   context_encoder?: VariantFile
   cached?: VariantFile
   layers: LayerParts[]
+  /** SHA-256 of all its graphs without the values of constants and the rows of tables: plans that differ in these cost the same. */
+  structure: string
   /** Why the graph was not split by side, if so. */
   unsplit?: string
 }

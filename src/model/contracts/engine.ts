@@ -107,8 +107,12 @@ export interface LoadedGraph {
 export interface Engine {
   /** Display name: `onnx`, `tensorflow (native)`, `tensorflow (wasm)`, `tensorflow (cpu)`. */
   name: string
-  load(source: GraphSource): Promise<LoadedGraph>
+  /** Takes a turn for each part of the work that keeps its thread, where it can be done in parts; default: immediately. */
+  load(source: GraphSource, takeTurn?: TakeTurn): Promise<LoadedGraph>
 }
+
+/** Runs work once the calls that were asked for before have been computed; they never run at the same time. */
+export type TakeTurn = <T>(work: () => Promise<T>) => Promise<T>
 
 /*
  * Memory shared by threads: requests are encoded directly into it and workers read them there, without copies, allocation or

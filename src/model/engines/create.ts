@@ -34,16 +34,16 @@ export function withFallback(first: Engine, second: () => Promise<Engine>): Engi
   let made: Promise<Engine> | undefined
   return {
     name: first.name,
-    async load(source) {
+    async load(source, takeTurn) {
       try {
-        return await first.load(source)
+        return await first.load(source, takeTurn)
       } catch (error) {
         const another = source.format !== 'onnx' && source.plan === undefined
         if (!another || !(error instanceof ModelError) || error.code !== 'UNSUPPORTED_GRAPH') throw error
         try {
           made ??= second()
           const engine = await made
-          const graph = await engine.load(source)
+          const graph = await engine.load(source, takeTurn)
           return { ...graph, signature: { ...graph.signature, engine: engine.name } }
         } catch (cause) {
           throw new ModelError('UNSUPPORTED_GRAPH', `${error.message}. Nor by TensorFlow: ${reasonOf(cause)}`, {

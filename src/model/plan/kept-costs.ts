@@ -1,13 +1,14 @@
 import { readFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { wallClock } from '../base/clock.ts'
 import { replaceFile } from '../base/replace-file.ts'
-import type { PlanCosts, Precision } from '../contracts/compiled-plan.ts'
+import { costsFile } from '../compile/store/clean-cache.ts'
+import type { PlanCosts } from '../contracts/compiled-plan.ts'
 
 /*
- * Measured costs, kept beside the plan. Other workers and processes, and the next start, need not measure, and open the variants
- * that pay and no others.
+ * Measured costs, kept beside the plans. Other workers and processes, the next start, and the next version with other weights
+ * need not measure, and open the variants that pay and no others.
  */
 
 /** After this time, ms, costs are measured again: the machine may have been busy. */
@@ -16,6 +17,12 @@ const validFor = 24 * 3600 * 1000
 /** Of the variants that were open. */
 export type MeasuredCosts = Partial<PlanCosts> & Pick<PlanCosts, 'full'>
 
+/** A plan's folder, and the structure of its graphs. */
+export interface PlanPlace {
+  folder: string
+  structure: string
+}
+
 interface KeptCosts {
   machine: string
   /** ms since 1970 */
@@ -23,15 +30,14 @@ interface KeptCosts {
   costs: MeasuredCosts
 }
 
-/** Costs measured on this machine recently, of all variants in `names`; undefined if there are none. Never rejects. */
+/** Costs of such plans, measured on this machine recently, of all variants in `names`; undefined if there are none. Never rejects. */
 export async function readCosts(
-  folder: string,
-  precision: Precision,
+  plan: PlanPlace,
   threads: number,
   names: readonly (keyof PlanCosts)[],
 ): Promise<MeasuredCosts | undefined> {
   try {
-    const { machine, measured, costs }: KeptCosts = JSON.parse(await readFile(fileOf(folder, precision), 'utf8'))
+    const { machine, measured, costs }: KeptCosts = JSON.parse(await readFile(fileOf(plan), 'utf8'))
     const age = wallClock.now() - measured
     const usable = machine === machineName(threads) && age >= 0 && age < validFor
     return usable && names.every((name) => isCost(costs[name])) ? costs : undefined
@@ -41,18 +47,13 @@ export async function readCosts(
 }
 
 /** Keeps measured costs, if the folder is writable. Never rejects. */
-export async function writeCosts(
-  folder: string,
-  precision: Precision,
-  threads: number,
-  costs: MeasuredCosts,
-): Promise<void> {
+export async function writeCosts(plan: PlanPlace, threads: number, costs: MeasuredCosts): Promise<void> {
   const kept: KeptCosts = { machine: machineName(threads), measured: wallClock.now(), costs }
-  await replaceFile(fileOf(folder, precision), `${JSON.stringify(kept)}\n`).catch(() => undefined)
+  await replaceFile(fileOf(plan), `${JSON.stringify(kept)}\n`).catch(() => undefined)
 }
 
-function fileOf(folder: string, precision: Precision): string {
-  return join(folder, `costs-${precision}.json`)
+function fileOf({ folder, structure }: PlanPlace): string {
+  return join(dirname(folder), costsFile(structure))
 }
 
 let processors: string | undefined

@@ -1,4 +1,4 @@
-import type { Batch } from '../contracts/engine.ts'
+import type { Batch, TakeTurn } from '../contracts/engine.ts'
 import type { RequestRows, Variant } from './variant.ts'
 
 /** Rows per request of each timed call. The costs of a row, a call, a joined request and its row follow from them. */
@@ -11,9 +11,9 @@ const longest = 150
 
 /**
  * Measures what a row, a call and a request cost in each variant on this machine, on rows of zeros. The variants take turns,
- * so that other load affects all of them.
+ * so that other load affects all of them; each call waits for its turn.
  */
-export async function measureVariants(variants: readonly Variant[]): Promise<void> {
+export async function measureVariants(variants: readonly Variant[], takeTurn: TakeTurn): Promise<void> {
   const best = variants.map(() => measuredRequests.map(() => Number.POSITIVE_INFINITY))
   for (const [size, counts] of measuredRequests.entries()) {
     const requests = requestsOf(counts)
@@ -24,9 +24,11 @@ export async function measureVariants(variants: readonly Variant[]): Promise<voi
       const last = performance.now() - started > longest * variants.length
       for (const [i, variant] of variants.entries()) {
         if ((counts.length > 1 && !variant.byRequest) || rows > variant.mostRows) continue
-        const begun = performance.now()
-        await variant.run(batches[i]!, requests)
-        const microseconds = (performance.now() - begun) * 1000
+        const microseconds = await takeTurn(async () => {
+          const begun = performance.now()
+          await variant.run(batches[i]!, requests)
+          return (performance.now() - begun) * 1000
+        })
         if (call >= coldCalls || last) best[i]![size] = Math.min(best[i]![size]!, microseconds)
       }
       if (last) break

@@ -1,6 +1,6 @@
 import type { InferenceSession } from 'onnxruntime-node'
 import type { CompiledPlan, PlanCosts, PlanDescription, VariantFile } from '../contracts/compiled-plan.ts'
-import type { Batch, GraphMemory, GraphStats } from '../contracts/engine.ts'
+import type { Batch, GraphMemory, GraphStats, TakeTurn } from '../contracts/engine.ts'
 import { createCandidates } from './candidates.ts'
 import { payingVariants } from './choose-variant.ts'
 import { type MeasuredCosts, readCosts, writeCosts } from './kept-costs.ts'
@@ -21,12 +21,14 @@ export interface OpenPlan {
 
 /**
  * Opens the variants of a compiled plan that pay on this machine. Variants without recent measurements are measured.
- * `cacheBytes` bounds the memory of cached candidates; 0 caches none. Rejects with MODEL_FAILED where a file can't be opened.
+ * `cacheBytes` bounds the memory of cached candidates; 0 caches none. Each file is opened, and each measured call made, in a
+ * turn of its own. Rejects with MODEL_FAILED where a file can't be opened.
  */
 export async function openPlan(
   plan: CompiledPlan,
   options: InferenceSession.SessionOptions,
   cacheBytes: number,
+  takeTurn: TakeTurn = (work) => work(),
 ): Promise<OpenPlan> {
   const { folder, description, precision } = plan
   const files = precision === 'int8' ? description.int8! : description.float32
@@ -36,7 +38,8 @@ export async function openPlan(
   if (files.shared_context) names.push('shared_context')
   if (caches) names.push('candidate_encoder', 'cached')
   const measured = caches ? [...names, 'lookUp' as const] : names
-  const known = plan.costs ?? (await readCosts(folder, precision, threads, measured))
+  const place = { folder, structure: files.structure }
+  const known = plan.costs ?? (await readCosts(place, threads, measured))
   const pays = known && payingVariants(known)
   const wantsShared = pays?.shared_context !== false
   const wantsCached = caches && pays?.cached !== false
@@ -48,7 +51,7 @@ export async function openPlan(
   }
   const open = async (file: VariantFile | undefined, wanted = true) => {
     if (file === undefined || !wanted) return undefined
-    const variant = await openVariant(folder, file, options)
+    const variant = await takeTurn(() => openVariant(folder, file, options))
     opened.set(variant, description.files[file.file]?.bytes ?? 0)
     return variant
   }
@@ -72,10 +75,13 @@ export async function openPlan(
     if (costs) for (const [name, variant] of entries) variant.cost = fullCost(variant, costs[name]!)
     else {
       const lookUp = candidates?.measureLookUp() ?? 0
-      await measureVariants(entries.map(([, variant]) => variant))
+      await measureVariants(
+        entries.map(([, variant]) => variant),
+        takeTurn,
+      )
       costs = { full: full.cost, ...Object.fromEntries(entries.map(([name, { cost }]) => [name, cost])), lookUp }
       // A temporary plan is opened once, mostly.
-      if (plan.origin !== 'temporary') await writeCosts(folder, precision, threads, costs)
+      if (plan.origin !== 'temporary') await writeCosts(place, threads, costs)
       const paying = payingVariants(costs)
       if (!paying.shared_context) await release([sharedContext])
       if (!paying.cached) await release(Object.values(parts))

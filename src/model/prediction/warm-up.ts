@@ -1,5 +1,6 @@
 import type { Manifest } from '../../schemas/manifest.ts'
 import { isTransient, ModelError, reasonOf } from '../base/errors.ts'
+import { median } from '../base/median.ts'
 import type { Batcher } from '../batching/batcher.ts'
 import type { Batch } from '../contracts/engine.ts'
 import type { PooledGraph } from '../engines/pool/contract.ts'
@@ -86,7 +87,10 @@ async function checkIndependence(manifest: Manifest, encoder: Encoder, graph: Po
     )
 }
 
-/** Runs every power of two up to the batch limit in every worker, so that no client is the first to meet a size. */
+/**
+ * Runs every power of two up to the batch limit in every worker, so that no client is the first to meet a size. One worker at a
+ * time: the others go on with what clients ask.
+ */
 export async function warm(
   manifest: Manifest,
   encoder: Encoder,
@@ -96,11 +100,13 @@ export async function warm(
 ): Promise<void> {
   for (let rows = 1; ; rows = Math.min(rows * 2, options.maxBatchRows)) {
     const batch = plainBatch(manifest, encoder, rows)
-    const started = options.clock.now()
-    await Promise.all(
-      Array.from({ length: options.pool.size }, () => graph.run(batch, [bindingsOf(manifest).probabilities])),
-    )
-    batcher.seed(rows, 1, (options.clock.now() - started) / 1000)
+    const seconds: number[] = []
+    for (let worker = 0; worker < options.pool.size; worker++) {
+      const started = options.clock.now()
+      await graph.run(batch, [bindingsOf(manifest).probabilities])
+      seconds.push((options.clock.now() - started) / 1000)
+    }
+    batcher.seed(rows, 1, median(seconds))
     if (rows === options.maxBatchRows) return
   }
 }

@@ -2,16 +2,17 @@ import { chmod, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { prepare } from '../../../src/model/compile/prepare.ts'
+import { costsFile } from '../../../src/model/compile/store/clean-cache.ts'
 import type { CompiledPlan } from '../../../src/model/contracts/compiled-plan.ts'
 import { openPlan } from '../../../src/model/plan/open-plan.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
-import { exampleModel, requestFor } from '../../support/compile/random-model.ts'
+import { exampleModel, type RandomModel, requestFor } from '../../support/compile/random-model.ts'
 
 const options = { intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 4 } as const
 const [models, cache] = [await temporaryFolder(t), await temporaryFolder(t)]
 const { plan, problem } = await prepare(await requestFor(exampleModel, models, { cache }))
 if (plan === undefined) throw new Error(problem)
-const file = join(plan.folder, 'costs-float32.json')
+const file = join(cache, costsFile(plan.description.float32.structure))
 const kept = async () => JSON.parse(await readFile(file, 'utf8'))
 const sizes = ({ description: { float32, files } }: CompiledPlan) => {
   const bytes = (name: 'full' | 'shared_context' | 'candidate_encoder' | 'context_encoder' | 'cached') =>
@@ -36,6 +37,28 @@ t.test('costs are measured once', async (t) => {
   t.match(Object.keys(first.costs).sort(), ['cached', 'candidate_encoder', 'full', 'lookUp', 'shared_context'])
   await opened()
   t.same(await kept(), first)
+})
+
+t.test('costs are those of every plan that differs in weights alone', async (t) => {
+  await opened()
+  const first = await kept()
+  const structures = async (model: RandomModel) => {
+    const { plan } = await prepare(await requestFor(model, await temporaryFolder(t), { cache }))
+    return { plan: plan!, structure: plan!.description.float32.structure }
+  }
+  const other = await structures({ ...exampleModel, seed: exampleModel.seed + 1 })
+  t.not(other.plan.folder, plan.folder)
+  t.equal(other.structure, plan.description.float32.structure)
+  await opened(other.plan)
+  t.same(await kept(), first, 'it is not measured')
+  t.same(
+    (await readdir(cache)).filter((name) => name.startsWith('costs-')),
+    [costsFile(other.structure)],
+  )
+  const wider = await structures({ ...exampleModel, width: exampleModel.width + 1 })
+  t.not(wider.structure, other.structure)
+  const larger = await structures({ ...exampleModel, fields: exampleModel.fields.map((ids) => ids + 1) })
+  t.equal(larger.structure, other.structure, 'rows of tables make no difference')
 })
 
 t.test('variants that do not pay are not opened', async (t) => {
@@ -73,7 +96,7 @@ t.test('costs are measured again where the kept ones do not count', async (t) =>
     t.ok(again.costs.full.a < 1e6 && again.machine === good.machine, name)
   }
   t.same(
-    (await readdir(plan.folder)).filter((name) => name.startsWith('.')),
+    (await readdir(cache)).filter((name) => name.startsWith('.')),
     [],
     'no temporary files are left',
   )
@@ -82,9 +105,9 @@ t.test('costs are measured again where the kept ones do not count', async (t) =>
 t.test('a plan that is temporary, or in a folder that is not writable, is measured each time', async (t) => {
   await rm(file)
   await opened({ ...plan, origin: 'temporary' })
-  t.notOk((await readdir(plan.folder)).includes('costs-float32.json'))
+  t.notOk((await readdir(cache)).some((name) => name.startsWith('costs-')))
   if (process.getuid?.() === 0) return t.comment('root may write anywhere')
-  await chmod(plan.folder, 0o500)
-  t.teardown(() => chmod(plan.folder, 0o700))
+  await chmod(cache, 0o500)
+  t.teardown(() => chmod(cache, 0o700))
   t.ok(await opened())
 })

@@ -1,6 +1,11 @@
 import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
+/** File beside plans of one structure with what their graphs cost. */
+export function costsFile(structure: string): string {
+  return `costs-${structure.slice(0, 32)}.json`
+}
+
 /** Unused plans are removed after this time, s. */
 const keptSeconds = 7 * 24 * 3600
 /** A plan that was loaded so recently may be in use by a server that is starting, s. */
@@ -19,8 +24,9 @@ interface Stored {
 export async function cleanCache(cache: string, now: number, most = 0): Promise<void> {
   const plans: Stored[] = []
   for (const name of await readdir(cache).catch(() => [])) {
-    if (!/^[0-9a-f]{32}/.test(name)) continue
     const path = join(cache, name)
+    if (/^costs-[0-9a-f]{32}\.json$/.test(name)) await removeOld(path, now)
+    if (!/^[0-9a-f]{32}/.test(name)) continue
     const used = await stat(path).catch(() => undefined)
     const unfinished = /\.\d+\.[0-9a-f]{8}$/.test(name)
     const age = used === undefined ? 0 : (now - used.mtimeMs) / 1000
@@ -33,6 +39,12 @@ export async function cleanCache(cache: string, now: number, most = 0): Promise<
     bytes += await sizeOf(path)
     if (bytes > most && age > recentSeconds) await remove(path)
   }
+}
+
+/** Costs that would be measured again in any case. */
+async function removeOld(path: string, now: number): Promise<void> {
+  const written = await stat(path).catch(() => undefined)
+  if (written !== undefined && (now - written.mtimeMs) / 1000 > keptSeconds) await remove(path)
 }
 
 async function remove(path: string): Promise<void> {

@@ -1,6 +1,7 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash, type Hash, randomUUID } from 'node:crypto'
 import { readFile, realpath, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { create } from '@bufbuild/protobuf'
 import { product } from '../../base/dims.ts'
 import { reasonOf } from '../../base/errors.ts'
 import { makeFolder } from '../../base/make-folder.ts'
@@ -9,7 +10,7 @@ import { isExternal } from '../../graph/constants.ts'
 import { checkTables, external, externalPlace, largeTable, linkOrCopy } from '../../graph/external-data.ts'
 import type { Graph } from '../../graph/graph.ts'
 import { isMarked } from '../../graph/ids.ts'
-import { TensorProto_DataType as DataType, type TensorProto } from '../../graph/onnx_pb.ts'
+import { TensorProto_DataType as DataType, type TensorProto, TensorProtoSchema } from '../../graph/onnx_pb.ts'
 import type { VariantGraph } from '../sides/contract.ts'
 import type { CompiledGraph, Plans } from './compiled-graph.ts'
 
@@ -18,7 +19,7 @@ import type { CompiledGraph, Plans } from './compiled-graph.ts'
  */
 
 /** Must change whenever the compiler's output for a graph may change. */
-export const compilerVersion = 7
+export const compilerVersion = 8
 
 export const planFile = 'plan.json'
 /** Files up to this size are hashed when a plan is read from the cache; for larger ones size and time of change are checked. */
@@ -165,26 +166,42 @@ function createWriter(folder: string) {
     return external(tensor, file, start, length)
   }
 
-  async function part(name: string, { graph, context, rows }: VariantGraph): Promise<VariantFile> {
+  async function part(name: string, { graph, context, rows }: VariantGraph, structure: Hash): Promise<VariantFile> {
     const file = `${name}.onnx`
     await put(file, (await moveTables(graph)).toBytes())
+    structure.update(structureOf(graph))
     return { file, context, rows }
   }
 
   return {
     files,
     async plans(precision: Precision, { full, split }: Plans): Promise<VariantFiles> {
-      const set: VariantFiles = { full: await part(`${precision}-full`, full), layers: [] }
-      if (typeof split === 'string') return { ...set, unsplit: split }
-      set.layers = split.layers
-      if (split.shared_context) set.shared_context = await part(`${precision}-shared-context`, split.shared_context)
-      if (split.candidate_encoder)
-        set.candidate_encoder = await part(`${precision}-candidate-encoder`, split.candidate_encoder)
-      if (split.context_encoder) set.context_encoder = await part(`${precision}-context-encoder`, split.context_encoder)
-      if (split.cached) set.cached = await part(`${precision}-cached`, split.cached)
-      return set
+      const structure = createHash('sha256')
+      const write = async (name: string, graph: VariantGraph) => part(`${precision}-${name}`, graph, structure)
+      const set: Omit<VariantFiles, 'structure'> = { full: await write('full', full), layers: [] }
+      if (typeof split === 'string') set.unsplit = split
+      else {
+        set.layers = split.layers
+        if (split.shared_context) set.shared_context = await write('shared-context', split.shared_context)
+        if (split.candidate_encoder) set.candidate_encoder = await write('candidate-encoder', split.candidate_encoder)
+        if (split.context_encoder) set.context_encoder = await write('context-encoder', split.context_encoder)
+        if (split.cached) set.cached = await write('cached', split.cached)
+      }
+      return { ...set, structure: structure.digest('hex') }
     },
   }
+}
+
+/** All that a graph's cost depends on: no weights, and not how many rows a table has. */
+function structureOf(graph: Graph): Uint8Array {
+  const tables = new Set(graph.nodes.flatMap(({ opType, input }) => (opType === 'Gather' ? [input[0]] : [])))
+  const bare = graph.copy()
+  for (const [name, { dataType, dims }] of graph.constants)
+    bare.constants.set(
+      name,
+      create(TensorProtoSchema, { name, dataType, dims: tables.has(name) ? dims.slice(1) : dims }),
+    )
+  return bare.toBytes()
 }
 
 /** Inputs of a graph for engines: [rows, width]. */

@@ -6,7 +6,16 @@ import { onnxruntime } from '../../base/onnxruntime.ts'
 import { pathInside } from '../../base/path-inside.ts'
 import { fileReason, sizeOfOrdinary } from '../../base/regular-file.ts'
 import type { CompiledPlan } from '../../contracts/compiled-plan.ts'
-import type { Batch, Engine, GraphSource, LoadedGraph, Outputs, Signature, TensorData } from '../../contracts/engine.ts'
+import type {
+  Batch,
+  Engine,
+  GraphSource,
+  LoadedGraph,
+  Outputs,
+  Signature,
+  TakeTurn,
+  TensorData,
+} from '../../contracts/engine.ts'
 import { noCache, noMemory } from '../../contracts/graph-stats.ts'
 import { constantBytes } from '../../graph/external-data.ts'
 import type { Graph } from '../../graph/graph.ts'
@@ -45,15 +54,15 @@ export async function createOnnxEngine({ threads }: { threads: number }): Promis
     extra: { session: { intra_op: { allow_spinning: '0' }, inter_op: { allow_spinning: '0' } } },
   }
 
-  async function load(source: GraphSource): Promise<LoadedGraph> {
-    if (source.plan !== undefined) return loadPlanned(source, source.plan)
-    return loadExported(source)
+  async function load(source: GraphSource, takeTurn: TakeTurn = (work) => work()): Promise<LoadedGraph> {
+    if (source.plan !== undefined) return loadPlanned(source, source.plan, takeTurn)
+    return takeTurn(() => loadExported(source))
   }
 
   /** The plan answers what it was compiled for; other outputs come from the graph as it was saved, opened when asked for. */
-  async function loadPlanned(source: GraphSource, ready: CompiledPlan): Promise<LoadedGraph> {
+  async function loadPlanned(source: GraphSource, ready: CompiledPlan, takeTurn: TakeTurn): Promise<LoadedGraph> {
     const { output, width } = ready.description
-    const plan = await openPlan(ready, options, source.cacheBytes ?? 0)
+    const plan = await openPlan(ready, options, source.cacheBytes ?? 0, takeTurn)
     const inputs = ready.description.inputs.map(({ ids, ...input }) => input)
     const ids = idsOf(
       source,

@@ -171,6 +171,11 @@ export class WorkerSupervisor {
     }
     for (const slab of this.graphs.get(graph)?.rows?.slabs() ?? [])
       worker.client.notify({ type: 'add-slab', graph, slab })
+    if (!this.graphs.has(graph)) {
+      // It was unloaded meanwhile, as where it failed in another worker.
+      await worker.client.call({ type: 'unload', graph })
+      return signature
+    }
     worker.graphs.add(graph)
     this.#wake()
     return signature

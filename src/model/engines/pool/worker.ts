@@ -1,7 +1,7 @@
 import { platform, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import { median } from '../../base/median.ts'
-import type { Batch, Engine, LoadedGraph, Outputs } from '../../contracts/engine.ts'
+import type { Batch, Engine, LoadedGraph, Outputs, TakeTurn } from '../../contracts/engine.ts'
 import { createEngine } from '../create.ts'
 import { RowGatherer } from '../memory/shared-rows.ts'
 import {
@@ -15,13 +15,19 @@ import {
 
 /*
  * A worker thread of an engine pool: computes one call at a time, so that computing never blocks the main
- * thread's event loop.
+ * thread's event loop. A graph is loaded in several turns, with calls in between.
  */
 
 const settings = workerData as WorkerSettings
 const graphs = new Map<number, LoadedGraph & { gatherer: RowGatherer }>()
 let engine: Engine | undefined
-let last: Promise<void> = Promise.resolve()
+let last: Promise<unknown> = Promise.resolve()
+
+const takeTurn: TakeTurn = (work) => {
+  const done = last.then(work)
+  last = done.catch(() => undefined)
+  return done
+}
 
 /** Of Linux, from −20 to 19: the lower, the sooner. */
 const workerPriority = 10
@@ -35,8 +41,10 @@ parentPort?.on('message', (message: WorkerRequest | WorkerNotice) => {
   if (message.type === 'add-slab') graphs.get(message.graph)?.gatherer.add(message.slab)
   // Calls that were asked for before may still read it.
   else if (message.type === 'remove-slab')
-    last = last.then(() => graphs.get(message.graph)?.gatherer.remove(message.slab))
-  else last = last.then(async () => parentPort?.postMessage(await answer(message)))
+    takeTurn(async () => graphs.get(message.graph)?.gatherer.remove(message.slab))
+  // Takes turns of its own.
+  else if (message.type === 'load') answer(message)
+  else takeTurn(() => answer(message))
 })
 
 /**
@@ -52,12 +60,14 @@ function yieldToOthers(): void {
   }
 }
 
-async function answer(request: WorkerRequest): Promise<WorkerReply> {
-  try {
-    return { id: request.id, value: await perform(request) }
-  } catch (error) {
-    return { id: request.id, error: packError(error) }
-  }
+/** Never rejects. */
+async function answer(request: WorkerRequest): Promise<void> {
+  const { id } = request
+  const reply: WorkerReply = await perform(request).then(
+    (value) => ({ id, value }),
+    (error) => ({ id, error: packError(error) }),
+  )
+  parentPort?.postMessage(reply)
 }
 
 async function perform(request: WorkerRequest): Promise<unknown> {
@@ -71,7 +81,7 @@ async function perform(request: WorkerRequest): Promise<unknown> {
       // Asked twice where the graph was being loaded everywhere while this worker replaced another.
       let graph = graphs.get(request.graph)
       if (graph === undefined) {
-        const loaded = await engine.load(request.source)
+        const loaded = await engine.load(request.source, takeTurn)
         graph = Object.assign(loaded, { gatherer: new RowGatherer(loaded.signature.inputs) })
         graphs.set(request.graph, graph)
       }

@@ -19,7 +19,7 @@ import { loadSavedModel } from './tensorflow-saved-model.ts'
 export async function createTensorflowEngine(options: { backend?: TensorFlowBackend } = {}): Promise<Engine> {
   const tensorflow = await prepareTensorFlow(options.backend)
 
-  const load = (source: GraphSource) => loadJoined(source, loadSaved)
+  const load: Engine['load'] = (source, takeTurn = (work) => work()) => takeTurn(() => loadJoined(source, loadSaved))
 
   async function loadSaved(source: GraphSource): Promise<LoadedGraph> {
     if (source.format === 'onnx')

@@ -277,6 +277,18 @@ t.test('a graph that fails to load is freed everywhere', async (t) => {
   t.equal(workers[0]!.tasks.at(-1)!.type, 'unload')
 })
 
+t.test('a worker that is still loading a graph when another fails to frees it then', async (t) => {
+  const broken = new ModelError('UNSUPPORTED_GRAPH', 'layer x')
+  let loaded: (signature: unknown) => void = () => undefined
+  const slow = { load: () => new Promise<unknown>((resolve) => (loaded = resolve)) }
+  const { pool, workers } = await setUp(t, {}, [slow, { load: () => Promise.reject(broken) }])
+  await t.rejects(pool.load(source), broken)
+  t.notOk(workers[0]!.tasks.some(({ type }) => type === 'unload'))
+  loaded(fakeSignature)
+  await settle()
+  t.equal(workers[0]!.tasks.at(-1)!.type, 'unload')
+})
+
 t.test('a closed graph is freed in every worker, and can not be called', async (t) => {
   const { pool, workers } = await setUp(t)
   const graph = await pool.load(source)

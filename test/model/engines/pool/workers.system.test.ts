@@ -3,6 +3,7 @@ import t from 'tap'
 import { createEnginePool } from '../../../../src/model/engines/pool/pool.ts'
 import { createWorkerClient, type WorkerClient } from '../../../../src/model/engines/pool/worker-client.ts'
 import { temporaryFolder, writeTestBundle } from '../../../support/bundle.ts'
+import { exampleModel, withPlan } from '../../../support/compile/random-model.ts'
 import { until } from '../../../support/until.ts'
 
 /* Real worker threads with a real engine. */
@@ -57,6 +58,24 @@ t.test('threads compute, one that dies is replaced, and only its calls fail', as
   for (const { probabilities } of after) t.same(probabilities!.subarray(0, 2), expected)
   await until(() => pool.stats().alive === 2)
   t.same([clients.length, pool.stats().replaced], [3, 1])
+})
+
+t.test('a worker answers calls while it loads another graph', async (t) => {
+  const pool = await createEnginePool({ engine: 'onnx', workers: 1 })
+  t.teardown(() => pool.close())
+  const graph = await pool.load(source)
+  await withPlan(exampleModel, await temporaryFolder(t), async (plan) => {
+    let loaded = false
+    // Costs that are not known are measured: in some hundred turns.
+    const loading = pool.load({ ...source, plan, cacheBytes: 1 << 20 }).then((planned) => {
+      loaded = true
+      return planned
+    })
+    let meanwhile = 0
+    for (; !loaded; meanwhile++) await graph.run(batch(1), ['probabilities'])
+    t.ok(meanwhile > 2, `${meanwhile} calls`)
+    await (await loading).close()
+  })
 })
 
 t.test('closing answers what was asked before', async (t) => {

@@ -186,9 +186,10 @@ function createRegistry(
   const hidePaths = createPathHider({ models: root, other: [loading.compiler?.cache, tmpdir(), homedir()] })
   const registry: Registry = new Registry({
     source: createFolderSource(root),
-    load: async (name, version, free) => {
+    load: async (name, version, { free, former }) => {
       const model = await loadModel(await readSignedBundle(root, name, version, modelKeys), {
         ...loading,
+        former,
         observer: metrics().batchObserver(name, version),
         rehearse: async (model) => {
           free()

@@ -34,7 +34,7 @@ export function setUp({ models = { ads: ['1'] }, beforeLoaded, ...options }: Set
       if (disk.error) throw disk.error
       return disk.models
     },
-    load: async (name, version, free) => {
+    load: async (name, version, { free }) => {
       const key = `${name}/${version}`
       loads.push(key)
       clock.now += 500

@@ -5,8 +5,10 @@ import { sendNoUsageData } from './usage-data.ts'
 /** Why a thread ended without a result. */
 export class ThreadFailure extends Error {}
 
+const start = new URL('./one-shot-start.js', import.meta.url)
+
 /**
- * Runs `script` in a thread of its own, which posts messages and ends. `read` returns the result that a message completes,
+ * Runs `script` in a thread of its own at the lowest priority, which posts messages and ends. `read` returns the result that a message completes,
  * undefined before the last; it may answer with `post`, or throw to reject. By default the first message is the result.
  *
  * Rejects with ThreadFailure where the thread ends without a result.
@@ -20,7 +22,7 @@ export function runThread<Result, Message = Result>(
   // The thread may load ONNX Runtime.
   sendNoUsageData()
   return new Promise((resolve, reject) => {
-    const thread = new Worker(script, { workerData: data })
+    const thread = new Worker(start, { workerData: data, argv: [script.href] })
     thread.on('message', (message: Message) => {
       try {
         const result = read(message, (answer) => thread.postMessage(answer))

@@ -94,6 +94,8 @@ export interface LoadedGraph {
   stats?(): GraphStats
   /** Clears counters and cache: after warm-up, before the first request. */
   reset?(): void
+  /** Clears counters alone. */
+  recount?(): void
   /** Frees the graph's memory; idempotent. */
   close(): Promise<void>
 }

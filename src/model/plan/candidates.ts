@@ -134,6 +134,11 @@ export class Candidates {
   /** Clears the cache and the counts. */
   reset(): void {
     this.#cache.clear()
+    this.recount()
+  }
+
+  /** Clears the counts. */
+  recount(): void {
     this.#baseline = this.#cache.stats()
   }
 

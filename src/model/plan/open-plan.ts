@@ -16,6 +16,8 @@ export interface OpenPlan {
   memory: Pick<GraphMemory, 'variants' | 'tables'>
   /** Clears the counts and the cached candidates. */
   reset(): void
+  /** Clears the counts alone. */
+  recount(): void
   close(): Promise<void>
 }
 
@@ -93,6 +95,7 @@ export async function openPlan(
       stats: () => runner.stats(),
       memory: { variants: bytes, tables: tableBytes(description) },
       reset: () => runner.reset(),
+      recount: () => runner.recount(),
       close: () => release([...opened.keys()]),
     }
   } catch (error) {

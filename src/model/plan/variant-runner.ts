@@ -86,9 +86,14 @@ export class VariantRunner {
   }
 
   reset(): void {
-    Object.assign(this.#rows, { exported: 0, full: 0, shared_context: 0, cached: 0 })
+    this.recount()
     this.#candidates?.reset()
     this.#policy.reset()
+  }
+
+  recount(): void {
+    Object.assign(this.#rows, { exported: 0, full: 0, shared_context: 0, cached: 0 })
+    this.#candidates?.recount()
   }
 
   async #compute(

@@ -12,6 +12,7 @@ import type { Drift } from '../drift/monitor.ts'
 import type { EnginePool } from '../engines/pool/contract.ts'
 import type { Encoder } from '../features/encoder.ts'
 import type { QueryRows } from './query-rows.ts'
+import type { WarmUpRows } from './recent-rows.ts'
 import type { ModelTensors } from './tensors.ts'
 
 export interface Query {
@@ -62,6 +63,8 @@ export interface LoadedModel {
   stats(): BatcherStats
   /** How far live traffic has moved from what the model was judged on. */
   drift(): Drift[]
+  /** Encoded rows of the last requests that workers computed. */
+  recentRows(): readonly WarmUpRows[]
   /** Answers what is accepted, then frees everything. Idempotent. */
   close(): Promise<void>
   /** Rejects what is accepted. */
@@ -82,6 +85,8 @@ export interface LoadOptions {
   observer?: BatchObserver
   /** Asks a version, as its clients will, before it is served; what it is asked then is no traffic. */
   rehearse?(model: LoadedModel): Promise<void>
+  /** The version that answers now: its clients' last rows warm the one that is loaded. */
+  former?: Pick<LoadedModel, 'recentRows'> | undefined
   /** Called for every value that falls into an out-of-vocabulary bucket. */
   onUnknown?(field: string): void
 }

@@ -32,6 +32,8 @@ export interface Executor {
   stats(): Promise<GraphStats | undefined>
   /** Forgets what `stats` counts, and what is kept of candidates. */
   reset(): Promise<void>
+  /** Forgets what `stats` counts. */
+  recount(): Promise<void>
   close(): Promise<void>
 }
 
@@ -130,6 +132,10 @@ export function createExecutor(graph: PooledGraph): Executor {
     },
     async reset() {
       await graph.reset()
+      computedHere = 0
+    },
+    async recount() {
+      await graph.recount()
       computedHere = 0
     },
     close: () => graph.close(),

@@ -20,9 +20,10 @@ import { createExecutor, type Executor } from './executor.ts'
 import { checkGoldenRows } from './golden.ts'
 import { describePlan, loadGraph, outputsOf, savedGraph } from './load-graph.ts'
 import { encodeQuery, unknownOf } from './query-rows.ts'
+import { fitting, RecentRows } from './recent-rows.ts'
 import { createPlanner, type Planner } from './request-plan.ts'
 import { tensorColumns, tensorsOf } from './tensors.ts'
-import { tryRows, warm } from './warm-up.ts'
+import { tryRows, warm, warmByRows } from './warm-up.ts'
 
 /**
  * Loads a verified bundle into the pool, asks its golden rows, and warms every batch size.
@@ -81,6 +82,8 @@ async function load(bundle: Bundle, options: LoadOptions): Promise<LoadedModel> 
     // By a model of its own, since each watches what it is asked for drift.
     await options.rehearse?.(createModel(parts, executor, batcher, options))
     await executor.reset()
+    await warmByRows(manifest, fitting(options.former?.recentRows() ?? [], encoder.layout), batcher, options)
+    await executor.recount()
     serving = true
     return model
   } catch (error) {
@@ -111,6 +114,7 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
   const plan = createPlanner(manifest)
   const compose = createComposer(manifest, encoder.layout, manifestless)
   const monitor = createDriftMonitor(manifest.drift, encoder.layout)
+  const recent = new RecentRows()
   return {
     manifest,
     encoder,
@@ -148,31 +152,25 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
         const table = Promise.resolve(compose(planned, encoded, {}))
         return { rows: 0, encodeSeconds, engineSeconds: 0, table, cancel: () => undefined }
       }
+      const tableOf = (out: Outputs) => {
+        const table = compose(planned, encoded, out)
+        monitor.observe(encoded, table)
+        return table
+      }
       if (encoded.rows <= executor.rowsHere && planned.outputs.length === 1) {
         const computeNow = async () => {
           try {
             const batch = toBatch(manifest, encoded)
-            const out = batcher.computeNow({ batch, deadline, tenant, begun }, executor.runHere)
-            const table = compose(planned, encoded, out)
-            monitor.observe(encoded, table)
-            return table
+            return tableOf(batcher.computeNow({ batch, deadline, tenant, begun }, executor.runHere))
           } finally {
             memory.release()
           }
         }
         return { rows: encoded.rows, encodeSeconds, engineSeconds: 0, table: computeNow(), cancel: () => undefined }
       }
+      recent.keep(encoded, encoder.layout, started)
       // Both the engine and the answer read the rows.
       memory.keep()
-      const answer = (out: Outputs) => {
-        try {
-          const table = compose(planned, encoded, out)
-          monitor.observe(encoded, table)
-          return table
-        } finally {
-          memory.release()
-        }
-      }
       const { outputs, cancel } = batcher.submit({
         batch: {
           ...toBatch(manifest, encoded),
@@ -190,14 +188,12 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
         encodeSeconds,
         engineSeconds: batcher.predict(encoded.rows),
         cancel,
-        table: outputs.then(answer, (error) => {
-          memory.release()
-          throw error
-        }),
+        table: outputs.then(tableOf).finally(memory.release),
       }
     },
     stats: () => batcher.stats(),
     drift: () => monitor.report(),
+    recentRows: () => recent.list,
     async close() {
       await batcher.close()
       await executor.close()

@@ -7,6 +7,7 @@ import type { PooledGraph } from '../engines/pool/contract.ts'
 import type { Encoder } from '../features/encoder.ts'
 import { bindingsOf, plainBatch, toBatch } from './bindings.ts'
 import type { LoadOptions } from './contract.ts'
+import type { WarmUpRows } from './recent-rows.ts'
 
 /** Tries a version with rows of its own. Rejects with INVALID_BUNDLE for what requests would meet otherwise. */
 export async function tryRows(manifest: Manifest, encoder: Encoder, graph: PooledGraph): Promise<void> {
@@ -109,4 +110,31 @@ export async function warm(
     batcher.seed(rows, 1, median(seconds))
     if (rows === options.maxBatchRows) return
   }
+}
+
+/** Times that each request is repeated for every worker: a candidate is cached when a worker sees it for the second time. */
+const repeats = 2
+
+/** Longest time that rows of clients are repeated, ms. */
+const longestRepeat = 2000
+
+/**
+ * Repeats the rows of another version's last requests, which fill the candidate caches too. One request at a time, with pauses as
+ * long as each took: it uses at most half of a worker. Requests that fail are left out.
+ */
+export async function warmByRows(
+  manifest: Manifest,
+  requests: readonly WarmUpRows[],
+  batcher: Batcher,
+  { clock, pool }: Pick<LoadOptions, 'clock' | 'pool'>,
+): Promise<void> {
+  const wanted = [bindingsOf(manifest).probabilities]
+  const ends = clock.now() + longestRepeat
+  for (let round = 0; round < repeats * pool.size; round++)
+    for (const rows of requests) {
+      const started = clock.now()
+      if (started >= ends) return
+      await batcher.submit({ batch: toBatch(manifest, rows), wanted, deadline: ends }).outputs.catch(() => undefined)
+      await new Promise<void>((resolve) => clock.after(clock.now() - started, resolve))
+    }
 }

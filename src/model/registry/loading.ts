@@ -5,9 +5,16 @@ import type { RegistryEvent } from './event.ts'
 import { nextRetry, type Retry } from './retry.ts'
 import type { SourceVersion } from './source.ts'
 
+/** Where a version is loaded. */
+export interface LoadingPlace {
+  /** Lets another version be loaded beside what is left to do for this one; it need not be called. */
+  free(): void
+  /** What answers for the model now. */
+  former: LoadedModel | undefined
+}
+
 export interface LoadingOptions {
-  /** `free` lets another version be loaded beside what is left to do for this one; it need not be called. */
-  load(name: string, version: string, free: () => void): Promise<LoadedModel>
+  load(name: string, version: string, place: LoadingPlace): Promise<LoadedModel>
   now(): number
   /** What clients may be given as the reason for a failure. */
   describe(error: unknown): string
@@ -15,7 +22,7 @@ export interface LoadingOptions {
 }
 
 /**
- * Loads a version; its entry is `ready` then, or `failed` with the reason. `former`: the try that an I/O error stopped. Never
+ * Loads a version; its entry is `ready` then, or `failed` with the reason. `stopped`: the try that an I/O error stopped. Never
  * rejects.
  */
 export async function loadVersion(
@@ -23,15 +30,15 @@ export async function loadVersion(
   entries: Map<string, Entry>,
   next: SourceVersion,
   options: LoadingOptions,
-  free: () => void,
-  former?: Retry,
+  place: LoadingPlace,
+  stopped?: Retry,
 ): Promise<void> {
   const { version, stamp } = next
   const entry = newEntry(version, stamp)
   entries.set(version, entry)
   const started = options.now()
   try {
-    entry.model = await load(name, next, options, free)
+    entry.model = await load(name, next, options, place)
     entry.manifestless = entry.model.manifestless
     entry.state = 'ready'
     const seconds = (options.now() - started) / 1000
@@ -40,7 +47,7 @@ export async function loadVersion(
     entry.state = 'failed'
     entry.error = options.describe(error)
     entry.failure = error instanceof ModelError ? error.code : undefined
-    entry.retry = nextRetry(error, former, options.now())
+    entry.retry = nextRetry(error, stopped, options.now())
     options.onEvent?.({ type: 'failed', name, version, error })
   }
 }
@@ -54,13 +61,13 @@ export async function refreshVersion(
   entries: Map<string, Entry>,
   next: SourceVersion,
   options: LoadingOptions,
-  free: () => void,
+  place: LoadingPlace,
 ): Promise<Entry | undefined> {
   const { version, stamp } = next
   const former = entries.get(version)!
   const started = options.now()
   try {
-    const model = await load(name, next, options, free)
+    const model = await load(name, next, options, place)
     entries.set(version, {
       ...former,
       stamp,
@@ -80,7 +87,7 @@ export async function refreshVersion(
   }
 }
 
-async function load(name: string, { version, problem }: SourceVersion, options: LoadingOptions, free: () => void) {
+async function load(name: string, { version, problem }: SourceVersion, options: LoadingOptions, place: LoadingPlace) {
   if (problem !== undefined) throw new ModelError('INVALID_BUNDLE', problem)
-  return options.load(name, version, free)
+  return options.load(name, version, place)
 }

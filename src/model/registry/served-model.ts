@@ -2,7 +2,7 @@ import type { Clock } from '../base/clock.ts'
 import { closeReleased, drain } from './drain.ts'
 import { type Entry, highestReady } from './entry.ts'
 import type { RegistryEvent } from './event.ts'
-import { type LoadingOptions, loadVersion, refreshVersion } from './loading.ts'
+import { type LoadingOptions, type LoadingPlace, loadVersion, refreshVersion } from './loading.ts'
 import { type Actions, nextActions } from './policy.ts'
 import { retryState } from './retry.ts'
 import type { Slots } from './slots.ts'
@@ -73,6 +73,10 @@ export class ServedModel {
     this.#serve(this.#nextActions(wanted()).target)
   }
 
+  #place({ free }: HeldSlot): LoadingPlace {
+    return { free, former: this.answering()?.model }
+  }
+
   /** Whether there was anything to do. */
   async #act(wanted: () => SourceModel | undefined, slot: HeldSlot): Promise<boolean> {
     const { onEvent, isClosing } = this.#options
@@ -89,14 +93,14 @@ export class ServedModel {
     for (const version of load) {
       await slot.take()
       if (isClosing()) return false
-      await loadVersion(this.name, entries, version, this.#options, slot.free, retries.get(version.version))
+      await loadVersion(this.name, entries, version, this.#options, this.#place(slot), retries.get(version.version))
       // Meanwhile the time of another version may have come.
       this.turn(wanted)
     }
     for (const version of refresh) {
       await slot.take()
       if (isClosing()) return false
-      await this.#refresh(version, slot.free)
+      await this.#refresh(version, this.#place(slot))
     }
     return load.length + refresh.length + unload.length + forget.length > 0
   }
@@ -173,8 +177,8 @@ export class ServedModel {
   }
 
   /** Puts what is on disk now in the place of a version, which then answers what it has accepted. */
-  async #refresh(next: SourceVersion, free: () => void): Promise<void> {
-    const former = await refreshVersion(this.name, this.entries, next, this.#options, free)
+  async #refresh(next: SourceVersion, place: LoadingPlace): Promise<void> {
+    const former = await refreshVersion(this.name, this.entries, next, this.#options, place)
     if (former === undefined) return
     const closing = closeReleased(this.name, former, this.#options.onEvent).finally(() =>
       this.#replaced.delete(closing),

@@ -452,6 +452,40 @@ t.test('an engine that throws while it is warmed refuses the model, and frees it
   t.equal(pool.open, 0)
 })
 
+t.test('the rows that clients asked the former version for are repeated, as far as they fit', async (t) => {
+  const columns = { sparse: 4, dense: 2 }
+  const rowsOf = (rows: number, id: number, { sparse, dense } = columns) => ({
+    rows,
+    sparse: new Int32Array(rows * sparse).fill(id),
+    dense: new Float32Array(rows * dense),
+  })
+  const former = {
+    recentRows: () => [rowsOf(3, 0), rowsOf(2, 1_000_000), rowsOf(1, 0, { sparse: 5, dense: 2 }), rowsOf(7, 0)],
+  }
+  const now: Clock = {
+    now: () => 0,
+    after(_, callback) {
+      queueMicrotask(callback)
+      return () => undefined
+    },
+    soon: queueMicrotask,
+  }
+  const repeated = (pool: FakeEnginePool, without: FakeEnginePool) =>
+    pool.runs.slice(without.runs.length).map(({ rows }) => rows)
+  const [without, pool] = [load(), load(exampleManifest(), { former, clock: now })]
+  await Promise.all([without.loaded, pool.loaded])
+  // A request of 7 rows takes two calls of 4 at most; each is repeated twice for each of two workers.
+  t.same(repeated(pool.pool, without.pool), Array.from({ length: 4 }, () => [3, 4, 3]).flat())
+
+  let calls = 0
+  const compute: FakePoolOptions['compute'] = (batch, ...rest) => {
+    if (batch.rows === 3 && ++calls > 0) throw new Error('out of memory')
+    return fakeOutput(batch, ...rest)
+  }
+  await load(exampleManifest(), { former, clock: now, compute }).loaded
+  t.ok(calls > 0, 'one that fails is left out')
+})
+
 t.test('an answer does not depend on what is asked at the same time', async () => {
   const model = await load().loaded
   const candidate = fc.record({ campaign: fc.constantFrom('c1', 'c2', 'c3'), price: fc.integer({ min: 0, max: 99 }) })

@@ -40,6 +40,7 @@ export function createFakeEnginePool({ signature, size = 2, compute = fakeOutput
         },
         stats: async () => undefined,
         reset: async () => undefined,
+        recount: async () => undefined,
         async close() {
           open.delete(graph)
         },

@@ -50,6 +50,7 @@ export function createFakeLoadedModel(
     }),
     stats: () => ({ queuedRows: 0, inFlightBatches: 0, requests: 0, predictedWaitSeconds: 0 }),
     drift: () => [],
+    recentRows: () => [],
     async close() {
       closes++
       await closing

@@ -102,6 +102,10 @@ export async function createOnnxEngine({ threads }: { threads: number }): Promis
         exportedRows = 0
         plan.reset()
       },
+      recount() {
+        exportedRows = 0
+        plan.recount()
+      },
       stats() {
         const stats = plan.stats()
         const memory = { weights: exportedBytes, ...plan.memory }

@@ -25,6 +25,8 @@ export interface PooledGraph {
   stats(): Promise<GraphStats | undefined>
   /** Clears the counts and the cached candidates. */
   reset(): Promise<void>
+  /** Clears the counts alone. */
+  recount(): Promise<void>
   /** Frees the graph in every worker; idempotent. */
   close(): Promise<void>
 }

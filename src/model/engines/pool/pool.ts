@@ -59,6 +59,9 @@ async function loadPooled(supervisor: WorkerSupervisor, graph: number, source: G
       reset: async () => {
         await supervisor.callAll(graph, 'reset')
       },
+      recount: async () => {
+        await supervisor.callAll(graph, 'recount')
+      },
       close: () => supervisor.unload(graph),
     }
   } catch (error) {

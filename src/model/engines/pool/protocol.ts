@@ -17,6 +17,7 @@ export type WorkerTask =
   | { type: 'measure'; graph: number; batch: Batch; wanted: string[] }
   | { type: 'stats'; graph: number }
   | { type: 'reset'; graph: number }
+  | { type: 'recount'; graph: number }
   | { type: 'unload'; graph: number }
   | { type: 'stop' }
 

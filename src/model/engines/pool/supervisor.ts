@@ -95,7 +95,7 @@ export class WorkerSupervisor {
   }
 
   /** Calls every worker that has loaded the graph; undefined for one that dies meanwhile. */
-  callAll(graph: number, type: 'stats' | 'reset'): Promise<unknown[]> {
+  callAll(graph: number, type: 'stats' | 'reset' | 'recount'): Promise<unknown[]> {
     const holders = [...this.workers].filter(({ graphs }) => graphs.has(graph))
     return Promise.all(holders.map(({ client }) => client.call({ type, graph }).catch(() => undefined)))
   }

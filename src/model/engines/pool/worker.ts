@@ -1,6 +1,6 @@
-import { platform, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import { median } from '../../base/median.ts'
+import { setThreadPriority } from '../../base/thread-priority.ts'
 import type { Batch, Engine, LoadedGraph, Outputs, TakeTurn } from '../../contracts/engine.ts'
 import { createEngine } from '../create.ts'
 import { RowGatherer } from '../memory/shared-rows.ts'
@@ -29,13 +29,16 @@ const takeTurn: TakeTurn = (work) => {
   return done
 }
 
-/** Of Linux, from −20 to 19: the lower, the sooner. */
+/**
+ * Where there are fewer cores than threads, the main thread comes first: it rejects immediately what would be too late, and feeds
+ * the others.
+ */
 const workerPriority = 10
 
 /** Runs of which `measure` takes the median. */
 const measuredRuns = 9
 
-yieldToOthers()
+setThreadPriority(workerPriority)
 
 parentPort?.on('message', (message: WorkerRequest | WorkerNotice) => {
   if (message.type === 'add-slab') graphs.get(message.graph)?.gatherer.add(message.slab)
@@ -46,19 +49,6 @@ parentPort?.on('message', (message: WorkerRequest | WorkerNotice) => {
   else if (message.type === 'load') answer(message)
   else takeTurn(() => answer(message))
 })
-
-/**
- * Where there are fewer cores than threads, the main thread comes first: it rejects immediately what
- * would be too late, and feeds the others.
- */
-function yieldToOthers(): void {
-  try {
-    // On Linux the priority is a thread's own.
-    if (platform() === 'linux') setPriority(0, workerPriority)
-  } catch {
-    // Not permitted: then all are alike.
-  }
-}
 
 /** Never rejects. */
 async function answer(request: WorkerRequest): Promise<void> {
@@ -98,6 +88,8 @@ async function perform(request: WorkerRequest): Promise<unknown> {
       return measure(loaded(request.graph), request.batch, request.wanted)
     case 'reset':
       return graphs.get(request.graph)?.reset?.()
+    case 'recount':
+      return graphs.get(request.graph)?.recount?.()
     case 'stats':
       return graphs.get(request.graph)?.stats?.()
     case 'unload': {

@@ -28,6 +28,7 @@ const measurements: Record<string, () => Promise<typeof import('./stalls.ts').me
   chaos: async () => (await import('./chaos/chaos.ts')).measureChaos,
   evaluate: async () => (await import('./evaluate.ts')).measureEvaluate,
   models: async () => (await import('./many-models.ts')).measureModels,
+  residency: async () => (await import('./resident-models.ts')).measureResidency,
   scale: async () => (await import('./scale/scale.ts')).measureScale,
   small: async () => (await import('./small-requests.ts')).measureSmall,
   stalls: async () => (await import('./stalls.ts')).measureStalls,

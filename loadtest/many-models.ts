@@ -79,7 +79,7 @@ ${table<Start>(
   if (out) await writeFile(out, text)
 }
 
-async function copyModels(folder: string, count: number): Promise<void> {
+export async function copyModels(folder: string, count: number): Promise<void> {
   const source = fileURLToPath(new URL('../../models/ads-funnel/1', import.meta.url))
   const manifest = JSON.parse(await readFile(join(source, 'manifest.json'), 'utf8'))
   for (let i = 0; i < count; i++) {

@@ -2,6 +2,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import { cacheFolder } from '../config/cache-folder.ts'
 import { systemClock } from '../model/base/clock.ts'
 import { callsAhead, FairShare } from '../model/batching/fair-share.ts'
+import type { GraphSource } from '../model/contracts/engine.ts'
 import type { EnginePool } from '../model/engines/pool/contract.ts'
 import { availableCores } from '../model/engines/pool/cores.ts'
 import { createEnginePool } from '../model/engines/pool/pool.ts'
@@ -11,14 +12,19 @@ import type { Configuration } from '../schemas/configuration.ts'
 export type Log = Pick<FastifyBaseLogger, 'info' | 'warn' | 'error'>
 
 /** Starts the configured worker threads. Rejects with ENGINE_UNAVAILABLE. */
-export function startPool(configuration: Configuration, log: Log): Promise<EnginePool> {
-  return createEnginePool({
+export async function startPool(configuration: Configuration, log: Log): Promise<EnginePool> {
+  const onReloadFailed = ({ folder }: GraphSource, error: unknown) =>
+    log.error({ err: error, folder }, 'a worker thread could not load a graph again')
+  const pool = await createEnginePool({
     engine: configuration.MULTIGATE_ENGINE,
     workers: configuration.MULTIGATE_WORKERS || availableCores(),
     onWorkerLost: (reason) => log.error({ reason }, 'a worker thread died; another takes its place'),
-    onReloadFailed: ({ folder }, error) =>
-      log.error({ err: error, folder }, 'a new worker thread could not load a graph'),
+    onReloadFailed,
   })
+  const bytes = configuration.MULTIGATE_RESIDENT_BYTES
+  if (bytes === 0) return pool
+  const { limitResidency } = await import('../model/engines/pool/residency.ts')
+  return limitResidency(pool, { bytes, clock: systemClock, onReloadFailed })
 }
 
 /** How models are loaded into the pool, by the configuration; they share its workers. */

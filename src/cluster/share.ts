@@ -8,6 +8,7 @@ export function shareOf(configuration: Configuration, cores = availableCores()):
     ...configuration,
     MULTIGATE_WORKERS: configuration.MULTIGATE_WORKERS || Math.max(1, Math.floor(cores / processes)),
     MULTIGATE_CANDIDATE_CACHE_BYTES: Math.floor(configuration.MULTIGATE_CANDIDATE_CACHE_BYTES / processes),
+    MULTIGATE_RESIDENT_BYTES: Math.ceil(configuration.MULTIGATE_RESIDENT_BYTES / processes),
     // One body at least must fit, where it did.
     MULTIGATE_MAX_PENDING_BYTES: Math.max(
       Math.ceil(configuration.MULTIGATE_MAX_PENDING_BYTES / processes),

@@ -85,6 +85,13 @@ export const Configuration = Type.Object({
     description:
       'Memory for cached candidates (the parts of the model that depend on them alone) per model version, shared by all workers and processes, in bytes; 0 turns the cache off',
   }),
+  MULTIGATE_RESIDENT_BYTES: Type.Integer({
+    minimum: 0,
+    maximum: 1_125_899_906_842_624,
+    default: 0,
+    description:
+      'Memory for the graphs of all models, of all workers and processes together, in bytes: those used least recently beyond that are closed, and opened again for their next request; 0: no limit',
+  }),
   MULTIGATE_PROCESSES: Type.Integer({
     minimum: 1,
     maximum: 256,

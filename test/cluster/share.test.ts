@@ -9,6 +9,7 @@ t.test('cores, memory and connections are divided', async (t) => {
   const configuration = {
     MULTIGATE_PROCESSES: '3',
     MULTIGATE_CANDIDATE_CACHE_BYTES: '3001',
+    MULTIGATE_RESIDENT_BYTES: '3001',
     MULTIGATE_MAX_PENDING_BYTES: '30000',
     MULTIGATE_MAX_BODY_BYTES: '1024',
     MULTIGATE_MAX_CONNECTIONS: '100',
@@ -16,6 +17,7 @@ t.test('cores, memory and connections are divided', async (t) => {
   t.match(shared(configuration, 8), {
     MULTIGATE_WORKERS: 2,
     MULTIGATE_CANDIDATE_CACHE_BYTES: 1000,
+    MULTIGATE_RESIDENT_BYTES: 1001,
     MULTIGATE_MAX_PENDING_BYTES: 10000,
     MULTIGATE_MAX_CONNECTIONS: 34,
   })

@@ -1,4 +1,5 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
+import type { ResidencyStats } from '../../model/engines/pool/contract.ts'
 import type { MetricsSources } from './sources.ts'
 
 /** Worker threads of the engine pool, counted at each scrape. */
@@ -19,6 +20,45 @@ export function registerPoolMetrics(registry: Registry, pool: MetricsSources['po
     collect() {
       this.reset()
       this.inc(pool().replaced)
+    },
+  })
+  if (pool().residency !== undefined) registerResidencyMetrics(registers, () => pool().residency!)
+}
+
+/** Of a server whose graphs are closed where they take too much memory. */
+function registerResidencyMetrics(registers: Registry[], residency: () => ResidencyStats): void {
+  new Gauge({
+    name: 'multigate_open_graphs',
+    help: 'Graphs that are open in the workers',
+    registers,
+    collect() {
+      this.set(residency().open)
+    },
+  })
+  new Gauge({
+    name: 'multigate_open_graph_bytes',
+    help: 'Memory of the open graphs and their cached candidates, estimated, which MULTIGATE_RESIDENT_BYTES limits',
+    registers,
+    collect() {
+      this.set(residency().bytes)
+    },
+  })
+  new Counter({
+    name: 'multigate_graph_reopens_total',
+    help: 'Graphs that were closed to save memory and opened again for a request',
+    registers,
+    collect() {
+      this.reset()
+      this.inc(residency().reopened)
+    },
+  })
+  new Counter({
+    name: 'multigate_graph_reopen_seconds_total',
+    help: 'Time that opening graphs again took',
+    registers,
+    collect() {
+      this.reset()
+      this.inc(residency().reopenSeconds)
     },
   })
 }

@@ -17,8 +17,8 @@ import type { WorkerClient } from './worker-client.ts'
 export interface PooledGraph {
   signature: Signature
   run(batch: Batch, wanted: string[], listener?: CallListener): Promise<Outputs>
-  /** Shared memory to encode a request into, without a copy for the workers; a batch names it as `shared`. */
-  allocate?(rows: number): RowBlock
+  /** Shared memory to encode a request into, without a copy for the workers; a batch names it as `shared`. Undefined while there is none. */
+  allocate?(rows: number): RowBlock | undefined
   /** Seconds that a worker takes for the batch, without the hand-over; the median of several calls. */
   measure?(batch: Batch, wanted: string[]): Promise<number>
   /** Counts of the workers that are alive; undefined where the engine doesn't count. */
@@ -27,6 +27,8 @@ export interface PooledGraph {
   reset(): Promise<void>
   /** Clears the counts alone. */
   recount(): Promise<void>
+  /** Loads the graph in the workers that don't have it. Never rejects: those that have it go on answering. */
+  spread?(): Promise<void>
   /** Frees the graph in every worker; idempotent. */
   close(): Promise<void>
 }
@@ -37,14 +39,27 @@ export interface EnginePoolStats {
   alive: number
   /** Workers that died and were replaced, since the start. */
   replaced: number
+  /** Of graphs that are closed where they take too much memory; undefined where all stay open. */
+  residency?: ResidencyStats
 }
+
+export interface ResidencyStats {
+  /** Graphs that are open, and their memory, bytes. */
+  open: number
+  bytes: number
+  /** Graphs that were opened again for a call, and the seconds that took, in all. */
+  reopened: number
+  reopenSeconds: number
+}
+
+export type LoadedWhere = 'in_all' | 'in_half'
 
 export interface EnginePool {
   /** The engine in use, such as `onnx`. */
   engine: string
   size: number
-  /** Loads a graph in every worker. Rejects like Engine.load. */
-  load(source: GraphSource): Promise<PooledGraph>
+  /** Loads a graph in every worker, or in half of them until it is spread. Rejects like Engine.load. */
+  load(source: GraphSource, where?: LoadedWhere): Promise<PooledGraph>
   /** Opens a plan's graph in the calling thread, where its calls may cost less than their hand-over; or why it isn't small. */
   openSmall?(plan: CompiledPlan): Promise<SmallGraph | string>
   stats(): EnginePoolStats

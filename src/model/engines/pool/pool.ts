@@ -3,7 +3,7 @@ import type { Batch, CallListener, GraphSource, GraphStats, Outputs } from '../.
 import { addStats } from '../../contracts/graph-stats.ts'
 import { SharedRows } from '../memory/shared-rows.ts'
 import { openSmallGraph } from '../small/small-graph.ts'
-import type { EnginePool, EnginePoolOptions, PooledGraph } from './contract.ts'
+import type { EnginePool, EnginePoolOptions, LoadedWhere, PooledGraph } from './contract.ts'
 import type { PoolWorker } from './pool-worker.ts'
 import type { Computed, WorkerSettings, WorkerTask } from './protocol.ts'
 import type { Run } from './run-queue.ts'
@@ -28,16 +28,21 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
   return {
     engine: names[0] ?? 'none',
     size: options.workers,
-    load: (source) => loadPooled(supervisor, nextGraph++, source),
+    load: (source, where = 'in_all') => loadPooled(supervisor, nextGraph++, source, where),
     openSmall: openSmallGraph,
     stats: () => ({ workers: options.workers, alive: supervisor.workers.size, replaced: supervisor.replaced }),
     close: () => supervisor.close(),
   }
 }
 
-async function loadPooled(supervisor: WorkerSupervisor, graph: number, source: GraphSource): Promise<PooledGraph> {
+async function loadPooled(
+  supervisor: WorkerSupervisor,
+  graph: number,
+  source: GraphSource,
+  where: LoadedWhere,
+): Promise<PooledGraph> {
   try {
-    const [signature] = await supervisor.load(graph, source)
+    const [signature] = await supervisor.load(graph, source, where)
     // The next one takes its place soon.
     if (signature === undefined) throw new ModelError('ENGINE_UNAVAILABLE', 'no worker is alive', { transient: true })
     const rows = new SharedRows(signature.inputs, {
@@ -62,6 +67,7 @@ async function loadPooled(supervisor: WorkerSupervisor, graph: number, source: G
       recount: async () => {
         await supervisor.callAll(graph, 'recount')
       },
+      spread: () => supervisor.spread(graph),
       close: () => supervisor.unload(graph),
     }
   } catch (error) {

@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises'
 import { ModelError } from '../../base/errors.ts'
 import type { GraphSource, Signature } from '../../contracts/engine.ts'
 import type { SharedRows } from '../memory/shared-rows.ts'
-import type { EnginePoolOptions } from './contract.ts'
+import type { EnginePoolOptions, LoadedWhere } from './contract.ts'
 import { createPoolWorker, leastBusy, type PoolWorker } from './pool-worker.ts'
 import type { WorkerNotice, WorkerSettings } from './protocol.ts'
 import { createWorkerClient, type WorkerClient } from './worker-client.ts'
@@ -58,19 +58,25 @@ export class WorkerSupervisor {
   }
 
   /**
-   * Loads a graph in every worker. Where others are served, one half of the workers loads at a time, so that the other half
-   * answers.
+   * Loads a graph in every worker, or in those of one half that are least busy. Where others are served, one half of the workers
+   * loads at a time, so that the other half answers.
    */
-  async load(graph: number, source: GraphSource): Promise<Signature[]> {
+  async load(graph: number, source: GraphSource, where: LoadedWhere): Promise<Signature[]> {
     this.graphs.set(graph, { source, rows: undefined })
-    const all = [...this.workers]
+    const all = [...this.workers].sort((a, b) => a.client.pending - b.client.pending)
     const half = this.graphs.size > 1 ? Math.ceil(all.length / 2) : all.length
-    // The replacement of a worker that dies meanwhile loads every graph.
-    const loadIn = (workers: PoolWorker[]) =>
-      Promise.all(
-        workers.filter((worker) => this.workers.has(worker)).map((worker) => this.#loadIn(worker, graph, source)),
-      )
-    return [...(await loadIn(all.slice(0, half))), ...(await loadIn(all.slice(half)))]
+    const first = await this.#loadInAll(all.slice(0, half), graph, source)
+    return where === 'in_half' ? first : [...first, ...(await this.#loadInAll(all.slice(half), graph, source))]
+  }
+
+  /** Loads a graph in the workers that don't have it; a failure is reported. */
+  async spread(graph: number): Promise<void> {
+    const held = this.graphs.get(graph)
+    if (held === undefined) return
+    const without = [...this.workers].filter(({ graphs }) => !graphs.has(graph))
+    await this.#loadInAll(without, graph, held.source).catch((error) =>
+      this.#options.onReloadFailed?.(held.source, error),
+    )
   }
 
   async unload(graph: number): Promise<void> {
@@ -159,6 +165,12 @@ export class WorkerSupervisor {
       // Not awaited: the next graph need not wait for this one.
       this.#reload(worker, graph, saved, longer(backoff))
     }
+  }
+
+  /** The replacement of a worker that dies meanwhile loads every graph. */
+  #loadInAll(workers: readonly PoolWorker[], graph: number, source: GraphSource): Promise<Signature[]> {
+    const alive = workers.filter((worker) => this.workers.has(worker))
+    return Promise.all(alive.map((worker) => this.#loadIn(worker, graph, source)))
   }
 
   async #loadIn(worker: PoolWorker, graph: number, source: GraphSource): Promise<Signature> {

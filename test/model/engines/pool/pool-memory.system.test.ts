@@ -44,8 +44,8 @@ const heard = ({ heard }: FakeWorker) =>
 t.test('workers know memory before they are asked for what is in it, and hear when it is gone', async (t) => {
   const { pool, workers } = await setUp(t)
   const graph = await pool.load(source)
-  const small = graph.allocate!(3)
-  const large = graph.allocate!(many)
+  const small = graph.allocate!(3)!
+  const large = graph.allocate!(many)!
   const batch: Batch = {
     rows: 3,
     shared: [small.part],
@@ -77,18 +77,18 @@ t.test('a worker that replaces another is told of all memory, once it has the gr
     return fakeSignature
   })
   const graph = await pool.load(source)
-  graph.allocate!(1)
-  const gone = graph.allocate!(many)
+  graph.allocate!(1)!
+  const gone = graph.allocate!(many)!
   hold = true
   workers[0]!.die('out of memory')
   await until(() => slow !== undefined)
   // While it loads, memory comes and goes.
   gone.release()
-  graph.allocate!(many)
+  graph.allocate!(many)!
   slow!()
   await until(() => workers[2]!.heard.length > 2)
   t.same(heard(workers[2]!), ['start', 'load', 'add 0', 'add 2'])
-  graph.allocate!(many)
+  graph.allocate!(many)!
   for (const worker of [workers[1]!, workers[2]!]) t.equal(heard(worker).at(-1), 'add 3')
   t.notMatch(heard(workers[0]!), ['add 2'])
 })
@@ -152,7 +152,7 @@ t.test('a thread that dies in the middle of a batch fails that alone; its memory
   t.teardown(() => batcher.close())
   const ask = async (seed: number, deadly: boolean) => {
     const rows = 1 + (seed % 3)
-    const { inputs, part, release } = graph.allocate!(rows)
+    const { inputs, part, release } = graph.allocate!(rows)!
     inputs.sparse!.set(Int32Array.from({ length: rows * 3 }, (_, i) => [1, 5, 30 + (seed % 40)][i % 3]!))
     inputs.dense!.set(Float32Array.from({ length: rows * 2 }, (_, i) => seed / 8 + i))
     // Not shared: the block will be others' by the time answers are compared.
@@ -185,7 +185,7 @@ t.test('a thread that dies in the middle of a batch fails that alone; its memory
       t.ok(answer.probabilities!.every((value, i) => Math.abs(value - expected[i]!) <= 1e-6))
     }
     t.ok(doomed.size >= 1 && doomed.size <= 8, `${doomed.size} requests were in the deadly batch`)
-    const { part, release } = graph.allocate!(1)
+    const { part, release } = graph.allocate!(1)!
     t.same(part, { slab: 0, start: 0, count: 1 }, 'all memory is free again')
     release()
   }

@@ -269,6 +269,33 @@ t.test('a compiled plan that is gone is given up for the saved graph', async (t)
   t.same(loads, [{ ...source, plan }, source])
 })
 
+t.test('a graph that half of the workers have is answered by these, until it is spread', async (t) => {
+  const { pool, workers } = await setUp(t)
+  await pool.load(source)
+  const graph = await pool.load(source, 'in_half')
+  const loads = () => workers.map(({ tasks }) => tasks.filter(({ type }) => type === 'load').length)
+  t.same(loads(), [2, 1])
+  const runs = [graph.run(batch, ['sum']), graph.run(batch, ['sum'])]
+  await settle()
+  t.same(
+    workers.map(({ pending }) => pending),
+    [2, 0],
+  )
+  await graph.spread!()
+  t.same(loads(), [2, 2])
+  runs.push(graph.run(batch, ['sum']))
+  await settle()
+  t.same(
+    workers.map(({ pending }) => pending),
+    [2, 1],
+  )
+  for (const worker of [workers[0]!, workers[0]!, workers[1]!]) worker.finish({})
+  await Promise.all(runs)
+  await graph.close()
+  await graph.spread!()
+  t.same(loads(), [2, 2], 'not once it is closed')
+})
+
 t.test('a graph that fails to load is freed everywhere', async (t) => {
   const broken = new ModelError('UNSUPPORTED_GRAPH', 'layer x')
   const { pool, workers } = await setUp(t, {}, [{}, { load: () => Promise.reject(broken) }])

@@ -300,7 +300,6 @@ t.test('only ordinary requests come this way', async (t) => {
   t.same(left, [
     'infer, compressed perhaps',
     'infer by an encoded name',
-    'infer without a type',
     'serving a form',
     'serving to classify',
   ])

@@ -1,17 +1,20 @@
 import { resolve } from 'node:path'
 import closeWithGrace from 'close-with-grace'
+import type { FastifyBaseLogger } from 'fastify'
 import { checkAccess, openToAll } from '../app/check-access.ts'
 import { checkModelsFolder } from '../app/models-folder.ts'
 import { graceOf } from '../app/shutdown.ts'
 import { failStart, type Start } from '../app/start.ts'
 import { collectSeldom } from '../app/v8-flags.ts'
 import { type ConfigurationFlags, type ReadConfiguration, readConfiguration } from '../config/configuration.ts'
+import { availableCores } from '../model/engines/pool/cores.ts'
 import type { Configuration } from '../schemas/configuration.ts'
+import type { ChosenProcesses } from './choose-processes.ts'
 
 /** Serves until a signal says stop. A server that can't start says why and ends the process with 1. */
 export async function runServer(flags: ConfigurationFlags, start?: Start): Promise<void> {
   try {
-    const read = readConfiguration(process.env, flags)
+    const read = await withProcesses(readConfiguration(process.env, flags))
     checkAccess(read.configuration)
     await (read.configuration.MULTIGATE_PROCESSES > 1 ? runSeveral(read, start) : runOne(read, start))
   } catch (error) {
@@ -19,12 +22,25 @@ export async function runServer(flags: ConfigurationFlags, start?: Start): Promi
   }
 }
 
-async function runOne({ configuration, unknown }: ReadConfiguration, start: Start | undefined): Promise<void> {
+/** The configuration, with the number of processes that was chosen where it leaves that open. */
+interface Run extends ReadConfiguration {
+  chosen?: ChosenProcesses
+}
+
+async function withProcesses(read: ReadConfiguration): Promise<Run> {
+  const { configuration } = read
+  if (configuration.MULTIGATE_PROCESSES > 0) return read
+  const { chooseProcesses } = await import('./choose-processes.ts')
+  const chosen = await chooseProcesses(resolve(configuration.MULTIGATE_MODELS), availableCores())
+  return { ...read, configuration: { ...configuration, MULTIGATE_PROCESSES: chosen.processes }, chosen }
+}
+
+async function runOne({ configuration, unknown, chosen }: Run, start: Start | undefined): Promise<void> {
   collectSeldom()
   const { serve } = await import('../app/listen.ts')
   const server = await serve(configuration)
   const { log } = server
-  warn(log, configuration, unknown)
+  report(log, configuration, unknown, chosen)
   start?.over()
   closeWithGrace({ ...graceOf(configuration), logger: log }, async ({ err }) => {
     if (err) log.error({ err }, 'stopping after an unforeseen error')
@@ -32,7 +48,7 @@ async function runOne({ configuration, unknown }: ReadConfiguration, start: Star
   })
 }
 
-async function runSeveral({ configuration, unknown }: ReadConfiguration, start: Start | undefined): Promise<void> {
+async function runSeveral({ configuration, unknown, chosen }: Run, start: Start | undefined): Promise<void> {
   // Before anything is started, and once for all.
   await checkModelsFolder(resolve(configuration.MULTIGATE_MODELS), configuration)
   const { startPrimary } = await import('./primary.ts')
@@ -46,7 +62,7 @@ async function runSeveral({ configuration, unknown }: ReadConfiguration, start: 
     )
   })
   const { log } = primary
-  warn(log, configuration, unknown)
+  report(log, configuration, unknown, chosen)
   start?.over()
   closeWithGrace(
     {
@@ -68,8 +84,14 @@ async function runSeveral({ configuration, unknown }: ReadConfiguration, start: 
   )
 }
 
-/** Warns once at startup, whatever the number of processes. */
-function warn(log: { warn(message: string): void }, configuration: Configuration, unknown: readonly string[]): void {
+/** Logs once at startup, whatever the number of processes. */
+function report(
+  log: Pick<FastifyBaseLogger, 'info' | 'warn'>,
+  configuration: Configuration,
+  unknown: readonly string[],
+  chosen: ChosenProcesses | undefined,
+): void {
+  if (chosen !== undefined) log.info(chosen, 'MULTIGATE_PROCESSES=auto')
   for (const name of unknown) log.warn(`${name} is not a setting of multigate; see multigate serve --help`)
   for (const open of openToAll(configuration)) log.warn(open)
 }

@@ -55,9 +55,12 @@ export function checkConfiguration(
   given: Partial<Record<Key, string | undefined>>,
   nameOf: (key: Key) => string = (key) => key,
 ): Configuration {
-  // Infinity is a number of JavaScript's, but of no schema: the bounds would not be checked.
   const data = Object.fromEntries(
-    Object.entries(given).map(([key, value]) => [key, isNumeric(key as Key) && isInfinite(value) ? Number.NaN : value]),
+    Object.entries(given).map(([key, text = '']) => {
+      const value = words[key as Key]?.[text] ?? text
+      // Infinity is a number of JavaScript's, but of no schema: the bounds would not be checked.
+      return [key, isNumeric(key as Key) && isInfinite(value) ? Number.NaN : value]
+    }),
   )
   try {
     return envSchema<Configuration>({ schema: Configuration, data, env: false, dotenv: false })
@@ -77,6 +80,9 @@ export function checkConfiguration(
     )
   }
 }
+
+/** Words that stand for a number. */
+const words: Partial<Record<Key, Record<string, string>>> = { MULTIGATE_PROCESSES: { auto: '0' } }
 
 const isNumeric = (key: Key) => ['integer', 'number'].includes(properties[key].type ?? '')
 const isInfinite = (value: string | undefined) => Math.abs(Number(value)) === Number.POSITIVE_INFINITY

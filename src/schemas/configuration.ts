@@ -93,10 +93,11 @@ export const Configuration = Type.Object({
       'Memory for the graphs of all models, of all workers and processes together, in bytes: those used least recently beyond that are closed, and opened again for their next request; 0: no limit',
   }),
   MULTIGATE_PROCESSES: Type.Integer({
-    minimum: 1,
+    minimum: 0,
     maximum: 256,
     default: 1,
-    description: 'Processes that serve the port; above 1, a primary process starts them and replaces any that dies',
+    description:
+      'Processes that serve the port; above 1, a primary process starts them and replaces any that dies; 0 or `auto`: one per core if all models are small, else 1',
   }),
   MULTIGATE_WORKERS: Type.Integer({
     minimum: 0,

@@ -56,6 +56,14 @@ t.test('variables are read as what they are', async (t) => {
   })
 })
 
+t.test('auto is a number of processes', async (t) => {
+  t.equal(readConfiguration({ MULTIGATE_PROCESSES: 'auto' }, {}).configuration.MULTIGATE_PROCESSES, 0)
+  const flags = await parse('--processes', 'auto')
+  t.equal(readConfiguration({}, flags).configuration.MULTIGATE_PROCESSES, 0)
+  t.match(messageOf({ MULTIGATE_PROCESSES: 'many' }), /MULTIGATE_PROCESSES/)
+  t.match(messageOf({ MULTIGATE_WORKERS: 'auto' }), /MULTIGATE_WORKERS/)
+})
+
 t.test('an empty address is not that of all networks, nor an empty folder the current one', async (t) => {
   t.match(messageOf({ MULTIGATE_HOST: '' }), /MULTIGATE_HOST must have at least 1 character/)
   t.match(messageOf({ MULTIGATE_MODELS: '' }), /MULTIGATE_MODELS must have at least 1 character/)

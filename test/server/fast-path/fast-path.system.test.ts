@@ -297,12 +297,7 @@ t.test('only ordinary requests come this way', async (t) => {
     ['a charset', 'HTTP/1.0', 'a connection to be closed', 'errors as JSON'],
   )
   const left = Object.keys(others).filter((name) => !taken.includes(name))
-  t.same(left, [
-    'infer, compressed perhaps',
-    'infer by an encoded name',
-    'serving a form',
-    'serving to classify',
-  ])
+  t.same(left, ['infer, compressed perhaps', 'infer by an encoded name', 'serving a form', 'serving to classify'])
   t.ok(taken.includes('rows') && taken.includes('no JSON'))
   t.notOk(taken.includes('too many bytes'))
 })

@@ -7,6 +7,7 @@ import { constantBytes } from '../../graph/external-data.ts'
 import { Graph } from '../../graph/graph.ts'
 import { readExternal } from '../../lower/read-graph.ts'
 import { createHeap } from './dense-row.ts'
+import { mostBytes, mostMultiplications } from './likely-small.ts'
 import { Program, type RowTensor } from './program.ts'
 import { translate } from './translate.ts'
 import { NotSmall } from './translation.ts'
@@ -18,12 +19,6 @@ export interface SmallGraph {
   /** Of its memory. */
   bytes: number
 }
-
-/** Most bytes of the constants of a small graph, tables included. */
-const mostBytes = 2 ** 24
-
-/** Most multiplications for a row: more never take less time than a hand-over, so that such a graph is not even read. */
-const mostMultiplications = 2 ** 19
 
 /**
  * Opens the full float32 graph of a plan. Resolves with the reason where it isn't small: it computes or keeps much, or it

@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError, Option } from 'commander'
+import { Command, Option } from 'commander'
 import { cacheFolder } from '../config/cache-folder.ts'
 import type { WantedPrecision } from './judge-precision.ts'
 
@@ -42,21 +42,27 @@ Examples:
   multigate warm ads-funnel --catalogue ads.csv --precision float32 --cache /var/cache/multigate
   multigate warm ads-funnel --update new-ads.csv`,
     )
-    .action(async (target: string, { models, catalogue, update, precision = 'auto', cache, json }: Given) => {
-      const file = catalogue ?? update
-      if (file === undefined) throw new InvalidArgumentError('--catalogue or --update must name a file of candidates')
-      const { runWarm } = await import('./run-warm.ts')
-      await runWarm({
-        target,
-        models,
-        file,
-        update: update !== undefined,
-        precision,
-        cache: cacheFolder(cache ?? process.env.MULTIGATE_CACHE ?? ''),
-        json,
-        signal,
-        out: process.stdout,
-        err: process.stderr,
-      })
-    })
+    .action(
+      async (
+        target: string,
+        { models, catalogue, update, precision = 'auto', cache, json }: Given,
+        command: Command,
+      ) => {
+        const file = catalogue ?? update
+        if (file === undefined) return command.error('error: --catalogue or --update must name a file of candidates')
+        const { runWarm } = await import('./run-warm.ts')
+        await runWarm({
+          target,
+          models,
+          file,
+          update: update !== undefined,
+          precision,
+          cache: cacheFolder(cache ?? process.env.MULTIGATE_CACHE ?? ''),
+          json,
+          signal,
+          out: process.stdout,
+          err: process.stderr,
+        })
+      },
+    )
 }

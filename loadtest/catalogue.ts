@@ -157,6 +157,8 @@ async function make(version: string, file: string, plans: string, precision: str
   const cli = join(import.meta.dirname, '../src/cli.js')
   const args = ['warm', version, '--catalogue', file, '--precision', precision, '--cache', plans, '--json']
   const child = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const kill = () => child.kill()
+  process.once('exit', kill)
   let output = ''
   let resident = 0
   child.stdout.setEncoding('utf8').on('data', (text) => (output += text))
@@ -165,6 +167,7 @@ async function make(version: string, file: string, plans: string, precision: str
   }, 100)
   const [code] = await once(child, 'close')
   clearInterval(watching)
+  process.off('exit', kill)
   if (code !== 0) throw new Error(`multigate warm ended with ${code}`)
   return { ...(JSON.parse(output) as Made), resident }
 }

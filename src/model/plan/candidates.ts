@@ -197,9 +197,7 @@ export class Candidates {
   /** Indexes of rows that the catalogue does not have. A catalogue that can't be read is not asked again: undefined. */
   async #fetch(catalogue: Catalogue, rows: Int32Array, slots: Int32Array): Promise<number[] | undefined> {
     try {
-      return await catalogue.fetch(this.#keys, rows, (i, values, start) =>
-        this.#memory.keepRow(slots[i]!, values, start),
-      )
+      return await catalogue.fetch(this.#keys, rows, (i, load) => this.#memory.keepRow(slots[i]!, load))
     } catch {
       this.#catalogue = undefined
       return undefined

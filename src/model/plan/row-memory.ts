@@ -18,8 +18,8 @@ export interface RowMemory {
   readonly mostRows: number
   /** Keeps rows of each kept layer's `parts` [rows, width], each in its slot. */
   keep(slots: Int32Array, parts: readonly Float32Array[]): void
-  /** Keeps a row that is whole: the parts of all kept layers, one after the other, are `values` from `start` on. */
-  keepRow(slot: number, values: Float32Array, start: number): void
+  /** Keeps a row that is whole: `write` writes the parts of all kept layers, one after the other, to `floats` from `at` on. */
+  keepRow(slot: number, write: (floats: Float32Array, at: number) => void): void
   /**
    * Of each layer, for all rows, request by request: the row's slot + the request's row of `contexts` [requests, …],
    * or nothing where the layer has no columns there. [rows, width] each; lives until the next call. Throws RangeError where
@@ -59,7 +59,6 @@ export function createRowMemory({ layers, slots, mostRows }: RowMemoryOptions): 
   const slotBytes = slotWidth(layers) * 4
   const slabAt = place((slots * slotBytes) / 4)
   const offsets = offsetsOf(layers)
-  const rowWidth = layers.reduce((sum, { width, kept }) => sum + (kept ? width : 0), 0)
   const { buffer, exports } = createKernel(end)
   const addRows = exports.addRows as AddRows
   const floats = new Float32Array(buffer)
@@ -77,8 +76,8 @@ export function createRowMemory({ layers, slots, mostRows }: RowMemoryOptions): 
           )
       })
     },
-    keepRow(slot, values, start) {
-      floats.set(values.subarray(start, start + rowWidth), (slabAt + slot * slotBytes) / 4)
+    keepRow(slot, write) {
+      write(floats, (slabAt + slot * slotBytes) / 4)
     },
     add(requests, contexts) {
       const rows = requests.reduce((sum, { length }) => sum + length, 0)

@@ -5,9 +5,13 @@ import { type HashWords, hashWords } from '../../base/hash-words.ts'
 import type { ReadyCatalogue } from '../../contracts/catalogue.ts'
 import { emptyIndex, grown, insert, mostSlots, nextPlace, slotAt } from './key-index.ts'
 import { catalogueFiles } from './names.ts'
+import { shapeOf } from './read-catalogue.ts'
+import { rowWords } from './row-format.ts'
 
 /** Keys of one block: keys grow by blocks, so that growing copies none. */
 const blockRows = 2 ** 16
+/** Rows that are read in one go. */
+const readRows = 1024
 
 /** Different keys, numbered in the order in which they came; in typed arrays, 4 bytes per word and 16 to 32 for the index. */
 export class CandidateKeys {
@@ -24,17 +28,19 @@ export class CandidateKeys {
     this.#index = emptyIndex(0)
   }
 
-  /** The keys of a catalogue. Rejects with the system's error. */
-  static async read({ folder, description: { rows, keyWords }, index }: ReadyCatalogue): Promise<CandidateKeys> {
+  /** The keys of a catalogue, whose rows are read in parts. Rejects with the system's error. */
+  static async read({ folder, description, index }: ReadyCatalogue): Promise<CandidateKeys> {
+    const { rows, keyWords } = description
+    const words = rowWords(shapeOf(description))
     const keys = new CandidateKeys(keyWords)
-    const file = await open(join(folder, catalogueFiles.keys))
+    const part = new Int32Array(readRows * words)
+    const file = await open(join(folder, catalogueFiles.rows))
     try {
-      for (let first = 0; first < rows; first += blockRows) {
-        const block = new Int32Array(blockRows * keyWords)
-        const bytes = Math.min(blockRows, rows - first) * keyWords * 4
-        const { bytesRead } = await file.read(block, 0, bytes, first * keyWords * 4)
-        if (bytesRead < bytes) throw new Error(`${catalogueFiles.keys} ends too early`)
-        keys.#blocks.push(block)
+      for (let first = 0; first < rows; first += readRows) {
+        const count = Math.min(readRows, rows - first)
+        const { bytesRead } = await file.read(part, 0, count * words * 4, first * words * 4)
+        if (bytesRead < count * words * 4) throw new Error(`${catalogueFiles.rows} ends too early`)
+        for (let row = 0; row < count; row++) keys.#store(first + row, part, row * words)
       }
     } finally {
       await file.close()
@@ -53,10 +59,15 @@ export class CandidateKeys {
     return this.#index
   }
 
-  /** The keys [rows, keyWords], in parts. */
-  *blocks(): Generator<Int32Array> {
-    for (const [i, block] of this.#blocks.entries())
-      yield block.subarray(0, Math.min(blockRows, this.#rows - i * blockRows) * this.#keyWords)
+  /** The keys [count, keyWords] of slots from `first` on. */
+  from(first: number): Int32Array {
+    const words = this.#keyWords
+    const keys = new Int32Array((this.#rows - first) * words)
+    for (let slot = first; slot < this.#rows; slot++) {
+      const own = (slot % blockRows) * words
+      keys.set(this.#blocks[Math.floor(slot / blockRows)]!.subarray(own, own + words), (slot - first) * words)
+    }
+    return keys
   }
 
   /** Adds the key in that row of `keys`; false if it is there already. */
@@ -73,9 +84,15 @@ export class CandidateKeys {
     this.#rows++
     if (this.#rows * 4 > this.#index.length) this.#index = grown(this.#index)
     insert(this.#index, hash, slot)
+    this.#store(slot, keys, start)
+    return true
+  }
+
+  /** Keeps the key of the next slot, which is at `start`. */
+  #store(slot: number, keys: Int32Array, start: number): void {
+    const words = this.#keyWords
     if (slot % blockRows === 0) this.#blocks.push(new Int32Array(blockRows * words))
     this.#blocks.at(-1)!.set(keys.subarray(start, start + words), (slot % blockRows) * words)
-    return true
   }
 
   #isAt(slot: number, keys: Int32Array, start: number): boolean {

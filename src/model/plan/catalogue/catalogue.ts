@@ -5,9 +5,11 @@ import { onnxruntime } from '../../base/onnxruntime.ts'
 import { type CatalogueStats, catalogueBytes, type ReadyCatalogue } from '../../contracts/catalogue.ts'
 import { nextPlace, slotAt } from './key-index.ts'
 import { catalogueFiles, catalogueTensors } from './names.ts'
+import { shapeOf } from './read-catalogue.ts'
+import { readRows, type StoredRows } from './row-format.ts'
 
-/** Receives the parts of a candidate: those of `rows[index]` are `values` from `start` on. */
-export type TakeRow = (index: number, values: Float32Array, start: number) => void
+/** Receives a candidate, that of `rows[index]`: `load` writes its parts to `target` from `at` on. */
+export type TakeRow = (index: number, load: (target: Float32Array, at: number) => void) => void
 
 /** A catalogue that is open on this thread. One call at a time. */
 export interface Catalogue {
@@ -38,6 +40,7 @@ export async function openCatalogue(
   hash: HashWords = hashWords,
 ): Promise<Catalogue> {
   const { keyWords, rows } = description
+  const shape = shapeOf(description)
   // There is nothing to optimise, and tables must stay where they are mapped.
   const session = await onnxruntime.InferenceSession.create(join(folder, catalogueFiles.graph), {
     ...options,
@@ -47,20 +50,10 @@ export async function openCatalogue(
   const hashAt = (keys: Int32Array, row: number) => hash(keys, row * keyWords, keyWords)
   let hits = 0
 
-  /** The parts [slots, width] and the keys [slots, keyWords] of slots. */
-  async function read(slots: Int32Array): Promise<{ parts: Float32Array; found: Int32Array }> {
+  async function read(slots: Int32Array): Promise<StoredRows> {
     const feeds = { [catalogueTensors.slots]: new onnxruntime.Tensor('int32', slots, [slots.length]) }
     const results = await session.run(feeds, { logSeverityLevel: 4 })
-    const data = (name: string) => results[name]!.data
-    return {
-      parts: data(catalogueTensors.parts) as Float32Array,
-      found: data(catalogueTensors.keys) as Int32Array,
-    }
-  }
-
-  function isSame(keys: Int32Array, row: number, found: Int32Array, at: number): boolean {
-    for (let i = 0; i < keyWords; i++) if (keys[row * keyWords + i] !== found[at * keyWords + i]) return false
-    return true
+    return readRows(shape, results[catalogueTensors.stored]!.data as Int32Array)
   }
 
   return {
@@ -82,12 +75,11 @@ export async function openCatalogue(
       })
       // More than once only where several candidates have the same hash.
       while (sought.length > 0) {
-        const { parts, found } = await read(Int32Array.from(sought, ({ place }) => slotAt(index, place)))
-        const width = parts.length / sought.length
+        const found = await read(Int32Array.from(sought, ({ place }) => slotAt(index, place)))
         const others: Sought[] = []
         for (const [at, { index: i, hash: own, place }] of sought.entries()) {
-          if (isSame(keys, wanted[i]!, found, at)) {
-            take(i, parts, at * width)
+          if (found.hasKey(at, keys, wanted[i]!)) {
+            take(i, (target, to) => found.load(at, target, to))
             hits++
           } else seek(others, i, own, place + 1)
         }

@@ -5,14 +5,12 @@ export function descriptionFile(precision: Precision): string {
   return `catalogue-${precision}.json`
 }
 
-/** Files of a catalogue; `scales` of int8 alone. */
+/** Files of a catalogue. */
 export const catalogueFiles = {
   graph: 'catalogue.onnx',
   rows: 'rows.bin',
-  scales: 'scales.bin',
-  keys: 'keys.bin',
   index: 'index.bin',
 } as const
 
 /** Tensors of the catalogue's graph. */
-export const catalogueTensors = { slots: 'slots', parts: 'parts', keys: 'keys' } as const
+export const catalogueTensors = { slots: 'slots', stored: 'stored' } as const

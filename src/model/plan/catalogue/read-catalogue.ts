@@ -7,6 +7,7 @@ import type { CatalogueDescription, ReadyCatalogue } from '../../contracts/catal
 import type { CompiledPlan, VariantFiles } from '../../contracts/compiled-plan.ts'
 import { isSound } from './key-index.ts'
 import { catalogueFiles, descriptionFile } from './names.ts'
+import type { RowShape } from './row-format.ts'
 
 /** Must change whenever the files' form, or the hash of keys, changes. */
 export const catalogueFormat = 1
@@ -66,6 +67,15 @@ async function readIndex(path: string, { rows, files }: CatalogueDescription): P
   const index = bytes.length % 8 === 0 ? new Int32Array(bytes.buffer) : new Int32Array(0)
   if (!isSound(index, rows)) throw new Error(`${catalogueFiles.index} is damaged`)
   return index
+}
+
+/** The form of a catalogue's rows. */
+export function shapeOf({
+  precision,
+  keyWords,
+  widths,
+}: Pick<CatalogueDescription, 'precision' | 'keyWords' | 'widths'>): RowShape {
+  return { precision, keyWords, width: widths.reduce((sum, width) => sum + width, 0) }
 }
 
 /** A plan's graphs of the precision that is served. */

@@ -1,16 +1,23 @@
 import type { RowPrecision } from '../../contracts/catalogue.ts'
 
-/** Rows in their stored form, and the scale of each where the precision has one. */
-export interface StoredRows {
-  /** [rows, width] */
-  values: Float32Array | Uint16Array | Int8Array
-  /** [rows]; int8 alone. */
-  scales?: Float32Array
+/*
+ * A row of a catalogue, int32 words: the key, the values in their precision, and for int8 their scale. Side by side they are
+ * on one page of memory, or two.
+ */
+
+/** The form of a catalogue's rows. */
+export interface RowShape {
+  precision: RowPrecision
+  /** int32 words of a key. */
+  keyWords: number
+  /** Values of a row. */
+  width: number
 }
 
-/** Bytes of a row of `width` values, with its scale. */
-export function rowBytes(precision: RowPrecision, width: number): number {
-  return { float32: 4 * width, bfloat16: 2 * width, int8: width + 4 }[precision]
+/** int32 words of a row. */
+export function rowWords({ precision, keyWords, width }: RowShape): number {
+  const bytes = { float32: 4, bfloat16: 2, int8: 1 }[precision]
+  return keyWords + Math.ceil((width * bytes) / 4) + (precision === 'int8' ? 1 : 0)
 }
 
 /** Larger values would be infinite when they are read. */
@@ -25,56 +32,98 @@ export function canStore(precision: RowPrecision, values: Float32Array): boolean
   return true
 }
 
-/** Float32 rows [rows, width] in the format of a precision. */
-export function storeRows(precision: RowPrecision, values: Float32Array, width: number): StoredRows {
-  if (precision === 'float32') return { values }
-  return precision === 'bfloat16' ? { values: toBfloat16(values) } : toInt8(values, width)
+/** Rows [rows, words] of keys [rows, keyWords] and values [rows, width]. */
+export function writeRows(shape: RowShape, keys: Int32Array, values: Float32Array): Int32Array {
+  const { precision, keyWords, width } = shape
+  const words = rowWords(shape)
+  const rows = values.length / width
+  const out = new Int32Array(rows * words)
+  const write = { float32: writeFloat32, bfloat16: writeBfloat16, int8: writeInt8 }[precision]
+  const views = viewsOf(out)
+  for (let row = 0; row < rows; row++) {
+    const start = row * words
+    out.set(keys.subarray(row * keyWords, (row + 1) * keyWords), start)
+    write(values.subarray(row * width, (row + 1) * width), views, start + keyWords)
+  }
+  return out
 }
 
-/** Stored rows as float32, computed as the catalogue's graph computes them. */
-export function loadRows({ values, scales }: StoredRows, width: number): Float32Array {
-  if (values instanceof Float32Array) return values
-  if (values instanceof Uint16Array) {
-    const bits = new Uint32Array(values.length)
-    for (let i = 0; i < bits.length; i++) bits[i] = values[i]! << 16
-    return new Float32Array(bits.buffer)
-  }
-  const loaded = new Float32Array(values.length)
-  for (let i = 0; i < loaded.length; ) {
-    const scale = scales![i / width]!
-    for (const end = i + width; i < end; i++) loaded[i] = values[i]! * scale
-  }
-  return loaded
+/** Rows [rows, words] of a catalogue, by number. */
+export interface StoredRows {
+  /** Whether the key of a row is that in a row of `keys` [rows, keyWords]. */
+  hasKey(row: number, keys: Int32Array, at: number): boolean
+  /** Writes the values of a row, as float32, to `target` from `at` on. */
+  load(row: number, target: Float32Array, at: number): void
 }
+
+/** Reads rows; `stored` must begin at a multiple of 4 bytes. */
+export function readRows(shape: RowShape, stored: Int32Array): StoredRows {
+  const { precision, keyWords, width } = shape
+  const words = rowWords(shape)
+  const { floats, halves, bytes } = viewsOf(stored)
+  const valuesAt = (row: number) => row * words + keyWords
+  const load: Record<RowPrecision, StoredRows['load']> = {
+    float32: (row, target, at) => target.set(floats.subarray(valuesAt(row), valuesAt(row) + width), at),
+    bfloat16(row, target, at) {
+      const from = valuesAt(row) * 2
+      const bits = new Uint32Array(target.buffer, target.byteOffset + at * 4, width)
+      for (let i = 0; i < width; i++) bits[i] = halves[from + i]! << 16
+    },
+    int8(row, target, at) {
+      const from = valuesAt(row) * 4
+      const scale = floats[(row + 1) * words - 1]!
+      for (let i = 0; i < width; i++) target[at + i] = bytes[from + i]! * scale
+    },
+  }
+  return {
+    hasKey(row, keys, at) {
+      const own = row * words
+      const other = at * keyWords
+      for (let i = 0; i < keyWords; i++) if (stored[own + i] !== keys[other + i]) return false
+      return true
+    },
+    load: load[precision],
+  }
+}
+
+/** The same memory as each type of value. */
+interface Views {
+  floats: Float32Array
+  halves: Uint16Array
+  bytes: Int8Array
+}
+
+function viewsOf({ buffer, byteOffset, length }: Int32Array): Views {
+  return {
+    floats: new Float32Array(buffer, byteOffset, length),
+    halves: new Uint16Array(buffer, byteOffset, length * 2),
+    bytes: new Int8Array(buffer, byteOffset, length * 4),
+  }
+}
+
+/** Writes a row's values from word `at` on. */
+type WriteRow = (values: Float32Array, to: Views, at: number) => void
+
+const writeFloat32: WriteRow = (values, { floats }, at) => floats.set(values, at)
 
 /** The upper half of each float32, rounded to the nearest, ties to even; a NaN stays one. */
-function toBfloat16(values: Float32Array): Uint16Array {
+const writeBfloat16: WriteRow = (values, { halves }, at) => {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length)
-  const stored = new Uint16Array(values.length)
-  for (let i = 0; i < stored.length; i++) {
+  for (let i = 0; i < bits.length; i++) {
     const word = bits[i]!
     const nan = (word & 0x7fffffff) > 0x7f800000
-    stored[i] = nan ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16
+    halves[at * 2 + i] = nan ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16
   }
-  return stored
 }
 
-/** Each row divided by its scale, which maps its largest value to 127. */
-function toInt8(values: Float32Array, width: number): StoredRows {
-  const stored = new Int8Array(values.length)
-  const scales = new Float32Array(values.length / width)
-  for (let row = 0; row < scales.length; row++) {
-    const start = row * width
-    const end = start + width
-    let most = leastInt8
-    for (let i = start; i < end; i++) {
-      most = Math.max(most, Math.abs(values[i]!))
-    }
-    if (most === leastInt8) continue
-    scales[row] = most / 127
-    const steps = 127 / most
-    // `| 0` cuts off the fraction: of a positive number, the next lower integer.
-    for (let i = start; i < end; i++) stored[i] = ((values[i]! * steps + 128.5) | 0) - 128
-  }
-  return { values: stored, scales }
+/** The values divided by a scale that maps the largest to 127. */
+const writeInt8: WriteRow = (values, { floats, bytes }, at) => {
+  let most = leastInt8
+  for (let i = 0; i < values.length; i++) most = Math.max(most, Math.abs(values[i]!))
+  // All are 0 already, and so is the scale.
+  if (most === leastInt8) return
+  floats[at + Math.ceil(values.length / 4)] = most / 127
+  const steps = 127 / most
+  // `| 0` cuts off the fraction: of a positive number, the next lower integer.
+  for (let i = 0; i < values.length; i++) bytes[at * 4 + i] = ((values[i]! * steps + 128.5) | 0) - 128
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
-import { copyFile, type FileHandle, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { copyFile, type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ModelError, reasonOf } from '../../base/errors.ts'
 import { makeFolder } from '../../base/make-folder.ts'
@@ -11,8 +11,8 @@ import type { CatalogueDescription, ReadyCatalogue, RowPrecision } from '../../c
 import { CandidateKeys } from './candidate-keys.ts'
 import { catalogueGraph } from './catalogue-graph.ts'
 import { catalogueFiles, descriptionFile } from './names.ts'
-import { type CataloguePlan, catalogueFormat, filesOf, keptWidths } from './read-catalogue.ts'
-import { storeRows } from './row-format.ts'
+import { type CataloguePlan, catalogueFormat, filesOf, keptWidths, shapeOf } from './read-catalogue.ts'
+import { type RowShape, rowWords, writeRows } from './row-format.ts'
 
 export interface CatalogueOptions {
   plan: CataloguePlan
@@ -36,8 +36,8 @@ export class CatalogueWriter {
   readonly #building: string
   readonly #keys: CandidateKeys
   readonly #widths: number[]
+  readonly #shape: RowShape
   #rows: FileHandle | undefined
-  #scales: FileHandle | undefined
   /** Rows whose values have been appended. */
   #appended = 0
 
@@ -46,10 +46,11 @@ export class CatalogueWriter {
     this.#building = building
     this.#keys = keys
     this.#widths = keptWidths(filesOf(options.plan).layers)
+    this.#shape = shapeOf({ ...options, widths: this.#widths })
   }
 
   static async create(options: CatalogueOptions): Promise<CatalogueWriter> {
-    const { plan, keyWords, base, precision } = options
+    const { plan, keyWords, base } = options
     const name = `catalogue-${plan.precision}.${randomUUID().slice(0, 8)}`
     const building = unfinished(join(plan.folder, name))
     const keys = base ? await CandidateKeys.read(base) : new CandidateKeys(keyWords)
@@ -57,8 +58,7 @@ export class CatalogueWriter {
     await writer.#attempt(async () => {
       await makeFolder(building)
       writer.#appended = keys.rows
-      writer.#rows = await writer.#openRows(catalogueFiles.rows)
-      if (precision === 'int8') writer.#scales = await writer.#openRows(catalogueFiles.scales)
+      writer.#rows = await writer.#openRows()
     })
     return writer
   }
@@ -79,11 +79,8 @@ export class CatalogueWriter {
   /** Appends the values [rows, width] of the candidates claimed since the last time, in their order. */
   append(values: Float32Array): Promise<void> {
     return this.#attempt(async () => {
-      const width = this.#widths.reduce((sum, width) => sum + width, 0)
-      const stored = storeRows(this.#options.precision, values, width)
-      await write(this.#rows!, stored.values)
-      if (stored.scales) await write(this.#scales!, stored.scales)
-      this.#appended += values.length / width
+      await write(this.#rows!, writeRows(this.#shape, this.#keys.from(this.#appended), values))
+      this.#appended += values.length / this.#shape.width
     })
   }
 
@@ -94,9 +91,8 @@ export class CatalogueWriter {
       if (this.#appended !== this.rows) throw new Error(`${this.rows} candidates have the values of ${this.#appended}`)
       await this.#close(true)
       const shape = { rows: this.rows, widths: this.#widths, keyWords, precision }
-      await this.#put(catalogueFiles.keys, ...this.#keys.blocks())
       await this.#put(catalogueFiles.index, this.#keys.index)
-      await writeFile(join(this.#building, catalogueFiles.graph), catalogueGraph(shape))
+      await this.#put(catalogueFiles.graph, catalogueGraph(this.rows, rowWords(this.#shape)))
       const files: CatalogueDescription['files'] = {}
       for (const file of (await readdir(this.#building)).sort())
         files[file] = await describeStored(join(this.#building, file))
@@ -121,17 +117,17 @@ export class CatalogueWriter {
   }
 
   /** The file of rows, which the base's come first in; a file system that can shares their blocks. */
-  async #openRows(file: string): Promise<FileHandle> {
+  async #openRows(): Promise<FileHandle> {
     const { base } = this.#options
-    const path = join(this.#building, file)
-    if (base) await copyFile(join(base.folder, file), path, constants.COPYFILE_FICLONE)
+    const path = join(this.#building, catalogueFiles.rows)
+    if (base) await copyFile(join(base.folder, catalogueFiles.rows), path, constants.COPYFILE_FICLONE)
     return open(path, 'a')
   }
 
-  async #put(file: string, ...parts: Int32Array[]): Promise<void> {
+  async #put(file: string, content: ArrayBufferView): Promise<void> {
     const handle = await open(join(this.#building, file), 'w')
     try {
-      for (const part of parts) await write(handle, part)
+      await write(handle, content)
       await handle.sync()
     } finally {
       await handle.close()
@@ -139,12 +135,10 @@ export class CatalogueWriter {
   }
 
   async #close(sync: boolean): Promise<void> {
-    const handles = [this.#rows, this.#scales]
-    this.#rows = this.#scales = undefined
-    for (const handle of handles) {
-      if (sync) await handle?.sync()
-      await handle?.close()
-    }
+    const handle = this.#rows
+    this.#rows = undefined
+    if (sync) await handle?.sync()
+    await handle?.close()
   }
 
   async #attempt<T>(work: () => Promise<T>): Promise<T> {

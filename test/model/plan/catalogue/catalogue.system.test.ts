@@ -8,8 +8,8 @@ import type { CatalogueDescription, RowPrecision } from '../../../../src/model/c
 import type { CompiledPlan, PlanCosts } from '../../../../src/model/contracts/compiled-plan.ts'
 import type { Batch } from '../../../../src/model/contracts/engine.ts'
 import { openCatalogue } from '../../../../src/model/plan/catalogue/catalogue.ts'
-import { readCatalogue } from '../../../../src/model/plan/catalogue/read-catalogue.ts'
-import { loadRows, storeRows } from '../../../../src/model/plan/catalogue/row-format.ts'
+import { readCatalogue, shapeOf } from '../../../../src/model/plan/catalogue/read-catalogue.ts'
+import { readRows, rowWords, writeRows } from '../../../../src/model/plan/catalogue/row-format.ts'
 import { CatalogueWriter } from '../../../../src/model/plan/catalogue/write-catalogue.ts'
 import { openPlan } from '../../../../src/model/plan/open-plan.ts'
 import { openCandidateParts } from '../../../../src/warm/candidate-parts.ts'
@@ -190,13 +190,17 @@ t.test('each precision is read as it was stored', async (t) => {
     const rows = Int32Array.from(range(200))
     const exact = await parts.compute(candidates, rows)
     const width = exact.length / 200
-    const stored = loadRows(storeRows(precision, exact, width), width)
-    const found = new Float32Array(exact.length)
-    const missing = await catalogue.fetch(parts.keys(candidates), rows, (i, values, start) =>
-      found.set(values.subarray(start, start + width), i * width),
-    )
+    const shape = { precision, keyWords: parts.keyWords, width }
+    const stored = readRows(shape, writeRows(shape, parts.keys(candidates), exact))
+    const [found, expected] = [new Float32Array(exact.length), new Float32Array(exact.length)]
+    for (const row of rows) stored.load(row, expected, row * width)
+    const missing = await catalogue.fetch(parts.keys(candidates), rows, (i, load) => load(found, i * width))
     t.same(missing, [])
-    t.same(found, stored, precision)
+    t.same(found, expected, precision)
+    t.equal(
+      precision === 'float32' && expected.every((value, i) => Object.is(value, exact[i])),
+      precision === 'float32',
+    )
     await catalogue.close()
     await parts.close()
   }
@@ -210,19 +214,22 @@ t.test('candidates whose hashes collide are told apart', async (t) => {
   const few = (keys: Int32Array, start: number) => keys[start]! & 3
   const parts = await openCandidateParts(plan)
   const keys = parts.keys(candidates)
-  const stored = new Int32Array((await readFile(join(ready.folder, 'keys.bin'))).buffer.slice(0))
+  const stored = new Int32Array((await readFile(join(ready.folder, 'rows.bin'))).buffer.slice(0))
+  const words = rowWords(shapeOf(ready.description))
   const index = new Int32Array(ready.index.length)
   const { emptyIndex, insert } = await import('../../../../src/model/plan/catalogue/key-index.ts')
   index.set(emptyIndex(ready.description.rows))
-  for (let slot = 0; slot < ready.description.rows; slot++) insert(index, few(stored, slot * parts.keyWords), slot)
+  for (let slot = 0; slot < ready.description.rows; slot++) insert(index, few(stored, slot * words), slot)
   const catalogue = await openCatalogue({ ...ready, index }, options, few)
   const taken = new Set<number>()
   const rows = Int32Array.from(range(500))
   const exact = await parts.compute(candidates, rows)
   const width = exact.length / 500
-  const missing = await catalogue.fetch(keys, rows, (i, values, start) => {
+  const values = new Float32Array(width)
+  const missing = await catalogue.fetch(keys, rows, (i, load) => {
     taken.add(i)
-    t.same(values.slice(start, start + width), exact.slice(i * width, (i + 1) * width))
+    load(values, 0)
+    t.same(values, exact.slice(i * width, (i + 1) * width))
   })
   t.same([missing, taken.size], [[], 500])
   // Every unknown one has the hash of some.
@@ -277,7 +284,7 @@ t.test('a catalogue that is damaged, incomplete or of another plan says so', asy
   const damage: [string, RegExp, (folder: string, plan: CompiledPlan) => Promise<unknown>][] = [
     ['rows.bin is missing', /rows\.bin is missing/, (folder) => rm(join(folder, 'rows.bin'))],
     ['rows.bin is cut off', /rows\.bin has 1000 bytes, not/, (folder) => truncate(join(folder, 'rows.bin'), 1000)],
-    ['keys.bin is changed', /keys\.bin is damaged/, (folder) => spoil(join(folder, 'keys.bin'))],
+    ['rows.bin is changed', /rows\.bin is damaged/, (folder) => spoil(join(folder, 'rows.bin'))],
     ['index.bin is changed', /index\.bin is damaged/, (folder) => spoil(join(folder, 'index.bin'))],
     ['the graph is changed', /catalogue\.onnx is damaged/, (folder) => spoil(join(folder, 'catalogue.onnx'))],
     ['the folder is gone', /is missing/, (folder) => rm(folder, { recursive: true })],

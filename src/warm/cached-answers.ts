@@ -6,7 +6,7 @@ import type { CompiledPlan } from '../model/contracts/compiled-plan.ts'
 import { sessionOptions } from '../model/engines/onnx/onnx.ts'
 import { createCachedVariant } from '../model/plan/cached-variant.ts'
 import { filesOf, keptWidths } from '../model/plan/catalogue/read-catalogue.ts'
-import { canStore, readRows, writeRows } from '../model/plan/catalogue/row-format.ts'
+import { canStore, createRowReader, writeRows } from '../model/plan/catalogue/row-format.ts'
 import { openVariant } from '../model/plan/open-variant.ts'
 import { createRowMemory } from '../model/plan/row-memory.ts'
 import { openCandidateParts } from './candidate-parts.ts'
@@ -41,7 +41,7 @@ export async function openCachedAnswers(plan: CompiledPlan): Promise<CachedAnswe
         const values = await parts.compute(batch, all)
         if (!canStore(precision, values)) return undefined
         const shape = { precision, keyWords: 0, width }
-        const stored = readRows(shape, writeRows(shape, new Int32Array(0), values))
+        const stored = createRowReader(shape)(writeRows(shape, new Int32Array(0), values))
         for (const row of all) memory.keepRow(row, (floats, at) => stored.load(row, floats, at))
         // Each row has a context of its own.
         const requests = Array.from(all, (row) => ({ rows: Int32Array.of(row), slots: Int32Array.of(row) }))

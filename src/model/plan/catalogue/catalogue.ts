@@ -6,7 +6,7 @@ import { type CatalogueStats, catalogueBytes, type ReadyCatalogue } from '../../
 import { nextPlace, slotAt } from './key-index.ts'
 import { catalogueFiles, catalogueTensors } from './names.ts'
 import { shapeOf } from './read-catalogue.ts'
-import { readRows, type StoredRows } from './row-format.ts'
+import { createRowReader, type StoredRows } from './row-format.ts'
 
 /** Receives a candidate, that of `rows[index]`: `load` writes its parts to `target` from `at` on. */
 export type TakeRow = (index: number, load: (target: Float32Array, at: number) => void) => void
@@ -40,7 +40,7 @@ export async function openCatalogue(
   hash: HashWords = hashWords,
 ): Promise<Catalogue> {
   const { keyWords, rows } = description
-  const shape = shapeOf(description)
+  const readRows = createRowReader(shapeOf(description))
   // There is nothing to optimise, and tables must stay where they are mapped.
   const session = await onnxruntime.InferenceSession.create(join(folder, catalogueFiles.graph), {
     ...options,
@@ -53,7 +53,7 @@ export async function openCatalogue(
   async function read(slots: Int32Array): Promise<StoredRows> {
     const feeds = { [catalogueTensors.slots]: new onnxruntime.Tensor('int32', slots, [slots.length]) }
     const results = await session.run(feeds, { logSeverityLevel: 4 })
-    return readRows(shape, results[catalogueTensors.stored]!.data as Int32Array)
+    return readRows(results[catalogueTensors.stored]!.data as Int32Array)
   }
 
   return {

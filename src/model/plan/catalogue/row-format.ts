@@ -1,4 +1,5 @@
 import type { RowPrecision } from '../../contracts/catalogue.ts'
+import { createRowLoader } from './load-rows.ts'
 
 /*
  * A row of a catalogue, int32 words: the key, the values in their precision, and for int8 their scale. Side by side they are
@@ -56,33 +57,35 @@ export interface StoredRows {
   load(row: number, target: Float32Array, at: number): void
 }
 
-/** Reads rows; `stored` must begin at a multiple of 4 bytes. */
-export function readRows(shape: RowShape, stored: Int32Array): StoredRows {
+/** Creates a reader of rows [rows, words] in memory that begins at a multiple of 4 bytes. */
+export function createRowReader(shape: RowShape): (stored: Int32Array) => StoredRows {
   const { precision, keyWords, width } = shape
   const words = rowWords(shape)
-  const { floats, halves, bytes } = viewsOf(stored)
-  const valuesAt = (row: number) => row * words + keyWords
-  const load: Record<RowPrecision, StoredRows['load']> = {
-    float32: (row, target, at) => target.set(floats.subarray(valuesAt(row), valuesAt(row) + width), at),
-    bfloat16(row, target, at) {
-      const from = valuesAt(row) * 2
-      const bits = new Uint32Array(target.buffer, target.byteOffset + at * 4, width)
-      for (let i = 0; i < width; i++) bits[i] = halves[from + i]! << 16
-    },
-    int8(row, target, at) {
-      const from = valuesAt(row) * 4
-      const scale = floats[(row + 1) * words - 1]!
-      for (let i = 0; i < width; i++) target[at + i] = bytes[from + i]! * scale
-    },
-  }
-  return {
-    hasKey(row, keys, at) {
-      const own = row * words
-      const other = at * keyWords
-      for (let i = 0; i < keyWords; i++) if (stored[own + i] !== keys[other + i]) return false
-      return true
-    },
-    load: load[precision],
+  const loader = createRowLoader(width)
+  return (stored) => {
+    const { floats, halves, bytes } = viewsOf(stored)
+    const valuesAt = (row: number) => row * words + keyWords
+    const load: Record<RowPrecision, StoredRows['load']> = {
+      float32: (row, target, at) => target.set(floats.subarray(valuesAt(row), valuesAt(row) + width), at),
+      bfloat16(row, target, at) {
+        const from = valuesAt(row) * 2
+        target.set(loader.bfloat16(halves.subarray(from, from + width)), at)
+      },
+      int8(row, target, at) {
+        const from = valuesAt(row) * 4
+        const scale = floats[(row + 1) * words - 1]!
+        target.set(loader.int8(bytes.subarray(from, from + width), scale), at)
+      },
+    }
+    return {
+      hasKey(row, keys, at) {
+        const own = row * words
+        const other = at * keyWords
+        for (let i = 0; i < keyWords; i++) if (stored[own + i] !== keys[other + i]) return false
+        return true
+      },
+      load: load[precision],
+    }
   }
 }
 

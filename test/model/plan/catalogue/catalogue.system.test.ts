@@ -9,7 +9,7 @@ import type { CompiledPlan, PlanCosts } from '../../../../src/model/contracts/co
 import type { Batch } from '../../../../src/model/contracts/engine.ts'
 import { openCatalogue } from '../../../../src/model/plan/catalogue/catalogue.ts'
 import { readCatalogue, shapeOf } from '../../../../src/model/plan/catalogue/read-catalogue.ts'
-import { readRows, rowWords, writeRows } from '../../../../src/model/plan/catalogue/row-format.ts'
+import { createRowReader, rowWords, writeRows } from '../../../../src/model/plan/catalogue/row-format.ts'
 import { CatalogueWriter } from '../../../../src/model/plan/catalogue/write-catalogue.ts'
 import { openPlan } from '../../../../src/model/plan/open-plan.ts'
 import { openCandidateParts } from '../../../../src/warm/candidate-parts.ts'
@@ -191,7 +191,7 @@ t.test('each precision is read as it was stored', async (t) => {
     const exact = await parts.compute(candidates, rows)
     const width = exact.length / 200
     const shape = { precision, keyWords: parts.keyWords, width }
-    const stored = readRows(shape, writeRows(shape, parts.keys(candidates), exact))
+    const stored = createRowReader(shape)(writeRows(shape, parts.keys(candidates), exact))
     const [found, expected] = [new Float32Array(exact.length), new Float32Array(exact.length)]
     for (const row of rows) stored.load(row, expected, row * width)
     const missing = await catalogue.fetch(parts.keys(candidates), rows, (i, load) => load(found, i * width))

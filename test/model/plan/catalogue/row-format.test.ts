@@ -1,7 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
 import type { RowPrecision } from '../../../../src/model/contracts/catalogue.ts'
-import { canStore, readRows, rowWords, writeRows } from '../../../../src/model/plan/catalogue/row-format.ts'
+import { kernelBytes } from '../../../../src/model/plan/catalogue/load-rows.ts'
+import { canStore, createRowReader, rowWords, writeRows } from '../../../../src/model/plan/catalogue/row-format.ts'
+import { compiledSource } from '../../../support/kernel-source.ts'
 
 const values = fc
   .array(fc.float({ noNaN: true, noDefaultInfinity: true }), { minLength: 4, maxLength: 40 })
@@ -12,7 +14,7 @@ function roundTrip(precision: RowPrecision, numbers: Float32Array): Float32Array
   const shape = { precision, keyWords: 3, width: 4 }
   const rows = numbers.length / 4
   const keys = Int32Array.from({ length: rows * 3 }, (_, i) => i * 7 - 5)
-  const stored = readRows(shape, writeRows(shape, keys, numbers))
+  const stored = createRowReader(shape)(writeRows(shape, keys, numbers))
   const loaded = new Float32Array(numbers.length + 1)
   for (let row = 0; row < rows; row++) {
     if (!stored.hasKey(row, keys, row)) throw new Error(`row ${row} lost its key`)
@@ -70,4 +72,22 @@ t.test('int8 is within half a step of the largest value of its row', async (t) =
   t.notOk(canStore('int8', Float32Array.of(-2e38)), 'it would be read as −∞')
   t.ok(canStore('int8', Float32Array.of(1e38)))
   t.ok(canStore('bfloat16', Float32Array.of(Number.NaN)))
+})
+
+t.test('rows of any width', async (t) => {
+  const floats = Float32Array.from({ length: 70 }, (_, i) => Math.sin(i) * 2 ** (i % 9))
+  for (let width = 1; width <= 35; width++)
+    for (const precision of ['float32', 'bfloat16', 'int8'] as const) {
+      const shape = { precision, keyWords: 1, width }
+      const stored = createRowReader(shape)(writeRows(shape, Int32Array.of(3, 4), floats.subarray(0, 2 * width)))
+      const loaded = new Float32Array(2 * width + 1).fill(77)
+      for (const row of [1, 0]) stored.load(row, loaded, row * width)
+      t.equal(loaded[2 * width], 77)
+      const apart = floats.subarray(0, 2 * width).map((value, i) => Math.abs(value - loaded[i]!))
+      t.ok(Math.max(...apart) <= { float32: 0, bfloat16: 0.5, int8: 1.02 }[precision], `${precision} ${width}`)
+    }
+})
+
+t.test('the kernel is compiled from its source', async (t) => {
+  t.equal(await compiledSource('src/model/plan/catalogue/load-rows.wat'), kernelBytes)
 })

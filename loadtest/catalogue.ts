@@ -255,13 +255,13 @@ async function countsOf(base: string) {
 }
 
 function toMarkdown(ways: Way[], made: Made, { seconds, rounds }: Options, machine: Machine): string {
-  const { date, processor, cores, versions } = machine
+  const { date, processor, cores, loadBefore, versions } = machine
   const of = ({ runs }: Way, key: keyof Run) => median(runs.map((run) => run[key]))
   const spread = ({ runs }: Way) =>
     `${whole(Math.min(...runs.map((run) => run.perSecond)))}–${whole(Math.max(...runs.map((run) => run.perSecond)))}`
   return `# A catalogue of candidates
 
-${date}, ${processor}, ${cores} cores, Node ${versions.node}. The model *prod*; ${grouped(made.rows)} ads; made by \`npm run loadtest -- catalogue\`.
+${date}, ${processor}, ${cores} cores, Node ${versions.node}; load average before the run ${decimal(loadBefore)}. The model *prod*; ${grouped(made.rows)} ads; made by \`npm run loadtest -- catalogue\`.
 
 | making it | |
 | --- | --: |

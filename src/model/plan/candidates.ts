@@ -89,8 +89,13 @@ export class Candidates {
     this.variant = createCachedVariant(contextEncoder, cached, layers, this.#memory)
   }
 
-  /** From now on candidates that the catalogue has are taken from it, at their first sight, instead of computed. */
+  /**
+   * From now on candidates that the catalogue has are taken from it, at their first sight, instead of computed. The first
+   * requests fill the cache: they find its memory provided. Forgets what is cached.
+   */
   takeFrom(catalogue: Catalogue): void {
+    this.reset()
+    this.#memory.provide(catalogue.stats().rows)
     this.#catalogue = catalogue
   }
 

@@ -1,8 +1,8 @@
 import { compileKernel } from '../../base/wasm-kernel.ts'
 
 /*
- * Widens stored rows to float32, 16 values at a time: a loop in JavaScript takes twenty times as long, more than to compute
- * the candidates.
+ * Widens stored rows to float32, 16 values at a time: a loop in JavaScript takes about ten times as long, more than to
+ * compute the candidates.
  */
 
 /** Widens one row after another; its results live until the next call. */

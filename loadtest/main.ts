@@ -25,6 +25,7 @@ const log = (line: string) => console.error(`${seconds()} s  ${line}`)
 /** Measurements that print a page of their own. */
 const measurements: Record<string, () => Promise<typeof import('./stalls.ts').measureStalls>> = {
   capacity: async () => (await import('./capacity.ts')).measureCapacity,
+  catalogue: async () => (await import('./catalogue.ts')).measureCatalogue,
   chaos: async () => (await import('./chaos/chaos.ts')).measureChaos,
   evaluate: async () => (await import('./evaluate.ts')).measureEvaluate,
   models: async () => (await import('./many-models.ts')).measureModels,

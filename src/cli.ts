@@ -36,6 +36,7 @@ async function run(args: string[], signal: AbortSignal): Promise<number> {
     signing,
     sync,
     capacity,
+    warm,
     settings,
   ] = await Promise.all([
     import('./app/program.ts'),
@@ -52,6 +53,7 @@ async function run(args: string[], signal: AbortSignal): Promise<number> {
     import('./app/sign-command.ts'),
     import('./app/sync-commands.ts'),
     import('./capacity/commands.ts'),
+    import('./warm/warm-command.ts'),
     import('./config/configuration.ts'),
   ])
   const commands = [
@@ -61,6 +63,7 @@ async function run(args: string[], signal: AbortSignal): Promise<number> {
     evaluate.createCalibrateCommand(signal),
     bench.createCompileCommand(signal),
     bench.createBenchCommand(signal),
+    warm.createWarmCommand(signal),
     capacity.createCapacityCommand(signal),
     capacity.createTuneCommand(signal),
     graphs.createInspectCommand(),

@@ -1,5 +1,4 @@
-import { rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { removeTemporary } from '../model/compile/prepare.ts'
 import { prepareInThread } from '../model/compile/prepare-in-thread.ts'
 import type { Prepared } from '../model/compile/prepare-request.ts'
 import type { CompiledPlan, TaskDifference } from '../model/contracts/compiled-plan.ts'
@@ -87,7 +86,7 @@ export function prepareBoth({ request, quantization }: Target): Promise<Prepared
 
 /** Removes a plan outside the cache. */
 export async function dispose({ plan }: Prepared): Promise<void> {
-  if (plan?.origin === 'temporary') await rm(dirname(plan.folder), { recursive: true, force: true })
+  if (plan !== undefined) await removeTemporary(plan)
 }
 
 /** The plan in each precision. */

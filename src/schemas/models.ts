@@ -194,9 +194,21 @@ export const ModelDetails = Type.Intersect([
           description: 'The context is computed once per request, and cached candidates are skipped',
         }),
         notes: Type.Array(Type.String(), {
-          description: 'Why the graph runs as saved, in another precision, or without the split by side',
+          description:
+            'Why the graph runs as saved, in another precision, or without the split by side or its catalogue',
         }),
         int8_check: Type.Optional(Int8Check),
+        catalogue: Type.Optional(
+          Type.Object(
+            {
+              rows: Type.Integer({ description: 'Candidates' }),
+              precision: Type.String({ description: 'How they are stored: `float32`, `bfloat16` or `int8`' }),
+              bytes: Type.Integer({ description: 'Its files, which are mapped, and its index' }),
+              made_at: Type.String({ examples: ['2026-12-01T09:00:00.000Z'] }),
+            },
+            { description: 'Candidates computed ahead of requests (`multigate warm`)' },
+          ),
+        ),
       }),
     ),
     memory: Type.Optional(
@@ -206,6 +218,9 @@ export const ModelDetails = Type.Intersect([
           variants: Type.Integer({ description: 'The compiled graphs, in all workers' }),
           tables: Type.Integer({ description: 'Large tables, which are mapped files' }),
           cache: Type.Integer({ description: 'Cached candidates of all workers' }),
+          catalogue: Type.Optional(
+            Type.Integer({ description: 'The catalogue of candidates: mapped files, and the index in memory' }),
+          ),
         },
         { description: 'Bytes that it keeps in this process, by the sizes of its files' },
       ),

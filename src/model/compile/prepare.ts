@@ -31,6 +31,11 @@ export async function prepare(request: PrepareRequest): Promise<Prepared> {
   }
 }
 
+/** Removes a plan that is in no cache. */
+export async function removeTemporary({ origin, folder }: Pick<CompiledPlan, 'origin' | 'folder'>): Promise<void> {
+  if (origin === 'temporary') await rm(dirname(folder), { recursive: true, force: true })
+}
+
 /** Largest plan that is read without a thread, bytes: hashing it takes a few milliseconds. */
 const smallPlan = 4 * 2 ** 20
 
@@ -98,9 +103,9 @@ async function compileAndStore(
 }
 
 /** With fewer rows the 99th percentile means nothing. */
-const fewestJudged = 100
+export const fewestJudged = 100
 
-function countDifferent({ rows, inputs }: InputRows): number {
+export function countDifferent({ rows, inputs }: InputRows): number {
   const seen = new Set<string>()
   for (let row = 0; row < rows; row++)
     seen.add(

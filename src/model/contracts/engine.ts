@@ -1,4 +1,5 @@
 import type { GraphFormat } from '../../schemas/manifest.ts'
+import type { CatalogueStats, ReadyCatalogue } from './catalogue.ts'
 import type { CompiledPlan } from './compiled-plan.ts'
 import type { Tenant } from './tenant.ts'
 
@@ -33,6 +34,8 @@ export interface Signature {
   outputs: { name: string; width: number }[]
   /** The engine that computes the graph, if it is not the requested one. */
   engine?: string
+  /** Why the source's catalogue is not used. */
+  catalogueProblem?: string
 }
 
 /**
@@ -62,6 +65,8 @@ export interface GraphSource {
   plan?: CompiledPlan
   /** Memory of the candidate cache in each worker, bytes; 0 disables the cache. */
   cacheBytes?: number
+  /** Candidates whose parts need not be computed. */
+  catalogue?: ReadyCatalogue
 }
 
 /** Bytes that a loaded graph keeps, beside its cache; by the sizes of its files, so that what an engine adds is not in them. */
@@ -81,6 +86,8 @@ export interface GraphStats {
   /** The candidate cache. */
   cache: { hits: number; misses: number; entries: number; evictions: number; bytes: number }
   memory: GraphMemory
+  /** Where a catalogue is open. */
+  catalogue?: CatalogueStats
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { CatalogueStats } from './catalogue.ts'
 import type { GraphMemory, GraphStats } from './engine.ts'
 
 export const noCache: GraphStats['cache'] = { hits: 0, misses: 0, entries: 0, evictions: 0, bytes: 0 }
@@ -9,5 +10,11 @@ export function addStats(a: GraphStats, b: GraphStats): GraphStats {
     Object.fromEntries(Object.entries(a).map(([key, value]) => [key, value + (b as Record<string, number>)[key]!])) as T
   // Tables are mapped once.
   const memory = { ...add(a.memory, b.memory), tables: Math.max(a.memory.tables, b.memory.tables) }
-  return { rows: add(a.rows, b.rows), cache: add(a.cache, b.cache), memory }
+  const catalogue = addCatalogue(a.catalogue, b.catalogue)
+  return { rows: add(a.rows, b.rows), cache: add(a.cache, b.cache), memory, ...(catalogue && { catalogue }) }
+}
+
+/** Workers count their hits, and share the files and the index. A worker may be without. */
+function addCatalogue(a: CatalogueStats | undefined, b: CatalogueStats | undefined): CatalogueStats | undefined {
+  return a && b ? { ...a, hits: a.hits + b.hits } : (a ?? b)
 }

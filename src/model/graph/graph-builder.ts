@@ -65,6 +65,13 @@ export class GraphBuilder {
     return unique
   }
 
+  /** A constant of any type, whose data may be in a file; no other tensor may have its name. Returns its name. */
+  tensor(tensor: TensorProto): string {
+    this.#taken.add(tensor.name)
+    this.#initializers.push(tensor)
+    return tensor.name
+  }
+
   /** A list of integers as operators take for shapes and axes, one constant for equal lists. Returns its name. */
   integers(values: number[]): string {
     const key = values.join(',')

@@ -5,6 +5,7 @@ import type { LayerParts, VariantFiles } from '../contracts/compiled-plan.ts'
 import type { Batch, GraphStats } from '../contracts/engine.ts'
 import { createCachedVariant } from './cached-variant.ts'
 import { CandidateCache, SEEN } from './candidate-cache.ts'
+import type { Catalogue } from './catalogue/catalogue.ts'
 import type { SlotOwner } from './owned-slots.ts'
 import type { Packer } from './packing.ts'
 import { createRowMemory, mostBytes, type RowMemory, type RowMemoryOptions, slotWidth } from './row-memory.ts'
@@ -19,7 +20,7 @@ export interface CandidateRows {
   /** Rows whose candidate is cached, or is about to be, and its slots. */
   rows: number[]
   slots: number[]
-  /** Rows whose candidate was asked for before: worth caching now. */
+  /** Rows whose candidate was asked for before, or is in the catalogue: worth caching now. */
   seen: number[]
   never: number[]
 }
@@ -51,7 +52,7 @@ export function createCandidates(
 ): Candidates | undefined {
   const { candidateEncoder: encoder, contextEncoder, cached } = variants
   if (encoder === undefined || cached === undefined) return undefined
-  const keyWords = encoder.rows.reduce((sum, { columns }) => sum + columns.length, 0)
+  const keyWords = keyWordsOf(encoder)
   const cache = new CandidateCache({ keyWords, width: slotWidth(layers), bytes: Math.min(bytes, mostCached) })
   if (cache.slots === 0) return undefined
   return new Candidates({ encoder, contextEncoder, cached, layers, keyWords, cache })
@@ -60,13 +61,15 @@ export function createCandidates(
 export class Candidates {
   /** Candidates that can be cached. */
   readonly slots: number
+  /** int32 words of a key. */
+  readonly keyWords: number
   /** Computes rows of cached candidates. */
   readonly variant: Variant
   readonly #encoder: OpenVariant
   readonly #layers: readonly LayerParts[]
   readonly #cache: CandidateCache
   readonly #memory: RowMemory
-  readonly #keyWords: number
+  #catalogue: Catalogue | undefined
   /** Keys of the batch's rows, [rows, keyWords]. */
   #keys = new Int32Array(0)
   /** The cache's counts at the last reset. */
@@ -80,16 +83,26 @@ export class Candidates {
     this.#encoder = encoder
     this.#layers = layers
     this.#cache = cache
-    this.#keyWords = keyWords
+    this.keyWords = keyWords
     this.#memory = createMemory({ layers, slots: cache.slots, mostRows: rows })
     this.#baseline = cache.stats()
     this.variant = createCachedVariant(contextEncoder, cached, layers, this.#memory)
   }
 
+  /**
+   * From now on candidates that the catalogue has are taken from it, at their first sight, instead of computed. The first
+   * requests fill the cache: they find its memory provided. Forgets what is cached.
+   */
+  takeFrom(catalogue: Catalogue): void {
+    this.reset()
+    this.#memory.provide(catalogue.stats().rows)
+    this.#catalogue = catalogue
+  }
+
   /** Begins a call: reads the keys of the batch's rows. */
   readKeys(batch: Batch): void {
-    if (this.#keys.length < batch.rows * this.#keyWords) this.#keys = new Int32Array(batch.rows * this.#keyWords)
-    writeKeys(this.#encoder.rows, batch, this.#keys, this.#keyWords)
+    if (this.#keys.length < batch.rows * this.keyWords) this.#keys = new Int32Array(batch.rows * this.keyWords)
+    writeKeys(this.#encoder.rows, batch, this.#keys, this.keyWords)
     this.#cache.begin()
   }
 
@@ -100,7 +113,7 @@ export class Candidates {
       if (slot >= 0) {
         request.rows.push(row)
         request.slots.push(slot)
-      } else if (slot === SEEN) request.seen.push(row)
+      } else if (slot === SEEN || this.#catalogue?.mayHave(this.#keys, row)) request.seen.push(row)
       else request.never.push(row)
     }
     return request
@@ -145,7 +158,7 @@ export class Candidates {
   /** Measures what it takes to look up a candidate, µs. */
   measureLookUp(): number {
     const times: number[] = []
-    this.#keys = new Int32Array(measuredCandidates * this.#keyWords)
+    this.#keys = new Int32Array(measuredCandidates * this.keyWords)
     // The first time touches memory that the system has not provided yet.
     for (const timed of [false, true]) {
       let word = 1
@@ -178,8 +191,30 @@ export class Candidates {
     return toFill
   }
 
-  /** Computes the candidates' parts of rows, and stores each in its slot. */
+  /** Takes the candidates' parts of rows from the catalogue, or computes them, and stores each in its slot. */
   async #fill(batch: Batch, rows: Int32Array, slots: Int32Array): Promise<void> {
+    if (this.#catalogue === undefined) return this.#compute(batch, rows, slots)
+    const missing = await this.#fetch(this.#catalogue, rows, slots)
+    if (missing === undefined) await this.#compute(batch, rows, slots)
+    else if (missing.length > 0)
+      await this.#compute(
+        batch,
+        Int32Array.from(missing, (i) => rows[i]!),
+        Int32Array.from(missing, (i) => slots[i]!),
+      )
+  }
+
+  /** Indexes of rows that the catalogue does not have. A catalogue that can't be read is not asked again: undefined. */
+  async #fetch(catalogue: Catalogue, rows: Int32Array, slots: Int32Array): Promise<number[] | undefined> {
+    try {
+      return await catalogue.fetch(this.#keys, rows, (i, load) => this.#memory.keepRow(slots[i]!, load))
+    } catch {
+      this.#catalogue = undefined
+      return undefined
+    }
+  }
+
+  async #compute(batch: Batch, rows: Int32Array, slots: Int32Array): Promise<void> {
     try {
       const results = await this.#encoder.run(batch, [{ rows }])
       this.#memory.keep(
@@ -202,7 +237,13 @@ function createMemory(options: RowMemoryOptions): RowMemory {
   }
 }
 
-function writeKeys(packers: readonly Packer[], batch: Batch, keys: Int32Array, keyWords: number): void {
+/** int32 words of a candidate's key: the columns that the candidate encoder reads. */
+export function keyWordsOf({ rows }: Pick<OpenVariant, 'rows'>): number {
+  return rows.reduce((sum, { columns }) => sum + columns.length, 0)
+}
+
+/** Writes the keys of the batch's rows, [rows, keyWords]: the columns that the candidate encoder reads, by their bits. */
+export function writeKeys(packers: readonly Packer[], batch: Batch, keys: Int32Array, keyWords: number): void {
   let column = 0
   for (const packer of packers) {
     packer.writeBits(batch, 0, batch.rows, keys, keyWords, column)

@@ -1,7 +1,10 @@
 import type { InferenceSession } from 'onnxruntime-node'
+import { reasonOf } from '../base/errors.ts'
+import type { ReadyCatalogue } from '../contracts/catalogue.ts'
 import type { CompiledPlan, PlanCosts, PlanDescription, VariantFile } from '../contracts/compiled-plan.ts'
 import type { Batch, GraphMemory, GraphStats, TakeTurn } from '../contracts/engine.ts'
 import { createCandidates } from './candidates.ts'
+import type { Catalogue } from './catalogue/catalogue.ts'
 import { payingVariants } from './choose-variant.ts'
 import { type MeasuredCosts, readCosts, writeCosts } from './kept-costs.ts'
 import { measureVariants } from './measure-variants.ts'
@@ -12,8 +15,10 @@ import { VariantRunner } from './variant-runner.ts'
 /** A compiled plan, open on this thread. One call at a time. */
 export interface OpenPlan {
   run(batch: Batch): Promise<Float32Array>
-  stats(): Pick<GraphStats, 'rows' | 'cache'>
+  stats(): Pick<GraphStats, 'rows' | 'cache' | 'catalogue'>
   memory: Pick<GraphMemory, 'variants' | 'tables'>
+  /** From now on takes candidates from a catalogue. Returns why it can't, if so. */
+  addCatalogue(ready: ReadyCatalogue): Promise<string | undefined>
   /** Clears the counts and the cached candidates. */
   reset(): void
   /** Clears the counts alone. */
@@ -90,13 +95,38 @@ export async function openPlan(
     }
     const runner = new VariantRunner({ full, sharedContext, candidates }, description.output, costs.lookUp ?? 0)
     const bytes = [...opened.values()].reduce((sum, bytes) => sum + bytes, 0)
+    let catalogue: Catalogue | undefined
     return {
       run: (batch) => runner.run(batch),
-      stats: () => runner.stats(),
+      stats: () => ({ ...runner.stats(), ...(catalogue && { catalogue: catalogue.stats() }) }),
       memory: { variants: bytes, tables: tableBytes(description) },
-      reset: () => runner.reset(),
-      recount: () => runner.recount(),
-      close: () => release([...opened.keys()]),
+      async addCatalogue(ready) {
+        if (!caches) return 'the candidate cache is off, or the graph has no part that depends on the candidate alone'
+        if (!payingVariants(costs).cached) return 'cached candidates do not pay on this machine'
+        if (candidates === undefined) return 'the candidate cache has no room'
+        const { keyWords } = ready.description
+        if (keyWords !== candidates.keyWords) return 'its keys are of another version of ONNX Runtime'
+        try {
+          const { openCatalogue } = await import('./catalogue/catalogue.ts')
+          catalogue = await takeTurn(() => openCatalogue(ready, options))
+          candidates.takeFrom(catalogue)
+          return undefined
+        } catch (error) {
+          return reasonOf(error)
+        }
+      },
+      reset() {
+        runner.reset()
+        catalogue?.reset()
+      },
+      recount() {
+        runner.recount()
+        catalogue?.reset()
+      },
+      async close() {
+        await catalogue?.close()
+        await release([...opened.keys()])
+      },
     }
   } catch (error) {
     await release([...opened.keys()])

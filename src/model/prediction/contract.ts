@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Violation } from '../base/errors.ts'
 import type { BatcherStats, BatchObserver, BatchRequest } from '../batching/contract.ts'
 import type { FairShare } from '../batching/fair-share.ts'
+import type { CatalogueDescription } from '../contracts/catalogue.ts'
 import type { CompiledPlan, PlanCosts, Verdict } from '../contracts/compiled-plan.ts'
 import type { GraphSource, GraphStats } from '../contracts/engine.ts'
 import type { PredictionTable } from '../contracts/prediction.ts'
@@ -122,6 +123,8 @@ export interface ServedPlan {
   unstored: boolean
   /** How int8 compares with float32 on held-out rows. */
   verdict: Verdict | undefined
+  /** The catalogue of candidates, computed ahead of requests. */
+  catalogue?: CatalogueDescription
 }
 
 /** What became of compiling. */
@@ -130,6 +133,8 @@ export interface CompileOutcome {
   source: GraphSource
   plan: CompiledPlan | undefined
   problem: string | undefined
+  /** Why its catalogue is not used. */
+  catalogueProblem?: string
   seconds: number
   /** It was to be kept in the cache, and could not be. */
   unstored: boolean

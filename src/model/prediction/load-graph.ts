@@ -1,19 +1,22 @@
-import { rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Manifest } from '../../schemas/manifest.ts'
 import type { Clock } from '../base/clock.ts'
 import { reasonOf } from '../base/errors.ts'
 import { type QuantizationRows, readQuantizationRows } from '../bundle/quantization.ts'
 import type { Bundle } from '../bundle/read.ts'
 import type { InputRows } from '../compile/int8/observe-ranges.ts'
+import { removeTemporary } from '../compile/prepare.ts'
 import { prepareInThread } from '../compile/prepare-in-thread.ts'
 import type { PrepareRequest } from '../compile/prepare-request.ts'
 import type { Sides } from '../compile/sides/contract.ts'
 import { touchPlan } from '../compile/store/plan-files.ts'
+import type { ReadyCatalogue } from '../contracts/catalogue.ts'
 import type { CompiledPlan } from '../contracts/compiled-plan.ts'
 import type { GraphSource } from '../contracts/engine.ts'
 import type { PooledGraph } from '../engines/pool/contract.ts'
 import { layoutOf } from '../features/layout.ts'
+import { descriptionFile } from '../plan/catalogue/names.ts'
 import { bindingsOf, namedInputs } from './bindings.ts'
 import type { CompileOutcome, LoadOptions, ServedPlan } from './contract.ts'
 
@@ -72,17 +75,22 @@ export async function loadGraph(
   const stopTouching = keepInCache(plan, clock)
   const dispose = async () => {
     stopTouching()
-    if (plan.origin === 'temporary') await rm(dirname(plan.folder), { recursive: true, force: true })
+    await removeTemporary(plan)
   }
   try {
     const cacheBytes = Math.floor(compiler.candidateBytes / pool.size)
-    const planned = { ...source, plan, cacheBytes }
+    const catalogue = await catalogueOf(plan)
+    const planned = { ...source, plan, cacheBytes, ...(catalogue.ready && { catalogue: catalogue.ready }) }
+    const graph = await pool.load(planned)
+    const catalogueProblem = catalogue.problem ?? graph.signature.catalogueProblem
+    if (catalogueProblem !== undefined) warn(`the catalogue is not used: ${catalogueProblem}`)
     return {
-      graph: await pool.load(planned),
+      graph,
       compiled: {
         source: planned,
         plan,
         problem: undefined,
+        ...(catalogueProblem !== undefined && { catalogueProblem }),
         seconds,
         unstored: compiler.cache !== undefined && plan.origin === 'temporary',
         dispose,
@@ -92,6 +100,17 @@ export async function loadGraph(
     await dispose()
     warn(`the compiled plan can't be loaded, the graph runs as it was saved: ${reasonOf(error)}`)
     return leave(`the compiled plan can't be loaded: ${reasonOf(error)}`)
+  }
+}
+
+/** The catalogue beside a plan, or why it is unusable: neither keeps a version from being served. */
+async function catalogueOf(plan: CompiledPlan): Promise<{ ready?: ReadyCatalogue | undefined; problem?: string }> {
+  if (!existsSync(join(plan.folder, descriptionFile(plan.precision)))) return {}
+  try {
+    const { readCatalogue } = await import('../plan/catalogue/read-catalogue.ts')
+    return { ready: await readCatalogue(plan) }
+  } catch (error) {
+    return { problem: reasonOf(error) }
   }
 }
 
@@ -186,7 +205,11 @@ async function quantizationOf(
   }
 }
 
-function notesOf({ precisionProblem, verdict, precision }: CompiledPlan, unsplit: string | undefined): string[] {
+function notesOf(
+  { precisionProblem, verdict, precision }: CompiledPlan,
+  unsplit: string | undefined,
+  catalogueProblem: string | undefined,
+): string[] {
   const unjudged = precision === 'int8' ? (verdict?.tasks.filter(({ auc_loss }) => auc_loss === null) ?? []) : []
   return [
     ...(precisionProblem === undefined ? [] : [`float32 is served, not int8: ${precisionProblem}`]),
@@ -196,12 +219,13 @@ function notesOf({ precisionProblem, verdict, precision }: CompiledPlan, unsplit
           `the AUC of ${unjudged.map(({ task }) => task).join(', ')} was not compared: its quantization rows have too few labels, or of one class`,
         ]),
     ...(unsplit === undefined ? [] : [`the graph is not taken apart by side: ${unsplit}`]),
+    ...(catalogueProblem === undefined ? [] : [`the catalogue is not used: ${catalogueProblem}`]),
   ]
 }
 
 export function describePlan(
   { precision }: Manifest,
-  { plan, problem, seconds: compileSeconds, unstored }: CompileOutcome,
+  { plan, problem, seconds: compileSeconds, unstored, source, catalogueProblem }: CompileOutcome,
 ): Omit<ServedPlan, 'workers' | 'maxBatchRows'> {
   if (plan === undefined) {
     const notes = problem === undefined ? [] : [`the graph runs as it was saved: ${problem}`]
@@ -214,8 +238,9 @@ export function describePlan(
     compiled: true,
     compileSeconds,
     split: set.shared_context !== undefined || set.cached !== undefined,
-    notes: notesOf(plan, set.unsplit),
+    notes: notesOf(plan, set.unsplit, catalogueProblem),
     unstored,
     verdict: plan.verdict,
+    ...(source.catalogue && catalogueProblem === undefined && { catalogue: source.catalogue.description }),
   }
 }

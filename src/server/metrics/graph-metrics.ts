@@ -1,5 +1,5 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
-import type { GraphStats } from '../../model/contracts/engine.ts'
+import type { GraphMemory, GraphStats } from '../../model/contracts/engine.ts'
 import type { MetricsSources } from './sources.ts'
 
 const model = ['model', 'version']
@@ -37,17 +37,17 @@ export function registerGraphMetrics(registry: Registry, models: MetricsSources[
   )
   gauge('multigate_candidate_cache_bytes', 'Bytes of cached candidates, all workers', ({ cache }) => cache.bytes)
   gauge('multigate_candidate_cache_entries', 'Cached candidates, all workers', ({ cache }) => cache.entries)
+  registerCatalogueMetrics(registers, ask)
   new Gauge({
     name: 'multigate_resident_bytes',
-    help: 'Memory of a version, by part: weights (as saved) and variants (compiled), of all workers; cache (candidates); tables (mapped files)',
+    help: 'Memory of a version, by part: weights (as saved) and variants (compiled), of all workers; cache (candidates); tables and catalogue (mapped files)',
     labelNames: [...model, 'part'],
     registers,
     async collect() {
       const all = await ask()
       this.reset()
       for (const { labels, stats } of all)
-        for (const [part, bytes] of Object.entries({ ...stats.memory, cache: stats.cache.bytes }))
-          this.set({ ...labels, part }, bytes)
+        for (const [part, bytes] of Object.entries(residentBytes(stats))) this.set({ ...labels, part }, bytes)
     },
   })
   new Counter({
@@ -85,6 +85,42 @@ export function registerGraphMetrics(registry: Registry, models: MetricsSources[
         this.set({ model: name, version }, Number(model.manifest.precision !== model.plan.precision))
     },
   })
+}
+
+/** Series of versions that have a catalogue alone. */
+function registerCatalogueMetrics(registers: Registry[], ask: () => ReturnType<typeof askWorkers>): void {
+  new Counter({
+    name: 'multigate_catalogue_hits_total',
+    help: 'Candidates not found in the cache whose parts came from the catalogue',
+    labelNames: model,
+    registers,
+    async collect() {
+      const all = await ask()
+      this.reset()
+      for (const { labels, stats } of all) if (stats.catalogue) this.inc(labels, stats.catalogue.hits)
+    },
+  })
+  new Gauge({
+    name: 'multigate_catalogue_rows',
+    help: 'Candidates in the catalogue, which all processes share',
+    labelNames: model,
+    registers,
+    aggregator: 'max',
+    async collect() {
+      const all = await ask()
+      this.reset()
+      for (const { labels, stats } of all) if (stats.catalogue) this.set(labels, stats.catalogue.rows)
+    },
+  })
+}
+
+/** Bytes that a version keeps, by part; `catalogue` where it has one. */
+export function residentBytes({
+  memory,
+  cache,
+  catalogue,
+}: GraphStats): GraphMemory & { cache: number; catalogue?: number } {
+  return { ...memory, cache: cache.bytes, ...(catalogue && { catalogue: catalogue.bytes }) }
 }
 
 /** What workers have done and keep, of every version whose engine counts. */

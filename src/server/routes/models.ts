@@ -1,7 +1,9 @@
 import type { FastifyInstance } from 'fastify'
+import { type CatalogueDescription, catalogueBytes } from '../../model/contracts/catalogue.ts'
 import type { LoadedModel } from '../../model/prediction/contract.ts'
 import { noModel } from '../../model/registry/find.ts'
 import type { ModelDetails, ModelList } from '../../schemas/models.ts'
+import { residentBytes } from '../metrics/graph-metrics.ts'
 import { problemResponses } from '../plugins/openapi-errors.ts'
 import type { ServerContext } from '../request/context.ts'
 import { modelsOf } from '../request/models-of.ts'
@@ -64,7 +66,14 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
 /** Nothing where the engine doesn't count. */
 async function memoryOf(model: LoadedModel): Promise<Pick<ModelDetails, 'memory'>> {
   const stats = await model.graphStats().catch(() => undefined)
-  return stats === undefined ? {} : { memory: { ...stats.memory, cache: stats.cache.bytes } }
+  return stats === undefined ? {} : { memory: residentBytes(stats) }
+}
+
+function describeCatalogue(
+  catalogue: CatalogueDescription,
+): NonNullable<NonNullable<ModelDetails['plan']>['catalogue']> {
+  const { rows, precision, made } = catalogue
+  return { rows, precision, bytes: catalogueBytes(catalogue), made_at: new Date(made).toISOString() }
 }
 
 function describeModel(
@@ -95,6 +104,7 @@ function describeModel(
       split_by_side: plan.split,
       notes: plan.notes,
       ...(plan.verdict === undefined ? {} : { int8_check: plan.verdict }),
+      ...(plan.catalogue === undefined ? {} : { catalogue: describeCatalogue(plan.catalogue) }),
     },
     ...(provenance === undefined ? {} : { provenance }),
   }

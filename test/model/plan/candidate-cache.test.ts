@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { CandidateCache, hashWords, NEVER_SEEN, SEEN } from '../../../src/model/plan/candidate-cache.ts'
+import { hashWords } from '../../../src/model/base/hash-words.ts'
+import { CandidateCache, NEVER_SEEN, SEEN } from '../../../src/model/plan/candidate-cache.ts'
 import type { SlotOwner } from '../../../src/model/plan/owned-slots.ts'
 
 /** Memory for exactly `slots` of 2 words and 4 floats: 4 × (2 + 4) + 13 a slot, and 16 a place. */

@@ -78,6 +78,21 @@ t.test('reaches all of its memory, beyond 2 GiB too, and pays for what it touche
   t.ok(process.memoryUsage().rss - before < 1e9)
 })
 
+t.test('provides the memory of slots without a change of the others', async (t) => {
+  const memory = createRowMemory({
+    layers: [{ width: 1024, kept: true, relu: false, context: -1 }],
+    slots: 4,
+    mostRows: 4,
+  })
+  for (const slot of [0, 1, 2, 3]) memory.keepRow(slot, (floats, at) => floats.fill(slot + 1, at, at + 1024))
+  memory.provide(2)
+  const [sums] = memory.add([Int32Array.of(2, 3)], new Float32Array(0))
+  t.same(new Set(sums), new Set([3, 4]))
+  memory.provide(100)
+  memory.keepRow(3, (floats, at) => floats.fill(7, at, at + 1024))
+  t.same(new Set(memory.add([Int32Array.of(3)], new Float32Array(0))[0]), new Set([7]))
+})
+
 t.test('refuses more than it has room for', async (t) => {
   const { add } = createRowMemory({
     layers: [{ width: 3, kept: true, relu: false, context: -1 }],

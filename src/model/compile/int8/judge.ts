@@ -41,12 +41,16 @@ export async function judgeFiles(
   plan: VariantFile,
   rows: JudgedRows,
 ): Promise<Verdict> {
-  const [expected, actual] = [await answersOf(folder, reference, rows), await answersOf(folder, plan, rows)]
+  const [expected, actual] = [await judgedLogits(folder, reference, rows), await judgedLogits(folder, plan, rows)]
   return compareLogits(expected, actual, rows)
 }
 
 /** Logits computed by a plan's file. */
-async function answersOf(folder: string, { file, rows: packed }: VariantFile, rows: InputRows): Promise<Float32Array> {
+export async function judgedLogits(
+  folder: string,
+  { file, rows: packed }: VariantFile,
+  rows: InputRows,
+): Promise<Float32Array> {
   const session = await openSession(join(folder, file))
   try {
     const inputs = Object.fromEntries(packed.map(({ name, input }) => [name, rows.inputs[input]!]))

@@ -36,7 +36,7 @@ export async function cleanCache(cache: string, now: number, most = 0): Promise<
   if (most === 0) return
   let bytes = 0
   for (const { path, age } of plans.sort((a, b) => a.age - b.age)) {
-    bytes += await sizeOf(path)
+    bytes += await sizeOf(path, true)
     if (bytes > most && age > recentSeconds) await remove(path)
   }
 }
@@ -51,8 +51,9 @@ async function remove(path: string): Promise<void> {
   await rm(path, { recursive: true, force: true }).catch(() => undefined)
 }
 
-/** Of the files in a folder, bytes. */
-export async function sizeOf(folder: string): Promise<number> {
-  const sizes = (await readdir(folder).catch(() => [])).map((name) => stat(join(folder, name)).catch(() => undefined))
+/** Of the files in a folder, bytes; `recursive`: and in those below it, as a catalogue's. */
+export async function sizeOf(folder: string, recursive = false): Promise<number> {
+  const names = await readdir(folder, { recursive }).catch(() => [])
+  const sizes = names.map((name) => stat(join(folder, name)).catch(() => undefined))
   return (await Promise.all(sizes)).reduce((sum, found) => sum + (found?.size ?? 0), 0)
 }

@@ -1,9 +1,8 @@
 import { createHash, type Hash, randomUUID } from 'node:crypto'
-import { readFile, realpath, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { realpath, rename, rm, utimes, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { create } from '@bufbuild/protobuf'
 import { product } from '../../base/dims.ts'
-import { reasonOf } from '../../base/errors.ts'
 import { makeFolder } from '../../base/make-folder.ts'
 import type { PlanDescription, Precision, TableFile, VariantFile, VariantFiles } from '../../contracts/compiled-plan.ts'
 import { isExternal } from '../../graph/constants.ts'
@@ -13,6 +12,7 @@ import { isMarked } from '../../graph/ids.ts'
 import { TensorProto_DataType as DataType, type TensorProto, TensorProtoSchema } from '../../graph/onnx_pb.ts'
 import type { VariantGraph } from '../sides/contract.ts'
 import type { CompiledGraph, Plans } from './compiled-graph.ts'
+import { checkStored, describeStored, hashOf, readSealed, seal, unseal } from './stored-files.ts'
 
 /*
  * Compiled plans on disk: a folder of ONNX files, tables beside them, and plan.json.
@@ -22,8 +22,6 @@ import type { CompiledGraph, Plans } from './compiled-graph.ts'
 export const compilerVersion = 8
 
 export const planFile = 'plan.json'
-/** Files up to this size are hashed when a plan is read from the cache; for larger ones size and time of change are checked. */
-const hashedBytes = 64 * 1024 * 1024
 
 /** Writes a plan to `folder`, which must not exist. Leaves nothing behind if it fails. */
 export async function savePlan(
@@ -82,23 +80,12 @@ async function settle(building: string, folder: string): Promise<PlanDescription
 
 /** Reads and verifies a plan; undefined if there is none. Rejects with an Error if it is damaged. */
 export async function readPlan(folder: string): Promise<PlanDescription | undefined> {
-  const text = await readFile(join(folder, planFile), 'utf8').catch((error) => {
-    if (error.code === 'ENOENT') return undefined
-    throw error
-  })
+  const text = await readSealed(join(folder, planFile))
   if (text === undefined) return undefined
-  const description = unseal(text)
+  const description = descriptionOf(text)
   // A linked table changes with its source file.
   await checkTables(description.tables)
-  for (const [file, { bytes, sha256, changed }] of Object.entries(description.files)) {
-    const path = join(folder, file)
-    const { size, mtimeMs } = await stat(path).catch((error) => {
-      throw error.code === 'ENOENT' ? new Error(`${file} is missing`) : error
-    })
-    if (changed !== undefined && mtimeMs !== changed) throw new Error(`${file} was changed`)
-    if (size !== bytes) throw new Error(`${file} has ${size} bytes, not ${bytes}`)
-    if (sha256 !== '' && hashOf(await readFile(path)) !== sha256) throw new Error(`${file} is damaged`)
-  }
+  await checkStored(folder, description.files)
   await touchPlan(folder)
   return description
 }
@@ -116,15 +103,7 @@ function createWriter(folder: string) {
 
   async function put(file: string, bytes: Uint8Array): Promise<void> {
     await writeFile(join(folder, file), bytes)
-    await record(file, async () => bytes)
-  }
-
-  async function record(file: string, read: () => Promise<Uint8Array>): Promise<void> {
-    const { size, mtimeMs } = await stat(join(folder, file))
-    files[file] =
-      size <= hashedBytes
-        ? { bytes: size, sha256: hashOf(await read()) }
-        : { bytes: size, sha256: '', changed: mtimeMs }
+    files[file] = await describeStored(join(folder, file), bytes)
   }
 
   /** Moves large tables into files; small ones stay in the graph. */
@@ -160,7 +139,7 @@ function createWriter(folder: string) {
     const file = tables.get(path) ?? `table-${tables.size}.bin`
     if (!tables.has(path)) {
       await linkOrCopy(path, join(folder, file))
-      await record(file, () => readFile(join(folder, file)))
+      files[file] = await describeStored(join(folder, file))
     }
     tables.set(path, file)
     return external(tensor, file, start, length)
@@ -219,27 +198,14 @@ function widthOf(graph: Graph, name: string): number {
   return product(dims.slice(1))
 }
 
-/** plan.json: the SHA-256 of the rest on the first line, then the description. */
-function seal(description: PlanDescription): string {
-  const text = `${JSON.stringify(description, undefined, 1)}\n`
-  return `${hashOf(text)}\n${text}`
-}
-
-function unseal(text: string): PlanDescription {
-  const end = text.indexOf('\n')
-  const body = text.slice(end + 1)
-  if (end < 0 || text.slice(0, end) !== hashOf(body)) throw new Error(`${planFile} is damaged`)
-  let description: PlanDescription | null
-  try {
-    description = JSON.parse(body)
-  } catch (error) {
-    throw new Error(`${planFile} is not JSON: ${reasonOf(error)}`)
-  }
+function descriptionOf(text: string): PlanDescription {
+  const description = unseal(text, planFile) as PlanDescription | null
   if (description?.compiler !== compilerVersion)
     throw new Error(`${planFile} was made by version ${description?.compiler} of the compiler, not ${compilerVersion}`)
   return description
 }
 
-function hashOf(bytes: Uint8Array | string): string {
-  return createHash('sha256').update(bytes).digest('hex')
+/** Identifies a plan by its files: results of one plan do not fit another. */
+export function planDigest({ files }: Pick<PlanDescription, 'files'>): string {
+  return hashOf(JSON.stringify(Object.entries(files).sort(([a], [b]) => (a < b ? -1 : 1))))
 }

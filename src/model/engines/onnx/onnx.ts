@@ -36,14 +36,9 @@ interface Feed {
   dims: number[]
 }
 
-/**
- * ONNX Runtime, in this thread: reads ONNX files, and layers models and TensorFlow's graphs by lowering them.
- *
- * `threads` compute one call; none of them spins while it waits, since other calls need the processors.
- * An int64 input counts as int32, and a float32 input takes ids as well (Keras 3 exports them so).
- */
-export async function createOnnxEngine({ threads }: { threads: number }): Promise<Engine> {
-  const options: InferenceSession.SessionOptions = {
+/** How sessions are opened whose calls are computed by `threads`. */
+export function sessionOptions(threads: number): InferenceSession.SessionOptions {
+  return {
     executionProviders: ['cpu'],
     graphOptimizationLevel: 'all',
     executionMode: 'sequential',
@@ -53,6 +48,16 @@ export async function createOnnxEngine({ threads }: { threads: number }): Promis
     logSeverityLevel: 3,
     extra: { session: { intra_op: { allow_spinning: '0' }, inter_op: { allow_spinning: '0' } } },
   }
+}
+
+/**
+ * ONNX Runtime, in this thread: reads ONNX files, and layers models and TensorFlow's graphs by lowering them.
+ *
+ * `threads` compute one call; none of them spins while it waits, since other calls need the processors.
+ * An int64 input counts as int32, and a float32 input takes ids as well (Keras 3 exports them so).
+ */
+export async function createOnnxEngine({ threads }: { threads: number }): Promise<Engine> {
+  const options = sessionOptions(threads)
 
   async function load(source: GraphSource, takeTurn: TakeTurn = (work) => work()): Promise<LoadedGraph> {
     if (source.plan !== undefined) return loadPlanned(source, source.plan, takeTurn)
@@ -63,6 +68,7 @@ export async function createOnnxEngine({ threads }: { threads: number }): Promis
   async function loadPlanned(source: GraphSource, ready: CompiledPlan, takeTurn: TakeTurn): Promise<LoadedGraph> {
     const { output, width } = ready.description
     const plan = await openPlan(ready, options, source.cacheBytes ?? 0, takeTurn)
+    const catalogueProblem = source.catalogue && (await plan.addCatalogue(source.catalogue))
     const inputs = ready.description.inputs.map(({ ids, ...input }) => input)
     const ids = idsOf(
       source,
@@ -73,7 +79,7 @@ export async function createOnnxEngine({ threads }: { threads: number }): Promis
     let exportedBytes = 0
     let open = true
     return {
-      signature: { inputs, outputs: [{ name: output, width }] },
+      signature: { inputs, outputs: [{ name: output, width }], ...(catalogueProblem && { catalogueProblem }) },
       async run(batch, wanted) {
         if (!open) throw new ModelError('MODEL_FAILED', `${source.file}: is closed`)
         if (batch.rows === 0) return Object.fromEntries(wanted.map((name) => [name, new Float32Array(0)]))

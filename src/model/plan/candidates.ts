@@ -51,7 +51,7 @@ export function createCandidates(
 ): Candidates | undefined {
   const { candidateEncoder: encoder, contextEncoder, cached } = variants
   if (encoder === undefined || cached === undefined) return undefined
-  const keyWords = encoder.rows.reduce((sum, { columns }) => sum + columns.length, 0)
+  const keyWords = keyPackers(encoder).reduce((sum, { columns }) => sum + columns.length, 0)
   const cache = new CandidateCache({ keyWords, width: slotWidth(layers), bytes: Math.min(bytes, mostCached) })
   if (cache.slots === 0) return undefined
   return new Candidates({ encoder, contextEncoder, cached, layers, keyWords, cache })
@@ -89,7 +89,7 @@ export class Candidates {
   /** Begins a call: reads the keys of the batch's rows. */
   readKeys(batch: Batch): void {
     if (this.#keys.length < batch.rows * this.#keyWords) this.#keys = new Int32Array(batch.rows * this.#keyWords)
-    writeKeys(this.#encoder.rows, batch, this.#keys, this.#keyWords)
+    writeKeys(keyPackers(this.#encoder), batch, this.#keys, this.#keyWords)
     this.#cache.begin()
   }
 
@@ -119,6 +119,25 @@ export class Candidates {
         return false
       })
     await this.#fill(batch, Int32Array.from(toFill.values()), Int32Array.from(toFill.keys()))
+  }
+
+  /** Forgets the candidates that have one of these ids in a column of `input`; between two calls. */
+  forget(input: string, column: number, ids: Iterable<number>): void {
+    let start = 0
+    for (const packer of keyPackers(this.#encoder)) {
+      const place = packer.input === input ? packer.columns.indexOf(column) : -1
+      if (place >= 0) {
+        const words = new Set(packer.wordsOf(ids))
+        const word = start + place
+        this.#cache.forgetWhere((keys, key) => words.has(keys[key + word]!))
+      }
+      start += packer.columns.length
+    }
+  }
+
+  /** Forgets all candidates; the counts go on. */
+  clear(): void {
+    this.#cache.clear()
   }
 
   stats(): GraphStats['cache'] {
@@ -195,6 +214,11 @@ function createMemory(options: RowMemoryOptions): RowMemory {
     const message = `there is no memory for the candidate cache (MULTIGATE_CANDIDATE_CACHE_BYTES=0 turns it off): ${reasonOf(cause)}`
     throw new ModelError('MODEL_FAILED', message, { cause })
   }
+}
+
+/** What a candidate is known by: overlays of live tables change, and with them the places of its rows there. */
+function keyPackers({ rows }: OpenVariant): readonly Packer[] {
+  return rows.filter(({ input }) => input !== planNames.slots)
 }
 
 function writeKeys(packers: readonly Packer[], batch: Batch, keys: Int32Array, keyWords: number): void {

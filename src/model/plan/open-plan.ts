@@ -1,9 +1,11 @@
 import type { InferenceSession } from 'onnxruntime-node'
 import type { CompiledPlan, PlanCosts, PlanDescription, VariantFile } from '../contracts/compiled-plan.ts'
-import type { Batch, GraphMemory, GraphStats } from '../contracts/engine.ts'
-import { createCandidates } from './candidates.ts'
+import type { Batch, GraphMemory, GraphStats, Outputs } from '../contracts/engine.ts'
+import type { LiveTables, Overlay } from '../contracts/live-tables.ts'
+import { type Candidates, createCandidates } from './candidates.ts'
 import { payingVariants } from './choose-variant.ts'
 import { type MeasuredCosts, readCosts, writeCosts } from './kept-costs.ts'
+import { LiveInputs } from './live-inputs.ts'
 import { measureVariants } from './measure-variants.ts'
 import { fullCost, openVariant } from './open-variant.ts'
 import type { OpenVariant, Variant } from './variant.ts'
@@ -12,6 +14,10 @@ import { VariantRunner } from './variant-runner.ts'
 /** A compiled plan, open on this thread. One call at a time. */
 export interface OpenPlan {
   run(batch: Batch): Promise<Float32Array>
+  /** Plans with live tables: computes any outputs that may be requested, by the saved graph; undefined if there are no others. */
+  runSaved?(batch: Batch, wanted: readonly string[]): Promise<Outputs>
+  /** Plans with live tables: replaces rows of them, for the calls from now on. */
+  setOverlay?(overlay: Overlay): void
   stats(): Pick<GraphStats, 'rows' | 'cache'>
   memory: Pick<GraphMemory, 'variants' | 'tables'>
   /** Clears the counts and the cached candidates. */
@@ -43,12 +49,13 @@ export async function openPlan(
 
   /** By variant, the bytes of its file. */
   const opened = new Map<OpenVariant, number>()
+  const live = description.live && new LiveInputs(description.live)
   const release = async (variants: Iterable<OpenVariant | undefined>) => {
     for (const variant of variants) if (variant !== undefined && opened.delete(variant)) await variant.session.release()
   }
   const open = async (file: VariantFile | undefined, wanted = true) => {
     if (file === undefined || !wanted) return undefined
-    const variant = await openVariant(folder, file, options)
+    const variant = await openVariant(folder, file, options, live?.overlays)
     opened.set(variant, description.files[file.file]?.bytes ?? 0)
     return variant
   }
@@ -82,8 +89,10 @@ export async function openPlan(
     }
     const runner = new VariantRunner({ full, sharedContext, candidates }, description.output, costs.lookUp ?? 0)
     const bytes = [...opened.values()].reduce((sum, bytes) => sum + bytes, 0)
+    const saved = description.live?.saved
     return {
-      run: (batch) => runner.run(batch),
+      ...(live && liveParts(live, description.live!, candidates, saved && once(() => open(saved)))),
+      run: (batch) => runner.run(live ? live.complete(batch) : batch),
       stats: () => runner.stats(),
       memory: { variants: bytes, tables: tableBytes(description) },
       reset: () => runner.reset(),
@@ -92,6 +101,51 @@ export async function openPlan(
   } catch (error) {
     await release([...opened.keys()])
     throw error
+  }
+}
+
+/** What a plan with live tables does more than others. */
+function liveParts(
+  live: LiveInputs,
+  { input, tables }: LiveTables,
+  candidates: Candidates | undefined,
+  openSaved: (() => Promise<OpenVariant | undefined>) | undefined,
+): Pick<OpenPlan, 'runSaved' | 'setOverlay'> {
+  const offsets = new Map(tables.flatMap(({ columns }) => columns.map(({ column, offset }) => [column, offset])))
+  return {
+    setOverlay(overlay) {
+      const { since, columns } = overlay.changed
+      const isNext = since === live.number
+      live.set(overlay)
+      if (!isNext) candidates?.clear()
+      else
+        for (const { column, ids } of columns)
+          candidates?.forget(
+            input,
+            column,
+            ids.map((id) => id + offsets.get(column)!),
+          )
+    },
+    ...(openSaved && {
+      async runSaved(batch, wanted) {
+        const variant = (await openSaved())!
+        const rows = Int32Array.from({ length: batch.rows }, (_, row) => row)
+        const outputs = await variant.run(live.complete(batch), [{ rows }])
+        return Object.fromEntries(wanted.map((name) => [name, outputs[name]!.data as Float32Array]))
+      },
+    }),
+  }
+}
+
+/** The first success of `make`, for all callers. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () => {
+    made ??= make().catch((error) => {
+      made = undefined
+      throw error
+    })
+    return made
   }
 }
 

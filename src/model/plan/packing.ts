@@ -17,6 +17,8 @@ export interface Packer {
   pack(batch: Batch, rows: Int32Array): ort.Tensor
   /** Writes the bits of rows `start` … `start + count` into `keys` [count, stride] from column `column` on. */
   writeBits(batch: Batch, start: number, count: number, keys: Int32Array, stride: number, column: number): void
+  /** The words that `writeBits` writes for integers. */
+  wordsOf(integers: Iterable<number>): Int32Array
 }
 
 export function createPacker({ name, input, columns }: PackedInput, type: string, rank: number): Packer {
@@ -83,6 +85,7 @@ export function createPacker({ name, input, columns }: PackedInput, type: string
         for (let j = 0; j < count; j++) keys[to + j] = bits[from + columns[j]!]!
       }
     },
+    wordsOf: (integers) => bitsOf(kind === 'float32' ? Float32Array.from(integers) : Int32Array.from(integers)),
   }
 }
 

@@ -21,7 +21,21 @@ export interface CutGraph {
   read: ReadonlySet<Side>
   /** Features among the tensors of the two graphs. */
   features: { whole: FeatureFinder; rest: FeatureFinder }
+  /** Where rows of tables are replaced by those of an overlay. */
+  overlays?: OverlayEmitter | undefined
 }
+
+/**
+ * Adds nodes that replace rows of a table, [batch, ids, dim], by those of its overlay; `slots` packs the columns of
+ * `planNames.slots` that belong to the ids. Returns the rows' name; undefined where no column of them is live.
+ */
+export type OverlayEmitter = (
+  graph: Graph,
+  table: string,
+  columns: readonly number[],
+  rows: string,
+  slots: () => string,
+) => string | undefined
 
 export interface VariantGraph {
   graph: Graph
@@ -35,6 +49,7 @@ export interface VariantGraph {
   region?: (input: string, wanted: Side[]) => string | undefined
   /** A tensor of a region that is given for each row. */
   given?: (input: string) => string | undefined
+  overlays?: OverlayEmitter | undefined
 }
 
 /** The variants of a graph that is split by side. */

@@ -24,7 +24,14 @@ export function features(plan: VariantGraph, segments: Segment[], sides: Sides, 
     const { values, positions } = picked
     const size = positions.length * dim
     width += size
-    parts.push(table === undefined ? values : embed(graph, table, values, [batch, positions.length, dim]))
+    if (table === undefined) {
+      parts.push(values)
+      continue
+    }
+    const looked = positions.map((i) => segment.columns[i]!)
+    const replace = (rows: string) =>
+      plan.overlays?.(graph, table, looked, rows, () => pack(plan, planNames.slots, sides, wanted, looked)) ?? rows
+    parts.push(embed(graph, table, values, [batch, positions.length, dim], replace))
   }
   return sideBySide(graph, parts, floatShape(batch, width))
 }
@@ -34,18 +41,19 @@ export function sideBySide(graph: Graph, parts: readonly string[], shape: Tensor
   return parts.length === 1 ? parts[0]! : graph.node('Concat', [...parts], { attributes: { axis: 1 }, shape })
 }
 
-/** Rows of a table, concatenated: [batch, fields·dim]. */
+/** Rows of a table, concatenated: [batch, fields·dim]; `replace` may put others in their place, [batch, fields, dim]. */
 export function embed(
   graph: Graph,
   table: string,
   ids: string,
   [batch, fields, dim]: [number, number, number],
+  replace: (rows: string) => string = (rows) => rows,
 ): string {
   const { dataType } = graph.constants.get(table)!
   const shape = { dtype: dataType, dims: [batch, fields, dim] }
   const rows = graph.node('Gather', [table, ids], { attributes: { axis: 0 }, shape })
   const flat = { dtype: dataType, dims: [batch, fields * dim] }
-  return graph.node('Reshape', [rows, graph.integers([-1, fields * dim])], { shape: flat })
+  return graph.node('Reshape', [replace(rows), graph.integers([-1, fields * dim])], { shape: flat })
 }
 
 /** Values (or ids) of a segment's columns of these sides, [batch, positions]; undefined if there are none. */

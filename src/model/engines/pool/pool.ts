@@ -55,6 +55,7 @@ async function loadPooled(supervisor: WorkerSupervisor, graph: number, source: G
           graph,
           ({ client }) => client.call({ type: 'measure', graph, batch, wanted }) as Promise<number>,
         ),
+      setOverlay: (overlay) => supervisor.setOverlay(graph, overlay),
       stats: async () => sumStats((await supervisor.callAll(graph, 'stats')) as (GraphStats | undefined)[]),
       reset: async () => {
         await supervisor.callAll(graph, 'reset')

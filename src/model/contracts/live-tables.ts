@@ -61,7 +61,7 @@ export interface Overlay {
   changed: { since: number; columns: { column: number; ids: Int32Array }[] }
 }
 
-/** The place of an id in an index of so many places, from which on it is looked for. */
+/** The place of an index, from which on an id is looked for. */
 export function placeOf(id: number, places: number): number {
   // The golden ratio (Knuth): consecutive ids lie far apart.
   return Math.imul(id, 0x9e3779b1) & (places - 1)

@@ -12,9 +12,9 @@ export interface ApplyRequest {
   /** The version's. */
   folder: string
   expected: Expectation
-  /** What is served now. */
+  /** The overlay that is served now. */
   serving: Overlay
-  /** Whether the files are applied to the unchanged tables, not to what is served. */
+  /** Whether the files are applied to the unchanged tables, not to that overlay. */
   rebuild: boolean
   files: { sequence: number; file: string }[]
   /** Most bytes of an overlay. */

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 export const deltasFolder = 'deltas'
 
 const name = /^delta-([1-9][0-9]{0,8})\.bin$/
-/** What was meant to be a delta: its name says so, but for its number. */
+/** The name of a file that was meant to be a delta. */
 const like = /^delta-.*\.bin$/
 
 /** A delta file of a version. */

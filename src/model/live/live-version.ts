@@ -95,7 +95,7 @@ export class LiveVersion {
     try {
       found = await findDeltas(this.#options.folder)
     } catch (error) {
-      // What was applied is served on: nothing is known of the files.
+      // Nothing is known of the files: deltas that were applied stay in effect.
       this.#looked = undefined
       return this.#refuse({ file: deltasFolder, reason: `can't be read: ${fileReason(error)}` })
     }

@@ -62,7 +62,7 @@ function extendedTable({ width, rows: former, columns: before }: OverlayTable, c
   return { width, rows: rows.subarray(0, next * width), columns }
 }
 
-/** A copy of an index with room for so many ids. */
+/** A copy of an index with room for this many ids. */
 function copied({ column, index, count }: OverlayColumn, room: number): OverlayColumn {
   let places = index.length / 2
   while (places < room * 2) places *= 2

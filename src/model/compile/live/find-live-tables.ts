@@ -7,7 +7,7 @@ import type { Graph } from '../../graph/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto, type TensorProto } from '../../graph/onnx_pb.ts'
 import { planNames } from '../sides/tensor-names.ts'
 
-/** A look-up of a table's rows by columns of an input. */
+/** A look-up of a table's rows; its ids are columns of an input. */
 export interface LookUp {
   gather: NodeProto
   segment: Segment & { table: string }
@@ -67,7 +67,7 @@ function problemOf(graph: Graph, table: string, saved: ReadonlyMap<string, Tenso
   return fixed && `the node ${fixed.name} looks up fixed rows of the table ${table}`
 }
 
-/** The look-ups by columns of an input; a reason if one of them can't be followed to its columns. */
+/** The look-ups whose ids come from an input; a reason if one of them can't be followed to its columns. */
 function lookUpsOf(graph: Graph, input: string): LookUp[] | string {
   const features = featureFinder(graph)
   const lookUps: LookUp[] = []

@@ -27,6 +27,7 @@ const measurements: Record<string, () => Promise<typeof import('./stalls.ts').me
   capacity: async () => (await import('./capacity.ts')).measureCapacity,
   chaos: async () => (await import('./chaos/chaos.ts')).measureChaos,
   evaluate: async () => (await import('./evaluate.ts')).measureEvaluate,
+  'live-tables': async () => (await import('./live-tables.ts')).measureLiveTables,
   models: async () => (await import('./many-models.ts')).measureModels,
   scale: async () => (await import('./scale/scale.ts')).measureScale,
   small: async () => (await import('./small-requests.ts')).measureSmall,

@@ -3,6 +3,7 @@ import { Agent } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { checksums } from '../../src/model/bundle/checksum.ts'
 import { createWorkerClient } from '../../src/model/engines/pool/worker-client.ts'
 import { temporaryFolder } from '../support/bundle.ts'
 import { send } from '../support/hostile-clients.ts'
@@ -156,6 +157,14 @@ t.test('GET /models and the metrics say what is in effect, and what is refused',
     'multigate_deltas_refused_total 1',
   ])
   t.notMatch(JSON.stringify(await deltas()), folder)
+})
+
+t.test('digests of a version do not count its deltas', async (t) => {
+  const models = await temporaryFolder(t)
+  const folder = await writeLiveBundle(models)
+  const before = await checksums(folder)
+  await writeDelta(folder, 1, first)
+  t.same(await checksums(folder), before)
 })
 
 t.test('deltas do not load a version again, and other changes of files do as before', async (t) => {

@@ -2,7 +2,7 @@ import type { LiveColumns, LiveTables, Overlay } from '../../src/model/contracts
 import type { Graph } from '../../src/model/graph/graph.ts'
 import type { Delta } from '../../src/model/live/delta-file.ts'
 import type { LiveField } from '../../src/model/live/expectation.ts'
-import { emptyOverlay, extended } from '../../src/model/live/overlay.ts'
+import { emptyOverlay, extended, indexOf } from '../../src/model/live/overlay.ts'
 import type { Dice } from './compile/dice.ts'
 import { fieldIds, type RandomModel } from './compile/random-model.ts'
 
@@ -36,12 +36,10 @@ export function randomDelta(fields: readonly LiveField[], dice: Dice): Delta {
 
 /** The overlay after `from` that has the rows of some deltas too. */
 export function nextOverlay(from: Overlay, deltas: readonly Delta[], fields: readonly LiveField[]): Overlay {
-  const columns = fields.map(({ name, column }) => ({
-    column,
-    ids: Int32Array.from(
-      deltas.flatMap(({ tables }) => tables.flatMap(({ field, ids }) => (field === name ? [...ids] : []))),
-    ),
-  }))
+  const columns = fields.map(({ name, column }) => {
+    const ids = deltas.flatMap(({ tables }) => tables.flatMap(({ field, ids }) => (field === name ? [...ids] : [])))
+    return indexOf(column, ids, ids.length)
+  })
   return { number: from.number + 1, tables: extended(from, deltas, fields), changed: { since: from.number, columns } }
 }
 

@@ -58,13 +58,14 @@ export interface Overlay {
   number: number
   tables: OverlayTable[]
   /** Ids whose rows differ, or may, from those of the overlay `since`, 0 for none. */
-  changed: { since: number; columns: { column: number; ids: Int32Array }[] }
+  changed: { since: number; columns: OverlayColumn[] }
 }
 
 /** The place of an index, from which on an id is looked for. */
 export function placeOf(id: number, places: number): number {
-  // The golden ratio (Knuth): consecutive ids lie far apart.
-  return Math.imul(id, 0x9e3779b1) & (places - 1)
+  // Multiplied by the golden ratio (Knuth), ids differ most in their high bits.
+  const hash = Math.imul(id, 0x9e3779b1)
+  return (hash ^ (hash >>> 16)) & (places - 1)
 }
 
 /** The row of an overlay that replaces an id's; 0 if none does. */

@@ -6,7 +6,7 @@ import { emptied, type Overlay } from '../contracts/live-tables.ts'
 import { type Delta, decodeDelta } from './delta-file.ts'
 import type { Refused } from './delta-folder.ts'
 import { checkDelta, type Expectation } from './expectation.ts'
-import { extended, idsOf, sizeOf } from './overlay.ts'
+import { extended, idsOf, indexOf, sizeOf } from './overlay.ts'
 
 export interface ApplyRequest {
   /** The version's. */
@@ -82,8 +82,12 @@ function changesOf(
   return fields.flatMap(({ name, column }) => {
     const own = deltas.flatMap(({ tables }) => tables.filter(({ field }) => field === name))
     const before = former.find((one) => one.column === column)
-    const ids = new Set(before && idsOf(before))
-    for (const table of own) for (const id of table.ids) ids.add(id)
-    return ids.size === 0 ? [] : [{ column, ids: Int32Array.from(ids) }]
+    const lists = [...own.map(({ ids }) => ids), ...(before ? [idsOf(before)] : [])]
+    const most = lists.reduce((sum, { length }) => sum + length, 0)
+    return most === 0 ? [] : [indexOf(column, eachOf(lists), most)]
   })
+}
+
+function* eachOf(lists: readonly Iterable<number>[]): Iterable<number> {
+  for (const list of lists) yield* list
 }

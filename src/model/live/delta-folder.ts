@@ -1,8 +1,6 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-
-/** Folder of a version's deltas, below its own. */
-export const deltasFolder = 'deltas'
+import { deltasFolder } from '../bundle/deltas-folder.ts'
 
 const name = /^delta-([1-9][0-9]{0,8})\.bin$/
 /** The name of a file that was meant to be a delta. */

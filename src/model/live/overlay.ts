@@ -56,7 +56,8 @@ function extendedTable({ width, rows: former, columns: before }: OverlayTable, c
       const known = rowOf(own, ids[i]!)
       const row = known === 0 ? next++ : known
       if (known === 0) insert(own, ids[i]!, row)
-      rows.set(values.subarray(i * width, (i + 1) * width), row * width)
+      // A few numbers each: views of them would cost more than the copy.
+      for (let from = i * width, to = row * width, k = 0; k < width; k++) rows[to + k] = values[from + k]!
     }
   }
   return { width, rows: rows.subarray(0, next * width), columns }
@@ -82,6 +83,13 @@ function insert(column: OverlayColumn, id: number, row: number): void {
   index[place * 2] = row
   index[place * 2 + 1] = id
   column.count++
+}
+
+/** An index of ids alone: of each, the row is 1. */
+export function indexOf(column: number, ids: Iterable<number>, most: number): OverlayColumn {
+  const all = copied({ column, index: sharedIntegers(2), count: 0 }, most)
+  for (const id of ids) if (rowOf(all, id) === 0) insert(all, id, 1)
+  return all
 }
 
 /** All changed ids of a column. */

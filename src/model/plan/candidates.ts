@@ -121,16 +121,13 @@ export class Candidates {
     await this.#fill(batch, Int32Array.from(toFill.values()), Int32Array.from(toFill.keys()))
   }
 
-  /** Forgets the candidates that have one of these ids in a column of `input`; between two calls. */
-  forget(input: string, column: number, ids: Iterable<number>): void {
+  /** Forgets the candidates whose value in a column of `input` fulfils the condition; between two calls. */
+  forget(input: string, column: number, condition: (value: number) => boolean): void {
     let start = 0
     for (const packer of keyPackers(this.#encoder)) {
       const place = packer.input === input ? packer.columns.indexOf(column) : -1
-      if (place >= 0) {
-        const words = new Set(packer.wordsOf(ids))
-        const word = start + place
-        this.#cache.forgetWhere((keys, key) => words.has(keys[key + word]!))
-      }
+      const word = start + place
+      if (place >= 0) this.#cache.forgetWhere((keys, key) => condition(packer.valueOf(keys[key + word]!)))
       start += packer.columns.length
     }
   }

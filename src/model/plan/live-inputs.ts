@@ -35,7 +35,7 @@ export class LiveInputs {
   set(overlay: Overlay): void {
     const tensors = this.#live.tables.map(({ overlay: name, width }, i) => {
       // The engine accepts no memory that threads share.
-      const rows = Float32Array.from(overlay.tables[i]!.rows)
+      const rows = new Float32Array(overlay.tables[i]!.rows)
       return [name, new onnxruntime.Tensor('float32', rows, [rows.length / width, width])] as const
     })
     const columns = this.#live.tables.flatMap(({ columns }, i) =>

@@ -1,7 +1,7 @@
 import type { InferenceSession } from 'onnxruntime-node'
 import type { CompiledPlan, PlanCosts, PlanDescription, VariantFile } from '../contracts/compiled-plan.ts'
 import type { Batch, GraphMemory, GraphStats, Outputs } from '../contracts/engine.ts'
-import type { LiveTables, Overlay } from '../contracts/live-tables.ts'
+import { type LiveTables, type Overlay, rowOf } from '../contracts/live-tables.ts'
 import { type Candidates, createCandidates } from './candidates.ts'
 import { payingVariants } from './choose-variant.ts'
 import { type MeasuredCosts, readCosts, writeCosts } from './kept-costs.ts'
@@ -119,12 +119,10 @@ function liveParts(
       live.set(overlay)
       if (!isNext) candidates?.clear()
       else
-        for (const { column, ids } of columns)
-          candidates?.forget(
-            input,
-            column,
-            ids.map((id) => id + offsets.get(column)!),
-          )
+        for (const changed of columns) {
+          const offset = offsets.get(changed.column)!
+          candidates?.forget(input, changed.column, (value) => rowOf(changed, value - offset) !== 0)
+        }
     },
     ...(openSaved && {
       async runSaved(batch, wanted) {

@@ -1,8 +1,8 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
-import { join, sep } from 'node:path'
+import { join } from 'node:path'
 import { reasonOf } from '../base/errors.ts'
 import { fileReason, sizeOfOrdinary } from '../base/regular-file.ts'
-import { deltasFolder } from '../live/delta-folder.ts'
+import { isOfDeltas } from '../bundle/deltas-folder.ts'
 import { parseJson } from './json-file.ts'
 import { readSchedule } from './schedule.ts'
 
@@ -110,15 +110,13 @@ async function stampOf(folder: string): Promise<string> {
     return `${file} ${mtimeMs} ${size}`
   }
   try {
-    const files = (await readdir(folder, { recursive: true })).filter((file) => !isDelta(file))
+    // A version follows its deltas while it is served.
+    const files = (await readdir(folder, { recursive: true })).filter((file) => !isOfDeltas(file))
     return (await Promise.all(files.sort().map(stamps))).join('\n')
   } catch (error) {
     return `unreadable: ${reasonOf(error)}`
   }
 }
-
-/** A version follows its deltas while it is served. */
-const isDelta = (file: string) => file === deltasFolder || file.startsWith(`${deltasFolder}${sep}`)
 
 /** Text of the file of labels. */
 export async function readLabels(path: string): Promise<string> {

@@ -31,6 +31,8 @@ export interface Applied {
 
 type Changed = Overlay['changed']
 
+/** Bytes of an index per id, at least: two places. */
+const indexBytes = 16
 /** Largest delta file, bytes: as much as is read in one piece. */
 const largestFile = 2 ** 31 - 1
 
@@ -45,9 +47,9 @@ export async function applyDeltas(request: ApplyRequest): Promise<Applied> {
     try {
       const delta = await readDelta(folder, file)
       if (delta.sequence !== sequence) throw new Error(`says that it is number ${delta.sequence}`)
-      checkDelta(delta, expected)
-      bytes += delta.tables.reduce((sum, { rows }) => sum + rows.byteLength, 0)
+      bytes += delta.tables.reduce((sum, { ids, rows }) => sum + rows.byteLength + ids.length * indexBytes, 0)
       if (bytes > mostBytes) throw new Error(`would make the changed rows take more than ${mostBytes} bytes`)
+      checkDelta(delta, expected)
       deltas.push(delta)
     } catch (error) {
       refused = { file, reason: reasonOf(error), transient: isTransient(error) }

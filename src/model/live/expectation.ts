@@ -61,13 +61,12 @@ function unknownField(field: string, { fields, others }: Expectation): string {
 }
 
 function checkIds(ids: Uint32Array, most: number, where: string): void {
-  const seen = new Set<number>()
-  for (let row = 0; row < ids.length; row++) {
-    const id = ids[row]!
-    if (id >= most) throw new Error(`${where}, row ${row}: the id ${id} is out of range: ids are 0 to ${most - 1}`)
-    if (seen.has(id)) throw new Error(`${where}, row ${row}: the id ${id} is there twice`)
-    seen.add(id)
-  }
+  const outside = ids.findIndex((id) => id >= most)
+  if (outside >= 0)
+    throw new Error(`${where}, row ${outside}: the id ${ids[outside]} is out of range: ids are 0 to ${most - 1}`)
+  const sorted = ids.slice().sort()
+  const twice = sorted.find((id, i) => i > 0 && id === sorted[i - 1])
+  if (twice !== undefined) throw new Error(`${where}, row ${ids.lastIndexOf(twice)}: the id ${twice} is there twice`)
 }
 
 function checkValues(rows: Float32Array, width: number, where: string): void {

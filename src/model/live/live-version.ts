@@ -12,7 +12,7 @@ import { type Expectation, expectationOf } from './expectation.ts'
 import { emptyOverlay, sizeOf } from './overlay.ts'
 
 /** Most bytes of a version's changed rows: every worker has a copy. */
-const mostBytes = 512 * 2 ** 20
+const defaultBytes = 512 * 2 ** 20
 /** Deltas and overlays up to this size, bytes, are worked on in the calling thread: a few milliseconds, less than a thread takes to start. */
 const smallBytes = 2 ** 20
 
@@ -28,6 +28,8 @@ export interface LiveVersionOptions {
   live: LiveTables | string
   /** Has the workers serve an overlay from now on. Rejects where they can't. */
   serve(overlay: Overlay): Promise<void>
+  /** Most bytes of the changed rows; default: 512 MiB. */
+  mostBytes?: number
   clock: Pick<Clock, 'now'>
   /** Milliseconds since 1970. */
   now(): number
@@ -125,7 +127,7 @@ export class LiveVersion {
           serving: this.#overlay,
           rebuild: !kept,
           files: next.map(({ sequence, file }) => ({ sequence, file })),
-          mostBytes,
+          mostBytes: this.#options.mostBytes ?? defaultBytes,
         },
         next,
       )

@@ -132,6 +132,16 @@ t.test('what can have no live tables says so, and refuses deltas', async (t) => 
   }
 })
 
+t.test('deltas are refused where signatures are asked for', async (t) => {
+  const root = await temporaryFolder(t)
+  await writeDelta(await writeLiveBundle(root), 1, [constantRows('campaign', [1], 1)])
+  const model = await load(t, root, { refuseDeltas: 'deltas are not signed' })
+  t.match(model.live!.status(), {
+    applied: 0,
+    refused: { file: 'deltas/delta-1.bin', reason: 'deltas are not signed' },
+  })
+})
+
 t.test('a version without live fields has no deltas', async (t) => {
   const root = await temporaryFolder(t)
   const { writeTestBundle } = await import('../../support/bundle.ts')

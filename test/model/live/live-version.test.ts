@@ -26,7 +26,7 @@ interface Followed {
   valueFor(id: number): number | undefined
 }
 
-function follow(t: Test, problem?: string): Followed {
+function follow(t: Test, problem?: string, mostBytes?: number): Followed {
   const folder = t.testdir({ '3': {} })
   const version3 = join(folder, '3')
   const served: Overlay[] = []
@@ -42,6 +42,7 @@ function follow(t: Test, problem?: string): Followed {
     folder: version3,
     manifest: only,
     live: problem ?? live,
+    ...(mostBytes && { mostBytes }),
     async serve(overlay) {
       if (refusal) throw refusal
       served.push(overlay)
@@ -255,6 +256,16 @@ t.test('large deltas are applied in a thread, with the same result', async (t) =
   t.match(await refresh(), { applied: 2, rows: 3, refused: { file: 'deltas/delta-3.bin', reason: /it is too long$/ } })
   t.same([1, 2, 3].map(valueFor), [1, 2, 2])
   t.equal(served.at(-1)!.changed.since, served.at(-2)!.number)
+})
+
+t.test('changed rows have a bound', async (t) => {
+  const { refresh, write } = follow(t, undefined, 16 + 3 * 24)
+  await write(1, [1, 2])
+  await write(2, [3])
+  t.match(await refresh(), { applied: 2, refused: null })
+  await write(3, [4])
+  const reason = /^would make the changed rows take more than 88 bytes$/
+  t.match(await refresh(), { applied: 2, refused: { file: 'deltas/delta-3.bin', reason } })
 })
 
 t.test('nothing is applied after it is closed', async (t) => {

@@ -1,6 +1,11 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
+import { prepare } from '../../../src/model/compile/prepare.ts'
 import type { Overlay } from '../../../src/model/contracts/live-tables.ts'
+import type { Graph } from '../../../src/model/graph/graph.ts'
+import { TensorProto_DataType as DataType } from '../../../src/model/graph/onnx_pb.ts'
 import { openPlan } from '../../../src/model/plan/open-plan.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
 import { Dice } from '../../support/compile/dice.ts'
@@ -14,6 +19,7 @@ import {
   withPlan,
 } from '../../support/compile/random-model.ts'
 import { batchesOf, bytesFor, costsFor, randomCosts, traffic, type Way } from '../../support/compile/random-traffic.ts'
+import { answerWith, emptyGraph, reread } from '../../support/compile/run-graph.ts'
 import {
   firstOverlay,
   liveColumnsOf,
@@ -146,4 +152,77 @@ t.test('an empty overlay brings the answers of the tables back, bit by bit', asy
       const differing = Array.from({ length: 5 }, (_, row) => meanwhile[row * 2] !== before[row * 2])
       t.same(differing, [false, false, true, false, false], way)
     })
+})
+
+/** A graph with a table of its own for each of three fields, of widths 3, 2 and 3, and the sides of these fields. */
+function tablePerField(): Graph {
+  const dice = new Dice(5)
+  const graph = emptyGraph({ ids: { dtype: DataType.INT64, dims: [-1, 3] } })
+  const parts = [3, 2, 3].map((width, field) => {
+    const table = graph.constant(`table${field}`, dice.floats(7 * width), [7, width])
+    const place = graph.constant('place', BigInt64Array.of(BigInt(field)), [])
+    const ids = graph.node('Gather', ['ids', place], { attributes: { axis: 1 } })
+    return graph.node('Gather', [table, ids])
+  })
+  const x = graph.node('Concat', parts, { attributes: { axis: 1 } })
+  const weights = (name: string, k: number, n: number) => graph.constant(name, dice.floats(k * n), [k, n])
+  const hidden = graph.node('Relu', [graph.node('MatMul', [x, weights('first', 8, 6)])])
+  graph.node('Sigmoid', [graph.node('MatMul', [hidden, weights('last', 6, 1)])], { outputs: ['probabilities'] })
+  answerWith(graph, 'probabilities')
+  return graph
+}
+
+t.test('fields with tables of their own have overlays of their own', async (t) => {
+  const graph = tablePerField()
+  const model = join(folder, 'own')
+  await mkdir(model, { recursive: true })
+  await writeFile(join(model, 'model.onnx'), graph.toBytes())
+  const { plan: ready, problem } = await prepare({
+    source: { folder: model, format: 'onnx', file: 'model.onnx', outputs: ['probabilities'] },
+    output: 'probabilities',
+    sides: { ids: ['candidate', 'context', 'cross'] },
+    fields: {},
+    precision: 'float32',
+    live: { input: 'ids', columns: [0, 1, 2].map((column) => ({ column, offset: 0, ids: 7 })) },
+    quantization: undefined,
+    identity: 'own',
+    cache: join(folder, 'own-cache'),
+    now: Date.now(),
+  })
+  if (ready === undefined) return t.fail(problem ?? 'no plan')
+  const live = ready.description.live!
+  t.same(
+    live.tables.map(({ overlay, width }) => [overlay, width]),
+    [
+      ['multigate:overlay:0', 3],
+      ['multigate:overlay:1', 2],
+      ['multigate:overlay:2', 3],
+    ],
+  )
+  const fields = liveFieldsOf(live)
+  const rows = Array.from({ length: 21 }, (_, row) => [row % 7, 4, (row * 5) % 7]).flat()
+  const batch = { rows: 21, inputs: { ids: Int32Array.from(rows) } }
+  for (const way of ['full', 'shared_context', 'cached'] as const) {
+    const dice = new Dice(9)
+    const written = reread(graph)
+    const plan = await openPlan({ ...ready, costs: costsFor(way) }, options, 1 << 16)
+    let overlay = firstOverlay(live)
+    for (let i = 0; i < 6; i++) {
+      const delta = randomDelta(fields, dice)
+      for (const { field, ids, rows, width } of delta.tables) {
+        const { buffer, byteOffset, length } = written.constants.get(`table${field.slice(-1)}`)!.rawData
+        const values = new Float32Array(buffer.slice(byteOffset, byteOffset + length))
+        for (const [i, id] of ids.entries()) values.set(rows.subarray(i * width, (i + 1) * width), id * width)
+        written.constants.get(`table${field.slice(-1)}`)!.rawData = new Uint8Array(values.buffer)
+      }
+      overlay = nextOverlay(overlay, [delta], fields)
+      plan.setOverlay!(overlay)
+      for (let call = 0; call < 3; call++) {
+        const apart = distance(await savedAnswers(written, batch), await plan.run(batch))
+        if (!(apart <= 1e-5)) t.fail(`${way}: answers are ${apart} apart`)
+      }
+    }
+    t.ok(plan.stats().rows[way] > 0, `${way} was taken`)
+    await plan.close()
+  }
 })

@@ -25,17 +25,16 @@ export interface CutGraph {
   overlays?: OverlayEmitter | undefined
 }
 
-/**
- * Adds nodes that replace rows of a table, [batch, ids, dim], by those of its overlay; `slots` packs the columns of
- * `planNames.slots` that belong to the ids. Returns the rows' name; undefined where no column of them is live.
- */
-export type OverlayEmitter = (
-  graph: Graph,
-  table: string,
-  columns: readonly number[],
-  rows: string,
-  slots: () => string,
-) => string | undefined
+/** Replaces rows of live tables by those of their overlays. */
+export interface OverlayEmitter {
+  /** The positions of a look-up's columns, in order, in runs that are live or not; one run where that is cheaper. */
+  runs(table: string, columns: readonly number[]): number[][]
+  /**
+   * Adds nodes that replace rows of a table, [batch, ids, dim]; `slots` packs the columns of `planNames.slots` that belong to the
+   * ids. Returns the rows' name; the former one where no column of them is live.
+   */
+  replace(graph: Graph, table: string, columns: readonly number[], rows: string, slots: () => string): string
+}
 
 export interface VariantGraph {
   graph: Graph

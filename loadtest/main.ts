@@ -28,6 +28,7 @@ const measurements: Record<string, () => Promise<typeof import('./stalls.ts').me
   catalogue: async () => (await import('./catalogue.ts')).measureCatalogue,
   chaos: async () => (await import('./chaos/chaos.ts')).measureChaos,
   evaluate: async () => (await import('./evaluate.ts')).measureEvaluate,
+  'live-tables': async () => (await import('./live-tables.ts')).measureLiveTables,
   models: async () => (await import('./many-models.ts')).measureModels,
   residency: async () => (await import('./resident-models.ts')).measureResidency,
   scale: async () => (await import('./scale/scale.ts')).measureScale,

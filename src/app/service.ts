@@ -27,6 +27,7 @@ import { droppedLogLines } from './log-destination.ts'
 import { readModelKeys } from './model-keys.ts'
 import { checkModelsFolder } from './models-folder.ts'
 import { createPathHider } from './path-hider.ts'
+import { reportDelta } from './report-delta.ts'
 
 /** The model of this project that answers requests that name none. */
 const shippedDefault = 'ads-funnel'
@@ -195,6 +196,9 @@ function createRegistry(
           free()
           await warmUp?.run(model)
         },
+        onDelta: (event) => reportDelta(event, { model: name, version }, log),
+        refuseDeltas:
+          modelKeys.length > 0 ? 'deltas are not signed, and MULTIGATE_MODEL_KEYS asks for signatures' : undefined,
         onUnknown: (feature) => metrics().unknownValue(name, version, feature),
       })
       model.plan.notes = model.plan.notes.map(hidePaths)

@@ -39,6 +39,14 @@ export const LoggedAs = Type.Optional(
   }),
 )
 
+/** Whether rows of the table may change. */
+const Live = Type.Optional(
+  Type.Boolean({
+    description:
+      "Rows of the field's table may be replaced while the version is served, by delta files; default: false",
+  }),
+)
+
 export type VocabularyField = Static<typeof VocabularyField>
 export const VocabularyField = Type.Object(
   {
@@ -48,6 +56,7 @@ export const VocabularyField = Type.Object(
     values: Type.Array(Type.String(), { minItems: 1, uniqueItems: true, description: 'The known values, in id order' }),
     out_of_vocabulary: OutOfVocabulary,
     missing: missing(Type.String()),
+    live: Live,
     log: LoggedAs,
   },
   { additionalProperties: false, description: 'A string looked up in a list' },
@@ -62,6 +71,7 @@ export const HashField = Type.Object(
     buckets: Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1, description: 'Number of ids' }),
     seed: Type.Integer({ minimum: 0, maximum: 2 ** 32 - 1, default: 0, description: 'Seed of the hash' }),
     missing: missing(Type.String()),
+    live: Live,
     log: LoggedAs,
   },
   {
@@ -79,6 +89,7 @@ export const IntegerField = Type.Object(
     size: Type.Integer({ minimum: 1, maximum: 2 ** 31 - 2, description: 'Known ids are 0 … size − 1' }),
     out_of_vocabulary: OutOfVocabulary,
     missing: missing(Type.Integer()),
+    live: Live,
     log: LoggedAs,
   },
   { additionalProperties: false, description: 'An integer that is an id already' },

@@ -1,4 +1,5 @@
 import Type, { type Static } from '#typebox'
+import { DeltaStatus } from './delta.ts'
 import { Scaling, Side } from './features.ts'
 import { Calibration, Provenance, TaskQuality } from './manifest.ts'
 
@@ -33,6 +34,7 @@ export const VersionStatus = Type.Object({
   ),
   engine: Type.Optional(Type.String({ description: 'The engine, such as `onnx` or `tensorflow (wasm)`' })),
   precision: Type.Optional(Type.String({ examples: ['float32'] })),
+  deltas: Type.Optional(DeltaStatus),
   error: Type.Optional(Type.String({ description: 'Why it failed to load' })),
 })
 

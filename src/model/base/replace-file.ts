@@ -6,10 +6,10 @@ import { basename, dirname, join } from 'node:path'
  * Writes a file in one step, so that no reader sees half of it; `mode`: its permissions. Rejects with the system's error, and
  * leaves what was there.
  */
-export async function replaceFile(path: string, text: string, mode?: number): Promise<void> {
+export async function replaceFile(path: string, content: string | Uint8Array, mode?: number): Promise<void> {
   const written = join(dirname(path), `.${basename(path)}.${process.pid}.${randomUUID().slice(0, 8)}`)
   try {
-    await writeFile(written, text, { flag: 'wx', ...(mode && { mode }) })
+    await writeFile(written, content, { flag: 'wx', ...(mode && { mode }) })
     await rename(written, path)
   } catch (error) {
     await rm(written, { force: true })

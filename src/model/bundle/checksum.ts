@@ -4,6 +4,7 @@ import { readdir, stat } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
 import { ModelError } from '../base/errors.ts'
 import { fileReason } from '../base/regular-file.ts'
+import { isOfDeltas } from './deltas-folder.ts'
 
 /** SHA-256 of a file, in hexadecimal. */
 export async function sha256(path: string): Promise<string> {
@@ -12,13 +13,14 @@ export async function sha256(path: string): Promise<string> {
   return hash.digest('hex')
 }
 
-/** SHA-256 of every file below a folder, by its path there. */
+/** SHA-256 of every file below a version's folder but its deltas, by its path there. */
 export async function checksums(folder: string): Promise<Record<string, string>> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })
   const files: Record<string, string> = {}
   for (const entry of entries) {
     const path = join(entry.parentPath, entry.name)
     const name = relative(folder, path).split(sep).join('/')
+    if (isOfDeltas(name)) continue
     try {
       // A link may lead to a folder; a pipe would block.
       if ((await stat(path)).isFile()) files[name] = await sha256(path)

@@ -1,5 +1,5 @@
-import { product } from '../base/dims.ts'
 import type { Effort, Verdict } from '../contracts/compiled-plan.ts'
+import type { LiveColumns } from '../contracts/live-tables.ts'
 import type { Graph } from '../graph/graph.ts'
 import { equalise } from './int8/equalise.ts'
 import { compareLogits, type JudgedRows, logitsOf, meanShift, passesClearly } from './int8/judge.ts'
@@ -7,10 +7,15 @@ import { calibrate, type InputRows } from './int8/observe-ranges.ts'
 import { quantise } from './int8/quantise.ts'
 import type { FieldIds, TableScales } from './int8/quantised-table.ts'
 import { shiftLogits } from './int8/shift-logits.ts'
+import { constantsOf, type FoundTables, findLiveTables } from './live/find-live-tables.ts'
+import { liveVariant } from './live/live-variant.ts'
+import { createOverlayEmitter, slotsShape } from './live/overlays.ts'
 import { describe, optimise, type Watch } from './optimise.ts'
-import type { CutGraph, Sides, VariantGraph } from './sides/contract.ts'
+import type { CutGraph, OverlayEmitter, Sides } from './sides/contract.ts'
 import { cutRegions, uncut } from './sides/cut-regions.ts'
+import { fullVariant } from './sides/full-variant.ts'
 import { splitSides } from './sides/split-sides.ts'
+import { planNames } from './sides/tensor-names.ts'
 import type { CompiledGraph, Plans } from './store/compiled-graph.ts'
 
 export interface CompileOptions {
@@ -20,6 +25,8 @@ export interface CompileOptions {
   fields: Record<string, FieldIds[]>
   /** Rows for int8: the first half sets its scales, the second evaluates it. Without them int8 is not compiled. */
   quantization: { scales: InputRows; judged: JudgedRows | undefined } | undefined
+  /** Columns whose table rows may change while the plan is served; not with int8. */
+  live?: LiveColumns | undefined
   /** Receives the graph after each pass. */
   watch?: Watch
 }
@@ -43,10 +50,13 @@ const efforts: Effort[] = [
  * Rejects with an Error that gives the reason if the graph cannot be compiled; then it is served as saved.
  */
 export async function compile(graph: Graph, options: CompileOptions): Promise<CompiledGraph> {
+  const saved = constantsOf(graph)
   const passes = await optimise(graph, options.watch)
-  const split = options.sides === undefined ? unknownSides : splitSides(graph, options.sides)
-  const full = fullVariant(graph)
-  const compiled: CompiledGraph = { passes, float32: { full, split }, int8: undefined, int8Problem: undefined }
+  const live = options.live && findLiveTables(graph, options.live, saved)
+  const float32 = typeof live === 'object' ? livePlans(graph, options.sides, live) : plansOf(graph, options.sides)
+  const compiled: CompiledGraph = { passes, float32, int8: undefined, int8Problem: undefined }
+  if (typeof live === 'object') compiled.live = live
+  else if (live !== undefined) compiled.liveProblem = live
   if (options.quantization !== undefined) {
     try {
       compiled.int8 = await compileInt8(graph, options, options.quantization)
@@ -55,6 +65,18 @@ export async function compile(graph: Graph, options: CompileOptions): Promise<Co
     }
   }
   return compiled
+}
+
+function plansOf(graph: Graph, sides: Sides | undefined, overlays?: OverlayEmitter): Plans {
+  return { full: fullVariant(graph), split: sides ? splitSides(graph, sides, overlays) : unknownSides }
+}
+
+/** The variants of a graph with live tables, which take their overlays as inputs. */
+function livePlans(graph: Graph, sides: Sides | undefined, found: FoundTables): Plans {
+  const { input, inputWidth } = found
+  graph.shapes.set(planNames.slots, slotsShape(inputWidth))
+  const all = sides && { ...sides, [planNames.slots]: sides[input]! }
+  return { ...plansOf(graph, all, createOverlayEmitter(found)), full: liveVariant(graph, found) }
 }
 
 const unknownSides = 'the sides of the fields are not known'
@@ -113,13 +135,4 @@ async function centre(expected: Float32Array, { full, split }: Plans, rows: Inpu
 
 function endsInSigmoid(graph: Graph): boolean {
   return graph.producer(graph.outputs[0]!.name)?.opType === 'Sigmoid'
-}
-
-/** The variant with the saved graph's own inputs. */
-function fullVariant(graph: Graph): VariantGraph {
-  const rows = graph.inputs.map(({ name }) => {
-    const width = product(graph.shapes.get(name)?.dims.slice(1) ?? [])
-    return { name, input: name, columns: Array.from({ length: width }, (_, i) => i) }
-  })
-  return { graph, context: [], rows, replaced: new Map() }
 }

@@ -1,5 +1,6 @@
 import type { CompiledPlan, Precision } from '../contracts/compiled-plan.ts'
 import type { GraphSource } from '../contracts/engine.ts'
+import type { LiveColumns } from '../contracts/live-tables.ts'
 import type { JudgedRows } from './int8/judge.ts'
 import type { InputRows } from './int8/observe-ranges.ts'
 import type { FieldIds } from './int8/quantised-table.ts'
@@ -12,6 +13,8 @@ export interface PrepareRequest {
   sides: Sides | undefined
   fields: Record<string, FieldIds[]>
   precision: Precision
+  /** Columns whose table rows may change while the plan is served; of float32 alone. */
+  live?: LiveColumns | undefined
   quantization: { scales: InputRows; judged: JudgedRows } | undefined
   /** Checksums of the files of the graph and of the quantization rows. */
   identity: string

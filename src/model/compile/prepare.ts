@@ -145,11 +145,12 @@ async function choose(
   return { precision: 'int8', verdict, precisionProblem: undefined }
 }
 
-function keyOf({ source, output, sides, fields, precision, quantization, identity }: PrepareRequest): string {
+function keyOf({ source, output, sides, fields, precision, quantization, live, identity }: PrepareRequest): string {
   const { format, file, signature, joined, outputs } = source
   // A plan without int8, because its rows could not be read, must not be reused when they can.
   const int8 = precision === 'int8' && quantization !== undefined
   const read = [format, file, signature, joined, outputs]
-  const parts = [compilerVersion, ...read, output, sides, fields, precision, int8 && largestWeight, identity]
+  const parts: unknown[] = [compilerVersion, ...read, output, sides, fields, precision, int8 && largestWeight, identity]
+  if (live !== undefined) parts.push(live)
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 32)
 }

@@ -1,3 +1,5 @@
+import type { LiveTables } from './live-tables.ts'
+
 /** One graph of a compiled plan: its file, and the columns of the saved graph's inputs that each of its inputs takes. */
 export interface VariantFile {
   file: string
@@ -29,6 +31,13 @@ export interface PlanDescription {
   float32: VariantFiles
   int8?: VariantFiles & { effort: Effort; passes: PassReport[] }
   int8Problem?: string
+  /**
+   * Tables whose rows may change while the plan is served, if the version declares live fields. `saved` computes every output that
+   * may be requested, if there are others than the compiled one.
+   */
+  live?: LiveTables & { saved?: VariantFile }
+  /** Why there are none, if it does. */
+  liveProblem?: string
   /** Files of the saved graph that hold the plan's tables. */
   tables: TableFile[]
   /** Size and SHA-256 of every file; for files too large to hash at each start, the time of the last change, ms. */

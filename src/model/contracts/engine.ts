@@ -1,6 +1,7 @@
 import type { GraphFormat } from '../../schemas/manifest.ts'
 import type { CatalogueStats, ReadyCatalogue } from './catalogue.ts'
 import type { CompiledPlan } from './compiled-plan.ts'
+import type { Overlay } from './live-tables.ts'
 import type { Tenant } from './tenant.ts'
 
 /** Row-major tensor data of one input: [rows, width]. */
@@ -97,6 +98,8 @@ export interface LoadedGraph {
   signature: Signature
   /** Computes the `wanted` outputs, a subset of the signature's. Rejects if the graph throws; the graph stays usable. */
   run(batch: Batch, wanted: string[]): Promise<Outputs>
+  /** Plans with live tables: replaces rows of them, for the calls from now on. Throws, and changes nothing, where memory is missing. */
+  setOverlay?(overlay: Overlay): void
   /** If the engine counts. */
   stats?(): GraphStats
   /** Clears counters and cache: after warm-up, before the first request. */

@@ -158,6 +158,12 @@ export class CandidateCache {
     this.#freed[this.#freedCount++] = slot
   }
 
+  /** Forgets the candidates whose keys, `keyWords` words of `keys` from `start` on, fulfil the condition; between two calls. */
+  forgetWhere(condition: (keys: Int32Array, start: number) => boolean): void {
+    for (let slot = 0; slot < this.#untouched; slot++)
+      if (this.#lastCall[slot] !== 0 && condition(this.#keys, slot * this.#keyWords)) this.invalidate(slot)
+  }
+
   /** Forgets every candidate, those of this call too, and which have been seen. The counts go on. */
   clear(): void {
     this.#index.fill(0)

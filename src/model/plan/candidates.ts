@@ -102,7 +102,7 @@ export class Candidates {
   /** Begins a call: reads the keys of the batch's rows. */
   readKeys(batch: Batch): void {
     if (this.#keys.length < batch.rows * this.keyWords) this.#keys = new Int32Array(batch.rows * this.keyWords)
-    writeKeys(this.#encoder.rows, batch, this.#keys, this.keyWords)
+    writeKeys(keyPackers(this.#encoder), batch, this.#keys, this.keyWords)
     this.#cache.begin()
   }
 
@@ -132,6 +132,22 @@ export class Candidates {
         return false
       })
     await this.#fill(batch, Int32Array.from(toFill.values()), Int32Array.from(toFill.keys()))
+  }
+
+  /** Forgets the candidates whose value in a column of `input` fulfils the condition; between two calls. */
+  forget(input: string, column: number, condition: (value: number) => boolean): void {
+    let start = 0
+    for (const packer of keyPackers(this.#encoder)) {
+      const place = packer.input === input ? packer.columns.indexOf(column) : -1
+      const word = start + place
+      if (place >= 0) this.#cache.forgetWhere((keys, key) => condition(packer.valueOf(keys[key + word]!)))
+      start += packer.columns.length
+    }
+  }
+
+  /** Forgets all candidates; the counts go on. */
+  clear(): void {
+    this.#cache.clear()
   }
 
   stats(): GraphStats['cache'] {
@@ -237,9 +253,14 @@ function createMemory(options: RowMemoryOptions): RowMemory {
   }
 }
 
+/** What a candidate is known by: overlays of live tables change, and with them the places of its rows there. */
+function keyPackers({ rows }: Pick<OpenVariant, 'rows'>): readonly Packer[] {
+  return rows.filter(({ input }) => input !== planNames.slots)
+}
+
 /** int32 words of a candidate's key: the columns that the candidate encoder reads. */
-export function keyWordsOf({ rows }: Pick<OpenVariant, 'rows'>): number {
-  return rows.reduce((sum, { columns }) => sum + columns.length, 0)
+export function keyWordsOf(encoder: Pick<OpenVariant, 'rows'>): number {
+  return keyPackers(encoder).reduce((sum, { columns }) => sum + columns.length, 0)
 }
 
 /** Writes the keys of the batch's rows, [rows, keyWords]: the columns that the candidate encoder reads, by their bits. */

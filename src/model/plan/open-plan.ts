@@ -2,11 +2,13 @@ import type { InferenceSession } from 'onnxruntime-node'
 import { reasonOf } from '../base/errors.ts'
 import type { ReadyCatalogue } from '../contracts/catalogue.ts'
 import type { CompiledPlan, PlanCosts, PlanDescription, VariantFile } from '../contracts/compiled-plan.ts'
-import type { Batch, GraphMemory, GraphStats, TakeTurn } from '../contracts/engine.ts'
-import { createCandidates } from './candidates.ts'
+import type { Batch, GraphMemory, GraphStats, Outputs, TakeTurn } from '../contracts/engine.ts'
+import { type LiveTables, type Overlay, rowOf } from '../contracts/live-tables.ts'
+import { type Candidates, createCandidates } from './candidates.ts'
 import type { Catalogue } from './catalogue/catalogue.ts'
 import { payingVariants } from './choose-variant.ts'
 import { type MeasuredCosts, readCosts, writeCosts } from './kept-costs.ts'
+import { LiveInputs } from './live-inputs.ts'
 import { measureVariants } from './measure-variants.ts'
 import { fullCost, openVariant } from './open-variant.ts'
 import type { OpenVariant, Variant } from './variant.ts'
@@ -15,6 +17,10 @@ import { VariantRunner } from './variant-runner.ts'
 /** A compiled plan, open on this thread. One call at a time. */
 export interface OpenPlan {
   run(batch: Batch): Promise<Float32Array>
+  /** Plans with live tables: computes any outputs that may be requested, by the saved graph; undefined if there are no others. */
+  runSaved?(batch: Batch, wanted: readonly string[]): Promise<Outputs>
+  /** Plans with live tables: replaces rows of them, for the calls from now on. */
+  setOverlay?(overlay: Overlay): void
   stats(): Pick<GraphStats, 'rows' | 'cache' | 'catalogue'>
   memory: Pick<GraphMemory, 'variants' | 'tables'>
   /** From now on takes candidates from a catalogue. Returns why it can't, if so. */
@@ -53,12 +59,13 @@ export async function openPlan(
 
   /** By variant, the bytes of its file. */
   const opened = new Map<OpenVariant, number>()
+  const live = description.live && new LiveInputs(description.live)
   const release = async (variants: Iterable<OpenVariant | undefined>) => {
     for (const variant of variants) if (variant !== undefined && opened.delete(variant)) await variant.session.release()
   }
   const open = async (file: VariantFile | undefined, wanted = true) => {
     if (file === undefined || !wanted) return undefined
-    const variant = await takeTurn(() => openVariant(folder, file, options))
+    const variant = await takeTurn(() => openVariant(folder, file, options, live?.overlays))
     opened.set(variant, description.files[file.file]?.bytes ?? 0)
     return variant
   }
@@ -95,42 +102,101 @@ export async function openPlan(
     }
     const runner = new VariantRunner({ full, sharedContext, candidates }, description.output, costs.lookUp ?? 0)
     const bytes = [...opened.values()].reduce((sum, bytes) => sum + bytes, 0)
-    let catalogue: Catalogue | undefined
+    const reason = caches
+      ? payingVariants(costs).cached
+        ? undefined
+        : 'cached candidates do not pay on this machine'
+      : 'the candidate cache is off, or the graph has no part that depends on the candidate alone'
+    const catalogue = cataloguePlace(reason ?? candidates ?? 'the candidate cache has no room', (ready) =>
+      takeTurn(async () => (await import('./catalogue/catalogue.ts')).openCatalogue(ready, options)),
+    )
+    const saved = description.live?.saved
     return {
-      run: (batch) => runner.run(batch),
-      stats: () => ({ ...runner.stats(), ...(catalogue && { catalogue: catalogue.stats() }) }),
+      ...(live && liveParts(live, description.live!, candidates, saved && once(() => open(saved)))),
+      run: (batch) => runner.run(live ? live.complete(batch) : batch),
+      stats: () => ({ ...runner.stats(), ...catalogue.stats() }),
       memory: { variants: bytes, tables: tableBytes(description) },
-      async addCatalogue(ready) {
-        if (!caches) return 'the candidate cache is off, or the graph has no part that depends on the candidate alone'
-        if (!payingVariants(costs).cached) return 'cached candidates do not pay on this machine'
-        if (candidates === undefined) return 'the candidate cache has no room'
-        const { keyWords } = ready.description
-        if (keyWords !== candidates.keyWords) return 'its keys are of another version of ONNX Runtime'
-        try {
-          const { openCatalogue } = await import('./catalogue/catalogue.ts')
-          catalogue = await takeTurn(() => openCatalogue(ready, options))
-          candidates.takeFrom(catalogue)
-          return undefined
-        } catch (error) {
-          return reasonOf(error)
-        }
-      },
+      addCatalogue: catalogue.add,
       reset() {
         runner.reset()
-        catalogue?.reset()
+        catalogue.reset()
       },
       recount() {
         runner.recount()
-        catalogue?.reset()
+        catalogue.reset()
       },
       async close() {
-        await catalogue?.close()
+        await catalogue.close()
         await release([...opened.keys()])
       },
     }
   } catch (error) {
     await release([...opened.keys()])
     throw error
+  }
+}
+
+/** Holds the catalogue, once there is one. `candidates`: that take from it, or why none do. */
+function cataloguePlace(candidates: Candidates | string, open: (ready: ReadyCatalogue) => Promise<Catalogue>) {
+  let catalogue: Catalogue | undefined
+  return {
+    async add(ready: ReadyCatalogue): Promise<string | undefined> {
+      if (typeof candidates === 'string') return candidates
+      if (ready.description.keyWords !== candidates.keyWords) return 'its keys are of another version of ONNX Runtime'
+      try {
+        catalogue = await open(ready)
+        candidates.takeFrom(catalogue)
+        return undefined
+      } catch (error) {
+        return reasonOf(error)
+      }
+    },
+    stats: () => catalogue && { catalogue: catalogue.stats() },
+    reset: () => catalogue?.reset(),
+    close: async () => catalogue?.close(),
+  }
+}
+
+/** What a plan with live tables does more than others. */
+function liveParts(
+  live: LiveInputs,
+  { input, tables }: LiveTables,
+  candidates: Candidates | undefined,
+  openSaved: (() => Promise<OpenVariant | undefined>) | undefined,
+): Pick<OpenPlan, 'runSaved' | 'setOverlay'> {
+  const offsets = new Map(tables.flatMap(({ columns }) => columns.map(({ column, offset }) => [column, offset])))
+  return {
+    setOverlay(overlay) {
+      const { since, columns } = overlay.changed
+      const isNext = since === live.number
+      live.set(overlay)
+      if (!isNext) candidates?.clear()
+      else
+        for (const changed of columns) {
+          const offset = offsets.get(changed.column)!
+          candidates?.forget(input, changed.column, (value) => rowOf(changed, value - offset) !== 0)
+        }
+    },
+    ...(openSaved && {
+      async runSaved(batch, wanted) {
+        const variant = (await openSaved())!
+        const rows = Int32Array.from({ length: batch.rows }, (_, row) => row)
+        const outputs = await variant.run(live.complete(batch), [{ rows }])
+        return Object.fromEntries(wanted.map((name) => [name, outputs[name]!.data as Float32Array]))
+      },
+    }),
+  }
+}
+
+/** The first success of `make`, for all callers. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () => {
+    made ??= make().catch((error) => {
+      made = undefined
+      throw error
+    })
+    return made
   }
 }
 

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type ort from 'onnxruntime-node'
 import type { InferenceSession } from 'onnxruntime-node'
 import { concat } from '../base/concat.ts'
 import { ModelError, reasonOf } from '../base/errors.ts'
@@ -13,11 +14,12 @@ export function fullCost({ byRequest }: Variant, { a, b, joined = { a, b: byRequ
   return { a, b, joined }
 }
 
-/** Opens one graph of a plan. Rejects with MODEL_FAILED where the file can't be opened. */
+/** Opens one graph of a plan; `overlays`: of its live tables, by input. Rejects with MODEL_FAILED where the file can't be opened. */
 export async function openVariant(
   folder: string,
   file: VariantFile,
   options: InferenceSession.SessionOptions,
+  overlays: Record<string, ort.Tensor> = {},
 ): Promise<OpenVariant> {
   const session = await onnxruntime.InferenceSession.create(join(folder, file.file), options).catch((cause) => {
     throw new ModelError('MODEL_FAILED', `the compiled plan's ${file.file} can't be opened: ${reasonOf(cause)}`, {
@@ -32,6 +34,7 @@ export async function openVariant(
     })
   const context = packers(file.context)
   const rows = packers(file.rows)
+  const overlaid = Object.keys(overlays).filter((name) => session.inputNames.includes(name))
   const byRequest = session.inputNames.includes(planNames.requests)
 
   const run: OpenVariant['run'] = (batch, requests, more = {}) => {
@@ -43,6 +46,7 @@ export async function openVariant(
     )
     for (const packer of context) feeds[packer.name] = packer.pack(batch, firsts)
     for (const packer of rows) feeds[packer.name] = packer.pack(batch, all)
+    for (const name of overlaid) feeds[name] = overlays[name]!
     if (byRequest) {
       const numbers = requests.length === 1 ? new Int32Array(1) : numbersOf(requests, all.length)
       feeds[planNames.requests] = new onnxruntime.Tensor('int32', numbers, [numbers.length])

@@ -17,6 +17,8 @@ export interface Packer {
   pack(batch: Batch, rows: Int32Array): ort.Tensor
   /** Writes the bits of rows `start` … `start + count` into `keys` [count, stride] from column `column` on. */
   writeBits(batch: Batch, start: number, count: number, keys: Int32Array, stride: number, column: number): void
+  /** The number that `writeBits` wrote as this word. */
+  valueOf(word: number): number
 }
 
 export function createPacker({ name, input, columns }: PackedInput, type: string, rank: number): Packer {
@@ -83,7 +85,17 @@ export function createPacker({ name, input, columns }: PackedInput, type: string
         for (let j = 0; j < count; j++) keys[to + j] = bits[from + columns[j]!]!
       }
     },
+    valueOf: (word) => (kind === 'float32' ? floatOf(word) : word),
   }
+}
+
+const float = new Float32Array(1)
+const wordOfFloat = new Int32Array(float.buffer)
+
+/** The float32 number of these bits. */
+function floatOf(word: number): number {
+  wordOfFloat[0] = word
+  return float[0]!
 }
 
 /** The same memory as int32 words: 0 and −0 differ in them, a NaN equals itself. */

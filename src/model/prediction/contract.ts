@@ -12,6 +12,7 @@ import type { Tenant } from '../contracts/tenant.ts'
 import type { Drift } from '../drift/monitor.ts'
 import type { EnginePool } from '../engines/pool/contract.ts'
 import type { Encoder } from '../features/encoder.ts'
+import type { DeltaEvent, LiveVersion } from '../live/live-version.ts'
 import type { QueryRows } from './query-rows.ts'
 import type { WarmUpRows } from './recent-rows.ts'
 import type { ModelTensors } from './tensors.ts'
@@ -53,6 +54,8 @@ export interface LoadedModel {
   manifestless: boolean
   engine: string
   plan: ServedPlan
+  /** Its deltas; undefined where no field is live. */
+  live?: Pick<LiveVersion, 'refresh' | 'status' | 'counts'> | undefined
   /** Most rows of a request; and how long an idle worker waits for more, ms. */
   limits: Pick<LoadOptions, 'maxRequestRows' | 'maxDelayMs'>
   /** What the workers have computed, by plan, and keep; undefined where the engine doesn't count. */
@@ -88,6 +91,10 @@ export interface LoadOptions {
   rehearse?(model: LoadedModel): Promise<void>
   /** The version that answers now: its clients' last rows warm the one that is loaded. */
   former?: Pick<LoadedModel, 'recentRows'> | undefined
+  /** Reports what becomes of the version's deltas. */
+  onDelta?(event: DeltaEvent): void
+  /** Why deltas are refused, whatever the version. */
+  refuseDeltas?: string | undefined
   /** Called for every value that falls into an out-of-vocabulary bucket. */
   onUnknown?(field: string): void
 }

@@ -19,6 +19,7 @@ import { layoutOf } from '../features/layout.ts'
 import { descriptionFile } from '../plan/catalogue/names.ts'
 import { bindingsOf, namedInputs } from './bindings.ts'
 import type { CompileOutcome, LoadOptions, ServedPlan } from './contract.ts'
+import { liveProblem } from './live.ts'
 
 /** ONNX Runtime alone runs compiled plans. */
 const compilingEngine = 'onnx'
@@ -160,11 +161,15 @@ export function describeGraph(
   if (ports.sparse !== undefined) sides[ports.sparse] = sparse
   if (ports.dense !== undefined) sides[ports.dense] = dense
   const fields = layout.sparse.map(({ offset, ids }) => ({ offset, ids }))
+  const live = fields.flatMap(({ offset, ids }, column) =>
+    layout.sparse[column]!.field.live === true ? [{ column, offset, ids }] : [],
+  )
   return {
     output: ports.probabilities,
     sides,
     fields: ports.sparse === undefined ? {} : { [ports.sparse]: fields },
     precision,
+    ...(live.length > 0 && precision === 'float32' && { live: { input: ports.sparse!, columns: live } }),
     quantization: rows && halves(manifest, rows, sparse.length, dense.length),
     identity: JSON.stringify(files),
   }
@@ -224,6 +229,15 @@ function notesOf(
 }
 
 export function describePlan(
+  manifest: Manifest,
+  compiled: CompileOutcome,
+): Omit<ServedPlan, 'workers' | 'maxBatchRows'> {
+  const described = describeCompiled(manifest, compiled)
+  const live = liveProblem(manifest, compiled)
+  return live === undefined ? described : { ...described, notes: [...described.notes, `deltas are refused: ${live}`] }
+}
+
+function describeCompiled(
   { precision }: Manifest,
   { plan, problem, seconds: compileSeconds, unstored, source, catalogueProblem }: CompileOutcome,
 ): Omit<ServedPlan, 'workers' | 'maxBatchRows'> {

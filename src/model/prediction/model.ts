@@ -11,6 +11,7 @@ import { createTensorEncoder, encoderOf } from '../features/encoder.ts'
 import type { EncodedRequest } from '../features/layout.ts'
 import { Violations } from '../features/problems.ts'
 import { fillVocabularies } from '../features/vocabulary.ts'
+import type { LiveVersion } from '../live/live-version.ts'
 import { surveyJoined } from '../version/survey-in-thread.ts'
 import { toBatch } from './bindings.ts'
 import { checkSignature } from './check-signature.ts'
@@ -18,6 +19,7 @@ import { createComposer } from './compose.ts'
 import type { CompileOutcome, LoadedModel, LoadOptions } from './contract.ts'
 import { createExecutor, type Executor } from './executor.ts'
 import { checkGoldenRows } from './golden.ts'
+import { createLiveVersion } from './live.ts'
 import { describePlan, loadGraph, outputsOf, savedGraph } from './load-graph.ts'
 import { encodeQuery, unknownOf } from './query-rows.ts'
 import { fitting, RecentRows } from './recent-rows.ts'
@@ -61,7 +63,8 @@ async function load(bundle: Bundle, options: LoadOptions): Promise<LoadedModel> 
     options,
     whileTrue(() => serving, options.observer ?? {}),
   )
-  const parts = { manifest, encoder, tensors, manifestless: bundle.manifestless !== undefined, compiled }
+  const live = createLiveVersion(bundle, compiled, graph, options)
+  const parts = { manifest, encoder, tensors, manifestless: bundle.manifestless !== undefined, compiled, live }
   const model = createModel(parts, executor, batcher, options)
   try {
     checkSignature(manifest, encoder.layout, graph.signature)
@@ -78,10 +81,13 @@ async function load(bundle: Bundle, options: LoadOptions): Promise<LoadedModel> 
     }
     await tryRows(manifest, encoder, graph)
     await warm(manifest, encoder, graph, batcher, options)
-    await executor.openHere(options, compiled.source, manifest, encoder)
+    // Overlays are in the workers alone.
+    if (compiled.plan?.description.live === undefined)
+      await executor.openHere(options, compiled.source, manifest, encoder)
     // By a model of its own, since each watches what it is asked for drift.
     await options.rehearse?.(createModel(parts, executor, batcher, options))
     await executor.reset()
+    await live?.refresh()
     await warmByRows(manifest, fitting(options.former?.recentRows() ?? [], encoder.layout), batcher, options)
     await executor.recount()
     serving = true
@@ -107,10 +113,13 @@ function createBatcher(executor: Executor, options: LoadOptions, observer?: Batc
 }
 
 /** What a model is, apart from how it is computed. */
-type ModelParts = Pick<LoadedModel, 'manifest' | 'encoder' | 'tensors' | 'manifestless'> & { compiled: CompileOutcome }
+type ModelParts = Pick<LoadedModel, 'manifest' | 'encoder' | 'tensors' | 'manifestless'> & {
+  compiled: CompileOutcome
+  live: LiveVersion | undefined
+}
 
 function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, options: LoadOptions): LoadedModel {
-  const { manifest, encoder, tensors, manifestless, compiled } = parts
+  const { manifest, encoder, tensors, manifestless, compiled, live } = parts
   const plan = createPlanner(manifest)
   const compose = createComposer(manifest, encoder.layout, manifestless)
   const monitor = createDriftMonitor(manifest.drift, encoder.layout)
@@ -121,6 +130,7 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
     tensors,
     manifestless,
     engine: options.pool.engine,
+    live,
     plan: { workers: options.pool.size, maxBatchRows: options.maxBatchRows, ...describePlan(manifest, compiled) },
     limits: { maxRequestRows: options.maxRequestRows, maxDelayMs: options.maxDelayMs },
     graphStats: () => executor.stats(),
@@ -194,13 +204,14 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
     stats: () => batcher.stats(),
     drift: () => monitor.report(),
     recentRows: () => recent.list,
-    async close() {
-      await batcher.close()
-      await executor.close()
-      await compiled.dispose()
-    },
+    close: () => closeAll([live, batcher, executor, { close: compiled.dispose }]),
     destroy: (error) => batcher.destroy(error),
   }
+}
+
+/** One after the other. */
+async function closeAll(parts: readonly ({ close(): Promise<void> } | undefined)[]): Promise<void> {
+  for (const part of parts) await part?.close()
 }
 
 /** Workers need know of no other tenant. */

@@ -65,6 +65,8 @@ export class ServedModel {
     } finally {
       slot.free()
     }
+    const ready = [...this.entries.values()].filter(({ state }) => state === 'ready')
+    await Promise.all(ready.map(({ model }) => model?.live?.refresh()))
     this.#reportReferences(wanted())
   }
 

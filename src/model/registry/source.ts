@@ -2,13 +2,14 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { reasonOf } from '../base/errors.ts'
 import { fileReason, sizeOfOrdinary } from '../base/regular-file.ts'
+import { isOfDeltas } from '../bundle/deltas-folder.ts'
 import { parseJson } from './json-file.ts'
 import { readSchedule } from './schedule.ts'
 
 /** A version that should exist. */
 export interface SourceVersion {
   version: string
-  /** Changes when any of the version's files does: a version that failed is tried again then. */
+  /** Changes when any of the version's files but deltas does: a version that failed is tried again then. */
   stamp: string
   /** When it takes effect, ms since 1970; undefined: immediately. */
   activateAt?: number
@@ -109,7 +110,9 @@ async function stampOf(folder: string): Promise<string> {
     return `${file} ${mtimeMs} ${size}`
   }
   try {
-    return (await Promise.all((await readdir(folder, { recursive: true })).sort().map(stamps))).join('\n')
+    // A version follows its deltas while it is served.
+    const files = (await readdir(folder, { recursive: true })).filter((file) => !isOfDeltas(file))
+    return (await Promise.all(files.sort().map(stamps))).join('\n')
   } catch (error) {
     return `unreadable: ${reasonOf(error)}`
   }

@@ -5,6 +5,7 @@ import type { LoadedModel } from '../../model/prediction/contract.ts'
 import { type BatchMetrics, registerBatchMetrics } from './batch-metrics.ts'
 import { durations } from './buckets.ts'
 import { registerConnectionMetrics } from './connection-metrics.ts'
+import { registerDeltaMetrics } from './delta-metrics.ts'
 import { Exemplars } from './exemplars.ts'
 import { registerGraphMetrics } from './graph-metrics.ts'
 import { registerModelMetrics } from './model-metrics.ts'
@@ -57,6 +58,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
   const exemplars = new Exemplars(requestDuration, durations)
   registerModelMetrics(registry, sources.models)
   registerGraphMetrics(registry, sources.models)
+  registerDeltaMetrics(registry, sources.models)
   registerRegistryMetrics(registry, sources)
   registerPoolMetrics(registry, sources.pool)
   const connectionsRefused = registerConnectionMetrics(registry, sources)

@@ -222,8 +222,9 @@ export async function withPlan<T>(
   model: RandomModel,
   folder: string,
   use: (plan: CompiledPlan) => Promise<T>,
+  changes: Partial<PrepareRequest> = {},
 ): Promise<T> {
-  const { plan, problem } = await prepare(await requestFor(model, folder))
+  const { plan, problem } = await prepare(await requestFor(model, folder, changes))
   if (plan === undefined) throw new Error(problem)
   try {
     return await use(plan)

@@ -1,4 +1,5 @@
 import type { GraphSource, Outputs, Signature } from '../../../src/model/contracts/engine.ts'
+import type { Overlay } from '../../../src/model/contracts/live-tables.ts'
 import type { Computed, WorkerNotice, WorkerTask } from '../../../src/model/engines/pool/protocol.ts'
 import { type WorkerClient, WorkerLostError } from '../../../src/model/engines/pool/worker-client.ts'
 
@@ -21,6 +22,7 @@ export interface FakeWorker extends WorkerClient {
 export interface FakeWorkerBehaviour {
   start?(): Promise<unknown>
   load?(source: GraphSource): Promise<unknown>
+  overlay?(overlay: Overlay): Promise<void>
 }
 
 /** A worker thread that answers `start`, `load` and `unload` at once, and `run` when the test says so. */
@@ -51,6 +53,7 @@ export function createFakeWorker(behaviour: FakeWorkerBehaviour = {}): FakeWorke
       heard.push(task)
       if (task.type === 'start') return behaviour.start ? behaviour.start() : 'fake'
       if (task.type === 'load') return behaviour.load ? behaviour.load(task.source) : fakeSignature
+      if (task.type === 'overlay') return behaviour.overlay?.(task.overlay)
       if (task.type === 'unload') return undefined
       return new Promise((resolve, reject) => runs.push({ resolve, reject }))
     },

@@ -10,8 +10,17 @@ export const planNames = {
   requests: 'multigate:requests',
   /** Output of a first layer for candidates. */
   part: (layer: number) => `multigate:part:${layer}`,
+  /** Per id of a live column, the row of the overlay that replaces its table's, or 0. */
+  slots: 'multigate:slots',
+  /** The overlay of a live table. */
+  overlay: (table: number) => `multigate:overlay:${table}`,
   /** A tensor that depends on one side alone, for each row or once a request. */
   region: (each: 'rows' | 'requests', tensor: string) => `multigate:region:${each}:${tensor}`,
+}
+
+/** Whether an input belongs to live tables, and not to the saved graph. */
+export function isOfLiveTables(input: string): boolean {
+  return input === planNames.slots || input.startsWith(planNames.overlay(0).slice(0, -1))
 }
 
 /** The name that a tensor has in the whole graph. */

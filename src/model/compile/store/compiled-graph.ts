@@ -1,4 +1,5 @@
 import type { Effort, PassReport, Verdict } from '../../contracts/compiled-plan.ts'
+import type { FoundTables } from '../live/find-live-tables.ts'
 import type { SplitGraphs, VariantGraph } from '../sides/contract.ts'
 
 /** The graph variants of one precision. */
@@ -16,4 +17,9 @@ export interface CompiledGraph {
   int8: (Plans & { effort: Effort; verdict: Verdict | undefined; passes: PassReport[] }) | undefined
   /** Why int8 is missing, if it was requested. */
   int8Problem: string | undefined
+  /** The live tables, if columns of them were named; or why there are none. */
+  live?: FoundTables
+  liveProblem?: string
+  /** With live tables: computes every output that may be requested, if there are others than the compiled one. */
+  saved?: VariantGraph
 }

@@ -10,7 +10,9 @@ import { checkTables, external, externalPlace, largeTable, linkOrCopy } from '..
 import type { Graph } from '../../graph/graph.ts'
 import { isMarked } from '../../graph/ids.ts'
 import { TensorProto_DataType as DataType, type TensorProto, TensorProtoSchema } from '../../graph/onnx_pb.ts'
+import type { FoundTables } from '../live/find-live-tables.ts'
 import type { VariantGraph } from '../sides/contract.ts'
+import { isOfLiveTables } from '../sides/tensor-names.ts'
 import type { CompiledGraph, Plans } from './compiled-graph.ts'
 import { checkStored, describeStored, hashOf, readSealed, seal, unseal } from './stored-files.ts'
 
@@ -48,6 +50,8 @@ export async function savePlan(
         ? {}
         : { int8: { ...(await writer.plans('int8', int8)), effort: int8.effort, passes: int8.passes } }),
       ...(compiled.int8Problem === undefined ? {} : { int8Problem: compiled.int8Problem }),
+      ...(compiled.live === undefined ? {} : { live: await writer.live(compiled.live, compiled.saved) }),
+      ...(compiled.liveProblem === undefined ? {} : { liveProblem: compiled.liveProblem }),
       tables,
       files: writer.files,
     }
@@ -145,15 +149,22 @@ function createWriter(folder: string) {
     return external(tensor, file, start, length)
   }
 
-  async function part(name: string, { graph, context, rows }: VariantGraph, structure: Hash): Promise<VariantFile> {
+  async function part(name: string, { graph, context, rows }: VariantGraph, structure?: Hash): Promise<VariantFile> {
     const file = `${name}.onnx`
     await put(file, (await moveTables(graph)).toBytes())
-    structure.update(structureOf(graph))
+    structure?.update(structureOf(graph))
     return { file, context, rows }
   }
 
   return {
     files,
+    async live(
+      { input, inputWidth, tables }: FoundTables,
+      saved?: VariantGraph,
+    ): Promise<NonNullable<PlanDescription['live']>> {
+      const live = { input, inputWidth, tables: [...tables.values()] }
+      return saved === undefined ? live : { ...live, saved: await part('saved', saved) }
+    },
     async plans(precision: Precision, { full, split }: Plans): Promise<VariantFiles> {
       const structure = createHash('sha256')
       const write = async (name: string, graph: VariantGraph) => part(`${precision}-${name}`, graph, structure)
@@ -185,7 +196,8 @@ function structureOf(graph: Graph): Uint8Array {
 
 /** Inputs of a graph for engines: [rows, width]. */
 function inputsOf(graph: Graph): PlanDescription['inputs'] {
-  return graph.inputs.map((input) => {
+  const inputs = graph.inputs.filter(({ name }) => !isOfLiveTables(name))
+  return inputs.map((input) => {
     const { name } = input
     const dtype = graph.shapes.get(name)?.dtype === DataType.FLOAT ? 'float32' : 'int32'
     return { name, dtype, width: widthOf(graph, name), ...(isMarked(input) ? { ids: true } : {}) }

@@ -83,7 +83,8 @@ export async function createOnnxEngine({ threads }: { threads: number }): Promis
       async run(batch, wanted) {
         if (!open) throw new ModelError('MODEL_FAILED', `${source.file}: is closed`)
         if (batch.rows === 0) return Object.fromEntries(wanted.map((name) => [name, new Float32Array(0)]))
-        if (wanted.some((name) => name !== output)) {
+        const isOutput = wanted.every((name) => name === output)
+        if (!isOutput && plan.runSaved === undefined) {
           exported ??= loadExported(source).catch((error) => {
             exported = undefined
             throw error
@@ -99,11 +100,12 @@ export async function createOnnxEngine({ threads }: { threads: number }): Promis
           if (ids(input)) refuseNegative(input.name, values)
         }
         try {
-          return { [output]: await plan.run(batch) }
+          return isOutput ? { [output]: await plan.run(batch) } : await plan.runSaved!(batch, wanted)
         } catch (cause) {
           throw new ModelError('MODEL_FAILED', `${source.file}: ${reasonOf(cause)}`, { cause })
         }
       },
+      ...(plan.setOverlay && { setOverlay: plan.setOverlay }),
       reset() {
         exportedRows = 0
         plan.reset()

@@ -8,6 +8,7 @@ import type {
   RowBlock,
   Signature,
 } from '../../contracts/engine.ts'
+import type { Overlay } from '../../contracts/live-tables.ts'
 import type { EngineChoice } from '../create.ts'
 import type { SmallGraph } from '../small/small-graph.ts'
 import type { WorkerSettings } from './protocol.ts'
@@ -21,6 +22,11 @@ export interface PooledGraph {
   allocate?(rows: number): RowBlock | undefined
   /** Seconds that a worker takes for the batch, without the hand-over; the median of several calls. */
   measure?(batch: Batch, wanted: string[]): Promise<number>
+  /**
+   * Plans with live tables: replaces rows of them in every worker, between two of its calls. Rejects where a worker can't take
+   * them over; then all go on with the former ones.
+   */
+  setOverlay?(overlay: Overlay): Promise<void>
   /** Counts of the workers that are alive; undefined where the engine doesn't count. */
   stats(): Promise<GraphStats | undefined>
   /** Clears the counts and the cached candidates. */

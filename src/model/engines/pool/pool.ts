@@ -60,6 +60,7 @@ async function loadPooled(
           graph,
           ({ client }) => client.call({ type: 'measure', graph, batch, wanted }) as Promise<number>,
         ),
+      setOverlay: (overlay) => supervisor.setOverlay(graph, overlay),
       stats: async () => sumStats((await supervisor.callAll(graph, 'stats')) as (GraphStats | undefined)[]),
       reset: async () => {
         await supervisor.callAll(graph, 'reset')

@@ -1,5 +1,6 @@
 import { isTransient, ModelError, type ModelErrorCode, reasonOf } from '../../base/errors.ts'
 import type { Batch, GraphSource, Outputs, SharedPart, Slab } from '../../contracts/engine.ts'
+import type { Overlay } from '../../contracts/live-tables.ts'
 import type { EngineChoice } from '../create.ts'
 /* What an engine pool and its worker threads say to each other. */
 
@@ -15,6 +16,7 @@ export type WorkerTask =
   | { type: 'run'; graph: number; batch: Batch; wanted: string[] }
   | { type: 'run-shared'; graph: number; parts: readonly SharedPart[]; tenants: Batch['tenants']; wanted: string[] }
   | { type: 'measure'; graph: number; batch: Batch; wanted: string[] }
+  | { type: 'overlay'; graph: number; overlay: Overlay }
   | { type: 'stats'; graph: number }
   | { type: 'reset'; graph: number }
   | { type: 'recount'; graph: number }

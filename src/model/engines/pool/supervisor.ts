@@ -1,11 +1,12 @@
 import { setTimeout } from 'node:timers/promises'
 import { ModelError } from '../../base/errors.ts'
 import type { GraphSource, Signature } from '../../contracts/engine.ts'
+import { emptied, type Overlay } from '../../contracts/live-tables.ts'
 import type { SharedRows } from '../memory/shared-rows.ts'
 import type { EnginePoolOptions, LoadedWhere } from './contract.ts'
 import { createPoolWorker, leastBusy, type PoolWorker } from './pool-worker.ts'
 import type { WorkerNotice, WorkerSettings } from './protocol.ts'
-import { createWorkerClient, type WorkerClient } from './worker-client.ts'
+import { createWorkerClient, type WorkerClient, WorkerLostError } from './worker-client.ts'
 
 /** Longest delay before a worker that keeps dying is replaced, ms. */
 const longestBackoff = 5000
@@ -15,6 +16,8 @@ export interface HeldGraph {
   source: GraphSource
   /** Shared memory for its rows, once it is loaded. */
   rows: SharedRows | undefined
+  /** The rows of live tables that replace others. */
+  overlay: Overlay | undefined
 }
 
 /**
@@ -62,7 +65,7 @@ export class WorkerSupervisor {
    * loads at a time, so that the other half answers.
    */
   async load(graph: number, source: GraphSource, where: LoadedWhere): Promise<Signature[]> {
-    this.graphs.set(graph, { source, rows: undefined })
+    this.graphs.set(graph, { source, rows: undefined, overlay: undefined })
     const all = [...this.workers].sort((a, b) => a.client.pending - b.client.pending)
     const half = this.graphs.size > 1 ? Math.ceil(all.length / 2) : all.length
     const first = await this.#loadInAll(all.slice(0, half), graph, source)
@@ -104,6 +107,34 @@ export class WorkerSupervisor {
   callAll(graph: number, type: 'stats' | 'reset' | 'recount'): Promise<unknown[]> {
     const holders = [...this.workers].filter(({ graphs }) => graphs.has(graph))
     return Promise.all(holders.map(({ client }) => client.call({ type, graph }).catch(() => undefined)))
+  }
+
+  /** Gives every worker an overlay; where one can't take it over, all get the former one back, and it rejects. */
+  async setOverlay(graph: number, overlay: Overlay): Promise<void> {
+    const held = this.graphs.get(graph)
+    if (held === undefined) return
+    const former = held.overlay
+    try {
+      await this.#giveOverlay(graph, held, overlay)
+    } catch (error) {
+      // Those that have no overlay yet keep the tables unchanged.
+      const back = former ?? emptied(overlay)
+      await this.#giveOverlay(graph, held, { ...back, changed: { ...back.changed, since: -1 } }).catch(() => undefined)
+      throw error
+    }
+  }
+
+  /** A worker that is loading the graph takes the overlay afterwards, one that dies has no need of it. */
+  async #giveOverlay(graph: number, held: HeldGraph, overlay: Overlay): Promise<void> {
+    held.overlay = overlay
+    const holders = [...this.workers].filter(({ graphs }) => graphs.has(graph))
+    await Promise.all(
+      holders.map(({ client }) =>
+        client.call({ type: 'overlay', graph, overlay }).catch((error) => {
+          if (!(error instanceof WorkerLostError)) throw error
+        }),
+      ),
+    )
   }
 
   /** Notifies every worker that has loaded the notice's graph. */
@@ -161,9 +192,11 @@ export class WorkerSupervisor {
       await this.#loadIn(worker, graph, source)
     } catch (error) {
       this.#options.onReloadFailed?.(source, error)
-      const { plan: _, ...saved } = source
+      const { plan, ...saved } = source
+      // The saved graph has no overlays: its answers would be those of former rows.
+      const next = plan?.description.live === undefined ? saved : source
       // Not awaited: the next graph need not wait for this one.
-      this.#reload(worker, graph, saved, longer(backoff))
+      this.#reload(worker, graph, next, longer(backoff))
     }
   }
 
@@ -181,6 +214,7 @@ export class WorkerSupervisor {
     } finally {
       worker.loading--
     }
+    await this.#catchUp(worker, graph)
     for (const slab of this.graphs.get(graph)?.rows?.slabs() ?? [])
       worker.client.notify({ type: 'add-slab', graph, slab })
     if (!this.graphs.has(graph)) {
@@ -191,6 +225,17 @@ export class WorkerSupervisor {
     worker.graphs.add(graph)
     this.#wake()
     return signature
+  }
+
+  /** Gives a worker that has loaded a graph its overlay, and one that replaces that meanwhile. */
+  async #catchUp({ client }: PoolWorker, graph: number): Promise<void> {
+    let given: Overlay | undefined
+    for (;;) {
+      const overlay = this.graphs.get(graph)?.overlay
+      if (overlay === undefined || overlay === given) return
+      await client.call({ type: 'overlay', graph, overlay })
+      given = overlay
+    }
   }
 
   /** Ends early when the pool closes. */

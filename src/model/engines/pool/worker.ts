@@ -86,6 +86,8 @@ async function perform(request: WorkerRequest): Promise<unknown> {
       })
     case 'measure':
       return measure(loaded(request.graph), request.batch, request.wanted)
+    case 'overlay':
+      return graphs.get(request.graph)?.setOverlay?.(request.overlay)
     case 'reset':
       return graphs.get(request.graph)?.reset?.()
     case 'recount':

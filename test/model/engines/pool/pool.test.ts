@@ -250,7 +250,7 @@ t.test('a replaced worker tries a graph again that it could not load', async (t)
 })
 
 t.test('a compiled plan that is gone is given up for the saved graph', async (t) => {
-  const plan = { folder: '/cache/plan' } as unknown as CompiledPlan
+  const plan = { folder: '/cache/plan', description: {} } as unknown as CompiledPlan
   const loads: GraphSource[] = []
   const load = async (source: GraphSource) => {
     loads.push(source)

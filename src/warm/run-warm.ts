@@ -107,6 +107,11 @@ async function preparePlan(
     await removeTemporary(plan)
     throw new ModelError('MODEL_FAILED', warnings.join('; ') || `the plan can't be stored in ${cache}`)
   }
+  if (plan.description.live !== undefined)
+    throw new ModelError(
+      'INVALID_REQUEST',
+      `${name} has live tables: what candidates keep of them would become out of date`,
+    )
   const { candidate_encoder, cached, unsplit } = filesOf(plan)
   if (candidate_encoder === undefined || cached === undefined)
     throw new ModelError(

@@ -102,12 +102,7 @@ export async function openPlan(
     }
     const runner = new VariantRunner({ full, sharedContext, candidates }, description.output, costs.lookUp ?? 0)
     const bytes = [...opened.values()].reduce((sum, bytes) => sum + bytes, 0)
-    const reason = caches
-      ? payingVariants(costs).cached
-        ? undefined
-        : 'cached candidates do not pay on this machine'
-      : 'the candidate cache is off, or the graph has no part that depends on the candidate alone'
-    const catalogue = cataloguePlace(reason ?? candidates ?? 'the candidate cache has no room', (ready) =>
+    const catalogue = cataloguePlace(whoTakes(description, caches, costs, candidates), (ready) =>
       takeTurn(async () => (await import('./catalogue/catalogue.ts')).openCatalogue(ready, options)),
     )
     const saved = description.live?.saved
@@ -134,6 +129,19 @@ export async function openPlan(
     await release([...opened.keys()])
     throw error
   }
+}
+
+/** The candidates that can be taken from a catalogue, or why none can. */
+function whoTakes(
+  { live }: PlanDescription,
+  caches: boolean,
+  costs: MeasuredCosts,
+  candidates: Candidates | undefined,
+): Candidates | string {
+  if (live !== undefined) return 'the version has live tables, whose rows change'
+  if (!caches) return 'the candidate cache is off, or the graph has no part that depends on the candidate alone'
+  if (!payingVariants(costs).cached) return 'cached candidates do not pay on this machine'
+  return candidates ?? 'the candidate cache has no room'
 }
 
 /** Holds the catalogue, once there is one. `candidates`: that take from it, or why none do. */

@@ -2,6 +2,7 @@ import type { Clock } from '../../base/clock.ts'
 import { ModelError } from '../../base/errors.ts'
 import type { GraphSource, GraphStats, RowBlock } from '../../contracts/engine.ts'
 import { addStats, noCache, noMemory } from '../../contracts/graph-stats.ts'
+import type { Overlay } from '../../contracts/live-tables.ts'
 import type { EnginePool, PooledGraph } from './contract.ts'
 
 export interface ResidencyOptions {
@@ -137,6 +138,7 @@ class ResidentGraph implements PooledGraph {
   #calls = 0
   /** Of the times when it was open before. */
   #past: GraphStats | undefined
+  #overlay: Overlay | undefined
   #closed = false
 
   constructor(residency: Residency, source: GraphSource, inner: PooledGraph) {
@@ -170,6 +172,18 @@ class ResidentGraph implements PooledGraph {
         block.release()
         this.#users--
       },
+    }
+  }
+
+  /** A graph that is closed takes it over when it is opened. */
+  async setOverlay(overlay: Overlay): Promise<void> {
+    this.#users++
+    try {
+      await this.#opening?.catch(() => undefined)
+      await this.#inner?.setOverlay?.(overlay)
+      this.#overlay = overlay
+    } finally {
+      this.#users--
     }
   }
 
@@ -220,7 +234,7 @@ class ResidentGraph implements PooledGraph {
     const stats = await inner.stats().catch(() => undefined)
     await inner.close()
     if (stats === undefined) return
-    const counts = { rows: stats.rows, cache: { ...stats.cache, entries: 0, bytes: 0 }, memory: noMemory }
+    const counts = { ...stats, cache: { ...stats.cache, entries: 0, bytes: 0 }, memory: noMemory }
     this.#past = addStats(this.#past ?? { rows: noRows, cache: noCache, memory: noMemory }, counts)
   }
 
@@ -253,6 +267,8 @@ class ResidentGraph implements PooledGraph {
       options.onReloadFailed?.(this.#source, error)
       return pool.load(saved, 'in_half')
     })
+    // None of the changes that led to it: the graph knows nothing of candidates.
+    if (this.#overlay) await inner.setOverlay?.({ ...this.#overlay, changed: { ...this.#overlay.changed, since: -1 } })
     this.#inner = inner
     this.#calls = 0
     this.#residency.reopened((options.clock.now() - started) / 1000)

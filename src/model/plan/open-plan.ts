@@ -63,12 +63,13 @@ export async function openPlan(
   const release = async (variants: Iterable<OpenVariant | undefined>) => {
     for (const variant of variants) if (variant !== undefined && opened.delete(variant)) await variant.session.release()
   }
-  const open = async (file: VariantFile | undefined, wanted = true) => {
-    if (file === undefined || !wanted) return undefined
-    const variant = await takeTurn(() => openVariant(folder, file, options, live?.overlays))
+  const openNow = async (file: VariantFile) => {
+    const variant = await openVariant(folder, file, options, live?.overlays)
     opened.set(variant, description.files[file.file]?.bytes ?? 0)
     return variant
   }
+  const open = async (file: VariantFile | undefined, wanted = true) =>
+    file && wanted ? takeTurn(() => openNow(file)) : undefined
   try {
     const full = (await open(files.full))!
     const sharedContext = await open(files.shared_context, wantsShared)
@@ -107,7 +108,7 @@ export async function openPlan(
     )
     const saved = description.live?.saved
     return {
-      ...(live && liveParts(live, description.live!, candidates, saved && once(() => open(saved)))),
+      ...(live && liveParts(live, description.live!, candidates, saved && once(() => openNow(saved)))),
       run: (batch) => runner.run(live ? live.complete(batch) : batch),
       stats: () => ({ ...runner.stats(), ...catalogue.stats() }),
       memory: { variants: bytes, tables: tableBytes(description) },
@@ -170,7 +171,7 @@ function liveParts(
   live: LiveInputs,
   { input, tables }: LiveTables,
   candidates: Candidates | undefined,
-  openSaved: (() => Promise<OpenVariant | undefined>) | undefined,
+  openSaved: (() => Promise<OpenVariant>) | undefined,
 ): Pick<OpenPlan, 'runSaved' | 'setOverlay'> {
   const offsets = new Map(tables.flatMap(({ columns }) => columns.map(({ column, offset }) => [column, offset])))
   return {
@@ -187,7 +188,8 @@ function liveParts(
     },
     ...(openSaved && {
       async runSaved(batch, wanted) {
-        const variant = (await openSaved())!
+        // A call has its turn already.
+        const variant = await openSaved()
         const rows = Int32Array.from({ length: batch.rows }, (_, row) => row)
         const outputs = await variant.run(live.complete(batch), [{ rows }])
         return Object.fromEntries(wanted.map((name) => [name, outputs[name]!.data as Float32Array]))

@@ -11,6 +11,7 @@ const saved = (file: string): GraphSource => ({ folder: '/models', format: 'onnx
 function setUp({ mebibytes = 2 } = {}) {
   const open: string[] = []
   const spread: string[] = []
+  const overlays: [file: string, number: number, since: number][] = []
   const loads: GraphSource[] = []
   const held = { opening: undefined as Promise<void> | undefined, run: undefined as Promise<void> | undefined }
   const broken = new Set<string>()
@@ -41,6 +42,7 @@ function setUp({ mebibytes = 2 } = {}) {
         stats: async () => ({ ...stats, cache: { ...stats.cache, bytes: cached.get(source.file) ?? 0 } }),
         reset: async () => undefined,
         recount: async () => undefined,
+        setOverlay: async ({ number, changed }) => void overlays.push([source.file, number, changed.since]),
         spread: async () => void spread.push(source.file),
         async close() {
           open.splice(open.indexOf(source.file), 1)
@@ -63,7 +65,7 @@ function setUp({ mebibytes = 2 } = {}) {
     },
     onReloadFailed: (_, error) => failures.push(error),
   })
-  return { limited, open, spread, loads, held, broken, cached, failures, measure: () => measure() }
+  return { limited, open, overlays, spread, loads, held, broken, cached, failures, measure: () => measure() }
 }
 
 const settled = () => new Promise((resolve) => setImmediate(resolve))
@@ -99,6 +101,20 @@ t.test('a graph that was opened again is opened in all workers when it is asked 
     await run(a)
     t.same(spread, call < 4 ? [] : ['a'])
   }
+})
+
+t.test('a graph has the overlay of its live tables whenever it is open', async (t) => {
+  const { limited, overlays } = setUp({ mebibytes: 1 })
+  const a = await limited.load(saved('a'))
+  await a.setOverlay!({ number: 1, tables: [], changed: { since: 0, columns: [] } })
+  await limited.load(saved('b'))
+  await settled()
+  await a.setOverlay!({ number: 2, tables: [], changed: { since: 1, columns: [] } })
+  await run(a)
+  t.same(overlays, [
+    ['a', 1, 0],
+    ['a', 2, -1],
+  ])
 })
 
 t.test('calls that come while a graph is opened share the opening', async (t) => {

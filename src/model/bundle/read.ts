@@ -6,6 +6,7 @@ import { fileReason, sizeOfOrdinary } from '../base/regular-file.ts'
 import type { SavedSignature } from '../contracts/saved-signature.ts'
 import { externalFiles } from '../graph/external-data.ts'
 import { sha256 } from './checksum.ts'
+import { hashInThread } from './hash-in-thread.ts'
 import { manifestFile, readManifest } from './manifest.ts'
 
 /** A model version on disk, its manifest and checksums verified. */
@@ -38,22 +39,33 @@ export async function readManifestBundle(root: string, name: string, version: st
 
 async function verifyFiles(folder: string, manifest: Manifest, version: string): Promise<void> {
   const inside = await realpath(folder)
-  for (const [file, expected] of Object.entries(manifest.files)) {
-    let actual: string
-    try {
+  const paths = new Map<string, string>()
+  let bytes = 0
+  for (const file of Object.keys(manifest.files))
+    await reading(`${version}/${file}`, async () => {
       const path = await realpath(join(folder, file))
       // Names may begin with two dots: Kubernetes mounts files as links into a folder `..data`.
       if (`${relative(inside, path)}${sep}`.startsWith(`..${sep}`))
         invalid(`${version}/${file} leads out of its folder`)
-      await sizeOfOrdinary(path)
-      actual = await sha256(path)
-    } catch (cause) {
-      if (cause instanceof ModelError) throw cause
-      invalid(`${version}/${file} can't be read: ${fileReason(cause)}`, cause)
-    }
-    if (actual !== expected) {
+      bytes += await sizeOfOrdinary(path)
+      paths.set(file, path)
+    })
+  const digests = await hashInThread([...paths.values()], bytes)
+  for (const [file, path] of paths) {
+    const actual = await reading(`${version}/${file}`, async () => digests.get(path) ?? sha256(path))
+    const expected = manifest.files[file]
+    if (actual !== expected)
       invalid(`${version}/${file} is damaged: its SHA-256 is ${actual}, the manifest says ${expected}`)
-    }
+  }
+}
+
+/** Does `work`; what it throws is said of this file. */
+async function reading<T>(file: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (cause) {
+    if (cause instanceof ModelError) throw cause
+    return invalid(`${file} can't be read: ${fileReason(cause)}`, cause)
   }
 }
 

@@ -254,6 +254,19 @@ t.test('a damaged file is refused with both checksums', async (t) => {
   )
 })
 
+t.test(
+  'a large file, which is read in a thread, is refused with both checksums, or with why it can not be read',
+  async (t) => {
+    const large = 'weights'.repeat(300_000)
+    const root = await models(t, { files: { 'data/weights.bin': large } })
+    const checksum = sha256(large)
+    await t.rejects(readBundle(root, 'ads', '1'), refused(new RegExp(`its SHA-256 is ${checksum}, the manifest says`)))
+    await rm(join(root, 'ads/1/model.onnx'))
+    await mkdir(join(root, 'ads/1/model.onnx'))
+    await t.rejects(readBundle(root, 'ads', '1'), refused(/^ads\/1\/model\.onnx can't be read: EISDIR/))
+  },
+)
+
 t.test('a truncated file is refused', async (t) => {
   const root = await models(t, { files: { 'model.onnx': '' } })
   await t.rejects(readBundle(root, 'ads', '1'), refused(/^ads\/1\/model\.onnx is damaged/))

@@ -5,7 +5,7 @@ import { sha256 } from './checksum.ts'
 
 const digests = new Map<string, string>()
 for (const path of workerData as string[]) {
-  // What can't be read is reported by the main thread, which tries again.
+  // The main thread tries again, and reports why a file can't be read.
   const digest = await sha256(path).catch(() => undefined)
   if (digest !== undefined) digests.set(path, digest)
 }

@@ -71,12 +71,6 @@ const dashboards = {
         '{{model}}',
       ],
       [
-        'Cache misses that the catalogue has',
-        'percentunit',
-        `sum by (model) (${rate('multigate_catalogue_hits_total', model)}) / sum by (model) (${rate('multigate_candidate_cache_misses_total', model)})`,
-        '{{model}}',
-      ],
-      [
         'Candidate cache',
         'bytes',
         `sum by (model, version) (multigate_candidate_cache_bytes{${model}})`,

@@ -263,7 +263,8 @@ class ResidentGraph implements PooledGraph {
     const started = options.clock.now()
     const inner = await pool.load(this.#source, 'in_half').catch((error) => {
       const { plan, ...saved } = this.#source
-      if (plan === undefined) throw error
+      // The saved graph has former rows of live tables.
+      if (plan === undefined || plan.description.live !== undefined) throw error
       options.onReloadFailed?.(this.#source, error)
       return pool.load(saved, 'in_half')
     })

@@ -186,13 +186,23 @@ t.test('what graphs keep of candidates is measured from time to time', async (t)
 
 t.test('a compiled graph that can not be opened again is opened as it was saved', async (t) => {
   const { limited, broken, loads, failures } = setUp({ mebibytes: 1 })
-  const a = await limited.load({ ...saved('a'), plan: {} as NonNullable<GraphSource['plan']> })
+  const planned = (description: object) => ({
+    ...saved('a'),
+    plan: { description } as NonNullable<GraphSource['plan']>,
+  })
+  const a = await limited.load(planned({}))
   await limited.load(saved('b'))
   await settled()
   broken.add('a')
   await run(a)
   t.same(failures, [new Error('the plan is gone')])
   t.same(loads.at(-1), saved('a'))
+  broken.clear()
+  const live = await limited.load(planned({ live: {} }))
+  await limited.load(saved('b'))
+  await settled()
+  broken.add('a')
+  await t.rejects(run(live), { message: 'the plan is gone' }, 'whose tables have rows that the saved graph lacks')
 })
 
 t.test('a graph that is closed for good is not opened again', async (t) => {

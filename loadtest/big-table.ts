@@ -1,22 +1,17 @@
 // Measures the cost of a large embedding table: memory and startup time of a server with two workers, in float32 and in int8.
 //   node build/loadtest/big-table.js [--ids 10000000] [--workers 2] [--out loadtest/results/big-table.md]
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Command } from 'commander'
 import ort from 'onnxruntime-node'
 import { startServing } from '../src/load/serving.ts'
+import { sha256 } from '../src/model/bundle/checksum.ts'
 import { encodeQuantizationRows } from '../src/model/bundle/quantization.ts'
 import { createLayout } from '../src/model/features/layout.ts'
-import { external } from '../src/model/graph/external-data.ts'
-import { Graph } from '../src/model/graph/graph.ts'
-import { TensorProto_DataType as DataType } from '../src/model/graph/onnx_pb.ts'
-import { declare, floatShape } from '../src/model/graph/tensor-shape.ts'
 import type { Features } from '../src/schemas/features.ts'
+import { largeGraph, writeTable } from './large-graph.ts'
 import { describeMachine } from './machine.ts'
 
 const { ids, workers, out } = new Command('big-table')
@@ -88,8 +83,9 @@ ${rows.map((cells) => `| ${cells.join(' | ')} |`).join('\n')}
 async function writeVersion(models: string, precision: 'float32' | 'int8'): Promise<void> {
   const version = join(models, 'big', '1')
   await mkdir(version, { recursive: true })
-  await writeTable(join(version, 'table.bin'))
-  await writeFile(join(version, 'model.onnx'), buildGraph(version).toBytes())
+  const shape = { ids, dim, fields, dense, hidden, tasks: tasks.length }
+  await writeTable(join(version, 'table.bin'), shape)
+  await writeFile(join(version, 'model.onnx'), largeGraph(version, shape).toBytes())
   const drawn = drawRows(4096)
   const quantization = encodeQuantizationRows({ ...drawn, labels: undefined })
   await writeFile(join(version, 'quantization.bin'), quantization)
@@ -113,55 +109,6 @@ async function writeVersion(models: string, precision: 'float32' | 'int8'): Prom
     files,
   }
   await writeFile(join(version, 'manifest.json'), JSON.stringify(manifest))
-}
-
-async function writeTable(path: string): Promise<void> {
-  const file = await open(path, 'w')
-  const chunk = new Float32Array(mebibyte / 4)
-  let state = 1
-  try {
-    for (let left = ids * dim; left > 0; left -= chunk.length) {
-      for (let i = 0; i < chunk.length; i++) {
-        state = (Math.imul(state, 1664525) + 1013904223) | 0
-        chunk[i] = state / 2 ** 34
-      }
-      await file.write(new Uint8Array(chunk.buffer, 0, Math.min(left, chunk.length) * 4))
-    }
-  } finally {
-    await file.close()
-  }
-}
-
-function buildGraph(version: string): Graph {
-  const graph = new Graph({
-    inputs: [declare('sparse', { dtype: DataType.INT32, dims: [-1, fields] }), declare('dense', floatShape(-1, dense))],
-    outputs: [declare('probabilities', floatShape(-1, tasks.length))],
-    nodes: [],
-    constants: [
-      external(
-        { name: 'table', dataType: DataType.FLOAT, dims: [BigInt(ids), BigInt(dim)] },
-        'table.bin',
-        0,
-        ids * dim * 4,
-      ),
-    ],
-    folder: version,
-    opsets: new Map([['', 17n]]),
-  })
-  const weights = (name: string, k: number, n: number) =>
-    graph.constant(
-      name,
-      Float32Array.from({ length: k * n }, () => (Math.random() - 0.5) * (2 / Math.sqrt(k))),
-      [k, n],
-    )
-  const embedded = graph.node('Gather', ['table', 'sparse'])
-  const flat = graph.node('Reshape', [embedded, graph.integers([-1, fields * dim])])
-  const x = graph.node('Concat', [flat, 'dense'], { attributes: { axis: 1 } })
-  const first = graph.node('Relu', [graph.node('Gemm', [x, weights('first', fields * dim + dense, hidden)])])
-  const second = graph.node('Relu', [graph.node('Gemm', [first, weights('second', hidden, hidden)])])
-  const logits = graph.node('Gemm', [second, weights('towers', hidden, tasks.length)])
-  graph.node('Sigmoid', [logits], { outputs: ['probabilities'] })
-  return graph
 }
 
 function drawRows(count: number) {
@@ -259,10 +206,4 @@ async function memoryOf(pid: number): Promise<{ whole: number; files: number }> 
   const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8')
   const read = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0) * 1024
   return { whole: read('Pss'), files: read('Pss_File') }
-}
-
-async function sha256(path: string): Promise<string> {
-  const hash = createHash('sha256')
-  await pipeline(createReadStream(path), hash)
-  return hash.digest('hex')
 }

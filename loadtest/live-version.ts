@@ -1,15 +1,10 @@
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { mkdir, open, rename, writeFile } from 'node:fs/promises'
+import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
-import { external } from '../src/model/graph/external-data.ts'
-import { Graph } from '../src/model/graph/graph.ts'
-import { TensorProto_DataType as DataType } from '../src/model/graph/onnx_pb.ts'
-import { declare, floatShape } from '../src/model/graph/tensor-shape.ts'
+import { sha256 } from '../src/model/bundle/checksum.ts'
 import { encodeDelta } from '../src/model/live/delta-file.ts'
 import { fileOf } from '../src/model/live/delta-folder.ts'
 import type { Features } from '../src/schemas/features.ts'
+import { largeGraph, writeTable } from './large-graph.ts'
 
 /* A version whose candidates have ids of a large table, and deltas of it. */
 
@@ -47,9 +42,9 @@ function featuresOf(ids: number, live: boolean): Features {
 export async function writeLiveVersion(models: string, ids: number, live: boolean): Promise<string> {
   const version = join(models, 'ads', '1')
   await mkdir(version, { recursive: true })
-  const rows = ids + others * otherIds
-  await writeTable(join(version, 'table.bin'), rows)
-  await writeFile(join(version, 'model.onnx'), buildGraph(version, rows).toBytes())
+  const shape = { ids: ids + others * otherIds, dim, fields: 1 + others, dense, hidden, tasks: tasks.length }
+  await writeTable(join(version, 'table.bin'), shape)
+  await writeFile(join(version, 'model.onnx'), largeGraph(version, shape).toBytes())
   const files: Record<string, string> = {}
   for (const file of ['table.bin', 'model.onnx']) files[file] = await sha256(join(version, file))
   const manifest = {
@@ -107,61 +102,4 @@ export function drawBody(ids: number): string {
     ...fields(2, dense, 'value', Math.random),
   }))
   return JSON.stringify({ context, candidates: rows })
-}
-
-async function writeTable(path: string, rows: number): Promise<void> {
-  const file = await open(path, 'w')
-  const chunk = new Float32Array(2 ** 18)
-  let state = 1
-  try {
-    for (let left = rows * dim; left > 0; left -= chunk.length) {
-      for (let i = 0; i < chunk.length; i++) {
-        state = (Math.imul(state, 1664525) + 1013904223) | 0
-        chunk[i] = state / 2 ** 34
-      }
-      await file.write(new Uint8Array(chunk.buffer, 0, Math.min(left, chunk.length) * 4))
-    }
-  } finally {
-    await file.close()
-  }
-}
-
-function buildGraph(version: string, rows: number): Graph {
-  const fields = 1 + others
-  const graph = new Graph({
-    inputs: [declare('sparse', { dtype: DataType.INT32, dims: [-1, fields] }), declare('dense', floatShape(-1, dense))],
-    outputs: [declare('probabilities', floatShape(-1, tasks.length))],
-    nodes: [],
-    constants: [
-      external(
-        { name: 'table', dataType: DataType.FLOAT, dims: [BigInt(rows), BigInt(dim)] },
-        'table.bin',
-        0,
-        rows * dim * 4,
-      ),
-    ],
-    folder: version,
-    opsets: new Map([['', 17n]]),
-  })
-  const weights = (name: string, k: number, n: number) => {
-    const scale = 2 / Math.sqrt(k)
-    return graph.constant(
-      name,
-      Float32Array.from({ length: k * n }, () => (Math.random() - 0.5) * scale),
-      [k, n],
-    )
-  }
-  const flat = graph.node('Reshape', [graph.node('Gather', ['table', 'sparse']), graph.integers([-1, fields * dim])])
-  const x = graph.node('Concat', [flat, 'dense'], { attributes: { axis: 1 } })
-  const first = graph.node('Relu', [graph.node('Gemm', [x, weights('first', fields * dim + dense, hidden)])])
-  const second = graph.node('Relu', [graph.node('Gemm', [first, weights('second', hidden, hidden)])])
-  const logits = graph.node('Gemm', [second, weights('towers', hidden, tasks.length)])
-  graph.node('Sigmoid', [logits], { outputs: ['probabilities'] })
-  return graph
-}
-
-async function sha256(path: string): Promise<string> {
-  const hash = createHash('sha256')
-  await pipeline(createReadStream(path), hash)
-  return hash.digest('hex')
 }

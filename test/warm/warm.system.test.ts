@@ -102,7 +102,7 @@ t.test('a server process of its own, whose workers take the first request from t
   t.equal(metricIn(text, 'multigate_catalogue_rows'), report.rows)
 })
 
-t.test('a catalogue that can not be used is left out, and everybody is told', async (t) => {
+t.test('a catalogue that can not be used is left out, and the log and /models say so', async (t) => {
   const folder = await temporaryFolder(t)
   await writeFile(join(folder, 'ads.csv'), csvOf(ads))
   const models = await modelsOf(t)

@@ -89,7 +89,7 @@ export function batchesOf(model: RandomModel, { seed, batches, bounded, candidat
   })
 }
 
-/** Memory for so many candidates: their values, their keys, and the tables that find them. */
+/** Memory for this number of candidates: their values, their keys, and the tables that find them. */
 export function bytesFor(plan: CompiledPlan, slots: number): number {
   const { layers, cached, candidate_encoder } = plan.description.float32
   if (cached === undefined || candidate_encoder === undefined || slots === 0) return slots * 500

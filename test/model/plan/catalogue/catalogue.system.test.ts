@@ -206,7 +206,7 @@ t.test('each precision is read as it was stored', async (t) => {
   }
 })
 
-t.test('candidates whose hashes collide are told apart', async (t) => {
+t.test('candidates whose hashes collide are distinguished', async (t) => {
   const plan = await own(t, float32)
   await write(plan, candidates)
   const ready = (await readCatalogue(plan))!

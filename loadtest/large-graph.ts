@@ -1,0 +1,70 @@
+import { open } from 'node:fs/promises'
+import { external } from '../src/model/graph/external-data.ts'
+import { Graph } from '../src/model/graph/graph.ts'
+import { TensorProto_DataType as DataType } from '../src/model/graph/onnx_pb.ts'
+import { declare, floatShape } from '../src/model/graph/tensor-shape.ts'
+
+/** A graph with one large table in `table.bin`, for all of its sparse fields. */
+export interface LargeShape {
+  /** Rows of the table, and its columns. */
+  ids: number
+  dim: number
+  /** Sparse and numeric fields. */
+  fields: number
+  dense: number
+  /** Width of both layers. */
+  hidden: number
+  tasks: number
+}
+
+/** Writes pseudorandom float32 values, [ids, dim], in chunks. */
+export async function writeTable(path: string, { ids, dim }: Pick<LargeShape, 'ids' | 'dim'>): Promise<void> {
+  const file = await open(path, 'w')
+  const chunk = new Float32Array(2 ** 18)
+  let state = 1
+  try {
+    for (let left = ids * dim; left > 0; left -= chunk.length) {
+      for (let i = 0; i < chunk.length; i++) {
+        state = (Math.imul(state, 1664525) + 1013904223) | 0
+        chunk[i] = state / 2 ** 34
+      }
+      await file.write(new Uint8Array(chunk.buffer, 0, Math.min(left, chunk.length) * 4))
+    }
+  } finally {
+    await file.close()
+  }
+}
+
+/** Two layers with random weights over the looked-up rows and the numeric fields, in the version's folder. */
+export function largeGraph(version: string, { ids, dim, fields, dense, hidden, tasks }: LargeShape): Graph {
+  const graph = new Graph({
+    inputs: [declare('sparse', { dtype: DataType.INT32, dims: [-1, fields] }), declare('dense', floatShape(-1, dense))],
+    outputs: [declare('probabilities', floatShape(-1, tasks))],
+    nodes: [],
+    constants: [
+      external(
+        { name: 'table', dataType: DataType.FLOAT, dims: [BigInt(ids), BigInt(dim)] },
+        'table.bin',
+        0,
+        ids * dim * 4,
+      ),
+    ],
+    folder: version,
+    opsets: new Map([['', 17n]]),
+  })
+  const weights = (name: string, k: number, n: number) => {
+    const scale = 2 / Math.sqrt(k)
+    return graph.constant(
+      name,
+      Float32Array.from({ length: k * n }, () => (Math.random() - 0.5) * scale),
+      [k, n],
+    )
+  }
+  const flat = graph.node('Reshape', [graph.node('Gather', ['table', 'sparse']), graph.integers([-1, fields * dim])])
+  const x = graph.node('Concat', [flat, 'dense'], { attributes: { axis: 1 } })
+  const first = graph.node('Relu', [graph.node('Gemm', [x, weights('first', fields * dim + dense, hidden)])])
+  const second = graph.node('Relu', [graph.node('Gemm', [first, weights('second', hidden, hidden)])])
+  const logits = graph.node('Gemm', [second, weights('towers', hidden, tasks)])
+  graph.node('Sigmoid', [logits], { outputs: ['probabilities'] })
+  return graph
+}

@@ -16,7 +16,7 @@ const order = [
   ['model/registry'],
   ['data', 'client'],
   ['evaluate'],
-  ['server', 'train', 'convert', 'bench', 'warm', 'sync', 'load'],
+  ['server', 'console', 'train', 'convert', 'bench', 'warm', 'sync', 'load'],
   ['app'],
   ['cluster', 'capacity'],
 ]

@@ -46,6 +46,7 @@ WORKDIR /app
 COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/build/src build/src
 COPY --from=build /app/build/typebox build/typebox
+COPY --from=build /app/build/console build/console
 COPY --from=build /app/build/onnxruntime-node build/onnxruntime-node
 COPY package.json LICENSE NOTICE ./
 # The bill of materials, where scanners look for it.

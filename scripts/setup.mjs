@@ -33,6 +33,7 @@ if (!process.argv.includes('--no-build')) {
       if (/(\.d\.ts|\.js(\.map)?)$/.test(file) && !existsSync(source)) rmSync(file)
     }
     run('node_modules/typescript/bin/tsc', '-p', 'tsconfig.json')
+    run('scripts/build-console.mjs')
   })
 }
 

@@ -19,7 +19,7 @@ import { createHttpWarmUp } from './http-warm-up.ts'
 import { createLogger } from './logging.ts'
 import { openRecords, type RequestRecords } from './request-records.ts'
 import { openSecurity, type Security } from './security.ts'
-import { createService } from './service.ts'
+import { createService, type Service } from './service.ts'
 import type { Tls } from './tls.ts'
 
 export interface RunningServer {
@@ -37,6 +37,8 @@ export interface RunningServer {
   access: Access | undefined
   /** Undefined where the slowest requests are not kept. */
   slow: SlowRequests | undefined
+  /** What this process has counted; undefined where there is no console. */
+  read: Service['read']
   /** Why this process can't answer requests yet, or no longer; empty when ready. */
   unreadyReasons(): string[]
   /**
@@ -85,7 +87,7 @@ export async function serve(configuration: Configuration, options: ServeOptions 
     unloaded: options.unloaded,
     connections: () => open,
   })
-  const { metrics } = service
+  const { metrics, started, registry, read, unreadyReasons } = service
 
   let security: Security | undefined
   let records: RequestRecords | undefined
@@ -102,9 +104,7 @@ export async function serve(configuration: Configuration, options: ServeOptions 
     fastify = create()
     fastify.server.on('connection', (socket) => {
       open++
-      socket.once('close', () => {
-        open--
-      })
+      socket.once('close', () => open--)
     })
     const { corsOrigins } = security
     await fastify.register(app, { ...service.app, context, adminApart: adminConnections !== undefined, corsOrigins })
@@ -149,12 +149,13 @@ export async function serve(configuration: Configuration, options: ServeOptions 
     fastify,
     url,
     loaded,
-    started: service.started,
+    started,
     metrics,
-    registry: service.registry,
+    registry,
     access: security.access,
     slow: records.slow,
-    unreadyReasons: service.unreadyReasons,
+    read,
+    unreadyReasons,
     close: () => (closed ??= close()),
   }
 }

@@ -13,15 +13,17 @@ import { readSignedBundle } from '../model/version/signature.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import type { AppOptions } from '../server/app.ts'
 import { createLargeBodyReader } from '../server/body/large-body-reader.ts'
+import type { Reading } from '../server/console/reading.ts'
 import { createMetrics, type Metrics } from '../server/metrics/metrics.ts'
 import { registerProcessMetrics } from '../server/metrics/process-metrics.ts'
 import { type Admission, createAdmission } from '../server/overload/admission.ts'
 import { createPendingBytes } from '../server/overload/pending-bytes.ts'
-import { createSaturation } from '../server/overload/saturation.ts'
+import { createSaturation, type Saturation } from '../server/overload/saturation.ts'
 import type { Drain } from '../server/plugins/draining.ts'
 import { readerScript } from '../server/protocols/reader-script.ts'
 import type { Siblings } from '../server/request/siblings.ts'
 import type { HttpWarmUp } from './http-warm-up.ts'
+import { openLive } from './live.ts'
 import { type Log, loadOptions, startPool } from './load-options.ts'
 import { droppedLogLines } from './log-destination.ts'
 import { readModelKeys } from './model-keys.ts'
@@ -48,6 +50,8 @@ export interface Service {
   load(url?: string): Promise<void>
   /** Resolves when it is ready for the first time, or when what `load` waits for is over without that. */
   started: Promise<void>
+  /** What this process has counted; undefined where there is no console. */
+  read: (() => Promise<Reading>) | undefined
   /** Why requests can't be answered yet, or no longer; empty when ready. */
   unreadyReasons(): string[]
   /** Not ready from now on; goes on answering. */
@@ -97,14 +101,7 @@ export async function createService(configuration: Configuration, options: Servi
     onReady: onStarted,
   })
   const buffers = createBuffers(configuration)
-  const saturation = createSaturation({
-    clock: systemClock,
-    loopBusyMs: () => performance.eventLoopUtilization().active,
-    workerSeconds: () => loading.share.busySeconds,
-    workers: loading.share.slots,
-    predictedWait: () => loading.share.predictedWait(),
-    deadlineMs: configuration.MULTIGATE_DEADLINE_MS,
-  })
+  const saturation = saturationOf(loading.share, configuration)
   const sampling = setInterval(() => saturation.sample(), saturationInterval).unref()
   const metrics = createMetrics({
     models: () => registry.live(),
@@ -116,8 +113,12 @@ export async function createService(configuration: Configuration, options: Servi
     ...(connections && { connections }),
   })
   registerProcessMetrics(metrics.registry, droppedLogLines)
+  const live = configuration.MULTIGATE_CONSOLE
+    ? await openLive(options, { configuration, registry, metrics, saturation, pool, share: loading.share })
+    : undefined
   const context: AppOptions['context'] = {
     ...buffers,
+    live: live?.source,
     registry,
     metrics,
     clock: systemClock,
@@ -152,6 +153,7 @@ export async function createService(configuration: Configuration, options: Servi
       await warmUp?.close()
     },
     started,
+    read: live?.read,
     unreadyReasons: () => (drain.draining ? ['shutting down'] : registry.unreadyReasons()),
     drain: stop,
     async finish() {
@@ -160,6 +162,7 @@ export async function createService(configuration: Configuration, options: Servi
     },
     async close() {
       clearInterval(sampling)
+      live?.stop()
       await buffers.reader.close()
       await pool.close()
     },
@@ -237,6 +240,18 @@ function createBuffers(configuration: Configuration): Pick<AppOptions['context']
     script: readerScript,
   })
   return { bodies, answers: createPendingBytes(pending), reader }
+}
+
+/** How full this process is, by its event loop, its workers and their queues. */
+function saturationOf(share: FairShare, configuration: Configuration): Saturation {
+  return createSaturation({
+    clock: systemClock,
+    loopBusyMs: () => performance.eventLoopUtilization().active,
+    workerSeconds: () => share.busySeconds,
+    workers: share.slots,
+    predictedWait: () => share.predictedWait(),
+    deadlineMs: configuration.MULTIGATE_DEADLINE_MS,
+  })
 }
 
 /** Admission by the predicted wait for the workers; they learn the duration of a turn of the event loop in return. */

@@ -1,6 +1,7 @@
 import { Counter, Gauge, Registry } from 'prom-client'
 import type { Configuration } from '../schemas/configuration.ts'
 import type { InferStatistics } from '../schemas/infer-model.ts'
+import { createRecorder, type LiveRecorder, runRecorder } from '../server/console/recorder.ts'
 import { sumStatistics } from '../server/metrics/statistics.ts'
 import type { RequestRecord } from '../server/request/request-record.ts'
 import { slowest } from '../server/request/slow-requests.ts'
@@ -42,6 +43,7 @@ export class Group {
   readonly #totals = new Totals()
   readonly #models = new ModelChanges()
   readonly #own = new Registry()
+  readonly #recorder: LiveRecorder
   readonly #replaced: Counter
   readonly #timers = new Set<NodeJS.Timeout>()
   #state: 'starting' | 'started' | 'stopping' = 'starting'
@@ -58,6 +60,11 @@ export class Group {
       delay: undefined,
     }))
     const members = () => this.#members()
+    this.#recorder = createRecorder(async () => {
+      const readings = await Promise.all(members().map((member) => member.reading()))
+      return readings.filter((reading) => reading !== undefined)
+    })
+    if (options.configuration.MULTIGATE_CONSOLE) runRecorder(this.#recorder)
     new Gauge({
       name: 'multigate_processes',
       help: 'Processes that serve: alive, and ready once',
@@ -184,6 +191,8 @@ export class Group {
     reasons: () => this.unreadyReasons(),
     statistics: () => this.statistics(),
     slow: () => this.slow(),
+    liveHistory: () => this.#recorder.history(),
+    live: (at) => this.#recorder.latest(at),
     change: (change) => this.#models.change(change, () => this.#members()),
     usage: (member, usage) => {
       for (const other of this.#members()) if (other !== member) other.addUsage(usage)

@@ -2,6 +2,8 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { serverArgv } from '../app/v8-flags.ts'
 import { reasonOf } from '../model/base/errors.ts'
 import type { InferStatistics } from '../schemas/infer-model.ts'
+import type { LiveHistory, LiveUpdate } from '../schemas/live.ts'
+import type { Reading } from '../server/console/reading.ts'
 import type { RequestRecord } from '../server/request/request-record.ts'
 import type { ModelChange } from '../server/request/siblings.ts'
 import { type Channel, createChannel } from './channel.ts'
@@ -26,6 +28,9 @@ export interface MemberEvents {
   reasons(): Promise<string[]>
   statistics(): Promise<InferStatistics[]>
   slow(): Promise<RequestRecord[]>
+  liveHistory(): Promise<LiveHistory>
+  /** What ended after this moment. */
+  live(at: number): Promise<LiveUpdate | undefined>
   change(change: ModelChange): Promise<Refusal | undefined>
   /** What keys have used there. */
   usage(member: ServerProcess, usage: KeyUsage): void
@@ -84,6 +89,8 @@ export class ServerProcess implements ConnectionReceiver {
       reasons: () => events.reasons(),
       statistics: () => events.statistics(),
       slow: () => events.slow(),
+      live_history: () => events.liveHistory(),
+      live: (at: number) => events.live(at),
       change: (change: ModelChange) => events.change(change),
       usage: (usage: KeyUsage) => events.usage(this, usage),
     })
@@ -134,6 +141,13 @@ export class ServerProcess implements ConnectionReceiver {
   async statistics(): Promise<InferStatistics[]> {
     const asked = this.#channel.ask('statistics', longestAnswer.statistics) as Promise<InferStatistics[]>
     return asked.catch(() => [])
+  }
+
+  /** What it has counted, and its state; undefined where it doesn't answer in time. */
+  async reading(): Promise<Reading | undefined> {
+    if (!this.serving) return undefined
+    const asked = this.#channel.ask('reading', longestAnswer.reading) as Promise<Reading | undefined>
+    return asked.catch(() => undefined)
   }
 
   /** Its slowest requests; none where it doesn't answer in time. */

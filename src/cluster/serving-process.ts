@@ -6,6 +6,7 @@ import { collectSeldom } from '../app/v8-flags.ts'
 import { longestStop } from '../config/configuration.ts'
 import { ModelError, reasonOf } from '../model/base/errors.ts'
 import type { InferStatistics } from '../schemas/infer-model.ts'
+import type { LiveHistory, LiveUpdate } from '../schemas/live.ts'
 import { ownStatistics } from '../server/request/own-statistics.ts'
 import type { RequestRecord } from '../server/request/request-record.ts'
 import type { ModelChange, Siblings } from '../server/request/siblings.ts'
@@ -55,6 +56,7 @@ const channel: Channel = createChannel(process, {
   reasons: () => server?.unreadyReasons(),
   statistics: () => (server === undefined ? [] : ownStatistics(server)),
   slow: () => server?.slow?.list() ?? [],
+  reading: () => server?.read?.(),
   change,
   usage: (usage: KeyUsage) => {
     const guard = server?.access?.guard
@@ -141,6 +143,10 @@ const peers: Siblings = {
   statistics: () =>
     (channel.ask('statistics', 2 * longestAnswer.statistics) as Promise<InferStatistics[]>).catch(() => undefined),
   slow: () => (channel.ask('slow', 2 * longestAnswer.slow) as Promise<RequestRecord[]>).catch(() => undefined),
+  live: {
+    history: () => channel.ask('live_history', longestAnswer.live) as Promise<LiveHistory>,
+    latest: (at) => channel.ask('live', longestAnswer.live, at) as Promise<LiveUpdate | undefined>,
+  },
   async change(change) {
     const asked = channel.ask('change', 2 * longestAnswer.change, change) as Promise<Refusal | undefined>
     const refusal = await asked.catch(

@@ -241,6 +241,11 @@ export const Configuration = Type.Object({
     description:
       'Log one line per request, except for probes, scrapes and `/docs`; otherwise only internal errors (500) are logged',
   }),
+  MULTIGATE_CONSOLE: Type.Boolean({
+    default: true,
+    description:
+      'Serve the console at `/`: live figures, models, a playground and requests; on the administration port, if there is one',
+  }),
   MULTIGATE_SLOW_REQUESTS: Type.Integer({
     minimum: 0,
     maximum: 1000,

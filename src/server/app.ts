@@ -20,6 +20,7 @@ import { predictRoutes } from './protocols/predict/predict.ts'
 import { servingRoutes } from './protocols/tensorflow-serving/serving.ts'
 import { servingMetadataRoutes } from './protocols/tensorflow-serving/serving-metadata.ts'
 import type { ServerContext } from './request/context.ts'
+import type { LiveSource } from './request/live-source.ts'
 import { admittedRequest } from './request/prediction-route.ts'
 import { type RequestTimeline, requestFollowing } from './request/request-timeline.ts'
 import { debugRoutes } from './routes/debug.ts'
@@ -60,7 +61,10 @@ export async function app(fastify: FastifyInstance, options: AppOptions): Promis
   await boundAnswers(fastify, context)
   fastify.decorateRequest(admittedRequest, null)
   await fastify.register(openapi, { version })
-  fastify.get('/', { schema: { hide: true } }, (_, reply) => reply.redirect(`${fastify.prefix}/docs`))
+  // Where administration has a port of its own, the console is there.
+  if (adminApart || context.live === undefined)
+    fastify.get('/', { schema: { hide: true } }, (_, reply) => reply.redirect(`${fastify.prefix}/docs`))
+  else await registerConsole(fastify, context, context.live)
   await fastify.register(predictRoutes, { context })
   await fastify.register(inferRoutes, { context })
   await fastify.register(inferMetadataRoutes, { context, version })
@@ -76,7 +80,10 @@ export async function app(fastify: FastifyInstance, options: AppOptions): Promis
   await fastify.register(metricsRoutes, { context })
 }
 
-/** What the administration port serves: administration, metrics and probes. It asks for no key. */
+/**
+ * What the administration port serves: administration, metrics and probes, and the console with what it asks. It asks for
+ * no key.
+ */
 export async function adminApp(fastify: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
   await registerBasics(fastify, context)
   await boundAnswers(fastify, context)
@@ -86,6 +93,20 @@ export async function adminApp(fastify: FastifyInstance, { context }: { context:
   await fastify.register(inferRepositoryRoutes, { context: own })
   await fastify.register(debugRoutes, { context: own })
   await fastify.register(metricsRoutes, { context })
+  if (context.live === undefined) return
+  await fastify.register(compress, { globalCompression: false, globalDecompression: false })
+  fastify.decorateRequest(admittedRequest, null)
+  const open = { ...own, access: undefined }
+  await fastify.register(predictRoutes, { context: open })
+  await fastify.register(modelRoutes, { context: open })
+  await fastify.register(fieldValuesRoutes, { context: open })
+  await registerConsole(fastify, open, context.live)
+}
+
+/** The console: imported only where it is on. */
+async function registerConsole(fastify: FastifyInstance, context: ServerContext, source: LiveSource): Promise<void> {
+  const { consoleRoutes } = await import('./console/console.ts')
+  await fastify.register(consoleRoutes, { context, source })
 }
 
 /** What both ports have in common, before any route: bounds on connections, ids, errors, and what happens at shutdown. */

@@ -11,6 +11,8 @@ import { createFolderSource } from '../../src/model/registry/source.ts'
 import { readBundle } from '../../src/model/version/read-version.ts'
 import { app, serverOptions } from '../../src/server/app.ts'
 import { createLargeBodyReader } from '../../src/server/body/large-body-reader.ts'
+import { createReader } from '../../src/server/console/reading.ts'
+import { createRecorder } from '../../src/server/console/recorder.ts'
 import { addFastPath } from '../../src/server/fast-path/fast-path.ts'
 import { createMetrics, type Metrics } from '../../src/server/metrics/metrics.ts'
 import { registerProcessMetrics } from '../../src/server/metrics/process-metrics.ts'
@@ -104,6 +106,14 @@ export async function startTestServer(
   const bodies = createPendingBytes({ maxBytes: Number.POSITIVE_INFINITY })
   const maxBodyBytes = options.maxBodyBytes ?? 1_000_000
   const reader = createLargeBodyReader({ bodies, maxBodyBytes, maxRows: 10_000, script: readerScript })
+  const read = createReader({
+    metrics,
+    models: () => registry.live(),
+    workers: () => ({ ...pool.stats(), busySeconds: 0, slots: pool.size }),
+    connections: () => 0,
+    saturation: () => 0,
+    deadlineMs: 600_000,
+  })
   const context: ServerContext = {
     reader,
     registry,
@@ -116,6 +126,7 @@ export async function startTestServer(
     admin: options.admin ?? false,
     // However slow the machine, nothing is late.
     deadlineMs: 600_000,
+    live: createRecorder(async () => [await read()]),
     timeline: options.timeline,
   }
   await fastify.register(app, { context, version: '0.0.0' })

@@ -3,12 +3,15 @@ import type { BatchObserver } from '../../model/batching/contract.ts'
 import { createTally, type TallySeries } from './bound-counter.ts'
 import { createHistogramTally } from './bound-histogram.ts'
 import { durations, powersOfTwo } from './buckets.ts'
+import type { VersionCountsMap } from './version-counts.ts'
 
 /** Metrics of queues, batches and engine calls, and of requests that were shed or cancelled. */
 export interface BatchMetrics {
   observer(model: string, version: string): Required<BatchObserver>
   /** A request was shed before its model was known. */
   shed(reason: 'busy' | 'pending_bytes' | 'unread'): void
+  /** Adds what it has counted, by version; what was shed before its model was known counts for the version without a name. */
+  read(into: VersionCountsMap): void
   /** Removes the series of a version. */
   forget(model: string, version: string): Promise<unknown>
 }
@@ -62,6 +65,25 @@ export function registerBatchMetrics(registry: Registry): BatchMetrics {
       }
     },
     shed: (reason) => unnamed[reason].add(1),
+    read(into) {
+      waits.each(({ model, version }, counts) => {
+        into.of(model, version).queue = counts.slice()
+      })
+      calls.each(({ model, version }, counts) => {
+        into.of(model, version).infer = counts.slice()
+      })
+      rowsPerCall.each(({ model, version }, counts, sum) => {
+        const found = into.of(model, version)
+        found.calls = counts.reduce((total, count) => total + count, 0)
+        found.callRows = sum
+      })
+      requestsPerCall.each(({ model, version }, _, sum) => {
+        into.of(model, version).callRequests = sum
+      })
+      shed.each(({ model, version, reason }, total) => {
+        into.of(model!, version!).shed[reason!] = total
+      })
+    },
     forget: (name, version) =>
       Promise.all(
         [waits, calls, rowsPerCall, requestsPerCall, releases, shed, cancelled].map((metric) =>

@@ -8,6 +8,8 @@ export interface HistogramSeries {
 export interface HistogramTally {
   /** A version's series; requested once and kept. */
   series(labels: VersionLabels): HistogramSeries
+  /** Visits every series: its counts by bucket, that of the largest values last, and the sum of its values. */
+  each(visit: (labels: VersionLabels, counts: readonly number[], sum: number) => void): void
   /** Removes a version's series. */
   forget(model: string, version: string): void
 }
@@ -83,6 +85,9 @@ export function createHistogramTally(
   return {
     series: (labels) =>
       open.find((held) => held.labels.model === labels.model && held.labels.version === labels.version) ?? hold(labels),
+    each(visit) {
+      for (const { labels, counts, sum } of open) visit(labels, counts, sum)
+    },
     forget(model, version) {
       open = open.filter(({ labels }) => labels.model !== model || labels.version !== version)
     },

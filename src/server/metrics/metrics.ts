@@ -16,6 +16,7 @@ import { removeSeries } from './remove-series.ts'
 import { registerRequestMetrics, requestDuration } from './request-metrics.ts'
 import type { MetricsSources } from './sources.ts'
 import { createStatistics, type Statistics } from './statistics.ts'
+import { type VersionCounts, VersionCountsMap } from './version-counts.ts'
 
 /**
  * The service's metrics, in their own registry; `aggregator` says how gauges of several processes are combined. Labels come
@@ -39,6 +40,8 @@ export interface Metrics {
   written(model: LoadedModel, seconds: number): void
   batchObserver(model: string, version: string): BatchObserver
   unknownValue(model: string, version: string, feature: string): void
+  /** What every version that has had a request has counted. */
+  versionCounts(): VersionCounts[]
   /** Removes the series of a version that is gone. */
   forget(model: string, version: string): Promise<void>
 }
@@ -97,6 +100,12 @@ export function createMetrics(sources: MetricsSources): Metrics {
           counts.computed(rows, seconds, requests)
         },
       }
+    },
+    versionCounts() {
+      const counts = new VersionCountsMap()
+      requests.read(counts)
+      batches.read(counts)
+      return counts.used()
     },
     unknownValue: (name, version, feature) => unknown.inc({ model: name, version, feature }),
     async forget(name, version) {

@@ -3,12 +3,15 @@ import type { LoadedModel } from '../../model/prediction/contract.ts'
 import { createTally, type TallySeries } from './bound-counter.ts'
 import { createHistogramTally, type HistogramSeries } from './bound-histogram.ts'
 import { durations } from './buckets.ts'
+import type { VersionCountsMap } from './version-counts.ts'
 
 /** Metrics that every prediction request adds to. */
 export interface RequestMetrics {
   /** A request was answered; `model` is undefined where it names no served model. */
   request(model: LoadedModel | undefined, outcome: string, seconds: number): void
   encoded(model: LoadedModel, rows: number, seconds: number): void
+  /** Adds what it has counted, by version. */
+  read(into: VersionCountsMap): void
   /** Removes the series of a version. */
   forget(model: string, version: string): Promise<unknown>
 }
@@ -89,6 +92,20 @@ export function registerRequestMetrics(registry: Registry): RequestMetrics {
       const { rows, encoding } = seriesOf(model)
       rows.add(count)
       encoding.observe(seconds)
+    },
+    read(into) {
+      requests.each(({ model, version, outcome }, total) => {
+        into.of(model!, version!).outcomes[outcome!] = total
+      })
+      rows.each(({ model, version }, total) => {
+        into.of(model!, version!).rows = total
+      })
+      duration.each(({ model, version }, counts) => {
+        into.of(model, version).total = counts.slice()
+      })
+      encoding.each(({ model, version }, counts) => {
+        into.of(model, version).encode = counts.slice()
+      })
     },
     forget: (model, version) =>
       Promise.all([requests, rows, duration, encoding].map((metric) => metric.forget(model, version))),

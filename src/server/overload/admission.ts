@@ -12,8 +12,9 @@ export interface Admission {
   /**
    * A request of `bytes` bytes has arrived, with a deadline in `deadlineMs`. `bytes` is undefined where its size says
    * nothing about its cost: it is unknown, or the body is compressed. `tenant`: whose request it is; tenants take turns.
+   * `lowest`: it asks for the lowest priority, and is refused where others still wait for a while.
    */
-  enter(deadlineMs: number, bytes: number | undefined, tenant?: string): AdmittedEntry | Refusal
+  enter(deadlineMs: number, bytes: number | undefined, tenant?: string, lowest?: boolean): AdmittedEntry | Refusal
 }
 
 export interface AdmittedEntry {
@@ -56,6 +57,9 @@ const usableShare = 0.8
  * after all, when it has already cost what it costs to read.
  */
 const longestWait = 0.5
+
+/** And this share, where a request asks for the lowest priority. */
+const longestLowestWait = 0.05
 
 /** Most bytes of a body that arrive together: a large one that is announced may take its time, or never come. */
 const atOnce = 64 * 1024
@@ -116,7 +120,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
   }
 
   return {
-    enter(deadlineMs, bytes, tenant) {
+    enter(deadlineMs, bytes, tenant, lowest = false) {
       const now = clock.now()
       if (turnStart === undefined) beginTurn(now)
       const arrived = earliest
@@ -126,7 +130,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
       const wait = now - arrived + turnsOfItsOwn * turnMs + 1000 * engines
       // Where nothing waits for the engines, any may try: else one that seems dear could never be answered.
       const total = wait + (engines > 0 ? 1000 * own : 0)
-      if (wait > longestWait * deadlineMs || total > usableShare * deadlineMs) {
+      if (wait > (lowest ? longestLowestWait : longestWait) * deadlineMs || total > usableShare * deadlineMs) {
         const message = `The request would hardly be answered before its deadline: that takes about ${Math.ceil(total)} ms, if nothing comes between`
         return { admitted: false, message, retryAfterSeconds: total / 1000 }
       }

@@ -19,6 +19,7 @@ import {
   InferRepositoryAnswer,
   InferRepositoryRequest,
 } from '../../schemas/infer-repository.ts'
+import { LiveHistory, LiveModel, LiveProcess, LiveSample, LiveStages, LiveUpdate } from '../../schemas/live.ts'
 import {
   FieldDetails,
   FieldValues,
@@ -91,6 +92,12 @@ export const components: Record<string, TSchema> = {
   FieldDetails,
   FieldValues,
   Probe,
+  LiveHistory,
+  LiveUpdate,
+  LiveSample,
+  LiveStages,
+  LiveModel,
+  LiveProcess,
   InferRequest,
   InferInput,
   InferRequestedOutput,

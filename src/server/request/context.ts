@@ -7,6 +7,7 @@ import type { Admission } from '../overload/admission.ts'
 import type { PendingBytes } from '../overload/pending-bytes.ts'
 import type { Drain } from '../plugins/draining.ts'
 import type { Access } from './access.ts'
+import type { LiveSource } from './live-source.ts'
 import type { RequestTimeline } from './request-timeline.ts'
 import type { Siblings } from './siblings.ts'
 import type { SlowRequests } from './slow-requests.ts'
@@ -36,6 +37,8 @@ export interface ServerContext {
   timeline?: RequestTimeline | undefined
   /** Undefined where the slowest requests are not kept. */
   slow?: SlowRequests | undefined
+  /** What the console's live page shows; undefined where there is no console. */
+  live?: LiveSource | undefined
   /** Deadline of requests that name none, ms. */
   deadlineMs: number
 }

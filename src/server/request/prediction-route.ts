@@ -20,6 +20,9 @@ declare module 'fastify' {
   }
 }
 
+/** The header `priority` (RFC 9218) of requests that are admitted only while hardly anything waits, as the console's. */
+export const lowest = 'u=7'
+
 /** How routes receive their bodies: counted among the pending bytes, and decompressed. */
 export function bodyOptions({ bodies, decoders, metrics }: ServerContext): BodyOptions {
   return { bodies, decoders, onGivenUp: () => metrics.shed('pending_bytes') }
@@ -44,7 +47,8 @@ export function predictionRoute({
       const { headers } = request
       const deadline = headerDeadline(headers['x-deadline-ms']) ?? deadlineMs
       bodyLimit ??= request.routeOptions.bodyLimit
-      const ticket = admission.enter(deadline, expectedBytes(request, bodyLimit), access && keyOf(request)?.id)
+      const tenant = access && keyOf(request)?.id
+      const ticket = admission.enter(deadline, expectedBytes(request, bodyLimit), tenant, headers.priority === lowest)
       if (!ticket.admitted) {
         metrics.shed('busy')
         metrics.request(undefined, 'queue_full', reply.elapsedTime / 1000)

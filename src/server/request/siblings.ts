@@ -1,5 +1,5 @@
 import type { InferStatistics } from '../../schemas/infer-model.ts'
-
+import type { LiveSource } from './live-source.ts'
 import type { RequestRecord } from './request-record.ts'
 
 /** A model is to be taken in or out of service. */
@@ -18,6 +18,8 @@ export interface Siblings {
   statistics(): Promise<InferStatistics[] | undefined>
   /** The slowest requests of all processes; undefined where nobody can answer for them. */
   slow(): Promise<RequestRecord[] | undefined>
+  /** Live samples of all processes. Rejects where nobody can answer for them. */
+  live: LiveSource
   /** Changes it in all processes. Rejects with a ModelError where one of them refuses. */
   change(change: ModelChange): Promise<void>
 }

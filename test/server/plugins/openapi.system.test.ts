@@ -87,6 +87,7 @@ t.test('every route is documented, and every documented route exists', async (t)
   const routes = fastify.printRoutes({ commonPrefix: false }).split('\n')
   t.ok(routes.length > 3)
   t.same(operations.map(({ method, path }) => `${method} ${path}`).sort(), [
+    'get /console/live',
     'get /debug/slow',
     'get /livez',
     'get /metrics',
@@ -269,9 +270,9 @@ t.test('Swagger UI is served whole by this server', async (t) => {
   }
 })
 
-t.test('the root leads to the documentation', async (t) => {
-  const { statusCode, headers } = await fastify.inject('/')
-  t.same([statusCode, headers.location], [302, '/docs'])
+t.test('the root is the console', async (t) => {
+  const { statusCode, headers, body } = await fastify.inject('/')
+  t.match([statusCode, headers['content-type'], body], [200, /html/, /console\/assets\/main-/])
 })
 
 t.test(

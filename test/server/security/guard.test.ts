@@ -86,7 +86,9 @@ t.test('areas of paths', async (t) => {
   for (const [path, area] of [
     ['/livez', 'probes'],
     ['/v2/health/ready', 'probes'],
-    ['/', 'docs'],
+    ['/', 'console'],
+    ['/console/assets/*', 'console'],
+    ['/console/live', 'metrics'],
     ['/docs', 'docs'],
     ['/docs/static/*', 'docs'],
     ['/metrics', 'metrics'],

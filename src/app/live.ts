@@ -1,0 +1,43 @@
+import type { FairShare } from '../model/batching/fair-share.ts'
+import type { EnginePool } from '../model/engines/pool/contract.ts'
+import type { Registry } from '../model/registry/registry.ts'
+import type { Configuration } from '../schemas/configuration.ts'
+import type { Reading } from '../server/console/reading.ts'
+import type { Metrics } from '../server/metrics/metrics.ts'
+import type { Saturation } from '../server/overload/saturation.ts'
+import type { LiveSource } from '../server/request/live-source.ts'
+import type { Siblings } from '../server/request/siblings.ts'
+
+/** What the live page is made of. */
+interface LiveParts {
+  configuration: Configuration
+  registry: Registry
+  metrics: Metrics
+  saturation: Saturation
+  pool: EnginePool
+  share: FairShare
+}
+
+/** What the console's live page shows, of this process alone or through the primary process, which asks each for its reading. */
+export async function openLive(
+  { peers, connections = () => 0 }: { peers?: Siblings | undefined; connections?(): number },
+  { configuration, registry, metrics, saturation, pool, share }: LiveParts,
+): Promise<{ source: LiveSource; read(): Promise<Reading>; stop(): void }> {
+  const { createReader } = await import('../server/console/reading.ts')
+  const read = createReader({
+    metrics,
+    models: () => registry.live(),
+    workers: () => {
+      const { alive, replaced } = pool.stats()
+      const { busySeconds, slots } = share
+      return { alive, replaced, busySeconds, slots }
+    },
+    connections,
+    saturation: () => saturation.value,
+    deadlineMs: configuration.MULTIGATE_DEADLINE_MS,
+  })
+  if (peers !== undefined) return { source: peers.live, read, stop: () => undefined }
+  const { createRecorder, runRecorder } = await import('../server/console/recorder.ts')
+  const recorder = createRecorder(async () => [await read()])
+  return { source: recorder, read, stop: runRecorder(recorder).stop }
+}

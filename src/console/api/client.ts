@@ -1,0 +1,56 @@
+import createClient from 'openapi-fetch'
+import type { components, paths } from '../../../build/console-api.d.ts'
+import { key, keyAsked } from './key.ts'
+
+export type Schemas = components['schemas']
+export type Problem = Schemas['ProblemDetails']
+
+/** The server, whatever the prefix that it is mounted at. */
+export const base = new URL('.', document.baseURI)
+
+/** The HTTP interface, typed by the server's OpenAPI document. */
+export const client = createClient<paths>({ baseUrl: base.href.replace(/\/$/, '') })
+
+client.use({
+  onRequest({ request }) {
+    if (key.value !== '') request.headers.set('authorization', `Bearer ${key.value}`)
+    return request
+  },
+  onResponse({ response }) {
+    if (response.status === 401) askForKey()
+  },
+})
+
+/** Opens the form for a key: the server wants one, or another than it was given. */
+export function askForKey(): void {
+  keyAsked.value = key.value === '' ? 'This server asks for a key.' : 'The server no longer takes this key.'
+}
+
+/** Why a request got no result. */
+export class AskError extends Error {
+  /** What the server answered; undefined where it could not be reached. */
+  readonly problem: Problem | undefined
+
+  constructor(message: string, problem?: Problem) {
+    super(message)
+    this.problem = problem
+  }
+
+  get status(): number {
+    return this.problem?.status ?? 0
+  }
+}
+
+/** The data of a response. Rejects with an AskError. */
+export async function ask<T>(sent: Promise<{ data?: T; error?: unknown; response: Response }>): Promise<T> {
+  const answer = await sent.catch(() => undefined)
+  if (answer === undefined) throw new AskError('The server can’t be reached')
+  const { data, error, response } = answer
+  if (data !== undefined && response.ok) return data
+  const problem = error as Problem | undefined
+  if (problem?.detail === undefined) throw new AskError(`The server answered with status ${response.status}`)
+  throw new AskError(problem.detail, problem)
+}
+
+/** Headers of requests that predict: this console's are admitted last. */
+export const lowestPriority = { priority: 'u=7' } as const

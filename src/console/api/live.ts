@@ -1,0 +1,132 @@
+import { signal } from '@preact/signals'
+import { EventSourceParserStream } from 'eventsource-parser/stream'
+import { askForKey, base, type Schemas } from './client.ts'
+import { key } from './key.ts'
+
+export type Sample = Schemas['LiveSample']
+export type LiveModel = Schemas['LiveModel']
+export type LiveProcess = Schemas['LiveProcess']
+
+export interface Live {
+  /** `lost`: it is tried again; `refused`: see `reason`. */
+  state: 'connecting' | 'open' | 'lost' | 'refused'
+  reason?: string
+  /** Up to five minutes by the second. */
+  fine: Sample[]
+  /** The last hour, by ten seconds. */
+  coarse: Sample[]
+  models: LiveModel[]
+  processes: LiveProcess[]
+}
+
+/** The service as the stream tells it. */
+export const live = signal<Live>({ state: 'connecting', fine: [], coarse: [], models: [], processes: [] })
+
+const keptFine = 300
+const keptCoarse = 360
+
+/** Without an event for so long the stream is dead, ms: the server sends one each second. */
+const longestSilence = 6000
+
+let watchers = 0
+let running: AbortController | undefined
+
+/** Keeps the stream open until the function that it returns is called. */
+export function watchLive(): () => void {
+  watchers++
+  if (watchers === 1) start()
+  return () => {
+    watchers--
+    if (watchers === 0) running?.abort()
+  }
+}
+
+key.subscribe(() => {
+  if (watchers > 0) start()
+})
+
+function start(): void {
+  running?.abort()
+  const controller = new AbortController()
+  running = controller
+  run(controller.signal)
+}
+
+async function run(signal: AbortSignal): Promise<void> {
+  for (let failures = 0; !signal.aborted; failures++) {
+    const before = live.value.fine.at(-1)
+    try {
+      await follow(signal)
+    } catch {
+      // A connection that breaks is opened again, as is one that can't be opened.
+    }
+    if (signal.aborted || live.value.state === 'refused') return
+    live.value = { ...live.value, state: 'lost' }
+    if (live.value.fine.at(-1) !== before) failures = 0
+    await pause(Math.min(500 * 2 ** failures, 5000), signal)
+  }
+}
+
+async function follow(signal: AbortSignal): Promise<void> {
+  const silence = new AbortController()
+  let timer = setTimeout(() => silence.abort(), longestSilence)
+  try {
+    const response = await fetch(new URL('console/live', base), {
+      signal: AbortSignal.any([signal, silence.signal]),
+      headers: key.value === '' ? {} : { authorization: `Bearer ${key.value}` },
+    })
+    if (response.status === 401) askForKey()
+    if (response.status === 401 || response.status === 403) {
+      const { detail } = (await response.json()) as { detail: string }
+      live.value = { ...live.value, state: 'refused', reason: detail }
+      return
+    }
+    if (!response.ok || response.body === null) return
+    const events = response.body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream())
+    const reader = events.getReader()
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (done) return
+      clearTimeout(timer)
+      timer = setTimeout(() => silence.abort(), longestSilence)
+      take(value.event, value.data)
+    }
+  } finally {
+    clearTimeout(timer)
+    silence.abort()
+  }
+}
+
+function take(event: string | undefined, text: string): void {
+  if (event === 'history') {
+    const { fine, coarse } = JSON.parse(text) as Schemas['LiveHistory']
+    // What this page saw itself may reach further back.
+    live.value = { ...live.value, state: 'open', fine: merge(live.value.fine, fine, keptFine), coarse }
+  } else if (event === 'sample') {
+    const { fine, coarse, models, processes } = JSON.parse(text) as Schemas['LiveUpdate']
+    live.value = {
+      state: 'open',
+      fine: merge(live.value.fine, fine, keptFine),
+      coarse: merge(live.value.coarse, coarse, keptCoarse),
+      models,
+      processes,
+    }
+  }
+}
+
+/** Older samples, then newer ones; each moment once. */
+function merge(older: Sample[], newer: Sample[], most: number): Sample[] {
+  const [first] = newer
+  if (first === undefined) return older
+  return [...older.filter(({ at }) => at < first.at), ...newer].slice(-most)
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms)
+    signal.addEventListener('abort', () => {
+      clearTimeout(timer)
+      resolve()
+    })
+  })
+}

@@ -1,0 +1,10 @@
+import 'uplot/dist/uPlot.min.css'
+import './style/tokens.css'
+import './style/base.css'
+import './style/frame.css'
+import './style/parts.css'
+import './style/charts.css'
+import { render } from 'preact'
+import { Shell } from './shell/shell.tsx'
+
+render(<Shell />, document.getElementById('app')!)

@@ -1,0 +1,180 @@
+import type { Sample } from '../../api/live.ts'
+import { Chart, type Series } from '../../parts/chart.tsx'
+import { bytes, compact, milliseconds, number, percent } from '../../parts/format.ts'
+import { outcomeName, shedName } from './names.ts'
+
+/** Everything over time. */
+export function Charts({ samples }: { samples: Sample[] }) {
+  const unbroken = withGaps(samples)
+  const lines: Lines = {
+    at: unbroken.map(({ at }) => at),
+    line: (label, read) => ({
+      label,
+      values: unbroken.map(({ sample }) => (sample === undefined ? null : read(sample))),
+    }),
+  }
+  return (
+    <div class="cards">
+      <TrafficCharts samples={samples} {...lines} />
+      <ResourceCharts {...lines} />
+    </div>
+  )
+}
+
+interface Lines {
+  at: number[]
+  line(label: string, read: (sample: Sample) => number | null): Series
+}
+
+/** Answers and where their time went. */
+function TrafficCharts({ samples, at, line }: Lines & { samples: Sample[] }) {
+  const failed = namesOf(samples, ({ failed }) => failed)
+  const shed = namesOf(samples, ({ shed }) => shed)
+  return (
+    <>
+      <Chart
+        title="Requests per second"
+        at={at}
+        format={compact}
+        series={[line('all', ({ requests }) => requests), line('in time', ({ ok }) => ok)]}
+        about="What is not in time was refused, failed or left by its client."
+      />
+      <Chart
+        title="Latency"
+        at={at}
+        format={milliseconds}
+        series={(['p50', 'p95', 'p99'] as const).map((name) =>
+          line(name, ({ stages }) => stages.total?.[name] ?? null),
+        )}
+        about="From the arrival of a request to its response."
+      />
+      <Chart
+        title="Stages, p99"
+        at={at}
+        format={milliseconds}
+        series={[
+          line('encode', ({ stages }) => stages.encode?.p99 ?? null),
+          line('queue', ({ stages }) => stages.queue?.p99 ?? null),
+          line('compute', ({ stages }) => stages.infer?.p99 ?? null),
+        ]}
+        about="Where the time goes: making tensors of values, waiting for a worker, the engine’s call."
+      />
+      <Chart
+        title="Stages, p50"
+        at={at}
+        format={milliseconds}
+        series={[
+          line('encode', ({ stages }) => stages.encode?.p50 ?? null),
+          line('queue', ({ stages }) => stages.queue?.p50 ?? null),
+          line('compute', ({ stages }) => stages.infer?.p50 ?? null),
+        ]}
+        about="The same for the request in the middle."
+      />
+      <Chart
+        title="Shed and failed per second"
+        at={at}
+        format={compact}
+        series={
+          failed.length + shed.length === 0
+            ? [line('none', () => 0)]
+            : [
+                ...shed.map((name) => line(shedName(name), ({ shed }) => shed[name] ?? 0)),
+                ...failed.map((name) => line(outcomeName(name), ({ failed }) => failed[name] ?? 0)),
+              ]
+        }
+        about="Shed: refused or dropped under load, by reason. Failed: answered with an error, by its code; a shed request has one, too."
+      />
+      <Chart
+        title="Wait against deadline"
+        at={at}
+        format={milliseconds}
+        series={[line('predicted wait', ({ wait_ms }) => wait_ms), line('deadline', ({ deadline_ms }) => deadline_ms)]}
+        about="A request whose wait would exceed half of its deadline is refused."
+      />
+    </>
+  )
+}
+
+/** What the machine does for it. */
+function ResourceCharts({ at, line }: Lines) {
+  return (
+    <>
+      <Chart
+        title="Busy"
+        at={at}
+        format={(value) => percent(value, 2)}
+        atLeast={1}
+        series={[
+          line('event loop', ({ loop_busy }) => loop_busy),
+          line('workers', ({ workers_busy }) => workers_busy),
+          line('saturation', ({ saturation }) => saturation),
+        ]}
+        about="The event loop reads and writes requests, workers compute them. At a saturation of 100 % requests are refused."
+      />
+      <Chart
+        title="Batches"
+        at={at}
+        format={(value) => number(value)}
+        series={[
+          line('rows per call', ({ batches }) => batches.rows),
+          line('requests per call', ({ batches }) => batches.requests),
+        ]}
+        about="How many candidates, and requests, share an engine call."
+      />
+      <Chart
+        title="Candidates per second"
+        at={at}
+        format={compact}
+        series={[
+          line('all', ({ candidates }) => candidates),
+          line('cache hits', ({ cache }) => cache.hits),
+          line('cache misses', ({ cache }) => cache.misses),
+        ]}
+        about="Parts of a candidate that are cached are not computed again."
+      />
+      <Chart
+        title="Queue"
+        at={at}
+        format={compact}
+        series={[line('rows waiting', ({ queue_rows }) => queue_rows)]}
+        about="Rows that wait for an engine call."
+      />
+      <Chart
+        title="Memory"
+        at={at}
+        format={bytes}
+        series={[
+          line('processes', ({ resident_bytes }) => resident_bytes),
+          line('candidate cache', ({ cache }) => cache.bytes),
+        ]}
+        about="Resident memory of all processes; the cache is part of it."
+      />
+      <Chart
+        title="CPU and connections"
+        at={at}
+        format={(value) => number(value)}
+        series={[line('cores', ({ cores }) => cores), line('connections', ({ connections }) => connections)]}
+      />
+    </>
+  )
+}
+
+/** Samples with a moment without values where some are missing: a line across would say what nobody measured. */
+function withGaps(samples: Sample[]): { at: number; sample?: Sample }[] {
+  return samples.flatMap((sample, i) => {
+    const before = samples[i - 1]
+    const isGap = before !== undefined && sample.at - before.at > 2500 * sample.seconds
+    return isGap ? [{ at: before.at + 1 }, { at: sample.at, sample }] : [{ at: sample.at, sample }]
+  })
+}
+
+/** Names that occur, the most frequent first: at most as many as a chart has colours for. */
+function namesOf(samples: Sample[], read: (sample: Sample) => Record<string, number>): string[] {
+  const sums = new Map<string, number>()
+  for (const sample of samples)
+    for (const [name, rate] of Object.entries(read(sample))) sums.set(name, (sums.get(name) ?? 0) + rate)
+  return [...sums]
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, 3)
+    .map(([name]) => name)
+}

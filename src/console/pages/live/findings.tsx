@@ -1,0 +1,93 @@
+import type { Live, Sample } from '../../api/live.ts'
+import { milliseconds, percent } from '../../parts/format.ts'
+import { outcomeName, shedName } from './names.ts'
+
+interface Finding {
+  tone: 'warning' | 'bad'
+  title: string
+  text: string
+}
+
+/** What deserves attention, most urgent first: what it is, and where to look. */
+export function Findings({ live }: { live: Live }) {
+  const findings = findingsOf(live)
+  if (findings.length === 0) return null
+  return (
+    <div class="page-findings" role="status">
+      {findings.map(({ tone, title, text }) => (
+        <div key={title} class={`notice ${tone}`}>
+          <strong>{title}</strong> {text}
+        </div>
+      ))}
+    </div>
+  )
+}
+
+export function findingsOf({ state, fine, processes }: Pick<Live, 'state' | 'fine' | 'processes'>): Finding[] {
+  const recent = fine.slice(-10)
+  const newest = recent.at(-1)
+  if (newest === undefined) return []
+  const found: Finding[] = []
+  if (state === 'lost')
+    found.push({
+      tone: 'bad',
+      title: 'The server does not answer.',
+      text: 'It is restarting, or gone, or this machine can’t reach it. The figures are from before.',
+    })
+  const rate = (read: (sample: Sample) => Record<string, number>) => sums(recent.map(read))
+  const shed = rate((sample) => sample.shed)
+  const requests = mean(recent.map((sample) => sample.requests))
+  const [reason] = largest(shed)
+  const shedRate = total(shed)
+  if (reason !== undefined && shedRate > 0.001 * requests)
+    found.push({
+      tone: 'bad',
+      title: `${percent(Math.min(1, shedRate / Math.max(requests, shedRate)), 2)} of the requests are refused or dropped.`,
+      text: `Most of them: ${shedName(reason)}. ${bottleneck(newest)}`,
+    })
+  const others = Object.fromEntries(
+    Object.entries(rate((sample) => sample.failed)).filter(
+      ([name]) => !['queue_full', 'deadline_exceeded', 'cancelled'].includes(name),
+    ),
+  )
+  const [code] = largest(others)
+  if (code !== undefined && total(others) > 0.001 * requests)
+    found.push({
+      tone: code === 'invalid_request' ? 'warning' : 'bad',
+      title: `${percent(total(others) / Math.max(requests, total(others)), 2)} of the requests fail.`,
+      text: `Most of them: ${outcomeName(code)}.`,
+    })
+  const p99 = newest.stages.total?.p99
+  if (p99 !== undefined && p99 > 0.8 * newest.deadline_ms)
+    found.push({
+      tone: 'warning',
+      title: 'The slowest requests come close to their deadline.',
+      text: `p99 is ${milliseconds(p99)}, the deadline ${milliseconds(newest.deadline_ms)}. ${bottleneck(newest)}`,
+    })
+  const replaced = processes.reduce((sum, { workers_replaced }) => sum + workers_replaced, 0)
+  if (replaced > 0)
+    found.push({
+      tone: 'warning',
+      title: `${replaced} ${replaced === 1 ? 'worker has' : 'workers have'} died and been replaced since the start.`,
+      text: 'Their requests were answered with an error. A graph that crashes the engine, or too little memory, is the usual cause.',
+    })
+  return found
+}
+
+function bottleneck({ loop_busy, workers_busy }: Sample): string {
+  if (workers_busy > 0.85 && workers_busy >= loop_busy)
+    return 'The workers are the limit: the models cost more than the machine has.'
+  if (loop_busy > 0.85) return 'The event loop is the limit: more processes would help.'
+  return 'Neither the workers nor the event loop is busy all the time: it comes in bursts, or something else takes the cores.'
+}
+
+function sums(rates: Record<string, number>[]): Record<string, number> {
+  const found: Record<string, number> = {}
+  for (const one of rates)
+    for (const [name, rate] of Object.entries(one)) found[name] = (found[name] ?? 0) + rate / rates.length
+  return found
+}
+
+const total = (rates: Record<string, number>) => Object.values(rates).reduce((sum, rate) => sum + rate, 0)
+const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length)
+const largest = (rates: Record<string, number>) => Object.entries(rates).sort(([, a], [, b]) => b - a)[0] ?? []

@@ -1,0 +1,84 @@
+import { useEffect, useState } from 'preact/hooks'
+import { AskError, askForKey } from '../../api/client.ts'
+import { type Live, live, watchLive } from '../../api/live.ts'
+import { Choice } from '../../parts/choice.tsx'
+import { bytes, compact, milliseconds, number, percent } from '../../parts/format.ts'
+import { Stat, Stats } from '../../parts/stat.tsx'
+import { Failed, Loading } from '../../parts/states.tsx'
+import { Charts } from './charts.tsx'
+import { Findings } from './findings.tsx'
+import { ModelTable, ProcessTable } from './tables.tsx'
+
+type Range = 'fine' | 'coarse'
+
+/** What the service does now, and did in the last hour. */
+export function LivePage() {
+  useEffect(watchLive, [])
+  const [range, setRange] = useState<Range>('fine')
+  const { value } = live
+  if (value.state === 'refused') return <Refused reason={value.reason ?? ''} />
+  const newest = value.fine.at(-1) ?? value.coarse.at(-1)
+  if (newest === undefined)
+    return value.state === 'lost' ? (
+      <Failed error={new AskError('The server can’t be reached')} />
+    ) : (
+      <Loading what="live figures" />
+    )
+  const { stages } = newest
+  return (
+    <div class="page">
+      <div class="heading">
+        <h1>Live</h1>
+        <State live={value} />
+        <Choice<Range>
+          label="Time shown"
+          value={range}
+          options={[
+            ['fine', '5 minutes'],
+            ['coarse', '1 hour'],
+          ]}
+          onChange={(chosen) => setRange(chosen)}
+        />
+      </div>
+      <Findings live={value} />
+      <Stats>
+        <Stat name="Requests" value={compact(newest.requests)} note="/s" />
+        <Stat name="Candidates" value={compact(newest.candidates)} note="/s" />
+        <Stat name="Goodput" value={newest.requests > 0 ? percent(newest.ok / newest.requests) : '–'} note="in time" />
+        <Stat name="p50" value={stages.total ? milliseconds(stages.total.p50) : '–'} />
+        <Stat name="p99" value={stages.total ? milliseconds(stages.total.p99) : '–'} />
+        <Stat name="Saturation" value={percent(newest.saturation, 2)} />
+        <Stat name="CPU" value={number(newest.cores, 2)} note="cores" />
+        <Stat name="Memory" value={bytes(newest.resident_bytes)} />
+      </Stats>
+      <Charts samples={value[range].length > 0 ? value[range] : value.fine} />
+      <ModelTable models={value.models} />
+      <ProcessTable processes={value.processes} />
+    </div>
+  )
+}
+
+function State({ live: { state } }: { live: Live }) {
+  if (state === 'open') return <span class="pill good">live</span>
+  if (state === 'connecting') return <span class="pill">connecting …</span>
+  return (
+    <span class="pill bad" role="status">
+      connection lost; trying again
+    </span>
+  )
+}
+
+function Refused({ reason }: { reason: string }) {
+  return (
+    <div class="page">
+      <h1>Live</h1>
+      <div class="state failed">
+        <strong>These figures need a key</strong>
+        <p>{reason}</p>
+        <button type="button" onClick={askForKey}>
+          Enter a key
+        </button>
+      </div>
+    </div>
+  )
+}

@@ -1,0 +1,14 @@
+/** Why requests are shed, in words; names are those of the metric `multigate_shed_total`. */
+const shedReasons: Record<string, string> = {
+  busy: 'refused by headers',
+  pending_bytes: 'too many bytes pending',
+  unread: 'answer not read',
+  queue_full: 'queue full',
+  predicted_wait: 'would wait too long',
+  quota: 'share of the queue used up',
+  deadline: 'deadline passed',
+}
+
+export const shedName = (reason: string): string => shedReasons[reason] ?? reason.replaceAll('_', ' ')
+export const outcomeName = (outcome: string): string =>
+  outcome === 'cancelled' ? 'client went away' : outcome.replaceAll('_', ' ')

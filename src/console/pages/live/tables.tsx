@@ -1,0 +1,107 @@
+import type { LiveModel, LiveProcess } from '../../api/live.ts'
+import { Bar } from '../../parts/bar.tsx'
+import { bytes, compact, duration, milliseconds, number, percent } from '../../parts/format.ts'
+import { Scroll } from '../../parts/scroll.tsx'
+import { Empty } from '../../parts/states.tsx'
+
+const total = (rates: Record<string, number>) => Object.values(rates).reduce((sum, rate) => sum + rate, 0)
+const inMs = (value: number | undefined) => (value === undefined ? '–' : milliseconds(value))
+
+/** Versions that had requests in the last second. */
+export function ModelTable({ models }: { models: LiveModel[] }) {
+  return (
+    <section class="card" aria-labelledby="live-models">
+      <h2 id="live-models">Models in use</h2>
+      {models.length === 0 ? (
+        <Empty title="No requests in the last second" />
+      ) : (
+        <Scroll label="Models in use">
+          <table>
+            <thead>
+              <tr>
+                <th>Model</th>
+                <th class="number">Requests/s</th>
+                <th class="number">Candidates/s</th>
+                <th class="number">p50</th>
+                <th class="number">p99</th>
+                <th class="number">Failed/s</th>
+                <th class="number">Shed/s</th>
+                <th class="number">Rows waiting</th>
+              </tr>
+            </thead>
+            <tbody>
+              {models.map((model) => (
+                <tr key={`${model.model}/${model.version}`}>
+                  <td>
+                    <bdi>{model.model}</bdi> <span class="muted">{model.version}</span>
+                  </td>
+                  <td class="number">{compact(model.requests)}</td>
+                  <td class="number">{compact(model.candidates)}</td>
+                  <td class="number">{inMs(model.total?.p50)}</td>
+                  <td class="number">{inMs(model.total?.p99)}</td>
+                  <td class="number">{compact(total(model.failed))}</td>
+                  <td class="number">{compact(total(model.shed))}</td>
+                  <td class="number">{compact(model.queue_rows)}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </Scroll>
+      )}
+    </section>
+  )
+}
+
+export function ProcessTable({ processes }: { processes: LiveProcess[] }) {
+  if (processes.length === 0) return null
+  return (
+    <section class="card" aria-labelledby="live-processes">
+      <h2 id="live-processes">Processes</h2>
+      <Scroll label="Processes">
+        <table>
+          <thead>
+            <tr>
+              <th>Process</th>
+              <th class="number">Up</th>
+              <th class="number">Memory</th>
+              <th class="number">Cores</th>
+              <th>Event loop</th>
+              <th>Workers</th>
+              <th class="number">Alive</th>
+              <th class="number">Replaced</th>
+              <th class="number">Connections</th>
+            </tr>
+          </thead>
+          <tbody>
+            {processes.map((one) => (
+              <tr key={one.pid}>
+                <td class="mono">{one.pid}</td>
+                <td class="number">{duration(one.uptime_seconds)}</td>
+                <td class="number">{bytes(one.resident_bytes)}</td>
+                <td class="number">{number(one.cores, 2)}</td>
+                <td>
+                  <Share value={one.loop_busy} />
+                </td>
+                <td>
+                  <Share value={one.workers_busy} />
+                </td>
+                <td class="number">{one.workers}</td>
+                <td class="number">{one.workers_replaced}</td>
+                <td class="number">{one.connections}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </Scroll>
+    </section>
+  )
+}
+
+function Share({ value }: { value: number }) {
+  return (
+    <span class="row">
+      <Bar share={value} colour={value > 0.9 ? 'var(--bad)' : 'var(--series-1)'} />
+      <span class="small">{percent(value, 2)}</span>
+    </span>
+  )
+}

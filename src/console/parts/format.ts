@@ -1,0 +1,72 @@
+/** Numbers, times and sizes as the reader's language writes them. */
+
+const cached = new Map<string, Intl.NumberFormat>()
+
+function formatter(options: Intl.NumberFormatOptions): Intl.NumberFormat {
+  const name = JSON.stringify(options)
+  let found = cached.get(name)
+  if (found === undefined) {
+    found = new Intl.NumberFormat(undefined, options)
+    cached.set(name, found)
+  }
+  return found
+}
+
+/** `digits`: significant ones. */
+export function number(value: number, digits = 3): string {
+  if (Math.abs(value) >= 10 ** digits) return formatter({ maximumFractionDigits: 0 }).format(value)
+  return formatter({ maximumSignificantDigits: digits }).format(value)
+}
+
+/** 12,345 → 12.3K. */
+export function compact(value: number): string {
+  return formatter({ notation: 'compact', maximumSignificantDigits: 3 }).format(value)
+}
+
+export function percent(share: number, digits = 3): string {
+  return formatter({ style: 'percent', maximumSignificantDigits: digits }).format(share)
+}
+
+/** A probability: 0.01234 → 1.234 %. */
+export function probability(value: number): string {
+  return formatter({ style: 'percent', minimumFractionDigits: 2, maximumFractionDigits: value < 0.001 ? 4 : 2 }).format(
+    value,
+  )
+}
+
+export function milliseconds(ms: number): string {
+  if (ms >= 10_000) return formatter({ style: 'unit', unit: 'second', maximumSignificantDigits: 3 }).format(ms / 1000)
+  return formatter({ style: 'unit', unit: 'millisecond', maximumSignificantDigits: 3 }).format(ms)
+}
+
+const byteUnits = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'] as const
+
+export function bytes(value: number): string {
+  let scaled = value
+  let unit = 0
+  while (scaled >= 1000 && unit < byteUnits.length - 1) {
+    scaled /= 1000
+    unit++
+  }
+  return formatter({ style: 'unit', unit: byteUnits[unit]!, maximumSignificantDigits: 3 }).format(scaled)
+}
+
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' })
+const dayAndClock = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' })
+
+/** Of today. */
+export const time = (at: number): string => clock.format(at)
+export const date = (at: number | string): string => dayAndClock.format(new Date(at))
+
+const units: [Intl.NumberFormatOptions['unit'] & string, number][] = [
+  ['day', 86_400],
+  ['hour', 3600],
+  ['minute', 60],
+  ['second', 1],
+]
+
+/** 7,512 s → 2 hr. */
+export function duration(seconds: number): string {
+  const [unit, length] = units.find(([, length]) => seconds >= length) ?? units.at(-1)!
+  return formatter({ style: 'unit', unit, maximumFractionDigits: 0 }).format(seconds / length)
+}

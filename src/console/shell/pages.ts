@@ -1,0 +1,17 @@
+import type { ComponentType } from 'preact'
+import type { Route } from '../base/router.ts'
+
+export interface PageProps {
+  route: Route
+}
+
+export interface Page {
+  name: string
+  title: string
+  load(): Promise<ComponentType<PageProps>>
+}
+
+/** Pages in the order of the navigation; each is loaded when it is first shown. */
+export const pages: readonly Page[] = [
+  { name: 'live', title: 'Live', load: async () => (await import('../pages/live/live.tsx')).LivePage },
+]

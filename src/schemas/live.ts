@@ -1,0 +1,122 @@
+import Type, { type Static } from '#typebox'
+
+/*
+ * `GET /console/live`: what the console shows of a running service.
+ */
+
+const perSecond = (description: string) => Type.Number({ description: `${description}, per second` })
+const Rates = (description: string) => Type.Record(Type.String(), Type.Number(), { description })
+
+const Quantiles = Type.Union(
+  [
+    Type.Object({
+      p50: Type.Number(),
+      p95: Type.Number(),
+      p99: Type.Number(),
+    }),
+    Type.Null(),
+  ],
+  {
+    description: 'Quantiles in ms, interpolated within the buckets of the histograms; null where nothing was measured',
+  },
+)
+
+export type LiveStages = Static<typeof LiveStages>
+export const LiveStages = Type.Object(
+  {
+    total: Quantiles,
+    encode: Quantiles,
+    queue: Quantiles,
+    infer: Quantiles,
+  },
+  { description: 'Durations from arrival to response, and of the stages' },
+)
+
+const traffic = {
+  requests: perSecond('Prediction requests answered'),
+  ok: perSecond('Requests answered with predictions, within their deadlines: the goodput'),
+  candidates: perSecond('Rows accepted'),
+  failed: Rates('Requests per second that were answered with an error, by its code; `cancelled`: the client went away'),
+  shed: Rates('Requests per second that were rejected or dropped under load, by reason'),
+}
+
+export type LiveModel = Static<typeof LiveModel>
+export const LiveModel = Type.Object(
+  {
+    model: Type.String(),
+    version: Type.String(),
+    ...traffic,
+    total: Quantiles,
+    queue_rows: Type.Integer(),
+    wait_ms: Type.Number({ description: 'Predicted wait of a request that arrives now' }),
+  },
+  { description: 'A version that had requests in the interval' },
+)
+
+export type LiveProcess = Static<typeof LiveProcess>
+export const LiveProcess = Type.Object(
+  {
+    pid: Type.Integer(),
+    resident_bytes: Type.Integer(),
+    cores: Type.Number({ description: 'CPU seconds per second' }),
+    loop_busy: Type.Number({ description: 'Share of the time that the event loop was busy' }),
+    workers: Type.Integer({ description: 'Worker threads that are alive' }),
+    workers_replaced: Type.Integer({ description: 'Worker threads that died and were replaced, since the start' }),
+    workers_busy: Type.Number({ description: 'Share of the time that the workers were busy' }),
+    connections: Type.Integer(),
+    saturation: Type.Number(),
+    uptime_seconds: Type.Number(),
+  },
+  { description: 'One process of the service' },
+)
+
+export type LiveSample = Static<typeof LiveSample>
+export const LiveSample = Type.Object(
+  {
+    at: Type.Number({ description: "End of the interval, ms since 1970 by the server's clock" }),
+    seconds: Type.Number({ description: 'Length of the interval' }),
+    ...traffic,
+    stages: LiveStages,
+    batches: Type.Object({
+      calls: perSecond('Engine calls'),
+      rows: Type.Number({ description: 'Mean rows per call; 0 without calls' }),
+      requests: Type.Number({ description: 'Mean requests per call; 0 without calls' }),
+    }),
+    queue_rows: Type.Integer({ description: 'Rows in the queues at the end of the interval' }),
+    wait_ms: Type.Number({ description: 'The longest predicted wait of a request that arrives now' }),
+    deadline_ms: Type.Number({ description: 'Deadline of requests that name none' }),
+    saturation: Type.Number({ description: 'From 0 to 1; at 1 the service refuses requests' }),
+    loop_busy: Type.Number({ description: 'Share of the time that the busiest event loop was busy' }),
+    workers_busy: Type.Number({ description: 'Share of the time that the workers were busy' }),
+    cores: Type.Number({ description: 'CPU seconds per second, of all processes' }),
+    resident_bytes: Type.Integer({ description: 'Memory of all processes' }),
+    cache: Type.Object({
+      hits: perSecond('Candidates found in the cache'),
+      misses: perSecond('Candidates not found in the cache'),
+      bytes: Type.Integer(),
+    }),
+    connections: Type.Integer(),
+  },
+  { description: 'The service in one interval, all processes together' },
+)
+
+/** The stream's events: `history` first, then one `sample` per second. */
+export type LiveHistory = Static<typeof LiveHistory>
+export const LiveHistory = Type.Object(
+  {
+    fine: Type.Array(LiveSample, { description: 'Up to five minutes, one sample per second while somebody watches' }),
+    coarse: Type.Array(LiveSample, { description: 'The last hour, one sample per ten seconds' }),
+  },
+  { description: 'Event `history`: the first one' },
+)
+
+export type LiveUpdate = Static<typeof LiveUpdate>
+export const LiveUpdate = Type.Object(
+  {
+    fine: Type.Array(LiveSample),
+    coarse: Type.Array(LiveSample),
+    models: Type.Array(LiveModel, { description: 'The fifty versions with most requests in the interval' }),
+    processes: Type.Array(LiveProcess),
+  },
+  { description: 'Event `sample`: what was added since the last event, the last second in most cases' },
+)

@@ -1,0 +1,52 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import fastifyStatic from '@fastify/static'
+import type { FastifyInstance } from 'fastify'
+
+/** Where the build puts the console's files. */
+const root = join(import.meta.dirname, '../../../console')
+
+/** Scripts, styles and connections of this server alone; no page may frame the console. */
+const headers = {
+  'content-security-policy': [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self' data:",
+    "connect-src 'self'",
+    "base-uri 'self'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+    "require-trusted-types-for 'script'",
+  ].join('; '),
+  'cross-origin-opener-policy': 'same-origin',
+  'x-frame-options': 'DENY',
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+}
+
+/** `GET /` and its scripts and styles below `/console/`: files of the package, compressed when it was built. */
+export async function consoleFiles(app: FastifyInstance): Promise<void> {
+  const page = await readFile(join(root, 'index.html'), 'utf8')
+  // Paths in it are relative, so that it works below any prefix, with or without a slash at its end.
+  const index = page.replace('<head>', `<head><base href="${app.prefix}/">`)
+
+  app.addHook('onSend', async (_request, reply, payload) => {
+    reply.headers(headers)
+    return payload
+  })
+  app.get('/', { schema: { hide: true } }, (_request, reply) =>
+    reply.type('text/html; charset=utf-8').header('cache-control', 'no-cache').send(index),
+  )
+  await app.register(fastifyStatic, {
+    root: join(root, 'assets'),
+    prefix: '/console/assets/',
+    schemaHide: true,
+    decorateReply: false,
+    index: false,
+    preCompressed: true,
+    // Their names change with their contents.
+    immutable: true,
+    maxAge: '365d',
+  })
+}

@@ -1,0 +1,254 @@
+import type { LiveModel, LiveProcess, LiveSample, LiveStages } from '../../schemas/live.ts'
+import { durations } from '../metrics/buckets.ts'
+import { keyOf, type Reading, type VersionReading } from './reading.ts'
+
+/** An interval of the service: `sample` is kept, the rest shown once. */
+export interface Interval {
+  sample: LiveSample
+  models: LiveModel[]
+  processes: LiveProcess[]
+}
+
+/** Most versions that are listed. */
+const mostModels = 50
+
+/**
+ * What happened between two readings of every process. A process that started in between is counted from its start; what one
+ * that has gone counted last is lost. `now` has one reading at least.
+ */
+export function summarise(earlier: readonly Reading[], now: readonly Reading[]): Interval {
+  const before = new Map(earlier.map((reading) => [reading.pid, reading]))
+  const known = now.flatMap((reading) => before.get(reading.pid) ?? []).map(({ at }) => at)
+  const at = Math.max(...now.map((reading) => reading.at))
+  const seconds = known.length === 0 ? now[0]!.uptimeSeconds : Math.max(0.001, (at - Math.min(...known)) / 1000)
+  const changes = now.map((reading) => changeOf(before.get(reading.pid), reading, seconds))
+  const versions = sumByVersion(changes.flatMap((change) => change.versions))
+  const all = versions.reduce(add, empty('', ''))
+  const processes = changes.map(processOf)
+  const perSecond = (count: number) => count / seconds
+  const active = versions
+    .filter(({ model, total }) => model !== '' && total.some((count) => count > 0))
+    .sort((a, b) => sum(b.total) - sum(a.total))
+    .slice(0, mostModels)
+  return {
+    sample: {
+      at,
+      seconds,
+      ...trafficOf(all, seconds),
+      stages: stagesOf(all),
+      batches: {
+        calls: perSecond(all.calls),
+        rows: all.calls === 0 ? 0 : all.callRows / all.calls,
+        requests: all.calls === 0 ? 0 : all.callRequests / all.calls,
+      },
+      queue_rows: all.queueRows,
+      wait_ms: all.waitMs,
+      deadline_ms: now[0]?.deadlineMs ?? 0,
+      saturation: largest(processes.map(({ saturation }) => saturation)),
+      loop_busy: largest(processes.map(({ loop_busy }) => loop_busy)),
+      workers_busy: mean(processes.map(({ workers_busy }) => workers_busy)),
+      cores: sum(processes.map(({ cores }) => cores)),
+      resident_bytes: sum(processes.map(({ resident_bytes }) => resident_bytes)),
+      cache: { hits: perSecond(all.hits), misses: perSecond(all.misses), bytes: all.cacheBytes },
+      connections: sum(processes.map(({ connections }) => connections)),
+    },
+    models: active.map((version) => ({
+      model: version.model,
+      version: version.version,
+      ...trafficOf(version, seconds),
+      total: quantilesOf(version.total),
+      queue_rows: version.queueRows,
+      wait_ms: version.waitMs,
+    })),
+    processes,
+  }
+}
+
+/** Counts of one interval. */
+interface VersionChange extends Required<Omit<VersionReading, 'cache'>> {
+  hits: number
+  misses: number
+  cacheBytes: number
+}
+
+interface Change {
+  seconds: number
+  versions: VersionChange[]
+  before: Reading | undefined
+  now: Reading
+}
+
+function changeOf(before: Reading | undefined, now: Reading, seconds: number): Change {
+  // One that didn't answer before: when its requests came is unknown.
+  if (before === undefined && now.uptimeSeconds > 2 * seconds) return { before: now, now, seconds, versions: [] }
+  const known = new Map(before?.versions.map((version) => [keyOf(version), version]))
+  return {
+    before,
+    now,
+    seconds,
+    versions: now.versions.map((version) => versionChange(known.get(keyOf(version)), version)),
+  }
+}
+
+/** `before`: undefined or larger where the version was loaded again. */
+function versionChange(before: VersionReading | undefined, now: VersionReading): VersionChange {
+  const isSame = before !== undefined && before.rows <= now.rows
+  const grown = (read: (version: VersionReading) => number) => read(now) - (isSame ? read(before) : 0)
+  const buckets = (read: (version: VersionReading) => number[]) =>
+    read(now).map((count, i) => count - (isSame ? (read(before)[i] ?? 0) : 0))
+  const named = (read: (version: VersionReading) => Record<string, number>) =>
+    Object.fromEntries(
+      Object.entries(read(now)).map(([name, count]) => [name, count - (isSame ? (read(before)[name] ?? 0) : 0)]),
+    )
+  return {
+    model: now.model,
+    version: now.version,
+    rows: grown(({ rows }) => rows),
+    outcomes: named(({ outcomes }) => outcomes),
+    shed: named(({ shed }) => shed),
+    total: buckets(({ total }) => total),
+    encode: buckets(({ encode }) => encode),
+    queue: buckets(({ queue }) => queue),
+    infer: buckets(({ infer }) => infer),
+    calls: grown(({ calls }) => calls),
+    callRows: grown(({ callRows }) => callRows),
+    callRequests: grown(({ callRequests }) => callRequests),
+    queueRows: now.queueRows,
+    waitMs: now.waitMs,
+    hits: Math.max(
+      0,
+      grown(({ cache }) => cache?.hits ?? 0),
+    ),
+    misses: Math.max(
+      0,
+      grown(({ cache }) => cache?.misses ?? 0),
+    ),
+    cacheBytes: now.cache?.bytes ?? 0,
+  }
+}
+
+function sumByVersion(changes: readonly VersionChange[]): VersionChange[] {
+  const sums = new Map<string, VersionChange>()
+  for (const change of changes) {
+    const key = keyOf(change)
+    sums.set(key, add(sums.get(key) ?? empty(change.model, change.version), change))
+  }
+  return [...sums.values()]
+}
+
+function empty(model: string, version: string): VersionChange {
+  const buckets = () => new Array<number>(durations.length + 1).fill(0)
+  return {
+    model,
+    version,
+    rows: 0,
+    outcomes: {},
+    shed: {},
+    total: buckets(),
+    encode: buckets(),
+    queue: buckets(),
+    infer: buckets(),
+    calls: 0,
+    callRows: 0,
+    callRequests: 0,
+    queueRows: 0,
+    waitMs: 0,
+    hits: 0,
+    misses: 0,
+    cacheBytes: 0,
+  }
+}
+
+/** Adds to `into`, and returns it. */
+function add(into: VersionChange, change: VersionChange): VersionChange {
+  for (const name of ['total', 'encode', 'queue', 'infer'] as const)
+    for (const [i, count] of change[name].entries()) into[name][i]! += count
+  for (const name of ['outcomes', 'shed'] as const)
+    for (const [key, count] of Object.entries(change[name])) into[name][key] = (into[name][key] ?? 0) + count
+  for (const name of [
+    'rows',
+    'calls',
+    'callRows',
+    'callRequests',
+    'queueRows',
+    'hits',
+    'misses',
+    'cacheBytes',
+  ] as const)
+    into[name] += change[name]
+  into.waitMs = Math.max(into.waitMs, change.waitMs)
+  return into
+}
+
+function trafficOf({ outcomes, shed, rows }: VersionChange, seconds: number) {
+  const { ok = 0, ...failed } = outcomes
+  const perSecond = (counts: Record<string, number>) =>
+    Object.fromEntries(
+      Object.entries(counts)
+        .filter(([, count]) => count > 0)
+        .map(([name, count]) => [name, count / seconds]),
+    )
+  return {
+    requests: sum(Object.values(outcomes)) / seconds,
+    ok: ok / seconds,
+    candidates: rows / seconds,
+    failed: perSecond(failed),
+    shed: perSecond(shed),
+  }
+}
+
+function stagesOf({ total, encode, queue, infer }: VersionChange): LiveStages {
+  return {
+    total: quantilesOf(total),
+    encode: quantilesOf(encode),
+    queue: quantilesOf(queue),
+    infer: quantilesOf(infer),
+  }
+}
+
+function quantilesOf(counts: readonly number[]): LiveStages['total'] {
+  if (!counts.some((count) => count > 0)) return null
+  const at = (share: number) => 1000 * quantile(durations, counts, share)
+  return { p50: at(0.5), p95: at(0.95), p99: at(0.99) }
+}
+
+/**
+ * A quantile of a histogram: linear within its bucket, as Prometheus' `histogram_quantile`; the largest bound where it lies
+ * beyond. `counts`: by bucket, that beyond the largest bound last.
+ */
+export function quantile(bounds: readonly number[], counts: readonly number[], share: number): number {
+  let rank = share * sum(counts)
+  for (const [i, bound] of bounds.entries()) {
+    const count = counts[i] ?? 0
+    if (rank <= count && count > 0) {
+      const lower = i === 0 ? 0 : bounds[i - 1]!
+      return lower + (bound - lower) * (rank / count)
+    }
+    rank -= count
+  }
+  return bounds.at(-1)!
+}
+
+function processOf({ before, now, seconds }: Change): LiveProcess {
+  const share = (read: (reading: Reading) => number) =>
+    (read(now) - (before === undefined ? 0 : read(before))) / seconds
+  return {
+    pid: now.pid,
+    resident_bytes: now.residentBytes,
+    cores: share(({ cpuSeconds }) => cpuSeconds),
+    loop_busy: Math.min(
+      1,
+      share(({ loopSeconds }) => loopSeconds),
+    ),
+    workers: now.workersAlive,
+    workers_replaced: now.workersReplaced,
+    workers_busy: Math.min(1, share(({ workerSeconds }) => workerSeconds) / Math.max(1, now.workers)),
+    connections: now.connections,
+    saturation: now.saturation,
+    uptime_seconds: now.uptimeSeconds,
+  }
+}
+
+const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
+const mean = (values: readonly number[]) => (values.length === 0 ? 0 : sum(values) / values.length)
+const largest = (values: readonly number[]) => values.reduce((most, value) => Math.max(most, value), 0)

@@ -118,5 +118,5 @@ export const LiveUpdate = Type.Object(
     models: Type.Array(LiveModel, { description: 'The fifty versions with most requests in the interval' }),
     processes: Type.Array(LiveProcess),
   },
-  { description: 'Event `sample`: what was added since the last event, the last second in most cases' },
+  { description: 'Event `sample`: samples since the last event, mostly one' },
 )

@@ -19,7 +19,7 @@ export interface Live {
   processes: LiveProcess[]
 }
 
-/** The service as the stream tells it. */
+/** The service as the stream reports it. */
 export const live = signal<Live>({ state: 'connecting', fine: [], coarse: [], models: [], processes: [] })
 
 const keptFine = 300

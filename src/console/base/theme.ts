@@ -8,7 +8,7 @@ const order: readonly Theme[] = ['auto', 'light', 'dark']
 /** The colours that the reader wants; `auto`: those of the system. */
 export const theme = signal<Theme>(read())
 
-/** Grows whenever other colours are shown: what is painted on a canvas is painted again. */
+/** Grows whenever other colours are shown, so that charts are painted again. */
 export const repaint = signal(0)
 
 export function nextTheme(): void {

@@ -10,7 +10,7 @@ const keptCoarse = 360
 /** Seconds between two coarse samples. */
 const coarseSeconds = 10
 
-/** After so many seconds without a question nobody watches. */
+/** Seconds without a question after which nobody watches. */
 const forgottenAfter = 3
 
 export interface LiveRecorder extends LiveSource {

@@ -10,7 +10,7 @@ export interface BatchMetrics {
   observer(model: string, version: string): Required<BatchObserver>
   /** A request was shed before its model was known. */
   shed(reason: 'busy' | 'pending_bytes' | 'unread'): void
-  /** Adds what it has counted, by version; what was shed before its model was known counts for the version without a name. */
+  /** Adds its counts, by version; requests shed before their model was known count for the version without a name. */
   read(into: VersionCountsMap): void
   /** Removes the series of a version. */
   forget(model: string, version: string): Promise<unknown>

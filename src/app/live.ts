@@ -2,11 +2,12 @@ import type { FairShare } from '../model/batching/fair-share.ts'
 import type { EnginePool } from '../model/engines/pool/contract.ts'
 import type { Registry } from '../model/registry/registry.ts'
 import type { Configuration } from '../schemas/configuration.ts'
-import type { Reading } from '../server/console/reading.ts'
+import type { Condition, Reading } from '../server/console/reading.ts'
 import type { Metrics } from '../server/metrics/metrics.ts'
 import type { Saturation } from '../server/overload/saturation.ts'
 import type { LiveSource } from '../server/request/live-source.ts'
 import type { Siblings } from '../server/request/siblings.ts'
+import { droppedLogLines } from './log-destination.ts'
 
 /** What the live page is made of. */
 interface LiveParts {
@@ -33,11 +34,28 @@ export async function openLive(
       return { alive, replaced, busySeconds, slots }
     },
     connections,
+    condition: () => conditionOf(registry, metrics),
     saturation: () => saturation.value,
     deadlineMs: configuration.MULTIGATE_DEADLINE_MS,
   })
   if (peers !== undefined) return { source: peers.live, read, stop: () => undefined }
   const { createRecorder, runRecorder } = await import('../server/console/recorder.ts')
-  const recorder = createRecorder(async () => [await read()])
+  const recorder = createRecorder(async () => ({ answered: [await read()], silent: [] }))
   return { source: recorder, read, stop: runRecorder(recorder).stop }
+}
+
+function conditionOf(registry: Registry, metrics: Metrics): Condition {
+  const { failed, missing } = registry.summary()
+  const unstored = registry.live().filter(({ model }) => model.plan.unstored)
+  return {
+    serving: Object.fromEntries(
+      registry.list().flatMap(({ name, default_version: version }) => (version === undefined ? [] : [[name, version]])),
+    ),
+    failed: failed.map(({ name, version, reason }) => ({ model: name, version, reason })),
+    unstored: unstored.map(({ name, version }) => `${name}/${version}`),
+    missing,
+    unready: registry.unreadyReasons(),
+    logLinesDropped: droppedLogLines(),
+    connectionsRefused: metrics.connectionsRefused(),
+  }
 }

@@ -61,8 +61,12 @@ export class Group {
     }))
     const members = () => this.#members()
     this.#recorder = createRecorder(async () => {
-      const readings = await Promise.all(members().map((member) => member.reading()))
-      return readings.filter((reading) => reading !== undefined)
+      const asked = members().filter(({ serving }) => serving)
+      const readings = await Promise.all(asked.map((member) => member.reading()))
+      return {
+        answered: readings.filter((reading) => reading !== undefined),
+        silent: asked.flatMap(({ pid }, i) => (readings[i] === undefined && pid !== undefined ? [pid] : [])),
+      }
     })
     if (options.configuration.MULTIGATE_CONSOLE) runRecorder(this.#recorder)
     new Gauge({

@@ -7,6 +7,8 @@ import Type, { type Static } from '#typebox'
 const perSecond = (description: string) => Type.Number({ description: `${description}, per second` })
 const Rates = (description: string) => Type.Record(Type.String(), Type.Number(), { description })
 
+const moment = 'ms since 1970, by a clock of the server that never jumps'
+
 const Quantiles = Type.Union(
   [
     Type.Object({
@@ -73,7 +75,7 @@ export const LiveProcess = Type.Object(
 export type LiveSample = Static<typeof LiveSample>
 export const LiveSample = Type.Object(
   {
-    at: Type.Number({ description: "End of the interval, ms since 1970 by the server's clock" }),
+    at: Type.Number({ description: `End of the interval, ${moment}` }),
     seconds: Type.Number({ description: 'Length of the interval' }),
     ...traffic,
     stages: LiveStages,
@@ -100,10 +102,42 @@ export const LiveSample = Type.Object(
   { description: 'The service in one interval, all processes together' },
 )
 
+export type LiveEvent = Static<typeof LiveEvent>
+export const LiveEvent = Type.Object(
+  {
+    id: Type.Integer({ description: 'Rises by one; an event that goes on is sent again, with its id' }),
+    at: Type.Number({ description: moment }),
+    until: Type.Number({ description: 'When it was last seen' }),
+    kind: Type.Union(
+      [
+        Type.Literal('version_serves'),
+        Type.Literal('version_failed'),
+        Type.Literal('plan_unstored'),
+        Type.Literal('models_missing'),
+        Type.Literal('process_started'),
+        Type.Literal('process_ended'),
+        Type.Literal('process_silent'),
+        Type.Literal('process_answers'),
+        Type.Literal('worker_replaced'),
+        Type.Literal('log_lines_dropped'),
+        Type.Literal('connections_refused'),
+        Type.Literal('clock_jumped'),
+      ],
+      { description: 'A closed set' },
+    ),
+    severity: Type.Union([Type.Literal('info'), Type.Literal('warning'), Type.Literal('error')]),
+    text: Type.String({ examples: ['Version 2 of ads-funnel answers, after version 1'] }),
+  },
+  { description: 'A change that readers of the figures should know of' },
+)
+
 /** The stream's events: `history` first, then one `sample` per second. */
 export type LiveHistory = Static<typeof LiveHistory>
 export const LiveHistory = Type.Object(
   {
+    at: Type.Number({ description: `Now, ${moment}` }),
+    clock: Type.Number({ description: "Now, by the server's wall clock, ms since 1970" }),
+    events: Type.Array(LiveEvent, { description: 'The last ones, oldest first' }),
     fine: Type.Array(LiveSample, { description: 'Up to five minutes, one sample per second while somebody watches' }),
     coarse: Type.Array(LiveSample, { description: 'The last hour, one sample per ten seconds' }),
   },
@@ -113,10 +147,21 @@ export const LiveHistory = Type.Object(
 export type LiveUpdate = Static<typeof LiveUpdate>
 export const LiveUpdate = Type.Object(
   {
+    clock: Type.Number({ description: "Now, by the server's wall clock, ms since 1970" }),
+    events: Type.Array(LiveEvent),
     fine: Type.Array(LiveSample),
     coarse: Type.Array(LiveSample),
     models: Type.Array(LiveModel, { description: 'The fifty versions with most requests in the interval' }),
     processes: Type.Array(LiveProcess),
+    silent: Type.Array(Type.Integer(), { description: 'Ids of processes that do not answer' }),
+    unstored: Type.Array(Type.String(), {
+      description: 'Versions whose compiled plan could not be stored',
+      examples: [['ads-funnel/1']],
+    }),
+    failed: Type.Array(Type.Object({ model: Type.String(), version: Type.String(), reason: Type.String() }), {
+      description: 'Versions in the folder that failed to load, with the kind of the failure',
+    }),
+    unready: Type.Array(Type.String(), { description: 'Why the service is not ready; empty when it is' }),
   },
   { description: 'Event `sample`: samples since the last event, mostly one' },
 )

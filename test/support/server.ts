@@ -111,6 +111,15 @@ export async function startTestServer(
     models: () => registry.live(),
     workers: () => ({ ...pool.stats(), busySeconds: 0, slots: pool.size }),
     connections: () => 0,
+    condition: () => ({
+      serving: {},
+      failed: [],
+      unstored: [],
+      missing: 0,
+      unready: [],
+      logLinesDropped: 0,
+      connectionsRefused: 0,
+    }),
     saturation: () => 0,
     deadlineMs: 600_000,
   })
@@ -126,7 +135,7 @@ export async function startTestServer(
     admin: options.admin ?? false,
     // However slow the machine, nothing is late.
     deadlineMs: 600_000,
-    live: createRecorder(async () => [await read()]),
+    live: createRecorder(async () => ({ answered: [await read()], silent: [] })),
     timeline: options.timeline,
   }
   await fastify.register(app, { context, version: '0.0.0' })

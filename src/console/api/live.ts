@@ -6,8 +6,12 @@ import { key } from './key.ts'
 export type Sample = Schemas['LiveSample']
 export type LiveModel = Schemas['LiveModel']
 export type LiveProcess = Schemas['LiveProcess']
+export type LiveEvent = Schemas['LiveEvent']
 
-export interface Live {
+/** What holds now. */
+type State = Pick<Schemas['LiveUpdate'], 'models' | 'processes' | 'silent' | 'unstored' | 'failed' | 'unready'>
+
+export interface Live extends State {
   /** `lost`: it is tried again; `refused`: see `reason`. */
   state: 'connecting' | 'open' | 'lost' | 'refused'
   reason?: string
@@ -15,12 +19,29 @@ export interface Live {
   fine: Sample[]
   /** The last hour, by ten seconds. */
   coarse: Sample[]
-  models: LiveModel[]
-  processes: LiveProcess[]
+  /** Oldest first. */
+  events: LiveEvent[]
+  /** How far the server's clock is ahead of this one, ms. */
+  clockAhead: number
 }
 
 /** The service as the stream reports it. */
-export const live = signal<Live>({ state: 'connecting', fine: [], coarse: [], models: [], processes: [] })
+export const live = signal<Live>({
+  state: 'connecting',
+  fine: [],
+  coarse: [],
+  events: [],
+  clockAhead: 0,
+  models: [],
+  processes: [],
+  silent: [],
+  unstored: [],
+  failed: [],
+  unready: [],
+})
+
+/** From the server's steady clock to this machine's, ms: all moments are shown by the reader's clock. */
+let offset = 0
 
 const keptFine = 300
 const keptCoarse = 360
@@ -98,20 +119,38 @@ async function follow(signal: AbortSignal): Promise<void> {
 }
 
 function take(event: string | undefined, text: string): void {
+  const { value } = live
   if (event === 'history') {
-    const { fine, coarse } = JSON.parse(text) as Schemas['LiveHistory']
-    // What this page saw itself may reach further back.
-    live.value = { ...live.value, state: 'open', fine: merge(live.value.fine, fine, keptFine), coarse }
-  } else if (event === 'sample') {
-    const { fine, coarse, models, processes } = JSON.parse(text) as Schemas['LiveUpdate']
+    const { at, clock, fine, coarse, events } = JSON.parse(text) as Schemas['LiveHistory']
+    offset = Date.now() - at
     live.value = {
+      ...value,
       state: 'open',
-      fine: merge(live.value.fine, fine, keptFine),
-      coarse: merge(live.value.coarse, coarse, keptCoarse),
-      models,
-      processes,
+      clockAhead: clock - Date.now(),
+      // What this page saw itself may reach further back.
+      fine: merge(value.fine, fine.map(shifted), keptFine),
+      coarse: merge(value.coarse, coarse.map(shifted), keptCoarse),
+      events: events.map(shifted),
+    }
+  } else if (event === 'sample') {
+    const { clock, fine, coarse, events, ...state } = JSON.parse(text) as Schemas['LiveUpdate']
+    const changed = new Set(events.map(({ id }) => id))
+    live.value = {
+      ...state,
+      state: 'open',
+      clockAhead: clock - Date.now(),
+      fine: merge(value.fine, fine.map(shifted), keptFine),
+      coarse: merge(value.coarse, coarse.map(shifted), keptCoarse),
+      events: [...value.events.filter(({ id }) => !changed.has(id)), ...events.map(shifted)].sort(
+        (a, b) => a.id - b.id,
+      ),
     }
   }
+}
+
+/** With its moments by this machine's clock. */
+function shifted<T extends { at: number; until?: number }>(one: T): T {
+  return { ...one, at: one.at + offset, ...(one.until !== undefined && { until: one.until + offset }) }
 }
 
 /** Older samples, then newer ones; each moment once. */

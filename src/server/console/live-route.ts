@@ -63,7 +63,7 @@ export async function liveRoute(
             'text/event-stream': {
               // The data of each event.
               schema: { anyOf: [component('LiveHistory'), component('LiveUpdate')] },
-              examples: { history: { value: { fine: [], coarse: [] } } },
+              examples: { history: { value: { at: 0, clock: 0, events: [], fine: [], coarse: [] } } },
             },
           },
         },

@@ -5,8 +5,9 @@ import type { VersionCounts } from '../metrics/version-counts.ts'
 /** What one process has counted since its start, and its state now. */
 export interface Reading {
   pid: number
-  /** ms since 1970. */
+  /** ms since 1970, by a clock that never jumps; and by one that may. */
   at: number
+  clock: number
   versions: VersionReading[]
   /** CPU time, s. */
   cpuSeconds: number
@@ -21,6 +22,28 @@ export interface Reading {
   saturation: number
   uptimeSeconds: number
   deadlineMs: number
+  condition: Condition
+}
+
+/** What is loaded, and what went wrong so far. */
+export interface Condition {
+  /** The version that answers, by model. */
+  serving: Record<string, string>
+  failed: { model: string; version: string; reason: string }[]
+  /** Versions whose compiled plan could not be stored, as `model/version`. */
+  unstored: string[]
+  /** Models that go on serving although they vanished from the folder. */
+  missing: number
+  /** Why this process isn't ready. */
+  unready: string[]
+  logLinesDropped: number
+  connectionsRefused: number
+}
+
+/** Readings of all processes that answered, and the ids of those that did not. */
+export interface Readings {
+  answered: Reading[]
+  silent: number[]
 }
 
 export interface VersionReading extends VersionCounts {
@@ -34,6 +57,7 @@ export interface VersionReading extends VersionCounts {
 export interface ReadingSources {
   metrics: Pick<Metrics, 'versionCounts'>
   models(): { name: string; version: string; model: Pick<LoadedModel, 'stats' | 'graphStats'> }[]
+  condition(): Condition
   workers(): { alive: number; replaced: number; busySeconds: number; slots: number }
   connections(): number
   saturation(): number
@@ -45,7 +69,7 @@ const mostAsked = 8
 
 /** Reads what this process has counted. Cheap enough for once a second: nothing is formatted, and unused versions are left out. */
 export function createReader(sources: ReadingSources): () => Promise<Reading> {
-  const { metrics, models, workers, connections, saturation, deadlineMs } = sources
+  const { metrics, models, condition, workers, connections, saturation, deadlineMs } = sources
   /** Rows of each version at the last reading: caches of versions with new ones have changed. */
   let before = new Map<string, number>()
   const caches = new Map<string, NonNullable<VersionReading['cache']>>()
@@ -90,7 +114,8 @@ export function createReader(sources: ReadingSources): () => Promise<Reading> {
     const { alive, replaced, busySeconds, slots } = workers()
     return {
       pid: process.pid,
-      at: Date.now(),
+      at: steadyNow(),
+      clock: Date.now(),
       versions,
       cpuSeconds: (user + system) / 1e6,
       loopSeconds: performance.eventLoopUtilization().active / 1000,
@@ -103,8 +128,12 @@ export function createReader(sources: ReadingSources): () => Promise<Reading> {
       saturation: saturation(),
       uptimeSeconds: process.uptime(),
       deadlineMs,
+      condition: condition(),
     }
   }
 }
+
+/** ms since 1970, by the clock that never jumps. */
+export const steadyNow = (): number => Math.round(performance.timeOrigin + performance.now())
 
 export const keyOf = ({ model, version }: Pick<VersionCounts, 'model' | 'version'>): string => `${model}/${version}`

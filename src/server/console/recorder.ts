@@ -1,7 +1,8 @@
-import type { LiveUpdate } from '../../schemas/live.ts'
+import type { LiveEvent, LiveSample, LiveUpdate } from '../../schemas/live.ts'
 import type { LiveSource } from '../request/live-source.ts'
-import type { Reading } from './reading.ts'
-import { type Interval, summarise } from './summarise.ts'
+import { createEventLog } from './events.ts'
+import { type Reading, type Readings, steadyNow } from './reading.ts'
+import { summarise } from './summarise.ts'
 
 /** Samples kept: five minutes by the second, an hour by ten. */
 const keptFine = 300
@@ -20,16 +21,16 @@ export interface LiveRecorder extends LiveSource {
 
 /**
  * Keeps what happened: while nobody watches, one sample per ten seconds; else one per second, too, which is computed once for
- * all viewers. `read`: a reading of every process.
+ * all viewers. `read`: a reading of every process; `now`: ms since 1970, by the clock of the readings.
  */
-export function createRecorder(read: () => Promise<Reading[]>): LiveRecorder {
-  const fine: Interval['sample'][] = []
-  const coarse: Interval['sample'][] = []
+export function createRecorder(read: () => Promise<Readings>, now: () => number = steadyNow): LiveRecorder {
+  const fine: LiveSample[] = []
+  const coarse: LiveSample[] = []
+  const events = createEventLog()
   let earlierFine: Reading[] | undefined
   let earlierCoarse: Reading[] | undefined
-  let last: Pick<LiveUpdate, 'models' | 'processes'> = { models: [], processes: [] }
+  let state: Pick<LiveUpdate, 'models' | 'processes' | 'silent' | 'unstored' | 'failed' | 'unready'> | undefined
   let seconds = 0
-  /** Ticks since somebody asked. */
   let unasked = forgottenAfter
   let reading: Promise<void> | undefined
 
@@ -38,19 +39,21 @@ export function createRecorder(read: () => Promise<Reading[]>): LiveRecorder {
     const isCoarse = seconds++ % coarseSeconds === 0
     if (!isWatched) earlierFine = undefined
     if (!isWatched && !isCoarse) return
-    const now = await read()
-    if (now.length === 0) return
+    const readings = await read()
+    events.add(readings, now())
+    const { answered, silent } = readings
+    if (answered.length === 0) return
     if (isCoarse) {
-      if (earlierCoarse !== undefined) keep(coarse, summarise(earlierCoarse, now).sample, keptCoarse)
-      earlierCoarse = now
+      if (earlierCoarse !== undefined) keep(coarse, summarise(earlierCoarse, answered).sample, keptCoarse)
+      earlierCoarse = answered
     }
     if (!isWatched) return
     if (earlierFine !== undefined) {
-      const { sample, ...rest } = summarise(earlierFine, now)
+      const { sample, models, processes } = summarise(earlierFine, answered)
       keep(fine, sample, keptFine)
-      last = rest
+      state = { models, processes, silent, ...conditionOf(answered) }
     }
-    earlierFine = now
+    earlierFine = answered
   }
 
   return {
@@ -63,16 +66,39 @@ export function createRecorder(read: () => Promise<Reading[]>): LiveRecorder {
     },
     async history() {
       unasked = 0
+      const at = now()
       // Older ones, from when somebody watched before, would leave a gap.
-      const from = Date.now() - 1000 * keptFine
-      return { fine: fine.filter(({ at }) => at > from), coarse: [...coarse] }
+      const recent = fine.filter((sample) => sample.at > at - 1000 * keptFine)
+      return { at, clock: Date.now(), events: events.since(0), fine: recent, coarse: [...coarse] }
     },
     async latest(at) {
       unasked = 0
-      const since = (samples: Interval['sample'][]) => samples.filter((sample) => sample.at > at)
-      const added = since(fine)
-      return added.length === 0 ? undefined : { fine: added, coarse: since(coarse), ...last }
+      const added = fine.filter((sample) => sample.at > at)
+      if (added.length === 0 || state === undefined) return undefined
+      const changed: LiveEvent[] = events.since(at)
+      return {
+        clock: Date.now(),
+        events: changed,
+        fine: added,
+        coarse: coarse.filter((sample) => sample.at > at),
+        ...state,
+      }
     },
+  }
+}
+
+/** The condition of all processes: they serve the same folder. */
+function conditionOf(readings: readonly Reading[]): Pick<LiveUpdate, 'unstored' | 'failed' | 'unready'> {
+  const conditions = readings.map(({ condition }) => condition)
+  const failed = new Map(
+    conditions.flatMap((condition) => condition.failed.map((one) => [`${one.model}/${one.version}`, one] as const)),
+  )
+  // The service is ready while one process is.
+  const isReady = conditions.some(({ unready }) => unready.length === 0)
+  return {
+    unstored: [...new Set(conditions.flatMap(({ unstored }) => unstored))],
+    failed: [...failed.values()],
+    unready: isReady ? [] : [...new Set(conditions.flatMap(({ unready }) => unready))],
   }
 }
 

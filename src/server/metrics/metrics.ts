@@ -34,6 +34,8 @@ export interface Metrics {
   shed: BatchMetrics['shed']
   /** A connection was closed on arrival, because too many are open. */
   connectionRefused(): void
+  /** Connections that were closed on arrival, since the start. */
+  connectionsRefused(): number
   encoded(model: LoadedModel, rows: number, seconds: number): void
   predicted(model: LoadedModel, table: PredictionTable): void
   /** Its response was written. */
@@ -64,6 +66,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
   registerDeltaMetrics(registry, sources.models)
   registerRegistryMetrics(registry, sources)
   registerPoolMetrics(registry, sources.pool)
+  let refused = 0
   const connectionsRefused = registerConnectionMetrics(registry, sources)
 
   return {
@@ -76,7 +79,11 @@ export function createMetrics(sources: MetricsSources): Metrics {
       requests.request(model, outcome, seconds)
     },
     shed: batches.shed,
-    connectionRefused: () => connectionsRefused.inc(),
+    connectionRefused() {
+      refused++
+      connectionsRefused.inc()
+    },
+    connectionsRefused: () => refused,
     encoded(model, rows, seconds) {
       requests.encoded(model, rows, seconds)
       statistics.encoded(model, seconds)

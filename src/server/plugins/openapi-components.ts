@@ -19,7 +19,15 @@ import {
   InferRepositoryAnswer,
   InferRepositoryRequest,
 } from '../../schemas/infer-repository.ts'
-import { LiveHistory, LiveModel, LiveProcess, LiveSample, LiveStages, LiveUpdate } from '../../schemas/live.ts'
+import {
+  LiveEvent,
+  LiveHistory,
+  LiveModel,
+  LiveProcess,
+  LiveSample,
+  LiveStages,
+  LiveUpdate,
+} from '../../schemas/live.ts'
 import {
   FieldDetails,
   FieldValues,
@@ -98,6 +106,7 @@ export const components: Record<string, TSchema> = {
   LiveStages,
   LiveModel,
   LiveProcess,
+  LiveEvent,
   InferRequest,
   InferInput,
   InferRequestedOutput,

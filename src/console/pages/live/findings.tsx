@@ -1,5 +1,5 @@
 import type { Live, Sample } from '../../api/live.ts'
-import { milliseconds, percent } from '../../parts/format.ts'
+import { duration, milliseconds, percent } from '../../parts/format.ts'
 import { outcomeName, shedName } from './names.ts'
 
 interface Finding {
@@ -13,7 +13,7 @@ export function Findings({ live }: { live: Live }) {
   const findings = findingsOf(live)
   if (findings.length === 0) return null
   return (
-    <div class="page-findings" role="status">
+    <div class="findings" role="status">
       {findings.map(({ tone, title, text }) => (
         <div key={title} class={`notice ${tone}`}>
           <strong>{title}</strong> {text}
@@ -23,10 +23,7 @@ export function Findings({ live }: { live: Live }) {
   )
 }
 
-export function findingsOf({ state, fine, processes }: Pick<Live, 'state' | 'fine' | 'processes'>): Finding[] {
-  const recent = fine.slice(-10)
-  const newest = recent.at(-1)
-  if (newest === undefined) return []
+export function findingsOf({ state, fine, silent, unstored, failed, unready, clockAhead }: Live): Finding[] {
   const found: Finding[] = []
   if (state === 'lost')
     found.push({
@@ -34,6 +31,37 @@ export function findingsOf({ state, fine, processes }: Pick<Live, 'state' | 'fin
       title: 'The server does not answer.',
       text: 'It is restarting, or gone, or this machine can’t reach it. The figures are from before.',
     })
+  if (unready.length > 0) found.push({ tone: 'bad', title: 'The service is not ready.', text: sentence(unready) })
+  if (silent.length > 0)
+    found.push({
+      tone: 'bad',
+      title: `${silent.length === 1 ? 'A process does' : `${silent.length} processes do`} not answer.`,
+      text: `Process ${silent.join(', ')} is stopped, or very busy; its figures are missing here.`,
+    })
+  if (failed.length > 0)
+    found.push({
+      tone: 'warning',
+      title: `${failed.length === 1 ? 'A version' : `${failed.length} versions`} failed to load.`,
+      text: `${failed
+        .slice(0, 3)
+        .map(({ model, version, reason }) => `${model}/${version}: ${reason.replaceAll('_', ' ')}`)
+        .join('; ')}. The versions before answer on; Models has the reasons.`,
+    })
+  if (unstored.length > 0)
+    found.push({
+      tone: 'warning',
+      title: 'Compiled plans can’t be stored.',
+      text: `${unstored.slice(0, 3).join(', ')}: each start compiles it again. A full disk is the usual cause.`,
+    })
+  if (Math.abs(clockAhead) > 30_000)
+    found.push({
+      tone: 'warning',
+      title: `The server’s clock is ${duration(Math.abs(clockAhead) / 1000)} ${clockAhead > 0 ? 'ahead of' : 'behind'} yours.`,
+      text: 'One of the two is wrong. Times on these pages are by your clock; those in logs are by the server’s.',
+    })
+  const recent = fine.slice(-10)
+  const newest = recent.at(-1)
+  if (newest === undefined) return found
   const rate = (read: (sample: Sample) => Record<string, number>) => sums(recent.map(read))
   const shed = rate((sample) => sample.shed)
   const requests = mean(recent.map((sample) => sample.requests))
@@ -64,15 +92,10 @@ export function findingsOf({ state, fine, processes }: Pick<Live, 'state' | 'fin
       title: 'The slowest requests come close to their deadline.',
       text: `p99 is ${milliseconds(p99)}, the deadline ${milliseconds(newest.deadline_ms)}. ${bottleneck(newest)}`,
     })
-  const replaced = processes.reduce((sum, { workers_replaced }) => sum + workers_replaced, 0)
-  if (replaced > 0)
-    found.push({
-      tone: 'warning',
-      title: `${replaced} ${replaced === 1 ? 'worker has' : 'workers have'} died and been replaced since the start.`,
-      text: 'Their requests were answered with an error. A graph that crashes the engine, or too little memory, is the usual cause.',
-    })
   return found
 }
+
+const sentence = (parts: string[]) => `${parts.slice(0, 3).join('; ')}.`
 
 function bottleneck({ loop_busy, workers_busy }: Sample): string {
   if (workers_busy > 0.85 && workers_busy >= loop_busy)

@@ -6,6 +6,7 @@ import { bytes, compact, milliseconds, number, percent } from '../../parts/forma
 import { Stat, Stats } from '../../parts/stat.tsx'
 import { Failed, Loading } from '../../parts/states.tsx'
 import { Charts } from './charts.tsx'
+import { Events } from './events.tsx'
 import { Findings } from './findings.tsx'
 import { ModelTable, ProcessTable } from './tables.tsx'
 
@@ -51,6 +52,7 @@ export function LivePage() {
         <Stat name="CPU" value={number(newest.cores, 2)} note="cores" />
         <Stat name="Memory" value={bytes(newest.resident_bytes)} />
       </Stats>
+      <Events events={value.events} />
       <Charts samples={value[range].length > 0 ? value[range] : value.fine} />
       <ModelTable models={value.models} />
       <ProcessTable processes={value.processes} />

@@ -1,0 +1,152 @@
+import type { LiveEvent } from '../../schemas/live.ts'
+import type { Condition, Reading, Readings } from './reading.ts'
+
+/** What changed between readings: the last changes, each once however long it goes on. */
+export interface EventLog {
+  /** `at`: ms, by the clock of the readings. */
+  add(readings: Readings, at: number): void
+  /** Events that began or went on after this moment, oldest first. */
+  since(at: number): LiveEvent[]
+}
+
+type Change = Pick<LiveEvent, 'kind' | 'severity' | 'text'>
+
+/** Events that are kept. */
+const kept = 200
+
+/** The same event again within this time, ms, is one that goes on. */
+const goesOn = 30_000
+
+/** The wall clock jumped if it moved by so much more or less than the steady one, ms. */
+const jump = 5_000
+
+export function createEventLog(): EventLog {
+  const events: LiveEvent[] = []
+  let before: Readings | undefined
+  let nextId = 1
+
+  return {
+    add(readings, at) {
+      const changes = before === undefined ? [] : changesBetween(before, readings)
+      before = { answered: rememberSilent(before, readings), silent: readings.silent }
+      for (const change of changes) {
+        const same = events.findLast(
+          ({ kind, text, until }) => kind === change.kind && text === change.text && at - until < goesOn,
+        )
+        if (same !== undefined) same.until = at
+        else events.push({ id: nextId++, at, until: at, ...change })
+      }
+      events.splice(0, events.length - kept)
+    },
+    since: (at) => events.filter(({ until }) => until > at).map((event) => ({ ...event })),
+  }
+}
+
+/** Readings to compare with the next ones: a process that is silent now is compared with what it said last. */
+function rememberSilent(before: Readings | undefined, { answered, silent }: Readings): Reading[] {
+  return [...answered, ...(before?.answered.filter(({ pid }) => silent.includes(pid)) ?? [])]
+}
+
+function changesBetween(before: Readings, now: Readings): Change[] {
+  const earlier = new Map(before.answered.map((reading) => [reading.pid, reading]))
+  const ofProcesses = now.answered.flatMap((reading) => {
+    const known = earlier.get(reading.pid)
+    return known === undefined ? [] : changesOfProcess(known, reading)
+  })
+  return [...comingAndGoing(before, now), ...ofProcesses, ...changesOfModels(before, now)]
+}
+
+function comingAndGoing(before: Readings, now: Readings): Change[] {
+  const pidsOf = ({ answered, silent }: Readings) => new Set([...answered.map(({ pid }) => pid), ...silent])
+  const [earlier, later] = [pidsOf(before), pidsOf(now)]
+  const answering = new Set(now.answered.map(({ pid }) => pid))
+  return [
+    ...[...earlier]
+      .filter((pid) => !later.has(pid))
+      .map((pid) => error('process_ended', `Process ${pid} ended; its connections were closed`)),
+    ...[...answering]
+      .filter((pid) => !earlier.has(pid))
+      .map((pid) => info('process_started', `Process ${pid} started`)),
+    ...now.silent
+      // One that has yet to start says nothing either.
+      .filter((pid) => before.answered.some((reading) => reading.pid === pid))
+      .map((pid) => error('process_silent', `Process ${pid} does not answer: it is stopped, or very busy`)),
+    ...before.silent
+      .filter((pid) => answering.has(pid) && before.answered.some((reading) => reading.pid === pid))
+      .map((pid) => info('process_answers', `Process ${pid} answers again`)),
+  ]
+}
+
+function changesOfProcess(before: Reading, now: Reading): Change[] {
+  const grown = (read: (condition: Condition) => number) => read(now.condition) > read(before.condition)
+  const jumped = now.clock - before.clock - (now.at - before.at)
+  const changes: Change[] = []
+  if (now.workersReplaced > before.workersReplaced)
+    changes.push(error('worker_replaced', `A worker thread of process ${now.pid} died and was replaced`))
+  if (grown(({ logLinesDropped }) => logLinesDropped))
+    changes.push(error('log_lines_dropped', 'Log lines can’t be written, as on a full disk, and are dropped'))
+  if (grown(({ connectionsRefused }) => connectionsRefused))
+    changes.push(error('connections_refused', 'Connections are closed on arrival: too many are open'))
+  if (Math.abs(jumped) > jump)
+    changes.push(warning('clock_jumped', `The server’s clock jumped by ${jumped > 0 ? '+' : '−'}${spanOf(jumped)}`))
+  return changes
+}
+
+/** Of all processes together: each looks at the folder by itself, at slightly different times. */
+function changesOfModels(before: Readings, now: Readings): Change[] {
+  const changes: Change[] = []
+  const [earlier, later] = [servingOf(before), servingOf(now)]
+  for (const [model, versions] of later)
+    for (const version of versions) {
+      const known = earlier.get(model)
+      if (known?.has(version)) continue
+      const after = known === undefined ? '' : `, after version ${[...known].join(' and ')}`
+      changes.push(info('version_serves', `Version ${version} of ${model} answers${after}`))
+    }
+  const conditions = ({ answered }: Readings) => answered.map(({ condition }) => condition)
+  const newOf = (read: (condition: Condition) => string[]) => {
+    const known = new Set(conditions(before).flatMap(read))
+    return [...new Set(conditions(now).flatMap(read))].filter((one) => !known.has(one))
+  }
+  for (const failure of newOf(({ failed }) =>
+    failed.map(
+      ({ model, version, reason }) => `Version ${version} of ${model} failed to load: ${reason.replaceAll('_', ' ')}`,
+    ),
+  ))
+    changes.push(error('version_failed', failure))
+  for (const version of newOf(({ unstored }) => unstored))
+    changes.push(
+      warning(
+        'plan_unstored',
+        `The compiled plan of ${version} can’t be stored, as on a full disk: each start compiles it again`,
+      ),
+    )
+  const missing = (readings: Readings) => Math.max(0, ...conditions(readings).map((condition) => condition.missing))
+  if (missing(now) > missing(before))
+    changes.push(
+      error(
+        'models_missing',
+        `${missing(now)} models vanished from the folder together; they go on serving for a while`,
+      ),
+    )
+  return changes
+}
+
+/** Versions that answer in any process, by model. */
+function servingOf({ answered }: Readings): Map<string, Set<string>> {
+  const serving = new Map<string, Set<string>>()
+  for (const { condition } of answered)
+    for (const [model, version] of Object.entries(condition.serving))
+      serving.set(model, (serving.get(model) ?? new Set()).add(version))
+  return serving
+}
+
+function spanOf(ms: number): string {
+  const seconds = Math.round(Math.abs(ms) / 1000)
+  if (seconds >= 3600) return `${Math.round(seconds / 360) / 10} h`
+  return seconds >= 60 ? `${Math.round(seconds / 6) / 10} min` : `${seconds} s`
+}
+
+const info = (kind: Change['kind'], text: string): Change => ({ kind, severity: 'info', text })
+const warning = (kind: Change['kind'], text: string): Change => ({ kind, severity: 'warning', text })
+const error = (kind: Change['kind'], text: string): Change => ({ kind, severity: 'error', text })

@@ -42,7 +42,7 @@ export function useAsk<T>(
         if (left) return
         const asked = error instanceof AskError ? error : new AskError(String(error))
         setState((before) => ({ data: before.data, error: asked, loading: false }))
-        if (asked.status === 0 || asked.status === 503) later(retrySeconds)
+        if ([0, 429, 503].includes(asked.status)) later(retrySeconds)
         else if (everySeconds !== undefined) later(everySeconds)
       }
     }

@@ -25,7 +25,7 @@ export interface Reading {
   condition: Condition
 }
 
-/** What is loaded, and what went wrong so far. */
+/** The models that answer, and what went wrong so far. */
 export interface Condition {
   /** The version that answers, by model. */
   serving: Record<string, string>

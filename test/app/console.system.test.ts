@@ -1,0 +1,199 @@
+import { createHash } from 'node:crypto'
+import { cpSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { freePort } from '../../loadtest/free-port.ts'
+import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
+import { eventsOf, type ServerEvent } from '../support/events.ts'
+import { send, startProcess } from '../support/process.ts'
+import { isAlive, serving, startTwo } from '../support/processes.ts'
+import { until } from '../support/until.ts'
+
+/*
+ * The console of the real process, over real sockets; its pages are tested in test/console/.
+ */
+
+const models = await temporaryFolder(t)
+await writeTestBundle(models)
+const payload = JSON.stringify({ context: { country: 'DE', hour: 21 }, candidates: [{ campaign: 'c9', price: 1.25 }] })
+
+/** Follows the stream until the test ends; `seen` grows. */
+async function watch(t: Test, port: number, headers: Record<string, string> = {}) {
+  const controller = new AbortController()
+  const answer = await fetch(`http://127.0.0.1:${port}/console/live`, { headers, signal: controller.signal })
+  const seen: ServerEvent[] = []
+  let over = false
+  const following = (async () => {
+    for await (const event of eventsOf(answer)) seen.push(event)
+  })()
+    .catch(() => undefined)
+    .finally(() => {
+      over = true
+    })
+  const leave = () => {
+    controller.abort()
+    return following
+  }
+  t.teardown(leave)
+  const samples = () => seen.filter(({ event }) => event === 'sample').map(({ data }) => data)
+  const sum = (read: (sample: any) => number) =>
+    samples()
+      .flatMap(({ fine }) => fine)
+      .reduce((total, sample) => total + read(sample) * sample.seconds, 0)
+  const happened = () => seen.flatMap(({ data }) => data.events ?? [])
+  return { answer, seen, samples, sum, happened, leave, over: () => over }
+}
+
+t.test('the page and its files: complete, compressed, cached by their names, and no others’ scripts', async (t) => {
+  const { port } = await startProcess(t, { MULTIGATE_MODELS: models })
+  const page = await fetch(`http://127.0.0.1:${port}/`)
+  t.match([page.status, page.headers.get('content-type')], [200, 'text/html; charset=utf-8'])
+  const policy = page.headers.get('content-security-policy') ?? ''
+  t.match(policy, /default-src 'none'; script-src 'self'; style-src 'self'/)
+  t.notMatch(policy, /unsafe/)
+  const html = await page.text()
+  t.notMatch(html, /<script(?! type="module" src="console\/)/)
+  let bytes = Buffer.byteLength(html)
+  const files = [...html.matchAll(/(?:href|src)="(console\/[^"]+)"/g)].map(([, path]) => path!)
+  t.equal(files.length, 2)
+  const known = new Set(files)
+  for (const path of known) {
+    const file = await fetch(`http://127.0.0.1:${port}/${path}`, { headers: { 'accept-encoding': 'gzip' } })
+    t.match(
+      [file.status, file.headers.get('content-encoding'), file.headers.get('cache-control')],
+      [200, 'gzip', /immutable/],
+      path,
+    )
+    t.equal(file.headers.get('x-content-type-options'), 'nosniff')
+    bytes += Number(file.headers.get('content-length'))
+    // Scripts name those that they load.
+    for (const [name] of (await file.text()).matchAll(/[\w-]+-[A-Z0-9]{8}\.js/g)) known.add(`console/assets/${name}`)
+  }
+  t.ok(known.size >= 4)
+  t.ok(bytes < 150_000, `${bytes} bytes in all`)
+  for (const path of ['/console/assets/none.js', '/console/assets/..%2findex.html', '/console/'])
+    t.equal((await fetch(`http://127.0.0.1:${port}${path}`)).status, 404, path)
+})
+
+t.test('the stream counts requests as they come, for every viewer the same', async (t) => {
+  const { port, child, ended } = await startProcess(t, { MULTIGATE_MODELS: models })
+  const viewers = [await watch(t, port), await watch(t, port), await watch(t, port)]
+  const [first] = viewers
+  t.match(first!.answer.headers.get('content-type'), 'text/event-stream')
+  await until(() => viewers.every(({ samples }) => samples().length > 0))
+  t.match(first!.seen[0], { event: 'history', data: { at: Number, clock: Number, fine: [], events: [] } })
+  for (let i = 0; i < 5; i++) t.equal((await send(port, '/predict', { payload })).status, 200)
+  t.equal((await send(port, '/predict', { payload: '{}' })).status, 400)
+  await until(() => viewers.every(({ sum }) => Math.round(sum(({ requests }) => requests)) >= 6))
+  for (const { sum, samples } of viewers) {
+    t.equal(Math.round(sum(({ requests }) => requests)), 6)
+    t.equal(Math.round(sum(({ ok }) => ok)), 5)
+    t.equal(Math.round(sum(({ candidates }) => candidates)), 5)
+    t.equal(Math.round(sum(({ failed }) => failed.invalid_request ?? 0)), 1)
+    const used = samples().find((sample) => sample.models.length > 0)
+    t.match(used, { models: [{ model: 'ads', version: '1' }], processes: [{ pid: child.pid, workers: 1 }] })
+    t.ok(used.models[0].total.p99 > 0)
+  }
+  // It ends with the server, which waits for nobody.
+  child.kill('SIGTERM')
+  t.equal(await ended, 0)
+  await until(() => viewers.every(({ over }) => over()))
+})
+
+t.test('viewers are bounded', async (t) => {
+  const { port } = await startProcess(t, { MULTIGATE_MODELS: models })
+  const viewers = await Promise.all(Array.from({ length: 32 }, () => watch(t, port)))
+  const refused = await fetch(`http://127.0.0.1:${port}/console/live`)
+  t.match([refused.status, await refused.json()], [429, { code: 'QUEUE_FULL', detail: /32 live streams/ }])
+  await viewers[0]!.leave()
+  await until(async () => {
+    const { answer, leave } = await watch(t, port)
+    await leave()
+    return answer.status === 200
+  })
+})
+
+t.test('it can be switched off', async (t) => {
+  const { port } = await startProcess(t, { MULTIGATE_MODELS: models, MULTIGATE_CONSOLE: 'false' })
+  const root = await fetch(`http://127.0.0.1:${port}/`, { redirect: 'manual' })
+  t.match([root.status, root.headers.get('location')], [302, '/docs'])
+  for (const path of ['/console/live', '/console/assets/main.js'])
+    t.equal((await fetch(`http://127.0.0.1:${port}${path}`)).status, 404, path)
+})
+
+t.test('keys: the page opens, its figures need the scope metrics', async (t) => {
+  const file = join(await temporaryFolder(t), 'keys.json')
+  const entry = (id: string, scopes: string[]) => ({
+    id,
+    sha256: createHash('sha256').update(`key-${id}`).digest('hex'),
+    scopes,
+  })
+  writeFileSync(file, JSON.stringify({ keys: [entry('caller', ['predict']), entry('on-call', ['metrics'])] }), {
+    mode: 0o600,
+  })
+  const { port } = await startProcess(t, { MULTIGATE_MODELS: models, MULTIGATE_KEYS: file })
+  const page = await fetch(`http://127.0.0.1:${port}/`)
+  t.equal(page.status, 200)
+  const [script] = /console\/assets\/main-[^"]+\.js/.exec(await page.text()) ?? []
+  t.equal((await fetch(`http://127.0.0.1:${port}/${script}`)).status, 200)
+  const status = async (headers: Record<string, string>) => {
+    const { answer, leave } = await watch(t, port, headers)
+    await leave()
+    return answer.status
+  }
+  t.equal(await status({}), 401)
+  t.equal(await status({ authorization: 'Bearer key-caller' }), 403)
+  t.equal(await status({ authorization: 'Bearer key-on-call' }), 200)
+})
+
+t.test('with an administration port, the console is there, with what it asks', async (t) => {
+  const adminPort = await freePort()
+  const { port } = await startProcess(t, {
+    MULTIGATE_MODELS: models,
+    MULTIGATE_ADMIN: 'true',
+    MULTIGATE_ADMIN_PORT: String(adminPort),
+  })
+  t.equal((await fetch(`http://127.0.0.1:${port}/`, { redirect: 'manual' })).status, 302)
+  t.equal((await fetch(`http://127.0.0.1:${port}/console/live`)).status, 404)
+  t.equal((await fetch(`http://127.0.0.1:${adminPort}/`)).status, 200)
+  const { samples, sum } = await watch(t, adminPort)
+  await until(() => samples().length > 0)
+  t.equal((await send(adminPort, '/models')).status, 200)
+  t.equal((await send(adminPort, '/models/ads/fields/country/values')).status, 200)
+  t.equal((await send(adminPort, '/predict', { payload })).status, 200)
+  t.equal((await send(port, '/predict', { payload })).status, 200)
+  await until(() => Math.round(sum(({ requests }) => requests)) === 2)
+})
+
+t.test('several processes: sums of all, and what happens to them', async (t) => {
+  const folder = await temporaryFolder(t)
+  cpSync(models, folder, { recursive: true })
+  const server = await startTwo(t, { MULTIGATE_MODELS: folder, MULTIGATE_POLL_SECONDS: '0.2' })
+  const { port } = server
+  const { samples, sum, happened } = await watch(t, port)
+  await until(() => samples().some(({ processes }) => processes.length === 2))
+  for (let i = 0; i < 10; i++) t.equal((await send(port, '/predict', { payload })).status, 200)
+  await until(() => Math.round(sum(({ requests }) => requests)) >= 10)
+  t.equal(Math.round(sum(({ requests }) => requests)), 10)
+
+  await writeTestBundle(folder, { version: '2' })
+  await until(() => happened().some(({ text }) => text === 'Version 2 of ads answers, after version 1'))
+
+  // While its own process stands still, the stream says nothing; it must live.
+  let other: number | undefined
+  for (const pid of serving(server)) {
+    const silent = () => happened().some(({ kind, text }) => kind === 'process_silent' && text.includes(`${pid}`))
+    process.kill(pid, 'SIGSTOP')
+    await pause(2500)
+    if (silent()) other = pid
+    process.kill(pid, 'SIGCONT')
+    await until(silent)
+    await until(() => happened().some(({ kind, text }) => kind === 'process_answers' && text.includes(`${pid}`)))
+  }
+  if (other === undefined) throw new Error('the stream did not report the other process while it stood still')
+  process.kill(other, 'SIGKILL')
+  await until(() => happened().some(({ kind, text }) => kind === 'process_ended' && text.includes(`${other}`)))
+  await until(() => happened().some(({ kind }) => kind === 'process_started'))
+  t.notOk(isAlive(other))
+})

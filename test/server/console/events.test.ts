@@ -1,0 +1,86 @@
+import t from 'tap'
+import { createEventLog } from '../../../src/server/console/events.ts'
+import type { Readings } from '../../../src/server/console/reading.ts'
+import { aReading } from '../../support/readings.ts'
+
+const answered = (...changes: Parameters<typeof aReading>[0][]): Readings => ({
+  answered: changes.map((change) => aReading(change)),
+  silent: [],
+})
+
+/** Kinds and texts of the events between these readings, one per second. */
+function eventsOf(...all: Readings[]) {
+  const log = createEventLog()
+  for (const [i, readings] of all.entries()) log.add(readings, 1000 * (i + 1))
+  return log.since(0).map(({ kind, text }) => [kind, text])
+}
+
+t.test('the first reading is no event', async (t) => {
+  t.same(eventsOf(answered({ workersReplaced: 3, condition: { serving: { ads: '1' }, logLinesDropped: 7 } })), [])
+})
+
+t.test('versions that answer, fail or can’t be stored: once for all processes', async (t) => {
+  const serving = (version: string, pid: number) => ({ pid, condition: { serving: { ads: version } } })
+  t.same(
+    eventsOf(
+      answered(serving('1', 1), serving('1', 2)),
+      answered(serving('2', 1), serving('1', 2)),
+      answered(serving('2', 1), serving('2', 2)),
+    ),
+    [['version_serves', 'Version 2 of ads answers, after version 1']],
+  )
+  const failed = [{ model: 'ads', version: '3', reason: 'invalid_bundle' }]
+  t.same(eventsOf(answered({}), answered({ condition: { failed } }), answered({ condition: { failed } })), [
+    ['version_failed', 'Version 3 of ads failed to load: invalid bundle'],
+  ])
+  t.match(eventsOf(answered({}), answered({ condition: { unstored: ['ads/1'] } })), [['plan_unstored', /ads\/1/]])
+  t.match(eventsOf(answered({}), answered({ condition: { missing: 2 } })), [['models_missing', /^2 models/]])
+})
+
+t.test('processes that end, start, fall silent and come back', async (t) => {
+  const two = answered({ pid: 1 }, { pid: 2 })
+  const one = { answered: [aReading({ pid: 1 })], silent: [2] }
+  t.match(eventsOf(two, one, one, two), [
+    ['process_silent', /^Process 2 /],
+    ['process_answers', /^Process 2 /],
+  ])
+  t.match(eventsOf(two, answered({ pid: 1 }), answered({ pid: 1 }, { pid: 3 })), [
+    ['process_ended', /^Process 2 ended/],
+    ['process_started', /^Process 3 /],
+  ])
+  t.match(eventsOf(two, one, answered({ pid: 1 })), [
+    ['process_silent', /2/],
+    ['process_ended', /^Process 2 ended/],
+  ])
+  t.same(eventsOf(answered({ pid: 1 }), one), [], 'one that has yet to start is not silent')
+})
+
+t.test('workers, log lines, connections and clocks', async (t) => {
+  t.match(eventsOf(answered({}), answered({ workersReplaced: 1 })), [['worker_replaced', /process 1 died/]])
+  t.match(eventsOf(answered({}), answered({ condition: { logLinesDropped: 1 } })), [['log_lines_dropped', /full disk/]])
+  t.match(eventsOf(answered({}), answered({ condition: { connectionsRefused: 1 } })), [['connections_refused', /open/]])
+  t.same(eventsOf(answered({ at: 0, clock: 0 }), answered({ at: 1000, clock: 1000 + 3_600_000 })), [
+    ['clock_jumped', 'The server’s clock jumped by +1 h'],
+  ])
+  t.same(eventsOf(answered({ at: 0, clock: 0 }), answered({ at: 1000, clock: 1000 - 90_000 })), [
+    ['clock_jumped', 'The server’s clock jumped by −1.5 min'],
+  ])
+  t.same(eventsOf(answered({ at: 0, clock: 0 }), answered({ at: 1000, clock: 3000 })), [], 'a correction is no jump')
+})
+
+t.test('an event that goes on stays one, and is sent again; the log is bounded', async (t) => {
+  const log = createEventLog()
+  for (let i = 0; i <= 20; i++) log.add(answered({ condition: { logLinesDropped: i } }), 1000 * i)
+  t.match(log.since(0), [{ id: 1, at: 1000, until: 20_000 }])
+  t.equal(log.since(19_000).length, 1)
+  t.same(log.since(20_000), [])
+  log.add(answered({ condition: { logLinesDropped: 20 } }), 60_000)
+  log.add(answered({ condition: { logLinesDropped: 21 } }), 61_000)
+  t.match(
+    log.since(0).map(({ id }) => id),
+    [1, 2],
+    'after a pause it is another',
+  )
+  for (let i = 0; i < 500; i++) log.add(answered({ pid: 10 + i }), 100_000 + i)
+  t.ok(log.since(0).length <= 200)
+})

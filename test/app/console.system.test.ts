@@ -1,13 +1,11 @@
 import { createHash } from 'node:crypto'
-import { cpSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { freePort } from '../../loadtest/free-port.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
-import { eventsOf, type ServerEvent } from '../support/events.ts'
+import { watchLive } from '../support/events.ts'
 import { send, startProcess } from '../support/process.ts'
-import { isAlive, serving, startTwo } from '../support/processes.ts'
 import { until } from '../support/until.ts'
 
 /*
@@ -17,33 +15,6 @@ import { until } from '../support/until.ts'
 const models = await temporaryFolder(t)
 await writeTestBundle(models)
 const payload = JSON.stringify({ context: { country: 'DE', hour: 21 }, candidates: [{ campaign: 'c9', price: 1.25 }] })
-
-/** Follows the stream until the test ends; `seen` grows. */
-async function watch(t: Test, port: number, headers: Record<string, string> = {}) {
-  const controller = new AbortController()
-  const answer = await fetch(`http://127.0.0.1:${port}/console/live`, { headers, signal: controller.signal })
-  const seen: ServerEvent[] = []
-  let over = false
-  const following = (async () => {
-    for await (const event of eventsOf(answer)) seen.push(event)
-  })()
-    .catch(() => undefined)
-    .finally(() => {
-      over = true
-    })
-  const leave = () => {
-    controller.abort()
-    return following
-  }
-  t.teardown(leave)
-  const samples = () => seen.filter(({ event }) => event === 'sample').map(({ data }) => data)
-  const sum = (read: (sample: any) => number) =>
-    samples()
-      .flatMap(({ fine }) => fine)
-      .reduce((total, sample) => total + read(sample) * sample.seconds, 0)
-  const happened = () => seen.flatMap(({ data }) => data.events ?? [])
-  return { answer, seen, samples, sum, happened, leave, over: () => over }
-}
 
 t.test('the page and its files: complete, compressed, cached by their names, and no others’ scripts', async (t) => {
   const { port } = await startProcess(t, { MULTIGATE_MODELS: models })
@@ -78,7 +49,7 @@ t.test('the page and its files: complete, compressed, cached by their names, and
 
 t.test('the stream counts requests as they come, for every viewer the same', async (t) => {
   const { port, child, ended } = await startProcess(t, { MULTIGATE_MODELS: models })
-  const viewers = [await watch(t, port), await watch(t, port), await watch(t, port)]
+  const viewers = [await watchLive(t, port), await watchLive(t, port), await watchLive(t, port)]
   const [first] = viewers
   t.match(first!.answer.headers.get('content-type'), 'text/event-stream')
   await until(() => viewers.every(({ samples }) => samples().length > 0))
@@ -103,12 +74,12 @@ t.test('the stream counts requests as they come, for every viewer the same', asy
 
 t.test('viewers are bounded', async (t) => {
   const { port } = await startProcess(t, { MULTIGATE_MODELS: models })
-  const viewers = await Promise.all(Array.from({ length: 32 }, () => watch(t, port)))
+  const viewers = await Promise.all(Array.from({ length: 32 }, () => watchLive(t, port)))
   const refused = await fetch(`http://127.0.0.1:${port}/console/live`)
   t.match([refused.status, await refused.json()], [429, { code: 'QUEUE_FULL', detail: /32 live streams/ }])
   await viewers[0]!.leave()
   await until(async () => {
-    const { answer, leave } = await watch(t, port)
+    const { answer, leave } = await watchLive(t, port)
     await leave()
     return answer.status === 200
   })
@@ -138,7 +109,7 @@ t.test('keys: the page opens, its figures need the scope metrics', async (t) => 
   const [script] = /console\/assets\/main-[^"]+\.js/.exec(await page.text()) ?? []
   t.equal((await fetch(`http://127.0.0.1:${port}/${script}`)).status, 200)
   const status = async (headers: Record<string, string>) => {
-    const { answer, leave } = await watch(t, port, headers)
+    const { answer, leave } = await watchLive(t, port, headers)
     await leave()
     return answer.status
   }
@@ -157,43 +128,11 @@ t.test('with an administration port, the console is there, with what it asks', a
   t.equal((await fetch(`http://127.0.0.1:${port}/`, { redirect: 'manual' })).status, 302)
   t.equal((await fetch(`http://127.0.0.1:${port}/console/live`)).status, 404)
   t.equal((await fetch(`http://127.0.0.1:${adminPort}/`)).status, 200)
-  const { samples, sum } = await watch(t, adminPort)
+  const { samples, sum } = await watchLive(t, adminPort)
   await until(() => samples().length > 0)
   t.equal((await send(adminPort, '/models')).status, 200)
   t.equal((await send(adminPort, '/models/ads/fields/country/values')).status, 200)
   t.equal((await send(adminPort, '/predict', { payload })).status, 200)
   t.equal((await send(port, '/predict', { payload })).status, 200)
   await until(() => Math.round(sum(({ requests }) => requests)) === 2)
-})
-
-t.test('several processes: sums of all, and what happens to them', async (t) => {
-  const folder = await temporaryFolder(t)
-  cpSync(models, folder, { recursive: true })
-  const server = await startTwo(t, { MULTIGATE_MODELS: folder, MULTIGATE_POLL_SECONDS: '0.2' })
-  const { port } = server
-  const { samples, sum, happened } = await watch(t, port)
-  await until(() => samples().some(({ processes }) => processes.length === 2))
-  for (let i = 0; i < 10; i++) t.equal((await send(port, '/predict', { payload })).status, 200)
-  await until(() => Math.round(sum(({ requests }) => requests)) >= 10)
-  t.equal(Math.round(sum(({ requests }) => requests)), 10)
-
-  await writeTestBundle(folder, { version: '2' })
-  await until(() => happened().some(({ text }) => text === 'Version 2 of ads answers, after version 1'))
-
-  // While its own process stands still, the stream says nothing; it must live.
-  let other: number | undefined
-  for (const pid of serving(server)) {
-    const silent = () => happened().some(({ kind, text }) => kind === 'process_silent' && text.includes(`${pid}`))
-    process.kill(pid, 'SIGSTOP')
-    await pause(2500)
-    if (silent()) other = pid
-    process.kill(pid, 'SIGCONT')
-    await until(silent)
-    await until(() => happened().some(({ kind, text }) => kind === 'process_answers' && text.includes(`${pid}`)))
-  }
-  if (other === undefined) throw new Error('the stream did not report the other process while it stood still')
-  process.kill(other, 'SIGKILL')
-  await until(() => happened().some(({ kind, text }) => kind === 'process_ended' && text.includes(`${other}`)))
-  await until(() => happened().some(({ kind }) => kind === 'process_started'))
-  t.notOk(isAlive(other))
 })

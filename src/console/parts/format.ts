@@ -18,6 +18,11 @@ export function number(value: number, digits = 3): string {
   return formatter({ maximumSignificantDigits: digits }).format(value)
 }
 
+/** Few decimals: 0.0067 → 0.01. */
+export function short(value: number): string {
+  return formatter({ maximumFractionDigits: 2 }).format(value)
+}
+
 /** 12,345 → 12.3K. */
 export function compact(value: number): string {
   return formatter({ notation: 'compact', maximumSignificantDigits: 3 }).format(value)

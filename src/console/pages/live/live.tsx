@@ -2,7 +2,7 @@ import { useEffect, useState } from 'preact/hooks'
 import { AskError, askForKey } from '../../api/client.ts'
 import { type Live, live, watchLive } from '../../api/live.ts'
 import { Choice } from '../../parts/choice.tsx'
-import { bytes, compact, milliseconds, number, percent } from '../../parts/format.ts'
+import { bytes, compact, milliseconds, percent, short } from '../../parts/format.ts'
 import { Stat, Stats } from '../../parts/stat.tsx'
 import { Failed, Loading } from '../../parts/states.tsx'
 import { Charts } from './charts.tsx'
@@ -49,7 +49,7 @@ export function LivePage() {
         <Stat name="p50" value={stages.total ? milliseconds(stages.total.p50) : '–'} />
         <Stat name="p99" value={stages.total ? milliseconds(stages.total.p99) : '–'} />
         <Stat name="Saturation" value={percent(newest.saturation, 2)} />
-        <Stat name="CPU" value={number(newest.cores, 2)} note="cores" />
+        <Stat name="CPU" value={short(newest.cores)} note="cores" />
         <Stat name="Memory" value={bytes(newest.resident_bytes)} />
       </Stats>
       <Events events={value.events} />

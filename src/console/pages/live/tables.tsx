@@ -1,6 +1,6 @@
 import type { LiveModel, LiveProcess } from '../../api/live.ts'
 import { Bar } from '../../parts/bar.tsx'
-import { bytes, compact, duration, milliseconds, number, percent } from '../../parts/format.ts'
+import { bytes, compact, duration, milliseconds, percent, short } from '../../parts/format.ts'
 import { Scroll } from '../../parts/scroll.tsx'
 import { Empty } from '../../parts/states.tsx'
 
@@ -78,7 +78,7 @@ export function ProcessTable({ processes }: { processes: LiveProcess[] }) {
                 <td class="mono">{one.pid}</td>
                 <td class="number">{duration(one.uptime_seconds)}</td>
                 <td class="number">{bytes(one.resident_bytes)}</td>
-                <td class="number">{number(one.cores, 2)}</td>
+                <td class="number">{short(one.cores)}</td>
                 <td>
                   <Share value={one.loop_busy} />
                 </td>

@@ -1,0 +1,77 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import type { Test } from 'tap'
+
+const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync)
+
+/** Why tests of pages are skipped; false where they run. */
+export const skipBrowser = executablePath === undefined && 'chromium is not installed'
+
+/** The sizes and colours that every page is looked at in. */
+export const looks: readonly (BrowserContextOptions & { name: string })[] = [
+  { name: 'desktop, light', viewport: { width: 1280, height: 900 }, colorScheme: 'light' },
+  { name: 'desktop, dark', viewport: { width: 1280, height: 900 }, colorScheme: 'dark' },
+  { name: 'phone, light', viewport: { width: 390, height: 844 }, colorScheme: 'light', hasTouch: true },
+  { name: 'phone, dark', viewport: { width: 390, height: 844 }, colorScheme: 'dark', hasTouch: true },
+  // What a window of 1280 pixels shows at 200 %.
+  { name: '200 %', viewport: { width: 640, height: 450 }, colorScheme: 'light' },
+]
+
+export async function openBrowser(t: Test): Promise<Browser> {
+  const browser = await chromium.launch({
+    executablePath: executablePath!,
+    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'],
+  })
+  t.teardown(() => browser.close())
+  return browser
+}
+
+/** A page of its own, and what went wrong in it: exceptions, refused scripts and styles, requests to others than `origin`. */
+export async function openPage(browser: Browser, origin: string, options: BrowserContextOptions = {}) {
+  const context = await browser.newContext({ reducedMotion: 'reduce', locale: 'en-GB', ...options })
+  const page = await context.newPage()
+  page.setDefaultTimeout(60_000)
+  const faults: string[] = []
+  page.on('pageerror', (error) => faults.push(error.message))
+  page.on('console', (message) => {
+    // Answers with an error, and servers that are gone, are part of some tests.
+    if (message.type() === 'error' && !/Failed to load resource|net::ERR/.test(message.text()))
+      faults.push(message.text())
+  })
+  page.on('request', (request) => {
+    if (!request.url().startsWith(origin) && !request.url().startsWith('data:')) faults.push(`asks ${request.url()}`)
+  })
+  return { page, faults }
+}
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+/** What axe finds on a page, as `rule: selector`. */
+export async function axeFindings(page: Page): Promise<string[]> {
+  // Not as a script of the page, which its policy would refuse.
+  await page.evaluate(axe)
+  return page.evaluate(async () => {
+    const { violations } = await (globalThis as any).axe.run()
+    return violations.flatMap(({ id, nodes }: any) =>
+      nodes.map(({ target, any }: any) => `${id}: ${target} ${any[0]?.message ?? ''}`),
+    )
+  })
+}
+
+/** Whether the page scrolls sideways, and elements whose text is cut. */
+export function cramped(page: Page): Promise<string[]> {
+  return page.evaluate(() => {
+    const { document } = globalThis as any
+    const found: string[] = []
+    const root = document.documentElement
+    if (root.scrollWidth > root.clientWidth) found.push(`the page is ${root.scrollWidth} wide, of ${root.clientWidth}`)
+    for (const element of document.querySelectorAll('button, a, h1, h2, h3, dt, dd, th, label, .pill'))
+      if (
+        element.scrollWidth > element.clientWidth + 1 &&
+        (globalThis as any).getComputedStyle(element).display !== 'inline'
+      )
+        found.push(`cut: ${element.tagName} ${element.textContent.slice(0, 40)}`)
+    return found
+  })
+}

@@ -27,6 +27,7 @@ const measurements: Record<string, () => Promise<typeof import('./stalls.ts').me
   capacity: async () => (await import('./capacity.ts')).measureCapacity,
   catalogue: async () => (await import('./catalogue.ts')).measureCatalogue,
   chaos: async () => (await import('./chaos/chaos.ts')).measureChaos,
+  console: async () => (await import('./console-cost.ts')).measureConsole,
   evaluate: async () => (await import('./evaluate.ts')).measureEvaluate,
   'live-tables': async () => (await import('./live-tables.ts')).measureLiveTables,
   models: async () => (await import('./many-models.ts')).measureModels,

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import type { Call, FaultEvent, Loss } from './accounts.ts'
 import { makeCertificates } from './certificates.ts'
 import { createSettableClock } from './clock.ts'
+import { type ConsoleEvent, followConsole } from './console.ts'
 import { type Disk, mountDisk } from './disk.ts'
 import { type FaultLog, makeFault } from './faults.ts'
 import { type HostileReport, startHostileClients } from './hostile.ts'
@@ -44,6 +45,8 @@ export interface ChaosRun {
   events: FaultEvent[]
   losses: Loss[]
   scrapes: readonly Scrape[]
+  /** What the console reported. */
+  console: readonly ConsoleEvent[]
   memory: MemorySample[]
   hostile: HostileReport[]
   skipped: Map<FaultKind, string>
@@ -111,6 +114,7 @@ async function runIn(folder: string, disks: (Disk | undefined)[], options: Chaos
     const start = performance.now()
     const now = () => performance.now() - start
     const scraper = startScraping(server, certificates, now)
+    const watched = followConsole(server, certificates, now)
     const load = await startLoad({
       port: (await options.sabotage?.between?.(port)) ?? port,
       ...{ serverPort: port, authority, requests, deadline, now, serving: server.serving },
@@ -128,6 +132,7 @@ async function runIn(folder: string, disks: (Disk | undefined)[], options: Chaos
     })
     await sleep(Math.max(0, seconds * 1000 - now()))
     await scraper.stop()
+    const console = await watched.stop()
     memory.stop()
     log('SIGTERM')
     load.serverStops()
@@ -142,6 +147,7 @@ async function runIn(folder: string, disks: (Disk | undefined)[], options: Chaos
       strangers,
       ...faults,
       scrapes: scraper.all,
+      console,
       memory: memory.samples,
       stop,
       longestStall,

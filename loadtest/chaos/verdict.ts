@@ -1,4 +1,5 @@
 import { type Accounts, account, type Call, type Loss } from './accounts.ts'
+import { unreported } from './console.ts'
 import { fitMemory, type MemoryFit } from './memory.ts'
 import type { ChaosRun } from './run.ts'
 
@@ -53,6 +54,7 @@ export function judgeRun(run: ChaosRun): ChaosVerdict {
     ...(total.right === 0 ? ['no request was answered right'] : []),
     ...hostileFaults(run),
     ...scrapeFaults(run),
+    ...unreported(run.events, run.console, run.stop.at),
     ...memoryFaults(run, memory),
     ...run.wrong,
   ]

@@ -24,7 +24,11 @@ export async function openLive(
   { peers, connections = () => 0 }: { peers?: Siblings | undefined; connections?(): number },
   { configuration, registry, metrics, saturation, pool, share }: LiveParts,
 ): Promise<{ source: LiveSource; read(): Promise<Reading>; stop(): void }> {
-  const { createReader } = await import('../server/console/reading.ts')
+  const [{ createReader }, { watchStalls }] = await Promise.all([
+    import('../server/console/reading.ts'),
+    import('../server/console/stalls.ts'),
+  ])
+  const stalls = watchStalls()
   const read = createReader({
     metrics,
     models: () => registry.live(),
@@ -34,17 +38,22 @@ export async function openLive(
       return { alive, replaced, busySeconds, slots }
     },
     connections,
-    condition: () => conditionOf(registry, metrics),
+    condition: () => conditionOf(registry, metrics, stalls.read()),
     saturation: () => saturation.value,
     deadlineMs: configuration.MULTIGATE_DEADLINE_MS,
   })
-  if (peers !== undefined) return { source: peers.live, read, stop: () => undefined }
+  if (peers !== undefined) return { source: peers.live, read, stop: stalls.stop }
   const { createRecorder, runRecorder } = await import('../server/console/recorder.ts')
   const recorder = createRecorder(async () => ({ answered: [await read()], silent: [] }))
-  return { source: recorder, read, stop: runRecorder(recorder).stop }
+  const running = runRecorder(recorder)
+  const stop = () => {
+    running.stop()
+    stalls.stop()
+  }
+  return { source: recorder, read, stop }
 }
 
-function conditionOf(registry: Registry, metrics: Metrics): Condition {
+function conditionOf(registry: Registry, metrics: Metrics, stalls: Condition['stalls']): Condition {
   const { failed, missing } = registry.summary()
   const unstored = registry.live().filter(({ model }) => model.plan.unstored)
   return {
@@ -57,5 +66,6 @@ function conditionOf(registry: Registry, metrics: Metrics): Condition {
     unready: registry.unreadyReasons(),
     logLinesDropped: droppedLogLines(),
     connectionsRefused: metrics.connectionsRefused(),
+    stalls,
   }
 }

@@ -118,6 +118,7 @@ export const LiveEvent = Type.Object(
         Type.Literal('process_ended'),
         Type.Literal('process_silent'),
         Type.Literal('process_answers'),
+        Type.Literal('process_stalled'),
         Type.Literal('worker_replaced'),
         Type.Literal('log_lines_dropped'),
         Type.Literal('connections_refused'),

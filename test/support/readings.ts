@@ -54,6 +54,7 @@ export function aReading({
       unready: [],
       logLinesDropped: 0,
       connectionsRefused: 0,
+      stalls: { count: 0, lastMs: 0, lastBusy: 0 },
       ...condition,
     },
     ...changes,

@@ -119,6 +119,7 @@ export async function startTestServer(
       unready: [],
       logLinesDropped: 0,
       connectionsRefused: 0,
+      stalls: { count: 0, lastMs: 0, lastBusy: 0 },
     }),
     saturation: () => 0,
     deadlineMs: 600_000,

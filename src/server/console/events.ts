@@ -87,6 +87,11 @@ function changesOfProcess(before: Reading, now: Reading): Change[] {
     changes.push(error('log_lines_dropped', 'Log lines can’t be written, as on a full disk, and are dropped'))
   if (grown(({ connectionsRefused }) => connectionsRefused))
     changes.push(error('connections_refused', 'Connections are closed on arrival: too many are open'))
+  const { stalls } = now.condition
+  if (stalls.count > before.condition.stalls.count)
+    changes.push(
+      warning('process_stalled', `Process ${now.pid} stood still for ${secondsOf(stalls.lastMs)}: ${whyOf(stalls)}`),
+    )
   if (Math.abs(jumped) > jump)
     changes.push(warning('clock_jumped', `The server’s clock jumped by ${jumped > 0 ? '+' : '−'}${spanOf(jumped)}`))
   return changes
@@ -140,6 +145,10 @@ function servingOf({ answered }: Readings): Map<string, Set<string>> {
       serving.set(model, (serving.get(model) ?? new Set()).add(version))
   return serving
 }
+
+const secondsOf = (ms: number) => `${(ms / 1000).toFixed(1)} s`
+const whyOf = ({ lastBusy }: Condition['stalls']) =>
+  lastBusy > 0.5 ? 'something kept its event loop busy' : 'it was stopped, or had no core'
 
 function spanOf(ms: number): string {
   const seconds = Math.round(Math.abs(ms) / 1000)

@@ -1,6 +1,7 @@
 import type { LoadedModel } from '../../model/prediction/contract.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { VersionCounts } from '../metrics/version-counts.ts'
+import type { Stalls } from './stalls.ts'
 
 /** What one process has counted since its start, and its state now. */
 export interface Reading {
@@ -38,6 +39,7 @@ export interface Condition {
   unready: string[]
   logLinesDropped: number
   connectionsRefused: number
+  stalls: Stalls
 }
 
 /** Readings of all processes that answered, and the ids of those that did not. */

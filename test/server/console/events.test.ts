@@ -59,6 +59,11 @@ t.test('workers, log lines, connections and clocks', async (t) => {
   t.match(eventsOf(answered({}), answered({ workersReplaced: 1 })), [['worker_replaced', /process 1 died/]])
   t.match(eventsOf(answered({}), answered({ condition: { logLinesDropped: 1 } })), [['log_lines_dropped', /full disk/]])
   t.match(eventsOf(answered({}), answered({ condition: { connectionsRefused: 1 } })), [['connections_refused', /open/]])
+  const stalled = (lastBusy: number) => answered({ condition: { stalls: { count: 1, lastMs: 1234, lastBusy } } })
+  t.same(eventsOf(answered({}), stalled(0.1)), [
+    ['process_stalled', 'Process 1 stood still for 1.2 s: it was stopped, or had no core'],
+  ])
+  t.match(eventsOf(answered({}), stalled(1)), [['process_stalled', /busy/]])
   t.same(eventsOf(answered({ at: 0, clock: 0 }), answered({ at: 1000, clock: 1000 + 3_600_000 })), [
     ['clock_jumped', 'The server’s clock jumped by +1 h'],
   ])

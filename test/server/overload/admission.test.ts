@@ -17,7 +17,8 @@ function setUp() {
     idle += ms
     await clock.advance(ms)
   }
-  const enter = (deadlineMs = 60, bytes: number | undefined = 100) => admission.enter(deadlineMs, bytes)
+  const enter = (deadlineMs = 60, bytes: number | undefined = 100, lowest = false) =>
+    admission.enter(deadlineMs, bytes, undefined, lowest)
   const admit = (deadlineMs?: number, bytes?: number) => {
     const ticket = enter(deadlineMs, bytes)
     if (!ticket.admitted) throw new Error(ticket.message)
@@ -49,6 +50,17 @@ t.test('who would have to wait too long for the engines is refused, and told whe
   t.notOk(isRefused(enter(130)), 'who has more time may come')
   state.drain = 0
   t.notOk(isRefused(enter(1)), 'and all again when it is calm')
+})
+
+t.test('the lowest priority is admitted only where hardly anything waits', async (t) => {
+  const { enter, rest, state } = setUp()
+  await rest(10)
+  t.notOk(isRefused(enter(1000, 100, true)))
+  state.drain = 0.06
+  t.ok(isRefused(enter(1000, 100, true)))
+  t.notOk(isRefused(enter(1000, 100)), 'others are')
+  state.drain = 0.04
+  t.notOk(isRefused(enter(1000, 100, true)))
 })
 
 t.test('what is about to be read counts, by its bytes, until it has been', async (t) => {

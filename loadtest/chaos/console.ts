@@ -1,0 +1,86 @@
+import { request } from 'node:https'
+import { createInterface } from 'node:readline'
+import type { LiveEvent, LiveHistory } from '../../src/schemas/live.ts'
+import type { FaultEvent } from './accounts.ts'
+import type { Certificates } from './certificates.ts'
+import type { FaultKind } from './plan.ts'
+import type { ChaosServer } from './server.ts'
+
+/** An event that the console reported; times are ms from the start of the run. */
+export type ConsoleEvent = Pick<LiveEvent, 'kind' | 'text' | 'at' | 'until'>
+
+/** Events by which the on-call finds a fault; faults that figures show, such as bursts, have none. */
+const signs: Partial<Record<FaultKind, LiveEvent['kind'][]>> = {
+  swap: ['version_serves'],
+  'killed thread': ['worker_replaced'],
+  'killed process': ['process_ended'],
+  'frozen process': ['process_silent', 'process_stalled'],
+  'full plan cache': ['plan_unstored'],
+  'full log disk': ['log_lines_dropped'],
+  'clock jump': ['clock_jumped'],
+}
+
+/** Time between two looks, ms: shorter than what the console takes for an absence. */
+const interval = 1500
+/** Time for an event to be reported after its fault, ms: readings are ten seconds apart while nobody looks. */
+const patience = 15_000
+
+/** Looks at the console again and again, as a page does that loses its connection; `now` is ms from the start. */
+export function followConsole(server: ChaosServer, certificates: Certificates, now: () => number) {
+  const events = new Map<number, ConsoleEvent>()
+  let isOver = false
+  const look = async () => {
+    const history = await askHistory(server, certificates).catch(() => undefined)
+    if (history === undefined) return
+    const offset = now() - history.at
+    for (const { id, kind, text, at, until } of history.events)
+      events.set(id, { kind, text, at: at + offset, until: until + offset })
+  }
+  const work = (async () => {
+    while (!isOver) {
+      await look()
+      await new Promise((resolve) => setTimeout(resolve, interval))
+    }
+    await look()
+  })()
+  return {
+    /** Resolves with all events, oldest first. */
+    async stop(): Promise<ConsoleEvent[]> {
+      isOver = true
+      await work
+      return [...events.values()]
+    },
+  }
+}
+
+/** The first event of the stream. */
+function askHistory({ adminPort }: ChaosServer, { authority }: Certificates): Promise<LiveHistory> {
+  return new Promise((resolve, reject) => {
+    const options = { host: '127.0.0.1', port: adminPort, path: '/console/live', ca: authority, agent: false as const }
+    const sent = request({ ...options, timeout: 3000 }, async (response) => {
+      for await (const line of createInterface({ input: response })) {
+        if (!line.startsWith('data: ')) continue
+        resolve(JSON.parse(line.slice('data: '.length)))
+        break
+      }
+      sent.destroy()
+      reject(new Error('no history'))
+    })
+    sent.once('timeout', () => sent.destroy(new Error('no answer')))
+    sent.once('error', reject)
+    sent.end()
+  })
+}
+
+/** Faults that the console did not report; `stop`: when the service was stopped, ms. */
+export function unreported(faults: readonly FaultEvent[], console: readonly ConsoleEvent[], stop: number): string[] {
+  return faults.flatMap(({ kind, at, end, what }) => {
+    const expected = signs[kind]
+    const isReported = console.some(
+      (event) => expected?.includes(event.kind) && event.until >= at - interval && event.at <= end + patience,
+    )
+    // What happened just before the end had no time.
+    if (expected === undefined || isReported || end + patience > stop) return []
+    return [`the console did not report ${kind} at ${(at / 1000).toFixed(1)} s (${what})`]
+  })
+}

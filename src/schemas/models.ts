@@ -36,6 +36,24 @@ export const VersionStatus = Type.Object({
   precision: Type.Optional(Type.String({ examples: ['float32'] })),
   deltas: Type.Optional(DeltaStatus),
   error: Type.Optional(Type.String({ description: 'Why it failed to load' })),
+  drift: Type.Optional(
+    Type.Object(
+      {
+        kind: Type.Union([Type.Literal('feature'), Type.Literal('task')]),
+        name: Type.String(),
+        psi: Type.Number({ description: 'Population stability index' }),
+      },
+      {
+        description:
+          'In the list: the field or task that has moved most in the process that responds; absent with too few values',
+      },
+    ),
+  ),
+  auc: Type.Optional(
+    Type.Record(Type.String(), Type.Union([Type.Number(), Type.Null()]), {
+      description: 'In the list: AUC by task, on the test rows',
+    }),
+  ),
 })
 
 export type ModelStatus = Static<typeof ModelStatus>

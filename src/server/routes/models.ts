@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
+import type { LoadedModel } from '../../model/prediction/contract.ts'
 import { noModel } from '../../model/registry/find.ts'
-import type { ModelDetails, ModelList, ModelStatus } from '../../schemas/models.ts'
+import type { ModelDetails, ModelList, ModelStatus, VersionStatus } from '../../schemas/models.ts'
 import { problemResponses } from '../plugins/openapi-errors.ts'
 import type { ServerContext } from '../request/context.ts'
 import { modelsOf } from '../request/models-of.ts'
@@ -25,7 +26,15 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
         ...problemResponses('INTERNAL'),
       },
     },
-    handler: async (request): Promise<ModelList> => ({ models: modelsOf(request, registry).list() }),
+    handler: async (request): Promise<ModelList> => {
+      const models = modelsOf(request, registry)
+      const live = new Map(models.live().map(({ name, version, model }) => [`${name}/${version}`, model]))
+      const summarised = models.list().map((status) => ({
+        ...status,
+        versions: status.versions.map((one) => ({ ...one, ...summarise(live.get(`${status.name}/${one.version}`)) })),
+      }))
+      return { models: summarised }
+    },
   })
 
   app.route<{ Params: { model: string } }>({
@@ -52,6 +61,17 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
       return describeVersion(status, live.model, app.prefix)
     },
   })
+}
+
+/** What the list says of a version that is loaded. */
+function summarise(model: LoadedModel | undefined): Pick<VersionStatus, 'drift' | 'auc'> {
+  if (model === undefined) return {}
+  const [drift] = model.drift().sort((a, b) => b.psi - a.psi)
+  const quality = Object.entries(model.manifest.quality ?? {})
+  return {
+    ...(drift === undefined ? {} : { drift }),
+    ...(quality.length === 0 ? {} : { auc: Object.fromEntries(quality.map(([task, { auc }]) => [task, auc])) }),
+  }
 }
 
 /** The status of a model. Throws MODEL_NOT_FOUND. */

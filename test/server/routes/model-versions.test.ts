@@ -107,6 +107,10 @@ t.test('an index is there once there are enough values', async (t) => {
   for (let i = 0; i < 500; i++) await server.predict({ version: '1', context: { country: 'FR', hour: 1 }, candidates })
   const { body } = await get('/models/ads/versions/1/distributions')
   t.ok(body.fields[0].psi > 0.25)
+  const [ads] = (await get('/models')).body.models
+  const [, second, first] = ads.versions
+  t.match(first.drift, { kind: 'feature', name: 'country', psi: Number })
+  t.notOk('drift' in second, 'nothing is known of a version without a reference')
 })
 
 t.test('unknown values belong to their version; a version without a reference has no bins', async (t) => {

@@ -29,6 +29,14 @@ import {
   LiveUpdate,
 } from '../../schemas/live.ts'
 import {
+  DistributionBin,
+  FieldDistribution,
+  PinRequest,
+  TaskDistribution,
+  VersionDistributions,
+  VersionRows,
+} from '../../schemas/model-versions.ts'
+import {
   FieldDetails,
   FieldValues,
   ModelDetails,
@@ -99,6 +107,12 @@ export const components: Record<string, TSchema> = {
   ModelDetails,
   FieldDetails,
   FieldValues,
+  VersionDistributions,
+  FieldDistribution,
+  TaskDistribution,
+  DistributionBin,
+  VersionRows,
+  PinRequest,
   Probe,
   LiveHistory,
   LiveUpdate,

@@ -244,6 +244,8 @@ t.test('quality, description and what comes and goes', async (t) => {
   await server.registry.reconcile()
   const { body } = await get('/models/ads')
   t.same([body.version, body.description, body.quality], ['12', 'Newest', quality])
+  const aucs = Object.fromEntries(Object.entries(quality).map(([task, { auc }]) => [task, auc]))
+  t.same((await get('/models')).body.models[0].versions[0].auc, aucs)
   const unloaded = () =>
     server.events.some(({ type, ...event }) => type === 'unloaded' && 'name' in event && event.name === 'other')
   await until(unloaded)

@@ -68,7 +68,7 @@ export function CandidateRow(props: CandidateRowProps) {
           title="Duplicate"
           onClick={() => actions.duplicate(candidate.key)}
         >
-          ⧉
+          <Icon path="M3 11V3h8M6 6h8v8H6z" />
         </button>
         <button
           type="button"
@@ -78,7 +78,7 @@ export function CandidateRow(props: CandidateRowProps) {
           title="Remove"
           onClick={() => actions.remove(candidate.key)}
         >
-          ✕
+          <Icon path="M4 4l8 8M12 4l-8 8" />
         </button>
       </td>
     </tr>
@@ -123,5 +123,13 @@ function Cell({ candidate, name, column, problem, isUnknown, vocabularies, actio
         </p>
       )}
     </td>
+  )
+}
+
+function Icon({ path }: { path: string }) {
+  return (
+    <svg class="icon" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
+      <path d={path} />
+    </svg>
   )
 }

@@ -56,29 +56,33 @@ export function rangeOf({ minimum, maximum, usual }: Field): [low: number, high:
   return low === undefined || high === undefined || !(low < high) ? undefined : [low, high]
 }
 
-/** The form that a reader finds: the model's example and some like it. */
+/** The form that a reader finds: the model's example, and candidates like it. The same each time. */
 export function firstForm(
   fields: readonly Field[],
   example: { context?: unknown; candidates: unknown[] } | undefined,
-  rows: readonly RecordedRow[],
+  { rows, reference }: { rows: readonly RecordedRow[]; reference: Reference },
 ): Form {
-  const steady = () => 0.5
-  if (example === undefined) return drawForm(fields, rows, new Map(), steady)
+  const drawn = drawForm(fields, rows, reference, steadyNumbers())
+  if (example === undefined) return drawn
   const [first] = example.candidates as Values[]
-  const others = rows.map(({ candidate }) => candidate).filter((row) => JSON.stringify(row) !== JSON.stringify(first))
-  const candidates = [first ?? {}, ...others.slice(0, drawnCandidates - 1)]
-  return {
-    context: (example.context ?? {}) as Values,
-    candidates: candidatesOf(candidates.map((values, i) => ({ id: `ad-${i + 1}`, bid: 1, ...values }))),
-    moved: [],
+  const candidates = drawn.candidates.map(({ values }, i) => ({ ...values, bid: 1, ...(i === 0 ? first : {}) }))
+  return { context: (example.context ?? {}) as Values, candidates: candidatesOf(candidates), moved: [] }
+}
+
+/** Numbers from 0 to 1 that seem random: a linear congruential generator with the constants of Numerical Recipes. */
+function steadyNumbers(): () => number {
+  let state = 1
+  return () => {
+    state = (1_664_525 * state + 1_013_904_223) % 2 ** 32
+    return state / 2 ** 32
   }
 }
 
 function drawBin(bins: readonly Bin[], random: () => number): Bin | undefined {
   const known = bins.filter(({ value, low }) => value !== undefined || low !== undefined)
-  let left = random() * known.reduce((sum, { then }) => sum + then, 0)
+  let left = random() * known.reduce((sum, { share }) => sum + share, 0)
   for (const bin of known) {
-    left -= bin.then
+    left -= bin.share
     if (left < 0) return bin
   }
   return known.at(-1)

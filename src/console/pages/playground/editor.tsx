@@ -68,16 +68,18 @@ export function Editor({ target, fields, tasks, known, others, shared, onShared 
 
   return (
     <>
-      <Refusal error={problems.length > 0 ? undefined : predicted.error} retryIn={predicted.retryIn} />
-      <ProblemList
-        problems={problems}
-        candidateName={(index) => {
-          const candidate = form.candidates[index]
-          return candidate === undefined ? `#${index + 1}` : nameOf(candidate, index)
-        }}
-        // A new object each time: the reader may go to the same field again.
-        onGo={({ path }) => setPlace(placeOf(path))}
-      />
+      <div class="notices">
+        <Refusal error={problems.length > 0 ? undefined : predicted.error} retryIn={predicted.retryIn} />
+        <ProblemList
+          problems={problems}
+          candidateName={(index) => {
+            const candidate = form.candidates[index]
+            return candidate === undefined ? `#${index + 1}` : nameOf(candidate, index)
+          }}
+          // A new object each time: the reader may go to the same field again.
+          onGo={({ path }) => setPlace(placeOf(path))}
+        />
+      </div>
       <div class="playground">
         <ContextForm
           fields={fields}
@@ -88,14 +90,17 @@ export function Editor({ target, fields, tasks, known, others, shared, onShared 
           goTo={place?.part === 'context' ? place : undefined}
           onValue={(field, value) => setForm({ ...form, context: withValue(form.context, field, value) })}
         />
-        <Answers
-          {...{ tasks, now, standings, by }}
-          before={earlier}
-          busy={predicted.busy}
-          selected={selected?.key}
-          onBy={(by) => onShared({ ...shared, by })}
-          onSelect={setChosen}
-        />
+        <div class="stack">
+          <Answers
+            {...{ tasks, now, standings, by }}
+            before={earlier}
+            busy={predicted.busy}
+            selected={selected?.key}
+            onBy={(by) => onShared({ ...shared, by })}
+            onSelect={setChosen}
+          />
+          <Gates tasks={tasks} body={single} name={name} />
+        </div>
       </div>
       <Candidates
         {...{ form, fields, tasks, standings, vocabularies, setForm }}
@@ -106,18 +111,17 @@ export function Editor({ target, fields, tasks, known, others, shared, onShared 
         onSelect={setChosen}
       />
       <div class="cards">
-        <Gates tasks={tasks} body={single} name={name} />
         <WhatMatters
           {...{ target, fields, tasks, name }}
           reference={known.reference}
           values={isAnswerable && selected !== undefined ? { ...form.context, ...selected.values } : undefined}
         />
+        <Compare
+          {...{ target, others, form, now, standings, tasks, by }}
+          against={shared.against}
+          onAgainst={(against) => onShared({ ...shared, against })}
+        />
       </div>
-      <Compare
-        {...{ target, others, form, now, standings, tasks, by }}
-        against={shared.against}
-        onAgainst={(against) => onShared({ ...shared, against })}
-      />
       <RequestCode body={bodyOf(target, form)} fields={fields} />
     </>
   )

@@ -14,7 +14,7 @@ export interface First {
 /** Reads what the address says: a shared state, a recorded body, or nothing. Never rejects. */
 export async function firstShared(query: URLSearchParams, details: Details, known: Known): Promise<First> {
   const fields = (details.fields ?? []) as Field[]
-  const plain = (): Shared => ({ form: firstForm(fields, details.example, known.rows) })
+  const plain = (): Shared => ({ form: firstForm(fields, details.example, known) })
   const state = query.get('s')
   const body = query.get('body')
   try {

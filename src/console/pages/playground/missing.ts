@@ -88,7 +88,7 @@ function substituteOf(field: Field, now: Value, bins: readonly Bin[]): Substitut
 /** The value of the most frequent bin that has one. */
 export function commonestOf(bins: readonly Bin[]): Value | undefined {
   let best: Bin | undefined
-  for (const bin of bins) if (bin.value !== undefined && (best === undefined || bin.then > best.then)) best = bin
+  for (const bin of bins) if (bin.value !== undefined && (best === undefined || bin.share > best.share)) best = bin
   return best?.value
 }
 

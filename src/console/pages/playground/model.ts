@@ -29,13 +29,13 @@ export interface Task {
   gate?: boolean | undefined
 }
 
-/** One of the bins of a field's values in the drift reference. `then`: its share. */
+/** One of the bins of a field's values in the drift reference. `share`: of all values. */
 export interface Bin {
   label: string
   value?: Value | undefined
   low?: number | undefined
   high?: number | undefined
-  then: number
+  share: number
 }
 
 /** Bins by field. */

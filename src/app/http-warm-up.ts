@@ -132,6 +132,7 @@ async function startServer(maxBodyBytes: number): Promise<Target> {
   const bodies = createPendingBytes({ maxBytes: Number.POSITIVE_INFINITY })
   const context: ServerContext = {
     registry,
+    folder: '',
     metrics: createMetrics({ models: () => [], pool: () => ({ workers: 0, alive: 0, replaced: 0 }) }),
     clock: systemClock,
     drain: { draining: false },

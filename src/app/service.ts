@@ -120,6 +120,7 @@ export async function createService(configuration: Configuration, options: Servi
     ...buffers,
     live: live?.source,
     registry,
+    folder: root,
     metrics,
     clock: systemClock,
     drain,

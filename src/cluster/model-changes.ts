@@ -31,7 +31,7 @@ export class ModelChanges {
     // Recorded first: a process that starts meanwhile needs it.
     const before = this.#unloaded.has(model)
     if (action === 'unload') this.#unloaded.add(model)
-    else this.#unloaded.delete(model)
+    if (action === 'load') this.#unloaded.delete(model)
     const [first, ...others] = members
     // What the first compiles, the others find.
     const refusals = [await first?.change(change)]

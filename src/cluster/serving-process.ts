@@ -115,7 +115,7 @@ function reportUsage({ access }: RunningServer): void {
 async function change({ action, model }: ModelChange): Promise<Refusal | undefined> {
   const { registry } = await serving
   try {
-    await registry[action](model)
+    await (action === 'reconcile' ? registry.reconcile() : registry[action](model))
     return undefined
   } catch (error) {
     // Unforeseen errors have no code, here and on the wire.

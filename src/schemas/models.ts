@@ -4,7 +4,7 @@ import { Scaling, Side } from './features.ts'
 import { Calibration, Provenance, TaskQuality } from './manifest.ts'
 
 /*
- * GET /models and GET /models/{model}.
+ * GET /models, GET /models/{model} and GET /models/{model}/versions/{version}.
  */
 
 export type VersionState = Static<typeof VersionState>
@@ -74,6 +74,33 @@ const Int8Check = Type.Object({
   ),
   reasons: Type.Array(Type.String(), { description: 'The failed checks' }),
 })
+
+/** The graph after a step of the compiler. */
+const CompilerPass = Type.Object({
+  pass: Type.String({ examples: ['as saved', 'fold linear'] }),
+  changes: Type.Integer({ description: 'What it changed' }),
+  nodes: Type.Integer(),
+  multiplications: Type.Number({ description: 'Multiplications with weights per row' }),
+  multiplications_once: Type.Number({ description: 'The same, once per request' }),
+  bytes: Type.Number({ description: 'Size of its constants' }),
+})
+
+/** What a plan's calls cost, as a worker has measured it before. */
+const PlanCosts = Type.Object(
+  {
+    measured_at: Type.String({ examples: ['2026-12-01T09:00:00.000Z'] }),
+    machine: Type.String({ description: 'Processors, threads per call, and version of Node.js' }),
+    variants: Type.Array(
+      Type.Object({
+        variant: Type.String({ examples: ['full', 'shared_context', 'candidate_encoder', 'cached'] }),
+        row_us: Type.Number({ description: 'µs per row' }),
+        call_us: Type.Number({ description: 'µs per call, whatever its rows' }),
+      }),
+    ),
+    cache_miss_us: Type.Optional(Type.Number({ description: 'µs per candidate that is not cached' })),
+  },
+  { description: 'Costs of the compiled graphs, kept beside the plan; the saved graph is not measured' },
+)
 
 const TensorDescription = Type.Object({
   name: Type.String(),
@@ -147,7 +174,7 @@ export const FieldValues = Type.Object({
   values: Type.Array(Type.String()),
 })
 
-/** `GET /models/{model}`: the default version, in full. */
+/** `GET /models/{model}`: the default version, in full; `GET /models/{model}/versions/{version}`: any that is loaded. */
 export type ModelDetails = Static<typeof ModelDetails>
 export const ModelDetails = Type.Intersect([
   ModelStatus,
@@ -200,6 +227,13 @@ export const ModelDetails = Type.Intersect([
             'Why the graph runs as saved, in another precision, or without the split by side or its catalogue',
         }),
         int8_check: Type.Optional(Int8Check),
+        passes: Type.Optional(
+          Type.Array(CompilerPass, {
+            description:
+              'The float32 graph as saved, then after each pass of the compiler; absent where it runs as saved',
+          }),
+        ),
+        costs: Type.Optional(PlanCosts),
         catalogue: Type.Optional(
           Type.Object(
             {

@@ -25,8 +25,10 @@ import { admittedRequest } from './request/prediction-route.ts'
 import { type RequestTimeline, requestFollowing } from './request/request-timeline.ts'
 import { debugRoutes } from './routes/debug.ts'
 import { fieldValuesRoutes } from './routes/field-values.ts'
+import { modelVersionRoutes } from './routes/model-versions.ts'
 import { modelRoutes } from './routes/models.ts'
 import { metricsRoutes, probeRoutes } from './routes/operation.ts'
+import { pinRoutes } from './routes/pins.ts'
 import { guarded } from './security/guarded.ts'
 
 export interface AppOptions {
@@ -72,11 +74,13 @@ export async function app(fastify: FastifyInstance, options: AppOptions): Promis
   await fastify.register(servingMetadataRoutes, { context })
   await fastify.register(inferModelRoutes, { context })
   await fastify.register(modelRoutes, { context })
+  await fastify.register(modelVersionRoutes, { context })
   await fastify.register(fieldValuesRoutes, { context })
   await fastify.register(probeRoutes, { context })
   if (adminApart) return
   await fastify.register(debugRoutes, { context })
   await fastify.register(inferRepositoryRoutes, { context })
+  await fastify.register(pinRoutes, { context })
   await fastify.register(metricsRoutes, { context })
 }
 
@@ -91,6 +95,7 @@ export async function adminApp(fastify: FastifyInstance, { context }: { context:
   await fastify.register(probeRoutes, { context })
   const own = { ...context, decoders: createDecoders(), admin: true }
   await fastify.register(inferRepositoryRoutes, { context: own })
+  await fastify.register(pinRoutes, { context: own })
   await fastify.register(debugRoutes, { context: own })
   await fastify.register(metricsRoutes, { context })
   if (context.live === undefined) return
@@ -99,6 +104,7 @@ export async function adminApp(fastify: FastifyInstance, { context }: { context:
   const open = { ...own, access: undefined }
   await fastify.register(predictRoutes, { context: open })
   await fastify.register(modelRoutes, { context: open })
+  await fastify.register(modelVersionRoutes, { context: open })
   await fastify.register(fieldValuesRoutes, { context: open })
   await registerConsole(fastify, open, context.live)
 }

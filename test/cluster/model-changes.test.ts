@@ -79,3 +79,13 @@ t.test('a model that nobody knows is not kept as unloaded', async (t) => {
   t.same(await changes.change({ action: 'unload', model: 'nothing' }, members), unknown)
   t.same(changes.unloaded, [])
 })
+
+t.test('all look at the folder again, whatever is out of service', async (t) => {
+  const told: string[] = []
+  const changes = new ModelChanges()
+  const members = () => [createMember('a', told), createMember('b', told)]
+  await changes.change({ action: 'unload', model: 'ads' }, members)
+  await changes.change({ action: 'reconcile', model: 'ads' }, members)
+  t.same(told.slice(2), ['a: reconcile ads', 'b: reconcile ads'])
+  t.same(changes.unloaded, ['ads'])
+})

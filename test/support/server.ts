@@ -117,6 +117,7 @@ export async function startTestServer(
   const context: ServerContext = {
     reader,
     registry,
+    folder: options.models,
     metrics,
     clock,
     drain,

@@ -5,6 +5,15 @@ export interface Bins {
   add(value: number): void
   /** Population stability index against the reference; undefined while there are too few values. */
   psi(): number | undefined
+  /** Copies what it has counted. */
+  counted(): Counted
+}
+
+/** Recent values: all counts are halved from time to time, so that old values fade. */
+export interface Counted {
+  total: number
+  /** By bin; they add up to `total`. */
+  counts: number[]
 }
 
 /** Values after which all counts are halved. */
@@ -29,6 +38,7 @@ export function createBins(distribution: Distribution): Bins {
       for (let i = 0; i < counts.length; i++) counts[i]! /= 2
     },
     psi: () => (total < leastValues ? undefined : populationStability(shares, counts)),
+    counted: () => ({ total, counts: Array.from(counts) }),
   }
 }
 

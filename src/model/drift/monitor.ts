@@ -1,7 +1,7 @@
-import type { DriftReference } from '../../schemas/manifest.ts'
+import type { Distribution, DriftReference } from '../../schemas/manifest.ts'
 import type { PredictionTable } from '../contracts/prediction.ts'
 import type { EncodedRequest, Layout } from '../features/layout.ts'
-import { type Bins, createBins } from './bins.ts'
+import { type Bins, type Counted, createBins } from './bins.ts'
 
 export interface Drift {
   kind: 'feature' | 'task'
@@ -10,12 +10,23 @@ export interface Drift {
   psi: number
 }
 
+/** Recent values of a field or task, beside its reference. */
+export interface Observed extends Counted {
+  kind: Drift['kind']
+  name: string
+  /** Undefined while there are too few values. */
+  psi: number | undefined
+  reference: Distribution
+}
+
 /** Compares live traffic with the data that the model was evaluated on. */
 export interface DriftMonitor {
   /** Samples an answered request. A ranked answer holds only the best rows, so its probabilities are not sampled. */
   observe(request: EncodedRequest, table: PredictionTable): void
   /** Features and tasks with enough observations. */
   report(): Drift[]
+  /** Every feature and task of the reference, fields in manifest order. */
+  observed(): Observed[]
 }
 
 /** Maximum probabilities sampled per task and request, so that a large request neither costs nor counts more. */
@@ -26,9 +37,9 @@ export function createDriftMonitor(reference: DriftReference | undefined, layout
     Object.entries(reference?.tasks ?? {}).map(([name, distribution]) => [name, createBins(distribution)]),
   )
   const features: { name: string; sparse: boolean; column: number; bins: Bins }[] = []
-  for (const [name, distribution] of Object.entries(reference?.features ?? {})) {
-    const slot = layout.byName.get(name)
-    if (slot) features.push({ name, sparse: slot.sparse, column: slot.column, bins: createBins(distribution) })
+  for (const { name, sparse, column } of layout.slots) {
+    const distribution = referenceOf(reference?.features, name)
+    if (distribution) features.push({ name, sparse, column, bins: createBins(distribution) })
   }
   let requests = 0
 
@@ -59,5 +70,23 @@ export function createDriftMonitor(reference: DriftReference | undefined, layout
       for (const [name, bins] of tasks) add('task', name, bins.psi())
       return drifts
     },
+    observed() {
+      const describe = (kind: Drift['kind'], name: string, bins: Bins): Observed => ({
+        kind,
+        name,
+        psi: bins.psi(),
+        reference: (kind === 'feature' ? reference!.features : reference!.tasks)[name]!,
+        ...bins.counted(),
+      })
+      return [
+        ...features.map(({ name, bins }) => describe('feature', name, bins)),
+        ...[...tasks].map(([name, bins]) => describe('task', name, bins)),
+      ]
+    },
   }
+}
+
+/** A field may have the name of a property that every object has. */
+function referenceOf(references: DriftReference['features'] | undefined, name: string): Distribution | undefined {
+  return references !== undefined && Object.hasOwn(references, name) ? references[name] : undefined
 }

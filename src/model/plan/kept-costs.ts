@@ -23,7 +23,8 @@ export interface PlanPlace {
   structure: string
 }
 
-interface KeptCosts {
+export interface KeptCosts {
+  /** Its processors, threads per call, and version of Node.js. */
   machine: string
   /** ms since 1970 */
   measured: number
@@ -46,6 +47,17 @@ export async function readCosts(
   }
 }
 
+/** Costs of such plans, whenever they were measured on these processors; undefined if there are none. Never rejects. */
+export async function readKept(plan: PlanPlace): Promise<KeptCosts | undefined> {
+  try {
+    const kept: KeptCosts = JSON.parse(await readFile(fileOf(plan), 'utf8'))
+    const usable = kept.machine.startsWith(`${processorNames()}, `) && Object.values(kept.costs).every(isCost)
+    return usable && isCost(kept.costs.full) ? kept : undefined
+  } catch {
+    return undefined
+  }
+}
+
 /** Keeps measured costs, if the folder is writable. Never rejects. */
 export async function writeCosts(plan: PlanPlace, threads: number, costs: MeasuredCosts): Promise<void> {
   const kept: KeptCosts = { machine: machineName(threads), measured: wallClock.now(), costs }
@@ -59,12 +71,16 @@ function fileOf({ folder, structure }: PlanPlace): string {
 let processors: string | undefined
 
 /** Reading what processors there are takes a millisecond: once in each thread. */
-function machineName(threads: number): string {
+function processorNames(): string {
   if (processors === undefined) {
     const all = cpus()
     processors = `${all.length} × ${all[0]?.model}`
   }
-  return `${processors}, ${threads} per call, Node ${process.version}`
+  return processors
+}
+
+function machineName(threads: number): string {
+  return `${processorNames()}, ${threads} per call, Node ${process.version}`
 }
 
 /** A cost of a variant, or a number of µs. */

@@ -5,14 +5,15 @@ import type { Violation } from '../base/errors.ts'
 import type { BatcherStats, BatchObserver, BatchRequest } from '../batching/contract.ts'
 import type { FairShare } from '../batching/fair-share.ts'
 import type { CatalogueDescription } from '../contracts/catalogue.ts'
-import type { CompiledPlan, PlanCosts, Verdict } from '../contracts/compiled-plan.ts'
+import type { CompiledPlan, PassReport, PlanCosts, Verdict } from '../contracts/compiled-plan.ts'
 import type { GraphSource, GraphStats } from '../contracts/engine.ts'
 import type { PredictionTable } from '../contracts/prediction.ts'
 import type { Tenant } from '../contracts/tenant.ts'
-import type { Drift } from '../drift/monitor.ts'
+import type { Drift, Observed } from '../drift/monitor.ts'
 import type { EnginePool } from '../engines/pool/contract.ts'
 import type { Encoder } from '../features/encoder.ts'
 import type { DeltaEvent, LiveVersion } from '../live/live-version.ts'
+import type { KeptCosts } from '../plan/kept-costs.ts'
 import type { QueryRows } from './query-rows.ts'
 import type { WarmUpRows } from './recent-rows.ts'
 import type { ModelTensors } from './tensors.ts'
@@ -67,6 +68,10 @@ export interface LoadedModel {
   stats(): BatcherStats
   /** How far live traffic has moved from what the model was judged on. */
   drift(): Drift[]
+  /** Live values beside those that the model was judged on. */
+  observed(): Observed[]
+  /** Costs of its plan's variants, if they are kept beside the plan: nothing is measured for it. */
+  keptCosts(): Promise<KeptCosts | undefined>
   /** Encoded rows of the last requests that workers computed. */
   recentRows(): readonly WarmUpRows[]
   /** Answers what is accepted, then frees everything. Idempotent. */
@@ -130,6 +135,8 @@ export interface ServedPlan {
   unstored: boolean
   /** How int8 compares with float32 on held-out rows. */
   verdict: Verdict | undefined
+  /** The compiler's passes over the float32 graph, in order; none where it runs as it was saved. */
+  passes: PassReport[]
   /** The catalogue of candidates, computed ahead of requests. */
   catalogue?: CatalogueDescription
 }

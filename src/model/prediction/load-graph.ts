@@ -17,6 +17,7 @@ import type { GraphSource } from '../contracts/engine.ts'
 import type { PooledGraph } from '../engines/pool/contract.ts'
 import { layoutOf } from '../features/layout.ts'
 import { descriptionFile } from '../plan/catalogue/names.ts'
+import { type KeptCosts, readKept } from '../plan/kept-costs.ts'
 import { bindingsOf, namedInputs } from './bindings.ts'
 import type { CompileOutcome, LoadOptions, ServedPlan } from './contract.ts'
 import { liveProblem } from './live.ts'
@@ -237,6 +238,13 @@ export function describePlan(
   return live === undefined ? described : { ...described, notes: [...described.notes, `deltas are refused: ${live}`] }
 }
 
+/** Costs that workers have measured of a plan's graphs, where they are kept. */
+export async function keptCostsOf({ plan }: CompileOutcome): Promise<KeptCosts | undefined> {
+  if (plan === undefined || plan.costs !== undefined) return undefined
+  const { structure } = plan.precision === 'int8' ? plan.description.int8! : plan.description.float32
+  return readKept({ folder: plan.folder, structure })
+}
+
 function describeCompiled(
   { precision }: Manifest,
   { plan, problem, seconds: compileSeconds, unstored, source, catalogueProblem }: CompileOutcome,
@@ -244,7 +252,16 @@ function describeCompiled(
   if (plan === undefined) {
     const notes = problem === undefined ? [] : [`the graph runs as it was saved: ${problem}`]
     if (precision === 'int8') notes.push('float32 is served: int8 needs a compiled plan')
-    return { precision: 'float32', compiled: false, compileSeconds, split: false, notes, unstored, verdict: undefined }
+    return {
+      precision: 'float32',
+      compiled: false,
+      compileSeconds,
+      split: false,
+      notes,
+      unstored,
+      verdict: undefined,
+      passes: [],
+    }
   }
   const set = plan.precision === 'int8' ? plan.description.int8! : plan.description.float32
   return {
@@ -255,6 +272,7 @@ function describeCompiled(
     notes: notesOf(plan, set.unsplit, catalogueProblem),
     unstored,
     verdict: plan.verdict,
+    passes: plan.description.passes,
     ...(source.catalogue && catalogueProblem === undefined && { catalogue: source.catalogue.description }),
   }
 }

@@ -20,7 +20,7 @@ import type { CompileOutcome, LoadedModel, LoadOptions } from './contract.ts'
 import { createExecutor, type Executor } from './executor.ts'
 import { checkGoldenRows } from './golden.ts'
 import { createLiveVersion } from './live.ts'
-import { describePlan, loadGraph, outputsOf, savedGraph } from './load-graph.ts'
+import { describePlan, keptCostsOf, loadGraph, outputsOf, savedGraph } from './load-graph.ts'
 import { encodeQuery, unknownOf } from './query-rows.ts'
 import { fitting, RecentRows } from './recent-rows.ts'
 import { createPlanner, type Planner } from './request-plan.ts'
@@ -203,6 +203,8 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
     },
     stats: () => batcher.stats(),
     drift: () => monitor.report(),
+    observed: () => monitor.observed(),
+    keptCosts: () => keptCostsOf(compiled),
     recentRows: () => recent.list,
     close: () => closeAll([live, batcher, executor, { close: compiled.dispose }]),
     destroy: (error) => batcher.destroy(error),

@@ -40,6 +40,8 @@ export interface Metrics {
   written(model: LoadedModel, seconds: number): void
   batchObserver(model: string, version: string): BatchObserver
   unknownValue(model: string, version: string, feature: string): void
+  /** How many values of each field of a version were unknown; fields without any are left out. */
+  unknownValues(model: string, version: string): Promise<Map<string, number>>
   /** What every version that has had a request has counted. */
   versionCounts(): VersionCounts[]
   /** Removes the series of a version that is gone. */
@@ -108,6 +110,11 @@ export function createMetrics(sources: MetricsSources): Metrics {
       return counts.used()
     },
     unknownValue: (name, version, feature) => unknown.inc({ model: name, version, feature }),
+    async unknownValues(name, version) {
+      const { values } = await unknown.get()
+      const own = values.filter(({ labels }) => labels.model === name && labels.version === version)
+      return new Map(own.map(({ labels, value }) => [String(labels.feature), value]))
+    },
     async forget(name, version) {
       statistics.forget(name, version)
       exemplars.forget(name, version)

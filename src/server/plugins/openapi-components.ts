@@ -21,6 +21,14 @@ import {
 } from '../../schemas/infer-repository.ts'
 import { LiveHistory, LiveModel, LiveProcess, LiveSample, LiveStages, LiveUpdate } from '../../schemas/live.ts'
 import {
+  DistributionBin,
+  FieldDistribution,
+  PinRequest,
+  TaskDistribution,
+  VersionDistributions,
+  VersionRows,
+} from '../../schemas/model-versions.ts'
+import {
   FieldDetails,
   FieldValues,
   ModelDetails,
@@ -91,6 +99,12 @@ export const components: Record<string, TSchema> = {
   ModelDetails,
   FieldDetails,
   FieldValues,
+  VersionDistributions,
+  FieldDistribution,
+  TaskDistribution,
+  DistributionBin,
+  VersionRows,
+  PinRequest,
   Probe,
   LiveHistory,
   LiveUpdate,

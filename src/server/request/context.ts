@@ -15,6 +15,8 @@ import type { SlowRequests } from './slow-requests.ts'
 /** What the routes work with; made in `main.ts`, or by a test. */
 export interface ServerContext {
   registry: Registry
+  /** The folder of models, where pins are kept. */
+  folder: string
   metrics: Metrics
   clock: Clock
   drain: Drain

@@ -2,9 +2,9 @@ import type { InferStatistics } from '../../schemas/infer-model.ts'
 import type { LiveSource } from './live-source.ts'
 import type { RequestRecord } from './request-record.ts'
 
-/** A model is to be taken in or out of service. */
+/** A model is to be taken in or out of service, or its folder has changed (`reconcile`). */
 export interface ModelChange {
-  action: 'load' | 'unload'
+  action: 'load' | 'unload' | 'reconcile'
   model: string
 }
 

@@ -1,3 +1,4 @@
+import type { VersionDistributions, VersionRows } from '../../schemas/model-versions.ts'
 import type { FieldValues, ModelDetails, ModelList } from '../../schemas/models.ts'
 
 const ready = { state: 'ready', engine: 'onnx', precision: 'float32' } as const
@@ -103,6 +104,51 @@ export const modelDetailsExample: ModelDetails = {
     notes: [],
   },
   memory: { weights: 0, variants: 4_120_000, tables: 0, cache: 1_730_000 },
+}
+
+export const versionDistributionsExample: VersionDistributions = {
+  model: 'ads-funnel',
+  version: '1',
+  fields: [
+    {
+      name: 'country',
+      psi: 0.03,
+      observations: 12_000,
+      bins: [
+        { label: 'AT', value: 'AT', then: 0.2, now: 0.18 },
+        { label: 'all other values', then: 0.8, now: 0.82 },
+      ],
+      unknown: 17,
+    },
+    {
+      name: 'price',
+      psi: 0.31,
+      observations: 12_000,
+      bins: [
+        { label: 'up to 0.1', value: 0.1, high: 0.1, then: 0.1, now: 0.02 },
+        { label: '0.1 to 4.2', value: 1.2, low: 0.1, high: 4.2, then: 0.8, now: 0.58 },
+        { label: 'above 4.2', value: 6.1, low: 4.2, then: 0.1, now: 0.4 },
+      ],
+      unknown: 0,
+    },
+  ],
+  tasks: [
+    {
+      name: 'ctr',
+      psi: null,
+      observations: 120,
+      bins: [
+        { label: '0 to 0.02', low: 0, high: 0.02, then: 0.5, now: 0.6 },
+        { label: '0.02 to 1', low: 0.02, high: 1, then: 0.5, now: 0.4 },
+      ],
+    },
+  ],
+}
+
+export const versionRowsExample: VersionRows = {
+  model: 'ads-funnel',
+  version: '1',
+  rows: [{ context: { country: 'AT' }, candidate: { campaign: 'c2', price: 1.89 } }],
 }
 
 export const fieldValuesExample: FieldValues = {

@@ -16,6 +16,7 @@ const areas: [RegExp, Area][] = [
   [/^\/docs(?:\/.*)?$/, 'docs'],
   [/^\/(?:metrics|console\/live)$/, 'metrics'],
   [/^\/(?:v2\/repository|debug)\//, 'admin'],
+  [/^\/models\/:model\/(?:pin|unpin)$/, 'admin'],
 ]
 
 /** The area of a route; undefined: that no route answers. */

@@ -78,6 +78,7 @@ t.test('a loaded model says what it is and what computes it', async (t) => {
     notes: [],
     unstored: false,
     verdict: undefined,
+    passes: [],
   })
   t.equal(model.manifest.name, 'ads')
   t.equal(model.encoder.layout.ids, 80)

@@ -37,6 +37,7 @@ export function createFakeLoadedModel(
       notes: [],
       unstored: false,
       verdict: undefined,
+      passes: [],
     },
     limits: { maxRequestRows: 10, maxDelayMs: 0 },
     graphStats: async () => undefined,
@@ -50,6 +51,8 @@ export function createFakeLoadedModel(
     }),
     stats: () => ({ queuedRows: 0, inFlightBatches: 0, requests: 0, predictedWaitSeconds: 0 }),
     drift: () => [],
+    observed: () => [],
+    keptCosts: async () => undefined,
     recentRows: () => [],
     async close() {
       closes++

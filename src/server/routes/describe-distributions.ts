@@ -1,0 +1,45 @@
+import { type BinDescription, describeFieldBins, describeTaskBins } from '../../model/drift/describe-bins.ts'
+import type { Observed } from '../../model/drift/monitor.ts'
+import type { LoadedModel } from '../../model/prediction/contract.ts'
+import type { FieldDistribution, TaskDistribution, VersionDistributions } from '../../schemas/model-versions.ts'
+
+/** Distributions of a version, then and now. `unknown`: values outside the vocabulary, by field. */
+export function describeDistributions(
+  { manifest, encoder, observed }: Pick<LoadedModel, 'manifest' | 'encoder' | 'observed'>,
+  unknown: ReadonlyMap<string, number>,
+): VersionDistributions {
+  const { name: model, version } = manifest
+  const { slots, sparse } = encoder.layout
+  const all = observed()
+  const byField = new Map(all.filter(({ kind }) => kind === 'feature').map((one) => [one.name, one]))
+  const fields = slots.map(({ name, sparse: isSparse, column, encoder: fieldEncoder }): FieldDistribution => {
+    const found = byField.get(name)
+    const offset = (isSparse ? sparse[column]?.offset : undefined) ?? 0
+    return {
+      ...(found === undefined
+        ? unreferenced(name)
+        : compare(found, describeFieldBins(found.reference, fieldEncoder, offset))),
+      unknown: unknown.get(name) ?? 0,
+    }
+  })
+  const tasks = all.filter(({ kind }) => kind === 'task').map((one) => compare(one, describeTaskBins(one.reference)))
+  return { model, version, fields, tasks }
+}
+
+const unreferenced = (name: string): TaskDistribution => ({ name, psi: null, observations: 0, bins: [] })
+
+/** Shares to a millionth. */
+const rounded = (share: number) => Number(share.toFixed(6))
+
+function compare({ name, psi, reference, total, counts }: Observed, bins: BinDescription[]): TaskDistribution {
+  return {
+    name,
+    psi: psi ?? null,
+    observations: total,
+    bins: bins.map((bin, i) => ({
+      ...bin,
+      then: rounded(reference.shares[i]!),
+      now: total === 0 ? 0 : rounded(counts[i]! / total),
+    })),
+  }
+}

@@ -1,0 +1,80 @@
+import { type CatalogueDescription, catalogueBytes } from '../../model/contracts/catalogue.ts'
+import type { KeptCosts } from '../../model/plan/kept-costs.ts'
+import type { LoadedModel } from '../../model/prediction/contract.ts'
+import type { ModelDetails, ModelStatus } from '../../schemas/models.ts'
+import { residentBytes } from '../metrics/graph-metrics.ts'
+import { describeFields } from './describe-fields.ts'
+import { exampleOf } from './example.ts'
+
+type Plan = NonNullable<ModelDetails['plan']>
+
+/** A version that is loaded, in full. `prefix`: where the application is mounted. */
+export async function describeVersion(status: ModelStatus, model: LoadedModel, prefix: string): Promise<ModelDetails> {
+  const { plan, ...described } = describeModel(model, prefix)
+  const [costs, memory] = await Promise.all([model.keptCosts(), memoryOf(model)])
+  return {
+    ...status,
+    ...described,
+    plan: { ...plan, ...(costs === undefined ? {} : { costs: describeCosts(costs) }) },
+    ...memory,
+  } as ModelDetails
+}
+
+/** Nothing where the engine doesn't count. */
+async function memoryOf(model: LoadedModel): Promise<Pick<ModelDetails, 'memory'>> {
+  const stats = await model.graphStats().catch(() => undefined)
+  return stats === undefined ? {} : { memory: residentBytes(stats) }
+}
+
+function describeCatalogue(catalogue: CatalogueDescription): NonNullable<Plan['catalogue']> {
+  const { rows, precision, made } = catalogue
+  return { rows, precision, bytes: catalogueBytes(catalogue), made_at: new Date(made).toISOString() }
+}
+
+function describeCosts({ machine, measured, costs }: KeptCosts): NonNullable<Plan['costs']> {
+  const { lookUp, ...variants } = costs
+  return {
+    measured_at: new Date(measured).toISOString(),
+    machine,
+    variants: Object.entries(variants).map(([variant, { a, b }]) => ({ variant, row_us: a, call_us: b })),
+    ...(lookUp === undefined ? {} : { cache_miss_us: lookUp }),
+  }
+}
+
+function describeModel(model: LoadedModel, prefix: string): Partial<ModelDetails> {
+  const { manifest, encoder, tensors } = model
+  const { version, description, architecture, quality, provenance, graph } = manifest
+  return {
+    version,
+    ...(description === undefined ? {} : { description }),
+    ...(architecture === undefined ? {} : { architecture }),
+    fields: describeFields(manifest, encoder.layout, prefix),
+    inputs: tensors.inputs.map(({ name, dtype, dims }) => ({ name, dtype, shape: dims })),
+    tasks: [
+      ...manifest.tasks.map((task) => ({ ...task, gate: graph.outputs.gates?.[task.name] !== undefined })),
+      ...manifest.derived,
+    ],
+    ...exampleOf(manifest),
+    ...(quality === undefined ? {} : { quality }),
+    plan: describePlan(model),
+    ...(provenance === undefined ? {} : { provenance }),
+  }
+}
+
+function describePlan({ manifest, engine, plan }: LoadedModel): Plan {
+  return {
+    engine,
+    graph: manifest.graph.format,
+    workers: plan.workers,
+    max_batch_rows: plan.maxBatchRows,
+    precision: plan.precision,
+    compiled: plan.compiled,
+    compile_seconds: plan.compileSeconds,
+    split_by_side: plan.split,
+    notes: plan.notes,
+    ...(plan.verdict === undefined ? {} : { int8_check: plan.verdict }),
+    // Their reasons name nodes of the graph.
+    ...(plan.passes.length === 0 ? {} : { passes: plan.passes.map(({ left: _, ...pass }) => pass) }),
+    ...(plan.catalogue === undefined ? {} : { catalogue: describeCatalogue(plan.catalogue) }),
+  }
+}

@@ -1,0 +1,103 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { ModelError } from '../../model/base/errors.ts'
+import { listNames, shortName } from '../../model/base/known-names.ts'
+import type { LoadedModel } from '../../model/prediction/contract.ts'
+import type { VersionDistributions, VersionRows } from '../../schemas/model-versions.ts'
+import type { ModelDetails, ModelStatus } from '../../schemas/models.ts'
+import { problemResponses } from '../plugins/openapi-errors.ts'
+import type { ServerContext } from '../request/context.ts'
+import { modelsOf } from '../request/models-of.ts'
+import { json, ofVersion } from '../request/route-docs.ts'
+import { describeDistributions } from './describe-distributions.ts'
+import { describeVersion } from './describe-model.ts'
+import { rowsOf } from './example.ts'
+import { statusOf } from './models.ts'
+import { modelDetailsExample, versionDistributionsExample, versionRowsExample } from './models-docs.ts'
+
+/** Smallest response that is compressed, bytes. */
+const worthwhile = 4096
+
+type VersionRequest = FastifyRequest<{ Params: { model: string; version: string } }>
+
+/** `GET /models/{model}/versions/{version}` and below it: any version that is loaded. */
+export async function modelVersionRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
+  const { registry, metrics } = context
+  const errors = problemResponses('MODEL_NOT_FOUND', 'VERSION_NOT_FOUND', 'INTERNAL')
+
+  /** Throws MODEL_NOT_FOUND, or VERSION_NOT_FOUND with the reason. */
+  function find(request: VersionRequest): { status: ModelStatus; model: LoadedModel } {
+    const { model: name, version } = request.params
+    const models = modelsOf(request, registry)
+    const status = statusOf(models, name)
+    const live = models.live().find((entry) => entry.name === name && entry.version === version)
+    if (live === undefined) throw new ModelError('VERSION_NOT_FOUND', whyNotLoaded(status, version))
+    return { status, model: live.model }
+  }
+
+  app.route<{ Params: { model: string; version: string } }>({
+    method: 'GET',
+    url: '/models/:model/versions/:version',
+    schema: {
+      operationId: 'getVersion',
+      tags: ['models'],
+      summary: 'Describe a version that is loaded: fields, tasks, architecture, quality, plan',
+      params: ofVersion,
+      response: { 200: json('ModelDetails', 'The model and this version', modelDetailsExample), ...errors },
+    },
+    handler: async (request): Promise<ModelDetails> => {
+      const { status, model } = find(request)
+      return describeVersion(status, model, app.prefix)
+    },
+  })
+
+  app.route<{ Params: { model: string; version: string } }>({
+    method: 'GET',
+    url: '/models/:model/versions/:version/distributions',
+    // Hundreds of fields have dozens of bins each.
+    compress: { encodings: ['gzip', 'deflate', 'identity'], threshold: worthwhile, zlibOptions: { level: 1 } },
+    schema: {
+      operationId: 'getDistributions',
+      tags: ['models'],
+      summary: 'Compare recent values of fields and tasks with those that a version was judged on',
+      description: 'Counted by the process that responds, from one row per request.',
+      params: ofVersion,
+      response: {
+        200: json('VersionDistributions', 'Shares by bin, then and now', versionDistributionsExample),
+        ...errors,
+      },
+    },
+    handler: async (request): Promise<VersionDistributions> => {
+      const { model } = find(request)
+      const { name, version } = model.manifest
+      return describeDistributions(model, await metrics.unknownValues(name, version))
+    },
+  })
+
+  app.route<{ Params: { model: string; version: string } }>({
+    method: 'GET',
+    url: '/models/:model/versions/:version/rows',
+    schema: {
+      operationId: 'getRows',
+      tags: ['models'],
+      summary: 'List example rows of a version: its golden rows, 50 at most',
+      params: ofVersion,
+      response: { 200: json('VersionRows', 'Rows by side', versionRowsExample), ...errors },
+    },
+    handler: async (request): Promise<VersionRows> => {
+      const { manifest } = find(request).model
+      return { model: manifest.name, version: manifest.version, rows: rowsOf(manifest) }
+    },
+  })
+}
+
+/** Failures with their reason, which `GET /models` has, too. */
+function whyNotLoaded({ name, versions }: ModelStatus, version: string): string {
+  const found = versions.find((candidate) => candidate.version === version)
+  if (found === undefined) {
+    const known = versions.length === 0 ? 'it has none' : `it has ${listNames(versions.map((one) => one.version))}`
+    return `${name} has no version ${shortName(version)}; ${known}`
+  }
+  if (found.error !== undefined) return `Version ${version} of ${name} failed to load: ${found.error}`
+  if (found.state === 'not_loaded') return `Version ${version} of ${name} is in the folder, but not loaded`
+  return `Version ${version} of ${name} is ${found.state}`
+}

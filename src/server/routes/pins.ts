@@ -1,0 +1,160 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { ModelError } from '../../model/base/errors.ts'
+import { invalidRequest } from '../../model/features/problems.ts'
+import { pinVersion, unpinVersion } from '../../model/registry/pin.ts'
+import { PinRequest } from '../../schemas/model-versions.ts'
+import type { ModelStatus } from '../../schemas/models.ts'
+import type { ProblemCode } from '../../schemas/problem.ts'
+import { acceptAnyType, bytesOf } from '../body/raw-body.ts'
+import { readJson } from '../body/read-json.ts'
+import { sendProblem } from '../errors/error-handler.ts'
+import { problemDetails } from '../errors/problem-details.ts'
+import { component } from '../plugins/openapi-components.ts'
+import { problemResponses } from '../plugins/openapi-errors.ts'
+import { createChecker, helpfulProblems } from '../plugins/validation.ts'
+import { adminOnly } from '../request/admin-only.ts'
+import type { ServerContext } from '../request/context.ts'
+import { modelsOf } from '../request/models-of.ts'
+import { bodyOptions } from '../request/prediction-route.ts'
+import { json, ofModel } from '../request/route-docs.ts'
+import { statusOf } from './models.ts'
+import { modelListExample } from './models-docs.ts'
+
+/** Bytes: a body holds a version alone. */
+const longestBody = 1024
+
+const pinRequest = createChecker(PinRequest)
+
+type PinRoute = { Params: { model: string } }
+
+const errors: ProblemCode[] = [
+  'INVALID_REQUEST',
+  'UNAUTHORIZED',
+  'FORBIDDEN',
+  'MODEL_NOT_FOUND',
+  'BODY_TOO_LARGE',
+  'UNSUPPORTED_MEDIA_TYPE',
+  'INTERNAL',
+  'NOT_READY',
+  'DRAINING',
+]
+const [, pinned] = modelListExample.models
+
+/** `POST /models/{model}/pin` and `unpin`: as `multigate pin` and `multigate unpin`, and all processes follow before the response. */
+export async function pinRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
+  const { registry, peers, folder } = context
+  acceptAnyType(app, bodyOptions(context))
+
+  const post = {
+    method: 'POST',
+    bodyLimit: longestBody,
+    // Bodies are described for /docs, and checked by the handler.
+    validatorCompiler: () => () => true,
+    onRequest: adminOnly(context),
+  } as const
+
+  // A pin that is taken back must not take back a later one.
+  let last: Promise<unknown> = Promise.resolve()
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = last.then(work)
+    last = done.catch(() => undefined)
+    return done
+  }
+
+  const follow = (model: string) =>
+    peers === undefined ? registry.reconcile() : peers.change({ action: 'reconcile', model })
+  const statusFor = (request: FastifyRequest<PinRoute>) => statusOf(modelsOf(request, registry), request.params.model)
+
+  async function pin(request: FastifyRequest<PinRoute>): Promise<ModelStatus> {
+    const { version } = read(bytesOf(request))
+    const { name } = statusFor(request)
+    refuseFailed(statusFor(request), version, 'was not pinned')
+    const former = await pinVersion(folder, name, version)
+    await follow(name)
+    const status = statusFor(request)
+    if (!isFailed(status, version)) return status
+    await (former === undefined ? unpinVersion(folder, name) : pinVersion(folder, name, former))
+    await follow(name)
+    refuseFailed(status, version, former === undefined ? 'is not pinned' : `is not pinned; version ${former} is again`)
+    return status
+  }
+
+  async function unpin(request: FastifyRequest<PinRoute>): Promise<ModelStatus> {
+    const { name } = statusFor(request)
+    await unpinVersion(folder, name)
+    await follow(name)
+    return statusFor(request)
+  }
+
+  const answer =
+    (change: typeof pin) =>
+    async (request: FastifyRequest<PinRoute>, reply: FastifyReply): Promise<ModelStatus | FastifyReply> => {
+      try {
+        return await inTurn(() => change(request))
+      } catch (error) {
+        // Its message has no path; as an internal error it would be hidden.
+        if (!(error instanceof ModelError && error.code === 'INVALID_BUNDLE')) throw error
+        const body = problemDetails('FORBIDDEN', `The pin can't be changed: ${error.message}`, request.id)
+        return sendProblem(reply, { body, retryAfterSeconds: undefined })
+      }
+    }
+
+  app.route<PinRoute>({
+    ...post,
+    url: '/models/:model/pin',
+    schema: {
+      operationId: 'pinVersion',
+      tags: ['models'],
+      summary: 'Serve a version instead of the highest one: a rollback',
+      description:
+        'Only where administration is enabled (`MULTIGATE_ADMIN`). Writes `labels.json` of the model, as `multigate pin` does, and responds when the version is loaded in all processes. A version that fails to load is not pinned.',
+      params: ofModel,
+      body: pinBody,
+      response: {
+        200: json('ModelStatus', 'The model with its pin, and the version that answers now', pinned),
+        ...problemResponses(...errors, 'VERSION_NOT_FOUND'),
+      },
+    },
+    handler: answer(pin),
+  })
+  app.route<PinRoute>({
+    ...post,
+    url: '/models/:model/unpin',
+    schema: {
+      operationId: 'unpinVersion',
+      tags: ['models'],
+      summary: 'Serve the highest version of a model again',
+      description: 'Only where administration is enabled (`MULTIGATE_ADMIN`). Responds when all processes follow.',
+      params: ofModel,
+      response: {
+        200: json('ModelStatus', 'The model without a pin', modelListExample.models[0]),
+        ...problemResponses(...errors),
+      },
+    },
+    handler: answer(unpin),
+  })
+}
+
+const pinBody = {
+  content: {
+    'application/json': {
+      schema: { allOf: [component('PinRequest')], 'x-examples': { pin: { value: { version: '1' } } } },
+    },
+  },
+}
+
+function read(body: Buffer): PinRequest {
+  const value = readJson(body)
+  if (pinRequest.Check(value)) return value
+  throw invalidRequest(helpfulProblems(pinRequest, value))
+}
+
+const isFailed = ({ versions }: ModelStatus, version: string): boolean =>
+  versions.some((one) => one.version === version && one.state === 'failed')
+
+/** Throws NOT_READY for a version that failed. `outcome`: what became of its pin. */
+function refuseFailed({ name, versions }: ModelStatus, version: string, outcome: string): void {
+  const failed = versions.find((one) => one.version === version && one.state === 'failed')
+  if (failed !== undefined)
+    throw new ModelError('NOT_READY', `Version ${version} of ${name} failed to load and ${outcome}: ${failed.error}`)
+}

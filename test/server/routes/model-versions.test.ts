@@ -1,0 +1,145 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { Compile } from '#typebox/schema'
+import { VersionDistributions, VersionRows } from '../../../src/schemas/model-versions.ts'
+import { ModelDetails } from '../../../src/schemas/models.ts'
+import { temporaryFolder, testFeatures, writeTestBundle } from '../../support/bundle.ts'
+import { startTestServer } from '../../support/server.ts'
+
+const models = await temporaryFolder(t)
+const drift = {
+  features: {
+    country: { ids: [1, 3], shares: [0.5, 0.25, 0.25] },
+    price: { edges: [0, Math.log(10)], shares: [0.25, 0.5, 0.25] },
+  },
+  tasks: { ctr: { edges: [0.5], shares: [0.5, 0.5] } },
+}
+await writeTestBundle(models, { manifest: { description: 'First', drift } })
+await writeTestBundle(models, { version: '2', seed: 2, manifest: { description: 'Second' } })
+await writeTestBundle(models, {
+  name: 'secretive',
+  manifest: { features: testFeatures.map((field) => (field.name === 'country' ? { ...field, log: 'drop' } : field)) },
+})
+await mkdir(join(models, 'ads', '3'))
+await writeFile(join(models, 'ads', '3', 'manifest.json'), '{')
+const server = await startTestServer(t, { models, registry: { defaultModel: 'ads', mode: 'all' } })
+const get = async (url: string) => {
+  const answer = await server.fastify.inject(url)
+  return { status: answer.statusCode, body: answer.json() as any }
+}
+const predict = (country: string, price: number, version = '1') =>
+  server.predict({ version, context: { country, hour: 1 }, candidates: [{ campaign: 'c', price }] })
+
+t.test('every version that is loaded is described', async (t) => {
+  const check = Compile(ModelDetails)
+  for (const [version, description] of [
+    ['1', 'First'],
+    ['2', 'Second'],
+  ] as const) {
+    const { status, body } = await get(`/models/ads/versions/${version}`)
+    t.equal(status, 200)
+    t.ok(check.Check(body))
+    t.match(body, { name: 'ads', default_version: '2', version, description })
+    t.equal(body.versions.length, 3)
+  }
+  const { body: byModel } = await get('/models/ads')
+  const { body: byVersion } = await get('/models/ads/versions/2')
+  t.same(byVersion, byModel)
+})
+
+t.test('a version that is not loaded is 404, with the reason', async (t) => {
+  for (const path of ['', '/distributions', '/rows']) {
+    for (const [version, code, detail] of [
+      ['ads/versions/3', 'VERSION_NOT_FOUND', /^Version 3 of ads failed to load: ads\/3\/manifest\.json is not JSON/],
+      ['ads/versions/9', 'VERSION_NOT_FOUND', /^ads has no version 9; it has 3, 2, 1$/],
+      ['ads/versions/..%2F1', 'VERSION_NOT_FOUND', /^ads has no version/],
+      ['adz/versions/1', 'MODEL_NOT_FOUND', /did you mean "ads"/],
+    ] as const) {
+      const { status, body } = await get(`/models/${version}${path}`)
+      t.same([status, body.code], [404, code], version)
+      t.match(body.detail, detail)
+    }
+  }
+})
+
+t.test('distributions have the shares of then and now', async (t) => {
+  const check = Compile(VersionDistributions)
+  const { status, body: before } = await get('/models/ads/versions/1/distributions')
+  t.equal(status, 200)
+  t.ok(check.Check(before))
+  t.same(
+    before.fields.map(({ name }: any) => name),
+    testFeatures.map(({ name }) => name),
+  )
+  t.match(before.fields[0], {
+    name: 'country',
+    psi: null,
+    observations: 0,
+    unknown: 0,
+    bins: [
+      { label: 'DE', value: 'DE', then: 0.5, now: 0 },
+      { label: 'US', value: 'US', then: 0.25, now: 0 },
+      { label: 'all other values', then: 0.25, now: 0 },
+    ],
+  })
+  t.same(before.fields[1], { name: 'hour', psi: null, observations: 0, bins: [], unknown: 0 })
+
+  for (let i = 0; i < 3; i++) await predict('DE', 4)
+  await predict('XX', 100)
+  const { body: after } = await get('/models/ads/versions/1/distributions')
+  t.match(after.fields[0], { observations: 4, unknown: 1, bins: [{ now: 0.75 }, { now: 0 }, { now: 0.25 }] })
+  t.match(after.fields[3], { name: 'price', observations: 4, bins: [{ now: 0 }, { now: 0.75 }, { now: 0.25 }] })
+  const [ctr] = after.tasks
+  t.match(ctr, {
+    name: 'ctr',
+    observations: 4,
+    bins: [
+      { low: 0, high: 0.5 },
+      { low: 0.5, high: 1 },
+    ],
+  })
+  t.equal(ctr.bins[0].now + ctr.bins[1].now, 1)
+})
+
+t.test('an index is there once there are enough values', async (t) => {
+  const candidates = [{ campaign: 'c', price: 4 }]
+  for (let i = 0; i < 500; i++) await server.predict({ version: '1', context: { country: 'FR', hour: 1 }, candidates })
+  const { body } = await get('/models/ads/versions/1/distributions')
+  t.ok(body.fields[0].psi > 0.25)
+})
+
+t.test('unknown values belong to their version; a version without a reference has no bins', async (t) => {
+  await predict('YY', 1, '2')
+  await predict('ZZ', 1, '2')
+  const { body } = await get('/models/ads/versions/2/distributions')
+  t.match(body.fields[0], { name: 'country', bins: [], unknown: 2, psi: null })
+  t.same(body.tasks, [])
+})
+
+t.test('values of bins can be sent', async (t) => {
+  const { body } = await get('/models/ads/versions/1/distributions')
+  const prices = body.fields[3].bins.map(({ value }: any) => value)
+  t.equal(prices.length, 3)
+  for (const price of prices) t.equal((await predict('DE', price)).status, 200, String(price))
+})
+
+t.test('golden rows come by side, and are answered', async (t) => {
+  const { body } = await get('/models/ads/versions/1/rows')
+  t.ok(Compile(VersionRows).Check(body))
+  t.same(body, {
+    model: 'ads',
+    version: '1',
+    rows: [
+      { context: { country: 'DE', hour: 21 }, candidate: { campaign: 'c9', price: 1.25 } },
+      { context: { country: 'XX', hour: 0 }, candidate: { campaign: 'c1', price: 0, views: 4 } },
+    ],
+  })
+  for (const { context, candidate } of body.rows)
+    t.equal((await server.predict({ context, candidates: [candidate] })).status, 200)
+})
+
+t.test('fields that are not to be kept as they are, are not shown', async (t) => {
+  const { body } = await get('/models/secretive/versions/1/rows')
+  t.same(body.rows[0].context, { hour: 21 })
+})

@@ -1,7 +1,7 @@
 import { ask, client, lowestPriority, type Schemas } from '../../api/client.ts'
 import type { RecordedRow } from './draw.ts'
 import type { PredictBody } from './form.ts'
-import type { Reference } from './model.ts'
+import type { Reference, Value, Values } from './model.ts'
 import type { Prediction } from './ranking.ts'
 
 export type Details = Schemas['ModelDetails']
@@ -25,12 +25,36 @@ export const nothingKnown: Known = { rows: [], reference: new Map() }
 
 export const listModels = () => ask(client.GET('/models'))
 
-export const describe = (model: string, _version: string | undefined): Promise<Details> =>
-  ask(client.GET('/models/{model}', { params: { path: { model } } }))
+/** The description of a version, or of the default one. */
+export const describe = (model: string, version: string | undefined): Promise<Details> =>
+  version === undefined
+    ? ask(client.GET('/models/{model}', { params: { path: { model } } }))
+    : ask(client.GET('/models/{model}/versions/{version}', { params: { path: { model, version } } }))
 
-/** Recorded rows and the drift reference of a version. */
-export async function loadKnown(_model: string, _version: string): Promise<Known> {
-  return nothingKnown
+/** Recorded rows and the drift reference of a version. Both are help alone: without them the page works, too. */
+export async function loadKnown(model: string, version: string): Promise<Known> {
+  const params = { path: { model, version } }
+  const [recorded, distributions] = await Promise.all([
+    ask(client.GET('/models/{model}/versions/{version}/rows', { params })).catch(() => undefined),
+    ask(client.GET('/models/{model}/versions/{version}/distributions', { params })).catch(() => undefined),
+  ])
+  const rows = (recorded?.rows ?? []).map(({ context, candidate }) => ({
+    context: withoutNull(context),
+    candidate: withoutNull(candidate),
+  }))
+  const reference = new Map(
+    (distributions?.fields ?? []).map(({ name, bins }) => [
+      name,
+      bins.map(({ label, value, low, high, then }) => ({ label, value, low, high, share: then })),
+    ]),
+  )
+  return { rows, reference }
+}
+
+function withoutNull(values: Record<string, Value | null>): Values {
+  return Object.fromEntries(
+    Object.entries(values).flatMap(([name, value]) => (value === null ? [] : [[name, value] as const])),
+  )
 }
 
 /** The values of a vocabulary of the default version. */

@@ -68,9 +68,10 @@ export function fitForm(form: Form, fields: readonly Field[]): { form: Form; lef
         return keeps
       }),
     )
+  const context = pick(form.context, [])
   const candidates = form.candidates.map(({ key, values }) => ({ key, values: pick(values, ['id', 'bid']) }))
   return {
-    form: { context: pick(form.context, []), candidates, moved: form.moved.filter((name) => known.has(name)) },
+    form: { context, candidates, moved: form.moved.filter((name) => known.has(name)) },
     leftOut: [...leftOut],
   }
 }

@@ -39,6 +39,11 @@ export function probability(value: number): string {
   )
 }
 
+/** The change of a probability: 0.012 → +1.2 %, in percentage points. */
+export function change(value: number): string {
+  return formatter({ style: 'percent', maximumSignificantDigits: 2, signDisplay: 'exceptZero' }).format(value)
+}
+
 export function milliseconds(ms: number): string {
   if (ms >= 10_000) return formatter({ style: 'unit', unit: 'second', maximumSignificantDigits: 3 }).format(ms / 1000)
   return formatter({ style: 'unit', unit: 'millisecond', maximumSignificantDigits: 3 }).format(ms)

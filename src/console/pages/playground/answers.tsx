@@ -1,0 +1,195 @@
+import { useState } from 'preact/hooks'
+import { Bar } from '../../parts/bar.tsx'
+import { change, milliseconds, number, probability } from '../../parts/format.ts'
+import { Scroll } from '../../parts/scroll.tsx'
+import { Empty, Loading } from '../../parts/states.tsx'
+import { nameOf } from './form.ts'
+import { type Task, valueAt } from './model.ts'
+import { Pager, pageWithin } from './pager.tsx'
+import { changeOf, earningTasks, ecpm, movementOf, probabilityOf, type Standing, scoreOf } from './ranking.ts'
+import type { Answered } from './use-history.ts'
+
+/** Candidates, and tasks, side by side. */
+const rowsPerPage = 10
+const tasksPerPage = 4
+
+interface AnswersProps {
+  tasks: readonly Task[]
+  now: Answered | undefined
+  standings: ReadonlyMap<number, Standing>
+  before: ReadonlyMap<number, Standing>
+  by: string
+  busy: boolean
+  selected: number | undefined
+  onBy(by: string): void
+  onSelect(key: number): void
+}
+
+/** The probabilities of each candidate, best first, and what changed. */
+export function Answers(props: AnswersProps) {
+  const { tasks, now, standings, before, by, busy, onBy } = props
+  return (
+    <section class="card" aria-labelledby="answers-title">
+      <header>
+        <h2 id="answers-title">Answers</h2>
+        <span class="small muted" role="status">
+          {busy ? 'Asking …' : now ? `Version ${now.answer.version} took ${milliseconds(now.answer.ms)}` : ''}
+        </span>
+      </header>
+      <p class="small muted">
+        The probability of each task, best candidate first. A bar compares a candidate with the best one of its task.
+        Arrows and signed numbers say what your last edit changed. The time includes the network.
+      </p>
+      <RankBy tasks={tasks} by={by} onBy={onBy} />
+      {now === undefined ? (
+        busy ? (
+          <Loading what="answers" />
+        ) : (
+          <Empty title="No answer yet" />
+        )
+      ) : (
+        <AnswerTable {...props} now={now} standings={standings} before={before} />
+      )}
+    </section>
+  )
+}
+
+function RankBy({ tasks, by, onBy }: Pick<AnswersProps, 'tasks' | 'by' | 'onBy'>) {
+  const earning = earningTasks(tasks)
+  return (
+    <div class="rank-by">
+      <label for="rank-by">Rank by</label>
+      <select id="rank-by" value={by} onChange={(event) => onBy(event.currentTarget.value)}>
+        {tasks.map(({ name }) => (
+          <option key={name} value={name}>
+            {name}
+          </option>
+        ))}
+        {earning !== undefined && <option value={ecpm}>ecpm</option>}
+      </select>
+      <span class="small muted">
+        {by === ecpm
+          ? `Expected revenue per thousand impressions: 1000 · bid · ${earning?.join(' · ')}. It needs a bid.`
+          : tasks.find(({ name }) => name === by)?.description}
+      </span>
+    </div>
+  )
+}
+
+function AnswerTable(props: AnswersProps & { now: Answered }) {
+  const { tasks, now, standings, before, by, selected, onSelect } = props
+  const [chosenRows, setRows] = useState(0)
+  const [chosenTasks, setTasks] = useState(0)
+  const { candidates } = now.form
+  const rankOf = (key: number) => standings.get(key)?.rank ?? Number.POSITIVE_INFINITY
+  const ordered = candidates
+    .map((candidate, index) => ({ candidate, index }))
+    .sort(
+      // Infinity minus itself is no number.
+      (a, b) =>
+        rankOf(a.candidate.key) < rankOf(b.candidate.key)
+          ? -1
+          : rankOf(a.candidate.key) > rankOf(b.candidate.key)
+            ? 1
+            : a.index - b.index,
+    )
+  const page = pageWithin(chosenRows, rowsPerPage, ordered.length)
+  const taskPage = pageWithin(chosenTasks, tasksPerPage, tasks.length)
+  const shown = tasks.slice(taskPage * tasksPerPage, (taskPage + 1) * tasksPerPage)
+  const largest = new Map(
+    shown.map(({ name }) => [
+      name,
+      candidates.reduce((most, { key }) => Math.max(most, probabilityOf(now.predictions.get(key), name) ?? 0), 0),
+    ]),
+  )
+  return (
+    <>
+      <Pager what="tasks" page={taskPage} size={tasksPerPage} total={tasks.length} onPage={setTasks} />
+      <Scroll label="Answers">
+        <table class="answers">
+          <thead>
+            <tr>
+              <th>Rank</th>
+              <th>Candidate</th>
+              {shown.map(({ name }) => (
+                <th key={name}>
+                  <bdi>{name}</bdi>
+                </th>
+              ))}
+              {by === ecpm && <th class="number">ecpm</th>}
+            </tr>
+          </thead>
+          <tbody>
+            {ordered.slice(page * rowsPerPage, (page + 1) * rowsPerPage).map(({ candidate, index }) => {
+              const { key, values } = candidate
+              const standing = standings.get(key)
+              const score = scoreOf(standing?.prediction, valueAt(values, 'bid'), by, tasks)
+              return (
+                <tr key={key} class={key === selected ? 'selected' : undefined}>
+                  <td class="ranked">
+                    {standing?.rank ?? '–'} <Movement places={movementOf(before.get(key), standing?.rank)} />
+                  </td>
+                  <th scope="row">
+                    <button type="button" class="name" aria-pressed={key === selected} onClick={() => onSelect(key)}>
+                      <bdi>{nameOf(candidate, index)}</bdi>
+                    </button>
+                  </th>
+                  {shown.map(({ name }) => (
+                    <Probability
+                      key={name}
+                      value={probabilityOf(standing?.prediction, name)}
+                      most={largest.get(name) ?? 0}
+                      difference={changeOf(before.get(key), standing?.prediction ?? null, name)}
+                    />
+                  ))}
+                  {by === ecpm && <td class="number">{score === undefined ? 'no bid' : number(score)}</td>}
+                </tr>
+              )
+            })}
+          </tbody>
+        </table>
+      </Scroll>
+      <Pager what="candidates" page={page} size={rowsPerPage} total={ordered.length} onPage={setRows} />
+    </>
+  )
+}
+
+function Probability({
+  value,
+  most,
+  difference,
+}: {
+  value: number | undefined
+  most: number
+  difference: number | undefined
+}) {
+  if (value === undefined) return <td class="muted">no answer</td>
+  return (
+    <td>
+      <span class="probability">
+        <span>{probability(value)}</span>
+        {difference !== undefined && Math.abs(difference) > 1e-9 && (
+          <span class={`small ${difference > 0 ? 'up' : 'down'}`}>{change(difference)}</span>
+        )}
+      </span>
+      <Bar share={most > 0 ? value / most : 0} colour="var(--series-1)" />
+    </td>
+  )
+}
+
+/** Places that a candidate moved: up is better. */
+export function Movement({ places }: { places: number | undefined }) {
+  if (places === undefined || places === 0) return null
+  const up = places > 0
+  return (
+    <span class={`small ${up ? 'up' : 'down'}`}>
+      <span aria-hidden="true">
+        {up ? '▲' : '▼'}
+        {Math.abs(places)}
+      </span>
+      <span class="hidden">
+        {up ? 'up' : 'down'} {Math.abs(places)}
+      </span>
+    </span>
+  )
+}

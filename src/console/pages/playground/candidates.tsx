@@ -1,0 +1,225 @@
+import { useEffect, useMemo, useState } from 'preact/hooks'
+import { number } from '../../parts/format.ts'
+import type { CandidateActions, Column } from './candidate-row.tsx'
+import { CandidateTable } from './candidate-table.tsx'
+import { candidatesOf, type Form, nextKey, placesOf, rankColumn, sorted } from './form.ts'
+import { type Field, type Task, valueAt, withValue } from './model.ts'
+import { mostCandidates, type Pasted } from './paste.ts'
+import { PasteDialog } from './paste-dialog.tsx'
+import { probabilityOf, type Standing } from './ranking.ts'
+import type { Vocabularies } from './vocabularies.ts'
+
+interface CandidatesProps {
+  form: Form
+  fields: readonly Field[]
+  /** Those of the candidates. */
+  columnFields: readonly Field[]
+  tasks: readonly Task[]
+  standings: ReadonlyMap<number, Standing>
+  problems: ReadonlyMap<number, ReadonlyMap<string, string>>
+  vocabularies: Vocabularies
+  selected: number | undefined
+  goTo: { index: number; field: string } | undefined
+  setForm(form: Form): void
+  onSelect(key: number): void
+}
+
+interface Sort {
+  column: string
+  descending: boolean
+}
+
+/** The items to score, as a table. */
+export function Candidates(props: CandidatesProps) {
+  const { form, fields, columnFields, tasks, standings, problems, vocabularies, selected, goTo, setForm, onSelect } =
+    props
+  const [sort, setSort] = useState<Sort>()
+  const [pasting, setPasting] = useState<string>()
+  const [notes, setNotes] = useState<string[]>([])
+  const columns = useMemo(() => columnsOf(columnFields), [fields, form.moved])
+  const ranks = useMemo(() => ranksByKey(standings), [standings])
+  const unknown = useMemo(() => unknownByKey(standings), [standings])
+  usePaste(setPasting)
+
+  const order = (next: Sort) => {
+    setSort(next)
+    setForm({ ...form, candidates: sorted(form.candidates, readerOf(next.column, standings), next.descending) })
+  }
+  const actions = actionsOf(form, setForm, onSelect, (column) =>
+    order({ column, descending: sort?.column === column && !sort.descending }),
+  )
+  const take = (pasted: Pasted, replaces: boolean) => {
+    setNotes(pasted.notes)
+    setSort(undefined)
+    setForm(withPasted(form, pasted, replaces, fields))
+  }
+  const add = () => {
+    const key = nextKey(form.candidates)
+    const values = form.candidates.at(-1)?.values ?? {}
+    setForm({ ...form, candidates: [...form.candidates, { key, values: withValue(values, 'id', `ad-${key}`) }] })
+  }
+
+  return (
+    <section class="card" aria-labelledby="candidates-title">
+      <header>
+        <h2 id="candidates-title">Candidates</h2>
+        <span class="small muted" aria-live="polite">
+          {number(form.candidates.length, 9)} {form.candidates.length === 1 ? 'candidate' : 'candidates'}
+        </span>
+      </header>
+      <p class="small muted">
+        The items to score. The id is yours, and the bid is used for ecpm alone. An empty cell is not sent: its grey
+        text is the default that counts then. Choose a rank to see the gates of that candidate.
+      </p>
+      <div class="actions">
+        <button type="button" disabled={form.candidates.length >= mostCandidates} onClick={add}>
+          Add
+        </button>
+        <button type="button" onClick={() => setPasting('')}>
+          Paste CSV or JSON
+        </button>
+        <SortByAnswer tasks={tasks} sort={sort} onSort={order} />
+      </div>
+      {notes.length > 0 && (
+        <div class="notice" role="status">
+          {notes.map((note) => (
+            <p key={note}>{note}</p>
+          ))}
+        </div>
+      )}
+      <CandidateTable
+        candidates={form.candidates}
+        {...{ columns, ranks, problems, unknown, vocabularies, sort, selected, goTo, actions }}
+      />
+      {pasting !== undefined && (
+        <PasteDialog fields={fields} text={pasting} onPasted={take} onClose={() => setPasting(undefined)} />
+      )}
+    </section>
+  )
+}
+
+function SortByAnswer({
+  tasks,
+  sort,
+  onSort,
+}: {
+  tasks: readonly Task[]
+  sort: Sort | undefined
+  onSort(sort: Sort): void
+}) {
+  const current = tasks.some(({ name }) => sort?.column === taskColumn(name)) ? sort!.column : ''
+  return (
+    <span class="row">
+      <label for="sort-answer">Sort by answer</label>
+      <select
+        id="sort-answer"
+        value={current}
+        onChange={(event) => {
+          const column = event.currentTarget.value
+          if (column !== '') onSort({ column, descending: true })
+        }}
+      >
+        <option value="">–</option>
+        {tasks.map(({ name }) => (
+          <option key={name} value={taskColumn(name)}>
+            {name}
+          </option>
+        ))}
+      </select>
+    </span>
+  )
+}
+
+/** Fields have no line breaks in their names: a task's column is none of them. */
+const taskColumn = (task: string) => `\n${task}`
+
+function columnsOf(fields: readonly Field[]): Column[] {
+  return [
+    { name: 'id', title: 'id', type: 'string', field: undefined },
+    { name: 'bid', title: 'bid', type: 'number', field: undefined },
+    ...fields.map((field) => ({ name: field.name, title: field.name, type: field.type, field })),
+  ]
+}
+
+function readerOf(column: string, standings: ReadonlyMap<number, Standing>): Parameters<typeof sorted>[1] {
+  if (column === rankColumn) return ({ key }) => standings.get(key)?.rank
+  if (column.startsWith('\n')) return ({ key }) => probabilityOf(standings.get(key)?.prediction, column.slice(1))
+  return ({ values }) => valueAt(values, column)
+}
+
+function actionsOf(
+  form: Form,
+  setForm: (form: Form) => void,
+  select: (key: number) => void,
+  sort: (column: string) => void,
+): CandidateActions {
+  const { candidates } = form
+  const put = (next: Form['candidates']) => setForm({ ...form, candidates: next })
+  return {
+    select,
+    sort,
+    change: (key, column, value) =>
+      put(
+        candidates.map((candidate) =>
+          candidate.key === key ? { key, values: withValue(candidate.values, column, value) } : candidate,
+        ),
+      ),
+    duplicate: (key) =>
+      put(
+        candidates.flatMap((candidate) =>
+          candidate.key === key ? [candidate, { key: nextKey(candidates), values: candidate.values }] : [candidate],
+        ),
+      ),
+    remove: (key) => put(candidates.filter((candidate) => candidate.key !== key)),
+  }
+}
+
+function withPasted(
+  form: Form,
+  { context, candidates, moved }: Pasted,
+  replaces: boolean,
+  fields: readonly Field[],
+): Form {
+  const kept = replaces ? [] : form.candidates
+  const added = candidatesOf(candidates, nextKey(form.candidates))
+  const next: Form = {
+    context: context ?? form.context,
+    candidates: [...kept, ...added].slice(0, mostCandidates),
+    moved: context === undefined ? [...new Set([...(replaces ? [] : form.moved), ...moved])] : moved,
+  }
+  // A field that the candidates have now is no longer in the context.
+  const inCandidates = placesOf(fields, next.moved).candidates
+  return {
+    ...next,
+    context: inCandidates.reduce((values, { name }) => withValue(values, name, undefined), next.context),
+  }
+}
+
+function ranksByKey(standings: ReadonlyMap<number, Standing>): Map<number, number> {
+  return new Map([...standings].flatMap(([key, { rank }]) => (rank === undefined ? [] : [[key, rank] as const])))
+}
+
+function unknownByKey(standings: ReadonlyMap<number, Standing>): Map<number, string[]> {
+  return new Map(
+    [...standings].flatMap(([key, { prediction }]) => {
+      const fields = prediction?.unknown
+      return Array.isArray(fields) && fields.length > 0 ? [[key, fields as string[]] as const] : []
+    }),
+  )
+}
+
+/** What is pasted outside an input is meant for the table. */
+function usePaste(onText: (text: string) => void): void {
+  useEffect(() => {
+    const take = (event: ClipboardEvent) => {
+      const { target } = event
+      if (target instanceof Element && target.closest('input, textarea, dialog')) return
+      const text = event.clipboardData?.getData('text/plain') ?? ''
+      if (text.trim() === '') return
+      event.preventDefault()
+      onText(text)
+    }
+    document.addEventListener('paste', take)
+    return () => document.removeEventListener('paste', take)
+  }, [])
+}

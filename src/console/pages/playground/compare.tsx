@@ -1,0 +1,184 @@
+import { useState } from 'preact/hooks'
+import { useAsk } from '../../api/use-ask.ts'
+import { change, probability } from '../../parts/format.ts'
+import { Scroll } from '../../parts/scroll.tsx'
+import { Failed, Loading } from '../../parts/states.tsx'
+import { Movement } from './answers.tsx'
+import { bodyOf, type Form, nameOf, optionsFor, type Target } from './form.ts'
+import type { Field, Task } from './model.ts'
+import { Pager, pageWithin } from './pager.tsx'
+import { earningTasks, ecpm, probabilityOf, type Standing } from './ranking.ts'
+import { type Details, describe } from './server.ts'
+import { fitForm } from './state-codec.ts'
+import { type Answered, standingsOf } from './use-history.ts'
+import { usePredict } from './use-predict.ts'
+
+const rowsPerPage = 10
+const tasksPerPage = 3
+
+interface CompareProps {
+  target: Target
+  /** What else answers, as `model/version`. */
+  others: readonly string[]
+  against: string | undefined
+  form: Form
+  now: Answered | undefined
+  standings: ReadonlyMap<number, Standing>
+  tasks: readonly Task[]
+  by: string
+  onAgainst(against: string | undefined): void
+}
+
+/** The same request to another version, or another model. */
+export function Compare(props: CompareProps) {
+  const { others, against, onAgainst } = props
+  const known = against === undefined || others.includes(against)
+  return (
+    <section class="card" aria-labelledby="compare-title">
+      <h2 id="compare-title">Compare</h2>
+      <p class="small muted">Sends the same request to another version or model, and puts its answers side by side.</p>
+      <div class="row">
+        <label for="against">Compare with</label>
+        <select
+          id="against"
+          value={known ? (against ?? '') : ''}
+          onChange={(event) => onAgainst(event.currentTarget.value || undefined)}
+        >
+          <option value="">nothing</option>
+          {others.map((other) => (
+            <option key={other} value={other}>
+              {other.replace('/', ', version ')}
+            </option>
+          ))}
+        </select>
+      </div>
+      {others.length === 0 && <p class="muted">Nothing else answers on this server.</p>}
+      {!known && <p class="muted">{against!.replace('/', ', version ')} does not answer now.</p>}
+      {against !== undefined && known && <Other key={against} {...props} against={against} />}
+    </section>
+  )
+}
+
+function Other(props: CompareProps & { against: string }) {
+  const { against } = props
+  const [model = '', version] = against.split('/')
+  const { data, error } = useAsk(() => describe(model, version), [against])
+  if (data === undefined) return error === undefined ? <Loading what={against} /> : <Failed error={error} />
+  return <SideBySide {...props} other={{ model, version }} details={data} />
+}
+
+function SideBySide(props: CompareProps & { other: Target; details: Details }) {
+  const { form, other, details, now, tasks, by, standings } = props
+  const fields = (details.fields ?? []) as Field[]
+  const fitted = fitForm(form, fields)
+  const theirTasks = (details.tasks ?? []) as Task[]
+  const { answer, error, busy } = usePredict(bodyOf(other, fitted.form, optionsFor(theirTasks)))
+  const shared = tasks.filter(({ name }) => theirTasks.some((task) => task.name === name))
+  const isPossible = by === ecpm ? earningTasks(theirTasks) !== undefined : theirTasks.some(({ name }) => name === by)
+  const answered: Answered | undefined = answer && {
+    form,
+    answer,
+    predictions: new Map(form.candidates.map(({ key }, i) => [key, answer.predictions[i] ?? null])),
+  }
+  return (
+    <>
+      {fitted.leftOut.length > 0 && (
+        <p class="notice">It has other fields. Not sent to it: {fitted.leftOut.slice(0, 10).join(', ')}.</p>
+      )}
+      {shared.length === 0 && <p class="notice">The two have no task in common.</p>}
+      {!isPossible && shared.length > 0 && <p class="notice">It can’t rank by {by}: ranks are not compared.</p>}
+      {error !== undefined && <Failed error={error} />}
+      {answered === undefined && busy && <Loading what="its answers" />}
+      {answered !== undefined && now !== undefined && shared.length > 0 && (
+        <Table
+          {...{ form, tasks: shared, standings }}
+          theirs={standingsOf(answered, isPossible ? by : '', theirTasks)}
+        />
+      )}
+    </>
+  )
+}
+
+interface TableProps {
+  form: Form
+  tasks: readonly Task[]
+  standings: ReadonlyMap<number, Standing>
+  theirs: ReadonlyMap<number, Standing>
+}
+
+function Table({ form, tasks, standings, theirs }: TableProps) {
+  const [chosen, setPage] = useState(0)
+  const [chosenTasks, setTasks] = useState(0)
+  const rows = form.candidates
+    .map((candidate, index) => ({ candidate, index, rank: standings.get(candidate.key)?.rank }))
+    .sort((a, b) => (a.rank ?? form.candidates.length + 1) - (b.rank ?? form.candidates.length + 1))
+  const page = pageWithin(chosen, rowsPerPage, rows.length)
+  const taskPage = pageWithin(chosenTasks, tasksPerPage, tasks.length)
+  const shown = tasks.slice(taskPage * tasksPerPage, (taskPage + 1) * tasksPerPage)
+  return (
+    <>
+      <Pager what="tasks" page={taskPage} size={tasksPerPage} total={tasks.length} onPage={setTasks} />
+      <Scroll label="Answers side by side">
+        <table>
+          <thead>
+            <tr>
+              <th rowSpan={2}>Candidate</th>
+              <th rowSpan={2} class="number">
+                Rank
+              </th>
+              <th rowSpan={2}>Rank there</th>
+              {shown.map(({ name }) => (
+                <th key={name} colSpan={2} class="group">
+                  <bdi>{name}</bdi>
+                </th>
+              ))}
+            </tr>
+            <tr>
+              {shown.map(({ name }) => [
+                <th key={`${name}-here`} class="number">
+                  here
+                </th>,
+                <th key={`${name}-there`} class="number">
+                  there
+                </th>,
+              ])}
+            </tr>
+          </thead>
+          <tbody>
+            {rows.slice(page * rowsPerPage, (page + 1) * rowsPerPage).map(({ candidate, index, rank }) => {
+              const { key } = candidate
+              const there = theirs.get(key)
+              return (
+                <tr key={key}>
+                  <th scope="row">
+                    <bdi>{nameOf(candidate, index)}</bdi>
+                  </th>
+                  <td class="number">{rank ?? '–'}</td>
+                  <td class="ranked">
+                    {there?.rank ?? '–'} <Movement places={rank && there?.rank ? rank - there.rank : undefined} />
+                  </td>
+                  {shown.map(({ name }) => {
+                    const mine = probabilityOf(standings.get(key)?.prediction, name)
+                    const other = probabilityOf(there?.prediction, name)
+                    return [
+                      <td key={`${name}-here`} class="number">
+                        {mine === undefined ? '–' : probability(mine)}
+                      </td>,
+                      <td key={`${name}-there`} class="number">
+                        {other === undefined ? '–' : probability(other)}
+                        {mine !== undefined && other !== undefined && (
+                          <span class="small muted value">{change(other - mine)}</span>
+                        )}
+                      </td>,
+                    ]
+                  })}
+                </tr>
+              )
+            })}
+          </tbody>
+        </table>
+      </Scroll>
+      <Pager what="candidates" page={page} size={rowsPerPage} total={rows.length} onPage={setPage} />
+    </>
+  )
+}

@@ -1,0 +1,136 @@
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
+import { Answers } from './answers.tsx'
+import { Candidates } from './candidates.tsx'
+import { Compare } from './compare.tsx'
+import { ContextForm } from './context-form.tsx'
+import { bodyOf, type Form, nameOf, optionsFor, placesOf, type Target } from './form.ts'
+import { Gates } from './gates.tsx'
+import type { Field, Task } from './model.ts'
+import { withValue } from './model.ts'
+import { ProblemList, Refusal } from './notices.tsx'
+import { mapProblems, type Place, type Problem, placeOf } from './problems.ts'
+import { earningTasks, ecpm } from './ranking.ts'
+import { RequestCode } from './request-code.tsx'
+import type { Known } from './server.ts'
+import type { Shared } from './state-codec.ts'
+import { standingsOf, useHistory } from './use-history.ts'
+import { usePredict } from './use-predict.ts'
+import { createVocabularies } from './vocabularies.ts'
+import { WhatMatters } from './what-matters.tsx'
+
+interface EditorProps {
+  target: Target
+  fields: readonly Field[]
+  tasks: readonly Task[]
+  known: Known
+  others: readonly string[]
+  shared: Shared
+  onShared(shared: Shared): void
+}
+
+/** A request to edit, and its answers. */
+export function Editor({ target, fields, tasks, known, others, shared, onShared }: EditorProps) {
+  const { form } = shared
+  const by = shared.by !== undefined && isRankable(shared.by, tasks) ? shared.by : firstRank(tasks)
+  const setForm = (form: Form) => onShared({ ...shared, form })
+  const vocabularies = useMemo(() => createVocabularies(target.model), [target.model])
+  useEffect(() => () => vocabularies.close(), [vocabularies])
+
+  const body = useMemo(() => bodyOf(target, form, optionsFor(tasks)), [target, form, tasks])
+  const forms = useRef(new WeakMap<object, Form>())
+  forms.current.set(body, form)
+  const predicted = usePredict(body)
+  const answeredForm = predicted.body === undefined ? undefined : forms.current.get(predicted.body)
+  const { now, before } = useHistory(predicted.answer, answeredForm)
+  const standings = useMemo(() => standingsOf(now, by, tasks), [now, by, tasks])
+  const earlier = useMemo(() => standingsOf(before, by, tasks), [before, by, tasks])
+
+  const problems: readonly Problem[] =
+    predicted.error?.problem?.errors ?? (predicted.error ? [] : (predicted.answer?.errors ?? []))
+  const map = useMemo(() => mapProblems(problems), [problems])
+  const [place, setPlace] = useState<Place>()
+  const [chosen, setChosen] = useState<number>()
+  const selectedIndex = Math.max(
+    0,
+    form.candidates.findIndex(({ key }) => key === chosen),
+  )
+  const selected = form.candidates[selectedIndex]
+  const name = selected === undefined ? '' : nameOf(selected, selectedIndex)
+  const isAnswerable = map.context.size === 0 && !map.candidates.has(selectedIndex)
+  const single = useMemo(
+    () =>
+      isAnswerable && selected !== undefined
+        ? bodyOf(target, { ...form, candidates: [selected] }, { gates: true })
+        : undefined,
+    [target, form.context, selected, isAnswerable],
+  )
+  const places = placesOf(fields, form.moved)
+
+  return (
+    <>
+      <div class="notices">
+        <Refusal error={problems.length > 0 ? undefined : predicted.error} retryIn={predicted.retryIn} />
+        <ProblemList
+          problems={problems}
+          candidateName={(index) => {
+            const candidate = form.candidates[index]
+            return candidate === undefined ? `#${index + 1}` : nameOf(candidate, index)
+          }}
+          // A new object each time: the reader may go to the same field again.
+          onGo={({ path }) => setPlace(placeOf(path))}
+        />
+      </div>
+      <div class="playground">
+        <ContextForm
+          fields={fields}
+          shown={places.context}
+          context={form.context}
+          problems={map.context}
+          vocabularies={vocabularies}
+          goTo={place?.part === 'context' ? place : undefined}
+          onValue={(field, value) => setForm({ ...form, context: withValue(form.context, field, value) })}
+        />
+        <div class="stack">
+          <Answers
+            {...{ tasks, now, standings, by }}
+            before={earlier}
+            busy={predicted.busy}
+            selected={selected?.key}
+            onBy={(by) => onShared({ ...shared, by })}
+            onSelect={setChosen}
+          />
+          <Gates tasks={tasks} body={single} name={name} />
+        </div>
+      </div>
+      <Candidates
+        {...{ form, fields, tasks, standings, vocabularies, setForm }}
+        columnFields={places.candidates}
+        problems={map.candidates}
+        selected={selected?.key}
+        goTo={place?.part === 'candidates' ? { index: place.index, field: place.field ?? '' } : undefined}
+        onSelect={setChosen}
+      />
+      <div class="cards">
+        <WhatMatters
+          {...{ target, fields, tasks, name }}
+          reference={known.reference}
+          values={isAnswerable && selected !== undefined ? { ...form.context, ...selected.values } : undefined}
+        />
+        <Compare
+          {...{ target, others, form, now, standings, tasks, by }}
+          against={shared.against}
+          onAgainst={(against) => onShared({ ...shared, against })}
+        />
+      </div>
+      <RequestCode body={bodyOf(target, form)} fields={fields} />
+    </>
+  )
+}
+
+function isRankable(by: string, tasks: readonly Task[]): boolean {
+  return by === ecpm ? earningTasks(tasks) !== undefined : tasks.some(({ name }) => name === by)
+}
+
+function firstRank(tasks: readonly Task[]): string {
+  return tasks[0]?.name ?? ''
+}

@@ -1,0 +1,95 @@
+import { type Field, type Task, type Value, type Values, valueAt } from './model.ts'
+
+export interface Candidate {
+  /** Tells candidates apart while they move: never sent. */
+  key: number
+  /** Its fields, `id` and `bid`, which no field is called. */
+  values: Values
+}
+
+/** What the reader edits. */
+export interface Form {
+  context: Values
+  candidates: readonly Candidate[]
+  /** Fields that are not where their side says: context fields of the candidates, and the other way round. */
+  moved: readonly string[]
+}
+
+/** What answers: a model, and perhaps one of its versions. */
+export interface Target {
+  model: string
+  version?: string | undefined
+}
+
+export interface PredictBody {
+  model: string
+  version?: string
+  context?: Values
+  candidates: Values[]
+  tasks?: string[]
+  options?: { gates?: boolean; partial?: boolean; unknown?: boolean }
+}
+
+/** The fields of the context, and those of the candidates. */
+export function placesOf(fields: readonly Field[], moved: readonly string[]) {
+  const set = new Set(moved)
+  const isContext = ({ name, side }: Field) => (side === 'context') !== set.has(name)
+  return { context: fields.filter(isContext), candidates: fields.filter((field) => !isContext(field)) }
+}
+
+/** The body of `POST /predict`. */
+export function bodyOf({ model, version }: Target, form: Form, options: PredictBody['options'] = {}): PredictBody {
+  return {
+    model,
+    ...(version === undefined ? {} : { version }),
+    ...(Object.keys(form.context).length > 0 ? { context: form.context } : {}),
+    candidates: form.candidates.map(({ values }) => values),
+    ...(Object.keys(options).length > 0 ? { options } : {}),
+  }
+}
+
+/** Options of the page's own requests. */
+export function optionsFor(tasks: readonly Task[]): NonNullable<PredictBody['options']> {
+  return { partial: true, ...(tasks.some(({ name }) => name === 'unknown') ? {} : { unknown: true }) }
+}
+
+/** The column of ranks: no field has a line break in its name. */
+export const rankColumn = '\n#'
+
+export function nextKey(candidates: readonly Candidate[]): number {
+  return candidates.reduce((most, { key }) => Math.max(most, key), 0) + 1
+}
+
+export function candidatesOf(rows: readonly Values[], from = 1): Candidate[] {
+  return rows.map((values, i) => ({ key: from + i, values }))
+}
+
+/** What a reader calls a candidate: its id, or its place. */
+export function nameOf({ values }: Candidate, index: number): string {
+  const id = valueAt(values, 'id')
+  return id === undefined || id === '' ? `#${index + 1}` : String(id)
+}
+
+/** Sorted by a column, ascending or descending; candidates without the value come last. Stable. */
+export function sorted(
+  candidates: readonly Candidate[],
+  read: (candidate: Candidate, index: number) => Value | undefined,
+  descending: boolean,
+): Candidate[] {
+  const sign = descending ? -1 : 1
+  return candidates
+    .map((candidate, i) => ({ candidate, value: read(candidate, i) }))
+    .sort((a, b) => {
+      if (a.value === undefined || b.value === undefined)
+        return Number(a.value === undefined) - Number(b.value === undefined)
+      return sign * compare(a.value, b.value)
+    })
+    .map(({ candidate }) => candidate)
+}
+
+const collator = new Intl.Collator(undefined, { numeric: true })
+
+function compare(a: Value, b: Value): number {
+  if (typeof a === 'number' && typeof b === 'number') return a - b
+  return collator.compare(String(a), String(b))
+}

@@ -1,0 +1,109 @@
+import { useState } from 'preact/hooks'
+import { percent } from '../../parts/format.ts'
+import { Scroll } from '../../parts/scroll.tsx'
+import { Failed, Loading } from '../../parts/states.tsx'
+import type { PredictBody } from './form.ts'
+import type { Task } from './model.ts'
+import { Pager, pageWithin } from './pager.tsx'
+import type { Prediction } from './ranking.ts'
+import { usePredict } from './use-predict.ts'
+
+/** Tasks, and experts, side by side. */
+const tasksPerPage = 8
+const expertsPerPage = 32
+
+/** The deepest colour of a cell, so that its number stays readable on it. */
+const deepest = 45
+
+/** How much each expert counts for each task, for one candidate. `body`: that candidate alone; undefined where it can't be asked. */
+export function Gates({ tasks, body, name }: { tasks: readonly Task[]; body: PredictBody | undefined; name: string }) {
+  const hasGates = tasks.some(({ gate }) => gate)
+  const { answer, error } = usePredict(hasGates ? body : undefined)
+  return (
+    <section class="card" aria-labelledby="gates-title">
+      <header>
+        <h2 id="gates-title">Gates</h2>
+        {hasGates && (
+          <span class="small muted">
+            of <bdi>{name}</bdi>
+          </span>
+        )}
+      </header>
+      {!hasGates ? (
+        <p class="muted">
+          This model has no gates. In a mixture of experts, a gate decides how much each expert counts for a task.
+        </p>
+      ) : (
+        <>
+          <p class="small muted">
+            The model has several experts, small networks that all tasks share. A gate decides how much each expert
+            counts for a task. The weights of one task add up to 100 %. Tasks with different weights listen to different
+            experts.
+          </p>
+          {body === undefined ? (
+            <p class="muted">The gates are shown when this candidate has no problem.</p>
+          ) : answer !== undefined ? (
+            <HeatMap tasks={tasks} prediction={answer.predictions[0] ?? undefined} />
+          ) : error !== undefined ? (
+            <Failed error={error} />
+          ) : (
+            <Loading what="gates" />
+          )}
+        </>
+      )}
+    </section>
+  )
+}
+
+function HeatMap({ tasks, prediction }: { tasks: readonly Task[]; prediction: Prediction | undefined }) {
+  const [chosenTasks, setTasks] = useState(0)
+  const [chosenExperts, setExperts] = useState(0)
+  const gates = (prediction?.gates ?? {}) as Record<string, number[]>
+  const gated = tasks.filter(({ name }) => Object.hasOwn(gates, name))
+  const experts = gated.reduce((most, { name }) => Math.max(most, gates[name]!.length), 0)
+  if (gated.length === 0) return <p class="muted">The server gave no gates for this candidate.</p>
+  const page = pageWithin(chosenTasks, tasksPerPage, gated.length)
+  const shown = gated.slice(page * tasksPerPage, (page + 1) * tasksPerPage)
+  const expertPage = pageWithin(chosenExperts, expertsPerPage, experts)
+  const first = expertPage * expertsPerPage
+  return (
+    <>
+      <Pager what="tasks" page={page} size={tasksPerPage} total={gated.length} onPage={setTasks} />
+      <Scroll label="Gate weights">
+        <table class="heat">
+          <thead>
+            <tr>
+              <th>Expert</th>
+              {shown.map(({ name }) => (
+                <th key={name} class="number">
+                  <bdi>{name}</bdi>
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {Array.from({ length: Math.min(expertsPerPage, experts - first) }, (_, i) => first + i).map((expert) => (
+              <tr key={expert}>
+                <th scope="row">Expert {expert + 1}</th>
+                {shown.map(({ name }) => (
+                  <Weight key={name} value={gates[name]![expert]} />
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </Scroll>
+      <Pager what="experts" page={expertPage} size={expertsPerPage} total={experts} onPage={setExperts} />
+    </>
+  )
+}
+
+function Weight({ value }: { value: number | undefined }) {
+  if (value === undefined) return <td class="number muted">–</td>
+  const depth = `${(deepest * value).toFixed(1)}%`
+  return (
+    <td class="number" style={{ background: `color-mix(in srgb, var(--series-1) ${depth}, var(--surface))` }}>
+      {percent(value)}
+    </td>
+  )
+}

@@ -1,0 +1,118 @@
+import type { PredictBody, Target } from './form.ts'
+import { type Bin, type Field, type Reference, type Value, type Values, valueAt, withValue } from './model.ts'
+import { type Prediction, probabilityOf } from './ranking.ts'
+
+/** Fields of which it is asked at most. */
+export const mostFields = 500
+
+/** Fields per request: a request has a row per field, so that its size grows with their square. */
+export const fieldsPerRequest = 128
+
+/** What a field counts as when it is missing. */
+export interface Substitute {
+  field: string
+  /** Its value now. */
+  now: Value
+  /** `default`: the model's own, by not sending it; `commonest`: of the drift reference. */
+  kind: 'default' | 'commonest'
+  value: Value
+}
+
+export interface Asked {
+  substitutes: Substitute[]
+  body: PredictBody
+}
+
+export interface Plan {
+  requests: Asked[]
+  /** Required fields whose commonest value is not known. */
+  unknown: string[]
+  /** Fields that are not sent now. */
+  absent: string[]
+  /** Fields beyond the most that are asked. */
+  beyond: number
+}
+
+/**
+ * Requests that answer what changes when a field is missing, one field per row, after a row in which none is. A field may be
+ * in the context or in the candidates, whatever its side: those of a request that are replaced are in its candidates, all
+ * others in its context.
+ */
+export function planMissing(target: Target, values: Values, fields: readonly Field[], reference: Reference): Plan {
+  const unknown: string[] = []
+  const absent: string[] = []
+  const substitutes: Substitute[] = []
+  for (const field of fields.slice(0, mostFields)) {
+    const now = valueAt(values, field.name)
+    if (now === undefined) absent.push(field.name)
+    else {
+      const substitute = substituteOf(field, now, reference.get(field.name) ?? [])
+      if (substitute === undefined) unknown.push(field.name)
+      else substitutes.push(substitute)
+    }
+  }
+  const sent = Object.fromEntries(
+    fields.flatMap(({ name }) => {
+      const value = valueAt(values, name)
+      return value === undefined ? [] : [[name, value] as const]
+    }),
+  )
+  const requests = chunks(substitutes, fieldsPerRequest).map((chunk) => ({
+    substitutes: chunk,
+    body: requestOf(target, sent, chunk),
+  }))
+  return { requests, unknown, absent, beyond: Math.max(0, fields.length - mostFields) }
+}
+
+function requestOf({ model, version }: Target, sent: Values, chunk: readonly Substitute[]): PredictBody {
+  const names = new Set(chunk.map(({ field }) => field))
+  const part = (isMoved: boolean) =>
+    Object.fromEntries(Object.entries(sent).filter(([name]) => names.has(name) === isMoved))
+  const base: Values = part(true)
+  const rows = chunk.map(({ field, kind, value }) => withValue(base, field, kind === 'default' ? undefined : value))
+  return {
+    model,
+    ...(version === undefined ? {} : { version }),
+    context: part(false),
+    candidates: [base, ...rows],
+    options: { partial: true },
+  }
+}
+
+function substituteOf(field: Field, now: Value, bins: readonly Bin[]): Substitute | undefined {
+  if (!field.required) return { field: field.name, now, kind: 'default', value: field.default ?? '' }
+  const commonest = commonestOf(bins)
+  return commonest === undefined ? undefined : { field: field.name, now, kind: 'commonest', value: commonest }
+}
+
+/** The value of the most frequent bin that has one. */
+export function commonestOf(bins: readonly Bin[]): Value | undefined {
+  let best: Bin | undefined
+  for (const bin of bins) if (bin.value !== undefined && (best === undefined || bin.share > best.share)) best = bin
+  return best?.value
+}
+
+export interface Effect extends Substitute {
+  /** The probability with the field, and without. */
+  with: number
+  without: number
+}
+
+/** Of the predictions of a request: the effects of its fields on a task, largest first. */
+export function effectsOf(asked: Asked, predictions: readonly (Prediction | null)[], task: string): Effect[] {
+  const base = probabilityOf(predictions[0], task)
+  if (base === undefined) return []
+  return asked.substitutes.flatMap((substitute, i) => {
+    const without = probabilityOf(predictions[i + 1], task)
+    return without === undefined ? [] : [{ ...substitute, with: base, without }]
+  })
+}
+
+export function bySize(effects: readonly Effect[]): Effect[] {
+  const size = (effect: Effect) => Math.abs(effect.with - effect.without)
+  return [...effects].sort((a, b) => size(b) - size(a))
+}
+
+function chunks<T>(items: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size))
+}

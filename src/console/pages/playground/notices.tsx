@@ -1,0 +1,80 @@
+import type { AskError } from '../../api/client.ts'
+import { number } from '../../parts/format.ts'
+import { type Problem, placeOf } from './problems.ts'
+
+/** Problems that are listed: more would bury the page. */
+const mostListed = 8
+
+/** What is wrong with the request, on top, each with a way to its field. */
+export function ProblemList({
+  problems,
+  candidateName,
+  onGo,
+}: {
+  problems: readonly Problem[]
+  candidateName(index: number): string
+  onGo(problem: Problem): void
+}) {
+  return (
+    <section aria-label="Problems" aria-live="polite">
+      {problems.length > 0 && (
+        <div class="notice bad problems">
+          <strong>
+            {problems.length === 1 ? 'One problem' : `${number(problems.length, 9)} problems`}: candidates without one
+            are answered all the same, unless it is in the context.
+          </strong>
+          <ul>
+            {problems.slice(0, mostListed).map((problem) => (
+              <li key={problem.path}>
+                {placeOf(problem.path) === undefined ? (
+                  <code>{problem.path}</code>
+                ) : (
+                  <button type="button" class="link" onClick={() => onGo(problem)}>
+                    <bdi>{titleOf(problem, candidateName)}</bdi>
+                  </button>
+                )}{' '}
+                {problem.message}
+              </li>
+            ))}
+          </ul>
+          {problems.length > mostListed && <p>{number(problems.length - mostListed, 9)} more</p>}
+        </div>
+      )}
+    </section>
+  )
+}
+
+function titleOf({ path }: Problem, candidateName: (index: number) => string): string {
+  const place = placeOf(path)
+  if (place === undefined) return path
+  if (place.part === 'context') return place.field
+  const name = candidateName(place.index)
+  return place.field === undefined ? name : `${place.field} of ${name}`
+}
+
+/** Why there is no answer, where no field is to blame. */
+export function Refusal({ error, retryIn }: { error: AskError | undefined; retryIn: number | undefined }) {
+  return (
+    <div aria-live="polite">
+      {error !== undefined && (
+        <div class={retryIn === undefined ? 'notice bad' : 'notice warning'}>
+          <strong>{titleOfRefusal(error)}</strong>
+          <p>{error.message}</p>
+          {error.problem?.code === 'QUEUE_FULL' && (
+            <p>
+              The console’s requests are admitted last, so that they take nothing from those that serve. The answers
+              below are older.
+            </p>
+          )}
+          {retryIn !== undefined && <p>The page asks again by itself in {retryIn} seconds.</p>}
+        </div>
+      )}
+    </div>
+  )
+}
+
+function titleOfRefusal({ status, problem }: AskError): string {
+  if (status === 0) return 'No answer'
+  if (problem?.code === 'QUEUE_FULL') return 'The server is busy'
+  return problem?.title ?? 'That failed'
+}

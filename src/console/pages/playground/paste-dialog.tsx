@@ -1,0 +1,86 @@
+import { useEffect, useRef, useState } from 'preact/hooks'
+import type { Field } from './model.ts'
+import { type Pasted, readPasted } from './paste.ts'
+
+interface PasteDialogProps {
+  fields: readonly Field[]
+  /** What the reader pasted on the page already. */
+  text: string
+  onPasted(pasted: Pasted, replaces: boolean): void
+  onClose(): void
+}
+
+/** Takes candidates, or a whole body, from elsewhere. */
+export function PasteDialog({ fields, text: given, onPasted, onClose }: PasteDialogProps) {
+  const dialog = useRef<HTMLDialogElement>(null)
+  const [text, setText] = useState(given)
+  const [replaces, setReplaces] = useState(true)
+  const [problem, setProblem] = useState('')
+
+  useEffect(() => dialog.current?.showModal(), [])
+
+  const take = (event: Event) => {
+    event.preventDefault()
+    try {
+      onPasted(readPasted(text, fields), replaces)
+      onClose()
+    } catch (error) {
+      setProblem((error as Error).message)
+    }
+  }
+  const readClipboard = async () => {
+    try {
+      setText(await navigator.clipboard.readText())
+      setProblem('')
+    } catch {
+      setProblem('The browser does not let this page read the clipboard. Paste with your keyboard instead.')
+    }
+  }
+
+  return (
+    <dialog ref={dialog} class="wide" aria-labelledby="paste-title" onClose={onClose}>
+      <form onSubmit={take}>
+        <h2 id="paste-title">Paste candidates</h2>
+        <p id="paste-about">
+          CSV with a header row, as a spreadsheet copies it; a JSON array of candidates; or a whole body of{' '}
+          <code>POST /predict</code>, with its context.
+        </p>
+        <label>
+          Candidates
+          <textarea
+            rows={10}
+            value={text}
+            spellcheck={false}
+            dir="auto"
+            class="mono"
+            placeholder={'id,bid,campaign,price\nad-1,0.8,c9,1.25'}
+            aria-describedby={problem === '' ? 'paste-about' : 'paste-about paste-problem'}
+            aria-invalid={problem !== ''}
+            onInput={(event) => {
+              setText(event.currentTarget.value)
+              setProblem('')
+            }}
+          />
+        </label>
+        <p id="paste-problem" class="problem" role="alert">
+          {problem}
+        </p>
+        <label class="check">
+          <input type="checkbox" checked={replaces} onChange={(event) => setReplaces(event.currentTarget.checked)} />
+          Replace the candidates that are there
+        </label>
+        <div class="actions">
+          <button type="submit" class="primary">
+            Take them
+          </button>
+          <button type="button" onClick={readClipboard}>
+            Read the clipboard
+          </button>
+          <button type="button" onClick={onClose}>
+            Cancel
+          </button>
+        </div>
+      </form>
+    </dialog>
+  )
+}

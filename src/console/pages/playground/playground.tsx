@@ -1,0 +1,202 @@
+import { useEffect, useState } from 'preact/hooks'
+import type { Schemas } from '../../api/client.ts'
+import { useAsk } from '../../api/use-ask.ts'
+import { hrefOf, type Route, replaceAddress } from '../../base/router.ts'
+import { Empty, Failed, Loading } from '../../parts/states.tsx'
+import { CopyButton } from './copy-button.tsx'
+import { drawForm } from './draw.ts'
+import { Editor } from './editor.tsx'
+import { type First, firstShared } from './first-shared.ts'
+import type { Target } from './form.ts'
+import { answering, Heading } from './heading.tsx'
+import type { Field, Task } from './model.ts'
+import { RawInputs } from './raw-inputs.tsx'
+import { type Details, describe, type Known, listModels, loadKnown, nothingKnown } from './server.ts'
+import { encodeShared, longestState, type Shared } from './state-codec.ts'
+
+/** Seconds between two looks at which versions answer. */
+const lookSeconds = 15
+
+/** Asks a model, with values that the reader edits. */
+export function PlaygroundPage({ route }: { route: Route }) {
+  const { data, error, again } = useAsk(listModels, [], { everySeconds: lookSeconds })
+  if (data === undefined)
+    return (
+      <div class="page">
+        <h1>Playground</h1>
+        {error === undefined ? <Loading what="models" /> : <Failed error={error} again={again} />}
+      </div>
+    )
+  const { models } = data
+  const [named, version] = route.path
+  const model =
+    named ?? models.find((model) => model.default)?.name ?? models.find((one) => answering(one).length > 0)?.name
+  if (model === undefined)
+    return (
+      <div class="page">
+        <h1>Playground</h1>
+        <Empty title="No model answers yet">
+          <p>Put one into the models folder; the page looks again by itself.</p>
+        </Empty>
+      </div>
+    )
+  return <Loaded models={models} target={{ model, version }} route={route} />
+}
+
+interface LoadedProps {
+  models: Schemas['ModelList']['models']
+  target: Target
+  route: Route
+}
+
+interface Begun extends First {
+  details: Details
+  known: Known
+  /** Where it began: another address begins again. */
+  route: Route
+}
+
+/** Describes the model, and reads the address. */
+function Loaded({ models, target, route }: LoadedProps) {
+  const { model, version } = target
+  const asked = useAsk(() => begin(target, route), [model, version, route])
+  const [shared, setShared] = useState<Shared>()
+  const begun = asked.data?.route === route ? asked.data : undefined
+
+  useEffect(() => setShared(undefined), [route])
+
+  const heading = (children?: preact.ComponentChildren) => (
+    <Heading models={models} target={target} onTarget={(next) => goTo(next, shared ?? begun?.shared)}>
+      {children}
+    </Heading>
+  )
+  if (begun === undefined)
+    return (
+      <div class="page">
+        {heading()}
+        {asked.error === undefined || asked.loading ? (
+          <Loading what={model} />
+        ) : (
+          <Failed error={asked.error} again={asked.again} />
+        )}
+      </div>
+    )
+  const { details, known, note } = begun
+  const fields = (details.fields ?? []) as Field[]
+  const current = shared ?? begun.shared
+  const change = (next: Shared) => setShared(next)
+  return (
+    <div class="page">
+      {heading(
+        <Tools {...{ target, fields, known, shared: current }} onShared={change} isChanged={shared !== undefined} />,
+      )}
+      {note !== undefined && (
+        <p class="notice" role="status">
+          {note}
+        </p>
+      )}
+      {details.version === undefined ? (
+        <Empty title={`${model} does not answer now`}>
+          <p>
+            {details.problem ??
+              details.versions.find(({ error }) => error !== undefined)?.error ??
+              'No version of it is loaded.'}
+          </p>
+          <button type="button" onClick={asked.again}>
+            Look again
+          </button>
+        </Empty>
+      ) : fields.length === 0 ? (
+        <RawInputs
+          {...{ target, details }}
+          inputs={current.inputs}
+          onInputs={(inputs) => change({ ...current, inputs })}
+        />
+      ) : (
+        <Editor
+          key={model}
+          {...{ target, fields, known }}
+          tasks={(details.tasks ?? noTasks) as readonly Task[]}
+          others={othersOf(models, target)}
+          shared={current}
+          onShared={change}
+        />
+      )}
+    </div>
+  )
+}
+
+const noTasks: readonly Task[] = []
+
+async function begin(target: Target, route: Route): Promise<Begun> {
+  const details = await describe(target.model, target.version)
+  const known = details.version === undefined ? nothingKnown : await loadKnown(target.model, details.version)
+  return { ...(await firstShared(route.query, details, known)), details, known, route }
+}
+
+/** Another model keeps what fits it. */
+async function goTo({ model, version }: Target, shared: Shared | undefined): Promise<void> {
+  const state = shared === undefined ? '' : await encodeShared(shared)
+  const isShort = state !== '' && state.length <= longestState
+  location.hash = hrefOf('playground', version === undefined ? [model] : [model, version], isShort ? { s: state } : {})
+}
+
+/** So long nothing may change before the address does, ms: browsers take few changes per second. */
+const quiet = 400
+
+interface ToolsProps {
+  target: Target
+  fields: readonly Field[]
+  known: Known
+  shared: Shared
+  isChanged: boolean
+  onShared(shared: Shared): void
+}
+
+function Tools({ target, fields, known, shared, isChanged, onShared }: ToolsProps) {
+  const [isTooLong, setTooLong] = useState(false)
+  const { model, version } = target
+
+  useEffect(() => {
+    if (!isChanged) return
+    let left = false
+    const timer = setTimeout(async () => {
+      const state = await encodeShared(shared)
+      if (left) return
+      const fits = state.length <= longestState
+      setTooLong(!fits)
+      replaceAddress('playground', version === undefined ? [model] : [model, version], fits ? { s: state } : {})
+    }, quiet)
+    return () => {
+      left = true
+      clearTimeout(timer)
+    }
+  }, [shared, isChanged])
+
+  const surprise = () => onShared({ ...shared, form: drawForm(fields, known.rows, known.reference, Math.random) })
+  return (
+    <div class="actions">
+      {fields.length > 0 && (
+        <button type="button" onClick={surprise} title="Draws a context and candidates">
+          Surprise me
+        </button>
+      )}
+      {isTooLong ? (
+        <span class="small muted" role="status">
+          Too long for a link: copy the request instead.
+        </span>
+      ) : (
+        <CopyButton title="Copy link" text={() => location.href} />
+      )}
+    </div>
+  )
+}
+
+/** Everything else that answers, as `model/version`; versions of the same model first. */
+function othersOf(models: LoadedProps['models'], { model, version }: Target): string[] {
+  const all = models.flatMap((one) => answering(one).map((number) => ({ one, number })))
+  return all
+    .filter(({ one, number }) => one.name !== model || number !== (version ?? one.default_version))
+    .sort((a, b) => Number(b.one.name === model) - Number(a.one.name === model))
+    .map(({ one, number }) => `${one.name}/${number}`)
+}

@@ -1,0 +1,75 @@
+/** A prediction of the server: a probability by task, among other things. */
+export type Prediction = Record<string, unknown>
+
+/** What candidates can be ranked by, beside tasks: expected revenue per thousand impressions. */
+export const ecpm = 'ecpm'
+
+export function probabilityOf(prediction: Prediction | null | undefined, task: string): number | undefined {
+  if (prediction === null || prediction === undefined || !Object.hasOwn(prediction, task)) return undefined
+  const value = prediction[task]
+  return typeof value === 'number' ? value : undefined
+}
+
+/** The part of a task that ranking needs. */
+type RankedTask = { name: string; product?: readonly string[] | undefined }
+
+/**
+ * The tasks whose product is the probability that an impression earns its bid, as the server's `rank` takes them: of a
+ * conversion where the model has cvr, else of a click. Undefined without a task called ctr.
+ */
+export function earningTasks(tasks: readonly RankedTask[]): string[] | undefined {
+  const factors = ['ctr', 'cvr'].filter((name) =>
+    tasks.some((task) => task.name === name && task.product === undefined),
+  )
+  if (factors[0] !== 'ctr') return undefined
+  const composed = tasks.find(
+    ({ product }) => product?.length === factors.length && factors.every((name) => product.includes(name)),
+  )
+  return composed !== undefined && factors.length > 1 ? [composed.name] : factors
+}
+
+/** The value that orders a candidate: the probability of a task, or what it earns. */
+export function scoreOf(
+  prediction: Prediction | null | undefined,
+  bid: unknown,
+  by: string,
+  tasks: readonly RankedTask[],
+): number | undefined {
+  if (by !== ecpm) return probabilityOf(prediction, by)
+  const factors = earningTasks(tasks)
+  if (factors === undefined || typeof bid !== 'number') return undefined
+  let score = 1000 * bid
+  for (const task of factors) {
+    const probability = probabilityOf(prediction, task)
+    if (probability === undefined) return undefined
+    score *= probability
+  }
+  return score
+}
+
+/** Ranks from 1, best first; ties keep the order of the request; undefined without a score. */
+export function ranksOf(scores: readonly (number | undefined)[]): (number | undefined)[] {
+  const order = scores
+    .flatMap((score, i) => (score === undefined ? [] : [{ score, i }]))
+    .sort((a, b) => b.score - a.score || a.i - b.i)
+  const ranks = new Array<number | undefined>(scores.length).fill(undefined)
+  for (const [rank, { i }] of order.entries()) ranks[i] = rank + 1
+  return ranks
+}
+
+/** What an answer was for each candidate, by its key. */
+export interface Standing {
+  rank: number | undefined
+  prediction: Prediction | null
+}
+
+/** `+2`: two places better than before; undefined where there is nothing to compare. */
+export function movementOf(before: Standing | undefined, now: number | undefined): number | undefined {
+  if (before?.rank === undefined || now === undefined) return undefined
+  return before.rank - now
+}
+
+export function changeOf(before: Standing | undefined, now: Prediction | null, task: string): number | undefined {
+  const [earlier, later] = [probabilityOf(before?.prediction, task), probabilityOf(now, task)]
+  return earlier === undefined || later === undefined ? undefined : later - earlier
+}

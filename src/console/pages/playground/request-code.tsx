@@ -1,0 +1,51 @@
+import { useState } from 'preact/hooks'
+import { base } from '../../api/client.ts'
+import { key } from '../../api/key.ts'
+import { Choice } from '../../parts/choice.tsx'
+import { number } from '../../parts/format.ts'
+import { Scroll } from '../../parts/scroll.tsx'
+import { CopyButton } from './copy-button.tsx'
+import type { Field } from './model.ts'
+import { type Language, languages, snippetOf } from './snippets.ts'
+
+/** Lines that are shown: what is copied has all of them. */
+const shownLines = 80
+
+/** The request as a program. */
+export function RequestCode({
+  body,
+  fields,
+  inputsOnly = false,
+}: {
+  body: object
+  fields: readonly Field[]
+  /** The body has no named fields, which tritonclient's form needs. */
+  inputsOnly?: boolean
+}) {
+  const [language, setLanguage] = useState<Language>('curl')
+  const caller = { url: base.href.replace(/\/$/, ''), hasKey: key.value !== '' }
+  const code = snippetOf(language, caller, body, fields)
+  const lines = code.split('\n')
+  const options = (Object.entries(languages) as [Language, string][]).filter(
+    ([name]) => !(inputsOnly && name === 'triton'),
+  )
+  return (
+    <section class="card request-code" aria-labelledby="code-title">
+      <header>
+        <h2 id="code-title">The request</h2>
+        <CopyButton title="Copy the request" text={() => code} />
+      </header>
+      <p class="small muted">
+        Asks the same from your own program.
+        {caller.hasKey && ' Put your key into the environment variable MULTIGATE_KEY first.'}
+      </p>
+      <Choice<Language> label="Language" value={language} options={options} onChange={setLanguage} />
+      <Scroll label="The request as a program">
+        <pre dir="ltr">{lines.slice(0, shownLines).join('\n')}</pre>
+      </Scroll>
+      {lines.length > shownLines && (
+        <p class="small muted">{number(lines.length - shownLines, 9)} more lines are copied, but not shown.</p>
+      )}
+    </section>
+  )
+}

@@ -1,0 +1,82 @@
+import { ask, client, lowestPriority, type Schemas } from '../../api/client.ts'
+import type { RecordedRow } from './draw.ts'
+import type { PredictBody } from './form.ts'
+import type { Reference, Value, Values } from './model.ts'
+import type { Prediction } from './ranking.ts'
+
+export type Details = Schemas['ModelDetails']
+
+export interface Answer {
+  model: string
+  version: string
+  predictions: (Prediction | null)[]
+  errors: { path: string; message: string }[]
+  /** From sending the request to the whole response, ms. */
+  ms: number
+}
+
+/** What the page knows about a version beside its description; empty where the server doesn't have it. */
+export interface Known {
+  rows: RecordedRow[]
+  reference: Reference
+}
+
+export const nothingKnown: Known = { rows: [], reference: new Map() }
+
+export const listModels = () => ask(client.GET('/models'))
+
+/** The description of a version, or of the default one. */
+export const describe = (model: string, version: string | undefined): Promise<Details> =>
+  version === undefined
+    ? ask(client.GET('/models/{model}', { params: { path: { model } } }))
+    : ask(client.GET('/models/{model}/versions/{version}', { params: { path: { model, version } } }))
+
+/** Recorded rows and the drift reference of a version. Both are help alone: without them the page works, too. */
+export async function loadKnown(model: string, version: string): Promise<Known> {
+  const params = { path: { model, version } }
+  const [recorded, distributions] = await Promise.all([
+    ask(client.GET('/models/{model}/versions/{version}/rows', { params })).catch(() => undefined),
+    ask(client.GET('/models/{model}/versions/{version}/distributions', { params })).catch(() => undefined),
+  ])
+  const rows = (recorded?.rows ?? []).map(({ context, candidate }) => ({
+    context: withoutNull(context),
+    candidate: withoutNull(candidate),
+  }))
+  const reference = new Map(
+    (distributions?.fields ?? []).map(({ name, bins }) => [
+      name,
+      bins.map(({ label, value, low, high, then }) => ({ label, value, low, high, share: then })),
+    ]),
+  )
+  return { rows, reference }
+}
+
+function withoutNull(values: Record<string, Value | null>): Values {
+  return Object.fromEntries(
+    Object.entries(values).flatMap(([name, value]) => (value === null ? [] : [[name, value] as const])),
+  )
+}
+
+/** The values of a vocabulary of the default version. */
+export const listValues = (model: string, field: string, offset: number, limit: number, signal: AbortSignal) =>
+  ask(
+    client.GET('/models/{model}/fields/{field}/values', {
+      params: { path: { model, field }, query: { offset, limit } },
+      signal,
+    }),
+  )
+
+/** Asks for predictions, after all other requests. `body`: named fields as rows, or inputs. */
+export async function predict(body: PredictBody | Record<string, unknown>, signal: AbortSignal): Promise<Answer> {
+  const began = performance.now()
+  const answer = await ask(
+    client.POST('/predict', { body: body as Schemas['RowsRequest'], headers: lowestPriority, signal }),
+  )
+  return {
+    model: answer.model,
+    version: answer.version,
+    predictions: Array.isArray(answer.predictions) ? (answer.predictions as (Prediction | null)[]) : [],
+    errors: answer.errors ?? [],
+    ms: performance.now() - began,
+  }
+}

@@ -1,0 +1,61 @@
+import { useEffect, useState } from 'preact/hooks'
+import type { Form } from './form.ts'
+import { valueAt } from './model.ts'
+import { type Prediction, ranksOf, type Standing, scoreOf } from './ranking.ts'
+import type { Answer } from './server.ts'
+
+/** A form and what it was answered. */
+export interface Answered {
+  form: Form
+  answer: Answer
+  /** By the key of the candidate. */
+  predictions: ReadonlyMap<number, Prediction | null>
+}
+
+/** The last answer, and that before the last edit. */
+export interface History {
+  now: Answered | undefined
+  before: Answered | undefined
+}
+
+/** Remembers an answer back. Candidates in another order are no edit. */
+export function useHistory(answer: Answer | undefined, form: Form | undefined): History {
+  const [history, setHistory] = useState<History>({ now: undefined, before: undefined })
+
+  // A form is remembered with its answer alone.
+  useEffect(() => {
+    if (answer === undefined || form === undefined) return
+    const predictions = new Map(form.candidates.map(({ key }, i) => [key, answer.predictions[i] ?? null]))
+    const now = { form, answer, predictions }
+    setHistory((earlier) => ({
+      now,
+      before: earlier.now !== undefined && isSame(earlier.now.form, form) ? earlier.before : earlier.now,
+    }))
+  }, [answer])
+
+  return history
+}
+
+/** Ranks and predictions by the key of the candidate. */
+export function standingsOf(
+  answered: Answered | undefined,
+  by: string,
+  tasks: readonly { name: string; product?: string[] | undefined }[],
+): Map<number, Standing> {
+  if (answered === undefined) return new Map()
+  const { form, predictions } = answered
+  const scores = form.candidates.map(({ key, values }) =>
+    scoreOf(predictions.get(key), valueAt(values, 'bid'), by, tasks),
+  )
+  const ranks = ranksOf(scores)
+  return new Map(
+    form.candidates.map(({ key }, i) => [key, { rank: ranks[i], prediction: predictions.get(key) ?? null }]),
+  )
+}
+
+/** Values are replaced, never changed: the same objects are the same values. */
+function isSame(a: Form, b: Form): boolean {
+  if (a.context !== b.context || a.candidates.length !== b.candidates.length) return false
+  const earlier = new Map(a.candidates.map(({ key, values }) => [key, values]))
+  return b.candidates.every(({ key, values }) => earlier.get(key) === values)
+}

@@ -1,0 +1,190 @@
+import { useEffect, useRef, useState } from 'preact/hooks'
+import { AskError } from '../../api/client.ts'
+import { change, number, probability } from '../../parts/format.ts'
+import { Scroll } from '../../parts/scroll.tsx'
+import { Failed, Loading } from '../../parts/states.tsx'
+import type { Target } from './form.ts'
+import { bySize, type Effect, effectsOf, mostFields, type Plan, planMissing } from './missing.ts'
+import type { Field, Reference, Task, Values } from './model.ts'
+import { Pager, pageWithin } from './pager.tsx'
+import type { Prediction } from './ranking.ts'
+import { predict } from './server.ts'
+
+const rowsPerPage = 15
+
+interface WhatMattersProps {
+  target: Target
+  fields: readonly Field[]
+  tasks: readonly Task[]
+  reference: Reference
+  /** Of the context and the candidate together; undefined where the candidate has a problem. */
+  values: Values | undefined
+  name: string
+}
+
+interface Outcome {
+  plan: Plan
+  /** By request. */
+  predictions: (Prediction | null)[][]
+}
+
+/** What each field contributes: the answer if it were missing. Asked when the reader wants it. */
+export function WhatMatters({ target, fields, tasks, reference, values, name }: WhatMattersProps) {
+  const [task, setTask] = useState(tasks[0]?.name ?? '')
+  const [state, setState] = useState<{ outcome?: Outcome; error?: AskError; busy: boolean }>({ busy: false })
+  const running = useRef<AbortController | undefined>(undefined)
+  const content = JSON.stringify(values)
+
+  // Another candidate, or another value: what was asked is true no longer.
+  useEffect(() => {
+    setState({ busy: false })
+    return () => running.current?.abort()
+  }, [content, target.model, target.version])
+
+  const run = async () => {
+    if (values === undefined) return
+    const controller = new AbortController()
+    running.current?.abort()
+    running.current = controller
+    setState({ busy: true })
+    const plan = planMissing(target, values, fields, reference)
+    try {
+      const predictions: Outcome['predictions'] = []
+      for (const { body } of plan.requests) predictions.push((await predict(body, controller.signal)).predictions)
+      if (!controller.signal.aborted) setState({ outcome: { plan, predictions }, busy: false })
+    } catch (error) {
+      if (controller.signal.aborted) return
+      setState({ error: error instanceof AskError ? error : new AskError(String(error)), busy: false })
+    }
+  }
+
+  return (
+    <section class="card" aria-labelledby="matters-title">
+      <header>
+        <h2 id="matters-title">What matters</h2>
+        <span class="small muted">
+          for <bdi>{name}</bdi>
+        </span>
+      </header>
+      <p class="small muted">
+        Takes one field away at a time and compares the answers. A field that is missing counts as its default. One that
+        is required is replaced by its commonest value in the model’s reference data.
+      </p>
+      <div class="row">
+        <label for="matters-task">Task</label>
+        <select id="matters-task" value={task} onChange={(event) => setTask(event.currentTarget.value)}>
+          {tasks.map(({ name: option }) => (
+            <option key={option} value={option}>
+              {option}
+            </option>
+          ))}
+        </select>
+        <button type="button" class="primary" disabled={values === undefined || state.busy} onClick={run}>
+          Find out
+        </button>
+      </div>
+      <div aria-live="polite">
+        {values === undefined && <p class="muted">Available when this candidate has no problem.</p>}
+        {state.busy && <Loading what="answers without each field" />}
+        {state.error && <Failed error={state.error} again={run} />}
+        {state.outcome && <Effects outcome={state.outcome} task={task} />}
+      </div>
+    </section>
+  )
+}
+
+function Effects({ outcome: { plan, predictions }, task }: { outcome: Outcome; task: string }) {
+  const [chosen, setPage] = useState(0)
+  const effects = bySize(plan.requests.flatMap((asked, i) => effectsOf(asked, predictions[i] ?? [], task)))
+  const largest = effects.reduce((most, effect) => Math.max(most, Math.abs(effect.with - effect.without)), 0)
+  const page = pageWithin(chosen, rowsPerPage, effects.length)
+  return (
+    <div class="effects">
+      {effects.length > 0 && (
+        <>
+          <p>
+            <bdi>{task}</bdi> is {probability(effects[0]!.with)} with all fields. To the right: the field raises it. To
+            the left: the field lowers it.
+          </p>
+          <Scroll label="Effects of fields">
+            <table>
+              <thead>
+                <tr>
+                  <th>Field</th>
+                  <th>Effect</th>
+                  <th class="number">Without it</th>
+                  <th>Counts as</th>
+                </tr>
+              </thead>
+              <tbody>
+                {effects.slice(page * rowsPerPage, (page + 1) * rowsPerPage).map((effect) => (
+                  <EffectRow key={effect.field} effect={effect} largest={largest} />
+                ))}
+              </tbody>
+            </table>
+          </Scroll>
+          <Pager what="fields" page={page} size={rowsPerPage} total={effects.length} onPage={setPage} />
+        </>
+      )}
+      <Remarks plan={plan} isEmpty={effects.length === 0} />
+    </div>
+  )
+}
+
+function EffectRow({ effect, largest }: { effect: Effect; largest: number }) {
+  const size = effect.with - effect.without
+  const share = largest === 0 ? 0 : Math.abs(size) / largest
+  return (
+    <tr>
+      <th scope="row">
+        <bdi>{effect.field}</bdi>
+        <span class="small muted value">
+          <bdi>{shown(effect.now)}</bdi>
+        </span>
+      </th>
+      <td>
+        <span class="probability">{change(size)}</span>
+        <span class="two-sided" aria-hidden="true">
+          <span class={size < 0 ? 'left' : 'right'} style={{ width: `${50 * share}%` }} />
+        </span>
+      </td>
+      <td class="number">{probability(effect.without)}</td>
+      <td>
+        <bdi>{shown(effect.value)}</bdi>{' '}
+        <span class="small muted">{effect.kind === 'default' ? 'its default' : 'commonest'}</span>
+      </td>
+    </tr>
+  )
+}
+
+function Remarks({ plan, isEmpty }: { plan: Plan; isEmpty: boolean }) {
+  const { unknown, absent, beyond } = plan
+  return (
+    <ul class="small muted remarks">
+      {isEmpty && <li>There is no field that could be taken away.</li>}
+      {absent.length > 0 && <li>Not sent already: {listed(absent)}.</li>}
+      {unknown.length > 0 && (
+        <li>
+          Required, and the commonest value is unknown, since the model has no reference data for it: {listed(unknown)}.
+        </li>
+      )}
+      {beyond > 0 && (
+        <li>
+          The first {number(mostFields, 9)} fields were asked; {number(beyond, 9)} were not.
+        </li>
+      )}
+    </ul>
+  )
+}
+
+const mostListed = 10
+
+function listed(names: readonly string[]): string {
+  const rest = names.length - mostListed
+  return rest > 0 ? `${names.slice(0, mostListed).join(', ')} and ${rest} more` : names.join(', ')
+}
+
+function shown(value: string | number): string {
+  if (value === '') return '(empty)'
+  return typeof value === 'number' ? number(value, 6) : value
+}

@@ -12,6 +12,7 @@ import type { Manifest } from '../src/schemas/manifest.ts'
 import { drawBody, placeDelta, prepareDelta, writeLiveVersion } from './live-version.ts'
 import type { Machine } from './machine.ts'
 import { table } from './markdown.ts'
+import { PacedClient, percentile } from './paced-client.ts'
 
 const mebibyte = 2 ** 20
 /** Requests of 100 candidates per second, at a steady pace. */
@@ -54,7 +55,7 @@ export async function measureLiveTables(
     for (const live of [false, true]) {
       log(`writing a table of ${options.ids} rows ${live ? 'with' : 'without'} a live field`)
       const models = join(folder, String(live))
-      const version = await writeLiveVersion(models, options.ids, live)
+      const version = await writeLiveVersion(models, options.ids, { live })
       rows.push(...(await measureVersion(models, version, live, options, log)))
       await rm(models, { recursive: true })
     }
@@ -85,7 +86,11 @@ async function measureVersion(
   })
   try {
     while ((await fetch(`${server.url}/readyz`)).status !== 200) await sleep(50)
-    const client = new Client(server, options.ids)
+    const client = new PacedClient(
+      server,
+      Array.from({ length: bodies }, () => drawBody(options.ids)),
+      rate,
+    )
     await client.during(() => sleep(5000))
     const rows: Row[] = []
     const add = async (phase: string, work: () => Promise<string>) => {
@@ -141,49 +146,8 @@ async function applyOne({ url }: ServingChild, version: string, sequence: number
   return Number(/^multigate_delta_apply_seconds\{.*\} (\S+)/m.exec(metrics)![1])
 }
 
-/** Sends requests at a steady pace while something else happens. */
-class Client {
-  readonly #url: string
-  readonly #bodies: string[]
-  #next = 0
-
-  constructor({ url }: ServingChild, ids: number) {
-    this.#url = `${url}/predict`
-    this.#bodies = Array.from({ length: bodies }, () => drawBody(ids))
-  }
-
-  async during<T>(work: () => Promise<T>): Promise<{ result: T; times: number[] }> {
-    const times: number[] = []
-    const open = new Set<Promise<void>>()
-    let over = false
-    const pacing = (async () => {
-      for (let due = performance.now(); !over; due += 1000 / rate) {
-        const wait = due - performance.now()
-        if (wait > 0) await sleep(wait)
-        // From the moment that it was due, so that no stall is hidden.
-        const asked = this.#ask().then(() => void times.push(performance.now() - due))
-        open.add(asked)
-        asked.finally(() => open.delete(asked))
-      }
-    })()
-    const result = await work()
-    over = true
-    await pacing
-    await Promise.all(open)
-    return { result, times }
-  }
-
-  async #ask(): Promise<void> {
-    const body = this.#bodies[this.#next++ % bodies]!
-    const answer = await fetch(this.#url, { method: 'POST', headers: { 'content-type': 'application/json' }, body })
-    if (answer.status !== 200) throw new Error(`${answer.status}: ${await answer.text()}`)
-    await answer.arrayBuffer()
-  }
-}
-
 function percentiles(times: number[]): Pick<Row, 'p50' | 'p99' | 'longest'> {
-  const sorted = times.toSorted((a, b) => a - b)
-  const at = (share: number) => format(sorted[Math.floor((sorted.length - 1) * share)]!)
+  const at = (share: number) => format(percentile(times, share))
   return { p50: at(0.5), p99: at(0.99), longest: at(1) }
 }
 

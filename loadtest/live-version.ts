@@ -1,6 +1,8 @@
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { sha256 } from '../src/model/bundle/checksum.ts'
+import { encodeQuantizationRows } from '../src/model/bundle/quantization.ts'
+import { createLayout } from '../src/model/features/layout.ts'
 import { encodeDelta } from '../src/model/live/delta-file.ts'
 import { fileOf } from '../src/model/live/delta-folder.ts'
 import type { Features } from '../src/schemas/features.ts'
@@ -38,20 +40,45 @@ function featuresOf(ids: number, live: boolean): Features {
   ]
 }
 
-/** Writes version 1 of `ads` with a table of `ids` rows and some for the other fields; returns its folder. */
-export async function writeLiveVersion(models: string, ids: number, live: boolean): Promise<string> {
+/** Random encoded rows, which set scales and judge what is rounded. */
+function drawQuantizationRows(features: Features, rows: number): Buffer {
+  const { sparse } = createLayout(features)
+  return encodeQuantizationRows({
+    rows,
+    sparse: Int32Array.from({ length: rows * sparse.length }, (_, i) => {
+      const { offset, ids } = sparse[i % sparse.length]!
+      return offset + Math.floor(Math.random() * ids)
+    }),
+    dense: Float32Array.from({ length: rows * dense }, Math.random),
+    labels: undefined,
+  })
+}
+
+/**
+ * Writes version 1 of `ads` with a table of `ids` rows and some for the other fields, and with `rows` quantization rows; returns
+ * its folder.
+ */
+export async function writeLiveVersion(
+  models: string,
+  ids: number,
+  { live = false, rows = 0 }: { live?: boolean; rows?: number },
+): Promise<string> {
   const version = join(models, 'ads', '1')
   await mkdir(version, { recursive: true })
   const shape = { ids: ids + others * otherIds, dim, fields: 1 + others, dense, hidden, tasks: tasks.length }
   await writeTable(join(version, 'table.bin'), shape)
   await writeFile(join(version, 'model.onnx'), largeGraph(version, shape).toBytes())
   const files: Record<string, string> = {}
-  for (const file of ['table.bin', 'model.onnx']) files[file] = await sha256(join(version, file))
+  const features = featuresOf(ids, live)
+  const quantization = rows > 0 && { file: 'quantization.bin', rows, labels: false }
+  if (quantization) await writeFile(join(version, quantization.file), drawQuantizationRows(features, rows))
+  for (const file of ['table.bin', 'model.onnx', ...(quantization ? [quantization.file] : [])])
+    files[file] = await sha256(join(version, file))
   const manifest = {
     manifest: 1,
     name: 'ads',
     version: '1',
-    features: featuresOf(ids, live),
+    features,
     tasks: tasks.map((name) => ({ name })),
     derived: [],
     graph: {
@@ -61,6 +88,7 @@ export async function writeLiveVersion(models: string, ids: number, live: boolea
       outputs: { probabilities: 'probabilities' },
     },
     precision: 'float32',
+    ...(quantization && { quantization }),
     files,
   }
   await writeFile(join(version, 'manifest.json'), JSON.stringify(manifest))

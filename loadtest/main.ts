@@ -31,6 +31,7 @@ const measurements: Record<string, () => Promise<typeof import('./stalls.ts').me
   evaluate: async () => (await import('./evaluate.ts')).measureEvaluate,
   'live-tables': async () => (await import('./live-tables.ts')).measureLiveTables,
   models: async () => (await import('./many-models.ts')).measureModels,
+  'narrow-tables': async () => (await import('./narrow-tables.ts')).measureNarrowTables,
   residency: async () => (await import('./resident-models.ts')).measureResidency,
   scale: async () => (await import('./scale/scale.ts')).measureScale,
   small: async () => (await import('./small-requests.ts')).measureSmall,

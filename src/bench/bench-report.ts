@@ -1,6 +1,7 @@
 import { formatError, formatTable, grouped } from '../model/base/text-table.ts'
+import type { TaskDifference } from '../model/contracts/compiled-plan.ts'
 import { count } from '../schemas/plain-message.ts'
-import type { BenchReport, Int8Report } from './bench.ts'
+import type { BenchReport, Int8Report, TablesReport } from './bench.ts'
 import type { Measurement } from './measure.ts'
 
 /** The report as text. */
@@ -53,17 +54,29 @@ export function formatMeasurements(measurements: Measurement[]): string[] {
   return [formatTable(measurementHeader, rows, 4), '', legend]
 }
 
-function formatNotes({ int8, notes }: BenchReport): string[] {
-  return ['', formatInt8(int8), ...notes]
+function formatNotes({ int8, tables, notes }: BenchReport): string[] {
+  return ['', formatInt8(int8), ...(tables === undefined ? [] : [formatTables(tables)]), ...notes]
 }
 
-export function formatInt8({ state, within_limits, tasks, reasons }: Int8Report): string {
-  const details = tasks
+export function formatTables({ requested, verified, tasks, problem }: TablesReport): string {
+  const details = tasks.length === 0 ? '' : ` (${formatTasks(tasks)})`
+  if (problem !== undefined) return `float32 tables, not ${requested}: ${problem}${details}`
+  return verified
+    ? `${requested} tables pass their check on quantization rows${details}`
+    : `${requested} tables are unverified, and servers refuse them: without quantization rows, random rows judged them${details}`
+}
+
+function formatTasks(tasks: TaskDifference[]): string {
+  return tasks
     .map(({ task, auc_loss, mean_change, logit_p99 }) => {
       const loss = auc_loss === null ? '' : `AUC loss ${auc_loss.toExponential(1)}, `
       return `${task}: ${loss}mean ${(mean_change * 100).toFixed(3)} %, p99 |Δlogit| ${logit_p99.toFixed(4)}`
     })
     .join('; ')
+}
+
+export function formatInt8({ state, within_limits, tasks, reasons }: Int8Report): string {
+  const details = formatTasks(tasks)
   switch (state) {
     case 'passed':
       return `int8 passes its check on quantization rows (${details})`

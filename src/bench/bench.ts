@@ -3,6 +3,7 @@ import { prepareInThread } from '../model/compile/prepare-in-thread.ts'
 import type { Prepared } from '../model/compile/prepare-request.ts'
 import type { CompiledPlan, TaskDifference } from '../model/contracts/compiled-plan.ts'
 import { createOnnxEngine } from '../model/engines/onnx/onnx.ts'
+import type { TableFormat } from '../schemas/precision.ts'
 import { type Measurement, measure } from './measure.ts'
 import type { Target } from './target.ts'
 
@@ -27,6 +28,8 @@ export interface BenchReport {
   threads: number
   measurements: Measurement[]
   int8: Int8Report
+  /** If the manifest asks for another format of large tables than float32. */
+  tables?: TablesReport
   /** Why the graph runs uncompiled, or is not split by side. */
   notes: string[]
 }
@@ -38,6 +41,18 @@ export interface Int8Report {
   state: 'passed' | 'refused' | 'unverified' | 'impossible'
   tasks: TaskDifference[]
   reasons: string[]
+}
+
+/** How large tables are stored, if the manifest asks for another format than float32. */
+export interface TablesReport {
+  requested: TableFormat
+  /** The format of the measured plans. */
+  format: TableFormat
+  /** Judged by the version's own rows, as by a server; otherwise by random ones. */
+  verified: boolean
+  tasks: TaskDifference[]
+  /** Why it is not the requested format. */
+  problem?: string
 }
 
 /** Compiles a target and measures all its plans. */
@@ -71,6 +86,7 @@ async function benchPrepared(target: Target, prepared: Prepared, options: BenchO
     threads,
     measurements,
     int8: describeInt8(target, prepared),
+    ...tablesOf(target, prepared),
     notes: [
       ...prepared.warnings,
       ...(prepared.problem === undefined ? [] : [`the graph runs uncompiled: ${prepared.problem}`]),
@@ -96,6 +112,18 @@ export function plansOf({ plan }: Prepared): { float32: CompiledPlan; int8: Comp
     float32: { ...plan, precision: 'float32' },
     int8: plan.description.int8 && { ...plan, precision: 'int8' },
   }
+}
+
+/** Nothing if float32 tables are asked for. */
+export function tablesOf(
+  { request: { tables = 'float32' }, verified }: Target,
+  { plan }: Prepared,
+): { tables?: TablesReport } {
+  const rows = plan?.description.tableRows
+  if (tables === 'float32' || rows === undefined) return {}
+  const { format, verdict, problem } = rows
+  const report = { requested: tables, format, verified, tasks: verdict?.tasks ?? [] }
+  return { tables: problem === undefined ? report : { ...report, problem } }
 }
 
 export function describeInt8({ verified }: Target, { plan, problem }: Prepared): Int8Report {

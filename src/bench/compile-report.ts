@@ -1,17 +1,22 @@
 import { formatBytes, formatError, formatTable, grouped } from '../model/base/text-table.ts'
-import { formatInt8, formatMeasurements } from './bench-report.ts'
+import { formatInt8, formatMeasurements, formatTables } from './bench-report.ts'
 import type { CompileReport } from './report-compile.ts'
 
 /** The report as text. */
 export function formatCompile(report: CompileReport): string {
-  const { target, compiled, kept, seconds, precision, notes, int8, details } = report
+  const { target, compiled, kept, seconds, notes, int8, tables, details } = report
   const where = kept === undefined ? 'could not be stored' : `stored in ${kept}`
   return [
-    compiled ? `${target}: ${precision}, ${where}; took ${seconds.toFixed(1)} s` : `${target}: not compiled`,
+    compiled ? `${target}: ${formatsOf(report)}, ${where}; took ${seconds.toFixed(1)} s` : `${target}: not compiled`,
     ...notes,
     ...(int8 === undefined ? [] : [formatInt8(int8)]),
+    ...(tables === undefined ? [] : [formatTables(tables)]),
     ...(details === undefined ? [] : formatDetails(details)),
   ].join('\n')
+}
+
+function formatsOf({ precision, tables }: CompileReport): string {
+  return tables === undefined ? precision : `${precision}, ${tables.format} tables`
 }
 
 /** A multiplication and an addition. */

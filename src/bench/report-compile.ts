@@ -14,7 +14,16 @@ import { createOnnxEngine } from '../model/engines/onnx/onnx.ts'
 import { settleTables } from '../model/graph/external-data.ts'
 import type { Graph } from '../model/graph/graph.ts'
 import { readGraph } from '../model/lower/read-graph.ts'
-import { type BenchOptions, describeInt8, dispose, type Int8Report, plansOf, prepareBoth } from './bench.ts'
+import {
+  type BenchOptions,
+  describeInt8,
+  dispose,
+  type Int8Report,
+  plansOf,
+  prepareBoth,
+  type TablesReport,
+  tablesOf,
+} from './bench.ts'
 import { type Measurement, measure } from './measure.ts'
 import { drawBatch } from './rows.ts'
 import type { Target } from './target.ts'
@@ -45,6 +54,8 @@ export interface CompileReport {
   notes: string[]
   /** With int8 precision, or with `report`. */
   int8?: Int8Report
+  /** If the manifest asks for another format of large tables than float32. */
+  tables?: TablesReport
   /** With `report`. */
   details?: { rows: number; passes: MeasuredPass[]; plans: PlanSize[]; measurements: Measurement[] }
 }
@@ -88,6 +99,7 @@ export async function reportCompile(target: Target, options: CompileReportOption
         ...(unsplit === undefined ? [] : [`it is not split by side: ${unsplit}`]),
       ],
       ...(options.report || target.request.precision === 'int8' ? { int8: describeInt8(target, both) } : {}),
+      ...tablesOf(target, prepared),
       ...(options.report && both.plan !== undefined ? { details: await detail(target, plansOf(both), options) } : {}),
     }
   } finally {
@@ -102,7 +114,7 @@ async function detail(
 ): Promise<NonNullable<CompileReport['details']>> {
   const { rows, random, now, signal, progress } = options
   const { quantization } = target
-  const { source, output, sides, fields } = target.request
+  const { source, output, sides, fields, tables = 'float32' } = target.request
   const batch = drawBatch(target.inputs, { rows, requests: 1 }, random)
 
   /** All graphs stay open, to be measured in turns. */
@@ -116,7 +128,8 @@ async function detail(
   let passes: MeasuredPass[]
   try {
     await settleTables(graph, scratch)
-    compiled = await compile(graph, { sides, fields, quantization, watch })
+    const narrow = tables !== 'float32' && { tables: { format: tables, judged: quantization?.judged } }
+    compiled = await compile(graph, { sides, fields, quantization, watch, ...narrow })
     progress(`measuring the passes of ${target.name}`)
     passes = await measureStages(stages, batch, options)
   } finally {

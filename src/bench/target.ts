@@ -14,6 +14,7 @@ import { layoutOf } from '../model/features/layout.ts'
 import type { Graph } from '../model/graph/graph.ts'
 import { readGraph } from '../model/lower/read-graph.ts'
 import { bindingsOf } from '../model/prediction/bindings.ts'
+import { wantsRounding } from '../model/prediction/describe-plan.ts'
 import { describeGraph, outputsOf, savedGraph } from '../model/prediction/load-graph.ts'
 import { missingModel } from '../model/version/missing-model.ts'
 import { findBundle } from '../model/version/open-version.ts'
@@ -99,8 +100,8 @@ async function openBundle(bundle: Bundle, random: () => number): Promise<Target>
   const source = savedGraph(bundle, outputsOf(manifest))
   return {
     name: `${manifest.name}/${manifest.version}`,
-    // Servers read the rows only for int8.
-    request: { source, ...described, quantization: manifest.precision === 'int8' ? described.quantization : undefined },
+    // As servers do, which read the rows only where they are needed.
+    request: { source, ...described, quantization: wantsRounding(manifest) ? described.quantization : undefined },
     inputs,
     quantization:
       described.quantization ??

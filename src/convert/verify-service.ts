@@ -4,7 +4,7 @@ import { type AskService, connectService, type ServiceAddress } from '../client/
 import { ModelError } from '../model/base/errors.ts'
 import { manifestFile } from '../model/bundle/manifest.ts'
 import type { Manifest } from '../schemas/manifest.ts'
-import type { ModelList } from '../schemas/models.ts'
+import type { ModelList, VersionStatus } from '../schemas/models.ts'
 import type { Prediction } from '../schemas/predict.ts'
 import { differenceOf } from './golden.ts'
 import { readText } from './read-options.ts'
@@ -31,8 +31,8 @@ export async function verifyService(address: ServiceAddress, models: string): Pr
   const checked: ServedVersion[] = []
   for (const { name, default_version: version, versions } of list.models) {
     if (version === undefined) throw new ModelError('MODEL_FAILED', `${name}: no version answers`)
-    const precision = versions.find((status) => status.version === version)?.precision
-    checked.push({ version: `${name}/${version}`, ...(await verifyVersion({ ask, models, name, version, precision })) })
+    const rounded = roundedBy(versions.find((status) => status.version === version))
+    checked.push({ version: `${name}/${version}`, ...(await verifyVersion({ ask, models, name, version, rounded })) })
   }
   if (checked.every(({ rows }) => rows === 0))
     throw new ModelError(
@@ -52,21 +52,22 @@ export function formatServed(served: ServedVersion[]): string {
     .join('\n')
 }
 
+/** What takes digits from a version's answers. */
+function roundedBy(status: VersionStatus | undefined): string | undefined {
+  if (status?.precision === 'int8') return 'int8'
+  return status?.tables && `a table in ${status.tables}`
+}
+
 interface Served {
   ask: AskService
   models: string
   name: string
   version: string
-  precision: string | undefined
+  /** What rounds its answers, if so. */
+  rounded: string | undefined
 }
 
-async function verifyVersion({
-  ask,
-  models,
-  name,
-  version,
-  precision,
-}: Served): Promise<Omit<ServedVersion, 'version'>> {
+async function verifyVersion({ ask, models, name, version, rounded }: Served): Promise<Omit<ServedVersion, 'version'>> {
   const folder = join(models, name, version)
   if ((await stat(folder).catch(() => undefined)) === undefined)
     throw new ModelError(
@@ -78,7 +79,7 @@ async function verifyVersion({
   // The server has validated it.
   const { golden, tasks } = (await readText(file)) as Manifest
   if (golden === undefined) return { rows: 0, skipped: 'its manifest has no golden rows' }
-  if (precision === 'int8') return { rows: 0, skipped: 'int8 has fewer digits than golden rows' }
+  if (rounded !== undefined) return { rows: 0, skipped: `${rounded} has fewer digits than golden rows` }
   const body = { model: name, version, candidates: golden.rows, options: { raw: true } }
   const { predictions } = (await ask('POST', '/predict', body)) as { predictions: Prediction[] }
   const names = tasks.map((task) => task.name)

@@ -5,6 +5,7 @@ import { formatTable } from '../model/base/text-table.ts'
 import { readQuantizationRows } from '../model/bundle/quantization.ts'
 import type { Bundle } from '../model/bundle/read.ts'
 import { type JudgedRows, judgeFiles, limits } from '../model/compile/int8/judge.ts'
+import { exactGraph } from '../model/compile/prepare.ts'
 import { prepareInThread } from '../model/compile/prepare-in-thread.ts'
 import type { Verdict } from '../model/contracts/compiled-plan.ts'
 import { hasOwnIds } from '../model/features/layout.ts'
@@ -54,7 +55,7 @@ export async function judgeInt8(
   const int8 = plan?.description.int8
   if (plan === undefined || int8 === undefined)
     throw new ModelError('UNSUPPORTED_GRAPH', `${folder} has no int8 plan: ${plan?.description.int8Problem ?? problem}`)
-  return judgeFiles(plan.folder, plan.description.float32.full, int8.full, judged)
+  return judgeFiles(plan.folder, exactGraph(plan.description), int8.full, judged)
 }
 
 /** A verdict, or why there is none. */

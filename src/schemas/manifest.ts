@@ -1,6 +1,7 @@
 import Type, { type Static } from '#typebox'
 import { ArchitectureOptions } from './architecture.ts'
 import { Features } from './features.ts'
+import { Precision, TableFormat } from './precision.ts'
 
 /** Names of models: a folder's name, a metric label, a part of a URL. */
 export const ModelName = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$', description: "A model's name" })
@@ -139,13 +140,6 @@ export const Graph = Type.Object(
   { additionalProperties: false, description: 'The saved graph, and what its inputs and outputs mean' },
 )
 
-export type Precision = Static<typeof Precision>
-export const Precision = Type.Union([Type.Literal('float32'), Type.Literal('int8')], {
-  default: 'float32',
-  description:
-    'What the compiled plan computes in; int8 only where it passes its check against the quantization rows, else float32 is served',
-})
-
 export type Quantization = Static<typeof Quantization>
 export const Quantization = Type.Object(
   {
@@ -283,6 +277,7 @@ export const Manifest = Type.Object(
     derived: Type.Array(DerivedTask, { default: [], maxItems: 256 }),
     graph: Graph,
     precision: Precision,
+    tables: Type.Optional(TableFormat),
     quantization: Type.Optional(Quantization),
     golden: Type.Optional(GoldenRows),
     quality: Type.Optional(Type.Record(TaskName, TaskQuality, { description: 'Metrics on the test rows, per task' })),

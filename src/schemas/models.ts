@@ -34,6 +34,7 @@ export const VersionStatus = Type.Object({
   ),
   engine: Type.Optional(Type.String({ description: 'The engine, such as `onnx` or `tensorflow (wasm)`' })),
   precision: Type.Optional(Type.String({ examples: ['float32'] })),
+  tables: Type.Optional(Type.String({ description: 'Format of the rows of large tables, if not float32' })),
   deltas: Type.Optional(DeltaStatus),
   error: Type.Optional(Type.String({ description: 'Why it failed to load' })),
   drift: Type.Optional(
@@ -235,6 +236,7 @@ export const ModelDetails = Type.Intersect([
         workers: Type.Integer(),
         max_batch_rows: Type.Integer(),
         precision: Type.String({ description: 'Precision of the computation: `float32` or `int8`' }),
+        tables: Type.String({ description: 'Format of the rows of large tables: `float32`, `float16` or `int8`' }),
         compiled: Type.Boolean({ description: 'The graph was compiled; otherwise it runs as saved' }),
         compile_seconds: Type.Number({ description: 'Seconds to compile it, or to load its plan from the cache' }),
         split_by_side: Type.Boolean({
@@ -242,7 +244,7 @@ export const ModelDetails = Type.Intersect([
         }),
         notes: Type.Array(Type.String(), {
           description:
-            'Why the graph runs as saved, in another precision, or without the split by side or its catalogue',
+            'Why the graph runs as saved, in another precision, with other tables, or without the split by side or its catalogue',
         }),
         int8_check: Type.Optional(Int8Check),
         passes: Type.Optional(
@@ -252,6 +254,7 @@ export const ModelDetails = Type.Intersect([
           }),
         ),
         costs: Type.Optional(PlanCosts),
+        tables_check: Type.Optional(Int8Check),
         catalogue: Type.Optional(
           Type.Object(
             {

@@ -1,7 +1,8 @@
 import Type, { type Static } from '#typebox'
 import { ArchitectureOptions } from './architecture.ts'
 import { LoggedAs, Side } from './features.ts'
-import { ModelName, Precision, TaskName } from './manifest.ts'
+import { ModelName, TaskName } from './manifest.ts'
+import { Precision, TableFormat } from './precision.ts'
 import { column, expression, RowData, rowsCommon, Split, seed, strict, taskCommon } from './rows-spec.ts'
 
 /*
@@ -205,6 +206,7 @@ export const TrainSpec = Type.Object(
     architecture: Type.Optional(ArchitectureOptions),
     training: Training,
     precision: Precision,
+    tables: Type.Optional(TableFormat),
   },
   { ...strict, description: 'What `multigate train` makes a model of' },
 )

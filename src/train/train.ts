@@ -144,6 +144,7 @@ function describeBundle(
     ...(spec.description === undefined ? {} : { description: spec.description }),
     ...(architecture && { architecture }),
     ...{ features, tasks, derived, graph, precision: spec.precision, quantization },
+    ...(spec.tables && { tables: spec.tables }),
     golden: { ...golden, served: servedOf({ tasks, derived }, golden.probabilities) },
     provenance,
   }

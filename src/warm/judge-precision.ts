@@ -1,7 +1,7 @@
 import { createUniform } from '../model/base/random.ts'
 import type { QuantizationRows } from '../model/bundle/quantization.ts'
+import { tooFew } from '../model/compile/int8/different-rows.ts'
 import { compareLogits, type JudgedRows, judgedLogits, passesClearly } from '../model/compile/int8/judge.ts'
-import { countDifferent, fewestJudged } from '../model/compile/prepare.ts'
 import type { RowPrecision } from '../model/contracts/catalogue.ts'
 import type { CompiledPlan, Verdict } from '../model/contracts/compiled-plan.ts'
 import type { Batch } from '../model/contracts/engine.ts'
@@ -53,9 +53,8 @@ export async function choosePrecision(
   const answers = await openCachedAnswers(plan)
   try {
     const judgement = await judgementOf(plan, manifest, quantization, sample, answers)
-    const different = countDifferent(judgement.rows)
-    if (different < fewestJudged)
-      return refuse(`at least ${fewestJudged} different rows are needed to evaluate it, there are ${different}`)
+    const few = tooFew(judgement.rows)
+    if (few !== undefined) return refuse(few)
     const verdicts: PrecisionChoice['verdicts'] = {}
     for (const precision of wanted === 'auto' ? narrow : [wanted]) {
       const actual = await answers.logits(judgement.rows, precision)

@@ -17,6 +17,7 @@ import { fullVariant } from './sides/full-variant.ts'
 import { splitSides } from './sides/split-sides.ts'
 import { planNames } from './sides/tensor-names.ts'
 import type { CompiledGraph, Plans } from './store/compiled-graph.ts'
+import { type NarrowOptions, narrowPlans } from './tables/narrow-plans.ts'
 
 export interface CompileOptions {
   /** Per input, the side of each column; if unknown, the graph is not split. */
@@ -27,6 +28,8 @@ export interface CompileOptions {
   quantization: { scales: InputRows; judged: JudgedRows | undefined } | undefined
   /** Columns whose table rows may change while the plan is served; not with int8. */
   live?: LiveColumns | undefined
+  /** The format of the rows of large tables, and what judges it; default: float32. */
+  tables?: NarrowOptions | undefined
   /** Receives the graph after each pass. */
   watch?: Watch
 }
@@ -64,7 +67,7 @@ export async function compile(graph: Graph, options: CompileOptions): Promise<Co
       compiled.int8Problem = error instanceof Error ? error.message : String(error)
     }
   }
-  return compiled
+  return options.tables ? narrowPlans(graph, compiled, options.tables) : compiled
 }
 
 function plansOf(graph: Graph, sides: Sides | undefined, overlays?: OverlayEmitter): Plans {

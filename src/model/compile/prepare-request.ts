@@ -1,3 +1,4 @@
+import type { TableFormat } from '../../schemas/precision.ts'
 import type { CompiledPlan, Precision } from '../contracts/compiled-plan.ts'
 import type { GraphSource } from '../contracts/engine.ts'
 import type { LiveColumns } from '../contracts/live-tables.ts'
@@ -13,6 +14,8 @@ export interface PrepareRequest {
   sides: Sides | undefined
   fields: Record<string, FieldIds[]>
   precision: Precision
+  /** The format of the rows of large tables; default: float32. */
+  tables?: TableFormat | undefined
   /** Columns whose table rows may change while the plan is served; of float32 alone. */
   live?: LiveColumns | undefined
   quantization: { scales: InputRows; judged: JudgedRows } | undefined

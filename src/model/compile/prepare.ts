@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { reasonOf } from '../base/errors.ts'
 import { makeFolder } from '../base/make-folder.ts'
-import type { CompiledPlan, PlanDescription, Verdict } from '../contracts/compiled-plan.ts'
+import type { CompiledPlan, PlanDescription, VariantFile, Verdict } from '../contracts/compiled-plan.ts'
+import { tooFew } from './int8/different-rows.ts'
 import { largestWeight } from './int8/largest-weight.ts'
-import type { InputRows } from './int8/observe-ranges.ts'
 import type { Prepared, PrepareRequest } from './prepare-request.ts'
 import { cleanCache, sizeOf } from './store/clean-cache.ts'
 import { compilerVersion, readPlan } from './store/plan-files.ts'
@@ -102,20 +102,6 @@ async function compileAndStore(
   }
 }
 
-/** With fewer rows the 99th percentile means nothing. */
-export const fewestJudged = 100
-
-export function countDifferent({ rows, inputs }: InputRows): number {
-  const seen = new Set<string>()
-  for (let row = 0; row < rows; row++)
-    seen.add(
-      Object.values(inputs)
-        .map((values) => values.subarray((row * values.length) / rows, ((row + 1) * values.length) / rows).join())
-        .join(),
-    )
-  return seen.size
-}
-
 /** The precision to serve: int8 if it was requested and passes its evaluation on this machine. */
 async function choose(
   { precision, quantization }: PrepareRequest,
@@ -128,16 +114,13 @@ async function choose(
     precisionProblem,
   })
   if (quantization === undefined) return refuse('the version has no quantization rows to evaluate int8 with')
-  const rows = countDifferent(quantization.judged)
-  if (rows < fewestJudged)
-    return refuse(
-      `half of the quantization rows evaluate int8: at least ${fewestJudged} different rows are needed, there are ${rows}`,
-    )
+  const few = tooFew(quantization.judged)
+  if (few !== undefined) return refuse(`half of the quantization rows evaluate int8: ${few}`)
   if (description.int8 === undefined) return refuse(description.int8Problem ?? 'int8 was not compiled')
   let verdict: Verdict
   try {
     const { judgeFiles } = await import('./int8/judge.ts')
-    verdict = await judgeFiles(folder, description.float32.full, description.int8.full, quantization.judged)
+    verdict = await judgeFiles(folder, exactGraph(description), description.int8.full, quantization.judged)
   } catch (error) {
     return refuse(`int8 can't be evaluated: ${reasonOf(error)}`)
   }
@@ -145,12 +128,19 @@ async function choose(
   return { precision: 'int8', verdict, precisionProblem: undefined }
 }
 
-function keyOf({ source, output, sides, fields, precision, quantization, live, identity }: PrepareRequest): string {
+/** The full graph in float32, tables too. */
+export function exactGraph({ reference, float32 }: PlanDescription): VariantFile {
+  return reference ?? float32.full
+}
+
+function keyOf(request: PrepareRequest): string {
+  const { source, output, sides, fields, precision, quantization, live, tables = 'float32', identity } = request
   const { format, file, signature, joined, outputs } = source
   // A plan without int8, because its rows could not be read, must not be reused when they can.
   const int8 = precision === 'int8' && quantization !== undefined
   const read = [format, file, signature, joined, outputs]
   const parts: unknown[] = [compilerVersion, ...read, output, sides, fields, precision, int8 && largestWeight, identity]
   if (live !== undefined) parts.push(live)
+  if (tables !== 'float32') parts.push(tables, quantization !== undefined)
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 32)
 }

@@ -1,3 +1,4 @@
+import type { TableFormat } from '../../schemas/precision.ts'
 import type { LiveTables } from './live-tables.ts'
 
 /** One graph of a compiled plan: its file, and the columns of the saved graph's inputs that each of its inputs takes. */
@@ -14,6 +15,8 @@ export interface VariantFiles {
   context_encoder?: VariantFile
   cached?: VariantFile
   layers: LayerParts[]
+  /** Files of the tables that its graphs map. */
+  tables: string[]
   /** SHA-256 of all its graphs without the values of constants and the rows of tables: plans that differ in these cost the same. */
   structure: string
   /** Why the graph was not split by side, if so. */
@@ -31,6 +34,10 @@ export interface PlanDescription {
   float32: VariantFiles
   int8?: VariantFiles & { effort: Effort; passes: PassReport[] }
   int8Problem?: string
+  /** How rows of large tables are stored, if the version asks for another format than float32. */
+  tableRows?: TableRows
+  /** The full graph with float32 tables, which judges int8, if those of `float32` have narrow rows. */
+  reference?: VariantFile
   /**
    * Tables whose rows may change while the plan is served, if the version declares live fields. `saved` computes every output that
    * may be requested, if there are others than the compiled one.
@@ -72,6 +79,19 @@ export type PlanCosts = Record<'full' | 'shared_context' | 'candidate_encoder' |
   lookUp?: number
 }
 export type Precision = 'float32' | 'int8'
+
+/** Formats of table rows that look-ups widen to float32. */
+export type NarrowFormat = Exclude<TableFormat, 'float32'>
+
+export interface TableRows {
+  /** The format of the plan's large tables: the requested one, or float32. */
+  format: TableFormat
+  /** How answers differ from those with float32 tables on held-out rows. */
+  verdict?: Verdict
+  /** Why it is not the requested format. */
+  problem?: string
+}
+
 /** Deviation of a plan's answers from those of the float32 plan. */
 export interface TaskDifference {
   task: string

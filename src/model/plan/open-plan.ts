@@ -1,7 +1,7 @@
 import type { InferenceSession } from 'onnxruntime-node'
 import { reasonOf } from '../base/errors.ts'
 import type { ReadyCatalogue } from '../contracts/catalogue.ts'
-import type { CompiledPlan, PlanCosts, PlanDescription, VariantFile } from '../contracts/compiled-plan.ts'
+import type { CompiledPlan, PlanCosts, PlanDescription, VariantFile, VariantFiles } from '../contracts/compiled-plan.ts'
 import type { Batch, GraphMemory, GraphStats, Outputs, TakeTurn } from '../contracts/engine.ts'
 import { type LiveTables, type Overlay, rowOf } from '../contracts/live-tables.ts'
 import { type Candidates, createCandidates } from './candidates.ts'
@@ -111,7 +111,7 @@ export async function openPlan(
       ...(live && liveParts(live, description.live!, candidates, saved && once(() => openNow(saved)))),
       run: (batch) => runner.run(live ? live.complete(batch) : batch),
       stats: () => ({ ...runner.stats(), ...catalogue.stats() }),
-      memory: { variants: bytes, tables: tableBytes(description) },
+      memory: { variants: bytes, tables: tableBytes(description, files) },
       addCatalogue: catalogue.add,
       reset() {
         runner.reset()
@@ -212,8 +212,7 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
 
 type VariantName = Exclude<keyof PlanCosts, 'lookUp'>
 
-/** Bytes of the tables beside the plan's graphs, and of those in files of the saved graph. */
-function tableBytes({ files, tables }: PlanDescription): number {
-  const beside = Object.entries(files).filter(([name]) => !name.endsWith('.onnx'))
-  return [...beside.map(([, file]) => file), ...tables].reduce((sum, { bytes }) => sum + bytes, 0)
+/** Bytes of the tables that the variants of a precision map. */
+function tableBytes({ files }: PlanDescription, { tables }: VariantFiles): number {
+  return tables.reduce((sum, name) => sum + (files[name]?.bytes ?? 0), 0)
 }

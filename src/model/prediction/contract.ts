@@ -1,4 +1,5 @@
 import type { Manifest } from '../../schemas/manifest.ts'
+import type { TableFormat } from '../../schemas/precision.ts'
 import type { PredictOptions } from '../../schemas/predict.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Violation } from '../base/errors.ts'
@@ -123,13 +124,15 @@ export interface ServedPlan {
   workers: number
   maxBatchRows: number
   precision: 'float32' | 'int8'
+  /** Format of the rows of large tables. */
+  tables: TableFormat
   /** The graph was compiled. */
   compiled: boolean
   /** Time to compile it, or to take its plan from the cache, s. */
   compileSeconds: number
   /** The first layer is computed by side: the context once a request, known candidates not at all. */
   split: boolean
-  /** Why the graph runs as it was saved, or in another precision than asked for, or is not taken apart by side. */
+  /** Why the graph runs as it was saved, or in another precision or with other tables than asked for, or is not taken apart by side. */
   notes: string[]
   /** The compiled plan could not be stored in the cache. */
   unstored: boolean
@@ -137,6 +140,8 @@ export interface ServedPlan {
   verdict: Verdict | undefined
   /** The compiler's passes over the float32 graph, in order; none where it runs as it was saved. */
   passes: PassReport[]
+  /** How answers with narrow tables compare with those of float32 on held-out rows. */
+  tablesVerdict: Verdict | undefined
   /** The catalogue of candidates, computed ahead of requests. */
   catalogue?: CatalogueDescription
 }

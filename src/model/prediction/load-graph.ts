@@ -19,8 +19,8 @@ import { layoutOf } from '../features/layout.ts'
 import { descriptionFile } from '../plan/catalogue/names.ts'
 import { type KeptCosts, readKept } from '../plan/kept-costs.ts'
 import { bindingsOf, namedInputs } from './bindings.ts'
-import type { CompileOutcome, LoadOptions, ServedPlan } from './contract.ts'
-import { liveProblem } from './live.ts'
+import type { CompileOutcome, LoadOptions } from './contract.ts'
+import { refusals, wantsRounding } from './describe-plan.ts'
 
 /** ONNX Runtime alone runs compiled plans. */
 const compilingEngine = 'onnx'
@@ -63,9 +63,7 @@ export async function loadGraph(
   seconds = (clock.now() - started) / 1000
   const { problem, warnings } = prepared
   const plan = prepared.plan && {
-    ...prepared.plan,
-    // Rows that can't be read are none to the compiler.
-    precisionProblem: rowsProblem ?? prepared.plan.precisionProblem,
+    ...withRowsProblem(prepared.plan, manifest, rowsProblem),
     ...(compiler.costs && { costs: compiler.costs }),
   }
   for (const warning of warnings) warn(warning)
@@ -73,7 +71,7 @@ export async function loadGraph(
     warn(`the graph runs as it was saved: ${problem}`)
     return leave(problem)
   }
-  if (plan.precisionProblem !== undefined) warn(`float32 is served, not int8: ${plan.precisionProblem}`)
+  for (const refusal of refusals(plan, manifest)) warn(refusal)
   const stopTouching = keepInCache(plan, clock)
   const dispose = async () => {
     stopTouching()
@@ -102,6 +100,17 @@ export async function loadGraph(
     await dispose()
     warn(`the compiled plan can't be loaded, the graph runs as it was saved: ${reasonOf(error)}`)
     return leave(`the compiled plan can't be loaded: ${reasonOf(error)}`)
+  }
+}
+
+/** Rows that can't be read are none to the compiler: the reason is put in the place of its own. */
+function withRowsProblem(plan: CompiledPlan, { precision }: Manifest, problem: string | undefined): CompiledPlan {
+  if (problem === undefined) return plan
+  const { tableRows } = plan.description
+  return {
+    ...plan,
+    ...(precision === 'int8' && { precisionProblem: problem }),
+    ...(tableRows && { description: { ...plan.description, tableRows: { ...tableRows, problem } } }),
   }
 }
 
@@ -153,7 +162,7 @@ export function describeGraph(
   manifest: Manifest,
   rows: QuantizationRows | undefined,
 ): Omit<PrepareRequest, 'source' | 'cache' | 'now'> {
-  const { features, precision, files } = manifest
+  const { features, precision, tables, files } = manifest
   const ports = bindingsOf(manifest)
   const layout = layoutOf(manifest)
   const sides: Record<string, Sides[string]> = {}
@@ -170,6 +179,7 @@ export function describeGraph(
     sides,
     fields: ports.sparse === undefined ? {} : { [ports.sparse]: fields },
     precision,
+    tables,
     ...(live.length > 0 && precision === 'float32' && { live: { input: ports.sparse!, columns: live } }),
     quantization: rows && halves(manifest, rows, sparse.length, dense.length),
     identity: JSON.stringify(files),
@@ -199,11 +209,11 @@ function halves(
   }
 }
 
-/** Needed for int8 alone: a version that does without is served whatever they are like. */
+/** Needed for int8 and narrow tables alone: a version that does without is served whatever they are like. */
 async function quantizationOf(
   bundle: Bundle,
 ): Promise<{ rows: QuantizationRows | undefined; problem: string | undefined }> {
-  if (bundle.manifest.precision !== 'int8') return { rows: undefined, problem: undefined }
+  if (!wantsRounding(bundle.manifest)) return { rows: undefined, problem: undefined }
   try {
     return { rows: await readQuantizationRows(bundle), problem: undefined }
   } catch (error) {
@@ -211,68 +221,9 @@ async function quantizationOf(
   }
 }
 
-function notesOf(
-  { precisionProblem, verdict, precision }: CompiledPlan,
-  unsplit: string | undefined,
-  catalogueProblem: string | undefined,
-): string[] {
-  const unjudged = precision === 'int8' ? (verdict?.tasks.filter(({ auc_loss }) => auc_loss === null) ?? []) : []
-  return [
-    ...(precisionProblem === undefined ? [] : [`float32 is served, not int8: ${precisionProblem}`]),
-    ...(unjudged.length === 0
-      ? []
-      : [
-          `the AUC of ${unjudged.map(({ task }) => task).join(', ')} was not compared: its quantization rows have too few labels, or of one class`,
-        ]),
-    ...(unsplit === undefined ? [] : [`the graph is not taken apart by side: ${unsplit}`]),
-    ...(catalogueProblem === undefined ? [] : [`the catalogue is not used: ${catalogueProblem}`]),
-  ]
-}
-
-export function describePlan(
-  manifest: Manifest,
-  compiled: CompileOutcome,
-): Omit<ServedPlan, 'workers' | 'maxBatchRows'> {
-  const described = describeCompiled(manifest, compiled)
-  const live = liveProblem(manifest, compiled)
-  return live === undefined ? described : { ...described, notes: [...described.notes, `deltas are refused: ${live}`] }
-}
-
 /** Costs that workers have measured of a plan's graphs, where they are kept. */
 export async function keptCostsOf({ plan }: CompileOutcome): Promise<KeptCosts | undefined> {
   if (plan === undefined || plan.costs !== undefined) return undefined
   const { structure } = plan.precision === 'int8' ? plan.description.int8! : plan.description.float32
   return readKept({ folder: plan.folder, structure })
-}
-
-function describeCompiled(
-  { precision }: Manifest,
-  { plan, problem, seconds: compileSeconds, unstored, source, catalogueProblem }: CompileOutcome,
-): Omit<ServedPlan, 'workers' | 'maxBatchRows'> {
-  if (plan === undefined) {
-    const notes = problem === undefined ? [] : [`the graph runs as it was saved: ${problem}`]
-    if (precision === 'int8') notes.push('float32 is served: int8 needs a compiled plan')
-    return {
-      precision: 'float32',
-      compiled: false,
-      compileSeconds,
-      split: false,
-      notes,
-      unstored,
-      verdict: undefined,
-      passes: [],
-    }
-  }
-  const set = plan.precision === 'int8' ? plan.description.int8! : plan.description.float32
-  return {
-    precision: plan.precision,
-    compiled: true,
-    compileSeconds,
-    split: set.shared_context !== undefined || set.cached !== undefined,
-    notes: notesOf(plan, set.unsplit, catalogueProblem),
-    unstored,
-    verdict: plan.verdict,
-    passes: plan.description.passes,
-    ...(source.catalogue && catalogueProblem === undefined && { catalogue: source.catalogue.description }),
-  }
 }

@@ -17,10 +17,11 @@ import { toBatch } from './bindings.ts'
 import { checkSignature } from './check-signature.ts'
 import { createComposer } from './compose.ts'
 import type { CompileOutcome, LoadedModel, LoadOptions } from './contract.ts'
+import { describePlan, isRounded } from './describe-plan.ts'
 import { createExecutor, type Executor } from './executor.ts'
 import { checkGoldenRows } from './golden.ts'
 import { createLiveVersion } from './live.ts'
-import { describePlan, keptCostsOf, loadGraph, outputsOf, savedGraph } from './load-graph.ts'
+import { keptCostsOf, loadGraph, outputsOf, savedGraph } from './load-graph.ts'
 import { encodeQuery, unknownOf } from './query-rows.ts'
 import { fitting, RecentRows } from './recent-rows.ts'
 import { createPlanner, type Planner } from './request-plan.ts'
@@ -68,8 +69,8 @@ async function load(bundle: Bundle, options: LoadOptions): Promise<LoadedModel> 
   const model = createModel(parts, executor, batcher, options)
   try {
     checkSignature(manifest, encoder.layout, graph.signature)
-    // int8 was judged by quantization rows; golden rows have more digits than it.
-    const exact = compiled.plan?.precision === 'int8' ? await pool.load(savedGraph(bundle, outputs)) : undefined
+    // int8 and narrow tables were judged by quantization rows; golden rows have more digits than they.
+    const exact = isRounded(compiled) ? await pool.load(savedGraph(bundle, outputs)) : undefined
     try {
       // Golden rows are no request: they may be more than one may have.
       const unbounded = { ...options, maxRequestRows: Number.POSITIVE_INFINITY }

@@ -57,6 +57,7 @@ function versionsOf({ entries, source, scheduled }: KnownModel): VersionStatus[]
       state: state === 'ready' && scheduled.has(version) ? ('scheduled' as const) : state,
       ...timeOf(version),
       ...(model ? { engine: model.engine, precision: model.plan.precision } : {}),
+      ...(model && model.plan.tables !== 'float32' && { tables: model.plan.tables }),
       ...(model?.live && { deltas: model.live.status() }),
       ...(error === undefined ? {} : { error }),
     })),

@@ -1,5 +1,6 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { GraphMemory, GraphStats } from '../../model/contracts/engine.ts'
+import type { LoadedModel } from '../../model/prediction/contract.ts'
 import type { MetricsSources } from './sources.ts'
 
 const model = ['model', 'version']
@@ -75,16 +76,19 @@ export function registerGraphMetrics(registry: Registry, models: MetricsSources[
   })
   new Gauge({
     name: 'multigate_precision_fallback',
-    help: '1 if a version requests int8 but is served in float32, because int8 failed its check or could not be compiled',
+    help: '1 if a version requests int8 or narrow tables but is served in float32 or with float32 tables, because they failed their check or could not be compiled',
     labelNames: model,
     registers,
     aggregator: 'max',
     collect() {
       this.reset()
-      for (const { name, version, model } of models())
-        this.set({ model: name, version }, Number(model.manifest.precision !== model.plan.precision))
+      for (const { name, version, model } of models()) this.set({ model: name, version }, Number(fellBack(model)))
     },
   })
+}
+
+function fellBack({ manifest: { precision, tables = 'float32' }, plan }: LoadedModel): boolean {
+  return precision !== plan.precision || tables !== plan.tables
 }
 
 /** Series of versions that have a catalogue alone. */

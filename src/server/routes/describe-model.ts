@@ -68,11 +68,13 @@ function describePlan({ manifest, engine, plan }: LoadedModel): Plan {
     workers: plan.workers,
     max_batch_rows: plan.maxBatchRows,
     precision: plan.precision,
+    tables: plan.tables,
     compiled: plan.compiled,
     compile_seconds: plan.compileSeconds,
     split_by_side: plan.split,
     notes: plan.notes,
     ...(plan.verdict === undefined ? {} : { int8_check: plan.verdict }),
+    ...(plan.tablesVerdict === undefined ? {} : { tables_check: plan.tablesVerdict }),
     // Their reasons name nodes of the graph.
     ...(plan.passes.length === 0 ? {} : { passes: plan.passes.map(({ left: _, ...pass }) => pass) }),
     ...(plan.catalogue === undefined ? {} : { catalogue: describeCatalogue(plan.catalogue) }),

@@ -98,6 +98,7 @@ export const modelDetailsExample: ModelDetails = {
     workers: 4,
     max_batch_rows: 256,
     precision: 'float32',
+    tables: 'float32',
     compiled: true,
     compile_seconds: 0.4,
     split_by_side: true,

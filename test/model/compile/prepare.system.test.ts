@@ -89,6 +89,9 @@ t.test('whatever a plan depends on has a plan of its own', async (t) => {
     { fields: {} },
     { precision: 'int8' },
     { precision: 'int8', quantization },
+    { tables: 'float16' },
+    { tables: 'float16', quantization },
+    { tables: 'int8', quantization },
   ]
   for (const changes of others) t.equal((await prepare({ ...request, ...changes })).plan?.origin, 'compiled')
   for (const changes of others) t.equal((await prepare({ ...request, ...changes })).plan?.origin, 'cached')

@@ -146,6 +146,7 @@ t.test('a model is described by the version that answers now', async (t) => {
     workers: 1,
     max_batch_rows: 64,
     precision: 'float32',
+    tables: 'float32',
     compiled: false,
     compile_seconds: 0,
     split_by_side: false,

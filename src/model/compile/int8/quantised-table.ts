@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto'
-import { closeSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
 import { create } from '@bufbuild/protobuf'
 import { product } from '../../base/dims.ts'
-import { isExternal } from '../../graph/constants.ts'
-import { external, externalPlace } from '../../graph/external-data.ts'
+import { external } from '../../graph/external-data.ts'
 import type { Graph } from '../../graph/graph.ts'
 import {
   TensorProto_DataLocation as DataLocation,
@@ -12,6 +11,7 @@ import {
   type TensorProto,
   TensorProtoSchema,
 } from '../../graph/onnx_pb.ts'
+import { tablePieces } from '../../graph/table-pieces.ts'
 import { steps } from './equalise.ts'
 
 /** Ids of one field: consecutive rows of the table. */
@@ -28,9 +28,6 @@ export interface TableScales {
   at(field: FieldIds | undefined, dimension: number): [number, number]
   addTo(graph: Graph): void
 }
-
-/** Rows read together. */
-const chunkBytes = 4 << 20
 
 /**
  * Rounds a table to bytes, a quarter of its size. With `fields`, which must not overlap, each field has its own range in every
@@ -50,7 +47,7 @@ export function quantiseTable(graph: Graph, table: string, fields: FieldIds[] | 
     for (const { offset, ids } of blocks) {
       const range = rangeOf(graph, tensor, offset, ids, dim)
       scales.set(offset, range)
-      for (const { values, row } of pieces(graph, tensor, offset, ids, dim)) {
+      for (const { values, row } of tablePieces(graph, tensor, offset, ids, dim)) {
         const bytes = new Uint8Array(values.length)
         for (let i = 0; i < values.length; i++)
           bytes[i] = Math.round((values[i]! - range.lo[i % dim]!) / range.step[i % dim]!)
@@ -84,7 +81,7 @@ function rangeOf(
 ): { step: Float32Array; lo: Float32Array } {
   const lo = new Float32Array(dim).fill(Number.POSITIVE_INFINITY)
   const hi = new Float32Array(dim).fill(Number.NEGATIVE_INFINITY)
-  for (const { values } of pieces(graph, tensor, offset, ids, dim))
+  for (const { values } of tablePieces(graph, tensor, offset, ids, dim))
     for (let i = 0; i < values.length; i++) {
       const d = i % dim
       if (values[i]! < lo[d]!) lo[d] = values[i]!
@@ -115,38 +112,5 @@ function createSink(graph: Graph, { name: table, dims, ...tensor }: TensorProto,
       for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done, bytes.length - done, at + done)
     },
     close: () => closeSync(file),
-  }
-}
-
-/** Rows of a float table, in chunks. */
-function* pieces(
-  graph: Graph,
-  tensor: TensorProto,
-  offset: number,
-  ids: number,
-  dim: number,
-): Iterable<{ values: Float32Array; row: number }> {
-  if (!isExternal(tensor)) {
-    const values = graph.floats(tensor.name)!
-    yield { values: values.subarray(offset * dim, (offset + ids) * dim), row: offset }
-    return
-  }
-  const { location, start } = externalPlace(tensor)
-  const perPiece = Math.max(1, Math.floor(chunkBytes / (dim * 4)))
-  const buffer = new Float32Array(perPiece * dim)
-  const file = openSync(resolve(graph.folder, location), 'r')
-  try {
-    for (let row = offset; row < offset + ids; row += perPiece) {
-      const count = Math.min(perPiece, offset + ids - row) * dim
-      const bytes = new Uint8Array(buffer.buffer, 0, count * 4)
-      for (let done = 0; done < bytes.length; ) {
-        const read = readSync(file, bytes, done, bytes.length - done, start + row * dim * 4 + done)
-        if (read === 0) throw new Error(`${location} ends too early`)
-        done += read
-      }
-      yield { values: buffer.subarray(0, count), row }
-    }
-  } finally {
-    closeSync(file)
   }
 }

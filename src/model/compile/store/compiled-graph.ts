@@ -1,4 +1,4 @@
-import type { Effort, PassReport, Verdict } from '../../contracts/compiled-plan.ts'
+import type { Effort, PassReport, TableRows, Verdict } from '../../contracts/compiled-plan.ts'
 import type { FoundTables } from '../live/find-live-tables.ts'
 import type { SplitGraphs, VariantGraph } from '../sides/contract.ts'
 
@@ -17,6 +17,10 @@ export interface CompiledGraph {
   int8: (Plans & { effort: Effort; verdict: Verdict | undefined; passes: PassReport[] }) | undefined
   /** Why int8 is missing, if it was requested. */
   int8Problem: string | undefined
+  /** How rows of large tables are stored, if another format than float32 was requested. */
+  tableRows?: TableRows
+  /** The full graph with float32 tables, if those of `float32` have narrow rows and there is int8 to be compared with it. */
+  reference?: VariantGraph
   /** The live tables, if columns of them were named; or why there are none. */
   live?: FoundTables
   liveProblem?: string

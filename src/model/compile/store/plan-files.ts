@@ -21,7 +21,7 @@ import { checkStored, describeStored, hashOf, readSealed, seal, unseal } from '.
  */
 
 /** Must change whenever the compiler's output for a graph may change. */
-export const compilerVersion = 8
+export const compilerVersion = 9
 
 export const planFile = 'plan.json'
 
@@ -50,6 +50,8 @@ export async function savePlan(
         ? {}
         : { int8: { ...(await writer.plans('int8', int8)), effort: int8.effort, passes: int8.passes } }),
       ...(compiled.int8Problem === undefined ? {} : { int8Problem: compiled.int8Problem }),
+      ...(compiled.tableRows === undefined ? {} : { tableRows: compiled.tableRows }),
+      ...(compiled.reference === undefined ? {} : { reference: await writer.part('reference', compiled.reference) }),
       ...(compiled.live === undefined ? {} : { live: await writer.live(compiled.live, compiled.saved) }),
       ...(compiled.liveProblem === undefined ? {} : { liveProblem: compiled.liveProblem }),
       tables,
@@ -149,15 +151,24 @@ function createWriter(folder: string) {
     return external(tensor, file, start, length)
   }
 
-  async function part(name: string, { graph, context, rows }: VariantGraph, structure?: Hash): Promise<VariantFile> {
+  /** Writes one graph; `set` receives what its set of variants is described by. */
+  async function part(
+    name: string,
+    { graph, context, rows }: VariantGraph,
+    set?: { structure: Hash; tables: Set<string> },
+  ): Promise<VariantFile> {
     const file = `${name}.onnx`
-    await put(file, (await moveTables(graph)).toBytes())
-    structure?.update(structureOf(graph))
+    const moved = await moveTables(graph)
+    await put(file, moved.toBytes())
+    set?.structure.update(structureOf(graph))
+    for (const tensor of moved.constants.values())
+      if (isExternal(tensor)) set?.tables.add(externalPlace(tensor).location)
     return { file, context, rows }
   }
 
   return {
     files,
+    part,
     async live(
       { input, inputWidth, tables }: FoundTables,
       saved?: VariantGraph,
@@ -166,9 +177,9 @@ function createWriter(folder: string) {
       return saved === undefined ? live : { ...live, saved: await part('saved', saved) }
     },
     async plans(precision: Precision, { full, split }: Plans): Promise<VariantFiles> {
-      const structure = createHash('sha256')
-      const write = async (name: string, graph: VariantGraph) => part(`${precision}-${name}`, graph, structure)
-      const set: Omit<VariantFiles, 'structure'> = { full: await write('full', full), layers: [] }
+      const described = { structure: createHash('sha256'), tables: new Set<string>() }
+      const write = async (name: string, graph: VariantGraph) => part(`${precision}-${name}`, graph, described)
+      const set: Omit<VariantFiles, 'structure' | 'tables'> = { full: await write('full', full), layers: [] }
       if (typeof split === 'string') set.unsplit = split
       else {
         set.layers = split.layers
@@ -177,7 +188,7 @@ function createWriter(folder: string) {
         if (split.context_encoder) set.context_encoder = await write('context-encoder', split.context_encoder)
         if (split.cached) set.cached = await write('cached', split.cached)
       }
-      return { ...set, structure: structure.digest('hex') }
+      return { ...set, tables: [...described.tables], structure: described.structure.digest('hex') }
     },
   }
 }

@@ -1,0 +1,100 @@
+import type { Manifest } from '../../schemas/manifest.ts'
+import type { CompiledPlan, Verdict } from '../contracts/compiled-plan.ts'
+import type { CompileOutcome, ServedPlan } from './contract.ts'
+import { liveProblem } from './live.ts'
+
+/* What became of a version's graph, for `GET /models/{model}` and the log. */
+
+/** Whether answers of the version may be rounded: its quantization rows judge them. */
+export function wantsRounding({ precision, tables = 'float32' }: Manifest): boolean {
+  return precision !== 'float32' || tables !== 'float32'
+}
+
+/** Whether answers of the plan are rounded: golden rows have more digits than they. */
+export function isRounded({ plan }: CompileOutcome): boolean {
+  return plan !== undefined && (plan.precision !== 'float32' || tablesOf(plan) !== 'float32')
+}
+
+const tablesOf = ({ description }: CompiledPlan) => description.tableRows?.format ?? 'float32'
+
+/** Why the plan has another precision, or other tables, than the manifest asks for. */
+export function refusals({ precisionProblem, description }: CompiledPlan, { tables }: Manifest): string[] {
+  const problem = description.tableRows?.problem
+  return [
+    ...(precisionProblem === undefined ? [] : [`float32 is served, not int8: ${precisionProblem}`]),
+    ...(problem === undefined ? [] : [`float32 tables are served, not ${tables}: ${problem}`]),
+  ]
+}
+
+function notesOf(
+  plan: CompiledPlan,
+  manifest: Manifest,
+  unsplit: string | undefined,
+  catalogueProblem: string | undefined,
+): string[] {
+  const { precision, verdict, description } = plan
+  const served = [
+    precision === 'int8' ? verdict : undefined,
+    tablesOf(plan) === 'float32' ? undefined : description.tableRows?.verdict,
+  ]
+  const unjudged = new Set(served.flatMap((one) => one?.tasks ?? []).flatMap(unjudgedTask))
+  return [
+    ...refusals(plan, manifest),
+    ...(unjudged.size === 0
+      ? []
+      : [
+          `the AUC of ${[...unjudged].join(', ')} was not compared: its quantization rows have too few labels, or of one class`,
+        ]),
+    ...(unsplit === undefined ? [] : [`the graph is not taken apart by side: ${unsplit}`]),
+    ...(catalogueProblem === undefined ? [] : [`the catalogue is not used: ${catalogueProblem}`]),
+  ]
+}
+
+const unjudgedTask = ({ task, auc_loss }: Verdict['tasks'][number]) => (auc_loss === null ? [task] : [])
+
+export function describePlan(
+  manifest: Manifest,
+  compiled: CompileOutcome,
+): Omit<ServedPlan, 'workers' | 'maxBatchRows'> {
+  const described = describeCompiled(manifest, compiled)
+  const live = liveProblem(manifest, compiled)
+  return live === undefined ? described : { ...described, notes: [...described.notes, `deltas are refused: ${live}`] }
+}
+
+function describeCompiled(
+  manifest: Manifest,
+  { plan, problem, seconds: compileSeconds, unstored, source, catalogueProblem }: CompileOutcome,
+): Omit<ServedPlan, 'workers' | 'maxBatchRows'> {
+  if (plan === undefined) {
+    const notes = problem === undefined ? [] : [`the graph runs as it was saved: ${problem}`]
+    const { precision, tables = 'float32' } = manifest
+    if (precision === 'int8') notes.push('float32 is served: int8 needs a compiled plan')
+    if (tables !== 'float32') notes.push(`float32 tables are served: ${tables} needs a compiled plan`)
+    return {
+      precision: 'float32',
+      tables: 'float32',
+      compiled: false,
+      compileSeconds,
+      split: false,
+      notes,
+      unstored,
+      verdict: undefined,
+      tablesVerdict: undefined,
+      passes: [],
+    }
+  }
+  const set = plan.precision === 'int8' ? plan.description.int8! : plan.description.float32
+  return {
+    precision: plan.precision,
+    tables: tablesOf(plan),
+    compiled: true,
+    compileSeconds,
+    split: set.shared_context !== undefined || set.cached !== undefined,
+    notes: notesOf(plan, manifest, set.unsplit, catalogueProblem),
+    unstored,
+    verdict: plan.verdict,
+    tablesVerdict: plan.description.tableRows?.verdict,
+    passes: plan.description.passes,
+    ...(source.catalogue && catalogueProblem === undefined && { catalogue: source.catalogue.description }),
+  }
+}

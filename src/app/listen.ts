@@ -11,9 +11,9 @@ import type { Metrics } from '../server/metrics/metrics.ts'
 import { surviveAcceptErrors } from '../server/overload/accept-errors.ts'
 import { type ConnectionSource, listenOn } from '../server/overload/connections.ts'
 import type { Access } from '../server/request/access.ts'
+import type { RequestRecorder } from '../server/request/request-recorder.ts'
 import type { RequestTimeline } from '../server/request/request-timeline.ts'
 import type { Siblings } from '../server/request/siblings.ts'
-import type { SlowRequests } from '../server/request/slow-requests.ts'
 import { checkAccess } from './check-access.ts'
 import { createHttpWarmUp } from './http-warm-up.ts'
 import { createLogger } from './logging.ts'
@@ -35,8 +35,8 @@ export interface RunningServer {
   registry: Registry
   /** Undefined where clients need no keys. */
   access: Access | undefined
-  /** Undefined where the slowest requests are not kept. */
-  slow: SlowRequests | undefined
+  /** Undefined where no requests are recorded. */
+  recorder: RequestRecorder | undefined
   /** What this process has counted; undefined where there is no console. */
   read: Service['read']
   /** Why this process can't answer requests yet, or no longer; empty when ready. */
@@ -98,8 +98,8 @@ export async function serve(configuration: Configuration, options: ServeOptions 
     security = await openSecurity(configuration, log, metrics)
     const { access, tls } = security
     records = await openRecords(configuration, log, metrics.registry)
-    const { timeline } = records
-    const context = { ...service.app.context, timeline, slow: records.slow, access }
+    const { timeline, recorder } = records
+    const context = { ...service.app.context, timeline, recorder, access }
     const create = () => createHttpServer(configuration, { log, timeline, tls, metrics })
     fastify = create()
     fastify.server.on('connection', (socket) => {
@@ -153,7 +153,7 @@ export async function serve(configuration: Configuration, options: ServeOptions 
     metrics,
     registry,
     access: security.access,
-    slow: records.slow,
+    recorder: records.recorder,
     read,
     unreadyReasons,
     close: () => (closed ??= close()),

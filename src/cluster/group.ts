@@ -1,9 +1,10 @@
 import { Counter, Gauge, Registry } from 'prom-client'
 import type { Configuration } from '../schemas/configuration.ts'
 import type { InferStatistics } from '../schemas/infer-model.ts'
+import type { RequestLists, RequestRecord } from '../schemas/requests.ts'
 import { createRecorder, type LiveRecorder, runRecorder } from '../server/console/recorder.ts'
 import { sumStatistics } from '../server/metrics/statistics.ts'
-import type { RequestRecord } from '../server/request/request-record.ts'
+import { joinLists, newestOf, recordedBy } from '../server/request/request-recorder.ts'
 import { slowest } from '../server/request/slow-requests.ts'
 import { backOff } from './back-off.ts'
 import { Distributor } from './distributor.ts'
@@ -145,6 +146,24 @@ export class Group {
     return slowest(all.flat(), this.#options.configuration.MULTIGATE_SLOW_REQUESTS)
   }
 
+  /** The recorded requests of all processes. */
+  async requests(): Promise<RequestLists> {
+    const { configuration } = this.#options
+    const all = await Promise.all(this.#members().map((member) => member.requests()))
+    const limits = recordedBy({
+      slow: configuration.MULTIGATE_SLOW_REQUESTS,
+      recent: configuration.MULTIGATE_RECENT_REQUESTS,
+      bodies: configuration.MULTIGATE_SLOW_BODIES,
+    })
+    return joinLists(all.flat(), limits)
+  }
+
+  /** The newest recorded request with this id. */
+  async request(id: string): Promise<RequestRecord | undefined> {
+    const all = await Promise.all(this.#members().map((member) => member.request(id)))
+    return newestOf(all.filter((record) => record !== undefined))
+  }
+
   #allReady(): void {
     if (this.#wasReady) return
     this.#wasReady = true
@@ -191,6 +210,8 @@ export class Group {
     reasons: () => this.unreadyReasons(),
     statistics: () => this.statistics(),
     slow: () => this.slow(),
+    requests: () => this.requests(),
+    request: (id) => this.request(id),
     liveHistory: () => this.#recorder.history(),
     live: (at) => this.#recorder.latest(at),
     change: (change) => this.#models.change(change, () => this.#members()),

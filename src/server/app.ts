@@ -27,6 +27,7 @@ import { debugRoutes } from './routes/debug.ts'
 import { fieldValuesRoutes } from './routes/field-values.ts'
 import { modelRoutes } from './routes/models.ts'
 import { metricsRoutes, probeRoutes } from './routes/operation.ts'
+import { requestRoutes } from './routes/requests.ts'
 import { guarded } from './security/guarded.ts'
 
 export interface AppOptions {
@@ -76,6 +77,7 @@ export async function app(fastify: FastifyInstance, options: AppOptions): Promis
   await fastify.register(probeRoutes, { context })
   if (adminApart) return
   await fastify.register(debugRoutes, { context })
+  await fastify.register(requestRoutes, { context })
   await fastify.register(inferRepositoryRoutes, { context })
   await fastify.register(metricsRoutes, { context })
 }
@@ -92,6 +94,7 @@ export async function adminApp(fastify: FastifyInstance, { context }: { context:
   const own = { ...context, decoders: createDecoders(), admin: true }
   await fastify.register(inferRepositoryRoutes, { context: own })
   await fastify.register(debugRoutes, { context: own })
+  await fastify.register(requestRoutes, { context: own })
   await fastify.register(metricsRoutes, { context })
   if (context.live === undefined) return
   await fastify.register(compress, { globalCompression: false, globalDecompression: false })

@@ -47,6 +47,7 @@ import {
   TensorsRequest,
 } from '../../schemas/predict.ts'
 import { ProblemDetails, ProblemItem } from '../../schemas/problem.ts'
+import { RecordedRequests, RequestRecord } from '../../schemas/requests.ts'
 import {
   ServingAnswer,
   ServingColumns,
@@ -98,6 +99,8 @@ export const components: Record<string, TSchema> = {
   LiveStages,
   LiveModel,
   LiveProcess,
+  RecordedRequests,
+  RequestRecord,
   InferRequest,
   InferInput,
   InferRequestedOutput,

@@ -16,7 +16,7 @@ import type { RequestTimeline } from '../server/request/request-timeline.ts'
 import type { Siblings } from '../server/request/siblings.ts'
 import { checkAccess } from './check-access.ts'
 import { createHttpWarmUp } from './http-warm-up.ts'
-import { createLogger } from './logging.ts'
+import { createLogger, isReadable } from './logging.ts'
 import { openRecords, type RequestRecords } from './request-records.ts'
 import { openSecurity, type Security } from './security.ts'
 import { createService, type Service } from './service.ts'
@@ -66,6 +66,8 @@ export interface ServeOptions {
   peers?: Siblings
   /** Models that are not served until they are loaded on demand. */
   unloaded?: readonly string[]
+  /** On a terminal it shows its models, and a request to try; default: true. Of several processes one does. */
+  introduces?: boolean
 }
 
 /** Builds everything from its configuration and takes connections; models are loaded meanwhile. */
@@ -73,16 +75,12 @@ export async function serve(configuration: Configuration, options: ServeOptions 
   checkAccess(configuration)
   const connections = options.connections ?? listenOn(configuration.MULTIGATE_HOST, configuration.MULTIGATE_PORT)
   const adminConnections = options.adminConnections ?? adminPortOf(configuration)
-  const log = createLogger(configuration)
+  const { introduces = true } = options
+  const log = createLogger(configuration, { listsModels: introduces })
   let open = 0
   const service = await createService(configuration, {
     log,
-    warmUp: createHttpWarmUp({
-      ms: configuration.MULTIGATE_WARM_UP_MS,
-      maxBodyBytes: configuration.MULTIGATE_MAX_BODY_BYTES,
-      log,
-      now: systemClock.now,
-    }),
+    warmUp: warmUpBy(configuration, log),
     peers: options.peers,
     unloaded: options.unloaded,
     connections: () => open,
@@ -122,6 +120,7 @@ export async function serve(configuration: Configuration, options: ServeOptions 
     throw error
   }
   const loaded = service.load(url)
+  if (introduces && isReadable(configuration)) started.then(() => showTryIt(registry, url, configuration))
 
   let closed: Promise<void> | undefined
   const close = async () => {
@@ -158,6 +157,18 @@ export async function serve(configuration: Configuration, options: ServeOptions 
     unreadyReasons,
     close: () => (closed ??= close()),
   }
+}
+
+function warmUpBy(configuration: Configuration, log: Logger) {
+  const { MULTIGATE_WARM_UP_MS: ms, MULTIGATE_MAX_BODY_BYTES: maxBodyBytes } = configuration
+  return createHttpWarmUp({ ms, maxBodyBytes, log, now: systemClock.now })
+}
+
+/** Shows people at a terminal how to ask. */
+async function showTryIt(registry: Registry, url: string, configuration: Configuration): Promise<void> {
+  const { tryIt } = await import('./try-it.ts')
+  const command = tryIt(registry, url, configuration)
+  if (command !== undefined) process.stdout.write(`\nTry it:\n\n  ${command}\n\nCtrl-C stops it.\n\n`)
 }
 
 interface HttpServerOptions {

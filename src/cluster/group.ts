@@ -176,7 +176,8 @@ export class Group {
     const unloaded = this.#models.unloaded
     // The primary process has looked for the folder: one that replaces another starts, wherever a volume is meanwhile.
     const share = { ...shareOf(configuration), MULTIGATE_WAIT_FOR_MODELS: configuration.MULTIGATE_POLL_SECONDS > 0 }
-    const start = { configuration: share, url, adminUrl, started: this.#wasReady, unloaded }
+    const introduces = this.#state === 'starting' && place === this.#places[0]
+    const start = { configuration: share, url, adminUrl, started: this.#wasReady, introduces, unloaded }
     const member = new ServerProcess(start, this.#events)
     place.member = member
     member.ended.then((how) => this.#ended(place, member, how))

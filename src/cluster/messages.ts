@@ -22,6 +22,8 @@ export interface Start {
   adminUrl: string | undefined
   /** Whether all processes were ready once. */
   started: boolean
+  /** It is the one that shows people at a terminal its models. */
+  introduces: boolean
   /** Models that were unloaded on demand. */
   unloaded: string[]
 }

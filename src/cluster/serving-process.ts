@@ -73,12 +73,18 @@ process.once('disconnect', () => {
   stop()
 })
 
-async function start({ configuration, url, adminUrl, started: before, unloaded }: Start): Promise<void> {
+async function start({ configuration, url, adminUrl, started: before, introduces, unloaded }: Start): Promise<void> {
   started ||= before
   collectSeldom()
   const given = createGivenConnections(url)
   const givenAdmin = adminUrl === undefined ? undefined : createGivenConnections(adminUrl)
-  const running = await serve(configuration, { connections: given, adminConnections: givenAdmin, peers, unloaded })
+  const running = await serve(configuration, {
+    connections: given,
+    adminConnections: givenAdmin,
+    peers,
+    unloaded,
+    introduces,
+  })
   connections = given
   adminConnections = givenAdmin
   server = running

@@ -231,10 +231,10 @@ export const Configuration = Type.Object({
     ],
     { default: 'info', description: 'Lowest level to log' },
   ),
-  MULTIGATE_LOG_FORMAT: Type.Union([Type.Literal('pino'), Type.Literal('iso')], {
-    default: 'pino',
+  MULTIGATE_LOG_FORMAT: Type.Union([Type.Literal('auto'), Type.Literal('pino'), Type.Literal('iso')], {
+    default: 'auto',
     description:
-      'Format of the JSON log lines: `pino` writes the time as milliseconds since 1970 and levels as numbers, `iso` writes ISO 8601 times and level names',
+      'Format of the log: `auto` is text for people on a terminal and `pino` elsewhere. Both others are JSON lines: `pino` writes the time as milliseconds since 1970 and levels as numbers, `iso` writes ISO 8601 times and level names',
   }),
   MULTIGATE_LOG_REQUESTS: Type.Boolean({
     default: false,

@@ -16,7 +16,7 @@ const order = [
   ['model/registry'],
   ['data', 'client'],
   ['evaluate'],
-  ['server', 'console', 'train', 'convert', 'bench', 'warm', 'sync', 'load'],
+  ['server', 'console', 'train', 'convert', 'bench', 'warm', 'sync', 'load', 'top'],
   ['app'],
   ['cluster', 'capacity'],
 ]
@@ -29,7 +29,7 @@ const packages = [
     why: 'model/ knows neither HTTP nor metrics',
   },
   {
-    rooms: ['data', 'client', 'evaluate', 'train', 'convert', 'bench', 'warm', 'load', 'capacity'],
+    rooms: ['data', 'client', 'evaluate', 'train', 'convert', 'bench', 'warm', 'load', 'top', 'capacity'],
     names: ['fastify', '@fastify/.+', 'prom-client'],
     why: 'tools serve nothing',
   },

@@ -38,6 +38,7 @@ async function run(args: string[], signal: AbortSignal): Promise<number> {
     sync,
     capacity,
     warm,
+    top,
     settings,
   ] = await Promise.all([
     import('./app/program.ts'),
@@ -56,6 +57,7 @@ async function run(args: string[], signal: AbortSignal): Promise<number> {
     import('./app/sync-commands.ts'),
     import('./capacity/commands.ts'),
     import('./warm/warm-command.ts'),
+    import('./top/top-command.ts'),
     import('./config/configuration.ts'),
   ])
   const commands = [
@@ -81,6 +83,7 @@ async function run(args: string[], signal: AbortSignal): Promise<number> {
     signing.createSignCommand(),
     sync.createIndexCommand(),
     sync.createSyncCommand(signal),
+    top.createTopCommand(signal),
     settings.createServeCommand(async (flags) => {
       const { runServer } = await import('./cluster/run-server.ts')
       await runServer(flags, start)

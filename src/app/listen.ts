@@ -11,12 +11,12 @@ import type { Metrics } from '../server/metrics/metrics.ts'
 import { surviveAcceptErrors } from '../server/overload/accept-errors.ts'
 import { type ConnectionSource, listenOn } from '../server/overload/connections.ts'
 import type { Access } from '../server/request/access.ts'
+import type { RequestRecorder } from '../server/request/request-recorder.ts'
 import type { RequestTimeline } from '../server/request/request-timeline.ts'
 import type { Siblings } from '../server/request/siblings.ts'
-import type { SlowRequests } from '../server/request/slow-requests.ts'
 import { checkAccess } from './check-access.ts'
 import { createHttpWarmUp } from './http-warm-up.ts'
-import { createLogger } from './logging.ts'
+import { createLogger, isReadable } from './logging.ts'
 import { openRecords, type RequestRecords } from './request-records.ts'
 import { openSecurity, type Security } from './security.ts'
 import { createService, type Service } from './service.ts'
@@ -35,8 +35,8 @@ export interface RunningServer {
   registry: Registry
   /** Undefined where clients need no keys. */
   access: Access | undefined
-  /** Undefined where the slowest requests are not kept. */
-  slow: SlowRequests | undefined
+  /** Undefined where no requests are recorded. */
+  recorder: RequestRecorder | undefined
   /** What this process has counted; undefined where there is no console. */
   read: Service['read']
   /** Why this process can't answer requests yet, or no longer; empty when ready. */
@@ -66,6 +66,8 @@ export interface ServeOptions {
   peers?: Siblings
   /** Models that are not served until they are loaded on demand. */
   unloaded?: readonly string[]
+  /** On a terminal it shows its models, and a request to try; default: true. Of several processes one does. */
+  introduces?: boolean
 }
 
 /** Builds everything from its configuration and takes connections; models are loaded meanwhile. */
@@ -73,16 +75,12 @@ export async function serve(configuration: Configuration, options: ServeOptions 
   checkAccess(configuration)
   const connections = options.connections ?? listenOn(configuration.MULTIGATE_HOST, configuration.MULTIGATE_PORT)
   const adminConnections = options.adminConnections ?? adminPortOf(configuration)
-  const log = createLogger(configuration)
+  const { introduces = true } = options
+  const log = createLogger(configuration, { listsModels: introduces })
   let open = 0
   const service = await createService(configuration, {
     log,
-    warmUp: createHttpWarmUp({
-      ms: configuration.MULTIGATE_WARM_UP_MS,
-      maxBodyBytes: configuration.MULTIGATE_MAX_BODY_BYTES,
-      log,
-      now: systemClock.now,
-    }),
+    warmUp: warmUpBy(configuration, log),
     peers: options.peers,
     unloaded: options.unloaded,
     connections: () => open,
@@ -98,8 +96,8 @@ export async function serve(configuration: Configuration, options: ServeOptions 
     security = await openSecurity(configuration, log, metrics)
     const { access, tls } = security
     records = await openRecords(configuration, log, metrics.registry)
-    const { timeline } = records
-    const context = { ...service.app.context, timeline, slow: records.slow, access }
+    const { timeline, recorder } = records
+    const context = { ...service.app.context, timeline, recorder, access }
     const create = () => createHttpServer(configuration, { log, timeline, tls, metrics })
     fastify = create()
     fastify.server.on('connection', (socket) => {
@@ -122,6 +120,7 @@ export async function serve(configuration: Configuration, options: ServeOptions 
     throw error
   }
   const loaded = service.load(url)
+  if (introduces && isReadable(configuration)) started.then(() => showTryIt(registry, url, configuration))
 
   let closed: Promise<void> | undefined
   const close = async () => {
@@ -153,11 +152,23 @@ export async function serve(configuration: Configuration, options: ServeOptions 
     metrics,
     registry,
     access: security.access,
-    slow: records.slow,
+    recorder: records.recorder,
     read,
     unreadyReasons,
     close: () => (closed ??= close()),
   }
+}
+
+function warmUpBy(configuration: Configuration, log: Logger) {
+  const { MULTIGATE_WARM_UP_MS: ms, MULTIGATE_MAX_BODY_BYTES: maxBodyBytes } = configuration
+  return createHttpWarmUp({ ms, maxBodyBytes, log, now: systemClock.now })
+}
+
+/** Shows people at a terminal how to ask. */
+async function showTryIt(registry: Registry, url: string, configuration: Configuration): Promise<void> {
+  const { tryIt } = await import('./try-it.ts')
+  const command = tryIt(registry, url, configuration)
+  if (command !== undefined) process.stdout.write(`\nTry it:\n\n  ${command}\n\nCtrl-C stops it.\n\n`)
 }
 
 interface HttpServerOptions {

@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs'
 import { hostname } from 'node:os'
+import { isatty } from 'node:tty'
 import { moreFiles } from '../server/overload/accept-errors.ts'
 import { openFilesLimit } from './open-files.ts'
 
@@ -53,7 +54,7 @@ function explain(code: string | undefined, message: string): string {
 
 /** A log line in the form of the logger's, which is not loaded yet: its settings are read from the environment. */
 function writeLine(msg: string): void {
-  const { MULTIGATE_LOG_LEVEL = 'info', MULTIGATE_LOG_FORMAT } = process.env
+  const { MULTIGATE_LOG_LEVEL = 'info', MULTIGATE_LOG_FORMAT = 'auto' } = process.env
   if (!['trace', 'debug', 'info'].includes(MULTIGATE_LOG_LEVEL)) return
   const now = new Date()
   const iso = MULTIGATE_LOG_FORMAT === 'iso'
@@ -65,7 +66,7 @@ function writeLine(msg: string): void {
     msg,
   }
   try {
-    writeSync(1, `${JSON.stringify(line)}\n`)
+    writeSync(1, `${MULTIGATE_LOG_FORMAT === 'auto' && isatty(1) ? msg : JSON.stringify(line)}\n`)
   } catch {
     // Nobody can read it, as on a full disk.
   }

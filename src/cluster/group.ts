@@ -1,9 +1,10 @@
 import { Counter, Gauge, Registry } from 'prom-client'
 import type { Configuration } from '../schemas/configuration.ts'
 import type { InferStatistics } from '../schemas/infer-model.ts'
+import type { RequestLists, RequestRecord } from '../schemas/requests.ts'
 import { createRecorder, type LiveRecorder, runRecorder } from '../server/console/recorder.ts'
 import { sumStatistics } from '../server/metrics/statistics.ts'
-import type { RequestRecord } from '../server/request/request-record.ts'
+import { joinLists, newestOf, recordedBy } from '../server/request/request-recorder.ts'
 import { slowest } from '../server/request/slow-requests.ts'
 import { backOff } from './back-off.ts'
 import { Distributor } from './distributor.ts'
@@ -149,6 +150,24 @@ export class Group {
     return slowest(all.flat(), this.#options.configuration.MULTIGATE_SLOW_REQUESTS)
   }
 
+  /** The recorded requests of all processes. */
+  async requests(): Promise<RequestLists> {
+    const { configuration } = this.#options
+    const all = await Promise.all(this.#members().map((member) => member.requests()))
+    const limits = recordedBy({
+      slow: configuration.MULTIGATE_SLOW_REQUESTS,
+      recent: configuration.MULTIGATE_RECENT_REQUESTS,
+      bodies: configuration.MULTIGATE_SLOW_BODIES,
+    })
+    return joinLists(all.flat(), limits)
+  }
+
+  /** The newest recorded request with this id. */
+  async request(id: string): Promise<RequestRecord | undefined> {
+    const all = await Promise.all(this.#members().map((member) => member.request(id)))
+    return newestOf(all.filter((record) => record !== undefined))
+  }
+
   #allReady(): void {
     if (this.#wasReady) return
     this.#wasReady = true
@@ -161,7 +180,8 @@ export class Group {
     const unloaded = this.#models.unloaded
     // The primary process has looked for the folder: one that replaces another starts, wherever a volume is meanwhile.
     const share = { ...shareOf(configuration), MULTIGATE_WAIT_FOR_MODELS: configuration.MULTIGATE_POLL_SECONDS > 0 }
-    const start = { configuration: share, url, adminUrl, started: this.#wasReady, unloaded }
+    const introduces = this.#state === 'starting' && place === this.#places[0]
+    const start = { configuration: share, url, adminUrl, started: this.#wasReady, introduces, unloaded }
     const member = new ServerProcess(start, this.#events)
     place.member = member
     member.ended.then((how) => this.#ended(place, member, how))
@@ -195,6 +215,8 @@ export class Group {
     reasons: () => this.unreadyReasons(),
     statistics: () => this.statistics(),
     slow: () => this.slow(),
+    requests: () => this.requests(),
+    request: (id) => this.request(id),
     liveHistory: () => this.#recorder.history(),
     live: (at) => this.#recorder.latest(at),
     change: (change) => this.#models.change(change, () => this.#members()),

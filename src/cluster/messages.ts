@@ -5,12 +5,12 @@ import type { Usage } from '../server/security/rate-limits.ts'
 /*
  * primary → child: `start` (Start), `connection` (its port, with its socket), `started` (all were ready once), `drain` (all stop),
  *   `closed` (no more connections come), `usage` (KeyUsage, in other processes); asks `metrics` (Snapshot), `reasons` (string[], why it isn't ready),
- *   `statistics` (InferStatistics[]), `slow` (RequestRecord[]), `reading` (Reading or nothing), `change` (ModelChange → Refusal or nothing).
+ *   `statistics` (InferStatistics[]), `slow` (RequestRecord[]), `requests` (RequestLists or nothing), `request` (its id → RequestRecord or nothing), `reading` (Reading or nothing), `change` (ModelChange → Refusal or nothing).
  * child → primary: `serving` (can be given connections), `ready` (it is, or was when all were loaded or had failed: not yet),
  *   `loaded` (its models are, or have failed), `taken` (the oldest
  *   connection that it was given), `failed` (a reason: it can't start), `stop` (a signal: all are to stop), `leave` (it
  *   stops alone), `usage` (KeyUsage, since it last said); asks `metrics` (string, of all processes), `reasons` (string[], of all processes), `statistics`
- *   (InferStatistics[], of all processes), `live_history` (LiveHistory), `live` (ms since 1970 → LiveUpdate since then or nothing), `slow` (RequestRecord[], of all processes), `change` (ModelChange, in all processes → Refusal or nothing).
+ *   (InferStatistics[], of all processes), `live_history` (LiveHistory), `live` (ms since 1970 → LiveUpdate since then or nothing), `slow` (RequestRecord[], of all processes), `requests` and `request` (of all processes), `change` (ModelChange, in all processes → Refusal or nothing).
  */
 
 export interface Start {
@@ -22,6 +22,8 @@ export interface Start {
   adminUrl: string | undefined
   /** Whether all processes were ready once. */
   started: boolean
+  /** It is the one that shows people at a terminal its models. */
+  introduces: boolean
   /** Models that were unloaded on demand. */
   unloaded: string[]
 }
@@ -44,6 +46,7 @@ export const longestAnswer = {
   reasons: 500,
   statistics: 1000,
   slow: 1000,
+  requests: 1000,
   reading: 900,
   live: 1000,
   change: 600_000,

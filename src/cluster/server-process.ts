@@ -3,8 +3,8 @@ import { serverArgv } from '../app/v8-flags.ts'
 import { reasonOf } from '../model/base/errors.ts'
 import type { InferStatistics } from '../schemas/infer-model.ts'
 import type { LiveHistory, LiveUpdate } from '../schemas/live.ts'
+import type { RequestLists, RequestRecord } from '../schemas/requests.ts'
 import type { Reading } from '../server/console/reading.ts'
-import type { RequestRecord } from '../server/request/request-record.ts'
 import type { ModelChange } from '../server/request/siblings.ts'
 import { type Channel, createChannel } from './channel.ts'
 import type { Connection, ConnectionReceiver } from './distributor.ts'
@@ -28,6 +28,8 @@ export interface MemberEvents {
   reasons(): Promise<string[]>
   statistics(): Promise<InferStatistics[]>
   slow(): Promise<RequestRecord[]>
+  requests(): Promise<RequestLists>
+  request(id: string): Promise<RequestRecord | undefined>
   liveHistory(): Promise<LiveHistory>
   /** What ended after this moment. */
   live(at: number): Promise<LiveUpdate | undefined>
@@ -89,6 +91,8 @@ export class ServerProcess implements ConnectionReceiver {
       reasons: () => events.reasons(),
       statistics: () => events.statistics(),
       slow: () => events.slow(),
+      requests: () => events.requests(),
+      request: (id: string) => events.request(id),
       live_history: () => events.liveHistory(),
       live: (at: number) => events.live(at),
       change: (change: ModelChange) => events.change(change),
@@ -154,6 +158,23 @@ export class ServerProcess implements ConnectionReceiver {
   async slow(): Promise<RequestRecord[]> {
     const asked = this.#channel.ask('slow', longestAnswer.slow) as Promise<RequestRecord[]>
     return asked.catch(() => [])
+  }
+
+  /** Its recorded requests; none where it doesn't answer in time. */
+  async requests(): Promise<RequestLists[]> {
+    if (!this.serving) return []
+    const asked = this.#channel.ask('requests', longestAnswer.requests) as Promise<RequestLists | undefined>
+    return asked.then(
+      (lists) => (lists === undefined ? [] : [lists]),
+      () => [],
+    )
+  }
+
+  /** Its newest recorded request with this id; undefined where there is none, or it doesn't answer in time. */
+  async request(id: string): Promise<RequestRecord | undefined> {
+    if (!this.serving) return undefined
+    const asked = this.#channel.ask('request', longestAnswer.requests, id) as Promise<RequestRecord | undefined>
+    return asked.catch(() => undefined)
   }
 
   /** Changes it there; why it refuses, if it does. One that dies meanwhile is replaced by one that knows. */

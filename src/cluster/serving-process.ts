@@ -7,8 +7,8 @@ import { longestStop } from '../config/configuration.ts'
 import { ModelError, reasonOf } from '../model/base/errors.ts'
 import type { InferStatistics } from '../schemas/infer-model.ts'
 import type { LiveHistory, LiveUpdate } from '../schemas/live.ts'
+import type { RequestLists, RequestRecord } from '../schemas/requests.ts'
 import { ownStatistics } from '../server/request/own-statistics.ts'
-import type { RequestRecord } from '../server/request/request-record.ts'
 import type { ModelChange, Siblings } from '../server/request/siblings.ts'
 import { type Channel, createChannel } from './channel.ts'
 import type { Connection } from './distributor.ts'
@@ -55,7 +55,9 @@ const channel: Channel = createChannel(process, {
   metrics: () => server?.metrics.registry.getMetricsAsJSON(),
   reasons: () => server?.unreadyReasons(),
   statistics: () => (server === undefined ? [] : ownStatistics(server)),
-  slow: () => server?.slow?.list() ?? [],
+  slow: () => server?.recorder?.slow() ?? [],
+  requests: () => server?.recorder?.list(),
+  request: (id: string) => server?.recorder?.find(id),
   reading: () => server?.read?.(),
   change,
   usage: (usage: KeyUsage) => {
@@ -71,12 +73,18 @@ process.once('disconnect', () => {
   stop()
 })
 
-async function start({ configuration, url, adminUrl, started: before, unloaded }: Start): Promise<void> {
+async function start({ configuration, url, adminUrl, started: before, introduces, unloaded }: Start): Promise<void> {
   started ||= before
   collectSeldom()
   const given = createGivenConnections(url)
   const givenAdmin = adminUrl === undefined ? undefined : createGivenConnections(adminUrl)
-  const running = await serve(configuration, { connections: given, adminConnections: givenAdmin, peers, unloaded })
+  const running = await serve(configuration, {
+    connections: given,
+    adminConnections: givenAdmin,
+    peers,
+    unloaded,
+    introduces,
+  })
   connections = given
   adminConnections = givenAdmin
   server = running
@@ -143,6 +151,11 @@ const peers: Siblings = {
   statistics: () =>
     (channel.ask('statistics', 2 * longestAnswer.statistics) as Promise<InferStatistics[]>).catch(() => undefined),
   slow: () => (channel.ask('slow', 2 * longestAnswer.slow) as Promise<RequestRecord[]>).catch(() => undefined),
+  requests: () => (channel.ask('requests', 2 * longestAnswer.requests) as Promise<RequestLists>).catch(() => undefined),
+  request: (id) =>
+    (channel.ask('request', 2 * longestAnswer.requests, id) as Promise<RequestRecord | undefined>).catch(() =>
+      server?.recorder?.find(id),
+    ),
   live: {
     history: () => channel.ask('live_history', longestAnswer.live) as Promise<LiveHistory>,
     latest: (at) => channel.ask('live', longestAnswer.live, at) as Promise<LiveUpdate | undefined>,

@@ -5,6 +5,7 @@ import './style/frame.css'
 import './style/parts.css'
 import './style/charts.css'
 import './style/playground.css'
+import './style/requests.css'
 import { render } from 'preact'
 import { Shell } from './shell/shell.tsx'
 

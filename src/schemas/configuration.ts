@@ -231,10 +231,10 @@ export const Configuration = Type.Object({
     ],
     { default: 'info', description: 'Lowest level to log' },
   ),
-  MULTIGATE_LOG_FORMAT: Type.Union([Type.Literal('pino'), Type.Literal('iso')], {
-    default: 'pino',
+  MULTIGATE_LOG_FORMAT: Type.Union([Type.Literal('auto'), Type.Literal('pino'), Type.Literal('iso')], {
+    default: 'auto',
     description:
-      'Format of the JSON log lines: `pino` writes the time as milliseconds since 1970 and levels as numbers, `iso` writes ISO 8601 times and level names',
+      'Format of the log: `auto` is text for people on a terminal and `pino` elsewhere. Both others are JSON lines: `pino` writes the time as milliseconds since 1970 and levels as numbers, `iso` writes ISO 8601 times and level names',
   }),
   MULTIGATE_LOG_REQUESTS: Type.Boolean({
     default: false,
@@ -251,12 +251,19 @@ export const Configuration = Type.Object({
     maximum: 1000,
     default: 0,
     description:
-      'How many of the slowest requests of each minute `GET /debug/slow` lists, without their values; 0 lists none',
+      'How many of the slowest requests of each minute are recorded, without their values, for `GET /debug/requests` and the console; 0 records none',
+  }),
+  MULTIGATE_RECENT_REQUESTS: Type.Integer({
+    minimum: 0,
+    maximum: 1000,
+    default: 0,
+    description:
+      'How many of the last requests are recorded in the same way; 0 records none. Failed requests are recorded where either is above 0',
   }),
   MULTIGATE_SLOW_BODIES: Type.Boolean({
     default: false,
     description:
-      'List the bodies of the slowest requests too, up to 64 KiB each, without the fields that the manifest marks `log: drop` and with hashes of those marked `log: hash`',
+      'Record the bodies of these requests too, up to 64 KiB each, without the fields that the manifest marks `log: drop` and with hashes of those marked `log: hash`',
   }),
   MULTIGATE_LOG_SAMPLE: Type.Number({
     minimum: 0,

@@ -29,6 +29,7 @@ import { modelVersionRoutes } from './routes/model-versions.ts'
 import { modelRoutes } from './routes/models.ts'
 import { metricsRoutes, probeRoutes } from './routes/operation.ts'
 import { pinRoutes } from './routes/pins.ts'
+import { requestRoutes } from './routes/requests.ts'
 import { guarded } from './security/guarded.ts'
 
 export interface AppOptions {
@@ -79,6 +80,7 @@ export async function app(fastify: FastifyInstance, options: AppOptions): Promis
   await fastify.register(probeRoutes, { context })
   if (adminApart) return
   await fastify.register(debugRoutes, { context })
+  await fastify.register(requestRoutes, { context })
   await fastify.register(inferRepositoryRoutes, { context })
   await fastify.register(pinRoutes, { context })
   await fastify.register(metricsRoutes, { context })
@@ -97,6 +99,7 @@ export async function adminApp(fastify: FastifyInstance, { context }: { context:
   await fastify.register(inferRepositoryRoutes, { context: own })
   await fastify.register(pinRoutes, { context: own })
   await fastify.register(debugRoutes, { context: own })
+  await fastify.register(requestRoutes, { context: own })
   await fastify.register(metricsRoutes, { context })
   if (context.live === undefined) return
   await fastify.register(compress, { globalCompression: false, globalDecompression: false })

@@ -21,6 +21,7 @@ import { createPendingBytes, type PendingBytes } from '../../src/server/overload
 import type { Drain } from '../../src/server/plugins/draining.ts'
 import { readerScript } from '../../src/server/protocols/reader-script.ts'
 import type { ServerContext } from '../../src/server/request/context.ts'
+import type { RequestRecorder } from '../../src/server/request/request-recorder.ts'
 import type { RequestTimeline } from '../../src/server/request/request-timeline.ts'
 import { inWorkers } from './held-pool.ts'
 
@@ -51,6 +52,7 @@ export interface TestServerOptions {
   answers?: PendingBytes
   logger?: object
   timeline?: RequestTimeline
+  recorder?: RequestRecorder
   admin?: boolean
 }
 
@@ -139,6 +141,7 @@ export async function startTestServer(
     deadlineMs: 600_000,
     live: createRecorder(async () => ({ answered: [await read()], silent: [] })),
     timeline: options.timeline,
+    recorder: options.recorder,
   }
   await fastify.register(app, { context, version: '0.0.0' })
   // `inject` does not take it; what listens is like the real server.

@@ -19,4 +19,9 @@ export const pages: readonly Page[] = [
     title: 'Playground',
     load: async () => (await import('../pages/playground/playground.tsx')).PlaygroundPage,
   },
+  {
+    name: 'requests',
+    title: 'Requests',
+    load: async () => (await import('../pages/requests/requests.tsx')).RequestsPage,
+  },
 ]

@@ -4,6 +4,7 @@ import { ModelError } from '../../model/base/errors.ts'
 import { describeProblems } from '../../model/features/problems.ts'
 import { closeUnlessSmall } from './close-unless-small.ts'
 import { type ProblemAnswer, problemDetails, toProblem } from './problem-details.ts'
+import { noteProblem } from './sent-problem.ts'
 
 /** Answers every error, unknown path and wrong method as problem details (RFC 9457); below `/v1` and `/v2` as those protocols have it. */
 export const problems = fastifyPlugin(async (app: FastifyInstance) => {
@@ -107,6 +108,7 @@ export function sendProblem(
   { body, retryAfterSeconds }: ProblemAnswer,
   text = protocols.test(pathOf(reply.request)),
 ): FastifyReply {
+  noteProblem(reply.request, body)
   if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds)
   if (text) {
     // A string would be given a charset.

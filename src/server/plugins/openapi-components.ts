@@ -63,6 +63,7 @@ import {
   TensorsRequest,
 } from '../../schemas/predict.ts'
 import { ProblemDetails, ProblemItem } from '../../schemas/problem.ts'
+import { RecordedRequests, RequestRecord } from '../../schemas/requests.ts'
 import {
   ServingAnswer,
   ServingColumns,
@@ -121,6 +122,8 @@ export const components: Record<string, TSchema> = {
   LiveModel,
   LiveProcess,
   LiveEvent,
+  RecordedRequests,
+  RequestRecord,
   InferRequest,
   InferInput,
   InferRequestedOutput,

@@ -8,9 +8,9 @@ import type { PendingBytes } from '../overload/pending-bytes.ts'
 import type { Drain } from '../plugins/draining.ts'
 import type { Access } from './access.ts'
 import type { LiveSource } from './live-source.ts'
+import type { RequestRecorder } from './request-recorder.ts'
 import type { RequestTimeline } from './request-timeline.ts'
 import type { Siblings } from './siblings.ts'
-import type { SlowRequests } from './slow-requests.ts'
 
 /** What the routes work with; made in `main.ts`, or by a test. */
 export interface ServerContext {
@@ -37,8 +37,8 @@ export interface ServerContext {
   admin: boolean
   /** Undefined where requests are neither logged, kept nor traced. */
   timeline?: RequestTimeline | undefined
-  /** Undefined where the slowest requests are not kept. */
-  slow?: SlowRequests | undefined
+  /** Undefined where no requests are recorded. */
+  recorder?: RequestRecorder | undefined
   /** What the console's live page shows; undefined where there is no console. */
   live?: LiveSource | undefined
   /** Deadline of requests that name none, ms. */

@@ -1,5 +1,6 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import type { Features } from '../../schemas/features.ts'
+import type { BodyMissing } from '../../schemas/requests.ts'
 
 /** Bodies above this size are not kept, bytes. */
 const largestBody = 65_536
@@ -23,24 +24,48 @@ export interface KeptRequest {
   valid: boolean
 }
 
+/** A body, or why it is missing. */
+export interface KeptBody {
+  body?: unknown
+  /** Fields are missing from it, or hashes. */
+  changed?: boolean
+  missing?: BodyMissing
+}
+
+/**
+ * Holds a body until it is read. Where a field is marked, values are removed now; else it is parsed when it is read, which
+ * most bodies never are.
+ */
+export function holdBody(bytes: Buffer, request: KeptRequest): () => KeptBody {
+  const isMarked = request.features?.some(({ log }) => log !== undefined) ?? true
+  if (isMarked || bytes.length > largestBody) {
+    const kept = redactBody(bytes, request)
+    return () => kept
+  }
+  // Of its own: the bytes may be part of a larger piece of memory.
+  const own = Buffer.from(bytes)
+  return () => redactBody(own, request)
+}
+
 /**
  * A request's body as it may be kept: fields that the manifest marks `log: drop` are missing, of those marked `log: hash` there
  * are hashes. Where a field is marked, only bodies of valid requests are kept, and of them what is known to be no value of a
  * marked field: tensors of several fields are missing too.
- *
- * Undefined for a body that is not to be kept, too large, too deep, or not JSON.
  */
-export function redactBody(bytes: Buffer, { features, valid }: KeptRequest): unknown {
-  if (features === undefined || bytes.length === 0 || bytes.length > largestBody) return undefined
+export function redactBody(bytes: Buffer, { features, valid }: KeptRequest): KeptBody {
+  if (bytes.length === 0) return { missing: 'empty' }
+  if (features === undefined) return { missing: 'no_fields' }
+  if (bytes.length > largestBody) return { missing: 'too_large' }
   let body: unknown
   try {
     body = JSON.parse(bytes.toString())
   } catch {
-    return undefined
+    return { missing: 'not_json' }
   }
-  if (isDeep(body)) return undefined
-  if (features.every(({ log }) => log === undefined)) return body
-  return valid && isObject(body) ? redact(body, new Map(features.map(({ name, log }) => [name, log]))) : undefined
+  if (isDeep(body)) return { missing: 'too_deep' }
+  if (features.every(({ log }) => log === undefined)) return { body }
+  if (!valid || !isObject(body)) return { missing: 'marked' }
+  return { body: redact(body, new Map(features.map(({ name, log }) => [name, log]))), changed: true }
 }
 
 type Marks = ReadonlyMap<string, 'hash' | 'drop' | undefined>

@@ -3,16 +3,17 @@ import fastifyPlugin from 'fastify-plugin'
 import { murmur3 } from '../../model/base/murmur3.ts'
 import type { BatchCall } from '../../model/batching/contract.ts'
 import type { LoadedModel } from '../../model/prediction/contract.ts'
+import type { RequestRecord } from '../../schemas/requests.ts'
 import { bytesOf } from '../body/raw-body.ts'
-import type { traceLogger } from '../plugins/request-id.ts'
+import { problemOf } from '../errors/sent-problem.ts'
+import { traceIdOf, type traceLogger } from '../plugins/request-id.ts'
 import type { RequestTrace, TraceIds, Traces } from '../telemetry/traces.ts'
-import { redactBody } from './redact-body.ts'
-import type { RequestRecord } from './request-record.ts'
-import type { SlowRequests } from './slow-requests.ts'
+import { holdBody } from './redact-body.ts'
+import type { RequestRecorder } from './request-recorder.ts'
 
 /**
  * Follows each request from its headers to the end of its answer: what it asked, how it ended, and how long each stage took. The
- * request log, the slowest requests and traces are made of it; it exists only where one of them is on.
+ * request log, recorded requests and traces are made of it; it exists only where one of them is on.
  */
 export interface RequestTimeline {
   /** Creates the logger of a request, with the ids of its trace; undefined where traces are off. */
@@ -30,10 +31,7 @@ export interface RequestTimeline {
 export interface RequestTimelineOptions {
   /** Share of the requests that are logged, 0 to 1; server errors are always logged. Undefined: none is logged. */
   sample: number | undefined
-  /** Keeps the slowest requests. */
-  slow?: SlowRequests | undefined
-  /** Keeps the bodies of the slowest requests, too; default: false. */
-  bodies?: boolean
+  recorder?: RequestRecorder | undefined
   traces?: Traces | undefined
   /** Milliseconds, monotonic. */
   now(): number
@@ -60,15 +58,9 @@ interface Entry {
 /** A client that closed its connection before its answer: no status was sent, and this is what proxies log. */
 const clientClosedRequest = 499
 
-export function createRequestTimeline({
-  sample,
-  slow,
-  bodies = false,
-  traces,
-  now,
-}: RequestTimelineOptions): RequestTimeline {
+export function createRequestTimeline({ sample, recorder, traces, now }: RequestTimelineOptions): RequestTimeline {
   /** Others than traced requests are followed, too. */
-  const keepsAll = sample !== undefined || slow !== undefined
+  const keepsAll = sample !== undefined || recorder !== undefined
   const entries = new WeakMap<FastifyRequest, Entry>()
   const traceIds = new WeakMap<object, TraceIds>()
 
@@ -77,27 +69,35 @@ export function createRequestTimeline({
     const ended = now()
     entry.trace?.end({ ...entry, status, ended })
     const logged = sample !== undefined && (isServerError(status) || murmur3(request.id, 0) < sample * 2 ** 32)
-    if (!logged && slow === undefined) return
+    if (!logged && recorder === undefined) return
     const { arrived, model, rows, tasks } = entry
     const record: RequestRecord = {
       method: request.method,
       // A query may hold values of fields by mistake.
       url: request.url.split('?', 1)[0]!,
       status,
-      model: model?.manifest.name,
-      version: model?.manifest.version,
-      rows,
-      tasks,
+      ...(model && { model: model.manifest.name, version: model.manifest.version }),
+      ...(rows !== undefined && { rows }),
+      ...(tasks && { tasks }),
       ...stagesOf(entry, ended),
       total_ms: rounded(ended - arrived),
     }
     if (logged) request.log.info(record, 'request')
-    slow?.add(
-      { request_id: request.id, ended: new Date().toISOString(), ...record },
-      bodies
-        ? () => redactBody(bytesOf(request), { features: model?.manifest.features, valid: entry.encoded !== undefined })
-        : undefined,
+    recorder?.add(
+      {
+        request_id: request.id,
+        ...traceOf(request),
+        ended: new Date().toISOString(),
+        ...record,
+        ...problemOf(request),
+      },
+      () => holdBody(bytesOf(request), { features: model?.manifest.features, valid: entry.encoded !== undefined }),
     )
+  }
+
+  function traceOf({ raw }: FastifyRequest): Pick<RequestRecord, 'trace_id'> {
+    const id = traceIds.get(raw)?.trace_id ?? traceIdOf(raw.headers.traceparent)
+    return id === undefined ? {} : { trace_id: id }
   }
 
   return {
@@ -170,8 +170,8 @@ function stagesOf({ arrived, encoded, begun, computed }: Entry, ended: number): 
 
 const rounded = (ms: number) => Math.round(ms * 1000) / 1000
 
-/** Probes, scrapes and the documentation: they come by the clock, or to look. */
-const unfollowed = /^\/(?:livez|readyz|metrics|docs(?:\/.*)?|debug\/.*|v2\/health\/(?:live|ready))?$/
+/** Probes, scrapes, the console and the documentation: they come by the clock, or to look. */
+const unfollowed = /^\/(?:livez|readyz|metrics|docs(?:\/.*)?|debug\/.*|console\/.*|v2\/health\/(?:live|ready))?$/
 
 /** Follows every request of the application that is worth it. */
 export const requestFollowing = fastifyPlugin(

@@ -1,6 +1,6 @@
 import type { InferStatistics } from '../../schemas/infer-model.ts'
+import type { RequestLists, RequestRecord } from '../../schemas/requests.ts'
 import type { LiveSource } from './live-source.ts'
-import type { RequestRecord } from './request-record.ts'
 
 /** A model is to be taken in or out of service, or its folder has changed (`reconcile`). */
 export interface ModelChange {
@@ -18,6 +18,10 @@ export interface Siblings {
   statistics(): Promise<InferStatistics[] | undefined>
   /** The slowest requests of all processes; undefined where nobody can answer for them. */
   slow(): Promise<RequestRecord[] | undefined>
+  /** The recorded requests of all processes; undefined where nobody can answer for them. */
+  requests(): Promise<RequestLists | undefined>
+  /** The newest recorded request with this id in any process; undefined where there is none. */
+  request(id: string): Promise<RequestRecord | undefined>
   /** Live samples of all processes. Rejects where nobody can answer for them. */
   live: LiveSource
   /** Changes it in all processes. Rejects with a ModelError where one of them refuses. */

@@ -1,46 +1,50 @@
-import type { RequestRecord } from './request-record.ts'
+/** A request as far as this is concerned with it. */
+interface Timed {
+  total_ms: number
+}
 
 /** The slowest requests of this minute and the last, slowest first. */
-export interface SlowRequests {
-  /** Keeps the request if it is one of the slowest; `body` is then called for what is to be kept of its body. */
-  add(record: RequestRecord, body?: () => unknown): void
-  list(): RequestRecord[]
+export interface SlowRequests<T extends Timed> {
+  /** Keeps the request if it is one of the slowest; whether it is. */
+  add(request: T): boolean
+  list(): T[]
 }
 
 const minute = 60_000
 
 /** `most`: requests that are kept of each minute; `now`: ms, monotonic. */
-export function createSlowRequests({ most, now }: { most: number; now(): number }): SlowRequests {
-  let current = { minute: Math.floor(now() / minute), records: [] as RequestRecord[] }
-  let last: RequestRecord[] = []
+export function createSlowRequests<T extends Timed>({ most, now }: { most: number; now(): number }): SlowRequests<T> {
+  let current = { minute: Math.floor(now() / minute), requests: [] as T[] }
+  let last: T[] = []
 
   function turn(): void {
     const at = Math.floor(now() / minute)
     if (at === current.minute) return
-    last = at === current.minute + 1 ? current.records : []
-    current = { minute: at, records: [] }
+    last = at === current.minute + 1 ? current.requests : []
+    current = { minute: at, requests: [] }
   }
 
   return {
-    add(record, body) {
+    add(request) {
       turn()
-      const { records } = current
-      if (records.length === most && record.total_ms <= records.at(-1)!.total_ms) return
-      const kept = body?.()
-      records.push(kept === undefined ? record : { ...record, body: kept })
-      records.sort(slowestFirst)
-      if (records.length > most) records.pop()
+      const { requests } = current
+      if (requests.length >= most && request.total_ms <= (requests.at(-1)?.total_ms ?? Number.POSITIVE_INFINITY))
+        return false
+      requests.push(request)
+      requests.sort(slowestFirst)
+      if (requests.length > most) requests.pop()
+      return true
     },
     list() {
       turn()
-      return slowest([...current.records, ...last], most)
+      return slowest([...current.requests, ...last], most)
     },
   }
 }
 
 /** The `most` slowest of all processes' requests. */
-export function slowest(records: RequestRecord[], most: number): RequestRecord[] {
-  return records.sort(slowestFirst).slice(0, most)
+export function slowest<T extends Timed>(requests: T[], most: number): T[] {
+  return requests.sort(slowestFirst).slice(0, most)
 }
 
-const slowestFirst = (a: RequestRecord, b: RequestRecord) => b.total_ms - a.total_ms
+const slowestFirst = (a: Timed, b: Timed) => b.total_ms - a.total_ms

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Features } from '../../../src/schemas/features.ts'
-import { redactBody } from '../../../src/server/request/redact-body.ts'
+import { holdBody, redactBody } from '../../../src/server/request/redact-body.ts'
 
 const field = (name: string, log?: 'hash' | 'drop') => ({
   name,
@@ -12,7 +12,8 @@ const field = (name: string, log?: 'hash' | 'drop') => ({
 })
 const features: Features = [field('user', 'hash'), field('income', 'drop'), field('price')]
 const redacted = (body: unknown, marked: Features | undefined = features, valid = true) =>
-  redactBody(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), { features: marked, valid }) as any
+  redactBody(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), { features: marked, valid })
+    .body as any
 
 /** None of the secret values, wherever they stood. */
 const hides = (value: unknown) => !/u-17|4711/.test(JSON.stringify(value))
@@ -109,9 +110,21 @@ t.test('without marks a body is kept whole; what is no body is not kept', async 
   t.equal(redacted('{"context":', []), undefined)
   t.equal(redacted('', []), undefined)
   t.equal(redacted(`"${'x'.repeat(70_000)}"`, []), undefined)
-  t.equal(
-    redactBody(Buffer.from('{"user": "u-17"}'), { features: undefined, valid: true }),
-    undefined,
-    'nothing is known of the fields',
-  )
+  const reason = (text: string, kept: Features | undefined, valid = true) =>
+    redactBody(Buffer.from(text), { features: kept, valid }).missing
+  t.equal(reason('{"user": "u-17"}', undefined), 'no_fields', 'nothing is known of the fields')
+  t.equal(reason('', []), 'empty')
+  t.equal(reason('{', []), 'not_json')
+  t.equal(reason(`"${'x'.repeat(70_000)}"`, []), 'too_large')
+  t.equal(reason('['.repeat(100) + ']'.repeat(100), []), 'too_deep')
+  t.equal(reason('{}', features, false), 'marked')
+})
+
+t.test('held bodies: values of marked fields are removed before they are read', async (t) => {
+  const bytes = Buffer.from('{"context":{"user":"u-17","price":2}}')
+  const marked = holdBody(bytes, { features, valid: true })
+  const plain = holdBody(bytes, { features: [field('user'), field('price')], valid: true })
+  bytes.fill(0)
+  t.match(marked(), { body: { context: { user: /^[0-9a-f]{16}$/, price: 2 } }, changed: true })
+  t.same(plain(), { body: { context: { user: 'u-17', price: 2 } } }, 'a copy is held')
 })

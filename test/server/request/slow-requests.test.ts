@@ -1,9 +1,8 @@
 import t from 'tap'
-import type { RequestRecord } from '../../../src/server/request/request-record.ts'
 import { createSlowRequests, slowest } from '../../../src/server/request/slow-requests.ts'
 
-const record = (total_ms: number) => ({ total_ms }) as RequestRecord
-const times = (records: RequestRecord[]) => records.map(({ total_ms }) => total_ms)
+const record = (total_ms: number) => ({ total_ms })
+const times = (records: { total_ms: number }[]) => records.map(({ total_ms }) => total_ms)
 
 t.test('the slowest of this minute and the last, slowest first', async (t) => {
   let now = 0
@@ -11,6 +10,8 @@ t.test('the slowest of this minute and the last, slowest first', async (t) => {
   t.same(slow.list(), [])
   for (const ms of [5, 1, 9, 2, 7, 3]) slow.add(record(ms))
   t.same(times(slow.list()), [9, 7, 5])
+  t.equal(slow.add(record(5)), false)
+  t.equal(createSlowRequests({ most: 0, now: () => now }).add(record(5)), false, 'none is kept where none is wanted')
   now = 61_000
   for (const ms of [4, 8]) slow.add(record(ms))
   t.same(times(slow.list()), [9, 8, 7], 'of both minutes')

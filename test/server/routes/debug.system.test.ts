@@ -71,6 +71,65 @@ t.test('bodies are listed only if a setting says so, and fields as the manifest 
   t.notOk('country' in body.context)
 })
 
+t.test(
+  'recorded requests of all processes: slow, failed with their codes, and the last; one with its body',
+  async (t) => {
+    for (const processes of ['1', '2']) {
+      const { port } = await startProcess(
+        t,
+        {
+          MULTIGATE_MODELS: models,
+          MULTIGATE_ADMIN: 'true',
+          MULTIGATE_SLOW_REQUESTS: '3',
+          MULTIGATE_RECENT_REQUESTS: '6',
+          MULTIGATE_SLOW_BODIES: 'true',
+          MULTIGATE_PROCESSES: processes,
+        },
+        processes === '1' ? 'ready' : 'all processes are ready',
+      )
+      const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+      const post = async (id: string, body: string) => {
+        const headers = { 'content-type': 'application/json', 'x-request-id': id, traceparent }
+        await (await fetch(`http://127.0.0.1:${port}/predict`, { method: 'POST', body, headers })).text()
+      }
+      for (let i = 0; i < 8; i++) await post(`good-${i}`, payload)
+      const wrong = JSON.stringify({
+        context: { country: 'DE', hour: 21 },
+        candidates: [{ campaign: 'c9', price: 'secret' }],
+      })
+      await post('bad', wrong)
+      await send(port, '/models')
+      const ask = async (path = '') => JSON.parse((await askAnew(port, `/debug/requests${path}`)).text)
+      await until(async () => (await ask()).recent.some(({ url }: any) => url === '/models'))
+      const { slow, failed, recent, recorded } = await ask()
+      t.same(recorded, { slow: 3, failed: 25, recent: 6, bodies: true })
+      t.equal(slow.length, 3)
+      t.equal(recent.length, 6)
+      t.match(failed, [{ request_id: 'bad', status: 400, code: 'INVALID_REQUEST', paths: ['/candidates/0/price'] }])
+      t.notOk('detail' in failed[0], 'it quotes values')
+      // Of several processes, requests of the same millisecond have no order.
+      const known = new Map<string, any>(recent.map((record: any) => [record.request_id, record]))
+      t.match(known.get('bad'), { status: 400, url: '/predict' })
+      t.match(known.get('good-7'), { model: 'ads', trace_id: traceparent.slice(3, 35) })
+      t.notMatch(JSON.stringify({ slow, failed, recent }), /c9|secret|"body"/, 'lists hold no values')
+      t.match(await ask('/good-7'), { request_id: 'good-7', body: JSON.parse(payload) })
+      t.match(await ask('/nobody'), { code: 'NOT_FOUND' })
+    }
+  },
+)
+
+t.test('where nothing is recorded, the answer says so', async (t) => {
+  const { port } = await startProcess(t, { MULTIGATE_MODELS: models, MULTIGATE_ADMIN: 'true' })
+  await send(port, '/predict', { payload: '{' })
+  t.same(JSON.parse((await send(port, '/debug/requests')).text), {
+    slow: [],
+    failed: [],
+    recent: [],
+    recorded: { slow: 0, failed: 0, recent: 0, bodies: false },
+  })
+  t.equal((await send(port, '/debug/requests/x')).status, 404)
+})
+
 t.test('profiles are what Chrome reads; one at a time', async (t) => {
   const { port } = await startProcess(t, { MULTIGATE_MODELS: models, MULTIGATE_ADMIN: 'true' })
   const post = (path: string) => send(port, path, { payload: '' })
@@ -98,6 +157,6 @@ t.test('profiles are what Chrome reads; one at a time', async (t) => {
 
 t.test('without administration they are forbidden', async (t) => {
   const { port } = await startProcess(t, { MULTIGATE_MODELS: models })
-  t.equal((await send(port, '/debug/slow')).status, 403)
+  for (const path of ['slow', 'requests', 'requests/x']) t.equal((await send(port, `/debug/${path}`)).status, 403)
   t.equal((await send(port, '/debug/profile', { payload: '' })).status, 403)
 })

@@ -94,6 +94,8 @@ t.test('areas of paths', async (t) => {
     ['/metrics', 'metrics'],
     ['/v2/repository/models/:model/load', 'admin'],
     ['/debug/slow', 'admin'],
+    ['/debug/requests', 'admin'],
+    ['/debug/requests/:request_id', 'admin'],
     ['/predict', 'predict'],
     ['/v2/models/:model/infer', 'predict'],
     ['/models', 'predict'],

@@ -1,0 +1,170 @@
+import type { ComponentChildren } from 'preact'
+import { useEffect, useRef } from 'preact/hooks'
+import { ask, client } from '../../api/client.ts'
+import { useAsk } from '../../api/use-ask.ts'
+import { hrefOf } from '../../base/router.ts'
+import { date, milliseconds, number } from '../../parts/format.ts'
+import { Scroll } from '../../parts/scroll.tsx'
+import { Empty, Failed, Loading } from '../../parts/states.tsx'
+import { explain } from './explain.ts'
+import { playgroundOf, whyMissing } from './playground-link.ts'
+import type { RequestRecord } from './stages.ts'
+import { Status } from './status.tsx'
+import { LargeWaterfall } from './waterfall.tsx'
+
+/** Characters of a body that are shown. */
+const mostShown = 20_000
+
+interface DetailProps {
+  id: string
+  /** As the list has it; undefined where it left the list. */
+  listed: RequestRecord | undefined
+  areBodiesKept: boolean
+  onClose(): void
+}
+
+/** One request: where its time went, what it asked and how it was answered. */
+export function Detail({ id, listed, areBodiesKept, onClose }: DetailProps) {
+  const asked = useAsk(
+    () => ask(client.GET('/debug/requests/{request_id}', { params: { path: { request_id: id } } })),
+    [id],
+  )
+  const heading = useRef<HTMLHeadingElement>(null)
+  useEffect(() => {
+    // Where the address named it, nothing had the focus: it stays there.
+    if (document.activeElement !== document.body) heading.current?.focus()
+  }, [])
+  const record = asked.data ?? listed
+  return (
+    <section class="card detail" aria-labelledby="request-title">
+      <header>
+        <h2 id="request-title" ref={heading} tabIndex={-1}>
+          {record === undefined ? 'Request' : <RequestLine record={record} />}
+        </h2>
+        <button type="button" onClick={onClose}>
+          Close
+        </button>
+      </header>
+      {record === undefined ? (
+        asked.error?.status === 404 ? (
+          <Empty title="No longer recorded">
+            <p>Newer or slower requests have taken the place of this one, or the server has been restarted.</p>
+          </Empty>
+        ) : asked.error ? (
+          <Failed error={asked.error} />
+        ) : (
+          <Loading what="request" />
+        )
+      ) : (
+        <>
+          <p>{explain(record)}</p>
+          <LargeWaterfall record={record} />
+          <Facts record={record} />
+          {asked.data !== undefined && <Body record={asked.data} areBodiesKept={areBodiesKept} />}
+          {asked.data === undefined && asked.error !== undefined && (
+            <p class="small muted">Its body can’t be read: {asked.error.message}.</p>
+          )}
+        </>
+      )}
+    </section>
+  )
+}
+
+function RequestLine({ record: { method, url, total_ms } }: { record: RequestRecord }) {
+  return (
+    <>
+      {method} <bdi class="path">{url}</bdi> · {milliseconds(total_ms)}
+    </>
+  )
+}
+
+function Facts({ record }: { record: RequestRecord }) {
+  const { ended, model, version, rows, tasks, request_id, trace_id, detail, paths } = record
+  return (
+    <dl class="facts">
+      <Fact name="Status">
+        <Status record={record} />
+        {detail && <bdi> {detail}</bdi>}
+      </Fact>
+      {paths && (
+        <Fact name="Wrong at">
+          {paths.map((path) => (
+            <bdi key={path} class="mono block">
+              {path}
+            </bdi>
+          ))}
+        </Fact>
+      )}
+      {ended && <Fact name="Ended">{date(ended)}</Fact>}
+      {model && (
+        <Fact name="Model">
+          <a href={hrefOf('models', version === undefined ? [model] : [model, version])}>
+            <bdi>{model}</bdi>, version <bdi>{version}</bdi>
+          </a>
+        </Fact>
+      )}
+      {rows !== undefined && <Fact name="Rows">{number(rows)}</Fact>}
+      {tasks && (
+        <Fact name="Tasks">
+          {tasks.map((task, i) => (
+            <>
+              {i > 0 && ', '}
+              <bdi>{task}</bdi>
+            </>
+          ))}
+        </Fact>
+      )}
+      {request_id && (
+        <Fact name="Request id">
+          <bdi class="mono">{request_id}</bdi>
+        </Fact>
+      )}
+      {trace_id && (
+        <Fact name="Trace id">
+          <bdi class="mono">{trace_id}</bdi>
+        </Fact>
+      )}
+    </dl>
+  )
+}
+
+function Fact({ name, children }: { name: string; children: ComponentChildren }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  )
+}
+
+function Body({ record, areBodiesKept }: { record: RequestRecord; areBodiesKept: boolean }) {
+  const playground = playgroundOf(record, areBodiesKept)
+  const missing = whyMissing(record, areBodiesKept)
+  const text = missing === undefined ? JSON.stringify(record.body, null, 2) : ''
+  return (
+    <section class="body" aria-labelledby="request-body">
+      <h3 id="request-body">Body</h3>
+      {'href' in playground ? (
+        <a href={playground.href}>Open in the playground</a>
+      ) : (
+        <p class="small muted">
+          {missing === undefined && 'It can’t be opened in the playground. '}
+          {playground.why}
+        </p>
+      )}
+      {missing === undefined && (
+        <details>
+          <summary>Show the body</summary>
+          <Scroll label="Text of the body">
+            <pre dir="auto">{text.slice(0, mostShown)}</pre>
+          </Scroll>
+          {text.length > mostShown && (
+            <p class="small muted">
+              The first {number(mostShown)} of {number(text.length)} characters.
+            </p>
+          )}
+        </details>
+      )}
+    </section>
+  )
+}

@@ -1,0 +1,64 @@
+import { milliseconds, number, percent } from '../../parts/format.ts'
+import { type RequestRecord, timesOf } from './stages.ts'
+
+/** A stage with at least this share of the time is where it went. */
+const dominant = 0.5
+
+/** What became of a request: where its time went, and what to look at. */
+export function explain(record: RequestRecord): string {
+  return record.status >= 400 ? explainFailure(record) : explainTime(record)
+}
+
+function explainTime(record: RequestRecord): string {
+  const { total_ms, rows } = record
+  const times = timesOf(record)
+  if (record.model === undefined) return `It took ${milliseconds(total_ms)}. Only predictions have several stages.`
+  const longest = times.reduce((most, time) => (time.ms > most.ms ? time : most), times[0]!)
+  const share = total_ms > 0 ? longest.ms / total_ms : 0
+  if (share < dominant)
+    return `No stage has most of the time: the longest, ${longest.stage.name}, has ${percent(share, 2)}. Compare it with other requests of the model.`
+  const part = `${percent(share, 2)} of the time, ${milliseconds(longest.ms)},`
+  switch (longest.stage.name) {
+    case 'read':
+      return `${part} passed until its values were encoded. The body is large or came slowly, or the event loop was busy with other requests: look at “Busy” on the Live page. Columns instead of rows, and fewer values per candidate, are read faster.`
+    case 'queue':
+      return `${part} it waited for a worker, because others were being computed. Look at “Busy” and “Queue” on the Live page: where the workers are busy all the time, they need more cores or cheaper models.`
+    case 'compute': {
+      const perRow = rows ? ` That is ${milliseconds(longest.ms / rows)} per row, for ${number(rows)} rows.` : ''
+      return `${part} the model computed.${perRow} Its batch may have held rows of other requests. A compiled model, the candidate cache or fewer candidates make it cheaper; the Models page shows what the compiler did.`
+    }
+    case 'write':
+      return `${part} passed until the client had taken the answer: it reads slowly or is far away, or the event loop was busy.`
+  }
+}
+
+const advice: Record<string, string> = {
+  QUEUE_FULL:
+    'The server had more requests than it can answer in time, and refused this one early to keep the others in time. Look at “Shed” and “Busy” on the Live page.',
+  DEADLINE_EXCEEDED:
+    'It could not be answered within its deadline. Its longest stage says where it was; a later deadline, fewer rows or more cores help.',
+  INVALID_REQUEST: 'The body does not fit the model. The client has to change it.',
+  TOO_MANY_ROWS: 'It has more candidates than a request may have: the client can split it.',
+  BODY_TOO_LARGE: 'Its body is larger than the server takes.',
+  UNSUPPORTED_MEDIA_TYPE: 'The server does not read this type or encoding of body.',
+  RATE_LIMITED: 'Its key has used up its limit.',
+  UNAUTHORIZED: 'It came without a key that the server knows.',
+  FORBIDDEN: 'Its key, or the settings of the server, do not allow it.',
+  MODEL_NOT_FOUND: 'It named a model that is not served: see the Models page.',
+  VERSION_NOT_FOUND: 'It named a version that is not served: see the Models page.',
+  NOT_FOUND: 'There is nothing at this path.',
+  METHOD_NOT_ALLOWED: 'The path takes other methods.',
+  MODEL_FAILED: 'The model could not compute it. Try it in the playground, and compare with another version.',
+  INTERNAL: 'The server met an error that it did not foresee: the log has it under the request id.',
+  NOT_READY: 'The model was being loaded, or failed to load: see the Models page.',
+  DRAINING: 'The server was shutting down.',
+}
+
+function explainFailure(record: RequestRecord): string {
+  const { code, status, total_ms } = record
+  if (code !== undefined) return advice[code] ?? `It was answered with ${code}.`
+  if (status !== 499) return `It was answered with status ${status}.`
+  const last = timesOf(record).at(-1)
+  const when = last === undefined ? '' : ` It was in the stage “${last.stage.name}” then.`
+  return `The client closed the connection after ${milliseconds(total_ms)}, before its answer.${when} Clients do so when their own timeout is shorter than the answer takes.`
+}

@@ -1,0 +1,191 @@
+import { useEffect, useRef, useState } from 'preact/hooks'
+import { ask, client, type Schemas } from '../../api/client.ts'
+import { useAsk } from '../../api/use-ask.ts'
+import { type Route, replaceAddress } from '../../base/router.ts'
+import { Choice } from '../../parts/choice.tsx'
+import { Empty, Loading } from '../../parts/states.tsx'
+import { NotRecorded, Refused } from './closed.tsx'
+import { Detail } from './detail.tsx'
+import { type Filter, filterOf, type ListName, matching, queryOf, statusOf, valuesOf } from './filter.ts'
+import { RequestTable } from './table.tsx'
+
+type Recorded = Schemas['RecordedRequests']
+
+/** Seconds between two looks. */
+const everySeconds = 2
+
+/** Recorded requests: the slow, the failed and the last ones, and where the time of each went. */
+export function RequestsPage({ route }: { route: Route }) {
+  const [filter, setFilter] = useState(() => filterOf(route.query))
+  useEffect(() => setFilter(filterOf(route.query)), [route])
+  /** What is shown while the reader has paused. */
+  const [held, setHeld] = useState<Recorded>()
+  const isPaused = held !== undefined
+  const asked = useAsk(() => ask(client.GET('/debug/requests')), [isPaused], isPaused ? {} : { everySeconds })
+  const data = held ?? asked.data
+
+  function change(changed: Partial<Filter>): void {
+    const next = { ...filter, ...changed }
+    setFilter(next)
+    replaceAddress('requests', [], queryOf(next))
+  }
+
+  const isClosed = data === undefined || (asked.error?.status ?? 0) >= 400
+  const isRecording = data !== undefined && data.recorded.failed > 0
+  return (
+    <div class="page">
+      <div class="heading">
+        <h1>Requests</h1>
+        {asked.error?.status === 0 && data !== undefined && (
+          <span class="pill bad" role="status">
+            no answer; trying again
+          </span>
+        )}
+        {!isClosed && isRecording && (
+          <button type="button" aria-pressed={isPaused} onClick={() => setHeld(isPaused ? undefined : data)}>
+            {isPaused ? 'Paused: go on' : 'Pause'}
+          </button>
+        )}
+      </div>
+      {isClosed ? (
+        asked.error !== undefined ? (
+          <Refused error={asked.error} again={asked.again} />
+        ) : (
+          <Loading what="requests" />
+        )
+      ) : isRecording ? (
+        <Lists data={data} filter={filter} onChange={change} />
+      ) : (
+        <NotRecorded />
+      )}
+    </div>
+  )
+}
+
+const titles: Record<ListName, { title: string; about: string; setting: string }> = {
+  slow: {
+    title: 'Slowest requests',
+    about: 'Of this minute and the last, slowest first. Choose one to see where its time went.',
+    setting: 'MULTIGATE_SLOW_REQUESTS=20',
+  },
+  failed: {
+    title: 'Failed requests',
+    about: 'The last ones of each kind of failure, newest first. Choose one to see why.',
+    setting: 'MULTIGATE_SLOW_REQUESTS=20',
+  },
+  recent: {
+    title: 'Last requests',
+    about: 'Newest first, whether they were slow or failed or neither.',
+    setting: 'MULTIGATE_RECENT_REQUESTS=100',
+  },
+}
+
+interface ListsProps {
+  data: Recorded
+  filter: Filter
+  onChange(changed: Partial<Filter>): void
+}
+
+function Lists({ data, filter, onChange }: ListsProps) {
+  const place = useRef<HTMLDivElement>(null)
+  const { recorded } = data
+  const list = filter.list ?? (recorded.slow > 0 ? 'slow' : 'recent')
+  const { title, about, setting } = titles[list]
+  const records = matching(data[list], filter)
+  const { id } = filter
+
+  function close(): void {
+    onChange({ id: '' })
+    const buttons = place.current?.querySelectorAll<HTMLButtonElement>('button[data-id]') ?? []
+    const button = [...buttons].find((one) => one.dataset.id === id)
+    button?.focus()
+  }
+
+  return (
+    <>
+      <Filters data={data} list={list} filter={filter} onChange={onChange} />
+      <div class={id === '' ? 'requests-page' : 'requests-page with-detail'} ref={place}>
+        {id !== '' && (
+          <Detail
+            key={id}
+            id={id}
+            listed={[...data.slow, ...data.failed, ...data.recent].find(({ request_id }) => request_id === id)}
+            areBodiesKept={recorded.bodies}
+            onClose={close}
+          />
+        )}
+        {recorded[list] === 0 ? (
+          <div class="card">
+            <Empty title="This list is not recorded">
+              <p>
+                Start the server with <code>{setting}</code>.
+              </p>
+            </Empty>
+          </div>
+        ) : records.length === 0 ? (
+          <div class="card">
+            <Empty title={data[list].length === 0 ? 'No such requests yet' : 'No request fits these filters'}>
+              {data[list].length === 0 && <p>They appear here as they come.</p>}
+            </Empty>
+          </div>
+        ) : (
+          <RequestTable title={title} about={about} records={records} chosen={id} onChoose={(id) => onChange({ id })} />
+        )}
+      </div>
+    </>
+  )
+}
+
+function Filters({ data, list, filter, onChange }: ListsProps & { list: ListName }) {
+  const { model, status } = filter
+  const records = data[list]
+  return (
+    <div class="request-filters">
+      <Choice<ListName>
+        label="List"
+        value={list}
+        options={[
+          ['slow', 'Slow'],
+          ['failed', 'Failed'],
+          ['recent', 'Recent'],
+        ]}
+        onChange={(chosen) => onChange({ list: chosen })}
+      />
+      <Select
+        label="Model"
+        value={model}
+        values={valuesOf(records, (record) => record.model, model)}
+        onChange={(chosen) => onChange({ model: chosen })}
+      />
+      <Select
+        label="Status"
+        value={status}
+        values={valuesOf(records, statusOf, status)}
+        onChange={(chosen) => onChange({ status: chosen })}
+      />
+    </div>
+  )
+}
+
+interface SelectProps {
+  label: string
+  value: string
+  values: string[]
+  onChange(value: string): void
+}
+
+function Select({ label, value, values, onChange }: SelectProps) {
+  return (
+    <label class="inline">
+      {label}
+      <select value={value} onChange={(event) => onChange(event.currentTarget.value)}>
+        <option value="">All</option>
+        {values.map((one) => (
+          <option key={one} value={one} dir="auto">
+            {one}
+          </option>
+        ))}
+      </select>
+    </label>
+  )
+}

@@ -1,0 +1,98 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createParser } from 'eventsource-parser'
+import { reasonOf } from '../model/base/errors.ts'
+import { isObject } from '../schemas/json.ts'
+import type { LiveUpdate } from '../schemas/live.ts'
+
+/** What a running service does, or why nothing is known of it now. */
+export type LiveEvent = { update: LiveUpdate } | { lost: string }
+
+export interface FollowOptions {
+  /** Where the service is, e.g. `http://127.0.0.1:3000`. */
+  url: string
+  /** An API key. */
+  key: string | undefined
+  /** Ends it. */
+  signal: AbortSignal
+  /** Waits before the next try; default: the time itself. */
+  pause?(ms: number, signal: AbortSignal): Promise<unknown>
+}
+
+/** Without an event for this long the stream is dead, ms: the server sends one each second. */
+const longestSilence = 6000
+
+/** Waits between two tries, ms. */
+const firstPause = 500
+const longestPause = 5000
+
+/**
+ * Follows `GET /console/live` until `signal` ends it, through restarts of the service. Throws an Error that says what to do
+ * where the service refuses.
+ */
+export async function* followLive(options: FollowOptions): AsyncGenerator<LiveEvent> {
+  const { signal, pause = (ms) => sleep(ms, undefined, { signal }) } = options
+  for (let failures = 0; !signal.aborted; failures++) {
+    try {
+      for await (const update of readStream(options)) {
+        failures = 0
+        yield { update }
+      }
+      if (!signal.aborted) yield { lost: 'the service has closed the stream' }
+    } catch (error) {
+      if (signal.aborted) return
+      if (error instanceof RefusedError) throw error
+      yield { lost: reasonOf(error) }
+    }
+    await pause(Math.min(firstPause * 2 ** failures, longestPause), signal).catch(() => undefined)
+  }
+}
+
+/** The service does not show its figures; another try would not help. */
+class RefusedError extends Error {}
+
+async function* readStream({ url, key, signal }: FollowOptions): AsyncGenerator<LiveUpdate> {
+  const silence = new AbortController()
+  const onSilence = () => silence.abort(new Error('the service does not answer'))
+  let timer = setTimeout(onSilence, longestSilence)
+  try {
+    const address = new URL('console/live', url.endsWith('/') ? url : `${url}/`)
+    const response = await fetch(address, {
+      signal: AbortSignal.any([signal, silence.signal]),
+      headers: key === undefined ? {} : { authorization: `Bearer ${key}` },
+    })
+    if (!response.ok || response.body === null) throw await failureOf(response, address)
+    const decoder = new TextDecoder()
+    const updates: LiveUpdate[] = []
+    const parser = createParser({
+      onEvent({ event, data }) {
+        if (event === 'sample') updates.push(JSON.parse(data) as LiveUpdate)
+      },
+    })
+    for await (const piece of response.body) {
+      clearTimeout(timer)
+      timer = setTimeout(onSilence, longestSilence)
+      parser.feed(decoder.decode(piece as Uint8Array, { stream: true }))
+      yield* updates.splice(0)
+    }
+  } finally {
+    clearTimeout(timer)
+    silence.abort()
+  }
+}
+
+async function failureOf(response: Response, address: URL): Promise<Error> {
+  const answer: unknown = await response.json().catch(() => undefined)
+  const detail = isObject(answer) && typeof answer.detail === 'string' ? answer.detail : `status ${response.status}`
+  switch (response.status) {
+    case 401:
+      return new RefusedError(`${address.origin} asks for a key: --key-file or MULTIGATE_KEY. ${detail}`)
+    case 403:
+      return new RefusedError(`${address.origin} does not show its figures with this key: ${detail}`)
+    case 404:
+      return new RefusedError(
+        `${address} is not there: the console is off (MULTIGATE_CONSOLE), or on the administration port (MULTIGATE_ADMIN_PORT)`,
+      )
+    default:
+      return new Error(detail)
+  }
+}

@@ -1,0 +1,245 @@
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import type { AddressInfo } from 'node:net'
+import { type Browser, chromium, type Page } from 'playwright-core'
+import t, { type Test } from 'tap'
+import { systemClock } from '../../src/model/base/clock.ts'
+import type { RequestRecord } from '../../src/schemas/requests.ts'
+import { createRequestRecorder, type RequestRecorder } from '../../src/server/request/request-recorder.ts'
+import { createRequestTimeline } from '../../src/server/request/request-timeline.ts'
+import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
+import { startTestServer, type TestServerOptions } from '../support/server.ts'
+
+const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync)
+const skip = executablePath === undefined && 'chromium is not installed'
+const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
+
+const models = await temporaryFolder(t)
+await writeTestBundle(models)
+const body = { context: { country: 'DE', hour: 21 }, candidates: [{ campaign: 'c9é', price: 1.25 }] }
+const hostile = '<img src=x onerror=alert(1)>'
+
+let browser: Browser
+t.before(async () => {
+  if (!skip)
+    browser = await chromium.launch({ executablePath: executablePath!, args: ['--no-sandbox', '--disable-gpu'] })
+})
+t.teardown(() => browser?.close())
+
+async function start(t: Test, options: Partial<TestServerOptions> = {}): Promise<{ origin: string; predict: Predict }> {
+  const { recorder } = options
+  const server = await startTestServer(t, {
+    models,
+    admin: true,
+    ...(recorder && { timeline: createRequestTimeline({ sample: undefined, recorder, now: systemClock.now }) }),
+    ...options,
+  })
+  await server.fastify.listen({ host: '127.0.0.1', port: 0 })
+  return {
+    origin: `http://127.0.0.1:${(server.fastify.server.address() as AddressInfo).port}`,
+    predict: server.predict,
+  }
+}
+type Predict = Awaited<ReturnType<typeof startTestServer>>['predict']
+
+const createRecorder = (options = {}): RequestRecorder =>
+  createRequestRecorder({ slow: 20, recent: 200, bodies: true, now: systemClock.now, ...options })
+
+interface Look {
+  width?: number
+  colorScheme?: 'light' | 'dark'
+}
+
+async function open(t: Test, url: string, { width = 1280, colorScheme = 'light' }: Look = {}) {
+  const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme, bypassCSP: true })
+  t.teardown(() => context.close())
+  const page = await context.newPage()
+  page.setDefaultTimeout(30_000)
+  const faults: string[] = []
+  page.on('pageerror', (error) => faults.push(error.message))
+  page.on('dialog', (dialog) => faults.push(dialog.message()))
+  await page.goto(url)
+  return { page, faults }
+}
+
+async function axeFindings(page: Page): Promise<string[]> {
+  await page.addScriptTag({ path: axePath })
+  return page.evaluate(
+    'axe.run({ resultTypes: ["violations"] }).then(({ violations }) => violations.map(({ id, nodes }) => id + ": " + nodes[0].html))',
+  )
+}
+
+function record(more: Partial<RequestRecord>): RequestRecord {
+  const stages = { read_ms: 1, queue_ms: 6, compute_ms: 2, write_ms: 1 }
+  const { status = 200 } = more
+  return {
+    request_id: `id-${Math.random()}`,
+    ended: new Date().toISOString(),
+    method: 'POST',
+    url: '/predict',
+    status,
+    model: 'ads',
+    version: '1',
+    rows: 100,
+    ...stages,
+    total_ms: 10,
+    ...more,
+  }
+}
+
+t.test('a slow request: where its time went, and into the playground', { skip }, async (t) => {
+  const recorder = createRecorder()
+  const { origin, predict } = await start(t, { recorder })
+  t.equal((await predict(body, { 'x-request-id': 'mine' })).status, 200)
+  await predict({ ...body, candidates: [{ campaign: 'c9', price: 'much' }] }, { 'x-request-id': 'bad' })
+  recorder.add(record({ request_id: 'waited', total_ms: 90_000, queue_ms: 89_996 }))
+  const { page, faults } = await open(t, `${origin}/#/requests`)
+
+  await page.locator('tbody button[data-id="waited"]').click()
+  const detail = page.locator('.detail')
+  await detail.getByText('it waited for a worker').waitFor()
+  t.match(await detail.locator('.stages').textContent(), /queue[\s\S]*90 s/)
+  t.ok(page.url().includes('id=waited'), 'the address can be shared')
+
+  await page.locator('tbody button[data-id="mine"]').click()
+  const link = detail.getByRole('link', { name: 'Open in the playground' })
+  const href = await link.getAttribute('href')
+  t.match(href, /^#\/playground\/ads\?body=[A-Za-z0-9_-]+$/)
+  t.same(JSON.parse(Buffer.from(href!.split('body=')[1]!, 'base64url').toString()), body)
+
+  await page.getByRole('button', { name: 'Failed' }).click()
+  await page.locator('tbody button[data-id="bad"]').click()
+  await detail.getByText('/candidates/0/price').waitFor()
+  t.match(await detail.textContent(), /INVALID_REQUEST/)
+  t.same(faults, [])
+})
+
+t.test('filters by list, model and status; the address keeps them', { skip }, async (t) => {
+  const recorder = createRecorder()
+  const { origin } = await start(t, { recorder })
+  recorder.add(record({ model: 'a', request_id: 'a1' }))
+  recorder.add(record({ model: 'b', request_id: 'b1' }))
+  recorder.add(record({ model: 'b', request_id: 'b2', status: 429, code: 'QUEUE_FULL' }))
+  const { page } = await open(t, `${origin}/#/requests?list=recent&model=b`)
+  const rows = page.locator('tbody tr')
+  await rows.nth(1).waitFor()
+  t.equal(await rows.count(), 2)
+  await page.getByLabel('Status').selectOption('QUEUE_FULL')
+  await page.locator('[data-id="b2"]').waitFor()
+  t.equal(await rows.count(), 1)
+  t.match(page.url(), /list=recent&model=b&status=QUEUE_FULL/)
+  await page.reload()
+  await page.locator('[data-id="b2"]').waitFor()
+  t.equal(await rows.count(), 1)
+})
+
+t.test('it follows new requests, unless it is paused', { skip }, async (t) => {
+  const recorder = createRecorder()
+  const { origin } = await start(t, { recorder })
+  recorder.add(record({ request_id: 'first' }))
+  const { page } = await open(t, `${origin}/#/requests?list=recent`)
+  await page.locator('[data-id="first"]').waitFor()
+  recorder.add(record({ request_id: 'second' }))
+  await page.locator('[data-id="second"]').waitFor()
+  await page.getByRole('button', { name: 'Pause' }).click()
+  recorder.add(record({ request_id: 'third' }))
+  t.match(await page.evaluate("fetch('debug/requests').then((response) => response.text())"), /third/)
+  t.equal(await page.locator('[data-id="third"]').count(), 0)
+  await page.getByRole('button', { name: 'Paused' }).click()
+  await page.locator('[data-id="third"]').waitFor()
+})
+
+t.test('by keys: choose a request, close it, and be back where you were', { skip }, async (t) => {
+  const recorder = createRecorder()
+  const { origin } = await start(t, { recorder })
+  recorder.add(record({ request_id: 'one', total_ms: 20 }))
+  recorder.add(record({ request_id: 'two' }))
+  const { page } = await open(t, `${origin}/#/requests`)
+  await page.locator('[data-id="two"]').waitFor()
+  const focused = () =>
+    page.evaluate('(({ id, dataset, textContent }) => dataset.id ?? (id || textContent))(document.activeElement)')
+  for (let i = 0; i < 40 && (await focused()) !== 'two'; i++) await page.keyboard.press('Tab')
+  await page.keyboard.press('Enter')
+  await page.locator('.detail').waitFor()
+  t.equal(await focused(), 'request-title')
+  await page.keyboard.press('Tab')
+  t.equal(await focused(), 'Close')
+  await page.keyboard.press('Enter')
+  await page.locator('.detail').waitFor({ state: 'detached' })
+  t.equal(await focused(), 'two')
+})
+
+t.test('it says why there is nothing to see, and what to do', { skip }, async (t) => {
+  const off = await start(t)
+  const { page } = await open(t, `${off.origin}/#/requests`)
+  await page.getByText('MULTIGATE_SLOW_REQUESTS=20').waitFor()
+  t.same(await axeFindings(page), [])
+
+  const forbidden = await start(t, { admin: false })
+  await page.goto(`${forbidden.origin}/#/requests`)
+  await page.getByText('Administration is not enabled').waitFor()
+  t.match(await page.locator('main').textContent(), /MULTIGATE_ADMIN=true/)
+  t.same(await axeFindings(page), [])
+
+  await page.route('**/debug/requests', (route) =>
+    route.fulfill({
+      status: 403,
+      contentType: 'application/problem+json',
+      body: JSON.stringify({ status: 403, code: 'FORBIDDEN', detail: 'The key reader lacks the scope admin' }),
+    }),
+  )
+  await page.reload()
+  await page.getByText('This key may not see requests').waitFor()
+  t.match(await page.locator('main').textContent(), /scope “admin”/)
+
+  const one = await start(t, { recorder: createRecorder({ slow: 0 }) })
+  const { page: other } = await open(t, `${one.origin}/#/requests?list=slow`)
+  await other.getByText('This list is not recorded').waitFor()
+})
+
+t.test('a server that goes away and comes back', { skip }, async (t) => {
+  const recorder = createRecorder()
+  const { origin } = await start(t, { recorder })
+  recorder.add(record({ request_id: 'one' }))
+  const { page } = await open(t, `${origin}/#/requests`)
+  await page.locator('[data-id="one"]').waitFor()
+  await page.route('**/debug/requests', (route) => route.abort())
+  await page.getByText('no answer; trying again').waitFor()
+  t.equal(await page.locator('[data-id="one"]').count(), 1, 'what was there stays')
+  await page.unroute('**/debug/requests')
+  await page.getByText('no answer; trying again').waitFor({ state: 'detached' })
+})
+
+t.test('many requests and hostile names, light and dark, wide and narrow', { skip }, async (t) => {
+  const recorder = createRecorder({ slow: 1000, recent: 1000 })
+  const { origin } = await start(t, { recorder })
+  for (let i = 0; i < 1000; i++) recorder.add(record({ total_ms: 1000 - i, request_id: `r${i}` }))
+  const names = { model: `${hostile}${'x'.repeat(200)}`, version: 'מודל', url: `/${hostile}`, tasks: [hostile, 'مهمة'] }
+  recorder.add(
+    record({
+      ...names,
+      total_ms: 5000,
+      request_id: 'worst',
+      trace_id: 'f'.repeat(32),
+      status: 500,
+      code: 'MODEL_FAILED',
+      detail: hostile.repeat(20),
+      paths: [`/candidates/0/${hostile}`],
+    }),
+    () => () => ({ body: { context: { [hostile]: hostile } } }),
+  )
+  for (const colorScheme of ['light', 'dark'] as const)
+    for (const width of [1280, 390]) {
+      const { page, faults } = await open(t, `${origin}/#/requests?id=worst`, { width, colorScheme })
+      await page.locator('.detail .stages').waitFor()
+      await page.locator('.detail summary').click()
+      t.same(await axeFindings(page), [], `${width} ${colorScheme}`)
+      t.ok(
+        await page.evaluate('document.documentElement.scrollWidth <= innerWidth'),
+        `the page does not scroll sideways at ${width}`,
+      )
+      t.equal(await page.locator('main img').count(), 0)
+      t.ok((await page.locator('tbody tr').count()) <= 50)
+      t.same(faults, [])
+    }
+})

@@ -137,7 +137,9 @@ t.test('compile puts a plan where serving finds it, and says what each pass did'
     maxQueueRows: 10,
     maxRequestRows: 10,
   })
-  t.equal((await readdir(cache)).length, 1, 'serving compiles nothing')
+  // Serving keeps the costs of the graphs beside the plan.
+  const plans = (await readdir(cache)).filter((name) => !name.startsWith('costs-'))
+  t.equal(plans.length, 1, 'serving compiles nothing')
   await model.close()
   await pool.close()
 })

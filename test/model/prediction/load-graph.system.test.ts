@@ -135,6 +135,26 @@ t.test('and with too few rows to judge it on', async (t) => {
   }
 })
 
+t.test('narrow tables are refused for the same reasons', async (t) => {
+  const reasons = {
+    none: 'the version has no quantization rows to evaluate float16 tables with',
+    few: 'half of the quantization rows evaluate float16 tables: at least 100 different rows are needed, there are 5',
+    unreadable: 'ads/1/rows.bin has 11 bytes, not 280 as its manifest says',
+    'no large table': 'the graph has no large table that is read by look-ups alone',
+  }
+  for (const [what, reason] of Object.entries(reasons)) {
+    const bundle = await bundleWith(t, { none: 0, few: 10, unreadable: 10 }[what] ?? 300)
+    bundle.manifest.precision = 'float32'
+    bundle.manifest.tables = 'float16'
+    if (what === 'unreadable') await truncate(join(bundle.folder, 'rows.bin'), 11)
+    const loaded = await load(bundle)
+    const note = `float32 tables are served, not float16: ${reason}`
+    t.match(loaded.plan, { precision: 'float32', tables: 'float32', compiled: true, notes: [note] }, what)
+    t.same(loaded.warnings, [`ads/1: ${note}`], what)
+    await free(loaded)
+  }
+})
+
 t.test('int8 that passes its check is served', async (t) => {
   const cache = await temporaryFolder(t)
   const bundle = await bundleWith(t, 600)

@@ -4,6 +4,7 @@ import './style/base.css'
 import './style/frame.css'
 import './style/parts.css'
 import './style/charts.css'
+import './style/models.css'
 import { render } from 'preact'
 import { Shell } from './shell/shell.tsx'
 

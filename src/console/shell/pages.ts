@@ -14,4 +14,5 @@ export interface Page {
 /** Pages in the order of the navigation; each is loaded when it is first shown. */
 export const pages: readonly Page[] = [
   { name: 'live', title: 'Live', load: async () => (await import('../pages/live/live.tsx')).LivePage },
+  { name: 'models', title: 'Models', load: async () => (await import('../pages/models/models.tsx')).ModelsPage },
 ]

@@ -196,6 +196,9 @@ t.test('the pages of models', { skip }, async (t) => {
     await page.getByRole('button', { name: 'Unpin …' }).click()
     await dialog.getByRole('button', { name: 'Unpin' }).click()
     await page.getByText('Done. Version 2 answers now.').waitFor()
+    await page.goto(`${url}#/models/ads/2?section=serving`)
+    await page.getByRole('heading', { name: 'ads version 2' }).waitFor()
+    t.equal(await page.getByLabel('Version to serve').inputValue(), '1', 'the one before it, loaded or not')
 
     await page.getByRole('button', { name: 'Roll back to version 1 …' }).click()
     await rename(join(models, 'ads/1'), join(models, 'ads/gone'))
@@ -223,22 +226,32 @@ t.test('the pages of models', { skip }, async (t) => {
   })
 
   await t.test('nothing is inaccessible, cut or wider than the page', async (t) => {
-    for (const width of [1280, 390])
-      for (const scheme of ['light', 'dark'] as const)
-        for (const hash of ['#/models', '#/models/ads/2', '#/models/wide/1', '#/models/ads/2?against=1']) {
-          const page = await visit(hash, { width, scheme })
-          await page.locator('section.card').first().waitFor()
-          const details = page.locator('.drifts summary').first()
-          if (!hash.includes('?') && hash !== '#/models') await details.click()
-          const place = `${hash}, ${width} px, ${scheme}`
-          t.equal(await page.evaluate('document.documentElement.scrollWidth'), width, `${place}: width`)
-          await page.evaluate(await axe)
-          const violations = await page.evaluate(
-            'axe.run({ resultTypes: ["violations"] }).then(({ violations }) => violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => [id, html.slice(0, 200)])))',
-          )
-          t.same(violations, [], `${place}: accessibility`)
-          await page.close()
-        }
+    const places = [
+      ...[1280, 390].flatMap((width) =>
+        (['light', 'dark'] as const).map((scheme) => ['#/models/ads/2', width, scheme] as const),
+      ),
+      ...['#/models', '#/models/wide/1', '#/models/ads/2?against=1'].flatMap(
+        (hash) =>
+          [
+            [hash, 1280, 'light'],
+            [hash, 390, 'dark'],
+          ] as const,
+      ),
+    ] as const
+    for (const [hash, width, scheme] of places) {
+      const page = await visit(hash, { width, scheme })
+      await page.locator('section.card').first().waitFor()
+      const details = page.locator('.drifts summary').first()
+      if (!hash.includes('?') && hash !== '#/models') await details.click()
+      const place = `${hash}, ${width} px, ${scheme}`
+      t.equal(await page.evaluate('document.documentElement.scrollWidth'), width, `${place}: width`)
+      await page.evaluate(await axe)
+      const violations = await page.evaluate(
+        'axe.run({ resultTypes: ["violations"] }).then(({ violations }) => violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => [id, html.slice(0, 200)])))',
+      )
+      t.same(violations, [], `${place}: accessibility`)
+      await page.close()
+    }
   })
 
   t.same(faults, [])

@@ -1,3 +1,4 @@
+import type { ComponentChildren } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { AskError, ask, client } from '../../api/client.ts'
 import { useAsk } from '../../api/use-ask.ts'
@@ -23,7 +24,9 @@ export function Pinning({ details, version, again }: PinningProps) {
   const { data: isAdmin } = useAsk(askAdmin, [])
   const [asked, setAsked] = useState<Change>()
   const [done, setDone] = useState('')
-  const changes = changesOf(details, version)
+  const [chosen, setChosen] = useState(() => firstChoice(details, version))
+  const choices = details.versions.filter(({ state }) => state !== 'failed').map((one) => one.version)
+  const changes = changesOf(details, choices.includes(chosen) ? chosen : version)
   return (
     <>
       <p>Rollouts: all requests that name no version go to version {answering ?? '–'}.</p>
@@ -34,6 +37,14 @@ export function Pinning({ details, version, again }: PinningProps) {
       </p>
       {isAdmin === true ? (
         <div class="actions">
+          <label class="row small">
+            Version to serve
+            <select value={chosen} onChange={(event) => setChosen(event.currentTarget.value)}>
+              {choices.map((one) => (
+                <option key={one}>{one}</option>
+              ))}
+            </select>
+          </label>
           {changes.map((change) => (
             <button key={change.title} type="button" onClick={() => setAsked(change)}>
               {change.title} …
@@ -43,25 +54,43 @@ export function Pinning({ details, version, again }: PinningProps) {
       ) : (
         <p class="muted">
           {isAdmin === false && 'This server does not let clients administer it (MULTIGATE_ADMIN). '}
-          In a shell beside the folder of models, this serves version {version}:{' '}
-          <code>
-            multigate pin {name} {version}
-          </code>
-          , and this the highest one again: <code>multigate unpin {name}</code>
+          <Commands model={name} version={chosen} />
         </p>
       )}
       <p role="status">{done}</p>
       {asked !== undefined && (
         <Confirm
           change={asked}
+          commands={<Commands model={name} version={chosen} />}
           onClose={(status) => {
             setAsked(undefined)
+            setDone('')
             if (status === undefined) return
             setDone(`Done. Version ${status.default_version ?? '–'} answers now.`)
             again()
           }}
         />
       )}
+    </>
+  )
+}
+
+/** The version that is shown, or where it answers, the one before it. */
+function firstChoice({ default_version: answering, versions }: Details, version: string): string {
+  if (version !== answering) return version
+  const lower = versions.find((one) => one.state !== 'failed' && BigInt(one.version) < BigInt(version))
+  return lower?.version ?? version
+}
+
+/** The same from a shell. */
+function Commands({ model, version }: { model: string; version: string }) {
+  return (
+    <>
+      In a shell beside the folder of models, this serves version {version}:{' '}
+      <code>
+        multigate pin {model} {version}
+      </code>
+      , and this the highest one again: <code>multigate unpin {model}</code>
     </>
   )
 }
@@ -92,8 +121,15 @@ function changesOf({ name, default_version: answering, pin, versions }: Details,
   return changes
 }
 
+interface ConfirmProps {
+  change: Change
+  /** Shown to those who may not change it here. */
+  commands: ComponentChildren
+  onClose(status?: Model): void
+}
+
 /** Asks a second time. `onClose` receives the model's new status, if it was changed. */
-function Confirm({ change, onClose }: { change: Change; onClose(status?: Model): void }) {
+function Confirm({ change, commands, onClose }: ConfirmProps) {
   const dialog = useRef<HTMLDialogElement>(null)
   const [isSending, setSending] = useState(false)
   const [error, setError] = useState<AskError>()
@@ -126,7 +162,8 @@ function Confirm({ change, onClose }: { change: Change; onClose(status?: Model):
         </p>
         {error !== undefined && (
           <p class="notice bad" role="alert">
-            Nothing has changed. <bdi>{error.message}</bdi>
+            {error.status === 0 ? 'It is not known whether this has changed.' : 'Nothing has changed.'}{' '}
+            <bdi>{error.message}</bdi> {error.status === 403 && commands}
           </p>
         )}
         <div class="actions">

@@ -6,6 +6,7 @@ import './style/parts.css'
 import './style/charts.css'
 import './style/playground.css'
 import './style/requests.css'
+import './style/models.css'
 import { render } from 'preact'
 import { Shell } from './shell/shell.tsx'
 

@@ -23,6 +23,11 @@ export function short(value: number): string {
   return formatter({ maximumFractionDigits: 2 }).format(value)
 }
 
+/** With exactly so many digits after the point, so that figures below each other compare. */
+export function decimal(value: number, digits: number): string {
+  return formatter({ minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value)
+}
+
 /** 12,345 → 12.3K. */
 export function compact(value: number): string {
   return formatter({ notation: 'compact', maximumSignificantDigits: 3 }).format(value)

@@ -24,4 +24,5 @@ export const pages: readonly Page[] = [
     title: 'Requests',
     load: async () => (await import('../pages/requests/requests.tsx')).RequestsPage,
   },
+  { name: 'models', title: 'Models', load: async () => (await import('../pages/models/models.tsx')).ModelsPage },
 ]

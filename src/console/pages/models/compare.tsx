@@ -1,0 +1,187 @@
+import { useAsk } from '../../api/use-ask.ts'
+import { hrefOf } from '../../base/router.ts'
+import { decimal } from '../../parts/format.ts'
+import { Scroll } from '../../parts/scroll.tsx'
+import { Failed, Loading } from '../../parts/states.tsx'
+import { type Comparison, differencesOf } from './differences.ts'
+import { askDetails, type Details, type Quality } from './words.ts'
+
+/** Two versions side by side: the older one first. */
+export function Compare({ details, against }: { details: Details; against: string }) {
+  const { name, version } = details
+  const { data: other, error, again } = useAsk(() => askDetails(name, against), [name, against])
+  if (other === undefined)
+    return error === undefined ? <Loading what={`version ${against}`} /> : <Failed error={error} again={again} />
+  const isNewer = BigInt(version ?? 0) > BigInt(against)
+  const [before, after] = isNewer ? [other, details] : [details, other]
+  const parts = differencesOf(before, after)
+  const same = parts.filter(({ rows }) => rows.length === 0).map(({ title }) => title)
+  return (
+    <>
+      <p>
+        What changed in version {after.version}, compared with version {before.version}.{' '}
+        <a href={hrefOf('models', [name, version!])}>Show version {version} alone</a>
+      </p>
+      <QualityTable before={before} after={after} />
+      {parts.map((part) => part.rows.length > 0 && <Part key={part.title} part={part} before={before} after={after} />)}
+      {same.length > 0 && <p class="muted">Without a difference: {same.join(', ')}.</p>}
+    </>
+  )
+}
+
+interface Sides {
+  before: Details
+  after: Details
+}
+
+interface Figure {
+  title: string
+  read(quality: Quality): number | null
+  /** Its value where all is well. */
+  best: number
+  /** Standard error by chance; undefined where there is no simple estimate. */
+  error?(quality: Quality): number
+}
+
+const figures: Figure[] = [
+  { title: 'AUC', read: ({ auc }) => auc, best: 1, error: errorOfAuc },
+  { title: 'Normalised entropy', read: ({ normalised_entropy: entropy }) => entropy, best: 0 },
+  {
+    title: 'Calibration ratio',
+    read: ({ calibration_ratio: ratio }) => ratio,
+    best: 1,
+    // The observed rate is a share of rows.
+    error: ({ rows, positives }) => Math.sqrt((1 - positives / rows) / positives),
+  },
+]
+
+/** Hanley and McNeil, The meaning and use of the area under a ROC curve, Radiology 143, 1982. */
+function errorOfAuc({ auc, rows, positives }: Quality): number {
+  const area = auc ?? 0.5
+  const negatives = rows - positives
+  const [both, either] = [area / (2 - area) - area ** 2, (2 * area ** 2) / (1 + area) - area ** 2]
+  return Math.sqrt((area * (1 - area) + (positives - 1) * both + (negatives - 1) * either) / (positives * negatives))
+}
+
+function QualityTable({ before, after }: Sides) {
+  const names = [...new Set([...(before.tasks ?? []), ...(after.tasks ?? [])].map((task) => task.name))].slice(0, 50)
+  const rows = names.flatMap((task) =>
+    figures.map((figure) => ({ task, figure, was: before.quality?.[task], is: after.quality?.[task] })),
+  )
+  const testRows = ({ quality = {} }: Details) => Object.values(quality)[0]?.rows
+  const isOther = testRows(before) !== testRows(after)
+  return (
+    <section class="card" aria-labelledby="compare-quality">
+      <h2 id="compare-quality">Quality</h2>
+      <p class="muted">
+        Each version was measured on its own test rows when it was made.
+        {isOther && ' Their numbers of rows differ, so they were not the same rows.'} A difference within two standard
+        errors may be chance: the estimate takes the rows of both as different ones, so it calls few differences real.
+        For normalised entropy there is none. <code>multigate compare</code> judges both versions on the same rows, with
+        intervals.
+      </p>
+      <Scroll label="Quality of both versions">
+        <table>
+          <thead>
+            <tr>
+              <th>Task</th>
+              <th>Metric</th>
+              <th class="number">Version {before.version}</th>
+              <th class="number">Version {after.version}</th>
+              <th>Change</th>
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map((row) => (
+              <QualityRow key={`${row.task} ${row.figure.title}`} {...row} />
+            ))}
+          </tbody>
+        </table>
+      </Scroll>
+    </section>
+  )
+}
+
+interface QualityRowProps {
+  task: string
+  figure: Figure
+  was: Quality | undefined
+  is: Quality | undefined
+}
+
+function QualityRow({ task, figure, was, is }: QualityRowProps) {
+  const [before, after] = [was, is].map((quality) => (quality === undefined ? null : figure.read(quality)))
+  const text = (value: number | null | undefined) => (typeof value === 'number' ? decimal(value, 4) : '–')
+  return (
+    <tr>
+      <td>
+        <bdi>{task}</bdi>
+      </td>
+      <td>{figure.title}</td>
+      <td class="number">{text(before)}</td>
+      <td class="number">{text(after)}</td>
+      <td>
+        {typeof before === 'number' && typeof after === 'number' && (
+          <span class="row">
+            <span class="small">{`${after < before ? '−' : '+'}${decimal(Math.abs(after - before), 4)}`}</span>
+            {figure.error !== undefined && (
+              <Verdict
+                gain={Math.abs(before - figure.best) - Math.abs(after - figure.best)}
+                error={Math.hypot(figure.error(was!), figure.error(is!))}
+              />
+            )}
+          </span>
+        )}
+      </td>
+    </tr>
+  )
+}
+
+/** A difference of more than two standard errors is called one. */
+function Verdict({ gain, error }: { gain: number; error: number }) {
+  if (!(Math.abs(gain) > 2 * error)) return <span class="pill">may be chance</span>
+  return <span class={`pill ${gain > 0 ? 'good' : 'warning'}`}>{gain > 0 ? 'better' : 'worse'}</span>
+}
+
+/** Most lines of a part. */
+const mostRows = 100
+
+function Part({ part: { title, rows }, before, after }: Sides & { part: Comparison }) {
+  const id = `compare-${title}`
+  return (
+    <section class="card" aria-labelledby={id}>
+      <h2 id={id}>{title}</h2>
+      <Scroll label={`Table: ${title}`}>
+        <table>
+          <thead>
+            <tr>
+              <th>What</th>
+              <th>Version {before.version}</th>
+              <th>Version {after.version}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {rows.slice(0, mostRows).map(({ name, before: was, after: is }) => (
+              <tr key={name}>
+                <td>
+                  <bdi>{name}</bdi>
+                </td>
+                <td class="wide">
+                  <bdi>{was}</bdi>
+                </td>
+                <td class="wide">
+                  <bdi>{is}</bdi>
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </Scroll>
+      {rows.length > mostRows && (
+        <p class="muted">
+          The first {mostRows} of {rows.length} differences are shown.
+        </p>
+      )}
+    </section>
+  )
+}

@@ -1,0 +1,93 @@
+import { number } from '../../parts/format.ts'
+import { describeCalibration } from './calibrate.ts'
+import { provenanceRows } from './provenance-rows.ts'
+import { architectureName, type Details, type Plan, type Task } from './words.ts'
+
+/** A line of a comparison; `side` holds the values as text. */
+export interface Difference {
+  name: string
+  before: string
+  after: string
+}
+
+export interface Comparison {
+  title: string
+  /** What the lines mean, for those who have not met it. */
+  about?: string
+  rows: Difference[]
+}
+
+/** What changed between two versions. Parts without a difference have no rows. */
+export function differencesOf(before: Details, after: Details): Comparison[] {
+  return [
+    { title: 'Fields', rows: fieldRows(before, after) },
+    { title: 'Architecture', rows: changed(architectureOf(before), architectureOf(after)) },
+    { title: 'Tasks and calibration', rows: changed(tasksOf(before), tasksOf(after)) },
+    { title: 'Plan', rows: changed(planOf(before.plan), planOf(after.plan)) },
+    { title: 'Provenance', rows: changed(provenanceOf(before), provenanceOf(after)) },
+  ]
+}
+
+type Pairs = Record<string, string>
+
+/** Names that differ, those of `before` first. */
+function changed(before: Pairs, after: Pairs): Difference[] {
+  const names = [...new Set([...Object.keys(before), ...Object.keys(after)])]
+  return names
+    .map((name) => ({ name, before: before[name] ?? '–', after: after[name] ?? '–' }))
+    .filter((row) => row.before !== row.after)
+}
+
+/** A value of a manifest as text, short. */
+const text = (value: unknown): string => (typeof value === 'object' ? JSON.stringify(value) : String(value))
+
+function architectureOf(details: Details): Pairs {
+  const { name: _, ...options } = details.architecture ?? {}
+  return {
+    architecture: architectureName(details),
+    ...Object.fromEntries(Object.entries(options).map(([name, value]) => [name, text(value)])),
+  }
+}
+
+function fieldRows(before: Details, after: Details): Difference[] {
+  const describe = ({ fields = [] }: Details): Pairs =>
+    Object.fromEntries(
+      fields.map(({ name, side, kind, values, maximum, encoding, required, default: usual }) => {
+        const size = values?.count ?? encoding.buckets ?? (maximum === undefined ? undefined : maximum + 1)
+        const parts = [
+          side,
+          kind,
+          size === undefined ? '' : `${number(size, 9)} values`,
+          required ? 'required' : `default ${usual}`,
+        ]
+        return [name, parts.filter((part) => part !== '').join(', ')]
+      }),
+    )
+  return changed(describe(before), describe(after))
+}
+
+function tasksOf({ tasks = [] }: Details): Pairs {
+  const describe = ({ product, calibration }: Task) => {
+    const source = product === undefined ? 'output of the network' : product.join(' × ')
+    const numbers = calibration?.method === 'platt' ? ` (a ${number(calibration.a)}, b ${number(calibration.b)})` : ''
+    return `${source}; calibration ${describeCalibration(calibration)}${numbers}`
+  }
+  return Object.fromEntries(tasks.map((task) => [task.name, describe(task)]))
+}
+
+function planOf(plan: Plan | undefined): Pairs {
+  if (plan === undefined) return {}
+  const { passes = [], costs, notes } = plan
+  const full = costs?.variants.find(({ variant }) => variant === 'full')
+  return {
+    engine: plan.engine,
+    precision: plan.precision,
+    compiled: plan.compiled ? 'yes' : 'no',
+    'split by side': plan.split_by_side ? 'yes' : 'no',
+    ...(passes.length === 0 ? {} : { 'multiplications per row': number(passes.at(-1)!.multiplications, 9) }),
+    ...(full === undefined ? {} : { 'whole graph, 100 candidates': `${number(full.call_us + 100 * full.row_us)} µs` }),
+    ...(notes.length === 0 ? {} : { notes: notes.join('; ') }),
+  }
+}
+
+const provenanceOf = ({ provenance = {} }: Details): Pairs => Object.fromEntries(provenanceRows(provenance))

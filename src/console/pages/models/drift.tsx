@@ -1,0 +1,166 @@
+import { useState } from 'preact/hooks'
+import { ask, client } from '../../api/client.ts'
+import { useAsk } from '../../api/use-ask.ts'
+import { number, percent } from '../../parts/format.ts'
+import { Scroll } from '../../parts/scroll.tsx'
+import { Failed, Loading } from '../../parts/states.tsx'
+import { Pages, pageOf } from './pages.tsx'
+import { type Bin, type Distributions, driftWord } from './words.ts'
+
+const perPage = 15
+
+interface Row {
+  kind: 'field' | 'task'
+  name: string
+  psi: number | null
+  observations: number
+  bins: readonly Bin[]
+  unknown: number
+}
+
+/** Live values beside those of the test rows, what has moved most first. */
+export function Drift({ model, version }: { model: string; version: string }) {
+  const path = { model, version }
+  const asking = () => ask(client.GET('/models/{model}/versions/{version}/distributions', { params: { path } }))
+  const { data, error, again } = useAsk(asking, [model, version], { everySeconds: 10 })
+  const [search, setSearch] = useState('')
+  const [page, setPage] = useState(0)
+  if (data === undefined)
+    return error === undefined ? <Loading what="distributions" /> : <Failed error={error} again={again} />
+  const rows = rowsOf(data)
+  const found = rows.filter(({ name }) => name.toLowerCase().includes(search.trim().toLowerCase()))
+  return (
+    <>
+      <p class="muted">
+        Compares live traffic with the rows that the version was judged on. The population stability index (PSI) adds up
+        how far shares have moved: below 0.1 is steady, from 0.25 on the field has drifted and predictions may be worse
+        than measured. One row per request counts, in the process that responded.
+      </p>
+      {rows.length > perPage && (
+        <label class="row small">
+          Search fields and tasks
+          <input
+            type="search"
+            value={search}
+            onInput={(event) => {
+              setSearch(event.currentTarget.value)
+              setPage(0)
+            }}
+          />
+        </label>
+      )}
+      {rows.every(({ bins }) => bins.length === 0) && <p>The version has no reference: drift cannot be measured.</p>}
+      <ul class="drifts">
+        {pageOf(found, page, perPage).map((row) => (
+          <DriftRow key={`${row.kind} ${row.name}`} row={row} />
+        ))}
+      </ul>
+      <Pages label="drift" total={found.length} page={page} perPage={perPage} onPage={setPage} />
+    </>
+  )
+}
+
+function rowsOf({ fields, tasks }: Distributions): Row[] {
+  const rows: Row[] = [
+    ...fields.map((field) => ({ kind: 'field' as const, ...field })),
+    ...tasks.map((task) => ({ kind: 'task' as const, unknown: 0, ...task })),
+  ]
+  return rows.sort((a, b) => (b.psi ?? -1) - (a.psi ?? -1) || b.unknown - a.unknown)
+}
+
+function DriftRow({ row }: { row: Row }) {
+  const [open, setOpen] = useState(false)
+  const { kind, name, psi, observations, bins, unknown } = row
+  const { word, tone } = driftWord(psi)
+  return (
+    <li>
+      <details open={open} onToggle={(event) => setOpen(event.currentTarget.open)}>
+        <summary>
+          <span class="row">
+            <bdi class="drift-name">{name}</bdi>
+            {kind === 'task' && <span class="muted small">task</span>}
+            <span class={`pill ${tone}`}>{bins.length === 0 ? 'no reference' : word}</span>
+            {psi !== null && <span class="small">PSI {number(psi)}</span>}
+            {unknown > 0 && <span class="pill warning">{number(unknown, 9)} unknown</span>}
+          </span>
+        </summary>
+        {open && (
+          <div class="drift-body">
+            <p class="small muted">
+              {number(observations, 9)} recent values{observations < 500 && ', of which an index needs 500'}.
+              {unknown > 0 &&
+                ` ${number(unknown, 9)} values were outside the vocabulary or range; the network treats them all alike.`}
+            </p>
+            {bins.length > 0 && <Histogram name={name} bins={bins} isProbability={kind === 'task'} />}
+          </div>
+        )}
+      </details>
+    </li>
+  )
+}
+
+/** Shares of then and now side by side, and the numbers as a table. */
+function Histogram({ name, bins, isProbability }: { name: string; bins: readonly Bin[]; isProbability: boolean }) {
+  const most = Math.max(1e-9, ...bins.flatMap(({ then, now }) => [then, now]))
+  const height = (share: number) => (100 * share) / most
+  const label = (bin: Bin) =>
+    isProbability && bin.low !== undefined && bin.high !== undefined
+      ? `${percent(bin.low)} to ${percent(bin.high)}`
+      : bin.label
+  return (
+    <>
+      <ul class="legend row small">
+        <li>
+          <span class="swatch then" /> then: test rows
+        </li>
+        <li>
+          <span class="swatch now" /> now: live
+        </li>
+      </ul>
+      <svg
+        class="histogram"
+        role="img"
+        aria-label={`Shares of ${name} then and now, up to ${percent(most)}; the numbers follow`}
+        viewBox={`0 0 ${bins.length * 10} 100`}
+        preserveAspectRatio="none"
+      >
+        {bins.map((bin, i) => (
+          <g key={`${i} ${bin.label}`}>
+            <title>{`${label(bin)}: ${percent(bin.then)} → ${percent(bin.now)}`}</title>
+            <rect class="then" x={i * 10 + 1} width={3.8} y={100 - height(bin.then)} height={height(bin.then)} />
+            <rect class="now" x={i * 10 + 5.2} width={3.8} y={100 - height(bin.now)} height={height(bin.now)} />
+          </g>
+        ))}
+      </svg>
+      <p class="ends small muted" aria-hidden="true">
+        <bdi>{label(bins[0]!)}</bdi>
+        <bdi>{label(bins.at(-1)!)}</bdi>
+      </p>
+      <details>
+        <summary>Numbers</summary>
+        <Scroll label={`Shares of ${name}`}>
+          <table>
+            <thead>
+              <tr>
+                <th>Value</th>
+                <th class="number">Then</th>
+                <th class="number">Now</th>
+              </tr>
+            </thead>
+            <tbody>
+              {bins.map((bin, i) => (
+                <tr key={`${i} ${bin.label}`}>
+                  <td>
+                    <bdi>{label(bin)}</bdi>
+                  </td>
+                  <td class="number">{percent(bin.then)}</td>
+                  <td class="number">{percent(bin.now)}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </Scroll>
+      </details>
+    </>
+  )
+}

@@ -1,0 +1,97 @@
+import { useState } from 'preact/hooks'
+import { number } from '../../parts/format.ts'
+import { Scroll } from '../../parts/scroll.tsx'
+import { Empty } from '../../parts/states.tsx'
+import { Pages, pageOf } from './pages.tsx'
+import type { Field } from './words.ts'
+
+const perPage = 20
+
+/** The inputs, with what a client may send for each. */
+export function Fields({ fields }: { fields: readonly Field[] }) {
+  const [search, setSearch] = useState('')
+  const [page, setPage] = useState(0)
+  if (fields.length === 0) return <p class="muted">Its clients send tensors: it has no named fields.</p>
+  const asked = search.trim().toLowerCase()
+  const found = fields.filter(({ name, side, kind }) => `${name} ${side} ${kind}`.toLowerCase().includes(asked))
+  return (
+    <>
+      <p class="muted">
+        Context fields describe the user and the page, once per request; candidate fields the item to score; cross
+        fields both.
+      </p>
+      {fields.length > perPage && (
+        <label class="row small">
+          Search fields
+          <input
+            type="search"
+            value={search}
+            onInput={(event) => {
+              setSearch(event.currentTarget.value)
+              setPage(0)
+            }}
+          />
+        </label>
+      )}
+      {found.length === 0 ? (
+        <Empty title="No field is like this" />
+      ) : (
+        <Scroll label="Table of fields">
+          <table>
+            <thead>
+              <tr>
+                <th>Field</th>
+                <th>Side</th>
+                <th>Kind</th>
+                <th>Values</th>
+                <th>If it is missing</th>
+              </tr>
+            </thead>
+            <tbody>
+              {pageOf(found, page, perPage).map((field) => (
+                <tr key={field.name}>
+                  <td>
+                    <bdi>{field.name}</bdi>
+                  </td>
+                  <td>{field.side}</td>
+                  <td>{field.kind}</td>
+                  <td class="wide">
+                    <Values field={field} />
+                  </td>
+                  <td class="wide">
+                    {field.required ? (
+                      'refused'
+                    ) : (
+                      <>
+                        counts as <bdi>{field.default === '' ? 'an empty text' : `“${field.default}”`}</bdi>
+                      </>
+                    )}
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </Scroll>
+      )}
+      <Pages label="fields" total={found.length} page={page} perPage={perPage} onPage={setPage} />
+    </>
+  )
+}
+
+function Values({ field }: { field: Field }) {
+  const { values, minimum, maximum, usual, encoding, exclusive_minimum: above } = field
+  if (values !== undefined) {
+    const { count, first } = values
+    return (
+      <>
+        {number(count, 6)}: <bdi>{first.slice(0, 3).join(', ')}</bdi>
+        {count > 3 && ', …'}
+        {field.out_of_vocabulary === 'error' ? '; others are refused' : ''}
+      </>
+    )
+  }
+  if (maximum !== undefined) return <>{`${number(minimum ?? 0, 9)} to ${number(maximum, 9)}`}</>
+  if (encoding.buckets !== undefined) return <>any text, hashed to {number(encoding.buckets, 9)} buckets</>
+  if (usual !== undefined) return <>{`mostly ${number(usual[0]!)} to ${number(usual.at(-1)!)}`}</>
+  return <>{above === undefined ? 'any number' : `any number above ${number(above)}`}</>
+}

@@ -1,0 +1,202 @@
+import { useMemo, useState } from 'preact/hooks'
+import { useAsk } from '../../api/use-ask.ts'
+import { hrefOf } from '../../base/router.ts'
+import { date, decimal } from '../../parts/format.ts'
+import { Scroll } from '../../parts/scroll.tsx'
+import { Empty, Failed, Loading } from '../../parts/states.tsx'
+import { Pages, pageOf } from './pages.tsx'
+import { askModels, driftWord, type Model, plural, stateNames, stateTones, type Version } from './words.ts'
+
+const modelsPerPage = 20
+
+/** Every model of the folder, with its versions. */
+export function ModelList() {
+  const { data, error, again } = useAsk(askModels, [], { everySeconds: 5 })
+  const [search, setSearch] = useState('')
+  const [page, setPage] = useState(0)
+  const found = useMemo(
+    () => (data?.models ?? []).filter(({ name }) => name.toLowerCase().includes(search.trim().toLowerCase())),
+    [data, search],
+  )
+  if (data === undefined)
+    return (
+      <div class="page">
+        <h1>Models</h1>
+        {error === undefined ? <Loading what="models" /> : <Failed error={error} again={again} />}
+      </div>
+    )
+  return (
+    <div class="page models">
+      <div class="heading">
+        <h1>Models</h1>
+        {error !== undefined && <Stale message={error.message} />}
+        {data.models.length > modelsPerPage && (
+          <label class="row small">
+            Search
+            <input
+              type="search"
+              value={search}
+              onInput={(event) => {
+                setSearch(event.currentTarget.value)
+                setPage(0)
+              }}
+            />
+          </label>
+        )}
+      </div>
+      <p class="muted">
+        A model is a folder with versions. Requests that name no version are answered by the highest one that has
+        loaded, or the pinned one.
+      </p>
+      {data.models.length === 0 && <Empty title="The folder has no models">Versions that arrive appear here.</Empty>}
+      {data.models.length > 0 && found.length === 0 && <Empty title="No model has this name" />}
+      {pageOf(found, page, modelsPerPage).map((model) => (
+        <ModelCard key={model.name} model={model} />
+      ))}
+      <Pages label="Models" total={found.length} page={page} perPage={modelsPerPage} onPage={setPage} />
+    </div>
+  )
+}
+
+/** What is shown is old. */
+export function Stale({ message }: { message: string }) {
+  return (
+    <span class="pill bad" role="status">
+      not up to date: {message}
+    </span>
+  )
+}
+
+function ModelCard({ model }: { model: Model }) {
+  const { name, default_version: answering, problem, unloaded, versions } = model
+  const title = `model-${name}`
+  return (
+    <section class="card" aria-labelledby={title}>
+      <header>
+        <h2 id={title} class="name">
+          {answering === undefined ? (
+            <bdi>{name}</bdi>
+          ) : (
+            <a href={hrefOf('models', [name, answering])}>{<bdi>{name}</bdi>}</a>
+          )}
+        </h2>
+        <span class="row">
+          {model.default && <span class="pill">default model</span>}
+          {unloaded && <span class="pill warning">unloaded</span>}
+          {model.pin !== undefined && <span class="pill">pinned to version {model.pin}</span>}
+          {answering === undefined && <span class="pill bad">does not answer</span>}
+        </span>
+      </header>
+      {problem !== undefined && (
+        <p class="notice warning">
+          <bdi>{problem}</bdi>
+        </p>
+      )}
+      {versions.slice(0, mostVersions).map(
+        ({ version, error }) =>
+          error !== undefined && (
+            <p key={version} class="notice bad reason">
+              Version {version} failed to load: <bdi>{error}</bdi>
+            </p>
+          ),
+      )}
+      {versions.length === 0 ? (
+        <p class="muted">It has no version.</p>
+      ) : (
+        <VersionTable model={model} versions={versions} />
+      )}
+    </section>
+  )
+}
+
+/** Most versions of a model that the list shows. */
+const mostVersions = 8
+
+function VersionTable({ model, versions }: { model: Model; versions: Version[] }) {
+  const [all, setAll] = useState(false)
+  const shown = all ? versions : versions.slice(0, mostVersions)
+  return (
+    <>
+      <Scroll label={`Versions of ${model.name}`}>
+        <table class="versions">
+          <thead>
+            <tr>
+              <th>Version</th>
+              <th>State</th>
+              <th>Quality: AUC on the test rows</th>
+              <th>Drift of live traffic</th>
+            </tr>
+          </thead>
+          <tbody>
+            {shown.map((version) => (
+              <VersionRow key={version.version} model={model} version={version} />
+            ))}
+          </tbody>
+        </table>
+      </Scroll>
+      {versions.length > mostVersions && (
+        <div class="actions">
+          <button type="button" aria-expanded={all} onClick={() => setAll(!all)}>
+            {all ? 'Show fewer' : `Show all ${versions.length} versions`}
+          </button>
+        </div>
+      )}
+    </>
+  )
+}
+
+function VersionRow({ model, version: one }: { model: Model; version: Version }) {
+  const { version, state, activate_at: activates, auc = {}, drift } = one
+  const isLoaded = state === 'ready' || state === 'scheduled' || state === 'draining'
+  const labels = Object.entries(model.labels ?? {}).filter(([, labelled]) => labelled === version)
+  const tasks = Object.entries(auc)
+  return (
+    <tr>
+      <td>
+        {isLoaded ? <a href={hrefOf('models', [model.name, version])}>Version {version}</a> : `Version ${version}`}
+      </td>
+      <td>
+        <span class="row">
+          <span class={`pill ${stateTones[state]}`}>{stateNames[state]}</span>
+          {version === model.default_version && <span class="pill">answers</span>}
+          {version === model.pin && <span class="pill">pinned</span>}
+          {labels.map(([label]) => (
+            <span key={label} class="pill">
+              label <bdi>{label}</bdi>
+            </span>
+          ))}
+        </span>
+        {activates !== undefined && (
+          <p class="small muted">
+            {state === 'scheduled' || state === 'not_loaded' ? 'takes effect' : 'took effect'} {date(activates)}
+          </p>
+        )}
+      </td>
+      <td class="small">
+        {tasks.length === 0 && <span class="muted">–</span>}
+        {tasks.slice(0, 3).map(([task, value]) => (
+          <span key={task} class="figure">
+            <bdi>{task}</bdi> {value === null ? '–' : decimal(value, 3)}
+          </span>
+        ))}
+        {tasks.length > 3 && <span class="muted">{`and ${tasks.length - 3} ${plural(tasks.length - 3, 'task')}`}</span>}
+      </td>
+      <td class="small">{isLoaded ? <DriftNote drift={drift} /> : <span class="muted">–</span>}</td>
+    </tr>
+  )
+}
+
+function DriftNote({ drift }: { drift: Version['drift'] }) {
+  if (drift === undefined) return <span class="muted">too few values, or no reference</span>
+  const { word, tone } = driftWord(drift.psi)
+  return (
+    <span class="row">
+      <span class={`pill ${tone}`}>{word}</span>
+      {drift.psi >= 0.1 && (
+        <span>
+          most: <bdi>{drift.name}</bdi>
+        </span>
+      )}
+    </span>
+  )
+}

@@ -1,0 +1,230 @@
+import { bytes, compact, date, milliseconds, number, percent } from '../../parts/format.ts'
+import { Scroll } from '../../parts/scroll.tsx'
+import { Stat, Stats } from '../../parts/stat.tsx'
+import type { Details, Plan, Version } from './words.ts'
+
+interface PlanProps {
+  plan: Plan | undefined
+  memory: Details['memory']
+  deltas: Version['deltas']
+}
+
+/** How the version is computed. */
+export function PlanSection({ plan, memory, deltas }: PlanProps) {
+  if (plan === undefined) return <p class="muted">Nothing is known of it.</p>
+  const { passes = [], notes, costs, catalogue, int8_check: check } = plan
+  return (
+    <>
+      <p>{summaryOf(plan)}</p>
+      <Stats>
+        <Stat name="Engine" value={plan.engine} />
+        <Stat name="Precision" value={plan.precision} />
+        <Stat name="Workers" value={number(plan.workers)} />
+        <Stat name="Largest batch" value={number(plan.max_batch_rows, 9)} note="rows" />
+        <Stat name="Compiled in" value={plan.compiled ? milliseconds(1000 * plan.compile_seconds) : '–'} />
+      </Stats>
+      {notes.length > 0 && (
+        <ul class="notice">
+          {notes.map((note) => (
+            <li key={note}>
+              <bdi>{note}</bdi>
+            </li>
+          ))}
+        </ul>
+      )}
+      {passes.length > 0 && <Passes passes={passes} />}
+      <Costs costs={costs} isCompiled={plan.compiled} />
+      {check !== undefined && <Int8 check={check} />}
+      {catalogue !== undefined && (
+        <p>
+          A catalogue of {number(catalogue.rows, 9)} candidates, computed ahead of requests on {date(catalogue.made_at)}{' '}
+          and kept as {catalogue.precision}, takes {bytes(catalogue.bytes)}.
+        </p>
+      )}
+      {deltas !== undefined && <Deltas deltas={deltas} />}
+      {memory !== undefined && <Memory memory={memory} />}
+    </>
+  )
+}
+
+function summaryOf({ compiled, split_by_side: isSplit }: Plan): string {
+  if (!compiled) return 'The graph runs as it was saved.'
+  if (!isSplit) return 'The graph was compiled: rewritten so that it computes the same with less work.'
+  return 'The graph was compiled: rewritten so that it computes the same with less work. It is split by side: the context is computed once per request, and what depends on a candidate alone can be cached.'
+}
+
+function Passes({ passes }: { passes: NonNullable<Plan['passes']> }) {
+  const [saved] = passes
+  const last = passes.at(-1)!
+  const share = saved!.multiplications === 0 ? 1 : last.multiplications / saved!.multiplications
+  return (
+    <>
+      <h3>What the compiler did</h3>
+      <p class="muted">
+        {`Multiplications per row fell from ${number(saved!.multiplications, 9)} to ${number(last.multiplications, 9)} (${percent(share)}), operations of the graph from ${saved!.nodes} to ${last.nodes}.`}
+      </p>
+      <Scroll label="Passes of the compiler">
+        <table>
+          <thead>
+            <tr>
+              <th>Pass</th>
+              <th class="number">Changes</th>
+              <th class="number">Operations</th>
+              <th class="number">Multiplications per row</th>
+              <th class="number">Constants</th>
+            </tr>
+          </thead>
+          <tbody>
+            {passes.map((one) => (
+              <tr key={one.pass}>
+                <td>{one.pass}</td>
+                <td class="number">{one.changes}</td>
+                <td class="number">{one.nodes}</td>
+                <td class="number">{number(one.multiplications, 9)}</td>
+                <td class="number">{bytes(one.bytes)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </Scroll>
+    </>
+  )
+}
+
+const variantNames: Record<string, string> = {
+  full: 'the whole graph',
+  shared_context: 'context once per request',
+  candidate_encoder: 'candidate part alone, to be cached',
+  cached: 'with cached candidates',
+}
+
+/** Candidates of the request whose cost is given as an example. */
+const exampleRows = 100
+
+const microseconds = (value: number) => `${number(value)} µs`
+
+function Costs({ costs, isCompiled }: { costs: Plan['costs']; isCompiled: boolean }) {
+  if (!isCompiled) return null
+  return (
+    <>
+      <h3>What a call costs</h3>
+      {costs === undefined ? (
+        <p class="muted">
+          No measurement of its graphs is kept. <code>multigate compile --report</code> measures before and after.
+        </p>
+      ) : (
+        <>
+          <p class="muted">
+            {`Measured after compiling, on ${date(costs.measured_at)}, with ${costs.machine}. The server does not time the graph as it was saved: `}
+            <code>multigate compile --report</code> measures before and after.
+          </p>
+          <Scroll label="Costs of calls">
+            <table>
+              <thead>
+                <tr>
+                  <th>Variant</th>
+                  <th class="number">Per call</th>
+                  <th class="number">Per row</th>
+                  <th class="number">{exampleRows} candidates</th>
+                </tr>
+              </thead>
+              <tbody>
+                {costs.variants.map(({ variant, call_us: call, row_us: row }) => (
+                  <tr key={variant}>
+                    <td>{variantNames[variant] ?? variant}</td>
+                    <td class="number">{microseconds(call)}</td>
+                    <td class="number">{microseconds(row)}</td>
+                    <td class="number">{microseconds(call + exampleRows * row)}</td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </Scroll>
+        </>
+      )}
+    </>
+  )
+}
+
+function Int8({ check }: { check: NonNullable<Plan['int8_check']> }) {
+  return (
+    <>
+      <h3>Check of int8</h3>
+      <p>
+        {check.passed ? 'Passed' : 'Failed'} on {number(check.rows, 9)} rows, compared with float32.
+      </p>
+      {check.reasons.length > 0 && (
+        <ul>
+          {check.reasons.map((reason) => (
+            <li key={reason}>
+              <bdi>{reason}</bdi>
+            </li>
+          ))}
+        </ul>
+      )}
+      <Scroll label="int8 and float32">
+        <table>
+          <thead>
+            <tr>
+              <th>Task</th>
+              <th class="number">Loss of AUC</th>
+              <th class="number">Change of the mean</th>
+              <th class="number">Largest difference of logits</th>
+            </tr>
+          </thead>
+          <tbody>
+            {check.tasks.map((task) => (
+              <tr key={task.task}>
+                <td>
+                  <bdi>{task.task}</bdi>
+                </td>
+                <td class="number">{task.auc_loss === null ? '–' : number(task.auc_loss)}</td>
+                <td class="number">{percent(task.mean_change)}</td>
+                <td class="number">{number(task.logit_max)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </Scroll>
+    </>
+  )
+}
+
+function Deltas({ deltas }: { deltas: NonNullable<Version['deltas']> }) {
+  return (
+    <>
+      <h3>Live tables</h3>
+      <dl class="pairs">
+        {Object.entries(deltas).map(([name, value]) => (
+          <div key={name}>
+            <dt>{name.replaceAll('_', ' ')}</dt>
+            <dd>
+              <bdi>{typeof value === 'object' ? JSON.stringify(value) : String(value)}</bdi>
+            </dd>
+          </div>
+        ))}
+      </dl>
+    </>
+  )
+}
+
+function Memory({ memory }: { memory: NonNullable<Details['memory']> }) {
+  const parts: [string, number | undefined][] = [
+    ['Graph as saved', memory.weights],
+    ['Compiled graphs', memory.variants],
+    ['Large tables', memory.tables],
+    ['Cached candidates', memory.cache],
+    ['Catalogue', memory.catalogue],
+  ]
+  return (
+    <>
+      <h3>Memory in this process</h3>
+      <Stats>
+        {parts.map(
+          ([name, value]) =>
+            value !== undefined && <Stat key={name} name={name} value={value === 0 ? compact(0) : bytes(value)} />,
+        )}
+      </Stats>
+    </>
+  )
+}

@@ -1,0 +1,161 @@
+import { decimal, number, percent } from '../../parts/format.ts'
+import { Scroll } from '../../parts/scroll.tsx'
+import { type Calibration, calibrate, describeCalibration } from './calibrate.ts'
+import type { Quality, Task } from './words.ts'
+
+/** Most tasks that are shown. */
+const mostTasks = 50
+
+/** What the version predicts, how well, and how probabilities are calibrated. */
+export function Tasks({ tasks, quality }: { tasks: readonly Task[]; quality: Readonly<Record<string, Quality>> }) {
+  const shown = tasks.slice(0, mostTasks)
+  return (
+    <>
+      <QualityTable tasks={shown} quality={quality} />
+      <h3>Calibration</h3>
+      <p class="muted">
+        The network’s raw probability is mapped to a calibrated one, so that of all rows with 3&nbsp;%, 3 in 100 are
+        positive. The dashed line changes nothing; both axes are logarithmic.
+      </p>
+      <ul class="curves">
+        {shown.map((task) => (
+          <li key={task.name}>
+            <Calibrated task={task} quality={quality[task.name]} />
+          </li>
+        ))}
+      </ul>
+      {tasks.length > mostTasks && (
+        <p class="muted">
+          The first {mostTasks} of {tasks.length} tasks are shown.
+        </p>
+      )}
+    </>
+  )
+}
+
+function QualityTable({ tasks, quality }: { tasks: readonly Task[]; quality: Readonly<Record<string, Quality>> }) {
+  return (
+    <>
+      <p class="muted">
+        Measured on test rows when the version was made. AUC is the chance that a positive row ranks above a negative
+        one: 0.5 is chance, 1 is perfect. Normalised entropy compares the log loss with always predicting the average:
+        below 1 is better than that. The calibration ratio is the mean prediction divided by the observed rate: 1 is
+        right.
+      </p>
+      <Scroll label="Tasks and their quality">
+        <table>
+          <thead>
+            <tr>
+              <th>Task</th>
+              <th class="number">AUC</th>
+              <th class="number">Normalised entropy</th>
+              <th class="number">Log loss</th>
+              <th class="number">Calibration ratio</th>
+              <th class="number">Test rows</th>
+              <th class="number">Positive</th>
+            </tr>
+          </thead>
+          <tbody>
+            {tasks.map((task) => (
+              <QualityRow key={task.name} task={task} quality={quality[task.name]} />
+            ))}
+          </tbody>
+        </table>
+      </Scroll>
+    </>
+  )
+}
+
+const figure = (value: number | null | undefined) => (value === null || value === undefined ? '–' : decimal(value, 4))
+
+function QualityRow({ task, quality }: { task: Task; quality: Quality | undefined }) {
+  const { name, description, product } = task
+  return (
+    <tr>
+      <td class="wide">
+        <bdi>{name}</bdi>
+        {product !== undefined && (
+          <span class="muted">
+            {' = '}
+            <bdi>{product.join(' × ')}</bdi>
+          </span>
+        )}
+        {description !== undefined && (
+          <div class="small muted">
+            <bdi>{description}</bdi>
+          </div>
+        )}
+      </td>
+      <td class="number">
+        {figure(quality?.auc)}
+        {quality?.oracle_auc !== undefined && <div class="small muted">of at most {figure(quality.oracle_auc)}</div>}
+      </td>
+      <td class="number">{figure(quality?.normalised_entropy)}</td>
+      <td class="number">{figure(quality?.logloss)}</td>
+      <td class="number">{figure(quality?.calibration_ratio)}</td>
+      <td class="number">{quality === undefined ? '–' : number(quality.rows, 9)}</td>
+      <td class="number">
+        {quality === undefined || quality.rows === 0 ? '–' : percent(quality.positives / quality.rows)}
+      </td>
+    </tr>
+  )
+}
+
+/** Size of a curve, px, and the smallest probability drawn, as a power of ten. */
+const size = 132
+const lowest = -4
+
+function Calibrated({ task: { name, calibration }, quality }: { task: Task; quality: Quality | undefined }) {
+  const ratio = quality?.calibration_ratio
+  return (
+    <figure class="curve">
+      {calibration !== undefined && <Curve name={name} calibration={calibration} />}
+      <figcaption>
+        <strong>
+          <bdi>{name}</bdi>
+        </strong>
+        <span class="small">{describeCalibration(calibration)}</span>
+        {calibration !== undefined && <Examples calibration={calibration} />}
+        {ratio !== undefined && ratio !== null && (
+          <span class="small muted">
+            {Math.abs(ratio - 1) < 0.02
+              ? 'On the test rows the mean prediction was right within 2 %.'
+              : `On the test rows the mean prediction was ${percent(Math.abs(ratio - 1), 2)} too ${ratio > 1 ? 'high' : 'low'}.`}
+          </span>
+        )}
+      </figcaption>
+    </figure>
+  )
+}
+
+function Examples({ calibration }: { calibration: Calibration }) {
+  return (
+    <span class="small">
+      {[0.01, 0.1].map((raw) => `${percent(raw)} → ${percent(calibrate(calibration, raw))}`).join('; ')}
+    </span>
+  )
+}
+
+function Curve({ name, calibration }: { name: string; calibration: Calibration }) {
+  const place = (probability: number) => (size * (Math.max(lowest, Math.log10(probability)) - lowest)) / -lowest
+  const points = Array.from({ length: 65 }, (_, i) => {
+    const raw = Math.min(0.9999, 10 ** (lowest * (1 - i / 64)))
+    return `${place(raw).toFixed(1)} ${(size - place(calibrate(calibration, raw))).toFixed(1)}`
+  })
+  return (
+    <svg
+      role="img"
+      aria-label={`Calibration of ${name}, raw to calibrated`}
+      width={size}
+      height={size}
+      viewBox={`0 0 ${size} ${size}`}
+    >
+      {[-3, -2, -1].map((power) => {
+        const at = place(10 ** power)
+        return <path key={power} class="grid" d={`M${at} 0V${size}M0 ${size - at}H${size}`} />
+      })}
+      <path class="same" d={`M0 ${size}L${size} 0`} />
+      <path class="curve-line" d={`M${points.join('L')}`} />
+    </svg>
+  )
+}

@@ -1,0 +1,201 @@
+import { useEffect } from 'preact/hooks'
+import { useAsk } from '../../api/use-ask.ts'
+import { hrefOf } from '../../base/router.ts'
+import { Failed, Loading } from '../../parts/states.tsx'
+import { Architecture } from './architecture.tsx'
+import { Compare } from './compare.tsx'
+import { Drift } from './drift.tsx'
+import { Fields } from './fields.tsx'
+import { Stale } from './model-list.tsx'
+import { Pinning } from './pinning.tsx'
+import { PlanSection } from './plan.tsx'
+import { Provenance } from './provenance.tsx'
+import { Tasks } from './tasks.tsx'
+import { askDetails, type Details, stateNames, stateTones } from './words.ts'
+
+const sections = [
+  ['architecture', 'Architecture'],
+  ['fields', 'Fields'],
+  ['tasks', 'Tasks and quality'],
+  ['drift', 'Drift'],
+  ['plan', 'Plan'],
+  ['provenance', 'Provenance'],
+  ['serving', 'Serving and rollback'],
+] as const
+
+interface VersionPageProps {
+  model: string
+  version: string | undefined
+  against: string | undefined
+  section: string | undefined
+}
+
+/** A version in full, or beside another one. */
+export function VersionPage({ model, version, against, section }: VersionPageProps) {
+  const { data, error, again } = useAsk(() => askDetails(model, version), [model, version], { everySeconds: 5 })
+  const isThere = data !== undefined
+
+  useEffect(() => {
+    if (!isThere || section === undefined) return
+    const heading = document.getElementById(section)
+    heading?.scrollIntoView()
+    heading?.focus({ preventScroll: true })
+  }, [isThere, section])
+
+  if (data === undefined)
+    return (
+      <div class="page models">
+        <Crumbs model={model} />
+        <h1>
+          <bdi>{model}</bdi>
+          {version !== undefined && ` version ${version}`}
+        </h1>
+        {error === undefined ? <Loading what="the version" /> : <Failed error={error} again={again} />}
+      </div>
+    )
+  return (
+    <div class="page models">
+      <Crumbs model={model} />
+      <Heading details={data} stale={error?.message} />
+      {data.description !== undefined && (
+        <p>
+          <bdi>{data.description}</bdi>
+        </p>
+      )}
+      <Versions details={data} against={against} />
+      {data.version === undefined ? (
+        <p class="notice warning">No version of this model answers. The list of models has the reasons.</p>
+      ) : against !== undefined && against !== data.version ? (
+        <Compare details={data} against={against} />
+      ) : (
+        <Sections details={data} version={data.version} again={again} />
+      )}
+    </div>
+  )
+}
+
+function Crumbs({ model }: { model: string }) {
+  return (
+    <nav class="small" aria-label="You are here">
+      <a href={hrefOf('models')}>Models</a> / <bdi>{model}</bdi>
+    </nav>
+  )
+}
+
+function Heading({ details, stale }: { details: Details; stale: string | undefined }) {
+  const { name, version, default_version: answering, pin, versions } = details
+  const state = versions.find((one) => one.version === version)?.state
+  return (
+    <div class="heading">
+      <h1 class="name">
+        <bdi>{name}</bdi> {version !== undefined && <span class="muted">version {version}</span>}
+      </h1>
+      {stale !== undefined && <Stale message={stale} />}
+      {state !== undefined && <span class={`pill ${stateTones[state]}`}>{stateNames[state]}</span>}
+      {version !== undefined && version === answering && <span class="pill">answers</span>}
+      {version !== undefined && version === pin && <span class="pill">pinned</span>}
+    </div>
+  )
+}
+
+/** Links to the versions, and what to compare with. */
+function Versions({ details, against }: { details: Details; against: string | undefined }) {
+  const { name, version, versions } = details
+  const loaded = versions.filter(({ state }) => state === 'ready' || state === 'scheduled' || state === 'draining')
+  if (version === undefined || loaded.length < 2) return null
+  return (
+    <div class="row choices">
+      <label class="row small">
+        Version
+        <select
+          value={version}
+          onChange={(event) => {
+            location.hash = hrefOf('models', [name, event.currentTarget.value])
+          }}
+        >
+          {loaded.map((one) => (
+            <option key={one.version}>{one.version}</option>
+          ))}
+        </select>
+      </label>
+      <label class="row small">
+        Compare with
+        <select
+          value={against ?? ''}
+          onChange={({ currentTarget: { value } }) => {
+            location.hash = hrefOf('models', [name, version], value === '' ? {} : { against: value })
+          }}
+        >
+          <option value="">nothing</option>
+          {loaded
+            .filter((one) => one.version !== version)
+            .map((one) => (
+              <option key={one.version} value={one.version}>
+                version {one.version}
+              </option>
+            ))}
+        </select>
+      </label>
+    </div>
+  )
+}
+
+function Sections({ details, version, again }: { details: Details; version: string; again(): void }) {
+  const { name } = details
+  return (
+    <>
+      <nav class="sections small" aria-label="Sections">
+        {sections.map(([id, title]) => (
+          <a key={id} href={hrefOf('models', [name, version], { section: id })}>
+            {title}
+          </a>
+        ))}
+      </nav>
+      <Section id="architecture">
+        <Architecture details={details} />
+      </Section>
+      <Section id="fields" note={`${details.fields?.length ?? 0} in all`}>
+        <Fields fields={details.fields ?? []} />
+      </Section>
+      <Section id="tasks">
+        <Tasks tasks={details.tasks ?? []} quality={details.quality ?? {}} />
+      </Section>
+      <Section id="drift">
+        <Drift model={name} version={version} />
+      </Section>
+      <Section id="plan">
+        <PlanSection plan={details.plan} memory={details.memory} deltas={deltasOf(details)} />
+      </Section>
+      <Section id="provenance">
+        <Provenance provenance={details.provenance ?? {}} />
+      </Section>
+      <Section id="serving">
+        <Pinning details={details} version={version} again={again} />
+      </Section>
+    </>
+  )
+}
+
+const deltasOf = ({ versions, version }: Details) => versions.find((one) => one.version === version)?.deltas
+
+function Section({
+  id,
+  note,
+  children,
+}: {
+  id: (typeof sections)[number][0]
+  note?: string
+  children: preact.ComponentChildren
+}) {
+  return (
+    <section class="card" aria-labelledby={id}>
+      <header>
+        <h2 id={id} tabIndex={-1}>
+          {sections.find(([name]) => name === id)![1]}
+        </h2>
+        {note && <span class="small muted">{note}</span>}
+      </header>
+      {children}
+    </section>
+  )
+}

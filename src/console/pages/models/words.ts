@@ -1,0 +1,75 @@
+import { AskError, ask, client, type Schemas } from '../../api/client.ts'
+
+export type Model = Schemas['ModelStatus']
+export type Version = Schemas['VersionStatus']
+export type Details = Schemas['ModelDetails']
+export type Field = Schemas['FieldDetails']
+export type Distributions = Schemas['VersionDistributions']
+export type Bin = Schemas['DistributionBin']
+export type Task = NonNullable<Details['tasks']>[number]
+export type Quality = NonNullable<Details['quality']>[string]
+export type Plan = NonNullable<Details['plan']>
+
+/** A word for a population stability index, and how it is shown; by the usual convention. */
+export function driftWord(psi: number | null | undefined): { word: string; tone: string } {
+  if (psi === null || psi === undefined) return { word: 'too few values', tone: '' }
+  if (psi < 0.1) return { word: 'steady', tone: 'good' }
+  if (psi < 0.25) return { word: 'moved', tone: 'warning' }
+  return { word: 'drifted', tone: 'bad' }
+}
+
+export const stateTones: Record<Version['state'], string> = {
+  ready: 'good',
+  loading: '',
+  draining: 'warning',
+  failed: 'bad',
+  scheduled: '',
+  not_loaded: '',
+}
+
+export const stateNames: Record<Version['state'], string> = {
+  ready: 'ready',
+  loading: 'loading',
+  draining: 'draining',
+  failed: 'failed',
+  scheduled: 'scheduled',
+  not_loaded: 'not loaded',
+}
+
+const architectureNames: Record<string, string> = {
+  shared_bottom: 'Shared bottom',
+  mixture_of_experts: 'Mixture of experts',
+  multi_gate: 'Multi-gate mixture of experts (MMoE)',
+  aitm: 'Adaptive information transfer (AITM)',
+  ple: 'Progressive layered extraction (PLE)',
+  esmm: 'Entire space model (ESMM)',
+  single_task: 'Single tasks',
+}
+
+/** What an architecture is called in papers; of others its own name. */
+export function architectureName({ architecture, plan }: Details): string {
+  const name = String(architecture?.name ?? '')
+  return architectureNames[name] ?? (name === '' ? `Graph (${plan?.graph ?? 'unknown format'})` : name)
+}
+
+/** `one` of exactly one, else `many`. */
+export const plural = (count: number, one: string, many = `${one}s`): string => (count === 1 ? one : many)
+
+/** A version in full; one that has no details has only its model's status. */
+export function askDetails(model: string, version: string | undefined): Promise<Details> {
+  if (version === undefined) return ask(client.GET('/models/{model}', { params: { path: { model } } }))
+  return ask(client.GET('/models/{model}/versions/{version}', { params: { path: { model, version } } }))
+}
+
+export const askModels = (): Promise<Schemas['ModelList']> => ask(client.GET('/models'))
+
+/** Whether this server lets clients administer it, if their key may. The administration port does not have `/v2`, and always does. */
+export async function askAdmin(): Promise<boolean> {
+  try {
+    const { extensions } = await ask(client.GET('/v2'))
+    return extensions.includes('model_repository')
+  } catch (error) {
+    if (error instanceof AskError && error.status === 404) return true
+    throw error
+  }
+}

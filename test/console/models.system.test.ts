@@ -1,0 +1,274 @@
+import { existsSync } from 'node:fs'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { type Browser, chromium, type Page } from 'playwright-core'
+import t from 'tap'
+import { systemClock } from '../../src/model/base/clock.ts'
+import type { ArchitectureOptions } from '../../src/schemas/architecture.ts'
+import type { Features } from '../../src/schemas/features.ts'
+import { multiGateOptions, temporaryFolder, testFeatures, writeTestBundle } from '../support/bundle.ts'
+import { startTestServer } from '../support/server.ts'
+
+const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync)
+const skip = executablePath === undefined && 'chromium is not installed'
+const axe = readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+const markup = '<img src=x onerror="document.title=1">'
+const hebrew = 'מחיר'
+
+const quality = (auc: number) => ({
+  ctr: { rows: 50_000, positives: 1310, auc, logloss: 0.109, normalised_entropy: 0.89, calibration_ratio: 1.01 },
+})
+const drift = {
+  features: {
+    country: { ids: [1, 3], shares: [0.5, 0.25, 0.25] },
+    price: { edges: [0, Math.log(10)], shares: [0.25, 0.5, 0.25] },
+  },
+  tasks: { ctr: { edges: [0.5], shares: [0.5, 0.5] } },
+}
+const towers = { num_hidden_tasks: 2, dim_hidden_tasks: 8, dropout_tasks: 0 }
+const embedding = { dim_emb: 4, embedding_l2: 0 }
+const ple: ArchitectureOptions = {
+  name: 'ple',
+  ...embedding,
+  num_levels: 2,
+  num_experts_task: 1,
+  num_experts_shared: 2,
+  num_hidden_expert: 1,
+  dim_hidden_expert: 8,
+  dropout_expert: 0,
+  ...towers,
+}
+const wide: Features = [
+  ...testFeatures,
+  ...Array.from({ length: 500 }, (_, i) => ({
+    name: `${['number', hebrew, markup][i % 3]} ${i}`,
+    side: 'candidate' as const,
+    kind: 'numeric' as const,
+    scaling: { method: 'none' as const },
+    missing: { default: 0 },
+  })),
+]
+
+async function start(t: { teardown(callback: () => Promise<void>): void }) {
+  const models = await temporaryFolder(t)
+  await writeTestBundle(models, { manifest: { description: 'The first', quality: quality(0.7), drift } })
+  await writeTestBundle(models, {
+    version: '2',
+    seed: 2,
+    architecture: { ...multiGateOptions, num_experts: 4 } as ArchitectureOptions,
+    manifest: { description: markup, quality: quality(0.8), drift },
+  })
+  await mkdir(join(models, 'ads', '3'))
+  await writeFile(join(models, 'ads', '3', 'manifest.json'), '{')
+  await writeTestBundle(models, { name: 'layered', architecture: ple })
+  await writeTestBundle(models, { name: 'apart', architecture: { name: 'esmm', ...embedding, ...towers } })
+  await writeTestBundle(models, { name: 'wide', manifest: { features: wide } })
+  const server = await startTestServer(t, {
+    models,
+    admin: true,
+    registry: { defaultModel: 'ads', mode: 'all' },
+    clock: { ...systemClock, now: () => 0 },
+  })
+  await server.fastify.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = server.fastify.server.address() as AddressInfo
+  return { ...server, models, url: `http://127.0.0.1:${port}/` }
+}
+
+interface Visit {
+  width?: number
+  scheme?: 'light' | 'dark'
+}
+
+t.test('the pages of models', { skip }, async (t) => {
+  const { url, predict, models } = await start(t)
+  const browser: Browser = await chromium.launch({
+    executablePath: executablePath!,
+    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'],
+  })
+  t.teardown(() => browser.close())
+  const faults: string[] = []
+  async function visit(hash: string, { width = 1280, scheme = 'light' }: Visit = {}): Promise<Page> {
+    const page = await browser.newPage({ viewport: { width, height: 900 }, colorScheme: scheme })
+    page.setDefaultTimeout(30_000)
+    page.on('pageerror', (error) => faults.push(error.message))
+    page.on('console', (message) => message.type() === 'error' && faults.push(message.text()))
+    await page.goto(`${url}${hash}`)
+    await page.locator('h1').waitFor()
+    return page
+  }
+  const candidates = [{ campaign: 'c', price: 4 }]
+  for (let i = 0; i < 510; i++) await predict({ version: '2', context: { country: 'FR', hour: 1 }, candidates })
+  await predict({ version: '2', context: { country: 'XX', hour: 1 }, candidates })
+
+  await t.test('the list has every version with its state, quality and drift', async (t) => {
+    const page = await visit('#/models')
+    const ads = page.locator('section', { has: page.getByRole('heading', { name: 'ads' }) })
+    await ads.getByText('failed', { exact: true }).waitFor()
+    t.match(
+      await ads.locator('.notice.bad').textContent(),
+      /Version 3 failed to load: ads\/3\/manifest\.json is not JSON/,
+    )
+    const second = ads.getByRole('row', { name: /Version 2/ })
+    t.match(await second.textContent(), /ready.*answers.*ctr 0\.800.*drifted.*most: country/)
+    t.match(await ads.getByRole('row', { name: /Version 1/ }).textContent(), /ready.*ctr 0\.700.*too few values/)
+    await second.getByRole('link').click()
+    await page.getByRole('heading', { name: 'ads version 2' }).waitFor()
+    await page.close()
+  })
+
+  await t.test('a version has its architecture as a drawing and as text', async (t) => {
+    const page = await visit('#/models/ads/2')
+    await page.getByRole('img', { name: /Multi-gate mixture of experts/ }).waitFor()
+    const parts = await page.locator('.architecture .part strong').allTextContents()
+    for (const part of ['Expert e4', 'Gate of ctr', 'Gate of cvr', 'Tower of ctr', 'cvr', 'ctcvr'])
+      t.ok(parts.includes(part), part)
+    await page.getByText('The same as text').click()
+    t.match(await page.locator('.parts-text').textContent(), /Gate of ctr.*reads.*Expert e1/)
+    t.equal(await page.getByText(markup, { exact: true }).count(), 1, 'markup is text')
+    await page.close()
+
+    const layered = await visit('#/models/layered/1')
+    await layered.locator('.architecture').waitFor()
+    const columns = await layered.locator('.architecture > text').allTextContents()
+    t.same(columns, [
+      'Fields',
+      'Embeddings',
+      'Experts 1',
+      'Gates 1',
+      'Experts 2',
+      'Gates 2',
+      'Towers',
+      'Tasks',
+      'Derived tasks',
+    ])
+    await layered.close()
+    const apart = await visit('#/models/apart/1')
+    await apart.getByRole('img', { name: /ESMM/ }).waitFor()
+    await apart.close()
+  })
+
+  await t.test('fields that drifted come first, with their histogram and its numbers', async (t) => {
+    const page = await visit('#/models/ads/2?section=drift')
+    const first = page.locator('.drifts > li').first()
+    await first.waitFor()
+    t.equal(await page.evaluate('document.activeElement.id'), 'drift', 'a link leads to its section')
+    t.match(await first.locator('summary').textContent(), /^countrydrifted/)
+    t.match(await first.locator('summary').textContent(), /1 unknown/)
+    await first.locator('summary').focus()
+    await page.keyboard.press('Enter')
+    await first.getByRole('img', { name: /Shares of country/ }).waitFor()
+    await first.getByText('Numbers', { exact: true }).click()
+    const rows = await first.getByRole('row').allTextContents()
+    t.same(rows[0], 'ValueThenNow')
+    t.same(rows[1], 'DE50%0%')
+    await page.close()
+  })
+
+  await t.test('two versions are compared, whichever is named first', async (t) => {
+    for (const hash of ['#/models/ads/2?against=1', '#/models/ads/1?against=2']) {
+      const page = await visit(hash)
+      await page.getByText('What changed in version 2, compared with version 1.').waitFor()
+      t.match(await page.getByRole('row', { name: /ctr AUC/ }).textContent(), /0\.70000\.8000\+0\.1000better/)
+      t.match(await page.getByRole('row', { name: /num_experts/ }).textContent(), /num_experts34/)
+      await page.close()
+    }
+  })
+
+  await t.test('a version is rolled back to after a second question, and unpinned', async (t) => {
+    const page = await visit('#/models/ads/1?section=serving')
+    await page.getByRole('button', { name: 'Roll back to version 1 …' }).click()
+    const dialog = page.getByRole('dialog')
+    t.match(await dialog.textContent(), /Version 1 of ads answers all requests .* in place of version 2/)
+    await page.keyboard.press('Escape')
+    await dialog.waitFor({ state: 'detached' })
+    await t.rejects(
+      readFile(join(models, 'ads/labels.json')),
+      { code: 'ENOENT' },
+      'nothing happens without the second answer',
+    )
+    await page.getByRole('button', { name: 'Roll back to version 1 …' }).press('Enter')
+    await dialog.getByRole('button', { name: 'Roll back to version 1' }).press('Enter')
+    await page.getByText('Done. Version 1 answers now.').waitFor()
+    t.same(JSON.parse(await readFile(join(models, 'ads/labels.json'), 'utf8')), { $pin: '1' })
+    await page.getByRole('button', { name: 'Unpin …' }).click()
+    await dialog.getByRole('button', { name: 'Unpin' }).click()
+    await page.getByText('Done. Version 2 answers now.').waitFor()
+    await page.goto(`${url}#/models/ads/2?section=serving`)
+    await page.getByRole('heading', { name: 'ads version 2' }).waitFor()
+    t.equal(await page.getByLabel('Version to serve').inputValue(), '1', 'the one before it, loaded or not')
+
+    await page.getByRole('button', { name: 'Roll back to version 1 …' }).click()
+    await rename(join(models, 'ads/1'), join(models, 'ads/gone'))
+    await dialog.getByRole('button', { name: 'Roll back to version 1' }).click()
+    t.match(await dialog.getByRole('alert').textContent(), /Nothing has changed\. ads has no version 1/)
+    await rename(join(models, 'ads/gone'), join(models, 'ads/1'))
+    faults.splice(0, faults.length, ...faults.filter((text) => !/status of 404/.test(text)))
+    await page.close()
+  })
+
+  await t.test('hundreds of fields come in pages, and are found; their names are text', async (t) => {
+    const page = await visit('#/models/wide/1')
+    await page.getByText('1 to 20 of 505').waitFor()
+    t.ok((await page.locator('*').count()) < 2000, 'elements')
+    await page.getByLabel('Search fields', { exact: true }).fill(`${markup} 2`)
+    await page
+      .locator('td bdi', { hasText: `${markup} 2` })
+      .first()
+      .waitFor()
+    t.equal(await page.locator('img').count(), 0)
+    await page.getByLabel('Search fields', { exact: true }).fill(`${hebrew} 499`)
+    await page.locator('td bdi', { hasText: `${hebrew} 499` }).waitFor()
+    t.not(await page.title(), '1')
+    await page.close()
+  })
+
+  await t.test('nothing is inaccessible, cut or wider than the page', async (t) => {
+    const places = [
+      ...[1280, 390].flatMap((width) =>
+        (['light', 'dark'] as const).map((scheme) => ['#/models/ads/2', width, scheme] as const),
+      ),
+      ...['#/models', '#/models/wide/1', '#/models/ads/2?against=1'].flatMap(
+        (hash) =>
+          [
+            [hash, 1280, 'light'],
+            [hash, 390, 'dark'],
+          ] as const,
+      ),
+    ] as const
+    for (const [hash, width, scheme] of places) {
+      const page = await visit(hash, { width, scheme })
+      await page.locator('section.card').first().waitFor()
+      const details = page.locator('.drifts summary').first()
+      if (!hash.includes('?') && hash !== '#/models') await details.click()
+      const place = `${hash}, ${width} px, ${scheme}`
+      t.equal(await page.evaluate('document.documentElement.scrollWidth'), width, `${place}: width`)
+      await page.evaluate(await axe)
+      const violations = await page.evaluate(
+        'axe.run({ resultTypes: ["violations"] }).then(({ violations }) => violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => [id, html.slice(0, 200)])))',
+      )
+      t.same(violations, [], `${place}: accessibility`)
+      await page.close()
+    }
+  })
+
+  t.same(faults, [])
+})
+
+t.test('a page of what is not there says so', { skip }, async (t) => {
+  const { url } = await start(t)
+  const browser = await chromium.launch({ executablePath: executablePath!, args: ['--no-sandbox', '--disable-gpu'] })
+  t.teardown(() => browser.close())
+  const page = await browser.newPage()
+  for (const [hash, text] of [
+    ['#/models/nothing', /There is no model called "nothing"/],
+    ['#/models/ads/3', /Version 3 of ads failed to load: ads\/3\/manifest\.json is not JSON/],
+    ['#/models/ads/9', /ads has no version 9/],
+  ] as const) {
+    await page.goto(`${url}${hash}`)
+    await page.getByText(text).waitFor()
+    t.pass(hash)
+  }
+})

@@ -47,7 +47,7 @@ export function CandidateTable(props: CandidateTableProps) {
   return (
     <>
       <Pager what="columns" page={columnPage} size={columnsPerPage} total={columns.length} onPage={setColumns} />
-      <Scroll label="Candidates">
+      <Scroll label="Table of candidates">
         <table class="candidates">
           <thead>
             <tr>

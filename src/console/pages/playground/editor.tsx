@@ -9,7 +9,7 @@ import type { Field, Task } from './model.ts'
 import { withValue } from './model.ts'
 import { ProblemList, Refusal } from './notices.tsx'
 import { mapProblems, type Place, type Problem, placeOf } from './problems.ts'
-import { earningTasks, ecpm } from './ranking.ts'
+import { earningTasks, ecpm, type Prediction } from './ranking.ts'
 import { RequestCode } from './request-code.tsx'
 import type { Known } from './server.ts'
 import type { Shared } from './state-codec.ts'
@@ -37,6 +37,7 @@ export function Editor({ target, fields, tasks, known, others, shared, onShared 
   useEffect(() => () => vocabularies.close(), [vocabularies])
 
   const body = useMemo(() => bodyOf(target, form, optionsFor(tasks)), [target, form, tasks])
+  const plainBody = useMemo(() => bodyOf(target, form), [target, form])
   const forms = useRef(new WeakMap<object, Form>())
   forms.current.set(body, form)
   const predicted = usePredict(body)
@@ -64,6 +65,7 @@ export function Editor({ target, fields, tasks, known, others, shared, onShared 
         : undefined,
     [target, form.context, selected, isAnswerable],
   )
+  const unknown = useMemo(() => unknownOf(now?.answer.predictions ?? []), [now])
   const places = placesOf(fields, form.moved)
 
   return (
@@ -86,6 +88,7 @@ export function Editor({ target, fields, tasks, known, others, shared, onShared 
           shown={places.context}
           context={form.context}
           problems={map.context}
+          unknown={unknown}
           vocabularies={vocabularies}
           goTo={place?.part === 'context' ? place : undefined}
           onValue={(field, value) => setForm({ ...form, context: withValue(form.context, field, value) })}
@@ -122,7 +125,7 @@ export function Editor({ target, fields, tasks, known, others, shared, onShared 
           onAgainst={(against) => onShared({ ...shared, against })}
         />
       </div>
-      <RequestCode body={bodyOf(target, form)} fields={fields} />
+      <RequestCode body={plainBody} fields={fields} />
     </>
   )
 }
@@ -133,4 +136,10 @@ function isRankable(by: string, tasks: readonly Task[]): boolean {
 
 function firstRank(tasks: readonly Task[]): string {
   return tasks[0]?.name ?? ''
+}
+
+/** Fields whose value the first answered candidate calls unknown: those of the context are among them for all. */
+function unknownOf(predictions: readonly (Prediction | null)[]): ReadonlySet<string> {
+  const answered = predictions.find((prediction) => prediction !== null)
+  return new Set(Array.isArray(answered?.unknown) ? (answered.unknown as string[]) : [])
 }

@@ -194,6 +194,9 @@ t.test('problems are shown at their field and on top, and other candidates are a
 t.test('by keyboard: a value of a vocabulary of 10,000, and what is not sent', async (t) => {
   const page = await open(t, '/wide')
   await answers(page).waitFor()
+  await page.getByText(hostile[0]!, { exact: true }).first().waitFor()
+  await page.getByText(hostile[1]!, { exact: true }).first().waitFor()
+  t.equal(await page.locator('img').count(), 0, 'names are text')
   await page.getByLabel('Find a field').fill('city')
   await page.getByLabel('send city').check()
   const city = page.getByRole('combobox', { name: 'city', exact: true })

@@ -143,7 +143,11 @@ function AnswerTable(props: AnswersProps & { now: Answered }) {
                       difference={changeOf(before.get(key), standing?.prediction ?? null, name)}
                     />
                   ))}
-                  {by === ecpm && <td class="number">{score === undefined ? 'no bid' : number(score)}</td>}
+                  {by === ecpm && (
+                    <td class="number">
+                      {score === undefined ? (standing?.prediction ? 'no bid' : '–') : number(score)}
+                    </td>
+                  )}
                 </tr>
               )
             })}

@@ -24,12 +24,16 @@ interface EditorProps {
   tasks: readonly Task[]
   known: Known
   others: readonly string[]
+  /** The version that `fields` and `tasks` describe. */
+  described: string
   shared: Shared
   onShared(shared: Shared): void
+  /** Describes the model again. */
+  onAgain(): void
 }
 
 /** A request to edit, and its answers. */
-export function Editor({ target, fields, tasks, known, others, shared, onShared }: EditorProps) {
+export function Editor({ target, fields, tasks, known, others, described, shared, onShared, onAgain }: EditorProps) {
   const { form } = shared
   const by = shared.by !== undefined && isRankable(shared.by, tasks) ? shared.by : firstRank(tasks)
   const setForm = (form: Form) => onShared({ ...shared, form })
@@ -82,6 +86,14 @@ export function Editor({ target, fields, tasks, known, others, shared, onShared 
           onGo={({ path }) => setPlace(placeOf(path))}
         />
       </div>
+      {now !== undefined && now.answer.version !== described && (
+        <p class="notice row">
+          Version {now.answer.version} answers by now; the form is that of version {described}.
+          <button type="button" onClick={onAgain}>
+            Take its form
+          </button>
+        </p>
+      )}
       <div class="playground">
         <ContextForm
           fields={fields}
@@ -113,19 +125,19 @@ export function Editor({ target, fields, tasks, known, others, shared, onShared 
         goTo={place?.part === 'candidates' ? { index: place.index, field: place.field ?? '' } : undefined}
         onSelect={setChosen}
       />
+      <Compare
+        {...{ target, others, form, now, standings, tasks, by }}
+        against={shared.against}
+        onAgainst={(against) => onShared({ ...shared, against })}
+      />
       <div class="cards">
         <WhatMatters
           {...{ target, fields, tasks, name }}
           reference={known.reference}
           values={isAnswerable && selected !== undefined ? { ...form.context, ...selected.values } : undefined}
         />
-        <Compare
-          {...{ target, others, form, now, standings, tasks, by }}
-          against={shared.against}
-          onAgainst={(against) => onShared({ ...shared, against })}
-        />
+        <RequestCode body={plainBody} fields={fields} />
       </div>
-      <RequestCode body={plainBody} fields={fields} />
     </>
   )
 }

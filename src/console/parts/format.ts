@@ -44,9 +44,9 @@ export function probability(value: number): string {
   )
 }
 
-/** The change of a probability: 0.012 → +1.2 %, in percentage points. */
+/** The change of a probability, in percentage points: 0.012 → +1.2 pp. */
 export function change(value: number): string {
-  return formatter({ style: 'percent', maximumSignificantDigits: 2, signDisplay: 'exceptZero' }).format(value)
+  return `${formatter({ maximumSignificantDigits: 2, signDisplay: 'exceptZero' }).format(100 * value)} pp`
 }
 
 export function milliseconds(ms: number): string {

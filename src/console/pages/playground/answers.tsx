@@ -38,7 +38,8 @@ export function Answers(props: AnswersProps) {
       </header>
       <p class="small muted">
         The probability of each task, best candidate first. A bar compares a candidate with the best one of its task.
-        Arrows and signed numbers say what your last edit changed. The time includes the network.
+        Arrows and signed numbers say what your last edit changed, in ranks and in percentage points (pp). The time
+        includes the network.
       </p>
       <RankBy tasks={tasks} by={by} onBy={onBy} />
       {now === undefined ? (
@@ -105,7 +106,7 @@ function AnswerTable(props: AnswersProps & { now: Answered }) {
   return (
     <>
       <Pager what="tasks" page={taskPage} size={tasksPerPage} total={tasks.length} onPage={setTasks} />
-      <Scroll label="Answers">
+      <Scroll label="Table of answers">
         <table class="answers">
           <thead>
             <tr>
@@ -142,7 +143,11 @@ function AnswerTable(props: AnswersProps & { now: Answered }) {
                       difference={changeOf(before.get(key), standing?.prediction ?? null, name)}
                     />
                   ))}
-                  {by === ecpm && <td class="number">{score === undefined ? 'no bid' : number(score)}</td>}
+                  {by === ecpm && (
+                    <td class="number">
+                      {score === undefined ? (standing?.prediction ? 'no bid' : '–') : number(score)}
+                    </td>
+                  )}
                 </tr>
               )
             })}

@@ -47,13 +47,20 @@ export function CandidateTable(props: CandidateTableProps) {
   return (
     <>
       <Pager what="columns" page={columnPage} size={columnsPerPage} total={columns.length} onPage={setColumns} />
-      <Scroll label="Candidates">
+      <Scroll label="Table of candidates">
         <table class="candidates">
           <thead>
             <tr>
               <SortHeader column={rankColumn} label="Rank" sort={sort} onSort={actions.sort} />
-              {shown.map(({ name, title }) => (
-                <SortHeader key={name} column={name} label={title} sort={sort} onSort={actions.sort} />
+              {shown.map(({ name, title, type }) => (
+                <SortHeader
+                  key={name}
+                  column={name}
+                  label={title}
+                  isNumber={type !== 'string'}
+                  sort={sort}
+                  onSort={actions.sort}
+                />
               ))}
               <th>
                 <span class="hidden">Actions</span>
@@ -87,14 +94,18 @@ export function CandidateTable(props: CandidateTableProps) {
 interface SortHeaderProps {
   column: string
   label: string
+  isNumber?: boolean
   sort: CandidateTableProps['sort']
   onSort(column: string): void
 }
 
-function SortHeader({ column, label, sort, onSort }: SortHeaderProps) {
+function SortHeader({ column, label, isNumber = false, sort, onSort }: SortHeaderProps) {
   const isSorted = sort?.column === column
   return (
-    <th aria-sort={isSorted ? (sort.descending ? 'descending' : 'ascending') : undefined}>
+    <th
+      class={isNumber ? 'number' : undefined}
+      aria-sort={isSorted ? (sort.descending ? 'descending' : 'ascending') : undefined}
+    >
       <button type="button" class="sort" onClick={() => onSort(column)} title="Sort by this column">
         <bdi>{label}</bdi>
         <span aria-hidden="true">{isSorted ? (sort.descending ? ' ↓' : ' ↑') : ''}</span>

@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks'
+import { useMemo, useState } from 'preact/hooks'
 import { useAsk } from '../../api/use-ask.ts'
 import { change, probability } from '../../parts/format.ts'
 import { Scroll } from '../../parts/scroll.tsx'
@@ -36,7 +36,10 @@ export function Compare(props: CompareProps) {
   return (
     <section class="card" aria-labelledby="compare-title">
       <h2 id="compare-title">Compare</h2>
-      <p class="small muted">Sends the same request to another version or model, and puts its answers side by side.</p>
+      <p class="small muted">
+        Sends the same request to another version or model, and puts its answers side by side, with the difference in
+        percentage points (pp).
+      </p>
       <div class="row">
         <label for="against">Compare with</label>
         <select
@@ -70,9 +73,10 @@ function Other(props: CompareProps & { against: string }) {
 function SideBySide(props: CompareProps & { other: Target; details: Details }) {
   const { form, other, details, now, tasks, by, standings } = props
   const fields = (details.fields ?? []) as Field[]
-  const fitted = fitForm(form, fields)
   const theirTasks = (details.tasks ?? []) as Task[]
-  const { answer, error, busy } = usePredict(bodyOf(other, fitted.form, optionsFor(theirTasks)))
+  const fitted = useMemo(() => fitForm(form, fields), [form, details])
+  const body = useMemo(() => bodyOf(other, fitted.form, optionsFor(theirTasks)), [fitted, details])
+  const { answer, error, busy } = usePredict(body)
   const shared = tasks.filter(({ name }) => theirTasks.some((task) => task.name === name))
   const isPossible = by === ecpm ? earningTasks(theirTasks) !== undefined : theirTasks.some(({ name }) => name === by)
   const answered: Answered | undefined = answer && {
@@ -167,7 +171,7 @@ function Table({ form, tasks, standings, theirs }: TableProps) {
                       <td key={`${name}-there`} class="number">
                         {other === undefined ? '–' : probability(other)}
                         {mine !== undefined && other !== undefined && (
-                          <span class="small muted value">{change(other - mine)}</span>
+                          <span class="small muted difference">{change(other - mine)}</span>
                         )}
                       </td>,
                     ]

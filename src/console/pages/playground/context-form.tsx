@@ -15,6 +15,8 @@ interface ContextFormProps {
   shown: readonly Field[]
   context: Values
   problems: ReadonlyMap<string, string>
+  /** Fields whose value the model does not know. */
+  unknown: ReadonlySet<string>
   vocabularies: Vocabularies
   /** The field to go to. */
   goTo: { field: string } | undefined
@@ -22,7 +24,16 @@ interface ContextFormProps {
 }
 
 /** The fields that all candidates share. */
-export function ContextForm({ fields, shown, context, problems, vocabularies, goTo, onValue }: ContextFormProps) {
+export function ContextForm({
+  fields,
+  shown,
+  context,
+  problems,
+  unknown,
+  vocabularies,
+  goTo,
+  onValue,
+}: ContextFormProps) {
   const [wanted, setWanted] = useState('')
   const [chosen, setPage] = useState(0)
   const found =
@@ -61,6 +72,7 @@ export function ContextForm({ fields, shown, context, problems, vocabularies, go
             index={fields.indexOf(field)}
             value={valueAt(context, field.name)}
             problem={problems.get(field.name)}
+            isUnknown={unknown.has(field.name)}
             vocabularies={vocabularies}
             onValue={(value) => onValue(field.name, value)}
           />

@@ -28,10 +28,16 @@ export function drawForm(
         .map((field) => [field.name, drawValue(field, reference.get(field.name) ?? [], random)] as const),
     )
   const context = rows.length > 0 ? pick(rows).context : draw(({ side }) => side === 'context')
+  // Few rows are drawn again; while there are enough, each once.
+  let left: RecordedRow[] = []
+  const drawRow = () => {
+    if (left.length === 0) left = [...rows]
+    return left.splice(Math.floor(random() * left.length), 1)[0]!
+  }
   const candidates = Array.from({ length: drawnCandidates }, (_, i) => ({
     id: `ad-${i + 1}`,
     bid: Number((largestBid * random()).toFixed(2)),
-    ...(rows.length > 0 ? pick(rows).candidate : draw(({ side }) => side !== 'context')),
+    ...(rows.length > 0 ? drawRow().candidate : draw(({ side }) => side !== 'context')),
   }))
   return { context, candidates: candidatesOf(candidates), moved: [] }
 }
@@ -62,9 +68,11 @@ export function firstForm(
   example: { context?: unknown; candidates: unknown[] } | undefined,
   { rows, reference }: { rows: readonly RecordedRow[]; reference: Reference },
 ): Form {
-  const drawn = drawForm(fields, rows, reference, steadyNumbers())
+  const [first] = (example?.candidates ?? []) as Values[]
+  // The example is the first of the rows: its like would be the same again.
+  const others = rows.filter(({ candidate }) => JSON.stringify(candidate) !== JSON.stringify(first))
+  const drawn = drawForm(fields, others, reference, steadyNumbers())
   if (example === undefined) return drawn
-  const [first] = example.candidates as Values[]
   const candidates = drawn.candidates.map(({ values }, i) => ({ ...values, bid: 1, ...(i === 0 ? first : {}) }))
   return { context: (example.context ?? {}) as Values, candidates: candidatesOf(candidates), moved: [] }
 }

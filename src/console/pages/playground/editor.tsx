@@ -9,7 +9,7 @@ import type { Field, Task } from './model.ts'
 import { withValue } from './model.ts'
 import { ProblemList, Refusal } from './notices.tsx'
 import { mapProblems, type Place, type Problem, placeOf } from './problems.ts'
-import { earningTasks, ecpm } from './ranking.ts'
+import { earningTasks, ecpm, type Prediction } from './ranking.ts'
 import { RequestCode } from './request-code.tsx'
 import type { Known } from './server.ts'
 import type { Shared } from './state-codec.ts'
@@ -24,12 +24,16 @@ interface EditorProps {
   tasks: readonly Task[]
   known: Known
   others: readonly string[]
+  /** The version that `fields` and `tasks` describe. */
+  described: string
   shared: Shared
   onShared(shared: Shared): void
+  /** Describes the model again. */
+  onAgain(): void
 }
 
 /** A request to edit, and its answers. */
-export function Editor({ target, fields, tasks, known, others, shared, onShared }: EditorProps) {
+export function Editor({ target, fields, tasks, known, others, described, shared, onShared, onAgain }: EditorProps) {
   const { form } = shared
   const by = shared.by !== undefined && isRankable(shared.by, tasks) ? shared.by : firstRank(tasks)
   const setForm = (form: Form) => onShared({ ...shared, form })
@@ -37,6 +41,7 @@ export function Editor({ target, fields, tasks, known, others, shared, onShared 
   useEffect(() => () => vocabularies.close(), [vocabularies])
 
   const body = useMemo(() => bodyOf(target, form, optionsFor(tasks)), [target, form, tasks])
+  const plainBody = useMemo(() => bodyOf(target, form), [target, form])
   const forms = useRef(new WeakMap<object, Form>())
   forms.current.set(body, form)
   const predicted = usePredict(body)
@@ -64,6 +69,7 @@ export function Editor({ target, fields, tasks, known, others, shared, onShared 
         : undefined,
     [target, form.context, selected, isAnswerable],
   )
+  const unknown = useMemo(() => unknownOf(now?.answer.predictions ?? []), [now])
   const places = placesOf(fields, form.moved)
 
   return (
@@ -80,12 +86,21 @@ export function Editor({ target, fields, tasks, known, others, shared, onShared 
           onGo={({ path }) => setPlace(placeOf(path))}
         />
       </div>
+      {now !== undefined && now.answer.version !== described && (
+        <p class="notice row">
+          Version {now.answer.version} answers by now; the form is that of version {described}.
+          <button type="button" onClick={onAgain}>
+            Take its form
+          </button>
+        </p>
+      )}
       <div class="playground">
         <ContextForm
           fields={fields}
           shown={places.context}
           context={form.context}
           problems={map.context}
+          unknown={unknown}
           vocabularies={vocabularies}
           goTo={place?.part === 'context' ? place : undefined}
           onValue={(field, value) => setForm({ ...form, context: withValue(form.context, field, value) })}
@@ -110,19 +125,19 @@ export function Editor({ target, fields, tasks, known, others, shared, onShared 
         goTo={place?.part === 'candidates' ? { index: place.index, field: place.field ?? '' } : undefined}
         onSelect={setChosen}
       />
+      <Compare
+        {...{ target, others, form, now, standings, tasks, by }}
+        against={shared.against}
+        onAgainst={(against) => onShared({ ...shared, against })}
+      />
       <div class="cards">
         <WhatMatters
           {...{ target, fields, tasks, name }}
           reference={known.reference}
           values={isAnswerable && selected !== undefined ? { ...form.context, ...selected.values } : undefined}
         />
-        <Compare
-          {...{ target, others, form, now, standings, tasks, by }}
-          against={shared.against}
-          onAgainst={(against) => onShared({ ...shared, against })}
-        />
+        <RequestCode body={plainBody} fields={fields} />
       </div>
-      <RequestCode body={bodyOf(target, form)} fields={fields} />
     </>
   )
 }
@@ -133,4 +148,10 @@ function isRankable(by: string, tasks: readonly Task[]): boolean {
 
 function firstRank(tasks: readonly Task[]): string {
   return tasks[0]?.name ?? ''
+}
+
+/** Fields whose value the first answered candidate calls unknown: those of the context are among them for all. */
+function unknownOf(predictions: readonly (Prediction | null)[]): ReadonlySet<string> {
+  const answered = predictions.find((prediction) => prediction !== null)
+  return new Set(Array.isArray(answered?.unknown) ? (answered.unknown as string[]) : [])
 }

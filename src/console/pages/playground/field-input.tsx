@@ -11,12 +11,14 @@ interface FieldInputProps {
   index: number
   value: Value | undefined
   problem: string | undefined
+  /** The model does not know the value. */
+  isUnknown: boolean
   vocabularies: Vocabularies
   onValue(value: Value | undefined): void
 }
 
 /** A field of the context with its name, what it takes, and what is wrong with it. */
-export function FieldInput({ field, index, value, problem, vocabularies, onValue }: FieldInputProps) {
+export function FieldInput({ field, index, value, problem, isUnknown, vocabularies, onValue }: FieldInputProps) {
   const id = contextId(index)
   const isSent = value !== undefined
   const describedBy = `${id}-about${problem === undefined ? '' : ` ${id}-problem`}`
@@ -59,6 +61,7 @@ export function FieldInput({ field, index, value, problem, vocabularies, onValue
       <p id={`${id}-about`} class="small muted">
         {describeField(field)}
         {!isSent && <span>; {describeMissing(field)}</span>}
+        {isUnknown && <span>; this one is not known to the model, and counts as any other unknown value</span>}
       </p>
       {problem !== undefined && (
         <p id={`${id}-problem`} class="small problem">

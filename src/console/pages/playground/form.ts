@@ -1,7 +1,7 @@
 import { type Field, type Task, type Value, type Values, valueAt } from './model.ts'
 
 export interface Candidate {
-  /** Tells candidates apart while they move: never sent. */
+  /** Names the candidate while it moves in the table; never sent. */
   key: number
   /** Its fields, `id` and `bid`, which no field is called. */
   values: Values

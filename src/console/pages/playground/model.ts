@@ -54,8 +54,8 @@ export function withValue(values: Values, name: string, value: Value | undefined
 const decimal = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i
 
 /**
- * A value of a text that somebody typed. A text that is not a number stays a text where a number is wanted: the server says
- * what is wrong with it. An empty one is not sent.
+ * A value of a text that somebody typed. A text that is not a number stays a text where a number is wanted: the server
+ * explains the mistake. An empty one is not sent.
  */
 export function valueOfText(text: string, type: Field['type']): Value | undefined {
   if (text === '') return undefined

@@ -15,13 +15,14 @@ export function ProblemList({
   candidateName(index: number): string
   onGo(problem: Problem): void
 }) {
+  const isWhole = problems.some(({ path }) => placeOf(path)?.part !== 'candidates')
   return (
     <section aria-label="Problems" aria-live="polite">
       {problems.length > 0 && (
         <div class="notice bad problems">
           <strong>
-            {problems.length === 1 ? 'One problem' : `${number(problems.length, 9)} problems`}: candidates without one
-            are answered all the same, unless it is in the context.
+            {problems.length === 1 ? 'One problem' : `${number(problems.length, 9)} problems`}.{' '}
+            {isWhole ? 'Nothing is answered until it is solved.' : 'Candidates without a problem are answered.'}
           </strong>
           <ul>
             {problems.slice(0, mostListed).map((problem) => (

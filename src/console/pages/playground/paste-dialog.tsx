@@ -10,6 +10,9 @@ interface PasteDialogProps {
   onClose(): void
 }
 
+/** From this length on, in characters, a pasted text is set as a whole. */
+const longText = 10_000
+
 /** Takes candidates, or a whole body, from elsewhere. */
 export function PasteDialog({ fields, text: given, onPasted, onClose }: PasteDialogProps) {
   const dialog = useRef<HTMLDialogElement>(null)
@@ -56,6 +59,14 @@ export function PasteDialog({ fields, text: given, onPasted, onClose }: PasteDia
             placeholder={'id,bid,campaign,price\nad-1,0.8,c9,1.25'}
             aria-describedby={problem === '' ? 'paste-about' : 'paste-about paste-problem'}
             aria-invalid={problem !== ''}
+            onPaste={(event) => {
+              const pasted = event.clipboardData?.getData('text/plain') ?? ''
+              if (pasted.length < longText) return
+              // Line by line, a browser takes seconds to insert thousands.
+              event.preventDefault()
+              const { selectionStart, selectionEnd } = event.currentTarget
+              setText(text.slice(0, selectionStart) + pasted + text.slice(selectionEnd))
+            }}
             onInput={(event) => {
               setText(event.currentTarget.value)
               setProblem('')

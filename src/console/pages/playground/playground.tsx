@@ -54,6 +54,8 @@ interface Begun extends First {
   known: Known
   /** Where it began: another address begins again. */
   route: Route
+  /** When, ms: each begins with an empty history. */
+  at: number
 }
 
 /** Describes the model, and reads the address. */
@@ -114,8 +116,10 @@ function Loaded({ models, target, route }: LoadedProps) {
         />
       ) : (
         <Editor
-          key={model}
+          key={begun.at}
           {...{ target, fields, known }}
+          described={details.version}
+          onAgain={asked.again}
           tasks={(details.tasks ?? noTasks) as readonly Task[]}
           others={othersOf(models, target)}
           shared={current}
@@ -131,7 +135,7 @@ const noTasks: readonly Task[] = []
 async function begin(target: Target, route: Route): Promise<Begun> {
   const details = await describe(target.model, target.version)
   const known = details.version === undefined ? nothingKnown : await loadKnown(target.model, details.version)
-  return { ...(await firstShared(route.query, details, known)), details, known, route }
+  return { ...(await firstShared(route.query, details, known)), details, known, route, at: performance.now() }
 }
 
 /** Another model keeps what fits it. */

@@ -23,10 +23,14 @@ interface RawInputsProps {
 /** A model without a manifest has no named fields: its tensors are typed as JSON. */
 export function RawInputs({ target, details, inputs, onInputs }: RawInputsProps) {
   const tensors = details.inputs ?? []
-  const text = inputs ?? useMemo(() => exampleInputs(tensors), [details])
+  const example = useMemo(() => exampleInputs(tensors), [details])
+  const text = inputs ?? example
   const read = useMemo(() => parse(text), [text])
   const { model, version } = target
-  const body = read.inputs && { model, ...(version === undefined ? {} : { version }), inputs: read.inputs }
+  const body = useMemo(
+    () => read.inputs && { model, ...(version === undefined ? {} : { version }), inputs: read.inputs },
+    [read, model, version],
+  )
   const { answer, error, busy, retryIn } = usePredict(body)
   const problems = error?.problem?.errors ?? []
   return (

@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks'
+import { useMemo, useState } from 'preact/hooks'
 import { base } from '../../api/client.ts'
 import { key } from '../../api/key.ts'
 import { Choice } from '../../parts/choice.tsx'
@@ -23,8 +23,11 @@ export function RequestCode({
   inputsOnly?: boolean
 }) {
   const [language, setLanguage] = useState<Language>('curl')
-  const caller = { url: base.href.replace(/\/$/, ''), hasKey: key.value !== '' }
-  const code = snippetOf(language, caller, body, fields)
+  const hasKey = key.value !== ''
+  const code = useMemo(
+    () => snippetOf(language, { url: base.href.replace(/\/$/, ''), hasKey }, body, fields),
+    [language, hasKey, body, fields],
+  )
   const lines = code.split('\n')
   const options = (Object.entries(languages) as [Language, string][]).filter(
     ([name]) => !(inputsOnly && name === 'triton'),
@@ -37,7 +40,7 @@ export function RequestCode({
       </header>
       <p class="small muted">
         Asks the same from your own program.
-        {caller.hasKey && ' Put your key into the environment variable MULTIGATE_KEY first.'}
+        {hasKey && ' Put your key into the environment variable MULTIGATE_KEY first.'}
       </p>
       <Choice<Language> label="Language" value={language} options={options} onChange={setLanguage} />
       <Scroll label="The request as a program">

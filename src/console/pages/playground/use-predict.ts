@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { AskError } from '../../api/client.ts'
 import { key } from '../../api/key.ts'
 import type { PredictBody } from './form.ts'
@@ -33,7 +33,8 @@ const nothing: Predicted = { answer: undefined, body: undefined, error: undefine
  */
 export function usePredict(body: PredictBody | Record<string, unknown> | undefined): Predicted {
   const [state, setState] = useState(nothing)
-  const text = body === undefined ? undefined : JSON.stringify(body)
+  // Thousands of candidates are long: once per body, not per rendering.
+  const text = useMemo(() => (body === undefined ? undefined : JSON.stringify(body)), [body])
   const presented = key.value
   const newest = useRef(body)
   newest.current = body

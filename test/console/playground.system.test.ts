@@ -1,0 +1,525 @@
+import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { type Browser, chromium, type Page, type Request } from 'playwright-core'
+import t from 'tap'
+import { decodeShared, encodeBody } from '../../src/console/pages/playground/state-codec.ts'
+import { systemClock } from '../../src/model/base/clock.ts'
+import type { Features } from '../../src/schemas/features.ts'
+import { temporaryFolder, testFeatures, writeTestBundle } from '../support/bundle.ts'
+import { perFeatureGraph } from '../support/per-feature.ts'
+import { startTestServer } from '../support/server.ts'
+import { until } from '../support/until.ts'
+
+const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync)
+const axe = readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+const execute = promisify(execFile)
+
+if (executablePath === undefined) {
+  t.plan(0, 'chromium is not installed')
+  process.exit()
+}
+
+/** Names that a page must neither interpret nor be upset by. */
+const hostile = ['<img src=x onerror=alert(1)>', 'שם השדה', 'o\'clock "$(rm)" `x`', 'constructor', 'a/b~c', 'rank']
+
+const hostileFeatures: Features = [
+  ...testFeatures,
+  ...hostile.map((name, i) => ({
+    name,
+    side: i % 2 === 0 ? ('context' as const) : ('candidate' as const),
+    kind: 'vocabulary' as const,
+    values: ['<b>bold</b>', 'ערך', "it's"],
+    out_of_vocabulary: 'bucket' as const,
+    missing: { default: "it's" },
+  })),
+  {
+    name: 'city',
+    side: 'context',
+    kind: 'vocabulary',
+    values: Array.from({ length: 10_000 }, (_, i) => `city-${i}`),
+    out_of_vocabulary: 'bucket',
+    missing: { default: 'city-0' },
+  },
+  ...Array.from({ length: 480 }, (_, i) => ({
+    name: `field-${i}`,
+    side: i < 240 ? ('context' as const) : ('candidate' as const),
+    kind: 'numeric' as const,
+    scaling: { method: 'standard' as const, mean: 0, deviation: 1 },
+    missing: { default: 0 },
+  })),
+]
+
+const models = await temporaryFolder(t)
+await writeTestBundle(models, { name: 'ads-funnel', version: '1', seed: 1 })
+await writeTestBundle(models, { name: 'ads-funnel', version: '2', seed: 2 })
+await writeTestBundle(models, { name: 'wide', manifest: { features: hostileFeatures } })
+await mkdir(join(models, 'bare/1'), { recursive: true })
+await writeFile(join(models, 'bare/1/model.onnx'), perFeatureGraph().toBytes())
+const { fastify, predict } = await startTestServer(t, {
+  models,
+  registry: { mode: 'all' },
+  limits: { maxRequestRows: 10_000, maxQueueRows: 50_000 },
+  maxBodyBytes: 4 << 20,
+  // The time of its deadlines stands still: none passes, however slow the machine.
+  clock: { ...systemClock, now: () => 0 },
+})
+await fastify.listen({ host: '127.0.0.1', port: 0 })
+const origin = `http://127.0.0.1:${(fastify.server.address() as AddressInfo).port}`
+const browser: Browser = await chromium.launch({
+  executablePath,
+  args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'],
+})
+t.teardown(() => browser.close())
+
+/** What pages reported as errors. */
+const faults: string[] = []
+
+/** A page at an address below `#/playground`. */
+async function open(
+  t: { teardown(callback: () => Promise<void>): void },
+  path = '',
+  { width = 1280, theme = 'light' as 'light' | 'dark' } = {},
+) {
+  const page = await browser.newPage({ viewport: { width, height: 900 }, colorScheme: theme })
+  page.setDefaultTimeout(60_000)
+  page.on('pageerror', (error) => faults.push(error.message))
+  page.on('dialog', (dialog) => faults.push(`a dialog: ${dialog.message()}`))
+  page.on('console', (message) => {
+    // What the server refuses, the browser notes by itself.
+    if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) faults.push(message.text())
+  })
+  t.teardown(() => page.close())
+  await page.goto(`${origin}/#/playground${path}`)
+  return page
+}
+
+const answers = (page: Page) => page.getByRole('region', { name: 'Answers', exact: true }).getByRole('table')
+const rankOf = (page: Page, name: string) => answers(page).getByRole('row', { name: new RegExp(`\\b${name}\\b`) })
+
+/** The page's main request has this option; those for gates and for missing fields have not. */
+const isMain = (request: Request) =>
+  request.url() === `${origin}/predict` && request.postDataJSON().options?.unknown === true
+
+/** One that asks for missing fields. */
+const isOfMissing = (request: Request) => {
+  const { partial, unknown } = (request.url() === `${origin}/predict` && request.postDataJSON().options) || {}
+  return partial === true && unknown === undefined
+}
+
+/** The main request that the page sends next. */
+const sent = async (page: Page) => (await page.waitForRequest(isMain)).postDataJSON() as any
+
+/** Does something, and waits for the answer to it that is shown. */
+async function answered(page: Page, edit: () => Promise<unknown>): Promise<any> {
+  const response = page.waitForResponse((one) => isMain(one.request()))
+  await edit()
+  return (await response).json()
+}
+
+t.test('an edit is answered, with ranks as the server has them and what changed', async (t) => {
+  const page = await open(t)
+  await answers(page).waitFor()
+  t.equal(await page.getByLabel('Model').inputValue(), 'ads-funnel')
+  await page.getByLabel('Rank by').selectOption('ecpm')
+  const names = ['ad-1', 'ad-2', 'ad-3', 'ad-4', 'ad-5']
+  const before = await answers(page).getByRole('row').allInnerTexts()
+  const last = names.find((name) => before.at(-1)!.includes(name))!
+  const body = await answered(page, () => page.getByLabel(`bid of ${last}`).fill('5000'))
+  t.equal(body.version, '2')
+  await rankOf(page, last).getByText('up 4').waitFor()
+  const request = sent(page)
+  await page.getByLabel(`price of ${last}`).fill('40.5')
+  const asked = await request
+  t.equal(asked.candidates[names.indexOf(last)].price, 40.5)
+  await rankOf(page, last).getByText(' pp').first().waitFor()
+  // The server's own ranking of the same request.
+  const { body: ranked } = await predict({ ...asked, options: { rank: { by: 'ecpm' } } })
+  const shown = await answers(page).getByRole('rowheader').allInnerTexts()
+  t.same(
+    shown.map((name) => name.trim()),
+    ranked.predictions.map(({ id }: any) => id),
+  )
+})
+
+t.test('the newest edit wins, and earlier requests are aborted', async (t) => {
+  const page = await open(t)
+  await answers(page).waitFor()
+  let held = 0
+  const aborted = page.waitForEvent('requestfailed', (request) => request.url().endsWith('/predict'))
+  await page.route(`${origin}/predict`, async (route) => {
+    const { context, options } = route.request().postDataJSON()
+    // The first never answers.
+    if (context.hour === 3 && options.partial) held++
+    else await route.continue()
+  })
+  await page.getByLabel('hour', { exact: true }).fill('3')
+  await page.waitForRequest((request) => request.postDataJSON()?.context.hour === 3)
+  await answered(page, () => page.getByLabel('hour', { exact: true }).fill('4'))
+  await aborted
+  t.equal(held, 1)
+})
+
+t.test('problems are shown at their field and on top, and other candidates are answered', async (t) => {
+  const page = await open(t)
+  await answers(page).waitFor()
+  const cell = page.getByLabel('price of ad-2')
+  await cell.fill('cheap')
+  const problems = page.getByRole('region', { name: 'Problems' })
+  await problems.getByText('must be a number').waitFor()
+  t.equal(await cell.getAttribute('aria-invalid'), 'true')
+  const remark = await cell.getAttribute('aria-describedby')
+  t.match(await page.locator(`[id="${remark}"]`).textContent(), /must be a number/)
+  await rankOf(page, 'ad-2').getByText('no answer').first().waitFor()
+  t.notMatch(await rankOf(page, 'ad-1').textContent(), /no answer/)
+  await problems.getByRole('button', { name: 'price of ad-2' }).click()
+  await page.locator('[aria-label="price of ad-2"]:focus').waitFor()
+  await answered(page, () => cell.fill('1'))
+  await problems.getByText('must be a number').waitFor({ state: 'detached' })
+
+  await page.getByLabel('hour', { exact: true }).fill('99')
+  await problems.getByText('Nothing is answered').waitFor()
+  const hour = page.getByLabel('hour', { exact: true })
+  t.equal(await hour.getAttribute('aria-invalid'), 'true')
+  t.match(
+    await page.locator(`[id="${(await hour.getAttribute('aria-describedby'))!.split(' ')[1]}"]`).textContent(),
+    /23/,
+  )
+})
+
+t.test('by keyboard: a value of a vocabulary of 10,000, and what is not sent', async (t) => {
+  const page = await open(t, '/wide')
+  await answers(page).waitFor()
+  await page.getByText(hostile[0]!, { exact: true }).first().waitFor()
+  await page.getByText(hostile[1]!, { exact: true }).first().waitFor()
+  t.equal(await page.locator('img').count(), 0, 'names are text')
+  await page.getByLabel('Find a field').fill('city')
+  await page.getByLabel('send city').check()
+  const city = page.getByRole('combobox', { name: 'city', exact: true })
+  await city.focus()
+  await page.keyboard.press('Control+A')
+  await page.keyboard.type('city-999')
+  await page.getByRole('option', { name: 'city-9999' }).waitFor()
+  t.ok((await page.getByRole('option').count()) <= 100)
+  await page.keyboard.press('ArrowDown')
+  await page.keyboard.press('ArrowDown')
+  const active = (await city.getAttribute('aria-activedescendant'))!
+  const name = (await page.locator(`[id="${active}"]`).textContent())!
+  const request = sent(page)
+  await page.keyboard.press('Enter')
+  t.match(name, /^city-999/)
+  t.equal(await city.inputValue(), name)
+  t.equal((await request).context.city, name)
+  t.equal(await city.getAttribute('aria-expanded'), 'false')
+  await page.keyboard.press('ArrowDown')
+  t.equal(await city.getAttribute('aria-expanded'), 'true')
+  await page.keyboard.press('Escape')
+  t.equal(await city.getAttribute('aria-expanded'), 'false')
+  const without = sent(page)
+  await page.getByLabel('send city').uncheck()
+  t.notOk('city' in (await without).context)
+  await page.getByText('not sent: counts as city-0').waitFor()
+})
+
+t.test('candidates are added, copied, removed, sorted and pasted', async (t) => {
+  const page = await open(t)
+  await answers(page).waitFor()
+  const table = page.getByRole('region', { name: 'Candidates' }).getByRole('table')
+  const ids = () => table.locator('input[aria-label^="id of"]').evaluateAll((all) => all.map((one: any) => one.value))
+  await page.getByRole('button', { name: 'Add', exact: true }).click()
+  await page.getByRole('button', { name: 'Remove ad-1', exact: true }).click()
+  await page.getByRole('button', { name: 'Duplicate ad-2', exact: true }).click()
+  t.same(await ids(), ['ad-2', 'ad-2', 'ad-3', 'ad-4', 'ad-5', 'ad-6'])
+
+  const paste = async (text: string) => {
+    await page.getByRole('button', { name: 'Paste CSV or JSON' }).click()
+    await page.getByLabel('Candidates', { exact: true }).last().fill(text)
+    await page.getByRole('button', { name: 'Take them' }).click()
+  }
+  await paste('id;price;campaign\n"x""1";1;c1\n"x""1";2')
+  await answered(page, async () => undefined)
+  await paste('id,price,campaign,colour\nb,3,c1,red\na,1,c2,blue\nc,2,c3,red')
+  await page.getByText('no such field: colour').waitFor()
+  t.same(await ids(), ['b', 'a', 'c'])
+  const header = (name: string) => table.getByRole('columnheader', { name, exact: true }).getByRole('button')
+  await header('price').click()
+  t.same(await ids(), ['a', 'c', 'b'])
+  await header('price').click()
+  t.same(await ids(), ['b', 'c', 'a'])
+  t.equal(await table.getByRole('columnheader', { name: 'price' }).getAttribute('aria-sort'), 'descending')
+  await answered(page, () => page.getByLabel('price of a').fill('9'))
+  await header('Rank').click()
+  t.same(
+    await ids(),
+    (await answers(page).getByRole('rowheader').allInnerTexts()).map((text) => text.trim()),
+  )
+
+  await paste('{"price": 1')
+  await page.getByText('This is not JSON').waitFor()
+  await page.keyboard.press('Escape')
+  const asked = sent(page)
+  await paste(JSON.stringify({ context: { hour: 7 }, candidates: { id: [1, 2], campaign: ['c', 'd'], price: [1, 2] } }))
+  const { context, candidates } = await asked
+  t.same(context, { hour: 7 })
+  t.same(candidates, [
+    { id: 1, campaign: 'c', price: 1 },
+    { id: 2, campaign: 'd', price: 2 },
+  ])
+})
+
+t.test('gates, what matters, and another version side by side', async (t) => {
+  const page = await open(t)
+  await answers(page).waitFor()
+  await answers(page).getByRole('button', { name: 'ad-2' }).click()
+  const gates = page.getByRole('region', { name: 'Gate weights' }).getByRole('table')
+  await page.getByRole('region', { name: 'Gates', exact: true }).getByText('of ad-2').waitFor()
+  await gates.waitFor()
+  t.match(await gates.getByRole('columnheader').allInnerTexts(), ['Expert', 'ctr', 'cvr'])
+  const weights = (await gates.getByRole('cell').allInnerTexts()).map((text) => Number.parseFloat(text))
+  t.equal(weights.length, 6)
+  t.ok(Math.abs(weights.reduce((sum, weight) => sum + weight, 0) - 200) < 1, 'each task adds up to 100 %')
+
+  let requests = 0
+  page.on('request', (request) => {
+    if (isOfMissing(request)) requests++
+  })
+  await page.getByRole('button', { name: 'Find out' }).click()
+  const effects = page.getByRole('region', { name: 'Effects of fields' }).getByRole('table')
+  await effects.waitFor()
+  t.equal(requests, 1)
+  const rows = await effects.getByRole('row').allInnerTexts()
+  t.ok(rows.some((row) => row.includes('country') && row.includes('its default')))
+  await page.getByText('has no reference data for it').waitFor()
+
+  await page.getByLabel('Compare with').selectOption('ads-funnel, version 1')
+  const compared = page.getByRole('region', { name: 'Answers side by side' }).getByRole('table')
+  await compared.getByText(' pp').first().waitFor()
+  t.equal(await compared.getByRole('rowheader').count(), 5)
+  await page.waitForURL(/[?&]s=/)
+})
+
+t.test('a link has it all, and one that is broken leads to an example', async (t) => {
+  const page = await open(t)
+  await answers(page).waitFor()
+  await page.getByLabel('Rank by').selectOption('cvr')
+  await page.getByLabel('hour', { exact: true }).fill('5')
+  await page.getByLabel('id of ad-3', { exact: true }).fill("<i>ש</i> 'x'")
+  const name = "<i>ש</i> 'x'"
+  const stateOf = (url: string) => new URLSearchParams(new URL(url).hash.split('?')[1]).get('s') ?? ''
+  await until(async () => {
+    const shared = await decodeShared(stateOf(page.url())).catch(() => undefined)
+    return shared?.form.candidates[2]?.values.id === name && shared.form.context.hour === 5
+  })
+  const address = new URL(page.url()).hash.slice('#/playground'.length)
+  const other = await open(t, address)
+  await answers(other).waitFor()
+  t.equal(await other.getByLabel('Rank by').inputValue(), 'cvr')
+  t.equal(await other.getByLabel('hour', { exact: true }).inputValue(), '5')
+  t.equal(await other.locator('input[aria-label^="id of"]').nth(2).inputValue(), "<i>ש</i> 'x'")
+  // Two tabs: what one does is nothing to the other.
+  await other.getByLabel('hour', { exact: true }).fill('6')
+  t.equal(await page.getByLabel('hour', { exact: true }).inputValue(), '5')
+
+  const broken = await open(t, '/ads-funnel?s=zAAAA')
+  await broken.getByText('can’t be read').waitFor()
+  await answers(broken).waitFor()
+  const foreign = await open(t, `/ads-funnel?s=j${encodeBody({ c: { other: 1 }, n: [], r: [[]] })}`)
+  await foreign.getByText('a model with other fields').waitFor()
+  await answers(foreign).waitFor()
+  const recorded = await open(
+    t,
+    `/ads-funnel/1?body=${encodeBody({ model: 'ads-funnel', context: { hour: 9 }, candidates: [{ id: 'r', campaign: 'c', price: 2 }] })}`,
+  )
+  await rankOf(recorded, 'r').waitFor()
+  await recorded.getByText('Version 1 took').waitFor()
+  const unknown = await open(t, '/nothing-of-this-name')
+  await unknown.getByRole('alert').getByText('nothing-of-this-name').waitFor()
+})
+
+t.test('the programs that are shown ask the same', async (t) => {
+  const page = await open(t, '/wide')
+  await answers(page).waitFor()
+  const nasty = `it's "$HOME" \`id\` \\ <b>\nJSON\n😀 ש`
+  const body = {
+    model: 'wide',
+    context: { hour: 3, [hostile[2]!]: "it's", constructor: 'x' },
+    candidates: [
+      { id: nasty, campaign: nasty, price: 1.5 },
+      { id: 7, campaign: 'c', price: 2, rank: '<b>bold</b>' },
+    ],
+  }
+  await page.goto(`${origin}/#/playground/wide?body=${encodeBody(body)}`)
+  await answers(page).getByText('JSON').waitFor()
+  const code = page.getByRole('region', { name: 'The request as a program' }).locator('pre')
+  const folder = await temporaryFolder(t)
+  const { body: expected } = await predict(body)
+  const programs: [string, string, (code: string) => Promise<unknown>][] = [
+    ['curl', 'curl', async (code) => JSON.parse((await execute('sh', ['-c', code])).stdout).predictions],
+    [
+      'JavaScript',
+      process.execPath,
+      async (code) => {
+        const file = join(folder, 'ask.mjs')
+        await writeFile(
+          file,
+          code.replace('console.log(body.predictions)', 'console.log(JSON.stringify(body.predictions))'),
+        )
+        return JSON.parse((await execute(process.execPath, [file])).stdout)
+      },
+    ],
+    [
+      'Python requests',
+      'python3',
+      async (code) => {
+        const file = join(folder, 'ask.py')
+        await writeFile(file, `${code.replace(/^print\(/m, 'import json; print(json.dumps(').trimEnd()})\n`)
+        return JSON.parse((await execute('python3', [file])).stdout)
+      },
+    ],
+  ]
+  for (const [language, command, run] of programs) {
+    const check = language === 'Python requests' ? ['-c', 'import requests'] : ['--version']
+    const missing = await execute(command, check).then(
+      () => false as const,
+      (error: Error) => `${language} is not installed: ${error.message.split('\n')[0]}`,
+    )
+    await t.test(language, { skip: missing }, async (t) => {
+      await page.getByRole('button', { name: language, exact: true }).click()
+      t.same(await run((await code.textContent())!), expected.predictions)
+    })
+  }
+  t.notMatch(await page.content(), /Bearer/, 'without a key there is none to send')
+})
+
+t.test('a key is never written into a program', async (t) => {
+  const page = await open(t)
+  await answers(page).waitFor()
+  await page.getByRole('button', { name: 'Key', exact: true }).click()
+  await page.getByLabel('Key', { exact: true }).last().fill('very-secret-key')
+  await page.getByRole('button', { name: 'Use this key' }).click()
+  for (const language of ['curl', 'JavaScript', 'Python requests', 'Python tritonclient']) {
+    await page.getByRole('button', { name: language, exact: true }).click()
+    const code = await page.getByRole('region', { name: 'The request as a program' }).textContent()
+    t.match(code, /MULTIGATE_KEY/, language)
+    t.notMatch(code, /very-secret-key/, language)
+  }
+})
+
+t.test('an overloaded server, and one that is away, are asked again', async (t) => {
+  const page = await open(t)
+  await answers(page).waitFor()
+  const problem = {
+    type: 'about:blank',
+    title: 'Queue full',
+    status: 503,
+    code: 'QUEUE_FULL',
+    detail: 'The wait is too long',
+    request_id: 'x',
+  }
+  await page.route(`${origin}/predict`, (route) =>
+    route.fulfill({ status: 503, contentType: 'application/problem+json', body: JSON.stringify(problem) }),
+  )
+  const priority = page.waitForRequest(`${origin}/predict`)
+  await page.getByLabel('hour', { exact: true }).fill('1')
+  t.equal((await (await priority).allHeaders()).priority, 'u=7')
+  await page.getByText('admitted last').waitFor()
+  await page.unroute(`${origin}/predict`)
+  await page.getByText('admitted last').waitFor({ state: 'detached' })
+  await page.route(`${origin}/**`, (route) => route.abort())
+  await page.getByLabel('hour', { exact: true }).fill('2')
+  await page.getByText('can’t be reached').first().waitFor()
+  await page.unroute(`${origin}/**`)
+  await page.getByText('can’t be reached').first().waitFor({ state: 'detached' })
+})
+
+t.test('2,000 candidates stay a page of them', async (t) => {
+  const page = await open(t)
+  await answers(page).waitFor()
+  const rows = Array.from({ length: 2000 }, (_, i) => `ad-${i},c${i % 50},${i / 100}`)
+  // Pasted on the page, outside any input.
+  await page.evaluate(
+    (text) => {
+      const { document, DataTransfer, ClipboardEvent } = globalThis as any
+      const clipboardData = new DataTransfer()
+      clipboardData.setData('text/plain', text)
+      document.body.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }))
+    },
+    ['id,campaign,price', ...rows].join('\n'),
+  )
+  const { predictions } = await answered(page, () => page.getByRole('button', { name: 'Take them' }).click())
+  t.equal(predictions.length, 2000)
+  await page.getByText('2,000 candidates').waitFor()
+  t.ok((await page.locator('input').count()) < 200)
+  await page.getByRole('navigation', { name: 'Pages of candidates' }).last().getByLabel('Last candidates').click()
+  const body = await answered(page, () => page.getByLabel('price of ad-1999').fill('abc'))
+  t.match(body.errors, [{ path: '/candidates/1999/price' }])
+  await page.getByRole('navigation', { name: 'Pages of candidates' }).last().getByLabel('First candidates').click()
+  await page.getByRole('button', { name: 'price of ad-1999' }).click()
+  await page.locator('[aria-label="price of ad-1999"]:focus').waitFor()
+})
+
+t.test('a model of 500 fields: what matters takes a few requests', async (t) => {
+  const page = await open(t, '/wide')
+  await answers(page).waitFor()
+  t.ok((await page.locator('input').count()) < 300)
+  const context = { hour: 1, ...Object.fromEntries(Array.from({ length: 240 }, (_, i) => [`field-${i}`, 0.5])) }
+  const candidate = Object.fromEntries(Array.from({ length: 240 }, (_, i) => [`field-${i + 240}`, 0.5]))
+  const body = { model: 'wide', context, candidates: [{ campaign: 'c', price: 1, ...candidate }] }
+  await page.goto(`${origin}/#/playground/wide?body=${encodeBody(body)}`)
+  await page.getByText('1 candidate', { exact: true }).waitFor()
+  await answers(page).waitFor()
+  let requests = 0
+  page.on('request', (request) => {
+    if (isOfMissing(request)) requests++
+  })
+  await page.getByRole('button', { name: 'Find out' }).click()
+  await page.getByText('fields 1–15 of 480').waitFor()
+  t.ok(requests <= 4, `${requests}`)
+})
+
+t.test('a model without a manifest takes tensors', async (t) => {
+  const page = await open(t, '/bare')
+  await page.getByText('has no manifest').waitFor()
+  const table = page.getByRole('region', { name: 'Answers by row' }).getByRole('table')
+  await table.waitFor()
+  t.match(await table.getByRole('columnheader').allInnerTexts(), ['Row', 'click', 'buy'])
+  const inputs = page.getByLabel('Inputs as JSON')
+  const text = JSON.parse(await inputs.inputValue())
+  await inputs.fill('{')
+  await page.getByText('not JSON yet').waitFor()
+  await inputs.fill(JSON.stringify({ ...text, price: ['x', 1] }))
+  await page.getByText('/inputs/price').first().waitFor()
+})
+
+for (const path of ['/ads-funnel', '/wide', '/bare'])
+  for (const width of [1280, 390])
+    for (const theme of ['light', 'dark'] as const)
+      t.test(`${path}, ${width} px, ${theme}: axe finds nothing, and nothing is cut`, async (t) => {
+        const page = await open(t, path, { width, theme })
+        if (path === '/bare') await page.getByRole('region', { name: 'Answers by row' }).waitFor()
+        else {
+          await answers(page).waitFor()
+          await page.getByLabel('price of ad-2').fill('x')
+          await page.getByRole('region', { name: 'Problems' }).getByText('must be a number').waitFor()
+          await page.getByRole('button', { name: 'Find out' }).click()
+          await page.getByRole('region', { name: 'Effects of fields' }).waitFor()
+          await page.getByLabel('Compare with').selectOption({ index: 1 })
+          await page.getByRole('region', { name: 'Answers side by side' }).waitFor()
+        }
+        t.ok(
+          await page.evaluate('document.documentElement.scrollWidth <= document.documentElement.clientWidth'),
+          'the page does not scroll sideways',
+        )
+        // Trusted types are for the page's own scripts: axe is added by the debugger.
+        await page.evaluate(await axe)
+        const violations = (await page.evaluate(
+          'axe.run({ resultTypes: ["violations"] }).then(({ violations }) => violations.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => [id, html.slice(0, 200), failureSummary])))',
+        )) as string[][]
+        t.same(violations, [])
+      })
+
+t.test('no page reported an error', async (t) => t.same(faults, []))

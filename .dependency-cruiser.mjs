@@ -19,6 +19,7 @@ const order = [
   ['server', 'console', 'train', 'convert', 'bench', 'warm', 'sync', 'load', 'top'],
   ['app'],
   ['cluster', 'capacity'],
+  ['commands'],
 ]
 
 /** Packages that a room must not import, whatever its place. */

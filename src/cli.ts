@@ -21,73 +21,9 @@ try {
 
 /** Imports the commands' definitions; each command imports its own libraries when it runs. */
 async function run(args: string[], signal: AbortSignal): Promise<number> {
-  const [
-    { runProgram },
-    train,
-    evaluate,
-    bench,
-    graphs,
-    imports,
-    exports,
-    verify,
-    delta,
-    pin,
-    keys,
-    doctor,
-    signing,
-    sync,
-    capacity,
-    warm,
-    top,
-    settings,
-  ] = await Promise.all([
+  const [{ runProgram }, { createCommands }] = await Promise.all([
     import('./app/program.ts'),
-    import('./train/train-commands.ts'),
-    import('./evaluate/evaluate-commands.ts'),
-    import('./bench/graph-commands.ts'),
-    import('./convert/graph-commands.ts'),
-    import('./convert/import-command.ts'),
-    import('./convert/export-command.ts'),
-    import('./convert/verify-command.ts'),
-    import('./convert/delta-command.ts'),
-    import('./app/pin-commands.ts'),
-    import('./app/key-commands.ts'),
-    import('./app/doctor-command.ts'),
-    import('./app/sign-command.ts'),
-    import('./app/sync-commands.ts'),
-    import('./capacity/commands.ts'),
-    import('./warm/warm-command.ts'),
-    import('./top/top-command.ts'),
-    import('./config/configuration.ts'),
+    import('./commands/all-commands.ts'),
   ])
-  const commands = [
-    train.createTrainCommand(signal),
-    evaluate.createEvaluateCommand(signal),
-    evaluate.createCompareCommand(signal),
-    evaluate.createCalibrateCommand(signal),
-    bench.createCompileCommand(signal),
-    bench.createBenchCommand(signal),
-    warm.createWarmCommand(signal),
-    capacity.createCapacityCommand(signal),
-    capacity.createTuneCommand(signal),
-    graphs.createInspectCommand(),
-    graphs.createInitCommand(),
-    imports.createImportCommand(signal),
-    exports.createExportCommand(signal),
-    pin.createPinCommand(),
-    pin.createUnpinCommand(),
-    verify.createVerifyCommand(),
-    delta.createDeltaCommand(),
-    keys.createKeysCommand(),
-    doctor.createDoctorCommand(),
-    signing.createSignCommand(),
-    sync.createIndexCommand(),
-    sync.createSyncCommand(signal),
-    top.createTopCommand(signal),
-    settings.createServeCommand(async (flags) => {
-      const { runServer } = await import('./cluster/run-server.ts')
-      await runServer(flags, start)
-    }),
-  ]
-  return runProgram(commands, args, signal)
+  return runProgram(await createCommands({ signal, start }), args, signal)
 }

@@ -4,7 +4,15 @@ import { Command } from 'commander'
 export function createDoctorCommand(out: { write(text: string): unknown } = process.stdout): Command {
   return new Command('doctor')
     .description('check this machine and the settings; print a report for bug reports, without secrets')
-    .addHelpText('after', '\nReads the same MULTIGATE_ variables as the server. Ends with 1 if a check fails.')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  multigate doctor
+  MULTIGATE_MODELS=/models multigate doctor
+
+Reads the same MULTIGATE_ variables as the server. Ends with 1 if a check fails.`,
+    )
     .action(async () => {
       const { examine } = await import('./doctor.ts')
       const { text, failed } = await examine(process.env)

@@ -30,6 +30,13 @@ const fileOption = () => new Option('--file <file>', 'file of keys').env('MULTIG
 /** `multigate keys` */
 export function createKeysCommand(out: Out = process.stdout): Command {
   const keys = new Command('keys').description('create, list and revoke the keys of clients')
+  keys.addHelpText(
+    'after',
+    `
+Examples:
+  multigate keys create ranking-backend --file keys.json
+  multigate keys list --file keys.json`,
+  )
   keys
     .command('create')
     .description('add a key to the file, and print it: it is shown once, and stored nowhere')
@@ -66,6 +73,7 @@ Servers with MULTIGATE_KEYS=<file> follow within seconds. Clients send Authoriza
     .command('list')
     .description('list the keys of the file')
     .addOption(fileOption())
+    .addHelpText('after', '\nExamples:\n  multigate keys list\n  multigate keys list --file /etc/multigate/keys.json')
     .action(async ({ file }: { file: string }) => {
       const { describeKeys } = await import('./edit-keys.ts')
       out.write(`${await describeKeys(file)}\n`)
@@ -75,6 +83,7 @@ Servers with MULTIGATE_KEYS=<file> follow within seconds. Clients send Authoriza
     .description('remove a key from the file')
     .argument('<id>', 'its id')
     .addOption(fileOption())
+    .addHelpText('after', '\nExamples:\n  multigate keys revoke ranking-backend --file keys.json')
     .action(async (id: string, { file }: { file: string }) => {
       const { removeKey } = await import('./edit-keys.ts')
       await removeKey(file, id)

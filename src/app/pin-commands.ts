@@ -36,6 +36,13 @@ export function createUnpinCommand(out: Out = process.stdout): Command {
     .description('serve the highest version of a model again')
     .argument('<model>', 'name of the model')
     .option(...modelsOption)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  multigate unpin ads-funnel
+  multigate unpin ads-funnel --models /models`,
+    )
     .action(async (model: string, { models }: { models: string }) => {
       const { unpinVersion } = await import('../model/registry/pin.ts')
       const former = await unpinVersion(models, model)

@@ -14,6 +14,16 @@ export async function runProgram(commands: Command[], args: string[], signal: Ab
   const program = new Command('multigate')
     .description('Multi-task ranking models: train, evaluate, serve')
     .version(multigateVersion)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  multigate serve --models models
+  multigate top
+  multigate completion bash --help
+
+Exit codes are those of docs/commands.md.`,
+    )
     .showHelpAfterError('(--help lists commands and options)')
   for (const command of commands) program.addCommand(command)
   for (const command of [program, ...commands]) command.exitOverride().configureHelp({ optionDescription })

@@ -43,7 +43,14 @@ export function createIndexCommand(out: { write(text: string): unknown } = proce
   return new Command('index')
     .description('list the files of a models folder with their digests, for multigate sync')
     .argument('<folder>', 'models folder, laid out as <name>/<version>/')
-    .addHelpText('after', '\nWrites <folder>/index.json. Upload it after the files that it lists.')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  multigate index models
+
+Writes <folder>/index.json. Upload it after the files that it lists.`,
+    )
     .action(async (folder: string) => {
       const { indexFile, writeIndex } = await import('../sync/index-file.ts')
       const { models, versions, bytes } = await writeIndex(folder)

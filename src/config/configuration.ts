@@ -106,7 +106,7 @@ export function createServeCommand(run: (flags: ConfigurationFlags) => Promise<v
   command.allowUnknownOption().allowExcessArguments()
   command.addHelpText(
     'after',
-    `\nExamples:\n  npm start\n  npm start -- --port 8080 --models /srv/models --log-requests\n`,
+    `\nExamples:\n  multigate serve --models /srv/models\n  npm start\n  npm start -- --port 8080 --models /srv/models --log-requests\n`,
   )
   return command.action(async (options: Record<string, string | true>) => {
     const flags: ConfigurationFlags = {}

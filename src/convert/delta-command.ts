@@ -16,6 +16,13 @@ export function createDeltaCommand(out: Out = process.stdout): Command {
   const delta = new Command('delta').description(
     'write and check deltas: new rows of the tables of a version that is served',
   )
+  delta.addHelpText(
+    'after',
+    `
+Examples:
+  multigate delta write models/ads/3 --rows rows.csv --field ad_id
+  multigate delta check models/ads/3/deltas/*`,
+  )
   delta
     .command('write')
     .description('write the next delta of a version from a file of rows')
@@ -44,7 +51,14 @@ Servers of models/ follow at their next scan; to revert the last delta, delete i
     .command('check')
     .description('check delta files; those in the folder deltas of a version against that version too')
     .argument('<file...>', 'delta files')
-    .addHelpText('after', '\nExit codes: 0 all are in order, 1 at least one is not.')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  multigate delta check models/ads/3/deltas/*
+
+Exit codes: 0 all are in order, 1 at least one is not.`,
+    )
     .action(async (paths: string[]) => {
       const { checkDeltas } = await import('./delta.ts')
       const checked = await checkDeltas(paths)

@@ -14,6 +14,7 @@ export interface Page {
 /** Pages in the order of the navigation; each is loaded when it is first shown. */
 export const pages: readonly Page[] = [
   { name: 'live', title: 'Live', load: async () => (await import('../pages/live/live.tsx')).LivePage },
+  { name: 'models', title: 'Models', load: async () => (await import('../pages/models/models.tsx')).ModelsPage },
   {
     name: 'playground',
     title: 'Playground',
@@ -24,5 +25,4 @@ export const pages: readonly Page[] = [
     title: 'Requests',
     load: async () => (await import('../pages/requests/requests.tsx')).RequestsPage,
   },
-  { name: 'models', title: 'Models', load: async () => (await import('../pages/models/models.tsx')).ModelsPage },
 ]

@@ -1,5 +1,4 @@
 import { request } from 'node:https'
-import { createInterface } from 'node:readline'
 import type { LiveEvent, LiveHistory } from '../../src/schemas/live.ts'
 import type { FaultEvent } from './accounts.ts'
 import type { Certificates } from './certificates.ts'
@@ -57,14 +56,16 @@ export function followConsole(server: ChaosServer, certificates: Certificates, n
 function askHistory({ adminPort }: ChaosServer, { authority }: Certificates): Promise<LiveHistory> {
   return new Promise((resolve, reject) => {
     const options = { host: '127.0.0.1', port: adminPort, path: '/console/live', ca: authority, agent: false as const }
-    const sent = request({ ...options, timeout: 3000 }, async (response) => {
-      for await (const line of createInterface({ input: response })) {
-        if (!line.startsWith('data: ')) continue
-        resolve(JSON.parse(line.slice('data: '.length)))
-        break
-      }
-      sent.destroy()
-      reject(new Error('no history'))
+    const sent = request({ ...options, timeout: 3000 }, (response) => {
+      let text = ''
+      response.on('error', reject).on('end', () => reject(new Error('no history')))
+      response.setEncoding('utf8').on('data', (part) => {
+        text += part
+        const [, history] = /^data: (.*)\n\n/m.exec(text) ?? []
+        if (history === undefined) return
+        resolve(JSON.parse(history))
+        sent.destroy()
+      })
     })
     sent.once('timeout', () => sent.destroy(new Error('no answer')))
     sent.once('error', reject)

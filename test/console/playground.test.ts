@@ -15,7 +15,7 @@ import {
 import { type Field, valueAt, valueOfText, withValue } from '../../src/console/pages/playground/model.ts'
 import { readJson, readPasted } from '../../src/console/pages/playground/paste.ts'
 import { mapProblems, placeOf } from '../../src/console/pages/playground/problems.ts'
-import { earningTasks, movementOf, ranksOf, scoreOf } from '../../src/console/pages/playground/ranking.ts'
+import { changeOf, earningTasks, movementOf, ranksOf, scoreOf } from '../../src/console/pages/playground/ranking.ts'
 import {
   decodeBody,
   decodeShared,
@@ -235,6 +235,9 @@ t.test('ranks', async (t) => {
   t.same(ranksOf([0.1, undefined, 0.3, 0.1]), [2, undefined, 1, 3], 'ties keep their order')
   t.equal(movementOf({ rank: 3, prediction: null }, 1), 2)
   t.equal(movementOf({ rank: undefined, prediction: null }, 1), undefined)
+  t.ok(Math.abs(changeOf({ rank: 1, prediction: { ctr: 0.1 } }, { ctr: 0.3 }, 'ctr')! - 0.2) < 1e-9)
+  t.equal(changeOf({ rank: 1, prediction: { ctr: 0.1 } }, { ctr: 0.1000001 }, 'ctr'), undefined, 'noise of float32')
+  t.equal(changeOf(undefined, { ctr: 0.1 }, 'ctr'), undefined)
   const [ctr, cvr] = [{ name: 'ctr' }, { name: 'cvr' }]
   t.same(earningTasks([ctr, cvr, { name: 'both', product: ['ctr', 'cvr'] }]), ['both'])
   t.same(earningTasks([ctr, cvr]), ['ctr', 'cvr'])

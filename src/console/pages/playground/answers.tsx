@@ -173,7 +173,7 @@ function Probability({
     <td>
       <span class="probability">
         <span>{probability(value)}</span>
-        {difference !== undefined && Math.abs(difference) > 1e-9 && (
+        {difference !== undefined && (
           <span class={`small ${difference > 0 ? 'up' : 'down'}`}>{change(difference)}</span>
         )}
       </span>

@@ -69,7 +69,7 @@ export function textOfValue(value: Value | undefined): string {
   return value === undefined ? '' : String(value)
 }
 
-/** A value of parsed JSON; what is neither a text nor a number becomes a text, which the server rejects. */
+/** A value of parsed JSON; all but texts and numbers become texts, which the server rejects. */
 export function valueOfJson(value: unknown): Value | undefined {
   if (value === null || value === undefined) return undefined
   if (typeof value === 'string' || typeof value === 'number') return value

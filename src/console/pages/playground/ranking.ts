@@ -69,7 +69,12 @@ export function movementOf(before: Standing | undefined, now: number | undefined
   return before.rank - now
 }
 
+/** Changes below this share of a probability are noise: the server computes in float32, in batches of any size. */
+const noise = 1e-5
+
+/** What changed since before; undefined where nothing did, or there is nothing to compare. */
 export function changeOf(before: Standing | undefined, now: Prediction | null, task: string): number | undefined {
   const [earlier, later] = [probabilityOf(before?.prediction, task), probabilityOf(now, task)]
-  return earlier === undefined || later === undefined ? undefined : later - earlier
+  if (earlier === undefined || later === undefined) return undefined
+  return Math.abs(later - earlier) <= noise * Math.max(earlier, later) ? undefined : later - earlier
 }

@@ -18,7 +18,7 @@ export function number(value: number, digits = 3): string {
   return formatter({ maximumSignificantDigits: digits }).format(value)
 }
 
-/** With exactly so many digits after the point, so that figures below each other compare. */
+/** `digits`: after the point, always, so that figures below each other compare. */
 export function decimal(value: number, digits: number): string {
   return formatter({ minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value)
 }

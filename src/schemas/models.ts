@@ -74,7 +74,12 @@ export const ModelStatus = Type.Object({
 })
 
 export type ModelList = Static<typeof ModelList>
-export const ModelList = Type.Object({ models: Type.Array(ModelStatus) })
+export const ModelList = Type.Object({
+  models: Type.Array(ModelStatus),
+  administration: Type.Boolean({
+    description: 'Whether this client may pin versions, and load and unload models, at this address',
+  }),
+})
 
 /** How int8 compares with float32 on held-out rows, measured where it is served. */
 const Int8Check = Type.Object({

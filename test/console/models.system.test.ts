@@ -52,7 +52,7 @@ const wide: Features = [
   })),
 ]
 
-async function start(t: { teardown(callback: () => Promise<void>): void }) {
+async function start(t: { teardown(callback: () => Promise<void>): void }, admin: boolean) {
   const models = await temporaryFolder(t)
   await writeTestBundle(models, { manifest: { description: 'The first', quality: quality(0.7), drift } })
   await writeTestBundle(models, {
@@ -68,7 +68,7 @@ async function start(t: { teardown(callback: () => Promise<void>): void }) {
   await writeTestBundle(models, { name: 'wide', manifest: { features: wide } })
   const server = await startTestServer(t, {
     models,
-    admin: true,
+    admin,
     registry: { defaultModel: 'ads', mode: 'all' },
     clock: { ...systemClock, now: () => 0 },
   })
@@ -83,7 +83,7 @@ interface Visit {
 }
 
 t.test('the pages of models', { skip }, async (t) => {
-  const { url, predict, models } = await start(t)
+  const { url, predict, models } = await start(t, true)
   const browser: Browser = await chromium.launch({
     executablePath: executablePath!,
     args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'],
@@ -257,8 +257,8 @@ t.test('the pages of models', { skip }, async (t) => {
   t.same(faults, [])
 })
 
-t.test('a page of what is not there says so', { skip }, async (t) => {
-  const { url } = await start(t)
+t.test('without administration, and of what is not there, pages say so', { skip }, async (t) => {
+  const { url } = await start(t, false)
   const browser = await chromium.launch({ executablePath: executablePath!, args: ['--no-sandbox', '--disable-gpu'] })
   t.teardown(() => browser.close())
   const page = await browser.newPage()
@@ -271,4 +271,7 @@ t.test('a page of what is not there says so', { skip }, async (t) => {
     await page.getByText(text).waitFor()
     t.pass(hash)
   }
+  await page.goto(`${url}#/models/ads/1`)
+  await page.getByText(/does not allow administration .* multigate pin ads 1, .* multigate unpin ads/).waitFor()
+  t.equal(await page.getByRole('button', { name: /version 1/ }).count(), 0)
 })

@@ -23,7 +23,7 @@ export function short(value: number): string {
   return formatter({ maximumFractionDigits: 2 }).format(value)
 }
 
-/** With exactly so many digits after the point, so that figures below each other compare. */
+/** `digits`: after the point, always, so that figures below each other compare. */
 export function decimal(value: number, digits: number): string {
   return formatter({ minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value)
 }

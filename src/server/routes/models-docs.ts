@@ -4,6 +4,7 @@ import type { FieldValues, ModelDetails, ModelList } from '../../schemas/models.
 const ready = { state: 'ready', engine: 'onnx', precision: 'float32' } as const
 
 export const modelListExample: ModelList = {
+  administration: false,
   models: [
     {
       name: 'ads-funnel',

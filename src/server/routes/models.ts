@@ -6,6 +6,7 @@ import { problemResponses } from '../plugins/openapi-errors.ts'
 import type { ServerContext } from '../request/context.ts'
 import { modelsOf } from '../request/models-of.ts'
 import { json, ofModel } from '../request/route-docs.ts'
+import { keyOf } from '../security/guarded.ts'
 import type { ModelView } from '../security/model-view.ts'
 import { describeVersion } from './describe-model.ts'
 import { modelDetailsExample, modelListExample } from './models-docs.ts'
@@ -33,7 +34,9 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
         ...status,
         versions: status.versions.map((one) => ({ ...one, ...summarise(live.get(`${status.name}/${one.version}`)) })),
       }))
-      return { models: summarised }
+      const key = keyOf(request)
+      const administration = context.admin && (key === undefined || key.scopes.has('admin'))
+      return { models: summarised, administration }
     },
   })
 

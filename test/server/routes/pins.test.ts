@@ -27,7 +27,8 @@ async function start(t: Test, options: { admin?: boolean } = {}) {
 }
 
 t.test('a version is pinned, and answers when the response is there; and the highest one again', async (t) => {
-  const { post, serving, labels } = await start(t)
+  const { server, post, serving, labels } = await start(t)
+  t.equal((await server.fastify.inject('/models')).json().administration, true)
   t.equal(await serving(), '2')
   const pinned = await post('ads/pin', { version: '1' })
   t.equal(pinned.status, 200)
@@ -43,7 +44,8 @@ t.test('a version is pinned, and answers when the response is there; and the hig
 })
 
 t.test('without administration nothing changes', async (t) => {
-  const { post, serving } = await start(t, { admin: false })
+  const { server, post, serving } = await start(t, { admin: false })
+  t.equal((await server.fastify.inject('/models')).json().administration, false)
   for (const action of ['pin', 'unpin']) {
     const { status, body } = await post(`ads/${action}`, { version: '1' })
     t.same([status, body.code], [403, 'FORBIDDEN'])

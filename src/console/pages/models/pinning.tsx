@@ -2,7 +2,7 @@ import type { ComponentChildren } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { AskError, ask, client } from '../../api/client.ts'
 import { useAsk } from '../../api/use-ask.ts'
-import { askAdmin, type Details, type Model } from './words.ts'
+import { askModels, type Details, type Model } from './words.ts'
 
 interface Change {
   /** What its button says. */
@@ -21,7 +21,8 @@ interface PinningProps {
 /** Which version answers, and how to change that. */
 export function Pinning({ details, version, again }: PinningProps) {
   const { name, default_version: answering, pin } = details
-  const { data: isAdmin } = useAsk(askAdmin, [])
+  const { data } = useAsk(askModels, [name])
+  const isAdmin = data?.administration
   const [asked, setAsked] = useState<Change>()
   const [done, setDone] = useState('')
   const [chosen, setChosen] = useState(() => firstChoice(details, version))
@@ -53,7 +54,8 @@ export function Pinning({ details, version, again }: PinningProps) {
         </div>
       ) : (
         <p class="muted">
-          {isAdmin === false && 'This server does not let clients administer it (MULTIGATE_ADMIN). '}
+          {isAdmin === false &&
+            'This address, or your key, does not allow administration (MULTIGATE_ADMIN, scope admin). '}
           <Commands model={name} version={chosen} />
         </p>
       )}

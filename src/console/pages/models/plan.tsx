@@ -21,6 +21,7 @@ export function PlanSection({ plan, memory, deltas }: PlanProps) {
         <Stat name="Precision" value={plan.precision} />
         <Stat name="Workers" value={number(plan.workers)} />
         <Stat name="Largest batch" value={number(plan.max_batch_rows, 9)} note="rows" />
+        <Stat name="Split by side" value={plan.split_by_side ? 'yes' : 'no'} />
         <Stat name="Compiled in" value={plan.compiled ? milliseconds(1000 * plan.compile_seconds) : '–'} />
       </Stats>
       {notes.length > 0 && (
@@ -117,6 +118,7 @@ function Costs({ costs, isCompiled }: { costs: Plan['costs']; isCompiled: boolea
           <p class="muted">
             {`Measured after compiling, on ${date(costs.measured_at)}, with ${costs.machine}. The server does not time the graph as it was saved: `}
             <code>multigate compile --report</code> measures before and after.
+            {' Each request takes the variant that is cheapest for it.'}
           </p>
           <Scroll label="Costs of calls">
             <table>

@@ -1,4 +1,4 @@
-import { AskError, ask, client, type Schemas } from '../../api/client.ts'
+import { ask, client, type Schemas } from '../../api/client.ts'
 
 export type Model = Schemas['ModelStatus']
 export type Version = Schemas['VersionStatus']
@@ -62,14 +62,3 @@ export function askDetails(model: string, version: string | undefined): Promise<
 }
 
 export const askModels = (): Promise<Schemas['ModelList']> => ask(client.GET('/models'))
-
-/** Whether this server lets clients administer it, if their key may. The administration port does not have `/v2`, and always does. */
-export async function askAdmin(): Promise<boolean> {
-  try {
-    const { extensions } = await ask(client.GET('/v2'))
-    return extensions.includes('model_repository')
-  } catch (error) {
-    if (error instanceof AskError && error.status === 404) return true
-    throw error
-  }
-}

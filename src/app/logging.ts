@@ -5,7 +5,7 @@ import { createLogDestination } from './log-destination.ts'
 import { createReadableLog } from './readable-log.ts'
 
 export interface LoggingOptions {
-  /** Whether a terminal shows the models of this process as they are loaded; default: true. */
+  /** Whether a terminal shows each model of this process when it is ready; default: true. */
   listsModels?: boolean
 }
 

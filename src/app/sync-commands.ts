@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { wholeNumber } from '../config/option-numbers.ts'
+import { showWork } from '../model/base/terminal.ts'
 import type { SyncCommandOptions } from './run-sync.ts'
 
 /** `multigate sync` */
@@ -53,7 +54,7 @@ Writes <folder>/index.json. Upload it after the files that it lists.`,
     )
     .action(async (folder: string) => {
       const { indexFile, writeIndex } = await import('../sync/index-file.ts')
-      const { models, versions, bytes } = await writeIndex(folder)
+      const { models, versions, bytes } = await showWork(process.stderr, `reading ${folder}`, () => writeIndex(folder))
       out.write(`${folder}/${indexFile}: ${models} models, ${versions} versions, ${(bytes / 1e6).toFixed(1)} MB\n`)
     })
 }

@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { ModelError } from '../model/base/errors.ts'
+import { showWork } from '../model/base/terminal.ts'
 import type { CheckedDelta } from './delta.ts'
 
 /** Output of `multigate delta`. */
@@ -44,7 +45,9 @@ Servers of models/ follow at their next scan; to revert the last delta, delete i
     )
     .action(async (folder: string, options: WriteOptions) => {
       const { writeDelta } = await import('./delta.ts')
-      const { path, rows, width } = await writeDelta({ folder, ...options })
+      const { path, rows, width } = await showWork(process.stderr, `reading ${options.rows}`, () =>
+        writeDelta({ folder, ...options }),
+      )
       out.write(`${path}: ${rows} rows × ${width}\n`)
     })
   delta
@@ -61,7 +64,7 @@ Exit codes: 0 all are in order, 1 at least one is not.`,
     )
     .action(async (paths: string[]) => {
       const { checkDeltas } = await import('./delta.ts')
-      const checked = await checkDeltas(paths)
+      const checked = await showWork(process.stderr, `checking ${paths.length} files`, () => checkDeltas(paths))
       for (const one of checked) out.write(`${describe(one)}\n`)
       const wrong = checked.filter(({ problem }) => problem !== undefined).length
       if (wrong > 0) throw new ModelError('INVALID_BUNDLE', `${wrong} of ${checked.length} deltas would be refused`)

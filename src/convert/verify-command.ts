@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander'
 import { ModelError } from '../model/base/errors.ts'
+import { showWork } from '../model/base/terminal.ts'
 
 interface VerifyOptions {
   golden?: string
@@ -56,7 +57,9 @@ Exit codes: 0 all answers agree, 1 at least one differs.`,
 
 async function checkVersion(target: string, golden: string, models: string): Promise<void> {
   const { verifyVersion, formatVerification } = await import('./verify-version.ts')
-  const verification = await verifyVersion({ target, golden, models })
+  const verification = await showWork(process.stderr, `asking ${target}`, () =>
+    verifyVersion({ target, golden, models }),
+  )
   process.stdout.write(`${formatVerification(verification)}\n`)
   const { version, difference } = verification
   if (difference !== undefined)
@@ -65,5 +68,6 @@ async function checkVersion(target: string, golden: string, models: string): Pro
 
 async function checkService({ models, ...address }: VerifyOptions & { url: string }): Promise<void> {
   const { verifyService, formatServed } = await import('./verify-service.ts')
-  process.stdout.write(`${formatServed(await verifyService(address, models))}\n`)
+  const served = await showWork(process.stderr, `asking ${address.url}`, () => verifyService(address, models))
+  process.stdout.write(`${formatServed(served)}\n`)
 }

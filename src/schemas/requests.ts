@@ -2,7 +2,7 @@ import Type, { type Static } from '#typebox'
 import { ProblemCode } from './problem.ts'
 
 /*
- * `GET /debug/requests`: requests that have ended, as they are recorded.
+ * `GET /debug/requests`: recorded requests, which have ended.
  */
 
 const stage = (description: string) => Type.Optional(Type.Number({ description: `${description}, ms` }))

@@ -1,7 +1,7 @@
 import { formatBytes, formatTable, grouped } from '../model/base/text-table.ts'
 import type { LiveModel, LiveProcess, LiveSample, LiveUpdate } from '../schemas/live.ts'
 
-/** What is shown. */
+/** The figures to show. */
 export interface View {
   url: string
   update: LiveUpdate | undefined

@@ -71,13 +71,14 @@ t.test('zsh', { skip: skipWithoutTerminal || isMissing('zsh') }, async (t) => {
   }
   await run(`PS1='> '; unsetopt zle_bracketed_paste; cd ${cwd}; autoload -U compinit; compinit -D; source ./script`)
   await run("zstyle ':completion:*' menu no; LISTMAX=1000; setopt no_always_last_prompt")
-  for (const [typed, offered] of cases) {
+  // Those that zsh lists; of a single one it writes the rest alone.
+  for (const [typed, offered] of cases.filter(([, offered]) => offered.length > 1)) {
     const before = text().length
     type(`multigate ${typed}\t\t`)
     await until(() => offered.every((word) => text().slice(before).includes(word)))
     t.pass(typed)
-    // Gives up the line.
-    type('\u0003')
+    // Ctrl-U, not Ctrl-C, which would drop what is typed next.
+    type('\u0015')
   }
 })
 

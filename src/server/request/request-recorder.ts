@@ -34,7 +34,7 @@ interface Entry {
   body: (() => KeptBody) | undefined
 }
 
-/** What is recorded with these settings. */
+/** The bounds of the lists with these settings. */
 export function recordedBy({ slow, recent, bodies }: Omit<RequestRecorderOptions, 'now'>): RecordedLimits {
   return { slow, failed: slow + recent > 0 ? mostFailedPerCode : 0, recent, bodies }
 }

@@ -55,7 +55,7 @@ t.test('it starts without any model, says so, and takes one that comes', async (
     body: { status: 'unavailable', reasons: ['there is no model in the folder'] },
   })
   t.match(await ask(server, '/predict', one), { status: 503, body: { code: 'NOT_READY' } })
-  t.same((await ask(server, '/models')).body, { models: [] })
+  t.same((await ask(server, '/models')).body, { models: [], administration: false })
   await writeTestBundle(models)
   await until(async () => (await ask(server, '/readyz')).status === 200)
   t.equal((await ask(server, '/predict', one)).status, 200)

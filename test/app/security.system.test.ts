@@ -176,7 +176,8 @@ t.test('the administration port has administration and metrics, and the main por
     t.equal((await send(port, '/predict', { payload: payload({ model: 'other' }) })).status, 503)
     t.equal((await send(adminPort, '/v2/repository/models/other/load', { payload: '{}' })).status, 200)
     t.equal((await send(port, '/predict', { payload: payload({ model: 'other' }) })).status, 200)
-    t.equal((await send(adminPort, '/predict', { payload: payload() })).status, 404)
+    t.equal((await send(adminPort, '/predict', { payload: payload() })).status, 200, 'for the console')
+    t.equal((await send(adminPort, '/v2/models/ads/infer', { payload: payload() })).status, 404)
     const foreign = await fetch(`http://127.0.0.1:${adminPort}/v2/repository/models/ads/unload`, {
       method: 'POST',
       headers: { origin: 'https://evil.example' },

@@ -6,6 +6,7 @@ import { basename, join } from 'node:path'
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
 import { build, context } from 'esbuild'
 
+process.chdir(join(import.meta.dirname, '..'))
 const from = join(import.meta.dirname, '../src/console')
 const to = join(import.meta.dirname, '../build/console')
 const assets = join(to, 'assets')
@@ -47,10 +48,20 @@ function finish({ metafile, errors }) {
     `console/assets/${outputs.find((name) => new RegExp(`^main-.*\\.${extension}$`).test(name))}`
   const page = readFileSync(join(from, 'index.html'), 'utf8')
   writeFileSync(join(to, 'index.html'), page.replace('main.css', entry('css')).replace('main.js', entry('js')))
+  writeFileSync(join(to, 'licenses.txt'), licencesOf(Object.keys(metafile.inputs)))
   for (const name of readdirSync(assets)) {
     if (!outputs.includes(name)) rmSync(join(assets, name))
     else compress(join(assets, name))
   }
+}
+
+/** Licences of the packages that the bundle is made of. */
+function licencesOf(inputs) {
+  const packages = new Set(inputs.flatMap((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? []))
+  return [...packages]
+    .sort()
+    .map((name) => `${name}\n\n${readFileSync(join('node_modules', name, 'LICENSE'), 'utf8')}`)
+    .join('\n\n')
 }
 
 function compress(file) {

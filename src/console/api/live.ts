@@ -137,6 +137,7 @@ function take(event: string | undefined, text: string): void {
     const changed = new Set(events.map(({ id }) => id))
     live.value = {
       ...state,
+      models: withIdle(state.models),
       state: 'open',
       clockAhead: clock - Date.now(),
       fine: merge(value.fine, fine.map(shifted), keptFine),
@@ -146,6 +147,27 @@ function take(event: string | undefined, text: string): void {
       ),
     }
   }
+}
+
+/** When each version had its last request, ms. */
+const lastUsed = new Map<string, { at: number; model: LiveModel }>()
+
+/** A version without requests stays in the list for this time, ms: else rows would come and go. */
+const idleShown = 30_000
+
+/** Versions that had requests lately: those without any in the last second have rates of 0. */
+function withIdle(models: LiveModel[]): LiveModel[] {
+  const now = Date.now()
+  for (const model of models) lastUsed.set(`${model.model}/${model.version}`, { at: now, model })
+  return [...lastUsed].flatMap(([name, { at, model }]) => {
+    if (at === now) return [model]
+    if (now - at < idleShown)
+      return [
+        { ...model, requests: 0, ok: 0, candidates: 0, failed: {}, shed: {}, total: null, queue_rows: 0, wait_ms: 0 },
+      ]
+    lastUsed.delete(name)
+    return []
+  })
 }
 
 /** With its moments by this machine's clock. */

@@ -7,13 +7,13 @@ import { Empty } from '../../parts/states.tsx'
 const total = (rates: Record<string, number>) => Object.values(rates).reduce((sum, rate) => sum + rate, 0)
 const inMs = (value: number | undefined) => (value === undefined ? '–' : milliseconds(value))
 
-/** Versions that had requests in the last second. */
+/** Versions that had requests lately. */
 export function ModelTable({ models }: { models: LiveModel[] }) {
   return (
     <section class="card" aria-labelledby="live-models">
       <h2 id="live-models">Models in use</h2>
       {models.length === 0 ? (
-        <Empty title="No requests in the last second" />
+        <Empty title="No requests lately" />
       ) : (
         <Scroll label="Models in use">
           <table>

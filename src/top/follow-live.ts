@@ -41,11 +41,15 @@ export async function* followLive(options: FollowOptions): AsyncGenerator<LiveEv
     } catch (error) {
       if (signal.aborted) return
       if (error instanceof RefusedError) throw error
-      yield { lost: reasonOf(error) }
+      // `fetch failed` says nothing; what it failed of does.
+      yield { lost: reasonOf((error as Error).cause ?? error) }
     }
     await pause(Math.min(firstPause * 2 ** failures, longestPause), signal).catch(() => undefined)
   }
 }
+
+/** Bytes without a sample that are too many: a history has about one megabyte. */
+const mostUnread = 16 * 2 ** 20
 
 /** The service does not show its figures; another try would not help. */
 class RefusedError extends Error {}
@@ -68,10 +72,16 @@ async function* readStream({ url, key, signal }: FollowOptions): AsyncGenerator<
         if (event === 'sample') updates.push(JSON.parse(data) as LiveUpdate)
       },
     })
+    let unread = 0
     for await (const piece of response.body) {
+      const bytes = piece as Uint8Array
+      parser.feed(decoder.decode(bytes, { stream: true }))
+      unread += bytes.length
+      if (unread > mostUnread) throw new Error('the service sends something else than live figures')
+      if (updates.length === 0) continue
+      unread = 0
       clearTimeout(timer)
       timer = setTimeout(onSilence, longestSilence)
-      parser.feed(decoder.decode(piece as Uint8Array, { stream: true }))
       yield* updates.splice(0)
     }
   } finally {
@@ -82,7 +92,9 @@ async function* readStream({ url, key, signal }: FollowOptions): AsyncGenerator<
 
 async function failureOf(response: Response, address: URL): Promise<Error> {
   const answer: unknown = await response.json().catch(() => undefined)
-  const detail = isObject(answer) && typeof answer.detail === 'string' ? answer.detail : `status ${response.status}`
+  const said = isObject(answer) && typeof answer.detail === 'string' ? answer.detail : `status ${response.status}`
+  // It moves no cursor.
+  const detail = said.replace(/\p{C}/gu, ' ')
   switch (response.status) {
     case 401:
       return new RefusedError(`${address.origin} asks for a key: --key-file or MULTIGATE_KEY. ${detail}`)

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { writeFileSync } from 'node:fs'
+import { renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { freePort } from '../../loadtest/free-port.ts'
@@ -77,6 +77,7 @@ t.test('viewers are bounded', async (t) => {
   const viewers = await Promise.all(Array.from({ length: 32 }, () => watchLive(t, port)))
   const refused = await fetch(`http://127.0.0.1:${port}/console/live`)
   t.match([refused.status, await refused.json()], [429, { code: 'QUEUE_FULL', detail: /32 live streams/ }])
+  t.equal((await fetch(`http://127.0.0.1:${port}/console/live`, { method: 'HEAD' })).status, 405)
   await viewers[0]!.leave()
   await until(async () => {
     const { answer, leave } = await watchLive(t, port)
@@ -116,6 +117,13 @@ t.test('keys: the page opens, its figures need the scope metrics', async (t) => 
   t.equal(await status({}), 401)
   t.equal(await status({ authorization: 'Bearer key-caller' }), 403)
   t.equal(await status({ authorization: 'Bearer key-on-call' }), 200)
+
+  // A key that is revoked ends the streams that it has opened.
+  const { samples, over } = await watchLive(t, port, { authorization: 'Bearer key-on-call' })
+  await until(() => samples().length > 0)
+  writeFileSync(`${file}.new`, JSON.stringify({ keys: [entry('caller', ['predict'])] }), { mode: 0o600 })
+  renameSync(`${file}.new`, file)
+  await until(over)
 })
 
 t.test('with an administration port, the console is there, with what it asks', async (t) => {

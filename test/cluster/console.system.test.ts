@@ -1,3 +1,4 @@
+import { connect } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
@@ -18,6 +19,18 @@ t.test('the stream of several processes: sums of all, and what happens to them',
   for (let i = 0; i < 10; i++) t.equal((await send(port, '/predict', { payload })).status, 200)
   await until(() => Math.round(sum(({ requests }) => requests)) >= 10)
   t.equal(Math.round(sum(({ requests }) => requests)), 10)
+
+  // Clients that leave before their history is there take no places.
+  for (let i = 0; i < 100; i++) {
+    const socket = connect(port, '127.0.0.1').on('error', () => undefined)
+    socket.end('GET /console/live HTTP/1.1\r\nhost: x\r\n\r\n', () => socket.destroy())
+  }
+  await pause(1500)
+  for (let i = 0; i < 4; i++) {
+    const { answer, leave } = await watchLive(t, port)
+    t.equal(answer.status, 200)
+    await leave()
+  }
 
   await writeTestBundle(folder, { version: '2' })
   await until(() => happened().some(({ text }) => text === 'Version 2 of ads answers, after version 1'))

@@ -102,7 +102,11 @@ async function follow(signal: AbortSignal): Promise<void> {
       live.value = { ...live.value, state: 'refused', reason: detail }
       return
     }
-    if (!response.ok || response.body === null) return
+    if (!response.ok || response.body === null) {
+      const { detail } = (await response.json().catch(() => ({}))) as { detail?: string }
+      live.value = { ...live.value, reason: detail }
+      return
+    }
     const events = response.body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream())
     const reader = events.getReader()
     for (;;) {
@@ -126,6 +130,7 @@ function take(event: string | undefined, text: string): void {
     live.value = {
       ...value,
       state: 'open',
+      reason: undefined,
       clockAhead: clock - Date.now(),
       // What this page saw itself may reach further back.
       fine: merge(value.fine, fine.map(shifted), keptFine),

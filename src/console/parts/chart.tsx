@@ -88,7 +88,14 @@ function optionsOf(
     padding: [8, 8, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { size: 6 }, drag: { setScale: false, x: false, y: false } },
-    scales: { y: { range: (_, _min, max) => [0, Math.max(atLeast, max ?? 0) * 1.08 || 1] } },
+    scales: {
+      // A minute at least, however new the server is.
+      x: {
+        range: (_, min, max) =>
+          max === null ? [Date.now() / 1000 - 60, Date.now() / 1000] : [Math.min(min, max - 60), max],
+      },
+      y: { range: (_, _min, max) => [0, Math.max(atLeast, max ?? 0) * 1.08 || 1] },
+    },
     axes: [
       { ...axis, font, values: (_, ticks) => ticks.map((seconds) => time(1000 * seconds)), space: 90, size: 30 },
       { ...axis, font, values: (_, ticks) => ticks.map(format), size: 64, space: 36 },

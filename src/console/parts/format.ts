@@ -37,11 +37,10 @@ export function percent(share: number, digits = 3): string {
   return formatter({ style: 'percent', maximumSignificantDigits: digits }).format(share)
 }
 
-/** A probability: 0.01234 → 1.234 %. */
+/** A probability: 0.01234 → 1.23 %, 0.001234 → 0.123 %. */
 export function probability(value: number): string {
-  return formatter({ style: 'percent', minimumFractionDigits: 2, maximumFractionDigits: value < 0.001 ? 4 : 2 }).format(
-    value,
-  )
+  const digits = value < 0.001 ? 4 : value < 0.01 ? 3 : 2
+  return formatter({ style: 'percent', minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value)
 }
 
 /** The change of a probability, in percentage points: 0.012 → +1.2 pp. */
@@ -63,7 +62,8 @@ export function bytes(value: number): string {
     scaled /= 1000
     unit++
   }
-  return formatter({ style: 'unit', unit: byteUnits[unit]!, maximumSignificantDigits: 3 }).format(scaled)
+  const unitDisplay = unit === 0 ? 'narrow' : 'short'
+  return formatter({ style: 'unit', unit: byteUnits[unit]!, unitDisplay, maximumSignificantDigits: 3 }).format(scaled)
 }
 
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' })

@@ -6,6 +6,8 @@ import { component } from '../plugins/openapi-components.ts'
 import { problemResponses } from '../plugins/openapi-errors.ts'
 import type { ServerContext } from '../request/context.ts'
 import type { LiveSource } from '../request/live-source.ts'
+import { keyOf } from '../security/guarded.ts'
+import type { Key } from '../security/keyring.ts'
 
 /** Most open streams of a process: further ones are refused. */
 const mostViewers = 32
@@ -13,17 +15,32 @@ const mostViewers = 32
 /** Bytes that wait for one viewer at most: one that reads slower is disconnected, and comes back. */
 const mostUnread = 1024 * 1024
 
+const headers = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-store',
+  // nginx would keep events back.
+  'x-accel-buffering': 'no',
+}
+
+interface Viewer {
+  response: ServerResponse
+  /** Undefined where no key is asked for. */
+  key: Key | undefined
+  /** It has got its history. */
+  started: boolean
+}
+
 /** `GET /console/live`: a stream of server-sent events. Each is computed and written as text once, for all viewers. */
 export async function liveRoute(
   app: FastifyInstance,
-  { context, source }: { context: Pick<ServerContext, 'drain'>; source: LiveSource },
+  { context, source }: { context: Pick<ServerContext, 'drain' | 'access'>; source: LiveSource },
 ): Promise<void> {
-  const viewers = new Set<ServerResponse>()
+  const viewers = new Set<Viewer>()
   let timer: NodeJS.Timeout | undefined
   let lastAt = 0
 
   async function send(): Promise<void> {
-    if (context.drain.draining) for (const viewer of viewers) viewer.end('event: bye\ndata: {}\n\n')
+    if (context.drain.draining) for (const { response } of viewers) response.end('event: bye\ndata: {}\n\n')
     const update = await source.latest(lastAt)
     // A comment keeps proxies from closing a stream that is quiet.
     let text = ': nothing new\n\n'
@@ -31,26 +48,49 @@ export async function liveRoute(
       lastAt = update.fine.at(-1)!.at
       text = event('sample', update)
     }
-    for (const viewer of viewers) {
-      if (viewer.writableLength > mostUnread) viewer.destroy()
-      else viewer.write(text)
+    for (const { response, key, started } of viewers) {
+      if (!started) continue
+      if (response.writableLength > mostUnread) response.destroy()
+      // Revoked or expired meanwhile: who comes again is told so.
+      else if (key !== undefined && !context.access?.guard.isOpen(key, 'metrics')) response.end()
+      else response.write(text)
     }
   }
 
-  function leave(viewer: ServerResponse): void {
+  /** Takes a place until the connection closes: before anything is waited for, since the client may leave meanwhile. */
+  function enter(response: ServerResponse, key: Key | undefined): Viewer {
+    const viewer = { response, key, started: false }
+    viewers.add(viewer)
+    response.once('close', () => leave(viewer))
+    return viewer
+  }
+
+  function leave(viewer: Viewer): void {
     viewers.delete(viewer)
     if (viewers.size > 0) return
     clearInterval(timer)
     timer = undefined
   }
 
+  function start(viewer: Viewer, history: LiveHistory, id: string): void {
+    const { response } = viewer
+    response.writeHead(200, { ...headers, 'x-request-id': id })
+    response.write(`retry: 1000\n${event('history', history)}`)
+    viewer.started = true
+    if (timer !== undefined) return
+    lastAt = history.fine.at(-1)?.at ?? lastAt
+    timer = setInterval(() => send().catch((error) => app.log.error({ err: error }, 'live stream')), 1000)
+  }
+
   app.addHook('preClose', async () => {
-    for (const viewer of viewers) viewer.end()
+    for (const { response } of viewers) response.end()
   })
 
   app.route({
     method: 'GET',
     url: '/console/live',
+    // The headers alone would be a stream without an end.
+    exposeHeadRoute: false,
     schema: {
       operationId: 'liveStream',
       tags: ['operation'],
@@ -74,22 +114,15 @@ export async function liveRoute(
       if (context.drain.draining) throw new ModelError('DRAINING', 'The server is shutting down')
       if (viewers.size >= mostViewers)
         throw new ModelError('QUEUE_FULL', `${mostViewers} live streams are open, as many as this process serves`)
-      const history = await source.history()
-      reply.hijack()
-      const viewer = reply.raw
-      viewer.writeHead(200, {
-        'content-type': 'text/event-stream; charset=utf-8',
-        'cache-control': 'no-store',
-        // nginx would keep events back.
-        'x-accel-buffering': 'no',
-        'x-request-id': request.id,
-      })
-      viewer.write(`retry: 1000\n${event('history', history)}`)
-      viewer.once('close', () => leave(viewer))
-      viewers.add(viewer)
-      if (timer === undefined) {
-        lastAt = history.fine.at(-1)?.at ?? lastAt
-        timer = setInterval(() => send().catch((error) => app.log.error({ err: error }, 'live stream')), 1000)
+      if (request.raw.socket.destroyed) throw new ModelError('CANCELLED', 'The client went away')
+      const viewer = enter(reply.raw, context.access && keyOf(request))
+      try {
+        const history = await source.history()
+        reply.hijack()
+        if (viewers.has(viewer)) start(viewer, history, request.id)
+      } catch (error) {
+        leave(viewer)
+        throw error
       }
       return reply
     },

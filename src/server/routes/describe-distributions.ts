@@ -14,11 +14,12 @@ export function describeDistributions(
   const byField = new Map(all.filter(({ kind }) => kind === 'feature').map((one) => [one.name, one]))
   const fields = slots.map(({ name, sparse: isSparse, column, encoder: fieldEncoder }): FieldDistribution => {
     const found = byField.get(name)
+    const isMarked = manifest.features.find((field) => field.name === name)?.log !== undefined
     const offset = (isSparse ? sparse[column]?.offset : undefined) ?? 0
     return {
       ...(found === undefined
         ? unreferenced(name)
-        : compare(found, describeFieldBins(found.reference, fieldEncoder, offset))),
+        : compare(found, describeFieldBins(found.reference, fieldEncoder, offset), isMarked)),
       unknown: unknown.get(name) ?? 0,
     }
   })
@@ -28,18 +29,27 @@ export function describeDistributions(
 
 const unreferenced = (name: string): TaskDistribution => ({ name, psi: null, observations: 0, bins: [] })
 
+/** Fewer values are those of single requests, which are nobody else's business; as many as drift needs. */
+const leastShown = 500
+
 /** Shares to a millionth. */
 const rounded = (share: number) => Number(share.toFixed(6))
 
-function compare({ name, psi, reference, total, counts }: Observed, bins: BinDescription[]): TaskDistribution {
+/** `isMarked`: live values of the field are kept from logs, and from here. */
+function compare(
+  { name, psi, reference, total, counts }: Observed,
+  bins: BinDescription[],
+  isMarked = false,
+): TaskDistribution {
+  const isShown = !isMarked && total >= leastShown
   return {
     name,
     psi: psi ?? null,
-    observations: total,
+    observations: isMarked ? 0 : total,
     bins: bins.map((bin, i) => ({
       ...bin,
       then: rounded(reference.shares[i]!),
-      now: total === 0 ? 0 : rounded(counts[i]! / total),
+      now: isShown ? rounded(counts[i]! / total) : 0,
     })),
   }
 }

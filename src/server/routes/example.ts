@@ -11,12 +11,28 @@ type Row = VersionRows['rows'][number]
 
 /** An example body for `POST /predict`: the first golden row, each field on its side. Nothing without golden rows. */
 export function exampleOf({ name, features, golden }: Manifest): Pick<ModelDetails, 'example'> {
-  const [row] = golden?.rows ?? []
-  if (row === undefined) return {}
+  const [first] = golden?.rows ?? []
+  if (first === undefined) return {}
+  const row = Object.fromEntries(
+    Object.entries(first).map(([name, value]) => [
+      name,
+      shownValue(
+        features.find((field) => field.name === name),
+        value,
+      ),
+    ]),
+  )
   const { context, candidate } = bySide(features, row)
   return {
     example: { model: name, ...(Object.keys(context).length > 0 ? { context } : {}), candidates: [candidate] },
   }
+}
+
+/** A value of the row, or any other that the field takes where its values are kept from logs. */
+function shownValue(field: Field | undefined, value: GoldenRow[string]): GoldenRow[string] {
+  if (field?.log === undefined) return value
+  if (field.kind === 'vocabulary') return field.values[0]!
+  return field.kind === 'hash' ? 'example' : 0
 }
 
 /** Golden rows, each field on its side. Fields whose values are hashed or dropped where requests are kept are left out. */

@@ -91,6 +91,12 @@ export class Guard {
     return this.#deny(key.id, { code: 'RATE_LIMITED', reason: 'rate', detail, retryAfterSeconds: wait })
   }
 
+  /** Whether a key that was accepted once still opens an area. */
+  isOpen({ id }: Key, scope: Scope): boolean {
+    const key = this.#keyring.keys.find((one) => one.id === id)
+    return key !== undefined && key.expires > this.#wallClock() && key.scopes.has(scope)
+  }
+
   #unauthorized(reason: DenialReason, detail: string): Denial {
     return this.#deny('', { code: 'UNAUTHORIZED', reason, detail })
   }

@@ -59,7 +59,8 @@ export function findingsOf({ state, fine, silent, unstored, failed, unready, clo
       title: `The server’s clock is ${duration(Math.abs(clockAhead) / 1000)} ${clockAhead > 0 ? 'ahead of' : 'behind'} yours.`,
       text: 'One of the two is wrong. Times on these pages are by your clock; those in logs are by the server’s.',
     })
-  const recent = fine.slice(-10)
+  // Older ones are of another time: there are none while nobody watches.
+  const recent = fine.filter(({ at }) => at > Date.now() - 15_000).slice(-10)
   const newest = recent.at(-1)
   if (newest === undefined) return found
   const rate = (read: (sample: Sample) => Record<string, number>) => sums(recent.map(read))
@@ -70,8 +71,8 @@ export function findingsOf({ state, fine, silent, unstored, failed, unready, clo
   if (reason !== undefined && shedRate > 0.001 * requests)
     found.push({
       tone: 'bad',
-      title: `${percent(Math.min(1, shedRate / Math.max(requests, shedRate)), 2)} of the requests are refused or dropped.`,
-      text: `Most of them: ${shedName(reason)}. ${bottleneck(newest)}`,
+      title: `${percent(Math.min(1, shedRate / Math.max(requests, shedRate)), 2)} of the requests in the last ten seconds are refused or dropped.`,
+      text: `The most frequent reason: ${shedName(reason)}. ${bottleneck(newest)}`,
     })
   const others = Object.fromEntries(
     Object.entries(rate((sample) => sample.failed)).filter(
@@ -82,14 +83,14 @@ export function findingsOf({ state, fine, silent, unstored, failed, unready, clo
   if (code !== undefined && total(others) > 0.001 * requests)
     found.push({
       tone: code === 'invalid_request' ? 'warning' : 'bad',
-      title: `${percent(total(others) / Math.max(requests, total(others)), 2)} of the requests fail.`,
-      text: `Most of them: ${outcomeName(code)}.`,
+      title: `${percent(total(others) / Math.max(requests, total(others)), 2)} of the requests in the last ten seconds fail.`,
+      text: `The most frequent error: ${outcomeName(code)}.`,
     })
   const p99 = newest.stages.total?.p99
   if (p99 !== undefined && p99 > 0.8 * newest.deadline_ms)
     found.push({
       tone: 'warning',
-      title: 'The slowest requests come close to their deadline.',
+      title: `The slowest requests ${p99 > newest.deadline_ms ? 'miss' : 'come close to'} their deadline.`,
       text: `p99 is ${milliseconds(p99)}, the deadline ${milliseconds(newest.deadline_ms)}. ${bottleneck(newest)}`,
     })
   return found
@@ -97,9 +98,11 @@ export function findingsOf({ state, fine, silent, unstored, failed, unready, clo
 
 const sentence = (parts: string[]) => `${parts.slice(0, 3).join('; ')}.`
 
-function bottleneck({ loop_busy, workers_busy }: Sample): string {
+function bottleneck({ loop_busy, workers_busy, cores }: Sample): string {
   if (workers_busy > 0.85 && workers_busy >= loop_busy)
     return 'The workers are the limit: the models cost more than the machine has.'
+  if (loop_busy > 0.85 && cores < 0.6)
+    return 'The event loop is held up although it gets little of a core: other programs take the cores.'
   if (loop_busy > 0.85) return 'The event loop is the limit: more processes would help.'
   return 'Neither the workers nor the event loop is busy all the time: it comes in bursts, or something else takes the cores.'
 }

@@ -53,19 +53,28 @@ export function LivePage() {
         <Stat name="Memory" value={bytes(newest.resident_bytes)} />
       </Stats>
       <Events events={value.events} />
-      <Charts samples={value[range].length > 0 ? value[range] : value.fine} />
+      <Charts samples={range === 'coarse' ? value.coarse : lastMinutes(value)} />
       <ModelTable models={value.models} />
       <ProcessTable processes={value.processes} />
     </div>
   )
 }
 
-function State({ live: { state } }: { live: Live }) {
+/** Five minutes: by the second where somebody watched, else by ten. */
+function lastMinutes({ fine, coarse }: Live): Live['fine'] {
+  const from = Date.now() - 300_000
+  const between = coarse.filter(
+    ({ at, seconds }) => at > from && !fine.some((sample) => sample.at > at - 1000 * seconds && sample.at <= at),
+  )
+  return [...between, ...fine].sort((a, b) => a.at - b.at)
+}
+
+function State({ live: { state, reason } }: { live: Live }) {
   if (state === 'open') return <span class="pill good">live</span>
   if (state === 'connecting') return <span class="pill">connecting …</span>
   return (
     <span class="pill bad" role="status">
-      connection lost; trying again
+      {reason ?? 'connection lost'}; trying again
     </span>
   )
 }

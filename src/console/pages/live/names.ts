@@ -1,6 +1,6 @@
 /** Why requests are shed, in words; names are those of the metric `multigate_shed_total`. */
 const shedReasons: Record<string, string> = {
-  busy: 'refused by headers',
+  busy: 'too busy to read it',
   pending_bytes: 'too many bytes pending',
   unread: 'answer not read',
   queue_full: 'queue full',

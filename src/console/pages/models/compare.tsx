@@ -139,6 +139,7 @@ function QualityRow({ task, figure, was, is }: QualityRowProps) {
 
 /** A difference of more than two standard errors is called one. */
 function Verdict({ gain, error }: { gain: number; error: number }) {
+  if (gain === 0) return <span class="pill">the same</span>
   if (!(Math.abs(gain) > 2 * error)) return <span class="pill">may be chance</span>
   return <span class={`pill ${gain > 0 ? 'good' : 'warning'}`}>{gain > 0 ? 'better' : 'worse'}</span>
 }

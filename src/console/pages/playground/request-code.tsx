@@ -9,7 +9,7 @@ import type { Field } from './model.ts'
 import { type Language, languages, snippetOf } from './snippets.ts'
 
 /** Lines that are shown: what is copied has all of them. */
-const shownLines = 80
+const shownLines = 2000
 
 /** The request as a program. */
 export function RequestCode({

@@ -5,9 +5,9 @@ import { type Test, test } from 'tap'
 
 const root = join(import.meta.dirname, '../../..')
 
-// Stands in for the script that bundles TypeBox.
-const bundle = `import { appendFileSync } from 'node:fs'
-appendFileSync('log', 'bundle\\n')`
+// Stands in for a script that bundles, and keeps a log of its calls.
+const callOf = (name: string) => `import { appendFileSync } from 'node:fs'
+appendFileSync('log', '${name}\\n')`
 
 // Stands in for npm, and on `npm ci` puts a stand-in for tsc into node_modules; both keep a log of their calls.
 const npm = `
@@ -21,7 +21,7 @@ fs.writeFileSync('node_modules/typescript/bin/tsc', "require('node:fs').appendFi
 /** A small project around the real script.  `setup` runs it and tells what it called, and how it ended. */
 function project(t: Test) {
   const folder = t.testdir({
-    scripts: { 'bundle-typebox.mjs': bundle },
+    scripts: { 'bundle-typebox.mjs': callOf('bundle'), 'build-console.mjs': callOf('console') },
     src: { 'a.ts': '' },
     'tsconfig.json': '{}',
     'package-lock.json': '{}',
@@ -45,7 +45,7 @@ function project(t: Test) {
 
 test('setup installs and compiles a fresh clone, then nothing more', async (t) => {
   const { setup } = project(t)
-  t.match(setup(), { status: 0, calls: ['npm ci', 'bundle', 'tsc'] })
+  t.match(setup(), { status: 0, calls: ['npm ci', 'bundle', 'tsc', 'console'] })
   t.same(setup(), { status: 0, calls: [], output: '' })
 })
 
@@ -53,7 +53,7 @@ test('setup compiles again when a source changed, without installing', async (t)
   const { folder, setup } = project(t)
   setup()
   writeFileSync(join(folder, 'src/a.ts'), 'export {}')
-  t.same(setup().calls, ['tsc'])
+  t.same(setup().calls, ['tsc', 'console'])
 })
 
 test('setup installs again when the lock file changed', async (t) => {

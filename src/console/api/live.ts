@@ -160,7 +160,7 @@ const lastUsed = new Map<string, { at: number; model: LiveModel }>()
 /** A version without requests stays in the list for this time, ms: else rows would come and go. */
 const idleShown = 30_000
 
-/** Versions that had requests lately: those without any in the last second have rates of 0. */
+/** Versions that had requests recently: those without any in the last second have rates of 0. */
 function withIdle(models: LiveModel[]): LiveModel[] {
   const now = Date.now()
   for (const model of models) lastUsed.set(`${model.model}/${model.version}`, { at: now, model })

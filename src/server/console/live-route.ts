@@ -51,7 +51,7 @@ export async function liveRoute(
     for (const { response, key, started } of viewers) {
       if (!started) continue
       if (response.writableLength > mostUnread) response.destroy()
-      // Revoked or expired meanwhile: who comes again is told so.
+      // Revoked or expired meanwhile: who comes again gets 401.
       else if (key !== undefined && !context.access?.guard.isOpen(key, 'metrics')) response.end()
       else response.write(text)
     }

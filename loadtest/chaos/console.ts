@@ -80,8 +80,10 @@ export function unreported(faults: readonly FaultEvent[], console: readonly Cons
     const isReported = console.some(
       (event) => expected?.includes(event.kind) && event.until >= at - interval && event.at <= end + patience,
     )
+    // A version that is away for less than a second may leave no trace in readings, which are a second apart.
+    const isBrief = kind === 'swap' && what.includes('unloaded')
     // What happened just before the end had no time.
-    if (expected === undefined || isReported || end + patience > stop) return []
+    if (expected === undefined || isReported || isBrief || end + patience > stop) return []
     return [`the console did not report ${kind} at ${(at / 1000).toFixed(1)} s (${what})`]
   })
 }

@@ -111,6 +111,7 @@ export const LiveEvent = Type.Object(
     kind: Type.Union(
       [
         Type.Literal('version_serves'),
+        Type.Literal('model_unserved'),
         Type.Literal('version_failed'),
         Type.Literal('plan_unstored'),
         Type.Literal('models_missing'),

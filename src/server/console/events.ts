@@ -108,6 +108,9 @@ function changesOfModels(before: Readings, now: Readings): Change[] {
       const after = known === undefined ? '' : `, after version ${[...known].join(' and ')}`
       changes.push(info('version_serves', `Version ${version} of ${model} answers${after}`))
     }
+  for (const model of earlier.keys())
+    if (!later.has(model) && now.answered.length > 0)
+      changes.push(warning('model_unserved', `No version of ${model} answers any more`))
   const conditions = ({ answered }: Readings) => answered.map(({ condition }) => condition)
   const newOf = (read: (condition: Condition) => string[]) => {
     const known = new Set(conditions(before).flatMap(read))

@@ -29,6 +29,14 @@ t.test('versions that answer, fail or can’t be stored: once for all processes'
     ),
     [['version_serves', 'Version 2 of ads answers, after version 1']],
   )
+  t.same(
+    eventsOf(
+      answered(serving('1', 1), serving('1', 2)),
+      answered({ pid: 1 }, serving('1', 2)),
+      answered({ pid: 1 }, { pid: 2 }),
+    ),
+    [['model_unserved', 'No version of ads answers any more']],
+  )
   const failed = [{ model: 'ads', version: '3', reason: 'invalid_bundle' }]
   t.same(eventsOf(answered({}), answered({ condition: { failed } }), answered({ condition: { failed } })), [
     ['version_failed', 'Version 3 of ads failed to load: invalid bundle'],

@@ -89,8 +89,6 @@ export async function liveRoute(
   app.route({
     method: 'GET',
     url: '/console/live',
-    // The headers alone would be a stream without an end.
-    exposeHeadRoute: false,
     schema: {
       operationId: 'liveStream',
       tags: ['operation'],
@@ -111,6 +109,8 @@ export async function liveRoute(
       },
     },
     handler: async (request, reply) => {
+      // The headers alone; no stream, which would have no end.
+      if (request.method === 'HEAD') return reply.headers(headers).send()
       if (context.drain.draining) throw new ModelError('DRAINING', 'The server is shutting down')
       if (viewers.size >= mostViewers)
         throw new ModelError('QUEUE_FULL', `${mostViewers} live streams are open, as many as this process serves`)

@@ -72,11 +72,11 @@ export async function pinRoutes(app: FastifyInstance, { context }: { context: Se
     const former = await pinVersion(folder, name, version)
     await follow(name)
     const status = statusFor(request)
-    if (!isFailed(status, version)) return status
+    if (status.pin === version && !isFailed(status, version)) return status
     await (former === undefined ? unpinVersion(folder, name) : pinVersion(folder, name, former))
     await follow(name)
     refuseFailed(status, version, former === undefined ? 'is not pinned' : `is not pinned; version ${former} is again`)
-    return status
+    throw new ModelError('NOT_READY', `The pin has no effect: ${status.problem ?? `${name} does not follow it`}`)
   }
 
   async function unpin(request: FastifyRequest<PinRoute>): Promise<ModelStatus> {

@@ -43,6 +43,15 @@ t.test('a version is pinned, and answers when the response is there; and the hig
   t.equal((await post('ads/unpin')).status, 200, 'without a pin nothing changes')
 })
 
+t.test('a pin beside entries that make all of them ineffective is taken back, and says why', async (t) => {
+  const { post, serving, labels } = await start(t)
+  await writeFile(labels, '{"stable": 7}')
+  const { status, body } = await post('ads/pin', { version: '1' })
+  t.match([status, body.code, body.detail], [503, 'NOT_READY', /has no effect: .*labels\.json/])
+  t.same(JSON.parse(await readFile(labels, 'utf8')), { stable: 7 })
+  t.equal(await serving(), '2')
+})
+
 t.test('without administration nothing changes', async (t) => {
   const { server, post, serving } = await start(t, { admin: false })
   t.equal((await server.fastify.inject('/models')).json().administration, false)

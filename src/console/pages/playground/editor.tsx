@@ -132,7 +132,7 @@ export function Editor({ target, fields, tasks, known, others, described, shared
       />
       <div class="cards">
         <WhatMatters
-          {...{ target, fields, tasks, name }}
+          {...{ target, fields, tasks, by, name }}
           reference={known.reference}
           values={isAnswerable && selected !== undefined ? { ...form.context, ...selected.values } : undefined}
         />

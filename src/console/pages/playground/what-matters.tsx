@@ -17,6 +17,8 @@ interface WhatMattersProps {
   fields: readonly Field[]
   tasks: readonly Task[]
   reference: Reference
+  /** The task that answers are ranked by: the first to ask for. */
+  by: string
   /** Of the context and the candidate together; undefined where the candidate has a problem. */
   values: Values | undefined
   name: string
@@ -29,11 +31,15 @@ interface Outcome {
 }
 
 /** What each field contributes: the answer if it were missing. Asked when the reader wants it. */
-export function WhatMatters({ target, fields, tasks, reference, values, name }: WhatMattersProps) {
+export function WhatMatters({ target, fields, tasks, reference, by, values, name }: WhatMattersProps) {
   const [task, setTask] = useState(tasks[0]?.name ?? '')
   const [state, setState] = useState<{ outcome?: Outcome; error?: AskError; busy: boolean }>({ busy: false })
   const running = useRef<AbortController | undefined>(undefined)
   const content = JSON.stringify(values)
+
+  useEffect(() => {
+    if (tasks.some((one) => one.name === by)) setTask(by)
+  }, [by, tasks])
 
   // Another candidate, or another value: what was asked is true no longer.
   useEffect(() => {

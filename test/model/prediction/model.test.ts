@@ -72,12 +72,14 @@ t.test('a loaded model says what it is and what computes it', async (t) => {
     workers: 2,
     maxBatchRows: 4,
     precision: 'float32',
+    tables: 'float32',
     compiled: false,
     compileSeconds: 0,
     split: false,
     notes: [],
     unstored: false,
     verdict: undefined,
+    tablesVerdict: undefined,
     passes: [],
   })
   t.equal(model.manifest.name, 'ads')

@@ -145,6 +145,13 @@ start_server
 first=$seconds
 [ "$(inside node -p 'process.getuid()')" != 0 ] || die "it runs as root"
 inside "${health[@]}" || die "its health check says that it is ill"
+node -e "
+  (async () => {
+    const page = await (await fetch('http://127.0.0.1:$port/')).text()
+    const [script] = /console\/assets\/main-[^\"]+\.js/.exec(page)
+    if (!(await fetch('http://127.0.0.1:$port/' + script)).ok) process.exit(1)
+  })().catch(() => process.exit(1))
+" || die "its console is not there"
 inside node -e '
   const bill = JSON.parse(require("node:fs").readFileSync("sbom.cdx.json", "utf8"))
   for (const name of ["fastify", "onnxruntime-node"])

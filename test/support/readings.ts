@@ -1,4 +1,4 @@
-import type { Reading, VersionReading } from '../../src/server/console/reading.ts'
+import type { Condition, Reading, VersionReading } from '../../src/server/console/reading.ts'
 import { durations } from '../../src/server/metrics/buckets.ts'
 
 const noBuckets = () => new Array<number>(durations.length + 1).fill(0)
@@ -24,6 +24,18 @@ export function aVersion(changes: Partial<VersionReading> = {}): VersionReading 
   }
 }
 
+/** Nothing is loaded, and nothing went wrong. */
+export const healthy: Condition = {
+  serving: {},
+  failed: [],
+  unstored: [],
+  missing: 0,
+  unready: [],
+  logLinesDropped: 0,
+  connectionsRefused: 0,
+  stalls: { count: 0, lastMs: 0, lastBusy: 0 },
+}
+
 /** A reading of an idle process, with these changes. */
 export function aReading({
   condition,
@@ -46,17 +58,7 @@ export function aReading({
     saturation: 0,
     uptimeSeconds: 1000,
     deadlineMs: 1000,
-    condition: {
-      serving: {},
-      failed: [],
-      unstored: [],
-      missing: 0,
-      unready: [],
-      logLinesDropped: 0,
-      connectionsRefused: 0,
-      stalls: { count: 0, lastMs: 0, lastBusy: 0 },
-      ...condition,
-    },
+    condition: { ...healthy, ...condition },
     ...changes,
   }
 }

@@ -24,6 +24,7 @@ import type { ServerContext } from '../../src/server/request/context.ts'
 import type { RequestRecorder } from '../../src/server/request/request-recorder.ts'
 import type { RequestTimeline } from '../../src/server/request/request-timeline.ts'
 import { inWorkers } from './held-pool.ts'
+import { healthy } from './readings.ts'
 
 export interface TestServer {
   fastify: FastifyInstance
@@ -113,16 +114,7 @@ export async function startTestServer(
     models: () => registry.live(),
     workers: () => ({ ...pool.stats(), busySeconds: 0, slots: pool.size }),
     connections: () => 0,
-    condition: () => ({
-      serving: {},
-      failed: [],
-      unstored: [],
-      missing: 0,
-      unready: [],
-      logLinesDropped: 0,
-      connectionsRefused: 0,
-      stalls: { count: 0, lastMs: 0, lastBusy: 0 },
-    }),
+    condition: () => healthy,
     saturation: () => 0,
     deadlineMs: 600_000,
   })

@@ -1,5 +1,6 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import type { Features } from '../../schemas/features.ts'
+import { isObject } from '../../schemas/json.ts'
 import type { BodyMissing } from '../../schemas/requests.ts'
 
 /** Bodies above this size are not kept, bytes. */
@@ -122,8 +123,4 @@ function isDeep(value: unknown): boolean {
     level = level.flatMap((item) => (typeof item === 'object' && item !== null ? Object.values(item) : []))
   }
   return false
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -3,6 +3,7 @@ import { ask, client } from '../../api/client.ts'
 import { useAsk } from '../../api/use-ask.ts'
 import { number, percent } from '../../parts/format.ts'
 import { Scroll } from '../../parts/scroll.tsx'
+import { SearchField } from '../../parts/search-field.tsx'
 import { Failed, Loading } from '../../parts/states.tsx'
 import { Pages, pageOf } from './pages.tsx'
 import { type Bin, type Distributions, driftWord } from './words.ts'
@@ -37,17 +38,14 @@ export function Drift({ model, version }: { model: string; version: string }) {
         than measured. One row per request counts, in the process that responded.
       </p>
       {rows.length > perPage && (
-        <label class="row small">
-          Search fields and tasks
-          <input
-            type="search"
-            value={search}
-            onInput={(event) => {
-              setSearch(event.currentTarget.value)
-              setPage(0)
-            }}
-          />
-        </label>
+        <SearchField
+          label="Search fields and tasks"
+          value={search}
+          onSearch={(text) => {
+            setSearch(text)
+            setPage(0)
+          }}
+        />
       )}
       {rows.every(({ bins }) => bins.length === 0) && <p>The version has no reference: drift cannot be measured.</p>}
       <ul class="drifts">

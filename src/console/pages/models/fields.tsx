@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks'
 import { number } from '../../parts/format.ts'
 import { Scroll } from '../../parts/scroll.tsx'
+import { SearchField } from '../../parts/search-field.tsx'
 import { Empty } from '../../parts/states.tsx'
 import { Pages, pageOf } from './pages.tsx'
 import type { Field } from './words.ts'
@@ -21,17 +22,14 @@ export function Fields({ fields }: { fields: readonly Field[] }) {
         fields both.
       </p>
       {fields.length > perPage && (
-        <label class="row small">
-          Search fields
-          <input
-            type="search"
-            value={search}
-            onInput={(event) => {
-              setSearch(event.currentTarget.value)
-              setPage(0)
-            }}
-          />
-        </label>
+        <SearchField
+          label="Search fields"
+          value={search}
+          onSearch={(text) => {
+            setSearch(text)
+            setPage(0)
+          }}
+        />
       )}
       {found.length === 0 ? (
         <Empty title="No field is like this" />

@@ -3,6 +3,7 @@ import { useAsk } from '../../api/use-ask.ts'
 import { hrefOf } from '../../base/router.ts'
 import { date, decimal } from '../../parts/format.ts'
 import { Scroll } from '../../parts/scroll.tsx'
+import { SearchField } from '../../parts/search-field.tsx'
 import { Empty, Failed, Loading } from '../../parts/states.tsx'
 import { Pages, pageOf } from './pages.tsx'
 import { askModels, driftWord, type Model, plural, stateNames, stateTones, type Version } from './words.ts'
@@ -31,17 +32,14 @@ export function ModelList() {
         <h1>Models</h1>
         {error !== undefined && <Stale message={error.message} />}
         {data.models.length > modelsPerPage && (
-          <label class="row small">
-            Search
-            <input
-              type="search"
-              value={search}
-              onInput={(event) => {
-                setSearch(event.currentTarget.value)
-                setPage(0)
-              }}
-            />
-          </label>
+          <SearchField
+            label="Search"
+            value={search}
+            onSearch={(text) => {
+              setSearch(text)
+              setPage(0)
+            }}
+          />
         )}
       </div>
       <p class="muted">

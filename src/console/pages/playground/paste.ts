@@ -1,3 +1,4 @@
+import { isObject } from '../../../schemas/json.ts'
 import { readCsv } from './csv.ts'
 import { type Field, type Value, type Values, valueOfJson, valueOfText } from './model.ts'
 
@@ -42,10 +43,6 @@ function parse(text: string): unknown {
   } catch (error) {
     throw new Error(`This is not JSON: ${(error as Error).message}`)
   }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function rowOf(value: unknown): Values {

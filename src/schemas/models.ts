@@ -116,14 +116,17 @@ const PlanCosts = Type.Object(
     machine: Type.String({ description: 'Processors, threads per call, and version of Node.js' }),
     variants: Type.Array(
       Type.Object({
-        variant: Type.String({ examples: ['full', 'shared_context', 'candidate_encoder', 'cached'] }),
+        variant: Type.String({ examples: ['full', 'shared_context', 'candidate_encoder', 'cached', 'saved'] }),
         row_us: Type.Number({ description: 'µs per row' }),
         call_us: Type.Number({ description: 'µs per call, whatever its rows' }),
       }),
     ),
     cache_miss_us: Type.Optional(Type.Number({ description: 'µs per candidate that is not cached' })),
   },
-  { description: 'Costs of the compiled graphs, kept beside the plan; the saved graph is not measured' },
+  {
+    description:
+      'Costs of the compiled graphs, kept beside the plan; `saved`: of the graph as saved, unless its constants exceed 64 MiB',
+  },
 )
 
 const TensorDescription = Type.Object({

@@ -261,3 +261,17 @@ t.test('without administration, and of what is not there, pages say so', { skip 
   await page.getByText(/does not allow administration .* multigate pin ads 1, .* multigate unpin ads/).waitFor()
   t.equal(await page.getByRole('button', { name: /version 1/ }).count(), 0)
 })
+
+t.test('the plan says what compiling gains', { skip }, async (t) => {
+  const models = await temporaryFolder(t)
+  await writeTestBundle(models)
+  const compiler = { cache: await temporaryFolder(t), candidateBytes: 1 << 20, now: Date.now, onWarning: t.fail }
+  const { fastify } = await startTestServer(t, { models, limits: { compiler } })
+  const url = await fastify.listen({ host: '127.0.0.1', port: 0 })
+  const page = await (await openBrowser(t)).newPage()
+  await page.goto(`${url}/#/models/ads/1`)
+  await page.getByText(/100 candidates takes .+ µs by the graph as saved and .+ µs compiled: .+ times faster/).waitFor()
+  const costs = page.getByRole('region', { name: 'Costs of calls' })
+  t.match(await costs.locator('tbody tr').first().textContent(), /^the graph as saved.*µs.*µs.*µs/)
+  t.match(await costs.textContent(), /the whole graph, compiled/)
+})

@@ -77,6 +77,8 @@ export interface Cost {
 export type PlanCosts = Record<'full' | 'shared_context' | 'candidate_encoder' | 'cached', Cost> & {
   /** Duration of a cache miss, µs; default: 0. */
   lookUp?: number
+  /** Of the graph as saved, which no request pays: people compare it with the others. */
+  saved?: Cost
 }
 export type Precision = 'float32' | 'int8'
 

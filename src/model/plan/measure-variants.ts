@@ -1,5 +1,5 @@
 import type { Batch, TakeTurn } from '../contracts/engine.ts'
-import type { RequestRows, Variant } from './variant.ts'
+import type { RequestRows, TimedVariant } from './variant.ts'
 
 /** Rows per request of each timed call. The costs of a row, a call, a joined request and its row follow from them. */
 const measuredRequests = [[1], [128], new Array<number>(8).fill(16), new Array<number>(64).fill(2)] as const
@@ -13,7 +13,7 @@ const longest = 150
  * Measures what a row, a call and a request cost in each variant on this machine, on rows of zeros. The variants take turns,
  * so that other load affects all of them; each call waits for its turn.
  */
-export async function measureVariants(variants: readonly Variant[], takeTurn: TakeTurn): Promise<void> {
+export async function measureVariants(variants: readonly TimedVariant[], takeTurn: TakeTurn): Promise<void> {
   const best = variants.map(() => measuredRequests.map(() => Number.POSITIVE_INFINITY))
   for (const [size, counts] of measuredRequests.entries()) {
     const requests = requestsOf(counts)
@@ -59,7 +59,7 @@ function requestsOf(counts: readonly number[]): RequestRows[] {
 }
 
 /** A batch of zeros with every input of a variant. */
-function zeros({ context, rows: perRow }: Variant, rows: number): Batch {
+export function zeros({ context, rows: perRow }: TimedVariant, rows: number): Batch {
   const inputs: Batch['inputs'] = {}
   for (const { input, width, type } of [...context, ...perRow]) {
     const size = rows * Math.max(width, (inputs[input]?.length ?? 0) / rows)

@@ -11,7 +11,7 @@ import { type MeasuredCosts, readCosts, writeCosts } from './kept-costs.ts'
 import { LiveInputs } from './live-inputs.ts'
 import { measureVariants } from './measure-variants.ts'
 import { fullCost, openVariant } from './open-variant.ts'
-import type { OpenVariant, Variant } from './variant.ts'
+import type { OpenVariant, TimedVariant, Variant } from './variant.ts'
 import { VariantRunner } from './variant-runner.ts'
 
 /** A compiled plan, open on this thread. One call at a time. */
@@ -35,13 +35,15 @@ export interface OpenPlan {
 /**
  * Opens the variants of a compiled plan that pay on this machine. Variants without recent measurements are measured.
  * `cacheBytes` bounds the memory of cached candidates; 0 caches none. Each file is opened, and each measured call made, in a
- * turn of its own. Rejects with MODEL_FAILED where a file can't be opened.
+ * turn of its own. `openSaved` opens the graph as saved, to be measured beside its variants where they are, and closed.
+ * Rejects with MODEL_FAILED where a file can't be opened.
  */
 export async function openPlan(
   plan: CompiledPlan,
   options: InferenceSession.SessionOptions,
   cacheBytes: number,
   takeTurn: TakeTurn = (work) => work(),
+  openSaved?: () => Promise<SavedGraph | undefined>,
 ): Promise<OpenPlan> {
   const { folder, description, precision } = plan
   const files = precision === 'int8' ? description.int8! : description.float32
@@ -90,13 +92,16 @@ export async function openPlan(
     if (costs) for (const [name, variant] of entries) variant.cost = fullCost(variant, costs[name]!)
     else {
       const lookUp = candidates?.measureLookUp() ?? 0
+      // A temporary plan is opened once, mostly: its costs are not kept.
+      const keeps = plan.origin !== 'temporary'
+      const saved = keeps && openSaved ? await takeTurn(openSaved) : undefined
+      const timed: (readonly [string, TimedVariant])[] = saved ? [...entries, ['saved', saved]] : entries
       await measureVariants(
-        entries.map(([, variant]) => variant),
+        timed.map(([, variant]) => variant),
         takeTurn,
-      )
-      costs = { full: full.cost, ...Object.fromEntries(entries.map(([name, { cost }]) => [name, cost])), lookUp }
-      // A temporary plan is opened once, mostly.
-      if (plan.origin !== 'temporary') await writeCosts(place, threads, costs)
+      ).finally(() => saved?.close())
+      costs = { full: full.cost, ...Object.fromEntries(timed.map(([name, { cost }]) => [name, cost])), lookUp }
+      if (keeps) await writeCosts(place, threads, costs)
       const paying = payingVariants(costs)
       if (!paying.shared_context) await release([sharedContext])
       if (!paying.cached) await release(Object.values(parts))
@@ -130,6 +135,11 @@ export async function openPlan(
     await release([...opened.keys()])
     throw error
   }
+}
+
+/** The graph as saved, while it is measured. */
+export interface SavedGraph extends TimedVariant {
+  close(): Promise<void>
 }
 
 /** The candidates that can be taken from a catalogue, or why none can. */
@@ -210,7 +220,7 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
   }
 }
 
-type VariantName = Exclude<keyof PlanCosts, 'lookUp'>
+type VariantName = Exclude<keyof PlanCosts, 'lookUp' | 'saved'>
 
 /** Bytes of the tables that the variants of a precision map. */
 function tableBytes({ files }: PlanDescription, { tables }: VariantFiles): number {

@@ -10,17 +10,26 @@ export interface RequestRows {
   slots?: Int32Array
 }
 
-/** A graph that computes rows of a batch. */
-export interface Variant {
+/** A graph whose calls can be timed. */
+export interface TimedVariant {
   /** Columns that it reads of each request's first row, and of every row. */
-  context: readonly Packer[]
-  rows: readonly Packer[]
+  context: readonly Column[]
+  rows: readonly Column[]
   /** Whether requests in one call have contexts of their own. */
   byRequest: boolean
   /** Most rows per call. */
   mostRows: number
   cost: FullCost
   /** Each request has the context of its first row. */
+  run(batch: Batch, requests: readonly RequestRows[]): Promise<unknown>
+}
+
+type Column = Pick<Packer, 'input' | 'width' | 'type'>
+
+/** A graph that computes rows of a batch. */
+export interface Variant extends TimedVariant {
+  context: readonly Packer[]
+  rows: readonly Packer[]
   run(batch: Batch, requests: readonly RequestRows[]): Promise<InferenceSession.OnnxValueMapType>
 }
 

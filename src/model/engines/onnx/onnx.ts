@@ -24,6 +24,7 @@ import { tooLarge } from '../../graph/shapes.ts'
 import { completeGraph, openGraph } from '../../lower/read-graph.ts'
 import { openPlan } from '../../plan/open-plan.ts'
 import { refuseFloats, refuseNegative, valuesOf } from '../memory/arrays.ts'
+import { savedGraph } from './saved-graph.ts'
 
 /** What fails in a call is thrown; ONNX Runtime need not write it to standard error too. */
 const quiet: InferenceSession.RunOptions = { logSeverityLevel: 4 }
@@ -67,7 +68,9 @@ export async function createOnnxEngine({ threads }: { threads: number }): Promis
   /** The plan answers what it was compiled for; other outputs come from the graph as it was saved, opened when asked for. */
   async function loadPlanned(source: GraphSource, ready: CompiledPlan, takeTurn: TakeTurn): Promise<LoadedGraph> {
     const { output, width } = ready.description
-    const plan = await openPlan(ready, options, source.cacheBytes ?? 0, takeTurn)
+    const plan = await openPlan(ready, options, source.cacheBytes ?? 0, takeTurn, () =>
+      savedGraph(ready, () => loadExported(source)),
+    )
     const catalogueProblem = source.catalogue && (await plan.addCatalogue(source.catalogue))
     const inputs = ready.description.inputs.map(({ ids, ...input }) => input)
     const ids = idsOf(

@@ -1,10 +1,11 @@
-import { rename, rm, writeFile } from 'node:fs/promises'
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { create, toBinary } from '@bufbuild/protobuf'
 import t, { type Test } from 'tap'
 import { buildArchitecture } from '../../../../src/model/architectures/build.ts'
 import { prepare } from '../../../../src/model/compile/prepare.ts'
 import type { Sides } from '../../../../src/model/compile/sides/contract.ts'
+import { costsFile } from '../../../../src/model/compile/store/clean-cache.ts'
 import type { Batch, GraphSource } from '../../../../src/model/contracts/engine.ts'
 import { createOnnxEngine } from '../../../../src/model/engines/onnx/onnx.ts'
 import {
@@ -258,6 +259,27 @@ t.test('a compiled plan answers what it was made for, and the graph as it was sa
   t.same(await graph.run({ rows: 0, inputs: {} }, ['gate']), { gate: new Float32Array(0) })
   t.same(await graph.run({ rows: 0, inputs: {} }, ['probabilities']), { probabilities: new Float32Array(0) })
   await graph.close()
+})
+
+t.test('the graph as it was saved is timed beside its plan, and not opened where that is no use', async (t) => {
+  const source = await planned(t, await saved(t))
+  const { folder, description } = source.plan!
+  const file = join(folder, '..', costsFile(description.float32.structure))
+  const measured = async (source: GraphSource) => {
+    const graph = await engine.load(source)
+    t.same(graph.stats!().memory.weights, 0, 'it is closed')
+    t.same(graph.stats!().rows.exported, 0)
+    await graph.close()
+    const { costs } = JSON.parse(await readFile(file, 'utf8'))
+    await rm(file)
+    return costs
+  }
+  t.match(await measured(source), { saved: { a: Number, b: Number }, full: { a: Number, b: Number } })
+  const passes = description.passes.map((pass) => ({ ...pass, bytes: 65 * 2 ** 20 }))
+  const large = { ...source, plan: { ...source.plan!, description: { ...description, passes } } }
+  t.notOk('saved' in (await measured(large)), 'one with many constants is not')
+  await rename(join(source.folder, 'model.json'), join(source.folder, 'away.json'))
+  t.notOk('saved' in (await measured(source)), 'one that fails is left out')
 })
 
 t.test('its rows are counted by how they are computed', async (t) => {

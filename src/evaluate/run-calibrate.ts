@@ -9,11 +9,13 @@ import { readRowsSpec } from '../data/read-spec.ts'
 import { type LoadedRows, SpecError } from '../data/spec.ts'
 import { ModelError } from '../model/base/errors.ts'
 import { foldOf } from '../model/base/scatter.ts'
+import { encodeEvaluation, evaluationFile } from '../model/bundle/evaluation.ts'
 import type { Bundle } from '../model/bundle/read.ts'
 import { type CopiedFile, type NewBundle, writeBundle } from '../model/bundle/write.ts'
 import { hasOwnIds } from '../model/features/layout.ts'
 import { servedOf } from '../model/prediction/served.ts'
 import { signatureFile } from '../model/version/signature.ts'
+import type { EvaluationReport } from '../schemas/evaluation.ts'
 import type { Calibration, Manifest } from '../schemas/manifest.ts'
 import type { CalibrationMethod } from '../schemas/train-spec.ts'
 import { comparisonOf } from './compare.ts'
@@ -104,7 +106,7 @@ export async function runCalibrate(options: RunCalibrateOptions): Promise<number
     const drift = measureDistributions(next.features, encoded, predictions)
     signal.throwIfAborted()
     const folder = join(dirname(bundle.folder), next.version)
-    await writeBundle(folder, newBundle(bundle, { ...next, quality: qualityOf(report), drift }))
+    await writeBundle(folder, newBundle(bundle, { ...next, quality: qualityOf(report), drift }, report))
     err.write(`written to ${folder}\n`)
     if (existsSync(join(bundle.folder, signatureFile)))
       err.write(
@@ -222,12 +224,15 @@ async function nextManifest(
 }
 
 /** The same files with another manifest. */
-function newBundle({ folder }: Bundle, { files, ...manifest }: Manifest): NewBundle {
-  const copies = Object.entries(files).map(([path, sha256]): [string, CopiedFile] => [
+/** The files of the version before, with this report. */
+function newBundle({ folder }: Bundle, { files, ...manifest }: Manifest, report: EvaluationReport): NewBundle {
+  const { [evaluationFile]: _, ...others } = files
+  const evaluation = encodeEvaluation(report)
+  const copies = Object.entries(others).map(([path, sha256]): [string, CopiedFile] => [
     path,
     { from: join(folder, path), sha256 },
   ])
-  return { manifest, files: Object.fromEntries(copies) }
+  return { manifest, files: { ...Object.fromEntries(copies), ...(evaluation && { [evaluationFile]: evaluation }) } }
 }
 
 function modelOf({ model }: Predictor, { version, provenance }: Manifest): Predictor['model'] {

@@ -2,6 +2,7 @@ import Type, { type Static } from '#typebox'
 import { DeltaStatus } from './delta.ts'
 import { Scaling, Side } from './features.ts'
 import { Calibration, Provenance, TaskQuality } from './manifest.ts'
+import { ServedPlan } from './served-plan.ts'
 
 /*
  * GET /models, GET /models/{model} and GET /models/{model}/versions/{version}.
@@ -80,54 +81,6 @@ export const ModelList = Type.Object({
     description: 'Whether this client may pin versions, and load and unload models, at this address',
   }),
 })
-
-/** How int8 compares with float32 on held-out rows, measured where it is served. */
-const Int8Check = Type.Object({
-  passed: Type.Boolean(),
-  rows: Type.Integer({ description: 'Rows compared' }),
-  tasks: Type.Array(
-    Type.Object({
-      task: Type.String(),
-      auc_loss: Type.Union([Type.Number(), Type.Null()], {
-        description: 'AUC of float32 minus that of int8; null without enough labels',
-      }),
-      mean_change: Type.Number({ description: "|mean prediction ÷ float32's − 1|" }),
-      logit_p99: Type.Number({ description: '99th percentile of the difference of logits' }),
-      logit_max: Type.Number({ description: 'The largest difference of logits' }),
-    }),
-  ),
-  reasons: Type.Array(Type.String(), { description: 'The failed checks' }),
-})
-
-/** The graph after a step of the compiler. */
-const CompilerPass = Type.Object({
-  pass: Type.String({ examples: ['as saved', 'fold linear'] }),
-  changes: Type.Integer({ description: 'What it changed' }),
-  nodes: Type.Integer(),
-  multiplications: Type.Number({ description: 'Multiplications with weights per row' }),
-  multiplications_once: Type.Number({ description: 'The same, once per request' }),
-  bytes: Type.Number({ description: 'Size of its constants' }),
-})
-
-/** What a plan's calls cost, as a worker has measured it before. */
-const PlanCosts = Type.Object(
-  {
-    measured_at: Type.String({ examples: ['2026-12-01T09:00:00.000Z'] }),
-    machine: Type.String({ description: 'Processors, threads per call, and version of Node.js' }),
-    variants: Type.Array(
-      Type.Object({
-        variant: Type.String({ examples: ['full', 'shared_context', 'candidate_encoder', 'cached', 'saved'] }),
-        row_us: Type.Number({ description: 'µs per row' }),
-        call_us: Type.Number({ description: 'µs per call, whatever its rows' }),
-      }),
-    ),
-    cache_miss_us: Type.Optional(Type.Number({ description: 'µs per candidate that is not cached' })),
-  },
-  {
-    description:
-      'Costs of the compiled graphs, kept beside the plan; `saved`: of the graph as saved, unless its constants exceed 64 MiB',
-  },
-)
 
 const TensorDescription = Type.Object({
   name: Type.String(),
@@ -237,45 +190,10 @@ export const ModelDetails = Type.Intersect([
       ),
     ),
     quality: Type.Optional(Type.Record(Type.String(), TaskQuality)),
-    plan: Type.Optional(
-      Type.Object({
-        engine: Type.String(),
-        graph: Type.String({ description: 'Format of the saved graph' }),
-        workers: Type.Integer(),
-        max_batch_rows: Type.Integer(),
-        precision: Type.String({ description: 'Precision of the computation: `float32` or `int8`' }),
-        tables: Type.String({ description: 'Format of the rows of large tables: `float32`, `float16` or `int8`' }),
-        compiled: Type.Boolean({ description: 'The graph was compiled; otherwise it runs as saved' }),
-        compile_seconds: Type.Number({ description: 'Seconds to compile it, or to load its plan from the cache' }),
-        split_by_side: Type.Boolean({
-          description: 'The context is computed once per request, and cached candidates are skipped',
-        }),
-        notes: Type.Array(Type.String(), {
-          description:
-            'Why the graph runs as saved, in another precision, with other tables, or without the split by side or its catalogue',
-        }),
-        int8_check: Type.Optional(Int8Check),
-        passes: Type.Optional(
-          Type.Array(CompilerPass, {
-            description:
-              'The float32 graph as saved, then after each pass of the compiler; absent where it runs as saved',
-          }),
-        ),
-        costs: Type.Optional(PlanCosts),
-        tables_check: Type.Optional(Int8Check),
-        catalogue: Type.Optional(
-          Type.Object(
-            {
-              rows: Type.Integer({ description: 'Candidates' }),
-              precision: Type.String({ description: 'How they are stored: `float32`, `bfloat16` or `int8`' }),
-              bytes: Type.Integer({ description: 'Its files, which are mapped, and its index' }),
-              made_at: Type.String({ examples: ['2026-12-01T09:00:00.000Z'] }),
-            },
-            { description: 'Candidates computed ahead of requests (`multigate warm`)' },
-          ),
-        ),
-      }),
+    evaluated: Type.Optional(
+      Type.Boolean({ description: '`/models/{model}/versions/{version}/evaluation` has the report of its evaluation' }),
     ),
+    plan: Type.Optional(ServedPlan),
     memory: Type.Optional(
       Type.Object(
         {

@@ -7,6 +7,7 @@ import { type LoadedSpec, SpecError } from '../data/spec.ts'
 import { judgeNewVersion } from '../evaluate/judge-new-version.ts'
 import { qualityOf } from '../evaluate/quality.ts'
 import { sidesOf } from '../model/architectures/side-inputs.ts'
+import { encodeEvaluation, evaluationFile } from '../model/bundle/evaluation.ts'
 import { encodeQuantizationRows } from '../model/bundle/quantization.ts'
 import { writeBundle } from '../model/bundle/write.ts'
 import { idsOf } from '../model/features/field.ts'
@@ -103,7 +104,9 @@ export async function train(
     signal.throwIfAborted()
     const drift = measureDistributions(fields, examples.test.encoded, scored.predictions)
     const manifest = { ...described, quality: qualityOf(report), drift }
-    await writeBundle(folder, { manifest, files }, { replace: options.force })
+    const evaluation = encodeEvaluation(report)
+    const all = { ...files, ...(evaluation && { [evaluationFile]: evaluation }) }
+    await writeBundle(folder, { manifest, files: all }, { replace: options.force })
   }
   await run?.remove()
   return { folder: report.publish?.passed === false ? undefined : folder, report, fitted }

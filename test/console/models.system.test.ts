@@ -6,6 +6,7 @@ import t from 'tap'
 import { systemClock } from '../../src/model/base/clock.ts'
 import type { ArchitectureOptions } from '../../src/schemas/architecture.ts'
 import type { Features } from '../../src/schemas/features.ts'
+import { evaluationExample } from '../../src/server/routes/models-docs.ts'
 import { axeFindings, openBrowser, openPage, skipBrowser as skip } from '../support/browser.ts'
 import { multiGateOptions, temporaryFolder, testFeatures, writeTestBundle } from '../support/bundle.ts'
 import { startTestServer } from '../support/server.ts'
@@ -260,6 +261,36 @@ t.test('without administration, and of what is not there, pages say so', { skip 
   await page.goto(`${url}#/models/ads/1`)
   await page.getByText(/does not allow administration .* multigate pin ads 1, .* multigate unpin ads/).waitFor()
   t.equal(await page.getByRole('button', { name: /version 1/ }).count(), 0)
+})
+
+t.test('the report that a version was published with', { skip }, async (t) => {
+  const models = await temporaryFolder(t)
+  const report = {
+    ...evaluationExample,
+    warnings: [markup],
+    publish: { passed: true, conditions: [{ condition: 'ctr AUC ≥ 0.75', passed: true, found: '0.7918' }] },
+  }
+  await writeTestBundle(models, { files: { 'evaluation.json': Buffer.from(JSON.stringify(report)) } })
+  await writeTestBundle(models, { name: 'torn', files: { 'evaluation.json': Buffer.from('{') } })
+  const { fastify } = await startTestServer(t, { models })
+  const url = await fastify.listen({ host: '127.0.0.1', port: 0 })
+  const browser = await openBrowser(t)
+  for (const width of [1280, 390]) {
+    const page = await browser.newPage({ viewport: { width, height: 900 } })
+    await page.goto(`${url}/#/models/ads/1?section=evaluation`)
+    const section = page.getByRole('region', { name: 'Evaluation' })
+    await section.getByRole('img', { name: /Reliability of ctr: in 1 of 1 bins/ }).waitFor()
+    t.match(await section.textContent(), /AUC 0\.7918 \(0\.7886 to 0\.7950\)/)
+    t.match(await section.textContent(), /met ctr AUC ≥ 0\.75/)
+    t.ok((await section.textContent())!.includes(markup), 'names are text')
+    await section.getByText('Parts that are calibrated worst').click()
+    t.match(await section.getByRole('region', { name: /Parts of the rows of ctr/ }).textContent(), /device.*tablet/)
+    t.same(await axeFindings(page), [], `${width} px`)
+    await page.close()
+  }
+  const page = await browser.newPage()
+  await page.goto(`${url}/#/models/torn/1`)
+  await page.getByText(/torn\/1\/evaluation\.json is not JSON/).waitFor()
 })
 
 t.test('the plan says what compiling gains', { skip }, async (t) => {

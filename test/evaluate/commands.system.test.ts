@@ -7,6 +7,7 @@ import { type RunCalibrateOptions, runCalibrate } from '../../src/evaluate/run-c
 import { runCompare } from '../../src/evaluate/run-compare.ts'
 import { runEvaluate } from '../../src/evaluate/run-evaluate.ts'
 import { createUniform } from '../../src/model/base/random.ts'
+import { readEvaluation } from '../../src/model/bundle/evaluation.ts'
 import { logit, sigmoid } from '../../src/model/calibration/calibrator.ts'
 import { drawRow } from '../../src/model/features/draw-value.ts'
 import { readBundle } from '../../src/model/version/read-version.ts'
@@ -125,7 +126,8 @@ t.test('from wrong probabilities to a version that took over', async (t) => {
   t.match(manifest.derived, [{ name: 'ctcvr', calibration: { method: 'platt' } }])
   t.match(manifest.provenance, { calibration: { from: 'shop/1', data: 'rows.csv', rows } })
   t.equal(manifest.quality!.ctr!.auc, tasks[0]!.metrics.auc.value)
-  t.same(Object.keys(manifest.files), Object.keys((await readBundle(shop.models, 'shop', '1')).manifest.files))
+  const { files } = (await readBundle(shop.models, 'shop', '1')).manifest
+  t.same(Object.keys(manifest.files).sort(), [...Object.keys(files), 'evaluation.json'].sort())
   const counted = await ended
   t.same(counted.failed, [], 'no request was lost while it took over')
   t.ok(counted.versions.has('1') && counted.versions.has('2'))
@@ -248,6 +250,13 @@ t.test('the command line', async (t) => {
   const calibrated = await runCli(['calibrate', 'shop/1', ...options, '--method', 'platt'])
   t.equal(calibrated.code, 0, calibrated.stderr)
   t.match(calibrated.stderr, /written to .*shop\/2\n$/)
+  for (const method of ['platt', 'isotonic']) {
+    const again = await runCli(['calibrate', 'shop', ...options, '--method', method])
+    t.equal(again.code, 0, again.stderr)
+  }
+  const kept = async (version: string) => readEvaluation(await readBundle(shop.models, 'shop', version))
+  t.same((await kept('3'))?.model.version, '3', 'each version has the report of its own evaluation')
+  t.same((await kept('4'))?.model.version, '4')
   const compared = await runCli(['compare', 'shop/2', 'shop/1', ...options])
   t.equal(compared.code, 3, compared.stderr)
   t.match(compared.stdout, /shop\/1 compared with shop\/2: worse/)

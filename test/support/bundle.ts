@@ -55,6 +55,8 @@ export interface TestBundle {
   /** Factor of the weights that embed numbers; default: 1. */
   numberScale?: number
   architecture?: ArchitectureOptions
+  /** Further files of the version, by name. */
+  files?: Record<string, Uint8Array>
   /** Changes to the manifest before it is written. */
   manifest?: Partial<Manifest>
 }
@@ -114,7 +116,8 @@ export async function writeTestBundle(root: string, bundle: TestBundle = {}): Pr
     golden: { rows, probabilities, tolerance: 1e-5 },
     ...bundle.manifest,
   }
-  await writeBundle(join(root, name, version), { manifest, files: layersModelFiles(built) }, { replace: true })
+  const files = { ...layersModelFiles(built), ...bundle.files }
+  await writeBundle(join(root, name, version), { manifest, files }, { replace: true })
   return manifest
 }
 

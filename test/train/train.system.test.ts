@@ -4,6 +4,7 @@ import t from 'tap'
 import { readDataset } from '../../src/data/dataset.ts'
 import { readSpec } from '../../src/data/read-spec.ts'
 import { SpecError } from '../../src/data/spec.ts'
+import { readEvaluation } from '../../src/model/bundle/evaluation.ts'
 import { readQuantizationRows } from '../../src/model/bundle/quantization.ts'
 import { readBundle } from '../../src/model/version/read-version.ts'
 import type { EvaluationReport } from '../../src/schemas/evaluation.ts'
@@ -43,7 +44,8 @@ t.test('writes a version that can be read, with quality, golden rows and provena
   const epochs: EpochReport[] = []
   const observer: FitObserver = { step() {}, epoch: (report) => epochs.push(report) }
   const { report } = await trainIn(folder, {}, { observer })
-  const { manifest } = await readBundle(join(folder, 'models'), 'tiny', '1')
+  const bundle = await readBundle(join(folder, 'models'), 'tiny', '1')
+  const { manifest } = bundle
   t.match(manifest, {
     name: 'tiny',
     description: 'Clicks on coloured things',
@@ -75,6 +77,9 @@ t.test('writes a version that can be read, with quality, golden rows and provena
   const [ctr, cvr, ctcvr] = report.tasks as [Judged, Judged, Judged]
   t.equal(manifest.quality!.ctr!.auc, ctr.metrics.auc.value)
   t.ok(ctr.metrics.auc.value !== null)
+  const kept = (await readEvaluation(bundle))!
+  t.same([kept.tasks.length, kept.tasks[0]!.rows, kept.model.version], [3, 80, '1'], 'the report is among its files')
+  t.ok(Math.abs(kept.tasks[0]!.metrics.auc.value! - ctr.metrics.auc.value!) < 1e-6)
   t.ok(cvr.rows < ctr.rows, 'cvr is judged on clicks alone')
   t.equal(ctcvr.rows, 80, 'ctcvr on all rows')
   t.equal(report.history!.length, 2)

@@ -1,3 +1,4 @@
+import type { EvaluationReport } from '../../schemas/evaluation.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
 import type { TableFormat } from '../../schemas/precision.ts'
 import type { PredictOptions } from '../../schemas/predict.ts'
@@ -73,6 +74,8 @@ export interface LoadedModel {
   observed(): Observed[]
   /** Costs of its plan's variants, if they are kept beside the plan: nothing is measured for it. */
   keptCosts(): Promise<KeptCosts | undefined>
+  /** The report of its evaluation; undefined if it has none. Rejects with INVALID_BUNDLE where it is malformed. */
+  evaluation(): Promise<EvaluationReport | undefined>
   /** Encoded rows of the last requests that workers computed. */
   recentRows(): readonly WarmUpRows[]
   /** Answers what is accepted, then frees everything. Idempotent. */

@@ -2,6 +2,7 @@ import { ModelError } from '../base/errors.ts'
 import { Batcher } from '../batching/batcher.ts'
 import type { BatchObserver } from '../batching/contract.ts'
 import { callsAhead, FairShare } from '../batching/fair-share.ts'
+import { readEvaluation } from '../bundle/evaluation.ts'
 import type { Bundle } from '../bundle/read.ts'
 import type { Outputs } from '../contracts/engine.ts'
 import type { Tenant } from '../contracts/tenant.ts'
@@ -65,7 +66,8 @@ async function load(bundle: Bundle, options: LoadOptions): Promise<LoadedModel> 
     whileTrue(() => serving, options.observer ?? {}),
   )
   const live = createLiveVersion(bundle, compiled, graph, options)
-  const parts = { manifest, encoder, tensors, manifestless: bundle.manifestless !== undefined, compiled, live }
+  const { folder } = bundle
+  const parts = { folder, manifest, encoder, tensors, manifestless: bundle.manifestless !== undefined, compiled, live }
   const model = createModel(parts, executor, batcher, options)
   try {
     checkSignature(manifest, encoder.layout, graph.signature)
@@ -115,12 +117,13 @@ function createBatcher(executor: Executor, options: LoadOptions, observer?: Batc
 
 /** What a model is, apart from how it is computed. */
 type ModelParts = Pick<LoadedModel, 'manifest' | 'encoder' | 'tensors' | 'manifestless'> & {
+  folder: string
   compiled: CompileOutcome
   live: LiveVersion | undefined
 }
 
 function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, options: LoadOptions): LoadedModel {
-  const { manifest, encoder, tensors, manifestless, compiled, live } = parts
+  const { folder, manifest, encoder, tensors, manifestless, compiled, live } = parts
   const plan = createPlanner(manifest)
   const compose = createComposer(manifest, encoder.layout, manifestless)
   const monitor = createDriftMonitor(manifest.drift, encoder.layout)
@@ -206,6 +209,7 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
     drift: () => monitor.report(),
     observed: () => monitor.observed(),
     keptCosts: () => keptCostsOf(compiled),
+    evaluation: () => readEvaluation({ folder, manifest }),
     recentRows: () => recent.list,
     close: () => closeAll([live, batcher, executor, { close: compiled.dispose }]),
     destroy: (error) => batcher.destroy(error),

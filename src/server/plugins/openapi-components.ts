@@ -1,4 +1,5 @@
 import type { TSchema } from '#typebox'
+import { EvaluationReport } from '../../schemas/evaluation.ts'
 import {
   InferAnswer,
   InferError,
@@ -113,6 +114,7 @@ export const components: Record<string, TSchema> = {
   TaskDistribution,
   DistributionBin,
   VersionRows,
+  EvaluationReport,
   PinRequest,
   Probe,
   LiveHistory,

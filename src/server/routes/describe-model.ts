@@ -1,3 +1,4 @@
+import { hasEvaluation } from '../../model/bundle/evaluation.ts'
 import { type CatalogueDescription, catalogueBytes } from '../../model/contracts/catalogue.ts'
 import type { KeptCosts } from '../../model/plan/kept-costs.ts'
 import type { LoadedModel } from '../../model/prediction/contract.ts'
@@ -56,6 +57,7 @@ function describeModel(model: LoadedModel, prefix: string): Partial<ModelDetails
     ],
     ...exampleOf(manifest),
     ...(quality === undefined ? {} : { quality }),
+    ...(hasEvaluation(model) ? { evaluated: true } : {}),
     plan: describePlan(model),
     ...(provenance === undefined ? {} : { provenance }),
   }

@@ -1,9 +1,13 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { ModelError } from '../../model/base/errors.ts'
 import { listNames, shortName } from '../../model/base/known-names.ts'
+import { evaluationFile } from '../../model/bundle/evaluation.ts'
 import type { LoadedModel } from '../../model/prediction/contract.ts'
+import type { EvaluationReport } from '../../schemas/evaluation.ts'
 import type { VersionDistributions, VersionRows } from '../../schemas/model-versions.ts'
 import type { ModelDetails, ModelStatus } from '../../schemas/models.ts'
+import { sendProblem } from '../errors/error-handler.ts'
+import { problemDetails } from '../errors/problem-details.ts'
 import { problemResponses } from '../plugins/openapi-errors.ts'
 import type { ServerContext } from '../request/context.ts'
 import { modelsOf } from '../request/models-of.ts'
@@ -12,7 +16,12 @@ import { describeDistributions } from './describe-distributions.ts'
 import { describeVersion } from './describe-model.ts'
 import { rowsOf } from './example.ts'
 import { statusOf } from './models.ts'
-import { modelDetailsExample, versionDistributionsExample, versionRowsExample } from './models-docs.ts'
+import {
+  evaluationExample,
+  modelDetailsExample,
+  versionDistributionsExample,
+  versionRowsExample,
+} from './models-docs.ts'
 
 /** Smallest response that is compressed, bytes. */
 const worthwhile = 4096
@@ -75,6 +84,23 @@ export async function modelVersionRoutes(app: FastifyInstance, { context }: { co
 
   app.route<{ Params: { model: string; version: string } }>({
     method: 'GET',
+    url: '/models/:model/versions/:version/evaluation',
+    compress: { encodings: ['gzip', 'deflate', 'identity'], threshold: worthwhile, zlibOptions: { level: 1 } },
+    schema: {
+      operationId: 'getEvaluation',
+      tags: ['models'],
+      summary: 'Get the report of the evaluation that a version was published with',
+      params: ofVersion,
+      response: {
+        200: json('EvaluationReport', 'What multigate evaluate found', evaluationExample),
+        ...problemResponses('MODEL_NOT_FOUND', 'VERSION_NOT_FOUND', 'NOT_FOUND', 'INTERNAL'),
+      },
+    },
+    handler: (request, reply) => answerEvaluation(find(request).model, reply),
+  })
+
+  app.route<{ Params: { model: string; version: string } }>({
+    method: 'GET',
     url: '/models/:model/versions/:version/rows',
     schema: {
       operationId: 'getRows',
@@ -88,6 +114,18 @@ export async function modelVersionRoutes(app: FastifyInstance, { context }: { co
       return { model: manifest.name, version: manifest.version, rows: rowsOf(manifest) }
     },
   })
+}
+
+async function answerEvaluation(model: LoadedModel, reply: FastifyReply): Promise<EvaluationReport | FastifyReply> {
+  const { name, version } = model.manifest
+  const answer = await model.evaluation().catch((error: unknown) => {
+    if (error instanceof ModelError && error.code === 'INVALID_BUNDLE') return error.message
+    throw error
+  })
+  if (typeof answer === 'object') return answer
+  const detail = answer ?? `Version ${version} of ${name} has no ${evaluationFile}: it was published without a report`
+  const body = problemDetails('NOT_FOUND', detail, reply.request.id)
+  return sendProblem(reply, { body, retryAfterSeconds: undefined })
 }
 
 /** Failures with their reason, which `GET /models` has, too. */

@@ -1,3 +1,5 @@
+import type { Metrics } from '../../schemas/comparison.ts'
+import type { EvaluationReport } from '../../schemas/evaluation.ts'
 import type { VersionDistributions, VersionRows } from '../../schemas/model-versions.ts'
 import type { FieldValues, ModelDetails, ModelList } from '../../schemas/models.ts'
 
@@ -143,6 +145,47 @@ export const versionDistributionsExample: VersionDistributions = {
         { label: '0 to 0.02', low: 0, high: 0.02, then: 0.5, now: 0.6 },
         { label: '0.02 to 1', low: 0.02, high: 1, then: 0.5, now: 0.4 },
       ],
+    },
+  ],
+}
+
+const metrics: Metrics = {
+  auc: { value: 0.7918, low: 0.7886, high: 0.795 },
+  logloss: { value: 0.0948, low: 0.0938, high: 0.0958 },
+  normalised_entropy: { value: 0.8113, low: 0.8075, high: 0.8152 },
+  calibration_ratio: { value: 1.0039, low: 0.9917, high: 1.0162 },
+  ece: { value: 0.0007, low: 0.0002, high: 0.0011 },
+}
+
+export const evaluationExample: EvaluationReport = {
+  report: 1,
+  created: '2026-12-01T09:00:00.000Z',
+  command: 'multigate train ads-funnel.yaml',
+  multigate: '0.2.0',
+  seed: 1,
+  replicates: 200,
+  model: {
+    name: 'ads-funnel',
+    version: '1',
+    fields: [{ name: 'campaign', side: 'candidate', kind: 'vocabulary', ids: 302, unknown: 0.002 }],
+  },
+  data: { spec: 'ads-funnel.yaml', source: 'generator ads-funnel', rows: 500_000, part: 'test', judged: 100_000 },
+  warnings: [],
+  tasks: [
+    {
+      name: 'ctr',
+      rows: 100_000,
+      positives: 2526,
+      base_rate: 0.02526,
+      metrics,
+      ece_measured: 0.0009,
+      baselines: { base_rate: { logloss: 0.1171 } },
+      roc: { fpr: [0, 0.2, 1], tpr: [0, 0.62, 1] },
+      reliability: {
+        served: [{ rows: 100_000, positives: 2526, predicted: 0.0254, observed: 0.02526, low: 0.0243, high: 0.0262 }],
+      },
+      histogram: { edges: [0, 0.02, 1], negatives: [0.6, 0.4], positives: [0.2, 0.8] },
+      slices: [{ field: 'device', value: 'tablet', kind: 'value', values: 1, rows: 9876, positives: 241, metrics }],
     },
   ],
 }

@@ -4,12 +4,14 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import t from 'tap'
 import type { ProblemCode } from '../../../src/schemas/problem.ts'
 import { problemTable } from '../../../src/server/errors/problem-details.ts'
+import { evaluationExample } from '../../../src/server/routes/models-docs.ts'
 import { temporaryFolder, testFeatures, writeTestBundle } from '../../support/bundle.ts'
 import { startTestServer } from '../../support/server.ts'
 
 const models = await temporaryFolder(t)
 // A model with the fields of the documentation's examples.
 await writeTestBundle(models, {
+  files: { 'evaluation.json': Buffer.from(JSON.stringify(evaluationExample)) },
   name: 'ads-funnel',
   manifest: {
     features: [
@@ -98,6 +100,7 @@ t.test('every route is documented, and every documented route exists', async (t)
     'get /models/{model}/fields/{field}/values',
     'get /models/{model}/versions/{version}',
     'get /models/{model}/versions/{version}/distributions',
+    'get /models/{model}/versions/{version}/evaluation',
     'get /models/{model}/versions/{version}/rows',
     'get /readyz',
     'get /v1/models',
@@ -237,6 +240,7 @@ t.test('what routes really answer is as the document says', async (t) => {
     ['/models/{model}/versions/{version}', '/models/ads-funnel/versions/1', 200],
     ['/models/{model}/versions/{version}', '/models/ads-funnel/versions/9', 404],
     ['/models/{model}/versions/{version}/distributions', '/models/ads-funnel/versions/1/distributions', 200],
+    ['/models/{model}/versions/{version}/evaluation', '/models/ads-funnel/versions/1/evaluation', 200],
     ['/models/{model}/versions/{version}/rows', '/models/ads-funnel/versions/1/rows', 200],
     ['/livez', '/livez', 200],
     ['/readyz', '/readyz', 200],

@@ -4,6 +4,7 @@ import t from 'tap'
 import { Compile } from '#typebox/schema'
 import { VersionDistributions, VersionRows } from '../../../src/schemas/model-versions.ts'
 import { ModelDetails } from '../../../src/schemas/models.ts'
+import { evaluationExample } from '../../../src/server/routes/models-docs.ts'
 import { temporaryFolder, testFeatures, writeTestBundle } from '../../support/bundle.ts'
 import { startTestServer } from '../../support/server.ts'
 
@@ -21,6 +22,11 @@ await writeTestBundle(models, {
   name: 'secretive',
   manifest: { features: testFeatures.map((field) => (field.name === 'country' ? { ...field, log: 'drop' } : field)) },
 })
+const report = (text: string) => ({ files: { 'evaluation.json': Buffer.from(text) } })
+await writeTestBundle(models, { name: 'judged', ...report(JSON.stringify(evaluationExample)) })
+await writeTestBundle(models, { name: 'torn', ...report('{') })
+await writeTestBundle(models, { name: 'strange', ...report(JSON.stringify({ ...evaluationExample, tasks: 'ctr' })) })
+await writeTestBundle(models, { name: 'huge', ...report(`"${'x'.repeat(2 ** 20)}"`) })
 await mkdir(join(models, 'ads', '3'))
 await writeFile(join(models, 'ads', '3', 'manifest.json'), '{')
 const server = await startTestServer(t, { models, registry: { defaultModel: 'ads', mode: 'all' } })
@@ -49,7 +55,7 @@ t.test('every version that is loaded is described', async (t) => {
 })
 
 t.test('a version that is not loaded is 404, with the reason', async (t) => {
-  for (const path of ['', '/distributions', '/rows']) {
+  for (const path of ['', '/distributions', '/rows', '/evaluation']) {
     for (const [version, code, detail] of [
       ['ads/versions/3', 'VERSION_NOT_FOUND', /^Version 3 of ads failed to load: ads\/3\/manifest\.json is not JSON/],
       ['ads/versions/9', 'VERSION_NOT_FOUND', /^ads has no version 9; it has 3, 2, 1$/],
@@ -133,6 +139,24 @@ t.test('values of bins can be sent', async (t) => {
   const prices = body.fields[3].bins.map(({ value }: any) => value)
   t.equal(prices.length, 3)
   for (const price of prices) t.equal((await predict('DE', price)).status, 200, String(price))
+})
+
+t.test('a version has the report that it was published with', async (t) => {
+  const { status, body } = await get('/models/judged/versions/1/evaluation')
+  t.equal(status, 200)
+  t.same(body, evaluationExample)
+  t.equal((await get('/models/judged')).body.evaluated, true)
+  t.notOk('evaluated' in (await get('/models/ads')).body)
+  for (const [model, detail] of [
+    ['ads', 'Version 1 of ads has no evaluation.json: it was published without a report'],
+    ['torn', /^torn\/1\/evaluation\.json is not JSON: /],
+    ['strange', /^strange\/1\/evaluation\.json is no report of multigate evaluate: \/tasks must be an array/],
+    ['huge', 'huge/1/evaluation.json is larger than 1048576 bytes'],
+  ] as const) {
+    const { status, body } = await get(`/models/${model}/versions/1/evaluation`)
+    t.same([status, body.code], [404, 'NOT_FOUND'], model)
+    t.match(body.detail, detail)
+  }
 })
 
 t.test('golden rows come by side, and are answered', async (t) => {

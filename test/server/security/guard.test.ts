@@ -102,6 +102,7 @@ t.test('areas of paths', async (t) => {
     ['/models/:model', 'predict'],
     ['/models/:model/versions/:version', 'predict'],
     ['/models/:model/versions/:version/distributions', 'predict'],
+    ['/models/:model/versions/:version/evaluation', 'predict'],
     ['/models/:model/pin', 'admin'],
     ['/models/:model/unpin', 'admin'],
     ['', 'predict'],

@@ -55,6 +55,7 @@ export function createFakeLoadedModel(
     drift: () => [],
     observed: () => [],
     keptCosts: async () => undefined,
+    evaluation: async () => undefined,
     recentRows: () => [],
     async close() {
       closes++

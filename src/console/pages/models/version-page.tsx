@@ -5,6 +5,7 @@ import { Failed, Loading } from '../../parts/states.tsx'
 import { Architecture } from './architecture.tsx'
 import { Compare } from './compare.tsx'
 import { Drift } from './drift.tsx'
+import { Evaluation } from './evaluation.tsx'
 import { Fields } from './fields.tsx'
 import { Stale } from './model-list.tsx'
 import { Pinning } from './pinning.tsx'
@@ -17,6 +18,7 @@ const sections = [
   ['architecture', 'Architecture'],
   ['fields', 'Fields'],
   ['tasks', 'Tasks and quality'],
+  ['evaluation', 'Evaluation'],
   ['drift', 'Drift'],
   ['plan', 'Plan'],
   ['provenance', 'Provenance'],
@@ -145,11 +147,15 @@ function Sections({ details, version, again }: { details: Details; version: stri
   return (
     <>
       <nav class="sections small" aria-label="Sections">
-        {sections.map(([id, title]) => (
-          <a key={id} href={hrefOf('models', [name, version], { section: id })}>
-            {title}
-          </a>
-        ))}
+        {sections.flatMap(([id, title]) =>
+          id === 'evaluation' && !details.evaluated
+            ? []
+            : [
+                <a key={id} href={hrefOf('models', [name, version], { section: id })}>
+                  {title}
+                </a>,
+              ],
+        )}
       </nav>
       <Section id="architecture">
         <Architecture details={details} />
@@ -160,6 +166,11 @@ function Sections({ details, version, again }: { details: Details; version: stri
       <Section id="tasks">
         <Tasks tasks={details.tasks ?? []} quality={details.quality ?? {}} />
       </Section>
+      {details.evaluated && (
+        <Section id="evaluation">
+          <Evaluation model={name} version={version} />
+        </Section>
+      )}
       <Section id="drift">
         <Drift model={name} version={version} />
       </Section>

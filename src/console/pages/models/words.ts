@@ -8,6 +8,8 @@ export type Distributions = Schemas['VersionDistributions']
 export type Bin = Schemas['DistributionBin']
 export type Task = NonNullable<Details['tasks']>[number]
 export type Quality = NonNullable<Details['quality']>[string]
+export type Report = Schemas['EvaluationReport']
+export type TaskEvaluation = Report['tasks'][number]
 export type Plan = NonNullable<Details['plan']>
 
 /** A word for a population stability index, and how it is shown; by the usual convention. */

@@ -1,0 +1,148 @@
+import { ask, client } from '../../api/client.ts'
+import { useAsk } from '../../api/use-ask.ts'
+import { date, decimal, number } from '../../parts/format.ts'
+import { Scroll } from '../../parts/scroll.tsx'
+import { Failed, Loading } from '../../parts/states.tsx'
+import { describeBins, Reliability } from './reliability.tsx'
+import type { Report, TaskEvaluation } from './words.ts'
+
+/** Most tasks, and slices of each, that are shown. */
+const mostTasks = 20
+const mostSlices = 8
+
+/** The report that the version was published with: how right its probabilities are, and where they are not. */
+export function Evaluation({ model, version }: { model: string; version: string }) {
+  const path = { model, version }
+  const asking = () => ask(client.GET('/models/{model}/versions/{version}/evaluation', { params: { path } }))
+  const { data, error, again } = useAsk(asking, [model, version])
+  if (data === undefined)
+    return error === undefined ? <Loading what="the report" /> : <Failed error={error} again={again} />
+  return <ReportOf report={data} />
+}
+
+function ReportOf({ report }: { report: Report }) {
+  const { created, data, tasks, warnings, comparison, publish } = report
+  return (
+    <>
+      <p class="muted">
+        {`${number(data.judged, 9)} of ${number(data.rows, 9)} rows were judged on ${date(created)}: ${data.source}. Intervals are of 95 %.`}
+      </p>
+      {warnings.length > 0 && (
+        <ul class="notice">
+          {warnings.map((warning) => (
+            <li key={warning}>
+              <bdi>{warning}</bdi>
+            </li>
+          ))}
+        </ul>
+      )}
+      {comparison !== undefined && (
+        <p>
+          Compared with <bdi>{comparison.a}</bdi>: <strong>{comparison.verdict}</strong>
+          {comparison.reasons.length > 0 && ` (${comparison.reasons.join('; ')})`}.
+        </p>
+      )}
+      {publish !== undefined && <Conditions conditions={publish.conditions} />}
+      <h3>Reliability</h3>
+      <p class="muted">
+        Rows are sorted by their prediction and divided into bins. Each point is a bin: the mean prediction (across) and
+        the rate that was observed (up), with its interval. On the dashed line both are equal. Both axes are
+        logarithmic.
+      </p>
+      <ul class="reliabilities">
+        {tasks.slice(0, mostTasks).map((task) => (
+          <li key={task.name}>
+            <Judged task={task} />
+          </li>
+        ))}
+      </ul>
+      {tasks.length > mostTasks && (
+        <p class="muted">
+          The first {mostTasks} of {tasks.length} tasks are shown.
+        </p>
+      )}
+    </>
+  )
+}
+
+function Judged({ task }: { task: TaskEvaluation }) {
+  const { name, metrics, reliability, slices } = task
+  const note = [
+    `Calibration ratio ${estimate(metrics.calibration_ratio, 3)}`,
+    `calibration error (ECE) ${estimate(metrics.ece, 5)}`,
+    `AUC ${estimate(metrics.auc, 4)}`,
+    describeBins(reliability.served),
+  ].join('; ')
+  return (
+    <>
+      <h4>
+        <bdi>{name}</bdi>
+      </h4>
+      <Reliability name={name} bins={reliability.served} note={`${note}.`} />
+      {slices.length > 0 && (
+        <details>
+          <summary>Parts that are calibrated worst</summary>
+          <Slices name={name} slices={slices} />
+        </details>
+      )}
+    </>
+  )
+}
+
+function Slices({ name, slices }: { name: string; slices: TaskEvaluation['slices'] }) {
+  return (
+    <Scroll label={`Parts of the rows of ${name}`}>
+      <table>
+        <thead>
+          <tr>
+            <th>Field</th>
+            <th>Value</th>
+            <th class="number">Rows</th>
+            <th class="number">Calibration ratio</th>
+            <th class="number">AUC</th>
+          </tr>
+        </thead>
+        <tbody>
+          {slices.slice(0, mostSlices).map(({ field, value, rows, metrics }) => (
+            <tr key={`${field} ${value}`}>
+              <td>
+                <bdi>{field}</bdi>
+              </td>
+              <td>
+                <bdi>{value}</bdi>
+              </td>
+              <td class="number">{number(rows, 9)}</td>
+              <td class="number">{estimate(metrics.calibration_ratio, 2)}</td>
+              <td class="number">{estimate(metrics.auc, 3)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </Scroll>
+  )
+}
+
+function Conditions({ conditions }: { conditions: NonNullable<Report['publish']>['conditions'] }) {
+  return (
+    <>
+      <h3>Conditions of publishing</h3>
+      <ul class="plain">
+        {conditions.map(({ condition, passed, found }) => (
+          <li key={condition}>
+            <span class={`pill ${passed ? 'good' : 'bad'}`}>{passed ? 'met' : 'not met'}</span> <bdi>{condition}</bdi>{' '}
+            <span class="muted">
+              found <bdi>{found}</bdi>
+            </span>
+          </li>
+        ))}
+      </ul>
+    </>
+  )
+}
+
+/** `0.992 (0.960 to 1.028)`; – where it is undefined. */
+function estimate({ value, low, high }: TaskEvaluation['metrics']['auc'], decimals: number): string {
+  if (value === null) return '–'
+  const shown = decimal(value, decimals)
+  return low === null || high === null ? shown : `${shown} (${decimal(low, decimals)} to ${decimal(high, decimals)})`
+}

@@ -54,12 +54,10 @@ export async function openLive(
 }
 
 function conditionOf(registry: Registry, metrics: Metrics, stalls: Condition['stalls']): Condition {
-  const { failed, missing } = registry.summary()
+  const { answering, failed, missing } = registry.summary()
   const unstored = registry.live().filter(({ model }) => model.plan.unstored)
   return {
-    serving: Object.fromEntries(
-      registry.list().flatMap(({ name, default_version: version }) => (version === undefined ? [] : [[name, version]])),
-    ),
+    serving: answering,
     failed: failed.map(({ name, version, reason }) => ({ model: name, version, reason })),
     unstored: unstored.map(({ name, version }) => `${name}/${version}`),
     missing,

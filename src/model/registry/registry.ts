@@ -177,12 +177,15 @@ export class Registry {
     return [...this.#folder.held.keys()]
   }
 
-  /** How many models are in each state, which versions failed, and which wait for their time. */
+  /** How many models are in each state, which version of each answers, which failed, and which wait for their time. */
   summary(): RegistrySummary {
     const models = this.#names().map((name) => this.#known(name))
     const count = (state: ModelState) => models.filter((model) => stateOf(model) === state).length
     return {
       states: Object.fromEntries(modelStates.map((state) => [state, count(state)])) as Record<ModelState, number>,
+      answering: Object.fromEntries(
+        models.flatMap(({ name, answering, unloaded }) => (answering && !unloaded ? [[name, answering.version]] : [])),
+      ),
       failed: models.flatMap(failedOf),
       scheduled: models.flatMap(scheduledOf),
       missing: this.#folder.held.size,

@@ -23,6 +23,8 @@ export interface ScheduledVersion {
 
 export interface RegistrySummary {
   states: Record<ModelState, number>
+  /** The version that answers, by model. */
+  answering: Record<string, string>
   failed: readonly FailedVersion[]
   scheduled: readonly ScheduledVersion[]
   /** Models that go on serving although they vanished from the folder. */

@@ -16,6 +16,7 @@ t.test('each model counts in the state of its best version', async (t) => {
   const unloaded = registry.unload('off')
   t.same(registry.summary(), {
     states: { ready: 1, loading: 2, failed: 1, unloaded: 1, empty: 1 },
+    answering: { good: '1' },
     failed: [
       { name: 'bad', version: '1', reason: 'unforeseen' },
       { name: 'good', version: '2', reason: 'unforeseen' },
@@ -26,6 +27,7 @@ t.test('each model counts in the state of its best version', async (t) => {
   loading.open()
   await Promise.all([done, unloaded])
   t.same(registry.summary().states, { ready: 3, loading: 0, failed: 1, unloaded: 1, empty: 1 })
+  t.same(registry.summary().answering, { good: '1', slow: '1', waiting: '1' })
 })
 
 t.test('a failed version counts by the kind of its failure, until it is gone or loads', async (t) => {

@@ -84,6 +84,8 @@ async function open(
 }
 
 const answers = (page: Page) => page.getByRole('region', { name: 'Answers', exact: true }).getByRole('table')
+const lookedInto = (page: Page, name: string) =>
+  page.getByRole('region', { name: 'Gates', exact: true }).getByText(`of ${name}`, { exact: true })
 const rankOf = (page: Page, name: string) => answers(page).getByRole('row', { name: new RegExp(`\\b${name}\\b`) })
 
 /** The page's main request has this option; those for gates and for missing fields have not. */
@@ -129,13 +131,22 @@ t.test('an edit is answered, with ranks as the server has them and what changed'
     shown.map((name) => name.trim()),
     ranked.predictions.map(({ id }: any) => id),
   )
+  // The best one is looked into, until another is chosen: an edit changes that no longer.
+  await lookedInto(page, shown[0]!.trim()).waitFor()
+  await answers(page).getByRole('button', { name: last }).click()
+  await lookedInto(page, last).waitFor()
+  await answered(page, () => page.getByLabel(`bid of ${last}`).fill('0'))
+  await rankOf(page, last).getByText('down 4').waitFor()
+  t.equal(await lookedInto(page, last).count(), 1)
 })
 
 t.test('the newest edit wins, and earlier requests are aborted', { skip }, async (t) => {
   const page = await open(t)
   await answers(page).waitFor()
   let held = 0
-  const aborted = page.waitForEvent('requestfailed', (request) => request.url().endsWith('/predict'))
+  const isOfHour3 = (request: Request) =>
+    request.url().endsWith('/predict') && request.postDataJSON().context.hour === 3
+  const aborted = page.waitForEvent('requestfailed', isOfHour3)
   await page.route(`${origin}/predict`, async (route) => {
     const { context, options } = route.request().postDataJSON()
     // The first never answers.
@@ -291,13 +302,18 @@ t.test('a link has it all, and one that is broken leads to an example', { skip }
   const page = await open(t)
   await answers(page).waitFor()
   await page.getByLabel('Rank by').selectOption('cvr')
-  await page.getByLabel('hour', { exact: true }).fill('5')
-  await page.getByLabel('id of ad-3', { exact: true }).fill("<i>ש</i> 'x'")
+  await answered(page, () => page.getByLabel('hour', { exact: true }).fill('5'))
   const name = "<i>ש</i> 'x'"
+  await answered(page, () => page.getByLabel('id of ad-3', { exact: true }).fill(name))
+  await answers(page).getByText(name).waitFor()
+  const worst = (await answers(page).getByRole('rowheader').last().textContent())!.trim()
+  await answers(page).getByRole('button', { name: worst }).click()
   const stateOf = (url: string) => new URLSearchParams(new URL(url).hash.split('?')[1]).get('s') ?? ''
   await until(async () => {
     const shared = await decodeShared(stateOf(page.url())).catch(() => undefined)
-    return shared?.form.candidates[2]?.values.id === name && shared.form.context.hour === 5
+    return (
+      shared?.form.candidates[2]?.values.id === name && shared.form.context.hour === 5 && shared.chosen !== undefined
+    )
   })
   const address = new URL(page.url()).hash.slice('#/playground'.length)
   const other = await open(t, address)
@@ -305,6 +321,7 @@ t.test('a link has it all, and one that is broken leads to an example', { skip }
   t.equal(await other.getByLabel('Rank by').inputValue(), 'cvr')
   t.equal(await other.getByLabel('hour', { exact: true }).inputValue(), '5')
   t.equal(await other.locator('input[aria-label^="id of"]').nth(2).inputValue(), "<i>ש</i> 'x'")
+  await lookedInto(other, worst).waitFor()
   // Two tabs: what one does is nothing to the other.
   await other.getByLabel('hour', { exact: true }).fill('6')
   t.equal(await page.getByLabel('hour', { exact: true }).inputValue(), '5')

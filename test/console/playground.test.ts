@@ -15,7 +15,14 @@ import {
 import { type Field, valueAt, valueOfText, withValue } from '../../src/console/pages/playground/model.ts'
 import { readJson, readPasted } from '../../src/console/pages/playground/paste.ts'
 import { mapProblems, placeOf } from '../../src/console/pages/playground/problems.ts'
-import { changeOf, earningTasks, movementOf, ranksOf, scoreOf } from '../../src/console/pages/playground/ranking.ts'
+import {
+  changeOf,
+  earningTasks,
+  movementOf,
+  placeToLookInto,
+  ranksOf,
+  scoreOf,
+} from '../../src/console/pages/playground/ranking.ts'
 import {
   decodeBody,
   decodeShared,
@@ -155,7 +162,8 @@ t.test('a shared state', async (t) => {
         fc.option(anyText, { nil: undefined }),
         async (context, rows, by) => {
           const form: Form = { context, candidates: candidatesOf(rows), moved: ['x'] }
-          const text = await encodeShared({ form, by, against: 'm/2' })
+          const chosen = form.candidates.at(-1)?.key
+          const text = await encodeShared({ form, by, chosen, against: 'm/2' })
           if (!/^[jz][\w-]*$/.test(text)) return false
           const read = await decodeShared(text)
           const plain = (value: unknown) => JSON.stringify(value, (_, part) => (part === undefined ? null : part))
@@ -163,8 +171,8 @@ t.test('a shared state', async (t) => {
           const sortedRows = (form: Form) =>
             form.candidates.map(({ values }) => Object.entries(values).sort(([a], [b]) => (a < b ? -1 : 1)))
           return (
-            plain([read.form.context, read.form.moved, read.by, read.against]) === plain([context, ['x'], by, 'm/2']) &&
-            plain(sortedRows(read.form)) === plain(sortedRows(form))
+            plain([read.form.context, read.form.moved, read.by, read.chosen, read.against]) ===
+              plain([context, ['x'], by, chosen, 'm/2']) && plain(sortedRows(read.form)) === plain(sortedRows(form))
           )
         },
       ),
@@ -246,6 +254,12 @@ t.test('ranks', async (t) => {
   t.equal(scoreOf({ ctr: 0.5, cvr: 0.1 }, 2, 'ecpm', [ctr, cvr]), 100)
   t.equal(scoreOf({ ctr: 0.5 }, undefined, 'ecpm', [ctr]), undefined, 'without a bid')
   t.equal(scoreOf(null, 1, 'ctr', [ctr]), undefined)
+  const candidates = candidatesOf([{}, {}, {}])
+  const standings = new Map([3, 1, 2].map((rank, i) => [i + 1, { rank, prediction: null }]))
+  t.equal(placeToLookInto(candidates, undefined, standings), 1, 'the best one')
+  t.equal(placeToLookInto(candidates, 3, standings), 2, 'the chosen one')
+  t.equal(placeToLookInto(candidates, 9, standings), 1, 'the chosen one is gone')
+  t.equal(placeToLookInto(candidates, undefined, new Map()), 0)
 })
 
 t.test('problems go to the field that they name', async (t) => {

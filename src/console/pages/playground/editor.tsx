@@ -9,7 +9,7 @@ import type { Field, Task } from './model.ts'
 import { withValue } from './model.ts'
 import { ProblemList, Refusal } from './notices.tsx'
 import { mapProblems, type Place, type Problem, placeOf } from './problems.ts'
-import { earningTasks, ecpm, type Prediction } from './ranking.ts'
+import { earningTasks, ecpm, type Prediction, placeToLookInto } from './ranking.ts'
 import { RequestCode } from './request-code.tsx'
 import type { Known } from './server.ts'
 import type { Shared } from './state-codec.ts'
@@ -36,6 +36,7 @@ interface EditorProps {
 export function Editor({ target, fields, tasks, known, others, described, shared, onShared, onAgain }: EditorProps) {
   const { form } = shared
   const by = shared.by !== undefined && isRankable(shared.by, tasks) ? shared.by : firstRank(tasks)
+  const choose = (chosen: number) => onShared({ ...shared, chosen })
   const setForm = (form: Form) => onShared({ ...shared, form })
   const vocabularies = useMemo(() => createVocabularies(target.model), [target.model])
   useEffect(() => () => vocabularies.close(), [vocabularies])
@@ -54,11 +55,7 @@ export function Editor({ target, fields, tasks, known, others, described, shared
     predicted.error?.problem?.errors ?? (predicted.error ? [] : (predicted.answer?.errors ?? []))
   const map = useMemo(() => mapProblems(problems), [problems])
   const [place, setPlace] = useState<Place>()
-  const [chosen, setChosen] = useState<number>()
-  const selectedIndex = Math.max(
-    0,
-    form.candidates.findIndex(({ key }) => key === chosen),
-  )
+  const selectedIndex = placeToLookInto(form.candidates, shared.chosen, standings)
   const selected = form.candidates[selectedIndex]
   const name = selected === undefined ? '' : nameOf(selected, selectedIndex)
   const isAnswerable = map.context.size === 0 && !map.candidates.has(selectedIndex)
@@ -112,7 +109,7 @@ export function Editor({ target, fields, tasks, known, others, described, shared
             busy={predicted.busy}
             selected={selected?.key}
             onBy={(by) => onShared({ ...shared, by })}
-            onSelect={setChosen}
+            onSelect={choose}
           />
           <Gates tasks={tasks} body={single} name={name} />
         </div>
@@ -123,7 +120,7 @@ export function Editor({ target, fields, tasks, known, others, described, shared
         problems={map.candidates}
         selected={selected?.key}
         goTo={place?.part === 'candidates' ? { index: place.index, field: place.field ?? '' } : undefined}
-        onSelect={setChosen}
+        onSelect={choose}
       />
       <Compare
         {...{ target, others, form, now, standings, tasks, by }}

@@ -63,6 +63,18 @@ export interface Standing {
   prediction: Prediction | null
 }
 
+/** Which of the candidates to look into: the one that the reader chose, else the best-ranked one, else the first. */
+export function placeToLookInto(
+  candidates: readonly { key: number }[],
+  chosen: number | undefined,
+  standings: ReadonlyMap<number, Standing>,
+): number {
+  const place = candidates.findIndex(({ key }) => key === chosen)
+  if (place >= 0) return place
+  const ranks = candidates.map(({ key }) => standings.get(key)?.rank ?? Number.POSITIVE_INFINITY)
+  return ranks.reduce((best, rank, i) => (rank < ranks[best]! ? i : best), 0)
+}
+
 /** `+2`: two places better than before; undefined where there is nothing to compare. */
 export function movementOf(before: Standing | undefined, now: number | undefined): number | undefined {
   if (before?.rank === undefined || now === undefined) return undefined

@@ -7,6 +7,8 @@ export interface Shared {
   form: Form
   /** What candidates are ranked by. */
   by?: string | undefined
+  /** Key of the candidate that the reader chose; undefined: the best-ranked one. */
+  chosen?: number | undefined
   /** What it is compared with: `model/version`. */
   against?: string | undefined
   /** Tensors as JSON, for a model without fields. */
@@ -23,14 +25,16 @@ const longPlain = 1000
 const largestState = 16 << 20
 
 /** For the address: base64url of JSON, compressed where it is long. The first letter says which. */
-export async function encodeShared({ form, by, against, inputs }: Shared): Promise<string> {
+export async function encodeShared({ form, by, chosen, against, inputs }: Shared): Promise<string> {
   const names = [...new Set(form.candidates.flatMap(({ values }) => Object.keys(values)))]
+  const place = form.candidates.findIndex(({ key }) => key === chosen)
   const json = JSON.stringify({
     c: form.context,
     n: names,
     r: form.candidates.map(({ values }) => names.map((name) => (Object.hasOwn(values, name) ? values[name] : null))),
     ...(form.moved.length > 0 ? { m: form.moved } : {}),
     ...(by === undefined ? {} : { b: by }),
+    ...(place < 0 ? {} : { s: place }),
     ...(against === undefined ? {} : { a: against }),
     ...(inputs === undefined ? {} : { i: inputs }),
   })
@@ -78,11 +82,12 @@ export function fitForm(form: Form, fields: readonly Field[]): { form: Form; lef
 
 function read(value: unknown): Shared {
   if (!isRecord(value)) throw new Error('it is no object')
-  const { c, n, r, m = [], b, a, i } = value
+  const { c, n, r, m = [], b, s, a, i } = value
   if (!isValues(c) || !isNames(n) || !isNames(m) || !Array.isArray(r)) throw new Error('a part is missing')
   if (!isOptionalText(b) || !isOptionalText(a) || !isOptionalText(i)) throw new Error('a part is no text')
-  const rows = r.slice(0, mostCandidates).map((row) => rowOf(n, row))
-  return { form: { context: c, candidates: candidatesOf(rows), moved: m }, by: b, against: a, inputs: i }
+  const candidates = candidatesOf(r.slice(0, mostCandidates).map((row) => rowOf(n, row)))
+  const chosen = typeof s === 'number' ? candidates[s]?.key : undefined
+  return { form: { context: c, candidates, moved: m }, by: b, chosen, against: a, inputs: i }
 }
 
 function rowOf(names: string[], row: unknown): Values {

@@ -248,6 +248,14 @@ t.test('candidates are added, copied, removed, sorted and pasted', { skip }, asy
   t.same(await ids(), ['b', 'c', 'a'])
   t.equal(await table.getByRole('columnheader', { name: 'price' }).getAttribute('aria-sort'), 'descending')
   await answered(page, () => page.getByLabel('price of a').fill('9'))
+  await page.getByLabel('Rank by').selectOption('ecpm')
+  for (const [i, id] of ['b', 'a', 'c'].entries())
+    await answered(page, () => page.getByLabel(`bid of ${id}`).fill(`${[1, 100, 10_000][i]}`))
+  await answers(page).getByText('no bid').waitFor({ state: 'detached' })
+  await page.getByLabel('Sort by answer').selectOption('ecpm')
+  const ranks = await table.getByRole('rowheader').allTextContents()
+  t.same(ranks, ['1', '2', '3'])
+  await page.getByLabel('Rank by').selectOption('ctr')
   await header('Rank').click()
   t.same(
     await ids(),
@@ -290,6 +298,11 @@ t.test('gates, what matters, and another version side by side', { skip }, async 
   const rows = await effects.getByRole('row').allInnerTexts()
   t.ok(rows.some((row) => row.includes('country') && row.includes('its default')))
   await page.getByText('has no reference data for it').waitFor()
+  const matters = page.getByRole('region', { name: 'What matters' })
+  await matters.getByLabel('Task').selectOption('ecpm')
+  await matters.getByText(/^ecpm is [\d.]+ with all fields/).waitFor()
+  await page.getByLabel('bid of ad-2').fill('')
+  await matters.getByRole('option', { name: 'ecpm' }).waitFor({ state: 'detached' })
 
   await page.getByLabel('Compare with').selectOption('ads-funnel, version 1')
   const compared = page.getByRole('region', { name: 'Answers side by side' }).getByRole('table')

@@ -19,8 +19,11 @@ import {
   changeOf,
   earningTasks,
   movementOf,
+  type Prediction,
   placeToLookInto,
+  probabilityOf,
   ranksOf,
+  scoreNames,
   scoreOf,
 } from '../../src/console/pages/playground/ranking.ts'
 import {
@@ -251,6 +254,8 @@ t.test('ranks', async (t) => {
   t.same(earningTasks([ctr, cvr]), ['ctr', 'cvr'])
   t.same(earningTasks([ctr]), ['ctr'])
   t.equal(earningTasks([cvr]), undefined)
+  t.same(scoreNames([ctr, cvr]), ['ctr', 'cvr', 'ecpm'])
+  t.same(scoreNames([cvr]), ['cvr'])
   t.equal(scoreOf({ ctr: 0.5, cvr: 0.1 }, 2, 'ecpm', [ctr, cvr]), 100)
   t.equal(scoreOf({ ctr: 0.5 }, undefined, 'ecpm', [ctr]), undefined, 'without a bid')
   t.equal(scoreOf(null, 1, 'ctr', [ctr]), undefined)
@@ -336,15 +341,16 @@ t.test('what is missing', async (t) => {
   t.test('effects, largest first; a row without an answer has none', async (t) => {
     const { requests } = planMissing({ model: 'm' }, values, fields, reference)
     const predictions = [{ ctr: 0.5 }, { ctr: 0.4 }, null, { ctr: 0.9 }, { ctr: 0.5 }]
+    const ctr = (prediction: Prediction | null | undefined) => probabilityOf(prediction, 'ctr')
     t.same(
-      bySize(effectsOf(requests[0]!, predictions, 'ctr')).map(({ field, without }) => [field, without]),
+      bySize(effectsOf(requests[0]!, predictions, ctr)).map(({ field, without }) => [field, without]),
       [
         ['price', 0.9],
         ['country', 0.4],
         ['views', 0.5],
       ],
     )
-    t.same(effectsOf(requests[0]!, [null], 'ctr'), [])
+    t.same(effectsOf(requests[0]!, [null], ctr), [])
   })
   t.equal(commonestOf([]), undefined)
 })

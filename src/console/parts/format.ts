@@ -43,9 +43,14 @@ export function probability(value: number): string {
   return formatter({ style: 'percent', minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value)
 }
 
+/** A difference: 1.234 → +1.23. */
+export function signed(value: number, digits = 3): string {
+  return formatter({ maximumSignificantDigits: digits, signDisplay: 'exceptZero' }).format(value)
+}
+
 /** The change of a probability, in percentage points: 0.012 → +1.2 pp. */
 export function change(value: number): string {
-  return `${formatter({ maximumSignificantDigits: 2, signDisplay: 'exceptZero' }).format(100 * value)} pp`
+  return `${signed(100 * value, 2)} pp`
 }
 
 export function milliseconds(ms: number): string {

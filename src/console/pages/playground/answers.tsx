@@ -6,7 +6,16 @@ import { Empty, Loading } from '../../parts/states.tsx'
 import { nameOf } from './form.ts'
 import { type Task, valueAt } from './model.ts'
 import { Pager, pageWithin } from './pager.tsx'
-import { changeOf, earningTasks, ecpm, movementOf, probabilityOf, type Standing, scoreOf } from './ranking.ts'
+import {
+  changeOf,
+  earningTasks,
+  ecpm,
+  movementOf,
+  probabilityOf,
+  type Standing,
+  scoreNames,
+  scoreOf,
+} from './ranking.ts'
 import type { Answered } from './use-history.ts'
 
 /** Candidates, and tasks, side by side. */
@@ -56,21 +65,19 @@ export function Answers(props: AnswersProps) {
 }
 
 function RankBy({ tasks, by, onBy }: Pick<AnswersProps, 'tasks' | 'by' | 'onBy'>) {
-  const earning = earningTasks(tasks)
   return (
     <div class="rank-by">
       <label for="rank-by">Rank by</label>
       <select id="rank-by" value={by} onChange={(event) => onBy(event.currentTarget.value)}>
-        {tasks.map(({ name }) => (
+        {scoreNames(tasks).map((name) => (
           <option key={name} value={name}>
             {name}
           </option>
         ))}
-        {earning !== undefined && <option value={ecpm}>ecpm</option>}
       </select>
       <span class="small muted">
         {by === ecpm
-          ? `Expected revenue per thousand impressions: 1000 · bid · ${earning?.join(' · ')}. It needs a bid.`
+          ? `Expected revenue per thousand impressions: 1000 · bid · ${earningTasks(tasks)?.join(' · ')}. It needs a bid.`
           : tasks.find(({ name }) => name === by)?.description}
       </span>
     </div>

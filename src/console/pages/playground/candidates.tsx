@@ -6,7 +6,7 @@ import { candidatesOf, type Form, nextKey, placesOf, rankColumn, sorted } from '
 import { type Field, type Task, valueAt, withValue } from './model.ts'
 import { mostCandidates, type Pasted } from './paste.ts'
 import { PasteDialog } from './paste-dialog.tsx'
-import { probabilityOf, type Standing } from './ranking.ts'
+import { type Standing, scoreNames, scoreOf } from './ranking.ts'
 import type { Vocabularies } from './vocabularies.ts'
 
 interface CandidatesProps {
@@ -43,7 +43,7 @@ export function Candidates(props: CandidatesProps) {
 
   const order = (next: Sort) => {
     setSort(next)
-    setForm({ ...form, candidates: sorted(form.candidates, readerOf(next.column, standings), next.descending) })
+    setForm({ ...form, candidates: sorted(form.candidates, readerOf(next.column, standings, tasks), next.descending) })
   }
   const actions = actionsOf(form, setForm, onSelect, (column) =>
     order({ column, descending: sort?.column === column && !sort.descending }),
@@ -107,7 +107,8 @@ function SortByAnswer({
   sort: Sort | undefined
   onSort(sort: Sort): void
 }) {
-  const current = tasks.some(({ name }) => sort?.column === taskColumn(name)) ? sort!.column : ''
+  const names = scoreNames(tasks)
+  const current = names.some((name) => sort?.column === scoreColumn(name)) ? sort!.column : ''
   return (
     <span class="row">
       <label for="sort-answer">Sort by answer</label>
@@ -120,8 +121,8 @@ function SortByAnswer({
         }}
       >
         <option value="">–</option>
-        {tasks.map(({ name }) => (
-          <option key={name} value={taskColumn(name)}>
+        {names.map((name) => (
+          <option key={name} value={scoreColumn(name)}>
             {name}
           </option>
         ))}
@@ -130,8 +131,8 @@ function SortByAnswer({
   )
 }
 
-/** Fields have no line breaks in their names: a task's column is none of them. */
-const taskColumn = (task: string) => `\n${task}`
+/** Fields have no line breaks in their names: a score's column is none of them. */
+const scoreColumn = (score: string) => `\n${score}`
 
 function columnsOf(fields: readonly Field[]): Column[] {
   return [
@@ -141,9 +142,14 @@ function columnsOf(fields: readonly Field[]): Column[] {
   ]
 }
 
-function readerOf(column: string, standings: ReadonlyMap<number, Standing>): Parameters<typeof sorted>[1] {
+function readerOf(
+  column: string,
+  standings: ReadonlyMap<number, Standing>,
+  tasks: readonly Task[],
+): Parameters<typeof sorted>[1] {
   if (column === rankColumn) return ({ key }) => standings.get(key)?.rank
-  if (column.startsWith('\n')) return ({ key }) => probabilityOf(standings.get(key)?.prediction, column.slice(1))
+  if (column.startsWith('\n'))
+    return ({ key, values }) => scoreOf(standings.get(key)?.prediction, valueAt(values, 'bid'), column.slice(1), tasks)
   return ({ values }) => valueAt(values, column)
 }
 

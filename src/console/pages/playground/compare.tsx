@@ -7,7 +7,7 @@ import { Movement } from './answers.tsx'
 import { bodyOf, type Form, nameOf, optionsFor, type Target } from './form.ts'
 import type { Field, Task } from './model.ts'
 import { Pager, pageWithin } from './pager.tsx'
-import { earningTasks, ecpm, probabilityOf, type Standing } from './ranking.ts'
+import { probabilityOf, type Standing, scoreNames } from './ranking.ts'
 import { type Details, describe } from './server.ts'
 import { fitForm } from './state-codec.ts'
 import { type Answered, standingsOf } from './use-history.ts'
@@ -78,7 +78,7 @@ function SideBySide(props: CompareProps & { other: Target; details: Details }) {
   const body = useMemo(() => bodyOf(other, fitted.form, optionsFor(theirTasks)), [fitted, details])
   const { answer, error, busy } = usePredict(body)
   const shared = tasks.filter(({ name }) => theirTasks.some((task) => task.name === name))
-  const isPossible = by === ecpm ? earningTasks(theirTasks) !== undefined : theirTasks.some(({ name }) => name === by)
+  const isPossible = scoreNames(theirTasks).includes(by)
   const answered: Answered | undefined = answer && {
     form,
     answer,

@@ -9,7 +9,7 @@ import type { Field, Task } from './model.ts'
 import { withValue } from './model.ts'
 import { ProblemList, Refusal } from './notices.tsx'
 import { mapProblems, type Place, type Problem, placeOf } from './problems.ts'
-import { earningTasks, ecpm, type Prediction, placeToLookInto } from './ranking.ts'
+import { type Prediction, placeToLookInto, scoreNames } from './ranking.ts'
 import { RequestCode } from './request-code.tsx'
 import type { Known } from './server.ts'
 import type { Shared } from './state-codec.ts'
@@ -35,7 +35,7 @@ interface EditorProps {
 /** A request to edit, and its answers. */
 export function Editor({ target, fields, tasks, known, others, described, shared, onShared, onAgain }: EditorProps) {
   const { form } = shared
-  const by = shared.by !== undefined && isRankable(shared.by, tasks) ? shared.by : firstRank(tasks)
+  const by = shared.by !== undefined && scoreNames(tasks).includes(shared.by) ? shared.by : (tasks[0]?.name ?? '')
   const choose = (chosen: number) => onShared({ ...shared, chosen })
   const setForm = (form: Form) => onShared({ ...shared, form })
   const vocabularies = useMemo(() => createVocabularies(target.model), [target.model])
@@ -137,14 +137,6 @@ export function Editor({ target, fields, tasks, known, others, described, shared
       </div>
     </>
   )
-}
-
-function isRankable(by: string, tasks: readonly Task[]): boolean {
-  return by === ecpm ? earningTasks(tasks) !== undefined : tasks.some(({ name }) => name === by)
-}
-
-function firstRank(tasks: readonly Task[]): string {
-  return tasks[0]?.name ?? ''
 }
 
 /** Fields whose value the first answered candidate calls unknown: those of the context are among them for all. */

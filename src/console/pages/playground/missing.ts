@@ -1,6 +1,6 @@
 import type { PredictBody, Target } from './form.ts'
 import { type Bin, type Field, type Reference, type Value, type Values, valueAt, withValue } from './model.ts'
-import { type Prediction, probabilityOf } from './ranking.ts'
+import type { Prediction } from './ranking.ts'
 
 /** Fields of which it is asked at most. */
 export const mostFields = 500
@@ -93,17 +93,21 @@ export function commonestOf(bins: readonly Bin[]): Value | undefined {
 }
 
 export interface Effect extends Substitute {
-  /** The probability with the field, and without. */
+  /** The score with the field, and without. */
   with: number
   without: number
 }
 
-/** Of the predictions of a request: the effects of its fields on a task, largest first. */
-export function effectsOf(asked: Asked, predictions: readonly (Prediction | null)[], task: string): Effect[] {
-  const base = probabilityOf(predictions[0], task)
+/** Of the predictions of a request: the effects of its fields on a score. */
+export function effectsOf(
+  asked: Asked,
+  predictions: readonly (Prediction | null)[],
+  score: (prediction: Prediction | null | undefined) => number | undefined,
+): Effect[] {
+  const base = score(predictions[0])
   if (base === undefined) return []
   return asked.substitutes.flatMap((substitute, i) => {
-    const without = probabilityOf(predictions[i + 1], task)
+    const without = score(predictions[i + 1])
     return without === undefined ? [] : [{ ...substitute, with: base, without }]
   })
 }

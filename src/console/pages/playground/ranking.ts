@@ -28,6 +28,11 @@ export function earningTasks(tasks: readonly RankedTask[]): string[] | undefined
   return composed !== undefined && factors.length > 1 ? [composed.name] : factors
 }
 
+/** Names of all that candidates can be ranked by. */
+export function scoreNames(tasks: readonly RankedTask[]): string[] {
+  return [...tasks.map(({ name }) => name), ...(earningTasks(tasks) === undefined ? [] : [ecpm])]
+}
+
 /** The value that orders a candidate: the probability of a task, or what it earns. */
 export function scoreOf(
   prediction: Prediction | null | undefined,

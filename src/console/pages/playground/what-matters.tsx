@@ -1,13 +1,13 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { AskError } from '../../api/client.ts'
-import { change, number, probability } from '../../parts/format.ts'
+import { change, number, probability, signed } from '../../parts/format.ts'
 import { Scroll } from '../../parts/scroll.tsx'
 import { Failed, Loading } from '../../parts/states.tsx'
 import type { Target } from './form.ts'
 import { bySize, type Effect, effectsOf, mostFields, type Plan, planMissing } from './missing.ts'
-import type { Field, Reference, Task, Values } from './model.ts'
+import { type Field, type Reference, type Task, type Value, type Values, valueAt } from './model.ts'
 import { Pager, pageWithin } from './pager.tsx'
-import type { Prediction } from './ranking.ts'
+import { ecpm, type Prediction, scoreNames, scoreOf } from './ranking.ts'
 import { predict } from './server.ts'
 
 const rowsPerPage = 15
@@ -17,7 +17,7 @@ interface WhatMattersProps {
   fields: readonly Field[]
   tasks: readonly Task[]
   reference: Reference
-  /** The task that answers are ranked by: the first to ask for. */
+  /** What answers are ranked by: the first to ask for. */
   by: string
   /** Of the context and the candidate together; undefined where the candidate has a problem. */
   values: Values | undefined
@@ -32,14 +32,16 @@ interface Outcome {
 
 /** What each field contributes: the answer if it were missing. Asked when the reader wants it. */
 export function WhatMatters({ target, fields, tasks, reference, by, values, name }: WhatMattersProps) {
-  const [task, setTask] = useState(tasks[0]?.name ?? '')
+  const [wanted, setWanted] = useState(by)
   const [state, setState] = useState<{ outcome?: Outcome; error?: AskError; busy: boolean }>({ busy: false })
   const running = useRef<AbortController | undefined>(undefined)
   const content = JSON.stringify(values)
 
-  useEffect(() => {
-    if (tasks.some((one) => one.name === by)) setTask(by)
-  }, [by, tasks])
+  const bid = values === undefined ? undefined : valueAt(values, 'bid')
+  const offered = scoreNames(tasks).filter((score) => score !== ecpm || typeof bid === 'number')
+  const shown = offered.includes(wanted) ? wanted : (offered[0] ?? '')
+
+  useEffect(() => setWanted(by), [by])
 
   // Another candidate, or another value: what was asked is true no longer.
   useEffect(() => {
@@ -78,8 +80,8 @@ export function WhatMatters({ target, fields, tasks, reference, by, values, name
       </p>
       <div class="row">
         <label for="matters-task">Task</label>
-        <select id="matters-task" value={task} onChange={(event) => setTask(event.currentTarget.value)}>
-          {tasks.map(({ name: option }) => (
+        <select id="matters-task" value={shown} onChange={(event) => setWanted(event.currentTarget.value)}>
+          {offered.map((option) => (
             <option key={option} value={option}>
               {option}
             </option>
@@ -93,15 +95,21 @@ export function WhatMatters({ target, fields, tasks, reference, by, values, name
         {values === undefined && <p class="muted">Available when this candidate has no problem.</p>}
         {state.busy && <Loading what="answers without each field" />}
         {state.error && <Failed error={state.error} again={run} />}
-        {state.outcome && <Effects outcome={state.outcome} task={task} />}
+        {state.outcome && <Effects outcome={state.outcome} {...{ tasks, bid }} by={shown} />}
       </div>
     </section>
   )
 }
 
-function Effects({ outcome: { plan, predictions }, task }: { outcome: Outcome; task: string }) {
+interface EffectsProps extends Pick<WhatMattersProps, 'tasks' | 'by'> {
+  outcome: Outcome
+  bid: Value | undefined
+}
+
+function Effects({ outcome: { plan, predictions }, tasks, by, bid }: EffectsProps) {
   const [chosen, setPage] = useState(0)
-  const effects = bySize(plan.requests.flatMap((asked, i) => effectsOf(asked, predictions[i] ?? [], task)))
+  const score = (prediction: Prediction | null | undefined) => scoreOf(prediction, bid, by, tasks)
+  const effects = bySize(plan.requests.flatMap((asked, i) => effectsOf(asked, predictions[i] ?? [], score)))
   const largest = effects.reduce((most, effect) => Math.max(most, Math.abs(effect.with - effect.without)), 0)
   const page = pageWithin(chosen, rowsPerPage, effects.length)
   return (
@@ -109,8 +117,8 @@ function Effects({ outcome: { plan, predictions }, task }: { outcome: Outcome; t
       {effects.length > 0 && (
         <>
           <p>
-            <bdi>{task}</bdi> is {probability(effects[0]!.with)} with all fields. To the right: the field raises it. To
-            the left: the field lowers it.
+            <bdi>{by}</bdi> is {formatsOf(by).score(effects[0]!.with)} with all fields. To the right: the field raises
+            it. To the left: the field lowers it.
           </p>
           <Scroll label="Effects of fields">
             <table>
@@ -124,7 +132,7 @@ function Effects({ outcome: { plan, predictions }, task }: { outcome: Outcome; t
               </thead>
               <tbody>
                 {effects.slice(page * rowsPerPage, (page + 1) * rowsPerPage).map((effect) => (
-                  <EffectRow key={effect.field} effect={effect} largest={largest} />
+                  <EffectRow key={effect.field} effect={effect} largest={largest} by={by} />
                 ))}
               </tbody>
             </table>
@@ -137,7 +145,12 @@ function Effects({ outcome: { plan, predictions }, task }: { outcome: Outcome; t
   )
 }
 
-function EffectRow({ effect, largest }: { effect: Effect; largest: number }) {
+/** How a score and a difference of two are written: all but ecpm are probabilities. */
+const formatsOf = (by: string) =>
+  by === ecpm ? { score: number, difference: signed } : { score: probability, difference: change }
+
+function EffectRow({ effect, largest, by }: { effect: Effect; largest: number; by: string }) {
+  const { score, difference } = formatsOf(by)
   const size = effect.with - effect.without
   const share = largest === 0 ? 0 : Math.abs(size) / largest
   return (
@@ -149,12 +162,12 @@ function EffectRow({ effect, largest }: { effect: Effect; largest: number }) {
         </span>
       </th>
       <td>
-        <span class="probability">{change(size)}</span>
+        <span class="probability">{difference(size)}</span>
         <span class="two-sided" aria-hidden="true">
           <span class={size < 0 ? 'left' : 'right'} style={{ width: `${50 * share}%` }} />
         </span>
       </td>
-      <td class="number">{probability(effect.without)}</td>
+      <td class="number">{score(effect.without)}</td>
       <td>
         <bdi>{shown(effect.value)}</bdi>{' '}
         <span class="small muted">{effect.kind === 'default' ? 'its default' : 'commonest'}</span>

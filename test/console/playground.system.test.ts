@@ -291,12 +291,14 @@ t.test('gates, what matters, and another version side by side', { skip }, async 
   page.on('request', (request) => {
     if (isOfMissing(request)) requests++
   })
+  await page.getByLabel('views of ad-2').fill('0')
   await page.getByRole('button', { name: 'Find out' }).click()
   const effects = page.getByRole('region', { name: 'Effects of fields' }).getByRole('table')
   await effects.waitFor()
   t.equal(requests, 1)
   const rows = await effects.getByRole('row').allInnerTexts()
   t.ok(rows.some((row) => row.includes('country') && row.includes('its default')))
+  t.match(rows.at(-1), /views.*none: already its default/s)
   await page.getByText('has no reference data for it').waitFor()
   const matters = page.getByRole('region', { name: 'What matters' })
   await matters.getByLabel('Task').selectOption('ecpm')

@@ -351,6 +351,8 @@ t.test('what is missing', async (t) => {
       ],
     )
     t.same(effectsOf(requests[0]!, [null], ctr), [])
+    const same = planMissing({ model: 'm' }, { ...values, country: 'DE' }, fields, reference).requests[0]!
+    t.equal(bySize(effectsOf(same, [...predictions].fill({ ctr: 0.5 }), ctr)).at(-1)!.field, 'country', 'unchanged')
   })
   t.equal(commonestOf([]), undefined)
 })

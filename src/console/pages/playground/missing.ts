@@ -112,8 +112,12 @@ export function effectsOf(
   })
 }
 
+/** The value is the one that counts when the field is missing: taking it away changes nothing. */
+export const isUnchanged = ({ now, value }: Substitute): boolean => now === value
+
+/** Largest first; fields that are unchanged last. */
 export function bySize(effects: readonly Effect[]): Effect[] {
-  const size = (effect: Effect) => Math.abs(effect.with - effect.without)
+  const size = (effect: Effect) => (isUnchanged(effect) ? -1 : Math.abs(effect.with - effect.without))
   return [...effects].sort((a, b) => size(b) - size(a))
 }
 

@@ -4,7 +4,7 @@ import { change, number, probability, signed } from '../../parts/format.ts'
 import { Scroll } from '../../parts/scroll.tsx'
 import { Failed, Loading } from '../../parts/states.tsx'
 import type { Target } from './form.ts'
-import { bySize, type Effect, effectsOf, mostFields, type Plan, planMissing } from './missing.ts'
+import { bySize, type Effect, effectsOf, isUnchanged, mostFields, type Plan, planMissing } from './missing.ts'
 import { type Field, type Reference, type Task, type Value, type Values, valueAt } from './model.ts'
 import { Pager, pageWithin } from './pager.tsx'
 import { ecpm, type Prediction, scoreNames, scoreOf } from './ranking.ts'
@@ -162,10 +162,18 @@ function EffectRow({ effect, largest, by }: { effect: Effect; largest: number; b
         </span>
       </th>
       <td>
-        <span class="probability">{difference(size)}</span>
-        <span class="two-sided" aria-hidden="true">
-          <span class={size < 0 ? 'left' : 'right'} style={{ width: `${50 * share}%` }} />
-        </span>
+        {isUnchanged(effect) ? (
+          <span class="small muted">
+            none: {effect.kind === 'default' ? 'already its default' : 'already the commonest'}
+          </span>
+        ) : (
+          <>
+            <span class="probability">{difference(size)}</span>
+            <span class="two-sided" aria-hidden="true">
+              <span class={size < 0 ? 'left' : 'right'} style={{ width: `${50 * share}%` }} />
+            </span>
+          </>
+        )}
       </td>
       <td class="number">{score(effect.without)}</td>
       <td>

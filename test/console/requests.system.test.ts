@@ -82,6 +82,7 @@ t.test('a slow request: where its time went, and into the playground', { skip },
   await page.locator('tbody button[data-id="waited"]').click()
   const detail = page.locator('.detail')
   await detail.getByText('it waited for a worker').waitFor()
+  await detail.getByText('Too few other recent requests of this model').waitFor()
   t.match(await detail.locator('.stages').textContent(), /queue[\s\S]*90 s/)
   t.ok(page.url().includes('id=waited'), 'the address can be shared')
 

@@ -10,6 +10,7 @@ import { explain } from './explain.ts'
 import { playgroundOf, whyMissing } from './playground-link.ts'
 import type { RequestRecord } from './stages.ts'
 import { Status } from './status.tsx'
+import type { Others } from './usual.ts'
 import { LargeWaterfall } from './waterfall.tsx'
 
 /** Characters of a body that are shown. */
@@ -19,12 +20,13 @@ interface DetailProps {
   id: string
   /** As the list has it; undefined where it left the list. */
   listed: RequestRecord | undefined
+  others: Others
   areBodiesKept: boolean
   onClose(): void
 }
 
 /** One request: where its time went, what it asked and how it was answered. */
-export function Detail({ id, listed, areBodiesKept, onClose }: DetailProps) {
+export function Detail({ id, listed, others, areBodiesKept, onClose }: DetailProps) {
   const asked = useAsk(
     () => ask(client.GET('/debug/requests/{request_id}', { params: { path: { request_id: id } } })),
     [id],
@@ -57,7 +59,7 @@ export function Detail({ id, listed, areBodiesKept, onClose }: DetailProps) {
         )
       ) : (
         <>
-          <p>{explain(record)}</p>
+          <p>{explain(record, others)}</p>
           <LargeWaterfall record={record} />
           <Facts record={record} />
           {asked.data !== undefined && <Body record={asked.data} areBodiesKept={areBodiesKept} />}

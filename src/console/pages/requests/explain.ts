@@ -1,34 +1,36 @@
 import { milliseconds, number, percent } from '../../parts/format.ts'
 import { type RequestRecord, timesOf } from './stages.ts'
+import { compareWithUsual, type Others } from './usual.ts'
 
 /** A stage with at least this share of the time is where it went. */
 const dominant = 0.5
 
-/** What became of a request: where its time went, and what to look at. */
-export function explain(record: RequestRecord): string {
-  return record.status >= 400 ? explainFailure(record) : explainTime(record)
+/** What became of a request: where its time went, whether that is usual, and what to look at. */
+export function explain(record: RequestRecord, others: Others): string {
+  return record.status >= 400 ? explainFailure(record) : explainTime(record, others)
 }
 
-function explainTime(record: RequestRecord): string {
+function explainTime(record: RequestRecord, others: Others): string {
   const { total_ms, rows } = record
   const times = timesOf(record)
   if (record.model === undefined) return `It took ${milliseconds(total_ms)}. Only predictions have several stages.`
   const longest = times.reduce((most, time) => (time.ms > most.ms ? time : most), times[0]!)
   const share = total_ms > 0 ? longest.ms / total_ms : 0
+  const usual = compareWithUsual(record, longest, others)
   if (share < dominant)
-    return `No stage has most of the time: the longest, ${longest.stage.name}, has ${percent(share, 2)}. Compare it with other requests of the model.`
+    return `No stage has most of the time: the longest, ${longest.stage.name}, has ${percent(share, 2)}. ${usual}`
   const part = `${percent(share, 2)} of the time, ${milliseconds(longest.ms)},`
   switch (longest.stage.name) {
     case 'read':
-      return `${part} passed until its values were encoded. The body is large or came slowly, or the event loop was busy with other requests: look at “Busy” on the Live page. Columns instead of rows, and fewer values per candidate, are read faster.`
+      return `${part} passed until its values were encoded. ${usual} The body is large or came slowly, or the event loop was busy with other requests: look at “Busy” on the Live page. Columns instead of rows, and fewer values per candidate, are read faster.`
     case 'queue':
-      return `${part} it waited for a worker, because others were being computed. Look at “Busy” and “Queue” on the Live page: where the workers are busy all the time, they need more cores or cheaper models.`
+      return `${part} it waited for a worker, because others were being computed. ${usual} Look at “Busy” and “Queue” on the Live page: where the workers are busy all the time, they need more cores or cheaper models.`
     case 'compute': {
       const perRow = rows ? ` That is ${milliseconds(longest.ms / rows)} per row, for ${number(rows)} rows.` : ''
-      return `${part} the model computed.${perRow} Its batch may have held rows of other requests. A compiled model, the candidate cache or fewer candidates make it cheaper; the Models page shows what the compiler did.`
+      return `${part} the model computed.${perRow} ${usual} Its batch may have held rows of other requests. A compiled model, the candidate cache or fewer candidates make it cheaper; the Models page shows what the compiler did.`
     }
     case 'write':
-      return `${part} passed until the client had taken the answer: it reads slowly or is far away, or the event loop was busy.`
+      return `${part} passed until the client had taken the answer: it reads slowly or is far away, or the event loop was busy. ${usual}`
   }
 }
 

@@ -110,6 +110,9 @@ function Lists({ data, filter, onChange }: ListsProps) {
             key={id}
             id={id}
             listed={[...data.slow, ...data.failed, ...data.recent].find(({ request_id }) => request_id === id)}
+            others={
+              recorded.recent > 0 ? { kind: 'recent', records: data.recent } : { kind: 'slow', records: data.slow }
+            }
             areBodiesKept={recorded.bodies}
             onClose={close}
           />

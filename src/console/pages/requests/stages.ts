@@ -1,6 +1,6 @@
-import type { Schemas } from '../../api/client.ts'
+import type { RequestRecord } from '../../../schemas/requests.ts'
 
-export type RequestRecord = Schemas['RequestRecord']
+export type { RequestRecord }
 
 export interface Stage {
   name: 'read' | 'queue' | 'compute' | 'write'

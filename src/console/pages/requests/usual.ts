@@ -1,0 +1,52 @@
+import { median } from '../../../model/base/median.ts'
+import { milliseconds, number } from '../../parts/format.ts'
+import type { RequestRecord, StageTime } from './stages.ts'
+
+/** Requests to compare one with. */
+export interface Others {
+  /** Which they are: the last ones, which are like all, or the slowest ones alone. */
+  kind: 'recent' | 'slow'
+  records: readonly RequestRecord[]
+}
+
+/** Fewer do not say what is usual. */
+const fewest = 5
+
+/** From this many times the median on, a time stands out. */
+const outstanding = 2
+
+const titles = { read: 'Reading', queue: 'Waiting', compute: 'Compute', write: 'Writing' }
+
+/** How the time of a stage compares with other answered requests of the model, and whether its rows explain it. */
+export function compareWithUsual(record: RequestRecord, { stage, ms }: StageTime, { kind, records }: Others): string {
+  const others = records.filter(
+    (one) => one.request_id !== record.request_id && one.model === record.model && one.status < 400,
+  )
+  const times = others.flatMap((one) => one[`${stage.name}_ms`] ?? [])
+  if (times.length < fewest)
+    return `Too few other ${kind} requests of this model are recorded to say what is usual: ${times.length}.`
+  const usual = median(times)
+  const of = `${number(times.length)} other ${kind} requests of this model`
+  const ratio = ms / usual
+  if (!(ratio >= outstanding)) {
+    const size = ratio < 1 / outstanding ? 'less time than usual' : 'about as long as usual'
+    return `${titles[stage.name]} took ${size}: the median of ${of} is ${milliseconds(usual)}.`
+  }
+  const size = usual > 0 ? `${number(ratio, 2)} times` : 'more than'
+  return `${titles[stage.name]} took ${size} the median (${milliseconds(usual)}) of ${of}.${whetherRowsExplain(record, others, ratio)}`
+}
+
+/** More rows take longer in every stage. */
+function whetherRowsExplain({ rows }: RequestRecord, others: readonly RequestRecord[], ratio: number): string {
+  const counts = others.flatMap((one) => one.rows ?? [])
+  if (rows === undefined || counts.length === 0) return ''
+  const usual = median(counts)
+  const rowRatio = rows / usual
+  const does =
+    rowRatio < outstanding
+      ? 'does not explain that'
+      : ratio / rowRatio < outstanding
+        ? 'explains that'
+        : 'explains only a part of that'
+  return ` Its number of rows ${does}: ${number(rows)}, against a median of ${number(usual)}.`
+}

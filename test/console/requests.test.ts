@@ -1,0 +1,63 @@
+import t from 'tap'
+import { explain } from '../../src/console/pages/requests/explain.ts'
+import type { RequestRecord } from '../../src/schemas/requests.ts'
+
+/* The parts of the page of requests that need no browser. */
+
+let created = 0
+const record = (more: Partial<RequestRecord>): RequestRecord => ({
+  request_id: `id-${++created}`,
+  method: 'POST',
+  url: '/predict',
+  status: 200,
+  model: 'ads',
+  version: '1',
+  rows: 50,
+  read_ms: 1,
+  queue_ms: 1,
+  compute_ms: 4,
+  write_ms: 1,
+  total_ms: 7,
+  ...more,
+})
+const slow = (more: Partial<RequestRecord> = {}) => record({ compute_ms: 48, total_ms: 51, ...more })
+const usual = [2, 3, 4, 5, 6].map((compute_ms) => record({ compute_ms }))
+const explained = (one: RequestRecord, records: RequestRecord[], kind: 'recent' | 'slow' = 'recent') =>
+  explain(one, { kind, records })
+
+t.test('a time that stands out is compared with the median of the other requests of the model', async (t) => {
+  const one = slow()
+  const others = [...usual, one, slow({ model: 'other' }), slow({ status: 504 })]
+  t.match(explained(one, others), 'Compute took 12 times the median (4 ms) of 5 other recent requests of this model.')
+  t.match(explained(one, others, 'slow'), 'of 5 other slow requests')
+  t.match(explained(slow({ compute_ms: 5 }), usual), 'Compute took about as long as usual: the median of 5')
+  t.match(explained(slow({ compute_ms: 1.8, read_ms: 0, queue_ms: 0, total_ms: 2 }), usual), 'Compute took less time')
+  const waited = usual.map((other) => ({ ...other, queue_ms: 0 }))
+  t.match(explained(record({ queue_ms: 90, total_ms: 96 }), waited), 'Waiting took more than the median (0 ms) of 5')
+  t.match(
+    explained(record({ read_ms: 4, total_ms: 10 }), usual),
+    /^No stage has most .* Reading took 4 times the median/,
+  )
+})
+
+t.test('the number of rows is kept in view', async (t) => {
+  const rows = (count: number) => explained(slow({ rows: count }), usual)
+  t.match(rows(60), 'Its number of rows does not explain that: 60, against a median of 50.')
+  t.match(rows(500), 'Its number of rows explains that: 500, against a median of 50.')
+  t.match(rows(150), 'Its number of rows explains only a part of that: 150, against a median of 50.')
+  t.notMatch(
+    explained(
+      slow(),
+      usual.map(({ rows: _, ...other }) => other),
+    ),
+    'number of rows',
+  )
+})
+
+t.test('few other requests do not say what is usual', async (t) => {
+  t.match(
+    explained(slow(), usual.slice(1)),
+    'Too few other recent requests of this model are recorded to say what is usual: 4.',
+  )
+  t.notMatch(explained(slow(), usual.slice(1)), 'median')
+})

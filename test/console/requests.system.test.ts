@@ -118,6 +118,46 @@ t.test('filters by list, model and status; the address keeps them', { skip }, as
   t.equal(await rows.count(), 1)
 })
 
+t.test('back closes a request, and so does another list', { skip }, async (t) => {
+  const recorder = createRecorder()
+  const { origin } = await start(t, { recorder })
+  recorder.add(record({ request_id: 'one' }))
+  recorder.add(record({ request_id: 'two', model: 'b' }))
+  const { page } = await open(t, `${origin}/#/models`)
+  await page.goto(`${origin}/#/requests`)
+  const detail = page.locator('.detail')
+  const closed = () => detail.waitFor({ state: 'detached' })
+  const choose = (id: string) => page.locator(`[data-id="${id}"]`).click()
+  await choose('one')
+  await choose('two')
+  await page.waitForURL(/#\/requests\?id=two$/)
+  await page.goBack()
+  await closed()
+  t.match(page.url(), /#\/requests$/)
+  await page.goForward()
+  await detail.waitFor()
+
+  // Closing keeps what was filtered meanwhile, and leaves no step behind.
+  await page.getByLabel('Model').selectOption('b')
+  await page.getByRole('button', { name: 'Close' }).click()
+  await closed()
+  await page.waitForURL(/#\/requests\?model=b$/)
+  t.equal(await page.locator('tbody tr').count(), 1)
+
+  await choose('two')
+  await page.getByRole('button', { name: 'Recent' }).click()
+  await closed()
+  await page.waitForURL(/#\/requests\?list=recent&model=b$/)
+  await page.goBack()
+  await page.waitForURL(/#\/models$/)
+
+  // Of a link: there is nothing to go back to.
+  await page.goto(`${origin}/#/requests?id=one`)
+  await page.getByRole('button', { name: 'Close' }).click()
+  await closed()
+  t.match(page.url(), /#\/requests$/)
+})
+
 t.test('it follows new requests, unless it is paused', { skip }, async (t) => {
   const recorder = createRecorder()
   const { origin } = await start(t, { recorder })

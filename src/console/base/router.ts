@@ -24,7 +24,19 @@ export function hrefOf(page: string, path: readonly string[] = [], query: Record
 
 /** Replaces the address without a step in the history: the state of a page that its reader may share. */
 export function replaceAddress(page: string, path: readonly string[], query: Record<string, string>): void {
-  history.replaceState(null, '', hrefOf(page, path, query))
+  history.replaceState(history.state, '', hrefOf(page, path, query))
+}
+
+/** Opens something in the page, as a step in the history: back closes it. */
+export function openAddress(page: string, path: readonly string[], query: Record<string, string>): void {
+  history.pushState({ opened: true }, '', hrefOf(page, path, query))
+}
+
+/** Goes back to where `openAddress` was called. False where the reader came another way, such as by a link. */
+export function closeAddress(): boolean {
+  if (history.state?.opened !== true) return false
+  history.back()
+  return true
 }
 
 function parse(hash: string): Route {

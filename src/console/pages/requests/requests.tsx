@@ -1,7 +1,7 @@
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { ask, client, type Schemas } from '../../api/client.ts'
 import { useAsk } from '../../api/use-ask.ts'
-import { type Route, replaceAddress } from '../../base/router.ts'
+import { closeAddress, openAddress, type Route, replaceAddress } from '../../base/router.ts'
 import { Choice } from '../../parts/choice.tsx'
 import { Empty, Loading } from '../../parts/states.tsx'
 import { NotRecorded, Refused } from './closed.tsx'
@@ -17,7 +17,14 @@ const everySeconds = 2
 /** Recorded requests: the slow, the failed and the last ones, and where the time of each went. */
 export function RequestsPage({ route }: { route: Route }) {
   const [filter, setFilter] = useState(() => filterOf(route.query))
-  useEffect(() => setFilter(filterOf(route.query)), [route])
+  /** What remains when a step back has closed a request. */
+  const remaining = useRef<Filter | undefined>(undefined)
+  useEffect(() => {
+    const next = remaining.current ?? filterOf(route.query)
+    if (remaining.current !== undefined) replaceAddress('requests', [], queryOf(next))
+    remaining.current = undefined
+    setFilter(next)
+  }, [route])
   /** What is shown while the reader has paused. */
   const [held, setHeld] = useState<Recorded>()
   const isPaused = held !== undefined
@@ -27,7 +34,9 @@ export function RequestsPage({ route }: { route: Route }) {
   function change(changed: Partial<Filter>): void {
     const next = { ...filter, ...changed }
     setFilter(next)
-    replaceAddress('requests', [], queryOf(next))
+    if (filter.id === '' && next.id !== '') openAddress('requests', [], queryOf(next))
+    else if (filter.id !== '' && next.id === '' && closeAddress()) remaining.current = next
+    else replaceAddress('requests', [], queryOf(next))
   }
 
   const isClosed = data === undefined || (asked.error?.status ?? 0) >= 400
@@ -94,12 +103,16 @@ function Lists({ data, filter, onChange }: ListsProps) {
   const records = matching(data[list], filter)
   const { id } = filter
 
-  function close(): void {
-    onChange({ id: '' })
+  const shown = useRef('')
+  useLayoutEffect(() => {
+    const closed = shown.current
+    shown.current = id
+    // The focus was in what has closed: it goes back to where the reader opened it.
+    if (id !== '' || closed === '' || document.activeElement !== document.body) return
     const buttons = place.current?.querySelectorAll<HTMLButtonElement>('button[data-id]') ?? []
-    const button = [...buttons].find((one) => one.dataset.id === id)
+    const button = [...buttons].find((one) => one.dataset.id === closed)
     button?.focus()
-  }
+  }, [id])
 
   return (
     <>
@@ -114,7 +127,7 @@ function Lists({ data, filter, onChange }: ListsProps) {
               recorded.recent > 0 ? { kind: 'recent', records: data.recent } : { kind: 'slow', records: data.slow }
             }
             areBodiesKept={recorded.bodies}
-            onClose={close}
+            onClose={() => onChange({ id: '' })}
           />
         )}
         {recorded[list] === 0 ? (
@@ -152,7 +165,7 @@ function Filters({ data, list, filter, onChange }: ListsProps & { list: ListName
           ['failed', 'Failed'],
           ['recent', 'Recent'],
         ]}
-        onChange={(chosen) => onChange({ list: chosen })}
+        onChange={(chosen) => onChange({ list: chosen, id: '' })}
       />
       <Select
         label="Model"

@@ -177,6 +177,11 @@ t.test('problems are shown at their field and on top, and other candidates are a
   await answered(page, () => cell.fill('1'))
   await problems.getByText('must be a number').waitFor({ state: 'detached' })
 
+  await cell.fill('')
+  await page.locator('.candidates').getByText('price is empty. Enter a value').waitFor()
+  await cell.fill('1')
+  await page.getByLabel('hour', { exact: true }).fill('')
+  await page.getByText('hour is empty. Enter a value: the model has no default for it.').waitFor()
   await page.getByLabel('hour', { exact: true }).fill('99')
   await problems.getByText('Nothing is answered').waitFor()
   const hour = page.getByLabel('hour', { exact: true })

@@ -1,5 +1,5 @@
 import { Combobox } from './combobox.tsx'
-import { cellId } from './describe-field.ts'
+import { cellId, problemOf } from './describe-field.ts'
 import type { Candidate } from './form.ts'
 import { type Field, type Value, valueAt } from './model.ts'
 import { TextField } from './text-field.tsx'
@@ -91,11 +91,12 @@ interface CellProps extends Pick<CandidateRowProps, 'candidate' | 'name' | 'voca
   isUnknown: boolean
 }
 
-function Cell({ candidate, name, column, problem, isUnknown, vocabularies, actions }: CellProps) {
+function Cell({ candidate, name, column, isUnknown, vocabularies, actions, ...answer }: CellProps) {
   const { field } = column
   const id = cellId(candidate.key, column.name)
-  const remark = problem ?? (isUnknown ? 'not known to the model' : undefined)
   const value = valueAt(candidate.values, column.name)
+  const problem = field === undefined ? answer.problem : problemOf(field, value, answer.problem)
+  const remark = problem ?? (isUnknown ? 'not known to the model' : undefined)
   const label = `${column.title} of ${name}`
   const placeholder = field !== undefined && !field.required ? String(field.default ?? '') : undefined
   const onValue = (next: typeof value) => actions.change(candidate.key, column.name, next)

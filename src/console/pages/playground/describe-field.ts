@@ -1,5 +1,5 @@
 import { number } from '../../parts/format.ts'
-import type { Field } from './model.ts'
+import type { Field, Value } from './model.ts'
 
 /** What a field takes, in a few words. */
 export function describeField(field: Field): string {
@@ -13,9 +13,14 @@ export function describeField(field: Field): string {
   return `number${bound}`
 }
 
-/** What happens without a value. */
+/** What is wrong with a field: without a value that it needs, what to do, else what the server says. */
+export function problemOf(field: Field, value: Value | undefined, problem: string | undefined): string | undefined {
+  if (!field.required || value !== undefined) return problem
+  return `${field.name} is empty. Enter a value: the model has no default for it.`
+}
+
+/** What happens without a value that is not required. */
 export function describeMissing(field: Field): string {
-  if (field.required) return 'required'
   return field.default === '' ? 'not sent: counts as an empty text' : `not sent: counts as ${field.default}`
 }
 

@@ -1,5 +1,5 @@
 import { Combobox } from './combobox.tsx'
-import { contextId, describeField, describeMissing } from './describe-field.ts'
+import { contextId, describeField, describeMissing, problemOf } from './describe-field.ts'
 import { drawValue, rangeOf } from './draw.ts'
 import type { Field, Value } from './model.ts'
 import { TextField } from './text-field.tsx'
@@ -18,8 +18,9 @@ interface FieldInputProps {
 }
 
 /** A field of the context with its name, what it takes, and what is wrong with it. */
-export function FieldInput({ field, index, value, problem, isUnknown, vocabularies, onValue }: FieldInputProps) {
+export function FieldInput({ field, index, value, isUnknown, vocabularies, onValue, ...answer }: FieldInputProps) {
   const id = contextId(index)
+  const problem = problemOf(field, value, answer.problem)
   const isSent = value !== undefined
   const describedBy = `${id}-about${problem === undefined ? '' : ` ${id}-problem`}`
   const common = { id, value, onValue, disabled: !isSent && !field.required }
@@ -60,7 +61,7 @@ export function FieldInput({ field, index, value, problem, isUnknown, vocabulari
       <Slider field={field} value={value} onValue={onValue} />
       <p id={`${id}-about`} class="small muted">
         {describeField(field)}
-        {!isSent && <span>; {describeMissing(field)}</span>}
+        {!isSent && !field.required && <span>; {describeMissing(field)}</span>}
         {isUnknown && <span>; this one is not known to the model, and counts as any other unknown value</span>}
       </p>
       {problem !== undefined && (

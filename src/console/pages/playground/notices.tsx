@@ -22,7 +22,9 @@ export function ProblemList({
         <div class="notice bad problems">
           <strong>
             {problems.length === 1 ? 'One problem' : `${number(problems.length, 9)} problems`}.{' '}
-            {isWhole ? 'Nothing is answered until it is solved.' : 'Candidates without a problem are answered.'}
+            {isWhole
+              ? `Nothing is answered until ${problems.length === 1 ? 'it is' : 'they are'} solved.`
+              : 'Candidates without a problem are answered.'}
           </strong>
           <ul>
             {problems.slice(0, mostListed).map((problem) => (

@@ -121,6 +121,7 @@ t.test('the pages of models', { skip }, async (t) => {
     await page.getByText('The same as text').click()
     t.match(await page.locator('.parts-text').textContent(), /Gate of ctr.*reads.*Expert e1/)
     t.equal(await page.getByText(markup, { exact: true }).count(), 1, 'markup is text')
+    t.equal(await page.getByText('none: the product of ctr and cvr is served').count(), 1)
     await page.close()
 
     const layered = await visit('#/models/layered/1')

@@ -47,7 +47,13 @@ const hostileFeatures: Features = [
 ]
 
 const models = await temporaryFolder(t)
-await writeTestBundle(models, { name: 'ads-funnel', version: '1', seed: 1 })
+const calibration = { method: 'platt' as const, a: 1.1, b: 0.4 }
+await writeTestBundle(models, {
+  name: 'ads-funnel',
+  version: '1',
+  seed: 1,
+  manifest: { derived: [{ name: 'ctcvr', product: ['ctr', 'cvr'], calibration }] },
+})
 await writeTestBundle(models, { name: 'ads-funnel', version: '2', seed: 2 })
 await writeTestBundle(models, { name: 'wide', manifest: { features: hostileFeatures } })
 await mkdir(join(models, 'bare/1'), { recursive: true })
@@ -111,6 +117,7 @@ async function answered(page: Page, edit: () => Promise<unknown>): Promise<any> 
 t.test('an edit is answered, with ranks as the server has them and what changed', { skip }, async (t) => {
   const page = await open(t)
   await answers(page).waitFor()
+  t.equal(await page.getByText('a calibration of its own').count(), 0)
   t.equal(await page.getByLabel('Model').inputValue(), 'ads-funnel')
   await page.getByLabel('Rank by').selectOption('ecpm')
   const names = ['ad-1', 'ad-2', 'ad-3', 'ad-4', 'ad-5']
@@ -358,6 +365,7 @@ t.test('a link has it all, and one that is broken leads to an example', { skip }
   )
   await rankOf(recorded, 'r').waitFor()
   await recorded.getByText('Version 1 took').waitFor()
+  await recorded.getByText('ctcvr is the product of ctr and cvr as shown here, corrected by a calibration').waitFor()
   const unknown = await open(t, '/nothing-of-this-name')
   await unknown.getByRole('alert').getByText('nothing-of-this-name').waitFor()
 })

@@ -25,10 +25,12 @@ function interpolate(x: readonly number[], y: readonly number[], at: number): nu
 }
 
 /** What the method does, in a sentence. */
-export function describeCalibration(calibration: Calibration | undefined): string {
+export function describeCalibration({ calibration, product }: Pick<Task, 'calibration' | 'product'>): string {
   switch (calibration?.method) {
     case undefined:
-      return 'none: the network’s probability is served'
+      return product === undefined
+        ? 'none: the network’s probability is served'
+        : `none: the product of ${product.join(' and ')} is served`
     case 'platt':
       return 'Platt scaling: the logit is stretched and moved'
     case 'isotonic':

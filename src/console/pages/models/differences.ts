@@ -67,10 +67,11 @@ function fieldRows(before: Details, after: Details): Difference[] {
 }
 
 function tasksOf({ tasks = [] }: Details): Pairs {
-  const describe = ({ product, calibration }: Task) => {
+  const describe = (task: Task) => {
+    const { product, calibration } = task
     const source = product === undefined ? 'output of the network' : product.join(' × ')
     const numbers = calibration?.method === 'platt' ? ` (a ${number(calibration.a)}, b ${number(calibration.b)})` : ''
-    return `${source}; calibration ${describeCalibration(calibration)}${numbers}`
+    return `${source}; calibration ${describeCalibration(task)}${numbers}`
   }
   return Object.fromEntries(tasks.map((task) => [task.name, describe(task)]))
 }

@@ -14,8 +14,8 @@ export function Tasks({ tasks, quality }: { tasks: readonly Task[]; quality: Rea
       <QualityTable tasks={shown} quality={quality} />
       <h3>Calibration</h3>
       <p class="muted">
-        The network’s raw probability is mapped to a calibrated one, so that of all rows with 3&nbsp;%, 3 in 100 are
-        positive. The dashed line changes nothing; both axes are logarithmic.
+        The network’s raw probability, or the product that a derived task is, is mapped to a calibrated one, so that of
+        all rows with 3&nbsp;%, 3 in 100 are positive. The dashed line changes nothing; both axes are logarithmic.
       </p>
       <ul class="curves">
         {shown.map((task) => (
@@ -105,7 +105,8 @@ function QualityRow({ task, quality }: { task: Task; quality: Quality | undefine
 const size = 132
 const lowest = -4
 
-function Calibrated({ task: { name, calibration }, quality }: { task: Task; quality: Quality | undefined }) {
+function Calibrated({ task, quality }: { task: Task; quality: Quality | undefined }) {
+  const { name, calibration } = task
   const ratio = quality?.calibration_ratio
   return (
     <figure class="curve">
@@ -114,7 +115,7 @@ function Calibrated({ task: { name, calibration }, quality }: { task: Task; qual
         <strong>
           <bdi>{name}</bdi>
         </strong>
-        <span class="small">{describeCalibration(calibration)}</span>
+        <span class="small">{describeCalibration(task)}</span>
         {calibration !== undefined && <Examples calibration={calibration} />}
         {ratio !== undefined && ratio !== null && (
           <span class="small muted">

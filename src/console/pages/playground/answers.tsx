@@ -162,6 +162,14 @@ function AnswerTable(props: AnswersProps & { now: Answered }) {
         </table>
       </Scroll>
       <Pager what="candidates" page={page} size={rowsPerPage} total={ordered.length} onPage={setRows} />
+      {shown.map(({ name, product, calibration }) =>
+        product !== undefined && calibration !== undefined ? (
+          <p key={name} class="small muted">
+            <bdi>{name}</bdi> is the product of <bdi>{product.join(' and ')}</bdi> as shown here, corrected by a
+            calibration of its own and never larger than any of them.
+          </p>
+        ) : null,
+      )}
     </>
   )
 }

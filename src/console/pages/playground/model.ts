@@ -26,6 +26,8 @@ export interface Task {
   name: string
   description?: string | undefined
   product?: string[] | undefined
+  /** How the network's probability, or the product, is corrected. */
+  calibration?: { method: string } | undefined
   gate?: boolean | undefined
 }
 

@@ -239,6 +239,13 @@ t.test('the pages of models', { skip }, async (t) => {
       const place = `${hash}, ${width} px, ${scheme}`
       t.equal(await page.evaluate('document.documentElement.scrollWidth'), width, `${place}: width`)
       t.same(await axeFindings(page), [], `${place}: accessibility`)
+      if (hash === '#/models')
+        t.ok(
+          await page.evaluate(
+            "[...document.querySelectorAll('.versions td')].every((cell) => cell.getBoundingClientRect().right < innerWidth)",
+          ),
+          `${place}: all columns are in view`,
+        )
       await page.close()
     }
   })

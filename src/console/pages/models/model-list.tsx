@@ -170,7 +170,7 @@ function VersionRow({ model, version: one }: { model: Model; version: Version })
           </p>
         )}
       </td>
-      <td class="small">
+      <td class="small" data-title="AUC">
         {tasks.length === 0 && <span class="muted">–</span>}
         {tasks.slice(0, 3).map(([task, value]) => (
           <span key={task} class="figure">
@@ -179,7 +179,9 @@ function VersionRow({ model, version: one }: { model: Model; version: Version })
         ))}
         {tasks.length > 3 && <span class="muted">{`and ${tasks.length - 3} ${plural(tasks.length - 3, 'task')}`}</span>}
       </td>
-      <td class="small">{isLoaded ? <DriftNote drift={drift} /> : <span class="muted">–</span>}</td>
+      <td class="small" data-title="Drift">
+        {isLoaded ? <DriftNote drift={drift} /> : <span class="muted">–</span>}
+      </td>
     </tr>
   )
 }

@@ -138,9 +138,13 @@ t.test('the pages of models', { skip }, async (t) => {
       'Tasks',
       'Derived tasks',
     ])
+    const legend = (page: Page) => page.getByRole('list', { name: 'Lines' }).getByRole('listitem').allTextContents()
+    t.match(await legend(layered), [/next column/, /later column/])
     await layered.close()
     const apart = await visit('#/models/apart/1')
     await apart.getByRole('img', { name: /ESMM/ }).waitFor()
+    t.match(await legend(apart), [/next column/])
+    t.equal((await legend(apart)).length, 1, 'of the lines that there are')
     await apart.close()
   })
 

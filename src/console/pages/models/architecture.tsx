@@ -33,9 +33,7 @@ export function Architecture({ details }: { details: Details }) {
         {about ??
           'The graph has no description of its parts: it is shown whole, between what goes in and what comes out.'}
       </p>
-      <Scroll label="The architecture, as a drawing">
-        <Drawing columns={columns} title={`Architecture: ${name}. The same as text follows.`} />
-      </Scroll>
+      <Drawing columns={columns} title={`Architecture: ${name}. The same as text follows.`} />
       <details>
         <summary>The same as text</summary>
         <AsText columns={columns} />
@@ -72,40 +70,77 @@ function Drawing({ columns, title }: { columns: Column[]; title: string }) {
     }),
   )
   return (
-    <svg
-      class="architecture"
-      role="img"
-      aria-label={title}
-      width={width}
-      height={height}
-      viewBox={`0 0 ${width} ${height}`}
-    >
-      {lines.map(({ from, to }) => (
-        <path
-          key={`${from.id}\n${to.id}`}
-          d={isSkip(from, to) ? detour(from, to, placed) : curve(from, to)}
-          class={isSkip(from, to) ? 'skip-line' : undefined}
-        />
-      ))}
-      {columns.map(({ title: text }, i) => (
-        <text key={text} x={2 + i * (box.width + columnGap) + box.width / 2} y={16} text-anchor="middle">
-          {text}
-        </text>
-      ))}
-      {placed.map((one) => (
-        <foreignObject key={one.id} x={one.x} y={one.y} width={box.width} height={box.height}>
-          <div class={one.isGate ? 'part gate' : 'part'} title={`${one.title}${one.note ? `\n${one.note}` : ''}`}>
-            <strong>
-              <bdi>{one.title}</bdi>
-            </strong>
-            {one.note !== undefined && (
-              <span>
-                <bdi>{one.note}</bdi>
-              </span>
-            )}
-          </div>
-        </foreignObject>
-      ))}
+    <>
+      <Scroll label="The architecture, as a drawing">
+        <svg
+          class="architecture"
+          role="img"
+          aria-label={title}
+          width={width}
+          height={height}
+          viewBox={`0 0 ${width} ${height}`}
+        >
+          {lines.map(({ from, to }) => (
+            <path
+              key={`${from.id}\n${to.id}`}
+              d={isSkip(from, to) ? detour(from, to, placed) : curve(from, to)}
+              class={isSkip(from, to) ? 'skip-line' : undefined}
+            />
+          ))}
+          {columns.map(({ title: text }, i) => (
+            <text key={text} x={2 + i * (box.width + columnGap) + box.width / 2} y={16} text-anchor="middle">
+              {text}
+            </text>
+          ))}
+          {placed.map((one) => (
+            <foreignObject key={one.id} x={one.x} y={one.y} width={box.width} height={box.height}>
+              <div class={one.isGate ? 'part gate' : 'part'} title={`${one.title}${one.note ? `\n${one.note}` : ''}`}>
+                <strong>
+                  <bdi>{one.title}</bdi>
+                </strong>
+                {one.note !== undefined && (
+                  <span>
+                    <bdi>{one.note}</bdi>
+                  </span>
+                )}
+              </div>
+            </foreignObject>
+          ))}
+        </svg>
+      </Scroll>
+      <Legend lines={lines} />
+    </>
+  )
+}
+
+interface Line {
+  from: Placed
+  to: Placed
+}
+
+/** What the lines of the drawing say. */
+function Legend({ lines }: { lines: readonly Line[] }) {
+  const passing = lines.filter(({ from, to }) => isSkip(from, to)).length
+  return (
+    <ul class="legend row small" aria-label="Lines">
+      {lines.length > passing && (
+        <li>
+          <LineSample /> read by the next column
+        </li>
+      )}
+      {passing > 0 && (
+        <li>
+          <LineSample kind="skip-line" /> read by a later column, past those in between
+        </li>
+      )}
+    </ul>
+  )
+}
+
+function LineSample({ kind }: { kind?: string }) {
+  return (
+    <svg class="line-sample" width={32} height={8} aria-hidden="true">
+      <path d="M0 4H32" class={kind} />
     </svg>
   )
 }

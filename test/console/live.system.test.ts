@@ -100,7 +100,7 @@ t.test(
           keys: ids.map((id) => ({
             id,
             sha256: createHash('sha256').update(`key-${id}`).digest('hex'),
-            scopes: ['metrics', 'predict'],
+            scopes: id === 'watcher' ? ['metrics'] : ['metrics', 'predict'],
           })),
         }),
         { mode: 0o600 },
@@ -123,7 +123,7 @@ t.test(
     await other.page.getByRole('dialog', { name: 'Key' }).waitFor()
     t.pass('another tab has no key')
 
-    await write('second')
+    await write('second', 'watcher')
     await until(async () => {
       const { status } = await fetch(`${origin}/models`, { headers: { authorization: 'Bearer key-first' } })
       return status === 401
@@ -134,6 +134,22 @@ t.test(
     await page.keyboard.press('Enter')
     await page.getByText('live', { exact: true }).waitFor()
     t.notMatch(page.url(), /key-/)
+
+    await page.getByRole('button', { name: 'Forget key' }).click()
+    await page.goto(`${origin}/#/models`)
+    await page.keyboard.type('key-watcher')
+    await page.keyboard.press('Enter')
+    for (const name of ['Playground', 'Models']) {
+      await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name }).click()
+      await page.getByRole('heading', { level: 1, name }).waitFor()
+      await page.getByText('This needs a key with the scope “predict”').waitFor()
+    }
+    t.same(await axeFindings(page), [])
+    await page.getByRole('button', { name: 'Enter another key' }).click()
+    await dialog.getByText('It needs the scope “predict”.').waitFor()
+    await page.keyboard.type('key-second')
+    await page.keyboard.press('Enter')
+    await page.getByRole('link', { name: 'ads' }).waitFor()
     t.same(faults, [])
   },
 )

@@ -22,9 +22,14 @@ client.use({
 })
 
 /** Opens the form for a key: the server wants one, or another than it was given. */
-export function askForKey(): void {
-  keyAsked.value = key.value === '' ? 'This server asks for a key.' : 'The server no longer takes this key.'
+export function askForKey(
+  reason = key.value === '' ? 'This server asks for a key.' : 'The server no longer takes this key.',
+): void {
+  keyAsked.value = reason
 }
+
+/** The scope that a refusal misses in the key; undefined where it has another cause. */
+export const missingScope = (message: string): string | undefined => /lacks the scope (\w+)/.exec(message)?.[1]
 
 /** Why a request got no result. */
 export class AskError extends Error {

@@ -1,5 +1,6 @@
 import type { ComponentChildren } from 'preact'
-import type { AskError } from '../api/client.ts'
+import { type AskError, askForKey, missingScope } from '../api/client.ts'
+import { key } from '../api/key.ts'
 
 /** Something is on its way. */
 export function Loading({ what }: { what: string }) {
@@ -24,21 +25,36 @@ export function Empty({ title, children }: { title: string; children?: Component
 /** It failed, and what can be done about it. */
 export function Failed({ error, again }: { error: AskError; again?: () => void }) {
   const advice = adviceOf(error)
+  const scope = missingScope(error.message)
   return (
     <div class="state failed" role="alert">
       <strong>{titleOf(error)}</strong>
       <p>{error.message}</p>
       {advice && <p>{advice}</p>}
-      {again && (
-        <button type="button" onClick={again}>
-          Try again
-        </button>
-      )}
+      <div class="actions">
+        {scope !== undefined && <KeyButton scope={scope} />}
+        {again && (
+          <button type="button" onClick={again}>
+            Try again
+          </button>
+        )}
+      </div>
     </div>
   )
 }
 
-function titleOf({ status, problem }: AskError): string {
+/** Asks for another key, where this one does not open what is wanted. */
+export function KeyButton({ scope }: { scope: string | undefined }) {
+  return (
+    <button type="button" onClick={() => askForKey(scope && `It needs the scope “${scope}”.`)}>
+      {key.value === '' ? 'Enter a key' : 'Enter another key'}
+    </button>
+  )
+}
+
+function titleOf({ status, message, problem }: AskError): string {
+  const scope = missingScope(message)
+  if (scope !== undefined) return `This needs a key with the scope “${scope}”`
   if (status === 0) return 'No answer'
   if (problem?.code === 'QUEUE_FULL' || problem?.code === 'DEADLINE_EXCEEDED') return 'The server is overloaded'
   return problem?.title ?? 'That failed'

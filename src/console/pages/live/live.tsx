@@ -1,10 +1,10 @@
 import { useEffect, useState } from 'preact/hooks'
-import { AskError, askForKey } from '../../api/client.ts'
+import { AskError, missingScope } from '../../api/client.ts'
 import { type Live, live, watchLive } from '../../api/live.ts'
 import { Choice } from '../../parts/choice.tsx'
 import { bytes, compact, milliseconds, percent, short } from '../../parts/format.ts'
 import { Stat, Stats } from '../../parts/stat.tsx'
-import { Failed, Loading } from '../../parts/states.tsx'
+import { Failed, KeyButton, Loading } from '../../parts/states.tsx'
 import { Charts } from './charts.tsx'
 import { Events } from './events.tsx'
 import { Findings } from './findings.tsx'
@@ -86,9 +86,7 @@ function Refused({ reason }: { reason: string }) {
       <div class="state failed">
         <strong>These figures need a key</strong>
         <p>{reason}</p>
-        <button type="button" onClick={askForKey}>
-          Enter a key
-        </button>
+        <KeyButton scope={missingScope(reason)} />
       </div>
     </div>
   )

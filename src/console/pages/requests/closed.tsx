@@ -1,5 +1,4 @@
-import { type AskError, askForKey } from '../../api/client.ts'
-import { key } from '../../api/key.ts'
+import type { AskError } from '../../api/client.ts'
 import { Failed } from '../../parts/states.tsx'
 
 /** Requests are recorded nowhere: how to change that. */
@@ -22,21 +21,15 @@ export function NotRecorded() {
 
 /** The server does not show its requests to this reader: why, and what helps. */
 export function Refused({ error, again }: { error: AskError; again(): void }) {
-  if (error.status !== 403) return <Failed error={error} again={again} />
-  const isOff = /MULTIGATE_ADMIN/.test(error.message)
+  if (!/MULTIGATE_ADMIN/.test(error.message)) return <Failed error={error} again={again} />
   return (
     <div class="card state" role="alert">
-      <strong>{isOff ? 'Administration is not enabled' : 'This key may not see requests'}</strong>
+      <strong>Administration is not enabled</strong>
       <p>
-        {isOff
-          ? 'Requests say what clients ask for, so that only administrators see them. Start the server with MULTIGATE_ADMIN=true, or with MULTIGATE_ADMIN_PORT, which gives administration and this console a port of their own.'
-          : `${error.message}. Requests say what clients ask for: a key with the scope “admin” shows them.`}
+        Requests say what clients ask for, so that only administrators see them. Start the server with
+        MULTIGATE_ADMIN=true, or with MULTIGATE_ADMIN_PORT, which gives administration and this console a port of their
+        own.
       </p>
-      {!isOff && (
-        <button type="button" onClick={askForKey}>
-          {key.value === '' ? 'Enter a key' : 'Enter another key'}
-        </button>
-      )}
     </div>
   )
 }

@@ -208,7 +208,7 @@ t.test('the pages of models', { skip }, async (t) => {
 
   await t.test('hundreds of fields come in pages, and are found; their names are text', async (t) => {
     const page = await visit('#/models/wide/1')
-    await page.getByText('1 to 20 of 505').waitFor()
+    await page.getByText('fields 1–20 of 505').waitFor()
     t.ok((await page.locator('*').count()) < 2000, 'elements')
     await page.getByLabel('Search fields', { exact: true }).fill(`${markup} 2`)
     await page

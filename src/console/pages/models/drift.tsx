@@ -2,10 +2,10 @@ import { useState } from 'preact/hooks'
 import { ask, client } from '../../api/client.ts'
 import { useAsk } from '../../api/use-ask.ts'
 import { number, percent } from '../../parts/format.ts'
+import { Pager, pageOf } from '../../parts/pager.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
 import { SearchField } from '../../parts/search-field.tsx'
 import { Failed, Loading } from '../../parts/states.tsx'
-import { Pages, pageOf } from './pages.tsx'
 import { type Bin, type Distributions, driftWord } from './words.ts'
 
 const perPage = 15
@@ -53,7 +53,7 @@ export function Drift({ model, version }: { model: string; version: string }) {
           <DriftRow key={`${row.kind} ${row.name}`} row={row} />
         ))}
       </ul>
-      <Pages label="drift" total={found.length} page={page} perPage={perPage} onPage={setPage} />
+      <Pager what="fields and tasks" page={page} size={perPage} total={found.length} onPage={setPage} />
     </>
   )
 }

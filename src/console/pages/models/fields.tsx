@@ -1,9 +1,9 @@
 import { useState } from 'preact/hooks'
 import { number } from '../../parts/format.ts'
+import { Pager, pageOf } from '../../parts/pager.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
 import { SearchField } from '../../parts/search-field.tsx'
 import { Empty } from '../../parts/states.tsx'
-import { Pages, pageOf } from './pages.tsx'
 import type { Field } from './words.ts'
 
 const perPage = 20
@@ -71,7 +71,7 @@ export function Fields({ fields }: { fields: readonly Field[] }) {
           </table>
         </Scroll>
       )}
-      <Pages label="fields" total={found.length} page={page} perPage={perPage} onPage={setPage} />
+      <Pager what="fields" page={page} size={perPage} total={found.length} onPage={setPage} />
     </>
   )
 }

@@ -2,10 +2,10 @@ import { useMemo, useState } from 'preact/hooks'
 import { useAsk } from '../../api/use-ask.ts'
 import { hrefOf } from '../../base/router.ts'
 import { date, decimal } from '../../parts/format.ts'
+import { Pager, pageOf } from '../../parts/pager.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
 import { SearchField } from '../../parts/search-field.tsx'
 import { Empty, Failed, Loading } from '../../parts/states.tsx'
-import { Pages, pageOf } from './pages.tsx'
 import { askModels, driftWord, type Model, plural, stateNames, stateTones, type Version } from './words.ts'
 
 const modelsPerPage = 20
@@ -51,7 +51,7 @@ export function ModelList() {
       {pageOf(found, page, modelsPerPage).map((model) => (
         <ModelCard key={model.name} model={model} />
       ))}
-      <Pages label="Models" total={found.length} page={page} perPage={modelsPerPage} onPage={setPage} />
+      <Pager what="models" page={page} size={modelsPerPage} total={found.length} onPage={setPage} />
     </div>
   )
 }

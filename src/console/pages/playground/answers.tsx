@@ -1,11 +1,11 @@
 import { useState } from 'preact/hooks'
 import { Bar } from '../../parts/bar.tsx'
 import { change, milliseconds, number, probability } from '../../parts/format.ts'
+import { Pager, pageOf } from '../../parts/pager.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
 import { Empty, Loading } from '../../parts/states.tsx'
 import { nameOf } from './form.ts'
 import { type Task, valueAt } from './model.ts'
-import { Pager, pageWithin } from './pager.tsx'
 import {
   changeOf,
   earningTasks,
@@ -86,8 +86,8 @@ function RankBy({ tasks, by, onBy }: Pick<AnswersProps, 'tasks' | 'by' | 'onBy'>
 
 function AnswerTable(props: AnswersProps & { now: Answered }) {
   const { tasks, now, standings, before, by, selected, onSelect } = props
-  const [chosenRows, setRows] = useState(0)
-  const [chosenTasks, setTasks] = useState(0)
+  const [page, setRows] = useState(0)
+  const [taskPage, setTasks] = useState(0)
   const { candidates } = now.form
   const rankOf = (key: number) => standings.get(key)?.rank ?? Number.POSITIVE_INFINITY
   const ordered = candidates
@@ -101,9 +101,7 @@ function AnswerTable(props: AnswersProps & { now: Answered }) {
             ? 1
             : a.index - b.index,
     )
-  const page = pageWithin(chosenRows, rowsPerPage, ordered.length)
-  const taskPage = pageWithin(chosenTasks, tasksPerPage, tasks.length)
-  const shown = tasks.slice(taskPage * tasksPerPage, (taskPage + 1) * tasksPerPage)
+  const shown = pageOf(tasks, taskPage, tasksPerPage)
   const largest = new Map(
     shown.map(({ name }) => [
       name,
@@ -128,7 +126,7 @@ function AnswerTable(props: AnswersProps & { now: Answered }) {
             </tr>
           </thead>
           <tbody>
-            {ordered.slice(page * rowsPerPage, (page + 1) * rowsPerPage).map(({ candidate, index }) => {
+            {pageOf(ordered, page, rowsPerPage).map(({ candidate, index }) => {
               const { key, values } = candidate
               const standing = standings.get(key)
               const score = scoreOf(standing?.prediction, valueAt(values, 'bid'), by, tasks)

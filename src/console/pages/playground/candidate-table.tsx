@@ -1,9 +1,9 @@
 import { useEffect, useState } from 'preact/hooks'
+import { Pager, pageOf, pageWithin } from '../../parts/pager.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
 import { type CandidateActions, CandidateRow, type Column } from './candidate-row.tsx'
 import { cellId } from './describe-field.ts'
 import { type Candidate, nameOf, rankColumn } from './form.ts'
-import { Pager, pageWithin } from './pager.tsx'
 import type { Vocabularies } from './vocabularies.ts'
 
 export const rowsPerPage = 20
@@ -27,12 +27,10 @@ interface CandidateTableProps {
 /** The candidates to edit, some rows and columns at a time. */
 export function CandidateTable(props: CandidateTableProps) {
   const { candidates, columns, ranks, problems, unknown, vocabularies, sort, selected, goTo, actions } = props
-  const [chosenRows, setRows] = useState(0)
-  const [chosenColumns, setColumns] = useState(0)
-  const page = pageWithin(chosenRows, rowsPerPage, candidates.length)
-  const columnPage = pageWithin(chosenColumns, columnsPerPage, columns.length)
-  const shown = columns.slice(columnPage * columnsPerPage, (columnPage + 1) * columnsPerPage)
-  const first = page * rowsPerPage
+  const [page, setRows] = useState(0)
+  const [columnPage, setColumns] = useState(0)
+  const shown = pageOf(columns, columnPage, columnsPerPage)
+  const first = pageWithin(page, rowsPerPage, candidates.length) * rowsPerPage
 
   useEffect(() => {
     if (goTo === undefined) return
@@ -68,7 +66,7 @@ export function CandidateTable(props: CandidateTableProps) {
             </tr>
           </thead>
           <tbody>
-            {candidates.slice(first, first + rowsPerPage).map((candidate, i) => (
+            {pageOf(candidates, page, rowsPerPage).map((candidate, i) => (
               <CandidateRow
                 key={candidate.key}
                 candidate={candidate}

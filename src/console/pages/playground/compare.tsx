@@ -1,12 +1,12 @@
 import { useMemo, useState } from 'preact/hooks'
 import { useAsk } from '../../api/use-ask.ts'
 import { change, probability } from '../../parts/format.ts'
+import { Pager, pageOf } from '../../parts/pager.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
 import { Failed, Loading } from '../../parts/states.tsx'
 import { Movement } from './answers.tsx'
 import { bodyOf, type Form, nameOf, optionsFor, type Target } from './form.ts'
 import type { Field, Task } from './model.ts'
-import { Pager, pageWithin } from './pager.tsx'
 import { probabilityOf, type Standing, scoreNames } from './ranking.ts'
 import { type Details, describe } from './server.ts'
 import { fitForm } from './state-codec.ts'
@@ -111,14 +111,12 @@ interface TableProps {
 }
 
 function Table({ form, tasks, standings, theirs }: TableProps) {
-  const [chosen, setPage] = useState(0)
-  const [chosenTasks, setTasks] = useState(0)
+  const [page, setPage] = useState(0)
+  const [taskPage, setTasks] = useState(0)
   const rows = form.candidates
     .map((candidate, index) => ({ candidate, index, rank: standings.get(candidate.key)?.rank }))
     .sort((a, b) => (a.rank ?? form.candidates.length + 1) - (b.rank ?? form.candidates.length + 1))
-  const page = pageWithin(chosen, rowsPerPage, rows.length)
-  const taskPage = pageWithin(chosenTasks, tasksPerPage, tasks.length)
-  const shown = tasks.slice(taskPage * tasksPerPage, (taskPage + 1) * tasksPerPage)
+  const shown = pageOf(tasks, taskPage, tasksPerPage)
   return (
     <>
       <Pager what="tasks" page={taskPage} size={tasksPerPage} total={tasks.length} onPage={setTasks} />
@@ -149,7 +147,7 @@ function Table({ form, tasks, standings, theirs }: TableProps) {
             </tr>
           </thead>
           <tbody>
-            {rows.slice(page * rowsPerPage, (page + 1) * rowsPerPage).map(({ candidate, index, rank }) => {
+            {pageOf(rows, page, rowsPerPage).map(({ candidate, index, rank }) => {
               const { key } = candidate
               const there = theirs.get(key)
               return (

@@ -1,9 +1,9 @@
 import { useEffect, useState } from 'preact/hooks'
+import { Pager, pageOf } from '../../parts/pager.tsx'
 import { contextId } from './describe-field.ts'
 import { FieldInput } from './field-input.tsx'
 import type { Field, Value, Values } from './model.ts'
 import { valueAt } from './model.ts'
-import { Pager, pageWithin } from './pager.tsx'
 import type { Vocabularies } from './vocabularies.ts'
 
 /** Fields on one page: more are found by name. */
@@ -35,10 +35,9 @@ export function ContextForm({
   onValue,
 }: ContextFormProps) {
   const [wanted, setWanted] = useState('')
-  const [chosen, setPage] = useState(0)
+  const [page, setPage] = useState(0)
   const found =
     wanted === '' ? shown : shown.filter(({ name }) => name.toLocaleLowerCase().includes(wanted.toLocaleLowerCase()))
-  const page = pageWithin(chosen, pageSize, found.length)
 
   useEffect(() => {
     if (goTo === undefined) return
@@ -65,7 +64,7 @@ export function ContextForm({
         </label>
       )}
       <div class="fields">
-        {found.slice(page * pageSize, (page + 1) * pageSize).map((field) => (
+        {pageOf(found, page, pageSize).map((field) => (
           <FieldInput
             key={field.name}
             field={field}

@@ -1,10 +1,10 @@
 import { useState } from 'preact/hooks'
 import { percent } from '../../parts/format.ts'
+import { Pager, pageOf, pageWithin } from '../../parts/pager.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
 import { Failed, Loading } from '../../parts/states.tsx'
 import type { PredictBody } from './form.ts'
 import type { Task } from './model.ts'
-import { Pager, pageWithin } from './pager.tsx'
 import type { Prediction } from './ranking.ts'
 import { usePredict } from './use-predict.ts'
 
@@ -56,16 +56,14 @@ export function Gates({ tasks, body, name }: { tasks: readonly Task[]; body: Pre
 }
 
 function HeatMap({ tasks, prediction }: { tasks: readonly Task[]; prediction: Prediction | undefined }) {
-  const [chosenTasks, setTasks] = useState(0)
-  const [chosenExperts, setExperts] = useState(0)
+  const [page, setTasks] = useState(0)
+  const [expertPage, setExperts] = useState(0)
   const gates = (prediction?.gates ?? {}) as Record<string, number[]>
   const gated = tasks.filter(({ name }) => Object.hasOwn(gates, name))
   const experts = gated.reduce((most, { name }) => Math.max(most, gates[name]!.length), 0)
   if (gated.length === 0) return <p class="muted">The server gave no gates for this candidate.</p>
-  const page = pageWithin(chosenTasks, tasksPerPage, gated.length)
-  const shown = gated.slice(page * tasksPerPage, (page + 1) * tasksPerPage)
-  const expertPage = pageWithin(chosenExperts, expertsPerPage, experts)
-  const first = expertPage * expertsPerPage
+  const shown = pageOf(gated, page, tasksPerPage)
+  const first = pageWithin(expertPage, expertsPerPage, experts) * expertsPerPage
   return (
     <>
       <Pager what="tasks" page={page} size={tasksPerPage} total={gated.length} onPage={setTasks} />

@@ -1,11 +1,11 @@
 import { useMemo, useState } from 'preact/hooks'
 import { milliseconds, number } from '../../parts/format.ts'
+import { Pager, pageOf, pageWithin } from '../../parts/pager.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
 import { Empty, Loading } from '../../parts/states.tsx'
 import { exampleInputs, type TensorShape } from './example-inputs.ts'
 import type { Target } from './form.ts'
 import { Refusal } from './notices.tsx'
-import { Pager, pageWithin } from './pager.tsx'
 import type { Prediction } from './ranking.ts'
 import { RequestCode } from './request-code.tsx'
 import type { Details } from './server.ts'
@@ -120,8 +120,8 @@ function Shapes({ tensors }: { tensors: readonly TensorShape[] }) {
 const mostOutputs = 20
 
 function Outputs({ predictions }: { predictions: readonly (Prediction | null)[] }) {
-  const [chosen, setPage] = useState(0)
-  const page = pageWithin(chosen, rowsPerPage, predictions.length)
+  const [page, setPage] = useState(0)
+  const first = pageWithin(page, rowsPerPage, predictions.length) * rowsPerPage
   const names = Object.keys(predictions.find((row) => row !== null) ?? {}).slice(0, mostOutputs)
   return (
     <>
@@ -138,10 +138,10 @@ function Outputs({ predictions }: { predictions: readonly (Prediction | null)[] 
             </tr>
           </thead>
           <tbody>
-            {predictions.slice(page * rowsPerPage, (page + 1) * rowsPerPage).map((row, i) => (
+            {pageOf(predictions, page, rowsPerPage).map((row, i) => (
               <tr key={i}>
                 <th scope="row" class="number">
-                  {number(page * rowsPerPage + i + 1, 9)}
+                  {number(first + i + 1, 9)}
                 </th>
                 {names.map((name) => (
                   <td key={name} class="number">

@@ -1,12 +1,12 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { AskError } from '../../api/client.ts'
 import { change, number, probability, signed } from '../../parts/format.ts'
+import { Pager, pageOf } from '../../parts/pager.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
 import { Failed, Loading } from '../../parts/states.tsx'
 import type { Target } from './form.ts'
 import { bySize, type Effect, effectsOf, isUnchanged, mostFields, type Plan, planMissing } from './missing.ts'
 import { type Field, type Reference, type Task, type Value, type Values, valueAt } from './model.ts'
-import { Pager, pageWithin } from './pager.tsx'
 import { ecpm, type Prediction, scoreNames, scoreOf } from './ranking.ts'
 import { predict } from './server.ts'
 
@@ -107,11 +107,10 @@ interface EffectsProps extends Pick<WhatMattersProps, 'tasks' | 'by'> {
 }
 
 function Effects({ outcome: { plan, predictions }, tasks, by, bid }: EffectsProps) {
-  const [chosen, setPage] = useState(0)
+  const [page, setPage] = useState(0)
   const score = (prediction: Prediction | null | undefined) => scoreOf(prediction, bid, by, tasks)
   const effects = bySize(plan.requests.flatMap((asked, i) => effectsOf(asked, predictions[i] ?? [], score)))
   const largest = effects.reduce((most, effect) => Math.max(most, Math.abs(effect.with - effect.without)), 0)
-  const page = pageWithin(chosen, rowsPerPage, effects.length)
   return (
     <div class="effects">
       {effects.length > 0 && (
@@ -131,7 +130,7 @@ function Effects({ outcome: { plan, predictions }, tasks, by, bid }: EffectsProp
                 </tr>
               </thead>
               <tbody>
-                {effects.slice(page * rowsPerPage, (page + 1) * rowsPerPage).map((effect) => (
+                {pageOf(effects, page, rowsPerPage).map((effect) => (
                   <EffectRow key={effect.field} effect={effect} largest={largest} by={by} />
                 ))}
               </tbody>

@@ -1,9 +1,9 @@
-import { number } from '../../parts/format.ts'
+import { number } from './format.ts'
 
-/** Steps through a long list. Nothing where one page holds it all. */
+/** Steps through a long list. Nothing where one page holds it all. A page beyond the end stands for the last one. */
 export function Pager({
   what,
-  page,
+  page: chosen,
   size,
   total,
   onPage,
@@ -17,6 +17,7 @@ export function Pager({
 }) {
   const pages = Math.ceil(total / size)
   if (pages <= 1) return null
+  const page = pageWithin(chosen, size, total)
   const first = page * size + 1
   const last = Math.min(total, first + size - 1)
   return (
@@ -43,4 +44,10 @@ export function Pager({
 /** A page that exists. */
 export function pageWithin(page: number, size: number, total: number): number {
   return Math.max(0, Math.min(page, Math.ceil(total / size) - 1))
+}
+
+/** The items of a page; beyond the end, of the last one. */
+export function pageOf<T>(items: readonly T[], page: number, size: number): T[] {
+  const first = pageWithin(page, size, items.length) * size
+  return items.slice(first, first + size)
 }

@@ -233,6 +233,14 @@ t.test('by keyboard: a value of a vocabulary of 10,000, and what is not sent', {
   await page.getByText('not sent: counts as city-0').waitFor()
 })
 
+t.test('a vocabulary is that of the chosen version', { skip }, async (t) => {
+  const page = await open(t, '/ads-funnel/1')
+  await answers(page).waitFor()
+  const listed = page.waitForResponse(`${origin}/models/ads-funnel/versions/1/fields/country/values?*`)
+  await page.getByRole('combobox', { name: 'country', exact: true }).click()
+  t.match(await (await listed).json(), { version: '1', total: 3 })
+})
+
 t.test('candidates are added, copied, removed, sorted and pasted', { skip }, async (t) => {
   const page = await open(t)
   await answers(page).waitFor()

@@ -22,6 +22,7 @@ const params = (...names: (keyof typeof parameters)[]) => ({
 export const ofModel = params('model')
 export const ofField = params('model', 'field')
 export const ofVersion = params('model', 'version')
+export const ofVersionField = params('model', 'version', 'field')
 export const ofLabel = params('model', 'label')
 
 /** An answer as the component of that name, with an example. */

@@ -7,9 +7,8 @@ import type { FieldDetails } from '../../schemas/models.ts'
 /** Values of a vocabulary that a model's description shows. */
 const shownValues = 10
 
-/** What a client may send for each field of a model, in manifest order. `prefix`: where the application is mounted. */
-export function describeFields({ name, drift }: Manifest, { slots, sparse }: Layout, prefix: string): FieldDetails[] {
-  const modelPath = `${prefix}/models/${encodeURIComponent(name)}`
+/** What a client may send for each field of a model, in manifest order. `path`: that of the description. */
+export function describeFields({ drift }: Manifest, { slots, sparse }: Layout, path: string): FieldDetails[] {
   return slots.map(({ sparse: isSparse, column, encoder: { field } }: FieldColumn) => {
     const { offset, ids } = (isSparse ? sparse[column] : undefined) ?? { offset: 0, ids: 0 }
     return {
@@ -20,7 +19,7 @@ export function describeFields({ name, drift }: Manifest, { slots, sparse }: Lay
       required: field.missing === 'error',
       missing: field.missing === 'error' ? 'error' : 'default',
       ...(field.missing === 'error' ? {} : { default: field.missing.default }),
-      ...ofKind(field, modelPath, drift?.features[field.name]),
+      ...ofKind(field, path, drift?.features[field.name]),
       encoding: {
         ...(isSparse ? { ids: [offset, offset + ids - 1] } : {}),
         ...(field.kind === 'hash' ? { buckets: field.buckets, seed: field.seed } : {}),
@@ -32,7 +31,7 @@ export function describeFields({ name, drift }: Manifest, { slots, sparse }: Lay
 
 const types = { vocabulary: 'string', hash: 'string', integer: 'integer', numeric: 'number' } as const
 
-function ofKind(field: Field, modelPath: string, reference: Reference): Partial<FieldDetails> {
+function ofKind(field: Field, path: string, reference: Reference): Partial<FieldDetails> {
   switch (field.kind) {
     case 'vocabulary':
       return {
@@ -40,7 +39,7 @@ function ofKind(field: Field, modelPath: string, reference: Reference): Partial<
         values: {
           count: field.values.length,
           first: field.values.slice(0, shownValues),
-          path: `${modelPath}/fields/${encodeURIComponent(field.name)}/values`,
+          path: `${path}/fields/${encodeURIComponent(field.name)}/values`,
         },
       }
     case 'integer':

@@ -9,9 +9,9 @@ import { exampleOf } from './example.ts'
 
 type Plan = NonNullable<ModelDetails['plan']>
 
-/** A version that is loaded, in full. `prefix`: where the application is mounted. */
-export async function describeVersion(status: ModelStatus, model: LoadedModel, prefix: string): Promise<ModelDetails> {
-  const { plan, ...described } = describeModel(model, prefix)
+/** A version that is loaded, in full. `path`: that of the description. */
+export async function describeVersion(status: ModelStatus, model: LoadedModel, path: string): Promise<ModelDetails> {
+  const { plan, ...described } = describeModel(model, path)
   const [costs, memory] = await Promise.all([model.keptCosts(), memoryOf(model)])
   return {
     ...status,
@@ -42,14 +42,14 @@ function describeCosts({ machine, measured, costs }: KeptCosts): NonNullable<Pla
   }
 }
 
-function describeModel(model: LoadedModel, prefix: string): Partial<ModelDetails> {
+function describeModel(model: LoadedModel, path: string): Partial<ModelDetails> {
   const { manifest, encoder, tensors } = model
   const { version, description, architecture, quality, provenance, graph } = manifest
   return {
     version,
     ...(description === undefined ? {} : { description }),
     ...(architecture === undefined ? {} : { architecture }),
-    fields: describeFields(manifest, encoder.layout, prefix),
+    fields: describeFields(manifest, encoder.layout, path),
     inputs: tensors.inputs.map(({ name, dtype, dims }) => ({ name, dtype, shape: dims })),
     tasks: [
       ...manifest.tasks.map((task) => ({ ...task, gate: graph.outputs.gates?.[task.name] !== undefined })),

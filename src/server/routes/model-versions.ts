@@ -55,7 +55,9 @@ export async function modelVersionRoutes(app: FastifyInstance, { context }: { co
     },
     handler: async (request): Promise<ModelDetails> => {
       const { status, model } = find(request)
-      return describeVersion(status, model, app.prefix)
+      const { name, version } = model.manifest
+      const path = `${app.prefix}/models/${encodeURIComponent(name)}/versions/${encodeURIComponent(version)}`
+      return describeVersion(status, model, path)
     },
   })
 

@@ -186,6 +186,25 @@ t.test('a vocabulary is listed in pages', async (t) => {
   t.same((await page('?offset=99')).values, [])
 })
 
+t.test('a version has its own vocabulary, to which its description leads', async (t) => {
+  const models = await temporaryFolder(t)
+  const features = testFeatures.map((field) =>
+    field.name === 'country' ? ({ ...field, values: ['DE', 'US', 'NL'] } as typeof field) : field,
+  )
+  await writeTestBundle(models, { manifest: { features } })
+  await writeTestBundle(models, { version: '2' })
+  const { fastify } = await startTestServer(t, { models, registry: { mode: 'all' } })
+  const valuesOf = async (path: string) => {
+    const { fields } = (await fastify.inject(path)).json()
+    const listed = await fastify.inject(fields[0].values.path)
+    return [listed.json().version, listed.json().values]
+  }
+  t.same(await valuesOf('/models/ads'), ['2', ['DE', 'FR', 'US']])
+  t.same(await valuesOf('/models/ads/versions/1'), ['1', ['DE', 'US', 'NL']])
+  const missing = await fastify.inject('/models/ads/versions/9/fields/country/values')
+  t.same([missing.statusCode, missing.json().code], [404, 'VERSION_NOT_FOUND'])
+})
+
 t.test('pages have bounds', async (t) => {
   for (const query of [
     '?limit=0',

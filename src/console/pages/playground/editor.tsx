@@ -38,7 +38,7 @@ export function Editor({ target, fields, tasks, known, others, described, shared
   const by = shared.by !== undefined && scoreNames(tasks).includes(shared.by) ? shared.by : (tasks[0]?.name ?? '')
   const choose = (chosen: number) => onShared({ ...shared, chosen })
   const setForm = (form: Form) => onShared({ ...shared, form })
-  const vocabularies = useMemo(() => createVocabularies(target.model), [target.model])
+  const vocabularies = useMemo(() => createVocabularies(target.model, described), [target.model, described])
   useEffect(() => () => vocabularies.close(), [vocabularies])
 
   const body = useMemo(() => bodyOf(target, form, optionsFor(tasks)), [target, form, tasks])

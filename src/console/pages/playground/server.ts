@@ -57,14 +57,12 @@ function withoutNull(values: Record<string, Value | null>): Values {
   )
 }
 
-/** The values of a vocabulary of the default version. */
-export const listValues = (model: string, field: string, offset: number, limit: number, signal: AbortSignal) =>
-  ask(
-    client.GET('/models/{model}/fields/{field}/values', {
-      params: { path: { model, field }, query: { offset, limit } },
-      signal,
-    }),
-  )
+/** Some values of a vocabulary. */
+export const listValues = (
+  path: { model: string; version: string; field: string },
+  query: { offset: number; limit: number },
+  signal: AbortSignal,
+) => ask(client.GET('/models/{model}/versions/{version}/fields/{field}/values', { params: { path, query }, signal }))
 
 /** Asks for predictions, after all other requests. `body`: named fields as rows, or inputs. */
 export async function predict(body: PredictBody | Record<string, unknown>, signal: AbortSignal): Promise<Answer> {

@@ -8,7 +8,7 @@ export interface Vocabulary {
   state: 'unread' | 'loading' | 'complete' | 'failed'
 }
 
-/** The vocabularies of a model, each read when somebody first looks into it. */
+/** The vocabularies of a version, each read when somebody first looks into it. */
 export interface Vocabularies {
   of(field: { name: string; values?: { count: number; first: string[] } | undefined }): Signal<Vocabulary>
   /** Reads it, if that has not been done. */
@@ -22,7 +22,7 @@ const perPage = 1000
 /** Values that are loaded of one field: others can be typed. */
 const mostValues = 50_000
 
-export function createVocabularies(model: string): Vocabularies {
+export function createVocabularies(model: string, version: string): Vocabularies {
   const known = new Map<string, Signal<Vocabulary>>()
   const left = new AbortController()
 
@@ -31,7 +31,7 @@ export function createVocabularies(model: string): Vocabularies {
     try {
       let { total } = vocabulary.value
       while (values.length < Math.min(total, mostValues)) {
-        const page = await listValues(model, field, values.length, perPage, left.signal)
+        const page = await listValues({ model, version, field }, { offset: values.length, limit: perPage }, left.signal)
         if (page.values.length === 0) break
         values.push(...page.values)
         total = page.total

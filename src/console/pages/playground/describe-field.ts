@@ -13,7 +13,7 @@ export function describeField(field: Field): string {
   return `number${bound}`
 }
 
-/** What is wrong with a field: without a value that it needs, what to do, else what the server says. */
+/** The problem of a field: without a value that it needs, what to do, else what the server says. */
 export function problemOf(field: Field, value: Value | undefined, problem: string | undefined): string | undefined {
   if (!field.required || value !== undefined) return problem
   return `${field.name} is empty. Enter a value: the model has no default for it.`

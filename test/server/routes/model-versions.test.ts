@@ -51,7 +51,9 @@ t.test('every version that is loaded is described', async (t) => {
   }
   const { body: byModel } = await get('/models/ads')
   const { body: byVersion } = await get('/models/ads/versions/2')
-  t.same(byVersion, byModel)
+  // The values of a vocabulary are the version's, too.
+  const ofVersion = JSON.stringify(byModel).replaceAll('/models/ads/fields/', '/models/ads/versions/2/fields/')
+  t.same(byVersion, JSON.parse(ofVersion))
 })
 
 t.test('a version that is not loaded is 404, with the reason', async (t) => {

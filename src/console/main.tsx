@@ -7,6 +7,7 @@ import './style/charts.css'
 import './style/playground.css'
 import './style/requests.css'
 import './style/models.css'
+import './style/quality.css'
 import { render } from 'preact'
 import { Shell } from './shell/shell.tsx'
 

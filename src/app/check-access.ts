@@ -7,6 +7,7 @@ import { type Area, openAreas } from '../server/security/areas.ts'
 export function checkAccess(configuration: Configuration): void {
   const { MULTIGATE_ADMIN, MULTIGATE_ADMIN_PORT, MULTIGATE_HOST, MULTIGATE_KEYS } = configuration
   openAreasOf(configuration)
+  allowedHostsOf(configuration)
   const { MULTIGATE_TLS_CERT, MULTIGATE_TLS_KEY, MULTIGATE_TLS_CLIENT_CA } = configuration
   if (MULTIGATE_TLS_CERT === '' && (MULTIGATE_TLS_KEY !== '' || MULTIGATE_TLS_CLIENT_CA !== ''))
     throw new Error(
@@ -40,6 +41,21 @@ export function openAreasOf({ MULTIGATE_OPEN }: Configuration): ReadonlySet<Area
   if (wrong !== undefined)
     throw new Error(`MULTIGATE_OPEN has ${JSON.stringify(wrong)}; it may have ${openAreas.join(', ')}`)
   return new Set(named as Area[])
+}
+
+/** The host names at which administration needs no key. Throws an Error that names one that is none. */
+export function allowedHostsOf({
+  MULTIGATE_HOST,
+  MULTIGATE_ADMIN_HOST,
+  MULTIGATE_ALLOWED_HOSTS,
+}: Configuration): ReadonlySet<string> {
+  const named = commaList(MULTIGATE_ALLOWED_HOSTS).map((name) => name.toLowerCase())
+  const wrong = named.find((name) => !URL.canParse(`http://${name}`) || new URL(`http://${name}`).hostname !== name)
+  if (wrong !== undefined)
+    throw new Error(
+      `MULTIGATE_ALLOWED_HOSTS has ${JSON.stringify(wrong)}; it may have host names, such as admin.example.com`,
+    )
+  return new Set([MULTIGATE_HOST.toLowerCase(), MULTIGATE_ADMIN_HOST.toLowerCase(), ...named])
 }
 
 function isLoopback(host: string): boolean {

@@ -22,6 +22,7 @@ import { createSaturation, type Saturation } from '../server/overload/saturation
 import type { Drain } from '../server/plugins/draining.ts'
 import { readerScript } from '../server/protocols/reader-script.ts'
 import type { Siblings } from '../server/request/siblings.ts'
+import { allowedHostsOf } from './check-access.ts'
 import type { HttpWarmUp } from './http-warm-up.ts'
 import { openLive } from './live.ts'
 import { type Log, loadOptions, startPool } from './load-options.ts'
@@ -127,6 +128,7 @@ export async function createService(configuration: Configuration, options: Servi
     peers: options.peers,
     admission: admissionBy(loading.share),
     admin: configuration.MULTIGATE_ADMIN,
+    allowedHosts: allowedHostsOf(configuration),
     deadlineMs: configuration.MULTIGATE_DEADLINE_MS,
   }
 

@@ -187,6 +187,11 @@ export const Configuration = Type.Object({
     default: '127.0.0.1',
     description: 'Address of the administration port; `0.0.0.0` lets other hosts administer, without a key',
   }),
+  MULTIGATE_ALLOWED_HOSTS: Type.String({
+    default: '',
+    description:
+      'Comma-separated host names, such as `admin.example.com`, at which administration is answered without a key, besides IP addresses, `localhost` and names for local use',
+  }),
   MULTIGATE_MODEL_KEYS: Type.String({
     default: '',
     description:

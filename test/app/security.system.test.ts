@@ -1,6 +1,8 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash, generateKeyPairSync } from 'node:crypto'
+import { once } from 'node:events'
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { request as requestPlain } from 'node:http'
 import { Agent, request } from 'node:https'
 import { connect as connectPlain } from 'node:net'
 import { join } from 'node:path'
@@ -147,6 +149,10 @@ t.test('keys that can not be used, and administration open to all, end the start
   ])
   t.match(await start({ MULTIGATE_TLS_CLIENT_CA: file, MULTIGATE_TLS_KEY: file }), [1, /need MULTIGATE_TLS_CERT/])
   t.match(await start({ MULTIGATE_CORS_ORIGINS: '*' }), [1, /"\*" is no origin/])
+  t.match(await start({ MULTIGATE_ALLOWED_HOSTS: 'a.example,b.example:80' }), [
+    1,
+    /has "b\.example:80"; it may have host/,
+  ])
   t.match(await start({ MULTIGATE_OPEN: 'probes,admin' }), [1, /MULTIGATE_OPEN has "admin"; it may have probes, docs/])
 })
 
@@ -187,6 +193,70 @@ t.test('the administration port has administration and metrics, and the main por
     server.child.kill('SIGTERM')
     t.equal(await server.ended, 0)
   }
+})
+
+t.test('web pages administer nothing where there are no keys, and clients do', async (t) => {
+  const adminPort = await freePort()
+  const open = { MULTIGATE_MODELS: models, MULTIGATE_SLOW_REQUESTS: '5', MULTIGATE_ALLOWED_HOSTS: 'Admin.example.com' }
+  const main = await startProcess(t, { ...open, MULTIGATE_ADMIN: 'true' })
+  const apart = await startProcess(t, { ...open, MULTIGATE_ADMIN_PORT: String(adminPort) })
+  const file = join(await temporaryFolder(t), 'keys.json')
+  writeKeys(file, entry('boss', { scopes: ['admin', 'predict'] }))
+  const keyed = await startProcess(t, { MULTIGATE_MODELS: models, MULTIGATE_ADMIN: 'true', MULTIGATE_KEYS: file })
+
+  const unload = ['POST', '/v2/repository/models/other/unload'] as const
+  const administration = [
+    unload,
+    ['POST', '/models/ads/unpin'],
+    ['GET', '/debug/requests'],
+    ['GET', '/debug/slow'],
+  ] as const
+  const answer = async (port: number, [method, path]: readonly [string, string], headers: Record<string, string>) => {
+    const sent = requestPlain({ host: '127.0.0.1', port, method, path, headers }).end()
+    const [response] = await once(sent, 'response')
+    const text: string[] = await response.setEncoding('utf8').toArray()
+    return { status: response.statusCode, text: text.join('') }
+  }
+  for (const port of [main.port, adminPort]) {
+    const rebound = `rebound.example:${port}`
+    for (const path of administration) {
+      for (const [headers, reason] of [
+        // A page whose name leads here now: of GET and HEAD a browser sends no more than this.
+        [
+          { host: rebound },
+          /rebound\.example:\d+: ask an IP address or localhost, or add the name to MULTIGATE_ALLOWED_H/,
+        ],
+        [{ host: rebound, origin: `http://${rebound}` }, /MULTIGATE_ALLOWED_HOSTS/],
+        // A form, or fetch without CORS, of another site; of another port of this machine; of a page in a sandbox.
+        [{ origin: 'https://evil.example', 'content-type': 'text/plain' }, /Pages of other origins .* without a key/],
+        [{ 'sec-fetch-site': 'cross-site' }, /Pages of other origins/],
+        [{ 'sec-fetch-site': 'same-site', origin: 'http://127.0.0.1:5000' }, /Pages of other origins/],
+        [{ origin: 'null' }, /Pages of other origins/],
+      ] as const) {
+        const refused = await answer(port, path, headers)
+        t.equal(refused.status, 403, `${path} ${JSON.stringify(headers)}`)
+        t.match(refused.text, reason)
+      }
+      for (const headers of [
+        {},
+        { host: `localhost:${port}`, origin: `http://localhost:${port}` },
+        { host: `[::1]:${port}` },
+        { host: `10.1.2.3:${port}` },
+        { host: 'multigate-admin.ranking.svc' },
+        { host: 'admin.example.com' },
+        // A proxy that sets `Host`.
+        { origin: 'https://proxy.example', 'sec-fetch-site': 'same-origin' },
+      ])
+        t.equal((await answer(port, path, headers)).status, 200, `${path} ${JSON.stringify(headers)}`)
+    }
+    t.equal((await answer(port, ['GET', '/models'], { host: rebound })).status, 200, 'the rest is open to all')
+  }
+  const key = { authorization: 'Bearer key-boss' }
+  t.equal(
+    (await answer(keyed.port, unload, { ...key, host: 'ads.example.com', origin: 'https://a.example' })).status,
+    200,
+  )
+  t.equal((await answer(apart.port, unload, {})).status, 404)
 })
 
 t.test('a body is asked for only once its key is accepted; a large one that is refused is not read', async (t) => {

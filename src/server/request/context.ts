@@ -35,6 +35,8 @@ export interface ServerContext {
   access?: Access | undefined
   /** Whether models may be loaded and unloaded on demand. */
   admin: boolean
+  /** Host names, besides those that nobody can register, at which administration needs no key; default: none. */
+  allowedHosts?: ReadonlySet<string> | undefined
   /** Undefined where requests are neither logged, kept nor traced. */
   timeline?: RequestTimeline | undefined
   /** Undefined where no requests are recorded. */

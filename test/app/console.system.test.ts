@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { renameSync, writeFileSync } from 'node:fs'
+import { get } from 'node:http'
 import { join } from 'node:path'
 import t from 'tap'
 import { freePort } from '../../loadtest/free-port.ts'
@@ -15,6 +17,14 @@ import { until } from '../support/until.ts'
 const models = await temporaryFolder(t)
 await writeTestBundle(models)
 const payload = JSON.stringify({ context: { country: 'DE', hour: 21 }, candidates: [{ campaign: 'c9', price: 1.25 }] })
+
+/** Replaces the file in one step, as `multigate keys` does. */
+function writeKeys(file: string, ...keys: [id: string, scopes: string[]][]): void {
+  const sha256 = (key: string) => createHash('sha256').update(key).digest('hex')
+  const content = { keys: keys.map(([id, scopes]) => ({ id, sha256: sha256(`key-${id}`), scopes })) }
+  writeFileSync(`${file}.new`, JSON.stringify(content), { mode: 0o600 })
+  renameSync(`${file}.new`, file)
+}
 
 t.test('the page and its files: complete, compressed, cached by their names, and no others’ scripts', async (t) => {
   const { port } = await startProcess(t, { MULTIGATE_MODELS: models })
@@ -72,18 +82,39 @@ t.test('the stream counts requests as they come, for every viewer the same', asy
   await until(() => viewers.every(({ over }) => over()))
 })
 
-t.test('viewers are bounded', async (t) => {
+t.test('viewers are bounded, and no address keeps out another one', async (t) => {
   const { port } = await startProcess(t, { MULTIGATE_MODELS: models })
   const viewers = await Promise.all(Array.from({ length: 32 }, () => watchLive(t, port)))
   const refused = await fetch(`http://127.0.0.1:${port}/console/live`)
   t.match([refused.status, await refused.json()], [429, { code: 'QUEUE_FULL', detail: /32 live streams/ }])
   t.equal((await fetch(`http://127.0.0.1:${port}/console/live`, { method: 'HEAD' })).status, 200)
-  await viewers[0]!.leave()
+  const elsewhere = get({ host: '127.0.0.1', localAddress: '127.0.0.2', port, path: '/console/live' })
+  const [other] = await once(elsewhere, 'response')
+  t.equal(other.statusCode, 200)
+  elsewhere.destroy()
+  await until(() => viewers.some(({ over }) => over()))
+  t.equal(viewers.filter(({ over }) => over()).length, 1)
   await until(async () => {
     const { answer, leave } = await watchLive(t, port)
     await leave()
     return answer.status === 200
   })
+})
+
+t.test('clients with keys share the streams; none of them ends those of another in turn', async (t) => {
+  const file = join(await temporaryFolder(t), 'keys.json')
+  writeKeys(file, ['a', ['metrics']], ['b', ['metrics']], ['c', ['metrics']])
+  const { port } = await startProcess(t, { MULTIGATE_MODELS: models, MULTIGATE_KEYS: file })
+  const watch = (key: string) => watchLive(t, port, { authorization: `Bearer key-${key}` })
+  const a = await Promise.all(Array.from({ length: 30 }, () => watch('a')))
+  const b = [await watch('b'), await watch('b')]
+  t.equal((await watch('a')).answer.status, 429, 'one that has most gets no more')
+  for (let i = 0; i < 14; i++) b.push(await watch('b'))
+  const watching = (viewers: typeof a) => viewers.filter(({ answer, over }) => answer.status === 200 && !over()).length
+  await until(() => watching(a) === 16)
+  for (const key of ['a', 'b', 'a', 'b']) t.equal((await watch(key)).answer.status, 429, 'they come back')
+  t.equal((await watch('c')).answer.status, 200)
+  await until(() => watching(a) + watching(b) === 31)
 })
 
 t.test('it can be switched off', async (t) => {
@@ -96,14 +127,7 @@ t.test('it can be switched off', async (t) => {
 
 t.test('keys: the page opens, its figures need the scope metrics', async (t) => {
   const file = join(await temporaryFolder(t), 'keys.json')
-  const entry = (id: string, scopes: string[]) => ({
-    id,
-    sha256: createHash('sha256').update(`key-${id}`).digest('hex'),
-    scopes,
-  })
-  writeFileSync(file, JSON.stringify({ keys: [entry('caller', ['predict']), entry('on-call', ['metrics'])] }), {
-    mode: 0o600,
-  })
+  writeKeys(file, ['caller', ['predict']], ['on-call', ['metrics']])
   const { port } = await startProcess(t, { MULTIGATE_MODELS: models, MULTIGATE_KEYS: file })
   const page = await fetch(`http://127.0.0.1:${port}/`)
   t.equal(page.status, 200)
@@ -121,8 +145,7 @@ t.test('keys: the page opens, its figures need the scope metrics', async (t) => 
   // A key that is revoked ends the streams that it has opened.
   const { samples, over } = await watchLive(t, port, { authorization: 'Bearer key-on-call' })
   await until(() => samples().length > 0)
-  writeFileSync(`${file}.new`, JSON.stringify({ keys: [entry('caller', ['predict'])] }), { mode: 0o600 })
-  renameSync(`${file}.new`, file)
+  writeKeys(file, ['caller', ['predict']])
   await until(over)
 })
 

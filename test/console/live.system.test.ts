@@ -1,10 +1,13 @@
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdir, writeFile } from 'node:fs/promises'
+import { get } from 'node:http'
 import { join } from 'node:path'
 import t from 'tap'
 import { freePort } from '../../loadtest/free-port.ts'
 import { axeFindings, cramped, looks, openBrowser, openPage, skipBrowser } from '../support/browser.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
+import { watchLive } from '../support/events.ts'
 import { send, startProcess } from '../support/process.ts'
 import { until } from '../support/until.ts'
 
@@ -86,6 +89,27 @@ t.test('two tabs recover from a restart; meanwhile they say so', { skip: skipBro
     t.equal(await page.getByText('The server does not answer.').count(), 0)
     t.same(faults, [])
   }
+})
+
+t.test('a page whose place another client takes says so, and goes on later', { skip: skipBrowser }, async (t) => {
+  const { port } = await startProcess(t, { MULTIGATE_MODELS: models })
+  const origin = `http://127.0.0.1:${port}`
+  const others = await Promise.all(Array.from({ length: 31 }, () => watchLive(t, port)))
+  const { page } = await openPage(await openBrowser(t), origin)
+  await page.goto(`${origin}/`)
+  await page.getByText('live', { exact: true }).waitFor()
+  const elsewhere = get({ host: '127.0.0.1', localAddress: '127.0.0.2', port, path: '/console/live' })
+  t.teardown(() => elsewhere.destroy())
+  await once(elsewhere, 'response')
+  await page.getByText('The server does not show its figures now.').waitFor()
+  await page
+    .getByText('32 live streams are open, as many as this process serves. The figures are from before')
+    .waitFor()
+  const second = await openPage(page.context().browser()!, origin)
+  await second.page.goto(`${origin}/`)
+  await second.page.getByText('32 live streams are open').first().waitFor()
+  await Promise.all(others.map(({ leave }) => leave()))
+  for (const tab of [page, second.page]) await tab.getByText('live', { exact: true }).waitFor()
 })
 
 t.test(

@@ -80,6 +80,7 @@ async function run(signal: AbortSignal): Promise<void> {
       await follow(signal)
     } catch {
       // A connection that breaks is opened again, as is one that can't be opened.
+      live.value = { ...live.value, reason: undefined }
     }
     if (signal.aborted || live.value.state === 'refused') return
     live.value = { ...live.value, state: 'lost' }

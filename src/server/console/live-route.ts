@@ -9,7 +9,7 @@ import type { LiveSource } from '../request/live-source.ts'
 import { keyOf } from '../security/guarded.ts'
 import type { Key } from '../security/keyring.ts'
 
-/** Most open streams of a process: further ones are refused. */
+/** Most open streams of a process. */
 const mostViewers = 32
 
 /** Bytes that wait for one viewer at most: one that reads slower is disconnected, and comes back. */
@@ -22,8 +22,30 @@ const headers = {
   'x-accel-buffering': 'no',
 }
 
+const schema = {
+  operationId: 'liveStream',
+  tags: ['operation'],
+  summary:
+    'What the console shows: server-sent events, `history` (LiveHistory) first, then `sample` (LiveUpdate) each second',
+  response: {
+    200: {
+      description: 'The stream, until it is closed',
+      content: {
+        'text/event-stream': {
+          // The data of each event.
+          schema: { anyOf: [component('LiveHistory'), component('LiveUpdate')] },
+          examples: { history: { value: { at: 0, clock: 0, events: [], fine: [], coarse: [] } } },
+        },
+      },
+    },
+    ...problemResponses('UNAUTHORIZED', 'FORBIDDEN', 'QUEUE_FULL', 'RATE_LIMITED', 'INTERNAL', 'DRAINING'),
+  },
+}
+
 interface Viewer {
   response: ServerResponse
+  /** Who watches: the id of a key, else an address. */
+  client: string
   /** Undefined where no key is asked for. */
   key: Key | undefined
   /** It has got its history. */
@@ -58,8 +80,9 @@ export async function liveRoute(
   }
 
   /** Takes a place until the connection closes: before anything is waited for, since the client may leave meanwhile. */
-  function enter(response: ServerResponse, key: Key | undefined): Viewer {
-    const viewer = { response, key, started: false }
+  function enter(response: ServerResponse, client: string, key: Key | undefined): Viewer {
+    if (viewers.size >= mostViewers) makeRoom(client)
+    const viewer = { response, client, key, started: false }
     viewers.add(viewer)
     response.once('close', () => leave(viewer))
     return viewer
@@ -70,6 +93,14 @@ export async function liveRoute(
     if (viewers.size > 0) return
     clearInterval(timer)
     timer = undefined
+  }
+
+  function makeRoom(client: string): void {
+    const viewer = viewerToEnd(viewers, client)
+    if (viewer === undefined) throw full()
+    leave(viewer)
+    if (viewer.response.writableLength > 0) viewer.response.destroy()
+    else if (viewer.started) viewer.response.end()
   }
 
   function start(viewer: Viewer, history: LiveHistory, id: string): void {
@@ -89,35 +120,17 @@ export async function liveRoute(
   app.route({
     method: 'GET',
     url: '/console/live',
-    schema: {
-      operationId: 'liveStream',
-      tags: ['operation'],
-      summary:
-        'What the console shows: server-sent events, `history` (LiveHistory) first, then `sample` (LiveUpdate) each second',
-      response: {
-        200: {
-          description: 'The stream, until it is closed',
-          content: {
-            'text/event-stream': {
-              // The data of each event.
-              schema: { anyOf: [component('LiveHistory'), component('LiveUpdate')] },
-              examples: { history: { value: { at: 0, clock: 0, events: [], fine: [], coarse: [] } } },
-            },
-          },
-        },
-        ...problemResponses('UNAUTHORIZED', 'FORBIDDEN', 'QUEUE_FULL', 'RATE_LIMITED', 'INTERNAL', 'DRAINING'),
-      },
-    },
+    schema,
     handler: async (request, reply) => {
       // The headers alone; no stream, which would have no end.
       if (request.method === 'HEAD') return reply.headers(headers).send()
       if (context.drain.draining) throw new ModelError('DRAINING', 'The server is shutting down')
-      if (viewers.size >= mostViewers)
-        throw new ModelError('QUEUE_FULL', `${mostViewers} live streams are open, as many as this process serves`)
       if (request.raw.socket.destroyed) throw new ModelError('CANCELLED', 'The client went away')
-      const viewer = enter(reply.raw, context.access && keyOf(request))
+      const key = context.access && keyOf(request)
+      const viewer = enter(reply.raw, key?.id ?? request.ip, key)
       try {
         const history = await source.history()
+        if (!viewers.has(viewer) && !reply.raw.destroyed) throw full()
         reply.hijack()
         if (viewers.has(viewer)) start(viewer, history, request.id)
       } catch (error) {
@@ -127,6 +140,21 @@ export async function liveRoute(
       return reply
     },
   })
+}
+
+/**
+ * Who makes room for a client: the newest viewer of the one that has most, so that none keeps out others. Undefined where that
+ * would leave it with fewer than the one that comes: clients that come back again and again end no streams of each other.
+ */
+function viewerToEnd(viewers: Iterable<Viewer>, client: string): Viewer | undefined {
+  const byClient = new Map<string, Viewer[]>([[client, []]])
+  for (const viewer of viewers) byClient.set(viewer.client, [...(byClient.get(viewer.client) ?? []), viewer])
+  const most = [...byClient.values()].reduce((a, b) => (b.length > a.length ? b : a))
+  return most.length - 1 > byClient.get(client)!.length ? most.at(-1) : undefined
+}
+
+function full(): ModelError {
+  return new ModelError('QUEUE_FULL', `${mostViewers} live streams are open, as many as this process serves`)
 }
 
 function event(name: 'history' | 'sample', data: LiveHistory | LiveUpdate): string {

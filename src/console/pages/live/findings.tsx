@@ -23,13 +23,22 @@ export function Findings({ live }: { live: Live }) {
   )
 }
 
-export function findingsOf({ state, fine, silent, unstored, failed, unready, clockAhead }: Live): Finding[] {
+export function findingsOf({
+  state,
+  reason: noStream,
+  fine,
+  silent,
+  unstored,
+  failed,
+  unready,
+  clockAhead,
+}: Live): Finding[] {
   const found: Finding[] = []
   if (state === 'lost')
     found.push({
       tone: 'bad',
-      title: 'The server does not answer.',
-      text: 'It is restarting, or gone, or this machine can’t reach it. The figures are from before.',
+      title: `The server does not ${noStream === undefined ? 'answer' : 'show its figures now'}.`,
+      text: `${noStream ?? 'It is restarting, or gone, or this machine can’t reach it'}. The figures are from before.`,
     })
   if (unready.length > 0) found.push({ tone: 'bad', title: 'The service is not ready.', text: sentence(unready) })
   if (silent.length > 0)

@@ -21,7 +21,7 @@ export function LivePage() {
   const newest = value.fine.at(-1) ?? value.coarse.at(-1)
   if (newest === undefined)
     return value.state === 'lost' ? (
-      <Failed error={new AskError('The server can’t be reached')} />
+      <Failed error={new AskError(value.reason ?? 'The server can’t be reached')} />
     ) : (
       <Loading what="live figures" />
     )

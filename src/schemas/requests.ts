@@ -36,7 +36,10 @@ export const RequestRecord = Type.Object(
     code: Type.Optional(ProblemCode),
     detail: Type.Optional(Type.String({ description: 'Of the problem, where it can quote no value of the request' })),
     paths: Type.Optional(
-      Type.Array(Type.String(), { description: 'Where an invalid request is wrong, the first ones' }),
+      Type.Array(Type.String(), {
+        description:
+          'Where an invalid request is wrong, the first ones; `*` stands for a name that neither the model nor the API has',
+      }),
     ),
     model: Type.Optional(Type.String()),
     version: Type.Optional(Type.String()),

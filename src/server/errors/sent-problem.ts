@@ -19,12 +19,19 @@ export function noteProblem(request: FastifyRequest, problem: ProblemDetails): v
   request[sentProblem] = problem
 }
 
-/** The problem that a request was answered with, as far as it can quote no value of a field: nothing where there was none. */
-export function problemOf(request: FastifyRequest): Pick<RequestRecord, 'code' | 'detail' | 'paths'> {
+/**
+ * The problem that a request was answered with, as far as it can quote no value of a field: nothing where there was none.
+ * `known` writes a place without names that the client made up.
+ */
+export function problemOf(
+  request: FastifyRequest,
+  known: (path: string) => string,
+): Pick<RequestRecord, 'code' | 'detail' | 'paths'> {
   const problem = request[sentProblem]
   if (problem === undefined) return {}
   const { code, detail, errors = [] } = problem
   if (code !== 'INVALID_REQUEST') return { code, detail }
-  const paths = [...new Set(errors.map(({ path }) => path))].filter((path) => path !== '').slice(0, mostPaths)
+  const places = errors.map(({ path }) => path).filter((path) => path !== '')
+  const paths = [...new Set(places.map(known))].slice(0, mostPaths)
   return { code, ...(paths.length > 0 && { paths }) }
 }

@@ -118,6 +118,55 @@ t.test(
   },
 )
 
+t.test('names that a client made up are not recorded, on any protocol', async (t) => {
+  const { port } = await startProcess(t, {
+    MULTIGATE_MODELS: models,
+    MULTIGATE_ADMIN: 'true',
+    MULTIGATE_SLOW_REQUESTS: '1',
+  })
+  const secret = 'erika@example.com <b>"~/\\'
+  const [context, good] = [
+    { country: 'DE', hour: 21 },
+    { campaign: 'c9', price: 1.25 },
+  ]
+  const tensor = { shape: [1, 1], datatype: 'FP32', data: [1] }
+  const price = { ...tensor, name: 'price' }
+  const bodies: [path: string, body: object, paths: string[]][] = [
+    ['/predict', { context, candidates: [good], [secret]: 1, 4915112345678: 1 }, ['/*']],
+    ['/predict', { context: { ...context, [secret]: 1 }, candidates: [good] }, ['/context/*']],
+    [
+      '/predict',
+      { context, candidates: [{ ...good, [secret]: 1 }, { price: '' }] },
+      ['/candidates/0/*', '/candidates/1/price'],
+    ],
+    ['/predict', { context: { 4915112345678: 1, country: 7 }, candidates: [good] }, ['/context/*', '/context/country']],
+    [
+      '/predict',
+      { context, candidates: { campaign: ['c9'], price: ['x'], [secret]: [1] } },
+      ['/candidates/*', '/candidates/price/0'],
+    ],
+    ['/predict', { context, candidates: [good], options: { rank: { by: 'ctr', [secret]: 1 } } }, ['/options/rank/*']],
+    ['/predict', { inputs: { [secret]: [[1]] } }, ['/inputs/*']],
+    ['/v1/models/ads:predict', { instances: [{ ...context, ...good, [secret]: 1 }] }, ['/instances/0/*']],
+    ['/v2/models/ads/infer', { inputs: [{ ...tensor, name: secret }] }, ['input *']],
+    ['/v2/models/ads/infer', { inputs: [{ ...tensor, name: '\u0001'.repeat(200) }] }, ['input *']],
+    ['/v2/models/ads/infer', { inputs: [price], outputs: [{ name: secret }] }, ['output *']],
+    ['/v2/models/ads/infer', { inputs: [{ ...price, data: ['x'] }] }, ['input "price"']],
+    ['/v2/models/ads/infer', { inputs: [{ ...price, shape: [-1] }] }, ['input */shape/0']],
+  ]
+  for (const [path, body] of bodies)
+    t.equal((await send(port, path, { payload: JSON.stringify(body) })).status, 400, JSON.stringify(body))
+  await send(port, `/models/ads/fields/country/values?erika=1`)
+  await send(port, `/models/ads/fields/country/values?limit=0`)
+  const ask = async () => JSON.parse((await send(port, '/debug/requests')).text)
+  await until(async () => (await ask()).failed.length === bodies.length + 2)
+  const { slow, failed } = await ask()
+  t.notMatch(JSON.stringify([slow, failed]), /erika|4915112345678|u0001/)
+  const paths = failed.reverse().map((record: any) => record.paths)
+  for (const [i, [, body, wanted]] of bodies.entries()) t.match(paths[i], wanted, JSON.stringify(body))
+  t.same(paths.slice(-2), [['?*'], ['?limit']])
+})
+
 t.test('where nothing is recorded, the answer says so', async (t) => {
   const { port } = await startProcess(t, { MULTIGATE_MODELS: models, MULTIGATE_ADMIN: 'true' })
   await send(port, '/predict', { payload: '{' })

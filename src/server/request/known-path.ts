@@ -1,0 +1,63 @@
+import type { TSchema } from '#typebox'
+import type { LoadedModel } from '../../model/prediction/contract.ts'
+import { InferRequest } from '../../schemas/infer.ts'
+import { InferRepositoryRequest } from '../../schemas/infer-repository.ts'
+import { PinRequest } from '../../schemas/model-versions.ts'
+import { PredictRequest } from '../../schemas/predict.ts'
+import { ServingRequest } from '../../schemas/serving.ts'
+
+/** Properties that bodies can have, whatever the model, and parameters of queries. */
+const ofRequests = new Set(['offset', 'limit'])
+for (const schema of [PredictRequest, InferRequest, ServingRequest, InferRepositoryRequest, PinRequest])
+  addProperties(schema)
+
+/** Six digits number the rows of any request; more may be a client's own, a phone number say. */
+const index = /^\d{1,6}$/
+
+/** Indices of a tensor's value: `[3, 1]`. */
+const indices = /^\[\d+(?:, \d+)*\]$/
+
+/**
+ * The place of a problem without names that the client made up, which may be anything: `*` stands for them. Names of the
+ * request's schema, of the model's fields, tensors and tasks, and indices stay.
+ */
+export function knownPath(path: string, model?: Pick<LoadedModel, 'manifest' | 'tensors'>): string {
+  const isKnown = (name: string) => ofRequests.has(name) || (model !== undefined && isOf(model, name))
+  const step = (escaped: string) =>
+    index.test(escaped) || isKnown(escaped.replaceAll('~1', '/').replaceAll('~0', '~')) ? escaped : '*'
+  if (path.startsWith('/'))
+    return path
+      .split('/')
+      .map((part, i) => (i === 0 ? part : step(part)))
+      .join('/')
+  if (path.startsWith('?')) return isKnown(path.slice(1)) ? path : '?*'
+  const [what] = /^(?:in|out)put /.exec(path) ?? []
+  // The model, or a header.
+  if (what === undefined) return path
+  const [, quoted, rest = ''] = /^\w+ ("(?:[^"\\]|\\.)*")(.*)$/s.exec(path) ?? []
+  const name = quoted !== undefined && isKnown(JSON.parse(quoted)) ? quoted : '*'
+  if (indices.test(rest)) return what + name + rest
+  return (
+    what +
+    name +
+    rest
+      .split('/')
+      .slice(1)
+      .map((part) => `/${step(part)}`)
+      .join('')
+  )
+}
+
+function isOf({ manifest, tensors }: Pick<LoadedModel, 'manifest' | 'tensors'>, name: string): boolean {
+  return [manifest.features, manifest.tasks, manifest.derived, tensors.inputs, tensors.outputs].some((named) =>
+    named.some((one) => one.name === name),
+  )
+}
+
+function addProperties(schema: TSchema | object): void {
+  for (const [key, value] of Object.entries(schema)) {
+    if (typeof value !== 'object' || value === null) continue
+    if (key === 'properties') for (const name of Object.keys(value)) ofRequests.add(name)
+    addProperties(value)
+  }
+}

@@ -141,9 +141,9 @@ export function unknownField(name: string, known: string[]): string {
   return `there is no field ${JSON.stringify(name)}; the fields are ${known.join(', ')}${meant === undefined ? '' : `; did you mean ${meant}?`}`
 }
 
-/** Makes names unique and avoids `id` and `bid`. */
+/** Makes names unique and avoids reserved ones. */
 function fieldNames(wanted: string[]): string[] {
-  const taken = new Set(['id', 'bid'])
+  const taken = new Set(['id', 'bid', '__proto__'])
   return wanted.map((name) => {
     let free = name
     for (let n = 1; taken.has(free); n++) free = `${name}_${n}`

@@ -1,6 +1,7 @@
 import type { Dataset } from '../data/dataset.ts'
 import { encodeRows } from '../data/encode-rows.ts'
 import { createBinOf, populationStability } from '../model/drift/bins.ts'
+import { referenceOf } from '../model/drift/monitor.ts'
 import { nameOfId, unscale } from '../model/features/draw-value.ts'
 import { idsOf } from '../model/features/field.ts'
 import { hasOwnIds } from '../model/features/layout.ts'
@@ -23,7 +24,7 @@ export function compareDistributions(manifest: Manifest, dataset: Dataset, score
     const numeric = field.kind === 'numeric'
     const column = numeric ? dense++ : sparse++
     const [data, width] = numeric ? [encoded.dense, encoded.denseFields] : [encoded.sparse, encoded.sparseFields]
-    const distribution = drift.features[field.name]
+    const distribution = referenceOf(drift.features, field.name)
     if (distribution) {
       const counts = countBins(distribution, encoded.rows, (row) => data[row * width + column]!)
       rows.push(driftRow('feature', field.name, distribution, counts, namesOf(distribution, field, offset)))

@@ -7,6 +7,7 @@ import type { ProblemItem } from './problem.ts'
 /** The parts of JSON Schema that specs are written in. */
 interface Schema {
   type?: string
+  description?: string
   const?: unknown
   default?: unknown
   anyOf?: Schema[]
@@ -150,11 +151,14 @@ function choices(members: Schema[]): string {
 
 function addProblems(schema: Schema, value: unknown, path: string, problems: ProblemItem[]): void {
   for (const error of Errors(schema as Type.TSchema, value)[1]) {
-    for (const problem of plainProblems(error)) problems.push({ ...problem, path: path + problem.path })
+    // A pattern alone says too little to people.
+    const what = error.keyword === 'pattern' && schema.description ? ` (${schema.description})` : ''
+    for (const { path: place, message } of plainProblems(error))
+      problems.push({ path: path + place, message: message + what })
   }
 }
 
 /** A schema that every string fits. Lists of such may be long (vocabularies), and are looked at as a whole. */
-function isAnyString({ type, description: _, ...more }: Schema & { description?: string }): boolean {
+function isAnyString({ type, description: _, ...more }: Schema): boolean {
   return type === 'string' && Object.keys(more).length === 0
 }

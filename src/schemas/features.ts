@@ -5,11 +5,12 @@ import Type, { type Static } from '#typebox'
  * next `rows` ids in manifest order. Dense fields (numeric) become columns of one float32 matrix, in manifest order.
  */
 
-const name = Type.String({
+/** A field's name: a key of requests, in which `__proto__` is refused. */
+export const FieldName = Type.String({
   minLength: 1,
   maxLength: 128,
-  pattern: '^(?!(?:id|bid)$)[^\\u0000-\\u001f]+$',
-  description: 'Name of the field in requests; `id` and `bid` are reserved',
+  pattern: '^(?!(?:id|bid|__proto__)$)[^\\u0000-\\u001f\\u007f-\\u009f]+$',
+  description: 'Name of the field in requests, without control characters; `id`, `bid` and `__proto__` are reserved',
 })
 
 export type Side = Static<typeof Side>
@@ -50,7 +51,7 @@ const Live = Type.Optional(
 export type VocabularyField = Static<typeof VocabularyField>
 export const VocabularyField = Type.Object(
   {
-    name,
+    name: FieldName,
     side: Side,
     kind: Type.Literal('vocabulary'),
     values: Type.Array(Type.String(), { minItems: 1, uniqueItems: true, description: 'The known values, in id order' }),
@@ -65,7 +66,7 @@ export const VocabularyField = Type.Object(
 export type HashField = Static<typeof HashField>
 export const HashField = Type.Object(
   {
-    name,
+    name: FieldName,
     side: Side,
     kind: Type.Literal('hash'),
     buckets: Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1, description: 'Number of ids' }),
@@ -83,7 +84,7 @@ export const HashField = Type.Object(
 export type IntegerField = Static<typeof IntegerField>
 export const IntegerField = Type.Object(
   {
-    name,
+    name: FieldName,
     side: Side,
     kind: Type.Literal('integer'),
     size: Type.Integer({ minimum: 1, maximum: 2 ** 31 - 2, description: 'Known ids are 0 … size − 1' }),
@@ -117,7 +118,14 @@ export const Scaling = Type.Union(
 
 export type NumericField = Static<typeof NumericField>
 export const NumericField = Type.Object(
-  { name, side: Side, kind: Type.Literal('numeric'), scaling: Scaling, missing: missing(Type.Number()), log: LoggedAs },
+  {
+    name: FieldName,
+    side: Side,
+    kind: Type.Literal('numeric'),
+    scaling: Scaling,
+    missing: missing(Type.Number()),
+    log: LoggedAs,
+  },
   { additionalProperties: false, description: 'A number' },
 )
 

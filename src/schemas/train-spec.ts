@@ -1,6 +1,6 @@
 import Type, { type Static } from '#typebox'
 import { ArchitectureOptions } from './architecture.ts'
-import { LoggedAs, Side } from './features.ts'
+import { FieldName, LoggedAs, Side } from './features.ts'
 import { ModelName, TaskName } from './manifest.ts'
 import { Precision, TableFormat } from './precision.ts'
 import { column, expression, RowData, rowsCommon, Split, seed, strict, taskCommon } from './rows-spec.ts'
@@ -46,12 +46,7 @@ export const TrainDerivedTask = Type.Object(
 )
 
 const fieldCommon = {
-  name: Type.String({
-    minLength: 1,
-    maxLength: 128,
-    pattern: '^(?!(?:id|bid)$)[^\\u0000-\\u001f]+$',
-    description: 'Name of the field in requests; `id` and `bid` are reserved',
-  }),
+  name: FieldName,
   column: Type.Optional(column("Column that holds the values; default: the field's name")),
   expression: Type.Optional(expression('Computes the values from columns, instead of `column`')),
   side: Type.Union(Side.anyOf, { default: 'candidate', description: 'What the value depends on, see the manifest' }),

@@ -30,8 +30,8 @@ const names: [what: string, check: (name: string) => boolean, good: string[], ba
   [
     'a field',
     field,
-    ['price', 'ID', 'ids', 'bid_floor', 'a/b~c', '__proto__', 'größe', ' ', 'x'.repeat(128)],
-    ['', 'id', 'bid', 'a\u0000', 'a\n', 'x'.repeat(129)],
+    ['price', 'ID', 'ids', 'bid_floor', 'a/b~c', 'constructor', '__proto', 'größe', ' ', 'x'.repeat(128)],
+    ['', 'id', 'bid', '__proto__', 'a\u0000', 'a\n', '\u007f', 'a\u009f', 'x'.repeat(129)],
   ],
   [
     'a file',

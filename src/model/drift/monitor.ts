@@ -87,6 +87,10 @@ export function createDriftMonitor(reference: DriftReference | undefined, layout
 }
 
 /** A field may have the name of a property that every object has. */
-function referenceOf(references: DriftReference['features'] | undefined, name: string): Distribution | undefined {
+/** The distribution of a field, which may be called like a property of every object. */
+export function referenceOf(
+  references: DriftReference['features'] | undefined,
+  name: string,
+): Distribution | undefined {
   return references !== undefined && Object.hasOwn(references, name) ? references[name] : undefined
 }

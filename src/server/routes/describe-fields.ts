@@ -1,3 +1,4 @@
+import { referenceOf } from '../../model/drift/monitor.ts'
 import { unscale } from '../../model/features/draw-value.ts'
 import type { FieldColumn, Layout } from '../../model/features/layout.ts'
 import type { Field } from '../../schemas/features.ts'
@@ -19,7 +20,7 @@ export function describeFields({ drift }: Manifest, { slots, sparse }: Layout, p
       required: field.missing === 'error',
       missing: field.missing === 'error' ? 'error' : 'default',
       ...(field.missing === 'error' ? {} : { default: field.missing.default }),
-      ...ofKind(field, path, drift?.features[field.name]),
+      ...ofKind(field, path, referenceOf(drift?.features, field.name)),
       encoding: {
         ...(isSparse ? { ids: [offset, offset + ids - 1] } : {}),
         ...(field.kind === 'hash' ? { buckets: field.buckets, seed: field.seed } : {}),

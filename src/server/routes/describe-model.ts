@@ -52,7 +52,7 @@ function describeModel(model: LoadedModel, path: string): Partial<ModelDetails> 
     fields: describeFields(manifest, encoder.layout, path),
     inputs: tensors.inputs.map(({ name, dtype, dims }) => ({ name, dtype, shape: dims })),
     tasks: [
-      ...manifest.tasks.map((task) => ({ ...task, gate: graph.outputs.gates?.[task.name] !== undefined })),
+      ...manifest.tasks.map((task) => ({ ...task, gate: Object.hasOwn(graph.outputs.gates ?? {}, task.name) })),
       ...manifest.derived,
     ],
     ...exampleOf(manifest),

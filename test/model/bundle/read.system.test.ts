@@ -154,7 +154,8 @@ for (const text of ['null', '[]', '3', '"x"']) {
   })
 }
 
-const malformed: [what: string, changes: object, message: RegExp][] = [
+type Malformed = [what: string, changes: object, message: RegExp]
+const malformed: Malformed[] = [
   ['of another format', { manifest: 2 }, /: \/manifest must be 1$/],
   ['with a name that is no name', { name: '../x' }, /: \/name must match pattern/],
   ['with a version that is no number', { version: '01' }, /: \/version must match pattern/],
@@ -162,6 +163,13 @@ const malformed: [what: string, changes: object, message: RegExp][] = [
   ['without features', { features: [] }, /: \/features must have at least 1 item/],
   ['without tasks', { tasks: [] }, /: \/tasks must have at least 1 item/],
   ['with a reserved task', { tasks: [{ name: 'score' }] }, /: \/tasks\/0\/name must match pattern/],
+  ...['__proto__', 'a\u0085b'].map(
+    (name): Malformed => [
+      `with a field that no request can name, ${JSON.stringify(name)}`,
+      { features: [{ ...exampleManifest().features[0]!, name }] },
+      /: \/features\/0\/name must match pattern .* \(Name of the field in requests, .* `__proto__` are reserved\)/,
+    ],
+  ),
   ['with a reserved field', { features: [{ ...exampleManifest().features[0]!, name: 'id' }] }, /\/features\/0\/name/],
   ['with a field of no known kind', { features: [{ name: 'x', side: 'context', kind: 'image' }] }, /\/features\/0/],
   ['with a precision that is none', { precision: 'int4' }, /: \/precision must be "float32" or "int8"/],

@@ -1,4 +1,5 @@
 import { useAsk } from '../../api/use-ask.ts'
+import { own } from '../../base/own.ts'
 import { hrefOf } from '../../base/router.ts'
 import { decimal } from '../../parts/format.ts'
 import { Scroll } from '../../parts/scroll.tsx'
@@ -66,7 +67,7 @@ function errorOfAuc({ auc, rows, positives }: Quality): number {
 function QualityTable({ before, after }: Sides) {
   const names = [...new Set([...(before.tasks ?? []), ...(after.tasks ?? [])].map((task) => task.name))].slice(0, 50)
   const rows = names.flatMap((task) =>
-    figures.map((figure) => ({ task, figure, was: before.quality?.[task], is: after.quality?.[task] })),
+    figures.map((figure) => ({ task, figure, was: own(before.quality, task), is: own(after.quality, task) })),
   )
   const testRows = ({ quality = {} }: Details) => Object.values(quality)[0]?.rows
   const isOther = testRows(before) !== testRows(after)

@@ -1,3 +1,4 @@
+import { own } from '../../base/own.ts'
 import { number } from '../../parts/format.ts'
 import { describeCalibration } from './calibrate.ts'
 import { provenanceRows } from './provenance-rows.ts'
@@ -34,7 +35,7 @@ type Pairs = Record<string, string>
 function changed(before: Pairs, after: Pairs): Difference[] {
   const names = [...new Set([...Object.keys(before), ...Object.keys(after)])]
   return names
-    .map((name) => ({ name, before: before[name] ?? '–', after: after[name] ?? '–' }))
+    .map((name) => ({ name, before: own(before, name) ?? '–', after: own(after, name) ?? '–' }))
     .filter((row) => row.before !== row.after)
 }
 

@@ -1,3 +1,4 @@
+import { own } from '../../base/own.ts'
 import { decimal, number, percent } from '../../parts/format.ts'
 import { Scroll } from '../../parts/scroll.tsx'
 import { type Calibration, calibrate, describeCalibration } from './calibrate.ts'
@@ -20,7 +21,7 @@ export function Tasks({ tasks, quality }: { tasks: readonly Task[]; quality: Rea
       <ul class="curves">
         {shown.map((task) => (
           <li key={task.name}>
-            <Calibrated task={task} quality={quality[task.name]} />
+            <Calibrated task={task} quality={own(quality, task.name)} />
           </li>
         ))}
       </ul>
@@ -57,7 +58,7 @@ function QualityTable({ tasks, quality }: { tasks: readonly Task[]; quality: Rea
           </thead>
           <tbody>
             {tasks.map((task) => (
-              <QualityRow key={task.name} task={task} quality={quality[task.name]} />
+              <QualityRow key={task.name} task={task} quality={own(quality, task.name)} />
             ))}
           </tbody>
         </table>

@@ -1,3 +1,5 @@
+import { own } from '../../base/own.ts'
+
 /** A value that a client may send. What a field does not have is not sent. */
 export type Value = string | number
 
@@ -44,7 +46,7 @@ export interface Bin {
 export type Reference = ReadonlyMap<string, readonly Bin[]>
 
 export function valueAt(values: Values, name: string): Value | undefined {
-  return Object.hasOwn(values, name) ? values[name] : undefined
+  return own(values, name)
 }
 
 /** With one value replaced; undefined: it is not sent. */

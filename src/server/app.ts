@@ -66,7 +66,10 @@ export async function app(fastify: FastifyInstance, options: AppOptions): Promis
   await fastify.register(openapi, { version })
   // Where administration has a port of its own, the console is there.
   if (adminApart || context.live === undefined)
-    fastify.get('/', { schema: { hide: true } }, (_, reply) => reply.redirect(`${fastify.prefix}/docs`))
+    fastify.get('/', { schema: { hide: true } }, ({ url }, reply) =>
+      // A proxy may strip a prefix that is not known here.
+      reply.redirect(url.split('?', 1)[0]!.endsWith('/') ? 'docs' : `${fastify.prefix}/docs`),
+    )
   else await registerConsole(fastify, context, context.live)
   await fastify.register(predictRoutes, { context })
   await fastify.register(inferRoutes, { context })

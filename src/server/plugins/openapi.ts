@@ -6,6 +6,9 @@ import { components } from './openapi-components.ts'
 import { unreadable } from './openapi-errors.ts'
 import { documentSchemas, finishDocument, nameOf } from './openapi-schemas.ts'
 
+/** Relative to `/docs/json`, wherever a proxy has that. */
+const servers = [{ url: '..', description: 'This server' }]
+
 /** OpenAPI 3.1 at `/docs/json` and `/docs/yaml`, and Swagger UI at `/docs`. Registered before the routes. */
 export const openapi = fastifyPlugin(async (app: FastifyInstance, { version }: { version: string }) => {
   for (const schema of Object.values(documentSchemas(components))) app.addSchema(schema)
@@ -19,7 +22,8 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { version }: {
           'Online inference for multi-task ranking models: one user, N candidates, the probability of every task.',
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
-      servers: [{ url: app.prefix || '/', description: 'This server' }],
+      // Taken from the paths; `transformObject` replaces it.
+      servers: [{ url: app.prefix || '/' }],
       // Every client that reaches the port may send requests; authentication belongs to a proxy.
       security: [],
       tags: [
@@ -37,7 +41,9 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { version }: {
       ],
     },
     transformObject: (document) =>
-      'openapiObject' in document ? finishDocument(document.openapiObject, unreadable) : document.swaggerObject,
+      'openapiObject' in document
+        ? finishDocument({ ...document.openapiObject, servers }, unreadable)
+        : document.swaggerObject,
     refResolver: {
       buildLocalReference: (json, _base, _fragment, i) =>
         typeof json.$id === 'string' ? nameOf(json.$id) : `schema-${i}`,
@@ -51,7 +57,8 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { version }: {
     })
     await docs.register(swaggerUi, {
       routePrefix: '/docs',
-      ...(app.prefix && { indexPrefix: app.prefix }),
+      // Files are relative to the page.
+      indexPrefix: '.',
       uiHooks: { onRequest: answerOnce(app) },
       uiConfig: { tryItOutEnabled: true, defaultModelsExpandDepth: 0, displayRequestDuration: true },
       theme: {

@@ -1,12 +1,13 @@
 import { formatBytes, formatTable, grouped } from '../model/base/text-table.ts'
-import type { LiveModel, LiveProcess, LiveSample, LiveUpdate } from '../schemas/live.ts'
+import type { LiveModel, LiveProcess, LiveSample } from '../schemas/live.ts'
+import type { ShownUpdate } from './read-update.ts'
 
 /** The figures to show. */
 export interface View {
   url: string
-  update: LiveUpdate | undefined
+  update: ShownUpdate | undefined
   /** Why the figures are old, or missing. */
-  lost: string | undefined
+  problem: string | undefined
 }
 
 export interface Line {
@@ -15,12 +16,12 @@ export interface Line {
 }
 
 /** The figures of a service as lines of text. */
-export function draw({ url, update, lost }: View): Line[] {
+export function draw({ url, update, problem }: View): Line[] {
   const lines: Line[] = [{ text: `multigate top · ${url}`, style: 'bold' }]
-  if (lost !== undefined) lines.push({ text: `No answer, trying again: ${lost}`, style: 'red' })
+  if (problem !== undefined) lines.push({ text: problem, style: 'red' })
   const sample = update?.fine.at(-1)
   if (update === undefined || sample === undefined) {
-    if (lost === undefined) lines.push({ text: 'Waiting for the first figures …', style: 'dim' })
+    if (problem === undefined) lines.push({ text: 'Waiting for the first figures …', style: 'dim' })
     return lines.map(printable)
   }
   lines.push({ text: '' }, ...traffic(sample), { text: '' }, ...stages(sample), { text: '' }, ...resources(sample))

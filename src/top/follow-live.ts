@@ -2,10 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createParser } from 'eventsource-parser'
 import { reasonOf } from '../model/base/errors.ts'
 import { isObject } from '../schemas/json.ts'
-import type { LiveUpdate } from '../schemas/live.ts'
+import { readUpdate, type ShownUpdate } from './read-update.ts'
 
-/** What a running service does, or why nothing is known of it now. */
-export type LiveEvent = { update: LiveUpdate } | { lost: string }
+/**
+ * What a running service does, or why nothing is known of it now: the service does not answer, and is asked again; or it sent
+ * figures that can't be read, and may send others.
+ */
+export type LiveEvent = { update: ShownUpdate } | { lost: string } | { unreadable: string }
 
 export interface FollowOptions {
   /** Where the service is, e.g. `http://127.0.0.1:3000`. */
@@ -33,16 +36,19 @@ export async function* followLive(options: FollowOptions): AsyncGenerator<LiveEv
   const { signal, pause = (ms) => sleep(ms, undefined, { signal }) } = options
   for (let failures = 0; !signal.aborted; failures++) {
     try {
-      for await (const update of readStream(options)) {
+      for await (const event of readStream(options)) {
         failures = 0
-        yield { update }
+        yield event
       }
       if (!signal.aborted) yield { lost: 'the service has closed the stream' }
     } catch (error) {
       if (signal.aborted) return
       if (error instanceof RefusedError) throw error
       // `fetch failed` says nothing; what it failed of does.
-      yield { lost: reasonOf((error as Error).cause ?? error) }
+      const cause = (error as Error).cause ?? error
+      if ((cause as NodeJS.ErrnoException).code?.startsWith('HPE_'))
+        throw new RefusedError(`${options.url} is no multigate server: its answers are not HTTP`)
+      yield { lost: reasonOf(cause) }
     }
     await pause(Math.min(firstPause * 2 ** failures, longestPause), signal).catch(() => undefined)
   }
@@ -54,7 +60,7 @@ const mostUnread = 16 * 2 ** 20
 /** The service does not show its figures; another try would not help. */
 class RefusedError extends Error {}
 
-async function* readStream({ url, key, signal }: FollowOptions): AsyncGenerator<LiveUpdate> {
+async function* readStream({ url, key, signal }: FollowOptions): AsyncGenerator<LiveEvent> {
   const silence = new AbortController()
   const onSilence = () => silence.abort(new Error('the service does not answer'))
   let timer = setTimeout(onSilence, longestSilence)
@@ -65,11 +71,15 @@ async function* readStream({ url, key, signal }: FollowOptions): AsyncGenerator<
       headers: key === undefined ? {} : { authorization: `Bearer ${key}` },
     })
     if (!response.ok || response.body === null) throw await failureOf(response, address)
+    if (!response.headers.get('content-type')?.startsWith('text/event-stream'))
+      throw new RefusedError(
+        `${address} answers, but not with live figures: it is no multigate server, or a proxy answers in its place`,
+      )
     const decoder = new TextDecoder()
-    const updates: LiveUpdate[] = []
+    const events: LiveEvent[] = []
     const parser = createParser({
       onEvent({ event, data }) {
-        if (event === 'sample') updates.push(JSON.parse(data) as LiveUpdate)
+        if (event === 'sample') events.push(readUpdate(data))
       },
     })
     let unread = 0
@@ -78,11 +88,11 @@ async function* readStream({ url, key, signal }: FollowOptions): AsyncGenerator<
       parser.feed(decoder.decode(bytes, { stream: true }))
       unread += bytes.length
       if (unread > mostUnread) throw new Error('the service sends something else than live figures')
-      if (updates.length === 0) continue
+      if (events.length === 0) continue
       unread = 0
       clearTimeout(timer)
       timer = setTimeout(onSilence, longestSilence)
-      yield* updates.splice(0)
+      yield* events.splice(0)
     }
   } finally {
     clearTimeout(timer)
@@ -92,9 +102,9 @@ async function* readStream({ url, key, signal }: FollowOptions): AsyncGenerator<
 
 async function failureOf(response: Response, address: URL): Promise<Error> {
   const answer: unknown = await response.json().catch(() => undefined)
-  const said = isObject(answer) && typeof answer.detail === 'string' ? answer.detail : `status ${response.status}`
+  const said = isObject(answer) && typeof answer.detail === 'string' ? answer.detail : undefined
   // It moves no cursor.
-  const detail = said.replace(/\p{C}/gu, ' ')
+  const detail = said?.replace(/\p{C}/gu, ' ') ?? `status ${response.status}`
   switch (response.status) {
     case 401:
       return new RefusedError(`${address.origin} asks for a key: --key-file or MULTIGATE_KEY. ${detail}`)
@@ -102,9 +112,15 @@ async function failureOf(response: Response, address: URL): Promise<Error> {
       return new RefusedError(`${address.origin} does not show its figures with this key: ${detail}`)
     case 404:
       return new RefusedError(
-        `${address} is not there: the console is off (MULTIGATE_CONSOLE), or on the administration port (MULTIGATE_ADMIN_PORT)`,
+        said === undefined
+          ? `${address} is not there: ${address.origin} is no multigate server, or not at this path`
+          : `${address} is not there: the console is off (MULTIGATE_CONSOLE), or on the administration port (MULTIGATE_ADMIN_PORT)`,
       )
+    case 429:
+      return new Error(detail)
     default:
+      // Of multigate, no other status from 400 to 499 answers this request.
+      if (response.status < 500) return new RefusedError(`${address.origin} is no multigate server: ${detail}`)
       return new Error(detail)
   }
 }

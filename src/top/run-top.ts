@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { ModelError } from '../model/base/errors.ts'
 import { fileProblem } from '../model/base/regular-file.ts'
-import type { LiveUpdate } from '../schemas/live.ts'
 import { draw, type View } from './draw.ts'
-import { followLive } from './follow-live.ts'
+import { followLive, type LiveEvent } from './follow-live.ts'
+import type { ShownUpdate } from './read-update.ts'
 import { Screen, type ScreenInput, type ScreenOutput } from './screen.ts'
 
 export interface TopOptions {
@@ -31,10 +31,11 @@ export async function runTop(options: TopOptions, terminal: TopTerminal, signal:
   const quit = new AbortController()
   const screen = new Screen({ out, input, colours: !env.NO_COLOR, onQuit: () => quit.abort() })
   try {
-    let view: View = { url, update: undefined, lost: undefined }
+    let view: View = { url, update: undefined, problem: undefined }
     screen.show(draw(view))
     for await (const event of followLive({ url, key, signal: AbortSignal.any([signal, quit.signal]) })) {
-      view = 'update' in event ? { url, update: event.update, lost: undefined } : { ...view, lost: event.lost }
+      view =
+        'update' in event ? { url, update: event.update, problem: undefined } : { ...view, problem: problemOf(event) }
       screen.show(draw(view))
     }
   } finally {
@@ -55,8 +56,9 @@ async function printOnce(
   const done = new AbortController()
   for await (const event of followLive({ url, key, signal: AbortSignal.any([signal, done.signal]) })) {
     if ('lost' in event) throw new Error(`${url} can't be asked: ${event.lost}`)
+    if ('unreadable' in event) throw new Error(`${url} sends figures that can't be read: ${event.unreadable}`)
     const { update } = event
-    const lines = draw({ url, update, lost: undefined })
+    const lines = draw({ url, update, problem: undefined })
     out.write(json ? lineOf(update) : `${lines.map(({ text }) => text).join('\n')}\n`)
     done.abort()
     return
@@ -66,12 +68,17 @@ async function printOnce(
 async function printLines({ url, key }: Asked, { out, err }: TopTerminal, signal: AbortSignal) {
   for await (const event of followLive({ url, key, signal })) {
     if ('update' in event) out.write(lineOf(event.update))
-    else err.write(`No answer, trying again: ${event.lost}\n`)
+    else err.write(`${problemOf(event)}\n`)
   }
 }
 
+function problemOf(event: Exclude<LiveEvent, { update: unknown }>): string {
+  if ('lost' in event) return `No answer, trying again: ${event.lost}`
+  return `The service sent figures that can't be read: ${event.unreadable}`
+}
+
 /** The newest sample with the models and processes of its interval. */
-function lineOf({ fine, models, processes }: LiveUpdate): string {
+function lineOf({ fine, models, processes }: ShownUpdate): string {
   return `${JSON.stringify({ ...fine.at(-1), models, processes })}\n`
 }
 

@@ -1,7 +1,10 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
 import { runCli } from '../support/cli.ts'
+import { liveSample } from '../support/live-sample.ts'
 import { startProcess } from '../support/process.ts'
 import { onTerminal, skipWithoutTerminal as skip } from '../support/pseudo-terminal.ts'
 import { until } from '../support/until.ts'
@@ -31,6 +34,31 @@ t.test('without a terminal it prints the figures once, as text or JSON', async (
   const json = await runCli(['top', '--url', url, '--json', '--once'])
   t.match(JSON.parse(json.stdout), { seconds: Number, processes: [{ pid: Number }] })
   t.equal(json.stdout.split('\n').length, 2)
+})
+
+t.test('a service that sends something else', { skip }, async (t) => {
+  let asked = 0
+  const part = { fine: [liveSample], models: [], processes: [] }
+  const server = createServer((request, response) => {
+    if (request.url !== '/console/live') return response.writeHead(404).end()
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    response.write('event: sample\ndata: {"fine":[{}]}\n\n')
+    if (asked++ > 0) setTimeout(() => response.write(`event: sample\ndata: ${JSON.stringify(part)}\n\n`), 100)
+    return response
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => server.close() && server.closeAllConnections())
+  const at = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  t.match(await runCli(['top', '--url', at, '--once']), {
+    code: 1,
+    stderr: /^[^\n]*sends figures that can't be read: [^\n]*\n$/,
+  })
+  t.match(await runCli(['top', '--url', `${at}/x`]), { code: 1, stderr: /^[^\n]*is no multigate server[^\n]*\n$/ })
+  const { text, type, ended } = onTerminal(t, [process.execPath, cli, 'top', '--url', at])
+  await until(() => text().includes("The service sent figures that can't be read"))
+  await until(() => text().includes('Requests    200/s'))
+  type('q')
+  t.equal(await ended, 0)
 })
 
 t.test('a service that is not there, and wrong usage', async (t) => {

@@ -2,6 +2,7 @@ import { Command, CommanderError, Help, type Option } from 'commander'
 import { SpecError } from '../data/spec.ts'
 import { ModelError, reasonOf } from '../model/base/errors.ts'
 import { multigateVersion } from '../model/base/project.ts'
+import { clearProgress } from '../model/base/terminal.ts'
 
 /** Exit code after an interrupt; 2 stands for wrong usage, 1 for any other failure. */
 const interrupted = 130
@@ -33,6 +34,7 @@ Exit codes are those of docs/commands.md.`,
     return Number(process.exitCode ?? 0)
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+    clearProgress(process.stderr)
     if (signal.aborted) {
       console.error('Stopped; nothing was written.')
       return interrupted

@@ -6,6 +6,8 @@ import { reasonOf } from '../model/base/errors.ts'
 import { keepSynchronised } from '../sync/keep-synchronised.ts'
 import { createSyncMetrics, type SyncMetrics } from '../sync/metrics.ts'
 import { openSource } from '../sync/open-source.ts'
+import { type CopyProgress, createCopyProgress } from '../sync/progress.ts'
+import type { VersionId } from '../sync/records.ts'
 import { Synchroniser, type SyncPass } from '../sync/synchroniser.ts'
 import type { Log } from './load-options.ts'
 import { createLogger } from './logging.ts'
@@ -35,15 +37,23 @@ export async function runSync(
   const log = createLogger(configuration)
   const metrics = createSyncMetrics()
   const source = await openSource(address)
+  const begun = ({ model, version }: VersionId, bytes: number) =>
+    log.info({ model, version, bytes }, 'copying a version')
+  const progress = createCopyProgress(process.stderr, begun, () => performance.now())
   const synchroniser = await Synchroniser.open({
     source,
     folder,
     keep: options.once ? undefined : options.keep * 1000,
     mostBytes: options.maxBytes,
     now: () => performance.now(),
-    onBytes: metrics.bytes,
+    onBytes(bytes) {
+      metrics.bytes(bytes)
+      progress.bytes(bytes)
+    },
+    onCopy: progress.begin,
   })
-  if (options.once) return copyOnce(synchroniser, log, signal)
+  signal.addEventListener('abort', progress.stop)
+  if (options.once) return copyOnce(synchroniser, { log, progress, signal })
   const server =
     options.port === undefined
       ? undefined
@@ -53,10 +63,12 @@ export async function runSync(
     interval: options.interval * 1000,
     signal,
     onPass(pass) {
+      progress.stop()
       metrics.passed(pass)
       report(pass, log)
     },
     onFailure(error) {
+      progress.stop()
       metrics.passed(undefined)
       log.error({ reason: reasonOf(error) }, 'the source could not be read; the folder stays unchanged')
     },
@@ -66,10 +78,13 @@ export async function runSync(
   return 0
 }
 
-async function copyOnce(synchroniser: Synchroniser, log: Log, signal: AbortSignal): Promise<number> {
+async function copyOnce(
+  synchroniser: Synchroniser,
+  { log, progress, signal }: { log: Log; progress: CopyProgress; signal: AbortSignal },
+): Promise<number> {
   let present = 0
   try {
-    const pass = await synchroniser.run(signal)
+    const pass = await synchroniser.run(signal).finally(progress.stop)
     report(pass, log)
     present = pass.present
   } catch (error) {

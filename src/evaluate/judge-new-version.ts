@@ -14,8 +14,10 @@ import { type Evaluation, evaluate, rowsOfPart } from './evaluate.ts'
 import { judgeInt8Safely } from './int8.ts'
 import { openLocalPredictor } from './local-predictor.ts'
 import { previousVersion } from './previous-version.ts'
+import type { Progress } from './progress.ts'
 import { checkPublish } from './publish.ts'
-import { type ScoredPart, scoreRows } from './score-rows.ts'
+import type { ScoredPart } from './score-rows.ts'
+import { scoreWithProgress } from './session.ts'
 
 export interface JudgeNewOptions {
   /** Folder of models, in which the version before is looked for. */
@@ -29,6 +31,7 @@ export interface JudgeNewOptions {
   /** Only metrics and their intervals: no baselines, slices or distributions. */
   brief?: boolean
   signal: AbortSignal
+  progress?: Progress | undefined
   log(line: string): void
 }
 
@@ -68,7 +71,7 @@ async function judgeVersion(
   bundle: Bundle,
   loaded: Omit<LoadedRows, 'trains'>,
   dataset: Dataset,
-  { brief = false, fields, command, multigateVersion, now, cache, signal, log }: JudgeNewOptions,
+  { brief = false, fields, command, multigateVersion, now, cache, signal, progress, log }: JudgeNewOptions,
 ): Promise<{
   evaluation: Evaluation
   scored: ScoredPart
@@ -76,9 +79,10 @@ async function judgeVersion(
 }> {
   const rows = rowsOfPart(dataset, 'test')
   const own = { ...dataset, cells: cellsOf(bundle, fields, dataset) }
+  progress?.stage(`opening ${bundle.manifest.name}/${bundle.manifest.version}`)
   const predictor = await openLocalPredictor(bundle, { cache, now, onWarning: log })
   try {
-    const scored = await scoreRows(predictor, own, rows, { file: loaded.file, signal })
+    const scored = await scoreWithProgress(predictor, own, rows, { file: loaded.file, signal, progress })
     const evaluation = await evaluate({
       loaded: { ...loaded, trains: undefined },
       dataset: own,
@@ -91,6 +95,10 @@ async function judgeVersion(
       command,
       multigateVersion,
       now: now(),
+      onProgress(what) {
+        signal.throwIfAborted()
+        progress?.stage(what)
+      },
     })
     const int8 = loaded.spec.publish?.int8
       ? await judgeInt8Safely(bundle, loaded.spec, own, rows, { cache, now: now() })

@@ -1,4 +1,4 @@
-import { type Dataset, readDataset } from '../data/dataset.ts'
+import { type Dataset, type ReadOptions, readDataset } from '../data/dataset.ts'
 import type { FieldReading } from '../data/readers.ts'
 import type { LoadedRows } from '../data/spec.ts'
 import type { Predictor } from './predictor.ts'
@@ -25,7 +25,7 @@ export async function readRowsFor(
   const all = [...readings.values()]
   const dataset = await readDataset(loaded, all, {
     signal,
-    onProgress: (rows, share) => progress.rows('reading', rows, share ? Math.round(rows / share) : undefined),
+    onProgress: readingProgress(progress),
   })
   const places = new Map(all.map((reading, index) => [keyOf(reading), index]))
   return {
@@ -37,14 +37,19 @@ export async function readRowsFor(
   }
 }
 
+/** Shows how far the reading of rows is. */
+export function readingProgress(progress: Progress | undefined): ReadOptions['onProgress'] {
+  return (rows, share) => progress?.rows('reading', rows, share ? Math.round(rows / share) : undefined)
+}
+
 /** Asks a version for rows, with progress. Rejects like `scoreRows`. */
 export function scoreWithProgress(
   predictor: Predictor,
   dataset: Dataset,
   rows: Int32Array,
-  { file, signal, progress }: { file: string; signal: AbortSignal; progress: Progress },
+  { file, signal, progress }: { file: string; signal: AbortSignal; progress: Progress | undefined },
 ): Promise<ScoredPart> {
   const { name, version } = predictor.model
-  const onProgress = (done: number) => progress.rows(`predicting by ${name}/${version}`, done, rows.length)
+  const onProgress = (done: number) => progress?.rows(`predicting by ${name}/${version}`, done, rows.length)
   return scoreRows(predictor, dataset, rows, { file, signal, onProgress })
 }

@@ -21,6 +21,8 @@ export interface SyncOptions extends Pick<DownloadOptions, 'source' | 'onBytes' 
   mostBytes?: number | undefined
   /** Milliseconds, monotonic. */
   now(): number
+  /** A version is about to be copied; `bytes`: its size. */
+  onCopy?(id: VersionId, bytes: number): void
 }
 
 /** What one pass has done. */
@@ -121,6 +123,7 @@ export class Synchroniser {
     const copy = join(this.#work, 'version')
     try {
       await mkdir(copy)
+      this.#options.onCopy?.(id, bytesOf(files))
       await downloadFiles(keyOf(id), files, copy, { ...this.#options, signal })
       await this.#records.write(id, files)
       await this.#place(copy, id, files)

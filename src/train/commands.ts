@@ -4,6 +4,7 @@ import { readSpec } from '../data/read-spec.ts'
 import { formatEvaluation } from '../evaluate/format.ts'
 import { findVersion } from '../evaluate/local-predictor.ts'
 import { versionsOnDisk } from '../evaluate/previous-version.ts'
+import { createProgress as createRowProgress } from '../evaluate/progress.ts'
 import { notGoodEnough } from '../evaluate/run-evaluate.ts'
 import { writeReport } from '../evaluate/write-report.ts'
 import { ModelError, reasonOf } from '../model/base/errors.ts'
@@ -91,7 +92,11 @@ export async function runTrain(options: RunTrainOptions): Promise<number> {
     err,
     spec.tasks.map(({ name }) => name),
   )
-  const log = (line: string) => err.write(`${line}\n`)
+  const progress = createRowProgress(err)
+  const log = (line: string) => {
+    progress.stop()
+    err.write(`${line}\n`)
+  }
   try {
     const { report, fitted, folder } = await train(loaded, {
       models,
@@ -106,8 +111,10 @@ export async function runTrain(options: RunTrainOptions): Promise<number> {
       now,
       signal,
       observer,
+      progress,
       log,
     })
+    progress.stop()
     out.write(`${formatEvaluation(report)}\n\n${formatKept(fitted)}\n`)
     log(folder === undefined ? 'nothing was written' : `written to ${folder}`)
     if (options.report !== undefined) {
@@ -118,6 +125,7 @@ export async function runTrain(options: RunTrainOptions): Promise<number> {
     return folder === undefined ? notGoodEnough : 0
   } catch (error) {
     observer.stop()
+    progress.stop()
     // A run that could not go on is unchanged.
     if (folder !== undefined && !(error instanceof ModelError)) await leave(folder, log)
     throw error

@@ -1,3 +1,4 @@
+import type { Progress } from '../evaluate/progress.ts'
 import type { Bundle } from '../model/bundle/read.ts'
 import type { FitObserver } from './fit.ts'
 import type { RunFolder } from './run-folder.ts'
@@ -22,6 +23,8 @@ export interface TrainOptions {
   now: () => number
   signal: AbortSignal
   observer: FitObserver
+  /** Of all but the epochs. */
+  progress?: Progress | undefined
   /** Folder of compiled plans, for judging the version. */
   cache: string | undefined
   /** Judge by metrics and their intervals alone: no baselines, slices or distributions. */

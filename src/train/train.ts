@@ -6,6 +6,7 @@ import { measureDistributions } from '../data/distributions.ts'
 import { type LoadedSpec, SpecError } from '../data/spec.ts'
 import { judgeNewVersion } from '../evaluate/judge-new-version.ts'
 import { qualityOf } from '../evaluate/quality.ts'
+import { readingProgress } from '../evaluate/session.ts'
 import { sidesOf } from '../model/architectures/side-inputs.ts'
 import { encodeEvaluation, evaluationFile } from '../model/bundle/evaluation.ts'
 import { encodeQuantizationRows } from '../model/bundle/quantization.ts'
@@ -54,7 +55,11 @@ export async function train(
 
   expectStart(loaded, from)
   const started = now()
-  const dataset = await readDataset(loaded, readingsOf(spec.fields), { signal, bytesAfter })
+  const dataset = await readDataset(loaded, readingsOf(spec.fields), {
+    signal,
+    bytesAfter,
+    onProgress: readingProgress(options.progress),
+  })
   const fields = fieldsOf(loaded, dataset, from)
   const examples = encodeDataset(file, fields, dataset, from !== undefined && hasOwnIds(from.manifest))
   const rows = {

@@ -55,7 +55,9 @@ const unfinished = (to: string) =>
 t.test('copies every version once, the highest first', async (t) => {
   const { from, to } = await setUp(t)
   let bytes = 0
-  const sync = await open(to, from, { onBytes: (more) => (bytes += more) })
+  const begun: string[] = []
+  const onCopy: SyncOptions['onCopy'] = ({ model, version }, size) => begun.push(`${model}/${version} ${size}`)
+  const sync = await open(to, from, { onBytes: (more) => (bytes += more), onCopy })
   const pass = await sync.run(signal)
   t.same(pass, {
     copied: [
@@ -69,6 +71,7 @@ t.test('copies every version once, the highest first', async (t) => {
   })
   t.same(contents(to), first)
   t.equal(bytes, 17)
+  t.same(begun, ['ads/2 7', 'ads/1 10'])
   const again = await sync.run(signal)
   t.same([again.copied, again.present], [[], 2])
   const restarted = await (await open(to, from)).run(signal)

@@ -4,6 +4,7 @@ import t from 'tap'
 import { readDataset } from '../../src/data/dataset.ts'
 import { readSpec } from '../../src/data/read-spec.ts'
 import { SpecError } from '../../src/data/spec.ts'
+import type { Progress } from '../../src/evaluate/progress.ts'
 import { readEvaluation } from '../../src/model/bundle/evaluation.ts'
 import { readQuantizationRows } from '../../src/model/bundle/quantization.ts'
 import { readBundle } from '../../src/model/version/read-version.ts'
@@ -141,6 +142,26 @@ t.test('a version that is there is not overwritten without force', async (t) => 
   t.equal(problems[2], `/tasks/0/label no column "clik"; ${columns}; did you mean click?`)
   await trainIn(folder, { description: 'new' }, { force: true })
   t.equal((await readBundle(join(folder, 'models'), 'tiny', '1')).manifest.description, 'new')
+})
+
+t.test('it says how far it is before and after the epochs', async (t) => {
+  const folder = t.testdir({})
+  const [header, ...lines] = tinyCsv().trimEnd().split('\n')
+  const many = Array.from({ length: 25 }, () => lines).flat()
+  await writeFile(join(folder, 'many.csv'), [header, ...many, ''].join('\n'))
+  const shown = new Map<string, [done: number, total: number | undefined]>()
+  const progress: Progress = {
+    rows: (stage, done, total) => shown.set(stage, [done, total]),
+    stage: (name) => shown.set(name, [0, undefined]),
+    stop() {},
+  }
+  const { data, training } = tinySpec()
+  const changes = { data: { ...data, csv: ['many.csv'] }, training: { ...training, epochs: 1 } }
+  await trainIn(folder, changes, { progress })
+  const [[first, [read, total]], ...others] = [...shown] as [[string, [number, number]], ...[string, unknown][]]
+  t.same([first, read], ['reading', 8192])
+  t.ok(total >= read && total < 2 * many.length, `${total} rows are expected`)
+  t.match(others.map(([stage]) => stage).join(', '), /^opening tiny\/1, predicting by tiny\/1, .*judging ctr/)
 })
 
 t.test('the epoch that is best by the metric of the spec is kept', async (t) => {

@@ -4,11 +4,31 @@ export interface Terminal {
   write(text: string): unknown
 }
 
-/** Shows one line of progress on a terminal; each text replaces the previous one, an empty text clears it. */
-export function showProgress(terminal: Terminal): (text: string) => void {
+/** Replaces the line of progress on a terminal; an empty text clears it. */
+function draw(terminal: Terminal, text: string): void {
+  if (terminal.isTTY) terminal.write(`\r\x1b[K${text === '' ? '' : `${text} …`}`)
+}
+
+/**
+ * Shows one line of progress on a terminal, and for how long it has been the same, once that is more than a second; each text
+ * replaces the previous one, an empty text clears it. `every`: ms between two lines.
+ */
+export function showProgress(terminal: Terminal, every = 1000): (text: string) => void {
+  let timer: NodeJS.Timeout | undefined
   return (text) => {
-    if (terminal.isTTY) terminal.write(`\r\x1b[K${text === '' ? '' : `${text} …`}`)
+    clearInterval(timer)
+    draw(terminal, text)
+    if (!terminal.isTTY || text === '') return
+    let ticks = 0
+    timer = setInterval(() => draw(terminal, `${text}, ${secondsOf(++ticks, every)}`), every).unref()
   }
+}
+
+const secondsOf = (ticks: number, every: number) => `${Math.round((ticks * every) / 1000)} s`
+
+/** Clears what progress a command that fails has left on a terminal. */
+export function clearProgress(terminal: Terminal): void {
+  draw(terminal, '')
 }
 
 /**
@@ -17,13 +37,12 @@ export function showProgress(terminal: Terminal): (text: string) => void {
  */
 export async function showWork<T>(terminal: Terminal, text: string, work: () => Promise<T>, every = 1000): Promise<T> {
   if (!terminal.isTTY) return work()
-  const show = showProgress(terminal)
   let ticks = 0
-  const timer = setInterval(() => show(`${text}, ${Math.round((++ticks * every) / 1000)} s`), every)
+  const timer = setInterval(() => draw(terminal, `${text}, ${secondsOf(++ticks, every)}`), every)
   try {
     return await work()
   } finally {
     clearInterval(timer)
-    if (ticks > 0) show('')
+    if (ticks > 0) draw(terminal, '')
   }
 }

@@ -1,5 +1,6 @@
 import t from 'tap'
-import { showWork } from '../../../src/model/base/terminal.ts'
+import { showProgress, showWork } from '../../../src/model/base/terminal.ts'
+import { until } from '../../support/until.ts'
 
 function createTerminal(isTTY: boolean) {
   const written: string[] = []
@@ -34,4 +35,20 @@ t.test('short work, and work without a terminal, writes nothing', async (t) => {
     t.equal(await showWork(terminal, 'x', async () => 1), 1)
     t.same(written, [])
   }
+})
+
+t.test('a line of progress says for how long it has been the same; the next one replaces it', async (t) => {
+  const { terminal, written } = createTerminal(true)
+  const show = showProgress(terminal, 1)
+  show('compiling')
+  await until(() => written.length > 2)
+  t.equal(written[0], '\r\u001b[Kcompiling …')
+  t.match(written[1], /compiling, 0 s …$/)
+  show('')
+  const { length } = written
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  t.same(written.slice(length - 1), ['\r\u001b[K'])
+  const file = createTerminal(false)
+  showProgress(file.terminal, 1)('compiling')
+  t.same(file.written, [])
 })

@@ -293,7 +293,7 @@ t.test('the report that a version was published with', { skip }, async (t) => {
     const page = await browser.newPage({ viewport: { width, height: 900 } })
     await page.goto(`${url}/#/models/ads/1?section=evaluation`)
     const section = page.getByRole('region', { name: 'Evaluation' })
-    await section.getByRole('img', { name: /Reliability of ctr: in 1 of 1 bins/ }).waitFor()
+    await section.getByRole('img', { name: /Reliability of ctr: 1 of 1 bins are as predicted/ }).waitFor()
     t.match(await section.textContent(), /AUC 0\.7918 \(0\.7886 to 0\.7950\)/)
     t.match(await section.textContent(), /met ctr AUC ≥ 0\.75/)
     t.ok((await section.textContent())!.includes(markup), 'names are text')

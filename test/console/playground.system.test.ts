@@ -254,7 +254,7 @@ t.test('candidates are added, copied, removed, sorted and pasted', { skip }, asy
   const paste = async (text: string) => {
     await page.getByRole('button', { name: 'Paste CSV or JSON' }).click()
     await page.getByLabel('Candidates', { exact: true }).last().fill(text)
-    await page.getByRole('button', { name: 'Take them' }).click()
+    await page.getByRole('button', { name: 'Use them' }).click()
   }
   await paste('id;price;campaign\n"x""1";1;c1\n"x""1";2')
   await answered(page, async () => undefined)
@@ -488,7 +488,7 @@ t.test('2,000 candidates stay a page of them', { skip }, async (t) => {
     },
     ['id,campaign,price', ...rows].join('\n'),
   )
-  const { predictions } = await answered(page, () => page.getByRole('button', { name: 'Take them' }).click())
+  const { predictions } = await answered(page, () => page.getByRole('button', { name: 'Use them' }).click())
   t.equal(predictions.length, 2000)
   await page.getByText('2,000 candidates').waitFor()
   t.ok((await page.locator('input').count()) < 200)

@@ -170,7 +170,7 @@ t.test('it follows new requests, unless it is paused', { skip }, async (t) => {
   recorder.add(record({ request_id: 'third' }))
   t.match(await page.evaluate("fetch('debug/requests').then((response) => response.text())"), /third/)
   t.equal(await page.locator('[data-id="third"]').count(), 0)
-  await page.getByRole('button', { name: 'Paused' }).click()
+  await page.getByRole('button', { name: 'Resume' }).click()
   await page.locator('[data-id="third"]').waitFor()
 })
 

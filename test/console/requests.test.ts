@@ -44,6 +44,9 @@ t.test('the number of rows is kept in view', async (t) => {
   const rows = (count: number) => explained(slow({ rows: count }), usual)
   t.match(rows(60), 'Its number of rows does not explain that: 60, against a median of 50.')
   t.match(rows(500), 'Its number of rows explains that: 500, against a median of 50.')
+  t.match(rows(60), /Something else held it up/)
+  t.notMatch(rows(60), /fewer candidates/, 'which would not help')
+  t.match(rows(500), /fewer candidates make it cheaper/)
   t.match(rows(150), 'Its number of rows explains only a part of that: 150, against a median of 50.')
   t.notMatch(
     explained(

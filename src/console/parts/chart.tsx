@@ -1,4 +1,4 @@
-import { useEffect, useRef } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import uPlot from 'uplot'
 import { repaint } from '../base/theme.ts'
 import { colour, seriesColours } from './colours.ts'
@@ -24,10 +24,11 @@ export interface ChartProps {
   height?: number
 }
 
-/** Lines over time, with the newest values beside their names. */
+/** Lines over time, with their values beside their names: the newest, or those under the pointer. */
 export function Chart({ title, about, at, series, format, atLeast = 0, height = 150 }: ChartProps) {
   const place = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot | undefined>(undefined)
+  const [pointed, setPointed] = useState<number>()
   const labels = series.map(({ label }) => label).join('\n')
   const painted = repaint.value
   const data: uPlot.AlignedData = [at.map((ms) => ms / 1000), ...series.map(({ values }) => values)]
@@ -36,7 +37,11 @@ export function Chart({ title, about, at, series, format, atLeast = 0, height = 
   useEffect(() => {
     const { current: element } = place
     if (element === null) return
-    const created = new uPlot(optionsOf({ series, format, atLeast, height }, element), data, element)
+    const created = new uPlot(
+      optionsOf({ series, format, atLeast, height, onPoint: setPointed }, element),
+      data,
+      element,
+    )
     plot.current = created
     const sizes = new ResizeObserver(() => created.setSize({ width: element.clientWidth, height }))
     sizes.observe(element)
@@ -53,12 +58,17 @@ export function Chart({ title, about, at, series, format, atLeast = 0, height = 
   return (
     <figure class="card chart" style={{ margin: 0 }}>
       <header>
-        <h3>{title}</h3>
+        <h3>
+          {title}
+          {pointed !== undefined && at[pointed] !== undefined && (
+            <span class="small muted"> at {time(at[pointed])}</span>
+          )}
+        </h3>
         <ul class="legend">
           {series.map(({ label, values }, i) => (
             <li key={label}>
               <span class="swatch" style={{ background: `var(--series-${(i % seriesColours) + 1})` }} />
-              {label} <b>{newest(values, format)}</b>
+              {label} <b>{valueAt(values, pointed, format)}</b>
             </li>
           ))}
         </ul>
@@ -69,13 +79,24 @@ export function Chart({ title, about, at, series, format, atLeast = 0, height = 
   )
 }
 
-function newest(values: (number | null)[], format: (value: number) => string): string {
-  const value = values.findLast((value) => value !== null)
+/** At a place, or else the newest. */
+function valueAt(values: (number | null)[], place: number | undefined, format: (value: number) => string): string {
+  const value = place === undefined ? values.findLast((value) => value !== null) : values[place]
   return value === undefined || value === null ? '–' : format(value)
 }
 
 function optionsOf(
-  { series, format, atLeast, height }: Pick<ChartProps, 'series' | 'format'> & { atLeast: number; height: number },
+  {
+    series,
+    format,
+    atLeast,
+    height,
+    onPoint,
+  }: Pick<ChartProps, 'series' | 'format'> & {
+    atLeast: number
+    height: number
+    onPoint(place: number | undefined): void
+  },
   element: HTMLElement,
 ): uPlot.Options {
   const line = colour('--line')
@@ -110,22 +131,6 @@ function optionsOf(
         spanGaps: false,
       })),
     ],
-    hooks: { setCursor: [(plot) => showValues(plot, series, format, element)] },
+    hooks: { setCursor: [({ cursor: { idx } }) => onPoint(idx ?? undefined)] },
   }
-}
-
-/** The values under the pointer, as the chart's title. */
-function showValues(plot: uPlot, series: Series[], format: (value: number) => string, element: HTMLElement): void {
-  const { idx } = plot.cursor
-  if (idx === null || idx === undefined) {
-    element.title = ''
-    return
-  }
-  const moment = plot.data[0][idx]
-  if (moment === undefined) return
-  const lines = series.map(({ label }, i) => {
-    const value = plot.data[i + 1]?.[idx]
-    return `${label}: ${value === null || value === undefined ? '–' : format(value)}`
-  })
-  element.title = [time(1000 * moment), ...lines].join('\n')
 }

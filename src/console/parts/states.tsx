@@ -63,7 +63,7 @@ function titleOf({ status, message, problem }: AskError): string {
 function adviceOf({ status, problem }: AskError): string | undefined {
   if (status === 0) return 'The page asks again by itself.'
   if (problem?.code === 'QUEUE_FULL')
-    return 'Requests of the console are admitted last, so that they take nothing from those that serve.'
+    return 'Requests of the console are admitted last, so that they take no capacity from others.'
   if (status === 401) return 'Enter a key, at the top of the page.'
   return undefined
 }

@@ -80,7 +80,7 @@ function processorNames(): string {
 }
 
 function machineName(threads: number): string {
-  return `${processorNames()}, ${threads} per call, Node ${process.version}`
+  return `${processorNames()}, ${threads} ${threads === 1 ? 'thread' : 'threads'} per call, Node ${process.version}`
 }
 
 /** A cost of a variant, or a number of µs. */

@@ -131,7 +131,10 @@ export function createAdmission(options: AdmissionOptions): Admission {
       // Where nothing waits for the engines, any may try: else one that seems dear could never be answered.
       const total = wait + (engines > 0 ? 1000 * own : 0)
       if (wait > (lowest ? longestLowestWait : longestWait) * deadlineMs || total > usableShare * deadlineMs) {
-        const message = `The request would hardly be answered before its deadline: that takes about ${Math.ceil(total)} ms, if nothing comes between`
+        const message =
+          lowest && wait > longestLowestWait * deadlineMs
+            ? `Requests of the lowest priority are accepted while the predicted wait is at most ${Math.floor(longestLowestWait * deadlineMs)} ms; it is about ${Math.ceil(wait)} ms`
+            : `The request would probably miss its deadline of ${Math.ceil(deadlineMs)} ms: it is predicted to take about ${Math.ceil(total)} ms`
         return { admitted: false, message, retryAfterSeconds: total / 1000 }
       }
       foreseen.now += soon

@@ -53,18 +53,18 @@ function TrafficCharts({ samples, at, line }: Lines & { samples: Sample[] }) {
         at={at}
         format={milliseconds}
         series={[
-          line('encode', ({ stages }) => stages.encode?.p99 ?? null),
+          line('read', ({ stages }) => stages.encode?.p99 ?? null),
           line('queue', ({ stages }) => stages.queue?.p99 ?? null),
           line('compute', ({ stages }) => stages.infer?.p99 ?? null),
         ]}
-        about="Where the time goes: making tensors of values, waiting for a worker, the engine’s call."
+        about="Where the time goes: making tensors of the values that were read, waiting for a worker, the engine’s call."
       />
       <Chart
         title="Stages, p50"
         at={at}
         format={milliseconds}
         series={[
-          line('encode', ({ stages }) => stages.encode?.p50 ?? null),
+          line('read', ({ stages }) => stages.encode?.p50 ?? null),
           line('queue', ({ stages }) => stages.queue?.p50 ?? null),
           line('compute', ({ stages }) => stages.infer?.p50 ?? null),
         ]}
@@ -163,7 +163,8 @@ function ResourceCharts({ at, line }: Lines) {
 function withGaps(samples: Sample[]): { at: number; sample?: Sample }[] {
   return samples.flatMap((sample, i) => {
     const before = samples[i - 1]
-    const isGap = before !== undefined && sample.at - before.at > 2500 * sample.seconds
+    // A sample by the second may follow one by ten.
+    const isGap = before !== undefined && sample.at - before.at > 2500 * Math.max(sample.seconds, before.seconds)
     return isGap ? [{ at: before.at + 1 }, { at: sample.at, sample }] : [{ at: sample.at, sample }]
   })
 }

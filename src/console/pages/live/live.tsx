@@ -66,7 +66,7 @@ function lastMinutes({ fine, coarse }: Live): Live['fine'] {
   const between = coarse.filter(
     ({ at, seconds }) => at > from && !fine.some((sample) => sample.at > at - 1000 * seconds && sample.at <= at),
   )
-  return [...between, ...fine].sort((a, b) => a.at - b.at)
+  return [...between, ...fine.filter(({ at }) => at > from)].sort((a, b) => a.at - b.at)
 }
 
 function State({ live: { state, reason } }: { live: Live }) {

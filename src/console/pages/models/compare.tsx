@@ -77,9 +77,9 @@ function QualityTable({ before, after }: Sides) {
       <p class="muted">
         Each version was measured on its own test rows when it was made.
         {isOther && ' Their numbers of rows differ, so they were not the same rows.'} A difference within two standard
-        errors may be chance: the estimate takes the rows of both as different ones, so it calls few differences real.
-        For normalised entropy there is none. <code>multigate compare</code> judges both versions on the same rows, with
-        intervals.
+        errors may be chance: the estimate treats the test rows of both as independent, so it calls few differences
+        real. For normalised entropy there is none. <code>multigate compare</code> judges both versions on the same
+        rows, with intervals.
       </p>
       <Scroll label="Quality of both versions">
         <table>

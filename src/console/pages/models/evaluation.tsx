@@ -3,7 +3,8 @@ import { useAsk } from '../../api/use-ask.ts'
 import { date, decimal, number } from '../../parts/format.ts'
 import { Scroll } from '../../parts/scroll.tsx'
 import { Failed, Loading } from '../../parts/states.tsx'
-import { describeBins, Reliability } from './reliability.tsx'
+import { describeBins } from './describe-bins.ts'
+import { Reliability } from './reliability.tsx'
 import type { Report, TaskEvaluation } from './words.ts'
 
 /** Most tasks, and slices of each, that are shown. */
@@ -17,13 +18,19 @@ export function Evaluation({ model, version }: { model: string; version: string 
   const { data, error, again } = useAsk(asking, [model, version])
   if (data === undefined)
     return error === undefined ? <Loading what="the report" /> : <Failed error={error} again={again} />
-  return <ReportOf report={data} />
+  return <ReportOf report={data} version={version} />
 }
 
-function ReportOf({ report }: { report: Report }) {
-  const { created, data, tasks, warnings, comparison, publish } = report
+function ReportOf({ report, version }: { report: Report; version: string }) {
+  const { created, data, model, tasks, warnings, comparison, publish } = report
   return (
     <>
+      {model.version !== version && (
+        <p class="notice warning">
+          This report is of version <bdi>{model.version}</bdi>: it came with the files of this one, which nobody
+          evaluated.
+        </p>
+      )}
       <p class="muted">
         {`${number(data.judged, 9)} of ${number(data.rows, 9)} rows were judged on ${date(created)}: ${data.source}. Intervals are of 95 %.`}
       </p>
@@ -68,17 +75,17 @@ function ReportOf({ report }: { report: Report }) {
 function Judged({ task }: { task: TaskEvaluation }) {
   const { name, metrics, reliability, slices } = task
   const note = [
-    `Calibration ratio ${estimate(metrics.calibration_ratio, 3)}`,
-    `calibration error (ECE) ${estimate(metrics.ece, 5)}`,
-    `AUC ${estimate(metrics.auc, 4)}`,
     describeBins(reliability.served),
+    `calibration ratio ${estimate(metrics.calibration_ratio, 3)}`,
+    `expected calibration error ${estimate(metrics.ece, 5)}`,
+    `AUC ${estimate(metrics.auc, 4)}`,
   ].join('; ')
   return (
     <>
       <h4>
         <bdi>{name}</bdi>
       </h4>
-      <Reliability name={name} bins={reliability.served} note={`${note}.`} />
+      <Reliability name={name} bins={reliability.served} note={`${note.charAt(0).toUpperCase()}${note.slice(1)}.`} />
       {slices.length > 0 && (
         <details>
           <summary>Parts that are calibrated worst</summary>
@@ -113,7 +120,7 @@ function Slices({ name, slices }: { name: string; slices: TaskEvaluation['slices
               </td>
               <td class="number">{number(rows, 9)}</td>
               <td class="number">{estimate(metrics.calibration_ratio, 2)}</td>
-              <td class="number">{estimate(metrics.auc, 3)}</td>
+              <td class="number">{metrics.auc.value === null ? '–' : decimal(metrics.auc.value, 3)}</td>
             </tr>
           ))}
         </tbody>

@@ -1,5 +1,6 @@
 import { useState } from 'preact/hooks'
 import { number } from '../../parts/format.ts'
+import { nameOfDefault } from '../../parts/name-of-default.ts'
 import { Pager, pageOf } from '../../parts/pager.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
 import { SearchField } from '../../parts/search-field.tsx'
@@ -61,7 +62,7 @@ export function Fields({ fields }: { fields: readonly Field[] }) {
                       'refused'
                     ) : (
                       <>
-                        counts as <bdi>{field.default === '' ? 'an empty text' : `“${field.default}”`}</bdi>
+                        counts as <bdi>{nameOfDefault(field)}</bdi>
                       </>
                     )}
                   </td>

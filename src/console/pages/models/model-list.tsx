@@ -1,7 +1,7 @@
 import { useMemo, useState } from 'preact/hooks'
 import { useAsk } from '../../api/use-ask.ts'
 import { hrefOf } from '../../base/router.ts'
-import { date, decimal } from '../../parts/format.ts'
+import { date, decimal, number } from '../../parts/format.ts'
 import { Pager, pageOf } from '../../parts/pager.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
 import { SearchField } from '../../parts/search-field.tsx'
@@ -194,7 +194,7 @@ function DriftNote({ drift }: { drift: Version['drift'] }) {
       <span class={`pill ${tone}`}>{word}</span>
       {drift.psi >= 0.1 && (
         <span>
-          most: <bdi>{drift.name}</bdi>
+          most: <bdi>{drift.name}</bdi> (PSI {number(drift.psi)})
         </span>
       )}
     </span>

@@ -22,7 +22,7 @@ export function PlanSection({ plan, memory, deltas }: PlanProps) {
         <Stat name="Workers" value={number(plan.workers)} />
         <Stat name="Largest batch" value={number(plan.max_batch_rows, 9)} note="rows" />
         <Stat name="Split by side" value={plan.split_by_side ? 'yes' : 'no'} />
-        <Stat name="Compiled in" value={plan.compiled ? milliseconds(1000 * plan.compile_seconds) : '–'} />
+        <Stat name="Ready after" value={plan.compiled ? milliseconds(1000 * plan.compile_seconds) : '–'} />
       </Stats>
       {notes.length > 0 && (
         <ul class="notice">
@@ -51,7 +51,7 @@ export function PlanSection({ plan, memory, deltas }: PlanProps) {
 function summaryOf({ compiled, split_by_side: isSplit }: Plan): string {
   if (!compiled) return 'The graph runs as it was saved.'
   if (!isSplit) return 'The graph was compiled: rewritten so that it computes the same with less work.'
-  return 'The graph was compiled: rewritten so that it computes the same with less work. It is split by side: the context is computed once per request, and what depends on a candidate alone can be cached.'
+  return 'The graph was compiled: rewritten so that it computes the same with less work. It is also split by side, so that the context can be computed once per request, and what depends on a candidate alone cached; requests use that where it is cheaper.'
 }
 
 function Passes({ passes }: { passes: NonNullable<Plan['passes']> }) {
@@ -62,7 +62,7 @@ function Passes({ passes }: { passes: NonNullable<Plan['passes']> }) {
     <>
       <h3>What the compiler did</h3>
       <p class="muted">
-        {`Multiplications per row fell from ${number(saved!.multiplications, 9)} to ${number(last.multiplications, 9)} (${percent(share)}), operations of the graph from ${saved!.nodes} to ${last.nodes}.`}
+        {`Multiplications per row: ${number(saved!.multiplications, 9)} before, ${number(last.multiplications, 9)} after (${share <= 1 ? '−' : '+'}${percent(Math.abs(1 - share))}). Operations of the graph: ${saved!.nodes} before, ${last.nodes} after. A pass may add multiplications to save operations.`}
       </p>
       <Scroll label="Passes of the compiler">
         <table>
@@ -137,7 +137,8 @@ function gainOf({ variants }: NonNullable<Plan['costs']>): string | undefined {
   if (saved === undefined) return undefined
   const compiled = variants.filter(({ variant }) => variant === 'full' || variant === 'shared_context')
   const [before, now] = [exampleCost(saved), Math.min(...compiled.map(exampleCost))]
-  return `A request with ${exampleRows} candidates takes ${microseconds(before)} by the graph as saved and ${microseconds(now)} compiled: ${number(before / now)} times faster.`
+  const cheapest = compiled.find((cost) => exampleCost(cost) === now)!
+  return `A request with ${exampleRows} candidates takes ${microseconds(before)} by the graph as saved and ${microseconds(now)} compiled: ${number(before / now)} times faster. The cheapest way for it here is ${cheapest.variant === 'full' ? 'the whole graph' : 'to compute the context once'}.`
 }
 
 function CostTable({ variants }: { variants: Cost[] }) {

@@ -1,5 +1,6 @@
 import { number, percent } from '../../parts/format.ts'
 import { Scroll } from '../../parts/scroll.tsx'
+import { describeBins } from './describe-bins.ts'
 import type { TaskEvaluation } from './words.ts'
 
 /** Size of the plot, px, and room for its axes. */
@@ -62,12 +63,6 @@ export function Reliability({ name, bins, note }: { name: string; bins: readonly
       </details>
     </>
   )
-}
-
-/** How many bins are as predicted, for people. */
-export function describeBins(bins: readonly Bin[]): string {
-  const right = bins.filter(({ predicted, low, high }) => low <= predicted && predicted <= high).length
-  return `in ${right} of ${bins.length} bins the prediction lies within the interval of the observed rate`
 }
 
 /** Powers of ten that hold every point. */

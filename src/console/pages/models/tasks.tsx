@@ -15,8 +15,9 @@ export function Tasks({ tasks, quality }: { tasks: readonly Task[]; quality: Rea
       <QualityTable tasks={shown} quality={quality} />
       <h3>Calibration</h3>
       <p class="muted">
-        The network’s raw probability, or the product that a derived task is, is mapped to a calibrated one, so that of
-        all rows with 3&nbsp;%, 3 in 100 are positive. The dashed line changes nothing; both axes are logarithmic.
+        A calibration maps the network’s raw probability, or the product of a derived task, to one that is right on
+        average: of all rows with 3&nbsp;%, 3 in 100 are positive. The raw one is across, the calibrated one up; on the
+        dashed line both are equal. Both axes are logarithmic.
       </p>
       <ul class="curves">
         {shown.map((task) => (

@@ -164,7 +164,7 @@ function AnswerTable(props: AnswersProps & { now: Answered }) {
         product !== undefined && calibration !== undefined ? (
           <p key={name} class="small muted">
             <bdi>{name}</bdi> is the product of <bdi>{product.join(' and ')}</bdi> as shown here, corrected by a
-            calibration of its own and never larger than any of them.
+            calibration of its own, and never larger than its smallest factor.
           </p>
         ) : null,
       )}

@@ -87,7 +87,10 @@ function SideBySide(props: CompareProps & { other: Target; details: Details }) {
   return (
     <>
       {fitted.leftOut.length > 0 && (
-        <p class="notice">It has other fields. Not sent to it: {fitted.leftOut.slice(0, 10).join(', ')}.</p>
+        <p class="notice">
+          It has other fields. Not sent to it: {fitted.leftOut.slice(0, 10).join(', ')}
+          {fitted.leftOut.length > 10 && ` and ${fitted.leftOut.length - 10} more`}.
+        </p>
       )}
       {shared.length === 0 && <p class="notice">The two have no task in common.</p>}
       {!isPossible && shared.length > 0 && <p class="notice">It can’t rank by {by}: ranks are not compared.</p>}

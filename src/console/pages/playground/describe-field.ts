@@ -1,4 +1,5 @@
 import { number } from '../../parts/format.ts'
+import { nameOfDefault } from '../../parts/name-of-default.ts'
 import type { Field, Value } from './model.ts'
 
 /** What a field takes, in a few words. */
@@ -21,7 +22,7 @@ export function problemOf(field: Field, value: Value | undefined, problem: strin
 
 /** What happens without a value that is not required. */
 export function describeMissing(field: Field): string {
-  return field.default === '' ? 'not sent: counts as an empty text' : `not sent: counts as ${field.default}`
+  return `not sent: counts as ${nameOfDefault(field)}`
 }
 
 /** The element of a field of the context. */

@@ -63,9 +63,11 @@ function HeatMap({ tasks, prediction }: { tasks: readonly Task[]; prediction: Pr
   const experts = gated.reduce((most, { name }) => Math.max(most, gates[name]!.length), 0)
   if (gated.length === 0) return <p class="muted">The server gave no gates for this candidate.</p>
   const shown = pageOf(gated, page, tasksPerPage)
+  const isShared = gated.length > 1 && gated.every(({ name }) => `${gates[name]}` === `${gates[gated[0]!.name]}`)
   const first = pageWithin(expertPage, expertsPerPage, experts) * expertsPerPage
   return (
     <>
+      {isShared && <p class="small">All tasks have the same weights here: one gate serves them all.</p>}
       <Pager what="tasks" page={page} size={tasksPerPage} total={gated.length} onPage={setTasks} />
       <Scroll label="Gate weights">
         <table class="heat">

@@ -65,8 +65,8 @@ export function Refusal({ error, retryIn }: { error: AskError | undefined; retry
           <p>{error.message}</p>
           {error.problem?.code === 'QUEUE_FULL' && (
             <p>
-              The console’s requests are admitted last, so that they take nothing from those that serve. The answers
-              below are older.
+              The console’s requests are admitted last, so that they take no capacity from others. The answers below are
+              older.
             </p>
           )}
           {retryIn !== undefined && <p>The page asks again by itself in {retryIn} seconds.</p>}

@@ -82,7 +82,7 @@ export function PasteDialog({ fields, text: given, onPasted, onClose }: PasteDia
         </label>
         <div class="actions">
           <button type="submit" class="primary">
-            Take them
+            Use them
           </button>
           <button type="button" onClick={readClipboard}>
             Read the clipboard

@@ -10,6 +10,16 @@ export function explain(record: RequestRecord, others: Others): string {
   return record.status >= 400 ? explainFailure(record) : explainTime(record, others)
 }
 
+const whatHappened = {
+  read: 'passed until its values were encoded',
+  queue: 'it waited for a worker',
+  compute: 'the model computed',
+  write: 'passed until the client had taken the answer',
+}
+
+const elsewhere =
+  'Something else held it up, such as many requests that came together, or a process that had no core: look at “What happened”, “Busy” and “Queue” on the Live page at this time.'
+
 function explainTime(record: RequestRecord, others: Others): string {
   const { total_ms, rows } = record
   const times = timesOf(record)
@@ -18,27 +28,28 @@ function explainTime(record: RequestRecord, others: Others): string {
   const share = total_ms > 0 ? longest.ms / total_ms : 0
   const usual = compareWithUsual(record, longest, others)
   if (share < dominant)
-    return `No stage has most of the time: the longest, ${longest.stage.name}, has ${percent(share, 2)}. ${usual}`
+    return `No stage has most of the time: the longest, ${longest.stage.name}, has ${percent(share, 2)}. ${usual.text}`
   const part = `${percent(share, 2)} of the time, ${milliseconds(longest.ms)},`
+  if (usual.isUnexplained) return `${part} ${whatHappened[longest.stage.name]}. ${usual.text} ${elsewhere}`
   switch (longest.stage.name) {
     case 'read':
-      return `${part} passed until its values were encoded. ${usual} The body is large or came slowly, or the event loop was busy with other requests: look at “Busy” on the Live page. Columns instead of rows, and fewer values per candidate, are read faster.`
+      return `${part} passed until its values were encoded. ${usual.text} The body is large or came slowly, or the event loop was busy with other requests: look at “Busy” on the Live page. Columns instead of rows, and fewer values per candidate, are read faster.`
     case 'queue':
-      return `${part} it waited for a worker, because others were being computed. ${usual} Look at “Busy” and “Queue” on the Live page: where the workers are busy all the time, they need more cores or cheaper models.`
+      return `${part} it waited for a worker, because others were being computed. ${usual.text} Look at “Busy” and “Queue” on the Live page: where the workers are busy all the time, they need more cores or cheaper models.`
     case 'compute': {
       const perRow = rows ? ` That is ${milliseconds(longest.ms / rows)} per row, for ${number(rows)} rows.` : ''
-      return `${part} the model computed.${perRow} ${usual} Its batch may have held rows of other requests. A compiled model, the candidate cache or fewer candidates make it cheaper; the Models page shows what the compiler did.`
+      return `${part} the model computed.${perRow} ${usual.text} Its batch may have held rows of other requests. A compiled model, the candidate cache or fewer candidates make it cheaper; the Models page shows what the compiler did.`
     }
     case 'write':
-      return `${part} passed until the client had taken the answer: it reads slowly or is far away, or the event loop was busy. ${usual}`
+      return `${part} passed until the client had taken the answer: it reads slowly or is far away, or the event loop was busy. ${usual.text}`
   }
 }
 
 const advice: Record<string, string> = {
   QUEUE_FULL:
-    'The server had more requests than it can answer in time, and refused this one early to keep the others in time. Look at “Shed” and “Busy” on the Live page.',
+    'The server had more requests than it can answer in time, and refused this one early to keep the others in time. Look at “Shed and failed per second” and “Busy” on the Live page.',
   DEADLINE_EXCEEDED:
-    'It could not be answered within its deadline. Its longest stage says where it was; a later deadline, fewer rows or more cores help.',
+    'It could not be answered within its deadline. The longest stage took the time, even where the deadline passed in another one. Look at “What happened” and “Busy” on the Live page.',
   INVALID_REQUEST: 'The body does not fit the model. The client has to change it.',
   TOO_MANY_ROWS: 'It has more candidates than a request may have: the client can split it.',
   BODY_TOO_LARGE: 'Its body is larger than the server takes.',

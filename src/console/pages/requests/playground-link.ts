@@ -16,7 +16,7 @@ export function playgroundOf(record: RequestRecord, areBodiesKept: boolean): { h
 }
 
 const reasons: Record<NonNullable<RequestRecord['body_missing']>, string> = {
-  empty: 'It had no body, or the request was answered before its body was read.',
+  empty: 'It had no body, or its body was not complete when it was answered.',
   too_large: 'Its body is above 64 KiB, which is the most that is kept.',
   too_deep: 'Its body is nested too deeply to be kept.',
   not_json: 'Its body is not JSON.',

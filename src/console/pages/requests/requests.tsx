@@ -52,7 +52,7 @@ export function RequestsPage({ route }: { route: Route }) {
         )}
         {!isClosed && isRecording && (
           <button type="button" aria-pressed={isPaused} onClick={() => setHeld(isPaused ? undefined : data)}>
-            {isPaused ? 'Paused: go on' : 'Pause'}
+            {isPaused ? 'Resume' : 'Pause'}
           </button>
         )}
       </div>

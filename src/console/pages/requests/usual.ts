@@ -17,29 +17,41 @@ const outstanding = 2
 
 const titles = { read: 'Reading', queue: 'Waiting', compute: 'Compute', write: 'Writing' }
 
+export interface Usual {
+  text: string
+  /** It took much longer than usual, and its rows don't explain that: something else than the request did. */
+  isUnexplained: boolean
+}
+
 /** How the time of a stage compares with other answered requests of the model, and whether its rows explain it. */
-export function compareWithUsual(record: RequestRecord, { stage, ms }: StageTime, { kind, records }: Others): string {
+export function compareWithUsual(record: RequestRecord, { stage, ms }: StageTime, { kind, records }: Others): Usual {
   const others = records.filter(
     (one) => one.request_id !== record.request_id && one.model === record.model && one.status < 400,
   )
   const times = others.flatMap((one) => one[`${stage.name}_ms`] ?? [])
   if (times.length < fewest)
-    return `Too few other ${kind} requests of this model are recorded to say what is usual: ${times.length}.`
+    return usually(`Too few other ${kind} requests of this model are recorded to say what is usual: ${times.length}.`)
   const usual = median(times)
   const of = `${number(times.length)} other ${kind} requests of this model`
   const ratio = ms / usual
   if (!(ratio >= outstanding)) {
     const size = ratio < 1 / outstanding ? 'less time than usual' : 'about as long as usual'
-    return `${titles[stage.name]} took ${size}: the median of ${of} is ${milliseconds(usual)}.`
+    return usually(`${titles[stage.name]} took ${size}: the median of ${of} is ${milliseconds(usual)}.`)
   }
   const size = usual > 0 ? `${number(ratio, 2)} times` : 'more than'
-  return `${titles[stage.name]} took ${size} the median (${milliseconds(usual)}) of ${of}.${whetherRowsExplain(record, others, ratio)}`
+  const { text, isUnexplained } = whetherRowsExplain(record, others, ratio)
+  return {
+    text: `${titles[stage.name]} took ${size} the median (${milliseconds(usual)}) of ${of}.${text}`,
+    isUnexplained,
+  }
 }
 
+const usually = (text: string): Usual => ({ text, isUnexplained: false })
+
 /** More rows take longer in every stage. */
-function whetherRowsExplain({ rows }: RequestRecord, others: readonly RequestRecord[], ratio: number): string {
+function whetherRowsExplain({ rows }: RequestRecord, others: readonly RequestRecord[], ratio: number): Usual {
   const counts = others.flatMap((one) => one.rows ?? [])
-  if (rows === undefined || counts.length === 0) return ''
+  if (rows === undefined || counts.length === 0) return { text: '', isUnexplained: true }
   const usual = median(counts)
   const rowRatio = rows / usual
   const does =
@@ -48,5 +60,8 @@ function whetherRowsExplain({ rows }: RequestRecord, others: readonly RequestRec
       : ratio / rowRatio < outstanding
         ? 'explains that'
         : 'explains only a part of that'
-  return ` Its number of rows ${does}: ${number(rows)}, against a median of ${number(usual)}.`
+  return {
+    text: ` Its number of rows ${does}: ${number(rows)}, against a median of ${number(usual)}.`,
+    isUnexplained: ratio / rowRatio >= outstanding,
+  }
 }

@@ -32,6 +32,12 @@ t.test(
         await send(port, '/predict', { payload })
         return (await used.count()) === 1
       })
+      const plot = page.locator('.chart .u-over').first()
+      const { width } = (await plot.boundingBox())!
+      await plot.hover({ position: { x: width - 2, y: 9 } })
+      await page.getByRole('heading', { level: 3, name: /^Requests per second at \d/ }).waitFor()
+      await page.getByRole('heading', { level: 1 }).hover()
+      await page.getByRole('heading', { level: 3, name: /^Requests per second$/ }).waitFor()
       t.same(await axeFindings(page), [], name)
       t.same(await cramped(page), [], name)
       t.same(faults, [], name)

@@ -38,6 +38,8 @@ export function createGivenConnections(url: string): GivenConnections {
       if (socket === undefined) return
       if (open.size >= server.maxConnections) {
         socket.destroy()
+        // Counted, as those that an HTTP server closes on arrival.
+        server.emit('drop')
         return
       }
       open.add(socket)

@@ -123,6 +123,8 @@ export const LiveEvent = Type.Object(
         Type.Literal('worker_replaced'),
         Type.Literal('log_lines_dropped'),
         Type.Literal('connections_refused'),
+        Type.Literal('requests_shed'),
+        Type.Literal('requests_stopped'),
         Type.Literal('clock_jumped'),
       ],
       { description: 'A closed set' },

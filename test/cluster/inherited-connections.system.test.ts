@@ -50,11 +50,14 @@ t.test('a request that takes too long to arrive is ended', async (t) => {
   t.match(await answerOf(socket), /^HTTP\/1\.1 4\d\d /)
 })
 
-t.test('more connections than there may be are closed', async (t) => {
-  const { open, answerOf } = await start(t, { maxConnections: 1 })
+t.test('more connections than there may be are closed, and counted', async (t) => {
+  const { fastify, open, answerOf } = await start(t, { maxConnections: 1 })
+  let dropped = 0
+  fastify.server.on('drop', () => dropped++)
   const first = await open()
   const second = await open()
   t.equal(await answerOf(second), '')
+  t.equal(dropped, 1)
   first.end(request('connection: close\r\n'))
   t.match(await answerOf(first), /^HTTP\/1\.1 200/)
 })

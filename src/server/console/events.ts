@@ -1,10 +1,13 @@
 import type { LiveEvent } from '../../schemas/live.ts'
 import type { Condition, Reading, Readings } from './reading.ts'
+import type { Interval } from './summarise.ts'
 
 /** What changed between readings: the last changes, each once however long it goes on. */
 export interface EventLog {
   /** `at`: ms, by the clock of the readings. */
   add(readings: Readings, at: number): void
+  /** What an interval shows, after the one before it. */
+  addInterval(before: Interval | undefined, now: Interval): void
   /** Events that began or went on after this moment, oldest first. */
   since(at: number): LiveEvent[]
 }
@@ -25,18 +28,25 @@ export function createEventLog(): EventLog {
   let before: Readings | undefined
   let nextId = 1
 
+  function note(changes: readonly Change[], at: number): void {
+    for (const change of changes) {
+      const same = events.findLast(
+        ({ kind, text, until }) => kind === change.kind && text === change.text && at - until < goesOn,
+      )
+      if (same !== undefined) same.until = at
+      else events.push({ id: nextId++, at, until: at, ...change })
+    }
+    events.splice(0, events.length - kept)
+  }
+
   return {
     add(readings, at) {
       const changes = before === undefined ? [] : changesBetween(before, readings)
       before = { answered: rememberSilent(before, readings), silent: readings.silent }
-      for (const change of changes) {
-        const same = events.findLast(
-          ({ kind, text, until }) => kind === change.kind && text === change.text && at - until < goesOn,
-        )
-        if (same !== undefined) same.until = at
-        else events.push({ id: nextId++, at, until: at, ...change })
-      }
-      events.splice(0, events.length - kept)
+      note(changes, at)
+    },
+    addInterval(earlier, now) {
+      note(changesOfTraffic(earlier, now), now.sample.at)
     },
     since: (at) => events.filter(({ until }) => until > at).map((event) => ({ ...event })),
   }
@@ -97,6 +107,30 @@ function changesOfProcess(before: Reading, now: Reading): Change[] {
   return changes
 }
 
+/** From this share on, requests that are refused or dropped under load are an event. */
+const shedShare = 0.01
+
+/** Requests per second whose end is an event. */
+const busyRate = 1
+
+function changesOfTraffic(before: Interval | undefined, { sample, models }: Interval): Change[] {
+  const changes: Change[] = []
+  const total = Object.values(sample.shed).reduce((sum, rate) => sum + rate, 0)
+  if (total > shedShare * sample.requests) {
+    const [busiest] = [...models].sort((a, b) => b.candidates - a.candidates)
+    const most = busiest === undefined ? '' : `; most candidates are for ${busiest.model}`
+    changes.push(error('requests_shed', `Requests are refused or dropped under load${most}`))
+  }
+  if (before !== undefined && before.sample.requests >= busyRate && sample.requests === 0)
+    changes.push(
+      warning(
+        'requests_stopped',
+        `No requests arrive any more; before, ${before.sample.requests.toFixed(0)} per second`,
+      ),
+    )
+  return changes
+}
+
 /** Of all processes together: each looks at the folder by itself, at slightly different times. */
 function changesOfModels(before: Readings, now: Readings): Change[] {
   const changes: Change[] = []
@@ -110,7 +144,9 @@ function changesOfModels(before: Readings, now: Readings): Change[] {
     }
   for (const model of earlier.keys())
     if (!later.has(model) && now.answered.length > 0)
-      changes.push(warning('model_unserved', `No version of ${model} answers any more`))
+      changes.push(
+        error('model_unserved', `No version of ${model} answers any more: it was unloaded, or its folder was removed`),
+      )
   const conditions = ({ answered }: Readings) => answered.map(({ condition }) => condition)
   const newOf = (read: (condition: Condition) => string[]) => {
     const known = new Set(conditions(before).flatMap(read))

@@ -2,7 +2,7 @@ import type { LiveEvent, LiveSample, LiveUpdate } from '../../schemas/live.ts'
 import type { LiveSource } from '../request/live-source.ts'
 import { createEventLog } from './events.ts'
 import { type Reading, type Readings, steadyNow } from './reading.ts'
-import { summarise } from './summarise.ts'
+import { type Interval, summarise } from './summarise.ts'
 
 /** Samples kept: five minutes by the second, an hour by ten. */
 const keptFine = 300
@@ -29,6 +29,7 @@ export function createRecorder(read: () => Promise<Readings>, now: () => number 
   const events = createEventLog()
   let earlierFine: Reading[] | undefined
   let earlierCoarse: Reading[] | undefined
+  let lastCoarse: Interval | undefined
   let state: Pick<LiveUpdate, 'models' | 'processes' | 'silent' | 'unstored' | 'failed' | 'unready'> | undefined
   let seconds = 0
   let unasked = forgottenAfter
@@ -44,7 +45,12 @@ export function createRecorder(read: () => Promise<Readings>, now: () => number 
     const { answered, silent } = readings
     if (answered.length === 0) return
     if (isCoarse) {
-      if (earlierCoarse !== undefined) keep(coarse, summarise(earlierCoarse, answered).sample, keptCoarse)
+      if (earlierCoarse !== undefined) {
+        const interval = summarise(earlierCoarse, answered)
+        events.addInterval(lastCoarse, interval)
+        keep(coarse, interval.sample, keptCoarse)
+        lastCoarse = interval
+      }
       earlierCoarse = answered
     }
     if (!isWatched) return

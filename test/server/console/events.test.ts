@@ -1,7 +1,8 @@
 import t from 'tap'
 import { createEventLog } from '../../../src/server/console/events.ts'
 import type { Readings } from '../../../src/server/console/reading.ts'
-import { aReading } from '../../support/readings.ts'
+import { type Interval, summarise } from '../../../src/server/console/summarise.ts'
+import { aReading, aVersion } from '../../support/readings.ts'
 
 const answered = (...changes: Parameters<typeof aReading>[0][]): Readings => ({
   answered: changes.map((change) => aReading(change)),
@@ -35,7 +36,7 @@ t.test('versions that answer, fail or can’t be stored: once for all processes'
       answered({ pid: 1 }, serving('1', 2)),
       answered({ pid: 1 }, { pid: 2 }),
     ),
-    [['model_unserved', 'No version of ads answers any more']],
+    [['model_unserved', 'No version of ads answers any more: it was unloaded, or its folder was removed']],
   )
   const failed = [{ model: 'ads', version: '3', reason: 'invalid_bundle' }]
   t.same(eventsOf(answered({}), answered({ condition: { failed } }), answered({ condition: { failed } })), [
@@ -96,4 +97,43 @@ t.test('an event that goes on stays one, and is sent again; the log is bounded',
   )
   for (let i = 0; i < 500; i++) log.add(answered({ pid: 10 + i }), 100_000 + i)
   t.ok(log.since(0).length <= 200)
+})
+
+t.test('requests that are shed, and those that stop', async (t) => {
+  const log = createEventLog()
+  let before: Interval | undefined
+  const total = aVersion().total.map(() => 1)
+  const interval = (seconds: number, versions: Parameters<typeof aVersion>[0][]) => {
+    const at = 1000 * seconds
+    const reading = (at: number, versions: Parameters<typeof aVersion>[0][]) =>
+      aReading({ at, versions: versions.map((version) => aVersion(version)) })
+    const now = summarise([reading(at - 10_000, [])], [reading(at, versions)])
+    log.addInterval(before, now)
+    before = now
+  }
+  interval(10, [{ rows: 50, outcomes: { ok: 50 } }])
+  t.same(log.since(0), [])
+  const flooded = [
+    { model: 'quiet', rows: 10, total, outcomes: { ok: 10 } },
+    { model: 'ads', rows: 9000, total, outcomes: { ok: 40, queue_full: 60 }, shed: { queue_full: 60 } },
+  ]
+  interval(20, flooded)
+  interval(30, flooded)
+  interval(40, [])
+  interval(50, [])
+  t.match(log.since(0), [
+    {
+      kind: 'requests_shed',
+      severity: 'error',
+      at: 20_000,
+      until: 30_000,
+      text: 'Requests are refused or dropped under load; most candidates are for ads',
+    },
+    {
+      kind: 'requests_stopped',
+      at: 40_000,
+      until: 40_000,
+      text: /^No requests arrive any more; before, \d+ per second$/,
+    },
+  ])
 })

@@ -1,3 +1,4 @@
+import { useState } from 'preact/hooks'
 import type { LiveEvent } from '../../api/live.ts'
 import { time } from '../../parts/format.ts'
 import { Empty } from '../../parts/states.tsx'
@@ -8,15 +9,17 @@ const words = { info: 'note', warning: 'warning', error: 'problem' }
 /** Events shown without asking. */
 const shown = 12
 
-/** What happened lately, newest first. */
+/** What happened in the last hour, newest first. */
 export function Events({ events }: { events: LiveEvent[] }) {
-  const newest = events.slice(-shown).reverse()
+  const [isWhole, setWhole] = useState(false)
+  const newest = (isWhole ? [...events] : events.slice(-shown)).reverse()
   return (
     <section class="card" aria-labelledby="live-events">
       <h2 id="live-events">What happened</h2>
       {newest.length === 0 ? (
         <Empty title="Nothing to report">
-          Versions that come and go, processes and workers that die, full disks and clocks that jump appear here.
+          Versions that come and go, processes and workers that die, full disks, requests refused under load and clocks
+          that jump appear here.
         </Empty>
       ) : (
         <ol class="events">
@@ -31,6 +34,11 @@ export function Events({ events }: { events: LiveEvent[] }) {
             </li>
           ))}
         </ol>
+      )}
+      {events.length > shown && (
+        <button type="button" aria-expanded={isWhole} onClick={() => setWhole(!isWhole)}>
+          {isWhole ? 'Show fewer' : `Show all ${events.length}`}
+        </button>
       )}
     </section>
   )

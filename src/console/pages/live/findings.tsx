@@ -1,5 +1,5 @@
 import type { Live, Sample } from '../../api/live.ts'
-import { duration, milliseconds, percent } from '../../parts/format.ts'
+import { compact, duration, milliseconds, percent } from '../../parts/format.ts'
 import { outcomeName, shedName } from './names.ts'
 
 interface Finding {
@@ -32,6 +32,7 @@ export function findingsOf({
   failed,
   unready,
   clockAhead,
+  models,
 }: Live): Finding[] {
   const found: Finding[] = []
   if (state === 'lost')
@@ -81,7 +82,7 @@ export function findingsOf({
     found.push({
       tone: 'bad',
       title: `${percent(Math.min(1, shedRate / Math.max(requests, shedRate)), 2)} of the requests in the last ten seconds are refused or dropped.`,
-      text: `The most frequent reason: ${shedName(reason)}. ${bottleneck(newest)}`,
+      text: `The most frequent reason: ${shedName(reason)}. ${bottleneck(newest)}${mostOf(models)}`,
     })
   const others = Object.fromEntries(
     Object.entries(rate((sample) => sample.failed)).filter(
@@ -93,7 +94,7 @@ export function findingsOf({
     found.push({
       tone: code === 'invalid_request' ? 'warning' : 'bad',
       title: `${percent(total(others) / Math.max(requests, total(others)), 2)} of the requests in the last ten seconds fail.`,
-      text: `The most frequent error: ${outcomeName(code)}.`,
+      text: `The most frequent error: ${outcomeName(code)}. Requests has single ones, with the places that are wrong.`,
     })
   const p99 = newest.stages.total?.p99
   if (p99 !== undefined && p99 > 0.8 * newest.deadline_ms)
@@ -113,7 +114,15 @@ function bottleneck({ loop_busy, workers_busy, cores }: Sample): string {
   if (loop_busy > 0.85 && cores < 0.6)
     return 'The event loop is held up although it gets little of a core: other programs take the cores.'
   if (loop_busy > 0.85) return 'The event loop is the limit: more processes would help.'
-  return 'Neither the workers nor the event loop is busy all the time: it comes in bursts, or something else takes the cores.'
+  return 'Neither the workers nor the event loop is busy all the time: it comes in bursts, or other work takes the cores.'
+}
+
+/** The model that most candidates are for, where there are several. */
+function mostOf(models: Live['models']): string {
+  const candidates = models.reduce((sum, model) => sum + model.candidates, 0)
+  const [first] = [...models].sort((a, b) => b.candidates - a.candidates)
+  if (first === undefined || models.length < 2 || first.candidates < candidates / 2) return ''
+  return ` ${percent(first.candidates / candidates, 2)} of the candidates are for ${first.model}: ${compact(first.candidates)} per second.`
 }
 
 function sums(rates: Record<string, number>[]): Record<string, number> {

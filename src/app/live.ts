@@ -54,13 +54,14 @@ export async function openLive(
 }
 
 function conditionOf(registry: Registry, metrics: Metrics, stalls: Condition['stalls']): Condition {
-  const { answering, failed, missing } = registry.summary()
+  const { answering, failed, missing, unreadable } = registry.summary()
   const unstored = registry.live().filter(({ model }) => model.plan.unstored)
   return {
     serving: answering,
     failed: failed.map(({ name, version, reason }) => ({ model: name, version, reason })),
     unstored: unstored.map(({ name, version }) => `${name}/${version}`),
     missing,
+    unreadable,
     unready: registry.unreadyReasons(),
     logLinesDropped: droppedLogLines(),
     connectionsRefused: metrics.connectionsRefused(),

@@ -115,6 +115,7 @@ export const LiveEvent = Type.Object(
         Type.Literal('version_failed'),
         Type.Literal('plan_unstored'),
         Type.Literal('models_missing'),
+        Type.Literal('folder_unreadable'),
         Type.Literal('process_started'),
         Type.Literal('process_ended'),
         Type.Literal('process_silent'),

@@ -250,13 +250,11 @@ t.test('the command line', async (t) => {
   const calibrated = await runCli(['calibrate', 'shop/1', ...options, '--method', 'platt'])
   t.equal(calibrated.code, 0, calibrated.stderr)
   t.match(calibrated.stderr, /written to .*shop\/2\n$/)
-  for (const method of ['platt', 'isotonic']) {
-    const again = await runCli(['calibrate', 'shop', ...options, '--method', method])
-    t.equal(again.code, 0, again.stderr)
-  }
+  const again = await runCli(['calibrate', 'shop', ...options, '--method', 'isotonic'])
+  t.equal(again.code, 0, again.stderr)
   const kept = async (version: string) => readEvaluation(await readBundle(shop.models, 'shop', version))
+  t.same((await kept('2'))?.model.version, '2')
   t.same((await kept('3'))?.model.version, '3', 'each version has the report of its own evaluation')
-  t.same((await kept('4'))?.model.version, '4')
   const compared = await runCli(['compare', 'shop/2', 'shop/1', ...options])
   t.equal(compared.code, 3, compared.stderr)
   t.match(compared.stdout, /shop\/1 compared with shop\/2: worse/)

@@ -16,6 +16,7 @@ export class FolderView {
   #models: SourceModel[] = []
   #problem: string | undefined
   #reported: string | undefined
+  #unreadable: string | undefined
   #held: Held = new Map()
 
   constructor(options: FolderViewOptions) {
@@ -29,6 +30,11 @@ export class FolderView {
   /** Problems of the folder or of models in it. */
   get problem(): string | undefined {
     return this.#problem
+  }
+
+  /** Why the folder can't be read now; its models go on serving. */
+  get unreadable(): string | undefined {
+    return this.#unreadable
   }
 
   /** Models that vanished together, and go on serving. */
@@ -45,10 +51,12 @@ export class FolderView {
     try {
       const found = (await this.#options.source()).map((model) => keepUnknown(model, this.of(model.name)))
       this.#models = this.#holdVanished(found)
+      this.#unreadable = undefined
       this.#report(undefined)
       return true
     } catch (error) {
-      this.#report(`the models folder can't be read: ${fileReason(error)}`)
+      this.#unreadable = fileReason(error)
+      this.#report(`the models folder can't be read: ${this.#unreadable}`)
       return false
     }
   }

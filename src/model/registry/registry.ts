@@ -189,6 +189,7 @@ export class Registry {
       failed: models.flatMap(failedOf),
       scheduled: models.flatMap(scheduledOf),
       missing: this.#folder.held.size,
+      unreadable: this.#folder.unreadable,
     }
   }
 

@@ -29,6 +29,8 @@ export interface RegistrySummary {
   scheduled: readonly ScheduledVersion[]
   /** Models that go on serving although they vanished from the folder. */
   missing: number
+  /** Why the folder can't be read now. */
+  unreadable: string | undefined
 }
 
 /** A model is as its best version. */

@@ -165,6 +165,13 @@ function changesOfModels(before: Readings, now: Readings): Change[] {
         `The compiled plan of ${version} can’t be stored, as on a full disk: each start compiles it again`,
       ),
     )
+  for (const reason of newOf(({ unreadable }) => (unreadable === undefined ? [] : [unreadable])))
+    changes.push(
+      error(
+        'folder_unreadable',
+        `The models folder can’t be read (${reason}): loaded models go on serving, new versions are not found`,
+      ),
+    )
   const missing = (readings: Readings) => Math.max(0, ...conditions(readings).map((condition) => condition.missing))
   if (missing(now) > missing(before))
     changes.push(

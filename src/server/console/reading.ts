@@ -35,6 +35,8 @@ export interface Condition {
   unstored: string[]
   /** Models that go on serving although they vanished from the folder. */
   missing: number
+  /** Why the folder of models can't be read; undefined where it can. */
+  unreadable?: string | undefined
   /** Why this process isn't ready. */
   unready: string[]
   logLinesDropped: number

@@ -403,6 +403,10 @@ t.test('a folder that cannot be read changes nothing, and is told once', async (
   t.equal(answering(registry), 'ads/1')
   t.same(registry.unreadyReasons(), [])
   t.same(events.slice(1), ["problem: the models folder can't be read: EIO"])
+  t.equal(registry.summary().unreadable, 'EIO')
+  disk.error = undefined
+  await registry.reconcile()
+  t.equal(registry.summary().unreadable, undefined)
 })
 
 t.test('a model that cannot be read for a moment keeps what it serves', async (t) => {

@@ -23,6 +23,7 @@ t.test('each model counts in the state of its best version', async (t) => {
     ],
     scheduled: [],
     missing: 0,
+    unreadable: undefined,
   })
   loading.open()
   await Promise.all([done, unloaded])

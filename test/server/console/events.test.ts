@@ -44,6 +44,10 @@ t.test('versions that answer, fail or can’t be stored: once for all processes'
   ])
   t.match(eventsOf(answered({}), answered({ condition: { unstored: ['ads/1'] } })), [['plan_unstored', /ads\/1/]])
   t.match(eventsOf(answered({}), answered({ condition: { missing: 2 } })), [['models_missing', /^2 models/]])
+  const unreadable = 'it is not there'
+  t.match(eventsOf(answered({}), answered({ condition: { unreadable } }), answered({ condition: { unreadable } })), [
+    ['folder_unreadable', /^The models folder can’t be read \(it is not there\): loaded models go on serving/],
+  ])
 })
 
 t.test('processes that end, start, fall silent and come back', async (t) => {

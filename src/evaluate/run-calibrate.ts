@@ -9,7 +9,7 @@ import { readRowsSpec } from '../data/read-spec.ts'
 import { type LoadedRows, SpecError } from '../data/spec.ts'
 import { ModelError } from '../model/base/errors.ts'
 import { foldOf } from '../model/base/scatter.ts'
-import { encodeEvaluation, evaluationFile } from '../model/bundle/evaluation.ts'
+import { evaluationFile, evaluationFiles } from '../model/bundle/evaluation.ts'
 import type { Bundle } from '../model/bundle/read.ts'
 import { type CopiedFile, type NewBundle, writeBundle } from '../model/bundle/write.ts'
 import { hasOwnIds } from '../model/features/layout.ts'
@@ -223,16 +223,14 @@ async function nextManifest(
   }
 }
 
-/** The same files with another manifest. */
-/** The files of the version before, with this report. */
+/** The files of the version before, with another manifest and report. */
 function newBundle({ folder }: Bundle, { files, ...manifest }: Manifest, report: EvaluationReport): NewBundle {
   const { [evaluationFile]: _, ...others } = files
-  const evaluation = encodeEvaluation(report)
   const copies = Object.entries(others).map(([path, sha256]): [string, CopiedFile] => [
     path,
     { from: join(folder, path), sha256 },
   ])
-  return { manifest, files: { ...Object.fromEntries(copies), ...(evaluation && { [evaluationFile]: evaluation }) } }
+  return { manifest, files: { ...Object.fromEntries(copies), ...evaluationFiles(report) } }
 }
 
 function modelOf({ model }: Predictor, { version, provenance }: Manifest): Predictor['model'] {

@@ -8,7 +8,7 @@ import { judgeNewVersion } from '../evaluate/judge-new-version.ts'
 import { qualityOf } from '../evaluate/quality.ts'
 import { readingProgress } from '../evaluate/session.ts'
 import { sidesOf } from '../model/architectures/side-inputs.ts'
-import { encodeEvaluation, evaluationFile } from '../model/bundle/evaluation.ts'
+import { evaluationFiles } from '../model/bundle/evaluation.ts'
 import { encodeQuantizationRows } from '../model/bundle/quantization.ts'
 import { writeBundle } from '../model/bundle/write.ts'
 import { idsOf } from '../model/features/field.ts'
@@ -109,9 +109,7 @@ export async function train(
     signal.throwIfAborted()
     const drift = measureDistributions(fields, examples.test.encoded, scored.predictions)
     const manifest = { ...described, quality: qualityOf(report), drift }
-    const evaluation = encodeEvaluation(report)
-    const all = { ...files, ...(evaluation && { [evaluationFile]: evaluation }) }
-    await writeBundle(folder, { manifest, files: all }, { replace: options.force })
+    await writeBundle(folder, { manifest, files: { ...files, ...evaluationFiles(report) } }, { replace: options.force })
   }
   await run?.remove()
   return { folder: report.publish?.passed === false ? undefined : folder, report, fitted }

@@ -5,6 +5,7 @@ import { EvaluationReport } from '../../schemas/evaluation.ts'
 import type { ProblemItem } from '../../schemas/problem.ts'
 import { ModelError, reasonOf } from '../base/errors.ts'
 import { fileReason, sizeOfOrdinary } from '../base/regular-file.ts'
+import { roundedTo } from '../base/rounded-json.ts'
 import type { Bundle } from './read.ts'
 
 /** The report of a version's evaluation, among its files. */
@@ -19,11 +20,11 @@ const keptSlices = 20
 /** Significant digits: an interval has no more. */
 const digits = 6
 
-/** A report as a file of its version. Undefined where it would be too large, which takes hundreds of tasks. */
-export function encodeEvaluation(report: EvaluationReport): Uint8Array | undefined {
+/** A report among the files of its version. None where it would be too large, which takes hundreds of tasks. */
+export function evaluationFiles(report: EvaluationReport): Record<string, Uint8Array> {
   const tasks = report.tasks.map((task) => ({ ...task, slices: task.slices.slice(0, keptSlices) }))
-  const bytes = Buffer.from(`${JSON.stringify({ ...report, tasks }, rounded)}\n`)
-  return bytes.byteLength > largest ? undefined : bytes
+  const bytes = Buffer.from(`${JSON.stringify({ ...report, tasks }, roundedTo(digits))}\n`)
+  return bytes.byteLength > largest ? {} : { [evaluationFile]: bytes }
 }
 
 export const hasEvaluation = ({ manifest }: Pick<Bundle, 'manifest'>): boolean =>
@@ -56,11 +57,6 @@ export async function readEvaluation({
       .map(({ path, message }) => `${path || '/'} ${message}`)
       .join('; ')}`,
   )
-}
-
-function rounded(_name: string, value: unknown): unknown {
-  if (typeof value !== 'number' || Number.isInteger(value)) return value
-  return Number(value.toPrecision(digits))
 }
 
 function invalid(message: string): never {

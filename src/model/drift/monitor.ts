@@ -86,7 +86,6 @@ export function createDriftMonitor(reference: DriftReference | undefined, layout
   }
 }
 
-/** A field may have the name of a property that every object has. */
 /** The distribution of a field, which may be called like a property of every object. */
 export function referenceOf(
   references: DriftReference['features'] | undefined,

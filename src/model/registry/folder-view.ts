@@ -52,11 +52,11 @@ export class FolderView {
       const found = (await this.#options.source()).map((model) => keepUnknown(model, this.of(model.name)))
       this.#models = this.#holdVanished(found)
       this.#unreadable = undefined
-      this.#report(undefined)
+      this.#report()
       return true
     } catch (error) {
       this.#unreadable = fileReason(error)
-      this.#report(`the models folder can't be read: ${this.#unreadable}`)
+      this.#report()
       return false
     }
   }
@@ -74,14 +74,15 @@ export class FolderView {
     return [...found.filter(({ name }) => !held.has(name)), ...kept].sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
-  #report(folderProblem: string | undefined): void {
+  #report(): void {
+    const whole = this.#unreadable && `the models folder can't be read: ${this.#unreadable}`
     const { held } = this
     const together =
       held.size === 0
         ? undefined
         : `most models vanished from the folder together and keep serving for ${this.#options.unloadAfterMs / 1000} s: ${[...held.keys()].join(', ')}`
     const own = this.#models.filter(({ name }) => !held.has(name)).map(({ problem }) => problem)
-    const problems = [folderProblem, together, ...own].filter((text) => text !== undefined)
+    const problems = [whole, together, ...own].filter((text) => text !== undefined)
     this.#problem = problems.length > 0 ? problems.join('; ') : undefined
     if (this.#problem !== undefined && this.#problem !== this.#reported) this.#options.onProblem(this.#problem)
     this.#reported = this.#problem

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import { ModelError } from '../../model/base/errors.ts'
+import { roundedTo } from '../../model/base/rounded-json.ts'
 import type { LiveHistory, LiveUpdate } from '../../schemas/live.ts'
 import { component } from '../plugins/openapi-components.ts'
 import { problemResponses } from '../plugins/openapi-errors.ts'
@@ -162,7 +163,4 @@ function event(name: 'history' | 'sample', data: LiveHistory | LiveUpdate): stri
 }
 
 /** Four digits are what a chart shows. */
-function rounded(_key: string, value: unknown): unknown {
-  if (typeof value !== 'number' || Number.isInteger(value)) return value
-  return Number(value.toPrecision(4))
-}
+const rounded = roundedTo(4)

@@ -25,11 +25,8 @@ export function knownPath(path: string, model?: Pick<LoadedModel, 'manifest' | '
   const isKnown = (name: string) => ofRequests.has(name) || (model !== undefined && isOf(model, name))
   const step = (escaped: string) =>
     index.test(escaped) || isKnown(escaped.replaceAll('~1', '/').replaceAll('~0', '~')) ? escaped : '*'
-  if (path.startsWith('/'))
-    return path
-      .split('/')
-      .map((part, i) => (i === 0 ? part : step(part)))
-      .join('/')
+  const steps = ([_, ...parts]: string[]) => parts.map((part) => `/${step(part)}`).join('')
+  if (path.startsWith('/')) return steps(path.split('/'))
   if (path.startsWith('?')) return isKnown(path.slice(1)) ? path : '?*'
   const [what] = /^(?:in|out)put /.exec(path) ?? []
   // The model, or a header.
@@ -37,15 +34,7 @@ export function knownPath(path: string, model?: Pick<LoadedModel, 'manifest' | '
   const [, quoted, rest = ''] = /^\w+ ("(?:[^"\\]|\\.)*")(.*)$/s.exec(path) ?? []
   const name = quoted !== undefined && isKnown(JSON.parse(quoted)) ? quoted : '*'
   if (indices.test(rest)) return what + name + rest
-  return (
-    what +
-    name +
-    rest
-      .split('/')
-      .slice(1)
-      .map((part) => `/${step(part)}`)
-      .join('')
-  )
+  return what + name + steps(rest.split('/'))
 }
 
 function isOf({ manifest, tensors }: Pick<LoadedModel, 'manifest' | 'tensors'>, name: string): boolean {

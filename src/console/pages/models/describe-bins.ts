@@ -5,15 +5,15 @@ type Bin = Pick<ReliabilityBin, 'predicted' | 'low' | 'high'>
 
 /** Where predictions are too low or too high, for people: `Too low from 0.2 % to 0.9 %; …`. */
 export function describeBins(bins: readonly Bin[]): string {
-  const right = bins.filter((bin) => faultOf(bin) === undefined).length
+  const faults = bins.map(faultOf)
+  const right = faults.filter((fault) => fault === undefined).length
   const share = `${right} of ${bins.length} bins are as predicted, within their intervals`
   const runs: { fault: string; from: number; to: number }[] = []
-  for (const [i, bin] of bins.entries()) {
-    const fault = faultOf(bin)
-    const before = i > 0 && faultOf(bins[i - 1]!) === fault ? runs.at(-1) : undefined
+  for (const [i, { predicted }] of bins.entries()) {
+    const fault = faults[i]
     if (fault === undefined) continue
-    if (before === undefined) runs.push({ fault, from: bin.predicted, to: bin.predicted })
-    else before.to = bin.predicted
+    if (fault === faults[i - 1]) runs.at(-1)!.to = predicted
+    else runs.push({ fault, from: predicted, to: predicted })
   }
   const places = runs.map(({ fault, from, to }) =>
     from === to ? `${fault} at ${percent(from, 2)}` : `${fault} from ${percent(from, 2)} to ${percent(to, 2)}`,

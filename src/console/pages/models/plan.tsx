@@ -116,7 +116,7 @@ function Costs({ costs, isCompiled }: { costs: Plan['costs']; isCompiled: boolea
         </p>
       ) : (
         <>
-          {gainOf(costs) && <p>{gainOf(costs)}</p>}
+          <Gain variants={costs.variants} />
           <p class="muted">
             {`Measured on ${date(costs.measured_at)}, with ${costs.machine}. Each request takes the variant that is cheapest for it.`}
           </p>
@@ -131,14 +131,15 @@ type Cost = NonNullable<Plan['costs']>['variants'][number]
 
 const exampleCost = ({ call_us: call, row_us: row }: Cost) => call + exampleRows * row
 
-/** What compiling gains in a request whose candidates are not cached; undefined where the saved graph was not measured. */
-function gainOf({ variants }: NonNullable<Plan['costs']>): string | undefined {
+/** What compiling gains in a request whose candidates are not cached; nothing where the saved graph was not measured. */
+function Gain({ variants }: { variants: Cost[] }) {
   const saved = variants.find(({ variant }) => variant === 'saved')
-  if (saved === undefined) return undefined
+  if (saved === undefined) return null
   const compiled = variants.filter(({ variant }) => variant === 'full' || variant === 'shared_context')
-  const [before, now] = [exampleCost(saved), Math.min(...compiled.map(exampleCost))]
-  const cheapest = compiled.find((cost) => exampleCost(cost) === now)!
-  return `A request with ${exampleRows} candidates takes ${microseconds(before)} by the graph as saved and ${microseconds(now)} compiled: ${number(before / now)} times faster. The cheapest way for it here is ${cheapest.variant === 'full' ? 'the whole graph' : 'to compute the context once'}.`
+  const cheapest = compiled.reduce((least, cost) => (exampleCost(cost) < exampleCost(least) ? cost : least))
+  const [before, now] = [exampleCost(saved), exampleCost(cheapest)]
+  const text = `A request with ${exampleRows} candidates takes ${microseconds(before)} by the graph as saved and ${microseconds(now)} compiled: ${number(before / now)} times faster. The cheapest way for it here is ${cheapest.variant === 'full' ? 'the whole graph' : 'to compute the context once'}.`
+  return <p>{text}</p>
 }
 
 function CostTable({ variants }: { variants: Cost[] }) {

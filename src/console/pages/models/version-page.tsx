@@ -147,15 +147,13 @@ function Sections({ details, version, again }: { details: Details; version: stri
   return (
     <>
       <nav class="sections small" aria-label="Sections">
-        {sections.flatMap(([id, title]) =>
-          id === 'evaluation' && !details.evaluated
-            ? []
-            : [
-                <a key={id} href={hrefOf('models', [name, version], { section: id })}>
-                  {title}
-                </a>,
-              ],
-        )}
+        {sections
+          .filter(([id]) => id !== 'evaluation' || details.evaluated)
+          .map(([id, title]) => (
+            <a key={id} href={hrefOf('models', [name, version], { section: id })}>
+              {title}
+            </a>
+          ))}
       </nav>
       <Section id="architecture">
         <Architecture details={details} />

@@ -323,6 +323,19 @@ t.test('gates, what matters, and another version side by side', { skip }, async 
   const matters = page.getByRole('region', { name: 'What matters' })
   await matters.getByLabel('Task').selectOption('ecpm')
   await matters.getByText(/^ecpm is [\d.]+ with all fields/).waitFor()
+  await matters.getByText('The bid is no field of the model').waitFor()
+
+  await answered(page, () => page.getByLabel('bid of ad-1', { exact: true }).fill('7'))
+  const other = await matters.getByRole('option', { name: /^those of ad-1, rank \d$/ }).getAttribute('value')
+  await matters.getByLabel('Replace values by').selectOption(other)
+  await page.getByRole('button', { name: 'Find out' }).click()
+  await matters.getByText(/^ecpm is [\d.,]+ for ad-2 and [\d.,]+ for ad-1\. /).waitFor()
+  const replaced = await effects.getByRole('row').allInnerTexts()
+  t.ok(replaced.some((row) => /^bid/.test(row) && /\b7\s*$/.test(row)))
+  t.notOk(
+    replaced.some((row) => /^country/.test(row)),
+    'both share the context',
+  )
   await page.getByLabel('bid of ad-2').fill('')
   await matters.getByRole('option', { name: 'ecpm' }).waitFor({ state: 'detached' })
 
@@ -330,6 +343,8 @@ t.test('gates, what matters, and another version side by side', { skip }, async 
   const compared = page.getByRole('region', { name: 'Answers side by side' }).getByRole('table')
   await compared.getByText(' pp').first().waitFor()
   t.equal(await compared.getByRole('rowheader').count(), 5)
+  await page.getByLabel('Rank by').selectOption('ecpm')
+  await compared.getByRole('columnheader', { name: 'ecpm' }).waitFor()
   await page.waitForURL(/[?&]s=/)
 })
 

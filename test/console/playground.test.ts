@@ -4,14 +4,6 @@ import { readCsv } from '../../src/console/pages/playground/csv.ts'
 import { drawForm, drawValue, firstForm } from '../../src/console/pages/playground/draw.ts'
 import { exampleInputs } from '../../src/console/pages/playground/example-inputs.ts'
 import { bodyOf, candidatesOf, type Form, nameOf, placesOf, sorted } from '../../src/console/pages/playground/form.ts'
-import {
-  bySize,
-  commonestOf,
-  effectsOf,
-  fieldsPerRequest,
-  mostFields,
-  planMissing,
-} from '../../src/console/pages/playground/missing.ts'
 import { type Field, valueAt, valueOfText, withValue } from '../../src/console/pages/playground/model.ts'
 import { readJson, readPasted } from '../../src/console/pages/playground/paste.ts'
 import { mapProblems, placeOf } from '../../src/console/pages/playground/problems.ts'
@@ -26,6 +18,16 @@ import {
   scoreNames,
   scoreOf,
 } from '../../src/console/pages/playground/ranking.ts'
+import {
+  bySize,
+  commonestOf,
+  effectOfBid,
+  effectsOf,
+  fieldsPerRequest,
+  mostFields,
+  planMissing,
+  planOther,
+} from '../../src/console/pages/playground/replace.ts'
 import {
   decodeBody,
   decodeShared,
@@ -244,10 +246,10 @@ t.test('candidates', async (t) => {
 
 t.test('ranks', async (t) => {
   t.same(ranksOf([0.1, undefined, 0.3, 0.1]), [2, undefined, 1, 3], 'ties keep their order')
-  t.equal(movementOf({ rank: 3, prediction: null }, 1), 2)
-  t.equal(movementOf({ rank: undefined, prediction: null }, 1), undefined)
-  t.ok(Math.abs(changeOf({ rank: 1, prediction: { ctr: 0.1 } }, { ctr: 0.3 }, 'ctr')! - 0.2) < 1e-9)
-  t.equal(changeOf({ rank: 1, prediction: { ctr: 0.1 } }, { ctr: 0.1000001 }, 'ctr'), undefined, 'noise of float32')
+  t.equal(movementOf({ rank: 3 }, 1), 2)
+  t.equal(movementOf({ rank: undefined }, 1), undefined)
+  t.ok(Math.abs(changeOf({ prediction: { ctr: 0.1 } }, { ctr: 0.3 }, 'ctr')! - 0.2) < 1e-9)
+  t.equal(changeOf({ prediction: { ctr: 0.1 } }, { ctr: 0.1000001 }, 'ctr'), undefined, 'noise of float32')
   t.equal(changeOf(undefined, { ctr: 0.1 }, 'ctr'), undefined)
   const [ctr, cvr] = [{ name: 'ctr' }, { name: 'cvr' }]
   t.same(earningTasks([ctr, cvr, { name: 'both', product: ['ctr', 'cvr'] }]), ['both'])
@@ -355,6 +357,43 @@ t.test('what is missing', async (t) => {
     t.equal(bySize(effectsOf(same, [...predictions].fill({ ctr: 0.5 }), ctr)).at(-1)!.field, 'country', 'unchanged')
   })
   t.equal(commonestOf([]), undefined)
+})
+
+t.test('what changes when a field has the value of another candidate', async (t) => {
+  const values = { id: 'a', bid: 2, country: 'US', hour: 3, campaign: 'c', price: 2 }
+  const other = { id: 'b', bid: 3, country: 'US', hour: 3, campaign: 'd', views: 5 }
+  const { requests, unknown, absent, beyond } = planOther({ model: 'm' }, values, other, fields)
+  t.same([requests.length, unknown, absent, beyond], [1, [], [], 0])
+  const { body, substitutes } = requests[0]!
+  t.same(
+    substitutes.map(({ field, now, value }) => [field, now, value]),
+    [
+      ['campaign', 'c', 'd'],
+      ['price', 2, undefined],
+      ['views', undefined, 5],
+    ],
+    'fields in which the two agree are left out',
+  )
+  t.same(body.context, { country: 'US', hour: 3 })
+  t.same(body.candidates, [
+    { campaign: 'c', price: 2 },
+    { campaign: 'd', price: 2 },
+    { campaign: 'c' },
+    { campaign: 'c', price: 2, views: 5 },
+  ])
+
+  const same = planOther({ model: 'm' }, values, { ...values, bid: 3 }, fields)
+  t.same(same.requests[0]!.body.candidates, [{}], 'it is still asked, for the effect of the bid')
+  const revenue = (bid: unknown) => (typeof bid === 'number' ? 10 * bid : undefined)
+  t.match(effectOfBid(2, 3, revenue), [{ field: 'bid', now: 2, value: 3, with: 20, without: 30 }])
+  t.same(effectOfBid(2, 2, revenue), [])
+  t.same(effectOfBid(2, undefined, revenue), [], 'without a bid there is no revenue')
+
+  const many = Array.from({ length: mostFields + 20 }, (_, i) => field(`f${i}`))
+  const all = (value: number) => Object.fromEntries(many.map(({ name }) => [name, value]))
+  const plan = planOther({ model: 'm' }, all(1), all(2), many)
+  t.equal(plan.beyond, 20)
+  t.equal(plan.requests.flatMap(({ substitutes }) => substitutes).length, mostFields)
 })
 
 t.test('a drawn form', async (t) => {

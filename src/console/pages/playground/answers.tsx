@@ -5,17 +5,8 @@ import { Pager, pageOf } from '../../parts/pager.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
 import { Empty, Loading } from '../../parts/states.tsx'
 import { nameOf } from './form.ts'
-import { type Task, valueAt } from './model.ts'
-import {
-  changeOf,
-  earningTasks,
-  ecpm,
-  movementOf,
-  probabilityOf,
-  type Standing,
-  scoreNames,
-  scoreOf,
-} from './ranking.ts'
+import type { Task } from './model.ts'
+import { changeOf, earningTasks, ecpm, movementOf, probabilityOf, type Standing, scoreNames } from './ranking.ts'
 import type { Answered } from './use-history.ts'
 
 /** Candidates, and tasks, side by side. */
@@ -127,9 +118,8 @@ function AnswerTable(props: AnswersProps & { now: Answered }) {
           </thead>
           <tbody>
             {pageOf(ordered, page, rowsPerPage).map(({ candidate, index }) => {
-              const { key, values } = candidate
+              const { key } = candidate
               const standing = standings.get(key)
-              const score = scoreOf(standing?.prediction, valueAt(values, 'bid'), by, tasks)
               return (
                 <tr key={key} class={key === selected ? 'selected' : undefined}>
                   <td class="ranked">
@@ -150,7 +140,7 @@ function AnswerTable(props: AnswersProps & { now: Answered }) {
                   ))}
                   {by === ecpm && (
                     <td class="number">
-                      {score === undefined ? (standing?.prediction ? 'no bid' : '–') : number(score)}
+                      {standing?.score === undefined ? (standing?.prediction ? 'no bid' : '–') : number(standing.score)}
                     </td>
                   )}
                 </tr>

@@ -1,13 +1,13 @@
 import { useMemo, useState } from 'preact/hooks'
 import { useAsk } from '../../api/use-ask.ts'
-import { change, probability } from '../../parts/format.ts'
+import { change, number, probability, signed } from '../../parts/format.ts'
 import { Pager, pageOf } from '../../parts/pager.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
 import { Failed, Loading } from '../../parts/states.tsx'
 import { Movement } from './answers.tsx'
 import { bodyOf, type Form, nameOf, optionsFor, type Target } from './form.ts'
 import type { Field, Task } from './model.ts'
-import { probabilityOf, type Standing, scoreNames } from './ranking.ts'
+import { ecpm, probabilityOf, type Standing, scoreNames } from './ranking.ts'
 import { type Details, describe } from './server.ts'
 import { fitForm } from './state-codec.ts'
 import { type Answered, standingsOf } from './use-history.ts'
@@ -100,6 +100,7 @@ function SideBySide(props: CompareProps & { other: Target; details: Details }) {
         <Table
           {...{ form, tasks: shared, standings }}
           theirs={standingsOf(answered, isPossible ? by : '', theirTasks)}
+          scored={by === ecpm && isPossible}
         />
       )}
     </>
@@ -111,15 +112,32 @@ interface TableProps {
   tasks: readonly Task[]
   standings: ReadonlyMap<number, Standing>
   theirs: ReadonlyMap<number, Standing>
+  /** Both rank by ecpm: it has columns, too. */
+  scored: boolean
 }
 
-function Table({ form, tasks, standings, theirs }: TableProps) {
+interface Column {
+  name: string
+  read(standing: Standing | undefined): number | undefined
+  value(value: number): string
+  difference(difference: number): string
+}
+
+const ofTask = ({ name }: Task): Column => ({
+  name,
+  read: (standing) => probabilityOf(standing?.prediction, name),
+  value: probability,
+  difference: change,
+})
+const ofScore: Column = { name: ecpm, read: (standing) => standing?.score, value: number, difference: signed }
+
+function Table({ form, tasks, standings, theirs, scored }: TableProps) {
   const [page, setPage] = useState(0)
   const [taskPage, setTasks] = useState(0)
   const rows = form.candidates
     .map((candidate, index) => ({ candidate, index, rank: standings.get(candidate.key)?.rank }))
     .sort((a, b) => (a.rank ?? form.candidates.length + 1) - (b.rank ?? form.candidates.length + 1))
-  const shown = pageOf(tasks, taskPage, tasksPerPage)
+  const shown = [...pageOf(tasks, taskPage, tasksPerPage).map(ofTask), ...(scored ? [ofScore] : [])]
   return (
     <>
       <Pager what="tasks" page={taskPage} size={tasksPerPage} total={tasks.length} onPage={setTasks} />
@@ -162,17 +180,17 @@ function Table({ form, tasks, standings, theirs }: TableProps) {
                   <td class="ranked">
                     {there?.rank ?? '–'} <Movement places={rank && there?.rank ? rank - there.rank : undefined} />
                   </td>
-                  {shown.map(({ name }) => {
-                    const mine = probabilityOf(standings.get(key)?.prediction, name)
-                    const other = probabilityOf(there?.prediction, name)
+                  {shown.map(({ name, read, value, difference }) => {
+                    const mine = read(standings.get(key))
+                    const other = read(there)
                     return [
                       <td key={`${name}-here`} class="number">
-                        {mine === undefined ? '–' : probability(mine)}
+                        {mine === undefined ? '–' : value(mine)}
                       </td>,
                       <td key={`${name}-there`} class="number">
-                        {other === undefined ? '–' : probability(other)}
+                        {other === undefined ? '–' : value(other)}
                         {mine !== undefined && other !== undefined && (
-                          <span class="small muted difference">{change(other - mine)}</span>
+                          <span class="small muted difference">{difference(other - mine)}</span>
                         )}
                       </td>,
                     ]

@@ -3,20 +3,20 @@ import { Answers } from './answers.tsx'
 import { Candidates } from './candidates.tsx'
 import { Compare } from './compare.tsx'
 import { ContextForm } from './context-form.tsx'
-import { bodyOf, type Form, nameOf, optionsFor, placesOf, type Target } from './form.ts'
+import { bodyOf, type Candidate, type Form, nameOf, optionsFor, placesOf, type Target } from './form.ts'
 import { Gates } from './gates.tsx'
 import type { Field, Task } from './model.ts'
 import { withValue } from './model.ts'
 import { ProblemList, Refusal } from './notices.tsx'
 import { mapProblems, type Place, type Problem, placeOf } from './problems.ts'
-import { type Prediction, placeToLookInto, scoreNames } from './ranking.ts'
+import { type Prediction, placeToLookInto, type Standing, scoreNames } from './ranking.ts'
 import { RequestCode } from './request-code.tsx'
 import type { Known } from './server.ts'
 import type { Shared } from './state-codec.ts'
 import { standingsOf, useHistory } from './use-history.ts'
 import { usePredict } from './use-predict.ts'
 import { createVocabularies } from './vocabularies.ts'
-import { WhatMatters } from './what-matters.tsx'
+import { type Other, WhatMatters } from './what-matters.tsx'
 
 interface EditorProps {
   target: Target
@@ -132,11 +132,24 @@ export function Editor({ target, fields, tasks, known, others, described, shared
           {...{ target, fields, tasks, by, name }}
           reference={known.reference}
           values={isAnswerable && selected !== undefined ? { ...form.context, ...selected.values } : undefined}
+          others={othersOf(form, selected, standings)}
         />
         <RequestCode body={plainBody} fields={fields} />
       </div>
     </>
   )
+}
+
+/** The candidates beside the selected one, best first; those without an answer are left out. */
+function othersOf(form: Form, selected: Candidate | undefined, standings: ReadonlyMap<number, Standing>): Other[] {
+  return form.candidates
+    .flatMap((candidate, index): Other[] => {
+      const { rank, prediction } = standings.get(candidate.key) ?? {}
+      if (candidate === selected || rank === undefined || !prediction) return []
+      const { key, values } = candidate
+      return [{ key, name: nameOf(candidate, index), values: { ...form.context, ...values }, rank, prediction }]
+    })
+    .sort((a, b) => a.rank - b.rank)
 }
 
 /** Fields whose value the first answered candidate calls unknown: those of the context are among them for all. */

@@ -65,6 +65,8 @@ export function ranksOf(scores: readonly (number | undefined)[]): (number | unde
 /** What an answer was for each candidate, by its key. */
 export interface Standing {
   rank: number | undefined
+  /** What the rank is by. */
+  score: number | undefined
   prediction: Prediction | null
 }
 
@@ -72,7 +74,7 @@ export interface Standing {
 export function placeToLookInto(
   candidates: readonly { key: number }[],
   chosen: number | undefined,
-  standings: ReadonlyMap<number, Standing>,
+  standings: ReadonlyMap<number, Pick<Standing, 'rank'>>,
 ): number {
   const place = candidates.findIndex(({ key }) => key === chosen)
   if (place >= 0) return place
@@ -81,7 +83,7 @@ export function placeToLookInto(
 }
 
 /** `+2`: two places better than before; undefined where there is nothing to compare. */
-export function movementOf(before: Standing | undefined, now: number | undefined): number | undefined {
+export function movementOf(before: Pick<Standing, 'rank'> | undefined, now: number | undefined): number | undefined {
   if (before?.rank === undefined || now === undefined) return undefined
   return before.rank - now
 }
@@ -90,7 +92,11 @@ export function movementOf(before: Standing | undefined, now: number | undefined
 const noise = 1e-5
 
 /** What changed since before; undefined where nothing did, or there is nothing to compare. */
-export function changeOf(before: Standing | undefined, now: Prediction | null, task: string): number | undefined {
+export function changeOf(
+  before: Pick<Standing, 'prediction'> | undefined,
+  now: Prediction | null,
+  task: string,
+): number | undefined {
   const [earlier, later] = [probabilityOf(before?.prediction, task), probabilityOf(now, task)]
   if (earlier === undefined || later === undefined) return undefined
   return Math.abs(later - earlier) <= noise * Math.max(earlier, later) ? undefined : later - earlier

@@ -49,7 +49,10 @@ export function standingsOf(
   )
   const ranks = ranksOf(scores)
   return new Map(
-    form.candidates.map(({ key }, i) => [key, { rank: ranks[i], prediction: predictions.get(key) ?? null }]),
+    form.candidates.map(({ key }, i) => [
+      key,
+      { rank: ranks[i], score: scores[i], prediction: predictions.get(key) ?? null },
+    ]),
   )
 }
 

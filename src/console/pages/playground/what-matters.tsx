@@ -1,16 +1,25 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { AskError } from '../../api/client.ts'
-import { change, number, probability, signed } from '../../parts/format.ts'
-import { Pager, pageOf } from '../../parts/pager.tsx'
-import { Scroll } from '../../parts/scroll.tsx'
 import { Failed, Loading } from '../../parts/states.tsx'
+import { Effects } from './effects.tsx'
 import type { Target } from './form.ts'
-import { bySize, type Effect, effectsOf, isUnchanged, mostFields, type Plan, planMissing } from './missing.ts'
 import { type Field, type Reference, type Task, type Value, type Values, valueAt } from './model.ts'
 import { ecpm, type Prediction, scoreNames, scoreOf } from './ranking.ts'
+import { bySize, type Effect, effectOfBid, effectsOf, type Plan, planMissing, planOther } from './replace.ts'
 import { predict } from './server.ts'
 
-const rowsPerPage = 15
+/** Other candidates to choose from, the best ones. */
+const mostOthers = 50
+
+/** Another candidate. */
+export interface Other {
+  key: number
+  name: string
+  /** Of the context and the candidate together. */
+  values: Values
+  rank: number
+  prediction: Prediction
+}
 
 interface WhatMattersProps {
   target: Target
@@ -22,6 +31,8 @@ interface WhatMattersProps {
   /** Of the context and the candidate together; undefined where the candidate has a problem. */
   values: Values | undefined
   name: string
+  /** The other candidates, best first. */
+  others: readonly Other[]
 }
 
 interface Outcome {
@@ -30,12 +41,14 @@ interface Outcome {
   predictions: (Prediction | null)[][]
 }
 
-/** What each field contributes: the answer if it were missing. Asked when the reader wants it. */
-export function WhatMatters({ target, fields, tasks, reference, by, values, name }: WhatMattersProps) {
+/** What each field contributes: the answer if it had another value. Asked when the reader wants it. */
+export function WhatMatters({ target, fields, tasks, reference, by, values, name, others }: WhatMattersProps) {
   const [wanted, setWanted] = useState(by)
+  const [otherKey, setOtherKey] = useState<number>()
   const [state, setState] = useState<{ outcome?: Outcome; error?: AskError; busy: boolean }>({ busy: false })
   const running = useRef<AbortController | undefined>(undefined)
-  const content = JSON.stringify(values)
+  const other = others.find(({ key }) => key === otherKey)
+  const content = JSON.stringify([values, other?.values])
 
   const bid = values === undefined ? undefined : valueAt(values, 'bid')
   const offered = scoreNames(tasks).filter((score) => score !== ecpm || typeof bid === 'number')
@@ -55,7 +68,10 @@ export function WhatMatters({ target, fields, tasks, reference, by, values, name
     running.current?.abort()
     running.current = controller
     setState({ busy: true })
-    const plan = planMissing(target, values, fields, reference)
+    const plan =
+      other === undefined
+        ? planMissing(target, values, fields, reference)
+        : planOther(target, values, other.values, fields)
     try {
       const predictions: Outcome['predictions'] = []
       for (const { body } of plan.requests) predictions.push((await predict(body, controller.signal)).predictions)
@@ -75,142 +91,85 @@ export function WhatMatters({ target, fields, tasks, reference, by, values, name
         </span>
       </header>
       <p class="small muted">
-        Takes one field away at a time and compares the answers. A field that is missing counts as its default. One that
-        is required is replaced by its commonest value in the model’s reference data.
+        {other === undefined
+          ? 'Takes one field away at a time and compares the answers. A field that is missing counts as its default. One that is required is replaced by its commonest value in the model’s reference data.'
+          : 'Gives this candidate one value of the other at a time and compares the answers.'}
       </p>
       <div class="row">
-        <label for="matters-task">Task</label>
-        <select id="matters-task" value={shown} onChange={(event) => setWanted(event.currentTarget.value)}>
-          {offered.map((option) => (
-            <option key={option} value={option}>
-              {option}
-            </option>
-          ))}
-        </select>
+        <Selection label="Task" value={shown} onValue={setWanted} options={offered.map((name) => [name, name])} />
+        <Selection
+          label="Replace values by"
+          value={other === undefined ? '' : String(other.key)}
+          onValue={(key) => setOtherKey(key === '' ? undefined : Number(key))}
+          options={[
+            ['', 'nothing'],
+            ...others
+              .slice(0, mostOthers)
+              .map(({ key, name, rank }) => [String(key), `those of ${name}, rank ${rank}`] as const),
+          ]}
+        />
         <button type="button" class="primary" disabled={values === undefined || state.busy} onClick={run}>
           Find out
         </button>
       </div>
       <div aria-live="polite">
         {values === undefined && <p class="muted">Available when this candidate has no problem.</p>}
-        {state.busy && <Loading what="answers without each field" />}
+        {state.busy && <Loading what="answers with other values" />}
         {state.error && <Failed error={state.error} again={run} />}
-        {state.outcome && <Effects outcome={state.outcome} {...{ tasks, bid }} by={shown} />}
+        {state.outcome && (
+          <Effects
+            key={shown}
+            effects={effectsIn(state.outcome, bid, other, shown, tasks)}
+            plan={state.outcome.plan}
+            by={shown}
+            name={name}
+            other={
+              other && {
+                name: other.name,
+                score: scoreOf(other.prediction, valueAt(other.values, 'bid'), shown, tasks),
+              }
+            }
+          />
+        )}
       </div>
     </section>
   )
 }
 
-interface EffectsProps extends Pick<WhatMattersProps, 'tasks' | 'by'> {
-  outcome: Outcome
-  bid: Value | undefined
-}
-
-function Effects({ outcome: { plan, predictions }, tasks, by, bid }: EffectsProps) {
-  const [page, setPage] = useState(0)
-  const score = (prediction: Prediction | null | undefined) => scoreOf(prediction, bid, by, tasks)
-  const effects = bySize(plan.requests.flatMap((asked, i) => effectsOf(asked, predictions[i] ?? [], score)))
-  const largest = effects.reduce((most, effect) => Math.max(most, Math.abs(effect.with - effect.without)), 0)
-  return (
-    <div class="effects">
-      {effects.length > 0 && (
-        <>
-          <p>
-            <bdi>{by}</bdi> is {formatsOf(by).score(effects[0]!.with)} with all fields. To the right: the field raises
-            it. To the left: the field lowers it.
-          </p>
-          <Scroll label="Effects of fields">
-            <table>
-              <thead>
-                <tr>
-                  <th>Field</th>
-                  <th>Effect</th>
-                  <th class="number">Without it</th>
-                  <th>Counts as</th>
-                </tr>
-              </thead>
-              <tbody>
-                {pageOf(effects, page, rowsPerPage).map((effect) => (
-                  <EffectRow key={effect.field} effect={effect} largest={largest} by={by} />
-                ))}
-              </tbody>
-            </table>
-          </Scroll>
-          <Pager what="fields" page={page} size={rowsPerPage} total={effects.length} onPage={setPage} />
-        </>
-      )}
-      <Remarks plan={plan} isEmpty={effects.length === 0} />
-    </div>
+function effectsIn(
+  { plan, predictions }: Outcome,
+  bid: Value | undefined,
+  other: Other | undefined,
+  by: string,
+  tasks: readonly Task[],
+): Effect[] {
+  const ofFields = plan.requests.flatMap((asked, i) =>
+    effectsOf(asked, predictions[i] ?? [], (prediction) => scoreOf(prediction, bid, by, tasks)),
   )
+  if (other === undefined || by !== ecpm) return bySize(ofFields)
+  const base = predictions[0]?.[0]
+  const ofBid = effectOfBid(bid, valueAt(other.values, 'bid'), (bid) => scoreOf(base, bid, by, tasks))
+  return bySize([...ofFields, ...ofBid])
 }
 
-/** How a score and a difference of two are written: all but ecpm are probabilities. */
-const formatsOf = (by: string) =>
-  by === ecpm ? { score: number, difference: signed } : { score: probability, difference: change }
+interface SelectionProps {
+  label: string
+  value: string
+  options: readonly (readonly [value: string, text: string])[]
+  onValue(value: string): void
+}
 
-function EffectRow({ effect, largest, by }: { effect: Effect; largest: number; by: string }) {
-  const { score, difference } = formatsOf(by)
-  const size = effect.with - effect.without
-  const share = largest === 0 ? 0 : Math.abs(size) / largest
+function Selection({ label, value, options, onValue }: SelectionProps) {
   return (
-    <tr>
-      <th scope="row">
-        <bdi>{effect.field}</bdi>
-        <span class="small muted value">
-          <bdi>{shown(effect.now)}</bdi>
-        </span>
-      </th>
-      <td>
-        {isUnchanged(effect) ? (
-          <span class="small muted">
-            none: {effect.kind === 'default' ? 'already its default' : 'already the commonest'}
-          </span>
-        ) : (
-          <>
-            <span class="probability">{difference(size)}</span>
-            <span class="two-sided" aria-hidden="true">
-              <span class={size < 0 ? 'left' : 'right'} style={{ width: `${50 * share}%` }} />
-            </span>
-          </>
-        )}
-      </td>
-      <td class="number">{score(effect.without)}</td>
-      <td>
-        <bdi>{shown(effect.value)}</bdi>{' '}
-        <span class="small muted">{effect.kind === 'default' ? 'its default' : 'commonest'}</span>
-      </td>
-    </tr>
+    <label class="row">
+      {label}
+      <select value={value} onChange={(event) => onValue(event.currentTarget.value)}>
+        {options.map(([value, text]) => (
+          <option key={value} value={value}>
+            {text}
+          </option>
+        ))}
+      </select>
+    </label>
   )
-}
-
-function Remarks({ plan, isEmpty }: { plan: Plan; isEmpty: boolean }) {
-  const { unknown, absent, beyond } = plan
-  return (
-    <ul class="small muted remarks">
-      {isEmpty && <li>There is no field that could be taken away.</li>}
-      {absent.length > 0 && <li>Not sent already: {listed(absent)}.</li>}
-      {unknown.length > 0 && (
-        <li>
-          Required, and the commonest value is unknown, since the model has no reference data for it: {listed(unknown)}.
-        </li>
-      )}
-      {beyond > 0 && (
-        <li>
-          The first {number(mostFields, 9)} fields were asked; {number(beyond, 9)} were not.
-        </li>
-      )}
-    </ul>
-  )
-}
-
-const mostListed = 10
-
-function listed(names: readonly string[]): string {
-  const rest = names.length - mostListed
-  return rest > 0 ? `${names.slice(0, mostListed).join(', ')} and ${rest} more` : names.join(', ')
-}
-
-function shown(value: string | number): string {
-  if (value === '') return '(empty)'
-  return typeof value === 'number' ? number(value, 6) : value
 }

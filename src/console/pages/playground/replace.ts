@@ -8,14 +8,15 @@ export const mostFields = 500
 /** Fields per request: a request has a row per field, so that its size grows with their square. */
 export const fieldsPerRequest = 128
 
-/** What a field counts as when it is missing. */
+/** What takes the place of a field's value. */
 export interface Substitute {
   field: string
-  /** Its value now. */
-  now: Value
-  /** `default`: the model's own, by not sending it; `commonest`: of the drift reference. */
-  kind: 'default' | 'commonest'
-  value: Value
+  /** Its value now; undefined: it is not sent. */
+  now: Value | undefined
+  /** `default`: the model's own, by not sending it; `commonest`: of the drift reference; `other`: of another candidate. */
+  kind: 'default' | 'commonest' | 'other'
+  /** Undefined where another candidate does not have it. */
+  value: Value | undefined
 }
 
 export interface Asked {
@@ -23,6 +24,7 @@ export interface Asked {
   body: PredictBody
 }
 
+/** Requests that replace one field per row, after a row in which none is replaced. */
 export interface Plan {
   requests: Asked[]
   /** Required fields whose commonest value is not known. */
@@ -33,11 +35,7 @@ export interface Plan {
   beyond: number
 }
 
-/**
- * Requests that answer what changes when a field is missing, one field per row, after a row in which none is. A field may be
- * in the context or in the candidates, whatever its side: those of a request that are replaced are in its candidates, all
- * others in its context.
- */
+/** What changes when a field is missing. */
 export function planMissing(target: Target, values: Values, fields: readonly Field[], reference: Reference): Plan {
   const unknown: string[] = []
   const absent: string[] = []
@@ -46,24 +44,47 @@ export function planMissing(target: Target, values: Values, fields: readonly Fie
     const now = valueAt(values, field.name)
     if (now === undefined) absent.push(field.name)
     else {
-      const substitute = substituteOf(field, now, reference.get(field.name) ?? [])
+      const substitute = missingOf(field, now, reference.get(field.name) ?? [])
       if (substitute === undefined) unknown.push(field.name)
       else substitutes.push(substitute)
     }
   }
+  const beyond = Math.max(0, fields.length - mostFields)
+  return { requests: requestsOf(target, values, fields, substitutes), unknown, absent, beyond }
+}
+
+/** What changes when a field has the value of another candidate. Fields in which the two agree are left out. */
+export function planOther(target: Target, values: Values, other: Values, fields: readonly Field[]): Plan {
+  const differing = fields.flatMap(({ name: field }): Substitute[] => {
+    const [now, value] = [valueAt(values, field), valueAt(other, field)]
+    return now === value ? [] : [{ field, now, kind: 'other', value }]
+  })
+  return {
+    requests: requestsOf(target, values, fields, differing.slice(0, mostFields)),
+    unknown: [],
+    absent: [],
+    beyond: Math.max(0, differing.length - mostFields),
+  }
+}
+
+/** At least one request. */
+function requestsOf(target: Target, values: Values, fields: readonly Field[], substitutes: Substitute[]): Asked[] {
   const sent = Object.fromEntries(
     fields.flatMap(({ name }) => {
       const value = valueAt(values, name)
       return value === undefined ? [] : [[name, value] as const]
     }),
   )
-  const requests = chunks(substitutes, fieldsPerRequest).map((chunk) => ({
+  return chunks(substitutes, fieldsPerRequest).map((chunk) => ({
     substitutes: chunk,
     body: requestOf(target, sent, chunk),
   }))
-  return { requests, unknown, absent, beyond: Math.max(0, fields.length - mostFields) }
 }
 
+/**
+ * A field may be in the context or in the candidates, whatever its side: those of a request that are replaced are in its
+ * candidates, all others in its context.
+ */
 function requestOf({ model, version }: Target, sent: Values, chunk: readonly Substitute[]): PredictBody {
   const names = new Set(chunk.map(({ field }) => field))
   const part = (isMoved: boolean) =>
@@ -79,7 +100,7 @@ function requestOf({ model, version }: Target, sent: Values, chunk: readonly Sub
   }
 }
 
-function substituteOf(field: Field, now: Value, bins: readonly Bin[]): Substitute | undefined {
+function missingOf(field: Field, now: Value, bins: readonly Bin[]): Substitute | undefined {
   if (!field.required) return { field: field.name, now, kind: 'default', value: field.default ?? '' }
   const commonest = commonestOf(bins)
   return commonest === undefined ? undefined : { field: field.name, now, kind: 'commonest', value: commonest }
@@ -93,12 +114,12 @@ export function commonestOf(bins: readonly Bin[]): Value | undefined {
 }
 
 export interface Effect extends Substitute {
-  /** The score with the field, and without. */
+  /** The score with the value that it has, and with the substitute. */
   with: number
   without: number
 }
 
-/** Of the predictions of a request: the effects of its fields on a score. */
+/** The effects of a request's fields on a score. `predictions`: its answer. */
 export function effectsOf(
   asked: Asked,
   predictions: readonly (Prediction | null)[],
@@ -112,6 +133,20 @@ export function effectsOf(
   })
 }
 
+/**
+ * The effect of the bid, which is no field of the model: it changes the expected revenue, not the probabilities.
+ * `score`: of the candidate's prediction with a bid.
+ */
+export function effectOfBid(
+  now: Value | undefined,
+  value: Value | undefined,
+  score: (bid: Value | undefined) => number | undefined,
+): Effect[] {
+  const [base, without] = [score(now), score(value)]
+  if (now === value || base === undefined || without === undefined) return []
+  return [{ field: 'bid', now, kind: 'other', value, with: base, without }]
+}
+
 /** The value is the one that counts when the field is missing: taking it away changes nothing. */
 export const isUnchanged = ({ now, value }: Substitute): boolean => now === value
 
@@ -122,5 +157,7 @@ export function bySize(effects: readonly Effect[]): Effect[] {
 }
 
 function chunks<T>(items: readonly T[], size: number): T[][] {
-  return Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size))
+  return Array.from({ length: Math.max(1, Math.ceil(items.length / size)) }, (_, i) =>
+    items.slice(i * size, (i + 1) * size),
+  )
 }

@@ -1,0 +1,158 @@
+import { useState } from 'preact/hooks'
+import { change, number, probability, signed } from '../../parts/format.ts'
+import { Pager, pageOf } from '../../parts/pager.tsx'
+import { Scroll } from '../../parts/scroll.tsx'
+import type { Value } from './model.ts'
+import { ecpm } from './ranking.ts'
+import { type Effect, isUnchanged, mostFields, type Plan } from './replace.ts'
+
+const rowsPerPage = 15
+
+interface EffectsProps {
+  /** In the order in which they are shown. */
+  effects: readonly Effect[]
+  plan: Plan
+  by: string
+  /** Of the candidate. */
+  name: string
+  /** The candidate whose values replace those of this one. */
+  other: { name: string; score: number | undefined } | undefined
+}
+
+/** A table of what replacing each field changes. */
+export function Effects({ effects, plan, by, name, other }: EffectsProps) {
+  const [page, setPage] = useState(0)
+  const largest = effects.reduce((most, effect) => Math.max(most, Math.abs(effect.with - effect.without)), 0)
+  return (
+    <div class="effects">
+      {effects.length > 0 && (
+        <>
+          <p>
+            {other === undefined ? (
+              <>
+                <bdi>{by}</bdi> is {formatsOf(by).score(effects[0]!.with)} with all fields. To the right: the field
+                raises it. To the left: the field lowers it.
+              </>
+            ) : (
+              <>
+                <bdi>{by}</bdi> is {formatsOf(by).score(effects[0]!.with)} for <bdi>{name}</bdi>
+                {other.score !== undefined && (
+                  <>
+                    {' '}
+                    and {formatsOf(by).score(other.score)} for <bdi>{other.name}</bdi>
+                  </>
+                )}
+                . To the right: <bdi>{name}</bdi> has the value that raises it. To the left: <bdi>{other.name}</bdi>{' '}
+                has it. Fields act together, so the effects need not add up to the difference.
+              </>
+            )}
+          </p>
+          <Scroll label="Effects of fields">
+            <table>
+              <thead>
+                <tr>
+                  <th>Field</th>
+                  <th>Effect</th>
+                  <th class="number">{other === undefined ? 'Without it' : 'Replaced'}</th>
+                  <th>
+                    {other === undefined ? (
+                      'Counts as'
+                    ) : (
+                      <>
+                        Value of <bdi>{other.name}</bdi>
+                      </>
+                    )}
+                  </th>
+                </tr>
+              </thead>
+              <tbody>
+                {pageOf(effects, page, rowsPerPage).map((effect) => (
+                  <EffectRow key={effect.field} effect={effect} largest={largest} by={by} />
+                ))}
+              </tbody>
+            </table>
+          </Scroll>
+          <Pager what="fields" page={page} size={rowsPerPage} total={effects.length} onPage={setPage} />
+        </>
+      )}
+      <Remarks plan={plan} isEmpty={effects.length === 0} isOther={other !== undefined} by={by} />
+    </div>
+  )
+}
+
+/** How a score and a difference of two are written: all but ecpm are probabilities. */
+const formatsOf = (by: string) =>
+  by === ecpm ? { score: number, difference: signed } : { score: probability, difference: change }
+
+function EffectRow({ effect, largest, by }: { effect: Effect; largest: number; by: string }) {
+  const { score, difference } = formatsOf(by)
+  const size = effect.with - effect.without
+  const share = largest === 0 ? 0 : Math.abs(size) / largest
+  return (
+    <tr>
+      <th scope="row">
+        <bdi>{effect.field}</bdi>
+        <span class="small muted value">
+          <bdi>{shown(effect.now)}</bdi>
+        </span>
+      </th>
+      <td>
+        {isUnchanged(effect) ? (
+          <span class="small muted">
+            none: {effect.kind === 'default' ? 'already its default' : 'already the commonest'}
+          </span>
+        ) : (
+          <>
+            <span class="probability">{difference(size)}</span>
+            <span class="two-sided" aria-hidden="true">
+              <span class={size < 0 ? 'left' : 'right'} style={{ width: `${50 * share}%` }} />
+            </span>
+          </>
+        )}
+      </td>
+      <td class="number">{score(effect.without)}</td>
+      <td>
+        <bdi>{shown(effect.value)}</bdi>{' '}
+        {effect.kind !== 'other' && (
+          <span class="small muted">{effect.kind === 'default' ? 'its default' : 'commonest'}</span>
+        )}
+      </td>
+    </tr>
+  )
+}
+
+function Remarks({ plan, isEmpty, isOther, by }: { plan: Plan; isEmpty: boolean; isOther: boolean; by: string }) {
+  const { unknown, absent, beyond } = plan
+  return (
+    <ul class="small muted remarks">
+      {isEmpty && (
+        <li>{isOther ? 'The two candidates differ in no value.' : 'There is no field that could be taken away.'}</li>
+      )}
+      {by === ecpm && !isOther && <li>The bid is no field of the model: ecpm is proportional to it.</li>}
+      {absent.length > 0 && <li>Not sent already: {listed(absent)}.</li>}
+      {unknown.length > 0 && (
+        <li>
+          Required, and the commonest value is unknown, since the model has no reference data for it: {listed(unknown)}.
+        </li>
+      )}
+      {beyond > 0 && (
+        <li>
+          The first {number(mostFields, 9)} fields were asked; {number(beyond, 9)} were not.
+        </li>
+      )}
+    </ul>
+  )
+}
+
+const mostListed = 10
+
+function listed(names: readonly string[]): string {
+  const rest = names.length - mostListed
+  return rest > 0 ? `${names.slice(0, mostListed).join(', ')} and ${rest} more` : names.join(', ')
+}
+
+function shown(value: Value | undefined): string {
+  if (value === undefined) return 'not sent'
+  if (value === '') return '(empty)'
+  return typeof value === 'number' ? number(value, 6) : value
+}

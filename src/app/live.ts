@@ -55,11 +55,13 @@ export async function openLive(
 
 function conditionOf(registry: Registry, metrics: Metrics, stalls: Condition['stalls']): Condition {
   const { answering, failed, missing, unreadable } = registry.summary()
-  const unstored = registry.live().filter(({ model }) => model.plan.unstored)
   return {
     serving: answering,
     failed: failed.map(({ name, version, reason }) => ({ model: name, version, reason })),
-    unstored: unstored.map(({ name, version }) => `${name}/${version}`),
+    unstored: registry.live().flatMap(({ name, version, model }) => {
+      const reason = model.plan.unstored
+      return reason === undefined ? [] : [{ model: name, version, reason }]
+    }),
     missing,
     unreadable,
     unready: registry.unreadyReasons(),

@@ -1,11 +1,7 @@
 import { Counter, Gauge, Registry } from 'prom-client'
 import type { Configuration } from '../schemas/configuration.ts'
-import type { InferStatistics } from '../schemas/infer-model.ts'
-import type { RequestLists, RequestRecord } from '../schemas/requests.ts'
 import { createRecorder, type LiveRecorder, runRecorder } from '../server/console/recorder.ts'
-import { sumStatistics } from '../server/metrics/statistics.ts'
-import { joinLists, newestOf, recordedBy } from '../server/request/request-recorder.ts'
-import { slowest } from '../server/request/slow-requests.ts'
+import { AnswersOfAll } from './answers-of-all.ts'
 import { backOff } from './back-off.ts'
 import { Distributor } from './distributor.ts'
 import { ModelChanges } from './model-changes.ts'
@@ -44,6 +40,7 @@ export class Group {
   readonly #totals = new Totals()
   readonly #models = new ModelChanges()
   readonly #own = new Registry()
+  readonly #all: AnswersOfAll
   readonly #recorder: LiveRecorder
   readonly #replaced: Counter
   readonly #timers = new Set<NodeJS.Timeout>()
@@ -61,14 +58,8 @@ export class Group {
       delay: undefined,
     }))
     const members = () => this.#members()
-    this.#recorder = createRecorder(async () => {
-      const asked = members().filter(({ serving }) => serving)
-      const readings = await Promise.all(asked.map((member) => member.reading()))
-      return {
-        answered: readings.filter((reading) => reading !== undefined),
-        silent: asked.flatMap(({ pid }, i) => (readings[i] === undefined && pid !== undefined ? [pid] : [])),
-      }
-    })
+    this.#all = new AnswersOfAll(members, options.configuration)
+    this.#recorder = createRecorder(() => this.#all.readings())
     if (options.configuration.MULTIGATE_CONSOLE) runRecorder(this.#recorder)
     new Gauge({
       name: 'multigate_processes',
@@ -138,36 +129,6 @@ export class Group {
     return this.#wasReady && reasons.some(({ length }) => length === 0) ? [] : reasons.flat()
   }
 
-  /** What all processes have counted; of those that have died nothing is left. */
-  async statistics(): Promise<InferStatistics[]> {
-    const all = await Promise.all(this.#members().map((member) => member.statistics()))
-    return sumStatistics(all.flat())
-  }
-
-  /** The slowest requests of all processes. */
-  async slow(): Promise<RequestRecord[]> {
-    const all = await Promise.all(this.#members().map((member) => member.slow()))
-    return slowest(all.flat(), this.#options.configuration.MULTIGATE_SLOW_REQUESTS)
-  }
-
-  /** The recorded requests of all processes. */
-  async requests(): Promise<RequestLists> {
-    const { configuration } = this.#options
-    const all = await Promise.all(this.#members().map((member) => member.requests()))
-    const limits = recordedBy({
-      slow: configuration.MULTIGATE_SLOW_REQUESTS,
-      recent: configuration.MULTIGATE_RECENT_REQUESTS,
-      bodies: configuration.MULTIGATE_SLOW_BODIES,
-    })
-    return joinLists(all.flat(), limits)
-  }
-
-  /** The newest recorded request with this id. */
-  async request(id: string): Promise<RequestRecord | undefined> {
-    const all = await Promise.all(this.#members().map((member) => member.request(id)))
-    return newestOf(all.filter((record) => record !== undefined))
-  }
-
   #allReady(): void {
     if (this.#wasReady) return
     this.#wasReady = true
@@ -213,10 +174,12 @@ export class Group {
     stop: () => this.#options.onStop(),
     metrics: () => this.metrics(),
     reasons: () => this.unreadyReasons(),
-    statistics: () => this.statistics(),
-    slow: () => this.slow(),
-    requests: () => this.requests(),
-    request: (id) => this.request(id),
+    statistics: () => this.#all.statistics(),
+    slow: () => this.#all.slow(),
+    requests: () => this.#all.requests(),
+    request: (id) => this.#all.request(id),
+    observations: (version) => this.#all.observations(version),
+    drift: () => this.#all.drift(),
     liveHistory: () => this.#recorder.history(),
     live: (at) => this.#recorder.latest(at),
     change: (change) => this.#models.change(change, () => this.#members()),
@@ -227,6 +190,7 @@ export class Group {
 
   #ended(place: ProcessSlot, member: ServerProcess, how: number | string): void {
     this.distributor.remove(member)
+    this.#all.ended(member, how)
     if (member.snapshot !== undefined) this.#totals.retire(member.snapshot)
     place.member = undefined
     this.#onFailed(new Error(`its first process ended before it served: ${how}`))

@@ -3,14 +3,16 @@ import type { Configuration } from '../schemas/configuration.ts'
 import type { Usage } from '../server/security/rate-limits.ts'
 
 /*
- * primary → child: `start` (Start), `connection` (its port, with its socket), `started` (all were ready once), `drain` (all stop),
- *   `closed` (no more connections come), `usage` (KeyUsage, in other processes); asks `metrics` (Snapshot), `reasons` (string[], why it isn't ready),
- *   `statistics` (InferStatistics[]), `slow` (RequestRecord[]), `requests` (RequestLists or nothing), `request` (its id → RequestRecord or nothing), `reading` (Reading or nothing), `change` (ModelChange → Refusal or nothing).
+ * primary → child: `start` (Start), `connection` (its port, with its socket), `started` (all were ready once), `drain` (all
+ *   stop), `closed` (no more connections come), `usage` (KeyUsage, in other processes); asks `metrics` (Snapshot), `reasons`
+ *   (string[], why it isn't ready), `statistics` (InferStatistics[]), `slow` (RequestRecord[]), `requests` (RequestLists or
+ *   nothing), `request` (its id → RequestRecord or nothing), `observations` (VersionKey → Observations or nothing), `drift`
+ *   (VersionDrift[]), `reading` (Reading or nothing), `change` (ModelChange → Refusal or nothing).
  * child → primary: `serving` (can be given connections), `ready` (it is, or was when all were loaded or had failed: not yet),
- *   `loaded` (its models are, or have failed), `taken` (the oldest
- *   connection that it was given), `failed` (a reason: it can't start), `stop` (a signal: all are to stop), `leave` (it
- *   stops alone), `usage` (KeyUsage, since it last said); asks `metrics` (string, of all processes), `reasons` (string[], of all processes), `statistics`
- *   (InferStatistics[], of all processes), `live_history` (LiveHistory), `live` (ms since 1970 → LiveUpdate since then or nothing), `slow` (RequestRecord[], of all processes), `requests` and `request` (of all processes), `change` (ModelChange, in all processes → Refusal or nothing).
+ *   `loaded` (its models are, or have failed), `taken` (the oldest connection that it was given), `failed` (a reason: it can't
+ *   start), `stop` (a signal: all are to stop), `leave` (it stops alone), `usage` (KeyUsage, since it last said); asks, of all
+ *   processes, `metrics` (string), `reasons`, `statistics`, `slow`, `requests`, `request`, `observations`, `drift` and
+ *   `change`, as above; `live_history` (LiveHistory), `live` (ms since 1970 → LiveUpdate since then or nothing).
  */
 
 export interface Start {
@@ -47,6 +49,9 @@ export const longestAnswer = {
   statistics: 1000,
   slow: 1000,
   requests: 1000,
+  request: 1000,
+  observations: 1000,
+  drift: 1000,
   reading: 900,
   live: 1000,
   change: 600_000,

@@ -5,6 +5,7 @@ import type { InferStatistics } from '../schemas/infer-model.ts'
 import type { LiveHistory, LiveUpdate } from '../schemas/live.ts'
 import type { RequestLists, RequestRecord } from '../schemas/requests.ts'
 import type { Reading } from '../server/console/reading.ts'
+import type { Observations, VersionDrift, VersionKey } from '../server/request/observations.ts'
 import type { ModelChange } from '../server/request/siblings.ts'
 import { type Channel, createChannel } from './channel.ts'
 import type { Connection, ConnectionReceiver } from './distributor.ts'
@@ -30,6 +31,8 @@ export interface MemberEvents {
   slow(): Promise<RequestRecord[]>
   requests(): Promise<RequestLists>
   request(id: string): Promise<RequestRecord | undefined>
+  observations(version: VersionKey): Promise<Observations | undefined>
+  drift(): Promise<VersionDrift[]>
   liveHistory(): Promise<LiveHistory>
   /** What ended after this moment. */
   live(at: number): Promise<LiveUpdate | undefined>
@@ -93,6 +96,8 @@ export class ServerProcess implements ConnectionReceiver {
       slow: () => events.slow(),
       requests: () => events.requests(),
       request: (id: string) => events.request(id),
+      observations: (version: VersionKey) => events.observations(version),
+      drift: () => events.drift(),
       live_history: () => events.liveHistory(),
       live: (at: number) => events.live(at),
       change: (change: ModelChange) => events.change(change),
@@ -141,40 +146,39 @@ export class ServerProcess implements ConnectionReceiver {
     }
   }
 
-  /** What it has counted; nothing where it doesn't answer in time. */
-  async statistics(): Promise<InferStatistics[]> {
-    const asked = this.#channel.ask('statistics', longestAnswer.statistics) as Promise<InferStatistics[]>
-    return asked.catch(() => [])
+  /** Of each version, what it has counted. Undefined, as all of the following, where it doesn't serve yet, or doesn't answer in time. */
+  statistics(): Promise<InferStatistics[] | undefined> {
+    return this.#ask('statistics')
   }
 
-  /** What it has counted, and its state; undefined where it doesn't answer in time. */
-  async reading(): Promise<Reading | undefined> {
-    if (!this.serving) return undefined
-    const asked = this.#channel.ask('reading', longestAnswer.reading) as Promise<Reading | undefined>
-    return asked.catch(() => undefined)
+  /** What it has counted, and its state. */
+  reading(): Promise<Reading | undefined> {
+    return this.#ask('reading')
   }
 
-  /** Its slowest requests; none where it doesn't answer in time. */
-  async slow(): Promise<RequestRecord[]> {
-    const asked = this.#channel.ask('slow', longestAnswer.slow) as Promise<RequestRecord[]>
-    return asked.catch(() => [])
+  /** Its slowest requests. */
+  slow(): Promise<RequestRecord[] | undefined> {
+    return this.#ask('slow')
   }
 
-  /** Its recorded requests; none where it doesn't answer in time. */
-  async requests(): Promise<RequestLists[]> {
-    if (!this.serving) return []
-    const asked = this.#channel.ask('requests', longestAnswer.requests) as Promise<RequestLists | undefined>
-    return asked.then(
-      (lists) => (lists === undefined ? [] : [lists]),
-      () => [],
-    )
+  /** Its recorded requests. */
+  requests(): Promise<RequestLists | undefined> {
+    return this.#ask('requests')
   }
 
-  /** Its newest recorded request with this id; undefined where there is none, or it doesn't answer in time. */
-  async request(id: string): Promise<RequestRecord | undefined> {
-    if (!this.serving) return undefined
-    const asked = this.#channel.ask('request', longestAnswer.requests, id) as Promise<RequestRecord | undefined>
-    return asked.catch(() => undefined)
+  /** Its newest recorded request with this id. */
+  request(id: string): Promise<RequestRecord | undefined> {
+    return this.#ask('request', id)
+  }
+
+  /** What it has counted of a version's fields and tasks. */
+  observations(version: VersionKey): Promise<Observations | undefined> {
+    return this.#ask('observations', version)
+  }
+
+  /** The largest drift of every version. */
+  drift(): Promise<VersionDrift[] | undefined> {
+    return this.#ask('drift')
   }
 
   /** Changes it there; why it refuses, if it does. One that dies meanwhile is replaced by one that knows. */
@@ -182,12 +186,23 @@ export class ServerProcess implements ConnectionReceiver {
     try {
       return (await this.#channel.ask('change', longestAnswer.change, change)) as Refusal | undefined
     } catch (error) {
-      if (!this.#process.connected) return undefined
+      if (!this.connected) return undefined
       return { code: 'NOT_READY', message: `Process ${this.pid} does not ${change.action} it: ${reasonOf(error)}` }
     }
   }
 
+  /** False as soon as it is gone. */
+  get connected(): boolean {
+    return this.#process.connected
+  }
+
   kill(): void {
     this.#process.kill('SIGKILL')
+  }
+
+  async #ask<Answer>(kind: keyof typeof longestAnswer, payload?: unknown): Promise<Answer | undefined> {
+    if (!this.serving) return undefined
+    const asked = this.#channel.ask(kind, longestAnswer[kind], payload) as Promise<Answer | undefined>
+    return asked.catch(() => undefined)
   }
 }

@@ -8,6 +8,13 @@ import { ModelError, reasonOf } from '../model/base/errors.ts'
 import type { InferStatistics } from '../schemas/infer-model.ts'
 import type { LiveHistory, LiveUpdate } from '../schemas/live.ts'
 import type { RequestLists, RequestRecord } from '../schemas/requests.ts'
+import {
+  type Observations,
+  ownDrift,
+  ownObservations,
+  type VersionDrift,
+  type VersionKey,
+} from '../server/request/observations.ts'
 import { ownStatistics } from '../server/request/own-statistics.ts'
 import type { ModelChange, Siblings } from '../server/request/siblings.ts'
 import { type Channel, createChannel } from './channel.ts'
@@ -58,6 +65,8 @@ const channel: Channel = createChannel(process, {
   slow: () => server?.recorder?.slow() ?? [],
   requests: () => server?.recorder?.list(),
   request: (id: string) => server?.recorder?.find(id),
+  observations: (version: VersionKey) => server && ownObservations(server, version),
+  drift: () => (server === undefined ? [] : ownDrift(server)),
   reading: () => server?.read?.(),
   change,
   usage: (usage: KeyUsage) => {
@@ -147,15 +156,16 @@ const peers: Siblings = {
     const all = channel.ask('reasons', 2 * longestAnswer.reasons) as Promise<string[]>
     return all.catch((error) => (own.length > 0 ? own : [`the primary process: ${reasonOf(error)}`]))
   },
-  metrics: () => (channel.ask('metrics', 2 * longestAnswer.metrics) as Promise<string>).catch(() => undefined),
-  statistics: () =>
-    (channel.ask('statistics', 2 * longestAnswer.statistics) as Promise<InferStatistics[]>).catch(() => undefined),
-  slow: () => (channel.ask('slow', 2 * longestAnswer.slow) as Promise<RequestRecord[]>).catch(() => undefined),
-  requests: () => (channel.ask('requests', 2 * longestAnswer.requests) as Promise<RequestLists>).catch(() => undefined),
+  metrics: () => askAll<string>('metrics'),
+  statistics: () => askAll<InferStatistics[]>('statistics'),
+  slow: () => askAll<RequestRecord[]>('slow'),
+  requests: () => askAll<RequestLists>('requests'),
   request: (id) =>
-    (channel.ask('request', 2 * longestAnswer.requests, id) as Promise<RequestRecord | undefined>).catch(() =>
+    (channel.ask('request', 2 * longestAnswer.request, id) as Promise<RequestRecord | undefined>).catch(() =>
       server?.recorder?.find(id),
     ),
+  observations: (version) => askAll<Observations>('observations', version),
+  drift: () => askAll<VersionDrift[]>('drift'),
   live: {
     history: () => channel.ask('live_history', longestAnswer.live) as Promise<LiveHistory>,
     latest: (at) => channel.ask('live', longestAnswer.live, at) as Promise<LiveUpdate | undefined>,
@@ -167,4 +177,10 @@ const peers: Siblings = {
     )
     if (refusal) throw new ModelError(refusal.code, refusal.message)
   },
+}
+
+/** What the primary process answers for all; undefined where it doesn't. */
+function askAll<Answer>(kind: keyof typeof longestAnswer, payload?: unknown): Promise<Answer | undefined> {
+  const asked = channel.ask(kind, 2 * longestAnswer[kind], payload) as Promise<Answer | undefined>
+  return asked.catch(() => undefined)
 }

@@ -149,6 +149,8 @@ export const LiveHistory = Type.Object(
   { description: 'Event `history`: the first one' },
 )
 
+const VersionProblem = Type.Object({ model: Type.String(), version: Type.String(), reason: Type.String() })
+
 export type LiveUpdate = Static<typeof LiveUpdate>
 export const LiveUpdate = Type.Object(
   {
@@ -159,11 +161,8 @@ export const LiveUpdate = Type.Object(
     models: Type.Array(LiveModel, { description: 'The fifty versions with most requests in the interval' }),
     processes: Type.Array(LiveProcess),
     silent: Type.Array(Type.Integer(), { description: 'Ids of processes that do not answer' }),
-    unstored: Type.Array(Type.String(), {
-      description: 'Versions whose compiled plan could not be stored',
-      examples: [['ads-funnel/1']],
-    }),
-    failed: Type.Array(Type.Object({ model: Type.String(), version: Type.String(), reason: Type.String() }), {
+    unstored: Type.Array(VersionProblem, { description: 'Versions whose compiled plan could not be stored, and why' }),
+    failed: Type.Array(VersionProblem, {
       description: 'Versions in the folder that failed to load, with the kind of the failure',
     }),
     unready: Type.Array(Type.String(), { description: 'Why the service is not ready; empty when it is' }),

@@ -1,3 +1,4 @@
+import { Agent } from 'node:http'
 import { connect } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
@@ -47,8 +48,45 @@ t.test('the stream of several processes: sums of all, and what happens to them',
     await until(() => happened().some(({ kind, text }) => kind === 'process_answers' && text.includes(`${pid}`)))
   }
   if (other === undefined) throw new Error('the stream did not report the other process while it stood still')
+  const killed = Date.now()
   process.kill(other, 'SIGKILL')
-  await until(() => happened().some(({ kind, text }) => kind === 'process_ended' && text.includes(`${other}`)))
+  const ending = `Process ${other} was ended by SIGKILL, as when memory runs out; its connections were closed`
+  await until(() => happened().some(({ kind, text }) => kind === 'process_ended' && text === ending))
   await until(() => happened().some(({ kind }) => kind === 'process_started'))
   t.notOk(isAlive(other))
+  const silences = happened().filter(({ kind, text }) => kind === 'process_silent' && text.includes(`${other}`))
+  t.equal(new Set(silences.map(({ id }) => id)).size, 1, 'one that is gone is not called silent')
+  t.ok(
+    silences.every(({ until }) => until < killed),
+    'nor is it later',
+  )
+})
+
+t.test('what a version was asked is counted by all processes together', async (t) => {
+  const folder = await temporaryFolder(t)
+  const drift = {
+    features: { country: { ids: [1, 3], shares: [0.2, 0.4, 0.4] } },
+    tasks: { ctr: { edges: [0.5], shares: [0.5, 0.5] } },
+  }
+  await writeTestBundle(folder, { manifest: { drift } })
+  const { port } = await startTwo(t, { MULTIGATE_MODELS: folder })
+  const clients = Array.from({ length: 4 }, () => new Agent({ keepAlive: true, maxSockets: 1 }))
+  t.teardown(() => {
+    for (const agent of clients) agent.destroy()
+  })
+  const ask = async (agent: Agent, path: string) => JSON.parse((await send(port, path, { agent })).text)
+  await Promise.all(
+    clients.map(async (agent) => {
+      for (let i = 0; i < 300; i++) t.equal((await send(port, '/predict', { agent, payload })).status, 200)
+    }),
+  )
+  const shown = await Promise.all(clients.map((agent) => ask(agent, '/models/ads/versions/1/distributions')))
+  const counted = shown.map(({ fields }) => fields[0])
+  for (const field of counted) t.match(field, { name: 'country', observations: 1200, bins: [{ now: 1 }, {}, {}] })
+  t.equal(new Set(counted.map(({ psi }) => psi)).size, 1)
+  const drifts = await Promise.all(
+    clients.map(async (agent) => (await ask(agent, '/models')).models[0].versions[0].drift),
+  )
+  t.match(drifts[0], { kind: 'feature', name: 'country' })
+  t.equal(new Set(drifts.map(({ psi }) => psi)).size, 1, 'whichever process answers')
 })

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { reasonOf } from '../base/errors.ts'
 import { makeFolder } from '../base/make-folder.ts'
+import { fileReason } from '../base/regular-file.ts'
 import type { CompiledPlan, PlanDescription, VariantFile, Verdict } from '../contracts/compiled-plan.ts'
 import { tooFew } from './int8/different-rows.ts'
 import { largestWeight } from './int8/largest-weight.ts'
@@ -74,11 +75,11 @@ async function compileAndStore(
   request: PrepareRequest,
   folder: string | undefined,
   warnings: string[],
-): Promise<Pick<CompiledPlan, 'folder' | 'description' | 'origin'>> {
+): Promise<Pick<CompiledPlan, 'folder' | 'description' | 'origin' | 'unstored'>> {
   const { cache, now } = request
   // Loading the compiler takes longer than reading a plan from the cache, so it is imported only when needed.
   const { buildPlan } = await import('./build-plan.ts')
-  let problem: string | undefined
+  let unstored: string | undefined
   if (cache !== undefined && folder !== undefined) {
     try {
       await makeFolder(cache)
@@ -87,15 +88,16 @@ async function compileAndStore(
     } catch (error) {
       // A system error may be due to the disk: then another folder may work. Other errors would occur there too.
       if ((error as NodeJS.ErrnoException).syscall === undefined) throw error
-      problem = reasonOf(error)
+      unstored = fileReason(error)
     }
   }
   const temporary = await mkdtemp(join(tmpdir(), 'multigate-plan-'))
   try {
     const own = join(temporary, 'plan')
     const description = await buildPlan(request, own)
-    if (problem !== undefined) warnings.push(`the compiled plan can't be stored in the cache ${cache}: ${problem}`)
-    return { folder: own, description, origin: 'temporary' }
+    if (unstored === undefined) return { folder: own, description, origin: 'temporary' }
+    warnings.push(`the compiled plan can't be stored in the cache ${cache}: ${unstored}`)
+    return { folder: own, description, origin: 'temporary', unstored }
   } catch (error) {
     await rm(temporary, { recursive: true, force: true })
     throw error

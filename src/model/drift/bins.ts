@@ -37,9 +37,22 @@ export function createBins(distribution: Distribution): Bins {
       total /= 2
       for (let i = 0; i < counts.length; i++) counts[i]! /= 2
     },
-    psi: () => (total < leastValues ? undefined : populationStability(shares, counts)),
+    psi: () => psiOf(shares, { total, counts }),
     counted: () => ({ total, counts: Array.from(counts) }),
   }
+}
+
+/** Population stability index of counts; undefined while there are too few. */
+export function psiOf(
+  shares: readonly number[],
+  { total, counts }: { total: number; counts: ArrayLike<number> },
+): number | undefined {
+  return total < leastValues ? undefined : populationStability(shares, counts)
+}
+
+/** The sum of two counts over the same bins. */
+export function addCounted(a: Counted, b: Counted): Counted {
+  return { total: a.total + b.total, counts: a.counts.map((count, bin) => count + (b.counts[bin] ?? 0)) }
 }
 
 /** Finds the bin of an encoded value. */

@@ -137,8 +137,8 @@ export interface ServedPlan {
   split: boolean
   /** Why the graph runs as it was saved, or in another precision or with other tables than asked for, or is not taken apart by side. */
   notes: string[]
-  /** The compiled plan could not be stored in the cache. */
-  unstored: boolean
+  /** Why the compiled plan could not be stored in the cache; undefined where it is there, or was not meant to be. */
+  unstored: string | undefined
   /** How int8 compares with float32 on held-out rows. */
   verdict: Verdict | undefined
   /** The compiler's passes over the float32 graph, in order; none where it runs as it was saved. */
@@ -158,8 +158,6 @@ export interface CompileOutcome {
   /** Why its catalogue is not used. */
   catalogueProblem?: string
   seconds: number
-  /** It was to be kept in the cache, and could not be. */
-  unstored: boolean
   /** Removes what is in nobody's cache. */
   dispose(): Promise<void>
 }

@@ -63,7 +63,7 @@ export function describePlan(
 
 function describeCompiled(
   manifest: Manifest,
-  { plan, problem, seconds: compileSeconds, unstored, source, catalogueProblem }: CompileOutcome,
+  { plan, problem, seconds: compileSeconds, source, catalogueProblem }: CompileOutcome,
 ): Omit<ServedPlan, 'workers' | 'maxBatchRows'> {
   if (plan === undefined) {
     const notes = problem === undefined ? [] : [`the graph runs as it was saved: ${problem}`]
@@ -77,7 +77,7 @@ function describeCompiled(
       compileSeconds,
       split: false,
       notes,
-      unstored,
+      unstored: undefined,
       verdict: undefined,
       tablesVerdict: undefined,
       passes: [],
@@ -91,7 +91,7 @@ function describeCompiled(
     compileSeconds,
     split: set.shared_context !== undefined || set.cached !== undefined,
     notes: notesOf(plan, manifest, set.unsplit, catalogueProblem),
-    unstored,
+    unstored: plan.unstored,
     verdict: plan.verdict,
     tablesVerdict: plan.description.tableRows?.verdict,
     passes: plan.description.passes,

@@ -43,7 +43,7 @@ export async function loadGraph(
     const problem = engine === undefined ? reason : `${reason === undefined ? '' : `${reason}; `}${engine} computes it`
     return {
       graph,
-      compiled: { source, plan: undefined, problem, seconds, unstored: false, dispose: async () => undefined },
+      compiled: { source, plan: undefined, problem, seconds, dispose: async () => undefined },
     }
   }
   if (compiler === undefined) return leave(undefined)
@@ -92,7 +92,6 @@ export async function loadGraph(
         problem: undefined,
         ...(catalogueProblem !== undefined && { catalogueProblem }),
         seconds,
-        unstored: compiler.cache !== undefined && plan.origin === 'temporary',
         dispose,
       },
     }

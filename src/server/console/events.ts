@@ -73,7 +73,9 @@ function comingAndGoing(before: Readings, now: Readings): Change[] {
   return [
     ...[...earlier]
       .filter((pid) => !later.has(pid))
-      .map((pid) => error('process_ended', `Process ${pid} ended; its connections were closed`)),
+      .map((pid) =>
+        error('process_ended', `Process ${pid} ${endOf(now.ended?.get(pid))}; its connections were closed`),
+      ),
     ...[...answering]
       .filter((pid) => !earlier.has(pid))
       .map((pid) => info('process_started', `Process ${pid} started`)),
@@ -85,6 +87,12 @@ function comingAndGoing(before: Readings, now: Readings): Change[] {
       .filter((pid) => answering.has(pid) && before.answered.some((reading) => reading.pid === pid))
       .map((pid) => info('process_answers', `Process ${pid} answers again`)),
   ]
+}
+
+function endOf(how: number | string | undefined): string {
+  if (how === undefined) return 'ended'
+  if (typeof how === 'number') return `ended with exit code ${how}`
+  return how === 'SIGKILL' ? 'was ended by SIGKILL, as when memory runs out' : `was ended by ${how}`
 }
 
 function changesOfProcess(before: Reading, now: Reading): Change[] {
@@ -158,13 +166,10 @@ function changesOfModels(before: Readings, now: Readings): Change[] {
     ),
   ))
     changes.push(error('version_failed', failure))
-  for (const version of newOf(({ unstored }) => unstored))
-    changes.push(
-      warning(
-        'plan_unstored',
-        `The compiled plan of ${version} can’t be stored, as on a full disk: each start compiles it again`,
-      ),
-    )
+  for (const problem of newOf(({ unstored }) =>
+    unstored.map(({ model, version, reason }) => `The compiled plan of ${model}/${version} can’t be stored: ${reason}`),
+  ))
+    changes.push(warning('plan_unstored', `${problem}; each start compiles it again`))
   for (const reason of newOf(({ unreadable }) => (unreadable === undefined ? [] : [unreadable])))
     changes.push(
       error(

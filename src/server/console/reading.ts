@@ -26,13 +26,19 @@ export interface Reading {
   condition: Condition
 }
 
+export interface VersionProblem {
+  model: string
+  version: string
+  reason: string
+}
+
 /** The models that answer, and what went wrong so far. */
 export interface Condition {
   /** The version that answers, by model. */
   serving: Record<string, string>
-  failed: { model: string; version: string; reason: string }[]
-  /** Versions whose compiled plan could not be stored, as `model/version`. */
-  unstored: string[]
+  failed: VersionProblem[]
+  /** Versions whose compiled plan could not be stored. */
+  unstored: VersionProblem[]
   /** Models that go on serving although they vanished from the folder. */
   missing: number
   /** Why the folder of models can't be read; undefined where it can. */
@@ -44,10 +50,12 @@ export interface Condition {
   stalls: Stalls
 }
 
-/** Readings of all processes that answered, and the ids of those that did not. */
+/** Readings of all processes that answered, the ids of those that did not, and how those that are gone ended. */
 export interface Readings {
   answered: Reading[]
   silent: number[]
+  /** Exit codes and signals by process, of the last ones. */
+  ended?: ReadonlyMap<number, number | string>
 }
 
 export interface VersionReading extends VersionCounts {

@@ -1,7 +1,7 @@
 import type { LiveEvent, LiveSample, LiveUpdate } from '../../schemas/live.ts'
 import type { LiveSource } from '../request/live-source.ts'
 import { createEventLog } from './events.ts'
-import { type Reading, type Readings, steadyNow } from './reading.ts'
+import { type Condition, keyOf, type Reading, type Readings, steadyNow, type VersionProblem } from './reading.ts'
 import { type Interval, summarise } from './summarise.ts'
 
 /** Samples kept: five minutes by the second, an hour by ten. */
@@ -96,14 +96,14 @@ export function createRecorder(read: () => Promise<Readings>, now: () => number 
 /** The condition of all processes: they serve the same folder. */
 function conditionOf(readings: readonly Reading[]): Pick<LiveUpdate, 'unstored' | 'failed' | 'unready'> {
   const conditions = readings.map(({ condition }) => condition)
-  const failed = new Map(
-    conditions.flatMap((condition) => condition.failed.map((one) => [`${one.model}/${one.version}`, one] as const)),
-  )
+  const byVersion = (read: (condition: Condition) => VersionProblem[]) => [
+    ...new Map(conditions.flatMap(read).map((one) => [keyOf(one), one])).values(),
+  ]
   // The service is ready while one process is.
   const isReady = conditions.some(({ unready }) => unready.length === 0)
   return {
-    unstored: [...new Set(conditions.flatMap(({ unstored }) => unstored))],
-    failed: [...failed.values()],
+    unstored: byVersion(({ unstored }) => unstored),
+    failed: byVersion(({ failed }) => failed),
     unready: isReady ? [] : [...new Set(conditions.flatMap(({ unready }) => unready))],
   }
 }

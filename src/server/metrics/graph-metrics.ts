@@ -71,7 +71,8 @@ export function registerGraphMetrics(registry: Registry, models: MetricsSources[
     aggregator: 'max',
     collect() {
       this.reset()
-      for (const { name, version, model } of models()) this.set({ model: name, version }, Number(model.plan.unstored))
+      for (const { name, version, model } of models())
+        this.set({ model: name, version }, Number(model.plan.unstored !== undefined))
     },
   })
   new Gauge({

@@ -1,16 +1,22 @@
+import { psiOf } from '../../model/drift/bins.ts'
 import { type BinDescription, describeFieldBins, describeTaskBins } from '../../model/drift/describe-bins.ts'
 import type { Observed } from '../../model/drift/monitor.ts'
 import type { LoadedModel } from '../../model/prediction/contract.ts'
 import type { FieldDistribution, TaskDistribution, VersionDistributions } from '../../schemas/model-versions.ts'
+import { keyOf, type Observations } from '../request/observations.ts'
 
-/** Distributions of a version, then and now. `unknown`: values outside the vocabulary, by field. */
+/** Distributions of a version, then and now. `observations`: of all processes. */
 export function describeDistributions(
   { manifest, encoder, observed }: Pick<LoadedModel, 'manifest' | 'encoder' | 'observed'>,
-  unknown: ReadonlyMap<string, number>,
+  { counted, unknown }: Observations,
 ): VersionDistributions {
   const { name: model, version } = manifest
   const { slots, sparse } = encoder.layout
-  const all = observed()
+  const sums = new Map(counted.map((one) => [keyOf(one), one]))
+  const all = observed().map((own): Observed => {
+    const sum = sums.get(keyOf(own)) ?? own
+    return { ...own, ...sum, psi: psiOf(own.reference.shares, sum) }
+  })
   const byField = new Map(all.filter(({ kind }) => kind === 'feature').map((one) => [one.name, one]))
   const fields = slots.map(({ name, sparse: isSparse, column, encoder: fieldEncoder }): FieldDistribution => {
     const found = byField.get(name)

@@ -11,6 +11,7 @@ import { problemDetails } from '../errors/problem-details.ts'
 import { problemResponses } from '../plugins/openapi-errors.ts'
 import type { ServerContext } from '../request/context.ts'
 import { modelsOf } from '../request/models-of.ts'
+import { ownObservations } from '../request/observations.ts'
 import { json, ofVersion } from '../request/route-docs.ts'
 import { describeDistributions } from './describe-distributions.ts'
 import { describeVersion } from './describe-model.ts'
@@ -30,7 +31,7 @@ type VersionRequest = FastifyRequest<{ Params: { model: string; version: string 
 
 /** `GET /models/{model}/versions/{version}` and below it: any version that is loaded. */
 export async function modelVersionRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
-  const { registry, metrics } = context
+  const { registry } = context
   const errors = problemResponses('MODEL_NOT_FOUND', 'VERSION_NOT_FOUND', 'INTERNAL')
 
   /** Throws MODEL_NOT_FOUND, or VERSION_NOT_FOUND with the reason. */
@@ -70,7 +71,7 @@ export async function modelVersionRoutes(app: FastifyInstance, { context }: { co
       operationId: 'getDistributions',
       tags: ['models'],
       summary: 'Compare recent values of fields and tasks with those that a version was judged on',
-      description: 'Counted by the process that responds, from one row per request.',
+      description: 'Counted by all processes, from one row per request.',
       params: ofVersion,
       response: {
         200: json('VersionDistributions', 'Shares by bin, then and now', versionDistributionsExample),
@@ -80,7 +81,9 @@ export async function modelVersionRoutes(app: FastifyInstance, { context }: { co
     handler: async (request): Promise<VersionDistributions> => {
       const { model } = find(request)
       const { name, version } = model.manifest
-      return describeDistributions(model, await metrics.unknownValues(name, version))
+      const key = { model: name, version }
+      const observations = (await context.peers?.observations(key)) ?? (await ownObservations(context, key))
+      return describeDistributions(model, observations ?? { counted: [], unknown: new Map() })
     },
   })
 

@@ -1,10 +1,12 @@
 import type { FastifyInstance } from 'fastify'
+import type { Drift } from '../../model/drift/monitor.ts'
 import type { LoadedModel } from '../../model/prediction/contract.ts'
 import { noModel } from '../../model/registry/find.ts'
 import type { ModelDetails, ModelList, ModelStatus, VersionStatus } from '../../schemas/models.ts'
 import { problemResponses } from '../plugins/openapi-errors.ts'
 import type { ServerContext } from '../request/context.ts'
 import { modelsOf } from '../request/models-of.ts'
+import { ownDrift } from '../request/observations.ts'
 import { json, ofModel } from '../request/route-docs.ts'
 import { keyOf } from '../security/guarded.ts'
 import type { ModelView } from '../security/model-view.ts'
@@ -29,10 +31,15 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
     },
     handler: async (request): Promise<ModelList> => {
       const models = modelsOf(request, registry)
+      const drifts = (await context.peers?.drift()) ?? ownDrift(context)
+      const driftOf = new Map(drifts.map(({ model, version, drift }) => [`${model}/${version}`, drift]))
       const live = new Map(models.live().map(({ name, version, model }) => [`${name}/${version}`, model]))
       const summarised = models.list().map((status) => ({
         ...status,
-        versions: status.versions.map((one) => ({ ...one, ...summarise(live.get(`${status.name}/${one.version}`)) })),
+        versions: status.versions.map((one) => {
+          const key = `${status.name}/${one.version}`
+          return { ...one, ...summarise(live.get(key), driftOf.get(key)) }
+        }),
       }))
       const key = keyOf(request)
       const administration = context.admin && (key === undefined || key.scopes.has('admin'))
@@ -67,9 +74,8 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
 }
 
 /** What the list says of a version that is loaded. */
-function summarise(model: LoadedModel | undefined): Pick<VersionStatus, 'drift' | 'auc'> {
+function summarise(model: LoadedModel | undefined, drift: Drift | undefined): Pick<VersionStatus, 'drift' | 'auc'> {
   if (model === undefined) return {}
-  const [drift] = model.drift().sort((a, b) => b.psi - a.psi)
   const quality = Object.entries(model.manifest.quality ?? {})
   return {
     ...(drift === undefined ? {} : { drift }),

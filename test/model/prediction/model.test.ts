@@ -77,7 +77,7 @@ t.test('a loaded model says what it is and what computes it', async (t) => {
     compileSeconds: 0,
     split: false,
     notes: [],
-    unstored: false,
+    unstored: undefined,
     verdict: undefined,
     tablesVerdict: undefined,
     passes: [],

@@ -42,7 +42,10 @@ t.test('versions that answer, fail or can’t be stored: once for all processes'
   t.same(eventsOf(answered({}), answered({ condition: { failed } }), answered({ condition: { failed } })), [
     ['version_failed', 'Version 3 of ads failed to load: invalid bundle'],
   ])
-  t.match(eventsOf(answered({}), answered({ condition: { unstored: ['ads/1'] } })), [['plan_unstored', /ads\/1/]])
+  const unstored = [{ model: 'ads', version: '1', reason: 'the disk is full' }]
+  t.same(eventsOf(answered({}), answered({ condition: { unstored } })), [
+    ['plan_unstored', 'The compiled plan of ads/1 can’t be stored: the disk is full; each start compiles it again'],
+  ])
   t.match(eventsOf(answered({}), answered({ condition: { missing: 2 } })), [['models_missing', /^2 models/]])
   const unreadable = 'it is not there'
   t.match(eventsOf(answered({}), answered({ condition: { unreadable } }), answered({ condition: { unreadable } })), [
@@ -66,6 +69,11 @@ t.test('processes that end, start, fall silent and come back', async (t) => {
     ['process_ended', /^Process 2 ended/],
   ])
   t.same(eventsOf(answered({ pid: 1 }), one), [], 'one that has yet to start is not silent')
+  const endedBy = (how: number | string) =>
+    eventsOf(two, { ...answered({ pid: 1 }), ended: new Map([[2, how]]) }).map(([, text]) => text)
+  t.same(endedBy('SIGKILL'), ['Process 2 was ended by SIGKILL, as when memory runs out; its connections were closed'])
+  t.same(endedBy('SIGSEGV'), ['Process 2 was ended by SIGSEGV; its connections were closed'])
+  t.same(endedBy(70), ['Process 2 ended with exit code 70; its connections were closed'])
 })
 
 t.test('workers, log lines, connections and clocks', async (t) => {

@@ -36,7 +36,7 @@ export function createFakeLoadedModel(
       compileSeconds: 0,
       split: false,
       notes: [],
-      unstored: false,
+      unstored: undefined,
       verdict: undefined,
       passes: [],
       tablesVerdict: undefined,

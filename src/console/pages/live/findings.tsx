@@ -61,7 +61,10 @@ export function findingsOf({
     found.push({
       tone: 'warning',
       title: 'Compiled plans can’t be stored.',
-      text: `${unstored.slice(0, 3).join(', ')}: each start compiles it again. A full disk is the usual cause.`,
+      text: `${unstored
+        .slice(0, 3)
+        .map(({ model, version, reason }) => `${model}/${version}: ${reason}`)
+        .join('; ')}. Each start compiles them again.`,
     })
   if (Math.abs(clockAhead) > 30_000)
     found.push({

@@ -42,8 +42,8 @@ export function Effects({ effects, plan, by, name, other }: EffectsProps) {
                     and {formatsOf(by).score(other.score)} for <bdi>{other.name}</bdi>
                   </>
                 )}
-                . To the right: <bdi>{name}</bdi> has the value that raises it. To the left: <bdi>{other.name}</bdi>{' '}
-                has it. Fields act together, so the effects need not add up to the difference.
+                . To the right: <bdi>{name}</bdi> has the value that raises it. To the left: <bdi>{other.name}</bdi> has
+                it. Fields act together, so the effects need not add up to the difference.
               </>
             )}
           </p>

@@ -1,0 +1,70 @@
+import { addCounted, type Counted } from '../../model/drift/bins.ts'
+import type { Drift, Observed } from '../../model/drift/monitor.ts'
+import type { ServerContext } from './context.ts'
+
+/** What a version was asked and what it answered, as far as it is counted. */
+export interface Observations {
+  /** Recent values by bin, of every field and task of the reference. */
+  counted: (Counted & Pick<Observed, 'kind' | 'name'>)[]
+  /** Values outside the vocabulary, by field. */
+  unknown: ReadonlyMap<string, number>
+}
+
+/** Names a version. */
+export interface VersionKey {
+  model: string
+  version: string
+}
+
+/** The field or task of a version that moved most. */
+export interface VersionDrift extends VersionKey {
+  drift: Drift
+}
+
+/** What this process has counted of a version; undefined where it is not loaded. */
+export async function ownObservations(
+  { registry, metrics }: Pick<ServerContext, 'registry' | 'metrics'>,
+  { model: name, version }: VersionKey,
+): Promise<Observations | undefined> {
+  const found = registry.live().find((entry) => entry.name === name && entry.version === version)
+  if (found === undefined) return undefined
+  const counted = found.model.observed().map(({ kind, name, total, counts }) => ({ kind, name, total, counts }))
+  return { counted, unknown: await metrics.unknownValues(name, version) }
+}
+
+/** The largest drift of every version, in this process. */
+export function ownDrift({ registry }: Pick<ServerContext, 'registry'>): VersionDrift[] {
+  return registry.live().flatMap(({ name, version, model }) => {
+    const [drift] = model.drift().sort((a, b) => b.psi - a.psi)
+    return drift === undefined ? [] : [{ model: name, version, drift }]
+  })
+}
+
+/** What several processes have counted of the same version. */
+export function sumObservations([first, ...others]: readonly Observations[]): Observations | undefined {
+  if (first === undefined) return undefined
+  const counted = new Map(first.counted.map((one) => [keyOf(one), one]))
+  const unknown = new Map(first.unknown)
+  for (const other of others) {
+    for (const one of other.counted) {
+      const sum = counted.get(keyOf(one))
+      if (sum !== undefined) counted.set(keyOf(one), { ...sum, ...addCounted(sum, one) })
+    }
+    for (const [field, count] of other.unknown) unknown.set(field, (unknown.get(field) ?? 0) + count)
+  }
+  return { counted: [...counted.values()], unknown }
+}
+
+/** The largest drift of every version, in any process. */
+export function largestDrift(all: readonly VersionDrift[]): VersionDrift[] {
+  const largest = new Map<string, VersionDrift>()
+  for (const one of all) {
+    const key = JSON.stringify([one.model, one.version])
+    const known = largest.get(key)
+    if (known === undefined || one.drift.psi > known.drift.psi) largest.set(key, one)
+  }
+  return [...largest.values()]
+}
+
+/** Names a field or task. */
+export const keyOf = ({ kind, name }: Pick<Observed, 'kind' | 'name'>): string => `${kind} ${name}`

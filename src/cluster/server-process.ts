@@ -191,7 +191,7 @@ export class ServerProcess implements ConnectionReceiver {
     }
   }
 
-  /** False as soon as it is gone. */
+  /** False from its end on. */
   get connected(): boolean {
     return this.#process.connected
   }

@@ -8,13 +8,8 @@ import { ModelError, reasonOf } from '../model/base/errors.ts'
 import type { InferStatistics } from '../schemas/infer-model.ts'
 import type { LiveHistory, LiveUpdate } from '../schemas/live.ts'
 import type { RequestLists, RequestRecord } from '../schemas/requests.ts'
-import {
-  type Observations,
-  ownDrift,
-  ownObservations,
-  type VersionDrift,
-  type VersionKey,
-} from '../server/request/observations.ts'
+import type { Observations, VersionDrift, VersionKey } from '../server/request/observations.ts'
+import { ownDrift, ownObservations } from '../server/request/own-observations.ts'
 import { ownStatistics } from '../server/request/own-statistics.ts'
 import type { ModelChange, Siblings } from '../server/request/siblings.ts'
 import { type Channel, createChannel } from './channel.ts'

@@ -35,10 +35,10 @@ export const RequestRecord = Type.Object(
     status: Type.Integer({ description: '499: the client closed the connection before its answer' }),
     code: Type.Optional(ProblemCode),
     detail: Type.Optional(Type.String({ description: 'Of the problem, where it can quote no value of the request' })),
-    paths: Type.Optional(
-      Type.Array(Type.String(), {
+    errors: Type.Optional(
+      Type.Array(Type.Object({ path: Type.String(), message: Type.String() }), {
         description:
-          'Where an invalid request is wrong, the first ones; `*` stands for a name that neither the model nor the API has',
+          'The first problems of an invalid request: `*` stands for a name that neither the model nor the API has, and messages end where they would quote a value',
       }),
     ),
     model: Type.Optional(Type.String()),

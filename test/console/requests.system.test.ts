@@ -248,7 +248,7 @@ t.test('many requests and hostile names, light and dark, wide and narrow', { ski
       status: 500,
       code: 'MODEL_FAILED',
       detail: hostile.repeat(20),
-      paths: [`/candidates/0/${hostile}`],
+      errors: [{ path: `/candidates/0/${hostile}`, message: hostile }],
     }),
     () => () => ({ body: { context: { [hostile]: hostile } } }),
   )

@@ -1,4 +1,5 @@
 import type { FastifyRequest } from 'fastify'
+import type { Violation } from '../../model/base/errors.ts'
 import type { ProblemDetails } from '../../schemas/problem.ts'
 import type { RequestRecord } from '../../schemas/requests.ts'
 
@@ -11,8 +12,8 @@ declare module 'fastify' {
   }
 }
 
-/** Places of an invalid request that are kept. */
-const mostPaths = 3
+/** Problems of an invalid request that are kept. */
+const mostProblems = 3
 
 /** Notes how a request was answered. */
 export function noteProblem(request: FastifyRequest, problem: ProblemDetails): void {
@@ -21,17 +22,17 @@ export function noteProblem(request: FastifyRequest, problem: ProblemDetails): v
 
 /**
  * The problem that a request was answered with, as far as it can quote no value of a field: nothing where there was none.
- * `known` writes a place without names that the client made up.
+ * `known` writes one of an invalid request without what the client made up.
  */
 export function problemOf(
   request: FastifyRequest,
-  known: (path: string) => string,
-): Pick<RequestRecord, 'code' | 'detail' | 'paths'> {
+  known: (problem: Violation) => Violation,
+): Pick<RequestRecord, 'code' | 'detail' | 'errors'> {
   const problem = request[sentProblem]
   if (problem === undefined) return {}
   const { code, detail, errors = [] } = problem
   if (code !== 'INVALID_REQUEST') return { code, detail }
-  const places = errors.map(({ path }) => path).filter((path) => path !== '')
-  const paths = [...new Set(places.map(known))].slice(0, mostPaths)
-  return { code, ...(paths.length > 0 && { paths }) }
+  const different = new Map(errors.map(known).map((one) => [`${one.path} ${one.message}`, one]))
+  const kept = [...different.values()].slice(0, mostProblems)
+  return { code, ...(kept.length > 0 && { errors: kept }) }
 }

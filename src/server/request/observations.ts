@@ -1,8 +1,7 @@
 import { addCounted, type Counted } from '../../model/drift/bins.ts'
 import type { Drift, Observed } from '../../model/drift/monitor.ts'
-import type { ServerContext } from './context.ts'
 
-/** What a version was asked and what it answered, as far as it is counted. */
+/** Counts of what a version was asked and what it answered. */
 export interface Observations {
   /** Recent values by bin, of every field and task of the reference. */
   counted: (Counted & Pick<Observed, 'kind' | 'name'>)[]
@@ -19,25 +18,6 @@ export interface VersionKey {
 /** The field or task of a version that moved most. */
 export interface VersionDrift extends VersionKey {
   drift: Drift
-}
-
-/** What this process has counted of a version; undefined where it is not loaded. */
-export async function ownObservations(
-  { registry, metrics }: Pick<ServerContext, 'registry' | 'metrics'>,
-  { model: name, version }: VersionKey,
-): Promise<Observations | undefined> {
-  const found = registry.live().find((entry) => entry.name === name && entry.version === version)
-  if (found === undefined) return undefined
-  const counted = found.model.observed().map(({ kind, name, total, counts }) => ({ kind, name, total, counts }))
-  return { counted, unknown: await metrics.unknownValues(name, version) }
-}
-
-/** The largest drift of every version, in this process. */
-export function ownDrift({ registry }: Pick<ServerContext, 'registry'>): VersionDrift[] {
-  return registry.live().flatMap(({ name, version, model }) => {
-    const [drift] = model.drift().sort((a, b) => b.psi - a.psi)
-    return drift === undefined ? [] : [{ model: name, version, drift }]
-  })
 }
 
 /** What several processes have counted of the same version. */

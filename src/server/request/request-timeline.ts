@@ -8,7 +8,7 @@ import { bytesOf } from '../body/raw-body.ts'
 import { problemOf } from '../errors/sent-problem.ts'
 import { traceIdOf, type traceLogger } from '../plugins/request-id.ts'
 import type { RequestTrace, TraceIds, Traces } from '../telemetry/traces.ts'
-import { knownPath } from './known-path.ts'
+import { knownProblem } from './known-problem.ts'
 import { holdBody } from './redact-body.ts'
 import type { RequestRecorder } from './request-recorder.ts'
 
@@ -90,7 +90,7 @@ export function createRequestTimeline({ sample, recorder, traces, now }: Request
         ...traceOf(request),
         ended: new Date().toISOString(),
         ...record,
-        ...problemOf(request, (path) => knownPath(path, model)),
+        ...problemOf(request, (problem) => knownProblem(problem, model)),
       },
       () => holdBody(bytesOf(request), { features: model?.manifest.features, valid: entry.encoded !== undefined }),
     )

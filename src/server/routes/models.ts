@@ -6,7 +6,7 @@ import type { ModelDetails, ModelList, ModelStatus, VersionStatus } from '../../
 import { problemResponses } from '../plugins/openapi-errors.ts'
 import type { ServerContext } from '../request/context.ts'
 import { modelsOf } from '../request/models-of.ts'
-import { ownDrift } from '../request/observations.ts'
+import { ownDrift } from '../request/own-observations.ts'
 import { json, ofModel } from '../request/route-docs.ts'
 import { keyOf } from '../security/guarded.ts'
 import type { ModelView } from '../security/model-view.ts'

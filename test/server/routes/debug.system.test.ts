@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
+import { createRandom } from '../../../src/data/random.ts'
 import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
 import { send, startProcess } from '../../support/process.ts'
 import { askAnew } from '../../support/processes.ts'
@@ -105,7 +106,8 @@ t.test(
       t.same(recorded, { slow: 3, failed: 25, recent: 6, bodies: true })
       t.equal(slow.length, 3)
       t.equal(recent.length, 6)
-      t.match(failed, [{ request_id: 'bad', status: 400, code: 'INVALID_REQUEST', paths: ['/candidates/0/price'] }])
+      t.match(failed, [{ request_id: 'bad', status: 400, code: 'INVALID_REQUEST' }])
+      t.same(failed[0].errors, [{ path: '/candidates/0/price', message: 'must be a number, not a string' }])
       t.notOk('detail' in failed[0], 'it quotes values')
       // Of several processes, requests of the same millisecond have no order.
       const known = new Map<string, any>(recent.map((record: any) => [record.request_id, record]))
@@ -162,9 +164,53 @@ t.test('names that a client made up are not recorded, on any protocol', async (t
   await until(async () => (await ask()).failed.length === bodies.length + 2)
   const { slow, failed } = await ask()
   t.notMatch(JSON.stringify([slow, failed]), /erika|4915112345678|u0001/)
-  const paths = failed.reverse().map((record: any) => record.paths)
+  const paths = failed.reverse().map((record: any) => record.errors.map(({ path }: any) => path))
   for (const [i, [, body, wanted]] of bodies.entries()) t.match(paths[i], wanted, JSON.stringify(body))
   t.same(paths.slice(-2), [['?*'], ['?limit']])
+})
+
+t.test('values of a request are not in what is recorded of its problems', async (t) => {
+  const { port } = await startProcess(t, {
+    MULTIGATE_MODELS: models,
+    MULTIGATE_ADMIN: 'true',
+    MULTIGATE_SLOW_REQUESTS: '1',
+  })
+  const random = createRandom(20)
+  const pick = <T>(items: readonly T[]): T => items[random.integer(items.length)]!
+  const secret = 'erika 4915112345678'
+  const number = 4915112345678
+  const odd: unknown[] = [secret, number, -number - 0.5, [secret], [[number]], { [secret]: secret }, `"${secret}`, null]
+  const row = { country: 'DE', hour: 21, campaign: 'c9', price: 1.25 }
+  const { country, hour, ...candidate } = row
+  const good: [path: string, body: object][] = [
+    ['/predict', { context: { country, hour }, candidates: [candidate, candidate], tasks: ['ctr'], version: '1' }],
+    ['/predict', { context: { country, hour }, candidates: { campaign: ['c9'], price: [1] }, options: { top: 1 } }],
+    ['/predict', { inputs: { sparse: [[1, 2, 3]], dense: [[1]] } }],
+    ['/v1/models/ads:predict', { instances: [row], signature_name: 'serving_default' }],
+    ['/v1/models/ads:predict', { inputs: { country: ['DE'], price: [1] } }],
+    ['/v2/models/ads/infer', { inputs: [{ name: 'price', shape: [1, 1], datatype: 'FP32', data: [1] }], id: 'x' }],
+  ]
+  /** With one value, or one name, replaced. */
+  const spoil = (value: unknown): unknown => {
+    if (typeof value !== 'object' || value === null || random.uniform() < 0.2) return pick(odd)
+    if (Array.isArray(value)) return value.with(random.integer(value.length), spoil(pick(value)))
+    const name = pick(Object.keys(value))
+    const { [name]: old, ...rest } = value as Record<string, unknown>
+    return random.uniform() < 0.2 ? { ...rest, [secret]: old } : { ...value, [name]: spoil(old) }
+  }
+  const messages = new Set<string>()
+  for (let round = 0; round < 20; round++) {
+    for (let i = 0; i < 20; i++) {
+      const [path, body] = pick(good)
+      const text = JSON.stringify(spoil(body))
+      await send(port, path, { payload: i === 0 ? text.slice(0, -1) + secret : text })
+    }
+    const { failed } = JSON.parse((await send(port, '/debug/requests')).text)
+    t.notMatch(JSON.stringify(failed.filter(({ code }: any) => code === 'INVALID_REQUEST')), /erika|4915112345678/)
+    for (const { errors = [] } of failed) for (const { message } of errors) messages.add(message)
+  }
+  t.ok(messages.size > 20, `${messages.size} different messages`)
+  for (const message of messages) t.match(message, /^(?:must|is|has|can't|belongs|ecpm)\b/)
 })
 
 t.test('where nothing is recorded, the answer says so', async (t) => {

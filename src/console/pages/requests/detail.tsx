@@ -81,18 +81,18 @@ function RequestLine({ record: { method, url, total_ms } }: { record: RequestRec
 }
 
 function Facts({ record }: { record: RequestRecord }) {
-  const { ended, model, version, rows, tasks, request_id, trace_id, detail, paths } = record
+  const { ended, model, version, rows, tasks, request_id, trace_id, detail, errors } = record
   return (
     <dl class="facts">
       <Fact name="Status">
         <Status record={record} />
         {detail && <bdi> {detail}</bdi>}
       </Fact>
-      {paths && (
-        <Fact name="Wrong at">
-          {paths.map((path) => (
-            <bdi key={path} class="mono block">
-              {path}
+      {errors && (
+        <Fact name="What is wrong">
+          {errors.map(({ path, message }) => (
+            <bdi key={path + message} class="block">
+              <span class="mono">{path}</span> {message}
             </bdi>
           ))}
         </Fact>

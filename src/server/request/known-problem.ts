@@ -1,4 +1,5 @@
 import type { TSchema } from '#typebox'
+import type { Violation } from '../../model/base/errors.ts'
 import type { LoadedModel } from '../../model/prediction/contract.ts'
 import { InferRequest } from '../../schemas/infer.ts'
 import { InferRepositoryRequest } from '../../schemas/infer-repository.ts'
@@ -17,11 +18,19 @@ const index = /^\d{1,6}$/
 /** Indices of a tensor's value: `[3, 1]`. */
 const indices = /^\[\d+(?:, \d+)*\]$/
 
-/**
- * The place of a problem without names that the client made up, which may be anything: `*` stands for them. Names of the
- * request's schema, of the model's fields, tensors and tasks, and indices stay.
- */
-export function knownPath(path: string, model?: Pick<LoadedModel, 'manifest' | 'tensors'>): string {
+/** The model that a request was for, as far as it has names. */
+type Named = Pick<LoadedModel, 'manifest' | 'tensors'>
+
+/** What messages quote follows a colon, or stands in quotation marks; suggestions follow a semicolon. */
+const quotes = /[:;]|,? "|, not \[/
+
+/** A problem without names and values that the client made up, which may be anything. */
+export function knownProblem({ path, message }: Violation, model?: Named): Violation {
+  return { path: knownPath(path, model), message: message.split(quotes, 1)[0]! }
+}
+
+/** `*` stands for names that are not those of the request's schema or of the model's fields, tensors and tasks; indices stay. */
+function knownPath(path: string, model: Named | undefined): string {
   const isKnown = (name: string) => ofRequests.has(name) || (model !== undefined && isOf(model, name))
   const step = (escaped: string) =>
     index.test(escaped) || isKnown(escaped.replaceAll('~1', '/').replaceAll('~0', '~')) ? escaped : '*'
@@ -37,7 +46,7 @@ export function knownPath(path: string, model?: Pick<LoadedModel, 'manifest' | '
   return what + name + steps(rest.split('/'))
 }
 
-function isOf({ manifest, tensors }: Pick<LoadedModel, 'manifest' | 'tensors'>, name: string): boolean {
+function isOf({ manifest, tensors }: Named, name: string): boolean {
   return [manifest.features, manifest.tasks, manifest.derived, tensors.inputs, tensors.outputs].some((named) =>
     named.some((one) => one.name === name),
   )

@@ -63,7 +63,7 @@ export const problems = fastifyPlugin(async (app: FastifyInstance) => {
           `${path} does not take ${request.method}, but ${allowed.join(', ')}`,
           request.id,
         )
-    const problem = { body, retryAfterSeconds: undefined }
+    const problem = { body }
     return unknown
       ? sendProblem(reply, problem, prefersText(request.headers.accept, pathOf(request)))
       : sendProblem(reply, problem)

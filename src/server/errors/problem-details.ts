@@ -40,8 +40,12 @@ const fromFastify: Record<string, ProblemCode> = {
 
 export interface ProblemAnswer {
   body: ProblemDetails
-  retryAfterSeconds: number | undefined
+  /** Whole seconds. */
+  retryAfterSeconds?: number | undefined
 }
+
+/** The header takes whole seconds, and a client that comes back immediately is refused again. */
+export const retryAfter = (seconds: number): number => Math.max(1, Math.ceil(seconds))
 
 /** Problem details of anything thrown. Unforeseen errors reveal nothing internal to clients. */
 export function toProblem(error: unknown, requestId: string): ProblemAnswer {
@@ -53,7 +57,7 @@ export function toProblem(error: unknown, requestId: string): ProblemAnswer {
         ...(stage ? { stage } : {}),
         ...(problems ? { errors: problems } : {}),
       }),
-      retryAfterSeconds: error.code === 'QUEUE_FULL' ? Math.max(1, Math.ceil(error.retryAfterSeconds ?? 1)) : undefined,
+      retryAfterSeconds: error.code === 'QUEUE_FULL' ? retryAfter(error.retryAfterSeconds ?? 1) : undefined,
     }
   }
   const { code = '', statusCode = 500, message } = (error ?? {}) as FastifyError
@@ -61,7 +65,7 @@ export function toProblem(error: unknown, requestId: string): ProblemAnswer {
   const detail =
     mapped === 'INTERNAL' ? internal : mapped === 'UNSUPPORTED_MEDIA_TYPE' ? (unsupported[code] ?? message) : message
   const errors: ProblemItem[] | undefined = mapped === 'INVALID_REQUEST' ? [{ path: '', message: detail }] : undefined
-  return { body: problemDetails(mapped, detail, requestId, errors ? { errors } : {}), retryAfterSeconds: undefined }
+  return { body: problemDetails(mapped, detail, requestId, errors ? { errors } : {}) }
 }
 
 const unsupported: Record<string, string> = {

@@ -19,7 +19,7 @@ export function adminOnly({ admin, allowedHosts }: Pick<ServerContext, 'admin' |
       return
     }
     closeUnlessSmall(request, reply)
-    sendProblem(reply, { body: problemDetails('FORBIDDEN', reason, request.id), retryAfterSeconds: undefined })
+    sendProblem(reply, { body: problemDetails('FORBIDDEN', reason, request.id) })
   }
 }
 

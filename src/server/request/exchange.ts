@@ -4,7 +4,7 @@ import type { PredictionTable } from '../../model/contracts/prediction.ts'
 import type { Tenant } from '../../model/contracts/tenant.ts'
 import type { LoadedModel, PendingPrediction } from '../../model/prediction/contract.ts'
 import type { Lease, Registry } from '../../model/registry/registry.ts'
-import { type ProblemAnswer, problemDetails, toProblem } from '../errors/problem-details.ts'
+import { type ProblemAnswer, problemDetails, retryAfter, toProblem } from '../errors/problem-details.ts'
 import type { AdmittedEntry, Refusal } from '../overload/admission.ts'
 import type { Key } from '../security/keyring.ts'
 import { viewFor } from '../security/model-view.ts'
@@ -35,7 +35,7 @@ export interface Exchange {
 /** How a request is answered that would be too late. */
 export function busyProblem({ message, retryAfterSeconds }: Refusal, id: string): ProblemAnswer {
   const body = problemDetails('QUEUE_FULL', message, id)
-  return { body, retryAfterSeconds: Math.max(1, Math.ceil(retryAfterSeconds)) }
+  return { body, retryAfterSeconds: retryAfter(retryAfterSeconds) }
 }
 
 /** Settles an exchange when its response closes, sent or not: where its client has gone, it is cancelled. */

@@ -91,10 +91,7 @@ function listValues(
     const detail = field
       ? `${field.name} is ${field.kind === 'integer' ? 'an' : 'a'} ${field.kind} field of ${name}, which has no list of values; those that have one: ${listNames(features.flatMap(vocabularyName)) || 'none'}`
       : `${name} has no field of this name${suggestNames(params.field, names)}`
-    return sendProblem(reply, {
-      body: problemDetails('NOT_FOUND', detail, reply.request.id),
-      retryAfterSeconds: undefined,
-    })
+    return sendProblem(reply, { body: problemDetails('NOT_FOUND', detail, reply.request.id) })
   }
   const { values } = field
   return {

@@ -130,7 +130,7 @@ async function answerEvaluation(model: LoadedModel, reply: FastifyReply): Promis
   if (typeof answer === 'object') return answer
   const detail = answer ?? `Version ${version} of ${name} has no ${evaluationFile}: it was published without a report`
   const body = problemDetails('NOT_FOUND', detail, reply.request.id)
-  return sendProblem(reply, { body, retryAfterSeconds: undefined })
+  return sendProblem(reply, { body })
 }
 
 /** Failures with their reason, which `GET /models` has, too. */

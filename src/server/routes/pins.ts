@@ -95,7 +95,7 @@ export async function pinRoutes(app: FastifyInstance, { context }: { context: Se
         // Its message has no path; as an internal error it would be hidden.
         if (!(error instanceof ModelError && error.code === 'INVALID_BUNDLE')) throw error
         const body = problemDetails('FORBIDDEN', `The pin can't be changed: ${error.message}`, request.id)
-        return sendProblem(reply, { body, retryAfterSeconds: undefined })
+        return sendProblem(reply, { body })
       }
     }
 

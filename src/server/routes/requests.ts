@@ -85,7 +85,7 @@ export async function requestRoutes(app: FastifyInstance, { context }: { context
       const found = recorder && (peers === undefined ? recorder.find(id) : await peers.request(id))
       if (found !== undefined) return found
       const body = problemDetails('NOT_FOUND', 'No recorded request has this id, or no longer', request.id)
-      return sendProblem(reply, { body, retryAfterSeconds: undefined })
+      return sendProblem(reply, { body })
     },
   })
 

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { closeUnlessSmall } from '../errors/close-unless-small.ts'
 import { sendProblem } from '../errors/error-handler.ts'
-import { type ProblemAnswer, problemDetails } from '../errors/problem-details.ts'
+import { type ProblemAnswer, problemDetails, retryAfter } from '../errors/problem-details.ts'
 import { ignoreRest } from '../overload/ignore-rest.ts'
 import { areaOf } from './areas.ts'
 import type { Denial, DenialReason, Guard } from './guard.ts'
@@ -59,7 +59,7 @@ function deny(denial: Denial, request: FastifyRequest, reply: FastifyReply): voi
 export function denialProblem({ code, detail, retryAfterSeconds }: Denial, id: string): ProblemAnswer {
   return {
     body: problemDetails(code, detail, id),
-    retryAfterSeconds: retryAfterSeconds === undefined ? undefined : Math.max(1, Math.ceil(retryAfterSeconds)),
+    retryAfterSeconds: retryAfterSeconds === undefined ? undefined : retryAfter(retryAfterSeconds),
   }
 }
 

@@ -1,18 +1,18 @@
 import type { LiveEvent } from '../../schemas/live.ts'
+import { type Change, error, info, warning } from './change.ts'
 import type { Condition, Reading, Readings } from './reading.ts'
 import type { Interval } from './summarise.ts'
+import { createTrafficChanges } from './traffic-changes.ts'
 
 /** What changed between readings: the last changes, each once however long it goes on. */
 export interface EventLog {
   /** `at`: ms, by the clock of the readings. */
   add(readings: Readings, at: number): void
-  /** What an interval shows, after the one before it. */
-  addInterval(before: Interval | undefined, now: Interval): void
+  /** What an interval shows, after those before it. */
+  addInterval(interval: Interval): void
   /** Events that began or went on after this moment, oldest first. */
   since(at: number): LiveEvent[]
 }
-
-type Change = Pick<LiveEvent, 'kind' | 'severity' | 'text'>
 
 /** Events that are kept. */
 const kept = 200
@@ -26,6 +26,7 @@ const jump = 5_000
 export function createEventLog(): EventLog {
   const events: LiveEvent[] = []
   let before: Readings | undefined
+  const changesOfTraffic = createTrafficChanges()
   let nextId = 1
 
   function note(changes: readonly Change[], at: number): void {
@@ -45,8 +46,8 @@ export function createEventLog(): EventLog {
       before = { answered: rememberSilent(before, readings), silent: readings.silent }
       note(changes, at)
     },
-    addInterval(earlier, now) {
-      note(changesOfTraffic(earlier, now), now.sample.at)
+    addInterval(interval) {
+      note(changesOfTraffic(interval), interval.sample.at)
     },
     since: (at) => events.filter(({ until }) => until > at).map((event) => ({ ...event })),
   }
@@ -70,30 +71,39 @@ function comingAndGoing(before: Readings, now: Readings): Change[] {
   const pidsOf = ({ answered, silent }: Readings) => new Set([...answered.map(({ pid }) => pid), ...silent])
   const [earlier, later] = [pidsOf(before), pidsOf(now)]
   const answering = new Set(now.answered.map(({ pid }) => pid))
+  const known = new Map(before.answered.map((reading) => [reading.pid, reading]))
   return [
     ...[...earlier]
       .filter((pid) => !later.has(pid))
-      .map((pid) =>
-        error('process_ended', `Process ${pid} ${endOf(now.ended?.get(pid))}; its connections were closed`),
-      ),
+      .map((pid) => error('process_ended', endOf(pid, now.ended?.get(pid), known.get(pid)))),
     ...[...answering]
       .filter((pid) => !earlier.has(pid))
-      .map((pid) => info('process_started', `Process ${pid} started`)),
+      .map((pid) => info('process_started', `Process ${pid} started to serve`)),
     ...now.silent
-      // One that has yet to start says nothing either.
-      .filter((pid) => before.answered.some((reading) => reading.pid === pid))
+      // One that loads its models is busy.
+      .filter((pid) => isReady(known.get(pid)))
       .map((pid) => error('process_silent', `Process ${pid} does not answer: it is stopped, or very busy`)),
-    ...before.silent
-      .filter((pid) => answering.has(pid) && before.answered.some((reading) => reading.pid === pid))
-      .map((pid) => info('process_answers', `Process ${pid} answers again`)),
+    ...now.answered
+      // A stall says more.
+      .filter((reading) => before.silent.includes(reading.pid) && !hasStalled(known.get(reading.pid), reading))
+      .flatMap(({ pid }) => (isReady(known.get(pid)) ? [info('process_answers', `Process ${pid} answers again`)] : [])),
   ]
 }
 
-function endOf(how: number | string | undefined): string {
-  if (how === undefined) return 'ended'
-  if (typeof how === 'number') return `ended with exit code ${how}`
-  return how === 'SIGKILL' ? 'was ended by SIGKILL, as when memory runs out' : `was ended by ${how}`
+/** `last`: its last reading. */
+function endOf(pid: number, how: number | string | undefined, last: Reading | undefined): string {
+  const end =
+    how === undefined ? 'ended' : typeof how === 'number' ? `ended with exit code ${how}` : `was ended by ${how}`
+  const cause = how === 'SIGKILL' ? ', by somebody or for lack of memory' : ''
+  const held = last === undefined ? '' : `; it held ${Math.round(last.residentBytes / 1e6)} MB`
+  return `Process ${pid} ${end}${cause}${held}; its connections were closed`
 }
+
+const isReady = (reading: Reading | undefined): boolean => reading?.condition.unready.length === 0
+
+/** A process that loads its models stands still now and then. */
+const hasStalled = (before: Reading | undefined, now: Reading): boolean =>
+  before !== undefined && isReady(before) && now.condition.stalls.count > before.condition.stalls.count
 
 function changesOfProcess(before: Reading, now: Reading): Change[] {
   const grown = (read: (condition: Condition) => number) => read(now.condition) > read(before.condition)
@@ -106,36 +116,12 @@ function changesOfProcess(before: Reading, now: Reading): Change[] {
   if (grown(({ connectionsRefused }) => connectionsRefused))
     changes.push(error('connections_refused', 'Connections are closed on arrival: too many are open'))
   const { stalls } = now.condition
-  if (stalls.count > before.condition.stalls.count)
+  if (hasStalled(before, now))
     changes.push(
       warning('process_stalled', `Process ${now.pid} stood still for ${secondsOf(stalls.lastMs)}: ${whyOf(stalls)}`),
     )
   if (Math.abs(jumped) > jump)
     changes.push(warning('clock_jumped', `The server’s clock jumped by ${jumped > 0 ? '+' : '−'}${spanOf(jumped)}`))
-  return changes
-}
-
-/** From this share on, requests that are refused or dropped under load are an event. */
-const shedShare = 0.01
-
-/** Requests per second whose end is an event. */
-const busyRate = 1
-
-function changesOfTraffic(before: Interval | undefined, { sample, models }: Interval): Change[] {
-  const changes: Change[] = []
-  const total = Object.values(sample.shed).reduce((sum, rate) => sum + rate, 0)
-  if (total > shedShare * sample.requests) {
-    const [busiest] = [...models].sort((a, b) => b.candidates - a.candidates)
-    const most = busiest === undefined ? '' : `; most candidates are for ${busiest.model}`
-    changes.push(error('requests_shed', `Requests are refused or dropped under load${most}`))
-  }
-  if (before !== undefined && before.sample.requests >= busyRate && sample.requests === 0)
-    changes.push(
-      warning(
-        'requests_stopped',
-        `No requests arrive any more; before, ${before.sample.requests.toFixed(0)} per second`,
-      ),
-    )
   return changes
 }
 
@@ -170,13 +156,18 @@ function changesOfModels(before: Readings, now: Readings): Change[] {
     unstored.map(({ model, version, reason }) => `The compiled plan of ${model}/${version} can’t be stored: ${reason}`),
   ))
     changes.push(warning('plan_unstored', `${problem}; each start compiles it again`))
-  for (const reason of newOf(({ unreadable }) => (unreadable === undefined ? [] : [unreadable])))
+  const unreadable = (readings: Readings) => conditions(readings).find((condition) => condition.unreadable)?.unreadable
+  const reason = unreadable(now)
+  if (reason !== undefined)
+    // For as long as it lasts.
     changes.push(
       error(
         'folder_unreadable',
         `The models folder can’t be read (${reason}): loaded models go on serving, new versions are not found`,
       ),
     )
+  else if (unreadable(before) !== undefined && now.answered.length > 0)
+    changes.push(info('folder_readable', 'The models folder can be read again'))
   const missing = (readings: Readings) => Math.max(0, ...conditions(readings).map((condition) => condition.missing))
   if (missing(now) > missing(before))
     changes.push(
@@ -206,7 +197,3 @@ function spanOf(ms: number): string {
   if (seconds >= 3600) return `${Math.round(seconds / 360) / 10} h`
   return seconds >= 60 ? `${Math.round(seconds / 6) / 10} min` : `${seconds} s`
 }
-
-const info = (kind: Change['kind'], text: string): Change => ({ kind, severity: 'info', text })
-const warning = (kind: Change['kind'], text: string): Change => ({ kind, severity: 'warning', text })
-const error = (kind: Change['kind'], text: string): Change => ({ kind, severity: 'error', text })

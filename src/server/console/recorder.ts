@@ -2,7 +2,7 @@ import type { LiveEvent, LiveSample, LiveUpdate } from '../../schemas/live.ts'
 import type { LiveSource } from '../request/live-source.ts'
 import { createEventLog } from './events.ts'
 import { type Condition, keyOf, type Reading, type Readings, steadyNow, type VersionProblem } from './reading.ts'
-import { type Interval, summarise } from './summarise.ts'
+import { summarise } from './summarise.ts'
 
 /** Samples kept: five minutes by the second, an hour by ten. */
 const keptFine = 300
@@ -29,7 +29,6 @@ export function createRecorder(read: () => Promise<Readings>, now: () => number 
   const events = createEventLog()
   let earlierFine: Reading[] | undefined
   let earlierCoarse: Reading[] | undefined
-  let lastCoarse: Interval | undefined
   let state: Pick<LiveUpdate, 'models' | 'processes' | 'silent' | 'unstored' | 'failed' | 'unready'> | undefined
   let seconds = 0
   let unasked = forgottenAfter
@@ -38,28 +37,30 @@ export function createRecorder(read: () => Promise<Readings>, now: () => number 
   async function record(): Promise<void> {
     const isWatched = unasked++ < forgottenAfter
     const isCoarse = seconds++ % coarseSeconds === 0
-    if (!isWatched) earlierFine = undefined
-    if (!isWatched && !isCoarse) return
+    // Ten seconds that were begun by the second are ended so: pages show no others in their place.
+    const isFine = isWatched || earlierFine !== undefined
+    if (!isFine && !isCoarse) return
     const readings = await read()
     events.add(readings, now())
     const { answered, silent } = readings
     if (answered.length === 0) return
+    // The first sample of a viewer begins where those of ten seconds end: what led to the visit is in it.
+    const earlier = earlierFine ?? earlierCoarse
     if (isCoarse) {
       if (earlierCoarse !== undefined) {
         const interval = summarise(earlierCoarse, answered)
-        events.addInterval(lastCoarse, interval)
+        events.addInterval(interval)
         keep(coarse, interval.sample, keptCoarse)
-        lastCoarse = interval
       }
       earlierCoarse = answered
     }
-    if (!isWatched) return
-    if (earlierFine !== undefined) {
-      const { sample, models, processes } = summarise(earlierFine, answered)
+    if (!isFine) return
+    if (earlier !== undefined) {
+      const { sample, models, processes } = summarise(earlier, answered)
       keep(fine, sample, keptFine)
       state = { models, processes, silent, ...conditionOf(answered) }
     }
-    earlierFine = answered
+    earlierFine = isWatched || !isCoarse ? answered : undefined
   }
 
   return {

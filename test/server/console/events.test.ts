@@ -1,7 +1,7 @@
 import t from 'tap'
 import { createEventLog } from '../../../src/server/console/events.ts'
 import type { Readings } from '../../../src/server/console/reading.ts'
-import { type Interval, summarise } from '../../../src/server/console/summarise.ts'
+import { summarise } from '../../../src/server/console/summarise.ts'
 import { aReading, aVersion } from '../../support/readings.ts'
 
 const answered = (...changes: Parameters<typeof aReading>[0][]): Readings => ({
@@ -51,10 +51,17 @@ t.test('versions that answer, fail or can’t be stored: once for all processes'
   t.match(eventsOf(answered({}), answered({ condition: { unreadable } }), answered({ condition: { unreadable } })), [
     ['folder_unreadable', /^The models folder can’t be read \(it is not there\): loaded models go on serving/],
   ])
+  const lasting = createEventLog()
+  for (const [i, condition] of [{}, { unreadable }, { unreadable }, { unreadable }, {}, {}].entries())
+    lasting.add(answered({ condition }), 1000 * i)
+  t.match(lasting.since(0), [
+    { kind: 'folder_unreadable', at: 1000, until: 3000 },
+    { kind: 'folder_readable', severity: 'info', at: 4000, until: 4000 },
+  ])
 })
 
 t.test('processes that end, start, fall silent and come back', async (t) => {
-  const two = answered({ pid: 1 }, { pid: 2 })
+  const two = answered({ pid: 1 }, { pid: 2, residentBytes: 2e8 })
   const one = { answered: [aReading({ pid: 1 })], silent: [2] }
   t.match(eventsOf(two, one, one, two), [
     ['process_silent', /^Process 2 /],
@@ -71,9 +78,30 @@ t.test('processes that end, start, fall silent and come back', async (t) => {
   t.same(eventsOf(answered({ pid: 1 }), one), [], 'one that has yet to start is not silent')
   const endedBy = (how: number | string) =>
     eventsOf(two, { ...answered({ pid: 1 }), ended: new Map([[2, how]]) }).map(([, text]) => text)
-  t.same(endedBy('SIGKILL'), ['Process 2 was ended by SIGKILL, as when memory runs out; its connections were closed'])
-  t.same(endedBy('SIGSEGV'), ['Process 2 was ended by SIGSEGV; its connections were closed'])
-  t.same(endedBy(70), ['Process 2 ended with exit code 70; its connections were closed'])
+  t.same(endedBy('SIGKILL'), [
+    'Process 2 was ended by SIGKILL, by somebody or for lack of memory; it held 200 MB; its connections were closed',
+  ])
+  t.match(endedBy('SIGSEGV'), [/^Process 2 was ended by SIGSEGV; it held/])
+  t.match(endedBy(70), [/^Process 2 ended with exit code 70; it held/])
+
+  const loading = {
+    pid: 2,
+    condition: { unready: ['models are loading'], stalls: { count: 0, lastMs: 0, lastBusy: 0 } },
+  }
+  const stalls = { count: 1, lastMs: 900, lastBusy: 1 }
+  t.same(
+    eventsOf(answered({ pid: 1 }, loading), one, answered({ pid: 1 }, { ...loading, condition: { stalls } })),
+    [],
+    'one that loads its models is busy',
+  )
+  t.match(
+    eventsOf(two, one, answered({ pid: 1 }, { pid: 2, condition: { stalls } })),
+    [
+      ['process_silent', /2/],
+      ['process_stalled', /2/],
+    ],
+    'a stall says when it ended, and why',
+  )
 })
 
 t.test('workers, log lines, connections and clocks', async (t) => {
@@ -111,17 +139,14 @@ t.test('an event that goes on stays one, and is sent again; the log is bounded',
   t.ok(log.since(0).length <= 200)
 })
 
-t.test('requests that are shed, and those that stop', async (t) => {
+t.test('requests that are shed, that fail, that stop and that arrive again', async (t) => {
   const log = createEventLog()
-  let before: Interval | undefined
   const total = aVersion().total.map(() => 1)
   const interval = (seconds: number, versions: Parameters<typeof aVersion>[0][]) => {
     const at = 1000 * seconds
     const reading = (at: number, versions: Parameters<typeof aVersion>[0][]) =>
       aReading({ at, versions: versions.map((version) => aVersion(version)) })
-    const now = summarise([reading(at - 10_000, [])], [reading(at, versions)])
-    log.addInterval(before, now)
-    before = now
+    log.addInterval(summarise([reading(at - 10_000, [])], [reading(at, versions)]))
   }
   interval(10, [{ rows: 50, outcomes: { ok: 50 } }])
   t.same(log.since(0), [])
@@ -131,21 +156,38 @@ t.test('requests that are shed, and those that stop', async (t) => {
   ]
   interval(20, flooded)
   interval(30, flooded)
-  interval(40, [])
-  interval(50, [])
+  // Requests stopped within the one before: its rate says less.
+  for (const seconds of [40, 50, 60]) interval(seconds, [])
+  interval(70, [{ rows: 50, outcomes: { ok: 50, invalid_request: 2 } }])
+  interval(80, [{ model: 'ads', rows: 50, total, outcomes: { ok: 20, invalid_request: 20, cancelled: 30 } }])
+  interval(90, [{ model: 'quiet', rows: 50, total, outcomes: { ok: 20, model_failed: 20 } }])
   t.match(log.since(0), [
     {
       kind: 'requests_shed',
       severity: 'error',
       at: 20_000,
       until: 30_000,
-      text: 'Requests are refused or dropped under load; most candidates are for ads',
+      text: 'Requests are refused or dropped under load, mostly for ads',
     },
     {
       kind: 'requests_stopped',
+      severity: 'error',
       at: 40_000,
-      until: 40_000,
-      text: /^No requests arrive any more; before, \d+ per second$/,
+      until: 60_000,
+      text: 'No requests arrive any more; before, 11 per second',
+    },
+    { kind: 'requests_arrive', severity: 'info', at: 70_000 },
+    {
+      kind: 'requests_failing',
+      severity: 'warning',
+      at: 80_000,
+      text: 'Many requests fail, mostly for ads; the most frequent error: invalid request',
+    },
+    {
+      kind: 'requests_failing',
+      severity: 'error',
+      at: 90_000,
+      text: 'Many requests fail, mostly for quiet; the most frequent error: model failed',
     },
   ])
 })

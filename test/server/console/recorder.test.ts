@@ -50,7 +50,26 @@ t.test('while somebody asks, there is a sample per second; afterwards no more', 
   t.equal(await recorder.latest(now()), undefined, 'nothing new')
   const asked = reads()
   await ticks(43)
-  t.equal(reads() - asked, 3 + 4)
+  t.equal(reads() - asked, 11 + 3, 'by the second until ten are full')
+})
+
+t.test('what happened just before somebody came, and after they left, is in one sample', async (t) => {
+  const { recorder, now, ticks } = start()
+  await ticks(37)
+  for (let i = 0; i < 8; i++) {
+    await recorder.latest(now())
+    await ticks(1)
+  }
+  await ticks(40)
+  const { fine, coarse } = await recorder.history()
+  t.match(fine[0], { at: 1_038_000, seconds: 7 })
+  // As the page does: by the second where there is such a sample, else by ten.
+  const others = coarse.filter(
+    ({ at, seconds }) => !fine.some((sample) => sample.at > at - 1000 * seconds && sample.at <= at),
+  )
+  const spans = [...others, ...fine].sort((a, b) => a.at - b.at)
+  for (const [i, { at, seconds }] of spans.entries())
+    if (i > 0) t.equal(at - 1000 * seconds, spans[i - 1]!.at, 'each begins where the one before it ends')
 })
 
 t.test('an hour and five minutes are kept', async (t) => {

@@ -1,0 +1,57 @@
+import type { LiveModel } from '../../schemas/live.ts'
+import { type Change, error, info, warning } from './change.ts'
+import type { Interval } from './summarise.ts'
+
+/** From these shares on, requests that are refused or dropped under load, and requests that fail, are events. */
+const shedShare = 0.01
+const failingShare = 0.05
+
+/** Requests per second whose end is an event. */
+const busyRate = 1
+
+/** Outcomes that shed requests have, too, and that of clients that left. */
+const otherwise = new Set(['queue_full', 'deadline_exceeded', 'cancelled'])
+
+/** Finds what the traffic of each interval shows: overload, failures, silence. Call it once per interval. */
+export function createTrafficChanges(): (interval: Interval) => Change[] {
+  let earlier: number[] = []
+  /** The rate before requests stopped, while they have. */
+  let stoppedAt: number | undefined
+
+  return ({ sample, models }) => {
+    const { requests, shed, failed } = sample
+    const changes: Change[] = []
+    if (total(shed) > shedShare * requests)
+      changes.push(error('requests_shed', `Requests are refused or dropped under load${mostlyOf(models, totalShed)}`))
+    const [code] = largest(failed)
+    if (code !== undefined && totalFailed({ failed }) > failingShare * requests) {
+      const name = code.replaceAll('_', ' ')
+      const text = `Many requests fail${mostlyOf(models, totalFailed)}; the most frequent error: ${name}`
+      changes.push(code === 'invalid_request' ? warning('requests_failing', text) : error('requests_failing', text))
+    }
+
+    // They may have stopped within the interval before.
+    const rate = Math.max(0, ...earlier)
+    if (requests > 0 && stoppedAt !== undefined) changes.push(info('requests_arrive', 'Requests arrive again'))
+    if (requests > 0) stoppedAt = undefined
+    else if (rate >= busyRate) stoppedAt ??= rate
+    earlier = [requests, ...earlier].slice(0, 2)
+    if (stoppedAt !== undefined)
+      changes.push(error('requests_stopped', `No requests arrive any more; before, ${stoppedAt.toFixed(0)} per second`))
+    return changes
+  }
+}
+
+type Rates = Record<string, number>
+
+const total = (rates: Rates) => Object.values(rates).reduce((sum, rate) => sum + rate, 0)
+const failures = (failed: Rates) => Object.entries(failed).filter(([code]) => !otherwise.has(code))
+const largest = (failed: Rates) => failures(failed).sort(([, a], [, b]) => b - a)[0] ?? []
+const totalFailed = ({ failed }: Pick<LiveModel, 'failed'>) => total(Object.fromEntries(failures(failed)))
+const totalShed = ({ shed }: Pick<LiveModel, 'shed'>) => total(shed)
+
+/** The model with most of them, where the service has several. */
+function mostlyOf(models: readonly LiveModel[], read: (model: LiveModel) => number): string {
+  const [first] = models.filter((model) => read(model) > 0).sort((a, b) => read(b) - read(a))
+  return first === undefined ? '' : `, mostly for ${first.model}`
+}

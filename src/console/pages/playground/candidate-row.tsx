@@ -52,14 +52,6 @@ export function CandidateRow(props: CandidateRowProps) {
         </button>
         {whole !== undefined && <p class="small problem">{whole}</p>}
       </th>
-      {columns.map((column) => (
-        <Cell
-          key={column.name}
-          {...{ candidate, name, column, vocabularies, actions }}
-          problem={problems?.get(column.name)}
-          isUnknown={unknown?.includes(column.name) ?? false}
-        />
-      ))}
       <td class="row-actions">
         <button
           type="button"
@@ -81,6 +73,14 @@ export function CandidateRow(props: CandidateRowProps) {
           <Icon path="M4 4l8 8M12 4l-8 8" />
         </button>
       </td>
+      {columns.map((column) => (
+        <Cell
+          key={column.name}
+          {...{ candidate, name, column, vocabularies, actions }}
+          problem={problems?.get(column.name)}
+          isUnknown={unknown?.includes(column.name) ?? false}
+        />
+      ))}
     </tr>
   )
 }

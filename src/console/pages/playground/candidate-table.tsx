@@ -50,6 +50,9 @@ export function CandidateTable(props: CandidateTableProps) {
           <thead>
             <tr>
               <SortHeader column={rankColumn} label="Rank" sort={sort} onSort={actions.sort} />
+              <th>
+                <span class="hidden">Actions</span>
+              </th>
               {shown.map(({ name, title, type }) => (
                 <SortHeader
                   key={name}
@@ -60,9 +63,6 @@ export function CandidateTable(props: CandidateTableProps) {
                   onSort={actions.sort}
                 />
               ))}
-              <th>
-                <span class="hidden">Actions</span>
-              </th>
             </tr>
           </thead>
           <tbody>

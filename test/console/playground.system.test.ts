@@ -8,7 +8,7 @@ import t from 'tap'
 import { decodeShared, encodeBody } from '../../src/console/pages/playground/state-codec.ts'
 import { systemClock } from '../../src/model/base/clock.ts'
 import type { Features } from '../../src/schemas/features.ts'
-import { axeFindings, openBrowser, openPage, skipBrowser as skip } from '../support/browser.ts'
+import { axeFindings, openBrowser, openPage, shadedEdges, skipBrowser as skip } from '../support/browser.ts'
 import { temporaryFolder, testFeatures, writeTestBundle } from '../support/bundle.ts'
 import { perFeatureGraph } from '../support/per-feature.ts'
 import { startTestServer } from '../support/server.ts'
@@ -489,6 +489,25 @@ t.test('an overloaded server, and one that is away, are asked again', { skip }, 
   await page.getByText('can’t be reached').first().waitFor({ state: 'detached' })
 })
 
+t.test('a table shows at its edges that it goes on; its buttons are never behind them', { skip }, async (t) => {
+  for (const width of [1280, 390])
+    for (const theme of ['light', 'dark'] as const) {
+      const look = `${width} px, ${theme}`
+      const page = await open(t, '/wide', { width, theme })
+      const table = page.getByRole('region', { name: 'Table of candidates' })
+      const remove = table.getByRole('button', { name: 'Remove ad-1' })
+      await remove.waitFor()
+      const [outer, inner] = [(await table.boundingBox())!, (await remove.boundingBox())!]
+      t.ok(inner.x >= outer.x && inner.x + inner.width <= outer.x + outer.width, look)
+      const shadedAt = async (left: number) => {
+        await table.evaluate((element: any, left) => element.scrollTo({ left }), left)
+        return shadedEdges(table)
+      }
+      const shades = [await shadedAt(0), await shadedAt(100), await shadedAt(100_000)]
+      t.same(shades, width === 390 ? [['right'], ['left', 'right'], ['left']] : [[], [], []], look)
+    }
+})
+
 t.test('2,000 candidates stay a page of them', { skip }, async (t) => {
   const page = await open(t)
   await answers(page).waitFor()
@@ -567,6 +586,7 @@ for (const path of ['/ads-funnel', '/wide', '/bare'])
           await page.evaluate('document.documentElement.scrollWidth <= document.documentElement.clientWidth'),
           'the page does not scroll sideways',
         )
+        t.equal(await page.locator('table:not(.scroll table)').count(), 0, 'tables scroll by themselves')
         t.same(await axeFindings(page), [])
       })
 

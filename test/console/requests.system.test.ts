@@ -262,6 +262,7 @@ t.test('many requests and hostile names, light and dark, wide and narrow', { ski
         await page.evaluate('document.documentElement.scrollWidth <= innerWidth'),
         `the page does not scroll sideways at ${width}`,
       )
+      t.equal(await page.locator('table:not(.scroll table)').count(), 0, 'tables scroll by themselves')
       t.equal(await page.locator('main img').count(), 0)
       t.ok((await page.locator('tbody tr').count()) <= 50)
       t.same(faults, [])

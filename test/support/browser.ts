@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import { type Browser, type BrowserContextOptions, chromium, type Locator, type Page } from 'playwright-core'
 import type { Test } from 'tap'
 
 const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync)
@@ -64,13 +64,15 @@ export async function axeFindings(page: Page): Promise<string[]> {
   })
 }
 
-/** Whether the page scrolls sideways, and elements whose text is cut. */
+/** Whether the page scrolls sideways, tables that can't scroll by themselves, and elements whose text is cut. */
 export function cramped(page: Page): Promise<string[]> {
   return page.evaluate(() => {
     const { document } = globalThis as any
     const found: string[] = []
     const root = document.documentElement
     if (root.scrollWidth > root.clientWidth) found.push(`the page is ${root.scrollWidth} wide, of ${root.clientWidth}`)
+    for (const table of document.querySelectorAll('table:not(.scroll table)'))
+      found.push(`does not scroll by itself: ${table.textContent.slice(0, 40)}`)
     for (const element of document.querySelectorAll('button, a, h1, h2, h3, dt, dd, th, label, .pill'))
       if (
         element.scrollWidth > element.clientWidth + 1 &&
@@ -79,4 +81,24 @@ export function cramped(page: Page): Promise<string[]> {
         found.push(`cut: ${element.tagName} ${element.textContent.slice(0, 40)}`)
     return found
   })
+}
+
+/** The edges of a table that are shaded, since it goes on behind them. */
+export async function shadedEdges(table: Locator): Promise<('left' | 'right')[]> {
+  const picture = (await table.screenshot()).toString('base64')
+  return table.evaluate(async (_, data) => {
+    const { document, Image } = globalThis as any
+    const image = new Image()
+    image.src = `data:image/png;base64,${data}`
+    await image.decode()
+    const canvas = Object.assign(document.createElement('canvas'), { width: image.width, height: image.height })
+    const context = canvas.getContext('2d')
+    context.drawImage(image, 0, 0)
+    // Below the text of its last row: the page's own head may lie over that of the table.
+    const colour = (x: number) => context.getImageData(x, image.height - 2, 1, 1).data.join()
+    const middle = colour(Math.round(image.width / 2))
+    return [colour(1) !== middle && ('left' as const), colour(image.width - 2) !== middle && ('right' as const)].filter(
+      (edge) => edge !== false,
+    )
+  }, picture)
 }

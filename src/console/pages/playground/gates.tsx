@@ -102,7 +102,7 @@ function Weight({ value }: { value: number | undefined }) {
   if (value === undefined) return <td class="number muted">–</td>
   const depth = `${(deepest * value).toFixed(1)}%`
   return (
-    <td class="number" style={{ background: `color-mix(in srgb, var(--series-1) ${depth}, var(--surface))` }}>
+    <td class="number" style={{ background: `color-mix(in srgb, var(--series-1) ${depth}, transparent)` }}>
       {percent(value)}
     </td>
   )

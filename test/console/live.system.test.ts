@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { get } from 'node:http'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { freePort } from '../../loadtest/free-port.ts'
@@ -86,16 +87,59 @@ t.test('two tabs recover from a restart; meanwhile they say so', { skip: skipBro
   }
   first.child.kill('SIGTERM')
   await first.ended
-  for (const { page } of tabs) await page.getByText('The server does not answer.').waitFor()
+  for (const { page } of tabs) {
+    await page.getByText('The server sends no figures now.').waitFor()
+    await page.getByText('the server may be overloaded or restarting').waitFor()
+  }
   const second = await start()
   await send(port, '/predict', { payload })
   for (const { page, faults } of tabs) {
     await page.getByText('live', { exact: true }).waitFor()
     await page.getByRole('cell', { name: String(second.child.pid) }).waitFor()
-    t.equal(await page.getByText('The server does not answer.').count(), 0)
+    t.equal(await page.getByText('The server sends no figures now.').count(), 0)
     t.same(faults, [])
   }
 })
+
+t.test(
+  'connections that an overloaded server closes: the page says so, and goes on',
+  { skip: skipBrowser },
+  async (t) => {
+    let isOverloaded = false
+    const connections = new Set<Socket>()
+    const { port } = await startProcess(t, { MULTIGATE_MODELS: models })
+    const between = createServer((client) => {
+      connections.add(client)
+      if (isOverloaded) client.destroy()
+      else
+        client
+          .on('error', () => undefined)
+          .pipe(connect(port, '127.0.0.1'))
+          .on('error', () => undefined)
+          .pipe(client)
+    })
+    between.listen(0, '127.0.0.1')
+    t.teardown(() => between.close())
+    await once(between, 'listening')
+    const origin = `http://127.0.0.1:${(between.address() as AddressInfo).port}`
+    const { page, faults } = await openPage(await openBrowser(t), origin)
+    await page.route('**/console/live', (route) => route.abort('connectionreset'))
+    await page.goto(`${origin}/`)
+    const may = page.getByText('the server may be overloaded or restarting')
+    await may.waitFor()
+    await page.unroute('**/console/live')
+    await page.getByText('live', { exact: true }).waitFor()
+    t.equal(await may.count(), 0)
+    await page.evaluate('globalThis.isSamePage = true')
+    isOverloaded = true
+    for (const connection of connections) connection.destroy()
+    await may.waitFor()
+    isOverloaded = false
+    await page.getByText('live', { exact: true }).waitFor()
+    t.equal(await page.evaluate('globalThis.isSamePage'), true)
+    t.same(faults, [])
+  },
+)
 
 t.test('a page whose place another client takes says so, and goes on later', { skip: skipBrowser }, async (t) => {
   const { port } = await startProcess(t, { MULTIGATE_MODELS: models })
@@ -107,10 +151,8 @@ t.test('a page whose place another client takes says so, and goes on later', { s
   const elsewhere = get({ host: '127.0.0.1', localAddress: '127.0.0.2', port, path: '/console/live' })
   t.teardown(() => elsewhere.destroy())
   await once(elsewhere, 'response')
-  await page.getByText('The server does not show its figures now.').waitFor()
-  await page
-    .getByText('32 live streams are open, as many as this process serves. The figures are from before')
-    .waitFor()
+  await page.getByText('The server sends no figures now.').waitFor()
+  await page.getByText('32 live streams are open, as many as this process serves. These are from before').waitFor()
   const second = await openPage(page.context().browser()!, origin)
   await second.page.goto(`${origin}/`)
   await second.page.getByText('32 live streams are open').first().waitFor()

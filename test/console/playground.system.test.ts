@@ -484,9 +484,9 @@ t.test('an overloaded server, and one that is away, are asked again', { skip }, 
   await page.getByText('admitted last').waitFor({ state: 'detached' })
   await page.route(`${origin}/**`, (route) => route.abort())
   await page.getByLabel('hour', { exact: true }).fill('2')
-  await page.getByText('can’t be reached').first().waitFor()
+  await page.getByText('There is no connection').first().waitFor()
   await page.unroute(`${origin}/**`)
-  await page.getByText('can’t be reached').first().waitFor({ state: 'detached' })
+  await page.getByText('There is no connection').first().waitFor({ state: 'detached' })
 })
 
 t.test('a table shows at its edges that it goes on; its buttons are never behind them', { skip }, async (t) => {

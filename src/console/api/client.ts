@@ -31,6 +31,10 @@ export function askForKey(
 /** The scope that a refusal misses in the key; undefined where it has another cause. */
 export const missingScope = (message: string): string | undefined => /lacks the scope (\w+)/.exec(message)?.[1]
 
+/** A browser does not tell a connection that was closed from one that could not be opened. */
+export const noConnection =
+  'There is no connection: the server may be overloaded or restarting, or this machine can’t reach it'
+
 /** Why a request got no result. */
 export class AskError extends Error {
   /** What the server answered; undefined where it could not be reached. */
@@ -49,7 +53,7 @@ export class AskError extends Error {
 /** The data of a response. Rejects with an AskError. */
 export async function ask<T>(sent: Promise<{ data?: T; error?: unknown; response: Response }>): Promise<T> {
   const answer = await sent.catch(() => undefined)
-  if (answer === undefined) throw new AskError('The server can’t be reached')
+  if (answer === undefined) throw new AskError(noConnection)
   const { data, error, response } = answer
   if (data !== undefined && response.ok) return data
   const problem = error as Problem | undefined

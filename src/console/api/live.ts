@@ -1,6 +1,6 @@
 import { signal } from '@preact/signals'
 import { EventSourceParserStream } from 'eventsource-parser/stream'
-import { askForKey, base, type Schemas } from './client.ts'
+import { askForKey, base, noConnection, type Schemas } from './client.ts'
 import { key } from './key.ts'
 
 export type Sample = Schemas['LiveSample']
@@ -12,9 +12,10 @@ export type LiveEvent = Schemas['LiveEvent']
 type State = Pick<Schemas['LiveUpdate'], 'models' | 'processes' | 'silent' | 'unstored' | 'failed' | 'unready'>
 
 export interface Live extends State {
-  /** `lost`: it is tried again; `refused`: see `reason`. */
+  /** `lost`: it is tried again. */
   state: 'connecting' | 'open' | 'lost' | 'refused'
-  reason?: string
+  /** Why it is lost or refused. */
+  reason?: string | undefined
   /** Up to five minutes by the second. */
   fine: Sample[]
   /** The last hour, by ten seconds. */
@@ -76,51 +77,54 @@ function start(): void {
 async function run(signal: AbortSignal): Promise<void> {
   for (let failures = 0; !signal.aborted; failures++) {
     const before = live.value.fine.at(-1)
-    try {
-      await follow(signal)
-    } catch {
-      // A connection that breaks is opened again, as is one that can't be opened.
-      live.value = { ...live.value, reason: undefined }
-    }
+    const reason = await follow(signal)
     if (signal.aborted || live.value.state === 'refused') return
-    live.value = { ...live.value, state: 'lost' }
+    live.value = { ...live.value, state: 'lost', reason }
     if (live.value.fine.at(-1) !== before) failures = 0
     await pause(Math.min(500 * 2 ** failures, 5000), signal)
   }
 }
 
-async function follow(signal: AbortSignal): Promise<void> {
+/** Follows the stream until it ends, and says why. */
+async function follow(signal: AbortSignal): Promise<string> {
   const silence = new AbortController()
   let timer = setTimeout(() => silence.abort(), longestSilence)
+  let isOpen = false
   try {
     const response = await fetch(new URL('console/live', base), {
       signal: AbortSignal.any([signal, silence.signal]),
       headers: key.value === '' ? {} : { authorization: `Bearer ${key.value}` },
     })
-    if (response.status === 401) askForKey()
-    if (response.status === 401 || response.status === 403) {
-      const { detail } = (await response.json()) as { detail: string }
-      live.value = { ...live.value, state: 'refused', reason: detail }
-      return
-    }
-    if (!response.ok || response.body === null) {
-      const { detail } = (await response.json().catch(() => ({}))) as { detail?: string }
-      live.value = { ...live.value, reason: detail }
-      return
-    }
+    if (!response.ok || response.body === null) return await refusal(response)
+    isOpen = true
     const events = response.body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream())
     const reader = events.getReader()
     for (;;) {
       const { done, value } = await reader.read()
-      if (done) return
+      if (done) return closed
       clearTimeout(timer)
       timer = setTimeout(() => silence.abort(), longestSilence)
       take(value.event, value.data)
     }
+  } catch {
+    if (silence.signal.aborted) return silent
+    return isOpen ? closed : noConnection
   } finally {
     clearTimeout(timer)
     silence.abort()
   }
+}
+
+const closed = 'The connection was closed: the server may be overloaded or restarting'
+const silent = `Nothing has come for ${longestSilence / 1000} seconds: the server may be overloaded, or stopped`
+
+/** Why the server sends no stream. */
+async function refusal(response: Response): Promise<string> {
+  const { detail } = (await response.json().catch(() => ({}))) as { detail?: string }
+  const reason = detail ?? `The server answered with status ${response.status}`
+  if (response.status === 401) askForKey()
+  if (response.status === 401 || response.status === 403) live.value = { ...live.value, state: 'refused', reason }
+  return reason
 }
 
 function take(event: string | undefined, text: string): void {

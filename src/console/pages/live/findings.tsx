@@ -38,8 +38,8 @@ export function findingsOf({
   if (state === 'lost')
     found.push({
       tone: 'bad',
-      title: `The server does not ${noStream === undefined ? 'answer' : 'show its figures now'}.`,
-      text: `${noStream ?? 'It is restarting, or gone, or this machine can’t reach it'}. The figures are from before.`,
+      title: 'The server sends no figures now.',
+      text: `${noStream}. These are from before; the page goes on trying.`,
     })
   if (unready.length > 0) found.push({ tone: 'bad', title: 'The service is not ready.', text: sentence(unready) })
   if (silent.length > 0)

@@ -21,7 +21,7 @@ export function LivePage() {
   const newest = value.fine.at(-1) ?? value.coarse.at(-1)
   if (newest === undefined)
     return value.state === 'lost' ? (
-      <Failed error={new AskError(value.reason ?? 'The server can’t be reached')} />
+      <Failed error={new AskError(value.reason ?? '')} />
     ) : (
       <Loading what="live figures" />
     )
@@ -69,12 +69,12 @@ function lastMinutes({ fine, coarse }: Live): Live['fine'] {
   return [...between, ...fine.filter(({ at }) => at > from)].sort((a, b) => a.at - b.at)
 }
 
-function State({ live: { state, reason } }: { live: Live }) {
+function State({ live: { state } }: { live: Live }) {
   if (state === 'open') return <span class="pill good">live</span>
   if (state === 'connecting') return <span class="pill">connecting …</span>
   return (
     <span class="pill bad" role="status">
-      {reason ?? 'connection lost'}; trying again
+      no figures now; trying again
     </span>
   )
 }

@@ -1,0 +1,114 @@
+import type { LiveModel, LiveSample as Sample } from '../../../schemas/live.ts'
+import { compact, milliseconds, percent } from '../../parts/format.ts'
+import { outcomeName, shedName } from './names.ts'
+
+export interface Finding {
+  tone: 'warning' | 'bad'
+  title: string
+  text: string
+}
+
+/** What notices are about, most urgent first. */
+const kinds = ['shed', 'failing', 'slow'] as const
+
+type Found = Partial<Record<(typeof kinds)[number], Finding>>
+
+/** A notice, and a name in it, stays for so long after it was last true, ms: near a limit it would come and go each second. */
+const stays = 10_000
+
+/** Errors that shed requests have, and clients that left. */
+const expected = ['queue_full', 'deadline_exceeded', 'cancelled']
+
+/** Finds what deserves attention in the traffic, second by second. `now`: ms since 1970, by the clock of the samples. */
+export function createTrafficFindings(): (live: { fine: Sample[]; models: LiveModel[] }, now: number) => Finding[] {
+  const last = new Map<keyof Found, { at: number; finding: Finding }>()
+  /** When each model last had each error: a snapshot has those of one second. */
+  const failures = new Map<string, { at: number; model: string; code: string }>()
+
+  return ({ fine, models }, now) => {
+    for (const { model, failed } of models)
+      for (const code of Object.keys(failed)) failures.set(`${code}\n${model}`, { at: now, model, code })
+    for (const [key, { at }] of failures) if (now - at > stays) failures.delete(key)
+    const failing = (wanted: string) =>
+      [...failures.values()].flatMap(({ model, code }) => (code === wanted ? model : []))
+
+    // Older ones are of another time: there are none while nobody watches.
+    const recent = fine.filter(({ at }) => at > now - 15_000).slice(-10)
+    const found = recent.length === 0 ? {} : findIn(recent, models, failing)
+    return kinds.flatMap((kind) => {
+      const finding = found[kind]
+      if (finding !== undefined) last.set(kind, { at: now, finding })
+      const kept = last.get(kind)
+      return kept !== undefined && now - kept.at < stays ? [kept.finding] : []
+    })
+  }
+}
+
+function findIn(recent: Sample[], models: LiveModel[], failing: (code: string) => string[]): Found {
+  const found: Found = {}
+  const limit = bottleneck(recent)
+  const shed = sums(recent.map((sample) => sample.shed))
+  const requests = mean(recent.map((sample) => sample.requests))
+  const [reason] = largest(shed)
+  const shedRate = total(shed)
+  if (reason !== undefined && shedRate > 0.001 * requests)
+    found.shed = {
+      tone: 'bad',
+      title: `Over ten seconds, ${percent(Math.min(1, shedRate / Math.max(requests, shedRate)), 2)} of the requests were refused or dropped.`,
+      text: `The most frequent reason: ${shedName(reason)}. ${limit}${mostOf(models)}`,
+    }
+  const failed = sums(recent.map((sample) => sample.failed))
+  const others = Object.fromEntries(Object.entries(failed).filter(([name]) => !expected.includes(name)))
+  const [code] = largest(others)
+  if (code !== undefined && total(others) > 0.001 * requests)
+    found.failing = {
+      tone: code === 'invalid_request' ? 'warning' : 'bad',
+      title: `Over ten seconds, ${percent(total(others) / Math.max(requests, total(others)), 2)} of the requests failed.`,
+      text: `The most frequent error: ${outcomeName(code)}${namesOf(failing(code))}. Requests has single ones, with the places that are wrong.`,
+    }
+  const p99 = Math.max(...recent.map(({ stages }) => stages.total?.p99 ?? 0))
+  const deadline = recent.at(-1)!.deadline_ms
+  if (p99 > 0.8 * deadline)
+    found.slow = {
+      tone: 'warning',
+      title: `The slowest requests ${p99 > deadline ? 'miss' : 'come close to'} their deadline.`,
+      text: `p99 is up to ${milliseconds(p99)}, the deadline ${milliseconds(deadline)}. ${limit}`,
+    }
+  return found
+}
+
+/** In one order always, so that the text stays where it is. */
+function namesOf(models: string[]): string {
+  const names = [...new Set(models)].sort()
+  if (names.length === 0) return ''
+  return `, for ${names.slice(0, 3).join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}`
+}
+
+function bottleneck(recent: Sample[]): string {
+  const loop = mean(recent.map(({ loop_busy }) => loop_busy))
+  const workers = mean(recent.map(({ workers_busy }) => workers_busy))
+  if (workers > 0.85 && workers >= loop) return 'The workers are the limit: the models cost more than the machine has.'
+  if (loop > 0.85 && mean(recent.map(({ cores }) => cores)) < 0.6)
+    return 'The event loop is held up although it gets little of a core: other programs take the cores.'
+  if (loop > 0.85) return 'The event loop is the limit: more processes would help.'
+  return 'Neither the workers nor the event loop is busy all the time: it comes in bursts, or other work takes the cores.'
+}
+
+/** The model that most candidates are for, where there are several. */
+function mostOf(models: LiveModel[]): string {
+  const candidates = models.reduce((sum, model) => sum + model.candidates, 0)
+  const [first] = [...models].sort((a, b) => b.candidates - a.candidates)
+  if (first === undefined || models.length < 2 || first.candidates < candidates / 2) return ''
+  return ` ${percent(first.candidates / candidates, 2)} of the candidates are for ${first.model}: ${compact(first.candidates)} per second.`
+}
+
+function sums(rates: Record<string, number>[]): Record<string, number> {
+  const found: Record<string, number> = {}
+  for (const one of rates)
+    for (const [name, rate] of Object.entries(one)) found[name] = (found[name] ?? 0) + rate / rates.length
+  return found
+}
+
+const total = (rates: Record<string, number>) => Object.values(rates).reduce((sum, rate) => sum + rate, 0)
+const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length)
+const largest = (rates: Record<string, number>) => Object.entries(rates).sort(([, a], [, b]) => b - a)[0] ?? []

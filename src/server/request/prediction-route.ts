@@ -18,6 +18,10 @@ declare module 'fastify' {
   interface FastifyRequest {
     [admittedRequest]: Exchange | null
   }
+  interface FastifyContextConfig {
+    /** The route answers predictions. */
+    predicts?: boolean
+  }
 }
 
 /** The header `priority` (RFC 9218) of requests that are admitted only while hardly anything waits, as the console's. */
@@ -35,11 +39,12 @@ export function predictionRoute({
   deadlineMs,
   access,
   timeline,
-}: ServerContext): Pick<RouteOptions, 'method' | 'validatorCompiler' | 'onRequest' | 'errorHandler'> {
+}: ServerContext): Pick<RouteOptions, 'method' | 'config' | 'validatorCompiler' | 'onRequest' | 'errorHandler'> {
   /** Shared by all requests; Fastify collects a route's options on each access. */
   let bodyLimit: number | undefined
   return {
     method: 'POST',
+    config: { predicts: true },
     // Body and headers are described for /docs, and checked by the handler.
     validatorCompiler: () => () => true,
     // Before the body is read: a flood is refused by its headers.

@@ -14,7 +14,7 @@ import type { RequestRecorder } from './request-recorder.ts'
 
 /**
  * Follows each request from its headers to the end of its answer: what it asked, how it ended, and how long each stage took. The
- * request log, recorded requests and traces are made of it; it exists only where one of them is on.
+ * request log, recorded predictions and traces are made of it; it exists only where one of them is on.
  */
 export interface RequestTimeline {
   /** Creates the logger of a request, with the ids of its trace; undefined where traces are off. */
@@ -70,7 +70,9 @@ export function createRequestTimeline({ sample, recorder, traces, now }: Request
     const ended = now()
     entry.trace?.end({ ...entry, status, ended })
     const logged = sample !== undefined && (isServerError(status) || murmur3(request.id, 0) < sample * 2 ** 32)
-    if (!logged && recorder === undefined) return
+    // What else is asked, as by the console itself, would push out the predictions.
+    const kept = request.routeOptions.config?.predicts === true ? recorder : undefined
+    if (!logged && kept === undefined) return
     const { arrived, model, rows, tasks } = entry
     const record: RequestRecord = {
       method: request.method,
@@ -84,7 +86,7 @@ export function createRequestTimeline({ sample, recorder, traces, now }: Request
       total_ms: rounded(ended - arrived),
     }
     if (logged) request.log.info(record, 'request')
-    recorder?.add(
+    kept?.add(
       {
         request_id: request.id,
         ...traceOf(request),

@@ -3,6 +3,7 @@ import { type AddressInfo, connect } from 'node:net'
 import t, { type Test } from 'tap'
 import { systemClock } from '../../../src/model/base/clock.ts'
 import { createEnginePool } from '../../../src/model/engines/pool/pool.ts'
+import { createRequestRecorder, type RequestRecorder } from '../../../src/server/request/request-recorder.ts'
 import { createRequestTimeline } from '../../../src/server/request/request-timeline.ts'
 import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
 import { createFakeAdmission } from '../../support/fakes/admission.ts'
@@ -15,7 +16,7 @@ await writeTestBundle(models)
 const one = { context: { country: 'DE', hour: 21 }, candidates: [{ campaign: 'c9', price: 1.25 }] }
 const traceId = '0af7651916cd43dd8448eb211c80319c'
 
-async function start(t: Test, { sample = 1 } = {}) {
+async function start(t: Test, { sample = 1, recorder }: { sample?: number; recorder?: RequestRecorder } = {}) {
   const lines: Record<string, any>[] = []
   const inner = await createEnginePool({ engine: 'onnx', workers: 1 })
   t.teardown(() => inner.close())
@@ -26,7 +27,7 @@ async function start(t: Test, { sample = 1 } = {}) {
     models,
     admission,
     limits: { pool: held.pool },
-    timeline: createRequestTimeline({ sample, now: systemClock.now }),
+    timeline: createRequestTimeline({ sample, recorder, now: systemClock.now }),
     logger: { level: 'info', stream: { write: (line: string) => lines.push(JSON.parse(line)) } },
   })
   return { ...server, lines, held }
@@ -85,6 +86,34 @@ t.test('every protocol is logged, and what is refused too', async (t) => {
     ],
   )
   t.ok(lines.every(({ read_ms, total_ms }) => read_ms >= 0 && total_ms >= read_ms))
+})
+
+t.test('predictions alone are recorded, however many other requests fail', async (t) => {
+  const recorder = createRequestRecorder({ slow: 20, recent: 20, bodies: false, now: systemClock.now })
+  const { fastify, predict, lines } = await start(t, { recorder })
+  const others = [
+    '/favicon.ico',
+    '/models',
+    '/models/shop',
+    '/models/ads/versions/9/distributions',
+    '/console/x',
+    '/%zz',
+  ]
+  for (const url of others) await fastify.inject(url)
+  await fastify.inject({ method: 'POST', url: '/predcit', payload: one })
+  await fastify.inject('/predict')
+  await predict({ ...one, model: 'shop' })
+  await predict(one, { 'x-deadline-ms': '7' })
+  await fastify.inject({ method: 'POST', url: '/v2/models/shop/infer', payload: { inputs: [] } })
+  await predict(one)
+  await until(() => lines.length === 12)
+  const { slow, failed, recent } = recorder.list()
+  t.same(failed.map(({ url, status }) => `${status} ${url}`).sort(), [
+    '400 /v2/models/shop/infer',
+    '404 /predict',
+    '429 /predict',
+  ])
+  t.same([slow.length, recent.length], [4, 4])
 })
 
 t.test('probes, scrapes and the documentation are left out', async (t) => {

@@ -63,14 +63,15 @@ export async function app(fastify: FastifyInstance, options: AppOptions): Promis
   if (!hostCompresses) await fastify.register(compress, { globalCompression: false, globalDecompression: false })
   await boundAnswers(fastify, context)
   fastify.decorateRequest(admittedRequest, null)
-  await fastify.register(openapi, { version })
   // Where administration has a port of its own, the console is there.
-  if (adminApart || context.live === undefined)
+  const live = adminApart ? undefined : context.live
+  await fastify.register(openapi, { version, hasConsole: live !== undefined })
+  if (live === undefined)
     fastify.get('/', { schema: { hide: true } }, ({ url }, reply) =>
       // A proxy may strip a prefix that is not known here.
       reply.redirect(url.split('?', 1)[0]!.endsWith('/') ? 'docs' : `${fastify.prefix}/docs`),
     )
-  else await registerConsole(fastify, context, context.live)
+  else await registerConsole(fastify, context, live)
   await fastify.register(predictRoutes, { context })
   await fastify.register(inferRoutes, { context })
   await fastify.register(inferMetadataRoutes, { context, version })

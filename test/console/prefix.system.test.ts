@@ -34,6 +34,12 @@ t.test('every page, link and request', { skip: skipBrowser }, async (t) => {
   await page.getByRole('link', { name: 'API' }).click()
   await page.getByText('/predict', { exact: true }).first().waitFor()
   t.equal(page.url(), `${origin}/ads/docs`)
+  for (const address of ['docs', 'docs/']) {
+    await page.goto(`${origin}/ads/${address}`)
+    await page.getByRole('link', { name: '← Console', exact: true }).click()
+    await page.getByText('live', { exact: true }).waitFor()
+    t.equal(page.url(), `${origin}/ads/`)
+  }
   t.same(faults, [])
 })
 
@@ -42,6 +48,7 @@ t.test('without the console, the address leads to the documentation', async (t) 
   const origin = await startPrefixProxy(t, { port, prefix: '/ads' })
   const docs = await fetch(`${origin}/ads/`)
   t.same([docs.status, docs.url], [200, `${origin}/ads/docs`])
+  t.notMatch(await docs.text(), /console/i, 'nor is there a link to it')
   const { servers } = (await (await fetch(`${origin}/ads/docs/json`)).json()) as { servers: { url: string }[] }
   t.equal(new URL(servers[0]!.url, `${origin}/ads/docs/json`).href, `${origin}/ads/`)
 })

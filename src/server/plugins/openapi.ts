@@ -9,8 +9,14 @@ import { documentSchemas, finishDocument, nameOf } from './openapi-schemas.ts'
 /** Relative to `/docs/json`, wherever a proxy has that. */
 const servers = [{ url: '..', description: 'This server' }]
 
+interface OpenApiOptions {
+  version: string
+  /** The console is at `/`. */
+  hasConsole: boolean
+}
+
 /** OpenAPI 3.1 at `/docs/json` and `/docs/yaml`, and Swagger UI at `/docs`. Registered before the routes. */
-export const openapi = fastifyPlugin(async (app: FastifyInstance, { version }: { version: string }) => {
+export const openapi = fastifyPlugin(async (app: FastifyInstance, { version, hasConsole }: OpenApiOptions) => {
   for (const schema of Object.values(documentSchemas(components))) app.addSchema(schema)
   await app.register(swagger, {
     openapi: {
@@ -63,14 +69,24 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { version }: {
       uiConfig: { tryItOutEnabled: true, defaultModelsExpandDepth: 0, displayRequestDuration: true },
       theme: {
         title: 'multigate',
-        // There is only one document and one server to choose from.
-        css: [
-          { filename: 'theme.css', content: '.swagger-ui .topbar, .swagger-ui .scheme-container { display: none }' },
-        ],
+        css: [{ filename: 'theme.css', content: theme }],
+        js: hasConsole ? [{ filename: 'console-link.js', content: consoleLink }] : [],
       },
     })
   })
 })
+
+/** There is only one document and one server to choose from. */
+const theme = `.swagger-ui .topbar, .swagger-ui .scheme-container { display: none }
+.console-link { display: block; max-width: 1460px; margin: 0 auto; padding: 16px 20px 0; font: 16px system-ui, sans-serif }`
+
+/** The way back, from `…/docs/static/theme/console-link.js` to `…/`: whatever the prefix, and whether the page ends with a slash. */
+const consoleLink = `const link = document.createElement('a')
+link.className = 'console-link'
+link.href = new URL('../../../', document.currentScript.src)
+link.textContent = '← Console'
+document.body.prepend(link)
+`
 
 /**
  * Browsers may run only the scripts of this server, and no other site may frame the documentation. Swagger UI writes style

@@ -553,6 +553,29 @@ t.test('a model of 500 fields: what matters takes a few requests', { skip }, asy
   t.ok(requests <= 4, `${requests}`)
 })
 
+t.test('a version that failed to load is named, with the reason', { skip }, async (t) => {
+  const page = await open(t)
+  const broken = { version: '9', state: 'failed', error: 'weights.bin is too short' }
+  await page.route('**/models', async (route) => {
+    const response = await route.fetch()
+    const json = await response.json()
+    json.models.find(({ name }: { name: string }) => name === 'ads-funnel').versions.push(broken)
+    await route.fulfill({ response, json })
+  })
+  await page.goto(`${origin}/#/playground/ads-funnel/9`)
+  await page.reload()
+  const said = page.getByRole('alert')
+  await said.getByText('Version 9 of ads-funnel failed to load').waitFor()
+  t.match(await said.textContent(), broken.error)
+  t.notMatch(await said.textContent(), 'no such version')
+
+  await page.route('**/models/ads-funnel', (route) =>
+    route.fulfill({ json: { name: 'ads-funnel', default: true, versions: [broken] } }),
+  )
+  await page.goto(`${origin}/#/playground/ads-funnel`)
+  await page.getByText('Version 9 failed to load: weights.bin is too short').waitFor()
+})
+
 t.test('a model without a manifest takes tensors', { skip }, async (t) => {
   const page = await open(t, '/bare')
   await page.getByText('has no manifest').waitFor()

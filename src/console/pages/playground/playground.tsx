@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks'
-import type { Schemas } from '../../api/client.ts'
+import type { AskError, Schemas } from '../../api/client.ts'
 import { useAsk } from '../../api/use-ask.ts'
 import { hrefOf, type Route, replaceAddress } from '../../base/router.ts'
 import { Empty, Failed, Loading } from '../../parts/states.tsx'
@@ -79,12 +79,13 @@ function Loaded({ models, target, route }: LoadedProps) {
         {asked.error === undefined || asked.loading ? (
           <Loading what={model} />
         ) : (
-          <Failed error={asked.error} again={asked.again} />
+          <Unloaded {...{ models, target }} error={asked.error} again={asked.again} />
         )}
       </div>
     )
   const { details, known, note } = begun
   const fields = (details.fields ?? []) as Field[]
+  const failed = details.versions.filter(({ error }) => error !== undefined).slice(0, mostFailed)
   const current = shared ?? begun.shared
   const change = (next: Shared) => setShared(next)
   return (
@@ -99,11 +100,13 @@ function Loaded({ models, target, route }: LoadedProps) {
       )}
       {details.version === undefined ? (
         <Empty title={`${model} does not answer now`}>
-          <p>
-            {details.problem ??
-              details.versions.find(({ error }) => error !== undefined)?.error ??
-              'No version of it is loaded.'}
-          </p>
+          {details.problem !== undefined && <p>{details.problem}</p>}
+          {failed.map(({ version, error }) => (
+            <p key={version}>
+              Version {version} failed to load: <bdi>{error}</bdi>
+            </p>
+          ))}
+          {details.problem === undefined && failed.length === 0 && <p>No version of it is loaded.</p>}
           <button type="button" onClick={asked.again}>
             Look again
           </button>
@@ -131,6 +134,33 @@ function Loaded({ models, target, route }: LoadedProps) {
 }
 
 const noTasks: readonly Task[] = []
+
+/** Versions whose failure is shown. */
+const mostFailed = 3
+
+/** Why there is no description: of a version that failed to load, its reason. */
+function Unloaded({
+  models,
+  target,
+  ...asked
+}: Pick<LoadedProps, 'models' | 'target'> & { error: AskError; again(): void }) {
+  const { versions = [] } = models.find(({ name }) => name === target.model) ?? {}
+  const error = versions.find(({ version }) => version === target.version)?.error
+  if (error === undefined) return <Failed {...asked} />
+  return (
+    <div class="state failed" role="alert">
+      <strong>
+        Version {target.version} of <bdi>{target.model}</bdi> failed to load
+      </strong>
+      <p>
+        <bdi>{error}</bdi>
+      </p>
+      <button type="button" onClick={asked.again}>
+        Try again
+      </button>
+    </div>
+  )
+}
 
 async function begin(target: Target, route: Route): Promise<Begun> {
   const details = await describe(target.model, target.version)

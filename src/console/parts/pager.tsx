@@ -41,6 +41,12 @@ export function Pager({
   )
 }
 
+/** Says that a list is cut. Nothing where it is whole. `what`: in the plural. */
+export function FirstOf({ most, total, what }: { most: number; total: number; what: string }) {
+  if (total <= most) return null
+  return <p class="muted">{`The first ${most} of ${total} ${what} are shown.`}</p>
+}
+
 /** A page that exists. */
 export function pageWithin(page: number, size: number, total: number): number {
   return Math.max(0, Math.min(page, Math.ceil(total / size) - 1))

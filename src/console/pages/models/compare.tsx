@@ -2,6 +2,7 @@ import { useAsk } from '../../api/use-ask.ts'
 import { own } from '../../base/own.ts'
 import { hrefOf } from '../../base/router.ts'
 import { decimal } from '../../parts/format.ts'
+import { FirstOf } from '../../parts/pager.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
 import { Failed, Loading } from '../../parts/states.tsx'
 import { type Comparison, differencesOf } from './differences.ts'
@@ -179,11 +180,7 @@ function Part({ part: { title, rows }, before, after }: Sides & { part: Comparis
           </tbody>
         </table>
       </Scroll>
-      {rows.length > mostRows && (
-        <p class="muted">
-          The first {mostRows} of {rows.length} differences are shown.
-        </p>
-      )}
+      <FirstOf most={mostRows} total={rows.length} what="differences" />
     </section>
   )
 }

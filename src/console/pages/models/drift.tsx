@@ -4,7 +4,7 @@ import { useAsk } from '../../api/use-ask.ts'
 import { number, percent } from '../../parts/format.ts'
 import { Pager, pageOf } from '../../parts/pager.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
-import { SearchField } from '../../parts/search-field.tsx'
+import { SearchField, useSearch } from '../../parts/search-field.tsx'
 import { Failed, Loading } from '../../parts/states.tsx'
 import { type Bin, type Distributions, driftWord } from './words.ts'
 
@@ -24,12 +24,11 @@ export function Drift({ model, version }: { model: string; version: string }) {
   const path = { model, version }
   const asking = () => ask(client.GET('/models/{model}/versions/{version}/distributions', { params: { path } }))
   const { data, error, again } = useAsk(asking, [model, version], { everySeconds: 10 })
-  const [search, setSearch] = useState('')
-  const [page, setPage] = useState(0)
+  const { wanted, page, setPage, field } = useSearch()
   if (data === undefined)
     return error === undefined ? <Loading what="distributions" /> : <Failed error={error} again={again} />
   const rows = rowsOf(data)
-  const found = rows.filter(({ name }) => name.toLowerCase().includes(search.trim().toLowerCase()))
+  const found = rows.filter(({ name }) => name.toLowerCase().includes(wanted))
   return (
     <>
       <p class="muted">
@@ -37,16 +36,7 @@ export function Drift({ model, version }: { model: string; version: string }) {
         how far shares have moved: below 0.1 is steady, from 0.25 on the field has drifted and predictions may be worse
         than measured. One row per request counts, in the process that responded.
       </p>
-      {rows.length > perPage && (
-        <SearchField
-          label="Search fields and tasks"
-          value={search}
-          onSearch={(text) => {
-            setSearch(text)
-            setPage(0)
-          }}
-        />
-      )}
+      {rows.length > perPage && <SearchField label="Search fields and tasks" {...field} />}
       {rows.every(({ bins }) => bins.length === 0) && <p>The version has no reference: drift cannot be measured.</p>}
       <ul class="drifts">
         {pageOf(found, page, perPage).map((row) => (

@@ -1,6 +1,7 @@
 import { ask, client } from '../../api/client.ts'
 import { useAsk } from '../../api/use-ask.ts'
 import { date, decimal, number } from '../../parts/format.ts'
+import { FirstOf } from '../../parts/pager.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
 import { Failed, Loading } from '../../parts/states.tsx'
 import { describeBins } from './describe-bins.ts'
@@ -63,11 +64,7 @@ function ReportOf({ report, version }: { report: Report; version: string }) {
           </li>
         ))}
       </ul>
-      {tasks.length > mostTasks && (
-        <p class="muted">
-          The first {mostTasks} of {tasks.length} tasks are shown.
-        </p>
-      )}
+      <FirstOf most={mostTasks} total={tasks.length} what="tasks" />
     </>
   )
 }

@@ -1,9 +1,8 @@
-import { useState } from 'preact/hooks'
 import { number } from '../../parts/format.ts'
 import { nameOfDefault } from '../../parts/name-of-default.ts'
 import { Pager, pageOf } from '../../parts/pager.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
-import { SearchField } from '../../parts/search-field.tsx'
+import { SearchField, useSearch } from '../../parts/search-field.tsx'
 import { Empty } from '../../parts/states.tsx'
 import type { Field } from './words.ts'
 
@@ -11,27 +10,16 @@ const perPage = 20
 
 /** The inputs, with what a client may send for each. */
 export function Fields({ fields }: { fields: readonly Field[] }) {
-  const [search, setSearch] = useState('')
-  const [page, setPage] = useState(0)
+  const { wanted, page, setPage, field } = useSearch()
   if (fields.length === 0) return <p class="muted">Its clients send tensors: it has no named fields.</p>
-  const asked = search.trim().toLowerCase()
-  const found = fields.filter(({ name, side, kind }) => `${name} ${side} ${kind}`.toLowerCase().includes(asked))
+  const found = fields.filter(({ name, side, kind }) => `${name} ${side} ${kind}`.toLowerCase().includes(wanted))
   return (
     <>
       <p class="muted">
         Context fields describe the user and the page, once per request; candidate fields the item to score; cross
         fields both.
       </p>
-      {fields.length > perPage && (
-        <SearchField
-          label="Search fields"
-          value={search}
-          onSearch={(text) => {
-            setSearch(text)
-            setPage(0)
-          }}
-        />
-      )}
+      {fields.length > perPage && <SearchField label="Search fields" {...field} />}
       {found.length === 0 ? (
         <Empty title="No field is like this" />
       ) : (

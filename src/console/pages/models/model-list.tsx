@@ -4,7 +4,7 @@ import { hrefOf } from '../../base/router.ts'
 import { date, decimal, number } from '../../parts/format.ts'
 import { Pager, pageOf } from '../../parts/pager.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
-import { SearchField } from '../../parts/search-field.tsx'
+import { SearchField, useSearch } from '../../parts/search-field.tsx'
 import { Empty, Failed, Loading } from '../../parts/states.tsx'
 import { askModels, driftWord, type Model, plural, stateNames, stateTones, type Version } from './words.ts'
 
@@ -13,11 +13,10 @@ const modelsPerPage = 20
 /** Every model of the folder, with its versions. */
 export function ModelList() {
   const { data, error, again } = useAsk(askModels, [], { everySeconds: 5 })
-  const [search, setSearch] = useState('')
-  const [page, setPage] = useState(0)
+  const { wanted, page, setPage, field } = useSearch()
   const found = useMemo(
-    () => (data?.models ?? []).filter(({ name }) => name.toLowerCase().includes(search.trim().toLowerCase())),
-    [data, search],
+    () => (data?.models ?? []).filter(({ name }) => name.toLowerCase().includes(wanted)),
+    [data, wanted],
   )
   if (data === undefined)
     return (
@@ -31,16 +30,7 @@ export function ModelList() {
       <div class="heading">
         <h1>Models</h1>
         {error !== undefined && <Stale message={error.message} />}
-        {data.models.length > modelsPerPage && (
-          <SearchField
-            label="Search"
-            value={search}
-            onSearch={(text) => {
-              setSearch(text)
-              setPage(0)
-            }}
-          />
-        )}
+        {data.models.length > modelsPerPage && <SearchField label="Search" {...field} />}
       </div>
       <p class="muted">
         A model is a folder with versions. Requests that name no version are answered by the highest one that has

@@ -1,5 +1,6 @@
 import { own } from '../../base/own.ts'
 import { decimal, number, percent } from '../../parts/format.ts'
+import { FirstOf } from '../../parts/pager.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
 import { type Calibration, calibrate, describeCalibration } from './calibrate.ts'
 import type { Quality, Task } from './words.ts'
@@ -26,11 +27,7 @@ export function Tasks({ tasks, quality }: { tasks: readonly Task[]; quality: Rea
           </li>
         ))}
       </ul>
-      {tasks.length > mostTasks && (
-        <p class="muted">
-          The first {mostTasks} of {tasks.length} tasks are shown.
-        </p>
-      )}
+      <FirstOf most={mostTasks} total={tasks.length} what="tasks" />
     </>
   )
 }

@@ -168,6 +168,9 @@ export const LiveUpdate = Type.Object(
     failed: Type.Array(VersionProblem, {
       description: 'Versions in the folder that failed to load, with the kind of the failure',
     }),
+    unreadable: Type.Optional(
+      Type.String({ description: 'Why the folder of models can not be read, where that is so' }),
+    ),
     unready: Type.Array(Type.String(), { description: 'Why the service is not ready; empty when it is' }),
   },
   { description: 'Event `sample`: samples since the last event, mostly one' },

@@ -328,15 +328,16 @@ t.test('gates, what matters, and another version side by side', { skip }, async 
   await answered(page, () => page.getByLabel('bid of ad-1', { exact: true }).fill('7'))
   const other = await matters.getByRole('option', { name: /^those of ad-1, rank \d$/ }).getAttribute('value')
   await matters.getByLabel('Replace values by').selectOption(other)
+  await matters.getByText('The values have changed since').waitFor()
   await page.getByRole('button', { name: 'Find out' }).click()
-  await matters.getByText(/^ecpm is [\d.,]+ for ad-2 and [\d.,]+ for ad-1\. /).waitFor()
+  await matters.getByText(/^ecpm is [\d.,]+ for ad-2 and [\d.,]+ for ad-1\. ad-2 is ahead by /).waitFor()
   const replaced = await effects.getByRole('row').allInnerTexts()
   t.ok(replaced.some((row) => /^bid/.test(row) && /\b7\s*$/.test(row)))
   t.notOk(
     replaced.some((row) => /^country/.test(row)),
     'both share the context',
   )
-  await page.getByLabel('bid of ad-2').fill('')
+  await page.getByLabel('bid of ad-2', { exact: true }).fill('')
   await matters.getByRole('option', { name: 'ecpm' }).waitFor({ state: 'detached' })
 
   await page.getByLabel('Compare with').selectOption('ads-funnel, version 1')
@@ -345,6 +346,16 @@ t.test('gates, what matters, and another version side by side', { skip }, async 
   t.equal(await compared.getByRole('rowheader').count(), 5)
   await page.getByLabel('Rank by').selectOption('ecpm')
   await compared.getByRole('columnheader', { name: 'ecpm' }).waitFor()
+
+  const why = answers(page)
+    .locator('..')
+    .locator('..')
+    .getByRole('button', { name: /^Why does ad-\d rank before ad-\d\?$/ })
+  const [first, second] = (await why.textContent())!.match(/ad-\d/g)!
+  await why.click()
+  await page.getByRole('button', { name: 'Find out' }).and(page.locator(':focus')).waitFor()
+  await page.keyboard.press('Enter')
+  await matters.getByText(new RegExp(`^ecpm is [\\d.,]+ for ${first} and [\\d.,]+ for ${second}\\. `)).waitFor()
   await page.waitForURL(/[?&]s=/)
 })
 

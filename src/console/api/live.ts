@@ -9,7 +9,10 @@ export type LiveProcess = Schemas['LiveProcess']
 export type LiveEvent = Schemas['LiveEvent']
 
 /** What holds now. */
-type State = Pick<Schemas['LiveUpdate'], 'models' | 'processes' | 'silent' | 'unstored' | 'failed' | 'unready'>
+type State = Pick<
+  Schemas['LiveUpdate'],
+  'models' | 'processes' | 'silent' | 'unstored' | 'failed' | 'unreadable' | 'unready'
+>
 
 export interface Live extends State {
   /** `lost`: it is tried again. */

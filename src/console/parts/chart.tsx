@@ -8,6 +8,8 @@ export interface Series {
   label: string
   /** One per moment; null where nothing was measured. */
   values: (number | null)[]
+  /** Of its colour, from 0; default: its place among the series. */
+  colour?: number
 }
 
 export interface ChartProps {
@@ -67,7 +69,7 @@ export function Chart({ title, about, at, series, format, atLeast = 0, height = 
         <ul class="legend">
           {series.map(({ label, values }, i) => (
             <li key={label}>
-              <span class="swatch" style={{ background: `var(--series-${(i % seriesColours) + 1})` }} />
+              <span class="swatch" style={{ background: `var(--series-${colourOf(series, i)})` }} />
               {label} <b>{valueAt(values, pointed, format)}</b>
             </li>
           ))}
@@ -79,9 +81,17 @@ export function Chart({ title, about, at, series, format, atLeast = 0, height = 
   )
 }
 
+const colourOf = (series: readonly Series[], i: number) => ((series[i]?.colour ?? i) % seriesColours) + 1
+
+/** Places of values between moments without any. */
+function alone(values: readonly (number | null)[]): number[] {
+  const isThere = (i: number) => (values[i] ?? null) !== null
+  return values.flatMap((_, i) => (isThere(i) && !isThere(i - 1) && !isThere(i + 1) ? [i] : []))
+}
+
 /** At a place, or else the newest. */
 function valueAt(values: (number | null)[], place: number | undefined, format: (value: number) => string): string {
-  const value = place === undefined ? values.findLast((value) => value !== null) : values[place]
+  const value = place === undefined ? values.at(-1) : values[place]
   return value === undefined || value === null ? '–' : format(value)
 }
 
@@ -125,9 +135,10 @@ function optionsOf(
       {},
       ...series.map(({ label }, i) => ({
         label,
-        stroke: colour(`--series-${(i % seriesColours) + 1}`),
+        stroke: colour(`--series-${colourOf(series, i)}`),
         width: 1.75,
-        points: { show: false },
+        // A line through one moment alone would not be seen.
+        points: { show: true, size: 4, filter: (_: uPlot, place: number) => alone(series[place - 1]!.values) },
         spanGaps: false,
       })),
     ],

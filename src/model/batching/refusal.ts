@@ -50,17 +50,19 @@ export function shedReason(
   }
   if (queue.rows + rows > maxQueueRows) return queueFull('queue_full', queue.rows, wait)
   const seconds = forecast.untilComputed(rows, wait, ahead.rows)
-  return seconds * 1000 <= ms ? undefined : queueFull('predicted_wait', Math.round(ahead.rows), wait)
+  if (seconds * 1000 <= ms) return undefined
+  const needed = `the answer is predicted to take about ${Math.ceil(1000 * seconds)} ms, and ${Math.floor(ms)} ms are left`
+  return queueFull('predicted_wait', Math.round(ahead.rows), wait, needed)
 }
 
-function queueFull(code: keyof typeof messages, rows: number, retryAfterSeconds: number) {
-  const message = messages[code](rows, Math.round(retryAfterSeconds * 1000))
+function queueFull(code: keyof typeof messages, rows: number, retryAfterSeconds: number, needed = '') {
+  const message = messages[code](rows, needed)
   return { code, error: new ModelError('QUEUE_FULL', message, { retryAfterSeconds }) }
 }
 
 const messages = {
   queue_full: (rows: number) => `The queue is full: ${rows} rows are waiting`,
-  predicted_wait: (rows: number, ms: number) =>
-    `The request cannot meet its deadline: ${rows} rows are ahead of it, about ${ms} ms`,
+  predicted_wait: (rows: number, needed: string) =>
+    `The request cannot meet its deadline: ${rows} rows are ahead of it, ${needed}`,
   quota: (rows: number) => `The key's share of the queue is full: ${rows} of its rows are waiting`,
 }

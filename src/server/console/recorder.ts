@@ -29,7 +29,9 @@ export function createRecorder(read: () => Promise<Readings>, now: () => number 
   const events = createEventLog()
   let earlierFine: Reading[] | undefined
   let earlierCoarse: Reading[] | undefined
-  let state: Pick<LiveUpdate, 'models' | 'processes' | 'silent' | 'unstored' | 'failed' | 'unready'> | undefined
+  let state:
+    | Pick<LiveUpdate, 'models' | 'processes' | 'silent' | 'unstored' | 'failed' | 'unreadable' | 'unready'>
+    | undefined
   let seconds = 0
   let unasked = forgottenAfter
   let reading: Promise<void> | undefined
@@ -95,16 +97,18 @@ export function createRecorder(read: () => Promise<Readings>, now: () => number 
 }
 
 /** The condition of all processes: they serve the same folder. */
-function conditionOf(readings: readonly Reading[]): Pick<LiveUpdate, 'unstored' | 'failed' | 'unready'> {
+function conditionOf(readings: readonly Reading[]): Pick<LiveUpdate, 'unstored' | 'failed' | 'unreadable' | 'unready'> {
   const conditions = readings.map(({ condition }) => condition)
   const byVersion = (read: (condition: Condition) => VersionProblem[]) => [
     ...new Map(conditions.flatMap(read).map((one) => [keyOf(one), one])).values(),
   ]
+  const unreadable = conditions.find((condition) => condition.unreadable)?.unreadable
   // The service is ready while one process is.
   const isReady = conditions.some(({ unready }) => unready.length === 0)
   return {
     unstored: byVersion(({ unstored }) => unstored),
     failed: byVersion(({ failed }) => failed),
+    ...(unreadable !== undefined && { unreadable }),
     unready: isReady ? [] : [...new Set(conditions.flatMap(({ unready }) => unready))],
   }
 }

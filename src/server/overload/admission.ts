@@ -130,11 +130,12 @@ export function createAdmission(options: AdmissionOptions): Admission {
       const wait = now - arrived + turnsOfItsOwn * turnMs + 1000 * engines
       // Where nothing waits for the engines, any may try: else one that seems dear could never be answered.
       const total = wait + (engines > 0 ? 1000 * own : 0)
-      if (wait > (lowest ? longestLowestWait : longestWait) * deadlineMs || total > usableShare * deadlineMs) {
+      const longest = lowest ? longestLowestWait : longestWait
+      if (wait > longest * deadlineMs || total > usableShare * deadlineMs) {
         const message =
-          lowest && wait > longestLowestWait * deadlineMs
-            ? `Requests of the lowest priority are accepted while the predicted wait is at most ${Math.floor(longestLowestWait * deadlineMs)} ms; it is about ${Math.ceil(wait)} ms`
-            : `The request would probably miss its deadline of ${Math.ceil(deadlineMs)} ms: it is predicted to take about ${Math.ceil(total)} ms`
+          wait > longest * deadlineMs
+            ? `The predicted wait is about ${Math.ceil(wait)} ms; requests${lowest ? ' of the lowest priority' : ''} with a deadline of ${Math.ceil(deadlineMs)} ms are accepted up to ${Math.floor(longest * deadlineMs)} ms`
+            : `The request is predicted to take about ${Math.ceil(total)} ms; with a deadline of ${Math.ceil(deadlineMs)} ms it may take ${Math.floor(usableShare * deadlineMs)} ms`
         return { admitted: false, message, retryAfterSeconds: total / 1000 }
       }
       foreseen.now += soon

@@ -46,7 +46,7 @@ function TrafficCharts({ samples, at, line }: Lines & { samples: Sample[] }) {
         series={(['p50', 'p95', 'p99'] as const).map((name) =>
           line(name, ({ stages }) => stages.total?.[name] ?? null),
         )}
-        about="From the arrival of a request to its response."
+        about="From the arrival of a request to its response, of those that were answered; from 2,500 ms on it is not told apart."
       />
       <Chart
         title="Stages, p99"
@@ -57,7 +57,7 @@ function TrafficCharts({ samples, at, line }: Lines & { samples: Sample[] }) {
           line('queue', ({ stages }) => stages.queue?.p99 ?? null),
           line('compute', ({ stages }) => stages.infer?.p99 ?? null),
         ]}
-        about="Where the time goes: making tensors of the values that were read, waiting for a worker, the engine’s call."
+        about="Where the time goes: making tensors of the values that were read, waiting for a worker, the engine’s call. Of requests that were answered."
       />
       <Chart
         title="Stages, p50"
@@ -71,18 +71,29 @@ function TrafficCharts({ samples, at, line }: Lines & { samples: Sample[] }) {
         about="The same for the request in the middle."
       />
       <Chart
-        title="Shed and failed per second"
+        title="Shed per second"
         at={at}
         format={compact}
         series={
-          failed.length + shed.length === 0
+          shed.length === 0
             ? [line('none', () => 0)]
-            : [
-                ...shed.map((name) => line(shedName(name), ({ shed }) => shed[name] ?? 0)),
-                ...failed.map((name) => line(outcomeName(name), ({ failed }) => failed[name] ?? 0)),
-              ]
+            : shed.map((name) => ({ ...line(shedName(name), ({ shed }) => shed[name] ?? 0), colour: placeOf(name) }))
         }
-        about="Shed: refused or dropped under load, by reason. Failed: answered with an error, by its code; a shed request has one, too."
+        about="Refused or dropped under load, by reason."
+      />
+      <Chart
+        title="Failed per second"
+        at={at}
+        format={compact}
+        series={
+          failed.length === 0
+            ? [line('none', () => 0)]
+            : failed.map((name) => ({
+                ...line(outcomeName(name), ({ failed }) => failed[name] ?? 0),
+                colour: placeOf(name),
+              }))
+        }
+        about="Not answered as asked, by code. Shed requests are among them, as “queue full” or “deadline exceeded”."
       />
       <Chart
         title="Wait against deadline"
@@ -150,10 +161,18 @@ function ResourceCharts({ at, line }: Lines) {
         about="Resident memory of all processes; the cache is part of it."
       />
       <Chart
-        title="CPU and connections"
+        title="CPU"
         at={at}
         format={(value) => number(value)}
-        series={[line('cores', ({ cores }) => cores), line('connections', ({ connections }) => connections)]}
+        series={[line('cores', ({ cores }) => cores)]}
+        about="Cores that all processes use."
+      />
+      <Chart
+        title="Connections"
+        at={at}
+        format={compact}
+        series={[line('open', ({ connections }) => connections)]}
+        about="Connections of clients that are open."
       />
     </>
   )
@@ -167,6 +186,14 @@ function withGaps(samples: Sample[]): { at: number; sample?: Sample }[] {
     const isGap = before !== undefined && sample.at - before.at > 2500 * Math.max(sample.seconds, before.seconds)
     return isGap ? [{ at: before.at + 1 }, { at: sample.at, sample }] : [{ at: sample.at, sample }]
   })
+}
+
+const places = new Map<string, number>()
+
+/** A name keeps its colour, whichever others come and go. */
+function placeOf(name: string): number {
+  if (!places.has(name)) places.set(name, places.size)
+  return places.get(name)!
 }
 
 /** Names that occur, the most frequent first: at most as many as a chart has colours for. */

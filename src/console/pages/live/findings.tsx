@@ -19,7 +19,16 @@ export function Findings({ live }: { live: Live }) {
   )
 }
 
-function conditionsOf({ state, reason: noStream, silent, unstored, failed, unready, clockAhead }: Live): Finding[] {
+function conditionsOf({
+  state,
+  reason: noStream,
+  silent,
+  unstored,
+  failed,
+  unreadable,
+  unready,
+  clockAhead,
+}: Live): Finding[] {
   const found: Finding[] = []
   if (state === 'lost')
     found.push({
@@ -33,6 +42,12 @@ function conditionsOf({ state, reason: noStream, silent, unstored, failed, unrea
       tone: 'bad',
       title: `${silent.length === 1 ? 'A process does' : `${silent.length} processes do`} not answer.`,
       text: `Process ${silent.join(', ')} is stopped, or very busy; its figures are missing here.`,
+    })
+  if (unreadable !== undefined)
+    found.push({
+      tone: 'bad',
+      title: 'The models folder can’t be read.',
+      text: `${unreadable}. Loaded models go on serving; new versions are not found, and a process that starts has none.`,
     })
   if (failed.length > 0)
     found.push({

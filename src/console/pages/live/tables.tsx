@@ -65,10 +65,10 @@ export function ProcessTable({ processes }: { processes: LiveProcess[] }) {
               <th class="number">Up</th>
               <th class="number">Memory</th>
               <th class="number">Cores</th>
-              <th>Event loop</th>
-              <th>Workers</th>
-              <th class="number">Alive</th>
-              <th class="number">Replaced</th>
+              <th>Event loop busy</th>
+              <th>Workers busy</th>
+              <th class="number">Workers</th>
+              <th class="number">Workers replaced</th>
               <th class="number">Connections</th>
             </tr>
           </thead>

@@ -1,5 +1,5 @@
 import type { LiveModel, LiveSample as Sample } from '../../../schemas/live.ts'
-import { compact, milliseconds, percent } from '../../parts/format.ts'
+import { milliseconds, percent } from '../../parts/format.ts'
 import { outcomeName, shedName } from './names.ts'
 
 export interface Finding {
@@ -16,8 +16,11 @@ type Found = Partial<Record<(typeof kinds)[number], Finding>>
 /** A notice, and a name in it, stays for so long after it was last true, ms: near a limit it would come and go each second. */
 const stays = 10_000
 
-/** Errors that shed requests have, and clients that left. */
-const expected = ['queue_full', 'deadline_exceeded', 'cancelled']
+/** Errors of shed requests. */
+const shedCodes = ['queue_full', 'deadline_exceeded']
+
+/** Those, and clients that left. */
+const expected = [...shedCodes, 'cancelled']
 
 /** Finds what deserves attention in the traffic, second by second. `now`: ms since 1970, by the clock of the samples. */
 export function createTrafficFindings(): (live: { fine: Sample[]; models: LiveModel[] }, now: number) => Finding[] {
@@ -34,7 +37,7 @@ export function createTrafficFindings(): (live: { fine: Sample[]; models: LiveMo
 
     // Older ones are of another time: there are none while nobody watches.
     const recent = fine.filter(({ at }) => at > now - 15_000).slice(-10)
-    const found = recent.length === 0 ? {} : findIn(recent, models, failing)
+    const found = recent.length === 0 ? {} : findIn(recent, failing)
     return kinds.flatMap((kind) => {
       const finding = found[kind]
       if (finding !== undefined) last.set(kind, { at: now, finding })
@@ -44,7 +47,7 @@ export function createTrafficFindings(): (live: { fine: Sample[]; models: LiveMo
   }
 }
 
-function findIn(recent: Sample[], models: LiveModel[], failing: (code: string) => string[]): Found {
+function findIn(recent: Sample[], failing: (code: string) => string[]): Found {
   const found: Found = {}
   const limit = bottleneck(recent)
   const shed = sums(recent.map((sample) => sample.shed))
@@ -55,7 +58,7 @@ function findIn(recent: Sample[], models: LiveModel[], failing: (code: string) =
     found.shed = {
       tone: 'bad',
       title: `Over ten seconds, ${percent(Math.min(1, shedRate / Math.max(requests, shedRate)), 2)} of the requests were refused or dropped.`,
-      text: `The most frequent reason: ${shedName(reason)}. ${limit}${mostOf(models)}`,
+      text: `The most frequent reason: ${shedName(reason)}${namesOf(shedCodes.flatMap(failing))}. ${limit}`,
     }
   const failed = sums(recent.map((sample) => sample.failed))
   const others = Object.fromEntries(Object.entries(failed).filter(([name]) => !expected.includes(name)))
@@ -72,7 +75,7 @@ function findIn(recent: Sample[], models: LiveModel[], failing: (code: string) =
     found.slow = {
       tone: 'warning',
       title: `The slowest requests ${p99 > deadline ? 'miss' : 'come close to'} their deadline.`,
-      text: `p99 is up to ${milliseconds(p99)}, the deadline ${milliseconds(deadline)}. ${limit}`,
+      text: `p99 is up to ${milliseconds(p99)}, the deadline ${milliseconds(deadline)}.${found.shed === undefined ? ` ${limit}` : ''}`,
     }
   return found
 }
@@ -92,14 +95,6 @@ function bottleneck(recent: Sample[]): string {
     return 'The event loop is held up although it gets little of a core: other programs take the cores.'
   if (loop > 0.85) return 'The event loop is the limit: more processes would help.'
   return 'Neither the workers nor the event loop is busy all the time: it comes in bursts, or other work takes the cores.'
-}
-
-/** The model that most candidates are for, where there are several. */
-function mostOf(models: LiveModel[]): string {
-  const candidates = models.reduce((sum, model) => sum + model.candidates, 0)
-  const [first] = [...models].sort((a, b) => b.candidates - a.candidates)
-  if (first === undefined || models.length < 2 || first.candidates < candidates / 2) return ''
-  return ` ${percent(first.candidates / candidates, 2)} of the candidates are for ${first.model}: ${compact(first.candidates)} per second.`
 }
 
 function sums(rates: Record<string, number>[]): Record<string, number> {

@@ -21,7 +21,9 @@ export function Compare({ details, against }: { details: Details; against: strin
   return (
     <>
       <p>
-        What changed in version {after.version}, compared with version {before.version}.{' '}
+        {same.length === parts.length
+          ? `Nothing changed in version ${after.version}, compared with version ${before.version}, except for figures below.`
+          : `What changed in version ${after.version}, compared with version ${before.version}.`}{' '}
         <a href={hrefOf('models', [name, version!])}>Show version {version} alone</a>
       </p>
       <QualityTable before={before} after={after} />

@@ -34,7 +34,7 @@ export function Drift({ model, version }: { model: string; version: string }) {
       <p class="muted">
         Compares live traffic with the rows that the version was judged on. The population stability index (PSI) adds up
         how far shares have moved: below 0.1 is steady, from 0.25 on the field has drifted and predictions may be worse
-        than measured. One row per request counts, in the process that responded.
+        than measured. One row per request counts, and up to 16 of its answers.
       </p>
       {rows.length > perPage && <SearchField label="Search fields and tasks" {...field} />}
       {rows.every(({ bins }) => bins.length === 0) && <p>The version has no reference: drift cannot be measured.</p>}

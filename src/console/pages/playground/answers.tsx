@@ -4,7 +4,7 @@ import { change, milliseconds, number, probability } from '../../parts/format.ts
 import { Pager, pageOf } from '../../parts/pager.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
 import { Empty, Loading } from '../../parts/states.tsx'
-import { nameOf } from './form.ts'
+import { type Candidate, nameOf } from './form.ts'
 import type { Task } from './model.ts'
 import { changeOf, earningTasks, ecpm, movementOf, probabilityOf, type Standing, scoreNames } from './ranking.ts'
 import type { Answered } from './use-history.ts'
@@ -20,20 +20,30 @@ interface AnswersProps {
   before: ReadonlyMap<number, Standing>
   by: string
   busy: boolean
+  /** They are of the values before: these have a problem. */
+  isOld: boolean
   selected: number | undefined
   onBy(by: string): void
   onSelect(key: number): void
+  /** The reader asks why one candidate ranks before another. */
+  onWhy(first: number, second: number): void
 }
 
 /** The probabilities of each candidate, best first, and what changed. */
 export function Answers(props: AnswersProps) {
-  const { tasks, now, standings, before, by, busy, onBy } = props
+  const { tasks, now, standings, before, by, busy, isOld, onBy } = props
   return (
     <section class="card" aria-labelledby="answers-title">
       <header>
         <h2 id="answers-title">Answers</h2>
         <span class="small muted" role="status">
-          {busy ? 'Asking …' : now ? `Version ${now.answer.version} took ${milliseconds(now.answer.ms)}` : ''}
+          {busy
+            ? 'Asking …'
+            : now
+              ? isOld
+                ? 'Not of these values: the last answers'
+                : `Version ${now.answer.version} took ${milliseconds(now.answer.ms)}`
+              : ''}
         </span>
       </header>
       <p class="small muted">
@@ -76,7 +86,7 @@ function RankBy({ tasks, by, onBy }: Pick<AnswersProps, 'tasks' | 'by' | 'onBy'>
 }
 
 function AnswerTable(props: AnswersProps & { now: Answered }) {
-  const { tasks, now, standings, before, by, selected, onSelect } = props
+  const { tasks, now, standings, before, by, selected, onSelect, onWhy } = props
   const [page, setRows] = useState(0)
   const [taskPage, setTasks] = useState(0)
   const { candidates } = now.form
@@ -150,6 +160,7 @@ function AnswerTable(props: AnswersProps & { now: Answered }) {
         </table>
       </Scroll>
       <Pager what="candidates" page={page} size={rowsPerPage} total={ordered.length} onPage={setRows} />
+      <Why ordered={ordered} {...{ standings, onWhy }} />
       {shown.map(({ name, product, calibration }) =>
         product !== undefined && calibration !== undefined ? (
           <p key={name} class="small muted">
@@ -159,6 +170,22 @@ function AnswerTable(props: AnswersProps & { now: Answered }) {
         ) : null,
       )}
     </>
+  )
+}
+
+interface WhyProps extends Pick<AnswersProps, 'standings' | 'onWhy'> {
+  ordered: readonly { candidate: Candidate; index: number }[]
+}
+
+/** Leads to what puts the first candidate before the second. */
+function Why({ ordered: [first, second], standings, onWhy }: WhyProps) {
+  if (first === undefined || second === undefined) return null
+  if (standings.get(second.candidate.key)?.rank === undefined) return null
+  return (
+    <button type="button" class="link" onClick={() => onWhy(first.candidate.key, second.candidate.key)}>
+      Why does <bdi>{nameOf(first.candidate, first.index)}</bdi> rank before{' '}
+      <bdi>{nameOf(second.candidate, second.index)}</bdi>?
+    </button>
   )
 }
 

@@ -55,6 +55,7 @@ export function Editor({ target, fields, tasks, known, others, described, shared
     predicted.error?.problem?.errors ?? (predicted.error ? [] : (predicted.answer?.errors ?? []))
   const map = useMemo(() => mapProblems(problems), [problems])
   const [place, setPlace] = useState<Place>()
+  const [why, setWhy] = useState<{ other: number }>()
   const selectedIndex = placeToLookInto(form.candidates, shared.chosen, standings)
   const selected = form.candidates[selectedIndex]
   const name = selected === undefined ? '' : nameOf(selected, selectedIndex)
@@ -107,9 +108,14 @@ export function Editor({ target, fields, tasks, known, others, described, shared
             {...{ tasks, now, standings, by }}
             before={earlier}
             busy={predicted.busy}
+            isOld={predicted.error !== undefined}
             selected={selected?.key}
             onBy={(by) => onShared({ ...shared, by })}
             onSelect={choose}
+            onWhy={(first, other) => {
+              choose(first)
+              setWhy({ other })
+            }}
           />
           <Gates tasks={tasks} body={single} name={name} />
         </div>
@@ -129,7 +135,7 @@ export function Editor({ target, fields, tasks, known, others, described, shared
       />
       <div class="cards">
         <WhatMatters
-          {...{ target, fields, tasks, by, name }}
+          {...{ target, fields, tasks, by, name, why }}
           reference={known.reference}
           values={isAnswerable && selected !== undefined ? { ...form.context, ...selected.values } : undefined}
           others={othersOf(form, selected, standings)}

@@ -42,8 +42,8 @@ export function Effects({ effects, plan, by, name, other }: EffectsProps) {
                     and {formatsOf(by).score(other.score)} for <bdi>{other.name}</bdi>
                   </>
                 )}
-                . To the right: <bdi>{name}</bdi> has the value that raises it. To the left: <bdi>{other.name}</bdi> has
-                it. Fields act together, so the effects need not add up to the difference.
+                . <Verdict effects={effects} by={by} name={name} /> Fields act together, so the effects need not add up
+                to the difference.
               </>
             )}
           </p>
@@ -77,6 +77,25 @@ export function Effects({ effects, plan, by, name, other }: EffectsProps) {
       )}
       <Remarks plan={plan} isEmpty={effects.length === 0} isOther={other !== undefined} by={by} />
     </div>
+  )
+}
+
+/** Fields that a sentence names of each side. */
+const mostNamed = 3
+
+/** Which values put the candidate ahead of the other or behind it, the largest effects first. */
+function Verdict({ effects, by, name }: { effects: readonly Effect[]; by: string; name: string }) {
+  const sizes = effects.map((effect) => ({ field: effect.field, size: effect.with - effect.without }))
+  const list = (sides: typeof sizes) =>
+    sides
+      .slice(0, mostNamed)
+      .map(({ field, size }) => `${field} (${formatsOf(by).difference(size)})`)
+      .join(', ') || 'nothing'
+  return (
+    <>
+      <bdi>{name}</bdi> is ahead by <bdi>{list(sizes.filter(({ size }) => size > 0))}</bdi>, and behind by{' '}
+      <bdi>{list(sizes.filter(({ size }) => size < 0))}</bdi>.
+    </>
   )
 }
 

@@ -33,6 +33,16 @@ interface WhatMattersProps {
   name: string
   /** The other candidates, best first. */
   others: readonly Other[]
+  /** The reader asked why this candidate ranks before that one; a new object each time. */
+  why: { other: number } | undefined
+}
+
+interface State {
+  outcome?: Outcome
+  error?: AskError
+  busy: boolean
+  /** There was an outcome, of other values. */
+  isStale?: boolean | undefined
 }
 
 interface Outcome {
@@ -42,10 +52,11 @@ interface Outcome {
 }
 
 /** What each field contributes: the answer if it had another value. Asked when the reader wants it. */
-export function WhatMatters({ target, fields, tasks, reference, by, values, name, others }: WhatMattersProps) {
+export function WhatMatters({ target, fields, tasks, reference, by, values, name, others, why }: WhatMattersProps) {
   const [wanted, setWanted] = useState(by)
   const [otherKey, setOtherKey] = useState<number>()
-  const [state, setState] = useState<{ outcome?: Outcome; error?: AskError; busy: boolean }>({ busy: false })
+  const [state, setState] = useState<State>({ busy: false })
+  const button = useRef<HTMLButtonElement>(null)
   const running = useRef<AbortController | undefined>(undefined)
   const other = others.find(({ key }) => key === otherKey)
   const content = JSON.stringify([values, other?.values])
@@ -56,9 +67,17 @@ export function WhatMatters({ target, fields, tasks, reference, by, values, name
 
   useEffect(() => setWanted(by), [by])
 
+  useEffect(() => {
+    if (why === undefined) return
+    setWanted(by)
+    setOtherKey(why.other)
+    button.current?.scrollIntoView({ block: 'center' })
+    button.current?.focus()
+  }, [why])
+
   // Another candidate, or another value: what was asked is true no longer.
   useEffect(() => {
-    setState({ busy: false })
+    setState(({ outcome, isStale }) => ({ busy: false, isStale: outcome !== undefined || isStale }))
     return () => running.current?.abort()
   }, [content, target.model, target.version])
 
@@ -92,8 +111,8 @@ export function WhatMatters({ target, fields, tasks, reference, by, values, name
       </header>
       <p class="small muted">
         {other === undefined
-          ? 'Takes one field away at a time and compares the answers. A field that is missing counts as its default. One that is required is replaced by its commonest value in the model’s reference data.'
-          : 'Gives this candidate one value of the other at a time and compares the answers.'}
+          ? 'For this candidate in this context: takes one field away at a time and compares the answers. A field that is missing counts as its default. One that is required is replaced by its commonest value in the model’s reference data.'
+          : 'Why does one rank before the other? Gives this candidate one value of the other at a time and compares the answers.'}
       </p>
       <div class="row">
         <Selection label="Task" value={shown} onValue={setWanted} options={offered.map((name) => [name, name])} />
@@ -108,11 +127,12 @@ export function WhatMatters({ target, fields, tasks, reference, by, values, name
               .map(({ key, name, rank }) => [String(key), `those of ${name}, rank ${rank}`] as const),
           ]}
         />
-        <button type="button" class="primary" disabled={values === undefined || state.busy} onClick={run}>
+        <button ref={button} type="button" class="primary" disabled={values === undefined || state.busy} onClick={run}>
           Find out
         </button>
       </div>
       <div aria-live="polite">
+        {state.isStale && <p class="muted">The values have changed since: find out again.</p>}
         {values === undefined && <p class="muted">Available when this candidate has no problem.</p>}
         {state.busy && <Loading what="answers with other values" />}
         {state.error && <Failed error={state.error} again={run} />}

@@ -47,7 +47,7 @@ function explainTime(record: RequestRecord, others: Others): string {
 
 const advice: Record<string, string> = {
   QUEUE_FULL:
-    'The server had more requests than it can answer in time, and refused this one early to keep the others in time. Look at “Shed and failed per second” and “Busy” on the Live page.',
+    'The server had more requests than it can answer in time, and refused this one early to keep the others in time. Look at “Shed per second” and “Busy” on the Live page.',
   DEADLINE_EXCEEDED:
     'It could not be answered within its deadline. The longest stage took the time, even where the deadline passed in another one. Look at “What happened” and “Busy” on the Live page.',
   INVALID_REQUEST: 'The body does not fit the model. The client has to change it.',

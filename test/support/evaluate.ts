@@ -18,7 +18,8 @@ export const evaluateDefaults: Omit<RunEvaluateOptions, 'data'> = {
   gate: undefined,
   command: 'multigate evaluate',
   version: '0.0.0',
-  cache: undefined,
+  // Many evaluations open the same version.
+  cache: process.env.MULTIGATE_CACHE,
   now: () => 0,
   signal: new AbortController().signal,
   out: { write: () => true },

@@ -17,9 +17,6 @@ import {
 } from '../graph/onnx_pb.ts'
 import { traceShapes } from '../graph/shapes.ts'
 import { joinTensors, partsOf } from './concatenate.ts'
-import { readLayersModel } from './layers/layers-model.ts'
-import { lowerToGraph } from './layers/lower-layers.ts'
-import { readTensorflowGraph } from './read-tensorflow-graph.ts'
 
 /**
  * A saved graph with only one of its outputs (its only one, if none is named); nodes for other outputs are dropped.
@@ -95,14 +92,17 @@ export async function openGraph(source: GraphSource): Promise<Graph> {
   return graph
 }
 
+/** What reads a format is loaded for it alone: a worker thread that opens a compiled plan starts with half of the modules. */
 async function openSaved(source: GraphSource): Promise<Graph> {
   const { folder, file, format, outputs, joined } = source
   if (format === 'layers') {
+    const { readLayersModel } = await import('./layers/layers-model.ts')
+    const { lowerToGraph } = await import('./layers/lower-layers.ts')
     const model = await readLayersModel(folder, file)
     const own = outputs.length > 0 ? outputs : model.outputs.map(({ layer }) => layer)
     return Graph.from(lowerToGraph(model, partsOf(own, joined)), folder)
   }
-  if (format !== 'onnx') return readTensorflowGraph(source)
+  if (format !== 'onnx') return (await import('./read-tensorflow-graph.ts')).readTensorflowGraph(source)
   const path = pathInside(folder, folder, file)
   return parse(await readOnnx(path, file), dirname(path), file)
 }

@@ -9,13 +9,14 @@ import { runCli } from '../support/cli.ts'
 import { tinyCsv, tinySpec } from '../support/tiny.ts'
 
 const cli = join(import.meta.dirname, '../../src/cli.js')
+/** Enough for an epoch to take longer than it takes to stop it. */
+const rows = 8000
 const training = { ...tinySpec().training, epochs: 8, patience: 8, batch_size: 48, unknown: 0.05 }
 
-/** A spec with rows enough for an epoch to take a while. */
 async function shop(t: Test, changes: object = {}, name = 'shop') {
   const folder = join(t.testdirName, name)
   await mkdir(folder, { recursive: true })
-  await writeFile(join(folder, 'tiny.csv'), tinyCsv(20_000))
+  await writeFile(join(folder, 'tiny.csv'), tinyCsv(rows))
   await writeFile(join(folder, 'spec.yaml'), JSON.stringify({ ...tinySpec(), training, ...changes }))
   const args = ['train', join(folder, 'spec.yaml'), '--models', join(folder, 'models'), '--run', join(folder, 'run')]
   const change = (more: object) =>
@@ -86,9 +87,9 @@ t.test('a run does not go on with another spec, data or number of threads, or wi
   await refused(/run\.json: the run has another spec, in \/description, \/training; .*start without --resume/)
   await change({})
   await refused(/the run has another number of threads; /, ['--threads', '2'])
-  await writeFile(join(folder, 'tiny.csv'), tinyCsv(20_001))
+  await writeFile(join(folder, 'tiny.csv'), tinyCsv(rows + 1))
   await refused(/the run has another data; /)
-  await writeFile(join(folder, 'tiny.csv'), tinyCsv(20_000))
+  await writeFile(join(folder, 'tiny.csv'), tinyCsv(rows))
   const [state] = (await readdir(run)).filter((name) => name.startsWith('state-'))
   await truncate(join(run, state!), 100)
   await refused(new RegExp(`${state}: has 100 bytes, not the \\d+ that this network needs`))
@@ -101,10 +102,10 @@ t.test('a run does not go on with another spec, data or number of threads, or wi
 
 t.test('two processes do not share a run', async (t) => {
   t.testdir({})
-  const { args, folder, run } = await shop(t, { training: { ...training, epochs: 200, patience: 200 } })
+  const { args, folder, run } = await shop(t, { training: { ...training, epochs: 500, patience: 500 } })
   const first = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
   const ended = once(first, 'exit')
-  for await (const line of createInterface(first.stderr)) if (/^epoch 1\/200/.test(line)) break
+  for await (const line of createInterface(first.stderr)) if (/^epoch 1\/500/.test(line)) break
   const before = await readFile(join(run, 'run.pid'), 'utf8')
   for (const more of [[], ['--resume']]) {
     const { code, stderr } = await runCli([...args, ...more])

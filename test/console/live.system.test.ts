@@ -4,9 +4,10 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { get } from 'node:http'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
-import t from 'tap'
+import type { BrowserContextOptions } from 'playwright-core'
+import t, { type Test } from 'tap'
 import { freePort } from '../../loadtest/free-port.ts'
-import { axeFindings, cramped, looks, openBrowser, openPage, skipBrowser } from '../support/browser.ts'
+import { axeFindings, changeLook, cramped, looks, openBrowser, openPage, skipBrowser } from '../support/browser.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
 import { watchLive } from '../support/events.ts'
 import { send, startProcess } from '../support/process.ts'
@@ -16,16 +17,30 @@ const models = await temporaryFolder(t)
 await writeTestBundle(models)
 const payload = JSON.stringify({ context: { country: 'DE', hour: 21 }, candidates: [{ campaign: 'c9', price: 1.25 }] })
 
-t.test(
-  'live figures: in every size and colour, without a finding, and as they come',
-  { skip: skipBrowser },
-  async (t) => {
-    const { port } = await startProcess(t, { MULTIGATE_MODELS: models })
-    const origin = `http://127.0.0.1:${port}`
-    const browser = await openBrowser(t)
+const browser = skipBrowser ? undefined : await openBrowser(t)
+
+/** A page, which is closed when the test ends. */
+async function open(t: Test, origin: string, look: BrowserContextOptions = {}) {
+  const opened = await openPage(browser!, origin, look)
+  t.teardown(() => opened.page.context().close())
+  return opened
+}
+
+t.test('live figures', { skip: skipBrowser }, async (t) => {
+  const { port } = await startProcess(t, { MULTIGATE_MODELS: models })
+  const origin = `http://127.0.0.1:${port}`
+
+  await t.test('in every size and colour, without a finding, and as they come', async (t) => {
+    let shown: (Awaited<ReturnType<typeof open>> & { width: number }) | undefined
     for (const { name, ...look } of looks) {
-      const { page, faults } = await openPage(browser, origin, look)
-      await page.goto(`${origin}/`)
+      const { width } = look.viewport!
+      if (shown?.width === width) await changeLook(shown.page, look)
+      else {
+        await shown?.page.close()
+        shown = { ...(await open(t, origin, look)), width }
+        await shown.page.goto(`${origin}/`)
+      }
+      const { page, faults } = shown
       await page.getByRole('heading', { level: 1, name: 'Live' }).waitFor()
       // Requests before the first reading are not part of a second.
       const used = page.getByRole('cell', { name: 'ads 1' })
@@ -34,44 +49,41 @@ t.test(
         return (await used.count()) === 1
       })
       const plot = page.locator('.chart .u-over').first()
-      const { width } = (await plot.boundingBox())!
-      await plot.hover({ position: { x: width - 2, y: 9 } })
+      const { width: across } = (await plot.boundingBox())!
+      await plot.hover({ position: { x: across - 2, y: 9 } })
       await page.getByRole('heading', { level: 3, name: /^Requests per second at \d/ }).waitFor()
       await page.getByRole('heading', { level: 1 }).hover()
       await page.getByRole('heading', { level: 3, name: /^Requests per second$/ }).waitFor()
       t.same(await axeFindings(page), [], name)
       t.same(await cramped(page), [], name)
       t.same(faults, [], name)
-      await page.context().close()
     }
-  },
-)
+  })
 
-t.test('by keyboard: skip to the page, range, colours', { skip: skipBrowser }, async (t) => {
-  const { port } = await startProcess(t, { MULTIGATE_MODELS: models })
-  const origin = `http://127.0.0.1:${port}`
-  const { page, faults } = await openPage(await openBrowser(t), origin)
-  await page.goto(`${origin}/`)
-  await page.getByRole('heading', { level: 1, name: 'Live' }).waitFor()
-  const focused = () => page.evaluate(() => (globalThis as any).document.activeElement.textContent.trim())
-  await page.keyboard.press('Tab')
-  t.equal(await focused(), 'Skip to the page')
-  await page.keyboard.press('Enter')
-  t.equal(await page.evaluate(() => (globalThis as any).document.activeElement.id), 'main')
-  await page.keyboard.press('Tab')
-  t.equal(await focused(), '5 minutes')
-  await page.keyboard.press('Tab')
-  await page.keyboard.press('Enter')
-  t.equal(await page.getByRole('button', { name: '1 hour' }).getAttribute('aria-pressed'), 'true')
-  const theme = page.getByRole('button', { name: /^Colours/ })
-  await theme.focus()
-  await page.keyboard.press('Enter')
-  await page.keyboard.press('Enter')
-  t.match(await page.evaluate(() => (globalThis as any).document.documentElement.dataset.theme), 'dark')
-  await page.reload()
-  await theme.waitFor()
-  t.equal(await theme.getAttribute('aria-label'), 'Colours: dark', 'it is remembered')
-  t.same(faults, [])
+  await t.test('by keyboard: skip to the page, range, colours', async (t) => {
+    const { page, faults } = await open(t, origin)
+    await page.goto(`${origin}/`)
+    await page.getByRole('heading', { level: 1, name: 'Live' }).waitFor()
+    const focused = () => page.evaluate(() => (globalThis as any).document.activeElement.textContent.trim())
+    await page.keyboard.press('Tab')
+    t.equal(await focused(), 'Skip to the page')
+    await page.keyboard.press('Enter')
+    t.equal(await page.evaluate(() => (globalThis as any).document.activeElement.id), 'main')
+    await page.keyboard.press('Tab')
+    t.equal(await focused(), '5 minutes')
+    await page.keyboard.press('Tab')
+    await page.keyboard.press('Enter')
+    t.equal(await page.getByRole('button', { name: '1 hour' }).getAttribute('aria-pressed'), 'true')
+    const theme = page.getByRole('button', { name: /^Colours/ })
+    await theme.focus()
+    await page.keyboard.press('Enter')
+    await page.keyboard.press('Enter')
+    t.match(await page.evaluate(() => (globalThis as any).document.documentElement.dataset.theme), 'dark')
+    await page.reload()
+    await theme.waitFor()
+    t.equal(await theme.getAttribute('aria-label'), 'Colours: dark', 'it is remembered')
+    t.same(faults, [])
+  })
 })
 
 t.test('two tabs recover from a restart; meanwhile they say so', { skip: skipBrowser }, async (t) => {
@@ -79,8 +91,7 @@ t.test('two tabs recover from a restart; meanwhile they say so', { skip: skipBro
   const start = () => startProcess(t, { MULTIGATE_MODELS: models, MULTIGATE_PORT: String(port) })
   const first = await start()
   const origin = `http://127.0.0.1:${port}`
-  const browser = await openBrowser(t)
-  const tabs = [await openPage(browser, origin), await openPage(browser, origin)]
+  const tabs = [await open(t, origin), await open(t, origin)]
   for (const { page } of tabs) {
     await page.goto(`${origin}/`)
     await page.getByText('live', { exact: true }).waitFor()
@@ -145,7 +156,7 @@ t.test('a page whose place another client takes says so, and goes on later', { s
   const { port } = await startProcess(t, { MULTIGATE_MODELS: models })
   const origin = `http://127.0.0.1:${port}`
   const others = await Promise.all(Array.from({ length: 31 }, () => watchLive(t, port)))
-  const { page } = await openPage(await openBrowser(t), origin)
+  const { page } = await open(t, origin)
   await page.goto(`${origin}/`)
   await page.getByText('live', { exact: true }).waitFor()
   const elsewhere = get({ host: '127.0.0.1', localAddress: '127.0.0.2', port, path: '/console/live' })
@@ -153,7 +164,7 @@ t.test('a page whose place another client takes says so, and goes on later', { s
   await once(elsewhere, 'response')
   await page.getByText('The server sends no figures now.').waitFor()
   await page.getByText('32 live streams are open, as many as this process serves. These are from before').waitFor()
-  const second = await openPage(page.context().browser()!, origin)
+  const second = await open(t, origin)
   await second.page.goto(`${origin}/`)
   await second.page.getByText('32 live streams are open').first().waitFor()
   await Promise.all(others.map(({ leave }) => leave()))
@@ -180,7 +191,7 @@ t.test(
     await write('first')
     const { port } = await startProcess(t, { MULTIGATE_MODELS: models, MULTIGATE_KEYS: file })
     const origin = `http://127.0.0.1:${port}`
-    const { page, faults } = await openPage(await openBrowser(t), origin)
+    const { page, faults } = await open(t, origin)
     await page.goto(`${origin}/`)
     const dialog = page.getByRole('dialog', { name: 'Key' })
     await dialog.waitFor()
@@ -190,7 +201,7 @@ t.test(
     await page.getByText('live', { exact: true }).waitFor()
     await page.reload()
     await page.getByText('live', { exact: true }).waitFor()
-    const other = await openPage(page.context().browser()!, origin)
+    const other = await open(t, origin)
     await other.page.goto(`${origin}/`)
     await other.page.getByRole('dialog', { name: 'Key' }).waitFor()
     t.pass('another tab has no key')
@@ -233,7 +244,7 @@ t.test('names that are markup, or run from right to left, are text', { skip: ski
   await mkdir(join(folder, '<img src=x onerror=alert(1)>', '1'), { recursive: true }).catch(() => undefined)
   const { port } = await startProcess(t, { MULTIGATE_MODELS: folder })
   const origin = `http://127.0.0.1:${port}`
-  const { page, faults } = await openPage(await openBrowser(t), origin)
+  const { page, faults } = await open(t, origin)
   await page.goto(`${origin}/#/<img src=x onerror=alert(1)>`)
   await page.getByRole('heading', { name: 'There is no such page' }).waitFor()
   await page.goto(`${origin}/#/live`)

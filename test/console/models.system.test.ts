@@ -7,7 +7,7 @@ import { systemClock } from '../../src/model/base/clock.ts'
 import type { ArchitectureOptions } from '../../src/schemas/architecture.ts'
 import type { Features } from '../../src/schemas/features.ts'
 import { evaluationExample } from '../../src/server/routes/models-docs.ts'
-import { axeFindings, openBrowser, openPage, skipBrowser as skip } from '../support/browser.ts'
+import { axeFindings, changeLook, openBrowser, openPage, skipBrowser as skip } from '../support/browser.ts'
 import { multiGateOptions, temporaryFolder, testFeatures, writeTestBundle } from '../support/bundle.ts'
 import { startTestServer } from '../support/server.ts'
 
@@ -73,20 +73,13 @@ async function start(t: { teardown(callback: () => Promise<void>): void }, admin
   return { ...server, models, url: `http://127.0.0.1:${port}/` }
 }
 
-interface Visit {
-  width?: number
-  scheme?: 'light' | 'dark'
-}
+const browser = skip ? undefined : await openBrowser(t)
 
 t.test('the pages of models', { skip }, async (t) => {
   const { url, predict, models } = await start(t, true)
-  const browser = await openBrowser(t)
   const faults: string[][] = []
-  async function visit(hash: string, { width = 1280, scheme = 'light' }: Visit = {}): Promise<Page> {
-    const { page, faults: found } = await openPage(browser, url, {
-      viewport: { width, height: 900 },
-      colorScheme: scheme,
-    })
+  async function visit(hash: string): Promise<Page> {
+    const { page, faults: found } = await openPage(browser!, url, { viewport: { width: 1280, height: 900 } })
     faults.push(found)
     await page.goto(`${url}${hash}`)
     await page.locator('h1').waitFor()
@@ -223,33 +216,33 @@ t.test('the pages of models', { skip }, async (t) => {
   })
 
   await t.test('nothing is inaccessible, cut or wider than the page', async (t) => {
-    const places = [
-      ...[1280, 390].flatMap((width) =>
-        (['light', 'dark'] as const).map((scheme) => ['#/models/ads/2', width, scheme] as const),
-      ),
-      ...['#/models', '#/models/wide/1', '#/models/ads/2?against=1'].flatMap(
-        (hash) =>
-          [
-            [hash, 1280, 'light'],
-            [hash, 390, 'dark'],
-          ] as const,
-      ),
-    ] as const
-    for (const [hash, width, scheme] of places) {
-      const page = await visit(hash, { width, scheme })
+    const sizes = [1280, 390]
+    const colours = ['light', 'dark'] as const
+    const all = sizes.flatMap((width) => colours.map((scheme) => ({ width, scheme })))
+    const some = sizes.map((width, i) => ({ width, scheme: colours[i]! }))
+    for (const [hash, looks] of [
+      ['#/models/ads/2', all],
+      ['#/models', some],
+      ['#/models/wide/1', some],
+      ['#/models/ads/2?against=1', some],
+    ] as const) {
+      const page = await visit(hash)
       await page.locator('section.card').first().waitFor()
       const details = page.locator('.drifts summary').first()
       if (!hash.includes('?') && hash !== '#/models') await details.click()
-      const place = `${hash}, ${width} px, ${scheme}`
-      t.equal(await page.evaluate('document.documentElement.scrollWidth'), width, `${place}: width`)
-      t.same(await axeFindings(page), [], `${place}: accessibility`)
-      if (hash === '#/models')
-        t.ok(
-          await page.evaluate(
-            "[...document.querySelectorAll('.versions td')].every((cell) => cell.getBoundingClientRect().right < innerWidth)",
-          ),
-          `${place}: all columns are in view`,
-        )
+      for (const { width, scheme } of looks) {
+        await changeLook(page, { viewport: { width, height: 900 }, colorScheme: scheme })
+        const place = `${hash}, ${width} px, ${scheme}`
+        t.equal(await page.evaluate('document.documentElement.scrollWidth'), width, `${place}: width`)
+        t.same(await axeFindings(page), [], `${place}: accessibility`)
+        if (hash === '#/models')
+          t.ok(
+            await page.evaluate(
+              "[...document.querySelectorAll('.versions td')].every((cell) => cell.getBoundingClientRect().right < innerWidth)",
+            ),
+            `${place}: all columns are in view`,
+          )
+      }
       await page.close()
     }
   })
@@ -259,8 +252,7 @@ t.test('the pages of models', { skip }, async (t) => {
 
 t.test('without administration, and of what is not there, pages say so', { skip }, async (t) => {
   const { url } = await start(t, false)
-  const browser = await openBrowser(t)
-  const page = await browser.newPage()
+  const page = await browser!.newPage()
   for (const [hash, text] of [
     ['#/models/nothing', /There is no model called "nothing"/],
     ['#/models/ads/3', /^ads\/3\/manifest\.json is not JSON/],
@@ -288,9 +280,8 @@ t.test('the report that a version was published with', { skip }, async (t) => {
   await writeTestBundle(models, { name: 'torn', files: { 'evaluation.json': Buffer.from('{') } })
   const { fastify } = await startTestServer(t, { models })
   const url = await fastify.listen({ host: '127.0.0.1', port: 0 })
-  const browser = await openBrowser(t)
   for (const width of [1280, 390]) {
-    const page = await browser.newPage({ viewport: { width, height: 900 } })
+    const page = await browser!.newPage({ viewport: { width, height: 900 } })
     await page.goto(`${url}/#/models/ads/1?section=evaluation`)
     const section = page.getByRole('region', { name: 'Evaluation' })
     await section.getByRole('img', { name: /Reliability of ctr: 1 of 1 bins are as predicted/ }).waitFor()
@@ -302,7 +293,7 @@ t.test('the report that a version was published with', { skip }, async (t) => {
     t.same(await axeFindings(page), [], `${width} px`)
     await page.close()
   }
-  const page = await browser.newPage()
+  const page = await browser!.newPage()
   await page.goto(`${url}/#/models/torn/1`)
   await page.getByText(/torn\/1\/evaluation\.json is not JSON/).waitFor()
 })
@@ -313,7 +304,7 @@ t.test('the plan says what compiling gains', { skip }, async (t) => {
   const compiler = { cache: await temporaryFolder(t), candidateBytes: 1 << 20, now: Date.now, onWarning: t.fail }
   const { fastify } = await startTestServer(t, { models, limits: { compiler } })
   const url = await fastify.listen({ host: '127.0.0.1', port: 0 })
-  const page = await (await openBrowser(t)).newPage()
+  const page = await browser!.newPage()
   await page.goto(`${url}/#/models/ads/1`)
   await page.getByText(/100 candidates takes .+ µs by the graph as saved and .+ µs compiled: .+ times faster/).waitFor()
   const costs = page.getByRole('region', { name: 'Costs of calls' })

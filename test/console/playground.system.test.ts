@@ -8,7 +8,7 @@ import t from 'tap'
 import { decodeShared, encodeBody } from '../../src/console/pages/playground/state-codec.ts'
 import { systemClock } from '../../src/model/base/clock.ts'
 import type { Features } from '../../src/schemas/features.ts'
-import { axeFindings, openBrowser, openPage, shadedEdges, skipBrowser as skip } from '../support/browser.ts'
+import { axeFindings, changeLook, openBrowser, openPage, shadedEdges, skipBrowser as skip } from '../support/browser.ts'
 import { temporaryFolder, testFeatures, writeTestBundle } from '../support/bundle.ts'
 import { perFeatureGraph } from '../support/per-feature.ts'
 import { startTestServer } from '../support/server.ts'
@@ -602,26 +602,28 @@ t.test('a model without a manifest takes tensors', { skip }, async (t) => {
 })
 
 for (const path of ['/ads-funnel', '/wide', '/bare'])
-  for (const width of [1280, 390])
-    for (const theme of ['light', 'dark'] as const)
-      t.test(`${path}, ${width} px, ${theme}: axe finds nothing, and nothing is cut`, { skip }, async (t) => {
-        const page = await open(t, path, { width, theme })
-        if (path === '/bare') await page.getByRole('region', { name: 'Answers by row' }).waitFor()
-        else {
-          await answers(page).waitFor()
-          await page.getByLabel('price of ad-2').fill('x')
-          await page.getByRole('region', { name: 'Problems' }).getByText('must be a number').waitFor()
-          await page.getByRole('button', { name: 'Find out' }).click()
-          await page.getByRole('region', { name: 'Effects of fields' }).waitFor()
-          await page.getByLabel('Compare with').selectOption({ index: 1 })
-          await page.getByRole('region', { name: 'Answers side by side' }).waitFor()
-        }
+  t.test(`${path}, in every size and colour: axe finds nothing, and nothing is cut`, { skip }, async (t) => {
+    const page = await open(t, path, { width: 390 })
+    if (path === '/bare') await page.getByRole('region', { name: 'Answers by row' }).waitFor()
+    else {
+      await answers(page).waitFor()
+      await page.getByLabel('price of ad-2').fill('x')
+      await page.getByRole('region', { name: 'Problems' }).getByText('must be a number').waitFor()
+      await page.getByRole('button', { name: 'Find out' }).click()
+      await page.getByRole('region', { name: 'Effects of fields' }).waitFor()
+      await page.getByLabel('Compare with').selectOption({ index: 1 })
+      await page.getByRole('region', { name: 'Answers side by side' }).waitFor()
+    }
+    for (const width of [390, 1280])
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await changeLook(page, { viewport: { width, height: 900 }, colorScheme })
         t.ok(
           await page.evaluate('document.documentElement.scrollWidth <= document.documentElement.clientWidth'),
-          'the page does not scroll sideways',
+          `the page does not scroll sideways: ${width} px, ${colorScheme}`,
         )
         t.equal(await page.locator('table:not(.scroll table)').count(), 0, 'tables scroll by themselves')
-        t.same(await axeFindings(page), [])
-      })
+        t.same(await axeFindings(page), [], `${width} px, ${colorScheme}`)
+      }
+  })
 
 t.test('no page reported an error', { skip }, async (t) => t.same(faults.flat(), []))

@@ -5,7 +5,7 @@ import { systemClock } from '../../src/model/base/clock.ts'
 import type { RequestRecord } from '../../src/schemas/requests.ts'
 import { createRequestRecorder, type RequestRecorder } from '../../src/server/request/request-recorder.ts'
 import { createRequestTimeline } from '../../src/server/request/request-timeline.ts'
-import { axeFindings, openBrowser, openPage, skipBrowser as skip } from '../support/browser.ts'
+import { axeFindings, changeLook, openBrowser, openPage, skipBrowser as skip } from '../support/browser.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
 import { startTestServer, type TestServerOptions } from '../support/server.ts'
 
@@ -38,16 +38,8 @@ type Predict = Awaited<ReturnType<typeof startTestServer>>['predict']
 const createRecorder = (options = {}): RequestRecorder =>
   createRequestRecorder({ slow: 20, recent: 200, bodies: true, now: systemClock.now, ...options })
 
-interface Look {
-  width?: number
-  colorScheme?: 'light' | 'dark'
-}
-
-async function open(t: Test, url: string, { width = 1280, colorScheme = 'light' }: Look = {}) {
-  const { page, faults } = await openPage(browser, new URL(url).origin, {
-    viewport: { width, height: 900 },
-    colorScheme,
-  })
+async function open(t: Test, url: string, { width = 1280 } = {}) {
+  const { page, faults } = await openPage(browser, new URL(url).origin, { viewport: { width, height: 900 } })
   t.teardown(() => page.context().close())
   await page.goto(url)
   return { page, faults }
@@ -252,11 +244,12 @@ t.test('many requests and hostile names, light and dark, wide and narrow', { ski
     }),
     () => () => ({ body: { context: { [hostile]: hostile } } }),
   )
+  const { page, faults } = await open(t, `${origin}/#/requests?id=worst`, { width: 390 })
+  await page.locator('.detail .stages').waitFor()
+  await page.locator('.detail summary').click()
   for (const colorScheme of ['light', 'dark'] as const)
-    for (const width of [1280, 390]) {
-      const { page, faults } = await open(t, `${origin}/#/requests?id=worst`, { width, colorScheme })
-      await page.locator('.detail .stages').waitFor()
-      await page.locator('.detail summary').click()
+    for (const width of [390, 1280]) {
+      await changeLook(page, { viewport: { width, height: 900 }, colorScheme })
       t.same(await axeFindings(page), [], `${width} ${colorScheme}`)
       t.ok(
         await page.evaluate('document.documentElement.scrollWidth <= innerWidth'),

@@ -50,12 +50,22 @@ export async function openPage(browser: Browser, origin: string, options: Browse
   return { page, faults }
 }
 
+/** Changes the size and the colours of a page that is open, and waits until it is drawn so. */
+export async function changeLook(
+  page: Page,
+  { viewport, colorScheme }: Pick<BrowserContextOptions, 'viewport' | 'colorScheme'>,
+): Promise<void> {
+  if (viewport) await page.setViewportSize(viewport)
+  await page.emulateMedia({ colorScheme: colorScheme ?? null })
+  await page.evaluate('new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))')
+}
+
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 /** What axe finds on a page, as `rule: selector`. */
 export async function axeFindings(page: Page): Promise<string[]> {
   // Not as a script of the page, which its policy would refuse.
-  await page.evaluate(axe)
+  if (!(await page.evaluate('"axe" in globalThis'))) await page.evaluate(axe)
   return page.evaluate(async () => {
     const { violations } = await (globalThis as any).axe.run()
     return violations.flatMap(({ id, nodes }: any) =>

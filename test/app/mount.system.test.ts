@@ -14,6 +14,7 @@ import { until } from '../support/until.ts'
 
 const models = await temporaryFolder(t)
 await writeTestBundle(models)
+const cache = await temporaryFolder(t)
 const body = { context: { country: 'DE', hour: 21 }, candidates: [{ id: 'a', campaign: 'c9', price: 1.25 }] }
 const json = { 'content-type': 'application/json' }
 
@@ -22,7 +23,7 @@ async function mount(t: Test, host: FastifyInstance, options: Partial<PluginOpti
   t.teardown(() => host.close())
   const { promise, resolve } = withResolver<string[]>()
   await host.register(multigate, {
-    ...{ prefix: '/rank', models, engine: 'onnx', workers: 1, cache: 'off', pollSeconds: 0, onLoaded: resolve },
+    ...{ prefix: '/rank', models, engine: 'onnx', workers: 1, cache, pollSeconds: 0, onLoaded: resolve },
     ...options,
   })
   await host.ready()
@@ -164,7 +165,7 @@ t.test('two of them, with bodies of their own size', async (t) => {
   await small.close()
   const both = Fastify({ pluginTimeout: 0 })
   t.teardown(() => both.close())
-  const options = { models, engine: 'onnx', workers: 1, cache: 'off' } as const
+  const options = { models, engine: 'onnx', workers: 1, cache } as const
   const loaded = [withResolver<string[]>(), withResolver<string[]>()]
   await both.register(multigate, { ...options, prefix: '/a', maxBodyBytes: 1024, onLoaded: loaded[0]!.resolve })
   await both.register(multigate, { ...options, prefix: '/b', onLoaded: loaded[1]!.resolve })

@@ -1,4 +1,4 @@
-import { copyFile, readFile, writeFile } from 'node:fs/promises'
+import { copyFile, cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import t, { type Test } from 'tap'
@@ -23,7 +23,14 @@ async function train(folder: string, spec: object, from?: string): Promise<void>
   const write = () => true
   const code = await runTrain({
     ...{ spec: join(folder, 'spec.json'), specs, models: join(folder, 'models'), from },
-    ...{ force: false, threads: 1, run: undefined, resume: false, report: undefined, cache: undefined },
+    ...{
+      force: false,
+      threads: 1,
+      run: undefined,
+      resume: false,
+      report: undefined,
+      cache: process.env.MULTIGATE_CACHE,
+    },
     ...{ command: 'multigate train', version: '0.0.0', now: () => 0, signal: new AbortController().signal },
     ...{ out: { write }, err: { write } },
   })
@@ -43,10 +50,14 @@ function freshCsv(): string {
   return tinyCsv(1000).replace(/^(red|green),/gm, (_, colour) => `${turned[colour]},`)
 }
 
+const trained = await temporaryFolder(t)
+await writeFile(join(trained, 'tiny.csv'), tinyCsv())
+await train(trained, tinySpec())
+
+/** A version of ours, and rows that it was not trained on. */
 async function tinyVersion(t: Test) {
   const folder = await temporaryFolder(t)
-  await writeFile(join(folder, 'tiny.csv'), tinyCsv())
-  await train(folder, tinySpec())
+  await cp(trained, folder, { recursive: true })
   await writeFile(join(folder, 'tiny.csv'), freshCsv())
   const { architecture: _, ...rest } = tinySpec()
   return { folder, spec: { ...rest, training: { ...rest.training, epochs: 1 } } }

@@ -34,7 +34,8 @@ async function trainIn(folder: string, changes: object = {}, options: Partial<Tr
     now: () => 0,
     signal: new AbortController().signal,
     observer: silent,
-    cache: undefined,
+    // Some trainings give the same weights.
+    cache: process.env.MULTIGATE_CACHE,
     log() {},
     ...options,
   })

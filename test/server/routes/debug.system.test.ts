@@ -211,41 +211,43 @@ t.test('values of a request are not in what is recorded of its problems', async 
   for (const message of messages) t.match(message, /^(?:must|is|has|can't|belongs|ecpm)\b/)
 })
 
-t.test('where nothing is recorded, the answer says so', async (t) => {
+t.test('with nothing but administration', async (t) => {
   const { port } = await startProcess(t, { MULTIGATE_MODELS: models, MULTIGATE_ADMIN: 'true' })
-  await send(port, '/predict', { payload: '{' })
-  t.same(JSON.parse((await send(port, '/debug/requests')).text), {
-    slow: [],
-    failed: [],
-    recent: [],
-    recorded: { slow: 0, failed: 0, recent: 0, bodies: false },
-  })
-  t.equal((await send(port, '/debug/requests/x')).status, 404)
-})
 
-t.test('profiles are what Chrome reads; one at a time', async (t) => {
-  const { port } = await startProcess(t, { MULTIGATE_MODELS: models, MULTIGATE_ADMIN: 'true' })
-  const post = (path: string) => send(port, path, { payload: '' })
-  const both = await Promise.all(['/debug/profile?seconds=1', '/debug/heap-profile?seconds=1'].map(post))
-  t.same(both.map(({ status }) => status).sort(), [200, 429])
-  const cpu = JSON.parse((await post('/debug/profile?seconds=1')).text)
-  t.match(cpu, { startTime: Number, endTime: Number })
-  t.ok(cpu.nodes.length > 0)
-  const heap = await post('/debug/heap-profile?seconds=1')
-  t.match(JSON.parse(heap.text), { head: { callFrame: {}, children: [] } })
-  t.equal((await post('/debug/profile?seconds=61')).status, 400)
-  // Another can begin as soon as a client has left.
-  let socket: Socket
-  await until(async () => {
-    socket = connect(port, '127.0.0.1')
-    socket.write('POST /debug/profile?seconds=60 HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n')
-    await once(socket, 'connect')
-    const { status } = await post('/debug/heap-profile?seconds=1')
-    if (status !== 429) socket.destroy()
-    return status === 429
+  await t.test('nothing is recorded, and the answer says so', async (t) => {
+    await send(port, '/predict', { payload: '{' })
+    t.same(JSON.parse((await send(port, '/debug/requests')).text), {
+      slow: [],
+      failed: [],
+      recent: [],
+      recorded: { slow: 0, failed: 0, recent: 0, bodies: false },
+    })
+    t.equal((await send(port, '/debug/requests/x')).status, 404)
   })
-  socket!.destroy()
-  await until(async () => (await post('/debug/heap-profile?seconds=1')).status === 200)
+
+  await t.test('profiles are what Chrome reads; one at a time', async (t) => {
+    const post = (path: string) => send(port, path, { payload: '' })
+    const both = await Promise.all(['/debug/profile?seconds=1', '/debug/heap-profile?seconds=1'].map(post))
+    t.same(both.map(({ status }) => status).sort(), [200, 429])
+    const cpu = JSON.parse((await post('/debug/profile?seconds=1')).text)
+    t.match(cpu, { startTime: Number, endTime: Number })
+    t.ok(cpu.nodes.length > 0)
+    const heap = await post('/debug/heap-profile?seconds=1')
+    t.match(JSON.parse(heap.text), { head: { callFrame: {}, children: [] } })
+    t.equal((await post('/debug/profile?seconds=61')).status, 400)
+    // Another can begin as soon as a client has left.
+    let socket: Socket
+    await until(async () => {
+      socket = connect(port, '127.0.0.1')
+      socket.write('POST /debug/profile?seconds=60 HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n')
+      await once(socket, 'connect')
+      const { status } = await post('/debug/heap-profile?seconds=1')
+      if (status !== 429) socket.destroy()
+      return status === 429
+    })
+    socket!.destroy()
+    await until(async () => (await post('/debug/heap-profile?seconds=1')).status === 200)
+  })
 })
 
 t.test('without administration they are forbidden', async (t) => {

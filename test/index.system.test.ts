@@ -11,7 +11,7 @@ const models = await temporaryFolder(t)
 await writeTestBundle(models)
 await writeTestBundle(models, { version: '9', seed: 2 })
 await writeTestBundle(models, { version: '10', seed: 3 })
-const options = { engine: 'onnx', workers: 1, cache: 'off', deadlineMs: 60_000 } as const
+const options = { engine: 'onnx', workers: 1, cache: await temporaryFolder(t), deadlineMs: 60_000 } as const
 const model = await loadModel(join(models, 'ads'), options)
 t.teardown(() => model.close())
 const server = await startTestServer(t, { models })

@@ -111,28 +111,42 @@ t.test('a second signal ends all at once', async (t) => {
   await until(() => !serving(server).some(isAlive))
 })
 
-t.test('a process that meets an unforeseen error answers what it has, and is replaced', async (t) => {
+t.test('where a process ends by itself', async (t) => {
   const server = await start(t, { NODE_OPTIONS: preload })
   const { port, lines } = server
-  const [first] = serving(server)
-  const answers: Answer[] = []
-  let going = true
-  const clients = Array.from({ length: 4 }, () => keepAsking(port, body, answers, () => going))
-  await until(() => answers.length > 20)
-  process.kill(first!, 'SIGWINCH')
-  await until(async () => (await metric(port, 'multigate_processes_replaced_total ')) === 1)
-  t.equal((await askAnew(port, '/readyz')).status, 200)
-  going = false
-  await Promise.all(clients)
-  t.same(
-    answers.filter(({ status }) => status !== 200),
-    [],
-  )
-  const errors = lines().filter(({ level }) => level === 50)
-  t.match(errors, [
-    { pid: first, err: { message: 'something unforeseen' } },
-    { process: first, ended: 1, delay_ms: 0, msg: /^a process died/ },
-  ])
+  const [first, second] = serving(server)
+
+  await t.test('by an unforeseen error: it answers what it has, and is replaced', async (t) => {
+    const answers: Answer[] = []
+    let going = true
+    const clients = Array.from({ length: 4 }, () => keepAsking(port, body, answers, () => going))
+    await until(() => answers.length > 20)
+    process.kill(first!, 'SIGWINCH')
+    await until(async () => (await metric(port, 'multigate_processes_replaced_total ')) === 1)
+    t.equal((await askAnew(port, '/readyz')).status, 200)
+    going = false
+    await Promise.all(clients)
+    t.same(
+      answers.filter(({ status }) => status !== 200),
+      [],
+    )
+    const errors = lines().filter(({ level }) => level === 50)
+    t.match(errors, [
+      { pid: first, err: { message: 'something unforeseen' } },
+      { process: first, ended: 1, delay_ms: 0, msg: /^a process died/ },
+    ])
+  })
+
+  await t.test('by a fault: it is replaced, and the others go on', async (t) => {
+    await until(async () => (await metric(port, 'multigate_processes ')) === 2)
+    process.kill(second!, 'SIGSEGV')
+    await until(async () => (await metric(port, 'multigate_processes_replaced_total ')) === 2)
+    await until(async () => (await metric(port, 'multigate_processes ')) === 2)
+    const died = lines().filter(({ msg }) => msg.startsWith('a process died'))
+    t.match(died.at(-1), { process: second, ended: 'SIGSEGV' })
+    server.child.kill('SIGTERM')
+    t.equal(await server.ended, 0)
+  })
 })
 
 t.test('where a process can not start there is no service', async (t) => {
@@ -145,17 +159,4 @@ t.test('where a process can not start there is no service', async (t) => {
   })
   t.equal(await ended, 1)
   t.match(stderr(), /multigate can't start: .*no threads today/)
-})
-
-t.test('a process that ends by a fault is replaced, and the others go on', async (t) => {
-  const server = await start(t)
-  process.kill(serving(server)[0]!, 'SIGSEGV')
-  await until(async () => (await metric(server.port, 'multigate_processes_replaced_total ')) === 1)
-  await until(async () => (await metric(server.port, 'multigate_processes ')) === 2)
-  t.match(
-    server.lines().find(({ msg }) => msg.startsWith('a process died')),
-    { ended: 'SIGSEGV' },
-  )
-  server.child.kill('SIGTERM')
-  t.equal(await server.ended, 0)
 })

@@ -14,7 +14,7 @@ const body = JSON.stringify({ context: { country: 'DE', hour: 21 }, candidates: 
 const start = (t: Test, variables: Record<string, string> = {}): Promise<Process & { port: number }> =>
   startTwo(t, { MULTIGATE_MODELS: models, ...variables })
 
-t.test('connections are spread evenly, and metrics are of all processes', async (t) => {
+t.test('connections are spread evenly, metrics are of all, and a start that fails says so once', async (t) => {
   const server = await start(t, { MULTIGATE_LOG_REQUESTS: 'true' })
   const { port, lines, child, ended } = server
   const agents = Array.from({ length: 8 }, () => new Agent({ keepAlive: true, maxSockets: 1 }))
@@ -37,6 +37,15 @@ t.test('connections are spread evenly, and metrics are of all processes', async 
   t.same(counts, [12, 12])
   t.notOk(serving(server).includes(child.pid!), 'the primary process serves nothing')
   for (const agent of agents) agent.destroy()
+
+  const variables = { MULTIGATE_PROCESSES: '2', MULTIGATE_MODELS: models }
+  const second = run(t, { ...variables, MULTIGATE_PORT: String(port) })
+  t.equal(await second.ended, 1)
+  t.match(second.stderr(), new RegExp(`^multigate can't start: .*EADDRINUSE.*${port}; --port chooses another\n$`))
+  const wrong = run(t, { ...variables, MULTIGATE_PORT: 'many' })
+  t.equal(await wrong.ended, 1)
+  t.match(wrong.stderr(), /^multigate can't start: MULTIGATE_PORT .*\n$/)
+
   child.kill('SIGTERM')
   t.equal(await ended, 0)
   t.equal(lines().filter(({ msg }) => msg === 'stopped').length, 2)
@@ -69,17 +78,6 @@ t.test('it is ready when all are, and nothing is compiled twice', async (t) => {
     ['ready', first],
   ])
   t.equal(order.length, 6)
-})
-
-t.test('what is wrong at the start is said once, and ends it with 1', async (t) => {
-  const { port } = await start(t)
-  const variables = { MULTIGATE_PROCESSES: '2', MULTIGATE_MODELS: models }
-  const second = run(t, { ...variables, MULTIGATE_PORT: String(port) })
-  t.equal(await second.ended, 1)
-  t.match(second.stderr(), new RegExp(`^multigate can't start: .*EADDRINUSE.*${port}; --port chooses another\n$`))
-  const wrong = run(t, { ...variables, MULTIGATE_PORT: 'many' })
-  t.equal(await wrong.ended, 1)
-  t.match(wrong.stderr(), /^multigate can't start: MULTIGATE_PORT .*\n$/)
 })
 
 for (const [name, signal] of [

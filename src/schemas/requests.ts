@@ -41,6 +41,7 @@ export const RequestRecord = Type.Object(
           'The first problems of an invalid request: `*` stands for a name that neither the model nor the API has, and messages end where they would quote a value',
       }),
     ),
+    client: Type.Optional(Type.String({ description: 'The id of its key, or else the address that it came from' })),
     model: Type.Optional(Type.String()),
     version: Type.Optional(Type.String()),
     rows: Type.Optional(Type.Integer()),

@@ -220,6 +220,7 @@ t.test(
 
     await page.getByRole('button', { name: 'Forget key' }).click()
     await page.goto(`${origin}/#/models`)
+    await dialog.waitFor()
     await page.keyboard.type('key-watcher')
     await page.keyboard.press('Enter')
     for (const name of ['Playground', 'Models']) {

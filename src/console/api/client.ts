@@ -16,16 +16,19 @@ client.use({
     if (key.value !== '') request.headers.set('authorization', `Bearer ${key.value}`)
     return request
   },
-  onResponse({ response }) {
-    if (response.status === 401) askForKey()
+  onResponse({ request, response }) {
+    if (response.status === 401) refuseKey(request.headers.get('authorization')?.replace('Bearer ', ''))
   },
 })
 
-/** Opens the form for a key: the server wants one, or another than it was given. */
-export function askForKey(
-  reason = key.value === '' ? 'This server asks for a key.' : 'The server no longer takes this key.',
-): void {
+/** Opens the form for a key. */
+export function askForKey(reason = 'This server asks for a key.'): void {
   keyAsked.value = reason
+}
+
+/** The server does not take this key, or none: it asks for another, unless the reader has entered one since. */
+export function refuseKey(presented = ''): void {
+  if (presented === key.value) askForKey(presented === '' ? undefined : 'The server no longer takes this key.')
 }
 
 /** The scope that a refusal misses in the key; undefined where it has another cause. */

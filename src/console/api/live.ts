@@ -1,6 +1,6 @@
 import { signal } from '@preact/signals'
 import { EventSourceParserStream } from 'eventsource-parser/stream'
-import { askForKey, base, noConnection, type Schemas } from './client.ts'
+import { base, noConnection, refuseKey, type Schemas } from './client.ts'
 import { key } from './key.ts'
 
 export type Sample = Schemas['LiveSample']
@@ -93,12 +93,13 @@ async function follow(signal: AbortSignal): Promise<string> {
   const silence = new AbortController()
   let timer = setTimeout(() => silence.abort(), longestSilence)
   let isOpen = false
+  const presented = key.value
   try {
     const response = await fetch(new URL('console/live', base), {
       signal: AbortSignal.any([signal, silence.signal]),
-      headers: key.value === '' ? {} : { authorization: `Bearer ${key.value}` },
+      headers: presented === '' ? {} : { authorization: `Bearer ${presented}` },
     })
-    if (!response.ok || response.body === null) return await refusal(response)
+    if (!response.ok || response.body === null) return await refusal(response, presented)
     isOpen = true
     const events = response.body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream())
     const reader = events.getReader()
@@ -122,10 +123,10 @@ const closed = 'The connection was closed: the server may be overloaded or resta
 const silent = `Nothing has come for ${longestSilence / 1000} seconds: the server may be overloaded, or stopped`
 
 /** Why the server sends no stream. */
-async function refusal(response: Response): Promise<string> {
+async function refusal(response: Response, presented: string): Promise<string> {
   const { detail } = (await response.json().catch(() => ({}))) as { detail?: string }
   const reason = detail ?? `The server answered with status ${response.status}`
-  if (response.status === 401) askForKey()
+  if (response.status === 401) refuseKey(presented)
   if (response.status === 401 || response.status === 403) live.value = { ...live.value, state: 'refused', reason }
   return reason
 }

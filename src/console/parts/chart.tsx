@@ -66,16 +66,17 @@ export function Chart({ title, about, at, series, format, atLeast = 0, height = 
             <span class="small muted"> at {time(at[pointed])}</span>
           )}
         </h3>
-        <ul class="legend">
-          {series.map(({ label, values }, i) => (
-            <li key={label}>
-              <span class="swatch" style={{ background: `var(--series-${colourOf(series, i)})` }} />
-              {label} <b>{valueAt(values, pointed, format)}</b>
-            </li>
-          ))}
-        </ul>
       </header>
       <div class="canvas" ref={place} aria-hidden="true" />
+      {/* Below: longer values may take another line, and the plot must not move away from the pointer. */}
+      <ul class="legend">
+        {series.map(({ label, values }, i) => (
+          <li key={label}>
+            <span class="swatch" style={{ background: `var(--series-${colourOf(series, i)})` }} />
+            {label} <b>{valueAt(values, pointed, format)}</b>
+          </li>
+        ))}
+      </ul>
       {about && <figcaption class="small muted">{about}</figcaption>}
     </figure>
   )

@@ -51,7 +51,7 @@ export function shedReason(
   if (queue.rows + rows > maxQueueRows) return queueFull('queue_full', queue.rows, wait)
   const seconds = forecast.untilComputed(rows, wait, ahead.rows)
   if (seconds * 1000 <= ms) return undefined
-  const needed = `the answer is predicted to take about ${Math.ceil(1000 * seconds)} ms, and ${Math.floor(ms)} ms are left`
+  const needed = `the answer is predicted to take about ${Math.round(1000 * seconds)} ms, and ${Math.floor(ms)} ms are left`
   return queueFull('predicted_wait', Math.round(ahead.rows), wait, needed)
 }
 

@@ -7,6 +7,7 @@ import type { RequestRecord } from '../../schemas/requests.ts'
 import { bytesOf } from '../body/raw-body.ts'
 import { problemOf } from '../errors/sent-problem.ts'
 import { traceIdOf, type traceLogger } from '../plugins/request-id.ts'
+import { keyOf } from '../security/guarded.ts'
 import type { RequestTrace, TraceIds, Traces } from '../telemetry/traces.ts'
 import { knownProblem } from './known-problem.ts'
 import { holdBody } from './redact-body.ts'
@@ -91,6 +92,7 @@ export function createRequestTimeline({ sample, recorder, traces, now }: Request
         request_id: request.id,
         ...traceOf(request),
         ended: new Date().toISOString(),
+        client: keyOf(request)?.id ?? request.ip,
         ...record,
         ...problemOf(request, (problem) => knownProblem(problem, model)),
       },

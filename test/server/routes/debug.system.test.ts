@@ -112,7 +112,7 @@ t.test(
       t.notOk('detail' in failed[0], 'it quotes values')
       // Of several processes, requests of the same millisecond have no order.
       const known = new Map<string, any>(recent.map((record: any) => [record.request_id, record]))
-      t.match(known.get('bad'), { status: 400, url: '/predict' })
+      t.match(known.get('bad'), { status: 400, url: '/predict', client: /^(?:::ffff:)?127\.0\.0\.1$/ })
       t.match(known.get('good-7'), { model: 'ads', trace_id: traceparent.slice(3, 35) })
       t.notMatch(JSON.stringify({ slow, failed, recent }), /"c9"|secret|"body"/, 'lists hold no values')
       t.match(await ask('/good-7'), { request_id: 'good-7', body: JSON.parse(payload) })

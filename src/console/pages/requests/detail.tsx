@@ -81,7 +81,7 @@ function RequestLine({ record: { method, url, total_ms } }: { record: RequestRec
 }
 
 function Facts({ record }: { record: RequestRecord }) {
-  const { ended, model, version, rows, tasks, request_id, trace_id, detail, errors } = record
+  const { ended, client, model, version, rows, tasks, request_id, trace_id, detail, errors } = record
   return (
     <dl class="facts">
       <Fact name="Status">
@@ -98,6 +98,11 @@ function Facts({ record }: { record: RequestRecord }) {
         </Fact>
       )}
       {ended && <Fact name="Ended">{date(ended)}</Fact>}
+      {client && (
+        <Fact name="Client">
+          <bdi>{client}</bdi>
+        </Fact>
+      )}
       {model && (
         <Fact name="Model">
           <a href={hrefOf('models', version === undefined ? [model] : [model, version])}>

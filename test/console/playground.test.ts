@@ -20,13 +20,13 @@ import {
 } from '../../src/console/pages/playground/ranking.ts'
 import {
   bySize,
-  commonestOf,
   effectOfBid,
   effectsOf,
   fieldsPerRequest,
   mostFields,
   planMissing,
   planOther,
+  typicalOf,
 } from '../../src/console/pages/playground/replace.ts'
 import {
   decodeBody,
@@ -306,7 +306,7 @@ t.test('what is missing', async (t) => {
       [
         ['country', 'commonest', 'DE'],
         ['hour', 'commonest', 20],
-        ['price', 'commonest', 0.5],
+        ['price', 'middle', 0.5],
         ['views', 'default', 1],
       ],
     )
@@ -356,7 +356,13 @@ t.test('what is missing', async (t) => {
     const same = planMissing({ model: 'm' }, { ...values, country: 'DE' }, fields, reference).requests[0]!
     t.equal(bySize(effectsOf(same, [...predictions].fill({ ctr: 0.5 }), ctr)).at(-1)!.field, 'country', 'unchanged')
   })
-  t.equal(commonestOf([]), undefined)
+  t.equal(typicalOf([]), undefined)
+  const ranges = [
+    { label: '', value: 1, high: 2, share: 0.4 },
+    { label: '', value: 3, low: 2, high: 4, share: 0.3 },
+    { label: '', value: 5, low: 4, share: 0.3 },
+  ]
+  t.same(typicalOf(ranges), { kind: 'middle', value: 3 }, 'not the one that is a little more frequent')
 })
 
 t.test('what changes when a field has the value of another candidate', async (t) => {

@@ -103,6 +103,9 @@ function Verdict({ effects, by, name }: { effects: readonly Effect[]; by: string
 const formatsOf = (by: string) =>
   by === ecpm ? { score: number, difference: signed } : { score: probability, difference: change }
 
+/** What a substitute is. */
+const words = { default: 'its default', commonest: 'the commonest', middle: 'in the middle', other: 'the same' }
+
 function EffectRow({ effect, largest, by }: { effect: Effect; largest: number; by: string }) {
   const { score, difference } = formatsOf(by)
   const size = effect.with - effect.without
@@ -118,7 +121,7 @@ function EffectRow({ effect, largest, by }: { effect: Effect; largest: number; b
       <td>
         {isUnchanged(effect) ? (
           <span class="small muted">
-            none: {effect.kind === 'default' ? 'already its default' : 'already the commonest'}
+            none: already {words[effect.kind]}
           </span>
         ) : (
           <>
@@ -132,9 +135,7 @@ function EffectRow({ effect, largest, by }: { effect: Effect; largest: number; b
       <td class="number">{score(effect.without)}</td>
       <td>
         <bdi>{shown(effect.value)}</bdi>{' '}
-        {effect.kind !== 'other' && (
-          <span class="small muted">{effect.kind === 'default' ? 'its default' : 'commonest'}</span>
-        )}
+        {effect.kind !== 'other' && <span class="small muted">{words[effect.kind]}</span>}
       </td>
     </tr>
   )
@@ -151,7 +152,7 @@ function Remarks({ plan, isEmpty, isOther, by }: { plan: Plan; isEmpty: boolean;
       {absent.length > 0 && <li>Not sent already: {listed(absent)}.</li>}
       {unknown.length > 0 && (
         <li>
-          Required, and the commonest value is unknown, since the model has no reference data for it: {listed(unknown)}.
+          Required, and no usual value is known, since the model has no reference data for it: {listed(unknown)}.
         </li>
       )}
       {beyond > 0 && (

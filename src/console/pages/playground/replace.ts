@@ -13,8 +13,8 @@ export interface Substitute {
   field: string
   /** Its value now; undefined: it is not sent. */
   now: Value | undefined
-  /** `default`: the model's own, by not sending it; `commonest`: of the drift reference; `other`: of another candidate. */
-  kind: 'default' | 'commonest' | 'other'
+  /** `default`: the model's own, by not sending it; `commonest`, `middle`: of the drift reference; `other`: of another candidate. */
+  kind: 'default' | 'commonest' | 'middle' | 'other'
   /** Undefined where another candidate does not have it. */
   value: Value | undefined
 }
@@ -27,7 +27,7 @@ export interface Asked {
 /** Requests that replace one field per row, after a row in which none is replaced. */
 export interface Plan {
   requests: Asked[]
-  /** Required fields whose commonest value is not known. */
+  /** Required fields of which the reference has no value. */
   unknown: string[]
   /** Fields that are not sent now. */
   absent: string[]
@@ -102,15 +102,26 @@ function requestOf({ model, version }: Target, sent: Values, chunk: readonly Sub
 
 function missingOf(field: Field, now: Value, bins: readonly Bin[]): Substitute | undefined {
   if (!field.required) return { field: field.name, now, kind: 'default', value: field.default ?? '' }
-  const commonest = commonestOf(bins)
-  return commonest === undefined ? undefined : { field: field.name, now, kind: 'commonest', value: commonest }
+  const typical = typicalOf(bins)
+  return typical && { field: field.name, now, ...typical }
 }
 
-/** The value of the most frequent bin that has one. */
-export function commonestOf(bins: readonly Bin[]): Value | undefined {
-  let best: Bin | undefined
-  for (const bin of bins) if (bin.value !== undefined && (best === undefined || bin.share > best.share)) best = bin
-  return best?.value
+/** The commonest value. Bins of numbers are ranges with as many values each: of those, one in the middle. */
+export function typicalOf(bins: readonly Bin[]): { kind: 'commonest' | 'middle'; value: Value } | undefined {
+  const known = bins.filter((bin): bin is Bin & { value: Value } => bin.value !== undefined)
+  const [first] = known
+  if (first === undefined) return undefined
+  if (first.low === undefined && first.high === undefined) {
+    const { value } = known.reduce((best, bin) => (bin.share > best.share ? bin : best))
+    return { kind: 'commonest', value }
+  }
+  const half = known.reduce((sum, { share }) => sum + share, 0) / 2
+  let below = 0
+  const middle = known.find(({ share }) => {
+    below += share
+    return below >= half
+  })
+  return { kind: 'middle', value: (middle ?? first).value }
 }
 
 export interface Effect extends Substitute {

@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { reasonOf } from '../base/errors.ts'
 import { makeFolder } from '../base/make-folder.ts'
-import { fileReason } from '../base/regular-file.ts'
 import type { CompiledPlan, PlanDescription, VariantFile, Verdict } from '../contracts/compiled-plan.ts'
 import { tooFew } from './int8/different-rows.ts'
 import { largestWeight } from './int8/largest-weight.ts'
@@ -88,7 +87,8 @@ async function compileAndStore(
     } catch (error) {
       // A system error may be due to the disk: then another folder may work. Other errors would occur there too.
       if ((error as NodeJS.ErrnoException).syscall === undefined) throw error
-      unstored = fileReason(error)
+      // Without the path, which is the cache's.
+      unstored = reasonOf(error).split(', ')[0]
     }
   }
   const temporary = await mkdtemp(join(tmpdir(), 'multigate-plan-'))

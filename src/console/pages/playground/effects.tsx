@@ -120,9 +120,7 @@ function EffectRow({ effect, largest, by }: { effect: Effect; largest: number; b
       </th>
       <td>
         {isUnchanged(effect) ? (
-          <span class="small muted">
-            none: already {words[effect.kind]}
-          </span>
+          <span class="small muted">none: already {words[effect.kind]}</span>
         ) : (
           <>
             <span class="probability">{difference(size)}</span>
@@ -151,9 +149,7 @@ function Remarks({ plan, isEmpty, isOther, by }: { plan: Plan; isEmpty: boolean;
       {by === ecpm && !isOther && <li>The bid is no field of the model: ecpm is proportional to it.</li>}
       {absent.length > 0 && <li>Not sent already: {listed(absent)}.</li>}
       {unknown.length > 0 && (
-        <li>
-          Required, and no usual value is known, since the model has no reference data for it: {listed(unknown)}.
-        </li>
+        <li>Required, and no usual value is known, since the model has no reference data for it: {listed(unknown)}.</li>
       )}
       {beyond > 0 && (
         <li>

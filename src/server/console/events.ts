@@ -59,19 +59,19 @@ function rememberSilent(before: Readings | undefined, { answered, silent }: Read
 }
 
 function changesBetween(before: Readings, now: Readings): Change[] {
-  const earlier = new Map(before.answered.map((reading) => [reading.pid, reading]))
+  const known = new Map(before.answered.map((reading) => [reading.pid, reading]))
   const ofProcesses = now.answered.flatMap((reading) => {
-    const known = earlier.get(reading.pid)
-    return known === undefined ? [] : changesOfProcess(known, reading)
+    const earlier = known.get(reading.pid)
+    return earlier === undefined ? [] : changesOfProcess(earlier, reading)
   })
-  return [...comingAndGoing(before, now), ...ofProcesses, ...changesOfModels(before, now)]
+  return [...comingAndGoing(before, now, known), ...ofProcesses, ...changesOfModels(before, now)]
 }
 
-function comingAndGoing(before: Readings, now: Readings): Change[] {
+/** `known`: the readings before, by process. */
+function comingAndGoing(before: Readings, now: Readings, known: ReadonlyMap<number, Reading>): Change[] {
   const pidsOf = ({ answered, silent }: Readings) => new Set([...answered.map(({ pid }) => pid), ...silent])
   const [earlier, later] = [pidsOf(before), pidsOf(now)]
   const answering = new Set(now.answered.map(({ pid }) => pid))
-  const known = new Map(before.answered.map((reading) => [reading.pid, reading]))
   return [
     ...[...earlier]
       .filter((pid) => !later.has(pid))
@@ -85,8 +85,9 @@ function comingAndGoing(before: Readings, now: Readings): Change[] {
       .map((pid) => error('process_silent', `Process ${pid} does not answer: it is stopped, or very busy`)),
     ...now.answered
       // A stall says more.
-      .filter((reading) => before.silent.includes(reading.pid) && !hasStalled(known.get(reading.pid), reading))
-      .flatMap(({ pid }) => (isReady(known.get(pid)) ? [info('process_answers', `Process ${pid} answers again`)] : [])),
+      .filter(({ pid }) => before.silent.includes(pid) && isReady(known.get(pid)))
+      .filter((reading) => !hasStalled(known.get(reading.pid), reading))
+      .map(({ pid }) => info('process_answers', `Process ${pid} answers again`)),
   ]
 }
 

@@ -50,7 +50,7 @@ const largest = (failed: Rates) => failures(failed).sort(([, a], [, b]) => b - a
 const totalFailed = ({ failed }: Pick<LiveModel, 'failed'>) => total(Object.fromEntries(failures(failed)))
 const totalShed = ({ shed }: Pick<LiveModel, 'shed'>) => total(shed)
 
-/** The model with most of them, where the service has several. */
+/** The model with most of them; nothing where no model had any, as of requests that were refused unread. */
 function mostlyOf(models: readonly LiveModel[], read: (model: LiveModel) => number): string {
   const [first] = models.filter((model) => read(model) > 0).sort((a, b) => read(b) - read(a))
   return first === undefined ? '' : `, mostly for ${first.model}`

@@ -2,15 +2,12 @@ import type { TSchema } from '#typebox'
 import type { Violation } from '../../model/base/errors.ts'
 import type { LoadedModel } from '../../model/prediction/contract.ts'
 import { InferRequest } from '../../schemas/infer.ts'
-import { InferRepositoryRequest } from '../../schemas/infer-repository.ts'
-import { PinRequest } from '../../schemas/model-versions.ts'
 import { PredictRequest } from '../../schemas/predict.ts'
 import { ServingRequest } from '../../schemas/serving.ts'
 
-/** Properties that bodies can have, whatever the model, and parameters of queries. */
-const ofRequests = new Set(['offset', 'limit'])
-for (const schema of [PredictRequest, InferRequest, ServingRequest, InferRepositoryRequest, PinRequest])
-  addProperties(schema)
+/** Properties that bodies of predictions can have, whatever the model. */
+const ofRequests = new Set<string>()
+for (const schema of [PredictRequest, InferRequest, ServingRequest]) addProperties(schema)
 
 /** Six digits number the rows of any request; more may be a client's own, a phone number say. */
 const index = /^\d{1,6}$/

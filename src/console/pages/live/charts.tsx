@@ -28,8 +28,11 @@ interface Lines {
 
 /** Answers and where their time went. */
 function TrafficCharts({ samples, at, line }: Lines & { samples: Sample[] }) {
-  const failed = namesOf(samples, ({ failed }) => failed)
-  const shed = namesOf(samples, ({ shed }) => shed)
+  const byName = (title: (name: string) => string, read: (sample: Sample) => Record<string, number>): Series[] => {
+    const names = namesOf(samples, read)
+    if (names.length === 0) return [line('none', () => 0)]
+    return names.map((name) => ({ ...line(title(name), (sample) => read(sample)[name] ?? 0), colour: placeOf(name) }))
+  }
   return (
     <>
       <Chart
@@ -74,25 +77,14 @@ function TrafficCharts({ samples, at, line }: Lines & { samples: Sample[] }) {
         title="Shed per second"
         at={at}
         format={compact}
-        series={
-          shed.length === 0
-            ? [line('none', () => 0)]
-            : shed.map((name) => ({ ...line(shedName(name), ({ shed }) => shed[name] ?? 0), colour: placeOf(name) }))
-        }
+        series={byName(shedName, ({ shed }) => shed)}
         about="Refused or dropped under load, by reason."
       />
       <Chart
         title="Failed per second"
         at={at}
         format={compact}
-        series={
-          failed.length === 0
-            ? [line('none', () => 0)]
-            : failed.map((name) => ({
-                ...line(outcomeName(name), ({ failed }) => failed[name] ?? 0),
-                colour: placeOf(name),
-              }))
-        }
+        series={byName(outcomeName, ({ failed }) => failed)}
         about="Not answered as asked, by code. Shed requests are among them, as “queue full” or “deadline exceeded”."
       />
       <Chart

@@ -31,19 +31,13 @@ interface AnswersProps {
 
 /** The probabilities of each candidate, best first, and what changed. */
 export function Answers(props: AnswersProps) {
-  const { tasks, now, standings, before, by, busy, isOld, onBy } = props
+  const { tasks, now, standings, before, by, busy, onBy } = props
   return (
     <section class="card" aria-labelledby="answers-title">
       <header>
         <h2 id="answers-title">Answers</h2>
         <span class="small muted" role="status">
-          {busy
-            ? 'Asking …'
-            : now
-              ? isOld
-                ? 'Not of these values: the last answers'
-                : `Version ${now.answer.version} took ${milliseconds(now.answer.ms)}`
-              : ''}
+          {statusOf(props)}
         </span>
       </header>
       <p class="small muted">
@@ -63,6 +57,13 @@ export function Answers(props: AnswersProps) {
       )}
     </section>
   )
+}
+
+function statusOf({ busy, isOld, now }: AnswersProps): string {
+  if (busy) return 'Asking …'
+  if (now === undefined) return ''
+  if (isOld) return 'Not of these values: the last answers'
+  return `Version ${now.answer.version} took ${milliseconds(now.answer.ms)}`
 }
 
 function RankBy({ tasks, by, onBy }: Pick<AnswersProps, 'tasks' | 'by' | 'onBy'>) {

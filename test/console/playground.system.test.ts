@@ -183,6 +183,11 @@ t.test('problems are shown at their field and on top, and other candidates are a
   await page.locator('[aria-label="price of ad-2"]:focus').waitFor()
   await answered(page, () => cell.fill('1'))
   await problems.getByText('must be a number').waitFor({ state: 'detached' })
+  // The reader was led to the field once: edits of others stay where they are.
+  await page.getByLabel('hour', { exact: true }).focus()
+  await answered(page, () => page.keyboard.type('1'))
+  await page.evaluate('new Promise((drawn) => setTimeout(() => requestAnimationFrame(drawn), 200))')
+  t.equal(await page.locator('[aria-label="price of ad-2"]:focus').count(), 0)
 
   await cell.fill('')
   await page.locator('.candidates').getByText('price is empty. Enter a value').waitFor()

@@ -20,7 +20,8 @@ interface CandidateTableProps {
   vocabularies: Vocabularies
   sort: { column: string; descending: boolean } | undefined
   selected: number | undefined
-  goTo: { index: number; field: string } | undefined
+  /** The cell to go to, once for each object. */
+  goTo: { index: number; field: string | undefined } | undefined
   actions: CandidateActions
 }
 

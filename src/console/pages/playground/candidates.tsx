@@ -19,7 +19,7 @@ interface CandidatesProps {
   problems: ReadonlyMap<number, ReadonlyMap<string, string>>
   vocabularies: Vocabularies
   selected: number | undefined
-  goTo: { index: number; field: string } | undefined
+  goTo: { index: number; field: string | undefined } | undefined
   setForm(form: Form): void
   onSelect(key: number): void
 }

@@ -18,7 +18,7 @@ interface ContextFormProps {
   /** Fields whose value the model does not know. */
   unknown: ReadonlySet<string>
   vocabularies: Vocabularies
-  /** The field to go to. */
+  /** The field to go to, once for each object. */
   goTo: { field: string } | undefined
   onValue(field: string, value: Value | undefined): void
 }

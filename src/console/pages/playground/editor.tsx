@@ -125,7 +125,7 @@ export function Editor({ target, fields, tasks, known, others, described, shared
         columnFields={places.candidates}
         problems={map.candidates}
         selected={selected?.key}
-        goTo={place?.part === 'candidates' ? { index: place.index, field: place.field ?? '' } : undefined}
+        goTo={place?.part === 'candidates' ? place : undefined}
         onSelect={choose}
       />
       <Compare

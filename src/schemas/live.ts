@@ -93,8 +93,8 @@ export const LiveSample = Type.Object(
     cores: Type.Number({ description: 'CPU seconds per second, of all processes' }),
     resident_bytes: Type.Integer({ description: 'Memory of all processes' }),
     cache: Type.Object({
-      hits: perSecond('Candidates found in the cache'),
-      misses: perSecond('Candidates not found in the cache'),
+      hits: perSecond('Candidates found in the cache, in the last five seconds'),
+      misses: perSecond('Candidates not found in the cache, in the last five seconds'),
       bytes: Type.Integer(),
     }),
     connections: Type.Integer(),

@@ -1,6 +1,7 @@
 import type { LoadedModel } from '../../model/prediction/contract.ts'
 import type { Metrics } from '../metrics/metrics.ts'
-import type { VersionCounts } from '../metrics/version-counts.ts'
+import { keyOf, type VersionCounts } from '../metrics/version-counts.ts'
+import { type CacheRates, createCacheRates } from './cache-rates.ts'
 import type { Stalls } from './stalls.ts'
 
 /** What one process has counted since its start, and its state now. */
@@ -61,8 +62,8 @@ export interface Readings {
 export interface VersionReading extends VersionCounts {
   queueRows: number
   waitMs: number
-  /** The candidate cache; undefined where the engine doesn't count, or the version wasn't asked. */
-  cache?: { hits: number; misses: number; bytes: number }
+  /** Undefined where the engine doesn't count, or the version wasn't asked. */
+  cache?: CacheRates
 }
 
 /** Where a process reads its state. */
@@ -76,48 +77,22 @@ export interface ReadingSources {
   deadlineMs: number
 }
 
-/** Most versions whose workers are asked for their caches at each reading: it costs a message per worker. */
-const mostAsked = 8
-
 /** Reads what this process has counted. Cheap enough for once a second: nothing is formatted, and unused versions are left out. */
 export function createReader(sources: ReadingSources): () => Promise<Reading> {
   const { metrics, models, condition, workers, connections, saturation, deadlineMs } = sources
-  /** Rows of each version at the last reading: caches of versions with new ones have changed. */
-  let before = new Map<string, number>()
-  const caches = new Map<string, NonNullable<VersionReading['cache']>>()
-
-  async function askCaches(versions: VersionReading[], live: ReturnType<typeof models>): Promise<void> {
-    const rowsNow = new Map(versions.map((version) => [keyOf(version), version.rows]))
-    const changed = live
-      .filter(({ name, version }) => {
-        const key = `${name}/${version}`
-        return (rowsNow.get(key) ?? 0) > (before.get(key) ?? 0)
-      })
-      .slice(0, mostAsked)
-    before = rowsNow
-    await Promise.all(
-      changed.map(async ({ name, version, model }) => {
-        const stats = await model.graphStats().catch(() => undefined)
-        if (stats === undefined) return
-        const { hits, misses, bytes } = stats.cache
-        caches.set(`${name}/${version}`, { hits, misses, bytes })
-      }),
-    )
-    for (const key of caches.keys()) if (!rowsNow.has(key)) caches.delete(key)
-  }
+  const readCaches = createCacheRates()
 
   return async () => {
-    const live = models()
-    const stats = new Map(live.map(({ name, version, model }) => [`${name}/${version}`, model.stats()]))
+    const live = new Map(models().map(({ name, version, model }) => [`${name}/${version}`, model]))
     const versions: VersionReading[] = metrics.versionCounts().map((counts) => {
-      const state = stats.get(keyOf(counts))
+      const stats = live.get(keyOf(counts))?.stats()
       return {
         ...counts,
-        queueRows: state?.queuedRows ?? 0,
-        waitMs: 1000 * (state?.predictedWaitSeconds ?? 0),
+        queueRows: stats?.queuedRows ?? 0,
+        waitMs: 1000 * (stats?.predictedWaitSeconds ?? 0),
       }
     })
-    await askCaches(versions, live)
+    const caches = await readCaches(versions, (version) => live.get(keyOf(version)))
     for (const version of versions) {
       const cache = caches.get(keyOf(version))
       if (cache !== undefined) version.cache = cache
@@ -147,5 +122,3 @@ export function createReader(sources: ReadingSources): () => Promise<Reading> {
 
 /** ms since 1970, by the clock that never jumps. */
 export const steadyNow = (): number => Math.round(performance.timeOrigin + performance.now())
-
-export const keyOf = ({ model, version }: Pick<VersionCounts, 'model' | 'version'>): string => `${model}/${version}`

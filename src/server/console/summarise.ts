@@ -1,6 +1,7 @@
 import type { LiveModel, LiveProcess, LiveSample, LiveStages } from '../../schemas/live.ts'
 import { durations } from '../metrics/buckets.ts'
-import { keyOf, type Reading, type VersionReading } from './reading.ts'
+import { keyOf } from '../metrics/version-counts.ts'
+import type { Reading, VersionReading } from './reading.ts'
 
 /** An interval of the service: `sample` is kept, the rest shown once. */
 export interface Interval {
@@ -27,8 +28,9 @@ export function summarise(earlier: readonly Reading[], now: readonly Reading[]):
   const processes = changes.map(processOf)
   const perSecond = (count: number) => count / seconds
   const active = versions
-    .filter(({ model, total }) => model !== '' && total.some((count) => count > 0))
-    .sort((a, b) => sum(b.total) - sum(a.total))
+    .map((version) => ({ ...version, requests: sum(version.total) }))
+    .filter(({ model, requests }) => model !== '' && requests > 0)
+    .sort((a, b) => b.requests - a.requests)
     .slice(0, mostModels)
   return {
     sample: {
@@ -49,7 +51,7 @@ export function summarise(earlier: readonly Reading[], now: readonly Reading[]):
       workers_busy: mean(processes.map(({ workers_busy }) => workers_busy)),
       cores: sum(processes.map(({ cores }) => cores)),
       resident_bytes: sum(processes.map(({ resident_bytes }) => resident_bytes)),
-      cache: { hits: perSecond(all.hits), misses: perSecond(all.misses), bytes: all.cacheBytes },
+      cache: { hits: all.hits, misses: all.misses, bytes: all.cacheBytes },
       connections: sum(processes.map(({ connections }) => connections)),
     },
     models: active.map((version) => ({
@@ -64,8 +66,12 @@ export function summarise(earlier: readonly Reading[], now: readonly Reading[]):
   }
 }
 
+const stages = ['total', 'encode', 'queue', 'infer'] as const
+type Stage = (typeof stages)[number]
+
 /** Counts of one interval. */
 interface VersionChange extends Required<Omit<VersionReading, 'cache'>> {
+  /** Of the cache, per second. */
   hits: number
   misses: number
   cacheBytes: number
@@ -94,8 +100,7 @@ function changeOf(before: Reading | undefined, now: Reading, seconds: number): C
 function versionChange(before: VersionReading | undefined, now: VersionReading): VersionChange {
   const isSame = before !== undefined && before.rows <= now.rows
   const grown = (read: (version: VersionReading) => number) => read(now) - (isSame ? read(before) : 0)
-  const buckets = (read: (version: VersionReading) => number[]) =>
-    read(now).map((count, i) => count - (isSame ? (read(before)[i] ?? 0) : 0))
+  const buckets = (name: Stage) => (isSame ? difference(now[name], before[name]) : [...now[name]])
   const named = (read: (version: VersionReading) => Record<string, number>) =>
     Object.fromEntries(
       Object.entries(read(now)).map(([name, count]) => [name, count - (isSame ? (read(before)[name] ?? 0) : 0)]),
@@ -106,32 +111,29 @@ function versionChange(before: VersionReading | undefined, now: VersionReading):
     rows: grown(({ rows }) => rows),
     outcomes: named(({ outcomes }) => outcomes),
     shed: named(({ shed }) => shed),
-    total: buckets(({ total }) => total),
-    encode: buckets(({ encode }) => encode),
-    queue: buckets(({ queue }) => queue),
-    infer: buckets(({ infer }) => infer),
+    total: buckets('total'),
+    encode: buckets('encode'),
+    queue: buckets('queue'),
+    infer: buckets('infer'),
     calls: grown(({ calls }) => calls),
     callRows: grown(({ callRows }) => callRows),
     callRequests: grown(({ callRequests }) => callRequests),
     queueRows: now.queueRows,
     waitMs: now.waitMs,
-    hits: Math.max(
-      0,
-      grown(({ cache }) => cache?.hits ?? 0),
-    ),
-    misses: Math.max(
-      0,
-      grown(({ cache }) => cache?.misses ?? 0),
-    ),
+    hits: now.cache?.hits ?? 0,
+    misses: now.cache?.misses ?? 0,
     cacheBytes: now.cache?.bytes ?? 0,
   }
 }
 
+/** Adds to the first change of each version. */
 function sumByVersion(changes: readonly VersionChange[]): VersionChange[] {
   const sums = new Map<string, VersionChange>()
   for (const change of changes) {
     const key = keyOf(change)
-    sums.set(key, add(sums.get(key) ?? empty(change.model, change.version), change))
+    const found = sums.get(key)
+    if (found === undefined) sums.set(key, change)
+    else add(found, change)
   }
   return [...sums.values()]
 }
@@ -161,8 +163,7 @@ function empty(model: string, version: string): VersionChange {
 
 /** Adds to `into`, and returns it. */
 function add(into: VersionChange, change: VersionChange): VersionChange {
-  for (const name of ['total', 'encode', 'queue', 'infer'] as const)
-    for (const [i, count] of change[name].entries()) into[name][i]! += count
+  for (const name of stages) addTo(into[name], change[name])
   for (const name of ['outcomes', 'shed'] as const)
     for (const [key, count] of Object.entries(change[name])) into[name][key] = (into[name][key] ?? 0) + count
   for (const name of [
@@ -207,8 +208,9 @@ function stagesOf({ total, encode, queue, infer }: VersionChange): LiveStages {
 }
 
 function quantilesOf(counts: readonly number[]): LiveStages['total'] {
-  if (!counts.some((count) => count > 0)) return null
-  const at = (share: number) => 1000 * quantile(durations, counts, share)
+  const total = sum(counts)
+  if (total === 0) return null
+  const at = (share: number) => 1000 * quantile(durations, counts, share, total)
   return { p50: at(0.5), p95: at(0.95), p99: at(0.99) }
 }
 
@@ -216,15 +218,20 @@ function quantilesOf(counts: readonly number[]): LiveStages['total'] {
  * A quantile of a histogram: linear within its bucket, as Prometheus' `histogram_quantile`; the largest bound where it lies
  * beyond. `counts`: by bucket, that beyond the largest bound last.
  */
-export function quantile(bounds: readonly number[], counts: readonly number[], share: number): number {
-  let rank = share * sum(counts)
-  for (const [i, bound] of bounds.entries()) {
+export function quantile(
+  bounds: readonly number[],
+  counts: readonly number[],
+  share: number,
+  total = sum(counts),
+): number {
+  let left = share * total
+  for (let i = 0; i < bounds.length; i++) {
     const count = counts[i] ?? 0
-    if (rank <= count && count > 0) {
+    if (left <= count && count > 0) {
       const lower = i === 0 ? 0 : bounds[i - 1]!
-      return lower + (bound - lower) * (rank / count)
+      return lower + (bounds[i]! - lower) * (left / count)
     }
-    rank -= count
+    left -= count
   }
   return bounds.at(-1)!
 }
@@ -249,6 +256,22 @@ function processOf({ before, now, seconds }: Change): LiveProcess {
   }
 }
 
-const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
+/** Of histograms: loops, since these run once a second and are never compiled. */
+function difference(now: readonly number[], before: readonly number[]): number[] {
+  const counts = now.slice()
+  for (let i = 0; i < before.length; i++) counts[i]! -= before[i]!
+  return counts
+}
+
+function addTo(into: number[], counts: readonly number[]): void {
+  for (let i = 0; i < counts.length; i++) into[i]! += counts[i]!
+}
+
+function sum(values: readonly number[]): number {
+  let total = 0
+  for (let i = 0; i < values.length; i++) total += values[i]!
+  return total
+}
+
 const mean = (values: readonly number[]) => (values.length === 0 ? 0 : sum(values) / values.length)
 const largest = (values: readonly number[]) => values.reduce((most, value) => Math.max(most, value), 0)

@@ -19,6 +19,9 @@ export interface VersionCounts {
   callRequests: number
 }
 
+/** `model/version`. */
+export const keyOf = ({ model, version }: Pick<VersionCounts, 'model' | 'version'>): string => `${model}/${version}`
+
 /** Counts of all versions, each created when it is first named. */
 export class VersionCountsMap {
   readonly #versions = new Map<string, VersionCounts>()

@@ -133,7 +133,7 @@ function ResourceCharts({ at, line }: Lines) {
           line('cache hits', ({ cache }) => cache.hits),
           line('cache misses', ({ cache }) => cache.misses),
         ]}
-        about="Parts of a candidate that are cached are not computed again."
+        about="Parts of a candidate that are cached are not computed again. Hits and misses are means of five seconds."
       />
       <Chart
         title="Queue"

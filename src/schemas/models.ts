@@ -77,6 +77,9 @@ export const ModelStatus = Type.Object({
 export type ModelList = Static<typeof ModelList>
 export const ModelList = Type.Object({
   models: Type.Array(ModelStatus),
+  unreadable: Type.Optional(
+    Type.String({ description: 'Why the models folder cannot be read now: loaded versions go on serving' }),
+  ),
   administration: Type.Boolean({
     description: 'Whether this client may pin versions, and load and unload models, at this address',
   }),

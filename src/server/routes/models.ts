@@ -43,7 +43,8 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
       }))
       const key = keyOf(request)
       const administration = context.admin && (key === undefined || key.scopes.has('admin'))
-      return { models: summarised, administration }
+      const { unreadable } = registry.summary()
+      return { models: summarised, ...(unreadable !== undefined && { unreadable }), administration }
     },
   })
 

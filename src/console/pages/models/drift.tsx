@@ -37,7 +37,9 @@ export function Drift({ model, version }: { model: string; version: string }) {
         than measured. One row per request counts, and up to 16 of its answers.
       </p>
       {rows.length > perPage && <SearchField label="Search fields and tasks" {...field} />}
-      {rows.every(({ bins }) => bins.length === 0) && <p>The version has no reference: drift cannot be measured.</p>}
+      <p>
+        <strong>{summaryOf(rows)}</strong>
+      </p>
       <ul class="drifts">
         {pageOf(found, page, perPage).map((row) => (
           <DriftRow key={`${row.kind} ${row.name}`} row={row} />
@@ -46,6 +48,20 @@ export function Drift({ model, version }: { model: string; version: string }) {
       <Pager what="fields and tasks" page={page} size={perPage} total={found.length} onPage={setPage} />
     </>
   )
+}
+
+/** Values of which an index is computed at least. */
+const fewest = 500
+
+/** How many have moved, in a sentence. */
+function summaryOf(rows: readonly Row[]): string {
+  const comparable = rows.filter(({ bins }) => bins.length > 0)
+  const measured = comparable.filter(({ psi }) => psi !== null)
+  if (comparable.length === 0) return 'The version has no reference: drift cannot be measured.'
+  if (measured.length === 0) return `No index yet: each needs ${fewest} recent values.`
+  const words = [...measured, ...comparable.filter(({ psi }) => psi === null)].map(({ psi }) => driftWord(psi).word)
+  const counts = [...new Set(words)].map((word) => `${words.filter((one) => one === word).length} ${word}`)
+  return `Of ${comparable.length} fields and tasks: ${counts.join(', ')}.`
 }
 
 function rowsOf({ fields, tasks }: Distributions): Row[] {
@@ -69,13 +85,18 @@ function DriftRow({ row }: { row: Row }) {
             {kind === 'task' && <span class="muted small">task</span>}
             <span class={`pill ${tone}`}>{bins.length === 0 ? 'no reference' : word}</span>
             {psi !== null && <span class="small">PSI {number(psi)}</span>}
+            {psi === null && bins.length > 0 && (
+              <span class="small">
+                {number(observations, 9)} of {fewest}
+              </span>
+            )}
             {unknown > 0 && <span class="pill warning">{number(unknown, 9)} unknown</span>}
           </span>
         </summary>
         {open && (
           <div class="drift-body">
             <p class="small muted">
-              {number(observations, 9)} recent values{observations < 500 && ', of which an index needs 500'}.
+              {number(observations, 9)} recent values{observations < fewest && `, of which an index needs ${fewest}`}.
               {unknown > 0 &&
                 ` ${number(unknown, 9)} values were outside the vocabulary or range; the network treats them all alike.`}
             </p>

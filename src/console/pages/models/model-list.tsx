@@ -36,7 +36,17 @@ export function ModelList() {
         A model is a folder with versions. Requests that name no version are answered by the highest one that has
         loaded, or the pinned one.
       </p>
-      {data.models.length === 0 && <Empty title="The folder has no models">Versions that arrive appear here.</Empty>}
+      {data.unreadable !== undefined && (
+        <div class="notice bad" role="status">
+          <strong>The models folder can’t be read.</strong>
+          <p>
+            <bdi>{data.unreadable}</bdi>. What is loaded goes on serving; new versions are not found.
+          </p>
+        </div>
+      )}
+      {data.models.length === 0 && data.unreadable === undefined && (
+        <Empty title="The folder has no models">Versions that arrive appear here.</Empty>
+      )}
       {data.models.length > 0 && found.length === 0 && <Empty title="No model has this name" />}
       {pageOf(found, page, modelsPerPage).map((model) => (
         <ModelCard key={model.name} model={model} />

@@ -362,6 +362,22 @@ t.test('gates, what matters, and another version side by side', { skip }, async 
   await page.keyboard.press('Enter')
   await matters.getByText(new RegExp(`^ecpm is [\\d.,]+ for ${first} and [\\d.,]+ for ${second}\\. `)).waitFor()
   await page.waitForURL(/[?&]s=/)
+
+  const importance = page.getByRole('region', { name: 'Importance of fields' })
+  await importance.getByLabel('Task').selectOption('cvr')
+  await importance.getByRole('button', { name: /^Ask \d+ rows$/ }).click()
+  const means = importance.getByRole('region', { name: 'Mean changes by field' }).getByRole('row')
+  await means.first().waitFor()
+  const [, ...shown] = await means.allInnerTexts()
+  t.equal(shown.length, testFeatures.length)
+  const sizes = shown.map((row) => Number(/([\d.]+)\spp/.exec(row)![1]))
+  t.ok(sizes[0]! > 0)
+  t.same(
+    sizes,
+    sizes.toSorted((a, b) => b - a),
+  )
+  const [most] = shown[0]!.split(/\s/)
+  await importance.getByText(`${most} matters most for cvr: another value of it changes cvr`).waitFor()
 })
 
 t.test('a link has it all, and one that is broken leads to an example', { skip }, async (t) => {

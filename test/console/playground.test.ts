@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { readCsv } from '../../src/console/pages/playground/csv.ts'
-import { drawForm, drawValue, firstForm } from '../../src/console/pages/playground/draw.ts'
+import { drawForm, drawValue, firstForm, rowsOf } from '../../src/console/pages/playground/draw.ts'
 import { exampleInputs } from '../../src/console/pages/playground/example-inputs.ts'
 import { bodyOf, candidatesOf, type Form, nameOf, placesOf, sorted } from '../../src/console/pages/playground/form.ts'
 import { type Field, valueAt, valueOfText, withValue } from '../../src/console/pages/playground/model.ts'
@@ -23,7 +23,9 @@ import {
   effectOfBid,
   effectsOf,
   fieldsPerRequest,
+  meanEffects,
   mostFields,
+  planExchanged,
   planMissing,
   planOther,
   typicalOf,
@@ -400,6 +402,58 @@ t.test('what changes when a field has the value of another candidate', async (t)
   const plan = planOther({ model: 'm' }, all(1), all(2), many)
   t.equal(plan.beyond, 20)
   t.equal(plan.requests.flatMap(({ substitutes }) => substitutes).length, mostFields)
+})
+
+t.test('the importance of fields is their mean effect, up or down, over rows that exchange their values', async (t) => {
+  const rows = [
+    { country: 'US', price: 1 },
+    { country: 'DE', price: 2 },
+    { country: 'DE', price: 2 },
+  ]
+  const plans = planExchanged({ model: 'm' }, rows, [country, price], 1)
+  t.same(
+    plans.map(({ requests }) => requests[0]!.substitutes.map(({ field, value }) => [field, value])),
+    [
+      [
+        ['country', 'DE'],
+        ['price', 2],
+      ],
+      [],
+      [
+        ['country', 'US'],
+        ['price', 1],
+      ],
+    ],
+  )
+  t.same(
+    planExchanged({ model: 'm' }, rows, [country], 2).map(({ requests }) => requests[0]!.substitutes[0]?.value),
+    ['DE', 'DE', undefined, 'US', 'US', undefined],
+    'with each of the rows that follow',
+  )
+  const predictions = [[{ ctr: 0.5 }, { ctr: 0.5 }, { ctr: 0.6 }], [{ ctr: 0.1 }], [{ ctr: 0.5 }, { ctr: 0.2 }, null]]
+  const effects = plans.flatMap(({ requests }, i) =>
+    effectsOf(requests[0]!, predictions[i]!, (prediction) => probabilityOf(prediction, 'ctr')),
+  )
+  t.same(
+    meanEffects(effects, [country, price, views], 3).map(({ field, size }) => [field, size.toFixed(3)]),
+    [
+      ['country', '0.100'],
+      ['price', '0.033'],
+      ['views', '0.000'],
+    ],
+  )
+  const known = {
+    rows: rows.map(({ country, price }) => ({ context: { country }, candidate: { price } })),
+    reference: new Map(),
+  }
+  t.same(rowsOf(fields, known, 2), rows.slice(0, 2))
+  const drawn = rowsOf(fields, { rows: [], reference: new Map() }, 4)
+  t.equal(drawn.length, 4)
+  t.same(
+    Object.keys(drawn[0]!),
+    fields.map(({ name }) => name),
+  )
+  t.same(rowsOf(fields, { rows: [], reference: new Map() }, 4), drawn, 'the same each time')
 })
 
 t.test('a drawn form', async (t) => {

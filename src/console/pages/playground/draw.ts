@@ -42,6 +42,18 @@ export function drawForm(
   return { context, candidates: candidatesOf(candidates), moved: [] }
 }
 
+/** Whole rows of context and candidate: recorded ones, or drawn where there are fewer than two. The same each time. */
+export function rowsOf(
+  fields: readonly Field[],
+  { rows, reference }: { rows: readonly RecordedRow[]; reference: Reference },
+  count: number,
+): Values[] {
+  if (rows.length > 1) return rows.slice(0, count).map(({ context, candidate }) => ({ ...context, ...candidate }))
+  const random = steadyNumbers()
+  const draw = (field: Field) => [field.name, drawValue(field, reference.get(field.name) ?? [], random)] as const
+  return Array.from({ length: count }, () => Object.fromEntries(fields.map(draw)))
+}
+
 /** A value as frequent as in the reference; without one, any that is usual. */
 export function drawValue(field: Field, bins: readonly Bin[], random: () => number): Value {
   const bin = drawBin(bins, random)

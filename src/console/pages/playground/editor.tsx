@@ -5,6 +5,7 @@ import { Compare } from './compare.tsx'
 import { ContextForm } from './context-form.tsx'
 import { bodyOf, type Candidate, type Form, nameOf, optionsFor, placesOf, type Target } from './form.ts'
 import { Gates } from './gates.tsx'
+import { Importance } from './importance.tsx'
 import type { Field, Task } from './model.ts'
 import { withValue } from './model.ts'
 import { ProblemList, Refusal } from './notices.tsx'
@@ -140,8 +141,9 @@ export function Editor({ target, fields, tasks, known, others, described, shared
           values={isAnswerable && selected !== undefined ? { ...form.context, ...selected.values } : undefined}
           others={othersOf(form, selected, standings)}
         />
-        <RequestCode body={plainBody} fields={fields} />
+        <Importance {...{ target, fields, tasks, known, by }} />
       </div>
+      <RequestCode body={plainBody} fields={fields} />
     </>
   )
 }

@@ -67,6 +67,18 @@ export function planOther(target: Target, values: Values, other: Values, fields:
   }
 }
 
+/** What changes when a row has a value of another row: of each of the `others` rows that follow it, in a circle. */
+export function planExchanged(
+  target: Target,
+  rows: readonly Values[],
+  fields: readonly Field[],
+  others: number,
+): Plan[] {
+  return rows.flatMap((row, i) =>
+    Array.from({ length: others }, (_, k) => planOther(target, row, rows[(i + 1 + k) % rows.length]!, fields)),
+  )
+}
+
 /** At least one request. */
 function requestsOf(target: Target, values: Values, fields: readonly Field[], substitutes: Substitute[]): Asked[] {
   const sent = Object.fromEntries(
@@ -165,6 +177,20 @@ export const isUnchanged = ({ now, value }: Substitute): boolean => now === valu
 export function bySize(effects: readonly Effect[]): Effect[] {
   const size = (effect: Effect) => (isUnchanged(effect) ? -1 : Math.abs(effect.with - effect.without))
   return [...effects].sort((a, b) => size(b) - size(a))
+}
+
+/** How much a field changes a score in the mean, whether up or down. */
+export interface MeanEffect {
+  field: string
+  size: number
+}
+
+/** Over this many pairs of rows, largest first. A field of which both rows have the same value changes nothing. */
+export function meanEffects(effects: readonly Effect[], fields: readonly Field[], pairs: number): MeanEffect[] {
+  const sums = new Map(fields.map(({ name }) => [name, 0]))
+  for (const effect of effects)
+    sums.set(effect.field, sums.get(effect.field)! + Math.abs(effect.with - effect.without) / pairs)
+  return [...sums].map(([field, size]) => ({ field, size })).sort((a, b) => b.size - a.size)
 }
 
 function chunks<T>(items: readonly T[], size: number): T[][] {

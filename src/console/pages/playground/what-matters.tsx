@@ -1,12 +1,12 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
-import { AskError } from '../../api/client.ts'
 import { Failed, Loading } from '../../parts/states.tsx'
 import { Effects } from './effects.tsx'
 import type { Target } from './form.ts'
 import { type Field, type Reference, type Task, type Value, type Values, valueAt } from './model.ts'
 import { ecpm, type Prediction, scoreNames, scoreOf } from './ranking.ts'
-import { bySize, type Effect, effectOfBid, effectsOf, type Plan, planMissing, planOther } from './replace.ts'
-import { predict } from './server.ts'
+import { bySize, type Effect, effectOfBid, effectsOf, planMissing, planOther } from './replace.ts'
+import { Selection } from './selection.tsx'
+import { type Outcome, useReplaced } from './use-replaced.ts'
 
 /** Other candidates to choose from, the best ones. */
 const mostOthers = 50
@@ -37,29 +37,14 @@ interface WhatMattersProps {
   why: { other: number } | undefined
 }
 
-interface State {
-  outcome?: Outcome
-  error?: AskError
-  busy: boolean
-  /** There was an outcome, of other values. */
-  isStale?: boolean | undefined
-}
-
-interface Outcome {
-  plan: Plan
-  /** By request. */
-  predictions: (Prediction | null)[][]
-}
-
 /** What each field contributes: the answer if it had another value. Asked when the reader wants it. */
 export function WhatMatters({ target, fields, tasks, reference, by, values, name, others, why }: WhatMattersProps) {
   const [wanted, setWanted] = useState(by)
   const [otherKey, setOtherKey] = useState<number>()
-  const [state, setState] = useState<State>({ busy: false })
   const button = useRef<HTMLButtonElement>(null)
-  const running = useRef<AbortController | undefined>(undefined)
   const other = others.find(({ key }) => key === otherKey)
-  const content = JSON.stringify([values, other?.values])
+  // Another candidate, or another value: what was asked is true no longer.
+  const state = useReplaced(JSON.stringify([values, other?.values, target.model, target.version]))
 
   const bid = values === undefined ? undefined : valueAt(values, 'bid')
   const offered = scoreNames(tasks).filter((score) => score !== ecpm || typeof bid === 'number')
@@ -75,30 +60,14 @@ export function WhatMatters({ target, fields, tasks, reference, by, values, name
     button.current?.focus()
   }, [why])
 
-  // Another candidate, or another value: what was asked is true no longer.
-  useEffect(() => {
-    setState(({ outcome, isStale }) => ({ busy: false, isStale: outcome !== undefined || isStale }))
-    return () => running.current?.abort()
-  }, [content, target.model, target.version])
-
-  const run = async () => {
+  const outcome = state.outcomes?.[0]
+  const run = () => {
     if (values === undefined) return
-    const controller = new AbortController()
-    running.current?.abort()
-    running.current = controller
-    setState({ busy: true })
     const plan =
       other === undefined
         ? planMissing(target, values, fields, reference)
         : planOther(target, values, other.values, fields)
-    try {
-      const predictions: Outcome['predictions'] = []
-      for (const { body } of plan.requests) predictions.push((await predict(body, controller.signal)).predictions)
-      if (!controller.signal.aborted) setState({ outcome: { plan, predictions }, busy: false })
-    } catch (error) {
-      if (controller.signal.aborted) return
-      setState({ error: error instanceof AskError ? error : new AskError(String(error)), busy: false })
-    }
+    state.run([plan])
   }
 
   return (
@@ -136,11 +105,11 @@ export function WhatMatters({ target, fields, tasks, reference, by, values, name
         {values === undefined && <p class="muted">Available when this candidate has no problem.</p>}
         {state.busy && <Loading what="answers with other values" />}
         {state.error && <Failed error={state.error} again={run} />}
-        {state.outcome && (
+        {outcome && (
           <Effects
             key={shown}
-            effects={effectsIn(state.outcome, bid, other, shown, tasks)}
-            plan={state.outcome.plan}
+            effects={effectsIn(outcome, bid, other, shown, tasks)}
+            plan={outcome.plan}
             by={shown}
             name={name}
             other={
@@ -170,26 +139,4 @@ function effectsIn(
   const base = predictions[0]?.[0]
   const ofBid = effectOfBid(bid, valueAt(other.values, 'bid'), (bid) => scoreOf(base, bid, by, tasks))
   return bySize([...ofFields, ...ofBid])
-}
-
-interface SelectionProps {
-  label: string
-  value: string
-  options: readonly (readonly [value: string, text: string])[]
-  onValue(value: string): void
-}
-
-function Selection({ label, value, options, onValue }: SelectionProps) {
-  return (
-    <label class="row">
-      {label}
-      <select value={value} onChange={(event) => onValue(event.currentTarget.value)}>
-        {options.map(([value, text]) => (
-          <option key={value} value={value}>
-            {text}
-          </option>
-        ))}
-      </select>
-    </label>
-  )
 }

@@ -1,0 +1,133 @@
+import { useEffect, useState } from 'preact/hooks'
+import { Bar } from '../../parts/bar.tsx'
+import { number, probability } from '../../parts/format.ts'
+import { Pager, pageOf } from '../../parts/pager.tsx'
+import { Scroll } from '../../parts/scroll.tsx'
+import { Failed, Loading } from '../../parts/states.tsx'
+import { rowsOf } from './draw.ts'
+import type { Target } from './form.ts'
+import type { Field, Task } from './model.ts'
+import { probabilityOf } from './ranking.ts'
+import { effectsOf, type MeanEffect, meanEffects, mostFields, planExchanged } from './replace.ts'
+import { Selection } from './selection.tsx'
+import type { Known } from './server.ts'
+import { type Outcome, useReplaced } from './use-replaced.ts'
+
+/** Rows that exchange their values, and pairs of them. */
+const mostRows = 20
+const mostPairs = 60
+
+/** Candidates that are asked for in all, one per pair and field. */
+const mostAsked = 4000
+
+const fieldsPerPage = 15
+
+interface ImportanceProps {
+  target: Target
+  fields: readonly Field[]
+  tasks: readonly Task[]
+  known: Known
+  /** The task to begin with. */
+  by: string
+}
+
+/** Which fields matter to a task over many rows, whatever the reader edits. Asked when the reader wants it. */
+export function Importance({ target, fields, tasks, known, by }: ImportanceProps) {
+  const names = tasks.map(({ name }) => name)
+  const [wanted, setWanted] = useState(by)
+  const task = names.includes(wanted) ? wanted : names[0]!
+  const state = useReplaced(JSON.stringify(target))
+  useEffect(() => setWanted(by), [by])
+
+  const asked = fields.slice(0, mostFields)
+  const isPublished = known.rows.length > 1
+  const pairs = Math.max(2, Math.min(mostPairs, Math.floor(mostAsked / asked.length)))
+  const rows = Math.min(mostRows, pairs, isPublished ? known.rows.length : mostRows)
+  const others = Math.min(rows - 1, Math.floor(pairs / rows))
+  const run = () => state.run(planExchanged(target, rowsOf(asked, known, rows), asked, others))
+
+  return (
+    <section class="card" aria-labelledby="importance-title">
+      <header>
+        <h2 id="importance-title">Importance of fields</h2>
+      </header>
+      <p class="small muted">
+        Of the model as a whole: gives each of {rows}{' '}
+        {isPublished ? 'rows that the version was published with' : 'drawn rows'} one value of{' '}
+        {others === 1 ? 'another row' : `${others} other rows`} at a time, and compares the answers.
+      </p>
+      <div class="row">
+        <Selection label="Task" value={task} onValue={setWanted} options={names.map((name) => [name, name])} />
+        <button type="button" class="primary" disabled={state.busy} onClick={run}>
+          Ask {rows} rows
+        </button>
+      </div>
+      <div aria-live="polite">
+        {state.busy && <Loading what="answers with other values" />}
+        {state.error && <Failed error={state.error} again={run} />}
+        {state.outcomes && <Means key={task} {...meansOf(state.outcomes, asked, task)} task={task} />}
+      </div>
+      {fields.length > asked.length && <p class="small muted">The first {number(asked.length, 9)} fields are asked.</p>}
+    </section>
+  )
+}
+
+/** Of rows that have an answer. */
+function meansOf(outcomes: readonly Outcome[], fields: readonly Field[], task: string) {
+  const score = (prediction: Parameters<typeof probabilityOf>[0]) => probabilityOf(prediction, task)
+  const scores = outcomes.flatMap(({ predictions }) => score(predictions[0]?.[0]) ?? [])
+  const effects = outcomes.flatMap(({ plan, predictions }) =>
+    plan.requests.flatMap((asked, i) => effectsOf(asked, predictions[i] ?? [], score)),
+  )
+  return { means: meanEffects(effects, fields, Math.max(1, scores.length)), scores }
+}
+
+interface MeansProps {
+  means: readonly MeanEffect[]
+  /** By pair. */
+  scores: readonly number[]
+  task: string
+}
+
+function Means({ means, scores, task }: MeansProps) {
+  const [page, setPage] = useState(0)
+  const [first] = means
+  if (scores.length === 0) return <p class="muted">No row was answered: the model does not take one of its values.</p>
+  if (first === undefined || first.size === 0) return <p class="muted">No field changes {task} in these rows.</p>
+  const mean = scores.reduce((sum, score) => sum + score, 0) / scores.length
+  return (
+    <div class="effects">
+      <p>
+        <bdi>{first.field}</bdi> matters most for <bdi>{task}</bdi>: another value of it changes <bdi>{task}</bdi>,
+        which is {probability(mean)} on average, by {points(first.size)} up or down.
+      </p>
+      <Scroll label="Mean changes by field">
+        <table>
+          <thead>
+            <tr>
+              <th>Field</th>
+              <th>Mean change</th>
+            </tr>
+          </thead>
+          <tbody>
+            {pageOf(means, page, fieldsPerPage).map(({ field, size }) => (
+              <tr key={field}>
+                <th scope="row">
+                  <bdi>{field}</bdi>
+                </th>
+                <td>
+                  <span class="probability">{points(size)}</span>
+                  <Bar share={size / first.size} />
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </Scroll>
+      <Pager what="fields" page={page} size={fieldsPerPage} total={means.length} onPage={setPage} />
+    </div>
+  )
+}
+
+/** Percentage points without a sign. */
+const points = (size: number) => `${number(100 * size, 2)} pp`

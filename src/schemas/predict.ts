@@ -88,6 +88,13 @@ export const PredictOptions = Type.Object(
       }),
     ),
     rank: Type.Optional(RankOptions),
+    observe: Type.Optional(
+      Type.Boolean({
+        default: true,
+        description:
+          'With `false`, drift, unknown values and the mean prediction do not count this request: for tests, which are no traffic',
+      }),
+    ),
   },
   { additionalProperties: false },
 )

@@ -42,6 +42,8 @@ export interface PendingPrediction {
   encodeSeconds: number
   /** Seconds that the engine takes for it, by its cost model; 0 where it is not asked. */
   engineSeconds: number
+  /** Whether statistics of the traffic count it. */
+  observed: boolean
   table: Promise<PredictionTable>
   /** Gives the request up; `table` rejects with CANCELLED. */
   cancel(): void

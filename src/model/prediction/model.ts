@@ -9,7 +9,7 @@ import type { Tenant } from '../contracts/tenant.ts'
 import { createDriftMonitor } from '../drift/monitor.ts'
 import { WorkerLostError } from '../engines/pool/worker-client.ts'
 import { createTensorEncoder, encoderOf } from '../features/encoder.ts'
-import type { EncodedRequest } from '../features/layout.ts'
+import type { EncodedRequest, EncodeOptions } from '../features/layout.ts'
 import { Violations } from '../features/problems.ts'
 import { fillVocabularies } from '../features/vocabulary.ts'
 import type { LiveVersion } from '../live/live-version.ts'
@@ -19,11 +19,11 @@ import { checkSignature } from './check-signature.ts'
 import { createComposer } from './compose.ts'
 import type { CompileOutcome, LoadedModel, LoadOptions } from './contract.ts'
 import { describePlan, isRounded } from './describe-plan.ts'
-import { createExecutor, type Executor } from './executor.ts'
+import { createExecutor, type Executor, type RequestMemory } from './executor.ts'
 import { checkGoldenRows } from './golden.ts'
 import { createLiveVersion } from './live.ts'
 import { keptCostsOf, loadGraph, outputsOf, savedGraph } from './load-graph.ts'
-import { encodeQuery, unknownOf } from './query-rows.ts'
+import { encodeQuery, type QueryRows, unknownOf } from './query-rows.ts'
 import { fitting, RecentRows } from './recent-rows.ts'
 import { createPlanner, type Planner } from './request-plan.ts'
 import { tensorColumns, tensorsOf } from './tensors.ts'
@@ -50,11 +50,11 @@ async function load(bundle: Bundle, options: LoadOptions): Promise<LoadedModel> 
   const { manifest } = bundle
   const { pool, clock } = options
   const outputs = outputsOf(manifest)
-  // Golden rows are no traffic.
-  let serving = false
+  // Golden rows are no traffic, nor are requests that say so.
+  const traffic: Traffic = { serving: false, observed: true }
   const encoder = bundle.manifestless
     ? createTensorEncoder(tensorColumns(bundle.manifestless.signature))
-    : encoderOf(manifest, (field) => serving && options.onUnknown?.(field))
+    : encoderOf(manifest, (field) => isCounted(traffic) && options.onUnknown?.(field))
   await fillVocabularies(encoder.layout.sparse, () => new Promise((resolve) => clock.soon(() => resolve())))
   const saved = bundle.manifestless?.signature ?? (await surveyJoined(savedGraph(bundle, [])))
   const { graph, compiled } = await loadGraph(bundle, outputs, options)
@@ -63,11 +63,20 @@ async function load(bundle: Bundle, options: LoadOptions): Promise<LoadedModel> 
   const batcher = createBatcher(
     executor,
     options,
-    whileTrue(() => serving, options.observer ?? {}),
+    whileTrue(() => traffic.serving, options.observer ?? {}),
   )
   const live = createLiveVersion(bundle, compiled, graph, options)
   const { folder } = bundle
-  const parts = { folder, manifest, encoder, tensors, manifestless: bundle.manifestless !== undefined, compiled, live }
+  const parts = {
+    folder,
+    manifest,
+    encoder,
+    tensors,
+    manifestless: bundle.manifestless !== undefined,
+    compiled,
+    live,
+    traffic,
+  }
   const model = createModel(parts, executor, batcher, options)
   try {
     checkSignature(manifest, encoder.layout, graph.signature)
@@ -93,7 +102,7 @@ async function load(bundle: Bundle, options: LoadOptions): Promise<LoadedModel> 
     await live?.refresh()
     await warmByRows(manifest, fitting(options.former?.recentRows() ?? [], encoder.layout), batcher, options)
     await executor.recount()
-    serving = true
+    traffic.serving = true
     return model
   } catch (error) {
     await model.close()
@@ -115,15 +124,24 @@ function createBatcher(executor: Executor, options: LoadOptions, observer?: Batc
   })
 }
 
+/** Whether requests are answered yet, and whether that which is being encoded is observed. */
+interface Traffic {
+  serving: boolean
+  observed: boolean
+}
+
+const isCounted = ({ serving, observed }: Traffic) => serving && observed
+
 /** What a model is, apart from how it is computed. */
 type ModelParts = Pick<LoadedModel, 'manifest' | 'encoder' | 'tensors' | 'manifestless'> & {
   folder: string
   compiled: CompileOutcome
   live: LiveVersion | undefined
+  traffic: Traffic
 }
 
 function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, options: LoadOptions): LoadedModel {
-  const { folder, manifest, encoder, tensors, manifestless, compiled, live } = parts
+  const { folder, manifest, encoder, tensors, manifestless, compiled, live, traffic } = parts
   const plan = createPlanner(manifest)
   const compose = createComposer(manifest, encoder.layout, manifestless)
   const monitor = createDriftMonitor(manifest.drift, encoder.layout)
@@ -141,34 +159,28 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
     check: (query) => checkQuery(plan, query),
     predict({ rows, tasks, options: asked = {}, problems: found, deadline, tenant, begun }) {
       const started = options.clock.now()
+      const observed = asked.observe !== false
+      traffic.observed = observed
       const problems = new Violations(found)
       const planned = plan(tasks, asked, problems)
       const memory = executor.allocateFor(manifest)
-      let encoded: EncodedRequest
-      try {
-        encoded = encodeQuery(rows, encoder, tensors.inputs, {
-          maxRows: options.maxRequestRows,
-          partial: asked.partial === true,
-          bids: planned.rank?.bids === true,
-          problems,
-          allocate: memory.allocate,
-        })
-        if (asked.unknown) encoded.unknown = unknownOf(rows, encoder.layout, encoded)
-      } catch (error) {
-        memory.release()
-        throw error
-      }
-      if (rows.form === 'encoded')
-        for (const [field, count] of rows.unknown) for (let i = 0; i < count; i++) options.onUnknown?.(field)
+      const encoded = encode(parts, rows, memory, asked.unknown === true, {
+        maxRows: options.maxRequestRows,
+        partial: asked.partial === true,
+        bids: planned.rank?.bids === true,
+        problems,
+        allocate: memory.allocate,
+      })
+      if (observed && rows.form === 'encoded') countUnknown(rows.unknown, options.onUnknown)
       const encodeSeconds = (options.clock.now() - started) / 1000
       if (encoded.rows === 0) {
         memory.release()
         const table = Promise.resolve(compose(planned, encoded, {}))
-        return { rows: 0, encodeSeconds, engineSeconds: 0, table, cancel: () => undefined }
+        return { rows: 0, encodeSeconds, engineSeconds: 0, table, observed, cancel: () => undefined }
       }
       const tableOf = (out: Outputs) => {
         const table = compose(planned, encoded, out)
-        monitor.observe(encoded, table)
+        if (observed) monitor.observe(encoded, table)
         return table
       }
       if (encoded.rows <= executor.rowsHere && planned.outputs.length === 1) {
@@ -180,9 +192,16 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
             memory.release()
           }
         }
-        return { rows: encoded.rows, encodeSeconds, engineSeconds: 0, table: computeNow(), cancel: () => undefined }
+        return {
+          rows: encoded.rows,
+          encodeSeconds,
+          engineSeconds: 0,
+          table: computeNow(),
+          observed,
+          cancel: () => undefined,
+        }
       }
-      recent.keep(encoded, encoder.layout, started)
+      if (observed) recent.keep(encoded, encoder.layout, started)
       // Both the engine and the answer read the rows.
       memory.keep()
       const { outputs, cancel } = batcher.submit({
@@ -201,6 +220,7 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
         rows: encoded.rows,
         encodeSeconds,
         engineSeconds: batcher.predict(encoded.rows),
+        observed,
         cancel,
         table: outputs.then(tableOf).finally(memory.release),
       }
@@ -214,6 +234,29 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
     close: () => closeAll([live, batcher, executor, { close: compiled.dispose }]),
     destroy: (error) => batcher.destroy(error),
   }
+}
+
+/** Encodes rows into this memory, which is given back where that fails. `unknown`: also find what the model doesn't know. */
+function encode(
+  { encoder, tensors }: Pick<ModelParts, 'encoder' | 'tensors'>,
+  rows: QueryRows,
+  memory: RequestMemory,
+  unknown: boolean,
+  options: EncodeOptions,
+): EncodedRequest {
+  try {
+    const encoded = encodeQuery(rows, encoder, tensors.inputs, options)
+    if (unknown) encoded.unknown = unknownOf(rows, encoder.layout, encoded)
+    return encoded
+  } catch (error) {
+    memory.release()
+    throw error
+  }
+}
+
+/** Of rows that were encoded elsewhere. */
+function countUnknown(counts: Iterable<readonly [field: string, count: number]>, onUnknown?: (field: string) => void) {
+  for (const [field, count] of counts) for (let i = 0; i < count; i++) onUnknown?.(field)
 }
 
 /** One after the other. */

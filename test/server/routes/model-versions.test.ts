@@ -180,3 +180,27 @@ t.test('fields that are not to be kept as they are, are not shown', async (t) =>
   const { body } = await get('/models/secretive/versions/1/rows')
   t.same(body.rows[0].context, { hour: 21 })
 })
+
+t.test(
+  'a request that is not observed is no traffic: drift, unknown values and the mean do not count it',
+  async (t) => {
+    const statistics = async () => {
+      const { body } = await get('/models/ads/versions/1/distributions')
+      const { payload } = await server.fastify.inject('/metrics')
+      const mean = /multigate_prediction_mean\{model="ads",version="1",task="ctr"\} \S+/.exec(payload)?.[0]
+      return [body.fields.map(({ observations, unknown }: any) => [observations, unknown]), mean]
+    }
+    const unknown = {
+      version: '1',
+      context: { country: 'nowhere', hour: 1 },
+      candidates: [{ campaign: 'c', price: 3 }],
+    }
+    t.equal((await server.predict(unknown)).status, 200)
+    const before = await statistics()
+    for (const options of [{ observe: false }, { observe: false, gates: true, unknown: true }])
+      t.equal((await server.predict({ ...unknown, options })).status, 200)
+    t.same(await statistics(), before)
+    t.equal((await server.predict({ ...unknown, options: { observe: true } })).status, 200)
+    t.notSame(await statistics(), before)
+  },
+)

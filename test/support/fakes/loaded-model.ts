@@ -49,6 +49,7 @@ export function createFakeLoadedModel(
       encodeSeconds: 0,
       engineSeconds: 0,
       table: Promise.reject(new Error('a fake model answers nothing')),
+      observed: true,
       cancel: () => undefined,
     }),
     stats: () => ({ queuedRows: 0, inFlightBatches: 0, requests: 0, predictedWaitSeconds: 0 }),

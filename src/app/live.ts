@@ -9,6 +9,9 @@ import type { LiveSource } from '../server/request/live-source.ts'
 import type { Siblings } from '../server/request/siblings.ts'
 import { droppedLogLines } from './log-destination.ts'
 
+/** Characters of why a version failed. */
+const longestReason = 300
+
 /** What the live page is made of. */
 interface LiveParts {
   configuration: Configuration
@@ -57,7 +60,11 @@ function conditionOf(registry: Registry, metrics: Metrics, stalls: Condition['st
   const { answering, failed, missing, unreadable } = registry.summary()
   return {
     serving: answering,
-    failed: failed.map(({ name, version, reason }) => ({ model: name, version, reason })),
+    failed: failed.map(({ name, version, message }) => ({
+      model: name,
+      version,
+      reason: message.slice(0, longestReason),
+    })),
     unstored: registry.live().flatMap(({ name, version, model }) => {
       const reason = model.plan.unstored
       return reason === undefined ? [] : [{ model: name, version, reason }]

@@ -166,7 +166,7 @@ export const LiveUpdate = Type.Object(
     silent: Type.Array(Type.Integer(), { description: 'Ids of processes that do not answer' }),
     unstored: Type.Array(VersionProblem, { description: 'Versions whose compiled plan could not be stored, and why' }),
     failed: Type.Array(VersionProblem, {
-      description: 'Versions in the folder that failed to load, with the kind of the failure',
+      description: 'Versions in the folder that failed to load, and why',
     }),
     unreadable: Type.Optional(
       Type.String({ description: 'Why the folder of models can not be read, where that is so' }),

@@ -29,7 +29,7 @@ function watch() {
     now += 1000
     const stages = { total: null, encode: null, queue: null, infer: null }
     fine.push({ ...liveSample, at: now, requests: 1000, shed: {}, failed, stages, deadline_ms: 100, ...more })
-    return findings({ fine, models }, now)
+    return findings({ fine, coarse: [], models }, now)
   }
 }
 
@@ -78,4 +78,16 @@ t.test('of one slow second stay, too, and what is refused comes first', async (t
       .at(-1),
     [],
   )
+})
+
+t.test('a few are none, and a flood is named', async (t) => {
+  const few = watch()
+  t.same(few({ invalid_request: 4 }, [], { requests: 4 }), [], 'somebody tries something')
+  const second = watch()
+  for (const _ of times(60)) second({}, [], { candidates: 500 })
+  const flooded = { shed: { busy: 50 }, candidates: 60_000 }
+  const [found] = times(3)
+    .flatMap(() => second({ queue_full: 50 }, [], flooded).slice(0, 1))
+    .slice(-1)
+  t.match(found?.text, /Candidates per second rose from 500 to 60K: a client sends much more than usual\./)
 })

@@ -70,6 +70,12 @@ async function fromCache(folder: string, warnings: string[]): Promise<PlanDescri
   }
 }
 
+/** Without the path, which is the cache's, but where a file is in its place: "file already exists" would sound as if all were well. */
+function whyUnstored(error: NodeJS.ErrnoException, cache: string): string {
+  if (error.code === 'EEXIST' || error.code === 'ENOTDIR') return `a file is in the place of the folder ${cache}`
+  return reasonOf(error).split(', ')[0]!
+}
+
 async function compileAndStore(
   request: PrepareRequest,
   folder: string | undefined,
@@ -87,8 +93,7 @@ async function compileAndStore(
     } catch (error) {
       // A system error may be due to the disk: then another folder may work. Other errors would occur there too.
       if ((error as NodeJS.ErrnoException).syscall === undefined) throw error
-      // Without the path, which is the cache's.
-      unstored = reasonOf(error).split(', ')[0]
+      unstored = whyUnstored(error as NodeJS.ErrnoException, cache)
     }
   }
   const temporary = await mkdtemp(join(tmpdir(), 'multigate-plan-'))

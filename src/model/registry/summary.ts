@@ -12,6 +12,8 @@ export interface FailedVersion {
   name: string
   version: string
   reason: FailureReason
+  /** For operators. */
+  message: string
 }
 
 /** A version that waits for its time, ms since 1970. */
@@ -47,7 +49,7 @@ export function failedOf({ name, entries, source }: KnownModel): FailedVersion[]
   const there = new Set(source?.versions.map(({ version }) => version))
   return entries
     .filter(({ state, version }) => state === 'failed' && there.has(version))
-    .map(({ version, failure }) => ({ name, version, reason: reasonOf(failure) }))
+    .map(({ version, failure, error = 'it failed' }) => ({ name, version, reason: reasonOf(failure), message: error }))
 }
 
 /** Versions in the folder whose time has not come, loaded or not. */

@@ -20,20 +20,31 @@ const kept = 200
 /** The same event again within this time, ms, is one that goes on. */
 const goesOn = 30_000
 
+/** Events of a moment: the same one again is another. */
+const moments = new Set<Change['kind']>(['requests_arrive', 'process_answers', 'folder_readable'])
+
+/** Events that take capacity away, and how long after them requests feel it, ms. */
+const losses = new Set<Change['kind']>(['worker_replaced', 'process_ended', 'process_silent', 'process_stalled'])
+const felt = 20_000
+
 /** The wall clock jumped if it moved by so much more or less than the steady one, ms. */
 const jump = 5_000
 
 export function createEventLog(): EventLog {
   const events: LiveEvent[] = []
   let before: Readings | undefined
+  /** What took capacity away last. */
+  let loss: { at: number; text: string } | undefined
   const changesOfTraffic = createTrafficChanges()
   let nextId = 1
 
   function note(changes: readonly Change[], at: number): void {
     for (const change of changes) {
-      const same = events.findLast(
-        ({ kind, text, until }) => kind === change.kind && text === change.text && at - until < goesOn,
-      )
+      const same = moments.has(change.kind)
+        ? undefined
+        : events.findLast(
+            ({ kind, text, until }) => kind === change.kind && text === change.text && at - until < goesOn,
+          )
       if (same !== undefined) same.until = at
       else events.push({ id: nextId++, at, until: at, ...change })
     }
@@ -45,9 +56,23 @@ export function createEventLog(): EventLog {
       const changes = before === undefined ? [] : changesBetween(before, readings)
       before = { answered: rememberSilent(before, readings), silent: readings.silent }
       note(changes, at)
+      const lost = changes.find(({ kind }) => losses.has(kind))
+      if (lost !== undefined) loss = { at, text: lost.text }
+      // These last as long as the condition does.
+      const lasting = new Set(problemsOf(readings).map(({ text }) => text))
+      for (const event of events) if (lasting.has(event.text)) event.until = at
     },
     addInterval(interval) {
-      note(changesOfTraffic(interval), interval.sample.at)
+      const { at } = interval.sample
+      const cause = loss !== undefined && at - loss.at < felt ? loss.text : undefined
+      note(
+        changesOfTraffic(interval).map((change) =>
+          cause !== undefined && change.kind === 'requests_shed'
+            ? { ...change, text: `${change.text}, just after this: ${cause}` }
+            : change,
+        ),
+        at,
+      )
     },
     since: (at) => events.filter(({ until }) => until > at).map((event) => ({ ...event })),
   }
@@ -143,20 +168,8 @@ function changesOfModels(before: Readings, now: Readings): Change[] {
         error('model_unserved', `No version of ${model} answers any more: it was unloaded, or its folder was removed`),
       )
   const conditions = ({ answered }: Readings) => answered.map(({ condition }) => condition)
-  const newOf = (read: (condition: Condition) => string[]) => {
-    const known = new Set(conditions(before).flatMap(read))
-    return [...new Set(conditions(now).flatMap(read))].filter((one) => !known.has(one))
-  }
-  for (const failure of newOf(({ failed }) =>
-    failed.map(
-      ({ model, version, reason }) => `Version ${version} of ${model} failed to load: ${reason.replaceAll('_', ' ')}`,
-    ),
-  ))
-    changes.push(error('version_failed', failure))
-  for (const problem of newOf(({ unstored }) =>
-    unstored.map(({ model, version, reason }) => `The compiled plan of ${model}/${version} can’t be stored: ${reason}`),
-  ))
-    changes.push(warning('plan_unstored', `${problem}; each start compiles it again`))
+  const known = new Set(problemsOf(before).map(({ text }) => text))
+  changes.push(...problemsOf(now).filter(({ text }) => !known.has(text)))
   const unreadable = (readings: Readings) => conditions(readings).find((condition) => condition.unreadable)?.unreadable
   const reason = unreadable(now)
   if (reason !== undefined)
@@ -178,6 +191,22 @@ function changesOfModels(before: Readings, now: Readings): Change[] {
       ),
     )
   return changes
+}
+
+/** Versions that failed or whose plans could not be stored, once for all processes. */
+function problemsOf({ answered }: Readings): Change[] {
+  const all = answered.flatMap(({ condition: { failed, unstored } }) => [
+    ...failed.map(({ model, version, reason }) =>
+      error('version_failed', `Version ${version} of ${model} failed to load: ${reason}`),
+    ),
+    ...unstored.map(({ model, version, reason }) =>
+      warning(
+        'plan_unstored',
+        `The compiled plan of ${model}/${version} can’t be stored: ${reason}; each start compiles it again`,
+      ),
+    ),
+  ])
+  return [...new Map(all.map((change) => [change.text, change])).values()]
 }
 
 /** Versions that answer in any process, by model. */

@@ -6,8 +6,11 @@ import type { Interval } from './summarise.ts'
 const shedShare = 0.01
 const failingShare = 0.05
 
+/** Fewer requests than these in an interval are none: a person tries something. */
+const fewest = 10
+
 /** Requests per second whose end is an event. */
-const busyRate = 1
+const busyRate = 2
 
 /** Outcomes that shed requests have, too, and that of clients that left. */
 const otherwise = new Set(['queue_full', 'deadline_exceeded', 'cancelled'])
@@ -19,12 +22,13 @@ export function createTrafficChanges(): (interval: Interval) => Change[] {
   let stoppedAt: number | undefined
 
   return ({ sample, models }) => {
-    const { requests, shed, failed } = sample
+    const { requests, shed, failed, seconds } = sample
+    const isMuch = (rate: number, share: number) => rate > share * requests && rate * seconds >= fewest
     const changes: Change[] = []
-    if (total(shed) > shedShare * requests)
+    if (isMuch(total(shed), shedShare))
       changes.push(error('requests_shed', `Requests are refused or dropped under load${mostlyOf(models, totalShed)}`))
     const [code] = largest(failed)
-    if (code !== undefined && totalFailed({ failed }) > failingShare * requests) {
+    if (code !== undefined && isMuch(totalFailed({ failed }), failingShare)) {
       const name = code.replaceAll('_', ' ')
       const text = `Many requests fail${mostlyOf(models, totalFailed)}; the most frequent error: ${name}`
       changes.push(code === 'invalid_request' ? warning('requests_failing', text) : error('requests_failing', text))

@@ -146,11 +146,10 @@ t.test('a cache that can not be written to only costs time', async (t) => {
   for (const cache of [join(root, 'file'), join(root, 'file', 'cache'), '/dev/full', '/proc/cache', '/proc']) {
     const request = await requestFor(exampleModel, folder, { cache })
     const prepared = await prepare(request)
-    t.equal(
-      prepared.warnings.at(-1)?.startsWith(`the compiled plan can't be stored in the cache ${cache}: E`),
-      true,
-      cache,
-    )
+    const [warning = '', reason = ''] = (prepared.warnings.at(-1) ?? '').split(`in the cache ${cache}: `)
+    t.equal(warning, "the compiled plan can't be stored ")
+    t.ok(reason.startsWith('E') || reason === `a file is in the place of the folder ${cache}`, reason)
+    if (cache.startsWith(root)) t.match(reason, /^a file is in the place of/)
     await works(t, prepared, 'temporary')
   }
   t.same(await readdir(root), ['file'])

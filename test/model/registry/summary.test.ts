@@ -18,8 +18,8 @@ t.test('each model counts in the state of its best version', async (t) => {
     states: { ready: 1, loading: 2, failed: 1, unloaded: 1, empty: 1 },
     answering: { good: '1' },
     failed: [
-      { name: 'bad', version: '1', reason: 'unforeseen' },
-      { name: 'good', version: '2', reason: 'unforeseen' },
+      { name: 'bad', version: '1', reason: 'unforeseen', message: 'damaged' },
+      { name: 'good', version: '2', reason: 'unforeseen', message: 'damaged' },
     ],
     scheduled: [],
     missing: 0,
@@ -37,12 +37,12 @@ t.test('a failed version counts by the kind of its failure, until it is gone or 
   errors.set('ads/2', new ModelError('UNSUPPORTED_GRAPH', 'odd'))
   await registry.reconcile()
   t.same(registry.summary().failed, [
-    { name: 'ads', version: '3', reason: 'invalid_bundle' },
-    { name: 'ads', version: '2', reason: 'unsupported_graph' },
+    { name: 'ads', version: '3', reason: 'invalid_bundle', message: 'damaged' },
+    { name: 'ads', version: '2', reason: 'unsupported_graph', message: 'odd' },
   ])
   disk.models = [model('ads', ['1', '3'])]
   await registry.reconcile()
-  t.same(registry.summary().failed, [{ name: 'ads', version: '3', reason: 'invalid_bundle' }])
+  t.same(registry.summary().failed, [{ name: 'ads', version: '3', reason: 'invalid_bundle', message: 'damaged' }])
   errors.clear()
   disk.models = [model('ads', [], { versions: [{ version: '3', stamp: 'new' }] })]
   await registry.reconcile()

@@ -38,10 +38,15 @@ t.test('versions that answer, fail or can’t be stored: once for all processes'
     ),
     [['model_unserved', 'No version of ads answers any more: it was unloaded, or its folder was removed']],
   )
-  const failed = [{ model: 'ads', version: '3', reason: 'invalid_bundle' }]
+  const failed = [{ model: 'ads', version: '3', reason: 'ads/3/manifest.json is not JSON' }]
   t.same(eventsOf(answered({}), answered({ condition: { failed } }), answered({ condition: { failed } })), [
-    ['version_failed', 'Version 3 of ads failed to load: invalid bundle'],
+    ['version_failed', 'Version 3 of ads failed to load: ads/3/manifest.json is not JSON'],
   ])
+  const log = createEventLog()
+  for (const [i, condition] of [{}, { failed }, { failed }, { failed }, {}, {}].entries())
+    log.add(answered({ condition }), 20_000 * i)
+  t.match(log.since(0), [{ kind: 'version_failed', at: 20_000, until: 60_000 }], 'it lasts until the version is gone')
+  t.equal(log.since(0).length, 1)
   const unstored = [{ model: 'ads', version: '1', reason: 'the disk is full' }]
   t.same(eventsOf(answered({}), answered({ condition: { unstored } })), [
     ['plan_unstored', 'The compiled plan of ads/1 can’t be stored: the disk is full; each start compiles it again'],
@@ -190,4 +195,27 @@ t.test('requests that are shed, that fail, that stop and that arrive again', asy
       text: 'Many requests fail, mostly for quiet; the most frequent error: model failed',
     },
   ])
+})
+
+t.test('requests that are refused just after a worker died were not too many', async (t) => {
+  const log = createEventLog()
+  const refuse = (seconds: number, queue_full = 20) => {
+    const versions = [aVersion({ outcomes: { ok: 100, queue_full }, shed: { queue_full } })]
+    log.addInterval(
+      summarise([aReading({ at: 1000 * seconds - 10_000 })], [aReading({ at: 1000 * seconds, versions })]),
+    )
+  }
+  log.add(answered({}), 1000)
+  log.add(answered({ workersReplaced: 1 }), 8000)
+  refuse(10)
+  refuse(50)
+  refuse(100, 9)
+  t.match(log.since(0), [
+    { kind: 'worker_replaced' },
+    {
+      text: 'Requests are refused or dropped under load, just after this: A worker thread of process 1 died and was replaced',
+    },
+    { text: 'Requests are refused or dropped under load', until: 50_000 },
+  ])
+  t.equal(log.since(0).length, 3, 'a few are none')
 })

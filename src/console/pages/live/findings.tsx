@@ -28,8 +28,17 @@ function conditionsOf({
   unreadable,
   unready,
   clockAhead,
+  events,
+  fine,
 }: Live): Finding[] {
   const found: Finding[] = []
+  const traffic = events.findLast(({ kind }) => kind === 'requests_stopped' || kind === 'requests_arrive')
+  if (traffic?.kind === 'requests_stopped' && state === 'open' && (fine.at(-1)?.requests ?? 0) === 0)
+    found.push({
+      tone: 'bad',
+      title: `${traffic.text}.`,
+      text: 'The clients stopped, or the load balancer in front of the service sends them elsewhere: connections and processes are below.',
+    })
   if (state === 'lost')
     found.push({
       tone: 'bad',
@@ -55,8 +64,11 @@ function conditionsOf({
       title: `${failed.length === 1 ? 'A version' : `${failed.length} versions`} failed to load.`,
       text: `${failed
         .slice(0, 3)
-        .map(({ model, version, reason }) => `${model}/${version}: ${reason.replaceAll('_', ' ')}`)
-        .join('; ')}. The versions before answer on; Models has the reasons.`,
+        // Most reasons begin with the file.
+        .map(({ model, version, reason }) =>
+          reason.startsWith(`${model}/${version}/`) ? reason : `${model}/${version}: ${reason}`,
+        )
+        .join('; ')}. The versions before answer on.`,
     })
   if (unstored.length > 0)
     found.push({

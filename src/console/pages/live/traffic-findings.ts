@@ -1,5 +1,5 @@
 import type { LiveModel, LiveSample as Sample } from '../../../schemas/live.ts'
-import { milliseconds, percent } from '../../parts/format.ts'
+import { compact, milliseconds, percent } from '../../parts/format.ts'
 import { outcomeName, shedName } from './names.ts'
 
 export interface Finding {
@@ -13,6 +13,9 @@ const kinds = ['shed', 'failing', 'slow'] as const
 
 type Found = Partial<Record<(typeof kinds)[number], Finding>>
 
+/** Fewer requests over the time that is looked at are none: a person tries something. */
+const fewest = 5
+
 /** A notice, and a name in it, stays for so long after it was last true, ms: near a limit it would come and go each second. */
 const stays = 10_000
 
@@ -23,12 +26,15 @@ const shedCodes = ['queue_full', 'deadline_exceeded']
 const expected = [...shedCodes, 'cancelled']
 
 /** Finds what deserves attention in the traffic, second by second. `now`: ms since 1970, by the clock of the samples. */
-export function createTrafficFindings(): (live: { fine: Sample[]; models: LiveModel[] }, now: number) => Finding[] {
+export function createTrafficFindings(): (
+  live: { fine: Sample[]; coarse: Sample[]; models: LiveModel[] },
+  now: number,
+) => Finding[] {
   const last = new Map<keyof Found, { at: number; finding: Finding }>()
   /** When each model last had each error: a snapshot has those of one second. */
   const failures = new Map<string, { at: number; model: string; code: string }>()
 
-  return ({ fine, models }, now) => {
+  return ({ fine, coarse, models }, now) => {
     for (const { model, failed } of models)
       for (const code of Object.keys(failed)) failures.set(`${code}\n${model}`, { at: now, model, code })
     for (const [key, { at }] of failures) if (now - at > stays) failures.delete(key)
@@ -37,7 +43,8 @@ export function createTrafficFindings(): (live: { fine: Sample[]; models: LiveMo
 
     // Older ones are of another time: there are none while nobody watches.
     const recent = fine.filter(({ at }) => at > now - 15_000).slice(-10)
-    const found = recent.length === 0 ? {} : findIn(recent, failing)
+    const before = [...coarse, ...fine].filter(({ at }) => at < now - 30_000)
+    const found = recent.length === 0 ? {} : findIn(recent, before, failing)
     return kinds.flatMap((kind) => {
       const finding = found[kind]
       if (finding !== undefined) last.set(kind, { at: now, finding })
@@ -47,14 +54,15 @@ export function createTrafficFindings(): (live: { fine: Sample[]; models: LiveMo
   }
 }
 
-function findIn(recent: Sample[], failing: (code: string) => string[]): Found {
+function findIn(recent: Sample[], before: Sample[], failing: (code: string) => string[]): Found {
   const found: Found = {}
-  const limit = bottleneck(recent)
+  const limit = `${riseOf(recent, before)}${bottleneck(recent)}`
   const shed = sums(recent.map((sample) => sample.shed))
   const requests = mean(recent.map((sample) => sample.requests))
   const [reason] = largest(shed)
   const shedRate = total(shed)
-  if (reason !== undefined && shedRate > 0.001 * requests)
+  const isMuch = (rate: number) => rate > 0.001 * requests && rate * recent.length >= fewest
+  if (reason !== undefined && isMuch(shedRate))
     found.shed = {
       tone: 'bad',
       title: `Over ten seconds, ${percent(Math.min(1, shedRate / Math.max(requests, shedRate)), 2)} of the requests were refused or dropped.`,
@@ -63,7 +71,7 @@ function findIn(recent: Sample[], failing: (code: string) => string[]): Found {
   const failed = sums(recent.map((sample) => sample.failed))
   const others = Object.fromEntries(Object.entries(failed).filter(([name]) => !expected.includes(name)))
   const [code] = largest(others)
-  if (code !== undefined && total(others) > 0.001 * requests)
+  if (code !== undefined && isMuch(total(others)))
     found.failing = {
       tone: code === 'invalid_request' ? 'warning' : 'bad',
       title: `Over ten seconds, ${percent(total(others) / Math.max(requests, total(others)), 2)} of the requests failed.`,
@@ -85,6 +93,19 @@ function namesOf(models: string[]): string {
   const names = [...new Set(models)].sort()
   if (names.length === 0) return ''
   return `, for ${names.slice(0, 3).join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}`
+}
+
+/** How many times as many candidates as usual are worth a sentence. */
+const muchMore = 3
+
+/** What came before is the usual: the median of the last hour. */
+function riseOf(recent: Sample[], before: Sample[]): string {
+  const rates = before.map(({ candidates }) => candidates).sort((a, b) => a - b)
+  const usual = rates[Math.floor(rates.length / 2)] ?? 0
+  const now = Math.max(...recent.map(({ candidates }) => candidates))
+  return usual > 0 && now > muchMore * usual
+    ? `Candidates per second rose from ${compact(usual)} to ${compact(now)}: a client sends much more than usual. `
+    : ''
 }
 
 function bottleneck(recent: Sample[]): string {

@@ -55,6 +55,17 @@ export const LiveModel = Type.Object(
   { description: 'A version that had requests in the interval' },
 )
 
+export type LiveClient = Static<typeof LiveClient>
+export const LiveClient = Type.Object(
+  {
+    client: Type.String({ description: 'The id of its key' }),
+    requests: traffic.requests,
+    candidates: traffic.candidates,
+    failed: perSecond('Requests that were answered with an error, refused ones among them'),
+  },
+  { description: 'A key that had requests in the interval' },
+)
+
 export type LiveProcess = Static<typeof LiveProcess>
 export const LiveProcess = Type.Object(
   {
@@ -162,6 +173,9 @@ export const LiveUpdate = Type.Object(
     fine: Type.Array(LiveSample),
     coarse: Type.Array(LiveSample),
     models: Type.Array(LiveModel, { description: 'The fifty versions with most requests in the interval' }),
+    clients: Type.Array(LiveClient, {
+      description: 'The twenty keys with most candidates in the interval; none without keys',
+    }),
     processes: Type.Array(LiveProcess),
     silent: Type.Array(Type.Integer(), { description: 'Ids of processes that do not answer' }),
     unstored: Type.Array(VersionProblem, { description: 'Versions whose compiled plan could not be stored, and why' }),

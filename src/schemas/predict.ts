@@ -90,9 +90,8 @@ export const PredictOptions = Type.Object(
     rank: Type.Optional(RankOptions),
     observe: Type.Optional(
       Type.Boolean({
-        default: true,
         description:
-          'With `false`, drift, unknown values and the mean prediction do not count this request: for tests, which are no traffic',
+          'With `false` (default `true`), drift, unknown values and the mean prediction do not count this request: for tests, which are no traffic',
       }),
     ),
   },

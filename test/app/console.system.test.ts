@@ -145,6 +145,13 @@ t.test('keys: the page opens, its figures need the scope metrics', async (t) => 
   // A key that is revoked ends the streams that it has opened.
   const { samples, over } = await watchLive(t, port, { authorization: 'Bearer key-on-call' })
   await until(() => samples().length > 0)
+  const headers = { 'content-type': 'application/json', authorization: 'Bearer key-caller' }
+  for (const body of ['{}', '{"candidates":[{}]}'])
+    t.equal((await fetch(`http://127.0.0.1:${port}/predict`, { method: 'POST', headers, body })).status, 400)
+  await until(() => samples().some(({ clients }) => clients.length > 0))
+  const clients = samples().flatMap(({ clients }) => clients)
+  t.match(clients[0], { client: 'caller', candidates: 0 })
+  t.ok(clients[0].failed > 0)
   writeKeys(file, ['caller', ['predict']])
   await until(over)
 })

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { createTrafficFindings } from '../../src/console/pages/live/traffic-findings.ts'
-import type { LiveModel, LiveSample } from '../../src/schemas/live.ts'
+import type { LiveClient, LiveModel, LiveSample } from '../../src/schemas/live.ts'
 import { liveSample } from '../support/live-sample.ts'
 
 /* The notices about traffic on the page Live. */
@@ -25,11 +25,16 @@ function watch() {
   const findings = createTrafficFindings()
   const fine: LiveSample[] = []
   let now = 1_000_000
-  return (failed: Failed = {}, models: LiveModel[] = [], more: Partial<LiveSample> = {}) => {
+  return (
+    failed: Failed = {},
+    models: LiveModel[] = [],
+    more: Partial<LiveSample> = {},
+    clients: LiveClient[] = [],
+  ) => {
     now += 1000
     const stages = { total: null, encode: null, queue: null, infer: null }
     fine.push({ ...liveSample, at: now, requests: 1000, shed: {}, failed, stages, deadline_ms: 100, ...more })
-    return findings({ fine, coarse: [], models }, now)
+    return findings({ fine, coarse: [], models, clients }, now)
   }
 }
 
@@ -90,4 +95,14 @@ t.test('a few are none, and a flood is named', async (t) => {
     .flatMap(() => second({ queue_full: 50 }, [], flooded).slice(0, 1))
     .slice(-1)
   t.match(found?.text, /Candidates per second rose from 500 to 60K: a client sends much more than usual\./)
+  const clients = [
+    { client: 'eu', requests: 10, candidates: 500, failed: 0 },
+    { client: 'us', requests: 80, candidates: 59_500, failed: 9 },
+  ]
+  t.match(second({}, [], flooded, clients)[0]?.text, / 99% of the candidates come from us\. /)
+  const wrong = watch()
+  t.match(
+    wrong({ invalid_request: 9 }, [], {}, clients)[0]?.text,
+    /^The most frequent error: invalid request\. 100% of the failures are of us\. /,
+  )
 })

@@ -47,6 +47,7 @@ export function aReading({
     at,
     clock: at,
     versions: [],
+    keys: [],
     cpuSeconds: 0,
     loopSeconds: 0,
     workerSeconds: 0,

@@ -6,7 +6,7 @@ import { liveSample as sample } from '../support/live-sample.ts'
 const model = { ...sample, model: 'ads\u001b[2J', version: '1', total: sample.stages.total } as LiveModel
 const one = { pid: 17, resident_bytes: 2 ** 29, cores: 1, loop_busy: 0.5, workers: 2, workers_replaced: 0 }
 const processes: LiveProcess[] = [{ ...one, workers_busy: 0.1, connections: 3, saturation: 0, uptime_seconds: 7300 }]
-const state = { clock: 0, events: [], silent: [], unstored: [], failed: [], unready: [] }
+const state = { clock: 0, events: [], clients: [], silent: [], unstored: [], failed: [], unready: [] }
 const update: LiveUpdate = { fine: [sample], coarse: [], models: [model], processes, ...state }
 const text = (view: Partial<Parameters<typeof draw>[0]> = {}) =>
   draw({ url: 'http://h', update, problem: undefined, ...view })

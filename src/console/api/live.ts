@@ -5,13 +5,14 @@ import { key } from './key.ts'
 
 export type Sample = Schemas['LiveSample']
 export type LiveModel = Schemas['LiveModel']
+export type LiveClient = Schemas['LiveClient']
 export type LiveProcess = Schemas['LiveProcess']
 export type LiveEvent = Schemas['LiveEvent']
 
 /** What holds now. */
 type State = Pick<
   Schemas['LiveUpdate'],
-  'models' | 'processes' | 'silent' | 'unstored' | 'failed' | 'unreadable' | 'unready'
+  'models' | 'clients' | 'processes' | 'silent' | 'unstored' | 'failed' | 'unreadable' | 'unready'
 >
 
 export interface Live extends State {
@@ -37,6 +38,7 @@ export const live = signal<Live>({
   events: [],
   clockAhead: 0,
   models: [],
+  clients: [],
   processes: [],
   silent: [],
   unstored: [],
@@ -151,7 +153,8 @@ function take(event: string | undefined, text: string): void {
     const changed = new Set(events.map(({ id }) => id))
     live.value = {
       ...state,
-      models: withIdle(state.models),
+      models: modelsOf(state.models),
+      clients: clientsOf(state.clients),
       state: 'open',
       clockAhead: clock - Date.now(),
       fine: merge(value.fine, fine.map(shifted), keptFine),
@@ -163,26 +166,35 @@ function take(event: string | undefined, text: string): void {
   }
 }
 
-/** When each version had its last request, ms. */
-const lastUsed = new Map<string, { at: number; model: LiveModel }>()
-
-/** A version without requests stays in the list for this time, ms: else rows would come and go. */
+/** Rows without requests stay in their list for this time, ms: else they would come and go. */
 const idleShown = 30_000
 
-/** Versions that had requests recently: those without any in the last second have rates of 0. */
-function withIdle(models: LiveModel[]): LiveModel[] {
-  const now = Date.now()
-  for (const model of models) lastUsed.set(`${model.model}/${model.version}`, { at: now, model })
-  return [...lastUsed].flatMap(([name, { at, model }]) => {
-    if (at === now) return [model]
-    if (now - at < idleShown)
-      return [
-        { ...model, requests: 0, ok: 0, candidates: 0, failed: {}, shed: {}, total: null, queue_rows: 0, wait_ms: 0 },
-      ]
-    lastUsed.delete(name)
-    return []
-  })
+/** Also lists those that had requests recently, with rates of 0. Remembers them by name. */
+function withIdle<T>(nameOf: (one: T) => string, idle: Partial<T>): (busy: readonly T[]) => T[] {
+  const lastUsed = new Map<string, { at: number; one: T }>()
+  return (busy) => {
+    const now = Date.now()
+    for (const one of busy) lastUsed.set(nameOf(one), { at: now, one })
+    return [...lastUsed].flatMap(([name, { at, one }]) => {
+      if (at === now) return [one]
+      if (now - at < idleShown) return [{ ...one, ...idle }]
+      lastUsed.delete(name)
+      return []
+    })
+  }
 }
+
+const noTraffic = { requests: 0, candidates: 0 }
+const modelsOf = withIdle<LiveModel>(({ model, version }) => `${model}/${version}`, {
+  ...noTraffic,
+  ok: 0,
+  failed: {},
+  shed: {},
+  total: null,
+  queue_rows: 0,
+  wait_ms: 0,
+})
+const clientsOf = withIdle<LiveClient>(({ client }) => client, { ...noTraffic, failed: 0 })
 
 /** With its moments by this machine's clock. */
 function shifted<T extends { at: number; until?: number }>(one: T): T {

@@ -1,4 +1,5 @@
 import type { LoadedModel } from '../../model/prediction/contract.ts'
+import type { KeyCounts } from '../metrics/key-counts.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import { keyOf, type VersionCounts } from '../metrics/version-counts.ts'
 import { type CacheRates, createCacheRates } from './cache-rates.ts'
@@ -11,6 +12,7 @@ export interface Reading {
   at: number
   clock: number
   versions: VersionReading[]
+  keys: KeyCounts[]
   /** CPU time, s. */
   cpuSeconds: number
   /** Time that the event loop was busy, and that engine calls took in all workers, s. */
@@ -68,7 +70,7 @@ export interface VersionReading extends VersionCounts {
 
 /** Where a process reads its state. */
 export interface ReadingSources {
-  metrics: Pick<Metrics, 'versionCounts'>
+  metrics: Pick<Metrics, 'versionCounts' | 'keys'>
   models(): { name: string; version: string; model: Pick<LoadedModel, 'stats' | 'graphStats'> }[]
   condition(): Condition
   workers(): { alive: number; replaced: number; busySeconds: number; slots: number }
@@ -104,6 +106,7 @@ export function createReader(sources: ReadingSources): () => Promise<Reading> {
       at: steadyNow(),
       clock: Date.now(),
       versions,
+      keys: metrics.keys.list(),
       cpuSeconds: (user + system) / 1e6,
       loopSeconds: performance.eventLoopUtilization().active / 1000,
       workerSeconds: busySeconds,

@@ -31,7 +31,7 @@ export function createRecorder(read: () => Promise<Readings>, now: () => number 
   let earlierFine: Reading[] | undefined
   let earlierCoarse: Reading[] | undefined
   let state:
-    | Pick<LiveUpdate, 'models' | 'processes' | 'silent' | 'unstored' | 'failed' | 'unreadable' | 'unready'>
+    | Pick<LiveUpdate, 'models' | 'clients' | 'processes' | 'silent' | 'unstored' | 'failed' | 'unreadable' | 'unready'>
     | undefined
   let seconds = 0
   let unasked = forgottenAfter
@@ -59,9 +59,9 @@ export function createRecorder(read: () => Promise<Readings>, now: () => number 
     }
     if (!isFine) return
     if (earlier !== undefined) {
-      const { sample, models, processes } = summarise(earlier, answered)
+      const { sample, models, clients, processes } = summarise(earlier, answered)
       keep(fine, sample, keptFine)
-      state = { models, processes, silent, ...conditionOf(answered) }
+      state = { models, clients, processes, silent, ...conditionOf(answered) }
     }
     earlierFine = isWatched || !isCoarse ? answered : undefined
   }

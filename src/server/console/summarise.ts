@@ -1,4 +1,4 @@
-import type { LiveModel, LiveProcess, LiveSample, LiveStages } from '../../schemas/live.ts'
+import type { LiveClient, LiveModel, LiveProcess, LiveSample, LiveStages } from '../../schemas/live.ts'
 import { durations } from '../metrics/buckets.ts'
 import { keyOf } from '../metrics/version-counts.ts'
 import type { Reading, VersionReading } from './reading.ts'
@@ -7,11 +7,15 @@ import type { Reading, VersionReading } from './reading.ts'
 export interface Interval {
   sample: LiveSample
   models: LiveModel[]
+  clients: LiveClient[]
   processes: LiveProcess[]
 }
 
 /** Most versions that are listed. */
 const mostModels = 50
+
+/** Most keys that are listed. */
+const mostClients = 20
 
 /**
  * What happened between two readings of every process. A process that started in between is counted from its start; what one
@@ -62,8 +66,30 @@ export function summarise(earlier: readonly Reading[], now: readonly Reading[]):
       queue_rows: version.queueRows,
       wait_ms: version.waitMs,
     })),
+    clients: clientsOf(changes, perSecond),
     processes,
   }
+}
+
+/** Keys with requests, those with most candidates first. */
+function clientsOf(changes: readonly Change[], perSecond: (count: number) => number): LiveClient[] {
+  const sums = new Map<string, LiveClient>()
+  for (const { before, now } of changes) {
+    if (before === now) continue
+    const earlier = new Map(before?.keys.map((key) => [key.client, key]))
+    for (const { client, requests, failed, rows } of now.keys) {
+      const known = earlier.get(client) ?? { requests: 0, failed: 0, rows: 0 }
+      const sum = sums.get(client) ?? { client, requests: 0, candidates: 0, failed: 0 }
+      sum.requests += perSecond(requests - known.requests)
+      sum.candidates += perSecond(rows - known.rows)
+      sum.failed += perSecond(failed - known.failed)
+      sums.set(client, sum)
+    }
+  }
+  return [...sums.values()]
+    .filter(({ requests }) => requests > 0)
+    .sort((a, b) => b.candidates - a.candidates)
+    .slice(0, mostClients)
 }
 
 const stages = ['total', 'encode', 'queue', 'infer'] as const

@@ -157,6 +157,7 @@ class FastPath {
     if (!ticket.admitted) {
       metrics.shed('busy')
       metrics.request(undefined, 'queue_full', elapsed() / 1000)
+      if (key !== undefined) metrics.keys.ended(key.id, 'queue_full', 0)
       this.#refuse(asked, ticket)
       return
     }

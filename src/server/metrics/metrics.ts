@@ -8,6 +8,7 @@ import { registerConnectionMetrics } from './connection-metrics.ts'
 import { registerDeltaMetrics } from './delta-metrics.ts'
 import { Exemplars } from './exemplars.ts'
 import { registerGraphMetrics } from './graph-metrics.ts'
+import { KeyCountsMap } from './key-counts.ts'
 import { registerModelMetrics } from './model-metrics.ts'
 import { registerPoolMetrics } from './pool-metrics.ts'
 import { registerPredictionMeans } from './prediction-means.ts'
@@ -44,6 +45,8 @@ export interface Metrics {
   unknownValue(model: string, version: string, feature: string): void
   /** How many values of each field of a version were unknown; fields without any are left out. */
   unknownValues(model: string, version: string): Promise<Map<string, number>>
+  /** Counts by key, for the live page. */
+  keys: Pick<KeyCountsMap, 'ended' | 'list'>
   /** What every version that has had a request has counted. */
   versionCounts(): VersionCounts[]
   /** Removes the series of a version that is gone. */
@@ -68,6 +71,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
   registerDeltaMetrics(registry, sources.models)
   registerRegistryMetrics(registry, sources)
   registerPoolMetrics(registry, sources.pool)
+  const keys = new KeyCountsMap()
   let refused = 0
   const connectionsRefused = registerConnectionMetrics(registry, sources)
 
@@ -80,6 +84,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
       if (model) statistics.request(model, outcome === 'ok', seconds)
       requests.request(model, outcome, seconds)
     },
+    keys,
     shed: batches.shed,
     connectionRefused() {
       refused++

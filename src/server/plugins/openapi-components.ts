@@ -21,6 +21,7 @@ import {
   InferRepositoryRequest,
 } from '../../schemas/infer-repository.ts'
 import {
+  LiveClient,
   LiveEvent,
   LiveHistory,
   LiveModel,
@@ -122,6 +123,7 @@ export const components: Record<string, TSchema> = {
   LiveSample,
   LiveStages,
   LiveModel,
+  LiveClient,
   LiveProcess,
   LiveEvent,
   RecordedRequests,

@@ -99,6 +99,7 @@ export async function answerPrediction<T>(
     throw error
   } finally {
     metrics.request(lease?.model, outcome, exchange.elapsed() / 1000, exchange.followed?.trace())
+    if (key !== undefined) metrics.keys.ended(key.id, outcome, exchange.pending?.rows ?? 0)
     lease?.release()
   }
 }

@@ -52,11 +52,12 @@ export function predictionRoute({
       const { headers } = request
       const deadline = headerDeadline(headers['x-deadline-ms']) ?? deadlineMs
       bodyLimit ??= request.routeOptions.bodyLimit
-      const tenant = access && keyOf(request)?.id
-      const ticket = admission.enter(deadline, expectedBytes(request, bodyLimit), tenant, headers.priority === lowest)
+      const key = access && keyOf(request)
+      const ticket = admission.enter(deadline, expectedBytes(request, bodyLimit), key?.id, headers.priority === lowest)
       if (!ticket.admitted) {
         metrics.shed('busy')
         metrics.request(undefined, 'queue_full', reply.elapsedTime / 1000)
+        if (key !== undefined) metrics.keys.ended(key.id, 'queue_full', 0)
         sendProblem(reply, busyProblem(ticket, request.id))
         return
       }
@@ -66,7 +67,7 @@ export function predictionRoute({
         id: request.id,
         response: reply.raw,
         ticket,
-        key: access && keyOf(request),
+        key,
         elapsed: () => reply.elapsedTime,
         followed: timeline && {
           watch: (model) => timeline.watch(request, model),

@@ -89,3 +89,19 @@ t.test('a version that is loaded again counts from zero', async (t) => {
   const now = reading({ at: 1000, versions: [version({ rows: 20, outcomes: { ok: 2 }, calls: 1, callRows: 20 })] })
   t.match(summarise([before], [now]).sample, { requests: 2, candidates: 20, batches: { calls: 1, rows: 20 } })
 })
+
+t.test('keys are summed over processes, those with most candidates first', async (t) => {
+  const keys = (...counts: [client: string, requests: number, rows: number, failed: number][]) =>
+    counts.map(([client, requests, rows, failed]) => ({ client, requests, rows, failed }))
+  const before = [reading({ pid: 1, keys: keys(['a', 10, 100, 1], ['idle', 5, 5, 5]) }), reading({ pid: 2 })]
+  const now = [
+    reading({ pid: 1, at: 2000, keys: keys(['a', 14, 120, 1], ['idle', 5, 5, 5]) }),
+    reading({ pid: 2, at: 2000, keys: keys(['b', 2, 400, 2], ['a', 2, 4, 0]) }),
+  ]
+  t.same(summarise(before, now).clients, [
+    { client: 'b', requests: 1, candidates: 200, failed: 1 },
+    { client: 'a', requests: 3, candidates: 12, failed: 0 },
+  ])
+  const silent = reading({ pid: 9, at: 1000, uptimeSeconds: 60, keys: keys(['a', 1000, 1000, 0]) })
+  t.same(summarise([reading({})], [reading({ at: 1000 }), silent]).clients, [], 'of no known time')
+})

@@ -8,7 +8,7 @@ import { Failed, KeyButton, Loading } from '../../parts/states.tsx'
 import { Charts } from './charts.tsx'
 import { Events } from './events.tsx'
 import { Findings } from './findings.tsx'
-import { ModelTable, ProcessTable } from './tables.tsx'
+import { ClientTable, ModelTable, ProcessTable } from './tables.tsx'
 
 type Range = 'fine' | 'coarse'
 
@@ -55,6 +55,7 @@ export function LivePage() {
       <Events events={value.events} />
       <Charts samples={range === 'coarse' ? value.coarse : lastMinutes(value)} />
       <ModelTable models={value.models} />
+      <ClientTable clients={value.clients} />
       <ProcessTable processes={value.processes} />
     </div>
   )

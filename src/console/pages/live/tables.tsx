@@ -1,4 +1,4 @@
-import type { LiveModel, LiveProcess } from '../../api/live.ts'
+import type { LiveClient, LiveModel, LiveProcess } from '../../api/live.ts'
 import { Bar } from '../../parts/bar.tsx'
 import { bytes, compact, duration, milliseconds, percent, short } from '../../parts/format.ts'
 import { Scroll } from '../../parts/scroll.tsx'
@@ -48,6 +48,40 @@ export function ModelTable({ models }: { models: LiveModel[] }) {
           </table>
         </Scroll>
       )}
+    </section>
+  )
+}
+
+/** Keys that had requests lately. */
+export function ClientTable({ clients }: { clients: LiveClient[] }) {
+  if (clients.length === 0) return null
+  return (
+    <section class="card" aria-labelledby="live-clients">
+      <h2 id="live-clients">Clients</h2>
+      <Scroll label="Clients">
+        <table>
+          <thead>
+            <tr>
+              <th>Key</th>
+              <th class="number">Requests/s</th>
+              <th class="number">Candidates/s</th>
+              <th class="number">Failed or refused/s</th>
+            </tr>
+          </thead>
+          <tbody>
+            {clients.map(({ client, requests, candidates, failed }) => (
+              <tr key={client}>
+                <td>
+                  <bdi>{client}</bdi>
+                </td>
+                <td class="number">{compact(requests)}</td>
+                <td class="number">{compact(candidates)}</td>
+                <td class="number">{compact(failed)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </Scroll>
     </section>
   )
 }

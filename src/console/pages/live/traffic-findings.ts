@@ -1,4 +1,4 @@
-import type { LiveModel, LiveSample as Sample } from '../../../schemas/live.ts'
+import type { LiveClient, LiveModel, LiveSample as Sample } from '../../../schemas/live.ts'
 import { compact, milliseconds, percent } from '../../parts/format.ts'
 import { outcomeName, shedName } from './names.ts'
 
@@ -27,14 +27,14 @@ const expected = [...shedCodes, 'cancelled']
 
 /** Finds what deserves attention in the traffic, second by second. `now`: ms since 1970, by the clock of the samples. */
 export function createTrafficFindings(): (
-  live: { fine: Sample[]; coarse: Sample[]; models: LiveModel[] },
+  live: { fine: Sample[]; coarse: Sample[]; models: LiveModel[]; clients: LiveClient[] },
   now: number,
 ) => Finding[] {
   const last = new Map<keyof Found, { at: number; finding: Finding }>()
   /** When each model last had each error: a snapshot has those of one second. */
   const failures = new Map<string, { at: number; model: string; code: string }>()
 
-  return ({ fine, coarse, models }, now) => {
+  return ({ fine, coarse, models, clients }, now) => {
     for (const { model, failed } of models)
       for (const code of Object.keys(failed)) failures.set(`${code}\n${model}`, { at: now, model, code })
     for (const [key, { at }] of failures) if (now - at > stays) failures.delete(key)
@@ -44,7 +44,7 @@ export function createTrafficFindings(): (
     // Older ones are of another time: there are none while nobody watches.
     const recent = fine.filter(({ at }) => at > now - 15_000).slice(-10)
     const before = [...coarse, ...fine].filter(({ at }) => at < now - 30_000)
-    const found = recent.length === 0 ? {} : findIn(recent, before, failing)
+    const found = recent.length === 0 ? {} : findIn(recent, before, failing, clients)
     return kinds.flatMap((kind) => {
       const finding = found[kind]
       if (finding !== undefined) last.set(kind, { at: now, finding })
@@ -54,9 +54,14 @@ export function createTrafficFindings(): (
   }
 }
 
-function findIn(recent: Sample[], before: Sample[], failing: (code: string) => string[]): Found {
+function findIn(
+  recent: Sample[],
+  before: Sample[],
+  failing: (code: string) => string[],
+  clients: readonly LiveClient[],
+): Found {
   const found: Found = {}
-  const limit = `${riseOf(recent, before)}${bottleneck(recent)}`
+  const limit = `${riseOf(recent, before)}${mostlyFrom(clients, 'candidates')}${bottleneck(recent)}`
   const shed = sums(recent.map((sample) => sample.shed))
   const requests = mean(recent.map((sample) => sample.requests))
   const [reason] = largest(shed)
@@ -75,7 +80,7 @@ function findIn(recent: Sample[], before: Sample[], failing: (code: string) => s
     found.failing = {
       tone: code === 'invalid_request' ? 'warning' : 'bad',
       title: `Over ten seconds, ${percent(total(others) / Math.max(requests, total(others)), 2)} of the requests failed.`,
-      text: `The most frequent error: ${outcomeName(code)}${namesOf(failing(code))}. Requests has single ones, with the places that are wrong.`,
+      text: `The most frequent error: ${outcomeName(code)}${namesOf(failing(code))}. ${mostlyFrom(clients, 'failed')}Requests has single ones, with the places that are wrong.`,
     }
   const p99 = Math.max(...recent.map(({ stages }) => stages.total?.p99 ?? 0))
   const deadline = recent.at(-1)!.deadline_ms
@@ -86,6 +91,15 @@ function findIn(recent: Sample[], before: Sample[], failing: (code: string) => s
       text: `p99 is up to ${milliseconds(p99)}, the deadline ${milliseconds(deadline)}.${found.shed === undefined ? ` ${limit}` : ''}`,
     }
   return found
+}
+
+const parts = { candidates: 'the candidates come from', failed: 'the failures are of' } as const
+
+/** The client with most of these, where it has more than half. */
+function mostlyFrom(clients: readonly LiveClient[], what: keyof typeof parts): string {
+  const sum = clients.reduce((sum, client) => sum + client[what], 0)
+  const first = clients.find((client) => client[what] > sum / 2)
+  return first === undefined ? '' : `${percent(first[what] / sum, 2)} of ${parts[what]} ${first.client}. `
 }
 
 /** In one order always, so that the text stays where it is. */

@@ -7,6 +7,8 @@ export interface Filter {
   list: ListName | undefined
   /** '' for all. */
   model: string
+  /** The id of its key, or its address; '' for all. */
+  client: string
   /** A status or the code of a problem; '' for all. */
   status: string
   /** Id of the chosen request; '' for none. */
@@ -18,6 +20,7 @@ export function filterOf(query: URLSearchParams): Filter {
   return {
     list: list === 'slow' || list === 'failed' || list === 'recent' ? list : undefined,
     model: query.get('model') ?? '',
+    client: query.get('client') ?? '',
     status: query.get('status') ?? '',
     id: query.get('id') ?? '',
   }
@@ -29,9 +32,12 @@ export function queryOf(filter: Filter): Record<string, string> {
 
 export const statusOf = ({ status, code }: RequestRecord): string => code ?? String(status)
 
-export function matching(records: readonly RequestRecord[], { model, status }: Filter): RequestRecord[] {
+export function matching(records: readonly RequestRecord[], { model, client, status }: Filter): RequestRecord[] {
   return records.filter(
-    (record) => (model === '' || record.model === model) && (status === '' || statusOf(record) === status),
+    (record) =>
+      (model === '' || record.model === model) &&
+      (client === '' || record.client === client) &&
+      (status === '' || statusOf(record) === status),
   )
 }
 

@@ -153,7 +153,7 @@ function Lists({ data, filter, onChange }: ListsProps) {
 }
 
 function Filters({ data, list, filter, onChange }: ListsProps & { list: ListName }) {
-  const { model, status } = filter
+  const { model, client, status } = filter
   const records = data[list]
   return (
     <div class="request-filters">
@@ -172,6 +172,12 @@ function Filters({ data, list, filter, onChange }: ListsProps & { list: ListName
         value={model}
         values={valuesOf(records, (record) => record.model, model)}
         onChange={(chosen) => onChange({ model: chosen })}
+      />
+      <Select
+        label="Client"
+        value={client}
+        values={valuesOf(records, (record) => record.client, client)}
+        onChange={(chosen) => onChange({ client: chosen })}
       />
       <Select
         label="Status"

@@ -35,7 +35,7 @@ export function RequestTable({ title, about, records, chosen, onChoose }: TableP
               <th class="number">Total</th>
               <th>Stages</th>
               <th>Status</th>
-              <th>Model</th>
+              <th>Model and client</th>
               <th class="number">Rows</th>
             </tr>
           </thead>
@@ -74,7 +74,8 @@ interface RowProps {
 }
 
 function Row({ record, longest, isChosen, onChoose }: RowProps) {
-  const { request_id: id = '', ended, model, version, method, url, rows, total_ms } = record
+  const { request_id: id = '', ended, model, version, method, url, rows, total_ms, client } = record
+  const wrong = record.errors?.[0]
   return (
     <tr class={isChosen ? 'chosen' : undefined}>
       <td>
@@ -88,6 +89,12 @@ function Row({ record, longest, isChosen, onChoose }: RowProps) {
       </td>
       <td>
         <Status record={record} />
+        {wrong !== undefined && (
+          <p class="small reason">
+            <bdi class="mono">{wrong.path}</bdi> <bdi>{wrong.message}</bdi>
+            {record.errors!.length > 1 && ` and ${record.errors!.length - 1} more`}
+          </p>
+        )}
       </td>
       <td class="what">
         {model === undefined ? (
@@ -98,6 +105,12 @@ function Row({ record, longest, isChosen, onChoose }: RowProps) {
           <>
             <bdi>{model}</bdi> <bdi class="muted">{version}</bdi>
           </>
+        )}
+        {client !== undefined && (
+          <p class="small muted">
+            <span class="hidden">of </span>
+            <bdi>{client}</bdi>
+          </p>
         )}
       </td>
       <td class="number">{rows === undefined ? '–' : compact(rows)}</td>

@@ -181,7 +181,8 @@ t.test('problems are shown at their field and on top, and other candidates are a
   t.notMatch(await rankOf(page, 'ad-1').textContent(), /no answer/)
   await problems.getByRole('button', { name: 'price of ad-2' }).click()
   await page.locator('[aria-label="price of ad-2"]:focus').waitFor()
-  await answered(page, () => cell.fill('1'))
+  await answered(page, () => page.keyboard.type('7'))
+  t.equal(await cell.inputValue(), '7', 'what is typed replaces the mistake')
   await problems.getByText('must be a number').waitFor({ state: 'detached' })
   // The reader was led to the field once: edits of others stay where they are.
   await page.getByLabel('hour', { exact: true }).focus()
@@ -359,9 +360,10 @@ t.test('gates, what matters, and another version side by side', { skip }, async 
   const [first, second] = (await why.textContent())!.match(/ad-\d/g)!
   await why.click()
   await page.getByRole('button', { name: 'Find out' }).and(page.locator(':focus')).waitFor()
-  await page.keyboard.press('Enter')
   await matters.getByText(new RegExp(`^ecpm is [\\d.,]+ for ${first} and [\\d.,]+ for ${second}\\. `)).waitFor()
   await page.waitForURL(/[?&]s=/)
+  const program = page.getByRole('region', { name: 'The request as a program' })
+  t.match(await program.textContent(), /"rank": \{\s*"by": "ecpm"/)
 
   const importance = page.getByRole('region', { name: 'Importance of fields' })
   await importance.getByLabel('Task').selectOption('cvr')
@@ -414,6 +416,16 @@ t.test('a link has it all, and one that is broken leads to an example', { skip }
   const foreign = await open(t, `/ads-funnel?s=j${encodeBody({ c: { other: 1 }, n: [], r: [[]] })}`)
   await foreign.getByText('a model with other fields').waitFor()
   await answers(foreign).waitFor()
+  const similar = encodeBody({ c: { hour: 9, other: 1 }, n: ['id', 'campaign'], r: [['x', 'c1']] })
+  const fitted = await open(t, `/ads-funnel?s=j${similar}`)
+  await fitted
+    .getByText(/no such field: other\. Filled with examples, since this model needs them: (?:\w+, )*price\./)
+    .waitFor()
+  await answers(fitted).getByRole('button', { name: 'x', exact: true }).waitFor()
+  t.equal(await fitted.getByRole('region', { name: 'Problems' }).textContent(), '')
+  await answered(fitted, () => fitted.getByRole('button', { name: 'Surprise me' }).click())
+  await answers(fitted).getByText('ad-5').first().waitFor()
+  t.notMatch(await answers(fitted).textContent(), / pp|up \d|down \d/, 'other candidates have not changed')
   const recorded = await open(
     t,
     `/ads-funnel/1?body=${encodeBody({ model: 'ads-funnel', context: { hour: 9 }, candidates: [{ id: 'r', campaign: 'c', price: 2 }] })}`,

@@ -5,8 +5,8 @@ export function nameOfDefault({
   maximum,
 }: {
   kind: string
-  default?: string | number
-  maximum?: number
+  default?: string | number | undefined
+  maximum?: number | undefined
 }): string {
   if (value === '') return 'an empty text'
   if (kind === 'integer' && maximum !== undefined && Number(value) > maximum) return 'any unknown value'

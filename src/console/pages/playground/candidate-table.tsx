@@ -2,7 +2,7 @@ import { useEffect, useState } from 'preact/hooks'
 import { Pager, pageOf, pageWithin } from '../../parts/pager.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
 import { type CandidateActions, CandidateRow, type Column } from './candidate-row.tsx'
-import { cellId } from './describe-field.ts'
+import { cellId, enter } from './describe-field.ts'
 import { type Candidate, nameOf, rankColumn } from './form.ts'
 import type { Vocabularies } from './vocabularies.ts'
 
@@ -40,7 +40,7 @@ export function CandidateTable(props: CandidateTableProps) {
     const at = columns.findIndex(({ name }) => name === goTo.field)
     setRows(Math.floor(goTo.index / rowsPerPage))
     setColumns(Math.floor(Math.max(0, at) / columnsPerPage))
-    requestAnimationFrame(() => document.getElementById(cellId(candidate.key, goTo.field || 'id'))?.focus())
+    requestAnimationFrame(() => enter(cellId(candidate.key, goTo.field || 'id')))
   }, [goTo])
 
   return (

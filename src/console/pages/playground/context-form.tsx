@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks'
 import { Pager, pageOf } from '../../parts/pager.tsx'
-import { contextId } from './describe-field.ts'
+import { contextId, enter } from './describe-field.ts'
 import { FieldInput } from './field-input.tsx'
 import type { Field, Value, Values } from './model.ts'
 import { valueAt } from './model.ts'
@@ -46,9 +46,7 @@ export function ContextForm({
     setWanted('')
     setPage(Math.floor(at / pageSize))
     // The page with it is drawn first.
-    requestAnimationFrame(() =>
-      document.getElementById(contextId(fields.findIndex(({ name }) => name === goTo.field)))?.focus(),
-    )
+    requestAnimationFrame(() => enter(contextId(fields.findIndex(({ name }) => name === goTo.field))))
   }, [goTo])
 
   return (

@@ -13,12 +13,13 @@ const drawnCandidates = 5
 /** Largest bid that is drawn. */
 const largestBid = 2
 
-/** Values that nobody typed. `random`: from 0 to 1. */
+/** Values that nobody typed. `random`: from 0 to 1; `firstKey`: of the candidates, which are others than those before. */
 export function drawForm(
   fields: readonly Field[],
   rows: readonly RecordedRow[],
   reference: Reference,
   random: () => number,
+  firstKey = 1,
 ): Form {
   const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)]!
   const draw = (isWanted: (field: Field) => boolean) =>
@@ -39,7 +40,7 @@ export function drawForm(
     bid: Number((largestBid * random()).toFixed(2)),
     ...(rows.length > 0 ? drawRow().candidate : draw(({ side }) => side !== 'context')),
   }))
-  return { context, candidates: candidatesOf(candidates), moved: [] }
+  return { context, candidates: candidatesOf(candidates, firstKey), moved: [] }
 }
 
 /** Whole rows of context and candidate: recorded ones, or drawn where there are fewer than two. The same each time. */

@@ -3,14 +3,14 @@ import { Answers } from './answers.tsx'
 import { Candidates } from './candidates.tsx'
 import { Compare } from './compare.tsx'
 import { ContextForm } from './context-form.tsx'
-import { bodyOf, type Candidate, type Form, nameOf, optionsFor, placesOf, type Target } from './form.ts'
+import { bodyOf, type Candidate, type Form, nameAt, nameOf, optionsFor, placesOf, type Target } from './form.ts'
 import { Gates } from './gates.tsx'
 import { Importance } from './importance.tsx'
 import type { Field, Task } from './model.ts'
 import { withValue } from './model.ts'
 import { ProblemList, Refusal } from './notices.tsx'
 import { mapProblems, type Place, type Problem, placeOf } from './problems.ts'
-import { type Prediction, placeToLookInto, type Standing, scoreNames } from './ranking.ts'
+import { ecpm, type Prediction, placeToLookInto, type Standing, scoreNames } from './ranking.ts'
 import { RequestCode } from './request-code.tsx'
 import type { Known } from './server.ts'
 import type { Shared } from './state-codec.ts'
@@ -43,7 +43,8 @@ export function Editor({ target, fields, tasks, known, others, described, shared
   useEffect(() => () => vocabularies.close(), [vocabularies])
 
   const body = useMemo(() => bodyOf(target, form, optionsFor(tasks)), [target, form, tasks])
-  const plainBody = useMemo(() => bodyOf(target, form), [target, form])
+  // The server ranks by ecpm alone: other orders are a sort of the answer.
+  const plainBody = useMemo(() => bodyOf(target, form, by === ecpm ? { rank: { by } } : {}), [target, form, by])
   const forms = useRef(new WeakMap<object, Form>())
   forms.current.set(body, form)
   const predicted = usePredict(body)
@@ -59,7 +60,7 @@ export function Editor({ target, fields, tasks, known, others, described, shared
   const [why, setWhy] = useState<{ other: number }>()
   const selectedIndex = placeToLookInto(form.candidates, shared.chosen, standings)
   const selected = form.candidates[selectedIndex]
-  const name = selected === undefined ? '' : nameOf(selected, selectedIndex)
+  const name = nameAt(form.candidates, selectedIndex)
   const isAnswerable = map.context.size === 0 && !map.candidates.has(selectedIndex)
   const single = useMemo(
     () =>
@@ -77,10 +78,7 @@ export function Editor({ target, fields, tasks, known, others, described, shared
         <Refusal error={problems.length > 0 ? undefined : predicted.error} retryIn={predicted.retryIn} />
         <ProblemList
           problems={problems}
-          candidateName={(index) => {
-            const candidate = form.candidates[index]
-            return candidate === undefined ? `#${index + 1}` : nameOf(candidate, index)
-          }}
+          candidateName={(index) => nameAt(form.candidates, index)}
           // A new object each time: the reader may go to the same field again.
           onGo={({ path }) => setPlace(placeOf(path))}
         />

@@ -132,7 +132,7 @@ function EffectRow({ effect, largest, by }: { effect: Effect; largest: number; b
       </td>
       <td class="number">{score(effect.without)}</td>
       <td>
-        <bdi>{shown(effect.value)}</bdi>{' '}
+        <bdi>{effect.title ?? shown(effect.value)}</bdi>{' '}
         {effect.kind !== 'other' && <span class="small muted">{words[effect.kind]}</span>}
       </td>
     </tr>

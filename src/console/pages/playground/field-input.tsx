@@ -62,7 +62,9 @@ export function FieldInput({ field, index, value, isUnknown, vocabularies, onVal
       <p id={`${id}-about`} class="small muted">
         {describeField(field)}
         {!isSent && !field.required && <span>; {describeMissing(field)}</span>}
-        {isUnknown && <span>; this one is not known to the model, and counts as any other unknown value</span>}
+        {isUnknown && isSent && problem === undefined && (
+          <span>; this one is not known to the model, and counts as any other unknown value</span>
+        )}
       </p>
       {problem !== undefined && (
         <p id={`${id}-problem`} class="small problem">

@@ -1,6 +1,6 @@
 import { firstForm } from './draw.ts'
-import { candidatesOf } from './form.ts'
-import type { Field } from './model.ts'
+import { candidatesOf, type Form } from './form.ts'
+import { type Field, type Values, valueAt } from './model.ts'
 import { readJson } from './paste.ts'
 import type { Details, Known } from './server.ts'
 import { decodeBody, decodeShared, fitForm, type Shared } from './state-codec.ts'
@@ -37,12 +37,37 @@ function fitted(shared: Shared, fields: readonly Field[], plain: () => Shared): 
     Object.keys(form.context).length > 0 || form.candidates.some(({ values }) => Object.keys(values).length > 0)
   if (!hasAny || form.candidates.length === 0)
     return { shared: plain(), note: 'The link is about a model with other fields. Here is an example instead.' }
+  const { form: filled, added } = leftOut.length === 0 ? { form, added: [] } : fillRequired(form, plain().form, fields)
+  const notes = [
+    ...(leftOut.length > 0 ? [`Left out, since this model has no such field: ${listed(leftOut)}.`] : []),
+    ...(added.length > 0 ? [`Filled with examples, since this model needs them: ${listed(added)}.`] : []),
+  ]
+  return { shared: { ...shared, form: filled }, note: notes.length === 0 ? undefined : notes.join(' ') }
+}
+
+const mostListed = 8
+
+function listed(names: readonly string[]): string {
+  const rest = names.length - mostListed
+  return rest > 0 ? `${names.slice(0, mostListed).join(', ')} and ${rest} more` : names.join(', ')
+}
+
+/** Required fields that no part of a form has come from an example: the form was of another model. */
+function fillRequired(form: Form, example: Form, fields: readonly Field[]): { form: Form; added: string[] } {
+  const isIn = (values: Values, name: string) => valueAt(values, name) !== undefined
+  const missing = fields.filter(
+    ({ name, required }) =>
+      required && !isIn(form.context, name) && !form.candidates.some(({ values }) => isIn(values, name)),
+  )
+  const taken = (from: Values) =>
+    Object.fromEntries(missing.flatMap(({ name }) => (isIn(from, name) ? [[name, valueAt(from, name)!]] : [])))
+  const candidates = form.candidates.map((candidate, i) => ({
+    ...candidate,
+    values: { ...candidate.values, ...taken(example.candidates[i % example.candidates.length]!.values) },
+  }))
   return {
-    shared: { ...shared, form },
-    note:
-      leftOut.length === 0
-        ? undefined
-        : `Left out, since this model has no such field: ${leftOut.slice(0, 8).join(', ')}.`,
+    form: { ...form, context: { ...form.context, ...taken(example.context) }, candidates },
+    added: missing.map(({ name }) => name),
   }
 }
 

@@ -27,7 +27,7 @@ export interface PredictBody {
   context?: Values
   candidates: Values[]
   tasks?: string[]
-  options?: { gates?: boolean; partial?: boolean; unknown?: boolean }
+  options?: { gates?: boolean; partial?: boolean; unknown?: boolean; rank?: { by: string } }
 }
 
 /** The fields of the context, and those of the candidates. */
@@ -68,6 +68,12 @@ export function candidatesOf(rows: readonly Values[], from = 1): Candidate[] {
 export function nameOf({ values }: Candidate, index: number): string {
   const id = valueAt(values, 'id')
   return id === undefined || id === '' ? `#${index + 1}` : String(id)
+}
+
+/** The same of the candidate in a place, which may be gone. */
+export function nameAt(candidates: readonly Candidate[], index: number): string {
+  const candidate = candidates[index]
+  return candidate === undefined ? `#${index + 1}` : nameOf(candidate, index)
 }
 
 /** Sorted by a column, ascending or descending; candidates without the value come last. Stable. */

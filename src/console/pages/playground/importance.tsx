@@ -58,7 +58,7 @@ export function Importance({ target, fields, tasks, known, by }: ImportanceProps
       </p>
       <div class="row">
         <Selection label="Task" value={task} onValue={setWanted} options={names.map((name) => [name, name])} />
-        <button type="button" class="primary" disabled={state.busy} onClick={run}>
+        <button type="button" class="primary" onClick={run}>
           Ask {rows} rows
         </button>
       </div>

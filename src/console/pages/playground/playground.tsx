@@ -7,7 +7,7 @@ import { CopyButton } from './copy-button.tsx'
 import { drawForm } from './draw.ts'
 import { Editor } from './editor.tsx'
 import { type First, firstShared } from './first-shared.ts'
-import type { Target } from './form.ts'
+import { nextKey, type Target } from './form.ts'
 import { answering, Heading } from './heading.tsx'
 import type { Field, Task } from './model.ts'
 import { RawInputs } from './raw-inputs.tsx'
@@ -207,7 +207,10 @@ function Tools({ target, fields, known, shared, isChanged, onShared }: ToolsProp
     }
   }, [shared, isChanged])
 
-  const surprise = () => onShared({ ...shared, form: drawForm(fields, known.rows, known.reference, Math.random) })
+  const surprise = () => {
+    const form = drawForm(fields, known.rows, known.reference, Math.random, nextKey(shared.form.candidates))
+    onShared({ ...shared, form, chosen: undefined })
+  }
   return (
     <div class="actions">
       {fields.length > 0 && (

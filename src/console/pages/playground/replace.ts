@@ -1,3 +1,4 @@
+import { nameOfDefault } from '../../parts/name-of-default.ts'
 import type { PredictBody, Target } from './form.ts'
 import { type Bin, type Field, type Reference, type Value, type Values, valueAt, withValue } from './model.ts'
 import type { Prediction } from './ranking.ts'
@@ -17,6 +18,8 @@ export interface Substitute {
   kind: 'default' | 'commonest' | 'middle' | 'other'
   /** Undefined where another candidate does not have it. */
   value: Value | undefined
+  /** What the value is called where it stands for others. */
+  title?: string
 }
 
 export interface Asked {
@@ -113,7 +116,8 @@ function requestOf({ model, version }: Target, sent: Values, chunk: readonly Sub
 }
 
 function missingOf(field: Field, now: Value, bins: readonly Bin[]): Substitute | undefined {
-  if (!field.required) return { field: field.name, now, kind: 'default', value: field.default ?? '' }
+  if (!field.required)
+    return { field: field.name, now, kind: 'default', value: field.default ?? '', title: nameOfDefault(field) }
   const typical = typicalOf(bins)
   return typical && { field: field.name, now, ...typical }
 }

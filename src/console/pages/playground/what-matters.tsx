@@ -42,6 +42,8 @@ export function WhatMatters({ target, fields, tasks, reference, by, values, name
   const [wanted, setWanted] = useState(by)
   const [otherKey, setOtherKey] = useState<number>()
   const button = useRef<HTMLButtonElement>(null)
+  /** The candidate that the reader asked about, until it is answered. */
+  const asks = useRef<number | undefined>(undefined)
   const other = others.find(({ key }) => key === otherKey)
   // Another candidate, or another value: what was asked is true no longer.
   const state = useReplaced(JSON.stringify([values, other?.values, target.model, target.version]))
@@ -56,6 +58,7 @@ export function WhatMatters({ target, fields, tasks, reference, by, values, name
     if (why === undefined) return
     setWanted(by)
     setOtherKey(why.other)
+    asks.current = why.other
     button.current?.scrollIntoView({ block: 'center' })
     button.current?.focus()
   }, [why])
@@ -69,6 +72,13 @@ export function WhatMatters({ target, fields, tasks, reference, by, values, name
         : planOther(target, values, other.values, fields)
     state.run([plan])
   }
+
+  // Once the other candidate is chosen.
+  useEffect(() => {
+    if (other === undefined || asks.current !== other.key) return
+    asks.current = undefined
+    run()
+  })
 
   return (
     <section class="card" aria-labelledby="matters-title">
@@ -90,13 +100,13 @@ export function WhatMatters({ target, fields, tasks, reference, by, values, name
           value={other === undefined ? '' : String(other.key)}
           onValue={(key) => setOtherKey(key === '' ? undefined : Number(key))}
           options={[
-            ['', 'nothing'],
+            ['', 'defaults or usual ones'],
             ...others
               .slice(0, mostOthers)
               .map(({ key, name, rank }) => [String(key), `those of ${name}, rank ${rank}`] as const),
           ]}
         />
-        <button ref={button} type="button" class="primary" disabled={values === undefined || state.busy} onClick={run}>
+        <button ref={button} type="button" class="primary" disabled={values === undefined} onClick={run}>
           Find out
         </button>
       </div>

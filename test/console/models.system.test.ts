@@ -153,6 +153,7 @@ t.test('the pages of models', { skip }, async (t) => {
     await page.keyboard.press('Enter')
     await first.getByRole('img', { name: /Shares of country/ }).waitFor()
     await first.getByText('Numbers', { exact: true }).click()
+    await first.getByText(/^Moved most: .+, [\d.]+% then, [\d.]+% now\.$/).waitFor()
     const rows = await first.getByRole('row').allTextContents()
     t.same(rows[0], 'ValueThenNow')
     t.same(rows[1], 'DE50%0%')
@@ -278,11 +279,14 @@ t.test('the report that a version was published with', { skip }, async (t) => {
   const report = {
     ...evaluationExample,
     warnings: [markup],
+    comparison: { a: 'ads/1', b: 'ads/2', verdict: 'worse', reasons: ['ctr: AUC is worse'], tasks: [] },
     publish: { passed: true, conditions: [{ condition: 'ctr AUC ≥ 0.75', passed: true, found: '0.7918' }] },
   }
-  await writeTestBundle(models, { files: { 'evaluation.json': Buffer.from(JSON.stringify(report)) } })
+  const evaluated = { files: { 'evaluation.json': Buffer.from(JSON.stringify(report)) } }
+  await writeTestBundle(models, evaluated)
+  await writeTestBundle(models, { version: '2', ...evaluated })
   await writeTestBundle(models, { name: 'torn', files: { 'evaluation.json': Buffer.from('{') } })
-  const { fastify } = await startTestServer(t, { models })
+  const { fastify } = await startTestServer(t, { models, registry: { mode: 'all' } })
   const url = await fastify.listen({ host: '127.0.0.1', port: 0 })
   for (const width of [1280, 390]) {
     const page = await browser!.newPage({ viewport: { width, height: 900 } })
@@ -298,6 +302,8 @@ t.test('the report that a version was published with', { skip }, async (t) => {
     await page.close()
   }
   const page = await browser!.newPage()
+  await page.goto(`${url}/#/models/ads/2?against=1`)
+  await page.getByText('Compared with ads/1 on the same rows: worse (ctr: AUC is worse).').waitFor()
   await page.goto(`${url}/#/models/torn/1`)
   await page.getByText(/torn\/1\/evaluation\.json is not JSON/).waitFor()
 })

@@ -32,6 +32,11 @@ t.test('a time that stands out is compared with the median of the other requests
   t.match(explained(one, others, 'slow'), 'of 5 other slow requests')
   t.match(explained(slow({ compute_ms: 5 }), usual), 'Compute took about as long as usual: the median of 5')
   t.match(explained(slow({ compute_ms: 1.8, read_ms: 0, queue_ms: 0, total_ms: 2 }), usual), 'Compute took less time')
+  const flooded = usual.map((other) => ({ ...other, queue_ms: 600 }))
+  t.match(
+    explained(record({ queue_ms: 700, total_ms: 706 }), flooded),
+    'It was not alone: the median of 5 other recent requests of this model is 600 ms',
+  )
   const waited = usual.map((other) => ({ ...other, queue_ms: 0 }))
   t.match(explained(record({ queue_ms: 90, total_ms: 96 }), waited), 'Waiting took more than the median (0 ms) of 5')
   t.match(

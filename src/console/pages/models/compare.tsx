@@ -6,6 +6,7 @@ import { FirstOf } from '../../parts/pager.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
 import { Failed, Loading } from '../../parts/states.tsx'
 import { type Comparison, differencesOf } from './differences.ts'
+import { ComparedWith } from './evaluation.tsx'
 import { askDetails, type Details, type Quality } from './words.ts'
 
 /** Two versions side by side: the older one first. */
@@ -26,6 +27,7 @@ export function Compare({ details, against }: { details: Details; against: strin
           : `What changed in version ${after.version}, compared with version ${before.version}.`}{' '}
         <a href={hrefOf('models', [name, version!])}>Show version {version} alone</a>
       </p>
+      {after.evaluated && <ComparedWith model={name} version={after.version!} before={before.version!} />}
       <QualityTable before={before} after={after} />
       {parts.map((part) => part.rows.length > 0 && <Part key={part.title} part={part} before={before} after={after} />)}
       {same.length > 0 && <p class="muted">Without a difference: {same.join(', ')}.</p>}
@@ -81,8 +83,8 @@ function QualityTable({ before, after }: Sides) {
         Each version was measured on its own test rows when it was made.
         {isOther && ' Their numbers of rows differ, so they were not the same rows.'} A difference within two standard
         errors may be chance: the estimate treats the test rows of both as independent, so it calls few differences
-        real. For normalised entropy there is none. <code>multigate compare</code> judges both versions on the same
-        rows, with intervals.
+        real. For normalised entropy there is no estimate. <code>multigate compare</code> judges both versions on the
+        same rows, with intervals.
       </p>
       <Scroll label="Quality of both versions">
         <table>
@@ -128,7 +130,9 @@ function QualityRow({ task, figure, was, is }: QualityRowProps) {
         {typeof before === 'number' && typeof after === 'number' && (
           <span class="row">
             <span class="small">{`${after < before ? '−' : '+'}${decimal(Math.abs(after - before), 4)}`}</span>
-            {figure.error !== undefined && (
+            {figure.error === undefined ? (
+              <span class="pill">not judged</span>
+            ) : (
               <Verdict
                 gain={Math.abs(before - figure.best) - Math.abs(after - figure.best)}
                 error={Math.hypot(figure.error(was!), figure.error(is!))}

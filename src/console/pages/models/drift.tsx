@@ -100,6 +100,7 @@ function DriftRow({ row }: { row: Row }) {
               {unknown > 0 &&
                 ` ${number(unknown, 9)} values were outside the vocabulary or range; the network treats them all alike.`}
             </p>
+            <MovedMost bins={bins} isProbability={kind === 'task'} />
             {bins.length > 0 && <Histogram name={name} bins={bins} isProbability={kind === 'task'} />}
           </div>
         )}
@@ -108,14 +109,29 @@ function DriftRow({ row }: { row: Row }) {
   )
 }
 
+/** The bin whose share changed most, in words. */
+function MovedMost({ bins, isProbability }: { bins: readonly Bin[]; isProbability: boolean }) {
+  const change = ({ then, now }: Bin) => Math.abs(now - then)
+  const [first] = [...bins].sort((a, b) => change(b) - change(a))
+  if (first === undefined || bins.every(({ now }) => now === 0)) return null
+  return (
+    <p class="small">
+      Moved most: <bdi>{labelOf(first, isProbability)}</bdi>, {percent(first.then)} then, {percent(first.now)} now.
+    </p>
+  )
+}
+
+function labelOf(bin: Bin, isProbability: boolean): string {
+  return isProbability && bin.low !== undefined && bin.high !== undefined
+    ? `${percent(bin.low)} to ${percent(bin.high)}`
+    : bin.label
+}
+
 /** Shares of then and now side by side, and the numbers as a table. */
 function Histogram({ name, bins, isProbability }: { name: string; bins: readonly Bin[]; isProbability: boolean }) {
   const most = Math.max(1e-9, ...bins.flatMap(({ then, now }) => [then, now]))
   const height = (share: number) => (100 * share) / most
-  const label = (bin: Bin) =>
-    isProbability && bin.low !== undefined && bin.high !== undefined
-      ? `${percent(bin.low)} to ${percent(bin.high)}`
-      : bin.label
+  const label = (bin: Bin) => labelOf(bin, isProbability)
   return (
     <>
       <ul class="legend row small">

@@ -14,12 +14,32 @@ const mostSlices = 8
 
 /** The report that the version was published with: how right its probabilities are, and where they are not. */
 export function Evaluation({ model, version }: { model: string; version: string }) {
-  const path = { model, version }
-  const asking = () => ask(client.GET('/models/{model}/versions/{version}/evaluation', { params: { path } }))
-  const { data, error, again } = useAsk(asking, [model, version])
+  const { data, error, again } = useReport(model, version)
   if (data === undefined)
     return error === undefined ? <Loading what="the report" /> : <Failed error={error} again={again} />
   return <ReportOf report={data} version={version} />
+}
+
+const useReport = (model: string, version: string) =>
+  useAsk(
+    () => ask(client.GET('/models/{model}/versions/{version}/evaluation', { params: { path: { model, version } } })),
+    [model, version],
+  )
+
+/** Whether a version is better than one before, on the same rows: where its report compares the two. */
+export function ComparedWith({ model, version, before }: { model: string; version: string; before: string }) {
+  const { data } = useReport(model, version)
+  const comparison = data?.comparison
+  return comparison?.a === `${model}/${before}` ? <Outcome comparison={comparison} /> : null
+}
+
+function Outcome({ comparison }: { comparison: NonNullable<Report['comparison']> }) {
+  return (
+    <p>
+      Compared with <bdi>{comparison.a}</bdi> on the same rows: <strong>{comparison.verdict}</strong>
+      {comparison.reasons.length > 0 && ` (${comparison.reasons.join('; ')})`}.
+    </p>
+  )
 }
 
 function ReportOf({ report, version }: { report: Report; version: string }) {
@@ -44,12 +64,7 @@ function ReportOf({ report, version }: { report: Report; version: string }) {
           ))}
         </ul>
       )}
-      {comparison !== undefined && (
-        <p>
-          Compared with <bdi>{comparison.a}</bdi>: <strong>{comparison.verdict}</strong>
-          {comparison.reasons.length > 0 && ` (${comparison.reasons.join('; ')})`}.
-        </p>
-      )}
+      {comparison !== undefined && <Outcome comparison={comparison} />}
       {publish !== undefined && <Conditions conditions={publish.conditions} />}
       <h3>Reliability</h3>
       <p class="muted">

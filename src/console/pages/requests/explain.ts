@@ -35,7 +35,7 @@ function explainTime(record: RequestRecord, others: Others): string {
     case 'read':
       return `${part} passed until its values were encoded. ${usual.text} The body is large or came slowly, or the event loop was busy with other requests: look at “Busy” on the Live page. Columns instead of rows, and fewer values per candidate, are read faster.`
     case 'queue':
-      return `${part} it waited for a worker, because others were being computed. ${usual.text} Look at “Busy” and “Queue” on the Live page: where the workers are busy all the time, they need more cores or cheaper models.`
+      return `${part} it waited for a worker, because others were being computed. ${usual.text} Look at “Busy” and “Queue” on the Live page: where the workers are busy all the time, they need more cores or cheaper models, or a client sends more than was agreed.`
     case 'compute': {
       const perRow = rows ? ` That is ${milliseconds(longest.ms / rows)} per row, for ${number(rows)} rows.` : ''
       return `${part} the model computed.${perRow} ${usual.text} Its batch may have held rows of other requests. A compiled model, the candidate cache or fewer candidates make it cheaper; the Models page shows what the compiler did.`

@@ -35,6 +35,10 @@ export function compareWithUsual(record: RequestRecord, { stage, ms }: StageTime
   const of = `${number(times.length)} other ${kind} requests of this model`
   const ratio = ms / usual
   if (!(ratio >= outstanding)) {
+    if (stage.name === 'queue' && ratio >= 1 / outstanding && usual > waitsLong * computeOf(others))
+      return usually(
+        `It was not alone: the median of ${of} is ${milliseconds(usual)}, much longer than they computed. The server had more to do than it could.`,
+      )
     const size = ratio < 1 / outstanding ? 'less time than usual' : 'about as long as usual'
     return usually(`${titles[stage.name]} took ${size}: the median of ${of} is ${milliseconds(usual)}.`)
   }
@@ -45,6 +49,12 @@ export function compareWithUsual(record: RequestRecord, { stage, ms }: StageTime
     isUnexplained,
   }
 }
+
+/** From this many times the time of computing on, waiting is no usual one. */
+const waitsLong = 3
+
+const computeOf = (records: readonly RequestRecord[]): number =>
+  median(records.flatMap(({ compute_ms }) => compute_ms ?? []))
 
 const usually = (text: string): Usual => ({ text, isUnexplained: false })
 

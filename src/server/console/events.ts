@@ -59,8 +59,10 @@ export function createEventLog(): EventLog {
       const lost = changes.find(({ kind }) => losses.has(kind))
       if (lost !== undefined) loss = { at, text: lost.text }
       // These last as long as the condition does.
-      const lasting = new Set(problemsOf(readings).map(({ text }) => text))
-      for (const event of events) if (lasting.has(event.text)) event.until = at
+      for (const problem of problemsOf(readings)) {
+        const event = events.findLast(({ text }) => text === problem.text)
+        if (event !== undefined) event.until = at
+      }
     },
     addInterval(interval) {
       const { at } = interval.sample

@@ -38,7 +38,8 @@ export interface Metrics {
   /** Connections that were closed on arrival, since the start. */
   connectionsRefused(): number
   encoded(model: LoadedModel, rows: number, seconds: number): void
-  predicted(model: LoadedModel, table: PredictionTable): void
+  /** `observed`: whether the mean prediction counts it. */
+  predicted(model: LoadedModel, table: PredictionTable, observed?: boolean): void
   /** Its response was written. */
   written(model: LoadedModel, seconds: number): void
   batchObserver(model: string, version: string): BatchObserver
@@ -96,9 +97,9 @@ export function createMetrics(sources: MetricsSources): Metrics {
       statistics.encoded(model, seconds)
     },
     written: (model, seconds) => statistics.written(model, seconds),
-    predicted(model, table) {
+    predicted(model, table, observed = true) {
       statistics.rows(model, table.requested)
-      means.add(model.manifest.name, model.manifest.version, table)
+      if (observed) means.add(model.manifest.name, model.manifest.version, table)
     },
     batchObserver(name, version) {
       const counts = statistics.batchObserver(name, version)

@@ -88,7 +88,7 @@ export async function answerPrediction<T>(
     const { model } = lease!
     metrics.encoded(model, pending.rows, pending.encodeSeconds)
     const table = await pending.table
-    if (pending.observed) metrics.predicted(model, table)
+    metrics.predicted(model, table, pending.observed)
     if (key !== undefined) access?.metrics.answered(key, pending.rows)
     const computed = clock.now()
     const answer = encode(model, table)

@@ -47,6 +47,15 @@ t.test('versions that answer, fail or can’t be stored: once for all processes'
     log.add(answered({ condition }), 20_000 * i)
   t.match(log.since(0), [{ kind: 'version_failed', at: 20_000, until: 60_000 }], 'it lasts until the version is gone')
   t.equal(log.since(0).length, 1)
+  log.add(answered({ condition: { failed } }), 200_000)
+  t.match(
+    log.since(0).map(({ at, until }) => [at, until]),
+    [
+      [20_000, 60_000],
+      [200_000, 200_000],
+    ],
+    'what failed before stays as it was',
+  )
   const unstored = [{ model: 'ads', version: '1', reason: 'the disk is full' }]
   t.same(eventsOf(answered({}), answered({ condition: { unstored } })), [
     ['plan_unstored', 'The compiled plan of ads/1 can’t be stored: the disk is full; each start compiles it again'],

@@ -118,7 +118,7 @@ function riseOf(recent: Sample[], before: Sample[]): string {
   const usual = rates[Math.floor(rates.length / 2)] ?? 0
   const now = Math.max(...recent.map(({ candidates }) => candidates))
   return usual > 0 && now > muchMore * usual
-    ? `Candidates per second rose from ${compact(usual)} to ${compact(now)}: a client sends much more than usual. `
+    ? `Candidates per second rose from ${compact(usual)} to ${compact(now)}. `
     : ''
 }
 

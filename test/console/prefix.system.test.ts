@@ -27,7 +27,10 @@ t.test('every page, link and request', { skip: skipBrowser }, async (t) => {
   await page.getByRole('columnheader', { name: 'ctcvr' }).waitFor()
   await page.getByText(`${origin}/ads/predict`).first().waitFor()
   await page.getByRole('link', { name: 'Requests' }).click()
-  await page.getByRole('cell', { name: 'ads 2', exact: true }).first().waitFor()
+  await page
+    .getByRole('cell', { name: /^ads 2/ })
+    .first()
+    .waitFor()
   await page.getByRole('link', { name: 'Models' }).click()
   await page.getByRole('link', { name: 'ads', exact: true }).click()
   await page.getByRole('heading', { name: 'Serving and rollback' }).waitFor()

@@ -99,7 +99,8 @@ t.test('int8 has bytes for its own tables, and is compared with float32 tables',
   const alone = await details(int8)
   t.same(plan.int8_check, alone.plan.int8_check)
   t.equal(memory.tables, alone.memory.tables)
-  t.same(await ask(server, funnel), await ask(int8, funnel))
+  // Each server measures which variant is cheaper by itself; the last digits differ.
+  t.ok(apart(await ask(server, funnel), await ask(int8, funnel)) < 1e-4)
   t.equal(await fallback(server), 0)
 })
 

@@ -90,3 +90,9 @@ export function duration(seconds: number): string {
   const [unit, length] = units.find(([, length]) => seconds >= length) ?? units.at(-1)!
   return formatter({ style: 'unit', unit, maximumFractionDigits: 0 }).format(seconds / length)
 }
+
+/** Names with commas, the first `most` of them. */
+export function listed(names: readonly string[], most = 8): string {
+  const rest = names.length - most
+  return rest > 0 ? `${names.slice(0, most).join(', ')} and ${rest} more` : names.join(', ')
+}

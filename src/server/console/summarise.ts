@@ -1,6 +1,7 @@
 import type { LiveClient, LiveModel, LiveProcess, LiveSample, LiveStages } from '../../schemas/live.ts'
 import { durations } from '../metrics/buckets.ts'
 import { keyOf } from '../metrics/version-counts.ts'
+import { addTo, difference, quantile, sum } from './histogram.ts'
 import type { Reading, VersionReading } from './reading.ts'
 
 /** An interval of the service: `sample` is kept, the rest shown once. */
@@ -240,28 +241,6 @@ function quantilesOf(counts: readonly number[]): LiveStages['total'] {
   return { p50: at(0.5), p95: at(0.95), p99: at(0.99) }
 }
 
-/**
- * A quantile of a histogram: linear within its bucket, as Prometheus' `histogram_quantile`; the largest bound where it lies
- * beyond. `counts`: by bucket, that beyond the largest bound last.
- */
-export function quantile(
-  bounds: readonly number[],
-  counts: readonly number[],
-  share: number,
-  total = sum(counts),
-): number {
-  let left = share * total
-  for (let i = 0; i < bounds.length; i++) {
-    const count = counts[i] ?? 0
-    if (left <= count && count > 0) {
-      const lower = i === 0 ? 0 : bounds[i - 1]!
-      return lower + (bounds[i]! - lower) * (left / count)
-    }
-    left -= count
-  }
-  return bounds.at(-1)!
-}
-
 function processOf({ before, now, seconds }: Change): LiveProcess {
   const share = (read: (reading: Reading) => number) =>
     (read(now) - (before === undefined ? 0 : read(before))) / seconds
@@ -280,23 +259,6 @@ function processOf({ before, now, seconds }: Change): LiveProcess {
     saturation: now.saturation,
     uptime_seconds: now.uptimeSeconds,
   }
-}
-
-/** Of histograms: loops, since these run once a second and are never compiled. */
-function difference(now: readonly number[], before: readonly number[]): number[] {
-  const counts = now.slice()
-  for (let i = 0; i < before.length; i++) counts[i]! -= before[i]!
-  return counts
-}
-
-function addTo(into: number[], counts: readonly number[]): void {
-  for (let i = 0; i < counts.length; i++) into[i]! += counts[i]!
-}
-
-function sum(values: readonly number[]): number {
-  let total = 0
-  for (let i = 0; i < values.length; i++) total += values[i]!
-  return total
 }
 
 const mean = (values: readonly number[]) => (values.length === 0 ? 0 : sum(values) / values.length)

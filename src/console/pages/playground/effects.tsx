@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks'
-import { change, number, probability, signed } from '../../parts/format.ts'
+import { change, listed, number, probability, signed } from '../../parts/format.ts'
 import { Pager, pageOf } from '../../parts/pager.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
 import type { Value } from './model.ts'
@@ -147,9 +147,12 @@ function Remarks({ plan, isEmpty, isOther, by }: { plan: Plan; isEmpty: boolean;
         <li>{isOther ? 'The two candidates differ in no value.' : 'There is no field that could be taken away.'}</li>
       )}
       {by === ecpm && !isOther && <li>The bid is no field of the model: ecpm is proportional to it.</li>}
-      {absent.length > 0 && <li>Not sent already: {listed(absent)}.</li>}
+      {absent.length > 0 && <li>Not sent already: {listed(absent, mostListed)}.</li>}
       {unknown.length > 0 && (
-        <li>Required, and no usual value is known, since the model has no reference data for it: {listed(unknown)}.</li>
+        <li>
+          Required, and no usual value is known, since the model has no reference data for it:{' '}
+          {listed(unknown, mostListed)}.
+        </li>
       )}
       {beyond > 0 && (
         <li>
@@ -161,11 +164,6 @@ function Remarks({ plan, isEmpty, isOther, by }: { plan: Plan; isEmpty: boolean;
 }
 
 const mostListed = 10
-
-function listed(names: readonly string[]): string {
-  const rest = names.length - mostListed
-  return rest > 0 ? `${names.slice(0, mostListed).join(', ')} and ${rest} more` : names.join(', ')
-}
 
 function shown(value: Value | undefined): string {
   if (value === undefined) return 'not sent'

@@ -1,3 +1,4 @@
+import { listed } from '../../parts/format.ts'
 import { firstForm } from './draw.ts'
 import { candidatesOf, type Form } from './form.ts'
 import { type Field, type Values, valueAt } from './model.ts'
@@ -43,13 +44,6 @@ function fitted(shared: Shared, fields: readonly Field[], plain: () => Shared): 
     ...(added.length > 0 ? [`Filled with examples, since this model needs them: ${listed(added)}.`] : []),
   ]
   return { shared: { ...shared, form: filled }, note: notes.length === 0 ? undefined : notes.join(' ') }
-}
-
-const mostListed = 8
-
-function listed(names: readonly string[]): string {
-  const rest = names.length - mostListed
-  return rest > 0 ? `${names.slice(0, mostListed).join(', ')} and ${rest} more` : names.join(', ')
 }
 
 /** Required fields that no part of a form has come from an example: the form was of another model. */

@@ -1,4 +1,5 @@
 import { isObject } from '../../../schemas/json.ts'
+import { listed } from '../../parts/format.ts'
 import { readCsv } from './csv.ts'
 import { type Field, type Value, type Values, valueOfJson, valueOfText } from './model.ts'
 
@@ -115,8 +116,4 @@ function fit(context: Values | undefined, rows: Values[], fields: readonly Field
 
 function pick(values: Values, keep: (name: string) => boolean): Record<string, Value> {
   return Object.fromEntries(Object.entries(values).filter(([name]) => keep(name)))
-}
-
-function listed(names: string[]): string {
-  return names.length > 8 ? `${names.slice(0, 8).join(', ')} and ${names.length - 8} more` : names.join(', ')
 }

@@ -8,7 +8,7 @@ const order = [
   ['model/graph', 'model/features', 'model/quality'],
   ['model/calibration'],
   ['model/batching', 'model/drift', 'model/bundle'],
-  ['model/lower', 'model/differentiate', 'model/live'],
+  ['model/lower', 'model/differentiate', 'model/live', 'model/onednn'],
   ['model/architectures', 'model/compile'],
   ['model/version', 'model/plan'],
   ['model/engines'],

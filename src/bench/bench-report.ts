@@ -49,7 +49,7 @@ export function formatMeasurements(measurements: Measurement[]): string[] {
     measured.speedup.toFixed(2),
     grouped(measured.rows_per_second),
     measured.plan === 'exported' ? '' : formatError(measured.error),
-    measured.plan === 'int8' ? formatError(measured.logit_error_p99) : '',
+    measured.plan === 'int8' || measured.plan === 'bfloat16' ? formatError(measured.logit_error_p99) : '',
   ])
   return [formatTable(measurementHeader, rows, 4), '', legend]
 }

@@ -1,10 +1,12 @@
+import { reasonOf } from '../model/base/errors.ts'
 import { removeTemporary } from '../model/compile/prepare.ts'
 import { prepareInThread } from '../model/compile/prepare-in-thread.ts'
 import type { Prepared } from '../model/compile/prepare-request.ts'
-import type { CompiledPlan, TaskDifference } from '../model/contracts/compiled-plan.ts'
+import { planNames } from '../model/compile/sides/tensor-names.ts'
+import type { TaskDifference } from '../model/contracts/compiled-plan.ts'
 import { createOnnxEngine } from '../model/engines/onnx/onnx.ts'
 import type { TableFormat } from '../schemas/precision.ts'
-import { type Measurement, measure } from './measure.ts'
+import { type Measurement, measure, type Plans } from './measure.ts'
 import type { Target } from './target.ts'
 
 export interface BenchOptions {
@@ -69,7 +71,8 @@ export async function bench(target: Target, options: BenchOptions): Promise<Benc
 async function benchPrepared(target: Target, prepared: Prepared, options: BenchOptions): Promise<BenchReport> {
   const { rows, requests, seconds, threads, random, now, signal, progress } = options
   const engine = await createOnnxEngine({ threads })
-  const plans = plansOf(prepared)
+  const bfloat16 = await bfloat16Of(prepared)
+  const plans = plansOf(prepared, 'products' in bfloat16)
   const measurements: Measurement[] = []
   for (const count of rows) {
     progress(`measuring ${requests} × ${count} rows`)
@@ -90,6 +93,7 @@ async function benchPrepared(target: Target, prepared: Prepared, options: BenchO
     notes: [
       ...prepared.warnings,
       ...(prepared.problem === undefined ? [] : [`the graph runs uncompiled: ${prepared.problem}`]),
+      'products' in bfloat16 ? `bfloat16: ${bfloat16.products}` : `no bfloat16: ${bfloat16.reason}`,
       ...(unsplit === undefined ? [] : [`it is not split by side: ${unsplit}`]),
     ],
   }
@@ -105,12 +109,29 @@ export async function dispose({ plan }: Prepared): Promise<void> {
   if (plan !== undefined) await removeTemporary(plan)
 }
 
-/** The plan in each precision. */
-export function plansOf({ plan }: Prepared): { float32: CompiledPlan; int8: CompiledPlan | undefined } | undefined {
+/** The plan in each precision; in bfloat16 where oneDNN computes it here. */
+export function plansOf({ plan }: Prepared, bfloat16: boolean): Plans | undefined {
   if (plan === undefined) return undefined
   return {
     float32: { ...plan, precision: 'float32' },
+    bfloat16: bfloat16 ? { ...plan, precision: 'bfloat16' } : undefined,
     int8: plan.description.int8 && { ...plan, precision: 'int8' },
+  }
+}
+
+/** How oneDNN computes a plan here, such as `oneDNN 3.2.0, AMX`; or why it doesn't. */
+export async function bfloat16Of({ plan }: Prepared): Promise<{ products: string } | { reason: string }> {
+  if (plan === undefined) return { reason: 'the graph runs uncompiled' }
+  try {
+    const { openLibrary } = await import('../model/onednn/library.ts')
+    const { openProgram } = await import('../model/onednn/open-program.ts')
+    const { version, instructions } = openLibrary()
+    const program = await openProgram(plan.folder, plan.description.float32.full, planNames.requests)
+    if (typeof program === 'string') return { reason: `oneDNN does not compute this graph: ${program}` }
+    program.close()
+    return { products: `oneDNN ${version}, ${instructions}` }
+  } catch (error) {
+    return { reason: reasonOf(error) }
   }
 }
 

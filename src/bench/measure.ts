@@ -1,13 +1,18 @@
 import { median } from '../model/base/median.ts'
 import { logit } from '../model/compile/int8/judge.ts'
-import type { CompiledPlan } from '../model/contracts/compiled-plan.ts'
+import { type CompiledPlan, filesOf, type Precision } from '../model/contracts/compiled-plan.ts'
 import type { Batch, Engine, GraphStats, LoadedGraph } from '../model/contracts/engine.ts'
 import { drawBatch, redraw } from './rows.ts'
 import type { Target } from './target.ts'
 
+/** The compiled plans of a graph, by precision; undefined where it has none. */
+export type Plans = { float32: CompiledPlan } & Partial<Record<'bfloat16' | 'int8', CompiledPlan | undefined>>
+
+const precisions = ['float32', 'bfloat16', 'int8'] as const
+
 /** A plan and a kind of request. */
 export interface Contestant {
-  plan: 'exported' | 'float32' | 'int8'
+  plan: 'exported' | Precision
   /** What changes from request to request: anything, the context of each row, the candidates, or only the context. */
   requests: 'any' | 'context per row' | 'new candidates' | 'cached candidates'
 }
@@ -32,7 +37,7 @@ export interface Measurement extends Contestant {
 export interface MeasureOptions {
   target: Target
   /** The compiled plans; undefined if the graph is not compiled. */
-  plans: { float32: CompiledPlan; int8: CompiledPlan | undefined } | undefined
+  plans: Plans | undefined
   engine: Engine
   shape: { rows: number; requests: number }
   /** Time to measure each contestant, s. */
@@ -66,8 +71,10 @@ export async function measure(options: MeasureOptions): Promise<Measurement[]> {
   const graphs: Partial<Record<Contestant['plan'], LoadedGraph>> = {}
   try {
     graphs.exported = await engine.load(source)
-    if (plans) graphs.float32 = await engine.load({ ...source, plan: plans.float32, cacheBytes: candidateBytes })
-    if (plans?.int8) graphs.int8 = await engine.load({ ...source, plan: plans.int8, cacheBytes: candidateBytes })
+    for (const precision of precisions) {
+      const plan = plans?.[precision]
+      if (plan) graphs[precision] = await engine.load({ ...source, plan, cacheBytes: candidateBytes })
+    }
     const runners = createRunners(graphs, options)
     const errors: Comparison[] = []
     for (const runner of runners) errors.push(await compareAnswers(runner, graphs.exported, options))
@@ -101,10 +108,11 @@ function createRunners(
   const draw = (byRow: boolean) => () => drawBatch(inputs, shape, random, byRow)
   const hasContext = inputs.some(({ sides }) => sides.includes('context'))
   const runners: Runner[] = [{ plan: 'exported', requests: 'any', graph: exported!, next: draw(false) }]
-  for (const plan of ['float32', 'int8'] as const) {
+  for (const plan of precisions) {
     const graph = compiled[plan]
-    const set = plan === 'float32' ? plans?.float32.description.float32 : plans?.int8?.description.int8
-    if (graph === undefined || set === undefined) continue
+    const own = plans?.[plan]
+    if (graph === undefined || own === undefined) continue
+    const set = filesOf(own)
     const perRow = hasContext && shape.rows > 1 && set.shared_context !== undefined
     runners.push({ plan, requests: perRow ? 'context per row' : 'any', graph, next: draw(perRow) })
     if (set.shared_context !== undefined) runners.push({ plan, requests: 'new candidates', graph, next: draw(false) })

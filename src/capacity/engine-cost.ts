@@ -38,7 +38,7 @@ export async function measureEngine(options: EngineCostOptions): Promise<EngineC
     const engine = await createOnnxEngine({ threads: 1 })
     const plans = plan && {
       float32: { ...plan, precision: 'float32' as const },
-      int8: plan.precision === 'int8' ? plan : undefined,
+      ...(plan.precision !== 'float32' && { [plan.precision]: plan }),
     }
     const at = (rows: number) => {
       const shape = { rows, requests: 1 }

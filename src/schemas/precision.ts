@@ -1,10 +1,10 @@
 import Type, { type Static } from '#typebox'
 
 export type Precision = Static<typeof Precision>
-export const Precision = Type.Union([Type.Literal('float32'), Type.Literal('int8')], {
+export const Precision = Type.Union([Type.Literal('float32'), Type.Literal('bfloat16'), Type.Literal('int8')], {
   default: 'float32',
   description:
-    'What the compiled plan computes in; int8 only where it passes its check against the quantization rows, else float32 is served',
+    'What the compiled plan computes in; bfloat16 and int8 only where they pass their check against the quantization rows, else float32 is served; bfloat16 needs oneDNN and AMX or AVX512-BF16',
 })
 
 export type TableFormat = Static<typeof TableFormat>

@@ -55,7 +55,7 @@ export const ServedPlan = Type.Object({
   graph: Type.String({ description: 'Format of the saved graph' }),
   workers: Type.Integer(),
   max_batch_rows: Type.Integer(),
-  precision: Type.String({ description: 'Precision of the computation: `float32` or `int8`' }),
+  precision: Type.String({ description: 'Precision of the computation: `float32`, `bfloat16` or `int8`' }),
   tables: Type.String({ description: 'Format of the rows of large tables: `float32`, `float16` or `int8`' }),
   compiled: Type.Boolean({ description: 'The graph was compiled; otherwise it runs as saved' }),
   compile_seconds: Type.Number({ description: 'Seconds to compile it, or to load its plan from the cache' }),

@@ -1,8 +1,9 @@
 import { planNames } from '../model/compile/sides/tensor-names.ts'
+import { filesOf } from '../model/contracts/compiled-plan.ts'
 import type { Batch } from '../model/contracts/engine.ts'
 import { sessionOptions } from '../model/engines/onnx/onnx.ts'
 import { keyWordsOf, writeKeys } from '../model/plan/candidates.ts'
-import { type CataloguePlan, filesOf } from '../model/plan/catalogue/read-catalogue.ts'
+import type { CataloguePlan } from '../model/plan/catalogue/read-catalogue.ts'
 import { openVariant } from '../model/plan/open-variant.ts'
 
 /** Computes what a plan keeps of candidates, as a worker would. */

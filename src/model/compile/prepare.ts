@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { reasonOf } from '../base/errors.ts'
 import { makeFolder } from '../base/make-folder.ts'
-import type { CompiledPlan, PlanDescription, VariantFile, Verdict } from '../contracts/compiled-plan.ts'
+import type { CompiledPlan, PlanDescription, Precision, VariantFile, Verdict } from '../contracts/compiled-plan.ts'
 import { tooFew } from './int8/different-rows.ts'
+import type { JudgedRows } from './int8/judge.ts'
 import { largestWeight } from './int8/largest-weight.ts'
 import type { Prepared, PrepareRequest } from './prepare-request.ts'
 import { cleanCache, sizeOf } from './store/clean-cache.ts'
@@ -19,12 +20,14 @@ import { compilerVersion, readPlan } from './store/plan-files.ts'
  */
 export async function prepare(request: PrepareRequest): Promise<Prepared> {
   const warnings: string[] = []
-  const folder = request.cache === undefined ? undefined : join(request.cache, keyOf(request))
+  // bfloat16 computes the float32 plan, and shares it with versions that are served in float32.
+  const build: PrepareRequest = request.precision === 'bfloat16' ? { ...request, precision: 'float32' } : request
+  const folder = request.cache === undefined ? undefined : join(request.cache, keyOf(build))
   try {
     const cached = folder === undefined ? undefined : await fromCache(folder, warnings)
     const stored = cached
       ? { folder: folder!, description: cached, origin: 'cached' as const }
-      : await compileAndStore(request, folder, warnings)
+      : await compileAndStore(build, folder, warnings)
     return { plan: { ...stored, ...(await choose(request, stored)) }, problem: undefined, warnings }
   } catch (error) {
     return { plan: undefined, problem: reasonOf(error), warnings }
@@ -109,30 +112,43 @@ async function compileAndStore(
   }
 }
 
-/** The precision to serve: int8 if it was requested and passes its evaluation on this machine. */
+/** The precision to serve: the requested one if it passes its evaluation on this machine. */
 async function choose(
   { precision, quantization }: PrepareRequest,
-  { folder, description }: Pick<CompiledPlan, 'folder' | 'description'>,
-): Promise<Pick<CompiledPlan, 'precision' | 'verdict' | 'precisionProblem'>> {
+  stored: Pick<CompiledPlan, 'folder' | 'description'>,
+): Promise<Pick<CompiledPlan, 'precision' | 'verdict' | 'precisionProblem' | 'products'>> {
+  const { description } = stored
   if (precision === 'float32') return { precision, verdict: undefined, precisionProblem: undefined }
   const refuse = (precisionProblem: string, verdict?: Verdict) => ({
     precision: 'float32' as const,
     verdict,
     precisionProblem,
   })
-  if (quantization === undefined) return refuse('the version has no quantization rows to evaluate int8 with')
+  if (quantization === undefined) return refuse(`the version has no quantization rows to evaluate ${precision} with`)
   const few = tooFew(quantization.judged)
-  if (few !== undefined) return refuse(`half of the quantization rows evaluate int8: ${few}`)
-  if (description.int8 === undefined) return refuse(description.int8Problem ?? 'int8 was not compiled')
-  let verdict: Verdict
+  if (few !== undefined) return refuse(`half of the quantization rows evaluate ${precision}: ${few}`)
+  if (precision === 'int8' && description.int8 === undefined)
+    return refuse(description.int8Problem ?? 'int8 was not compiled')
   try {
-    const { judgeFiles } = await import('./int8/judge.ts')
-    verdict = await judgeFiles(folder, exactGraph(description), description.int8.full, quantization.judged)
+    const { verdict, ...more } = await judge(precision, stored, quantization.judged)
+    if (!verdict.passed) return refuse(verdict.reasons.join('; '), verdict)
+    return { precision, verdict, precisionProblem: undefined, ...more }
   } catch (error) {
-    return refuse(`int8 can't be evaluated: ${reasonOf(error)}`)
+    return refuse(`${precision} can't be evaluated: ${reasonOf(error)}`)
   }
-  if (!verdict.passed) return refuse(verdict.reasons.join('; '), verdict)
-  return { precision: 'int8', verdict, precisionProblem: undefined }
+}
+
+async function judge(
+  precision: Precision,
+  { folder, description }: Pick<CompiledPlan, 'folder' | 'description'>,
+  rows: JudgedRows,
+): Promise<{ verdict: Verdict; products?: string }> {
+  if (precision === 'bfloat16') {
+    const { judgeBfloat16 } = await import('./bfloat16/judge-bfloat16.ts')
+    return judgeBfloat16({ folder, description }, rows)
+  }
+  const { judgeFiles } = await import('./int8/judge.ts')
+  return { verdict: await judgeFiles(folder, exactGraph(description), description.int8!.full, rows) }
 }
 
 /** The full graph in float32, tables too. */

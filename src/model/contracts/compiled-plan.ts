@@ -55,8 +55,10 @@ export interface PlanDescription {
 export interface CompiledPlan {
   folder: string
   description: PlanDescription
-  /** The precision that is served, after int8 was evaluated on this machine. */
+  /** The precision that is served, after the requested one was evaluated on this machine. */
   precision: Precision
+  /** What computes products in bfloat16, such as `oneDNN 3.2.0, AMX`. */
+  products?: string
   verdict: Verdict | undefined
   /** Why the requested precision is not served. */
   precisionProblem: string | undefined
@@ -68,8 +70,15 @@ export interface CompiledPlan {
   costs?: PlanCosts
 }
 
+/** The files of a plan's graphs in the precision that is served. bfloat16 computes the float32 graphs. */
+export function filesOf({ description, precision }: Pick<CompiledPlan, 'description' | 'precision'>): VariantFiles {
+  return precision === 'int8' ? description.int8! : description.float32
+}
+
 /** Duration of a graph's call for one request: `a`·rows + `b`, µs. */
 export interface Cost {
+  /** What computes it, in plans of bfloat16: the faster of the two on this machine. */
+  engine?: 'onednn' | 'onnx'
   a: number
   b: number
   /** The same for a request that shares a call with others; default: as alone. */
@@ -82,7 +91,7 @@ export type PlanCosts = Record<'full' | 'shared_context' | 'candidate_encoder' |
   /** Of the graph as saved, which no request pays: people compare it with the others. */
   saved?: Cost
 }
-export type Precision = 'float32' | 'int8'
+export type Precision = 'float32' | 'bfloat16' | 'int8'
 
 /** Formats of table rows that look-ups widen to float32. */
 export type NarrowFormat = Exclude<TableFormat, 'float32'>

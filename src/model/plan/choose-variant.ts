@@ -44,6 +44,12 @@ export function payingVariants(costs: Partial<PlanCosts> & Pick<PlanCosts, 'full
   return { shared_context: shared_context !== undefined, cached: cached !== undefined }
 }
 
+/** Whether one way to compute a variant costs less than another over requests of all usual sizes. */
+export function isCheaper(one: Cost, other: Cost): boolean {
+  const ratios = usualRows.map((rows) => Math.log(costOf(one, rows) / costOf(other, rows)))
+  return ratios.reduce((sum, ratio) => sum + ratio, 0) < 0
+}
+
 /** Without the variants that are dearer than the others at every usual size. */
 export function usefulVariants({ full, shared_context: shared, cached, lookUp }: VariantCosts): VariantCosts {
   const sharedPays = shared && usualRows.some((rows) => costOf(shared, rows) < costOf(full, rows))

@@ -39,7 +39,7 @@ export async function measureVariants(variants: readonly TimedVariant[], takeTur
     // Where 128 rows are too many for a call, only the calls of one row count.
     const a = Number.isFinite(many) ? Math.max(0, (many - one) / 127) : one
     const b = Math.max(0, one - a)
-    variant.cost = { a, b, joined: { a, b: 0 } }
+    variant.cost = { ...variant.cost, a, b, joined: { a, b: 0 } }
     if (!variant.byRequest) continue
     // 8 requests: b + 128·joined.a + 7·joined.b; 64: b + 128·joined.a + 63·joined.b.
     const request = Math.max(0, (most - few) / 56)

@@ -1,16 +1,23 @@
 import type { InferenceSession } from 'onnxruntime-node'
 import { reasonOf } from '../base/errors.ts'
 import type { ReadyCatalogue } from '../contracts/catalogue.ts'
-import type { CompiledPlan, PlanCosts, PlanDescription, VariantFile, VariantFiles } from '../contracts/compiled-plan.ts'
+import {
+  type CompiledPlan,
+  filesOf,
+  type PlanCosts,
+  type PlanDescription,
+  type VariantFiles,
+} from '../contracts/compiled-plan.ts'
 import type { Batch, GraphMemory, GraphStats, Outputs, TakeTurn } from '../contracts/engine.ts'
 import { type LiveTables, type Overlay, rowOf } from '../contracts/live-tables.ts'
 import { type Candidates, createCandidates } from './candidates.ts'
 import type { Catalogue } from './catalogue/catalogue.ts'
 import { payingVariants } from './choose-variant.ts'
-import { type MeasuredCosts, readCosts, writeCosts } from './kept-costs.ts'
+import { type MeasuredCosts, placeOf, readCosts, writeCosts } from './kept-costs.ts'
 import { LiveInputs } from './live-inputs.ts'
 import { measureVariants } from './measure-variants.ts'
-import { fullCost, openVariant } from './open-variant.ts'
+import { OpenGraphs } from './open-graphs.ts'
+import { fullCost } from './open-variant.ts'
 import type { OpenVariant, TimedVariant, Variant } from './variant.ts'
 import { VariantRunner } from './variant-runner.ts'
 
@@ -45,40 +52,33 @@ export async function openPlan(
   takeTurn: TakeTurn = (work) => work(),
   openSaved?: () => Promise<SavedGraph | undefined>,
 ): Promise<OpenPlan> {
-  const { folder, description, precision } = plan
-  const files = precision === 'int8' ? description.int8! : description.float32
+  const { description, precision } = plan
+  const files = filesOf(plan)
   const threads = options.intraOpNumThreads ?? 1
   const caches = cacheBytes > 0 && files.candidate_encoder !== undefined
   const names: VariantName[] = ['full']
   if (files.shared_context) names.push('shared_context')
   if (caches) names.push('candidate_encoder', 'cached')
   const measured = caches ? [...names, 'lookUp' as const] : names
-  const place = { folder, structure: files.structure }
+  const place = placeOf(plan)
   const known = plan.costs ?? (await readCosts(place, threads, measured))
   const pays = known && payingVariants(known)
   const wantsShared = pays?.shared_context !== false
   const wantsCached = caches && pays?.cached !== false
 
-  /** By variant, the bytes of its file. */
-  const opened = new Map<OpenVariant, number>()
   const live = description.live && new LiveInputs(description.live)
-  const release = async (variants: Iterable<OpenVariant | undefined>) => {
-    for (const variant of variants) if (variant !== undefined && opened.delete(variant)) await variant.session.release()
-  }
-  const openNow = async (file: VariantFile) => {
-    const variant = await openVariant(folder, file, options, live?.overlays)
-    opened.set(variant, description.files[file.file]?.bytes ?? 0)
-    return variant
-  }
-  const open = async (file: VariantFile | undefined, wanted = true) =>
-    file && wanted ? takeTurn(() => openNow(file)) : undefined
+  const graphs = new OpenGraphs(plan, options, takeTurn, live)
   try {
-    const full = (await open(files.full))!
-    const sharedContext = await open(files.shared_context, wantsShared)
+    let full = (await graphs.open(files.full, true, known?.full.engine))!
+    let sharedContext = await graphs.open(files.shared_context, wantsShared, known?.shared_context?.engine)
+    // In bfloat16, ONNX Runtime is measured beside oneDNN.
+    const others = precision === 'bfloat16' && known === undefined
+    const otherFull = await graphs.open(files.full, others, 'onnx')
+    const otherShared = await graphs.open(files.shared_context, others, 'onnx')
     const parts = {
-      candidateEncoder: await open(files.candidate_encoder, wantsCached),
-      contextEncoder: await open(files.context_encoder, wantsCached),
-      cached: await open(files.cached, wantsCached),
+      candidateEncoder: await graphs.open(files.candidate_encoder, wantsCached),
+      contextEncoder: await graphs.open(files.context_encoder, wantsCached),
+      cached: await graphs.open(files.cached, wantsCached),
     }
     const candidates = createCandidates(parts, files, cacheBytes)
     const variants: [VariantName, Variant | undefined][] = [
@@ -95,25 +95,31 @@ export async function openPlan(
       // A temporary plan is opened once, mostly: its costs are not kept.
       const keeps = plan.origin !== 'temporary'
       const saved = keeps && openSaved ? await takeTurn(openSaved) : undefined
-      const timed: (readonly [string, TimedVariant])[] = saved ? [...entries, ['saved', saved]] : entries
-      await measureVariants(
-        timed.map(([, variant]) => variant),
-        takeTurn,
-      ).finally(() => saved?.close())
-      costs = { full: full.cost, ...Object.fromEntries(timed.map(([name, { cost }]) => [name, cost])), lookUp }
+      const timed: TimedVariant[] = entries.map(([, variant]) => variant)
+      for (const more of [otherFull, otherShared, saved]) if (more) timed.push(more)
+      await measureVariants(timed, takeTurn).finally(() => saved?.close())
+      full = await graphs.faster(full, otherFull)
+      sharedContext = await graphs.faster(sharedContext, otherShared)
+      costs = {
+        ...Object.fromEntries(entries.map(([name, { cost }]) => [name, cost])),
+        full: full.cost,
+        ...(sharedContext && { shared_context: sharedContext.cost }),
+        ...(saved && { saved: saved.cost }),
+        lookUp,
+      }
       if (keeps) await writeCosts(place, threads, costs)
       const paying = payingVariants(costs)
-      if (!paying.shared_context) await release([sharedContext])
-      if (!paying.cached) await release(Object.values(parts))
+      if (!paying.shared_context) await graphs.release([sharedContext])
+      if (!paying.cached) await graphs.release(Object.values(parts))
     }
     const runner = new VariantRunner({ full, sharedContext, candidates }, description.output, costs.lookUp ?? 0)
-    const bytes = [...opened.values()].reduce((sum, bytes) => sum + bytes, 0)
+    const { bytes } = graphs
     const catalogue = cataloguePlace(whoTakes(description, caches, costs, candidates), (ready) =>
       takeTurn(async () => (await import('./catalogue/catalogue.ts')).openCatalogue(ready, options)),
     )
     const saved = description.live?.saved
     return {
-      ...(live && liveParts(live, description.live!, candidates, saved && once(() => openNow(saved)))),
+      ...(live && liveParts(live, description.live!, candidates, saved && once(() => graphs.openNow(saved)))),
       run: (batch) => runner.run(live ? live.complete(batch) : batch),
       stats: () => ({ ...runner.stats(), ...catalogue.stats() }),
       memory: { variants: bytes, tables: tableBytes(description, files) },
@@ -128,11 +134,11 @@ export async function openPlan(
       },
       async close() {
         await catalogue.close()
-        await release([...opened.keys()])
+        await graphs.release()
       },
     }
   } catch (error) {
-    await release([...opened.keys()])
+    await graphs.release()
     throw error
   }
 }

@@ -6,36 +6,66 @@ import { ModelError, reasonOf } from '../base/errors.ts'
 import { onnxruntime } from '../base/onnxruntime.ts'
 import { planNames } from '../compile/sides/tensor-names.ts'
 import type { Cost, VariantFile } from '../contracts/compiled-plan.ts'
+import { openBfloat16 } from './bfloat16-session.ts'
 import { createPacker } from './packing.ts'
-import type { FullCost, OpenVariant, RequestRows, Variant } from './variant.ts'
+import type { FullCost, GraphSession, OpenVariant, RequestRows, Variant } from './variant.ts'
 
 /** A cost with its default for joined requests: they share a call for free where their contexts make no difference. */
-export function fullCost({ byRequest }: Variant, { a, b, joined = { a, b: byRequest ? b : 0 } }: Cost): FullCost {
-  return { a, b, joined }
+export function fullCost(
+  { byRequest }: Variant,
+  { a, b, joined = { a, b: byRequest ? b : 0 }, ...engine }: Cost,
+): FullCost {
+  return { a, b, joined, ...engine }
 }
 
-/** Opens one graph of a plan; `overlays`: of its live tables, by input. Rejects with MODEL_FAILED where the file can't be opened. */
+/** Opens one graph of a plan in ONNX Runtime. Rejects with MODEL_FAILED where the file can't be opened. */
+async function openSession(
+  folder: string,
+  { file }: VariantFile,
+  options: InferenceSession.SessionOptions,
+): Promise<GraphSession> {
+  const session = await onnxruntime.InferenceSession.create(join(folder, file), options).catch((cause) => {
+    throw new ModelError('MODEL_FAILED', `the compiled plan's ${file} can't be opened: ${reasonOf(cause)}`, { cause })
+  })
+  return {
+    inputs: session.inputMetadata.flatMap((input) =>
+      input.isTensor ? [{ name: input.name, type: input.type, rank: input.shape.length }] : [],
+    ),
+    run: (feeds) => session.run(feeds, { logSeverityLevel: 4 }),
+    release: () => session.release(),
+  }
+}
+
+/**
+ * Opens one graph of a plan; `overlays`: of its live tables, by input. `engine`: `onednn` is taken where it can compute the graph.
+ * Rejects with MODEL_FAILED where the file can't be opened.
+ */
 export async function openVariant(
   folder: string,
   file: VariantFile,
   options: InferenceSession.SessionOptions,
   overlays: Record<string, ort.Tensor> = {},
+  engine: Cost['engine'] = 'onnx',
 ): Promise<OpenVariant> {
-  const session = await onnxruntime.InferenceSession.create(join(folder, file.file), options).catch((cause) => {
-    throw new ModelError('MODEL_FAILED', `the compiled plan's ${file.file} can't be opened: ${reasonOf(cause)}`, {
-      cause,
-    })
-  })
+  const native = engine === 'onednn' ? await openBfloat16(folder, file) : undefined
+  const variant = createVariant(native ?? (await openSession(folder, file, options)), file, overlays)
+  variant.cost.engine = native ? 'onednn' : 'onnx'
+  return variant
+}
+
+/** A graph of a plan that computes rows of batches. */
+function createVariant(session: GraphSession, file: VariantFile, overlays: Record<string, ort.Tensor>): OpenVariant {
   const packers = (inputs: VariantFile['rows']) =>
     inputs.flatMap((input) => {
-      const metadata = session.inputMetadata.find(({ name }) => name === input.name)
-      // ONNX Runtime drops inputs that the graph doesn't use.
-      return metadata?.isTensor ? [createPacker(input, metadata.type, metadata.shape.length)] : []
+      // An engine drops inputs that the graph doesn't use.
+      const own = session.inputs.find(({ name }) => name === input.name)
+      return own ? [createPacker(input, own.type, own.rank)] : []
     })
+  const has = (input: string) => session.inputs.some(({ name }) => name === input)
   const context = packers(file.context)
   const rows = packers(file.rows)
-  const overlaid = Object.keys(overlays).filter((name) => session.inputNames.includes(name))
-  const byRequest = session.inputNames.includes(planNames.requests)
+  const overlaid = Object.keys(overlays).filter(has)
+  const byRequest = has(planNames.requests)
 
   const run: OpenVariant['run'] = (batch, requests, more = {}) => {
     const feeds = { ...more }
@@ -51,7 +81,7 @@ export async function openVariant(
       const numbers = requests.length === 1 ? new Int32Array(1) : numbersOf(requests, all.length)
       feeds[planNames.requests] = new onnxruntime.Tensor('int32', numbers, [numbers.length])
     }
-    return session.run(feeds, { logSeverityLevel: 4 })
+    return session.run(feeds)
   }
 
   return {

@@ -1,5 +1,4 @@
 import type ort from 'onnxruntime-node'
-import type { InferenceSession } from 'onnxruntime-node'
 import type { Cost } from '../contracts/compiled-plan.ts'
 import type { Batch } from '../contracts/engine.ts'
 import type { Packer } from './packing.ts'
@@ -26,22 +25,28 @@ export interface TimedVariant {
 
 type Column = Pick<Packer, 'input' | 'width' | 'type'>
 
+/** Outputs of a graph by name. */
+export type Results = Record<string, { data: unknown }>
+
+/** A graph of a plan that is open on this thread, as ONNX Runtime or oneDNN computes it. */
+export interface GraphSession {
+  inputs: readonly { name: string; type: string; rank: number }[]
+  run(feeds: Record<string, ort.Tensor>): Promise<Results>
+  release(): Promise<void>
+}
+
 /** A graph that computes rows of a batch. */
 export interface Variant extends TimedVariant {
   context: readonly Packer[]
   rows: readonly Packer[]
-  run(batch: Batch, requests: readonly RequestRows[]): Promise<InferenceSession.OnnxValueMapType>
+  run(batch: Batch, requests: readonly RequestRows[]): Promise<Results>
 }
 
 /** A variant whose graph is open on this thread. */
 export interface OpenVariant extends Variant {
-  session: InferenceSession
+  session: GraphSession
   /** `more`: inputs that the batch doesn't have. */
-  run(
-    batch: Batch,
-    requests: readonly RequestRows[],
-    more?: Record<string, ort.Tensor>,
-  ): Promise<InferenceSession.OnnxValueMapType>
+  run(batch: Batch, requests: readonly RequestRows[], more?: Record<string, ort.Tensor>): Promise<Results>
 }
 /** A variant's cost, µs, with that of a request which shares its call. */
-export type FullCost = Required<Cost>
+export type FullCost = Cost & Required<Pick<Cost, 'joined'>>

@@ -7,7 +7,7 @@ import type { Violation } from '../base/errors.ts'
 import type { BatcherStats, BatchObserver, BatchRequest } from '../batching/contract.ts'
 import type { FairShare } from '../batching/fair-share.ts'
 import type { CatalogueDescription } from '../contracts/catalogue.ts'
-import type { CompiledPlan, PassReport, PlanCosts, Verdict } from '../contracts/compiled-plan.ts'
+import type { CompiledPlan, PassReport, PlanCosts, Precision, Verdict } from '../contracts/compiled-plan.ts'
 import type { GraphSource, GraphStats } from '../contracts/engine.ts'
 import type { PredictionTable } from '../contracts/prediction.ts'
 import type { Tenant } from '../contracts/tenant.ts'
@@ -128,7 +128,9 @@ export interface CompilerOptions {
 export interface ServedPlan {
   workers: number
   maxBatchRows: number
-  precision: 'float32' | 'int8'
+  precision: Precision
+  /** What computes products in bfloat16. */
+  products?: string
   /** Format of the rows of large tables. */
   tables: TableFormat
   /** The graph was compiled. */

@@ -1,5 +1,5 @@
 import type { Manifest } from '../../schemas/manifest.ts'
-import type { CompiledPlan, Verdict } from '../contracts/compiled-plan.ts'
+import { type CompiledPlan, filesOf, type Verdict } from '../contracts/compiled-plan.ts'
 import type { CompileOutcome, ServedPlan } from './contract.ts'
 import { liveProblem } from './live.ts'
 
@@ -18,10 +18,10 @@ export function isRounded({ plan }: CompileOutcome): boolean {
 const tablesOf = ({ description }: CompiledPlan) => description.tableRows?.format ?? 'float32'
 
 /** Why the plan has another precision, or other tables, than the manifest asks for. */
-export function refusals({ precisionProblem, description }: CompiledPlan, { tables }: Manifest): string[] {
+export function refusals({ precisionProblem, description }: CompiledPlan, { precision, tables }: Manifest): string[] {
   const problem = description.tableRows?.problem
   return [
-    ...(precisionProblem === undefined ? [] : [`float32 is served, not int8: ${precisionProblem}`]),
+    ...(precisionProblem === undefined ? [] : [`float32 is served, not ${precision}: ${precisionProblem}`]),
     ...(problem === undefined ? [] : [`float32 tables are served, not ${tables}: ${problem}`]),
   ]
 }
@@ -34,7 +34,7 @@ function notesOf(
 ): string[] {
   const { precision, verdict, description } = plan
   const served = [
-    precision === 'int8' ? verdict : undefined,
+    precision === 'float32' ? undefined : verdict,
     tablesOf(plan) === 'float32' ? undefined : description.tableRows?.verdict,
   ]
   const unjudged = new Set(served.flatMap((one) => one?.tasks ?? []).flatMap(unjudgedTask))
@@ -68,7 +68,7 @@ function describeCompiled(
   if (plan === undefined) {
     const notes = problem === undefined ? [] : [`the graph runs as it was saved: ${problem}`]
     const { precision, tables = 'float32' } = manifest
-    if (precision === 'int8') notes.push('float32 is served: int8 needs a compiled plan')
+    if (precision !== 'float32') notes.push(`float32 is served: ${precision} needs a compiled plan`)
     if (tables !== 'float32') notes.push(`float32 tables are served: ${tables} needs a compiled plan`)
     return {
       precision: 'float32',
@@ -83,9 +83,10 @@ function describeCompiled(
       passes: [],
     }
   }
-  const set = plan.precision === 'int8' ? plan.description.int8! : plan.description.float32
+  const set = filesOf(plan)
   return {
     precision: plan.precision,
+    ...(plan.products !== undefined && { products: plan.products }),
     tables: tablesOf(plan),
     compiled: true,
     compileSeconds,

@@ -12,7 +12,7 @@ export function hasLiveFields({ features }: Pick<Manifest, 'features'>): boolean
 /** Why a version with live fields can't have its rows replaced; undefined where it can, and where it has none. */
 export function liveProblem(manifest: Manifest, { plan, problem }: CompileOutcome): string | undefined {
   if (!hasLiveFields(manifest)) return undefined
-  if (manifest.precision === 'int8') return 'live fields need the precision float32: int8 has its tables in bytes'
+  if (manifest.precision !== 'float32') return `live fields need the precision float32, not ${manifest.precision}`
   if (plan === undefined) return `live fields need a compiled graph${problem === undefined ? '' : `: ${problem}`}`
   if (plan.description.live === undefined) return plan.description.liveProblem ?? 'the graph has no live tables'
   return undefined

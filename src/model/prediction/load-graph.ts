@@ -17,7 +17,7 @@ import type { GraphSource } from '../contracts/engine.ts'
 import type { PooledGraph } from '../engines/pool/contract.ts'
 import { layoutOf } from '../features/layout.ts'
 import { descriptionFile } from '../plan/catalogue/names.ts'
-import { type KeptCosts, readKept } from '../plan/kept-costs.ts'
+import { type KeptCosts, placeOf, readKept } from '../plan/kept-costs.ts'
 import { bindingsOf, namedInputs } from './bindings.ts'
 import type { CompileOutcome, LoadOptions } from './contract.ts'
 import { refusals, wantsRounding } from './describe-plan.ts'
@@ -49,7 +49,9 @@ export async function loadGraph(
   if (compiler === undefined) return leave(undefined)
   const warn = (message: string) => compiler.onWarning?.(`${manifest.name}/${manifest.version}: ${message}`)
   if (pool.engine !== compilingEngine)
-    return leave(manifest.precision === 'int8' ? `int8 needs the engine ${compilingEngine}` : undefined)
+    return leave(
+      manifest.precision === 'float32' ? undefined : `${manifest.precision} needs the engine ${compilingEngine}`,
+    )
 
   const { rows, problem: rowsProblem } = await quantizationOf(bundle)
   const started = clock.now()
@@ -108,7 +110,7 @@ function withRowsProblem(plan: CompiledPlan, { precision }: Manifest, problem: s
   const { tableRows } = plan.description
   return {
     ...plan,
-    ...(precision === 'int8' && { precisionProblem: problem }),
+    ...(precision !== 'float32' && { precisionProblem: problem }),
     ...(tableRows && { description: { ...plan.description, tableRows: { ...tableRows, problem } } }),
   }
 }
@@ -223,6 +225,5 @@ async function quantizationOf(
 /** Costs that workers have measured of a plan's graphs, where they are kept. */
 export async function keptCostsOf({ plan }: CompileOutcome): Promise<KeptCosts | undefined> {
   if (plan === undefined || plan.costs !== undefined) return undefined
-  const { structure } = plan.precision === 'int8' ? plan.description.int8! : plan.description.float32
-  return readKept({ folder: plan.folder, structure })
+  return readKept(placeOf(plan))
 }

@@ -4,7 +4,7 @@ import { reasonOf } from '../../base/errors.ts'
 import { planDigest } from '../../compile/store/plan-files.ts'
 import { checkStored, readSealed, unseal } from '../../compile/store/stored-files.ts'
 import type { CatalogueDescription, ReadyCatalogue } from '../../contracts/catalogue.ts'
-import type { CompiledPlan, VariantFiles } from '../../contracts/compiled-plan.ts'
+import { type CompiledPlan, filesOf, type VariantFiles } from '../../contracts/compiled-plan.ts'
 import { isSound } from './key-index.ts'
 import { catalogueFiles, descriptionFile } from './names.ts'
 import type { RowShape } from './row-format.ts'
@@ -76,11 +76,6 @@ export function shapeOf({
   widths,
 }: Pick<CatalogueDescription, 'precision' | 'keyWords' | 'widths'>): RowShape {
   return { precision, keyWords, width: widths.reduce((sum, width) => sum + width, 0) }
-}
-
-/** A plan's graphs of the precision that is served. */
-export function filesOf({ description, precision }: Pick<CompiledPlan, 'description' | 'precision'>): VariantFiles {
-  return precision === 'int8' ? description.int8! : description.float32
 }
 
 /** Width of each part that is kept of a candidate. */

@@ -8,10 +8,11 @@ import { replaceFile } from '../../base/replace-file.ts'
 import { planDigest, unfinished } from '../../compile/store/plan-files.ts'
 import { describeStored, readSealed, seal, unseal } from '../../compile/store/stored-files.ts'
 import type { CatalogueDescription, ReadyCatalogue, RowPrecision } from '../../contracts/catalogue.ts'
+import { filesOf } from '../../contracts/compiled-plan.ts'
 import { CandidateKeys } from './candidate-keys.ts'
 import { catalogueGraph } from './catalogue-graph.ts'
 import { catalogueFiles, descriptionFile } from './names.ts'
-import { type CataloguePlan, catalogueFormat, filesOf, keptWidths, shapeOf } from './read-catalogue.ts'
+import { type CataloguePlan, catalogueFormat, keptWidths, shapeOf } from './read-catalogue.ts'
 import { type RowShape, rowWords, writeRows } from './row-format.ts'
 
 export interface CatalogueOptions {

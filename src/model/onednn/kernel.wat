@@ -1,0 +1,159 @@
+;; Mixtures of experts and softmax: what kernel.ts runs, in memory that program.ts lays out. After a change put the module's bytes
+;; into kernel.ts: the test of that compares them, and says what they are.
+(module
+  (import "onednn" "memory" (memory 0))
+
+  ;; For each row r below `rows` and each task t below `tasks`, columns of `bytes` bytes of float32, a whole number of 16:
+  ;; out[r][t] = max(sum of gates[r][t][e] * expert[e][r] over e below `count`, floor); a NaN stays one. Gates and outputs of a row's
+  ;; tasks lie side by side. `experts` holds, for each, its address and the bytes from a row to the next.
+  (func (export "mix")
+    (param $rows i32) (param $tasks i32) (param $experts i32) (param $count i32) (param $gates i32) (param $gateStride i32)
+    (param $out i32) (param $outStride i32) (param $bytes i32) (param $floor f32)
+    (local $least v128) (local $row i32) (local $task i32) (local $at i32) (local $entry i32) (local $last i32) (local $from i32)
+    (local $g v128) (local $gate i32) (local $taskGates i32) (local $to i32)
+    (local $a v128) (local $b v128) (local $c v128) (local $d v128) (local $vectors i32)
+    (local.set $least (f32x4.splat (local.get $floor)))
+    (local.set $vectors (i32.and (local.get $bytes) (i32.const -64)))
+    (local.set $last (i32.add (local.get $experts) (i32.shl (local.get $count) (i32.const 3))))
+    (block $done
+      (loop $nextRow
+        (br_if $done (i32.ge_u (local.get $row) (local.get $rows)))
+        (local.set $task (i32.const 0))
+        (local.set $taskGates (local.get $gates))
+        (local.set $to (local.get $out))
+        (block $tasked
+          (loop $nextTask
+            (br_if $tasked (i32.ge_u (local.get $task) (local.get $tasks)))
+            (local.set $at (i32.const 0))
+            ;; 16 numbers at a time
+            (block $short
+              (loop $many
+                (br_if $short (i32.ge_u (local.get $at) (local.get $vectors)))
+                (local.set $a (v128.const i64x2 0 0)) (local.set $b (v128.const i64x2 0 0))
+                (local.set $c (v128.const i64x2 0 0)) (local.set $d (v128.const i64x2 0 0))
+                (local.set $gate (local.get $taskGates))
+                (local.set $entry (local.get $experts))
+                (block $summed
+                  (loop $expert
+                    (br_if $summed (i32.ge_u (local.get $entry) (local.get $last)))
+                    (local.set $g (v128.load32_splat (local.get $gate)))
+                    (local.set $from (i32.add (local.get $at) (i32.add (i32.load (local.get $entry))
+                      (i32.mul (local.get $row) (i32.load offset=4 (local.get $entry))))))
+                    (local.set $a (f32x4.add (local.get $a) (f32x4.mul (local.get $g) (v128.load (local.get $from)))))
+                    (local.set $b (f32x4.add (local.get $b) (f32x4.mul (local.get $g) (v128.load offset=16 (local.get $from)))))
+                    (local.set $c (f32x4.add (local.get $c) (f32x4.mul (local.get $g) (v128.load offset=32 (local.get $from)))))
+                    (local.set $d (f32x4.add (local.get $d) (f32x4.mul (local.get $g) (v128.load offset=48 (local.get $from)))))
+                    (local.set $gate (i32.add (local.get $gate) (i32.const 4)))
+                    (local.set $entry (i32.add (local.get $entry) (i32.const 8)))
+                    (br $expert)))
+                (v128.store (i32.add (local.get $to) (local.get $at)) (f32x4.pmax (local.get $a) (local.get $least)))
+                (v128.store offset=16 (i32.add (local.get $to) (local.get $at)) (f32x4.pmax (local.get $b) (local.get $least)))
+                (v128.store offset=32 (i32.add (local.get $to) (local.get $at)) (f32x4.pmax (local.get $c) (local.get $least)))
+                (v128.store offset=48 (i32.add (local.get $to) (local.get $at)) (f32x4.pmax (local.get $d) (local.get $least)))
+                (local.set $at (i32.add (local.get $at) (i32.const 64)))
+                (br $many)))
+            ;; 4 numbers at a time
+            (block $end
+              (loop $four
+                (br_if $end (i32.ge_u (local.get $at) (local.get $bytes)))
+                (local.set $a (v128.const i64x2 0 0))
+                (local.set $gate (local.get $taskGates))
+                (local.set $entry (local.get $experts))
+                (block $added
+                  (loop $each
+                    (br_if $added (i32.ge_u (local.get $entry) (local.get $last)))
+                    (local.set $from (i32.add (local.get $at) (i32.add (i32.load (local.get $entry))
+                      (i32.mul (local.get $row) (i32.load offset=4 (local.get $entry))))))
+                    (local.set $a (f32x4.add (local.get $a)
+                      (f32x4.mul (v128.load32_splat (local.get $gate)) (v128.load (local.get $from)))))
+                    (local.set $gate (i32.add (local.get $gate) (i32.const 4)))
+                    (local.set $entry (i32.add (local.get $entry) (i32.const 8)))
+                    (br $each)))
+                (v128.store (i32.add (local.get $to) (local.get $at)) (f32x4.pmax (local.get $a) (local.get $least)))
+                (local.set $at (i32.add (local.get $at) (i32.const 16)))
+                (br $four)))
+            (local.set $task (i32.add (local.get $task) (i32.const 1)))
+            (local.set $taskGates (i32.add (local.get $taskGates) (i32.shl (local.get $count) (i32.const 2))))
+            (local.set $to (i32.add (local.get $to) (local.get $bytes)))
+            (br $nextTask)))
+        (local.set $row (i32.add (local.get $row) (i32.const 1)))
+        (local.set $gates (i32.add (local.get $gates) (local.get $gateStride)))
+        (local.set $out (i32.add (local.get $out) (local.get $outStride)))
+        (br $nextRow))))
+
+  ;; e to the power of x, which is at most 0, within 2 units in the last place; 0 below −87. x = n·ln 2 + r, and a polynomial of r.
+  (func $exp (param $x v128) (result v128)
+    (local $n v128) (local $r v128) (local $p v128)
+    (local.set $r (f32x4.pmax (local.get $x) (f32x4.splat (f32.const -87.3))))
+    (local.set $n (f32x4.nearest (f32x4.mul (local.get $r) (f32x4.splat (f32.const 1.44269504088896341)))))
+    (local.set $r (f32x4.sub (local.get $r) (f32x4.mul (local.get $n) (f32x4.splat (f32.const 0.693359375)))))
+    (local.set $r (f32x4.add (local.get $r) (f32x4.mul (local.get $n) (f32x4.splat (f32.const 2.12194440e-4)))))
+    (local.set $p (f32x4.splat (f32.const 1.9875691500e-4)))
+    (local.set $p (f32x4.add (f32x4.mul (local.get $p) (local.get $r)) (f32x4.splat (f32.const 1.3981999507e-3))))
+    (local.set $p (f32x4.add (f32x4.mul (local.get $p) (local.get $r)) (f32x4.splat (f32.const 8.3334519073e-3))))
+    (local.set $p (f32x4.add (f32x4.mul (local.get $p) (local.get $r)) (f32x4.splat (f32.const 4.1665795894e-2))))
+    (local.set $p (f32x4.add (f32x4.mul (local.get $p) (local.get $r)) (f32x4.splat (f32.const 1.6666665459e-1))))
+    (local.set $p (f32x4.add (f32x4.mul (local.get $p) (local.get $r)) (f32x4.splat (f32.const 5.0000001201e-1))))
+    (local.set $p (f32x4.add (f32x4.mul (f32x4.mul (local.get $p) (local.get $r)) (local.get $r)) (local.get $r)))
+    (local.set $p (f32x4.add (local.get $p) (f32x4.splat (f32.const 1))))
+    ;; times 2 to the power of n, by the exponent's bits
+    (v128.and
+      (f32x4.mul (local.get $p)
+        (i32x4.shl (i32x4.add (i32x4.trunc_sat_f32x4_s (local.get $n)) (i32x4.splat (i32.const 127))) (i32.const 23)))
+      (v128.not (f32x4.lt (local.get $x) (f32x4.splat (f32.const -87.3))))))
+
+  ;; Softmax of each of `runs` runs of `count` float32 that lie side by side, in each of `rows` rows.
+  (func (export "softmax")
+    (param $rows i32) (param $runs i32) (param $count i32) (param $from i32) (param $fromStride i32) (param $out i32) (param $outStride i32)
+    (local $run i32) (local $i i32) (local $x i32) (local $y i32) (local $end i32) (local $most f32) (local $sum f32) (local $e v128)
+    (block $done
+      (loop $nextRow
+        (br_if $done (i32.eqz (local.get $rows)))
+        (local.set $x (local.get $from))
+        (local.set $y (local.get $out))
+        (local.set $run (local.get $runs))
+        (block $rowDone
+          (loop $nextRun
+            (br_if $rowDone (i32.eqz (local.get $run)))
+            (local.set $end (i32.add (local.get $x) (i32.shl (local.get $count) (i32.const 2))))
+            (local.set $most (f32.load (local.get $x)))
+            (local.set $i (local.get $x))
+            (loop $max
+              (local.set $most (f32.max (local.get $most) (f32.load (local.get $i))))
+              (local.set $i (i32.add (local.get $i) (i32.const 4)))
+              (br_if $max (i32.lt_u (local.get $i) (local.get $end))))
+            (local.set $sum (f32.const 0))
+            (local.set $i (local.get $x))
+            (block $few
+              (loop $four
+                (br_if $few (i32.gt_u (i32.add (local.get $i) (i32.const 16)) (local.get $end)))
+                (local.set $e (call $exp (f32x4.sub (v128.load (local.get $i)) (f32x4.splat (local.get $most)))))
+                (v128.store (i32.add (local.get $y) (i32.sub (local.get $i) (local.get $x))) (local.get $e))
+                (local.set $sum (f32.add (local.get $sum) (f32.add
+                  (f32.add (f32x4.extract_lane 0 (local.get $e)) (f32x4.extract_lane 1 (local.get $e)))
+                  (f32.add (f32x4.extract_lane 2 (local.get $e)) (f32x4.extract_lane 3 (local.get $e))))))
+                (local.set $i (i32.add (local.get $i) (i32.const 16)))
+                (br $four)))
+            (block $summed
+              (loop $one
+                (br_if $summed (i32.ge_u (local.get $i) (local.get $end)))
+                (local.set $e (call $exp (f32x4.splat (f32.sub (f32.load (local.get $i)) (local.get $most)))))
+                (f32.store (i32.add (local.get $y) (i32.sub (local.get $i) (local.get $x))) (f32x4.extract_lane 0 (local.get $e)))
+                (local.set $sum (f32.add (local.get $sum) (f32x4.extract_lane 0 (local.get $e))))
+                (local.set $i (i32.add (local.get $i) (i32.const 4)))
+                (br $one)))
+            (local.set $end (i32.add (local.get $y) (i32.shl (local.get $count) (i32.const 2))))
+            (local.set $sum (f32.div (f32.const 1) (local.get $sum)))
+            (block $scaled
+              (loop $scale
+                (br_if $scaled (i32.ge_u (local.get $y) (local.get $end)))
+                (f32.store (local.get $y) (f32.mul (f32.load (local.get $y)) (local.get $sum)))
+                (local.set $y (i32.add (local.get $y) (i32.const 4)))
+                (br $scale)))
+            (local.set $x (i32.add (local.get $x) (i32.shl (local.get $count) (i32.const 2))))
+            (local.set $run (i32.sub (local.get $run) (i32.const 1)))
+            (br $nextRun)))
+        (local.set $from (i32.add (local.get $from) (local.get $fromStride)))
+        (local.set $out (i32.add (local.get $out) (local.get $outStride)))
+        (local.set $rows (i32.sub (local.get $rows) (i32.const 1)))
+        (br $nextRow)))))

@@ -1,0 +1,156 @@
+import { equal, positive, product } from '../base/dims.ts'
+import { intAttribute, intsAttribute } from '../graph/attributes.ts'
+import type { NodeProto } from '../graph/onnx_pb.ts'
+import { NotTranslated } from './not-translated.ts'
+import type { Part, Tensor, Translation } from './translation.ts'
+
+/* What moves numbers, or gives them other dimensions. Only looking up table rows copies any. */
+
+/** Rows of a constant table by ids; or, for each row, the row of its request. */
+export function gather(t: Translation, node: NodeProto): void {
+  const [table, indices] = node.input as [string, string]
+  if (intAttribute(node, 'axis', 0) !== 0) throw new NotTranslated('Gather of columns')
+  if (!t.isConstant(table)) {
+    const from = t.tensor(table)
+    if (!t.isRequests(indices) || from.each !== 'requests') throw new NotTranslated('Gather from no constant table')
+    t.set(node.output[0]!, { each: 'rows', dims: from.dims, kind: from.kind, parts: [], ofRequest: from })
+    return
+  }
+  const { rows, width, values } = t.tables.open(t.graph, table)
+  const ids = t.whole(t.tensor(indices))
+  if (ids.kind !== 'int32') throw new NotTranslated('Gather by floats')
+  const to = t.result(ids.each, [...ids.dims, width], 'float32')
+  t.set(node.output[0]!, to)
+  const [out] = to.parts as [Part]
+  const count = product(ids.dims)
+  // Eight bytes at a time, where rows allow it.
+  const wide = width % 2 === 0 && values.byteOffset % 8 === 0
+  const table32 = values
+  const table64 = wide ? new Float64Array(values.buffer, values.byteOffset, values.length / 2) : undefined
+  t.program.steps.push(({ at, integers, doubles }, call) => {
+    const from = at[ids.part.buffer]! / 4 + ids.part.offset
+    const places = placesOf(integers, from, ids.part.stride, call[ids.each], count, rows, table)
+    const target = at[out.buffer]! / 4
+    if (table64) copyRows(table64, width / 2, places, doubles, target / 2)
+    else copyRows(table32, width, places, integers, target)
+  })
+}
+
+/** The table's rows, in the order of the ids; lives until the next call. Throws RangeError for an id that the table doesn't have. */
+function placesOf(
+  integers: Int32Array,
+  from: number,
+  stride: number,
+  count: number,
+  width: number,
+  rows: number,
+  table: string,
+): Int32Array {
+  if (scratch.length < count * width) scratch = new Int32Array(2 * count * width)
+  let to = 0
+  for (let row = 0; row < count; row++)
+    for (let i = 0; i < width; i++) {
+      const id = integers[from + row * stride + i]!
+      // ONNX counts negative ones from the end.
+      const place = id < 0 ? id + rows : id
+      if (!(place >= 0 && place < rows))
+        throw new RangeError(`the table ${table} has ${rows} rows, and none for the id ${id}`)
+      scratch[to++] = place
+    }
+  return scratch.subarray(0, to)
+}
+
+let scratch = new Int32Array(0)
+
+function copyRows<T extends Int32Array | Float64Array>(
+  table: T,
+  width: number,
+  places: Int32Array,
+  target: T,
+  start: number,
+): void {
+  let to = start
+  for (let i = 0; i < places.length; i++) {
+    const from = places[i]! * width
+    for (let j = 0; j < width; j++) target[to++] = table[from + j]!
+  }
+}
+
+/** The same numbers under other dimensions; rows stay rows. */
+export function reshape(t: Translation, node: NodeProto): void {
+  const from = t.tensor(node.input[0]!)
+  const [first, ...rest] = t.integers(node.input[1]!)
+  const size = product(from.dims)
+  const known = rest.map((side, i) => (side === 0 ? (from.dims[i] ?? 0) : side))
+  const dims = known.map((side) => (side === -1 ? size / -product(known) : side))
+  if (!(first === -1 || first === 0) || product(dims) !== size)
+    throw new NotTranslated(`Reshape to [${[first, ...rest]}]`)
+  t.set(node.output[0]!, { ...from, dims })
+}
+
+export function flatten(t: Translation, node: NodeProto): void {
+  const from = t.tensor(node.input[0]!)
+  if (intAttribute(node, 'axis', 1) !== 1) throw new NotTranslated('Flatten joins rows')
+  t.set(node.output[0]!, { ...from, dims: [product(from.dims)] })
+}
+
+/** Whether an axis, which counts the rows, is the first of those after them: its parts then lie side by side in a row. */
+function isOuter(axis: number, { dims }: Tensor): boolean {
+  const index = positive(axis, dims.length + 1) - 1
+  return index >= 0 && product(dims.slice(0, index)) === 1
+}
+
+export function concat(t: Translation, node: NodeProto): void {
+  const tensors = node.input.map((name) => t.tensor(name))
+  const [first] = tensors as [Tensor]
+  const axis = intAttribute(node, 'axis', 1)
+  const index = positive(axis, first.dims.length + 1) - 1
+  const others = (dims: readonly number[]) => dims.toSpliced(index, 1)
+  const alike = tensors.every(
+    (tensor) =>
+      tensor.kind === first.kind && tensor.each === first.each && equal(others(tensor.dims), others(first.dims)),
+  )
+  if (!alike || !isOuter(axis, first)) throw new NotTranslated('Concat of unlike tensors, or of inner columns')
+  const total = tensors.reduce((sum, { dims }) => sum + dims[index]!, 0)
+  const { each, kind } = first
+  // A part that is an input, or a request's, is copied into a buffer first.
+  const parts = tensors.flatMap((tensor) =>
+    tensor.input !== undefined || tensor.ofRequest ? [t.whole(tensor).part] : tensor.parts,
+  )
+  t.set(node.output[0]!, { each, kind, dims: first.dims.with(index, total), parts })
+}
+
+/** Columns `start` … `start + count` of an axis: the same numbers, seen from elsewhere. */
+function columnsOf(t: Translation, from: Tensor, axis: number, start: number, count: number): Tensor {
+  if (!isOuter(axis, from)) throw new NotTranslated('inner columns')
+  const { part, each, kind } = t.whole(from)
+  const index = positive(axis, from.dims.length + 1) - 1
+  const inner = product(from.dims.slice(index + 1))
+  const taken: Part = { ...part, offset: part.offset + start * inner, width: count * inner }
+  return { each, kind, dims: from.dims.with(index, count), parts: [taken] }
+}
+
+export function slice(t: Translation, node: NodeProto): void {
+  const from = t.tensor(node.input[0]!)
+  const [starts, ends, axes = [0], steps = [1]] = node.input.slice(1).map((name) => t.integers(name))
+  if (starts?.length !== 1 || ends?.length !== 1 || axes.length !== 1 || steps[0] !== 1)
+    throw new NotTranslated('Slice of several axes, or in steps')
+  const side = from.dims[positive(axes[0]!, from.dims.length + 1) - 1] ?? 0
+  const bound = (value: number) => Math.min(side, Math.max(0, value < 0 ? value + side : value))
+  const [start, end] = [bound(starts[0]!), bound(ends[0]!)]
+  t.set(node.output[0]!, columnsOf(t, from, axes[0]!, start, Math.max(0, end - start)))
+}
+
+export function split(t: Translation, node: NodeProto): void {
+  const from = t.tensor(node.input[0]!)
+  const axis = intAttribute(node, 'axis', 0)
+  const side = from.dims[positive(axis, from.dims.length + 1) - 1]
+  const sizes = node.input[1] ? t.integers(node.input[1]) : intsAttribute(node, 'split')
+  if (sizes?.length !== node.output.length || sizes.reduce((a, b) => a + b, 0) !== side)
+    throw new NotTranslated('Split into parts of unknown sizes')
+  let start = 0
+  for (const [i, size] of sizes.entries()) {
+    t.set(node.output[i]!, columnsOf(t, from, axis, start, size))
+    start += size
+  }
+}

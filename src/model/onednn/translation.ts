@@ -1,0 +1,263 @@
+import { product } from '../base/dims.ts'
+import type { Graph } from '../graph/graph.ts'
+import type { NodeProto } from '../graph/onnx_pb.ts'
+import type { Library, Product, Weights } from './library.ts'
+import { NotTranslated } from './not-translated.ts'
+import { type Call, type Each, type Frame, inChunks, type Program, rowClasses } from './program.ts'
+import type { Tables } from './tables.ts'
+
+/** Columns of a buffer, in elements of four bytes (bfloat16: of two): row r begins at `offset` + r·`stride`. */
+export interface Part {
+  buffer: number
+  offset: number
+  stride: number
+  width: number
+}
+
+/** A tensor [rows or requests, …dims]: its parts lie side by side. */
+export interface Tensor {
+  each: Each
+  dims: readonly number[]
+  kind: 'float32' | 'bfloat16' | 'int32'
+  parts: readonly Part[]
+  /** Rows of a tensor of requests, for each row that of its request: it has no parts. */
+  ofRequest?: Tensor
+  /** The input whose values the first part receives when a step reads them there. */
+  input?: string
+}
+
+/** A bfloat16 matrix that products read: `stride` columns, of which those from the tensor's width on are 0. */
+export interface Operand {
+  buffer: number
+  stride: number
+}
+
+/** Columns of a product are a whole number of these: with others, oneDNN leaves AMX or copies what it reads. */
+const blockColumns = 64
+
+export const padded = (columns: number) => Math.ceil(columns / blockColumns) * blockColumns
+
+export type Translator = (translation: Translation, node: NodeProto) => void
+
+/** The state of a translation: a program as far as it has come, and the tensors that it computes. */
+export class Translation {
+  readonly graph: Graph
+  readonly program: Program
+  readonly library: Library
+  readonly tables: Tables
+  readonly #requests: string
+  readonly #tensors = new Map<string, Tensor>()
+  readonly #operands = new Map<Tensor, Operand>()
+  readonly #copied = new Set<string>()
+  readonly #whole = new Map<Tensor, Tensor>()
+  readonly #clipped = new Set<NodeProto>()
+
+  /** `requests`: the input that holds the request of each row. */
+  constructor(graph: Graph, program: Program, library: Library, tables: Tables, requests: string) {
+    this.graph = graph
+    this.#requests = requests
+    this.program = program
+    this.library = library
+    this.tables = tables
+  }
+
+  tensor(name: string): Tensor {
+    const found = this.#tensors.get(name)
+    if (found === undefined) throw new NotTranslated(`${name} is the same for all rows`)
+    return found
+  }
+
+  set(name: string, tensor: Tensor): void {
+    this.#tensors.set(name, tensor)
+  }
+
+  isRequests(name: string): boolean {
+    return name === this.#requests
+  }
+
+  isConstant(name: string): boolean {
+    return this.graph.constants.has(name)
+  }
+
+  constant(name: string): { dims: number[]; values: Float32Array } {
+    const values = this.graph.floats(name)
+    const dims = this.graph.dimsOf(name)
+    if (values === undefined || dims === undefined)
+      throw new NotTranslated(`${name} is no float32 constant in the graph`)
+    return { dims, values }
+  }
+
+  integers(name: string): number[] {
+    const values = this.graph.integersOf(name)
+    if (values === undefined) throw new NotTranslated(`${name} is no constant of integers`)
+    return values
+  }
+
+  /** A tensor with a buffer of its own. */
+  result(each: Each, dims: readonly number[], kind: Tensor['kind'], stride = product(dims)): Tensor {
+    const bytes = kind === 'bfloat16' ? 2 : 4
+    const buffer = this.program.buffer(stride * bytes)
+    return { each, dims, kind, parts: [{ buffer, offset: 0, stride, width: product(dims) }] }
+  }
+
+  /** The tensor with all its values in one part, which steps read by numbers. */
+  whole(tensor: Tensor): Tensor & { part: Part } {
+    if (tensor.kind === 'bfloat16') throw new NotTranslated('a hidden layer is read by more than products')
+    if (tensor.input !== undefined) this.#copyInput(tensor, tensor.input)
+    if (tensor.parts.length === 1) return { ...tensor, part: tensor.parts[0]! }
+    let whole = this.#whole.get(tensor)
+    if (whole === undefined) {
+      whole = this.result(tensor.each, tensor.dims, tensor.kind)
+      this.#whole.set(tensor, whole)
+      const [to] = whole.parts as [Part]
+      if (tensor.ofRequest) this.#spread(this.whole(tensor.ofRequest).part, to)
+      else this.#join(tensor, to)
+    }
+    return { ...whole, part: whole.parts[0]! }
+  }
+
+  floats(name: string, { opType }: NodeProto): Tensor & { part: Part } {
+    const whole = this.whole(this.tensor(name))
+    if (whole.kind !== 'float32') throw new NotTranslated(`${opType} of integers`)
+    return whole
+  }
+
+  #copyInput({ each, parts, kind }: Tensor, input: string): void {
+    if (this.#copied.has(input)) return
+    this.#copied.add(input)
+    const { buffer, width } = parts[0]!
+    this.program.steps.push(({ at, floats, integers }, { feeds, ...call }) => {
+      const values = feeds[input]!
+      const target = kind === 'float32' ? floats : integers
+      const start = at[buffer]! / 4
+      if (!(values instanceof BigInt64Array)) target.set(values, start)
+      else for (let i = 0; i < call[each] * width; i++) target[start + i] = Number(values[i]!)
+    })
+  }
+
+  /** Copies, for each row, that of its request. */
+  #spread(from: Part, to: Part): void {
+    this.program.steps.push(({ at, integers }, { requests, starts }) => {
+      const [source, target] = [at[from.buffer]! / 4 + from.offset, at[to.buffer]! / 4 + to.offset]
+      for (let request = 0; request < requests; request++) {
+        const begin = source + request * from.stride
+        for (let row = starts[request]!; row < starts[request + 1]!; row++)
+          integers.copyWithin(target + row * to.stride, begin, begin + from.width)
+      }
+    })
+  }
+
+  #join({ each, parts }: Tensor, to: Part): void {
+    let column = 0
+    for (const { buffer, offset, stride, width } of parts) {
+      const first = to.offset + column
+      this.program.steps.push(({ at, integers }, call) => {
+        let source = at[buffer]! / 4 + offset
+        let target = at[to.buffer]! / 4 + first
+        for (let row = 0; row < call[each]; row++, source += stride, target += to.stride)
+          for (let i = 0; i < width; i++) integers[target + i] = integers[source + i]!
+      })
+      column += width
+    }
+  }
+
+  /** The tensor as products read it. */
+  operand(tensor: Tensor): Operand {
+    if (tensor.kind === 'bfloat16') return { buffer: tensor.parts[0]!.buffer, stride: tensor.parts[0]!.stride }
+    if (tensor.kind !== 'float32') throw new NotTranslated('a product of integers')
+    let operand = this.#operands.get(tensor)
+    if (operand === undefined) {
+      const stride = padded(product(tensor.dims))
+      operand = { buffer: this.program.buffer(stride * 2), stride }
+      this.#operands.set(tensor, operand)
+      const source = tensor.ofRequest ? this.whole(tensor) : tensor
+      let column = 0
+      for (const part of source.parts) {
+        this.#round(source, part, operand, column)
+        column += part.width
+      }
+    }
+    return operand
+  }
+
+  /** Rounds a part to bfloat16, into columns of an operand. */
+  #round(tensor: Tensor, part: Part, operand: Operand, column: number): void {
+    const { each, input } = tensor
+    const conversions = rowClasses.map((rows) =>
+      this.library.conversion(
+        { rows, columns: part.width, format: 'float32', stride: part.stride },
+        { rows, columns: part.width, format: 'bfloat16', stride: operand.stride },
+      ),
+    )
+    const round = (frame: Frame, call: Call, from: { region: Frame['region']; at: number }) =>
+      inChunks(0, call[each], (row, index) =>
+        conversions[index]!.run(
+          { region: from.region, at: from.at + (part.offset + row * part.stride) * 4 },
+          { region: frame.region, at: frame.at[operand.buffer]! + (row * operand.stride + column) * 2 },
+        ),
+      )
+    if (input === undefined) {
+      this.program.steps.push((frame, call) => round(frame, call, { region: frame.region, at: frame.at[part.buffer]! }))
+      return
+    }
+    // An input is read where it lies, if there is enough memory behind it for the last chunk.
+    this.program.steps.push((frame, call) => {
+      const values = call.feeds[input] as Float32Array
+      const region = this.library.region(values.buffer as ArrayBuffer)
+      const behind = region.bytes - values.byteOffset - values.byteLength
+      if (behind >= 32 * part.stride * 4) round(frame, call, { region, at: values.byteOffset })
+      else {
+        frame.floats.set(values, frame.at[part.buffer]! / 4)
+        round(frame, call, { region: frame.region, at: frame.at[part.buffer]! })
+      }
+    })
+  }
+
+  /** Products for each class of rows, and the weights as they read them; k and n are filled up with zeros. */
+  products(
+    weights: { k: number; n: number; values: Float32Array },
+    stride: number,
+    columns: number,
+    output: 'float32' | 'bfloat16',
+    relu: boolean,
+  ): { products: Product[]; packed: Weights } {
+    const { k, n, values } = weights
+    const products = rowClasses.map((rows) => this.library.product({ rows, k: stride, n: columns, output, relu }))
+    let all = values
+    if (stride !== k || columns !== n) {
+      all = new Float32Array(stride * columns)
+      for (let row = 0; row < k; row++) all.set(values.subarray(row * n, (row + 1) * n), row * columns)
+    }
+    return { products, packed: this.library.pack(all, stride, columns, products) }
+  }
+
+  /** Whether products alone read a tensor, as their left operand. */
+  isHidden(name: string): boolean {
+    if (this.graph.isOutput(name)) return false
+    const users = this.graph.users(name)
+    const [relu] = users
+    if (users.length === 1 && relu!.opType === 'Relu') return this.isHidden(relu!.output[0]!)
+    return (
+      users.length > 0 &&
+      users.every(
+        ({ opType, input }) =>
+          (opType === 'Gemm' || (opType === 'MatMul' && this.isConstant(input[1]!))) &&
+          input[0] === name &&
+          !input.slice(1).includes(name),
+      )
+    )
+  }
+
+  /** Whether a ReLU is all that reads a tensor, perhaps reshaped: what computes the tensor computes the ReLU too, which is a copy then. */
+  takesRelu(name: string): boolean {
+    const [user] = this.graph.users(name)
+    if (user === undefined || !this.graph.isPrivate(name, user)) return false
+    if (user.opType === 'Relu') this.#clipped.add(user)
+    return user.opType === 'Relu' || (user.opType === 'Reshape' && this.takesRelu(user.output[0]!))
+  }
+
+  /** Whether what a ReLU reads has been clipped by the step before it. */
+  isClipped(relu: NodeProto): boolean {
+    return this.#clipped.has(relu)
+  }
+}

@@ -1,0 +1,2 @@
+/** oneDNN can't be used here; why. */
+export class OnednnUnavailable extends Error {}

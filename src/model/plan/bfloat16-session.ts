@@ -1,0 +1,26 @@
+import { planNames } from '../compile/sides/tensor-names.ts'
+import type { VariantFile } from '../contracts/compiled-plan.ts'
+import type { ProgramValue } from '../onednn/open-program.ts'
+import { OnednnUnavailable } from '../onednn/unavailable.ts'
+import type { GraphSession } from './variant.ts'
+
+/**
+ * Opens one float32 graph of a plan in oneDNN, which computes its products in bfloat16. Undefined where the library is missing here,
+ * or the graph has a node that is not translated.
+ */
+export async function openBfloat16(folder: string, file: VariantFile): Promise<GraphSession | undefined> {
+  try {
+    // Imported where it is needed: other plans do without the library.
+    const { openProgram } = await import('../onednn/open-program.ts')
+    const program = await openProgram(folder, file, planNames.requests)
+    if (typeof program === 'string') return undefined
+    return {
+      inputs: program.inputs,
+      run: async (feeds) => program.run(feeds as unknown as Record<string, ProgramValue>),
+      release: async () => program.close(),
+    }
+  } catch (error) {
+    if (error instanceof OnednnUnavailable) return undefined
+    throw error
+  }
+}

@@ -93,7 +93,9 @@ async function benchPrepared(target: Target, prepared: Prepared, options: BenchO
     notes: [
       ...prepared.warnings,
       ...(prepared.problem === undefined ? [] : [`the graph runs uncompiled: ${prepared.problem}`]),
-      'products' in bfloat16 ? `bfloat16: ${bfloat16.products}` : `no bfloat16: ${bfloat16.reason}`,
+      ...(prepared.plan === undefined
+        ? []
+        : ['products' in bfloat16 ? `bfloat16: ${bfloat16.products}` : `no bfloat16: ${bfloat16.reason}`]),
       ...(unsplit === undefined ? [] : [`it is not split by side: ${unsplit}`]),
     ],
   }

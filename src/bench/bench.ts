@@ -127,7 +127,9 @@ export async function bfloat16Of({ plan }: Prepared): Promise<{ products: string
   try {
     const { openLibrary } = await import('../model/onednn/library.ts')
     const { openProgram } = await import('../model/onednn/open-program.ts')
-    const { version, instructions } = openLibrary()
+    const library = openLibrary()
+    library.requireFast()
+    const { version, instructions } = library
     const program = await openProgram(plan.folder, plan.description.float32.full, planNames.requests)
     if (typeof program === 'string') return { reason: `oneDNN does not compute this graph: ${program}` }
     program.close()

@@ -2,15 +2,15 @@ import Type from '#typebox'
 
 /* How a loaded version is computed: part of GET /models/{model}. */
 
-/** How int8 compares with float32 on held-out rows, measured where it is served. */
-const Int8Check = Type.Object({
+/** How a precision compares with float32 on held-out rows, measured where it is served. */
+const PrecisionCheck = Type.Object({
   passed: Type.Boolean(),
   rows: Type.Integer({ description: 'Rows compared' }),
   tasks: Type.Array(
     Type.Object({
       task: Type.String(),
       auc_loss: Type.Union([Type.Number(), Type.Null()], {
-        description: 'AUC of float32 minus that of int8; null without enough labels',
+        description: 'AUC of float32 minus that of the precision; null without enough labels',
       }),
       mean_change: Type.Number({ description: "|mean prediction ÷ float32's − 1|" }),
       logit_p99: Type.Number({ description: '99th percentile of the difference of logits' }),
@@ -66,14 +66,18 @@ export const ServedPlan = Type.Object({
     description:
       'Why the graph runs as saved, in another precision, with other tables, or without the split by side or its catalogue',
   }),
-  int8_check: Type.Optional(Int8Check),
+  int8_check: Type.Optional(PrecisionCheck),
+  bfloat16_check: Type.Optional(PrecisionCheck),
+  products: Type.Optional(
+    Type.String({ description: 'What computes the products of bfloat16', examples: ['oneDNN 3.2.0, AMX'] }),
+  ),
   passes: Type.Optional(
     Type.Array(CompilerPass, {
       description: 'The float32 graph as saved, then after each pass of the compiler; absent where it runs as saved',
     }),
   ),
   costs: Type.Optional(PlanCosts),
-  tables_check: Type.Optional(Int8Check),
+  tables_check: Type.Optional(PrecisionCheck),
   catalogue: Type.Optional(
     Type.Object(
       {

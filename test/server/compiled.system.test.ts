@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Manifest } from '../../src/schemas/manifest.ts'
 import { temporaryFolder } from '../support/bundle.ts'
+import { withoutBfloat16 } from '../support/onednn.ts'
 import { startTestServer, type TestServer } from '../support/server.ts'
 
 const shipped = join(import.meta.dirname, '../../../models/ads-funnel')
@@ -114,6 +115,52 @@ t.test('int8, asked for and good enough, is served and says how good it is', asy
     })
   for (let i = 0; i < 3; i++) same(ctrs((await server.predict(body)).body), ctrs(answer.body))
   same(ctrs((await server.predict({ ...body, candidates: candidates.slice(1, 2) })).body), ctrs(answer.body).slice(1))
+})
+
+t.test('bfloat16 is served where the processor is made for it, and says what computes it', async (t) => {
+  const without = withoutBfloat16()
+  const server = await serve(t, async (manifest) => {
+    manifest.precision = 'bfloat16'
+  })
+  const { bfloat16_check: check, products, ...rest } = await plan(server)
+  const float32 = await serve(t)
+  const body = { model: 'ads-funnel', context: context(9), candidates }
+  const expected = ctrs((await float32.predict(body)).body)
+  // Looked up from the second request on.
+  for (let i = 0; i < 3; i++)
+    ctrs((await server.predict(body)).body).forEach((ctr, row) => {
+      t.ok(Math.abs(ctr - expected[row]!) < 0.01, `${ctr} and ${expected[row]}`)
+    })
+  if (without !== undefined) {
+    t.match(rest, { precision: 'float32', compiled: true, notes: [/^float32 is served, not bfloat16: /] })
+    t.ok(rest.notes[0].endsWith(without), rest.notes[0])
+    t.equal(await metric(server, 'multigate_precision_fallback'), 1)
+    return
+  }
+  t.same(server.warnings, [])
+  t.match(rest, { precision: 'bfloat16', compiled: true })
+  t.match(products, /^oneDNN 3\.\d+\.\d+, (AMX|AVX512-BF16)$/)
+  t.match(check, { passed: true, rows: 2048, reasons: [] })
+  t.match(await read(server, '/metrics'), /multigate_model_info\{.*precision="bfloat16"/)
+  t.equal(await metric(server, 'multigate_precision_fallback'), 0)
+})
+
+t.test('without the library, bfloat16 is float32, and says why', async (t) => {
+  const { MULTIGATE_ONEDNN: given } = process.env
+  process.env.MULTIGATE_ONEDNN = 'off'
+  t.teardown(() => {
+    if (given === undefined) delete process.env.MULTIGATE_ONEDNN
+    else process.env.MULTIGATE_ONEDNN = given
+  })
+  const server = await serve(t, async (manifest) => {
+    manifest.precision = 'bfloat16'
+  })
+  const { notes, ...rest } = await plan(server)
+  t.match(rest, { precision: 'float32', compiled: true })
+  const reason = "float32 is served, not bfloat16: bfloat16 can't be evaluated: MULTIGATE_ONEDNN is off"
+  t.same(notes, [reason])
+  t.same(server.warnings, [`ads-funnel/1: ${reason}`])
+  t.equal((await server.predict({ model: 'ads-funnel', context: context(1), candidates })).status, 200)
 })
 
 t.test('int8 that is too far off is not: float32 is served, and everybody is told', async (t) => {

@@ -100,8 +100,9 @@ function bindMatrices(library: Koffi.LibraryHandle) {
   return {
     matrix: ({ rows, columns, format, stride = columns }: Matrix) =>
       withStrides(2, [rows, columns], types[format], [stride, 1]),
-    /** A bfloat16 matrix in the order that a product likes best. */
-    anyMatrix: (rows: number, columns: number) => withOrder(2, [rows, columns], types.bfloat16, anyOrder),
+    /** A matrix in the order that a product likes best. */
+    anyMatrix: (rows: number, columns: number, format: Format) =>
+      withOrder(2, [rows, columns], types[format], anyOrder),
     destroyMatrix: checked('dnnl_memory_desc_destroy', handle),
     isSame: (a: number, b: number) => equal(a, b) === 1,
     bytesOf: (matrix: number) => Number(size(matrix)),

@@ -29,11 +29,15 @@ export interface ProductShape {
   rows: number
   k: number
   n: number
+  /** Of x and of the weights. */
+  input: Format
+  /** Elements from one row of x to the next; default: k. */
+  stride?: number
   output: Format
   relu: boolean
 }
 
-/** x [rows, k] bfloat16 · weights [k, n] bfloat16 + bias [n] float32, for a fixed number of rows. */
+/** x [rows, k] · weights [k, n] + bias [n] float32, for a fixed number of rows. */
 export interface Product {
   /** The layout of its weights. */
   readonly layout: number
@@ -54,8 +58,8 @@ export interface Conversion {
   run(from: Place, to: Place): void
 }
 
-/** Instruction sets as bits; the larger includes the smaller. */
-const instructions = { bfloat16: 0xe7, amx: 0xfef }
+/** Instruction sets as bits; the wider includes the narrower. */
+const sets = { AMX: 0xfef, 'AVX512-BF16': 0xe7, 'AVX-512': 0x27 }
 /** What a line of the processor's cache holds, bytes: where memory begins best. */
 const line = 64
 /** A file is mapped from the beginning of one on. */
@@ -81,7 +85,7 @@ export class Library {
   /** Such as `3.2.0`. */
   readonly version: string
   /** The widest instructions that it uses here. */
-  readonly instructions: 'AMX' | 'AVX512-BF16'
+  readonly instructions: 'AMX' | 'AVX512-BF16' | 'AVX-512'
   readonly #functions: Binding
   readonly #map: ReturnType<typeof bindMapping>
   readonly #engine: number
@@ -113,13 +117,20 @@ export class Library {
     if (!this.version.startsWith('3.'))
       throw new OnednnUnavailable(`${found.path} is oneDNN ${this.version}: version 3 is needed`)
     const isa = this.#functions.instructions()
-    if ((isa & instructions.bfloat16) !== instructions.bfloat16)
-      throw new OnednnUnavailable('the processor has neither AMX nor AVX512-BF16, or ONEDNN_MAX_CPU_ISA masks them')
-    this.instructions = (isa & instructions.amx) === instructions.amx ? 'AMX' : 'AVX512-BF16'
+    const widest = (['AMX', 'AVX512-BF16', 'AVX-512'] as const).find((name) => (isa & sets[name]) === sets[name])
+    if (widest === undefined)
+      throw new OnednnUnavailable('the processor has no AVX-512, or ONEDNN_MAX_CPU_ISA masks it')
+    this.instructions = widest
     // A call has one thread, as those of ONNX Runtime have: the other processors have calls of their own.
     this.#functions.setThreads?.(1)
     this.#engine = this.#functions.createEngine()
     this.#stream = this.#functions.createStream(this.#engine)
+  }
+
+  /** Throws OnednnUnavailable where products in bfloat16 are not faster than in float32: AVX-512 alone emulates them. */
+  requireFast(): void {
+    if (this.instructions === 'AVX-512')
+      throw new OnednnUnavailable('the processor has neither AMX nor AVX512-BF16, or ONEDNN_MAX_CPU_ISA masks them')
   }
 
   /** A buffer as a region. It must live as long as calls name the region, and not grow. */
@@ -142,8 +153,8 @@ export class Library {
 
   /** The product for this shape. Throws where the library can't compute it. */
   product(shape: ProductShape): Product {
-    const { rows, k, n, output, relu } = shape
-    const key = `${rows} ${k} ${n} ${output} ${relu}`
+    const { rows, k, n, input, stride, output, relu } = shape
+    const key = `${rows} ${k} ${n} ${input} ${stride} ${output} ${relu}`
     let product = this.#products.get(key)
     if (product === undefined) {
       product = this.#createProduct(shape)
@@ -152,10 +163,11 @@ export class Library {
     return product
   }
 
-  #createProduct({ rows, k, n, output, relu: clips }: ProductShape): Product {
+  #createProduct({ rows, k, n, input, stride = k, output, relu: clips }: ProductShape): Product {
     const f = this.#functions
-    const source = f.matrix({ rows, columns: k, format: 'bfloat16' })
-    const anyWeights = f.anyMatrix(k, n)
+    const x = { rows, columns: k, format: input, stride }
+    const source = f.matrix(x)
+    const anyWeights = f.anyMatrix(k, n, input)
     const bias = f.matrix({ rows: 1, columns: n, format: 'float32' })
     const destination = f.matrix({ rows, columns: n, format: output })
     const description = f.describeProduct(this.#engine, source, anyWeights, bias, destination, clips)
@@ -179,7 +191,7 @@ export class Library {
         [argument.destination, memories.destination],
       ]),
     )
-    const bytes = { x: rows * k * sizes.bfloat16, bias: n * sizes.float32, out: rows * n * sizes[output] }
+    const bytes = { x: bytesOf(x), bias: n * sizes.float32, out: rows * n * sizes[output] }
     for (const used of [source, anyWeights, bias, destination]) f.destroyMatrix(used)
     return {
       layout,

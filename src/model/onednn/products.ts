@@ -1,6 +1,7 @@
 import { equal, product } from '../base/dims.ts'
 import { floatAttribute, intAttribute } from '../graph/attributes.ts'
 import type { NodeProto } from '../graph/onnx_pb.ts'
+import { type Format, sizes } from './binding.ts'
 import type { Product, Weights } from './library.ts'
 import { NotTranslated } from './not-translated.ts'
 import { type Frame, inChunks } from './program.ts'
@@ -31,15 +32,17 @@ function dense(t: Translation, node: NodeProto, x: string, weights: string, bias
   const { dims, values } = t.constant(weights)
   const [k, n] = dims as [number, number]
   if (dims.length !== 2 || !equal(from.dims, [k])) throw new NotTranslated(`a product of [${from.dims}] and [${dims}]`)
-  const byRequest = bias !== undefined && !t.isConstant(bias) ? biasByRequest(t, bias, from, n) : undefined
+  const own = bias !== undefined && !t.isConstant(bias) ? ownBias(t, bias, from, n) : undefined
+  const { byRequest, byRow } = own ?? {}
   // Behind the bias of a request, memory belongs to other columns.
-  const hidden = t.isHidden(name) && (byRequest === undefined || n === padded(n))
+  const hidden = t.isHidden(name) && byRow === undefined && (byRequest === undefined || n === padded(n))
   const columns = hidden ? padded(n) : n
-  const relu = t.takesRelu(name)
-  const operand = t.operand(from)
+  const clips = t.takesRelu(name)
+  const relu = clips && byRow === undefined
+  const operand = t.operand(from, t.formatOf(weights))
   const to = t.result(from.each, [n], hidden ? 'bfloat16' : 'float32', columns)
   t.set(name, to)
-  const { products, packed } = t.products({ k, n, values }, operand.stride, columns, to.kind as 'float32', relu)
+  const { products, packed } = t.products({ k, n, values }, operand, { columns, output: to.kind as Format, relu })
   const [out] = to.parts as [Part]
   const run = runner(products, packed, operand, out, hidden ? 2 : 4)
   if (byRequest !== undefined) {
@@ -53,22 +56,40 @@ function dense(t: Translation, node: NodeProto, x: string, weights: string, bias
     return
   }
   const added = new Float32Array(columns)
-  if (bias !== undefined) {
+  if (bias !== undefined && byRow === undefined) {
     const constant = t.constant(bias)
     if (product(constant.dims) !== n) throw new NotTranslated('Gemm with a bias of another width')
     added.set(constant.values)
   }
   const place = t.program.constant(added)
   const { each } = from
-  t.program.steps.push((frame, call) => run(frame, 0, call[each], place))
+  t.program.steps.push((frame, call) => {
+    run(frame, 0, call[each], place)
+    if (byRow) addRows(frame, call[each], byRow, out, clips ? 0 : Number.NEGATIVE_INFINITY)
+  })
 }
 
-/** The bias of each request, where it is a row of a tensor of requests. */
-function biasByRequest(t: Translation, bias: string, x: Tensor, n: number): Part {
-  const { ofRequest } = t.tensor(bias)
-  if (ofRequest === undefined || x.each !== 'rows' || !equal(ofRequest.dims, [n]))
-    throw new NotTranslated('Gemm with a bias of its own for each row')
-  return t.whole(ofRequest).part
+/** The bias of each request, where it is a row of a tensor of requests; otherwise that of each row. */
+function ownBias(t: Translation, bias: string, x: Tensor, n: number): { byRequest?: Part; byRow?: Part } {
+  const tensor = t.tensor(bias)
+  const { ofRequest } = tensor
+  if (ofRequest !== undefined && x.each === 'rows' && equal(ofRequest.dims, [n]))
+    return { byRequest: t.whole(ofRequest).part }
+  if (tensor.kind !== 'float32' || tensor.each !== x.each || !equal(tensor.dims, [n]))
+    throw new NotTranslated('Gemm with a bias of other dimensions')
+  return { byRow: t.whole(tensor).part }
+}
+
+/** out = max(out + more, floor). */
+function addRows({ at, floats }: Frame, rows: number, more: Part, out: Part, floor: number): void {
+  const from = at[more.buffer]! / 4 + more.offset
+  const to = at[out.buffer]! / 4 + out.offset
+  for (let row = 0; row < rows; row++)
+    for (let i = 0; i < out.width; i++)
+      floats[to + row * out.stride + i] = Math.max(
+        floats[to + row * out.stride + i]! + floats[from + row * more.stride + i]!,
+        floor,
+      )
 }
 
 type RunRows = (frame: Frame, start: number, end: number, bias: { region: Frame['region']; at: number }) => void
@@ -76,9 +97,11 @@ type RunRows = (frame: Frame, start: number, end: number, bias: { region: Frame[
 function runner(products: Product[], packed: Weights, operand: Operand, out: Part, bytes: number): RunRows {
   return (frame, start, end, bias) => {
     const { region, at } = frame
-    const [source, target] = [at[operand.buffer]!, at[out.buffer]! + out.offset * bytes]
+    const size = sizes[operand.format]
+    const source = at[operand.buffer]! + operand.offset * size
+    const target = at[out.buffer]! + out.offset * bytes
     inChunks(start, end, (row, index) =>
-      products[index]!.run({ region, at: source + row * operand.stride * 2 }, packed, bias, {
+      products[index]!.run({ region, at: source + row * operand.stride * size }, packed, bias, {
         region,
         at: target + row * out.stride * bytes,
       }),
@@ -95,13 +118,16 @@ function mixture(t: Translation, node: NodeProto): void {
   const [tasks, count] = gates.dims as [number, number]
   const width = experts.dims[1]!
   const fits = gates.dims.length === 2 && experts.dims.length === 2 && experts.dims[0] === count
-  const parts = fits ? expertParts(experts, count, width) : undefined
-  if (parts === undefined || gates.each !== experts.each || width % 4 !== 0)
-    throw new NotTranslated(`MatMul of [${gates.dims}] and [${experts.dims}]`)
+  if (!fits || gates.each !== experts.each) throw new NotTranslated(`MatMul of [${gates.dims}] and [${experts.dims}]`)
+  const parts = expertParts(experts, count, width) ?? expertParts(t.floats(right, node), count, width)!
   const to = t.result(gates.each, [tasks, width], 'float32')
   t.set(name, to)
   const [out] = to.parts as [Part]
   const floor = t.takesRelu(name) ? 0 : Number.NEGATIVE_INFINITY
+  if (width % 4 !== 0) {
+    t.program.steps.push((frame, call) => mixOne(frame, call[gates.each], tasks, parts, gates.part, out, floor))
+    return
+  }
   // One row of the buffer holds the list: every frame has at least one.
   const list = t.program.buffer(count * 8)
   const { part: gate } = gates
@@ -116,6 +142,33 @@ function mixture(t: Translation, node: NodeProto): void {
     const [rows, strides] = [call[gates.each], { gate: gate.stride * 4, out: out.stride * 4 }]
     mix(rows, tasks, at[list]!, count, from, strides.gate, target, strides.out, width * 4, floor)
   })
+}
+
+/** What the kernel computes, for widths that it doesn't. */
+function mixOne(
+  { at, floats }: Frame,
+  rows: number,
+  tasks: number,
+  experts: readonly Part[],
+  gates: Part,
+  out: Part,
+  floor: number,
+): void {
+  const place = ({ buffer, offset, stride }: Part, row: number) => at[buffer]! / 4 + offset + row * stride
+  const { width } = experts[0]!
+  for (let row = 0; row < rows; row++) {
+    const gate = place(gates, row)
+    const from = experts.map((expert) => place(expert, row))
+    for (let task = 0; task < tasks; task++) {
+      const target = place(out, row) + task * width
+      for (let i = 0; i < width; i++) {
+        let sum = 0
+        for (let e = 0; e < experts.length; e++)
+          sum += floats[gate + task * experts.length + e]! * floats[from[e]! + i]!
+        floats[target + i] = Math.max(sum, floor)
+      }
+    }
+  }
 }
 
 /** The experts' rows, each a part or columns of one; undefined where an expert lies in two. */

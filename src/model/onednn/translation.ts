@@ -1,6 +1,7 @@
 import { product } from '../base/dims.ts'
 import type { Graph } from '../graph/graph.ts'
 import type { NodeProto } from '../graph/onnx_pb.ts'
+import type { Format } from './binding.ts'
 import type { Library, Product, Weights } from './library.ts'
 import { NotTranslated } from './not-translated.ts'
 import { type Call, type Each, type Frame, inChunks, type Program, rowClasses } from './program.ts'
@@ -26,14 +27,28 @@ export interface Tensor {
   input?: string
 }
 
-/** A bfloat16 matrix that products read: `stride` columns, of which those from the tensor's width on are 0. */
+/**
+ * A matrix that products read. In bfloat16 they read all `stride` columns, of which those from the tensor's width on are 0; in
+ * float32 the tensor's `width`.
+ */
 export interface Operand {
+  format: Format
   buffer: number
+  /** Elements before the first. */
+  offset: number
   stride: number
+  /** Columns that products read. */
+  columns: number
 }
 
 /** Columns of a product are a whole number of these: with others, oneDNN leaves AMX or copies what it reads. */
 const blockColumns = 64
+
+/**
+ * Multiplications a row up to which a product stays in float32: gates and the last layers cost little, and their rounding would move
+ * the mean prediction most.
+ */
+const mostExact = 4096
 
 export const padded = (columns: number) => Math.ceil(columns / blockColumns) * blockColumns
 
@@ -161,14 +176,20 @@ export class Translation {
     }
   }
 
-  /** The tensor as products read it. */
-  operand(tensor: Tensor): Operand {
-    if (tensor.kind === 'bfloat16') return { buffer: tensor.parts[0]!.buffer, stride: tensor.parts[0]!.stride }
-    if (tensor.kind !== 'float32') throw new NotTranslated('a product of integers')
+  /** The tensor as products read it; in `format`, where it isn't computed in bfloat16. */
+  operand(tensor: Tensor, format: Format): Operand {
+    if (tensor.kind === 'int32') throw new NotTranslated('a product of integers')
+    const [part] = tensor.parts
+    if (tensor.kind === 'bfloat16')
+      return { format: 'bfloat16', buffer: part!.buffer, offset: 0, stride: part!.stride, columns: part!.stride }
+    if (format === 'float32') {
+      const { buffer, offset, stride, width } = this.whole(tensor).part
+      return { format, buffer, offset, stride, columns: width }
+    }
     let operand = this.#operands.get(tensor)
     if (operand === undefined) {
       const stride = padded(product(tensor.dims))
-      operand = { buffer: this.program.buffer(stride * 2), stride }
+      operand = { format, buffer: this.program.buffer(stride * 2), offset: 0, stride, columns: stride }
       this.#operands.set(tensor, operand)
       const source = tensor.ofRequest ? this.whole(tensor) : tensor
       let column = 0
@@ -216,22 +237,26 @@ export class Translation {
   /** Products for each class of rows, and the weights as they read them; k and n are filled up with zeros. */
   products(
     weights: { k: number; n: number; values: Float32Array },
-    stride: number,
-    columns: number,
-    output: 'float32' | 'bfloat16',
-    relu: boolean,
+    { format: input, stride, columns: rows }: Operand,
+    { columns, output, relu }: { columns: number; output: Format; relu: boolean },
   ): { products: Product[]; packed: Weights } {
     const { k, n, values } = weights
-    const products = rowClasses.map((rows) => this.library.product({ rows, k: stride, n: columns, output, relu }))
+    const shape = { k: rows, n: columns, input, stride, output, relu }
+    const products = rowClasses.map((rows) => this.library.product({ rows, ...shape }))
     let all = values
-    if (stride !== k || columns !== n) {
-      all = new Float32Array(stride * columns)
+    if (rows !== k || columns !== n) {
+      all = new Float32Array(rows * columns)
       for (let row = 0; row < k; row++) all.set(values.subarray(row * n, (row + 1) * n), row * columns)
     }
-    return { products, packed: this.library.pack(all, stride, columns, products) }
+    return { products, packed: this.library.pack(all, rows, columns, products) }
   }
 
-  /** Whether products alone read a tensor, as their left operand. */
+  /** The format in which a product with these weights is computed. */
+  formatOf(weights: string): Format {
+    return product(this.graph.dimsOf(weights) ?? []) <= mostExact ? 'float32' : 'bfloat16'
+  }
+
+  /** Whether products in bfloat16 alone read a tensor, as their left operand. */
   isHidden(name: string): boolean {
     if (this.graph.isOutput(name)) return false
     const users = this.graph.users(name)
@@ -243,6 +268,7 @@ export class Translation {
         ({ opType, input }) =>
           (opType === 'Gemm' || (opType === 'MatMul' && this.isConstant(input[1]!))) &&
           input[0] === name &&
+          this.formatOf(input[1]!) === 'bfloat16' &&
           !input.slice(1).includes(name),
       )
     )

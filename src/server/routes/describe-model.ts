@@ -63,6 +63,9 @@ function describeModel(model: LoadedModel, path: string): Partial<ModelDetails> 
   }
 }
 
+/** Where the judgement of the requested precision stands. */
+const checkOf = { float32: 'int8_check', bfloat16: 'bfloat16_check', int8: 'int8_check' } as const
+
 function describePlan({ manifest, engine, plan }: LoadedModel): Plan {
   return {
     engine,
@@ -75,7 +78,8 @@ function describePlan({ manifest, engine, plan }: LoadedModel): Plan {
     compile_seconds: plan.compileSeconds,
     split_by_side: plan.split,
     notes: plan.notes,
-    ...(plan.verdict === undefined ? {} : { int8_check: plan.verdict }),
+    ...(plan.products === undefined ? {} : { products: plan.products }),
+    ...(plan.verdict === undefined ? {} : { [checkOf[manifest.precision]]: plan.verdict }),
     ...(plan.tablesVerdict === undefined ? {} : { tables_check: plan.tablesVerdict }),
     // Their reasons name nodes of the graph.
     ...(plan.passes.length === 0 ? {} : { passes: plan.passes.map(({ left: _, ...pass }) => pass) }),

@@ -12,13 +12,13 @@ interface PlanProps {
 /** How the version is computed. */
 export function PlanSection({ plan, memory, deltas }: PlanProps) {
   if (plan === undefined) return <p class="muted">Nothing is known of it.</p>
-  const { passes = [], notes, costs, catalogue, int8_check: check } = plan
+  const { passes = [], notes, costs, catalogue, products } = plan
   return (
     <>
       <p>{summaryOf(plan)}</p>
       <Stats>
         <Stat name="Engine" value={plan.engine} />
-        <Stat name="Precision" value={plan.precision} />
+        <Stat name="Precision" value={plan.precision} {...(products && { note: `products: ${products}` })} />
         <Stat name="Workers" value={number(plan.workers)} />
         <Stat name="Largest batch" value={number(plan.max_batch_rows, 9)} note="rows" />
         <Stat name="Split by side" value={plan.split_by_side ? 'yes' : 'no'} />
@@ -35,7 +35,8 @@ export function PlanSection({ plan, memory, deltas }: PlanProps) {
       )}
       {passes.length > 0 && <Passes passes={passes} />}
       <Costs costs={costs} isCompiled={plan.compiled} />
-      {check !== undefined && <Int8 check={check} />}
+      {plan.int8_check && <PrecisionCheck precision="int8" check={plan.int8_check} />}
+      {plan.bfloat16_check && <PrecisionCheck precision="bfloat16" check={plan.bfloat16_check} />}
       {catalogue !== undefined && (
         <p>
           A catalogue of {number(catalogue.rows, 9)} candidates, computed ahead of requests on {date(catalogue.made_at)}{' '}
@@ -170,10 +171,10 @@ function CostTable({ variants }: { variants: Cost[] }) {
   )
 }
 
-function Int8({ check }: { check: NonNullable<Plan['int8_check']> }) {
+function PrecisionCheck({ precision, check }: { precision: string; check: NonNullable<Plan['int8_check']> }) {
   return (
     <>
-      <h3>Check of int8</h3>
+      <h3>Check of {precision}</h3>
       <p>
         {check.passed ? 'Passed' : 'Failed'} on {number(check.rows, 9)} rows, compared with float32.
       </p>
@@ -186,7 +187,7 @@ function Int8({ check }: { check: NonNullable<Plan['int8_check']> }) {
           ))}
         </ul>
       )}
-      <Scroll label="int8 and float32">
+      <Scroll label={`${precision} and float32`}>
         <table>
           <thead>
             <tr>

@@ -21,7 +21,9 @@ export async function judgeBfloat16(
   { folder, description }: Pick<CompiledPlan, 'folder' | 'description'>,
   rows: JudgedRows,
 ): Promise<JudgedBfloat16> {
-  const { version, instructions } = openLibrary()
+  const library = openLibrary()
+  library.requireFast()
+  const { version, instructions } = library
   const { full } = description.float32
   const program = await openOne(folder, full)
   try {

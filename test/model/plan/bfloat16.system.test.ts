@@ -1,0 +1,85 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { type OpenPlan, openPlan } from '../../../src/model/plan/open-plan.ts'
+import { temporaryFolder } from '../../support/bundle.ts'
+import {
+  buildModel,
+  distance,
+  exampleModel,
+  randomModel,
+  rowsOf,
+  savedAnswers,
+  withPlan,
+} from '../../support/compile/random-model.ts'
+import { batchesOf, bytesFor, costsFor, randomCosts, traffic } from '../../support/compile/random-traffic.ts'
+import { withoutOnednn } from '../../support/onednn.ts'
+
+const options = { intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 4 } as const
+const folder = await temporaryFolder(t)
+const skip = withoutOnednn() ?? false
+
+const wideExample = { ...exampleModel, layers: 2, width: 70 }
+
+/** Products of few weights stay in float32: every other model is wide enough for bfloat16. */
+const wideModel = fc
+  .tuple(randomModel, fc.boolean())
+  .map(([model, wide]) => (wide ? { ...model, layers: 2, width: 66 + model.width } : model))
+
+/** Largest difference of a probability: four times what the models differ by. */
+const tolerance = 0.02
+
+t.test('answers in bfloat16 are near those of the saved graph, whatever is computed how', { skip }, async (t) => {
+  const ways = { full: 0, shared_context: 0, cached: 0, hits: 0 }
+  let worst = 0
+  await fc.assert(
+    fc.asyncProperty(
+      wideModel,
+      // Finite values of usual size: eight bits do not cancel like 24, and oneDNN's ReLU of NaN is 0.
+      traffic.map((some) => ({ ...some, odd: some.odd.filter((value) => value === 0) })),
+      fc.constantFrom(0, 3, 16, 1000),
+      randomCosts,
+      async (model, traffic, slots, costs) => {
+        const graph = buildModel(model)
+        await withPlan(model, folder, async (ready) => {
+          const plan = await openPlan({ ...ready, precision: 'bfloat16', costs }, options, bytesFor(ready, slots))
+          try {
+            for (const batch of batchesOf(model, traffic)) {
+              const apart = distance(await savedAnswers(graph, batch), await plan.run(batch))
+              worst = Math.max(worst, apart)
+              if (!(apart <= tolerance)) throw new Error(`answers are ${apart} apart`)
+            }
+            const stats = plan.stats()
+            for (const way of ['full', 'shared_context', 'cached'] as const) ways[way] += stats.rows[way]
+            ways.hits += stats.cache.hits
+          } finally {
+            await plan.close()
+          }
+        })
+      },
+    ),
+    { numRuns: 60 },
+  )
+  t.ok(
+    Object.values(ways).every((count) => count > 0),
+    JSON.stringify(ways),
+  )
+  t.ok(worst > 1e-5, 'bfloat16 rounds')
+  t.comment(`largest difference ${worst}`)
+})
+
+t.test('the same batch has the same answer, bit for bit', { skip }, async (t) => {
+  for (const way of ['full', 'shared_context'] as const)
+    await withPlan(wideExample, folder, async (ready) => {
+      const plan = await openPlan({ ...ready, precision: 'bfloat16', costs: costsFor(way) }, options, 0)
+      try {
+        const [first, second] = [await answerOf(plan), await answerOf(plan)]
+        t.same(first, second, way)
+      } finally {
+        await plan.close()
+      }
+    })
+})
+
+async function answerOf(plan: OpenPlan): Promise<number[]> {
+  return [...(await plan.run(rowsOf(wideExample, 45, 7)))]
+}

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { generate } from '../generator.ts'
 import type { ComparisonArguments } from './arguments.ts'
-import { type Answers, ask, checkAnswers, createReference, urlOf } from './check.ts'
+import { type Answers, ask, checkAnswers, checkPrecision, createReference, urlOf } from './check.ts'
 import type { ClosedLoop } from './closed-loop.ts'
 import { forms } from './forms.ts'
 import { type ModelFiles, prepareModel, referenceModels } from './models.ts'
@@ -91,6 +91,7 @@ export class Bench {
       },
     )
     try {
+      if (kind.precision !== undefined) await checkPrecision(server, model, kind.precision)
       for (const cell of session.cells) {
         const difference = await checkAnswers(server, kind, cell.form, model, this.#requests.sample(cell), answers)
         this.largestDifference = Math.max(this.largestDifference, difference)

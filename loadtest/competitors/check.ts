@@ -1,11 +1,15 @@
 import ort from 'onnxruntime-node'
+import type { ModelDetails } from '../../src/schemas/models.ts'
 import { type Form, type FormName, forms } from './forms.ts'
 import { type ReferenceModel, tasks } from './models.ts'
 import type { Query } from './queries.ts'
 import type { RunningServer, ServerKind } from './servers.ts'
 
-/** Float32 sums in another order and eight digits of text differ by less, a wrong id or row by more. */
-export const tolerance = 1e-4
+/**
+ * Float32 sums in another order and eight digits of text differ by less, a wrong id or row by more. A rounded precision's largest
+ * difference on these queries is about half of its own.
+ */
+export const tolerances = { float32: 1e-4, bfloat16: 2e-3, int8: 2e-2 }
 
 /** Expected probabilities of a query [rows, tasks], row-major. */
 export type Answers = (query: Query) => Promise<Float32Array>
@@ -40,8 +44,20 @@ export async function checkAnswers(
     return largestDifference(got, await answers(query))
   })
   const largest = Math.max(...(await Promise.all(differences)))
-  if (largest > tolerance) throw new Error(`${kind.title}, ${forms[form].title}: answers differ by ${largest}`)
+  if (largest > tolerances[kind.precision ?? 'float32'])
+    throw new Error(`${kind.title}, ${forms[form].title}: answers differ by ${largest}`)
   return largest
+}
+
+/** Throws, with the reason, if multigate serves another precision. */
+export async function checkPrecision(
+  { base }: RunningServer,
+  { name }: ReferenceModel,
+  precision: string,
+): Promise<void> {
+  const answer = await fetch(new URL(`/models/${name}`, base))
+  const { plan } = (await answer.json()) as ModelDetails
+  if (plan?.precision !== precision) throw new Error(plan?.notes.join('; ') ?? `${base} has no plan`)
 }
 
 export function urlOf(base: URL, kind: ServerKind, form: FormName, model: ReferenceModel): URL {

@@ -5,11 +5,13 @@ import { createRandom } from '../../src/data/random.ts'
 import { gateExperts } from '../../src/model/architectures/experts.ts'
 import { answer, embedInputs, inputsOf, type ModelShape, stack } from '../../src/model/architectures/layers.ts'
 import { LayersBuilder, type SymbolicTensor } from '../../src/model/architectures/layers-builder.ts'
+import { encodeQuantizationRows } from '../../src/model/bundle/quantization.ts'
 import { writeBundle } from '../../src/model/bundle/write.ts'
 import { type LayersModel, readLayersModel } from '../../src/model/lower/layers/layers-model.ts'
 import { lowerLayersModel } from '../../src/model/lower/layers/lower-layers.ts'
 import { layersModelFile, layersModelFiles } from '../../src/model/lower/layers/write-layers-model.ts'
 import type { Features, Side } from '../../src/schemas/features.ts'
+import type { Precision } from '../../src/schemas/precision.ts'
 
 /** A multi-gate mixture of experts with random weights, of the size of a real one. */
 export interface ReferenceModel {
@@ -51,11 +53,18 @@ export const referenceModels: Record<'small' | 'prod', ReferenceModel> = {
 /** Where a reference model lies: as a bundle, alone in a folder of models, and as ONNX. */
 export interface ModelFiles {
   models: string
+  /** The same in other precisions. */
+  rounded?: Record<(typeof rounded)[number], string>
   onnx: string
 }
 
+const rounded = ['bfloat16', 'int8'] as const
+/** Random rows: half of them set the scales of int8, half judge the precision. */
+const quantizationRows = 2048
+const quantizationFile = 'quantization.bin'
+
 /** Changes with what is made here, so that a cache of an older form isn't taken for it. */
-const format = 2
+const format = 3
 const seed = 11
 
 /** Makes a model in the folder `cache` if it isn't there yet; the same weights on every machine. */
@@ -65,12 +74,18 @@ export async function prepareModel(model: ReferenceModel, cache: string): Promis
     .digest('hex')
     .slice(0, 12)
   const folder = join(cache, 'models', `${model.name}-${key}`)
-  const files: ModelFiles = { models: join(folder, 'models'), onnx: join(folder, `${model.name}.onnx`) }
+  const files: ModelFiles = {
+    models: join(folder, 'models'),
+    rounded: { bfloat16: join(folder, 'bfloat16'), int8: join(folder, 'int8') },
+    onnx: join(folder, `${model.name}.onnx`),
+  }
   if (await exists(files.onnx)) return files
   await mkdir(join(cache, 'models'), { recursive: true })
   const temporary = await mkdtemp(join(cache, 'models', '.new-'))
   const version = join(temporary, 'models', model.name, '1')
   await writeModel(model, version)
+  for (const precision of rounded)
+    await writeModel(model, join(temporary, precision, model.name, '1'), '1', seed, precision)
   const onnx = lowerLayersModel(await readLayersModel(version, layersModelFile), ['probabilities'])
   await writeFile(join(temporary, `${model.name}.onnx`), onnx)
   await rm(folder, { recursive: true, force: true })
@@ -101,9 +116,16 @@ export function featuresOf({ sparse, dense }: ReferenceModel): Features {
 }
 
 /** Writes a version of a model as a bundle; other weights for each seed. */
-export async function writeModel(model: ReferenceModel, folder: string, version = '1', weights = seed): Promise<void> {
+export async function writeModel(
+  model: ReferenceModel,
+  folder: string,
+  version = '1',
+  weights = seed,
+  precision: Precision = 'float32',
+): Promise<void> {
   const built = build(model, weights)
   randomiseWeights(built, weights)
+  const judged = precision === 'float32' ? undefined : { file: quantizationFile, rows: quantizationRows, labels: false }
   await writeBundle(folder, {
     manifest: {
       manifest: 1,
@@ -119,9 +141,24 @@ export async function writeModel(model: ReferenceModel, folder: string, version 
         inputs: { sparse: 'sparse', dense: 'dense' },
         outputs: { probabilities: 'probabilities', logits: 'logits' },
       },
-      precision: 'float32',
+      precision,
+      ...(judged && { quantization: judged }),
     },
-    files: layersModelFiles(built),
+    files: { ...layersModelFiles(built), ...(judged && { [judged.file]: randomRows(model) }) },
+  })
+}
+
+/** Rows of values as queries have them. */
+function randomRows({ sparse, dense }: ReferenceModel): Uint8Array {
+  const random = createRandom(seed)
+  return encodeQuantizationRows({
+    rows: quantizationRows,
+    sparse: Int32Array.from({ length: quantizationRows * sparse.fields }, (_, i) => {
+      const field = i % sparse.fields
+      return field * sparse.ids + Math.floor(random.uniform() * sparse.ids)
+    }),
+    dense: Float32Array.from({ length: quantizationRows * dense.fields }, () => random.normal()),
+    labels: undefined,
   })
 }
 

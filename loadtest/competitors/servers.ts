@@ -23,6 +23,8 @@ export interface ServerKind {
   candidates: readonly Candidates[]
   /** Installed by setup.sh at first use. */
   installed: boolean
+  /** What multigate computes in; default: float32. */
+  precision?: 'bfloat16' | 'int8'
   setup(scenario: Scenario): Setup
   /** Path, if it is not the form's. */
   path?: string
@@ -74,6 +76,19 @@ const installedPeer = {
   deadlines: false,
 } satisfies Partial<ServerKind>
 
+function ourPrecision(precision: 'bfloat16' | 'int8') {
+  return {
+    title: `multigate, ${precision}`,
+    forms: ['binary'],
+    candidates: ['new', 'seen'],
+    installed: false,
+    precision,
+    setup: () => oneACore,
+    deadlines: true,
+    launch: (options) => launchOurs(options, precision),
+  } satisfies ServerKind
+}
+
 /** All servers by name. */
 export const servers = {
   multigate: {
@@ -97,6 +112,8 @@ export const servers = {
       return { ...launch, env: { ...env, MULTIGATE_PROCESSES: String(options.setup.workers), MULTIGATE_WORKERS: '1' } }
     },
   },
+  bfloat16: ourPrecision('bfloat16'),
+  int8: ourPrecision('int8'),
   fastify: {
     title: 'Fastify + onnxruntime-node in the handler',
     forms: ['tensors'],
@@ -189,14 +206,14 @@ export async function startServer(
   return { base, group: group.leader, stop: group.stop }
 }
 
-function launchOurs({ model, files, port, plans }: LaunchOptions): Launch {
+function launchOurs({ model, files, port, plans }: LaunchOptions, precision?: 'bfloat16' | 'int8'): Launch {
   return {
     command: process.execPath,
     args: [...serverArgv([]), join(root, 'build/src/main.js')],
     env: {
       MULTIGATE_HOST: '127.0.0.1',
       MULTIGATE_PORT: String(port),
-      MULTIGATE_MODELS: files.models,
+      MULTIGATE_MODELS: precision ? files.rounded![precision] : files.models,
       MULTIGATE_DEFAULT_MODEL: model.name,
       MULTIGATE_CACHE: plans,
       MULTIGATE_DRAIN_DELAY_MS: '0',

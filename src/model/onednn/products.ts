@@ -34,12 +34,13 @@ function dense(t: Translation, node: NodeProto, x: string, weights: string, bias
   if (dims.length !== 2 || !equal(from.dims, [k])) throw new NotTranslated(`a product of [${from.dims}] and [${dims}]`)
   const own = bias !== undefined && !t.isConstant(bias) ? ownBias(t, bias, from, n) : undefined
   const { byRequest, byRow } = own ?? {}
+  const operand = t.operand(from, t.formatOf(weights))
   // Behind the bias of a request, memory belongs to other columns.
-  const hidden = t.isHidden(name) && byRow === undefined && (byRequest === undefined || n === padded(n))
+  const rounds = operand.format === 'bfloat16' && byRow === undefined && (byRequest === undefined || n === padded(n))
+  const hidden = rounds && t.isHidden(name)
   const columns = hidden ? padded(n) : n
   const clips = t.takesRelu(name)
   const relu = clips && byRow === undefined
-  const operand = t.operand(from, t.formatOf(weights))
   const to = t.result(from.each, [n], hidden ? 'bfloat16' : 'float32', columns)
   t.set(name, to)
   const { products, packed } = t.products({ k, n, values }, operand, { columns, output: to.kind as Format, relu })

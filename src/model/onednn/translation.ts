@@ -118,8 +118,9 @@ export class Translation {
   /** The tensor with all its values in one part, which steps read by numbers. */
   whole(tensor: Tensor): Tensor & { part: Part } {
     if (tensor.kind === 'bfloat16') throw new NotTranslated('a hidden layer is read by more than products')
-    if (tensor.input !== undefined) this.#copyInput(tensor, tensor.input)
-    if (tensor.parts.length === 1) return { ...tensor, part: tensor.parts[0]! }
+    const { input, ...copied } = tensor
+    if (input !== undefined) this.#copyInput(tensor, input)
+    if (tensor.parts.length === 1) return { ...copied, part: tensor.parts[0]! }
     let whole = this.#whole.get(tensor)
     if (whole === undefined) {
       whole = this.result(tensor.each, tensor.dims, tensor.kind)

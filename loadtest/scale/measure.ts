@@ -56,9 +56,7 @@ export async function measurePoint(
   const files = await prepareModel(model, cache)
   await mkdir(folder, { recursive: true })
   const models =
-    copies === 1
-      ? files.models
-      : await copyModels(files.models, model.name, copies, join(folder, 'models'))
+    copies === 1 ? files.models : await copyModels(files.models, model.name, copies, join(folder, 'models'))
   const file = join(folder, 'requests')
   await writeRequests(file, rendered(point))
   const kind = point.catalogue === undefined ? withoutCache : servers.multigate

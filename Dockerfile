@@ -1,6 +1,8 @@
 # syntax=docker/dockerfile:1
 # glibc, not musl: onnxruntime-node is a native addon built against it.
 ARG NODE_IMAGE=node:24-bookworm-slim
+# `yes` adds oneDNN, for models in bfloat16 (x86-64 alone).
+ARG ONEDNN=no
 
 FROM ${NODE_IMAGE} AS build
 WORKDIR /app
@@ -20,10 +22,30 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 # Without TensorFlow.js, which is optional and serves only where it is chosen as the engine.
 RUN --mount=type=secret,id=npmrc,target=/root/.npmrc,required=false npm ci --omit=dev --no-progress
-# Half of what is installed is only for development.
-RUN find node_modules -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' \) -delete
+# Half of what is installed is only for development; koffi also has parts of its source, and a build for musl.
+RUN find node_modules -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' \) -delete \
+ && rm -rf node_modules/bintrees/test node_modules/@koromix/*/musl_* node_modules/koffi/doc \
+      node_modules/koffi/lib node_modules/koffi/vendor
 
-FROM ${NODE_IMAGE}
+# The library, and koffi to try it with.
+FROM dependencies AS onednn
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 python3 python3-pip && rm -rf /var/lib/apt/lists/*
+COPY scripts/setup-onednn.mjs scripts/
+# The secret is optional, as above: pip's configuration.
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false node scripts/setup-onednn.mjs --to /opt/onednn
+
+FROM ${NODE_IMAGE} AS onednn-yes
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
+COPY --from=onednn /opt/onednn /opt/onednn
+ENV MULTIGATE_ONEDNN=/opt/onednn/libdnnl.so.3
+
+FROM ${NODE_IMAGE} AS onednn-no
+
+# The default again: buildah 1.28 does not know the one above when it chooses the stages to build.
+# hadolint ignore=DL3006
+FROM onednn-${ONEDNN:-no}
 ARG NODE_IMAGE
 # Known to who builds: the version, the commit, and when.
 ARG VERSION

@@ -23,7 +23,7 @@ packages() {
   # Where a container engine runs, scripts/check-image.sh takes that.
   docker info >/dev/null 2>&1 || podman info >/dev/null 2>&1 || command -v buildah >/dev/null || missing+=(buildah)
   [ ! -e ../shared/tools/base-image.sh ] || command -v debootstrap >/dev/null || missing+=(debootstrap)
-  # For the native part of TensorFlow; Python also for tritonclient and Keras, which tests install.
+  # For the native part of TensorFlow; Python also for oneDNN, and for tritonclient and Keras, which tests install.
   command -v g++ >/dev/null || missing+=(g++)
   command -v make >/dev/null || missing+=(make)
   python3 -m pip --version >/dev/null 2>&1 || missing+=(python3 python3-pip)
@@ -57,6 +57,8 @@ prepare() {
   step 180 dependencies node scripts/setup.mjs --no-build || { echo "0 passed, 1 failed"; exit 1; }
   step 200 'native TensorFlow' npm run --silent setup:tensorflow ||
     echo "native TensorFlow is not available: the tests use the wasm backend instead, and say so"
+  step 200 oneDNN npm run --silent setup:onednn ||
+    echo "oneDNN is not available: the tests of bfloat16 are skipped, and say so"
   step 900 Helm node scripts/setup-helm.mjs || echo "Helm can't be built: the tests of the chart are skipped, and say so"
   step 60 'data sets' node scripts/data.mjs census-income movielens ||
     echo "a data set is missing: the tests that need it are skipped, and say so"

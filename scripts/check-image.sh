@@ -2,9 +2,9 @@
 # Builds the image from the Dockerfile, runs it as it would be run, and asks it for predictions.
 #   scripts/check-image.sh              with docker or podman where one runs, else with buildah
 # Checks: it becomes ready; it answers a model's golden rows with the probabilities that its manifest gives; its health
-# check passes; it does not run as root; it has its labels and a bill of materials; it adds at most 150 MB to its base; on
-# SIGTERM it ends by itself; it starts again with the compiled graphs of the first time.  Leaves nothing behind; prints
-# the image's size and how long both starts took.
+# check passes; it does not run as root; it has its labels and a bill of materials; koffi loads; it adds at most 150 MB to
+# its base; on SIGTERM it ends by itself; it starts again with the compiled graphs of the first time.  Leaves nothing
+# behind; prints the image's size and how long both starts took.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -156,6 +156,7 @@ inside node -e '
   const bill = JSON.parse(require("node:fs").readFileSync("sbom.cdx.json", "utf8"))
   for (const name of ["fastify", "onnxruntime-node"])
     if (!bill.components.some((component) => component.name === name)) throw new Error(`${name} is missing`)' || die "its bill of materials"
+inside node -e 'require("koffi")' || die "it can't load koffi, which calls oneDNN"
 # shellcheck disable=SC2016
 inside sh -c 'node build/src/cli.js verify --url "http://127.0.0.1:$MULTIGATE_PORT" --models "$MULTIGATE_MODELS"' ||
   { logs; die "its answers"; }

@@ -68,7 +68,10 @@ export function predict(
   return model.predict(request, call)
 }
 
-export type ServerOptions = Settings<Exclude<keyof Configuration, 'MULTIGATE_PROCESSES'>>
+/** What concerns the whole process: MULTIGATE_ONEDNN is read from the environment. */
+const processSettings = ['MULTIGATE_PROCESSES', 'MULTIGATE_ONEDNN'] as const
+
+export type ServerOptions = Settings<Exclude<keyof Configuration, (typeof processSettings)[number]>>
 
 export interface Server {
   /** Its address, e.g. `http://127.0.0.1:3000`. */
@@ -95,7 +98,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   const server = await serve(
     readSettings(
       options,
-      allSettings.filter((key) => key !== 'MULTIGATE_PROCESSES'),
+      allSettings.filter((key) => !processSettings.some((other) => other === key)),
     ),
   )
   const ready = server.started.then(() => {

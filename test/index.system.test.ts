@@ -192,6 +192,7 @@ t.test('a server says why it is not ready, and what is wrong with its options', 
   t.teardown(() => none.close())
   await t.rejects(none.ready, { code: 'NOT_READY', status: 503, message: /there is no model/ })
   await t.rejects(createServer({ processes: 2 } as never), { message: /processes is no setting here/ })
+  await t.rejects(createServer({ onednn: 'off' } as never), { message: /onednn is no setting here/ })
   const taken = createTcpServer().listen(0, '127.0.0.1')
   await once(taken, 'listening')
   t.teardown(() => taken.close())

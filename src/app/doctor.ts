@@ -42,6 +42,7 @@ export async function examine(env: NodeJS.ProcessEnv): Promise<{ text: string; f
   const configuration = readSettings(env, findings)
   findings.push(...changedSettings(configuration))
   findings.push(await engine(configuration))
+  findings.push(await onednn(configuration))
   findings.push(await models(configuration))
   findings.push(await cache(configuration))
   findings.push(...(await security(configuration)))
@@ -77,6 +78,19 @@ async function engine({ MULTIGATE_ENGINE }: Configuration): Promise<Finding> {
     return { name: 'engine', detail: engine.name }
   } catch (error) {
     return { name: 'engine', detail: '', problem: reasonOf(error) }
+  }
+}
+
+/** Optional: that it can't be used is a problem only where the settings name a library. */
+async function onednn({ MULTIGATE_ONEDNN }: Configuration): Promise<Finding> {
+  const { openLibrary } = await import('../model/onednn/library.ts')
+  try {
+    const { version, instructions } = openLibrary()
+    return { name: 'oneDNN', detail: `${version}, ${instructions}` }
+  } catch (error) {
+    const problem = reasonOf(error)
+    const isNamed = MULTIGATE_ONEDNN !== '' && MULTIGATE_ONEDNN !== 'off'
+    return { name: 'oneDNN', detail: `not used: ${problem}`, ...(isNamed && { problem }) }
   }
 }
 

@@ -16,6 +16,8 @@ export async function runServer(flags: ConfigurationFlags, start?: Start): Promi
   try {
     const read = await withProcesses(readConfiguration(process.env, flags))
     checkAccess(read.configuration)
+    // Worker threads and child processes look for the library themselves.
+    if (flags.MULTIGATE_ONEDNN !== undefined) process.env.MULTIGATE_ONEDNN = flags.MULTIGATE_ONEDNN
     await (read.configuration.MULTIGATE_PROCESSES > 1 ? runSeveral(read, start) : runOne(read, start))
   } catch (error) {
     failStart(error)

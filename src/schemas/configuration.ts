@@ -66,6 +66,11 @@ export const Configuration = Type.Object({
     description:
       'Inference engine: ONNX Runtime, TensorFlow.js (native, else WebAssembly), or the first of these that works',
   }),
+  MULTIGATE_ONEDNN: Type.String({
+    default: '',
+    description:
+      "oneDNN's shared library, which models in bfloat16 need; when empty, the one that `npm run setup:onednn` puts into the user's cache folder; `off` serves these models in float32",
+  }),
   MULTIGATE_CACHE: Type.String({
     default: '',
     description:

@@ -33,6 +33,7 @@ t.test('a machine on which all is well', async (t) => {
     /\d of \d+ cores available; /,
     /^ok {5}MULTIGATE_WORKERS: 3$/m,
     /^ok {5}engine: onnx/m,
+    /^ok {5}oneDNN: (\d+\.\d+\.\d+, (AMX|AVX512-BF16)|not used: \S.*)$/m,
     /^ok {5}plan cache: \S+cache, .* free$/m,
   ])
     t.match(text, line)
@@ -52,19 +53,38 @@ t.test('every fault is named, and no secret is read out', async (t) => {
     MULTIGATE_HOST: '0.0.0.0',
     MULTIGATE_KEYS: keys,
     MULTIGATE_TLS_CERT: join(folder, 'none.crt'),
+    MULTIGATE_ONEDNN: join(folder, 'libdnnl.so.3'),
     MULTIGATE_MODLES: 'typo',
   })
   t.equal(code, 1)
   for (const line of [
     /^FAILED MULTIGATE_MODLES: is not a setting$/m,
+    /^FAILED oneDNN: MULTIGATE_ONEDNN: there is no file \S+libdnnl\.so\.3$/m,
     /^FAILED models: \S+none is missing$/m,
     /^FAILED plan cache: \S+plans can't be written: \S+ is not a folder$/m,
     /^FAILED keys: the file of keys \S+ can't be used: \/keys\/0\//m,
     /^FAILED certificate: MULTIGATE_TLS_CERT needs MULTIGATE_TLS_KEY/m,
-    /^5 of \d+ checks failed\.$/m,
+    /^6 of \d+ checks failed\.$/m,
   ])
     t.match(text, line)
   t.notMatch(text, /hunter2/)
   const admin = await doctor({ MULTIGATE_HOST: '0.0.0.0', MULTIGATE_ADMIN: 'true', MULTIGATE_PORT: 'abc' })
   t.match(admin.text, /^FAILED settings: MULTIGATE_PORT must be an integer/m)
+})
+
+t.test('oneDNN is optional, but not where it is named', async (t) => {
+  const folder = await temporaryFolder(t)
+  await writeTestBundle(folder)
+  const settings = { MULTIGATE_MODELS: folder, MULTIGATE_CACHE: 'off', XDG_CACHE_HOME: folder }
+  const none = await doctor(settings)
+  t.equal(none.code, 0, none.text)
+  t.match(none.text, /^ok {5}oneDNN: not used: oneDNN is not installed: run `npm run setup:onednn`$/m)
+  const off = await doctor({ ...settings, MULTIGATE_ONEDNN: 'off' })
+  t.equal(off.code, 0, off.text)
+  t.match(off.text, /^ok {5}oneDNN: not used: MULTIGATE_ONEDNN is off$/m)
+  const library = join(folder, 'libdnnl.so.3')
+  writeFileSync(library, 'damaged')
+  const damaged = await doctor({ ...settings, MULTIGATE_ONEDNN: library })
+  t.equal(damaged.code, 1)
+  t.match(damaged.text, /^FAILED oneDNN: .+/m)
 })

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
 import { type Test, test } from 'tap'
 
 const root = join(import.meta.dirname, '../../..')
@@ -98,4 +98,48 @@ test('setup:tensorflow says so where the dependencies are not installed', async 
   const run = spawnSync(process.execPath, ['scripts/setup-tensorflow.mjs'], { cwd: folder, encoding: 'utf8' })
   t.equal(run.status, 1)
   t.match(run.stderr, /tfjs-node is not installed: run `npm ci`/)
+})
+
+const onednn = 'scripts/setup-onednn.mjs'
+const noOnednn = process.platform === 'linux' && process.arch === 'x64' ? false : 'oneDNN is set up on Linux x64 alone'
+
+/** Runs setup:onednn with a cache of its own; `pip` stands in for Python's. */
+function setupOnednn(cache: string, pip?: string) {
+  const PATH = pip === undefined ? process.env.PATH : `${pip}${delimiter}${process.env.PATH}`
+  const env = { ...process.env, XDG_CACHE_HOME: cache, PATH }
+  return spawnSync(process.execPath, [join(root, onednn)], { env, encoding: 'utf8' })
+}
+
+test('setup:onednn fetches the library once', { skip: noOnednn }, async (t) => {
+  const cache = t.testdir()
+  const first = setupOnednn(cache)
+  if (/pip download failed|needs |can't be loaded/.test(first.stderr)) return t.comment(first.stderr)
+  t.equal(first.status, 0, first.stderr)
+  t.match(first.stderr, /oneDNN 3\.\d+\.\d+ works; this processor has /)
+  t.same(readdirSync(join(cache, 'multigate')), ['onednn-3.2'])
+  t.same(readdirSync(join(cache, 'multigate/onednn-3.2')).sort(), ['LICENSE', 'THIRD-PARTY-PROGRAMS', 'libdnnl.so.3'])
+  const second = setupOnednn(cache)
+  t.equal(second.status, 0, second.stderr)
+  t.match(second.stderr, /^setup:onednn: oneDNN 3\.\d+\.\d+ already works; this processor has .+\n$/)
+})
+
+test('setup:onednn refuses another wheel, and leaves nothing behind', { skip: noOnednn }, async (t) => {
+  const pip = t.testdir({
+    python3: '#!/bin/sh\nfor last; do [ "$before" = --dest ] && echo damaged >"$last/a.whl"; before=$last; done\n:',
+  })
+  chmodSync(join(pip, 'python3'), 0o755)
+  const cache = join(pip, 'cache')
+  const { status, stderr } = setupOnednn(cache, pip)
+  if (stderr.includes('libgomp')) return t.comment(stderr)
+  t.equal(status, 1)
+  t.match(stderr, /failed: the wheel is not the expected one: its SHA-256 is [0-9a-f]{64}, not [0-9a-f]{64}\.$/m)
+  t.same(readdirSync(join(cache, 'multigate')), [])
+})
+
+test('setup:onednn says so where the dependencies are not installed', { skip: noOnednn }, async (t) => {
+  const folder = t.testdir({ scripts: {} })
+  copyFileSync(join(root, onednn), join(folder, onednn))
+  const run = spawnSync(process.execPath, [onednn], { cwd: folder, encoding: 'utf8' })
+  t.equal(run.status, 1)
+  t.match(run.stderr, /koffi is not installed: run `npm ci`/)
 })

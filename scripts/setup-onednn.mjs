@@ -1,0 +1,149 @@
+// Sets up oneDNN, whose products in bfloat16 serve models with `"precision": "bfloat16"`: its shared library comes from the
+// Python wheel onednn-cpu-gomp, downloaded by pip from its configured index.
+//   node scripts/setup-onednn.mjs                  into the user's cache folder, where multigate looks for it
+//   node scripts/setup-onednn.mjs --to <folder>    into another folder: MULTIGATE_ONEDNN=<folder>/libdnnl.so.3 finds it
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+
+// oneDNN 3.2, built with GCC's OpenMP.
+const wheel = 'onednn-cpu-gomp==2023.2.0'
+const digest = '2f22a54d6a890ed14bfa185d42a4be65d8b5b1df85dc1f0f3a9abe31620416fb'
+const data = 'onednn_cpu_gomp-2023.2.0.data/data'
+/** What is taken from the wheel, and its names here: the library comes last, because it is what others look for. */
+const files = [
+  ['share/doc/onednn/LICENSE', 'LICENSE'],
+  ['share/doc/onednn/THIRD-PARTY-PROGRAMS', 'THIRD-PARTY-PROGRAMS'],
+  ['lib/libdnnl.so.3.2', 'libdnnl.so.3'],
+]
+/** Instruction sets as bits, by oneDNN's `dnnl_cpu_isa_t`; the larger includes the smaller. */
+const instructions = { bfloat16: 0xe7, amx: 0xfef }
+const seconds = 1000
+const limits = { verify: 60, download: 300, unpack: 60 }
+
+const root = join(import.meta.dirname, '..')
+const folder = chosenFolder()
+const library = join(folder, 'libdnnl.so.3')
+
+if (process.platform !== 'linux' || process.arch !== 'x64') {
+  fail(`oneDNN is used on Linux x64 alone, and this is ${process.platform}-${process.arch}.`)
+}
+if (process.report.getReport().header.glibcVersionRuntime === undefined) {
+  fail('the library needs glibc, which this Linux does not have.')
+}
+if (!existsSync(join(root, 'node_modules/koffi'))) fail('koffi is not installed: run `npm ci` first.')
+
+const already = existsSync(library) ? verify(library) : undefined
+if (already?.works) done(already, 'already works')
+if (already !== undefined) say(`${library} does not work (${already.reason})`)
+const openmp = load('libgomp.so.1')
+if (openmp.status !== 0) {
+  fail(`libgomp.so.1 can't be loaded (Debian: apt-get install libgomp1): ${reasonOf(openmp)}`)
+}
+done(provideLibrary(), 'works')
+
+function chosenFolder() {
+  try {
+    const { to } = parseArgs({ options: { to: { type: 'string' } } }).values
+    if (to === '') throw new Error('--to needs a folder')
+    return resolve(to ?? join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'multigate/onednn-3.2'))
+  } catch (error) {
+    fail(error.message)
+  }
+}
+
+/** Fills the folder with the library and its licences, completely or not at all; answers what the library is. */
+function provideLibrary() {
+  const python = ['python3', 'python'].find((name) => spawnSync(name, ['-m', 'pip', '--version']).status === 0)
+  if (!python) fail('needs Python 3 with pip to fetch oneDNN (Debian: apt-get install python3 python3-pip).')
+
+  mkdirSync(dirname(folder), { recursive: true })
+  const work = mkdtempSync(`${folder}-`)
+  process.once('exit', () => rmSync(work, { recursive: true, force: true }))
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
+
+  say(`downloading ${wheel} with pip (about 40 MB)`)
+  run('pip download', limits.download, python, [
+    ...['-m', 'pip', 'download', '--quiet', '--no-deps', '--only-binary=:all:', '--disable-pip-version-check'],
+    ...['--platform', 'manylinux1_x86_64', '--dest', work, wheel],
+  ])
+  const file = readdirSync(work).find((name) => name.endsWith('.whl'))
+  if (!file) fail('pip reported success but left no wheel.')
+  const found = createHash('sha256')
+    .update(readFileSync(join(work, file)))
+    .digest('hex')
+  if (found !== digest) fail(`the wheel is not the expected one: its SHA-256 is ${found}, not ${digest}.`)
+
+  // The wheel has the library three times, under its three names.
+  const unpack = `
+import sys, zipfile
+archive = zipfile.ZipFile(sys.argv[1])
+for name in sys.argv[3:]: archive.extract(name, sys.argv[2])`
+  const names = files.map(([name]) => `${data}/${name}`)
+  run('unpacking the wheel', limits.unpack, python, ['-c', unpack, join(work, file), work, ...names])
+  const unpacked = verify(join(work, names.at(-1)))
+  if (!unpacked.works) fail(`the library does not work: ${unpacked.reason}`)
+
+  mkdirSync(folder, { recursive: true })
+  for (const [i, [, name]] of files.entries()) renameSync(join(work, names[i]), join(folder, name))
+  return unpacked
+}
+
+/** Asks the library for its version and the instructions that it uses here. */
+function verify(path) {
+  const child = load(
+    path,
+    `const version = koffi.decode(library.func('int *dnnl_version()')(), koffi.array('int', 3))
+    const isa = library.func('int dnnl_get_effective_cpu_isa()')()
+    console.log(JSON.stringify({ version: version.join('.'), isa }))`,
+  )
+  if (child.status !== 0) return { works: false, reason: reasonOf(child) }
+  const { version, isa } = JSON.parse(child.stdout)
+  return version.startsWith('3.')
+    ? { works: true, version, isa }
+    : { works: false, reason: `it is oneDNN ${version}: version 3 is needed` }
+}
+
+/** Loads a library, and runs a program with it, in a child process: a broken library can crash it. */
+function load(path, program = '') {
+  return spawnSync(
+    process.execPath,
+    ['-e', `const koffi = require('koffi'); const library = koffi.load(process.argv[1]); ${program}`, path],
+    { cwd: root, encoding: 'utf8', env: { ...process.env, NODE_V8_COVERAGE: '' }, timeout: limits.verify * seconds },
+  )
+}
+
+function reasonOf({ error, stderr, signal, status }) {
+  return error?.message ?? stderr.match(/^\w*Error.*$/m)?.[0] ?? signal ?? `exit code ${status}`
+}
+
+/** Runs a command; prints its output only if it fails. */
+function run(title, limit, command, args) {
+  const child = spawnSync(command, args, { cwd: root, encoding: 'utf8', timeout: limit * seconds })
+  if (child.status === 0) return
+  process.stderr.write((child.stdout ?? '') + (child.stderr ?? ''))
+  fail(`${title} failed (${child.error?.message ?? child.signal ?? `exit code ${child.status}`})`)
+}
+
+function say(line) {
+  console.error(`setup:onednn: ${line}`)
+}
+
+function done({ version, isa }, how) {
+  const has = (bits) => (isa & bits) === bits
+  const use = has(instructions.amx)
+    ? 'this processor has AMX for it'
+    : has(instructions.bfloat16)
+      ? 'this processor has AVX512-BF16 for it'
+      : 'this processor has neither AMX nor AVX512-BF16, so that multigate does not use it here'
+  say(`oneDNN ${version} ${how}; ${use}`)
+  process.exit(0)
+}
+
+function fail(reason) {
+  say(`failed: ${reason}`)
+  process.exit(1)
+}

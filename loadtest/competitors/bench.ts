@@ -221,7 +221,7 @@ function nameOf({ server, scenario, form, candidates }: Cell): string {
 
 /** multigate's counts of cached and new candidates so far. */
 async function hitsAndMisses({ server }: Cell, { base }: RunningServer): Promise<number[]> {
-  if (server !== 'multigate') return []
+  if (!servers[server].candidates.some((kind) => kind === 'seen')) return []
   const text = await (await fetch(new URL('/metrics', base))).text()
   return ['hits', 'misses'].map((name) => {
     const value = new RegExp(`^multigate_candidate_cache_${name}_total\\{[^}]*\\} (\\S+)`, 'm').exec(text)?.[1]

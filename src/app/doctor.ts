@@ -85,7 +85,9 @@ async function engine({ MULTIGATE_ENGINE }: Configuration): Promise<Finding> {
 async function onednn({ MULTIGATE_ONEDNN }: Configuration): Promise<Finding> {
   const { openLibrary } = await import('../model/onednn/library.ts')
   try {
-    const { version, instructions } = openLibrary()
+    const library = openLibrary()
+    library.requireFast()
+    const { version, instructions } = library
     return { name: 'oneDNN', detail: `${version}, ${instructions}` }
   } catch (error) {
     const problem = reasonOf(error)

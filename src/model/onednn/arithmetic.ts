@@ -2,7 +2,8 @@ import { equal, positive, product } from '../base/dims.ts'
 import { intAttribute } from '../graph/attributes.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from '../graph/onnx_pb.ts'
 import { NotTranslated } from './not-translated.ts'
-import type { Part, Translation, Translator } from './translation.ts'
+import type { Part } from './tensor.ts'
+import type { Translation, Translator } from './translation.ts'
 
 /* Functions of a tensor's numbers, one after the other. */
 

@@ -2,7 +2,8 @@ import { equal, positive, product } from '../base/dims.ts'
 import { intAttribute, intsAttribute } from '../graph/attributes.ts'
 import type { NodeProto } from '../graph/onnx_pb.ts'
 import { NotTranslated } from './not-translated.ts'
-import type { Part, Tensor, Translation } from './translation.ts'
+import type { Part, Tensor } from './tensor.ts'
+import type { Translation } from './translation.ts'
 
 /* What moves numbers, or gives them other dimensions. Only looking up table rows copies any. */
 

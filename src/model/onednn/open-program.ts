@@ -10,19 +10,19 @@ import { concat, flatten, gather, reshape, slice, split } from './layout.ts'
 import { openLibrary } from './library.ts'
 import { NotTranslated } from './not-translated.ts'
 import { gemm, matMul } from './products.ts'
-import { Program } from './program.ts'
+import { type Call, Program } from './program.ts'
 import { Tables } from './tables.ts'
 import { Translation, type Translator } from './translation.ts'
 
-/** A value of a call: row-major [rows, …] data. */
+/** A value of a call: row-major [rows, …] data; bfloat16 as its bits. */
 export interface ProgramValue {
-  data: TensorData | BigInt64Array
+  data: TensorData | BigInt64Array | Uint16Array
   dims: readonly number[]
 }
 
 /** A graph of a plan that oneDNN computes with products in bfloat16. One call at a time. */
 export interface OpenProgram {
-  inputs: { name: string; type: 'int32' | 'int64' | 'float32'; rank: number }[]
+  inputs: { name: string; type: InputType; rank: number }[]
   /** Outputs by name; what they hold lives until the next call. */
   run(feeds: Record<string, ProgramValue>): Record<string, { data: Float32Array; dims: number[] }>
   /** Bytes of its memory. */
@@ -32,9 +32,15 @@ export interface OpenProgram {
 
 /**
  * Opens a float32 graph of a plan. Resolves with the reason where it has a node that is not translated. Rejects with
- * OnednnUnavailable where the library can't be used, and where a file can't be read. `requests`: its input of each row's request.
+ * OnednnUnavailable where the library can't be used, and where a file can't be read. `requests`: its input of each row's request;
+ * `mayRound`: float32 inputs that callers can give in bfloat16, which `inputs` then says of those that products alone read.
  */
-export async function openProgram(folder: string, file: VariantFile, requests: string): Promise<OpenProgram | string> {
+export async function openProgram(
+  folder: string,
+  file: VariantFile,
+  requests: string,
+  mayRound: (input: string) => boolean = () => false,
+): Promise<OpenProgram | string> {
   const library = openLibrary()
   const graph = Graph.parse(await readFile(join(folder, file.file)), folder)
   graph.tidy()
@@ -43,10 +49,15 @@ export async function openProgram(folder: string, file: VariantFile, requests: s
   try {
     const translation = new Translation(graph, program, library, tables, requests)
     const context = new Set(file.context.map(({ name }) => name))
-    const inputs = graph.inputs.map((input) => describeInput(input))
+    const inputs = graph.inputs.map((input) => {
+      const described = describeInput(input)
+      const rounds =
+        described.type === 'float32' && mayRound(input.name) && translation.isOperand(input.name, described.dims)
+      return rounds ? { ...described, type: 'bfloat16' as const } : described
+    })
     for (const { name, type, dims } of inputs) {
       if (name === requests) continue
-      const kind = type === 'float32' ? 'float32' : 'int32'
+      const kind = type === 'float32' || type === 'bfloat16' ? type : 'int32'
       const tensor = translation.result(context.has(name) ? 'requests' : 'rows', dims, kind)
       translation.set(name, { ...tensor, input: name })
     }
@@ -66,6 +77,8 @@ export async function openProgram(folder: string, file: VariantFile, requests: s
   }
 }
 
+type InputType = 'int32' | 'int64' | 'float32' | 'bfloat16'
+
 type Output = { name: string } & ReturnType<Translation['whole']>
 
 function run(
@@ -76,7 +89,7 @@ function run(
   outputs: readonly Output[],
 ): ReturnType<OpenProgram['run']> {
   const counts = { rows: 0, requests: 0 }
-  const data: Record<string, TensorData | BigInt64Array> = {}
+  const data: Call['feeds'] = {}
   for (const [name, value] of Object.entries(feeds)) {
     data[name] = value.data
     if (name !== requests) counts[context.has(name) ? 'requests' : 'rows'] = value.dims[0]!

@@ -4,8 +4,9 @@ import type { NodeProto } from '../graph/onnx_pb.ts'
 import { type Format, sizes } from './binding.ts'
 import type { Product, Weights } from './library.ts'
 import { NotTranslated } from './not-translated.ts'
-import { type Frame, inChunks } from './program.ts'
-import { type Operand, type Part, padded, type Tensor, type Translation } from './translation.ts'
+import { type Call, type Frame, inChunks } from './program.ts'
+import { type Operand, type Part, padded, type Tensor } from './tensor.ts'
+import type { Translation } from './translation.ts'
 
 /* Products by oneDNN, and mixtures of experts by the kernel. */
 
@@ -45,13 +46,14 @@ function dense(t: Translation, node: NodeProto, x: string, weights: string, bias
   t.set(name, to)
   const { products, packed } = t.products({ k, n, values }, operand, { columns, output: to.kind as Format, relu })
   const [out] = to.parts as [Part]
-  const run = runner(products, packed, operand, out, hidden ? 2 : 4)
+  const run = runner(t, products, packed, operand, out, hidden ? 2 : 4)
   if (byRequest !== undefined) {
-    t.program.steps.push((frame, { requests, starts }) => {
+    t.program.steps.push((frame, call) => {
+      const { requests, starts } = call
       const first = frame.at[byRequest.buffer]! + byRequest.offset * 4
       for (let request = 0; request < requests; request++) {
         const place = { region: frame.region, at: first + request * byRequest.stride * 4 }
-        run(frame, starts[request]!, starts[request + 1]!, place)
+        run(frame, call, starts[request]!, starts[request + 1]!, place)
       }
     })
     return
@@ -65,7 +67,7 @@ function dense(t: Translation, node: NodeProto, x: string, weights: string, bias
   const place = t.program.constant(added)
   const { each } = from
   t.program.steps.push((frame, call) => {
-    run(frame, 0, call[each], place)
+    run(frame, call, 0, call[each], place)
     if (byRow) addRows(frame, call[each], byRow, out, clips ? 0 : Number.NEGATIVE_INFINITY)
   })
 }
@@ -93,16 +95,31 @@ function addRows({ at, floats }: Frame, rows: number, more: Part, out: Part, flo
       )
 }
 
-type RunRows = (frame: Frame, start: number, end: number, bias: { region: Frame['region']; at: number }) => void
+type RunRows = (
+  frame: Frame,
+  call: Call,
+  start: number,
+  end: number,
+  bias: { region: Frame['region']; at: number },
+) => void
 
-function runner(products: Product[], packed: Weights, operand: Operand, out: Part, bytes: number): RunRows {
-  return (frame, start, end, bias) => {
+function runner(
+  t: Translation,
+  products: Product[],
+  packed: Weights,
+  operand: Operand,
+  out: Part,
+  bytes: number,
+): RunRows {
+  return (frame, call, start, end, bias) => {
     const { region, at } = frame
     const size = sizes[operand.format]
-    const source = at[operand.buffer]! + operand.offset * size
+    const source = operand.input
+      ? t.placeOf(call, operand.input)
+      : { region, at: at[operand.buffer]! + operand.offset * size }
     const target = at[out.buffer]! + out.offset * bytes
     inChunks(start, end, (row, index) =>
-      products[index]!.run({ region, at: source + row * operand.stride * size }, packed, bias, {
+      products[index]!.run({ region: source.region, at: source.at + row * operand.stride * size }, packed, bias, {
         region,
         at: target + row * out.stride * bytes,
       }),

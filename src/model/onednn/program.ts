@@ -17,7 +17,7 @@ export interface Call {
   /** The first row of each request, and `rows`. */
   starts: Int32Array
   /** By the graph's input. */
-  feeds: Record<string, TensorData | BigInt64Array>
+  feeds: Record<string, TensorData | BigInt64Array | Uint16Array>
 }
 
 /** The memory of calls with a limited number of rows. */

@@ -2,55 +2,11 @@ import { product } from '../base/dims.ts'
 import type { Graph } from '../graph/graph.ts'
 import type { NodeProto } from '../graph/onnx_pb.ts'
 import type { Format } from './binding.ts'
-import type { Library, Product, Weights } from './library.ts'
+import type { Library, Place, Product, Weights } from './library.ts'
 import { NotTranslated } from './not-translated.ts'
 import { type Call, type Each, type Frame, inChunks, type Program, rowClasses } from './program.ts'
 import type { Tables } from './tables.ts'
-
-/** Columns of a buffer, in elements of four bytes (bfloat16: of two): row r begins at `offset` + r·`stride`. */
-export interface Part {
-  buffer: number
-  offset: number
-  stride: number
-  width: number
-}
-
-/** A tensor [rows or requests, …dims]: its parts lie side by side. */
-export interface Tensor {
-  each: Each
-  dims: readonly number[]
-  kind: 'float32' | 'bfloat16' | 'int32'
-  parts: readonly Part[]
-  /** Rows of a tensor of requests, for each row that of its request: it has no parts. */
-  ofRequest?: Tensor
-  /** The input whose values the first part receives when a step reads them there. */
-  input?: string
-}
-
-/**
- * A matrix that products read. In bfloat16 they read all `stride` columns, of which those from the tensor's width on are 0; in
- * float32 the tensor's `width`.
- */
-export interface Operand {
-  format: Format
-  buffer: number
-  /** Elements before the first. */
-  offset: number
-  stride: number
-  /** Columns that products read. */
-  columns: number
-}
-
-/** Columns of a product are a whole number of these: with others, oneDNN leaves AMX or copies what it reads. */
-const blockColumns = 64
-
-/**
- * Multiplications a row up to which a product stays in float32: gates and the last layers cost little, and their rounding would move
- * the mean prediction most.
- */
-const mostExact = 4096
-
-export const padded = (columns: number) => Math.ceil(columns / blockColumns) * blockColumns
+import { mostExact, type Operand, type Part, padded, type Tensor } from './tensor.ts'
 
 export type Translator = (translation: Translation, node: NodeProto) => void
 
@@ -181,8 +137,17 @@ export class Translation {
   operand(tensor: Tensor, format: Format): Operand {
     if (tensor.kind === 'int32') throw new NotTranslated('a product of integers')
     const [part] = tensor.parts
-    if (tensor.kind === 'bfloat16')
-      return { format: 'bfloat16', buffer: part!.buffer, offset: 0, stride: part!.stride, columns: part!.stride }
+    if (tensor.kind === 'bfloat16') {
+      const { buffer, stride } = part!
+      return {
+        format: 'bfloat16',
+        buffer,
+        offset: 0,
+        stride,
+        columns: stride,
+        ...(tensor.input && { input: tensor.input }),
+      }
+    }
     if (format === 'float32') {
       const { buffer, offset, stride, width } = this.whole(tensor).part
       return { format, buffer, offset, stride, columns: width }
@@ -224,15 +189,21 @@ export class Translation {
     }
     // An input is read where it lies, if there is enough memory behind it for the last chunk.
     this.program.steps.push((frame, call) => {
+      const place = this.placeOf(call, input)
       const values = call.feeds[input] as Float32Array
-      const region = this.library.region(values.buffer as ArrayBuffer)
-      const behind = region.bytes - values.byteOffset - values.byteLength
-      if (behind >= 32 * part.stride * 4) round(frame, call, { region, at: values.byteOffset })
+      const behind = place.region.bytes - place.at - values.byteLength
+      if (behind >= 32 * part.stride * 4) round(frame, call, place)
       else {
         frame.floats.set(values, frame.at[part.buffer]! / 4)
         round(frame, call, { region: frame.region, at: frame.at[part.buffer]! })
       }
     })
+  }
+
+  /** Where an input lies. */
+  placeOf({ feeds }: Call, input: string): Place {
+    const { buffer, byteOffset } = feeds[input]!
+    return { region: this.library.region(buffer as ArrayBuffer), at: byteOffset }
   }
 
   /** Products for each class of rows, and the weights as they read them; k and n are filled up with zeros. */
@@ -273,6 +244,12 @@ export class Translation {
           !input.slice(1).includes(name),
       )
     )
+  }
+
+  /** Whether an input in bfloat16 can be read by all its users where it lies. */
+  isOperand(name: string, dims: readonly number[]): boolean {
+    const clips = this.graph.users(name).some(({ opType }) => opType === 'Relu')
+    return dims.length === 1 && padded(dims[0]!) === dims[0] && !clips && this.isHidden(name)
   }
 
   /** Whether a ReLU is all that reads a tensor, perhaps reshaped: what computes the tensor computes the ReLU too, which is a copy then. */

@@ -48,4 +48,38 @@
             (br $number)))
         (local.set $to (i32.add (local.get $to) (local.get $bytes)))
         (local.set $slots (i32.add (local.get $slots) (i32.const 4)))
-        (br $next)))))
+        (br $next))))
+
+  ;; The same in bfloat16, rounded to nearest even: bytes of float32 are a whole number of 32. A NaN may become another number.
+  (func (export "addRowsRounded")
+    (param $slab i32) (param $stride i32) (param $slots i32) (param $count i32) (param $row i32) (param $bytes i32) (param $floor f32) (param $out i32)
+    (local $least v128) (local $end i32) (local $from i32) (local $at i32) (local $a v128) (local $b v128)
+    (local.set $least (f32x4.splat (local.get $floor)))
+    (local.set $end (i32.add (local.get $slots) (i32.shl (local.get $count) (i32.const 2))))
+    (block $done
+      (loop $next
+        (br_if $done (i32.ge_u (local.get $slots) (local.get $end)))
+        (local.set $from (i32.add (local.get $slab) (i32.mul (i32.load (local.get $slots)) (local.get $stride))))
+        (local.set $at (i32.const 0))
+        (block $short
+          (loop $vector
+            (br_if $short (i32.ge_u (local.get $at) (local.get $bytes)))
+            (local.set $a (f32x4.pmax (f32x4.add
+              (v128.load (i32.add (local.get $from) (local.get $at)))
+              (v128.load (i32.add (local.get $row) (local.get $at)))) (local.get $least)))
+            (local.set $b (f32x4.pmax (f32x4.add
+              (v128.load offset=16 (i32.add (local.get $from) (local.get $at)))
+              (v128.load offset=16 (i32.add (local.get $row) (local.get $at)))) (local.get $least)))
+            (v128.store (local.get $out) (i16x8.narrow_i32x4_u (call $rounded (local.get $a)) (call $rounded (local.get $b))))
+            (local.set $out (i32.add (local.get $out) (i32.const 16)))
+            (local.set $at (i32.add (local.get $at) (i32.const 32)))
+            (br $vector)))
+        (local.set $slots (i32.add (local.get $slots) (i32.const 4)))
+        (br $next))))
+
+  ;; The upper halves of float32 numbers, rounded to nearest even.
+  (func $rounded (param $x v128) (result v128)
+    (i32x4.shr_u
+      (i32x4.add (i32x4.add (local.get $x) (i32x4.splat (i32.const 0x7fff)))
+        (v128.and (i32x4.shr_u (local.get $x) (i32.const 16)) (i32x4.splat (i32.const 1))))
+      (i32.const 16))))

@@ -12,7 +12,8 @@ export async function openBfloat16(folder: string, file: VariantFile): Promise<G
   try {
     // Imported where it is needed: other plans do without the library.
     const { openProgram } = await import('../onednn/open-program.ts')
-    const program = await openProgram(folder, file, planNames.requests)
+    const isSum = (input: string) => input.startsWith(planNames.sum(0).slice(0, -1))
+    const program = await openProgram(folder, file, planNames.requests, isSum)
     if (typeof program === 'string') return undefined
     return {
       inputs: program.inputs,

@@ -28,7 +28,10 @@ export function createCachedVariant(
       )
       const feeds = sums.map((values, layer) => {
         const { width } = layers[layer]!
-        return [planNames.sum(layer), new onnxruntime.Tensor('float32', values, [values.length / width, width])]
+        const dims = [values.length / width, width]
+        const sum =
+          values instanceof Uint16Array ? { data: values, dims } : new onnxruntime.Tensor('float32', values, dims)
+        return [planNames.sum(layer), sum]
       })
       return cached.run(batch, requests, Object.fromEntries(feeds))
     },

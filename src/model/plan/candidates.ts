@@ -84,7 +84,8 @@ export class Candidates {
     this.#layers = layers
     this.#cache = cache
     this.keyWords = keyWords
-    this.#memory = createMemory({ layers, slots: cache.slots, mostRows: rows })
+    const rounded = layers.map((_, layer) => isRounded(cached, planNames.sum(layer)))
+    this.#memory = createMemory({ layers, rounded, slots: cache.slots, mostRows: rows })
     this.#baseline = cache.stats()
     this.variant = createCachedVariant(contextEncoder, cached, layers, this.#memory)
   }
@@ -242,6 +243,11 @@ export class Candidates {
       throw error
     }
   }
+}
+
+/** Whether a graph takes an input in bfloat16. */
+function isRounded({ session }: OpenVariant, input: string): boolean {
+  return session.inputs.some(({ name, type }) => name === input && type === 'bfloat16')
 }
 
 function createMemory(options: RowMemoryOptions): RowMemory {

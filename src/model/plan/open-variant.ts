@@ -8,7 +8,7 @@ import { planNames } from '../compile/sides/tensor-names.ts'
 import type { Cost, VariantFile } from '../contracts/compiled-plan.ts'
 import { openBfloat16 } from './bfloat16-session.ts'
 import { createPacker } from './packing.ts'
-import type { FullCost, GraphSession, OpenVariant, RequestRows, Variant } from './variant.ts'
+import type { Feed, FullCost, GraphSession, OpenVariant, RequestRows, Variant } from './variant.ts'
 
 /** A cost with its default for joined requests: they share a call for free where their contexts make no difference. */
 export function fullCost(
@@ -31,7 +31,8 @@ async function openSession(
     inputs: session.inputMetadata.flatMap((input) =>
       input.isTensor ? [{ name: input.name, type: input.type, rank: input.shape.length }] : [],
     ),
-    run: (feeds) => session.run(feeds, { logSeverityLevel: 4 }),
+    // Its inputs are all tensors.
+    run: (feeds) => session.run(feeds as Record<string, ort.Tensor>, { logSeverityLevel: 4 }),
     release: () => session.release(),
   }
 }
@@ -68,7 +69,7 @@ function createVariant(session: GraphSession, file: VariantFile, overlays: Recor
   const byRequest = has(planNames.requests)
 
   const run: OpenVariant['run'] = (batch, requests, more = {}) => {
-    const feeds = { ...more }
+    const feeds: Record<string, Feed> = { ...more }
     const firsts = Int32Array.from(requests, ({ rows }) => rows[0]!)
     const all = concat(
       Int32Array,

@@ -8,6 +8,8 @@ import type { LayerParts } from '../contracts/compiled-plan.ts'
 
 export interface RowMemoryOptions {
   layers: readonly LayerParts[]
+  /** Layers whose sums are wanted in bfloat16: their widths are whole numbers of 8. Default: none. */
+  rounded?: readonly boolean[]
   /** Rows that can be kept. */
   slots: number
   /** Most rows per `add`. */
@@ -27,10 +29,10 @@ export interface RowMemory {
   provide(slots: number): void
   /**
    * Of each layer, for all rows, request by request: the row's slot + the request's row of `contexts` [requests, …],
-   * or nothing where the layer has no columns there. [rows, width] each; lives until the next call. Throws RangeError where
-   * there are more rows than can be.
+   * or nothing where the layer has no columns there. [rows, width] each, in float32, or in bfloat16's bits where that is wanted;
+   * lives until the next call. Throws RangeError where there are more rows than can be.
    */
-  add(slots: readonly Int32Array[], contexts: Float32Array): Float32Array[]
+  add(slots: readonly Int32Array[], contexts: Float32Array): (Float32Array | Uint16Array)[]
 }
 
 /** Largest memory, bytes: it is addressed by 32 bits. */
@@ -50,7 +52,7 @@ export function slotWidth(layers: readonly LayerParts[]): number {
  *
  * Throws RangeError where the system refuses the memory, or it would be too large.
  */
-export function createRowMemory({ layers, slots, mostRows }: RowMemoryOptions): RowMemory {
+export function createRowMemory({ layers, rounded = [], slots, mostRows }: RowMemoryOptions): RowMemory {
   let end = 0
   const place = (elements: number): number => {
     const start = end
@@ -63,12 +65,14 @@ export function createRowMemory({ layers, slots, mostRows }: RowMemoryOptions): 
   const slotsAt = place(mostRows)
   const zerosAt = place(Math.max(0, ...widths))
   const contextsAt = place(mostRows * width)
-  const sumsAt = widths.map((width) => place(mostRows * width))
+  // oneDNN reads some rows more than there are.
+  const sumsAt = widths.map((width, layer) => place((mostRows + (rounded[layer] ? 32 : 0)) * width))
   const slotBytes = slotWidth(layers) * 4
   const slabAt = place((slots * slotBytes) / 4)
   const offsets = offsetsOf(layers)
   const { buffer, exports } = createKernel(end)
   const addRows = exports.addRows as AddRows
+  const addRowsRounded = exports.addRowsRounded as AddRows
   const floats = new Float32Array(buffer)
   const integers = new Int32Array(buffer)
 
@@ -103,19 +107,22 @@ export function createRowMemory({ layers, slots, mostRows }: RowMemoryOptions): 
       const contextBytes = (contexts.length / requests.length) * 4
       return layers.map(({ width, kept, relu, context }, layer) => {
         const bytes = width * 4
+        const [compute, size] = rounded[layer] ? [addRowsRounded, 2] : [addRows, 4]
         const floor = relu ? 0 : Number.NEGATIVE_INFINITY
         let start = 0
         for (let i = 0; i < requests.length; i++) {
           const { length } = requests[i]!
           const row = context < 0 ? zerosAt : contextsAt + i * contextBytes + context * 4
           const slots = slotsAt + start * 4
-          const out = sumsAt[layer]! + start * bytes
+          const out = sumsAt[layer]! + start * width * size
           // Of a layer of which nothing is kept, every slot is the same row of zeros.
           const [slab, stride] = kept ? [slabAt + offsets[layer]!, slotBytes] : [zerosAt, 0]
-          addRows(slab, stride, slots, length, row, bytes, floor, out)
+          compute(slab, stride, slots, length, row, bytes, floor, out)
           start += length
         }
-        return new Float32Array(buffer, sumsAt[layer]!, rows * width)
+        return rounded[layer]
+          ? new Uint16Array(buffer, sumsAt[layer]!, rows * width)
+          : new Float32Array(buffer, sumsAt[layer]!, rows * width)
       })
     },
   }
@@ -145,6 +152,6 @@ type AddRows = (
 
 /** add-rows.wat, compiled. */
 export const kernelBytes =
-  'AGFzbQEAAAABDAFgCH9/f39/f31/AAIQAQRyb3dzBm1lbW9yeQIAAAMCAQAHCwEHYWRkUm93cwAACrICAa8CAwF7BX8BfSAG/RMhCCACIANBAnRqIQkgBUFAcSENIAchCwJAA0AgAiAJTw0BIAAgAigCACABbGohCkEAIQwCQANAIAwgDU8NASALIAxqIAogDGr9AAQAIAQgDGr9AAQA/eQBIAj96wH9CwQAIAsgDGogCiAMav0ABBAgBCAMav0ABBD95AEgCP3rAf0LBBAgCyAMaiAKIAxq/QAEICAEIAxq/QAEIP3kASAI/esB/QsEICALIAxqIAogDGr9AAQwIAQgDGr9AAQw/eQBIAj96wH9CwQwIAxBwABqIQwMAAsLAkADQCAMIAVPDQEgCiAMaioCACAEIAxqKgIAkiEOIAsgDGogBiAOIA4gBl0bOAIAIAxBBGohDAwACwsgCyAFaiELIAJBBGohAgwACwsL'
+  'AGFzbQEAAAABEQJgCH9/f39/f31/AGABewF7AhABBHJvd3MGbWVtb3J5AgAAAwQDAAABBxwCB2FkZFJvd3MAAA5hZGRSb3dzUm91bmRlZAABCvwDA68CAwF7BX8BfSAG/RMhCCACIANBAnRqIQkgBUFAcSENIAchCwJAA0AgAiAJTw0BIAAgAigCACABbGohCkEAIQwCQANAIAwgDU8NASALIAxqIAogDGr9AAQAIAQgDGr9AAQA/eQBIAj96wH9CwQAIAsgDGogCiAMav0ABBAgBCAMav0ABBD95AEgCP3rAf0LBBAgCyAMaiAKIAxq/QAEICAEIAxq/QAEIP3kASAI/esB/QsEICALIAxqIAogDGr9AAQwIAQgDGr9AAQw/eQBIAj96wH9CwQwIAxBwABqIQwMAAsLAkADQCAMIAVPDQEgCiAMaioCACAEIAxqKgIAkiEOIAsgDGogBiAOIA4gBl0bOAIAIAxBBGohDAwACwsgCyAFaiELIAJBBGohAgwACwsLpQEDAXsDfwJ7IAb9EyEIIAIgA0ECdGohCQJAA0AgAiAJTw0BIAAgAigCACABbGohCkEAIQsCQANAIAsgBU8NASAKIAtq/QAEACAEIAtq/QAEAP3kASAI/esBIQwgCiALav0ABBAgBCALav0ABBD95AEgCP3rASENIAcgDBACIA0QAv2GAf0LBAAgB0EQaiEHIAtBIGohCwwACwsgAkEEaiECDAALCwsiACAAQf//Af0R/a4BIABBEP2tAUEB/RH9Tv2uAUEQ/a0BCw=='
 
 const createKernel = compileKernel(kernelBytes, 'rows')

@@ -25,13 +25,16 @@ export interface TimedVariant {
 
 type Column = Pick<Packer, 'input' | 'width' | 'type'>
 
+/** An input of a graph: rows of bfloat16, as its bits, are no tensor of ONNX Runtime. */
+export type Feed = ort.Tensor | { data: Uint16Array; dims: readonly number[] }
+
 /** Outputs of a graph by name. */
 export type Results = Record<string, { data: unknown }>
 
 /** A graph of a plan that is open on this thread, as ONNX Runtime or oneDNN computes it. */
 export interface GraphSession {
   inputs: readonly { name: string; type: string; rank: number }[]
-  run(feeds: Record<string, ort.Tensor>): Promise<Results>
+  run(feeds: Record<string, Feed>): Promise<Results>
   release(): Promise<void>
 }
 
@@ -46,7 +49,7 @@ export interface Variant extends TimedVariant {
 export interface OpenVariant extends Variant {
   session: GraphSession
   /** `more`: inputs that the batch doesn't have. */
-  run(batch: Batch, requests: readonly RequestRows[], more?: Record<string, ort.Tensor>): Promise<Results>
+  run(batch: Batch, requests: readonly RequestRows[], more?: Record<string, Feed>): Promise<Results>
 }
 /** A variant's cost, µs, with that of a request which shares its call. */
 export type FullCost = Cost & Required<Pick<Cost, 'joined'>>

@@ -1,0 +1,51 @@
+import type { Format } from './binding.ts'
+import type { Each } from './program.ts'
+
+/* Tensors of a translation: where their rows lie. */
+
+/** Columns of a buffer, in elements of four bytes (bfloat16: of two): row r begins at `offset` + r·`stride`. */
+export interface Part {
+  buffer: number
+  offset: number
+  stride: number
+  width: number
+}
+
+/** A tensor [rows or requests, …dims]: its parts lie side by side. */
+export interface Tensor {
+  each: Each
+  dims: readonly number[]
+  kind: 'float32' | 'bfloat16' | 'int32'
+  parts: readonly Part[]
+  /** Rows of a tensor of requests, for each row that of its request: it has no parts. */
+  ofRequest?: Tensor
+  /** The input whose values the first part receives when a step reads them there. */
+  input?: string
+}
+
+/**
+ * A matrix that products read. In bfloat16 they read all `stride` columns, of which those from the tensor's width on are 0; in
+ * float32 the tensor's `width`.
+ */
+export interface Operand {
+  format: Format
+  buffer: number
+  /** Elements before the first. */
+  offset: number
+  stride: number
+  /** Columns that products read. */
+  columns: number
+  /** The input that it is. */
+  input?: string
+}
+
+/** Columns of a product are a whole number of these: with others, oneDNN leaves AMX or copies what it reads. */
+const blockColumns = 64
+
+/**
+ * Multiplications a row up to which a product stays in float32: gates and the last layers cost little, and their rounding would move
+ * the mean prediction most.
+ */
+export const mostExact = 4096
+
+export const padded = (columns: number) => Math.ceil(columns / blockColumns) * blockColumns

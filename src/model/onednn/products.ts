@@ -35,7 +35,7 @@ function dense(t: Translation, node: NodeProto, x: string, weights: string, bias
   if (dims.length !== 2 || !equal(from.dims, [k])) throw new NotTranslated(`a product of [${from.dims}] and [${dims}]`)
   const own = bias !== undefined && !t.isConstant(bias) ? ownBias(t, bias, from, n) : undefined
   const { byRequest, byRow } = own ?? {}
-  const operand = t.operand(from, t.formatOf(weights))
+  const operand = t.operand(from, from.parts.length === 1 ? t.formatOf(weights) : 'bfloat16')
   // Behind the bias of a request, memory belongs to other columns.
   const rounds = operand.format === 'bfloat16' && byRow === undefined && (byRequest === undefined || n === padded(n))
   const hidden = rounds && t.isHidden(name)

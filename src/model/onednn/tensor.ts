@@ -43,8 +43,8 @@ export interface Operand {
 const blockColumns = 64
 
 /**
- * Multiplications a row up to which a product stays in float32: gates and the last layers cost little, and their rounding would move
- * the mean prediction most.
+ * Multiplications a row up to which a product stays in float32, where its rows lie in one piece: the last layers cost little, and
+ * their rounding would move the mean prediction most.
  */
 export const mostExact = 4096
 

@@ -2,7 +2,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import { type Scenario, scenarios } from './scenarios.ts'
-import { type ServerName, servers } from './servers.ts'
+import { type ServerKind, type ServerName, servers } from './servers.ts'
 
 export interface ComparisonArguments {
   short: boolean
@@ -30,6 +30,9 @@ export interface ComparisonArguments {
   add: boolean
   readme: boolean
 }
+
+/** Needs no installation, and computes in float32. */
+const isQuick = ({ installed, precision }: ServerKind) => !installed && precision === undefined
 
 const serverNames = Object.keys(servers) as ServerName[]
 const scenarioNames = scenarios.map(({ name }) => name)
@@ -79,7 +82,7 @@ export function readComparisonArguments(argv: readonly string[]): ComparisonArgu
   if (given.add && given.out === undefined) command.error("error: option '--add' needs '--out <file.md>'")
   return {
     short,
-    servers: given.servers ?? serverNames.filter((name) => !short || !servers[name].installed),
+    servers: given.servers ?? serverNames.filter((name) => !short || isQuick(servers[name])),
     scenarios: given.scenarios ?? scenarioNames,
     duration: given.duration || (short ? 1 : 4),
     openDuration: given.openDuration ?? (short ? 1 : 6),

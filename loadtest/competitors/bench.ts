@@ -9,7 +9,7 @@ import { type ModelFiles, prepareModel, referenceModels } from './models.ts'
 import type { Cell, Session } from './plan.ts'
 import { withProcessorTime } from './processor-time.ts'
 import type { Requests } from './requests.ts'
-import { bestOf, type CellResult } from './results.ts'
+import { bestOf, type CellResult, type Differences } from './results.ts'
 import { type RunningServer, type ServerKind, servers, startServer } from './servers.ts'
 
 /** Fixed, so that two runs send the same requests at the same times. */
@@ -37,6 +37,8 @@ export type Measure = (cell: Cell, server: RunningServer) => Promise<void>
 /** Starts, checks and measures servers, and collects the results. */
 export class Bench {
   largestDifference = 0
+  /** The same of multigate, by precision. */
+  readonly differences: Differences = {}
   readonly #options: ComparisonArguments
   readonly #folder: string
   readonly #requests: Requests
@@ -95,6 +97,8 @@ export class Bench {
       for (const cell of session.cells) {
         const difference = await checkAnswers(server, kind, cell.form, model, this.#requests.sample(cell), answers)
         this.largestDifference = Math.max(this.largestDifference, difference)
+        const precision = kind.precision ?? 'float32'
+        this.differences[precision] = Math.max(this.differences[precision] ?? 0, difference)
         await this.#closed(cell, server, 32, warmUpSeconds[this.#options.short ? 'short' : 'full'])
         await measure(cell, server)
       }

@@ -1,6 +1,7 @@
 import { type Columns, decimal, kilo, table, whole } from '../markdown.ts'
+import { tolerances } from './check.ts'
 import { forms } from './forms.ts'
-import { type Best, bestOf, type CellResult, type ComparisonReport } from './results.ts'
+import { type Best, bestOf, type CellResult, type ComparisonReport, type Differences } from './results.ts'
 import { meanRows, type Scenario, scenarios } from './scenarios.ts'
 import { type ServerName, servers } from './servers.ts'
 
@@ -21,7 +22,7 @@ export function toMarkdown(report: ComparisonReport): string {
       `${dates[0]}${dates.at(-1) === dates[0] ? '' : ` to ${dates.at(-1)}`} UTC · ${machine.processor} · ${machine.cores} cores, load ${machine.loadBefore.toFixed(2)} before · ${versions.join(', ')}${settings.length > 0 ? ` · ${settings.join(' ')}` : ''}`,
       ...report.servers.filter(({ versions }) => Object.keys(versions).length > 0).map(describe),
       `${method.short ? 'The short form, for a rough look. ' : ''}The load generator shares the cores with the server; others: CPU use of everything else on this machine, which should be close to zero${method.short ? '' : ' (a disturbed run is repeated, at most three times, and the quietest counts)'}. Made by \`npm run loadtest -- competitors\`; docs/performance.md explains the figures.`,
-      `Answers were checked first; none differs from ONNX Runtime's on the exported graph by more than ${method.largestDifference.toExponential(1)}.`,
+      `Answers were checked first; none differs from ONNX Runtime's on the exported graph by more than ${method.largestDifference.toExponential(1)}${byPrecision(method.differences)}.`,
     ].join('\n'),
     ...report.missing.map(({ name, reason }) => `**Omitted: ${name}**, ${reason}`),
     '## Requests per second',
@@ -37,6 +38,16 @@ export function toMarkdown(report: ComparisonReport): string {
       ...chosen(report).map((scenario) => openSection(scenario, cells)),
     )
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`
+}
+
+/** Where precisions differ. */
+function byPrecision(differences: Differences = {}): string {
+  const entries = Object.entries(differences) as [keyof Differences, number][]
+  if (entries.length < 2) return ''
+  const parts = entries.map(
+    ([precision, most]) => `${precision} ${most.toExponential(1)} (at most ${tolerances[precision].toExponential(0)})`,
+  )
+  return `: ${parts.join(', ')}`
 }
 
 /** Requests per second by scenario. */

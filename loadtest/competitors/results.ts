@@ -1,6 +1,7 @@
 import { median } from '../../src/model/base/median.ts'
 import type { GeneratorResult } from '../generator.ts'
 import type { Machine } from '../machine.ts'
+import type { tolerances } from './check.ts'
 import type { ClosedRun } from './closed-loop.ts'
 import type { FormName } from './forms.ts'
 import type { Candidates } from './queries.ts'
@@ -24,6 +25,9 @@ export interface CellResult {
   open: (GeneratorResult & { load: number; rate: number; seconds: number; raised: boolean; otherCores: number })[]
 }
 
+/** Largest difference of a probability from the reference, by precision. */
+export type Differences = Partial<Record<keyof typeof tolerances, number>>
+
 export interface ComparisonReport {
   machine: Machine
   method: {
@@ -39,6 +43,8 @@ export interface ComparisonReport {
     mostRequestsPerSecond: number
     /** Between an answer and the reference, over all checks. */
     largestDifference: number
+    /** The same by what servers compute in. */
+    differences?: Differences
   }
   servers: { name: string; versions: Record<string, string> }[]
   missing: { name: string; reason: string }[]
@@ -94,6 +100,7 @@ export function addTo(earlier: ComparisonReport, report: ComparisonReport): Comp
     method: {
       ...report.method,
       largestDifference: Math.max(earlier.method.largestDifference, report.method.largestDifference),
+      differences: largestOf(earlier.method.differences, report.method.differences),
     },
     servers: [...earlier.servers.filter(({ name }) => !newOnes.includes(name)), ...report.servers],
     missing: [...earlier.missing.filter(({ name }) => !tried.includes(name)), ...report.missing],
@@ -103,4 +110,9 @@ export function addTo(earlier: ComparisonReport, report: ComparisonReport): Comp
 
 function keyOf({ server, scenario, form, candidates }: CellResult): string {
   return [server, scenario, form, candidates].join()
+}
+
+function largestOf(one: Differences = {}, other: Differences = {}): Differences {
+  const names = new Set(Object.keys({ ...one, ...other }) as (keyof Differences)[])
+  return Object.fromEntries([...names].map((name) => [name, Math.max(one[name] ?? 0, other[name] ?? 0)]))
 }

@@ -70,6 +70,7 @@ export async function runComparison(
       deadlineMs: options.deadline,
       mostRequestsPerSecond,
       largestDifference: bench.largestDifference,
+      differences: bench.differences,
     },
     servers: await Promise.all(names.filter((name) => !missing.has(name)).map(describeServer)),
     missing: [...missing].map(([name, reason]) => ({ name: servers[name as ServerName].title, reason })),

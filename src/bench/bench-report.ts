@@ -1,7 +1,7 @@
 import { formatError, formatTable, grouped } from '../model/base/text-table.ts'
 import type { TaskDifference } from '../model/contracts/compiled-plan.ts'
 import { count } from '../schemas/plain-message.ts'
-import type { BenchReport, Int8Report, TablesReport } from './bench.ts'
+import type { BenchReport, Bfloat16Report, Int8Report, TablesReport } from './bench.ts'
 import type { Measurement } from './measure.ts'
 
 /** The report as text. */
@@ -54,8 +54,14 @@ export function formatMeasurements(measurements: Measurement[]): string[] {
   return [formatTable(measurementHeader, rows, 4), '', legend]
 }
 
-function formatNotes({ int8, tables, notes }: BenchReport): string[] {
-  return ['', formatInt8(int8), ...(tables === undefined ? [] : [formatTables(tables)]), ...notes]
+function formatNotes({ int8, bfloat16, tables, notes }: BenchReport): string[] {
+  return [
+    '',
+    ...(bfloat16 ? [formatBfloat16(bfloat16)] : []),
+    formatInt8(int8),
+    ...(tables === undefined ? [] : [formatTables(tables)]),
+    ...notes,
+  ]
 }
 
 export function formatTables({ requested, verified, tasks, problem }: TablesReport): string {
@@ -64,6 +70,12 @@ export function formatTables({ requested, verified, tasks, problem }: TablesRepo
   return verified
     ? `${requested} tables pass their check on quantization rows${details}`
     : `${requested} tables are unverified, and servers refuse them: without quantization rows, random rows judged them${details}`
+}
+
+function formatBfloat16(report: Bfloat16Report): string {
+  return 'products' in report
+    ? `bfloat16: products by ${report.products}; servers check it on quantization rows`
+    : `no bfloat16: ${report.reason}`
 }
 
 function formatTasks(tasks: TaskDifference[]): string {

@@ -30,11 +30,15 @@ export interface BenchReport {
   threads: number
   measurements: Measurement[]
   int8: Int8Report
+  /** What computes products in bfloat16, or why nothing does; absent where no plan was compiled. */
+  bfloat16?: Bfloat16Report
   /** If the manifest asks for another format of large tables than float32. */
   tables?: TablesReport
   /** Why the graph runs uncompiled, or is not split by side. */
   notes: string[]
 }
+
+export type Bfloat16Report = { products: string } | { reason: string }
 
 /** `unverified`: compared on random rows. */
 export interface Int8Report {
@@ -89,13 +93,11 @@ async function benchPrepared(target: Target, prepared: Prepared, options: BenchO
     threads,
     measurements,
     int8: describeInt8(target, prepared),
+    ...(prepared.plan && { bfloat16 }),
     ...tablesOf(target, prepared),
     notes: [
       ...prepared.warnings,
       ...(prepared.problem === undefined ? [] : [`the graph runs uncompiled: ${prepared.problem}`]),
-      ...(prepared.plan === undefined
-        ? []
-        : ['products' in bfloat16 ? `bfloat16: ${bfloat16.products}` : `no bfloat16: ${bfloat16.reason}`]),
       ...(unsplit === undefined ? [] : [`it is not split by side: ${unsplit}`]),
     ],
   }
@@ -122,7 +124,7 @@ export function plansOf({ plan }: Prepared, bfloat16: boolean): Plans | undefine
 }
 
 /** How oneDNN computes a plan here, such as `oneDNN 3.2.0, AMX`; or why it doesn't. */
-export async function bfloat16Of({ plan }: Prepared): Promise<{ products: string } | { reason: string }> {
+export async function bfloat16Of({ plan }: Prepared): Promise<Bfloat16Report> {
   if (plan === undefined) return { reason: 'the graph runs uncompiled' }
   try {
     const { openLibrary } = await import('../model/onednn/library.ts')

@@ -10,7 +10,7 @@ t.test('a full run has everything, and writes the results and the README', async
     loads: [0.5, 0.8, 1.5, 3],
     deadline: 60,
   })
-  t.same(all.servers, ['multigate', 'processes', 'fastify', 'rust', 'triton', 'fastapi', 'mosec'])
+  t.same(all.servers, ['multigate', 'processes', 'bfloat16', 'int8', 'fastify', 'rust', 'triton', 'fastapi', 'mosec'])
   t.same(all.scenarios, ['S1', 'S2', 'S3', 'S4'])
 })
 

@@ -10,8 +10,8 @@ import { startTestServer } from '../../support/server.ts'
 t.test('the bundle and the ONNX file are one model, made once', async (t) => {
   const cache = t.testdir()
   const model = referenceModels.small
-  const { models, onnx } = await prepareModel(model, cache)
-  t.same(await prepareModel(model, cache), { models, onnx })
+  const { models, onnx, rounded } = await prepareModel(model, cache)
+  t.same(await prepareModel(model, cache), { models, onnx, rounded })
   t.equal((await readdir(join(cache, 'models'))).length, 1)
 
   const server = await startTestServer(t, { models })

@@ -54,7 +54,8 @@ export function formatServed(served: ServedVersion[]): string {
 
 /** What takes digits from a version's answers. */
 function roundedBy(status: VersionStatus | undefined): string | undefined {
-  if (status?.precision === 'int8') return 'int8'
+  const { precision = 'float32' } = status ?? {}
+  if (precision !== 'float32') return precision
   return status?.tables && `a table in ${status.tables}`
 }
 

@@ -49,7 +49,9 @@ export async function openProgram(
   try {
     const translation = new Translation(graph, program, library, tables, requests)
     const context = new Set(file.context.map(({ name }) => name))
-    const inputs = graph.inputs.map((input) => {
+    // Callers need not give what the graph doesn't use.
+    const used = graph.inputs.filter(({ name }) => graph.users(name).length > 0)
+    const inputs = used.map((input) => {
       const described = describeInput(input)
       const rounds =
         described.type === 'float32' && mayRound(input.name) && translation.isOperand(input.name, described.dims)

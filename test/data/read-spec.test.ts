@@ -61,7 +61,7 @@ t.test('lists all problems at once, each with its path', async (t) => {
     /^\/architecture\/num_experts must be at least 0/,
     /^\/architecture\/experts is unknown/,
     /^\/data\/generator must be "ads-funnel" or "synthetic-tasks"$/,
-    /^\/precision must be "float32" or "int8"/,
+    /^\/precision must be "float32" or "bfloat16" or "int8"/,
   ]) {
     t.ok(
       problems.some((problem) => expected.test(problem)),

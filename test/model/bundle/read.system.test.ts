@@ -172,7 +172,7 @@ const malformed: Malformed[] = [
   ),
   ['with a reserved field', { features: [{ ...exampleManifest().features[0]!, name: 'id' }] }, /\/features\/0\/name/],
   ['with a field of no known kind', { features: [{ name: 'x', side: 'context', kind: 'image' }] }, /\/features\/0/],
-  ['with a precision that is none', { precision: 'int4' }, /: \/precision must be "float32" or "int8"/],
+  ['with a precision that is none', { precision: 'int4' }, /: \/precision must be "float32" or "bfloat16" or "int8"/],
   [
     'with no quantization rows, but a file of them',
     { quantization: { file: 'model.onnx', rows: 0, labels: true } },

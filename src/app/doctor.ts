@@ -83,11 +83,9 @@ async function engine({ MULTIGATE_ENGINE }: Configuration): Promise<Finding> {
 
 /** Optional: that it can't be used is a problem only where the settings name a library. */
 async function onednn({ MULTIGATE_ONEDNN }: Configuration): Promise<Finding> {
-  const { openLibrary } = await import('../model/onednn/library.ts')
+  const { openFastLibrary } = await import('../model/onednn/library.ts')
   try {
-    const library = openLibrary()
-    library.requireFast()
-    const { version, instructions } = library
+    const { version, instructions } = openFastLibrary()
     return { name: 'oneDNN', detail: `${version}, ${instructions}` }
   } catch (error) {
     const problem = reasonOf(error)

@@ -2,7 +2,6 @@ import { reasonOf } from '../model/base/errors.ts'
 import { removeTemporary } from '../model/compile/prepare.ts'
 import { prepareInThread } from '../model/compile/prepare-in-thread.ts'
 import type { Prepared } from '../model/compile/prepare-request.ts'
-import { planNames } from '../model/compile/sides/tensor-names.ts'
 import type { TaskDifference } from '../model/contracts/compiled-plan.ts'
 import { createOnnxEngine } from '../model/engines/onnx/onnx.ts'
 import type { TableFormat } from '../schemas/precision.ts'
@@ -127,15 +126,10 @@ export function plansOf({ plan }: Prepared, bfloat16: boolean): Plans | undefine
 export async function bfloat16Of({ plan }: Prepared): Promise<Bfloat16Report> {
   if (plan === undefined) return { reason: 'the graph runs uncompiled' }
   try {
-    const { openLibrary } = await import('../model/onednn/library.ts')
-    const { openProgram } = await import('../model/onednn/open-program.ts')
-    const library = openLibrary()
-    library.requireFast()
-    const { version, instructions } = library
-    const program = await openProgram(plan.folder, plan.description.float32.full, planNames.requests)
-    if (typeof program === 'string') return { reason: `oneDNN does not compute this graph: ${program}` }
+    const { openFull } = await import('../model/compile/bfloat16/judge-bfloat16.ts')
+    const { program, products } = await openFull(plan)
     program.close()
-    return { products: `oneDNN ${version}, ${instructions}` }
+    return { products }
   } catch (error) {
     return { reason: reasonOf(error) }
   }

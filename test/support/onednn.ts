@@ -1,4 +1,4 @@
-import { openLibrary } from '../../src/model/onednn/library.ts'
+import { openFastLibrary, openLibrary } from '../../src/model/onednn/library.ts'
 
 /** Why tests of oneDNN's products can't run here; undefined where they can. */
 export function withoutOnednn(): string | undefined {
@@ -13,7 +13,7 @@ export function withoutOnednn(): string | undefined {
 /** Why versions can't be served in bfloat16 here; undefined where they can. */
 export function withoutBfloat16(): string | undefined {
   try {
-    openLibrary().requireFast()
+    openFastLibrary()
     return undefined
   } catch (error) {
     return (error as Error).message

@@ -1,3 +1,4 @@
+import { floatAttribute, intAttribute } from './attributes.ts'
 import type { Graph } from './graph.ts'
 import type { NodeProto } from './onnx_pb.ts'
 
@@ -7,6 +8,16 @@ export function isGemm(graph: Graph, node: NodeProto | undefined): node is NodeP
   const [, w, b] = node.input
   if (graph.floats(w!) === undefined || graph.dimsOf(w!)?.length !== 2) return false
   return b === undefined || vectorOf(graph, b, graph.dimsOf(w!)![1]!) !== undefined
+}
+
+/** Whether a Gemm is x·W + b, without factors and transposed operands. */
+export function isPlain(gemm: NodeProto): boolean {
+  return (
+    floatAttribute(gemm, 'alpha', 1) === 1 &&
+    floatAttribute(gemm, 'beta', 1) === 1 &&
+    intAttribute(gemm, 'transA', 0) === 0 &&
+    intAttribute(gemm, 'transB', 0) === 0
+  )
 }
 
 /** W [k, n] and b [n] of a canonical Gemm. */

@@ -1,6 +1,7 @@
 import { equal, positive, product } from '../base/dims.ts'
-import { intAttribute, intsAttribute } from '../graph/attributes.ts'
+import { intAttribute } from '../graph/attributes.ts'
 import type { NodeProto } from '../graph/onnx_pb.ts'
+import { reshapedDims, slicedRange, splitSizes } from '../graph/row-shapes.ts'
 import { NotTranslated } from './not-translated.ts'
 import type { Part, Tensor } from './tensor.ts'
 import type { Translation } from './translation.ts'
@@ -26,14 +27,13 @@ export function gather(t: Translation, node: NodeProto): void {
   const count = product(ids.dims)
   // Eight bytes at a time, where rows allow it.
   const wide = width % 2 === 0 && values.byteOffset % 8 === 0
-  const table32 = values
   const table64 = wide ? new Float64Array(values.buffer, values.byteOffset, values.length / 2) : undefined
   t.program.steps.push(({ at, integers, doubles }, call) => {
     const from = at[ids.part.buffer]! / 4 + ids.part.offset
     const places = placesOf(integers, from, ids.part.stride, call[ids.each], count, rows, table)
     const target = at[out.buffer]! / 4
     if (table64) copyRows(table64, width / 2, places, doubles, target / 2)
-    else copyRows(table32, width, places, integers, target)
+    else copyRows(values, width, places, integers, target)
   })
 }
 
@@ -80,12 +80,9 @@ function copyRows<T extends Int32Array | Float64Array>(
 /** The same numbers under other dimensions; rows stay rows. */
 export function reshape(t: Translation, node: NodeProto): void {
   const from = t.tensor(node.input[0]!)
-  const [first, ...rest] = t.integers(node.input[1]!)
-  const size = product(from.dims)
-  const known = rest.map((side, i) => (side === 0 ? (from.dims[i] ?? 0) : side))
-  const dims = known.map((side) => (side === -1 ? size / -product(known) : side))
-  if (!(first === -1 || first === 0) || product(dims) !== size)
-    throw new NotTranslated(`Reshape to [${[first, ...rest]}]`)
+  const target = t.integers(node.input[1]!)
+  const dims = reshapedDims(from.dims, target)
+  if (dims === undefined) throw new NotTranslated(`Reshape to [${target}]`)
   t.set(node.output[0]!, { ...from, dims })
 }
 
@@ -133,22 +130,17 @@ function columnsOf(t: Translation, from: Tensor, axis: number, start: number, co
 
 export function slice(t: Translation, node: NodeProto): void {
   const from = t.tensor(node.input[0]!)
-  const [starts, ends, axes = [0], steps = [1]] = node.input.slice(1).map((name) => t.integers(name))
-  if (starts?.length !== 1 || ends?.length !== 1 || axes.length !== 1 || steps[0] !== 1)
-    throw new NotTranslated('Slice of several axes, or in steps')
-  const side = from.dims[positive(axes[0]!, from.dims.length + 1) - 1] ?? 0
-  const bound = (value: number) => Math.min(side, Math.max(0, value < 0 ? value + side : value))
-  const [start, end] = [bound(starts[0]!), bound(ends[0]!)]
-  t.set(node.output[0]!, columnsOf(t, from, axes[0]!, start, Math.max(0, end - start)))
+  const range = slicedRange(from.dims, node, (name) => t.integers(name))
+  if (range === undefined) throw new NotTranslated('Slice of several axes, or in steps')
+  t.set(node.output[0]!, columnsOf(t, from, range.axis, range.start, range.count))
 }
 
 export function split(t: Translation, node: NodeProto): void {
   const from = t.tensor(node.input[0]!)
   const axis = intAttribute(node, 'axis', 0)
   const side = from.dims[positive(axis, from.dims.length + 1) - 1]
-  const sizes = node.input[1] ? t.integers(node.input[1]) : intsAttribute(node, 'split')
-  if (sizes?.length !== node.output.length || sizes.reduce((a, b) => a + b, 0) !== side)
-    throw new NotTranslated('Split into parts of unknown sizes')
+  const sizes = splitSizes(node, side, (name) => t.integers(name))
+  if (sizes === undefined) throw new NotTranslated('Split into parts of unknown sizes')
   let start = 0
   for (const [i, size] of sizes.entries()) {
     t.set(node.output[i]!, columnsOf(t, from, axis, start, size))

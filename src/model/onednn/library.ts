@@ -41,8 +41,6 @@ export interface ProductShape {
 export interface Product {
   /** The layout of its weights. */
   readonly layout: number
-  /** oneDNN's name of the implementation, such as `brg:avx512_core_amx`. */
-  readonly implementation: string
   run(x: Place, weights: Weights, bias: Place, out: Place): void
 }
 
@@ -78,6 +76,14 @@ export function openLibrary(): Library {
   }
   if (opened instanceof OnednnUnavailable) throw opened
   return opened
+}
+
+/** The library, where its products in bfloat16 are faster than those in float32: AVX-512 alone emulates them. Throws OnednnUnavailable. */
+export function openFastLibrary(): Library {
+  const library = openLibrary()
+  if (library.instructions === 'AVX-512')
+    throw new OnednnUnavailable('the processor has neither AMX nor AVX512-BF16, or ONEDNN_MAX_CPU_ISA masks them')
+  return library
 }
 
 /** oneDNN on this thread. Calls compute in the calling thread. */
@@ -127,10 +133,9 @@ export class Library {
     this.#stream = this.#functions.createStream(this.#engine)
   }
 
-  /** Throws OnednnUnavailable where products in bfloat16 are not faster than in float32: AVX-512 alone emulates them. */
-  requireFast(): void {
-    if (this.instructions === 'AVX-512')
-      throw new OnednnUnavailable('the processor has neither AMX nor AVX512-BF16, or ONEDNN_MAX_CPU_ISA masks them')
+  /** Such as `oneDNN 3.2.0, AMX`. */
+  get title(): string {
+    return `oneDNN ${this.version}, ${this.instructions}`
   }
 
   /** A buffer as a region. It must live as long as calls name the region, and not grow. */
@@ -195,7 +200,6 @@ export class Library {
     for (const used of [source, anyWeights, bias, destination]) f.destroyMatrix(used)
     return {
       layout,
-      implementation,
       run: (x, weights, biasAt, out) => {
         const packed = weights.layouts.get(layout)
         if (packed === undefined || weights.k !== k || weights.n !== n)

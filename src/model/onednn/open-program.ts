@@ -25,8 +25,6 @@ export interface OpenProgram {
   inputs: { name: string; type: InputType; rank: number }[]
   /** Outputs by name; what they hold lives until the next call. */
   run(feeds: Record<string, ProgramValue>): Record<string, { data: Float32Array; dims: number[] }>
-  /** Bytes of its memory. */
-  bytes(): number
   close(): void
 }
 
@@ -69,7 +67,6 @@ export async function openProgram(
     return {
       inputs: inputs.map(({ name, type, dims }) => ({ name, type, rank: dims.length + 1 })),
       run: (feeds) => run(program, feeds, context, requests, outputs),
-      bytes: () => program.bytes,
       close: () => tables.close(),
     }
   } catch (error) {
@@ -79,7 +76,8 @@ export async function openProgram(
   }
 }
 
-type InputType = 'int32' | 'int64' | 'float32' | 'bfloat16'
+type GraphType = 'int32' | 'int64' | 'float32'
+type InputType = GraphType | 'bfloat16'
 
 type Output = { name: string } & ReturnType<Translation['whole']>
 
@@ -124,11 +122,7 @@ function startsOf(numbers: Int32Array | undefined, counts: { rows: number; reque
   return starts
 }
 
-function describeInput({ name, type }: ValueInfoProto): {
-  name: string
-  type: 'int32' | 'int64' | 'float32'
-  dims: number[]
-} {
+function describeInput({ name, type }: ValueInfoProto): { name: string; type: GraphType; dims: number[] } {
   const value = type?.value
   if (value?.case !== 'tensorType') throw new NotTranslated(`the input ${name} is no tensor`)
   const { elemType, shape } = value.value
@@ -140,7 +134,7 @@ function describeInput({ name, type }: ValueInfoProto): {
   return { name, type: kind, dims }
 }
 
-const inputTypes: Record<number, 'int32' | 'int64' | 'float32'> = {
+const inputTypes: Record<number, GraphType> = {
   [DataType.FLOAT]: 'float32',
   [DataType.INT32]: 'int32',
   [DataType.INT64]: 'int64',

@@ -1,8 +1,8 @@
 import { equal, product } from '../base/dims.ts'
-import { floatAttribute, intAttribute } from '../graph/attributes.ts'
+import { isPlain } from '../graph/gemm.ts'
 import type { NodeProto } from '../graph/onnx_pb.ts'
 import { type Format, sizes } from './binding.ts'
-import type { Product, Weights } from './library.ts'
+import type { Place, Product, Weights } from './library.ts'
 import { NotTranslated } from './not-translated.ts'
 import { type Call, type Frame, inChunks } from './program.ts'
 import { type Operand, type Part, padded, type Tensor } from './tensor.ts'
@@ -12,11 +12,7 @@ import type { Translation } from './translation.ts'
 
 export function gemm(t: Translation, node: NodeProto): void {
   const [x, weights, bias] = node.input as [string, string, string | undefined]
-  const plain =
-    floatAttribute(node, 'alpha', 1) === 1 &&
-    floatAttribute(node, 'beta', 1) === 1 &&
-    [intAttribute(node, 'transA', 0), intAttribute(node, 'transB', 0)].every((given) => given === 0)
-  if (!plain) throw new NotTranslated('Gemm with factors or transposed operands')
+  if (!isPlain(node)) throw new NotTranslated('Gemm with factors or transposed operands')
   dense(t, node, x, weights, bias)
 }
 
@@ -46,7 +42,7 @@ function dense(t: Translation, node: NodeProto, x: string, weights: string, bias
   t.set(name, to)
   const { products, packed } = t.products({ k, n, values }, operand, { columns, output: to.kind as Format, relu })
   const [out] = to.parts as [Part]
-  const run = runner(t, products, packed, operand, out, hidden ? 2 : 4)
+  const run = runner(t, products, packed, operand, out, sizes[to.kind as Format])
   if (byRequest !== undefined) {
     t.program.steps.push((frame, call) => {
       const { requests, starts } = call
@@ -95,13 +91,7 @@ function addRows({ at, floats }: Frame, rows: number, more: Part, out: Part, flo
       )
 }
 
-type RunRows = (
-  frame: Frame,
-  call: Call,
-  start: number,
-  end: number,
-  bias: { region: Frame['region']; at: number },
-) => void
+type RunRows = (frame: Frame, call: Call, start: number, end: number, bias: Place) => void
 
 function runner(
   t: Translation,

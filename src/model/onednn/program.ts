@@ -59,11 +59,6 @@ export class Program {
     this.#library = library
   }
 
-  /** Bytes of its memory. */
-  get bytes(): number {
-    return this.#frame?.region.bytes ?? 0
-  }
-
   /** A buffer with this many bytes a row; its index. The memory is zero at first. */
   buffer(bytes: number): number {
     return this.#rowBytes.push(bytes) - 1

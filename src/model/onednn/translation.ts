@@ -98,8 +98,8 @@ export class Translation {
     if (this.#copied.has(input)) return
     this.#copied.add(input)
     const { buffer, width } = parts[0]!
-    this.program.steps.push(({ at, floats, integers }, { feeds, ...call }) => {
-      const values = feeds[input]!
+    this.program.steps.push(({ at, floats, integers }, call) => {
+      const values = call.feeds[input]!
       const target = kind === 'float32' ? floats : integers
       const start = at[buffer]! / 4
       if (!(values instanceof BigInt64Array)) target.set(values, start)
@@ -176,7 +176,7 @@ export class Translation {
         { rows, columns: part.width, format: 'bfloat16', stride: operand.stride },
       ),
     )
-    const round = (frame: Frame, call: Call, from: { region: Frame['region']; at: number }) =>
+    const round = (frame: Frame, call: Call, from: Place) =>
       inChunks(0, call[each], (row, index) =>
         conversions[index]!.run(
           { region: from.region, at: from.at + (part.offset + row * part.stride) * 4 },

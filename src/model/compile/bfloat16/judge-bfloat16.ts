@@ -1,5 +1,6 @@
+import { concat } from '../../base/concat.ts'
 import type { CompiledPlan, VariantFiles, Verdict } from '../../contracts/compiled-plan.ts'
-import { openLibrary } from '../../onednn/library.ts'
+import { openFastLibrary } from '../../onednn/library.ts'
 import { type OpenProgram, openProgram } from '../../onednn/open-program.ts'
 import { compareLogits, type JudgedRows, judgedLogits, logit } from '../int8/judge.ts'
 import { planNames } from '../sides/tensor-names.ts'
@@ -21,25 +22,27 @@ export async function judgeBfloat16(
   { folder, description }: Pick<CompiledPlan, 'folder' | 'description'>,
   rows: JudgedRows,
 ): Promise<JudgedBfloat16> {
-  const library = openLibrary()
-  library.requireFast()
-  const { version, instructions } = library
   const { full } = description.float32
-  const program = await openOne(folder, full)
+  const { program, products } = await openFull({ folder, description })
   try {
     const probabilities = predict(program, description.output, full, rows)
     const verdict = compareLogits(await judgedLogits(folder, full, rows), probabilities.map(logit), rows)
     await openOthers(folder, description.float32)
-    return { verdict, products: `oneDNN ${version}, ${instructions}` }
+    return { verdict, products }
   } finally {
     program.close()
   }
 }
 
-async function openOne(folder: string, file: VariantFiles['full']): Promise<OpenProgram> {
-  const program = await openProgram(folder, file, planNames.requests)
+/** Opens the full float32 graph of a plan in oneDNN. Rejects with the reason where that can't compute it here, or is not faster. */
+export async function openFull({
+  folder,
+  description,
+}: Pick<CompiledPlan, 'folder' | 'description'>): Promise<{ program: OpenProgram; products: string }> {
+  const { title } = openFastLibrary()
+  const program = await openProgram(folder, description.float32.full, planNames.requests)
   if (typeof program === 'string') throw new Error(`oneDNN does not compute this graph: ${program}`)
-  return program
+  return { program, products: title }
 }
 
 /** Has the library compile the kernels of the other graphs now, which is once for all threads: workers then open them in an instant. */
@@ -67,5 +70,5 @@ function predict(
     )
     parts.push(program.run(feeds)[output]!.data)
   }
-  return Float32Array.from(parts.flatMap((part) => [...part]))
+  return concat(Float32Array, parts)
 }

@@ -1,41 +1,11 @@
 import { equal, positive, product } from '../../base/dims.ts'
 import { intAttribute } from '../../graph/attributes.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from '../../graph/onnx_pb.ts'
+import { type Unary, unaries } from '../../graph/unary-loops.ts'
 import type { RowTensor } from './program.ts'
 import { floats, NotSmall, type Translation, type Translator } from './translation.ts'
 
 /* Functions of a tensor's numbers. */
-
-/** Computes `count` numbers from place `x` on, and stores them from place `out` on. */
-type Unary = (floats: Float32Array, x: number, out: number, count: number) => void
-
-/* A loop each: through one for all, V8 would call a function for every number. */
-const unaries = {
-  Abs: (floats, x, out, count) => {
-    for (let i = 0; i < count; i++) floats[out + i] = Math.abs(floats[x + i]!)
-  },
-  Exp: (floats, x, out, count) => {
-    for (let i = 0; i < count; i++) floats[out + i] = Math.exp(floats[x + i]!)
-  },
-  Log: (floats, x, out, count) => {
-    for (let i = 0; i < count; i++) floats[out + i] = Math.log(floats[x + i]!)
-  },
-  Neg: (floats, x, out, count) => {
-    for (let i = 0; i < count; i++) floats[out + i] = -floats[x + i]!
-  },
-  Relu: (floats, x, out, count) => {
-    for (let i = 0; i < count; i++) floats[out + i] = Math.max(floats[x + i]!, 0)
-  },
-  Sigmoid: (floats, x, out, count) => {
-    for (let i = 0; i < count; i++) floats[out + i] = 1 / (1 + Math.exp(-floats[x + i]!))
-  },
-  Sqrt: (floats, x, out, count) => {
-    for (let i = 0; i < count; i++) floats[out + i] = Math.sqrt(floats[x + i]!)
-  },
-  Tanh: (floats, x, out, count) => {
-    for (let i = 0; i < count; i++) floats[out + i] = Math.tanh(floats[x + i]!)
-  },
-} satisfies Record<string, Unary>
 
 export function unary(name: keyof typeof unaries): Translator {
   const compute: Unary = unaries[name]

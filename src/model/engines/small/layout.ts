@@ -1,6 +1,7 @@
 import { equal, positive, product } from '../../base/dims.ts'
-import { intAttribute, intsAttribute } from '../../graph/attributes.ts'
+import { intAttribute } from '../../graph/attributes.ts'
 import type { NodeProto } from '../../graph/onnx_pb.ts'
+import { reshapedDims, slicedRange, splitSizes } from '../../graph/row-shapes.ts'
 import type { RowTensor, Run } from './program.ts'
 import { NotSmall, type Translation } from './translation.ts'
 
@@ -32,12 +33,9 @@ export function gather(t: Translation, node: NodeProto): void {
 
 export function reshape(t: Translation, node: NodeProto): void {
   const from = t.tensor(node.input[0]!)
-  const [first, ...rest] = t.integers(node.input[1]!)
-  const size = product(from.dims)
-  const known = rest.map((side, i) => (side === 0 ? (from.dims[i] ?? 0) : side))
-  const dims = known.map((side) => (side === -1 ? size / -product(known) : side))
-  // The batch stays the first dimension.
-  if (!(first === -1 || first === 0) || product(dims) !== size) throw new NotSmall(`Reshape to [${[first, ...rest]}]`)
+  const target = t.integers(node.input[1]!)
+  const dims = reshapedDims(from.dims, target)
+  if (dims === undefined) throw new NotSmall(`Reshape to [${target}]`)
   t.alias(node.output[0]!, from, dims)
 }
 
@@ -85,27 +83,17 @@ function part(t: Translation, output: string, from: RowTensor, axis: number, sta
 
 export function slice(t: Translation, node: NodeProto): void {
   const from = t.tensor(node.input[0]!)
-  const [starts, ends, axes = [0], steps = [1]] = node.input.slice(1).map((name) => t.integers(name))
-  if (starts?.length !== 1 || ends?.length !== 1 || axes.length !== 1 || steps[0] !== 1)
-    throw new NotSmall('Slice of several axes, or in steps')
-  const { index } = along(from.dims, axes[0]!)
-  const side = from.dims[index]!
-  const bound = (value: number) => Math.min(side, Math.max(0, value < 0 ? value + side : value))
-  const [start, end] = [bound(starts[0]!), bound(ends[0]!)]
-  part(t, node.output[0]!, from, axes[0]!, start, Math.max(0, end - start))
+  const range = slicedRange(from.dims, node, (name) => t.integers(name))
+  if (range === undefined) throw new NotSmall('Slice of several axes, or in steps')
+  part(t, node.output[0]!, from, range.axis, range.start, range.count)
 }
 
 export function split(t: Translation, node: NodeProto): void {
   const from = t.tensor(node.input[0]!)
   const axis = intAttribute(node, 'axis', 0)
   const { index } = along(from.dims, axis)
-  const sizes = node.input[1] ? t.integers(node.input[1]) : intsAttribute(node, 'split')
-  if (
-    sizes === undefined ||
-    sizes.length !== node.output.length ||
-    sizes.reduce((a, b) => a + b, 0) !== from.dims[index]
-  )
-    throw new NotSmall('Split into parts of unknown sizes')
+  const sizes = splitSizes(node, from.dims[index], (name) => t.integers(name))
+  if (sizes === undefined) throw new NotSmall('Split into parts of unknown sizes')
   let start = 0
   for (const [i, size] of sizes.entries()) {
     part(t, node.output[i]!, from, axis, start, size)

@@ -1,5 +1,5 @@
 import { equal, product } from '../../base/dims.ts'
-import { floatAttribute, intAttribute } from '../../graph/attributes.ts'
+import { isPlain } from '../../graph/gemm.ts'
 import type { NodeProto } from '../../graph/onnx_pb.ts'
 import { floats, NotSmall, type Translation } from './translation.ts'
 
@@ -9,11 +9,7 @@ export function gemm(t: Translation, node: NodeProto): void {
   const [x, weights, bias] = node.input as [string, string, string | undefined]
   const from = floats(t.tensor(x), node)
   const { dims, values } = t.constant(weights)
-  const plain =
-    floatAttribute(node, 'alpha', 1) === 1 &&
-    floatAttribute(node, 'beta', 1) === 1 &&
-    [intAttribute(node, 'transA', 0), intAttribute(node, 'transB', 0)].every((given) => given === 0)
-  if (!plain || from.dims.length !== 1) throw new NotSmall('Gemm with factors or transposed operands')
+  if (!isPlain(node) || from.dims.length !== 1) throw new NotSmall('Gemm with factors or transposed operands')
   const [k, n] = dims as [number, number]
   const added = bias ? t.constant(bias).values : new Float32Array(n)
   if (added.length !== n) throw new NotSmall('Gemm with a bias of another width')

@@ -117,7 +117,7 @@ export function plansOf({ plan }: Prepared, bfloat16: boolean): Plans | undefine
   if (plan === undefined) return undefined
   return {
     float32: { ...plan, precision: 'float32' },
-    bfloat16: bfloat16 ? { ...plan, precision: 'bfloat16' } : undefined,
+    bfloat16: bfloat16 ? { ...plan, precision: 'bfloat16', onednn: true } : undefined,
     int8: plan.description.int8 && { ...plan, precision: 'int8' },
   }
 }
@@ -126,8 +126,8 @@ export function plansOf({ plan }: Prepared, bfloat16: boolean): Plans | undefine
 export async function bfloat16Of({ plan }: Prepared): Promise<Bfloat16Report> {
   if (plan === undefined) return { reason: 'the graph runs uncompiled' }
   try {
-    const { openFull } = await import('../model/compile/bfloat16/judge-bfloat16.ts')
-    const { program, products } = await openFull(plan)
+    const { openFull } = await import('../model/compile/onednn/judge-onednn.ts')
+    const { program, products } = await openFull(plan, 'bfloat16')
     program.close()
     return { products }
   } catch (error) {

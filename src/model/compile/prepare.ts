@@ -116,7 +116,7 @@ async function compileAndStore(
 async function choose(
   { precision, quantization }: PrepareRequest,
   stored: Pick<CompiledPlan, 'folder' | 'description'>,
-): Promise<Pick<CompiledPlan, 'precision' | 'verdict' | 'precisionProblem' | 'products'>> {
+): Promise<Pick<CompiledPlan, 'precision' | 'verdict' | 'precisionProblem' | 'products' | 'onednn'>> {
   const { description } = stored
   if (precision === 'float32') return { precision, verdict: undefined, precisionProblem: undefined }
   const refuse = (precisionProblem: string, verdict?: Verdict) => ({
@@ -142,13 +142,16 @@ async function judge(
   precision: Precision,
   { folder, description }: Pick<CompiledPlan, 'folder' | 'description'>,
   rows: JudgedRows,
-): Promise<{ verdict: Verdict; products?: string }> {
-  if (precision === 'bfloat16') {
-    const { judgeBfloat16 } = await import('./bfloat16/judge-bfloat16.ts')
-    return judgeBfloat16({ folder, description }, rows)
-  }
+): Promise<{ verdict: Verdict; products: string; onednn: boolean }> {
+  const { judgeBfloat16, checkInt8 } = await import('./onednn/judge-onednn.ts')
+  if (precision === 'bfloat16') return { ...(await judgeBfloat16({ folder, description }, rows)), onednn: true }
   const { judgeFiles } = await import('./int8/judge.ts')
-  return { verdict: await judgeFiles(folder, exactGraph(description), description.int8!.full, rows) }
+  const verdict = await judgeFiles(folder, exactGraph(description), description.int8!.full, rows)
+  try {
+    return { verdict, products: await checkInt8({ folder, description }, rows), onednn: true }
+  } catch (error) {
+    return { verdict, products: `ONNX Runtime (${reasonOf(error)})`, onednn: false }
+  }
 }
 
 /** The full graph in float32, tables too. */

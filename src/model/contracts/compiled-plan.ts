@@ -57,8 +57,10 @@ export interface CompiledPlan {
   description: PlanDescription
   /** The precision that is served, after the requested one was evaluated on this machine. */
   precision: Precision
-  /** What computes products in bfloat16, such as `oneDNN 3.2.0, AMX`. */
+  /** What computes the products of bfloat16 or int8, such as `oneDNN 3.2.0, AMX`, or ONNX Runtime, and why. */
   products?: string
+  /** Whether oneDNN computes the graphs, where it is the faster. */
+  onednn?: boolean
   verdict: Verdict | undefined
   /** Why the requested precision is not served. */
   precisionProblem: string | undefined
@@ -75,9 +77,17 @@ export function filesOf({ description, precision }: Pick<CompiledPlan, 'descript
   return precision === 'int8' ? description.int8! : description.float32
 }
 
+/** What oneDNN computes of a plan, where it is the faster: its products in this precision. */
+export function onednnPrecision({
+  precision,
+  onednn,
+}: Pick<CompiledPlan, 'precision' | 'onednn'>): Exclude<Precision, 'float32'> | undefined {
+  return onednn && precision !== 'float32' ? precision : undefined
+}
+
 /** Duration of a graph's call for one request: `a`·rows + `b`, µs. */
 export interface Cost {
-  /** What computes it, in plans of bfloat16: the faster of the two on this machine. */
+  /** What computes it, where oneDNN can: the faster of the two on this machine. */
   engine?: 'onednn' | 'onnx'
   a: number
   b: number

@@ -3,6 +3,7 @@ import { intAttribute } from '../graph/attributes.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from '../graph/onnx_pb.ts'
 import { type Unary, unaries } from '../graph/unary-loops.ts'
 import { NotTranslated } from './not-translated.ts'
+import type { Each } from './program.ts'
 import type { Part } from './tensor.ts'
 import type { Translation, Translator } from './translation.ts'
 
@@ -72,40 +73,69 @@ export function cast(t: Translation, node: NodeProto): void {
 
 /** Of tensors of the same dimensions, or one of them with a constant, or a tensor, of its last ones. */
 export function elementwise(compute: (a: number, b: number) => number): Translator {
-  return (t, node) => {
-    const operands = node.input.map((name) => {
-      if (!t.isConstant(name)) return t.floats(name, node)
-      const { dims, values } = t.constant(name)
-      const first = dims.findIndex((side) => side !== 1)
-      return { dims: first < 0 ? [] : dims.slice(first), values }
-    })
-    const [a, b] = operands as [(typeof operands)[number], (typeof operands)[number]]
-    const wide = product(a.dims) >= product(b.dims) ? a : b
-    if ('values' in wide) throw new NotTranslated(`${node.opType} of a wider constant`)
-    for (const { dims } of operands) {
-      const repeats = product(dims) === 1 || equal(wide.dims.slice(wide.dims.length - dims.length), dims)
-      if (!repeats) throw new NotTranslated(`${node.opType} of [${a.dims}] and [${b.dims}]`)
-    }
-    if (operands.some((operand) => !('values' in operand) && operand.each !== wide.each))
-      throw new NotTranslated(`${node.opType} of a row and a request`)
-    const to = t.result(wide.each, wide.dims, 'float32')
-    t.set(node.output[0]!, to)
-    const [out] = to.parts as [Part]
-    const [m, n] = [product(a.dims), product(b.dims)]
-    const count = product(wide.dims)
-    t.program.steps.push(({ at, floats }, call) => {
-      const place = (operand: typeof a) =>
-        'values' in operand
-          ? { values: operand.values, from: 0, stride: 0 }
-          : { values: floats, from: at[operand.part.buffer]! / 4 + operand.part.offset, stride: operand.part.stride }
-      const [x, y] = [place(a), place(b)]
-      const target = at[out.buffer]! / 4
-      for (let row = 0; row < call[wide.each]; row++)
-        for (let i = 0; i < count; i++)
-          floats[target + row * out.stride + i] = compute(
-            x.values[x.from + row * x.stride + (i % m)]!,
-            y.values[y.from + row * y.stride + (i % n)]!,
-          )
-    })
+  return (t, node) => pushLoop(t, operandsOf(t, node), compute)
+}
+
+function pushLoop(t: Translation, { a, b, each, out }: Operands, compute: (a: number, b: number) => number): void {
+  t.program.steps.push(({ at, floats }, call) => {
+    const [x, y] = [at[a.buffer]! / 4 + a.offset, at[b.buffer]! / 4 + b.offset]
+    const target = at[out.buffer]! / 4
+    for (let row = 0; row < call[each]; row++)
+      for (let i = 0; i < out.width; i++)
+        floats[target + row * out.stride + i] = compute(
+          floats[x + row * a.stride + (i % a.width)]!,
+          floats[y + row * b.stride + (i % b.width)]!,
+        )
+  })
+}
+
+/** The same of sums, by a kernel where both are as wide. */
+export function add(t: Translation, node: NodeProto): void {
+  const operands = operandsOf(t, node)
+  const { a, b, each, out } = operands
+  if (a.width !== b.width) {
+    pushLoop(t, operands, (x, y) => x + y)
+    return
   }
+  t.program.steps.push(({ at, add }, call) => {
+    const [x, y] = [at[a.buffer]! + a.offset * 4, at[b.buffer]! + b.offset * 4]
+    add(call[each], x, a.stride * 4, y, b.stride * 4, at[out.buffer]!, out.stride * 4, out.width * 4)
+  })
+}
+
+/** Columns of the operands, and of the result. */
+interface Operands {
+  a: Part
+  b: Part
+  each: Each
+  out: Part
+}
+
+/** The operands of a node; a constant is the same in every row. */
+function operandsOf(t: Translation, node: NodeProto): Operands {
+  const operands = node.input.map((name) => {
+    if (!t.isConstant(name)) return t.floats(name, node)
+    const { dims, values } = t.constant(name)
+    const first = dims.findIndex((side) => side !== 1)
+    return { dims: first < 0 ? [] : dims.slice(first), values }
+  })
+  const [a, b] = operands as [(typeof operands)[number], (typeof operands)[number]]
+  const wide = product(a.dims) >= product(b.dims) ? a : b
+  if ('values' in wide) throw new NotTranslated(`${node.opType} of a wider constant`)
+  for (const { dims } of operands) {
+    const repeats = product(dims) === 1 || equal(wide.dims.slice(wide.dims.length - dims.length), dims)
+    if (!repeats) throw new NotTranslated(`${node.opType} of [${a.dims}] and [${b.dims}]`)
+  }
+  if (operands.some((operand) => !('values' in operand) && operand.each !== wide.each))
+    throw new NotTranslated(`${node.opType} of a row and a request`)
+  const to = t.result(wide.each, wide.dims, 'float32')
+  t.set(node.output[0]!, to)
+  const width = product(wide.dims)
+  const partOf = (operand: typeof a): Part => {
+    if (!('values' in operand)) return operand.part
+    const { values } = operand
+    const all = Float32Array.from({ length: width }, (_, i) => values[i % values.length]!)
+    return { buffer: t.program.fixed(all), offset: 0, stride: 0, width }
+  }
+  return { a: partOf(a), b: partOf(b), each: wide.each, out: to.parts[0]! }
 }

@@ -7,7 +7,7 @@ import { OnednnUnavailable } from './unavailable.ts'
  * library.ts checks the sizes.
  */
 
-export type Format = 'float32' | 'bfloat16'
+export type Format = 'float32' | 'bfloat16' | 'int32' | 'int8' | 'uint8'
 
 /** Elements of a matrix in row-major order; `stride`: elements from one row to the next, default: `columns`. */
 export interface Matrix {
@@ -18,16 +18,28 @@ export interface Matrix {
 }
 
 /** Bytes of an element. */
-export const sizes = { float32: 4, bfloat16: 2 }
+export const sizes: Record<Format, number> = { float32: 4, bfloat16: 2, int32: 4, int8: 1, uint8: 1 }
 
 /** Arguments of a primitive, as the interface numbers them. */
-export const argument = { source: 1, destination: 17, weights: 33, bias: 41 }
+export const argument = { source: 1, destination: 17, weights: 33, bias: 41, scale: 0x1000 | 33 }
 
-const types = { float32: 3, bfloat16: 2 }
+/** The argument of a factor after the product: versions 3 number it differently, and refuse the others' numbers. */
+export const factorArguments = [0x8000 | 2, 0x4000 | 2, 0x10000 | 2]
+
+/**
+ * Where each column is multiplied by a factor of its own: before the bias is added, or after it. `factor`: the description of a
+ * matrix [1, n].
+ */
+export type Scaling = { order: 'before bias' } | { order: 'after bias'; factor: number }
+
+const types: Record<Format, number> = { float32: 3, bfloat16: 2, int32: 4, int8: 5, uint8: 6 }
 const cpu = 1
 const sequential = 1
 const anyOrder = 1
 const relu = 0x20
+const multiply = 0x1fff1
+/** Bits of a matrix' dimensions: the columns. */
+const columns = 2
 const query = { implementation: 8, weights: 131 }
 /** A memory object whose memory is named later. */
 const none = 0
@@ -100,6 +112,7 @@ function bindMatrices(library: Koffi.LibraryHandle) {
   return {
     matrix: ({ rows, columns, format, stride = columns }: Matrix) =>
       withStrides(2, [rows, columns], types[format], [stride, 1]),
+    vector: (length: number, format: Format) => withStrides(1, [length], types[format], [1]),
     /** A matrix in the order that a product likes best. */
     anyMatrix: (rows: number, columns: number, format: Format) =>
       withOrder(2, [rows, columns], types[format], anyOrder),
@@ -117,6 +130,8 @@ function bindPrimitives(library: Koffi.LibraryHandle) {
   const { declare, checked, made } = declarations(library)
   const post = { create: made('dnnl_post_ops_create'), destroy: checked('dnnl_post_ops_destroy', handle) }
   const appendEltwise = checked('dnnl_post_ops_append_eltwise', handle, 'int', 'float', 'float')
+  const appendBinary = checked('dnnl_post_ops_append_binary', handle, 'int', handle)
+  const setScales = checked('dnnl_primitive_attr_set_scales_mask', handle, 'int', 'int')
   const attributes = {
     create: made('dnnl_primitive_attr_create'),
     destroy: checked('dnnl_primitive_attr_destroy', handle),
@@ -130,10 +145,17 @@ function bindPrimitives(library: Koffi.LibraryHandle) {
   const create = made('dnnl_primitive_create', handle)
   const destroyDescription = checked('dnnl_primitive_desc_destroy', handle)
   return {
-    /** A product with a bias, and a ReLU if `clips`. */
-    describeProduct(engine: number, x: number, weights: number, bias: number, out: number, clips: boolean): number {
+    /** A product with a bias, factors of its columns, and a ReLU if `clips`. */
+    describeProduct(
+      engine: number,
+      { x, weights, bias, out }: Record<'x' | 'weights' | 'bias' | 'out', number>,
+      clips: boolean,
+      scaling?: Scaling,
+    ): number {
       const [attribute, after] = [attributes.create(), post.create()]
       try {
+        if (scaling?.order === 'before bias') setScales(attribute, argument.weights, columns)
+        if (scaling?.order === 'after bias') appendBinary(after, multiply, scaling.factor)
         if (clips) appendEltwise(after, relu, 0, 0)
         setPost(attribute, after)
         return product(engine, x, weights, bias, out, attribute)

@@ -1,4 +1,4 @@
-;; Mixtures of experts and softmax: what kernel.ts runs, in memory that program.ts lays out. After a change put the module's bytes
+;; What is computed beside products: what kernel.ts runs, in memory that program.ts lays out. After a change put the module's bytes
 ;; into kernel.ts: the test of that compares them, and says what they are.
 (module
   (import "onednn" "memory" (memory 0))
@@ -153,6 +153,100 @@
             (local.set $x (i32.add (local.get $x) (i32.shl (local.get $count) (i32.const 2))))
             (local.set $run (i32.sub (local.get $run) (i32.const 1)))
             (br $nextRun)))
+        (local.set $from (i32.add (local.get $from) (local.get $fromStride)))
+        (local.set $out (i32.add (local.get $out) (local.get $outStride)))
+        (local.set $rows (i32.sub (local.get $rows) (i32.const 1)))
+        (br $nextRow))))
+
+  ;; out = a + b, `bytes` bytes of float32 in each of `rows` rows.
+  (func (export "add")
+    (param $rows i32) (param $a i32) (param $aStride i32) (param $b i32) (param $bStride i32) (param $out i32) (param $outStride i32) (param $bytes i32)
+    (local $at i32) (local $vectors i32)
+    (local.set $vectors (i32.and (local.get $bytes) (i32.const -16)))
+    (block $done
+      (loop $nextRow
+        (br_if $done (i32.eqz (local.get $rows)))
+        (local.set $at (i32.const 0))
+        (block $short
+          (loop $four
+            (br_if $short (i32.ge_u (local.get $at) (local.get $vectors)))
+            (v128.store (i32.add (local.get $out) (local.get $at)) (f32x4.add
+              (v128.load (i32.add (local.get $a) (local.get $at))) (v128.load (i32.add (local.get $b) (local.get $at)))))
+            (local.set $at (i32.add (local.get $at) (i32.const 16)))
+            (br $four)))
+        (block $whole
+          (loop $one
+            (br_if $whole (i32.ge_u (local.get $at) (local.get $bytes)))
+            (f32.store (i32.add (local.get $out) (local.get $at)) (f32.add
+              (f32.load (i32.add (local.get $a) (local.get $at))) (f32.load (i32.add (local.get $b) (local.get $at)))))
+            (local.set $at (i32.add (local.get $at) (i32.const 4)))
+            (br $one)))
+        (local.set $a (i32.add (local.get $a) (local.get $aStride)))
+        (local.set $b (i32.add (local.get $b) (local.get $bStride)))
+        (local.set $out (i32.add (local.get $out) (local.get $outStride)))
+        (local.set $rows (i32.sub (local.get $rows) (i32.const 1)))
+        (br $nextRow))))
+
+  ;; Copies `bytes` bytes in each of `rows` rows.
+  (func (export "copy")
+    (param $rows i32) (param $from i32) (param $fromStride i32) (param $out i32) (param $outStride i32) (param $bytes i32)
+    (local $at i32) (local $vectors i32)
+    (local.set $vectors (i32.and (local.get $bytes) (i32.const -16)))
+    (block $done
+      (loop $nextRow
+        (br_if $done (i32.eqz (local.get $rows)))
+        (local.set $at (i32.const 0))
+        (block $short
+          (loop $many
+            (br_if $short (i32.ge_u (local.get $at) (local.get $vectors)))
+            (v128.store (i32.add (local.get $out) (local.get $at)) (v128.load (i32.add (local.get $from) (local.get $at))))
+            (local.set $at (i32.add (local.get $at) (i32.const 16)))
+            (br $many)))
+        (block $whole
+          (loop $one
+            (br_if $whole (i32.ge_u (local.get $at) (local.get $bytes)))
+            (i32.store8 (i32.add (local.get $out) (local.get $at)) (i32.load8_u (i32.add (local.get $from) (local.get $at))))
+            (local.set $at (i32.add (local.get $at) (i32.const 1)))
+            (br $one)))
+        (local.set $from (i32.add (local.get $from) (local.get $fromStride)))
+        (local.set $out (i32.add (local.get $out) (local.get $outStride)))
+        (local.set $rows (i32.sub (local.get $rows) (i32.const 1)))
+        (br $nextRow))))
+
+  ;; out = bytes(x / scale, rounded to nearest even, + zero), of `columns` float32 in each of `rows` rows. `scales` and `zeros` are
+  ;; float32, filled up to a whole number of 4; up to 12 bytes behind a row of x are read. NaN becomes 0.
+  (func (export "quantize")
+    (param $rows i32) (param $from i32) (param $fromStride i32) (param $scales i32) (param $zeros i32) (param $out i32) (param $outStride i32)
+    (param $columns i32)
+    (local $at i32) (local $zero v128) (local $x v128) (local $four i32) (local $end i32)
+    (block $done
+      (loop $nextRow
+        (br_if $done (i32.eqz (local.get $rows)))
+        (local.set $at (i32.const 0))
+        (block $whole
+          (loop $next
+            (br_if $whole (i32.ge_u (local.get $at) (local.get $columns)))
+            (local.set $zero (v128.load (i32.add (local.get $zeros) (i32.shl (local.get $at) (i32.const 2)))))
+            (local.set $x (f32x4.div
+              (v128.load (i32.add (local.get $from) (i32.shl (local.get $at) (i32.const 2))))
+              (v128.load (i32.add (local.get $scales) (i32.shl (local.get $at) (i32.const 2))))))
+            (local.set $x (f32x4.pmin (f32x4.sub (f32x4.splat (f32.const 255)) (local.get $zero))
+              (f32x4.pmax (f32x4.neg (local.get $zero)) (local.get $x))))
+            (local.set $x (i32x4.trunc_sat_f32x4_s (f32x4.add (f32x4.nearest (local.get $x)) (local.get $zero))))
+            (local.set $x (i16x8.narrow_i32x4_u (local.get $x) (local.get $x)))
+            (local.set $four (i32x4.extract_lane 0 (i8x16.narrow_i16x8_u (local.get $x) (local.get $x))))
+            (local.set $end (i32.add (local.get $at) (i32.const 4)))
+            (if (i32.le_u (local.get $end) (local.get $columns))
+              (then
+                (i32.store (i32.add (local.get $out) (local.get $at)) (local.get $four))
+                (local.set $at (local.get $end)))
+              (else
+                (loop $one
+                  (i32.store8 (i32.add (local.get $out) (local.get $at)) (local.get $four))
+                  (local.set $four (i32.shr_u (local.get $four) (i32.const 8)))
+                  (local.set $at (i32.add (local.get $at) (i32.const 1)))
+                  (br_if $one (i32.lt_u (local.get $at) (local.get $columns))))))
+            (br $next)))
         (local.set $from (i32.add (local.get $from) (local.get $fromStride)))
         (local.set $out (i32.add (local.get $out) (local.get $outStride)))
         (local.set $rows (i32.sub (local.get $rows) (i32.const 1)))

@@ -2,38 +2,76 @@ import { equal, positive, product } from '../base/dims.ts'
 import { intAttribute } from '../graph/attributes.ts'
 import type { NodeProto } from '../graph/onnx_pb.ts'
 import { reshapedDims, slicedRange, splitSizes } from '../graph/row-shapes.ts'
+import { sizes } from './binding.ts'
 import { NotTranslated } from './not-translated.ts'
+import type { Frame } from './program.ts'
 import type { Part, Tensor } from './tensor.ts'
 import type { Translation } from './translation.ts'
 
 /* What moves numbers, or gives them other dimensions. Only looking up table rows copies any. */
 
-/** Rows of a constant table by ids; or, for each row, the row of its request. */
+/** Rows of a constant table by ids; or, for each row, the row of its request; or columns of a tensor. */
 export function gather(t: Translation, node: NodeProto): void {
   const [table, indices] = node.input as [string, string]
-  if (intAttribute(node, 'axis', 0) !== 0) throw new NotTranslated('Gather of columns')
+  if (intAttribute(node, 'axis', 0) !== 0) {
+    gatherColumns(t, node)
+    return
+  }
   if (!t.isConstant(table)) {
     const from = t.tensor(table)
     if (!t.isRequests(indices) || from.each !== 'requests') throw new NotTranslated('Gather from no constant table')
     t.set(node.output[0]!, { each: 'rows', dims: from.dims, kind: from.kind, parts: [], ofRequest: from })
     return
   }
-  const { rows, width, values } = t.tables.open(t.graph, table)
+  const { rows, width, kind, bytes } = t.tables.open(t.graph, table)
   const ids = t.whole(t.tensor(indices))
   if (ids.kind !== 'int32') throw new NotTranslated('Gather by floats')
-  const to = t.result(ids.each, [...ids.dims, width], 'float32')
+  const to = t.result(ids.each, [...ids.dims, width], kind)
   t.set(node.output[0]!, to)
   const [out] = to.parts as [Part]
   const count = product(ids.dims)
-  // Eight bytes at a time, where rows allow it.
-  const wide = width % 2 === 0 && values.byteOffset % 8 === 0
-  const table64 = wide ? new Float64Array(values.buffer, values.byteOffset, values.length / 2) : undefined
-  t.program.steps.push(({ at, integers, doubles }, call) => {
+  const copy = copyingFrom(bytes, width * sizes[kind])
+  t.program.steps.push((frame, call) => {
+    const { at, integers } = frame
     const from = at[ids.part.buffer]! / 4 + ids.part.offset
     const places = placesOf(integers, from, ids.part.stride, call[ids.each], count, rows, table)
-    const target = at[out.buffer]! / 4
-    if (table64) copyRows(table64, width / 2, places, doubles, target / 2)
-    else copyRows(values, width, places, integers, target)
+    copy(places, frame, at[out.buffer]!)
+  })
+}
+
+/** What copies rows of a table, as many bytes at a time as they allow. */
+function copyingFrom(
+  { buffer, byteOffset, length }: Uint8Array,
+  rowBytes: number,
+): (places: Int32Array, frame: Frame, at: number) => void {
+  const fits = (size: number) => (rowBytes | byteOffset) % size === 0
+  if (fits(16)) {
+    const table = new BigInt64Array(buffer, byteOffset, length / 8)
+    return (places, { longs }, at) => copyPairs(table, rowBytes / 8, places, longs, at / 8)
+  }
+  if (fits(4)) {
+    const table = new Int32Array(buffer, byteOffset, length / 4)
+    return (places, { integers }, at) => copyRows(table, rowBytes / 4, places, integers, at / 4)
+  }
+  const table = new Uint8Array(buffer, byteOffset, length)
+  return (places, { bytes }, at) => copyRows(table, rowBytes, places, bytes, at)
+}
+
+/** Columns of a tensor of floats, by constant indices. */
+function gatherColumns(t: Translation, node: NodeProto): void {
+  const { part: x, each, dims } = t.floats(node.input[0]!, node)
+  const indices = t.integers(node.input[1]!)
+  const isColumns = dims.length === 1 && positive(intAttribute(node, 'axis', 0), 2) === 1
+  if (!isColumns || indices.some((index) => index < 0 || index >= dims[0]!))
+    throw new NotTranslated('Gather of columns')
+  const to = t.result(each, [indices.length], 'float32')
+  t.set(node.output[0]!, to)
+  const [out] = to.parts as [Part]
+  t.program.steps.push(({ at, floats }, call) => {
+    let from = at[x.buffer]! / 4 + x.offset
+    let target = at[out.buffer]! / 4
+    for (let row = 0; row < call[each]; row++, from += x.stride)
+      for (let i = 0; i < indices.length; i++) floats[target++] = floats[from + indices[i]!]!
   })
 }
 
@@ -63,7 +101,25 @@ function placesOf(
 
 let scratch = new Int32Array(0)
 
-function copyRows<T extends Int32Array | Float64Array>(
+/** Rows of a whole number of pairs: in a loop over single ones, most of the time is the loop's. */
+function copyPairs(
+  table: BigInt64Array,
+  width: number,
+  places: Int32Array,
+  target: BigInt64Array,
+  start: number,
+): void {
+  let to = start
+  for (let i = 0; i < places.length; i++) {
+    const from = places[i]! * width
+    for (let j = 0; j < width; j += 2, to += 2) {
+      target[to] = table[from + j]!
+      target[to + 1] = table[from + j + 1]!
+    }
+  }
+}
+
+function copyRows<T extends Int32Array | Uint8Array>(
   table: T,
   width: number,
   places: Int32Array,

@@ -2,59 +2,20 @@ import { fstatSync } from 'node:fs'
 import { endianness } from 'node:os'
 import type * as Koffi from 'koffi'
 import { reasonOf } from '../base/errors.ts'
-import { argument, type Binding, bind, bindMapping, type Format, loadKoffi, type Matrix, sizes } from './binding.ts'
+import { type Binding, bind, bindMapping, factorArguments, loadKoffi, type Matrix } from './binding.ts'
 import { findLibrary } from './find-library.ts'
+import {
+  bytesOf,
+  type Conversion,
+  createConversion,
+  createProduct,
+  type Maker,
+  type Product,
+  type ProductShape,
+  type Region,
+  type Weights,
+} from './primitives.ts'
 import { OnednnUnavailable } from './unavailable.ts'
-
-/*
- * Products and copies of matrices by oneDNN. A wrong address would end the process, so that memory is named by a region and a
- * place in it, and each call checks that what it reads and writes lies inside.
- */
-
-/** Memory that a call may read or write: `at` bytes into a region. */
-export interface Place {
-  region: Region
-  at: number
-}
-
-/** A block of memory whose address does not change. */
-export interface Region {
-  readonly address: number
-  readonly bytes: number
-  /** Keeps the memory. */
-  readonly buffer: ArrayBuffer
-}
-
-export interface ProductShape {
-  rows: number
-  k: number
-  n: number
-  /** Of x and of the weights. */
-  input: Format
-  /** Elements from one row of x to the next; default: k. */
-  stride?: number
-  output: Format
-  relu: boolean
-}
-
-/** x [rows, k] · weights [k, n] + bias [n] float32, for a fixed number of rows. */
-export interface Product {
-  /** The layout of its weights. */
-  readonly layout: number
-  run(x: Place, weights: Weights, bias: Place, out: Place): void
-}
-
-/** A matrix [k, n], by the layouts in which products read it. */
-export interface Weights {
-  readonly k: number
-  readonly n: number
-  readonly layouts: ReadonlyMap<number, Region>
-}
-
-/** Copies a matrix into another format. */
-export interface Conversion {
-  run(from: Place, to: Place): void
-}
 
 /** Instruction sets as bits; the wider includes the narrower. */
 const sets = { AMX: 0xfef, 'AVX512-BF16': 0xe7, 'AVX-512': 0x27 }
@@ -94,8 +55,8 @@ export class Library {
   readonly instructions: 'AMX' | 'AVX512-BF16' | 'AVX-512'
   readonly #functions: Binding
   readonly #map: ReturnType<typeof bindMapping>
-  readonly #engine: number
-  readonly #stream: number
+  readonly #maker: Omit<Maker, 'factorArgument'>
+  #factorArgument: number | undefined
   readonly #regions = new WeakMap<ArrayBuffer, Region>()
   readonly #products = new Map<string, Product>()
   readonly #conversions = new Map<string, Conversion>()
@@ -129,8 +90,14 @@ export class Library {
     this.instructions = widest
     // A call has one thread, as those of ONNX Runtime have: the other processors have calls of their own.
     this.#functions.setThreads?.(1)
-    this.#engine = this.#functions.createEngine()
-    this.#stream = this.#functions.createStream(this.#engine)
+    const engine = this.#functions.createEngine()
+    this.#maker = {
+      functions: this.#functions,
+      engine,
+      stream: this.#functions.createStream(engine),
+      region: (buffer) => this.region(buffer),
+      layoutOf: (description) => this.#layoutOf(description),
+    }
   }
 
   /** Such as `oneDNN 3.2.0, AMX`. */
@@ -162,55 +129,30 @@ export class Library {
     const key = `${rows} ${k} ${n} ${input} ${stride} ${output} ${relu}`
     let product = this.#products.get(key)
     if (product === undefined) {
-      product = this.#createProduct(shape)
+      this.#factorArgument ??= output === 'uint8' ? this.#findFactorArgument() : undefined
+      product = createProduct({ ...this.#maker, factorArgument: this.#factorArgument ?? 0 }, shape)
       this.#products.set(key, product)
     }
     return product
   }
 
-  #createProduct({ rows, k, n, input, stride = k, output, relu: clips }: ProductShape): Product {
-    const f = this.#functions
-    const x = { rows, columns: k, format: input, stride }
-    const source = f.matrix(x)
-    const anyWeights = f.anyMatrix(k, n, input)
-    const bias = f.matrix({ rows: 1, columns: n, format: 'float32' })
-    const destination = f.matrix({ rows, columns: n, format: output })
-    const description = f.describeProduct(this.#engine, source, anyWeights, bias, destination, clips)
-    const layout = this.#layoutOf(f.weightsOf(description))
-    const implementation = f.implementationOf(description)
-    const primitive = f.createPrimitive(description)
-    // Others are correct, and up to a thousand times slower than ONNX Runtime.
-    if (implementation.startsWith('ref')) throw new Error(`oneDNN has no fast product [${rows}, ${k}] · [${k}, ${n}]`)
-    const weightsBytes = f.bytesOf(this.#layouts[layout]!)
-    const memories = {
-      source: f.createMemory(source, this.#engine),
-      weights: f.createMemory(this.#layouts[layout]!, this.#engine),
-      bias: f.createMemory(bias, this.#engine),
-      destination: f.createMemory(destination, this.#engine),
+  /** The number that this version gives to factors after the product: the first one by which a product of zeros is right. */
+  #findFactorArgument(): number {
+    const shape: ProductShape = { rows: 1, k: 64, n: 64, input: 'uint8', output: 'uint8', relu: false }
+    const region = this.region(new ArrayBuffer(512))
+    const out = new Uint8Array(region.buffer, 0, 64)
+    new Int32Array(region.buffer, 256).fill(2)
+    for (const factorArgument of factorArguments) {
+      const product = createProduct({ ...this.#maker, factorArgument }, shape)
+      const weights = this.pack(new Int8Array(64 * 64), 64, 64, [product], new Float32Array(64).fill(1.5))
+      try {
+        product.run({ region, at: 128 }, weights, { region, at: 256 }, { region, at: 0 })
+      } catch {
+        continue
+      }
+      if (out.every((byte) => byte === 3)) return factorArgument
     }
-    const list = this.region(
-      f.argumentsOf([
-        [argument.source, memories.source],
-        [argument.weights, memories.weights],
-        [argument.bias, memories.bias],
-        [argument.destination, memories.destination],
-      ]),
-    )
-    const bytes = { x: bytesOf(x), bias: n * sizes.float32, out: rows * n * sizes[output] }
-    for (const used of [source, anyWeights, bias, destination]) f.destroyMatrix(used)
-    return {
-      layout,
-      run: (x, weights, biasAt, out) => {
-        const packed = weights.layouts.get(layout)
-        if (packed === undefined || weights.k !== k || weights.n !== n)
-          throw new RangeError(`weights [${weights.k}, ${weights.n}] are not those of a product [${k}, ${n}]`)
-        f.setHandle(memories.source, addressOf(x, bytes.x))
-        f.setHandle(memories.weights, addressOf({ region: packed, at: 0 }, weightsBytes))
-        f.setHandle(memories.bias, addressOf(biasAt, bytes.bias))
-        f.setHandle(memories.destination, addressOf(out, bytes.out))
-        f.execute(primitive, this.#stream, 4, list.address)
-      },
-    }
+    throw new OnednnUnavailable(`oneDNN ${this.version} does not multiply bytes as it should`)
   }
 
   #layoutOf(description: number): number {
@@ -218,24 +160,36 @@ export class Library {
     return known >= 0 ? known : this.#layouts.push(description) - 1
   }
 
-  /** Copies a matrix [k, n] into the layouts of these products. */
-  pack(values: Float32Array, k: number, n: number, products: readonly Product[]): Weights {
+  /** Copies a matrix [k, n] into the layouts of these products; `scale` [n]: of weights for bytes. */
+  pack(
+    values: Float32Array | Int8Array,
+    k: number,
+    n: number,
+    products: readonly Product[],
+    scale?: Float32Array,
+  ): Weights {
     if (values.length !== k * n) throw new RangeError(`${values.length} values are no matrix [${k}, ${n}]`)
+    if (scale && scale.length !== n) throw new RangeError(`${scale.length} factors are no scale of ${n} columns`)
     const f = this.#functions
-    const plain = new ArrayBuffer(values.byteLength)
-    new Float32Array(plain).set(values)
+    const plain = this.#copy(values)
     const layouts = new Map<number, Region>()
     for (const layout of new Set(products.map((product) => product.layout))) {
       const target = this.#layouts[layout]!
       const packed = this.#aligned(f.bytesOf(target))
-      const source = f.matrix({ rows: k, columns: n, format: 'float32' })
-      const conversion = this.#createConversion(source, target, values.byteLength, packed.bytes)
+      const source = f.matrix({ rows: k, columns: n, format: values instanceof Int8Array ? 'int8' : 'float32' })
+      const conversion = createConversion(this.#maker, source, target, values.byteLength, packed.bytes)
       f.destroyMatrix(source)
-      conversion.run({ region: this.region(plain), at: 0 }, { region: packed, at: 0 })
+      conversion.run({ region: plain, at: 0 }, { region: packed, at: 0 })
       conversion.release()
       layouts.set(layout, packed)
     }
-    return { k, n, layouts }
+    return { k, n, layouts, ...(scale && { scale: this.#copy(scale) }) }
+  }
+
+  #copy(values: Float32Array | Int8Array): Region {
+    const buffer = new ArrayBuffer(values.byteLength)
+    new Uint8Array(buffer).set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
+    return this.region(buffer)
   }
 
   /** Memory that begins at a line of the processor's cache. */
@@ -255,47 +209,10 @@ export class Library {
         throw new RangeError('a copy has the sides of its source')
       const f = this.#functions
       const [source, target] = [f.matrix(from), f.matrix(to)]
-      conversion = this.#createConversion(source, target, bytesOf(from), bytesOf(to))
+      conversion = createConversion(this.#maker, source, target, bytesOf(from), bytesOf(to))
       for (const used of [source, target]) f.destroyMatrix(used)
       this.#conversions.set(key, conversion)
     }
     return conversion
   }
-
-  #createConversion(from: number, to: number, fromBytes: number, toBytes: number): Conversion & { release(): void } {
-    const f = this.#functions
-    const primitive = f.createPrimitive(f.describeConversion(this.#engine, from, to))
-    const source = f.createMemory(from, this.#engine)
-    const target = f.createMemory(to, this.#engine)
-    const list = this.region(
-      f.argumentsOf([
-        [argument.source, source],
-        [argument.destination, target],
-      ]),
-    )
-    return {
-      run: (fromAt, toAt) => {
-        f.setHandle(source, addressOf(fromAt, fromBytes))
-        f.setHandle(target, addressOf(toAt, toBytes))
-        f.execute(primitive, this.#stream, 2, list.address)
-      },
-      release() {
-        f.destroyPrimitive(primitive)
-        f.destroyMemory(source)
-        f.destroyMemory(target)
-      },
-    }
-  }
-}
-
-/** The address of a place with room for `bytes`. */
-function addressOf({ region, at }: Place, bytes: number): number {
-  if (!(at >= 0 && at + bytes <= region.bytes))
-    throw new RangeError(`${bytes} bytes at ${at} are not inside a region of ${region.bytes} bytes`)
-  return region.address + at
-}
-
-/** From the first element to behind the last. */
-function bytesOf({ rows, columns, stride = columns, format }: Matrix): number {
-  return rows === 0 ? 0 : ((rows - 1) * stride + columns) * sizes[format]
 }

@@ -1,11 +1,12 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { product } from '../base/dims.ts'
-import type { VariantFile } from '../contracts/compiled-plan.ts'
+import type { Precision, VariantFile } from '../contracts/compiled-plan.ts'
 import type { TensorData } from '../contracts/engine.ts'
-import { Graph } from '../graph/graph.ts'
+import { Graph, microsoft } from '../graph/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto, type ValueInfoProto } from '../graph/onnx_pb.ts'
-import { cast, elementwise, softmax, unary } from './arithmetic.ts'
+import { add, cast, elementwise, softmax, unary } from './arithmetic.ts'
+import { matMulInteger, matMulIntegerToFloat, qGemm, quantizeLinear, type ScaledInput, scaledInput } from './bytes.ts'
 import { concat, flatten, gather, reshape, slice, split } from './layout.ts'
 import { openLibrary } from './library.ts'
 import { NotTranslated } from './not-translated.ts'
@@ -16,28 +17,36 @@ import { Translation, type Translator } from './translation.ts'
 
 /** A value of a call: row-major [rows, …] data; bfloat16 as its bits. */
 export interface ProgramValue {
-  data: TensorData | BigInt64Array | Uint16Array
+  data: TensorData | BigInt64Array | Uint16Array | Uint8Array
   dims: readonly number[]
 }
 
-/** A graph of a plan that oneDNN computes with products in bfloat16. One call at a time. */
+/** A graph of a plan that oneDNN computes. One call at a time. */
 export interface OpenProgram {
-  inputs: { name: string; type: InputType; rank: number }[]
+  /** `factors`: of the columns of an input of bytes, by which callers multiply before they round, halves to even, within 0 … 255. */
+  inputs: { name: string; type: InputType; rank: number; factors?: Float32Array }[]
   /** Outputs by name; what they hold lives until the next call. */
   run(feeds: Record<string, ProgramValue>): Record<string, { data: Float32Array; dims: number[] }>
   close(): void
 }
 
+export interface ProgramOptions {
+  /** bfloat16: products of a float32 graph are computed in it; int8: those that the compiler quantised. */
+  precision: Exclude<Precision, 'float32'>
+  /** The input of each row's request. */
+  requests: string
+  /** float32 inputs that callers can give in bfloat16, or as bytes: `inputs` then says so of those that products alone read. */
+  mayRound?: (input: string) => boolean
+}
+
 /**
- * Opens a float32 graph of a plan. Resolves with the reason where it has a node that is not translated. Rejects with
- * OnednnUnavailable where the library can't be used, and where a file can't be read. `requests`: its input of each row's request;
- * `mayRound`: float32 inputs that callers can give in bfloat16, which `inputs` then says of those that products alone read.
+ * Opens a graph of a plan. Resolves with the reason where it has a node that is not translated. Rejects with OnednnUnavailable where
+ * the library can't be used, and where a file can't be read.
  */
 export async function openProgram(
   folder: string,
   file: VariantFile,
-  requests: string,
-  mayRound: (input: string) => boolean = () => false,
+  { precision, requests, mayRound = () => false }: ProgramOptions,
 ): Promise<OpenProgram | string> {
   const library = openLibrary()
   const graph = Graph.parse(await readFile(join(folder, file.file)), folder)
@@ -45,27 +54,32 @@ export async function openProgram(
   const program = new Program(library)
   const tables = new Tables(library)
   try {
-    const translation = new Translation(graph, program, library, tables, requests)
+    const rounds = precision === 'bfloat16'
+    const translation = new Translation({ graph, requests, rounds }, program, library, tables)
     const context = new Set(file.context.map(({ name }) => name))
     // Callers need not give what the graph doesn't use.
     const used = graph.inputs.filter(({ name }) => graph.users(name).length > 0)
     const inputs = used.map((input) => {
       const described = describeInput(input)
-      const rounds =
-        described.type === 'float32' && mayRound(input.name) && translation.isOperand(input.name, described.dims)
-      return rounds ? { ...described, type: 'bfloat16' as const } : described
+      return described.type === 'float32' && mayRound(input.name) ? roundInput(translation, described) : described
     })
-    for (const { name, type, dims } of inputs) {
+    for (const { name, type, dims, scaled } of inputs) {
       if (name === requests) continue
-      const kind = type === 'float32' || type === 'bfloat16' ? type : 'int32'
+      const kind = type === 'int64' ? 'int32' : type
       const tensor = translation.result(context.has(name) ? 'requests' : 'rows', dims, kind)
-      translation.set(name, { ...tensor, input: name })
+      translation.set(scaled?.output ?? name, { ...tensor, input: name })
+      for (const node of scaled?.nodes ?? []) translation.fusion.finish(node)
     }
-    for (const node of graph.nodes) translate(translation, node)
+    for (const node of graph.nodes) if (!translation.fusion.isDone(node)) translate(translation, node)
     const outputs = graph.outputs.map(({ name }) => ({ name, ...translation.whole(translation.tensor(name)) }))
     if (outputs.some(({ kind }) => kind !== 'float32')) throw new NotTranslated('an output of integers')
     return {
-      inputs: inputs.map(({ name, type, dims }) => ({ name, type, rank: dims.length + 1 })),
+      inputs: inputs.map(({ name, type, dims, scaled }) => ({
+        name,
+        type,
+        rank: dims.length + 1,
+        ...(scaled && { factors: scaled.factors }),
+      })),
       run: (feeds) => run(program, feeds, context, requests, outputs),
       close: () => tables.close(),
     }
@@ -77,7 +91,15 @@ export async function openProgram(
 }
 
 type GraphType = 'int32' | 'int64' | 'float32'
-type InputType = GraphType | 'bfloat16'
+type InputType = GraphType | 'bfloat16' | 'uint8'
+
+interface Input {
+  name: string
+  type: InputType
+  dims: number[]
+  /** How callers make bytes of it. */
+  scaled?: ScaledInput
+}
 
 type Output = { name: string } & ReturnType<Translation['whole']>
 
@@ -122,7 +144,19 @@ function startsOf(numbers: Int32Array | undefined, counts: { rows: number; reque
   return starts
 }
 
-function describeInput({ name, type }: ValueInfoProto): { name: string; type: GraphType; dims: number[] } {
+/** Columns of bytes that callers round at a time. */
+const byteColumns = 16
+
+/** An input of floats, as bytes or in bfloat16 where products can read it so. */
+function roundInput(translation: Translation, input: Input): Input {
+  const { name, dims } = input
+  const scaled = scaledInput(translation, name)
+  if (scaled && dims.length === 1 && dims[0] === scaled.factors.length && dims[0]! % byteColumns === 0)
+    return { ...input, type: 'uint8', scaled }
+  return translation.fusion.isOperand(name, dims) ? { ...input, type: 'bfloat16' } : input
+}
+
+function describeInput({ name, type }: ValueInfoProto): Input {
   const value = type?.value
   if (value?.case !== 'tensorType') throw new NotTranslated(`the input ${name} is no tensor`)
   const { elemType, shape } = value.value
@@ -141,15 +175,17 @@ const inputTypes: Record<number, GraphType> = {
 }
 
 function translate(t: Translation, node: NodeProto): void {
-  if (node.domain !== '') throw new NotTranslated(`${node.opType} is no standard operator`)
-  const add = operators[node.opType]
+  const add = (node.domain === '' ? operators : node.domain === microsoft ? contributed : {})[node.opType]
   if (add === undefined) throw new NotTranslated(`${node.opType} is not translated`)
   add(t, node)
 }
 
+/** Operators of ONNX Runtime's own. */
+const contributed: Record<string, Translator> = { MatMulIntegerToFloat: matMulIntegerToFloat, QGemm: qGemm }
+
 const operators: Record<string, Translator> = {
   Abs: unary('Abs'),
-  Add: elementwise((a, b) => a + b),
+  Add: add,
   Cast: cast,
   Concat: concat,
   Div: elementwise((a, b) => a / b),
@@ -160,10 +196,12 @@ const operators: Record<string, Translator> = {
   Identity: (t, node) => t.set(node.output[0]!, t.tensor(node.input[0]!)),
   Log: unary('Log'),
   MatMul: matMul,
+  MatMulInteger: matMulInteger,
   Mul: elementwise((a, b) => a * b),
   Neg: unary('Neg'),
+  QuantizeLinear: quantizeLinear,
   Relu(t, node) {
-    if (t.isClipped(node)) t.set(node.output[0]!, t.tensor(node.input[0]!))
+    if (t.fusion.isClipped(node)) t.set(node.output[0]!, t.tensor(node.input[0]!))
     else unary('Relu')(t, node)
   },
   Reshape: reshape,

@@ -1,10 +1,10 @@
 import { equal, product } from '../base/dims.ts'
 import { isPlain } from '../graph/gemm.ts'
 import type { NodeProto } from '../graph/onnx_pb.ts'
-import { type Format, sizes } from './binding.ts'
-import type { Place, Product, Weights } from './library.ts'
+import { sizes } from './binding.ts'
 import { NotTranslated } from './not-translated.ts'
-import { type Call, type Frame, inChunks } from './program.ts'
+import type { Place } from './primitives.ts'
+import { type Call, type Each, type Frame, inChunks } from './program.ts'
 import { type Operand, type Part, padded, type Tensor } from './tensor.ts'
 import type { Translation } from './translation.ts'
 
@@ -31,27 +31,18 @@ function dense(t: Translation, node: NodeProto, x: string, weights: string, bias
   if (dims.length !== 2 || !equal(from.dims, [k])) throw new NotTranslated(`a product of [${from.dims}] and [${dims}]`)
   const own = bias !== undefined && !t.isConstant(bias) ? ownBias(t, bias, from, n) : undefined
   const { byRequest, byRow } = own ?? {}
-  const operand = t.operand(from, from.parts.length === 1 ? t.formatOf(weights) : 'bfloat16')
+  const operand = t.operand(from, t.fusion.formatOf(weights, from))
   // Behind the bias of a request, memory belongs to other columns.
   const rounds = operand.format === 'bfloat16' && byRow === undefined && (byRequest === undefined || n === padded(n))
-  const hidden = rounds && t.isHidden(name)
+  const hidden = rounds && t.fusion.isHidden(name)
   const columns = hidden ? padded(n) : n
-  const clips = t.takesRelu(name)
+  const clips = t.fusion.takesRelu(name)
   const relu = clips && byRow === undefined
   const to = t.result(from.each, [n], hidden ? 'bfloat16' : 'float32', columns)
   t.set(name, to)
-  const { products, packed } = t.products({ k, n, values }, operand, { columns, output: to.kind as Format, relu })
-  const [out] = to.parts as [Part]
-  const run = runner(t, products, packed, operand, out, sizes[to.kind as Format])
+  const run = runProduct(t, { k, n, values }, operand, to, relu)
   if (byRequest !== undefined) {
-    t.program.steps.push((frame, call) => {
-      const { requests, starts } = call
-      const first = frame.at[byRequest.buffer]! + byRequest.offset * 4
-      for (let request = 0; request < requests; request++) {
-        const place = { region: frame.region, at: first + request * byRequest.stride * 4 }
-        run(frame, call, starts[request]!, starts[request + 1]!, place)
-      }
-    })
+    pushByRequest(t, run, byRequest)
     return
   }
   const added = new Float32Array(columns)
@@ -60,12 +51,30 @@ function dense(t: Translation, node: NodeProto, x: string, weights: string, bias
     if (product(constant.dims) !== n) throw new NotTranslated('Gemm with a bias of another width')
     added.set(constant.values)
   }
-  const place = t.program.constant(added)
   const { each } = from
+  pushAlike(t, run, each, added)
+  if (byRow)
+    t.program.steps.push((frame, call) =>
+      addRows(frame, call[each], byRow, to.parts[0]!, clips ? 0 : Number.NEGATIVE_INFINITY),
+    )
+}
+
+/** Adds a step: a product with the bias of each row's request. */
+export function pushByRequest(t: Translation, run: RunRows, bias: Part): void {
   t.program.steps.push((frame, call) => {
-    run(frame, call, 0, call[each], place)
-    if (byRow) addRows(frame, call[each], byRow, out, clips ? 0 : Number.NEGATIVE_INFINITY)
+    const { requests, starts } = call
+    const first = frame.at[bias.buffer]! + bias.offset * 4
+    for (let request = 0; request < requests; request++) {
+      const place = { region: frame.region, at: first + request * bias.stride * 4 }
+      run(frame, call, starts[request]!, starts[request + 1]!, place)
+    }
   })
+}
+
+/** Adds a step: a product with the same bias for all rows. */
+export function pushAlike(t: Translation, run: RunRows, each: Each, bias: Float32Array | Int32Array): void {
+  const place = t.program.constant(bias)
+  t.program.steps.push((frame, call) => run(frame, call, 0, call[each], place))
 }
 
 /** The bias of each request, where it is a row of a tensor of requests; otherwise that of each row. */
@@ -91,16 +100,19 @@ function addRows({ at, floats }: Frame, rows: number, more: Part, out: Part, flo
       )
 }
 
-type RunRows = (frame: Frame, call: Call, start: number, end: number, bias: Place) => void
+export type RunRows = (frame: Frame, call: Call, start: number, end: number, bias: Place) => void
 
-function runner(
+/** A product whose result fills the rows of a tensor. */
+export function runProduct(
   t: Translation,
-  products: Product[],
-  packed: Weights,
+  weights: { k: number; n: number; values: Float32Array | Int8Array; scale?: Float32Array },
   operand: Operand,
-  out: Part,
-  bytes: number,
+  { kind, parts }: Tensor,
+  relu: boolean,
 ): RunRows {
+  const [out] = parts as [Part]
+  const { products, packed } = t.products(weights, operand, { columns: out.stride, output: kind, relu })
+  const bytes = sizes[kind]
   return (frame, call, start, end, bias) => {
     const { region, at } = frame
     const size = sizes[operand.format]
@@ -131,7 +143,7 @@ function mixture(t: Translation, node: NodeProto): void {
   const to = t.result(gates.each, [tasks, width], 'float32')
   t.set(name, to)
   const [out] = to.parts as [Part]
-  const floor = t.takesRelu(name) ? 0 : Number.NEGATIVE_INFINITY
+  const floor = t.fusion.takesRelu(name) ? 0 : Number.NEGATIVE_INFINITY
   if (width % 4 !== 0) {
     t.program.steps.push((frame, call) => mixOne(frame, call[gates.each], tasks, parts, gates.part, out, floor))
     return

@@ -1,6 +1,7 @@
 import type { TensorData } from '../contracts/engine.ts'
 import { createHeap, type Heap } from './kernel.ts'
-import type { Library, Place, Region } from './library.ts'
+import type { Library } from './library.ts'
+import type { Place, Region } from './primitives.ts'
 
 /*
  * A graph as a list of steps over the rows of a call. Each tensor that is computed has a buffer; the buffers of all tensors lie in
@@ -17,15 +18,16 @@ export interface Call {
   /** The first row of each request, and `rows`. */
   starts: Int32Array
   /** By the graph's input. */
-  feeds: Record<string, TensorData | BigInt64Array | Uint16Array>
+  feeds: Record<string, TensorData | BigInt64Array | Uint16Array | Uint8Array>
 }
 
 /** The memory of calls with a limited number of rows. */
-export interface Frame extends Pick<Heap, 'mix' | 'softmax'> {
+export interface Frame extends Omit<Heap, 'buffer'> {
   readonly region: Region
   readonly floats: Float32Array
   readonly integers: Int32Array
-  readonly doubles: Float64Array
+  readonly longs: BigInt64Array
+  readonly bytes: Uint8Array
   /** Where each buffer begins, bytes. */
   readonly at: readonly number[]
 }
@@ -52,7 +54,8 @@ export function inChunks(start: number, end: number, compute: (row: number, inde
 export class Program {
   readonly steps: Step[] = []
   readonly #library: Library
-  readonly #rowBytes: number[] = []
+  /** Bytes a row, or numbers that are the same in every frame. */
+  readonly #buffers: (number | Float32Array)[] = []
   #frame: (Frame & { capacity: number }) | undefined
 
   constructor(library: Library) {
@@ -61,13 +64,18 @@ export class Program {
 
   /** A buffer with this many bytes a row; its index. The memory is zero at first. */
   buffer(bytes: number): number {
-    return this.#rowBytes.push(bytes) - 1
+    return this.#buffers.push(bytes) - 1
+  }
+
+  /** A buffer of these numbers; its index. */
+  fixed(values: Float32Array): number {
+    return this.#buffers.push(values) - 1
   }
 
   /** Constants in memory of their own, as oneDNN reads them. */
-  constant(values: Float32Array): Place {
+  constant(values: Float32Array | Int32Array): Place {
     const buffer = new ArrayBuffer(Math.max(64, values.byteLength))
-    new Float32Array(buffer).set(values)
+    new Uint8Array(buffer).set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
     return { region: this.#library.region(buffer), at: 0 }
   }
 
@@ -84,17 +92,22 @@ export class Program {
     const capacity = 2 ** Math.ceil(Math.log2(Math.max(128, rows)))
     const at: number[] = []
     let end = 0
-    for (const bytes of this.#rowBytes) {
+    for (const content of this.#buffers) {
       at.push(end)
-      end = Math.ceil((end + bytes * (capacity + slack)) / 64) * 64
+      const bytes = typeof content === 'number' ? content * (capacity + slack) : content.byteLength
+      end = Math.ceil((end + bytes) / 64) * 64
     }
-    const { buffer, mix, softmax } = createHeap(end)
+    const { buffer, ...kernels } = createHeap(end)
     const region = this.#library.region(buffer)
     const views = {
       floats: new Float32Array(buffer),
       integers: new Int32Array(buffer),
-      doubles: new Float64Array(buffer),
+      longs: new BigInt64Array(buffer),
+      bytes: new Uint8Array(buffer),
     }
-    return { capacity, region, ...views, mix, softmax, at }
+    this.#buffers.forEach((content, i) => {
+      if (content instanceof Float32Array) views.floats.set(content, at[i]! / 4)
+    })
+    return { capacity, region, ...views, ...kernels, at }
   }
 }

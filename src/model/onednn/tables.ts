@@ -4,15 +4,19 @@ import { isExternal } from '../graph/constants.ts'
 import { externalPlace } from '../graph/external-data.ts'
 import type { Graph } from '../graph/graph.ts'
 import { TensorProto_DataType as DataType } from '../graph/onnx_pb.ts'
+import { sizes } from './binding.ts'
 import type { Library } from './library.ts'
 import { NotTranslated } from './not-translated.ts'
 
 export interface Table {
   rows: number
   width: number
-  /** The bits of its float32 numbers. */
-  values: Int32Array
+  kind: 'float32' | 'uint8'
+  /** Its numbers, as they lie in memory. */
+  bytes: Uint8Array
 }
+
+const kinds: Record<number, Table['kind']> = { [DataType.FLOAT]: 'float32', [DataType.UINT8]: 'uint8' }
 
 /** Embedding tables: those in files are mapped, so that threads and processes share them. */
 export class Tables {
@@ -23,22 +27,24 @@ export class Tables {
     this.#library = library
   }
 
-  /** Throws NotTranslated where it is no float32 matrix, and the system's error where its file can't be mapped. */
+  /** Throws NotTranslated where it is no matrix of float32 or bytes, and the system's error where its file can't be mapped. */
   open(graph: Graph, name: string): Table {
     const tensor = graph.constants.get(name)!
     const [rows, width, ...more] = tensor.dims.map(Number) as [number, number]
-    if (tensor.dataType !== DataType.FLOAT || width === undefined || more.length > 0)
-      throw new NotTranslated(`the table ${name} is no float32 matrix`)
+    const kind = kinds[tensor.dataType]
+    if (kind === undefined || width === undefined || more.length > 0)
+      throw new NotTranslated(`the table ${name} is no matrix of float32 or bytes`)
     if (!isExternal(tensor)) {
-      const floats = graph.floats(name)!
-      return { rows, width, values: new Int32Array(floats.buffer as ArrayBuffer, floats.byteOffset, floats.length) }
+      const values = kind === 'float32' ? graph.floats(name)! : tensor.rawData
+      return { rows, width, kind, bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength) }
     }
     const { location, start } = externalPlace(tensor)
     const file = openSync(join(graph.folder, location), 'r')
     try {
-      const mapped = this.#library.map(file, start, rows * width * 4)
+      const length = rows * width * sizes[kind]
+      const mapped = this.#library.map(file, start, length)
       this.#release.push(mapped.release)
-      return { rows, width, values: new Int32Array(mapped.buffer, mapped.offset, rows * width) }
+      return { rows, width, kind, bytes: new Uint8Array(mapped.buffer, mapped.offset, length) }
     } finally {
       closeSync(file)
     }

@@ -1,9 +1,9 @@
-import type { Format } from './binding.ts'
+import type { ProductShape } from './primitives.ts'
 import type { Each } from './program.ts'
 
 /* Tensors of a translation: where their rows lie. */
 
-/** Columns of a buffer, in elements of four bytes (bfloat16: of two): row r begins at `offset` + r·`stride`. */
+/** Columns of a buffer, in elements of the tensor's kind: row r begins at `offset` + r·`stride`. */
 export interface Part {
   buffer: number
   offset: number
@@ -15,7 +15,7 @@ export interface Part {
 export interface Tensor {
   each: Each
   dims: readonly number[]
-  kind: 'float32' | 'bfloat16' | 'int32'
+  kind: 'float32' | 'bfloat16' | 'int32' | 'uint8'
   parts: readonly Part[]
   /** Rows of a tensor of requests, for each row that of its request: it has no parts. */
   ofRequest?: Tensor
@@ -24,11 +24,11 @@ export interface Tensor {
 }
 
 /**
- * A matrix that products read. In bfloat16 they read all `stride` columns, of which those from the tensor's width on are 0; in
- * float32 the tensor's `width`.
+ * A matrix that products read. In bfloat16 they read all `stride` columns, of which those from the tensor's width on are 0; of bytes
+ * all `columns`, of which those from the tensor's width on meet weights of 0; in float32 the tensor's `width`.
  */
 export interface Operand {
-  format: Format
+  format: ProductShape['input']
   buffer: number
   /** Elements before the first. */
   offset: number

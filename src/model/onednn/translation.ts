@@ -1,12 +1,15 @@
 import { product } from '../base/dims.ts'
+import { isExternal } from '../graph/constants.ts'
 import type { Graph } from '../graph/graph.ts'
-import type { NodeProto } from '../graph/onnx_pb.ts'
-import type { Format } from './binding.ts'
-import type { Library, Place, Product, Weights } from './library.ts'
+import { TensorProto_DataType as DataType, type NodeProto } from '../graph/onnx_pb.ts'
+import { sizes } from './binding.ts'
+import { Fusion } from './fusion.ts'
+import type { Library } from './library.ts'
 import { NotTranslated } from './not-translated.ts'
+import type { Place, Product, ProductShape, Weights } from './primitives.ts'
 import { type Call, type Each, type Frame, inChunks, type Program, rowClasses } from './program.ts'
 import type { Tables } from './tables.ts'
-import { mostExact, type Operand, type Part, padded, type Tensor } from './tensor.ts'
+import { type Operand, type Part, padded, type Tensor } from './tensor.ts'
 
 export type Translator = (translation: Translation, node: NodeProto) => void
 
@@ -16,17 +19,23 @@ export class Translation {
   readonly program: Program
   readonly library: Library
   readonly tables: Tables
+  readonly fusion: Fusion
   readonly #requests: string
   readonly #tensors = new Map<string, Tensor>()
   readonly #operands = new Map<Tensor, Operand>()
   readonly #copied = new Set<string>()
   readonly #whole = new Map<Tensor, Tensor>()
-  readonly #clipped = new Set<NodeProto>()
 
-  /** `requests`: the input that holds the request of each row. */
-  constructor(graph: Graph, program: Program, library: Library, tables: Tables, requests: string) {
+  /** `requests`: the input that holds the request of each row; `rounds`: whether products of floats are computed in bfloat16. */
+  constructor(
+    { graph, requests, rounds }: { graph: Graph; requests: string; rounds: boolean },
+    program: Program,
+    library: Library,
+    tables: Tables,
+  ) {
     this.graph = graph
     this.#requests = requests
+    this.fusion = new Fusion(graph, rounds)
     this.program = program
     this.library = library
     this.tables = tables
@@ -58,6 +67,14 @@ export class Translation {
     return { dims, values }
   }
 
+  /** A constant of bytes in the graph. */
+  bytes(name: string): { dims: number[]; values: Uint8Array } {
+    const tensor = this.graph.constants.get(name)
+    const isBytes = tensor?.dataType === DataType.INT8 || tensor?.dataType === DataType.UINT8
+    if (!isBytes || isExternal(tensor!)) throw new NotTranslated(`${name} is no constant of bytes in the graph`)
+    return { dims: tensor!.dims.map(Number), values: tensor!.rawData }
+  }
+
   integers(name: string): number[] {
     const values = this.graph.integersOf(name)
     if (values === undefined) throw new NotTranslated(`${name} is no constant of integers`)
@@ -66,8 +83,7 @@ export class Translation {
 
   /** A tensor with a buffer of its own. */
   result(each: Each, dims: readonly number[], kind: Tensor['kind'], stride = product(dims)): Tensor {
-    const bytes = kind === 'bfloat16' ? 2 : 4
-    const buffer = this.program.buffer(stride * bytes)
+    const buffer = this.program.buffer(stride * sizes[kind])
     return { each, dims, kind, parts: [{ buffer, offset: 0, stride, width: product(dims) }] }
   }
 
@@ -82,7 +98,7 @@ export class Translation {
       whole = this.result(tensor.each, tensor.dims, tensor.kind)
       this.#whole.set(tensor, whole)
       const [to] = whole.parts as [Part]
-      if (tensor.ofRequest) this.#spread(this.whole(tensor.ofRequest).part, to)
+      if (tensor.ofRequest) this.#spread(this.whole(tensor.ofRequest).part, to, sizes[tensor.kind])
       else this.#join(tensor, to)
     }
     return { ...whole, part: whole.parts[0]! }
@@ -98,8 +114,12 @@ export class Translation {
     if (this.#copied.has(input)) return
     this.#copied.add(input)
     const { buffer, width } = parts[0]!
-    this.program.steps.push(({ at, floats, integers }, call) => {
+    this.program.steps.push(({ at, floats, integers, bytes }, call) => {
       const values = call.feeds[input]!
+      if (kind === 'uint8') {
+        bytes.set(values as Uint8Array, at[buffer]!)
+        return
+      }
       const target = kind === 'float32' ? floats : integers
       const start = at[buffer]! / 4
       if (!(values instanceof BigInt64Array)) target.set(values, start)
@@ -108,34 +128,33 @@ export class Translation {
   }
 
   /** Copies, for each row, that of its request. */
-  #spread(from: Part, to: Part): void {
-    this.program.steps.push(({ at, integers }, { requests, starts }) => {
-      const [source, target] = [at[from.buffer]! / 4 + from.offset, at[to.buffer]! / 4 + to.offset]
+  #spread(from: Part, to: Part, size: number): void {
+    this.program.steps.push(({ at, bytes }, { requests, starts }) => {
+      const [source, target] = [at[from.buffer]! + from.offset * size, at[to.buffer]! + to.offset * size]
       for (let request = 0; request < requests; request++) {
-        const begin = source + request * from.stride
+        const begin = source + request * from.stride * size
         for (let row = starts[request]!; row < starts[request + 1]!; row++)
-          integers.copyWithin(target + row * to.stride, begin, begin + from.width)
+          bytes.copyWithin(target + row * to.stride * size, begin, begin + from.width * size)
       }
     })
   }
 
-  #join({ each, parts }: Tensor, to: Part): void {
-    let column = 0
+  #join({ each, parts, kind }: Tensor, to: Part): void {
+    const size = sizes[kind]
+    let column = to.offset
     for (const { buffer, offset, stride, width } of parts) {
-      const first = to.offset + column
-      this.program.steps.push(({ at, integers }, call) => {
-        let source = at[buffer]! / 4 + offset
-        let target = at[to.buffer]! / 4 + first
-        for (let row = 0; row < call[each]; row++, source += stride, target += to.stride)
-          for (let i = 0; i < width; i++) integers[target + i] = integers[source + i]!
+      const first = column
+      this.program.steps.push(({ at, copy }, call) => {
+        const [from, target] = [at[buffer]! + offset * size, at[to.buffer]! + first * size]
+        copy(call[each], from, stride * size, target, to.stride * size, width * size)
       })
       column += width
     }
   }
 
   /** The tensor as products read it; in `format`, where it isn't computed in bfloat16. */
-  operand(tensor: Tensor, format: Format): Operand {
-    if (tensor.kind === 'int32') throw new NotTranslated('a product of integers')
+  operand(tensor: Tensor, format: 'float32' | 'bfloat16'): Operand {
+    if (tensor.kind === 'int32' || tensor.kind === 'uint8') throw new NotTranslated('a product of integers and floats')
     const [part] = tensor.parts
     if (tensor.kind === 'bfloat16') {
       const { buffer, stride } = part!
@@ -163,6 +182,26 @@ export class Translation {
         this.#round(source, part, operand, column)
         column += part.width
       }
+    }
+    return operand
+  }
+
+  /** A tensor of bytes as products read it. */
+  byteOperand(tensor: Tensor): Operand {
+    if (tensor.kind !== 'uint8') throw new NotTranslated('a product of floats and int8')
+    const columns = padded(product(tensor.dims))
+    const { input, parts, ofRequest } = tensor
+    const [part] = parts
+    if (parts.length === 1 && part!.stride === padded(part!.stride)) {
+      const { buffer, offset, stride } = part!
+      return { format: 'uint8', buffer, offset, stride, columns, ...(input !== undefined && { input }) }
+    }
+    let operand = this.#operands.get(tensor)
+    if (operand === undefined) {
+      operand = { format: 'uint8', buffer: this.program.buffer(columns), offset: 0, stride: columns, columns }
+      this.#operands.set(tensor, operand)
+      const copied = ofRequest || input !== undefined ? this.whole(tensor) : tensor
+      this.#join(copied, { ...operand, width: product(tensor.dims) })
     }
     return operand
   }
@@ -208,60 +247,22 @@ export class Translation {
 
   /** Products for each class of rows, and the weights as they read them; k and n are filled up with zeros. */
   products(
-    weights: { k: number; n: number; values: Float32Array },
+    weights: { k: number; n: number; values: Float32Array | Int8Array; scale?: Float32Array },
     { format: input, stride, columns: rows }: Operand,
-    { columns, output, relu }: { columns: number; output: Format; relu: boolean },
+    { columns, output, relu }: { columns: number } & Pick<ProductShape, 'output' | 'relu'>,
   ): { products: Product[]; packed: Weights } {
     const { k, n, values } = weights
     const shape = { k: rows, n: columns, input, stride, output, relu }
     const products = rowClasses.map((rows) => this.library.product({ rows, ...shape }))
-    let all = values
+    let [all, scale] = [values, weights.scale]
     if (rows !== k || columns !== n) {
-      all = new Float32Array(rows * columns)
+      all = values instanceof Int8Array ? new Int8Array(rows * columns) : new Float32Array(rows * columns)
       for (let row = 0; row < k; row++) all.set(values.subarray(row * n, (row + 1) * n), row * columns)
+      if (scale) {
+        scale = new Float32Array(columns)
+        scale.set(weights.scale!)
+      }
     }
-    return { products, packed: this.library.pack(all, rows, columns, products) }
-  }
-
-  /** The format in which a product with these weights is computed. */
-  formatOf(weights: string): Format {
-    return product(this.graph.dimsOf(weights) ?? []) <= mostExact ? 'float32' : 'bfloat16'
-  }
-
-  /** Whether products in bfloat16 alone read a tensor, as their left operand. */
-  isHidden(name: string): boolean {
-    if (this.graph.isOutput(name)) return false
-    const users = this.graph.users(name)
-    const [relu] = users
-    if (users.length === 1 && relu!.opType === 'Relu') return this.isHidden(relu!.output[0]!)
-    return (
-      users.length > 0 &&
-      users.every(
-        ({ opType, input }) =>
-          (opType === 'Gemm' || (opType === 'MatMul' && this.isConstant(input[1]!))) &&
-          input[0] === name &&
-          this.formatOf(input[1]!) === 'bfloat16' &&
-          !input.slice(1).includes(name),
-      )
-    )
-  }
-
-  /** Whether an input in bfloat16 can be read by all its users where it lies. */
-  isOperand(name: string, dims: readonly number[]): boolean {
-    const clips = this.graph.users(name).some(({ opType }) => opType === 'Relu')
-    return dims.length === 1 && padded(dims[0]!) === dims[0] && !clips && this.isHidden(name)
-  }
-
-  /** Whether a ReLU is all that reads a tensor, perhaps reshaped: what computes the tensor computes the ReLU too, which is a copy then. */
-  takesRelu(name: string): boolean {
-    const [user] = this.graph.users(name)
-    if (user === undefined || !this.graph.isPrivate(name, user)) return false
-    if (user.opType === 'Relu') this.#clipped.add(user)
-    return user.opType === 'Relu' || (user.opType === 'Reshape' && this.takesRelu(user.output[0]!))
-  }
-
-  /** Whether what a ReLU reads has been clipped by the step before it. */
-  isClipped(relu: NodeProto): boolean {
-    return this.#clipped.has(relu)
+    return { products, packed: this.library.pack(all, rows, columns, products, scale) }
   }
 }

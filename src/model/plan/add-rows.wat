@@ -77,6 +77,52 @@
         (local.set $slots (i32.add (local.get $slots) (i32.const 4)))
         (br $next))))
 
+  ;; The same as bytes, times `factors` [columns]: bytes of float32 are a whole number of 64. NaN becomes 0.
+  (func (export "addRowsScaled")
+    (param $slab i32) (param $stride i32) (param $slots i32) (param $count i32) (param $row i32) (param $bytes i32) (param $factors i32) (param $out i32)
+    (local $end i32) (local $from i32) (local $at i32)
+    (local.set $end (i32.add (local.get $slots) (i32.shl (local.get $count) (i32.const 2))))
+    (block $done
+      (loop $next
+        (br_if $done (i32.ge_u (local.get $slots) (local.get $end)))
+        (local.set $from (i32.add (local.get $slab) (i32.mul (i32.load (local.get $slots)) (local.get $stride))))
+        (local.set $at (i32.const 0))
+        (block $short
+          (loop $vector
+            (br_if $short (i32.ge_u (local.get $at) (local.get $bytes)))
+            (v128.store (local.get $out) (i8x16.narrow_i16x8_u
+              (i16x8.narrow_i32x4_u
+                (call $scaled
+                  (v128.load (i32.add (local.get $from) (local.get $at)))
+                  (v128.load (i32.add (local.get $row) (local.get $at)))
+                  (v128.load (i32.add (local.get $factors) (local.get $at))))
+                (call $scaled
+                  (v128.load offset=16 (i32.add (local.get $from) (local.get $at)))
+                  (v128.load offset=16 (i32.add (local.get $row) (local.get $at)))
+                  (v128.load offset=16 (i32.add (local.get $factors) (local.get $at)))))
+              (i16x8.narrow_i32x4_u
+                (call $scaled
+                  (v128.load offset=32 (i32.add (local.get $from) (local.get $at)))
+                  (v128.load offset=32 (i32.add (local.get $row) (local.get $at)))
+                  (v128.load offset=32 (i32.add (local.get $factors) (local.get $at))))
+                (call $scaled
+                  (v128.load offset=48 (i32.add (local.get $from) (local.get $at)))
+                  (v128.load offset=48 (i32.add (local.get $row) (local.get $at)))
+                  (v128.load offset=48 (i32.add (local.get $factors) (local.get $at)))))))
+            (local.set $out (i32.add (local.get $out) (i32.const 16)))
+            (local.set $at (i32.add (local.get $at) (i32.const 64)))
+            (br $vector)))
+        (local.set $slots (i32.add (local.get $slots) (i32.const 4)))
+        (br $next))))
+
+  ;; (a + b)·factor within 0 … 255, rounded to nearest even: near 2^23, float32 numbers are whole, and their last bits are the number.
+  (func $scaled (param $a v128) (param $b v128) (param $factor v128) (result v128)
+    (v128.and (i32x4.splat (i32.const 0xff))
+      (f32x4.add (f32x4.splat (f32.const 8388608))
+        (f32x4.pmin (f32x4.splat (f32.const 255))
+          (f32x4.pmax (f32x4.splat (f32.const 0))
+            (f32x4.mul (local.get $factor) (f32x4.add (local.get $a) (local.get $b))))))))
+
   ;; The upper halves of float32 numbers, rounded to nearest even.
   (func $rounded (param $x v128) (result v128)
     (i32x4.shr_u

@@ -30,7 +30,7 @@ export function createCachedVariant(
         const { width } = layers[layer]!
         const dims = [values.length / width, width]
         const sum =
-          values instanceof Uint16Array ? { data: values, dims } : new onnxruntime.Tensor('float32', values, dims)
+          values instanceof Float32Array ? new onnxruntime.Tensor('float32', values, dims) : { data: values, dims }
         return [planNames.sum(layer), sum]
       })
       return cached.run(batch, requests, Object.fromEntries(feeds))

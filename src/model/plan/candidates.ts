@@ -8,7 +8,14 @@ import { CandidateCache, SEEN } from './candidate-cache.ts'
 import type { Catalogue } from './catalogue/catalogue.ts'
 import type { SlotOwner } from './owned-slots.ts'
 import type { Packer } from './packing.ts'
-import { createRowMemory, mostBytes, type RowMemory, type RowMemoryOptions, slotWidth } from './row-memory.ts'
+import {
+  createRowMemory,
+  mostBytes,
+  type RowMemory,
+  type RowMemoryOptions,
+  type SumFormat,
+  slotWidth,
+} from './row-memory.ts'
 import type { OpenVariant, Variant } from './variant.ts'
 
 /** A request's rows, by what the cache has of their candidates. */
@@ -84,8 +91,8 @@ export class Candidates {
     this.#layers = layers
     this.#cache = cache
     this.keyWords = keyWords
-    const rounded = layers.map((_, layer) => isRounded(cached, planNames.sum(layer)))
-    this.#memory = createMemory({ layers, rounded, slots: cache.slots, mostRows: rows })
+    const formats = layers.map((_, layer) => formatOf(cached, planNames.sum(layer)))
+    this.#memory = createMemory({ layers, formats, slots: cache.slots, mostRows: rows })
     this.#baseline = cache.stats()
     this.variant = createCachedVariant(contextEncoder, cached, layers, this.#memory)
   }
@@ -245,9 +252,10 @@ export class Candidates {
   }
 }
 
-/** Whether a graph takes an input in bfloat16. */
-function isRounded({ session }: OpenVariant, input: string): boolean {
-  return session.inputs.some(({ name, type }) => name === input && type === 'bfloat16')
+/** How a graph takes an input of sums. */
+function formatOf({ session }: OpenVariant, input: string): SumFormat {
+  const { type, factors } = session.inputs.find(({ name }) => name === input) ?? {}
+  return factors ?? (type === 'bfloat16' ? type : 'float32')
 }
 
 function createMemory(options: RowMemoryOptions): RowMemory {

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { wallClock } from '../base/clock.ts'
 import { replaceFile } from '../base/replace-file.ts'
 import { costsFile } from '../compile/store/clean-cache.ts'
-import { type CompiledPlan, filesOf, type PlanCosts } from '../contracts/compiled-plan.ts'
+import { type CompiledPlan, filesOf, onednnPrecision, type PlanCosts } from '../contracts/compiled-plan.ts'
 
 /*
  * Measured costs, kept beside the plans. Other workers and processes, the next start, and the next version with other weights
@@ -23,10 +23,10 @@ export interface PlanPlace {
   structure: string
 }
 
-/** Where costs of a plan are kept: bfloat16 has costs of its own for the graphs of float32. */
-export function placeOf(plan: Pick<CompiledPlan, 'folder' | 'description' | 'precision'>): PlanPlace {
+/** Where costs of a plan are kept: those with oneDNN are others. */
+export function placeOf(plan: Pick<CompiledPlan, 'folder' | 'description' | 'precision' | 'onednn'>): PlanPlace {
   const { structure } = filesOf(plan)
-  return { folder: plan.folder, structure: plan.precision === 'bfloat16' ? `bfloat16-${structure}` : structure }
+  return { folder: plan.folder, structure: onednnPrecision(plan) ? `onednn-${structure}` : structure }
 }
 
 export interface KeptCosts {

@@ -1,5 +1,5 @@
 import type { InferenceSession } from 'onnxruntime-node'
-import type { CompiledPlan, Cost, VariantFile } from '../contracts/compiled-plan.ts'
+import { type CompiledPlan, type Cost, onednnPrecision, type VariantFile } from '../contracts/compiled-plan.ts'
 import type { TakeTurn } from '../contracts/engine.ts'
 import { isCheaper } from './choose-variant.ts'
 import type { LiveInputs } from './live-inputs.ts'
@@ -37,11 +37,11 @@ export class OpenGraphs {
     return file && wanted ? this.#takeTurn(() => this.openNow(file, engine)) : undefined
   }
 
-  /** Opens a graph; in bfloat16, oneDNN is the engine where no other is asked for. */
+  /** Opens a graph; oneDNN is the engine where the plan is of it, and no other is asked for. */
   async openNow(file: VariantFile, engine?: Cost['engine']): Promise<OpenVariant> {
-    const { folder, description, precision } = this.#plan
-    const usual = precision === 'bfloat16' ? 'onednn' : 'onnx'
-    const variant = await openVariant(folder, file, this.#options, this.#live?.overlays, engine ?? usual)
+    const { folder, description } = this.#plan
+    const native = engine === 'onnx' ? undefined : onednnPrecision(this.#plan)
+    const variant = await openVariant(folder, file, this.#options, this.#live?.overlays, native)
     this.#opened.set(variant, description.files[file.file]?.bytes ?? 0)
     return variant
   }

@@ -52,7 +52,7 @@ export async function openPlan(
   takeTurn: TakeTurn = (work) => work(),
   openSaved?: () => Promise<SavedGraph | undefined>,
 ): Promise<OpenPlan> {
-  const { description, precision } = plan
+  const { description } = plan
   const files = filesOf(plan)
   const threads = options.intraOpNumThreads ?? 1
   const caches = cacheBytes > 0 && files.candidate_encoder !== undefined
@@ -71,10 +71,10 @@ export async function openPlan(
   try {
     let full = (await graphs.open(files.full, true, known?.full.engine))!
     let sharedContext = await graphs.open(files.shared_context, wantsShared, known?.shared_context?.engine)
-    // In bfloat16, ONNX Runtime is measured beside oneDNN.
-    const others = precision === 'bfloat16' && known === undefined
-    const otherFull = await graphs.open(files.full, others, 'onnx')
-    const otherShared = await graphs.open(files.shared_context, others, 'onnx')
+    // ONNX Runtime is measured beside oneDNN.
+    const isNew = (variant: OpenVariant | undefined) => known === undefined && variant?.cost.engine === 'onednn'
+    const otherFull = await graphs.open(files.full, isNew(full), 'onnx')
+    const otherShared = await graphs.open(files.shared_context, isNew(sharedContext), 'onnx')
     const parts = {
       candidateEncoder: await graphs.open(files.candidate_encoder, wantsCached),
       contextEncoder: await graphs.open(files.context_encoder, wantsCached),

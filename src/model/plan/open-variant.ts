@@ -6,7 +6,8 @@ import { ModelError, reasonOf } from '../base/errors.ts'
 import { onnxruntime } from '../base/onnxruntime.ts'
 import { planNames } from '../compile/sides/tensor-names.ts'
 import type { Cost, VariantFile } from '../contracts/compiled-plan.ts'
-import { openBfloat16 } from './bfloat16-session.ts'
+import type { ProgramOptions } from '../onednn/open-program.ts'
+import { openOnednn } from './onednn-session.ts'
 import { createPacker } from './packing.ts'
 import type { Feed, FullCost, GraphSession, OpenVariant, RequestRows, Variant } from './variant.ts'
 
@@ -38,17 +39,17 @@ async function openSession(
 }
 
 /**
- * Opens one graph of a plan; `overlays`: of its live tables, by input. `engine`: `onednn` is taken where it can compute the graph.
- * Rejects with MODEL_FAILED where the file can't be opened.
+ * Opens one graph of a plan; `overlays`: of its live tables, by input. `precision`: of oneDNN, which is taken where it can compute
+ * the graph; undefined: ONNX Runtime. Rejects with MODEL_FAILED where the file can't be opened.
  */
 export async function openVariant(
   folder: string,
   file: VariantFile,
   options: InferenceSession.SessionOptions,
   overlays: Record<string, ort.Tensor> = {},
-  engine: Cost['engine'] = 'onnx',
+  precision?: ProgramOptions['precision'],
 ): Promise<OpenVariant> {
-  const native = engine === 'onednn' ? await openBfloat16(folder, file) : undefined
+  const native = precision && (await openOnednn(folder, file, precision))
   const variant = createVariant(native ?? (await openSession(folder, file, options)), file, overlays)
   variant.cost.engine = native ? 'onednn' : 'onnx'
   return variant

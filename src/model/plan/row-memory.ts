@@ -6,10 +6,16 @@ import type { LayerParts } from '../contracts/compiled-plan.ts'
  * reads: one pass over memory, where its own Gather, Add and Relu take three.
  */
 
+/**
+ * In float32; in bfloat16, where the width is a whole number of 8; or as bytes, by these factors of the columns, where it is one of
+ * 16: round(sum · factor), halves to even, within 0 … 255.
+ */
+export type SumFormat = 'float32' | 'bfloat16' | Float32Array
+
 export interface RowMemoryOptions {
   layers: readonly LayerParts[]
-  /** Layers whose sums are wanted in bfloat16: their widths are whole numbers of 8. Default: none. */
-  rounded?: readonly boolean[]
+  /** How the sums of each layer are wanted; default: in float32. */
+  formats?: readonly SumFormat[]
   /** Rows that can be kept. */
   slots: number
   /** Most rows per `add`. */
@@ -29,11 +35,13 @@ export interface RowMemory {
   provide(slots: number): void
   /**
    * Of each layer, for all rows, request by request: the row's slot + the request's row of `contexts` [requests, …],
-   * or nothing where the layer has no columns there. [rows, width] each, in float32, or in bfloat16's bits where that is wanted;
-   * lives until the next call. Throws RangeError where there are more rows than can be.
+   * or nothing where the layer has no columns there. [rows, width] each, in the layer's format, bfloat16 as its bits; lives until the
+   * next call. Throws RangeError where there are more rows than can be.
    */
-  add(slots: readonly Int32Array[], contexts: Float32Array): (Float32Array | Uint16Array)[]
+  add(slots: readonly Int32Array[], contexts: Float32Array): Sums[]
 }
+
+type Sums = Float32Array | Uint16Array | Uint8Array
 
 /** Largest memory, bytes: it is addressed by 32 bits. */
 export const mostBytes = 2 ** 32
@@ -52,7 +60,7 @@ export function slotWidth(layers: readonly LayerParts[]): number {
  *
  * Throws RangeError where the system refuses the memory, or it would be too large.
  */
-export function createRowMemory({ layers, rounded = [], slots, mostRows }: RowMemoryOptions): RowMemory {
+export function createRowMemory({ layers, formats = [], slots, mostRows }: RowMemoryOptions): RowMemory {
   let end = 0
   const place = (elements: number): number => {
     const start = end
@@ -66,15 +74,20 @@ export function createRowMemory({ layers, rounded = [], slots, mostRows }: RowMe
   const zerosAt = place(Math.max(0, ...widths))
   const contextsAt = place(mostRows * width)
   // oneDNN reads some rows more than there are.
-  const sumsAt = widths.map((width, layer) => place((mostRows + (rounded[layer] ? 32 : 0)) * width))
+  const sumsAt = widths.map((width, layer) => place((mostRows + (isFloat32(formats[layer]) ? 0 : 32)) * width))
+  const factorsAt = widths.map((width, layer) => (formats[layer] instanceof Float32Array ? place(width) : 0))
   const slotBytes = slotWidth(layers) * 4
   const slabAt = place((slots * slotBytes) / 4)
   const offsets = offsetsOf(layers)
   const { buffer, exports } = createKernel(end)
   const addRows = exports.addRows as AddRows
   const addRowsRounded = exports.addRowsRounded as AddRows
+  const addRowsScaled = exports.addRowsScaled as AddRowsScaled
   const floats = new Float32Array(buffer)
   const integers = new Int32Array(buffer)
+  formats.forEach((format, layer) => {
+    if (format instanceof Float32Array) floats.set(format, factorsAt[layer]! / 4)
+  })
 
   return {
     mostRows,
@@ -107,25 +120,33 @@ export function createRowMemory({ layers, rounded = [], slots, mostRows }: RowMe
       const contextBytes = (contexts.length / requests.length) * 4
       return layers.map(({ width, kept, relu, context }, layer) => {
         const bytes = width * 4
-        const [compute, size] = rounded[layer] ? [addRowsRounded, 2] : [addRows, 4]
+        const format = formats[layer] ?? 'float32'
+        const Sums = arrayOf(format)
         const floor = relu ? 0 : Number.NEGATIVE_INFINITY
         let start = 0
         for (let i = 0; i < requests.length; i++) {
           const { length } = requests[i]!
           const row = context < 0 ? zerosAt : contextsAt + i * contextBytes + context * 4
           const slots = slotsAt + start * 4
-          const out = sumsAt[layer]! + start * width * size
+          const out = sumsAt[layer]! + start * width * Sums.BYTES_PER_ELEMENT
           // Of a layer of which nothing is kept, every slot is the same row of zeros.
           const [slab, stride] = kept ? [slabAt + offsets[layer]!, slotBytes] : [zerosAt, 0]
-          compute(slab, stride, slots, length, row, bytes, floor, out)
+          if (format === 'float32') addRows(slab, stride, slots, length, row, bytes, floor, out)
+          else if (format === 'bfloat16') addRowsRounded(slab, stride, slots, length, row, bytes, floor, out)
+          else addRowsScaled(slab, stride, slots, length, row, bytes, factorsAt[layer]!, out)
           start += length
         }
-        return rounded[layer]
-          ? new Uint16Array(buffer, sumsAt[layer]!, rows * width)
-          : new Float32Array(buffer, sumsAt[layer]!, rows * width)
+        return new Sums(buffer, sumsAt[layer]!, rows * width)
       })
     },
   }
+}
+
+const isFloat32 = (format: SumFormat | undefined) => format === undefined || format === 'float32'
+
+function arrayOf(format: SumFormat) {
+  if (format instanceof Float32Array) return Uint8Array
+  return format === 'bfloat16' ? Uint16Array : Float32Array
 }
 
 /** Of each layer the place of its part in a slot, bytes; kept layers come first. */
@@ -150,8 +171,19 @@ type AddRows = (
   out: number,
 ) => void
 
+type AddRowsScaled = (
+  slab: number,
+  stride: number,
+  slots: number,
+  count: number,
+  row: number,
+  bytes: number,
+  factors: number,
+  out: number,
+) => void
+
 /** add-rows.wat, compiled. */
 export const kernelBytes =
-  'AGFzbQEAAAABEQJgCH9/f39/f31/AGABewF7AhABBHJvd3MGbWVtb3J5AgAAAwQDAAABBxwCB2FkZFJvd3MAAA5hZGRSb3dzUm91bmRlZAABCvwDA68CAwF7BX8BfSAG/RMhCCACIANBAnRqIQkgBUFAcSENIAchCwJAA0AgAiAJTw0BIAAgAigCACABbGohCkEAIQwCQANAIAwgDU8NASALIAxqIAogDGr9AAQAIAQgDGr9AAQA/eQBIAj96wH9CwQAIAsgDGogCiAMav0ABBAgBCAMav0ABBD95AEgCP3rAf0LBBAgCyAMaiAKIAxq/QAEICAEIAxq/QAEIP3kASAI/esB/QsEICALIAxqIAogDGr9AAQwIAQgDGr9AAQw/eQBIAj96wH9CwQwIAxBwABqIQwMAAsLAkADQCAMIAVPDQEgCiAMaioCACAEIAxqKgIAkiEOIAsgDGogBiAOIA4gBl0bOAIAIAxBBGohDAwACwsgCyAFaiELIAJBBGohAgwACwsLpQEDAXsDfwJ7IAb9EyEIIAIgA0ECdGohCQJAA0AgAiAJTw0BIAAgAigCACABbGohCkEAIQsCQANAIAsgBU8NASAKIAtq/QAEACAEIAtq/QAEAP3kASAI/esBIQwgCiALav0ABBAgBCALav0ABBD95AEgCP3rASENIAcgDBACIA0QAv2GAf0LBAAgB0EQaiEHIAtBIGohCwwACwsgAkEEaiECDAALCwsiACAAQf//Af0R/a4BIABBEP2tAUEB/RH9Tv2uAUEQ/a0BCw=='
+  'AGFzbQEAAAABIwRgCH9/f39/f31/AGAIf39/f39/f38AYAN7e3sBe2ABewF7AhABBHJvd3MGbWVtb3J5AgAAAwYFAAABAgMHLAMHYWRkUm93cwAADmFkZFJvd3NSb3VuZGVkAAENYWRkUm93c1NjYWxlZAACCocGBa8CAwF7BX8BfSAG/RMhCCACIANBAnRqIQkgBUFAcSENIAchCwJAA0AgAiAJTw0BIAAgAigCACABbGohCkEAIQwCQANAIAwgDU8NASALIAxqIAogDGr9AAQAIAQgDGr9AAQA/eQBIAj96wH9CwQAIAsgDGogCiAMav0ABBAgBCAMav0ABBD95AEgCP3rAf0LBBAgCyAMaiAKIAxq/QAEICAEIAxq/QAEIP3kASAI/esB/QsEICALIAxqIAogDGr9AAQwIAQgDGr9AAQw/eQBIAj96wH9CwQwIAxBwABqIQwMAAsLAkADQCAMIAVPDQEgCiAMaioCACAEIAxqKgIAkiEOIAsgDGogBiAOIA4gBl0bOAIAIAxBBGohDAwACwsgCyAFaiELIAJBBGohAgwACwsLpQEDAXsDfwJ7IAb9EyEIIAIgA0ECdGohCQJAA0AgAiAJTw0BIAAgAigCACABbGohCkEAIQsCQANAIAsgBU8NASAKIAtq/QAEACAEIAtq/QAEAP3kASAI/esBIQwgCiALav0ABBAgBCALav0ABBD95AEgCP3rASENIAcgDBAEIA0QBP2GAf0LBAAgB0EQaiEHIAtBIGohCwwACwsgAkEEaiECDAALCwvVAQEDfyACIANBAnRqIQgCQANAIAIgCE8NASAAIAIoAgAgAWxqIQlBACEKAkADQCAKIAVPDQEgByAJIApq/QAEACAEIApq/QAEACAGIApq/QAEABADIAkgCmr9AAQQIAQgCmr9AAQQIAYgCmr9AAQQEAP9hgEgCSAKav0ABCAgBCAKav0ABCAgBiAKav0ABCAQAyAJIApq/QAEMCAEIApq/QAEMCAGIApq/QAEMBAD/YYB/Wb9CwQAIAdBEGohByAKQcAAaiEKDAALCyACQQRqIQIMAAsLCzMAQf8B/RFDAAAAS/0TQwAAf0P9E0MAAAAA/RMgAiAAIAH95AH95gH96wH96gH95AH9TgsiACAAQf//Af0R/a4BIABBEP2tAUEB/RH9Tv2uAUEQ/a0BCw=='
 
 const createKernel = compileKernel(kernelBytes, 'rows')

@@ -25,15 +25,16 @@ export interface TimedVariant {
 
 type Column = Pick<Packer, 'input' | 'width' | 'type'>
 
-/** An input of a graph: rows of bfloat16, as its bits, are no tensor of ONNX Runtime. */
-export type Feed = ort.Tensor | { data: Uint16Array; dims: readonly number[] }
+/** An input of a graph: rows of bfloat16, as its bits, or of bytes are for oneDNN. */
+export type Feed = ort.Tensor | { data: Uint16Array | Uint8Array; dims: readonly number[] }
 
 /** Outputs of a graph by name. */
 export type Results = Record<string, { data: unknown }>
 
 /** A graph of a plan that is open on this thread, as ONNX Runtime or oneDNN computes it. */
 export interface GraphSession {
-  inputs: readonly { name: string; type: string; rank: number }[]
+  /** `factors`: of the columns of an input of bytes, see `OpenProgram`. */
+  inputs: readonly { name: string; type: string; rank: number; factors?: Float32Array }[]
   run(feeds: Record<string, Feed>): Promise<Results>
   release(): Promise<void>
 }

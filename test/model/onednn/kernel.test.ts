@@ -1,6 +1,10 @@
 import fc from 'fast-check'
+import ort from 'onnxruntime-node'
 import t from 'tap'
+import { TensorProto_DataType } from '../../../src/model/graph/onnx_pb.ts'
+import { declare, floatShape } from '../../../src/model/graph/tensor-shape.ts'
 import { createHeap, kernelBytes } from '../../../src/model/onednn/kernel.ts'
+import { answersOf, emptyGraph } from '../../support/compile/run-graph.ts'
 import { compiledSource } from '../../support/kernel-source.ts'
 
 const value = fc.float({ noNaN: true, min: -100, max: 100 })
@@ -88,6 +92,105 @@ t.test('softmax is within 4e-7 of the exact one, for any numbers', async () => {
     { numRuns: 500 },
   )
 })
+
+/** Rows of columns in a memory of numbers; some columns of others lie behind each row. */
+const columns = fc.record({
+  rows: fc.integer({ min: 0, max: 4 }),
+  width: fc.integer({ min: 1, max: 21 }),
+  apart: fc.integer({ min: 0, max: 3 }),
+  values: fc.array(value, { minLength: 7, maxLength: 60 }),
+})
+
+t.test('adds rows, and one row to each', async () => {
+  await fc.assert(
+    fc.property(columns, fc.boolean(), ({ rows, width, apart, values }, repeats) => {
+      const stride = width + apart
+      const [b, out] = [rows * stride, 2 * rows * stride + width]
+      const { buffer, add } = createHeap(4 * (out + rows * stride + 8))
+      const floats = new Float32Array(buffer)
+      for (let i = 0; i < out; i++) floats[i] = values[i % values.length]!
+      const expected = floats.slice()
+      for (let row = 0; row < rows; row++)
+        for (let i = 0; i < width; i++)
+          expected[out + row * stride + i] = floats[row * stride + i]! + floats[b + (repeats ? 0 : row * stride) + i]!
+      add(rows, 0, 4 * stride, 4 * b, repeats ? 0 : 4 * stride, 4 * out, 4 * stride, 4 * width)
+      if (!floats.every((number, i) => Object.is(number, expected[i]))) throw new Error(`${floats} is not ${expected}`)
+    }),
+    { numRuns: 300 },
+  )
+})
+
+t.test('copies bytes of rows, and no others', async () => {
+  await fc.assert(
+    fc.property(columns, fc.nat(40), ({ rows, width, apart, values }, more) => {
+      const [bytes, stride] = [width + more, width + more + apart]
+      const out = rows * stride
+      const { buffer, copy } = createHeap(2 * out + 64)
+      const memory = new Uint8Array(buffer)
+      for (let i = 0; i < out; i++) memory[i] = values[i % values.length]!
+      const expected = memory.slice()
+      for (let row = 0; row < rows; row++)
+        for (let i = 0; i < bytes; i++) expected[out + row * stride + i] = memory[row * stride + i]!
+      copy(rows, 0, stride, out, stride, bytes)
+      if (!memory.every((byte, i) => byte === expected[i])) throw new Error(`${memory} is not ${expected}`)
+    }),
+    { numRuns: 300 },
+  )
+})
+
+t.test('rounds floats to bytes as ONNX Runtime does', async () => {
+  const odd = fc.constantFrom(Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0.5, 1.5, 2.5, -0.5, 1e30)
+  await fc.assert(
+    fc.asyncProperty(
+      columns,
+      fc.array(fc.oneof(value, odd), { minLength: 7, maxLength: 60 }),
+      fc.array(fc.constantFrom(1, 0.5, 0.3, 2.7), { minLength: 4, maxLength: 9 }),
+      fc.array(fc.constantFrom(0, 1, 128, 255), { minLength: 4, maxLength: 9 }),
+      async ({ rows, width, apart }, values, scale, zero) => {
+        const [stride, filled] = [width + apart, Math.ceil(width / 4) * 4]
+        const [scales, zeros, out] = [rows * stride, rows * stride + filled, rows * stride + 2 * filled]
+        const { buffer, quantize } = createHeap(4 * out + rows * stride + 64)
+        const [floats, bytes] = [new Float32Array(buffer), new Uint8Array(buffer)]
+        for (let i = 0; i < rows * stride; i++) floats[i] = values[i % values.length]!
+        for (let i = 0; i < filled; i++) {
+          floats[scales + i] = scale[i % scale.length]!
+          floats[zeros + i] = zero[i % zero.length]!
+        }
+        quantize(rows, 0, 4 * stride, 4 * scales, 4 * zeros, 4 * out, stride, width)
+        const x = Float32Array.from(
+          { length: rows * width },
+          (_, i) => floats[Math.floor(i / width) * stride + (i % width)]!,
+        )
+        const columnsOf = (start: number) => floats.slice(start, start + width)
+        const expected = await quantized(x, columnsOf(scales), Uint8Array.from(columnsOf(zeros)), rows)
+        for (let row = 0; row < rows; row++)
+          for (let i = 0; i < stride; i++) {
+            const [actual, wanted] = [bytes[4 * out + row * stride + i], i < width ? expected[row * width + i] : 0]
+            if (actual !== wanted) throw new Error(`row ${row}, column ${i}: ${actual}, not ${wanted}`)
+          }
+      },
+    ),
+    { numRuns: 200 },
+  )
+})
+
+/** What ONNX Runtime's QuantizeLinear makes of x [rows, columns]. */
+async function quantized(
+  x: Float32Array,
+  scale: Float32Array,
+  zero: Uint8Array,
+  rows: number,
+): Promise<ArrayLike<number>> {
+  if (rows === 0) return []
+  const width = scale.length
+  const graph = emptyGraph({ x: floatShape(-1, width) })
+  const names = [graph.constant('scale', scale, [width]), graph.constant('zero', zero, [width])]
+  const shape = { dtype: TensorProto_DataType.UINT8, dims: [-1, width] }
+  const y = graph.node('QuantizeLinear', ['x', ...names], { attributes: { axis: 1 }, shape })
+  graph.outputs.push(declare(y, shape))
+  const [answers] = await answersOf(graph, [{ x: new ort.Tensor('float32', x, [rows, width]) }])
+  return answers![y]!.values
+}
 
 t.test('the kernels are what their source says', async (t) => {
   t.equal(await compiledSource('src/model/onednn/kernel.wat'), kernelBytes)

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
 import { findLibrary } from '../../../src/model/onednn/find-library.ts'
-import { openLibrary, type ProductShape } from '../../../src/model/onednn/library.ts'
+import { openLibrary } from '../../../src/model/onednn/library.ts'
+import type { ProductShape } from '../../../src/model/onednn/primitives.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
 import { withoutOnednn } from '../../support/onednn.ts'
 
@@ -63,6 +64,63 @@ t.test('products are those of bfloat16, for any shape and number of rows', { ski
   )
 })
 
+t.test('products of bytes are exact, for any shape and number of rows', { skip }, async () => {
+  const library = openLibrary()
+  await fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 140 }),
+      fc.integer({ min: 1, max: 150 }),
+      fc.integer({ min: 1, max: 150 }),
+      fc.constantFrom('float32' as const, 'int32' as const, 'uint8' as const),
+      fc.boolean(),
+      fc.nat(1000),
+      (rows, k, n, output, clips, seed) => {
+        const relu = clips && output === 'float32'
+        const product = library.product({ rows, k, n, input: 'uint8', output, relu })
+        let state = seed + 1
+        const draw = (least: number, most: number) => {
+          state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+          return least + (state % (most - least + 1))
+        }
+        const size = output === 'uint8' ? 1 : 4
+        const at = { x: 0, bias: Math.ceil((rows * k) / 4) * 4, out: 0 }
+        at.out = at.bias + 4 * n
+        const bytes = new ArrayBuffer(at.out + rows * n * size + 512)
+        const region = library.region(bytes)
+        const x = new Uint8Array(bytes, at.x, rows * k).map(() => draw(0, 255))
+        new Uint8Array(bytes, at.x, rows * k).set(x)
+        const values = new Int8Array(k * n).map(() => draw(-127, 127))
+        const bias = new (output === 'float32' ? Float32Array : Int32Array)(bytes, at.bias, n).map(() =>
+          draw(-100_000, 100_000),
+        )
+        ;new (output === 'float32' ? Float32Array : Int32Array)(bytes, at.bias, n).set(bias)
+        // Most bytes lie inside of their range, and some sums on a half.
+        const scale = new Float32Array(n).map((_, j) => (j % 4 === 0 ? 2 ** -11 : draw(1, 9) / 4096))
+        const weights = library.pack(values, k, n, [product], scale)
+        product.run({ region, at: at.x }, weights, { region, at: at.bias }, { region, at: at.out })
+        const arrays = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array }
+        const actual = new arrays[output](bytes, at.out, rows * n)
+        for (let row = 0; row < rows; row++)
+          for (let j = 0; j < n; j++) {
+            let sum = 0
+            for (let i = 0; i < k; i++) sum += x[row * k + i]! * values[i * n + j]!
+            const scaled = (value: number) => Math.fround(value * scale[j]!)
+            const expected = {
+              int32: () => sum + bias[j]!,
+              uint8: () => toByte(scaled(sum + bias[j]!)),
+              float32: () => Math.max(Math.fround(scaled(sum) + bias[j]!), relu ? 0 : Number.NEGATIVE_INFINITY),
+            }[output]()
+            if (actual[row * n + j] !== expected)
+              throw new Error(`row ${row}, column ${j}: ${actual[row * n + j]}, not ${expected}`)
+          }
+        if (new Uint8Array(bytes, at.out + rows * n * size).some((byte) => byte !== 0))
+          throw new Error('it wrote too far')
+      },
+    ),
+    { numRuns: 120 },
+  )
+})
+
 t.test('memory that a call would leave is refused before it', { skip }, async (t) => {
   const library = openLibrary()
   const product = library.product({ rows: 16, k: 64, n: 32, input: 'bfloat16', output: 'float32', relu: false })
@@ -79,6 +137,10 @@ t.test('memory that a call would leave is refused before it', { skip }, async (t
   const other = library.product({ rows: 16, k: 32, n: 32, input: 'bfloat16', output: 'float32', relu: false })
   t.throws(() => other.run(place, weights, place, place), /weights \[64, 32\] are not those of a product \[32, 32\]/)
   t.throws(() => library.pack(new Float32Array(5), 2, 3, []), /5 values are no matrix \[2, 3\]/)
+  t.throws(() => library.pack(new Int8Array(6), 2, 3, [], new Float32Array(2)), /2 factors are no scale of 3 columns/)
+  const ofBytes = library.product({ rows: 16, k: 64, n: 64, input: 'uint8', output: 'uint8', relu: false })
+  const unscaled = library.pack(new Int8Array(64 * 64), 64, 64, [ofBytes])
+  t.throws(() => ofBytes.run(place, unscaled, place, place), /weights of bytes have no scale/)
 })
 
 /** What a process says that opens the library. */
@@ -137,6 +199,14 @@ t.test('masked instructions are missing ones', { skip }, async (t) => {
 function libraryOfC(): { path: string | undefined } {
   const report = process.report.getReport() as unknown as { sharedObjects: string[] }
   return { path: report.sharedObjects.find((path) => path.endsWith('/libm.so.6')) }
+}
+
+/** Rounded to the nearest, halves to even, within 0 … 255. */
+function toByte(value: number): number {
+  const bounded = Math.min(255, Math.max(0, value))
+  const floor = Math.floor(bounded)
+  const rest = bounded - floor
+  return rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor
 }
 
 function widened(bytes: ArrayBuffer, at: number, length: number): Float32Array {

@@ -43,7 +43,11 @@ t.test('answers in bfloat16 are near those of the saved graph, whatever is compu
       async (model, traffic, slots, costs) => {
         const graph = buildModel(model)
         await withPlan(model, folder, async (ready) => {
-          const plan = await openPlan({ ...ready, precision: 'bfloat16', costs }, options, bytesFor(ready, slots))
+          const plan = await openPlan(
+            { ...ready, precision: 'bfloat16', onednn: true, costs },
+            options,
+            bytesFor(ready, slots),
+          )
           try {
             for (const batch of batchesOf(model, traffic)) {
               const apart = distance(await savedAnswers(graph, batch), await plan.run(batch))
@@ -72,7 +76,7 @@ t.test('answers in bfloat16 are near those of the saved graph, whatever is compu
 t.test('the same batch has the same answer, bit for bit', { skip }, async (t) => {
   for (const way of ['full', 'shared_context'] as const)
     await withPlan(wideExample, folder, async (ready) => {
-      const plan = await openPlan({ ...ready, precision: 'bfloat16', costs: costsFor(way) }, options, 0)
+      const plan = await openPlan({ ...ready, precision: 'bfloat16', onednn: true, costs: costsFor(way) }, options, 0)
       try {
         const [first, second] = [await answerOf(plan), await answerOf(plan)]
         t.same(first, second, way)

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { createRowMemory, kernelBytes } from '../../../src/model/plan/row-memory.ts'
+import { createRowMemory, kernelBytes, type SumFormat } from '../../../src/model/plan/row-memory.ts'
 import { compiledSource } from '../../support/kernel-source.ts'
 
 const word = new Uint32Array(1)
@@ -13,12 +13,13 @@ function differs(actual: Float32Array, expected: readonly number[]): boolean {
 
 const value = fc.oneof(
   { weight: 8, arbitrary: fc.float({ noNaN: true }) },
+  { weight: 8, arbitrary: fc.integer({ min: -600, max: 600 }) },
   fc.constantFrom(Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1e-45),
 )
 
 t.test('adds each request its context to what is kept of its candidates, for any widths', async () => {
   const layer = fc.record({
-    width: fc.integer({ min: 1, max: 70 }),
+    width: fc.oneof(fc.integer({ min: 1, max: 70 }), fc.constantFrom(16, 32, 48)),
     kept: fc.boolean(),
     relu: fc.boolean(),
     apart: fc.boolean(),
@@ -37,11 +38,17 @@ t.test('adds each request its context to what is kept of its candidates, for any
           return { width, kept, relu, context }
         })
         const rows = requests.flat().length
-        // Layers of a width that the kernel of bfloat16 takes, in turns.
-        const rounded = parts.map(({ width }, layer) => width % 8 === 0 && (layer + rows) % 2 === 0)
-        const memory = createRowMemory({ layers: parts, rounded, slots: 5, mostRows: Math.max(rows, requests.length) })
         let next = 0
         const draw = () => values[next++ % values.length]!
+        // Layers of a width that the kernels of bfloat16 and of bytes take, in turns.
+        const formats = parts.map(({ width }, layer): SumFormat => {
+          const turn = (layer + rows) % 3
+          if (turn === 0 && width % 8 === 0) return 'bfloat16'
+          if (turn !== 1 || width % 16 !== 0) return 'float32'
+          // Some sums end up inside of the bytes' range, some on a half.
+          return Float32Array.from({ length: width }, (_, i) => (i % 3 === 0 ? 0.5 : Math.abs(draw()) || 1))
+        })
+        const memory = createRowMemory({ layers: parts, formats, slots: 5, mostRows: Math.max(rows, requests.length) })
         const ofSlots = parts
           .filter(({ kept }) => kept)
           .map(({ width }) => Float32Array.from({ length: 5 * width }, draw))
@@ -61,8 +68,10 @@ t.test('adds each request its context to what is kept of its candidates, for any
                 }),
               ),
             )
-            const wanted = rounded[layer] ? expected.map(toBfloat16) : expected
-            const actual = rounded[layer] ? [...sums].map(fromBfloat16) : [...sums]
+            const format = formats[layer]!
+            const actual = format === 'bfloat16' ? [...sums].map(fromBfloat16) : [...sums]
+            let wanted = format === 'bfloat16' ? expected.map(toBfloat16) : expected
+            if (format instanceof Float32Array) wanted = expected.map((sum, i) => toByte(sum * format[i % width]!))
             if (differs(Float32Array.from(actual), wanted))
               throw new Error(`layer ${layer}: ${sums} is not ${expected}`)
           })
@@ -135,4 +144,13 @@ function toBfloat16(value: number): number {
 function fromBfloat16(bits: number): number {
   word[0] = bits << 16
   return number[0]!
+}
+
+/** Rounded to the nearest, halves to even, within 0 … 255; NaN is 0. */
+function toByte(exact: number): number {
+  const value = Math.fround(exact)
+  const bounded = value > 0 ? Math.min(value, 255) : 0
+  const floor = Math.floor(bounded)
+  const rest = bounded - floor
+  return rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor
 }

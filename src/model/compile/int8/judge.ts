@@ -46,7 +46,12 @@ export async function judgeFiles(
 }
 
 /** Logits computed by a plan's file. */
-export async function judgedLogits(
+export async function judgedLogits(folder: string, file: VariantFile, rows: InputRows): Promise<Float32Array> {
+  return (await judgedProbabilities(folder, file, rows)).map(logit)
+}
+
+/** Probabilities computed by a plan's file. */
+export async function judgedProbabilities(
   folder: string,
   { file, rows: packed }: VariantFile,
   rows: InputRows,
@@ -54,7 +59,7 @@ export async function judgedLogits(
   const session = await openSession(join(folder, file))
   try {
     const inputs = Object.fromEntries(packed.map(({ name, input }) => [name, rows.inputs[input]!]))
-    return (await predictRows(session, session.outputNames[0]!, { rows: rows.rows, inputs })).map(logit)
+    return await predictRows(session, session.outputNames[0]!, { rows: rows.rows, inputs })
   } finally {
     await session.release()
   }

@@ -1,19 +1,22 @@
 import { planNames } from '../compile/sides/tensor-names.ts'
 import type { VariantFile } from '../contracts/compiled-plan.ts'
-import type { ProgramValue } from '../onednn/open-program.ts'
+import type { ProgramOptions, ProgramValue } from '../onednn/open-program.ts'
 import { OnednnUnavailable } from '../onednn/unavailable.ts'
 import type { GraphSession } from './variant.ts'
 
 /**
- * Opens one float32 graph of a plan in oneDNN, which computes its products in bfloat16. Undefined where the library is missing here,
- * or the graph has a node that is not translated.
+ * Opens one graph of a plan in oneDNN. Undefined where the library is missing here, or the graph has a node that is not translated.
  */
-export async function openBfloat16(folder: string, file: VariantFile): Promise<GraphSession | undefined> {
+export async function openOnednn(
+  folder: string,
+  file: VariantFile,
+  precision: ProgramOptions['precision'],
+): Promise<GraphSession | undefined> {
   try {
     // Imported where it is needed: other plans do without the library.
     const { openProgram } = await import('../onednn/open-program.ts')
-    const isSum = (input: string) => input.startsWith(planNames.sum(0).slice(0, -1))
-    const program = await openProgram(folder, file, planNames.requests, isSum)
+    const mayRound = (input: string) => input.startsWith(planNames.sum(0).slice(0, -1))
+    const program = await openProgram(folder, file, { precision, requests: planNames.requests, mayRound })
     if (typeof program === 'string') return undefined
     return {
       inputs: program.inputs,

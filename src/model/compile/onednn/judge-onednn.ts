@@ -1,0 +1,98 @@
+import { concat } from '../../base/concat.ts'
+import type { CompiledPlan, VariantFile, VariantFiles, Verdict } from '../../contracts/compiled-plan.ts'
+import { openFastLibrary } from '../../onednn/library.ts'
+import { type OpenProgram, openProgram, type ProgramOptions } from '../../onednn/open-program.ts'
+import { compareLogits, type JudgedRows, judgedLogits, judgedProbabilities, logit } from '../int8/judge.ts'
+import { planNames } from '../sides/tensor-names.ts'
+
+/** Rows per call. */
+const chunk = 512
+
+/** Largest difference of a probability in int8 between the engines: they compute the same integers, and floats in another order. */
+const tolerance = 1e-5
+
+type Plan = Pick<CompiledPlan, 'folder' | 'description'>
+type Rounding = ProgramOptions['precision']
+
+/**
+ * Compares the float32 plan with products in bfloat16 with ONNX Runtime's float32 on rows. Rejects where oneDNN can't compute it here,
+ * with the reason. `products`: what computes them, such as `oneDNN 3.2.0, AMX`.
+ */
+export async function judgeBfloat16(plan: Plan, rows: JudgedRows): Promise<{ verdict: Verdict; products: string }> {
+  const { folder, description } = plan
+  const { probabilities, products } = await predictFull(plan, 'bfloat16', rows)
+  const exact = await judgedLogits(folder, description.float32.full, rows)
+  await openOthers(plan, 'bfloat16')
+  return { verdict: compareLogits(exact, probabilities.map(logit), rows), products }
+}
+
+/** What computes int8 here in the place of ONNX Runtime, whose answers on rows are the same. Rejects with the reason where nothing does. */
+export async function checkInt8(plan: Plan, rows: JudgedRows): Promise<string> {
+  const { folder, description } = plan
+  const { probabilities, products } = await predictFull(plan, 'int8', rows)
+  const expected = await judgedProbabilities(folder, description.int8!.full, rows)
+  const apart = probabilities.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i]!)), 0)
+  if (!(apart <= tolerance)) throw new Error(`oneDNN's answers are ${apart.toPrecision(2)} from ONNX Runtime's`)
+  await openOthers(plan, 'int8')
+  return products
+}
+
+/** Opens the full graph of a plan in oneDNN. Rejects with the reason where that can't compute it here, or is not faster. */
+export async function openFull(
+  { folder, description }: Plan,
+  precision: Rounding,
+): Promise<{ program: OpenProgram; products: string }> {
+  const { title } = openFastLibrary()
+  const program = await openProgram(folder, filesIn(description, precision).full, optionsOf(precision))
+  if (typeof program === 'string') throw new Error(`oneDNN does not compute this graph: ${program}`)
+  return { program, products: title }
+}
+
+async function predictFull(
+  plan: Plan,
+  precision: Rounding,
+  rows: JudgedRows,
+): Promise<{ probabilities: Float32Array; products: string }> {
+  const { program, products } = await openFull(plan, precision)
+  try {
+    const { description } = plan
+    return { probabilities: predict(program, description.output, filesIn(description, precision).full, rows), products }
+  } finally {
+    program.close()
+  }
+}
+
+/** Has the library compile the kernels of the other graphs now, which is once for all threads: workers then open them in an instant. */
+async function openOthers({ folder, description }: Plan, precision: Rounding): Promise<void> {
+  const files = filesIn(description, precision)
+  for (const file of [files.shared_context, files.candidate_encoder, files.context_encoder, files.cached]) {
+    const program = file && (await openProgram(folder, file, optionsOf(precision)))
+    if (typeof program === 'object') program.close()
+  }
+}
+
+const optionsOf = (precision: Rounding): ProgramOptions => ({ precision, requests: planNames.requests })
+
+function filesIn({ float32, int8 }: Plan['description'], precision: Rounding): VariantFiles {
+  return precision === 'int8' ? int8! : float32
+}
+
+function predict(
+  program: OpenProgram,
+  output: string,
+  { rows: packed }: VariantFile,
+  { rows, inputs }: JudgedRows,
+): Float32Array {
+  const parts: Float32Array[] = []
+  for (let start = 0; start < rows; start += chunk) {
+    const count = Math.min(chunk, rows - start)
+    const feeds = Object.fromEntries(
+      packed.map(({ name, input, columns }) => {
+        const width = columns.length
+        return [name, { data: inputs[input]!.slice(start * width, (start + count) * width), dims: [count, width] }]
+      }),
+    )
+    parts.push(program.run(feeds)[output]!.data)
+  }
+  return concat(Float32Array, parts)
+}

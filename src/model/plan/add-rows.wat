@@ -53,8 +53,10 @@
   ;; The same in bfloat16, rounded to nearest even: bytes of float32 are a whole number of 32. A NaN may become another number.
   (func (export "addRowsRounded")
     (param $slab i32) (param $stride i32) (param $slots i32) (param $count i32) (param $row i32) (param $bytes i32) (param $floor f32) (param $out i32)
-    (local $least v128) (local $end i32) (local $from i32) (local $at i32) (local $a v128) (local $b v128)
+    (local $least v128) (local $end i32) (local $from i32) (local $at i32) (local $a v128) (local $b v128) (local $half v128) (local $one v128)
     (local.set $least (f32x4.splat (local.get $floor)))
+    (local.set $half (i32x4.splat (i32.const 0x7fff)))
+    (local.set $one (i32x4.splat (i32.const 1)))
     (local.set $end (i32.add (local.get $slots) (i32.shl (local.get $count) (i32.const 2))))
     (block $done
       (loop $next
@@ -70,17 +72,31 @@
             (local.set $b (f32x4.pmax (f32x4.add
               (v128.load offset=16 (i32.add (local.get $from) (local.get $at)))
               (v128.load offset=16 (i32.add (local.get $row) (local.get $at)))) (local.get $least)))
-            (v128.store (local.get $out) (i16x8.narrow_i32x4_u (call $rounded (local.get $a)) (call $rounded (local.get $b))))
+            ;; Their upper halves, rounded.
+            (v128.store (local.get $out) (i16x8.narrow_i32x4_u
+              (i32x4.shr_u
+                (i32x4.add (i32x4.add (local.get $a) (local.get $half))
+                  (v128.and (i32x4.shr_u (local.get $a) (i32.const 16)) (local.get $one)))
+                (i32.const 16))
+              (i32x4.shr_u
+                (i32x4.add (i32x4.add (local.get $b) (local.get $half))
+                  (v128.and (i32x4.shr_u (local.get $b) (i32.const 16)) (local.get $one)))
+                (i32.const 16))))
             (local.set $out (i32.add (local.get $out) (i32.const 16)))
             (local.set $at (i32.add (local.get $at) (i32.const 32)))
             (br $vector)))
         (local.set $slots (i32.add (local.get $slots) (i32.const 4)))
         (br $next))))
 
-  ;; The same as bytes, times `factors` [columns]: bytes of float32 are a whole number of 64. NaN becomes 0.
+  ;; The same as bytes, times `factors` [columns]: bytes of float32 are a whole number of 64. NaN becomes 0. Numbers are rounded to
+  ;; nearest even by an addition: near 2^23, float32 numbers are whole, and their last bits are the number. V8 does not inline
+  ;; functions, and a call takes as long as the computation: so nothing here is one.
   (func (export "addRowsScaled")
     (param $slab i32) (param $stride i32) (param $slots i32) (param $count i32) (param $row i32) (param $bytes i32) (param $factors i32) (param $out i32)
-    (local $end i32) (local $from i32) (local $at i32)
+    (local $end i32) (local $from i32) (local $at i32) (local $least v128) (local $most v128) (local $whole v128) (local $low v128)
+    (local.set $most (f32x4.splat (f32.const 255)))
+    (local.set $whole (f32x4.splat (f32.const 8388608)))
+    (local.set $low (i32x4.splat (i32.const 0xff)))
     (local.set $end (i32.add (local.get $slots) (i32.shl (local.get $count) (i32.const 2))))
     (block $done
       (loop $next
@@ -92,40 +108,21 @@
             (br_if $short (i32.ge_u (local.get $at) (local.get $bytes)))
             (v128.store (local.get $out) (i8x16.narrow_i16x8_u
               (i16x8.narrow_i32x4_u
-                (call $scaled
-                  (v128.load (i32.add (local.get $from) (local.get $at)))
-                  (v128.load (i32.add (local.get $row) (local.get $at)))
-                  (v128.load (i32.add (local.get $factors) (local.get $at))))
-                (call $scaled
-                  (v128.load offset=16 (i32.add (local.get $from) (local.get $at)))
-                  (v128.load offset=16 (i32.add (local.get $row) (local.get $at)))
-                  (v128.load offset=16 (i32.add (local.get $factors) (local.get $at)))))
+                (v128.and (local.get $low) (f32x4.add (local.get $whole) (f32x4.pmin (local.get $most) (f32x4.pmax (local.get $least)
+                  (f32x4.mul (v128.load (i32.add (local.get $factors) (local.get $at)))
+                    (f32x4.add (v128.load (i32.add (local.get $from) (local.get $at))) (v128.load (i32.add (local.get $row) (local.get $at)))))))))
+                (v128.and (local.get $low) (f32x4.add (local.get $whole) (f32x4.pmin (local.get $most) (f32x4.pmax (local.get $least)
+                  (f32x4.mul (v128.load offset=16 (i32.add (local.get $factors) (local.get $at)))
+                    (f32x4.add (v128.load offset=16 (i32.add (local.get $from) (local.get $at))) (v128.load offset=16 (i32.add (local.get $row) (local.get $at))))))))))
               (i16x8.narrow_i32x4_u
-                (call $scaled
-                  (v128.load offset=32 (i32.add (local.get $from) (local.get $at)))
-                  (v128.load offset=32 (i32.add (local.get $row) (local.get $at)))
-                  (v128.load offset=32 (i32.add (local.get $factors) (local.get $at))))
-                (call $scaled
-                  (v128.load offset=48 (i32.add (local.get $from) (local.get $at)))
-                  (v128.load offset=48 (i32.add (local.get $row) (local.get $at)))
-                  (v128.load offset=48 (i32.add (local.get $factors) (local.get $at)))))))
+                (v128.and (local.get $low) (f32x4.add (local.get $whole) (f32x4.pmin (local.get $most) (f32x4.pmax (local.get $least)
+                  (f32x4.mul (v128.load offset=32 (i32.add (local.get $factors) (local.get $at)))
+                    (f32x4.add (v128.load offset=32 (i32.add (local.get $from) (local.get $at))) (v128.load offset=32 (i32.add (local.get $row) (local.get $at)))))))))
+                (v128.and (local.get $low) (f32x4.add (local.get $whole) (f32x4.pmin (local.get $most) (f32x4.pmax (local.get $least)
+                  (f32x4.mul (v128.load offset=48 (i32.add (local.get $factors) (local.get $at)))
+                    (f32x4.add (v128.load offset=48 (i32.add (local.get $from) (local.get $at))) (v128.load offset=48 (i32.add (local.get $row) (local.get $at))))))))))))
             (local.set $out (i32.add (local.get $out) (i32.const 16)))
             (local.set $at (i32.add (local.get $at) (i32.const 64)))
             (br $vector)))
         (local.set $slots (i32.add (local.get $slots) (i32.const 4)))
-        (br $next))))
-
-  ;; (a + b)·factor within 0 … 255, rounded to nearest even: near 2^23, float32 numbers are whole, and their last bits are the number.
-  (func $scaled (param $a v128) (param $b v128) (param $factor v128) (result v128)
-    (v128.and (i32x4.splat (i32.const 0xff))
-      (f32x4.add (f32x4.splat (f32.const 8388608))
-        (f32x4.pmin (f32x4.splat (f32.const 255))
-          (f32x4.pmax (f32x4.splat (f32.const 0))
-            (f32x4.mul (local.get $factor) (f32x4.add (local.get $a) (local.get $b))))))))
-
-  ;; The upper halves of float32 numbers, rounded to nearest even.
-  (func $rounded (param $x v128) (result v128)
-    (i32x4.shr_u
-      (i32x4.add (i32x4.add (local.get $x) (i32x4.splat (i32.const 0x7fff)))
-        (v128.and (i32x4.shr_u (local.get $x) (i32.const 16)) (i32x4.splat (i32.const 1))))
-      (i32.const 16))))
+        (br $next)))))

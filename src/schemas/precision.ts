@@ -1,11 +1,14 @@
 import Type, { type Static } from '#typebox'
 
 export type Precision = Static<typeof Precision>
-export const Precision = Type.Union([Type.Literal('float32'), Type.Literal('bfloat16'), Type.Literal('int8')], {
-  default: 'float32',
-  description:
-    'What the compiled plan computes in; bfloat16 and int8 only where they pass their check against the quantization rows, else float32 is served; bfloat16 needs oneDNN and AMX or AVX512-BF16',
-})
+export const Precision = Type.Union(
+  [Type.Literal('float32'), Type.Literal('bfloat16'), Type.Literal('int8'), Type.Literal('auto')],
+  {
+    default: 'float32',
+    description:
+      'What the compiled plan computes in; bfloat16 and int8 only where they pass their check against the quantization rows, else float32 is served; bfloat16 needs oneDNN and AMX or AVX512-BF16; auto takes the fastest on the serving machine of those that pass with a margin',
+  },
+)
 
 export type TableFormat = Static<typeof TableFormat>
 export const TableFormat = Type.Union([Type.Literal('float32'), Type.Literal('float16'), Type.Literal('int8')], {

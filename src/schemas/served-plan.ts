@@ -69,7 +69,10 @@ export const ServedPlan = Type.Object({
   int8_check: Type.Optional(PrecisionCheck),
   bfloat16_check: Type.Optional(PrecisionCheck),
   products: Type.Optional(
-    Type.String({ description: 'What computes the products of bfloat16', examples: ['oneDNN 3.2.0, AMX'] }),
+    Type.String({
+      description: 'What computes the products of bfloat16 or int8, and why',
+      examples: ['oneDNN 3.2.0, AMX'],
+    }),
   ),
   passes: Type.Optional(
     Type.Array(CompilerPass, {

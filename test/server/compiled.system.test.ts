@@ -145,6 +145,21 @@ t.test('bfloat16 is served where the processor is made for it, and says what com
   t.equal(await metric(server, 'multigate_precision_fallback'), 0)
 })
 
+t.test('precision auto serves what is fastest here, and says what that is', async (t) => {
+  const server = await serve(t, async (manifest) => {
+    manifest.precision = 'auto'
+  })
+  const { precision, notes, int8_check: int8, bfloat16_check: bfloat16 } = await plan(server)
+  t.ok(notes[0].startsWith(`precision auto: ${precision} is served; `), notes[0])
+  t.same(server.warnings, [])
+  t.equal(await metric(server, 'multigate_precision_fallback'), 0)
+  t.match(
+    { float32: undefined, int8, bfloat16 }[precision as string],
+    precision === 'float32' ? undefined : { passed: true },
+  )
+  t.equal((await server.predict({ model: 'ads-funnel', context: context(1), candidates })).status, 200)
+})
+
 t.test('without the library, bfloat16 is float32, and says why', async (t) => {
   const { MULTIGATE_ONEDNN: given } = process.env
   process.env.MULTIGATE_ONEDNN = 'off'

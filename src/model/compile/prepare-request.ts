@@ -13,7 +13,8 @@ export interface PrepareRequest {
   output: string
   sides: Sides | undefined
   fields: Record<string, FieldIds[]>
-  precision: Precision
+  /** `auto`: the fastest on this machine of those that clearly pass their check. */
+  precision: Precision | 'auto'
   /** The format of the rows of large tables; default: float32. */
   tables?: TableFormat | undefined
   /** Columns whose table rows may change while the plan is served; of float32 alone. */
@@ -26,6 +27,11 @@ export interface PrepareRequest {
   /** Most that they may take, bytes; 0 or undefined: no limit. */
   cacheBytes?: number | undefined
   now: number
+}
+
+/** A request with the precision that the compiler works for. */
+export interface BuildRequest extends PrepareRequest {
+  precision: Precision
 }
 
 export interface Prepared {

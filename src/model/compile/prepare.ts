@@ -4,11 +4,10 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { reasonOf } from '../base/errors.ts'
 import { makeFolder } from '../base/make-folder.ts'
-import type { CompiledPlan, PlanDescription, Precision, VariantFile, Verdict } from '../contracts/compiled-plan.ts'
+import type { CompiledPlan, PlanDescription, Verdict } from '../contracts/compiled-plan.ts'
 import { tooFew } from './int8/different-rows.ts'
-import type { JudgedRows } from './int8/judge.ts'
 import { largestWeight } from './int8/largest-weight.ts'
-import type { Prepared, PrepareRequest } from './prepare-request.ts'
+import type { BuildRequest, Prepared, PrepareRequest } from './prepare-request.ts'
 import { cleanCache, sizeOf } from './store/clean-cache.ts'
 import { compilerVersion, readPlan } from './store/plan-files.ts'
 
@@ -20,8 +19,7 @@ import { compilerVersion, readPlan } from './store/plan-files.ts'
  */
 export async function prepare(request: PrepareRequest): Promise<Prepared> {
   const warnings: string[] = []
-  // bfloat16 computes the float32 plan, and shares it with versions that are served in float32.
-  const build: PrepareRequest = request.precision === 'bfloat16' ? { ...request, precision: 'float32' } : request
+  const build: BuildRequest = { ...request, precision: compiledFor[request.precision] }
   const folder = request.cache === undefined ? undefined : join(request.cache, keyOf(build))
   try {
     const cached = folder === undefined ? undefined : await fromCache(folder, warnings)
@@ -33,6 +31,9 @@ export async function prepare(request: PrepareRequest): Promise<Prepared> {
     return { plan: undefined, problem: reasonOf(error), warnings }
   }
 }
+
+/** The precision that the compiler works for: bfloat16 computes the float32 plan, and shares it with versions that are served in float32. */
+const compiledFor = { float32: 'float32', bfloat16: 'float32', int8: 'int8', auto: 'int8' } as const
 
 /** Removes a plan that is in no cache. */
 export async function removeTemporary({ origin, folder }: Pick<CompiledPlan, 'origin' | 'folder'>): Promise<void> {
@@ -49,7 +50,7 @@ const smallPlan = 4 * 2 ** 20
 export async function prepareSmall(request: PrepareRequest): Promise<Prepared | undefined> {
   const { cache, precision } = request
   if (cache === undefined || precision !== 'float32') return undefined
-  const folder = join(cache, keyOf(request))
+  const folder = join(cache, keyOf({ ...request, precision }))
   try {
     if ((await sizeOf(folder)) > smallPlan) return undefined
     const description = await readPlan(folder)
@@ -80,7 +81,7 @@ function whyUnstored(error: NodeJS.ErrnoException, cache: string): string {
 }
 
 async function compileAndStore(
-  request: PrepareRequest,
+  request: BuildRequest,
   folder: string | undefined,
   warnings: string[],
 ): Promise<Pick<CompiledPlan, 'folder' | 'description' | 'origin' | 'unstored'>> {
@@ -112,24 +113,23 @@ async function compileAndStore(
   }
 }
 
-/** The precision to serve: the requested one if it passes its evaluation on this machine. */
+/** The precision to serve: the requested one if it passes its evaluation on this machine, or the fastest of those that pass. */
 async function choose(
   { precision, quantization }: PrepareRequest,
-  stored: Pick<CompiledPlan, 'folder' | 'description'>,
-): Promise<Pick<CompiledPlan, 'precision' | 'verdict' | 'precisionProblem' | 'products' | 'onednn'>> {
-  const { description } = stored
-  if (precision === 'float32') return { precision, verdict: undefined, precisionProblem: undefined }
-  const refuse = (precisionProblem: string, verdict?: Verdict) => ({
-    precision: 'float32' as const,
-    verdict,
-    precisionProblem,
-  })
+  stored: Pick<CompiledPlan, 'folder' | 'description' | 'origin'>,
+): Promise<Pick<CompiledPlan, 'precision' | 'verdict' | 'precisionProblem' | 'products' | 'onednn' | 'choice'>> {
+  const exact = { precision: 'float32', verdict: undefined, precisionProblem: undefined } as const
+  if (precision === 'float32') return exact
+  const refuse = (precisionProblem: string, verdict?: Verdict) => ({ ...exact, verdict, precisionProblem })
   if (quantization === undefined) return refuse(`the version has no quantization rows to evaluate ${precision} with`)
   const few = tooFew(quantization.judged)
   if (few !== undefined) return refuse(`half of the quantization rows evaluate ${precision}: ${few}`)
-  if (precision === 'int8' && description.int8 === undefined)
-    return refuse(description.int8Problem ?? 'int8 was not compiled')
+  // Imported where it is needed: other plans do without oneDNN's library.
+  const { choosePrecision, judge } = await import('./choose-precision.ts')
   try {
+    if (precision === 'auto') return { ...exact, ...(await choosePrecision(stored, quantization.judged)) }
+    if (precision === 'int8' && stored.description.int8 === undefined)
+      return refuse(stored.description.int8Problem ?? 'int8 was not compiled')
     const { verdict, ...more } = await judge(precision, stored, quantization.judged)
     if (!verdict.passed) return refuse(verdict.reasons.join('; '), verdict)
     return { precision, verdict, precisionProblem: undefined, ...more }
@@ -138,28 +138,7 @@ async function choose(
   }
 }
 
-async function judge(
-  precision: Precision,
-  { folder, description }: Pick<CompiledPlan, 'folder' | 'description'>,
-  rows: JudgedRows,
-): Promise<{ verdict: Verdict; products: string; onednn: boolean }> {
-  const { judgeBfloat16, checkInt8 } = await import('./onednn/judge-onednn.ts')
-  if (precision === 'bfloat16') return { ...(await judgeBfloat16({ folder, description }, rows)), onednn: true }
-  const { judgeFiles } = await import('./int8/judge.ts')
-  const verdict = await judgeFiles(folder, exactGraph(description), description.int8!.full, rows)
-  try {
-    return { verdict, products: await checkInt8({ folder, description }, rows), onednn: true }
-  } catch (error) {
-    return { verdict, products: `ONNX Runtime (${reasonOf(error)})`, onednn: false }
-  }
-}
-
-/** The full graph in float32, tables too. */
-export function exactGraph({ reference, float32 }: PlanDescription): VariantFile {
-  return reference ?? float32.full
-}
-
-function keyOf(request: PrepareRequest): string {
+function keyOf(request: BuildRequest): string {
   const { source, output, sides, fields, precision, quantization, live, tables = 'float32', identity } = request
   const { format, file, signature, joined, outputs } = source
   // A plan without int8, because its rows could not be read, must not be reused when they can.

@@ -61,6 +61,8 @@ export interface CompiledPlan {
   products?: string
   /** Whether oneDNN computes the graphs, where it is the faster. */
   onednn?: boolean
+  /** Why `precision: auto` takes this one. */
+  choice?: string
   verdict: Verdict | undefined
   /** Why the requested precision is not served. */
   precisionProblem: string | undefined
@@ -75,6 +77,11 @@ export interface CompiledPlan {
 /** The files of a plan's graphs in the precision that is served. bfloat16 computes the float32 graphs. */
 export function filesOf({ description, precision }: Pick<CompiledPlan, 'description' | 'precision'>): VariantFiles {
   return precision === 'int8' ? description.int8! : description.float32
+}
+
+/** The full graph in float32, tables too. */
+export function exactGraph({ reference, float32 }: PlanDescription): VariantFile {
+  return reference ?? float32.full
 }
 
 /** What oneDNN computes of a plan, where it is the faster: its products in this precision. */

@@ -129,7 +129,7 @@ export interface ServedPlan {
   workers: number
   maxBatchRows: number
   precision: Precision
-  /** What computes products in bfloat16. */
+  /** What computes products in bfloat16 or int8. */
   products?: string
   /** Format of the rows of large tables. */
   tables: TableFormat

@@ -32,7 +32,7 @@ function notesOf(
   unsplit: string | undefined,
   catalogueProblem: string | undefined,
 ): string[] {
-  const { precision, verdict, description } = plan
+  const { precision, verdict, description, choice } = plan
   const served = [
     precision === 'float32' ? undefined : verdict,
     tablesOf(plan) === 'float32' ? undefined : description.tableRows?.verdict,
@@ -40,6 +40,7 @@ function notesOf(
   const unjudged = new Set(served.flatMap((one) => one?.tasks ?? []).flatMap(unjudgedTask))
   return [
     ...refusals(plan, manifest),
+    ...(choice === undefined ? [] : [`precision auto: ${precision} is served; ${choice}`]),
     ...(unjudged.size === 0
       ? []
       : [

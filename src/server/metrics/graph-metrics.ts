@@ -89,7 +89,7 @@ export function registerGraphMetrics(registry: Registry, models: MetricsSources[
 }
 
 function fellBack({ manifest: { precision, tables = 'float32' }, plan }: LoadedModel): boolean {
-  return precision !== plan.precision || tables !== plan.tables
+  return (precision !== 'auto' && precision !== plan.precision) || tables !== plan.tables
 }
 
 /** Series of versions that have a catalogue alone. */

@@ -63,10 +63,11 @@ function describeModel(model: LoadedModel, path: string): Partial<ModelDetails> 
   }
 }
 
-/** Where the judgement of the requested precision stands. */
+/** Where the judgement of a precision stands. */
 const checkOf = { float32: 'int8_check', bfloat16: 'bfloat16_check', int8: 'int8_check' } as const
 
 function describePlan({ manifest, engine, plan }: LoadedModel): Plan {
+  const judged = manifest.precision === 'auto' ? plan.precision : manifest.precision
   return {
     engine,
     graph: manifest.graph.format,
@@ -79,7 +80,7 @@ function describePlan({ manifest, engine, plan }: LoadedModel): Plan {
     split_by_side: plan.split,
     notes: plan.notes,
     ...(plan.products === undefined ? {} : { products: plan.products }),
-    ...(plan.verdict === undefined ? {} : { [checkOf[manifest.precision]]: plan.verdict }),
+    ...(plan.verdict === undefined ? {} : { [checkOf[judged]]: plan.verdict }),
     ...(plan.tablesVerdict === undefined ? {} : { tables_check: plan.tablesVerdict }),
     // Their reasons name nodes of the graph.
     ...(plan.passes.length === 0 ? {} : { passes: plan.passes.map(({ left: _, ...pass }) => pass) }),

@@ -3,6 +3,7 @@ import type { CompiledPlan, VariantFile, VariantFiles, Verdict } from '../../con
 import { openFastLibrary } from '../../onednn/library.ts'
 import { type OpenProgram, openProgram, type ProgramOptions } from '../../onednn/open-program.ts'
 import { compareLogits, type JudgedRows, judgedLogits, judgedProbabilities, logit } from '../int8/judge.ts'
+import type { InputRows } from '../int8/observe-ranges.ts'
 import { planNames } from '../sides/tensor-names.ts'
 
 /** Rows per call. */
@@ -53,13 +54,23 @@ async function predictFull(
   precision: Rounding,
   rows: JudgedRows,
 ): Promise<{ probabilities: Float32Array; products: string }> {
-  const { program, products } = await openFull(plan, precision)
+  const { predict, close, products } = await openOnednnPredictor(plan, precision)
   try {
-    const { description } = plan
-    return { probabilities: predict(program, description.output, filesIn(description, precision).full, rows), products }
+    return { probabilities: predict(rows), products }
   } finally {
-    program.close()
+    close()
   }
+}
+
+/** Opens the full graph of a plan in oneDNN to compute rows. Rejects as `openFull` does. */
+export async function openOnednnPredictor(
+  plan: Plan,
+  precision: Rounding,
+): Promise<{ predict(rows: InputRows): Float32Array; close(): void; products: string }> {
+  const { program, products } = await openFull(plan, precision)
+  const { description } = plan
+  const { full } = filesIn(description, precision)
+  return { predict: (rows) => predict(program, description.output, full, rows), close: () => program.close(), products }
 }
 
 /** Has the library compile the kernels of the other graphs now, which is once for all threads: workers then open them in an instant. */
@@ -81,7 +92,7 @@ function predict(
   program: OpenProgram,
   output: string,
   { rows: packed }: VariantFile,
-  { rows, inputs }: JudgedRows,
+  { rows, inputs }: InputRows,
 ): Float32Array {
   const parts: Float32Array[] = []
   for (let start = 0; start < rows; start += chunk) {

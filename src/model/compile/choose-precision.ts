@@ -1,0 +1,163 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { cpus } from 'node:os'
+import { join } from 'node:path'
+import { reasonOf } from '../base/errors.ts'
+import { type CompiledPlan, exactGraph, type Precision, type Verdict } from '../contracts/compiled-plan.ts'
+import { type JudgedRows, judgeFiles, openPredictor, type Predictor, passesClearly } from './int8/judge.ts'
+import type { InputRows } from './int8/observe-ranges.ts'
+import { checkInt8, judgeBfloat16, openOnednnPredictor } from './onednn/judge-onednn.ts'
+
+type Stored = Pick<CompiledPlan, 'folder' | 'description' | 'origin'>
+
+/** How a precision does on this machine. */
+export interface Judged {
+  verdict: Verdict
+  products: string
+  onednn: boolean
+}
+
+/** Compares the answers of a precision with float32's. Rejects with the reason where it can't be computed here. */
+export async function judge(
+  precision: Exclude<Precision, 'float32'>,
+  { folder, description }: Pick<CompiledPlan, 'folder' | 'description'>,
+  rows: JudgedRows,
+): Promise<Judged> {
+  if (precision === 'bfloat16') return { ...(await judgeBfloat16({ folder, description }, rows)), onednn: true }
+  if (description.int8 === undefined) throw new Error(description.int8Problem ?? 'int8 was not compiled')
+  const verdict = await judgeFiles(folder, exactGraph(description), description.int8.full, rows)
+  try {
+    return { verdict, products: await checkInt8({ folder, description }, rows), onednn: true }
+  } catch (error) {
+    return { verdict, products: `ONNX Runtime (${reasonOf(error)})`, onednn: false }
+  }
+}
+
+/** What `precision: auto` takes, and why. */
+export type Choice = Partial<Judged> & { precision: Precision; choice: string }
+
+/** Precisions that are judged, in this order. */
+const rounding = ['int8', 'bfloat16'] as const
+
+/** Rows of a measured call; calls of each precision, of which the fastest counts, after those that fill caches. */
+const measuredRows = 64
+const timedCalls = 15
+const coldCalls = 5
+
+/** Another precision than float32 takes at most this part of its time. */
+const worthwhile = 0.9
+
+/**
+ * The fastest precision on this machine among those that pass their check with a margin. The first choice is kept beside the plan:
+ * all processes take the same, and so does the next start.
+ */
+export async function choosePrecision(stored: Stored, rows: JudgedRows): Promise<Choice> {
+  const passed = new Map<Precision, Judged>()
+  const refused: string[] = []
+  for (const precision of rounding)
+    try {
+      const judged = await judge(precision, stored, rows)
+      if (passesClearly(judged.verdict)) passed.set(precision, judged)
+      else refused.push(`${precision} does not clearly pass its check`)
+    } catch (error) {
+      refused.push(`${precision} can't be served: ${reasonOf(error)}`)
+    }
+  if (passed.size === 0) return { precision: 'float32', choice: refused.join('; ') }
+  const machine = JSON.stringify([
+    cpus()[0]?.model,
+    process.version,
+    [...passed].map(([name, { products }]) => [name, products]),
+  ])
+  const file = stored.origin === 'temporary' ? undefined : join(stored.folder, 'precision.json')
+  let taken = await readKept(file, machine)
+  if (taken === undefined) {
+    const times = await measure(stored, passed, rows)
+    taken = await keep(file, { machine, precision: fastest(times), reason: describe(times) })
+  }
+  const { precision, reason } = taken
+  return { ...passed.get(precision), precision, choice: [reason, ...refused].join('; ') }
+}
+
+/** µs of a call. */
+type Times = ReadonlyMap<Precision, number>
+
+function fastest(times: Times): Precision {
+  const float32 = times.get('float32')!
+  const [best, time] = [...times].reduce((one, other) => (other[1] < one[1] ? other : one))
+  return time <= worthwhile * float32 ? best : 'float32'
+}
+
+function describe(times: Times): string {
+  const float32 = times.get('float32')!
+  const parts = [...times].flatMap(([precision, time]) =>
+    precision === 'float32' ? [] : [`${precision} takes ${(time / float32).toFixed(2)}`],
+  )
+  return `of float32's time for a call, ${parts.join(', ')}`
+}
+
+async function measure(
+  { folder, description }: Stored,
+  passed: ReadonlyMap<Precision, Judged>,
+  { rows, inputs }: InputRows,
+): Promise<Times> {
+  const count = Math.min(measuredRows, rows)
+  const some: InputRows = {
+    rows: count,
+    inputs: Object.fromEntries(
+      Object.entries(inputs).map(([name, values]) => [name, values.slice(0, (values.length / rows) * count)]),
+    ),
+  }
+  const predictors = new Map<Precision, Predictor>()
+  const best = new Map<Precision, number>()
+  try {
+    predictors.set('float32', await openPredictor(folder, description.float32.full))
+    for (const [precision, { onednn }] of passed)
+      predictors.set(
+        precision,
+        onednn && precision !== 'float32'
+          ? await openOnednnPredictor({ folder, description }, precision)
+          : await openPredictor(folder, description.int8!.full),
+      )
+    for (let call = 0; call < coldCalls + timedCalls; call++)
+      for (const [precision, { predict }] of predictors) {
+        const begun = performance.now()
+        await predict(some)
+        const time = (performance.now() - begun) * 1000
+        if (call >= coldCalls) best.set(precision, Math.min(best.get(precision) ?? Number.POSITIVE_INFINITY, time))
+      }
+    return best
+  } finally {
+    for (const { close } of predictors.values()) await close()
+  }
+}
+
+interface Kept {
+  /** Of what it was measured. */
+  machine: string
+  precision: Precision
+  reason: string
+}
+
+/** A choice that was kept, if it is of this machine. Never rejects. */
+async function readKept(file: string | undefined, machine: string): Promise<Kept | undefined> {
+  if (file === undefined) return undefined
+  try {
+    const kept: Kept = JSON.parse(await readFile(file, 'utf8'))
+    return kept.machine === machine ? kept : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Keeps a choice, unless another process was faster: its choice is taken then. Never rejects. */
+async function keep(file: string | undefined, choice: Kept): Promise<Kept> {
+  if (file === undefined) return choice
+  try {
+    await writeFile(file, `${JSON.stringify(choice)}\n`, { flag: 'wx' })
+    return choice
+  } catch {
+    const other = await readKept(file, choice.machine)
+    // One of another machine, or a damaged one, is replaced.
+    if (other === undefined) await writeFile(file, `${JSON.stringify(choice)}\n`).catch(() => undefined)
+    return other ?? choice
+  }
+}

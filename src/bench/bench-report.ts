@@ -1,7 +1,7 @@
 import { formatError, formatTable, grouped } from '../model/base/text-table.ts'
 import type { TaskDifference } from '../model/contracts/compiled-plan.ts'
 import { count } from '../schemas/plain-message.ts'
-import type { BenchReport, Bfloat16Report, Int8Report, TablesReport } from './bench.ts'
+import type { BenchReport, Int8Report, ProductsReport, TablesReport } from './bench.ts'
 import type { Measurement } from './measure.ts'
 
 /** The report as text. */
@@ -59,6 +59,7 @@ function formatNotes({ int8, bfloat16, tables, notes }: BenchReport): string[] {
     '',
     ...(bfloat16 ? [formatBfloat16(bfloat16)] : []),
     formatInt8(int8),
+    ...(int8.products === undefined ? [] : [`int8: products by ${int8.products}`]),
     ...(tables === undefined ? [] : [formatTables(tables)]),
     ...notes,
   ]
@@ -72,7 +73,7 @@ export function formatTables({ requested, verified, tasks, problem }: TablesRepo
     : `${requested} tables are unverified, and servers refuse them: without quantization rows, random rows judged them${details}`
 }
 
-function formatBfloat16(report: Bfloat16Report): string {
+function formatBfloat16(report: ProductsReport): string {
   return 'products' in report
     ? `bfloat16: products by ${report.products}; servers check it on quantization rows`
     : `no bfloat16: ${report.reason}`

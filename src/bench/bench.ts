@@ -30,14 +30,15 @@ export interface BenchReport {
   measurements: Measurement[]
   int8: Int8Report
   /** What computes products in bfloat16, or why nothing does; absent where no plan was compiled. */
-  bfloat16?: Bfloat16Report
+  bfloat16?: ProductsReport
   /** If the manifest asks for another format of large tables than float32. */
   tables?: TablesReport
   /** Why the graph runs uncompiled, or is not split by side. */
   notes: string[]
 }
 
-export type Bfloat16Report = { products: string } | { reason: string }
+/** How oneDNN computes products, such as `oneDNN 3.2.0, AMX`; or why it doesn't. */
+export type ProductsReport = { products: string } | { reason: string }
 
 /** `unverified`: compared on random rows. */
 export interface Int8Report {
@@ -46,6 +47,8 @@ export interface Int8Report {
   state: 'passed' | 'refused' | 'unverified' | 'impossible'
   tasks: TaskDifference[]
   reasons: string[]
+  /** What computes it, and why that is not oneDNN. */
+  products?: string
 }
 
 /** How large tables are stored, if the manifest asks for another format than float32. */
@@ -74,8 +77,8 @@ export async function bench(target: Target, options: BenchOptions): Promise<Benc
 async function benchPrepared(target: Target, prepared: Prepared, options: BenchOptions): Promise<BenchReport> {
   const { rows, requests, seconds, threads, random, now, signal, progress } = options
   const engine = await createOnnxEngine({ threads })
-  const bfloat16 = await bfloat16Of(prepared)
-  const plans = plansOf(prepared, 'products' in bfloat16)
+  const products = await productsOf(prepared)
+  const plans = plansOf(prepared, products)
   const measurements: Measurement[] = []
   for (const count of rows) {
     progress(`measuring ${requests} × ${count} rows`)
@@ -91,8 +94,8 @@ async function benchPrepared(target: Target, prepared: Prepared, options: BenchO
     }),
     threads,
     measurements,
-    int8: describeInt8(target, prepared),
-    ...(prepared.plan && { bfloat16 }),
+    int8: describeInt8(target, prepared, products),
+    ...(prepared.plan && { bfloat16: products.bfloat16 }),
     ...tablesOf(target, prepared),
     notes: [
       ...prepared.warnings,
@@ -113,26 +116,32 @@ export async function dispose({ plan }: Prepared): Promise<void> {
 }
 
 /** The plan in each precision; in bfloat16 where oneDNN computes it here. */
-export function plansOf({ plan }: Prepared, bfloat16: boolean): Plans | undefined {
+export function plansOf({ plan }: Prepared, { bfloat16, int8 }: Products): Plans | undefined {
   if (plan === undefined) return undefined
   return {
     float32: { ...plan, precision: 'float32' },
-    bfloat16: bfloat16 ? { ...plan, precision: 'bfloat16', onednn: true } : undefined,
-    int8: plan.description.int8 && { ...plan, precision: 'int8' },
+    bfloat16: 'products' in bfloat16 ? { ...plan, precision: 'bfloat16', onednn: true } : undefined,
+    int8: plan.description.int8 && { ...plan, precision: 'int8', onednn: 'products' in int8 },
   }
 }
 
-/** How oneDNN computes a plan here, such as `oneDNN 3.2.0, AMX`; or why it doesn't. */
-export async function bfloat16Of({ plan }: Prepared): Promise<Bfloat16Report> {
-  if (plan === undefined) return { reason: 'the graph runs uncompiled' }
-  try {
-    const { openFull } = await import('../model/compile/onednn/judge-onednn.ts')
-    const { program, products } = await openFull(plan, 'bfloat16')
-    program.close()
-    return { products }
-  } catch (error) {
-    return { reason: reasonOf(error) }
+export type Products = Record<'bfloat16' | 'int8', ProductsReport>
+
+/** How oneDNN computes a plan here. */
+export async function productsOf({ plan }: Prepared): Promise<Products> {
+  const report = async (precision: keyof Products): Promise<ProductsReport> => {
+    if (plan === undefined) return { reason: 'the graph runs uncompiled' }
+    if (precision === 'int8' && plan.description.int8 === undefined) return { reason: 'there is no int8 plan' }
+    try {
+      const { openFull } = await import('../model/compile/onednn/judge-onednn.ts')
+      const { program, products } = await openFull(plan, precision)
+      program.close()
+      return { products }
+    } catch (error) {
+      return { reason: reasonOf(error) }
+    }
   }
+  return { bfloat16: await report('bfloat16'), int8: await report('int8') }
 }
 
 /** Nothing if float32 tables are asked for. */
@@ -147,7 +156,7 @@ export function tablesOf(
   return { tables: problem === undefined ? report : { ...report, problem } }
 }
 
-export function describeInt8({ verified }: Target, { plan, problem }: Prepared): Int8Report {
+export function describeInt8({ verified }: Target, { plan, problem }: Prepared, products?: Products): Int8Report {
   if (plan?.description.int8 === undefined) {
     const reason = plan?.description.int8Problem ?? problem ?? 'it was not compiled'
     return { within_limits: false, state: 'impossible', tasks: [], reasons: [reason] }
@@ -158,5 +167,8 @@ export function describeInt8({ verified }: Target, { plan, problem }: Prepared):
     tasks: [],
     reasons: [plan.precisionProblem ?? ''],
   }
-  return { within_limits: passed, state: verified ? (passed ? 'passed' : 'refused') : 'unverified', tasks, reasons }
+  const state = verified ? (passed ? 'passed' : 'refused') : 'unverified'
+  const by = products?.int8
+  const engine = by && ('products' in by ? by.products : `ONNX Runtime (${by.reason})`)
+  return { within_limits: passed, state, tasks, reasons, ...(engine && { products: engine }) }
 }

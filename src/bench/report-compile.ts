@@ -16,12 +16,12 @@ import type { Graph } from '../model/graph/graph.ts'
 import { readGraph } from '../model/lower/read-graph.ts'
 import {
   type BenchOptions,
-  bfloat16Of,
   describeInt8,
   dispose,
   type Int8Report,
   plansOf,
   prepareBoth,
+  productsOf,
   type TablesReport,
   tablesOf,
 } from './bench.ts'
@@ -102,7 +102,7 @@ export async function reportCompile(target: Target, options: CompileReportOption
       ...(options.report || target.request.precision === 'int8' ? { int8: describeInt8(target, both) } : {}),
       ...tablesOf(target, prepared),
       ...(options.report && both.plan !== undefined
-        ? { details: await detail(target, plansOf(both, 'products' in (await bfloat16Of(both))), options) }
+        ? { details: await detail(target, plansOf(both, await productsOf(both)), options) }
         : {}),
     }
   } finally {

@@ -70,7 +70,7 @@ export const Configuration = Type.Object({
   MULTIGATE_ONEDNN: Type.String({
     default: '',
     description:
-      "oneDNN's shared library, which models in bfloat16 need; when empty, the one that `npm run setup:onednn` puts into the user's cache folder; `off` serves these models in float32",
+      "oneDNN's shared library, which models in bfloat16 need, and int8 uses where it is faster; when empty, the one that `npm run setup:onednn` puts into the user's cache folder; `off` does without: bfloat16 is served in float32",
   }),
   MULTIGATE_CACHE: Type.String({
     default: '',

@@ -1,7 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { checkInt8, openFull } from '../../../src/model/compile/onednn/judge-onednn.ts'
+import { testGraphs } from '../../../src/model/compile/onednn/test-graphs.ts'
 import type { CompiledPlan } from '../../../src/model/contracts/compiled-plan.ts'
+import { type OpenProgram, openProgram } from '../../../src/model/onednn/open-program.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
 import { answersInAllWays, requestsOf, withInt8 } from '../../support/compile/int8-plans.ts'
 import { buildModel, distance, exampleModel, quantizationOf, randomModel } from '../../support/compile/random-model.ts'
@@ -47,3 +49,29 @@ t.test('the check before it is served compares the engines', { skip }, async (t)
     t.match(await checkInt8(plan, quantization.judged), /^oneDNN 3\.\d+\.\d+, A/)
   })
 })
+
+t.test('a graph by side that answers otherwise is refused, by name', { skip }, async (t) => {
+  const { judged } = await quantizationOf(exampleModel, buildModel(exampleModel), 300)
+  await withInt8(exampleModel, folder, async (plan) => {
+    const files = plan.description.int8!
+    for (const part of ['shared_context', 'candidate_encoder', 'context_encoder', 'cached'] as const) {
+      const opened: string[] = []
+      const open: typeof openProgram = async (folder, file, options) => {
+        const program = await openProgram(folder, file, options)
+        opened.push(file.file)
+        if (typeof program === 'string' || file !== files[part]) return program
+        return { ...program, run: (feeds) => disturbed(program.run(feeds)) }
+      }
+      const { file } = files[part]!
+      const message = new RegExp(`^oneDNN's answers in ${file} are .* from ONNX Runtime's$`)
+      await t.rejects(testGraphs(plan, files, 'int8', judged, open), { message }, part)
+      t.equal(opened.at(-1), file)
+    }
+  })
+})
+
+/** The last value of each output is another. */
+function disturbed(results: ReturnType<OpenProgram['run']>): ReturnType<OpenProgram['run']> {
+  for (const { data } of Object.values(results)) data[data.length - 1]! += 1 + Math.abs(data.at(-1)!)
+  return results
+}

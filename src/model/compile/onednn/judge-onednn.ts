@@ -5,6 +5,7 @@ import { type OpenProgram, openProgram, type ProgramOptions } from '../../onednn
 import { compareLogits, type JudgedRows, judgedLogits, judgedProbabilities, logit } from '../int8/judge.ts'
 import type { InputRows } from '../int8/observe-ranges.ts'
 import { planNames } from '../sides/tensor-names.ts'
+import { testGraphs } from './test-graphs.ts'
 
 /** Rows per call. */
 const chunk = 512
@@ -23,7 +24,7 @@ export async function judgeBfloat16(plan: Plan, rows: JudgedRows): Promise<{ ver
   const { folder, description } = plan
   const { probabilities, products } = await predictFull(plan, 'bfloat16', rows)
   const exact = await judgedLogits(folder, description.float32.full, rows)
-  await openOthers(plan, 'bfloat16')
+  await testGraphs(plan, description.float32, 'bfloat16', rows)
   return { verdict: compareLogits(exact, probabilities.map(logit), rows), products }
 }
 
@@ -34,7 +35,7 @@ export async function checkInt8(plan: Plan, rows: JudgedRows): Promise<string> {
   const expected = await judgedProbabilities(folder, description.int8!.full, rows)
   const apart = probabilities.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i]!)), 0)
   if (!(apart <= tolerance)) throw new Error(`oneDNN's answers are ${apart.toPrecision(2)} from ONNX Runtime's`)
-  await openOthers(plan, 'int8')
+  await testGraphs(plan, description.int8!, 'int8', rows)
   return products
 }
 
@@ -71,15 +72,6 @@ export async function openOnednnPredictor(
   const { description } = plan
   const { full } = filesIn(description, precision)
   return { predict: (rows) => predict(program, description.output, full, rows), close: () => program.close(), products }
-}
-
-/** Has the library compile the kernels of the other graphs now, which is once for all threads: workers then open them in an instant. */
-async function openOthers({ folder, description }: Plan, precision: Rounding): Promise<void> {
-  const files = filesIn(description, precision)
-  for (const file of [files.shared_context, files.candidate_encoder, files.context_encoder, files.cached]) {
-    const program = file && (await openProgram(folder, file, optionsOf(precision)))
-    if (typeof program === 'object') program.close()
-  }
 }
 
 const optionsOf = (precision: Rounding): ProgramOptions => ({ precision, requests: planNames.requests })

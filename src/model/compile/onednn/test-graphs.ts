@@ -6,7 +6,7 @@ import { type OpenProgram, openProgram, type ProgramOptions } from '../../onednn
 import { type InputRows, openSession } from '../int8/observe-ranges.ts'
 import { planNames } from '../sides/tensor-names.ts'
 
-/* What is tested of oneDNN at each load: that the graphs by side answer as they do in ONNX Runtime. */
+/* The test of oneDNN at each load: graphs by side answer as they do in ONNX Runtime. */
 
 /** Rows of the requests of a call: a single one, and more than one class of rows each. */
 const requestRows = [1, 40, 72]

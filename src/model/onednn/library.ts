@@ -145,10 +145,13 @@ export class Library {
     for (const factorArgument of factorArguments) {
       const product = createProduct({ ...this.#maker, factorArgument }, shape)
       const weights = this.pack(new Int8Array(64 * 64), 64, 64, [product], new Float32Array(64).fill(1.5))
+      const bound = product.bind(weights)
       try {
-        product.run({ region, at: 128 }, weights, { region, at: 256 }, { region, at: 0 })
+        bound.run({ region, at: 128 }, { region, at: 256 }, { region, at: 0 })
       } catch {
         continue
+      } finally {
+        bound.release()
       }
       if (out.every((byte) => byte === 3)) return factorArgument
     }

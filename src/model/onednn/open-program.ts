@@ -81,7 +81,10 @@ export async function openProgram(
         ...(scaled && { factors: scaled.factors }),
       })),
       run: (feeds) => run(program, feeds, context, requests, outputs),
-      close: () => tables.close(),
+      close() {
+        program.close()
+        tables.close()
+      },
     }
   } catch (error) {
     tables.close()

@@ -43,7 +43,15 @@ export interface ProductShape {
 export interface Product {
   /** The layout of its weights. */
   readonly layout: number
-  run(x: Place, weights: Weights, bias: Place, out: Place): void
+  /** The product with these weights. Throws RangeError where they are not its own. */
+  bind(weights: Weights): BoundProduct
+}
+
+/** A product with its weights. Places that do not change from call to call cost nothing. */
+export interface BoundProduct {
+  run(x: Place, bias: Place, out: Place): void
+  /** Frees it: no call may follow. */
+  release(): void
 }
 
 /** A matrix [k, n], by the layouts in which products read it. */
@@ -94,37 +102,42 @@ export function createProduct(maker: Maker, shape: ProductShape): Product {
   const primitive = f.createPrimitive(description)
   // Others are correct, and up to a thousand times slower than ONNX Runtime.
   if (implementation.startsWith('ref')) throw new Error(`oneDNN has no fast product [${rows}, ${k}] · [${k}, ${n}]`)
-  const memories = {
-    source: f.createMemory(matrices.x, engine),
-    weights: f.createMemory(weightsMatrix, engine),
-    bias: f.createMemory(matrices.bias, engine),
-    destination: f.createMemory(matrices.out, engine),
-  }
-  const scaleMemory = scale && f.createMemory(scale.matrix, engine)
-  const list = maker.region(
-    f.argumentsOf([
-      ...Object.entries(memories).map(([name, memory]) => [argument[name as keyof typeof memories], memory] as const),
-      ...(scale ? [[scale.argument, scaleMemory!] as const] : []),
-    ]),
-  )
-  const count = scale ? 5 : 4
   const bytes = { x: bytesOf(x), bias: n * sizes[biasFormat], out: rows * n * sizes[output] }
-  for (const used of [...Object.values(matrices), ...(scale ? [scale.matrix] : [])]) f.destroyMatrix(used)
   return {
     layout,
-    run: (x, weights, biasAt, out) => {
+    bind(weights) {
       const packed = weights.layouts.get(layout)
       if (packed === undefined || weights.k !== k || weights.n !== n)
         throw new RangeError(`weights [${weights.k}, ${weights.n}] are not those of a product [${k}, ${n}]`)
-      f.setHandle(memories.source, addressOf(x, bytes.x))
-      f.setHandle(memories.weights, addressOf({ region: packed, at: 0 }, weightsBytes))
-      f.setHandle(memories.bias, addressOf(biasAt, bytes.bias))
-      f.setHandle(memories.destination, addressOf(out, bytes.out))
-      if (scale) {
-        if (weights.scale === undefined) throw new RangeError('weights of bytes have no scale')
-        f.setHandle(scaleMemory!, addressOf({ region: weights.scale, at: 0 }, 4 * n))
+      if (scale && weights.scale === undefined) throw new RangeError('weights of bytes have no scale')
+      const memories = {
+        source: f.createMemory(matrices.x, engine),
+        weights: f.createMemory(weightsMatrix, engine),
+        bias: f.createMemory(matrices.bias, engine),
+        destination: f.createMemory(matrices.out, engine),
+        ...(scale && { scale: f.createMemory(scale.matrix, engine) }),
       }
-      f.execute(primitive, stream, count, list.address)
+      f.setHandle(memories.weights, addressOf({ region: packed, at: 0 }, weightsBytes))
+      if (memories.scale) f.setHandle(memories.scale, addressOf({ region: weights.scale!, at: 0 }, 4 * n))
+      const numbers = { ...argument, ...(scale && { scale: scale.argument }) }
+      const named = Object.entries(memories).map(
+        ([name, memory]) => [numbers[name as keyof typeof memories], memory] as const,
+      )
+      const list = maker.region(f.argumentsOf(named))
+      const moveX = mover(f, memories.source, bytes.x)
+      const moveBias = mover(f, memories.bias, bytes.bias)
+      const moveOut = mover(f, memories.destination, bytes.out)
+      return {
+        run(x, bias, out) {
+          moveX(x)
+          moveBias(bias)
+          moveOut(out)
+          f.execute(primitive, stream, named.length, list.address)
+        },
+        release() {
+          for (const memory of Object.values(memories)) f.destroyMemory(memory)
+        },
+      }
     },
   }
 }
@@ -168,6 +181,17 @@ export function createConversion(
       f.destroyMemory(source)
       f.destroyMemory(target)
     },
+  }
+}
+
+/** Puts a memory object of `bytes` somewhere; to leave it where it is costs nothing. */
+function mover(f: Binding, memory: number, bytes: number): (to: Place) => void {
+  let last = -1
+  return (to) => {
+    const address = addressOf(to, bytes)
+    if (address === last) return
+    f.setHandle(memory, address)
+    last = address
   }
 }
 

@@ -3,7 +3,7 @@ import { isPlain } from '../graph/gemm.ts'
 import type { NodeProto } from '../graph/onnx_pb.ts'
 import { sizes } from './binding.ts'
 import { NotTranslated } from './not-translated.ts'
-import type { Place } from './primitives.ts'
+import type { BoundProduct, Place } from './primitives.ts'
 import { type Call, type Each, type Frame, inChunks } from './program.ts'
 import { type Operand, type Part, padded, type Tensor } from './tensor.ts'
 import type { Translation } from './translation.ts'
@@ -113,6 +113,7 @@ export function runProduct(
   const [out] = parts as [Part]
   const { products, packed } = t.products(weights, operand, { columns: out.stride, output: kind, relu })
   const bytes = sizes[kind]
+  const bound: BoundProduct[] = []
   return (frame, call, start, end, bias) => {
     const { region, at } = frame
     const size = sizes[operand.format]
@@ -120,12 +121,11 @@ export function runProduct(
       ? t.placeOf(call, operand.input)
       : { region, at: at[operand.buffer]! + operand.offset * size }
     const target = at[out.buffer]! + out.offset * bytes
-    inChunks(start, end, (row, index) =>
-      products[index]!.run({ region: source.region, at: source.at + row * operand.stride * size }, packed, bias, {
-        region,
-        at: target + row * out.stride * bytes,
-      }),
-    )
+    inChunks(start, end, (row, index) => {
+      bound[index] ??= t.program.bind(products[index]!, packed)
+      const x = { region: source.region, at: source.at + row * operand.stride * size }
+      bound[index].run(x, bias, { region, at: target + row * out.stride * bytes })
+    })
   }
 }
 

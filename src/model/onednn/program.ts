@@ -1,7 +1,7 @@
 import type { TensorData } from '../contracts/engine.ts'
 import { createHeap, type Heap } from './kernel.ts'
 import type { Library } from './library.ts'
-import type { Place, Region } from './primitives.ts'
+import type { BoundProduct, Place, Product, Region, Weights } from './primitives.ts'
 
 /*
  * A graph as a list of steps over the rows of a call. Each tensor that is computed has a buffer; the buffers of all tensors lie in
@@ -56,6 +56,7 @@ export class Program {
   readonly #library: Library
   /** Bytes a row, or numbers that are the same in every frame. */
   readonly #buffers: (number | Float32Array)[] = []
+  readonly #bound: BoundProduct[] = []
   #frame: (Frame & { capacity: number }) | undefined
 
   constructor(library: Library) {
@@ -77,6 +78,18 @@ export class Program {
     const buffer = new ArrayBuffer(Math.max(64, values.byteLength))
     new Uint8Array(buffer).set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
     return { region: this.#library.region(buffer), at: 0 }
+  }
+
+  /** A product with its weights, as long as the program is open. */
+  bind(product: Product, weights: Weights): BoundProduct {
+    const bound = product.bind(weights)
+    this.#bound.push(bound)
+    return bound
+  }
+
+  /** Frees what the program has outside of JavaScript's memory: no call may follow. */
+  close(): void {
+    for (const bound of this.#bound.splice(0)) bound.release()
   }
 
   /** Runs all steps; returns the frame, which holds the results until the next call. Throws RangeError where memory is missing. */

@@ -43,7 +43,9 @@ t.test('products are those of bfloat16, for any shape and number of rows', { ski
           .conversion({ ...matrix, format: 'float32' }, { ...matrix, format: 'bfloat16' })
           .run({ region, at: at.x }, { region, at: at.rounded })
         const weights = library.pack(values, k, n, [product])
-        product.run({ region, at: at.rounded }, weights, { region, at: at.bias }, { region, at: at.out })
+        const bound = product.bind(weights)
+        bound.run({ region, at: at.rounded }, { region, at: at.bias }, { region, at: at.out })
+        bound.release()
         const actual =
           output === 'float32' ? new Float32Array(bytes, at.out, rows * n) : widened(bytes, at.out, rows * n)
         for (let row = 0; row < rows; row++)
@@ -97,7 +99,9 @@ t.test('products of bytes are exact, for any shape and number of rows', { skip }
         // Most bytes lie inside of their range, and some sums on a half.
         const scale = new Float32Array(n).map((_, j) => (j % 4 === 0 ? 2 ** -11 : draw(1, 9) / 4096))
         const weights = library.pack(values, k, n, [product], scale)
-        product.run({ region, at: at.x }, weights, { region, at: at.bias }, { region, at: at.out })
+        const bound = product.bind(weights)
+        bound.run({ region, at: at.x }, { region, at: at.bias }, { region, at: at.out })
+        bound.release()
         const arrays = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array }
         const actual = new arrays[output](bytes, at.out, rows * n)
         for (let row = 0; row < rows; row++)
@@ -128,19 +132,21 @@ t.test('memory that a call would leave is refused before it', { skip }, async (t
   const region = library.region(new ArrayBuffer(16 * 64 * 2))
   const place = { region, at: 0 }
   const outside = /are not inside a region of 2048 bytes/
-  t.doesNotThrow(() => product.run(place, weights, place, place))
-  t.throws(() => product.run({ region, at: 1 }, weights, place, place), outside)
-  t.throws(() => product.run({ region, at: -1 }, weights, place, place), outside)
-  t.throws(() => product.run({ region, at: Number.NaN }, weights, place, place), outside)
-  t.throws(() => product.run(place, weights, { region, at: 1984 }, place), outside)
-  t.throws(() => product.run(place, weights, place, { region, at: 4 }), outside)
+  const bound = product.bind(weights)
+  t.teardown(() => bound.release())
+  t.doesNotThrow(() => bound.run(place, place, place))
+  t.throws(() => bound.run({ region, at: 1 }, place, place), outside)
+  t.throws(() => bound.run({ region, at: -1 }, place, place), outside)
+  t.throws(() => bound.run({ region, at: Number.NaN }, place, place), outside)
+  t.throws(() => bound.run(place, { region, at: 1984 }, place), outside)
+  t.throws(() => bound.run(place, place, { region, at: 4 }), outside)
   const other = library.product({ rows: 16, k: 32, n: 32, input: 'bfloat16', output: 'float32', relu: false })
-  t.throws(() => other.run(place, weights, place, place), /weights \[64, 32\] are not those of a product \[32, 32\]/)
+  t.throws(() => other.bind(weights), /weights \[64, 32\] are not those of a product \[32, 32\]/)
   t.throws(() => library.pack(new Float32Array(5), 2, 3, []), /5 values are no matrix \[2, 3\]/)
   t.throws(() => library.pack(new Int8Array(6), 2, 3, [], new Float32Array(2)), /2 factors are no scale of 3 columns/)
   const ofBytes = library.product({ rows: 16, k: 64, n: 64, input: 'uint8', output: 'uint8', relu: false })
   const unscaled = library.pack(new Int8Array(64 * 64), 64, 64, [ofBytes])
-  t.throws(() => ofBytes.run(place, unscaled, place, place), /weights of bytes have no scale/)
+  t.throws(() => ofBytes.bind(unscaled), /weights of bytes have no scale/)
 })
 
 /** What a process says that opens the library. */

@@ -12,6 +12,8 @@ import { parseArgs } from 'node:util'
 // oneDNN 3.2, built with GCC's OpenMP.
 const wheel = 'onednn-cpu-gomp==2023.2.0'
 const digest = '2f22a54d6a890ed14bfa185d42a4be65d8b5b1df85dc1f0f3a9abe31620416fb'
+/** Of the library in it; multigate's own is in src/model/onednn/find-library.ts. */
+const libraryDigest = 'e6376208cf6bacb041c346b504207e3aa1189a13f941c92a4383a55ac27058ae'
 const data = 'onednn_cpu_gomp-2023.2.0.data/data'
 /** What is taken from the wheel, and its names here: the library comes last, because it is what others look for. */
 const files = [
@@ -36,7 +38,7 @@ if (process.report.getReport().header.glibcVersionRuntime === undefined) {
 }
 if (!existsSync(join(root, 'node_modules/koffi'))) fail('koffi is not installed: run `npm ci` first.')
 
-const already = existsSync(library) ? verify(library) : undefined
+const already = existsSync(library) ? verifyInstalled() : undefined
 if (already?.works) done(already, 'already works')
 if (already !== undefined) say(`${library} does not work (${already.reason})`)
 const openmp = load('libgomp.so.1')
@@ -72,9 +74,7 @@ function provideLibrary() {
   ])
   const file = readdirSync(work).find((name) => name.endsWith('.whl'))
   if (!file) fail('pip reported success but left no wheel.')
-  const found = createHash('sha256')
-    .update(readFileSync(join(work, file)))
-    .digest('hex')
+  const found = sha256(join(work, file))
   if (found !== digest) fail(`the wheel is not the expected one: its SHA-256 is ${found}, not ${digest}.`)
 
   // The wheel has the library three times, under its three names.
@@ -90,6 +90,15 @@ for name in sys.argv[3:]: archive.extract(name, sys.argv[2])`
   mkdirSync(folder, { recursive: true })
   for (const [i, [, name]] of files.entries()) renameSync(join(work, names[i]), join(folder, name))
   return unpacked
+}
+
+/** What is installed, if it is still the file that was. */
+function verifyInstalled() {
+  return sha256(library) === libraryDigest ? verify(library) : { works: false, reason: 'it is damaged' }
+}
+
+function sha256(path) {
+  return createHash('sha256').update(readFileSync(path)).digest('hex')
 }
 
 /** Asks the library for its version and the instructions that it uses here. */

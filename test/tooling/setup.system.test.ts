@@ -1,7 +1,18 @@
 import { spawnSync } from 'node:child_process'
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { type Test, test } from 'tap'
+import { libraryDigest } from '../../src/model/onednn/find-library.ts'
 
 const root = join(import.meta.dirname, '../../..')
 
@@ -118,9 +129,16 @@ test('setup:onednn fetches the library once', { skip: noOnednn }, async (t) => {
   t.match(first.stderr, /oneDNN 3\.\d+\.\d+ works; this processor has /)
   t.same(readdirSync(join(cache, 'multigate')), ['onednn-3.2'])
   t.same(readdirSync(join(cache, 'multigate/onednn-3.2')).sort(), ['LICENSE', 'THIRD-PARTY-PROGRAMS', 'libdnnl.so.3'])
+  // The server compares the same digest.
+  const library = join(cache, 'multigate/onednn-3.2/libdnnl.so.3')
+  t.equal(createHash('sha256').update(readFileSync(library)).digest('hex'), libraryDigest)
   const second = setupOnednn(cache)
   t.equal(second.status, 0, second.stderr)
   t.match(second.stderr, /^setup:onednn: oneDNN 3\.\d+\.\d+ already works; this processor has .+\n$/)
+  truncateSync(library, 30_000_000)
+  const third = setupOnednn(cache)
+  t.equal(third.status, 0, third.stderr)
+  t.match(third.stderr, /libdnnl\.so\.3 does not work \(it is damaged\)[\s\S]*oneDNN 3\.\d+\.\d+ works; /)
 })
 
 test('setup:onednn refuses another wheel, and leaves nothing behind', { skip: noOnednn }, async (t) => {

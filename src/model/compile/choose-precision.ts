@@ -3,7 +3,14 @@ import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { reasonOf } from '../base/errors.ts'
 import { type CompiledPlan, exactGraph, type Precision, type Verdict } from '../contracts/compiled-plan.ts'
-import { type JudgedRows, judgeFiles, openPredictor, type Predictor, passesClearly } from './int8/judge.ts'
+import {
+  type JudgedRows,
+  judgeFiles,
+  nearestLimit,
+  openPredictor,
+  type Predictor,
+  passesClearly,
+} from './int8/judge.ts'
 import type { InputRows } from './int8/observe-ranges.ts'
 import { checkInt8, judgeBfloat16, openOnednnPredictor } from './onednn/judge-onednn.ts'
 
@@ -43,8 +50,9 @@ const measuredRows = 64
 const timedCalls = 15
 const coldCalls = 5
 
-/** Another precision than float32 takes at most this part of its time. */
+/** A less exact precision takes at most this part of the time of the more exact one. */
 const worthwhile = 0.9
+const byExactness = ['float32', 'bfloat16', 'int8'] as const
 
 /**
  * The fastest precision on this machine among those that pass their check with a margin. The first choice is kept beside the plan:
@@ -57,7 +65,7 @@ export async function choosePrecision(stored: Stored, rows: JudgedRows): Promise
     try {
       const judged = await judge(precision, stored, rows)
       if (passesClearly(judged.verdict)) passed.set(precision, judged)
-      else refused.push(`${precision} does not clearly pass its check`)
+      else refused.push(`${precision} does not clearly pass its check: ${nearestLimit(judged.verdict)}`)
     } catch (error) {
       refused.push(`${precision} can't be served: ${reasonOf(error)}`)
     }
@@ -68,10 +76,11 @@ export async function choosePrecision(stored: Stored, rows: JudgedRows): Promise
     [...passed].map(([name, { products }]) => [name, products]),
   ])
   const file = stored.origin === 'temporary' ? undefined : join(stored.folder, 'precision.json')
-  let taken = await readKept(file, machine)
+  const servable = (precision: Precision) => precision === 'float32' || passed.has(precision)
+  let taken = await readKept(file, machine, servable)
   if (taken === undefined) {
     const times = await measure(stored, passed, rows)
-    taken = await keep(file, { machine, precision: fastest(times), reason: describe(times) })
+    taken = await keep(file, { machine, precision: fastest(times), reason: describe(times) }, servable)
   }
   const { precision, reason } = taken
   return { ...passed.get(precision), precision, choice: [reason, ...refused].join('; ') }
@@ -81,9 +90,8 @@ export async function choosePrecision(stored: Stored, rows: JudgedRows): Promise
 type Times = ReadonlyMap<Precision, number>
 
 function fastest(times: Times): Precision {
-  const float32 = times.get('float32')!
-  const [best, time] = [...times].reduce((one, other) => (other[1] < one[1] ? other : one))
-  return time <= worthwhile * float32 ? best : 'float32'
+  const known = byExactness.filter((precision) => times.has(precision))
+  return known.reduce((best, precision) => (times.get(precision)! <= worthwhile * times.get(best)! ? precision : best))
 }
 
 function describe(times: Times): string {
@@ -137,26 +145,28 @@ interface Kept {
   reason: string
 }
 
-/** A choice that was kept, if it is of this machine. Never rejects. */
-async function readKept(file: string | undefined, machine: string): Promise<Kept | undefined> {
+type Servable = (precision: Precision) => boolean
+
+/** A choice that was kept, if it is of this machine, and can be served. Never rejects. */
+async function readKept(file: string | undefined, machine: string, servable: Servable): Promise<Kept | undefined> {
   if (file === undefined) return undefined
   try {
     const kept: Kept = JSON.parse(await readFile(file, 'utf8'))
-    return kept.machine === machine ? kept : undefined
+    return kept.machine === machine && servable(kept.precision) ? kept : undefined
   } catch {
     return undefined
   }
 }
 
 /** Keeps a choice, unless another process was faster: its choice is taken then. Never rejects. */
-async function keep(file: string | undefined, choice: Kept): Promise<Kept> {
+async function keep(file: string | undefined, choice: Kept, servable: Servable): Promise<Kept> {
   if (file === undefined) return choice
   try {
     await writeFile(file, `${JSON.stringify(choice)}\n`, { flag: 'wx' })
     return choice
   } catch {
-    const other = await readKept(file, choice.machine)
-    // One of another machine, or a damaged one, is replaced.
+    const other = await readKept(file, choice.machine, servable)
+    // One of another machine, or that can't be served, is replaced.
     if (other === undefined) await writeFile(file, `${JSON.stringify(choice)}\n`).catch(() => undefined)
     return other ?? choice
   }

@@ -5,6 +5,9 @@ import { join } from 'node:path'
 /** Environment variable: the path of oneDNN's shared library, or `off`. */
 export const libraryVariable = 'MULTIGATE_ONEDNN'
 
+/** SHA-256 of the library that `npm run setup:onednn` installs. */
+export const libraryDigest = 'e6376208cf6bacb041c346b504207e3aa1189a13f941c92a4383a55ac27058ae'
+
 /** Where `npm run setup:onednn` puts the library. */
 export function defaultLibrary(): string {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'multigate/onednn-3.2/libdnnl.so.3')

@@ -3,6 +3,7 @@ import { endianness } from 'node:os'
 import type * as Koffi from 'koffi'
 import { reasonOf } from '../base/errors.ts'
 import { type Binding, bind, bindMapping, factorArguments, loadKoffi, type Matrix } from './binding.ts'
+import { checkIsUnchanged, checkIsWhole } from './check-library.ts'
 import { findLibrary } from './find-library.ts'
 import {
   bytesOf,
@@ -41,6 +42,9 @@ export function openLibrary(): Library {
 
 /** The library, where its products in bfloat16 are faster than those in float32: AVX-512 alone emulates them. Throws OnednnUnavailable. */
 export function openFastLibrary(): Library {
+  const found = findLibrary()
+  // Threads that open it later trust what this one has read.
+  if (opened === undefined && 'path' in found) checkIsUnchanged(found.path)
   const library = openLibrary()
   if (library.instructions === 'AVX-512')
     throw new OnednnUnavailable('the processor has neither AMX nor AVX512-BF16, or ONEDNN_MAX_CPU_ISA masks them')
@@ -66,6 +70,7 @@ export class Library {
   constructor() {
     const found = findLibrary()
     if ('reason' in found) throw new OnednnUnavailable(found.reason)
+    checkIsWhole(found.path)
     if (endianness() !== 'LE') throw new OnednnUnavailable('this processor is big-endian')
     const koffi = loadKoffi()
     let library: Koffi.LibraryHandle

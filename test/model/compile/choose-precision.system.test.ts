@@ -51,7 +51,14 @@ t.test('takes what another process chose, unless it is of another machine, or da
   const { machine } = JSON.parse(await readFile(file, 'utf8'))
   await writeFile(file, JSON.stringify({ machine, precision: 'float32', reason: 'so it was decided' }))
   t.match(await prepared(), { precision: 'float32', choice: /^so it was decided/, onednn: undefined })
-  for (const text of [JSON.stringify({ machine: 'another', precision: 'float32', reason: 'no' }), '{']) {
+  const other = (more: object) => JSON.stringify({ machine, precision: 'float32', reason: 'no', ...more })
+  for (const text of [
+    other({ machine: 'another' }),
+    other({ precision: 'float64' }),
+    other({ precision: 1 }),
+    '{',
+    'null',
+  ]) {
     await writeFile(file, text)
     t.match((await prepared()).choice, /^of float32's time for a call, /)
     t.equal(JSON.parse(await readFile(file, 'utf8')).machine, machine)
@@ -60,5 +67,5 @@ t.test('takes what another process chose, unless it is of another machine, or da
 
 t.test('without rows to judge others, it is float32', async (t) => {
   const { plan } = await prepare({ ...request, quantization: undefined })
-  t.match(plan, { precision: 'float32', precisionProblem: /no quantization rows to evaluate auto with/ })
+  t.match(plan, { precision: 'float32', precisionProblem: /no quantization rows to evaluate other precisions with/ })
 })

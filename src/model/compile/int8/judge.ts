@@ -31,6 +31,24 @@ export function passesClearly({ passed, tasks }: Verdict): boolean {
   )
 }
 
+/** Which limit an answer comes nearest to, or exceeds most. */
+export function nearestLimit({ tasks }: Verdict): string {
+  const all = tasks.flatMap((difference) =>
+    (['auc_loss', 'mean_change', 'logit_p99'] as const).map((name) => ({
+      name,
+      ...difference,
+      value: difference[name] ?? 0,
+    })),
+  )
+  const [first, ...others] = all
+  if (first === undefined) return 'nothing was compared'
+  const { task, name, value } = others.reduce(
+    (most, other) => (other.value / limits[other.name] > most.value / limits[most.name] ? other : most),
+    first,
+  )
+  return `${task}: ${name} is ${value.toPrecision(2)}, and the limit ${limits[name]}`
+}
+
 /** With fewer pairs of a positive and a negative row, a single swapped pair exceeds a tenth of the limit. */
 const fewestPairs = 10 / limits.auc_loss
 

@@ -4,7 +4,7 @@ import { defaultLibrary, libraryDigest } from './find-library.ts'
 import { OnednnUnavailable } from './unavailable.ts'
 
 /*
- * What is checked of a library before it is loaded: code that is not there, or is other code, would end the process.
+ * Checks of a library before it is loaded: code that is not there, or is other code, would end the process.
  */
 
 /** Of the header of an ELF file of 64 bits, and of an entry of its table of segments: places, bytes. */

@@ -1,4 +1,4 @@
-// Sets up oneDNN, whose products in bfloat16 serve models with `"precision": "bfloat16"`: its shared library comes from the
+// Sets up oneDNN, which computes models in bfloat16 and int8: its shared library comes from the
 // Python wheel onednn-cpu-gomp, downloaded by pip from its configured index.
 //   node scripts/setup-onednn.mjs                  into the user's cache folder, where multigate looks for it
 //   node scripts/setup-onednn.mjs --to <folder>    into another folder: MULTIGATE_ONEDNN=<folder>/libdnnl.so.3 finds it
@@ -26,6 +26,11 @@ const instructions = { bfloat16: 0xe7, amx: 0xfef }
 const seconds = 1000
 const limits = { verify: 60, download: 300, unpack: 60 }
 
+const usage = `Usage: npm run setup:onednn [-- --to <folder>]
+
+Fetches oneDNN's shared library with pip, for models in bfloat16 and int8, into the user's cache folder or <folder>
+(MULTIGATE_ONEDNN=<folder>/libdnnl.so.3 finds it there).`
+
 const root = join(import.meta.dirname, '..')
 const folder = chosenFolder()
 const library = join(folder, 'libdnnl.so.3')
@@ -49,7 +54,11 @@ done(provideLibrary(), 'works')
 
 function chosenFolder() {
   try {
-    const { to } = parseArgs({ options: { to: { type: 'string' } } }).values
+    const { to, help } = parseArgs({ options: { to: { type: 'string' }, help: { type: 'boolean' } } }).values
+    if (help) {
+      console.log(usage)
+      process.exit(0)
+    }
     if (to === '') throw new Error('--to needs a folder')
     return resolve(to ?? join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'multigate/onednn-3.2'))
   } catch (error) {

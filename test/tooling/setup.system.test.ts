@@ -141,6 +141,12 @@ test('setup:onednn fetches the library once', { skip: noOnednn }, async (t) => {
   t.match(third.stderr, /libdnnl\.so\.3 does not work \(it is damaged\)[\s\S]*oneDNN 3\.\d+\.\d+ works; /)
 })
 
+test('setup:onednn --help says what it does', { skip: noOnednn }, async (t) => {
+  const run = spawnSync(process.execPath, [join(root, onednn), '--help'], { encoding: 'utf8' })
+  t.equal(run.status, 0)
+  t.match(run.stdout, /^Usage: npm run setup:onednn/)
+})
+
 test('setup:onednn refuses another wheel, and leaves nothing behind', { skip: noOnednn }, async (t) => {
   const pip = t.testdir({
     python3: '#!/bin/sh\nfor last; do [ "$before" = --dest ] && echo damaged >"$last/a.whl"; before=$last; done\n:',

@@ -34,8 +34,9 @@ t.test('takes the fastest of those that pass, says why, and stays with it', asyn
     )
   else {
     t.ok(times.get(precision)! <= 0.9, choice)
+    // A less exact one has to be a tenth faster.
     t.ok(
-      [...times.values()].every((time) => time >= times.get(precision)! - 0.01),
+      [...times.values()].every((time) => time >= 0.9 * times.get(precision)! - 0.02),
       choice,
     )
     t.match(first, { verdict: { passed: true }, products: /^(oneDNN 3|ONNX Runtime)/ })

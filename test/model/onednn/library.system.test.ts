@@ -9,6 +9,7 @@ import { openLibrary } from '../../../src/model/onednn/library.ts'
 import type { ProductShape } from '../../../src/model/onednn/primitives.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
 import { withoutOnednn } from '../../support/onednn.ts'
+import { toByte } from '../../support/to-byte.ts'
 
 const skip = withoutOnednn() ?? false
 const folder = await temporaryFolder(t)
@@ -226,14 +227,6 @@ t.test('masked instructions are missing ones', { skip }, async (t) => {
 function libraryOfC(): { path: string | undefined } {
   const report = process.report.getReport() as unknown as { sharedObjects: string[] }
   return { path: report.sharedObjects.find((path) => path.endsWith('/libm.so.6')) }
-}
-
-/** Rounded to the nearest, halves to even, within 0 … 255. */
-function toByte(value: number): number {
-  const bounded = Math.min(255, Math.max(0, value))
-  const floor = Math.floor(bounded)
-  const rest = bounded - floor
-  return rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor
 }
 
 function widened(bytes: ArrayBuffer, at: number, length: number): Float32Array {

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { createRowMemory, kernelBytes, type SumFormat } from '../../../src/model/plan/row-memory.ts'
 import { compiledSource } from '../../support/kernel-source.ts'
+import { toByte } from '../../support/to-byte.ts'
 
 const word = new Uint32Array(1)
 const number = new Float32Array(word.buffer)
@@ -144,13 +145,4 @@ function toBfloat16(value: number): number {
 function fromBfloat16(bits: number): number {
   word[0] = bits << 16
   return number[0]!
-}
-
-/** Rounded to the nearest, halves to even, within 0 … 255; NaN is 0. */
-function toByte(exact: number): number {
-  const value = Math.fround(exact)
-  const bounded = value > 0 ? Math.min(value, 255) : 0
-  const floor = Math.floor(bounded)
-  const rest = bounded - floor
-  return rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor
 }

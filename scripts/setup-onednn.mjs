@@ -22,7 +22,7 @@ const files = [
   ['lib/libdnnl.so.3.2', 'libdnnl.so.3'],
 ]
 /** Instruction sets as bits, by oneDNN's `dnnl_cpu_isa_t`; the larger includes the smaller. */
-const instructions = { bfloat16: 0xe7, amx: 0xfef }
+const instructions = { vnni: 0x67, bfloat16: 0xe7, amx: 0xfef }
 const seconds = 1000
 const limits = { verify: 60, download: 300, unpack: 60 }
 
@@ -156,7 +156,9 @@ function done({ version, isa }, how) {
     ? 'this processor has AMX for it'
     : has(instructions.bfloat16)
       ? 'this processor has AVX512-BF16 for it'
-      : 'this processor has neither AMX nor AVX512-BF16, so that multigate does not use it here'
+      : has(instructions.vnni)
+        ? 'this processor has AVX512-VNNI for int8, and nothing for bfloat16'
+        : 'this processor has neither AMX nor AVX512-VNNI, so that multigate does not use it here'
   say(`oneDNN ${version} ${how}; ${use}`)
   process.exit(0)
 }

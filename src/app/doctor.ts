@@ -85,8 +85,9 @@ async function engine({ MULTIGATE_ENGINE }: Configuration): Promise<Finding> {
 async function onednn({ MULTIGATE_ONEDNN }: Configuration): Promise<Finding> {
   const { openFastLibrary } = await import('../model/onednn/library.ts')
   try {
-    const { version, instructions } = openFastLibrary()
-    return { name: 'oneDNN', detail: `${version}, ${instructions}` }
+    const { version, instructions } = openFastLibrary('int8')
+    const scope = instructions === 'AVX512-VNNI' ? ', for int8 alone' : ''
+    return { name: 'oneDNN', detail: `${version}, ${instructions}${scope}` }
   } catch (error) {
     const problem = reasonOf(error)
     const isNamed = MULTIGATE_ONEDNN !== '' && MULTIGATE_ONEDNN !== 'off'

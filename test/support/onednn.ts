@@ -11,9 +11,14 @@ export function withoutOnednn(): string | undefined {
 }
 
 /** Why versions can't be served in bfloat16 here; undefined where they can. */
-export function withoutBfloat16(): string | undefined {
+export const withoutBfloat16 = () => withoutFast('bfloat16')
+
+/** Why oneDNN doesn't compute int8 here; undefined where it does. */
+export const withoutInt8 = () => withoutFast('int8')
+
+function withoutFast(precision: 'bfloat16' | 'int8'): string | undefined {
   try {
-    openFastLibrary()
+    openFastLibrary(precision)
     return undefined
   } catch (error) {
     return (error as Error).message

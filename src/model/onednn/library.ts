@@ -19,7 +19,14 @@ import {
 import { OnednnUnavailable } from './unavailable.ts'
 
 /** Instruction sets as bits; the wider includes the narrower. */
-const sets = { AMX: 0xfef, 'AVX512-BF16': 0xe7, 'AVX-512': 0x27 }
+const sets = { AMX: 0xfef, 'AVX512-BF16': 0xe7, 'AVX512-VNNI': 0x67, 'AVX-512': 0x27 }
+type Instructions = keyof typeof sets
+/** Those that make a precision fast. */
+const fast: Record<'bfloat16' | 'int8', readonly Instructions[]> = {
+  bfloat16: ['AMX', 'AVX512-BF16'],
+  int8: ['AMX', 'AVX512-BF16', 'AVX512-VNNI'],
+}
+const lacking = { bfloat16: 'neither AMX nor AVX512-BF16', int8: 'neither AMX nor AVX512-VNNI' }
 /** What a line of the processor's cache holds, bytes: where memory begins best. */
 const line = 64
 /** A file is mapped from the beginning of one on. */
@@ -40,14 +47,17 @@ export function openLibrary(): Library {
   return opened
 }
 
-/** The library, where its products in bfloat16 are faster than those in float32: AVX-512 alone emulates them. Throws OnednnUnavailable. */
-export function openFastLibrary(): Library {
+/**
+ * The library, where its products in this precision are faster than ONNX Runtime's: without such instructions it emulates bfloat16,
+ * and sums of bytes saturate. Throws OnednnUnavailable.
+ */
+export function openFastLibrary(precision: 'bfloat16' | 'int8'): Library {
   const found = findLibrary()
   // Threads that open it later trust what this one has read.
   if (opened === undefined && 'path' in found) checkIsUnchanged(found.path)
   const library = openLibrary()
-  if (library.instructions === 'AVX-512')
-    throw new OnednnUnavailable('the processor has neither AMX nor AVX512-BF16, or ONEDNN_MAX_CPU_ISA masks them')
+  if (!fast[precision].includes(library.instructions))
+    throw new OnednnUnavailable(`the processor has ${lacking[precision]}, or ONEDNN_MAX_CPU_ISA masks them`)
   return library
 }
 
@@ -56,7 +66,7 @@ export class Library {
   /** Such as `3.2.0`. */
   readonly version: string
   /** The widest instructions that it uses here. */
-  readonly instructions: 'AMX' | 'AVX512-BF16' | 'AVX-512'
+  readonly instructions: Instructions
   readonly #functions: Binding
   readonly #map: ReturnType<typeof bindMapping>
   readonly #maker: Omit<Maker, 'factorArgument'>
@@ -89,7 +99,7 @@ export class Library {
     if (!this.version.startsWith('3.'))
       throw new OnednnUnavailable(`${found.path} is oneDNN ${this.version}: version 3 is needed`)
     const isa = this.#functions.instructions()
-    const widest = (['AMX', 'AVX512-BF16', 'AVX-512'] as const).find((name) => (isa & sets[name]) === sets[name])
+    const widest = (Object.keys(sets) as Instructions[]).find((name) => (isa & sets[name]) === sets[name])
     if (widest === undefined)
       throw new OnednnUnavailable('the processor has no AVX-512, or ONEDNN_MAX_CPU_ISA masks it')
     this.instructions = widest

@@ -8,7 +8,7 @@ import { findLibrary } from '../../../src/model/onednn/find-library.ts'
 import { openLibrary } from '../../../src/model/onednn/library.ts'
 import type { ProductShape } from '../../../src/model/onednn/primitives.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
-import { withoutBfloat16, withoutOnednn } from '../../support/onednn.ts'
+import { withoutInt8, withoutOnednn } from '../../support/onednn.ts'
 import { toByte } from '../../support/to-byte.ts'
 
 const skip = withoutOnednn() ?? false
@@ -68,68 +68,64 @@ t.test('products are those of bfloat16, for any shape and number of rows', { ski
 })
 
 // Without VNNI, sums of two products of bytes saturate.
-t.test(
-  'products of bytes are exact, for any shape and number of rows',
-  { skip: withoutBfloat16() ?? false },
-  async () => {
-    const library = openLibrary()
-    await fc.assert(
-      fc.property(
-        fc.integer({ min: 1, max: 140 }),
-        fc.integer({ min: 1, max: 150 }),
-        fc.integer({ min: 1, max: 150 }),
-        fc.constantFrom('float32' as const, 'int32' as const, 'uint8' as const),
-        fc.boolean(),
-        fc.nat(1000),
-        (rows, k, n, output, clips, seed) => {
-          const relu = clips && output === 'float32'
-          const product = library.product({ rows, k, n, input: 'uint8', output, relu })
-          let state = seed + 1
-          const draw = (least: number, most: number) => {
-            state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-            return least + (state % (most - least + 1))
+t.test('products of bytes are exact, for any shape and number of rows', { skip: withoutInt8() ?? false }, async () => {
+  const library = openLibrary()
+  await fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 140 }),
+      fc.integer({ min: 1, max: 150 }),
+      fc.integer({ min: 1, max: 150 }),
+      fc.constantFrom('float32' as const, 'int32' as const, 'uint8' as const),
+      fc.boolean(),
+      fc.nat(1000),
+      (rows, k, n, output, clips, seed) => {
+        const relu = clips && output === 'float32'
+        const product = library.product({ rows, k, n, input: 'uint8', output, relu })
+        let state = seed + 1
+        const draw = (least: number, most: number) => {
+          state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+          return least + (state % (most - least + 1))
+        }
+        const size = output === 'uint8' ? 1 : 4
+        const at = { x: 0, bias: Math.ceil((rows * k) / 4) * 4, out: 0 }
+        at.out = at.bias + 4 * n
+        const bytes = new ArrayBuffer(at.out + rows * n * size + 512)
+        const region = library.region(bytes)
+        const x = new Uint8Array(bytes, at.x, rows * k).map(() => draw(0, 255))
+        new Uint8Array(bytes, at.x, rows * k).set(x)
+        const values = new Int8Array(k * n).map(() => draw(-127, 127))
+        const bias = new (output === 'float32' ? Float32Array : Int32Array)(bytes, at.bias, n).map(() =>
+          draw(-100_000, 100_000),
+        )
+        ;new (output === 'float32' ? Float32Array : Int32Array)(bytes, at.bias, n).set(bias)
+        // Most bytes lie inside of their range, and some sums on a half.
+        const scale = new Float32Array(n).map((_, j) => (j % 4 === 0 ? 2 ** -11 : draw(1, 9) / 4096))
+        const weights = library.pack(values, k, n, [product], scale)
+        const bound = product.bind(weights)
+        bound.run({ region, at: at.x }, { region, at: at.bias }, { region, at: at.out })
+        bound.release()
+        const arrays = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array }
+        const actual = new arrays[output](bytes, at.out, rows * n)
+        for (let row = 0; row < rows; row++)
+          for (let j = 0; j < n; j++) {
+            let sum = 0
+            for (let i = 0; i < k; i++) sum += x[row * k + i]! * values[i * n + j]!
+            const scaled = (value: number) => Math.fround(value * scale[j]!)
+            const expected = {
+              int32: () => sum + bias[j]!,
+              uint8: () => toByte(scaled(sum + bias[j]!)),
+              float32: () => Math.max(Math.fround(scaled(sum) + bias[j]!), relu ? 0 : Number.NEGATIVE_INFINITY),
+            }[output]()
+            if (actual[row * n + j] !== expected)
+              throw new Error(`row ${row}, column ${j}: ${actual[row * n + j]}, not ${expected}`)
           }
-          const size = output === 'uint8' ? 1 : 4
-          const at = { x: 0, bias: Math.ceil((rows * k) / 4) * 4, out: 0 }
-          at.out = at.bias + 4 * n
-          const bytes = new ArrayBuffer(at.out + rows * n * size + 512)
-          const region = library.region(bytes)
-          const x = new Uint8Array(bytes, at.x, rows * k).map(() => draw(0, 255))
-          new Uint8Array(bytes, at.x, rows * k).set(x)
-          const values = new Int8Array(k * n).map(() => draw(-127, 127))
-          const bias = new (output === 'float32' ? Float32Array : Int32Array)(bytes, at.bias, n).map(() =>
-            draw(-100_000, 100_000),
-          )
-          ;new (output === 'float32' ? Float32Array : Int32Array)(bytes, at.bias, n).set(bias)
-          // Most bytes lie inside of their range, and some sums on a half.
-          const scale = new Float32Array(n).map((_, j) => (j % 4 === 0 ? 2 ** -11 : draw(1, 9) / 4096))
-          const weights = library.pack(values, k, n, [product], scale)
-          const bound = product.bind(weights)
-          bound.run({ region, at: at.x }, { region, at: at.bias }, { region, at: at.out })
-          bound.release()
-          const arrays = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array }
-          const actual = new arrays[output](bytes, at.out, rows * n)
-          for (let row = 0; row < rows; row++)
-            for (let j = 0; j < n; j++) {
-              let sum = 0
-              for (let i = 0; i < k; i++) sum += x[row * k + i]! * values[i * n + j]!
-              const scaled = (value: number) => Math.fround(value * scale[j]!)
-              const expected = {
-                int32: () => sum + bias[j]!,
-                uint8: () => toByte(scaled(sum + bias[j]!)),
-                float32: () => Math.max(Math.fround(scaled(sum) + bias[j]!), relu ? 0 : Number.NEGATIVE_INFINITY),
-              }[output]()
-              if (actual[row * n + j] !== expected)
-                throw new Error(`row ${row}, column ${j}: ${actual[row * n + j]}, not ${expected}`)
-            }
-          if (new Uint8Array(bytes, at.out + rows * n * size).some((byte) => byte !== 0))
-            throw new Error('it wrote too far')
-        },
-      ),
-      { numRuns: 120 },
-    )
-  },
-)
+        if (new Uint8Array(bytes, at.out + rows * n * size).some((byte) => byte !== 0))
+          throw new Error('it wrote too far')
+      },
+    ),
+    { numRuns: 120 },
+  )
+})
 
 t.test('memory that a call would leave is refused before it', { skip }, async (t) => {
   const library = openLibrary()
@@ -156,11 +152,11 @@ t.test('memory that a call would leave is refused before it', { skip }, async (t
 })
 
 /** What a process says that opens the library. */
-async function openedWith(environment: Record<string, string>): Promise<string> {
+async function openedWith(environment: Record<string, string>, precision = 'bfloat16'): Promise<string> {
   const program = `
     const { openFastLibrary } = await import(${JSON.stringify(new URL('../../../src/model/onednn/library.js', import.meta.url).href)})
     try {
-      console.log(openFastLibrary().title)
+      console.log(openFastLibrary('${precision}').title)
     } catch (error) {
       console.log(error.constructor.name + ': ' + error.message)
     }`
@@ -227,6 +223,15 @@ t.test('masked instructions are missing ones', { skip }, async (t) => {
     await openedWith({ MULTIGATE_ONEDNN: path, ONEDNN_MAX_CPU_ISA: 'AVX512_CORE' }),
     /^OnednnUnavailable: the processor has neither AMX nor AVX512-BF16, or ONEDNN_MAX_CPU_ISA masks them$/,
   )
+  t.match(
+    await openedWith({ MULTIGATE_ONEDNN: path, ONEDNN_MAX_CPU_ISA: 'AVX512_CORE' }, 'int8'),
+    /^OnednnUnavailable: the processor has neither AMX nor AVX512-VNNI, or ONEDNN_MAX_CPU_ISA masks them$/,
+  )
+  if (withoutInt8() === undefined)
+    t.match(
+      await openedWith({ MULTIGATE_ONEDNN: path, ONEDNN_MAX_CPU_ISA: 'AVX512_CORE_VNNI' }, 'int8'),
+      /^oneDNN 3\.\d+\.\d+, AVX512-VNNI$/,
+    )
 })
 
 function libraryOfC(): { path: string | undefined } {

@@ -7,11 +7,10 @@ import { type OpenProgram, openProgram } from '../../../src/model/onednn/open-pr
 import { temporaryFolder } from '../../support/bundle.ts'
 import { answersInAllWays, requestsOf, withInt8 } from '../../support/compile/int8-plans.ts'
 import { buildModel, distance, exampleModel, quantizationOf, randomModel } from '../../support/compile/random-model.ts'
-import { withoutBfloat16 } from '../../support/onednn.ts'
+import { withoutInt8 } from '../../support/onednn.ts'
 
 const folder = await temporaryFolder(t)
-// The same processors are fast in int8.
-const skip = withoutBfloat16() ?? false
+const skip = withoutInt8() ?? false
 
 /** What computes a plan's int8 here, or undefined where its graph is not translated. */
 async function productsOf(plan: CompiledPlan): Promise<string | undefined> {

@@ -44,7 +44,7 @@ export async function openFull(
   { folder, description }: Plan,
   precision: Rounding,
 ): Promise<{ program: OpenProgram; products: string }> {
-  const { title } = openFastLibrary()
+  const { title } = openFastLibrary(precision)
   const program = await openProgram(folder, filesIn(description, precision).full, optionsOf(precision))
   if (typeof program === 'string') throw new Error(`oneDNN does not compute this graph: ${program}`)
   return { program, products: title }

@@ -64,12 +64,8 @@ export async function readKept(plan: PlanPlace): Promise<KeptCosts | undefined> 
   }
 }
 
-/**
- * Keeps measured costs, if the folder is writable. On a busy machine, rows may seem to cost nothing: such costs are not kept. Never
- * rejects.
- */
+/** Keeps measured costs, if the folder is writable. Never rejects. */
 export async function writeCosts(plan: PlanPlace, threads: number, costs: MeasuredCosts): Promise<void> {
-  if (Object.values(costs).some((cost) => typeof cost === 'object' && cost.a === 0)) return
   const kept: KeptCosts = { machine: machineName(threads), measured: wallClock.now(), costs }
   await replaceFile(fileOf(plan), `${JSON.stringify(kept)}\n`).catch(() => undefined)
 }

@@ -4,8 +4,11 @@ import { join } from 'node:path'
 import { reasonOf } from '../base/errors.ts'
 import { type CompiledPlan, exactGraph, type Precision, type Verdict } from '../contracts/compiled-plan.ts'
 import {
+  compareLogits,
   type JudgedRows,
-  judgeFiles,
+  judgedLogits,
+  judgedProbabilities,
+  logit,
   nearestLimit,
   openPredictor,
   type Predictor,
@@ -31,9 +34,10 @@ export async function judge(
 ): Promise<Judged> {
   if (precision === 'bfloat16') return { ...(await judgeBfloat16({ folder, description }, rows)), onednn: true }
   if (description.int8 === undefined) throw new Error(description.int8Problem ?? 'int8 was not compiled')
-  const verdict = await judgeFiles(folder, exactGraph(description), description.int8.full, rows)
+  const answers = await judgedProbabilities(folder, description.int8.full, rows)
+  const verdict = compareLogits(await judgedLogits(folder, exactGraph(description), rows), answers.map(logit), rows)
   try {
-    return { verdict, products: await checkInt8({ folder, description }, rows), onednn: true }
+    return { verdict, products: await checkInt8({ folder, description }, rows, answers), onednn: true }
   } catch (error) {
     return { verdict, products: `ONNX Runtime (${reasonOf(error)})`, onednn: false }
   }

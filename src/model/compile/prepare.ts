@@ -121,15 +121,10 @@ async function choose(
   const exact = { precision: 'float32', verdict: undefined, precisionProblem: undefined } as const
   if (precision === 'float32') return exact
   const refuse = (precisionProblem: string, verdict?: Verdict) => ({ ...exact, verdict, precisionProblem })
-  if (quantization === undefined)
-    return refuse(
-      `the version has no quantization rows to evaluate ${precision === 'auto' ? 'other precisions' : precision} with`,
-    )
+  const others = precision === 'auto' ? 'other precisions' : precision
+  if (quantization === undefined) return refuse(`the version has no quantization rows to evaluate ${others} with`)
   const few = tooFew(quantization.judged)
-  if (few !== undefined)
-    return refuse(
-      `half of the quantization rows evaluate ${precision === 'auto' ? 'other precisions' : precision}: ${few}`,
-    )
+  if (few !== undefined) return refuse(`half of the quantization rows evaluate ${others}: ${few}`)
   // Imported where it is needed: other plans do without oneDNN's library.
   const { choosePrecision, judge } = await import('./choose-precision.ts')
   try {

@@ -38,7 +38,7 @@ export function matMulIntegerToFloat(t: Translation, node: NodeProto): void {
   const from = operandOf(t, x!, matrix.k)
   const to = t.result(from.each, [matrix.n], 'float32')
   t.set(name, to)
-  const run = runProduct(t, matrix, t.byteOperand(from), to, t.fusion.takesRelu(name))
+  const run = runProduct(t, matrix, t.byteOperand(from), to, t.fusion.relus.take(name))
   pushAlike(t, run, from.each, filled(bias ? t.constant(bias).values : new Float32Array(0), matrix.n))
 }
 

@@ -1,17 +1,19 @@
 import { product } from '../base/dims.ts'
+import { FusedRelus } from '../graph/fused-relus.ts'
 import type { Graph } from '../graph/graph.ts'
 import type { NodeProto } from '../graph/onnx_pb.ts'
 import { mostExact, padded, type Tensor } from './tensor.ts'
 
 /** Which nodes one step computes together, and in which format. */
 export class Fusion {
+  readonly relus: FusedRelus
   readonly #graph: Graph
   readonly #rounds: boolean
-  readonly #clipped = new Set<NodeProto>()
   readonly #done = new Set<NodeProto>()
 
   /** `rounds`: whether products of floats are computed in bfloat16. */
   constructor(graph: Graph, rounds: boolean) {
+    this.relus = new FusedRelus(graph)
     this.#graph = graph
     this.#rounds = rounds
   }
@@ -55,18 +57,5 @@ export class Fusion {
   isOperand(name: string, dims: readonly number[]): boolean {
     const clips = this.#graph.users(name).some(({ opType }) => opType === 'Relu')
     return dims.length === 1 && padded(dims[0]!) === dims[0] && !clips && this.isHidden(name)
-  }
-
-  /** Whether a ReLU is all that reads a tensor, perhaps reshaped: what computes the tensor computes the ReLU too, which is a copy then. */
-  takesRelu(name: string): boolean {
-    const [user] = this.#graph.users(name)
-    if (user === undefined || !this.#graph.isPrivate(name, user)) return false
-    if (user.opType === 'Relu') this.#clipped.add(user)
-    return user.opType === 'Relu' || (user.opType === 'Reshape' && this.takesRelu(user.output[0]!))
-  }
-
-  /** Whether what a ReLU reads has been clipped by the step before it. */
-  isClipped(relu: NodeProto): boolean {
-    return this.#clipped.has(relu)
   }
 }

@@ -204,7 +204,7 @@ const operators: Record<string, Translator> = {
   Neg: unary('Neg'),
   QuantizeLinear: quantizeLinear,
   Relu(t, node) {
-    if (t.fusion.isClipped(node)) t.set(node.output[0]!, t.tensor(node.input[0]!))
+    if (t.fusion.relus.isTaken(node)) t.set(node.output[0]!, t.tensor(node.input[0]!))
     else unary('Relu')(t, node)
   },
   Reshape: reshape,

@@ -49,6 +49,8 @@ export interface Product {
 
 /** A product with its weights. Places that do not change from call to call cost nothing. */
 export interface BoundProduct {
+  /** Keeps their memory, which the library knows by its address alone. */
+  readonly weights: Weights
   run(x: Place, bias: Place, out: Place): void
   /** Frees it: no call may follow. */
   release(): void
@@ -128,6 +130,7 @@ export function createProduct(maker: Maker, shape: ProductShape): Product {
       const moveBias = mover(f, memories.bias, bytes.bias)
       const moveOut = mover(f, memories.destination, bytes.out)
       return {
+        weights,
         run(x, bias, out) {
           moveX(x)
           moveBias(bias)

@@ -36,7 +36,7 @@ function dense(t: Translation, node: NodeProto, x: string, weights: string, bias
   const rounds = operand.format === 'bfloat16' && byRow === undefined && (byRequest === undefined || n === padded(n))
   const hidden = rounds && t.fusion.isHidden(name)
   const columns = hidden ? padded(n) : n
-  const clips = t.fusion.takesRelu(name)
+  const clips = t.fusion.relus.take(name)
   const relu = clips && byRow === undefined
   const to = t.result(from.each, [n], hidden ? 'bfloat16' : 'float32', columns)
   t.set(name, to)
@@ -143,7 +143,7 @@ function mixture(t: Translation, node: NodeProto): void {
   const to = t.result(gates.each, [tasks, width], 'float32')
   t.set(name, to)
   const [out] = to.parts as [Part]
-  const floor = t.fusion.takesRelu(name) ? 0 : Number.NEGATIVE_INFINITY
+  const floor = t.fusion.relus.take(name) ? 0 : Number.NEGATIVE_INFINITY
   if (width % 4 !== 0) {
     t.program.steps.push((frame, call) => mixOne(frame, call[gates.each], tasks, parts, gates.part, out, floor))
     return

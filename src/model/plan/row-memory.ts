@@ -80,9 +80,12 @@ export function createRowMemory({ layers, formats = [], slots, mostRows }: RowMe
   const slabAt = place((slots * slotBytes) / 4)
   const offsets = offsetsOf(layers)
   const { buffer, exports } = createKernel(end)
-  const addRows = exports.addRows as AddRows
-  const addRowsRounded = exports.addRowsRounded as AddRows
-  const addRowsScaled = exports.addRowsScaled as AddRowsScaled
+  const kernels = exports as Record<'addRows' | 'addRowsRounded' | 'addRowsScaled', AddRows>
+  const kernelOf = (format: SumFormat = 'float32') => {
+    if (format === 'float32') return { compute: kernels.addRows, Sums: Float32Array, isScaled: false }
+    if (format === 'bfloat16') return { compute: kernels.addRowsRounded, Sums: Uint16Array, isScaled: false }
+    return { compute: kernels.addRowsScaled, Sums: Uint8Array, isScaled: true }
+  }
   const floats = new Float32Array(buffer)
   const integers = new Int32Array(buffer)
   formats.forEach((format, layer) => {
@@ -120,9 +123,8 @@ export function createRowMemory({ layers, formats = [], slots, mostRows }: RowMe
       const contextBytes = (contexts.length / requests.length) * 4
       return layers.map(({ width, kept, relu, context }, layer) => {
         const bytes = width * 4
-        const format = formats[layer] ?? 'float32'
-        const Sums = arrayOf(format)
-        const floor = relu ? 0 : Number.NEGATIVE_INFINITY
+        const { compute, Sums, isScaled } = kernelOf(formats[layer])
+        const more = isScaled ? factorsAt[layer]! : relu ? 0 : Number.NEGATIVE_INFINITY
         let start = 0
         for (let i = 0; i < requests.length; i++) {
           const { length } = requests[i]!
@@ -131,9 +133,7 @@ export function createRowMemory({ layers, formats = [], slots, mostRows }: RowMe
           const out = sumsAt[layer]! + start * width * Sums.BYTES_PER_ELEMENT
           // Of a layer of which nothing is kept, every slot is the same row of zeros.
           const [slab, stride] = kept ? [slabAt + offsets[layer]!, slotBytes] : [zerosAt, 0]
-          if (format === 'float32') addRows(slab, stride, slots, length, row, bytes, floor, out)
-          else if (format === 'bfloat16') addRowsRounded(slab, stride, slots, length, row, bytes, floor, out)
-          else addRowsScaled(slab, stride, slots, length, row, bytes, factorsAt[layer]!, out)
+          compute(slab, stride, slots, length, row, bytes, more, out)
           start += length
         }
         return new Sums(buffer, sumsAt[layer]!, rows * width)
@@ -143,11 +143,6 @@ export function createRowMemory({ layers, formats = [], slots, mostRows }: RowMe
 }
 
 const isFloat32 = (format: SumFormat | undefined) => format === undefined || format === 'float32'
-
-function arrayOf(format: SumFormat) {
-  if (format instanceof Float32Array) return Uint8Array
-  return format === 'bfloat16' ? Uint16Array : Float32Array
-}
 
 /** Of each layer the place of its part in a slot, bytes; kept layers come first. */
 function offsetsOf(layers: readonly LayerParts[]): number[] {
@@ -159,7 +154,10 @@ function offsetsOf(layers: readonly LayerParts[]): number[] {
   })
 }
 
-/** Addresses and sizes are in bytes; an address beyond 2^31 wraps around, and is read as it was. */
+/**
+ * Addresses and sizes are in bytes; an address beyond 2^31 wraps around, and is read as it was. `more`: the least sum; where sums become
+ * bytes, the address of the factors.
+ */
 type AddRows = (
   slab: number,
   stride: number,
@@ -167,18 +165,7 @@ type AddRows = (
   count: number,
   row: number,
   bytes: number,
-  floor: number,
-  out: number,
-) => void
-
-type AddRowsScaled = (
-  slab: number,
-  stride: number,
-  slots: number,
-  count: number,
-  row: number,
-  bytes: number,
-  factors: number,
+  more: number,
   out: number,
 ) => void
 

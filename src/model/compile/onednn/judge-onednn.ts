@@ -2,7 +2,7 @@ import { concat } from '../../base/concat.ts'
 import type { CompiledPlan, VariantFile, VariantFiles, Verdict } from '../../contracts/compiled-plan.ts'
 import { openFastLibrary } from '../../onednn/library.ts'
 import { type OpenProgram, openProgram, type ProgramOptions } from '../../onednn/open-program.ts'
-import { compareLogits, type JudgedRows, judgedLogits, judgedProbabilities, logit } from '../int8/judge.ts'
+import { compareLogits, type JudgedRows, judgedLogits, logit } from '../int8/judge.ts'
 import type { InputRows } from '../int8/observe-ranges.ts'
 import { planNames } from '../sides/tensor-names.ts'
 import { testGraphs } from './test-graphs.ts'
@@ -28,14 +28,15 @@ export async function judgeBfloat16(plan: Plan, rows: JudgedRows): Promise<{ ver
   return { verdict: compareLogits(exact, probabilities.map(logit), rows), products }
 }
 
-/** What computes int8 here in the place of ONNX Runtime, whose answers on rows are the same. Rejects with the reason where nothing does. */
-export async function checkInt8(plan: Plan, rows: JudgedRows): Promise<string> {
-  const { folder, description } = plan
+/**
+ * What computes int8 here in the place of ONNX Runtime, whose answers on the rows are `expected`. Rejects with the reason where nothing
+ * does.
+ */
+export async function checkInt8(plan: Plan, rows: JudgedRows, expected: Float32Array): Promise<string> {
   const { probabilities, products } = await predictFull(plan, 'int8', rows)
-  const expected = await judgedProbabilities(folder, description.int8!.full, rows)
   const apart = probabilities.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i]!)), 0)
   if (!(apart <= tolerance)) throw new Error(`oneDNN's answers are ${apart.toPrecision(2)} from ONNX Runtime's`)
-  await testGraphs(plan, description.int8!, 'int8', rows)
+  await testGraphs(plan, plan.description.int8!, 'int8', rows)
   return products
 }
 

@@ -28,7 +28,7 @@ function dense(t: Translation, node: NodeProto, calls: DenseCall[], k: number, d
   const [name] = node.output as [string]
   const n = dims.at(-1)!
   const to = t.result(name, dims)
-  const floor = t.takesRelu(name) ? 0 : Number.NEGATIVE_INFINITY
+  const floor = t.relus.take(name) ? 0 : Number.NEGATIVE_INFINITY
   t.program.steps.push(({ denseRow }) => () => {
     let out = to.at
     for (const { x, w, bias } of calls) {

@@ -50,7 +50,7 @@ const operators: Record<string, Translator> = {
   Mul: elementwise((a, b) => a * b),
   Neg: unary('Neg'),
   Relu(t, node) {
-    if (t.isClipped(node)) t.alias(node.output[0]!, t.tensor(node.input[0]!))
+    if (t.relus.isTaken(node)) t.alias(node.output[0]!, t.tensor(node.input[0]!))
     else unary('Relu')(t, node)
   },
   Reshape: reshape,

@@ -1,4 +1,5 @@
 import { product } from '../../base/dims.ts'
+import { FusedRelus } from '../../graph/fused-relus.ts'
 import type { Graph } from '../../graph/graph.ts'
 import type { NodeProto } from '../../graph/onnx_pb.ts'
 import { copyRuns, type Program, type RowTensor, type Run } from './program.ts'
@@ -12,13 +13,14 @@ export type Translator = (translation: Translation, node: NodeProto) => void
 /** The state of a translation: a program as far as it has come, and the tensors that it computes. */
 export class Translation {
   readonly program: Program
+  readonly relus: FusedRelus
   readonly #graph: Graph
   readonly #tensors: Map<string, RowTensor>
   readonly #placed = new Map<string, number>()
-  readonly #clipped = new Set<NodeProto>()
 
   constructor(graph: Graph, program: Program, tensors: Map<string, RowTensor>) {
     this.#graph = graph
+    this.relus = new FusedRelus(graph)
     this.program = program
     this.#tensors = tensors
   }
@@ -68,19 +70,6 @@ export class Translation {
 
   copy(runs: readonly Run[]): void {
     this.program.steps.push(copyRuns(runs))
-  }
-
-  /** Whether a ReLU is all that reads a product, perhaps reshaped: the product computes it too. The ReLU is a copy then. */
-  takesRelu(name: string): boolean {
-    const [user] = this.#graph.users(name)
-    if (user === undefined || !this.#graph.isPrivate(name, user)) return false
-    if (user.opType === 'Relu') this.#clipped.add(user)
-    return user.opType === 'Relu' || (user.opType === 'Reshape' && this.takesRelu(user.output[0]!))
-  }
-
-  /** Whether what a ReLU reads has been clipped by the product before it. */
-  isClipped(relu: NodeProto): boolean {
-    return this.#clipped.has(relu)
   }
 }
 

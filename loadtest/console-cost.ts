@@ -21,16 +21,20 @@ const connections = 16
 /** Seconds after the start in which the garbage collector returns the memory that loading took. */
 const settling = 60
 
+/** CPU time, ms per second: of the thread of the event loop, and of all threads. */
+interface Cpu {
+  loop: number
+  all: number
+}
+
 /** A server in one of three states, and what was measured: medians of `rounds`. */
 interface State {
   name: string
   server: ServingChild
   viewers: number
-  /** CPU per second without a request, ms: of the thread of the event loop, and of all threads. */
-  idleLoop: number[]
-  idle: number[]
-  /** CPU of all threads per second with a request to every model each second, ms. */
-  used: number[]
+  /** CPU per second without a request, and with one to every model each second. */
+  idle: Cpu[]
+  used: Cpu[]
   /** One candidate each, closed loop. */
   requests: number[]
 }
@@ -61,21 +65,21 @@ export async function measureConsole(
         name,
         server: await start(cache, variables),
         viewers,
-        idleLoop: [],
         idle: [],
         used: [],
         requests: [],
       })
     log(`${settling} s until the garbage collector has returned what loading left`)
     await sleep(1000 * settling)
-    await measureIdle(states, options, log)
+    const watching = states.map(watch)
+    await measureCpu('idle', states, options, log, () => sleep(1000 * options.seconds))
+    await measureCpu('used', states, options, log, ({ server }) => ask(server, bodies, options.seconds))
+    await Promise.all(watching.map((stop) => stop()))
     for (let round = 0; round < options.rounds; round++)
       for (const state of states) {
-        await measure(state, bodies, options.seconds)
-        const { name, used, requests } = state
-        log(
-          `${round + 1}/${options.rounds}  ${name}: ${decimal(used.at(-1)!)} ms of CPU per second, ${whole(requests.at(-1)!)} requests/s`,
-        )
+        await measureRequests(state, bodies.slice(0, 1), options.seconds)
+        const { name, requests } = state
+        log(`${round + 1}/${options.rounds}  ${name}: ${whole(requests.at(-1)!)} requests/s`)
       }
     const text = report(machine, options, bodies.length, states)
     console.log(text)
@@ -110,28 +114,27 @@ async function bodiesByModel(): Promise<string[]> {
   return bodies.flat()
 }
 
-/** All servers at the same time: they do next to nothing, and what else the machine does burdens them alike. */
-async function measureIdle(
+/** All servers at the same time: what else the machine does burdens them alike. */
+async function measureCpu(
+  kind: 'idle' | 'used',
   states: readonly State[],
-  { rounds, seconds }: { rounds: number; seconds: number },
+  { rounds }: { rounds: number },
   log: (line: string) => void,
+  work: (state: State) => Promise<unknown>,
 ): Promise<void> {
-  const watching = states.map(watch)
   await sleep(4000)
   for (let round = 0; round < rounds; round++) {
     await Promise.all(
-      states.map(async ({ server, idle, idleLoop }) => {
-        const { all, loop } = await cpuPerSecond(server, () => sleep(1000 * seconds))
-        idle.push(all)
-        idleLoop.push(loop)
+      states.map(async (state) => {
+        state[kind].push(await cpuPerSecond(state.server, () => work(state)))
       }),
     )
-    const figures = states.map(
-      ({ name, idle, idleLoop }) => `${name}: ${decimal(idleLoop.at(-1)!)} (${decimal(idle.at(-1)!)})`,
-    )
-    log(`${round + 1}/${rounds}  idle, ms of CPU per second: ${figures.join(', ')}`)
+    const figures = states.map((state) => {
+      const { loop, all } = state[kind].at(-1)!
+      return `${state.name}: ${decimal(loop)} (${decimal(all)})`
+    })
+    log(`${round + 1}/${rounds}  ${kind}, ms of CPU per second: ${figures.join(', ')}`)
   }
-  await Promise.all(watching.map((stop) => stop()))
 }
 
 /** Opens the live streams of a state and reads them, until it is stopped. */
@@ -147,36 +150,30 @@ function watch({ server, viewers }: State): () => Promise<unknown> {
   }
 }
 
-async function measure(state: State, bodies: string[], seconds: number): Promise<void> {
-  const { server, used, requests } = state
+const predictOf = ({ url }: ServingChild) => new URL('/predict', url)
+
+/** All bodies each second. */
+async function ask(server: ServingChild, bodies: readonly string[], seconds: number): Promise<void> {
+  const url = predictOf(server)
+  const headers = { 'content-type': 'application/json' }
+  const until = performance.now() + 1000 * seconds
+  while (performance.now() < until) {
+    const next = sleep(1000)
+    await Promise.all(bodies.map(async (body) => (await fetch(url, { method: 'POST', headers, body })).arrayBuffer()))
+    await next
+  }
+}
+
+async function measureRequests(state: State, bodies: string[], seconds: number): Promise<void> {
   const stop = watch(state)
-  const url = new URL('/predict', server.url)
-  await sleep(4000)
-  const { all } = await cpuPerSecond(server, async () => {
-    const until = performance.now() + 1000 * seconds
-    while (performance.now() < until) {
-      await Promise.all(
-        bodies.map((body) =>
-          fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body }).then((answer) =>
-            answer.arrayBuffer(),
-          ),
-        ),
-      )
-      await sleep(1000)
-    }
-  })
-  used.push(all)
-  const load = { bodies: bodies.slice(0, 1), connections, seconds: Math.min(seconds, 5) }
-  const target = { url, cpuSeconds: async () => 0 }
-  requests.push((await runClosedLoop(target, load)).requestsPerSecond)
+  const load = { bodies, connections, seconds: Math.min(seconds, 5) }
+  const target = { url: predictOf(state.server), cpuSeconds: async () => 0 }
+  state.requests.push((await runClosedLoop(target, load)).requestsPerSecond)
   await stop()
 }
 
 /** ms of CPU of the server per second of this work: of all threads, and of that of the event loop. */
-async function cpuPerSecond(
-  { process: { pid } }: ServingChild,
-  work: () => Promise<void>,
-): Promise<{ all: number; loop: number }> {
+async function cpuPerSecond({ process: { pid } }: ServingChild, work: () => Promise<unknown>): Promise<Cpu> {
   const [before, began] = [await cpuMs(pid!), performance.now()]
   await work()
   const [after, seconds] = [await cpuMs(pid!), (performance.now() - began) / 1000]
@@ -184,7 +181,7 @@ async function cpuPerSecond(
 }
 
 /** Linux counts it in ns; threads that have ended are left out. The first thread has the id of the process. */
-async function cpuMs(pid: number): Promise<{ all: number; loop: number }> {
+async function cpuMs(pid: number): Promise<Cpu> {
   const folder = `/proc/${pid}/task`
   const read = async (thread: string) => {
     const text = await readFile(join(folder, thread, 'schedstat'), 'utf8').catch(() => '0')
@@ -202,16 +199,18 @@ function report(
 ): string {
   return `# Cost of the console
 
-${date}, ${processor}, Node ${versions.node}. Three servers with the shipped models; medians of ${rounds} rounds of ${seconds} s: idle at the
-same time, with requests in turns. Threads other than that of the event loop collect garbage now and then, more after a start. Requests per second: one candidate each, one process, ${connections} connections. ${viewers} viewers: live streams that are read. Made by
+${date}, ${processor}, Node ${versions.node}. Three servers with the shipped models; medians of ${rounds} rounds of ${seconds} s; CPU at
+the same time, requests per second in turns. Threads other than that of the event loop collect garbage now and then, more after a start. Requests per second: one candidate each, one process, ${connections} connections. ${viewers} viewers: live streams that are read. Made by
 \`npm run loadtest -- console\`.
 
 ${table<State>(
   {
     console: ({ name }) => name,
-    'CPU idle, event loop, ms/s': ({ idleLoop }) => decimal(median(idleLoop)),
-    'all threads': ({ idle }) => decimal(median(idle)),
-    [`CPU with ${count} requests/s to as many models, ms/s`]: ({ used }) => decimal(median(used)),
+    'CPU idle, event loop, ms/s': ({ idle }) => decimal(median(idle.map(({ loop }) => loop))),
+    'all threads': ({ idle }) => decimal(median(idle.map(({ all }) => all))),
+    [`CPU with ${count} requests/s to as many models, event loop, ms/s`]: ({ used }) =>
+      decimal(median(used.map(({ loop }) => loop))),
+    'all threads, too': ({ used }) => decimal(median(used.map(({ all }) => all))),
     'requests/s': ({ requests }) => whole(median(requests)),
   },
   states,

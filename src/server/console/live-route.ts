@@ -1,7 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import { ModelError } from '../../model/base/errors.ts'
-import { roundedTo } from '../../model/base/rounded-json.ts'
 import type { LiveHistory, LiveUpdate } from '../../schemas/live.ts'
 import { component } from '../plugins/openapi-components.ts'
 import { problemResponses } from '../plugins/openapi-errors.ts'
@@ -61,22 +60,23 @@ export async function liveRoute(
   const viewers = new Set<Viewer>()
   let timer: NodeJS.Timeout | undefined
   let lastAt = 0
+  let sending = false
 
   async function send(): Promise<void> {
-    if (context.drain.draining) for (const { response } of viewers) response.end('event: bye\ndata: {}\n\n')
-    const update = await source.latest(lastAt)
-    // A comment keeps proxies from closing a stream that is quiet.
-    let text = ': nothing new\n\n'
-    if (update !== undefined) {
-      lastAt = update.fine.at(-1)!.at
-      text = event('sample', update)
-    }
-    for (const { response, key, started } of viewers) {
-      if (!started) continue
-      if (response.writableLength > mostUnread) response.destroy()
-      // Revoked or expired meanwhile: who comes again gets 401.
-      else if (key !== undefined && !context.access?.guard.isOpen(key, 'metrics')) response.end()
-      else response.write(text)
+    // A reading may take longer than a second.
+    if (sending) return
+    sending = true
+    try {
+      if (context.drain.draining) for (const { response } of viewers) response.end('event: bye\ndata: {}\n\n')
+      const update = await source.latest(lastAt)
+      lastAt = update?.fine.at(-1)?.at ?? lastAt
+      // A comment keeps proxies from closing a stream that is quiet.
+      const text = update === undefined ? ': nothing new\n\n' : event('sample', update)
+      for (const viewer of viewers) write(viewer, text, context.access)
+    } catch (error) {
+      app.log.error({ err: error }, 'live stream')
+    } finally {
+      sending = false
     }
   }
 
@@ -111,7 +111,8 @@ export async function liveRoute(
     viewer.started = true
     if (timer !== undefined) return
     lastAt = history.fine.at(-1)?.at ?? lastAt
-    timer = setInterval(() => send().catch((error) => app.log.error({ err: error }, 'live stream')), 1000)
+    send()
+    timer = setInterval(send, 1000)
   }
 
   app.addHook('preClose', async () => {
@@ -143,6 +144,14 @@ export async function liveRoute(
   })
 }
 
+function write({ response, key, started }: Viewer, text: string, access: ServerContext['access']): void {
+  if (!started) return
+  if (response.writableLength > mostUnread) response.destroy()
+  // Revoked or expired meanwhile: who comes again gets 401.
+  else if (key !== undefined && !access?.guard.isOpen(key, 'metrics')) response.end()
+  else response.write(text)
+}
+
 /**
  * Who makes room for a client: the newest viewer of the one that has most, so that none keeps out others. Undefined where that
  * would leave it with fewer than the one that comes: clients that come back again and again end no streams of each other.
@@ -159,8 +168,5 @@ function full(): ModelError {
 }
 
 function event(name: 'history' | 'sample', data: LiveHistory | LiveUpdate): string {
-  return `event: ${name}\ndata: ${JSON.stringify(data, rounded)}\n\n`
+  return `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`
 }
-
-/** Four digits are what a chart shows. */
-const rounded = roundedTo(4)

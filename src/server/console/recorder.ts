@@ -10,19 +10,22 @@ const keptFine = 300
 const keptCoarse = 360
 
 /** Seconds between two coarse samples. */
-const coarseSeconds = 10
+export const coarseSeconds = 10
 
-/** Seconds without a question after which nobody watches. */
-const forgottenAfter = 3
+/** ms for which a sample is the latest: viewers ask once a second, those of several processes at different moments. */
+const freshFor = 900
+
+/** ms without a question after which nobody watches. */
+const forgottenAfter = 3000
 
 export interface LiveRecorder extends LiveSource {
-  /** Called once a second. */
+  /** Called every `coarseSeconds`. */
   tick(): Promise<void>
 }
 
 /**
- * Keeps what happened: while nobody watches, one sample per ten seconds; else one per second, too, which is computed once for
- * all viewers. `read`: a reading of every process; `now`: ms since 1970, by the clock of the readings.
+ * Keeps what happened: one sample per ten seconds, and while somebody watches, one each time that is asked for the latest, which
+ * is computed once for all viewers. `read`: a reading of every process; `now`: ms since 1970, by the clock of the readings.
  */
 export function createRecorder(read: () => Promise<Readings>, now: () => number = steadyNow): LiveRecorder {
   const fine: LiveSample[] = []
@@ -33,20 +36,22 @@ export function createRecorder(read: () => Promise<Readings>, now: () => number 
   let state:
     | Pick<LiveUpdate, 'models' | 'clients' | 'processes' | 'silent' | 'unstored' | 'failed' | 'unreadable' | 'unready'>
     | undefined
-  let seconds = 0
-  let unasked = forgottenAfter
+  let askedAt = Number.NEGATIVE_INFINITY
+  let readAt = Number.NEGATIVE_INFINITY
+  let coarseIsDue = false
   let reading: Promise<void> | undefined
 
   async function record(): Promise<void> {
-    const isWatched = unasked++ < forgottenAfter
-    const isCoarse = seconds++ % coarseSeconds === 0
-    // Ten seconds that were begun by the second are ended so: pages show no others in their place.
-    const isFine = isWatched || earlierFine !== undefined
-    if (!isFine && !isCoarse) return
+    readAt = now()
+    const isCoarse = coarseIsDue
+    coarseIsDue = false
     const readings = await read()
     events.add(readings, now())
     const { answered, silent } = readings
     if (answered.length === 0) return
+    const isWatched = now() - askedAt < forgottenAfter
+    // Ten seconds that were begun by the second are ended so: pages show no others in their place.
+    const isFine = isWatched || earlierFine !== undefined
     // The first sample of a viewer begins where those of ten seconds end: what led to the visit is in it.
     const earlier = earlierFine ?? earlierCoarse
     if (isCoarse) {
@@ -66,23 +71,30 @@ export function createRecorder(read: () => Promise<Readings>, now: () => number 
     earlierFine = isWatched || !isCoarse ? answered : undefined
   }
 
+  /** A reading that is under way is waited for. */
+  function recordOnce(): Promise<void> {
+    reading ??= record().finally(() => {
+      reading = undefined
+    })
+    return reading
+  }
+
   return {
-    tick() {
-      // A reading that takes longer than a second is waited for.
-      reading ??= record().finally(() => {
-        reading = undefined
-      })
-      return reading
+    async tick() {
+      coarseIsDue = true
+      await reading?.catch(() => undefined)
+      if (coarseIsDue) await recordOnce()
     },
     async history() {
-      unasked = 0
-      const at = now()
+      askedAt = now()
+      const at = askedAt
       // Older ones, from when somebody watched before, would leave a gap.
       const recent = fine.filter((sample) => sample.at > at - 1000 * keptFine)
       return { at, clock: Date.now(), events: events.since(0), fine: recent, coarse: [...coarse] }
     },
     async latest(at) {
-      unasked = 0
+      askedAt = now()
+      if (askedAt - readAt >= freshFor) await recordOnce()
       const added = fine.filter((sample) => sample.at > at)
       if (added.length === 0 || state === undefined) return undefined
       const changed: LiveEvent[] = events.since(at)
@@ -119,8 +131,10 @@ function keep<T>(samples: T[], sample: T, most: number): void {
   if (samples.length > most) samples.shift()
 }
 
-/** Ticks once a second until it is stopped. */
+/** Ticks until it is stopped. */
 export function runRecorder(recorder: LiveRecorder): { stop(): void } {
-  const timer = setInterval(() => recorder.tick().catch(() => undefined), 1000).unref()
+  const tick = () => recorder.tick().catch(() => undefined)
+  tick()
+  const timer = setInterval(tick, 1000 * coarseSeconds).unref()
   return { stop: () => clearInterval(timer) }
 }

@@ -19,7 +19,7 @@ const mostModels = 50
 const mostClients = 20
 
 /**
- * What happened between two readings of every process. A process that started in between is counted from its start; what one
+ * What happened between two readings of every process, rounded for readers. A process that started in between is counted from its start; what one
  * that has gone counted last is lost. `now` has one reading at least.
  */
 export function summarise(earlier: readonly Reading[], now: readonly Reading[]): Interval {
@@ -31,7 +31,7 @@ export function summarise(earlier: readonly Reading[], now: readonly Reading[]):
   const versions = sumByVersion(changes.flatMap((change) => change.versions))
   const all = versions.reduce(add, empty('', ''))
   const processes = changes.map(processOf)
-  const perSecond = (count: number) => count / seconds
+  const perSecond = (count: number) => rounded(count / seconds)
   const active = versions
     .map((version) => ({ ...version, requests: sum(version.total) }))
     .filter(({ model, requests }) => model !== '' && requests > 0)
@@ -45,18 +45,18 @@ export function summarise(earlier: readonly Reading[], now: readonly Reading[]):
       stages: stagesOf(all),
       batches: {
         calls: perSecond(all.calls),
-        rows: all.calls === 0 ? 0 : all.callRows / all.calls,
-        requests: all.calls === 0 ? 0 : all.callRequests / all.calls,
+        rows: all.calls === 0 ? 0 : rounded(all.callRows / all.calls),
+        requests: all.calls === 0 ? 0 : rounded(all.callRequests / all.calls),
       },
       queue_rows: all.queueRows,
-      wait_ms: all.waitMs,
+      wait_ms: rounded(all.waitMs),
       deadline_ms: now[0]?.deadlineMs ?? 0,
       saturation: largest(processes.map(({ saturation }) => saturation)),
       loop_busy: largest(processes.map(({ loop_busy }) => loop_busy)),
-      workers_busy: mean(processes.map(({ workers_busy }) => workers_busy)),
-      cores: sum(processes.map(({ cores }) => cores)),
+      workers_busy: rounded(mean(processes.map(({ workers_busy }) => workers_busy))),
+      cores: rounded(sum(processes.map(({ cores }) => cores))),
       resident_bytes: sum(processes.map(({ resident_bytes }) => resident_bytes)),
-      cache: { hits: all.hits, misses: all.misses, bytes: all.cacheBytes },
+      cache: { hits: rounded(all.hits), misses: rounded(all.misses), bytes: all.cacheBytes },
       connections: sum(processes.map(({ connections }) => connections)),
     },
     models: active.map((version) => ({
@@ -65,7 +65,7 @@ export function summarise(earlier: readonly Reading[], now: readonly Reading[]):
       ...trafficOf(version, seconds),
       total: quantilesOf(version.total),
       queue_rows: version.queueRows,
-      wait_ms: version.waitMs,
+      wait_ms: rounded(version.waitMs),
     })),
     clients: clientsOf(changes, perSecond),
     processes,
@@ -81,9 +81,9 @@ function clientsOf(changes: readonly Change[], perSecond: (count: number) => num
     for (const { client, requests, failed, rows } of now.keys) {
       const known = earlier.get(client) ?? { requests: 0, failed: 0, rows: 0 }
       const sum = sums.get(client) ?? { client, requests: 0, candidates: 0, failed: 0 }
-      sum.requests += perSecond(requests - known.requests)
-      sum.candidates += perSecond(rows - known.rows)
-      sum.failed += perSecond(failed - known.failed)
+      sum.requests += requests - known.requests
+      sum.candidates += rows - known.rows
+      sum.failed += failed - known.failed
       sums.set(client, sum)
     }
   }
@@ -91,6 +91,12 @@ function clientsOf(changes: readonly Change[], perSecond: (count: number) => num
     .filter(({ requests }) => requests > 0)
     .sort((a, b) => b.candidates - a.candidates)
     .slice(0, mostClients)
+    .map(({ client, requests, candidates, failed }) => ({
+      client,
+      requests: perSecond(requests),
+      candidates: perSecond(candidates),
+      failed: perSecond(failed),
+    }))
 }
 
 const stages = ['total', 'encode', 'queue', 'infer'] as const
@@ -214,12 +220,12 @@ function trafficOf({ outcomes, shed, rows }: VersionChange, seconds: number) {
     Object.fromEntries(
       Object.entries(counts)
         .filter(([, count]) => count > 0)
-        .map(([name, count]) => [name, count / seconds]),
+        .map(([name, count]) => [name, rounded(count / seconds)]),
     )
   return {
-    requests: sum(Object.values(outcomes)) / seconds,
-    ok: ok / seconds,
-    candidates: rows / seconds,
+    requests: rounded(sum(Object.values(outcomes)) / seconds),
+    ok: rounded(ok / seconds),
+    candidates: rounded(rows / seconds),
     failed: perSecond(failed),
     shed: perSecond(shed),
   }
@@ -237,13 +243,13 @@ function stagesOf({ total, encode, queue, infer }: VersionChange): LiveStages {
 function quantilesOf(counts: readonly number[]): LiveStages['total'] {
   const total = sum(counts)
   if (total === 0) return null
-  const at = (share: number) => 1000 * quantile(durations, counts, share, total)
+  const at = (share: number) => rounded(1000 * quantile(durations, counts, share, total))
   return { p50: at(0.5), p95: at(0.95), p99: at(0.99) }
 }
 
 function processOf({ before, now, seconds }: Change): LiveProcess {
   const share = (read: (reading: Reading) => number) =>
-    (read(now) - (before === undefined ? 0 : read(before))) / seconds
+    rounded((read(now) - (before === undefined ? 0 : read(before))) / seconds)
   return {
     pid: now.pid,
     resident_bytes: now.residentBytes,
@@ -254,12 +260,14 @@ function processOf({ before, now, seconds }: Change): LiveProcess {
     ),
     workers: now.workersAlive,
     workers_replaced: now.workersReplaced,
-    workers_busy: Math.min(1, share(({ workerSeconds }) => workerSeconds) / Math.max(1, now.workers)),
+    workers_busy: Math.min(1, rounded(share(({ workerSeconds }) => workerSeconds) / Math.max(1, now.workers))),
     connections: now.connections,
-    saturation: now.saturation,
-    uptime_seconds: now.uptimeSeconds,
+    saturation: rounded(now.saturation),
+    uptime_seconds: rounded(now.uptimeSeconds),
   }
 }
 
+/** Four significant digits are what a chart shows. */
+const rounded = (value: number) => (Number.isInteger(value) ? value : Number(value.toPrecision(4)))
 const mean = (values: readonly number[]) => (values.length === 0 ? 0 : sum(values) / values.length)
 const largest = (values: readonly number[]) => values.reduce((most, value) => Math.max(most, value), 0)

@@ -4,6 +4,6 @@ import type { LiveHistory, LiveUpdate } from '../../schemas/live.ts'
 export interface LiveSource {
   /** Samples that are kept. */
   history(): Promise<LiveHistory>
-  /** Intervals that ended after `at` (ms since 1970), if any; asked once a second while somebody watches. */
+  /** Intervals that ended after `at` (ms since 1970), if any; asked once a second while somebody watches, which makes the last one. */
   latest(at: number): Promise<LiveUpdate | undefined>
 }

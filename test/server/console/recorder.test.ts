@@ -2,7 +2,7 @@ import t from 'tap'
 import { createRecorder } from '../../../src/server/console/recorder.ts'
 import { aReading, aVersion } from '../../support/readings.ts'
 
-/** A recorder on a clock that moves by a second at each tick, with ten requests each. */
+/** A recorder on a clock that moves by a second at a time, with ten requests each. */
 function start() {
   let at = 1_000_000
   let reads = 0
@@ -18,18 +18,20 @@ function start() {
     recorder,
     reads: () => reads,
     now: () => at,
-    async ticks(count: number) {
-      for (let i = 0; i < count; i++) {
+    /** `watch`: what a viewer does each second. */
+    async pass(seconds: number, watch?: () => Promise<unknown>) {
+      for (let i = 0; i < seconds; i++) {
         at += 1000
-        await recorder.tick()
+        if ((at / 1000) % 10 === 0) await recorder.tick()
+        await watch?.()
       }
     },
   }
 }
 
 t.test('while nobody watches, it reads once in ten seconds', async (t) => {
-  const { recorder, reads, ticks } = start()
-  await ticks(100)
+  const { recorder, reads, pass } = start()
+  await pass(100)
   t.equal(reads(), 10)
   const { fine, coarse } = await recorder.history()
   t.same(fine, [])
@@ -38,31 +40,59 @@ t.test('while nobody watches, it reads once in ten seconds', async (t) => {
 })
 
 t.test('while somebody asks, there is a sample per second; afterwards no more', async (t) => {
-  const { recorder, reads, now, ticks } = start()
+  const { recorder, reads, now, pass } = start()
   await recorder.history()
-  for (let i = 0; i < 20; i++) {
-    await ticks(1)
-    await recorder.latest(now() - 1000)
-  }
+  await pass(20, () => recorder.latest(now() - 1000))
   t.equal(reads(), 20)
   const latest = await recorder.latest(now() - 3000)
   t.match(latest, { fine: [{ seconds: 1, requests: 10 }, {}, {}], processes: [{ pid: 1 }], silent: [], unready: [] })
   t.equal(await recorder.latest(now()), undefined, 'nothing new')
-  const asked = reads()
-  await ticks(43)
-  t.equal(reads() - asked, 11 + 3, 'by the second until ten are full')
+  t.equal(reads(), 20, 'the last sample is the latest')
+  await pass(40)
+  t.equal(reads(), 24)
+})
+
+t.test('viewers that ask at different moments share a sample, and a slow reading', async (t) => {
+  let at = 0
+  let reads = 0
+  let answer: (() => void) | undefined
+  const recorder = createRecorder(
+    async () => {
+      reads++
+      const reading = aReading({ at })
+      await new Promise<void>((resolve) => {
+        answer = resolve
+      })
+      return { answered: [reading], silent: [] }
+    },
+    () => at,
+  )
+  const answered = async <T>(asking: Promise<T>) => {
+    await Promise.resolve()
+    answer!()
+    return asking
+  }
+  await answered(recorder.tick())
+  at = 1000
+  const first = recorder.latest(0)
+  at = 2500
+  const second = recorder.latest(0)
+  const due = recorder.tick()
+  t.match(await answered(Promise.all([first, second])), [{ fine: [{ at: 1000 }] }, { fine: [{ at: 1000 }] }])
+  t.equal(reads, 3, 'ten seconds that end meanwhile are read after it')
+  await answered(due)
+  at = 3300
+  t.match(await recorder.latest(1000), { fine: [{ at: 2500 }], coarse: [{ at: 2500, seconds: 2.5 }] })
+  t.equal(reads, 3)
 })
 
 t.test('what happened just before somebody came, and after they left, is in one sample', async (t) => {
-  const { recorder, now, ticks } = start()
-  await ticks(37)
-  for (let i = 0; i < 8; i++) {
-    await recorder.latest(now())
-    await ticks(1)
-  }
-  await ticks(40)
+  const { recorder, now, pass } = start()
+  await pass(37)
+  await pass(8, () => recorder.latest(now()))
+  await pass(40)
   const { fine, coarse } = await recorder.history()
-  t.match(fine[0], { at: 1_038_000, seconds: 7 })
+  t.match(fine[0], { at: 1_038_000, seconds: 8 })
   // As the page does: by the second where there is such a sample, else by ten.
   const others = coarse.filter(
     ({ at, seconds }) => !fine.some((sample) => sample.at > at - 1000 * seconds && sample.at <= at),
@@ -73,12 +103,9 @@ t.test('what happened just before somebody came, and after they left, is in one 
 })
 
 t.test('an hour and five minutes are kept', async (t) => {
-  const { recorder, now, ticks } = start()
+  const { recorder, now, pass } = start()
   await recorder.history()
-  for (let i = 0; i < 4000; i++) {
-    await ticks(1)
-    await recorder.latest(now())
-  }
+  await pass(4000, () => recorder.latest(now()))
   const { fine, coarse } = await recorder.history()
   t.equal(fine.length, 300)
   t.equal(coarse.length, 360)

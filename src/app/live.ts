@@ -36,9 +36,9 @@ export async function openLive(
     metrics,
     models: () => registry.live(),
     workers: () => {
-      const { alive, replaced } = pool.stats()
+      const { alive, replaced, lost } = pool.stats()
       const { busySeconds, slots } = share
-      return { alive, replaced, busySeconds, slots }
+      return { alive, replaced, lost, busySeconds, slots }
     },
     connections,
     condition: () => conditionOf(registry, metrics, stalls.read()),

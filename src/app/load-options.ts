@@ -18,7 +18,7 @@ export async function startPool(configuration: Configuration, log: Log): Promise
   const pool = await createEnginePool({
     engine: configuration.MULTIGATE_ENGINE,
     workers: configuration.MULTIGATE_WORKERS || availableCores(),
-    onWorkerLost: (reason) => log.error({ reason }, 'a worker thread died; another takes its place'),
+    onWorkerLost: (lost) => log.error(lost, 'a worker thread died; another takes its place'),
     onReloadFailed,
   })
   const bytes = configuration.MULTIGATE_RESIDENT_BYTES

@@ -12,6 +12,14 @@ export interface Series {
   colour?: number
 }
 
+/** A moment at which something happened. */
+export interface Mark {
+  /** ms since 1970. */
+  at: number
+  text: string
+  tone: 'muted' | 'warning' | 'bad'
+}
+
 export interface ChartProps {
   title: string
   /** What is shown, in a sentence, for those who have not met it. */
@@ -19,6 +27,8 @@ export interface ChartProps {
   /** ms since 1970, ascending. */
   at: number[]
   series: Series[]
+  /** Drawn as lines across; their texts are shown beside the values of their moment. */
+  marks?: Mark[]
   /** Writes a value with its unit. */
   format(value: number): string
   /** The upper end of the axis at least. */
@@ -27,10 +37,12 @@ export interface ChartProps {
 }
 
 /** Lines over time, with their values beside their names: the newest, or those under the pointer. */
-export function Chart({ title, about, at, series, format, atLeast = 0, height = 150 }: ChartProps) {
+export function Chart({ title, about, at, series, marks = [], format, atLeast = 0, height = 150 }: ChartProps) {
   const place = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot | undefined>(undefined)
   const [pointed, setPointed] = useState<number>()
+  const marked = useRef(marks)
+  marked.current = marks
   const labels = series.map(({ label }) => label).join('\n')
   const painted = repaint.value
   const data: uPlot.AlignedData = [at.map((ms) => ms / 1000), ...series.map(({ values }) => values)]
@@ -40,7 +52,7 @@ export function Chart({ title, about, at, series, format, atLeast = 0, height = 
     const { current: element } = place
     if (element === null) return
     const created = new uPlot(
-      optionsOf({ series, format, atLeast, height, onPoint: setPointed }, element),
+      optionsOf({ series, marked, format, atLeast, height, onPoint: setPointed }, element),
       data,
       element,
     )
@@ -63,7 +75,11 @@ export function Chart({ title, about, at, series, format, atLeast = 0, height = 
         <h3>
           {title}
           {pointed !== undefined && at[pointed] !== undefined && (
-            <span class="small muted"> at {time(at[pointed])}</span>
+            <span class="small muted">
+              {' '}
+              at {time(at[pointed])}
+              {textOf(marks, at, pointed)}
+            </span>
           )}
         </h3>
       </header>
@@ -96,9 +112,39 @@ function valueAt(values: (number | null)[], place: number | undefined, format: (
   return value === undefined || value === null ? '–' : format(value)
 }
 
+/** What happened between a moment and those beside it. */
+function textOf(marks: readonly Mark[], at: readonly number[], place: number): string {
+  const [from, to] = [at[place - 1] ?? at[place]!, at[place + 1] ?? Number.POSITIVE_INFINITY]
+  const found = marks.filter(({ at }) => at > from && at < to)
+  return found.map(({ text }) => `: ${text}`).join('')
+}
+
+/** Lines across the plot, in device pixels as all that uPlot draws. `colours`: as a canvas takes them. */
+function drawMarks(plot: uPlot, marks: readonly Mark[], colours: Record<Mark['tone'], string>): void {
+  const { ctx, bbox } = plot
+  ctx.save()
+  ctx.lineWidth = devicePixelRatio
+  ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio])
+  const byPlace = new Map<number, Mark['tone']>()
+  for (const { at, tone } of marks) {
+    const x = Math.round(plot.valToPos(at / 1000, 'x', true))
+    // Of several, the worst.
+    if (x >= bbox.left && x <= bbox.left + bbox.width && byPlace.get(x) !== 'bad') byPlace.set(x, tone)
+  }
+  for (const [x, tone] of byPlace) {
+    ctx.strokeStyle = colours[tone]
+    ctx.beginPath()
+    ctx.moveTo(x, bbox.top)
+    ctx.lineTo(x, bbox.top + bbox.height)
+    ctx.stroke()
+  }
+  ctx.restore()
+}
+
 function optionsOf(
   {
     series,
+    marked,
     format,
     atLeast,
     height,
@@ -106,12 +152,15 @@ function optionsOf(
   }: Pick<ChartProps, 'series' | 'format'> & {
     atLeast: number
     height: number
+    /** As they are when it is drawn. */
+    marked: { current: Mark[] }
     onPoint(place: number | undefined): void
   },
   element: HTMLElement,
 ): uPlot.Options {
   const line = colour('--line')
   const muted = colour('--muted')
+  const tones = { muted, warning: colour('--warning'), bad: colour('--bad') }
   const axis = { stroke: muted, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1, size: 4 } }
   const font = `12px ${getComputedStyle(element).fontFamily}`
   return {
@@ -143,6 +192,10 @@ function optionsOf(
         spanGaps: false,
       })),
     ],
-    hooks: { setCursor: [({ cursor: { idx } }) => onPoint(idx ?? undefined)] },
+    hooks: {
+      setCursor: [({ cursor: { idx } }) => onPoint(idx ?? undefined)],
+      // Below the lines of values.
+      drawAxes: [(plot) => drawMarks(plot, marked.current, tones)],
+    },
   }
 }

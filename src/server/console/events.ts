@@ -1,3 +1,5 @@
+import { basename, dirname } from 'node:path'
+import type { LostWorker } from '../../model/engines/pool/contract.ts'
 import type { LiveEvent } from '../../schemas/live.ts'
 import { type Change, error, info, warning } from './change.ts'
 import type { Condition, Reading, Readings } from './reading.ts'
@@ -129,6 +131,13 @@ function endOf(pid: number, how: number | string | undefined, last: Reading | un
 
 const isReady = (reading: Reading | undefined): boolean => reading?.condition.unready.length === 0
 
+function deathOf(lost: LostWorker | undefined): string {
+  if (lost === undefined) return 'died and was replaced'
+  const { folder, reason } = lost
+  const work = folder === undefined ? '' : ` while it computed ${basename(dirname(folder))}/${basename(folder)}`
+  return `died${work} and was replaced (${reason})`
+}
+
 /** A process that loads its models stands still now and then. */
 const hasStalled = (before: Reading | undefined, now: Reading): boolean =>
   before !== undefined && isReady(before) && now.condition.stalls.count > before.condition.stalls.count
@@ -138,7 +147,7 @@ function changesOfProcess(before: Reading, now: Reading): Change[] {
   const jumped = now.clock - before.clock - (now.at - before.at)
   const changes: Change[] = []
   if (now.workersReplaced > before.workersReplaced)
-    changes.push(error('worker_replaced', `A worker thread of process ${now.pid} died and was replaced`))
+    changes.push(error('worker_replaced', `A worker thread of process ${now.pid} ${deathOf(now.workerLost)}`))
   if (grown(({ logLinesDropped }) => logLinesDropped))
     changes.push(error('log_lines_dropped', 'Log lines can’t be written, as on a full disk, and are dropped'))
   if (grown(({ connectionsRefused }) => connectionsRefused))

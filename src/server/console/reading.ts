@@ -1,3 +1,4 @@
+import type { LostWorker } from '../../model/engines/pool/contract.ts'
 import type { LoadedModel } from '../../model/prediction/contract.ts'
 import type { KeyCounts } from '../metrics/key-counts.ts'
 import type { Metrics } from '../metrics/metrics.ts'
@@ -21,6 +22,8 @@ export interface Reading {
   workers: number
   workersAlive: number
   workersReplaced: number
+  /** The last one of these. */
+  workerLost?: LostWorker | undefined
   residentBytes: number
   connections: number
   saturation: number
@@ -73,7 +76,7 @@ export interface ReadingSources {
   metrics: Pick<Metrics, 'versionCounts' | 'keys'>
   models(): { name: string; version: string; model: Pick<LoadedModel, 'stats' | 'graphStats'> }[]
   condition(): Condition
-  workers(): { alive: number; replaced: number; busySeconds: number; slots: number }
+  workers(): { alive: number; replaced: number; lost?: LostWorker | undefined; busySeconds: number; slots: number }
   connections(): number
   saturation(): number
   deadlineMs: number
@@ -100,7 +103,7 @@ export function createReader(sources: ReadingSources): () => Promise<Reading> {
       if (cache !== undefined) version.cache = cache
     }
     const { user, system } = process.cpuUsage()
-    const { alive, replaced, busySeconds, slots } = workers()
+    const { alive, replaced, lost, busySeconds, slots } = workers()
     return {
       pid: process.pid,
       at: steadyNow(),
@@ -113,6 +116,7 @@ export function createReader(sources: ReadingSources): () => Promise<Reading> {
       workers: slots,
       workersAlive: alive,
       workersReplaced: replaced,
+      workerLost: lost,
       residentBytes: process.memoryUsage.rss(),
       connections: connections(),
       saturation: saturation(),

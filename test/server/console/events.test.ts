@@ -120,6 +120,10 @@ t.test('processes that end, start, fall silent and come back', async (t) => {
 
 t.test('workers, log lines, connections and clocks', async (t) => {
   t.match(eventsOf(answered({}), answered({ workersReplaced: 1 })), [['worker_replaced', /process 1 died/]])
+  const workerLost = { reason: 'exit code 134', folder: '/models/ads/2' }
+  t.same(eventsOf(answered({}), answered({ workersReplaced: 1, workerLost })), [
+    ['worker_replaced', 'A worker thread of process 1 died while it computed ads/2 and was replaced (exit code 134)'],
+  ])
   t.match(eventsOf(answered({}), answered({ condition: { logLinesDropped: 1 } })), [['log_lines_dropped', /full disk/]])
   t.match(eventsOf(answered({}), answered({ condition: { connectionsRefused: 1 } })), [['connections_refused', /open/]])
   const stalled = (lastBusy: number) => answered({ condition: { stalls: { count: 1, lastMs: 1234, lastBusy } } })

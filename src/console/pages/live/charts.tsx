@@ -1,13 +1,16 @@
-import type { Sample } from '../../api/live.ts'
-import { Chart, type Series } from '../../parts/chart.tsx'
+import type { LiveEvent, Sample } from '../../api/live.ts'
+import { Chart, type Mark, type Series } from '../../parts/chart.tsx'
 import { bytes, compact, milliseconds, number, percent } from '../../parts/format.ts'
 import { outcomeName, shedName } from './names.ts'
 
-/** Everything over time. */
-export function Charts({ samples }: { samples: Sample[] }) {
+const tones: Record<LiveEvent['severity'], Mark['tone']> = { info: 'muted', warning: 'warning', error: 'bad' }
+
+/** Everything over time, with what happened. */
+export function Charts({ samples, events }: { samples: Sample[]; events: LiveEvent[] }) {
   const unbroken = withGaps(samples)
   const lines: Lines = {
     at: unbroken.map(({ at }) => at),
+    marks: events.map(({ at, text, severity }) => ({ at, text, tone: tones[severity] })),
     line: (label, read) => ({
       label,
       values: unbroken.map(({ sample }) => (sample === undefined ? null : read(sample))),
@@ -23,11 +26,12 @@ export function Charts({ samples }: { samples: Sample[] }) {
 
 interface Lines {
   at: number[]
+  marks: Mark[]
   line(label: string, read: (sample: Sample) => number | null): Series
 }
 
 /** Answers and where their time went. */
-function TrafficCharts({ samples, at, line }: Lines & { samples: Sample[] }) {
+function TrafficCharts({ samples, line, ...moments }: Lines & { samples: Sample[] }) {
   const byName = (title: (name: string) => string, read: (sample: Sample) => Record<string, number>): Series[] => {
     const names = namesOf(samples, read)
     if (names.length === 0) return [line('none', () => 0)]
@@ -37,14 +41,14 @@ function TrafficCharts({ samples, at, line }: Lines & { samples: Sample[] }) {
     <>
       <Chart
         title="Requests per second"
-        at={at}
+        {...moments}
         format={compact}
         series={[line('all', ({ requests }) => requests), line('in time', ({ ok }) => ok)]}
         about="What is not in time was refused, failed or left by its client."
       />
       <Chart
         title="Latency"
-        at={at}
+        {...moments}
         format={milliseconds}
         series={(['p50', 'p95', 'p99'] as const).map((name) =>
           line(name, ({ stages }) => stages.total?.[name] ?? null),
@@ -53,7 +57,7 @@ function TrafficCharts({ samples, at, line }: Lines & { samples: Sample[] }) {
       />
       <Chart
         title="Stages, p99"
-        at={at}
+        {...moments}
         format={milliseconds}
         series={[
           line('read', ({ stages }) => stages.encode?.p99 ?? null),
@@ -64,7 +68,7 @@ function TrafficCharts({ samples, at, line }: Lines & { samples: Sample[] }) {
       />
       <Chart
         title="Stages, p50"
-        at={at}
+        {...moments}
         format={milliseconds}
         series={[
           line('read', ({ stages }) => stages.encode?.p50 ?? null),
@@ -75,21 +79,21 @@ function TrafficCharts({ samples, at, line }: Lines & { samples: Sample[] }) {
       />
       <Chart
         title="Shed per second"
-        at={at}
+        {...moments}
         format={compact}
         series={byName(shedName, ({ shed }) => shed)}
         about="Refused or dropped under load, by reason."
       />
       <Chart
         title="Failed per second"
-        at={at}
+        {...moments}
         format={compact}
         series={byName(outcomeName, ({ failed }) => failed)}
         about="Not answered as asked, by code. Shed requests are among them, as “queue full” or “deadline exceeded”."
       />
       <Chart
         title="Wait against deadline"
-        at={at}
+        {...moments}
         format={milliseconds}
         series={[line('predicted wait', ({ wait_ms }) => wait_ms), line('deadline', ({ deadline_ms }) => deadline_ms)]}
         about="A request whose wait would exceed half of its deadline is refused."
@@ -99,12 +103,12 @@ function TrafficCharts({ samples, at, line }: Lines & { samples: Sample[] }) {
 }
 
 /** What the machine does for it. */
-function ResourceCharts({ at, line }: Lines) {
+function ResourceCharts({ line, ...moments }: Lines) {
   return (
     <>
       <Chart
         title="Busy"
-        at={at}
+        {...moments}
         format={(value) => percent(value, 2)}
         atLeast={1}
         series={[
@@ -116,7 +120,7 @@ function ResourceCharts({ at, line }: Lines) {
       />
       <Chart
         title="Batches"
-        at={at}
+        {...moments}
         format={(value) => number(value)}
         series={[
           line('rows per call', ({ batches }) => batches.rows),
@@ -126,7 +130,7 @@ function ResourceCharts({ at, line }: Lines) {
       />
       <Chart
         title="Candidates per second"
-        at={at}
+        {...moments}
         format={compact}
         series={[
           line('all', ({ candidates }) => candidates),
@@ -137,14 +141,14 @@ function ResourceCharts({ at, line }: Lines) {
       />
       <Chart
         title="Queue"
-        at={at}
+        {...moments}
         format={compact}
         series={[line('rows waiting', ({ queue_rows }) => queue_rows)]}
         about="Rows that wait for an engine call."
       />
       <Chart
         title="Memory"
-        at={at}
+        {...moments}
         format={bytes}
         series={[
           line('processes', ({ resident_bytes }) => resident_bytes),
@@ -154,14 +158,14 @@ function ResourceCharts({ at, line }: Lines) {
       />
       <Chart
         title="CPU"
-        at={at}
+        {...moments}
         format={(value) => number(value)}
         series={[line('cores', ({ cores }) => cores)]}
         about="Cores that all processes use."
       />
       <Chart
         title="Connections"
-        at={at}
+        {...moments}
         format={compact}
         series={[line('open', ({ connections }) => connections)]}
         about="Connections of clients that are open."

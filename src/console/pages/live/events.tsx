@@ -16,6 +16,7 @@ export function Events({ events }: { events: LiveEvent[] }) {
   return (
     <section class="card" aria-labelledby="live-events">
       <h2 id="live-events">What happened</h2>
+      {newest.length > 0 && <p class="small muted">A dashed line in the charts stands for each.</p>}
       {newest.length === 0 ? (
         <Empty title="Nothing to report">
           Versions that come and go, processes and workers that die, full disks, requests refused under load and clocks

@@ -10,9 +10,10 @@ export function Findings({ live }: { live: Live }) {
   if (findings.length === 0) return null
   return (
     <div class="findings" role="status">
-      {findings.map(({ tone, title, text }, i) => (
+      {findings.map(({ tone, title, text, endedMs }, i) => (
         <div key={i} class={`notice ${tone}`}>
           <strong>{title}</strong> {text}
+          {endedMs !== undefined && <span class="muted"> Ended {duration(endedMs / 1000)} ago.</span>}
         </div>
       ))}
     </div>

@@ -53,10 +53,10 @@ export function LivePage() {
         <Stat name="Memory" value={bytes(newest.resident_bytes)} />
       </Stats>
       <Events events={value.events} />
-      <Charts samples={range === 'coarse' ? value.coarse : lastMinutes(value)} />
+      <Charts samples={range === 'coarse' ? value.coarse : lastMinutes(value)} events={value.events} />
       <ModelTable models={value.models} />
       <ClientTable clients={value.clients} />
-      <ProcessTable processes={value.processes} />
+      <ProcessTable processes={value.processes} silent={value.silent} />
     </div>
   )
 }

@@ -1,4 +1,5 @@
 import type { LiveClient, LiveModel, LiveProcess } from '../../api/live.ts'
+import { hrefOf } from '../../base/router.ts'
 import { Bar } from '../../parts/bar.tsx'
 import { bytes, compact, duration, milliseconds, percent, short } from '../../parts/format.ts'
 import { Scroll } from '../../parts/scroll.tsx'
@@ -33,7 +34,10 @@ export function ModelTable({ models }: { models: LiveModel[] }) {
               {models.map((model) => (
                 <tr key={`${model.model}/${model.version}`}>
                   <td>
-                    <bdi>{model.model}</bdi> <span class="muted">{model.version}</span>
+                    <a href={hrefOf('models', [model.model, model.version])}>
+                      <bdi>{model.model}</bdi>
+                    </a>{' '}
+                    <span class="muted">{model.version}</span>
                   </td>
                   <td class="number">{compact(model.requests)}</td>
                   <td class="number">{compact(model.candidates)}</td>
@@ -72,7 +76,9 @@ export function ClientTable({ clients }: { clients: LiveClient[] }) {
             {clients.map(({ client, requests, candidates, failed }) => (
               <tr key={client}>
                 <td>
-                  <bdi>{client}</bdi>
+                  <a href={hrefOf('requests', [], { client })}>
+                    <bdi>{client}</bdi>
+                  </a>
                 </td>
                 <td class="number">{compact(requests)}</td>
                 <td class="number">{compact(candidates)}</td>
@@ -86,8 +92,9 @@ export function ClientTable({ clients }: { clients: LiveClient[] }) {
   )
 }
 
-export function ProcessTable({ processes }: { processes: LiveProcess[] }) {
-  if (processes.length === 0) return null
+/** `silent`: those that do not answer now. */
+export function ProcessTable({ processes, silent }: { processes: LiveProcess[]; silent: number[] }) {
+  if (processes.length + silent.length === 0) return null
   return (
     <section class="card" aria-labelledby="live-processes">
       <h2 id="live-processes">Processes</h2>
@@ -122,6 +129,14 @@ export function ProcessTable({ processes }: { processes: LiveProcess[] }) {
                 <td class="number">{one.workers}</td>
                 <td class="number">{one.workers_replaced}</td>
                 <td class="number">{one.connections}</td>
+              </tr>
+            ))}
+            {silent.map((pid) => (
+              <tr key={pid}>
+                <td class="mono">{pid}</td>
+                <td colSpan={8}>
+                  <span class="pill bad">does not answer</span>
+                </td>
               </tr>
             ))}
           </tbody>

@@ -6,6 +6,8 @@ export interface Finding {
   tone: 'warning' | 'bad'
   title: string
   text: string
+  /** ms since it was last true; undefined while it is. */
+  endedMs?: number
 }
 
 /** What notices are about, most urgent first. */
@@ -18,6 +20,9 @@ const fewest = 5
 
 /** A notice, and a name in it, stays for so long after it was last true, ms: near a limit it would come and go each second. */
 const stays = 10_000
+
+/** Not true for so long, ms: it has ended. */
+const ends = 3000
 
 /** Errors of shed requests. */
 const shedCodes = ['queue_full', 'deadline_exceeded']
@@ -49,7 +54,10 @@ export function createTrafficFindings(): (
       const finding = found[kind]
       if (finding !== undefined) last.set(kind, { at: now, finding })
       const kept = last.get(kind)
-      return kept !== undefined && now - kept.at < stays ? [kept.finding] : []
+      if (kept === undefined || now - kept.at >= stays) return []
+      // Near a limit it is true again soon.
+      const isOver = now - kept.at > ends
+      return [isOver ? { ...kept.finding, endedMs: now - kept.at } : kept.finding]
     })
   }
 }

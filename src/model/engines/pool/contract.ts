@@ -45,8 +45,18 @@ export interface EnginePoolStats {
   alive: number
   /** Workers that died and were replaced, since the start. */
   replaced: number
+  /** The last one that died. */
+  lost?: LostWorker | undefined
   /** Of graphs that are closed where they take too much memory; undefined where all stay open. */
   residency?: ResidencyStats
+}
+
+/** How a worker ended. */
+export interface LostWorker {
+  /** Its exit code, or the error that ended it. */
+  reason: string
+  /** Folder of the version that it computed; undefined where it computed none. */
+  folder: string | undefined
 }
 
 export interface ResidencyStats {
@@ -77,8 +87,8 @@ export interface EnginePoolOptions {
   engine: EngineChoice
   /** Worker threads. */
   workers: number
-  /** Reports that a worker died, and why. */
-  onWorkerLost?(reason: string): void
+  /** Reports that a worker died. */
+  onWorkerLost?(lost: LostWorker): void
   /** Reports that a replacement could not load a graph, and why; the other workers still serve it. */
   onReloadFailed?(source: GraphSource, error: unknown): void
   /** Creates a worker; replaceable in tests. */

@@ -30,7 +30,12 @@ export async function createEnginePool(options: EnginePoolOptions): Promise<Engi
     size: options.workers,
     load: (source, where = 'in_all') => loadPooled(supervisor, nextGraph++, source, where),
     openSmall: openSmallGraph,
-    stats: () => ({ workers: options.workers, alive: supervisor.workers.size, replaced: supervisor.replaced }),
+    stats: () => ({
+      workers: options.workers,
+      alive: supervisor.workers.size,
+      replaced: supervisor.replaced,
+      lost: supervisor.lost,
+    }),
     close: () => supervisor.close(),
   }
 }
@@ -87,7 +92,7 @@ function taskOf(graph: number, batch: Batch, wanted: string[]): RunTask {
 
 async function run(supervisor: WorkerSupervisor, task: RunTask, listener?: CallListener): Promise<Outputs> {
   for (;;) {
-    const run: Run = { begun: false, listener }
+    const run: Run = { graph: task.graph, begun: false, listener }
     try {
       return await supervisor.callOne(task.graph, (worker) => compute(worker, task, run))
     } catch (error) {

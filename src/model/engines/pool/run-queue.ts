@@ -2,6 +2,7 @@ import type { CallListener } from '../../contracts/engine.ts'
 
 /** A call that was handed to a worker. */
 export interface Run {
+  graph: number
   begun: boolean
   listener: CallListener | undefined
 }
@@ -15,6 +16,11 @@ export class RunQueue {
   add(run: Run): void {
     this.#runs.push(run)
     if (this.#runs.length === 1) this.#turn(run)
+  }
+
+  /** What the worker computes. */
+  get current(): Run | undefined {
+    return this.#runs[0]
   }
 
   /** The first has been answered. */

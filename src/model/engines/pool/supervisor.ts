@@ -3,7 +3,7 @@ import { ModelError } from '../../base/errors.ts'
 import type { GraphSource, Signature } from '../../contracts/engine.ts'
 import { emptied, type Overlay } from '../../contracts/live-tables.ts'
 import type { SharedRows } from '../memory/shared-rows.ts'
-import type { EnginePoolOptions, LoadedWhere } from './contract.ts'
+import type { EnginePoolOptions, LoadedWhere, LostWorker } from './contract.ts'
 import { createPoolWorker, leastBusy, type PoolWorker } from './pool-worker.ts'
 import type { WorkerNotice, WorkerSettings } from './protocol.ts'
 import { createWorkerClient, type WorkerClient, WorkerLostError } from './worker-client.ts'
@@ -29,6 +29,8 @@ export class WorkerSupervisor {
   readonly graphs = new Map<number, HeldGraph>()
   /** Workers that died, since the start. */
   replaced = 0
+  /** The last of them. */
+  lost: LostWorker | undefined
   readonly #options: EnginePoolOptions
   readonly #settings: WorkerSettings
   /** Of the workers, and of those that are starting. */
@@ -161,7 +163,9 @@ export class WorkerSupervisor {
     this.workers.delete(worker)
     this.#clients.delete(worker.client)
     if (this.#closed) return
-    this.#options.onWorkerLost?.(reason)
+    const run = worker.runs.current
+    this.lost = { reason, folder: run && this.graphs.get(run.graph)?.source.folder }
+    this.#options.onWorkerLost?.(this.lost)
     this.replaced++
     this.#replace(0)
   }

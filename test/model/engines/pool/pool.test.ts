@@ -2,7 +2,7 @@ import t from 'tap'
 import { ModelError } from '../../../../src/model/base/errors.ts'
 import type { CompiledPlan } from '../../../../src/model/contracts/compiled-plan.ts'
 import type { GraphSource } from '../../../../src/model/contracts/engine.ts'
-import type { EnginePoolOptions } from '../../../../src/model/engines/pool/contract.ts'
+import type { EnginePoolOptions, LostWorker } from '../../../../src/model/engines/pool/contract.ts'
 import { createEnginePool } from '../../../../src/model/engines/pool/pool.ts'
 import {
   createFakeWorker,
@@ -21,12 +21,12 @@ async function setUp(
   behaviours: FakeWorkerBehaviour[] = [],
 ) {
   const workers: FakeWorker[] = []
-  const lost: string[] = []
+  const lost: LostWorker[] = []
   const born: (() => void)[] = []
   const pool = await createEnginePool({
     engine: 'onnx',
     workers: 2,
-    onWorkerLost: (reason) => lost.push(reason),
+    onWorkerLost: (worker) => lost.push(worker),
     createWorker: () => {
       const worker = createFakeWorker(behaviours[workers.length])
       workers.push(worker)
@@ -143,13 +143,14 @@ t.test('a worker that dies is replaced; its calls fail, others notice nothing', 
   const replaced = nextWorker()
   workers[0]!.die('out of memory')
   await t.rejects(doomed, { code: 'MODEL_FAILED', message: /worker thread died.*out of memory/ })
-  t.same(lost, ['out of memory'])
+  const death = { reason: 'out of memory', folder: '/models/ads/1' }
+  t.same(lost, [death])
   workers[1]!.finish({ sum: new Float32Array([2]) })
   t.ok(await other)
   await replaced
   await settle()
   await settle()
-  t.same(pool.stats(), { workers: 2, alive: 2, replaced: 1 })
+  t.same(pool.stats(), { workers: 2, alive: 2, replaced: 1, lost: death })
   t.same(
     workers[2]!.tasks.map(({ type }) => type),
     ['start', 'load'],

@@ -2,8 +2,8 @@ import { useEffect, useMemo, useState } from 'preact/hooks'
 import { number } from '../../parts/format.ts'
 import type { CandidateActions, Column } from './candidate-row.tsx'
 import { CandidateTable } from './candidate-table.tsx'
-import { candidatesOf, type Form, nextKey, placesOf, rankColumn, sorted } from './form.ts'
-import { type Field, type Task, valueAt, withValue } from './model.ts'
+import { type Candidate, candidatesOf, type Form, nameAt, nextKey, placesOf, rankColumn, sorted } from './form.ts'
+import { type Field, type Task, type Values, valueAt, withValue } from './model.ts'
 import { mostCandidates, type Pasted } from './paste.ts'
 import { PasteDialog } from './paste-dialog.tsx'
 import { type Standing, scoreNames, scoreOf } from './ranking.ts'
@@ -29,6 +29,13 @@ interface Sort {
   descending: boolean
 }
 
+/** A change that the reader may take back, until the next one. */
+interface Undoable {
+  what: string
+  before: Form
+  after: Form
+}
+
 /** The items to score, as a table. */
 export function Candidates(props: CandidatesProps) {
   const { form, fields, columnFields, tasks, standings, problems, vocabularies, selected, goTo, setForm, onSelect } =
@@ -36,27 +43,33 @@ export function Candidates(props: CandidatesProps) {
   const [sort, setSort] = useState<Sort>()
   const [pasting, setPasting] = useState<string>()
   const [notes, setNotes] = useState<string[]>([])
+  const [last, setLast] = useState<Undoable>()
   const columns = useMemo(() => columnsOf(columnFields), [fields, form.moved])
   const ranks = useMemo(() => ranksByKey(standings), [standings])
   const unknown = useMemo(() => unknownByKey(standings), [standings])
+  const repeated = useMemo(() => repeatedId(form), [form])
   usePaste(setPasting)
 
   const order = (next: Sort) => {
     setSort(next)
     setForm({ ...form, candidates: sorted(form.candidates, readerOf(next.column, standings, tasks), next.descending) })
   }
-  const actions = actionsOf(form, setForm, onSelect, (column) =>
+  const put = (after: Form, what: string) => {
+    setLast({ what, before: form, after })
+    setForm(after)
+  }
+  const actions = actionsOf(form, setForm, put, onSelect, (column) =>
     order({ column, descending: sort?.column === column && !sort.descending }),
   )
   const take = (pasted: Pasted, replaces: boolean) => {
     setNotes(pasted.notes)
     setSort(undefined)
-    setForm(withPasted(form, pasted, replaces, fields))
+    put(withPasted(form, pasted, replaces, fields), `${counted(pasted.candidates.length)} pasted.`)
   }
   const add = () => {
     const key = nextKey(form.candidates)
     const values = form.candidates.at(-1)?.values ?? {}
-    setForm({ ...form, candidates: [...form.candidates, { key, values: withValue(values, 'id', `ad-${key}`) }] })
+    setForm({ ...form, candidates: [...form.candidates, { key, values: withNewId(values, key) }] })
   }
 
   return (
@@ -64,7 +77,7 @@ export function Candidates(props: CandidatesProps) {
       <header>
         <h2 id="candidates-title">Candidates</h2>
         <span class="small muted" aria-live="polite">
-          {number(form.candidates.length, 9)} {form.candidates.length === 1 ? 'candidate' : 'candidates'}
+          {counted(form.candidates.length)}
         </span>
       </header>
       <p class="small muted">
@@ -80,6 +93,19 @@ export function Candidates(props: CandidatesProps) {
         </button>
         <SortByAnswer tasks={tasks} sort={sort} onSort={order} />
       </div>
+      {last?.after === form && (
+        <p class="notice row" role="status">
+          {last.what}
+          <button type="button" onClick={() => setForm(last.before)}>
+            Undo
+          </button>
+        </p>
+      )}
+      {repeated !== undefined && (
+        <p class="notice warning">
+          Several candidates have the id <bdi>{repeated}</bdi>: answers name them alike.
+        </p>
+      )}
       {notes.length > 0 && (
         <div class="notice" role="status">
           {notes.map((note) => (
@@ -156,6 +182,7 @@ function readerOf(
 function actionsOf(
   form: Form,
   setForm: (form: Form) => void,
+  setUndoable: (form: Form, what: string) => void,
   select: (key: number) => void,
   sort: (column: string) => void,
 ): CandidateActions {
@@ -173,11 +200,36 @@ function actionsOf(
     duplicate: (key) =>
       put(
         candidates.flatMap((candidate) =>
-          candidate.key === key ? [candidate, { key: nextKey(candidates), values: candidate.values }] : [candidate],
+          candidate.key === key ? [candidate, copyOf(candidate, nextKey(candidates))] : [candidate],
         ),
       ),
-    remove: (key) => put(candidates.filter((candidate) => candidate.key !== key)),
+    remove: (key) => {
+      const next = candidates.filter((candidate) => candidate.key !== key)
+      const index = candidates.findIndex((candidate) => candidate.key === key)
+      setUndoable({ ...form, candidates: next }, `${nameAt(candidates, index)} removed.`)
+    },
   }
+}
+
+const withNewId = (values: Values, key: number) => withValue(values, 'id', `ad-${key}`)
+
+const copyOf = ({ values }: Candidate, key: number): Candidate => ({
+  key,
+  values: valueAt(values, 'id') === undefined ? values : withNewId(values, key),
+})
+
+const counted = (count: number) => `${number(count, 9)} ${count === 1 ? 'candidate' : 'candidates'}`
+
+/** The first id that several have. */
+function repeatedId({ candidates }: Form): string | undefined {
+  const seen = new Set<unknown>()
+  for (const { values } of candidates) {
+    const id = valueAt(values, 'id')
+    if (id === undefined || id === '') continue
+    if (seen.has(id)) return String(id)
+    seen.add(id)
+  }
+  return undefined
 }
 
 function withPasted(

@@ -68,7 +68,11 @@ function Loaded({ models, target, route }: LoadedProps) {
   useEffect(() => setShared(undefined), [route])
 
   const heading = (children?: preact.ComponentChildren) => (
-    <Heading models={models} target={target} onTarget={(next) => goTo(next, shared ?? begun?.shared)}>
+    <Heading
+      models={models}
+      target={target}
+      onTarget={(next) => goTo(next, keepCompared(shared ?? begun?.shared, next, target, models))}
+    >
       {children}
     </Heading>
   )
@@ -166,6 +170,18 @@ async function begin(target: Target, route: Route): Promise<Begun> {
   const details = await describe(target.model, target.version)
   const known = details.version === undefined ? nothingKnown : await loadKnown(target.model, details.version)
   return { ...(await firstShared(route.query, details, known)), details, known, route, at: performance.now() }
+}
+
+/** Who goes to the version that is compared goes on comparing the same two. */
+function keepCompared(
+  shared: Shared | undefined,
+  next: Target,
+  former: Target,
+  models: LoadedProps['models'],
+): Shared | undefined {
+  const nameOf = ({ model, version }: Target) =>
+    `${model}/${version ?? models.find(({ name }) => name === model)?.default_version}`
+  return shared?.against === nameOf(next) ? { ...shared, against: nameOf(former) } : shared
 }
 
 /** Another model keeps what fits it. */

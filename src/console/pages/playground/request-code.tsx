@@ -1,4 +1,5 @@
-import { useMemo, useState } from 'preact/hooks'
+import { signal } from '@preact/signals'
+import { useMemo } from 'preact/hooks'
 import { base } from '../../api/client.ts'
 import { key } from '../../api/key.ts'
 import { Choice } from '../../parts/choice.tsx'
@@ -11,6 +12,9 @@ import { type Language, languages, snippetOf } from './snippets.ts'
 /** Lines that are shown: what is copied has all of them. */
 const shownLines = 2000
 
+/** Another version keeps the reader's choice. */
+const language = signal<Language>('curl')
+
 /** The request as a program. */
 export function RequestCode({
   body,
@@ -22,11 +26,10 @@ export function RequestCode({
   /** The body has no named fields, which tritonclient's form needs. */
   inputsOnly?: boolean
 }) {
-  const [language, setLanguage] = useState<Language>('curl')
   const hasKey = key.value !== ''
   const code = useMemo(
-    () => snippetOf(language, { url: base.href.replace(/\/$/, ''), hasKey }, body, fields),
-    [language, hasKey, body, fields],
+    () => snippetOf(language.value, { url: base.href.replace(/\/$/, ''), hasKey }, body, fields),
+    [language.value, hasKey, body, fields],
   )
   const lines = code.split('\n')
   const options = (Object.entries(languages) as [Language, string][]).filter(
@@ -42,7 +45,14 @@ export function RequestCode({
         Asks the same from your own program.
         {hasKey && ' Put your key into the environment variable MULTIGATE_KEY first.'}
       </p>
-      <Choice<Language> label="Language" value={language} options={options} onChange={setLanguage} />
+      <Choice<Language>
+        label="Language"
+        value={language.value}
+        options={options}
+        onChange={(chosen) => {
+          language.value = chosen
+        }}
+      />
       <Scroll label="The request as a program">
         <pre dir="ltr">{lines.slice(0, shownLines).join('\n')}</pre>
       </Scroll>

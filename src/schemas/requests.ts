@@ -46,11 +46,12 @@ export const RequestRecord = Type.Object(
     version: Type.Optional(Type.String()),
     rows: Type.Optional(Type.Integer()),
     tasks: Type.Optional(Type.Array(Type.String())),
+    receive_ms: stage('A part of `read_ms`: from its headers until all of its body has come'),
     read_ms: stage('From its headers until its values are encoded'),
     queue_ms: stage('Until its first rows leave the queue'),
     compute_ms: stage('Until its last rows are computed'),
     write_ms: stage('Until the answer has been sent'),
-    total_ms: Type.Number({ description: 'The sum of its stages, ms' }),
+    total_ms: Type.Number({ description: 'The sum of `read_ms`, `queue_ms`, `compute_ms` and `write_ms`' }),
     body: Type.Optional(Type.Unknown({ description: 'Where bodies are kept' })),
     body_changed: Type.Optional(
       Type.Boolean({ description: 'Fields are missing from the body, or hashes: the manifest marks some' }),

@@ -30,6 +30,8 @@ import { modelRoutes } from './routes/models.ts'
 import { metricsRoutes, probeRoutes } from './routes/operation.ts'
 import { pinRoutes } from './routes/pins.ts'
 import { requestRoutes } from './routes/requests.ts'
+import type { Area } from './security/areas.ts'
+import type { Denial } from './security/guard.ts'
 import { guarded } from './security/guarded.ts'
 
 export interface AppOptions {
@@ -57,7 +59,11 @@ export async function app(fastify: FastifyInstance, options: AppOptions): Promis
   }
   if (context.access !== undefined) {
     const { guard, metrics } = context.access
-    await fastify.register(guarded, { guard, onDenied: metrics.denied })
+    const onDenied = (denial: Denial, area: Area) => {
+      metrics.denied(denial.reason)
+      if (area === 'predict') context.metrics.keys.denied(denial)
+    }
+    await fastify.register(guarded, { guard, onDenied })
   }
   // Routes with large responses ask for compression.
   if (!hostCompresses) await fastify.register(compress, { globalCompression: false, globalDecompression: false })

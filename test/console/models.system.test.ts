@@ -153,7 +153,7 @@ t.test('the pages of models', { skip }, async (t) => {
     await page.keyboard.press('Enter')
     await first.getByRole('img', { name: /Shares of country/ }).waitFor()
     await first.getByText('Numbers', { exact: true }).click()
-    await first.getByText(/^Moved most: .+, [\d.]+% then, [\d.]+% now\.$/).waitFor()
+    await first.getByText(/^Moved most: .+, [\d.]+% then, [\d.]+% now\./).waitFor()
     const rows = await first.getByRole('row').allTextContents()
     t.same(rows[0], 'ValueThenNow')
     t.same(rows[1], 'DE50%0%')

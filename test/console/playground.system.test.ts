@@ -122,7 +122,8 @@ t.test('an edit is answered, with ranks as the server has them and what changed'
   await page.getByLabel('Rank by').selectOption('ecpm')
   const names = ['ad-1', 'ad-2', 'ad-3', 'ad-4', 'ad-5']
   const before = await answers(page).getByRole('row').allInnerTexts()
-  const last = names.find((name) => before.at(-1)!.includes(name))!
+  const ranked = before.flatMap((row) => names.find((name) => row.includes(name)) ?? [])
+  const [best, last] = [ranked[0]!, ranked.at(-1)!]
   const body = await answered(page, () => page.getByLabel(`bid of ${last}`).fill('5000'))
   t.equal(body.version, '2')
   await rankOf(page, last).getByText('up 4').waitFor()
@@ -132,14 +133,15 @@ t.test('an edit is answered, with ranks as the server has them and what changed'
   t.equal(asked.candidates[names.indexOf(last)].price, 40.5)
   await rankOf(page, last).getByText(' pp').first().waitFor()
   // The server's own ranking of the same request.
-  const { body: ranked } = await predict({ ...asked, options: { rank: { by: 'ecpm' } } })
+  const { body: theirs } = await predict({ ...asked, options: { rank: { by: 'ecpm' } } })
   const shown = await answers(page).getByRole('rowheader').allInnerTexts()
   t.same(
     shown.map((name) => name.trim()),
-    ranked.predictions.map(({ id }: any) => id),
+    theirs.predictions.map(({ id }: any) => id),
   )
-  // The best one is looked into, until another is chosen: an edit changes that no longer.
-  await lookedInto(page, shown[0]!.trim()).waitFor()
+  // The best one is looked into, until another is chosen or another order: an edit does not change that.
+  t.not(shown[0]!.trim(), best)
+  await lookedInto(page, best).waitFor()
   await answers(page).getByRole('button', { name: last }).click()
   await lookedInto(page, last).waitFor()
   await answered(page, () => page.getByLabel(`bid of ${last}`).fill('0'))
@@ -255,7 +257,7 @@ t.test('candidates are added, copied, removed, sorted and pasted', { skip }, asy
   await page.getByRole('button', { name: 'Add', exact: true }).click()
   await page.getByRole('button', { name: 'Remove ad-1', exact: true }).click()
   await page.getByRole('button', { name: 'Duplicate ad-2', exact: true }).click()
-  t.same(await ids(), ['ad-2', 'ad-2', 'ad-3', 'ad-4', 'ad-5', 'ad-6'])
+  t.same(await ids(), ['ad-2', 'ad-7', 'ad-3', 'ad-4', 'ad-5', 'ad-6'])
 
   const paste = async (text: string) => {
     await page.getByRole('button', { name: 'Paste CSV or JSON' }).click()
@@ -367,7 +369,7 @@ t.test('gates, what matters, and another version side by side', { skip }, async 
 
   const importance = page.getByRole('region', { name: 'Importance of fields' })
   await importance.getByLabel('Task').selectOption('cvr')
-  await importance.getByRole('button', { name: /^Ask \d+ rows$/ }).click()
+  await importance.getByRole('button', { name: 'Rank the fields' }).click()
   const means = importance.getByRole('region', { name: 'Mean changes by field' }).getByRole('row')
   await means.first().waitFor()
   const [, ...shown] = await means.allInnerTexts()
@@ -568,7 +570,7 @@ t.test('2,000 candidates stay a page of them', { skip }, async (t) => {
   )
   const { predictions } = await answered(page, () => page.getByRole('button', { name: 'Use them' }).click())
   t.equal(predictions.length, 2000)
-  await page.getByText('2,000 candidates').waitFor()
+  await page.getByText('2,000 candidates', { exact: true }).waitFor()
   t.ok((await page.locator('input').count()) < 200)
   await page.getByRole('navigation', { name: 'Pages of candidates' }).last().getByLabel('Last candidates').click()
   const body = await answered(page, () => page.getByLabel('price of ad-1999').fill('abc'))

@@ -435,7 +435,10 @@ t.test('the importance of fields is their mean effect, up or down, over rows tha
     effectsOf(requests[0]!, predictions[i]!, (prediction) => probabilityOf(prediction, 'ctr')),
   )
   t.same(
-    meanEffects(effects, [country, price, views], 3).map(({ field, size }) => [field, size.toFixed(3)]),
+    meanEffects(effects, [country, price, views], { pairs: 3, rows: 3 }).map(({ field, size }) => [
+      field,
+      size.toFixed(3),
+    ]),
     [
       ['country', '0.100'],
       ['price', '0.033'],

@@ -103,6 +103,6 @@ t.test('a few are none, and a flood is named', async (t) => {
   const wrong = watch()
   t.match(
     wrong({ invalid_request: 9 }, [], {}, clients)[0]?.text,
-    /^The most frequent error: invalid request\. 100% of the failures are of us\. /,
+    'The most frequent error: invalid request. Clients: us (9/s). ',
   )
 })

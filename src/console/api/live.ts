@@ -2,6 +2,7 @@ import { signal } from '@preact/signals'
 import { EventSourceParserStream } from 'eventsource-parser/stream'
 import { base, noConnection, refuseKey, type Schemas } from './client.ts'
 import { key } from './key.ts'
+import { createClientList, createModelList } from './lately.ts'
 
 export type Sample = Schemas['LiveSample']
 export type LiveModel = Schemas['LiveModel']
@@ -133,11 +134,16 @@ async function refusal(response: Response, presented: string): Promise<string> {
   return reason
 }
 
+let models = createModelList()
+let clients = createClientList()
+
 function take(event: string | undefined, text: string): void {
   const { value } = live
   if (event === 'history') {
     const { at, clock, fine, coarse, events } = JSON.parse(text) as Schemas['LiveHistory']
     offset = Date.now() - at
+    models = createModelList()
+    clients = createClientList()
     live.value = {
       ...value,
       state: 'open',
@@ -153,8 +159,8 @@ function take(event: string | undefined, text: string): void {
     const changed = new Set(events.map(({ id }) => id))
     live.value = {
       ...state,
-      models: modelsOf(state.models),
-      clients: clientsOf(state.clients),
+      models: models(state.models),
+      clients: clients(state.clients),
       state: 'open',
       clockAhead: clock - Date.now(),
       fine: merge(value.fine, fine.map(shifted), keptFine),
@@ -165,36 +171,6 @@ function take(event: string | undefined, text: string): void {
     }
   }
 }
-
-/** Rows without requests stay in their list for this time, ms: else they would come and go. */
-const idleShown = 30_000
-
-/** Also lists those that had requests recently, with rates of 0. Remembers them by name. */
-function withIdle<T>(nameOf: (one: T) => string, idle: Partial<T>): (busy: readonly T[]) => T[] {
-  const lastUsed = new Map<string, { at: number; one: T }>()
-  return (busy) => {
-    const now = Date.now()
-    for (const one of busy) lastUsed.set(nameOf(one), { at: now, one })
-    return [...lastUsed].flatMap(([name, { at, one }]) => {
-      if (at === now) return [one]
-      if (now - at < idleShown) return [{ ...one, ...idle }]
-      lastUsed.delete(name)
-      return []
-    })
-  }
-}
-
-const noTraffic = { requests: 0, candidates: 0 }
-const modelsOf = withIdle<LiveModel>(({ model, version }) => `${model}/${version}`, {
-  ...noTraffic,
-  ok: 0,
-  failed: {},
-  shed: {},
-  total: null,
-  queue_rows: 0,
-  wait_ms: 0,
-})
-const clientsOf = withIdle<LiveClient>(({ client }) => client, { ...noTraffic, failed: 0 })
 
 /** With its moments by this machine's clock. */
 function shifted<T extends { at: number; until?: number }>(one: T): T {

@@ -27,7 +27,7 @@ export interface ChartProps {
   /** ms since 1970, ascending. */
   at: number[]
   series: Series[]
-  /** Drawn as lines across; their texts are shown beside the values of their moment. */
+  /** Drawn as lines across; their texts are shown below the values of their moment. */
   marks?: Mark[]
   /** Writes a value with its unit. */
   format(value: number): string
@@ -44,6 +44,7 @@ export function Chart({ title, about, at, series, marks = [], format, atLeast = 
   const marked = useRef(marks)
   marked.current = marks
   const labels = series.map(({ label }) => label).join('\n')
+  const happened = pointed === undefined ? [] : textsOf(marks, at, pointed)
   const painted = repaint.value
   const data: uPlot.AlignedData = [at.map((ms) => ms / 1000), ...series.map(({ values }) => values)]
 
@@ -75,11 +76,7 @@ export function Chart({ title, about, at, series, marks = [], format, atLeast = 
         <h3>
           {title}
           {pointed !== undefined && at[pointed] !== undefined && (
-            <span class="small muted">
-              {' '}
-              at {time(at[pointed])}
-              {textOf(marks, at, pointed)}
-            </span>
+            <span class="small muted"> at {time(at[pointed])}</span>
           )}
         </h3>
       </header>
@@ -93,6 +90,11 @@ export function Chart({ title, about, at, series, marks = [], format, atLeast = 
           </li>
         ))}
       </ul>
+      {happened.length > 0 && (
+        <p class="small">
+          <bdi>{happened.join('; ')}</bdi>
+        </p>
+      )}
       {about && <figcaption class="small muted">{about}</figcaption>}
     </figure>
   )
@@ -113,10 +115,9 @@ function valueAt(values: (number | null)[], place: number | undefined, format: (
 }
 
 /** What happened between a moment and those beside it. */
-function textOf(marks: readonly Mark[], at: readonly number[], place: number): string {
+function textsOf(marks: readonly Mark[], at: readonly number[], place: number): string[] {
   const [from, to] = [at[place - 1] ?? at[place]!, at[place + 1] ?? Number.POSITIVE_INFINITY]
-  const found = marks.filter(({ at }) => at > from && at < to)
-  return found.map(({ text }) => `: ${text}`).join('')
+  return marks.filter(({ at }) => at > from && at < to).map(({ text }) => text)
 }
 
 /** Lines across the plot, in device pixels as all that uPlot draws. `colours`: as a canvas takes them. */

@@ -15,6 +15,9 @@ const busyRate = 2
 /** Outcomes that shed requests have, too, and that of clients that left. */
 const otherwise = new Set(['queue_full', 'deadline_exceeded', 'cancelled'])
 
+/** Errors of clients: they have to change. */
+const ofClients = new Set(['invalid_request', 'unauthorized', 'forbidden', 'rate_limited'])
+
 /** Finds what the traffic of each interval shows: overload, failures, silence. Call it once per interval. */
 export function createTrafficChanges(): (interval: Interval) => Change[] {
   let earlier: number[] = []
@@ -31,7 +34,7 @@ export function createTrafficChanges(): (interval: Interval) => Change[] {
     if (code !== undefined && isMuch(totalFailed({ failed }), failingShare)) {
       const name = code.replaceAll('_', ' ')
       const text = `Many requests fail${mostlyOf(models, totalFailed)}; the most frequent error: ${name}`
-      changes.push(code === 'invalid_request' ? warning('requests_failing', text) : error('requests_failing', text))
+      changes.push(ofClients.has(code) ? warning('requests_failing', text) : error('requests_failing', text))
     }
 
     // They may have stopped within the interval before.

@@ -123,7 +123,7 @@ class FastPath {
   }
 
   answer(route: Matched, request: IncomingMessage, response: ServerResponse): void {
-    const { access, clock } = this.#context
+    const { access, clock, metrics } = this.#context
     const { headers } = request
     const asked: Asked = { route, request, response, id: requestIdOf(request), arrived: clock.now() }
     const entered = access?.guard.enter(headers, 'predict')
@@ -133,6 +133,7 @@ class FastPath {
       return
     }
     access!.metrics.denied(entered.reason)
+    metrics.keys.denied(entered)
     if (entered.delayMs === 0) this.#deny(asked, entered)
     else {
       ignoreRest(request.socket)

@@ -47,8 +47,8 @@ export interface Metrics {
   /** How many values of each field of a version were unknown; fields without any are left out. */
   unknownValues(model: string, version: string): Promise<Map<string, number>>
   /** Counts by key, for the live page. */
-  keys: Pick<KeyCountsMap, 'ended' | 'list'>
-  /** What every version that has had a request has counted. */
+  keys: Pick<KeyCountsMap, 'ended' | 'denied' | 'list'>
+  /** What every version that has had a request has counted; the version without a name has those refused for their keys, too. */
   versionCounts(): VersionCounts[]
   /** Removes the series of a version that is gone. */
   forget(model: string, version: string): Promise<void>
@@ -120,6 +120,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
       const counts = new VersionCountsMap()
       requests.read(counts)
       batches.read(counts)
+      Object.assign(counts.of('', '').outcomes, keys.denials())
       return counts.used()
     },
     unknownValue: (name, version, feature) => unknown.inc({ model: name, version, feature }),

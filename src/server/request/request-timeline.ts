@@ -7,7 +7,7 @@ import type { RequestRecord } from '../../schemas/requests.ts'
 import { bytesOf } from '../body/raw-body.ts'
 import { problemOf } from '../errors/sent-problem.ts'
 import { traceIdOf, type traceLogger } from '../plugins/request-id.ts'
-import { keyOf } from '../security/guarded.ts'
+import { clientOf } from '../security/guarded.ts'
 import type { RequestTrace, TraceIds, Traces } from '../telemetry/traces.ts'
 import { knownProblem } from './known-problem.ts'
 import { holdBody } from './redact-body.ts'
@@ -46,6 +46,8 @@ interface Entry {
   model?: LoadedModel
   rows?: number
   tasks?: string[]
+  /** All of its body has come. */
+  received?: number
   /** Its body has been read. */
   read?: number
   /** It has been encoded. */
@@ -87,22 +89,18 @@ export function createRequestTimeline({ sample, recorder, traces, now }: Request
       total_ms: rounded(ended - arrived),
     }
     if (logged) request.log.info(record, 'request')
+    const trace_id = traceIds.get(request.raw)?.trace_id ?? traceIdOf(request.raw.headers.traceparent)
     kept?.add(
       {
         request_id: request.id,
-        ...traceOf(request),
+        ...(trace_id !== undefined && { trace_id }),
         ended: new Date().toISOString(),
-        client: keyOf(request)?.id ?? request.ip,
+        client: clientOf(request),
         ...record,
         ...problemOf(request, (problem) => knownProblem(problem, model)),
       },
       () => holdBody(bytesOf(request), { features: model?.manifest.features, valid: entry.encoded !== undefined }),
     )
-  }
-
-  function traceOf({ raw }: FastifyRequest): Pick<RequestRecord, 'trace_id'> {
-    const id = traceIds.get(raw)?.trace_id ?? traceIdOf(raw.headers.traceparent)
-    return id === undefined ? {} : { trace_id: id }
   }
 
   return {
@@ -122,6 +120,7 @@ export function createRequestTimeline({ sample, recorder, traces, now }: Request
         else if (!keepsAll) return
       }
       entries.set(request, entry)
+      noteEndOf(request, entry, now)
       reply.raw.once('close', () => write(request, reply, entry))
     },
     admitted(request) {
@@ -158,19 +157,26 @@ export function createRequestTimeline({ sample, recorder, traces, now }: Request
   }
 }
 
+function noteEndOf({ raw }: FastifyRequest, entry: Entry, now: () => number): void {
+  raw.once('end', () => {
+    entry.received = now()
+  })
+}
+
 const isServerError = (status: number) => status >= 500
 
 /** Milliseconds of each stage that the request reached. */
-function stagesOf({ arrived, encoded, begun, computed }: Entry, ended: number): Partial<RequestRecord> {
-  if (encoded === undefined) return { read_ms: rounded(ended - arrived) }
-  const read_ms = rounded(encoded - arrived)
+function stagesOf({ arrived, received, encoded, begun, computed }: Entry, ended: number): Partial<RequestRecord> {
+  const part = received === undefined ? {} : { receive_ms: rounded(received - arrived) }
+  if (encoded === undefined) return { ...part, read_ms: rounded(ended - arrived) }
+  const read = { ...part, read_ms: rounded(encoded - arrived) }
   // Rows that need no engine, none at all, never wait.
   const started = begun === undefined ? (computed ?? ended) : Math.max(begun, encoded)
   const queue_ms = rounded(started - encoded)
-  if (begun === undefined && computed === undefined) return { read_ms, queue_ms }
+  if (begun === undefined && computed === undefined) return { ...read, queue_ms }
   const compute_ms = rounded((computed ?? ended) - started)
-  if (computed === undefined) return { read_ms, queue_ms, compute_ms }
-  return { read_ms, queue_ms, compute_ms, write_ms: rounded(ended - computed) }
+  if (computed === undefined) return { ...read, queue_ms, compute_ms }
+  return { ...read, queue_ms, compute_ms, write_ms: rounded(ended - computed) }
 }
 
 const rounded = (ms: number) => Math.round(ms * 1000) / 1000

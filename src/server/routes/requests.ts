@@ -20,6 +20,7 @@ const example: RequestRecord = {
   version: '1',
   rows: 100,
   tasks: ['ctr', 'cvr', 'ctcvr'],
+  receive_ms: 0.18,
   read_ms: 0.41,
   queue_ms: 11.2,
   compute_ms: 0.9,

@@ -7,6 +7,8 @@ import { RefusalDelay } from './refusal-delay.ts'
 
 /** Why a request is refused. */
 export interface Denial {
+  /** The id of its key; undefined where it has none that is known. */
+  client: string | undefined
   code: 'UNAUTHORIZED' | 'FORBIDDEN' | 'RATE_LIMITED'
   /** For the metrics. */
   reason: DenialReason
@@ -98,12 +100,12 @@ export class Guard {
   }
 
   #unauthorized(reason: DenialReason, detail: string): Denial {
-    return this.#deny('', { code: 'UNAUTHORIZED', reason, detail })
+    return this.#deny(undefined, { code: 'UNAUTHORIZED', reason, detail })
   }
 
   /** Of a key, or of all who have none. */
-  #deny(key: string, denial: Omit<Denial, 'delayMs'>): Denial {
-    return { ...denial, delayMs: this.#delay.next(key) }
+  #deny(client: string | undefined, denial: Omit<Denial, 'client' | 'delayMs'>): Denial {
+    return { ...denial, client, delayMs: this.#delay.next(client ?? '') }
   }
 }
 

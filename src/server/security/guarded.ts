@@ -4,16 +4,19 @@ import { closeUnlessSmall } from '../errors/close-unless-small.ts'
 import { sendProblem } from '../errors/error-handler.ts'
 import { type ProblemAnswer, problemDetails, retryAfter } from '../errors/problem-details.ts'
 import { ignoreRest } from '../overload/ignore-rest.ts'
-import { areaOf } from './areas.ts'
-import type { Denial, DenialReason, Guard } from './guard.ts'
+import { type Area, areaOf } from './areas.ts'
+import type { Denial, Guard } from './guard.ts'
 import type { Key } from './keyring.ts'
 
 /** What a request is decorated with: the key that it came with. */
 const presented: unique symbol = Symbol('multigate.key')
+/** The id of the key of a request that was refused for it. */
+const refused: unique symbol = Symbol('multigate.refused')
 
 declare module 'fastify' {
   interface FastifyRequest {
     [presented]?: Key | undefined
+    [refused]?: string | undefined
   }
 }
 
@@ -22,14 +25,22 @@ export function keyOf(request: FastifyRequest): Key | undefined {
   return request[presented]
 }
 
+/** Whose request it is: the id of its key, though it was refused, or else the address that it came from. */
+export function clientOf(request: FastifyRequest): string {
+  return request[presented]?.id ?? request[refused] ?? request.ip
+}
+
 /** Refuses requests without a key that opens what they ask, by their headers alone. It is registered only where there are keys. */
 export const guarded = fastifyPlugin(
-  async (app: FastifyInstance, { guard, onDenied }: { guard: Guard; onDenied(reason: DenialReason): void }) => {
+  async (app: FastifyInstance, { guard, onDenied }: { guard: Guard; onDenied(denial: Denial, area: Area): void }) => {
     app.decorateRequest(presented, undefined)
+    app.decorateRequest(refused, undefined)
     app.addHook('onRequest', (request, reply, done) => {
-      const entered = guard.enter(request.headers, areaOf(request.routeOptions.url?.slice(app.prefix.length)))
+      const area = areaOf(request.routeOptions.url?.slice(app.prefix.length))
+      const entered = guard.enter(request.headers, area)
       if (entered !== undefined && 'code' in entered) {
-        onDenied(entered.reason)
+        request[refused] = entered.client
+        onDenied(entered, area)
         if (entered.delayMs === 0) deny(entered, request, reply)
         else denyLater(entered, request, reply)
         return

@@ -60,18 +60,18 @@ function TrafficCharts({ samples, line, ...moments }: Lines & { samples: Sample[
         {...moments}
         format={milliseconds}
         series={[
-          line('read', ({ stages }) => stages.encode?.p99 ?? null),
+          line('encode', ({ stages }) => stages.encode?.p99 ?? null),
           line('queue', ({ stages }) => stages.queue?.p99 ?? null),
           line('compute', ({ stages }) => stages.infer?.p99 ?? null),
         ]}
-        about="Where the time goes: making tensors of the values that were read, waiting for a worker, the engine’s call. Of requests that were answered."
+        about="Where the time of answered requests goes once they are read: making tensors of their values, waiting for a worker, the engine’s call. Requests shows how long they took to come and to be read."
       />
       <Chart
         title="Stages, p50"
         {...moments}
         format={milliseconds}
         series={[
-          line('read', ({ stages }) => stages.encode?.p50 ?? null),
+          line('encode', ({ stages }) => stages.encode?.p50 ?? null),
           line('queue', ({ stages }) => stages.queue?.p50 ?? null),
           line('compute', ({ stages }) => stages.infer?.p50 ?? null),
         ]}

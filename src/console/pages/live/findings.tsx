@@ -1,5 +1,6 @@
 import { useState } from 'preact/hooks'
 import type { Live } from '../../api/live.ts'
+import { hrefOf } from '../../base/router.ts'
 import { duration } from '../../parts/format.ts'
 import { createTrafficFindings, type Finding } from './traffic-findings.ts'
 
@@ -10,9 +11,10 @@ export function Findings({ live }: { live: Live }) {
   if (findings.length === 0) return null
   return (
     <div class="findings" role="status">
-      {findings.map(({ tone, title, text, endedMs }, i) => (
+      {findings.map(({ tone, title, text, endedMs, list }, i) => (
         <div key={i} class={`notice ${tone}`}>
           <strong>{title}</strong> {text}
+          {list !== undefined && <a href={hrefOf('requests', [], { list })}>Single ones are in Requests.</a>}
           {endedMs !== undefined && <span class="muted"> Ended {duration(endedMs / 1000)} ago.</span>}
         </div>
       ))}

@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'preact/hooks'
 import { AskError, missingScope } from '../../api/client.ts'
+import { lately } from '../../api/lately.ts'
 import { type Live, live, watchLive } from '../../api/live.ts'
 import { Choice } from '../../parts/choice.tsx'
 import { bytes, compact, milliseconds, percent, short } from '../../parts/format.ts'
@@ -25,7 +26,9 @@ export function LivePage() {
     ) : (
       <Loading what="live figures" />
     )
-  const { stages } = newest
+  const { requests, candidates, goodput, total, saturation, cores } = lately(
+    value.fine.length > 0 ? value.fine : value.coarse,
+  )
   return (
     <div class="page">
       <div class="heading">
@@ -43,15 +46,16 @@ export function LivePage() {
       </div>
       <Findings live={value} />
       <Stats>
-        <Stat name="Requests" value={compact(newest.requests)} note="/s" />
-        <Stat name="Candidates" value={compact(newest.candidates)} note="/s" />
-        <Stat name="Goodput" value={newest.requests > 0 ? percent(newest.ok / newest.requests) : '–'} note="in time" />
-        <Stat name="p50" value={stages.total ? milliseconds(stages.total.p50) : '–'} />
-        <Stat name="p99" value={stages.total ? milliseconds(stages.total.p99) : '–'} />
-        <Stat name="Saturation" value={percent(newest.saturation, 2)} />
-        <Stat name="CPU" value={short(newest.cores)} note="cores" />
+        <Stat name="Requests" value={compact(requests)} note="/s" />
+        <Stat name="Candidates" value={compact(candidates)} note="/s" />
+        <Stat name="Goodput" value={goodput === undefined ? '–' : percent(goodput)} note="in time" />
+        <Stat name="p50" value={total ? milliseconds(total.p50) : '–'} />
+        <Stat name="p99" value={total ? milliseconds(total.p99) : '–'} note="at worst" />
+        <Stat name="Saturation" value={percent(saturation, 2)} />
+        <Stat name="CPU" value={short(cores)} note="cores" />
         <Stat name="Memory" value={bytes(newest.resident_bytes)} />
       </Stats>
+      <p class="small muted">Of the last ten seconds; p99 is that of the worst second. Memory is that of now.</p>
       <Events events={value.events} />
       <Charts samples={range === 'coarse' ? value.coarse : lastMinutes(value)} events={value.events} />
       <ModelTable models={value.models} />

@@ -10,5 +10,11 @@ const shedReasons: Record<string, string> = {
 }
 
 export const shedName = (reason: string): string => shedReasons[reason] ?? reason.replaceAll('_', ' ')
-export const outcomeName = (outcome: string): string =>
-  outcome === 'cancelled' ? 'client went away' : outcome.replaceAll('_', ' ')
+const outcomes: Record<string, string> = {
+  cancelled: 'client went away',
+  rate_limited: 'limit of its key used up',
+  unauthorized: 'no valid key',
+  forbidden: 'key lacks the scope',
+}
+
+export const outcomeName = (outcome: string): string => outcomes[outcome] ?? outcome.replaceAll('_', ' ')

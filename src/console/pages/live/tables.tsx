@@ -13,6 +13,7 @@ export function ModelTable({ models }: { models: LiveModel[] }) {
   return (
     <section class="card" aria-labelledby="live-models">
       <h2 id="live-models">Models in use</h2>
+      <p class="small muted">Rates of the last ten seconds; p99 is that of the worst second.</p>
       {models.length === 0 ? (
         <Empty title="No requests lately" />
       ) : (
@@ -62,6 +63,7 @@ export function ClientTable({ clients }: { clients: LiveClient[] }) {
   return (
     <section class="card" aria-labelledby="live-clients">
       <h2 id="live-clients">Clients</h2>
+      <p class="small muted">Rates of the last ten seconds, by the key that requests came with.</p>
       <Scroll label="Clients">
         <table>
           <thead>

@@ -8,6 +8,8 @@ export interface Finding {
   text: string
   /** ms since it was last true; undefined while it is. */
   endedMs?: number
+  /** The list of Requests that has single ones. */
+  list?: 'failed'
 }
 
 /** What notices are about, most urgent first. */
@@ -26,6 +28,9 @@ const ends = 3000
 
 /** Errors of shed requests. */
 const shedCodes = ['queue_full', 'deadline_exceeded']
+
+/** Errors of clients: they have to change. */
+const ofClients = ['invalid_request', 'unauthorized', 'forbidden', 'rate_limited']
 
 /** Those, and clients that left. */
 const expected = [...shedCodes, 'cancelled']
@@ -69,7 +74,7 @@ function findIn(
   clients: readonly LiveClient[],
 ): Found {
   const found: Found = {}
-  const limit = `${riseOf(recent, before)}${mostlyFrom(clients, 'candidates')}${bottleneck(recent)}`
+  const limit = `${riseOf(recent, before)}${mostlyFrom(clients)}${bottleneck(recent)}`
   const shed = sums(recent.map((sample) => sample.shed))
   const requests = mean(recent.map((sample) => sample.requests))
   const [reason] = largest(shed)
@@ -86,9 +91,10 @@ function findIn(
   const [code] = largest(others)
   if (code !== undefined && isMuch(total(others)))
     found.failing = {
-      tone: code === 'invalid_request' ? 'warning' : 'bad',
+      tone: ofClients.includes(code) ? 'warning' : 'bad',
       title: `Over ten seconds, ${percent(total(others) / Math.max(requests, total(others)), 2)} of the requests failed.`,
-      text: `The most frequent error: ${outcomeName(code)}${namesOf(failing(code))}. ${mostlyFrom(clients, 'failed')}Requests has single ones, with the places that are wrong.`,
+      text: `The most frequent error: ${outcomeName(code)}${namesOf(failing(code))}. ${alsoOf(others, code)}${failuresOf(clients)}`,
+      list: 'failed',
     }
   const p99 = Math.max(...recent.map(({ stages }) => stages.total?.p99 ?? 0))
   const deadline = recent.at(-1)!.deadline_ms
@@ -101,13 +107,33 @@ function findIn(
   return found
 }
 
-const parts = { candidates: 'the candidates come from', failed: 'the failures are of' } as const
+/** The client with most candidates, where it has more than half. */
+function mostlyFrom(clients: readonly LiveClient[]): string {
+  const sum = clients.reduce((sum, { candidates }) => sum + candidates, 0)
+  const first = clients.find(({ candidates }) => candidates > sum / 2)
+  return first === undefined
+    ? ''
+    : `${percent(first.candidates / sum, 2)} of the candidates come from ${first.client}. `
+}
 
-/** The client with most of these, where it has more than half. */
-function mostlyFrom(clients: readonly LiveClient[], what: keyof typeof parts): string {
-  const sum = clients.reduce((sum, client) => sum + client[what], 0)
-  const first = clients.find((client) => client[what] > sum / 2)
-  return first === undefined ? '' : `${percent(first[what] / sum, 2)} of ${parts[what]} ${first.client}. `
+const rated = (name: string, rate: number) => `${name} (${compact(rate)}/s)`
+
+/** The other errors. */
+function alsoOf(rates: Record<string, number>, first: string): string {
+  const others = Object.entries(rates)
+    .filter(([code]) => code !== first)
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, 3)
+  return others.length === 0 ? '' : `Also: ${others.map(([code, rate]) => rated(outcomeName(code), rate)).join(', ')}. `
+}
+
+/** The clients with most failures. */
+function failuresOf(clients: readonly LiveClient[]): string {
+  const first = clients
+    .filter(({ failed }) => failed > 0)
+    .sort((a, b) => b.failed - a.failed)
+    .slice(0, 3)
+  return first.length === 0 ? '' : `Clients: ${first.map(({ client, failed }) => rated(client, failed)).join(', ')}. `
 }
 
 /** In one order always, so that the text stays where it is. */

@@ -109,14 +109,19 @@ function DriftRow({ row }: { row: Row }) {
   )
 }
 
+/** From this share of the test rows on, a bin without live values is worth a word. */
+const notable = 0.01
+
 /** The bin whose share changed most, in words. */
 function MovedMost({ bins, isProbability }: { bins: readonly Bin[]; isProbability: boolean }) {
   const change = ({ then, now }: Bin) => Math.abs(now - then)
   const [first] = [...bins].sort((a, b) => change(b) - change(a))
   if (first === undefined || bins.every(({ now }) => now === 0)) return null
+  const emptied = bins.filter(({ then, now }) => now === 0 && then >= notable).length
   return (
     <p class="small">
       Moved most: <bdi>{labelOf(first, isProbability)}</bdi>, {percent(first.then)} then, {percent(first.now)} now.
+      {emptied > 0 && ` Bins without values now: ${number(emptied)} of ${number(bins.length)}.`}
     </p>
   )
 }

@@ -17,7 +17,7 @@ export function Evaluation({ model, version }: { model: string; version: string 
   const { data, error, again } = useReport(model, version)
   if (data === undefined)
     return error === undefined ? <Loading what="the report" /> : <Failed error={error} again={again} />
-  return <ReportOf report={data} version={version} />
+  return <ReportOf report={data} of={{ model, version }} />
 }
 
 const useReport = (model: string, version: string) =>
@@ -42,13 +42,14 @@ function Outcome({ comparison }: { comparison: NonNullable<Report['comparison']>
   )
 }
 
-function ReportOf({ report, version }: { report: Report; version: string }) {
+function ReportOf({ report, of }: { report: Report; of: { model: string; version: string } }) {
   const { created, data, model, tasks, warnings, comparison, publish } = report
   return (
     <>
-      {model.version !== version && (
+      {(model.version !== of.version || model.name !== of.model) && (
         <p class="notice warning">
-          This report is of version <bdi>{model.version}</bdi>: it came with the files of this one, which nobody
+          This report is of
+          <bdi>{model.name}</bdi>, version <bdi>{model.version}</bdi>: it came with the files of this one, which nobody
           evaluated.
         </p>
       )}

@@ -7,7 +7,7 @@ import { Failed, Loading } from '../../parts/states.tsx'
 import { Movement } from './answers.tsx'
 import { bodyOf, type Form, nameOf, optionsFor, type Target } from './form.ts'
 import type { Field, Task } from './model.ts'
-import { ecpm, probabilityOf, type Standing, scoreNames } from './ranking.ts'
+import { differenceOf, ecpm, probabilityOf, type Standing, scoreNames } from './ranking.ts'
 import { type Details, describe } from './server.ts'
 import { fitForm } from './state-codec.ts'
 import { type Answered, standingsOf } from './use-history.ts'
@@ -183,15 +183,14 @@ function Table({ form, tasks, standings, theirs, scored }: TableProps) {
                   {shown.map(({ name, read, value, difference }) => {
                     const mine = read(standings.get(key))
                     const other = read(there)
+                    const away = differenceOf(other, mine)
                     return [
                       <td key={`${name}-here`} class="number">
                         {mine === undefined ? '–' : value(mine)}
                       </td>,
                       <td key={`${name}-there`} class="number">
                         {other === undefined ? '–' : value(other)}
-                        {mine !== undefined && other !== undefined && (
-                          <span class="small muted difference">{difference(other - mine)}</span>
-                        )}
+                        {away !== undefined && <span class="small muted difference">{difference(away)}</span>}
                       </td>,
                     ]
                   })}

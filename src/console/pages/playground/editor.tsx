@@ -10,11 +10,11 @@ import type { Field, Task } from './model.ts'
 import { withValue } from './model.ts'
 import { ProblemList, Refusal } from './notices.tsx'
 import { mapProblems, type Place, type Problem, placeOf } from './problems.ts'
-import { ecpm, type Prediction, placeToLookInto, type Standing, scoreNames } from './ranking.ts'
+import { ecpm, type Prediction, type Standing, scoreNames } from './ranking.ts'
 import { RequestCode } from './request-code.tsx'
 import type { Known } from './server.ts'
 import type { Shared } from './state-codec.ts'
-import { standingsOf, useHistory } from './use-history.ts'
+import { useHistory, usePlaceToLookInto, useStandings } from './use-history.ts'
 import { usePredict } from './use-predict.ts'
 import { createVocabularies } from './vocabularies.ts'
 import { type Other, WhatMatters } from './what-matters.tsx'
@@ -50,15 +50,14 @@ export function Editor({ target, fields, tasks, known, others, described, shared
   const predicted = usePredict(body)
   const answeredForm = predicted.body === undefined ? undefined : forms.current.get(predicted.body)
   const { now, before } = useHistory(predicted.answer, answeredForm)
-  const standings = useMemo(() => standingsOf(now, by, tasks), [now, by, tasks])
-  const earlier = useMemo(() => standingsOf(before, by, tasks), [before, by, tasks])
+  const { standings, earlier } = useStandings(now, before, by, tasks)
 
   const problems: readonly Problem[] =
     predicted.error?.problem?.errors ?? (predicted.error ? [] : (predicted.answer?.errors ?? []))
   const map = useMemo(() => mapProblems(problems), [problems])
   const [place, setPlace] = useState<Place>()
   const [why, setWhy] = useState<{ other: number }>()
-  const selectedIndex = placeToLookInto(form.candidates, shared.chosen, standings)
+  const selectedIndex = usePlaceToLookInto(form, shared.chosen, standings, by)
   const selected = form.candidates[selectedIndex]
   const name = nameAt(form.candidates, selectedIndex)
   const isAnswerable = map.context.size === 0 && !map.candidates.has(selectedIndex)

@@ -1,5 +1,5 @@
-import { useState } from 'preact/hooks'
-import { percent } from '../../parts/format.ts'
+import { useRef, useState } from 'preact/hooks'
+import { change, percent } from '../../parts/format.ts'
 import { Pager, pageOf, pageWithin } from '../../parts/pager.tsx'
 import { Scroll } from '../../parts/scroll.tsx'
 import { Failed, Loading } from '../../parts/states.tsx'
@@ -18,7 +18,9 @@ const deepest = 45
 /** How much each expert counts for each task, for one candidate. `body`: that candidate alone; undefined where it can't be asked. */
 export function Gates({ tasks, body, name }: { tasks: readonly Task[]; body: PredictBody | undefined; name: string }) {
   const hasGates = tasks.some(({ gate }) => gate)
-  const { answer, error } = usePredict(hasGates ? body : undefined)
+  const { answer, body: answered, error } = usePredict(hasGates ? body : undefined)
+  const prediction = answer?.predictions[0] ?? undefined
+  const before = useBefore(prediction, answered === body ? name : undefined)
   return (
     <section class="card" aria-labelledby="gates-title">
       <header>
@@ -37,13 +39,13 @@ export function Gates({ tasks, body, name }: { tasks: readonly Task[]; body: Pre
         <>
           <p class="small muted">
             The model has several experts, small networks that all tasks share. A gate decides how much each expert
-            counts for a task. The weights of one task add up to 100 %. Tasks with different weights listen to different
-            experts.
+            counts for a task. The weights of one task add up to 100 %; below each is its change since your last edit.
+            Tasks with different weights listen to different experts.
           </p>
           {body === undefined ? (
             <p class="muted">The gates are shown when this candidate has no problem.</p>
           ) : answer !== undefined ? (
-            <HeatMap tasks={tasks} prediction={answer.predictions[0] ?? undefined} />
+            <HeatMap tasks={tasks} prediction={prediction} before={before} />
           ) : error !== undefined ? (
             <Failed error={error} />
           ) : (
@@ -55,10 +57,28 @@ export function Gates({ tasks, body, name }: { tasks: readonly Task[]; body: Pre
   )
 }
 
-function HeatMap({ tasks, prediction }: { tasks: readonly Task[]; prediction: Prediction | undefined }) {
+/** What was answered for the same candidate before its last change. `name`: undefined while the answer is that for another. */
+function useBefore(prediction: Prediction | undefined, name: string | undefined): Prediction | undefined {
+  const last = useRef<{ name: string; now: Prediction; before: Prediction | undefined } | undefined>(undefined)
+  const { current } = last
+  if (prediction !== undefined && name !== undefined && current?.now !== prediction)
+    last.current = { name, now: prediction, before: current?.name === name ? current.now : undefined }
+  return last.current?.before
+}
+
+const weightsOf = (prediction: Prediction | undefined) => (prediction?.gates ?? {}) as Record<string, number[]>
+
+interface HeatMapProps {
+  tasks: readonly Task[]
+  prediction: Prediction | undefined
+  before: Prediction | undefined
+}
+
+function HeatMap({ tasks, prediction, before }: HeatMapProps) {
   const [page, setTasks] = useState(0)
   const [expertPage, setExperts] = useState(0)
-  const gates = (prediction?.gates ?? {}) as Record<string, number[]>
+  const gates = weightsOf(prediction)
+  const earlier = weightsOf(before)
   const gated = tasks.filter(({ name }) => Object.hasOwn(gates, name))
   const experts = gated.reduce((most, { name }) => Math.max(most, gates[name]!.length), 0)
   if (gated.length === 0) return <p class="muted">The server gave no gates for this candidate.</p>
@@ -86,7 +106,7 @@ function HeatMap({ tasks, prediction }: { tasks: readonly Task[]; prediction: Pr
               <tr key={expert}>
                 <th scope="row">Expert {expert + 1}</th>
                 {shown.map(({ name }) => (
-                  <Weight key={name} value={gates[name]![expert]} />
+                  <Weight key={name} value={gates[name]![expert]} before={earlier[name]?.[expert]} />
                 ))}
               </tr>
             ))}
@@ -98,12 +118,18 @@ function HeatMap({ tasks, prediction }: { tasks: readonly Task[]; prediction: Pr
   )
 }
 
-function Weight({ value }: { value: number | undefined }) {
+/** Smaller changes of a weight are not seen in its digits. */
+const smallest = 0.0005
+
+function Weight({ value, before }: { value: number | undefined; before: number | undefined }) {
   if (value === undefined) return <td class="number muted">–</td>
   const depth = `${(deepest * value).toFixed(1)}%`
   return (
     <td class="number" style={{ background: `color-mix(in srgb, var(--series-1) ${depth}, transparent)` }}>
       {percent(value)}
+      {before !== undefined && Math.abs(value - before) >= smallest && (
+        <span class="small muted difference">{change(value - before)}</span>
+      )}
     </td>
   )
 }

@@ -59,13 +59,13 @@ export function Importance({ target, fields, tasks, known, by }: ImportanceProps
       <div class="row">
         <Selection label="Task" value={task} onValue={setWanted} options={names.map((name) => [name, name])} />
         <button type="button" class="primary" onClick={run}>
-          Ask {rows} rows
+          Rank the fields
         </button>
       </div>
       <div aria-live="polite">
         {state.busy && <Loading what="answers with other values" />}
         {state.error && <Failed error={state.error} again={run} />}
-        {state.outcomes && <Means key={task} {...meansOf(state.outcomes, asked, task)} task={task} />}
+        {state.outcomes && <Means key={task} {...meansOf(state.outcomes, asked, task, rows)} task={task} />}
       </div>
       {fields.length > asked.length && <p class="small muted">The first {number(asked.length, 9)} fields are asked.</p>}
     </section>
@@ -73,13 +73,13 @@ export function Importance({ target, fields, tasks, known, by }: ImportanceProps
 }
 
 /** Of rows that have an answer. */
-function meansOf(outcomes: readonly Outcome[], fields: readonly Field[], task: string) {
+function meansOf(outcomes: readonly Outcome[], fields: readonly Field[], task: string, rows: number) {
   const score = (prediction: Parameters<typeof probabilityOf>[0]) => probabilityOf(prediction, task)
   const scores = outcomes.flatMap(({ predictions }) => score(predictions[0]?.[0]) ?? [])
   const effects = outcomes.flatMap(({ plan, predictions }) =>
     plan.requests.flatMap((asked, i) => effectsOf(asked, predictions[i] ?? [], score)),
   )
-  return { means: meanEffects(effects, fields, Math.max(1, scores.length)), scores }
+  return { means: meanEffects(effects, fields, { pairs: Math.max(1, scores.length), rows }), scores }
 }
 
 interface MeansProps {
@@ -94,12 +94,15 @@ function Means({ means, scores, task }: MeansProps) {
   const [first] = means
   if (scores.length === 0) return <p class="muted">No row was answered: the model does not take one of its values.</p>
   if (first === undefined || first.size === 0) return <p class="muted">No field changes {task} in these rows.</p>
+  const second = means[1]
+  const isClose = second !== undefined && first.size - first.error < second.size + second.error
   const mean = scores.reduce((sum, score) => sum + score, 0) / scores.length
   return (
     <div class="effects">
       <p>
         <bdi>{first.field}</bdi> matters most for <bdi>{task}</bdi>: another value of it changes <bdi>{task}</bdi>,
-        which is {probability(mean)} on average, by {points(first.size)} up or down.
+        which is {probability(mean)} on average in these rows, by {points(first.size)} up or down.
+        {isClose && ' Fields whose ranges (±) overlap may change places with other rows.'}
       </p>
       <Scroll label="Mean changes by field">
         <table>
@@ -110,13 +113,15 @@ function Means({ means, scores, task }: MeansProps) {
             </tr>
           </thead>
           <tbody>
-            {pageOf(means, page, fieldsPerPage).map(({ field, size }) => (
+            {pageOf(means, page, fieldsPerPage).map(({ field, size, error }) => (
               <tr key={field}>
                 <th scope="row">
                   <bdi>{field}</bdi>
                 </th>
                 <td>
-                  <span class="probability">{points(size)}</span>
+                  <span class="probability">
+                    {points(size)} <span class="small muted">± {number(100 * error, 2)}</span>
+                  </span>
                   <Bar share={size / first.size} />
                 </td>
               </tr>

@@ -91,13 +91,17 @@ export function movementOf(before: Pick<Standing, 'rank'> | undefined, now: numb
 /** Changes below this share of a probability are noise: the server computes in float32, in batches of any size. */
 const noise = 1e-5
 
+/** How far a probability is from another; undefined where that is noise, or one is missing. */
+export function differenceOf(now: number | undefined, before: number | undefined): number | undefined {
+  if (before === undefined || now === undefined) return undefined
+  return Math.abs(now - before) <= noise * Math.max(Math.abs(before), Math.abs(now)) ? undefined : now - before
+}
+
 /** What changed since before; undefined where nothing did, or there is nothing to compare. */
 export function changeOf(
   before: Pick<Standing, 'prediction'> | undefined,
   now: Prediction | null,
   task: string,
 ): number | undefined {
-  const [earlier, later] = [probabilityOf(before?.prediction, task), probabilityOf(now, task)]
-  if (earlier === undefined || later === undefined) return undefined
-  return Math.abs(later - earlier) <= noise * Math.max(earlier, later) ? undefined : later - earlier
+  return differenceOf(probabilityOf(now, task), probabilityOf(before?.prediction, task))
 }

@@ -187,14 +187,32 @@ export function bySize(effects: readonly Effect[]): Effect[] {
 export interface MeanEffect {
   field: string
   size: number
+  /** Standard error of `size`. */
+  error: number
 }
 
-/** Over this many pairs of rows, largest first. A field of which both rows have the same value changes nothing. */
-export function meanEffects(effects: readonly Effect[], fields: readonly Field[], pairs: number): MeanEffect[] {
-  const sums = new Map(fields.map(({ name }) => [name, 0]))
-  for (const effect of effects)
-    sums.set(effect.field, sums.get(effect.field)! + Math.abs(effect.with - effect.without) / pairs)
-  return [...sums].map(([field, size]) => ({ field, size })).sort((a, b) => b.size - a.size)
+/**
+ * Over this many pairs of rows, largest first. A field of which both rows have the same value changes nothing. Pairs of the same
+ * rows are not independent: the error is that of as many effects as there are rows.
+ */
+export function meanEffects(
+  effects: readonly Effect[],
+  fields: readonly Field[],
+  { pairs, rows }: { pairs: number; rows: number },
+): MeanEffect[] {
+  const sums = new Map(fields.map(({ name }) => [name, { sum: 0, squares: 0 }]))
+  for (const effect of effects) {
+    const of = sums.get(effect.field)!
+    const size = Math.abs(effect.with - effect.without)
+    of.sum += size
+    of.squares += size ** 2
+  }
+  return [...sums]
+    .map(([field, { sum, squares }]) => {
+      const size = sum / pairs
+      return { field, size, error: Math.sqrt(Math.max(0, squares / pairs - size ** 2) / rows) }
+    })
+    .sort((a, b) => b.size - a.size)
 }
 
 function chunks<T>(items: readonly T[], size: number): T[][] {

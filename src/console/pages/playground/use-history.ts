@@ -1,7 +1,7 @@
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import type { Form } from './form.ts'
 import { valueAt } from './model.ts'
-import { type Prediction, ranksOf, type Standing, scoreOf } from './ranking.ts'
+import { type Prediction, placeToLookInto, ranksOf, type Standing, scoreOf } from './ranking.ts'
 import type { Answer } from './server.ts'
 
 /** A form and what it was answered. */
@@ -34,6 +34,39 @@ export function useHistory(answer: Answer | undefined, form: Form | undefined): 
   }, [answer])
 
   return history
+}
+
+type Tasks = Parameters<typeof standingsOf>[2]
+
+/** Ranks and predictions, now and before the last edit. The reader may choose another order in between, which is no movement. */
+export function useStandings(now: Answered | undefined, before: Answered | undefined, by: string, tasks: Tasks) {
+  const ordered = useRef({ now, by })
+  if (ordered.current.now !== now) ordered.current = { now, by }
+  const former = ordered.current.by === by ? before : undefined
+  return {
+    standings: useMemo(() => standingsOf(now, by, tasks), [now, by, tasks]),
+    earlier: useMemo(() => standingsOf(former, by, tasks), [former, by, tasks]),
+  }
+}
+
+/**
+ * The place of the candidate to look into: the best one of the first answer in this order, until the reader chooses. An edit
+ * that changes the ranks shows what it does to the same candidate.
+ */
+export function usePlaceToLookInto(
+  { candidates }: Form,
+  chosen: number | undefined,
+  standings: ReadonlyMap<number, Standing>,
+  by: string,
+): number {
+  const looked = useRef<{ by: string; key: number | undefined }>({ by, key: undefined })
+  if (looked.current.by !== by) looked.current = { by, key: undefined }
+  const { key } = looked.current
+  // One with a problem has no answer.
+  const isAnswered = key !== undefined && standings.get(key)?.rank !== undefined
+  const place = placeToLookInto(candidates, chosen ?? (isAnswered ? key : undefined), standings)
+  if (standings.size > 0) looked.current.key = candidates[place]?.key
+  return place
 }
 
 /** Ranks and predictions by the key of the candidate. */

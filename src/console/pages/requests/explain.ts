@@ -11,6 +11,7 @@ export function explain(record: RequestRecord, others: Others): string {
 }
 
 const whatHappened = {
+  receive: 'passed until its body had come',
   read: 'passed until its values were encoded',
   queue: 'it waited for a worker',
   compute: 'the model computed',
@@ -30,10 +31,12 @@ function explainTime(record: RequestRecord, others: Others): string {
   if (share < dominant)
     return `No stage has most of the time: the longest, ${longest.stage.name}, has ${percent(share, 2)}. ${usual.text}`
   const part = `${percent(share, 2)} of the time, ${milliseconds(longest.ms)},`
+  if (longest.stage.name === 'receive')
+    return `${part} passed until its body had come. ${usual.text} The client sends it slowly, its network is slow, or the event loop was busy: look at “Busy” on the Live page. Where that is low, look at the client.`
   if (usual.isUnexplained) return `${part} ${whatHappened[longest.stage.name]}. ${usual.text} ${elsewhere}`
   switch (longest.stage.name) {
     case 'read':
-      return `${part} passed until its values were encoded. ${usual.text} The body is large or came slowly, or the event loop was busy with other requests: look at “Busy” on the Live page. Columns instead of rows, and fewer values per candidate, are read faster.`
+      return `${part} passed until its values were encoded. ${usual.text} The body is large, or the event loop was busy with other requests: look at “Busy” on the Live page. Columns instead of rows, and fewer values per candidate, are read faster.`
     case 'queue':
       return `${part} it waited for a worker, because others were being computed. ${usual.text} Look at “Busy” and “Queue” on the Live page: where the workers are busy all the time, they need more cores or cheaper models, or a client sends more than was agreed.`
     case 'compute': {

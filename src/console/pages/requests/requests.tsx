@@ -111,7 +111,10 @@ function Lists({ data, filter, onChange }: ListsProps) {
     if (id !== '' || closed === '' || document.activeElement !== document.body) return
     const buttons = place.current?.querySelectorAll<HTMLButtonElement>('button[data-id]') ?? []
     const button = [...buttons].find((one) => one.dataset.id === closed)
-    button?.focus()
+    // It may have left the list.
+    const heading = place.current?.querySelector<HTMLElement>('#requests-title')
+    const next = button ?? heading
+    next?.focus()
   }, [id])
 
   return (

@@ -3,18 +3,15 @@ import type { RequestRecord } from '../../../schemas/requests.ts'
 export type { RequestRecord }
 
 export interface Stage {
-  name: 'read' | 'queue' | 'compute' | 'write'
+  name: 'receive' | 'read' | 'queue' | 'compute' | 'write'
   /** What happens in it. */
   about: string
   colour: string
 }
 
 export const stages: readonly Stage[] = [
-  {
-    name: 'read',
-    about: 'The body arrives, is parsed, and its values become tensors.',
-    colour: 'var(--series-1)',
-  },
+  { name: 'receive', about: 'Its body comes from the client.', colour: 'var(--series-5)' },
+  { name: 'read', about: 'The body is parsed, and its values become tensors.', colour: 'var(--series-1)' },
   { name: 'queue', about: 'Its rows wait for a worker.', colour: 'var(--series-2)' },
   { name: 'compute', about: 'Workers compute its rows, in batches with other requests.', colour: 'var(--series-3)' },
   { name: 'write', about: 'The answer is written and sent to the client.', colour: 'var(--series-4)' },
@@ -27,11 +24,19 @@ export interface StageTime {
   ms: number
 }
 
+/** How long a stage of a request took, ms; undefined where it was not reached. */
+export function msOf(record: RequestRecord, { name }: Stage): number | undefined {
+  const { receive_ms, read_ms } = record
+  // Part of it.
+  if (name === 'read' && read_ms !== undefined) return read_ms - (receive_ms ?? 0)
+  return record[`${name}_ms`]
+}
+
 /** The stages that a request reached, in order. */
 export function timesOf(record: RequestRecord): StageTime[] {
   let start = 0
   return stages.flatMap((stage) => {
-    const ms = record[`${stage.name}_ms`]
+    const ms = msOf(record, stage)
     if (ms === undefined) return []
     const time = { stage, start, ms }
     start += ms
@@ -43,7 +48,7 @@ export function timesOf(record: RequestRecord): StageTime[] {
 export function sharesOf(records: readonly RequestRecord[]): { stage: Stage; share: number }[] {
   const total = records.reduce((sum, { total_ms }) => sum + total_ms, 0)
   return stages.map((stage) => {
-    const ms = records.reduce((sum, record) => sum + (record[`${stage.name}_ms`] ?? 0), 0)
+    const ms = records.reduce((sum, record) => sum + (msOf(record, stage) ?? 0), 0)
     return { stage, share: total > 0 ? ms / total : 0 }
   })
 }

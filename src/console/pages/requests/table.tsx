@@ -23,7 +23,9 @@ export function RequestTable({ title, about, records, chosen, onChoose }: TableP
   return (
     <section class="card list" aria-labelledby="requests-title">
       <header>
-        <h2 id="requests-title">{title}</h2>
+        <h2 id="requests-title" tabIndex={-1}>
+          {title}
+        </h2>
         <Shares records={records} />
       </header>
       <p class="small muted">{about}</p>
@@ -76,10 +78,14 @@ interface RowProps {
 function Row({ record, longest, isChosen, onChoose }: RowProps) {
   const { request_id: id = '', ended, model, version, method, url, rows, total_ms, client } = record
   const wrong = record.errors?.[0]
+  // By keyboard, the time is a button. Who marks a text does not mean the row.
+  const onClick = () => {
+    if (getSelection()?.isCollapsed !== false) onChoose(id)
+  }
   return (
-    <tr class={isChosen ? 'chosen' : undefined}>
+    <tr class={isChosen ? 'chosen' : undefined} onClick={onClick}>
       <td>
-        <button type="button" class="choose" data-id={id} aria-pressed={isChosen} onClick={() => onChoose(id)}>
+        <button type="button" class="choose" data-id={id} aria-pressed={isChosen}>
           {ended === undefined ? '–' : time(Date.parse(ended))}
         </button>
       </td>
@@ -93,6 +99,11 @@ function Row({ record, longest, isChosen, onChoose }: RowProps) {
           <p class="small reason">
             <bdi class="mono">{wrong.path}</bdi> <bdi>{wrong.message}</bdi>
             {record.errors!.length > 1 && ` and ${record.errors!.length - 1} more`}
+          </p>
+        )}
+        {wrong === undefined && record.detail && (
+          <p class="small reason">
+            <bdi>{record.detail}</bdi>
           </p>
         )}
       </td>

@@ -1,6 +1,6 @@
 import { median } from '../../../model/base/median.ts'
 import { milliseconds, number } from '../../parts/format.ts'
-import type { RequestRecord, StageTime } from './stages.ts'
+import { msOf, type RequestRecord, type StageTime } from './stages.ts'
 
 /** Requests to compare one with. */
 export interface Others {
@@ -15,7 +15,7 @@ const fewest = 5
 /** From this many times the median on, a time stands out. */
 const outstanding = 2
 
-const titles = { read: 'Reading', queue: 'Waiting', compute: 'Compute', write: 'Writing' }
+const titles = { receive: 'Receiving', read: 'Reading', queue: 'Waiting', compute: 'Compute', write: 'Writing' }
 
 export interface Usual {
   text: string
@@ -28,7 +28,7 @@ export function compareWithUsual(record: RequestRecord, { stage, ms }: StageTime
   const others = records.filter(
     (one) => one.request_id !== record.request_id && one.model === record.model && one.status < 400,
   )
-  const times = others.flatMap((one) => one[`${stage.name}_ms`] ?? [])
+  const times = others.flatMap((one) => msOf(one, stage) ?? [])
   if (times.length < fewest)
     return usually(`Too few other ${kind} requests of this model are recorded to say what is usual: ${times.length}.`)
   const usual = median(times)

@@ -1,0 +1,127 @@
+import { median } from '../../model/base/median.ts'
+import type { Schemas } from './client.ts'
+
+type LiveModel = Schemas['LiveModel']
+type LiveClient = Schemas['LiveClient']
+type Sample = Schemas['LiveSample']
+type Quantiles = Schemas['LiveSample']['stages']['total']
+type Rates = Record<string, number>
+
+/** Seconds over which rates are averaged: those of one second flicker. */
+export const averaged = 10
+
+/** Those without requests stay in their list for this time, ms: else they would come and go. */
+const idleShown = 30_000
+
+/**
+ * A list of what had requests, with its rates over the last seconds. `read` averages what one of them did in those seconds; of
+ * `seconds`, those in which it did nothing are left out. `idle`: what one has that did nothing at all, beside no requests and no candidates.
+ */
+function createList<T extends { requests: number }>(
+  nameOf: (one: T) => string,
+  read: (did: T[], seconds: number) => T,
+  idle: Partial<T>,
+): (second: readonly T[]) => T[] {
+  const seconds: Map<string, T>[] = []
+  const used = new Map<string, { at: number; one: T }>()
+  return (second) => {
+    const now = Date.now()
+    seconds.push(new Map(second.map((one) => [nameOf(one), one])))
+    if (seconds.length > averaged) seconds.shift()
+    for (const one of second) used.set(nameOf(one), { at: now, one })
+    for (const [name, { at }] of used) if (now - at >= idleShown) used.delete(name)
+    return [...used]
+      .map(([name, { one }]) => {
+        const did = seconds.flatMap((list) => list.get(name) ?? [])
+        return did.length === 0 ? { ...one, requests: 0, candidates: 0, ...idle } : read(did, seconds.length)
+      })
+      .sort((a, b) => b.requests - a.requests)
+  }
+}
+
+export const createModelList = () =>
+  createList<LiveModel>(
+    ({ model, version }) => `${model}/${version}`,
+    (did, seconds) => {
+      const mean = (of: (one: LiveModel) => number) => total(did.map(of)) / seconds
+      const { model, version, queue_rows, wait_ms } = did.at(-1)!
+      return {
+        model,
+        version,
+        requests: mean(({ requests }) => requests),
+        ok: mean(({ ok }) => ok),
+        candidates: mean(({ candidates }) => candidates),
+        failed: meanRates(
+          did.map(({ failed }) => failed),
+          seconds,
+        ),
+        shed: meanRates(
+          did.map(({ shed }) => shed),
+          seconds,
+        ),
+        total: quantilesOf(did.map(({ total }) => total)),
+        queue_rows,
+        wait_ms,
+      }
+    },
+    { ok: 0, failed: {}, shed: {}, total: null, queue_rows: 0, wait_ms: 0 },
+  )
+
+export const createClientList = () =>
+  createList<LiveClient>(
+    ({ client }) => client,
+    (did, seconds) => ({
+      client: did.at(-1)!.client,
+      requests: total(did.map(({ requests }) => requests)) / seconds,
+      candidates: total(did.map(({ candidates }) => candidates)) / seconds,
+      failed: total(did.map(({ failed }) => failed)) / seconds,
+    }),
+    { failed: 0 },
+  )
+
+/** The service over the last seconds. */
+export interface Lately {
+  requests: number
+  candidates: number
+  /** Share of the requests; undefined without any. */
+  goodput: number | undefined
+  total: Quantiles
+  saturation: number
+  cores: number
+}
+
+/** `samples`: by the second, or the last one of ten seconds. */
+export function lately(samples: readonly Sample[]): Lately {
+  const newest = samples.at(-1)!
+  const last = samples.filter(({ at }) => at > newest.at - 1000 * averaged)
+  const mean = (of: (sample: Sample) => number) => total(last.map(of)) / last.length
+  const requests = mean(({ requests }) => requests)
+  return {
+    requests,
+    candidates: mean(({ candidates }) => candidates),
+    goodput: requests > 0 ? mean(({ ok }) => ok) / requests : undefined,
+    total: quantilesOf(last.map(({ stages }) => stages.total)),
+    saturation: Math.max(...last.map(({ saturation }) => saturation)),
+    cores: mean(({ cores }) => cores),
+  }
+}
+
+/** Quantiles of several seconds: the second in the middle for p50, the worst one for the others. */
+function quantilesOf(all: readonly Quantiles[]): Quantiles {
+  const found = all.filter((quantiles) => quantiles !== null)
+  if (found.length === 0) return null
+  return {
+    p50: median(found.map(({ p50 }) => p50)),
+    p95: Math.max(...found.map(({ p95 }) => p95)),
+    p99: Math.max(...found.map(({ p99 }) => p99)),
+  }
+}
+
+function meanRates(all: readonly Rates[], seconds: number): Rates {
+  const sums: Rates = {}
+  for (const rates of all)
+    for (const [name, rate] of Object.entries(rates)) sums[name] = (sums[name] ?? 0) + rate / seconds
+  return sums
+}
+
+const total = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0)

@@ -19,9 +19,9 @@ await writeTestBundle(models)
 const payload = JSON.stringify({ context: { country: 'DE', hour: 21 }, candidates: [{ campaign: 'c9', price: 1.25 }] })
 
 /** Replaces the file in one step, as `multigate keys` does. */
-function writeKeys(file: string, ...keys: [id: string, scopes: string[]][]): void {
+function writeKeys(file: string, ...keys: [id: string, scopes: string[], more?: object][]): void {
   const sha256 = (key: string) => createHash('sha256').update(key).digest('hex')
-  const content = { keys: keys.map(([id, scopes]) => ({ id, sha256: sha256(`key-${id}`), scopes })) }
+  const content = { keys: keys.map(([id, scopes, more]) => ({ id, sha256: sha256(`key-${id}`), scopes, ...more })) }
   writeFileSync(`${file}.new`, JSON.stringify(content), { mode: 0o600 })
   renameSync(`${file}.new`, file)
 }
@@ -154,6 +154,50 @@ t.test('keys: the page opens, its figures need the scope metrics', async (t) => 
   t.ok(clients[0].failed > 0)
   writeKeys(file, ['caller', ['predict']])
   await until(over)
+})
+
+t.test('requests refused for their key are counted, and are of its client', async (t) => {
+  const file = join(await temporaryFolder(t), 'keys.json')
+  writeKeys(file, ['on-call', ['metrics', 'admin']], ['batch', ['predict'], { requests_per_second: 1 }])
+  const authorization = 'Bearer key-on-call'
+  // Recorded requests take the longer path.
+  for (const recent of ['0', '50']) {
+    const { port } = await startProcess(t, {
+      MULTIGATE_MODELS: models,
+      MULTIGATE_KEYS: file,
+      MULTIGATE_ADMIN: 'true',
+      MULTIGATE_RECENT_REQUESTS: recent,
+    })
+    const { samples, sum } = await watchLive(t, port, { authorization })
+    await until(() => samples().length > 0)
+    const ask = async (key: string) => {
+      const headers = { 'content-type': 'application/json', authorization: `Bearer ${key}` }
+      const answer = await fetch(`http://127.0.0.1:${port}/predict`, { method: 'POST', headers, body: '{}' })
+      return answer.status
+    }
+    const statuses = []
+    for (const key of ['key-batch', 'key-batch', 'key-batch', 'none']) statuses.push(await ask(key))
+    t.same(statuses, [400, 429, 429, 401])
+    await until(() => Math.round(sum(({ failed }) => failed.unauthorized ?? 0)) === 1)
+    t.equal(Math.round(sum(({ failed }) => failed.rate_limited ?? 0)), 2)
+    t.equal(Math.round(sum(({ requests }) => requests)), 4)
+    const refused = samples()
+      .flatMap(({ clients }) => clients)
+      .find(({ client }) => client === 'batch')
+    t.ok(refused.failed > 0)
+    if (recent === '0') continue
+    const listed = await fetch(`http://127.0.0.1:${port}/debug/requests`, { headers: { authorization } })
+    const { failed } = (await listed.json()) as any
+    t.match(
+      failed.map(({ code, client }: any) => [code, client]),
+      [
+        ['UNAUTHORIZED', '127.0.0.1'],
+        ['RATE_LIMITED', 'batch'],
+        ['RATE_LIMITED', 'batch'],
+        ['INVALID_REQUEST', 'batch'],
+      ],
+    )
+  }
 })
 
 t.test('with an administration port, the console is there, with what it asks', async (t) => {

@@ -45,6 +45,18 @@ t.test('a time that stands out is compared with the median of the other requests
   )
 })
 
+t.test('a body that comes slowly is told from a server that reads slowly', async (t) => {
+  const others = usual.map((other) => ({ ...other, receive_ms: 0.5 }))
+  const arriving = explained(record({ receive_ms: 90, read_ms: 91, total_ms: 97 }), others)
+  t.match(arriving, /^93% of the time, 90 ms, passed until its body had come\. Receiving took 180 times the median/)
+  t.match(arriving, 'The client sends it slowly')
+  t.match(
+    explained(record({ receive_ms: 1, read_ms: 91, total_ms: 97 }), others),
+    /^93% of the time, 90 ms, passed until its values were encoded\. Reading took 180 times/,
+  )
+  t.match(explained(record({ read_ms: 91, total_ms: 97 }), usual), /^94% of the time, 91 ms, passed until its values/)
+})
+
 t.test('the number of rows is kept in view', async (t) => {
   const rows = (count: number) => explained(slow({ rows: count }), usual)
   t.match(rows(60), 'Its number of rows does not explain that: 60, against a median of 50.')

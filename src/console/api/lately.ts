@@ -1,10 +1,7 @@
 import { median } from '../../model/base/median.ts'
-import type { Schemas } from './client.ts'
+import type { LiveClient, LiveModel, LiveStages, LiveSample as Sample } from '../../schemas/live.ts'
 
-type LiveModel = Schemas['LiveModel']
-type LiveClient = Schemas['LiveClient']
-type Sample = Schemas['LiveSample']
-type Quantiles = Schemas['LiveSample']['stages']['total']
+type Quantiles = LiveStages['total']
 type Rates = Record<string, number>
 
 /** Seconds over which rates are averaged: those of one second flicker. */

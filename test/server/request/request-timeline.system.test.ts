@@ -52,7 +52,8 @@ t.test('a prediction has one line, with its model and the time of each stage', a
       trace_id: traceId,
     },
   ])
-  const { read_ms, queue_ms, compute_ms, write_ms, total_ms } = lines[0]!
+  const { receive_ms, read_ms, queue_ms, compute_ms, write_ms, total_ms } = lines[0]!
+  t.ok(receive_ms > 0 && receive_ms <= read_ms, 'a part of it')
   const stages = [read_ms, queue_ms, compute_ms, write_ms]
   t.ok(stages.every((ms) => ms >= 0))
   t.ok(Math.abs(stages.reduce((sum, ms) => sum + ms, 0) - total_ms) < 0.01 + total_ms / 100, 'they add up')

@@ -146,6 +146,10 @@ export const LiveEvent = Type.Object(
     ),
     severity: Type.Union([Type.Literal('info'), Type.Literal('warning'), Type.Literal('error')]),
     text: Type.String({ examples: ['Version 2 of ads-funnel answers, after version 1'] }),
+    model: Type.Optional(Type.String({ description: 'The model that it is about' })),
+    times: Type.Optional(
+      Type.Integer({ description: 'How often it happened between the two moments, if more than once' }),
+    ),
   },
   { description: 'A change that readers of the figures should know of' },
 )

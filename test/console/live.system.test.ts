@@ -7,9 +7,11 @@ import { join } from 'node:path'
 import type { BrowserContextOptions } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { freePort } from '../../loadtest/free-port.ts'
+import type { LiveUpdate } from '../../src/schemas/live.ts'
 import { axeFindings, changeLook, cramped, looks, openBrowser, openPage, skipBrowser } from '../support/browser.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
 import { watchLive } from '../support/events.ts'
+import { liveSample } from '../support/live-sample.ts'
 import { send, startProcess } from '../support/process.ts'
 import { until } from '../support/until.ts'
 
@@ -85,6 +87,64 @@ t.test('live figures', { skip: skipBrowser }, async (t) => {
     t.same(faults, [])
   })
 })
+
+t.test(
+  'a process that does not answer, failures and events: in tables, notices and charts',
+  { skip: skipBrowser },
+  async (t) => {
+    const { port } = await startProcess(t, { MULTIGATE_MODELS: models })
+    const origin = `http://127.0.0.1:${port}`
+    const { page, faults } = await open(t, origin)
+    const text = 'Process 4242 does not answer: it is stopped, or very busy'
+    const seconds = Array.from({ length: 20 }, (_, i) => ({
+      ...liveSample,
+      at: 1000 * i,
+      failed: { rate_limited: 30, invalid_request: 2 },
+      shed: {},
+    }))
+    const history = {
+      at: 20_000,
+      clock: Date.now(),
+      events: [{ id: 1, at: 9500, until: 9500, kind: 'process_silent', severity: 'error', text }],
+      fine: seconds.slice(0, -1),
+      coarse: [],
+    }
+    const update: LiveUpdate = {
+      clock: Date.now(),
+      events: [],
+      fine: seconds.slice(-1),
+      coarse: [],
+      models: [],
+      clients: [{ client: 'batch', requests: 40, candidates: 0, failed: 30 }],
+      processes: [],
+      silent: [4242],
+      unstored: [],
+      failed: [],
+      unready: [],
+    }
+    const event = (name: string, data: object) => `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`
+    const body = event('history', history) + event('sample', update)
+    await page.route('**/console/live', (route) => route.fulfill({ contentType: 'text/event-stream', body }))
+    await page.goto(`${origin}/`)
+    await page.getByRole('row', { name: '4242 does not answer' }).waitFor()
+    await page
+      .getByText('The most frequent error: limit of its key used up (30/s). Also: invalid request (2/s)')
+      .waitFor()
+    await page.getByText('Clients: batch (30/s).').waitFor()
+    t.equal(await page.getByRole('link', { name: 'batch' }).getAttribute('href'), '#/requests?client=batch')
+    t.equal(
+      await page.getByRole('link', { name: 'Single ones are in Requests.' }).getAttribute('href'),
+      '#/requests?list=failed',
+    )
+    // A minute is shown: the event is at its 50th second.
+    const plot = page.locator('.chart .u-over').first()
+    const { width } = (await plot.boundingBox())!
+    await plot.hover({ position: { x: (width * 50.5) / 60, y: 9 } })
+    await page.locator('figure').first().getByText(text).waitFor()
+    t.same(await axeFindings(page), [])
+    t.same(faults, [])
+  },
+)
 
 t.test('two tabs recover from a restart; meanwhile they say so', { skip: skipBrowser }, async (t) => {
   const port = await freePort()

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { createTrafficFindings } from '../../src/console/pages/live/traffic-findings.ts'
-import type { LiveClient, LiveModel, LiveSample } from '../../src/schemas/live.ts'
+import type { LiveClient, LiveEvent, LiveModel, LiveSample } from '../../src/schemas/live.ts'
 import { liveSample } from '../support/live-sample.ts'
 
 /* The notices about traffic on the page Live. */
@@ -30,11 +30,12 @@ function watch() {
     models: LiveModel[] = [],
     more: Partial<LiveSample> = {},
     clients: LiveClient[] = [],
+    events: LiveEvent[] = [],
   ) => {
     now += 1000
     const stages = { total: null, encode: null, queue: null, infer: null }
     fine.push({ ...liveSample, at: now, requests: 1000, shed: {}, failed, stages, deadline_ms: 100, ...more })
-    return findings({ fine, coarse: [], models, clients }, now)
+    return findings({ fine, coarse: [], models, clients, events }, now)
   }
 }
 
@@ -46,14 +47,14 @@ t.test('name the models whose requests fail, in the same order each second', asy
   t.match(first, {
     tone: 'warning',
     title: 'Over ten seconds, 0.5% of the requests failed.',
-    text: /^The most frequent error: invalid request, for b\. /,
+    text: /^The most frequent error: invalid request \(5\/s\), for b\. /,
   })
   second({ invalid_request: 2 }, [model('c', { invalid_request: 2 }), model('a', { invalid_request: 1 })])
   const [later] = second({ invalid_request: 9 }, [model('d', { model_failed: 9 }), model('b', {})])
-  t.match(later?.text, /invalid request, for a, b, c\./)
+  t.match(later?.text, /invalid request \(5\.33\/s\), for a, b, c\./)
   t.match(second({ invalid_request: 9 }, [model('e', { invalid_request: 1 })])[0]?.text, /for a, b, c and 1 more\./)
   const unnamed = times(11).map(() => second({ invalid_request: 9 })[0]?.text)
-  t.match(unnamed.at(-1), /^The most frequent error: invalid request\. /)
+  t.match(unnamed.at(-1), /^The most frequent error: invalid request \(9\/s\)\. /)
 })
 
 t.test('stay while traffic is near a limit, and go when it was below for ten seconds', async (t) => {
@@ -103,6 +104,6 @@ t.test('a few are none, and a flood is named', async (t) => {
   const wrong = watch()
   t.match(
     wrong({ invalid_request: 9 }, [], {}, clients)[0]?.text,
-    'The most frequent error: invalid request. Clients: us (9/s). ',
+    'The most frequent error: invalid request (9/s). Clients: us (9/s). ',
   )
 })

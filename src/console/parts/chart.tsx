@@ -17,7 +17,7 @@ export interface Mark {
   /** ms since 1970. */
   at: number
   text: string
-  tone: 'muted' | 'warning' | 'bad'
+  tone: 'warning' | 'bad'
 }
 
 export interface ChartProps {
@@ -161,7 +161,7 @@ function optionsOf(
 ): uPlot.Options {
   const line = colour('--line')
   const muted = colour('--muted')
-  const tones = { muted, warning: colour('--warning'), bad: colour('--bad') }
+  const tones = { warning: colour('--warning'), bad: colour('--bad') }
   const axis = { stroke: muted, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1, size: 4 } }
   const font = `12px ${getComputedStyle(element).fontFamily}`
   return {

@@ -67,8 +67,11 @@ export function bytes(value: number): string {
     scaled /= 1000
     unit++
   }
-  const unitDisplay = unit === 0 ? 'narrow' : 'short'
-  return formatter({ style: 'unit', unit: byteUnits[unit]!, unitDisplay, maximumSignificantDigits: 3 }).format(scaled)
+  // In short, a byte is “byte”.
+  if (unit === 0) return `${number(scaled)} B`
+  return formatter({ style: 'unit', unit: byteUnits[unit]!, unitDisplay: 'short', maximumSignificantDigits: 3 }).format(
+    scaled,
+  )
 }
 
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' })

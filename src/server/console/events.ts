@@ -25,6 +25,9 @@ const goesOn = 30_000
 /** Events of a moment: the same one again is another. */
 const moments = new Set<Change['kind']>(['requests_arrive', 'process_answers', 'folder_readable'])
 
+/** Each of them is a moment: those that go on are several. */
+const counted = new Set<Change['kind']>(['worker_replaced', 'process_stalled', 'clock_jumped'])
+
 /** Events that take capacity away, and how long after them requests feel it, ms. */
 const losses = new Set<Change['kind']>(['worker_replaced', 'process_ended', 'process_silent', 'process_stalled'])
 const felt = 20_000
@@ -47,8 +50,10 @@ export function createEventLog(): EventLog {
         : events.findLast(
             ({ kind, text, until }) => kind === change.kind && text === change.text && at - until < goesOn,
           )
-      if (same !== undefined) same.until = at
-      else events.push({ id: nextId++, at, until: at, ...change })
+      if (same !== undefined) {
+        same.until = at
+        if (counted.has(change.kind)) same.times = (same.times ?? 1) + 1
+      } else events.push({ id: nextId++, at, until: at, ...change })
     }
     events.splice(0, events.length - kept)
   }
@@ -89,11 +94,19 @@ function rememberSilent(before: Readings | undefined, { answered, silent }: Read
 
 function changesBetween(before: Readings, now: Readings): Change[] {
   const known = new Map(before.answered.map((reading) => [reading.pid, reading]))
-  const ofProcesses = now.answered.flatMap((reading) => {
-    const earlier = known.get(reading.pid)
-    return earlier === undefined ? [] : changesOfProcess(earlier, reading)
-  })
+  const ofProcesses = now.answered.flatMap((reading) =>
+    changesOfProcess(known.get(reading.pid) ?? newborn(reading), reading),
+  )
   return [...comingAndGoing(before, now, known), ...ofProcesses, ...changesOfModels(before, now)]
+}
+
+/** A process that was not there before as it was when it started: its first reading may have lost a worker already. */
+function newborn(reading: Reading): Reading {
+  return {
+    ...reading,
+    workersReplaced: 0,
+    condition: { ...reading.condition, logLinesDropped: 0, connectionsRefused: 0 },
+  }
 }
 
 /** `known`: the readings before, by process. */
@@ -171,13 +184,17 @@ function changesOfModels(before: Readings, now: Readings): Change[] {
       const known = earlier.get(model)
       if (known?.has(version)) continue
       const after = known === undefined ? '' : `, after version ${[...known].join(' and ')}`
-      changes.push(info('version_serves', `Version ${version} of ${model} answers${after}`))
+      changes.push({ ...info('version_serves', `Version ${version} of ${model} answers${after}`), model })
     }
   for (const model of earlier.keys())
     if (!later.has(model) && now.answered.length > 0)
-      changes.push(
-        error('model_unserved', `No version of ${model} answers any more: it was unloaded, or its folder was removed`),
-      )
+      changes.push({
+        ...error(
+          'model_unserved',
+          `No version of ${model} answers any more: it was unloaded, or its folder was removed`,
+        ),
+        model,
+      })
   const conditions = ({ answered }: Readings) => answered.map(({ condition }) => condition)
   const known = new Set(problemsOf(before).map(({ text }) => text))
   changes.push(...problemsOf(now).filter(({ text }) => !known.has(text)))
@@ -207,9 +224,10 @@ function changesOfModels(before: Readings, now: Readings): Change[] {
 /** Versions that failed or whose plans could not be stored, once for all processes. */
 function problemsOf({ answered }: Readings): Change[] {
   const all = answered.flatMap(({ condition: { failed, unstored } }) => [
-    ...failed.map(({ model, version, reason }) =>
-      error('version_failed', `Version ${version} of ${model} failed to load: ${reason}`),
-    ),
+    ...failed.map(({ model, version, reason }) => ({
+      ...error('version_failed', `Version ${version} of ${model} failed to load: ${reason}`),
+      model,
+    })),
     ...unstored.map(({ model, version, reason }) =>
       warning(
         'plan_unstored',

@@ -15,6 +15,9 @@ export const coarseSeconds = 10
 /** ms for which a sample is the latest: viewers ask once a second, those of several processes at different moments. */
 const freshFor = 900
 
+/** ms after which a question is late: those who watch ask once a second. */
+const lateAfter = 1500
+
 /** ms without a question after which nobody watches. */
 const forgottenAfter = 3000
 
@@ -33,30 +36,30 @@ export function createRecorder(read: () => Promise<Readings>, now: () => number 
   const events = createEventLog()
   let earlierFine: Reading[] | undefined
   let earlierCoarse: Reading[] | undefined
-  let state:
-    | Pick<LiveUpdate, 'models' | 'clients' | 'processes' | 'silent' | 'unstored' | 'failed' | 'unreadable' | 'unready'>
-    | undefined
+  let state: Omit<LiveUpdate, 'clock' | 'events' | 'fine' | 'coarse'> | undefined
   let askedAt = Number.NEGATIVE_INFINITY
   let readAt = Number.NEGATIVE_INFINITY
   let coarseIsDue = false
   let reading: Promise<void> | undefined
+  let late: NodeJS.Timeout | undefined
 
   async function record(): Promise<void> {
-    readAt = now()
+    const at = now()
+    readAt = at
     const isCoarse = coarseIsDue
     coarseIsDue = false
     const readings = await read()
     events.add(readings, now())
     const { answered, silent } = readings
     if (answered.length === 0) return
-    const isWatched = now() - askedAt < forgottenAfter
+    const isWatched = watched()
     // Ten seconds that were begun by the second are ended so: pages show no others in their place.
     const isFine = isWatched || earlierFine !== undefined
     // The first sample of a viewer begins where those of ten seconds end: what led to the visit is in it.
     const earlier = earlierFine ?? earlierCoarse
     if (isCoarse) {
       if (earlierCoarse !== undefined) {
-        const interval = summarise(earlierCoarse, answered)
+        const interval = summarise(earlierCoarse, answered, at)
         events.addInterval(interval)
         keep(coarse, interval.sample, keptCoarse)
       }
@@ -64,11 +67,24 @@ export function createRecorder(read: () => Promise<Readings>, now: () => number 
     }
     if (!isFine) return
     if (earlier !== undefined) {
-      const { sample, models, clients, processes } = summarise(earlier, answered)
+      const { sample, models, clients, processes } = summarise(earlier, answered, at)
       keep(fine, sample, keptFine)
       state = { models, clients, processes, silent, ...conditionOf(answered) }
     }
     earlierFine = isWatched || !isCoarse ? answered : undefined
+  }
+
+  const watched = () => now() - askedAt < forgottenAfter
+
+  /** Somebody asks for the latest. Who asks may stand still, as a stopped process does: then it is read once more all the same. */
+  function ask(): void {
+    askedAt = now()
+    late ??= setTimeout(() => {
+      if (!watched()) return
+      recordOnce().catch(() => undefined)
+      late?.refresh()
+    }, lateAfter).unref()
+    late.refresh()
   }
 
   /** A reading that is under way is waited for. */
@@ -86,15 +102,15 @@ export function createRecorder(read: () => Promise<Readings>, now: () => number 
       if (coarseIsDue) await recordOnce()
     },
     async history() {
-      askedAt = now()
-      const at = askedAt
+      ask()
+      const at = now()
       // Older ones, from when somebody watched before, would leave a gap.
       const recent = fine.filter((sample) => sample.at > at - 1000 * keptFine)
       return { at, clock: Date.now(), events: events.since(0), fine: recent, coarse: [...coarse] }
     },
     async latest(at) {
-      askedAt = now()
-      if (askedAt - readAt >= freshFor) await recordOnce()
+      ask()
+      if (now() - readAt >= freshFor) await recordOnce()
       const added = fine.filter((sample) => sample.at > at)
       if (added.length === 0 || state === undefined) return undefined
       const changed: LiveEvent[] = events.since(at)

@@ -19,14 +19,21 @@ const mostModels = 50
 const mostClients = 20
 
 /**
- * What happened between two readings of every process, rounded for readers. A process that started in between is counted from its start; what one
- * that has gone counted last is lost. `now` has one reading at least.
+ * What happened between two readings of every process, rounded for readers. A process that started in between is counted from
+ * its start; what one that has gone counted last is lost. `now` has one reading at least. `at`: when they were made, ms: the clocks
+ * of processes differ by what the wall clock jumped between their starts, so that each says only how much time passed in itself.
  */
-export function summarise(earlier: readonly Reading[], now: readonly Reading[]): Interval {
+export function summarise(
+  earlier: readonly Reading[],
+  now: readonly Reading[],
+  at = Math.max(...now.map((reading) => reading.at)),
+): Interval {
   const before = new Map(earlier.map((reading) => [reading.pid, reading]))
-  const known = now.flatMap((reading) => before.get(reading.pid) ?? []).map(({ at }) => at)
-  const at = Math.max(...now.map((reading) => reading.at))
-  const seconds = known.length === 0 ? now[0]!.uptimeSeconds : Math.max(0.001, (at - Math.min(...known)) / 1000)
+  const passed = now.flatMap((reading) => {
+    const known = before.get(reading.pid)
+    return known === undefined ? [] : (reading.at - known.at) / 1000
+  })
+  const seconds = passed.length === 0 ? now[0]!.uptimeSeconds : Math.max(0.001, ...passed)
   const changes = now.map((reading) => changeOf(before.get(reading.pid), reading, seconds))
   const versions = sumByVersion(changes.flatMap((change) => change.versions))
   const all = versions.reduce(add, empty('', ''))
@@ -42,7 +49,8 @@ export function summarise(earlier: readonly Reading[], now: readonly Reading[]):
       at,
       seconds,
       ...trafficOf(all, seconds),
-      stages: stagesOf(all),
+      // Of requests that were refused unread, the time is their clients'.
+      stages: stagesOf(versions.filter(({ model }) => model !== '').reduce(add, empty('', ''))),
       batches: {
         calls: perSecond(all.calls),
         rows: all.calls === 0 ? 0 : rounded(all.callRows / all.calls),

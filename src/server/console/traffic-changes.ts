@@ -1,4 +1,5 @@
 import type { LiveModel } from '../../schemas/live.ts'
+import { clientFaults, shedOutcomes } from '../../schemas/outcomes.ts'
 import { type Change, error, info, warning } from './change.ts'
 import type { Interval } from './summarise.ts'
 
@@ -13,10 +14,7 @@ const fewest = 10
 const busyRate = 2
 
 /** Outcomes that shed requests have, too, and that of clients that left. */
-const otherwise = new Set(['queue_full', 'deadline_exceeded', 'cancelled'])
-
-/** Errors of clients: they have to change. */
-const ofClients = new Set(['invalid_request', 'unauthorized', 'forbidden', 'rate_limited'])
+const otherwise = new Set([...shedOutcomes, 'cancelled'])
 
 /** Finds what the traffic of each interval shows: overload, failures, silence. Call it once per interval. */
 export function createTrafficChanges(): (interval: Interval) => Change[] {
@@ -34,7 +32,7 @@ export function createTrafficChanges(): (interval: Interval) => Change[] {
     if (code !== undefined && isMuch(totalFailed({ failed }), failingShare)) {
       const name = code.replaceAll('_', ' ')
       const text = `Many requests fail${mostlyOf(models, totalFailed)}; the most frequent error: ${name}`
-      changes.push(ofClients.has(code) ? warning('requests_failing', text) : error('requests_failing', text))
+      changes.push(clientFaults.includes(code) ? warning('requests_failing', text) : error('requests_failing', text))
     }
 
     // They may have stopped within the interval before.

@@ -167,9 +167,9 @@ const isServerError = (status: number) => status >= 500
 
 /** Milliseconds of each stage that the request reached. */
 function stagesOf({ arrived, received, encoded, begun, computed }: Entry, ended: number): Partial<RequestRecord> {
-  const part = received === undefined ? {} : { receive_ms: rounded(received - arrived) }
-  if (encoded === undefined) return { ...part, read_ms: rounded(ended - arrived) }
-  const read = { ...part, read_ms: rounded(encoded - arrived) }
+  const receive_ms = rounded((received ?? encoded ?? ended) - arrived)
+  if (encoded === undefined) return { receive_ms, read_ms: rounded(ended - arrived) }
+  const read = { receive_ms, read_ms: rounded(encoded - arrived) }
   // Rows that need no engine, none at all, never wait.
   const started = begun === undefined ? (computed ?? ended) : Math.max(begun, encoded)
   const queue_ms = rounded(started - encoded)

@@ -85,6 +85,10 @@ t.test('processes that end, start, fall silent and come back', async (t) => {
     ['process_ended', /^Process 2 ended/],
     ['process_started', /^Process 3 /],
   ])
+  t.match(eventsOf(answered({ pid: 1 }), answered({ pid: 1 }, { pid: 3, workersReplaced: 1 })), [
+    ['process_started', /^Process 3 /],
+    ['worker_replaced', /^A worker thread of process 3 died/],
+  ])
   t.match(eventsOf(two, one, answered({ pid: 1 })), [
     ['process_silent', /2/],
     ['process_ended', /^Process 2 ended/],
@@ -116,6 +120,12 @@ t.test('processes that end, start, fall silent and come back', async (t) => {
     ],
     'a stall says when it ended, and why',
   )
+})
+
+t.test('deaths that follow each other are one event with their number', async (t) => {
+  const log = createEventLog()
+  for (const [i, workersReplaced] of [0, 1, 1, 3].entries()) log.add(answered({ workersReplaced }), 1000 * i)
+  t.match(log.since(0), [{ kind: 'worker_replaced', at: 1000, until: 3000, times: 2 }])
 })
 
 t.test('workers, log lines, connections and clocks', async (t) => {

@@ -106,3 +106,21 @@ t.test('keys are summed over processes, those with most candidates first', async
   const silent = reading({ pid: 9, at: 1000, uptimeSeconds: 60, keys: keys(['a', 1000, 1000, 0]) })
   t.same(summarise([reading({})], [reading({ at: 1000 }), silent]).clients, [], 'of no known time')
 })
+
+t.test(
+  'a process that started while the wall clock was wrong has another clock; rates are of the time that passed',
+  async (t) => {
+    const day = 86_400_000
+    const of = (pid: number, at: number, ok: number) => reading({ pid, at, versions: [version({ outcomes: { ok } })] })
+    const { sample } = summarise([of(1, 1000, 0), of(2, 1000 - day, 0)], [of(1, 2000, 10), of(2, 2000 - day, 20)], 2000)
+    t.match(sample, { at: 2000, seconds: 1, requests: 30 })
+    t.equal(summarise([of(2, 1000 - day, 0)], [of(1, 2000, 10), of(2, 2000 - day, 20)], 2000).sample.seconds, 1)
+  },
+)
+
+t.test('requests that were refused unread count, and their durations do not', async (t) => {
+  const counts = (slowest: number) => durations.map(() => 0).concat(slowest)
+  const unread = version({ model: '', version: '', outcomes: { unsupported_media_type: 4 }, total: counts(4) })
+  const { sample } = summarise([reading({})], [reading({ at: 1000, versions: [unread] })])
+  t.match(sample, { requests: 4, failed: { unsupported_media_type: 4 }, stages: { total: null } })
+})

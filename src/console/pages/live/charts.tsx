@@ -3,14 +3,15 @@ import { Chart, type Mark, type Series } from '../../parts/chart.tsx'
 import { bytes, compact, milliseconds, number, percent } from '../../parts/format.ts'
 import { outcomeName, shedName } from './names.ts'
 
-const tones: Record<LiveEvent['severity'], Mark['tone']> = { info: 'muted', warning: 'warning', error: 'bad' }
+const tones = { warning: 'warning', error: 'bad' } as const
 
 /** Everything over time, with what happened. */
 export function Charts({ samples, events }: { samples: Sample[]; events: LiveEvent[] }) {
   const unbroken = withGaps(samples)
   const lines: Lines = {
     at: unbroken.map(({ at }) => at),
-    marks: events.map(({ at, text, severity }) => ({ at, text, tone: tones[severity] })),
+    // Notes would bury them.
+    marks: events.flatMap(({ at, text, severity }) => (severity === 'info' ? [] : { at, text, tone: tones[severity] })),
     line: (label, read) => ({
       label,
       values: unbroken.map(({ sample }) => (sample === undefined ? null : read(sample))),

@@ -48,6 +48,12 @@ function conditionsOf({
       title: 'The server sends no figures now.',
       text: `${noStream}. These are from before; the page goes on trying.`,
     })
+  for (const { text } of unservedIn(events))
+    found.push({
+      tone: 'bad',
+      title: `${text}.`,
+      text: 'Its requests get an error. Put a version of it into the models folder, or see Models for why one does not load.',
+    })
   if (unready.length > 0) found.push({ tone: 'bad', title: 'The service is not ready.', text: sentence(unready) })
   if (silent.length > 0)
     found.push({
@@ -71,7 +77,7 @@ function conditionsOf({
         .map(({ model, version, reason }) =>
           reason.startsWith(`${model}/${version}/`) ? reason : `${model}/${version}: ${reason}`,
         )
-        .join('; ')}. The versions before answer on.`,
+        .join('; ')}. The version before answers on, where there is one.`,
     })
   if (unstored.length > 0)
     found.push({
@@ -90,5 +96,17 @@ function conditionsOf({
     })
   return found
 }
+
+/** Models that answered until lately: older ones were removed on purpose. */
+function unservedIn(events: Live['events']): Live['events'] {
+  const last = new Map(
+    events
+      .filter(({ kind }) => kind === 'model_unserved' || kind === 'version_serves')
+      .map((event) => [event.model, event] as const),
+  )
+  return [...last.values()].filter(({ kind, at }) => kind === 'model_unserved' && Date.now() - at < lately)
+}
+
+const lately = 15 * 60_000
 
 const sentence = (parts: string[]) => `${parts.slice(0, 3).join('; ')}.`

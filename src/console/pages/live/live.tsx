@@ -3,7 +3,7 @@ import { AskError, missingScope } from '../../api/client.ts'
 import { lately } from '../../api/lately.ts'
 import { type Live, live, watchLive } from '../../api/live.ts'
 import { Choice } from '../../parts/choice.tsx'
-import { bytes, compact, milliseconds, percent, short } from '../../parts/format.ts'
+import { bytes, compact, milliseconds, percent, short, time } from '../../parts/format.ts'
 import { Stat, Stats } from '../../parts/stat.tsx'
 import { Failed, KeyButton, Loading } from '../../parts/states.tsx'
 import { Charts } from './charts.tsx'
@@ -55,12 +55,15 @@ export function LivePage() {
         <Stat name="CPU" value={short(cores)} note="cores" />
         <Stat name="Memory" value={bytes(newest.resident_bytes)} />
       </Stats>
-      <p class="small muted">Of the last ten seconds; p99 is that of the worst second. Memory is that of now.</p>
+      <p class="small muted">
+        {value.state === 'open' ? 'Of the last ten seconds' : `Of the ten seconds before ${time(newest.at)}`}; p99 is
+        that of the worst second. Memory is that of now.
+      </p>
       <Events events={value.events} />
-      <Charts samples={range === 'coarse' ? value.coarse : lastMinutes(value)} events={value.events} />
       <ModelTable models={value.models} />
       <ClientTable clients={value.clients} />
       <ProcessTable processes={value.processes} silent={value.silent} />
+      <Charts samples={range === 'coarse' ? value.coarse : lastMinutes(value)} events={value.events} />
     </div>
   )
 }

@@ -1,4 +1,5 @@
-import type { LiveClient, LiveModel, LiveSample as Sample } from '../../../schemas/live.ts'
+import type { LiveClient, LiveEvent, LiveModel, LiveSample as Sample } from '../../../schemas/live.ts'
+import { clientFaults, shedOutcomes } from '../../../schemas/outcomes.ts'
 import { compact, milliseconds, percent } from '../../parts/format.ts'
 import { outcomeName, shedName } from './names.ts'
 
@@ -17,6 +18,9 @@ const kinds = ['shed', 'failing', 'slow'] as const
 
 type Found = Partial<Record<(typeof kinds)[number], Finding>>
 
+/** Durations above the largest bucket are not told apart, ms. */
+const longestTold = 2500
+
 /** Fewer requests over the time that is looked at are none: a person tries something. */
 const fewest = 5
 
@@ -26,25 +30,19 @@ const stays = 10_000
 /** Not true for so long, ms: it has ended. */
 const ends = 3000
 
-/** Errors of shed requests. */
-const shedCodes = ['queue_full', 'deadline_exceeded']
-
-/** Errors of clients: they have to change. */
-const ofClients = ['invalid_request', 'unauthorized', 'forbidden', 'rate_limited']
-
-/** Those, and clients that left. */
-const expected = [...shedCodes, 'cancelled']
+/** Errors of shed requests, and clients that left. */
+const expected = [...shedOutcomes, 'cancelled']
 
 /** Finds what deserves attention in the traffic, second by second. `now`: ms since 1970, by the clock of the samples. */
 export function createTrafficFindings(): (
-  live: { fine: Sample[]; coarse: Sample[]; models: LiveModel[]; clients: LiveClient[] },
+  live: { fine: Sample[]; coarse: Sample[]; models: LiveModel[]; clients: LiveClient[]; events: LiveEvent[] },
   now: number,
 ) => Finding[] {
   const last = new Map<keyof Found, { at: number; finding: Finding }>()
   /** When each model last had each error: a snapshot has those of one second. */
   const failures = new Map<string, { at: number; model: string; code: string }>()
 
-  return ({ fine, coarse, models, clients }, now) => {
+  return ({ fine, coarse, models, clients, events }, now) => {
     for (const { model, failed } of models)
       for (const code of Object.keys(failed)) failures.set(`${code}\n${model}`, { at: now, model, code })
     for (const [key, { at }] of failures) if (now - at > stays) failures.delete(key)
@@ -54,7 +52,7 @@ export function createTrafficFindings(): (
     // Older ones are of another time: there are none while nobody watches.
     const recent = fine.filter(({ at }) => at > now - 15_000).slice(-10)
     const before = [...coarse, ...fine].filter(({ at }) => at < now - 30_000)
-    const found = recent.length === 0 ? {} : findIn(recent, before, failing, clients)
+    const found = recent.length === 0 ? {} : findIn(recent, before, failing, clients, lossIn(events, now))
     return kinds.flatMap((kind) => {
       const finding = found[kind]
       if (finding !== undefined) last.set(kind, { at: now, finding })
@@ -72,9 +70,11 @@ function findIn(
   before: Sample[],
   failing: (code: string) => string[],
   clients: readonly LiveClient[],
+  loss: string | undefined,
 ): Found {
   const found: Found = {}
-  const limit = `${riseOf(recent, before)}${mostlyFrom(clients)}${bottleneck(recent)}`
+  const cause = loss === undefined ? bottleneck(recent) : `Just before: ${loss}.`
+  const limit = `${riseOf(recent, before)}${mostlyFrom(clients)}${cause}`
   const shed = sums(recent.map((sample) => sample.shed))
   const requests = mean(recent.map((sample) => sample.requests))
   const [reason] = largest(shed)
@@ -84,16 +84,16 @@ function findIn(
     found.shed = {
       tone: 'bad',
       title: `Over ten seconds, ${percent(Math.min(1, shedRate / Math.max(requests, shedRate)), 2)} of the requests were refused or dropped.`,
-      text: `The most frequent reason: ${shedName(reason)}${namesOf(shedCodes.flatMap(failing))}. ${limit}`,
+      text: `The most frequent reason: ${shedName(reason)}${namesOf(shedOutcomes.flatMap(failing))}. ${limit}`,
     }
   const failed = sums(recent.map((sample) => sample.failed))
   const others = Object.fromEntries(Object.entries(failed).filter(([name]) => !expected.includes(name)))
   const [code] = largest(others)
   if (code !== undefined && isMuch(total(others)))
     found.failing = {
-      tone: ofClients.includes(code) ? 'warning' : 'bad',
+      tone: clientFaults.includes(code) ? 'warning' : 'bad',
       title: `Over ten seconds, ${percent(total(others) / Math.max(requests, total(others)), 2)} of the requests failed.`,
-      text: `The most frequent error: ${outcomeName(code)}${namesOf(failing(code))}. ${alsoOf(others, code)}${failuresOf(clients)}`,
+      text: `The most frequent error: ${rated(outcomeName(code), others[code]!)}${namesOf(failing(code))}. ${alsoOf(others, code)}${failuresOf(clients)}`,
       list: 'failed',
     }
   const p99 = Math.max(...recent.map(({ stages }) => stages.total?.p99 ?? 0))
@@ -102,7 +102,7 @@ function findIn(
     found.slow = {
       tone: 'warning',
       title: `The slowest requests ${p99 > deadline ? 'miss' : 'come close to'} their deadline.`,
-      text: `p99 is up to ${milliseconds(p99)}, the deadline ${milliseconds(deadline)}.${found.shed === undefined ? ` ${limit}` : ''}`,
+      text: `p99 is up to ${milliseconds(p99)}${p99 >= longestTold ? ' or more' : ''}, the deadline ${milliseconds(deadline)}.${found.shed === undefined ? ` ${limit}` : ''}`,
     }
   return found
 }
@@ -154,6 +154,21 @@ function riseOf(recent: Sample[], before: Sample[]): string {
   return usual > 0 && now > muchMore * usual
     ? `Candidates per second rose from ${compact(usual)} to ${compact(now)}. `
     : ''
+}
+
+/** Events that take capacity away, and how long after them requests feel it, ms. */
+const losses: readonly LiveEvent['kind'][] = [
+  'worker_replaced',
+  'process_ended',
+  'process_silent',
+  'process_stalled',
+  'connections_refused',
+]
+const felt = 20_000
+
+/** What took capacity away just now. */
+function lossIn(events: readonly LiveEvent[], now: number): string | undefined {
+  return events.findLast(({ kind, until }) => losses.includes(kind) && now - until < felt)?.text
 }
 
 function bottleneck(recent: Sample[]): string {

@@ -206,7 +206,7 @@ function expertBoxes(options: Options): Box[] {
     Array.from({ length: many }, () => {
       number++
       const reads = side === '' ? note : `${side} fields only`
-      return { id: `e${number}`, title: `Expert e${number}`, note: reads, reads: ['embedding'] }
+      return { id: `e${number}`, title: `Expert ${number}`, note: reads, reads: ['embedding'] }
     }),
   )
 }

@@ -8,8 +8,8 @@ import type { Field } from './words.ts'
 
 const perPage = 20
 
-/** The inputs, with what a client may send for each. */
-export function Fields({ fields }: { fields: readonly Field[] }) {
+/** The inputs, with what a client may send for each. `playground`: where they are measured. */
+export function Fields({ fields, playground }: { fields: readonly Field[]; playground: string }) {
   const { wanted, page, setPage, field } = useSearch()
   if (fields.length === 0) return <p class="muted">Its clients send tensors: it has no named fields.</p>
   const found = fields.filter(({ name, side, kind }) => `${name} ${side} ${kind}`.toLowerCase().includes(wanted))
@@ -17,7 +17,7 @@ export function Fields({ fields }: { fields: readonly Field[] }) {
     <>
       <p class="muted">
         Context fields describe the user and the page, once per request; candidate fields the item to score; cross
-        fields both.
+        fields both. <a href={playground}>The playground</a> ranks them by their importance.
       </p>
       {fields.length > perPage && <SearchField label="Search fields" {...field} />}
       {found.length === 0 ? (

@@ -180,13 +180,17 @@ function VersionRow({ model, version: one }: { model: Model; version: Version })
         {tasks.length > 3 && <span class="muted">{`and ${tasks.length - 3} ${plural(tasks.length - 3, 'task')}`}</span>}
       </td>
       <td class="small" data-title="Drift">
-        {isLoaded ? <DriftNote drift={drift} /> : <span class="muted">–</span>}
+        {isLoaded ? (
+          <DriftNote drift={drift} href={hrefOf('models', [model.name, version], { section: 'drift' })} />
+        ) : (
+          <span class="muted">–</span>
+        )}
       </td>
     </tr>
   )
 }
 
-function DriftNote({ drift }: { drift: Version['drift'] }) {
+function DriftNote({ drift, href }: { drift: Version['drift']; href: string }) {
   if (drift === undefined) return <span class="muted">too few values, or no reference</span>
   const { word, tone } = driftWord(drift.psi)
   return (
@@ -194,7 +198,11 @@ function DriftNote({ drift }: { drift: Version['drift'] }) {
       <span class={`pill ${tone}`}>{word}</span>
       {drift.psi >= 0.1 && (
         <span>
-          most: <bdi>{drift.name}</bdi> (PSI {number(drift.psi)})
+          most:{' '}
+          <a href={href}>
+            <bdi>{drift.name}</bdi>
+          </a>{' '}
+          (PSI {number(drift.psi)})
         </span>
       )}
     </span>

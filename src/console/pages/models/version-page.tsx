@@ -159,7 +159,7 @@ function Sections({ details, version, again }: { details: Details; version: stri
         <Architecture details={details} />
       </Section>
       <Section id="fields" note={`${details.fields?.length ?? 0} in all`}>
-        <Fields fields={details.fields ?? []} />
+        <Fields fields={details.fields ?? []} playground={hrefOf('playground', [name, version])} />
       </Section>
       <Section id="tasks">
         <Tasks tasks={details.tasks ?? []} quality={details.quality ?? {}} />

@@ -31,12 +31,19 @@ export async function firstShared(query: URLSearchParams, details: Details, know
   }
 }
 
+/** Share of a model's fields that a form has to have to be of use to it. */
+const fewestKept = 0.2
+
 function fitted(shared: Shared, fields: readonly Field[], plain: () => Shared): First {
   if (shared.inputs !== undefined && fields.length === 0) return { shared, note: undefined }
   const { form, leftOut } = fitForm(shared.form, fields)
   const hasAny =
     Object.keys(form.context).length > 0 || form.candidates.some(({ values }) => Object.keys(values).length > 0)
-  if (!hasAny || form.candidates.length === 0)
+  const sent = new Set([form.context, ...form.candidates.map(({ values }) => values)].flatMap(Object.keys))
+  const kept = fields.filter(({ name }) => sent.has(name)).length
+  // What a form of another model would be filled with is an example, but for a field or two.
+  const isForeign = leftOut.length > 0 && kept < fields.length * fewestKept
+  if (!hasAny || form.candidates.length === 0 || isForeign)
     return { shared: plain(), note: 'The link is about a model with other fields. Here is an example instead.' }
   const { form: filled, added } = leftOut.length === 0 ? { form, added: [] } : fillRequired(form, plain().form, fields)
   const notes = [

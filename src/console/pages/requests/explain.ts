@@ -75,6 +75,8 @@ function explainFailure(record: RequestRecord): string {
   if (code !== undefined) return advice[code] ?? `It was answered with ${code}.`
   if (status !== 499) return `It was answered with status ${status}.`
   const last = timesOf(record).at(-1)
+  if (last?.stage.name === 'receive')
+    return `The client closed the connection after ${milliseconds(total_ms)}, before all of its body had come.`
   const when = last === undefined ? '' : ` It was in the stage “${last.stage.name}” then.`
   return `The client closed the connection after ${milliseconds(total_ms)}, before its answer.${when} Clients do so when their own timeout is shorter than the answer takes.`
 }

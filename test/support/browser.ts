@@ -83,7 +83,7 @@ export function cramped(page: Page): Promise<string[]> {
     if (root.scrollWidth > root.clientWidth) found.push(`the page is ${root.scrollWidth} wide, of ${root.clientWidth}`)
     for (const table of document.querySelectorAll('table:not(.scroll table)'))
       found.push(`does not scroll by itself: ${table.textContent.slice(0, 40)}`)
-    for (const element of document.querySelectorAll('button, a, h1, h2, h3, dt, dd, th, label, .pill'))
+    for (const element of document.querySelectorAll('button, a, h1, h2:not(.hidden), h3, dt, dd, th, label, .pill'))
       if (
         element.scrollWidth > element.clientWidth + 1 &&
         (globalThis as any).getComputedStyle(element).display !== 'inline'

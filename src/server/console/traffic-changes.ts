@@ -31,7 +31,7 @@ export function createTrafficChanges(): (interval: Interval) => Change[] {
     const [code] = largest(failed)
     if (code !== undefined && isMuch(totalFailed({ failed }), failingShare)) {
       const name = code.replaceAll('_', ' ')
-      const text = `Many requests fail${mostlyOf(models, totalFailed)}; the most frequent error: ${name}`
+      const text = `Many requests fail${mostlyOf(models, ({ failed }) => failed[code] ?? 0)}; the most frequent error: ${name}`
       changes.push(clientFaults.includes(code) ? warning('requests_failing', text) : error('requests_failing', text))
     }
 

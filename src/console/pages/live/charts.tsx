@@ -5,41 +5,19 @@ import { outcomeName, shedName } from './names.ts'
 
 const tones = { warning: 'warning', error: 'bad' } as const
 
-/** Everything over time, with what happened. */
-export function Charts({ samples, events }: { samples: Sample[]; events: LiveEvent[] }) {
-  const unbroken = withGaps(samples)
-  const lines: Lines = {
-    at: unbroken.map(({ at }) => at),
-    // Notes would bury them.
-    marks: events.flatMap(({ at, text, severity }) => (severity === 'info' ? [] : { at, text, tone: tones[severity] })),
-    line: (label, read) => ({
-      label,
-      values: unbroken.map(({ sample }) => (sample === undefined ? null : read(sample))),
-    }),
-  }
-  return (
-    <div class="cards">
-      <TrafficCharts samples={samples} {...lines} />
-      <ResourceCharts {...lines} />
-    </div>
-  )
+interface ChartsProps {
+  samples: Sample[]
+  events: LiveEvent[]
 }
 
-interface Lines {
-  at: number[]
-  marks: Mark[]
-  line(label: string, read: (sample: Sample) => number | null): Series
-}
-
-/** Answers and where their time went. */
-function TrafficCharts({ samples, line, ...moments }: Lines & { samples: Sample[] }) {
-  const byName = (title: (name: string) => string, read: (sample: Sample) => Record<string, number>): Series[] => {
-    const names = namesOf(samples, read)
-    if (names.length === 0) return [line('none', () => 0)]
-    return names.map((name) => ({ ...line(title(name), (sample) => read(sample)[name] ?? 0), colour: placeOf(name) }))
-  }
+/** What the reader looks for first. */
+export function MainCharts({ samples, events }: ChartsProps) {
+  const { line, ...moments } = linesOf(samples, events)
   return (
-    <>
+    <section class="cards" aria-labelledby="live-main">
+      <h2 id="live-main" class="hidden">
+        Requests over time
+      </h2>
       <Chart
         title="Requests per second"
         {...moments}
@@ -60,22 +38,68 @@ function TrafficCharts({ samples, line, ...moments }: Lines & { samples: Sample[
         title="Stages, p99"
         {...moments}
         format={milliseconds}
-        series={[
-          line('encode', ({ stages }) => stages.encode?.p99 ?? null),
-          line('queue', ({ stages }) => stages.queue?.p99 ?? null),
-          line('compute', ({ stages }) => stages.infer?.p99 ?? null),
-        ]}
+        series={stagesAt('p99', line)}
         about="Where the time of answered requests goes once they are read: making tensors of their values, waiting for a worker, the engine’s call. Requests shows how long they took to come and to be read."
       />
+    </section>
+  )
+}
+
+/** Everything else over time. */
+export function OtherCharts({ samples, events }: ChartsProps) {
+  const lines = linesOf(samples, events)
+  return (
+    <section class="cards" aria-labelledby="live-others">
+      <h2 id="live-others" class="hidden">
+        More over time
+      </h2>
+      <TrafficCharts samples={samples} {...lines} />
+      <ResourceCharts {...lines} />
+    </section>
+  )
+}
+
+function linesOf(samples: Sample[], events: LiveEvent[]): Lines {
+  const unbroken = withGaps(samples)
+  return {
+    at: unbroken.map(({ at }) => at),
+    // Notes would bury them.
+    marks: events.flatMap(({ at, text, severity }) => (severity === 'info' ? [] : { at, text, tone: tones[severity] })),
+    line: (label, read) => ({
+      label,
+      values: unbroken.map(({ sample }) => (sample === undefined ? null : read(sample))),
+    }),
+  }
+}
+
+function stagesAt(quantile: 'p50' | 'p99', line: Lines['line']): Series[] {
+  return [
+    line('encode', ({ stages }) => stages.encode?.[quantile] ?? null),
+    line('queue', ({ stages }) => stages.queue?.[quantile] ?? null),
+    line('compute', ({ stages }) => stages.infer?.[quantile] ?? null),
+  ]
+}
+
+interface Lines {
+  at: number[]
+  marks: Mark[]
+  line(label: string, read: (sample: Sample) => number | null): Series
+}
+
+/** Answers, and where the time of the others went. */
+function TrafficCharts({ samples, line, ...moments }: Lines & { samples: Sample[] }) {
+  const byName = (title: (name: string) => string, read: (sample: Sample) => Record<string, number>): Series[] => {
+    const names = namesOf(samples, read)
+    if (names.length === 0) return [line('none', () => 0)]
+    return names.map((name) => ({ ...line(title(name), (sample) => read(sample)[name] ?? 0), colour: placeOf(name) }))
+  }
+  return (
+    <>
       <Chart
         title="Stages, p50"
         {...moments}
         format={milliseconds}
-        series={[
-          line('encode', ({ stages }) => stages.encode?.p50 ?? null),
-          line('queue', ({ stages }) => stages.queue?.p50 ?? null),
-          line('compute', ({ stages }) => stages.infer?.p50 ?? null),
-        ]}
+        series={stagesAt('p50', line)}
         about="The same for the request in the middle."
       />
       <Chart

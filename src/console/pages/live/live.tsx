@@ -6,7 +6,7 @@ import { Choice } from '../../parts/choice.tsx'
 import { bytes, compact, milliseconds, percent, short, time } from '../../parts/format.ts'
 import { Stat, Stats } from '../../parts/stat.tsx'
 import { Failed, KeyButton, Loading } from '../../parts/states.tsx'
-import { Charts } from './charts.tsx'
+import { MainCharts, OtherCharts } from './charts.tsx'
 import { Events } from './events.tsx'
 import { Findings } from './findings.tsx'
 import { ClientTable, ModelTable, ProcessTable } from './tables.tsx'
@@ -29,6 +29,7 @@ export function LivePage() {
   const { requests, candidates, goodput, total, saturation, cores } = lately(
     value.fine.length > 0 ? value.fine : value.coarse,
   )
+  const samples = range === 'coarse' ? value.coarse : lastMinutes(value)
   return (
     <div class="page">
       <div class="heading">
@@ -59,11 +60,12 @@ export function LivePage() {
         {value.state === 'open' ? 'Of the last ten seconds' : `Of the ten seconds before ${time(newest.at)}`}; p99 is
         that of the worst second. Memory is that of now.
       </p>
+      <MainCharts samples={samples} events={value.events} />
       <Events events={value.events} />
       <ModelTable models={value.models} />
       <ClientTable clients={value.clients} />
       <ProcessTable processes={value.processes} silent={value.silent} />
-      <Charts samples={range === 'coarse' ? value.coarse : lastMinutes(value)} events={value.events} />
+      <OtherCharts samples={samples} events={value.events} />
     </div>
   )
 }

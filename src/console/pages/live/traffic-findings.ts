@@ -18,8 +18,8 @@ const kinds = ['shed', 'failing', 'slow'] as const
 
 type Found = Partial<Record<(typeof kinds)[number], Finding>>
 
-/** Durations above the largest bucket are not told apart, ms. */
-const longestTold = 2500
+/** Durations above the largest bucket look alike, ms. */
+const longestMeasured = 2500
 
 /** Fewer requests over the time that is looked at are none: a person tries something. */
 const fewest = 5
@@ -102,7 +102,7 @@ function findIn(
     found.slow = {
       tone: 'warning',
       title: `The slowest requests ${p99 > deadline ? 'miss' : 'come close to'} their deadline.`,
-      text: `p99 is up to ${milliseconds(p99)}${p99 >= longestTold ? ' or more' : ''}, the deadline ${milliseconds(deadline)}.${found.shed === undefined ? ` ${limit}` : ''}`,
+      text: `p99 is up to ${milliseconds(p99)}${p99 >= longestMeasured ? ' or more' : ''}, the deadline ${milliseconds(deadline)}.${found.shed === undefined ? ` ${limit}` : ''}`,
     }
   return found
 }

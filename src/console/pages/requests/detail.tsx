@@ -35,12 +35,14 @@ export function Detail({ id, listed, others, areBodiesKept, onClose }: DetailPro
   useEffect(() => {
     // Where the address named it, nothing had the focus: it stays there.
     if (document.activeElement !== document.body) heading.current?.focus()
+  }, [])
+  useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (event.key === 'Escape') onClose()
     }
     document.addEventListener('keydown', onKey)
     return () => document.removeEventListener('keydown', onKey)
-  }, [id])
+  }, [onClose])
   const record = asked.data ?? listed
   return (
     <section class="card detail" aria-labelledby="request-title">

@@ -293,6 +293,7 @@ t.test('candidates are added, copied, removed, sorted and pasted', { skip }, asy
   await paste('{"price": 1')
   await page.getByText('This is not JSON').waitFor()
   await page.keyboard.press('Escape')
+  const former = await ids()
   const asked = sent(page)
   await paste(JSON.stringify({ context: { hour: 7 }, candidates: { id: [1, 2], campaign: ['c', 'd'], price: [1, 2] } }))
   const { context, candidates } = await asked
@@ -301,6 +302,12 @@ t.test('candidates are added, copied, removed, sorted and pasted', { skip }, asy
     { id: 1, campaign: 'c', price: 1 },
     { id: 2, campaign: 'd', price: 2 },
   ])
+  await page.getByText('2 candidates pasted.').waitFor()
+  await page.getByRole('button', { name: 'Undo' }).click()
+  await page.getByRole('button', { name: 'Undo' }).waitFor({ state: 'detached' })
+  t.same(await ids(), former)
+  await page.getByLabel('id of b', { exact: true }).fill('a')
+  await page.getByText('Several candidates have the id a').waitFor()
 })
 
 t.test('gates, what matters, and another version side by side', { skip }, async (t) => {
@@ -314,6 +321,11 @@ t.test('gates, what matters, and another version side by side', { skip }, async 
   const weights = (await gates.getByRole('cell').allInnerTexts()).map((text) => Number.parseFloat(text))
   t.equal(weights.length, 6)
   t.ok(Math.abs(weights.reduce((sum, weight) => sum + weight, 0) - 200) < 1, 'each task adds up to 100 %')
+
+  await page.getByLabel('price of ad-2').fill('77')
+  await gates.getByText(' pp').first().waitFor()
+  const changed = (await gates.getByRole('cell').allInnerTexts()).map((text) => Number.parseFloat(text))
+  t.not(`${changed}`, `${weights}`, 'the changes stand below the new weights')
 
   let requests = 0
   page.on('request', (request) => {

@@ -184,6 +184,20 @@ t.test('by keys: choose a request, close it, and be back where you were', { skip
   await page.keyboard.press('Enter')
   await page.locator('.detail').waitFor({ state: 'detached' })
   t.equal(await focused(), 'two')
+  await page.keyboard.press('Enter')
+  await page.locator('.detail').waitFor()
+  await page.keyboard.press('Escape')
+  await page.locator('.detail').waitFor({ state: 'detached' })
+  t.equal(await focused(), 'two')
+
+  // By mouse, the whole row.
+  await page
+    .locator('tbody tr', { has: page.locator('[data-id="one"]') })
+    .locator('td')
+    .last()
+    .click()
+  await page.waitForURL(/[?&]id=one$/)
+  await page.locator('.detail').waitFor()
 })
 
 t.test('it says why there is nothing to see, and what to do', { skip }, async (t) => {

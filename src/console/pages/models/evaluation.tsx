@@ -48,9 +48,8 @@ function ReportOf({ report, of }: { report: Report; of: { model: string; version
     <>
       {(model.version !== of.version || model.name !== of.model) && (
         <p class="notice warning">
-          This report is of
-          <bdi>{model.name}</bdi>, version <bdi>{model.version}</bdi>: it came with the files of this one, which nobody
-          evaluated.
+          This report is of <bdi>{model.name}</bdi>, version <bdi>{model.version}</bdi>: it came with the files of this
+          one, which nobody evaluated.
         </p>
       )}
       <p class="muted">

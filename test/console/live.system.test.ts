@@ -131,7 +131,7 @@ t.test(
       .getByText('The most frequent error: limit of its key used up (30/s). Also: invalid request (2/s)')
       .waitFor()
     await page.getByText('Clients: batch (30/s).').waitFor()
-    t.equal(await page.getByRole('link', { name: 'batch' }).getAttribute('href'), '#/requests?client=batch')
+    t.equal(await page.getByRole('link', { name: 'batch' }).getAttribute('href'), '#/requests?client=batch&list=failed')
     t.equal(
       await page.getByRole('link', { name: 'Single ones are in Requests.' }).getAttribute('href'),
       '#/requests?list=failed',

@@ -108,6 +108,12 @@ t.test('filters by list, model and status; the address keeps them', { skip }, as
   await page.reload()
   await page.locator('[data-id="b2"]').waitFor()
   t.equal(await rows.count(), 1)
+
+  // An empty list says which others have some.
+  await page.goto(`${origin}/#/requests?list=failed&model=a`)
+  await page.getByRole('button', { name: 'Slowest requests: 1' }).click()
+  await page.locator('[data-id="a1"]').waitFor()
+  t.match(page.url(), /list=slow&model=a/)
 })
 
 t.test('back closes a request, and so does another list', { skip }, async (t) => {

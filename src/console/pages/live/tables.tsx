@@ -78,7 +78,7 @@ export function ClientTable({ clients }: { clients: LiveClient[] }) {
             {clients.map(({ client, requests, candidates, failed }) => (
               <tr key={client}>
                 <td>
-                  <a href={hrefOf('requests', [], { client })}>
+                  <a href={hrefOf('requests', [], failed > requests / 2 ? { client, list: 'failed' } : { client })}>
                     <bdi>{client}</bdi>
                   </a>
                 </td>

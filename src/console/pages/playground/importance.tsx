@@ -101,8 +101,13 @@ function Means({ means, scores, task }: MeansProps) {
     <div class="effects">
       <p>
         <bdi>{first.field}</bdi> matters most for <bdi>{task}</bdi>: another value of it changes <bdi>{task}</bdi>,
-        which is {probability(mean)} on average in these rows, by {points(first.size)} up or down.
-        {isClose && ' Fields whose ranges (±) overlap may change places with other rows.'}
+        which is {probability(mean)} on average in these rows, by {points(first.size)} up or down.{' '}
+        {isClose && (
+          <>
+            <bdi>{second.field}</bdi> is too close for these rows to tell which of the two comes first.{' '}
+          </>
+        )}
+        ± is the standard error.
       </p>
       <Scroll label="Mean changes by field">
         <table>

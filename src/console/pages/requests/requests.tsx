@@ -145,12 +145,27 @@ function Lists({ data, filter, onChange }: ListsProps) {
           <div class="card">
             <Empty title={data[list].length === 0 ? 'No such requests yet' : 'No request fits these filters'}>
               {data[list].length === 0 && <p>They appear here as they come.</p>}
+              <Elsewhere data={data} filter={filter} onChange={onChange} />
             </Empty>
           </div>
         ) : (
           <RequestTable title={title} about={about} records={records} chosen={id} onChoose={(id) => onChange({ id })} />
         )}
       </div>
+    </>
+  )
+}
+
+/** Other lists that have what the filters want. */
+function Elsewhere({ data, filter, onChange }: ListsProps) {
+  const others = (['slow', 'failed', 'recent'] as const).filter((name) => matching(data[name], filter).length > 0)
+  return (
+    <>
+      {others.map((name) => (
+        <button key={name} type="button" onClick={() => onChange({ list: name })}>
+          {titles[name].title}: {matching(data[name], filter).length}
+        </button>
+      ))}
     </>
   )
 }

@@ -1,8 +1,8 @@
 import { signal } from '@preact/signals'
 import { EventSourceParserStream } from 'eventsource-parser/stream'
+import { createClientList, createModelList } from './averages.ts'
 import { base, noConnection, refuseKey, type Schemas } from './client.ts'
 import { key } from './key.ts'
-import { createClientList, createModelList } from './lately.ts'
 
 export type Sample = Schemas['LiveSample']
 export type LiveModel = Schemas['LiveModel']

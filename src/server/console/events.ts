@@ -1,6 +1,7 @@
 import { basename, dirname } from 'node:path'
 import type { LostWorker } from '../../model/engines/pool/contract.ts'
 import type { LiveEvent } from '../../schemas/live.ts'
+import { losses, lossFelt } from '../../schemas/outcomes.ts'
 import { type Change, error, info, warning } from './change.ts'
 import type { Condition, Reading, Readings } from './reading.ts'
 import type { Interval } from './summarise.ts'
@@ -27,10 +28,6 @@ const moments = new Set<Change['kind']>(['requests_arrive', 'process_answers', '
 
 /** Each of them is a moment: those that go on are several. */
 const counted = new Set<Change['kind']>(['worker_replaced', 'process_stalled', 'clock_jumped'])
-
-/** Events that take capacity away, and how long after them requests feel it, ms. */
-const losses = new Set<Change['kind']>(['worker_replaced', 'process_ended', 'process_silent', 'process_stalled'])
-const felt = 20_000
 
 /** The wall clock jumped if it moved by so much more or less than the steady one, ms. */
 const jump = 5_000
@@ -63,7 +60,7 @@ export function createEventLog(): EventLog {
       const changes = before === undefined ? [] : changesBetween(before, readings)
       before = { answered: rememberSilent(before, readings), silent: readings.silent }
       note(changes, at)
-      const lost = changes.find(({ kind }) => losses.has(kind))
+      const lost = changes.find(({ kind }) => losses.includes(kind))
       if (lost !== undefined) loss = { at, text: lost.text }
       // These last as long as the condition does.
       for (const problem of problemsOf(readings)) {
@@ -73,7 +70,7 @@ export function createEventLog(): EventLog {
     },
     addInterval(interval) {
       const { at } = interval.sample
-      const cause = loss !== undefined && at - loss.at < felt ? loss.text : undefined
+      const cause = loss !== undefined && at - loss.at < lossFelt ? loss.text : undefined
       note(
         changesOfTraffic(interval).map((change) =>
           cause !== undefined && change.kind === 'requests_shed'

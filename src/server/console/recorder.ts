@@ -76,7 +76,7 @@ export function createRecorder(read: () => Promise<Readings>, now: () => number 
 
   const watched = () => now() - askedAt < forgottenAfter
 
-  /** Somebody asks for the latest. Who asks may stand still, as a stopped process does: then it is read once more all the same. */
+  /** Somebody watches. The process that asks may stop: the others are read for a while even so, and its silence is noticed. */
   function ask(): void {
     askedAt = now()
     late ??= setTimeout(() => {

@@ -1,3 +1,4 @@
+import { rounded as roundedTo } from '../../model/base/rounded-json.ts'
 import type { LiveClient, LiveModel, LiveProcess, LiveSample, LiveStages } from '../../schemas/live.ts'
 import { durations } from '../metrics/buckets.ts'
 import { keyOf } from '../metrics/version-counts.ts'
@@ -36,7 +37,10 @@ export function summarise(
   const seconds = passed.length === 0 ? now[0]!.uptimeSeconds : Math.max(0.001, ...passed)
   const changes = now.map((reading) => changeOf(before.get(reading.pid), reading, seconds))
   const versions = sumByVersion(changes.flatMap((change) => change.versions))
-  const all = versions.reduce(add, empty('', ''))
+  const all = versions.filter(({ model }) => model !== '').reduce(add, empty('', ''))
+  // Of requests that were refused unread, the time is their clients'.
+  const stagesOfRead = stagesOf(all)
+  for (const unread of versions.filter(({ model }) => model === '')) add(all, unread)
   const processes = changes.map(processOf)
   const perSecond = (count: number) => rounded(count / seconds)
   const active = versions
@@ -49,8 +53,7 @@ export function summarise(
       at,
       seconds,
       ...trafficOf(all, seconds),
-      // Of requests that were refused unread, the time is their clients'.
-      stages: stagesOf(versions.filter(({ model }) => model !== '').reduce(add, empty('', ''))),
+      stages: stagesOfRead,
       batches: {
         calls: perSecond(all.calls),
         rows: all.calls === 0 ? 0 : rounded(all.callRows / all.calls),
@@ -276,6 +279,6 @@ function processOf({ before, now, seconds }: Change): LiveProcess {
 }
 
 /** Four significant digits are what a chart shows. */
-const rounded = (value: number) => (Number.isInteger(value) ? value : Number(value.toPrecision(4)))
+const rounded = (value: number) => roundedTo(value, 4)
 const mean = (values: readonly number[]) => (values.length === 0 ? 0 : sum(values) / values.length)
 const largest = (values: readonly number[]) => values.reduce((most, value) => Math.max(most, value), 0)

@@ -10,7 +10,7 @@ const words = { info: 'note', warning: 'warning', error: 'problem' }
 
 type Shown = 'all' | 'problems'
 
-/** Seen so lately, ms, an event goes on: readings are ten seconds apart while nobody looks. */
+/** An event that was seen within this time, ms, goes on: readings are ten seconds apart while nobody looks. */
 const goesOn = 12_000
 
 /** Events shown without asking. */

@@ -97,16 +97,16 @@ function conditionsOf({
   return found
 }
 
-/** Models that answered until lately: older ones were removed on purpose. */
+/** Models that answered until recently: older ones were removed on purpose. */
 function unservedIn(events: Live['events']): Live['events'] {
   const last = new Map(
     events
       .filter(({ kind }) => kind === 'model_unserved' || kind === 'version_serves')
       .map((event) => [event.model, event] as const),
   )
-  return [...last.values()].filter(({ kind, at }) => kind === 'model_unserved' && Date.now() - at < lately)
+  return [...last.values()].filter(({ kind, at }) => kind === 'model_unserved' && Date.now() - at < recently)
 }
 
-const lately = 15 * 60_000
+const recently = 15 * 60_000
 
 const sentence = (parts: string[]) => `${parts.slice(0, 3).join('; ')}.`

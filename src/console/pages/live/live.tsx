@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks'
+import { averagesOf } from '../../api/averages.ts'
 import { AskError, missingScope } from '../../api/client.ts'
-import { lately } from '../../api/lately.ts'
 import { type Live, live, watchLive } from '../../api/live.ts'
 import { Choice } from '../../parts/choice.tsx'
 import { bytes, compact, milliseconds, percent, short, time } from '../../parts/format.ts'
@@ -26,7 +26,7 @@ export function LivePage() {
     ) : (
       <Loading what="live figures" />
     )
-  const { requests, candidates, goodput, total, saturation, cores } = lately(
+  const { requests, candidates, goodput, total, saturation, cores } = averagesOf(
     value.fine.length > 0 ? value.fine : value.coarse,
   )
   const samples = range === 'coarse' ? value.coarse : lastMinutes(value)

@@ -1,5 +1,6 @@
 import type { LiveClient, LiveEvent, LiveModel, LiveSample as Sample } from '../../../schemas/live.ts'
-import { clientFaults, shedOutcomes } from '../../../schemas/outcomes.ts'
+import { clientFaults, losses, lossFelt, shedOutcomes } from '../../../schemas/outcomes.ts'
+import { meanRates } from '../../api/averages.ts'
 import { compact, milliseconds, percent } from '../../parts/format.ts'
 import { outcomeName, shedName } from './names.ts'
 
@@ -75,7 +76,7 @@ function findIn(
   const found: Found = {}
   const cause = loss === undefined ? bottleneck(recent) : `Just before: ${loss}.`
   const limit = `${riseOf(recent, before)}${mostlyFrom(clients)}${cause}`
-  const shed = sums(recent.map((sample) => sample.shed))
+  const shed = meanRates(recent.map((sample) => sample.shed))
   const requests = mean(recent.map((sample) => sample.requests))
   const [reason] = largest(shed)
   const shedRate = total(shed)
@@ -86,7 +87,7 @@ function findIn(
       title: `Over ten seconds, ${percent(Math.min(1, shedRate / Math.max(requests, shedRate)), 2)} of the requests were refused or dropped.`,
       text: `The most frequent reason: ${shedName(reason)}${namesOf(shedOutcomes.flatMap(failing))}. ${limit}`,
     }
-  const failed = sums(recent.map((sample) => sample.failed))
+  const failed = meanRates(recent.map((sample) => sample.failed))
   const others = Object.fromEntries(Object.entries(failed).filter(([name]) => !expected.includes(name)))
   const [code] = largest(others)
   if (code !== undefined && isMuch(total(others)))
@@ -156,19 +157,11 @@ function riseOf(recent: Sample[], before: Sample[]): string {
     : ''
 }
 
-/** Events that take capacity away, and how long after them requests feel it, ms. */
-const losses: readonly LiveEvent['kind'][] = [
-  'worker_replaced',
-  'process_ended',
-  'process_silent',
-  'process_stalled',
-  'connections_refused',
-]
-const felt = 20_000
-
 /** What took capacity away just now. */
 function lossIn(events: readonly LiveEvent[], now: number): string | undefined {
-  return events.findLast(({ kind, until }) => losses.includes(kind) && now - until < felt)?.text
+  return events.findLast(
+    ({ kind, until }) => (kind === 'connections_refused' || losses.includes(kind)) && now - until < lossFelt,
+  )?.text
 }
 
 function bottleneck(recent: Sample[]): string {
@@ -179,13 +172,6 @@ function bottleneck(recent: Sample[]): string {
     return 'The event loop is held up although it gets little of a core: other programs take the cores.'
   if (loop > 0.85) return 'The event loop is the limit: more processes would help.'
   return 'Neither the workers nor the event loop is busy all the time: it comes in bursts, or other work takes the cores.'
-}
-
-function sums(rates: Record<string, number>[]): Record<string, number> {
-  const found: Record<string, number> = {}
-  for (const one of rates)
-    for (const [name, rate] of Object.entries(one)) found[name] = (found[name] ?? 0) + rate / rates.length
-  return found
 }
 
 const total = (rates: Record<string, number>) => Object.values(rates).reduce((sum, rate) => sum + rate, 0)

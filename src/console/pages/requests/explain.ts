@@ -11,7 +11,6 @@ export function explain(record: RequestRecord, others: Others): string {
 }
 
 const whatHappened = {
-  receive: 'passed until its body had come',
   read: 'passed until its values were encoded',
   queue: 'it waited for a worker',
   compute: 'the model computed',

@@ -158,14 +158,19 @@ function Lists({ data, filter, onChange }: ListsProps) {
 
 /** Other lists that have what the filters want. */
 function Elsewhere({ data, filter, onChange }: ListsProps) {
-  const others = (['slow', 'failed', 'recent'] as const).filter((name) => matching(data[name], filter).length > 0)
+  const counts = (['slow', 'failed', 'recent'] as const).map(
+    (name) => [name, matching(data[name], filter).length] as const,
+  )
   return (
     <>
-      {others.map((name) => (
-        <button key={name} type="button" onClick={() => onChange({ list: name })}>
-          {titles[name].title}: {matching(data[name], filter).length}
-        </button>
-      ))}
+      {counts.map(
+        ([name, count]) =>
+          count > 0 && (
+            <button key={name} type="button" onClick={() => onChange({ list: name })}>
+              {titles[name].title}: {count}
+            </button>
+          ),
+      )}
     </>
   )
 }

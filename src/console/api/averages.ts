@@ -78,7 +78,7 @@ export const createClientList = () =>
   )
 
 /** The service over the last seconds. */
-export interface Lately {
+export interface Averages {
   requests: number
   candidates: number
   /** Share of the requests; undefined without any. */
@@ -89,7 +89,7 @@ export interface Lately {
 }
 
 /** `samples`: by the second, or the last one of ten seconds. */
-export function lately(samples: readonly Sample[]): Lately {
+export function averagesOf(samples: readonly Sample[]): Averages {
   const newest = samples.at(-1)!
   const last = samples.filter(({ at }) => at > newest.at - 1000 * averaged)
   const mean = (of: (sample: Sample) => number) => total(last.map(of)) / last.length
@@ -115,7 +115,8 @@ function quantilesOf(all: readonly Quantiles[]): Quantiles {
   }
 }
 
-function meanRates(all: readonly Rates[], seconds: number): Rates {
+/** Rates by name, averaged over these seconds. */
+export function meanRates(all: readonly Rates[], seconds = all.length): Rates {
   const sums: Rates = {}
   for (const rates of all)
     for (const [name, rate] of Object.entries(rates)) sums[name] = (sums[name] ?? 0) + rate / seconds

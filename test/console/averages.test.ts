@@ -1,5 +1,5 @@
 import t from 'tap'
-import { averaged, createClientList, createModelList, lately } from '../../src/console/api/lately.ts'
+import { averaged, averagesOf, createClientList, createModelList } from '../../src/console/api/averages.ts'
 import type { LiveClient, LiveModel } from '../../src/schemas/live.ts'
 import { liveSample } from '../support/live-sample.ts'
 
@@ -71,6 +71,6 @@ t.test('figures of the service are those of its last ten seconds', async (t) => 
     saturation: at / 100_000,
   })
   const samples = [second(1000, 1000, 0, 9000), second(12_000, 30, 30, 5), second(13_000, 10, 6, 50)]
-  t.match(lately(samples), { requests: 20, goodput: 0.9, total: { p99: 50 }, saturation: 0.13 })
-  t.equal(lately([second(1000, 0, 0, 1)]).goodput, undefined)
+  t.match(averagesOf(samples), { requests: 20, goodput: 0.9, total: { p99: 50 }, saturation: 0.13 })
+  t.equal(averagesOf([second(1000, 0, 0, 1)]).goodput, undefined)
 })

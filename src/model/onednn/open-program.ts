@@ -129,9 +129,9 @@ function run(
       const first = at[part.buffer]! / 4 + part.offset
       if (part.stride === part.width) values.set(floats.subarray(first, first + values.length))
       else
-        for (let row = 0; row < rows; row++) {
+        for (let row = 0, to = 0; row < rows; row++) {
           const from = first + row * part.stride
-          values.set(floats.subarray(from, from + part.width), row * part.width)
+          for (let i = 0; i < part.width; i++) values[to++] = floats[from + i]!
         }
       return [name, { data: values, dims: [rows, ...dims] }]
     }),

@@ -21,6 +21,9 @@ export interface Packer {
   valueOf(word: number): number
 }
 
+/** Numbers of a row that a loop copies as fast as `set` does. */
+const mostInLoop = 32
+
 export function createPacker({ name, input, columns }: PackedInput, type: string, rank: number): Packer {
   const kind = type === 'int64' || type === 'int32' ? type : 'float32'
   const count = columns.length
@@ -45,10 +48,15 @@ export function createPacker({ name, input, columns }: PackedInput, type: string
     if (scratch instanceof BigInt64Array) {
       for (let i = 0; i < rows.length; i++)
         for (let j = 0; j < count; j++) scratch[to++] = BigInt(values[rows[i]! * width + columns[j]!]!)
-    } else if (contiguous && count > 8) {
+    } else if (contiguous && count > mostInLoop) {
       for (let i = 0; i < rows.length; i++, to += count) {
         const from = rows[i]! * width + firstColumn
         scratch.set(values.subarray(from, from + count), to)
+      }
+    } else if (contiguous) {
+      for (let i = 0; i < rows.length; i++) {
+        const from = rows[i]! * width + firstColumn
+        for (let j = 0; j < count; j++) scratch[to++] = values[from + j]!
       }
     } else {
       for (let i = 0; i < rows.length; i++) {

@@ -99,6 +99,8 @@ export function createHttpWarmUp({ ms, maxBodyBytes, log, now }: HttpWarmUpOptio
       await Promise.all(running)
       const { stop } = (await server?.catch(() => undefined)) ?? {}
       await stop?.()
+      // It holds the models that it asked.
+      server = undefined
     },
   }
 }

@@ -6,6 +6,7 @@ import { systemClock } from '../model/base/clock.ts'
 import { reasonOf } from '../model/base/errors.ts'
 import { multigateVersion } from '../model/base/project.ts'
 import type { FairShare } from '../model/batching/fair-share.ts'
+import type { LoadOptions } from '../model/prediction/contract.ts'
 import { loadModel } from '../model/prediction/model.ts'
 import { Registry, type RegistryEvent } from '../model/registry/registry.ts'
 import { createFolderSource } from '../model/registry/source.ts'
@@ -194,9 +195,8 @@ function createRegistry(
   const registry: Registry = new Registry({
     source: createFolderSource(root),
     load: async (name, version, { free, former }) => {
-      const model = await loadModel(await readSignedBundle(root, name, version, modelKeys), {
+      const options: LoadOptions = {
         ...loading,
-        former,
         observer: metrics().batchObserver(name, version),
         rehearse: async (model) => {
           free()
@@ -206,7 +206,8 @@ function createRegistry(
         refuseDeltas:
           modelKeys.length > 0 ? 'deltas are not signed, and MULTIGATE_MODEL_KEYS asks for signatures' : undefined,
         onUnknown: (feature) => metrics().unknownValue(name, version, feature),
-      })
+      }
+      const model = await loadModel(await readSignedBundle(root, name, version, modelKeys), options, former)
       model.plan.notes = model.plan.notes.map(hidePaths)
       return model
     },

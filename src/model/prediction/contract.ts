@@ -86,6 +86,7 @@ export interface LoadedModel {
   destroy(error: unknown): void
 }
 
+/** What a version keeps for as long as it is loaded. */
 export interface LoadOptions {
   pool: EnginePool
   clock: Clock
@@ -100,8 +101,6 @@ export interface LoadOptions {
   observer?: BatchObserver
   /** Asks a version, as its clients will, before it is served; what it is asked then is no traffic. */
   rehearse?(model: LoadedModel): Promise<void>
-  /** The version that answers now: its clients' last rows warm the one that is loaded. */
-  former?: Pick<LoadedModel, 'recentRows'> | undefined
   /** Reports what becomes of the version's deltas. */
   onDelta?(event: DeltaEvent): void
   /** Why deltas are refused, whatever the version. */

@@ -30,15 +30,16 @@ import { tensorColumns, tensorsOf } from './tensors.ts'
 import { tryRows, warm, warmByRows } from './warm-up.ts'
 
 /**
- * Loads a verified bundle into the pool, asks its golden rows, and warms every batch size.
+ * Loads a verified bundle into the pool, asks its golden rows, and warms every batch size. `former`: the version that answers now;
+ * what its clients last asked for warms this one, which does not keep it.
  *
  * Throws INVALID_BUNDLE if the graph doesn't fit the features or tasks, or a golden row is answered wrongly;
  * UNSUPPORTED_GRAPH if the engine can't run it. Frees what it has loaded in that case.
  */
-export async function loadModel(bundle: Bundle, options: LoadOptions): Promise<LoadedModel> {
+export async function loadModel(bundle: Bundle, options: LoadOptions, former?: Former): Promise<LoadedModel> {
   const { name, version, graph } = bundle.manifest
   try {
-    return await load(bundle, options)
+    return await load(bundle, options, former)
   } catch (error) {
     // Engines know the file alone.
     if (!(error instanceof ModelError && error.message.startsWith(`${graph.file}: `))) throw error
@@ -46,7 +47,9 @@ export async function loadModel(bundle: Bundle, options: LoadOptions): Promise<L
   }
 }
 
-async function load(bundle: Bundle, options: LoadOptions): Promise<LoadedModel> {
+type Former = Pick<LoadedModel, 'recentRows'>
+
+async function load(bundle: Bundle, options: LoadOptions, former: Former | undefined): Promise<LoadedModel> {
   const { manifest } = bundle
   const { pool, clock } = options
   const outputs = outputsOf(manifest)
@@ -100,7 +103,7 @@ async function load(bundle: Bundle, options: LoadOptions): Promise<LoadedModel> 
     await options.rehearse?.(createModel(parts, executor, batcher, options))
     await executor.reset()
     await live?.refresh()
-    await warmByRows(manifest, fitting(options.former?.recentRows() ?? [], encoder.layout), batcher, options)
+    await warmByRows(manifest, fitting(former?.recentRows() ?? [], encoder.layout), batcher, options)
     await executor.recount()
     traffic.serving = true
     return model

@@ -43,11 +43,13 @@ const byRow: QueryRows = { form: 'rows', context, candidates }
 function load(
   manifest: Manifest = exampleManifest(),
   { pool, ...options }: Partial<FakePoolOptions> & Partial<LoadOptions> & { pool?: FakeEnginePool } = {},
+  former?: Parameters<typeof loadModel>[2],
 ) {
   const fake = pool ?? createFakeEnginePool({ signature, ...options })
   const loaded = loadModel(
     { folder: '/models/ads/1', manifest },
     { pool: fake, clock, maxBatchRows: 4, maxDelayMs: 0, maxQueueRows: 100, maxRequestRows: 50, ...options },
+    former,
   )
   return { loaded, pool: fake }
 }
@@ -475,7 +477,7 @@ t.test('the rows that clients asked the former version for are repeated, as far 
   }
   const repeated = (pool: FakeEnginePool, without: FakeEnginePool) =>
     pool.runs.slice(without.runs.length).map(({ rows }) => rows)
-  const [without, pool] = [load(), load(exampleManifest(), { former, clock: now })]
+  const [without, pool] = [load(), load(exampleManifest(), { clock: now }, former)]
   await Promise.all([without.loaded, pool.loaded])
   // A request of 7 rows takes two calls of 4 at most; each is repeated twice for each of two workers.
   t.same(repeated(pool.pool, without.pool), Array.from({ length: 4 }, () => [3, 4, 3]).flat())
@@ -485,7 +487,7 @@ t.test('the rows that clients asked the former version for are repeated, as far 
     if (batch.rows === 3 && ++calls > 0) throw new Error('out of memory')
     return fakeOutput(batch, ...rest)
   }
-  await load(exampleManifest(), { former, clock: now, compute }).loaded
+  await load(exampleManifest(), { clock: now, compute }, former).loaded
   t.ok(calls > 0, 'one that fails is left out')
 })
 

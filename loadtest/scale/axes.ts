@@ -82,7 +82,7 @@ export const axes: readonly Axis[] = [
   {
     name: 'connections',
     title: 'connections',
-    values: [1, 10, 100, 1000, 5000],
+    values: [1, 10, 100, 1000, 5000, 10_000],
     pointOf: (connections) => ({ ...usual, model: referenceModels.small, rows: 1, connections, distinct: 4096 }),
   },
   {

@@ -37,7 +37,7 @@ function repository(t: Test, log = changelog) {
     deploy: { 'Chart.yaml': 'name: multigate\nversion: 0.1.0\nappVersion: 0.1.0\nkubeVersion: ">=0.1.0"\n' },
     '.gitignore': '/release/\n',
   })
-  for (const name of ['release.mjs', 'release-files.mjs', 'sbom.mjs'])
+  for (const name of ['release.mjs', 'release-files.mjs', 'sbom.mjs', 'onednn-wheel.mjs'])
     copyFileSync(join(root, 'scripts', name), join(folder, 'scripts', name))
   const env = { ...process.env, GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_SYSTEM: '/dev/null' }
   for (const who of ['AUTHOR', 'COMMITTER'])

@@ -162,8 +162,19 @@ test('setup:onednn refuses another wheel, and leaves nothing behind', { skip: no
 
 test('setup:onednn says so where the dependencies are not installed', { skip: noOnednn }, async (t) => {
   const folder = t.testdir({ scripts: {} })
-  copyFileSync(join(root, onednn), join(folder, onednn))
+  for (const file of [onednn, 'scripts/onednn-wheel.mjs']) copyFileSync(join(root, file), join(folder, file))
   const run = spawnSync(process.execPath, [onednn], { cwd: folder, encoding: 'utf8' })
   t.equal(run.status, 1)
   t.match(run.stderr, /koffi is not installed: run `npm ci`/)
+})
+
+test('the bill of materials of an image with oneDNN names its wheel', async (t) => {
+  const namesOf = (...args: string[]) => {
+    const run = spawnSync(process.execPath, [join(root, 'scripts/sbom.mjs'), ...args], { encoding: 'utf8' })
+    t.equal(run.status, 0, run.stderr)
+    return (JSON.parse(run.stdout) as { components: { name: string }[] }).components.map(({ name }) => name)
+  }
+  const without = namesOf('--onednn=no')
+  t.ok(without.includes('onnxruntime-node'))
+  t.same(namesOf('--onednn=yes'), [...without, 'onednn-cpu-gomp'])
 })

@@ -16,6 +16,7 @@ export function createCachedVariant(
     rows: cached.rows,
     byRequest: contextEncoder !== undefined || cached.byRequest,
     mostRows: memory.mostRows,
+    timedSlots: memory.timedSlots,
     cost: cached.cost,
     async run(batch, requests) {
       const contexts = await contextEncoder?.run(

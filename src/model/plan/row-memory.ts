@@ -24,6 +24,8 @@ export interface RowMemoryOptions {
 
 export interface RowMemory {
   readonly mostRows: number
+  /** See `TimedVariant`. */
+  readonly timedSlots: number
   /** Keeps rows of each kept layer's `parts` [rows, width], each in its slot. */
   keep(slots: Int32Array, parts: readonly Float32Array[]): void
   /** Keeps a row that is whole: `write` writes the parts of all kept layers, one after the other, to `floats` from `at` on. */
@@ -48,6 +50,9 @@ export const mostBytes = 2 ** 32
 
 /** The least that a system provides, bytes. */
 const pageBytes = 4096
+
+/** Slots that timed calls read, bytes: more than the second-level cache of a core. */
+const timedBytes = 4 * 2 ** 20
 
 /** Floats of a slot: a whole number of the processor's cache lines. */
 export function slotWidth(layers: readonly LayerParts[]): number {
@@ -94,6 +99,7 @@ export function createRowMemory({ layers, formats = [], slots, mostRows }: RowMe
 
   return {
     mostRows,
+    timedSlots: Math.max(1, Math.min(slots, Math.ceil(timedBytes / Math.max(1, slotBytes)))),
     keep(slots, parts) {
       parts.forEach((values, layer) => {
         const width = widths[layer]!

@@ -19,6 +19,8 @@ export interface TimedVariant {
   /** Most rows per call. */
   mostRows: number
   cost: FullCost
+  /** Of cached candidates: slots that timed calls read in turn, more than a core's cache holds. */
+  timedSlots?: number
   /** Each request has the context of its first row. */
   run(batch: Batch, requests: readonly RequestRows[]): Promise<unknown>
 }

@@ -146,3 +146,10 @@ function fromBfloat16(bits: number): number {
   word[0] = bits << 16
   return number[0]!
 }
+
+t.test('timed calls read more than the cache of a core holds, and no more slots than there are', async (t) => {
+  const layers = [{ width: 256, kept: true, relu: true, context: 0 }] as const
+  const slots = (count: number) => createRowMemory({ layers, slots: count, mostRows: 4 }).timedSlots
+  t.equal(slots(100_000), (4 * 2 ** 20) / 1024)
+  t.equal(slots(10), 10)
+})

@@ -51,7 +51,7 @@ export async function measureVariants(variants: readonly TimedVariant[], takeTur
   }
 }
 
-/** Requests of so many rows each; candidates from number `first` on are in slots here and there. */
+/** Requests with these numbers of rows; candidates from number `first` on are in slots here and there. */
 function requestsOf(counts: readonly number[], first: number, slots = 1): RequestRows[] {
   let start = 0
   return counts.map((count) => {

@@ -86,7 +86,7 @@ export interface LoadedModel {
   destroy(error: unknown): void
 }
 
-/** What a version keeps for as long as it is loaded. */
+/** What a version keeps while it is loaded. */
 export interface LoadOptions {
   pool: EnginePool
   clock: Clock

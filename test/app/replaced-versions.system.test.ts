@@ -1,13 +1,9 @@
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import t from 'tap'
 import { serve } from '../../src/app/listen.ts'
 import { checkConfiguration } from '../../src/config/configuration.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
+import { collectGarbage } from '../support/collect-garbage.ts'
 import { until } from '../support/until.ts'
-
-setFlagsFromString('--expose-gc')
-const collect = runInNewContext('gc') as () => void
 
 t.test('of a version that another has replaced, the process keeps nothing', async (t) => {
   const models = await temporaryFolder(t)
@@ -52,7 +48,7 @@ t.test('of a version that another has replaced, the process keeps nothing', asyn
   }
   t.equal(await ask(), '4')
   await until(() => {
-    collect()
+    collectGarbage()
     return replaced.every((model) => model.deref() === undefined)
   })
   t.equal(replaced.length, 3)

@@ -181,7 +181,7 @@ export class Candidates {
 
   /** Measures what it takes to look up a candidate, µs. Has the system provide the memory that the variant reads when it is timed. */
   measureLookUp(): number {
-    this.#memory.provide(this.variant.timedSlots!)
+    this.#memory.provide(this.#memory.timedSlots)
     const times: number[] = []
     this.#keys = new Int32Array(measuredCandidates * this.keyWords)
     // The first time touches memory that the system has not provided yet.

@@ -22,7 +22,7 @@ export interface Packer {
 }
 
 /** Numbers of a row that a loop copies as fast as `set` does. */
-const mostInLoop = 32
+const mostInLoop = 24
 
 export function createPacker({ name, input, columns }: PackedInput, type: string, rank: number): Packer {
   const kind = type === 'int64' || type === 'int32' ? type : 'float32'
@@ -52,11 +52,6 @@ export function createPacker({ name, input, columns }: PackedInput, type: string
       for (let i = 0; i < rows.length; i++, to += count) {
         const from = rows[i]! * width + firstColumn
         scratch.set(values.subarray(from, from + count), to)
-      }
-    } else if (contiguous) {
-      for (let i = 0; i < rows.length; i++) {
-        const from = rows[i]! * width + firstColumn
-        for (let j = 0; j < count; j++) scratch[to++] = values[from + j]!
       }
     } else {
       for (let i = 0; i < rows.length; i++) {

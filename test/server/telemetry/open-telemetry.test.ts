@@ -1,11 +1,7 @@
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import type { FastifyRequest } from 'fastify'
 import t from 'tap'
 import { createOpenTelemetry } from '../../../src/server/telemetry/open-telemetry.ts'
-
-setFlagsFromString('--expose-gc')
-const collect = runInNewContext('gc') as () => void
+import { collectGarbage } from '../../support/collect-garbage.ts'
 
 const request = { method: 'POST', url: '/predict', id: 'r', headers: {}, routeOptions: { url: '/predict' } }
 const now = () => performance.now()
@@ -29,7 +25,7 @@ t.test('while spans cannot be sent, memory is bounded', async (t) => {
       const at = now()
       trace.end({ arrived, admitted: at, read: at, encoded: at, begun: at, computed: at, ended: at, status: 200 })
     }
-    collect()
+    collectGarbage()
     return process.memoryUsage().heapUsed
   }
   const before = run(2000)

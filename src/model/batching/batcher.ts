@@ -79,10 +79,10 @@ export class Batcher {
     return { outputs: job.outputs, cancel: () => this.#cancel(job) }
   }
 
-  /** Computes a request in this thread, ahead of all that is queued. Throws what `submit` rejects with. */
-  computeNow(request: ImmediateRequest, compute: (batch: Batch) => Outputs): Outputs {
+  /** Computes a request in this thread, ahead of all that is queued; `now`: on the clock, ms. Throws what `submit` rejects with. */
+  computeNow(request: ImmediateRequest, now: number, compute: (batch: Batch) => Outputs): Outputs {
     if (this.#closing) throw draining()
-    return computeNow(request, compute, this.#options)
+    return computeNow(request, now, compute, this.#options)
   }
 
   /** Feeds the cost model a measured call, so that it predicts well from the first request on (warm-up). */

@@ -5,13 +5,13 @@ import { expired, modelFailed } from './refusal.ts'
 /** A request that costs less than its hand-over to a worker. */
 export type ImmediateRequest = Omit<BatchRequest, 'wanted' | 'released'>
 
-/** Computes a request in this thread, as a call of its own. Throws DEADLINE_EXCEEDED or MODEL_FAILED. */
+/** Computes a request in this thread, from `started` on, as a call of its own. Throws DEADLINE_EXCEEDED or MODEL_FAILED. */
 export function computeNow(
   { batch, deadline, begun }: ImmediateRequest,
+  started: number,
   compute: (batch: Batch) => Outputs,
   { clock, observer }: Pick<BatcherOptions, 'clock' | 'observer'>,
 ): Outputs {
-  const started = clock.now()
   if (deadline <= started) {
     observer?.shed?.('deadline')
     throw expired('queue')

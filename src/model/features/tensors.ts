@@ -29,6 +29,11 @@ export function encodeTensors(layout: Layout, sparse: unknown, dense: unknown, o
     problems: problems.list,
     placeOf: (row) => `/${denseRows === undefined ? 'sparse' : 'dense'}/${row}`,
   }
+  const stored =
+    (sparseRows === undefined || storeIds(sparseRows, layout, encoded.sparse)) &&
+    (denseRows === undefined || storeNumbers(denseRows, layout, encoded.dense))
+  if (stored && problems.list.length === 0) return encoded
+
   const partial = options.partial && problems.leaveOut()
   const bad = new Uint8Array(rows)
   const fillers: [Rows | undefined, Tensor][] = [
@@ -44,6 +49,35 @@ export function encodeTensors(layout: Layout, sparse: unknown, dense: unknown, o
   return keepGoodRows(encoded, bad, { sparse: layout.sparse.length, dense: layout.dense.length })
 }
 
+/** Stores numbers that are all valid; returns false where one is not, or rows are no NumberMatrix of this width: the target is undefined then. */
+function storeIds(rows: Rows, { sparse }: Layout, target: Int32Array): boolean {
+  const width = sparse.length
+  if (!(rows instanceof NumberMatrix) || rows.width !== width) return false
+  const { values } = rows
+  for (let i = 0, column = 0; i < values.length; i++) {
+    const { offset, ids } = sparse[column]!
+    const value = values[i]!
+    const id = value | 0
+    if (id !== value || id < offset || id >= offset + ids) return false
+    target[i] = id
+    if (++column === width) column = 0
+  }
+  return true
+}
+
+/** Likewise. */
+function storeNumbers(rows: Rows, { dense }: Layout, target: Float32Array): boolean {
+  if (!(rows instanceof NumberMatrix) || rows.width !== dense.length) return false
+  const { values } = rows
+  for (let i = 0; i < values.length; i++) {
+    const value = Math.fround(values[i]!)
+    // NaN if the value is not finite.
+    if (value - value !== 0) return false
+    target[i] = value
+  }
+  return true
+}
+
 type Rows = unknown[] | NumberMatrix
 
 interface Tensor {
@@ -52,15 +86,12 @@ interface Tensor {
   target: Int32Array | Float32Array
   /** The number to store, or why it is invalid. */
   encode(value: unknown, column: number): number | string
-  /** Stores all values; returns false if one is invalid, which leaves the target undefined. */
-  encodeAll(values: NumberMatrix['values']): boolean
 }
 
 function sparseTensor({ sparse }: Layout, target: Int32Array): Tensor {
-  const width = sparse.length
   return {
     name: 'sparse',
-    width,
+    width: sparse.length,
     target,
     encode(value, column) {
       const { offset, ids, field } = sparse[column]!
@@ -69,17 +100,6 @@ function sparseTensor({ sparse }: Layout, target: Int32Array): Tensor {
       if (value < offset || value >= offset + ids)
         return `is not an id of ${field.name}: must be from ${offset} to ${offset + ids - 1}`
       return value
-    },
-    encodeAll(values) {
-      for (let i = 0, column = 0; i < values.length; i++) {
-        const { offset, ids } = sparse[column]!
-        const value = values[i]!
-        const id = value | 0
-        if (id !== value || id < offset || id >= offset + ids) return false
-        target[i] = id
-        if (++column === width) column = 0
-      }
-      return true
     },
   }
 }
@@ -93,15 +113,6 @@ function denseTensor({ dense }: Layout, target: Float32Array): Tensor {
       if (typeof value !== 'number') return `must be a number, not ${describe(value)}`
       if (!Number.isFinite(value)) return 'must be finite'
       return Number.isFinite(Math.fround(value)) ? value : 'is too large for float32'
-    },
-    encodeAll(values) {
-      for (let i = 0; i < values.length; i++) {
-        const value = Math.fround(values[i]!)
-        // NaN if the value is not finite.
-        if (value - value !== 0) return false
-        target[i] = value
-      }
-      return true
     },
   }
 }
@@ -150,7 +161,7 @@ function fill(rows: unknown[], { name, width, target, encode }: Tensor, problems
 /** The same for numbers in one array. */
 function fillFlat(
   { rows, width: given, values }: NumberMatrix,
-  { name, width, target, encode, encodeAll }: Tensor,
+  { name, width, target, encode }: Tensor,
   problems: Violations,
   bad: Uint8Array,
 ): void {
@@ -159,7 +170,6 @@ function fillFlat(
     bad.fill(1)
     return
   }
-  if (encodeAll(values)) return
   for (let row = 0; row < rows; row++) {
     for (let column = 0, i = row * width; column < width; column++, i++) {
       const code = encode(values[i], column)

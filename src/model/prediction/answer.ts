@@ -12,13 +12,17 @@ export interface AnswerHeader {
 export function writeAnswer(header: AnswerHeader, table: PredictionTable, form: 'rows' | 'columns'): Buffer {
   const json = new JsonWriter(sizeOf(table))
   const { model, version, request_id: id } = header
-  json.text(
-    `{"model":${JSON.stringify(model)},"version":${JSON.stringify(version)},"request_id":${JSON.stringify(id)},"predictions":`,
-  )
+  json.raw(modelKey)
+  json.string(model)
+  json.raw(versionKey)
+  json.string(version)
+  json.raw(requestIdKey)
+  json.string(id)
+  json.raw(predictionsKey)
   if (form === 'rows') writeRows(json, table)
   else writeColumns(json, table)
   if (table.problems.length > 0) json.text(`,"errors":${JSON.stringify(table.problems)}`)
-  json.text('}')
+  json.byte(closeBrace)
   return json.finish()
 }
 
@@ -180,6 +184,10 @@ const openBracket = 0x5b
 const closeBracket = 0x5d
 const openBrace = 0x7b
 const closeBrace = 0x7d
+const modelKey = Buffer.from('{"model":')
+const versionKey = Buffer.from(',"version":')
+const requestIdKey = Buffer.from(',"request_id":')
+const predictionsKey = Buffer.from(',"predictions":')
 const nothing = Buffer.from('null')
 const idKey = Buffer.from('"id":')
 const rawKey = Buffer.from(',"raw":')

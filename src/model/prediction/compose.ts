@@ -35,7 +35,7 @@ export function createComposer(manifest: Manifest, layout: Pick<Layout, 'dense'>
         `The model answered ${probabilities?.length ?? 'no'} probabilities for ${rows} rows and ${width} tasks`,
       )
     }
-    const calibrated = new Map<string, Float64Array>()
+    const known = new Map<string, Float64Array>()
 
     /** Entries that have no number as an answer. */
     let failed: Set<number> | undefined
@@ -59,12 +59,18 @@ export function createComposer(manifest: Manifest, layout: Pick<Layout, 'dense'>
       }
       return values
     }
+    const calibrated = (name: string): Float64Array => {
+      const values = rawOf(name)
+      const calibrate = calibrators.get(name)!
+      for (let row = 0; row < rows; row++) values[row] = calibrate(values[row]!)
+      return values
+    }
     const probabilityOf = (name: string): Float64Array => {
-      let values = calibrated.get(name)
+      let values = known.get(name)
       if (values === undefined) {
         const task = derived.get(name)
-        values = task ? task.compute(task.product.map(probabilityOf), rows) : rawOf(name).map(calibrators.get(name)!)
-        calibrated.set(name, values)
+        values = task ? task.compute(task.product.map(probabilityOf), rows) : calibrated(name)
+        known.set(name, values)
       }
       return values
     }

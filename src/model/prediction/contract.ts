@@ -45,6 +45,8 @@ export interface PendingPrediction {
   /** Whether statistics of the traffic count it. */
   observed: boolean
   table: Promise<PredictionTable>
+  /** What `table` resolves with, if it was computed immediately. */
+  computed?: PredictionTable | undefined
   /** Gives the request up; `table` rejects with CANCELLED. */
   cancel(): void
 }

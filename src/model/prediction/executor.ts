@@ -76,6 +76,8 @@ export function createExecutor(graph: PooledGraph): Executor {
       let readers = 1
       return {
         allocate(rows) {
+          // Computed in this thread.
+          if (rows <= rowsHere) return undefined
           block = graph.allocate?.(rows)
           return (
             block && {

@@ -175,7 +175,8 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
         allocate: memory.allocate,
       })
       if (observed && rows.form === 'encoded') countUnknown(rows.unknown, options.onUnknown)
-      const encodeSeconds = (options.clock.now() - started) / 1000
+      const encodedAt = options.clock.now()
+      const encodeSeconds = (encodedAt - started) / 1000
       if (encoded.rows === 0) {
         memory.release()
         const table = Promise.resolve(compose(planned, encoded, {}))
@@ -187,21 +188,16 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
         return table
       }
       if (encoded.rows <= executor.rowsHere && planned.outputs.length === 1) {
-        const computeNow = async () => {
-          try {
-            const batch = toBatch(manifest, encoded)
-            return tableOf(batcher.computeNow({ batch, deadline, tenant, begun }, executor.runHere))
-          } finally {
-            memory.release()
-          }
-        }
-        return {
-          rows: encoded.rows,
-          encodeSeconds,
-          engineSeconds: 0,
-          table: computeNow(),
-          observed,
-          cancel: () => undefined,
+        const { rows } = encoded
+        const pending = { rows, encodeSeconds, engineSeconds: 0, observed, cancel: () => undefined }
+        try {
+          const request = { batch: toBatch(manifest, encoded), deadline, tenant, begun }
+          const computed = tableOf(batcher.computeNow(request, encodedAt, executor.runHere))
+          return { ...pending, table: Promise.resolve(computed), computed }
+        } catch (error) {
+          return { ...pending, table: Promise.reject(error) }
+        } finally {
+          memory.release()
         }
       }
       if (observed) recent.keep(encoded, encoder.layout, started)

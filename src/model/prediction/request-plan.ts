@@ -40,7 +40,11 @@ export function createPlanner(manifest: Manifest): Planner {
   const unknownTask = (name: string, names: readonly string[]) => () =>
     `is no task of this model${suggestNames(name, names)}`
 
+  const usual: RequestPlan = { tasks: all, raw: [], gates: [], rank: undefined, partial: false, outputs: plain }
+
   return (asked, options, problems) => {
+    const { raw, gates, unknown, rank, partial } = options
+    if (!(asked || raw || gates || unknown || rank || partial)) return usual
     const tasks = asked ?? all
     tasks.forEach((name, i) => {
       if (!all.includes(name)) problems.add(`/tasks/${i}`, unknownTask(name, all))

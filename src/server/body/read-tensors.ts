@@ -43,7 +43,8 @@ export function readTensors(body: Buffer): Record<string, unknown> | undefined {
   let at = skipSpace(body, 0)
   if (body[at] !== openBrace) return undefined
   at = skipSpace(body, at + 1)
-  const matrices: Record<string, NumberMatrix> = {}
+  let sparse: NumberMatrix | undefined
+  let dense: NumberMatrix | undefined
   /** Everything but the matrices, as text. */
   let rest = '{'
   for (;;) {
@@ -53,17 +54,18 @@ export function readTensors(body: Buffer): Record<string, unknown> | undefined {
     at = skipSpace(body, afterKey)
     if (body[at] !== colon) return undefined
     at = skipSpace(body, at + 1)
-    const name = tensorName(body, key, afterKey)
-    if (name === undefined) {
+    const isSparse = isKey(body, key, afterKey, sparseKey)
+    if (!isSparse && !isKey(body, key, afterKey, denseKey)) {
       const value = at
       at = skipValue(body, at)
       if (at < 0 || at - value > longestOther) return undefined
       rest += `${rest === '{' ? '' : ','}${body.toString('utf8', key, afterKey)}:${body.toString('utf8', value, at)}`
     } else {
-      if (name in matrices) return undefined
+      if ((isSparse ? sparse : dense) !== undefined) return undefined
       const matrix = readMatrix(body, at)
       if (matrix === undefined) return undefined
-      matrices[name] = matrix
+      if (isSparse) sparse = matrix
+      else dense = matrix
       at = position
     }
     at = skipSpace(body, at)
@@ -71,23 +73,19 @@ export function readTensors(body: Buffer): Record<string, unknown> | undefined {
     if (body[at] !== comma) return undefined
     at = skipSpace(body, at + 1)
   }
-  if (skipSpace(body, at + 1) !== body.length || matrices.sparse === undefined) {
-    if (matrices.dense === undefined || skipSpace(body, at + 1) !== body.length) return undefined
-  }
-  // Perhaps of bytes that are no text.
-  if (rest.includes('\ufffd') && !isUtf8(body)) return undefined
-  const read = rest === '{' ? {} : parseRest(`${rest}}`)
-  if (read === undefined) return undefined
-  for (const name in matrices) {
-    // Its key was written with escapes: the last of the two counts.
-    if (Object.hasOwn(read, name)) return undefined
-    read[name] = matrices[name]
-  }
+  if (skipSpace(body, at + 1) !== body.length || (sparse ?? dense) === undefined) return undefined
+  const read = rest === '{' ? {} : parseRest(`${rest}}`, body)
+  // A key that was written with escapes: the last of the two counts.
+  if (read === undefined || Object.hasOwn(read, 'sparse') || Object.hasOwn(read, 'dense')) return undefined
+  if (sparse !== undefined) read.sparse = sparse
+  if (dense !== undefined) read.dense = dense
   return read
 }
 
 /** Undefined where it is refused: JSON.parse reports the problem with its place in the whole body. */
-function parseRest(text: string): Record<string, unknown> | undefined {
+function parseRest(text: string, body: Buffer): Record<string, unknown> | undefined {
+  // Perhaps of bytes that are no text.
+  if (text.includes('\ufffd') && !isUtf8(body)) return undefined
   try {
     return parseText(text) as Record<string, unknown>
   } catch {
@@ -168,7 +166,7 @@ function readMatrix(body: Buffer, at: number): NumberMatrix | undefined {
   }
   used = next
   position = i + 1
-  return new NumberMatrix(rows, width, scratch.subarray(start, next))
+  return new NumberMatrix(rows, width, new Float64Array(scratch.buffer, start * 8, next - start))
 }
 
 /** A matrix read before keeps its own memory. */
@@ -178,10 +176,13 @@ function grow(): void {
   scratch = larger
 }
 
-function tensorName(body: Buffer, key: number, end: number): 'sparse' | 'dense' | undefined {
-  if (end - key !== 8 && end - key !== 7) return undefined
-  const name = body.toString('latin1', key + 1, end - 1)
-  return name === 'sparse' || name === 'dense' ? name : undefined
+const sparseKey = Buffer.from('"sparse"')
+const denseKey = Buffer.from('"dense"')
+
+function isKey(body: Buffer, from: number, to: number, key: Buffer): boolean {
+  if (to - from !== key.length) return false
+  for (let i = 0; i < key.length; i++) if (body[from + i] !== key[i]) return false
+  return true
 }
 
 function skipSpace(body: Buffer, at: number): number {

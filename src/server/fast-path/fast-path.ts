@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import type { FastifyBaseLogger } from 'fastify'
 import { asError } from '../../model/base/errors.ts'
 import { problemText } from '../errors/error-handler.ts'
-import { type ProblemAnswer, toProblem } from '../errors/problem-details.ts'
+import { type ProblemAnswer, retryAfter, toProblem } from '../errors/problem-details.ts'
 import type { Refusal } from '../overload/admission.ts'
 import { ignoreRest } from '../overload/ignore-rest.ts'
 import { countUnread } from '../overload/unread-answers.ts'
@@ -22,17 +22,22 @@ import type { Key } from '../security/keyring.ts'
 /** Largest body that comes this way, bytes: a single packet may hold nearly as much. */
 const mostBytes = 1 << 16
 
-/** Stands for a request's id. */
-const placeholder = '<request id>'
-
-/** Refusals that are kept, by their messages. */
-const mostRefusals = 1000
-
-interface KeptRefusal {
+/** The body of a refusal, around its message and, where it has one, its request's id: both as JSON. */
+interface RefusalTemplate {
   status: number
-  /** Of the body, between its request's id. */
-  parts: string[]
-  retryAfter: string
+  start: string
+  middle: string
+  end: string | undefined
+}
+
+function refusalTemplate(problemsAsText: boolean): RefusalTemplate {
+  const message = '<message>'
+  const id = '<request id>'
+  const { body } = busyProblem({ admitted: false, message, retryAfterSeconds: 0 }, id)
+  const text = problemsAsText ? problemText(body) : JSON.stringify(body)
+  const [start = '', rest = ''] = text.split(JSON.stringify(message))
+  const [middle = '', end] = rest.split(JSON.stringify(id))
+  return { status: body.status, start, middle, end }
 }
 
 export interface FastPathOptions {
@@ -99,7 +104,7 @@ class FastPath {
   readonly #mostBytes: number
   readonly #unread: Parameters<typeof countUnread>[3]
 
-  readonly #refusals = { text: new Map<string, KeptRefusal>(), problem: new Map<string, KeptRefusal>() }
+  readonly #refusals = { text: refusalTemplate(true), problem: refusalTemplate(false) }
   #unsent: { socket: Socket; response: ServerResponse; body: string }[] = []
 
   constructor({ context, log, maxBodyBytes }: FastPathOptions) {
@@ -152,21 +157,20 @@ class FastPath {
     const { admission, clock, deadlineMs, metrics } = this.#context
     const { request, response, id, arrived } = asked
     const { headers } = request
-    const elapsed = () => clock.now() - arrived
     const deadline = headerDeadline(headers['x-deadline-ms']) ?? deadlineMs
-    const ticket = admission.enter(deadline, Number(headers['content-length']), key?.id)
+    const ticket = admission.enter(deadline, Number(headers['content-length']), key?.id, false, arrived)
     if (!ticket.admitted) {
       metrics.shed('busy')
-      metrics.request(undefined, 'queue_full', elapsed() / 1000)
+      metrics.request(undefined, 'queue_full', (clock.now() - arrived) / 1000)
       if (key !== undefined) metrics.keys.ended(key.id, 'queue_full', 0)
       this.#refuse(asked, ticket)
       return
     }
-    const exchange: Exchange = { headers, id, response, ticket, key, elapsed, pending: undefined, handled: false }
+    const exchange: Exchange = { headers, id, response, ticket, key, arrived, pending: undefined, handled: false }
     closeWith(exchange)
     const pieces: Buffer[] = []
     request.on('data', (piece: Buffer) => pieces.push(piece))
-    request.once('end', () => {
+    request.on('end', () => {
       const body = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
       asked.route.respond(this.#context, exchange, body).then(
         ({ headers, body }) => this.#send(asked, 200, headers, body.toString('latin1')),
@@ -175,26 +179,18 @@ class FastPath {
     })
     // Its client has gone before all of it came.
     request.on('error', () => {
-      if (!exchange.handled) metrics.request(undefined, 'cancelled', elapsed() / 1000)
+      if (!exchange.handled) metrics.request(undefined, 'cancelled', (clock.now() - arrived) / 1000)
       response.destroy()
     })
   }
 
-  /** Refusals are many, and alike: each is written once. */
-  #refuse(asked: Asked, refusal: Refusal): void {
-    const { problemsAsText } = asked.route
-    const kept = this.#refusals[problemsAsText ? 'text' : 'problem']
-    let known = kept.get(refusal.message)
-    if (known === undefined) {
-      const { body, retryAfterSeconds } = busyProblem(refusal, placeholder)
-      const text = problemsAsText ? problemText(body) : JSON.stringify(body)
-      known = { status: body.status, parts: text.split(placeholder), retryAfter: String(retryAfterSeconds) }
-      if (kept.size >= mostRefusals) kept.clear()
-      kept.set(refusal.message, known)
-    }
-    const { status, parts, retryAfter } = known
-    const headers = ['content-type', typeOfProblem(asked.route), 'retry-after', retryAfter]
-    this.#send(asked, status, headers, parts.join(asked.id))
+  /** Refusals are many, and alike. */
+  #refuse(asked: Asked, { message, retryAfterSeconds }: Refusal): void {
+    const { route, id } = asked
+    const { status, start, middle, end } = this.#refusals[route.problemsAsText ? 'text' : 'problem']
+    const headers = ['content-type', typeOfProblem(route), 'retry-after', String(retryAfter(retryAfterSeconds))]
+    const rest = end === undefined ? middle : middle + JSON.stringify(id) + end
+    this.#send(asked, status, headers, start + JSON.stringify(message) + rest)
   }
 
   #sendError(asked: Asked, error: unknown): void {

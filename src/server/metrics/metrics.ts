@@ -99,7 +99,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
     written: (model, seconds) => statistics.written(model, seconds),
     predicted(model, table, observed = true) {
       statistics.rows(model, table.requested)
-      if (observed) means.add(model.manifest.name, model.manifest.version, table)
+      if (observed) means.add(model, table)
     },
     batchObserver(name, version) {
       const counts = statistics.batchObserver(name, version)

@@ -12,9 +12,15 @@ export interface Admission {
   /**
    * A request of `bytes` bytes has arrived, with a deadline in `deadlineMs`. `bytes` is undefined where its size says
    * nothing about its cost: it is unknown, or the body is compressed. `tenant`: whose request it is; tenants take turns.
-   * `lowest`: it asks for the lowest priority, and is refused where others still wait for a while.
+   * `lowest`: it asks for the lowest priority, and is refused where others still wait for a while. `now`: on the clock, ms.
    */
-  enter(deadlineMs: number, bytes: number | undefined, tenant?: string, lowest?: boolean): AdmittedEntry | Refusal
+  enter(
+    deadlineMs: number,
+    bytes: number | undefined,
+    tenant?: string,
+    lowest?: boolean,
+    now?: number,
+  ): AdmittedEntry | Refusal
 }
 
 export interface AdmittedEntry {
@@ -22,10 +28,10 @@ export interface AdmittedEntry {
   /** When it arrived, on the clock, ms; at the earliest that is possible, where it has waited in its socket. */
   arrived: number
   /**
-   * The request has been read. `began`: when this thread began to read it, on the clock, ms; Infinity where another thread
-   * did. `engineSeconds`: its predicted cost; undefined where the request was refused then.
+   * The request has been read. `began` and `ended`: when this thread read it, on the clock, ms; `began` is Infinity where
+   * another thread did. `engineSeconds`: its predicted cost; undefined where the request was refused then.
    */
-  read(engineSeconds: number | undefined, began: number): void
+  read(engineSeconds: number | undefined, began: number, ended: number): void
   /** It has been answered, or its client has gone. Idempotent. */
   leave(): void
 }
@@ -120,8 +126,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
   }
 
   return {
-    enter(deadlineMs, bytes, tenant, lowest = false) {
-      const now = clock.now()
+    enter(deadlineMs, bytes, tenant, lowest = false, now = clock.now()) {
       if (turnStart === undefined) beginTurn(now)
       const arrived = earliest
       const own = (bytes ?? 0) * secondsPerByte
@@ -150,9 +155,9 @@ export function createAdmission(options: AdmissionOptions): Admission {
       return {
         admitted: true,
         arrived,
-        read(engineSeconds, began) {
+        read(engineSeconds, began, ended) {
           settle()
-          if (clock.now() - began > longRead) busy = { began, idle: idleMs() }
+          if (ended - began > longRead) busy = { began, idle: idleMs() }
           if (engineSeconds === undefined || !bytes) return
           const perByte = engineSeconds / bytes
           secondsPerByte += (secondsPerByte === 0 ? 1 : newest) * (perByte - secondsPerByte)

@@ -23,8 +23,8 @@ export interface Exchange {
   readonly ticket: AdmittedEntry
   /** That it came with; undefined where clients need none. */
   readonly key: Key | undefined
-  /** ms since it arrived. */
-  elapsed(): number
+  /** On the clock, ms. */
+  readonly arrived: number
   /** Where its timeline is kept: the model as it asks it, and the id of its trace. */
   readonly followed?: { watch(model: LoadedModel): LoadedModel; trace(): string | undefined } | undefined
   pending: PendingPrediction | undefined
@@ -42,7 +42,7 @@ export function busyProblem({ message, retryAfterSeconds }: Refusal, id: string)
 export function closeWith(exchange: Exchange): void {
   const { response, ticket } = exchange
   // The request's own signal fires as soon as a body has been read; the response's `close` comes when the client is gone.
-  response.once('close', () => {
+  response.on('close', () => {
     ticket.leave()
     if (!response.writableEnded) exchange.pending?.cancel()
   })
@@ -67,6 +67,8 @@ export async function answerPrediction<T>(
   let lease: Lease | undefined
   let outcome = 'ok'
   let began = clock.now()
+  /** The last time that the clock was read. */
+  let now = began
   try {
     let pending: PendingPrediction
     try {
@@ -83,22 +85,29 @@ export async function answerPrediction<T>(
       // The client left while a large body was read; the prediction was not cancelled.
       if (response.destroyed) pending.cancel()
     } finally {
-      ticket.read(exchange.pending?.engineSeconds, began)
+      now = clock.now()
+      ticket.read(exchange.pending?.engineSeconds, began, now)
     }
     const { model } = lease!
     metrics.encoded(model, pending.rows, pending.encodeSeconds)
-    const table = await pending.table
+    let table = pending.computed
+    if (table === undefined) {
+      table = await pending.table
+      now = clock.now()
+    }
     metrics.predicted(model, table, pending.observed)
     if (key !== undefined) access?.metrics.answered(key, pending.rows)
-    const computed = clock.now()
+    const computed = now
     const answer = encode(model, table)
-    metrics.written(model, (clock.now() - computed) / 1000)
+    now = clock.now()
+    metrics.written(model, (now - computed) / 1000)
     return answer
   } catch (error) {
+    now = clock.now()
     outcome = outcomeOf(error)
     throw error
   } finally {
-    metrics.request(lease?.model, outcome, exchange.elapsed() / 1000, exchange.followed?.trace())
+    metrics.request(lease?.model, outcome, (now - exchange.arrived) / 1000, exchange.followed?.trace())
     if (key !== undefined) metrics.keys.ended(key.id, outcome, exchange.pending?.rows ?? 0)
     lease?.release()
   }

@@ -35,6 +35,7 @@ export function bodyOptions({ bodies, decoders, metrics }: ServerContext): BodyO
 /** Route options that bring a request to its handler, or refuse it. The body comes as bytes. */
 export function predictionRoute({
   admission,
+  clock,
   metrics,
   deadlineMs,
   access,
@@ -68,7 +69,7 @@ export function predictionRoute({
         response: reply.raw,
         ticket,
         key,
-        elapsed: () => reply.elapsedTime,
+        arrived: clock.now() - reply.elapsedTime,
         followed: timeline && {
           watch: (model) => timeline.watch(request, model),
           trace: () => timeline.traceOf(request),

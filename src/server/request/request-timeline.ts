@@ -149,7 +149,7 @@ export function createRequestTimeline({ sample, recorder, traces, now }: Request
             entry.tasks = table.tasks.map(([name]) => name)
             return table
           })
-          return { ...pending, table }
+          return { ...pending, table, computed: undefined }
         },
       }
     },

@@ -177,6 +177,8 @@ const requests: Record<string, string | Buffer> = {
   ]),
 }
 
+const bodyOf = (response: string) => response.slice(response.indexOf('\n\n') + 2)
+
 t.test('responses are the same by either way', async (t) => {
   for (const [name, request] of Object.entries({ ...requests, ...others })) {
     const [one, other] = [await respond(fast.port, request), await respond(slow.port, request)]
@@ -298,6 +300,12 @@ t.test('only ordinary requests come this way', async (t) => {
   )
   const left = Object.keys(others).filter((name) => !taken.includes(name))
   t.same(left, ['infer, compressed perhaps', 'infer by an encoded name', 'serving a form', 'serving to classify'])
+
+  const quoted = `x-request-id: "mine\\`
+  const problem = await respond(port, post({ context, candidates }, quoted))
+  t.match(JSON.parse(bodyOf(problem)), { status: 429, code: 'QUEUE_FULL', detail: 'full', request_id: '"mine\\' })
+  t.match(problem, /^retry-after: 1$/m)
+  t.same(JSON.parse(bodyOf(await respond(port, named('/v2/models/ads/infer', infer, json, quoted)))), { error: 'full' })
   t.ok(taken.includes('rows') && taken.includes('no JSON'))
   t.notOk(taken.includes('too many bytes'))
 })

@@ -5,7 +5,7 @@ import { createMetrics } from '../../../src/server/metrics/metrics.ts'
 
 const modelOf = (name: string, version: string) =>
   ({
-    manifest: { name, version, precision: 'int8' },
+    manifest: { name, version, precision: 'int8', tasks: [{ name: 'ctr' }, { name: 'cvr' }], derived: [] },
     engine: 'onnx',
     plan: { precision: 'float32' },
     graphStats: async () => ({
@@ -120,7 +120,9 @@ t.test('what a version counted is forgotten with it, and others stay', async (t)
   t.equal(series(after, 'ads', '1'), 0)
   t.equal(series(after, 'ads', '11'), counted)
   t.equal(series(after, 'ads-1', '1'), counted)
-  // A version that comes again begins anew.
   metrics.predicted(versions[0]!, tableOf([0.25]))
+  t.equal(series(await read(), 'ads', '1'), 0, 'its last requests do not bring it back')
+  // A version that comes again begins anew.
+  metrics.predicted(modelOf('ads', '1'), tableOf([0.25]))
   t.match(await read(), /multigate_prediction_mean\{model="ads",version="1",task="ctr"\} 0.25/)
 })

@@ -67,21 +67,21 @@ t.test('what is about to be read counts, by its bytes, until it has been', async
   const { clock, enter, admit, rest, state } = setUp()
   await rest(10)
   // 0.1 ms a byte.
-  admit(60, 100).read(0.01, clock.now())
+  admit(60, 100).read(0.01, clock.now(), clock.now())
   state.drain = 0.001
   const entered = [1, 2, 3, 4, 5].map(() => admit(60, 100))
   // 26 ms on two engines, and 25 ms of its own: more than four fifths.
   t.ok(isRefused(enter(60, 250)))
   entered.push(admit(60, 100))
   t.ok(isRefused(enter(60, 1)), 'waiting alone takes more than half')
-  for (const ticket of entered) ticket.read(0.01, clock.now())
+  for (const ticket of entered) ticket.read(0.01, clock.now(), clock.now())
   t.notOk(isRefused(enter(60, 250)))
 })
 
 t.test('whoever is slow to send is not waited for', async (t) => {
   const { clock, admit, enter, rest, state } = setUp()
   await rest(10)
-  admit(60, 100).read(0.01, clock.now())
+  admit(60, 100).read(0.01, clock.now(), clock.now())
   for (let i = 0; i < 100; i++) admit(100_000, 900)
   state.drain = 0.001
   t.ok(isRefused(enter(60, 100)))
@@ -146,7 +146,7 @@ t.test('of a large body that is announced no more is foreseen than may arrive at
   const { clock, admit, enter, rest, state } = setUp()
   await rest(10)
   // 1 µs a byte.
-  admit(1000, 1000).read(0.001, clock.now())
+  admit(1000, 1000).read(0.001, clock.now(), clock.now())
   admit(600_000, 16_000_000)
   state.drain = 0.001
   t.notOk(isRefused(enter(1000, 1000)), '33 ms, not 8 s')
@@ -161,7 +161,7 @@ t.test('who arrived while another was read for long has waited since then', asyn
   await rest(100)
   const began = clock.now()
   await clock.advance(500)
-  large.read(0.01, began)
+  large.read(0.01, began, clock.now())
   t.ok(isRefused(enter(600)))
   t.equal(admit(10_000).arrived, began)
   await clock.flush()

@@ -5,7 +5,7 @@ import { predictBody } from '../../body/predict-body.ts'
 import { createBytesParser } from '../../body/raw-body.ts'
 import type { ServerContext } from '../../request/context.ts'
 import { answerPrediction, deadlineOf, type Exchange } from '../../request/exchange.ts'
-import type { OrdinaryRoute } from '../../request/ordinary-route.ts'
+import type { OrdinaryRoute, WrittenResponse } from '../../request/ordinary-route.ts'
 import { admittedRequest, bodyOptions, predictionRoute } from '../../request/prediction-route.ts'
 import { predictSchema } from './predict-docs.ts'
 import { predictFormat } from './predict-format.ts'
@@ -32,7 +32,7 @@ export async function predictRoutes(app: FastifyInstance, { context }: { context
       const { body = noBody } = request as FastifyRequest<{ Body: Buffer | undefined }>
       const answer = await predict(context, request[admittedRequest]!, body)
       reply.header('content-type', answerType)
-      return answer
+      return answer.body
     },
   })
 }
@@ -41,14 +41,11 @@ export const predictRoute: OrdinaryRoute<true> = {
   match: (url) => url === path || undefined,
   types: new Set(['application/json', 'application/json; charset=utf-8']),
   problemsAsText: false,
-  respond: async (context, exchange, _, bytes) => ({
-    headers: ['content-type', answerType],
-    body: await predict(context, exchange, bytes),
-  }),
+  respond: (context, exchange, _, bytes) => predict(context, exchange, bytes),
 }
 
 /** The response to a request with this body, as JSON. Rejects with what is wrong with it. */
-function predict(context: ServerContext, exchange: Exchange, bytes: Buffer): Promise<Buffer> {
+function predict(context: ServerContext, exchange: Exchange, bytes: Buffer): Promise<WrittenResponse> {
   const { headers, id } = exchange
   let form: QueryRows['form'] = 'rows'
   return answerPrediction(
@@ -62,7 +59,9 @@ function predict(context: ServerContext, exchange: Exchange, bytes: Buffer): Pro
         return { model: orProblems(problems, () => acquire(model, version, label)), tasks, options, problems, deadline }
       })
     },
-    ({ manifest: { name, version } }, table) =>
-      writeAnswer({ model: name, version, request_id: id }, table, form === 'columns' ? 'columns' : 'rows'),
+    ({ manifest: { name, version } }, table) => ({
+      headers: ['content-type', answerType],
+      body: writeAnswer({ model: name, version, request_id: id }, table, form === 'columns' ? 'columns' : 'rows'),
+    }),
   )
 }

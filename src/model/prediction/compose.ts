@@ -17,11 +17,12 @@ export type Composer = (plan: RequestPlan, request: EncodedRequest, outputs: Out
 
 /** `anyNumber`: of a graph without a manifest nothing says that what it answers are probabilities. */
 export function createComposer(manifest: Manifest, layout: Pick<Layout, 'dense'>, anyNumber = false): Composer {
-  const columns = new Map(manifest.tasks.map(({ name }, column) => [name, column]))
-  const calibrators = new Map(manifest.tasks.map(({ name, calibration }) => [name, createCalibrator(calibration)]))
-  const derived = new Map(
-    manifest.derived.map((task) => [task.name, { product: task.product, compute: createDerivedCalculator(task) }]),
-  )
+  const places = new Map([...manifest.tasks, ...manifest.derived].map(({ name }, place) => [name, place]))
+  const calibrators = manifest.tasks.map(({ calibration }) => createCalibrator(calibration))
+  const derived = manifest.derived.map((task) => ({
+    factors: task.product.map((name) => places.get(name)!),
+    compute: createDerivedCalculator(task),
+  }))
   const output = bindingsOf(manifest).probabilities
   const width = manifest.tasks.length
   const [least, most] = anyNumber ? [-Number.MAX_VALUE, Number.MAX_VALUE] : [0, 1]
@@ -35,13 +36,13 @@ export function createComposer(manifest: Manifest, layout: Pick<Layout, 'dense'>
         `The model answered ${probabilities?.length ?? 'no'} probabilities for ${rows} rows and ${width} tasks`,
       )
     }
-    const known = new Map<string, Float64Array>()
+    /** Of tasks and derived tasks, by their places. */
+    const known: (Float64Array | undefined)[] = []
 
     /** Entries that have no number as an answer. */
     let failed: Set<number> | undefined
 
-    const rawOf = (name: string): Float64Array => {
-      const column = columns.get(name)!
+    const rawOf = (column: number): Float64Array => {
       const values = new Float64Array(rows)
       for (let row = 0; row < rows; row++) {
         const value = probabilities[row * width + column]!
@@ -50,7 +51,7 @@ export function createComposer(manifest: Manifest, layout: Pick<Layout, 'dense'>
           if (Number.isFinite(value))
             throw new ModelError(
               'MODEL_FAILED',
-              `The model answered ${value} as the probability of ${name} for row ${row}`,
+              `The model answered ${value} as the probability of ${manifest.tasks[column]!.name} for row ${row}`,
             )
           failed ??= new Set()
           failed.add(row)
@@ -59,28 +60,30 @@ export function createComposer(manifest: Manifest, layout: Pick<Layout, 'dense'>
       }
       return values
     }
-    const calibrated = (name: string): Float64Array => {
-      const values = rawOf(name)
-      const calibrate = calibrators.get(name)!
+    const calibrated = (column: number): Float64Array => {
+      const values = rawOf(column)
+      const calibrate = calibrators[column]!
       for (let row = 0; row < rows; row++) values[row] = calibrate(values[row]!)
       return values
     }
-    const probabilityOf = (name: string): Float64Array => {
-      let values = known.get(name)
+    const probabilityAt = (place: number): Float64Array => {
+      let values = known[place]
       if (values === undefined) {
-        const task = derived.get(name)
-        values = task ? task.compute(task.product.map(probabilityOf), rows) : calibrated(name)
-        known.set(name, values)
+        const task = place < width ? undefined : derived[place - width]!
+        values = task ? task.compute(task.factors.map(probabilityAt), rows) : calibrated(place)
+        known[place] = values
       }
       return values
     }
+
+    const probabilityOf = (name: string) => probabilityAt(places.get(name)!)
 
     const table: PredictionTable = {
       requested: request.requested,
       index: request.index,
       scores: undefined,
       tasks: plan.tasks.map((name) => [name, probabilityOf(name)]),
-      raw: plan.raw.length > 0 ? plan.raw.map((name) => [name, rawOf(name)]) : undefined,
+      raw: plan.raw.length > 0 ? plan.raw.map((name) => [name, rawOf(places.get(name)!)]) : undefined,
       gates:
         plan.gates.length > 0
           ? plan.gates.map(([name, gate]) => [name, outputs[gate] ?? new Float32Array()])

@@ -1,11 +1,12 @@
 import { readFile, writeFile } from 'node:fs/promises'
+import type { FormName } from './competitors/forms.ts'
 import { bestOf, type ComparisonReport } from './competitors/results.ts'
 import type { ServerName } from './competitors/servers.ts'
 import { type Columns, table, whole } from './markdown.ts'
 import type { Report } from './report.ts'
 
 /*
- * The README's benchmark table: the same JSON tensors to each server, from the committed results.
+ * The README's benchmark table: the same rows to each server, from the committed results.
  */
 
 const begin = '<!-- benchmark -->'
@@ -17,54 +18,58 @@ export interface Results {
   own: Report
 }
 
-/** Titles of the servers in the table; the load test of ads-funnel has the same. */
-const columns = {
-  multigate: 'multigate',
-  rust: 'Rust: axum + ort',
-  fastify: 'Fastify + onnxruntime-node',
-} satisfies Partial<Record<ServerName, string>>
-type Column = keyof typeof columns
+interface Row {
+  server: ServerName
+  title: string
+  form: FormName
+}
 
-type Cell = Pick<ComparisonReport['cells'][number], 'scenario' | 'candidates'>
+/** The load test of ads-funnel has the same titles. */
+const rows: Row[] = [
+  { server: 'multigate', title: 'multigate', form: 'tensors' },
+  { server: 'bfloat16', title: 'multigate, bfloat16', form: 'binary' },
+  { server: 'int8', title: 'multigate, int8', form: 'binary' },
+  { server: 'rust', title: 'Rust: axum + ort', form: 'tensors' },
+  { server: 'triton', title: 'Triton', form: 'binary' },
+  { server: 'fastify', title: 'Fastify + onnxruntime-node', form: 'tensors' },
+]
 
-/** Five rows: throughput of a small and of a wide model, and goodput at three times the maximum. */
+const notMeasured = '–'
+
+/** A row a server: throughput of a small and of a wide model, and goodput at three times the maximum. */
 export function benchmarkTable({ competitors, own }: Results): string {
-  const cellOf = (server: Column, { scenario, candidates }: Cell) =>
+  type Cell = Pick<ComparisonReport['cells'][number], 'scenario' | 'candidates'>
+  const cellOf = ({ server, form }: Row, { scenario, candidates }: Cell) =>
     competitors.cells.find(
       (cell) =>
-        cell.server === server &&
-        cell.form === 'tensors' &&
-        cell.scenario === scenario &&
-        cell.candidates === candidates,
+        cell.server === server && cell.form === form && cell.scenario === scenario && cell.candidates === candidates,
     )
-  const throughput = (server: Column, which: Cell) => {
-    const cell = cellOf(server, which)
+  const throughput = (row: Row, which: Cell) => {
+    const cell = cellOf(row, which)
     return cell && whole(bestOf(cell).requestsPerSecond)
   }
-  const goodput = (server: Column, which: Cell) => {
-    const run = cellOf(server, which)?.open.find(({ load }) => load === 3)
+  const goodput = (row: Row, which: Cell) => {
+    const run = cellOf(row, which)?.open.find(({ load }) => load === 3)
     return run && percent(run.good / run.seconds / (run.rate / run.load))
   }
   /** Only multigate has a cache of candidates. */
-  const newAndCached = (figure: typeof throughput, server: Column) =>
-    [figure(server, { scenario: 'S3', candidates: 'new' }), figure(server, { scenario: 'S3', candidates: 'seen' })]
+  const newAndCached = (figure: typeof throughput, row: Row) =>
+    [figure(row, { scenario: 'S3', candidates: 'new' }), figure(row, { scenario: 'S3', candidates: 'seen' })]
       .filter((text) => text !== undefined)
-      .join(' / ')
-  const cheap = (server: Column) => {
-    const run = own.openLoop.find(({ target, load }) => target === columns[server] && load === 3)
+      .join(' / ') || notMeasured
+  const cheap = ({ title }: Row) => {
+    const run = own.openLoop.find(({ target, load }) => target === title && load === 3)
     return run && percent(run.result.good / run.seconds / (run.rate / run.load))
   }
 
-  const rows: [string, (server: Column) => string | undefined][] = [
-    ['small model, 1 row: requests/s', (server) => throughput(server, { scenario: 'S1', candidates: 'new' })],
-    ['wide model, 1 row: requests/s', (server) => throughput(server, { scenario: 'S2', candidates: 'new' })],
-    ['wide model, 100 candidates, new / cached: requests/s', (server) => newAndCached(throughput, server)],
-    ['the same at 3× its maximum: goodput', (server) => newAndCached(goodput, server)],
-    ['cheap model, 100 candidates, at 3× its maximum: goodput', cheap],
-  ]
-  const shown: Columns<(typeof rows)[number]> = { workload: ([title]) => title }
-  for (const server of Object.keys(columns) as Column[])
-    shown[columns[server]] = ([, figure]) => figure(server) || 'not measured'
+  const shown: Columns<Row> = {
+    server: ({ title }) => title,
+    'small model, 1 row': (row) => throughput(row, { scenario: 'S1', candidates: 'new' }) ?? notMeasured,
+    'wide model, 1 row': (row) => throughput(row, { scenario: 'S2', candidates: 'new' }) ?? notMeasured,
+    'wide model, 100 candidates: new / cached': (row) => newAndCached(throughput, row),
+    'its goodput at 3×': (row) => newAndCached(goodput, row),
+    'goodput of a cheap model at 3×': (row) => cheap(row) ?? notMeasured,
+  }
   return table(shown, rows)
 }
 

@@ -1,0 +1,126 @@
+// Measures what a request of one row costs in JavaScript, without sockets and the system, beside a handler that only parses its JSON.
+//   node build/loadtest/request-cost.js [--rounds 30]
+import { createServer, IncomingMessage, type RequestListener, type Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { Duplex } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
+import { Command } from 'commander'
+import { createService } from '../src/app/service.ts'
+import { readConfiguration } from '../src/config/configuration.ts'
+import { median } from '../src/model/base/median.ts'
+import { addFastPath } from '../src/server/fast-path/fast-path.ts'
+import { defaultCache } from './competitors/arguments.ts'
+import { forms } from './competitors/forms.ts'
+import { prepareModel, referenceModels } from './competitors/models.ts'
+import { createRequests } from './competitors/requests.ts'
+import { scenarios } from './competitors/scenarios.ts'
+
+const { rounds } = new Command('request-cost')
+  .description('Measure what a request of one row costs in JavaScript, without sockets and the system')
+  .option('--rounds <number>', 'runs of each handler, in turns; the report has medians', Number, 30)
+  .parse()
+  .opts<{ rounds: number }>()
+
+/** Requests that come in one turn of the event loop. */
+const together = 32
+/** Requests of one run. */
+const ofARun = 3200
+const warmUpRuns = 5
+
+/** Takes what is written to it. */
+class Sink extends Duplex {
+  written = 0
+  override _read() {}
+  override _write(_: unknown, __: unknown, done: () => void) {
+    this.written++
+    done()
+  }
+  setTimeout() {
+    return this
+  }
+}
+
+const model = referenceModels.small
+const scenario = scenarios.find(({ name }) => name === 'S1')!
+const bodies = createRequests('', 7)
+  .sample({ scenario, candidates: 'new' })
+  .map((query) => forms.tensors.render(query, model).body)
+const sinks = Array.from({ length: together }, () => new Sink())
+
+function ask(listener: RequestListener, body: Buffer, sink: Sink): void {
+  const socket = sink as unknown as Socket
+  const request = new IncomingMessage(socket)
+  const headers = { host: 'localhost', 'content-type': 'application/json', 'content-length': String(body.length) }
+  Object.assign(request, {
+    method: 'POST',
+    url: '/predict',
+    httpVersion: '1.1',
+    httpVersionMajor: 1,
+    httpVersionMinor: 1,
+  })
+  request.rawHeaders = Object.entries(headers).flat()
+  request.headers = headers
+  const response = new ServerResponse(request)
+  response.assignSocket(socket)
+  response.on('finish', () => {
+    response.detachSocket(socket)
+    process.nextTick(() => response.emit('close'))
+  })
+  listener(request, response)
+  request.push(body)
+  request.complete = true
+  request.push(null)
+}
+
+/** µs of each request of a run. */
+async function run(server: Server): Promise<number> {
+  const [listener] = server.listeners('request') as RequestListener[]
+  const written = () => sinks.reduce((sum, sink) => sum + sink.written, 0)
+  const before = written()
+  const began = performance.now()
+  for (let i = 0; i < ofARun; i += together) {
+    for (const [j, sink] of sinks.entries()) ask(listener!, bodies[(i + j) % bodies.length]!, sink)
+    // Responses leave at the end of a turn.
+    await setImmediate()
+    await setImmediate()
+  }
+  const took = performance.now() - began
+  if (written() - before < ofARun) throw new Error(`${written() - before} of ${ofARun} requests were answered`)
+  return (took * 1000) / ofARun
+}
+
+const empty = createServer((request, response) => {
+  const pieces: Buffer[] = []
+  request.on('data', (piece: Buffer) => pieces.push(piece))
+  request.on('end', () => {
+    JSON.parse(Buffer.concat(pieces).toString())
+    response.writeHead(200, { 'content-type': 'application/json', 'content-length': 2 })
+    response.end('{}')
+  })
+})
+
+const files = await prepareModel(model, defaultCache())
+const { configuration } = readConfiguration({ MULTIGATE_MODELS: files.models, MULTIGATE_CONSOLE: 'false' }, {})
+const log = { info() {}, warn: console.warn, error: console.error, debug() {} }
+const service = await createService(configuration, { log } as unknown as Parameters<typeof createService>[1])
+try {
+  await service.load()
+  const ours = createServer()
+  const { context } = service.app
+  addFastPath(ours, { context, log, maxBodyBytes: configuration.MULTIGATE_MAX_BODY_BYTES } as unknown as Parameters<
+    typeof addFastPath
+  >[1])
+  for (let i = 0; i < warmUpRuns; i++) for (const server of [empty, ours]) await run(server)
+  const differences: number[] = []
+  const costs: number[] = []
+  for (let i = 0; i < rounds; i++) {
+    const nothing = await run(empty)
+    costs.push(await run(ours))
+    differences.push(costs.at(-1)! - nothing)
+  }
+  const us = (values: number[]) => `${median(values).toFixed(1)} µs`
+  console.log(`A request takes ${us(costs)}, ${us(differences)} more than parsing its JSON and sending a response.`)
+} finally {
+  await service.finish()
+  await service.close()
+}

@@ -114,6 +114,7 @@ const others: Record<string, string | Buffer> = {
   'infer, compressed perhaps': named('/v2/models/ads/infer', infer, json, 'accept-encoding: gzip'),
   'infer by an encoded name': named('/v2/models/%61ds/infer', infer, json),
   'infer without a type': named('/v2/models/ads/infer', infer),
+  'infer with an empty type': named('/v2/models/ads/infer', infer, 'content-type:'),
   'infer problems as such': named('/v2/models/ads/infer', '{}', json, 'accept: application/problem+json'),
   serving: named('/v1/models/ads:predict', instances, json),
   'serving a version': named('/v1/models/ads/versions/1:predict', instances, json),
@@ -299,7 +300,13 @@ t.test('only ordinary requests come this way', async (t) => {
     ['a charset', 'HTTP/1.0', 'a connection to be closed', 'errors as JSON'],
   )
   const left = Object.keys(others).filter((name) => !taken.includes(name))
-  t.same(left, ['infer, compressed perhaps', 'infer by an encoded name', 'serving a form', 'serving to classify'])
+  t.same(left, [
+    'infer, compressed perhaps',
+    'infer by an encoded name',
+    'infer with an empty type',
+    'serving a form',
+    'serving to classify',
+  ])
 
   const quoted = `x-request-id: "mine\\`
   const problem = await respond(port, post({ context, candidates }, quoted))

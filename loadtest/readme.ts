@@ -36,7 +36,7 @@ const rows: Row[] = [
 
 const notMeasured = '–'
 
-/** A row a server: throughput of a small and of a wide model, and goodput at three times the maximum. */
+/** One row per server: throughput of a small and of a wide model, and goodput at three times the maximum. */
 export function benchmarkTable({ competitors, own }: Results): string {
   type Cell = Pick<ComparisonReport['cells'][number], 'scenario' | 'candidates'>
   const cellOf = ({ server, form }: Row, { scenario, candidates }: Cell) =>

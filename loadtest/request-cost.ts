@@ -14,6 +14,7 @@ import { forms } from './competitors/forms.ts'
 import { prepareModel, referenceModels } from './competitors/models.ts'
 import { createRequests } from './competitors/requests.ts'
 import { scenarios } from './competitors/scenarios.ts'
+import { emptyHandler } from './competitors/servers/empty-handler.ts'
 
 const { rounds } = new Command('request-cost')
   .description('Measure what a request of one row costs in JavaScript, without sockets and the system')
@@ -89,15 +90,7 @@ async function run(server: Server): Promise<number> {
   return (took * 1000) / ofARun
 }
 
-const empty = createServer((request, response) => {
-  const pieces: Buffer[] = []
-  request.on('data', (piece: Buffer) => pieces.push(piece))
-  request.on('end', () => {
-    JSON.parse(Buffer.concat(pieces).toString())
-    response.writeHead(200, { 'content-type': 'application/json', 'content-length': 2 })
-    response.end('{}')
-  })
-})
+const empty = createServer(emptyHandler('{}'))
 
 const files = await prepareModel(model, defaultCache())
 const { configuration } = readConfiguration({ MULTIGATE_MODELS: files.models, MULTIGATE_CONSOLE: 'false' }, {})

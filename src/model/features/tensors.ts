@@ -29,16 +29,15 @@ export function encodeTensors(layout: Layout, sparse: unknown, dense: unknown, o
     problems: problems.list,
     placeOf: (row) => `/${denseRows === undefined ? 'sparse' : 'dense'}/${row}`,
   }
-  const stored =
-    (sparseRows === undefined || storeIds(sparseRows, layout, encoded.sparse)) &&
-    (denseRows === undefined || storeNumbers(denseRows, layout, encoded.dense))
-  if (stored && problems.list.length === 0) return encoded
+  const idsStored = sparseRows === undefined || storeIds(sparseRows, layout, encoded.sparse)
+  const numbersStored = denseRows === undefined || storeNumbers(denseRows, layout, encoded.dense)
+  if (idsStored && numbersStored && problems.list.length === 0) return encoded
 
   const partial = options.partial && problems.leaveOut()
   const bad = new Uint8Array(rows)
   const fillers: [Rows | undefined, Tensor][] = [
-    [sparseRows, sparseTensor(layout, encoded.sparse)],
-    [denseRows, denseTensor(layout, encoded.dense)],
+    [idsStored ? undefined : sparseRows, sparseTensor(layout, encoded.sparse)],
+    [numbersStored ? undefined : denseRows, denseTensor(layout, encoded.dense)],
   ]
   for (const [rows, tensor] of fillers) {
     if (rows instanceof NumberMatrix) fillFlat(rows, tensor, problems, bad)

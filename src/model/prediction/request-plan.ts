@@ -52,22 +52,22 @@ export function createPlanner(manifest: Manifest): Planner {
     const needed = base.filter(
       (name) => tasks.includes(name) || tasks.some((task) => derived.get(task)?.includes(name)),
     )
-    if (options.gates && Object.keys(gateOutputs).length === 0)
+    if (gates && Object.keys(gateOutputs).length === 0)
       problems.add('/options/gates', 'is not possible: the model has no gates')
-    if (options.unknown && all.includes('unknown'))
+    if (unknown && all.includes('unknown'))
       problems.add('/options/unknown', 'is not possible: the model has a task called unknown')
     const plan: RequestPlan = {
       tasks,
-      raw: options.raw ? needed : [],
-      gates: options.gates
+      raw: raw ? needed : [],
+      gates: gates
         ? needed.flatMap((name) => (Object.hasOwn(gateOutputs, name) ? [[name, gateOutputs[name]!]] : []))
         : [],
       rank: undefined,
-      partial: options.partial === true,
-      outputs: options.gates ? withGates : plain,
+      partial: partial === true,
+      outputs: gates ? withGates : plain,
     }
-    if (options.rank) {
-      const { by, top_k } = options.rank
+    if (rank) {
+      const { by, top_k } = rank
       const click = base.includes('ctr')
       if (by === ecpm && !click)
         problems.add(

@@ -78,9 +78,7 @@ function matching<Params>(route: OrdinaryRoute<Params>): Match {
   const { types, problemsAsText } = route
   return (url, headers) => {
     const params = route.match(url)
-    const { 'content-type': type } = headers
-    // A type that is given but empty is none that a route reads.
-    if (params === undefined || type === '' || !types.has(type ?? '') || route.asksMore?.(headers)) return undefined
+    if (params === undefined || !types.has(headers['content-type']) || route.asksMore?.(headers)) return undefined
     return {
       problemsAsText,
       respond: (context, exchange, bytes) => route.respond(context, exchange, params, bytes),

@@ -13,8 +13,8 @@ export interface WrittenResponse {
 export interface OrdinaryRoute<Params = never> {
   /** What a path names; undefined where it is not this route's, or is written in another way. */
   match(url: string): Params | undefined
-  /** Content types that are read; `''` where a request may have none. */
-  types: ReadonlySet<string>
+  /** Content types that are read; undefined where a request may have none. */
+  types: ReadonlySet<string | undefined>
   /** Whether these headers ask for more. */
   asksMore?(headers: IncomingHttpHeaders): boolean
   /** Problems are answered as `{"error": …}`. */

@@ -122,7 +122,7 @@ t.test('what a version counted is forgotten with it, and others stay', async (t)
   t.equal(series(after, 'ads-1', '1'), counted)
   metrics.predicted(versions[0]!, tableOf([0.25]))
   t.equal(series(await read(), 'ads', '1'), 0, 'its last requests do not bring it back')
-  // A version that comes again begins anew.
+  // A version that is loaded again starts from zero.
   metrics.predicted(modelOf('ads', '1'), tableOf([0.25]))
   t.match(await read(), /multigate_prediction_mean\{model="ads",version="1",task="ctr"\} 0.25/)
 })

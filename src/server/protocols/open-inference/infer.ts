@@ -43,7 +43,7 @@ export const inferRoute: OrdinaryRoute<InferParams> = {
     const [, model, version] = paths.exec(url) ?? []
     return model === undefined ? undefined : { model, version }
   },
-  types: new Set(['', 'application/json', 'application/octet-stream']),
+  types: new Set([undefined, 'application/json', 'application/octet-stream']),
   // Where its client would like that, a large response is compressed.
   asksMore: ({ 'accept-encoding': accepts = 'identity' }) => accepts !== 'identity',
   problemsAsText: true,

@@ -24,6 +24,19 @@ export function unary(name: keyof typeof unaries): Translator {
   }
 }
 
+export function sigmoid(t: Translation, node: NodeProto): void {
+  const { part: x, each, dims } = t.floats(node.input[0]!, node)
+  const to = t.result(each, dims, 'float32')
+  t.set(node.output[0]!, to)
+  const [out] = to.parts as [Part]
+  t.program.steps.push(({ at, sigmoid }, call) => {
+    const [from, target] = [at[x.buffer]! + x.offset * 4, at[out.buffer]!]
+    if (x.stride === x.width) sigmoid(from, target, call[each] * x.width)
+    else
+      for (let row = 0; row < call[each]; row++) sigmoid(from + row * x.stride * 4, target + row * x.width * 4, x.width)
+  })
+}
+
 export function softmax(t: Translation, node: NodeProto): void {
   const { part: x, each, dims } = t.floats(node.input[0]!, node)
   const rank = dims.length + 1
@@ -34,15 +47,7 @@ export function softmax(t: Translation, node: NodeProto): void {
   const [out] = to.parts as [Part]
   const count = dims.at(-1)!
   t.program.steps.push(({ at, softmax }, call) =>
-    softmax(
-      call[each],
-      x.width / count,
-      count,
-      at[x.buffer]! + x.offset * 4,
-      x.stride * 4,
-      at[out.buffer]!,
-      out.stride * 4,
-    ),
+    softmax(call[each], x.width / count, count, at[x.buffer]! + x.offset * 4, x.stride * 4, at[out.buffer]!),
   )
 }
 

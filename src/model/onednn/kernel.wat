@@ -81,79 +81,213 @@
         (local.set $out (i32.add (local.get $out) (local.get $outStride)))
         (br $nextRow))))
 
-  ;; e to the power of x, which is at most 0, within 2 units in the last place; 0 below −87. x = n·ln 2 + r, and a polynomial of r.
-  (func $exp (param $x v128) (result v128)
-    (local $n v128) (local $r v128) (local $p v128)
-    (local.set $r (f32x4.pmax (local.get $x) (f32x4.splat (f32.const -87.3))))
-    (local.set $n (f32x4.nearest (f32x4.mul (local.get $r) (f32x4.splat (f32.const 1.44269504088896341)))))
-    (local.set $r (f32x4.sub (local.get $r) (f32x4.mul (local.get $n) (f32x4.splat (f32.const 0.693359375)))))
-    (local.set $r (f32x4.add (local.get $r) (f32x4.mul (local.get $n) (f32x4.splat (f32.const 2.12194440e-4)))))
-    (local.set $p (f32x4.splat (f32.const 1.9875691500e-4)))
-    (local.set $p (f32x4.add (f32x4.mul (local.get $p) (local.get $r)) (f32x4.splat (f32.const 1.3981999507e-3))))
-    (local.set $p (f32x4.add (f32x4.mul (local.get $p) (local.get $r)) (f32x4.splat (f32.const 8.3334519073e-3))))
-    (local.set $p (f32x4.add (f32x4.mul (local.get $p) (local.get $r)) (f32x4.splat (f32.const 4.1665795894e-2))))
-    (local.set $p (f32x4.add (f32x4.mul (local.get $p) (local.get $r)) (f32x4.splat (f32.const 1.6666665459e-1))))
-    (local.set $p (f32x4.add (f32x4.mul (local.get $p) (local.get $r)) (f32x4.splat (f32.const 5.0000001201e-1))))
-    (local.set $p (f32x4.add (f32x4.mul (f32x4.mul (local.get $p) (local.get $r)) (local.get $r)) (local.get $r)))
-    (local.set $p (f32x4.add (local.get $p) (f32x4.splat (f32.const 1))))
-    ;; times 2 to the power of n, by the exponent's bits
-    (v128.and
-      (f32x4.mul (local.get $p)
-        (i32x4.shl (i32x4.add (i32x4.trunc_sat_f32x4_s (local.get $n)) (i32x4.splat (i32.const 127))) (i32.const 23)))
-      (v128.not (f32x4.lt (local.get $x) (f32x4.splat (f32.const -87.3))))))
+  ;; e to the power of x for all float32 from `at` to `end`, a whole number of 16 bytes: x at most 0, within 2 units in the last place;
+  ;; 0 below −87. x = n·ln 2 + r, and a polynomial of r. Its coefficients are locals: constants would be made for each four numbers.
+  (func $exp (param $at i32) (param $end i32)
+    (local $x v128) (local $n v128) (local $r v128) (local $p v128)
+    (local $least v128) (local $perLog v128) (local $high v128) (local $low v128)
+    (local $c7 v128) (local $c6 v128) (local $c5 v128) (local $c4 v128) (local $c3 v128) (local $c2 v128) (local $one v128) (local $bias v128)
+    (local.set $least (f32x4.splat (f32.const -87.3)))
+    (local.set $perLog (f32x4.splat (f32.const 1.44269504088896341)))
+    (local.set $high (f32x4.splat (f32.const 0.693359375)))
+    (local.set $low (f32x4.splat (f32.const 2.12194440e-4)))
+    (local.set $c7 (f32x4.splat (f32.const 1.9875691500e-4)))
+    (local.set $c6 (f32x4.splat (f32.const 1.3981999507e-3)))
+    (local.set $c5 (f32x4.splat (f32.const 8.3334519073e-3)))
+    (local.set $c4 (f32x4.splat (f32.const 4.1665795894e-2)))
+    (local.set $c3 (f32x4.splat (f32.const 1.6666665459e-1)))
+    (local.set $c2 (f32x4.splat (f32.const 5.0000001201e-1)))
+    (local.set $one (f32x4.splat (f32.const 1)))
+    (local.set $bias (i32x4.splat (i32.const 127)))
+    (block $done
+      (loop $four
+        (br_if $done (i32.ge_u (local.get $at) (local.get $end)))
+        (local.set $x (v128.load (local.get $at)))
+        (local.set $r (f32x4.pmax (local.get $x) (local.get $least)))
+        (local.set $n (f32x4.nearest (f32x4.mul (local.get $r) (local.get $perLog))))
+        (local.set $r (f32x4.sub (local.get $r) (f32x4.mul (local.get $n) (local.get $high))))
+        (local.set $r (f32x4.add (local.get $r) (f32x4.mul (local.get $n) (local.get $low))))
+        (local.set $p (f32x4.add (f32x4.mul (local.get $c7) (local.get $r)) (local.get $c6)))
+        (local.set $p (f32x4.add (f32x4.mul (local.get $p) (local.get $r)) (local.get $c5)))
+        (local.set $p (f32x4.add (f32x4.mul (local.get $p) (local.get $r)) (local.get $c4)))
+        (local.set $p (f32x4.add (f32x4.mul (local.get $p) (local.get $r)) (local.get $c3)))
+        (local.set $p (f32x4.add (f32x4.mul (local.get $p) (local.get $r)) (local.get $c2)))
+        (local.set $p (f32x4.add (f32x4.mul (f32x4.mul (local.get $p) (local.get $r)) (local.get $r)) (local.get $r)))
+        (local.set $p (f32x4.add (local.get $p) (local.get $one)))
+        ;; times 2 to the power of n, by the exponent's bits
+        (v128.store (local.get $at) (v128.andnot
+          (f32x4.mul (local.get $p)
+            (i32x4.shl (i32x4.add (i32x4.trunc_sat_f32x4_s (local.get $n)) (local.get $bias)) (i32.const 23)))
+          (f32x4.lt (local.get $x) (local.get $least))))
+        (local.set $at (i32.add (local.get $at) (i32.const 16)))
+        (br $four))))
 
-  ;; Softmax of each of `runs` runs of `count` float32 that lie side by side, in each of `rows` rows.
+  ;; Softmax of each of `runs` runs of `count` float32 that lie side by side, in each of `rows` rows; those of `out` lie side by side, too.
+  ;; What lies behind the last one, up to 12 bytes, is changed.
   (func (export "softmax")
-    (param $rows i32) (param $runs i32) (param $count i32) (param $from i32) (param $fromStride i32) (param $out i32) (param $outStride i32)
-    (local $run i32) (local $i i32) (local $x i32) (local $y i32) (local $end i32) (local $most f32) (local $sum f32) (local $e v128)
+    (param $rows i32) (param $runs i32) (param $count i32) (param $from i32) (param $fromStride i32) (param $out i32)
+    (local $row i32) (local $run i32) (local $x i32) (local $y i32) (local $end i32) (local $bytes i32)
+    (local $most v128) (local $sum v128) (local $one v128)
+    (local.set $one (f32x4.splat (f32.const 1)))
+    (local.set $bytes (i32.shl (local.get $count) (i32.const 2)))
+    ;; differences to the most
+    (local.set $y (local.get $out))
     (block $done
       (loop $nextRow
-        (br_if $done (i32.eqz (local.get $rows)))
+        (br_if $done (i32.ge_u (local.get $row) (local.get $rows)))
         (local.set $x (local.get $from))
-        (local.set $y (local.get $out))
         (local.set $run (local.get $runs))
         (block $rowDone
           (loop $nextRun
             (br_if $rowDone (i32.eqz (local.get $run)))
-            (local.set $end (i32.add (local.get $x) (i32.shl (local.get $count) (i32.const 2))))
-            (local.set $most (f32.load (local.get $x)))
-            (local.set $i (local.get $x))
-            (loop $max
-              (local.set $most (f32.max (local.get $most) (f32.load (local.get $i))))
-              (local.set $i (i32.add (local.get $i) (i32.const 4)))
-              (br_if $max (i32.lt_u (local.get $i) (local.get $end))))
-            (local.set $sum (f32.const 0))
-            (local.set $i (local.get $x))
+            (local.set $end (i32.add (local.get $x) (local.get $bytes)))
+            (local.set $most (v128.load32_splat (local.get $x)))
             (block $few
               (loop $four
-                (br_if $few (i32.gt_u (i32.add (local.get $i) (i32.const 16)) (local.get $end)))
-                (local.set $e (call $exp (f32x4.sub (v128.load (local.get $i)) (f32x4.splat (local.get $most)))))
-                (v128.store (i32.add (local.get $y) (i32.sub (local.get $i) (local.get $x))) (local.get $e))
-                (local.set $sum (f32.add (local.get $sum) (f32.add
-                  (f32.add (f32x4.extract_lane 0 (local.get $e)) (f32x4.extract_lane 1 (local.get $e)))
-                  (f32.add (f32x4.extract_lane 2 (local.get $e)) (f32x4.extract_lane 3 (local.get $e))))))
-                (local.set $i (i32.add (local.get $i) (i32.const 16)))
+                (br_if $few (i32.gt_u (i32.add (local.get $x) (i32.const 16)) (local.get $end)))
+                (local.set $most (f32x4.pmax (local.get $most) (v128.load (local.get $x))))
+                (local.set $x (i32.add (local.get $x) (i32.const 16)))
                 (br $four)))
-            (block $summed
+            (block $compared
               (loop $one
-                (br_if $summed (i32.ge_u (local.get $i) (local.get $end)))
-                (local.set $e (call $exp (f32x4.splat (f32.sub (f32.load (local.get $i)) (local.get $most)))))
-                (f32.store (i32.add (local.get $y) (i32.sub (local.get $i) (local.get $x))) (f32x4.extract_lane 0 (local.get $e)))
-                (local.set $sum (f32.add (local.get $sum) (f32x4.extract_lane 0 (local.get $e))))
-                (local.set $i (i32.add (local.get $i) (i32.const 4)))
+                (br_if $compared (i32.ge_u (local.get $x) (local.get $end)))
+                (local.set $most (f32x4.pmax (local.get $most) (v128.load32_splat (local.get $x))))
+                (local.set $x (i32.add (local.get $x) (i32.const 4)))
                 (br $one)))
-            (local.set $end (i32.add (local.get $y) (i32.shl (local.get $count) (i32.const 2))))
-            (local.set $sum (f32.div (f32.const 1) (local.get $sum)))
-            (block $scaled
-              (loop $scale
-                (br_if $scaled (i32.ge_u (local.get $y) (local.get $end)))
-                (f32.store (local.get $y) (f32.mul (f32.load (local.get $y)) (local.get $sum)))
+            (local.set $most (f32x4.pmax (local.get $most)
+              (i8x16.shuffle 8 9 10 11 12 13 14 15 0 1 2 3 4 5 6 7 (local.get $most) (local.get $most))))
+            (local.set $most (f32x4.pmax (local.get $most)
+              (i8x16.shuffle 4 5 6 7 0 1 2 3 12 13 14 15 8 9 10 11 (local.get $most) (local.get $most))))
+            (local.set $x (i32.sub (local.get $end) (local.get $bytes)))
+            (block $few
+              (loop $four
+                (br_if $few (i32.gt_u (i32.add (local.get $x) (i32.const 16)) (local.get $end)))
+                (v128.store (local.get $y) (f32x4.sub (v128.load (local.get $x)) (local.get $most)))
+                (local.set $x (i32.add (local.get $x) (i32.const 16)))
+                (local.set $y (i32.add (local.get $y) (i32.const 16)))
+                (br $four)))
+            (block $less
+              (loop $one
+                (br_if $less (i32.ge_u (local.get $x) (local.get $end)))
+                (f32.store (local.get $y) (f32.sub (f32.load (local.get $x)) (f32x4.extract_lane 0 (local.get $most))))
+                (local.set $x (i32.add (local.get $x) (i32.const 4)))
                 (local.set $y (i32.add (local.get $y) (i32.const 4)))
-                (br $scale)))
-            (local.set $x (i32.add (local.get $x) (i32.shl (local.get $count) (i32.const 2))))
+                (br $one)))
             (local.set $run (i32.sub (local.get $run) (i32.const 1)))
             (br $nextRun)))
         (local.set $from (i32.add (local.get $from) (local.get $fromStride)))
+        (local.set $row (i32.add (local.get $row) (i32.const 1)))
+        (br $nextRow)))
+    (call $exp (local.get $out) (local.get $y))
+    ;; divided by their sum
+    (local.set $run (i32.mul (local.get $rows) (local.get $runs)))
+    (local.set $y (local.get $out))
+    (block $scaled
+      (loop $nextRun
+        (br_if $scaled (i32.eqz (local.get $run)))
+        (local.set $end (i32.add (local.get $y) (local.get $bytes)))
+        (local.set $x (local.get $y))
+        (local.set $sum (v128.const i64x2 0 0))
+        (block $few
+          (loop $four
+            (br_if $few (i32.gt_u (i32.add (local.get $x) (i32.const 16)) (local.get $end)))
+            (local.set $sum (f32x4.add (local.get $sum) (v128.load (local.get $x))))
+            (local.set $x (i32.add (local.get $x) (i32.const 16)))
+            (br $four)))
+        (block $summed
+          (loop $one
+            (br_if $summed (i32.ge_u (local.get $x) (local.get $end)))
+            (local.set $sum (f32x4.add (local.get $sum) (v128.load32_zero (local.get $x))))
+            (local.set $x (i32.add (local.get $x) (i32.const 4)))
+            (br $one)))
+        (local.set $sum (f32x4.add (local.get $sum)
+          (i8x16.shuffle 8 9 10 11 12 13 14 15 0 1 2 3 4 5 6 7 (local.get $sum) (local.get $sum))))
+        (local.set $sum (f32x4.add (local.get $sum)
+          (i8x16.shuffle 4 5 6 7 0 1 2 3 12 13 14 15 8 9 10 11 (local.get $sum) (local.get $sum))))
+        (local.set $sum (f32x4.div (local.get $one) (local.get $sum)))
+        (block $few
+          (loop $four
+            (br_if $few (i32.gt_u (i32.add (local.get $y) (i32.const 16)) (local.get $end)))
+            (v128.store (local.get $y) (f32x4.mul (v128.load (local.get $y)) (local.get $sum)))
+            (local.set $y (i32.add (local.get $y) (i32.const 16)))
+            (br $four)))
+        (block $multiplied
+          (loop $one
+            (br_if $multiplied (i32.ge_u (local.get $y) (local.get $end)))
+            (f32.store (local.get $y) (f32.mul (f32.load (local.get $y)) (f32x4.extract_lane 0 (local.get $sum))))
+            (local.set $y (i32.add (local.get $y) (i32.const 4)))
+            (br $one)))
+        (local.set $run (i32.sub (local.get $run) (i32.const 1)))
+        (br $nextRun))))
+
+  ;; out = 1 / (1 + e to the power of -x), `count` float32. What lies behind the last one, up to 12 bytes, is read and changed. A NaN
+  ;; stays one.
+  (func (export "sigmoid") (param $x i32) (param $out i32) (param $count i32)
+    (local $at i32) (local $bytes i32) (local $four v128) (local $e v128) (local $one v128)
+    (local.set $bytes (i32.shl (local.get $count) (i32.const 2)))
+    (local.set $one (f32x4.splat (f32.const 1)))
+    ;; of the absolute value, so that nothing overflows
+    (block $negated
+      (loop $next
+        (br_if $negated (i32.ge_u (local.get $at) (local.get $bytes)))
+        (v128.store (i32.add (local.get $out) (local.get $at))
+          (f32x4.neg (f32x4.abs (v128.load (i32.add (local.get $x) (local.get $at))))))
+        (local.set $at (i32.add (local.get $at) (i32.const 16)))
+        (br $next)))
+    (call $exp (local.get $out) (i32.add (local.get $out) (local.get $bytes)))
+    (local.set $at (i32.const 0))
+    (block $divided
+      (loop $next
+        (br_if $divided (i32.ge_u (local.get $at) (local.get $bytes)))
+        (local.set $four (v128.load (i32.add (local.get $x) (local.get $at))))
+        (local.set $e (v128.load (i32.add (local.get $out) (local.get $at))))
+        (v128.store (i32.add (local.get $out) (local.get $at)) (f32x4.div
+          (v128.bitselect (local.get $e) (local.get $one) (f32x4.lt (local.get $four) (v128.const i64x2 0 0)))
+          (f32x4.add (local.get $e) (local.get $one))))
+        (local.set $at (i32.add (local.get $at) (i32.const 16)))
+        (br $next))))
+
+  ;; out[r][c] = max(sum of x[r][i] * weights[c][i] over i + bias[c], floor), for rows r below `rows` and columns c below `count`; a NaN
+  ;; stays one. `columns` holds, for each, the address of its weights, the first and the end of the bytes of x that they multiply, whole
+  ;; numbers of 16, and its bias.
+  (func (export "dot")
+    (param $rows i32) (param $x i32) (param $xStride i32) (param $columns i32) (param $count i32) (param $out i32) (param $outStride i32)
+    (param $floor f32)
+    (local $entry i32) (local $last i32) (local $to i32) (local $at i32) (local $end i32) (local $weights i32)
+    (local $a v128) (local $b v128)
+    (local.set $last (i32.add (local.get $columns) (i32.shl (local.get $count) (i32.const 4))))
+    (block $done
+      (loop $nextRow
+        (br_if $done (i32.eqz (local.get $rows)))
+        (local.set $entry (local.get $columns))
+        (local.set $to (local.get $out))
+        (block $rowDone
+          (loop $nextColumn
+            (br_if $rowDone (i32.ge_u (local.get $entry) (local.get $last)))
+            (local.set $weights (i32.load (local.get $entry)))
+            (local.set $at (i32.add (local.get $x) (i32.load offset=4 (local.get $entry))))
+            (local.set $end (i32.add (local.get $x) (i32.load offset=8 (local.get $entry))))
+            (local.set $a (v128.const i64x2 0 0)) (local.set $b (v128.const i64x2 0 0))
+            (block $few
+              (loop $eight
+                (br_if $few (i32.gt_u (i32.add (local.get $at) (i32.const 32)) (local.get $end)))
+                (local.set $a (f32x4.add (local.get $a) (f32x4.mul (v128.load (local.get $at)) (v128.load (local.get $weights)))))
+                (local.set $b (f32x4.add (local.get $b)
+                  (f32x4.mul (v128.load offset=16 (local.get $at)) (v128.load offset=16 (local.get $weights)))))
+                (local.set $at (i32.add (local.get $at) (i32.const 32)))
+                (local.set $weights (i32.add (local.get $weights) (i32.const 32)))
+                (br $eight)))
+            (if (i32.lt_u (local.get $at) (local.get $end))
+              (then (local.set $a (f32x4.add (local.get $a)
+                (f32x4.mul (v128.load (local.get $at)) (v128.load (local.get $weights)))))))
+            (local.set $a (f32x4.add (local.get $a) (local.get $b)))
+            (f32.store (local.get $to) (f32.max (local.get $floor) (f32.add (f32.load offset=12 (local.get $entry))
+              (f32.add (f32.add (f32x4.extract_lane 0 (local.get $a)) (f32x4.extract_lane 1 (local.get $a)))
+                (f32.add (f32x4.extract_lane 2 (local.get $a)) (f32x4.extract_lane 3 (local.get $a)))))))
+            (local.set $to (i32.add (local.get $to) (i32.const 4)))
+            (local.set $entry (i32.add (local.get $entry) (i32.const 16)))
+            (br $nextColumn)))
+        (local.set $x (i32.add (local.get $x) (local.get $xStride)))
         (local.set $out (i32.add (local.get $out) (local.get $outStride)))
         (local.set $rows (i32.sub (local.get $rows) (i32.const 1)))
         (br $nextRow))))

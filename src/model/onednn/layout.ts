@@ -45,16 +45,14 @@ function copyingFrom(
   rowBytes: number,
 ): (places: Int32Array, frame: Frame, at: number) => void {
   const fits = (size: number) => (rowBytes | byteOffset) % size === 0
-  if (fits(16)) {
-    const table = new BigInt64Array(buffer, byteOffset, length / 8)
-    return (places, { longs }, at) => copyPairs(table, rowBytes / 8, places, longs, at / 8)
+  if (!fits(4)) {
+    const table = new Uint8Array(buffer, byteOffset, length)
+    return (places, { bytes }, at) => copyRows(table, rowBytes, places, bytes, at)
   }
-  if (fits(4)) {
-    const table = new Int32Array(buffer, byteOffset, length / 4)
-    return (places, { integers }, at) => copyRows(table, rowBytes / 4, places, integers, at / 4)
-  }
-  const table = new Uint8Array(buffer, byteOffset, length)
-  return (places, { bytes }, at) => copyRows(table, rowBytes, places, bytes, at)
+  const words = new Int32Array(buffer, byteOffset, length / 4)
+  if (!fits(16)) return (places, { integers }, at) => copyRows(words, rowBytes / 4, places, integers, at / 4)
+  const pairs = new BigInt64Array(buffer, byteOffset, length / 8)
+  return (places, { longs }, at) => copyPairs(pairs, words, rowBytes / 8, places, longs, at / 8)
 }
 
 /** Columns of a tensor of floats, by constant indices. */
@@ -101,20 +99,41 @@ function placesOf(
 
 let scratch = new Int32Array(0)
 
+/** Rows of a table that are read before the first of them is copied. */
+const group = 64
+
+/**
+ * Brings rows of a table into the processor's cache. A loop that only reads waits for many of them at a time; one that copies waits for
+ * a few.
+ */
+function fetch(table: Int32Array | Uint8Array, width: number, places: Int32Array, first: number, end: number): void {
+  let read = 0
+  for (let i = first; i < end; i++) read ^= table[places[i]! * width]!
+  lastRead[0] = read
+}
+
+/** Keeps the compiler from leaving the reading out. */
+const lastRead = new Int32Array(1)
+
 /** Rows of a whole number of pairs: in a loop over single ones, most of the time is the loop's. */
 function copyPairs(
   table: BigInt64Array,
+  words: Int32Array,
   width: number,
   places: Int32Array,
   target: BigInt64Array,
   start: number,
 ): void {
   let to = start
-  for (let i = 0; i < places.length; i++) {
-    const from = places[i]! * width
-    for (let j = 0; j < width; j += 2, to += 2) {
-      target[to] = table[from + j]!
-      target[to + 1] = table[from + j + 1]!
+  for (let first = 0; first < places.length; first += group) {
+    const end = Math.min(first + group, places.length)
+    fetch(words, 2 * width, places, first, end)
+    for (let i = first; i < end; i++) {
+      const from = places[i]! * width
+      for (let j = 0; j < width; j += 2, to += 2) {
+        target[to] = table[from + j]!
+        target[to + 1] = table[from + j + 1]!
+      }
     }
   }
 }
@@ -127,9 +146,13 @@ function copyRows<T extends Int32Array | Uint8Array>(
   start: number,
 ): void {
   let to = start
-  for (let i = 0; i < places.length; i++) {
-    const from = places[i]! * width
-    for (let j = 0; j < width; j++) target[to++] = table[from + j]!
+  for (let first = 0; first < places.length; first += group) {
+    const end = Math.min(first + group, places.length)
+    fetch(table, width, places, first, end)
+    for (let i = first; i < end; i++) {
+      const from = places[i]! * width
+      for (let j = 0; j < width; j++) target[to++] = table[from + j]!
+    }
   }
 }
 

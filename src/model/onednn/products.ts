@@ -31,32 +31,97 @@ function dense(t: Translation, node: NodeProto, x: string, weights: string, bias
   if (dims.length !== 2 || !equal(from.dims, [k])) throw new NotTranslated(`a product of [${from.dims}] and [${dims}]`)
   const own = bias !== undefined && !t.isConstant(bias) ? ownBias(t, bias, from, n) : undefined
   const { byRequest, byRow } = own ?? {}
-  const operand = t.operand(from, t.fusion.formatOf(weights, from))
+  const format = t.fusion.formatOf(weights, from)
+  const operand = t.operand(from, format)
+  const clips = t.fusion.relus.take(name)
+  const added = own === undefined ? biasOf(t, bias, n) : new Float32Array(n)
+  const columns = format === 'float32' && own === undefined ? narrowColumns(k, n, values) : undefined
+  if (columns) {
+    const to = t.result(from.each, [n], 'float32')
+    t.set(name, to)
+    pushNarrow(t, from.each, operand, columns, added, to.parts[0]!, clips ? 0 : Number.NEGATIVE_INFINITY)
+    return
+  }
   // Behind the bias of a request, memory belongs to other columns.
   const rounds = operand.format === 'bfloat16' && byRow === undefined && (byRequest === undefined || n === padded(n))
   const hidden = rounds && t.fusion.isHidden(name)
-  const columns = hidden ? padded(n) : n
-  const clips = t.fusion.relus.take(name)
+  const width = hidden ? padded(n) : n
   const relu = clips && byRow === undefined
-  const to = t.result(from.each, [n], hidden ? 'bfloat16' : 'float32', columns)
+  const to = t.result(from.each, [n], hidden ? 'bfloat16' : 'float32', width)
   t.set(name, to)
   const run = runProduct(t, { k, n, values }, operand, to, relu)
   if (byRequest !== undefined) {
     pushByRequest(t, run, byRequest)
     return
   }
-  const added = new Float32Array(columns)
-  if (bias !== undefined && byRow === undefined) {
-    const constant = t.constant(bias)
-    if (product(constant.dims) !== n) throw new NotTranslated('Gemm with a bias of another width')
-    added.set(constant.values)
-  }
+  const filled = new Float32Array(width)
+  filled.set(added)
   const { each } = from
-  pushAlike(t, run, each, added)
+  pushAlike(t, run, each, filled)
   if (byRow)
     t.program.steps.push((frame, call) =>
       addRows(frame, call[each], byRow, to.parts[0]!, clips ? 0 : Number.NEGATIVE_INFINITY),
     )
+}
+
+/** A constant bias; zeros where there is none. */
+function biasOf(t: Translation, bias: string | undefined, n: number): Float32Array {
+  if (bias === undefined) return new Float32Array(n)
+  const { dims, values } = t.constant(bias)
+  if (product(dims) !== n) throw new NotTranslated('Gemm with a bias of another width')
+  return values
+}
+
+/** Weights [k, n], of which a few are not zero: of each column those from `start` to `end`, whole numbers of 4. */
+type Columns = { start: number; end: number; values: Float32Array }[]
+
+/** Multiplications a row up to which the kernel is faster than oneDNN, which fills columns up to a block. */
+const mostNarrow = 512
+
+/** The weights by column, if the kernel multiplies by them: last layers of a few tasks, each of which reads columns of its own. */
+function narrowColumns(k: number, n: number, weights: Float32Array): Columns | undefined {
+  if (k % 4 !== 0) return undefined
+  const columns = Array.from({ length: n }, (_, column) => {
+    const all = Float32Array.from({ length: k }, (_, row) => weights[row * n + column]!)
+    const start =
+      Math.floor(
+        Math.max(
+          0,
+          all.findIndex((value) => value !== 0),
+        ) / 4,
+      ) * 4
+    const end = Math.ceil((all.findLastIndex((value) => value !== 0) + 1) / 4) * 4
+    return { start, end, values: all.slice(start, end) }
+  })
+  return columns.reduce((sum, { values }) => sum + values.length, 0) <= mostNarrow ? columns : undefined
+}
+
+/** Adds a step: a product of a few columns by the kernel. */
+function pushNarrow(
+  t: Translation,
+  each: Each,
+  x: Operand,
+  columns: Columns,
+  bias: Float32Array,
+  out: Part,
+  floor: number,
+): void {
+  const weights = columns.map(({ values }) => t.program.fixed(values))
+  // One row of the buffer holds the list: every frame has at least one.
+  const list = t.program.buffer(columns.length * 16)
+  t.program.steps.push(({ at, integers, floats, dot }, call) => {
+    const first = at[list]! / 4
+    columns.forEach(({ start, end }, i) => {
+      const entry = first + 4 * i
+      integers[entry] = at[weights[i]!]!
+      integers[entry + 1] = start * 4
+      integers[entry + 2] = end * 4
+      floats[entry + 3] = bias[i]!
+    })
+    const from = at[x.buffer]! + x.offset * 4
+    const target = at[out.buffer]! + out.offset * 4
+    dot(call[each], from, x.stride * 4, at[list]!, columns.length, target, out.stride * 4, floor)
+  })
 }
 
 /** Adds a step: a product with the bias of each row's request. */

@@ -73,7 +73,7 @@ t.test('softmax is within 4e-7 of the exact one, for any numbers', async () => {
         const floats = new Float32Array(buffer)
         for (let i = 0; i < out; i++) floats[i] = values[i % values.length]!
         const before = floats.slice(0, out)
-        softmax(rows, runs, count, 0, 4 * (width + 1), 4 * out, 4 * width)
+        softmax(rows, runs, count, 0, 4 * (width + 1), 4 * out)
         for (let run = 0; run < rows * runs; run++) {
           const from = Math.floor(run / runs) * (width + 1) + (run % runs) * count
           const own = [...before.subarray(from, from + count)]
@@ -86,10 +86,69 @@ t.test('softmax is within 4e-7 of the exact one, for any numbers', async () => {
             if (!(Math.abs(actual - power / sum) <= 4e-7)) throw new Error(`${actual}, not ${power / sum}`)
           })
         }
-        if (floats.subarray(out + rows * width).some((number) => number !== 0)) throw new Error('it wrote too far')
+        if (floats.subarray(out + rows * width + 3).some((number) => number !== 0)) throw new Error('it wrote too far')
       },
     ),
     { numRuns: 500 },
+  )
+})
+
+t.test('sigmoid is within 2e-7 of the exact one, relative to it, and NaN of NaN', async () => {
+  const odd = fc.constantFrom(Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, -0, 1e30, -1e-30)
+  await fc.assert(
+    fc.property(fc.array(fc.oneof(fc.float({ noNaN: true, min: -80, max: 100 }), odd), { maxLength: 30 }), (values) => {
+      const out = values.length + 4
+      const { buffer, sigmoid } = createHeap(4 * (2 * out + 8))
+      const floats = new Float32Array(buffer)
+      floats.set(values)
+      sigmoid(0, 4 * out, values.length)
+      values.forEach((value, i) => {
+        const [actual, exact] = [floats[out + i]!, 1 / (1 + Math.exp(-Math.fround(value)))]
+        const isNear = Number.isNaN(exact) ? Number.isNaN(actual) : Math.abs(actual - exact) <= 2e-7 * exact
+        if (!isNear) throw new Error(`of ${value}: ${actual}, not ${exact}`)
+      })
+      if (floats.subarray(out + values.length + 3).some((number) => number !== 0)) throw new Error('it wrote too far')
+    }),
+    { numRuns: 500 },
+  )
+})
+
+t.test('multiplies rows by ranges of columns, adds a bias, and clips', async () => {
+  const range = fc.tuple(fc.nat(6), fc.nat(6)).map(([a, b]) => [4 * Math.min(a, b), 4 * Math.max(a, b)] as const)
+  await fc.assert(
+    fc.property(
+      fc.integer({ min: 0, max: 4 }),
+      fc.array(range, { minLength: 1, maxLength: 4 }),
+      fc.boolean(),
+      fc.array(value, { minLength: 7, maxLength: 60 }),
+      (rows, ranges, relu, values) => {
+        const [width, count] = [25, ranges.length]
+        const [weights, list] = [rows * width, rows * width + 24 * count]
+        const out = list + 4 * count
+        const { buffer, dot } = createHeap(4 * (out + rows * (count + 1)))
+        const [floats, integers] = [new Float32Array(buffer), new Int32Array(buffer)]
+        for (let i = 0; i < list; i++) floats[i] = values[i % values.length]!
+        ranges.forEach(([start, end], i) => {
+          integers.set([4 * (weights + 24 * i), 4 * start, 4 * end], list + 4 * i)
+          floats[list + 4 * i + 3] = i - 1.5
+        })
+        dot(rows, 0, 4 * width, 4 * list, count, 4 * out, 4 * (count + 1), relu ? 0 : Number.NEGATIVE_INFINITY)
+        for (let row = 0; row < rows; row++) {
+          ranges.forEach(([start, end], column) => {
+            let [sum, size] = [column - 1.5, 1]
+            for (let i = start; i < end; i++) {
+              const term = floats[row * width + i]! * floats[weights + 24 * column + i - start]!
+              sum += term
+              size += Math.abs(term)
+            }
+            const [actual, exact] = [floats[out + row * (count + 1) + column]!, relu ? Math.max(0, sum) : sum]
+            if (!(Math.abs(actual - exact) <= 1e-6 * size)) throw new Error(`${actual}, not ${exact}`)
+          })
+          if (floats[out + row * (count + 1) + count] !== 0) throw new Error('it wrote too far')
+        }
+      },
+    ),
+    { numRuns: 300 },
   )
 })
 

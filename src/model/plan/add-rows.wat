@@ -50,38 +50,64 @@
         (local.set $slots (i32.add (local.get $slots) (i32.const 4)))
         (br $next))))
 
-  ;; The same in bfloat16, rounded to nearest even: bytes of float32 are a whole number of 32. A NaN may become another number.
-  (func (export "addRowsRounded")
-    (param $slab i32) (param $stride i32) (param $slots i32) (param $count i32) (param $row i32) (param $bytes i32) (param $floor f32) (param $out i32)
-    (local $least v128) (local $end i32) (local $from i32) (local $at i32) (local $a v128) (local $b v128) (local $half v128) (local $one v128)
-    (local.set $least (f32x4.splat (local.get $floor)))
+  ;; Rounds `bytes` bytes of float32, a whole number of 32, to bfloat16, to nearest even, as addRowsRounded reads them: of each eight, the
+  ;; first four are the lower halves of words, the others the upper ones. A NaN may become another number.
+  (func (export "packRow") (param $from i32) (param $bytes i32) (param $out i32)
+    (local $end i32) (local $half v128) (local $one v128) (local $a v128) (local $b v128)
     (local.set $half (i32x4.splat (i32.const 0x7fff)))
     (local.set $one (i32x4.splat (i32.const 1)))
+    (local.set $end (i32.add (local.get $from) (local.get $bytes)))
+    (block $done
+      (loop $next
+        (br_if $done (i32.ge_u (local.get $from) (local.get $end)))
+        (local.set $a (v128.load (local.get $from)))
+        (local.set $b (v128.load offset=16 (local.get $from)))
+        (v128.store (local.get $out) (v128.or
+          (i32x4.shr_u
+            (i32x4.add (i32x4.add (local.get $a) (local.get $half))
+              (v128.and (i32x4.shr_u (local.get $a) (i32.const 16)) (local.get $one)))
+            (i32.const 16))
+          (v128.and
+            (i32x4.add (i32x4.add (local.get $b) (local.get $half))
+              (v128.and (i32x4.shr_u (local.get $b) (i32.const 16)) (local.get $one)))
+            (i32x4.splat (i32.const 0xffff0000)))))
+        (local.set $from (i32.add (local.get $from) (i32.const 32)))
+        (local.set $out (i32.add (local.get $out) (i32.const 16)))
+        (br $next))))
+
+  ;; The same as addRows of rows that packRow wrote, in bfloat16, rounded to nearest, ties away from 0: bytes of float32 are a whole
+  ;; number of 32. A NaN may become another number.
+  (func (export "addRowsRounded")
+    (param $slab i32) (param $stride i32) (param $slots i32) (param $count i32) (param $row i32) (param $bytes i32) (param $floor f32) (param $out i32)
+    (local $least v128) (local $end i32) (local $from i32) (local $at i32) (local $last i32)
+    (local $words v128) (local $half v128) (local $upper v128)
+    (local.set $least (f32x4.splat (local.get $floor)))
+    (local.set $half (i32x4.splat (i32.const 0x8000)))
+    (local.set $upper (i32x4.splat (i32.const 0xffff0000)))
     (local.set $end (i32.add (local.get $slots) (i32.shl (local.get $count) (i32.const 2))))
+    (local.set $last (i32.add (local.get $row) (local.get $bytes)))
     (block $done
       (loop $next
         (br_if $done (i32.ge_u (local.get $slots) (local.get $end)))
         (local.set $from (i32.add (local.get $slab) (i32.mul (i32.load (local.get $slots)) (local.get $stride))))
-        (local.set $at (i32.const 0))
+        (local.set $at (local.get $row))
         (block $short
           (loop $vector
-            (br_if $short (i32.ge_u (local.get $at) (local.get $bytes)))
-            (local.set $a (f32x4.pmax (f32x4.add
-              (v128.load (i32.add (local.get $from) (local.get $at)))
-              (v128.load (i32.add (local.get $row) (local.get $at)))) (local.get $least)))
-            (local.set $b (f32x4.pmax (f32x4.add
-              (v128.load offset=16 (i32.add (local.get $from) (local.get $at)))
-              (v128.load offset=16 (i32.add (local.get $row) (local.get $at)))) (local.get $least)))
-            ;; Their upper halves, rounded.
+            (br_if $short (i32.ge_u (local.get $at) (local.get $last)))
+            (local.set $words (v128.load (local.get $from)))
+            ;; their upper halves, rounded
             (v128.store (local.get $out) (i16x8.narrow_i32x4_u
               (i32x4.shr_u
-                (i32x4.add (i32x4.add (local.get $a) (local.get $half))
-                  (v128.and (i32x4.shr_u (local.get $a) (i32.const 16)) (local.get $one)))
+                (i32x4.add (local.get $half) (f32x4.pmax
+                  (f32x4.add (i32x4.shl (local.get $words) (i32.const 16)) (v128.load (local.get $at)))
+                  (local.get $least)))
                 (i32.const 16))
               (i32x4.shr_u
-                (i32x4.add (i32x4.add (local.get $b) (local.get $half))
-                  (v128.and (i32x4.shr_u (local.get $b) (i32.const 16)) (local.get $one)))
+                (i32x4.add (local.get $half) (f32x4.pmax
+                  (f32x4.add (v128.and (local.get $words) (local.get $upper)) (v128.load offset=16 (local.get $at)))
+                  (local.get $least)))
                 (i32.const 16))))
+            (local.set $from (i32.add (local.get $from) (i32.const 16)))
             (local.set $out (i32.add (local.get $out) (i32.const 16)))
             (local.set $at (i32.add (local.get $at) (i32.const 32)))
             (br $vector)))

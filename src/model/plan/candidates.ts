@@ -9,12 +9,12 @@ import type { Catalogue } from './catalogue/catalogue.ts'
 import type { SlotOwner } from './owned-slots.ts'
 import type { Packer } from './packing.ts'
 import {
+  bytesOfSlot,
   createRowMemory,
   mostBytes,
   type RowMemory,
   type RowMemoryOptions,
   type SumFormat,
-  slotWidth,
 } from './row-memory.ts'
 import type { OpenVariant, Variant } from './variant.ts'
 
@@ -47,6 +47,8 @@ interface CandidatesOptions {
   contextEncoder: OpenVariant | undefined
   cached: OpenVariant
   layers: readonly LayerParts[]
+  /** How `cached` takes the sums of each layer. */
+  formats: readonly SumFormat[]
   keyWords: number
   cache: CandidateCache
 }
@@ -60,9 +62,11 @@ export function createCandidates(
   const { candidateEncoder: encoder, contextEncoder, cached } = variants
   if (encoder === undefined || cached === undefined) return undefined
   const keyWords = keyWordsOf(encoder)
-  const cache = new CandidateCache({ keyWords, width: slotWidth(layers), bytes: Math.min(bytes, mostCached) })
+  const formats = layers.map((_, layer) => formatOf(cached, planNames.sum(layer)))
+  const width = bytesOfSlot(layers, formats) / 4
+  const cache = new CandidateCache({ keyWords, width, bytes: Math.min(bytes, mostCached) })
   if (cache.slots === 0) return undefined
-  return new Candidates({ encoder, contextEncoder, cached, layers, keyWords, cache })
+  return new Candidates({ encoder, contextEncoder, cached, layers, formats, keyWords, cache })
 }
 
 export class Candidates {
@@ -82,7 +86,7 @@ export class Candidates {
   /** The cache's counts at the last reset. */
   #baseline: GraphStats['cache']
 
-  constructor({ encoder, contextEncoder, cached, layers, keyWords, cache }: CandidatesOptions) {
+  constructor({ encoder, contextEncoder, cached, layers, formats, keyWords, cache }: CandidatesOptions) {
     // Per row its sums, and the context's part of each.
     const rowBytes = 8 * layers.reduce((sum, { width }) => sum + width, 0)
     const rows = Math.max(1, Math.min(mostRows, Math.floor(callBytes / rowBytes)))
@@ -91,7 +95,6 @@ export class Candidates {
     this.#layers = layers
     this.#cache = cache
     this.keyWords = keyWords
-    const formats = layers.map((_, layer) => formatOf(cached, planNames.sum(layer)))
     this.#memory = createMemory({ layers, formats, slots: cache.slots, mostRows: rows })
     this.#baseline = cache.stats()
     this.variant = createCachedVariant(contextEncoder, cached, layers, this.#memory)

@@ -7,7 +7,7 @@ import type { LayerParts } from '../contracts/compiled-plan.ts'
  */
 
 /**
- * In float32; in bfloat16, where the width is a whole number of 8; or as bytes, by these factors of the columns, where it is one of
+ * In float32; in bfloat16, in which they are kept, too, where the width is a whole number of 8; or as bytes, by these factors of the columns, where it is one of
  * 16: round(sum · factor), halves to even, within 0 … 255.
  */
 export type SumFormat = 'float32' | 'bfloat16' | Float32Array
@@ -54,9 +54,9 @@ const pageBytes = 4096
 /** Slots that timed calls read, bytes: more than the second-level cache of a core. */
 const timedBytes = 4 * 2 ** 20
 
-/** Floats of a slot: a whole number of the processor's cache lines. */
-export function slotWidth(layers: readonly LayerParts[]): number {
-  return Math.ceil(layers.reduce((sum, { width, kept }) => sum + (kept ? width : 0), 0) / 16) * 16
+/** Bytes of a slot: a whole number of the processor's cache lines. */
+export function bytesOfSlot(layers: readonly LayerParts[], formats: readonly SumFormat[]): number {
+  return Math.ceil(placesOf(layers, formats).end / 64) * 64
 }
 
 /**
@@ -81,11 +81,14 @@ export function createRowMemory({ layers, formats = [], slots, mostRows }: RowMe
   // oneDNN reads some rows more than there are.
   const sumsAt = widths.map((width, layer) => place((mostRows + (isFloat32(formats[layer]) ? 0 : 32)) * width))
   const factorsAt = widths.map((width, layer) => (formats[layer] instanceof Float32Array ? place(width) : 0))
-  const slotBytes = slotWidth(layers) * 4
+  const slotBytes = bytesOfSlot(layers, formats)
+  // The parts of a slot in float32, where they are kept in another format.
+  const packs = layers.some(({ kept }, layer) => kept && formats[layer] === 'bfloat16')
+  const partsAt = packs ? place(width) : 0
   const slabAt = place((slots * slotBytes) / 4)
-  const offsets = offsetsOf(layers)
+  const { offsets } = placesOf(layers, formats)
   const { buffer, exports } = createKernel(end)
-  const kernels = exports as Record<'addRows' | 'addRowsRounded' | 'addRowsScaled', AddRows>
+  const kernels = exports as Record<'addRows' | 'addRowsRounded' | 'addRowsScaled', AddRows> & { packRow: PackRow }
   const kernelOf = (format: SumFormat = 'float32') => {
     if (format === 'float32') return { compute: kernels.addRows, Sums: Float32Array, isScaled: false }
     if (format === 'bfloat16') return { compute: kernels.addRowsRounded, Sums: Uint16Array, isScaled: false }
@@ -103,15 +106,25 @@ export function createRowMemory({ layers, formats = [], slots, mostRows }: RowMe
     keep(slots, parts) {
       parts.forEach((values, layer) => {
         const width = widths[layer]!
-        for (let row = 0; row < slots.length; row++)
-          floats.set(
-            values.subarray(row * width, (row + 1) * width),
-            (slabAt + slots[row]! * slotBytes + offsets[layer]!) / 4,
-          )
+        const packs = formats[layer] === 'bfloat16'
+        for (let row = 0; row < slots.length; row++) {
+          const to = slabAt + slots[row]! * slotBytes + offsets[layer]!
+          floats.set(values.subarray(row * width, (row + 1) * width), (packs ? partsAt : to) / 4)
+          if (packs) kernels.packRow(partsAt, width * 4, to)
+        }
       })
     },
     keepRow(slot, write) {
-      write(floats, (slabAt + slot * slotBytes) / 4)
+      const to = slabAt + slot * slotBytes
+      write(floats, (packs ? partsAt : to) / 4)
+      if (!packs) return
+      let from = partsAt
+      layers.forEach(({ width, kept }, layer) => {
+        if (!kept) return
+        if (formats[layer] === 'bfloat16') kernels.packRow(from, width * 4, to + offsets[layer]!)
+        else floats.copyWithin((to + offsets[layer]!) / 4, from / 4, from / 4 + width)
+        from += width * 4
+      })
     },
     provide(count) {
       const end = slabAt + Math.min(count, slots) * slotBytes
@@ -151,13 +164,14 @@ export function createRowMemory({ layers, formats = [], slots, mostRows }: RowMe
 const isFloat32 = (format: SumFormat | undefined) => format === undefined || format === 'float32'
 
 /** Of each layer the place of its part in a slot, bytes; kept layers come first. */
-function offsetsOf(layers: readonly LayerParts[]): number[] {
+function placesOf(layers: readonly LayerParts[], formats: readonly SumFormat[]): { offsets: number[]; end: number } {
   let end = 0
-  return layers.map(({ width, kept }) => {
+  const offsets = layers.map(({ width, kept }, layer) => {
     const start = end
-    if (kept) end += width * 4
+    if (kept) end += width * (formats[layer] === 'bfloat16' ? 2 : 4)
     return start
   })
+  return { offsets, end }
 }
 
 /**
@@ -175,8 +189,11 @@ type AddRows = (
   out: number,
 ) => void
 
+/** Addresses and sizes are in bytes. */
+type PackRow = (from: number, bytes: number, out: number) => void
+
 /** add-rows.wat, compiled. */
 export const kernelBytes =
-  'AGFzbQEAAAABFwJgCH9/f39/f31/AGAIf39/f39/f38AAhABBHJvd3MGbWVtb3J5AgAAAwQDAAABBywDB2FkZFJvd3MAAA5hZGRSb3dzUm91bmRlZAABDWFkZFJvd3NTY2FsZWQAAgrhBgOvAgMBewV/AX0gBv0TIQggAiADQQJ0aiEJIAVBQHEhDSAHIQsCQANAIAIgCU8NASAAIAIoAgAgAWxqIQpBACEMAkADQCAMIA1PDQEgCyAMaiAKIAxq/QAEACAEIAxq/QAEAP3kASAI/esB/QsEACALIAxqIAogDGr9AAQQIAQgDGr9AAQQ/eQBIAj96wH9CwQQIAsgDGogCiAMav0ABCAgBCAMav0ABCD95AEgCP3rAf0LBCAgCyAMaiAKIAxq/QAEMCAEIAxq/QAEMP3kASAI/esB/QsEMCAMQcAAaiEMDAALCwJAA0AgDCAFTw0BIAogDGoqAgAgBCAMaioCAJIhDiALIAxqIAYgDiAOIAZdGzgCACAMQQRqIQwMAAsLIAsgBWohCyACQQRqIQIMAAsLC98BAwF7A38EeyAG/RMhCEH//wH9ESEOQQH9ESEPIAIgA0ECdGohCQJAA0AgAiAJTw0BIAAgAigCACABbGohCkEAIQsCQANAIAsgBU8NASAKIAtq/QAEACAEIAtq/QAEAP3kASAI/esBIQwgCiALav0ABBAgBCALav0ABBD95AEgCP3rASENIAcgDCAO/a4BIAxBEP2tASAP/U79rgFBEP2tASANIA79rgEgDUEQ/a0BIA/9Tv2uAUEQ/a0B/YYB/QsEACAHQRBqIQcgC0EgaiELDAALCyACQQRqIQIMAAsLC8wCAgN/BHtDAAB/Q/0TIQxDAAAAS/0TIQ1B/wH9ESEOIAIgA0ECdGohCAJAA0AgAiAITw0BIAAgAigCACABbGohCUEAIQoCQANAIAogBU8NASAHIA4gDSAMIAsgBiAKav0ABAAgCSAKav0ABAAgBCAKav0ABAD95AH95gH96wH96gH95AH9TiAOIA0gDCALIAYgCmr9AAQQIAkgCmr9AAQQIAQgCmr9AAQQ/eQB/eYB/esB/eoB/eQB/U79hgEgDiANIAwgCyAGIApq/QAEICAJIApq/QAEICAEIApq/QAEIP3kAf3mAf3rAf3qAf3kAf1OIA4gDSAMIAsgBiAKav0ABDAgCSAKav0ABDAgBCAKav0ABDD95AH95gH96wH96gH95AH9Tv2GAf1m/QsEACAHQRBqIQcgCkHAAGohCgwACwsgAkEEaiECDAALCws='
+  'AGFzbQEAAAABHQNgCH9/f39/f31/AGADf39/AGAIf39/f39/f38AAhABBHJvd3MGbWVtb3J5AgAAAwUEAAEAAgc2BAdhZGRSb3dzAAAHcGFja1JvdwABDmFkZFJvd3NSb3VuZGVkAAINYWRkUm93c1NjYWxlZAADCtMHBK8CAwF7BX8BfSAG/RMhCCACIANBAnRqIQkgBUFAcSENIAchCwJAA0AgAiAJTw0BIAAgAigCACABbGohCkEAIQwCQANAIAwgDU8NASALIAxqIAogDGr9AAQAIAQgDGr9AAQA/eQBIAj96wH9CwQAIAsgDGogCiAMav0ABBAgBCAMav0ABBD95AEgCP3rAf0LBBAgCyAMaiAKIAxq/QAEICAEIAxq/QAEIP3kASAI/esB/QsEICALIAxqIAogDGr9AAQwIAQgDGr9AAQw/eQBIAj96wH9CwQwIAxBwABqIQwMAAsLAkADQCAMIAVPDQEgCiAMaioCACAEIAxqKgIAkiEOIAsgDGogBiAOIA4gBl0bOAIAIAxBBGohDAwACwsgCyAFaiELIAJBBGohAgwACwsLhwECAX8Ee0H//wH9ESEEQQH9ESEFIAAgAWohAwJAA0AgACADTw0BIAD9AAQAIQYgAP0ABBAhByACIAYgBP2uASAGQRD9rQEgBf1O/a4BQRD9rQEgByAE/a4BIAdBEP2tASAF/U79rgFBgIB8/RH9Tv1Q/QsEACAAQSBqIQAgAkEQaiECDAALCwvIAQMBewR/A3sgBv0TIQhBgIAC/REhDkGAgHz9ESEPIAIgA0ECdGohCSAEIAVqIQwCQANAIAIgCU8NASAAIAIoAgAgAWxqIQogBCELAkADQCALIAxPDQEgCv0ABAAhDSAHIA4gDUEQ/asBIAv9AAQA/eQBIAj96wH9rgFBEP2tASAOIA0gD/1OIAv9AAQQ/eQBIAj96wH9rgFBEP2tAf2GAf0LBAAgCkEQaiEKIAdBEGohByALQSBqIQsMAAsLIAJBBGohAgwACwsLzAICA38Ee0MAAH9D/RMhDEMAAABL/RMhDUH/Af0RIQ4gAiADQQJ0aiEIAkADQCACIAhPDQEgACACKAIAIAFsaiEJQQAhCgJAA0AgCiAFTw0BIAcgDiANIAwgCyAGIApq/QAEACAJIApq/QAEACAEIApq/QAEAP3kAf3mAf3rAf3qAf3kAf1OIA4gDSAMIAsgBiAKav0ABBAgCSAKav0ABBAgBCAKav0ABBD95AH95gH96wH96gH95AH9Tv2GASAOIA0gDCALIAYgCmr9AAQgIAkgCmr9AAQgIAQgCmr9AAQg/eQB/eYB/esB/eoB/eQB/U4gDiANIAwgCyAGIApq/QAEMCAJIApq/QAEMCAEIApq/QAEMP3kAf3mAf3rAf3qAf3kAf1O/YYB/Wb9CwQAIAdBEGohByAKQcAAaiEKDAALCyACQQRqIQIMAAsLCw=='
 
 const createKernel = compileKernel(kernelBytes, 'rows')

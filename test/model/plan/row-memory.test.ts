@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { createRowMemory, kernelBytes, type SumFormat } from '../../../src/model/plan/row-memory.ts'
+import { bytesOfSlot, createRowMemory, kernelBytes, type SumFormat } from '../../../src/model/plan/row-memory.ts'
 import { compiledSource } from '../../support/kernel-source.ts'
 import { toByte } from '../../support/to-byte.ts'
 
@@ -63,7 +63,8 @@ t.test('adds each request its context to what is kept of its candidates, for any
             const expected = requests.flatMap((slots, request) =>
               slots.flatMap((slot) =>
                 Array.from({ length: width }, (_, i) => {
-                  const part = kept ? ofSlots[layer]![slot * width + i]! : 0
+                  const whole = kept ? ofSlots[layer]![slot * width + i]! : 0
+                  const part = formats[layer] === 'bfloat16' ? toBfloat16(whole) : whole
                   const sum = Math.fround(part + (context < 0 ? 0 : contexts[request * columns + context + i]!))
                   return relu && sum < 0 ? 0 : sum
                 }),
@@ -71,7 +72,7 @@ t.test('adds each request its context to what is kept of its candidates, for any
             )
             const format = formats[layer]!
             const actual = format === 'bfloat16' ? [...sums].map(fromBfloat16) : [...sums]
-            let wanted = format === 'bfloat16' ? expected.map(toBfloat16) : expected
+            let wanted = format === 'bfloat16' ? expected.map(roundedAway) : expected
             if (format instanceof Float32Array) wanted = expected.map((sum, i) => toByte(sum * format[i % width]!))
             if (differs(Float32Array.from(actual), wanted))
               throw new Error(`layer ${layer}: ${sums} is not ${expected}`)
@@ -111,6 +112,33 @@ t.test('provides the memory of slots without a change of the others', async (t) 
   t.same(new Set(memory.add([Int32Array.of(3)], new Float32Array(0))[0]), new Set([7]))
 })
 
+t.test('a row that is written as a whole is what its parts are, in any formats', async (t) => {
+  const layers = [
+    { width: 24, kept: true, relu: true, context: -1 },
+    { width: 3, kept: true, relu: false, context: -1 },
+    { width: 16, kept: true, relu: true, context: -1 },
+  ] as const
+  const values = Float32Array.from({ length: 43 }, (_, i) => Math.sin(i) * 3)
+  const parts = [values.subarray(0, 24), values.subarray(24, 27), values.subarray(27)]
+  const formats: SumFormat[] = ['bfloat16', 'float32', new Float32Array(16).fill(40)]
+  for (const given of [[], formats]) {
+    const [whole, apart] = [0, 1].map(() => createRowMemory({ layers, formats: given, slots: 3, mostRows: 2 }))
+    whole!.keepRow(2, (floats, at) => floats.set(values, at))
+    apart!.keep(Int32Array.of(2), parts)
+    const sums = [whole!, apart!].map((memory) =>
+      memory.add([Int32Array.of(2)], new Float32Array(0)).map((sum) => [...sum]),
+    )
+    t.same(sums[0], sums[1])
+    t.ok(sums[0]!.flat().filter((number) => number > 0).length > 15)
+  }
+})
+
+t.test('in bfloat16, a slot takes half the bytes', async (t) => {
+  const layers = [{ width: 256, kept: true, relu: true, context: 0 }] as const
+  t.equal(bytesOfSlot(layers, []), 1024)
+  t.equal(bytesOfSlot(layers, ['bfloat16']), 512)
+})
+
 t.test('refuses more than it has room for', async (t) => {
   const { add } = createRowMemory({
     layers: [{ width: 3, kept: true, relu: false, context: -1 }],
@@ -140,6 +168,13 @@ function toBfloat16(value: number): number {
   if (Number.isNaN(value)) return value
   const [bits] = word as unknown as [number]
   return fromBfloat16((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16)
+}
+
+/** The same; of two, the one farther away from 0. */
+function roundedAway(value: number): number {
+  number[0] = value
+  if (Number.isNaN(value)) return value
+  return fromBfloat16((word[0]! + 0x8000) >>> 16)
 }
 
 function fromBfloat16(bits: number): number {

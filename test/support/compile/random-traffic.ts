@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import type { CompiledPlan, Cost, PlanCosts } from '../../../src/model/contracts/compiled-plan.ts'
 import type { Batch } from '../../../src/model/contracts/engine.ts'
-import { slotWidth } from '../../../src/model/plan/row-memory.ts'
+import { bytesOfSlot } from '../../../src/model/plan/row-memory.ts'
 import { Dice } from './dice.ts'
 import { type RandomModel, rowsOf, sidesOf } from './random-model.ts'
 
@@ -93,6 +93,6 @@ export function batchesOf(model: RandomModel, { seed, batches, bounded, candidat
 export function bytesFor(plan: CompiledPlan, slots: number): number {
   const { layers, cached, candidate_encoder } = plan.description.float32
   if (cached === undefined || candidate_encoder === undefined || slots === 0) return slots * 500
-  const words = candidate_encoder.rows.reduce((sum, { columns }) => sum + columns.length, slotWidth(layers))
+  const words = candidate_encoder.rows.reduce((sum, { columns }) => sum + columns.length, bytesOfSlot(layers, []) / 4)
   return slots * (4 * words + 13) + 2 ** Math.ceil(Math.log2(slots * 2)) * 16
 }

@@ -200,11 +200,26 @@ export function concat(t: Translation, node: NodeProto): void {
 /** Columns `start` … `start + count` of an axis: the same numbers, seen from elsewhere. */
 function columnsOf(t: Translation, from: Tensor, axis: number, start: number, count: number): Tensor {
   if (!isOuter(axis, from)) throw new NotTranslated('inner columns')
-  const { part, each, kind } = t.whole(from)
   const index = positive(axis, from.dims.length + 1) - 1
   const inner = product(from.dims.slice(index + 1))
-  const taken: Part = { ...part, offset: part.offset + start * inner, width: count * inner }
-  return { each, kind, dims: from.dims.with(index, count), parts: [taken] }
+  const [first, width] = [start * inner, count * inner]
+  const { each, kind, dims } = from
+  const own = partOf(from, first, width)
+  const { part } = own ? { part: own } : t.whole(from)
+  const offset = part.offset + (own ? 0 : first)
+  return { each, kind, dims: dims.with(index, count), parts: [{ ...part, offset, width }] }
+}
+
+/** Columns that lie in one of several parts, where they are; otherwise undefined. */
+function partOf({ parts }: Tensor, first: number, width: number): Part | undefined {
+  if (parts.length < 2) return undefined
+  let start = 0
+  for (const part of parts) {
+    const from = first - start
+    if (from >= 0 && from + width <= part.width) return { ...part, offset: part.offset + from, width }
+    start += part.width
+  }
+  return undefined
 }
 
 export function slice(t: Translation, node: NodeProto): void {

@@ -6,7 +6,7 @@ import { NotTranslated } from './not-translated.ts'
 import type { BoundProduct, Place } from './primitives.ts'
 import { type Call, type Each, type Frame, inChunks } from './program.ts'
 import { type Operand, type Part, padded, type Tensor } from './tensor.ts'
-import type { Translation } from './translation.ts'
+import type { DenseWeights, Translation } from './translation.ts'
 
 /* Products by oneDNN, and mixtures of experts by the kernel. */
 
@@ -47,6 +47,10 @@ function dense(t: Translation, node: NodeProto, x: string, weights: string, bias
   const hidden = rounds && t.fusion.isHidden(name)
   const width = hidden ? padded(n) : n
   const relu = clips && byRow === undefined
+  if (operand.format === 'bfloat16' && own === undefined && !hidden && n > mostColumns) {
+    t.set(name, cutProduct(t, { k, n, values }, operand, from.each, added, relu))
+    return
+  }
   const to = t.result(from.each, [n], hidden ? 'bfloat16' : 'float32', width)
   t.set(name, to)
   const run = runProduct(t, { k, n, values }, operand, to, relu)
@@ -62,6 +66,32 @@ function dense(t: Translation, node: NodeProto, x: string, weights: string, bias
     t.program.steps.push((frame, call) =>
       addRows(frame, call[each], byRow, to.parts[0]!, clips ? 0 : Number.NEGATIVE_INFINITY),
     )
+}
+
+/** Columns of a product in bfloat16, at most: with more, oneDNN 3.2 leaves AMX, and takes 6 to 13 times as long. */
+const mostColumns = 2048
+
+/** Adds steps: a product whose columns are computed in parts. */
+function cutProduct(
+  t: Translation,
+  { k, n, values }: { k: number; n: number; values: Float32Array },
+  x: Operand,
+  each: Each,
+  bias: Float32Array,
+  relu: boolean,
+): Tensor {
+  const parts: Part[] = []
+  for (let start = 0; start < n; start += mostColumns) {
+    const width = Math.min(mostColumns, n - start)
+    const weights = new Float32Array(k * width)
+    for (let row = 0; row < k; row++)
+      weights.set(values.subarray(row * n + start, row * n + start + width), row * width)
+    const to = t.result(each, [width], 'float32')
+    parts.push(to.parts[0]!)
+    const run = runProduct(t, { k, n: width, values: weights }, x, to, relu)
+    pushAlike(t, run, each, bias.slice(start, start + width))
+  }
+  return { each, dims: [n], kind: 'float32', parts }
 }
 
 /** A constant bias; zeros where there is none. */
@@ -170,13 +200,13 @@ export type RunRows = (frame: Frame, call: Call, start: number, end: number, bia
 /** A product whose result fills the rows of a tensor. */
 export function runProduct(
   t: Translation,
-  weights: { k: number; n: number; values: Float32Array | Int8Array; scale?: Float32Array },
+  weights: DenseWeights,
   operand: Operand,
-  { kind, parts }: Tensor,
+  { each, kind, parts }: Tensor,
   relu: boolean,
 ): RunRows {
   const [out] = parts as [Part]
-  const { products, packed } = t.products(weights, operand, { columns: out.stride, output: kind, relu })
+  const products = t.products(weights, operand, { each, columns: out.stride, output: kind, relu })
   const bytes = sizes[kind]
   const bound: BoundProduct[] = []
   return (frame, call, start, end, bias) => {
@@ -187,7 +217,7 @@ export function runProduct(
       : { region, at: at[operand.buffer]! + operand.offset * size }
     const target = at[out.buffer]! + out.offset * bytes
     inChunks(start, end, (row, index) => {
-      bound[index] ??= t.program.bind(products[index]!, packed)
+      bound[index] ??= t.program.bind(products[index]!.product, products[index]!.weights)
       const x = { region: source.region, at: source.at + row * operand.stride * size }
       bound[index].run(x, bias, { region, at: target + row * out.stride * bytes })
     })

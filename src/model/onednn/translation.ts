@@ -245,24 +245,47 @@ export class Translation {
     return { region: this.library.region(buffer as ArrayBuffer), at: byteOffset }
   }
 
-  /** Products for each class of rows, and the weights as they read them; k and n are filled up with zeros. */
+  /** A product for each class of rows, and the weights as it reads them; k and n are filled up with zeros. */
   products(
-    weights: { k: number; n: number; values: Float32Array | Int8Array; scale?: Float32Array },
+    matrix: DenseWeights,
     { format: input, stride, columns: rows }: Operand,
-    { columns, output, relu }: { columns: number } & Pick<ProductShape, 'output' | 'relu'>,
-  ): { products: Product[]; packed: Weights } {
-    const { k, n, values } = weights
-    const shape = { k: rows, n: columns, input, stride, output, relu }
-    const products = rowClasses.map((rows) => this.library.product({ rows, ...shape }))
-    let [all, scale] = [values, weights.scale]
-    if (rows !== k || columns !== n) {
-      all = values instanceof Int8Array ? new Int8Array(rows * columns) : new Float32Array(rows * columns)
-      for (let row = 0; row < k; row++) all.set(values.subarray(row * n, (row + 1) * n), row * columns)
-      if (scale) {
-        scale = new Float32Array(columns)
-        scale.set(weights.scale!)
-      }
+    { each, columns, output, relu }: { each: Each; columns: number } & Pick<ProductShape, 'output' | 'relu'>,
+  ): { product: Product; weights: Weights }[] {
+    const shape = { n: columns, input, output, relu }
+    const bound = (classes: readonly number[], k: number) => {
+      const products = classes.map((rows) =>
+        this.library.product({ rows, k, stride: rows === 1 ? k : stride, ...shape }),
+      )
+      const { values, scale } = filled(matrix, k, columns)
+      const weights = this.library.pack(values, k, columns, products, scale)
+      return products.map((product) => ({ product, weights }))
     }
-    return { products, packed: this.library.pack(all, rows, columns, products, scale) }
+    // Filled up, a product of one row would be computed on AMX, which takes 1.2 to 2.2 times as long. Contexts are mostly those of one
+    // request; for candidates, that is not worth the memory.
+    if (each === 'rows' || input !== 'bfloat16' || matrix.k === rows) return bound(rowClasses, rows)
+    return [...bound(rowClasses.slice(0, 1), matrix.k), ...bound(rowClasses.slice(1), rows)]
   }
+}
+
+/** Weights [k, n], and for bytes the scale of each column. */
+export interface DenseWeights {
+  k: number
+  n: number
+  values: Float32Array | Int8Array
+  scale?: Float32Array
+}
+
+/** The weights with `rows` rows and `columns` columns; those that are added are zeros. */
+function filled(
+  { k, n, values, scale }: DenseWeights,
+  rows: number,
+  columns: number,
+): Pick<DenseWeights, 'values' | 'scale'> {
+  if (rows === k && columns === n) return { values, ...(scale && { scale }) }
+  const all = values instanceof Int8Array ? new Int8Array(rows * columns) : new Float32Array(rows * columns)
+  for (let row = 0; row < k; row++) all.set(values.subarray(row * n, (row + 1) * n), row * columns)
+  if (scale === undefined) return { values: all }
+  const scales = new Float32Array(columns)
+  scales.set(scale)
+  return { values: all, scale: scales }
 }

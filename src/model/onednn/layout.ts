@@ -84,17 +84,20 @@ function placesOf(
   table: string,
 ): Int32Array {
   if (scratch.length < count * width) scratch = new Int32Array(2 * count * width)
+  const places = scratch
   let to = 0
   for (let row = 0; row < count; row++)
     for (let i = 0; i < width; i++) {
-      const id = integers[from + row * stride + i]!
-      // ONNX counts negative ones from the end.
-      const place = id < 0 ? id + rows : id
-      if (!(place >= 0 && place < rows))
-        throw new RangeError(`the table ${table} has ${rows} rows, and none for the id ${id}`)
-      scratch[to++] = place
+      let place = integers[from + row * stride + i]!
+      // Unsigned, negative ones are larger than any place. ONNX counts them from the end.
+      if (place >>> 0 >= rows) {
+        place += rows
+        if (place >>> 0 >= rows)
+          throw new RangeError(`the table ${table} has ${rows} rows, and none for the id ${place - rows}`)
+      }
+      places[to++] = place
     }
-  return scratch.subarray(0, to)
+  return places.subarray(0, to)
 }
 
 let scratch = new Int32Array(0)

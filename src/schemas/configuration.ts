@@ -115,7 +115,7 @@ export const Configuration = Type.Object({
   MULTIGATE_MAX_BATCH_ROWS: Type.Integer({
     minimum: 1,
     maximum: 65536,
-    default: 256,
+    default: 512,
     description: 'Maximum rows in one batch',
   }),
   MULTIGATE_MAX_DELAY_MS: Type.Number({

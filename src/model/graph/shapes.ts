@@ -88,7 +88,7 @@ async function openTraced(graph: Graph): Promise<{ session: ort.InferenceSession
   return { session, names }
 }
 
-/** Maximum elements of a tensor, per row or (without rows) in all: 1 GiB of float32 for a batch of 256 rows, and 2 GiB. */
+/** Maximum elements of a tensor, per row or (without rows) in all: 2 GiB of float32, for a batch of 512 rows or alone. */
 const largest = { row: 2 ** 20, fixed: 2 ** 29 }
 
 function largeTensor({ outputMetadata }: ort.InferenceSession): string | undefined {

@@ -99,7 +99,7 @@ export const modelDetailsExample: ModelDetails = {
     engine: 'onnx',
     graph: 'layers',
     workers: 4,
-    max_batch_rows: 256,
+    max_batch_rows: 512,
     precision: 'float32',
     tables: 'float32',
     compiled: true,

@@ -109,7 +109,13 @@ const group = 64
  * Brings rows of a table into the processor's cache. A loop that only reads waits for many of them at a time; one that copies waits for
  * a few.
  */
-function fetch(table: Int32Array | Uint8Array, width: number, places: Int32Array, first: number, end: number): void {
+function touchRows(
+  table: Int32Array | Uint8Array,
+  width: number,
+  places: Int32Array,
+  first: number,
+  end: number,
+): void {
   let read = 0
   for (let i = first; i < end; i++) read ^= table[places[i]! * width]!
   lastRead[0] = read
@@ -130,7 +136,7 @@ function copyPairs(
   let to = start
   for (let first = 0; first < places.length; first += group) {
     const end = Math.min(first + group, places.length)
-    fetch(words, 2 * width, places, first, end)
+    touchRows(words, 2 * width, places, first, end)
     for (let i = first; i < end; i++) {
       const from = places[i]! * width
       for (let j = 0; j < width; j += 2, to += 2) {
@@ -151,7 +157,7 @@ function copyRows<T extends Int32Array | Uint8Array>(
   let to = start
   for (let first = 0; first < places.length; first += group) {
     const end = Math.min(first + group, places.length)
-    fetch(table, width, places, first, end)
+    touchRows(table, width, places, first, end)
     for (let i = first; i < end; i++) {
       const from = places[i]! * width
       for (let j = 0; j < width; j++) target[to++] = table[from + j]!
@@ -207,15 +213,14 @@ function columnsOf(t: Translation, from: Tensor, axis: number, start: number, co
   const inner = product(from.dims.slice(index + 1))
   const [first, width] = [start * inner, count * inner]
   const { each, kind, dims } = from
-  const own = partOf(from, first, width)
-  const { part } = own ? { part: own } : t.whole(from)
-  const offset = part.offset + (own ? 0 : first)
-  return { each, kind, dims: dims.with(index, count), parts: [{ ...part, offset, width }] }
+  // A tensor of one part may be an input that is not copied yet.
+  const own = from.parts.length > 1 ? partOf(from.parts, first, width) : undefined
+  const taken = own ?? partOf([t.whole(from).part], first, width)!
+  return { each, kind, dims: dims.with(index, count), parts: [taken] }
 }
 
-/** Columns that lie in one of several parts, where they are; otherwise undefined. */
-function partOf({ parts }: Tensor, first: number, width: number): Part | undefined {
-  if (parts.length < 2) return undefined
+/** Columns that lie in one of the parts, where they are; otherwise undefined. */
+function partOf(parts: readonly Part[], first: number, width: number): Part | undefined {
   let start = 0
   for (const part of parts) {
     const from = first - start

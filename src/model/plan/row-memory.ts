@@ -7,8 +7,8 @@ import type { LayerParts } from '../contracts/compiled-plan.ts'
  */
 
 /**
- * In float32; in bfloat16, in which they are kept, too, where the width is a whole number of 8; or as bytes, by these factors of the columns, where it is one of
- * 16: round(sum · factor), halves to even, within 0 … 255.
+ * In float32; in bfloat16, in which they are kept, too, where the width is a whole number of 8; or as bytes, by these factors of the
+ * columns, where it is one of 16: round(sum · factor), halves to even, within 0 … 255.
  */
 export type SumFormat = 'float32' | 'bfloat16' | Float32Array
 

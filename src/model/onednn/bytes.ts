@@ -2,7 +2,7 @@ import { equal, product } from '../base/dims.ts'
 import type { NodeProto } from '../graph/onnx_pb.ts'
 import { NotTranslated } from './not-translated.ts'
 import { pushAlike, pushByRequest, runProduct } from './products.ts'
-import { type Part, padded, type Tensor } from './tensor.ts'
+import { filled, type Part, padded, type Tensor } from './tensor.ts'
 import type { Translation } from './translation.ts'
 
 /*
@@ -134,14 +134,6 @@ function sumsOfRequest(t: Translation, sums: string, x: Tensor, n: number): Part
   if (ofRequest === undefined || kind !== 'int32' || x.each !== 'rows' || product(ofRequest.dims) !== n)
     throw new NotTranslated('QGemm with sums of each row')
   return t.whole(ofRequest).part
-}
-
-/** The values, and 0 for columns that are not there. */
-function filled<T extends Float32Array | Int32Array>(values: T, n: number, columns = n): T {
-  if (values.length !== n && values.length !== 0) throw new NotTranslated('a bias of another width')
-  const all = new (values.constructor as new (length: number) => T)(columns)
-  all.set(values)
-  return all
 }
 
 function expectOnes(t: Translation, ...names: string[]): void {

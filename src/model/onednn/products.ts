@@ -5,7 +5,7 @@ import { sizes } from './binding.ts'
 import { NotTranslated } from './not-translated.ts'
 import type { BoundProduct, Place } from './primitives.ts'
 import { type Call, type Each, type Frame, inChunks } from './program.ts'
-import { type Operand, type Part, padded, type Tensor } from './tensor.ts'
+import { filled, type Operand, type Part, padded, type Tensor } from './tensor.ts'
 import type { DenseWeights, Translation } from './translation.ts'
 
 /* Products by oneDNN, and mixtures of experts by the kernel. */
@@ -34,12 +34,13 @@ function dense(t: Translation, node: NodeProto, x: string, weights: string, bias
   const format = t.fusion.formatOf(weights, from)
   const operand = t.operand(from, format)
   const clips = t.fusion.relus.take(name)
+  const floor = clips ? 0 : Number.NEGATIVE_INFINITY
   const added = own === undefined ? biasOf(t, bias, n) : new Float32Array(n)
   const columns = format === 'float32' && own === undefined ? narrowColumns(k, n, values) : undefined
   if (columns) {
     const to = t.result(from.each, [n], 'float32')
     t.set(name, to)
-    pushNarrow(t, from.each, operand, columns, added, to.parts[0]!, clips ? 0 : Number.NEGATIVE_INFINITY)
+    pushNarrow(t, from.each, operand, columns, added, to.parts[0]!, floor)
     return
   }
   // Behind the bias of a request, memory belongs to other columns.
@@ -58,14 +59,9 @@ function dense(t: Translation, node: NodeProto, x: string, weights: string, bias
     pushByRequest(t, run, byRequest)
     return
   }
-  const filled = new Float32Array(width)
-  filled.set(added)
   const { each } = from
-  pushAlike(t, run, each, filled)
-  if (byRow)
-    t.program.steps.push((frame, call) =>
-      addRows(frame, call[each], byRow, to.parts[0]!, clips ? 0 : Number.NEGATIVE_INFINITY),
-    )
+  pushAlike(t, run, each, filled(added, n, width))
+  if (byRow) t.program.steps.push((frame, call) => addRows(frame, call[each], byRow, to.parts[0]!, floor))
 }
 
 /** Columns of a product in bfloat16, at most: with more, oneDNN 3.2 leaves AMX, and takes 6 to 13 times as long. */
@@ -113,14 +109,9 @@ function narrowColumns(k: number, n: number, weights: Float32Array): Columns | u
   if (k % 4 !== 0) return undefined
   const columns = Array.from({ length: n }, (_, column) => {
     const all = Float32Array.from({ length: k }, (_, row) => weights[row * n + column]!)
-    const start =
-      Math.floor(
-        Math.max(
-          0,
-          all.findIndex((value) => value !== 0),
-        ) / 4,
-      ) * 4
-    const end = Math.ceil((all.findLastIndex((value) => value !== 0) + 1) / 4) * 4
+    const first = all.findIndex((value) => value !== 0)
+    const last = all.findLastIndex((value) => value !== 0)
+    const [start, end] = [Math.floor(Math.max(0, first) / 4) * 4, Math.ceil((last + 1) / 4) * 4]
     return { start, end, values: all.slice(start, end) }
   })
   return columns.reduce((sum, { values }) => sum + values.length, 0) <= mostNarrow ? columns : undefined

@@ -1,3 +1,4 @@
+import { NotTranslated } from './not-translated.ts'
 import type { ProductShape } from './primitives.ts'
 import type { Each } from './program.ts'
 
@@ -49,3 +50,11 @@ const blockColumns = 64
 export const mostExact = 4096
 
 export const padded = (columns: number) => Math.ceil(columns / blockColumns) * blockColumns
+
+/** The values of `n` columns, or of none, and 0 for those that are not there. */
+export function filled<T extends Float32Array | Int32Array>(values: T, n: number, columns = n): T {
+  if (values.length !== n && values.length !== 0) throw new NotTranslated('a bias of another width')
+  const all = new (values.constructor as new (length: number) => T)(columns)
+  all.set(values)
+  return all
+}

@@ -9,7 +9,7 @@ import { NotTranslated } from './not-translated.ts'
 import type { Place, Product, ProductShape, Weights } from './primitives.ts'
 import { type Call, type Each, type Frame, inChunks, type Program, rowClasses } from './program.ts'
 import type { Tables } from './tables.ts'
-import { type Operand, type Part, padded, type Tensor } from './tensor.ts'
+import { filled, type Operand, type Part, padded, type Tensor } from './tensor.ts'
 
 export type Translator = (translation: Translation, node: NodeProto) => void
 
@@ -256,7 +256,7 @@ export class Translation {
       const products = classes.map((rows) =>
         this.library.product({ rows, k, stride: rows === 1 ? k : stride, ...shape }),
       )
-      const { values, scale } = filled(matrix, k, columns)
+      const { values, scale } = filledWeights(matrix, k, columns)
       const weights = this.library.pack(values, k, columns, products, scale)
       return products.map((product) => ({ product, weights }))
     }
@@ -276,7 +276,7 @@ export interface DenseWeights {
 }
 
 /** The weights with `rows` rows and `columns` columns; those that are added are zeros. */
-function filled(
+function filledWeights(
   { k, n, values, scale }: DenseWeights,
   rows: number,
   columns: number,
@@ -284,8 +284,5 @@ function filled(
   if (rows === k && columns === n) return { values, ...(scale && { scale }) }
   const all = values instanceof Int8Array ? new Int8Array(rows * columns) : new Float32Array(rows * columns)
   for (let row = 0; row < k; row++) all.set(values.subarray(row * n, (row + 1) * n), row * columns)
-  if (scale === undefined) return { values: all }
-  const scales = new Float32Array(columns)
-  scales.set(scale)
-  return { values: all, scale: scales }
+  return { values: all, ...(scale && { scale: filled(scale, n, columns) }) }
 }

@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type * as OnnxRuntime from 'onnxruntime-node'
+import type { Tensor } from 'onnxruntime-node'
 import { ModelError, reasonOf } from './errors.ts'
 import { sendNoUsageData } from './usage-data.ts'
 
@@ -10,6 +11,14 @@ import { sendNoUsageData } from './usage-data.ts'
  * imported from `onnxruntime-node`.
  */
 export const onnxruntime = openRuntime(join(import.meta.dirname, '../../..'))
+
+/** Row-major data as a tensor of ONNX Runtime, without a copy. Throws TypeError for what has another type than those three. */
+export function tensorOf({ data, dims }: { data: ArrayBufferView; dims: readonly number[] }): Tensor {
+  if (data instanceof Float32Array) return new onnxruntime.Tensor('float32', data, dims)
+  if (data instanceof Int32Array) return new onnxruntime.Tensor('int32', data, dims)
+  if (data instanceof BigInt64Array) return new onnxruntime.Tensor('int64', data, dims)
+  throw new TypeError(`${data.constructor.name} is no data of a tensor`)
+}
 
 /** `build`: the folder of compiled files. Throws ENGINE_UNAVAILABLE with instructions. */
 export function openRuntime(build: string, { platform, arch } = process): typeof OnnxRuntime {

@@ -67,12 +67,11 @@ export function cast(t: Translation, node: NodeProto): void {
   const [out] = to.parts as [Part]
   t.program.steps.push(({ at, floats, integers }, call) => {
     const [source, target] = [at[x.buffer]! / 4 + x.offset, at[out.buffer]! / 4]
-    for (let row = 0; row < call[each]; row++)
-      for (let i = 0; i < x.width; i++) {
-        const [from, into] = [source + row * x.stride + i, target + row * out.stride + i]
-        if (toIntegers) integers[into] = Math.trunc(floats[from]!)
-        else floats[into] = integers[from]!
-      }
+    for (let row = 0; row < call[each]; row++) {
+      const from = source + row * x.stride
+      if (toIntegers) integers.set(floats.subarray(from, from + x.width), target + row * out.stride)
+      else floats.set(integers.subarray(from, from + x.width), target + row * out.stride)
+    }
   })
 }
 

@@ -11,8 +11,9 @@ import { concat, flatten, gather, reshape, slice, split } from './layout.ts'
 import { openLibrary } from './library.ts'
 import { NotTranslated } from './not-translated.ts'
 import { gemm, matMul } from './products.ts'
-import { type Call, Program } from './program.ts'
+import { type Each, type Frame, Program } from './program.ts'
 import { Tables } from './tables.ts'
+import type { Part } from './tensor.ts'
 import { Translation, type Translator } from './translation.ts'
 
 /** A value of a call: row-major [rows, …] data; bfloat16 as its bits. */
@@ -25,8 +26,8 @@ export interface ProgramValue {
 export interface OpenProgram {
   /** `factors`: of the columns of an input of bytes, by which callers multiply before they round, halves to even, within 0 … 255. */
   inputs: { name: string; type: InputType; rank: number; factors?: Float32Array }[]
-  /** Outputs by name; what they hold lives until the next call. */
-  run(feeds: Record<string, ProgramValue>): Record<string, { data: Float32Array; dims: number[] }>
+  /** `feeds`: in the order of `inputs`. Outputs by name; what they hold lives until the next call. */
+  run(feeds: readonly ProgramValue[]): Record<string, { data: Float32Array; dims: number[] }>
   close(): void
 }
 
@@ -63,16 +64,17 @@ export async function openProgram(
       const described = describeInput(input)
       return described.type === 'float32' && mayRound(input.name) ? roundInput(translation, described) : described
     })
-    for (const { name, type, dims, scaled } of inputs) {
+    for (const [input, { name, type, dims, scaled }] of inputs.entries()) {
       if (name === requests) continue
       const kind = type === 'int64' ? 'int32' : type
       const tensor = translation.result(context.has(name) ? 'requests' : 'rows', dims, kind)
-      translation.set(scaled?.output ?? name, { ...tensor, input: name })
+      translation.set(scaled?.output ?? name, { ...tensor, input })
       for (const node of scaled?.nodes ?? []) translation.fusion.finish(node)
     }
     for (const node of graph.nodes) if (!translation.fusion.isDone(node)) translate(translation, node)
     const outputs = graph.outputs.map(({ name }) => ({ name, ...translation.whole(translation.tensor(name)) }))
     if (outputs.some(({ kind }) => kind !== 'float32')) throw new NotTranslated('an output of integers')
+    const sides = inputs.map(({ name }) => (name === requests ? 'numbers' : context.has(name) ? 'requests' : 'rows'))
     return {
       inputs: inputs.map(({ name, type, dims, scaled }) => ({
         name,
@@ -80,7 +82,7 @@ export async function openProgram(
         rank: dims.length + 1,
         ...(scaled && { factors: scaled.factors }),
       })),
-      run: (feeds) => run(program, feeds, context, requests, outputs),
+      run: (feeds) => run(program, feeds, sides, outputs),
       close() {
         program.close()
         tables.close()
@@ -106,36 +108,42 @@ interface Input {
 
 type Output = { name: string } & ReturnType<Translation['whole']>
 
+/** What an input has a row for; `numbers`: the request of each row. */
+type Side = Each | 'numbers'
+
 function run(
   program: Program,
-  feeds: Record<string, ProgramValue>,
-  context: ReadonlySet<string>,
-  requests: string,
+  feeds: readonly ProgramValue[],
+  sides: readonly Side[],
   outputs: readonly Output[],
 ): ReturnType<OpenProgram['run']> {
   const counts = { rows: 0, requests: 0 }
-  const data: Call['feeds'] = {}
-  for (const [name, value] of Object.entries(feeds)) {
-    data[name] = value.data
-    if (name !== requests) counts[context.has(name) ? 'requests' : 'rows'] = value.dims[0]!
+  let numbers: Int32Array | undefined
+  for (let i = 0; i < sides.length; i++) {
+    const { data, dims } = feeds[i]!
+    const side = sides[i]!
+    if (side === 'numbers') numbers = data as Int32Array
+    else counts[side] = dims[0]!
   }
-  const numbers = feeds[requests]?.data as Int32Array | undefined
-  const starts = startsOf(numbers, counts)
-  const { at, floats } = program.run({ ...counts, starts, feeds: data })
-  return Object.fromEntries(
-    outputs.map(({ name, each, dims, part }) => {
-      const rows = counts[each]
-      const values = new Float32Array(rows * part.width)
-      const first = at[part.buffer]! / 4 + part.offset
-      if (part.stride === part.width) values.set(floats.subarray(first, first + values.length))
-      else
-        for (let row = 0, to = 0; row < rows; row++) {
-          const from = first + row * part.stride
-          for (let i = 0; i < part.width; i++) values[to++] = floats[from + i]!
-        }
-      return [name, { data: values, dims: [rows, ...dims] }]
-    }),
-  )
+  const frame = program.run({ ...counts, starts: startsOf(numbers, counts), feeds })
+  const results: ReturnType<OpenProgram['run']> = {}
+  for (const { name, each, dims, part } of outputs) {
+    const rows = counts[each]
+    results[name] = { data: rowsOf(frame, part, rows), dims: [rows, ...dims] }
+  }
+  return results
+}
+
+/** Rows of a part, side by side. */
+function rowsOf({ at, floats }: Frame, { buffer, offset, stride, width }: Part, rows: number): Float32Array {
+  const first = at[buffer]! / 4 + offset
+  if (stride === width) return floats.subarray(first, first + rows * width)
+  const values = new Float32Array(rows * width)
+  for (let row = 0; row < rows; row++) {
+    const from = first + row * stride
+    values.set(floats.subarray(from, from + width), row * width)
+  }
+  return values
 }
 
 /** The first row of each request, and the number of rows. A single number stands for a single request. */

@@ -2,13 +2,14 @@ import { equal, product } from '../base/dims.ts'
 import { isPlain } from '../graph/gemm.ts'
 import type { NodeProto } from '../graph/onnx_pb.ts'
 import { sizes } from './binding.ts'
+import { mixture } from './mixture.ts'
 import { NotTranslated } from './not-translated.ts'
 import type { BoundProduct, Place } from './primitives.ts'
 import { type Call, type Each, type Frame, inChunks } from './program.ts'
 import { filled, type Operand, type Part, padded, type Tensor } from './tensor.ts'
 import type { DenseWeights, Translation } from './translation.ts'
 
-/* Products by oneDNN, and mixtures of experts by the kernel. */
+/* Products by oneDNN, or, of a few columns, by the kernel. */
 
 export function gemm(t: Translation, node: NodeProto): void {
   const [x, weights, bias] = node.input as [string, string, string | undefined]
@@ -203,9 +204,10 @@ export function runProduct(
   return (frame, call, start, end, bias) => {
     const { region, at } = frame
     const size = sizes[operand.format]
-    const source = operand.input
-      ? t.placeOf(call, operand.input)
-      : { region, at: at[operand.buffer]! + operand.offset * size }
+    const source =
+      operand.input !== undefined
+        ? t.placeOf(call, operand.input)
+        : { region, at: at[operand.buffer]! + operand.offset * size }
     const target = at[out.buffer]! + out.offset * bytes
     inChunks(start, end, (row, index) => {
       bound[index] ??= t.program.bind(products[index]!.product, products[index]!.weights)
@@ -213,76 +215,4 @@ export function runProduct(
       bound[index].run(x, bias, { region, at: target + row * out.stride * bytes })
     })
   }
-}
-
-/** Gates [tasks, experts] · experts [experts, width]. */
-function mixture(t: Translation, node: NodeProto): void {
-  const [name] = node.output as [string]
-  const [left, right] = node.input as [string, string]
-  const gates = t.floats(left, node)
-  const experts = t.tensor(right)
-  const [tasks, count] = gates.dims as [number, number]
-  const width = experts.dims[1]!
-  const fits = gates.dims.length === 2 && experts.dims.length === 2 && experts.dims[0] === count
-  if (!fits || gates.each !== experts.each) throw new NotTranslated(`MatMul of [${gates.dims}] and [${experts.dims}]`)
-  const parts = expertParts(experts, count, width) ?? expertParts(t.floats(right, node), count, width)!
-  const to = t.result(gates.each, [tasks, width], 'float32')
-  t.set(name, to)
-  const [out] = to.parts as [Part]
-  const floor = t.fusion.relus.take(name) ? 0 : Number.NEGATIVE_INFINITY
-  if (width % 4 !== 0) {
-    t.program.steps.push((frame, call) => mixOne(frame, call[gates.each], tasks, parts, gates.part, out, floor))
-    return
-  }
-  // One row of the buffer holds the list: every frame has at least one.
-  const list = t.program.buffer(count * 8)
-  const { part: gate } = gates
-  t.program.steps.push(({ at, integers, mix }, call) => {
-    const entries = at[list]! / 4
-    parts.forEach(({ buffer, offset, stride }, i) => {
-      integers[entries + 2 * i] = at[buffer]! + offset * 4
-      integers[entries + 2 * i + 1] = stride * 4
-    })
-    const from = at[gate.buffer]! + gate.offset * 4
-    const target = at[out.buffer]! + out.offset * 4
-    const [rows, strides] = [call[gates.each], { gate: gate.stride * 4, out: out.stride * 4 }]
-    mix(rows, tasks, at[list]!, count, from, strides.gate, target, strides.out, width * 4, floor)
-  })
-}
-
-/** What the kernel computes, for widths that it doesn't. */
-function mixOne(
-  { at, floats }: Frame,
-  rows: number,
-  tasks: number,
-  experts: readonly Part[],
-  gates: Part,
-  out: Part,
-  floor: number,
-): void {
-  const place = ({ buffer, offset, stride }: Part, row: number) => at[buffer]! / 4 + offset + row * stride
-  const { width } = experts[0]!
-  for (let row = 0; row < rows; row++) {
-    const gate = place(gates, row)
-    const from = experts.map((expert) => place(expert, row))
-    for (let task = 0; task < tasks; task++) {
-      const target = place(out, row) + task * width
-      for (let i = 0; i < width; i++) {
-        let sum = 0
-        for (let e = 0; e < experts.length; e++)
-          sum += floats[gate + task * experts.length + e]! * floats[from[e]! + i]!
-        floats[target + i] = Math.max(sum, floor)
-      }
-    }
-  }
-}
-
-/** The experts' rows, each a part or columns of one; undefined where an expert lies in two. */
-function expertParts({ kind, parts, input, ofRequest }: Tensor, count: number, width: number): Part[] | undefined {
-  if (kind !== 'float32' || input !== undefined || ofRequest !== undefined) return undefined
-  if (parts.some((part) => part.width % width !== 0)) return undefined
-  const experts = parts.flatMap((part) =>
-    Array.from({ length: part.width / width }, (_, i) => ({ ...part, offset: part.offset + i * width, width })),
-  )
-  return experts.length === count ? experts : undefined
 }

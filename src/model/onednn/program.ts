@@ -17,8 +17,8 @@ export interface Call {
   requests: number
   /** The first row of each request, and `rows`. */
   starts: Int32Array
-  /** By the graph's input. */
-  feeds: Record<string, TensorData | BigInt64Array | Uint16Array | Uint8Array>
+  /** By the number of the input. */
+  feeds: readonly { data: TensorData | BigInt64Array | Uint16Array | Uint8Array }[]
 }
 
 /** The memory of calls with a limited number of rows. */

@@ -20,8 +20,8 @@ export interface Tensor {
   parts: readonly Part[]
   /** Rows of a tensor of requests, for each row that of its request: it has no parts. */
   ofRequest?: Tensor
-  /** The input whose values the first part receives when a step reads them there. */
-  input?: string
+  /** The number of the input whose values the first part receives when a step reads them there. */
+  input?: number
 }
 
 /**
@@ -36,8 +36,8 @@ export interface Operand {
   stride: number
   /** Columns that products read. */
   columns: number
-  /** The input that it is. */
-  input?: string
+  /** The number of the input that it is. */
+  input?: number
 }
 
 /** Columns of a product are a whole number of these: with others, oneDNN leaves AMX or copies what it reads. */

@@ -7,7 +7,7 @@ import { Fusion } from './fusion.ts'
 import type { Library } from './library.ts'
 import { NotTranslated } from './not-translated.ts'
 import type { Place, Product, ProductShape, Weights } from './primitives.ts'
-import { type Call, type Each, type Frame, inChunks, type Program, rowClasses } from './program.ts'
+import { type Call, type Each, inChunks, type Program, rowClasses } from './program.ts'
 import type { Tables } from './tables.ts'
 import { filled, type Operand, type Part, padded, type Tensor } from './tensor.ts'
 
@@ -23,7 +23,7 @@ export class Translation {
   readonly #requests: string
   readonly #tensors = new Map<string, Tensor>()
   readonly #operands = new Map<Tensor, Operand>()
-  readonly #copied = new Set<string>()
+  readonly #copied = new Set<number>()
   readonly #whole = new Map<Tensor, Tensor>()
 
   /** `requests`: the input that holds the request of each row; `rounds`: whether products of floats are computed in bfloat16. */
@@ -110,12 +110,12 @@ export class Translation {
     return whole
   }
 
-  #copyInput({ each, parts, kind }: Tensor, input: string): void {
+  #copyInput({ each, parts, kind }: Tensor, input: number): void {
     if (this.#copied.has(input)) return
     this.#copied.add(input)
     const { buffer, width } = parts[0]!
     this.program.steps.push(({ at, floats, integers, bytes }, call) => {
-      const values = call.feeds[input]!
+      const { data: values } = call.feeds[input]!
       if (kind === 'uint8') {
         bytes.set(values as Uint8Array, at[buffer]!)
         return
@@ -164,7 +164,7 @@ export class Translation {
         offset: 0,
         stride,
         columns: stride,
-        ...(tensor.input && { input: tensor.input }),
+        ...(tensor.input !== undefined && { input: tensor.input }),
       }
     }
     if (format === 'float32') {
@@ -209,39 +209,26 @@ export class Translation {
   /** Rounds a part to bfloat16, into columns of an operand. */
   #round(tensor: Tensor, part: Part, operand: Operand, column: number): void {
     const { each, input } = tensor
+    if (input !== undefined) this.#copyInput(tensor, input)
     const conversions = rowClasses.map((rows) =>
       this.library.conversion(
         { rows, columns: part.width, format: 'float32', stride: part.stride },
         { rows, columns: part.width, format: 'bfloat16', stride: operand.stride },
       ),
     )
-    const round = (frame: Frame, call: Call, from: Place) =>
+    this.program.steps.push(({ region, at }, call) =>
       inChunks(0, call[each], (row, index) =>
         conversions[index]!.run(
-          { region: from.region, at: from.at + (part.offset + row * part.stride) * 4 },
-          { region: frame.region, at: frame.at[operand.buffer]! + (row * operand.stride + column) * 2 },
+          { region, at: at[part.buffer]! + (part.offset + row * part.stride) * 4 },
+          { region, at: at[operand.buffer]! + (row * operand.stride + column) * 2 },
         ),
-      )
-    if (input === undefined) {
-      this.program.steps.push((frame, call) => round(frame, call, { region: frame.region, at: frame.at[part.buffer]! }))
-      return
-    }
-    // An input is read where it lies, if there is enough memory behind it for the last chunk.
-    this.program.steps.push((frame, call) => {
-      const place = this.placeOf(call, input)
-      const values = call.feeds[input] as Float32Array
-      const behind = place.region.bytes - place.at - values.byteLength
-      if (behind >= 32 * part.stride * 4) round(frame, call, place)
-      else {
-        frame.floats.set(values, frame.at[part.buffer]! / 4)
-        round(frame, call, { region: frame.region, at: frame.at[part.buffer]! })
-      }
-    })
+      ),
+    )
   }
 
   /** Where an input lies. */
-  placeOf({ feeds }: Call, input: string): Place {
-    const { buffer, byteOffset } = feeds[input]!
+  placeOf({ feeds }: Call, input: number): Place {
+    const { buffer, byteOffset } = feeds[input]!.data
     return { region: this.library.region(buffer as ArrayBuffer), at: byteOffset }
   }
 

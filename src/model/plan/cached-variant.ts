@@ -1,4 +1,3 @@
-import { onnxruntime } from '../base/onnxruntime.ts'
 import { planNames } from '../compile/sides/tensor-names.ts'
 import type { LayerParts } from '../contracts/compiled-plan.ts'
 import type { RowMemory } from './row-memory.ts'
@@ -27,14 +26,11 @@ export function createCachedVariant(
         requests.map(({ slots }) => slots!),
         (contexts?.[planNames.contexts]?.data as Float32Array | undefined) ?? new Float32Array(0),
       )
-      const feeds = sums.map((values, layer) => {
+      const feeds = sums.map((data, layer) => {
         const { width } = layers[layer]!
-        const dims = [values.length / width, width]
-        const sum =
-          values instanceof Float32Array ? new onnxruntime.Tensor('float32', values, dims) : { data: values, dims }
-        return [planNames.sum(layer), sum]
+        return { data, dims: [data.length / width, width] }
       })
-      return cached.run(batch, requests, Object.fromEntries(feeds))
+      return cached.run(batch, requests, feeds)
     },
   }
 }

@@ -1,8 +1,7 @@
-import type ort from 'onnxruntime-node'
-import { onnxruntime } from '../base/onnxruntime.ts'
 import { planNames } from '../compile/sides/tensor-names.ts'
 import type { Batch } from '../contracts/engine.ts'
 import { type LiveTables, type Overlay, type OverlayColumn, rowOf } from '../contracts/live-tables.ts'
+import type { Feed } from './feed.ts'
 
 /** A column of ids, with its changed ones. */
 interface PlacedColumn {
@@ -13,8 +12,8 @@ interface PlacedColumn {
 
 /** The inputs that a plan with live tables has beside the saved graph's: the overlays, and each id's row in its overlay. */
 export class LiveInputs {
-  /** Tensors of the overlays, by name; replaced between calls. */
-  readonly overlays: Record<string, ort.Tensor> = {}
+  /** The overlays, by name; replaced between calls. */
+  readonly overlays: Record<string, Feed> = {}
   readonly #live: LiveTables
   #overlay: Overlay | undefined
   #columns: PlacedColumn[] = []
@@ -24,7 +23,7 @@ export class LiveInputs {
   constructor(live: LiveTables) {
     this.#live = live
     for (const { overlay, width } of live.tables)
-      this.overlays[overlay] = new onnxruntime.Tensor('float32', new Float32Array(width), [1, width])
+      this.overlays[overlay] = { data: new Float32Array(width), dims: [1, width] }
   }
 
   get number(): number {
@@ -33,10 +32,10 @@ export class LiveInputs {
 
   /** Takes an overlay over, for the calls from now on. Throws RangeError, with the former one in place, where memory is missing. */
   set(overlay: Overlay): void {
-    const tensors = this.#live.tables.map(({ overlay: name, width }, i) => {
+    const feeds = this.#live.tables.map(({ overlay: name, width }, i) => {
       // The engine accepts no memory that threads share.
       const rows = new Float32Array(overlay.tables[i]!.rows)
-      return [name, new onnxruntime.Tensor('float32', rows, [rows.length / width, width])] as const
+      return [name, { data: rows, dims: [rows.length / width, width] }] as const
     })
     const columns = this.#live.tables.flatMap(({ columns }, i) =>
       columns.flatMap(({ column, offset }) => {
@@ -44,7 +43,7 @@ export class LiveInputs {
         return changed.count === 0 ? [] : [{ column, offset, changed }]
       }),
     )
-    for (const [name, tensor] of tensors) this.overlays[name] = tensor
+    for (const [name, feed] of feeds) this.overlays[name] = feed
     this.#overlay = overlay
     this.#columns = columns
     this.#slots = new Int32Array(0)

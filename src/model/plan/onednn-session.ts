@@ -1,6 +1,6 @@
 import { planNames } from '../compile/sides/tensor-names.ts'
 import type { VariantFile } from '../contracts/compiled-plan.ts'
-import type { ProgramOptions, ProgramValue } from '../onednn/open-program.ts'
+import type { ProgramOptions } from '../onednn/open-program.ts'
 import { OnednnUnavailable } from '../onednn/unavailable.ts'
 import type { GraphSession } from './variant.ts'
 
@@ -15,12 +15,12 @@ export async function openOnednn(
   try {
     // Imported where it is needed: other plans do without the library.
     const { openProgram } = await import('../onednn/open-program.ts')
-    const mayRound = (input: string) => input.startsWith(planNames.sum(0).slice(0, -1))
+    const mayRound = (input: string) => planNames.layerOf(input) !== undefined
     const program = await openProgram(folder, file, { precision, requests: planNames.requests, mayRound })
     if (typeof program === 'string') return undefined
     return {
       inputs: program.inputs,
-      run: async (feeds) => program.run(feeds as unknown as Record<string, ProgramValue>),
+      run: async (feeds) => program.run(feeds),
       release: async () => program.close(),
     }
   } catch (error) {

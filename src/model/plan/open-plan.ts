@@ -208,7 +208,7 @@ function liveParts(
         const variant = await openSaved()
         const rows = Int32Array.from({ length: batch.rows }, (_, row) => row)
         const outputs = await variant.run(live.complete(batch), [{ rows }])
-        return Object.fromEntries(wanted.map((name) => [name, outputs[name]!.data as Float32Array]))
+        return Object.fromEntries(wanted.map((name) => [name, (outputs[name]!.data as Float32Array).slice()]))
       },
     }),
   }

@@ -1,15 +1,16 @@
 import { join } from 'node:path'
-import type ort from 'onnxruntime-node'
 import type { InferenceSession } from 'onnxruntime-node'
 import { concat } from '../base/concat.ts'
 import { ModelError, reasonOf } from '../base/errors.ts'
-import { onnxruntime } from '../base/onnxruntime.ts'
+import { onnxruntime, tensorOf } from '../base/onnxruntime.ts'
 import { planNames } from '../compile/sides/tensor-names.ts'
 import type { Cost, VariantFile } from '../contracts/compiled-plan.ts'
+import type { Batch } from '../contracts/engine.ts'
 import type { ProgramOptions } from '../onednn/open-program.ts'
+import type { Feed } from './feed.ts'
 import { openOnednn } from './onednn-session.ts'
-import { createPacker } from './packing.ts'
-import type { Feed, FullCost, GraphSession, OpenVariant, RequestRows, Variant } from './variant.ts'
+import { createPacker, type Packer } from './packing.ts'
+import type { FullCost, GraphSession, OpenVariant, RequestRows, Variant } from './variant.ts'
 
 /** A cost with its default for joined requests: they share a call for free where their contexts make no difference. */
 export function fullCost(
@@ -28,12 +29,15 @@ async function openSession(
   const session = await onnxruntime.InferenceSession.create(join(folder, file), options).catch((cause) => {
     throw new ModelError('MODEL_FAILED', `the compiled plan's ${file} can't be opened: ${reasonOf(cause)}`, { cause })
   })
+  const inputs = session.inputMetadata.flatMap((input) =>
+    input.isTensor ? [{ name: input.name, type: input.type, rank: input.shape.length }] : [],
+  )
   return {
-    inputs: session.inputMetadata.flatMap((input) =>
-      input.isTensor ? [{ name: input.name, type: input.type, rank: input.shape.length }] : [],
-    ),
-    // Its inputs are all tensors.
-    run: (feeds) => session.run(feeds as Record<string, ort.Tensor>, { logSeverityLevel: 4 }),
+    inputs,
+    run(feeds) {
+      const tensors = inputs.map(({ name }, i) => [name, tensorOf(feeds[i]!)] as const)
+      return session.run(Object.fromEntries(tensors), { logSeverityLevel: 4 })
+    },
     release: () => session.release(),
   }
 }
@@ -46,7 +50,7 @@ export async function openVariant(
   folder: string,
   file: VariantFile,
   options: InferenceSession.SessionOptions,
-  overlays: Record<string, ort.Tensor> = {},
+  overlays: Record<string, Feed> = {},
   precision?: ProgramOptions['precision'],
 ): Promise<OpenVariant> {
   const native = precision && (await openOnednn(folder, file, precision))
@@ -55,35 +59,47 @@ export async function openVariant(
   return variant
 }
 
+/** What a call's inputs are made of. */
+interface Call {
+  batch: Batch
+  requests: readonly RequestRows[]
+  /** The first row of each request, and the rows of all. */
+  firsts: Int32Array
+  all: Int32Array
+  sums: readonly Feed[]
+}
+
 /** A graph of a plan that computes rows of batches. */
-function createVariant(session: GraphSession, file: VariantFile, overlays: Record<string, ort.Tensor>): OpenVariant {
+function createVariant(session: GraphSession, file: VariantFile, overlays: Record<string, Feed>): OpenVariant {
   const packers = (inputs: VariantFile['rows']) =>
     inputs.flatMap((input) => {
       // An engine drops inputs that the graph doesn't use.
       const own = session.inputs.find(({ name }) => name === input.name)
       return own ? [createPacker(input, own.type, own.rank)] : []
     })
-  const has = (input: string) => session.inputs.some(({ name }) => name === input)
   const context = packers(file.context)
   const rows = packers(file.rows)
-  const overlaid = Object.keys(overlays).filter(has)
-  const byRequest = has(planNames.requests)
+  const byRequest = session.inputs.some(({ name }) => name === planNames.requests)
+  const makers = session.inputs.map(({ name }): ((call: Call) => Feed) => {
+    const isNamed = (packer: Packer) => packer.name === name
+    const [ofContext, ofRows, layer] = [context.find(isNamed), rows.find(isNamed), planNames.layerOf(name)]
+    if (ofContext) return ({ batch, firsts }) => ofContext.pack(batch, firsts)
+    if (ofRows) return ({ batch, all }) => ofRows.pack(batch, all)
+    if (name === planNames.requests) return ({ requests, all }) => numbersOf(requests, all.length)
+    if (layer !== undefined) return ({ sums }) => sums[layer]!
+    // Overlays are replaced between calls.
+    return () => overlays[name]!
+  })
 
-  const run: OpenVariant['run'] = (batch, requests, more = {}) => {
-    const feeds: Record<string, Feed> = { ...more }
-    const firsts = Int32Array.from(requests, ({ rows }) => rows[0]!)
+  const run: OpenVariant['run'] = (batch, requests, sums = []) => {
+    const firsts = new Int32Array(requests.length)
+    for (let i = 0; i < requests.length; i++) firsts[i] = requests[i]!.rows[0]!
     const all = concat(
       Int32Array,
       requests.map(({ rows }) => rows),
     )
-    for (const packer of context) feeds[packer.name] = packer.pack(batch, firsts)
-    for (const packer of rows) feeds[packer.name] = packer.pack(batch, all)
-    for (const name of overlaid) feeds[name] = overlays[name]!
-    if (byRequest) {
-      const numbers = requests.length === 1 ? new Int32Array(1) : numbersOf(requests, all.length)
-      feeds[planNames.requests] = new onnxruntime.Tensor('int32', numbers, [numbers.length])
-    }
-    return session.run(feeds)
+    const call = { batch, requests, firsts, all, sums }
+    return session.run(makers.map((make) => make(call)))
   }
 
   return {
@@ -97,13 +113,14 @@ function createVariant(session: GraphSession, file: VariantFile, overlays: Recor
   }
 }
 
-/** The index of each row's request. */
-function numbersOf(requests: readonly RequestRows[], total: number): Int32Array {
+/** The index of each row's request; a single number stands for a single request. */
+function numbersOf(requests: readonly RequestRows[], total: number): Feed {
+  if (requests.length === 1) return { data: new Int32Array(1), dims: [1] }
   const numbers = new Int32Array(total)
   let start = 0
   requests.forEach(({ rows }, request) => {
     numbers.fill(request, start, start + rows.length)
     start += rows.length
   })
-  return numbers
+  return { data: numbers, dims: [total] }
 }

@@ -1,7 +1,6 @@
-import type ort from 'onnxruntime-node'
-import { onnxruntime } from '../base/onnxruntime.ts'
 import type { PackedInput } from '../contracts/compiled-plan.ts'
 import type { Batch, TensorData } from '../contracts/engine.ts'
+import type { Feed } from './feed.ts'
 
 /** Takes columns of an input of the saved graph, as a tensor of its own. What it answers lives until its next call. */
 export interface Packer {
@@ -10,11 +9,13 @@ export interface Packer {
   /** The saved graph's input, and its columns that are taken. */
   input: string
   columns: readonly number[]
+  /** The first column, if they lie side by side; otherwise undefined. */
+  firstColumn: number | undefined
   /** The least number of columns that the saved input has. */
   width: number
   type: 'int32' | 'int64' | 'float32'
   /** These rows: [rows, columns]. */
-  pack(batch: Batch, rows: Int32Array): ort.Tensor
+  pack(batch: Batch, rows: Int32Array): Feed
   /** Writes the bits of rows `start` … `start + count` into `keys` [count, stride] from column `column` on. */
   writeBits(batch: Batch, start: number, count: number, keys: Int32Array, stride: number, column: number): void
   /** The number that `writeBits` wrote as this word. */
@@ -27,8 +28,8 @@ const mostInLoop = 24
 export function createPacker({ name, input, columns }: PackedInput, type: string, rank: number): Packer {
   const kind = type === 'int64' || type === 'int32' ? type : 'float32'
   const count = columns.length
-  const contiguous = columns.every((column, i) => i === 0 || column === columns[i - 1]! + 1)
-  const [firstColumn] = columns as [number]
+  const isContiguous = columns.every((column, i) => i === 0 || column === columns[i - 1]! + 1)
+  const firstColumn = isContiguous ? columns[0] : undefined
   let scratch = make(0)
 
   function make(length: number): Int32Array | Float32Array | BigInt64Array {
@@ -36,19 +37,19 @@ export function createPacker({ name, input, columns }: PackedInput, type: string
     return kind === 'int32' ? new Int32Array(length) : new Float32Array(length)
   }
 
-  function pack(batch: Batch, rows: Int32Array): ort.Tensor {
+  function pack(batch: Batch, rows: Int32Array): Feed {
     const values = batch.inputs[input]
     if (values === undefined) throw new Error(`the batch has no input ${input}`)
     const width = values.length / batch.rows
     const dims = rank === 1 ? [rows.length] : [rows.length, count]
     // All columns of all rows, unchanged.
-    if (width === count && sameType(values) && isEveryRow(rows, batch.rows)) return tensor(values, dims)
+    if (width === count && sameType(values) && isEveryRow(rows, batch.rows)) return { data: values, dims }
     if (scratch.length < rows.length * count) scratch = make(rows.length * count)
     let to = 0
     if (scratch instanceof BigInt64Array) {
       for (let i = 0; i < rows.length; i++)
         for (let j = 0; j < count; j++) scratch[to++] = BigInt(values[rows[i]! * width + columns[j]!]!)
-    } else if (contiguous && count > mostInLoop) {
+    } else if (firstColumn !== undefined && count > mostInLoop) {
       for (let i = 0; i < rows.length; i++, to += count) {
         const from = rows[i]! * width + firstColumn
         scratch.set(values.subarray(from, from + count), to)
@@ -56,24 +57,22 @@ export function createPacker({ name, input, columns }: PackedInput, type: string
     } else {
       for (let i = 0; i < rows.length; i++) {
         const from = rows[i]! * width
-        for (let j = 0; j < count; j++) scratch[to++] = values[from + columns[j]!]!
+        if (firstColumn === undefined) for (let j = 0; j < count; j++) scratch[to++] = values[from + columns[j]!]!
+        else for (let j = firstColumn; j < firstColumn + count; j++) scratch[to++] = values[from + j]!
       }
     }
-    return tensor(scratch.subarray(0, to), dims)
+    return { data: scratch.subarray(0, to), dims }
   }
 
   function sameType(values: TensorData): boolean {
     return (kind === 'int32' && values instanceof Int32Array) || (kind === 'float32' && values instanceof Float32Array)
   }
 
-  function tensor(data: Int32Array | Float32Array | BigInt64Array, dims: number[]): ort.Tensor {
-    return new onnxruntime.Tensor(kind, data as Float32Array, dims)
-  }
-
   return {
     name,
     input,
     columns,
+    firstColumn,
     width: columns.reduce((most, column) => Math.max(most, column), -1) + 1,
     type: kind,
     pack,
@@ -85,7 +84,8 @@ export function createPacker({ name, input, columns }: PackedInput, type: string
       for (let i = 0; i < rows; i++) {
         const from = (start + i) * width
         const to = i * stride + column
-        for (let j = 0; j < count; j++) keys[to + j] = bits[from + columns[j]!]!
+        if (firstColumn === undefined) for (let j = 0; j < count; j++) keys[to + j] = bits[from + columns[j]!]!
+        else for (let j = 0; j < count; j++) keys[to + j] = bits[from + firstColumn + j]!
       }
     },
     valueOf: (word) => (kind === 'float32' ? floatOf(word) : word),
@@ -114,13 +114,18 @@ function isEveryRow(rows: Int32Array, count: number): boolean {
 
 /** Whether rows `start` … `start + count` agree in all columns of the context, bit by bit. */
 export function sameContext(batch: Batch, context: readonly Packer[], start: number, count: number): boolean {
-  for (const { input, columns } of context) {
+  for (const { input, columns, firstColumn } of context) {
     const values = bitsOf(batch.inputs[input]!)
     const width = values.length / batch.rows
     const first = start * width
     for (let row = start + 1; row < start + count; row++) {
       const from = row * width
-      for (const column of columns) if (values[from + column] !== values[first + column]) return false
+      if (firstColumn === undefined) {
+        for (const column of columns) if (values[from + column] !== values[first + column]) return false
+      } else {
+        const end = firstColumn + columns.length
+        for (let i = firstColumn; i < end; i++) if (values[from + i] !== values[first + i]) return false
+      }
     }
   }
   return true

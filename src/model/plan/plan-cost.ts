@@ -39,6 +39,7 @@ export function callsOf(
   { cost, mostRows }: Pick<Variant, 'cost' | 'mostRows'>,
   requests: readonly RequestRows[],
 ): RequestRows[][] {
+  if (requests.length === 1 && requests[0]!.rows.length <= mostRows) return [[...requests]]
   const parts = requests.flatMap((request) => cut(request, mostRows))
   const joined = parts.filter(({ rows }) => joins(cost, rows.length))
   if (joined.length < 2) return parts.map((part) => [part])

@@ -7,8 +7,8 @@ import type { LayerParts } from '../contracts/compiled-plan.ts'
  */
 
 /**
- * In float32; in bfloat16, in which they are kept, too, where the width is a whole number of 8; or as bytes, by these factors of the
- * columns, where it is one of 16: round(sum · factor), halves to even, within 0 … 255.
+ * In float32; in bfloat16, in which they are kept, too; or as bytes, by these factors of the columns: round(sum · factor), halves to
+ * even, within 0 … 255. Other widths than whole numbers of 16 are in float32.
  */
 export type SumFormat = 'float32' | 'bfloat16' | Float32Array
 
@@ -90,9 +90,9 @@ export function createRowMemory({ layers, formats = [], slots, mostRows }: RowMe
   const { buffer, exports } = createKernel(end)
   const kernels = exports as Record<'addRows' | 'addRowsRounded' | 'addRowsScaled', AddRows> & { packRow: PackRow }
   const kernelOf = (format: SumFormat = 'float32') => {
-    if (format === 'float32') return { compute: kernels.addRows, Sums: Float32Array, isScaled: false }
-    if (format === 'bfloat16') return { compute: kernels.addRowsRounded, Sums: Uint16Array, isScaled: false }
-    return { compute: kernels.addRowsScaled, Sums: Uint8Array, isScaled: true }
+    if (format === 'float32') return { compute: kernels.addRows, Sums: Float32Array, lowest: Number.NEGATIVE_INFINITY }
+    if (format === 'bfloat16') return { compute: kernels.addRowsRounded, Sums: Uint16Array, lowest: -(2 ** 15) }
+    return { compute: kernels.addRowsScaled, Sums: Uint8Array }
   }
   const floats = new Float32Array(buffer)
   const integers = new Int32Array(buffer)
@@ -142,8 +142,8 @@ export function createRowMemory({ layers, formats = [], slots, mostRows }: RowMe
       const contextBytes = (contexts.length / requests.length) * 4
       return layers.map(({ width, kept, relu, context }, layer) => {
         const bytes = width * 4
-        const { compute, Sums, isScaled } = kernelOf(formats[layer])
-        const more = isScaled ? factorsAt[layer]! : relu ? 0 : Number.NEGATIVE_INFINITY
+        const { compute, Sums, lowest } = kernelOf(formats[layer])
+        const more = lowest === undefined ? factorsAt[layer]! : relu ? 0 : lowest
         let start = 0
         for (let i = 0; i < requests.length; i++) {
           const { length } = requests[i]!
@@ -175,8 +175,8 @@ function placesOf(layers: readonly LayerParts[], formats: readonly SumFormat[]):
 }
 
 /**
- * Addresses and sizes are in bytes; an address beyond 2^31 wraps around, and is read as it was. `more`: the least sum; where sums become
- * bytes, the address of the factors.
+ * Addresses and sizes are in bytes; an address beyond 2^31 wraps around, and is read as it was. `more`: the least sum, in bfloat16 its bits
+ * as an int16; where sums become bytes, the address of the factors.
  */
 type AddRows = (
   slab: number,
@@ -194,6 +194,6 @@ type PackRow = (from: number, bytes: number, out: number) => void
 
 /** add-rows.wat, compiled. */
 export const kernelBytes =
-  'AGFzbQEAAAABHQNgCH9/f39/f31/AGADf39/AGAIf39/f39/f38AAhABBHJvd3MGbWVtb3J5AgAAAwUEAAEAAgc2BAdhZGRSb3dzAAAHcGFja1JvdwABDmFkZFJvd3NSb3VuZGVkAAINYWRkUm93c1NjYWxlZAADCtMHBK8CAwF7BX8BfSAG/RMhCCACIANBAnRqIQkgBUFAcSENIAchCwJAA0AgAiAJTw0BIAAgAigCACABbGohCkEAIQwCQANAIAwgDU8NASALIAxqIAogDGr9AAQAIAQgDGr9AAQA/eQBIAj96wH9CwQAIAsgDGogCiAMav0ABBAgBCAMav0ABBD95AEgCP3rAf0LBBAgCyAMaiAKIAxq/QAEICAEIAxq/QAEIP3kASAI/esB/QsEICALIAxqIAogDGr9AAQwIAQgDGr9AAQw/eQBIAj96wH9CwQwIAxBwABqIQwMAAsLAkADQCAMIAVPDQEgCiAMaioCACAEIAxqKgIAkiEOIAsgDGogBiAOIA4gBl0bOAIAIAxBBGohDAwACwsgCyAFaiELIAJBBGohAgwACwsLhwECAX8Ee0H//wH9ESEEQQH9ESEFIAAgAWohAwJAA0AgACADTw0BIAD9AAQAIQYgAP0ABBAhByACIAYgBP2uASAGQRD9rQEgBf1O/a4BQRD9rQEgByAE/a4BIAdBEP2tASAF/U79rgFBgIB8/RH9Tv1Q/QsEACAAQSBqIQAgAkEQaiECDAALCwvIAQMBewR/A3sgBv0TIQhBgIAC/REhDkGAgHz9ESEPIAIgA0ECdGohCSAEIAVqIQwCQANAIAIgCU8NASAAIAIoAgAgAWxqIQogBCELAkADQCALIAxPDQEgCv0ABAAhDSAHIA4gDUEQ/asBIAv9AAQA/eQBIAj96wH9rgFBEP2tASAOIA0gD/1OIAv9AAQQ/eQBIAj96wH9rgFBEP2tAf2GAf0LBAAgCkEQaiEKIAdBEGohByALQSBqIQsMAAsLIAJBBGohAgwACwsLzAICA38Ee0MAAH9D/RMhDEMAAABL/RMhDUH/Af0RIQ4gAiADQQJ0aiEIAkADQCACIAhPDQEgACACKAIAIAFsaiEJQQAhCgJAA0AgCiAFTw0BIAcgDiANIAwgCyAGIApq/QAEACAJIApq/QAEACAEIApq/QAEAP3kAf3mAf3rAf3qAf3kAf1OIA4gDSAMIAsgBiAKav0ABBAgCSAKav0ABBAgBCAKav0ABBD95AH95gH96wH96gH95AH9Tv2GASAOIA0gDCALIAYgCmr9AAQgIAkgCmr9AAQgIAQgCmr9AAQg/eQB/eYB/esB/eoB/eQB/U4gDiANIAwgCyAGIApq/QAEMCAJIApq/QAEMCAEIApq/QAEMP3kAf3mAf3rAf3qAf3kAf1O/YYB/Wb9CwQAIAdBEGohByAKQcAAaiEKDAALCyACQQRqIQIMAAsLCw=='
+  'AGFzbQEAAAABHQNgCH9/f39/f31/AGADf39/AGAIf39/f39/f38AAhABBHJvd3MGbWVtb3J5AgAAAwUEAAECAgc2BAdhZGRSb3dzAAAHcGFja1JvdwABDmFkZFJvd3NSb3VuZGVkAAINYWRkUm93c1NjYWxlZAADCtwLBK8CAwF7BX8BfSAG/RMhCCACIANBAnRqIQkgBUFAcSENIAchCwJAA0AgAiAJTw0BIAAgAigCACABbGohCkEAIQwCQANAIAwgDU8NASALIAxqIAogDGr9AAQAIAQgDGr9AAQA/eQBIAj96wH9CwQAIAsgDGogCiAMav0ABBAgBCAMav0ABBD95AEgCP3rAf0LBBAgCyAMaiAKIAxq/QAEICAEIAxq/QAEIP3kASAI/esB/QsEICALIAxqIAogDGr9AAQwIAQgDGr9AAQw/eQBIAj96wH9CwQwIAxBwABqIQwMAAsLAkADQCAMIAVPDQEgCiAMaioCACAEIAxqKgIAkiEOIAsgDGogBiAOIA4gBl0bOAIAIAxBBGohDAwACwsgCyAFaiELIAJBBGohAgwACwsLhwECAX8Ee0H//wH9ESEEQQH9ESEFIAAgAWohAwJAA0AgACADTw0BIAD9AAQAIQYgAP0ABBAhByACIAYgBP2uASAGQRD9rQEgBf1O/a4BQRD9rQEgByAE/a4BIAdBEP2tASAF/U79rgFBgIB8/RH9Tv1Q/QsEACAAQSBqIQAgAkEQaiECDAALCwvfAwMBewd/B3sgBv0QIQhBgIAC/REhEUGAgHz9ESESIAIgA0ECdGohCSAEIAVqIQ8CQANAIAIgCU8NAUEEQQAgAkEEaiAJSRshDSAAIAIoAgAgAWxqIQogACACIA1qKAIAIAFsaiELIAcgBUEBdkEAIA0baiEMIAQhDgJAA0AgDiAPTw0BIA79AAQAIRMgDv0ABBAhFCAO/QAEICEVIA79AAQwIRYgCv0ABAAhECAHIAggESAQQRD9qwEgE/3kAf2uAUEQ/awBIBEgECAS/U4gFP3kAf2uAUEQ/awB/YUB/ZgB/QsEACAK/QAEECEQIAcgCCARIBBBEP2rASAV/eQB/a4BQRD9rAEgESAQIBL9TiAW/eQB/a4BQRD9rAH9hQH9mAH9CwQQIAv9AAQAIRAgDCAIIBEgEEEQ/asBIBP95AH9rgFBEP2sASARIBAgEv1OIBT95AH9rgFBEP2sAf2FAf2YAf0LBAAgC/0ABBAhECAMIAggESAQQRD9qwEgFf3kAf2uAUEQ/awBIBEgECAS/U4gFv3kAf2uAUEQ/awB/YUB/ZgB/QsEECAKQSBqIQogC0EgaiELIAdBIGohByAMQSBqIQwgDkHAAGohDgwACwsgDCEHIAJBCGohAgwACwsLvgQCCH8Me0MAAH9D/RMhEUMAAABL/RMhEkH/Af0RIRMgAiADQQJ0aiEIIAQgBWohDgJAA0AgAiAITw0BQQRBACACQQRqIAhJGyEMIAAgAigCACABbGohCSAAIAIgDGooAgAgAWxqIQogByAFQQJ2QQAgDBtqIQsgBCENIAYhDwJAA0AgDSAOTw0BIA39AAQAIRQgDf0ABBAhFSAN/QAEICEWIA39AAQwIRcgD/0ABAAhGCAP/QAEECEZIA/9AAQgIRogD/0ABDAhGyAHIBMgEiARIBAgGCAJ/QAEACAU/eQB/eYB/esB/eoB/eQB/U4gEyASIBEgECAZIAn9AAQQIBX95AH95gH96wH96gH95AH9Tv2GASATIBIgESAQIBogCf0ABCAgFv3kAf3mAf3rAf3qAf3kAf1OIBMgEiARIBAgGyAJ/QAEMCAX/eQB/eYB/esB/eoB/eQB/U79hgH9Zv0LBAAgCyATIBIgESAQIBggCv0ABAAgFP3kAf3mAf3rAf3qAf3kAf1OIBMgEiARIBAgGSAK/QAEECAV/eQB/eYB/esB/eoB/eQB/U79hgEgEyASIBEgECAaIAr9AAQgIBb95AH95gH96wH96gH95AH9TiATIBIgESAQIBsgCv0ABDAgF/3kAf3mAf3rAf3qAf3kAf1O/YYB/Wb9CwQAIAlBwABqIQkgCkHAAGohCiAHQRBqIQcgC0EQaiELIA1BwABqIQ0gD0HAAGohDwwACwsgCyEHIAJBCGohAgwACwsL'
 
 const createKernel = compileKernel(kernelBytes, 'rows')

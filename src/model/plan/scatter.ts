@@ -1,4 +1,4 @@
-/** Gathers rows computed in several calls in the batch's order; without a copy where one call computed all of them. */
+/** Gathers rows, computed in one or several calls, in the batch's order. What a call answers may live until the next one: it is copied. */
 export class ScatteredOutput {
   readonly #total: number
   #values: Float32Array | undefined
@@ -11,7 +11,7 @@ export class ScatteredOutput {
   /** `values` [rows.length, width] are the batch's rows `rows`. */
   place(values: Float32Array, rows: ArrayLike<number>): void {
     if (rows.length === this.#total && isInOrder(rows)) {
-      this.#values = values
+      this.#values = values.slice()
       return
     }
     const width = values.length / rows.length

@@ -1,6 +1,6 @@
-import type ort from 'onnxruntime-node'
 import type { Cost } from '../contracts/compiled-plan.ts'
 import type { Batch } from '../contracts/engine.ts'
+import type { Feed } from './feed.ts'
 import type { Packer } from './packing.ts'
 
 /** Rows of one request, or of several where their contexts make no difference; of cached candidates with their slots. */
@@ -27,9 +27,6 @@ export interface TimedVariant {
 
 type Column = Pick<Packer, 'input' | 'width' | 'type'>
 
-/** An input of a graph: rows of bfloat16, as its bits, or of bytes are for oneDNN. */
-export type Feed = ort.Tensor | { data: Uint16Array | Uint8Array; dims: readonly number[] }
-
 /** Outputs of a graph by name. */
 export type Results = Record<string, { data: unknown }>
 
@@ -37,7 +34,8 @@ export type Results = Record<string, { data: unknown }>
 export interface GraphSession {
   /** `factors`: of the columns of an input of bytes, see `OpenProgram`. */
   inputs: readonly { name: string; type: string; rank: number; factors?: Float32Array }[]
-  run(feeds: Record<string, Feed>): Promise<Results>
+  /** `feeds`: in the order of `inputs`. What oneDNN answers lives until the next call. */
+  run(feeds: readonly Feed[]): Promise<Results>
   release(): Promise<void>
 }
 
@@ -51,8 +49,8 @@ export interface Variant extends TimedVariant {
 /** A variant whose graph is open on this thread. */
 export interface OpenVariant extends Variant {
   session: GraphSession
-  /** `more`: inputs that the batch doesn't have. */
-  run(batch: Batch, requests: readonly RequestRows[], more?: Record<string, Feed>): Promise<Results>
+  /** `sums`: of each layer, of cached candidates. */
+  run(batch: Batch, requests: readonly RequestRows[], sums?: readonly Feed[]): Promise<Results>
 }
 /** A variant's cost, µs, with that of a request which shares its call. */
 export type FullCost = Cost & Required<Pick<Cost, 'joined'>>

@@ -50,7 +50,8 @@ t.test('packs these columns of these rows, in the order asked for, in the type o
       for (const picked of [...picks, every, [...every].reverse()]) {
         const tensor = packer.pack(batch, Int32Array.from(picked))
         const expected = picked.flatMap((row) => columns.map((column) => values[row * width + column]!))
-        if (tensor.type !== (type === 'uint8' ? 'float32' : type)) throw new Error(`is ${tensor.type}`)
+        const array = type === 'int32' ? Int32Array : type === 'int64' ? BigInt64Array : Float32Array
+        if (!(tensor.data instanceof array)) throw new Error(`is ${tensor.data.constructor.name}`)
         if (tensor.dims.join() !== (rank === 1 ? `${picked.length}` : `${picked.length},${columns.length}`))
           throw new Error(`is [${tensor.dims}]`)
         const actual = Array.from(tensor.data as Iterable<number | bigint>, Number)

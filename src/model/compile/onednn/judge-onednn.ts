@@ -90,13 +90,12 @@ function predict(
   const parts: Float32Array[] = []
   for (let start = 0; start < rows; start += chunk) {
     const count = Math.min(chunk, rows - start)
-    const feeds = Object.fromEntries(
-      packed.map(({ name, input, columns }) => {
-        const width = columns.length
-        return [name, { data: inputs[input]!.slice(start * width, (start + count) * width), dims: [count, width] }]
-      }),
-    )
-    parts.push(program.run(feeds)[output]!.data)
+    const feeds = program.inputs.map(({ name }) => {
+      const { input, columns } = packed.find((other) => other.name === name)!
+      const width = columns.length
+      return { data: inputs[input]!.slice(start * width, (start + count) * width), dims: [count, width] }
+    })
+    parts.push(program.run(feeds)[output]!.data.slice())
   }
   return concat(Float32Array, parts)
 }

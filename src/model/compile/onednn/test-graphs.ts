@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type ort from 'onnxruntime-node'
-import { onnxruntime } from '../../base/onnxruntime.ts'
+import { tensorOf } from '../../base/onnxruntime.ts'
 import type { CompiledPlan, LayerParts, VariantFile, VariantFiles } from '../../contracts/compiled-plan.ts'
 import { type OpenProgram, openProgram, type ProgramOptions } from '../../onednn/open-program.ts'
 import { type InputRows, openSession } from '../int8/observe-ranges.ts'
@@ -58,10 +58,13 @@ async function testGraph({ folder, file, precision, rows, more = {}, open }: Tes
   try {
     const given = Object.entries(more).filter(([name]) => session.inputNames.includes(name))
     const feeds = { ...feedsOf(session, file, rows), ...Object.fromEntries(given) }
-    const tensors = Object.entries(feeds).map(([name, { data, dims }]) => [name, tensorOf(data, dims)] as const)
+    const tensors = Object.entries(feeds).map(([name, value]) => [name, tensorOf(value)] as const)
     const results = (await session.run(Object.fromEntries(tensors))) as unknown as Values
     // A graph that is not translated is left to ONNX Runtime.
-    if (typeof program === 'object') compare(file, program.run(feeds), results, tolerances[precision])
+    if (typeof program === 'object') {
+      const values = program.inputs.map(({ name }) => feeds[name]!)
+      compare(file, program.run(values), results, tolerances[precision])
+    }
     return results
   } finally {
     if (typeof program === 'object') program.close()
@@ -77,13 +80,6 @@ function compare({ file }: VariantFile, actual: ReturnType<OpenProgram['run']>, 
     if (wanted.length !== data.length || !(apart <= part * largest))
       throw new Error(`oneDNN's answers in ${file} are ${apart.toPrecision(2)} from ONNX Runtime's`)
   }
-}
-
-function tensorOf(data: Values[string]['data'], dims: readonly number[]): ort.Tensor {
-  if (data instanceof BigInt64Array) return new onnxruntime.Tensor('int64', data, dims)
-  return data instanceof Int32Array
-    ? new onnxruntime.Tensor('int32', data, dims)
-    : new onnxruntime.Tensor('float32', data, dims)
 }
 
 /** The inputs of a graph for the requests: context columns of each request's first row, the others of each row. */

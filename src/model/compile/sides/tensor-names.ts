@@ -1,3 +1,5 @@
+const sums = 'multigate:sum:'
+
 /** Names of tensors that compiled graphs have beside the saved graph's own; the prefix avoids collisions. */
 export const planNames = {
   /** Columns of a saved input that belong to the context or to each row. */
@@ -5,7 +7,10 @@ export const planNames = {
   /** Outputs of the first layers for the contexts, concatenated. */
   contexts: 'multigate:contexts',
   /** Per row, a first layer's sum over its candidate and context columns. */
-  sum: (layer: number) => `multigate:sum:${layer}`,
+  sum: (layer: number) => `${sums}${layer}`,
+  /** The layer whose sum an input is. */
+  layerOf: (input: string): number | undefined =>
+    input.startsWith(sums) ? Number(input.slice(sums.length)) : undefined,
   /** The request of each row; a single number for a single request. */
   requests: 'multigate:requests',
   /** Output of a first layer for candidates. */

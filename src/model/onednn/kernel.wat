@@ -321,6 +321,36 @@
         (local.set $rows (i32.sub (local.get $rows) (i32.const 1)))
         (br $nextRow))))
 
+  ;; Per row, `bytes` bytes of float32, a whole number of 16, as words of two bfloat16 whose sum is the number: the lower half is what is
+  ;; left of it where its last bits are cut off, the upper one the rest. Those of `out` lie side by side. What is no number, or too large
+  ;; for bfloat16, becomes the largest.
+  (func (export "split")
+    (param $rows i32) (param $from i32) (param $fromStride i32) (param $out i32) (param $bytes i32)
+    (local $at i32) (local $x v128) (local $most v128) (local $lowest v128) (local $upper v128) (local $half v128)
+    (local.set $most (v128.const i32x4 0x7f7f0000 0x7f7f0000 0x7f7f0000 0x7f7f0000))
+    (local.set $lowest (f32x4.neg (local.get $most)))
+    (local.set $upper (i32x4.splat (i32.const 0xffff0000)))
+    (local.set $half (i32x4.splat (i32.const 0x8000)))
+    (block $done
+      (loop $nextRow
+        (br_if $done (i32.eqz (local.get $rows)))
+        (local.set $at (i32.const 0))
+        (block $whole
+          (loop $four
+            (br_if $whole (i32.ge_u (local.get $at) (local.get $bytes)))
+            (local.set $x (f32x4.pmin (local.get $most) (f32x4.pmax (local.get $lowest)
+              (v128.load (i32.add (local.get $from) (local.get $at))))))
+            (v128.store (i32.add (local.get $out) (local.get $at)) (v128.or
+              (i32x4.shr_u (local.get $x) (i32.const 16))
+              (v128.and (local.get $upper) (i32x4.add (local.get $half)
+                (f32x4.sub (local.get $x) (v128.and (local.get $upper) (local.get $x)))))))
+            (local.set $at (i32.add (local.get $at) (i32.const 16)))
+            (br $four)))
+        (local.set $from (i32.add (local.get $from) (local.get $fromStride)))
+        (local.set $out (i32.add (local.get $out) (local.get $bytes)))
+        (local.set $rows (i32.sub (local.get $rows) (i32.const 1)))
+        (br $nextRow))))
+
   ;; Copies `bytes` bytes in each of `rows` rows.
   (func (export "copy")
     (param $rows i32) (param $from i32) (param $fromStride i32) (param $out i32) (param $outStride i32) (param $bytes i32)

@@ -61,6 +61,15 @@ export function openFastLibrary(precision: 'bfloat16' | 'int8'): Library {
   return library
 }
 
+const word = new Int32Array(1)
+const float = new Float32Array(word.buffer)
+
+/** The bfloat16 in the upper half of a word. */
+function upperOf(bits: number): number {
+  word[0] = bits & 0xffff0000
+  return float[0]!
+}
+
 /** oneDNN on this thread. Calls compute in the calling thread. */
 export class Library {
   /** Such as `3.2.0`. */
@@ -74,6 +83,7 @@ export class Library {
   readonly #regions = new WeakMap<ArrayBuffer, Region>()
   readonly #products = new Map<string, Product>()
   readonly #conversions = new Map<string, Conversion>()
+  readonly #places = new Map<string, Int32Array | undefined>()
   /** Descriptions of weights that differ; a layout is an index. */
   readonly #layouts: number[] = []
 
@@ -202,6 +212,48 @@ export class Library {
       layouts.set(layout, packed)
     }
     return { k, n, layouts, ...(scale && { scale: this.#copy(scale) }) }
+  }
+
+  /**
+   * Where a product reads its weights [k, n] from row `first` on: of each pair of rows and each column, the 32-bit word that holds both,
+   * [pairs, n]. Undefined where they don't share a word.
+   */
+  placesOfPairs(product: Product, k: number, n: number, first: number): Int32Array | undefined {
+    const key = `${product.layout} ${k} ${n} ${first}`
+    if (!this.#places.has(key)) this.#places.set(key, this.#findPlaces(product, k, n, first))
+    return this.#places.get(key)
+  }
+
+  #findPlaces(product: Product, k: number, n: number, first: number): Int32Array | undefined {
+    const pairs = (k - first) / 2
+    // Three matrices of numbers that bfloat16 holds exactly: the digits of a word's column, and its row.
+    const digits = [
+      (_: number, column: number) => column % 128,
+      (_: number, column: number) => column >> 7,
+      (row: number) => row,
+    ]
+    const read = digits.map((digit) => {
+      const values = new Float32Array(k * n)
+      for (let row = first; row < k; row++)
+        for (let column = 0; column < n; column++) values[row * n + column] = 1 + digit(row - first, column)
+      const { layouts } = this.pack(values, k, n, [product])
+      return this.words(layouts.get(product.layout)!)
+    })
+    const [low, high, row] = read as [Int32Array, Int32Array, Int32Array]
+    const places = new Int32Array(pairs * n).fill(-1)
+    for (let i = 0; i < row.length; i++) {
+      const [even, odd] = [upperOf(row[i]! << 16), upperOf(row[i]!)]
+      if (even === 0 && odd === 0) continue
+      const column = upperOf(low[i]!) - 1 + 128 * (upperOf(high[i]!) - 1)
+      if (odd !== even + 1 || even % 2 !== 1) return undefined
+      places[((even - 1) / 2) * n + column] = i
+    }
+    return places.includes(-1) ? undefined : places
+  }
+
+  /** A region as words. */
+  words({ address, bytes, buffer }: Region): Int32Array {
+    return new Int32Array(buffer, address - this.#functions.addressOf(buffer), bytes / 4)
   }
 
   #copy(values: Float32Array | Int8Array): Region {

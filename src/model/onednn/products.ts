@@ -2,10 +2,11 @@ import { equal, product } from '../base/dims.ts'
 import { isPlain } from '../graph/gemm.ts'
 import type { NodeProto } from '../graph/onnx_pb.ts'
 import { sizes } from './binding.ts'
+import { type Joined, joinRequests } from './joined-products.ts'
 import { mixture } from './mixture.ts'
 import { NotTranslated } from './not-translated.ts'
-import type { BoundProduct, Place } from './primitives.ts'
-import { type Call, type Each, type Frame, inChunks } from './program.ts'
+import type { BoundProduct } from './primitives.ts'
+import { type Each, type Frame, inChunks, type RunRows } from './program.ts'
 import { filled, type Operand, type Part, padded, type Tensor } from './tensor.ts'
 import type { DenseWeights, Translation } from './translation.ts'
 
@@ -55,12 +56,15 @@ function dense(t: Translation, node: NodeProto, x: string, weights: string, bias
   }
   const to = t.result(from.each, [n], hidden ? 'bfloat16' : 'float32', width)
   t.set(name, to)
-  const run = runProduct(t, { k, n, values }, operand, to, relu)
+  const { each } = from
+  const products = t.products({ k, n, values }, operand, { each, columns: width, output: to.kind, relu })
+  const run = runProducts(t, products, operand, to)
   if (byRequest !== undefined) {
-    pushByRequest(t, run, byRequest)
+    const joined =
+      operand.format === 'bfloat16' ? joinRequests(t, { x: operand, k, products, run, bias: byRequest }) : undefined
+    pushByRequest(t, run, byRequest, joined)
     return
   }
-  const { each } = from
   pushAlike(t, run, each, filled(added, n, width))
   if (byRow) t.program.steps.push((frame, call) => addRows(frame, call[each], byRow, to.parts[0]!, floor))
 }
@@ -147,8 +151,12 @@ function pushNarrow(
 }
 
 /** Adds a step: a product with the bias of each row's request. */
-export function pushByRequest(t: Translation, run: RunRows, bias: Part): void {
+export function pushByRequest(t: Translation, run: RunRows, bias: Part, together?: Joined): void {
   t.program.steps.push((frame, call) => {
+    if (together?.requests.isActive) {
+      together.compute(frame, call)
+      return
+    }
     const { requests, starts } = call
     const first = frame.at[bias.buffer]! + bias.offset * 4
     for (let request = 0; request < requests; request++) {
@@ -187,18 +195,26 @@ function addRows({ at, floats }: Frame, rows: number, more: Part, out: Part, flo
       )
 }
 
-export type RunRows = (frame: Frame, call: Call, start: number, end: number, bias: Place) => void
-
 /** A product whose result fills the rows of a tensor. */
 export function runProduct(
   t: Translation,
   weights: DenseWeights,
   operand: Operand,
-  { each, kind, parts }: Tensor,
+  to: Tensor,
   relu: boolean,
 ): RunRows {
+  const { each, kind: output, parts } = to
+  const products = t.products(weights, operand, { each, columns: parts[0]!.stride, output, relu })
+  return runProducts(t, products, operand, to)
+}
+
+function runProducts(
+  t: Translation,
+  products: ReturnType<Translation['products']>,
+  operand: Operand,
+  { kind, parts }: Tensor,
+): RunRows {
   const [out] = parts as [Part]
-  const products = t.products(weights, operand, { each, columns: out.stride, output: kind, relu })
   const bytes = sizes[kind]
   const bound: BoundProduct[] = []
   return (frame, call, start, end, bias) => {

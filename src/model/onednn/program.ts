@@ -32,6 +32,9 @@ export interface Frame extends Omit<Heap, 'buffer'> {
   readonly at: readonly number[]
 }
 
+/** Computes rows `start` … `end` of a product with this bias. */
+export type RunRows = (frame: Frame, call: Call, start: number, end: number, bias: Place) => void
+
 export type Step = (frame: Frame, call: Call) => void
 
 /** Rows that a product or a conversion computes in one call, ascending. Fewer rows are filled up with what the memory holds. */
@@ -49,6 +52,18 @@ export function inChunks(start: number, end: number, compute: (row: number, inde
     while (index > 0 && rowClasses[index - 1]! >= left) index--
     compute(row, index)
   }
+}
+
+/** What a call costs beside its rows, in rows: 35 µs and 0.57 µs a row, of a product [rows, 256] · [256, 2048] on an Intel Xeon. */
+const callCost = 35
+
+/** What a product costs, in rows. */
+export function costOfRows(count: number): number {
+  let cost = 0
+  inChunks(0, count, (_, index) => {
+    cost += callCost + rowClasses[index]!
+  })
+  return cost
 }
 
 export class Program {

@@ -4,6 +4,7 @@ import type { Graph } from '../graph/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from '../graph/onnx_pb.ts'
 import { sizes } from './binding.ts'
 import { Fusion } from './fusion.ts'
+import { JoinedRequests } from './joined-requests.ts'
 import type { Library } from './library.ts'
 import { NotTranslated } from './not-translated.ts'
 import type { Place, Product, ProductShape, Weights } from './primitives.ts'
@@ -23,6 +24,7 @@ export class Translation {
   readonly #requests: string
   readonly #tensors = new Map<string, Tensor>()
   readonly #operands = new Map<Tensor, Operand>()
+  readonly #joined = new Map<number, JoinedRequests>()
   readonly #copied = new Set<number>()
   readonly #whole = new Map<Tensor, Tensor>()
 
@@ -184,6 +186,18 @@ export class Translation {
       }
     }
     return operand
+  }
+
+  /** The requests of a call, as an operand names them, in its columns from `k` on. */
+  joinedRequests(operand: Operand, k: number): JoinedRequests {
+    let joined = this.#joined.get(operand.buffer)
+    if (joined === undefined) {
+      const made = new JoinedRequests(operand, k)
+      joined = made
+      this.#joined.set(operand.buffer, made)
+      this.program.steps.push((frame, call) => made.mark(frame, call))
+    }
+    return joined
   }
 
   /** A tensor of bytes as products read it. */

@@ -179,6 +179,30 @@ t.test('adds rows, and one row to each', async () => {
   )
 })
 
+t.test('splits numbers into two of bfloat16, both finite', async () => {
+  const odd = fc.constantFrom(Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 3.4e38, -3.4e38, 0, -0)
+  await fc.assert(
+    fc.property(fc.array(fc.array(fc.oneof(value, odd), { minLength: 8, maxLength: 8 }), { maxLength: 4 }), (rows) => {
+      const out = 12 * rows.length
+      const { buffer, split } = createHeap(4 * (out + 8 * rows.length + 4))
+      const [floats, words] = [new Float32Array(buffer), new Uint32Array(buffer)]
+      for (const [i, row] of rows.entries()) floats.set(row, 12 * i)
+      split(rows.length, 0, 48, 4 * out, 32)
+      const halves = new Float32Array(Uint32Array.from(words, (word) => word << 16).buffer)
+      const uppers = new Float32Array(Uint32Array.from(words, (word) => word & 0xffff0000).buffer)
+      rows.flat().forEach((number, i) => {
+        const [high, low] = [halves[out + i]!, uppers[out + i]!]
+        const most = 2 ** 127 * (2 - 2 ** -7)
+        const clamped = Number.isNaN(number) ? -most : Math.max(-most, Math.min(most, number))
+        if (!Number.isFinite(high + low) || Math.abs(high + low - clamped) > Math.abs(clamped) * 2 ** -16 + 2 ** -126)
+          throw new Error(`${number}: ${high} + ${low}`)
+      })
+      if (words.subarray(out + 8 * rows.length).some((word) => word !== 0)) throw new Error('it wrote too far')
+    }),
+    { numRuns: 300 },
+  )
+})
+
 t.test('copies bytes of rows, and no others', async () => {
   await fc.assert(
     fc.property(columns, fc.nat(40), ({ rows, width, apart, values }, more) => {

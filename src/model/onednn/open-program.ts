@@ -72,8 +72,12 @@ export async function openProgram(
       for (const node of scaled?.nodes ?? []) translation.fusion.finish(node)
     }
     for (const node of graph.nodes) if (!translation.fusion.isDone(node)) translate(translation, node)
-    const outputs = graph.outputs.map(({ name }) => ({ name, ...translation.whole(translation.tensor(name)) }))
+    const outputs = graph.outputs.map(({ name }) => {
+      const { each, kind, dims, part } = translation.whole(translation.tensor(name))
+      return { name, each, kind, part, result: { data: new Float32Array(0), dims: [0, ...dims] } }
+    })
     if (outputs.some(({ kind }) => kind !== 'float32')) throw new NotTranslated('an output of integers')
+    const results = Object.fromEntries(outputs.map(({ name, result }) => [name, result]))
     const sides = inputs.map(({ name }) => (name === requests ? 'numbers' : context.has(name) ? 'requests' : 'rows'))
     return {
       inputs: inputs.map(({ name, type, dims, scaled }) => ({
@@ -82,7 +86,10 @@ export async function openProgram(
         rank: dims.length + 1,
         ...(scaled && { factors: scaled.factors }),
       })),
-      run: (feeds) => run(program, feeds, sides, outputs),
+      run(feeds) {
+        run(program, feeds, sides, outputs)
+        return results
+      },
       close() {
         program.close()
         tables.close()
@@ -106,7 +113,12 @@ interface Input {
   scaled?: ScaledInput
 }
 
-type Output = { name: string } & ReturnType<Translation['whole']>
+interface Output {
+  each: Each
+  part: Part
+  /** What it is in the latest call. */
+  result: { data: Float32Array; dims: number[] }
+}
 
 /** What an input has a row for; `numbers`: the request of each row. */
 type Side = Each | 'numbers'
@@ -116,22 +128,22 @@ function run(
   feeds: readonly ProgramValue[],
   sides: readonly Side[],
   outputs: readonly Output[],
-): ReturnType<OpenProgram['run']> {
-  const counts = { rows: 0, requests: 0 }
+): void {
+  let [rows, requests] = [0, 0]
   let numbers: Int32Array | undefined
   for (let i = 0; i < sides.length; i++) {
     const { data, dims } = feeds[i]!
     const side = sides[i]!
     if (side === 'numbers') numbers = data as Int32Array
-    else counts[side] = dims[0]!
+    else if (side === 'rows') rows = dims[0]!
+    else requests = dims[0]!
   }
-  const frame = program.run({ ...counts, starts: startsOf(numbers, counts), feeds })
-  const results: ReturnType<OpenProgram['run']> = {}
-  for (const { name, each, dims, part } of outputs) {
-    const rows = counts[each]
-    results[name] = { data: rowsOf(frame, part, rows), dims: [rows, ...dims] }
+  const frame = program.run({ rows, requests, starts: startsOf(numbers, rows, requests), feeds })
+  for (const { each, part, result } of outputs) {
+    const count = each === 'rows' ? rows : requests
+    result.data = rowsOf(frame, part, count)
+    result.dims[0] = count
   }
-  return results
 }
 
 /** Rows of a part, side by side. */
@@ -147,10 +159,10 @@ function rowsOf({ at, floats }: Frame, { buffer, offset, stride, width }: Part, 
 }
 
 /** The first row of each request, and the number of rows. A single number stands for a single request. */
-function startsOf(numbers: Int32Array | undefined, counts: { rows: number; requests: number }): Int32Array {
-  const starts = new Int32Array(counts.requests + 1).fill(counts.rows)
+function startsOf(numbers: Int32Array | undefined, rows: number, requests: number): Int32Array {
+  const starts = new Int32Array(requests + 1).fill(rows)
   starts[0] = 0
-  if (numbers === undefined || counts.requests <= 1) return starts
+  if (numbers === undefined || requests <= 1) return starts
   for (let row = 1; row < numbers.length; row++) if (numbers[row] !== numbers[row - 1]) starts[numbers[row]!] = row
   return starts
 }

@@ -131,12 +131,13 @@ export class Translation {
 
   /** Copies, for each row, that of its request. */
   #spread(from: Part, to: Part, size: number): void {
-    this.program.steps.push(({ at, bytes }, { requests, starts }) => {
+    const bytes = from.width * size
+    this.program.steps.push(({ at, copy }, { requests, starts }) => {
       const [source, target] = [at[from.buffer]! + from.offset * size, at[to.buffer]! + to.offset * size]
       for (let request = 0; request < requests; request++) {
+        const first = starts[request]!
         const begin = source + request * from.stride * size
-        for (let row = starts[request]!; row < starts[request + 1]!; row++)
-          bytes.copyWithin(target + row * to.stride * size, begin, begin + from.width * size)
+        copy(starts[request + 1]! - first, begin, 0, target + first * to.stride * size, to.stride * size, bytes)
       }
     })
   }

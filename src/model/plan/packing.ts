@@ -44,24 +44,34 @@ export function createPacker({ name, input, columns }: PackedInput, type: string
     const dims = rank === 1 ? [rows.length] : [rows.length, count]
     // All columns of all rows, unchanged.
     if (width === count && sameType(values) && isEveryRow(rows, batch.rows)) return { data: values, dims }
-    if (scratch.length < rows.length * count) scratch = make(rows.length * count)
+    const size = rows.length * count
+    if (scratch.length < size) scratch = make(size)
+    if (sameType(values)) copyBits(bitsOf(values), width, rows, bitsOf(scratch as TensorData))
+    else {
+      let to = 0
+      for (const row of rows)
+        for (const column of columns) {
+          const value = values[row * width + column]!
+          if (scratch instanceof BigInt64Array) scratch[to++] = BigInt(value)
+          else scratch[to++] = value
+        }
+    }
+    return { data: scratch.subarray(0, size), dims }
+  }
+
+  /** Copies columns unchanged; loops over words alone are compiled for one kind of array. */
+  function copyBits(bits: Int32Array, width: number, rows: Int32Array, out: Int32Array): void {
     let to = 0
-    if (scratch instanceof BigInt64Array) {
-      for (let i = 0; i < rows.length; i++)
-        for (let j = 0; j < count; j++) scratch[to++] = BigInt(values[rows[i]! * width + columns[j]!]!)
-    } else if (firstColumn !== undefined && count > mostInLoop) {
-      for (let i = 0; i < rows.length; i++, to += count) {
-        const from = rows[i]! * width + firstColumn
-        scratch.set(values.subarray(from, from + count), to)
-      }
-    } else {
-      for (let i = 0; i < rows.length; i++) {
-        const from = rows[i]! * width
-        if (firstColumn === undefined) for (let j = 0; j < count; j++) scratch[to++] = values[from + columns[j]!]!
-        else for (let j = firstColumn; j < firstColumn + count; j++) scratch[to++] = values[from + j]!
+    for (let i = 0; i < rows.length; i++) {
+      const from = rows[i]! * width
+      if (firstColumn === undefined) for (let j = 0; j < count; j++) out[to++] = bits[from + columns[j]!]!
+      else if (count <= mostInLoop) {
+        for (let j = firstColumn; j < firstColumn + count; j++) out[to++] = bits[from + j]!
+      } else {
+        out.set(bits.subarray(from + firstColumn, from + firstColumn + count), to)
+        to += count
       }
     }
-    return { data: scratch.subarray(0, to), dims }
   }
 
   function sameType(values: TensorData): boolean {

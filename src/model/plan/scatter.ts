@@ -11,7 +11,7 @@ export class ScatteredOutput {
   /** `values` [rows.length, width] are the batch's rows `rows`. */
   place(values: Float32Array, rows: ArrayLike<number>): void {
     if (rows.length === this.#total && isInOrder(rows)) {
-      this.#values = values.slice()
+      this.#values = new Float32Array(values)
       return
     }
     const width = values.length / rows.length

@@ -3,6 +3,7 @@ import { createCostModel } from './cost-model.ts'
 
 /** A call in flight. */
 export interface Call {
+  rows: number
   /** Whether the engine computes it; false while another call is ahead of it. */
   begun: boolean
   /** When it began, or until then when it was handed over. */
@@ -15,6 +16,9 @@ export interface Call {
 
 /** A batch is full enough when fixed overhead is at most this share of its cost. */
 const smallOverhead = 0.2
+
+/** Rows of a batch up to which it is worth more to share a call than to leave rows for others. */
+const largeBatch = 256
 
 /** Seconds that splitting a batch over idle slots must save. */
 const leastGain = 0.0002
@@ -44,7 +48,7 @@ export class Forecast {
   /** Records that a call was handed to an engine. */
   hand(rows: number, requests: number): Call {
     const seconds = this.#cost.predict(rows, requests)
-    const call = { begun: false, started: this.#clock.now(), seconds, took: undefined }
+    const call = { rows, begun: false, started: this.#clock.now(), seconds, took: undefined }
     this.#inFlight.add(call)
     return call
   }
@@ -106,12 +110,23 @@ export class Forecast {
     return (waitSeconds + this.#cost.predict(Math.min(rows, this.#maxBatchRows), 1)) * (1 + spread)
   }
 
-  /** Row limit of the next batch: below the configured limit where splitting over idle slots is faster. */
+  /** Row limit of the next batch: below the configured limit where splitting over idle slots is faster, or where few rows are left for others. */
   batchLimit(rows: number, slices: number, freeSlots: number): number {
+    const limit = this.#overlappingLimit(rows)
     const share = Math.ceil(rows / freeSlots)
-    if (freeSlots === 1 || share >= this.#maxBatchRows) return this.#maxBatchRows
-    const undivided = this.#cost.predict(Math.min(rows, this.#maxBatchRows), slices)
+    if (freeSlots === 1 || share >= limit) return limit
+    const undivided = this.#cost.predict(Math.min(rows, limit), slices)
     const gain = undivided - this.#cost.predict(share, Math.ceil(slices / freeSlots))
-    return gain >= leastGain ? share : this.#maxBatchRows
+    return gain >= leastGain ? share : limit
+  }
+
+  /**
+   * Clients that wait for answers send nothing: if they all wait for the same call, the other engines and the main thread have nothing to
+   * do. So a large batch has at most half of an engine's share of the rows that are queued or computed.
+   */
+  #overlappingLimit(queued: number): number {
+    let rows = queued
+    for (const call of this.#inFlight) rows += call.rows
+    return Math.min(this.#maxBatchRows, Math.max(largeBatch, Math.ceil(rows / (2 * this.#slots))))
   }
 }

@@ -84,6 +84,31 @@ t.test('a large request is cut for idle slots if its rows are what it costs', as
   t.same(await outputs, answerTo(asked))
 })
 
+t.test('a large batch leaves rows for the other slots', async (t) => {
+  const { clock, engine, batcher, request, rows } = setUp(2, { maxBatchRows: 512, maxQueueRows: 10_000 })
+  const submit = (count: number) => Array.from({ length: count }, () => batcher.submit(request(30)).outputs)
+  // 2 calls of 30 rows, and 900 rows in the queue: half of a slot's share are 240 rows.
+  const answers = [...submit(1)]
+  await clock.flush()
+  answers.push(...submit(1))
+  await clock.flush()
+  answers.push(...submit(30))
+  await clock.flush()
+  t.same(rows(), [30, 30])
+  engine.calls[0]!.finish()
+  await clock.flush()
+  t.same(rows(), [30, 240], 'as many requests as 256 rows hold')
+  answers.push(...submit(50))
+  engine.calls[0]!.finish()
+  await clock.flush()
+  t.same(rows(), [240, 510], 'with more rows waiting, as many as a batch holds')
+  while (engine.calls.length > 0) {
+    engine.calls[0]!.finish()
+    await clock.flush()
+  }
+  t.equal((await Promise.all(answers)).length, 82)
+})
+
 t.test('it stays whole where each call costs the same, or too little, or is not known', async (t) => {
   for (const seconds of [() => 0.01, (rows: number) => rows * 1e-6, undefined]) {
     const { clock, batcher, request, rows } = setUp(3)

@@ -50,6 +50,35 @@
         (local.set $slots (i32.add (local.get $slots) (i32.const 4)))
         (br $next))))
 
+  ;; Reads a word of each of the processor's cache lines of rows, `bytes` bytes each, a whole number of 64, before others compute with
+  ;; them: a loop that only reads waits for many lines at a time.
+  (func (export "touchRows") (param $slab i32) (param $stride i32) (param $slots i32) (param $count i32) (param $bytes i32) (result i32)
+    (local $end i32) (local $from i32) (local $last i32) (local $read i32)
+    (local.set $end (i32.add (local.get $slots) (i32.shl (local.get $count) (i32.const 2))))
+    (block $done
+      (loop $next
+        (br_if $done (i32.ge_u (local.get $slots) (local.get $end)))
+        (local.set $from (i32.add (local.get $slab) (i32.mul (i32.load (local.get $slots)) (local.get $stride))))
+        (local.set $last (i32.add (local.get $from) (local.get $bytes)))
+        ;; 4 lines at a time
+        (block $few
+          (loop $lines
+            (br_if $few (i32.gt_u (i32.add (local.get $from) (i32.const 256)) (local.get $last)))
+            (local.set $read (i32.xor (local.get $read) (i32.xor
+              (i32.xor (i32.load (local.get $from)) (i32.load offset=64 (local.get $from)))
+              (i32.xor (i32.load offset=128 (local.get $from)) (i32.load offset=192 (local.get $from))))))
+            (local.set $from (i32.add (local.get $from) (i32.const 256)))
+            (br $lines)))
+        (block $whole
+          (loop $line
+            (br_if $whole (i32.ge_u (local.get $from) (local.get $last)))
+            (local.set $read (i32.xor (local.get $read) (i32.load (local.get $from))))
+            (local.set $from (i32.add (local.get $from) (i32.const 64)))
+            (br $line)))
+        (local.set $slots (i32.add (local.get $slots) (i32.const 4)))
+        (br $next)))
+    (local.get $read))
+
   ;; Rounds `bytes` bytes of float32, a whole number of 32, to bfloat16, to nearest even, as addRowsRounded reads them: of each eight, the
   ;; first four are the lower halves of words, the others the upper ones. A NaN may become another number.
   (func (export "packRow") (param $from i32) (param $bytes i32) (param $out i32)

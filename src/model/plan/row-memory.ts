@@ -48,6 +48,9 @@ type Sums = Float32Array | Uint16Array | Uint8Array
 /** Largest memory, bytes: it is addressed by 32 bits. */
 export const mostBytes = 2 ** 32
 
+/** Rows that are brought into the processor's cache before the first of them is added to. */
+const piece = 128
+
 /** The least that a system provides, bytes. */
 const pageBytes = 4096
 
@@ -88,16 +91,20 @@ export function createRowMemory({ layers, formats = [], slots, mostRows }: RowMe
   const slabAt = place((slots * slotBytes) / 4)
   const { offsets } = placesOf(layers, formats)
   const { buffer, exports } = createKernel(end)
-  const kernels = exports as Record<'addRows' | 'addRowsRounded' | 'addRowsScaled', AddRows> & { packRow: PackRow }
-  const kernelOf = (format: SumFormat = 'float32') => {
-    if (format === 'float32') return { compute: kernels.addRows, Sums: Float32Array, lowest: Number.NEGATIVE_INFINITY }
-    if (format === 'bfloat16') return { compute: kernels.addRowsRounded, Sums: Uint16Array, lowest: -(2 ** 15) }
-    return { compute: kernels.addRowsScaled, Sums: Uint8Array }
-  }
+  const kernels = exports as unknown as Kernels
   const floats = new Float32Array(buffer)
   const integers = new Int32Array(buffer)
   formats.forEach((format, layer) => {
     if (format instanceof Float32Array) floats.set(format, factorsAt[layer]! / 4)
+  })
+
+  const sums = layers.map(({ width, kept, relu, context }, layer) => {
+    const { compute, Sums, lowest } = kernelOf(kernels, formats[layer])
+    const more = lowest === undefined ? factorsAt[layer]! : relu ? 0 : lowest
+    // Of a layer of which nothing is kept, every slot is the same row of zeros.
+    const [slab, stride] = kept ? [slabAt + offsets[layer]!, slotBytes] : [zerosAt, 0]
+    const [bytes, rowBytes] = [width * 4, width * Sums.BYTES_PER_ELEMENT]
+    return { compute, Sums, slab, stride, context, bytes, more, out: sumsAt[layer]!, rowBytes }
   })
 
   return {
@@ -134,31 +141,37 @@ export function createRowMemory({ layers, formats = [], slots, mostRows }: RowMe
       const rows = requests.reduce((sum, { length }) => sum + length, 0)
       if (rows > mostRows) throw new RangeError(`${rows} rows are more than ${mostRows}`)
       let start = 0
-      for (const slots of requests) {
-        integers.set(slots, slotsAt / 4 + start)
-        start += slots.length
-      }
       floats.set(contexts, contextsAt / 4)
       const contextBytes = (contexts.length / requests.length) * 4
-      return layers.map(({ width, kept, relu, context }, layer) => {
-        const bytes = width * 4
-        const { compute, Sums, lowest } = kernelOf(formats[layer])
-        const more = lowest === undefined ? factorsAt[layer]! : relu ? 0 : lowest
-        let start = 0
-        for (let i = 0; i < requests.length; i++) {
-          const { length } = requests[i]!
-          const row = context < 0 ? zerosAt : contextsAt + i * contextBytes + context * 4
-          const slots = slotsAt + start * 4
-          const out = sumsAt[layer]! + start * width * Sums.BYTES_PER_ELEMENT
-          // Of a layer of which nothing is kept, every slot is the same row of zeros.
-          const [slab, stride] = kept ? [slabAt + offsets[layer]!, slotBytes] : [zerosAt, 0]
-          compute(slab, stride, slots, length, row, bytes, more, out)
+      for (let i = 0; i < requests.length; i++) {
+        const all = requests[i]!
+        for (let first = 0; first < all.length; first += piece) {
+          const slots = all.length <= piece ? all : all.subarray(first, first + piece)
+          const { length } = slots
+          integers.set(slots, slotsAt / 4)
+          kernels.touchRows(slabAt, slotBytes, slotsAt, length, slotBytes)
+          for (const { compute, slab, stride, context, bytes, more, out, rowBytes } of sums) {
+            const row = context < 0 ? zerosAt : contextsAt + i * contextBytes + context * 4
+            compute(slab, stride, slotsAt, length, row, bytes, more, out + start * rowBytes)
+          }
           start += length
         }
-        return new Sums(buffer, sumsAt[layer]!, rows * width)
-      })
+      }
+      return sums.map(({ Sums, out, bytes }) => new Sums(buffer, out, (rows * bytes) / 4))
     },
   }
+}
+
+type Kernels = Record<'addRows' | 'addRowsRounded' | 'addRowsScaled', AddRows> & {
+  packRow: PackRow
+  touchRows: TouchRows
+}
+
+/** What computes sums in a format, and the least of them without a ReLU; of bytes, factors take its place. */
+function kernelOf({ addRows, addRowsRounded, addRowsScaled }: Kernels, format: SumFormat = 'float32') {
+  if (format === 'float32') return { compute: addRows, Sums: Float32Array, lowest: Number.NEGATIVE_INFINITY }
+  if (format === 'bfloat16') return { compute: addRowsRounded, Sums: Uint16Array, lowest: -(2 ** 15) }
+  return { compute: addRowsScaled, Sums: Uint8Array }
 }
 
 const isFloat32 = (format: SumFormat | undefined) => format === undefined || format === 'float32'
@@ -190,10 +203,13 @@ type AddRows = (
 ) => void
 
 /** Addresses and sizes are in bytes. */
+type TouchRows = (slab: number, stride: number, slots: number, count: number, bytes: number) => number
+
+/** Addresses and sizes are in bytes. */
 type PackRow = (from: number, bytes: number, out: number) => void
 
 /** add-rows.wat, compiled. */
 export const kernelBytes =
-  'AGFzbQEAAAABHQNgCH9/f39/f31/AGADf39/AGAIf39/f39/f38AAhABBHJvd3MGbWVtb3J5AgAAAwUEAAECAgc2BAdhZGRSb3dzAAAHcGFja1JvdwABDmFkZFJvd3NSb3VuZGVkAAINYWRkUm93c1NjYWxlZAADCtwLBK8CAwF7BX8BfSAG/RMhCCACIANBAnRqIQkgBUFAcSENIAchCwJAA0AgAiAJTw0BIAAgAigCACABbGohCkEAIQwCQANAIAwgDU8NASALIAxqIAogDGr9AAQAIAQgDGr9AAQA/eQBIAj96wH9CwQAIAsgDGogCiAMav0ABBAgBCAMav0ABBD95AEgCP3rAf0LBBAgCyAMaiAKIAxq/QAEICAEIAxq/QAEIP3kASAI/esB/QsEICALIAxqIAogDGr9AAQwIAQgDGr9AAQw/eQBIAj96wH9CwQwIAxBwABqIQwMAAsLAkADQCAMIAVPDQEgCiAMaioCACAEIAxqKgIAkiEOIAsgDGogBiAOIA4gBl0bOAIAIAxBBGohDAwACwsgCyAFaiELIAJBBGohAgwACwsLhwECAX8Ee0H//wH9ESEEQQH9ESEFIAAgAWohAwJAA0AgACADTw0BIAD9AAQAIQYgAP0ABBAhByACIAYgBP2uASAGQRD9rQEgBf1O/a4BQRD9rQEgByAE/a4BIAdBEP2tASAF/U79rgFBgIB8/RH9Tv1Q/QsEACAAQSBqIQAgAkEQaiECDAALCwvfAwMBewd/B3sgBv0QIQhBgIAC/REhEUGAgHz9ESESIAIgA0ECdGohCSAEIAVqIQ8CQANAIAIgCU8NAUEEQQAgAkEEaiAJSRshDSAAIAIoAgAgAWxqIQogACACIA1qKAIAIAFsaiELIAcgBUEBdkEAIA0baiEMIAQhDgJAA0AgDiAPTw0BIA79AAQAIRMgDv0ABBAhFCAO/QAEICEVIA79AAQwIRYgCv0ABAAhECAHIAggESAQQRD9qwEgE/3kAf2uAUEQ/awBIBEgECAS/U4gFP3kAf2uAUEQ/awB/YUB/ZgB/QsEACAK/QAEECEQIAcgCCARIBBBEP2rASAV/eQB/a4BQRD9rAEgESAQIBL9TiAW/eQB/a4BQRD9rAH9hQH9mAH9CwQQIAv9AAQAIRAgDCAIIBEgEEEQ/asBIBP95AH9rgFBEP2sASARIBAgEv1OIBT95AH9rgFBEP2sAf2FAf2YAf0LBAAgC/0ABBAhECAMIAggESAQQRD9qwEgFf3kAf2uAUEQ/awBIBEgECAS/U4gFv3kAf2uAUEQ/awB/YUB/ZgB/QsEECAKQSBqIQogC0EgaiELIAdBIGohByAMQSBqIQwgDkHAAGohDgwACwsgDCEHIAJBCGohAgwACwsLvgQCCH8Me0MAAH9D/RMhEUMAAABL/RMhEkH/Af0RIRMgAiADQQJ0aiEIIAQgBWohDgJAA0AgAiAITw0BQQRBACACQQRqIAhJGyEMIAAgAigCACABbGohCSAAIAIgDGooAgAgAWxqIQogByAFQQJ2QQAgDBtqIQsgBCENIAYhDwJAA0AgDSAOTw0BIA39AAQAIRQgDf0ABBAhFSAN/QAEICEWIA39AAQwIRcgD/0ABAAhGCAP/QAEECEZIA/9AAQgIRogD/0ABDAhGyAHIBMgEiARIBAgGCAJ/QAEACAU/eQB/eYB/esB/eoB/eQB/U4gEyASIBEgECAZIAn9AAQQIBX95AH95gH96wH96gH95AH9Tv2GASATIBIgESAQIBogCf0ABCAgFv3kAf3mAf3rAf3qAf3kAf1OIBMgEiARIBAgGyAJ/QAEMCAX/eQB/eYB/esB/eoB/eQB/U79hgH9Zv0LBAAgCyATIBIgESAQIBggCv0ABAAgFP3kAf3mAf3rAf3qAf3kAf1OIBMgEiARIBAgGSAK/QAEECAV/eQB/eYB/esB/eoB/eQB/U79hgEgEyASIBEgECAaIAr9AAQgIBb95AH95gH96wH96gH95AH9TiATIBIgESAQIBsgCv0ABDAgF/3kAf3mAf3rAf3qAf3kAf1O/YYB/Wb9CwQAIAlBwABqIQkgCkHAAGohCiAHQRBqIQcgC0EQaiELIA1BwABqIQ0gD0HAAGohDwwACwsgCyEHIAJBCGohAgwACwsL'
+  'AGFzbQEAAAABJgRgCH9/f39/f31/AGAFf39/f38Bf2ADf39/AGAIf39/f39/f38AAhABBHJvd3MGbWVtb3J5AgAAAwYFAAECAwMHQgUHYWRkUm93cwAACXRvdWNoUm93cwABB3BhY2tSb3cAAg5hZGRSb3dzUm91bmRlZAADDWFkZFJvd3NTY2FsZWQABAryDAWvAgMBewV/AX0gBv0TIQggAiADQQJ0aiEJIAVBQHEhDSAHIQsCQANAIAIgCU8NASAAIAIoAgAgAWxqIQpBACEMAkADQCAMIA1PDQEgCyAMaiAKIAxq/QAEACAEIAxq/QAEAP3kASAI/esB/QsEACALIAxqIAogDGr9AAQQIAQgDGr9AAQQ/eQBIAj96wH9CwQQIAsgDGogCiAMav0ABCAgBCAMav0ABCD95AEgCP3rAf0LBCAgCyAMaiAKIAxq/QAEMCAEIAxq/QAEMP3kASAI/esB/QsEMCAMQcAAaiEMDAALCwJAA0AgDCAFTw0BIAogDGoqAgAgBCAMaioCAJIhDiALIAxqIAYgDiAOIAZdGzgCACAMQQRqIQwMAAsLIAsgBWohCyACQQRqIQIMAAsLC5QBAQR/IAIgA0ECdGohBQJAA0AgAiAFTw0BIAAgAigCACABbGohBiAGIARqIQcCQANAIAZBgAJqIAdLDQEgCCAGKAIAIAYoAkBzIAYoAoABIAYoAsABc3NzIQggBkGAAmohBgwACwsCQANAIAYgB08NASAIIAYoAgBzIQggBkHAAGohBgwACwsgAkEEaiECDAALCyAIC4cBAgF/BHtB//8B/REhBEEB/REhBSAAIAFqIQMCQANAIAAgA08NASAA/QAEACEGIAD9AAQQIQcgAiAGIAT9rgEgBkEQ/a0BIAX9Tv2uAUEQ/a0BIAcgBP2uASAHQRD9rQEgBf1O/a4BQYCAfP0R/U79UP0LBAAgAEEgaiEAIAJBEGohAgwACwsL3wMDAXsHfwd7IAb9ECEIQYCAAv0RIRFBgIB8/REhEiACIANBAnRqIQkgBCAFaiEPAkADQCACIAlPDQFBBEEAIAJBBGogCUkbIQ0gACACKAIAIAFsaiEKIAAgAiANaigCACABbGohCyAHIAVBAXZBACANG2ohDCAEIQ4CQANAIA4gD08NASAO/QAEACETIA79AAQQIRQgDv0ABCAhFSAO/QAEMCEWIAr9AAQAIRAgByAIIBEgEEEQ/asBIBP95AH9rgFBEP2sASARIBAgEv1OIBT95AH9rgFBEP2sAf2FAf2YAf0LBAAgCv0ABBAhECAHIAggESAQQRD9qwEgFf3kAf2uAUEQ/awBIBEgECAS/U4gFv3kAf2uAUEQ/awB/YUB/ZgB/QsEECAL/QAEACEQIAwgCCARIBBBEP2rASAT/eQB/a4BQRD9rAEgESAQIBL9TiAU/eQB/a4BQRD9rAH9hQH9mAH9CwQAIAv9AAQQIRAgDCAIIBEgEEEQ/asBIBX95AH9rgFBEP2sASARIBAgEv1OIBb95AH9rgFBEP2sAf2FAf2YAf0LBBAgCkEgaiEKIAtBIGohCyAHQSBqIQcgDEEgaiEMIA5BwABqIQ4MAAsLIAwhByACQQhqIQIMAAsLC74EAgh/DHtDAAB/Q/0TIRFDAAAAS/0TIRJB/wH9ESETIAIgA0ECdGohCCAEIAVqIQ4CQANAIAIgCE8NAUEEQQAgAkEEaiAISRshDCAAIAIoAgAgAWxqIQkgACACIAxqKAIAIAFsaiEKIAcgBUECdkEAIAwbaiELIAQhDSAGIQ8CQANAIA0gDk8NASAN/QAEACEUIA39AAQQIRUgDf0ABCAhFiAN/QAEMCEXIA/9AAQAIRggD/0ABBAhGSAP/QAEICEaIA/9AAQwIRsgByATIBIgESAQIBggCf0ABAAgFP3kAf3mAf3rAf3qAf3kAf1OIBMgEiARIBAgGSAJ/QAEECAV/eQB/eYB/esB/eoB/eQB/U79hgEgEyASIBEgECAaIAn9AAQgIBb95AH95gH96wH96gH95AH9TiATIBIgESAQIBsgCf0ABDAgF/3kAf3mAf3rAf3qAf3kAf1O/YYB/Wb9CwQAIAsgEyASIBEgECAYIAr9AAQAIBT95AH95gH96wH96gH95AH9TiATIBIgESAQIBkgCv0ABBAgFf3kAf3mAf3rAf3qAf3kAf1O/YYBIBMgEiARIBAgGiAK/QAEICAW/eQB/eYB/esB/eoB/eQB/U4gEyASIBEgECAbIAr9AAQwIBf95AH95gH96wH96gH95AH9Tv2GAf1m/QsEACAJQcAAaiEJIApBwABqIQogB0EQaiEHIAtBEGohCyANQcAAaiENIA9BwABqIQ8MAAsLIAshByACQQhqIQIMAAsLCw=='
 
 const createKernel = compileKernel(kernelBytes, 'rows')

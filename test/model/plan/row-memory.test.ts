@@ -85,6 +85,23 @@ t.test('adds each request its context to what is kept of its candidates, for any
   )
 })
 
+t.test('adds a request of many rows, in any order of its slots', async (t) => {
+  for (const format of ['float32', 'bfloat16', new Float32Array(32).fill(1)] as const) {
+    const layers = [{ width: 32, kept: true, relu: true, context: 0 }]
+    const memory = createRowMemory({ layers, formats: [format], slots: 200, mostRows: 700 })
+    const all = Int32Array.from({ length: 200 }, (_, slot) => slot)
+    memory.keep(all, [Float32Array.from({ length: 200 * 32 }, (_, i) => Math.floor(i / 32))])
+    const requests = [300, 1, 129, 128].map((count) => Int32Array.from({ length: count }, (_, i) => (i * 77) % 200))
+    const contexts = Float32Array.from({ length: 4 * 32 }, (_, i) => Math.floor(i / 32))
+    const [sums] = memory.add(requests, contexts)
+    const values = format === 'bfloat16' ? Array.from(sums!, fromBfloat16) : [...sums!]
+    const wanted = requests.flatMap((slots, request) =>
+      [...slots].flatMap((slot) => new Array<number>(32).fill(slot + request)),
+    )
+    t.same(values, wanted)
+  }
+})
+
 t.test('reaches all of its memory, beyond 2 GiB too, and pays for what it touches alone', async (t) => {
   const slots = 3_000_000
   const before = process.memoryUsage().rss

@@ -105,7 +105,7 @@
         (br $next))))
 
   ;; The same as addRows of rows that packRow wrote, in bfloat16, rounded to nearest, ties away from 0: bytes of float32 are a whole
-  ;; number of 64, and `floor` is the least upper half, as an integer. Two rows at a time, which share what is read of `row`. A NaN may
+  ;; number of 64, and `floor` is the least upper half, as an integer: -0 is below 0. Two rows at a time, which share what is read of `row`. A NaN may
   ;; become another number.
   (func (export "addRowsRounded")
     (param $slab i32) (param $stride i32) (param $slots i32) (param $count i32) (param $row i32) (param $bytes i32) (param $floor i32) (param $out i32)

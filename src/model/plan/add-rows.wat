@@ -63,7 +63,7 @@
         ;; 4 lines at a time
         (block $few
           (loop $lines
-            (br_if $few (i32.gt_u (i32.add (local.get $from) (i32.const 256)) (local.get $last)))
+            (br_if $few (i32.lt_u (i32.sub (local.get $last) (local.get $from)) (i32.const 256)))
             (local.set $read (i32.xor (local.get $read) (i32.xor
               (i32.xor (i32.load (local.get $from)) (i32.load offset=64 (local.get $from)))
               (i32.xor (i32.load offset=128 (local.get $from)) (i32.load offset=192 (local.get $from))))))

@@ -2,7 +2,7 @@ import { isPlain } from '../graph/gemm.ts'
 import type { NodeProto } from '../graph/onnx_pb.ts'
 import { NotTranslated } from './not-translated.ts'
 import type { Each, Frame, Step } from './program.ts'
-import type { Part, Tensor } from './tensor.ts'
+import { type Part, type Tensor, usedRange } from './tensor.ts'
 import type { Translation } from './translation.ts'
 
 /* Mixtures of experts, by the kernel. */
@@ -74,12 +74,10 @@ function columnsRead(t: Translation, mixed: string, tasks: number, width: number
   const { dims: [k, n] = [], values } = weights === undefined ? { values: new Float32Array(0) } : t.constant(weights)
   return Array.from({ length: tasks }, (_, task) => {
     if (k !== tasks * width) return { start: 0, end: width }
-    const rows = Array.from({ length: width }, (_, i) =>
-      values.subarray((task * width + i) * n!, (task * width + i + 1) * n!),
-    )
-    const isRead = (row: Float32Array) => row.some((value) => value !== 0)
-    const [first, last] = [rows.findIndex(isRead), rows.findLastIndex(isRead)]
-    return { start: Math.floor(Math.max(0, first) / 4) * 4, end: Math.ceil((last + 1) / 4) * 4 }
+    return usedRange(width, (i) => {
+      const row = (task * width + i) * n!
+      return values.subarray(row, row + n!).some((value) => value !== 0)
+    })
   })
 }
 

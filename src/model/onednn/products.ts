@@ -7,7 +7,7 @@ import { mixture } from './mixture.ts'
 import { NotTranslated } from './not-translated.ts'
 import type { BoundProduct } from './primitives.ts'
 import { type Each, type Frame, inChunks, type RunRows } from './program.ts'
-import { filled, type Operand, type Part, padded, type Tensor } from './tensor.ts'
+import { filled, type Operand, type Part, padded, type Tensor, usedRange } from './tensor.ts'
 import type { DenseWeights, Translation } from './translation.ts'
 
 /* Products by oneDNN, or, of a few columns, by the kernel. */
@@ -114,9 +114,7 @@ function narrowColumns(k: number, n: number, weights: Float32Array): Columns | u
   if (k % 4 !== 0) return undefined
   const columns = Array.from({ length: n }, (_, column) => {
     const all = Float32Array.from({ length: k }, (_, row) => weights[row * n + column]!)
-    const first = all.findIndex((value) => value !== 0)
-    const last = all.findLastIndex((value) => value !== 0)
-    const [start, end] = [Math.floor(Math.max(0, first) / 4) * 4, Math.ceil((last + 1) / 4) * 4]
+    const { start, end } = usedRange(k, (row) => all[row] !== 0)
     return { start, end, values: all.slice(start, end) }
   })
   return columns.reduce((sum, { values }) => sum + values.length, 0) <= mostNarrow ? columns : undefined

@@ -49,6 +49,17 @@ const blockColumns = 64
  */
 export const mostExact = 4096
 
+/** The places from the first to behind the last that is used, whole numbers of 4; none: 0 to 0. */
+export function usedRange(count: number, isUsed: (place: number) => boolean): { start: number; end: number } {
+  let [start, end] = [0, 0]
+  for (let place = 0; place < count; place++)
+    if (isUsed(place)) {
+      if (end === 0) start = Math.floor(place / 4) * 4
+      end = Math.ceil((place + 1) / 4) * 4
+    }
+  return { start, end }
+}
+
 export const padded = (columns: number) => Math.ceil(columns / blockColumns) * blockColumns
 
 /** The values of `n` columns, or of none, and 0 for those that are not there. */

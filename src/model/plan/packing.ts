@@ -46,8 +46,10 @@ export function createPacker({ name, input, columns }: PackedInput, type: string
     if (width === count && sameType(values) && isEveryRow(rows, batch.rows)) return { data: values, dims }
     const size = rows.length * count
     if (scratch.length < size) scratch = make(size)
-    if (sameType(values)) copyBits(bitsOf(values), width, rows, bitsOf(scratch as TensorData))
-    else {
+    if (sameType(values)) {
+      const [bits, out] = [bitsOf(values), bitsOf(scratch as TensorData)]
+      for (let i = 0; i < rows.length; i++) copyColumns(bits, rows[i]! * width, out, i * count)
+    } else {
       let to = 0
       for (const row of rows)
         for (const column of columns) {
@@ -59,19 +61,11 @@ export function createPacker({ name, input, columns }: PackedInput, type: string
     return { data: scratch.subarray(0, size), dims }
   }
 
-  /** Copies columns unchanged; loops over words alone are compiled for one kind of array. */
-  function copyBits(bits: Int32Array, width: number, rows: Int32Array, out: Int32Array): void {
-    let to = 0
-    for (let i = 0; i < rows.length; i++) {
-      const from = rows[i]! * width
-      if (firstColumn === undefined) for (let j = 0; j < count; j++) out[to++] = bits[from + columns[j]!]!
-      else if (count <= mostInLoop) {
-        for (let j = firstColumn; j < firstColumn + count; j++) out[to++] = bits[from + j]!
-      } else {
-        out.set(bits.subarray(from + firstColumn, from + firstColumn + count), to)
-        to += count
-      }
-    }
+  /** Copies the columns of a row unchanged; loops over words alone are compiled for one kind of array. */
+  function copyColumns(bits: Int32Array, from: number, out: Int32Array, to: number): void {
+    if (firstColumn === undefined) for (let j = 0; j < count; j++) out[to + j] = bits[from + columns[j]!]!
+    else if (count <= mostInLoop) for (let j = 0; j < count; j++) out[to + j] = bits[from + firstColumn + j]!
+    else out.set(bits.subarray(from + firstColumn, from + firstColumn + count), to)
   }
 
   function sameType(values: TensorData): boolean {
@@ -91,12 +85,7 @@ export function createPacker({ name, input, columns }: PackedInput, type: string
       const width = values.length / batch.rows
       // Integers that the plan takes as floats are the same candidates as these floats.
       const bits = bitsOf(kind === 'float32' && values instanceof Int32Array ? Float32Array.from(values) : values)
-      for (let i = 0; i < rows; i++) {
-        const from = (start + i) * width
-        const to = i * stride + column
-        if (firstColumn === undefined) for (let j = 0; j < count; j++) keys[to + j] = bits[from + columns[j]!]!
-        else for (let j = 0; j < count; j++) keys[to + j] = bits[from + firstColumn + j]!
-      }
+      for (let i = 0; i < rows; i++) copyColumns(bits, (start + i) * width, keys, i * stride + column)
     },
     valueOf: (word) => (kind === 'float32' ? floatOf(word) : word),
   }

@@ -22,9 +22,11 @@ export function refuseFloats(name: string, values: TensorData): void {
 /** MODEL_FAILED where ids, rows of a table, are negative. */
 export function refuseNegative(name: string, ids: TensorData): void {
   // Of all together first: the usual case is decided by their sign bits.
-  let bits = 0
-  if (ids instanceof Int32Array) for (let i = 0; i < ids.length; i++) bits |= ids[i]!
-  if (ids instanceof Int32Array && bits >= 0) return
+  if (ids instanceof Int32Array) {
+    let bits = 0
+    for (let i = 0; i < ids.length; i++) bits |= ids[i]!
+    if (bits >= 0) return
+  }
   for (let i = 0; i < ids.length; i++)
     if (ids[i]! < 0) throw new ModelError('MODEL_FAILED', `the input ${name} holds the id ${ids[i]}`)
 }

@@ -2,7 +2,7 @@ import { equal, product } from '../base/dims.ts'
 import type { NodeProto } from '../graph/onnx_pb.ts'
 import { NotTranslated } from './not-translated.ts'
 import { pushAlike, pushByRequest, runProduct } from './products.ts'
-import { filled, type Part, padded, type Tensor } from './tensor.ts'
+import { filled, type Part, type Tensor } from './tensor.ts'
 import type { Translation } from './translation.ts'
 
 /*
@@ -20,7 +20,8 @@ export function qGemm(t: Translation, node: NodeProto): void {
   const { n } = matrix
   const own = t.isConstant(sums!) ? undefined : sumsOfRequest(t, sums!, from, n)
   // Behind the sums of a request, memory belongs to other columns.
-  const columns = own === undefined || n === padded(n) ? padded(n) : n
+  const width = t.tiling.padded(n)
+  const columns = own === undefined || n === width ? width : n
   const to = t.result(from.each, [n], 'uint8', columns)
   t.set(node.output[0]!, to)
   const run = runProduct(t, matrix, t.byteOperand(from), to, false)

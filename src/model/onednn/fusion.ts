@@ -2,20 +2,23 @@ import { product } from '../base/dims.ts'
 import { FusedRelus } from '../graph/fused-relus.ts'
 import type { Graph } from '../graph/graph.ts'
 import type { NodeProto } from '../graph/onnx_pb.ts'
-import { mostExact, padded, type Tensor } from './tensor.ts'
+import { mostExact, type Tensor } from './tensor.ts'
+import type { Tiling } from './tiling.ts'
 
 /** Which nodes one step computes together, and in which format. */
 export class Fusion {
   readonly relus: FusedRelus
   readonly #graph: Graph
   readonly #rounds: boolean
+  readonly #tiling: Tiling
   readonly #done = new Set<NodeProto>()
 
   /** `rounds`: whether products of floats are computed in bfloat16. */
-  constructor(graph: Graph, rounds: boolean) {
+  constructor(graph: Graph, rounds: boolean, tiling: Tiling) {
     this.relus = new FusedRelus(graph)
     this.#graph = graph
     this.#rounds = rounds
+    this.#tiling = tiling
   }
 
   /** Notes that a node is computed with another: it is left out. */
@@ -56,6 +59,6 @@ export class Fusion {
   /** Whether an input in bfloat16 can be read by all its users where it lies. */
   isOperand(name: string, dims: readonly number[]): boolean {
     const clips = this.#graph.users(name).some(({ opType }) => opType === 'Relu')
-    return dims.length === 1 && padded(dims[0]!) === dims[0] && !clips && this.isHidden(name)
+    return dims.length === 1 && this.#tiling.padded(dims[0]!) === dims[0] && !clips && this.isHidden(name)
   }
 }

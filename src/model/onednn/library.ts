@@ -16,6 +16,7 @@ import {
   type Region,
   type Weights,
 } from './primitives.ts'
+import { amxTiling, avx512Tiling, type Tiling } from './tiling.ts'
 import { OnednnUnavailable } from './unavailable.ts'
 
 /** Instruction sets as bits; the wider includes the narrower. */
@@ -76,6 +77,7 @@ export class Library {
   readonly version: string
   /** The widest instructions that it uses here. */
   readonly instructions: Instructions
+  readonly tiling: Tiling
   readonly #functions: Binding
   readonly #map: ReturnType<typeof bindMapping>
   readonly #maker: Omit<Maker, 'factorArgument'>
@@ -113,6 +115,7 @@ export class Library {
     if (widest === undefined)
       throw new OnednnUnavailable('the processor has no AVX-512, or ONEDNN_MAX_CPU_ISA masks it')
     this.instructions = widest
+    this.tiling = widest === 'AMX' ? amxTiling : avx512Tiling
     // A call has one thread, as those of ONNX Runtime have: the other processors have calls of their own.
     this.#functions.setThreads?.(1)
     const engine = this.#functions.createEngine()

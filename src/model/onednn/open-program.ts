@@ -14,6 +14,7 @@ import { gemm, matMul } from './products.ts'
 import { type Each, type Frame, Program } from './program.ts'
 import { Tables } from './tables.ts'
 import type { Part } from './tensor.ts'
+import type { Tiling } from './tiling.ts'
 import { Translation, type Translator } from './translation.ts'
 
 /** A value of a call: row-major [rows, …] data; bfloat16 as its bits. */
@@ -38,6 +39,8 @@ export interface ProgramOptions {
   requests: string
   /** float32 inputs that callers can give in bfloat16, or as bytes: `inputs` then says so of those that products alone read. */
   mayRound?: (input: string) => boolean
+  /** Default: what suits the processor. */
+  tiling?: Tiling
 }
 
 /**
@@ -47,7 +50,7 @@ export interface ProgramOptions {
 export async function openProgram(
   folder: string,
   file: VariantFile,
-  { precision, requests, mayRound = () => false }: ProgramOptions,
+  { precision, requests, mayRound = () => false, tiling = openLibrary().tiling }: ProgramOptions,
 ): Promise<OpenProgram | string> {
   const library = openLibrary()
   const graph = Graph.parse(await readFile(join(folder, file.file)), folder)
@@ -56,7 +59,7 @@ export async function openProgram(
   const tables = new Tables(library)
   try {
     const rounds = precision === 'bfloat16'
-    const translation = new Translation({ graph, requests, rounds }, program, library, tables)
+    const translation = new Translation({ graph, requests, rounds, tiling }, program, library, tables)
     const context = new Set(file.context.map(({ name }) => name))
     // Callers need not give what the graph doesn't use.
     const used = graph.inputs.filter(({ name }) => graph.users(name).length > 0)

@@ -6,8 +6,8 @@ import { type Joined, joinRequests } from './joined-products.ts'
 import { mixture } from './mixture.ts'
 import { NotTranslated } from './not-translated.ts'
 import type { BoundProduct } from './primitives.ts'
-import { type Each, type Frame, inChunks, type RunRows } from './program.ts'
-import { filled, type Operand, type Part, padded, type Tensor, usedRange } from './tensor.ts'
+import type { Each, Frame, RunRows } from './program.ts'
+import { filled, type Operand, type Part, type Tensor, usedRange } from './tensor.ts'
 import type { DenseWeights, Translation } from './translation.ts'
 
 /* Products by oneDNN, or, of a few columns, by the kernel. */
@@ -46,11 +46,12 @@ function dense(t: Translation, node: NodeProto, x: string, weights: string, bias
     return
   }
   // Behind the bias of a request, memory belongs to other columns.
-  const rounds = operand.format === 'bfloat16' && byRow === undefined && (byRequest === undefined || n === padded(n))
+  const filledUp = t.tiling.padded(n)
+  const rounds = operand.format === 'bfloat16' && byRow === undefined && (byRequest === undefined || n === filledUp)
   const hidden = rounds && t.fusion.isHidden(name)
-  const width = hidden ? padded(n) : n
+  const width = hidden ? filledUp : n
   const relu = clips && byRow === undefined
-  if (operand.format === 'bfloat16' && own === undefined && !hidden && n > mostColumns) {
+  if (operand.format === 'bfloat16' && own === undefined && !hidden && n > t.tiling.mostColumns) {
     t.set(name, cutProduct(t, { k, n, values }, operand, from.each, added, relu))
     return
   }
@@ -69,9 +70,6 @@ function dense(t: Translation, node: NodeProto, x: string, weights: string, bias
   if (byRow) t.program.steps.push((frame, call) => addRows(frame, call[each], byRow, to.parts[0]!, floor))
 }
 
-/** Columns of a product in bfloat16, at most: with more, oneDNN 3.2 leaves AMX, and takes 6 to 13 times as long. */
-const mostColumns = 2048
-
 /** Adds steps: a product whose columns are computed in parts. */
 function cutProduct(
   t: Translation,
@@ -82,8 +80,8 @@ function cutProduct(
   relu: boolean,
 ): Tensor {
   const parts: Part[] = []
-  for (let start = 0; start < n; start += mostColumns) {
-    const width = Math.min(mostColumns, n - start)
+  for (let start = 0; start < n; start += t.tiling.mostColumns) {
+    const width = Math.min(t.tiling.mostColumns, n - start)
     const weights = new Float32Array(k * width)
     for (let row = 0; row < k; row++)
       weights.set(values.subarray(row * n + start, row * n + start + width), row * width)
@@ -223,7 +221,7 @@ function runProducts(
         ? t.placeOf(call, operand.input)
         : { region, at: at[operand.buffer]! + operand.offset * size }
     const target = at[out.buffer]! + out.offset * bytes
-    inChunks(start, end, (row, index) => {
+    t.tiling.inChunks(start, end, (row, index) => {
       bound[index] ??= t.program.bind(products[index]!.product, products[index]!.weights)
       const x = { region: source.region, at: source.at + row * operand.stride * size }
       bound[index].run(x, bias, { region, at: target + row * out.stride * bytes })

@@ -37,34 +37,8 @@ export type RunRows = (frame: Frame, call: Call, start: number, end: number, bia
 
 export type Step = (frame: Frame, call: Call) => void
 
-/** Rows that a product or a conversion computes in one call, ascending. Fewer rows are filled up with what the memory holds. */
-export const rowClasses = [1, 8, 16, 32, 48, 64, 80, 96, 112, 128] as const
-
 /** Rows of memory behind the last row: the last chunk of a product may compute some of them. */
 const slack = 32
-
-/** Calls `compute` for the rows from `start` to `end` in chunks, each of a class of rows. */
-export function inChunks(start: number, end: number, compute: (row: number, index: number) => void): void {
-  const most = rowClasses.length - 1
-  for (let row = start; row < end; row += rowClasses[most]!) {
-    const left = end - row
-    let index = most
-    while (index > 0 && rowClasses[index - 1]! >= left) index--
-    compute(row, index)
-  }
-}
-
-/** What a call costs beside its rows, in rows: 35 µs and 0.57 µs a row, of a product [rows, 256] · [256, 2048] on an Intel Xeon. */
-const callCost = 35
-
-/** What a product costs, in rows. */
-export function costOfRows(count: number): number {
-  let cost = 0
-  inChunks(0, count, (_, index) => {
-    cost += callCost + rowClasses[index]!
-  })
-  return cost
-}
 
 export class Program {
   readonly steps: Step[] = []

@@ -40,9 +40,6 @@ export interface Operand {
   input?: number
 }
 
-/** Columns of a product are a whole number of these: with others, oneDNN leaves AMX or copies what it reads. */
-const blockColumns = 64
-
 /**
  * Multiplications a row up to which a product stays in float32, where its rows lie in one piece: the last layers cost little, and
  * their rounding would move the mean prediction most.
@@ -59,8 +56,6 @@ export function usedRange(count: number, isUsed: (place: number) => boolean): { 
     }
   return { start, end }
 }
-
-export const padded = (columns: number) => Math.ceil(columns / blockColumns) * blockColumns
 
 /** The values of `n` columns, or of none, and 0 for those that are not there. */
 export function filled<T extends Float32Array | Int32Array>(values: T, n: number, columns = n): T {

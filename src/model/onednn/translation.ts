@@ -8,9 +8,10 @@ import { JoinedRequests } from './joined-requests.ts'
 import type { Library } from './library.ts'
 import { NotTranslated } from './not-translated.ts'
 import type { Place, Product, ProductShape, Weights } from './primitives.ts'
-import { type Call, type Each, inChunks, type Program, rowClasses } from './program.ts'
+import type { Call, Each, Program } from './program.ts'
 import type { Tables } from './tables.ts'
-import { filled, type Operand, type Part, padded, type Tensor } from './tensor.ts'
+import { filled, type Operand, type Part, type Tensor } from './tensor.ts'
+import type { Tiling } from './tiling.ts'
 
 export type Translator = (translation: Translation, node: NodeProto) => void
 
@@ -21,6 +22,7 @@ export class Translation {
   readonly library: Library
   readonly tables: Tables
   readonly fusion: Fusion
+  readonly tiling: Tiling
   readonly #requests: string
   readonly #tensors = new Map<string, Tensor>()
   readonly #operands = new Map<Tensor, Operand>()
@@ -30,14 +32,15 @@ export class Translation {
 
   /** `requests`: the input that holds the request of each row; `rounds`: whether products of floats are computed in bfloat16. */
   constructor(
-    { graph, requests, rounds }: { graph: Graph; requests: string; rounds: boolean },
+    { graph, requests, rounds, tiling }: { graph: Graph; requests: string; rounds: boolean; tiling: Tiling },
     program: Program,
     library: Library,
     tables: Tables,
   ) {
     this.graph = graph
     this.#requests = requests
-    this.fusion = new Fusion(graph, rounds)
+    this.tiling = tiling
+    this.fusion = new Fusion(graph, rounds, tiling)
     this.program = program
     this.library = library
     this.tables = tables
@@ -176,7 +179,7 @@ export class Translation {
     }
     let operand = this.#operands.get(tensor)
     if (operand === undefined) {
-      const stride = padded(product(tensor.dims))
+      const stride = this.tiling.padded(product(tensor.dims))
       operand = { format, buffer: this.program.buffer(stride * 2), offset: 0, stride, columns: stride }
       this.#operands.set(tensor, operand)
       const source = tensor.ofRequest ? this.whole(tensor) : tensor
@@ -193,7 +196,7 @@ export class Translation {
   joinedRequests(operand: Operand, k: number): JoinedRequests {
     let joined = this.#joined.get(operand.buffer)
     if (joined === undefined) {
-      const made = new JoinedRequests(operand, k)
+      const made = new JoinedRequests(operand, k, this.tiling)
       joined = made
       this.#joined.set(operand.buffer, made)
       this.program.steps.push((frame, call) => made.mark(frame, call))
@@ -204,10 +207,10 @@ export class Translation {
   /** A tensor of bytes as products read it. */
   byteOperand(tensor: Tensor): Operand {
     if (tensor.kind !== 'uint8') throw new NotTranslated('a product of floats and int8')
-    const columns = padded(product(tensor.dims))
+    const columns = this.tiling.padded(product(tensor.dims))
     const { input, parts, ofRequest } = tensor
     const [part] = parts
-    if (parts.length === 1 && part!.stride === padded(part!.stride)) {
+    if (parts.length === 1 && part!.stride === this.tiling.padded(part!.stride)) {
       const { buffer, offset, stride } = part!
       return { format: 'uint8', buffer, offset, stride, columns, ...(input !== undefined && { input }) }
     }
@@ -225,14 +228,14 @@ export class Translation {
   #round(tensor: Tensor, part: Part, operand: Operand, column: number): void {
     const { each, input } = tensor
     if (input !== undefined) this.#copyInput(tensor, input)
-    const conversions = rowClasses.map((rows) =>
+    const conversions = this.tiling.rowClasses.map((rows) =>
       this.library.conversion(
         { rows, columns: part.width, format: 'float32', stride: part.stride },
         { rows, columns: part.width, format: 'bfloat16', stride: operand.stride },
       ),
     )
     this.program.steps.push(({ region, at }, call) =>
-      inChunks(0, call[each], (row, index) =>
+      this.tiling.inChunks(0, call[each], (row, index) =>
         conversions[index]!.run(
           { region, at: at[part.buffer]! + (part.offset + row * part.stride) * 4 },
           { region, at: at[operand.buffer]! + (row * operand.stride + column) * 2 },
@@ -262,9 +265,9 @@ export class Translation {
       const weights = this.library.pack(values, k, columns, products, scale)
       return products.map((product) => ({ product, weights }))
     }
-    // Filled up, a product of one row would be computed on AMX, which takes 1.2 to 2.2 times as long. Contexts are mostly those of one
-    // request; for candidates, that is not worth the memory.
-    if (each === 'rows' || input !== 'bfloat16' || matrix.k === rows) return bound(rowClasses, rows)
+    const { rowClasses, fillsSingleRows } = this.tiling
+    const isFilled = input === 'bfloat16' && matrix.k < rows
+    if (each === 'rows' || fillsSingleRows || !isFilled) return bound(rowClasses, rows)
     return [...bound(rowClasses.slice(0, 1), matrix.k), ...bound(rowClasses.slice(1), rows)]
   }
 }

@@ -4,6 +4,7 @@ import ort from 'onnxruntime-node'
 import t from 'tap'
 import { floatShape } from '../../../src/model/graph/tensor-shape.ts'
 import { openProgram } from '../../../src/model/onednn/open-program.ts'
+import { amxTiling, avx512Tiling } from '../../../src/model/onednn/tiling.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
 import { Dice } from '../../support/compile/dice.ts'
 import { distance } from '../../support/compile/random-model.ts'
@@ -26,12 +27,15 @@ t.test('a product of many columns is cut, and its columns are read across the cu
   answerWith(graph, ...parts, product)
   await writeFile(join(folder, 'graph.onnx'), graph.toBytes())
 
-  for (const each of ['context', 'rows'] as const) {
+  const ways = (['context', 'rows'] as const).flatMap((each) =>
+    [amxTiling, avx512Tiling].map((tiling) => ({ each, tiling })),
+  )
+  for (const { each, tiling } of ways) {
     const inputs = { context: [], rows: [], [each]: [{ name: 'x', input: 'x', columns: [] }] }
     const program = await openProgram(
       folder,
       { file: 'graph.onnx', ...inputs },
-      { precision: 'bfloat16', requests: '' },
+      { precision: 'bfloat16', requests: '', tiling },
     )
     if (typeof program === 'string') throw new Error(program)
     try {

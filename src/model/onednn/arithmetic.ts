@@ -4,7 +4,7 @@ import { TensorProto_DataType as DataType, type NodeProto } from '../graph/onnx_
 import { type Unary, unaries } from '../graph/unary-loops.ts'
 import { NotTranslated } from './not-translated.ts'
 import type { Each } from './program.ts'
-import type { Part } from './tensor.ts'
+import type { Part, Tensor } from './tensor.ts'
 import type { Translation, Translator } from './translation.ts'
 
 /* Functions of a tensor's numbers, one after the other. */
@@ -55,6 +55,10 @@ export function softmax(t: Translation, node: NodeProto): void {
 export function cast(t: Translation, node: NodeProto): void {
   const given = t.tensor(node.input[0]!)
   const target = intAttribute(node, 'to', 0)
+  if (given.kind === 'float16' && target === DataType.FLOAT) {
+    widen(t, node, given)
+    return
+  }
   const toIntegers = target === DataType.INT32 || target === DataType.INT64
   if (!toIntegers && target !== DataType.FLOAT) throw new NotTranslated('Cast to neither float32 nor integers')
   if (toIntegers === (given.kind === 'int32')) {
@@ -73,6 +77,50 @@ export function cast(t: Translation, node: NodeProto): void {
       else floats.set(integers.subarray(from, from + x.width), target + row * out.stride)
     }
   })
+}
+
+/** float16 as float32. */
+function widen(t: Translation, node: NodeProto, given: Tensor): void {
+  const { part: x, each, dims } = t.whole(given)
+  const to = t.result(each, dims, 'float32')
+  t.set(node.output[0]!, to)
+  const [out] = to.parts as [Part]
+  t.program.steps.push(({ at, widen }, call) =>
+    widen(call[each], at[x.buffer]! + x.offset * 2, x.stride * 2, at[out.buffer]!, out.stride * 4, out.width),
+  )
+}
+
+/** Rows of int8, each with a scale of its own. */
+export function dequantizeLinear(t: Translation, node: NodeProto): void {
+  const [name, scaleName, zero] = node.input as [string, string, string?]
+  const [rows, scales] = [t.flatOrNot(name), t.flatOrNot(scaleName)]
+  const [width] = rows.dims.slice(scales.dims.length)
+  const fits =
+    zero === undefined &&
+    intAttribute(node, 'axis', 1) === 0 &&
+    rows.kind === 'int8' &&
+    scales.kind === 'float32' &&
+    rows.each === scales.each &&
+    width !== undefined &&
+    equal(rows.dims, [...scales.dims, width]) &&
+    Boolean(rows.flat) === Boolean(scales.flat) &&
+    (scales.flat || scales.dims.length === 0)
+  const [x, scale] = [t.whole(rows).part, t.whole(scales).part]
+  if (!fits || x.stride !== x.width || scale.stride !== scale.width)
+    throw new NotTranslated('DequantizeLinear of other than int8 rows with a scale each')
+  const { each } = rows
+  const to = t.result(each, rows.dims, 'float32')
+  t.set(node.output[0]!, { ...to, ...(rows.flat && { flat: true }) })
+  const [out] = to.parts as [Part]
+  t.program.steps.push(({ at, dequantize }, call) =>
+    dequantize(
+      call[each] * scale.width,
+      at[x.buffer]! + x.offset,
+      at[scale.buffer]! + scale.offset * 4,
+      at[out.buffer]!,
+      width,
+    ),
+  )
 }
 
 /** Of tensors of the same dimensions, or one of them with a constant, or a tensor, of its last ones. */

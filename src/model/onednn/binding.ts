@@ -18,7 +18,14 @@ export interface Matrix {
 }
 
 /** Bytes of an element. */
-export const sizes: Record<Format, number> = { float32: 4, bfloat16: 2, int32: 4, int8: 1, uint8: 1 }
+export const sizes: Record<Format | 'float16', number> = {
+  float32: 4,
+  float16: 2,
+  bfloat16: 2,
+  int32: 4,
+  int8: 1,
+  uint8: 1,
+}
 
 /** Arguments of a primitive, as the interface numbers them. */
 export const argument = { source: 1, destination: 17, weights: 33, bias: 41, scale: 0x1000 | 33 }

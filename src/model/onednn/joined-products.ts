@@ -1,5 +1,6 @@
 import type { JoinedRequests } from './joined-requests.ts'
 import type { Place } from './primitives.ts'
+import type { Products } from './products-by-rows.ts'
 import type { Call, Frame, RunRows } from './program.ts'
 import type { Operand, Part } from './tensor.ts'
 import type { Translation } from './translation.ts'
@@ -25,13 +26,7 @@ export interface Joined {
 /** Undefined where a product can't. `k`: columns of x that hold numbers; `bias`: the contexts. */
 export function joinRequests(
   t: Translation,
-  {
-    x,
-    k,
-    products,
-    run,
-    bias,
-  }: { x: Operand; k: number; products: ReturnType<Translation['products']>; run: RunRows; bias: Part },
+  { x, k, products, run, bias }: { x: Operand; k: number; products: Products; run: RunRows; bias: Part },
 ): Joined | undefined {
   const [{ product, weights: all }] = products as [(typeof products)[number]]
   const requests = t.joinedRequests(x, k)

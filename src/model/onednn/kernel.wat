@@ -414,4 +414,58 @@
         (local.set $from (i32.add (local.get $from) (local.get $fromStride)))
         (local.set $out (i32.add (local.get $out) (local.get $outStride)))
         (local.set $rows (i32.sub (local.get $rows) (i32.const 1)))
+        (br $nextRow))))
+
+  ;; out = float32 of the `columns` float16 in each of `rows` rows. Up to 6 bytes behind a row of x are read, and up to 12 behind one of
+  ;; out changed.
+  (func (export "widen")
+    (param $rows i32) (param $from i32) (param $fromStride i32) (param $out i32) (param $outStride i32) (param $columns i32)
+    (local $at i32) (local $bits v128) (local $size v128)
+    (block $done
+      (loop $nextRow
+        (br_if $done (i32.eqz (local.get $rows)))
+        (local.set $at (i32.const 0))
+        (block $whole
+          (loop $next
+            (br_if $whole (i32.ge_u (local.get $at) (local.get $columns)))
+            (local.set $bits (i32x4.extend_low_i16x8_u
+              (v128.load64_zero (i32.add (local.get $from) (i32.shl (local.get $at) (i32.const 1))))))
+            (local.set $size (v128.and (local.get $bits) (i32x4.splat (i32.const 0x7fff))))
+            (v128.store (i32.add (local.get $out) (i32.shl (local.get $at) (i32.const 2)))
+              (v128.or
+                (v128.or
+                  ;; The exponent grows by 112; numbers below 2^-14 become normal.
+                  (f32x4.mul (i32x4.shl (local.get $size) (i32.const 13)) (f32x4.splat (f32.const 0x1p112)))
+                  ;; Infinity and NaN.
+                  (v128.and (i32x4.ge_u (local.get $size) (i32x4.splat (i32.const 0x7c00))) (i32x4.splat (i32.const 0x7f800000))))
+                (i32x4.shl (v128.xor (local.get $bits) (local.get $size)) (i32.const 16))))
+            (local.set $at (i32.add (local.get $at) (i32.const 4)))
+            (br $next)))
+        (local.set $from (i32.add (local.get $from) (local.get $fromStride)))
+        (local.set $out (i32.add (local.get $out) (local.get $outStride)))
+        (local.set $rows (i32.sub (local.get $rows) (i32.const 1)))
+        (br $nextRow))))
+
+  ;; out = x * scale, of `rows` rows of `columns` int8, each with a scale of its own, float32. Rows lie side by side; up to 3 bytes behind
+  ;; x are read, and up to 12 behind out changed.
+  (func (export "dequantize")
+    (param $rows i32) (param $x i32) (param $scales i32) (param $out i32) (param $columns i32)
+    (local $at i32) (local $scale v128)
+    (block $done
+      (loop $nextRow
+        (br_if $done (i32.eqz (local.get $rows)))
+        (local.set $scale (v128.load32_splat (local.get $scales)))
+        (local.set $at (i32.const 0))
+        (block $whole
+          (loop $next
+            (br_if $whole (i32.ge_u (local.get $at) (local.get $columns)))
+            (v128.store (i32.add (local.get $out) (i32.shl (local.get $at) (i32.const 2)))
+              (f32x4.mul (local.get $scale) (f32x4.convert_i32x4_s (i32x4.extend_low_i16x8_s (i16x8.extend_low_i8x16_s
+                (v128.load32_zero (i32.add (local.get $x) (local.get $at))))))))
+            (local.set $at (i32.add (local.get $at) (i32.const 4)))
+            (br $next)))
+        (local.set $x (i32.add (local.get $x) (local.get $columns)))
+        (local.set $out (i32.add (local.get $out) (i32.shl (local.get $columns) (i32.const 2))))
+        (local.set $scales (i32.add (local.get $scales) (i32.const 4)))
+        (local.set $rows (i32.sub (local.get $rows) (i32.const 1)))
         (br $nextRow)))))

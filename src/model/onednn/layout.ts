@@ -24,13 +24,13 @@ export function gather(t: Translation, node: NodeProto): void {
     return
   }
   const { rows, width, kind, bytes } = t.tables.open(t.graph, table)
-  const ids = t.whole(t.tensor(indices))
+  const ids = t.whole(t.flatOrNot(indices))
   if (ids.kind !== 'int32') throw new NotTranslated('Gather by floats')
-  const to = t.result(ids.each, [...ids.dims, width], kind)
-  t.set(node.output[0]!, to)
+  const to = t.result(ids.each, width === undefined ? ids.dims : [...ids.dims, width], kind)
+  t.set(node.output[0]!, { ...to, ...(ids.flat && { flat: true }) })
   const [out] = to.parts as [Part]
   const count = product(ids.dims)
-  const copy = copyingFrom(bytes, width * sizes[kind])
+  const copy = copyingFrom(bytes, (width ?? 1) * sizes[kind])
   t.program.steps.push((frame, call) => {
     const { at, integers } = frame
     const from = at[ids.part.buffer]! / 4 + ids.part.offset
@@ -167,11 +167,13 @@ function copyRows<T extends Int32Array | Uint8Array>(
 
 /** The same numbers under other dimensions; rows stay rows. */
 export function reshape(t: Translation, node: NodeProto): void {
-  const from = t.tensor(node.input[0]!)
+  const { flat, ...from } = t.flatOrNot(node.input[0]!)
   const target = t.integers(node.input[1]!)
-  const dims = reshapedDims(from.dims, target)
-  if (dims === undefined) throw new NotTranslated(`Reshape to [${target}]`)
-  t.set(node.output[0]!, { ...from, dims })
+  const isFlat = target.length === 1 && target[0] === -1 && product(from.dims) !== 1
+  // From a flat tensor, 0 would copy another dimension.
+  const dims = isFlat ? from.dims : flat && target.includes(0) ? undefined : reshapedDims(from.dims, target)
+  if (dims === undefined || (isFlat && from.dims.length > 1)) throw new NotTranslated(`Reshape to [${target}]`)
+  t.set(node.output[0]!, { ...from, dims, ...(isFlat && { flat: true }) })
 }
 
 export function flatten(t: Translation, node: NodeProto): void {

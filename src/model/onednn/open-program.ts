@@ -5,7 +5,7 @@ import type { Precision, VariantFile } from '../contracts/compiled-plan.ts'
 import type { TensorData } from '../contracts/engine.ts'
 import { Graph, microsoft } from '../graph/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto, type ValueInfoProto } from '../graph/onnx_pb.ts'
-import { add, cast, elementwise, sigmoid, softmax, unary } from './arithmetic.ts'
+import { add, cast, dequantizeLinear, elementwise, sigmoid, softmax, unary } from './arithmetic.ts'
 import { matMulInteger, matMulIntegerToFloat, qGemm, quantizeLinear, type ScaledInput, scaledInput } from './bytes.ts'
 import { concat, flatten, gather, reshape, slice, split } from './layout.ts'
 import { openLibrary } from './library.ts'
@@ -214,6 +214,7 @@ const operators: Record<string, Translator> = {
   Add: add,
   Cast: cast,
   Concat: concat,
+  DequantizeLinear: dequantizeLinear,
   Div: elementwise((a, b) => a / b),
   Exp: unary('Exp'),
   Flatten: flatten,

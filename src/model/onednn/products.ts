@@ -1,14 +1,15 @@
 import { equal, product } from '../base/dims.ts'
 import { isPlain } from '../graph/gemm.ts'
 import type { NodeProto } from '../graph/onnx_pb.ts'
-import { sizes } from './binding.ts'
+import { type Format, sizes } from './binding.ts'
 import { type Joined, joinRequests } from './joined-products.ts'
 import { mixture } from './mixture.ts'
 import { NotTranslated } from './not-translated.ts'
 import type { BoundProduct } from './primitives.ts'
+import { type DenseWeights, type Products, productsOf } from './products-by-rows.ts'
 import type { Each, Frame, RunRows } from './program.ts'
 import { filled, type Operand, type Part, type Tensor, usedRange } from './tensor.ts'
-import type { DenseWeights, Translation } from './translation.ts'
+import type { Translation } from './translation.ts'
 
 /* Products by oneDNN, or, of a few columns, by the kernel. */
 
@@ -58,7 +59,7 @@ function dense(t: Translation, node: NodeProto, x: string, weights: string, bias
   const to = t.result(from.each, [n], hidden ? 'bfloat16' : 'float32', width)
   t.set(name, to)
   const { each } = from
-  const products = t.products({ k, n, values }, operand, { each, columns: width, output: to.kind, relu })
+  const products = productsOf(t, { k, n, values }, operand, { each, columns: width, output: to.kind, relu })
   const run = runProducts(t, products, operand, to)
   if (byRequest !== undefined) {
     const joined =
@@ -196,20 +197,15 @@ export function runProduct(
   t: Translation,
   weights: DenseWeights,
   operand: Operand,
-  to: Tensor,
+  to: Tensor & { kind: Format },
   relu: boolean,
 ): RunRows {
   const { each, kind: output, parts } = to
-  const products = t.products(weights, operand, { each, columns: parts[0]!.stride, output, relu })
+  const products = productsOf(t, weights, operand, { each, columns: parts[0]!.stride, output, relu })
   return runProducts(t, products, operand, to)
 }
 
-function runProducts(
-  t: Translation,
-  products: ReturnType<Translation['products']>,
-  operand: Operand,
-  { kind, parts }: Tensor,
-): RunRows {
+function runProducts(t: Translation, products: Products, operand: Operand, { kind, parts }: Tensor): RunRows {
   const [out] = parts as [Part]
   const bytes = sizes[kind]
   const bound: BoundProduct[] = []

@@ -10,13 +10,19 @@ import { NotTranslated } from './not-translated.ts'
 
 export interface Table {
   rows: number
-  width: number
-  kind: 'float32' | 'uint8'
+  /** Of each row; undefined where a row is one number. */
+  width: number | undefined
+  kind: 'float32' | 'float16' | 'uint8' | 'int8'
   /** Its numbers, as they lie in memory. */
   bytes: Uint8Array
 }
 
-const kinds: Record<number, Table['kind']> = { [DataType.FLOAT]: 'float32', [DataType.UINT8]: 'uint8' }
+const kinds: Record<number, Table['kind']> = {
+  [DataType.FLOAT]: 'float32',
+  [DataType.FLOAT16]: 'float16',
+  [DataType.UINT8]: 'uint8',
+  [DataType.INT8]: 'int8',
+}
 
 /** Embedding tables: those in files are mapped, so that threads and processes share them. */
 export class Tables {
@@ -27,13 +33,13 @@ export class Tables {
     this.#library = library
   }
 
-  /** Throws NotTranslated where it is no matrix of float32 or bytes, and the system's error where its file can't be mapped. */
+  /** Throws NotTranslated where it is no list or matrix of such numbers, and the system's error where its file can't be mapped. */
   open(graph: Graph, name: string): Table {
     const tensor = graph.constants.get(name)!
-    const [rows, width, ...more] = tensor.dims.map(Number) as [number, number]
+    const [rows, width, ...more] = tensor.dims.map(Number)
     const kind = kinds[tensor.dataType]
-    if (kind === undefined || width === undefined || more.length > 0)
-      throw new NotTranslated(`the table ${name} is no matrix of float32 or bytes`)
+    if (kind === undefined || rows === undefined || more.length > 0)
+      throw new NotTranslated(`the table ${name} is no list or matrix of floats or bytes`)
     if (!isExternal(tensor)) {
       const values = kind === 'float32' ? graph.floats(name)! : tensor.rawData
       return { rows, width, kind, bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength) }
@@ -41,7 +47,7 @@ export class Tables {
     const { location, start } = externalPlace(tensor)
     const file = openSync(join(graph.folder, location), 'r')
     try {
-      const length = rows * width * sizes[kind]
+      const length = rows * (width ?? 1) * sizes[kind]
       const mapped = this.#library.map(file, start, length)
       this.#release.push(mapped.release)
       return { rows, width, kind, bytes: new Uint8Array(mapped.buffer, mapped.offset, length) }

@@ -16,10 +16,12 @@ export interface Part {
 export interface Tensor {
   each: Each
   dims: readonly number[]
-  kind: 'float32' | 'bfloat16' | 'int32' | 'uint8'
+  kind: 'float32' | 'float16' | 'bfloat16' | 'int32' | 'uint8' | 'int8'
   parts: readonly Part[]
   /** Rows of a tensor of requests, for each row that of its request: it has no parts. */
   ofRequest?: Tensor
+  /** Whether the rows and the first of `dims` are one dimension: [rows · …]. Only look-ups read such a tensor. */
+  flat?: boolean
   /** The number of the input whose values the first part receives when a step reads them there. */
   input?: number
 }

@@ -7,10 +7,10 @@ import { Fusion } from './fusion.ts'
 import { JoinedRequests } from './joined-requests.ts'
 import type { Library } from './library.ts'
 import { NotTranslated } from './not-translated.ts'
-import type { Place, Product, ProductShape, Weights } from './primitives.ts'
+import type { Place } from './primitives.ts'
 import type { Call, Each, Program } from './program.ts'
 import type { Tables } from './tables.ts'
-import { filled, type Operand, type Part, type Tensor } from './tensor.ts'
+import type { Operand, Part, Tensor } from './tensor.ts'
 import type { Tiling } from './tiling.ts'
 
 export type Translator = (translation: Translation, node: NodeProto) => void
@@ -47,6 +47,13 @@ export class Translation {
   }
 
   tensor(name: string): Tensor {
+    const found = this.flatOrNot(name)
+    if (found.flat) throw new NotTranslated(`rows and columns of ${name} are one dimension`)
+    return found
+  }
+
+  /** A tensor whose rows and columns may be one dimension. */
+  flatOrNot(name: string): Tensor {
     const found = this.#tensors.get(name)
     if (found === undefined) throw new NotTranslated(`${name} is the same for all rows`)
     return found
@@ -87,7 +94,12 @@ export class Translation {
   }
 
   /** A tensor with a buffer of its own. */
-  result(each: Each, dims: readonly number[], kind: Tensor['kind'], stride = product(dims)): Tensor {
+  result<Kind extends Tensor['kind']>(
+    each: Each,
+    dims: readonly number[],
+    kind: Kind,
+    stride = product(dims),
+  ): Tensor & { kind: Kind } {
     const buffer = this.program.buffer(stride * sizes[kind])
     return { each, dims, kind, parts: [{ buffer, offset: 0, stride, width: product(dims) }] }
   }
@@ -160,7 +172,8 @@ export class Translation {
 
   /** The tensor as products read it; in `format`, where it isn't computed in bfloat16. */
   operand(tensor: Tensor, format: 'float32' | 'bfloat16'): Operand {
-    if (tensor.kind === 'int32' || tensor.kind === 'uint8') throw new NotTranslated('a product of integers and floats')
+    if (tensor.kind !== 'float32' && tensor.kind !== 'bfloat16')
+      throw new NotTranslated(`a product of ${tensor.kind} and floats`)
     const [part] = tensor.parts
     if (tensor.kind === 'bfloat16') {
       const { buffer, stride } = part!
@@ -249,45 +262,4 @@ export class Translation {
     const { buffer, byteOffset } = feeds[input]!.data
     return { region: this.library.region(buffer as ArrayBuffer), at: byteOffset }
   }
-
-  /** A product for each class of rows, and the weights as it reads them; k and n are filled up with zeros. */
-  products(
-    matrix: DenseWeights,
-    { format: input, stride, columns: rows }: Operand,
-    { each, columns, output, relu }: { each: Each; columns: number } & Pick<ProductShape, 'output' | 'relu'>,
-  ): { product: Product; weights: Weights }[] {
-    const shape = { n: columns, input, output, relu }
-    const bound = (classes: readonly number[], k: number) => {
-      const products = classes.map((rows) =>
-        this.library.product({ rows, k, stride: rows === 1 ? k : stride, ...shape }),
-      )
-      const { values, scale } = filledWeights(matrix, k, columns)
-      const weights = this.library.pack(values, k, columns, products, scale)
-      return products.map((product) => ({ product, weights }))
-    }
-    const { rowClasses, fillsSingleRows } = this.tiling
-    const isFilled = input === 'bfloat16' && matrix.k < rows
-    if (each === 'rows' || fillsSingleRows || !isFilled) return bound(rowClasses, rows)
-    return [...bound(rowClasses.slice(0, 1), matrix.k), ...bound(rowClasses.slice(1), rows)]
-  }
-}
-
-/** Weights [k, n], and for bytes the scale of each column. */
-export interface DenseWeights {
-  k: number
-  n: number
-  values: Float32Array | Int8Array
-  scale?: Float32Array
-}
-
-/** The weights with `rows` rows and `columns` columns; those that are added are zeros. */
-function filledWeights(
-  { k, n, values, scale }: DenseWeights,
-  rows: number,
-  columns: number,
-): Pick<DenseWeights, 'values' | 'scale'> {
-  if (rows === k && columns === n) return { values, ...(scale && { scale }) }
-  const all = values instanceof Int8Array ? new Int8Array(rows * columns) : new Float32Array(rows * columns)
-  for (let row = 0; row < k; row++) all.set(values.subarray(row * n, (row + 1) * n), row * columns)
-  return { values: all, ...(scale && { scale: filled(scale, n, columns) }) }
 }

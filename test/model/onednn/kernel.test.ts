@@ -5,6 +5,7 @@ import { TensorProto_DataType } from '../../../src/model/graph/onnx_pb.ts'
 import { declare, floatShape } from '../../../src/model/graph/tensor-shape.ts'
 import { createHeap, kernelBytes } from '../../../src/model/onednn/kernel.ts'
 import { answersOf, emptyGraph } from '../../support/compile/run-graph.ts'
+import { halfOf } from '../../support/compile/widened.ts'
 import { compiledSource } from '../../support/kernel-source.ts'
 
 const value = fc.float({ noNaN: true, min: -100, max: 100 })
@@ -274,6 +275,45 @@ async function quantized(
   const [answers] = await answersOf(graph, [{ x: new ort.Tensor('float32', x, [rows, width]) }])
   return answers![y]!.values
 }
+
+t.test('widens every float16, in rows of any width', async () => {
+  const [rows, width, stride] = [9363, 7, 9]
+  const { buffer, widen } = createHeap(8 * rows * stride + 64)
+  const [halves, floats, out] = [new Uint16Array(buffer), new Float32Array(buffer), rows * stride]
+  const bitsOf = (row: number, i: number) => (row * width + i) & 0xffff
+  for (let row = 0; row < rows; row++) for (let i = 0; i < width; i++) halves[row * stride + i] = bitsOf(row, i)
+  widen(rows, 0, 2 * stride, 4 * out, 4 * width, width)
+  for (let row = 0; row < rows; row++)
+    for (let i = 0; i < width; i++) {
+      const actual = floats[out + row * width + i]!
+      const expected = halfOf(bitsOf(row, i))
+      if (!Object.is(actual, expected)) throw new Error(`${bitsOf(row, i)} is ${expected}, not ${actual}`)
+    }
+})
+
+t.test('multiplies rows of int8 by the scale of each', async () => {
+  await fc.assert(
+    fc.property(
+      fc.array(value, { maxLength: 9 }),
+      fc.integer({ min: 1, max: 18 }),
+      fc.array(fc.integer({ min: -128, max: 127 }), { minLength: 5, maxLength: 50 }),
+      (steps, width, bytes) => {
+        const { length: rows } = steps
+        const [scales, out] = [rows * width, 2 * rows * width]
+        const { buffer, dequantize } = createHeap(8 * (out + rows * width) + 64)
+        const [integers, floats] = [new Int8Array(buffer), new Float32Array(buffer)]
+        for (let i = 0; i < rows * width; i++) integers[i] = bytes[i % bytes.length]!
+        floats.set(steps, scales)
+        dequantize(rows, 0, 4 * scales, 4 * out, width)
+        for (let i = 0; i < rows * width; i++) {
+          const expected = Math.fround(integers[i]! * floats[scales + Math.floor(i / width)]!)
+          if (!Object.is(floats[out + i], expected)) throw new Error(`${i}: ${floats[out + i]}, not ${expected}`)
+        }
+      },
+    ),
+    { numRuns: 300 },
+  )
+})
 
 t.test('the kernels are what their source says', async (t) => {
   t.equal(await compiledSource('src/model/onednn/kernel.wat'), kernelBytes)

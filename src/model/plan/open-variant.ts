@@ -53,7 +53,7 @@ export async function openVariant(
   overlays: Record<string, Feed> = {},
   precision?: ProgramOptions['precision'],
 ): Promise<OpenVariant> {
-  const native = precision && (await openOnednn(folder, file, precision))
+  const native = precision && (await openOnednn(folder, file, precision, options))
   const variant = createVariant(native ?? (await openSession(folder, file, options)), file, overlays)
   variant.cost.engine = native ? 'onednn' : 'onnx'
   return variant

@@ -42,7 +42,7 @@ t.test('a product of many columns is cut, and its columns are read across the cu
       for (const rows of [1, 5, 130]) {
         const x = dice.floats(rows * columns)
         const [expected] = await answersOf(graph, [{ x: new ort.Tensor('float32', x, [rows, columns]) }])
-        const actual = program.run([{ data: x, dims: [rows, columns] }])
+        const actual = await program.run([{ data: x, dims: [rows, columns] }])
         for (const name of [...parts, product]) {
           const { values, dims } = expected![name]!
           t.same(actual[name]!.dims, dims)
@@ -52,7 +52,7 @@ t.test('a product of many columns is cut, and its columns are read across the cu
         }
       }
     } finally {
-      program.close()
+      await program.close()
     }
   }
 })

@@ -39,7 +39,7 @@ answerWith(graph, output)
 await writeFile(join(folder, 'graph.onnx'), graph.toBytes())
 
 /** A program of the graph, which joins requests, and what runs it on requests with these numbers of rows. */
-async function open(tiling = amxTiling): Promise<{ program: OpenProgram; run(feeds: Feeds): Float32Array }> {
+async function open(tiling = amxTiling): Promise<{ program: OpenProgram; run(feeds: Feeds): Promise<Float32Array> }> {
   const named = (name: string) => ({ name, input: name, columns: [] })
   const program = await openProgram(
     folder,
@@ -47,14 +47,16 @@ async function open(tiling = amxTiling): Promise<{ program: OpenProgram; run(fee
     { precision: 'bfloat16', requests: 'requests', tiling },
   )
   if (typeof program === 'string') throw new Error(program)
-  const run = (feeds: Feeds) =>
-    program.run(
+  const run = async (feeds: Feeds) => {
+    const { [output]: answers } = await program.run(
       program.inputs.map(({ name }) => {
         const { data, dims } = feeds[name as keyof Feeds]
         return { data: data as Float32Array, dims }
       }),
-    )[output]!.data
-  return { program, run: (feeds) => run(feeds).slice() }
+    )
+    return answers!.data.slice()
+  }
+  return { program, run }
 }
 
 type Feeds = Record<'context' | 'x' | 'requests', ort.Tensor>
@@ -105,11 +107,11 @@ for (const [name, tiling] of Object.entries({ 'in one call': amxTiling, 'in call
       const feeds = feedsOf(counts)
       const [expected] = await answersOf(graph, [withContextOfEachRow(feeds)])
       const wanted = expected![output]!.values
-      const actual = run(feeds)
+      const actual = await run(feeds)
       const most = wanted.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
       const apart = wanted.reduce((apart, value, i) => Math.max(apart, Math.abs(value - actual[i]!)), 0)
       t.ok(apart > 0 && apart < 0.01 * most, `${counts.length} × ${counts[0]}: ${apart} of ${most}`)
-      t.same(run(feeds), actual, 'the same call has the same answer')
+      t.same(await run(feeds), actual, 'the same call has the same answer')
     }
   })
 
@@ -119,16 +121,16 @@ t.test('a context that overflows changes no other request', { skip }, async (t) 
   const counts = Array<number>(20).fill(6)
   const feeds = feedsOf(counts)
   const others = (values: Float32Array) => [...values].filter((_, i) => Math.floor(i / 64 / 6) !== 8)
-  const before = others(run(feeds))
+  const before = others(await run(feeds))
   for (const value of [3e38, -3e38, Number.NaN, Number.POSITIVE_INFINITY]) {
     const context = (feeds.context.data as Float32Array).slice()
     context.fill(value, 8 * contextColumns, 9 * contextColumns)
     t.same(
-      others(run({ ...feeds, context: new ort.Tensor('float32', context, feeds.context.dims) })),
+      others(await run({ ...feeds, context: new ort.Tensor('float32', context, feeds.context.dims) })),
       before,
       `${value}`,
     )
-    t.same(others(run(feeds)), before, 'and nothing afterwards')
+    t.same(others(await run(feeds)), before, 'and nothing afterwards')
   }
 })
 

@@ -57,7 +57,7 @@ t.test('mixtures are those of ONNX Runtime, whichever of their columns a product
           experts: new ort.Tensor('float32', dice.floats(rows * count * width), [rows, count, width]),
         }
         const [expected] = await answersOf(graph, [feeds])
-        const actual = program.run(
+        const actual = await program.run(
           program.inputs.map(({ name }) => {
             const { data, dims } = feeds[name as keyof typeof feeds]
             return { data: data as Float32Array, dims }
@@ -68,7 +68,7 @@ t.test('mixtures are those of ONNX Runtime, whichever of their columns a product
           if (!(apart <= 1e-5)) throw new Error(`${name}: ${apart}`)
         }
       } finally {
-        program.close()
+        await program.close()
       }
     }),
     { numRuns: 150 },

@@ -4,7 +4,7 @@ import { judgedProbabilities } from '../../../src/model/compile/int8/judge.ts'
 import { checkInt8, openFull } from '../../../src/model/compile/onednn/judge-onednn.ts'
 import { testGraphs } from '../../../src/model/compile/onednn/test-graphs.ts'
 import type { CompiledPlan } from '../../../src/model/contracts/compiled-plan.ts'
-import { type OpenProgram, openProgram } from '../../../src/model/onednn/open-program.ts'
+import { openProgram, type ProgramResults } from '../../../src/model/onednn/open-program.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
 import { answersInAllWays, requestsOf, withInt8 } from '../../support/compile/int8-plans.ts'
 import { buildModel, distance, exampleModel, quantizationOf, randomModel } from '../../support/compile/random-model.ts'
@@ -63,7 +63,7 @@ t.test('a graph by side that answers otherwise is refused, by name', { skip }, a
         const program = await openProgram(folder, file, options)
         opened.push(file.file)
         if (typeof program === 'string' || file !== files[part]) return program
-        return { ...program, run: (feeds) => disturbed(program.run(feeds)) }
+        return { ...program, run: async (feeds) => disturbed(await program.run(feeds)) }
       }
       const { file } = files[part]!
       const message = new RegExp(`^oneDNN's answers in ${file} are .* from ONNX Runtime's$`)
@@ -74,7 +74,7 @@ t.test('a graph by side that answers otherwise is refused, by name', { skip }, a
 })
 
 /** The last value of each output is another. */
-function disturbed(results: ReturnType<OpenProgram['run']>): ReturnType<OpenProgram['run']> {
+function disturbed(results: ProgramResults): ProgramResults {
   for (const { data } of Object.values(results)) data[data.length - 1]! += 1 + Math.abs(data.at(-1)!)
   return results
 }

@@ -48,7 +48,8 @@ export async function openFull(
   const { title } = openFastLibrary(precision)
   const program = await openProgram(folder, filesIn(description, precision).full, optionsOf(precision))
   if (typeof program === 'string') throw new Error(`oneDNN does not compute this graph: ${program}`)
-  return { program, products: title }
+  const { reason } = program
+  return { program, products: reason === undefined ? title : `${title}, behind a part in ONNX Runtime (${reason})` }
 }
 
 async function predictFull(
@@ -58,9 +59,9 @@ async function predictFull(
 ): Promise<{ probabilities: Float32Array; products: string }> {
   const { predict, close, products } = await openOnednnPredictor(plan, precision)
   try {
-    return { probabilities: predict(rows), products }
+    return { probabilities: await predict(rows), products }
   } finally {
-    close()
+    await close()
   }
 }
 
@@ -68,7 +69,7 @@ async function predictFull(
 export async function openOnednnPredictor(
   plan: Plan,
   precision: Rounding,
-): Promise<{ predict(rows: InputRows): Float32Array; close(): void; products: string }> {
+): Promise<{ predict(rows: InputRows): Promise<Float32Array>; close(): Promise<void>; products: string }> {
   const { program, products } = await openFull(plan, precision)
   const { description } = plan
   const { full } = filesIn(description, precision)
@@ -81,12 +82,12 @@ function filesIn({ float32, int8 }: Plan['description'], precision: Rounding): V
   return precision === 'int8' ? int8! : float32
 }
 
-function predict(
+async function predict(
   program: OpenProgram,
   output: string,
   { rows: packed }: VariantFile,
   { rows, inputs }: InputRows,
-): Float32Array {
+): Promise<Float32Array> {
   const parts: Float32Array[] = []
   for (let start = 0; start < rows; start += chunk) {
     const count = Math.min(chunk, rows - start)
@@ -95,7 +96,8 @@ function predict(
       const width = columns.length
       return { data: inputs[input]!.slice(start * width, (start + count) * width), dims: [count, width] }
     })
-    parts.push(program.run(feeds)[output]!.data.slice())
+    const { [output]: answers } = await program.run(feeds)
+    parts.push(answers!.data.slice())
   }
   return concat(Float32Array, parts)
 }

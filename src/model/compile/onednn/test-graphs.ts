@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type ort from 'onnxruntime-node'
 import { tensorOf } from '../../base/onnxruntime.ts'
 import type { CompiledPlan, LayerParts, VariantFile, VariantFiles } from '../../contracts/compiled-plan.ts'
-import { type OpenProgram, openProgram, type ProgramOptions } from '../../onednn/open-program.ts'
+import { openProgram, type ProgramOptions, type ProgramResults } from '../../onednn/open-program.ts'
 import { type InputRows, openSession } from '../int8/observe-ranges.ts'
 import { planNames } from '../sides/tensor-names.ts'
 
@@ -63,16 +63,16 @@ async function testGraph({ folder, file, precision, rows, more = {}, open }: Tes
     // A graph that is not translated is left to ONNX Runtime.
     if (typeof program === 'object') {
       const values = program.inputs.map(({ name }) => feeds[name]!)
-      compare(file, program.run(values), results, tolerances[precision])
+      compare(file, await program.run(values), results, tolerances[precision])
     }
     return results
   } finally {
-    if (typeof program === 'object') program.close()
+    if (typeof program === 'object') await program.close()
     await session.release()
   }
 }
 
-function compare({ file }: VariantFile, actual: ReturnType<OpenProgram['run']>, expected: Values, part: number): void {
+function compare({ file }: VariantFile, actual: ProgramResults, expected: Values, part: number): void {
   for (const [name, { data }] of Object.entries(actual)) {
     const wanted = expected[name]!.data as Float32Array
     const largest = wanted.reduce((most, value) => Math.max(most, Math.abs(value)), 1)

@@ -1,16 +1,36 @@
 import { product } from '../base/dims.ts'
+import type { Precision } from '../contracts/compiled-plan.ts'
+import type { TensorData } from '../contracts/engine.ts'
 import type { Graph } from '../graph/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto, type ValueInfoProto } from '../graph/onnx_pb.ts'
 import { type ScaledInput, scaledInput } from './bytes.ts'
 import { readableRows, type Sides } from './leading-part.ts'
 import type { Library } from './library.ts'
 import { NotTranslated } from './not-translated.ts'
-import type { ProgramOptions, ProgramResults, ProgramValue } from './open-program.ts'
 import { translate } from './operators.ts'
 import { type Each, type Frame, Program } from './program.ts'
 import { Tables } from './tables.ts'
 import type { Part } from './tensor.ts'
+import type { Tiling } from './tiling.ts'
 import { Translation } from './translation.ts'
+
+/** A value of a call: row-major [rows, …] data; bfloat16 as its bits. */
+export interface ProgramValue {
+  data: TensorData | BigInt64Array | Uint16Array | Uint8Array
+  dims: readonly number[]
+}
+
+/** Outputs by name. */
+export type ProgramResults = Record<string, { data: Float32Array; dims: number[] }>
+
+export interface TranslationOptions {
+  /** bfloat16: products of a float32 graph are computed in it; int8: those that the compiler quantised. */
+  precision: Exclude<Precision, 'float32'>
+  /** float32 inputs that callers can give in bfloat16, or as bytes: `inputs` then says so of those that products alone read. */
+  mayRound?: (input: string) => boolean
+  /** Default: what suits the processor. */
+  tiling?: Tiling
+}
 
 /** A graph that is translated. One call at a time. */
 export interface CreatedProgram {
@@ -20,7 +40,7 @@ export interface CreatedProgram {
   close(): void
 }
 
-type GraphOptions = Sides & Pick<ProgramOptions, 'precision' | 'mayRound' | 'tiling'>
+type GraphOptions = Sides & TranslationOptions
 
 /** Translates a graph. Throws NotTranslated where it can't, and the system's error where a table can't be mapped. */
 export function createProgram(library: Library, graph: Graph, options: GraphOptions): CreatedProgram {

@@ -40,7 +40,7 @@ export function readableRows(
   const read = new Set([name, ...index.inOrder([name]).flatMap(({ input }) => input)])
   const inputs = graph.inputs.filter((input) => read.has(input.name)).map((input) => input.name)
   if (inputs.every((input) => context.has(input))) return { each: 'requests', shape }
-  // What is spread from requests has one row where there is one request.
+  // Rows that are spread from requests are a single one where there is one request.
   if (inputs.every((input) => context.has(input) || input === requests)) return undefined
   return { each: 'rows', shape }
 }

@@ -3,25 +3,22 @@ import { join } from 'node:path'
 import type { InferenceSession } from 'onnxruntime-node'
 import { product } from '../base/dims.ts'
 import { onnxruntime, tensorOf } from '../base/onnxruntime.ts'
-import type { Precision, VariantFile } from '../contracts/compiled-plan.ts'
-import type { TensorData } from '../contracts/engine.ts'
+import type { VariantFile } from '../contracts/compiled-plan.ts'
 import { Graph } from '../graph/graph.ts'
 import { traceShapes } from '../graph/shapes.ts'
-import { type CreatedProgram, createProgram, type ProgramInput, untranslatedNodes } from './create-program.ts'
+import {
+  type CreatedProgram,
+  createProgram,
+  type ProgramInput,
+  type ProgramResults,
+  type ProgramValue,
+  type TranslationOptions,
+  untranslatedNodes,
+} from './create-program.ts'
 import { type Cut, cutBehind, type Sides } from './leading-part.ts'
 import { type Library, openLibrary } from './library.ts'
 import { NotTranslated } from './not-translated.ts'
 import { mostExact } from './tensor.ts'
-import type { Tiling } from './tiling.ts'
-
-/** A value of a call: row-major [rows, …] data; bfloat16 as its bits. */
-export interface ProgramValue {
-  data: TensorData | BigInt64Array | Uint16Array | Uint8Array
-  dims: readonly number[]
-}
-
-/** Outputs by name. */
-export type ProgramResults = Record<string, { data: Float32Array; dims: number[] }>
 
 /** A graph of a plan that oneDNN computes, perhaps behind a part of it that ONNX Runtime does. One call at a time. */
 export interface OpenProgram {
@@ -33,15 +30,9 @@ export interface OpenProgram {
   close(): Promise<void>
 }
 
-export interface ProgramOptions {
-  /** bfloat16: products of a float32 graph are computed in it; int8: those that the compiler quantised. */
-  precision: Exclude<Precision, 'float32'>
+export interface ProgramOptions extends TranslationOptions {
   /** The input of each row's request. */
   requests: string
-  /** float32 inputs that callers can give in bfloat16, or as bytes: `inputs` then says so of those that products alone read. */
-  mayRound?: (input: string) => boolean
-  /** Default: what suits the processor. */
-  tiling?: Tiling
   /** Of the part that ONNX Runtime computes; default: one thread. */
   session?: InferenceSession.SessionOptions
   /** Weights of a product behind that part, at least: with fewer, ONNX Runtime computes all. */
@@ -49,9 +40,8 @@ export interface ProgramOptions {
 }
 
 /**
- * Opens a graph of a plan. Resolves with the reason where oneDNN has nothing to compute: a node is not translated, and no
- * large product follows.
- * Rejects with OnednnUnavailable where the library can't be used, and where a file can't be read.
+ * Opens a graph of a plan. Resolves with the reason where oneDNN has nothing to compute: a node is not translated, and no large product
+ * follows. Rejects with OnednnUnavailable where the library can't be used, and where a file can't be read.
  */
 export async function openProgram(
   folder: string,
@@ -80,26 +70,31 @@ async function openBehind(
   sides: Sides,
   options: ProgramOptions,
 ): Promise<OpenProgram | undefined> {
-  try {
-    await traceShapes(graph)
-  } catch {
-    return undefined
-  }
-  const cut = cutBehind(graph, untranslatedNodes(library, graph, { ...options, ...sides }), sides)
+  // ONNX Runtime can't run every graph on zeros.
+  const isTraced = await traceShapes(graph).then(
+    () => true,
+    () => false,
+  )
+  if (!isTraced) return undefined
+  const cut = translated(() => cutBehind(graph, untranslatedNodes(library, graph, { ...options, ...sides }), sides))
   if (cut === undefined || !hasProduct(cut.rest, options.leastWeights)) return undefined
   const { leading, rest, context } = cut
   const mayRound = (input: string) => !leading.inputs.includes(input) && (options.mayRound?.(input) ?? false)
-  let program: CreatedProgram
-  try {
-    program = createProgram(library, rest, { ...options, ...sides, context, mayRound })
-  } catch (error) {
-    if (error instanceof NotTranslated) return undefined
-    throw error
-  }
+  const program = translated(() => createProgram(library, rest, { ...options, ...sides, context, mayRound }))
+  if (program === undefined) return undefined
   try {
     return await joinParts(leading, program, graph.folder, options.session)
   } catch (error) {
     program.close()
+    throw error
+  }
+}
+
+function translated<T>(make: () => T): T | undefined {
+  try {
+    return make()
+  } catch (error) {
+    if (error instanceof NotTranslated) return undefined
     throw error
   }
 }
@@ -121,12 +116,13 @@ async function joinParts(
 ): Promise<OpenProgram> {
   const session = await onnxruntime.InferenceSession.create(model, {
     ...options,
-    extra: { session: { model_external_initializers_file_folder_path: folder } },
+    extra: {
+      ...options.extra,
+      session: { ...(options.extra?.session as object), model_external_initializers_file_folder_path: folder },
+    },
   })
   const led = session.inputMetadata.flatMap((input) =>
-    input.isTensor && names.includes(input.name)
-      ? [{ name: input.name, type: input.type as ProgramInput['type'], rank: input.shape.length }]
-      : [],
+    input.isTensor ? [{ name: input.name, type: input.type as ProgramInput['type'], rank: input.shape.length }] : [],
   )
   const given = program.inputs.filter(({ name }) => !session.outputNames.includes(name) && !names.includes(name))
   const inputs: ProgramInput[] = [...led, ...given]

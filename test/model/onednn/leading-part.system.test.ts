@@ -1,21 +1,31 @@
-import { writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
+import ort from 'onnxruntime-node'
 import t from 'tap'
 import { compile } from '../../../src/model/compile/compile.ts'
-import type { VariantGraph } from '../../../src/model/compile/sides/contract.ts'
+import type { InputRows } from '../../../src/model/compile/int8/observe-ranges.ts'
+import { prepare } from '../../../src/model/compile/prepare.ts'
+import type { Side, Sides, VariantGraph } from '../../../src/model/compile/sides/contract.ts'
 import { planNames } from '../../../src/model/compile/sides/tensor-names.ts'
-import { openProgram, type ProgramValue } from '../../../src/model/onednn/open-program.ts'
+import type { Graph } from '../../../src/model/graph/graph.ts'
+import { TensorProto_DataType as DataType } from '../../../src/model/graph/onnx_pb.ts'
+import { floatShape } from '../../../src/model/graph/tensor-shape.ts'
+import type { ProgramValue } from '../../../src/model/onednn/create-program.ts'
+import { openProgram } from '../../../src/model/onednn/open-program.ts'
+import { openPlan } from '../../../src/model/plan/open-plan.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
 import { Dice } from '../../support/compile/dice.ts'
 import { prepared } from '../../support/compile/law.ts'
 import { distance } from '../../support/compile/random-model.ts'
 import { randomTowers } from '../../support/compile/random-towers.ts'
-import { answersOf, type Feeds, feedsOf } from '../../support/compile/run-graph.ts'
-import { withoutOnednn } from '../../support/onednn.ts'
+import { costsFor } from '../../support/compile/random-traffic.ts'
+import { answersOf, answerWith, emptyGraph, type Feeds, feedsOf } from '../../support/compile/run-graph.ts'
+import { withoutBfloat16 } from '../../support/onednn.ts'
 
 const folder = await temporaryFolder(t)
-const skip = withoutOnednn() ?? false
+const skip = withoutBfloat16() ?? false
+const sessionOptions = { intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 4 } as const
 
 /** int8 leaves products of floats in float32. */
 const options = { precision: 'int8', requests: planNames.requests, leastWeights: 1 } as const
@@ -70,4 +80,87 @@ t.test('graphs of towers answer as in ONNX Runtime, which computes their leading
     { numRuns: 60 },
   )
   t.ok(opened.behind > 50 && opened.translated > 5, JSON.stringify(opened))
+})
+
+/** A user's last items, pooled and normalised, and layers of the user and a candidate. */
+function userTower(): Graph {
+  const [steps, dim, width] = [5, 8, 128] as const
+  const dice = new Dice(3)
+  const graph = emptyGraph({ ids: { dtype: DataType.INT64, dims: [-1, steps + 1] }, dense: floatShape(-1, 2) })
+  const weights = (k: number, n: number) => graph.constant('kernel', dice.floats(k * n, 2 / Math.sqrt(k)), [k, n])
+  const dense = (x: string, k: number, n: number) =>
+    graph.node('Gemm', [x, weights(k, n), graph.constant('bias', dice.floats(n), [n])])
+  // Large enough for a file of its own.
+  const table = graph.constant('table', dice.floats(5000 * dim), [5000, dim])
+  const columns = (from: number, to: number) =>
+    graph.node('Slice', ['ids', ...[[from], [to], [1]].map((list) => graph.integers(list))])
+  const items = graph.node('Gather', [table, columns(0, steps)])
+  const mean = graph.node('ReduceMean', [items], { attributes: { axes: [1], keepdims: 0 } })
+  const scale = graph.constant('scale', new Float32Array(dim).fill(1), [dim])
+  const user = graph.node('LayerNormalization', [mean, scale])
+  const candidate = graph.node('Flatten', [graph.node('Gather', [table, columns(steps, steps + 1)])])
+  const x = graph.node('Concat', [user, candidate, 'dense'], { attributes: { axis: 1 } })
+  const first = graph.node('Relu', [dense(x, 2 * dim + 2, width)])
+  const second = graph.node('Relu', [dense(first, width, width)])
+  answerWith(graph, graph.node('Sigmoid', [dense(second, width, 2)], { outputs: ['probabilities'] }))
+  return graph
+}
+
+t.test('a user tower is computed by ONNX Runtime, and large layers behind it by oneDNN', { skip }, async (t) => {
+  const graph = userTower()
+  await writeFile(join(folder, 'model.onnx'), graph.toBytes())
+  const side = (name: Side, count: number) => new Array<Side>(count).fill(name)
+  const rowsOf = (rows: number, seed: number): InputRows => {
+    const { ids, dense } = feedsOf(graph, rows, new Dice(seed))
+    return {
+      rows,
+      inputs: { ids: Int32Array.from(ids!.data as BigInt64Array, Number), dense: dense!.data as Float32Array },
+    }
+  }
+  const answersTo = async ({ rows, inputs }: InputRows) => {
+    const ids = new ort.Tensor('int64', BigInt64Array.from(inputs.ids as Int32Array, BigInt), [rows, 6])
+    const dense = new ort.Tensor('float32', inputs.dense as Float32Array, [rows, 2])
+    const [answers] = await answersOf(graph, [{ ids, dense }])
+    return answers!.probabilities!.values
+  }
+  const judged = rowsOf(400, 1)
+  const labels = (await answersTo(judged)).map((probability, i) => Number(probability > (i % 10) / 10))
+  const request = {
+    source: { folder, format: 'onnx' as const, file: 'model.onnx', outputs: ['probabilities'] },
+    output: 'probabilities',
+    sides: { ids: [...side('context', 5), 'candidate'], dense: ['context', 'candidate'] } as Sides,
+    fields: {},
+    quantization: { scales: rowsOf(400, 2), judged: { ...judged, labels, tasks: ['ctr', 'cvr'] } },
+    identity: '',
+    cache: undefined,
+    now: 0,
+  }
+  const batch = rowsOf(40, 3)
+  for (let row = 1; row < 40; row++) {
+    batch.inputs.ids!.copyWithin(6 * row, 0, 5)
+    batch.inputs.dense!.copyWithin(2 * row, 0, 1)
+  }
+  const expected = await answersTo(batch)
+  for (const precision of ['bfloat16', 'int8'] as const) {
+    const { plan, problem } = await prepare({ ...request, precision })
+    if (plan === undefined) throw new Error(problem)
+    try {
+      t.equal(plan.precision, precision, `${plan.precisionProblem}`)
+      t.match(plan.products, /^oneDNN .*, behind a part in ONNX Runtime \(.+\)$/)
+      for (const way of ['full', 'shared_context', 'cached'] as const) {
+        const open = await openPlan({ ...plan, costs: costsFor(way) }, sessionOptions, 1e6)
+        try {
+          for (let call = 0; call < 3; call++) {
+            const apart = distance(expected, await open.run({ ...batch, requests: [40] }))
+            t.ok(apart > 0 && apart < 0.02, `${precision}, ${way}: ${apart}`)
+          }
+          t.ok(open.stats().rows[way] >= 40, way)
+        } finally {
+          await open.close()
+        }
+      }
+    } finally {
+      await rm(plan.folder, { recursive: true })
+    }
+  }
 })

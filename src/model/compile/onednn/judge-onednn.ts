@@ -91,10 +91,11 @@ async function predict(
   const parts: Float32Array[] = []
   for (let start = 0; start < rows; start += chunk) {
     const count = Math.min(chunk, rows - start)
-    const feeds = program.inputs.map(({ name }) => {
+    const feeds = program.inputs.map(({ name, type }) => {
       const { input, columns } = packed.find((other) => other.name === name)!
       const width = columns.length
-      return { data: inputs[input]!.slice(start * width, (start + count) * width), dims: [count, width] }
+      const values = inputs[input]!.slice(start * width, (start + count) * width)
+      return { data: type === 'int64' ? BigInt64Array.from(values, BigInt) : values, dims: [count, width] }
     })
     const { [output]: answers } = await program.run(feeds)
     parts.push(answers!.data.slice())

@@ -4,7 +4,7 @@ import type { TensorData } from '../contracts/engine.ts'
 import type { Graph } from '../graph/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto, type ValueInfoProto } from '../graph/onnx_pb.ts'
 import { type ScaledInput, scaledInput } from './bytes.ts'
-import { readableRows, type Sides } from './leading-part.ts'
+import { type InputSides, readableRows } from './leading-part.ts'
 import type { Library } from './library.ts'
 import { NotTranslated } from './not-translated.ts'
 import { translate } from './operators.ts'
@@ -40,7 +40,7 @@ export interface CreatedProgram {
   close(): void
 }
 
-type GraphOptions = Sides & TranslationOptions
+type GraphOptions = InputSides & TranslationOptions
 
 /** Translates a graph. Throws NotTranslated where it can't, and the system's error where a table can't be mapped. */
 export function createProgram(library: Library, graph: Graph, options: GraphOptions): CreatedProgram {

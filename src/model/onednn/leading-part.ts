@@ -11,7 +11,7 @@ import type { Each } from './program.ts'
  */
 
 /** The sides of a graph's inputs: those with a row for each request, and the one that holds the request of each row. */
-export interface Sides {
+export interface InputSides {
   context: ReadonlySet<string>
   requests: string
 }
@@ -30,7 +30,7 @@ const readable = new Set<number>([DataType.FLOAT, DataType.INT32, DataType.INT64
 export function readableRows(
   graph: Graph,
   name: string,
-  { context, requests }: Sides,
+  { context, requests }: InputSides,
   index = new NodeIndex(graph.nodes),
 ): { each: Each; shape: TensorShape } | undefined {
   const shape = graph.shapes.get(name)
@@ -46,7 +46,7 @@ export function readableRows(
 }
 
 /** Cuts a graph, with the shapes of its tensors, behind these nodes. Undefined where a program can't read what they compute. */
-export function cutBehind(graph: Graph, nodes: ReadonlySet<NodeProto>, sides: Sides): Cut | undefined {
+export function cutBehind(graph: Graph, nodes: ReadonlySet<NodeProto>, sides: InputSides): Cut | undefined {
   const index = new NodeIndex(graph.nodes)
   const leading = new Set(index.inOrder([...nodes].flatMap(({ output }) => output)))
   // Rows of requests are spread behind the cut.

@@ -15,7 +15,7 @@ import {
   type TranslationOptions,
   untranslatedNodes,
 } from './create-program.ts'
-import { type Cut, cutBehind, type Sides } from './leading-part.ts'
+import { type Cut, cutBehind, type InputSides } from './leading-part.ts'
 import { type Library, openLibrary } from './library.ts'
 import { NotTranslated } from './not-translated.ts'
 import { mostExact } from './tensor.ts'
@@ -51,7 +51,7 @@ export async function openProgram(
   const library = openLibrary()
   const graph = Graph.parse(await readFile(join(folder, file.file)), folder)
   graph.tidy()
-  const sides: Sides = { context: new Set(file.context.map(({ name }) => name)), requests: options.requests }
+  const sides: InputSides = { context: new Set(file.context.map(({ name }) => name)), requests: options.requests }
   try {
     const { inputs, run, close } = createProgram(library, graph, { ...options, ...sides })
     return { inputs, run: async (feeds) => run(feeds), close: async () => close() }
@@ -67,7 +67,7 @@ export async function openProgram(
 async function openBehind(
   library: Library,
   graph: Graph,
-  sides: Sides,
+  sides: InputSides,
   options: ProgramOptions,
 ): Promise<OpenProgram | undefined> {
   // ONNX Runtime can't run every graph on zeros.

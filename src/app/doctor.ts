@@ -91,8 +91,16 @@ async function onednn({ MULTIGATE_ONEDNN }: Configuration): Promise<Finding> {
   } catch (error) {
     const problem = reasonOf(error)
     const isNamed = MULTIGATE_ONEDNN !== '' && MULTIGATE_ONEDNN !== 'off'
-    return { name: 'oneDNN', detail: `not used: ${problem}`, ...(isNamed && { problem }) }
+    return { name: 'oneDNN', detail: `not used: ${problem} (${suitability()})`, ...(isNamed && { problem }) }
   }
+}
+
+/** Which precisions oneDNN would make faster on this processor. */
+function suitability(): string {
+  const all = processorFeatures()
+  const suits = (...names: string[]) => names.some((name) => all?.has(name))
+  if (suits('amx_bf16', 'avx512_bf16')) return 'this processor suits bfloat16 and int8'
+  return suits('avx512_vnni') ? 'this processor suits int8 alone' : 'this processor does not suit it'
 }
 
 async function models({ MULTIGATE_MODELS }: Configuration): Promise<Finding> {
@@ -166,7 +174,19 @@ function openFiles(): Finding {
 /** What decides how fast matrices are multiplied. */
 function features(): string {
   const all = processorFeatures()
-  const known = ['avx2', 'avx512f', 'avx512_vnni', 'avx_vnni', 'amx_int8', 'amx_bf16', 'asimddp', 'i8mm', 'bf16', 'sve']
+  const known = [
+    'avx2',
+    'avx512f',
+    'avx512_vnni',
+    'avx512_bf16',
+    'avx_vnni',
+    'amx_int8',
+    'amx_bf16',
+    'asimddp',
+    'i8mm',
+    'bf16',
+    'sve',
+  ]
   return known.filter((name) => all?.has(name)).join(', ') || 'features unknown'
 }
 

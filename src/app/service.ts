@@ -272,7 +272,10 @@ function report(event: RegistryEvent, log: Log, metrics: Metrics): void {
   switch (event.type) {
     case 'loaded': {
       const { name, version, model, seconds } = event
-      log.info({ model: name, version, engine: model.engine, seconds: Number(seconds.toFixed(3)) }, 'model loaded')
+      const { engine, plan } = model
+      const { precision, products } = plan
+      const details = { engine, precision, ...(products && { products }), seconds: Number(seconds.toFixed(3)) }
+      log.info({ model: name, version, ...details }, 'model loaded')
       return
     }
     case 'failed':

@@ -24,6 +24,7 @@ function formatInputs({ inputs, threads }: BenchReport): string {
 
 /** Explains the words in the table. */
 const legend =
+  '× exported: median over rounds, in which the plans take turns\n' +
   'requests: context per row (differs from row to row), new candidates, cached candidates\n' +
   'variant: full graph, shared_context (context once per request), cached (candidates skipped): the cheapest on this machine'
 
@@ -75,7 +76,7 @@ export function formatTables({ requested, verified, tasks, problem }: TablesRepo
 
 function formatBfloat16(report: ProductsReport): string {
   return 'products' in report
-    ? `bfloat16: products by ${report.products}; servers check it on quantization rows`
+    ? `bfloat16: products by ${report.products}, or by ONNX Runtime in float32 where that is faster; servers check it on quantization rows`
     : `no bfloat16: ${report.reason}`
 }
 

@@ -28,7 +28,7 @@ Examples:
 
 export function createBenchCommand(signal: AbortSignal): Command {
   return graphCommand(new Command('bench'))
-    .description('measure a saved graph on this machine: as exported, compiled, split by side, in int8')
+    .description('measure a saved graph on this machine: as exported, compiled, split by side, in bfloat16 and int8')
     .addOption(
       new Option('--rows <numbers>', 'rows per request, measured in turn')
         .argParser(parseCounts)

@@ -8,7 +8,7 @@ import { describe } from '../model/compile/optimise.ts'
 import { prepareInThread } from '../model/compile/prepare-in-thread.ts'
 import type { VariantGraph } from '../model/compile/sides/contract.ts'
 import type { CompiledGraph, Plans } from '../model/compile/store/compiled-graph.ts'
-import type { PassReport } from '../model/contracts/compiled-plan.ts'
+import type { CompiledPlan, PassReport } from '../model/contracts/compiled-plan.ts'
 import type { Batch } from '../model/contracts/engine.ts'
 import { createOnnxEngine } from '../model/engines/onnx/onnx.ts'
 import { settleTables } from '../model/graph/external-data.ts'
@@ -98,6 +98,7 @@ export async function reportCompile(target: Target, options: CompileReportOption
         ...warnings,
         ...(problem === undefined ? [] : [`the graph runs uncompiled: ${problem}`]),
         ...(unsplit === undefined ? [] : [`it is not split by side: ${unsplit}`]),
+        ...(plan === undefined ? [] : precisionNotes(plan, target)),
       ],
       ...(options.report || target.request.precision === 'int8' ? { int8: describeInt8(target, both) } : {}),
       ...tablesOf(target, prepared),
@@ -108,6 +109,20 @@ export async function reportCompile(target: Target, options: CompileReportOption
   } finally {
     await dispose(both)
   }
+}
+
+/** What came of the requested precision; of int8, its own report says so. */
+function precisionNotes(
+  { precision, precisionProblem, products, choice }: CompiledPlan,
+  { request }: Target,
+): string[] {
+  return [
+    ...(choice === undefined ? [] : [`precision auto takes ${precision}: ${choice}`]),
+    ...(precisionProblem === undefined || request.precision === 'int8'
+      ? []
+      : [`float32 is served, not ${request.precision}: ${precisionProblem}`]),
+    ...(products === undefined ? [] : [`products by ${products}`]),
+  ]
 }
 
 async function detail(

@@ -38,6 +38,12 @@ const PlanCosts = Type.Object(
     variants: Type.Array(
       Type.Object({
         variant: Type.String({ examples: ['full', 'shared_context', 'candidate_encoder', 'cached', 'saved'] }),
+        engine: Type.Optional(
+          Type.String({
+            description:
+              'What computes it, where oneDNN could: `onednn`, or `onnx` (ONNX Runtime) where that is faster',
+          }),
+        ),
         row_us: Type.Number({ description: 'µs per row' }),
         call_us: Type.Number({ description: 'µs per call, whatever its rows' }),
       }),

@@ -2,7 +2,8 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { reasonOf } from '../base/errors.ts'
-import { type CompiledPlan, exactGraph, type Precision, type Verdict } from '../contracts/compiled-plan.ts'
+import { tensorOf } from '../base/onnxruntime.ts'
+import { type CompiledPlan, exactGraph, filesOf, type Precision, type Verdict } from '../contracts/compiled-plan.ts'
 import {
   compareLogits,
   type JudgedRows,
@@ -10,12 +11,12 @@ import {
   judgedProbabilities,
   logit,
   nearestLimit,
-  openPredictor,
-  type Predictor,
   passesClearly,
 } from './int8/judge.ts'
-import type { InputRows } from './int8/observe-ranges.ts'
-import { checkInt8, judgeBfloat16, openOnednnPredictor } from './onednn/judge-onednn.ts'
+import { type InputRows, openSession } from './int8/observe-ranges.ts'
+import { graphFeeds, inputsOf } from './onednn/graph-feeds.ts'
+import { checkInt8, judgeBfloat16 } from './onednn/judge-onednn.ts'
+import { planNames } from './sides/tensor-names.ts'
 
 type Stored = Pick<CompiledPlan, 'folder' | 'description' | 'origin'>
 
@@ -49,7 +50,7 @@ export type Choice = Partial<Judged> & { precision: Precision; choice: string }
 /** Precisions that are judged, in this order. */
 const rounding = ['int8', 'bfloat16'] as const
 
-/** Rows of a measured call; calls of each precision, of which the fastest counts, after those that fill caches. */
+/** Rows of the measured request; calls of each precision, of which the fastest counts, after those that fill caches. */
 const measuredRows = 64
 const timedCalls = 15
 const coldCalls = 5
@@ -103,43 +104,58 @@ function describe(times: Times): string {
   const parts = [...times].flatMap(([precision, time]) =>
     precision === 'float32' ? [] : [`${precision} takes ${(time / float32).toFixed(2)}`],
   )
-  return `of float32's time for a call, ${parts.join(', ')}`
+  return `of float32's time for a request of ${measuredRows} candidates, ${parts.join(', ')}`
 }
 
-async function measure(
-  { folder, description }: Stored,
-  passed: ReadonlyMap<Precision, Judged>,
-  { rows, inputs }: InputRows,
-): Promise<Times> {
-  const count = Math.min(measuredRows, rows)
-  const some: InputRows = {
-    rows: count,
-    inputs: Object.fromEntries(
-      Object.entries(inputs).map(([name, values]) => [name, values.slice(0, (values.length / rows) * count)]),
-    ),
-  }
-  const predictors = new Map<Precision, Predictor>()
+/** Of a request: the graph that computes its context once, if there is one, or else the full one. */
+async function measure(stored: Stored, passed: ReadonlyMap<Precision, Judged>, rows: InputRows): Promise<Times> {
+  const graphs = new Map<Precision, TimedGraph>()
   const best = new Map<Precision, number>()
   try {
-    predictors.set('float32', await openPredictor(folder, description.float32.full))
+    graphs.set('float32', await openTimed(stored, 'float32', false, rows))
     for (const [precision, { onednn }] of passed)
-      predictors.set(
-        precision,
-        onednn && precision !== 'float32'
-          ? await openOnednnPredictor({ folder, description }, precision)
-          : await openPredictor(folder, description.int8!.full),
-      )
+      graphs.set(precision, await openTimed(stored, precision, onednn, rows))
     for (let call = 0; call < coldCalls + timedCalls; call++)
-      for (const [precision, { predict }] of predictors) {
+      for (const [precision, { run }] of graphs) {
         const begun = performance.now()
-        await predict(some)
+        await run()
         const time = (performance.now() - begun) * 1000
         if (call >= coldCalls) best.set(precision, Math.min(best.get(precision) ?? Number.POSITIVE_INFINITY, time))
       }
     return best
   } finally {
-    for (const { close } of predictors.values()) await close()
+    for (const { close } of graphs.values()) await close()
   }
+}
+
+/** A graph with the inputs of a request. */
+interface TimedGraph {
+  run(): Promise<unknown>
+  close(): Promise<void>
+}
+
+async function openTimed(
+  { folder, description }: Stored,
+  precision: Precision,
+  onednn: boolean,
+  rows: InputRows,
+): Promise<TimedGraph> {
+  const { full, shared_context: shared } = filesOf({ description, precision })
+  const file = shared ?? full
+  const request = [measuredRows]
+  if (onednn && precision !== 'float32') {
+    const { openProgram } = await import('../onednn/open-program.ts')
+    const program = await openProgram(folder, file, { precision, requests: planNames.requests })
+    if (typeof program === 'object') {
+      const feeds = graphFeeds(program.inputs, file, rows, request)
+      const values = program.inputs.map(({ name }) => feeds[name]!)
+      return { run: () => program.run(values), close: () => program.close() }
+    }
+  }
+  const session = await openSession(join(folder, file.file))
+  const feeds = Object.entries(graphFeeds(inputsOf(session), file, rows, request))
+  const tensors = Object.fromEntries(feeds.map(([name, value]) => [name, tensorOf(value)]))
+  return { run: () => session.run(tensors), close: () => session.release() }
 }
 
 interface Kept {

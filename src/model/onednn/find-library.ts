@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 
@@ -17,7 +17,10 @@ export function defaultLibrary(): string {
 export function findLibrary(): { path: string } | { reason: string } {
   const named = process.env[libraryVariable]
   if (named === 'off') return { reason: `${libraryVariable} is off` }
-  if (named) return existsSync(named) ? { path: named } : { reason: `${libraryVariable}: there is no file ${named}` }
+  if (named)
+    return statSync(named, { throwIfNoEntry: false })?.isFile()
+      ? { path: named }
+      : { reason: `${libraryVariable}: there is no file ${named}` }
   const path = defaultLibrary()
   return existsSync(path) ? { path } : { reason: 'oneDNN is not installed: run `npm run setup:onednn`' }
 }

@@ -59,7 +59,7 @@ export async function openProgram(
     if (!(error instanceof NotTranslated)) throw error
     const { message: reason } = error
     const joined = await openBehind(library, graph, sides, options)
-    return joined ? { ...joined, reason } : reason
+    return joined ? { ...joined, reason } : `${reason}, and no large product follows`
   }
 }
 

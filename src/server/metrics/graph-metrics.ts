@@ -77,7 +77,7 @@ export function registerGraphMetrics(registry: Registry, models: MetricsSources[
   })
   new Gauge({
     name: 'multigate_precision_fallback',
-    help: '1 if a version requests int8 or narrow tables but is served in float32 or with float32 tables, because they failed their check or could not be compiled',
+    help: '1 if a version requests bfloat16, int8 or narrow tables but is served in float32 or with float32 tables, because they failed their check or could not be computed',
     labelNames: model,
     registers,
     aggregator: 'max',

@@ -37,7 +37,12 @@ function describeCosts({ machine, measured, costs }: KeptCosts): NonNullable<Pla
   return {
     measured_at: new Date(measured).toISOString(),
     machine,
-    variants: Object.entries(variants).map(([variant, { a, b }]) => ({ variant, row_us: a, call_us: b })),
+    variants: Object.entries(variants).map(([variant, { a, b, engine }]) => ({
+      variant,
+      ...(engine && { engine }),
+      row_us: a,
+      call_us: b,
+    })),
     ...(lookUp === undefined ? {} : { cache_miss_us: lookUp }),
   }
 }

@@ -66,7 +66,7 @@ async function predictFull(
 }
 
 /** Opens the full graph of a plan in oneDNN to compute rows. Rejects as `openFull` does. */
-export async function openOnednnPredictor(
+async function openOnednnPredictor(
   plan: Plan,
   precision: Rounding,
 ): Promise<{ predict(rows: InputRows): Promise<Float32Array>; close(): Promise<void>; products: string }> {

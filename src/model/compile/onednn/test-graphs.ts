@@ -1,11 +1,11 @@
 import { join } from 'node:path'
-import type ort from 'onnxruntime-node'
 import { tensorOf } from '../../base/onnxruntime.ts'
 import type { CompiledPlan, LayerParts, VariantFile, VariantFiles } from '../../contracts/compiled-plan.ts'
 import type { ProgramResults } from '../../onednn/create-program.ts'
 import { openProgram, type ProgramOptions } from '../../onednn/open-program.ts'
 import { type InputRows, openSession } from '../int8/observe-ranges.ts'
 import { planNames } from '../sides/tensor-names.ts'
+import { type GraphFeed, graphFeeds, inputsOf } from './graph-feeds.ts'
 
 /* The test of oneDNN at each load: graphs by side answer as they do in ONNX Runtime. */
 
@@ -16,7 +16,7 @@ const totalRows = requestRows.reduce((sum, rows) => sum + rows, 0)
 /** Largest difference, as a part of a tensor's largest value, or of 1: int8 computes the same integers, bfloat16 has 8 bits. */
 const tolerances = { int8: 1e-5, bfloat16: 0.05 }
 
-type Values = Record<string, { data: Float32Array | Int32Array | BigInt64Array; dims: readonly number[] }>
+type Values = Record<string, GraphFeed>
 type Rounding = ProgramOptions['precision']
 
 /**
@@ -58,7 +58,7 @@ async function testGraph({ folder, file, precision, rows, more = {}, open }: Tes
   const program = await open(folder, file, { precision, requests: planNames.requests })
   try {
     const given = Object.entries(more).filter(([name]) => session.inputNames.includes(name))
-    const feeds = { ...feedsOf(session, file, rows), ...Object.fromEntries(given) }
+    const feeds = { ...graphFeeds(inputsOf(session), file, rows, requestRows), ...Object.fromEntries(given) }
     const tensors = Object.entries(feeds).map(([name, value]) => [name, tensorOf(value)] as const)
     const results = (await session.run(Object.fromEntries(tensors))) as unknown as Values
     // A graph that is not translated is left to ONNX Runtime.
@@ -81,37 +81,6 @@ function compare({ file }: VariantFile, actual: ProgramResults, expected: Values
     if (wanted.length !== data.length || !(apart <= part * largest))
       throw new Error(`oneDNN's answers in ${file} are ${apart.toPrecision(2)} from ONNX Runtime's`)
   }
-}
-
-/** The inputs of a graph for the requests: context columns of each request's first row, the others of each row. */
-function feedsOf(session: ort.InferenceSession, file: VariantFile, rows: InputRows): Values {
-  let first = 0
-  const firsts = requestRows.map((count) => {
-    first += count
-    return first - count
-  })
-  const all = Array.from({ length: totalRows }, (_, row) => row)
-  const feeds: Values = {}
-  for (const [inputs, picked] of [
-    [file.context, firsts],
-    [file.rows, all],
-  ] as const)
-    for (const { name, input, columns } of inputs) {
-      const values = rows.inputs[input]
-      const own = session.inputMetadata.find((other) => other.name === name)
-      if (values === undefined || !own?.isTensor) continue
-      const width = values.length / rows.rows
-      // Judged rows may be fewer.
-      const numbers = picked.flatMap((row) => columns.map((column) => values[(row % rows.rows) * width + column]!))
-      const dims = own.shape.length === 1 ? [picked.length] : [picked.length, columns.length]
-      if (own.type === 'int64') feeds[name] = { data: BigInt64Array.from(numbers, BigInt), dims }
-      else feeds[name] = { data: (own.type === 'int32' ? Int32Array : Float32Array).from(numbers), dims }
-    }
-  if (session.inputNames.includes(planNames.requests)) {
-    const numbers = Int32Array.from(requestRows.flatMap((count, request) => new Array<number>(count).fill(request)))
-    feeds[planNames.requests] = { data: numbers, dims: [totalRows] }
-  }
-  return feeds
 }
 
 /** What the cached graph is given of each layer: the candidate's part and the context's. */

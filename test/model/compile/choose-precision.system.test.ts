@@ -61,7 +61,7 @@ t.test('takes what another process chose, unless it is of another machine, or da
     'null',
   ]) {
     await writeFile(file, text)
-    t.match((await prepared()).choice, /^of float32's time for a call, /)
+    t.match((await prepared()).choice, /^of float32's time for a request of 64 candidates, /)
     t.equal(JSON.parse(await readFile(file, 'utf8')).machine, machine)
   }
 })
